@@ -1,0 +1,92 @@
+#include "buf.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "clouds.h"
+#include "mem.h"
+
+int cl_buf_grow(cl_buf *b, size_t more)
+{
+    if (more > SIZE_MAX / 4 - b->len) return CLOUDS_ENOMEM;
+    size_t need = b->len + more;
+    size_t cap = b->cap ? b->cap : 64;
+    while (cap < need) cap *= 2;
+    char *data = cl_realloc(b->data, cap);
+    if (!data) return CLOUDS_ENOMEM;
+    b->data = data;
+    b->cap = cap;
+    return 0;
+}
+
+int cl_buf_put(cl_buf *b, const void *p, size_t n)
+{
+    if (cl_buf_reserve(b, n) != 0) return CLOUDS_ENOMEM;
+    if (n) cl_buf_add(b, p, n);
+    return 0;
+}
+
+int cl_buf_put_str(cl_buf *b, cl_str s)
+{
+    return cl_buf_put(b, s.p, s.n);
+}
+
+int cl_buf_put_char(cl_buf *b, char c)
+{
+    return cl_buf_put(b, &c, 1);
+}
+
+int cl_buf_put_int(cl_buf *b, int64_t value)
+{
+    char digits[20];
+    uint64_t size = value < 0 ? 0 - (uint64_t)value : (uint64_t)value;
+    size_t n = cl_digits(digits, size);
+    if (cl_buf_reserve(b, n + 1) != 0) return CLOUDS_ENOMEM;
+    if (value < 0) cl_buf_add_char(b, '-');
+    cl_buf_add(b, digits, n);
+    return 0;
+}
+
+int cl_buf_printf(cl_buf *b, const char *format, ...)
+{
+    va_list args, again;
+    va_start(args, format);
+    va_copy(again, args);
+    int n = vsnprintf(NULL, 0, format, args);
+    va_end(args);
+    int code = n < 0 ? CLOUDS_EINVAL : cl_buf_reserve(b, (size_t)n + 1);
+    if (code == 0) {
+        vsnprintf(b->data + b->len, (size_t)n + 1, format, again);
+        b->len += (size_t)n;
+    }
+    va_end(again);
+    return code;
+}
+
+void cl_buf_consume(cl_buf *b, size_t n)
+{
+    if (n >= b->len) {
+        b->len = 0;
+        return;
+    }
+    memmove(b->data, b->data + n, b->len - n);
+    b->len -= n;
+}
+
+void cl_buf_free(cl_buf *b)
+{
+    cl_free(b->data);
+    *b = (cl_buf){0};
+}
+
+size_t cl_digits(char *out, uint64_t v)
+{
+    char reversed[20];
+    size_t n = 0;
+    do {
+        reversed[n++] = (char)('0' + v % 10);
+        v /= 10;
+    } while (v);
+    for (size_t i = 0; i < n; i++) out[i] = reversed[n - 1 - i];
+    return n;
+}

@@ -1,0 +1,65 @@
+#include "error.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+static _Thread_local char last_error[256];
+
+int cl_error(int code, const char *format, ...)
+{
+    if (!format) {
+        snprintf(last_error, sizeof last_error, "%s", clouds_strerror(code));
+        return code;
+    }
+    va_list args;
+    va_start(args, format);
+    vsnprintf(last_error, sizeof last_error, format, args);
+    va_end(args);
+    return code;
+}
+
+const char *clouds_last_error(void)
+{
+    return last_error;
+}
+
+typedef struct error_row {
+    int code, outcome;
+    const char *name, *text;
+} error_row;
+
+#define ROW(symbol, number, outcome, name, text) {symbol, outcome, name, text},
+static const error_row rows[] = {CLOUDS_ERRORS(ROW)};
+#undef ROW
+
+static const error_row *find(int code)
+{
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        if (rows[i].code == code) return &rows[i];
+    return NULL;
+}
+
+const char *clouds_strerror(int code)
+{
+    const error_row *row = find(code);
+    return row ? row->text : code == 0 ? "ok" : "unknown error";
+}
+
+const char *clouds_err_name(int code)
+{
+    const error_row *row = find(code);
+    return row ? row->name : code == 0 ? "CLOUDS_OK" : "CLOUDS_E?";
+}
+
+int clouds_err_outcome(int code)
+{
+    const error_row *row = find(code);
+    return row ? row->outcome : code == 0 ? CLOUDS_DONE : CLOUDS_UNKNOWN;
+}
+
+const char *clouds_outcome_name(int outcome)
+{
+    static const char *const names[] = {"OK", "APP_ERROR", "NOT_DONE", "UNKNOWN"};
+    return outcome >= 0 && outcome < 4 ? names[outcome] : "UNKNOWN";
+}

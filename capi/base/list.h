@@ -1,0 +1,43 @@
+/* An intrusive doubly linked list: embed a cl_link, keep a cl_link as head. */
+#ifndef CL_LIST_H
+#define CL_LIST_H
+
+#include <stddef.h>
+
+typedef struct cl_link {
+    struct cl_link *prev, *next;
+} cl_link;
+
+#define CL_OWNER(link, type, member) ((type *)(void *)((char *)(link) - offsetof(type, member)))
+
+/* Visits every link; the one visited may be removed meanwhile. */
+#define CL_LIST_EACH(it, head) \
+    for (cl_link *it = (head)->next, *it##_next = it->next; it != (head); it = it##_next, it##_next = it->next)
+
+static inline void cl_list_init(cl_link *head)
+{
+    head->prev = head->next = head;
+}
+
+static inline int cl_list_empty(const cl_link *head)
+{
+    return head->next == head;
+}
+
+static inline void cl_list_append(cl_link *head, cl_link *link)
+{
+    link->prev = head->prev;
+    link->next = head;
+    head->prev->next = link;
+    head->prev = link;
+}
+
+/* Removes a link from whatever list it is in; removing it again is harmless. */
+static inline void cl_list_remove(cl_link *link)
+{
+    link->prev->next = link->next;
+    link->next->prev = link->prev;
+    link->prev = link->next = link;
+}
+
+#endif

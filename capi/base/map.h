@@ -1,0 +1,42 @@
+/* Hash maps: from ids and from text to pointers. Open addressing; all zero is a valid empty map. Values are never NULL. */
+#ifndef CL_MAP_H
+#define CL_MAP_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "str.h"
+
+/* Keys are non-zero 64-bit ids. */
+typedef struct cl_idmap {
+    struct cl_idmap_slot {
+        uint64_t key; /* 0: free */
+        void *value;
+    } *slots;
+    size_t cap, len;
+} cl_idmap;
+
+void *cl_idmap_get(const cl_idmap *m, uint64_t key);
+int cl_idmap_put(cl_idmap *m, uint64_t key, void *value); /* 0 or CLOUDS_ENOMEM; replaces */
+void *cl_idmap_take(cl_idmap *m, uint64_t key);           /* removes and returns, or NULL */
+void cl_idmap_free(cl_idmap *m);
+/* Walks: start with *at = 0; NULL at the end. Nothing may be added or taken meanwhile. */
+void *cl_idmap_next(const cl_idmap *m, size_t *at);
+
+/* Keys are text, borrowed: they must live as long as the entry, best inside the value. Hashed with a secret of the process. */
+typedef struct cl_strmap {
+    struct cl_strmap_slot {
+        cl_str key;
+        uint64_t hash;
+        void *value; /* NULL: free */
+    } *slots;
+    size_t cap, len;
+} cl_strmap;
+
+void *cl_strmap_get(const cl_strmap *m, cl_str key);
+int cl_strmap_put(cl_strmap *m, cl_str key, void *value); /* 0 or CLOUDS_ENOMEM; replaces value and key */
+void *cl_strmap_take(cl_strmap *m, cl_str key);
+void cl_strmap_free(cl_strmap *m);
+void *cl_strmap_next(const cl_strmap *m, size_t *at);
+
+#endif

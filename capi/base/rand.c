@@ -1,0 +1,84 @@
+#include "rand.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "clouds.h"
+
+int cl_random_bytes(void *out, size_t n)
+{
+    char *p = out;
+    while (n) {
+        ssize_t got = getrandom(p, n, 0);
+        if (got < 0 && errno == EINTR) continue;
+        if (got < 0) return CLOUDS_ESYSTEM;
+        p += got;
+        n -= (size_t)got;
+    }
+    return 0;
+}
+
+static inline uint64_t rotl(uint64_t x, int by)
+{
+    return (x << by) | (x >> (64 - by));
+}
+
+static inline void sip_round(uint64_t v[4])
+{
+    v[0] += v[1], v[1] = rotl(v[1], 13), v[1] ^= v[0], v[0] = rotl(v[0], 32);
+    v[2] += v[3], v[3] = rotl(v[3], 16), v[3] ^= v[2];
+    v[0] += v[3], v[3] = rotl(v[3], 21), v[3] ^= v[0];
+    v[2] += v[1], v[1] = rotl(v[1], 17), v[1] ^= v[2], v[2] = rotl(v[2], 32);
+}
+
+static inline void sip_word(uint64_t v[4], uint64_t word)
+{
+    v[3] ^= word;
+    sip_round(v);
+    sip_round(v);
+    v[0] ^= word;
+}
+
+uint64_t cl_siphash(const uint64_t key[2], const void *data, size_t n)
+{
+    uint64_t v[4] = {key[0] ^ 0x736f6d6570736575u, key[1] ^ 0x646f72616e646f6du, key[0] ^ 0x6c7967656e657261u,
+                     key[1] ^ 0x7465646279746573u};
+    const char *p = data;
+    size_t left = n;
+    for (; left >= 8; left -= 8, p += 8) {
+        uint64_t word;
+        memcpy(&word, p, 8);
+        sip_word(v, word);
+    }
+    uint64_t last = (uint64_t)n << 56;
+    for (size_t i = 0; i < left; i++) last |= (uint64_t)(unsigned char)p[i] << (8 * i);
+    sip_word(v, last);
+    v[2] ^= 0xff;
+    for (int i = 0; i < 4; i++) sip_round(v);
+    return v[0] ^ v[1] ^ v[2] ^ v[3];
+}
+
+static uint64_t process_key[2];
+static pthread_once_t process_key_once = PTHREAD_ONCE_INIT;
+
+static void draw_process_key(void)
+{
+    /* Without getrandom the maps still work; only the defence against chosen keys is gone. */
+    if (cl_random_bytes(process_key, sizeof process_key) != 0) process_key[0] = (uint64_t)(uintptr_t)&process_key;
+}
+
+uint64_t cl_hash(cl_str s)
+{
+    pthread_once(&process_key_once, draw_process_key);
+    return cl_siphash(process_key, s.p, s.n);
+}
+
+uint64_t cl_rand_next(uint64_t *state)
+{
+    uint64_t z = *state += 0x9E3779B97F4A7C15u;
+    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
+    z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
+    return z ^ (z >> 31);
+}

@@ -1,0 +1,90 @@
+/* A bus: how envelopes travel and where registrations are kept. redis, local and inproc each make one.
+ *
+ * A bus runs on the loop of its context and on no other thread. It calls its sink only from loop callbacks or from
+ * flush/turn, never from inside a function below - except `send`, whose immediate refusal is its return value.
+ * Bytes that a sink call hands over are valid during that call only. */
+#ifndef CL_BUS_H
+#define CL_BUS_H
+
+#include <stdint.h>
+
+#include "base/str.h"
+#include "proto/envelope.h"
+#include "proto/peer.h"
+#include "proto/url.h"
+
+typedef struct cl_bus cl_bus;
+struct cl_loop;
+
+typedef struct cl_bus_sink {
+    void *self;
+    /* Connected (up 1) or not (0, then code and words). Told once per change, and once for each failed attempt. */
+    void (*state)(void *self, int up, int code, const char *words);
+    /* The node listens: its own envelopes will arrive (code 0), or never will. Told once per open. */
+    void (*node_ready)(void *self, void *node, int code, const char *words);
+    /* The node's registrations are gone, accepted bytes are written, and its address is given up. */
+    void (*node_closed)(void *self, void *node);
+    /* enroll or withdraw ended. */
+    void (*enrolled)(void *self, uint64_t operation, int code, const char *words);
+    /* An envelope for `node`, decoded and checked; deadline is on the loop's clock. */
+    void (*envelope)(void *self, void *node, const cl_envelope *e);
+    /* Something broken arrived and was dropped. */
+    void (*dropped)(void *self, int code);
+    /* What became of an envelope with a token, at most once for each. Every fate but WRITTEN is told; WRITTEN is told when
+     * the bus learns the number of receivers (redis: always, links: for messages). No word means: it may have arrived. */
+    void (*fate)(void *self, uint64_t token, enum cl_fate fate, int64_t number);
+    /* The answer to look: the complete list. code not 0: it could not be had (the old list stays). */
+    void (*servers)(void *self, cl_str method, const cl_server *servers, size_t n, int code);
+    /* News between looks: a server of a method came or went. */
+    void (*server_up)(void *self, cl_str method, cl_server server);
+    void (*server_down)(void *self, cl_str method, cl_str server);
+    /* A node is gone (its link broke, its lock is free, nobody subscribes): calls it has not answered are lost. */
+    void (*peer_down)(void *self, cl_str node_id);
+    /* A node is draining: new calls go elsewhere, answers still come. */
+    void (*peer_draining)(void *self, cl_str node_id);
+    /* The answer to status: a row per (method, server). Then once with rows NULL and n 0: the end, with code. */
+    void (*status)(void *self, uint64_t operation, const cl_str *methods, const cl_server *servers, size_t n, int end,
+                   int code);
+    /* Everything of the bus is closed; destroy may follow. */
+    void (*closed)(void *self);
+} cl_bus_sink;
+
+typedef struct cl_bus_ops {
+    /* Opens the address of a node; `node` is the handle used everywhere; `id` lives as long as it. heartbeat in seconds. */
+    int (*node_open)(cl_bus *bus, void *node, cl_str id, double heartbeat);
+    /* Stage 1 of a stop: withdraw every registration now and tell everybody; envelopes still arrive and go out. */
+    void (*node_drain)(cl_bus *bus, void *node);
+    /* Stage 2: nothing more for this node; ends with node_closed (soon, but never before what was accepted is written). */
+    void (*node_close)(cl_bus *bus, void *node);
+    /* Registers a method, and keeps it registered through every loss; withdraw takes it back. End with `enrolled`. */
+    int (*enroll)(cl_bus *bus, void *node, cl_str method, uint64_t operation);
+    int (*withdraw)(cl_bus *bus, void *node, cl_str method, uint64_t operation);
+    /* Sends from `node`, which is ready. CL_NATIVE in e->flags says that e->to is ours. token 0: nobody wants its fate.
+     * Refused at once, without a fate: CLOUDS_EUNREACHABLE, CLOUDS_ELIMIT, CLOUDS_ETOOBIG, CLOUDS_ENOMEM. While the bus is
+     * down, calls are refused (the core keeps them); results and messages queue within write_soft, and what is past its
+     * deadline then is never sent. */
+    int (*send)(cl_bus *bus, void *node, const cl_envelope *e, uint64_t token);
+    /* Asks for the servers of a method; several asks may share one answer, which is `servers` (while the bus is down: with
+     * CLOUDS_EUNREACHABLE). `known`: the caller has living servers, so this is only a refresh and may wait. */
+    void (*look)(cl_bus *bus, cl_str method, int known);
+    /* Deletes the registration of a server that did not answer in time (npm nodes only; the original's rule). */
+    void (*forget)(cl_bus *bus, cl_str method, cl_str server);
+    void (*status)(cl_bus *bus, uint64_t operation);
+    /* Hands to the kernel what was queued in this turn. */
+    void (*flush)(cl_bus *bus);
+    /* Closes all; ends with `closed`. Then destroy frees. destroy without close is allowed only after the loop was closed
+     * by cl_loop_close (which ends every handle). */
+    void (*close)(cl_bus *bus);
+    void (*destroy)(cl_bus *bus);
+} cl_bus_ops;
+
+struct cl_bus {
+    const cl_bus_ops *ops;
+};
+
+/* The constructors. They begin to connect at once. `limits` is copied. The clock is cl_loop_now. */
+int cl_redis_bus_create(struct cl_loop *loop, const cl_url *url, const cl_limits *limits, const cl_bus_sink *sink, cl_bus **out);
+int cl_local_bus_create(struct cl_loop *loop, const cl_url *url, const cl_limits *limits, const cl_bus_sink *sink, cl_bus **out);
+int cl_inproc_bus_create(struct cl_loop *loop, const cl_url *url, const cl_limits *limits, const cl_bus_sink *sink, cl_bus **out);
+
+#endif

@@ -1,0 +1,121 @@
+/* core: what a node is. Calls, requests, messages, the directory, balancing, retry, deadlines - as a pure state machine:
+ * no socket, no clock, no thread. It reaches the outside through a cl_port and hears back through the inputs below.
+ * One cl_core serves all nodes of a context. Time is int64_t milliseconds of any monotonic clock. */
+#ifndef CL_CORE_H
+#define CL_CORE_H
+
+#include <stdint.h>
+
+#include "clouds.h"
+#include "proto/envelope.h"
+#include "proto/peer.h"
+
+typedef struct cl_core cl_core;
+typedef struct cl_node cl_node;
+
+typedef struct cl_port {
+    void *self;
+    int64_t (*now)(void *self);
+    uint64_t (*random)(void *self);
+    /* The earliest moment at which cl_core_tick wants to be called changed; INT64_MAX: never. */
+    void (*arm)(void *self, int64_t when);
+    /* The bus, see bus/bus.h; `tag` is what cl_node_create was given. */
+    int (*send)(void *self, void *tag, const cl_envelope *e, uint64_t token);
+    void (*look)(void *self, cl_str method, int known);
+    void (*forget)(void *self, cl_str method, cl_str server);
+    int (*enroll)(void *self, void *tag, cl_str method, uint64_t operation);
+    int (*withdraw)(void *self, void *tag, cl_str method, uint64_t operation);
+    void (*drain)(void *self, void *tag);
+    void (*shut)(void *self, void *tag);
+    int (*status)(void *self, uint64_t operation);
+    /* Something for the user: the port copies it, all text is valid during the call only. A completion cannot fail, since
+     * room for its record was reserved; when there is no memory for its texts it is told without them, as CLOUDS_ENOMEM. event->node is unset (the port knows it by tag). Must not call back into the core. */
+    void (*event)(void *self, void *tag, const clouds_event *event);
+    /* Promise room for one more completion, so that event cannot fail later. 0 or CLOUDS_ENOMEM / CLOUDS_ELIMIT. */
+    int (*reserve)(void *self);
+} cl_port;
+
+typedef struct cl_core_config {
+    cl_limits limits;
+    uint32_t max_in_flight;  /* calls out, and requests in, each */
+    double max_deadline;     /* seconds */
+    uint64_t secret[2];      /* key for the ids of attempts */
+} cl_core_config;
+
+enum cl_counter {
+    CL_COUNT_CALLS, CL_COUNT_RESULTS, CL_COUNT_TIMEOUTS, CL_COUNT_RETRIES, CL_COUNT_FAILOVERS, CL_COUNT_LATE_ANSWERS,
+    CL_COUNT_FOREIGN_ANSWERS, CL_COUNT_REQUESTS, CL_COUNT_REPLIES, CL_COUNT_EXPIRED_REQUESTS, CL_COUNT_REFUSED_REQUESTS,
+    CL_COUNT_MESSAGES_IN, CL_COUNT_MESSAGES_OUT, CL_COUNT_BROKEN_INPUT, CL_COUNT_LIMIT_HITS, CL_COUNT_LOOKUPS,
+    CL_COUNT_RECONNECTS, CL_COUNTERS
+};
+
+int cl_core_create(const cl_core_config *config, const cl_port *port, cl_core **out);
+/* Frees everything; no event is raised. */
+void cl_core_destroy(cl_core *core);
+
+const uint64_t *cl_core_counters(const cl_core *core);
+uint64_t *cl_core_counter(cl_core *core, enum cl_counter which);
+extern const char *const cl_counter_names[CL_COUNTERS];
+
+/* ---- nodes */
+
+typedef struct cl_node_config {
+    char type[16];           /* server, client, monitor, base, or any other word */
+    double timeout, deadline; /* seconds; deadline 0: from attempts */
+    int32_t retries;
+    double server_max_age;
+    int auto_clean;          /* a timeout deletes the registration of an npm server */
+    int find_server, save_servers, remove_server, clear_servers; /* taken over by the user */
+    double drain_timeout;
+    uint64_t user_data;
+} cl_node_config;
+
+/* `id` is copied. The bus must be told by the caller (node_open) and its answer be passed to cl_node_ready. */
+int cl_node_create(cl_core *core, cl_str id, const cl_node_config *config, void *tag, cl_node **out);
+cl_str cl_node_id(const cl_node *node);
+void *cl_node_tag(const cl_node *node);
+void cl_node_ready(cl_node *node, int code, const char *words); /* raises CLOUDS_EVENT_READY */
+
+/* ---- what the user asks for. Ids are drawn by the caller (below 2^53, unique). Errors mean: no event will follow. */
+
+typedef struct cl_call_spec {
+    uint64_t id;
+    cl_str method, args, server; /* args: valid JSON array, checked by the caller */
+    double timeout, deadline;    /* 0: the node's */
+    int32_t retries;
+    uint64_t parent, user_data;
+    int64_t made_at;             /* when the user called (its clock starts then) */
+} cl_call_spec;
+
+int cl_node_call(cl_node *node, const cl_call_spec *spec);
+int cl_core_cancel(cl_core *core, uint64_t call); /* 0 or CLOUDS_ESTALE */
+int cl_node_register(cl_node *node, cl_str method, uint64_t operation);
+int cl_node_unregister(cl_node *node, cl_str method, uint64_t operation);
+int cl_node_send(cl_node *node, cl_str receiver, cl_str value, uint64_t operation, int confirm);
+int cl_node_status(cl_node *node, uint64_t operation);
+/* Both texts checked by the caller; error empty: success. */
+int cl_core_answer(cl_core *core, uint64_t request, cl_str error, cl_str result);
+int cl_core_choose(cl_core *core, uint64_t question, cl_str server);
+/* In order: withdraw, finish or refuse requests, complete own calls, shut, CLOUDS_EVENT_NODE_CLOSED; then the node is freed by
+ * cl_node_gone. drain in seconds, < 0: its own. */
+int cl_node_close(cl_node *node, double drain);
+int cl_node_is_closing(const cl_node *node);
+
+/* ---- what the outside tells */
+
+void cl_core_tick(cl_core *core); /* timers that are due */
+void cl_core_envelope(cl_core *core, cl_node *node, const cl_envelope *e);
+void cl_core_fate(cl_core *core, uint64_t token, enum cl_fate fate, int64_t number);
+void cl_core_enrolled(cl_core *core, uint64_t operation, int code, const char *words);
+void cl_core_servers(cl_core *core, cl_str method, const cl_server *servers, size_t n, int code);
+void cl_core_server_up(cl_core *core, cl_str method, cl_server server);
+void cl_core_server_down(cl_core *core, cl_str method, cl_str server);
+void cl_core_peer_down(cl_core *core, cl_str id);
+void cl_core_peer_draining(cl_core *core, cl_str id);
+void cl_core_bus(cl_core *core, int up, int code, const char *words); /* raises BUS_UP / BUS_DOWN */
+void cl_core_status(cl_core *core, uint64_t operation, const cl_str *methods, const cl_server *servers, size_t n, int end,
+                    int code);
+/* The bus closed the node's address: raises CLOUDS_EVENT_NODE_CLOSED and frees the node. */
+void cl_core_node_closed(cl_core *core, cl_node *node);
+
+#endif

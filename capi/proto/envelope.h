@@ -1,0 +1,53 @@
+/* The envelope: what one node says to another, whatever carries it; and its JSON form on Redis (docs/WIRE.md). */
+#ifndef CL_ENVELOPE_H
+#define CL_ENVELOPE_H
+
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/str.h"
+#include "proto/json.h"
+
+enum cl_envelope_type {
+    CL_CALL = 'c',
+    CL_RESULT = 'r',
+    CL_MESSAGE = 'm',
+    CL_OTHER = '?' /* a type that no part of ours knows: its name is in `method`, the whole text in `raw` */
+};
+
+enum cl_envelope_flags {
+    CL_NATIVE = 1,  /* call: the caller is one of ours, and so is the receiver */
+    CL_REFUSED = 2, /* result: the call was not executed (only towards ours) */
+    CL_NO_ARRAY = 4 /* call: `a` was no array (`args` is then empty): answer with an error, do not run */
+};
+
+typedef struct cl_envelope {
+    int type;       /* enum cl_envelope_type */
+    unsigned flags; /* enum cl_envelope_flags */
+    cl_str from, to; /* node ids, plain text */
+    cl_str id;       /* call, result: id of the attempt. Opaque, to be returned as it came (on Redis: raw JSON string text) */
+    cl_str method;   /* call: plain text */
+    cl_str args;     /* call: JSON array */
+    cl_str error;    /* result: JSON text; empty: none (null) */
+    cl_str result;   /* result: JSON array; empty: absent */
+    cl_str data;     /* message, other: JSON value; empty: left out */
+    cl_str raw;      /* other: the whole envelope */
+    int64_t deadline; /* call: when it expires, ms of the clock of whoever handles the envelope; 0: not known */
+    uint64_t link;    /* bus's own: where it came from; a result carries that of its call back. 0: by name */
+} cl_envelope;
+
+/* Appends the JSON form: exactly {"t","s","d"} towards npm nodes; a call with CL_NATIVE carries its deadline as d.x
+ * (ms of Redis' clock), a result with CL_REFUSED carries d.n = 1. args, error, result, data must be valid JSON.
+ * 0 or CLOUDS_ENOMEM. */
+int cl_envelope_encode(const cl_envelope *e, cl_buf *out);
+
+/* The exact length that cl_envelope_encode appends. */
+size_t cl_envelope_length(const cl_envelope *e);
+
+/* Reads the JSON form. Spans point into `text` or into `scratch` (escaped names are resolved there; a text with bad UTF-8
+ * is mended there first and then everything points into it). `scratch` is cleared first. Everything that WIRE.md section 11
+ * calls broken is CLOUDS_EJSON or CLOUDS_ETOOBIG: to be counted and dropped. Unknown members are skipped; of duplicate
+ * members the last counts. A call whose `i` is no text is an error; so is one without `s`. */
+int cl_envelope_decode(cl_str text, cl_json_limits limits, cl_buf *scratch, cl_envelope *out);
+
+#endif

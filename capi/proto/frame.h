@@ -1,0 +1,30 @@
+/* Frames: the binary form of an envelope between nodes of ours on a direct link, and the link's own control frames.
+ *
+ * All numbers little-endian. 4 bytes: length of what follows (24 to the limit). Then the head, 24 bytes:
+ *   0 u8 type ('h' hello, 'c' call, 'r' result, 'm' message, 'p' ping, 'q' pong, 'd' draining)   1 u8 flags
+ *   2 u16 length of from   4 u16 length of to   6 u16 length of id   8 u16 length of method   10 u16 zero
+ *   12 u32 length of the first payload (args, error or data; the second, result, is the rest)   16 i64 deadline (0: none)
+ * then from, to, id, method, payload 1, payload 2. A result's flag 1 is CL_REFUSED; an absent payload has its own flag bits.
+ * Hello: `from` the sender's node id, `to` the node it wants, `method` the version "1". A link serves a node only if the
+ * hello names it. Unknown types and flags are skipped: that is how the protocol grows. */
+#ifndef CL_FRAME_H
+#define CL_FRAME_H
+
+#include "proto/envelope.h"
+
+enum cl_frame_type { CL_FRAME_HELLO = 'h', CL_FRAME_PING = 'p', CL_FRAME_PONG = 'q', CL_FRAME_DRAINING = 'd' };
+
+enum { CL_FRAME_PREFIX = 4, CL_FRAME_HEAD = 24 };
+
+/* Appends a frame with the type and texts of the envelope (type may be an enum cl_frame_type too). 0, CLOUDS_ENOMEM, or
+ * CLOUDS_ETOOBIG (a name of 64 kB or more). */
+int cl_frame_encode(const cl_envelope *e, cl_buf *out);
+
+/* Reads the frame at the head of `bytes`. Returns its length; 0 when more bytes are needed; CLOUDS_EPROTO when it can never
+ * become one; CLOUDS_ETOOBIG when it is longer than `max`. Spans point into `bytes`. JSON payloads are not looked at. */
+int64_t cl_frame_decode(cl_str bytes, size_t max, cl_envelope *out);
+
+/* Are the JSON payloads of a decoded frame valid (args and result arrays, error object or null ...)? 0 or an error. */
+int cl_frame_check(const cl_envelope *e, cl_json_limits limits);
+
+#endif
