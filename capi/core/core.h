@@ -31,8 +31,12 @@ typedef struct cl_port {
     /* Something for the user: the port copies it, all text is valid during the call only. A completion cannot fail, since
      * room for its record was reserved; when there is no memory for its texts it is told without them, as CLOUDS_ENOMEM. event->node is unset (the port knows it by tag). Must not call back into the core. */
     void (*event)(void *self, void *tag, const clouds_event *event);
-    /* Promise room for one more completion, so that event cannot fail later. 0 or CLOUDS_ENOMEM / CLOUDS_ELIMIT. */
+    /* Promise room for one more completion, so that event cannot fail later. 0 or CLOUDS_ENOMEM / CLOUDS_ELIMIT. Asked once
+     * for every event of the types RESULT, REQUEST, REGISTERED, UNREGISTERED, SENT, STATUS, READY and NODE_CLOSED, before
+     * what it completes is accepted; for no other. */
     int (*reserve)(void *self);
+    /* A new id from the one space of ids (below 2^53, never 0, never again): for inbound requests. */
+    uint64_t (*next_id)(void *self);
 } cl_port;
 
 typedef struct cl_core_config {
@@ -96,8 +100,8 @@ int cl_node_status(cl_node *node, uint64_t operation);
 /* Both texts checked by the caller; error empty: success. */
 int cl_core_answer(cl_core *core, uint64_t request, cl_str error, cl_str result);
 int cl_core_choose(cl_core *core, uint64_t question, cl_str server);
-/* In order: withdraw, finish or refuse requests, complete own calls, shut, CLOUDS_EVENT_NODE_CLOSED; then the node is freed by
- * cl_node_gone. drain in seconds, < 0: its own. */
+/* In order: withdraw, finish or refuse requests, complete own calls, shut, CLOUDS_EVENT_NODE_CLOSED; cl_core_node_closed
+ * then frees the node. drain in seconds, < 0: its own. A second time: CLOUDS_ECLOSED. */
 int cl_node_close(cl_node *node, double drain);
 int cl_node_is_closing(const cl_node *node);
 
