@@ -1,0 +1,81 @@
+/* What the files of net share: the loop's inside, and how a handle of ours is closed with it. */
+#ifndef CL_NET_INSIDE_H
+#define CL_NET_INSIDE_H
+
+#include <sys/types.h>
+#include <uv.h>
+
+#include "base/list.h"
+#include "net/conn.h"
+#include "net/loop.h"
+
+enum { CL_INPUT_BYTES = 64 * 1024 };
+
+/* The data of every uv handle of ours points to one of these: how the loop's end closes what belongs to the handle. */
+typedef struct cl_anchor {
+    void (*shut)(struct cl_anchor *anchor);
+} cl_anchor;
+
+struct cl_loop {
+    uv_loop_t uv;
+    uv_async_t wake;
+    uv_timer_t limit; /* ends a run that waits no longer than its timeout */
+    cl_loop_hooks hooks;
+    cl_link dirty; /* conns with output of this turn */
+    pid_t owner;   /* the process that made it */
+    int running, closing;
+    int poked;   /* the next run must not wait */
+    int changed; /* a watcher was started that uv has not installed yet: its descriptor tells nothing so far */
+    /* The one descriptor, see cl_loop_fd. */
+    int fd, event_fd, timer_fd;
+    int signalled;    /* event_fd is readable */
+    int64_t timer_at; /* what timer_fd is set to, 0: nothing */
+    char input[CL_INPUT_BYTES];
+};
+
+/* uv_poll_start, and remembers that the loop has to run once before the descriptor tells of it. */
+int cl_loop_poll(cl_loop *loop, uv_poll_t *poll, int events, uv_poll_cb fn);
+
+/* Something waits that the next run does at its beginning: makes the descriptor readable, does not shorten the run. */
+void cl_loop_signal(cl_loop *loop);
+
+/* conn.c, for the loop and for those who make conns. */
+enum cl_conn_state { CL_CONN_DIALING, CL_CONN_OPEN, CL_CONN_FINISHING, CL_CONN_CLOSING };
+
+struct cl_dial;
+
+struct cl_conn {
+    cl_anchor anchor;
+    cl_loop *loop;
+    cl_conn_hooks hooks;
+    enum cl_conn_state state;
+    int fd;
+    int handles; /* uv handles that are not closed yet */
+    int has_poll;
+    int blocked; /* the kernel takes no more for now */
+    uv_poll_t poll;
+    struct cl_dial *dial; /* while it connects */
+    cl_buf out;
+    size_t at;        /* bytes at the head of `out` that the kernel has */
+    unsigned commits; /* since the last flush */
+    int wrote;        /* `drained` is owed */
+    cl_link dirty;
+    int code;
+    char words[192];
+};
+
+cl_conn *cl_conn_new(cl_loop *loop, const cl_conn_hooks *hooks);
+/* Takes over a connected, non-blocking descriptor: 0, or a uv error with the descriptor still the caller's. */
+int cl_conn_adopt(cl_conn *conn, int fd, int events, uv_poll_cb fn);
+/* The conn is connected: reads from now on. */
+void cl_conn_start(cl_conn *conn);
+/* Begins the end; does nothing when that has begun. */
+void cl_conn_fail(cl_conn *conn, int code, const char *format, ...) __attribute__((format(printf, 3, 4)));
+/* One handle of the conn is closed; the last one ends it. */
+void cl_conn_handle_closed(cl_conn *conn);
+void cl_conn_turn(cl_loop *loop);
+
+/* dial.c: gives up connecting; what is still under way ends by itself. */
+void cl_dial_stop(cl_conn *conn);
+
+#endif

@@ -1,0 +1,133 @@
+/* Design notes
+ *
+ * inotify of our own instead of uv's, because uv drops the news that the kernel's queue ran over. Then, and whenever it is
+ * not known what changed, the name is NULL: look at everything.
+ *
+ * A user has few inotify instances (128 by default); without one the folder's time of change is looked at every 50 ms. */
+#include "net/inside.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/inotify.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "base/mem.h"
+#include "base/str.h"
+
+enum { LOOK_MS = 50, SETTLE_MS = 200, MASK = IN_CREATE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | IN_ONLYDIR };
+
+struct cl_watch {
+    cl_anchor anchor;
+    cl_loop *loop;
+    void (*fn)(void *self, const char *name);
+    void *self;
+    char *folder;
+    int fd; /* -1: by timer */
+    union {
+        uv_handle_t handle;
+        uv_poll_t poll;
+        uv_timer_t timer;
+    } uv;
+    struct timespec seen;
+    int unsettled; /* looks left for which a further change in the same tick of the clock would not show */
+    int open, owned;
+};
+
+static void release(cl_watch *watch)
+{
+    if (watch->open || watch->owned) return;
+    cl_free(watch->folder);
+    cl_free(watch);
+}
+
+static void on_closed(uv_handle_t *handle)
+{
+    cl_watch *watch = CL_OWNER(handle, cl_watch, uv);
+    watch->open = 0;
+    release(watch);
+}
+
+static void shut(cl_anchor *anchor)
+{
+    cl_watch *watch = CL_OWNER(anchor, cl_watch, anchor);
+    uv_close(&watch->uv.handle, on_closed);
+    if (watch->fd >= 0) close(watch->fd);
+    watch->fd = -1;
+}
+
+static int is_wanted(const cl_watch *watch)
+{
+    return watch->owned && !uv_is_closing(&watch->uv.handle);
+}
+
+static void on_news(uv_poll_t *poll, int status, int events)
+{
+    cl_watch *watch = CL_OWNER(poll, cl_watch, uv);
+    char bytes[8192] __attribute__((aligned(8)));
+    for (;;) {
+        ssize_t n = read(watch->fd, bytes, sizeof bytes);
+        if (n < 0 && errno == EINTR) continue;
+        if (n <= 0) return;
+        for (char *p = bytes; p < bytes + n;) {
+            struct inotify_event *event = (struct inotify_event *)(void *)p;
+            p += sizeof *event + event->len;
+            watch->fn(watch->self, event->len && !(event->mask & IN_Q_OVERFLOW) ? event->name : NULL);
+            if (!is_wanted(watch)) return;
+        }
+    }
+}
+
+static void on_look(uv_timer_t *timer)
+{
+    cl_watch *watch = CL_OWNER(timer, cl_watch, uv);
+    struct stat s;
+    if (stat(watch->folder, &s) != 0) return;
+    if (s.st_mtim.tv_sec != watch->seen.tv_sec || s.st_mtim.tv_nsec != watch->seen.tv_nsec) watch->unsettled = SETTLE_MS / LOOK_MS;
+    else if (watch->unsettled == 0) return;
+    else watch->unsettled--;
+    watch->seen = s.st_mtim;
+    watch->fn(watch->self, NULL);
+}
+
+static int start_inotify(cl_watch *watch)
+{
+    int fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+    if (fd < 0) return -errno;
+    int code = inotify_add_watch(fd, watch->folder, MASK) < 0 ? -errno : uv_poll_init(&watch->loop->uv, &watch->uv.poll, fd);
+    if (code != 0) {
+        close(fd);
+        return code;
+    }
+    watch->fd = fd;
+    cl_loop_poll(watch->loop, &watch->uv.poll, UV_READABLE, on_news);
+    return 0;
+}
+
+int cl_watch_create(cl_loop *loop, const char *folder, void (*fn)(void *self, const char *name), void *self, cl_watch **out)
+{
+    if (loop->closing) return cl_error(CLOUDS_ECLOSED, NULL);
+    cl_watch *watch = cl_calloc(1, sizeof *watch);
+    char *copy = watch ? cl_str_dup(cl_str_z(folder)) : NULL;
+    if (!copy) {
+        cl_free(watch);
+        return cl_error(CLOUDS_ENOMEM, NULL);
+    }
+    *watch = (cl_watch){.anchor = {shut}, .loop = loop, .fn = fn, .self = self, .folder = copy, .fd = -1, .open = 1, .owned = 1};
+    if (start_inotify(watch) != 0) {
+        uv_timer_init(&loop->uv, &watch->uv.timer);
+        uv_timer_start(&watch->uv.timer, on_look, LOOK_MS, LOOK_MS);
+    }
+    watch->uv.handle.data = &watch->anchor;
+    *out = watch;
+    return 0;
+}
+
+void cl_watch_destroy(cl_watch *watch)
+{
+    if (!watch) return;
+    watch->owned = 0;
+    if (watch->open && !uv_is_closing(&watch->uv.handle)) shut(&watch->anchor);
+    release(watch);
+}
