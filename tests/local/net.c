@@ -1,0 +1,515 @@
+/* The net layer by itself: loop, alarms, watches, conns and listeners. */
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "clouds.h"
+#include "net/conn.h"
+#include "support/tap.h"
+
+static char folder[64];
+
+static const char *path_of(const char *name)
+{
+    static char path[128];
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    return path;
+}
+
+static int woken, turns;
+
+static void on_woken(void *self)
+{
+    woken++;
+}
+
+static void on_turn(void *self)
+{
+    turns++;
+}
+
+static cl_loop *make_loop(void)
+{
+    cl_loop *loop = NULL;
+    cl_loop_hooks hooks = {.woken = on_woken, .turn = on_turn};
+    if (cl_loop_create(&hooks, &loop) != 0) exit(99);
+    woken = turns = 0;
+    return loop;
+}
+
+static int is_readable(int fd, int timeout)
+{
+    struct pollfd p = {.fd = fd, .events = POLLIN};
+    return poll(&p, 1, timeout) == 1;
+}
+
+#define UNTIL(loop, condition) \
+    do { \
+        int64_t until = cl_loop_now() + 20000; \
+        while (!(condition) && cl_loop_now() < until) cl_loop_run(loop, 100); \
+        CHECK(condition); \
+    } while (0)
+
+/* ---- a conn that remembers */
+
+typedef struct end {
+    cl_conn *conn;
+    cl_buf got;
+    int opened, closed, code, drained, echo, close_on_data;
+    size_t bytes;
+    char words[256];
+} end;
+
+static void on_opened(void *self)
+{
+    ((end *)self)->opened++;
+}
+
+static void on_data(void *self, const char *p, size_t n)
+{
+    end *e = self;
+    e->bytes += n;
+    if (n < 1000) cl_buf_put(&e->got, p, n);
+    if (e->echo) {
+        cl_buf_put(cl_conn_out(e->conn), p, n);
+        cl_conn_commit(e->conn);
+    }
+    if (e->close_on_data) cl_conn_close(e->conn, 0);
+}
+
+static void on_drained(void *self)
+{
+    ((end *)self)->drained++;
+}
+
+static void on_closed(void *self, int code, const char *words)
+{
+    end *e = self;
+    e->closed++;
+    e->code = code;
+    e->conn = NULL;
+    snprintf(e->words, sizeof e->words, "%s", words);
+    cl_buf_free(&e->got);
+}
+
+static cl_conn_hooks hooks_of(end *e)
+{
+    return (cl_conn_hooks){e, on_opened, on_data, on_drained, on_closed};
+}
+
+static end accepted[64];
+static int accepted_count, accept_echo;
+
+static void on_accepted(void *self, cl_conn *conn)
+{
+    end *e = &accepted[accepted_count++ % 64];
+    *e = (end){.conn = conn, .echo = accept_echo};
+    cl_conn_hooks hooks = hooks_of(e);
+    cl_conn_set_hooks(conn, &hooks);
+}
+
+static cl_listener *listen_at(cl_loop *loop, const char *name, int echo)
+{
+    cl_listener *listener = NULL;
+    accepted_count = 0;
+    accept_echo = echo;
+    unlink(path_of(name));
+    if (cl_listener_unix(loop, path_of(name), on_accepted, NULL, &listener) != 0) exit(98);
+    return listener;
+}
+
+static void connect_to(cl_loop *loop, const char *name, end *e)
+{
+    *e = (end){0};
+    cl_conn_hooks hooks = hooks_of(e);
+    CHECK_INT(cl_conn_unix(loop, path_of(name), 5, &hooks, &e->conn), 0);
+}
+
+static void put(end *e, const char *text)
+{
+    cl_buf_put(cl_conn_out(e->conn), text, strlen(text));
+    cl_conn_commit(e->conn);
+}
+
+/* ---- tests */
+
+static void echo_over_a_unix_socket(void)
+{
+    cl_loop *loop = make_loop();
+    cl_listener *listener = listen_at(loop, "echo", 1);
+    end e;
+    connect_to(loop, "echo", &e);
+    put(&e, "before it is open, ");
+    CHECK_INT(e.opened, 0);
+    UNTIL(loop, e.opened);
+    put(&e, "and after");
+    UNTIL(loop, e.got.len == 28);
+    CHECK_STR(e.got.data, e.got.len, "before it is open, and after");
+    CHECK_INT(cl_conn_peer_uid(e.conn), getuid());
+    CHECK_INT(cl_conn_pending(e.conn), 0);
+    CHECK(e.drained > 0);
+    cl_conn_close(accepted[0].conn, 0);
+    UNTIL(loop, e.closed);
+    CHECK_INT(e.code, CLOUDS_ELOST);
+    CHECK_STR(e.words, strlen(e.words), "closed by the peer");
+    CHECK_INT(accepted[0].closed, 1);
+    CHECK_INT(accepted[0].code, 0);
+    cl_listener_close(listener);
+    cl_loop_close(loop);
+}
+
+/* Far more than the kernel takes, with a peer that starts to read late; all of it arrives though we close at once. */
+static void a_backlog_is_written_before_the_end(void)
+{
+    cl_loop *loop = make_loop();
+    cl_listener *listener = listen_at(loop, "big", 0);
+    end e;
+    connect_to(loop, "big", &e);
+    UNTIL(loop, e.opened);
+    enum { PIECE = 100000, PIECES = 80 };
+    char *piece = calloc(1, PIECE);
+    for (int i = 0; i < PIECES; i++) {
+        cl_buf_put(cl_conn_out(e.conn), piece, PIECE);
+        cl_conn_commit(e.conn);
+    }
+    free(piece);
+    CHECK(cl_conn_pending(e.conn) > 1000000);
+    cl_conn_close(e.conn, 1);
+    cl_conn_close(e.conn, 1);
+    UNTIL(loop, e.closed && accepted[0].closed);
+    CHECK_INT(e.code, 0);
+    CHECK_INT(accepted[0].bytes, PIECE * PIECES);
+    cl_listener_close(listener);
+    cl_loop_close(loop);
+}
+
+static void drained_comes_after_a_backlog(void)
+{
+    cl_loop *loop = make_loop();
+    cl_listener *listener = listen_at(loop, "drain", 0);
+    end e;
+    connect_to(loop, "drain", &e);
+    UNTIL(loop, e.opened);
+    char *piece = calloc(1, 3000000);
+    cl_buf_put(cl_conn_out(e.conn), piece, 3000000);
+    free(piece);
+    cl_conn_commit(e.conn);
+    CHECK_INT(e.drained, 0);
+    UNTIL(loop, e.drained);
+    CHECK_INT(cl_conn_pending(e.conn), 0);
+    UNTIL(loop, accepted[0].bytes == 3000000);
+    cl_listener_close(listener);
+    cl_loop_close(loop);
+    CHECK_INT(e.closed, 1);
+    CHECK_INT(accepted[0].closed, 1);
+}
+
+static void nobody_listens(void)
+{
+    cl_loop *loop = make_loop();
+    end e;
+    connect_to(loop, "no such", &e);
+    CHECK_INT(e.closed, 0);
+    UNTIL(loop, e.closed);
+    CHECK_INT(e.code, CLOUDS_EUNREACHABLE);
+    CHECK(strstr(e.words, "no such file") != NULL);
+    cl_conn_hooks hooks = hooks_of(&e);
+    e = (end){0};
+    CHECK_INT(cl_conn_tcp(loop, "127.0.0.1", 1, 5, &hooks, &e.conn), 0);
+    UNTIL(loop, e.closed);
+    CHECK_STR(e.words, strlen(e.words), "connect 127.0.0.1:1: connection refused");
+    e = (end){0};
+    CHECK_INT(cl_conn_tcp(loop, "localhost", 1, 5, &hooks, &e.conn), 0);
+    UNTIL(loop, e.closed);
+    CHECK_STR(e.words, strlen(e.words), "connect localhost:1: connection refused");
+    CHECK_INT(e.opened, 0);
+    cl_loop_close(loop);
+}
+
+static void a_path_that_is_too_long(void)
+{
+    cl_loop *loop = make_loop();
+    char path[200];
+    memset(path, 'x', sizeof path - 1);
+    path[sizeof path - 1] = 0;
+    end e = {0};
+    cl_conn_hooks hooks = hooks_of(&e);
+    CHECK_INT(cl_conn_unix(loop, path, 1, &hooks, &e.conn), CLOUDS_EINVAL);
+    CHECK(strstr(clouds_last_error(), "at most 107 bytes") != NULL);
+    cl_listener *listener = NULL;
+    CHECK_INT(cl_listener_unix(loop, path, on_accepted, NULL, &listener), CLOUDS_EINVAL);
+    CHECK(listener == NULL);
+    cl_loop_close(loop);
+    CHECK_INT(e.closed, 0);
+}
+
+/* A listener whose queue is full never answers: the dial ends by its timeout. */
+static void connecting_has_a_limit(void)
+{
+    cl_loop *loop = make_loop();
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    strcpy(address.sun_path, path_of("full"));
+    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+    CHECK(bind(fd, (struct sockaddr *)&address, sizeof address) == 0 && listen(fd, 0) == 0);
+    end e[4];
+    for (int i = 0; i < 4; i++) {
+        e[i] = (end){0};
+        cl_conn_hooks hooks = hooks_of(&e[i]);
+        CHECK_INT(cl_conn_unix(loop, address.sun_path, 0.2, &hooks, &e[i].conn), 0);
+    }
+    UNTIL(loop, e[3].closed);
+    CHECK_INT(e[3].code, CLOUDS_EUNREACHABLE);
+    CHECK(strstr(e[3].words, "no answer within 0.2 s") != NULL);
+    close(fd);
+    cl_loop_close(loop);
+}
+
+static void the_end_from_inside_a_hook(void)
+{
+    cl_loop *loop = make_loop();
+    cl_listener *listener = listen_at(loop, "inside", 1);
+    end e;
+    connect_to(loop, "inside", &e);
+    e.close_on_data = 1;
+    put(&e, "x");
+    UNTIL(loop, e.closed && accepted[0].closed);
+    CHECK_INT(e.code, 0);
+    CHECK_INT(e.closed, 1);
+    cl_listener_close(listener);
+    cl_loop_close(loop);
+}
+
+/* The peer is gone, and we write: an end, no SIGPIPE. */
+static void writing_to_a_dead_peer(void)
+{
+    cl_loop *loop = make_loop();
+    cl_listener *listener = listen_at(loop, "dead", 0);
+    end e;
+    connect_to(loop, "dead", &e);
+    UNTIL(loop, e.opened && accepted_count);
+    cl_conn_close(accepted[0].conn, 0);
+    put(&e, "x");
+    cl_conn_flush(e.conn);
+    CHECK_INT(e.closed, 0);
+    UNTIL(loop, e.closed);
+    CHECK_INT(e.code, CLOUDS_ELOST);
+    cl_listener_close(listener);
+    cl_loop_close(loop);
+}
+
+static void closing_the_loop_ends_everything(void)
+{
+    cl_loop *loop = make_loop();
+    cl_listener *listener = listen_at(loop, "end", 0);
+    end open, dialing, refused, named;
+    connect_to(loop, "end", &open);
+    UNTIL(loop, open.opened && accepted_count);
+    char *piece = calloc(1, 3000000);
+    cl_buf_put(cl_conn_out(open.conn), piece, 3000000);
+    free(piece);
+    cl_conn_commit(open.conn);
+    connect_to(loop, "end", &dialing);
+    connect_to(loop, "nobody", &refused);
+    cl_conn_hooks hooks = hooks_of(&named);
+    named = (end){0};
+    cl_conn_tcp(loop, "localhost", 9, 5, &hooks, &named.conn);
+    cl_alarm *alarm = NULL;
+    cl_alarm_create(loop, on_woken, NULL, &alarm);
+    cl_alarm_set(alarm, cl_loop_now() + 1000000);
+    cl_loop_close(loop);
+    CHECK_INT(open.closed + dialing.closed + refused.closed + named.closed, 4);
+    CHECK_INT(accepted[0].closed, 1);
+    cl_alarm_set(alarm, 1);
+    cl_alarm_destroy(alarm);
+    cl_listener_close(listener);
+}
+
+static cl_alarm *self_destroying;
+static int rung;
+
+static void ring(void *self)
+{
+    rung++;
+    if (self) cl_alarm_destroy(self_destroying);
+}
+
+static void alarms(void)
+{
+    cl_loop *loop = make_loop();
+    cl_alarm *a = NULL;
+    rung = 0;
+    cl_alarm_create(loop, ring, NULL, &a);
+    cl_alarm_create(loop, ring, loop, &self_destroying);
+    int64_t from = cl_loop_now();
+    cl_alarm_set(a, from + 5);
+    cl_alarm_set(a, from + 30);
+    UNTIL(loop, rung == 1);
+    CHECK(cl_loop_now() >= from + 29);
+    cl_alarm_set(self_destroying, from);
+    UNTIL(loop, rung == 2);
+    cl_alarm_set(a, cl_loop_now() + 5);
+    cl_alarm_stop(a);
+    cl_loop_run(loop, 20);
+    CHECK_INT(rung, 2);
+    cl_alarm_destroy(a);
+    cl_alarm_destroy(NULL);
+    cl_loop_close(loop);
+}
+
+/* After an idle loop: not readable, and each kind of work makes it readable without a run before it. */
+static void settle(cl_loop *loop, int fd)
+{
+    for (int i = 0; i < 20 && is_readable(fd, 0); i++) cl_loop_run(loop, 0);
+    CHECK(!is_readable(fd, 0));
+}
+
+static void the_descriptor(void)
+{
+    cl_loop *loop = make_loop();
+    int fd = cl_loop_fd(loop);
+    CHECK(fd >= 0);
+    CHECK_INT(cl_loop_fd(loop), fd);
+    settle(loop, fd);
+    cl_loop_wake(loop);
+    CHECK(is_readable(fd, 1000));
+    cl_loop_run(loop, 0);
+    CHECK_INT(woken, 1);
+    settle(loop, fd);
+    cl_loop_poke(loop);
+    CHECK(is_readable(fd, 0));
+    cl_loop_run(loop, -1); /* must not wait */
+    settle(loop, fd);
+    cl_alarm *a = NULL;
+    rung = 0;
+    cl_alarm_create(loop, ring, NULL, &a);
+    cl_alarm_set(a, cl_loop_now() + 20);
+    cl_loop_rearm(loop);
+    CHECK(is_readable(fd, 1000));
+    for (int64_t until = cl_loop_now() + 5000; !rung && cl_loop_now() < until;) {
+        is_readable(fd, 1000);
+        cl_loop_run(loop, 0);
+    }
+    CHECK_INT(rung, 1);
+    settle(loop, fd);
+    cl_alarm_destroy(a);
+    cl_loop_close(loop);
+}
+
+static void the_descriptor_tells_of_io(void)
+{
+    cl_loop *loop = make_loop();
+    int fd = cl_loop_fd(loop);
+    cl_listener *listener = listen_at(loop, "fd", 1);
+    end e;
+    connect_to(loop, "fd", &e);
+    for (int i = 0; i < 100 && !e.opened && is_readable(fd, 1000); i++) cl_loop_run(loop, 0);
+    CHECK(e.opened);
+    settle(loop, fd);
+    put(&e, "ping"); /* outside of a run, not flushed */
+    CHECK(is_readable(fd, 0));
+    for (int i = 0; i < 100 && !e.bytes && is_readable(fd, 1000); i++) cl_loop_run(loop, 0);
+    CHECK_INT(e.bytes, 4);
+    settle(loop, fd);
+    cl_conn_close(e.conn, 0);
+    CHECK(is_readable(fd, 0));
+    for (int i = 0; i < 100 && !(e.closed && accepted[0].closed) && is_readable(fd, 1000); i++) cl_loop_run(loop, 0);
+    CHECK_INT(e.closed + accepted[0].closed, 2);
+    cl_listener_close(listener);
+    cl_loop_close(loop);
+}
+
+static void *waker(void *loop)
+{
+    for (int i = 0; i < 1000; i++) cl_loop_wake(loop);
+    return NULL;
+}
+
+static void wakes_from_another_thread(void)
+{
+    cl_loop *loop = make_loop();
+    pthread_t thread;
+    pthread_create(&thread, NULL, waker, loop);
+    UNTIL(loop, woken > 0);
+    pthread_join(thread, NULL);
+    cl_loop_run(loop, 0);
+    CHECK(woken <= 1001);
+    CHECK(turns >= 2);
+    cl_loop_close(loop);
+}
+
+static char seen[256];
+
+static void on_change(void *self, const char *name)
+{
+    if (name && strlen(seen) + strlen(name) + 2 < sizeof seen) strcat(strcat(seen, name), " ");
+}
+
+static void watching_a_folder(void)
+{
+    cl_loop *loop = make_loop();
+    mkdir(path_of("watched"), 0700);
+    cl_watch *watch = NULL;
+    CHECK_INT(cl_watch_create(loop, path_of("watched"), on_change, NULL, &watch), 0);
+    seen[0] = 0;
+    FILE *f = fopen(path_of("watched/one"), "w");
+    if (f) fclose(f);
+    UNTIL(loop, strcmp(seen, "one ") == 0);
+    unlink(path_of("watched/one"));
+    UNTIL(loop, strcmp(seen, "one one ") == 0);
+    cl_watch_destroy(watch);
+    cl_watch_destroy(NULL);
+    cl_loop_close(loop);
+}
+
+/* A child after fork closes the loop it inherited; the parent's goes on. */
+static void a_child_takes_nothing_from_its_parent(void)
+{
+    cl_loop *loop = make_loop();
+    cl_listener *listener = listen_at(loop, "fork", 1);
+    end e;
+    connect_to(loop, "fork", &e);
+    UNTIL(loop, e.opened && accepted_count);
+    pid_t child = fork();
+    if (child == 0) {
+        cl_loop_close(loop);
+        cl_listener_close(listener);
+        _exit(e.closed + accepted[0].closed == 2 ? 0 : 1);
+    }
+    int status = -1;
+    waitpid(child, &status, 0);
+    CHECK_INT(status, 0);
+    put(&e, "still here");
+    UNTIL(loop, e.bytes == 10);
+    cl_listener_close(listener);
+    cl_loop_close(loop);
+}
+
+int main(void)
+{
+    strcpy(folder, "/tmp/clouds-net-XXXXXX");
+    if (!mkdtemp(folder)) return 99;
+    RUN(echo_over_a_unix_socket);
+    RUN(a_backlog_is_written_before_the_end);
+    RUN(drained_comes_after_a_backlog);
+    RUN(nobody_listens);
+    RUN(a_path_that_is_too_long);
+    RUN(connecting_has_a_limit);
+    RUN(the_end_from_inside_a_hook);
+    RUN(writing_to_a_dead_peer);
+    RUN(closing_the_loop_ends_everything);
+    RUN(alarms);
+    RUN(the_descriptor);
+    RUN(the_descriptor_tells_of_io);
+    RUN(wakes_from_another_thread);
+    RUN(watching_a_folder);
+    RUN(a_child_takes_nothing_from_its_parent);
+    char command[128];
+    snprintf(command, sizeof command, "rm -rf '%s'", folder);
+    return system(command) == 0 ? tap_end() : 1;
+}
