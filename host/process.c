@@ -1,0 +1,120 @@
+/* What the command line needs of the operating system: one child process, environment, terminal, clock. */
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+#include <lua.h>
+#include <lauxlib.h>
+
+#include "host.h"
+
+enum { MAX_ARGUMENTS = 32 };
+
+static const cl_slot exit_function;
+static uv_process_t child;
+static bool child_runs;
+
+static void on_child_exit(uv_process_t *process, int64_t status, int signal_number)
+{
+    cl_host *host = cl_host_get();
+    child_runs = false;
+    uv_close((uv_handle_t *)process, NULL);
+    cl_slot_get(host->L, &exit_function);
+    lua_pushinteger(host->L, (lua_Integer)status);
+    lua_pushinteger(host->L, signal_number);
+    cl_host_call(host->L, 2, 0, "child process");
+}
+
+static int start_child(char **arguments)
+{
+    uv_stdio_container_t stdio[3] = {{.flags = UV_IGNORE},
+                                     {.flags = UV_INHERIT_FD, .data.fd = 1},
+                                     {.flags = UV_INHERIT_FD, .data.fd = 2}};
+    uv_process_options_t options = {.exit_cb = on_child_exit,
+                                    .file = "/proc/self/exe",
+                                    .args = arguments,
+                                    .stdio_count = 3,
+                                    .stdio = stdio};
+    return uv_spawn(cl_host_get()->loop, &child, &options);
+}
+
+/* host.spawn_self({arguments}, on_exit): starts this program again, one at a time. */
+static int host_spawn_self(lua_State *L)
+{
+    char *arguments[MAX_ARGUMENTS + 2] = {(char *)"clouds"};
+    luaL_checktype(L, 1, LUA_TTABLE);
+    luaL_checktype(L, 2, LUA_TFUNCTION);
+    int count = (int)lua_objlen(L, 1);
+    if (child_runs || count > MAX_ARGUMENTS) return luaL_error(L, "spawn_self: one child, %d arguments", MAX_ARGUMENTS);
+    lua_settop(L, 2);
+    luaL_checkstack(L, count, "arguments");
+    for (int i = 1; i <= count; i++) {
+        lua_rawgeti(L, 1, i);
+        arguments[i] = (char *)luaL_checkstring(L, -1);
+    }
+    int code = start_child(arguments);
+    if (code != 0) {
+        uv_close((uv_handle_t *)&child, NULL);
+        return luaL_error(L, "cannot start a process: %s", uv_strerror(code));
+    }
+    child_runs = true;
+    lua_pushvalue(L, 2);
+    cl_slot_set(L, &exit_function);
+    return 0;
+}
+
+/* host.kill_child(): asks the child to stop; the loop no longer waits for it. */
+static int host_kill_child(lua_State *L)
+{
+    if (!child_runs) return 0;
+    uv_process_kill(&child, SIGTERM);
+    uv_unref((uv_handle_t *)&child);
+    return 0;
+}
+
+/* host.follow(pid): this process gets SIGTERM when its parent, `pid`, ends; false if that has happened. */
+static int host_follow(lua_State *L)
+{
+    pid_t parent = (pid_t)luaL_checkinteger(L, 1);
+    prctl(PR_SET_PDEATHSIG, SIGTERM);
+    lua_pushboolean(L, getppid() == parent);
+    return 1;
+}
+
+static int host_pid(lua_State *L)
+{
+    lua_pushinteger(L, (lua_Integer)getpid());
+    return 1;
+}
+
+/* host.setenv(name, value): for this process and its children. */
+static int host_setenv(lua_State *L)
+{
+    if (setenv(luaL_checkstring(L, 1), luaL_checkstring(L, 2), 1) != 0) return luaL_error(L, "%s", strerror(errno));
+    return 0;
+}
+
+/* host.is_terminal(fd) */
+static int host_is_terminal(lua_State *L)
+{
+    lua_pushboolean(L, isatty((int)luaL_checkinteger(L, 1)));
+    return 1;
+}
+
+/* host.clock(): seconds of a steady clock, read now (not the loop's cached time). */
+static int host_clock(lua_State *L)
+{
+    lua_pushnumber(L, (lua_Number)uv_hrtime() / 1e9);
+    return 1;
+}
+
+void cl_process_add(lua_State *L)
+{
+    static const luaL_Reg functions[] = {{"spawn_self", host_spawn_self}, {"kill_child", host_kill_child},
+                                         {"follow", host_follow},         {"pid", host_pid},
+                                         {"setenv", host_setenv},         {"is_terminal", host_is_terminal},
+                                         {"clock", host_clock},           {NULL, NULL}};
+    luaL_setfuncs(L, functions, 0);
+}
