@@ -1,0 +1,72 @@
+#include "core/internal.h"
+
+/* A result arrived: whose is it, and what does it say? */
+
+static int is_empty_array(cl_str text)
+{
+    if (text.n == 0 || cl_str_eq(text, CL_STR("null"))) return 1;
+    if (text.p[0] != '[') return 0;
+    for (size_t i = 1; i < text.n; i++)
+        if (!memchr(" \t\r\n]", text.p[i], 5)) return 0;
+    return 1;
+}
+
+/* Why the server did not run it; 0 when it did. */
+static int refusal(const cl_call *call, const cl_envelope *e, const cl_words *words)
+{
+    static const int codes[] = {CLOUDS_EDRAINING, CLOUDS_EOVERLOAD, CLOUDS_ENOMETHOD};
+    if (e->flags & CL_REFUSED) {
+        for (size_t i = 0; i < sizeof codes / sizeof *codes; i++)
+            if (cl_str_eq(words->code, cl_str_z(clouds_err_name(codes[i])))) return codes[i];
+        return CLOUDS_EOVERLOAD;
+    }
+    int not_found = !call->peer->native && words->has_message && !words->has_code && is_empty_array(e->result) &&
+                    cl_str_eq(words->message, CL_STR("service handler not found"));
+    return not_found ? CLOUDS_ENOMETHOD : 0;
+}
+
+static void refused(cl_core *core, cl_call *call, int code, cl_str error)
+{
+    if (code == CLOUDS_EDRAINING) cl_directory_drop_all(core, call->peer);
+    if (code == CLOUDS_ENOMETHOD) cl_directory_drop(core, call->method, call->peer);
+    cl_attempt_fail_over(call, code, error, cl_core_now(core));
+}
+
+static void is_alive(cl_peer *peer)
+{
+    peer->strikes = 0;
+    peer->avoid_until = INT64_MIN;
+}
+
+static void answered(cl_core *core, cl_call *call, const cl_envelope *e)
+{
+    if (cl_words_is_false(e->error)) {
+        is_alive(call->peer);
+        cl_call_complete(call, 0, CL_STR_NONE, e->result);
+        return;
+    }
+    cl_words words;
+    cl_words_read(core, e->error, &words);
+    int code = refusal(call, e, &words);
+    if (code) {
+        refused(core, call, code, e->error);
+        return;
+    }
+    is_alive(call->peer);
+    cl_call_complete(call, CLOUDS_EAPP, cl_words_normal(core, e->error, &words), e->result);
+}
+
+void cl_answer_arrived(cl_core *core, cl_node *node, const cl_envelope *e)
+{
+    uint64_t token;
+    if (cl_attempt_token(e->id, &token) != 0) {
+        core->counters[CL_COUNT_FOREIGN_ANSWERS]++;
+        return;
+    }
+    cl_call *call = cl_call_find(core, cl_token_call(token));
+    int expected = call && call->state == CL_CALL_SENT && call->node == node &&
+                   memcmp(call->wire_id, e->id.p, CL_WIRE_ID) == 0;
+    if (expected) answered(core, call, e);
+    else if (cl_attempt_is_ours(core, e->id, token)) core->counters[CL_COUNT_LATE_ANSWERS]++;
+    else core->counters[CL_COUNT_FOREIGN_ANSWERS]++;
+}

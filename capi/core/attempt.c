@@ -1,0 +1,328 @@
+#include "core/internal.h"
+
+/* The state machine of a call. An attempt is what `timeout` limits: it begins (with a retry that the caller allowed, or the
+ * first), may be sent to one server after another as long as each provably did not execute it, and ends with an answer or a
+ * failure. A failure begins the next attempt, or ends the call. The timer always stands at the next moment that matters. */
+
+enum {
+    HOLD = 50,
+    NOT_SENT_MAX = 4 /* sends after which a server that nothing can be sent to counts as tried */
+};
+
+int cl_node_may_send(const cl_node *node)
+{
+    return node->core->bus_up && node->state == CL_NODE_READY;
+}
+
+void cl_attempt_leave(cl_call *call)
+{
+    cl_list_remove(&call->place);
+}
+
+static void enter(cl_call *call, enum cl_call_state state, cl_link *list)
+{
+    call->state = (uint8_t)state;
+    cl_attempt_leave(call);
+    if (list) cl_list_append(list, &call->place);
+}
+
+static void wait_until(cl_call *call, int64_t when)
+{
+    cl_timers_set(call->node->core, &call->timed, when);
+}
+
+static void forget_reason(cl_call *call)
+{
+    cl_free(call->reason_error);
+    call->reason_error = NULL;
+    call->reason = 0;
+}
+
+void cl_attempt_begin(cl_call *call, int64_t start, int64_t now)
+{
+    forget_reason(call);
+    call->failing = call->looked = 0;
+    call->until = start + call->timeout < call->deadline ? start + call->timeout : call->deadline;
+    cl_attempt_dispatch(call, now);
+}
+
+static void park(cl_call *call)
+{
+    enter(call, CL_CALL_PARKED, &call->node->core->parked);
+    wait_until(call, call->until);
+}
+
+/* The wait for the bus is nobody's fault: what was tried before may be tried again, and the budget is not asked. */
+static void await_bus(cl_call *call)
+{
+    forget_reason(call);
+    call->failing = 0;
+    park(call);
+}
+
+static void look(cl_call *call, int64_t now)
+{
+    call->looked = 1;
+    enter(call, CL_CALL_LOOKING, &call->method->waiting);
+    wait_until(call, call->until);
+    cl_directory_look(call->node->core, call->method, 0, now);
+}
+
+/* No server is left that this attempt could still ask. */
+static void no_server(cl_call *call, int64_t now)
+{
+    int look_helps = !call->pinned && !call->looked && call->reason != CLOUDS_EOVERLOAD;
+    if (look_helps) look(call, now);
+    else cl_attempt_failed(call, call->reason ? call->reason : CLOUDS_ENOSERVER, now);
+}
+
+/* Another server is there, but the budget is spent. A busy cluster gets no more load; for all other reasons it is worth to
+ * wait. */
+static void hold(cl_call *call, int64_t now)
+{
+    if (call->reason == CLOUDS_EOVERLOAD) {
+        cl_attempt_failed(call, call->reason, now);
+        return;
+    }
+    enter(call, CL_CALL_HELD, NULL);
+    wait_until(call, now + HOLD < call->until ? now + HOLD : call->until);
+}
+
+void cl_attempt_dispatch(cl_call *call, int64_t now)
+{
+    cl_core *core = call->node->core;
+    if (!cl_node_may_send(call->node)) {
+        await_bus(call);
+        return;
+    }
+    if (now >= call->until) {
+        park(call); /* the timer is due */
+        return;
+    }
+    if (!call->pinned && call->node->config.find_server) {
+        if (call->method->n == 0 && !call->looked) look(call, now);
+        else cl_choose_ask(call, now);
+        return;
+    }
+    cl_peer *peer = call->pinned ? call->peer : cl_balance_pick(call->method, call, !call->failing, now);
+    if (!peer) {
+        no_server(call, now);
+        return;
+    }
+    if (!call->pinned) cl_directory_refresh(core, call->method, now);
+    cl_attempt_send(call, peer, now);
+}
+
+static int room_for_tried(cl_call *call)
+{
+    if (call->tried_n < call->tried_cap) return 0;
+    if (call->tried_cap >= 32768) return CLOUDS_ELIMIT;
+    uint16_t cap = (uint16_t)(call->tried_cap * 2);
+    uint32_t *tried = cl_malloc(cap * sizeof *tried);
+    if (!tried) return CLOUDS_ENOMEM;
+    memcpy(tried, call->tried, call->tried_n * sizeof *tried);
+    if (call->tried != call->tried_few) cl_free(call->tried);
+    call->tried = tried;
+    call->tried_cap = cap;
+    return 0;
+}
+
+static int put_on_wire(cl_call *call)
+{
+    cl_core *core = call->node->core;
+    uint64_t token = cl_token_of(call->id, ++call->sends);
+    cl_attempt_id(core, token, call->wire_id);
+    cl_envelope e = {
+        .type = CL_CALL,
+        .flags = call->peer->native ? CL_NATIVE : 0,
+        .from = call->node->id,
+        .to = call->peer->id,
+        .id = cl_str_of(call->wire_id, CL_WIRE_ID),
+        .method = call->method->name,
+        .args = call->args,
+        .error = CL_STR_NONE, .result = CL_STR_NONE, .data = CL_STR_NONE, .raw = CL_STR_NONE,
+        .deadline = call->until,
+    };
+    return core->port.send(core->port.self, call->node->tag, &e, token);
+}
+
+static void ask_this_one(cl_call *call, cl_peer *peer)
+{
+    if (call->peer == peer) return;
+    cl_peer_hold(peer);
+    cl_peer_release(call->node->core, call->peer);
+    call->peer = peer;
+}
+
+void cl_attempt_send(cl_call *call, cl_peer *peer, int64_t now)
+{
+    cl_core *core = call->node->core;
+    int paid = call->failing;
+    if (paid && !cl_budget_take(&core->budget, now)) {
+        hold(call, now);
+        return;
+    }
+    int code = room_for_tried(call);
+    if (code == 0) {
+        ask_this_one(call, peer);
+        code = put_on_wire(call);
+    }
+    if (code == CLOUDS_EUNREACHABLE) {
+        if (paid) cl_budget_give_back(&core->budget);
+        await_bus(call);
+        cl_core_nudge(core, now);
+        return;
+    }
+    if (code) {
+        core->counters[CL_COUNT_LIMIT_HITS] += code == CLOUDS_ELIMIT || code == CLOUDS_ETOOBIG;
+        cl_call_fail(call, code);
+        return;
+    }
+    core->counters[CL_COUNT_FAILOVERS] += (uint64_t)paid;
+    if (!cl_call_has_tried(call, peer)) call->tried[call->tried_n++] = peer->number;
+    call->sent_at = now;
+    call->looked = 0;
+    enter(call, CL_CALL_SENT, &peer->calls);
+    wait_until(call, call->until);
+}
+
+static int is_retried_at_once(int code)
+{
+    return code == CLOUDS_ETIMEOUT || code == CLOUDS_ELOST || code == CLOUDS_EEXPIRED;
+}
+
+static int is_retried_later(int code)
+{
+    return code == CLOUDS_ENOSERVER || code == CLOUDS_EDRAINING;
+}
+
+void cl_attempt_failed(cl_call *call, int code, int64_t now)
+{
+    int64_t start = is_retried_at_once(code) ? now : now + call->timeout;
+    int again = call->retries > 0 && start < call->deadline && (is_retried_at_once(code) || is_retried_later(code));
+    if (!again) {
+        cl_call_fail(call, code);
+        return;
+    }
+    call->retries--;
+    call->node->core->counters[CL_COUNT_RETRIES]++;
+    if (is_retried_at_once(code)) {
+        cl_attempt_begin(call, now, now);
+        return;
+    }
+    call->reason = code;
+    enter(call, CL_CALL_PAUSED, NULL);
+    wait_until(call, start);
+}
+
+static void keep_reason(cl_call *call, int code, cl_str error)
+{
+    forget_reason(call);
+    call->reason = code;
+    if (!error.n) return;
+    call->reason_error = cl_str_dup(error);
+    call->reason_error_len = error.n; /* without memory our own words stand in */
+}
+
+void cl_attempt_fail_over(cl_call *call, int code, cl_str error, int64_t now)
+{
+    keep_reason(call, code, error);
+    call->failing = 1;
+    enter(call, CL_CALL_HELD, NULL);
+    if (call->pinned && cl_node_may_send(call->node)) cl_attempt_failed(call, code, now);
+    else cl_attempt_dispatch(call, now);
+}
+
+void cl_attempt_lost(cl_call *call, int64_t now)
+{
+    call->maybe = 1;
+    enter(call, CL_CALL_HELD, NULL);
+    cl_attempt_failed(call, CLOUDS_ELOST, now);
+}
+
+/* A server that had its time and did not answer. The registration of an npm server is deleted, as the original does; one of
+ * ours is only avoided for a while. Who cut the time short with an early deadline deletes nothing. */
+static void blame(cl_call *call, int64_t now)
+{
+    cl_core *core = call->node->core;
+    int64_t had = now - call->sent_at;
+    if (had < call->timeout / 2 && had < 1000) return;
+    if (call->node->config.remove_server) {
+        clouds_event event = {.type = CLOUDS_EVENT_REMOVE_SERVER};
+        cl_set_text(&event.peer, &event.peer_len, call->peer->id);
+        cl_set_text(&event.method, &event.method_len, call->method->name);
+        cl_emit(core, call->node, &event);
+        return;
+    }
+    int whole = had >= call->timeout / 2;
+    if (whole && !call->peer->native && call->node->config.auto_clean) {
+        core->port.forget(core->port.self, call->method->name, call->peer->id);
+        cl_directory_drop(core, call->method, call->peer);
+    } else if (call->peer->avoid_until <= now) {
+        cl_peer_avoid(call->peer, now);
+    }
+}
+
+static void timed_out(cl_call *call, int64_t now)
+{
+    if (call->state == CL_CALL_SENT) {
+        call->node->core->counters[CL_COUNT_TIMEOUTS]++;
+        call->maybe = 1;
+        blame(call, now);
+        cl_attempt_leave(call);
+        cl_attempt_failed(call, CLOUDS_ETIMEOUT, now);
+        return;
+    }
+    cl_attempt_leave(call);
+    int over = call->retries == 0 || now >= call->deadline;
+    if (over && call->maybe) cl_call_fail(call, CLOUDS_ETIMEOUT);
+    else if (over && call->reason) cl_call_fail(call, call->reason);
+    else cl_attempt_failed(call, CLOUDS_EEXPIRED, now);
+}
+
+void cl_attempt_due(cl_core *core, cl_timed *timed, int64_t now)
+{
+    cl_call *call = CL_OWNER(timed, cl_call, timed);
+    if (call->state == CL_CALL_PAUSED) cl_attempt_begin(call, now, now);
+    else if (call->state == CL_CALL_HELD && now < call->until) cl_attempt_dispatch(call, now);
+    else timed_out(call, now);
+}
+
+void cl_attempt_unpark(cl_core *core, int64_t now)
+{
+    cl_link woken;
+    cl_list_init(&woken);
+    CL_LIST_EACH(it, &core->parked) cl_list_remove(it), cl_list_append(&woken, it);
+    while (!cl_list_empty(&woken)) {
+        cl_call *call = CL_OWNER(woken.next, cl_call, place);
+        cl_attempt_leave(call);
+        cl_attempt_dispatch(call, now);
+    }
+}
+
+static void untry(cl_call *call)
+{
+    for (unsigned i = 0; i < call->tried_n; i++)
+        if (call->tried[i] == call->peer->number) call->tried[i--] = call->tried[--call->tried_n];
+}
+
+void cl_core_fate(cl_core *core, uint64_t token, enum cl_fate fate, int64_t number)
+{
+    uint64_t id = cl_token_call(token);
+    cl_op *op = id == token ? cl_op_find(core, id) : NULL;
+    if (op) {
+        cl_message_fate(core, op, fate, number);
+        return;
+    }
+    cl_call *call = cl_call_find(core, id);
+    if (!call || call->state != CL_CALL_SENT || cl_token_of(id, call->sends) != token || fate == CL_FATE_WRITTEN) return;
+    int64_t now = cl_core_now(core);
+    if (fate == CL_FATE_LOST) {
+        cl_attempt_lost(call, now);
+        return;
+    }
+    if (fate == CL_FATE_NOT_SENT && call->sends < NOT_SENT_MAX) untry(call);
+    /* While the bus is down nothing is known about the server, only that this did not go out. */
+    if (fate == CL_FATE_NOBODY || core->bus_up) cl_directory_drop_all(core, call->peer);
+    cl_attempt_fail_over(call, CLOUDS_ENOSERVER, CL_STR_NONE, now);
+}

@@ -1,0 +1,40 @@
+#include "core/internal.h"
+
+/* Round robin per method. Preference: servers this call has not tried before those it has, healthy before avoided. At most
+ * half of the servers (at least one) count as avoided, the first of them in the order of the list. */
+
+int cl_call_has_tried(const cl_call *call, const cl_peer *peer)
+{
+    for (unsigned i = 0; i < call->tried_n; i++)
+        if (call->tried[i] == peer->number) return 1;
+    return 0;
+}
+
+static int is_ejected(const cl_method *m, uint32_t at, int64_t now)
+{
+    if (cl_peer_is_well(m->servers[at], now)) return 0;
+    uint32_t limit = m->n / 2 ? m->n / 2 : 1, rank = 0;
+    for (uint32_t i = 0; i < at; i++) rank += !cl_peer_is_well(m->servers[i], now);
+    return rank < limit;
+}
+
+static cl_peer *scan(cl_method *m, const cl_call *call, int tried_too, int ejected_too, int64_t now)
+{
+    if (m->turn >= m->n) m->turn = 0;
+    for (uint32_t step = 0, at = m->turn; step < m->n; step++, at = at + 1 < m->n ? at + 1 : 0) {
+        if (!tried_too && cl_call_has_tried(call, m->servers[at])) continue;
+        if (!ejected_too && is_ejected(m, at, now)) continue;
+        m->turn = at + 1;
+        return m->servers[at];
+    }
+    return NULL;
+}
+
+cl_peer *cl_balance_pick(cl_method *m, const cl_call *call, int tried_too, int64_t now)
+{
+    cl_peer *peer = scan(m, call, 0, 0, now);
+    if (!peer) peer = scan(m, call, 0, 1, now);
+    if (!peer && tried_too) peer = scan(m, call, 1, 0, now);
+    if (!peer && tried_too) peer = scan(m, call, 1, 1, now);
+    return peer;
+}

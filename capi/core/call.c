@@ -1,0 +1,219 @@
+#include "core/internal.h"
+
+/* The life of a call: accepted here, driven by attempt.c, ended here. Its record is freed before its event is raised only in
+ * the sense that no map and no list knows it any more; the texts of the event are still in it. */
+
+enum { HELD_FACTOR = 64 }; /* arguments held outside of records: this many times the largest envelope */
+
+cl_call *cl_call_find(const cl_core *core, uint64_t id)
+{
+    return cl_idmap_get(&core->calls, id);
+}
+
+static cl_call *take_record(cl_core *core)
+{
+    cl_call *call = core->spare_calls;
+    if (!call) call = cl_malloc(sizeof *call);
+    else {
+        core->spare_calls = (cl_call *)(void *)call->place.next;
+        core->spare_calls_n--;
+    }
+    if (call) memset(call, 0, offsetof(cl_call, small));
+    return call;
+}
+
+static void give_record(cl_core *core, cl_call *call)
+{
+    if (core->spare_calls_n >= CL_SPARE_MAX) {
+        cl_free(call);
+        return;
+    }
+    call->place.next = (cl_link *)(void *)core->spare_calls;
+    core->spare_calls = call;
+    core->spare_calls_n++;
+}
+
+void cl_call_free_spare(cl_core *core)
+{
+    while (core->spare_calls) {
+        cl_call *call = core->spare_calls;
+        core->spare_calls = (cl_call *)(void *)call->place.next;
+        cl_free(call);
+    }
+}
+
+static int keep_args(cl_core *core, cl_call *call, cl_str args)
+{
+    if (args.n <= CL_CALL_INLINE) {
+        memcpy(call->small, args.p, args.n);
+        call->args = cl_str_of(call->small, args.n);
+        return 0;
+    }
+    if (core->call_bytes + args.n > HELD_FACTOR * core->config.limits.message) return CLOUDS_ELIMIT;
+    call->big = cl_str_dup(args);
+    if (!call->big) return CLOUDS_ENOMEM;
+    core->call_bytes += args.n;
+    call->args = cl_str_of(call->big, args.n);
+    return 0;
+}
+
+static void free_texts(cl_core *core, cl_call *call)
+{
+    if (call->big) core->call_bytes -= call->args.n;
+    cl_free(call->big);
+    cl_free(call->reason_error);
+    if (call->tried != call->tried_few) cl_free(call->tried);
+    call->big = call->reason_error = NULL;
+    call->tried = call->tried_few;
+}
+
+/* What needs memory or room, in the order in which it is undone. */
+static int furnish(cl_core *core, cl_call *call, const cl_call_spec *spec)
+{
+    int code = keep_args(core, call, spec->args);
+    if (code) return code;
+    if ((code = cl_directory_method(core, spec->method, &call->method)) != 0) return code;
+    if (spec->server.n && !(call->peer = cl_peer_get(core, spec->server))) return CLOUDS_ENOMEM;
+    if ((code = cl_timers_adopt(core, &call->timed, cl_attempt_due)) != 0) return code;
+    code = cl_idmap_put(&core->calls, call->id, call);
+    if (code == 0) {
+        code = core->port.reserve(core->port.self);
+        if (code) cl_idmap_take(&core->calls, call->id);
+    }
+    if (code) cl_timers_abandon(core, &call->timed);
+    return code;
+}
+
+static void strip(cl_core *core, cl_call *call)
+{
+    cl_peer_release(core, call->peer);
+    if (call->method) cl_directory_release(core, call->method);
+    free_texts(core, call);
+    give_record(core, call);
+}
+
+static int64_t clamp(int64_t ms, int64_t max)
+{
+    if (ms < 1) return 1;
+    return ms < max ? ms : max;
+}
+
+static void set_times(cl_call *call, const cl_call_spec *spec, int64_t start)
+{
+    const cl_node_config *config = &call->node->config;
+    cl_core *core = call->node->core;
+    int64_t max = clamp(cl_ms(core->config.max_deadline), (int64_t)1 << 40);
+    call->retries = spec->retries < 0 ? 0 : spec->retries ? spec->retries : config->retries;
+    if (call->retries < 0) call->retries = 0;
+    double timeout = spec->timeout > 0 ? spec->timeout : config->timeout;
+    call->timeout = clamp(cl_ms(timeout), max);
+    double deadline = spec->deadline > 0 ? spec->deadline : config->deadline;
+    if (!(deadline > 0)) deadline = ((double)call->retries + 1) * ((double)call->timeout / 1000.0);
+    call->deadline = start + clamp(cl_ms(deadline), max);
+    cl_request *parent = cl_request_find(core, spec->parent);
+    if (parent && parent->deadline && parent->deadline < call->deadline) call->deadline = parent->deadline;
+}
+
+static int may_call(const cl_node *node, const cl_call_spec *spec)
+{
+    if (node->state == CL_NODE_SHUTTING) return CLOUDS_ECLOSED;
+    if (node->state == CL_NODE_FAILED) return node->failure;
+    if (node->draining && !cl_request_find(node->core, spec->parent)) return CLOUDS_ECLOSED;
+    if (!spec->id || !spec->method.n || cl_call_find(node->core, spec->id)) return CLOUDS_EINVAL;
+    if (spec->args.n + spec->method.n > node->core->config.limits.message) return CLOUDS_ETOOBIG;
+    return 0;
+}
+
+int cl_node_call(cl_node *node, const cl_call_spec *spec)
+{
+    cl_core *core = node->core;
+    int code = may_call(node, spec);
+    if (code == 0 && core->calls.len >= core->config.max_in_flight) code = CLOUDS_ELIMIT;
+    if (code) {
+        core->counters[CL_COUNT_LIMIT_HITS] += code == CLOUDS_ELIMIT || code == CLOUDS_ETOOBIG;
+        return code;
+    }
+    cl_call *call = take_record(core);
+    if (!call) return CLOUDS_ENOMEM;
+    call->id = spec->id;
+    call->node = node;
+    call->tried = call->tried_few;
+    call->tried_cap = CL_TRIED_INLINE;
+    call->pinned = spec->server.n != 0;
+    call->user_data = spec->user_data;
+    cl_list_init(&call->place);
+    if ((code = furnish(core, call, spec)) != 0) {
+        core->counters[CL_COUNT_LIMIT_HITS] += code == CLOUDS_ELIMIT;
+        strip(core, call);
+        return code;
+    }
+    int64_t now = cl_core_now(core), start = spec->made_at && spec->made_at < now ? spec->made_at : now;
+    set_times(call, spec, start);
+    cl_list_append(&node->calls, &call->of_node);
+    core->counters[CL_COUNT_CALLS]++;
+    cl_budget_call(&core->budget, now);
+    cl_attempt_begin(call, start, now);
+    return 0;
+}
+
+/* After this nothing but the record itself is left. */
+static void unhook(cl_core *core, cl_call *call)
+{
+    cl_attempt_leave(call);
+    cl_list_remove(&call->of_node);
+    cl_timers_abandon(core, &call->timed);
+    cl_idmap_take(&core->calls, call->id);
+}
+
+void cl_call_discard(cl_core *core, cl_call *call)
+{
+    unhook(core, call);
+    strip(core, call);
+}
+
+static uint32_t outcome_of(const cl_call *call, int code)
+{
+    int outcome = clouds_err_outcome(code);
+    /* The last attempt was not executed, but an earlier one may have been. */
+    return (uint32_t)(outcome == CLOUDS_NOT_DONE && call->maybe ? CLOUDS_UNKNOWN : outcome);
+}
+
+void cl_call_complete(cl_call *call, int code, cl_str error, cl_str data)
+{
+    cl_core *core = call->node->core;
+    unhook(core, call);
+    core->counters[CL_COUNT_RESULTS]++;
+    clouds_event event = {.type = CLOUDS_EVENT_RESULT, .code = code, .outcome = outcome_of(call, code), .id = call->id,
+                          .user_data = call->user_data};
+    if (code && !error.n) error = cl_words_of(core, code);
+    if (call->peer) cl_set_text(&event.peer, &event.peer_len, call->peer->id);
+    cl_set_text(&event.method, &event.method_len, call->method->name);
+    cl_set_text(&event.data, &event.data_len, data.n && data.p[0] == '[' ? data : CL_STR("[]"));
+    cl_set_text(&event.error, &event.error_len, error);
+    cl_emit(core, call->node, &event);
+    strip(core, call);
+}
+
+void cl_call_fail(cl_call *call, int code)
+{
+    cl_str error = CL_STR_NONE;
+    if (code == call->reason && call->reason_error) error = cl_str_of(call->reason_error, call->reason_error_len);
+    cl_call_complete(call, code, error, CL_STR_NONE);
+}
+
+int cl_core_cancel(cl_core *core, uint64_t id)
+{
+    cl_call *call = cl_call_find(core, id);
+    if (!call) return CLOUDS_ESTALE;
+    cl_call_fail(call, CLOUDS_ECANCELED);
+    return 0;
+}
+
+void cl_call_close_all(cl_node *node)
+{
+    while (!cl_list_empty(&node->calls)) {
+        cl_call *call = CL_OWNER(node->calls.next, cl_call, of_node);
+        int left = call->maybe || call->state == CL_CALL_SENT;
+        cl_call_fail(call, left ? CLOUDS_ECANCELED : CLOUDS_ECLOSED);
+    }
+}

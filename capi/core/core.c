@@ -1,0 +1,134 @@
+#include "core/internal.h"
+
+/* The state of a context: creation and end, counters, what arrives, and the bus coming and going. */
+
+enum { SCRATCH = 512 };
+
+const char *const cl_counter_names[CL_COUNTERS] = {
+    "calls", "results", "timeouts", "retries", "failovers", "late_answers", "foreign_answers", "requests", "replies",
+    "expired_requests", "refused_requests", "messages_in", "messages_out", "broken_input", "limit_hits", "lookups",
+    "reconnects",
+};
+
+static void nudge_due(cl_core *core, cl_timed *timed, int64_t now)
+{
+    cl_timers_stop(core, timed);
+    if (!core->bus_up) return; /* when it comes up, all of this is done anyway */
+    cl_directory_look_waiting(core, now);
+    cl_attempt_unpark(core, now);
+    cl_status_ask_all(core);
+}
+
+int cl_core_create(const cl_core_config *config, const cl_port *port, cl_core **out)
+{
+    cl_core *core = cl_calloc(1, sizeof *core);
+    if (!core) return CLOUDS_ENOMEM;
+    core->config = *config;
+    core->port = *port;
+    core->second_key[0] = config->secret[0] ^ 0x5555555555555555u;
+    core->second_key[1] = ~config->secret[1];
+    core->armed = INT64_MAX;
+    cl_list_init(&core->recent);
+    cl_list_init(&core->parked);
+    cl_list_init(&core->nodes);
+    if (cl_buf_reserve(&core->scratch, SCRATCH) != 0 || cl_timers_adopt(core, &core->nudge, nudge_due) != 0) {
+        cl_buf_free(&core->scratch);
+        cl_free(core);
+        return CLOUDS_ENOMEM;
+    }
+    *out = core;
+    return 0;
+}
+
+void cl_core_destroy(cl_core *core)
+{
+    if (!core) return;
+    while (!cl_list_empty(&core->nodes)) cl_node_free(CL_OWNER(core->nodes.next, cl_node, of_core));
+    CL_LIST_EACH(it, &core->recent) cl_directory_free(core, CL_OWNER(it, cl_method, recent));
+    cl_call_free_spare(core);
+    cl_request_free_spare(core);
+    cl_idmap_free(&core->calls);
+    cl_idmap_free(&core->requests);
+    cl_idmap_free(&core->ops);
+    cl_strmap_free(&core->methods);
+    cl_strmap_free(&core->peers);
+    cl_heap_free(&core->timers);
+    cl_buf_free(&core->scratch);
+    cl_free(core);
+}
+
+const uint64_t *cl_core_counters(const cl_core *core)
+{
+    return core->counters;
+}
+
+uint64_t *cl_core_counter(cl_core *core, enum cl_counter which)
+{
+    return &core->counters[which];
+}
+
+static void no_null(const char **p)
+{
+    if (!*p) *p = "";
+}
+
+void cl_emit(cl_core *core, const cl_node *node, clouds_event *event)
+{
+    no_null(&event->peer);
+    no_null(&event->method);
+    no_null(&event->data);
+    no_null(&event->error);
+    core->port.event(core->port.self, node ? node->tag : NULL, event);
+}
+
+static void tell_unknown(cl_core *core, cl_node *node, const cl_envelope *e)
+{
+    clouds_event event = {.type = CLOUDS_EVENT_UNKNOWN};
+    cl_set_text(&event.peer, &event.peer_len, e->from);
+    cl_set_text(&event.method, &event.method_len, e->method);
+    cl_set_text(&event.data, &event.data_len, e->data);
+    cl_set_text(&event.error, &event.error_len, e->raw);
+    cl_emit(core, node, &event);
+}
+
+void cl_core_envelope(cl_core *core, cl_node *node, const cl_envelope *e)
+{
+    switch (e->type) {
+    case CL_CALL: cl_serve_call(core, node, e); break;
+    case CL_RESULT: cl_answer_arrived(core, node, e); break;
+    case CL_MESSAGE: cl_message_arrived(core, node, e); break;
+    default: tell_unknown(core, node, e); break;
+    }
+}
+
+static void bus_came(cl_core *core)
+{
+    int64_t now = cl_core_now(core);
+    core->counters[CL_COUNT_RECONNECTS] += (uint64_t)core->was_up;
+    core->bus_up = core->was_up = 1;
+    core->bus_code = 0;
+    core->up_since = now;
+    clouds_event event = {.type = CLOUDS_EVENT_BUS_UP};
+    cl_emit(core, NULL, &event);
+    cl_directory_bus_up(core, now);
+    cl_attempt_unpark(core, now);
+    cl_status_ask_all(core);
+}
+
+/* Told once for each failed attempt to connect; the user hears of it when something changed. */
+static void bus_went(cl_core *core, int code, const char *words)
+{
+    int news = core->bus_up || core->bus_code != code;
+    core->bus_up = 0;
+    core->bus_code = code;
+    if (!news) return;
+    clouds_event event = {.type = CLOUDS_EVENT_BUS_DOWN, .code = code, .outcome = (uint32_t)clouds_err_outcome(code)};
+    cl_set_text(&event.error, &event.error_len, cl_str_z(words && *words ? words : clouds_strerror(code)));
+    cl_emit(core, NULL, &event);
+}
+
+void cl_core_bus(cl_core *core, int up, int code, const char *words)
+{
+    if (!up) bus_went(core, code, words);
+    else if (!core->bus_up) bus_came(core);
+}

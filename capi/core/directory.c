@@ -1,0 +1,235 @@
+#include "core/internal.h"
+
+/* Who serves what, as far as calls of ours asked. The last good list serves until a newer one is there: age only causes a
+ * refresh in the background. The cache of methods is bounded; what calls use is never dropped. */
+
+enum { LOOK_PATIENCE = 5000, GRACE = 10000 };
+
+static cl_method *create(cl_core *core, cl_str name)
+{
+    cl_method *m = cl_calloc(1, sizeof *m + name.n + 1);
+    if (!m) return NULL;
+    memcpy(m->text, name.p, name.n);
+    m->name = cl_str_of(m->text, name.n);
+    m->learned = INT64_MIN;
+    cl_list_init(&m->recent);
+    cl_list_init(&m->waiting);
+    if (cl_strmap_put(&core->methods, m->name, m) == 0) return m;
+    cl_free(m);
+    return NULL;
+}
+
+void cl_directory_free(cl_core *core, cl_method *m)
+{
+    cl_strmap_take(&core->methods, m->name);
+    cl_list_remove(&m->recent);
+    for (uint32_t i = 0; i < m->n; i++) cl_peer_release(core, m->servers[i]);
+    cl_free(m->servers);
+    cl_free(m);
+}
+
+static int make_room(cl_core *core)
+{
+    CL_LIST_EACH(it, &core->recent)
+    {
+        cl_method *m = CL_OWNER(it, cl_method, recent);
+        if (m->refs) continue;
+        cl_directory_free(core, m);
+        return 0;
+    }
+    return CLOUDS_ELIMIT;
+}
+
+int cl_directory_method(cl_core *core, cl_str name, cl_method **out)
+{
+    cl_method *m = cl_strmap_get(&core->methods, name);
+    if (!m && core->methods.len >= CL_METHODS_MAX && make_room(core) != 0) return CLOUDS_ELIMIT;
+    if (!m) m = create(core, name);
+    if (!m) return CLOUDS_ENOMEM;
+    if (core->recent.prev != &m->recent) {
+        cl_list_remove(&m->recent);
+        cl_list_append(&core->recent, &m->recent);
+    }
+    m->refs++;
+    *out = m;
+    return 0;
+}
+
+void cl_directory_release(cl_core *core, cl_method *m)
+{
+    m->refs--;
+}
+
+void cl_directory_look(cl_core *core, cl_method *m, int known, int64_t now)
+{
+    int level = known ? 1 : 2;
+    if (m->looking >= level && now - m->asked < LOOK_PATIENCE) return;
+    m->looking = level;
+    m->asked = now;
+    core->counters[CL_COUNT_LOOKUPS]++;
+    core->port.look(core->port.self, m->name, known);
+}
+
+void cl_directory_refresh(cl_core *core, cl_method *m, int64_t now)
+{
+    if (m->learned != INT64_MIN && (core->max_age == INT64_MAX || now - m->learned < core->max_age)) return;
+    cl_directory_look(core, m, 1, now);
+}
+
+static void drop_at(cl_core *core, cl_method *m, uint32_t at)
+{
+    cl_peer *peer = m->servers[at];
+    m->n--;
+    memmove(m->servers + at, m->servers + at + 1, (m->n - at) * sizeof *m->servers);
+    if (m->turn > at) m->turn--;
+    cl_peer_release(core, peer);
+}
+
+void cl_directory_drop(cl_core *core, cl_method *m, cl_peer *peer)
+{
+    for (uint32_t i = 0; i < m->n; i++) {
+        if (m->servers[i] != peer) continue;
+        drop_at(core, m, i);
+        return;
+    }
+}
+
+void cl_directory_drop_all(cl_core *core, cl_peer *peer)
+{
+    cl_peer_hold(peer);
+    CL_LIST_EACH(it, &core->recent) cl_directory_drop(core, CL_OWNER(it, cl_method, recent), peer);
+    cl_peer_release(core, peer);
+}
+
+static int add(cl_core *core, cl_method *m, cl_server server)
+{
+    cl_peer *peer = cl_peer_get(core, server.id);
+    if (!peer) return CLOUDS_ENOMEM;
+    peer->native = server.native;
+    for (uint32_t i = 0; i < m->n; i++)
+        if (m->servers[i] == peer) return cl_peer_release(core, peer), 0;
+    if (m->n == m->cap) {
+        uint32_t cap = m->cap ? m->cap * 2 : 4;
+        cl_peer **servers = cl_realloc(m->servers, cap * sizeof(*servers));
+        if (!servers) return cl_peer_release(core, peer), CLOUDS_ENOMEM;
+        m->servers = servers;
+        m->cap = cap;
+    }
+    m->servers[m->n++] = peer;
+    return 0;
+}
+
+static int is_listed(cl_str id, const cl_server *servers, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (cl_str_eq(servers[i].id, id)) return 1;
+    return 0;
+}
+
+/* Takes the new list over; the order of those that stay is kept, so that the round robin goes on. */
+static int learn(cl_core *core, cl_method *m, const cl_server *servers, size_t n, int64_t now)
+{
+    /* A registry that came back empty fills up within a heartbeat; until then the servers known before are tried. */
+    if (n == 0 && m->n && core->up_since + GRACE > now && core->counters[CL_COUNT_RECONNECTS]) return 0;
+    for (uint32_t i = 0; i < m->n;) {
+        if (is_listed(m->servers[i]->id, servers, n)) i++;
+        else drop_at(core, m, i);
+    }
+    for (size_t i = 0; i < n; i++)
+        if (add(core, m, servers[i]) != 0) return CLOUDS_ENOMEM;
+    m->learned = now;
+    return 0;
+}
+
+int cl_directory_ids(const cl_method *m, cl_buf *out)
+{
+    int code = cl_buf_put_char(out, '[');
+    for (uint32_t i = 0; i < m->n && code == 0; i++) {
+        if (i) code = cl_buf_put_char(out, ',');
+        if (code == 0) code = cl_json_quote(m->servers[i]->id, out);
+    }
+    return code ? code : cl_buf_put_char(out, ']');
+}
+
+static void tell_saved(cl_core *core, cl_method *m)
+{
+    CL_LIST_EACH(it, &core->nodes)
+    {
+        cl_node *node = CL_OWNER(it, cl_node, of_core);
+        if (!node->config.save_servers) continue;
+        cl_buf_clear(&core->scratch);
+        if (cl_directory_ids(m, &core->scratch) != 0) return;
+        clouds_event event = {.type = CLOUDS_EVENT_SAVE_SERVERS};
+        cl_set_text(&event.method, &event.method_len, m->name);
+        cl_set_text(&event.data, &event.data_len, cl_buf_str(&core->scratch));
+        cl_emit(core, node, &event);
+    }
+}
+
+/* The calls that wait go on, or end with `code`. Each may come back to this list, so it is emptied first. */
+static void wake(cl_method *m, int code, int64_t now)
+{
+    cl_link woken;
+    cl_list_init(&woken);
+    m->refs++;
+    CL_LIST_EACH(it, &m->waiting) cl_list_remove(it), cl_list_append(&woken, it);
+    while (!cl_list_empty(&woken)) {
+        cl_call *call = CL_OWNER(woken.next, cl_call, place);
+        cl_attempt_leave(call);
+        if (code) cl_call_fail(call, code);
+        else cl_attempt_dispatch(call, now);
+    }
+    m->refs--;
+}
+
+void cl_core_servers(cl_core *core, cl_str method, const cl_server *servers, size_t n, int code)
+{
+    cl_method *m = cl_strmap_get(&core->methods, method);
+    if (!m) return;
+    int64_t now = cl_core_now(core);
+    m->looking = 0;
+    if (code == CLOUDS_EUNREACHABLE) {
+        if (!cl_list_empty(&m->waiting)) cl_core_nudge(core, now);
+        return;
+    }
+    if (code == 0) code = learn(core, m, servers, n, now);
+    if (code == 0 && n) tell_saved(core, m);
+    wake(m, code, now);
+}
+
+void cl_core_server_up(cl_core *core, cl_str method, cl_server server)
+{
+    cl_peer *known = cl_peer_find(core, server.id);
+    if (known) known->strikes = 0, known->avoid_until = INT64_MIN;
+    cl_method *m = cl_strmap_get(&core->methods, method);
+    if (!m || add(core, m, server) != 0) return;
+    if (!cl_list_empty(&m->waiting)) wake(m, 0, cl_core_now(core));
+}
+
+void cl_core_server_down(cl_core *core, cl_str method, cl_str server)
+{
+    cl_method *m = cl_strmap_get(&core->methods, method);
+    cl_peer *peer = cl_peer_find(core, server);
+    if (m && peer) cl_directory_drop(core, m, peer);
+}
+
+void cl_directory_look_waiting(cl_core *core, int64_t now)
+{
+    CL_LIST_EACH(it, &core->recent)
+    {
+        cl_method *m = CL_OWNER(it, cl_method, recent);
+        if (!cl_list_empty(&m->waiting)) cl_directory_look(core, m, 0, now);
+    }
+}
+
+/* Lists from before the loss serve, but are refreshed when next used. */
+void cl_directory_bus_up(cl_core *core, int64_t now)
+{
+    CL_LIST_EACH(it, &core->recent)
+    {
+        cl_method *m = CL_OWNER(it, cl_method, recent);
+        m->learned = INT64_MIN;
+        m->looking = 0;
+    }
+    cl_directory_look_waiting(core, now);
+}

@@ -1,0 +1,312 @@
+/* What the files of core share. Nothing outside of core includes this.
+ *
+ * Design notes
+ *  - Every record that can wait has a cl_timed, adopted once (cl_timers_adopt), so that setting a timer cannot fail later.
+ *  - A call is in one state and in one place: the parked list, the waiting list of its method, the calls of its peer, or none.
+ *  - Peers are counted: a peer lives while a list names it or a call points to it. Methods live while calls use them, and
+ *    then as long as the cache has room.
+ *  - port.event never calls back, so a function may go on after it; port.send may refuse at once. */
+#ifndef CL_CORE_INTERNAL_H
+#define CL_CORE_INTERNAL_H
+
+#include "base/buf.h"
+#include "base/heap.h"
+#include "base/list.h"
+#include "base/map.h"
+#include "base/mem.h"
+#include "core/core.h"
+
+enum {
+    CL_WIRE_ID = 33,        /* digits of the id of an attempt */
+    CL_METHODS_MAX = 10000, /* methods whose lists are kept */
+    CL_CALL_INLINE = 160,   /* bytes of arguments that need no memory of their own */
+    CL_REQUEST_INLINE = 96,
+    CL_TRIED_INLINE = 4,
+    CL_SPARE_MAX = 1024 /* free records kept */
+};
+
+typedef struct cl_timed {
+    cl_timer timer;
+    void (*due)(cl_core *core, struct cl_timed *timed, int64_t now); /* must move or remove the timer */
+} cl_timed;
+
+/* A server, or a node that may become one. */
+typedef struct cl_peer {
+    cl_link calls;       /* attempts that wait for its answer */
+    uint32_t number;     /* what a call remembers of the servers it has tried */
+    uint32_t refs;       /* entries of lists, and calls that point here */
+    uint32_t strikes;    /* timeouts in a row */
+    int native;
+    int64_t avoid_until;
+    cl_str id; /* in `text` */
+    char text[];
+} cl_peer;
+
+/* A method somebody here calls, and who serves it. */
+typedef struct cl_method {
+    cl_link recent;  /* core->recent, least recently used first */
+    cl_link waiting; /* calls that wait for the list */
+    cl_peer **servers;
+    uint32_t n, cap, turn;
+    uint32_t refs;   /* calls */
+    int64_t learned; /* when the list was complete; INT64_MIN: never, or not since the bus was lost */
+    int64_t asked;   /* when the outstanding look was asked for */
+    int looking;     /* 0 none, 1 a refresh, 2 one that calls wait for */
+    cl_str name;     /* in `text` */
+    char text[];
+} cl_method;
+
+enum cl_call_state {
+    CL_CALL_PARKED,  /* the bus is down or the node is not ready: core->parked */
+    CL_CALL_LOOKING, /* waits for the list: method->waiting */
+    CL_CALL_ASKING,  /* waits for cl_core_choose */
+    CL_CALL_SENT,    /* waits for the answer: peer->calls */
+    CL_CALL_PAUSED,  /* waits for the next attempt to begin */
+    CL_CALL_HELD     /* would fail over, and waits for the budget */
+};
+
+typedef struct cl_call {
+    cl_timed timed;
+    cl_link of_node, place;
+    cl_node *node;
+    cl_method *method;
+    cl_peer *peer; /* the pinned, or the one asked last; counted */
+    uint64_t id, user_data;
+    int64_t timeout, deadline; /* ms: length of an attempt; end of the call */
+    int64_t until, sent_at;    /* end of this attempt; when it was sent */
+    uint32_t sends;            /* attempts on the wire so far */
+    int32_t retries;           /* attempts that the caller still allows */
+    int32_t reason;            /* why the last attempt was not done; 0: none */
+    uint8_t state, pinned;
+    uint8_t failing; /* this attempt is looking for another server by itself */
+    uint8_t looked;  /* the list was asked for since the last send */
+    uint8_t maybe;   /* an earlier attempt may have been executed */
+    uint16_t tried_n, tried_cap;
+    uint32_t *tried; /* tried_few, or memory of its own */
+    uint32_t tried_few[CL_TRIED_INLINE];
+    char *reason_error; /* JSON that came with the reason; owned */
+    size_t reason_error_len;
+    char *big; /* arguments that do not fit below; owned */
+    cl_str args;
+    char wire_id[CL_WIRE_ID + 1];
+    char small[CL_CALL_INLINE];
+} cl_call;
+
+typedef struct cl_request {
+    cl_link of_node;
+    cl_node *node;
+    uint64_t id, link;
+    int64_t deadline; /* 0: not known */
+    int native;
+    cl_str caller, wire_id; /* in `small` or in `big` */
+    char *big;
+    char small[CL_REQUEST_INLINE];
+} cl_request;
+
+enum cl_op_kind { CL_OP_REGISTER, CL_OP_UNREGISTER, CL_OP_SEND, CL_OP_STATUS };
+
+/* Something accepted from the user that ends with one event, and is no call. */
+typedef struct cl_op {
+    cl_timed timed;
+    cl_link of_node;
+    cl_node *node;
+    uint64_t id;
+    enum cl_op_kind kind;
+    int asked;       /* status: the bus has it */
+    int failure;     /* status: no memory or too much */
+    cl_buf rows;     /* status: (length, method, length, server)* */
+    cl_str text;     /* method or receiver, in `room` */
+    char room[];
+} cl_op;
+
+/* A message that waits for its node to listen. */
+typedef struct cl_letter {
+    cl_link of_node;
+    uint64_t operation; /* 0: nobody wants to know */
+    cl_str receiver, value; /* in `room` */
+    char room[];
+} cl_letter;
+
+typedef struct cl_service {
+    cl_str name;
+    char text[];
+} cl_service;
+
+enum cl_node_state { CL_NODE_OPENING, CL_NODE_READY, CL_NODE_FAILED, CL_NODE_SHUTTING };
+
+struct cl_node {
+    cl_core *core;
+    void *tag;
+    cl_link of_core;
+    cl_link calls, requests, ops, letters;
+    size_t letter_bytes;
+    cl_node_config config;
+    enum cl_node_state state;
+    int draining;
+    int failure; /* CL_NODE_FAILED: why */
+    int swept;   /* its timer of the sweep was adopted */
+    cl_strmap services;
+    cl_timed drain, sweep;
+    cl_str id; /* in `text` */
+    char text[];
+};
+
+/* Automatic failovers: at most a tenth of the calls of the last ten seconds, or a hundred. */
+typedef struct cl_budget {
+    int64_t second;
+    uint32_t calls[10], spent[10];
+    uint64_t calls_sum, spent_sum;
+} cl_budget;
+
+struct cl_core {
+    cl_core_config config;
+    cl_port port;
+    uint64_t counters[CL_COUNTERS];
+    uint64_t second_key[2];
+    cl_heap timers;
+    size_t timed;  /* records that may be in the heap */
+    int64_t armed; /* what the port was told last; INT64_MIN while ticking */
+    cl_timed nudge;
+    cl_idmap calls, requests, ops;
+    cl_strmap methods, peers;
+    cl_link recent, parked, nodes;
+    cl_call *spare_calls;
+    cl_request *spare_requests;
+    unsigned spare_calls_n, spare_requests_n;
+    size_t call_bytes; /* arguments that are held outside of call records */
+    uint32_t next_peer;
+    cl_budget budget;
+    int bus_up, was_up, bus_code;
+    int64_t up_since;
+    int64_t max_age;
+    cl_buf scratch; /* JSON under construction */
+};
+
+/* timers.c */
+int64_t cl_ms(double seconds);
+int64_t cl_core_now(const cl_core *core);
+int cl_timers_adopt(cl_core *core, cl_timed *timed, void (*due)(cl_core *, cl_timed *, int64_t));
+void cl_timers_abandon(cl_core *core, cl_timed *timed);
+void cl_timers_set(cl_core *core, cl_timed *timed, int64_t when);
+void cl_timers_stop(cl_core *core, cl_timed *timed);
+/* Something was refused although the bus seemed fine: look again soon. */
+void cl_core_nudge(cl_core *core, int64_t now);
+
+/* attempt_id.c */
+uint64_t cl_token_of(uint64_t call, uint32_t send);
+uint64_t cl_token_call(uint64_t token);
+void cl_attempt_id(const cl_core *core, uint64_t token, char out[CL_WIRE_ID]);
+/* 0, or -1 when it has not the form of an attempt of ours. */
+int cl_attempt_token(cl_str id, uint64_t *token);
+int cl_attempt_is_ours(const cl_core *core, cl_str id, uint64_t token);
+
+/* budget.c */
+void cl_budget_call(cl_budget *b, int64_t now);
+int cl_budget_take(cl_budget *b, int64_t now);
+void cl_budget_give_back(cl_budget *b); /* what was just taken */
+
+/* peer.c */
+cl_peer *cl_peer_get(cl_core *core, cl_str id);  /* counted; NULL: no memory */
+cl_peer *cl_peer_find(const cl_core *core, cl_str id); /* not counted */
+void cl_peer_hold(cl_peer *peer);
+void cl_peer_release(cl_core *core, cl_peer *peer);
+void cl_peer_avoid(cl_peer *peer, int64_t now);
+static inline int cl_peer_is_well(const cl_peer *peer, int64_t now)
+{
+    return peer->avoid_until <= now;
+}
+
+/* directory.c */
+int cl_directory_method(cl_core *core, cl_str name, cl_method **out); /* counted for a call */
+void cl_directory_release(cl_core *core, cl_method *m);
+void cl_directory_free(cl_core *core, cl_method *m);
+void cl_directory_look(cl_core *core, cl_method *m, int known, int64_t now);
+void cl_directory_refresh(cl_core *core, cl_method *m, int64_t now); /* when it is old */
+void cl_directory_drop(cl_core *core, cl_method *m, cl_peer *peer);
+void cl_directory_drop_all(cl_core *core, cl_peer *peer);
+void cl_directory_bus_up(cl_core *core, int64_t now);
+void cl_directory_look_waiting(cl_core *core, int64_t now);
+int cl_directory_ids(const cl_method *m, cl_buf *out); /* a JSON array */
+
+/* balance.c */
+cl_peer *cl_balance_pick(cl_method *m, const cl_call *call, int tried_too, int64_t now);
+int cl_call_has_tried(const cl_call *call, const cl_peer *peer);
+
+/* call.c */
+cl_call *cl_call_find(const cl_core *core, uint64_t id);
+/* The end of a call. error empty: made from the code (0: success). */
+void cl_call_complete(cl_call *call, int code, cl_str error, cl_str data);
+void cl_call_fail(cl_call *call, int code); /* with our own words, or those kept with the reason */
+void cl_call_close_all(cl_node *node);
+void cl_call_free_spare(cl_core *core);
+void cl_call_discard(cl_core *core, cl_call *call); /* at the end of all, without an event */
+
+/* attempt.c: the state machine */
+void cl_attempt_begin(cl_call *call, int64_t start, int64_t now);
+void cl_attempt_dispatch(cl_call *call, int64_t now);
+void cl_attempt_send(cl_call *call, cl_peer *peer, int64_t now);
+void cl_attempt_due(cl_core *core, cl_timed *timed, int64_t now);
+/* This attempt ended without an answer: the next one, or the end of the call. */
+void cl_attempt_failed(cl_call *call, int code, int64_t now);
+/* It was provably not executed: another server, if there is one. `error` is kept. */
+void cl_attempt_fail_over(cl_call *call, int code, cl_str error, int64_t now);
+void cl_attempt_lost(cl_call *call, int64_t now);
+void cl_attempt_unpark(cl_core *core, int64_t now);
+void cl_attempt_leave(cl_call *call); /* whatever place it waits in */
+
+/* answer.c */
+void cl_answer_arrived(cl_core *core, cl_node *node, const cl_envelope *e);
+
+/* choose.c */
+void cl_choose_ask(cl_call *call, int64_t now);
+
+/* serve.c */
+void cl_serve_call(cl_core *core, cl_node *node, const cl_envelope *e);
+cl_request *cl_request_find(const cl_core *core, uint64_t id);
+size_t cl_request_drop_all(cl_node *node);
+void cl_request_free_spare(cl_core *core);
+
+/* node.c */
+void cl_node_settle(cl_node *node); /* is the drain over? */
+void cl_node_free(cl_node *node);
+int cl_node_may_send(const cl_node *node);
+
+/* operation.c */
+int cl_op_create(cl_node *node, enum cl_op_kind kind, uint64_t id, cl_str text, cl_op **out);
+cl_op *cl_op_find(const cl_core *core, uint64_t id);
+/* Raises its event and frees it. */
+void cl_op_end(cl_op *op, int code, const char *words, int64_t number, cl_str data);
+void cl_op_end_all(cl_node *node, int code);
+void cl_op_discard(cl_core *core, cl_op *op);
+
+/* message.c */
+void cl_message_arrived(cl_core *core, cl_node *node, const cl_envelope *e);
+void cl_message_flush(cl_node *node);
+void cl_message_drop_all(cl_node *node, int code);
+void cl_message_fate(cl_core *core, cl_op *op, enum cl_fate fate, int64_t number);
+void cl_message_due(cl_core *core, cl_timed *timed, int64_t now);
+
+/* status.c */
+void cl_status_due(cl_core *core, cl_timed *timed, int64_t now);
+void cl_status_ask_all(cl_core *core);
+
+/* words.c */
+typedef struct cl_words {
+    int is_object, empty, numbered; /* an object; without members; with members "0", "1", ... only */
+    int has_message, has_code;
+    cl_str message, code; /* raw, when they are text */
+} cl_words;
+cl_str cl_words_of(cl_core *core, int code); /* {"message","code"}, in the scratch or static */
+void cl_words_read(const cl_core *core, cl_str error, cl_words *out);
+int cl_words_is_false(cl_str error); /* null, false, 0, "": no error for the original */
+cl_str cl_words_normal(cl_core *core, cl_str error, const cl_words *words);
+
+/* core.c */
+void cl_emit(cl_core *core, const cl_node *node, clouds_event *event);
+static inline void cl_set_text(const char **p, size_t *n, cl_str s)
+{
+    *p = s.p;
+    *n = s.n;
+}
+
+#endif

@@ -1,0 +1,121 @@
+#include "core/internal.h"
+
+/* Messages to a node: fire and forget. Until the node listens they wait here, within the bytes of a connection's queue. */
+
+static int put_on_wire(cl_node *node, cl_str receiver, cl_str value, uint64_t token)
+{
+    cl_core *core = node->core;
+    cl_envelope e = {
+        .type = CL_MESSAGE, .from = node->id, .to = receiver, .data = value,
+        .id = CL_STR_NONE, .method = CL_STR_NONE, .args = CL_STR_NONE, .error = CL_STR_NONE, .result = CL_STR_NONE,
+        .raw = CL_STR_NONE,
+    };
+    int code = core->port.send(core->port.self, node->tag, &e, token);
+    if (code == 0) core->counters[CL_COUNT_MESSAGES_OUT]++;
+    else if (code == CLOUDS_ELIMIT || code == CLOUDS_ETOOBIG) core->counters[CL_COUNT_LIMIT_HITS]++;
+    return code;
+}
+
+static cl_letter *write_letter(cl_node *node, cl_str receiver, cl_str value, uint64_t operation)
+{
+    cl_letter *letter = cl_malloc(sizeof *letter + receiver.n + value.n);
+    if (!letter) return NULL;
+    memcpy(letter->room, receiver.p, receiver.n);
+    memcpy(letter->room + receiver.n, value.p, value.n);
+    letter->receiver = cl_str_of(letter->room, receiver.n);
+    letter->value = cl_str_of(letter->room + receiver.n, value.n);
+    letter->operation = operation;
+    node->letter_bytes += sizeof *letter + receiver.n + value.n;
+    cl_list_append(&node->letters, &letter->of_node);
+    return letter;
+}
+
+static void burn(cl_node *node, cl_letter *letter)
+{
+    node->letter_bytes -= sizeof *letter + letter->receiver.n + letter->value.n;
+    cl_list_remove(&letter->of_node);
+    cl_free(letter);
+}
+
+static int may_send(const cl_node *node, cl_str receiver, cl_str value)
+{
+    const cl_limits *limits = &node->core->config.limits;
+    if (node->state == CL_NODE_SHUTTING) return CLOUDS_ECLOSED;
+    if (node->state == CL_NODE_FAILED) return node->failure;
+    if (!receiver.n) return CLOUDS_EINVAL;
+    if (receiver.n + value.n > limits->message) return CLOUDS_ETOOBIG;
+    if (node->state == CL_NODE_OPENING && node->letter_bytes + sizeof(cl_letter) + receiver.n + value.n > limits->write_soft)
+        return CLOUDS_ELIMIT;
+    return 0;
+}
+
+int cl_node_send(cl_node *node, cl_str receiver, cl_str value, uint64_t operation, int confirm)
+{
+    cl_core *core = node->core;
+    cl_op *op = NULL;
+    uint64_t token = confirm ? operation : 0;
+    int code = may_send(node, receiver, value);
+    if (code) {
+        core->counters[CL_COUNT_LIMIT_HITS] += code == CLOUDS_ELIMIT || code == CLOUDS_ETOOBIG;
+        return code;
+    }
+    if (confirm && (code = cl_op_create(node, CL_OP_SEND, operation, receiver, &op)) != 0) return code;
+    if (op) cl_timers_set(core, &op->timed, cl_core_now(core) + cl_ms(node->config.timeout));
+    if (node->state != CL_NODE_OPENING) code = put_on_wire(node, receiver, value, token);
+    else if (!write_letter(node, receiver, value, token)) code = CLOUDS_ENOMEM;
+    if (!code || !op) return code;
+    cl_op_end(op, code, NULL, 0, CL_STR_NONE); /* room is promised: so it is told by the event */
+    return 0;
+}
+
+void cl_message_flush(cl_node *node)
+{
+    while (!cl_list_empty(&node->letters)) {
+        cl_letter *letter = CL_OWNER(node->letters.next, cl_letter, of_node);
+        int code = put_on_wire(node, letter->receiver, letter->value, letter->operation);
+        cl_op *op = code ? cl_op_find(node->core, letter->operation) : NULL;
+        burn(node, letter);
+        if (op) cl_op_end(op, code, NULL, 0, CL_STR_NONE);
+    }
+}
+
+void cl_message_drop_all(cl_node *node, int code)
+{
+    while (!cl_list_empty(&node->letters)) {
+        cl_letter *letter = CL_OWNER(node->letters.next, cl_letter, of_node);
+        cl_op *op = cl_op_find(node->core, letter->operation);
+        burn(node, letter);
+        if (op && code) cl_op_end(op, code, NULL, 0, CL_STR_NONE);
+    }
+}
+
+void cl_message_fate(cl_core *core, cl_op *op, enum cl_fate fate, int64_t number)
+{
+    if (op->kind != CL_OP_SEND) return;
+    if (fate == CL_FATE_NOT_SENT) cl_op_end(op, CLOUDS_EUNREACHABLE, NULL, 0, CL_STR_NONE);
+    else cl_op_end(op, 0, NULL, fate == CL_FATE_NOBODY ? 0 : fate == CL_FATE_LOST ? -1 : number, CL_STR_NONE);
+}
+
+/* The bus said nothing: it may have arrived, unless it still waits here. */
+void cl_message_due(cl_core *core, cl_timed *timed, int64_t now)
+{
+    cl_op *op = CL_OWNER(timed, cl_op, timed);
+    CL_LIST_EACH(it, &op->node->letters)
+    {
+        cl_letter *letter = CL_OWNER(it, cl_letter, of_node);
+        if (letter->operation != op->id) continue;
+        burn(op->node, letter);
+        cl_op_end(op, CLOUDS_EUNREACHABLE, NULL, 0, CL_STR_NONE);
+        return;
+    }
+    cl_op_end(op, 0, NULL, -1, CL_STR_NONE);
+}
+
+void cl_message_arrived(cl_core *core, cl_node *node, const cl_envelope *e)
+{
+    core->counters[CL_COUNT_MESSAGES_IN]++;
+    clouds_event event = {.type = CLOUDS_EVENT_MESSAGE};
+    cl_set_text(&event.peer, &event.peer_len, e->from);
+    cl_set_text(&event.data, &event.data_len, e->data);
+    cl_emit(core, node, &event);
+}

@@ -1,0 +1,142 @@
+#include "core/internal.h"
+
+/* Operations: register, unregister, a confirmed message, status. Each ends with one event. */
+
+static cl_op *allocate(cl_node *node, enum cl_op_kind kind, uint64_t id, cl_str text)
+{
+    cl_op *op = cl_calloc(1, sizeof *op + text.n + 1);
+    if (!op) return NULL;
+    memcpy(op->room, text.p, text.n);
+    op->text = cl_str_of(op->room, text.n);
+    op->node = node;
+    op->id = id;
+    op->kind = kind;
+    cl_list_init(&op->of_node);
+    return op;
+}
+
+static void never_due(cl_core *core, cl_timed *timed, int64_t now)
+{
+    cl_timers_stop(core, timed);
+}
+
+static void (*due_of(enum cl_op_kind kind))(cl_core *, cl_timed *, int64_t)
+{
+    return kind == CL_OP_SEND ? cl_message_due : kind == CL_OP_STATUS ? cl_status_due : never_due;
+}
+
+int cl_op_create(cl_node *node, enum cl_op_kind kind, uint64_t id, cl_str text, cl_op **out)
+{
+    cl_core *core = node->core;
+    if (!id || cl_op_find(core, id)) return CLOUDS_EINVAL;
+    if (core->ops.len >= core->config.max_in_flight) return core->counters[CL_COUNT_LIMIT_HITS]++, CLOUDS_ELIMIT;
+    cl_op *op = allocate(node, kind, id, text);
+    if (!op) return CLOUDS_ENOMEM;
+    int code = cl_timers_adopt(core, &op->timed, due_of(kind));
+    if (code) return cl_free(op), code;
+    code = cl_idmap_put(&core->ops, id, op);
+    if (code == 0) code = core->port.reserve(core->port.self);
+    if (code) return cl_op_discard(core, op), code;
+    cl_list_append(&node->ops, &op->of_node);
+    *out = op;
+    return 0;
+}
+
+cl_op *cl_op_find(const cl_core *core, uint64_t id)
+{
+    return cl_idmap_get(&core->ops, id);
+}
+
+void cl_op_discard(cl_core *core, cl_op *op)
+{
+    cl_timers_abandon(core, &op->timed);
+    cl_idmap_take(&core->ops, op->id);
+    cl_list_remove(&op->of_node);
+    cl_buf_free(&op->rows);
+    cl_free(op);
+}
+
+static uint32_t event_of(enum cl_op_kind kind)
+{
+    static const uint32_t types[] = {CLOUDS_EVENT_REGISTERED, CLOUDS_EVENT_UNREGISTERED, CLOUDS_EVENT_SENT,
+                                     CLOUDS_EVENT_STATUS};
+    return types[kind];
+}
+
+void cl_op_end(cl_op *op, int code, const char *words, int64_t number, cl_str data)
+{
+    cl_core *core = op->node->core;
+    clouds_event event = {.type = event_of(op->kind), .code = code, .outcome = (uint32_t)clouds_err_outcome(code),
+                          .id = op->id, .number = number};
+    if (op->kind == CL_OP_SEND) cl_set_text(&event.peer, &event.peer_len, op->text);
+    else cl_set_text(&event.method, &event.method_len, op->text);
+    cl_set_text(&event.data, &event.data_len, data);
+    if (code) cl_set_text(&event.error, &event.error_len, cl_str_z(words && *words ? words : clouds_strerror(code)));
+    cl_emit(core, op->node, &event);
+    cl_op_discard(core, op);
+}
+
+void cl_op_end_all(cl_node *node, int code)
+{
+    while (!cl_list_empty(&node->ops)) {
+        cl_op *op = CL_OWNER(node->ops.next, cl_op, of_node);
+        cl_op_end(op, code, NULL, -1, CL_STR_NONE);
+    }
+}
+
+void cl_core_enrolled(cl_core *core, uint64_t operation, int code, const char *words)
+{
+    cl_op *op = cl_op_find(core, operation);
+    if (op && (op->kind == CL_OP_REGISTER || op->kind == CL_OP_UNREGISTER)) cl_op_end(op, code, words, 0, CL_STR_NONE);
+}
+
+static int offer(cl_node *node, cl_str method)
+{
+    if (cl_strmap_get(&node->services, method)) return 0;
+    cl_service *service = cl_malloc(sizeof *service + method.n + 1);
+    if (!service) return CLOUDS_ENOMEM;
+    memcpy(service->text, method.p, method.n);
+    service->name = cl_str_of(service->text, method.n);
+    if (cl_strmap_put(&node->services, service->name, service) == 0) return 0;
+    cl_free(service);
+    return CLOUDS_ENOMEM;
+}
+
+static int is_open(const cl_node *node)
+{
+    return !node->draining && node->state != CL_NODE_SHUTTING;
+}
+
+int cl_node_register(cl_node *node, cl_str method, uint64_t operation)
+{
+    if (!is_open(node)) return CLOUDS_ECLOSED;
+    if (node->state == CL_NODE_FAILED) return node->failure;
+    if (!method.n) return CLOUDS_EINVAL;
+    cl_op *op;
+    int new = cl_strmap_get(&node->services, method) == NULL;
+    int code = offer(node, method);
+    if (code) return code;
+    code = cl_op_create(node, CL_OP_REGISTER, operation, method, &op);
+    if (code) {
+        if (new) cl_free(cl_strmap_take(&node->services, method));
+        return code;
+    }
+    code = node->core->port.enroll(node->core->port.self, node->tag, method, operation);
+    if (code == 0) return 0;
+    if (new) cl_free(cl_strmap_take(&node->services, method));
+    cl_op_end(op, code, clouds_last_error(), 0, CL_STR_NONE); /* room is promised: so it is told by the event */
+    return 0;
+}
+
+int cl_node_unregister(cl_node *node, cl_str method, uint64_t operation)
+{
+    if (!is_open(node)) return CLOUDS_ECLOSED;
+    if (!cl_strmap_get(&node->services, method)) return CLOUDS_EINVAL;
+    cl_op *op;
+    int code = cl_op_create(node, CL_OP_UNREGISTER, operation, method, &op);
+    if (code) return code;
+    code = node->core->port.withdraw(node->core->port.self, node->tag, op->text, operation);
+    cl_free(cl_strmap_take(&node->services, op->text));
+    if (code) cl_op_end(op, code, clouds_last_error(), 0, CL_STR_NONE);
+    return 0;
+}

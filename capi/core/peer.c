@@ -1,0 +1,72 @@
+#include "core/internal.h"
+
+enum { AVOID_MIN = 1000, AVOID_MAX = 10000 };
+
+cl_peer *cl_peer_find(const cl_core *core, cl_str id)
+{
+    return cl_strmap_get(&core->peers, id);
+}
+
+static cl_peer *create(cl_core *core, cl_str id)
+{
+    cl_peer *peer = cl_calloc(1, sizeof *peer + id.n + 1);
+    if (!peer) return NULL;
+    memcpy(peer->text, id.p, id.n);
+    peer->id = cl_str_of(peer->text, id.n);
+    peer->number = ++core->next_peer;
+    peer->avoid_until = INT64_MIN;
+    cl_list_init(&peer->calls);
+    if (cl_strmap_put(&core->peers, peer->id, peer) == 0) return peer;
+    cl_free(peer);
+    return NULL;
+}
+
+cl_peer *cl_peer_get(cl_core *core, cl_str id)
+{
+    cl_peer *peer = cl_peer_find(core, id);
+    if (!peer) peer = create(core, id);
+    if (peer) peer->refs++;
+    return peer;
+}
+
+void cl_peer_hold(cl_peer *peer)
+{
+    peer->refs++;
+}
+
+void cl_peer_release(cl_core *core, cl_peer *peer)
+{
+    if (!peer || --peer->refs) return;
+    cl_strmap_take(&core->peers, peer->id);
+    cl_free(peer);
+}
+
+void cl_peer_avoid(cl_peer *peer, int64_t now)
+{
+    int64_t pause = (int64_t)AVOID_MIN << (peer->strikes < 4 ? peer->strikes : 4);
+    peer->avoid_until = now + (pause < AVOID_MAX ? pause : AVOID_MAX);
+    peer->strikes++;
+}
+
+void cl_core_peer_down(cl_core *core, cl_str id)
+{
+    cl_peer *peer = cl_peer_find(core, id);
+    if (!peer) return;
+    cl_peer_hold(peer);
+    cl_directory_drop_all(core, peer);
+    peer->strikes = 0;
+    peer->avoid_until = INT64_MIN;
+    int64_t now = cl_core_now(core);
+    /* A pinned call may be sent to it again at once: only those that wait now are visited. */
+    cl_link lost;
+    cl_list_init(&lost);
+    CL_LIST_EACH(it, &peer->calls) cl_list_remove(it), cl_list_append(&lost, it);
+    while (!cl_list_empty(&lost)) cl_attempt_lost(CL_OWNER(lost.next, cl_call, place), now);
+    cl_peer_release(core, peer);
+}
+
+void cl_core_peer_draining(cl_core *core, cl_str id)
+{
+    cl_peer *peer = cl_peer_find(core, id);
+    if (peer) cl_directory_drop_all(core, peer);
+}

@@ -1,0 +1,149 @@
+#include "core/internal.h"
+
+#include <stdlib.h>
+
+/* Who serves what: rows of (method, server) are gathered, then written twice, grouped by either. */
+
+enum { ROWS_FACTOR = 16 }; /* bytes of rows: this many times the largest envelope */
+
+typedef struct row {
+    cl_str group, member;
+} row;
+
+static void ask(cl_core *core, cl_op *op)
+{
+    op->asked = 1;
+    op->failure = 0;
+    cl_buf_clear(&op->rows);
+    int code = core->port.status(core->port.self, op->id);
+    if (code == CLOUDS_EUNREACHABLE) op->asked = 0;
+    else if (code) cl_op_end(op, code, NULL, 0, CL_STR_NONE);
+}
+
+int cl_node_status(cl_node *node, uint64_t operation)
+{
+    if (node->state == CL_NODE_SHUTTING) return CLOUDS_ECLOSED;
+    cl_op *op;
+    int code = cl_op_create(node, CL_OP_STATUS, operation, CL_STR_NONE, &op);
+    if (code) return code;
+    cl_core *core = node->core;
+    cl_timers_set(core, &op->timed, cl_core_now(core) + cl_ms(node->config.timeout));
+    if (core->bus_up) ask(core, op);
+    return 0;
+}
+
+void cl_status_ask_all(cl_core *core)
+{
+    CL_LIST_EACH(of_core, &core->nodes)
+    {
+        cl_node *node = CL_OWNER(of_core, cl_node, of_core);
+        CL_LIST_EACH(it, &node->ops)
+        {
+            cl_op *op = CL_OWNER(it, cl_op, of_node);
+            if (op->kind == CL_OP_STATUS && !op->asked) ask(core, op);
+        }
+    }
+}
+
+void cl_status_due(cl_core *core, cl_timed *timed, int64_t now)
+{
+    cl_op *op = CL_OWNER(timed, cl_op, timed);
+    cl_op_end(op, op->asked ? CLOUDS_ETIMEOUT : CLOUDS_EUNREACHABLE, NULL, 0, CL_STR_NONE);
+}
+
+static int put_text(cl_buf *rows, cl_str text)
+{
+    int code = cl_buf_put(rows, &text.n, sizeof text.n);
+    return code ? code : cl_buf_put_str(rows, text);
+}
+
+static cl_str take_text(const cl_buf *rows, size_t *at)
+{
+    size_t n;
+    memcpy(&n, rows->data + *at, sizeof n);
+    cl_str text = cl_str_of(rows->data + *at + sizeof n, n);
+    *at += sizeof n + n;
+    return text;
+}
+
+static int compare_text(cl_str a, cl_str b)
+{
+    int c = memcmp(a.p, b.p, a.n < b.n ? a.n : b.n);
+    return c ? c : (a.n > b.n) - (a.n < b.n);
+}
+
+static int compare_rows(const void *a, const void *b)
+{
+    const row *x = a, *y = b;
+    int c = compare_text(x->group, y->group);
+    return c ? c : compare_text(x->member, y->member);
+}
+
+/* {"group":["member",...],...} of sorted rows; equal rows count once. */
+static int put_groups(row *rows, size_t n, cl_buf *out)
+{
+    qsort(rows, n, sizeof *rows, compare_rows);
+    int code = cl_buf_put_char(out, '{');
+    for (size_t i = 0; i < n && code == 0; i++) {
+        if (i && compare_rows(rows + i, rows + i - 1) == 0) continue;
+        int same = i && cl_str_eq(rows[i].group, rows[i - 1].group);
+        if (!same) {
+            if (i) code = cl_buf_put_str(out, CL_STR("],"));
+            if (code == 0) code = cl_json_quote(rows[i].group, out);
+        }
+        if (code == 0) code = cl_buf_put_str(out, same ? CL_STR(",") : CL_STR(":["));
+        if (code == 0) code = cl_json_quote(rows[i].member, out);
+    }
+    return code ? code : cl_buf_put_str(out, n ? CL_STR("]}") : CL_STR("}"));
+}
+
+static size_t count_rows(const cl_buf *text)
+{
+    size_t n = 0;
+    for (size_t at = 0; at < text->len; n++) take_text(text, &at), take_text(text, &at);
+    return n;
+}
+
+static int put_status(const cl_buf *text, cl_buf *out)
+{
+    size_t n = count_rows(text), at = 0;
+    row *rows = cl_malloc((n + 1) * sizeof *rows);
+    if (!rows) return CLOUDS_ENOMEM;
+    for (size_t i = 0; i < n; i++) rows[i].member = take_text(text, &at), rows[i].group = take_text(text, &at);
+    int code = cl_buf_put_str(out, CL_STR("{\"servers\":"));
+    if (code == 0) code = put_groups(rows, n, out);
+    for (size_t i = 0; i < n; i++) rows[i] = (row){rows[i].member, rows[i].group};
+    if (code == 0) code = cl_buf_put_str(out, CL_STR(",\"methods\":"));
+    if (code == 0) code = put_groups(rows, n, out);
+    cl_free(rows);
+    return code ? code : cl_buf_put_char(out, '}');
+}
+
+static void finish(cl_op *op)
+{
+    cl_buf out = {0};
+    int code = op->failure ? op->failure : put_status(&op->rows, &out);
+    cl_op_end(op, code, NULL, 0, code ? CL_STR_NONE : cl_buf_str(&out));
+    cl_buf_free(&out);
+}
+
+static void gather(cl_core *core, cl_op *op, const cl_str *methods, const cl_server *servers, size_t n)
+{
+    for (size_t i = 0; i < n && !op->failure; i++) {
+        if (op->rows.len > ROWS_FACTOR * core->config.limits.message) op->failure = CLOUDS_ETOOBIG;
+        if (!op->failure) op->failure = put_text(&op->rows, methods[i]);
+        if (!op->failure) op->failure = put_text(&op->rows, servers[i].id);
+    }
+}
+
+void cl_core_status(cl_core *core, uint64_t operation, const cl_str *methods, const cl_server *servers, size_t n, int end,
+                    int code)
+{
+    cl_op *op = cl_op_find(core, operation);
+    if (!op || op->kind != CL_OP_STATUS || !op->asked) return;
+    gather(core, op, methods, servers, n);
+    if (!end) return;
+    if (code == CLOUDS_EUNREACHABLE) op->asked = 0, cl_core_nudge(core, cl_core_now(core)); /* asked again when the bus is up */
+    else if (code) cl_op_end(op, code, NULL, 0, CL_STR_NONE);
+    else finish(op);
+}
