@@ -80,11 +80,12 @@ void cl_loop_run(cl_loop *loop, int64_t timeout_ms)
 {
     loop->running = 1;
     turn(loop);
-    if (loop->poked) timeout_ms = 0;
+    uv_update_time(&loop->uv);
+    /* uv would run the timers that are due and then still wait for I/O. */
+    if (loop->poked || uv_backend_timeout(&loop->uv) == 0) timeout_ms = 0;
     loop->poked = loop->changed = 0;
     clear_signal(loop);
     if (timeout_ms > 0) {
-        uv_update_time(&loop->uv);
         uv_timer_start(&loop->limit, on_limit, (uint64_t)timeout_ms, 0);
     }
     uv_run(&loop->uv, timeout_ms == 0 ? UV_RUN_NOWAIT : UV_RUN_ONCE);
