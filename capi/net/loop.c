@@ -85,9 +85,7 @@ void cl_loop_run(cl_loop *loop, int64_t timeout_ms)
     if (loop->poked || uv_backend_timeout(&loop->uv) == 0) timeout_ms = 0;
     loop->poked = loop->changed = 0;
     clear_signal(loop);
-    if (timeout_ms > 0) {
-        uv_timer_start(&loop->limit, on_limit, (uint64_t)timeout_ms, 0);
-    }
+    if (timeout_ms > 0) uv_timer_start(&loop->limit, on_limit, (uint64_t)timeout_ms, 0);
     uv_run(&loop->uv, timeout_ms == 0 ? UV_RUN_NOWAIT : UV_RUN_ONCE);
     if (timeout_ms > 0) uv_timer_stop(&loop->limit);
     turn(loop);
