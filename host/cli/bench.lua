@@ -62,7 +62,6 @@ local function measure(client, method, list, concurrency, seconds)
     local latency, running = counts.latency, concurrency
     local started = clock()
     local stop_at = started + seconds
-    local done = clouds.event and clouds.event() or nil
 
     local function slot()
         local sent, issue
@@ -90,7 +89,7 @@ local function measure(client, method, list, concurrency, seconds)
     for _ = 1, concurrency do slot()(clock()) end
     while running > 0 do clouds.sleep(0.005) end
     counts.elapsed = clock() - started
-    return counts, done
+    return counts
 end
 
 local function summary(counts, method, concurrency)

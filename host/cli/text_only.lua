@@ -1,15 +1,21 @@
 -- Sources are text: what loads code takes no bytecode, which nothing verifies and which can crash the process.
 local load, loadfile, searchpath = load, loadfile, package.searchpath
 
--- The fourth argument, the environment, counts as given when it is nil: hence the dots.
-local function text_load(chunk, name, mode, ...)
+local function only_text(mode)
     if mode and not mode:find("t", 1, true) then return nil, "bytecode is not loaded (mode is '" .. mode .. "')" end
-    return load(chunk, name, "t", ...)
+    return true
 end
 
-local function text_loadfile(path, mode, ...)
-    if mode and not mode:find("t", 1, true) then return nil, "bytecode is not loaded (mode is '" .. mode .. "')" end
-    return loadfile(path, "t", ...)
+local function text_load(chunk, name, mode, environment)
+    local ok, problem = only_text(mode)
+    if not ok then return nil, problem end
+    return load(chunk, name, "t", environment)
+end
+
+local function text_loadfile(path, mode, environment)
+    local ok, problem = only_text(mode)
+    if not ok then return nil, problem end
+    return loadfile(path, "t", environment)
 end
 
 local function text_dofile(path)

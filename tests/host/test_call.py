@@ -1,0 +1,206 @@
+"""clouds call, send and status: values, errors, exit codes, over local: and Redis; and with no cluster to reach."""
+import json
+import os
+import signal
+import time
+import unittest
+
+from support import Case, wait_until
+
+SERVICE = """
+    local clouds = require "clouds"
+    local server = clouds.server{ heartbeat = 1 }
+    server:register("echo", function(...) return ... end)
+    server:register("none", function() end)
+    server:register("fail", function() error{ message = "it broke", code = "E_BROKEN", detail = { 1, 2 } } end)
+    server:register("raise", function() error("plain words", 0) end)
+    server:register("hang", function() clouds.sleep(1000) end)
+    server:on("message", function(from, value) print("message " .. clouds.json.encode(value)) end)
+    print("id " .. server.id)
+    print("ready")
+"""
+
+
+class Commands:
+    """Runs for each kind of cluster."""
+
+    def start_service(self):
+        service = self.serve(SERVICE)
+        wait_until(lambda: "hang" in self.status()["methods"], "the service is registered")
+        service.id = service.out.text().split("id ")[1].split()[0]
+        return service
+
+    def status(self):
+        return self.json(self.run_clouds("status", "--json"))
+
+    def test_values_come_back_exactly(self):
+        self.start_service()
+        for text in ("1", "-0.5", "9007199254740991", "0.1", "1e300", "true", "false", "null", '""', '"h\\u00e9"', '"\\u0000"', "[]", "{}",
+                     "[[],{}]", '{"a":[1,null,{"b":null}]}', '"\\ud800"', "123456789012345680000"):
+            result = self.run_clouds("call", "echo", text, "--json")
+            self.assertEqual(self.json(result), [json.loads(text)], text)
+        self.assertEqual(self.run_clouds("call", "echo", "--json", "--", "9007199254740991").stdout, "[9007199254740991]\n")
+
+    def test_results_one_a_line(self):
+        self.start_service()
+        result = self.run_clouds("call", "echo", "1", '"two"', "null", "[]", "null")
+        self.assertEqual((result.returncode, result.stdout, result.stderr), (0, '1\n"two"\nnull\n[]\nnull\n', ""))
+        result = self.run_clouds("call", "echo", "null", "null", "--json")
+        self.assertEqual(result.stdout, "[null,null]\n")
+        result = self.run_clouds("call", "none")
+        self.assertEqual((result.returncode, result.stdout), (0, ""))
+        self.assertEqual(self.run_clouds("call", "none", "--json").stdout, "[]\n")
+
+    def test_plain_text_arguments_and_negative_numbers(self):
+        self.start_service()
+        self.assertEqual(self.run_clouds("call", "-s", "echo", "hello", "1").stdout, '"hello"\n"1"\n')
+        self.assertEqual(self.run_clouds("call", "echo", "-3", "--json").stdout, "[-3]\n")
+
+    def test_the_services_own_error(self):
+        self.start_service()
+        result = self.run_clouds("call", "fail")
+        self.assertEqual((result.returncode, result.stdout, result.stderr), (1, "", "E_BROKEN: it broke\n"))
+        result = self.run_clouds("call", "fail", "--json")
+        error = self.json(result, 1)["error"]
+        self.assertEqual((error["message"], error["code"], error["detail"], error["outcome"]), ("it broke", "E_BROKEN", [1, 2], "APP_ERROR"))
+        result = self.run_clouds("call", "raise")
+        self.assertEqual(result.returncode, 1)
+        self.assertIn("plain words", result.stderr)
+
+    def test_no_such_method_was_not_done(self):
+        self.start_service()
+        started = time.monotonic()
+        result = self.run_clouds("call", "nobody.has.this")
+        self.assertEqual(result.returncode, 3)
+        self.assertRegex(result.stderr, r"^CLOUDS_NO_AVAILABLE_SERVER: ")
+        self.assertLess(time.monotonic() - started, 20)
+        self.assertEqual(self.json(self.run_clouds("call", "nobody", "--json"), 3)["error"]["outcome"], "NOT_DONE")
+
+    def test_timeout_and_deadline(self):
+        self.start_service()
+        for option in ("--timeout", "--deadline"):
+            result = self.run_clouds("call", "hang", option, "0.3")
+            self.assertEqual(result.returncode, 4, result.stderr)
+            self.assertRegex(result.stderr, r"^CLOUDS_CALL_SERVICE_TIMEOUT: ")
+
+    def test_a_chosen_server(self):
+        first, second = self.start_service(), self.start_service()
+        for service in (first, second):
+            result = self.run_clouds("call", "echo", "1", "--server", service.id)
+            self.assertEqual(result.stdout, "1\n")
+        result = self.run_clouds("call", "echo", "1", "--server", "s.nobody", "--deadline", "2")
+        self.assertIn(result.returncode, (3, 4))
+
+    def test_retry_waits_for_a_server(self):
+        call = self.start("call", "echo", "5", "--retry", "100", "--deadline", "25")
+        self.start_service()
+        self.assertEqual(call.wait(), 0, call.err.text())
+        self.assertEqual(call.out.text(), "5\n")
+
+    def test_send(self):
+        service = self.start_service()
+        result = self.run_clouds("send", service.id, '{"a":[1,null]}', "--strict")
+        self.assertEqual((result.returncode, result.stderr), (0, ""))
+        service.out.wait_for('message {"a":[1,null]}')
+        self.assertEqual(self.run_clouds("send", "-s", service.id, "plain").returncode, 0)
+        service.out.wait_for('message "plain"')
+
+    def test_send_to_nobody(self):
+        result = self.run_clouds("send", "s.nobody.1.1", "1")
+        self.assertEqual(result.returncode, 0)
+        self.assertIn("no one received it", result.stderr)
+        self.assertEqual(self.run_clouds("send", "s.nobody.1.1", "1", "--strict").returncode, 3)
+
+    def test_status(self):
+        self.assertEqual(self.status(), {"servers": {}, "methods": {}})
+        self.assertEqual(self.run_clouds("status").stdout, "no services\n")
+        first, second = self.start_service(), self.start_service()
+        methods = ["echo", "fail", "hang", "none", "raise"]
+        status = wait_until(lambda: (lambda s: len(s["servers"]) == 2 and s)(self.status()), "both are listed")
+        self.assertEqual({id: sorted(names) for id, names in status["servers"].items()}, {first.id: methods, second.id: methods})
+        self.assertEqual({name: sorted(ids) for name, ids in status["methods"].items()},
+                         {name: sorted([first.id, second.id]) for name in methods})
+        lines = self.run_clouds("status").stdout.splitlines()
+        self.assertEqual(lines[0].split(), ["METHOD", "SERVERS", "IDS"])
+        self.assertEqual([line.split()[0] for line in lines[1:]], methods)
+        self.assertEqual({line.index(" 2 ") for line in lines[1:]}, {lines[1].index(" 2 ")})
+
+    def test_watch(self):
+        watch = self.start("status", "--watch", "0.1", "--json")
+        watch.out.wait_for("{}")
+        service = self.start_service()
+        watch.out.wait_for(service.id)
+        self.assertEqual(watch.stop(), 0)
+        for line in watch.out.text().splitlines():
+            self.assertEqual(set(json.loads(line)), {"servers", "methods"})
+
+    def test_watch_ends_when_nobody_reads(self):
+        watch = self.start("status", "--watch", "0.1")
+        watch.out.wait_for("no services")
+        read_end = watch.popen.stdout.fileno()
+        os.dup2(os.open(os.devnull, os.O_RDONLY), read_end)
+        self.assertEqual(watch.popen.wait(30), 1)
+
+
+class Local(Commands, Case):
+    pass
+
+
+class OverRedis(Commands, Case):
+    def setUp(self):
+        super().setUp()
+        self.server = self.redis()
+
+    def test_the_environment_and_the_option(self):
+        self.start_service()
+        url = self.env.pop("CLOUDS_URL")
+        self.assertEqual(self.status()["methods"], {})
+        self.assertEqual(self.run_clouds("--url", url, "call", "echo", "1").stdout, "1\n")
+        self.assertEqual(self.run_clouds("call", "echo", "1", "--url", url).stdout, "1\n")
+        self.assertEqual(self.run_clouds("call", "echo", "1", "--url-file", self.file("url", url + "\n")).stdout, "1\n")
+
+
+class Password(Case):
+    def test_from_a_file(self):
+        server = self.redis()
+        server.command("CONFIG", "SET", "requirepass", "s3cret")
+        result = self.run_clouds("status")
+        self.assertEqual(result.returncode, 3)
+        path = self.file("password", "s3cret\n")
+        self.assertEqual(self.run_clouds("status", "--password-file", path).returncode, 0)
+        result = self.run_clouds("status", "--password-file", self.file("wrong", "wrong\n"))
+        self.assertEqual(result.returncode, 3)
+        self.assertNotIn("wrong", result.stderr)
+
+
+class Unreachable(Case):
+    def expect_fast(self, *words, env=None):
+        started = time.monotonic()
+        result = self.run_clouds(*words, env=env)
+        self.assertEqual(result.returncode, 3, result.stderr)
+        self.assertRegex(result.stderr, r"CLOUDS_\w+: \S+")
+        self.assertLess(time.monotonic() - started, 15)
+        return result
+
+    def test_nobody_listens(self):
+        for url in ("redis://127.0.0.1:1", f"redis+unix://{self.folder}/none.sock"):
+            for words in (["call", "m"], ["send", "n", "1"], ["status"], ["bench", "-m", "m", "-t", "0.1"]):
+                self.expect_fast("--url", url, *words)
+
+    def test_as_json(self):
+        result = self.expect_fast("call", "m", "--json", "--url", "redis://127.0.0.1:1")
+        error = json.loads(result.stdout)["error"]
+        self.assertEqual(error["outcome"], "NOT_DONE")
+
+    def test_a_redis_that_dies_under_a_call(self):
+        server = self.redis()
+        self.serve("require('clouds').server{}:register('hang', function() require('clouds').sleep(1000) end) print('ready')")
+        wait_until(lambda: self.json(self.run_clouds("status", "--json"))["methods"], "it is registered")
+        call = self.start("call", "hang", "--deadline", "3")
+        wait_until(lambda: len(server.command("PUBSUB", "CHANNELS", "*:L:*")) > 1, "the caller listens")
+        server.kill()
+        self.assertIn(call.wait(), (3, 4))
+
+
+if __name__ == "__main__":
+    unittest.main()

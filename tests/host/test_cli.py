@@ -1,0 +1,169 @@
+"""The command line itself: help, wrong usage, versions, output that cannot be written."""
+import json
+import os
+import subprocess
+import unittest
+
+from support import CLOUDS, Case
+
+COMMANDS = ["run", "call", "send", "status", "bench", "version"]
+
+
+class Help(Case):
+    def test_general_help_names_every_command(self):
+        for words in (["--help"], ["-h"], ["help"]):
+            result = self.run_clouds(*words)
+            self.assertEqual(result.returncode, 0)
+            for command in COMMANDS + ["help"]:
+                self.assertRegex(result.stdout, rf"(?m)^  {command} ")
+            self.assertIn("exit codes", result.stdout)
+
+    def test_each_command_has_help_in_three_forms(self):
+        for command in COMMANDS:
+            texts = {self.run_clouds(*words).stdout for words in ([command, "--help"], [command, "-h"], ["help", command])}
+            self.assertEqual(len(texts), 1, command)
+            self.assertTrue(texts.pop().startswith(f"usage: clouds {command}"))
+
+    def test_help_wins_over_missing_operands(self):
+        self.assertEqual(self.run_clouds("call", "--help").returncode, 0)
+        self.assertEqual(self.run_clouds("send", "--help").returncode, 0)
+
+    def test_help_after_the_script_is_the_scripts(self):
+        script = self.file("s.lua", "print(...)")
+        self.assertEqual(self.run_clouds("run", script, "--help").stdout, "--help\n")
+
+    def test_no_hidden_option_is_shown(self):
+        self.assertNotIn("--serve", self.run_clouds("bench", "--help").stdout)
+
+    def test_nothing_at_all_is_wrong_usage_and_shows_help(self):
+        result = self.run_clouds()
+        self.assertEqual((result.returncode, result.stdout), (2, ""))
+        self.assertIn("usage: clouds", result.stderr)
+
+
+class WrongUsage(Case):
+    def expect(self, words, *texts):
+        result = self.run_clouds(*words)
+        self.assertEqual(result.returncode, 2, f"{words}: {result.stderr}")
+        self.assertEqual(result.stdout, "")
+        for text in texts:
+            self.assertIn(text, result.stderr)
+        self.assertNotIn("traceback", result.stderr)
+
+    def test_commands(self):
+        self.expect(["rnu"], "unknown command 'rnu'", "did you mean run?")
+        self.expect(["frobnicate"], "expected one of run, call, send, status, bench, version, help")
+        self.expect(["hello.lua"], "clouds run hello.lua")
+        self.expect(["help", "nothing"], "unknown command")
+
+    def test_options(self):
+        self.expect(["--frob"], "unknown option --frob")
+        self.expect(["-z"], "unknown option -z")
+        self.expect(["run", "--drian", "3", "x"], "did you mean --drain?")
+        self.expect(["run", "--drain", "x", "y"], "--drain: expected a number, got 'x'")
+        self.expect(["run", "--drain"], "--drain needs a value: SECONDS")
+        self.expect(["run", "-e"], "-e needs a value: CODE")
+        self.expect(["version", "--json=yes"], "--json takes no value")
+        self.expect(["status", "--watch", "0"], "0.1 or more")
+        self.expect(["bench", "-c", "0"], "1 or more")
+        self.expect(["bench", "-c", "1.5"], "expected a whole number")
+        self.expect(["call", "--retry", "-1", "m"], "--retry")
+
+    def test_operands(self):
+        self.expect(["call"], "expected: clouds call [options] METHOD [JSON ...]")
+        self.expect(["send", "node"], "expected: clouds send")
+        self.expect(["send", "node", "1", "2"], "unexpected argument '2'")
+        self.expect(["status", "x"], "unexpected argument 'x'")
+        self.expect(["version", "x"], "unexpected argument 'x'")
+        self.expect(["run"], "expected a script, -e, -l or -i")
+
+    def test_urls(self):
+        for command in (["call", "m"], ["send", "n", "1"], ["status"], ["bench"]):
+            self.expect(["--url", "nonsense", *command], "redis://")
+            self.expect([*command, "--url", "http://somewhere/"], "redis://")
+            self.expect([*command, "--url", "redis://host:99999/"])
+        self.expect(["--url"], "--url needs a value")
+        self.expect(["run", "-e", "", "--url", "nonsense"], "redis://")
+
+    def test_a_bad_url_from_the_environment(self):
+        result = self.run_clouds("status", env={"CLOUDS_URL": "http://somewhere"})
+        self.assertEqual(result.returncode, 2)
+        self.assertIn("redis://", result.stderr)
+
+    def test_a_password_in_a_bad_url_is_not_repeated(self):
+        result = self.run_clouds("status", "--url", "//user:s3cret@host")
+        self.assertEqual(result.returncode, 2)
+        self.assertNotIn("s3cret", result.stderr)
+
+    def test_url_file(self):
+        self.expect(["status", "--url-file", os.path.join(self.folder, "none")], "No such file")
+        self.expect(["status", "--url-file", self.file("empty", "")], "is empty")
+        url = self.file("url", "inproc:x\n")
+        self.assertEqual(self.run_clouds("status", "--url-file", url).returncode, 0)
+
+    def test_arguments_that_are_not_json(self):
+        self.expect(["call", "m", "hello"], "argument 'hello' is not JSON", "'\"hello\"'", "--string")
+        self.expect(["call", "m", "1", "{"], "argument '{' is not JSON")
+        self.expect(["call", "m", "1 2"], "not JSON")
+        self.expect(["call", "m", ""], "not JSON")
+        self.expect(["send", "n", "hello"], "not JSON")
+        self.expect(["bench", "hello"], "not JSON")
+
+    def test_any_bytes_on_the_command_line_only_give_an_error(self):
+        for word in (b"\xff\xfe", b"-\xff", b"--\xff\xfe", b"--=", b"-", b"--url=\x01", b"a" * 100000, b"--" + b"a" * 100000):
+            for words in ([word], [b"call", word], [b"call", b"m", word], [b"status", word], [b"bench", b"-c", word]):
+                result = subprocess.run([CLOUDS.encode(), b"--url", b"inproc:", *words], env=self.env, stdin=subprocess.DEVNULL,
+                                        capture_output=True, timeout=30)
+                self.assertIn(result.returncode, (2, 3), (word[:20], result.stderr[:300]))
+                self.assertNotIn(b"traceback", result.stderr)
+
+
+class Version(Case):
+    def test_text(self):
+        result = self.run_clouds("version")
+        self.assertEqual(result.returncode, 0)
+        self.assertRegex(result.stdout, r"^clouds \d+\.\d+\.\d+\nLuaJIT .+\nlibuv \d+\.\d+\.\d+\n$")
+        self.assertEqual(self.run_clouds("--version").stdout, result.stdout)
+
+    def test_json(self):
+        versions = self.json(self.run_clouds("version", "--json"))
+        self.assertEqual(set(versions), {"clouds", "luajit", "libuv"})
+        self.assertIn("LuaJIT", versions["luajit"])
+
+
+class Output(Case):
+    def run_into(self, target, *words):
+        with open(target, "wb") as out:
+            return subprocess.run([CLOUDS, *words], env=self.env, stdin=subprocess.DEVNULL, stdout=out,
+                                  stderr=subprocess.PIPE, text=True, timeout=30)
+
+    def test_a_full_device_is_an_error(self):
+        result = self.run_into("/dev/full", "version")
+        self.assertEqual(result.returncode, 1)
+        self.assertIn("No space left", result.stderr)
+
+    def test_a_closed_pipe_ends_quietly(self):
+        read_end, write_end = os.pipe()
+        os.close(read_end)
+        try:
+            result = subprocess.run([CLOUDS, "version"], env=self.env, stdout=write_end, stderr=subprocess.PIPE, timeout=30)
+        finally:
+            os.close(write_end)
+        self.assertEqual((result.returncode, result.stderr), (1, b""))
+
+    def test_closed_standard_descriptors_do_no_harm(self):
+        for closed in ("<&-", ">&-", "2>&-", "<&- >&- 2>&-"):
+            for words in ("version", "status --url inproc:", "run -i", "run -e ''"):
+                result = subprocess.run(f"{CLOUDS} {words} {closed}", shell=True, env=self.env, capture_output=True, timeout=30)
+                self.assertIn(result.returncode, (0, 1), (closed, words, result.stderr))
+                self.assertNotIn(b"ssert", result.stderr)
+
+    def test_json_is_one_line_of_json(self):
+        for words in (["version", "--json"], ["status", "--json"]):
+            result = self.run_clouds(*words)
+            self.assertEqual(result.stdout.count("\n"), 1)
+            json.loads(result.stdout)
+
+
+if __name__ == "__main__":
+    unittest.main()

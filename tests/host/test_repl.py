@@ -1,0 +1,180 @@
+"""clouds run -i: the console, through a terminal and through a pipe, while services go on."""
+import os
+import pty
+import re
+import select
+import signal
+import subprocess
+import termios
+import time
+import unittest
+
+from support import BOUND, CLOUDS, Case
+
+
+class Terminal:
+    """A `clouds run -i` on a pseudo terminal."""
+
+    def __init__(self, env, *arguments):
+        self.master, slave = pty.openpty()
+        self.slave = slave
+        self.before = termios.tcgetattr(slave)
+        self.text = ""
+        self.popen = subprocess.Popen([CLOUDS, "run", "-i", *arguments], env={**env, "TERM": "xterm"}, stdin=slave, stdout=slave,
+                                      stderr=slave, start_new_session=True, preexec_fn=lambda: take_terminal(slave))
+
+    def type(self, text):
+        os.write(self.master, text.encode())
+
+    def wait_for(self, pattern):
+        """Waits for a text that matches, after what was matched before."""
+        end = time.monotonic() + BOUND
+        while True:
+            found = re.search(pattern, self.text)
+            if found:
+                self.text = self.text[found.end():]
+                return found
+            if time.monotonic() > end:
+                raise AssertionError(f"never seen: {pattern!r}; seen: {self.text!r}")
+            if select.select([self.master], [], [], 0.1)[0]:
+                self.text += os.read(self.master, 65536).decode("utf-8", "replace").replace("\r", "")
+
+    def enter(self, line, answer):
+        self.type(line + "\n")
+        self.wait_for(re.escape(line[-20:]))
+        return self.wait_for(answer)
+
+    def end(self):
+        code = self.popen.wait(BOUND)
+        after = termios.tcgetattr(self.slave)
+        self.discard()
+        return code, after == self.before
+
+    def discard(self):
+        if self.popen.poll() is None:
+            self.popen.kill()
+            self.popen.wait()
+        for fd in (self.master, self.slave):
+            try:
+                os.close(fd)
+            except OSError:
+                pass
+
+
+def take_terminal(slave):
+    import fcntl
+    fcntl.ioctl(slave, termios.TIOCSCTTY, 0)
+
+
+class OnTerminal(Case):
+    def terminal(self, *arguments):
+        terminal = Terminal(self.env, *arguments)
+        self.addCleanup(terminal.discard)
+        terminal.wait_for("> ")
+        return terminal
+
+    def test_expressions_statements_and_continuation(self):
+        t = self.terminal()
+        t.enter("1+1", r"\n2\n")
+        t.enter("=1, nil, 'x'", r"\n1\tnil\tx\n")
+        t.enter("x = 5", "> ")
+        t.enter("x", r"\n5\n")
+        t.enter("for i = 1, 2 do", ">> ")
+        t.enter("print('n' .. i)", ">> ")
+        t.enter("end", r"\nn1\nn2\n")
+        t.enter("{ 1, { a = 'b' } }", re.escape('{ 1, { a = "b" } }'))
+        t.enter("print('h\u00e4llo')", "\nh\u00e4llo\n")
+
+    def test_errors_do_not_end_it(self):
+        t = self.terminal()
+        t.enter("error('boom')", "boom")
+        t.enter("x = = 1", "unexpected symbol")
+        t.enter("error({})", "error object is a table value")
+        t.enter("2+2", r"\n4\n")
+
+    def test_the_end_of_input_stops_in_order_and_gives_the_terminal_back(self):
+        t = self.terminal()
+        t.type("\x04")
+        self.assertEqual(t.end(), (0, True))
+
+    def test_a_signal_while_a_line_is_edited(self):
+        t = self.terminal()
+        t.type("half a li")
+        t.wait_for("half a li")
+        t.popen.send_signal(signal.SIGTERM)
+        self.assertEqual(t.end(), (0, True))
+
+    def test_control_c_stops_in_order(self):
+        t = self.terminal()
+        t.type("abc\x03")
+        self.assertEqual(t.end(), (0, True))
+
+    def test_services_go_on_while_a_line_is_awaited(self):
+        t = self.terminal("-e", "clouds = require 'clouds' clouds.server{}:register('m', function(x) return x end)")
+        t.type("half a line")
+        t.wait_for("half a line")
+        self.assertEqual(self.json(self.run_clouds("call", "m", "3", "--json", "--retry", "20")), [3])
+
+    def test_a_command_may_wait_and_call(self):
+        self.serve("require('clouds').server{}:register('m', function(x) return x + 1 end) print('ready')")
+        t = self.terminal("-e", "clouds = require 'clouds' client = clouds.client{}")
+        t.enter("client:call('m', {41})", r"\n42\n")
+        t.enter("clouds.sleep(0.05) print('slept')", r"\nslept\n")
+
+    def test_history(self):
+        t = self.terminal()
+        t.enter("'first' .. 'one'", r"\nfirstone\n")
+        t.wait_for("> ")
+        t.type("\x1b[A\n")
+        t.wait_for(r"\nfirstone\n")
+
+    def test_after_a_script(self):
+        script = self.file("s.lua", "value = 17")
+        t = self.terminal(script)
+        t.enter("value", r"\n17\n")
+
+    def test_after_a_script_that_failed(self):
+        t = Terminal(self.env, self.file("s.lua", "error('at first')"))
+        self.addCleanup(t.discard)
+        t.wait_for("at first")
+        t.wait_for("> ")
+        t.enter("1", r"\n1\n")
+
+
+class OnPipe(Case):
+    def lines(self, text, *arguments):
+        return self.run_clouds("run", "-i", *arguments, input=text)
+
+    def test_lines(self):
+        result = self.lines("x = 3\n=x\nfor i = 1, 2 do\nprint(i)\nend\nx + 1")
+        self.assertEqual((result.returncode, result.stdout, result.stderr), (0, "3\n1\n2\n4\n", ""))
+
+    def test_the_next_line_waits_for_the_one_before(self):
+        result = self.lines("require('clouds').sleep(0.05) print('one')\nprint('two')\n")
+        self.assertEqual(result.stdout, "one\ntwo\n")
+
+    def test_an_end_inside_a_chunk(self):
+        result = self.lines("for i = 1, 2 do\n")
+        self.assertEqual(result.returncode, 0)
+        self.assertIn("ends inside a chunk", result.stderr)
+
+    def test_a_file(self):
+        with open(self.file("input", "print('from a file')\n1+1\n")) as source:
+            result = subprocess.run([CLOUDS, "run", "-i"], env=self.env, stdin=source, capture_output=True, text=True, timeout=30)
+        self.assertEqual(result.stdout, "from a file\n2\n")
+
+    def test_nothing(self):
+        self.assertEqual(self.lines("").returncode, 0)
+
+    def test_a_line_without_end(self):
+        result = self.lines("x" * (2 << 20))
+        self.assertEqual(result.returncode, 0)
+        self.assertIn("longer than", result.stderr)
+
+    def test_many_lines(self):
+        result = self.lines("".join(f"{i}\n" for i in range(5000)))
+        self.assertEqual(result.stdout, "".join(f"{i}\n" for i in range(5000)))
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,197 @@
+"""clouds run: scripts, code, modules, their arguments, errors and status; what stops and what goes on."""
+import os
+import subprocess
+import time
+import unittest
+
+from support import CLOUDS, Case
+
+
+class Scripts(Case):
+    def test_arguments_and_arg(self):
+        script = self.file("a.lua", "print(arg[0], arg[1], arg[2], #arg, ...) print(arg[-1], arg[-2])")
+        result = self.run_clouds("run", script, "-x", "--", "y")
+        self.assertEqual(result.stdout, f"{script}\t-x\t--\t3\t-x\t--\ty\nrun\t{CLOUDS}\n")
+
+    def test_pieces_run_in_order(self):
+        self.file("mod_a.lua", "print('module', ...)")
+        script = self.file("b.lua", "print('script', ...)")
+        result = self.run_clouds("run", "-e", "print('first')", "-l", "mod_a", "-e", "print('third')", script, "x", cwd=self.folder)
+        self.assertEqual(result.stdout, "first\nmodule\tmod_a\nthird\nscript\tx\n")
+
+    def test_standard_input_is_a_script(self):
+        result = self.run_clouds("run", "-", "x", input="#!/usr/bin/env clouds\nprint(arg[0], ...) return 4")
+        self.assertEqual((result.returncode, result.stdout), (4, "-\tx\n"))
+
+    def test_the_number_returned_is_the_status(self):
+        for code, status in (("return 3", 3), ("return 0", 0), ("return", 0), ("return true", 0), ("return 'x'", 0),
+                             ("require('clouds').sleep(0.01) return 7", 7)):
+            self.assertEqual(self.run_clouds("run", "-e", code).returncode, status, code)
+
+    def test_a_script_that_waits_ends_by_itself(self):
+        result = self.run_clouds("run", "-e", "local c = require 'clouds' c.sleep(0.05) print('slept') "
+                                 "c.spawn(function() c.sleep(0.05) print('spawned') end) print('main')")
+        self.assertEqual((result.returncode, result.stdout), (0, "slept\nmain\nspawned\n"))
+
+    def test_a_client_alone_does_not_keep_it_running(self):
+        result = self.run_clouds("run", "-e", "require('clouds').client{} print('made')")
+        self.assertEqual((result.returncode, result.stdout), (0, "made\n"))
+
+    def test_a_service_keeps_it_running(self):
+        service = self.serve("require('clouds').server{}:register('m', function() end) print('ready')")
+        self.assertIsNone(service.popen.poll())
+        self.assertEqual(service.stop(), 0)
+        self.assertEqual(service.err.text(), "")
+
+    def test_waiting_for_nothing_is_told(self):
+        result = self.run_clouds("run", "-e", "coroutine.yield()")
+        self.assertEqual(result.returncode, 1)
+        self.assertIn("nothing is left that could wake it", result.stderr)
+
+    def test_loading_clouds_is_the_same_module_everywhere(self):
+        result = self.run_clouds("run", "-e", "print(require 'clouds' == package.loaded.clouds, type(require 'clouds.core'))")
+        self.assertEqual(result.stdout, "true\ttable\n")
+
+
+class Errors(Case):
+    def failing(self, code, *texts):
+        script = self.file("bad.lua", code)
+        result = self.run_clouds("run", script)
+        self.assertEqual(result.returncode, 1, result.stderr)
+        for text in texts:
+            self.assertIn(text, result.stderr)
+        return result
+
+    def test_file_line_and_traceback(self):
+        self.failing("local function f()\n  error('broken')\nend\nf()", "bad.lua:2: broken", "stack traceback", "bad.lua:4")
+
+    def test_an_error_after_waiting(self):
+        self.failing("require('clouds').sleep(0.01)\nerror('late')", "bad.lua:2: late", "stack traceback")
+
+    def test_syntax(self):
+        self.failing("x = = 1", "bad.lua:1:", "unexpected symbol")
+
+    def test_error_values_of_every_kind(self):
+        self.failing("error({ message = 'in a table' })", "in a table")
+        self.failing("error(setmetatable({}, { __tostring = function() return 'by tostring' end }))", "by tostring")
+        self.failing("error({})", "(error object is a table value)")
+        self.failing("error()", "(error object is a nil value)")
+        self.failing("error(setmetatable({}, { __tostring = function() error('worse') end }))")
+        self.failing("error(setmetatable({}, { __tostring = function() return {} end }))")
+
+    def test_missing_files(self):
+        result = self.run_clouds("run", os.path.join(self.folder, "none.lua"))
+        self.assertEqual(result.returncode, 1)
+        self.assertIn("No such file", result.stderr)
+        result = self.run_clouds("run", self.folder)
+        self.assertEqual(result.returncode, 1)
+        result = self.run_clouds("run", "-l", "no.such.module")
+        self.assertEqual(result.returncode, 1)
+        self.assertIn("module 'no.such.module' not found", result.stderr)
+
+    def test_output_comes_before_the_error(self):
+        result = subprocess.run([CLOUDS, "run", "-e", "io.write('written') error('then')"], env=self.env, timeout=30,
+                                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        self.assertTrue(result.stdout.startswith("written"), result.stdout)
+
+    def test_an_error_in_a_coroutine_or_timer_takes_nothing_down(self):
+        service = self.serve("""
+            local clouds = require "clouds"
+            clouds.server{}:register("m", function() return "alive" end)
+            clouds.spawn(function() clouds.sleep(0.01) error("in a coroutine") end)
+            clouds.spawn(function() error{ message = "at once" } end)
+            clouds.spawn(function() clouds.sleep(0.05) print("ready") end)
+        """)
+        service.err.wait_for("in a coroutine")
+        service.err.wait_for("at once")
+        self.assertEqual(self.json(self.run_clouds("call", "m", "--json")), ["alive"])
+        self.assertEqual(service.stop(), 0)
+
+    def test_deep_recursion_is_an_error(self):
+        self.failing("local function f() return 1 + f() end f()", "stack overflow")
+
+    def test_os_exit_ends_at_once(self):
+        self.assertEqual(self.run_clouds("run", "-e", "io.write('out') os.exit(5)", env={"ASAN_OPTIONS": "detect_leaks=0"}).returncode, 5)
+
+
+class TextOnly(Case):
+    def setUp(self):
+        super().setUp()
+        self.path = os.path.join(self.folder, "code.lua")
+        maker = self.file("make.lua", "local f = io.open(arg[1], 'wb') f:write(string.dump(function() print('ran') end)) f:close()")
+        self.assertEqual(self.run_clouds("run", maker, self.path).returncode, 0)
+
+    def test_scripts(self):
+        result = self.run_clouds("run", self.path)
+        self.assertEqual((result.returncode, result.stdout), (1, ""))
+
+    def test_modules_and_loaders(self):
+        for code in ("require 'code'", "dofile('code.lua')", "assert(loadfile('code.lua'))()", "assert(loadfile('code.lua', 'b'))()",
+                     "assert(load(io.open('code.lua','rb'):read('*a')))()", "assert(load(io.open('code.lua','rb'):read('*a'), 'x', 'bt'))()",
+                     "assert(loadstring(io.open('code.lua','rb'):read('*a')))()"):
+            result = self.run_clouds("run", "-e", code, cwd=self.folder)
+            self.assertEqual((result.returncode, result.stdout), (1, ""), code)
+
+    def test_text_still_loads_in_every_way(self):
+        self.file("plain.lua", "return 'text', ...")
+        code = """
+            assert(dofile('plain.lua') == 'text')
+            assert(loadfile('plain.lua')() == 'text' and loadfile('plain.lua', 't')() == 'text')
+            assert(require 'plain' == 'text')
+            assert(load('return 1')() == 1 and loadstring('return 2')() == 2)
+            assert(load(coroutine.wrap(function() coroutine.yield('return ') coroutine.yield('3') end))() == 3)
+            assert(load('return x', 'n', 't', { x = 4 })() == 4)
+            assert(load('return print', 'n', 't', nil)() == print)
+            assert(select(2, load('=', '=name')):find('name:1:', 1, true))
+            assert(not loadfile('nothing.lua'))
+            print('ok')"""
+        result = self.run_clouds("run", "-e", code, cwd=self.folder)
+        self.assertEqual((result.stdout, result.stderr), ("ok\n", ""))
+
+
+class Pipes(Case):
+    def test_a_service_survives_the_end_of_its_output(self):
+        read_end, write_end = os.pipe()
+        script = self.file("s.lua", """
+            local clouds = require "clouds"
+            clouds.server{}:register("m", function() for i = 1, 100 do print("noise") end return "alive" end)""")
+        process = subprocess.Popen([CLOUDS, "run", script], env=self.env, stdin=subprocess.DEVNULL, stdout=write_end)
+        self.addCleanup(process.wait)
+        self.addCleanup(process.kill)
+        os.close(write_end)
+        os.close(read_end)
+        for _ in range(3):
+            result = self.run_clouds("call", "m", "--json", "--retry", "50", "--deadline", "20")
+            self.assertEqual(self.json(result), ["alive"])
+        process.terminate()
+        self.assertEqual(process.wait(30), 0)
+
+    def test_lines_appear_at_once_in_a_pipe(self):
+        process = self.start("run", "-e", "print('one') require('clouds').sleep(100)")
+        process.out.wait_for("one\n")
+        self.assertEqual(process.stop(), 0)
+
+
+class Costs(Case):
+    SERVICE = "require('clouds').server{}:register('m', function() end) print('ready')"
+
+    @unittest.skipIf("asan" in os.environ.get("CLOUDS_BUILD_DIR", ""), "a sanitizer has costs of its own")
+    def test_resident_memory_of_an_idle_service(self):
+        service = self.serve(self.SERVICE)
+        self.assertLess(service.resident_kb(), 12 * 1024)
+
+    @unittest.skipIf("asan" in os.environ.get("CLOUDS_BUILD_DIR", ""), "a sanitizer has costs of its own")
+    def test_start_to_first_answer(self):
+        """Many tries, since the machine may be busy: the best one counts."""
+        service = self.serve("require('clouds').server{}:register('m', function() return 1 end) print('ready')")
+        best = 1e9
+        for _ in range(10):
+            started = time.monotonic()
+            self.assertEqual(self.run_clouds("call", "m", "--retry", "3").stdout, "1\n")
+            best = min(best, time.monotonic() - started)
+        self.assertLess(best, 0.05)
+        self.assertEqual(service.stop(), 0)
+
+
+if __name__ == "__main__":
+    unittest.main()
