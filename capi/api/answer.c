@@ -1,0 +1,94 @@
+/* clouds_reply, clouds_fail, clouds_choose. */
+#include "api/check.h"
+#include "api/context.h"
+#include "base/error.h"
+
+/* In thread mode the core is asked later, so what may be answered is known here: once each. */
+static int claim(cl_context *context, enum cl_open_kind kind, uint64_t id)
+{
+    if (!context->threaded) return 0;
+    cl_context_lock(context);
+    void *there = cl_idmap_take(&context->open, cl_open_key(kind, id));
+    cl_context_unlock(context);
+    return there ? 0 : CLOUDS_ESTALE;
+}
+
+/* The command could not be queued: it may be tried again. */
+static void unclaim(cl_context *context, enum cl_open_kind kind, uint64_t id)
+{
+    if (!context->threaded) return;
+    cl_context_lock(context);
+    cl_idmap_put(&context->open, cl_open_key(kind, id), context); /* its place is still there */
+    cl_context_unlock(context);
+}
+
+static int submit(cl_context *context, enum cl_open_kind kind, const cl_command *command)
+{
+    int code = claim(context, kind, command->id);
+    if (code == 0) {
+        code = cl_submit(context, command);
+        if (code != 0 && code != CLOUDS_ESTALE) unclaim(context, kind, command->id);
+    }
+    if (code == CLOUDS_ESTALE) cl_error(code, "no such id, or it is answered, expired or closed");
+    return code;
+}
+
+/* An answer that is too large by itself: the caller is told so, and so is ours. */
+static int answer(cl_context *context, uint64_t request, cl_str error, cl_str result, int too_big)
+{
+    cl_command command = {.kind = CL_DO_ANSWER, .id = request, .a = error, .b = result};
+    if (too_big) command.a = command.b = CL_STR_NONE;
+    command.flags = (unsigned)too_big;
+    int code = submit(context, CL_OPEN_REQUEST, &command);
+    return too_big && code == 0 ? cl_error(CLOUDS_ETOOBIG, "the answer is larger than max_message; its caller was told") : code;
+}
+
+static int is_too_big(const cl_context *context, size_t bytes)
+{
+    return bytes > context->limits.message;
+}
+
+int clouds_reply(clouds_context *handle, uint64_t request, const char *result, size_t result_len)
+{
+    cl_context *context;
+    int code = cl_guard_context(handle, CL_USE, &context);
+    if (code != 0) return code;
+    cl_str text = cl_str_of(result, result_len);
+    int too_big = is_too_big(context, result_len);
+    code = cl_check_text(result, result_len, "the result");
+    if (code == 0 && !too_big) code = cl_check_json(&context->limits, text, '[', "the result");
+    if (code == 0) code = answer(context, request, CL_STR_NONE, text, too_big);
+    cl_guard_leave(context, CL_USE);
+    return code;
+}
+
+int clouds_fail(clouds_context *handle, uint64_t request, const char *error, size_t error_len, const char *result,
+                size_t result_len)
+{
+    cl_context *context;
+    int code = cl_guard_context(handle, CL_USE, &context);
+    if (code != 0) return code;
+    cl_str words = cl_str_of(error, error_len), values = cl_str_of(result, result_len);
+    int too_big = is_too_big(context, error_len) || is_too_big(context, result_len) ||
+                  is_too_big(context, error_len + result_len);
+    code = cl_check_text(error, error_len, "the error");
+    if (code == 0) code = cl_check_text(result, result_len, "the result");
+    if (code == 0 && !too_big) code = cl_check_error(&context->limits, words);
+    if (code == 0 && !too_big && values.n) code = cl_check_json(&context->limits, values, '[', "the result");
+    if (code == 0) code = answer(context, request, words, values, too_big);
+    cl_guard_leave(context, CL_USE);
+    return code;
+}
+
+int clouds_choose(clouds_context *handle, uint64_t question, const char *server, size_t server_len)
+{
+    cl_context *context;
+    int code = cl_guard_context(handle, CL_USE, &context);
+    if (code != 0) return code;
+    cl_command command = {.kind = CL_DO_CHOOSE, .id = question, .a = cl_str_of(server, server_len)};
+    code = cl_check_text(server, server_len, "the server");
+    if (code == 0 && server_len) code = cl_check_name(command.a, 65535, "server");
+    if (code == 0) code = submit(context, CL_OPEN_QUESTION, &command);
+    cl_guard_leave(context, CL_USE);
+    return code;
+}

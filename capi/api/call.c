@@ -1,0 +1,155 @@
+/* clouds_node_call and clouds_cancel. */
+#include <math.h>
+#include <string.h>
+
+#include "api/check.h"
+#include "api/context.h"
+#include "base/error.h"
+
+static const clouds_call_options no_options = {.size = sizeof no_options};
+
+static int check_options(const clouds_call_options *o)
+{
+    int code = cl_check_record(o->size, sizeof *o, "clouds_call_options");
+    if (code != 0) return code;
+    if (o->flags & ~(uint32_t)CLOUDS_CALL_WAIT) return cl_error(CLOUDS_EINVAL, "unknown flags %u", o->flags);
+    code = cl_check_period(o->timeout, "the timeout");
+    if (code == 0) code = cl_check_period(o->deadline, "the deadline");
+    if (code == 0) code = cl_check_text(o->server, o->server_len, "the server");
+    if (code == 0 && o->server_len) code = cl_check_name(cl_str_of(o->server, o->server_len), 65535, "server");
+    return code;
+}
+
+/* What a caller's period may be at most: the longest that timers can hold. */
+static double clamp(double seconds)
+{
+    return seconds > 2147483 ? 2147483 : seconds;
+}
+
+static int check_call(const cl_api_node *node, const cl_command *c)
+{
+    const cl_limits *limits = &node->context->limits;
+    int code = cl_check_name(c->a, 65535, "method");
+    if (code == 0) code = cl_check_json(limits, c->b, '[', "the list of arguments");
+    if (code == 0 && c->a.n + c->b.n > limits->message) code = cl_error(CLOUDS_ETOOBIG, "the call is larger than max_message");
+    if (code == 0 && (atomic_load_explicit(&node->closing, memory_order_relaxed) ||
+                      atomic_load_explicit(&node->context->closing, memory_order_relaxed)))
+        code = cl_error(CLOUDS_ECLOSED, "the node is closed");
+    return code;
+}
+
+/* Room for the completion, and what cancel needs to know. Under the lock. */
+static int book(cl_context *context, uint64_t id)
+{
+    int held = id & 1;
+    if (context->threaded && context->calls_open >= context->max_in_flight) return CLOUDS_ELIMIT;
+    if (held && context->held.len >= context->max_in_flight) return CLOUDS_ELIMIT;
+    int code = held ? cl_held_add(&context->held, id) : cl_events_reserve(&context->events, 1);
+    if (code != 0 || !context->threaded) return code;
+    code = cl_idmap_put(&context->open, cl_open_key(CL_OPEN_CALL, id), context);
+    if (code == 0) context->calls_open++;
+    else if (held) cl_held_drop(&context->held, id);
+    else cl_events_unreserve(&context->events, 1);
+    return code;
+}
+
+static void unbook(cl_context *context, uint64_t id)
+{
+    cl_context_lock(context);
+    if (id & 1) cl_held_drop(&context->held, id);
+    else cl_events_unreserve(&context->events, 1);
+    if (context->threaded) {
+        cl_idmap_take(&context->open, cl_open_key(CL_OPEN_CALL, id));
+        context->calls_open--;
+    }
+    cl_context_unlock(context);
+}
+
+static int start_call(cl_context *context, cl_command *c)
+{
+    cl_context_lock(context);
+    int code = book(context, c->id);
+    cl_context_unlock(context);
+    if (code == CLOUDS_ELIMIT) return cl_error(code, "max_in_flight calls are outstanding");
+    if (code != 0) return cl_error(code, NULL);
+    c->made_at = cl_loop_now();
+    uint64_t id = c->id; /* in thread mode the command may be done already */
+    code = cl_submit(context, c);
+    if (code != 0) unbook(context, id);
+    return code;
+}
+
+int clouds_node_call(clouds_node *handle, const char *method, size_t method_len, const char *args, size_t args_len,
+                     const clouds_call_options *options, uint64_t *call)
+{
+    cl_api_node *node;
+    int code = cl_guard_node(handle, &node);
+    if (code != 0) return code;
+    const clouds_call_options *o = options ? options : &no_options;
+    code = check_options(o);
+    if (code == 0) code = cl_check_text(method, method_len, "the method");
+    if (code == 0) code = cl_check_text(args, args_len, "the list of arguments");
+    if (code == 0 && !call) code = cl_error(CLOUDS_EINVAL, "the pointer for the call's id is NULL");
+    if (code == 0) {
+        cl_command c = {.kind = CL_DO_CALL, .node = node, .retries = o->retries, .parent = o->parent,
+                        .user_data = o->user_data, .x = clamp(o->timeout), .y = clamp(o->deadline),
+                        .a = cl_str_of(method, method_len), .b = cl_str_of(args, args_len),
+                        .c = cl_str_of(o->server, o->server_len)};
+        code = check_call(node, &c);
+        c.id = cl_context_id(node->context, (o->flags & CLOUDS_CALL_WAIT) != 0);
+        if (code == 0) code = start_call(node->context, &c);
+        if (code == 0) *call = c.id;
+    }
+    cl_guard_leave_node(node);
+    return code;
+}
+
+/* ---- cancel */
+
+/* A call kept for clouds_wait: 1 when there is nothing more to do, 0 when the core must be told. Under the lock. */
+static int cancel_held(cl_context *context, uint64_t call)
+{
+    cl_held *held = cl_idmap_get(&context->held, call);
+    if (!held || held->abandoned) return CLOUDS_ESTALE;
+    if (held->done) {
+        cl_held_drop(&context->held, call);
+        return 1;
+    }
+    held->abandoned = held->waiters == 0;
+    return 0;
+}
+
+/* 0: the core must be told; 1: done; or CLOUDS_ESTALE. */
+static int prepare_cancel(cl_context *context, uint64_t call)
+{
+    cl_context_lock(context);
+    int code = 0;
+    if (call & 1) code = cancel_held(context, call);
+    /* Taken out: a second cancel finds nothing. */
+    else if (context->threaded && !cl_idmap_take(&context->open, cl_open_key(CL_OPEN_CALL, call))) code = CLOUDS_ESTALE;
+    cl_context_unlock(context);
+    return code;
+}
+
+/* The command could not be queued: cancel may be tried again. */
+static void undo_cancel(cl_context *context, uint64_t call)
+{
+    cl_context_lock(context);
+    cl_held *held = call & 1 ? cl_idmap_get(&context->held, call) : NULL;
+    if (held) held->abandoned = 0;
+    else if (context->threaded) cl_idmap_put(&context->open, cl_open_key(CL_OPEN_CALL, call), context);
+    cl_context_unlock(context);
+}
+
+int clouds_cancel(clouds_context *handle, uint64_t call)
+{
+    cl_context *context;
+    int code = cl_guard_context(handle, CL_USE, &context);
+    if (code != 0) return code;
+    code = prepare_cancel(context, call);
+    if (code == 0) code = cl_submit(context, &(cl_command){.kind = CL_DO_CANCEL, .id = call});
+    if (code == CLOUDS_ESTALE) cl_error(code, "no such call, or it has completed");
+    else if (code < 0) undo_cancel(context, call);
+    cl_guard_leave(context, CL_USE);
+    return code < 0 ? code : 0;
+}

@@ -1,0 +1,91 @@
+#include "api/check.h"
+
+#include "api/guard.h"
+#include "base/buf.h"
+#include "base/error.h"
+#include "proto/json.h"
+
+static size_t sequence_length(unsigned char c)
+{
+    return c < 0x80 ? 1 : c >= 0xc2 && c < 0xe0 ? 2 : c >= 0xe0 && c < 0xf0 ? 3 : c >= 0xf0 && c < 0xf5 ? 4 : 0;
+}
+
+static int is_sequence(const unsigned char *p, size_t n)
+{
+    for (size_t i = 1; i < n; i++)
+        if ((p[i] & 0xc0) != 0x80) return 0;
+    if (n == 3) return !(p[0] == 0xe0 && p[1] < 0xa0) && !(p[0] == 0xed && p[1] > 0x9f);
+    if (n == 4) return !(p[0] == 0xf0 && p[1] < 0x90) && !(p[0] == 0xf4 && p[1] > 0x8f);
+    return 1;
+}
+
+int cl_check_utf8(cl_str text)
+{
+    const unsigned char *p = (const unsigned char *)text.p;
+    for (size_t i = 0, n; i < text.n; i += n) {
+        n = sequence_length(p[i]);
+        if (n == 0 || n > text.n - i || !is_sequence(p + i, n)) return CLOUDS_EINVAL;
+    }
+    return 0;
+}
+
+int cl_check_text(const char *p, size_t n, const char *what)
+{
+    return p || n == 0 ? 0 : cl_error(CLOUDS_EINVAL, "%s is NULL with length %zu", what, n);
+}
+
+int cl_check_name(cl_str name, size_t max, const char *what)
+{
+    if (name.n == 0) return cl_error(CLOUDS_EINVAL, "the %s is empty", what);
+    if (name.n > max) return cl_error(CLOUDS_EINVAL, "the %s has %zu bytes, at most %zu are possible", what, name.n, max);
+    return cl_check_utf8(name) == 0 ? 0 : cl_error(CLOUDS_EINVAL, "the %s is not valid UTF-8", what);
+}
+
+int cl_check_json(const cl_limits *limits, cl_str text, char bracket, const char *what)
+{
+    if (text.n > limits->message)
+        return cl_error(CLOUDS_ETOOBIG, "%s has %zu bytes, max_message is %zu", what, text.n, limits->message);
+    int code = cl_json_check(text, bracket, limits->json);
+    if (code == 0) return 0;
+    const char *kind = bracket == '[' ? " array" : bracket == '{' ? " object" : "";
+    if (code == CLOUDS_EJSON) return cl_error(code, "%s is not a valid JSON%s", what, kind);
+    return cl_error(code, "%s is nested deeper than max_depth, or has more than max_values values", what);
+}
+
+static int is_message(cl_str key, int escaped, int *code)
+{
+    if (!escaped) return cl_str_eq(key, CL_STR("message"));
+    cl_buf plain = {0};
+    if (cl_json_unescape(key, &plain) != 0) *code = CLOUDS_ENOMEM;
+    int same = cl_str_eq(cl_buf_str(&plain), CL_STR("message"));
+    cl_buf_free(&plain);
+    return same;
+}
+
+int cl_check_error(const cl_limits *limits, cl_str error)
+{
+    int code = cl_check_json(limits, error, '{', "the error");
+    if (code != 0) return code;
+    cl_json j;
+    cl_str key, value;
+    int escaped, has_text = 0;
+    cl_json_start(&j, error, limits->json);
+    cl_json_enter(&j, '{');
+    while (code == 0 && cl_json_member(&j, &key, &escaped) == 1) {
+        code = cl_json_value(&j, &value);
+        if (code == 0 && is_message(key, escaped, &code)) has_text = value.p[0] == '"';
+    }
+    if (code != 0) return cl_error(code, NULL);
+    return has_text ? 0 : cl_error(CLOUDS_EJSON, "the error has no text member \"message\"");
+}
+
+int cl_check_period(double seconds, const char *what)
+{
+    return seconds >= 0 ? 0 : cl_error(CLOUDS_EINVAL, "%s is %g: expected seconds, 0 or more", what, seconds);
+}
+
+int cl_check_record(size_t size, size_t least, const char *what)
+{
+    if (size >= least && size <= CL_LARGEST_RECORD && size % 8 == 0) return 0;
+    return cl_error(CLOUDS_EINVAL, "the size of %s is %zu, expected %zu or more", what, size, least);
+}

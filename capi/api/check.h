@@ -1,0 +1,28 @@
+/* Checks of what the user hands over: 0 or an error with its words. */
+#ifndef CL_CHECK_H
+#define CL_CHECK_H
+
+#include "base/str.h"
+#include "proto/peer.h"
+
+int cl_check_utf8(cl_str text);
+
+/* Is a pointer there for the length? */
+int cl_check_text(const char *p, size_t n, const char *what);
+
+/* A name: 1 to `max` bytes of UTF-8. */
+int cl_check_name(cl_str name, size_t max, const char *what);
+
+/* A JSON text, within the limits. bracket '[', '{' or 0: any. */
+int cl_check_json(const cl_limits *limits, cl_str text, char bracket, const char *what);
+
+/* The same for an error object: it must have a text member "message". */
+int cl_check_error(const cl_limits *limits, cl_str error);
+
+/* A period: seconds, not negative, no NaN. */
+int cl_check_period(double seconds, const char *what);
+
+/* A record that the caller handed over: its size must be that of this or a later version. */
+int cl_check_record(size_t size, size_t least, const char *what);
+
+#endif

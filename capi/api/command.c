@@ -1,0 +1,185 @@
+/* Design note. The queue of thread mode: one lock for a push, one wake for as many pushes as happen before the I/O thread takes
+ * the whole list. A record carries its texts behind itself; those of the small size are used again. */
+#include "api/command.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "api/context.h"
+#include "base/error.h"
+#include "base/mem.h"
+
+enum { SMALL_TEXT = 384, SPARES = 4096 };
+
+void cl_queue_init(cl_command_queue *q)
+{
+    pthread_mutex_init(&q->lock, NULL);
+    q->end = &q->first;
+}
+
+static void free_chain(cl_command *c)
+{
+    while (c) {
+        cl_command *next = c->next;
+        if (!c->embedded) cl_free(c);
+        c = next;
+    }
+}
+
+void cl_queue_free(cl_command_queue *q)
+{
+    free_chain(q->first);
+    free_chain(q->spare);
+    q->first = q->spare = NULL;
+    pthread_mutex_destroy(&q->lock);
+}
+
+static cl_str keep(char **to, cl_str text)
+{
+    if (text.n) memcpy(*to, text.p, text.n);
+    cl_str kept = cl_str_of(*to, text.n);
+    *to += text.n;
+    return kept;
+}
+
+/* Under the lock: a record with room for so many bytes of text. */
+static cl_command *record(cl_command_queue *q, size_t bytes)
+{
+    if (bytes > SMALL_TEXT) return cl_malloc(sizeof(cl_command) + bytes);
+    cl_command *c = q->spare;
+    if (!c) return cl_malloc(sizeof *c + SMALL_TEXT);
+    q->spare = c->next;
+    q->spares--;
+    return c;
+}
+
+static int push(cl_context *context, cl_command *c)
+{
+    cl_command_queue *q = &context->queue;
+    int was_empty = !q->first;
+    c->next = NULL;
+    *q->end = c;
+    q->end = &c->next;
+    q->bytes += c->bytes;
+    q->count++;
+    return was_empty;
+}
+
+static int enqueue(cl_context *context, const cl_command *command)
+{
+    cl_command_queue *q = &context->queue;
+    size_t bytes = command->a.n + command->b.n + command->c.n;
+    pthread_mutex_lock(&q->lock);
+    int full = q->count && q->bytes + bytes > context->max_event_bytes;
+    cl_command *c = full ? NULL : record(q, bytes);
+    if (!c) {
+        pthread_mutex_unlock(&q->lock);
+        return cl_error(full ? CLOUDS_ELIMIT : CLOUDS_ENOMEM, NULL);
+    }
+    *c = *command;
+    c->bytes = bytes;
+    char *to = (char *)(c + 1);
+    c->a = keep(&to, command->a);
+    c->b = keep(&to, command->b);
+    c->c = keep(&to, command->c);
+    int wake = push(context, c);
+    pthread_mutex_unlock(&q->lock);
+    if (wake) cl_loop_wake(context->loop);
+    return 0;
+}
+
+/* Inline mode: now, on this thread. */
+static int carry_out(cl_context *context, const cl_command *command)
+{
+    int code = cl_execute(context, command);
+    context->unflushed = 1;
+    if (context->fd_used && !context->poked) {
+        cl_loop_poke(context->loop);
+        context->poked = 1;
+    }
+    return code;
+}
+
+int cl_submit(cl_context *context, const cl_command *command)
+{
+    return context->threaded ? enqueue(context, command) : carry_out(context, command);
+}
+
+int cl_submit_embedded(cl_context *context, cl_command *command)
+{
+    if (!context->threaded) return carry_out(context, command);
+    command->embedded = 1;
+    command->bytes = 0;
+    pthread_mutex_lock(&context->queue.lock);
+    int wake = push(context, command);
+    pthread_mutex_unlock(&context->queue.lock);
+    if (wake) cl_loop_wake(context->loop);
+    return 0;
+}
+
+/* ---- the I/O thread */
+
+/* An accepted command failed: this is the event that completes it. */
+static void tell_failure(cl_context *context, const cl_command *c, int code)
+{
+    static const uint32_t types[] = {
+        [CL_DO_CALL] = CLOUDS_EVENT_RESULT,           [CL_DO_SEND] = CLOUDS_EVENT_SENT,
+        [CL_DO_REGISTER] = CLOUDS_EVENT_REGISTERED,   [CL_DO_UNREGISTER] = CLOUDS_EVENT_UNREGISTERED,
+        [CL_DO_STATUS] = CLOUDS_EVENT_STATUS,         [CL_DO_OPEN] = CLOUDS_EVENT_READY,
+        [CL_DO_CLOSE_NODE] = CLOUDS_EVENT_NODE_CLOSED, [CL_DO_CLOSE] = 0};
+    uint32_t type = types[c->kind];
+    if (!type || (type == CLOUDS_EVENT_SENT && !c->flags)) return;
+    char error[256];
+    int n = snprintf(error, sizeof error, type == CLOUDS_EVENT_RESULT ? "{\"message\":\"%s\",\"code\":\"%s\"}" : "%s",
+                     clouds_strerror(code), clouds_err_name(code));
+    int named = type == CLOUDS_EVENT_REGISTERED || type == CLOUDS_EVENT_UNREGISTERED;
+    cl_raise(context, c->node,
+             &(clouds_event){.type = type, .code = code, .outcome = (uint32_t)clouds_err_outcome(code), .id = c->id,
+                             .user_data = type == CLOUDS_EVENT_RESULT ? c->user_data : c->node->config.user_data,
+                             .time_left = -1, .peer = "", .data = "", .error = error, .error_len = (size_t)n,
+                             .method = named ? c->a.p : "", .method_len = named ? c->a.n : 0});
+}
+
+static cl_command *take_all(cl_command_queue *q)
+{
+    pthread_mutex_lock(&q->lock);
+    cl_command *first = q->first;
+    q->first = NULL;
+    q->end = &q->first;
+    q->bytes = q->count = 0;
+    pthread_mutex_unlock(&q->lock);
+    return first;
+}
+
+/* Gives a chain of records back: small ones to be used again. */
+static void give_back(cl_command_queue *q, cl_command *chain)
+{
+    pthread_mutex_lock(&q->lock);
+    while (chain) {
+        cl_command *next = chain->next;
+        if (chain->bytes > SMALL_TEXT || q->spares >= SPARES) {
+            cl_free(chain);
+        } else {
+            chain->next = q->spare;
+            q->spare = chain;
+            q->spares++;
+        }
+        chain = next;
+    }
+    pthread_mutex_unlock(&q->lock);
+}
+
+void cl_queue_run(cl_context *context)
+{
+    cl_command *done = NULL;
+    for (cl_command *c = take_all(&context->queue), *next; c; c = next) {
+        next = c->next;
+        int embedded = c->embedded; /* carrying it out may free what it lies in */
+        int code = cl_execute(context, c);
+        if (code != 0) tell_failure(context, c, code);
+        if (embedded) continue;
+        c->next = done;
+        done = c;
+    }
+    give_back(&context->queue, done);
+}

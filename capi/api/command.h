@@ -1,0 +1,64 @@
+/* Commands: what the user asks of the engine. In inline mode they are carried out at once; in thread mode they are copied,
+ * queued, and carried out by the I/O thread. */
+#ifndef CL_COMMAND_H
+#define CL_COMMAND_H
+
+#include <pthread.h>
+#include <stdint.h>
+
+#include "base/str.h"
+
+struct cl_context;
+struct cl_api_node;
+
+enum cl_command_kind {
+    CL_DO_CALL,       /* a method, b args, c server */
+    CL_DO_CANCEL,     /* id */
+    CL_DO_ANSWER,     /* id; a error, b result */
+    CL_DO_CHOOSE,     /* id; a server */
+    CL_DO_SEND,       /* a receiver, b value; id: operation; flags 1: confirm */
+    CL_DO_REGISTER,   /* a method, id */
+    CL_DO_UNREGISTER, /* a method, id */
+    CL_DO_STATUS,     /* id */
+    CL_DO_OPEN,       /* node */
+    CL_DO_CLOSE_NODE, /* node, x drain */
+    CL_DO_DESTROY,    /* node */
+    CL_DO_CLOSE       /* x drain */
+};
+
+typedef struct cl_command {
+    struct cl_command *next;
+    enum cl_command_kind kind;
+    unsigned flags;
+    int embedded; /* lies in a node or context: not freed after it was carried out */
+    int32_t retries;
+    struct cl_api_node *node;
+    uint64_t id, parent, user_data;
+    double x, y; /* call: timeout, deadline */
+    int64_t made_at;
+    cl_str a, b, c;
+    size_t bytes; /* queued: of the texts */
+} cl_command;
+
+typedef struct cl_command_queue {
+    pthread_mutex_t lock;
+    cl_command *first, **end;
+    cl_command *spare; /* records of the small size */
+    size_t spares, bytes, count;
+} cl_command_queue;
+
+void cl_queue_init(cl_command_queue *queue);
+/* Drops what is in it. */
+void cl_queue_free(cl_command_queue *queue);
+/* The I/O thread: carries out everything that is queued. */
+void cl_queue_run(struct cl_context *context);
+
+/* Carries out or queues. 0: accepted. In thread mode a failure after that becomes the event that completes it. */
+int cl_submit(struct cl_context *context, const cl_command *command);
+/* The same for an embedded command, which needs no memory. */
+int cl_submit_embedded(struct cl_context *context, cl_command *command);
+
+/* Carries out, on the engine's thread. */
+int cl_execute(struct cl_context *context, const cl_command *command);
+
+#endif

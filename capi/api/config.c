@@ -1,0 +1,151 @@
+#include "api/config.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "api/check.h"
+#include "api/node_id.h"
+#include "base/error.h"
+#include "base/mem.h"
+#include "base/rand.h"
+
+static size_t size_of(const cl_options *options, enum cl_option_index which)
+{
+    return (size_t)cl_options_number(options, which);
+}
+
+static void read_limits(const cl_options *o, cl_limits *l)
+{
+    *l = (cl_limits){.message = size_of(o, CL_OPTION_max_message),
+                     .method = size_of(o, CL_OPTION_max_method),
+                     .json = {.depth = (uint32_t)size_of(o, CL_OPTION_max_depth),
+                              .values = (uint32_t)size_of(o, CL_OPTION_max_values)},
+                     .links = size_of(o, CL_OPTION_max_links),
+                     .write_soft = size_of(o, CL_OPTION_write_soft),
+                     .write_hard = size_of(o, CL_OPTION_write_hard),
+                     .resp_line = size_of(o, CL_OPTION_resp_line),
+                     .resp_buffered = size_of(o, CL_OPTION_resp_buffered),
+                     .connect_timeout = cl_options_number(o, CL_OPTION_connect_timeout),
+                     .hello_timeout = cl_options_number(o, CL_OPTION_hello_timeout),
+                     .ping_interval = cl_options_number(o, CL_OPTION_ping_interval),
+                     .ping_timeout = cl_options_number(o, CL_OPTION_ping_timeout),
+                     .reconnect_min = cl_options_number(o, CL_OPTION_reconnect_min),
+                     .reconnect_max = cl_options_number(o, CL_OPTION_reconnect_max),
+                     .linger = cl_options_number(o, CL_OPTION_linger)};
+    if (l->reconnect_max < l->reconnect_min) l->reconnect_max = l->reconnect_min;
+    if (l->write_hard < l->write_soft) l->write_hard = l->write_soft;
+}
+
+/* The first line of a file that holds a secret. */
+static int read_secret(const char *path, char **out)
+{
+    char line[4096];
+    FILE *file = fopen(path, "re");
+    if (!file) return cl_error(CLOUDS_EOPTION, "option 'password_file': %.80s: %s", path, strerror(errno));
+    char *got = fgets(line, sizeof line, file);
+    fclose(file);
+    size_t n = got ? strcspn(line, "\r\n") : 0;
+    if (n == 0) return cl_options_refuse("password_file", path, "a file whose first line is the password");
+    *out = cl_str_dup(cl_str_of(line, n));
+    explicit_bzero(line, sizeof line);
+    return *out ? 0 : cl_error(CLOUDS_ENOMEM, NULL);
+}
+
+static int read_url(cl_context *context, const cl_options *options)
+{
+    int code = cl_url_parse(cl_str_z(cl_options_text(options, CL_OPTION_url)), &context->url);
+    if (code != 0) return code;
+    const char *file = cl_options_text(options, CL_OPTION_password_file);
+    if (*file) {
+        code = read_secret(file, &context->password);
+        if (code != 0) return code;
+        context->url.password = context->password;
+    }
+    const char *prefix = cl_options_text(options, CL_OPTION_prefix);
+    if (*prefix) {
+        context->prefix = cl_str_dup(cl_str_z(prefix));
+        if (!context->prefix) return cl_error(CLOUDS_ENOMEM, NULL);
+        context->url.prefix = context->prefix;
+    }
+    return 0;
+}
+
+int cl_config_context(cl_context *context, const cl_options *options)
+{
+    const char *mode = cl_options_text(options, CL_OPTION_mode);
+    context->threaded = strcmp(mode, "thread") == 0;
+    if (!context->threaded && strcmp(mode, "inline") != 0)
+        return cl_options_refuse("mode", mode, "\"inline\" or \"thread\"");
+    read_limits(options, &context->limits);
+    context->max_in_flight = size_of(options, CL_OPTION_max_in_flight);
+    context->max_events = size_of(options, CL_OPTION_max_events);
+    context->max_event_bytes = size_of(options, CL_OPTION_max_event_bytes);
+    if (cl_random_bytes(&context->random_state, sizeof context->random_state) != 0)
+        return cl_error(CLOUDS_ESYSTEM, "no random bytes: %s", strerror(errno));
+    return read_url(context, options);
+}
+
+void cl_config_core(const cl_context *context, const cl_options *options, cl_core_config *out)
+{
+    *out = (cl_core_config){.limits = context->limits,
+                            .max_in_flight = (uint32_t)context->max_in_flight,
+                            .max_deadline = cl_options_number(options, CL_OPTION_max_deadline)};
+}
+
+void cl_config_free(cl_context *context)
+{
+    cl_url_free(&context->url);
+    if (context->password) explicit_bzero(context->password, strlen(context->password));
+    cl_free(context->password);
+    cl_free(context->prefix);
+}
+
+/* ---- nodes */
+
+static int read_type(cl_node_config *config, const cl_options *options)
+{
+    const char *type = cl_options_text(options, CL_OPTION_type);
+    size_t n = strlen(type);
+    int good = n > 0 && n < sizeof config->type;
+    for (size_t i = 0; i < n; i++) {
+        int lower = type[i] | 0x20;
+        if (lower < 'a' || lower > 'z') good = 0;
+    }
+    if (!good) return cl_options_refuse("type", type, "server, client, monitor, base or another word of up to 15 letters");
+    memcpy(config->type, type, n + 1);
+    return 0;
+}
+
+static int read_id(cl_api_node *node, const cl_options *options)
+{
+    const char *id = cl_options_text(options, CL_OPTION_id);
+    size_t n = strlen(id);
+    if (n == 0) {
+        node->id = cl_node_id_make(node->config.type);
+        return node->id ? 0 : cl_error(CLOUDS_ENOMEM, NULL);
+    }
+    if (n > CL_NODE_ID_MAX || strpbrk(id, ":*?[]\\") || cl_check_utf8(cl_str_z(id)) != 0)
+        return cl_options_refuse("id", id, "up to 255 bytes of UTF-8 without ':' and without the glob characters *?[]\\");
+    node->id = cl_str_dup(cl_str_z(id));
+    return node->id ? 0 : cl_error(CLOUDS_ENOMEM, NULL);
+}
+
+int cl_config_node(cl_api_node *node, const cl_options *o)
+{
+    cl_node_config *c = &node->config;
+    *c = (cl_node_config){.timeout = cl_options_number(o, CL_OPTION_timeout),
+                          .deadline = cl_options_number(o, CL_OPTION_deadline),
+                          .retries = (int32_t)cl_options_number(o, CL_OPTION_retries),
+                          .server_max_age = cl_options_number(o, CL_OPTION_server_max_age),
+                          .auto_clean = (int)cl_options_number(o, CL_OPTION_auto_clean),
+                          .find_server = (int)cl_options_number(o, CL_OPTION_find_server),
+                          .save_servers = (int)cl_options_number(o, CL_OPTION_save_servers),
+                          .remove_server = (int)cl_options_number(o, CL_OPTION_remove_server),
+                          .clear_servers = (int)cl_options_number(o, CL_OPTION_clear_servers),
+                          .drain_timeout = cl_options_number(o, CL_OPTION_drain_timeout),
+                          .user_data = (uint64_t)cl_options_number(o, CL_OPTION_user_data)};
+    node->heartbeat = cl_options_number(o, CL_OPTION_heartbeat);
+    int code = read_type(c, o);
+    return code != 0 ? code : read_id(node, o);
+}

@@ -1,0 +1,204 @@
+/* Contexts: from birth to death. */
+#include "api/context.h"
+
+#include <math.h>
+#include <string.h>
+#include <unistd.h>
+#include <sys/eventfd.h>
+
+#include "api/check.h"
+#include "api/config.h"
+#include "api/handle.h"
+#include "base/error.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/rand.h"
+
+/* ---- birth */
+
+static void on_alarm(void *self)
+{
+    cl_core_tick(((cl_context *)self)->core);
+}
+
+static void on_woken(void *self)
+{
+    cl_context *context = self;
+    if (context->threaded && !atomic_load_explicit(&context->ending, memory_order_relaxed)) cl_queue_run(context);
+}
+
+static int make_bus(cl_context *context)
+{
+    cl_bus_sink sink;
+    cl_glue_sink(context, &sink);
+    switch (context->url.kind) {
+    case CL_URL_LOCAL: return cl_local_bus_create(context->loop, &context->url, &context->limits, &sink, &context->bus);
+    case CL_URL_INPROC: return cl_inproc_bus_create(context->loop, &context->url, &context->limits, &sink, &context->bus);
+    default: return cl_redis_bus_create(context->loop, &context->url, &context->limits, &sink, &context->bus);
+    }
+}
+
+static int make_core(cl_context *context, const cl_options *options)
+{
+    cl_core_config config;
+    cl_port port;
+    cl_config_core(context, options, &config);
+    if (cl_random_bytes(config.secret, sizeof config.secret) != 0) return cl_error(CLOUDS_ESYSTEM, "no random bytes");
+    cl_glue_port(context, &port);
+    return cl_core_create(&config, &port, &context->core);
+}
+
+static int make_engine(cl_context *context, const cl_options *options)
+{
+    const cl_loop_hooks hooks = {.self = context, .turn = cl_glue_turn, .woken = on_woken};
+    int code = cl_events_reserve(&context->events, 1); /* for CONTEXT_CLOSED */
+    if (code == 0) code = cl_loop_create(&hooks, &context->loop);
+    if (code == 0) code = cl_alarm_create(context->loop, on_alarm, context, &context->alarm);
+    if (code == 0) code = make_core(context, options);
+    if (code == 0) code = make_bus(context);
+    return code;
+}
+
+static void make_locks(cl_context *context)
+{
+    pthread_condattr_t attr;
+    pthread_mutex_init(&context->lock, NULL);
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&context->arrived, &attr);
+    pthread_condattr_destroy(&attr);
+    cl_queue_init(&context->queue);
+}
+
+static void free_context(cl_context *context);
+
+static int create(const cl_options *options, cl_context **out)
+{
+    cl_context *context = cl_calloc(1, sizeof *context);
+    if (!context) return cl_error(CLOUDS_ENOMEM, NULL);
+    cl_guard_keep(1);
+    context->fork_generation = cl_guard_generation();
+    context->event_fd = -1;
+    atomic_init(&context->next_id, 2);
+    cl_list_init(&context->nodes);
+    make_locks(context);
+    int code = cl_config_context(context, options);
+    if (code == 0) code = make_engine(context, options);
+    if (code == 0) {
+        context->handle = cl_handle_open(CL_HANDLE_CONTEXT, context);
+        if (!context->handle) code = cl_error(CLOUDS_ENOMEM, NULL);
+    }
+    if (code == 0) *out = context;
+    else free_context(context);
+    return code;
+}
+
+static void retire_handle(cl_context *context)
+{
+    void *object;
+    cl_handle_revoke(context->handle, CL_HANDLE_CONTEXT, &object);
+    cl_handle_retire(context->handle);
+}
+
+int clouds_context_create(const clouds_options *handle, clouds_context **out)
+{
+    const cl_options *options;
+    cl_context *context = NULL;
+    int code = cl_guard_hooks();
+    if (code != 0) return code;
+    if (!out) return cl_error(CLOUDS_EINVAL, "clouds_context_create: out is NULL");
+    cl_guard_install();
+    code = cl_options_enter(handle, &options);
+    if (code != 0) return code;
+    code = create(options, &context);
+    cl_options_leave(handle);
+    if (code != 0) return code == CLOUDS_ENOMEM ? cl_error(code, NULL) : code;
+    if (context->threaded) code = cl_thread_start(context);
+    if (code != 0) {
+        retire_handle(context);
+        free_context(context);
+        return code;
+    }
+    *out = context->handle;
+    return 0;
+}
+
+/* ---- close */
+
+int clouds_context_close(clouds_context *handle, double drain)
+{
+    cl_context *context;
+    int code = cl_guard_context(handle, CL_USE, &context);
+    if (code != 0) return code;
+    if (isnan(drain)) code = cl_error(CLOUDS_EINVAL, "drain is not a number");
+    else if (atomic_exchange(&context->closing, 1)) code = cl_error(CLOUDS_ECLOSED, "the context is closed already");
+    if (code == 0) {
+        context->close_command = (cl_command){.kind = CL_DO_CLOSE, .x = drain};
+        code = cl_submit_embedded(context, &context->close_command);
+    }
+    cl_guard_leave(context, CL_USE);
+    return code;
+}
+
+/* ---- death */
+
+/* The engine's end: from here on nobody else is inside, and what the bus says is not heard. */
+static void free_context(cl_context *context)
+{
+    atomic_store(&context->ending, 2);
+    cl_alarm_destroy(context->alarm);
+    cl_loop_close(context->loop);
+    if (context->bus) context->bus->ops->destroy(context->bus);
+    if (context->core) cl_core_destroy(context->core);
+    CL_LIST_EACH(it, &context->nodes) cl_api_node_free(CL_OWNER(it, cl_api_node, link));
+    cl_queue_free(&context->queue);
+    cl_events_free(&context->events);
+    cl_held_free(&context->held);
+    cl_idmap_free(&context->open);
+    if (context->event_fd >= 0) close(context->event_fd);
+    pthread_cond_destroy(&context->arrived);
+    pthread_mutex_destroy(&context->lock);
+    cl_config_free(context);
+    cl_free(context);
+    cl_guard_keep(-1);
+}
+
+/* Whoever waits inside returns CLOUDS_ECLOSED. */
+static void send_home(cl_context *context)
+{
+    cl_context_lock(context);
+    atomic_store_explicit(&context->ending, 1, memory_order_release);
+    pthread_cond_broadcast(&context->arrived);
+    if (context->threaded) cl_held_stir(&context->held);
+    cl_context_unlock(context);
+    cl_loop_wake(context->loop);
+}
+
+static void revoke_nodes(cl_context *context)
+{
+    void *object;
+    CL_LIST_EACH(it, &context->nodes) {
+        cl_api_node *node = CL_OWNER(it, cl_api_node, link);
+        if (cl_handle_revoke(node->handle, CL_HANDLE_NODE, &object)) cl_handle_retire(node->handle);
+    }
+}
+
+void clouds_context_destroy(clouds_context *handle)
+{
+    void *object;
+    if (!handle) return;
+    if (cl_guard_hooks() != 0) {
+        cl_log(CLOUDS_LOG_ERROR, "clouds_context_destroy was called from inside a hook: ignored");
+        return;
+    }
+    if (!cl_handle_revoke(handle, CL_HANDLE_CONTEXT, &object)) return;
+    cl_context *context = object;
+    /* In a forked child the loop's descriptors are the parent's too, and the I/O thread does not exist: what was inherited is
+     * left as it is. */
+    if (context->fork_generation != cl_guard_generation()) return;
+    send_home(context);
+    cl_handle_retire(handle);
+    if (context->threaded) cl_thread_stop(context);
+    revoke_nodes(context);
+    free_context(context);
+}

@@ -1,0 +1,147 @@
+/* The insides of a context and of a node, shared by the files of this layer. */
+#ifndef CL_CONTEXT_H
+#define CL_CONTEXT_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "api/command.h"
+#include "api/events.h"
+#include "api/guard.h"
+#include "api/held.h"
+#include "base/list.h"
+#include "base/map.h"
+#include "bus/bus.h"
+#include "clouds.h"
+#include "core/core.h"
+#include "net/loop.h"
+
+/* Counters of this layer, after those of the core. */
+enum cl_api_counter { CL_COUNT_EVENTS, CL_COUNT_DROPPED_EVENTS, CL_COUNT_QUEUE_REFUSALS, CL_API_COUNTERS };
+
+/* Requests that found the event queue full, to be refused at the end of the turn. */
+enum { CL_REFUSALS = 256 };
+
+/* Design note. The engine (loop, bus, core) is used by one thread at a time: in inline mode by whoever is inside (guarded by
+ * `owner`), in thread mode by the I/O thread alone. In thread mode the others hand it commands (`queue`), and what both sides
+ * use - events, held, open, nodes, own counters - is under `lock`. In inline mode nothing is locked. */
+typedef struct cl_context {
+    clouds_context *handle;
+    int threaded;
+    unsigned fork_generation;
+    _Atomic(uintptr_t) owner;
+    atomic_int ending;  /* destroy has begun */
+    atomic_int closing; /* clouds_context_close was accepted */
+    atomic_int woken;   /* clouds_wakeup, not yet consumed */
+    _Atomic uint64_t next_id;
+
+    /* the engine */
+    cl_loop *loop;
+    cl_alarm *alarm;
+    cl_bus *bus;
+    cl_core *core;
+    cl_url url;
+    char *password, *prefix; /* instead of those in the url */
+    cl_limits limits;
+    size_t max_in_flight, max_events, max_event_bytes;
+    uint64_t random_state;
+    int executing;     /* a command of the user is being carried out */
+    int unflushed;     /* inline: something may wait in an output buffer */
+    int finish_due;    /* the last node of a closing context is gone: close the bus at the end of the turn */
+    int bus_closing;
+    int close_begun;
+    size_t core_nodes; /* nodes that the core has */
+    uint64_t refusals[CL_REFUSALS];
+    size_t refusal_count;
+
+    /* between the engine and the user */
+    pthread_mutex_t lock;
+    pthread_cond_t arrived;
+    cl_events events;
+    cl_idmap held;
+    cl_idmap open; /* thread mode: calls, requests and questions that can still be canceled or answered */
+    size_t calls_open;
+    uint64_t requests_pruned; /* requests up to this id were forgotten by prune */
+    cl_link nodes;
+    uint64_t counters[CL_API_COUNTERS];
+    uint64_t core_counters[CL_COUNTERS]; /* thread mode: as of the last turn */
+    int over;        /* CLOUDS_EVENT_CONTEXT_CLOSED was handed out */
+    int polling;     /* thread mode: somebody is in clouds_poll ... */
+    int poll_sleeps; /* ... and waits for `arrived` */
+    int signal_due;  /* engine: events were added in this turn */
+
+    /* the descriptor */
+    int fd_used;
+    int poked;    /* inline: the loop's descriptor was made readable since the last run */
+    int event_fd; /* thread mode: -1 until asked for */
+    int event_fd_set;
+
+    /* thread mode */
+    pthread_t thread;
+    cl_command_queue queue;
+    cl_command close_command;
+} cl_context;
+
+typedef struct cl_api_node {
+    clouds_node *handle;
+    cl_context *context;
+    clouds_context *context_handle;
+    cl_link link; /* in context->nodes */
+    char *id;
+    cl_node_config config;
+    double heartbeat;
+    atomic_int closing;   /* no new work is taken */
+    atomic_int destroyed; /* the user has no handle any more */
+    /* engine */
+    cl_node *core; /* NULL before it is opened and after it closed */
+    int silent;   /* its end is not told: destroyed without a close, or never opened */
+    int promised; /* events reserved and not raised yet: READY and NODE_CLOSED */
+    cl_command close_command, destroy_command;
+} cl_api_node;
+
+static inline void cl_context_lock(cl_context *context)
+{
+    if (context->threaded) pthread_mutex_lock(&context->lock);
+}
+
+static inline void cl_context_unlock(cl_context *context)
+{
+    if (context->threaded) pthread_mutex_unlock(&context->lock);
+}
+
+/* A fresh id: even, or odd for a call whose completion is kept for clouds_wait. */
+static inline uint64_t cl_context_id(cl_context *context, int held)
+{
+    return atomic_fetch_add_explicit(&context->next_id, 2, memory_order_relaxed) + (held ? 1 : 0);
+}
+
+/* Keys of `open`: what an id belongs to. */
+enum cl_open_kind { CL_OPEN_CALL = 1, CL_OPEN_REQUEST = 2, CL_OPEN_QUESTION = 3 };
+
+static inline uint64_t cl_open_key(enum cl_open_kind kind, uint64_t id)
+{
+    return id << 2 | (uint64_t)kind;
+}
+
+/* glue.c: the port that the core sees, and the sink that the bus sees. */
+void cl_glue_port(cl_context *context, cl_port *port);
+void cl_glue_sink(cl_context *context, cl_bus_sink *sink);
+void cl_glue_turn(void *context);
+
+/* raise.c: one event for the user, from the engine. */
+void cl_raise(cl_context *context, cl_api_node *node, const clouds_event *event);
+/* Room for the event of a request that arrived; 0 or why it must be refused. */
+int cl_raise_reserve_request(cl_context *context);
+/* At the end of a turn: tells who waits. */
+void cl_raise_flush(cl_context *context);
+
+/* thread.c */
+void cl_event_fd_write(int fd);
+void cl_event_fd_clear(int fd);
+int cl_thread_start(cl_context *context);
+void cl_thread_stop(cl_context *context);
+
+/* node.c */
+void cl_api_node_free(cl_api_node *node);
+
+#endif

@@ -1,0 +1,8 @@
+#ifndef CL_COUNTERS_H
+#define CL_COUNTERS_H
+
+#include "api/context.h"
+
+extern const char *const cl_api_counter_names[CL_API_COUNTERS];
+
+#endif

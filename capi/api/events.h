@@ -1,0 +1,42 @@
+/* The queue of events between the core and the user. Not locked: in thread mode its owner does that. */
+#ifndef CL_EVENTS_H
+#define CL_EVENTS_H
+
+#include <stddef.h>
+
+#include "clouds.h"
+
+typedef struct cl_text_chunk cl_text_chunk;
+
+/* All zero is a valid empty queue. */
+typedef struct cl_events {
+    clouds_event *ring;
+    size_t cap, head, len; /* cap: 0 or a power of two */
+    size_t reserved;       /* completions that are still to come: their records have room */
+    cl_text_chunk *oldest, *newest, *reading, *spare;
+    size_t spares;
+    size_t bytes; /* of the texts of the events in the ring */
+} cl_events;
+
+/* Promises room for n completions. 0 or CLOUDS_ENOMEM. */
+int cl_events_reserve(cl_events *q, size_t n);
+void cl_events_unreserve(cl_events *q, size_t n);
+
+/* Appends; the texts are copied. cl_events_complete uses up a reservation and cannot fail; without memory for its texts it is
+ * told as CLOUDS_ENOMEM. cl_events_add: 0 or CLOUDS_ENOMEM. */
+void cl_events_complete(cl_events *q, const clouds_event *event, clouds_node *node);
+int cl_events_add(cl_events *q, const clouds_event *event, clouds_node *node);
+
+/* Moves up to `capacity` events to records of `size` bytes; their texts live until the next cl_events_release. */
+size_t cl_events_take(cl_events *q, void *records, size_t size, size_t capacity);
+void cl_events_release(cl_events *q);
+
+void cl_events_free(cl_events *q);
+
+/* The bytes of all texts of an event, and their copy: from `to` on, pointers of *event led there, absent ones to "". */
+size_t cl_event_bytes(const clouds_event *event);
+void cl_event_place(clouds_event *event, char *to);
+/* What a completion becomes when there is no memory for its texts. */
+void cl_event_strip(clouds_event *event);
+
+#endif

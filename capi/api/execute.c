@@ -1,0 +1,101 @@
+/* Commands meet the core. */
+#include "api/context.h"
+#include "base/error.h"
+
+static const char too_big[] = "{\"message\":\"the answer is larger than the limit\",\"code\":\"CLOUDS_TOO_BIG\"}";
+
+static int do_call(const cl_command *c)
+{
+    const cl_call_spec spec = {.id = c->id, .method = c->a, .args = c->b, .server = c->c, .timeout = c->x,
+                               .deadline = c->y, .retries = c->retries, .parent = c->parent, .user_data = c->user_data,
+                               .made_at = c->made_at};
+    return cl_node_call(c->node->core, &spec);
+}
+
+/* An answer that does not fit (flags: known before): its caller hears that instead. */
+static int do_answer(cl_context *context, const cl_command *c)
+{
+    int code = c->flags ? cl_core_answer(context->core, c->id, cl_str_z(too_big), CL_STR_NONE)
+                        : cl_core_answer(context->core, c->id, c->a, c->b);
+    if (c->flags && code == 0) code = CLOUDS_ETOOBIG;
+    return code == CLOUDS_ETOOBIG ? cl_error(code, "the answer is larger than max_message; its caller was told") : code;
+}
+
+/* The bus opens the address; what fails here is undone without an event. */
+static int do_open(cl_context *context, cl_api_node *node)
+{
+    if (context->close_begun) return CLOUDS_ECLOSED;
+    int code = cl_node_create(context->core, cl_str_z(node->id), &node->config, node, &node->core);
+    if (code != 0) return code;
+    context->core_nodes++;
+    code = context->bus->ops->node_open(context->bus, node, cl_str_z(node->id), node->heartbeat);
+    if (code == 0) return 0;
+    node->silent = 1;
+    cl_core_node_closed(context->core, node->core);
+    node->silent = 0;
+    node->core = NULL;
+    context->core_nodes--;
+    return code;
+}
+
+static int do_close_node(cl_api_node *node, double drain)
+{
+    return node->core ? cl_node_close(node->core, drain) : CLOUDS_ECLOSED;
+}
+
+static int do_destroy(cl_api_node *node)
+{
+    if (!node->core) {
+        cl_api_node_free(node);
+        return 0;
+    }
+    /* The rest happens when the bus gave up the address. */
+    if (!cl_node_is_closing(node->core)) cl_node_close(node->core, 0);
+    return 0;
+}
+
+static int do_close(cl_context *context, double drain)
+{
+    context->close_begun = 1;
+    CL_LIST_EACH(it, &context->nodes) {
+        cl_api_node *node = CL_OWNER(it, cl_api_node, link);
+        if (node->core && !cl_node_is_closing(node->core)) cl_node_close(node->core, drain);
+    }
+    if (context->core_nodes == 0) context->finish_due = 1;
+    return 0;
+}
+
+static int with_node(cl_context *context, const cl_command *c)
+{
+    cl_api_node *node = c->node;
+    if (!node->core) return CLOUDS_ECLOSED;
+    switch (c->kind) {
+    case CL_DO_CALL: return do_call(c);
+    case CL_DO_SEND: return cl_node_send(node->core, c->a, c->b, c->id, (int)c->flags);
+    case CL_DO_REGISTER: return cl_node_register(node->core, c->a, c->id);
+    case CL_DO_UNREGISTER: return cl_node_unregister(node->core, c->a, c->id);
+    default: return cl_node_status(node->core, c->id);
+    }
+}
+
+static int dispatch(cl_context *context, const cl_command *c)
+{
+    switch (c->kind) {
+    case CL_DO_CANCEL: return cl_core_cancel(context->core, c->id);
+    case CL_DO_ANSWER: return do_answer(context, c);
+    case CL_DO_CHOOSE: return cl_core_choose(context->core, c->id, c->a);
+    case CL_DO_OPEN: return do_open(context, c->node);
+    case CL_DO_CLOSE_NODE: return do_close_node(c->node, c->x);
+    case CL_DO_DESTROY: return do_destroy(c->node);
+    case CL_DO_CLOSE: return do_close(context, c->x);
+    default: return with_node(context, c);
+    }
+}
+
+int cl_execute(cl_context *context, const cl_command *command)
+{
+    context->executing = 1;
+    int code = dispatch(context, command);
+    context->executing = 0;
+    return code;
+}

@@ -1,0 +1,38 @@
+/* The checks every exported function begins with: not from a hook, not after fork, a live handle, the right thread. */
+#ifndef CL_GUARD_H
+#define CL_GUARD_H
+
+#include "clouds.h"
+
+struct cl_context;
+struct cl_api_node;
+
+/* No record that a caller hands over is larger: a larger size is a mistake. */
+enum { CL_LARGEST_RECORD = 4096 };
+
+/* 0, or CLOUDS_EBUSY inside a log or allocator hook. */
+int cl_guard_hooks(void);
+
+/* Rises with each fork in the child. */
+unsigned cl_guard_generation(void);
+/* Installs the fork handlers, once. */
+void cl_guard_install(void);
+
+/* Options, contexts and events of clouds_wait that hold memory are counted, for clouds_set_allocator. */
+void cl_guard_keep(int change);
+long cl_guard_kept(void);
+
+/* What may be done with a context at this moment. */
+enum cl_guard_use {
+    CL_USE,        /* inline mode: by one thread at a time */
+    CL_USE_ANYHOW  /* by any thread in any mode: wakeup */
+};
+
+/* 0, then cl_guard_leave is due; or an error, and nothing is. */
+int cl_guard_context(clouds_context *handle, enum cl_guard_use use, struct cl_context **out);
+void cl_guard_leave(struct cl_context *context, enum cl_guard_use use);
+
+int cl_guard_node(clouds_node *handle, struct cl_api_node **out);
+void cl_guard_leave_node(struct cl_api_node *node);
+
+#endif

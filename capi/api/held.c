@@ -1,0 +1,121 @@
+#include "api/held.h"
+
+#include <string.h>
+#include <time.h>
+
+#include "api/events.h"
+#include "api/guard.h"
+#include "base/mem.h"
+
+/* In clouds_event.reserved: this event owns a block, which begins with its first text. */
+enum { OWNS_BLOCK = 0x57616974 };
+
+static void free_held(cl_held *held)
+{
+    pthread_cond_destroy(&held->changed);
+    cl_free(held->block);
+    cl_free(held);
+}
+
+int cl_held_add(cl_idmap *set, uint64_t call)
+{
+    cl_held *held = cl_calloc(1, sizeof *held);
+    if (!held) return CLOUDS_ENOMEM;
+    held->event.id = call;
+    pthread_condattr_t attr;
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&held->changed, &attr);
+    pthread_condattr_destroy(&attr);
+    if (cl_idmap_put(set, call, held) == 0) return 0;
+    free_held(held);
+    return CLOUDS_ENOMEM;
+}
+
+/* Out of the set: freed now, or by the last of those who look at it. */
+static void let_go(cl_idmap *set, cl_held *held)
+{
+    cl_idmap_take(set, held->event.id);
+    held->gone = 1;
+    if (held->waiters) pthread_cond_broadcast(&held->changed);
+    else free_held(held);
+}
+
+void cl_held_drop(cl_idmap *set, uint64_t call)
+{
+    cl_held *held = cl_idmap_get(set, call);
+    if (held) let_go(set, held);
+}
+
+cl_held *cl_held_enter(cl_idmap *set, uint64_t call)
+{
+    cl_held *held = cl_idmap_get(set, call);
+    if (!held || held->abandoned) return NULL;
+    held->waiters++;
+    return held;
+}
+
+void cl_held_leave(cl_held *held)
+{
+    if (--held->waiters == 0 && held->gone) free_held(held);
+}
+
+void cl_held_complete(cl_idmap *set, const clouds_event *event, clouds_node *node)
+{
+    cl_held *held = cl_idmap_get(set, event->id);
+    if (!held || held->done) return;
+    if (held->abandoned) {
+        cl_held_drop(set, event->id);
+        return;
+    }
+    size_t bytes = cl_event_bytes(event);
+    held->event = *event;
+    held->event.node = node;
+    if (bytes) held->block = cl_malloc(bytes);
+    if (bytes && !held->block) cl_event_strip(&held->event);
+    else cl_event_place(&held->event, held->block);
+    held->done = 1;
+    pthread_cond_broadcast(&held->changed);
+}
+
+/* The block is found again by the first text that lies in it. */
+static char *first_text(const clouds_event *e)
+{
+    const char *first = e->peer_len ? e->peer : e->method_len ? e->method : e->data_len ? e->data : e->error;
+    return (char *)(uintptr_t)first;
+}
+
+void cl_held_take(cl_idmap *set, cl_held *held, clouds_event *event, size_t event_size)
+{
+    if (held->block) {
+        held->event.reserved = OWNS_BLOCK;
+        held->block = NULL;
+        cl_guard_keep(1);
+    }
+    memset(event, 0, event_size);
+    memcpy(event, &held->event, sizeof held->event);
+    let_go(set, held);
+}
+
+void cl_held_release(clouds_event *event)
+{
+    if (event->reserved != OWNS_BLOCK || cl_event_bytes(event) == 0) return;
+    cl_free(first_text(event));
+    cl_guard_keep(-1);
+    event->reserved = 0;
+    event->peer_len = event->method_len = event->data_len = event->error_len = 0;
+    cl_event_place(event, NULL);
+}
+
+void cl_held_stir(cl_idmap *set)
+{
+    size_t at = 0;
+    for (cl_held *held; (held = cl_idmap_next(set, &at));) pthread_cond_broadcast(&held->changed);
+}
+
+void cl_held_free(cl_idmap *set)
+{
+    size_t at = 0;
+    for (cl_held *held; (held = cl_idmap_next(set, &at));) free_held(held);
+    cl_idmap_free(set);
+}

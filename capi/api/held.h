@@ -1,0 +1,37 @@
+/* Completions of calls made with CLOUDS_CALL_WAIT: kept by call id until clouds_wait takes them. The place is made with the
+ * call, so that its completion cannot fail. */
+#ifndef CL_HELD_H
+#define CL_HELD_H
+
+#include <pthread.h>
+
+#include "base/map.h"
+#include "clouds.h"
+
+typedef struct cl_held {
+    clouds_event event;
+    char *block; /* the texts, or NULL */
+    int done;
+    int waiters;   /* threads that look at it; the last one frees it when it is out of the set */
+    int gone;      /* out of the set */
+    int abandoned; /* canceled, and nobody waits: to be dropped when it completes */
+    pthread_cond_t changed;
+} cl_held;
+
+/* 0 or CLOUDS_ENOMEM. */
+int cl_held_add(cl_idmap *set, uint64_t call);
+/* Takes it out of the set; CLOUDS_ESTALE for those who wait. */
+void cl_held_drop(cl_idmap *set, uint64_t call);
+/* Fills in the completion, and wakes who waits; drops one that is abandoned. */
+void cl_held_complete(cl_idmap *set, const clouds_event *event, clouds_node *node);
+/* Takes one that is done out of the set and gives its event to the user, who frees the texts by cl_held_release. */
+void cl_held_take(cl_idmap *set, cl_held *held, clouds_event *event, size_t event_size);
+void cl_held_release(clouds_event *event);
+/* To look at one over some time: enter, and leave. */
+cl_held *cl_held_enter(cl_idmap *set, uint64_t call);
+void cl_held_leave(cl_held *held);
+/* Wakes all who wait. */
+void cl_held_stir(cl_idmap *set);
+void cl_held_free(cl_idmap *set);
+
+#endif

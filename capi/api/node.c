@@ -1,0 +1,245 @@
+/* Nodes: create, close, destroy, and what they ask for. */
+#include <math.h>
+#include <string.h>
+
+#include "api/check.h"
+#include "api/config.h"
+#include "api/handle.h"
+#include "base/error.h"
+#include "base/mem.h"
+
+/* Reserves the events that an operation of the node will end with. */
+static int reserve(cl_context *context, size_t n)
+{
+    cl_context_lock(context);
+    int code = cl_events_reserve(&context->events, n);
+    cl_context_unlock(context);
+    return code == 0 ? 0 : cl_error(code, NULL);
+}
+
+static void unreserve(cl_context *context, size_t n)
+{
+    cl_context_lock(context);
+    cl_events_unreserve(&context->events, n);
+    cl_context_unlock(context);
+}
+
+/* ---- create */
+
+/* On the engine's thread, or when it never got there: out of the list, and freed. */
+void cl_api_node_free(cl_api_node *node)
+{
+    cl_context_lock(node->context);
+    cl_events_unreserve(&node->context->events, (size_t)node->promised);
+    cl_list_remove(&node->link);
+    cl_context_unlock(node->context);
+    cl_free(node->id);
+    cl_free(node);
+}
+
+static int make_node(cl_context *context, const cl_options *options, cl_api_node **out)
+{
+    cl_api_node *node = cl_calloc(1, sizeof *node);
+    if (!node) return cl_error(CLOUDS_ENOMEM, NULL);
+    node->context = context;
+    node->context_handle = context->handle;
+    cl_list_init(&node->link);
+    int code = cl_config_node(node, options);
+    if (code == 0) {
+        node->handle = cl_handle_open(CL_HANDLE_NODE, node);
+        if (!node->handle) code = cl_error(CLOUDS_ENOMEM, NULL);
+    }
+    if (code == 0) *out = node;
+    else cl_api_node_free(node);
+    return code;
+}
+
+static void revoke(cl_api_node *node)
+{
+    void *object;
+    if (cl_handle_revoke(node->handle, CL_HANDLE_NODE, &object)) cl_handle_retire(node->handle);
+}
+
+/* Opens it; READY and NODE_CLOSED are promised. */
+static int open_node(cl_context *context, cl_api_node *node)
+{
+    int code = reserve(context, 2);
+    if (code != 0) return code;
+    node->promised = 2;
+    cl_context_lock(context);
+    cl_list_append(&context->nodes, &node->link);
+    cl_context_unlock(context);
+    code = cl_submit(context, &(cl_command){.kind = CL_DO_OPEN, .node = node});
+    return code == CLOUDS_ENOMEM ? cl_error(code, NULL) : code;
+}
+
+int clouds_node_create(clouds_context *handle, const clouds_options *options_handle, clouds_node **out)
+{
+    cl_context *context;
+    const cl_options *options;
+    cl_api_node *node = NULL;
+    int code = cl_guard_context(handle, CL_USE, &context);
+    if (code != 0) return code;
+    code = cl_options_enter(options_handle, &options);
+    if (code == 0) {
+        if (!out) code = cl_error(CLOUDS_EINVAL, "clouds_node_create: out is NULL");
+        else if (atomic_load(&context->closing)) code = cl_error(CLOUDS_ECLOSED, "the context is closed");
+        else code = make_node(context, options, &node);
+        cl_options_leave(options_handle);
+    }
+    if (code == 0) {
+        clouds_node *node_handle = node->handle;
+        code = open_node(context, node);
+        if (code == 0) *out = node_handle;
+        else revoke(node), cl_api_node_free(node);
+    }
+    cl_guard_leave(context, CL_USE);
+    return code;
+}
+
+const char *clouds_node_id(clouds_node *handle)
+{
+    cl_api_node *node;
+    if (cl_guard_node(handle, &node) != 0) return NULL;
+    const char *id = node->id;
+    cl_guard_leave_node(node);
+    return id;
+}
+
+/* ---- close and destroy */
+
+int clouds_node_close(clouds_node *handle, double drain)
+{
+    cl_api_node *node;
+    int code = cl_guard_node(handle, &node);
+    if (code != 0) return code;
+    if (isnan(drain)) {
+        code = cl_error(CLOUDS_EINVAL, "drain is not a number");
+    } else if (atomic_load(&node->context->closing) || atomic_exchange(&node->closing, 1)) {
+        code = cl_error(CLOUDS_ECLOSED, "the node is closed already");
+    } else {
+        node->close_command = (cl_command){.kind = CL_DO_CLOSE_NODE, .node = node, .x = drain};
+        code = cl_submit_embedded(node->context, &node->close_command);
+    }
+    cl_guard_leave_node(node);
+    return code;
+}
+
+/* The handle is dead; what becomes of the node is the engine's business. */
+static void destroy(cl_api_node *node)
+{
+    cl_context *context = node->context;
+    if (!atomic_exchange(&node->closing, 1) && !atomic_load(&context->closing)) node->silent = 1;
+    atomic_store(&node->destroyed, 1);
+    node->destroy_command = (cl_command){.kind = CL_DO_DESTROY, .node = node};
+    cl_submit_embedded(context, &node->destroy_command);
+}
+
+void clouds_node_destroy(clouds_node *handle)
+{
+    cl_api_node *node;
+    void *object;
+    if (!handle || cl_guard_node(handle, &node) != 0) return;
+    cl_context *context = node->context;
+    int mine = cl_handle_revoke(handle, CL_HANDLE_NODE, &object);
+    cl_handle_leave(handle);
+    if (mine) {
+        cl_handle_retire(handle);
+        destroy(node);
+    }
+    cl_guard_leave(context, CL_USE);
+}
+
+/* ---- operations that end with one event */
+
+static int check_open(const cl_api_node *node)
+{
+    if (!atomic_load(&node->closing) && !atomic_load(&node->context->closing)) return 0;
+    return cl_error(CLOUDS_ECLOSED, "the node is closed");
+}
+
+/* Draws an id, reserves the event, submits. */
+static int start(cl_command *command, uint64_t *operation)
+{
+    cl_context *context = command->node->context;
+    int code = check_open(command->node);
+    if (code == 0) code = reserve(context, 1);
+    if (code != 0) return code;
+    command->id = cl_context_id(context, 0);
+    uint64_t id = command->id;
+    code = cl_submit(context, command);
+    if (code == 0) *operation = id;
+    else unreserve(context, 1);
+    return code;
+}
+
+static int method_operation(clouds_node *handle, enum cl_command_kind kind, const char *method, size_t len,
+                            uint64_t *operation)
+{
+    cl_api_node *node;
+    int code = cl_guard_node(handle, &node);
+    if (code != 0) return code;
+    cl_command command = {.kind = kind, .node = node, .a = cl_str_of(method, len)};
+    code = cl_check_text(method, len, "the method");
+    if (code == 0) code = cl_check_name(command.a, node->context->limits.method, "method");
+    if (code == 0 && !operation) code = cl_error(CLOUDS_EINVAL, "the pointer for the operation's id is NULL");
+    if (code == 0) code = start(&command, operation);
+    cl_guard_leave_node(node);
+    return code;
+}
+
+int clouds_node_register(clouds_node *node, const char *method, size_t method_len, uint64_t *operation)
+{
+    return method_operation(node, CL_DO_REGISTER, method, method_len, operation);
+}
+
+int clouds_node_unregister(clouds_node *node, const char *method, size_t method_len, uint64_t *operation)
+{
+    return method_operation(node, CL_DO_UNREGISTER, method, method_len, operation);
+}
+
+int clouds_node_status(clouds_node *handle, uint64_t *operation)
+{
+    cl_api_node *node;
+    int code = cl_guard_node(handle, &node);
+    if (code != 0) return code;
+    if (!operation) code = cl_error(CLOUDS_EINVAL, "the pointer for the operation's id is NULL");
+    else code = start(&(cl_command){.kind = CL_DO_STATUS, .node = node}, operation);
+    cl_guard_leave_node(node);
+    return code;
+}
+
+/* ---- messages */
+
+static int check_send(const cl_api_node *node, cl_str receiver, cl_str value, uint32_t flags, const uint64_t *operation)
+{
+    const cl_limits *limits = &node->context->limits;
+    if (flags & ~(uint32_t)CLOUDS_SEND_CONFIRM) return cl_error(CLOUDS_EINVAL, "unknown flags %u", flags);
+    if (flags && !operation) return cl_error(CLOUDS_EINVAL, "the pointer for the operation's id is NULL");
+    int code = cl_check_name(receiver, 65535, "receiver");
+    if (code == 0 && value.n) code = cl_check_json(limits, value, 0, "the value");
+    return code == 0 ? check_open(node) : code;
+}
+
+int clouds_node_send(clouds_node *handle, const char *receiver, size_t receiver_len, const char *value,
+                     size_t value_len, uint32_t flags, uint64_t *operation)
+{
+    cl_api_node *node;
+    int code = cl_guard_node(handle, &node);
+    if (code != 0) return code;
+    cl_command command = {.kind = CL_DO_SEND, .node = node, .flags = flags, .a = cl_str_of(receiver, receiver_len),
+                          .b = cl_str_of(value, value_len)};
+    code = cl_check_text(receiver, receiver_len, "the receiver");
+    if (code == 0) code = cl_check_text(value, value_len, "the value");
+    if (code == 0) code = check_send(node, command.a, command.b, flags, operation);
+    if (code == 0 && flags) {
+        code = start(&command, operation);
+    } else if (code == 0) {
+        command.id = cl_context_id(node->context, 0);
+        uint64_t id = command.id;
+        code = cl_submit(node->context, &command);
+        if (code == 0 && operation) *operation = id;
+    }
+    cl_guard_leave_node(node);
+    return code;
+}

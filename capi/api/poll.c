@@ -1,0 +1,176 @@
+/* clouds_poll, clouds_fd, clouds_wakeup. */
+#include <errno.h>
+#include <math.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <time.h>
+
+#include "api/check.h"
+#include "api/deadline.h"
+#include "api/context.h"
+#include "base/error.h"
+
+typedef struct poll_target {
+    void *records;
+    size_t size, capacity;
+} poll_target;
+
+static size_t take(cl_context *context, const poll_target *to)
+{
+    size_t n = cl_events_take(&context->events, to->records, to->size, to->capacity);
+    if (n == 0) return 0;
+    const clouds_event *last = (const void *)((const char *)to->records + (n - 1) * to->size);
+    if (last->type == CLOUDS_EVENT_CONTEXT_CLOSED) context->over = 1;
+    return n;
+}
+
+/* Why there is nothing to wait for. */
+static int is_finished(const cl_context *context)
+{
+    return context->over || atomic_load_explicit(&context->ending, memory_order_acquire);
+}
+
+/* ---- inline mode */
+
+/* Runs the loop until events are there. */
+static int run_until(cl_context *context, const poll_target *to, double timeout)
+{
+    int64_t until = cl_deadline_ms(timeout);
+    for (;;) {
+        int last = atomic_load_explicit(&context->woken, memory_order_relaxed) &&
+                   atomic_exchange(&context->woken, 0);
+        int64_t wait = last ? 0 : cl_deadline_left(until);
+        cl_loop_run(context->loop, wait);
+        int n = (int)take(context, to);
+        if (n) return n;
+        if (is_finished(context)) return cl_error(CLOUDS_ECLOSED, "the context is closed");
+        if (last || wait == 0) return 0;
+    }
+}
+
+static int poll_inline(cl_context *context, const poll_target *to, double timeout)
+{
+    cl_events_release(&context->events);
+    int n = (int)take(context, to);
+    if (n) {
+        if (context->unflushed && !context->bus_closing) context->bus->ops->flush(context->bus);
+        context->unflushed = 0;
+    } else if (is_finished(context)) {
+        return cl_error(CLOUDS_ECLOSED, "the context is closed");
+    } else {
+        n = run_until(context, to, timeout);
+    }
+    if (context->fd_used && (context->events.len || atomic_load(&context->woken))) cl_loop_poke(context->loop);
+    return n;
+}
+
+/* ---- thread mode; under the lock */
+
+static void clear_event_fd(cl_context *context)
+{
+    if (!context->event_fd_set || context->events.len || atomic_load(&context->woken)) return;
+    context->event_fd_set = 0;
+    cl_event_fd_clear(context->event_fd);
+}
+
+static int sleep_until(cl_context *context, const poll_target *to, double timeout)
+{
+    struct timespec until;
+    cl_deadline_timespec(timeout, &until);
+    for (int expired = timeout == 0;;) {
+        size_t n = take(context, to);
+        if (n) return (int)n;
+        if (is_finished(context)) return cl_error(CLOUDS_ECLOSED, "the context is closed");
+        if (atomic_exchange(&context->woken, 0) || expired) return 0;
+        context->poll_sleeps = 1;
+        if (timeout < 0) pthread_cond_wait(&context->arrived, &context->lock);
+        else expired = pthread_cond_timedwait(&context->arrived, &context->lock, &until) == ETIMEDOUT;
+        context->poll_sleeps = 0;
+    }
+}
+
+static int poll_threaded(cl_context *context, const poll_target *to, double timeout)
+{
+    pthread_mutex_lock(&context->lock);
+    int n = context->polling ? cl_error(CLOUDS_ETHREAD, "another thread is in clouds_poll") : 0;
+    if (n == 0) {
+        context->polling = 1;
+        cl_events_release(&context->events);
+        n = sleep_until(context, to, timeout);
+        clear_event_fd(context);
+        context->polling = 0;
+    }
+    pthread_mutex_unlock(&context->lock);
+    return n;
+}
+
+/* ---- the exported functions */
+
+int clouds_poll(clouds_context *handle, clouds_event *events, size_t event_size, size_t capacity, double timeout)
+{
+    cl_context *context;
+    int code = cl_guard_context(handle, CL_USE, &context);
+    if (code != 0) return code;
+    const poll_target to = {events, event_size, capacity < 1 << 30 ? capacity : 1 << 30};
+    code = cl_check_record(event_size, sizeof *events, "clouds_event");
+    if (code == 0 && (!events || capacity == 0)) code = cl_error(CLOUDS_EINVAL, "there is no room for an event");
+    if (code == 0 && isnan(timeout)) code = cl_error(CLOUDS_EINVAL, "the timeout is not a number");
+    if (code == 0) code = context->threaded ? poll_threaded(context, &to, timeout) : poll_inline(context, &to, timeout);
+    cl_guard_leave(context, CL_USE);
+    return code;
+}
+
+/* Thread mode: made when first asked for. */
+static int event_fd(cl_context *context)
+{
+    pthread_mutex_lock(&context->lock);
+    if (context->event_fd < 0) {
+        context->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+        context->event_fd_set = context->event_fd >= 0 && (context->events.len || atomic_load(&context->woken));
+        if (context->event_fd_set) cl_event_fd_write(context->event_fd);
+    }
+    int fd = context->event_fd >= 0 ? context->event_fd : cl_error(CLOUDS_ESYSTEM, "eventfd: %s", strerror(errno));
+    pthread_mutex_unlock(&context->lock);
+    return fd;
+}
+
+static int loop_fd(cl_context *context)
+{
+    int fd = cl_loop_fd(context->loop);
+    if (fd < 0 || context->fd_used) return fd;
+    context->fd_used = 1;
+    if (context->events.len || context->unflushed || atomic_load(&context->woken)) cl_loop_poke(context->loop);
+    return fd;
+}
+
+int clouds_fd(clouds_context *handle)
+{
+    cl_context *context;
+    int code = cl_guard_context(handle, CL_USE, &context);
+    if (code != 0) return code;
+    code = context->threaded ? event_fd(context) : loop_fd(context);
+    cl_guard_leave(context, CL_USE);
+    return code;
+}
+
+int clouds_wakeup(clouds_context *handle)
+{
+    cl_context *context;
+    int code = cl_guard_context(handle, CL_USE_ANYHOW, &context);
+    if (code != 0) return code;
+    if (atomic_exchange(&context->woken, 1) == 0) {
+        if (!context->threaded) {
+            cl_loop_wake(context->loop);
+        } else {
+            pthread_mutex_lock(&context->lock);
+            pthread_cond_signal(&context->arrived);
+            if (context->event_fd >= 0 && !context->event_fd_set) {
+                context->event_fd_set = 1;
+                cl_event_fd_write(context->event_fd);
+            }
+            pthread_mutex_unlock(&context->lock);
+        }
+    }
+    cl_guard_leave(context, CL_USE_ANYHOW);
+    return 0;
+}

@@ -1,0 +1,171 @@
+/* Events on their way from the engine to the user. */
+#include "api/context.h"
+#include "base/log.h"
+
+/* Completions: their place was reserved when what they complete was accepted. */
+static int is_reserved(uint32_t type)
+{
+    switch (type) {
+    case CLOUDS_EVENT_READY:
+    case CLOUDS_EVENT_RESULT:
+    case CLOUDS_EVENT_REQUEST:
+    case CLOUDS_EVENT_REGISTERED:
+    case CLOUDS_EVENT_UNREGISTERED:
+    case CLOUDS_EVENT_SENT:
+    case CLOUDS_EVENT_STATUS:
+    case CLOUDS_EVENT_NODE_CLOSED:
+    case CLOUDS_EVENT_CONTEXT_CLOSED: return 1;
+    default: return 0;
+    }
+}
+
+/* Only what a peer chooses to send may be dropped because the user does not keep up. */
+static int may_drop(uint32_t type)
+{
+    return type == CLOUDS_EVENT_MESSAGE || type == CLOUDS_EVENT_UNKNOWN || type == CLOUDS_EVENT_BUS_DOWN ||
+           type == CLOUDS_EVENT_BUS_UP || type == CLOUDS_EVENT_SAVE_SERVERS || type == CLOUDS_EVENT_REMOVE_SERVER ||
+           type == CLOUDS_EVENT_CLEAR_SERVERS;
+}
+
+static int is_full(const cl_context *context)
+{
+    return context->events.len >= context->max_events || context->events.bytes >= context->max_event_bytes;
+}
+
+/* Room for a request. One that comes while the user does not keep up is refused by the core. */
+int cl_raise_reserve_request(cl_context *context)
+{
+    cl_context_lock(context);
+    int code = is_full(context) ? CLOUDS_ELIMIT : cl_events_reserve(&context->events, 1);
+    if (code != 0) context->counters[CL_COUNT_QUEUE_REFUSALS]++;
+    cl_context_unlock(context);
+    return code;
+}
+
+/* Without memory for its texts a request cannot be served: its caller is told at the end of the turn. */
+static int refuse_request(cl_context *context, const clouds_event *event)
+{
+    if (context->refusal_count == CL_REFUSALS) return 0;
+    context->refusals[context->refusal_count++] = event->id;
+    context->counters[CL_COUNT_QUEUE_REFUSALS]++;
+    return 1;
+}
+
+/* Requests that were never answered do not pile up in the map: the oldest are forgotten. The core knows better anyway. */
+static void prune(cl_context *context)
+{
+    uint64_t newest = atomic_load_explicit(&context->next_id, memory_order_relaxed);
+    uint64_t from = context->requests_pruned;
+    context->requests_pruned = from + (newest - from) / 2;
+    cl_idmap kept = {0};
+    for (size_t i = 0; i < context->open.cap; i++) {
+        struct cl_idmap_slot *slot = &context->open.slots[i];
+        int old = (slot->key & 3) == CL_OPEN_REQUEST && slot->key >> 2 <= context->requests_pruned;
+        if (!slot->key || old) continue;
+        if (cl_idmap_put(&kept, slot->key, slot->value) == 0) continue;
+        cl_idmap_free(&kept);
+        return;
+    }
+    cl_idmap_free(&context->open);
+    context->open = kept;
+}
+
+/* Thread mode: can be answered from now on. */
+static int remember(cl_context *context, enum cl_open_kind kind, uint64_t id)
+{
+    if (!context->threaded) return 0;
+    if (context->open.len > 4 * context->max_in_flight + 1024) prune(context);
+    return cl_idmap_put(&context->open, cl_open_key(kind, id), context);
+}
+
+static void forget_call(cl_context *context, uint64_t id)
+{
+    if (!context->threaded) return;
+    cl_idmap_take(&context->open, cl_open_key(CL_OPEN_CALL, id));
+    cl_idmap_take(&context->open, cl_open_key(CL_OPEN_QUESTION, id));
+    context->calls_open--;
+}
+
+static void raise_request(cl_context *context, const clouds_event *event, clouds_node *node)
+{
+    if (remember(context, CL_OPEN_REQUEST, event->id) != 0 || cl_events_add(&context->events, event, node) != 0) {
+        if (refuse_request(context, event)) return;
+        cl_events_complete(&context->events, event, node);
+    }
+}
+
+static void raise_result(cl_context *context, const clouds_event *event, clouds_node *node)
+{
+    forget_call(context, event->id);
+    if (event->id & 1) cl_held_complete(&context->held, event, node);
+    else cl_events_complete(&context->events, event, node);
+}
+
+static void raise_other(cl_context *context, const clouds_event *event, clouds_node *node)
+{
+    if (event->type == CLOUDS_EVENT_FIND_SERVER) remember(context, CL_OPEN_QUESTION, event->id);
+    if ((may_drop(event->type) && is_full(context)) || cl_events_add(&context->events, event, node) != 0)
+        context->counters[CL_COUNT_DROPPED_EVENTS]++;
+}
+
+static void add(cl_context *context, const clouds_event *event, clouds_node *node)
+{
+    if (event->type == CLOUDS_EVENT_RESULT) raise_result(context, event, node);
+    else if (event->type == CLOUDS_EVENT_REQUEST) raise_request(context, event, node);
+    else if (is_reserved(event->type)) cl_events_complete(&context->events, event, node);
+    else raise_other(context, event, node);
+}
+
+/* The life of a node, as it is told; 0 when this event is not to be told. */
+static int note(cl_api_node *node, uint32_t type)
+{
+    if (type != CLOUDS_EVENT_READY && type != CLOUDS_EVENT_NODE_CLOSED) return 1;
+    if (node->silent) return 0;
+    node->promised--;
+    return 1;
+}
+
+void cl_raise(cl_context *context, cl_api_node *node, const clouds_event *event)
+{
+    cl_context_lock(context);
+    if (event->type == CLOUDS_EVENT_REQUEST) cl_events_unreserve(&context->events, 1);
+    if (!node || note(node, event->type)) {
+        clouds_event said = *event;
+        int of_call = event->type == CLOUDS_EVENT_RESULT || event->type == CLOUDS_EVENT_FIND_SERVER;
+        if (node && !of_call) said.user_data = node->config.user_data;
+        add(context, &said, node ? node->handle : NULL);
+        context->counters[CL_COUNT_EVENTS]++;
+    }
+    context->signal_due = 1;
+    cl_context_unlock(context);
+}
+
+static void answer_refusals(cl_context *context)
+{
+    static const char busy[] = "{\"message\":\"the server is busy\",\"code\":\"CLOUDS_OVERLOADED\"}";
+    size_t n = context->refusal_count;
+    context->refusal_count = 0;
+    for (size_t i = 0; i < n; i++) cl_core_answer(context->core, context->refusals[i], cl_str_z(busy), CL_STR_NONE);
+}
+
+static void set_event_fd(cl_context *context)
+{
+    if (context->event_fd < 0 || context->event_fd_set) return;
+    context->event_fd_set = 1;
+    cl_event_fd_write(context->event_fd);
+}
+
+void cl_raise_flush(cl_context *context)
+{
+    if (context->refusal_count) answer_refusals(context);
+    if (!context->threaded) return;
+    pthread_mutex_lock(&context->lock);
+    const uint64_t *counters = cl_core_counters(context->core);
+    for (int i = 0; i < CL_COUNTERS; i++) context->core_counters[i] = counters[i];
+    if (context->signal_due && context->events.len) {
+        if (context->poll_sleeps) pthread_cond_signal(&context->arrived);
+        set_event_fd(context);
+    }
+    context->signal_due = 0;
+    pthread_mutex_unlock(&context->lock);
+}

@@ -1,0 +1,45 @@
+/* The I/O thread of thread mode. */
+#include <errno.h>
+#include <signal.h>
+#include <stdint.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "api/context.h"
+#include "base/error.h"
+
+void cl_event_fd_write(int fd)
+{
+    uint64_t one = 1;
+    while (write(fd, &one, sizeof one) < 0 && errno == EINTR) continue;
+}
+
+void cl_event_fd_clear(int fd)
+{
+    uint64_t count;
+    while (read(fd, &count, sizeof count) < 0 && errno == EINTR) continue;
+}
+
+static void *run(void *self)
+{
+    cl_context *context = self;
+    pthread_setname_np(pthread_self(), "clouds");
+    while (!atomic_load_explicit(&context->ending, memory_order_acquire)) cl_loop_run(context->loop, -1);
+    return NULL;
+}
+
+int cl_thread_start(cl_context *context)
+{
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before); /* signals are the program's own affair */
+    int failure = pthread_create(&context->thread, NULL, run, context);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return failure ? cl_error(CLOUDS_ESYSTEM, "cannot start a thread: %s", strerror(failure)) : 0;
+}
+
+void cl_thread_stop(cl_context *context)
+{
+    cl_loop_wake(context->loop);
+    pthread_join(context->thread, NULL);
+}
