@@ -1,8 +1,8 @@
 /* The host: one Lua state on one uv loop. What its files share.
  *
  * Design note. The process has one host, one thread, one uv loop (the default one) and one Lua state. Everything that
- * runs Lua is entered from the loop through cl_host_call, which never lets an error out: it is reported and the loop goes
- * on. The command line itself is Lua (host/cli); it tells the host through the module "clouds.host" how to end. */
+ * runs Lua is entered from the loop through cl_host_call, which never lets an error out: it is reported and the loop
+ * goes on. The command line itself is Lua (host/cli); it tells the host through the module "clouds.host" how to end. */
 #ifndef CL_HOST_H
 #define CL_HOST_H
 
@@ -21,8 +21,8 @@ typedef struct cl_slot {
 typedef struct cl_host {
     lua_State *L;
     uv_loop_t *loop;
-    int status;    /* what the process will exit with */
-    bool ended;    /* the command said it is over */
+    int status; /* what the process will exit with */
+    bool ended; /* the command said it is over */
 } cl_host;
 
 /* One Lua source that is compiled into the program (made by embed.cmake). */
@@ -72,12 +72,12 @@ void cl_slot_set(lua_State *L, const cl_slot *slot);
 void cl_slot_get(lua_State *L, const cl_slot *slot);
 
 /* Modules, each a lua_CFunction that leaves one value; cl_*_add add to the table of clouds.host at the top. */
-int cl_open_host(lua_State *L);     /* clouds.host */
-int cl_open_luv(lua_State *L);      /* luv on our loop */
-int cl_open_loop(lua_State *L);     /* clouds.loop.host: our loop for the module clouds */
-void cl_repl_add(lua_State *L);     /* repl.c */
-void cl_signals_add(lua_State *L);  /* signals.c */
-void cl_luv_add(lua_State *L);      /* luv.c */
-void cl_process_add(lua_State *L);  /* process.c */
+int cl_open_host(lua_State *L);    /* clouds.host */
+int cl_open_luv(lua_State *L);     /* luv on our loop */
+int cl_open_loop(lua_State *L);    /* clouds.loop.host: our loop for the module clouds */
+void cl_repl_add(lua_State *L);    /* repl.c */
+void cl_signals_add(lua_State *L); /* signals.c */
+void cl_luv_add(lua_State *L);     /* luv.c */
+void cl_process_add(lua_State *L); /* process.c */
 
 #endif

@@ -1,9 +1,9 @@
 /* The module "clouds.loop.host": the interface of lua/clouds/loop.lua over uv.
  *
  * Design note. Timers and watches are taken from pools that only grow: what Lua holds is a pointer and a generation, so
- * that a stale object does nothing, and a timer costs no uv_close. A timer of 0 seconds is not uv's: uv runs such a timer
- * in the same pass it was started in, so that a coroutine which sleeps 0 again and again would keep the loop from its
- * input. They wait in a queue of their own that an idle handle empties, once a turn. */
+ * that a stale object does nothing, and a timer costs no uv_close. A timer of 0 seconds is not uv's: uv runs such a
+ * timer in the same pass it was started in, so that a coroutine which sleeps 0 again and again would keep the loop from
+ * its input. They wait in a queue of their own that an idle handle empties, once a turn. */
 #include <math.h>
 #include <stdlib.h>
 #include <lua.h>
@@ -146,10 +146,8 @@ static int loop_timer(lua_State *L)
     t->function = function;
     box->timer = t;
     box->generation = t->generation;
-    if (seconds <= 0)
-        queue_timer(t);
-    else
-        uv_timer_start(&t->uv, on_timer, delay_from_loop_time(seconds), 0);
+    if (seconds <= 0) queue_timer(t);
+    else uv_timer_start(&t->uv, on_timer, delay_from_loop_time(seconds), 0);
     return 1;
 }
 
@@ -233,10 +231,8 @@ static int watch_hold(lua_State *L)
 {
     watch *w = check_watch(L);
     if (!w) return 0;
-    if (lua_toboolean(L, 2))
-        uv_ref((uv_handle_t *)&w->uv);
-    else
-        uv_unref((uv_handle_t *)&w->uv);
+    if (lua_toboolean(L, 2)) uv_ref((uv_handle_t *)&w->uv);
+    else uv_unref((uv_handle_t *)&w->uv);
     return 0;
 }
 
@@ -256,10 +252,8 @@ static int watch_stop(lua_State *L)
 void cl_loop_before_sleep(lua_State *L)
 {
     cl_slot_get(L, &sleep_function);
-    if (lua_isfunction(L, -1))
-        cl_host_call(L, 0, 0, "error before sleep");
-    else
-        lua_pop(L, 1);
+    if (lua_isfunction(L, -1)) cl_host_call(L, 0, 0, "error before sleep");
+    else lua_pop(L, 1);
 }
 
 static void on_prepare(uv_prepare_t *handle)

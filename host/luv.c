@@ -1,26 +1,24 @@
 /* require "luv": Debian's lua-luv on the host's own loop.
  *
- * Design note. luv makes a loop of its own and, when a callback raises, ends the process - unless both are set before its
- * luaopen_luv runs. So the module is found as Lua would find it, but opened here, after luv_set_loop and
+ * Design note. luv makes a loop of its own and, when a callback raises, ends the process - unless both are set before
+ * its luaopen_luv runs. So the module is found as Lua would find it, but opened here, after luv_set_loop and
  * luv_set_callback. Both get the main Lua thread: luv calls back on the thread it was given, which must not be a
  * coroutine that has ended long ago. A luv that brings its own libuv would read our loop with other eyes: refused.
  *
- * A callback that returns nothing to luv (all but a few) runs in a coroutine when the clouds module is there, so that it
- * may call services and sleep. */
+ * A callback that returns nothing to luv (all but a few) runs in a coroutine when the clouds module is there, so that
+ * it may call services and sleep. */
 #include <dlfcn.h>
 #include <string.h>
 #include <lua.h>
 #include <lauxlib.h>
 
 #include "host.h"
-
-typedef int (*pcall_fn)(lua_State *L, int arguments, int results, int flags);
-typedef void (*set_loop_fn)(lua_State *L, uv_loop_t *loop);
-typedef void (*set_callback_fn)(lua_State *L, pcall_fn callback);
+#include "luv_api.h"
 
 enum { FLAG_NO_MESSAGE = 4 }; /* luv: the caller looks at the error itself */
 
 static const cl_slot spawn_function;
+static cl_luv luv;
 
 /* host.luv_spawn(fn): callbacks of luv are started with fn(callback, ...), which never raises. */
 static int host_luv_spawn(lua_State *L)
@@ -31,7 +29,8 @@ static int host_luv_spawn(lua_State *L)
     return 0;
 }
 
-/* Calls a callback of luv; keeps luv's rules: what is called and its arguments are gone afterwards, results are left. */
+/* Calls a callback of luv; keeps luv's rules: what is called and its arguments are gone afterwards, results are left.
+ */
 static int call_back(lua_State *L, int arguments, int results, int flags)
 {
     int base = lua_gettop(L) - arguments - 1;
@@ -92,6 +91,18 @@ static void replace_loop_functions(lua_State *L)
     lua_setfield(L, -2, "stop");
 }
 
+static void find_functions(lua_State *L, void *library, const char *path)
+{
+    find_symbol(L, library, path, "luv_set_loop", &luv.set_loop);
+    find_symbol(L, library, path, "luv_set_callback", &luv.set_callback);
+    find_symbol(L, library, path, "luv_set_thread", &luv.set_thread);
+    find_symbol(L, library, path, "luv_set_cthread", &luv.set_cthread);
+    find_symbol(L, library, path, "luv_set_thread_cb", &luv.set_thread_cb);
+    find_symbol(L, library, path, "luv_cfpcall", &luv.cfpcall);
+    find_symbol(L, library, path, "luv_cfcpcall", &luv.cfcpcall);
+    find_symbol(L, library, path, "luaopen_luv", &luv.open);
+}
+
 int cl_open_luv(lua_State *L)
 {
     const char *path = find_luv(L);
@@ -99,16 +110,12 @@ int cl_open_luv(lua_State *L)
     if (!library) return luaL_error(L, "module 'luv': %s", dlerror());
     if (dlsym(library, "uv_run") != dlsym(RTLD_DEFAULT, "uv_run"))
         return luaL_error(L, "module 'luv': %s carries a libuv of its own, so it cannot share the loop", path);
-    set_loop_fn set_loop;
-    set_callback_fn set_callback;
-    lua_CFunction open;
-    find_symbol(L, library, path, "luv_set_loop", &set_loop);
-    find_symbol(L, library, path, "luv_set_callback", &set_callback);
-    find_symbol(L, library, path, "luaopen_luv", &open);
+    find_functions(L, library, path);
     cl_host *host = cl_host_get();
-    set_loop(host->L, host->loop);
-    set_callback(host->L, call_back);
-    lua_pushcfunction(L, open);
+    luv.set_loop(host->L, host->loop);
+    luv.set_callback(host->L, call_back);
+    cl_luv_set_threads(&luv);
+    lua_pushcfunction(L, luv.open);
     lua_call(L, 0, 1);
     replace_loop_functions(L);
     return 1;

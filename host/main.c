@@ -21,8 +21,7 @@ static void push_arguments(lua_State *L, int argc, char **argv)
 static void open_standard_descriptors(void)
 {
     int fd;
-    do
-        fd = open("/dev/null", O_RDWR);
+    do fd = open("/dev/null", O_RDWR);
     while (fd >= 0 && fd <= STDERR_FILENO);
     if (fd >= 0) close(fd);
 }
@@ -68,10 +67,8 @@ int main(int argc, char **argv)
         fprintf(stderr, "clouds: out of memory\n");
         return CL_EXIT_ERROR;
     }
-    if (run_command(host, argc, argv))
-        cl_host_run();
-    else
-        host->status = CL_EXIT_ERROR;
+    if (run_command(host, argc, argv)) cl_host_run();
+    else host->status = CL_EXIT_ERROR;
     int status = flush_output(host->status);
     cl_repl_close();
     cl_host_close_handles();

@@ -34,10 +34,8 @@ static int host_at_end(lua_State *L)
 void cl_host_at_end(lua_State *L)
 {
     cl_slot_get(L, &end_function);
-    if (lua_isfunction(L, -1))
-        cl_host_call(L, 0, 0, "at the end");
-    else
-        lua_pop(L, 1);
+    if (lua_isfunction(L, -1)) cl_host_call(L, 0, 0, "at the end");
+    else lua_pop(L, 1);
 }
 
 /* host.versions(): { clouds =, luajit =, libuv = } */
@@ -62,12 +60,9 @@ static int host_traceback(lua_State *L)
 
 int cl_open_host(lua_State *L)
 {
-    static const luaL_Reg functions[] = {{"finish", host_finish},
-                                         {"set_status", host_set_status},
-                                         {"at_end", host_at_end},
-                                         {"versions", host_versions},
-                                         {"traceback", host_traceback},
-                                         {NULL, NULL}};
+    static const luaL_Reg functions[] = {{"finish", host_finish},       {"set_status", host_set_status},
+                                         {"at_end", host_at_end},       {"versions", host_versions},
+                                         {"traceback", host_traceback}, {NULL, NULL}};
     lua_newtable(L);
     luaL_setfuncs(L, functions, 0);
     cl_luv_add(L);

@@ -29,14 +29,10 @@ static void on_child_exit(uv_process_t *process, int64_t status, int signal_numb
 
 static int start_child(char **arguments)
 {
-    uv_stdio_container_t stdio[3] = {{.flags = UV_IGNORE},
-                                     {.flags = UV_INHERIT_FD, .data.fd = 1},
-                                     {.flags = UV_INHERIT_FD, .data.fd = 2}};
-    uv_process_options_t options = {.exit_cb = on_child_exit,
-                                    .file = "/proc/self/exe",
-                                    .args = arguments,
-                                    .stdio_count = 3,
-                                    .stdio = stdio};
+    uv_stdio_container_t stdio[3] = {
+        {.flags = UV_IGNORE}, {.flags = UV_INHERIT_FD, .data.fd = 1}, {.flags = UV_INHERIT_FD, .data.fd = 2}};
+    uv_process_options_t options = {
+        .exit_cb = on_child_exit, .file = "/proc/self/exe", .args = arguments, .stdio_count = 3, .stdio = stdio};
     return uv_spawn(cl_host_get()->loop, &child, &options);
 }
 
@@ -112,9 +108,8 @@ static int host_clock(lua_State *L)
 
 void cl_process_add(lua_State *L)
 {
-    static const luaL_Reg functions[] = {{"spawn_self", host_spawn_self}, {"kill_child", host_kill_child},
-                                         {"follow", host_follow},         {"pid", host_pid},
-                                         {"setenv", host_setenv},         {"is_terminal", host_is_terminal},
-                                         {"clock", host_clock},           {NULL, NULL}};
+    static const luaL_Reg functions[] = {
+        {"spawn_self", host_spawn_self}, {"kill_child", host_kill_child},   {"follow", host_follow}, {"pid", host_pid},
+        {"setenv", host_setenv},         {"is_terminal", host_is_terminal}, {"clock", host_clock},   {NULL, NULL}};
     luaL_setfuncs(L, functions, 0);
 }

@@ -1,10 +1,10 @@
 /* Lines from standard input, one at a time and without stopping the loop: the ground the REPL stands on.
  *
  * Design note. Standard input shares its open file with standard output on a terminal, so it must never become
- * non-blocking: it is watched through an epoll descriptor of its own, and read only when readable. A regular file cannot
- * be watched, and need not be: it always has the next line. On a terminal the editing is libedit's, loaded when first
- * wanted (a program that serves has no use for it); without it, and for pipes and files, lines come as they are. One line
- * is asked for at a time: what is typed while a command runs waits in the kernel. */
+ * non-blocking: it is watched through an epoll descriptor of its own, and read only when readable. A regular file
+ * cannot be watched, and need not be: it always has the next line. On a terminal the editing is libedit's, loaded when
+ * first wanted (a program that serves has no use for it); without it, and for pipes and files, lines come as they are.
+ * One line is asked for at a time: what is typed while a command runs waits in the kernel. */
 #include <dlfcn.h>
 #include <errno.h>
 #include <locale.h>
@@ -47,10 +47,8 @@ static void deliver(const char *line, size_t size)
     lua_State *L = cl_host_get()->L;
     if (input.pollable) uv_poll_stop(&input.poll);
     cl_slot_get(L, &line_function);
-    if (line)
-        lua_pushlstring(L, line, size);
-    else
-        lua_pushnil(L);
+    if (line) lua_pushlstring(L, line, size);
+    else lua_pushnil(L);
     cl_host_call(L, 1, 0, "console");
 }
 
@@ -95,10 +93,8 @@ static void read_block(void)
         return;
     }
     ssize_t got = read(STDIN_FILENO, input.text + input.size, 4096);
-    if (got > 0)
-        input.size += (size_t)got;
-    else if (got == 0 || (errno != EINTR && errno != EAGAIN))
-        input.end = true;
+    if (got > 0) input.size += (size_t)got;
+    else if (got == 0 || (errno != EINTR && errno != EAGAIN)) input.end = true;
 }
 
 static void on_readable(uv_poll_t *poll, int status, int events)

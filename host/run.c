@@ -85,8 +85,7 @@ void cl_host_close_handles(void)
     for (int round = 0; round < 4; round++) {
         uv_walk(the_host.loop, close_handle, NULL);
         int turns = 0;
-        while (uv_run(the_host.loop, UV_RUN_NOWAIT) != 0 && turns < 100)
-            turns++;
+        while (uv_run(the_host.loop, UV_RUN_NOWAIT) != 0 && turns < 100) turns++;
         if (turns < 100) return;
     }
 }

@@ -40,10 +40,8 @@ static void stop_by(lua_State *L, int number)
 
 void cl_signals_stop(lua_State *L)
 {
-    if (installed)
-        stop_by(L, 0);
-    else
-        cl_host_end(CL_EXIT_OK);
+    if (installed) stop_by(L, 0);
+    else cl_host_end(CL_EXIT_OK);
 }
 
 static void on_wake(uv_async_t *handle)

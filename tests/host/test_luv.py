@@ -83,6 +83,17 @@ class Luv(Case):
             end)""", env={"CLOUDS_URL": "inproc:"})
         self.assertEqual(result.stdout, "42\n")
 
+    def test_an_error_in_a_thread_ends_only_that(self):
+        result = self.output("""
+            local uv = require "luv"
+            uv.new_thread(function() error("in a thread") end):join()
+            local work = uv.new_work(function(x) if x == 1 then error("in work") end return x * 2 end, print)
+            work:queue(1)
+            work:queue(21)""")
+        self.assertIn("42", result.stdout.split())
+        self.assertIn("in a thread", result.stderr)
+        self.assertIn("in work", result.stderr)
+
     def test_luv_first_required_in_a_coroutine_that_is_gone(self):
         result = self.output("""
             local clouds = require "clouds"
