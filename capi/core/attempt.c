@@ -118,9 +118,9 @@ static int room_for_tried(cl_call *call)
     if (call->tried_n < call->tried_cap) return 0;
     if (call->tried_cap >= 32768) return CLOUDS_ELIMIT;
     uint16_t cap = (uint16_t)(call->tried_cap * 2);
-    uint32_t *tried = cl_malloc(cap * sizeof *tried);
+    cl_peer **tried = cl_malloc(cap * sizeof(*tried));
     if (!tried) return CLOUDS_ENOMEM;
-    memcpy(tried, call->tried, call->tried_n * sizeof *tried);
+    memcpy(tried, call->tried, call->tried_n * sizeof(*tried));
     if (call->tried != call->tried_few) cl_free(call->tried);
     call->tried = tried;
     call->tried_cap = cap;
@@ -179,7 +179,10 @@ void cl_attempt_send(cl_call *call, cl_peer *peer, int64_t now)
         return;
     }
     core->counters[CL_COUNT_FAILOVERS] += (uint64_t)paid;
-    if (!cl_call_has_tried(call, peer)) call->tried[call->tried_n++] = peer->number;
+    if (!cl_call_has_tried(call, peer)) {
+        cl_peer_hold(peer);
+        call->tried[call->tried_n++] = peer;
+    }
     call->sent_at = now;
     call->looked = 0;
     enter(call, CL_CALL_SENT, &peer->calls);
@@ -302,8 +305,12 @@ void cl_attempt_unpark(cl_core *core, int64_t now)
 
 static void untry(cl_call *call)
 {
-    for (unsigned i = 0; i < call->tried_n; i++)
-        if (call->tried[i] == call->peer->number) call->tried[i--] = call->tried[--call->tried_n];
+    for (unsigned i = 0; i < call->tried_n; i++) {
+        if (call->tried[i] != call->peer) continue;
+        call->tried[i] = call->tried[--call->tried_n];
+        cl_peer_release(call->node->core, call->peer);
+        return;
+    }
 }
 
 void cl_core_fate(cl_core *core, uint64_t token, enum cl_fate fate, int64_t number)

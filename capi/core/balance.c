@@ -6,7 +6,7 @@
 int cl_call_has_tried(const cl_call *call, const cl_peer *peer)
 {
     for (unsigned i = 0; i < call->tried_n; i++)
-        if (call->tried[i] == peer->number) return 1;
+        if (call->tried[i] == peer) return 1;
     return 0;
 }
 

@@ -62,9 +62,11 @@ static void free_texts(cl_core *core, cl_call *call)
     if (call->big) core->call_bytes -= call->args.n;
     cl_free(call->big);
     cl_free(call->reason_error);
+    for (unsigned i = 0; i < call->tried_n; i++) cl_peer_release(core, call->tried[i]);
     if (call->tried != call->tried_few) cl_free(call->tried);
     call->big = call->reason_error = NULL;
     call->tried = call->tried_few;
+    call->tried_n = 0;
 }
 
 /* What needs memory or room, in the order in which it is undone. */

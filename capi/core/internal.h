@@ -33,7 +33,6 @@ typedef struct cl_timed {
 /* A server, or a node that may become one. */
 typedef struct cl_peer {
     cl_link calls;       /* attempts that wait for its answer */
-    uint32_t number;     /* what a call remembers of the servers it has tried */
     uint32_t refs;       /* entries of lists, and calls that point here */
     uint32_t strikes;    /* timeouts in a row */
     int native;
@@ -82,8 +81,8 @@ typedef struct cl_call {
     uint8_t looked;  /* the list was asked for since the last send */
     uint8_t maybe;   /* an earlier attempt may have been executed */
     uint16_t tried_n, tried_cap;
-    uint32_t *tried; /* tried_few, or memory of its own */
-    uint32_t tried_few[CL_TRIED_INLINE];
+    cl_peer **tried; /* counted; in tried_few, or in memory of its own */
+    cl_peer *tried_few[CL_TRIED_INLINE];
     char *reason_error; /* JSON that came with the reason; owned */
     size_t reason_error_len;
     char *big; /* arguments that do not fit below; owned */
@@ -174,7 +173,6 @@ struct cl_core {
     cl_request *spare_requests;
     unsigned spare_calls_n, spare_requests_n;
     size_t call_bytes; /* arguments that are held outside of call records */
-    uint32_t next_peer;
     cl_budget budget;
     int bus_up, was_up, bus_code;
     int64_t up_since;

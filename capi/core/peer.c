@@ -13,7 +13,6 @@ static cl_peer *create(cl_core *core, cl_str id)
     if (!peer) return NULL;
     memcpy(peer->text, id.p, id.n);
     peer->id = cl_str_of(peer->text, id.n);
-    peer->number = ++core->next_peer;
     peer->avoid_until = INT64_MIN;
     cl_list_init(&peer->calls);
     if (cl_strmap_put(&core->peers, peer->id, peer) == 0) return peer;

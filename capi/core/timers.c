@@ -1,7 +1,5 @@
 #include "core/internal.h"
 
-#include <math.h>
-
 /* The port is told only when the earliest moment comes nearer. When it goes away, the port still ticks at the old moment,
  * finds nothing due, and is armed anew: one idle tick instead of two calls of the port for every call made. */
 
@@ -11,7 +9,7 @@ int64_t cl_ms(double seconds)
 {
     if (!(seconds > 0)) return 0;
     if (seconds > 1e9) return (int64_t)1000000000000;
-    return (int64_t)ceil(seconds * 1000.0);
+    return (int64_t)(seconds * 1000.0 + 0.999); /* never early */
 }
 
 int64_t cl_core_now(const cl_core *core)

@@ -1,0 +1,298 @@
+#include "fake.h"
+
+static void keep(char *out, size_t cap, const char *p, size_t n)
+{
+    if (n >= cap) n = cap - 1;
+    memcpy(out, p, n);
+    out[n] = 0;
+}
+
+#define KEEP(field, s) keep(field, sizeof field, (s).p, (s).n)
+
+static int64_t port_now(void *self)
+{
+    return ((fake *)self)->now;
+}
+
+static uint64_t port_random(void *self)
+{
+    return ++((fake *)self)->ids;
+}
+
+static void port_arm(void *self, int64_t when)
+{
+    fake *f = self;
+    f->armed = when;
+    f->arms++;
+}
+
+static int port_send(void *self, void *tag, const cl_envelope *e, uint64_t token)
+{
+    fake *f = self;
+    if (f->send_code) return f->send_code;
+    if (f->n_sent == FAKE_MAX) return 0;
+    fake_sent *s = &f->sent[f->n_sent++];
+    *s = (fake_sent){.type = e->type, .flags = e->flags, .deadline = e->deadline, .at = f->now, .token = token,
+                     .link = e->link, .tag = tag};
+    KEEP(s->from, e->from), KEEP(s->to, e->to), KEEP(s->id, e->id), KEEP(s->method, e->method);
+    KEEP(s->args, e->args), KEEP(s->error, e->error), KEEP(s->result, e->result), KEEP(s->data, e->data);
+    return 0;
+}
+
+static void port_look(void *self, cl_str method, int known)
+{
+    fake *f = self;
+    if (f->n_looks == FAKE_MAX) return;
+    fake_look *l = &f->looks[f->n_looks++];
+    KEEP(l->method, method);
+    l->known = known;
+}
+
+static void port_forget(void *self, cl_str method, cl_str server)
+{
+    fake *f = self;
+    f->n_forgets++;
+    KEEP(f->forgot_method, method);
+    KEEP(f->forgot_server, server);
+}
+
+static int port_enroll(void *self, void *tag, cl_str method, uint64_t operation)
+{
+    fake *f = self;
+    f->n_enrolls++;
+    return f->enroll_code;
+}
+
+static int port_withdraw(void *self, void *tag, cl_str method, uint64_t operation)
+{
+    fake *f = self;
+    f->n_withdraws++;
+    return f->enroll_code;
+}
+
+static void port_drain(void *self, void *tag)
+{
+    ((fake *)self)->n_drains++;
+}
+
+static void port_shut(void *self, void *tag)
+{
+    ((fake *)self)->n_shuts++;
+}
+
+static int port_status(void *self, uint64_t operation)
+{
+    fake *f = self;
+    f->n_status++;
+    return f->status_code;
+}
+
+static void port_event(void *self, void *tag, const clouds_event *event)
+{
+    fake *f = self;
+    if (f->n_events == FAKE_MAX) return;
+    fake_event *e = &f->events[f->n_events++];
+    e->e = *event;
+    e->tag = tag;
+    e->at = f->now;
+    keep(e->peer, sizeof e->peer, event->peer, event->peer_len);
+    keep(e->method, sizeof e->method, event->method, event->method_len);
+    keep(e->data, sizeof e->data, event->data, event->data_len);
+    keep(e->error, sizeof e->error, event->error, event->error_len);
+}
+
+static int port_reserve(void *self)
+{
+    fake *f = self;
+    if (f->reserve_code == 0) f->n_reserved++;
+    return f->reserve_code;
+}
+
+static uint64_t port_next_id(void *self)
+{
+    return ++((fake *)self)->ids;
+}
+
+cl_core_config fake_core_config(void)
+{
+    return (cl_core_config){
+        .limits = {.message = 1 << 20, .method = 128, .json = {256, 1000000}, .write_soft = 1 << 20, .write_hard = 8 << 20},
+        .max_in_flight = 1000, .max_deadline = 86400, .secret = {1, 2},
+    };
+}
+
+cl_node_config fake_node_config(const char *type)
+{
+    cl_node_config c = {.timeout = 2, .server_max_age = 60, .auto_clean = 1, .drain_timeout = 8};
+    snprintf(c.type, sizeof c.type, "%s", type);
+    return c;
+}
+
+int fake_open(fake *f, const cl_core_config *config)
+{
+    f->now = 1000000;
+    f->armed = INT64_MAX;
+    f->ids = 100;
+    f->sent = calloc(FAKE_MAX, sizeof *f->sent);
+    f->events = calloc(FAKE_MAX, sizeof *f->events);
+    f->looks = calloc(FAKE_MAX, sizeof *f->looks);
+    f->port = (cl_port){f, port_now, port_random, port_arm, port_send, port_look, port_forget, port_enroll, port_withdraw,
+                        port_drain, port_shut, port_status, port_event, port_reserve, port_next_id};
+    return cl_core_create(config, &f->port, &f->core);
+}
+
+cl_node *fake_node(fake *f, const char *id, const cl_node_config *config)
+{
+    cl_node *node = NULL;
+    static int tags[16], next;
+    if (cl_node_create(f->core, cl_str_z(id), config, &tags[next++ % 16], &node) != 0) return NULL;
+    return node;
+}
+
+void fake_start(fake *f)
+{
+    cl_core_config config = fake_core_config();
+    if (!f->config.timeout) f->config = fake_node_config("client");
+    fake_open(f, &config);
+    f->node = fake_node(f, "c.1", &f->config);
+    cl_core_bus(f->core, 1, 0, NULL);
+    cl_node_ready(f->node, 0, NULL);
+}
+
+void fake_end(fake *f)
+{
+    cl_core_destroy(f->core);
+    free(f->sent);
+    free(f->events);
+    free(f->looks);
+    *f = (fake){0};
+}
+
+int fake_call_code(fake *f, cl_node *node, cl_call_spec spec)
+{
+    if (!spec.method.p) spec.method = CL_STR("m");
+    if (!spec.args.p) spec.args = CL_STR("[1]");
+    if (!spec.server.p) spec.server = CL_STR_NONE;
+    spec.made_at = f->now;
+    return cl_node_call(node, &spec);
+}
+
+uint64_t fake_call_spec(fake *f, cl_call_spec spec)
+{
+    spec.id = ++f->ids;
+    return fake_call_code(f, f->node, spec) == 0 ? spec.id : 0;
+}
+
+uint64_t fake_call(fake *f, const char *method)
+{
+    return fake_call_spec(f, (cl_call_spec){.method = cl_str_z(method)});
+}
+
+void fake_servers(fake *f, const char *method, const char *ids)
+{
+    cl_server servers[64];
+    size_t n = 0;
+    for (const char *p = ids; *p; n++) {
+        size_t len = strcspn(p, ",");
+        servers[n] = (cl_server){cl_str_of(p, len), *p != 'n'};
+        p += len + (p[len] == ',');
+    }
+    cl_core_servers(f->core, cl_str_z(method), servers, n, 0);
+}
+
+void fake_servers_code(fake *f, const char *method, int code)
+{
+    cl_core_servers(f->core, cl_str_z(method), NULL, 0, code);
+}
+
+static void answer(fake *f, int i, unsigned flags, const char *error, const char *result)
+{
+    const fake_sent *s = &f->sent[i];
+    cl_envelope e = {.type = CL_RESULT, .flags = flags, .from = cl_str_z(s->to), .to = cl_str_z(s->from), .id = cl_str_z(s->id),
+                     .method = CL_STR_NONE, .args = CL_STR_NONE, .error = cl_str_z(error), .result = cl_str_z(result),
+                     .data = CL_STR_NONE, .raw = CL_STR_NONE};
+    cl_core_envelope(f->core, f->node, &e);
+}
+
+void fake_answer(fake *f, int i, const char *error, const char *result)
+{
+    answer(f, i, 0, error, result);
+}
+
+void fake_refuse(fake *f, int i, int code)
+{
+    char error[200];
+    snprintf(error, sizeof error, "{\"message\":\"from the server\",\"code\":\"%s\"}", clouds_err_name(code));
+    answer(f, i, CL_REFUSED, error, "[]");
+}
+
+void fake_fate(fake *f, int i, enum cl_fate fate)
+{
+    cl_core_fate(f->core, f->sent[i].token, fate, fate == CL_FATE_WRITTEN);
+}
+
+uint64_t fake_inbound(fake *f, cl_node *node, const char *from, const char *id, const char *method, unsigned flags,
+                      int64_t deadline)
+{
+    int before = f->n_events;
+    cl_envelope e = {.type = CL_CALL, .flags = flags, .from = cl_str_z(from), .to = cl_node_id(node), .id = cl_str_z(id),
+                     .method = cl_str_z(method), .args = flags & CL_NO_ARRAY ? CL_STR_NONE : CL_STR("[7]"),
+                     .error = CL_STR_NONE, .result = CL_STR_NONE, .data = CL_STR_NONE, .raw = CL_STR("raw"),
+                     .deadline = deadline, .link = 77};
+    cl_core_envelope(f->core, node, &e);
+    if (f->n_events == before || f->events[f->n_events - 1].e.type != CLOUDS_EVENT_REQUEST) return 0;
+    return f->events[f->n_events - 1].e.id;
+}
+
+void fake_advance(fake *f, int64_t ms)
+{
+    int64_t end = f->now + ms;
+    while (f->armed <= end) {
+        if (f->armed > f->now) f->now = f->armed;
+        cl_core_tick(f->core);
+    }
+    f->now = end;
+}
+
+fake_sent *fake_last_sent(fake *f)
+{
+    static fake_sent none;
+    return f->n_sent ? &f->sent[f->n_sent - 1] : &none;
+}
+
+fake_event *fake_last_event(fake *f)
+{
+    static fake_event none;
+    return f->n_events ? &f->events[f->n_events - 1] : &none;
+}
+
+int fake_results(const fake *f, uint64_t id)
+{
+    int n = 0;
+    for (int i = 0; i < f->n_events; i++) n += f->events[i].e.type == CLOUDS_EVENT_RESULT && f->events[i].e.id == id;
+    return n;
+}
+
+fake_event *fake_result(fake *f, uint64_t id)
+{
+    static fake_event none = {.e.code = 1};
+    CHECK_INT(fake_results(f, id), 1);
+    for (int i = 0; i < f->n_events; i++)
+        if (f->events[i].e.type == CLOUDS_EVENT_RESULT && f->events[i].e.id == id) return &f->events[i];
+    return &none;
+}
+
+fake_event *fake_find(fake *f, uint32_t type)
+{
+    static fake_event none = {.e.code = 1};
+    for (int i = f->n_events - 1; i >= 0; i--)
+        if (f->events[i].e.type == type) return &f->events[i];
+    return &none;
+}
+
+int fake_count(const fake *f, uint32_t type)
+{
+    int n = 0;
+    for (int i = 0; i < f->n_events; i++) n += f->events[i].e.type == type;
+    return n;
+}

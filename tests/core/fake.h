@@ -1,0 +1,86 @@
+/* A port that does nothing but remember, and a clock that stands still: what the tests of core see of the outside. */
+#ifndef FAKE_H
+#define FAKE_H
+
+#include <stdio.h>
+
+#include "core/core.h"
+#include "support/tap.h"
+
+enum { FAKE_MAX = 4096 };
+
+typedef struct fake_sent {
+    int type;
+    unsigned flags;
+    char from[48], to[48], id[64], method[64], args[256], error[256], result[256], data[256];
+    int64_t deadline, at;
+    uint64_t token, link;
+    void *tag;
+} fake_sent;
+
+typedef struct fake_event {
+    clouds_event e; /* its texts point into the members below */
+    void *tag;
+    int64_t at;
+    char peer[48], method[64], data[512], error[512];
+} fake_event;
+
+typedef struct fake_look {
+    char method[64];
+    int known;
+} fake_look;
+
+typedef struct fake {
+    cl_core *core;
+    cl_node *node;
+    cl_port port;
+    cl_node_config config;
+    int64_t now, armed;
+    int arms;
+    uint64_t ids;
+    int send_code, reserve_code, enroll_code, status_code;
+    fake_sent *sent;
+    fake_event *events;
+    fake_look *looks;
+    int n_sent, n_events, n_looks, n_forgets, n_enrolls, n_withdraws, n_drains, n_shuts, n_status, n_reserved;
+    char forgot_method[64], forgot_server[64];
+} fake;
+
+cl_core_config fake_core_config(void);
+cl_node_config fake_node_config(const char *type);
+/* A core with no node and the bus down; 0 or the error of cl_core_create. */
+int fake_open(fake *f, const cl_core_config *config);
+cl_node *fake_node(fake *f, const char *id, const cl_node_config *config);
+/* The usual start: bus up, one client node c.1 that is ready. f->config was set before, or is the default. */
+void fake_start(fake *f);
+void fake_end(fake *f);
+
+uint64_t fake_call(fake *f, const char *method);
+uint64_t fake_call_spec(fake *f, cl_call_spec spec); /* id is drawn here; 0: refused */
+int fake_call_code(fake *f, cl_node *node, cl_call_spec spec);
+
+/* A comma-separated list of ids, those starting with n are npm servers. */
+void fake_servers(fake *f, const char *method, const char *ids);
+void fake_servers_code(fake *f, const char *method, int code);
+
+/* Answers what was sent as number i. */
+void fake_answer(fake *f, int i, const char *error, const char *result);
+void fake_refuse(fake *f, int i, int code);
+void fake_fate(fake *f, int i, enum cl_fate fate);
+
+/* A call from outside; returns the id of the request of the event raised, or 0. */
+uint64_t fake_inbound(fake *f, cl_node *node, const char *from, const char *id, const char *method, unsigned flags,
+                      int64_t deadline);
+
+/* Lets the clock go on, ticking whenever the core wants to. */
+void fake_advance(fake *f, int64_t ms);
+
+fake_sent *fake_last_sent(fake *f);
+fake_event *fake_last_event(fake *f);
+/* The only completion of a call; NULL (and a failed check) when there is none or more than one. */
+fake_event *fake_result(fake *f, uint64_t id);
+int fake_results(const fake *f, uint64_t id);
+fake_event *fake_find(fake *f, uint32_t type); /* the last of a type */
+int fake_count(const fake *f, uint32_t type);
+
+#endif

@@ -1,0 +1,467 @@
+#include "fake.h"
+
+#include "base/rand.h"
+
+/* Calls: completion, timeout, deadline, retries, waiting for the bus, ids. */
+
+static void answers_complete(void)
+{
+    fake f = {0};
+    fake_start(&f);
+    uint64_t id = fake_call_spec(&f, (cl_call_spec){.user_data = 42});
+    CHECK_INT(f.n_looks, 1);
+    CHECK_INT(f.looks[0].known, 0);
+    CHECK_INT(f.n_sent, 0);
+    fake_servers(&f, "m", "s.1");
+    CHECK_INT(f.n_sent, 1);
+    CHECK_STR(f.sent[0].to, strlen(f.sent[0].to), "s.1");
+    CHECK_STR(f.sent[0].args, strlen(f.sent[0].args), "[1]");
+    CHECK_INT(f.sent[0].flags, CL_NATIVE);
+    CHECK_INT(f.sent[0].deadline, f.now + 2000);
+    CHECK_INT(strlen(f.sent[0].id), 33);
+    fake_answer(&f, 0, "", "[\"x\"]");
+    fake_event *e = fake_result(&f, id);
+    CHECK_INT(e->e.code, 0);
+    CHECK_INT(e->e.outcome, CLOUDS_DONE);
+    CHECK_INT(e->e.user_data, 42);
+    CHECK_STR(e->data, strlen(e->data), "[\"x\"]");
+    CHECK_STR(e->peer, strlen(e->peer), "s.1");
+    CHECK_STR(e->method, strlen(e->method), "m");
+    fake_answer(&f, 0, "", "[\"again\"]");
+    CHECK_INT(fake_results(&f, id), 1);
+    CHECK_INT(cl_core_counters(f.core)[CL_COUNT_LATE_ANSWERS], 1);
+    CHECK_INT(cl_core_cancel(f.core, id), CLOUDS_ESTALE);
+    fake_end(&f);
+}
+
+static void app_errors_pass(void)
+{
+    static const struct {
+        const char *sent, *seen;
+    } cases[] = {
+        {"{\"message\":\"boom\",\"code\":\"E\",\"x\":[1]}", "{\"message\":\"boom\",\"code\":\"E\",\"x\":[1]}"},
+        {"{\"code\":5}", "{\"code\":5}"},
+        {"{}", "{\"message\":\"\"}"},
+        {"\"text\\n\"", "{\"message\":\"text\\n\"}"},
+        {"7.5", "{\"message\":\"7.5\"}"},
+        {"true", "{\"message\":\"true\"}"},
+        {"{\"0\":\"b\",\"1\":\"\\ud83d\",\"2\":\"\\ude00\"}", "{\"message\":\"b\\ud83d\\ude00\"}"},
+        {"{\"0\":\"b\",\"2\":\"c\"}", "{\"0\":\"b\",\"2\":\"c\"}"},
+    };
+    fake f = {0};
+    fake_start(&f);
+    fake_call(&f, "m");
+    fake_servers(&f, "m", "n.1");
+    fake_answer(&f, 0, "", "[]");
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        uint64_t id = fake_call(&f, "m");
+        fake_answer(&f, f.n_sent - 1, cases[i].sent, "[3]");
+        fake_event *e = fake_result(&f, id);
+        CHECK_INT(e->e.code, CLOUDS_EAPP);
+        CHECK_INT(e->e.outcome, CLOUDS_APP_ERROR);
+        CHECK_STR(e->error, strlen(e->error), cases[i].seen);
+        CHECK_STR(e->data, strlen(e->data), "[3]");
+    }
+    static const char *const falsy[] = {"null", "false", "0", "-0", "0.0e5", "\"\""};
+    for (size_t i = 0; i < sizeof falsy / sizeof *falsy; i++) {
+        uint64_t id = fake_call(&f, "m");
+        fake_answer(&f, f.n_sent - 1, falsy[i], "");
+        CHECK_INT(fake_result(&f, id)->e.code, 0);
+        CHECK_STR(fake_result(&f, id)->data, 2, "[]");
+    }
+    fake_end(&f);
+}
+
+static void timeout_of_npm_server_deletes_it(void)
+{
+    fake f = {0};
+    fake_start(&f);
+    uint64_t id = fake_call(&f, "m");
+    fake_servers(&f, "m", "n.1");
+    fake_advance(&f, 1999);
+    CHECK_INT(fake_results(&f, id), 0);
+    fake_advance(&f, 2);
+    fake_event *e = fake_result(&f, id);
+    CHECK_INT(e->e.code, CLOUDS_ETIMEOUT);
+    CHECK_INT(e->e.outcome, CLOUDS_UNKNOWN);
+    CHECK_STR(e->error, strlen(e->error), "{\"message\":\"timeout\",\"code\":\"CLOUDS_CALL_SERVICE_TIMEOUT\"}");
+    CHECK_INT(f.n_forgets, 1);
+    CHECK_STR(f.forgot_server, 3, "n.1");
+    CHECK_STR(f.forgot_method, 1, "m");
+    fake_answer(&f, 0, "", "[1]");
+    CHECK_INT(fake_results(&f, id), 1);
+    fake_call(&f, "m"); /* its list is empty now */
+    CHECK_INT(f.n_sent, 1);
+    CHECK_INT(f.looks[f.n_looks - 1].known, 0);
+    fake_end(&f);
+}
+
+static void timeout_of_our_server_avoids_it(void)
+{
+    fake f = {0};
+    fake_start(&f);
+    fake_call(&f, "m");
+    fake_servers(&f, "m", "s.1,s.2");
+    fake_advance(&f, 2001);
+    CHECK_INT(f.n_forgets, 0);
+    for (int i = 0; i < 4; i++) {
+        fake_call(&f, "m");
+        CHECK_STR(fake_last_sent(&f)->to, 3, "s.2");
+        fake_answer(&f, f.n_sent - 1, "", "[]");
+    }
+    fake_advance(&f, 1001); /* the first time for a second */
+    fake_call(&f, "m");
+    fake_call(&f, "m");
+    CHECK(strcmp(f.sent[f.n_sent - 1].to, f.sent[f.n_sent - 2].to) != 0);
+    fake_end(&f);
+}
+
+static void auto_clean_is_an_option(void)
+{
+    fake f = {.config = fake_node_config("client")};
+    f.config.auto_clean = 0;
+    fake_start(&f);
+    fake_call(&f, "m");
+    fake_servers(&f, "m", "n.1");
+    fake_advance(&f, 2001);
+    CHECK_INT(f.n_forgets, 0);
+    fake_call(&f, "m");
+    CHECK_INT(f.n_sent, 2); /* all avoided: all used */
+    fake_end(&f);
+}
+
+static void removal_can_be_taken_over(void)
+{
+    fake f = {.config = fake_node_config("client")};
+    f.config.remove_server = 1;
+    fake_start(&f);
+    fake_call(&f, "m");
+    fake_servers(&f, "m", "n.1");
+    fake_advance(&f, 2001);
+    CHECK_INT(f.n_forgets, 0);
+    CHECK_INT(fake_count(&f, CLOUDS_EVENT_REMOVE_SERVER), 1);
+    CHECK_STR(fake_find(&f, CLOUDS_EVENT_REMOVE_SERVER)->peer, 3, "n.1");
+    CHECK_STR(fake_find(&f, CLOUDS_EVENT_REMOVE_SERVER)->method, 1, "m");
+    fake_end(&f);
+}
+
+/* WIRE 7.3: timeout 2 s, retry 2, no server: attempts at 0, 2, 4 s, and the end with the third. */
+static void no_server_is_retried_later(void)
+{
+    fake f = {0};
+    fake_start(&f);
+    int64_t start = f.now;
+    uint64_t id = fake_call_spec(&f, (cl_call_spec){.retries = 2});
+    for (int i = 0; i < 3; i++) {
+        CHECK_INT(f.n_looks, i + 1);
+        CHECK_INT(fake_results(&f, id), 0);
+        fake_servers(&f, "m", "");
+        if (i < 2) fake_advance(&f, 2001);
+    }
+    fake_event *e = fake_result(&f, id);
+    CHECK(e->at - start >= 4000 && e->at - start < 4010);
+    CHECK_INT(e->e.code, CLOUDS_ENOSERVER);
+    CHECK_INT(e->e.outcome, CLOUDS_NOT_DONE);
+    CHECK_STR(e->error, strlen(e->error), "{\"message\":\"no available server\",\"code\":\"CLOUDS_NO_AVAILABLE_SERVER\"}");
+    CHECK_INT(cl_core_counters(f.core)[CL_COUNT_RETRIES], 2);
+    fake_end(&f);
+}
+
+static void timeouts_are_retried_elsewhere_at_once(void)
+{
+    fake f = {0};
+    fake_start(&f);
+    uint64_t id = fake_call_spec(&f, (cl_call_spec){.retries = 2});
+    fake_servers(&f, "m", "s.1,s.2,s.3");
+    fake_advance(&f, 2000);
+    CHECK_INT(f.n_sent, 2);
+    fake_advance(&f, 2000);
+    CHECK_INT(f.n_sent, 3);
+    CHECK(strcmp(f.sent[0].to, f.sent[1].to) && strcmp(f.sent[1].to, f.sent[2].to) && strcmp(f.sent[0].to, f.sent[2].to));
+    CHECK(strcmp(f.sent[0].id, f.sent[1].id) != 0);
+    fake_answer(&f, 0, "", "[0]"); /* of an attempt that is over */
+    CHECK_INT(fake_results(&f, id), 0);
+    CHECK_INT(cl_core_counters(f.core)[CL_COUNT_LATE_ANSWERS], 1);
+    fake_answer(&f, 2, "", "[2]");
+    CHECK_STR(fake_result(&f, id)->data, 3, "[2]");
+    fake_end(&f);
+}
+
+/* WIRE 7.3: one silent npm server, one retry: the second attempt finds none, since the key was deleted. */
+static void a_retry_that_finds_nobody_is_not_harmless(void)
+{
+    fake f = {0};
+    fake_start(&f);
+    uint64_t id = fake_call_spec(&f, (cl_call_spec){.retries = 1});
+    fake_servers(&f, "m", "n.1");
+    fake_advance(&f, 2000);
+    fake_servers(&f, "m", "");
+    fake_event *e = fake_result(&f, id);
+    CHECK_INT(e->e.code, CLOUDS_ENOSERVER);
+    CHECK_INT(e->e.outcome, CLOUDS_UNKNOWN); /* the first attempt may have been executed */
+    fake_end(&f);
+}
+
+static void deadline_limits_the_whole(void)
+{
+    fake f = {0};
+    fake_start(&f);
+    int64_t start = f.now;
+    uint64_t id = fake_call_spec(&f, (cl_call_spec){.retries = 5, .deadline = 3});
+    fake_servers(&f, "m", "s.1");
+    fake_advance(&f, 2500);
+    CHECK_INT(f.n_sent, 2);
+    CHECK_INT(f.sent[1].deadline, start + 3000);
+    fake_advance(&f, 1000);
+    CHECK_INT(fake_result(&f, id)->e.code, CLOUDS_ETIMEOUT);
+    CHECK_INT(fake_result(&f, id)->at, start + 3000);
+    CHECK_INT(f.n_sent, 2);
+    id = fake_call_spec(&f, (cl_call_spec){.timeout = 1e300});
+    fake_advance(&f, 86400 * 1000 + 1); /* max_deadline */
+    CHECK_INT(fake_result(&f, id)->e.code, CLOUDS_ETIMEOUT);
+    fake_end(&f);
+}
+
+static void an_early_deadline_deletes_nobody(void)
+{
+    fake f = {0};
+    fake_start(&f);
+    fake_call_spec(&f, (cl_call_spec){.deadline = 0.2});
+    fake_servers(&f, "m", "n.1");
+    fake_advance(&f, 300);
+    CHECK_INT(fake_count(&f, CLOUDS_EVENT_RESULT), 1);
+    CHECK_INT(f.n_forgets, 0);
+    fake_call(&f, "m");
+    CHECK_INT(f.n_sent, 2);
+    fake_end(&f);
+}
+
+static void calls_inherit_the_time_left(void)
+{
+    fake f = {.config = fake_node_config("server")};
+    fake_start(&f);
+    cl_node_register(f.node, CL_STR("up"), 7);
+    uint64_t parent = fake_inbound(&f, f.node, "c.9", "abc", "up", CL_NATIVE, f.now + 500);
+    CHECK(parent != 0);
+    uint64_t id = fake_call_spec(&f, (cl_call_spec){.parent = parent});
+    uint64_t other = fake_call_spec(&f, (cl_call_spec){.parent = 999999});
+    fake_servers(&f, "m", "s.1");
+    CHECK_INT(f.sent[0].deadline, f.now + 500);
+    CHECK_INT(f.sent[1].deadline, f.now + 2000);
+    fake_advance(&f, 501);
+    CHECK_INT(fake_result(&f, id)->e.code, CLOUDS_ETIMEOUT);
+    CHECK_INT(fake_results(&f, other), 0);
+    id = fake_call_spec(&f, (cl_call_spec){.parent = parent}); /* no time is left at all */
+    CHECK_INT(f.n_sent, 2);
+    fake_advance(&f, 1);
+    CHECK_INT(fake_result(&f, id)->e.code, CLOUDS_EEXPIRED);
+    fake_end(&f);
+}
+
+static void calls_wait_for_bus_and_node(void)
+{
+    fake f = {0};
+    cl_core_config config = fake_core_config();
+    cl_node_config client = fake_node_config("client");
+    fake_open(&f, &config);
+    f.node = fake_node(&f, "c.1", &client);
+    uint64_t early = fake_call_spec(&f, (cl_call_spec){.timeout = 0.5}), id = fake_call(&f, "m");
+    CHECK_INT(f.n_looks, 0);
+    fake_advance(&f, 501);
+    CHECK_INT(fake_result(&f, early)->e.code, CLOUDS_EEXPIRED);
+    CHECK_INT(fake_result(&f, early)->e.outcome, CLOUDS_NOT_DONE);
+    cl_core_bus(f.core, 1, 0, NULL);
+    CHECK_INT(f.n_looks, 0);
+    cl_node_ready(f.node, 0, NULL);
+    CHECK_INT(f.n_looks, 1);
+    fake_servers(&f, "m", "s.1");
+    CHECK_INT(f.n_sent, 1);
+    fake_answer(&f, 0, "", "[]");
+    CHECK_INT(fake_result(&f, id)->e.code, 0);
+    fake_end(&f);
+}
+
+static void refused_sends_wait_for_the_bus(void)
+{
+    fake f = {0};
+    fake_start(&f);
+    fake_call(&f, "m");
+    fake_servers(&f, "m", "s.1");
+    f.send_code = CLOUDS_EUNREACHABLE;
+    uint64_t id = fake_call(&f, "m"), late = fake_call_spec(&f, (cl_call_spec){.deadline = 0.3});
+    cl_core_bus(f.core, 0, CLOUDS_EUNREACHABLE, "gone");
+    CHECK_INT(fake_count(&f, CLOUDS_EVENT_BUS_DOWN), 1);
+    fake_advance(&f, 301);
+    CHECK_INT(fake_result(&f, late)->e.code, CLOUDS_EEXPIRED);
+    f.send_code = 0;
+    CHECK_INT(f.n_sent, 1);
+    cl_core_bus(f.core, 1, 0, NULL);
+    CHECK_INT(f.n_sent, 2);
+    CHECK_INT(f.looks[f.n_looks - 1].known, 1); /* the list is refreshed meanwhile */
+    fake_answer(&f, 1, "", "[]");
+    CHECK_INT(fake_result(&f, id)->e.code, 0);
+    f.send_code = CLOUDS_EUNREACHABLE; /* and without a word of the bus: it is tried again soon */
+    id = fake_call(&f, "m");
+    fake_advance(&f, 100);
+    f.send_code = 0;
+    fake_advance(&f, 100);
+    CHECK_INT(f.n_sent, 3);
+    fake_answer(&f, 2, "", "[]");
+    CHECK_INT(fake_result(&f, id)->e.code, 0);
+    CHECK_INT(cl_core_counters(f.core)[CL_COUNT_RECONNECTS], 1);
+    fake_end(&f);
+}
+
+static void other_send_errors_end_the_call(void)
+{
+    static const int codes[] = {CLOUDS_ELIMIT, CLOUDS_ETOOBIG, CLOUDS_ENOMEM};
+    fake f = {0};
+    fake_start(&f);
+    fake_call(&f, "m");
+    fake_servers(&f, "m", "s.1");
+    for (int i = 0; i < 3; i++) {
+        f.send_code = codes[i];
+        uint64_t id = fake_call_spec(&f, (cl_call_spec){.retries = 3});
+        CHECK_INT(fake_result(&f, id)->e.code, codes[i]);
+        CHECK_INT(fake_result(&f, id)->e.outcome, CLOUDS_NOT_DONE);
+    }
+    fake_end(&f);
+}
+
+static void limits_are_errors(void)
+{
+    fake f = {0};
+    fake_start(&f);
+    for (int i = 0; i < 1000; i++) CHECK(fake_call(&f, "m") != 0);
+    CHECK_INT(fake_call_code(&f, f.node, (cl_call_spec){.id = 5}), CLOUDS_ELIMIT);
+    CHECK(cl_core_counters(f.core)[CL_COUNT_LIMIT_HITS] == 1);
+    fake_servers(&f, "m", "");
+    CHECK_INT(fake_count(&f, CLOUDS_EVENT_RESULT), 1000);
+    f.reserve_code = CLOUDS_ENOMEM;
+    CHECK_INT(fake_call_code(&f, f.node, (cl_call_spec){.id = 5}), CLOUDS_ENOMEM);
+    f.reserve_code = 0;
+    CHECK_INT(fake_call_code(&f, f.node, (cl_call_spec){.id = 5, .method = CL_STR_NONE}), CLOUDS_EINVAL);
+    CHECK_INT(fake_call_code(&f, f.node, (cl_call_spec){.id = 0}), CLOUDS_EINVAL);
+    char *big = calloc(1, (1 << 20) + 1);
+    CHECK_INT(fake_call_code(&f, f.node, (cl_call_spec){.id = 5, .args = cl_str_of(big, (1 << 20) + 1)}), CLOUDS_ETOOBIG);
+    int accepted = 0;
+    for (int i = 0; i < 100; i++)
+        accepted += fake_call_code(&f, f.node, (cl_call_spec){.id = ++f.ids, .args = cl_str_of(big, 1 << 19 << 0 | 1)}) == 0;
+    CHECK_INT(accepted, 100);
+    free(big);
+    fake_end(&f);
+}
+
+static void methods_kept_are_bounded(void)
+{
+    fake f = {0};
+    fake_start(&f);
+    char name[16];
+    for (int i = 0; i < 10050; i++) {
+        snprintf(name, sizeof name, "m%d", i);
+        uint64_t id = fake_call(&f, name);
+        CHECK(id != 0);
+        fake_servers(&f, name, "s.1");
+        cl_core_cancel(f.core, id);
+        f.n_events = f.n_sent = f.n_looks = 0;
+    }
+    fake_call(&f, "m10049");
+    CHECK_INT(f.n_looks, 0); /* still known */
+    fake_call(&f, "m1");
+    CHECK_INT(f.n_looks, 1); /* dropped */
+    fake_end(&f);
+}
+
+static void cancel_completes(void)
+{
+    fake f = {0};
+    fake_start(&f);
+    uint64_t looking = fake_call(&f, "m"), sent = fake_call(&f, "k");
+    fake_servers(&f, "k", "s.1");
+    CHECK_INT(cl_core_cancel(f.core, looking), 0);
+    CHECK_INT(cl_core_cancel(f.core, sent), 0);
+    CHECK_INT(fake_result(&f, looking)->e.code, CLOUDS_ECANCELED);
+    CHECK_INT(fake_result(&f, sent)->e.code, CLOUDS_ECANCELED);
+    CHECK_INT(cl_core_cancel(f.core, 12345), CLOUDS_ESTALE);
+    fake_servers(&f, "m", "s.1");
+    fake_answer(&f, 0, "", "[]");
+    CHECK_INT(fake_results(&f, sent), 1);
+    CHECK_INT(f.n_sent, 1);
+    fake_end(&f);
+}
+
+static void only_its_answer_reaches_a_call(void)
+{
+    fake f = {0};
+    fake_start(&f);
+    cl_node_config client = fake_node_config("client");
+    cl_node *other = fake_node(&f, "c.2", &client);
+    cl_node_ready(other, 0, NULL);
+    uint64_t id = fake_call(&f, "m");
+    fake_servers(&f, "m", "s.1");
+    uint64_t state = 3;
+    char good[64];
+    memcpy(good, f.sent[0].id, sizeof good);
+    for (int i = 0; i < 33; i++) { /* forged: every digit changed in turn */
+        memcpy(f.sent[0].id, good, sizeof good);
+        f.sent[0].id[i] = good[i] == 'A' ? 'B' : 'A';
+        fake_answer(&f, 0, "", "[\"evil\"]");
+    }
+    CHECK_INT(cl_core_counters(f.core)[CL_COUNT_FOREIGN_ANSWERS], 33);
+    for (int i = 0; i < 1000; i++) {
+        for (int k = 0; k < 33; k++) f.sent[0].id[k] = (char)(cl_rand_next(&state) % 255 + 1);
+        f.sent[0].id[cl_rand_next(&state) % 34] = 0;
+        fake_answer(&f, 0, "", "[\"evil\"]");
+    }
+    memcpy(f.sent[0].id, good, sizeof good);
+    cl_node *mine = f.node;
+    f.node = other; /* the right id at the wrong node */
+    fake_answer(&f, 0, "", "[\"evil\"]");
+    f.node = mine;
+    CHECK_INT(fake_results(&f, id), 0);
+    fake_answer(&f, 0, "", "[\"good\"]");
+    CHECK_STR(fake_result(&f, id)->data, 8, "[\"good\"]");
+    fake_end(&f);
+}
+
+static void timers_are_armed_rarely(void)
+{
+    fake f = {0};
+    fake_start(&f);
+    fake_call(&f, "m");
+    fake_servers(&f, "m", "s.1");
+    fake_answer(&f, 0, "", "[]");
+    int arms = f.arms;
+    for (int i = 0; i < 1000; i++) {
+        fake_call(&f, "m");
+        fake_answer(&f, f.n_sent - 1, "", "[]");
+        f.now++;
+    }
+    CHECK(f.arms - arms < 3);
+    fake_end(&f);
+}
+
+int main(void)
+{
+    RUN(answers_complete);
+    RUN(app_errors_pass);
+    RUN(timeout_of_npm_server_deletes_it);
+    RUN(timeout_of_our_server_avoids_it);
+    RUN(auto_clean_is_an_option);
+    RUN(removal_can_be_taken_over);
+    RUN(no_server_is_retried_later);
+    RUN(timeouts_are_retried_elsewhere_at_once);
+    RUN(a_retry_that_finds_nobody_is_not_harmless);
+    RUN(deadline_limits_the_whole);
+    RUN(an_early_deadline_deletes_nobody);
+    RUN(calls_inherit_the_time_left);
+    RUN(calls_wait_for_bus_and_node);
+    RUN(refused_sends_wait_for_the_bus);
+    RUN(other_send_errors_end_the_call);
+    RUN(limits_are_errors);
+    RUN(methods_kept_are_bounded);
+    RUN(cancel_completes);
+    RUN(only_its_answer_reaches_a_call);
+    RUN(timers_are_armed_rarely);
+    return tap_end();
+}

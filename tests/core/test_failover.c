@@ -1,0 +1,259 @@
+#include "fake.h"
+
+/* What happens when a server provably did not do it, and when it is lost. */
+
+static void a_draining_server_is_left(void)
+{
+    fake f = {0};
+    fake_start(&f);
+    uint64_t id = fake_call(&f, "m");
+    fake_servers(&f, "m", "s.1,s.2");
+    fake_refuse(&f, 0, CLOUDS_EDRAINING);
+    CHECK_INT(f.n_sent, 2);
+    CHECK_STR(f.sent[1].to, 3, "s.2");
+    CHECK_INT(cl_core_counters(f.core)[CL_COUNT_FAILOVERS], 1);
+    fake_answer(&f, 1, "", "[2]");
+    CHECK_INT(fake_result(&f, id)->e.code, 0);
+    for (int i = 0; i < 3; i++) {
+        fake_call(&f, "m");
+        CHECK_STR(fake_last_sent(&f)->to, 3, "s.2");
+    }
+    fake_end(&f);
+}
+
+static void the_last_refusal_is_the_answer(void)
+{
+    fake f = {0};
+    fake_start(&f);
+    uint64_t id = fake_call(&f, "m");
+    fake_servers(&f, "m", "s.1,s.2");
+    fake_refuse(&f, 0, CLOUDS_EOVERLOAD);
+    fake_refuse(&f, 1, CLOUDS_EOVERLOAD);
+    fake_event *e = fake_result(&f, id);
+    CHECK_INT(e->e.code, CLOUDS_EOVERLOAD);
+    CHECK_INT(e->e.outcome, CLOUDS_NOT_DONE);
+    CHECK_STR(e->error, strlen(e->error), "{\"message\":\"from the server\",\"code\":\"CLOUDS_OVERLOADED\"}");
+    CHECK_INT(f.n_looks, 1);
+    id = fake_call(&f, "m");
+    fake_refuse(&f, 2, CLOUDS_EDRAINING);
+    fake_refuse(&f, 3, CLOUDS_EDRAINING);
+    CHECK_INT(fake_results(&f, id), 0); /* perhaps there is a new one */
+    CHECK_INT(f.n_looks, 2);
+    fake_servers(&f, "m", "s.1,s.2");
+    CHECK_INT(fake_result(&f, id)->e.code, CLOUDS_EDRAINING);
+    id = fake_call(&f, "m");
+    fake_refuse(&f, 4, CLOUDS_EDRAINING);
+    fake_refuse(&f, 5, CLOUDS_EDRAINING);
+    fake_servers(&f, "m", "s.1,s.2,s.3");
+    CHECK_INT(f.n_sent, 7);
+    CHECK_STR(f.sent[6].to, 3, "s.3");
+    fake_answer(&f, 6, "", "[]");
+    CHECK_INT(fake_result(&f, id)->e.code, 0);
+    fake_end(&f);
+}
+
+static void a_server_without_the_method_is_left(void)
+{
+    fake f = {0};
+    fake_start(&f);
+    uint64_t id = fake_call(&f, "m");
+    fake_servers(&f, "m", "n.1,s.2");
+    fake_answer(&f, 0, "{\"message\":\"service handler not found\",\"originStack\":\"x\"}", "");
+    fake_refuse(&f, 1, CLOUDS_ENOMETHOD);
+    fake_servers(&f, "m", "");
+    CHECK_INT(fake_result(&f, id)->e.code, CLOUDS_ENOMETHOD);
+    CHECK_INT(fake_result(&f, id)->e.outcome, CLOUDS_NOT_DONE);
+    /* the same words with a code, with values, or from one of ours, are the service's own */
+    id = fake_call(&f, "m");
+    fake_servers(&f, "m", "n.1");
+    fake_answer(&f, 2, "{\"message\":\"service handler not found\",\"code\":\"E\"}", "[]");
+    CHECK_INT(fake_result(&f, id)->e.code, CLOUDS_EAPP);
+    id = fake_call(&f, "m");
+    fake_answer(&f, 3, "{\"message\":\"service handler not found\"}", "[1]");
+    CHECK_INT(fake_result(&f, id)->e.code, CLOUDS_EAPP);
+    fake_servers(&f, "m", "s.5");
+    id = fake_call(&f, "m");
+    fake_answer(&f, 4, "{\"message\":\"service handler not found\"}", "[]");
+    CHECK_INT(fake_result(&f, id)->e.code, CLOUDS_EAPP);
+    fake_end(&f);
+}
+
+static void nobody_there_is_an_answer(void)
+{
+    fake f = {0};
+    fake_start(&f);
+    fake_call(&f, "other");
+    fake_servers(&f, "other", "n.1");
+    uint64_t id = fake_call(&f, "m");
+    fake_servers(&f, "m", "n.1,n.2");
+    fake_fate(&f, 1, CL_FATE_NOBODY);
+    CHECK_STR(f.sent[2].to, 3, "n.2");
+    fake_fate(&f, 2, CL_FATE_NOBODY);
+    CHECK_INT(f.looks[f.n_looks - 1].known, 0);
+    fake_servers(&f, "m", "n.1,n.2"); /* the keys are still there */
+    fake_event *e = fake_result(&f, id);
+    CHECK_INT(e->e.code, CLOUDS_ENOSERVER);
+    CHECK_INT(e->e.outcome, CLOUDS_NOT_DONE);
+    CHECK_INT(f.n_forgets, 0);
+    int looks = f.n_looks;
+    fake_call(&f, "other"); /* gone from all lists */
+    CHECK_INT(f.n_looks, looks + 1);
+    fake_fate(&f, 1, CL_FATE_NOBODY); /* twice, and for a call that is over */
+    fake_end(&f);
+}
+
+static void not_sent_is_sent_again(void)
+{
+    fake f = {0};
+    fake_start(&f);
+    uint64_t id = fake_call(&f, "m");
+    fake_servers(&f, "m", "s.1");
+    cl_core_bus(f.core, 0, CLOUDS_EUNREACHABLE, "");
+    fake_fate(&f, 0, CL_FATE_NOT_SENT);
+    CHECK_INT(fake_results(&f, id), 0);
+    cl_core_bus(f.core, 1, 0, NULL);
+    CHECK_INT(f.n_sent, 2);
+    fake_fate(&f, 1, CL_FATE_NOT_SENT); /* this time the bus seems fine: dropped, looked up, tried once more */
+    fake_servers(&f, "m", "s.1");
+    CHECK_INT(f.n_sent, 3);
+    fake_answer(&f, 2, "", "[]");
+    CHECK_INT(fake_result(&f, id)->e.code, 0);
+    id = fake_call(&f, "m");
+    for (int i = 0; i < 10 && !fake_results(&f, id); i++) { /* not for ever */
+        fake_fate(&f, f.n_sent - 1, CL_FATE_NOT_SENT);
+        fake_servers(&f, "m", "s.1");
+    }
+    CHECK_INT(fake_result(&f, id)->e.code, CLOUDS_ENOSERVER);
+    fake_end(&f);
+}
+
+static void lost_is_unknown(void)
+{
+    fake f = {0};
+    fake_start(&f);
+    uint64_t id = fake_call(&f, "m"), patient = fake_call_spec(&f, (cl_call_spec){.retries = 1});
+    fake_servers(&f, "m", "s.1");
+    fake_servers(&f, "m", "s.1,s.2");
+    fake_fate(&f, 0, CL_FATE_LOST);
+    fake_fate(&f, 1, CL_FATE_LOST);
+    CHECK_INT(fake_result(&f, id)->e.code, CLOUDS_ELOST);
+    CHECK_INT(fake_result(&f, id)->e.outcome, CLOUDS_UNKNOWN);
+    CHECK_INT(f.n_sent, 3);
+    CHECK_STR(f.sent[2].to, 3, "s.2");
+    fake_fate(&f, 1, CL_FATE_LOST); /* of the attempt before */
+    fake_fate(&f, 2, CL_FATE_WRITTEN);
+    CHECK_INT(fake_results(&f, patient), 0);
+    fake_answer(&f, 2, "", "[]");
+    CHECK_INT(fake_result(&f, patient)->e.code, 0);
+    fake_end(&f);
+}
+
+static void a_peer_that_goes_takes_its_attempts(void)
+{
+    fake f = {0};
+    fake_start(&f);
+    uint64_t id = fake_call(&f, "m"), patient = fake_call_spec(&f, (cl_call_spec){.retries = 3});
+    uint64_t pinned = fake_call_spec(&f, (cl_call_spec){.retries = 2, .server = CL_STR("s.1")});
+    fake_servers(&f, "m", "s.1");
+    CHECK_INT(f.n_sent, 3);
+    fake_servers(&f, "m", "s.1,s.2");
+    cl_core_peer_down(f.core, CL_STR("s.1"));
+    CHECK_INT(fake_result(&f, id)->e.code, CLOUDS_ELOST);
+    CHECK_INT(f.n_sent, 5); /* the patient elsewhere, the pinned to the same */
+    fake_answer(&f, f.n_sent - 1, "", "[]");
+    fake_answer(&f, f.n_sent - 2, "", "[]");
+    CHECK_INT(fake_result(&f, patient)->e.code, 0);
+    CHECK_INT(fake_result(&f, pinned)->e.code, 0);
+    fake_call(&f, "m");
+    CHECK_STR(fake_last_sent(&f)->to, 3, "s.2");
+    cl_core_peer_down(f.core, CL_STR("nobody"));
+    fake_end(&f);
+}
+
+static void pinned_calls_go_nowhere_else(void)
+{
+    fake f = {0};
+    fake_start(&f);
+    fake_call(&f, "m");
+    fake_servers(&f, "m", "s.1,s.2");
+    uint64_t id = fake_call_spec(&f, (cl_call_spec){.server = CL_STR("s.2")});
+    CHECK_STR(fake_last_sent(&f)->to, 3, "s.2");
+    CHECK_INT(fake_last_sent(&f)->flags, CL_NATIVE);
+    fake_fate(&f, 1, CL_FATE_NOBODY);
+    CHECK_INT(fake_result(&f, id)->e.code, CLOUDS_ENOSERVER);
+    CHECK_STR(fake_result(&f, id)->peer, 3, "s.2");
+    CHECK_INT(f.n_sent, 2);
+    id = fake_call_spec(&f, (cl_call_spec){.server = CL_STR("x.9"), .method = CL_STR("never.looked.up")});
+    CHECK_INT(f.n_looks, 1);
+    fake_refuse(&f, 2, CLOUDS_EDRAINING);
+    CHECK_INT(fake_result(&f, id)->e.code, CLOUDS_EDRAINING);
+    fake_end(&f);
+}
+
+/* PROMISES 4 and 8: at most a hundred at once, but no call that a healthy server could take fails. */
+static void failovers_keep_within_the_budget(void)
+{
+    fake f = {0};
+    fake_start(&f);
+    cl_core_servers(f.core, CL_STR("m"), NULL, 0, 0);
+    for (int i = 0; i < 600; i++) fake_call_spec(&f, (cl_call_spec){.timeout = 60});
+    fake_servers(&f, "m", "s.1,s.2");
+    CHECK_INT(f.n_sent, 600);
+    for (int i = 0; i < 600; i++)
+        if (strcmp(f.sent[i].to, "s.1") == 0) fake_refuse(&f, i, CLOUDS_EDRAINING);
+    CHECK_INT(f.n_sent, 700);
+    fake_advance(&f, 9000);
+    CHECK_INT(f.n_sent, 700);
+    fake_advance(&f, 12000);
+    CHECK_INT(f.n_sent, 900);
+    for (int i = 0; i < f.n_sent; i++)
+        if (strcmp(f.sent[i].to, "s.2") == 0) fake_answer(&f, i, "", "[]");
+    CHECK_INT(fake_count(&f, CLOUDS_EVENT_RESULT), 600);
+    for (int i = 0; i < f.n_events; i++) CHECK(f.events[i].e.type != CLOUDS_EVENT_RESULT || f.events[i].e.code == 0);
+    fake_end(&f);
+}
+
+static void a_busy_cluster_gets_no_more_than_the_budget(void)
+{
+    fake f = {0};
+    fake_start(&f);
+    for (int i = 0; i < 600; i++) fake_call_spec(&f, (cl_call_spec){.timeout = 60});
+    fake_servers(&f, "m", "s.1,s.2");
+    for (int i = 0; i < 600; i++)
+        if (strcmp(f.sent[i].to, "s.1") == 0) fake_refuse(&f, i, CLOUDS_EOVERLOAD);
+    CHECK_INT(f.n_sent, 700);
+    CHECK_INT(fake_count(&f, CLOUDS_EVENT_RESULT), 200);
+    CHECK_INT(fake_find(&f, CLOUDS_EVENT_RESULT)->e.code, CLOUDS_EOVERLOAD);
+    fake_end(&f);
+}
+
+static void many_servers_can_be_tried(void)
+{
+    fake f = {0};
+    fake_start(&f);
+    uint64_t id = fake_call(&f, "m");
+    fake_servers(&f, "m", "a1,a2,a3,a4,a5,a6,a7,a8,a9,b1,b2,b3,b4,b5,b6,b7,b8,b9,c1,c2");
+    for (int i = 0; i < 19; i++) fake_refuse(&f, i, CLOUDS_EOVERLOAD);
+    CHECK_INT(f.n_sent, 20);
+    for (int i = 0; i < 20; i++)
+        for (int k = 0; k < i; k++) CHECK(strcmp(f.sent[i].to, f.sent[k].to) != 0);
+    fake_answer(&f, 19, "", "[]");
+    CHECK_INT(fake_result(&f, id)->e.code, 0);
+    fake_end(&f);
+}
+
+int main(void)
+{
+    RUN(a_draining_server_is_left);
+    RUN(the_last_refusal_is_the_answer);
+    RUN(a_server_without_the_method_is_left);
+    RUN(nobody_there_is_an_answer);
+    RUN(not_sent_is_sent_again);
+    RUN(lost_is_unknown);
+    RUN(a_peer_that_goes_takes_its_attempts);
+    RUN(pinned_calls_go_nowhere_else);
+    RUN(failovers_keep_within_the_budget);
+    RUN(a_busy_cluster_gets_no_more_than_the_budget);
+    RUN(many_servers_can_be_tried);
+    return tap_end();
+}
