@@ -4,7 +4,7 @@
  *   0 u8 type ('h' hello, 'c' call, 'r' result, 'm' message, 'p' ping, 'q' pong, 'd' draining)   1 u8 flags
  *   2 u16 length of from   4 u16 length of to   6 u16 length of id   8 u16 length of method   10 u16 zero
  *   12 u32 length of the first payload (args, error or data; the second, result, is the rest)   16 i64 deadline (0: none)
- * then from, to, id, method, payload 1, payload 2. A result's flag 1 is CL_REFUSED; an absent payload has its own flag bits.
+ * then from, to, id, method, payload 1, payload 2. Flags: 1 CL_NATIVE, 2 CL_REFUSED. An absent payload has length 0, as no JSON text has.
  * Hello: `from` the sender's node id, `to` the node it wants, `method` the version "1". A link serves a node only if the
  * hello names it. Unknown types and flags are skipped: that is how the protocol grows. */
 #ifndef CL_FRAME_H

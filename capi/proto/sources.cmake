@@ -1,0 +1,1 @@
+set(proto_sources envelope.c frame.c json.c url.c)
