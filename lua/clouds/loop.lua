@@ -1,7 +1,7 @@
 --- The loop that clouds runs on, behind one small interface.
 --
 -- A program that has a loop of its own offers a module `clouds.loop.host` (in package.preload, before `clouds` is
--- required) that returns a table with these functions. Without one, as in plain LuaJIT, `clouds.loop.plain` is used,
+-- required) that returns a table with these functions. Without one, as in plain LuaJIT, `clouds.loop_plain` is used,
 -- which blocks in poll(2). Nothing but this interface stands between clouds and the loop.
 --
 --   loop.now() -> seconds
@@ -53,4 +53,4 @@ end
 if not tostring(host):find("module 'clouds.loop.host' not found", 1, true) then
   error(host, 0)
 end
-return require("clouds.loop.plain")
+return require("clouds.loop_plain")

@@ -1,0 +1,124 @@
+/* Calls: arguments from the Lua stack to JSON, and the wait for the result. */
+#include "state.h"
+
+/* What a bound function keeps: its method follows. */
+typedef struct spec {
+    double timeout, deadline;
+    int32_t retries;
+    size_t method_len;
+} spec;
+
+typedef struct target {
+    cl_lua_node *node;
+    const spec *options;
+    const char *method, *server;
+    size_t method_len, server_len;
+} target;
+
+/* The error goes to the callback, later, as every other. */
+static int fail_later(lua_State *L, cl_state *s, int code, int callback)
+{
+    cl_push_hook(L, s, "defer");
+    lua_pushvalue(L, callback);
+    cl_fail(L, s, code);
+    lua_remove(L, -2);
+    lua_call(L, 2, 0);
+    return 0;
+}
+
+static int send_call(lua_State *L, cl_state *s, const target *to, cl_slot *slot, uint64_t *id)
+{
+    cl_lua_node *node = to->node;
+    if (!node->node) return CLOUDS_ECLOSED;
+    cl_request *parent = cl_request_find(s, slot->scope);
+    clouds_call_options options = {.size = sizeof options,
+                                   .timeout = to->options->timeout,
+                                   .deadline = to->options->deadline,
+                                   .retries = to->options->retries,
+                                   .parent = parent && parent->ctx == node->ctx ? parent->id : 0,
+                                   .user_data = cl_slot_handle(s, slot),
+                                   .server = to->server,
+                                   .server_len = to->server_len};
+    node->ctx->dirty = true;
+    return clouds_node_call(node->node, to->method, to->method_len, s->out.data, s->out.len, &options, id);
+}
+
+/* s->out has the arguments. `callback`: its stack index, or 0 to wait; `node`: where the node is. */
+static int start_call(lua_State *L, cl_state *s, const target *to, int callback, int node)
+{
+    cl_slot *slot = cl_slot_new(L, s);
+    uint64_t id = 0;
+    slot->scope = cl_scope_of(L, s);
+    int code = send_call(L, s, to, slot, &id);
+    if (s->out.cap > 1 << 20) cl_text_trim(&s->out);
+    if (code != 0) {
+        cl_slot_release(L, s, slot);
+        return callback ? fail_later(L, s, code, callback) : cl_fail(L, s, code);
+    }
+    cl_slot_bind(L, s, slot, node, id, false);
+    if (!callback) return cl_slot_wait(L, s, slot);
+    slot->state = CL_SLOT_CALLBACK;
+    lua_rawgeti(L, LUA_REGISTRYINDEX, s->waiting_ref);
+    lua_pushvalue(L, callback);
+    lua_rawseti(L, -2, (int)(slot - s->slots) + 1);
+    return 0;
+}
+
+/* Upvalues: state, node, spec. bound(...) waits; bound(..., function) calls back. */
+static int call_bound(lua_State *L)
+{
+    cl_state *s = cl_state_of(L);
+    int last = lua_gettop(L), callback = 0;
+    if (last > 0 && lua_isfunction(L, last)) callback = last--;
+    else cl_slot_check_wait(L, s);
+    s->out.len = 0;
+    if (!cl_encode_values(L, &s->codec, 1, last, &s->out)) return luaL_error(L, "bad arguments: %s", s->codec.error);
+    const spec *options = lua_touserdata(L, lua_upvalueindex(3));
+    target to = {.node = lua_touserdata(L, lua_upvalueindex(2)),
+                 .options = options,
+                 .method = (const char *)(options + 1),
+                 .method_len = options->method_len};
+    return start_call(L, s, &to, callback, lua_upvalueindex(2));
+}
+
+static void read_options(lua_State *L, int index, spec *options)
+{
+    options->timeout = luaL_optnumber(L, index, 0);
+    options->deadline = luaL_optnumber(L, index + 1, 0);
+    options->retries = (int32_t)luaL_optinteger(L, index + 2, 0);
+}
+
+/* node:bind(method, timeout, deadline, retries) -> a function */
+int cl_node_bind(lua_State *L)
+{
+    cl_check_node(L, 1);
+    size_t len;
+    const char *method = luaL_checklstring(L, 2, &len);
+    spec read = {.method_len = len};
+    read_options(L, 3, &read);
+    lua_pushvalue(L, lua_upvalueindex(1));
+    lua_pushvalue(L, 1);
+    spec *options = lua_newuserdata(L, sizeof *options + len);
+    *options = read;
+    memcpy(options + 1, method, len);
+    lua_pushcclosure(L, call_bound, 3);
+    return 1;
+}
+
+/* node:call(method, list, callback or nil, timeout, deadline, retries, server) -> results */
+int cl_node_call(lua_State *L)
+{
+    cl_state *s = cl_state_of(L);
+    spec options;
+    target to = {.node = cl_check_node(L, 1), .options = &options};
+    to.method = luaL_checklstring(L, 2, &to.method_len);
+    luaL_checktype(L, 3, LUA_TTABLE);
+    int callback = lua_isfunction(L, 4) ? 4 : 0;
+    read_options(L, 5, &options);
+    to.server = luaL_optlstring(L, 8, NULL, &to.server_len);
+    if (!to.server) to.server_len = 0;
+    if (!callback) cl_slot_check_wait(L, s);
+    s->out.len = 0;
+    if (!cl_encode_list(L, &s->codec, 3, &s->out)) return luaL_error(L, "bad arguments: %s", s->codec.error);
+    return start_call(L, s, &to, callback, 1);
+}

@@ -1,0 +1,261 @@
+/* Contexts: their options, their descriptor, and the poll that hands events out. */
+#include <stdlib.h>
+
+#include "state.h"
+
+static cl_ctx *context_of(lua_State *L, int index)
+{
+    return *(cl_ctx **)luaL_checkudata(L, index, "clouds.context");
+}
+
+cl_ctx *cl_check_context(lua_State *L, int index)
+{
+    cl_ctx *ctx = context_of(L, index);
+    if (!ctx->context) luaL_error(L, "the context is closed");
+    return ctx;
+}
+
+/* Sets one option from the key and the value at the top; returns what the library says. */
+static int set_option(lua_State *L, clouds_options *options)
+{
+    const char *name = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "?";
+    switch (lua_type(L, -1)) {
+    case LUA_TNUMBER: return clouds_options_set_number(options, name, lua_tonumber(L, -1));
+    case LUA_TBOOLEAN: return clouds_options_set_bool(options, name, lua_toboolean(L, -1));
+    case LUA_TSTRING: return clouds_options_set_string(options, name, lua_tostring(L, -1));
+    default: return CLOUDS_EOPTION;
+    }
+}
+
+/* Never raises between creation and return but through the one error at the end. */
+clouds_options *cl_options_from(lua_State *L, int index)
+{
+    clouds_options *options;
+    luaL_checktype(L, index, LUA_TTABLE);
+    luaL_checkstack(L, 8, NULL);
+    int code = clouds_options_create(&options);
+    if (code != 0) luaL_error(L, "%s", clouds_strerror(code));
+    int top = lua_gettop(L);
+    lua_pushnil(L);
+    while (lua_next(L, index)) {
+        code = set_option(L, options);
+        if (code != 0) {
+            bool described = lua_isnumber(L, -1) || lua_isstring(L, -1) || lua_isboolean(L, -1);
+            clouds_options_destroy(options);
+            if (described) luaL_error(L, "%s", clouds_last_error());
+            luaL_error(L, "option '%s' cannot be a %s", lua_tostring(L, top + 1), luaL_typename(L, -1));
+        }
+        lua_pop(L, 1);
+    }
+    return options;
+}
+
+
+void cl_context_unref(cl_ctx *ctx)
+{
+    if (--ctx->refs > 0) return;
+    cl_state *s = ctx->state;
+    for (cl_ctx **at = &s->contexts; *at; at = &(*at)->next) {
+        if (*at != ctx) continue;
+        *at = ctx->next;
+        break;
+    }
+    cl_request_drop_all(s, ctx);
+    clouds_context_destroy(ctx->context);
+    free(ctx);
+}
+
+/* Destroys the library's context. What still waits for it is told so. */
+void cl_context_cut(lua_State *L, cl_state *s, cl_ctx *ctx)
+{
+    if (!ctx->context) return;
+    clouds_context *context = ctx->context;
+    ctx->context = NULL;
+    ctx->count = ctx->cursor = 0;
+    clouds_context_destroy(context);
+    cl_request_drop_all(s, ctx);
+    cl_slot_fail_all(L, s, ctx, CLOUDS_ECLOSED);
+}
+
+/* context(options) -> context, its number; or nil and an error */
+static int core_context(lua_State *L)
+{
+    cl_state *s = cl_state_of(L);
+    cl_ctx **place = lua_newuserdata(L, sizeof *place);
+    clouds_options *options = cl_options_from(L, 1);
+    cl_ctx *ctx = calloc(1, sizeof *ctx);
+    int code = ctx ? clouds_context_create(options, &ctx->context) : CLOUDS_ENOMEM;
+    clouds_options_destroy(options);
+    if (code != 0) {
+        free(ctx);
+        return cl_fail(L, s, code);
+    }
+    ctx->state = s;
+    ctx->refs = 1;
+    ctx->next = s->contexts;
+    ctx->number = ++s->last_context;
+    s->contexts = ctx;
+    *place = ctx;
+    luaL_getmetatable(L, "clouds.context");
+    lua_setmetatable(L, -2);
+    lua_pushnumber(L, ctx->number);
+    return 2;
+}
+
+static int context_fd(lua_State *L)
+{
+    cl_ctx *ctx = cl_check_context(L, 1);
+    int fd = clouds_fd(ctx->context);
+    if (fd < 0) return luaL_error(L, "%s", clouds_strerror(fd));
+    lua_pushinteger(L, fd);
+    return 1;
+}
+
+enum { ROUNDS = 16 };
+
+/* One batch. Returns the number of events, or the library's error. An error that Lua raises (for want of memory) leaves
+ * the cursor where the next poll goes on. */
+static int poll_once(lua_State *L, cl_state *s, cl_ctx *ctx, double timeout)
+{
+    if (ctx->cursor == ctx->count) {
+        ctx->dirty = false;
+        ctx->cursor = ctx->count = 0;
+        int count = clouds_poll(ctx->context, ctx->events, sizeof ctx->events[0], CL_BATCH, timeout);
+        if (count <= 0) return count;
+        ctx->count = count;
+    }
+    int count = ctx->count;
+    s->now = cl_clock();
+    while (ctx->cursor < ctx->count)
+        cl_dispatch(L, s, ctx, &ctx->events[ctx->cursor++]);
+    return count;
+}
+
+static int poll_rounds(lua_State *L, cl_state *s, cl_ctx *ctx, double timeout)
+{
+    int total = 0;
+    for (int round = 0; round < ROUNDS && ctx->context; round++) {
+        int count = poll_once(L, s, ctx, round == 0 ? timeout : 0);
+        if (count < 0) return total ? total : count;
+        total += count;
+        if (count < CL_BATCH && !ctx->dirty) break;
+    }
+    return total;
+}
+
+static int poll_protected(lua_State *L)
+{
+    cl_ctx *ctx = lua_touserdata(L, 1);
+    lua_Number timeout = lua_tonumber(L, 2);
+    lua_settop(L, 0);
+    int total = poll_rounds(L, ctx->state, ctx, timeout);
+    lua_pushinteger(L, total);
+    return 1;
+}
+
+/* poll(timeout) -> the number of events dealt with; or nil and an error. Inside of an event it does nothing. */
+static int context_poll(lua_State *L)
+{
+    cl_state *s = cl_state_of(L);
+    cl_ctx *ctx = cl_check_context(L, 1);
+    lua_Number timeout = luaL_optnumber(L, 2, 0);
+    if (s->polling) {
+        lua_pushinteger(L, 0);
+        return 1;
+    }
+    s->polling = true;
+    lua_pushcfunction(L, poll_protected);
+    lua_pushlightuserdata(L, ctx);
+    lua_pushnumber(L, timeout);
+    int status = lua_pcall(L, 2, 1, 0);
+    s->polling = false;
+    if (status != 0) return lua_error(L);
+    int total = (int)lua_tointeger(L, -1);
+    return total < 0 ? cl_fail(L, s, total) : 1;
+}
+
+/* state() -> whether a poll is wanted now, the number of things it is waited for, the number of open nodes */
+static int context_state(lua_State *L)
+{
+    cl_ctx *ctx = context_of(L, 1);
+    lua_pushboolean(L, ctx->context && (ctx->dirty || ctx->cursor < ctx->count));
+    lua_pushinteger(L, ctx->waiting + ctx->serving);
+    lua_pushinteger(L, ctx->nodes);
+    return 3;
+}
+
+/* close(drain) -> true or nil and an error; the hook `event` hears "context closed" */
+static int context_close(lua_State *L)
+{
+    cl_state *s = cl_state_of(L);
+    cl_ctx *ctx = cl_check_context(L, 1);
+    ctx->dirty = true;
+    int code = clouds_context_close(ctx->context, luaL_optnumber(L, 2, -1));
+    if (code != 0) return cl_fail(L, s, code);
+    lua_pushboolean(L, 1);
+    return 1;
+}
+
+static int context_destroy(lua_State *L)
+{
+    cl_state *s = cl_state_of(L);
+    cl_ctx *ctx = context_of(L, 1);
+    if (s->polling) return luaL_error(L, "a context cannot be destroyed inside of its events");
+    cl_context_cut(L, s, ctx);
+    return 0;
+}
+
+/* choose(question, server) -> true, or nil and an error; an empty server: there is none */
+static int context_choose(lua_State *L)
+{
+    cl_state *s = cl_state_of(L);
+    cl_ctx *ctx = cl_check_context(L, 1);
+    size_t len;
+    const char *server = luaL_checklstring(L, 3, &len);
+    ctx->dirty = true;
+    int code = clouds_choose(ctx->context, (uint64_t)luaL_checknumber(L, 2), server, len);
+    if (code != 0) return cl_fail(L, s, code);
+    lua_pushboolean(L, 1);
+    return 1;
+}
+
+/* counter(name) -> its value, or nil */
+static int context_counter(lua_State *L)
+{
+    cl_ctx *ctx = cl_check_context(L, 1);
+    uint64_t value;
+    if (clouds_counter(ctx->context, luaL_checkstring(L, 2), 0, NULL, &value) != 0) return 0;
+    lua_pushnumber(L, (lua_Number)value);
+    return 1;
+}
+
+/* counters() -> a table of all */
+static int context_counters(lua_State *L)
+{
+    cl_ctx *ctx = cl_check_context(L, 1);
+    const char *name;
+    uint64_t value;
+    lua_newtable(L);
+    for (uint32_t i = 0; clouds_counter(ctx->context, NULL, i, &name, &value) == 0; i++) {
+        lua_pushnumber(L, (lua_Number)value);
+        lua_setfield(L, -2, name);
+    }
+    return 1;
+}
+
+static int context_collect(lua_State *L)
+{
+    if (!cl_state_of(L)->closed) cl_context_unref(*(cl_ctx **)lua_touserdata(L, 1));
+    return 0;
+}
+
+void cl_context_add(lua_State *L, cl_state *s)
+{
+    static const luaL_Reg functions[] = {{"context", core_context}, {NULL, NULL}};
+    static const luaL_Reg methods[] = {
+        {"fd", context_fd},           {"poll", context_poll},       {"state", context_state},
+        {"close", context_close},     {"destroy", context_destroy}, {"choose", context_choose},
+        {"counter", context_counter}, {"counters", context_counters}, {NULL, NULL}};
+    cl_add_type(L, s, "clouds.context", methods, context_collect);
+    cl_add_functions(L, s, functions);
+}

@@ -1,0 +1,140 @@
+/* clouds.core: the C half of the module "clouds". What is here is for lua/clouds, not for users. */
+#include <poll.h>
+#include <signal.h>
+#include <errno.h>
+
+#include "state.h"
+
+enum { TOO_DEEP = 60, MOST_DESCRIPTORS = 64 };
+
+/* run(fn, ...) -> true; false when too much runs inside of each other (then it is to be run later) */
+static int core_run(lua_State *L)
+{
+    cl_state *s = cl_state_of(L);
+    int count = lua_gettop(L);
+    luaL_checktype(L, 1, LUA_TFUNCTION);
+    if (s->depth >= TOO_DEEP) {
+        lua_pushboolean(L, 0);
+        return 1;
+    }
+    cl_handle scope = cl_scope_of(L, s);
+    cl_task *task = cl_task_begin(L, s);
+    lua_insert(L, 1);
+    cl_task_start(L, s, task, CL_TASK_PLAIN, scope, count - 1);
+    lua_pushboolean(L, 1);
+    return 1;
+}
+
+/* setup(hooks): a table of functions: event, report, pack, block, defer; and can_block, a boolean */
+static int core_setup(lua_State *L)
+{
+    cl_state *s = cl_state_of(L);
+    luaL_checktype(L, 1, LUA_TTABLE);
+    lua_getfield(L, 1, "can_block");
+    s->can_block = lua_toboolean(L, -1);
+    lua_settop(L, 1);
+    lua_rawseti(L, LUA_REGISTRYINDEX, s->hooks_ref);
+    return 0;
+}
+
+/* clock() -> seconds of a monotonic clock */
+static int core_clock(lua_State *L)
+{
+    lua_pushnumber(L, cl_clock());
+    return 1;
+}
+
+/* wait_readable(list of descriptors, timeout) -> those that are readable; false when a signal came. No timeout: for ever */
+static int core_wait_readable(lua_State *L)
+{
+    struct pollfd polled[MOST_DESCRIPTORS];
+    luaL_checktype(L, 1, LUA_TTABLE);
+    int count = (int)lua_objlen(L, 1);
+    luaL_argcheck(L, count <= MOST_DESCRIPTORS, 1, "too many descriptors");
+    double timeout = luaL_optnumber(L, 2, -1);
+    for (int i = 0; i < count; i++) {
+        lua_rawgeti(L, 1, i + 1);
+        polled[i] = (struct pollfd){.fd = (int)lua_tointeger(L, -1), .events = POLLIN};
+        lua_pop(L, 1);
+    }
+    int wait = timeout < 0 ? -1 : timeout > 86400 ? 86400000 : (int)(timeout * 1000 + 0.999);
+    if (poll(polled, (nfds_t)count, wait) < 0) {
+        lua_pushboolean(L, 0);
+        return 1;
+    }
+    lua_newtable(L);
+    for (int i = 0, n = 0; i < count; i++) {
+        if (!polled[i].revents) continue;
+        lua_pushinteger(L, polled[i].fd);
+        lua_rawseti(L, -2, ++n);
+    }
+    return 1;
+}
+
+/* new_error(code, text) -> an error of the library's kind */
+static int core_new_error(lua_State *L)
+{
+    cl_push_error(L, cl_state_of(L), (int)luaL_checkinteger(L, 1), luaL_optstring(L, 2, NULL));
+    return 1;
+}
+
+/* options() -> name -> its scope, "context" or "node" */
+static int core_options(lua_State *L)
+{
+    clouds_option_info info = {.size = sizeof info};
+    lua_newtable(L);
+    for (uint32_t i = 0; clouds_option_describe(i, &info) == 0; i++) {
+        lua_pushstring(L, info.scope);
+        lua_setfield(L, -2, info.name);
+        info.size = sizeof info;
+    }
+    return 1;
+}
+
+static void add_codes(lua_State *L)
+{
+    static const struct {
+        const char *name;
+        int code;
+    } codes[] = {{"ECLOSED", CLOUDS_ECLOSED},   {"ETIMEOUT", CLOUDS_ETIMEOUT},   {"EINVAL", CLOUDS_EINVAL},
+                 {"EEXPIRED", CLOUDS_EEXPIRED}, {"ECANCELED", CLOUDS_ECANCELED}, {"ENOTSUP", CLOUDS_ENOTSUP}};
+    for (size_t i = 0; i < sizeof codes / sizeof *codes; i++) {
+        lua_pushinteger(L, codes[i].code);
+        lua_setfield(L, -2, codes[i].name);
+    }
+}
+
+static void add_values(lua_State *L, cl_state *s)
+{
+    lua_pushstring(L, clouds_version());
+    lua_setfield(L, -2, "version");
+    lua_rawgeti(L, LUA_REGISTRYINDEX, s->error_ref);
+    lua_setfield(L, -2, "error_type");
+    lua_newuserdata(L, 1);
+    s->pending = lua_touserdata(L, -1);
+    lua_pushvalue(L, -1);
+    s->pending_ref = luaL_ref(L, LUA_REGISTRYINDEX);
+    lua_setfield(L, -2, "pending");
+}
+
+__attribute__((visibility("default"))) int luaopen_clouds_core(lua_State *L)
+{
+    static const luaL_Reg functions[] = {{"run", core_run},
+                                         {"setup", core_setup},
+                                         {"clock", core_clock},
+                                         {"wait_readable", core_wait_readable},
+                                         {"new_error", core_new_error},
+                                         {"options", core_options},
+                                         {NULL, NULL}};
+    cl_state *s = cl_state_create(L);
+    lua_newtable(L);
+    cl_add_functions(L, s, functions);
+    cl_slot_add(L, s);
+    cl_request_add(L, s);
+    cl_context_add(L, s);
+    cl_node_add(L, s);
+    cl_json_add(L, &s->codec);
+    add_codes(L);
+    add_values(L, s);
+    return 1;
+}

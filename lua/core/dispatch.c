@@ -1,0 +1,179 @@
+/* Events of the library, each to whom it concerns. Everything is decoded before a slot or a request is looked up, since
+ * allocating may run finalisers. */
+#include "state.h"
+
+static void push_text(lua_State *L, const char *text, size_t len)
+{
+    lua_pushlstring(L, text ? text : "", len);
+}
+
+/* A value that may have been left out. */
+static void push_data(lua_State *L, cl_state *s, const clouds_event *event)
+{
+    if (event->data_len == 0 || !cl_decode_value(L, &s->codec, event->data, event->data_len)) lua_pushnil(L);
+}
+
+static int push_broken(lua_State *L, cl_state *s)
+{
+    lua_pushnil(L);
+    cl_push_error(L, s, CLOUDS_EPROTO, s->codec.error);
+    return 2;
+}
+
+static int push_failure(lua_State *L, cl_state *s, const clouds_event *event)
+{
+    lua_pushnil(L);
+    cl_push_event_error(L, s, event);
+    return 2;
+}
+
+static void on_result(lua_State *L, cl_state *s, const clouds_event *event)
+{
+    int count;
+    if (event->code != 0) {
+        count = push_failure(L, s, event);
+    } else {
+        count = cl_decode_values(L, &s->codec, event->data, event->data_len);
+        if (count < 0) count = push_broken(L, s);
+    }
+    cl_slot *slot = cl_slot_find(s, event->user_data);
+    if (slot && slot->id == event->id) cl_slot_complete(L, s, slot, count);
+}
+
+static void push_operation_value(lua_State *L, cl_state *s, const clouds_event *event)
+{
+    if (event->type == CLOUDS_EVENT_STATUS) push_data(L, s, event);
+    else if (event->type == CLOUDS_EVENT_SENT && event->number >= 0) lua_pushnumber(L, (lua_Number)event->number);
+    else lua_pushboolean(L, 1);
+}
+
+static void on_operation(lua_State *L, cl_state *s, cl_ctx *ctx, const clouds_event *event)
+{
+    int count = 1;
+    if (event->code != 0) count = push_failure(L, s, event);
+    else push_operation_value(L, s, event);
+    cl_slot *slot = cl_slot_find_operation(s, ctx, event->id);
+    if (slot) cl_slot_complete(L, s, slot, count);
+}
+
+static void refuse(cl_ctx *ctx, uint64_t id, const char *error, size_t len)
+{
+    ctx->dirty = true;
+    clouds_fail(ctx->context, id, error, len, NULL, 0);
+}
+
+/* Pushes the handler. */
+static bool push_handler(lua_State *L, cl_state *s, const clouds_event *event)
+{
+    int top = lua_gettop(L);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, s->methods_ref);
+    lua_rawgeti(L, top + 1, (int)event->user_data);
+    if (lua_istable(L, -1)) {
+        lua_pushlstring(L, event->method, event->method_len);
+        lua_rawget(L, -2);
+        if (lua_isfunction(L, -1)) {
+            lua_replace(L, top + 1);
+            lua_settop(L, top + 1);
+            return true;
+        }
+    }
+    lua_settop(L, top);
+    return false;
+}
+
+static void on_request(lua_State *L, cl_state *s, cl_ctx *ctx, const clouds_event *event)
+{
+    static const char missing[] =
+        "{\"message\":\"service handler not found\",\"code\":\"CLOUDS_NO_SUCH_METHOD\"}";
+    static const char broken[] = "{\"message\":\"the arguments cannot be taken\",\"code\":\"CLOUDS_INVALID_ARGUMENT\"}";
+    cl_task *task = cl_task_begin(L, s);
+    if (!push_handler(L, s, event)) {
+        refuse(ctx, event->id, missing, sizeof missing - 1);
+        return;
+    }
+    int count = cl_decode_values(L, &s->codec, event->data, event->data_len);
+    if (count < 0) {
+        refuse(ctx, event->id, broken, sizeof broken - 1);
+        return;
+    }
+    cl_handle scope = cl_request_handle(s, cl_request_new(L, s, ctx, event));
+    cl_task_start(L, s, task, CL_TASK_REQUEST, scope, count);
+}
+
+/* What the module in Lua is told: the name of the event, the number of the node (or context), and more. */
+static const char *event_name(uint32_t type)
+{
+    switch (type) {
+    case CLOUDS_EVENT_READY: return "ready";
+    case CLOUDS_EVENT_MESSAGE: return "message";
+    case CLOUDS_EVENT_UNKNOWN: return "unknown message";
+    case CLOUDS_EVENT_NODE_CLOSED: return "exit";
+    case CLOUDS_EVENT_CONTEXT_CLOSED: return "context closed";
+    case CLOUDS_EVENT_BUS_UP: return "up";
+    case CLOUDS_EVENT_BUS_DOWN: return "down";
+    case CLOUDS_EVENT_FIND_SERVER: return "find_server";
+    case CLOUDS_EVENT_SAVE_SERVERS: return "save_servers";
+    case CLOUDS_EVENT_REMOVE_SERVER: return "remove_server";
+    case CLOUDS_EVENT_CLEAR_SERVERS: return "clear_servers";
+    default: return NULL;
+    }
+}
+
+static void push_event_values(lua_State *L, cl_state *s, const clouds_event *event)
+{
+    switch (event->type) {
+    case CLOUDS_EVENT_MESSAGE:
+        push_text(L, event->peer, event->peer_len);
+        push_data(L, s, event);
+        break;
+    case CLOUDS_EVENT_UNKNOWN:
+        push_text(L, event->method, event->method_len);
+        push_text(L, event->peer, event->peer_len);
+        push_data(L, s, event);
+        push_text(L, event->error, event->error_len);
+        break;
+    case CLOUDS_EVENT_FIND_SERVER:
+        lua_pushnumber(L, (lua_Number)event->id);
+        /* fall through */
+    case CLOUDS_EVENT_SAVE_SERVERS:
+        push_text(L, event->method, event->method_len);
+        push_data(L, s, event);
+        break;
+    case CLOUDS_EVENT_REMOVE_SERVER:
+        push_text(L, event->peer, event->peer_len);
+        push_text(L, event->method, event->method_len);
+        break;
+    case CLOUDS_EVENT_NODE_CLOSED: lua_pushnumber(L, (lua_Number)event->number); break;
+    default:
+        if (event->code != 0) cl_push_event_error(L, s, event);
+        else lua_pushboolean(L, 1);
+    }
+}
+
+static void on_other(lua_State *L, cl_state *s, cl_ctx *ctx, const clouds_event *event)
+{
+    const char *name = event_name(event->type);
+    if (!name) return;
+    cl_task *task = cl_task_begin(L, s);
+    cl_push_hook(L, s, "event");
+    int function = lua_gettop(L);
+    lua_pushstring(L, name);
+    lua_pushnumber(L, event->node ? (lua_Number)event->user_data : ctx->number);
+    push_event_values(L, s, event);
+    cl_task_start(L, s, task, CL_TASK_PLAIN, 0, lua_gettop(L) - function);
+}
+
+void cl_dispatch(lua_State *L, cl_state *s, cl_ctx *ctx, const clouds_event *event)
+{
+    int top = lua_gettop(L);
+    switch (event->type) {
+    case CLOUDS_EVENT_RESULT: on_result(L, s, event); break;
+    case CLOUDS_EVENT_REQUEST: on_request(L, s, ctx, event); break;
+    case CLOUDS_EVENT_REGISTERED:
+    case CLOUDS_EVENT_UNREGISTERED:
+    case CLOUDS_EVENT_SENT:
+    case CLOUDS_EVENT_STATUS: on_operation(L, s, ctx, event); break;
+    default: on_other(L, s, ctx, event); break;
+    }
+    lua_settop(L, top);
+}

@@ -1,0 +1,45 @@
+/* The exact JSON codec: Lua values <-> JSON text. Nothing here needs libclouds.
+ *
+ * Null inside of a value is one userdata (clouds.null); at the top level of a list of values it is nil. A table that is an
+ * array although it is empty or has holes carries the array metatable, and may count itself in its field n. */
+#ifndef CL_LUA_JSON_H
+#define CL_LUA_JSON_H
+
+#include <lua.h>
+
+#include "text.h"
+
+enum { CL_JSON_DEPTH = 256, CL_JSON_LONGEST = 256 << 20, CL_JSON_MOST_VALUES = 7000 };
+
+typedef struct cl_codec {
+    const void *null, *array; /* identities of the null and of the array metatable */
+    int null_ref, array_ref;  /* where the registry has them */
+    cl_text scratch;          /* strings being unescaped */
+    char error[256];          /* why the last encode or decode failed */
+} cl_codec;
+
+/* Makes null and the array metatable and anchors them in the registry. May raise for want of memory. */
+void cl_codec_open(lua_State *L, cl_codec *codec);
+void cl_codec_close(cl_codec *codec);
+
+void cl_push_null(lua_State *L, const cl_codec *codec);
+
+/* Each appends to `out`. false: codec->error says why and `out` has what was written so far. */
+bool cl_encode_value(lua_State *L, cl_codec *codec, int index, cl_text *out);
+/* The values first .. last of the stack as one array; nil is null. */
+bool cl_encode_values(lua_State *L, cl_codec *codec, int first, int last, cl_text *out);
+/* A list in a table (its field n counts, or its length), whose nils are null: the arguments of a call. */
+bool cl_encode_list(lua_State *L, cl_codec *codec, int index, cl_text *out);
+void cl_encode_string(cl_text *out, const char *s, size_t len, bool *ok, size_t *bad_at);
+
+/* Pushes the value of the text. false: codec->error says why, and nothing is pushed. May raise for want of memory. */
+bool cl_decode_value(lua_State *L, cl_codec *codec, const char *text, size_t len);
+/* Pushes the elements of an array, nil for null; the number of them, or -1 as above. */
+int cl_decode_values(lua_State *L, cl_codec *codec, const char *text, size_t len);
+/* Adds the members of an object to the table at `index` that it has not yet. */
+bool cl_decode_into(lua_State *L, cl_codec *codec, const char *text, size_t len, int index);
+
+/* The functions encode, decode, array, is_array and the value null, added to the table at the top of the stack. */
+void cl_json_add(lua_State *L, cl_codec *codec);
+
+#endif

@@ -1,0 +1,369 @@
+/* Lua values to JSON text.
+ *
+ * Design note. One pass with lua_next: a table whose keys come as 1, 2, 3 ... is written as an array while they come, one
+ * whose first key is a string as an object. Only a table that turns out otherwise (integer keys in the hash part) is begun
+ * again the slow way. The encoder never raises: it remembers why it failed and where, from the keys on the Lua stack. */
+#include <math.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <lauxlib.h>
+
+#include "json.h"
+#include "number.h"
+#include "utf8.h"
+
+typedef struct level {
+    const void *table;
+    int key;  /* stack index of the key, or 0: it is `number` */
+    lua_Number number;
+} level;
+
+typedef struct encoder {
+    lua_State *L;
+    cl_codec *codec;
+    cl_text *out;
+    int depth;
+    level levels[CL_JSON_DEPTH];
+} encoder;
+
+static bool encode(encoder *e, int index);
+
+/* ---- failures ---- */
+
+static size_t append_key(encoder *e, const level *at, char *to, size_t room)
+{
+    int len;
+    if (at->key && lua_type(e->L, at->key) == LUA_TSTRING)
+        len = snprintf(to, room, ".%.40s", lua_tostring(e->L, at->key));
+    else
+        len = snprintf(to, room, "[%.14g]", at->key ? lua_tonumber(e->L, at->key) : at->number);
+    return len < 0 ? 0 : (size_t)len;
+}
+
+__attribute__((format(printf, 2, 3))) static bool fail(encoder *e, const char *format, ...)
+{
+    char *text = e->codec->error;
+    size_t room = sizeof e->codec->error, len;
+    va_list list;
+    va_start(list, format);
+    len = (size_t)vsnprintf(text, room, format, list);
+    va_end(list);
+    if (e->depth > 0 && len + 8 < room) {
+        len += (size_t)snprintf(text + len, room - len, " at ");
+        int shown = e->depth > 6 ? 6 : e->depth;
+        for (int i = 0; i < shown && len < room; i++)
+            len += append_key(e, &e->levels[i], text + len, room - len);
+        if (shown < e->depth && len < room) snprintf(text + len, room - len, "...");
+    }
+    return false;
+}
+
+static bool no_memory(encoder *e)
+{
+    return fail(e, "not enough memory");
+}
+
+static bool add(encoder *e, const char *bytes, size_t len)
+{
+    if (e->out->len + len > CL_JSON_LONGEST) return fail(e, "the JSON text is larger than 256 MB");
+    return cl_text_add(e->out, bytes, len) || no_memory(e);
+}
+
+static inline bool add_char(encoder *e, char c)
+{
+    return cl_text_add_char(e->out, c) || no_memory(e);
+}
+
+/* ---- strings and numbers ---- */
+
+/* For the characters below 128. 0: stands for itself; 'u': \u00xx; else the letter behind the backslash. */
+static const char escapes[128] = {'u', 'u', 'u', 'u', 'u', 'u', 'u', 'u', 'b', 't', 'n', 'u', 'f', 'r', 'u', 'u', 'u',
+                                  'u', 'u', 'u', 'u', 'u', 'u', 'u', 'u', 'u', 'u', 'u', 'u', 'u', 'u', 'u',
+                                  ['"'] = '"', ['\\'] = '\\'};
+
+static char *put_escape(char *to, unsigned char c)
+{
+    static const char hex[] = "0123456789abcdef";
+    *to++ = '\\';
+    *to++ = escapes[c];
+    if (escapes[c] != 'u') return to;
+    *to++ = '0';
+    *to++ = '0';
+    *to++ = hex[c >> 4];
+    *to++ = hex[c & 15];
+    return to;
+}
+
+static char *put_surrogate(char *to, const unsigned char *s)
+{
+    static const char hex[] = "0123456789abcdef";
+    unsigned code = (unsigned)(s[0] & 15) << 12 | (unsigned)(s[1] & 63) << 6 | (unsigned)(s[2] & 63);
+    *to++ = '\\';
+    *to++ = 'u';
+    for (int shift = 12; shift >= 0; shift -= 4)
+        *to++ = hex[code >> shift & 15];
+    return to;
+}
+
+void cl_encode_string(cl_text *out, const char *s, size_t len, bool *ok, size_t *bad_at)
+{
+    const unsigned char *p = (const unsigned char *)s, *end = p + len;
+    *ok = false;
+    *bad_at = SIZE_MAX;
+    if (len > CL_JSON_LONGEST || !cl_text_reserve(out, len * 6 + 2)) return;
+    char *to = out->data + out->len;
+    *to++ = '"';
+    while (p < end) {
+        unsigned char c = *p;
+        if (c < 128) {
+            if (!escapes[c]) *to++ = (char)c;
+            else to = put_escape(to, c);
+            p++;
+        } else {
+            int step = cl_utf8_step(p, (size_t)(end - p));
+            if (step == CL_UTF8_BAD) {
+                *bad_at = (size_t)(p - (const unsigned char *)s);
+                return;
+            }
+            if (step == CL_UTF8_SURROGATE) {
+                to = put_surrogate(to, p);
+                p += 3;
+            } else {
+                memcpy(to, p, (size_t)step);
+                to += step;
+                p += step;
+            }
+        }
+    }
+    *to++ = '"';
+    out->len = (size_t)(to - out->data);
+    *ok = true;
+}
+
+static bool encode_string(encoder *e, int index)
+{
+    size_t len, bad_at;
+    const char *s = lua_tolstring(e->L, index, &len);
+    bool ok;
+    if (e->out->len + len > CL_JSON_LONGEST) return fail(e, "the JSON text is larger than 256 MB");
+    cl_encode_string(e->out, s, len, &ok, &bad_at);
+    if (ok) return true;
+    if (bad_at == SIZE_MAX) return no_memory(e);
+    return fail(e, "cannot encode a string that is not UTF-8 (byte %zu)", bad_at + 1);
+}
+
+static bool encode_number(encoder *e, int index)
+{
+    if (!cl_text_reserve(e->out, CL_NUMBER_ROOM)) return no_memory(e);
+    e->out->len += cl_number_write(lua_tonumber(e->L, index), e->out->data + e->out->len);
+    return true;
+}
+
+/* ---- tables ---- */
+
+static bool enter(encoder *e, int index)
+{
+    const void *table = lua_topointer(e->L, index);
+    for (int i = 0; i < e->depth; i++)
+        if (e->levels[i].table == table) return fail(e, "cannot encode a table that contains itself");
+    if (e->depth == CL_JSON_DEPTH) return fail(e, "cannot encode tables nested deeper than %d", CL_JSON_DEPTH);
+    if (!lua_checkstack(e->L, 8)) return no_memory(e);
+    e->levels[e->depth++] = (level){.table = table};
+    return true;
+}
+
+static bool is_marked(encoder *e, int index)
+{
+    if (!lua_getmetatable(e->L, index)) return false;
+    bool marked = lua_topointer(e->L, -1) == e->codec->array;
+    lua_pop(e->L, 1);
+    return marked;
+}
+
+/* How many elements a list has: its field n, or its length. */
+static bool count_list(encoder *e, int index, size_t *count)
+{
+    lua_pushliteral(e->L, "n");
+    lua_rawget(e->L, index);
+    lua_Number n = lua_type(e->L, -1) == LUA_TNUMBER ? lua_tonumber(e->L, -1) : -1;
+    lua_pop(e->L, 1);
+    if (n > CL_JSON_LONGEST / 2) return fail(e, "cannot encode an array of %.14g elements", n);
+    *count = n >= 0 ? (size_t)n : lua_objlen(e->L, index);
+    return true;
+}
+
+static bool encode_elements(encoder *e, int index, size_t count)
+{
+    level *here = &e->levels[e->depth - 1];
+    here->key = 0;
+    if (!add_char(e, '[')) return false;
+    for (size_t i = 1; i <= count; i++) {
+        if (i > 1 && !add_char(e, ',')) return false;
+        lua_rawgeti(e->L, index, (int)i);
+        here->number = (lua_Number)i;
+        if (!encode(e, lua_gettop(e->L))) return false;
+        lua_pop(e->L, 1);
+    }
+    return add_char(e, ']');
+}
+
+static bool encode_marked(encoder *e, int index)
+{
+    size_t count = 0;
+    return count_list(e, index, &count) && encode_elements(e, index, count);
+}
+
+/* The keys are not 1, 2, 3 ... in this order: fine if they are exactly 1 .. n in another one. */
+static bool encode_unordered(encoder *e, int index)
+{
+    lua_State *L = e->L;
+    size_t count = 0, most = 0;
+    bool strings = false;
+    lua_pushnil(L);
+    while (lua_next(L, index)) {
+        lua_pop(L, 1);
+        lua_Number key = lua_type(L, -1) == LUA_TNUMBER ? lua_tonumber(L, -1) : 0;
+        if (key >= 1 && key == floor(key) && key <= CL_JSON_LONGEST) {
+            count++;
+            if ((size_t)key > most) most = (size_t)key;
+        } else if (lua_type(L, -1) == LUA_TSTRING) {
+            strings = true;
+        } else {
+            e->levels[e->depth - 1].key = lua_gettop(L);
+            return fail(e, "cannot encode a table with a %s key%s", key ? "fractional" : luaL_typename(L, -1),
+                        lua_type(L, -1) == LUA_TNUMBER ? " that is no index" : "");
+        }
+    }
+    e->depth--;
+    if (strings) return fail(e, "cannot encode a table with both numbers and strings as keys");
+    if (most != count) return fail(e, "cannot encode an array with holes (clouds.array(t, n) can)");
+    e->depth++;
+    return encode_elements(e, index, count);
+}
+
+static bool encode_member(encoder *e)
+{
+    int top = lua_gettop(e->L);
+    return encode_string(e, top - 1) && add_char(e, ':') && encode(e, top);
+}
+
+/* The first pair is on the stack. Keys that come as 1, 2, 3 ...; *again: they do not. */
+static bool encode_array(encoder *e, int index, bool *again)
+{
+    lua_State *L = e->L;
+    level *here = &e->levels[e->depth - 1];
+    lua_Number expected = 1;
+    if (!add_char(e, '[')) return false;
+    do {
+        if (lua_type(L, -2) != LUA_TNUMBER || lua_tonumber(L, -2) != expected) {
+            *again = true;
+            return true;
+        }
+        here->number = expected;
+        if (expected > 1 && !add_char(e, ',')) return false;
+        if (!encode(e, lua_gettop(L))) return false;
+        lua_pop(L, 1);
+        expected++;
+    } while (lua_next(L, index));
+    return add_char(e, ']');
+}
+
+/* The first pair is on the stack. */
+static bool encode_object(encoder *e, int index, bool *again)
+{
+    lua_State *L = e->L;
+    level *here = &e->levels[e->depth - 1];
+    bool first = true;
+    here->key = lua_gettop(L) - 1;
+    if (!add_char(e, '{')) return false;
+    do {
+        if (lua_type(L, -2) != LUA_TSTRING) {
+            *again = true;
+            return true;
+        }
+        if (!first && !add_char(e, ',')) return false;
+        first = false;
+        if (!encode_member(e)) return false;
+        lua_pop(L, 1);
+    } while (lua_next(L, index));
+    return add_char(e, '}');
+}
+
+static bool encode_unmarked(encoder *e, int index)
+{
+    lua_State *L = e->L;
+    size_t start = e->out->len;
+    bool again = false;
+    lua_pushnil(L);
+    if (!lua_next(L, index)) return add(e, "{}", 2);
+    bool done = lua_type(L, -2) == LUA_TSTRING ? encode_object(e, index, &again) : encode_array(e, index, &again);
+    if (!done || !again) return done;
+    e->out->len = start;
+    lua_settop(L, lua_gettop(L) - 2);
+    return encode_unordered(e, index);
+}
+
+static bool encode_table(encoder *e, int index)
+{
+    if (!enter(e, index)) return false;
+    if (!(is_marked(e, index) ? encode_marked(e, index) : encode_unmarked(e, index))) return false;
+    e->depth--;
+    return true;
+}
+
+static bool encode(encoder *e, int index)
+{
+    switch (lua_type(e->L, index)) {
+    case LUA_TNUMBER: return encode_number(e, index);
+    case LUA_TSTRING: return encode_string(e, index);
+    case LUA_TTABLE: return encode_table(e, index);
+    case LUA_TBOOLEAN: return lua_toboolean(e->L, index) ? add(e, "true", 4) : add(e, "false", 5);
+    case LUA_TNONE:
+    case LUA_TNIL: return add(e, "null", 4);
+    case LUA_TUSERDATA:
+        if (lua_touserdata(e->L, index) == e->codec->null) return add(e, "null", 4);
+        break;
+    default: break;
+    }
+    return fail(e, "cannot encode a %s", luaL_typename(e->L, index));
+}
+
+/* ---- the entrances ---- */
+
+/* Whatever happened, the stack is left as it was found. */
+static bool finish(encoder *e, int top, bool ok)
+{
+    lua_settop(e->L, top);
+    return ok;
+}
+
+bool cl_encode_value(lua_State *L, cl_codec *codec, int index, cl_text *out)
+{
+    encoder e;
+    e.L = L, e.codec = codec, e.out = out, e.depth = 0;
+    return finish(&e, lua_gettop(L), encode(&e, index));
+}
+
+bool cl_encode_values(lua_State *L, cl_codec *codec, int first, int last, cl_text *out)
+{
+    encoder e;
+    int top = lua_gettop(L);
+    e.L = L, e.codec = codec, e.out = out, e.depth = 1;
+    e.levels[0] = (level){0};
+    if (!add_char(&e, '[')) return false;
+    for (int i = first; i <= last; i++) {
+        e.levels[0].number = i - first + 1;
+        if ((i > first && !add_char(&e, ',')) || !encode(&e, i)) return finish(&e, top, false);
+    }
+    return finish(&e, top, add_char(&e, ']'));
+}
+
+bool cl_encode_list(lua_State *L, cl_codec *codec, int index, cl_text *out)
+{
+    encoder e;
+    int top = lua_gettop(L);
+    e.L = L, e.codec = codec, e.out = out, e.depth = 0;
+    if (!enter(&e, index)) return false;
+    return finish(&e, top, encode_marked(&e, index));
+}

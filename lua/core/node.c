@@ -1,0 +1,251 @@
+/* Nodes as userdata. The objects that users see are made over them in Lua (clouds.node). */
+#include "state.h"
+
+cl_lua_node *cl_check_node(lua_State *L, int index)
+{
+    return luaL_checkudata(L, index, "clouds.node");
+}
+
+void cl_node_settle(lua_State *L, cl_state *s, cl_lua_node *node, int index)
+{
+    bool serving = node->node && (node->methods > 0 || node->listening);
+    if (serving != node->serving) {
+        node->serving = serving;
+        node->ctx->serving += serving ? 1 : -1;
+    }
+    bool anchored = serving || node->calls > 0;
+    if (anchored == node->anchored) return;
+    node->anchored = anchored;
+    lua_rawgeti(L, LUA_REGISTRYINDEX, s->serving_ref);
+    if (anchored) lua_pushvalue(L, index);
+    else lua_pushnil(L);
+    lua_rawseti(L, -2, node->number);
+    lua_pop(L, 1);
+}
+
+static void push_methods(lua_State *L, cl_state *s, const cl_lua_node *node)
+{
+    lua_rawgeti(L, LUA_REGISTRYINDEX, s->methods_ref);
+    lua_rawgeti(L, -1, node->number);
+    lua_remove(L, -2);
+}
+
+/* Gives it a new table of methods, or (fresh false) takes it away. */
+static void set_methods(lua_State *L, cl_state *s, const cl_lua_node *node, bool fresh)
+{
+    lua_rawgeti(L, LUA_REGISTRYINDEX, s->methods_ref);
+    if (fresh) lua_newtable(L);
+    else lua_pushnil(L);
+    lua_rawseti(L, -2, node->number);
+    lua_pop(L, 1);
+}
+
+/* node(context, options) -> node, its number; or nil and an error */
+static int core_node(lua_State *L)
+{
+    cl_state *s = cl_state_of(L);
+    cl_ctx *ctx = cl_check_context(L, 1);
+    cl_lua_node *node = lua_newuserdata(L, sizeof *node);
+    *node = (cl_lua_node){.ctx = ctx, .number = ++s->last_node};
+    clouds_options *options = cl_options_from(L, 2);
+    int code = clouds_options_set_number(options, "user_data", node->number);
+    if (code == 0) code = clouds_node_create(ctx->context, options, &node->node);
+    clouds_options_destroy(options);
+    if (code != 0) return cl_fail(L, s, code);
+    ctx->dirty = true;
+    ctx->refs++;
+    ctx->nodes++;
+    luaL_getmetatable(L, "clouds.node");
+    lua_setmetatable(L, -2);
+    set_methods(L, s, node, true);
+    lua_pushinteger(L, node->number);
+    return 2;
+}
+
+static int closed(lua_State *L, cl_state *s)
+{
+    lua_pushnil(L);
+    cl_push_error(L, s, CLOUDS_ECLOSED, clouds_strerror(CLOUDS_ECLOSED));
+    return 2;
+}
+
+/* Ends with the outcome of an operation of the node at index 1, or at once where nothing may wait. */
+static int wait_operation(lua_State *L, cl_state *s, uint64_t operation, bool must)
+{
+    bool is_main = lua_pushthread(L) != 0;
+    lua_pop(L, 1);
+    if (!must && !lua_isyieldable(L) && !(is_main && s->can_block && !s->polling)) {
+        lua_pushboolean(L, 1);
+        return 1;
+    }
+    cl_slot *slot = cl_slot_new(L, s);
+    cl_slot_bind(L, s, slot, 1, operation, true);
+    return cl_slot_wait(L, s, slot);
+}
+
+static int node_id(lua_State *L)
+{
+    cl_lua_node *node = cl_check_node(L, 1);
+    const char *id = node->node ? clouds_node_id(node->node) : NULL;
+    if (!id) return 0;
+    lua_pushstring(L, id);
+    return 1;
+}
+
+static void set_handler(lua_State *L, cl_state *s, cl_lua_node *node)
+{
+    push_methods(L, s, node);
+    lua_pushvalue(L, 2);
+    lua_rawget(L, -2);
+    if (lua_isnil(L, -1)) node->methods++;
+    lua_pop(L, 1);
+    lua_pushvalue(L, 2);
+    lua_pushvalue(L, 3);
+    lua_rawset(L, -3);
+    lua_pop(L, 1);
+    cl_node_settle(L, s, node, 1);
+}
+
+/* node:register(method, handler) -> true, or nil and an error */
+static int node_register(lua_State *L)
+{
+    cl_state *s = cl_state_of(L);
+    cl_lua_node *node = cl_check_node(L, 1);
+    size_t len;
+    const char *method = luaL_checklstring(L, 2, &len);
+    luaL_checktype(L, 3, LUA_TFUNCTION);
+    if (!node->node) return closed(L, s);
+    uint64_t operation;
+    node->ctx->dirty = true;
+    int code = clouds_node_register(node->node, method, len, &operation);
+    if (code != 0) return cl_fail(L, s, code);
+    set_handler(L, s, node);
+    return wait_operation(L, s, operation, false);
+}
+
+/* node:unregister(method) -> true, or nil and an error */
+static int node_unregister(lua_State *L)
+{
+    cl_state *s = cl_state_of(L);
+    cl_lua_node *node = cl_check_node(L, 1);
+    size_t len;
+    const char *method = luaL_checklstring(L, 2, &len);
+    if (!node->node) return closed(L, s);
+    uint64_t operation;
+    node->ctx->dirty = true;
+    int code = clouds_node_unregister(node->node, method, len, &operation);
+    if (code != 0) return cl_fail(L, s, code);
+    push_methods(L, s, node);
+    lua_pushvalue(L, 2);
+    lua_pushnil(L);
+    lua_rawset(L, -3);
+    lua_pop(L, 1);
+    node->methods--;
+    cl_node_settle(L, s, node, 1);
+    return wait_operation(L, s, operation, false);
+}
+
+/* node:send(receiver, value, confirm) -> true, or the number of receivers (true: not known); or nil and an error */
+static int node_send(lua_State *L)
+{
+    cl_state *s = cl_state_of(L);
+    cl_lua_node *node = cl_check_node(L, 1);
+    size_t len;
+    const char *receiver = luaL_checklstring(L, 2, &len);
+    bool confirm = lua_toboolean(L, 4);
+    if (!node->node) return closed(L, s);
+    if (confirm) cl_slot_check_wait(L, s);
+    s->out.len = 0;
+    if (!cl_encode_value(L, &s->codec, 3, &s->out)) return luaL_error(L, "bad value: %s", s->codec.error);
+    uint64_t operation = 0;
+    node->ctx->dirty = true;
+    int code = clouds_node_send(node->node, receiver, len, s->out.data, s->out.len, confirm ? CLOUDS_SEND_CONFIRM : 0,
+                                &operation);
+    if (s->out.cap > 1 << 20) cl_text_trim(&s->out);
+    if (code != 0) return cl_fail(L, s, code);
+    if (confirm) return wait_operation(L, s, operation, true);
+    lua_pushboolean(L, 1);
+    return 1;
+}
+
+/* node:status() -> { servers =, methods = }, or nil and an error */
+static int node_status(lua_State *L)
+{
+    cl_state *s = cl_state_of(L);
+    cl_lua_node *node = cl_check_node(L, 1);
+    cl_slot_check_wait(L, s);
+    if (!node->node) return closed(L, s);
+    uint64_t operation;
+    node->ctx->dirty = true;
+    int code = clouds_node_status(node->node, &operation);
+    if (code != 0) return cl_fail(L, s, code);
+    return wait_operation(L, s, operation, true);
+}
+
+/* node:listen(yes): keeps the loop running for its messages, or not */
+static int node_listen(lua_State *L)
+{
+    cl_lua_node *node = cl_check_node(L, 1);
+    node->listening = lua_toboolean(L, 2);
+    cl_node_settle(L, cl_state_of(L), node, 1);
+    return 0;
+}
+
+/* node:close(drain) -> true, or nil and an error; the hook `event` hears "exit" when it is done */
+static int node_close(lua_State *L)
+{
+    cl_state *s = cl_state_of(L);
+    cl_lua_node *node = cl_check_node(L, 1);
+    if (!node->node) return closed(L, s);
+    node->ctx->dirty = true;
+    int code = clouds_node_close(node->node, luaL_optnumber(L, 2, -1));
+    if (code != 0) return cl_fail(L, s, code);
+    lua_pushboolean(L, 1);
+    return 1;
+}
+
+static void destroy(lua_State *L, cl_state *s, cl_lua_node *node, int index)
+{
+    if (!node->node) return;
+    clouds_node *handle = node->node;
+    node->node = NULL;
+    node->methods = 0;
+    node->listening = false;
+    cl_node_settle(L, s, node, index);
+    set_methods(L, s, node, false);
+    clouds_node_destroy(handle);
+    node->ctx->dirty = true;
+    node->ctx->nodes--;
+    cl_context_unref(node->ctx);
+}
+
+static int node_destroy(lua_State *L)
+{
+    destroy(L, cl_state_of(L), cl_check_node(L, 1), 1);
+    return 0;
+}
+
+static int node_collect(lua_State *L)
+{
+    cl_state *s = cl_state_of(L);
+    if (!s->closed) destroy(L, s, lua_touserdata(L, 1), 1);
+    return 0;
+}
+
+void cl_node_add(lua_State *L, cl_state *s)
+{
+    static const luaL_Reg functions[] = {{"node", core_node}, {NULL, NULL}};
+    static const luaL_Reg methods[] = {{"id", node_id},
+                                       {"register", node_register},
+                                       {"unregister", node_unregister},
+                                       {"send", node_send},
+                                       {"status", node_status},
+                                       {"listen", node_listen},
+                                       {"close", node_close},
+                                       {"destroy", node_destroy},
+                                       {"call", cl_node_call},
+                                       {"bind", cl_node_bind},
+                                       {NULL, NULL}};
+    cl_add_type(L, s, "clouds.node", methods, node_collect);
+    cl_add_functions(L, s, functions);
+}

@@ -1,0 +1,297 @@
+/* Slots: what is waited for, and how the waiter gets its values. */
+#include <stdlib.h>
+
+#include "state.h"
+
+cl_handle cl_slot_handle(const cl_state *s, const cl_slot *slot)
+{
+    return (cl_handle)slot->generation * CL_HANDLE_SPAN + (cl_handle)(slot - s->slots);
+}
+
+cl_slot *cl_slot_find(cl_state *s, cl_handle handle)
+{
+    uint32_t index = (uint32_t)(handle % CL_HANDLE_SPAN);
+    if (index >= s->slot_count) return NULL;
+    cl_slot *slot = &s->slots[index];
+    return slot->state != CL_SLOT_FREE && slot->generation == handle / CL_HANDLE_SPAN ? slot : NULL;
+}
+
+/* Operations are few: registering, closing, asking for the status. */
+cl_slot *cl_slot_find_operation(cl_state *s, const cl_ctx *ctx, uint64_t id)
+{
+    for (uint32_t i = 0; i < s->slot_count; i++) {
+        cl_slot *slot = &s->slots[i];
+        if (slot->state != CL_SLOT_FREE && slot->operation && slot->id == id && slot->ctx == ctx) return slot;
+    }
+    return NULL;
+}
+
+static void grow(lua_State *L, cl_state *s)
+{
+    uint32_t room = s->slot_room ? s->slot_room * 2 : 64;
+    cl_slot *slots = room <= CL_HANDLE_SPAN ? realloc(s->slots, room * sizeof *slots) : NULL;
+    if (!slots) luaL_error(L, "too much is waited for");
+    s->slots = slots;
+    s->slot_room = room;
+}
+
+cl_slot *cl_slot_new(lua_State *L, cl_state *s)
+{
+    cl_slot *slot;
+    if (s->slot_free != UINT32_MAX) {
+        slot = &s->slots[s->slot_free];
+        s->slot_free = slot->next_free;
+    } else {
+        if (s->slot_count == s->slot_room) grow(L, s);
+        slot = &s->slots[s->slot_count++];
+        slot->generation = 0;
+    }
+    uint32_t generation = slot->generation + 1;
+    *slot = (cl_slot){.generation = generation ? generation : 1, .state = CL_SLOT_OPEN};
+    return slot;
+}
+
+/* Anchors the value at the top of L for as long as the slot needs it, and pops it. */
+static void anchor(lua_State *L, cl_state *s, const cl_slot *slot)
+{
+    lua_rawgeti(L, LUA_REGISTRYINDEX, s->waiting_ref);
+    lua_insert(L, -2);
+    lua_rawseti(L, -2, (int)(slot - s->slots) + 1);
+    lua_pop(L, 1);
+}
+
+static void push_anchored(lua_State *L, cl_state *s, const cl_slot *slot)
+{
+    lua_rawgeti(L, LUA_REGISTRYINDEX, s->waiting_ref);
+    lua_rawgeti(L, -1, (int)(slot - s->slots) + 1);
+    lua_remove(L, -2);
+}
+
+void cl_slot_bind(lua_State *L, cl_state *s, cl_slot *slot, int index, uint64_t id, bool operation)
+{
+    cl_lua_node *node = lua_touserdata(L, index);
+    slot->node = node;
+    slot->ctx = node->ctx;
+    slot->id = id;
+    slot->operation = operation;
+    slot->ctx->waiting++;
+    slot->ctx->refs++;
+    if (node->calls++ == 0) cl_node_settle(L, s, node, index);
+}
+
+static void unbind(lua_State *L, cl_state *s, cl_slot *slot)
+{
+    cl_ctx *ctx = slot->ctx;
+    cl_lua_node *node = slot->node;
+    slot->ctx = NULL;
+    slot->node = NULL;
+    slot->operation = false;
+    if (!ctx) return;
+    if (--node->calls == 0) cl_node_settle(L, s, node, 0);
+    ctx->waiting--;
+    cl_context_unref(ctx);
+}
+
+/* `anchored`: the table still holds something for it. */
+static void release(lua_State *L, cl_state *s, cl_slot *slot, bool anchored)
+{
+    unbind(L, s, slot);
+    if (anchored) {
+        lua_pushboolean(L, 0);
+        anchor(L, s, slot);
+    }
+    slot->state = CL_SLOT_FREE;
+    slot->next_free = s->slot_free;
+    s->slot_free = (uint32_t)(slot - s->slots);
+}
+
+void cl_slot_release(lua_State *L, cl_state *s, cl_slot *slot)
+{
+    release(L, s, slot, slot->state != CL_SLOT_OPEN);
+}
+
+/* The values at the top of L go to a coroutine that yielded in cl_slot_wait. */
+static void wake(lua_State *L, cl_state *s, cl_slot *slot, int values)
+{
+    lua_State *co = slot->co;
+    cl_handle scope = slot->scope;
+    push_anchored(L, s, slot);
+    lua_insert(L, -values - 1);
+    release(L, s, slot, true);
+    if (lua_status(co) == LUA_YIELD) {
+        luaL_checkstack(co, values + 8, "too many values");
+        lua_xmove(L, co, values);
+        cl_resume(L, s, co, values, scope);
+    } else {
+        lua_pop(L, values); /* somebody else resumed it, and it has ended */
+    }
+    lua_pop(L, 1);
+}
+
+/* callback(error, values ...): a failure is nil and the error at the top. */
+static void call_back(lua_State *L, cl_state *s, cl_slot *slot, int values)
+{
+    int first = lua_gettop(L) - values + 1;
+    bool failed = values == 2 && lua_isnil(L, first) && lua_istable(L, first + 1) && lua_getmetatable(L, first + 1);
+    if (failed) {
+        lua_rawgeti(L, LUA_REGISTRYINDEX, s->error_ref);
+        failed = lua_rawequal(L, -1, -2);
+        lua_pop(L, 2);
+    }
+    if (failed) {
+        lua_remove(L, first);
+        values = 1;
+    } else {
+        lua_pushnil(L);
+        lua_insert(L, first);
+        values++;
+    }
+    cl_handle scope = slot->scope;
+    cl_task *task = cl_task_begin(L, s);
+    lua_insert(L, first);
+    push_anchored(L, s, slot);
+    lua_insert(L, first + 1);
+    release(L, s, slot, true);
+    cl_task_start(L, s, task, CL_TASK_PLAIN, scope, values);
+}
+
+/* Nobody waits yet, or a main chunk does: the values are kept. */
+static void keep(lua_State *L, cl_state *s, cl_slot *slot, int values)
+{
+    lua_State *box = lua_newthread(L);
+    unbind(L, s, slot);
+    slot->state = CL_SLOT_DONE;
+    slot->co = box;
+    anchor(L, s, slot);
+    luaL_checkstack(box, values + 1, "too many values");
+    lua_xmove(L, box, values);
+}
+
+void cl_slot_complete(lua_State *L, cl_state *s, cl_slot *slot, int values)
+{
+    luaL_checkstack(L, 16, "too many values");
+    switch (slot->state) {
+    case CL_SLOT_WAITING: wake(L, s, slot, values); break;
+    case CL_SLOT_CALLBACK: call_back(L, s, slot, values); break;
+    case CL_SLOT_OPEN: keep(L, s, slot, values); break;
+    default: lua_pop(L, values); break;
+    }
+}
+
+void cl_slot_fail_all(lua_State *L, cl_state *s, cl_ctx *ctx, int code)
+{
+    for (uint32_t i = 0; i < s->slot_count; i++) {
+        if (s->slots[i].state == CL_SLOT_FREE || s->slots[i].ctx != ctx) continue;
+        lua_pushnil(L);
+        cl_push_error(L, s, code, clouds_strerror(code));
+        cl_slot_complete(L, s, &s->slots[i], 2);
+    }
+}
+
+void cl_slot_check_wait(lua_State *L, cl_state *s)
+{
+    if (lua_isyieldable(L)) return;
+    bool is_main = lua_pushthread(L) != 0;
+    lua_pop(L, 1);
+    if (is_main && s->can_block && !s->polling) return;
+    luaL_error(L, is_main ? "cannot wait outside of a coroutine: use clouds.spawn, or a callback"
+                          : "cannot wait here, inside of a function called from C");
+}
+
+static int take(lua_State *L, cl_state *s, cl_slot *slot)
+{
+    lua_State *box = slot->co;
+    int values = lua_gettop(box);
+    luaL_checkstack(L, values + 8, "too many values");
+    lua_xmove(box, L, values);
+    release(L, s, slot, true);
+    return values;
+}
+
+int cl_slot_wait(lua_State *L, cl_state *s, cl_slot *slot)
+{
+    if (slot->state == CL_SLOT_DONE) return take(L, s, slot);
+    if (lua_isyieldable(L)) {
+        slot->state = CL_SLOT_WAITING;
+        slot->co = L;
+        slot->scope = cl_scope_of(L, s);
+        lua_pushthread(L);
+        anchor(L, s, slot);
+        return lua_yield(L, 0);
+    }
+    cl_handle handle = cl_slot_handle(s, slot);
+    int top = lua_gettop(L);
+    cl_push_hook(L, s, "block");
+    lua_pushnumber(L, (lua_Number)handle);
+    lua_call(L, 1, LUA_MULTRET);
+    return lua_gettop(L) - top;
+}
+
+/* ---- what Lua sees: slots for its own use ---- */
+
+static cl_slot *check_slot(lua_State *L, cl_state *s, int index)
+{
+    return cl_slot_find(s, (cl_handle)luaL_checknumber(L, index));
+}
+
+/* slot() -> handle */
+static int core_slot(lua_State *L)
+{
+    cl_state *s = cl_state_of(L);
+    lua_pushnumber(L, (lua_Number)cl_slot_handle(s, cl_slot_new(L, s)));
+    return 1;
+}
+
+/* wake(handle, ...) -> whether there was such a slot, not woken before */
+static int core_wake(lua_State *L)
+{
+    cl_state *s = cl_state_of(L);
+    cl_slot *slot = check_slot(L, s, 1);
+    bool fresh = slot && slot->state != CL_SLOT_DONE;
+    if (fresh) cl_slot_complete(L, s, slot, lua_gettop(L) - 1);
+    lua_pushboolean(L, fresh);
+    return 1;
+}
+
+/* wait(handle) -> what it was woken with. Once. */
+static int core_wait(lua_State *L)
+{
+    cl_state *s = cl_state_of(L);
+    cl_slot *slot = check_slot(L, s, 1);
+    if (!slot || slot->state == CL_SLOT_WAITING) return luaL_error(L, "no such slot to wait for");
+    if (slot->state != CL_SLOT_DONE) cl_slot_check_wait(L, s);
+    return cl_slot_wait(L, s, slot);
+}
+
+/* done(handle) -> whether waiting would not wait */
+static int core_done(lua_State *L)
+{
+    cl_slot *slot = check_slot(L, cl_state_of(L), 1);
+    lua_pushboolean(L, !slot || slot->state == CL_SLOT_DONE);
+    return 1;
+}
+
+/* drop(handle): it is not waited for after all */
+static int core_drop(lua_State *L)
+{
+    cl_state *s = cl_state_of(L);
+    cl_slot *slot = check_slot(L, s, 1);
+    if (slot && slot->state != CL_SLOT_WAITING) cl_slot_release(L, s, slot);
+    return 0;
+}
+
+/* check_wait(): raises where nothing may wait */
+static int core_check_wait(lua_State *L)
+{
+    cl_slot_check_wait(L, cl_state_of(L));
+    return 0;
+}
+
+void cl_slot_add(lua_State *L, cl_state *s)
+{
+    static const luaL_Reg functions[] = {{"slot", core_slot}, {"wake", core_wake},
+                                         {"wait", core_wait}, {"done", core_done},
+                                         {"drop", core_drop}, {"check_wait", core_check_wait},
+                                         {NULL, NULL}};
+    cl_add_functions(L, s, functions);
+}

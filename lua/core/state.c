@@ -1,0 +1,96 @@
+/* The state of clouds.core in one Lua state: made by luaopen_clouds_core, freed when Lua ends. */
+#include <stdlib.h>
+#include <time.h>
+
+#include "state.h"
+
+cl_state *cl_state_of(lua_State *L)
+{
+    return lua_touserdata(L, lua_upvalueindex(1));
+}
+
+double cl_clock(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+void cl_push_hook(lua_State *L, cl_state *s, const char *name)
+{
+    lua_rawgeti(L, LUA_REGISTRYINDEX, s->hooks_ref);
+    lua_getfield(L, -1, name);
+    lua_remove(L, -2);
+}
+
+void cl_add_functions(lua_State *L, cl_state *s, const luaL_Reg *functions)
+{
+    for (; functions->name; functions++) {
+        lua_pushlightuserdata(L, s);
+        lua_pushcclosure(L, functions->func, 1);
+        lua_setfield(L, -2, functions->name);
+    }
+}
+
+void cl_add_type(lua_State *L, cl_state *s, const char *name, const luaL_Reg *methods, lua_CFunction collect)
+{
+    luaL_newmetatable(L, name);
+    lua_newtable(L);
+    cl_add_functions(L, s, methods);
+    lua_setfield(L, -2, "__index");
+    lua_pushlightuserdata(L, s);
+    lua_pushcclosure(L, collect, 1);
+    lua_setfield(L, -2, "__gc");
+    lua_pop(L, 1);
+}
+
+/* Lua ends. Userdata may be finalised in any order, but their memory stays until all are: the others look at `closed`. */
+static int state_collect(lua_State *L)
+{
+    cl_state *s = lua_touserdata(L, 1);
+    s->closed = true;
+    while (s->contexts) {
+        cl_ctx *ctx = s->contexts;
+        s->contexts = ctx->next;
+        clouds_context_destroy(ctx->context);
+        free(ctx);
+    }
+    for (uint32_t i = 0; i < s->request_count; i++)
+        free(s->requests[i].text);
+    free(s->requests);
+    free(s->slots);
+    s->requests = NULL;
+    s->slots = NULL;
+    s->request_count = s->slot_count = 0;
+    cl_text_free(&s->out);
+    cl_text_free(&s->out2);
+    cl_codec_close(&s->codec);
+    return 0;
+}
+
+static int new_table_ref(lua_State *L)
+{
+    lua_newtable(L);
+    return luaL_ref(L, LUA_REGISTRYINDEX);
+}
+
+cl_state *cl_state_create(lua_State *L)
+{
+    cl_state *s = lua_newuserdata(L, sizeof *s);
+    memset(s, 0, sizeof *s);
+    s->slot_free = s->request_free = UINT32_MAX;
+    s->pool_most = 1024;
+    lua_createtable(L, 0, 1);
+    lua_pushcfunction(L, state_collect);
+    lua_setfield(L, -2, "__gc");
+    lua_setmetatable(L, -2);
+    luaL_ref(L, LUA_REGISTRYINDEX);
+    cl_codec_open(L, &s->codec);
+    s->waiting_ref = new_table_ref(L);
+    s->methods_ref = new_table_ref(L);
+    s->serving_ref = new_table_ref(L);
+    s->hooks_ref = new_table_ref(L);
+    s->error_ref = new_table_ref(L);
+    cl_task_open(L, s);
+    return s;
+}

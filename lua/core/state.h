@@ -1,0 +1,197 @@
+/* What the files of clouds.core share: the state, its coroutines, slots, requests, contexts and nodes.
+ *
+ * Design note. The library tells what happened in batches of events; this module hands each of them to Lua without a
+ * detour: the results of a call go onto the stack of the coroutine that waits for it, the arguments of a request onto the
+ * stack of a pooled coroutine that runs the handler. C never waits: what waits in Lua is a coroutine that has yielded and
+ * that a slot knows.
+ *
+ *   slot     one thing waited for: a call, an operation, a sleep. Few and reused; its handle carries a generation, so that
+ *            a stale one finds nothing.
+ *   task     a coroutine of ours; it goes back into the pool when its function has ended. Whoever resumes it (we, or the
+ *            user's own code), it ends in finish(), which answers the request it runs for.
+ *   request  an inbound call until it is answered.
+ *   scope    the request on whose behalf the running code acts: calls made in it inherit its deadline. */
+#ifndef CL_LUA_STATE_H
+#define CL_LUA_STATE_H
+
+#include <stdint.h>
+#include <clouds.h>
+#include <lua.h>
+#include <lauxlib.h>
+
+#include "json.h"
+
+/* Handles of slots and requests: generation * HANDLE_SPAN + index. Exact in a double. */
+#define CL_HANDLE_SPAN 1048576u
+
+typedef uint64_t cl_handle;
+
+typedef struct cl_state cl_state;
+typedef struct cl_ctx cl_ctx;
+typedef struct cl_lua_node cl_lua_node;
+
+enum cl_slot_state { CL_SLOT_FREE, CL_SLOT_OPEN, CL_SLOT_WAITING, CL_SLOT_CALLBACK, CL_SLOT_DONE };
+
+typedef struct cl_slot {
+    uint32_t generation, next_free;
+    enum cl_slot_state state;
+    lua_State *co;   /* WAITING: who waits; DONE: a thread that holds the values. The table `waiting` anchors both */
+    cl_ctx *ctx;     /* the context whose event completes it, or NULL */
+    cl_lua_node *node; /* whose call or operation it is; anchored meanwhile */
+    uint64_t id;     /* of the call, or of the operation that completes it */
+    cl_handle scope; /* what was in force when the wait began */
+    bool operation;  /* completed by an operation's id, not by user_data */
+} cl_slot;
+
+enum cl_task_kind { CL_TASK_PLAIN, CL_TASK_REQUEST };
+
+typedef struct cl_task {
+    cl_state *state;
+    lua_State *co;
+    enum cl_task_kind kind;
+    bool finished;
+    cl_handle scope;
+} cl_task;
+
+typedef struct cl_request {
+    uint32_t generation, next_free;
+    bool used, detached, ended; /* ended: its handler has returned */
+    cl_ctx *ctx;
+    uint64_t id;
+    double arrived, time_left;
+    char *text; /* method, then the caller's id; kept for the next request in this place */
+    size_t method_len, peer_len, room;
+} cl_request;
+
+enum { CL_BATCH = 256 };
+
+struct cl_ctx {
+    cl_ctx *next;
+    cl_state *state;
+    clouds_context *context; /* NULL: destroyed */
+    int refs;                /* its userdata, its nodes, and the slots it will complete */
+    int nodes;               /* open ones */
+    int waiting;             /* slots it will complete */
+    int serving;             /* nodes that keep the loop running */
+    bool dirty;              /* something was asked of the library since the last poll */
+    double number;           /* names it towards Lua */
+    int count, cursor;       /* events of the batch, and how many are dealt with */
+    clouds_event events[CL_BATCH];
+};
+
+struct cl_lua_node {
+    cl_ctx *ctx;
+    clouds_node *node; /* NULL: destroyed */
+    int number;    /* its user_data, which events carry */
+    int methods;   /* registered ones */
+    bool listening; /* somebody wants its messages */
+    bool serving;  /* for one of these reasons: it keeps the loop running */
+    int calls;     /* slots that wait for it */
+    bool anchored; /* serving, or waited for: not to be collected */
+};
+
+struct cl_state {
+    cl_codec codec;
+    cl_text out, out2; /* what is being encoded */
+    cl_slot *slots;
+    uint32_t slot_count, slot_room, slot_free;
+    cl_request *requests;
+    uint32_t request_count, request_room, request_free;
+    cl_task *current; /* the task that runs now, if we resumed it */
+    cl_handle scope;
+    int depth;        /* of resumes inside of resumes */
+    int pooled, pool_most;
+    cl_ctx *contexts;
+    double last_context;
+    int last_node;
+    double now;
+    bool polling, can_block, closed;
+    /* Places in the registry. */
+    int waiting_ref; /* slot -> coroutine, mailbox or callback */
+    int tasks_ref;   /* weak: coroutine -> its task */
+    int pool_ref;    /* coroutines that wait for work */
+    int methods_ref; /* node number -> method -> handler */
+    int serving_ref; /* node number -> node userdata that must not be collected */
+    int body_ref, traceback_ref, pending_ref;
+    int error_ref;   /* metatable of errors */
+    int hooks_ref;   /* the table that core.setup was given */
+    const void *pending;
+};
+
+/* state.c */
+cl_state *cl_state_of(lua_State *L);          /* from upvalue 1 of a function of ours */
+cl_state *cl_state_create(lua_State *L);      /* anchored in the registry; raises */
+double cl_clock(void);
+void cl_push_hook(lua_State *L, cl_state *s, const char *name);
+/* Adds functions with the state as upvalue 1 to the table at the top. */
+void cl_add_functions(lua_State *L, cl_state *s, const luaL_Reg *functions);
+/* Makes the metatable `name` whose __index has `methods`; pushes nothing. */
+void cl_add_type(lua_State *L, cl_state *s, const char *name, const luaL_Reg *methods, lua_CFunction collect);
+
+/* task.c: begin pushes the coroutine (as an anchor); the caller pushes a function and its arguments; start moves these,
+ * runs, and pops the anchor. */
+cl_task *cl_task_begin(lua_State *L, cl_state *s);
+void cl_task_start(lua_State *L, cl_state *s, cl_task *task, enum cl_task_kind kind, cl_handle scope, int arguments);
+/* The task whose coroutine L is, or NULL. */
+cl_task *cl_task_of(lua_State *L, cl_state *s);
+cl_handle cl_scope_of(lua_State *L, cl_state *s);
+/* Resumes `co` (anchored by the caller) with the `values` at its top. */
+void cl_resume(lua_State *L, cl_state *s, lua_State *co, int values, cl_handle scope);
+/* Reports the error at the top of L, and pops it, through the hook `report`. */
+void cl_report(lua_State *L, cl_state *s, const char *what);
+void cl_task_open(lua_State *L, cl_state *s);
+
+/* slot.c */
+cl_slot *cl_slot_new(lua_State *L, cl_state *s); /* raises */
+cl_handle cl_slot_handle(const cl_state *s, const cl_slot *slot);
+cl_slot *cl_slot_find(cl_state *s, cl_handle handle);
+cl_slot *cl_slot_find_operation(cl_state *s, const cl_ctx *ctx, uint64_t id);
+/* The event `id` will complete it; the node is on the stack at `index`. */
+void cl_slot_bind(lua_State *L, cl_state *s, cl_slot *slot, int index, uint64_t id, bool operation);
+/* Completes the slot with the `values` at the top of L, and pops them. */
+void cl_slot_complete(lua_State *L, cl_state *s, cl_slot *slot, int values);
+void cl_slot_release(lua_State *L, cl_state *s, cl_slot *slot);
+/* Ends a C function with the values of the slot, waiting for them if need be. */
+int cl_slot_wait(lua_State *L, cl_state *s, cl_slot *slot);
+/* Raises when nothing may wait here. */
+void cl_slot_check_wait(lua_State *L, cl_state *s);
+/* Every slot the context would have completed ends with an error. */
+void cl_slot_fail_all(lua_State *L, cl_state *s, cl_ctx *ctx, int code);
+void cl_slot_add(lua_State *L, cl_state *s);
+
+/* error.c */
+void cl_push_error(lua_State *L, cl_state *s, int code, const char *text);
+void cl_push_event_error(lua_State *L, cl_state *s, const clouds_event *event);
+/* nil and the error of `code` with what the library says about it. */
+int cl_fail(lua_State *L, cl_state *s, int code);
+/* Writes the error at `index` as a JSON object into s->out; its values, if it has some, into s->out2. */
+void cl_encode_error(lua_State *L, cl_state *s, int index);
+
+/* request.c */
+cl_request *cl_request_new(lua_State *L, cl_state *s, cl_ctx *ctx, const clouds_event *event); /* raises */
+cl_handle cl_request_handle(const cl_state *s, const cl_request *request);
+cl_request *cl_request_find(cl_state *s, cl_handle handle);
+void cl_request_release(cl_state *s, cl_request *request);
+/* Answers and releases; with the values first .. last of the stack, or with the error at `index`. */
+void cl_request_reply(lua_State *L, cl_state *s, cl_request *request, int first, int last);
+void cl_request_fail(lua_State *L, cl_state *s, cl_request *request, int index);
+/* The handler ended: pcall's results are on the whole stack. */
+void cl_request_end(lua_State *L, cl_state *s, cl_handle scope, bool ok);
+void cl_request_add(lua_State *L, cl_state *s);
+void cl_request_drop_all(cl_state *s, const cl_ctx *ctx);
+
+/* context.c, dispatch.c, node.c, call.c */
+void cl_context_add(lua_State *L, cl_state *s);
+cl_ctx *cl_check_context(lua_State *L, int index);
+clouds_options *cl_options_from(lua_State *L, int index); /* raises */
+void cl_context_cut(lua_State *L, cl_state *s, cl_ctx *ctx);
+void cl_context_unref(cl_ctx *ctx);
+void cl_dispatch(lua_State *L, cl_state *s, cl_ctx *ctx, const clouds_event *event);
+void cl_node_add(lua_State *L, cl_state *s);
+cl_lua_node *cl_check_node(lua_State *L, int index);
+/* Anchors the node at `index` or lets it go (index 0), as its members say. */
+void cl_node_settle(lua_State *L, cl_state *s, cl_lua_node *node, int index);
+int cl_node_call(lua_State *L);
+int cl_node_bind(lua_State *L);
+
+#endif

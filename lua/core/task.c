@@ -1,0 +1,201 @@
+/* Coroutines of ours: a pool, and how each of them runs and ends. */
+#include <stdio.h>
+
+#include "state.h"
+
+/* Runs in the coroutine. However it is resumed, finish() learns how the function ended. */
+static const char body_source[] = "local xpcall, finish, traceback = ...\n"
+                                  "return function(fn, ...) return finish(xpcall(fn, traceback, ...)) end";
+
+cl_task *cl_task_of(lua_State *L, cl_state *s)
+{
+    if (s->current && s->current->co == L) return s->current;
+    lua_rawgeti(L, LUA_REGISTRYINDEX, s->tasks_ref);
+    lua_pushthread(L);
+    lua_rawget(L, -2);
+    cl_task *task = lua_touserdata(L, -1);
+    lua_pop(L, 2);
+    return task;
+}
+
+cl_handle cl_scope_of(lua_State *L, cl_state *s)
+{
+    cl_task *task = cl_task_of(L, s);
+    return task ? task->scope : s->scope;
+}
+
+/* The error handler of the body: keeps the traceback of a string for finish; the error stays as it was raised. */
+static int keep_traceback(lua_State *L)
+{
+    cl_state *s = cl_state_of(L);
+    cl_task *task = cl_task_of(L, s);
+    lua_settop(L, 1);
+    if (task && task->kind == CL_TASK_REQUEST && !lua_isstring(L, 1)) return 1;
+    luaL_traceback(L, L, NULL, 1);
+    lua_rawseti(L, LUA_REGISTRYINDEX, s->traceback_ref);
+    return 1;
+}
+
+void cl_report(lua_State *L, cl_state *s, const char *what)
+{
+    int top = lua_gettop(L);
+    cl_push_hook(L, s, "report");
+    lua_pushvalue(L, top);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, s->traceback_ref);
+    lua_pushstring(L, what);
+    lua_pushboolean(L, 0);
+    lua_rawseti(L, LUA_REGISTRYINDEX, s->traceback_ref);
+    if (lua_pcall(L, 3, 0, 0) != 0) fprintf(stderr, "clouds: error while reporting an error\n");
+    lua_settop(L, top - 1);
+}
+
+/* finish(ok, ...): the last thing a task does. */
+static int finish(lua_State *L)
+{
+    cl_state *s = cl_state_of(L);
+    cl_task *task = cl_task_of(L, s);
+    if (!task || task->finished) return 0;
+    task->finished = true;
+    bool ok = lua_toboolean(L, 1);
+    if (task->kind == CL_TASK_REQUEST) {
+        cl_request_end(L, s, task->scope, ok);
+    } else if (!ok) {
+        lua_settop(L, 2);
+        cl_report(L, s, "task");
+    }
+    return 0;
+}
+
+/* A coroutine that nobody can resume any more: a request it would have answered must not stay open. */
+static int task_collect(lua_State *L)
+{
+    cl_task *task = lua_touserdata(L, 1);
+    cl_state *s = task->state;
+    if (s->closed || task->finished || task->kind != CL_TASK_REQUEST) return 0;
+    cl_request *request = cl_request_find(s, task->scope);
+    if (!request || request->detached) return 0;
+    lua_pushliteral(L, "the handler stopped without an answer");
+    cl_request_fail(L, s, request, lua_gettop(L));
+    return 0;
+}
+
+static cl_task *task_new(lua_State *L, cl_state *s)
+{
+    lua_State *co = lua_newthread(L);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, s->tasks_ref);
+    lua_pushvalue(L, -2);
+    cl_task *task = lua_newuserdata(L, sizeof *task);
+    *task = (cl_task){.state = s, .co = co, .finished = true};
+    luaL_getmetatable(L, "clouds.task");
+    lua_setmetatable(L, -2);
+    lua_rawset(L, -3);
+    lua_pop(L, 1);
+    return task;
+}
+
+cl_task *cl_task_begin(lua_State *L, cl_state *s)
+{
+    luaL_checkstack(L, 16, "too much waits");
+    if (s->pooled == 0) return task_new(L, s);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, s->pool_ref);
+    lua_rawgeti(L, -1, s->pooled * 2 - 1);
+    lua_rawgeti(L, -2, s->pooled * 2);
+    cl_task *task = lua_touserdata(L, -1);
+    lua_pop(L, 1);
+    lua_remove(L, -2);
+    s->pooled--;
+    return task;
+}
+
+/* The pool keeps the coroutine and its task beside each other; places above `pooled` are stale and soon used again. */
+static void recycle(lua_State *L, cl_state *s, cl_task *task)
+{
+    lua_settop(task->co, 0);
+    if (s->pooled >= s->pool_most) return;
+    s->pooled++;
+    lua_rawgeti(L, LUA_REGISTRYINDEX, s->pool_ref);
+    lua_pushthread(task->co);
+    lua_xmove(task->co, L, 1);
+    lua_rawseti(L, -2, s->pooled * 2 - 1);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, s->tasks_ref);
+    lua_pushthread(task->co);
+    lua_xmove(task->co, L, 1);
+    lua_rawget(L, -2);
+    lua_rawseti(L, -3, s->pooled * 2);
+    lua_pop(L, 2);
+}
+
+/* The coroutine died although its function runs protected (no memory, a stack overflow in finish). */
+static void died(lua_State *L, cl_state *s, lua_State *co, cl_task *task)
+{
+    if (lua_gettop(co) > 0) lua_xmove(co, L, 1);
+    else lua_pushliteral(L, "a coroutine ended abnormally");
+    if (task && task->kind == CL_TASK_REQUEST && !task->finished) {
+        cl_request *request = cl_request_find(s, task->scope);
+        if (request) cl_request_fail(L, s, request, lua_gettop(L));
+    }
+    if (task) task->finished = true;
+    cl_report(L, s, "coroutine");
+}
+
+static void resume(lua_State *L, cl_state *s, lua_State *co, cl_task *task, int values, cl_handle scope)
+{
+    cl_task *before = s->current;
+    cl_handle scope_before = s->scope;
+    s->current = task;
+    s->scope = scope;
+    s->depth++;
+    int status = lua_resume(co, values);
+    s->depth--;
+    s->current = before;
+    s->scope = scope_before;
+    if (status == 0 && task && task->finished) recycle(L, s, task);
+    else if (status != 0 && status != LUA_YIELD) died(L, s, co, task);
+}
+
+void cl_resume(lua_State *L, cl_state *s, lua_State *co, int values, cl_handle scope)
+{
+    resume(L, s, co, cl_task_of(co, s), values, scope);
+}
+
+void cl_task_start(lua_State *L, cl_state *s, cl_task *task, enum cl_task_kind kind, cl_handle scope, int arguments)
+{
+    lua_State *co = task->co;
+    task->kind = kind;
+    task->scope = scope;
+    task->finished = false;
+    luaL_checkstack(co, arguments + 8, "too many values");
+    lua_rawgeti(co, LUA_REGISTRYINDEX, s->body_ref);
+    lua_xmove(L, co, arguments + 1);
+    resume(L, s, co, task, arguments + 1, scope);
+    lua_pop(L, 1);
+}
+
+static void open_body(lua_State *L, cl_state *s)
+{
+    if (luaL_loadbuffer(L, body_source, sizeof body_source - 1, "=[clouds]") != 0) lua_error(L);
+    lua_getglobal(L, "xpcall");
+    lua_pushlightuserdata(L, s);
+    lua_pushcclosure(L, finish, 1);
+    lua_pushlightuserdata(L, s);
+    lua_pushcclosure(L, keep_traceback, 1);
+    lua_call(L, 3, 1);
+    s->body_ref = luaL_ref(L, LUA_REGISTRYINDEX);
+}
+
+void cl_task_open(lua_State *L, cl_state *s)
+{
+    static const luaL_Reg none[] = {{NULL, NULL}};
+    cl_add_type(L, s, "clouds.task", none, task_collect);
+    lua_newtable(L);
+    lua_createtable(L, 0, 1);
+    lua_pushliteral(L, "k");
+    lua_setfield(L, -2, "__mode");
+    lua_setmetatable(L, -2);
+    s->tasks_ref = luaL_ref(L, LUA_REGISTRYINDEX);
+    lua_newtable(L);
+    s->pool_ref = luaL_ref(L, LUA_REGISTRYINDEX);
+    lua_pushboolean(L, 0);
+    s->traceback_ref = luaL_ref(L, LUA_REGISTRYINDEX);
+    open_body(L, s);
+}
