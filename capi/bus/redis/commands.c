@@ -1,0 +1,105 @@
+/* The connection for commands: what goes out on it beside envelopes, and whom each answer belongs to. */
+#include <stdio.h>
+
+#include "bus/redis/inside.h"
+#include "clouds.h"
+
+int cl_redis_command(redis_bus *bus, enum redis_kind kind, const void *ref, size_t argc, const cl_str *argv)
+{
+    if (!cl_session_is_ready(bus->commands)) return CLOUDS_EUNREACHABLE;
+    return cl_session_send(bus->commands, kind, redis_ref(ref), argc, argv);
+}
+
+int cl_redis_is_bad(redis_bus *bus, const cl_reply *reply, int type, const char *what)
+{
+    if (reply->items[0].type == type) return 0;
+    if (reply->items[0].type == CL_REPLY_ERROR) {
+        cl_redis_complain(bus, what, cl_reply_text(reply, 0));
+        return 1;
+    }
+    cl_redis_words words;
+    snprintf(words.text, sizeof words.text, "Redis answered %s with something else", what);
+    cl_session_cut(bus->commands, CLOUDS_EPROTO, words.text);
+    return 1;
+}
+
+static void published(redis_bus *bus, uint64_t token, const cl_reply *reply)
+{
+    void *self = bus->sink.self;
+    if (cl_redis_is_bad(bus, reply, CL_REPLY_INTEGER, "PUBLISH")) {
+        if (token) bus->sink.fate(self, token, CL_FATE_NOT_SENT, 0);
+        return;
+    }
+    int64_t receivers = reply->items[0].number;
+    if (!token) return;
+    if (cl_session_is_cluster(bus->commands)) bus->sink.fate(self, token, CL_FATE_WRITTEN, -1);
+    else if (receivers <= 0) bus->sink.fate(self, token, CL_FATE_NOBODY, 0);
+    else bus->sink.fate(self, token, CL_FATE_WRITTEN, receivers);
+}
+
+static void on_reply(void *self, const cl_pending *pending, const cl_reply *reply)
+{
+    redis_bus *bus = self;
+    switch (pending->kind) {
+    case KIND_PUBLISH: published(bus, pending->ref, reply); break;
+    case KIND_NEWS:
+        if (reply->items[0].type == CL_REPLY_ERROR) cl_redis_complain(bus, "Redis", cl_reply_text(reply, 0));
+        break;
+    case KIND_FENCE: cl_redis_node_unref(bus, redis_from_ref(pending->ref)); break;
+    case KIND_MEMBERS: cl_redis_look_members(bus, redis_from_ref(pending->ref), reply); break;
+    case KIND_LIVING: cl_redis_look_living(bus, redis_from_ref(pending->ref), reply); break;
+    case KIND_SCAN: cl_redis_scan_page(bus, reply); break;
+    default: cl_redis_registry_reply(bus, pending, reply); break;
+    }
+}
+
+static void on_unanswered(void *self, const cl_pending *pending, int handed)
+{
+    redis_bus *bus = self;
+    switch (pending->kind) {
+    case KIND_PUBLISH:
+        if (pending->ref)
+            bus->sink.fate(bus->sink.self, pending->ref, handed ? CL_FATE_LOST : CL_FATE_NOT_SENT, 0);
+        break;
+    case KIND_NEWS: break;
+    case KIND_FENCE: cl_redis_node_unref(bus, redis_from_ref(pending->ref)); break;
+    case KIND_MEMBERS:
+    case KIND_LIVING: cl_redis_look_lost(bus, redis_from_ref(pending->ref)); break;
+    case KIND_SCAN: cl_redis_scan_lost(bus); break;
+    default: cl_redis_registry_unanswered(bus, pending); break;
+    }
+}
+
+static void on_ready(void *self)
+{
+    redis_bus *bus = self;
+    bus->wrote = 0;
+    CL_LIST_EACH(link, &bus->nodes) cl_redis_restore(bus, CL_OWNER(link, redis_node, link));
+    cl_redis_backlog_send(bus);
+    cl_redis_check_up(bus);
+}
+
+static void on_down(void *self, int was_ready, int code, const char *words)
+{
+    redis_bus *bus = self;
+    cl_redis_looks_fail(bus);
+    cl_redis_statuses_fail(bus);
+    cl_redis_down(bus, code, words);
+}
+
+static void on_nothing(void *self, cl_str text)
+{
+    /* This connection subscribes to nothing, and its reader knows no pushes. */
+}
+
+static void on_closed(void *self)
+{
+    cl_redis_session_closed(self);
+}
+
+int cl_redis_commands_create(redis_bus *bus)
+{
+    cl_session_hooks hooks = {bus,        on_ready,   on_down,  on_reply, on_unanswered,
+                              on_nothing, on_nothing, on_closed};
+    return cl_session_create(bus->loop, &bus->address, &bus->limits, 0, &hooks, &bus->commands);
+}

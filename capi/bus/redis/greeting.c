@@ -1,0 +1,143 @@
+/* Design note. The greeting is one pipeline; it is over when all of it is answered. In the order of sending:
+ *   AUTH, SELECT   when the address says so
+ *   TIME           Redis' clock against ours
+ *   EXISTS         of a key that is never there: finds a Redis that cannot serve yet
+ *   INFO cluster   whether the number that PUBLISH returns means anything
+ *   CLIENT SETNAME for whoever looks at CLIENT LIST
+ * A user without the right to TIME, INFO or CLIENT gets along without. */
+#include "bus/redis/session_state.h"
+
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "clouds.h"
+
+static int send_auth(cl_session *s)
+{
+    const cl_redis_address *a = s->address;
+    cl_str with_user[] = {CL_STR("AUTH"), a->user, a->password}, without[] = {CL_STR("AUTH"), a->password};
+    if (a->user.n) return cl_session_send(s, SESSION_AUTH, 0, 3, with_user);
+    return a->password.n ? cl_session_send(s, SESSION_AUTH, 0, 2, without) : 0;
+}
+
+static int send_select(cl_session *s)
+{
+    if (s->pushes || s->address->db == 0) return 0;
+    char digits[24];
+    cl_str select[] = {CL_STR("SELECT"), cl_str_of(digits, cl_digits(digits, (uint64_t)s->address->db))};
+    return cl_session_send(s, SESSION_SELECT, 0, 2, select);
+}
+
+static int send_time(cl_session *s)
+{
+    cl_str time[] = {CL_STR("TIME")};
+    s->clock_asked = cl_loop_now();
+    return cl_session_send(s, SESSION_TIME, (uint64_t)s->clock_asked, 1, time);
+}
+
+static int send_questions(cl_session *s)
+{
+    cl_str probe[] = {CL_STR("EXISTS"), CL_STR("clouds:probe")}, info[] = {CL_STR("INFO"), CL_STR("cluster")};
+    int code = send_time(s);
+    if (!code) code = cl_session_send(s, SESSION_PROBE, 0, 2, probe);
+    return code ? code : cl_session_send(s, SESSION_INFO, 0, 2, info);
+}
+
+int cl_session_greet(cl_session *s)
+{
+    cl_str name[] = {CL_STR("CLIENT"), CL_STR("SETNAME"), CL_STR("clouds")};
+    int code = send_auth(s);
+    if (!code) code = send_select(s);
+    if (!code && !s->pushes) code = send_questions(s);
+    return code ? code : cl_session_send(s, SESSION_NAME, 0, 3, name);
+}
+
+static void refused(cl_session *s, cl_str error)
+{
+    cl_redis_words words;
+    int code = cl_redis_explain(error, &words);
+    cl_session_cut(s, code, words.text);
+}
+
+/* May the greeting go on after this error? */
+static int is_harmless(cl_session *s, int kind, cl_str error)
+{
+    switch (kind) {
+    case SESSION_AUTH:
+        if (!cl_redis_needs_no_password(error)) return 0;
+        cl_log(CLOUDS_LOG_WARN, "%s: the address has a password, but this Redis has none", s->address->shown);
+        return 1;
+    case SESSION_TIME:
+    case SESSION_NAME:
+    case SESSION_INFO: return cl_redis_is_refusal(error);
+    case SESSION_PROBE:
+        if (cl_redis_is_cluster(error)) s->cluster = 1;
+        return cl_redis_is_refusal(error) || cl_redis_is_cluster(error);
+    case SESSION_PING: return !cl_redis_is_loading(error);
+    default: return 0;
+    }
+}
+
+/* The offset lies between two bounds; an old one that fits is kept, for a loaded connection gives wide bounds. */
+static void learn_clock(cl_session *s, int64_t asked, int64_t redis_ms)
+{
+    int64_t low = redis_ms - s->heard, high = redis_ms + 1 - asked;
+    if (s->clock_known && s->clock_offset >= low && s->clock_offset <= high) return;
+    s->clock_offset = low + (high - low) / 2;
+    s->clock_known = 1;
+}
+
+static int64_t number_of(const cl_reply *reply, size_t i)
+{
+    char digits[24];
+    cl_str text = cl_reply_text(reply, i);
+    if (text.n == 0 || text.n >= 18) return -1;
+    memcpy(digits, text.p, text.n);
+    digits[text.n] = '\0';
+    char *end;
+    long long value = strtoll(digits, &end, 10);
+    return *end ? -1 : value;
+}
+
+static void time_came(cl_session *s, const cl_pending *pending, const cl_reply *reply)
+{
+    if (reply->items[0].type == CL_REPLY_ERROR) {
+        s->clock_refused = 1;
+        return;
+    }
+    int64_t seconds = -1, micros = -1;
+    if (reply->len == 3 && cl_reply_is_text(reply, 1) && cl_reply_is_text(reply, 2)) {
+        seconds = number_of(reply, 1);
+        micros = number_of(reply, 2);
+    }
+    if (seconds < 0 || seconds > INT64_C(9000000000000) || micros < 0 || micros >= 1000000)
+        cl_session_cut(s, CLOUDS_EPROTO, "Redis answered TIME with something else");
+    else learn_clock(s, (int64_t)pending->ref, seconds * 1000 + micros / 1000);
+}
+
+static void info_came(cl_session *s, const cl_reply *reply)
+{
+    if (!cl_reply_is_text(reply, 0)) return;
+    cl_str text = cl_reply_text(reply, 0);
+    if (!memmem(text.p, text.n, "cluster_enabled:1", 17)) return;
+    if (!s->cluster) cl_log(CLOUDS_LOG_WARN, "%s is in cluster mode, which clouds does not use", s->address->shown);
+    s->cluster = 1;
+}
+
+void cl_session_greeted(cl_session *s, const cl_pending *pending, const cl_reply *reply)
+{
+    if (reply->items[0].type == CL_REPLY_ERROR && !is_harmless(s, pending->kind, cl_reply_text(reply, 0))) {
+        refused(s, cl_reply_text(reply, 0));
+        return;
+    }
+    if (pending->kind == SESSION_TIME) time_came(s, pending, reply);
+    if (pending->kind == SESSION_INFO) info_came(s, reply);
+    if (s->phase == SESSION_GREETING && s->ring.len == 0) cl_session_became_ready(s);
+}
+
+void cl_session_ping(cl_session *s)
+{
+    cl_str ping[] = {CL_STR("PING")};
+    if (!s->pushes && !s->clock_refused) send_time(s);
+    else cl_session_send(s, SESSION_PING, 0, 1, ping);
+}

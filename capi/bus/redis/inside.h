@@ -1,0 +1,235 @@
+/* The inside of the redis bus: one struct for the whole, and what its files offer each other.
+ *
+ *   session.c     a connection that stays alive               (session.h)
+ *   subscriber.c  what comes in: envelopes and news
+ *   publish.c     envelopes that go out
+ *   commands.c    all other commands, and the answers to every one
+ *   backlog.c     results and messages that wait for Redis to come back
+ *   nodes.c       the life of a node on the bus
+ *   registry.c    its registrations and their heartbeat
+ *   news.c        what our nodes tell each other about registrations
+ *   lookup.c, scan.c, status.c   who serves what
+ *   redis_bus.c   the bus itself */
+#ifndef CL_REDIS_INSIDE_H
+#define CL_REDIS_INSIDE_H
+
+#include "base/list.h"
+#include "base/map.h"
+#include "bus/bus.h"
+#include "bus/redis/session.h"
+#include "bus/redis/words.h"
+#include "net/loop.h"
+
+/* What a pending command was, and what its ref is. */
+enum redis_kind {
+    KIND_PUBLISH,      /* token, or 0 */
+    KIND_NEWS,         /* nothing; like all that nobody waits for */
+    KIND_SET,          /* redis_reg: the key is made */
+    KIND_RENEW,        /* redis_reg: the key lives on, or is gone */
+    KIND_DELETE,       /* redis_reg: the key is taken away */
+    KIND_RECORD,       /* redis_node: its record is made */
+    KIND_RENEW_RECORD, /* redis_node */
+    KIND_FENCE,        /* redis_node: all it sent before is executed */
+    KIND_MEMBERS,      /* redis_look: the index of a method */
+    KIND_LIVING,       /* redis_look: which of them live */
+    KIND_SCAN,         /* one page */
+    KIND_SUBSCRIBE,    /* redis_node */
+    KIND_UNSUBSCRIBE,  /* redis_node */
+    KIND_SUBSCRIBE_NEWS
+};
+
+typedef struct redis_node {
+    cl_link link;
+    struct redis_bus *bus;
+    cl_link chore; /* in bus->chores while there is something to do for it */
+    void *handle;  /* the owner's name for it */
+    char *memory;  /* channel and record key */
+    cl_str channel, id, record_key;
+    int64_t period; /* of the heartbeat, ms */
+    char ttl[24];
+    cl_strmap regs; /* by method */
+    cl_alarm *alarm; /* heartbeat, later linger */
+    unsigned refs;   /* pending commands that point here */
+    unsigned renewing; /* renewals under way */
+    int listening, told; /* its SUBSCRIBE is confirmed; the owner knows */
+    int beating, was_registered, draining, closing, leaving, has_news;
+    int64_t started; /* ms since 1970 */
+} redis_node;
+
+typedef struct redis_reg {
+    redis_node *node;
+    char *memory;
+    cl_str key, method, index_key;
+    int wanted; /* to be registered; else to be taken back */
+    int listed; /* the key is known to be there */
+    int fresh;  /* others are to be told */
+    unsigned refs;
+    cl_link enrolls, withdraws; /* redis_op */
+} redis_reg;
+
+typedef struct redis_op {
+    cl_link link;
+    uint64_t operation;
+} redis_op;
+
+/* What the latest scan found: methods and the ids below each. */
+typedef struct redis_picture {
+    cl_strmap methods; /* redis_listing */
+    size_t bytes;
+} redis_picture;
+
+typedef struct redis_listing {
+    char *memory;
+    cl_str method;
+    cl_strmap ids; /* values are the texts themselves */
+} redis_listing;
+
+typedef struct redis_scan {
+    int running;
+    uint64_t round;  /* number of the scan that runs or ran last; the first is 1 */
+    int64_t started; /* when; INT64_MIN: never */
+    int wanted;      /* one more as soon as it may be */
+    cl_alarm *alarm;
+    redis_picture next, picture;
+} redis_scan;
+
+enum { REDIS_UNASKED = 16, REDIS_UNLOOKED = 8 };
+
+typedef struct redis_bus {
+    cl_bus base;
+    cl_loop *loop;
+    cl_bus_sink sink;
+    cl_limits limits;
+    char *memory; /* of the address */
+    cl_redis_address address;
+    cl_str prefix, news_channel;
+    char shown[256];
+    cl_session *commands, *subscriber;
+    int up, closing, open_sessions;
+    unsigned unconfirmed; /* SUBSCRIBEs under way */
+    int wrote;            /* this connection has taken a write */
+    int64_t complained;   /* when the log last heard */
+    cl_idmap by_handle;   /* redis_node */
+    cl_strmap by_channel; /* redis_node */
+    cl_link nodes;
+    redis_node *current; /* the message being read is for it */
+    int current_is_news;
+    cl_buf scratch, text;
+    cl_alarm *chore_alarm;
+    cl_link chores; /* redis_node */
+    cl_link looks;  /* redis_look */
+    cl_strmap looks_by_method[2]; /* the urgent, and those that only refresh */
+    struct redis_unlooked {
+        size_t n;
+        char text[256];
+    } unlooked[REDIS_UNLOOKED]; /* looks that there was no memory for */
+    size_t unlooked_len;
+    redis_scan scan;
+    cl_link statuses;
+    uint64_t unasked[REDIS_UNASKED]; /* questions for the status that there was no memory for */
+    size_t unasked_len;
+    cl_link backlog;
+    size_t backlog_bytes;
+} redis_bus;
+
+static inline uint64_t redis_ref(const void *p)
+{
+    return (uint64_t)(uintptr_t)p;
+}
+
+static inline void *redis_from_ref(uint64_t ref)
+{
+    return (void *)(uintptr_t)ref;
+}
+
+/* ---- redis_bus.c */
+void cl_redis_check_up(redis_bus *bus);
+void cl_redis_down(redis_bus *bus, int code, const char *words);
+void cl_redis_session_closed(redis_bus *bus);
+/* Chores run soon, from the loop: what cannot be told from inside a call. */
+void cl_redis_chore(redis_bus *bus, redis_node *node); /* node may be NULL */
+/* Logs, but not more than once a second. */
+void cl_redis_complain(redis_bus *bus, const char *what, cl_str error);
+
+/* ---- subscriber.c */
+int cl_redis_subscriber_create(redis_bus *bus);
+void cl_redis_subscribe(redis_bus *bus, redis_node *node);
+void cl_redis_unsubscribe(redis_bus *bus, redis_node *node);
+
+/* ---- commands.c */
+int cl_redis_commands_create(redis_bus *bus);
+/* Sends a command; a failure is not told, since the loss of the connection that follows is. */
+int cl_redis_command(redis_bus *bus, enum redis_kind kind, const void *ref, size_t argc, const cl_str *argv);
+/* The reply is an error of Redis, or not of the type: then it is dealt with, and the result is not 0. */
+int cl_redis_is_bad(redis_bus *bus, const cl_reply *reply, int type, const char *what);
+
+/* ---- publish.c */
+int cl_redis_send(cl_bus *base, void *handle, const cl_envelope *e, uint64_t token);
+/* The bytes that the command for an envelope of `body` bytes may take, and the command itself, appended to out. */
+size_t cl_redis_publish_room(const redis_bus *bus, const cl_envelope *e, size_t body);
+int cl_redis_publish_format(const redis_bus *bus, const cl_envelope *e, size_t body, cl_buf *out);
+
+/* ---- backlog.c */
+int cl_redis_backlog_add(redis_bus *bus, const cl_envelope *e, size_t body, uint64_t token);
+void cl_redis_backlog_send(redis_bus *bus);
+void cl_redis_backlog_drop(redis_bus *bus, int tell);
+
+/* ---- nodes.c */
+redis_node *cl_redis_node_of(redis_bus *bus, void *handle);
+int cl_redis_node_open(cl_bus *base, void *handle, cl_str id, double heartbeat);
+void cl_redis_node_drain(cl_bus *base, void *handle);
+void cl_redis_node_close(cl_bus *base, void *handle);
+void cl_redis_node_confirmed(redis_bus *bus, redis_node *node, int code, const char *words);
+void cl_redis_nodes_announce(redis_bus *bus); /* node_ready for those that listen */
+void cl_redis_node_leave(redis_bus *bus, redis_node *node);
+void cl_redis_node_unref(redis_bus *bus, redis_node *node);
+void cl_redis_node_settle(redis_bus *bus, redis_node *node); /* ends it if nothing holds it any more */
+void cl_redis_node_free(redis_bus *bus, redis_node *node);
+
+/* ---- registry.c */
+int cl_redis_enroll(cl_bus *base, void *handle, cl_str method, uint64_t operation);
+int cl_redis_withdraw(cl_bus *base, void *handle, cl_str method, uint64_t operation);
+void cl_redis_restore(redis_bus *bus, redis_node *node); /* after a reconnect */
+void cl_redis_renew(redis_bus *bus, redis_node *node);
+void cl_redis_withdraw_all(redis_bus *bus, redis_node *node);
+void cl_redis_regs_end(redis_bus *bus, redis_node *node);
+void cl_redis_regs_free(redis_node *node);
+void cl_redis_registry_reply(redis_bus *bus, const cl_pending *pending, const cl_reply *reply);
+void cl_redis_registry_unanswered(redis_bus *bus, const cl_pending *pending);
+
+/* ---- news.c */
+void cl_redis_news_send(redis_bus *bus, redis_node *node, char type, cl_str method); 
+/* 'u': the fresh ones, 'd': all, 'w': this one. */
+void cl_redis_news_came(redis_bus *bus, cl_str text);
+
+/* ---- lookup.c */
+typedef struct redis_look redis_look;
+void cl_redis_lookup(cl_bus *base, cl_str method, int known);
+void cl_redis_forget(cl_bus *base, cl_str method, cl_str server);
+void cl_redis_look_members(redis_bus *bus, redis_look *look, const cl_reply *reply);
+void cl_redis_look_living(redis_bus *bus, redis_look *look, const cl_reply *reply);
+void cl_redis_look_lost(redis_bus *bus, redis_look *look);
+/* A scan ended; code not 0: badly. */
+void cl_redis_looks_scanned(redis_bus *bus, int code);
+int cl_redis_looks_want_scan(redis_bus *bus, uint64_t round);
+void cl_redis_looks_fail(redis_bus *bus);   /* Redis is away: ends those that wait for a scan */
+void cl_redis_looks_failed(redis_bus *bus); /* a chore: tells those that failed at once */
+void cl_redis_looks_free(redis_bus *bus);
+
+/* ---- scan.c */
+int cl_redis_scan_create(redis_bus *bus);
+void cl_redis_scan_want(redis_bus *bus);
+void cl_redis_scan_page(redis_bus *bus, const cl_reply *reply);
+void cl_redis_scan_lost(redis_bus *bus);
+void cl_redis_scan_free(redis_bus *bus);
+redis_listing *cl_redis_picture_get(const redis_picture *picture, cl_str method);
+
+/* ---- status.c */
+void cl_redis_status(cl_bus *base, uint64_t operation);
+void cl_redis_statuses_scanned(redis_bus *bus, int code);
+int cl_redis_statuses_want_scan(redis_bus *bus, uint64_t round);
+void cl_redis_statuses_unasked(redis_bus *bus);
+void cl_redis_statuses_fail(redis_bus *bus);
+void cl_redis_statuses_free(redis_bus *bus);
+
+#endif

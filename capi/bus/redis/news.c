@@ -1,0 +1,121 @@
+/* What our nodes tell each other about registrations, on a channel that npm nodes do not know:
+ * {"t":"u","s":"<id>","d":{"m":["method",...]}} - u: up, w: withdrawn, d: draining, and so withdrawn too. */
+#include "bus/redis/inside.h"
+#include "clouds.h"
+
+/* ---- out */
+
+static int put_method(cl_buf *out, cl_str method, int *count)
+{
+    if ((*count)++ > 0 && cl_buf_put_char(out, ',')) return CLOUDS_ENOMEM;
+    return cl_json_quote(method, out);
+}
+
+static int put_methods(cl_buf *out, redis_node *node, char type, cl_str method, int *count)
+{
+    if (type == 'w') return put_method(out, method, count);
+    size_t at = 0;
+    for (redis_reg *reg; (reg = cl_strmap_next(&node->regs, &at));) {
+        if (type == 'u' ? !reg->fresh : !reg->wanted) continue;
+        reg->fresh = 0;
+        if (put_method(out, reg->method, count)) return CLOUDS_ENOMEM;
+    }
+    return 0;
+}
+
+void cl_redis_news_send(redis_bus *bus, redis_node *node, char type, cl_str method)
+{
+    cl_buf *text = &bus->text;
+    int count = 0;
+    cl_buf_clear(text);
+    int code = cl_buf_printf(text, "{\"t\":\"%c\",\"s\":", type);
+    if (!code) code = cl_json_quote(node->id, text);
+    if (!code) code = cl_buf_put_str(text, CL_STR(",\"d\":{\"m\":["));
+    if (!code) code = put_methods(text, node, type, method, &count);
+    if (!code) code = cl_buf_put_str(text, CL_STR("]}}"));
+    cl_str publish[] = {CL_STR("PUBLISH"), bus->news_channel, cl_buf_str(text)};
+    if (!code && count > 0) cl_redis_command(bus, KIND_NEWS, NULL, 3, publish);
+}
+
+/* ---- in */
+
+typedef struct news {
+    char type;
+    cl_str id; /* raw */
+    cl_str data;
+} news;
+
+static int read_head(redis_bus *bus, cl_str text, news *out)
+{
+    cl_json j;
+    cl_str key, type = CL_STR_NONE;
+    int escaped, more;
+    *out = (news){0};
+    cl_json_start(&j, text, bus->limits.json);
+    int code = cl_json_enter(&j, '{');
+    if (code) return code;
+    while ((more = cl_json_member(&j, &key, &escaped)) > 0) {
+        cl_str ignored;
+        if (cl_str_eq(key, CL_STR("t"))) code = cl_json_string(&j, &type, &escaped);
+        else if (cl_str_eq(key, CL_STR("s"))) code = cl_json_string(&j, &out->id, &escaped);
+        else code = cl_json_value(&j, cl_str_eq(key, CL_STR("d")) ? &out->data : &ignored);
+        if (code) return code;
+    }
+    if (more < 0) return more;
+    if (j.bad_utf8) return CLOUDS_EJSON;
+    if (type.n == 1) out->type = type.p[0];
+    return cl_json_end(&j);
+}
+
+static void tell(redis_bus *bus, char type, cl_str id, cl_str method)
+{
+    void *self = bus->sink.self;
+    if (type == 'u') bus->sink.server_up(self, method, (cl_server){id, 1});
+    else bus->sink.server_down(self, method, id);
+}
+
+/* The buffer holds the id, and behind it one method at a time. */
+static void tell_methods(redis_bus *bus, cl_json *j, char type, size_t id_len)
+{
+    cl_str raw;
+    int escaped, more;
+    cl_buf *b = &bus->scratch;
+    if (cl_json_enter(j, '[')) return;
+    while ((more = cl_json_element(j)) > 0) {
+        b->len = id_len;
+        if (cl_json_string(j, &raw, &escaped) || cl_json_unescape(raw, b)) return;
+        tell(bus, type, cl_str_of(b->data, id_len), cl_str_of(b->data + id_len, b->len - id_len));
+    }
+}
+
+static void tell_all(redis_bus *bus, const news *n, size_t id_len)
+{
+    cl_json j;
+    cl_str key, ignored;
+    int escaped;
+    cl_json_start(&j, n->data, bus->limits.json);
+    if (cl_json_enter(&j, '{')) return;
+    while (cl_json_member(&j, &key, &escaped) > 0) {
+        if (cl_str_eq(key, CL_STR("m")) && cl_json_peek(&j) == '[') {
+            tell_methods(bus, &j, n->type, id_len);
+            return;
+        }
+        if (cl_json_value(&j, &ignored)) return;
+    }
+}
+
+void cl_redis_news_came(redis_bus *bus, cl_str text)
+{
+    news n;
+    int code = text.n > bus->limits.message ? CLOUDS_ETOOBIG : read_head(bus, text, &n);
+    cl_buf_clear(&bus->scratch);
+    if (!code) code = cl_json_unescape(n.id, &bus->scratch);
+    if (code) {
+        bus->sink.dropped(bus->sink.self, code);
+        return;
+    }
+    size_t id_len = bus->scratch.len;
+    if (id_len == 0 || !memchr("uwd", n.type ? n.type : '?', 3)) return;
+    if (n.type == 'd') bus->sink.peer_draining(bus->sink.self, cl_buf_str(&bus->scratch));
+    tell_all(bus, &n, id_len);
+}

@@ -1,0 +1,176 @@
+/* Design note. A node of ours on the bus lives from node_open to node_closed:
+ *   open      SUBSCRIBE is under way (again after each loss); confirmed and the bus up: node_ready, once
+ *   draining  its registrations are being taken back
+ *   closing   lingers, if it was registered: callers that do not know yet are still answered
+ *   leaving   UNSUBSCRIBE and a fence behind all it sent; when both are answered: node_closed
+ * Every pending command that points to a node or to one of its registrations holds a reference; a node is freed only without.
+ * A connection that is lost ends its pending commands, and so ends the references: nothing waits for Redis to come back. */
+#include <time.h>
+
+#include "base/error.h"
+#include "base/mem.h"
+#include "bus/redis/inside.h"
+#include "clouds.h"
+
+redis_node *cl_redis_node_of(redis_bus *bus, void *handle)
+{
+    return cl_idmap_get(&bus->by_handle, redis_ref(handle));
+}
+
+/* ---- open */
+
+static int name_node(redis_bus *bus, redis_node *node, cl_str id)
+{
+    size_t n = bus->prefix.n + 3 + id.n;
+    node->memory = cl_malloc(n * 2);
+    if (!node->memory) return CLOUDS_ENOMEM;
+    cl_str *names[] = {&node->channel, &node->record_key};
+    for (int i = 0; i < 2; i++) {
+        char *p = node->memory + n * (size_t)i;
+        memcpy(p, bus->prefix.p, bus->prefix.n);
+        memcpy(p + bus->prefix.n, i ? ":N:" : ":L:", 3);
+        memcpy(p + bus->prefix.n + 3, id.p, id.n);
+        *names[i] = cl_str_of(p, n);
+    }
+    node->id = cl_str_of(node->channel.p + bus->prefix.n + 3, id.n);
+    return 0;
+}
+
+/* A TTL is whole seconds: twice the heartbeat, rounded up. Heartbeats that a timer cannot take are brought into bounds. */
+static void set_heartbeat(redis_node *node, double heartbeat)
+{
+    if (!(heartbeat > 0)) heartbeat = 5;
+    if (heartbeat > 2147483) heartbeat = 2147483;
+    uint64_t ttl = (uint64_t)(heartbeat * 2);
+    if ((double)ttl < heartbeat * 2) ttl++;
+    node->ttl[cl_digits(node->ttl, ttl > 0 ? ttl : 1)] = '\0';
+    node->period = heartbeat < 0.1 ? 100 : (int64_t)(heartbeat * 1000);
+}
+
+static int list_node(redis_bus *bus, redis_node *node)
+{
+    redis_node *old = cl_strmap_get(&bus->by_channel, node->channel);
+    if (old && !old->closing) return cl_error(CLOUDS_EEXIST, "a node with this id is open already");
+    if (cl_idmap_put(&bus->by_handle, redis_ref(node->handle), node)) return CLOUDS_ENOMEM;
+    if (cl_strmap_put(&bus->by_channel, node->channel, node)) {
+        cl_idmap_take(&bus->by_handle, redis_ref(node->handle));
+        return CLOUDS_ENOMEM;
+    }
+    if (bus->current == old) bus->current = NULL;
+    cl_list_append(&bus->nodes, &node->link);
+    return 0;
+}
+
+int cl_redis_node_open(cl_bus *base, void *handle, cl_str id, double heartbeat)
+{
+    redis_bus *bus = (redis_bus *)base;
+    if (bus->closing) return cl_error(CLOUDS_ECLOSED, NULL);
+    redis_node *node = cl_calloc(1, sizeof *node);
+    if (!node) return cl_error(CLOUDS_ENOMEM, NULL);
+    node->bus = bus;
+    node->handle = handle;
+    cl_list_init(&node->link);
+    cl_list_init(&node->chore);
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    node->started = (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+    set_heartbeat(node, heartbeat);
+    int code = name_node(bus, node, id);
+    if (!code) code = list_node(bus, node);
+    if (code) {
+        cl_free(node->memory);
+        cl_free(node);
+        return code == CLOUDS_ENOMEM ? cl_error(code, NULL) : code;
+    }
+    cl_redis_subscribe(bus, node);
+    return 0;
+}
+
+static void tell_ready(redis_bus *bus, redis_node *node, int code, const char *words)
+{
+    node->told = 1;
+    bus->sink.node_ready(bus->sink.self, node->handle, code, words);
+}
+
+void cl_redis_node_confirmed(redis_bus *bus, redis_node *node, int code, const char *words)
+{
+    node->listening = code == 0;
+    if (!node->told && (code || bus->up)) tell_ready(bus, node, code, words);
+}
+
+void cl_redis_nodes_announce(redis_bus *bus)
+{
+    CL_LIST_EACH(link, &bus->nodes)
+    {
+        redis_node *node = CL_OWNER(link, redis_node, link);
+        if (node->listening && !node->told && !node->closing) tell_ready(bus, node, 0, "");
+    }
+}
+
+/* ---- drain and close */
+
+void cl_redis_node_drain(cl_bus *base, void *handle)
+{
+    redis_bus *bus = (redis_bus *)base;
+    redis_node *node = cl_redis_node_of(bus, handle);
+    if (!node || node->draining) return;
+    node->draining = 1;
+    cl_redis_withdraw_all(bus, node);
+}
+
+void cl_redis_node_close(cl_bus *base, void *handle)
+{
+    redis_bus *bus = (redis_bus *)base;
+    redis_node *node = cl_redis_node_of(bus, handle);
+    if (!node || node->closing) return;
+    cl_redis_node_drain(base, handle);
+    node->closing = 1;
+    double linger = bus->limits.linger;
+    if (bus->up && node->was_registered && linger > 0)
+        cl_alarm_set(node->alarm, cl_loop_now() + (int64_t)((linger < 3600 ? linger : 3600) * 1000));
+    else cl_redis_chore(bus, node);
+}
+
+void cl_redis_node_leave(redis_bus *bus, redis_node *node)
+{
+    if (!node->closing || node->leaving) return;
+    node->leaving = 1;
+    if (node->alarm) cl_alarm_stop(node->alarm);
+    if (cl_strmap_get(&bus->by_channel, node->channel) == node) cl_redis_unsubscribe(bus, node);
+    cl_str fence[] = {CL_STR("PING")};
+    if (!cl_redis_command(bus, KIND_FENCE, node, 1, fence)) node->refs++;
+    cl_redis_node_settle(bus, node);
+}
+
+static void unlist_node(redis_bus *bus, redis_node *node)
+{
+    if (bus->current == node) bus->current = NULL;
+    cl_idmap_take(&bus->by_handle, redis_ref(node->handle));
+    if (cl_strmap_get(&bus->by_channel, node->channel) == node) cl_strmap_take(&bus->by_channel, node->channel);
+    cl_list_remove(&node->link);
+    cl_list_remove(&node->chore);
+}
+
+void cl_redis_node_free(redis_bus *bus, redis_node *node)
+{
+    unlist_node(bus, node);
+    cl_redis_regs_free(node);
+    cl_alarm_destroy(node->alarm);
+    cl_free(node->memory);
+    cl_free(node);
+}
+
+void cl_redis_node_settle(redis_bus *bus, redis_node *node)
+{
+    if (!node->leaving || node->refs > 0) return;
+    void *handle = node->handle;
+    cl_redis_regs_end(bus, node);
+    cl_redis_node_free(bus, node);
+    bus->sink.node_closed(bus->sink.self, handle);
+}
+
+void cl_redis_node_unref(redis_bus *bus, redis_node *node)
+{
+    node->refs--;
+    cl_redis_node_settle(bus, node);
+}

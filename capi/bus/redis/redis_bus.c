@@ -1,0 +1,203 @@
+/* Design note. Two connections, shared by all nodes of a context: one listens, one commands. The bus is up when both are
+ * greeted, every SUBSCRIBE of the nodes is answered and the registrations are sent again; only then `state` tells so, and only
+ * then a node that listens is told that it is ready.
+ *
+ * What must be told but cannot be told from inside a call of the owner is left to the chores, an alarm that is due at once. */
+#include <stdio.h>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "bus/redis/inside.h"
+#include "clouds.h"
+
+/* ---- up and down */
+
+void cl_redis_check_up(redis_bus *bus)
+{
+    if (bus->up || bus->closing || bus->unconfirmed > 0) return;
+    if (!cl_session_is_ready(bus->commands) || !cl_session_is_ready(bus->subscriber)) return;
+    bus->up = 1;
+    cl_log(CLOUDS_LOG_INFO, "%s: connected", bus->shown);
+    bus->sink.state(bus->sink.self, 1, 0, "");
+    cl_redis_nodes_announce(bus);
+}
+
+void cl_redis_down(redis_bus *bus, int code, const char *words)
+{
+    bus->up = 0;
+    CL_LIST_EACH(link, &bus->nodes)
+    {
+        redis_node *node = CL_OWNER(link, redis_node, link);
+        if (node->closing) cl_redis_chore(bus, node); /* no lingering where nobody is heard */
+    }
+    if (bus->closing) return;
+    cl_log(CLOUDS_LOG_WARN, "%s", words);
+    bus->sink.state(bus->sink.self, 0, code, words);
+}
+
+void cl_redis_complain(redis_bus *bus, const char *what, cl_str error)
+{
+    int64_t now = cl_loop_now();
+    if (bus->complained && now - bus->complained < 1000) return;
+    bus->complained = now;
+    cl_redis_words words;
+    cl_redis_explain(error, &words);
+    cl_log(CLOUDS_LOG_WARN, "%s: %s: %s", bus->shown, what, words.text);
+}
+
+/* ---- chores */
+
+void cl_redis_chore(redis_bus *bus, redis_node *node)
+{
+    if (node && cl_list_empty(&node->chore)) cl_list_append(&bus->chores, &node->chore);
+    cl_alarm_set(bus->chore_alarm, cl_loop_now());
+}
+
+static void node_chore(redis_bus *bus, redis_node *node)
+{
+    cl_list_remove(&node->chore);
+    if (node->has_news) {
+        node->has_news = 0;
+        cl_redis_news_send(bus, node, 'u', CL_STR_NONE);
+    }
+    cl_redis_node_leave(bus, node);
+}
+
+static void on_chores(void *self)
+{
+    redis_bus *bus = self;
+    while (!cl_list_empty(&bus->chores)) node_chore(bus, CL_OWNER(bus->chores.next, redis_node, chore));
+    cl_redis_looks_failed(bus);
+    cl_redis_statuses_unasked(bus);
+    if (!cl_session_is_ready(bus->commands)) cl_redis_statuses_fail(bus);
+}
+
+/* ---- the end */
+
+void cl_redis_session_closed(redis_bus *bus)
+{
+    if (--bus->open_sessions > 0) return;
+    cl_redis_backlog_drop(bus, 1);
+    bus->sink.closed(bus->sink.self);
+}
+
+static void bus_flush(cl_bus *base)
+{
+    redis_bus *bus = (redis_bus *)base;
+    cl_session_flush(bus->commands);
+    cl_session_flush(bus->subscriber);
+}
+
+static void bus_close(cl_bus *base)
+{
+    redis_bus *bus = (redis_bus *)base;
+    if (bus->closing) return;
+    bus->closing = 1;
+    bus->up = 0;
+    cl_alarm_stop(bus->scan.alarm);
+    cl_session_close(bus->commands);
+    cl_session_close(bus->subscriber);
+}
+
+static void bus_destroy(cl_bus *base)
+{
+    redis_bus *bus = (redis_bus *)base;
+    cl_session_destroy(bus->commands);
+    cl_session_destroy(bus->subscriber);
+    while (!cl_list_empty(&bus->nodes)) cl_redis_node_free(bus, CL_OWNER(bus->nodes.next, redis_node, link));
+    cl_redis_looks_free(bus);
+    cl_redis_statuses_free(bus);
+    cl_redis_backlog_drop(bus, 0);
+    cl_redis_scan_free(bus);
+    cl_alarm_destroy(bus->chore_alarm);
+    cl_idmap_free(&bus->by_handle);
+    cl_strmap_free(&bus->by_channel);
+    cl_buf_free(&bus->scratch);
+    cl_buf_free(&bus->text);
+    cl_free(bus->memory);
+    cl_free(bus);
+}
+
+/* ---- the beginning */
+
+static const cl_bus_ops ops = {
+    .node_open = cl_redis_node_open,
+    .node_drain = cl_redis_node_drain,
+    .node_close = cl_redis_node_close,
+    .enroll = cl_redis_enroll,
+    .withdraw = cl_redis_withdraw,
+    .send = cl_redis_send,
+    .look = cl_redis_lookup,
+    .forget = cl_redis_forget,
+    .status = cl_redis_status,
+    .flush = bus_flush,
+    .close = bus_close,
+    .destroy = bus_destroy,
+};
+
+static cl_str keep(char **to, const char *text)
+{
+    char *p = *to;
+    size_t n = strlen(text);
+    memcpy(p, text, n + 1);
+    *to += n + 1;
+    return cl_str_of(p, n);
+}
+
+/* Copies what the address says; the url may go. */
+static int keep_address(redis_bus *bus, const cl_url *url)
+{
+    const char *prefix = url->prefix[0] ? url->prefix : "clouds";
+    size_t n = strlen(url->path) + strlen(url->host) + strlen(url->user) + strlen(url->password) + 2 * strlen(prefix) + 16;
+    char *p = bus->memory = cl_malloc(n);
+    if (!p) return CLOUDS_ENOMEM;
+    cl_redis_address *a = &bus->address;
+    cl_str path = keep(&p, url->path);
+    a->path = url->kind == CL_URL_REDIS_UNIX ? path.p : NULL;
+    a->host = keep(&p, url->host).p;
+    a->user = keep(&p, url->user);
+    a->password = keep(&p, url->password);
+    a->port = url->port;
+    a->db = url->db;
+    bus->prefix = keep(&p, prefix);
+    bus->news_channel = cl_str_of(p, bus->prefix.n + 2);
+    keep(&p, prefix);
+    memcpy(p - 1, ":D", 3);
+    cl_url_describe(url, bus->shown, sizeof bus->shown);
+    a->shown = bus->shown;
+    return 0;
+}
+
+static int start(redis_bus *bus)
+{
+    int code = cl_alarm_create(bus->loop, on_chores, bus, &bus->chore_alarm);
+    if (!code) code = cl_redis_scan_create(bus);
+    if (!code) code = cl_redis_commands_create(bus);
+    if (!code) code = cl_redis_subscriber_create(bus);
+    return code;
+}
+
+int cl_redis_bus_create(cl_loop *loop, const cl_url *url, const cl_limits *limits, const cl_bus_sink *sink, cl_bus **out)
+{
+    redis_bus *bus = cl_calloc(1, sizeof *bus);
+    if (!bus) return cl_error(CLOUDS_ENOMEM, NULL);
+    bus->base.ops = &ops;
+    bus->loop = loop;
+    bus->sink = *sink;
+    bus->limits = *limits;
+    bus->open_sessions = 2;
+    cl_list_init(&bus->nodes);
+    cl_list_init(&bus->chores);
+    cl_list_init(&bus->looks);
+    cl_list_init(&bus->statuses);
+    cl_list_init(&bus->backlog);
+    int code = keep_address(bus, url);
+    if (!code) code = start(bus);
+    if (code) {
+        bus_destroy(&bus->base);
+        return cl_error(code, NULL);
+    }
+    *out = &bus->base;
+    return 0;
+}

@@ -1,0 +1,367 @@
+/* Design note. A registration is a key with a TTL. `wanted` is what its owner asked for, `listed` what Redis is known to
+ * hold; commands bring the second to the first:
+ *   wanted, not listed   SET key 1 EX ttl      on enroll, and when a renewal finds the key gone
+ *   wanted, listed       EXPIRE key ttl        each heartbeat, and after a reconnect (it works on a full Redis too)
+ *   not wanted           DEL key               on withdraw, and after a reconnect if that was not answered
+ * Whatever fails is tried again with the next heartbeat. An operation of the owner ends with the first answer that it meets,
+ * good or bad; while Redis is away it waits. */
+#include <stdio.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "base/mem.h"
+#include "bus/redis/inside.h"
+#include "clouds.h"
+
+/* ---- operations */
+
+static int add_op(cl_link *list, uint64_t operation)
+{
+    redis_op *op = cl_malloc(sizeof *op);
+    if (!op) return CLOUDS_ENOMEM;
+    op->operation = operation;
+    cl_list_init(&op->link);
+    cl_list_append(list, &op->link);
+    return 0;
+}
+
+static void end_ops(redis_bus *bus, cl_link *list, int code, const char *words)
+{
+    while (!cl_list_empty(list)) {
+        redis_op *op = CL_OWNER(list->next, redis_op, link);
+        uint64_t operation = op->operation;
+        cl_list_remove(&op->link);
+        cl_free(op);
+        if (bus && operation) bus->sink.enrolled(bus->sink.self, operation, code, words);
+    }
+}
+
+/* ---- commands */
+
+static int reg_command(redis_bus *bus, redis_reg *reg, enum redis_kind kind, size_t argc, const cl_str *argv)
+{
+    int code = cl_redis_command(bus, kind, reg, argc, argv);
+    if (code) return code;
+    reg->refs++;
+    reg->node->refs++;
+    return 0;
+}
+
+static void send_set(redis_bus *bus, redis_reg *reg)
+{
+    cl_str set[] = {CL_STR("SET"), reg->key, CL_STR("1"), CL_STR("EX"), cl_str_z(reg->node->ttl)};
+    reg_command(bus, reg, KIND_SET, 5, set);
+}
+
+static void send_index(redis_bus *bus, redis_reg *reg)
+{
+    cl_str add[] = {CL_STR("SADD"), reg->index_key, reg->node->id};
+    cl_str expire[] = {CL_STR("EXPIRE"), reg->index_key, CL_STR("86400")};
+    cl_redis_command(bus, KIND_NEWS, NULL, 3, add);
+    cl_redis_command(bus, KIND_NEWS, NULL, 3, expire);
+}
+
+static void send_renewal(redis_bus *bus, redis_reg *reg)
+{
+    cl_str expire[] = {CL_STR("EXPIRE"), reg->key, cl_str_z(reg->node->ttl)};
+    if (!reg_command(bus, reg, KIND_RENEW, 3, expire)) reg->node->renewing++;
+}
+
+static void send_delete(redis_bus *bus, redis_reg *reg)
+{
+    cl_str del[] = {CL_STR("DEL"), reg->key}, rem[] = {CL_STR("SREM"), reg->index_key, reg->node->id};
+    cl_redis_command(bus, KIND_NEWS, NULL, 3, rem);
+    reg_command(bus, reg, KIND_DELETE, 2, del);
+}
+
+/* The host part of an id of the usual shape; "" for another. */
+static cl_str host_of(cl_str id)
+{
+    if (id.n < 12 || id.p[1] != '.' || id.p[10] != '.') return CL_STR_NONE;
+    return strspn(id.p + 2, "0123456789abcdef") >= 8 ? cl_str_of(id.p + 2, 8) : CL_STR_NONE;
+}
+
+static void send_record(redis_bus *bus, redis_node *node)
+{
+    char json[200];
+    cl_str host = host_of(node->id);
+    int n = snprintf(json, sizeof json,
+                     "{\"v\":1,\"host\":\"%.*s\",\"pid\":%ld,\"started\":%lld,\"abilities\":[\"deadline\",\"refuse\"]}",
+                     (int)host.n, host.p, (long)getpid(), (long long)node->started);
+    cl_str set[] = {CL_STR("SET"), node->record_key, cl_str_of(json, (size_t)n), CL_STR("EX"), cl_str_z(node->ttl)};
+    if (!cl_redis_command(bus, KIND_RECORD, node, 5, set)) node->refs++;
+}
+
+static void renew_record(redis_bus *bus, redis_node *node)
+{
+    cl_str expire[] = {CL_STR("EXPIRE"), node->record_key, cl_str_z(node->ttl)};
+    if (!cl_redis_command(bus, KIND_RENEW_RECORD, node, 3, expire)) node->refs++;
+}
+
+/* ---- the heartbeat */
+
+/* Brings one registration to what is wanted. */
+static void pursue(redis_bus *bus, redis_reg *reg)
+{
+    if (!reg->wanted) {
+        send_delete(bus, reg);
+        return;
+    }
+    send_index(bus, reg);
+    if (reg->listed) send_renewal(bus, reg);
+    else send_set(bus, reg);
+}
+
+static int wants_any(const redis_node *node)
+{
+    size_t at = 0;
+    for (redis_reg *reg; (reg = cl_strmap_next(&node->regs, &at));)
+        if (reg->wanted) return 1;
+    return 0;
+}
+
+void cl_redis_renew(redis_bus *bus, redis_node *node)
+{
+    if (node->renewing || !cl_session_is_ready(bus->commands)) return;
+    size_t at = 0;
+    if (wants_any(node)) renew_record(bus, node);
+    for (redis_reg *reg; (reg = cl_strmap_next(&node->regs, &at));)
+        if (reg->wanted || !reg->refs) pursue(bus, reg);
+}
+
+void cl_redis_restore(redis_bus *bus, redis_node *node)
+{
+    size_t at = 0;
+    node->renewing = 0;
+    if (wants_any(node)) renew_record(bus, node);
+    for (redis_reg *reg; (reg = cl_strmap_next(&node->regs, &at));) pursue(bus, reg);
+}
+
+static void on_alarm(void *self)
+{
+    redis_node *node = self;
+    if (node->closing) {
+        cl_redis_node_leave(node->bus, node);
+        return;
+    }
+    cl_redis_renew(node->bus, node);
+    cl_alarm_set(node->alarm, cl_loop_now() + node->period);
+}
+
+static int begin_heartbeat(redis_bus *bus, redis_node *node)
+{
+    if (node->alarm) return 0;
+    int code = cl_alarm_create(bus->loop, on_alarm, node, &node->alarm);
+    if (!code) cl_alarm_set(node->alarm, cl_loop_now() + node->period);
+    return code;
+}
+
+/* ---- enroll and withdraw */
+
+static void reg_free(redis_reg *reg)
+{
+    end_ops(NULL, &reg->enrolls, 0, "");
+    end_ops(NULL, &reg->withdraws, 0, "");
+    cl_free(reg->memory);
+    cl_free(reg);
+}
+
+static void reg_remove(redis_reg *reg)
+{
+    cl_strmap_take(&reg->node->regs, reg->method);
+    reg_free(reg);
+}
+
+/* key: prefix:S:method:id, index: prefix:M:method */
+static int name_reg(redis_bus *bus, redis_reg *reg, cl_str method)
+{
+    cl_buf b = {0};
+    if (cl_buf_reserve(&b, bus->prefix.n * 2 + method.n * 2 + reg->node->id.n + 8)) return CLOUDS_ENOMEM;
+    cl_buf_add_str(&b, bus->prefix);
+    cl_buf_add(&b, ":S:", 3);
+    cl_buf_add_str(&b, method);
+    cl_buf_add_char(&b, ':');
+    cl_buf_add_str(&b, reg->node->id);
+    size_t n = b.len;
+    cl_buf_add_str(&b, bus->prefix);
+    cl_buf_add(&b, ":M:", 3);
+    cl_buf_add_str(&b, method);
+    reg->memory = b.data;
+    reg->key = cl_str_of(b.data, n);
+    reg->method = cl_str_of(b.data + bus->prefix.n + 3, method.n);
+    reg->index_key = cl_str_of(b.data + n, b.len - n);
+    return 0;
+}
+
+static redis_reg *reg_make(redis_bus *bus, redis_node *node, cl_str method)
+{
+    redis_reg *reg = cl_calloc(1, sizeof *reg);
+    if (!reg) return NULL;
+    reg->node = node;
+    cl_list_init(&reg->enrolls);
+    cl_list_init(&reg->withdraws);
+    if (name_reg(bus, reg, method) || cl_strmap_put(&node->regs, reg->method, reg)) {
+        cl_free(reg->memory);
+        cl_free(reg);
+        return NULL;
+    }
+    return reg;
+}
+
+int cl_redis_enroll(cl_bus *base, void *handle, cl_str method, uint64_t operation)
+{
+    redis_bus *bus = (redis_bus *)base;
+    redis_node *node = cl_redis_node_of(bus, handle);
+    if (!node || node->draining) return cl_error(CLOUDS_ECLOSED, NULL);
+    if (begin_heartbeat(bus, node)) return cl_error(CLOUDS_ENOMEM, NULL);
+    redis_reg *reg = cl_strmap_get(&node->regs, method);
+    int is_first = !wants_any(node);
+    if (!reg) reg = reg_make(bus, node, method);
+    if (!reg) return cl_error(CLOUDS_ENOMEM, NULL);
+    if (add_op(&reg->enrolls, operation)) {
+        if (!reg->wanted && !reg->refs && cl_list_empty(&reg->withdraws)) reg_remove(reg);
+        return cl_error(CLOUDS_ENOMEM, NULL);
+    }
+    reg->wanted = node->was_registered = 1;
+    if (is_first) send_record(bus, node);
+    pursue(bus, reg);
+    return 0;
+}
+
+int cl_redis_withdraw(cl_bus *base, void *handle, cl_str method, uint64_t operation)
+{
+    redis_bus *bus = (redis_bus *)base;
+    redis_node *node = cl_redis_node_of(bus, handle);
+    redis_reg *reg = node ? cl_strmap_get(&node->regs, method) : NULL;
+    if (!reg || !reg->wanted) return cl_error(CLOUDS_EINVAL, "the method is not registered");
+    if (add_op(&reg->withdraws, operation)) return cl_error(CLOUDS_ENOMEM, NULL);
+    reg->wanted = reg->listed = reg->fresh = 0;
+    send_delete(bus, reg);
+    cl_redis_news_send(bus, node, 'w', method);
+    return 0;
+}
+
+void cl_redis_withdraw_all(redis_bus *bus, redis_node *node)
+{
+    if (!wants_any(node)) return;
+    size_t at = 0;
+    for (redis_reg *reg; (reg = cl_strmap_next(&node->regs, &at));)
+        if (reg->wanted) send_delete(bus, reg);
+    cl_redis_news_send(bus, node, 'd', CL_STR_NONE); /* behind the deletions, so that nobody finds it again */
+    at = 0;
+    for (redis_reg *reg; (reg = cl_strmap_next(&node->regs, &at));) reg->wanted = reg->listed = reg->fresh = 0;
+    cl_str del[] = {CL_STR("DEL"), node->record_key};
+    cl_redis_command(bus, KIND_NEWS, NULL, 2, del);
+}
+
+/* What is still open when the node goes. */
+void cl_redis_regs_end(redis_bus *bus, redis_node *node)
+{
+    size_t at = 0;
+    for (redis_reg *reg; (reg = cl_strmap_next(&node->regs, &at));) {
+        end_ops(bus, &reg->enrolls, CLOUDS_ECLOSED, "the node was closed");
+        end_ops(bus, &reg->withdraws, CLOUDS_EUNREACHABLE, "Redis is away: the registration ends by itself");
+    }
+}
+
+void cl_redis_regs_free(redis_node *node)
+{
+    size_t at = 0;
+    for (redis_reg *reg; (reg = cl_strmap_next(&node->regs, &at));) reg_free(reg);
+    cl_strmap_free(&node->regs);
+}
+
+/* ---- answers */
+
+static void failed(redis_bus *bus, redis_reg *reg, cl_link *ops, const char *what, cl_str error)
+{
+    cl_redis_words words;
+    int code = cl_redis_explain(error, &words);
+    cl_redis_complain(bus, what, error);
+    end_ops(bus, ops, code, words.text);
+    /* It took writes before: a failover. Whoever has the address now is perhaps the new primary. */
+    if (cl_redis_is_replica(error) && bus->wrote) cl_session_cut(bus->commands, CLOUDS_EREDIS, words.text);
+}
+
+static void listed(redis_bus *bus, redis_reg *reg, int anew)
+{
+    bus->wrote = 1;
+    if (!reg->wanted) return;
+    reg->listed = 1;
+    if (anew) {
+        reg->fresh = reg->node->has_news = 1;
+        cl_redis_chore(bus, reg->node);
+    }
+    end_ops(bus, &reg->enrolls, 0, "");
+}
+
+static void on_set(redis_bus *bus, redis_reg *reg, const cl_reply *reply)
+{
+    if (reply->items[0].type == CL_REPLY_ERROR) failed(bus, reg, &reg->enrolls, "SET", cl_reply_text(reply, 0));
+    else if (!cl_redis_is_bad(bus, reply, CL_REPLY_STATUS, "SET")) listed(bus, reg, 1);
+}
+
+static void on_renewed(redis_bus *bus, redis_reg *reg, const cl_reply *reply)
+{
+    if (reg->node->renewing) reg->node->renewing--;
+    if (reply->items[0].type == CL_REPLY_ERROR) {
+        failed(bus, reg, &reg->enrolls, "EXPIRE", cl_reply_text(reply, 0));
+    } else if (!cl_redis_is_bad(bus, reply, CL_REPLY_INTEGER, "EXPIRE")) {
+        if (reply->items[0].number == 1) {
+            listed(bus, reg, 0);
+        } else if (reg->wanted) {
+            reg->listed = 0;
+            send_set(bus, reg);
+        }
+    }
+}
+
+static void on_deleted(redis_bus *bus, redis_reg *reg, const cl_reply *reply)
+{
+    if (reply->items[0].type == CL_REPLY_ERROR) {
+        failed(bus, reg, &reg->withdraws, "DEL", cl_reply_text(reply, 0));
+    } else if (!cl_redis_is_bad(bus, reply, CL_REPLY_INTEGER, "DEL")) {
+        end_ops(bus, &reg->withdraws, 0, "");
+        if (!reg->wanted) end_ops(bus, &reg->enrolls, CLOUDS_ECANCELED, "withdrawn meanwhile");
+    }
+}
+
+/* Drops the reference of an answered command; a registration that nobody wants and nothing points to is over. */
+static void reg_unref(redis_bus *bus, redis_reg *reg)
+{
+    redis_node *node = reg->node;
+    reg->refs--;
+    if (!reg->wanted && !reg->refs && cl_list_empty(&reg->enrolls) && cl_list_empty(&reg->withdraws)) reg_remove(reg);
+    cl_redis_node_unref(bus, node);
+}
+
+static void on_record(redis_bus *bus, redis_node *node, int kind, const cl_reply *reply)
+{
+    int renewal = kind == KIND_RENEW_RECORD;
+    if (!cl_redis_is_bad(bus, reply, renewal ? CL_REPLY_INTEGER : CL_REPLY_STATUS, renewal ? "EXPIRE" : "SET"))
+        if (renewal && reply->items[0].number != 1 && wants_any(node)) send_record(bus, node);
+    cl_redis_node_unref(bus, node);
+}
+
+void cl_redis_registry_reply(redis_bus *bus, const cl_pending *pending, const cl_reply *reply)
+{
+    redis_reg *reg = redis_from_ref(pending->ref);
+    switch (pending->kind) {
+    case KIND_SET: on_set(bus, reg, reply); break;
+    case KIND_RENEW: on_renewed(bus, reg, reply); break;
+    case KIND_DELETE: on_deleted(bus, reg, reply); break;
+    default: on_record(bus, redis_from_ref(pending->ref), pending->kind, reply); return;
+    }
+    reg_unref(bus, reg);
+}
+
+void cl_redis_registry_unanswered(redis_bus *bus, const cl_pending *pending)
+{
+    if (pending->kind == KIND_RECORD || pending->kind == KIND_RENEW_RECORD) {
+        cl_redis_node_unref(bus, redis_from_ref(pending->ref));
+        return;
+    }
+    redis_reg *reg = redis_from_ref(pending->ref);
+    if (pending->kind == KIND_RENEW && reg->node->renewing) reg->node->renewing--;
+    reg_unref(bus, reg);
+}

@@ -1,0 +1,179 @@
+/* Design note. A scan walks all keys and keeps what looks like a registration: the picture. It is the only way to find npm
+ * servers. One runs at a time and at most one starts in a second; who wants one that starts after now asks for the number of
+ * the next round. The picture of the latest scan stays until the next is complete. */
+#include "base/mem.h"
+#include "bus/redis/inside.h"
+#include "clouds.h"
+
+enum { SPACING_MS = 1000, PATIENCE_MS = 30000 };
+
+/* ---- the picture */
+
+static void picture_free(redis_picture *picture)
+{
+    size_t at = 0;
+    for (redis_listing *l; (l = cl_strmap_next(&picture->methods, &at));) {
+        size_t id_at = 0;
+        for (void *id; (id = cl_strmap_next(&l->ids, &id_at));) cl_free(id);
+        cl_strmap_free(&l->ids);
+        cl_free(l->memory);
+        cl_free(l);
+    }
+    cl_strmap_free(&picture->methods);
+    picture->bytes = 0;
+}
+
+redis_listing *cl_redis_picture_get(const redis_picture *picture, cl_str method)
+{
+    return cl_strmap_get(&picture->methods, method);
+}
+
+static redis_listing *listing_of(redis_picture *picture, cl_str method)
+{
+    redis_listing *l = cl_redis_picture_get(picture, method);
+    if (l) return l;
+    l = cl_calloc(1, sizeof *l);
+    if (!l) return NULL;
+    l->memory = cl_str_dup(method);
+    l->method = cl_str_of(l->memory, method.n);
+    if (!l->memory || cl_strmap_put(&picture->methods, l->method, l)) {
+        cl_free(l->memory);
+        cl_free(l);
+        return NULL;
+    }
+    picture->bytes += sizeof *l + method.n;
+    return l;
+}
+
+static int add(redis_picture *picture, cl_str method, cl_str id)
+{
+    redis_listing *l = listing_of(picture, method);
+    if (!l) return CLOUDS_ENOMEM;
+    if (cl_strmap_get(&l->ids, id)) return 0;
+    char *copy = cl_str_dup(id);
+    if (!copy || cl_strmap_put(&l->ids, cl_str_of(copy, id.n), copy)) {
+        cl_free(copy);
+        return CLOUDS_ENOMEM;
+    }
+    picture->bytes += id.n + 64;
+    return 0;
+}
+
+/* prefix:S:<method>:<id>; the method may have colons, an id has none. */
+static int add_key(redis_bus *bus, cl_str key)
+{
+    size_t head = bus->prefix.n + 3;
+    if (key.n <= head || !cl_str_starts(key, bus->prefix) || memcmp(key.p + bus->prefix.n, ":S:", 3) != 0) return 0;
+    const char *rest = key.p + head, *colon = memrchr(rest, ':', key.n - head);
+    if (!colon || colon + 1 == key.p + key.n) return 0;
+    return add(&bus->scan.next, cl_str_of(rest, (size_t)(colon - rest)),
+               cl_str_of(colon + 1, (size_t)(key.p + key.n - colon - 1)));
+}
+
+/* ---- the walk */
+
+static int put_pattern(redis_bus *bus, cl_buf *out)
+{
+    cl_buf_clear(out);
+    if (cl_buf_reserve(out, bus->prefix.n * 2 + 8)) return CLOUDS_ENOMEM;
+    for (size_t i = 0; i < bus->prefix.n; i++) {
+        if (memchr("*?[]\\^-", bus->prefix.p[i], 7)) cl_buf_add_char(out, '\\');
+        cl_buf_add_char(out, bus->prefix.p[i]);
+    }
+    cl_buf_add(out, ":S:*", 4);
+    return 0;
+}
+
+static int ask_page(redis_bus *bus, cl_str cursor)
+{
+    if (put_pattern(bus, &bus->text)) return CLOUDS_ENOMEM;
+    cl_str scan[] = {CL_STR("SCAN"), cursor, CL_STR("MATCH"), cl_buf_str(&bus->text), CL_STR("COUNT"), CL_STR("1000")};
+    return cl_redis_command(bus, KIND_SCAN, NULL, 6, scan);
+}
+
+static void begin(redis_bus *bus)
+{
+    if (ask_page(bus, CL_STR("0"))) return; /* the connection is gone; whoever waits hears of that */
+    bus->scan.running = 1;
+    bus->scan.round++;
+    bus->scan.started = cl_loop_now();
+}
+
+void cl_redis_scan_want(redis_bus *bus)
+{
+    redis_scan *scan = &bus->scan;
+    if (scan->running || !cl_session_is_ready(bus->commands)) return;
+    int64_t now = cl_loop_now();
+    if (scan->round == 0 || now - scan->started >= SPACING_MS) begin(bus);
+    else cl_alarm_set(scan->alarm, scan->started + SPACING_MS);
+}
+
+static void want_again(redis_bus *bus)
+{
+    uint64_t next = bus->scan.round + 1;
+    if (cl_redis_looks_want_scan(bus, next) || cl_redis_statuses_want_scan(bus, next)) cl_redis_scan_want(bus);
+}
+
+static void on_alarm(void *self)
+{
+    want_again(self);
+}
+
+static void end(redis_bus *bus, int code)
+{
+    bus->scan.running = 0;
+    if (!code) {
+        redis_picture old = bus->scan.picture;
+        bus->scan.picture = bus->scan.next;
+        bus->scan.next = old;
+    }
+    picture_free(&bus->scan.next);
+    cl_redis_looks_scanned(bus, code);
+    cl_redis_statuses_scanned(bus, code);
+    want_again(bus);
+}
+
+static int add_page(redis_bus *bus, const cl_reply *reply)
+{
+    for (size_t i = 3; i < reply->len; i++) {
+        if (reply->items[i].type != CL_REPLY_STRING) return CLOUDS_EPROTO;
+        if (add_key(bus, cl_reply_text(reply, i))) return CLOUDS_ENOMEM;
+    }
+    return bus->scan.next.bytes > bus->limits.resp_buffered ? CLOUDS_ELIMIT : 0;
+}
+
+void cl_redis_scan_page(redis_bus *bus, const cl_reply *reply)
+{
+    if (cl_redis_is_bad(bus, reply, CL_REPLY_ARRAY, "SCAN")) {
+        cl_redis_words words;
+        int is_error = reply->items[0].type == CL_REPLY_ERROR;
+        end(bus, is_error ? cl_redis_explain(cl_reply_text(reply, 0), &words) : CLOUDS_EPROTO);
+        return;
+    }
+    int is_sound = reply->items[0].number == 2 && reply->len >= 3 && cl_reply_is_text(reply, 1) &&
+                   reply->items[2].type == CL_REPLY_ARRAY;
+    int code = is_sound ? add_page(bus, reply) : CLOUDS_EPROTO;
+    if (code == CLOUDS_EPROTO) cl_session_cut(bus->commands, code, "Redis answered SCAN with something else");
+    if (!code && cl_loop_now() - bus->scan.started > PATIENCE_MS) code = CLOUDS_EREDIS;
+    int is_last = cl_str_eq(code ? CL_STR_NONE : cl_reply_text(reply, 1), CL_STR("0"));
+    if (!code && !is_last) code = ask_page(bus, cl_reply_text(reply, 1));
+    if (code || is_last) end(bus, code);
+}
+
+void cl_redis_scan_lost(redis_bus *bus)
+{
+    bus->scan.running = 0;
+    picture_free(&bus->scan.next);
+}
+
+int cl_redis_scan_create(redis_bus *bus)
+{
+    return cl_alarm_create(bus->loop, on_alarm, bus, &bus->scan.alarm);
+}
+
+void cl_redis_scan_free(redis_bus *bus)
+{
+    picture_free(&bus->scan.next);
+    picture_free(&bus->scan.picture);
+    cl_alarm_destroy(bus->scan.alarm);
+}

@@ -1,0 +1,321 @@
+/* Design note. A session is in one phase at a time:
+ *   WAITING -> CONNECTING -> GREETING -> READY -> CUT -> WAITING ...
+ * Every loss goes through on_closed, which the connection calls exactly once: there the pending commands are ended, the owner
+ * is told, and the next attempt is planned. cl_session_cut only begins that. Nothing is carried over from one connection to
+ * the next; what has to be said again is the owner's business.
+ *
+ * Whether a command may have been executed is told by its place in the output: what the kernel had not taken when the
+ * connection ended cannot have arrived. */
+#include "bus/redis/session.h"
+
+#include <stdio.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/rand.h"
+#include "bus/redis/session_state.h"
+#include "clouds.h"
+
+enum { CLOSE_GRACE_MS = 1000, SUSPECT_MS = 50 };
+
+static int64_t to_ms(double seconds)
+{
+    return seconds < 0 ? 0 : seconds > 1e9 ? INT64_C(1000000000000) : (int64_t)(seconds * 1000);
+}
+
+static void on_reply(void *self, const cl_reply *reply)
+{
+    cl_session *s = self;
+    if (s->ring.len == 0) {
+        cl_redis_words words = {"Redis sent an answer that nobody asked for"};
+        int code = CLOUDS_EPROTO;
+        if (reply->items[0].type == CL_REPLY_ERROR) code = cl_redis_explain(cl_reply_text(reply, 0), &words);
+        cl_session_cut(s, code, words.text);
+        return;
+    }
+    cl_pending pending = cl_ring_pop(&s->ring);
+    s->waiting_since = s->heard;
+    if (pending.kind < 0) cl_session_greeted(s, &pending, reply);
+    else s->hooks.reply(s->hooks.self, &pending, reply);
+}
+
+static void on_channel(void *self, cl_str channel)
+{
+    cl_session *s = self;
+    s->hooks.channel(s->hooks.self, channel);
+}
+
+static void on_message(void *self, cl_str payload)
+{
+    cl_session *s = self;
+    s->hooks.message(s->hooks.self, payload);
+}
+
+static void on_opened(void *self)
+{
+    cl_session *s = self;
+    if (s->phase != SESSION_CONNECTING) return;
+    s->phase = SESSION_GREETING;
+    s->heard = s->waiting_since = cl_loop_now();
+    int code = cl_session_greet(s);
+    if (code) cl_session_cut(s, code, clouds_strerror(code));
+    else cl_alarm_set(s->alarm, s->heard + to_ms(s->limits->ping_timeout));
+}
+
+static void on_data(void *self, const char *p, size_t n)
+{
+    cl_session *s = self;
+    if (s->phase != SESSION_GREETING && s->phase != SESSION_READY) return;
+    s->heard = cl_loop_now();
+    s->suspect = 0;
+    int code = cl_resp_feed(s->resp, p, n);
+    if (code) cl_session_cut(s, code, cl_resp_words(s->resp));
+}
+
+/* ---- attempts */
+
+/* Half of it is fixed, half is left to chance, so that many clients of one Redis do not come back together. */
+static int64_t backoff(cl_session *s, int code)
+{
+    int64_t least = to_ms(s->limits->reconnect_min), most = to_ms(s->limits->reconnect_max);
+    int64_t delay = least > 0 ? least : 1;
+    for (unsigned i = 0; i < s->attempts && delay < most; i++) delay *= 2;
+    if (delay > most || code == CLOUDS_EAUTH) delay = most; /* a wrong password does not mend by itself */
+    if (s->attempts < 30) s->attempts++;
+    return delay / 2 + (int64_t)(cl_rand_next(&s->random) % (uint64_t)(delay / 2 + 1));
+}
+
+static void end_pending(cl_session *s, uint64_t handed)
+{
+    while (s->ring.len > 0) {
+        cl_pending pending = cl_ring_pop(&s->ring);
+        if (pending.kind >= 0) s->hooks.unanswered(s->hooks.self, &pending, pending.end <= handed);
+    }
+}
+
+static void finish_close(cl_session *s)
+{
+    s->phase = SESSION_CLOSED;
+    cl_alarm_stop(s->alarm);
+    s->hooks.closed(s->hooks.self);
+}
+
+/* The end of an attempt or of a connection. */
+static void ended(cl_session *s, int code, const char *words)
+{
+    int64_t now = cl_loop_now();
+    int was_ready = s->was_ready;
+    if (was_ready && now - s->ready_at >= to_ms(s->limits->reconnect_max)) s->attempts = 0;
+    s->was_ready = 0;
+    s->phase = SESSION_WAITING;
+    if (s->closing) {
+        finish_close(s);
+        return;
+    }
+    cl_alarm_set(s->alarm, now + backoff(s, code));
+    cl_redis_words full;
+    snprintf(full.text, sizeof full.text, "%s: %s", s->address->shown, words);
+    s->hooks.down(s->hooks.self, was_ready, code, full.text);
+}
+
+static void on_closed(void *self, int code, const char *words)
+{
+    cl_session *s = self;
+    uint64_t handed = s->queued - cl_conn_pending(s->conn);
+    s->conn = NULL;
+    s->phase = SESSION_CUT;
+    cl_resp_destroy(s->resp);
+    s->resp = NULL;
+    end_pending(s, handed);
+    cl_redis_words why = s->words;
+    if (s->code) ended(s, s->code, why.text);
+    else ended(s, code ? code : CLOUDS_ELOST, words);
+}
+
+static int dial(cl_session *s)
+{
+    const cl_redis_address *a = s->address;
+    cl_resp_hooks parts = {s, on_reply, on_channel, on_message};
+    cl_resp_limits limits = {s->limits->resp_line, s->limits->resp_buffered};
+    cl_conn_hooks hooks = {.self = s, .opened = on_opened, .data = on_data, .closed = on_closed};
+    int code = cl_resp_create(&parts, limits, s->pushes, &s->resp);
+    if (code) return code;
+    if (a->path) code = cl_conn_unix(s->loop, a->path, s->limits->connect_timeout, &hooks, &s->conn);
+    else code = cl_conn_tcp(s->loop, a->host, a->port, s->limits->connect_timeout, &hooks, &s->conn);
+    if (!code) return 0;
+    cl_resp_destroy(s->resp);
+    s->resp = NULL;
+    return code;
+}
+
+static void attempt(cl_session *s)
+{
+    s->phase = SESSION_CONNECTING;
+    s->queued = 0;
+    s->code = 0;
+    s->suspect = s->clock_known = s->clock_refused = s->cluster = 0;
+    int code = dial(s);
+    if (code) ended(s, code, clouds_strerror(code));
+}
+
+void cl_session_became_ready(cl_session *s)
+{
+    s->phase = SESSION_READY;
+    s->was_ready = 1;
+    s->ready_at = s->heard;
+    s->hooks.ready(s->hooks.self);
+}
+
+/* ---- watching the peer */
+
+/* Nothing came for too long. But if this process was stopped meanwhile, the answer lies unread in the socket: look again. */
+static void suspect(cl_session *s, int64_t now)
+{
+    if (s->suspect++ == 0) cl_alarm_set(s->alarm, now + SUSPECT_MS);
+    else cl_session_cut(s, CLOUDS_ELOST, "Redis does not answer");
+}
+
+static void watch(cl_session *s, int64_t now)
+{
+    int64_t interval = to_ms(s->limits->ping_interval), patience = to_ms(s->limits->ping_timeout);
+    if (interval < 1) interval = 1;
+    if (patience < 1) patience = 1;
+    if (s->ring.len > 0) {
+        int64_t last = s->heard > s->waiting_since ? s->heard : s->waiting_since;
+        int greeting_is_late = s->phase == SESSION_GREETING && now - s->waiting_since >= patience * 2;
+        if (now - last >= patience || greeting_is_late) {
+            suspect(s, now);
+            return;
+        }
+        if (s->phase == SESSION_READY && !s->pushes && !s->clock_refused && now - s->clock_asked >= interval)
+            cl_session_ping(s);
+        cl_alarm_set(s->alarm, last + patience < now + interval ? last + patience : now + interval);
+        return;
+    }
+    if (now - s->heard >= interval) cl_session_ping(s);
+    cl_alarm_set(s->alarm, s->ring.len ? now + (patience < interval ? patience : interval) : s->heard + interval);
+}
+
+static void on_alarm(void *self)
+{
+    cl_session *s = self;
+    if (s->closing) {
+        if (s->conn) cl_conn_close(s->conn, 0);
+        else finish_close(s);
+    } else if (s->phase == SESSION_WAITING) {
+        attempt(s);
+    } else if (s->phase == SESSION_GREETING || s->phase == SESSION_READY) {
+        watch(s, cl_loop_now());
+    }
+}
+
+/* ---- life */
+
+int cl_session_create(cl_loop *loop, const cl_redis_address *address, const cl_limits *limits, int pushes,
+                      const cl_session_hooks *hooks, cl_session **out)
+{
+    cl_session *s = cl_calloc(1, sizeof *s);
+    if (!s) return CLOUDS_ENOMEM;
+    s->loop = loop;
+    s->address = address;
+    s->limits = limits;
+    s->pushes = pushes;
+    s->hooks = *hooks;
+    s->phase = SESSION_WAITING;
+    int code = cl_alarm_create(loop, on_alarm, s, &s->alarm);
+    if (!code && cl_random_bytes(&s->random, sizeof s->random)) code = CLOUDS_ESYSTEM;
+    if (code) {
+        cl_session_destroy(s);
+        return code;
+    }
+    cl_alarm_set(s->alarm, cl_loop_now());
+    *out = s;
+    return 0;
+}
+
+void cl_session_close(cl_session *s)
+{
+    if (s->closing) return;
+    s->closing = 1;
+    cl_alarm_set(s->alarm, cl_loop_now() + (s->conn ? CLOSE_GRACE_MS : 0));
+    if (s->resp) cl_resp_stop(s->resp);
+    if (s->conn) cl_conn_close(s->conn, 1);
+}
+
+void cl_session_destroy(cl_session *s)
+{
+    if (!s) return;
+    cl_alarm_destroy(s->alarm);
+    cl_resp_destroy(s->resp);
+    cl_ring_free(&s->ring);
+    cl_free(s);
+}
+
+void cl_session_cut(cl_session *s, int code, const char *words)
+{
+    if (!s->conn || s->phase == SESSION_CUT || s->closing) return;
+    s->phase = SESSION_CUT;
+    s->code = code;
+    snprintf(s->words.text, sizeof s->words.text, "%s", words);
+    if (s->resp) cl_resp_stop(s->resp);
+    cl_conn_close(s->conn, 0);
+}
+
+int cl_session_is_ready(const cl_session *s)
+{
+    return s->phase == SESSION_READY && !s->closing;
+}
+
+int cl_session_is_cluster(const cl_session *s)
+{
+    return s->cluster;
+}
+
+int cl_session_clock(const cl_session *s, int64_t *offset)
+{
+    if (s->clock_known) *offset = s->clock_offset;
+    return s->clock_known;
+}
+
+/* ---- commands */
+
+int cl_session_begin(cl_session *s, cl_buf **out)
+{
+    if (s->phase != SESSION_READY && s->phase != SESSION_GREETING) return CLOUDS_EUNREACHABLE;
+    if (s->closing) return CLOUDS_EUNREACHABLE;
+    *out = cl_conn_out(s->conn);
+    return cl_ring_reserve(&s->ring);
+}
+
+void cl_session_end(cl_session *s, size_t length_before, int kind, uint64_t ref)
+{
+    s->queued += cl_conn_out(s->conn)->len - length_before;
+    if (s->ring.len == 0) s->waiting_since = cl_loop_now();
+    cl_ring_push(&s->ring, (cl_pending){ref, s->queued, kind});
+    cl_conn_commit(s->conn);
+}
+
+int cl_session_send(cl_session *s, int kind, uint64_t ref, size_t argc, const cl_str *argv)
+{
+    cl_buf *out;
+    int code = cl_session_begin(s, &out);
+    if (code) return code;
+    if (cl_conn_pending(s->conn) > s->limits->write_hard) {
+        cl_session_cut(s, CLOUDS_ELIMIT, "Redis does not take what is sent: write_hard is reached");
+        return CLOUDS_ELIMIT;
+    }
+    size_t before = out->len;
+    code = cl_resp_command(out, argc, argv);
+    if (!code) cl_session_end(s, before, kind, ref);
+    return code;
+}
+
+size_t cl_session_unwritten(const cl_session *s)
+{
+    return s->conn ? cl_conn_pending(s->conn) : 0;
+}
+
+void cl_session_flush(cl_session *s)
+{
+    if (s->conn) cl_conn_flush(s->conn);
+}

@@ -1,0 +1,67 @@
+/* One connection to Redis that is kept alive: connect, greet, ping, reconnect with backoff. It pairs replies with commands. */
+#ifndef CL_REDIS_SESSION_H
+#define CL_REDIS_SESSION_H
+
+#include "base/buf.h"
+#include "bus/redis/resp.h"
+#include "bus/redis/ring.h"
+#include "net/loop.h"
+#include "proto/peer.h"
+
+typedef struct cl_session cl_session;
+
+/* Where Redis is. The texts live as long as the session. */
+typedef struct cl_redis_address {
+    const char *path; /* of a unix socket; NULL: host and port */
+    const char *host;
+    int port, db;
+    cl_str user, password;
+    const char *shown; /* for messages, without the password */
+} cl_redis_address;
+
+typedef struct cl_session_hooks {
+    void *self;
+    /* Greeted: commands may be sent. */
+    void (*ready)(void *self);
+    /* An attempt failed (was_ready 0), or the connection is lost (1). Told after `unanswered` for all that was pending. */
+    void (*down)(void *self, int was_ready, int code, const char *words);
+    /* The answer to a command of kind >= 0. */
+    void (*reply)(void *self, const cl_pending *pending, const cl_reply *reply);
+    /* No answer will come; handed tells whether all its bytes went to the kernel. */
+    void (*unanswered)(void *self, const cl_pending *pending, int handed);
+    void (*channel)(void *self, cl_str channel); /* see resp.h */
+    void (*message)(void *self, cl_str payload);
+    /* After cl_session_close: nothing is open any more. */
+    void (*closed)(void *self);
+} cl_session_hooks;
+
+/* Starts to connect. A subscriber (pushes 1) does not select a database nor learn the clock. `limits` is borrowed. */
+int cl_session_create(cl_loop *loop, const cl_redis_address *address, const cl_limits *limits, int pushes,
+                      const cl_session_hooks *hooks, cl_session **out);
+/* Hands out what can still be handed out, then ends with `closed`. */
+void cl_session_close(cl_session *session);
+/* NULL is fine. After `closed`, or after the end of the loop. */
+void cl_session_destroy(cl_session *session);
+
+int cl_session_is_ready(const cl_session *session);
+/* 1 when the greeting found a server in cluster mode. */
+int cl_session_is_cluster(const cl_session *session);
+/* Redis' clock minus the loop's, in ms; 0 when it is not known. */
+int cl_session_clock(const cl_session *session, int64_t *offset);
+
+/* The way to send, for whoever formats by itself: begin gives the buffer and makes room for a pending command, then `end`
+ * is called with the length that the buffer had. begin fails with CLOUDS_EUNREACHABLE, CLOUDS_ELIMIT or CLOUDS_ENOMEM. */
+int cl_session_begin(cl_session *session, cl_buf **out);
+void cl_session_end(cl_session *session, size_t length_before, int kind, uint64_t ref);
+
+/* Sends a command. Errors as begin. */
+int cl_session_send(cl_session *session, int kind, uint64_t ref, size_t argc, const cl_str *argv);
+
+/* Bytes that wait for the kernel. */
+size_t cl_session_unwritten(const cl_session *session);
+void cl_session_flush(cl_session *session);
+
+/* Drops the connection for this reason; it is tried again. */
+void cl_session_cut(cl_session *session, int code, const char *words);
+
+#endif

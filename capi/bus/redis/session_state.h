@@ -1,0 +1,48 @@
+/* The inside of a session, for session.c and greeting.c. */
+#ifndef CL_REDIS_SESSION_STATE_H
+#define CL_REDIS_SESSION_STATE_H
+
+#include "bus/redis/session.h"
+#include "bus/redis/words.h"
+#include "net/conn.h"
+
+enum session_phase { SESSION_WAITING, SESSION_CONNECTING, SESSION_GREETING, SESSION_READY, SESSION_CUT, SESSION_CLOSED };
+
+/* Kinds of our own commands; those of the owner are >= 0. */
+enum session_kind { SESSION_AUTH = -8, SESSION_SELECT, SESSION_TIME, SESSION_PROBE, SESSION_INFO, SESSION_NAME, SESSION_PING };
+
+struct cl_session {
+    cl_loop *loop;
+    const cl_redis_address *address;
+    const cl_limits *limits;
+    int pushes;
+    cl_session_hooks hooks;
+    enum session_phase phase;
+    int was_ready, closing;
+    cl_conn *conn;
+    cl_alarm *alarm; /* the next attempt, or the next look after the peer */
+    cl_resp *resp;
+    cl_ring ring;
+    uint64_t queued;       /* bytes ever put into the output of this connection */
+    int64_t heard;         /* when bytes last came */
+    int64_t waiting_since; /* since when an answer is due, or when the last one came */
+    int64_t ready_at;
+    int suspect;       /* it seems dead: one more turn, since it may be us who slept */
+    unsigned attempts; /* failed in a row */
+    uint64_t random;   /* for jitter */
+    int clock_known, clock_refused, cluster;
+    int64_t clock_offset, clock_asked;
+    int code; /* why we cut it, 0: we did not */
+    cl_redis_words words;
+};
+
+/* Sends the greeting. 0 or an error. */
+int cl_session_greet(cl_session *session);
+/* The answer to one of our own commands. */
+void cl_session_greeted(cl_session *session, const cl_pending *pending, const cl_reply *reply);
+/* Asks whether Redis is alive, and what time it is. */
+void cl_session_ping(cl_session *session);
+/* All of the greeting is answered. */
+void cl_session_became_ready(cl_session *session);
+
+#endif

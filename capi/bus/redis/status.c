@@ -1,0 +1,104 @@
+/* Who serves what: one scan that begins after the question, told in rows. */
+#include "base/error.h"
+#include "base/mem.h"
+#include "bus/redis/inside.h"
+#include "clouds.h"
+
+enum { ROWS = 256 };
+
+typedef struct question {
+    cl_link link;
+    uint64_t operation;
+    uint64_t round; /* the scan that answers it */
+} question;
+
+typedef struct rows {
+    redis_bus *bus;
+    uint64_t operation;
+    size_t n;
+    cl_str methods[ROWS];
+    cl_server servers[ROWS];
+} rows;
+
+static void flush(rows *r)
+{
+    if (r->n) r->bus->sink.status(r->bus->sink.self, r->operation, r->methods, r->servers, r->n, 0, 0);
+    r->n = 0;
+}
+
+static void tell_listing(rows *r, const redis_listing *listing)
+{
+    size_t at = 0;
+    for (const struct cl_strmap_slot *slot; at < listing->ids.cap; at++) {
+        slot = &listing->ids.slots[at];
+        if (!slot->value) continue;
+        r->methods[r->n] = listing->method;
+        r->servers[r->n++] = (cl_server){slot->key, 0};
+        if (r->n == ROWS) flush(r);
+    }
+}
+
+static void answer(redis_bus *bus, question *q, int code)
+{
+    uint64_t operation = q->operation;
+    cl_list_remove(&q->link);
+    cl_free(q);
+    if (!code) {
+        rows r = {.bus = bus, .operation = operation};
+        size_t at = 0;
+        for (redis_listing *l; (l = cl_strmap_next(&bus->scan.picture.methods, &at));) tell_listing(&r, l);
+        flush(&r);
+    }
+    bus->sink.status(bus->sink.self, operation, NULL, NULL, 0, 1, code);
+}
+
+void cl_redis_status(cl_bus *base, uint64_t operation)
+{
+    redis_bus *bus = (redis_bus *)base;
+    question *q = cl_malloc(sizeof *q);
+    if (!q) { /* told by the chores; with more than fit there, nothing is left but silence */
+        if (bus->unasked_len < REDIS_UNASKED) bus->unasked[bus->unasked_len++] = operation;
+        cl_redis_chore(bus, NULL);
+        return;
+    }
+    *q = (question){.operation = operation, .round = bus->scan.round + 1};
+    cl_list_append(&bus->statuses, &q->link);
+    if (cl_session_is_ready(bus->commands)) cl_redis_scan_want(bus);
+    else cl_redis_chore(bus, NULL);
+}
+
+int cl_redis_statuses_want_scan(redis_bus *bus, uint64_t round)
+{
+    CL_LIST_EACH(link, &bus->statuses)
+        if (CL_OWNER(link, question, link)->round >= round) return 1;
+    return 0;
+}
+
+void cl_redis_statuses_scanned(redis_bus *bus, int code)
+{
+    for (cl_link *link = bus->statuses.next; link != &bus->statuses;) {
+        question *q = CL_OWNER(link, question, link);
+        link = link->next;
+        if (q->round <= bus->scan.round) answer(bus, q, code);
+    }
+}
+
+void cl_redis_statuses_unasked(redis_bus *bus)
+{
+    while (bus->unasked_len > 0)
+        bus->sink.status(bus->sink.self, bus->unasked[--bus->unasked_len], NULL, NULL, 0, 1, CLOUDS_ENOMEM);
+}
+
+void cl_redis_statuses_fail(redis_bus *bus)
+{
+    while (!cl_list_empty(&bus->statuses)) answer(bus, CL_OWNER(bus->statuses.next, question, link), CLOUDS_EUNREACHABLE);
+}
+
+void cl_redis_statuses_free(redis_bus *bus)
+{
+    while (!cl_list_empty(&bus->statuses)) {
+        question *q = CL_OWNER(bus->statuses.next, question, link);
+        cl_list_remove(&q->link);
+        cl_free(q);
+    }
+}

@@ -1,0 +1,154 @@
+/* The connection that listens: one SUBSCRIBE for each node, so that each has an answer of its own, and one for news. */
+#include "base/log.h"
+#include "bus/redis/inside.h"
+#include "clouds.h"
+
+static void send_one(redis_bus *bus, enum redis_kind kind, redis_node *node, cl_str verb, cl_str channel)
+{
+    cl_str command[] = {verb, channel};
+    if (cl_session_send(bus->subscriber, kind, redis_ref(node), 2, command)) {
+        /* Without it the node would wait for ever. */
+        cl_session_cut(bus->subscriber, CLOUDS_ENOMEM, "out of memory");
+        return;
+    }
+    if (node) node->refs++;
+    if (kind != KIND_UNSUBSCRIBE) bus->unconfirmed++;
+}
+
+void cl_redis_subscribe(redis_bus *bus, redis_node *node)
+{
+    if (cl_session_is_ready(bus->subscriber)) send_one(bus, KIND_SUBSCRIBE, node, CL_STR("SUBSCRIBE"), node->channel);
+}
+
+void cl_redis_unsubscribe(redis_bus *bus, redis_node *node)
+{
+    if (!cl_session_is_ready(bus->subscriber)) return;
+    send_one(bus, KIND_UNSUBSCRIBE, node, CL_STR("UNSUBSCRIBE"), node->channel);
+}
+
+static void on_ready(void *self)
+{
+    redis_bus *bus = self;
+    bus->unconfirmed = 0;
+    send_one(bus, KIND_SUBSCRIBE_NEWS, NULL, CL_STR("SUBSCRIBE"), bus->news_channel);
+    CL_LIST_EACH(link, &bus->nodes)
+    {
+        redis_node *node = CL_OWNER(link, redis_node, link);
+        if (!node->leaving) cl_redis_subscribe(bus, node);
+    }
+}
+
+/* 1: it is an answer of this kind; 0: an error of Redis, in words; else the connection is cut. */
+static int is_confirmed(redis_bus *bus, const cl_reply *reply, const char *verb, int *code, cl_redis_words *words)
+{
+    if (reply->items[0].type == CL_REPLY_ERROR) {
+        *code = cl_redis_explain(cl_reply_text(reply, 0), words);
+        return 0;
+    }
+    *code = 0;
+    if (reply->len == 4 && reply->items[0].number == 3 && cl_reply_is_text(reply, 1) &&
+        cl_str_eq(cl_reply_text(reply, 1), cl_str_z(verb)))
+        return 1;
+    cl_session_cut(bus->subscriber, CLOUDS_EPROTO, "Redis answered SUBSCRIBE with something else");
+    return -1;
+}
+
+static void subscribed(redis_bus *bus, redis_node *node, const cl_reply *reply)
+{
+    int code;
+    cl_redis_words words;
+    int confirmed = is_confirmed(bus, reply, "subscribe", &code, &words);
+    if (confirmed < 0) {
+        if (node) cl_redis_node_unref(bus, node);
+        return;
+    }
+    bus->unconfirmed--;
+    if (!node && !confirmed) cl_log(CLOUDS_LOG_WARN, "no news of servers from Redis: %s", words.text);
+    if (node) {
+        if (!node->leaving) cl_redis_node_confirmed(bus, node, code, code ? words.text : "");
+        cl_redis_node_unref(bus, node);
+    }
+    cl_redis_check_up(bus);
+}
+
+static void on_reply(void *self, const cl_pending *pending, const cl_reply *reply)
+{
+    redis_bus *bus = self;
+    redis_node *node = redis_from_ref(pending->ref);
+    int code;
+    cl_redis_words words;
+    if (pending->kind == KIND_UNSUBSCRIBE) {
+        is_confirmed(bus, reply, "unsubscribe", &code, &words);
+        cl_redis_node_unref(bus, node);
+    } else {
+        subscribed(bus, node, reply);
+    }
+}
+
+static void on_unanswered(void *self, const cl_pending *pending, int handed)
+{
+    redis_bus *bus = self;
+    if (pending->ref) cl_redis_node_unref(bus, redis_from_ref(pending->ref));
+}
+
+static void on_down(void *self, int was_ready, int code, const char *words)
+{
+    redis_bus *bus = self;
+    bus->unconfirmed = 0;
+    CL_LIST_EACH(link, &bus->nodes) CL_OWNER(link, redis_node, link)->listening = 0;
+    /* While the other connection fails too, it speaks for both. */
+    if (was_ready || cl_session_is_ready(bus->commands)) cl_redis_down(bus, code, words);
+}
+
+/* ---- what is published to us */
+
+static void on_channel(void *self, cl_str channel)
+{
+    redis_bus *bus = self;
+    bus->current_is_news = 0;
+    if (bus->current && cl_str_eq(bus->current->channel, channel)) return;
+    bus->current = cl_strmap_get(&bus->by_channel, channel);
+    if (!bus->current) bus->current_is_news = cl_str_eq(channel, bus->news_channel);
+}
+
+/* From Redis' time to the loop's; 0 when that cannot be. */
+static int64_t to_loop_time(const redis_bus *bus, int64_t deadline)
+{
+    int64_t offset, result;
+    if (!cl_session_clock(bus->commands, &offset) || __builtin_sub_overflow(deadline, offset, &result)) return 0;
+    return result > 0 ? result : 1;
+}
+
+static void on_envelope(redis_bus *bus, redis_node *node, cl_str payload)
+{
+    cl_envelope e;
+    int code = payload.n > bus->limits.message ? CLOUDS_ETOOBIG : 0;
+    if (!code) code = cl_envelope_decode(payload, bus->limits.json, &bus->scratch, &e);
+    if (code) {
+        bus->sink.dropped(bus->sink.self, code);
+        return;
+    }
+    if (e.deadline) e.deadline = to_loop_time(bus, e.deadline);
+    e.to = node->id;
+    e.link = 0;
+    bus->sink.envelope(bus->sink.self, node->handle, &e);
+}
+
+static void on_message(void *self, cl_str payload)
+{
+    redis_bus *bus = self;
+    if (bus->current_is_news) cl_redis_news_came(bus, payload);
+    else if (bus->current && !bus->current->leaving) on_envelope(bus, bus->current, payload);
+}
+
+static void on_closed(void *self)
+{
+    cl_redis_session_closed(self);
+}
+
+int cl_redis_subscriber_create(redis_bus *bus)
+{
+    cl_session_hooks hooks = {bus,        on_ready,   on_down,  on_reply, on_unanswered,
+                              on_channel, on_message, on_closed};
+    return cl_session_create(bus->loop, &bus->address, &bus->limits, 1, &hooks, &bus->subscriber);
+}

@@ -1,0 +1,29 @@
+/* What an error reply of Redis means, in our codes and in words that say what to do. */
+#ifndef CL_REDIS_WORDS_H
+#define CL_REDIS_WORDS_H
+
+#include <stddef.h>
+
+#include "base/str.h"
+
+enum { CL_REDIS_WORDS = 320 };
+
+typedef struct cl_redis_words {
+    char text[CL_REDIS_WORDS];
+} cl_redis_words;
+
+/* Fills words and returns CLOUDS_EREDIS or CLOUDS_EAUTH. */
+int cl_redis_explain(cl_str error, cl_redis_words *words);
+
+/* 1 when the server has no password but was given one: not an error, as the original sees it. */
+int cl_redis_needs_no_password(cl_str error);
+/* 1 when the command is not there or not permitted, which a caller that can do without it accepts. */
+int cl_redis_is_refusal(cl_str error);
+/* 1 when the server runs as a cluster. */
+int cl_redis_is_cluster(cl_str error);
+/* 1 when the server cannot serve yet, but soon will. */
+int cl_redis_is_loading(cl_str error);
+/* 1 when the server is a replica, and so takes no writes. */
+int cl_redis_is_replica(cl_str error);
+
+#endif

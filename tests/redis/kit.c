@@ -1,0 +1,279 @@
+#include "redis/kit.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "clouds.h"
+
+static kit_note *note(kit *k, const char *what)
+{
+    if (k->len == KIT_NOTES) k->len = 0; /* the oldest are of no interest any more */
+    kit_note *n = &k->notes[k->len++];
+    memset(n, 0, sizeof *n);
+    snprintf(n->what, sizeof n->what, "%s", what);
+    n->at = cl_loop_now();
+    return n;
+}
+
+static void set_text(kit_note *n, cl_str text)
+{
+    snprintf(n->text, sizeof n->text, "%.*s", (int)text.n, text.p);
+}
+
+static void on_state(void *self, int up, int code, const char *words)
+{
+    kit *k = self;
+    kit_note *n = note(k, "state");
+    k->up = up;
+    n->number = up;
+    n->code = code;
+    set_text(n, cl_str_z(words));
+}
+
+static void on_ready(void *self, void *node, int code, const char *words)
+{
+    kit_note *n = note(self, "ready");
+    n->node = node;
+    n->code = code;
+    set_text(n, cl_str_z(words));
+}
+
+static void on_node_closed(void *self, void *node)
+{
+    note(self, "closed")->node = node;
+}
+
+static void on_enrolled(void *self, uint64_t operation, int code, const char *words)
+{
+    kit_note *n = note(self, "enrolled");
+    n->id = operation;
+    n->code = code;
+    set_text(n, cl_str_z(words));
+}
+
+#define PART(s) (int)(s).n, (s).p
+
+static void on_envelope(void *self, void *node, const cl_envelope *e)
+{
+    kit *k = self;
+    k->envelopes++;
+    if (k->on_envelope) k->on_envelope(k, node, e);
+    if (k->quiet) return;
+    kit_note *n = note(k, "envelope");
+    n->node = node;
+    n->number = e->deadline;
+    n->code = (int)e->flags;
+    snprintf(n->text, sizeof n->text, "%c from=%.*s to=%.*s id=%.*s method=%.*s args=%.*s error=%.*s result=%.*s data=%.*s",
+             e->type, PART(e->from), PART(e->to), PART(e->id), PART(e->method), PART(e->args), PART(e->error), PART(e->result),
+             PART(e->data));
+}
+
+static void on_dropped(void *self, int code)
+{
+    note(self, "dropped")->code = code;
+}
+
+static void on_fate(void *self, uint64_t token, enum cl_fate fate, int64_t number)
+{
+    kit *k = self;
+    k->fates++;
+    if (k->quiet) return;
+    kit_note *n = note(k, "fate");
+    n->id = token;
+    n->code = (int)fate;
+    n->number = number;
+}
+
+static int by_text(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+static void on_servers(void *self, cl_str method, const cl_server *servers, size_t count, int code)
+{
+    kit_note *n = note(self, "servers");
+    char lines[16][80], *order[16];
+    size_t shown = count < 16 ? count : 16;
+    n->code = code;
+    n->number = (int64_t)count;
+    for (size_t i = 0; i < shown; i++) {
+        snprintf(lines[i], sizeof lines[i], " %.*s%s", PART(servers[i].id), servers[i].native ? "+" : "");
+        order[i] = lines[i];
+    }
+    qsort(order, shown, sizeof *order, by_text);
+    int at = snprintf(n->text, sizeof n->text, "%.*s", PART(method));
+    for (size_t i = 0; i < shown && at < KIT_TEXT; i++)
+        at += snprintf(n->text + at, sizeof n->text - (size_t)at, "%s", order[i]);
+}
+
+static void on_server_up(void *self, cl_str method, cl_server server)
+{
+    kit_note *n = note(self, "up");
+    snprintf(n->text, sizeof n->text, "%.*s %.*s%s", PART(method), PART(server.id), server.native ? "+" : "");
+}
+
+static void on_server_down(void *self, cl_str method, cl_str server)
+{
+    kit_note *n = note(self, "down");
+    snprintf(n->text, sizeof n->text, "%.*s %.*s", PART(method), PART(server));
+}
+
+static void on_peer_down(void *self, cl_str id)
+{
+    set_text(note(self, "gone"), id);
+}
+
+static void on_peer_draining(void *self, cl_str id)
+{
+    set_text(note(self, "draining"), id);
+}
+
+static void on_status(void *self, uint64_t operation, const cl_str *methods, const cl_server *servers, size_t count, int end,
+                      int code)
+{
+    if (end) {
+        kit_note *n = note(self, "end");
+        n->id = operation;
+        n->code = code;
+        return;
+    }
+    for (size_t i = 0; i < count; i++) {
+        kit_note *n = note(self, "status");
+        n->id = operation;
+        snprintf(n->text, sizeof n->text, "%.*s %.*s", PART(methods[i]), PART(servers[i].id));
+    }
+}
+
+static void on_closed(void *self)
+{
+    ((kit *)self)->closed = 1;
+}
+
+void kit_limits(cl_limits *limits)
+{
+    *limits = (cl_limits){.message = 4 << 20,
+                          .method = 128,
+                          .json = {256, 1000000},
+                          .links = 1000,
+                          .write_soft = 1 << 20,
+                          .write_hard = 8 << 20,
+                          .resp_line = 64 << 10,
+                          .resp_buffered = 16 << 20,
+                          .connect_timeout = 5,
+                          .hello_timeout = 2,
+                          .ping_interval = 5,
+                          .ping_timeout = 10,
+                          .reconnect_min = 0.02,
+                          .reconnect_max = 0.5,
+                          .linger = 0.1};
+}
+
+int kit_open(kit *k, const char *url, const cl_limits *limits)
+{
+    static const cl_bus_sink sink = {NULL,        on_state,   on_ready,       on_node_closed, on_enrolled,
+                                     on_envelope, on_dropped, on_fate,        on_servers,     on_server_up,
+                                     on_server_down, on_peer_down, on_peer_draining, on_status, on_closed};
+    memset(k, 0, sizeof *k);
+    if (limits) k->limits = *limits;
+    else kit_limits(&k->limits);
+    cl_url parsed;
+    cl_loop_hooks hooks = {NULL, NULL, NULL};
+    int code = cl_url_parse(cl_str_z(url), &parsed);
+    if (code) return code;
+    code = cl_loop_create(&hooks, &k->loop);
+    cl_bus_sink own = sink;
+    own.self = k;
+    if (!code) code = cl_redis_bus_create(k->loop, &parsed, &k->limits, &own, &k->bus);
+    cl_url_free(&parsed);
+    return code;
+}
+
+void kit_close(kit *k, int abrupt)
+{
+    if (k->bus && !abrupt) {
+        k->bus->ops->close(k->bus);
+        int64_t end = cl_loop_now() + 20000;
+        while (!k->closed && cl_loop_now() < end) cl_loop_run(k->loop, 20);
+        if (!k->closed) printf("# the bus does not close\n");
+        if (!k->closed) abort();
+        k->bus->ops->destroy(k->bus);
+        k->bus = NULL;
+    }
+    cl_loop_close(k->loop);
+    if (k->bus) k->bus->ops->destroy(k->bus);
+    memset(k, 0, sizeof *k);
+}
+
+void kit_turn(kit *k, int ms)
+{
+    cl_loop_run(k->loop, ms);
+}
+
+void kit_idle(kit *k, int ms)
+{
+    int64_t end = cl_loop_now() + ms;
+    while (cl_loop_now() < end) cl_loop_run(k->loop, 5);
+}
+
+kit_note *kit_find(kit *k, const char *what)
+{
+    for (size_t i = 0; i < k->len; i++)
+        if (strcmp(k->notes[i].what, what) == 0) {
+            k->notes[i].what[0] = '\0';
+            return &k->notes[i];
+        }
+    return NULL;
+}
+
+kit_note *kit_take(kit *k, const char *what)
+{
+    static kit_note none = {.what = "none", .code = 999, .number = -999, .text = "nothing came"};
+    int64_t end = cl_loop_now() + 20000;
+    for (;;) {
+        kit_note *n = kit_find(k, what);
+        if (n) return n;
+        if (cl_loop_now() > end) break;
+        cl_loop_run(k->loop, 20);
+    }
+    printf("# no %s came\n", what);
+    return &none;
+}
+
+void kit_forget(kit *k)
+{
+    k->len = 0;
+}
+
+int kit_node(kit *k, void *node, const char *id, double heartbeat)
+{
+    int code = k->bus->ops->node_open(k->bus, node, cl_str_z(id), heartbeat);
+    return code ? code : kit_take(k, "ready")->code;
+}
+
+int kit_enroll(kit *k, void *node, const char *method)
+{
+    static uint64_t operations = 1000000;
+    int code = k->bus->ops->enroll(k->bus, node, cl_str_z(method), ++operations);
+    if (code) return code;
+    kit_note *n = kit_take(k, "enrolled");
+    return n->id == operations ? n->code : 998;
+}
+
+int kit_call(kit *k, const char *from, const char *to, const char *method, const char *id, const char *args, uint64_t token)
+{
+    cl_envelope e = {.type = CL_CALL,
+                     .from = cl_str_z(from),
+                     .to = cl_str_z(to),
+                     .id = cl_str_z(id),
+                     .method = cl_str_z(method),
+                     .args = cl_str_z(args)};
+    return k->bus->ops->send(k->bus, NULL, &e, token);
+}
+
+int kit_say(kit *k, const char *from, const char *to, const char *value, uint64_t token)
+{
+    cl_envelope e = {.type = CL_MESSAGE, .from = cl_str_z(from), .to = cl_str_z(to), .data = cl_str_z(value)};
+    return k->bus->ops->send(k->bus, NULL, &e, token);
+}
