@@ -1,7 +1,7 @@
 --- The loop that clouds runs on, behind one small interface.
 --
 -- A program that has a loop of its own offers a module `clouds.loop.host` (in package.preload, before `clouds` is
--- required) that returns a table with these functions. Without one, as in plain LuaJIT, `clouds.loop_plain` is used,
+-- required) that returns a table with these functions. Without one, as in plain LuaJIT, `clouds.loop_plain` is taken,
 -- which blocks in poll(2). Nothing but this interface stands between clouds and the loop.
 --
 --   loop.now() -> seconds

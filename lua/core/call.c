@@ -105,6 +105,16 @@ int cl_node_bind(lua_State *L)
     return 1;
 }
 
+/* node:rebind(bound): from now on it calls through this node */
+int cl_node_rebind(lua_State *L)
+{
+    cl_check_node(L, 1);
+    if (lua_tocfunction(L, 2) != call_bound) return luaL_argerror(L, 2, "not a bound function");
+    lua_pushvalue(L, 1);
+    lua_setupvalue(L, 2, 2);
+    return 0;
+}
+
 /* node:call(method, list, callback or nil, timeout, deadline, retries, server) -> results */
 int cl_node_call(lua_State *L)
 {

@@ -72,9 +72,7 @@ static int closed(lua_State *L, cl_state *s)
 /* Ends with the outcome of an operation of the node at index 1, or at once where nothing may wait. */
 static int wait_operation(lua_State *L, cl_state *s, uint64_t operation, bool must)
 {
-    bool is_main = lua_pushthread(L) != 0;
-    lua_pop(L, 1);
-    if (!must && !lua_isyieldable(L) && !(is_main && s->can_block && !s->polling)) {
+    if (!must && !cl_slot_may_wait(L, s)) {
         lua_pushboolean(L, 1);
         return 1;
     }
@@ -145,7 +143,8 @@ static int node_unregister(lua_State *L)
     return wait_operation(L, s, operation, false);
 }
 
-/* node:send(receiver, value, confirm) -> true, or the number of receivers (true: not known); or nil and an error */
+/* node:send(receiver, value, confirm) -> true, or the number of receivers (true: not known); or nil and an error. A
+ * message that is not confirmed has a slot too: the loop keeps running until it has left. */
 static int node_send(lua_State *L)
 {
     cl_state *s = cl_state_of(L);
@@ -159,11 +158,13 @@ static int node_send(lua_State *L)
     if (!cl_encode_value(L, &s->codec, 3, &s->out)) return luaL_error(L, "bad value: %s", s->codec.error);
     uint64_t operation = 0;
     node->ctx->dirty = true;
-    int code = clouds_node_send(node->node, receiver, len, s->out.data, s->out.len, confirm ? CLOUDS_SEND_CONFIRM : 0,
-                                &operation);
+    int code = clouds_node_send(node->node, receiver, len, s->out.data, s->out.len, CLOUDS_SEND_CONFIRM, &operation);
     if (s->out.cap > 1 << 20) cl_text_trim(&s->out);
     if (code != 0) return cl_fail(L, s, code);
     if (confirm) return wait_operation(L, s, operation, true);
+    cl_slot *slot = cl_slot_new(L, s);
+    cl_slot_bind(L, s, slot, 1, operation, true);
+    slot->state = CL_SLOT_IGNORED;
     lua_pushboolean(L, 1);
     return 1;
 }
@@ -201,6 +202,24 @@ static int node_close(lua_State *L)
     int code = clouds_node_close(node->node, luaL_optnumber(L, 2, -1));
     if (code != 0) return cl_fail(L, s, code);
     lua_pushboolean(L, 1);
+    return 1;
+}
+
+/* node:attach(object): the object lives as long as the node */
+static int node_attach(lua_State *L)
+{
+    cl_check_node(L, 1);
+    lua_createtable(L, 1, 0);
+    lua_pushvalue(L, 2);
+    lua_rawseti(L, -2, 1);
+    lua_setfenv(L, 1);
+    return 0;
+}
+
+/* node:idle() -> whether no call of it is outstanding */
+static int node_idle(lua_State *L)
+{
+    lua_pushboolean(L, cl_check_node(L, 1)->calls == 0);
     return 1;
 }
 
@@ -243,8 +262,11 @@ void cl_node_add(lua_State *L, cl_state *s)
                                        {"listen", node_listen},
                                        {"close", node_close},
                                        {"destroy", node_destroy},
+                                       {"attach", node_attach},
+                                       {"idle", node_idle},
                                        {"call", cl_node_call},
                                        {"bind", cl_node_bind},
+                                       {"rebind", cl_node_rebind},
                                        {NULL, NULL}};
     cl_add_type(L, s, "clouds.node", methods, node_collect);
     cl_add_functions(L, s, functions);

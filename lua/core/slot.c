@@ -173,6 +173,10 @@ void cl_slot_complete(lua_State *L, cl_state *s, cl_slot *slot, int values)
     switch (slot->state) {
     case CL_SLOT_WAITING: wake(L, s, slot, values); break;
     case CL_SLOT_CALLBACK: call_back(L, s, slot, values); break;
+    case CL_SLOT_IGNORED:
+        lua_pop(L, values);
+        release(L, s, slot, false);
+        break;
     case CL_SLOT_OPEN: keep(L, s, slot, values); break;
     default: lua_pop(L, values); break;
     }
@@ -188,14 +192,23 @@ void cl_slot_fail_all(lua_State *L, cl_state *s, cl_ctx *ctx, int code)
     }
 }
 
+static bool is_main(lua_State *L)
+{
+    bool yes = lua_pushthread(L) != 0;
+    lua_pop(L, 1);
+    return yes;
+}
+
+bool cl_slot_may_wait(lua_State *L, cl_state *s)
+{
+    return lua_isyieldable(L) || (is_main(L) && s->can_block && !s->polling);
+}
+
 void cl_slot_check_wait(lua_State *L, cl_state *s)
 {
-    if (lua_isyieldable(L)) return;
-    bool is_main = lua_pushthread(L) != 0;
-    lua_pop(L, 1);
-    if (is_main && s->can_block && !s->polling) return;
-    luaL_error(L, is_main ? "cannot wait outside of a coroutine: use clouds.spawn, or a callback"
-                          : "cannot wait here, inside of a function called from C");
+    if (cl_slot_may_wait(L, s)) return;
+    luaL_error(L, is_main(L) ? "cannot wait outside of a coroutine: use clouds.spawn, or a callback"
+                             : "cannot wait here, inside of a function called from C");
 }
 
 static int take(lua_State *L, cl_state *s, cl_slot *slot)
@@ -287,11 +300,19 @@ static int core_check_wait(lua_State *L)
     return 0;
 }
 
+/* may_wait() -> whether waiting is possible here */
+static int core_may_wait(lua_State *L)
+{
+    lua_pushboolean(L, cl_slot_may_wait(L, cl_state_of(L)));
+    return 1;
+}
+
 void cl_slot_add(lua_State *L, cl_state *s)
 {
     static const luaL_Reg functions[] = {{"slot", core_slot}, {"wake", core_wake},
                                          {"wait", core_wait}, {"done", core_done},
                                          {"drop", core_drop}, {"check_wait", core_check_wait},
+                                         {"may_wait", core_may_wait},
                                          {NULL, NULL}};
     cl_add_functions(L, s, functions);
 }

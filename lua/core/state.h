@@ -30,7 +30,7 @@ typedef struct cl_state cl_state;
 typedef struct cl_ctx cl_ctx;
 typedef struct cl_lua_node cl_lua_node;
 
-enum cl_slot_state { CL_SLOT_FREE, CL_SLOT_OPEN, CL_SLOT_WAITING, CL_SLOT_CALLBACK, CL_SLOT_DONE };
+enum cl_slot_state { CL_SLOT_FREE, CL_SLOT_OPEN, CL_SLOT_WAITING, CL_SLOT_CALLBACK, CL_SLOT_IGNORED, CL_SLOT_DONE };
 
 typedef struct cl_slot {
     uint32_t generation, next_free;
@@ -153,7 +153,8 @@ void cl_slot_complete(lua_State *L, cl_state *s, cl_slot *slot, int values);
 void cl_slot_release(lua_State *L, cl_state *s, cl_slot *slot);
 /* Ends a C function with the values of the slot, waiting for them if need be. */
 int cl_slot_wait(lua_State *L, cl_state *s, cl_slot *slot);
-/* Raises when nothing may wait here. */
+/* May the running code wait? cl_slot_check_wait raises when not. */
+bool cl_slot_may_wait(lua_State *L, cl_state *s);
 void cl_slot_check_wait(lua_State *L, cl_state *s);
 /* Every slot the context would have completed ends with an error. */
 void cl_slot_fail_all(lua_State *L, cl_state *s, cl_ctx *ctx, int code);
@@ -193,5 +194,6 @@ cl_lua_node *cl_check_node(lua_State *L, int index);
 void cl_node_settle(lua_State *L, cl_state *s, cl_lua_node *node, int index);
 int cl_node_call(lua_State *L);
 int cl_node_bind(lua_State *L);
+int cl_node_rebind(lua_State *L);
 
 #endif

@@ -1,0 +1,69 @@
+--- Errors: what a failed call gives beside nil, and how an error that a handler raises becomes its answer.
+local core = require("clouds.core")
+
+local M = {}
+
+local Error = core.error_type
+Error.__index = Error
+Error.__name = "clouds.error"
+
+function Error:__tostring()
+  local code, message = rawget(self, "code"), rawget(self, "message")
+  if code == nil or code == "CLOUDS_SERVICE_ERROR" or code == message then
+    return tostring(message)
+  end
+  return tostring(code) .. ": " .. tostring(message)
+end
+
+-- Members that say what our side knows about an error; they are not the service's.
+local own = { outcome = true, retryable = true, values = true }
+
+function M.is_error(value)
+  return type(value) == "table" and getmetatable(value) == Error
+end
+
+local function message_of(err)
+  local message = rawget(err, "message")
+  if type(message) == "string" then
+    return message
+  end
+  if message ~= nil then
+    return tostring(message)
+  end
+  local meta = getmetatable(err)
+  if type(meta) == "table" and meta.__tostring then
+    return tostring(err)
+  end
+  local code = rawget(err, "code")
+  return code ~= nil and tostring(code) or "error"
+end
+
+-- Bytes that are no text have no place in a message.
+local function clean(text)
+  if core.encode(text) then
+    return text
+  end
+  return (text:gsub("[\128-\255]", "?"))
+end
+
+--- The members of an error as they go to the caller, and its values.
+function M.pack(err)
+  if type(err) ~= "table" then
+    return { message = clean(tostring(err)) }
+  end
+  local ours = M.is_error(err)
+  local members = {}
+  for key, value in pairs(err) do
+    if type(key) == "string" and not (ours and own[key]) then
+      members[key] = value
+    end
+  end
+  members.message = clean(message_of(err))
+  return members, ours and rawget(err, "values") or nil
+end
+
+function M.new(code, text)
+  return core.new_error(code, text)
+end
+
+return M

@@ -1,0 +1,67 @@
+--- clouds: services and calls over processes and machines, by name. See docs/LUA.md.
+local core = require("clouds.core")
+local errors = require("clouds.error")
+local scheduler = require("clouds.scheduler")
+local node = require("clouds.node")
+local Client = require("clouds.client")
+local Server = require("clouds.server")
+
+scheduler.start(node.event)
+
+local M = {
+  version = core.version,
+  null = core.null,
+  array = core.array,
+  json = { encode = core.encode, decode = core.decode, array = core.array, is_array = core.is_array, null = core.null },
+  is_error = errors.is_error,
+  spawn = scheduler.spawn,
+  sleep = scheduler.sleep,
+  wait_all = scheduler.wait_all,
+  request = core.request,
+  pending = core.pending,
+  now = scheduler.loop.now,
+  shutdown = node.shutdown,
+  defaults = node.defaults,
+}
+
+-- Every kind of node can do everything; the kind gives it its letter and its defaults.
+function M.server(options)
+  return node.create(Server, "server", options, 3)
+end
+
+function M.client(options)
+  return node.create(Client, "client", options, 3)
+end
+
+function M.monitor(options)
+  return node.create(Server, "monitor", options, 3)
+end
+
+function M.base(options)
+  return node.create(Server, options and type(options) == "table" and options.type or "base", options, 3)
+end
+
+--- Without a host around the script: runs until nothing is left to wait for. In the host the loop runs anyway.
+function M.run()
+  if scheduler.loop.run then
+    scheduler.loop.run()
+  end
+end
+
+--- clouds.on_error = function(err, traceback, what): told what no one else takes. nil brings the default back.
+local default_on_error = scheduler.on_error
+
+return setmetatable(M, {
+  __index = function(_, key)
+    if key == "on_error" then
+      return scheduler.on_error
+    end
+  end,
+  __newindex = function(self, key, value)
+    if key == "on_error" then
+      scheduler.on_error = value or default_on_error
+    else
+      rawset(self, key, value)
+    end
+  end,
+})

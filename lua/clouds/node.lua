@@ -1,0 +1,360 @@
+--- Nodes: one identity on the bus. Servers, clients and monitors are nodes with more (or other) methods.
+local core = require("clouds.core")
+local errors = require("clouds.error")
+local scheduler = require("clouds.scheduler")
+
+local M = { defaults = {} }
+
+local scopes = core.options()
+local nodes = setmetatable({}, { __mode = "v" }) -- number -> node
+
+local Node = {}
+Node.__index = Node
+
+---- options ----
+
+local function default_url()
+  return M.defaults.url or os.getenv("CLOUDS_URL") or "local:"
+end
+
+-- Functions among the options are the questions that the program takes over.
+local function split(kind, options, questions)
+  local of_context, of_node = {}, { type = kind }
+  for name, value in pairs(options) do
+    if name == "retry" then
+      name = "retries"
+    end
+    local question = type(value) == "function" and questions[name]
+    if question then
+      of_node[question] = true
+    elseif scopes[name] == "context" then
+      of_context[name] = value
+    else
+      of_node[name] = value
+    end
+  end
+  of_context.url = of_context.url or default_url()
+  return of_context, of_node
+end
+
+---- what a program may answer instead of the library ----
+
+local questions = {
+  find_server = "find_server",
+  ["find server"] = "find_server",
+  find_one_server = "find_server",
+  save_servers = "save_servers",
+  ["save server list"] = "save_servers",
+  save_server_list = "save_servers",
+  remove_server = "remove_server",
+  ["remove server"] = "remove_server",
+  clear_servers = "clear_servers",
+  ["clear server list"] = "clear_servers",
+  clear_server_list = "clear_servers",
+}
+
+---- life ----
+
+local function open(self)
+  local node, number = core.node(self.context.core, self.options)
+  if not node then
+    return nil, number
+  end
+  self.core, self.number = node, number
+  self.id = node:id()
+  self.is_ready, self.failure = false, nil
+  node:attach(self)
+  nodes[number] = self
+  return true
+end
+
+--- Makes a node of the class `class`. Raises, three levels up, when its options are wrong.
+function M.create(class, kind, options, level)
+  if type(options) == "string" then
+    options = { url = options }
+  end
+  if options ~= nil and type(options) ~= "table" then
+    error("expected a table of options", level)
+  end
+  options = options or {}
+  local of_context, of_node = split(kind, options, questions)
+  local self = setmetatable({ options = of_node, listeners = {}, answers = {} }, class)
+  self.bound = setmetatable({}, { __mode = "k" })
+  for name, value in pairs(options) do
+    if type(value) == "function" and questions[name] then
+      self.answers[questions[name]] = value
+    end
+  end
+  local ok, context, problem = pcall(scheduler.context, of_context)
+  if ok and context then
+    self.context = context
+    local opened
+    ok, opened, problem = pcall(open, self)
+    if ok and opened then
+      return self
+    end
+    context = opened
+  end
+  error(ok and problem.message or tostring(context), level)
+end
+
+local function wake_all(list)
+  for _, handle in ipairs(list or {}) do
+    core.wake(handle)
+  end
+end
+
+-- Waits until the list that is kept under `name` is woken. The loop runs on meanwhile.
+local function wait_for(self, name)
+  local context, handle = self.context, core.slot()
+  self[name] = self[name] or {}
+  table.insert(self[name], handle)
+  context.holds = context.holds + 1
+  local ok, problem = pcall(core.wait, handle)
+  context.holds = context.holds - 1
+  if not ok then
+    error(problem, 0)
+  end
+end
+
+--- Waits until the node listens: true; or nil and an error.
+function Node:ready()
+  if not self.is_ready and not self.failure and not self.closed then
+    core.check_wait()
+    wait_for(self, "waiting_ready")
+  end
+  if self.is_ready then
+    return true
+  end
+  return nil, self.failure or errors.new(core.ECLOSED)
+end
+
+local function end_node(self)
+  self.closed = true
+  if self.closing then
+    self.context.holds = self.context.holds - 1
+  end
+  self.core:destroy()
+  wake_all(self.waiting_ready)
+  wake_all(self.waiting_exit)
+end
+
+--- Stops the node in order, with `drain` seconds for the requests it has accepted. Waits where that is possible.
+function Node:close(drain)
+  if drain ~= nil then
+    scheduler.check_seconds(drain, 2)
+  end
+  if not self.closed and not self.closing then
+    local ok, problem = self.core:close(drain)
+    if not ok then
+      return nil, problem
+    end
+    self.closing = true
+    self.context.holds = self.context.holds + 1
+  end
+  if not self.closed and core.may_wait() then
+    wait_for(self, "waiting_exit")
+  end
+  return true
+end
+
+---- events ----
+
+local names = {
+  message = "message",
+  ["unknown message"] = "unknown message",
+  unknown_message = "unknown message",
+  ready = "ready",
+  listen = "ready",
+  exit = "exit",
+  up = "up",
+  down = "down",
+}
+
+local function event_name(name)
+  return names[name] or error(("no such event: %s"):format(tostring(name)), 3)
+end
+
+local function update_listening(self)
+  local listening = self.listeners["message"] or self.listeners["unknown message"]
+  self.core:listen(listening and not self.closed)
+end
+
+--- Calls fn, in a coroutine of its own, each time it happens. Gives the node back.
+function Node:on(name, fn)
+  name = event_name(name)
+  if type(fn) ~= "function" then
+    error("expected a function", 2)
+  end
+  self.listeners[name] = self.listeners[name] or {}
+  table.insert(self.listeners[name], fn)
+  update_listening(self)
+  if name == "ready" and self.is_ready then
+    scheduler.defer(fn)
+  end
+  return self
+end
+
+--- Takes a function back (or all, without one).
+function Node:off(name, fn)
+  name = event_name(name)
+  local kept = {}
+  for _, listener in ipairs(self.listeners[name] or {}) do
+    if fn and listener ~= fn then
+      kept[#kept + 1] = listener
+    end
+  end
+  self.listeners[name] = kept[1] and kept or nil
+  update_listening(self)
+  return self
+end
+
+local function emit(self, name, ...)
+  local list = self.listeners[name]
+  if not list then
+    return
+  end
+  for _, fn in ipairs({ unpack(list) }) do
+    if not core.run(fn, ...) then
+      scheduler.defer(fn, ...)
+    end
+  end
+end
+
+local happened = {}
+
+function happened.ready(self, problem)
+  if problem == true then
+    self.is_ready = true
+    emit(self, "ready")
+  else
+    self.failure = problem
+  end
+  wake_all(self.waiting_ready)
+  self.waiting_ready = nil
+end
+
+function happened.exit(self, unanswered)
+  end_node(self)
+  emit(self, "exit", unanswered)
+end
+
+function happened.find_server(self, question, method, known)
+  local answer = self.answers.find_server
+  local ok, id = true, nil
+  if answer then
+    ok, id = pcall(answer, method, known)
+  end
+  local context = self.context.core
+  context:choose(question, ok and type(id) == "string" and id or "")
+  if not ok then
+    error(id, 0)
+  end
+end
+
+for _, name in ipairs({ "save_servers", "remove_server", "clear_servers" }) do
+  happened[name] = function(self, ...)
+    if self.answers[name] then
+      self.answers[name](...)
+    end
+  end
+end
+
+local function bus_changed(number, name, ...)
+  local context = scheduler.context_by_number(number)
+  for _, node in pairs(nodes) do
+    if node.context == context and not node.closed then
+      emit(node, name, ...)
+    end
+  end
+end
+
+--- The hook that the core calls, in a coroutine.
+function M.event(name, number, ...)
+  if name == "up" or name == "down" then
+    return bus_changed(number, name, ...)
+  end
+  local node = nodes[number]
+  if not node or node.number ~= number then
+    return
+  end
+  local fn = happened[name]
+  if fn then
+    return fn(node, ...)
+  end
+  return emit(node, name, ...)
+end
+
+---- messages, questions ----
+
+--- Sends a value to another node. With { confirm = true } it waits and gives the number of nodes that got it.
+function Node:send(receiver, value, options)
+  if type(receiver) ~= "string" then
+    error("expected the id of a node", 2)
+  end
+  return self.core:send(receiver, value, options and options.confirm)
+end
+
+--- Answers a question of the library by a function of the program's; nil gives it back to the library.
+function Node:set(name, fn)
+  local question = questions[name] or error(("no such function to set: %s"):format(tostring(name)), 2)
+  if fn ~= nil and type(fn) ~= "function" then
+    error("expected a function", 2)
+  end
+  local before = self.answers[question]
+  self.answers[question] = fn
+  if (before == nil) == (fn == nil) then
+    return self
+  end
+  self.options[question] = fn ~= nil
+  return M.renew(self)
+end
+
+--- The library fixes at a node's creation which questions it asks: a new one takes the old one's place.
+function M.renew(self)
+  local old, methods = self.core, self.methods
+  assert(open(self))
+  update_listening(self)
+  for bound in pairs(self.bound) do
+    self.core:rebind(bound)
+  end
+  for name, handler in pairs(methods or {}) do
+    assert(self.core:register(name, handler))
+  end
+  if old:idle() then
+    old:destroy()
+  end
+  return self
+end
+
+--- Who serves what: { servers = { id = { methods } }, methods = { name = { ids } } }.
+function Node:status()
+  return self.core:status()
+end
+
+--- The library's counters.
+function Node:counters()
+  return self.context.core:counters()
+end
+
+function M.class()
+  local class = setmetatable({}, Node)
+  class.__index = class
+  return class
+end
+
+--- In a coroutine: closes every node.
+function M.shutdown(drain)
+  local closing = {}
+  for _, node in pairs(nodes) do
+    closing[#closing + 1] = function()
+      return node:close(drain)
+    end
+  end
+  scheduler.wait_all(closing)
+  return true
+end
+
+M.Node = Node
+
+return M

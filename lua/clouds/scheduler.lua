@@ -1,0 +1,251 @@
+--- Coroutines, time, and the contexts on the loop.
+local core = require("clouds.core")
+local loop = require("clouds.loop")
+local errors = require("clouds.error")
+
+local M = { loop = loop }
+
+local unpack = unpack
+
+local function pack(...)
+  return { n = select("#", ...), ... }
+end
+
+---- errors that nobody takes ----
+
+-- clouds.on_error of the public module, which may be replaced.
+function M.on_error(err, traceback, what)
+  local lines = { "clouds: error in a ", what, ": ", tostring(err), "\n" }
+  if traceback then
+    lines[#lines + 1] = traceback .. "\n"
+  end
+  io.stderr:write(table.concat(lines))
+end
+
+local function report(err, traceback, what)
+  local ok, problem = pcall(M.on_error, err, traceback or nil, what)
+  if not ok then
+    io.stderr:write("clouds: error in clouds.on_error: ", tostring(problem), "\n")
+  end
+end
+
+---- waiting ----
+
+-- Outside of a coroutine, where the loop can be run from inside.
+local function block(handle)
+  if loop.run_until(function()
+    return core.done(handle)
+  end) then
+    return core.wait(handle)
+  end
+  core.drop(handle)
+  return nil, errors.new(core.ECLOSED, "nothing is left that could end the wait")
+end
+
+local function check_seconds(seconds, level)
+  if type(seconds) ~= "number" or seconds < 0 or seconds ~= seconds then
+    error("expected a number of seconds, 0 or more", level + 1)
+  end
+end
+
+function M.sleep(seconds)
+  check_seconds(seconds, 2)
+  core.check_wait()
+  local handle = core.slot()
+  loop.timer(seconds, function()
+    core.wake(handle)
+  end)
+  return core.wait(handle)
+end
+
+---- coroutines ----
+
+local Task = {}
+Task.__index = Task
+Task.__name = "clouds.task"
+
+local function settle(task, quiet, ok, ...)
+  task.done, task.ok, task.results = true, ok, pack(...)
+  local waiters = task.waiters
+  task.waiters = nil
+  if not ok and not quiet and not waiters then
+    report(..., task.traceback, "coroutine")
+  end
+  for _, handle in ipairs(waiters or {}) do
+    core.wake(handle)
+  end
+end
+
+local function run_task(task, quiet, fn, ...)
+  settle(
+    task,
+    quiet,
+    xpcall(fn, function(err)
+      task.traceback = debug.traceback("", 2):sub(2)
+      return err
+    end, ...)
+  )
+end
+
+local function launch(quiet, fn, ...)
+  local task = setmetatable({ done = false }, Task)
+  if not core.run(run_task, task, quiet, fn, ...) then
+    local args = pack(...)
+    loop.timer(0, function()
+      core.run(run_task, task, quiet, fn, unpack(args, 1, args.n))
+    end)
+  end
+  return task
+end
+
+--- Waits for the end of a coroutine: what its function returned; or nil and what it raised.
+function Task:wait()
+  if not self.done then
+    core.check_wait()
+    local handle = core.slot()
+    self.waiters = self.waiters or {}
+    table.insert(self.waiters, handle)
+    core.wait(handle)
+  end
+  if self.ok then
+    return unpack(self.results, 1, self.results.n)
+  end
+  return nil, self.results[1]
+end
+
+function M.spawn(fn, ...)
+  if type(fn) ~= "function" then
+    error("expected a function", 2)
+  end
+  return launch(false, fn, ...)
+end
+
+local function task_from(item)
+  if type(item) == "function" then
+    return launch(true, item)
+  end
+  if getmetatable(item) == Task then
+    return item
+  end
+  error("wait_all: expected functions, or what clouds.spawn gave", 3)
+end
+
+function M.wait_all(first, ...)
+  local items = type(first) == "table" and getmetatable(first) ~= Task and first or { first, ... }
+  local tasks, results = {}, {}
+  core.check_wait()
+  for i, item in ipairs(items) do
+    tasks[i] = task_from(item)
+  end
+  for i, task in ipairs(tasks) do
+    results[i] = pack(task:wait())
+  end
+  return results
+end
+
+function M.defer(fn, ...)
+  local args = pack(...)
+  loop.timer(0, function()
+    core.run(fn, unpack(args, 1, args.n))
+  end)
+end
+
+---- contexts ----
+
+local contexts = {} -- key -> entry { core, watch, key, number, holds, held }
+local by_number = {}
+
+local function poll(entry)
+  local count, problem = entry.core:poll(0)
+  if not count then
+    report(problem, nil, "context")
+  end
+end
+
+local function drop(entry)
+  entry.watch:stop()
+  entry.core:destroy()
+  by_number[entry.number] = nil
+  if contexts[entry.key] == entry then
+    contexts[entry.key] = nil
+  end
+end
+
+local function settle_context(entry)
+  local dirty, busy, nodes = entry.core:state()
+  if dirty then
+    poll(entry)
+    dirty, busy, nodes = entry.core:state()
+    if dirty then
+      loop.timer(0, function() end)
+    end
+  end
+  if nodes == 0 and busy == 0 and not dirty then
+    return drop(entry)
+  end
+  local hold = busy > 0 or entry.holds > 0
+  if hold ~= entry.held then
+    entry.held = hold
+    entry.watch:hold(hold)
+  end
+end
+
+local function before_sleep()
+  for _, entry in pairs(by_number) do
+    settle_context(entry)
+  end
+end
+
+local function key_of(options)
+  local parts = {}
+  for name, value in pairs(options) do
+    parts[#parts + 1] = ("%s=%s"):format(name, tostring(value))
+  end
+  table.sort(parts)
+  return table.concat(parts, "\0")
+end
+
+--- The context of these options: nodes that say the same share one. nil and an error when there can be none.
+function M.context(options)
+  local key = key_of(options)
+  local entry = contexts[key]
+  if entry then
+    return entry
+  end
+  local context, number = core.context(options)
+  if not context then
+    return nil, number
+  end
+  entry = { core = context, number = number, key = key, holds = 0, held = false }
+  entry.watch = loop.watch(context:fd(), function()
+    if by_number[number] then
+      poll(entry)
+    end
+  end)
+  contexts[key], by_number[number] = entry, entry
+  return entry
+end
+
+function M.context_by_number(number)
+  return by_number[number]
+end
+
+---- the hooks ----
+
+--- `event` is told what happened to nodes and contexts.
+function M.start(event)
+  core.setup({
+    can_block = loop.can_block,
+    report = report,
+    pack = errors.pack,
+    block = block,
+    defer = M.defer,
+    event = event,
+  })
+  loop.before_sleep(before_sleep)
+end
+
+M.pack = pack
+M.check_seconds = check_seconds
+
+return M
