@@ -20,7 +20,7 @@ static int refusal(const cl_call *call, const cl_envelope *e, const cl_words *wo
             if (cl_str_eq(words->code, cl_str_z(clouds_err_name(codes[i])))) return codes[i];
         return CLOUDS_EOVERLOAD;
     }
-    int not_found = !call->peer->native && words->has_message && !words->has_code && is_empty_array(e->result) &&
+    int not_found = !call->as_native && words->has_message && !words->has_code && is_empty_array(e->result) &&
                     cl_str_eq(words->message, CL_STR("service handler not found"));
     return not_found ? CLOUDS_ENOMETHOD : 0;
 }

@@ -132,9 +132,10 @@ static int put_on_wire(cl_call *call)
     cl_core *core = call->node->core;
     uint64_t token = cl_token_of(call->id, ++call->sends);
     cl_attempt_id(core, token, call->wire_id);
+    call->as_native = call->peer->native != 0;
     cl_envelope e = {
         .type = CL_CALL,
-        .flags = call->peer->native ? CL_NATIVE : 0,
+        .flags = call->as_native ? CL_NATIVE : 0,
         .from = call->node->id,
         .to = call->peer->id,
         .id = cl_str_of(call->wire_id, CL_WIRE_ID),

@@ -80,6 +80,7 @@ typedef struct cl_call {
     uint8_t failing; /* this attempt is looking for another server by itself */
     uint8_t looked;  /* the list was asked for since the last send */
     uint8_t maybe;   /* an earlier attempt may have been executed */
+    uint8_t as_native; /* this attempt told the server that we are one of its kind */
     uint16_t tried_n, tried_cap;
     cl_peer **tried; /* counted; in tried_few, or in memory of its own */
     cl_peer *tried_few[CL_TRIED_INLINE];
