@@ -1,105 +1,182 @@
 #include "proto/frame.h"
 
 #include "clouds.h"
+#include "proto/utf8.h"
 
-enum { KNOWN_FLAGS = CL_NATIVE | CL_REFUSED, MAX_NAME = 0xffff };
+enum { KNOWN_FLAGS = CL_NATIVE | CL_REFUSED };
 
-static inline void put(char *at, uint64_t v, int bytes)
-{
-    for (int i = 0; i < bytes; i++) at[i] = (char)(v >> (8 * i));
-}
-
-static inline uint64_t get(const char *at, int bytes)
-{
-    uint64_t v = 0;
-    for (int i = 0; i < bytes; i++) v |= (uint64_t)(unsigned char)at[i] << (8 * i);
-    return v;
-}
-
-static cl_str first_payload(const cl_envelope *e)
+/* The first payload of each type. */
+static inline cl_str first_payload(const cl_envelope *e)
 {
     return e->type == CL_CALL ? e->args : e->type == CL_RESULT ? e->error : e->data;
+}
+
+/* ---- numbers, little-endian on every machine */
+
+static inline void put16(unsigned char *p, size_t v)
+{
+    p[0] = (unsigned char)v;
+    p[1] = (unsigned char)(v >> 8);
+}
+
+static inline void put32(unsigned char *p, uint32_t v)
+{
+    put16(p, v & 0xffff);
+    put16(p + 2, v >> 16);
+}
+
+static inline uint32_t get16(const unsigned char *p)
+{
+    return p[0] | (uint32_t)p[1] << 8;
+}
+
+static inline uint32_t get32(const unsigned char *p)
+{
+    return get16(p) | get16(p + 2) << 16;
+}
+
+static inline uint64_t get64(const unsigned char *p)
+{
+    return get32(p) | (uint64_t)get32(p + 4) << 32;
+}
+
+/* ---- writing */
+
+static inline char *put(char *p, cl_str s)
+{
+    memcpy(p, s.p, s.n);
+    return p + s.n;
+}
+
+static inline void put_head(unsigned char *p, const cl_envelope *e, size_t length, size_t first)
+{
+    put32(p, (uint32_t)length);
+    p += CL_FRAME_PREFIX;
+    p[0] = (unsigned char)e->type;
+    p[1] = (unsigned char)(e->flags & KNOWN_FLAGS);
+    put16(p + 2, e->from.n);
+    put16(p + 4, e->to.n);
+    put16(p + 6, e->id.n);
+    put16(p + 8, e->method.n);
+    put16(p + 10, 0);
+    put32(p + 12, (uint32_t)first);
+    put32(p + 16, (uint32_t)e->deadline);
+    put32(p + 20, (uint32_t)((uint64_t)e->deadline >> 32));
 }
 
 int cl_frame_encode(const cl_envelope *e, cl_buf *out)
 {
     cl_str first = first_payload(e), second = e->type == CL_RESULT ? e->result : CL_STR_NONE;
-    if (e->from.n > MAX_NAME || e->to.n > MAX_NAME || e->id.n > MAX_NAME || e->method.n > MAX_NAME) return CLOUDS_ETOOBIG;
-    if (first.n > UINT32_MAX / 4 || second.n > UINT32_MAX / 4) return CLOUDS_ETOOBIG;
+    if ((e->from.n | e->to.n | e->id.n | e->method.n) > UINT16_MAX) return CLOUDS_ETOOBIG;
+    if (first.n > INT32_MAX || second.n > INT32_MAX) return CLOUDS_ETOOBIG;
     size_t length = CL_FRAME_HEAD + e->from.n + e->to.n + e->id.n + e->method.n + first.n + second.n;
+    if (length > UINT32_MAX) return CLOUDS_ETOOBIG;
     if (cl_buf_reserve(out, CL_FRAME_PREFIX + length) != 0) return CLOUDS_ENOMEM;
-    char *at = out->data + out->len;
-    put(at, length, 4);
-    at[4] = (char)e->type;
-    at[5] = (char)(e->flags & KNOWN_FLAGS);
-    put(at + 6, e->from.n, 2);
-    put(at + 8, e->to.n, 2);
-    put(at + 10, e->id.n, 2);
-    put(at + 12, e->method.n, 2);
-    put(at + 14, 0, 2);
-    put(at + 16, first.n, 4);
-    put(at + 20, (uint64_t)e->deadline, 8);
-    out->len += CL_FRAME_PREFIX + CL_FRAME_HEAD;
-    cl_buf_add_str(out, e->from);
-    cl_buf_add_str(out, e->to);
-    cl_buf_add_str(out, e->id);
-    cl_buf_add_str(out, e->method);
-    cl_buf_add_str(out, first);
-    cl_buf_add_str(out, second);
+    char *p = out->data + out->len;
+    put_head((unsigned char *)p, e, length, first.n);
+    p = put(p + CL_FRAME_PREFIX + CL_FRAME_HEAD, e->from);
+    p = put(put(put(p, e->to), e->id), e->method);
+    put(put(p, first), second);
+    out->len += CL_FRAME_PREFIX + length;
     return 0;
 }
 
-static cl_str take(const char **at, size_t n)
+/* ---- reading */
+
+static inline cl_str take(const char **p, size_t n)
 {
-    cl_str s = {*at, n};
-    *at += n;
+    cl_str s = {*p, n};
+    *p += n;
     return s;
 }
 
-static void set_payloads(cl_envelope *e, cl_str first, cl_str second)
+static inline void set_payloads(cl_envelope *out, cl_str first, cl_str second)
 {
-    e->args = e->error = e->data = e->result = CL_STR_NONE;
-    if (e->type == CL_CALL) e->args = first;
-    else if (e->type == CL_RESULT) e->error = first, e->result = second;
-    else e->data = first;
+    out->args = out->error = out->result = out->data = CL_STR_NONE;
+    if (out->type == CL_CALL) {
+        out->args = first;
+    } else if (out->type == CL_RESULT) {
+        out->error = first;
+        out->result = second;
+    } else {
+        out->data = first;
+    }
+}
+
+/* The head has come. Do its lengths fit into the frame's? */
+static inline int is_sound(const unsigned char *head, uint64_t length)
+{
+    uint64_t names = (uint64_t)get16(head + 2) + get16(head + 4) + get16(head + 6) + get16(head + 8);
+    return CL_FRAME_HEAD + names + get32(head + 12) <= length;
+}
+
+static void read_frame(const char *frame, size_t length, cl_envelope *out)
+{
+    const unsigned char *head = (const unsigned char *)frame + CL_FRAME_PREFIX;
+    const char *p = frame + CL_FRAME_PREFIX + CL_FRAME_HEAD, *end = frame + CL_FRAME_PREFIX + length;
+    out->type = head[0];
+    out->flags = head[1] & KNOWN_FLAGS;
+    out->from = take(&p, get16(head + 2));
+    out->to = take(&p, get16(head + 4));
+    out->id = take(&p, get16(head + 6));
+    out->method = take(&p, get16(head + 8));
+    cl_str first = take(&p, get32(head + 12));
+    set_payloads(out, first, cl_str_of(p, (size_t)(end - p)));
+    uint64_t deadline = get64(head + 16);
+    out->deadline = deadline <= INT64_MAX ? (int64_t)deadline : 0;
+    out->raw = cl_str_of(frame, CL_FRAME_PREFIX + length);
+    out->link = 0;
 }
 
 int64_t cl_frame_decode(cl_str bytes, size_t max, cl_envelope *out)
 {
     if (bytes.n < CL_FRAME_PREFIX) return 0;
-    size_t length = (size_t)get(bytes.p, 4);
+    uint32_t length = get32((const unsigned char *)bytes.p);
     if (length < CL_FRAME_HEAD) return CLOUDS_EPROTO;
     if (length > max) return CLOUDS_ETOOBIG;
-    if (bytes.n < CL_FRAME_PREFIX + length) return 0;
-    const char *head = bytes.p + CL_FRAME_PREFIX, *at = head + CL_FRAME_HEAD;
-    size_t from = (size_t)get(head + 2, 2), to = (size_t)get(head + 4, 2), id = (size_t)get(head + 6, 2);
-    size_t method = (size_t)get(head + 8, 2), first = (size_t)get(head + 12, 4);
-    if (from + to + id + method + first > length - CL_FRAME_HEAD) return CLOUDS_EPROTO;
-    *out = (cl_envelope){.type = (unsigned char)head[0],
-                         .flags = (unsigned char)head[1] & KNOWN_FLAGS,
-                         .deadline = (int64_t)get(head + 16, 8),
-                         .raw = cl_str_of(bytes.p, CL_FRAME_PREFIX + length)};
-    out->from = take(&at, from);
-    out->to = take(&at, to);
-    out->id = take(&at, id);
-    out->method = take(&at, method);
-    cl_str one = take(&at, first);
-    set_payloads(out, one, cl_str_of(at, (size_t)(head + length - at)));
-    if (out->deadline < 0) out->deadline = 0;
-    return (int64_t)(CL_FRAME_PREFIX + length);
+    if (bytes.n < CL_FRAME_PREFIX + CL_FRAME_HEAD) return 0;
+    if (!is_sound((const unsigned char *)bytes.p + CL_FRAME_PREFIX, length)) return CLOUDS_EPROTO;
+    if (bytes.n - CL_FRAME_PREFIX < length) return 0;
+    read_frame(bytes.p, length, out);
+    return (int64_t)length + CL_FRAME_PREFIX;
 }
 
-static int check_optional(cl_str json, char bracket, cl_json_limits limits)
+/* ---- checking */
+
+/* Well-formed UTF-8, lone surrogates in three bytes included: what a name read from JSON can be. */
+static int is_text(cl_str s)
 {
-    return json.n ? cl_json_check(json, bracket, limits) : 0;
+    const char *p = s.p, *end = p + s.n;
+    while (p < end) {
+        if (cl_utf8_is_surrogate(p, end)) {
+            p += 3;
+            continue;
+        }
+        int n = cl_utf8_sequence(p, end);
+        if (n < 0) return 0;
+        p += n;
+    }
+    return 1;
+}
+
+static inline int is_name(cl_str s)
+{
+    const char *end = s.p + s.n;
+    return cl_text_skip_plain(s.p, end) == end || is_text(s);
+}
+
+static int check_result(const cl_envelope *e, cl_json_limits limits)
+{
+    int has_error = e->error.n && !cl_str_eq(e->error, CL_STR("null"));
+    int code = has_error ? cl_json_check(e->error, '{', limits) : 0;
+    return code == 0 && e->result.n ? cl_json_check(e->result, '[', limits) : code;
 }
 
 int cl_frame_check(const cl_envelope *e, cl_json_limits limits)
 {
-    if (e->type == CL_CALL) return e->method.n && e->id.n ? cl_json_check(e->args, '[', limits) : CLOUDS_EJSON;
-    if (e->type == CL_MESSAGE) return check_optional(e->data, 0, limits);
-    if (e->type != CL_RESULT) return 0;
-    if (e->id.n == 0) return CLOUDS_EJSON;
-    int code = check_optional(e->error, '{', limits);
-    return code ? code : check_optional(e->result, '[', limits);
+    if (!is_name(e->from) || !is_name(e->method)) return CLOUDS_EPROTO;
+    if (e->type == CL_MESSAGE) return e->data.n ? cl_json_check(e->data, 0, limits) : 0;
+    if (e->type != CL_CALL && e->type != CL_RESULT) return 0;
+    if (e->id.n == 0) return CLOUDS_EPROTO;
+    return e->type == CL_CALL ? cl_json_check(e->args, '[', limits) : check_result(e, limits);
 }

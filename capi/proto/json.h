@@ -8,8 +8,10 @@
 #include "base/buf.h"
 #include "base/str.h"
 
+enum { CL_JSON_DEEPEST = 10048 };
+
 typedef struct cl_json_limits {
-    uint32_t depth;  /* nesting of arrays and objects */
+    uint32_t depth;  /* nesting of arrays and objects; beyond CL_JSON_DEEPEST it has no effect */
     uint32_t values; /* number of values in all */
 } cl_json_limits;
 
@@ -17,6 +19,8 @@ typedef struct cl_json {
     const char *p, *end; /* what is still to be read */
     uint32_t depth_left, values_left;
     int bad_utf8; /* set when the text is fine but for its UTF-8 (the caller decides) */
+    int fresh;    /* own: an object or array was entered and nothing of it read yet */
+    int failure;  /* own: the error that the next failure is */
 } cl_json;
 
 void cl_json_start(cl_json *j, cl_str text, cl_json_limits limits);
@@ -28,7 +32,7 @@ int cl_json_peek(cl_json *j);
  * (a limit). */
 int cl_json_value(cl_json *j, cl_str *span);
 
-/* Reads a string; *raw becomes what stands between the quotes, escapes still in it; *escaped tells if there are any. */
+/* Reads a string (a value, or a name: it does not count against the limit); *raw becomes what stands between the quotes, escapes still in it; *escaped tells if there are any. */
 int cl_json_string(cl_json *j, cl_str *raw, int *escaped);
 
 /* Walks an object: cl_json_enter(j, '{'), then cl_json_member until it returns 0; 1: *key (raw, see above) is set and a
@@ -51,6 +55,9 @@ int cl_json_quote(cl_str text, cl_buf *out);
 
 /* 1 when the text may stand between quotes as it is. */
 int cl_json_is_plain(cl_str text);
+
+/* The number of bytes that cl_json_quote appends. */
+size_t cl_json_quoted_length(cl_str text);
 
 /* Appends text with every byte that is no UTF-8 replaced by U+FFFD, as a WHATWG decoder does. 0 or CLOUDS_ENOMEM. */
 int cl_utf8_mend(cl_str text, cl_buf *out);

@@ -1,18 +1,50 @@
 #include "proto/url.h"
 
 #include <stdio.h>
-#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
 
 #include "base/error.h"
 #include "base/mem.h"
 
-static const char expected[] = "expected redis://[user:password@]host[:port][/db][?prefix=...], "
-                               "redis+unix:///path/to/socket[?db=..&prefix=..], local:[name] or inproc:[name]";
+/* Design note. No message quotes the address: whatever is wrong with it, a piece of it may be the password. Texts are
+ * unescaped into one block, which is large enough because nothing grows but by the defaults and the ending NULs. */
 
-/* The text is cut into pieces in a copy of its own: each piece is unescaped in place and ended with a NUL. */
-static int bad(const char *what)
+enum { PATH_LONGEST = 107, HOST_LONGEST = 255, NAME_LONGEST = 64 };
+
+enum { SEEN_DB = 1, SEEN_PREFIX = 2 };
+
+typedef struct parser {
+    cl_url url;
+    char *free; /* what is left of the block */
+    int seen;   /* SEEN_* */
+} parser;
+
+static int refuse(const char *expected)
 {
-    return cl_error(CLOUDS_EURL, "invalid URL: %s; %s", what, expected);
+    return cl_error(CLOUDS_EURL, "not a valid url: %s", expected);
+}
+
+/* ---- pieces of text */
+
+static const char *find_char(cl_str s, char c)
+{
+    return s.n ? memchr(s.p, c, s.n) : NULL;
+}
+
+static const char *find_last(cl_str s, char c)
+{
+    return s.n ? memrchr(s.p, c, s.n) : NULL;
+}
+
+/* Takes from *s what is before `at`, and drops the character there; without `at` takes all. */
+static cl_str cut(cl_str *s, const char *at)
+{
+    cl_str before = *s;
+    if (at) before.n = (size_t)(at - s->p);
+    size_t gone = before.n + (at != NULL);
+    *s = cl_str_of(s->p + gone, s->n - gone);
+    return before;
 }
 
 static int hex_digit(char c)
@@ -22,183 +54,239 @@ static int hex_digit(char c)
     return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-static int unescape(char *s)
+static int unescape(parser *p, cl_str s, char **out)
 {
-    char *out = s;
-    for (; *s; s++) {
-        int high = *s == '%' ? hex_digit(s[1]) : 0, low = *s == '%' && high >= 0 ? hex_digit(s[2]) : 0;
-        if (*s == '%' && (high < 0 || low < 0 || high + low == 0)) return bad("a % that is not followed by two hex digits");
-        *out++ = *s == '%' ? (char)(high * 16 + low) : *s;
-        if (*s == '%') s += 2;
+    *out = p->free;
+    for (size_t i = 0; i < s.n; i++) {
+        int c = (unsigned char)s.p[i];
+        if (c == '%') {
+            int high = i + 2 < s.n ? hex_digit(s.p[i + 1]) : -1, low = i + 2 < s.n ? hex_digit(s.p[i + 2]) : -1;
+            if (high < 0 || low < 0) return refuse("expected two hex digits after '%' (a '%' itself is written %25)");
+            c = high * 16 + low;
+            i += 2;
+        } else if (c <= ' ' || c == 0x7f) {
+            return refuse("expected no spaces or control characters (a space is written %20)");
+        }
+        if (c == 0) return refuse("expected no NUL character");
+        *p->free++ = (char)c;
     }
-    *out = '\0';
+    *p->free++ = '\0';
     return 0;
 }
 
-static char *cut(char *s, char at)
+static int read_number(cl_str s, int least, int most, int *out)
 {
-    char *found = strchr(s, at);
-    if (found) *found++ = '\0';
-    return found;
+    int value = 0;
+    for (size_t i = 0; i < s.n; i++) {
+        if (s.p[i] < '0' || s.p[i] > '9' || i > 8) return 0;
+        value = value * 10 + (s.p[i] - '0');
+    }
+    *out = value;
+    return s.n > 0 && value >= least && value <= most;
 }
 
-static int number_in(const char *s, int max, int *out)
+/* ---- parts of an address */
+
+static int read_db(parser *p, cl_str text)
 {
-    char *end;
-    if (*s < '0' || *s > '9') return -1;
-    long v = strtol(s, &end, 10);
-    if (*end || v > max) return -1;
-    *out = (int)v;
+    if (p->seen & SEEN_DB) return refuse("expected the database once");
+    p->seen |= SEEN_DB;
+    if (!read_number(text, 0, 999999, &p->url.db)) return refuse("expected a database number, 0 to 999999");
     return 0;
 }
 
-static int set_db(cl_url *url, const char *text)
+static int read_prefix(parser *p, cl_str text)
 {
-    return number_in(text, 1000000, &url->db) == 0 ? 0 : bad("the database is not a number");
+    if (p->seen & SEEN_PREFIX) return refuse("expected prefix once");
+    p->seen |= SEEN_PREFIX;
+    return text.n ? unescape(p, text, &p->url.prefix) : 0; /* an empty one means the default */
 }
 
-static int parse_query(cl_url *url, char *query)
+static int read_query(parser *p, cl_str query)
 {
-    while (query && *query) {
-        char *next = cut(query, '&'), *value = cut(query, '=');
-        int code = value ? unescape(value) : bad("a parameter without a value");
+    while (query.n) {
+        cl_str value = cut(&query, find_char(query, '&'));
+        const char *equals = find_char(value, '=');
+        if (!equals) return refuse("expected db=NUMBER or prefix=TEXT after '?'");
+        cl_str name = cut(&value, equals);
+        int code = cl_str_eq(name, CL_STR("db"))       ? read_db(p, value)
+                   : cl_str_eq(name, CL_STR("prefix")) ? read_prefix(p, value)
+                                                       : refuse("expected db=NUMBER or prefix=TEXT after '?'");
         if (code != 0) return code;
-        if (strcmp(query, "prefix") == 0) url->prefix = *value ? value : url->prefix;
-        else if (strcmp(query, "db") == 0) code = set_db(url, value);
-        else code = bad("a parameter other than prefix and db");
-        if (code != 0) return code;
-        query = next;
     }
     return 0;
 }
 
-static int parse_login(cl_url *url, char *login)
+static int read_user(parser *p, cl_str text)
 {
-    char *password = cut(login, ':');
-    if (password) url->user = login, url->password = password;
-    else url->password = login;
-    int code = unescape(url->user);
-    return code ? code : unescape(url->password);
+    const char *colon = find_char(text, ':');
+    if (!colon) return refuse("expected user:password before '@' (only a password: \":password@\")");
+    int code = unescape(p, cut(&text, colon), &p->url.user);
+    return code == 0 ? unescape(p, text, &p->url.password) : code;
 }
 
-static int parse_host(cl_url *url, char *host)
+/* "[::1]" or a name or an IPv4 address; leaves what follows in *text. */
+static int read_host(parser *p, cl_str *text)
 {
-    char *port = NULL;
-    if (*host == '[') {
-        char *close = cut(++host, ']');
-        if (!close || (*close && *close != ':')) return bad("a [ without its ]");
-        port = *close ? close + 1 : NULL;
+    cl_str host;
+    if (text->n && text->p[0] == '[') {
+        const char *bracket = find_char(*text, ']');
+        if (!bracket) return refuse("expected ']' after the IPv6 address");
+        cut(text, text->p);
+        host = cut(text, bracket);
+        if (!find_char(host, ':')) return refuse("expected an IPv6 address between '[' and ']'");
     } else {
-        port = cut(host, ':');
+        const char *colon = find_char(*text, ':');
+        host = cl_str_of(text->p, colon ? (size_t)(colon - text->p) : text->n);
+        *text = cl_str_of(text->p + host.n, text->n - host.n);
+        if (find_char(host, '[') || find_char(host, ']')) return refuse("expected a host name");
     }
-    if (port && (number_in(port, 65535, &url->port) != 0 || url->port == 0)) return bad("the port is not a number up to 65535");
-    if (*host) url->host = host;
-    return unescape(url->host);
+    if (host.n > HOST_LONGEST) return refuse("expected a host name of at most 255 characters");
+    return host.n ? unescape(p, host, &p->url.host) : 0;
 }
 
-static int parse_redis(cl_url *url, char *rest)
+/* [host][:port] */
+static int read_host_and_port(parser *p, cl_str text)
 {
-    int code = parse_query(url, cut(rest, '?'));
-    if (code != 0) return code;
-    char *at = strrchr(rest, '@'), *host = rest;
-    if (at) {
-        *at = '\0';
-        host = at + 1;
-        if ((code = parse_login(url, rest)) != 0) return code;
-    }
-    char *db = cut(host, '/');
-    if (db && *db && (code = set_db(url, db)) != 0) return code;
-    return parse_host(url, host);
-}
-
-static int parse_redis_unix(cl_url *url, char *rest)
-{
-    int code = parse_query(url, cut(rest, '?'));
-    if (code != 0) return code;
-    char *slash = strchr(rest, '/');
-    if (slash && slash > rest && slash[-1] == '@') {
-        slash[-1] = '\0';
-        if ((code = parse_login(url, rest)) != 0) return code;
-    } else if (slash != rest) {
-        return bad("the path of the socket does not begin with /");
-    }
-    url->path = slash;
-    if (unescape(slash) != 0) return CLOUDS_EURL;
-    return slash[1] ? 0 : bad("no path of a socket");
-}
-
-static int parse_name(cl_url *url, char *rest)
-{
-    for (const char *p = rest; *p; p++)
-        if (!strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-", *p))
-            return bad("a name takes letters, digits, _, . and -");
-    if (strlen(rest) > 64) return bad("a name takes up to 64 characters");
-    if (rest[0] == '.') return bad("a name does not begin with .");
-    url->name = rest;
+    int code = read_host(p, &text);
+    if (code != 0 || text.n == 0) return code;
+    if (text.p[0] != ':' || !read_number(cl_str_of(text.p + 1, text.n - 1), 1, 65535, &p->url.port))
+        return refuse("expected a port from 1 to 65535 after ':' (an IPv6 address stands in brackets)");
     return 0;
 }
 
-static const struct scheme {
-    const char *text;
-    enum cl_url_kind kind;
-    int (*parse)(cl_url *url, char *rest);
-} schemes[] = {
-    {"redis://", CL_URL_REDIS, parse_redis},
-    {"redis+unix://", CL_URL_REDIS_UNIX, parse_redis_unix},
-    {"local:", CL_URL_LOCAL, parse_name},
-    {"inproc:", CL_URL_INPROC, parse_name},
-};
+/* ---- the kinds of address, each behind its scheme */
 
-static int parse(cl_str text, cl_url *url)
+static int read_redis(parser *p, cl_str text)
 {
-    /* Room for the text, and behind it an empty text for what is absent and the defaults. */
-    static const char defaults[] = "\0" "127.0.0.1\0clouds";
-    url->memory = cl_malloc(text.n + 1 + sizeof defaults);
-    if (!url->memory) return cl_error(CLOUDS_ENOMEM, NULL);
-    memcpy(url->memory, text.p, text.n);
-    url->memory[text.n] = '\0';
-    char *rest = url->memory + text.n + 1;
-    memcpy(rest, defaults, sizeof defaults);
-    url->user = url->password = url->path = url->name = rest;
-    url->host = rest + 1;
-    url->prefix = rest + 11;
-    url->port = 6379;
-    if (strlen(url->memory) != text.n) return bad("it holds a NUL");
-    for (size_t i = 0; i < sizeof schemes / sizeof *schemes; i++) {
-        if (!cl_str_starts(text, cl_str_z(schemes[i].text))) continue;
-        url->kind = schemes[i].kind;
-        return schemes[i].parse(url, url->memory + strlen(schemes[i].text));
+    p->url.kind = CL_URL_REDIS;
+    p->url.port = 6379;
+    p->url.host = strcpy(p->free, "127.0.0.1");
+    p->free += sizeof "127.0.0.1";
+    cl_str address = cut(&text, find_char(text, '?'));
+    const char *at = find_last(address, '@');
+    int code = at ? read_user(p, cut(&address, at)) : 0;
+    cl_str host = cut(&address, find_char(address, '/'));
+    if (code == 0) code = read_host_and_port(p, host);
+    if (code == 0 && address.n) code = read_db(p, address);
+    return code == 0 ? read_query(p, text) : code;
+}
+
+static int read_redis_unix(parser *p, cl_str text)
+{
+    p->url.kind = CL_URL_REDIS_UNIX;
+    cl_str path = cut(&text, find_char(text, '?'));
+    const char *slash = find_char(path, '/');
+    cl_str user = cl_str_of(path.p, slash ? (size_t)(slash - path.p) : path.n);
+    if (!slash || path.n - user.n < 2) return refuse("expected redis+unix:///path/to/socket");
+    if (user.n && user.p[user.n - 1] != '@') return refuse("expected redis+unix:///path/to/socket, with three slashes");
+    int code = user.n ? read_user(p, cl_str_of(user.p, user.n - 1)) : 0;
+    if (code == 0) code = unescape(p, cl_str_of(slash, path.n - user.n), &p->url.path);
+    if (code != 0) return code;
+    if (strlen(p->url.path) > PATH_LONGEST) return refuse("expected a socket path of at most 107 bytes");
+    return read_query(p, text);
+}
+
+static int is_name_char(char c)
+{
+    return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || c == '_' || c == '.' || c == '-';
+}
+
+static int read_name(parser *p, enum cl_url_kind kind, cl_str text)
+{
+    p->url.kind = kind;
+    for (size_t i = 0; i < text.n; i++)
+        if (!is_name_char(text.p[i])) return refuse("expected a name of letters, digits, '_', '.' and '-' after the colon");
+    if (text.n > NAME_LONGEST) return refuse("expected a name of at most 64 characters");
+    if (text.n && text.p[0] == '.') return refuse("expected a name that does not begin with '.'");
+    return unescape(p, text, &p->url.name);
+}
+
+static int read_local(parser *p, cl_str text)
+{
+    return read_name(p, CL_URL_LOCAL, text);
+}
+
+static int read_inproc(parser *p, cl_str text)
+{
+    return read_name(p, CL_URL_INPROC, text);
+}
+
+typedef int read_kind(parser *p, cl_str text);
+
+static read_kind *find_kind(cl_str text, size_t *length)
+{
+    static const struct {
+        const char *scheme;
+        read_kind *read;
+    } kinds[] = {{"redis://", read_redis}, {"redis+unix://", read_redis_unix}, {"local:", read_local}, {"inproc:", read_inproc}};
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+        *length = strlen(kinds[i].scheme);
+        if (text.n >= *length && strncasecmp(text.p, kinds[i].scheme, *length) == 0) return kinds[i].read;
     }
-    return bad("unknown scheme");
+    return NULL;
+}
+
+static int refuse_scheme(cl_str text)
+{
+    if (text.n >= 9 && strncasecmp(text.p, "rediss://", 9) == 0) return refuse("TLS (rediss://) is not supported");
+    return refuse("expected redis://[user:password@]host[:port][/db], redis+unix:///path, local:[name] or inproc:[name]");
 }
 
 int cl_url_parse(cl_str text, cl_url *out)
 {
-    cl_url url = {0};
-    int code = parse(text, &url);
-    if (code != 0) {
-        cl_free(url.memory);
-        return code;
-    }
-    *out = url;
-    return 0;
+    size_t scheme;
+    read_kind *read = find_kind(text, &scheme);
+    if (!read) return refuse_scheme(text);
+    parser p = {0};
+    p.url.memory = p.free = cl_malloc(text.n + 64);
+    if (!p.free) return cl_error(CLOUDS_ENOMEM, NULL);
+    p.url.user = p.url.password = p.url.host = p.url.path = p.url.name = p.free;
+    *p.free++ = '\0';
+    p.url.prefix = strcpy(p.free, "clouds");
+    p.free += sizeof "clouds";
+    int code = read(&p, cl_str_of(text.p + scheme, text.n - scheme));
+    if (code == 0) *out = p.url;
+    else cl_url_free(&p.url);
+    return code;
 }
 
 void cl_url_free(cl_url *url)
 {
+    if (url->memory && url->password) explicit_bzero(url->password, strlen(url->password));
     cl_free(url->memory);
     *url = (cl_url){0};
 }
 
+/* ---- describing */
+
+static void describe_redis(const cl_url *url, char *out, size_t cap)
+{
+    int is_ipv6 = strchr(url->host, ':') != NULL;
+    snprintf(out, cap, "redis://%s%s%s%s%s:%d/%d", url->user, *url->user ? "@" : "", is_ipv6 ? "[" : "", url->host,
+             is_ipv6 ? "]" : "", url->port, url->db);
+}
+
+static void describe_options(const cl_url *url, char *out, size_t cap)
+{
+    size_t n = strlen(out);
+    const char *mark = "?";
+    if (url->kind == CL_URL_REDIS_UNIX && url->db) {
+        snprintf(out + n, cap - n, "?db=%d", url->db);
+        n = strlen(out);
+        mark = "&";
+    }
+    if (strcmp(url->prefix, "clouds") != 0) snprintf(out + n, cap - n, "%sprefix=%s", mark, url->prefix);
+}
+
 void cl_url_describe(const cl_url *url, char *out, size_t cap)
 {
-    int v6 = url->host && strchr(url->host, ':') != NULL;
+    if (cap == 0) return;
     switch (url->kind) {
-    case CL_URL_REDIS:
-        snprintf(out, cap, "redis://%s%s%s:%d/%d", v6 ? "[" : "", url->host, v6 ? "]" : "", url->port, url->db);
-        break;
+    case CL_URL_REDIS: describe_redis(url, out, cap); break;
     case CL_URL_REDIS_UNIX: snprintf(out, cap, "redis+unix://%s", url->path); break;
-    case CL_URL_LOCAL: snprintf(out, cap, "local:%s", url->name); break;
-    case CL_URL_INPROC: snprintf(out, cap, "inproc:%s", url->name); break;
+    case CL_URL_LOCAL: snprintf(out, cap, "local:%s", url->name); return;
+    case CL_URL_INPROC: snprintf(out, cap, "inproc:%s", url->name); return;
     }
+    describe_options(url, out, cap);
 }

@@ -1,0 +1,53 @@
+/* UTF-8, byte by byte, and the fast walk over text that needs no look at all. */
+#ifndef CL_UTF8_H
+#define CL_UTF8_H
+
+#include <stdint.h>
+#include <string.h>
+
+/* The length of the well-formed sequence at p (p < end), or minus the number of bytes that a WHATWG decoder replaces by
+ * one U+FFFD. */
+int cl_utf8_sequence(const char *p, const char *end);
+
+/* Writes the code point (surrogates too) to out, at least 4 bytes; returns how many were used. */
+int cl_utf8_write(char *out, uint32_t code);
+
+/* 1 when p begins a surrogate in its three bytes (WTF-8), as no UTF-8 has it. */
+static inline int cl_utf8_is_surrogate(const char *p, const char *end)
+{
+    return end - p >= 3 && (unsigned char)p[0] == 0xed && ((unsigned char)p[1] & 0xe0) == 0xa0 &&
+           ((unsigned char)p[2] & 0xc0) == 0x80;
+}
+
+#define CL_ONES 0x0101010101010101u
+#define CL_HIGHS 0x8080808080808080u
+
+/* Marks each byte of w that a JSON string cannot hold as it is or that must be looked at: quote, backslash, control
+ * characters, everything beyond ASCII. The lowest mark is exact, those above it may be too many. */
+static inline uint64_t cl_text_marks(uint64_t w)
+{
+    uint64_t quote = w ^ (CL_ONES * '"'), backslash = w ^ (CL_ONES * '\\');
+    return ((quote - CL_ONES) | (backslash - CL_ONES) | (w - CL_ONES * 0x20) | w) & CL_HIGHS;
+}
+
+static inline int cl_text_is_special(unsigned char c)
+{
+    return c < 0x20 || c >= 0x80 || c == '"' || c == '\\';
+}
+
+/* The first byte at or after p that is not printable ASCII free of quote and backslash; or end. */
+static inline const char *cl_text_skip_plain(const char *p, const char *end)
+{
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    for (; end - p >= 8; p += 8) {
+        uint64_t w;
+        memcpy(&w, p, 8);
+        uint64_t marks = cl_text_marks(w);
+        if (marks) return p + (__builtin_ctzll(marks) >> 3);
+    }
+#endif
+    while (p < end && !cl_text_is_special((unsigned char)*p)) p++;
+    return p;
+}
+
+#endif
