@@ -150,8 +150,8 @@ static void free_context(cl_context *context)
     cl_loop_close(context->loop);
     if (context->bus) context->bus->ops->destroy(context->bus);
     if (context->core) cl_core_destroy(context->core);
+    cl_queue_free(&context->queue); /* before the nodes, in which some of its records lie */
     CL_LIST_EACH(it, &context->nodes) cl_api_node_free(CL_OWNER(it, cl_api_node, link));
-    cl_queue_free(&context->queue);
     cl_events_free(&context->events);
     cl_held_free(&context->held);
     cl_idmap_free(&context->open);

@@ -90,11 +90,12 @@ typedef struct cl_api_node {
     char *id;
     cl_node_config config;
     double heartbeat;
-    atomic_int closing;   /* no new work is taken */
-    atomic_int destroyed; /* the user has no handle any more */
+    atomic_int closing; /* no new work is taken */
     /* engine */
     cl_node *core; /* NULL before it is opened and after it closed */
-    int silent;   /* its end is not told: destroyed without a close, or never opened */
+    int destroyed; /* the user has no handle any more: freed when it is closed */
+    int unborn;   /* its opening failed half-way: nothing is told of it */
+    int silent;   /* destroyed without a close: its end is not told */
     int promised; /* events reserved and not raised yet: READY and NODE_CLOSED */
     cl_command close_command, destroy_command;
 } cl_api_node;

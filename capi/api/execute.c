@@ -30,9 +30,9 @@ static int do_open(cl_context *context, cl_api_node *node)
     context->core_nodes++;
     code = context->bus->ops->node_open(context->bus, node, cl_str_z(node->id), node->heartbeat);
     if (code == 0) return 0;
-    node->silent = 1;
+    node->unborn = 1;
     cl_core_node_closed(context->core, node->core);
-    node->silent = 0;
+    node->unborn = 0;
     node->core = NULL;
     context->core_nodes--;
     return code;
@@ -43,13 +43,15 @@ static int do_close_node(cl_api_node *node, double drain)
     return node->core ? cl_node_close(node->core, drain) : CLOUDS_ECLOSED;
 }
 
-static int do_destroy(cl_api_node *node)
+static int do_destroy(cl_api_node *node, int silent)
 {
     if (!node->core) {
         cl_api_node_free(node);
         return 0;
     }
     /* The rest happens when the bus gave up the address. */
+    node->destroyed = 1;
+    if (silent) node->silent = 1;
     if (!cl_node_is_closing(node->core)) cl_node_close(node->core, 0);
     return 0;
 }
@@ -86,7 +88,7 @@ static int dispatch(cl_context *context, const cl_command *c)
     case CL_DO_CHOOSE: return cl_core_choose(context->core, c->id, c->a);
     case CL_DO_OPEN: return do_open(context, c->node);
     case CL_DO_CLOSE_NODE: return do_close_node(c->node, c->x);
-    case CL_DO_DESTROY: return do_destroy(c->node);
+    case CL_DO_DESTROY: return do_destroy(c->node, (int)c->flags);
     case CL_DO_CLOSE: return do_close(context, c->x);
     default: return with_node(context, c);
     }

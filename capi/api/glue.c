@@ -126,7 +126,7 @@ static void sink_node_closed(void *self, void *tag)
     cl_core_node_closed(context->core, node->core);
     node->core = NULL;
     context->core_nodes--;
-    if (atomic_load(&node->destroyed)) cl_api_node_free(node);
+    if (node->destroyed) cl_api_node_free(node);
     if (atomic_load(&context->closing) && context->core_nodes == 0) context->finish_due = 1;
 }
 

@@ -129,9 +129,8 @@ int clouds_node_close(clouds_node *handle, double drain)
 static void destroy(cl_api_node *node)
 {
     cl_context *context = node->context;
-    if (!atomic_exchange(&node->closing, 1) && !atomic_load(&context->closing)) node->silent = 1;
-    atomic_store(&node->destroyed, 1);
-    node->destroy_command = (cl_command){.kind = CL_DO_DESTROY, .node = node};
+    int unclosed = !atomic_exchange(&node->closing, 1) && !atomic_load(&context->closing);
+    node->destroy_command = (cl_command){.kind = CL_DO_DESTROY, .node = node, .flags = (unsigned)unclosed};
     cl_submit_embedded(context, &node->destroy_command);
 }
 

@@ -120,7 +120,7 @@ static void add(cl_context *context, const clouds_event *event, clouds_node *nod
 static int note(cl_api_node *node, uint32_t type)
 {
     if (type != CLOUDS_EVENT_READY && type != CLOUDS_EVENT_NODE_CLOSED) return 1;
-    if (node->silent) return 0;
+    if (node->unborn || (node->silent && type == CLOUDS_EVENT_NODE_CLOSED)) return 0;
     node->promised--;
     return 1;
 }

@@ -1,0 +1,264 @@
+/* The one descriptor: readable whenever a poll has work, and not when it has none; wakeups are never lost. */
+#include <poll.h>
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "api/kit.h"
+
+static const char *mode;
+
+static int readable(int fd, double seconds)
+{
+    struct pollfd p = {.fd = fd, .events = POLLIN};
+    return poll(&p, 1, (int)(seconds * 1000)) == 1;
+}
+
+/* An event loop as asyncio has it: sleeps on the descriptor alone, polls with timeout 0. */
+static int await_by_fd(clouds_context *context, int fd, uint32_t type, clouds_event *e)
+{
+    double until = kit_now() + KIT_PATIENCE;
+    while (kit_now() < until) {
+        if (!readable(fd, KIT_PATIENCE)) return 0;
+        while (kit_next(context, e, 0) == 1) {
+            if (e->type == type) return 1;
+            kit_answer(context, e);
+        }
+    }
+    return 0;
+}
+
+/* Polls until the descriptor is quiet. */
+static int settle(clouds_context *context, int fd)
+{
+    clouds_event e;
+    for (int i = 0; i < 10000; i++) {
+        while (kit_next(context, &e, 0) == 1) kit_answer(context, &e);
+        if (!readable(fd, 0.03)) return 1;
+    }
+    return 0;
+}
+
+static void whole_flow(void)
+{
+    clouds_context *context = kit_context(kit_url("inproc:"), mode);
+    int fd = clouds_fd(context);
+    REQUIRE(fd >= 0);
+    clouds_node *node = kit_node(context, "base");
+    clouds_event e;
+    uint64_t operation;
+    REQUIRE(await_by_fd(context, fd, CLOUDS_EVENT_READY, &e));
+    CHECK_INT(clouds_node_register(node, "echo", 4, &operation), 0);
+    REQUIRE(await_by_fd(context, fd, CLOUDS_EVENT_REGISTERED, &e));
+    for (int i = 0; i < 200; i++) {
+        kit_call(node, "echo", "[1]", NULL);
+        REQUIRE(await_by_fd(context, fd, CLOUDS_EVENT_RESULT, &e));
+        CHECK_INT(e.code, 0);
+    }
+    CHECK_INT(clouds_fd(context), fd);
+    clouds_context_destroy(context);
+}
+
+/* A call nobody answers ends by a timer: the descriptor must say so although no byte arrives. */
+static void timers(void)
+{
+    clouds_context *context = kit_context(kit_url("inproc:"), mode);
+    int fd = clouds_fd(context);
+    clouds_node *node = kit_node(context, "base");
+    clouds_event e;
+    CHECK_INT(kit_register(context, node, "silent"), 0);
+    settle(context, fd);
+    double start = kit_now();
+    kit_call(node, "silent", "[]", &(clouds_call_options){.size = sizeof(clouds_call_options), .timeout = 0.2});
+    REQUIRE(await_by_fd(context, fd, CLOUDS_EVENT_RESULT, &e));
+    CHECK_INT(e.code, CLOUDS_ETIMEOUT);
+    CHECK(kit_now() - start >= 0.19);
+    clouds_context_destroy(context);
+}
+
+/* Nothing to do: not readable, so an event loop does not spin. */
+static void quiet(void)
+{
+    clouds_context *context = kit_context(kit_url("inproc:"), mode);
+    int fd = clouds_fd(context);
+    clouds_node *node = kit_node(context, "base");
+    clouds_event e;
+    CHECK_INT(kit_register(context, node, "silent"), 0);
+    CHECK(settle(context, fd));
+    kit_call(node, "silent", "[]", NULL); /* a timer that is far away */
+    CHECK(settle(context, fd));
+    int spins = 0;
+    double until = kit_now() + 0.3;
+    while (kit_now() < until)
+        if (readable(fd, 0.05)) spins++, kit_next(context, &e, 0);
+    CHECK(spins < 20);
+    clouds_context_destroy(context);
+}
+
+/* Events that did not fit into the user's array keep the descriptor readable. */
+static void leftovers(void)
+{
+    clouds_context *context = kit_context(kit_url("inproc:"), mode);
+    int fd = clouds_fd(context);
+    clouds_node *node = kit_node(context, "base");
+    clouds_event e;
+    CHECK_INT(kit_register(context, node, "echo"), 0);
+    enum { CALLS = 50 };
+    for (int i = 0; i < CALLS; i++) kit_call(node, "echo", "[]", NULL);
+    int results = 0;
+    while (results < CALLS && readable(fd, 5)) {
+        int n = kit_next(context, &e, 0);
+        CHECK(n >= 0);
+        if (n == 1 && e.type == CLOUDS_EVENT_RESULT) results++;
+        if (n == 1) kit_answer(context, &e);
+    }
+    CHECK_INT(results, CALLS);
+    clouds_context_destroy(context);
+}
+
+static void asked_late(void)
+{
+    clouds_context *context = kit_context(kit_url("inproc:"), mode);
+    clouds_node *node = kit_node(context, "base");
+    clouds_event e;
+    CHECK_INT(kit_register(context, node, "silent"), 0);
+    kit_call(node, "silent", "[]", &(clouds_call_options){.size = sizeof(clouds_call_options), .timeout = 0.1});
+    int fd = clouds_fd(context);
+    REQUIRE(await_by_fd(context, fd, CLOUDS_EVENT_RESULT, &e));
+    clouds_context_destroy(context);
+}
+
+/* ---- wakeups */
+
+static clouds_context *woken;
+static atomic_int pings, pongs, quit;
+
+static void *waker(void *unused)
+{
+    for (int i = 1; i <= 3000 && !atomic_load(&quit); i++) {
+        atomic_store(&pings, i);
+        clouds_wakeup(woken);
+        double until = kit_now() + KIT_PATIENCE;
+        while (atomic_load(&pongs) < i && kit_now() < until) continue;
+        if (atomic_load(&pongs) < i) break;
+    }
+    atomic_store(&quit, 1);
+    clouds_wakeup(woken);
+    return NULL;
+}
+
+/* Each wakeup must make the sleeper look again; one that is lost shows as a poll of KIT_PATIENCE seconds. */
+static void stress_wakeups(int by_fd)
+{
+    pthread_t thread;
+    clouds_event e;
+    woken = kit_context(kit_url("inproc:"), mode);
+    int fd = by_fd ? clouds_fd(woken) : -1;
+    atomic_store(&pings, 0);
+    atomic_store(&pongs, 0);
+    atomic_store(&quit, 0);
+    double start = kit_now();
+    pthread_create(&thread, NULL, waker, NULL);
+    while (!atomic_load(&quit)) {
+        if (by_fd) {
+            if (!CHECK(readable(fd, KIT_PATIENCE))) break;
+            kit_next(woken, &e, 0);
+        } else {
+            kit_next(woken, &e, KIT_PATIENCE * 2);
+        }
+        atomic_store(&pongs, atomic_load(&pings));
+    }
+    atomic_store(&quit, 1);
+    atomic_store(&pongs, 1 << 30);
+    pthread_join(thread, NULL);
+    CHECK_INT(atomic_load(&pings), 3000);
+    CHECK(kit_now() - start < KIT_PATIENCE);
+    clouds_context_destroy(woken);
+}
+
+static void wakeups_end_polls(void)
+{
+    stress_wakeups(0);
+}
+
+static void wakeups_make_it_readable(void)
+{
+    stress_wakeups(1);
+}
+
+/* Sticky: one before the poll counts; several are one. */
+static void wakeup_before(void)
+{
+    clouds_event e;
+    clouds_context *context = kit_context(kit_url("inproc:"), mode);
+    while (kit_next(context, &e, 0.05) == 1) continue;
+    for (int i = 0; i < 5; i++) CHECK_INT(clouds_wakeup(context), 0);
+    double start = kit_now();
+    CHECK_INT(kit_next(context, &e, KIT_PATIENCE), 0);
+    CHECK(kit_now() - start < KIT_PATIENCE / 2);
+    start = kit_now();
+    CHECK_INT(kit_next(context, &e, 0.1), 0);
+    CHECK(kit_now() - start >= 0.09);
+    clouds_context_destroy(context);
+}
+
+/* An event that arrives between a poll and the sleep on the descriptor: from another thread's context. */
+static atomic_int served;
+static const char *shared_url;
+
+static void *serve(void *unused)
+{
+    clouds_context *context = kit_context(shared_url, "inline");
+    clouds_node *node = kit_node(context, "server");
+    clouds_event e;
+    CHECK_INT(kit_register(context, node, "echo"), 0);
+    atomic_store(&served, 1);
+    while (atomic_load(&served) == 1)
+        if (kit_next(context, &e, 0.05) == 1) kit_answer(context, &e);
+    clouds_context_destroy(context);
+    return NULL;
+}
+
+static void lost_events(void)
+{
+    static char url[128];
+    pthread_t thread;
+    clouds_event e;
+    snprintf(url, sizeof url, "%s", kit_url("inproc:"));
+    shared_url = url;
+    atomic_store(&served, 0);
+    pthread_create(&thread, NULL, serve, NULL);
+    while (!atomic_load(&served)) usleep(1000);
+    clouds_context *context = kit_context(url, mode);
+    int fd = clouds_fd(context);
+    clouds_node *node = kit_node(context, "client");
+    int done = 0;
+    for (int i = 0; i < 1500; i++) {
+        kit_call(node, "echo", "[1]", NULL);
+        if (!await_by_fd(context, fd, CLOUDS_EVENT_RESULT, &e)) break;
+        done += e.code == 0;
+    }
+    CHECK_INT(done, 1500);
+    clouds_context_destroy(context);
+    atomic_store(&served, 2);
+    pthread_join(thread, NULL);
+}
+
+int main(void)
+{
+    static const char *const modes[] = {"inline", "thread"};
+    for (int i = 0; i < 2; i++) {
+        mode = modes[i];
+        printf("# mode %s\n", mode);
+        RUN(whole_flow);
+        RUN(timers);
+        RUN(quiet);
+        RUN(leftovers);
+        RUN(asked_late);
+        RUN(wakeups_end_polls);
+        RUN(wakeups_make_it_readable);
+        RUN(wakeup_before);
+        RUN(lost_events);
+    }
+    kit_clean();
+    return tap_end();
+}

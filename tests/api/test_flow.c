@@ -1,0 +1,303 @@
+/* Whole flows through the exported functions, over each bus, in each mode on each side. */
+#include "api/kit.h"
+
+static const char *kind, *server_mode, *client_mode;
+
+static void values_and_errors(void)
+{
+    kit_pair p = kit_open(kind, server_mode, client_mode);
+    clouds_event e;
+    uint64_t call = kit_call(p.client_node, "echo", "[1,\"zwei\",null,{},[]]",
+                             &(clouds_call_options){.size = sizeof(clouds_call_options), .user_data = 77});
+    REQUIRE(kit_await(p.client, p.server, CLOUDS_EVENT_RESULT, &e) == 1);
+    CHECK(e.id == call);
+    CHECK_INT(e.code, 0);
+    CHECK_INT(e.outcome, CLOUDS_DONE);
+    CHECK_INT(e.user_data, 77);
+    CHECK(e.node == p.client_node);
+    CHECK_STR(e.data, e.data_len, "[1,\"zwei\",null,{},[]]");
+    CHECK_INT(e.error_len, 0);
+    CHECK_STR(e.peer, e.peer_len, clouds_node_id(p.server_node));
+
+    call = kit_call(p.client_node, "fail", "[]", NULL);
+    REQUIRE(kit_await(p.client, p.server, CLOUDS_EVENT_RESULT, &e) == 1);
+    CHECK(e.id == call);
+    CHECK_INT(e.code, CLOUDS_EAPP);
+    CHECK_INT(e.outcome, CLOUDS_APP_ERROR);
+    CHECK_STR(e.data, e.data_len, "[7]");
+    CHECK_STR(e.error, e.error_len, "{\"message\":\"no\",\"code\":\"E_NO\",\"extra\":[1]}");
+    kit_close(&p);
+}
+
+static void no_server(void)
+{
+    kit_pair p = kit_open(kind, server_mode, client_mode);
+    clouds_event e;
+    kit_call(p.client_node, "nobody.has.this", "[]", NULL);
+    REQUIRE(kit_await(p.client, p.server, CLOUDS_EVENT_RESULT, &e) == 1);
+    CHECK_INT(e.code, CLOUDS_ENOSERVER);
+    CHECK_INT(e.outcome, CLOUDS_NOT_DONE);
+    CHECK(e.error_len > 0 && memmem(e.error, e.error_len, "CLOUDS_NO_AVAILABLE_SERVER", 26));
+    kit_close(&p);
+}
+
+static void timeout_and_cancel(void)
+{
+    kit_pair p = kit_open(kind, server_mode, client_mode);
+    clouds_event e;
+    clouds_call_options fast = {.size = sizeof fast, .timeout = 0.05};
+    uint64_t call = kit_call(p.client_node, "silent", "[]", &fast);
+    REQUIRE(kit_await(p.client, p.server, CLOUDS_EVENT_RESULT, &e) == 1);
+    CHECK(e.id == call);
+    CHECK_INT(e.code, CLOUDS_ETIMEOUT);
+    CHECK_INT(e.outcome, CLOUDS_UNKNOWN);
+
+    call = kit_call(p.client_node, "silent", "[]", NULL);
+    CHECK_INT(clouds_cancel(p.client, call), 0);
+    REQUIRE(kit_await(p.client, p.server, CLOUDS_EVENT_RESULT, &e) == 1);
+    CHECK(e.id == call);
+    CHECK_INT(e.code, CLOUDS_ECANCELED);
+    CHECK_INT(clouds_cancel(p.client, call), CLOUDS_ESTALE);
+    kit_close(&p);
+}
+
+static void request_details(void)
+{
+    kit_pair p = kit_open(kind, server_mode, client_mode);
+    clouds_event e;
+    clouds_call_options o = {.size = sizeof o, .timeout = 5};
+    kit_call(p.client_node, "silent", "[true]", &o);
+    REQUIRE(kit_await(p.server, p.client, CLOUDS_EVENT_REQUEST, &e) == 1);
+    CHECK_STR(e.method, e.method_len, "silent");
+    CHECK_STR(e.data, e.data_len, "[true]");
+    CHECK_STR(e.peer, e.peer_len, clouds_node_id(p.client_node));
+    CHECK(e.node == p.server_node);
+    CHECK(e.time_left > 0 && e.time_left <= 5.0);
+    uint64_t request = e.id;
+    CHECK_INT(clouds_reply(p.server, request, "[", 1), CLOUDS_EJSON);
+    CHECK_INT(clouds_reply(p.server, request, "{}", 2), CLOUDS_EJSON);
+    CHECK_INT(clouds_fail(p.server, request, "{\"message\":5}", 13, NULL, 0), CLOUDS_EJSON);
+    CHECK_INT(clouds_reply(p.server, request, "[1]", 3), 0);
+    CHECK_INT(clouds_reply(p.server, request, "[1]", 3), CLOUDS_ESTALE);
+    CHECK_INT(clouds_fail(p.server, request, "{\"message\":\"x\"}", 15, NULL, 0), CLOUDS_ESTALE);
+    REQUIRE(kit_await(p.client, NULL, CLOUDS_EVENT_RESULT, &e) == 1);
+    CHECK_STR(e.data, e.data_len, "[1]");
+    kit_close(&p);
+}
+
+static void answer_too_big(void)
+{
+    const char *url = kit_url(kind);
+    clouds_options *options = KIT_OPTIONS("url", url, "mode", server_mode, "max_message", "4096");
+    kit_pair p = {.client = kit_context(url, client_mode)};
+    CHECK_INT(clouds_context_create(options, &p.server), 0);
+    clouds_options_destroy(options);
+    p.server_node = kit_node(p.server, "server");
+    p.client_node = kit_node(p.client, "client");
+    CHECK_INT(kit_register(p.server, p.server_node, "silent"), 0);
+    clouds_event e;
+    kit_call(p.client_node, "silent", "[]", NULL);
+    REQUIRE(kit_await(p.server, p.client, CLOUDS_EVENT_REQUEST, &e) == 1);
+    char big[5000];
+    memset(big, ' ', sizeof big);
+    big[0] = '[', big[sizeof big - 1] = ']';
+    CHECK_INT(clouds_reply(p.server, e.id, big, sizeof big), CLOUDS_ETOOBIG);
+    REQUIRE(kit_await(p.client, p.server, CLOUDS_EVENT_RESULT, &e) == 1);
+    CHECK(e.code != 0);
+    CHECK(e.error_len && memmem(e.error, e.error_len, "CLOUDS_TOO_BIG", 14));
+    uint64_t call;
+    CHECK_INT(clouds_node_call(p.server_node, "x", 1, big, sizeof big, NULL, &call), CLOUDS_ETOOBIG);
+    kit_close(&p);
+}
+
+static void messages(void)
+{
+    kit_pair p = kit_open(kind, server_mode, client_mode);
+    clouds_event e;
+    uint64_t operation = 0;
+    const char *to = clouds_node_id(p.server_node);
+    CHECK_INT(clouds_node_send(p.client_node, to, strlen(to), "{\"a\":1}", 7, CLOUDS_SEND_CONFIRM, &operation), 0);
+    REQUIRE(kit_await(p.server, p.client, CLOUDS_EVENT_MESSAGE, &e) == 1);
+    CHECK_STR(e.data, e.data_len, "{\"a\":1}");
+    CHECK_STR(e.peer, e.peer_len, clouds_node_id(p.client_node));
+    CHECK(e.node == p.server_node);
+    kit_close(&p);
+}
+
+static void message_confirmed(void)
+{
+    kit_pair p = kit_open(kind, server_mode, client_mode);
+    clouds_event e;
+    uint64_t operation = 0;
+    const char *to = clouds_node_id(p.server_node);
+    CHECK_INT(clouds_node_send(p.client_node, to, strlen(to), "1", 1, CLOUDS_SEND_CONFIRM, &operation), 0);
+    REQUIRE(kit_await(p.client, p.server, CLOUDS_EVENT_SENT, &e) == 1);
+    CHECK(e.id == operation);
+    CHECK_INT(e.code, 0);
+    CHECK(e.number == 1 || e.number == -1);
+    CHECK_INT(clouds_node_send(p.client_node, "nobody", 6, "1", 1, CLOUDS_SEND_CONFIRM, &operation), 0);
+    REQUIRE(kit_await(p.client, p.server, CLOUDS_EVENT_SENT, &e) == 1);
+    CHECK(e.id == operation);
+    CHECK_INT(e.number, 0);
+    kit_close(&p);
+}
+
+static void status_and_unregister(void)
+{
+    kit_pair p = kit_open(kind, server_mode, client_mode);
+    clouds_event e;
+    uint64_t operation = 0;
+    CHECK_INT(clouds_node_status(p.client_node, &operation), 0);
+    REQUIRE(kit_await(p.client, p.server, CLOUDS_EVENT_STATUS, &e) == 1);
+    CHECK(e.id == operation);
+    CHECK_INT(e.code, 0);
+    CHECK(memmem(e.data, e.data_len, "\"echo\"", 6));
+    CHECK(memmem(e.data, e.data_len, clouds_node_id(p.server_node), strlen(clouds_node_id(p.server_node))));
+    CHECK_INT(clouds_node_unregister(p.server_node, "echo", 4, &operation), 0);
+    REQUIRE(kit_await(p.server, p.client, CLOUDS_EVENT_UNREGISTERED, &e) == 1);
+    CHECK(e.id == operation);
+    CHECK_INT(e.code, 0);
+    CHECK_STR(e.method, e.method_len, "echo");
+    /* Never there: at once in inline mode, by the event in thread mode. */
+    int code = clouds_node_unregister(p.server_node, "never", 5, &operation);
+    if (code == 0) {
+        REQUIRE(kit_await(p.server, p.client, CLOUDS_EVENT_UNREGISTERED, &e) == 1);
+        code = e.code;
+    }
+    CHECK_INT(code, CLOUDS_EINVAL);
+    kit_close(&p);
+}
+
+static void many_calls(void)
+{
+    kit_pair p = kit_open(kind, server_mode, client_mode);
+    enum { CALLS = 2000, BATCH = 64 };
+    static unsigned char seen[CALLS];
+    memset(seen, 0, sizeof seen);
+    clouds_event batch[BATCH];
+    int sent = 0, done = 0;
+    double until = kit_now() + KIT_PATIENCE;
+    while (done < CALLS && kit_now() < until) {
+        for (int i = 0; i < 100 && sent < CALLS && sent - done < 500; i++, sent++) {
+            char args[32];
+            snprintf(args, sizeof args, "[%d]", sent);
+            kit_call(p.client_node, "echo", args, &(clouds_call_options){.size = sizeof(clouds_call_options), .user_data = (uint64_t)sent});
+        }
+        int n = clouds_poll(p.server, batch, sizeof *batch, BATCH, 0.001);
+        for (int i = 0; i < n; i++) kit_answer(p.server, &batch[i]);
+        n = clouds_poll(p.client, batch, sizeof *batch, BATCH, 0.001);
+        for (int i = 0; i < n; i++) {
+            if (batch[i].type != CLOUDS_EVENT_RESULT) continue;
+            char want[32];
+            snprintf(want, sizeof want, "[%d]", (int)batch[i].user_data);
+            CHECK_STR(batch[i].data, batch[i].data_len, want);
+            CHECK_INT(seen[batch[i].user_data]++, 0);
+            done++;
+        }
+    }
+    CHECK_INT(done, CALLS);
+    kit_close(&p);
+}
+
+static void orderly_close(void)
+{
+    kit_pair p = kit_open(kind, server_mode, client_mode);
+    clouds_event e;
+    uint64_t call = kit_call(p.client_node, "silent", "[]", NULL);
+    REQUIRE(kit_await(p.server, p.client, CLOUDS_EVENT_REQUEST, &e) == 1);
+    uint64_t request = e.id;
+    CHECK_INT(clouds_node_close(p.server_node, 10), 0);
+    CHECK_INT(clouds_node_close(p.server_node, 10), CLOUDS_ECLOSED);
+    uint64_t operation;
+    CHECK_INT(clouds_node_register(p.server_node, "late", 4, &operation), CLOUDS_ECLOSED);
+    CHECK_INT(clouds_reply(p.server, request, "[2]", 3), 0);
+    REQUIRE(kit_await(p.server, p.client, CLOUDS_EVENT_NODE_CLOSED, &e) == 1);
+    CHECK(e.node == p.server_node);
+    CHECK_INT(e.number, 0);
+    REQUIRE(kit_await(p.client, p.server, CLOUDS_EVENT_RESULT, &e) == 1);
+    CHECK(e.id == call);
+    CHECK_INT(e.code, 0);
+    /* The context: every call of it ends before it does. */
+    call = kit_call(p.client_node, "nobody", "[]", &(clouds_call_options){.size = sizeof(clouds_call_options), .retries = 3});
+    CHECK_INT(clouds_context_close(p.client, 1), 0);
+    CHECK_INT(clouds_context_close(p.client, 1), CLOUDS_ECLOSED);
+    int results = 0;
+    do {
+        REQUIRE(kit_await(p.client, p.server, 0, &e) == 1);
+        if (e.type == CLOUDS_EVENT_RESULT) results += e.id == call;
+    } while (e.type != CLOUDS_EVENT_CONTEXT_CLOSED);
+    CHECK_INT(results, 1);
+    CHECK_INT(kit_next(p.client, &e, 0), CLOUDS_ECLOSED);
+    CHECK_INT(kit_next(p.client, &e, -1), CLOUDS_ECLOSED);
+    clouds_node *node;
+    CHECK_INT(clouds_node_create(p.client, NULL, &node), CLOUDS_ECLOSED);
+    kit_close(&p);
+}
+
+static void choosing_a_server(void)
+{
+    kit_pair p = kit_open(kind, server_mode, client_mode);
+    clouds_node *node = kit_node_of(p.client, KIT_OPTIONS("find_server", "true", "user_data", "5"));
+    clouds_event e;
+    const char *server = clouds_node_id(p.server_node);
+    uint64_t call = kit_call(node, "echo", "[3]", NULL);
+    REQUIRE(kit_await(p.client, p.server, CLOUDS_EVENT_FIND_SERVER, &e) == 1);
+    CHECK_STR(e.method, e.method_len, "echo");
+    uint64_t question = e.id;
+    CHECK_INT(clouds_choose(p.client, question, server, strlen(server)), 0);
+    CHECK_INT(clouds_choose(p.client, question, server, strlen(server)), CLOUDS_ESTALE);
+    REQUIRE(kit_await(p.client, p.server, CLOUDS_EVENT_RESULT, &e) == 1);
+    CHECK(e.id == call);
+    CHECK_INT(e.code, 0);
+    kit_call(node, "echo", "[3]", NULL);
+    REQUIRE(kit_await(p.client, p.server, CLOUDS_EVENT_FIND_SERVER, &e) == 1);
+    CHECK_INT(clouds_choose(p.client, e.id, "", 0), 0);
+    REQUIRE(kit_await(p.client, p.server, CLOUDS_EVENT_RESULT, &e) == 1);
+    CHECK_INT(e.code, CLOUDS_ENOSERVER);
+    kit_close(&p);
+}
+
+static void both_in_one_context(void)
+{
+    clouds_context *context = kit_context(kit_url(kind), client_mode);
+    clouds_node *server = kit_node(context, "server"), *client = kit_node(context, "client");
+    clouds_event e;
+    CHECK_INT(kit_register(context, server, "echo"), 0);
+    kit_call(client, "echo", "[9]", NULL);
+    REQUIRE(kit_await(context, NULL, CLOUDS_EVENT_RESULT, &e) == 1);
+    CHECK_STR(e.data, e.data_len, "[9]");
+    uint64_t value = 0;
+    CHECK_INT(clouds_counter(context, "calls", 0, NULL, &value), 0);
+    CHECK_INT(value, 1);
+    clouds_context_destroy(context);
+}
+
+static void all(void)
+{
+    printf("# %s server %s, client %s\n", kind, server_mode, client_mode);
+    RUN(values_and_errors);
+    RUN(no_server);
+    RUN(timeout_and_cancel);
+    RUN(request_details);
+    RUN(answer_too_big);
+    RUN(messages);
+    RUN(message_confirmed);
+    RUN(status_and_unregister);
+    RUN(many_calls);
+    RUN(orderly_close);
+    RUN(choosing_a_server);
+    RUN(both_in_one_context);
+}
+
+int main(int argc, char **argv)
+{
+    static const char *const modes[] = {"inline", "thread"};
+    kind = argc > 1 ? argv[1] : "inproc:";
+    for (int i = 0; i < 4; i++) {
+        server_mode = modes[i / 2];
+        client_mode = modes[i % 2];
+        all();
+    }
+    kit_clean();
+    return tap_end();
+}

@@ -1,0 +1,175 @@
+/* The option table and the setters. */
+#include <locale.h>
+#include <math.h>
+
+#include "api/kit.h"
+
+static clouds_options *set;
+
+static int says(const char *part)
+{
+    return strstr(clouds_last_error(), part) != NULL;
+}
+
+static void table(void)
+{
+    clouds_option_info info = {.size = sizeof info};
+    uint32_t n = 0;
+    int contexts = 0;
+    for (; clouds_option_describe(n, &info) == 0; n++) {
+        CHECK(*info.name && *info.help && info.unit);
+        CHECK(strcmp(info.type, "string") == 0 || strcmp(info.type, "number") == 0 || strcmp(info.type, "bool") == 0);
+        contexts += strcmp(info.scope, "context") == 0;
+        CHECK(strcmp(info.scope, "context") == 0 || strcmp(info.scope, "node") == 0);
+        /* Its default must be a value that it takes. */
+        if (!CHECK(clouds_options_set_string(set, info.name, info.default_value) == 0)) printf("# %s\n", clouds_last_error());
+    }
+    CHECK(n > 30 && contexts > 10 && contexts < (int)n);
+    CHECK_INT(clouds_option_describe(n, &info), CLOUDS_EINVAL);
+    info.size = 8;
+    CHECK_INT(clouds_option_describe(0, &info), CLOUDS_EINVAL);
+    info.size = 0;
+    CHECK_INT(clouds_option_describe(0, &info), CLOUDS_EINVAL);
+    CHECK_INT(clouds_option_describe(0, NULL), CLOUDS_EINVAL);
+    struct {
+        clouds_option_info info;
+        void *more;
+    } newer = {.info.size = sizeof newer, .more = &newer};
+    CHECK_INT(clouds_option_describe(0, &newer.info), 0);
+    CHECK(newer.more == NULL && newer.info.size == sizeof newer);
+}
+
+static void values(void)
+{
+    CHECK_INT(clouds_options_set_string(set, "timeout", "2.5"), 0);
+    CHECK_INT(clouds_options_set_string(set, "timeout", "1e1"), 0);
+    CHECK_INT(clouds_options_set_number(set, "timeout", -3), 0); /* as the original: the default */
+    CHECK_INT(clouds_options_set_number(set, "timeout", NAN), 0);
+    CHECK_INT(clouds_options_set_number(set, "timeout", 1e300), 0);
+    CHECK_INT(clouds_options_set_string(set, "auto_clean", "false"), 0);
+    CHECK_INT(clouds_options_set_bool(set, "auto_clean", 1), 0);
+    CHECK_INT(clouds_options_set_number(set, "max_message", 65536), 0);
+}
+
+static void refused(void)
+{
+    CHECK_INT(clouds_options_set_string(set, "tiemout", "1"), CLOUDS_EOPTION);
+    CHECK(says("tiemout"));
+    CHECK_INT(clouds_options_set_string(set, "timeout", "soon"), CLOUDS_EOPTION);
+    CHECK(says("timeout") && says("soon") && says("number"));
+    CHECK_INT(clouds_options_set_string(set, "timeout", ""), CLOUDS_EOPTION);
+    CHECK_INT(clouds_options_set_string(set, "timeout", "1x"), CLOUDS_EOPTION);
+    CHECK_INT(clouds_options_set_string(set, "timeout", "0x10"), CLOUDS_EOPTION);
+    CHECK_INT(clouds_options_set_string(set, "timeout", "1,5"), CLOUDS_EOPTION);
+    CHECK_INT(clouds_options_set_string(set, "auto_clean", "yes please"), CLOUDS_EOPTION);
+    CHECK_INT(clouds_options_set_bool(set, "auto_clean", 2), CLOUDS_EOPTION);
+    CHECK_INT(clouds_options_set_bool(set, "timeout", 1), CLOUDS_EOPTION);
+    CHECK_INT(clouds_options_set_number(set, "url", 1), CLOUDS_EOPTION);
+    CHECK_INT(clouds_options_set_number(set, "max_message", 1), CLOUDS_EOPTION);
+    CHECK(says("1024"));
+    CHECK_INT(clouds_options_set_number(set, "max_message", 2000.5), CLOUDS_EOPTION);
+    CHECK_INT(clouds_options_set_number(set, "max_message", NAN), CLOUDS_EOPTION);
+    CHECK_INT(clouds_options_set_number(set, "drain_timeout", -1), CLOUDS_EOPTION);
+    CHECK_INT(clouds_options_set_number(set, "retries", INFINITY), CLOUDS_EOPTION);
+    CHECK_INT(clouds_options_set_string(set, NULL, "1"), CLOUDS_EINVAL);
+    CHECK_INT(clouds_options_set_string(set, "url", NULL), CLOUDS_EINVAL);
+    CHECK_INT(clouds_options_set_string(NULL, "url", "local:"), CLOUDS_EHANDLE);
+}
+
+static int node_with(clouds_context *context, const char *name, const char *value)
+{
+    clouds_options *options = KIT_OPTIONS(name, value);
+    clouds_node *node = NULL;
+    int code = clouds_node_create(context, options, &node);
+    clouds_options_destroy(options);
+    clouds_node_destroy(node);
+    return code;
+}
+
+static int context_with(const char *name, const char *value)
+{
+    clouds_options *options = KIT_OPTIONS("url", "inproc:", name, value);
+    clouds_context *context = NULL;
+    int code = clouds_context_create(options, &context);
+    clouds_options_destroy(options);
+    clouds_context_destroy(context);
+    return code;
+}
+
+static void at_creation(void)
+{
+    static char long_id[300];
+    memset(long_id, 'a', 255);
+    CHECK_INT(context_with("mode", "magic"), CLOUDS_EOPTION);
+    CHECK(says("mode") && says("magic") && says("inline"));
+    CHECK_INT(context_with("url", "gopher://x"), CLOUDS_EURL);
+    CHECK_INT(context_with("url", ""), CLOUDS_EURL);
+    CHECK_INT(context_with("password_file", "/nonexistent/file"), CLOUDS_EOPTION);
+    clouds_context *context = kit_context(kit_url("inproc:"), "inline");
+    CHECK_INT(node_with(context, "id", "a:b"), CLOUDS_EOPTION);
+    CHECK(says("a:b"));
+    CHECK_INT(node_with(context, "id", "a*"), CLOUDS_EOPTION);
+    CHECK_INT(node_with(context, "id", "a[b"), CLOUDS_EOPTION);
+    CHECK_INT(node_with(context, "id", "\xff"), CLOUDS_EOPTION);
+    CHECK_INT(node_with(context, "id", long_id), 0);
+    long_id[255] = 'a';
+    CHECK_INT(node_with(context, "id", long_id), CLOUDS_EOPTION);
+    CHECK_INT(node_with(context, "type", ""), CLOUDS_EOPTION);
+    CHECK_INT(node_with(context, "type", "5erver"), CLOUDS_EOPTION);
+    CHECK_INT(node_with(context, "type", "Worker"), 0);
+    clouds_context_destroy(context);
+}
+
+static void generated_ids(void)
+{
+    clouds_context *context = kit_context(kit_url("inproc:"), "inline");
+    clouds_node *a = kit_node(context, "server"), *b = kit_node(context, "Watcher");
+    const char *ida = clouds_node_id(a), *idb = clouds_node_id(b);
+    char host[9], letter;
+    int pid = 0, na = -1, nb = -1;
+    CHECK_INT(sscanf(ida, "%c.%8[0-9a-f].%d.%d", &letter, host, &pid, &na), 4);
+    CHECK(letter == 's' && pid == getpid() && strlen(host) == 8);
+    CHECK_INT(sscanf(idb, "%c.%8[0-9a-f].%d.%d", &letter, host, &pid, &nb), 4);
+    CHECK(letter == 'w' && nb == na + 1);
+    char name[256], command[400], want[16] = "";
+    gethostname(name, sizeof name);
+    snprintf(command, sizeof command, "printf %%s '%s' | md5sum", name);
+    FILE *pipe = popen(command, "r");
+    REQUIRE(pipe && fgets(want, 9, pipe));
+    pclose(pipe);
+    CHECK_STR(host, 8, want);
+    clouds_context_destroy(context);
+}
+
+/* Numbers are read with a point, whatever the program's locale says. */
+static void any_locale(void)
+{
+    if (!setlocale(LC_ALL, "de_DE.UTF-8")) printf("# no German locale here\n");
+    CHECK_INT(clouds_options_set_string(set, "timeout", "2.5"), 0);
+    setlocale(LC_ALL, "C");
+}
+
+static void facts(void)
+{
+    CHECK(strcmp(clouds_version(), CLOUDS_VERSION_EXPECTED) == 0);
+    unsigned a, b, c;
+    CHECK_INT(sscanf(clouds_version(), "%u.%u.%u", &a, &b, &c), 3);
+    CHECK_INT(clouds_version_number(), a * 1000000 + b * 1000 + c);
+    CHECK_INT(clouds_has_feature("redis") + clouds_has_feature("local") + clouds_has_feature("inproc") + clouds_has_feature("thread"), 4);
+    CHECK_INT(clouds_has_feature("teleport") + clouds_has_feature(NULL) + clouds_has_feature(""), 0);
+}
+
+int main(void)
+{
+    CHECK_INT(clouds_options_create(&set), 0);
+    RUN(table);
+    RUN(values);
+    RUN(refused);
+    RUN(at_creation);
+    RUN(generated_ids);
+    RUN(any_locale);
+    RUN(facts);
+    clouds_options_destroy(set);
+    kit_clean();
+    return tap_end();
+}
