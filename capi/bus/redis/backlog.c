@@ -10,22 +10,33 @@ typedef struct waiting {
     cl_buf command;
 } waiting;
 
-int cl_redis_backlog_add(redis_bus *bus, const cl_envelope *e, size_t body, uint64_t token)
+static size_t weight(const waiting *w)
 {
-    size_t size = sizeof(waiting) + cl_redis_publish_room(bus, e, body);
-    if (bus->backlog_bytes + size > bus->limits.write_soft) return CLOUDS_ELIMIT;
+    return sizeof *w + w->command.cap;
+}
+
+static void release(redis_bus *bus, waiting *w)
+{
+    cl_list_remove(&w->link);
+    bus->backlog_bytes -= weight(w);
+    cl_buf_free(&w->command);
+    cl_free(w);
+}
+
+int cl_redis_backlog_add(redis_bus *bus, const cl_envelope *e, uint64_t token)
+{
     waiting *w = cl_calloc(1, sizeof *w);
     if (!w) return CLOUDS_ENOMEM;
-    int code = cl_buf_reserve(&w->command, cl_redis_publish_room(bus, e, body));
-    if (!code) code = cl_redis_publish_format(bus, e, body, &w->command);
+    cl_list_init(&w->link);
+    int code = cl_redis_publish_format(bus, e, &w->command);
+    bus->backlog_bytes += weight(w);
+    if (!code && bus->backlog_bytes > bus->limits.write_soft) code = CLOUDS_ELIMIT;
     if (code) {
-        cl_buf_free(&w->command);
-        cl_free(w);
+        release(bus, w);
         return code;
     }
     w->token = token;
     w->deadline = e->deadline;
-    bus->backlog_bytes += size;
     cl_list_append(&bus->backlog, &w->link);
     return 0;
 }
@@ -43,34 +54,25 @@ static int send_waiting(redis_bus *bus, waiting *w, int64_t now)
     return 0;
 }
 
-static void release(waiting *w)
-{
-    cl_list_remove(&w->link);
-    cl_buf_free(&w->command);
-    cl_free(w);
-}
-
 /* What is sent from inside `fate` comes behind what waits, since the session is ready by now. */
 void cl_redis_backlog_send(redis_bus *bus)
 {
     int64_t now = cl_loop_now();
-    bus->backlog_bytes = 0;
     while (!cl_list_empty(&bus->backlog)) {
         waiting *w = CL_OWNER(bus->backlog.next, waiting, link);
         uint64_t token = w->token;
         int code = send_waiting(bus, w, now);
-        release(w);
+        release(bus, w);
         if (code && token) bus->sink.fate(bus->sink.self, token, CL_FATE_NOT_SENT, 0);
     }
 }
 
 void cl_redis_backlog_drop(redis_bus *bus, int tell)
 {
-    bus->backlog_bytes = 0;
     while (!cl_list_empty(&bus->backlog)) {
         waiting *w = CL_OWNER(bus->backlog.next, waiting, link);
         uint64_t token = w->token;
-        release(w);
+        release(bus, w);
         if (tell && token) bus->sink.fate(bus->sink.self, token, CL_FATE_NOT_SENT, 0);
     }
 }

@@ -165,12 +165,11 @@ int cl_redis_is_bad(redis_bus *bus, const cl_reply *reply, int type, const char 
 
 /* ---- publish.c */
 int cl_redis_send(cl_bus *base, void *handle, const cl_envelope *e, uint64_t token);
-/* The bytes that the command for an envelope of `body` bytes may take, and the command itself, appended to out. */
-size_t cl_redis_publish_room(const redis_bus *bus, const cl_envelope *e, size_t body);
-int cl_redis_publish_format(const redis_bus *bus, const cl_envelope *e, size_t body, cl_buf *out);
+/* Appends the command that publishes an envelope. 0, CLOUDS_ETOOBIG or CLOUDS_ENOMEM with the buffer unchanged. */
+int cl_redis_publish_format(const redis_bus *bus, const cl_envelope *e, cl_buf *out);
 
 /* ---- backlog.c */
-int cl_redis_backlog_add(redis_bus *bus, const cl_envelope *e, size_t body, uint64_t token);
+int cl_redis_backlog_add(redis_bus *bus, const cl_envelope *e, uint64_t token);
 void cl_redis_backlog_send(redis_bus *bus);
 void cl_redis_backlog_drop(redis_bus *bus, int tell);
 

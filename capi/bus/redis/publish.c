@@ -21,38 +21,65 @@ static int is_sound(const cl_envelope *e)
     }
 }
 
-size_t cl_redis_publish_room(const redis_bus *bus, const cl_envelope *e, size_t body)
+/* About as long as it will be: right enough to guess the number of digits, and to refuse what is far too long unseen. */
+static size_t estimate(const cl_envelope *e)
 {
-    return 80 + bus->prefix.n + e->to.n + body;
+    return e->args.n + e->error.n + e->result.n + e->data.n + e->method.n + e->id.n + e->from.n + 44;
 }
 
-int cl_redis_publish_format(const redis_bus *bus, const cl_envelope *e, size_t body, cl_buf *out)
+static int put_head(const redis_bus *bus, const cl_envelope *e, cl_buf *out)
 {
+    if (cl_buf_reserve(out, 80 + bus->prefix.n + e->to.n)) return CLOUDS_ENOMEM;
     cl_buf_add(out, "*3\r\n$7\r\nPUBLISH\r\n", 17);
     cl_resp_add_head(out, '$', bus->prefix.n + 3 + e->to.n);
     cl_buf_add_str(out, bus->prefix);
     cl_buf_add(out, ":L:", 3);
     cl_buf_add_str(out, e->to);
     cl_buf_add(out, "\r\n", 2);
-    cl_resp_add_head(out, '$', body);
-    size_t before = out->len;
+    return 0;
+}
+
+/* The length stands before the body, and its exact value is known after it: the place is guessed, and mended if need be. */
+static int put_body(const cl_envelope *e, size_t most, cl_buf *out)
+{
+    char digits[24];
+    size_t mark = out->len, guess = cl_digits(digits, estimate(e));
+    if (cl_buf_reserve(out, guess + 3)) return CLOUDS_ENOMEM;
+    out->len += guess + 3;
+    size_t start = out->len;
     int code = cl_envelope_encode(e, out);
-    if (!code && out->len - before != body) code = CLOUDS_EJSON;
-    if (!code) code = cl_buf_put(out, "\r\n", 2);
+    if (code) return code;
+    size_t body = out->len - start, n = cl_digits(digits, body);
+    if (body > most) return CLOUDS_ETOOBIG;
+    if (cl_buf_reserve(out, 24)) return CLOUDS_ENOMEM;
+    if (n != guess) memmove(out->data + mark + n + 3, out->data + start, body);
+    out->len = mark;
+    cl_buf_add_char(out, '$');
+    cl_buf_add(out, digits, n);
+    cl_buf_add(out, "\r\n", 2);
+    out->len += body;
+    cl_buf_add(out, "\r\n", 2);
+    return 0;
+}
+
+int cl_redis_publish_format(const redis_bus *bus, const cl_envelope *e, cl_buf *out)
+{
+    size_t before = out->len;
+    int code = estimate(e) > bus->limits.message + 512 ? CLOUDS_ETOOBIG : put_head(bus, e, out);
+    if (!code) code = put_body(e, bus->limits.message, out);
+    if (code) out->len = before;
     return code;
 }
 
-static int publish(redis_bus *bus, const cl_envelope *e, size_t body, uint64_t token)
+static int publish(redis_bus *bus, const cl_envelope *e, uint64_t token)
 {
     cl_buf *out;
     int code = cl_session_begin(bus->commands, &out);
     if (code) return code;
-    if (cl_session_unwritten(bus->commands) + body > bus->limits.write_soft) return CLOUDS_ELIMIT;
-    if (cl_buf_reserve(out, cl_redis_publish_room(bus, e, body))) return CLOUDS_ENOMEM;
+    if (cl_session_unwritten(bus->commands) + estimate(e) > bus->limits.write_soft) return CLOUDS_ELIMIT;
     size_t before = out->len;
-    code = cl_redis_publish_format(bus, e, body, out);
-    if (code) out->len = before;
-    else cl_session_end(bus->commands, before, KIND_PUBLISH, token);
+    code = cl_redis_publish_format(bus, e, out);
+    if (!code) cl_session_end(bus->commands, before, KIND_PUBLISH, token);
     return code;
 }
 
@@ -75,9 +102,7 @@ int cl_redis_send(cl_bus *base, void *handle, const cl_envelope *e, uint64_t tok
         to_redis_time(bus, &timed);
         e = &timed;
     }
-    size_t body = cl_envelope_length(e);
-    if (body > bus->limits.message) return cl_error(CLOUDS_ETOOBIG, NULL);
-    int code = cl_session_is_ready(bus->commands) ? publish(bus, e, body, token)
-                                                  : cl_redis_backlog_add(bus, e, body, token);
+    int is_here = cl_session_is_ready(bus->commands);
+    int code = is_here ? publish(bus, e, token) : cl_redis_backlog_add(bus, e, token);
     return code ? cl_error(code, NULL) : 0;
 }
