@@ -16,7 +16,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 
-enum { LOOK_MS = 50, SETTLE_MS = 200, MASK = IN_CREATE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | IN_ONLYDIR };
+enum { LOOK_MS = 50, SETTLE_MS = 200, MASK = IN_CREATE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR };
 
 struct cl_watch {
     cl_anchor anchor;
@@ -83,7 +83,7 @@ static void on_look(uv_timer_t *timer)
 {
     cl_watch *watch = CL_OWNER(timer, cl_watch, uv);
     struct stat s;
-    if (stat(watch->folder, &s) != 0) return;
+    if (stat(watch->folder, &s) != 0) s.st_mtim = (struct timespec){0};
     if (s.st_mtim.tv_sec != watch->seen.tv_sec || s.st_mtim.tv_nsec != watch->seen.tv_nsec) watch->unsettled = SETTLE_MS / LOOK_MS;
     else if (watch->unsettled == 0) return;
     else watch->unsettled--;

@@ -1,0 +1,125 @@
+/* Design note: frames are read where they lie, in the loop's input. Only a frame whose end has not come is kept, in `tail`;
+ * of the next bytes just what it lacks is copied. */
+#include "bus/local/local.h"
+
+#include "base/error.h"
+
+enum { GREETING_BYTES = 4096, KEEP_BYTES = 64 * 1024 };
+
+static size_t longest(const cl_local_link *link)
+{
+    size_t most = link->bus->limits.message + CL_FRAME_HEAD;
+    return link->state == CL_LINK_OPEN || most < GREETING_BYTES ? most : GREETING_BYTES;
+}
+
+static void break_up(cl_local_link *link, int code)
+{
+    link->bus->sink.dropped(link->bus->sink.self, code);
+    cl_link_cut(link);
+}
+
+static void on_envelope(cl_local_link *link, cl_envelope *e)
+{
+    cl_local *bus = link->bus;
+    int code = cl_frame_check(e, bus->limits.json);
+    if (code == CLOUDS_ETOOBIG) { /* the frame is whole, only too much for us */
+        bus->sink.dropped(bus->sink.self, code);
+        return;
+    }
+    if (code != 0) {
+        break_up(link, code);
+        return;
+    }
+    const cl_local_node *node = link->node && cl_str_eq(e->to, link->node->id) ? link->node : cl_strmap_get(&bus->node_by_id, e->to);
+    if (e->type == CL_RESULT && !link->accepted && link->calls > 0) link->calls--;
+    /* An accepted link serves the node that its hello named, and no other. */
+    if (!node || (link->accepted && node != link->node)) {
+        bus->sink.dropped(bus->sink.self, CLOUDS_EPROTO);
+        return;
+    }
+    e->link = link->id;
+    if (e->type == CL_CALL) e->flags |= CL_NATIVE;
+    bus->sink.envelope(bus->sink.self, node->handle, e);
+}
+
+static void on_frame(cl_local_link *link, cl_envelope *e)
+{
+    if (link->state == CL_LINK_GREETING) {
+        if (e->type == CL_FRAME_HELLO) cl_link_greeted(link, e);
+        else break_up(link, CLOUDS_EPROTO);
+        return;
+    }
+    switch (e->type) {
+    case CL_CALL:
+    case CL_RESULT:
+    case CL_MESSAGE: on_envelope(link, e); break;
+    case CL_FRAME_PING:
+        if (cl_link_say(link, CL_FRAME_PONG, CL_STR_NONE) != 0 || cl_conn_pending(link->conn) > link->bus->limits.write_hard) cl_link_cut(link);
+        break;
+    case CL_FRAME_DRAINING:
+        if (!link->accepted) link->bus->sink.peer_draining(link->bus->sink.self, link->peer_id);
+        break;
+    default: break; /* a pong says enough by having come; what we don't know is for later versions */
+    }
+}
+
+static int is_reading(const cl_local_link *link)
+{
+    return link->state == CL_LINK_GREETING || link->state == CL_LINK_OPEN;
+}
+
+/* Reads whole frames; the number of bytes they took. */
+static size_t read_frames(cl_local_link *link, const char *p, size_t n)
+{
+    size_t at = 0;
+    while (at < n && is_reading(link)) {
+        cl_envelope e;
+        int64_t took = cl_frame_decode(cl_str_of(p + at, n - at), longest(link), &e);
+        if (took == 0) break;
+        if (took < 0) {
+            break_up(link, (int)took);
+            break;
+        }
+        on_frame(link, &e);
+        at += (size_t)took;
+    }
+    return at;
+}
+
+static size_t length_of(const cl_buf *tail)
+{
+    const unsigned char *p = (const unsigned char *)tail->data;
+    return CL_FRAME_PREFIX + ((size_t)p[0] | (size_t)p[1] << 8 | (size_t)p[2] << 16 | (size_t)p[3] << 24);
+}
+
+/* Gives the tail what it lacks; the number of bytes taken, or -1. A hostile length is found by cl_frame_decode as soon as
+ * its four bytes are there, before anything is collected for it. */
+static int64_t complete_tail(cl_local_link *link, const char *p, size_t n)
+{
+    cl_buf *tail = &link->tail;
+    size_t lacks = tail->len < CL_FRAME_PREFIX ? CL_FRAME_PREFIX - tail->len : length_of(tail) - tail->len;
+    if (lacks > n) lacks = n;
+    if (cl_buf_put(tail, p, lacks) != 0) {
+        break_up(link, CLOUDS_ENOMEM);
+        return -1;
+    }
+    if (read_frames(link, tail->data, tail->len) == 0) return (int64_t)lacks;
+    if (tail->cap > KEEP_BYTES) cl_buf_free(tail);
+    else cl_buf_clear(tail);
+    return (int64_t)lacks;
+}
+
+void cl_link_read(void *self, const char *p, size_t n)
+{
+    cl_local_link *link = self;
+    if (link->watched) link->heard = cl_loop_now();
+    while (link->tail.len && n && is_reading(link)) {
+        int64_t took = complete_tail(link, p, n);
+        if (took < 0) return;
+        p += took;
+        n -= (size_t)took;
+    }
+    if (!n || !is_reading(link)) return;
+    size_t took = read_frames(link, p, n);
+    if (is_reading(link) && took < n && cl_buf_put(&link->tail, p + took, n - took) != 0) break_up(link, CLOUDS_ENOMEM);
+}

@@ -1,0 +1,227 @@
+/* What the files of the local bus share. */
+#ifndef CL_LOCAL_H
+#define CL_LOCAL_H
+
+#include <limits.h>
+#include <sys/stat.h>
+#include <sys/types.h>
+
+#include "base/list.h"
+#include "base/map.h"
+#include "bus/bus.h"
+#include "net/conn.h"
+#include "net/loop.h"
+#include "proto/frame.h"
+
+/* ---- folder.c: where the processes of a user meet */
+
+typedef struct cl_folder {
+    char path[PATH_MAX];
+    int fd;
+} cl_folder;
+
+/* Finds or makes the private folder of this user for `name`. Errors are CLOUDS_ESYSTEM and say which folder and why. */
+int cl_folder_open(cl_folder *folder, const char *name);
+void cl_folder_close(cl_folder *folder);
+
+/* ---- files.c: what lies in the folder; see the notes there */
+
+enum { CL_KEY = 16, CL_FILE_NAME = 48 };
+
+/* The 16 hex digits that stand for a name in file names. */
+void cl_file_key(cl_str name, char out[CL_KEY + 1]);
+void cl_file_of(const char *key, const char *suffix, char out[CL_FILE_NAME]);
+void cl_file_entry(const char *key, cl_str method, char out[CL_FILE_NAME]);
+/* The path of a file in the folder; CLOUDS_ETOOBIG when it does not fit a socket's address. */
+int cl_file_path(const cl_folder *folder, const char *file, char *out, size_t cap);
+
+/* Takes the lock of a node: 0 and the descriptor, CLOUDS_EEXIST (another process has it), CLOUDS_ESYSTEM. */
+int cl_file_lock(const cl_folder *folder, const char *key, cl_str id, int *out);
+/* Does the node live? One that does not is swept away. */
+int cl_file_is_alive(const cl_folder *folder, const char *key);
+/* Is `lock` still the lock that others see? */
+int cl_file_is_current(const cl_folder *folder, const char *key, int lock);
+void cl_file_remove_node(const cl_folder *folder, const char *key);
+
+/* Entries: 0 or an error. Reading: id and method point into `memory` (cleared first); CLOUDS_EPROTO when it is no entry. */
+int cl_file_put_entry(const cl_folder *folder, const char *key, cl_str id, cl_str method);
+void cl_file_remove_entry(const cl_folder *folder, const char *key, cl_str method);
+int cl_file_read_entry(const cl_folder *folder, const char *file, cl_buf *memory, cl_str *id, cl_str *method);
+
+/* ---- registry.c: the folder's entries, in memory */
+
+typedef struct cl_entry {
+    char file[CL_FILE_NAME];
+    cl_str id, method;
+    cl_link in_method, in_peer;
+    struct cl_entries *methods, *peer;
+    unsigned round; /* of the scan that saw it */
+    char text[];
+} cl_entry;
+
+/* All entries of one method, or of one node. */
+typedef struct cl_entries {
+    cl_str name;
+    cl_link list;
+    size_t n;
+    char text[];
+} cl_entries;
+
+typedef struct cl_registry {
+    cl_strmap files, methods, peers; /* to cl_entry, cl_entries, cl_entries */
+    unsigned round;
+} cl_registry;
+
+struct cl_local;
+/* A file came, went, or (NULL) nobody knows: looks, and tells the sink when `tell` is set. */
+void cl_registry_look(struct cl_local *bus, const char *file, int tell);
+/* One entry, known without looking. 0 or CLOUDS_ENOMEM. */
+int cl_registry_add(struct cl_local *bus, const char *file, cl_str id, cl_str method, int tell);
+void cl_registry_drop(struct cl_local *bus, const char *file, int tell);
+/* Sweeps the dead servers of a method; tells of them. */
+void cl_registry_check(struct cl_local *bus, cl_str method);
+/* Sweeps what dead nodes left in the folder, whether they had entries or not. */
+void cl_registry_sweep(struct cl_local *bus);
+/* Tells of all entries of a node: they count (again), or they don't. The entries themselves stay. */
+void cl_registry_tell(struct cl_local *bus, cl_str id, int up);
+void cl_registry_free(cl_registry *registry);
+
+/* ---- nodes, links, tasks */
+
+typedef struct cl_local_node {
+    cl_link place;
+    struct cl_local *bus;
+    void *handle;
+    cl_str id;
+    char key[CL_KEY + 1];
+    int lock; /* -1: none */
+    cl_listener *listener;
+    cl_strmap enrolled; /* method -> itself, owned */
+    size_t links;       /* accepted ones that live */
+    int opened, draining, closing;
+    int64_t close_by;
+} cl_local_node;
+
+enum cl_link_state { CL_LINK_DIALING, CL_LINK_GREETING, CL_LINK_OPEN, CL_LINK_ENDING };
+
+typedef struct cl_local_link {
+    cl_link place;
+    struct cl_local *bus;
+    cl_conn *conn;
+    int accepted;        /* else opened by us */
+    cl_local_node *node; /* accepted by */
+    uint64_t id;
+    enum cl_link_state state;
+    char *peer; /* the node at the other end, "" while not known */
+    cl_str peer_id;
+    cl_buf tail;  /* the beginning of a frame whose end has not come */
+    cl_buf queue; /* frames that wait for the link, each behind a cl_waiting */
+    size_t waiting;
+    int64_t calls;    /* sent and not answered */
+    int cut;          /* ended by us because of its peer */
+    int watched;      /* the tick looks at it */
+    int was_open;
+    int64_t pinged, greet_by, heard;
+} cl_local_link;
+
+typedef struct cl_waiting {
+    uint64_t token;
+    int64_t deadline;
+    uint32_t length;
+    uint32_t type;
+} cl_waiting;
+
+enum cl_task_kind {
+    CL_TASK_UP, CL_TASK_READY, CL_TASK_NODE_CLOSED, CL_TASK_ENROLLED, CL_TASK_FILE, CL_TASK_LOOK, CL_TASK_STATUS, CL_TASK_FATE
+};
+
+typedef struct cl_task {
+    cl_link place;
+    enum cl_task_kind kind;
+    int code;
+    void *node;
+    uint64_t number; /* operation or token */
+    cl_str text;     /* words, or a method */
+    char memory[];
+} cl_task;
+
+/* A node to be looked after: its link broke, and its lock is still to be seen free. */
+typedef struct cl_suspect {
+    cl_link place;
+    int64_t when;
+    char key[CL_KEY + 1];
+    size_t n;
+    char id[];
+} cl_suspect;
+
+typedef struct cl_local {
+    cl_bus base;
+    cl_loop *loop;
+    cl_limits limits;
+    cl_bus_sink sink;
+    pid_t owner;
+    char *name;
+    cl_folder folder;
+    cl_watch *watch;
+    cl_alarm *tick;
+    int64_t tick_at; /* INT64_MAX: not set */
+    cl_registry registry;
+    cl_link nodes, links, tasks, suspects;
+    cl_strmap node_by_id, link_by_peer;
+    cl_idmap node_by_handle;
+    cl_local_link *last; /* the link that was sent over last: the next send often is for it too */
+    cl_idmap link_by_id;
+    uint64_t next_link;
+    size_t link_count;
+    int heal;      /* files of ours may be gone */
+    int settling;  /* somebody waits for an end */
+    int closing, finishing, told_closed;
+    int64_t close_by;
+} cl_local;
+
+/* task.c: words to the sink that may not be said from inside an operation. 0 or CLOUDS_ENOMEM. */
+int cl_task_add(cl_local *bus, enum cl_task_kind kind, void *node, uint64_t number, int code, cl_str text);
+/* Takes back the task that was added last. */
+void cl_task_drop_last(cl_local *bus);
+void cl_task_run(cl_local *bus);
+
+/* node.c */
+int cl_local_node_open(cl_bus *base, void *handle, cl_str id, double heartbeat);
+void cl_local_node_drain(cl_bus *base, void *handle);
+void cl_local_node_close(cl_bus *base, void *handle);
+int cl_local_enroll(cl_bus *base, void *handle, cl_str method, uint64_t operation);
+int cl_local_withdraw(cl_bus *base, void *handle, cl_str method, uint64_t operation);
+cl_local_node *cl_local_node_of(cl_local *bus, const void *handle);
+/* Ends the nodes whose close is through. */
+void cl_local_nodes_settle(cl_local *bus);
+void cl_local_node_begin_close(cl_local_node *node);
+void cl_local_node_free(cl_local_node *node);
+/* Opens the folder and watches it, instead of the one before. */
+int cl_local_enter_folder(cl_local *bus);
+/* Puts back what of ours is gone from the folder. */
+void cl_local_heal(cl_local *bus);
+
+/* link.c */
+int cl_link_open(cl_local *bus, cl_str to, cl_local_link **out);
+void cl_link_accepted(void *node, cl_conn *conn);
+void cl_link_cut(cl_local_link *link);
+void cl_link_finish(cl_local_link *link);
+void cl_link_greeted(cl_local_link *link, const cl_envelope *hello);
+int cl_link_say(cl_local_link *link, int type, cl_str from);
+/* cl_frame_encode, for envelopes whose absent texts may be NULL. */
+int cl_link_encode(const cl_envelope *e, cl_buf *out);
+
+/* frames.c */
+void cl_link_read(void *link, const char *p, size_t n);
+
+/* send.c */
+int cl_local_send(cl_bus *base, void *handle, const cl_envelope *e, uint64_t token);
+void cl_link_send_waiting(cl_local_link *link);
+void cl_link_fail_waiting(cl_local_link *link, int nobody);
+
+/* tick.c: what time does to links, suspects and ends. */
+void cl_local_tick(void *bus);
+void cl_local_tick_by(cl_local *bus, int64_t when);
+void cl_local_suspect(cl_local *bus, cl_str id, int was_open);
+
+#endif

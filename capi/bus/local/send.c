@@ -1,0 +1,162 @@
+/* Design notes
+ *
+ * Over an open link a frame goes straight into the conn's output. Before, it waits in the link's queue behind a small head that
+ * remembers its token and deadline; what is overdue when the link opens is not sent.
+ *
+ * A result goes back over the link its call came on; when that is gone, to the node by name. */
+#include "bus/local/local.h"
+
+#include "base/error.h"
+
+static void tell(cl_local *bus, uint64_t token, enum cl_fate fate)
+{
+    if (token) bus->sink.fate(bus->sink.self, token, fate, fate == CL_FATE_WRITTEN);
+}
+
+static cl_local_link *way_back(cl_local *bus, const cl_envelope *e)
+{
+    cl_local_link *link = bus->last && bus->last->id == e->link ? bus->last : cl_idmap_get(&bus->link_by_id, e->link);
+    return link && link->state == CL_LINK_OPEN ? link : NULL;
+}
+
+static int by_name(cl_local *bus, cl_str to, cl_local_link **out)
+{
+    cl_local_link *link = bus->last;
+    if (!link || link->accepted || !cl_str_eq(link->peer_id, to)) link = cl_strmap_get(&bus->link_by_peer, to);
+    if (!link) return cl_link_open(bus, to, out);
+    if (link->state == CL_LINK_ENDING) return cl_error(CLOUDS_EUNREACHABLE, "the link to %.*s is ending", (int)to.n, to.p);
+    *out = link;
+    return 0;
+}
+
+static int find(cl_local *bus, const cl_envelope *e, cl_local_link **out)
+{
+    cl_local_link *link = e->type == CL_RESULT && e->link ? way_back(bus, e) : NULL;
+    int code = link ? 0 : by_name(bus, e->to, &link);
+    if (code == 0) *out = bus->last = link;
+    return code;
+}
+
+static size_t size_of(const cl_envelope *e)
+{
+    return e->from.n + e->to.n + e->id.n + e->method.n + e->args.n + e->error.n + e->result.n + e->data.n;
+}
+
+static int room_for(cl_local_link *link, const cl_envelope *e, size_t size)
+{
+    const cl_limits *limits = &link->bus->limits;
+    size_t unwritten = link->state == CL_LINK_OPEN ? cl_conn_pending(link->conn) : link->queue.len;
+    if (unwritten <= limits->write_soft) return 0;
+    if (e->type != CL_RESULT) return cl_error(CLOUDS_ELIMIT, "%zu bytes wait for %.*s already (write_soft)", unwritten, (int)e->to.n, e->to.p);
+    if (unwritten + size <= limits->write_hard) return 0;
+    if (link->state == CL_LINK_OPEN) cl_link_cut(link);
+    return cl_error(CLOUDS_ELIMIT, "%zu bytes wait for %.*s already (write_hard)", unwritten, (int)e->to.n, e->to.p);
+}
+
+static inline cl_str text(cl_str s)
+{
+    return cl_str_of(s.p, s.n);
+}
+
+int cl_link_encode(const cl_envelope *e, cl_buf *out)
+{
+    const cl_envelope whole = {
+        .type = e->type, .flags = e->flags, .deadline = e->deadline, .from = text(e->from), .to = text(e->to), .id = text(e->id),
+        .method = text(e->method), .args = text(e->args), .error = text(e->error), .result = text(e->result), .data = text(e->data),
+    };
+    return cl_frame_encode(&whole, out);
+}
+
+static int wait_for(cl_local_link *link, const cl_envelope *e, uint64_t token)
+{
+    cl_buf *queue = &link->queue;
+    size_t before = queue->len;
+    cl_waiting w = {.token = token, .deadline = e->deadline, .type = (uint32_t)e->type};
+    int code = cl_buf_put(queue, &w, sizeof w);
+    if (code == 0) code = cl_link_encode(e, queue);
+    if (code != 0) {
+        queue->len = before;
+        return code;
+    }
+    w.length = (uint32_t)(queue->len - before - sizeof w);
+    memcpy(queue->data + before, &w, sizeof w);
+    link->waiting++;
+    return 0;
+}
+
+/* A link with unanswered calls is pinged when it falls silent. */
+static void count_call(cl_local_link *link)
+{
+    link->calls++;
+    if (link->watched) return;
+    link->watched = 1;
+    link->pinged = 0;
+    link->heard = cl_loop_now();
+    cl_local_tick_by(link->bus, link->heard + (int64_t)(link->bus->limits.ping_interval * 1000));
+}
+
+static int write_to(cl_local_link *link, const cl_envelope *e, uint64_t token)
+{
+    /* A message's sender asks how many got it. The word is kept first, so that it cannot fail afterwards. */
+    if (token && e->type == CL_MESSAGE && cl_task_add(link->bus, CL_TASK_FATE, NULL, token, CL_FATE_WRITTEN, CL_STR_NONE) != 0) return CLOUDS_ENOMEM;
+    int code = cl_link_encode(e, cl_conn_out(link->conn));
+    if (code != 0) {
+        if (token && e->type == CL_MESSAGE) cl_task_drop_last(link->bus);
+        return code;
+    }
+    cl_conn_commit(link->conn);
+    if (e->type == CL_CALL) count_call(link);
+    return 0;
+}
+
+int cl_local_send(cl_bus *base, void *handle, const cl_envelope *e, uint64_t token)
+{
+    cl_local *bus = CL_OWNER(base, cl_local, base);
+    cl_local_link *link;
+    size_t size = size_of(e);
+    if (size > bus->limits.message) return cl_error(CLOUDS_ETOOBIG, "%zu bytes are more than a message may have (%zu)", size, bus->limits.message);
+    if (bus->closing) return cl_error(CLOUDS_ECLOSED, NULL);
+    int code = find(bus, e, &link);
+    if (code == 0) code = room_for(link, e, size);
+    if (code != 0) return code;
+    return link->state == CL_LINK_OPEN ? write_to(link, e, token) : wait_for(link, e, token);
+}
+
+/* ---- what waited */
+
+static const char *next_waiting(const cl_local_link *link, size_t *at, cl_waiting *w)
+{
+    if (*at >= link->queue.len) return NULL;
+    memcpy(w, link->queue.data + *at, sizeof *w);
+    const char *frame = link->queue.data + *at + sizeof *w;
+    *at += sizeof *w + w->length;
+    return frame;
+}
+
+void cl_link_send_waiting(cl_local_link *link)
+{
+    cl_local *bus = link->bus;
+    cl_waiting w;
+    const char *frame;
+    int64_t now = cl_loop_now();
+    for (size_t at = 0; (frame = next_waiting(link, &at, &w));) {
+        int late = w.type == CL_CALL && w.deadline && w.deadline <= now;
+        if (late || cl_buf_put(cl_conn_out(link->conn), frame, w.length) != 0) {
+            tell(bus, w.token, CL_FATE_NOT_SENT);
+            continue;
+        }
+        cl_conn_commit(link->conn);
+        if (w.type == CL_CALL) count_call(link);
+        if (w.type == CL_MESSAGE) tell(bus, w.token, CL_FATE_WRITTEN);
+    }
+    cl_buf_free(&link->queue);
+    link->waiting = 0;
+}
+
+void cl_link_fail_waiting(cl_local_link *link, int nobody)
+{
+    cl_waiting w;
+    for (size_t at = 0; next_waiting(link, &at, &w);) tell(link->bus, w.token, nobody ? CL_FATE_NOBODY : CL_FATE_NOT_SENT);
+    cl_buf_free(&link->queue);
+    link->waiting = 0;
+}

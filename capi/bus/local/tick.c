@@ -1,0 +1,95 @@
+/* Design note: one alarm serves all that takes time here. It is set for the earliest thing and looks at everything when it
+ * rings, so a thing that got earlier or vanished costs nothing. */
+#include "bus/local/local.h"
+
+#include "base/log.h"
+#include "base/mem.h"
+
+enum { SUSPECT_MS = 200 };
+
+void cl_local_tick_by(cl_local *bus, int64_t when)
+{
+    if (when >= bus->tick_at) return;
+    bus->tick_at = when;
+    cl_alarm_set(bus->tick, when);
+}
+
+/* ---- links */
+
+static int64_t in_ms(double seconds)
+{
+    return (int64_t)(seconds * 1000);
+}
+
+static void ask_for_life(cl_local_link *link, int64_t now)
+{
+    const cl_limits *limits = &link->bus->limits;
+    if (link->pinged > link->heard) {
+        if (now < link->pinged + in_ms(limits->ping_timeout)) cl_local_tick_by(link->bus, link->pinged + in_ms(limits->ping_timeout));
+        else cl_link_cut(link);
+        return;
+    }
+    int64_t due = link->heard + in_ms(limits->ping_interval);
+    if (now < due) {
+        cl_local_tick_by(link->bus, due);
+        return;
+    }
+    link->pinged = now > link->heard ? now : link->heard + 1;
+    if (cl_link_say(link, CL_FRAME_PING, CL_STR_NONE) != 0) cl_link_cut(link);
+    cl_local_tick_by(link->bus, link->pinged + in_ms(limits->ping_timeout));
+}
+
+static void look_at_link(cl_local_link *link, int64_t now)
+{
+    if (link->state == CL_LINK_GREETING) {
+        if (now < link->greet_by) cl_local_tick_by(link->bus, link->greet_by);
+        else cl_link_cut(link);
+    } else if (link->state == CL_LINK_OPEN && link->watched) {
+        if (link->calls > 0) ask_for_life(link, now);
+        else link->watched = 0;
+    }
+}
+
+/* ---- suspects */
+
+/* Its link broke: if its lock is free it is swept away, else it counts again. The lock of a process that was killed may
+ * still be held for a moment after its links are closed. */
+void cl_local_suspect(cl_local *bus, cl_str id, int was_open)
+{
+    char key[CL_KEY + 1];
+    cl_file_key(id, key);
+    if (!cl_strmap_get(&bus->registry.peers, id) || bus->closing) return;
+    if (!cl_file_is_alive(&bus->folder, key) || !was_open) return; /* the watch tells what was swept */
+    cl_suspect *suspect = cl_malloc(sizeof *suspect + id.n);
+    if (!suspect) return; /* the next look sees to it */
+    *suspect = (cl_suspect){.when = cl_loop_now() + SUSPECT_MS, .n = id.n};
+    memcpy(suspect->id, id.p, id.n);
+    memcpy(suspect->key, key, sizeof key);
+    cl_list_append(&bus->suspects, &suspect->place);
+    cl_local_tick_by(bus, suspect->when);
+}
+
+static void look_at_suspects(cl_local *bus, int64_t now)
+{
+    while (!cl_list_empty(&bus->suspects)) {
+        cl_suspect *suspect = CL_OWNER(bus->suspects.next, cl_suspect, place);
+        if (suspect->when > now) {
+            cl_local_tick_by(bus, suspect->when);
+            return;
+        }
+        cl_list_remove(&suspect->place);
+        if (cl_file_is_alive(&bus->folder, suspect->key)) cl_registry_tell(bus, cl_str_of(suspect->id, suspect->n), 1);
+        cl_free(suspect);
+    }
+}
+
+void cl_local_tick(void *self)
+{
+    cl_local *bus = self;
+    int64_t now = cl_loop_now();
+    bus->tick_at = INT64_MAX;
+    CL_LIST_EACH(it, &bus->links) look_at_link(CL_OWNER(it, cl_local_link, place), now);
+    look_at_suspects(bus, now);
+    if (bus->heal && !bus->closing) cl_local_heal(bus);
+    if (bus->settling) cl_loop_poke(bus->loop);
+}

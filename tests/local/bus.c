@@ -1,0 +1,614 @@
+/* Two and more local buses, in one process and in several. */
+#include <dirent.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "local/side.h"
+
+static char folder[64];
+
+#define START(s) CHECK_INT(side_start(s, cl_local_bus_create, "t", NULL), 0)
+
+static int files_left(void)
+{
+    char path[128];
+    snprintf(path, sizeof path, "%s/t", folder);
+    DIR *dir = opendir(path);
+    int n = 0;
+    for (struct dirent *d; dir && (d = readdir(dir));) n += d->d_name[0] != '.';
+    if (dir) closedir(dir);
+    return n;
+}
+
+static void a_call_and_its_answer(void)
+{
+    side a, b;
+    int node_a, node_b;
+    START(&a);
+    START(&b);
+    UNTIL2(&a, &b, a.ups == 1 && b.ups == 1);
+    side_node(&a, &node_a, "s.1");
+    side_node(&b, &node_b, "c.1");
+    side_enroll(&a, &node_a, "m");
+    UNTIL2(&a, &b, b.server_ups == 1 && a.server_ups == 1);
+    CHECK_STR(b.last_up, strlen(b.last_up), "s.1");
+    b.bus->ops->look(b.bus, CL_STR("m"), 0);
+    b.bus->ops->look(b.bus, CL_STR("m"), 1);
+    CHECK_INT(b.lists, 0);
+    UNTIL(&b, b.lists == 1);
+    CHECK_STR(b.list, strlen(b.list), "s.1 ");
+    a.answer = 1;
+    CHECK_INT(side_call(&b, &node_b, "c.1", "s.1", "[1,2]", 9), 0);
+    UNTIL2(&a, &b, b.envelopes == 1);
+    CHECK_STR(b.last_args, strlen(b.last_args), "[1,2]");
+    CHECK_STR(b.last_from, strlen(b.last_from), "s.1");
+    CHECK_INT(b.last.type, CL_RESULT);
+    CHECK_INT(b.fates[CL_FATE_WRITTEN] + b.fates[CL_FATE_NOBODY] + b.fates[CL_FATE_NOT_SENT], 0);
+    a.bus->ops->node_close(a.bus, &node_a);
+    UNTIL2(&a, &b, a.node_closed == 1 && b.server_downs == 1);
+    b.bus->ops->look(b.bus, CL_STR("m"), 0);
+    UNTIL(&b, b.lists == 2);
+    CHECK_INT(b.list_n, 0);
+    a.bus->ops->close(a.bus);
+    b.bus->ops->close(b.bus);
+    UNTIL2(&a, &b, a.closed && b.closed);
+    CHECK_INT(b.node_closed, 1);
+    side_end(&a);
+    side_end(&b);
+    CHECK_INT(files_left(), 0);
+}
+
+/* The caller's node is in the same context as the server's. */
+static void a_node_calls_its_neighbour(void)
+{
+    side a;
+    int one, two;
+    START(&a);
+    side_node(&a, &one, "s.1");
+    side_node(&a, &two, "c.1");
+    side_enroll(&a, &one, "m");
+    a.bus->ops->look(a.bus, CL_STR("m"), 0);
+    UNTIL(&a, a.lists == 1);
+    CHECK_INT(a.list_n, 1);
+    a.answer = 1;
+    CHECK_INT(side_call(&a, &two, "c.1", "s.1", "[true]", 0), 0);
+    UNTIL(&a, a.envelopes == 2);
+    CHECK_STR(a.last_args, strlen(a.last_args), "[true]");
+    side_end(&a);
+    CHECK_INT(files_left(), 0);
+}
+
+static void messages_and_their_fates(void)
+{
+    side a, b;
+    int node_a, node_b;
+    START(&a);
+    START(&b);
+    side_node(&a, &node_a, "b.1");
+    side_node(&b, &node_b, "b.2");
+    CHECK_INT(side_message(&b, &node_b, "b.2", "b.1", "{\"x\":1}", 5), 0);
+    CHECK_INT(b.fates[CL_FATE_WRITTEN], 0);
+    UNTIL2(&a, &b, a.envelopes == 1 && b.fates[CL_FATE_WRITTEN] == 1);
+    CHECK_INT(b.fate_number, 1);
+    CHECK_STR(a.last_args, strlen(a.last_args), "{\"x\":1}");
+    CHECK_INT(side_message(&b, &node_b, "b.2", "b.1", "2", 6), 0);
+    UNTIL2(&a, &b, a.envelopes == 2 && b.fates[CL_FATE_WRITTEN] == 2);
+    CHECK_INT(side_message(&b, &node_b, "b.2", "nobody", "2", 7), 0);
+    UNTIL2(&a, &b, b.fates[CL_FATE_NOBODY] == 1);
+    /* Written before the end, though it is closed at once. */
+    CHECK_INT(side_message(&a, &node_a, "b.1", "b.2", "\"last\"", 8), 0);
+    a.bus->ops->node_close(a.bus, &node_a);
+    UNTIL2(&a, &b, a.node_closed && b.envelopes == 1);
+    CHECK_STR(b.last_args, strlen(b.last_args), "\"last\"");
+    side_end(&a);
+    side_end(&b);
+}
+
+static void names_of_any_bytes(void)
+{
+    side a, b;
+    int node_a, node_b;
+    static char long_name[301];
+    memset(long_name, '/', 300);
+    START(&a);
+    START(&b);
+    side_node(&a, &node_a, "../../etc/x y\n%00\xc3\xa9");
+    side_node(&b, &node_b, "c.1");
+    side_enroll(&a, &node_a, "../a b*?\x01%41");
+    side_enroll(&a, &node_a, long_name);
+    side_enroll(&a, &node_a, "");
+    CHECK_INT(a.bus->ops->enroll(a.bus, &node_a, cl_str_of("x\0y", 3), 1), 0);
+    UNTIL2(&a, &b, b.server_ups == 4);
+    b.bus->ops->look(b.bus, cl_str_of("x\0y", 3), 0);
+    UNTIL(&b, b.lists == 1);
+    CHECK_INT(b.list_n, 1);
+    CHECK_STR(b.list, strlen(b.list), "../../etc/x y\n%00\xc3\xa9 ");
+    b.bus->ops->look(b.bus, cl_str_z(long_name), 0);
+    UNTIL(&b, b.lists == 2);
+    CHECK_INT(b.list_n, 1);
+    a.answer = 1;
+    CHECK_INT(side_call(&b, &node_b, "c.1", "../../etc/x y\n%00\xc3\xa9", "[]", 0), 0);
+    UNTIL2(&a, &b, b.envelopes == 1);
+    static char endless[5001];
+    memset(endless, 'e', 5000);
+    int before = a.enrolled;
+    CHECK_INT(a.bus->ops->enroll(a.bus, &node_a, cl_str_z(endless), 1), 0);
+    UNTIL(&a, a.enrolled > before);
+    CHECK_INT(a.enrolled_code, CLOUDS_ETOOBIG);
+    CHECK_INT(a.bus->ops->withdraw(a.bus, &node_a, CL_STR(""), 1), 0);
+    UNTIL2(&a, &b, b.server_downs == 1);
+    side_end(&a);
+    side_end(&b);
+    CHECK_INT(files_left(), 0);
+}
+
+static void status_lists_all(void)
+{
+    side a, b;
+    int node_a, node_b;
+    START(&a);
+    side_node(&a, &node_a, "s.1");
+    side_node(&a, &node_b, "s.2");
+    side_enroll(&a, &node_a, "m");
+    side_enroll(&a, &node_b, "m");
+    side_enroll(&a, &node_b, "n");
+    START(&b); /* finds what was there before it */
+    b.bus->ops->status(b.bus, 3);
+    UNTIL(&b, b.status_ends == 1);
+    CHECK_INT(b.status_rows, 3);
+    CHECK(strstr(b.rows, "m@s.1 ") && strstr(b.rows, "m@s.2 ") && strstr(b.rows, "n@s.2 "));
+    side_end(&a);
+    b.status_rows = 0;
+    b.bus->ops->status(b.bus, 4);
+    UNTIL(&b, b.status_ends == 2);
+    CHECK_INT(b.status_rows, 0);
+    side_end(&b);
+}
+
+static void draining_is_told_on_every_link(void)
+{
+    side a, b;
+    int node_a, node_b;
+    START(&a);
+    START(&b);
+    side_node(&a, &node_a, "s.1");
+    side_node(&b, &node_b, "c.1");
+    side_enroll(&a, &node_a, "m");
+    side_call(&b, &node_b, "c.1", "s.1", "[]", 0);
+    UNTIL2(&a, &b, a.envelopes == 1);
+    a.bus->ops->node_drain(a.bus, &node_a);
+    UNTIL2(&a, &b, b.drainings == 1 && b.server_downs == 1);
+    CHECK_STR(b.peer, strlen(b.peer), "s.1");
+    /* It still answers what it accepted. */
+    cl_envelope r = {.type = CL_RESULT, .from = CL_STR("s.1"), .to = CL_STR("c.1"), .id = CL_STR("1"), .result = CL_STR("[3]"), .link = a.last_link};
+    CHECK_INT(a.bus->ops->send(a.bus, &node_a, &r, 0), 0);
+    UNTIL2(&a, &b, b.envelopes == 1);
+    CHECK_STR(b.last_args, strlen(b.last_args), "[3]");
+    side_end(&a);
+    side_end(&b);
+}
+
+/* The way back is gone: the result goes to the node by its name. */
+static void a_result_without_its_link(void)
+{
+    side a, b;
+    int node_a, node_b;
+    START(&a);
+    START(&b);
+    side_node(&a, &node_a, "s.1");
+    side_node(&b, &node_b, "c.1");
+    cl_envelope r = {.type = CL_RESULT, .from = CL_STR("s.1"), .to = CL_STR("c.1"), .id = CL_STR("1"), .result = CL_STR("[4]"), .link = 12345};
+    CHECK_INT(a.bus->ops->send(a.bus, &node_a, &r, 0), 0);
+    UNTIL2(&a, &b, b.envelopes == 1);
+    CHECK_STR(b.last_args, strlen(b.last_args), "[4]");
+    side_end(&a);
+    side_end(&b);
+}
+
+static void an_id_in_use(void)
+{
+    side a, b;
+    int node_a, node_b;
+    START(&a);
+    START(&b);
+    side_node(&a, &node_a, "s.1");
+    CHECK_INT(b.bus->ops->node_open(b.bus, &node_b, CL_STR("s.1"), 1), 0);
+    UNTIL(&b, b.ready == 1);
+    CHECK_INT(b.ready_code, CLOUDS_EEXIST);
+    CHECK(strstr(b.words, "s.1 is in use") != NULL);
+    side_end(&b);
+    CHECK(files_left() == 2); /* the other's lock and socket */
+    side_end(&a);
+}
+
+static void limits_of_a_send(void)
+{
+    side a, b;
+    int node_a, node_b;
+    cl_limits limits = side_limits();
+    limits.message = 2000;
+    limits.write_soft = 5000;
+    START(&a);
+    CHECK_INT(side_start(&b, cl_local_bus_create, "t", &limits), 0);
+    side_node(&a, &node_a, "s.1");
+    side_node(&b, &node_b, "c.1");
+    char big[2100] = "[";
+    memset(big + 1, ' ', sizeof big - 3);
+    big[sizeof big - 2] = ']';
+    CHECK_INT(side_call(&b, &node_b, "c.1", "s.1", big, 0), CLOUDS_ETOOBIG);
+    CHECK(strstr(clouds_last_error(), "2000") != NULL);
+    big[1000] = ']';
+    big[1001] = 0;
+    int code = 0, sent = 0; /* the link is not open yet: they wait, up to the limit */
+    while ((code = side_call(&b, &node_b, "c.1", "s.1", big, 0)) == 0 && sent < 100) sent++;
+    CHECK_INT(code, CLOUDS_ELIMIT);
+    CHECK(sent >= 4 && sent <= 6);
+    UNTIL2(&a, &b, a.envelopes == sent);
+    side_end(&a);
+    side_end(&b);
+}
+
+static void what_is_overdue_is_not_sent(void)
+{
+    side a, b;
+    int node_a, node_b;
+    START(&a);
+    START(&b);
+    side_node(&a, &node_a, "s.1");
+    side_node(&b, &node_b, "c.1");
+    cl_envelope e = {.type = CL_CALL, .from = CL_STR("c.1"), .to = CL_STR("s.1"), .id = CL_STR("1"), .method = CL_STR("m"), .args = CL_STR("[]"),
+                     .deadline = cl_loop_now() - 1};
+    CHECK_INT(b.bus->ops->send(b.bus, &node_b, &e, 4), 0);
+    CHECK_INT(side_call(&b, &node_b, "c.1", "s.1", "[2]", 5), 0);
+    UNTIL2(&a, &b, a.envelopes == 1 && b.fates[CL_FATE_NOT_SENT] == 1);
+    CHECK_STR(a.last_args, strlen(a.last_args), "[2]");
+    side_end(&a);
+    side_end(&b);
+}
+
+/* ---- other processes */
+
+static pid_t child_server(const char *id, int stop_after_open)
+{
+    int ready[2];
+    if (pipe(ready) != 0) exit(96);
+    pid_t pid = fork();
+    if (pid == 0) {
+        side s;
+        int node;
+        if (side_start(&s, cl_local_bus_create, "t", NULL) != 0) _exit(1);
+        s.answer = 1;
+        side_node(&s, &node, id);
+        side_enroll(&s, &node, "m");
+        if (write(ready[1], "x", 1) != 1) _exit(2);
+        for (;;) cl_loop_run(s.loop, -1);
+    }
+    char x;
+    close(ready[1]);
+    if (read(ready[0], &x, 1) != 1) exit(95);
+    close(ready[0]);
+    return pid;
+}
+
+static void kill_child(pid_t pid)
+{
+    kill(pid, SIGKILL);
+    waitpid(pid, NULL, 0);
+}
+
+static void a_killed_peer(void)
+{
+    pid_t pid = child_server("s.dead", 0);
+    side b;
+    int node_b;
+    START(&b);
+    side_node(&b, &node_b, "c.1");
+    side_call(&b, &node_b, "c.1", "s.dead", "[1]", 0);
+    UNTIL(&b, b.envelopes == 1);
+    kill_child(pid);
+    UNTIL(&b, b.peer_downs == 1);
+    CHECK_STR(b.peer, strlen(b.peer), "s.dead");
+    b.bus->ops->look(b.bus, CL_STR("m"), 0);
+    UNTIL(&b, b.lists == 1);
+    CHECK_INT(b.list_n, 0);
+    UNTIL(&b, files_left() == 2); /* ours */
+    CHECK_INT(side_call(&b, &node_b, "c.1", "s.dead", "[1]", 3), 0);
+    UNTIL(&b, b.fates[CL_FATE_NOBODY] == 1);
+    side_end(&b);
+    CHECK_INT(files_left(), 0);
+}
+
+/* Killed while nobody had a link to it: it stands in memory until it is used; then the call reaches nobody, and that is
+ * told before its node is called down. */
+static void a_stale_entry(void)
+{
+    pid_t pid = child_server("s.stale", 0);
+    side b;
+    int node_b;
+    START(&b);
+    side_node(&b, &node_b, "c.1");
+    kill_child(pid);
+    CHECK(files_left() > 2);
+    CHECK_INT(side_call(&b, &node_b, "c.1", "s.stale", "[1]", 3), 0);
+    UNTIL(&b, b.peer_downs == 1);
+    CHECK_INT(b.fates[CL_FATE_NOBODY], 1);
+    CHECK(b.fate_order < b.down_order);
+    CHECK(b.server_downs >= 1);
+    UNTIL(&b, files_left() == 2);
+    side_end(&b);
+}
+
+static void leftovers_are_swept_by_the_next(void)
+{
+    pid_t one = child_server("s.one", 0), two = child_server("s.two", 0), three = child_server("s.three", 0);
+    kill_child(one);
+    kill_child(two);
+    CHECK(files_left() >= 6);
+    side b;
+    START(&b);
+    b.bus->ops->look(b.bus, CL_STR("m"), 0);
+    UNTIL(&b, b.lists == 1);
+    CHECK_STR(b.list, strlen(b.list), "s.three ");
+    CHECK_INT(files_left(), 3);
+    kill_child(three);
+    int node;
+    side_node(&b, &node, "s.three"); /* takes over the name of a dead one */
+    side_enroll(&b, &node, "m2");
+    b.bus->ops->look(b.bus, CL_STR("m"), 0);
+    UNTIL(&b, b.lists == 2);
+    side_end(&b);
+    CHECK_INT(files_left(), 0);
+}
+
+/* A stopped process listens but does not say hello. */
+static void a_stopped_peer(void)
+{
+    pid_t pid = child_server("s.stopped", 0);
+    kill(pid, SIGSTOP);
+    side b;
+    int node_b;
+    cl_limits limits = side_limits();
+    limits.hello_timeout = 0.1;
+    CHECK_INT(side_start(&b, cl_local_bus_create, "t", &limits), 0);
+    side_node(&b, &node_b, "c.1");
+    CHECK_INT(side_call(&b, &node_b, "c.1", "s.stopped", "[1]", 3), 0);
+    UNTIL(&b, b.fates[CL_FATE_NOT_SENT] == 1 && b.peer_downs == 1);
+    kill(pid, SIGCONT);
+    CHECK_INT(side_call(&b, &node_b, "c.1", "s.stopped", "[1]", 3), 0);
+    UNTIL(&b, b.envelopes == 1);
+    kill_child(pid);
+    side_end(&b);
+}
+
+static void a_silent_peer_is_pinged_and_cut(void)
+{
+    pid_t pid = child_server("s.silent", 0);
+    side b;
+    int node_b;
+    cl_limits limits = side_limits();
+    limits.ping_interval = 0.1;
+    limits.ping_timeout = 0.2;
+    CHECK_INT(side_start(&b, cl_local_bus_create, "t", &limits), 0);
+    side_node(&b, &node_b, "c.1");
+    side_call(&b, &node_b, "c.1", "s.silent", "[1]", 0);
+    UNTIL(&b, b.envelopes == 1);
+    int64_t from = cl_loop_now();
+    while (cl_loop_now() < from + 600) cl_loop_run(b.loop, 50);
+    CHECK_INT(b.peer_downs, 0); /* no open calls: nobody minds */
+    kill(pid, SIGSTOP);
+    side_call(&b, &node_b, "c.1", "s.silent", "[1]", 0);
+    UNTIL(&b, b.peer_downs == 1);
+    kill(pid, SIGCONT);
+    UNTIL(&b, b.server_ups >= 1); /* its lock is held, so it counts again */
+    side_call(&b, &node_b, "c.1", "s.silent", "[1]", 0);
+    UNTIL(&b, b.envelopes == 2);
+    kill_child(pid);
+    side_end(&b);
+}
+
+/* Somebody removed the folder: registrations come back. */
+static void the_folder_is_removed(void)
+{
+    side a, b;
+    int node_a, node_b;
+    START(&a);
+    START(&b);
+    side_node(&a, &node_a, "s.1");
+    side_node(&b, &node_b, "c.1");
+    side_enroll(&a, &node_a, "m");
+    UNTIL2(&a, &b, b.server_ups == 1);
+    char command[128];
+    snprintf(command, sizeof command, "rm -rf '%s/t'", folder);
+    for (int i = 0; i < 50 && system(command) != 0; i++) continue;
+    UNTIL2(&a, &b, b.server_downs >= 1 && b.server_ups >= 2);
+    a.answer = 1;
+    CHECK_INT(side_call(&b, &node_b, "c.1", "s.1", "[1]", 3), 0);
+    UNTIL2(&a, &b, b.envelopes == 1);
+    side_end(&a);
+    side_end(&b);
+    CHECK_INT(files_left(), 0);
+}
+
+/* A child after fork lets go without a trace. */
+static void a_forked_child_harms_nobody(void)
+{
+    side a, b;
+    int node_a, node_b;
+    START(&a);
+    START(&b);
+    side_node(&a, &node_a, "s.1");
+    side_node(&b, &node_b, "c.1");
+    side_enroll(&a, &node_a, "m");
+    int before = files_left();
+    pid_t pid = fork();
+    if (pid == 0) {
+        side_end(&a);
+        side_end(&b);
+        _exit(0);
+    }
+    int status = -1;
+    waitpid(pid, &status, 0);
+    CHECK_INT(status, 0);
+    CHECK_INT(files_left(), before);
+    a.answer = 1;
+    side_call(&b, &node_b, "c.1", "s.1", "[1]", 0);
+    UNTIL2(&a, &b, b.envelopes == 1);
+    side_end(&a);
+    side_end(&b);
+}
+
+/* A fork without exec keeps the lock held after its parent died. */
+static void a_lock_that_outlives_its_process(void)
+{
+    int ready[2];
+    CHECK_INT(pipe(ready), 0);
+    pid_t pid = fork();
+    if (pid == 0) {
+        side s;
+        int node;
+        if (side_start(&s, cl_local_bus_create, "t", NULL) != 0) _exit(1);
+        side_node(&s, &node, "s.parent");
+        side_enroll(&s, &node, "m");
+        pid_t keeper = fork();
+        if (keeper == 0)
+            for (;;) pause();
+        if (write(ready[1], &keeper, sizeof keeper) < 0) _exit(2);
+        for (;;) cl_loop_run(s.loop, -1);
+    }
+    pid_t keeper = 0;
+    CHECK_INT(read(ready[0], &keeper, sizeof keeper), sizeof keeper);
+    kill_child(pid);
+    side b;
+    START(&b);
+    b.bus->ops->look(b.bus, CL_STR("m"), 0);
+    UNTIL(&b, b.lists == 1);
+    CHECK_INT(b.list_n, 0);
+    kill(keeper, SIGKILL);
+    side_end(&b);
+    close(ready[0]);
+    close(ready[1]);
+    int64_t until = cl_loop_now() + 5000;
+    while (files_left() && cl_loop_now() < until) {
+        START(&b);
+        side_end(&b);
+    }
+    CHECK_INT(files_left(), 0);
+}
+
+static void two_hundred_nodes(void)
+{
+    enum { N = 200 };
+    side a, b;
+    static int nodes[N + 1];
+    static char ids[N][16];
+    START(&a);
+    START(&b);
+    for (int i = 0; i < N; i++) {
+        snprintf(ids[i], sizeof ids[i], "s.%d", i);
+        a.bus->ops->node_open(a.bus, &nodes[i], cl_str_z(ids[i]), 1);
+        a.bus->ops->enroll(a.bus, &nodes[i], CL_STR("m"), 1);
+    }
+    UNTIL2(&a, &b, a.ready == N && a.enrolled == N && b.server_ups == N);
+    side_node(&b, &nodes[N], "c.1");
+    a.answer = 1;
+    for (int i = 0; i < N; i++) CHECK_INT(side_call(&b, &nodes[N], "c.1", ids[i], "[1]", 0), 0);
+    UNTIL2(&a, &b, b.envelopes == N);
+    for (int i = 0; i < N; i++) a.bus->ops->node_close(a.bus, &nodes[i]);
+    UNTIL2(&a, &b, a.node_closed == N && b.server_downs == N);
+    side_end(&a);
+    side_end(&b);
+    CHECK_INT(files_left(), 0);
+}
+
+/* ---- folders */
+
+static int try_folder(void)
+{
+    side s;
+    int code = side_start(&s, cl_local_bus_create, "", NULL);
+    side_end(&s);
+    return code;
+}
+
+static void runtime_folders(void)
+{
+    char path[200], link[220];
+    snprintf(path, sizeof path, "%s/not there/deep", folder);
+    setenv("CLOUDS_RUNTIME_DIR", path, 1);
+    CHECK_INT(try_folder(), CLOUDS_ESYSTEM);
+    CHECK(strstr(clouds_last_error(), path) != NULL);
+    setenv("CLOUDS_RUNTIME_DIR", "relative", 1);
+    CHECK_INT(try_folder(), CLOUDS_ESYSTEM);
+    snprintf(path, sizeof path, "%s/real", folder);
+    snprintf(link, sizeof link, "%s/link", folder);
+    mkdir(path, 0777);
+    CHECK_INT(symlink(path, link), 0);
+    setenv("CLOUDS_RUNTIME_DIR", link, 1);
+    CHECK_INT(try_folder(), CLOUDS_ESYSTEM);
+    CHECK(strstr(clouds_last_error(), "is not a folder of user") != NULL);
+    setenv("CLOUDS_RUNTIME_DIR", path, 1);
+    CHECK_INT(try_folder(), 0);
+    struct stat s;
+    CHECK(stat(path, &s) == 0 && (s.st_mode & 077) == 0);
+    if (geteuid() == 0) { /* foreign-owned */
+        CHECK_INT(chown(path, 12345, 12345), 0);
+        CHECK_INT(try_folder(), CLOUDS_ESYSTEM);
+        CHECK_INT(chown(path, 0, 0), 0);
+    }
+    snprintf(path, sizeof path, "%s/", folder);
+    memset(path + strlen(path), 'p', 120);
+    path[strlen(folder) + 121] = 0;
+    setenv("CLOUDS_RUNTIME_DIR", path, 1);
+    side a;
+    int node;
+    CHECK_INT(side_start(&a, cl_local_bus_create, "", NULL), 0);
+    CHECK_INT(a.bus->ops->node_open(a.bus, &node, CL_STR("s.1"), 1), 0);
+    UNTIL(&a, a.ready == 1);
+    CHECK_INT(a.ready_code, CLOUDS_ETOOBIG);
+    side_end(&a);
+    unsetenv("CLOUDS_RUNTIME_DIR");
+    snprintf(path, sizeof path, "%s/xdg", folder);
+    mkdir(path, 0700);
+    setenv("XDG_RUNTIME_DIR", path, 1);
+    CHECK_INT(try_folder(), 0);
+    snprintf(path, sizeof path, "%s/xdg/clouds/default", folder);
+    CHECK(stat(path, &s) == 0);
+    setenv("XDG_RUNTIME_DIR", "/nowhere", 1);
+    CHECK_INT(try_folder(), 0);
+    snprintf(path, sizeof path, "/tmp/clouds-%ld/default", (long)geteuid());
+    CHECK(stat(path, &s) == 0);
+    setenv("CLOUDS_RUNTIME_DIR", folder, 1);
+}
+
+int main(void)
+{
+    strcpy(folder, "/tmp/clouds-bus-XXXXXX");
+    if (!mkdtemp(folder)) return 99;
+    setenv("CLOUDS_RUNTIME_DIR", folder, 1);
+    RUN(a_call_and_its_answer);
+    RUN(a_node_calls_its_neighbour);
+    RUN(messages_and_their_fates);
+    RUN(names_of_any_bytes);
+    RUN(status_lists_all);
+    RUN(draining_is_told_on_every_link);
+    RUN(a_result_without_its_link);
+    RUN(an_id_in_use);
+    RUN(limits_of_a_send);
+    RUN(what_is_overdue_is_not_sent);
+    RUN(a_killed_peer);
+    RUN(a_stale_entry);
+    RUN(leftovers_are_swept_by_the_next);
+    RUN(a_stopped_peer);
+    RUN(a_silent_peer_is_pinged_and_cut);
+    RUN(the_folder_is_removed);
+    RUN(a_forked_child_harms_nobody);
+    RUN(a_lock_that_outlives_its_process);
+    RUN(two_hundred_nodes);
+    RUN(runtime_folders);
+    char command[128];
+    snprintf(command, sizeof command, "rm -rf '%s'", folder);
+    return system(command) == 0 ? tap_end() : 1;
+}
