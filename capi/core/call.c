@@ -94,6 +94,7 @@ static void strip(cl_core *core, cl_call *call)
     give_record(core, call);
 }
 
+/* Times of a call are at least a millisecond. */
 static int64_t clamp(int64_t ms, int64_t max)
 {
     if (ms < 1) return 1;
@@ -102,16 +103,15 @@ static int64_t clamp(int64_t ms, int64_t max)
 
 static void set_times(cl_call *call, const cl_call_spec *spec, int64_t start)
 {
-    const cl_node_config *config = &call->node->config;
-    cl_core *core = call->node->core;
-    int64_t max = clamp(cl_ms(core->config.max_deadline), (int64_t)1 << 40);
-    call->retries = spec->retries < 0 ? 0 : spec->retries ? spec->retries : config->retries;
+    const cl_node *node = call->node;
+    cl_core *core = node->core;
+    int64_t max = core->max_deadline;
+    call->retries = spec->retries < 0 ? 0 : spec->retries ? spec->retries : node->config.retries;
     if (call->retries < 0) call->retries = 0;
-    double timeout = spec->timeout > 0 ? spec->timeout : config->timeout;
-    call->timeout = clamp(cl_ms(timeout), max);
-    double deadline = spec->deadline > 0 ? spec->deadline : config->deadline;
-    if (!(deadline > 0)) deadline = ((double)call->retries + 1) * ((double)call->timeout / 1000.0);
-    call->deadline = start + clamp(cl_ms(deadline), max);
+    call->timeout = clamp(spec->timeout > 0 ? cl_ms(spec->timeout) : node->timeout, max);
+    int64_t length = spec->deadline > 0 ? cl_ms(spec->deadline) : node->deadline;
+    if (length == 0) length = call->retries > max / call->timeout ? max : (call->retries + 1) * call->timeout;
+    call->deadline = start + clamp(length, max);
     cl_request *parent = cl_request_find(core, spec->parent);
     if (parent && parent->deadline && parent->deadline < call->deadline) call->deadline = parent->deadline;
 }
@@ -175,6 +175,7 @@ void cl_call_discard(cl_core *core, cl_call *call)
 
 static uint32_t outcome_of(const cl_call *call, int code)
 {
+    if (code == 0) return CLOUDS_DONE;
     int outcome = clouds_err_outcome(code);
     /* The last attempt was not executed, but an earlier one may have been. */
     return (uint32_t)(outcome == CLOUDS_NOT_DONE && call->maybe ? CLOUDS_UNKNOWN : outcome);

@@ -28,6 +28,7 @@ int cl_core_create(const cl_core_config *config, const cl_port *port, cl_core **
     core->second_key[0] = config->secret[0] ^ 0x5555555555555555u;
     core->second_key[1] = ~config->secret[1];
     core->armed = INT64_MAX;
+    core->max_deadline = cl_ms(config->max_deadline) > 0 ? cl_ms(config->max_deadline) : 1;
     cl_list_init(&core->recent);
     cl_list_init(&core->parked);
     cl_list_init(&core->nodes);

@@ -21,6 +21,7 @@ static cl_method *create(cl_core *core, cl_str name)
 
 void cl_directory_free(cl_core *core, cl_method *m)
 {
+    if (core->last_method == m) core->last_method = NULL;
     cl_strmap_take(&core->methods, m->name);
     cl_list_remove(&m->recent);
     for (uint32_t i = 0; i < m->n; i++) cl_peer_release(core, m->servers[i]);
@@ -42,7 +43,8 @@ static int make_room(cl_core *core)
 
 int cl_directory_method(cl_core *core, cl_str name, cl_method **out)
 {
-    cl_method *m = cl_strmap_get(&core->methods, name);
+    cl_method *m = core->last_method;
+    if (!m || !cl_str_eq(m->name, name)) m = cl_strmap_get(&core->methods, name);
     if (!m && core->methods.len >= CL_METHODS_MAX && make_room(core) != 0) return CLOUDS_ELIMIT;
     if (!m) m = create(core, name);
     if (!m) return CLOUDS_ENOMEM;
@@ -51,6 +53,7 @@ int cl_directory_method(cl_core *core, cl_str name, cl_method **out)
         cl_list_append(&core->recent, &m->recent);
     }
     m->refs++;
+    core->last_method = m;
     *out = m;
     return 0;
 }

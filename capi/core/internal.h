@@ -144,7 +144,7 @@ struct cl_node {
     enum cl_node_state state;
     int draining;
     int failure; /* CL_NODE_FAILED: why */
-    int swept;   /* its timer of the sweep was adopted */
+    int64_t timeout, deadline; /* ms; deadline 0: from the attempts */
     cl_strmap services;
     cl_timed drain, sweep;
     cl_str id; /* in `text` */
@@ -178,6 +178,8 @@ struct cl_core {
     int bus_up, was_up, bus_code;
     int64_t up_since;
     int64_t max_age;
+    int64_t max_deadline;
+    cl_method *last_method; /* the one called last, most often the one called next */
     cl_buf scratch; /* JSON under construction */
 };
 

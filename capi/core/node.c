@@ -57,6 +57,8 @@ int cl_node_create(cl_core *core, cl_str id, const cl_node_config *config, void 
     node->core = core;
     node->tag = tag;
     node->config = *config;
+    node->timeout = cl_ms(config->timeout);
+    node->deadline = cl_ms(config->deadline);
     memcpy(node->text, id.p, id.n);
     node->id = cl_str_of(node->text, id.n);
     int code = adopt_timers(core, node);
