@@ -1,0 +1,104 @@
+#!/usr/bin/env python3
+"""Writes docs/CONFIGURATION.md from the library's own tables: configuration.py LIBRARY FILE, or with --check compares."""
+import ctypes
+import os
+import sys
+
+COUNTERS = {
+    "calls": "calls accepted",
+    "results": "calls that completed",
+    "timeouts": "attempts that timed out",
+    "retries": "further attempts that the caller had allowed",
+    "failovers": "attempts that went to another server by themselves",
+    "late_answers": "answers that came after their call had ended",
+    "foreign_answers": "answers to no call of ours",
+    "requests": "requests accepted",
+    "replies": "requests answered",
+    "expired_requests": "requests whose deadline had passed: not started",
+    "refused_requests": "requests refused: no such method, draining, overload",
+    "messages_in": "messages received",
+    "messages_out": "messages sent",
+    "broken_input": "things received that were broken, and dropped",
+    "limit_hits": "times a limit was reached",
+    "lookups": "lists of servers asked for",
+    "reconnects": "connections made again after a loss",
+    "events": "events raised",
+    "dropped_events": "events dropped because the queue was full or memory was short",
+    "queue_refusals": "requests refused because the queue of events was full",
+}
+
+
+class Info(ctypes.Structure):
+    _fields_ = [("size", ctypes.c_uint32)] + [(n, ctypes.c_char_p) for n in
+                                             ("name", "type", "scope", "unit", "default_value", "help")]
+
+
+def options(lib):
+    info, index = Info(), 0
+    info.size = ctypes.sizeof(Info)
+    while lib.clouds_option_describe(index, ctypes.byref(info)) == 0:
+        yield {name: getattr(info, name).decode() for name, _ in Info._fields_[1:]}
+        index += 1
+
+
+def counters(lib):
+    choice, context, name, value = ctypes.c_void_p(), ctypes.c_void_p(), ctypes.c_char_p(), ctypes.c_uint64()
+    lib.clouds_options_create(ctypes.byref(choice))
+    lib.clouds_options_set_string(choice, b"url", b"inproc:configuration")
+    if lib.clouds_context_create(choice, ctypes.byref(context)) != 0:
+        sys.exit("cannot create a context")
+    index, names = 0, []
+    while lib.clouds_counter(context, None, index, ctypes.byref(name), ctypes.byref(value)) == 0:
+        names.append(name.value.decode())
+        index += 1
+    lib.clouds_context_destroy(context)
+    lib.clouds_options_destroy(choice)
+    return names
+
+
+def table(rows):
+    lines = ["| option | type | unit | default | meaning |", "|---|---|---|---|---|"]
+    for r in rows:
+        default = f"`{r['default_value']}`" if r["default_value"] else ""
+        lines.append(f"| `{r['name']}` | {r['type']} | {r['unit']} | {default} | {r['help']} |")
+    return lines
+
+
+def document(lib):
+    rows = list(options(lib))
+    names = counters(lib)
+    if set(names) != set(COUNTERS):
+        sys.exit(f"describe these counters in tools/configuration.py: {set(names) ^ set(COUNTERS)}")
+    lines = ["# Configuration", "",
+             "Made from the library's option table by `tools/configuration.py`; a test compares it. Options are set by name with",
+             "`clouds_options_set_string`, `_number` and `_bool`; a text that is a number will do for a number. One set may serve a",
+             "context and a node: each takes what is of its scope.", "",
+             "`heartbeat`, `timeout` and `server_max_age` that are not above 0 mean the default, as in the original; periods beyond",
+             "2147483 seconds are that long. Everything else out of range is `CLOUDS_EOPTION`, and `clouds_last_error` says what was",
+             "expected.", "", "## Options of a context", ""]
+    lines += table(r for r in rows if r["scope"] == "context")
+    lines += ["", "## Options of a node", ""]
+    lines += table(r for r in rows if r["scope"] == "node")
+    lines += ["", "## Counters of a context", "", "Read with `clouds_counter`, by name or by number.", "",
+              "| counter | counts |", "|---|---|"]
+    lines += [f"| `{name}` | {COUNTERS[name]} |" for name in names]
+    return "\n".join(lines) + "\n"
+
+
+def main():
+    check = sys.argv[1] == "--check"
+    library, path = sys.argv[2 if check else 1:][:2]
+    ctypes.CDLL(None)
+    lib = ctypes.CDLL(os.path.abspath(library))
+    lib.clouds_context_destroy.argtypes = lib.clouds_options_destroy.argtypes = [ctypes.c_void_p]
+    lib.clouds_options_set_string.argtypes = [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_char_p]
+    lib.clouds_context_create.argtypes = [ctypes.c_void_p, ctypes.c_void_p]
+    lib.clouds_counter.argtypes = [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_uint32, ctypes.c_void_p, ctypes.c_void_p]
+    text = document(lib)
+    if not check:
+        open(path, "w").write(text)
+    elif open(path).read() != text:
+        sys.exit(f"{path} is not up to date: run tools/configuration.py {library} {path}")
+
+
+main()
