@@ -1,0 +1,178 @@
+/* Every allocation of a whole life made to fail in turn, once and from then on: documented errors, nothing hangs, no block is
+ * left, and what was accepted completes exactly once. */
+#include <pthread.h>
+
+#include "api/kit.h"
+
+static const char *kind, *mode;
+
+/* ---- the failing allocator, in front of malloc */
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static long made, live, fail_at;
+static int for_ever;
+
+static int must_fail(void)
+{
+    made++;
+    return fail_at && (for_ever ? made >= fail_at : made == fail_at);
+}
+
+static void *failing_realloc(void *unused, void *block, size_t size)
+{
+    void *result = NULL;
+    pthread_mutex_lock(&lock);
+    if (size == 0) {
+        live--;
+        free(block);
+    } else if (!must_fail()) {
+        result = realloc(block, size);
+        live += !block;
+    }
+    pthread_mutex_unlock(&lock);
+    return result;
+}
+
+/* ---- the life */
+
+static clouds_context *context;
+static int failures; /* errors that were returned or told */
+
+/* 1 when it went well; an error must be one that lack of memory explains. */
+static int ok(int code, const char *what)
+{
+    if (code >= 0) return 1;
+    failures++;
+    int known = code == CLOUDS_ENOMEM || code == CLOUDS_ELIMIT || code == CLOUDS_ECLOSED || code == CLOUDS_EUNREACHABLE ||
+                code == CLOUDS_ESTALE || code == CLOUDS_EINVAL || code == CLOUDS_ESYSTEM || code == CLOUDS_EREDIS ||
+                code == CLOUDS_EPROTO;
+    if (!known) {
+        tap_bad++;
+        printf("# allocation %ld%s: %s gave %s\n", fail_at, for_ever ? " and all after it" : "", what, clouds_err_name(code));
+    }
+    return 0;
+}
+
+/* The completion of something accepted: it must come, whatever the memory. 1, or 0 when the bound passed. */
+static int completion(uint32_t type, uint64_t id, int *code)
+{
+    clouds_event e;
+    double until = kit_now() + 4;
+    while (kit_now() < until) {
+        int n = kit_next(context, &e, 0.5);
+        if (n < 0) break;
+        if (n == 0) continue;
+        if (e.type == CLOUDS_EVENT_REQUEST && e.method_len == 4) clouds_reply(context, e.id, "[1]", 3);
+        if (e.type != type || (id && e.id != id)) continue;
+        *code = e.code;
+        failures += e.code != 0;
+        return 1;
+    }
+    tap_bad++;
+    printf("# allocation %ld%s: no event of type %u\n", fail_at, for_ever ? " and all after it" : "", type);
+    return 0;
+}
+
+static clouds_node *node_of(const char *type)
+{
+    clouds_options *options = NULL;
+    clouds_node *node = NULL;
+    if (!ok(clouds_options_create(&options), "options_create")) return NULL;
+    if (ok(clouds_options_set_string(options, "type", type), "set_string"))
+        ok(clouds_node_create(context, options, &node), "node_create");
+    clouds_options_destroy(options);
+    return node;
+}
+
+static void operations(clouds_node *server, clouds_node *client)
+{
+    const clouds_call_options fast = {.size = sizeof fast, .timeout = 0.02, .deadline = 0.3};
+    const clouds_call_options kept = {.size = sizeof fast, .timeout = 0.02, .deadline = 0.3, .flags = CLOUDS_CALL_WAIT};
+    uint64_t id;
+    int code;
+    if (ok(clouds_node_register(server, "echo", 4, &id), "register")) completion(CLOUDS_EVENT_REGISTERED, id, &code);
+    if (ok(clouds_node_register(server, "silent", 6, &id), "register")) completion(CLOUDS_EVENT_REGISTERED, id, &code);
+    if (ok(clouds_node_call(client, "echo", 4, "[1,2]", 5, &fast, &id), "call")) completion(CLOUDS_EVENT_RESULT, id, &code);
+    if (ok(clouds_node_call(client, "silent", 6, "[]", 2, &fast, &id), "call")) completion(CLOUDS_EVENT_RESULT, id, &code);
+    if (ok(clouds_node_call(client, "silent", 6, "[]", 2, &fast, &id), "call")) {
+        ok(clouds_cancel(context, id), "cancel");
+        completion(CLOUDS_EVENT_RESULT, id, &code);
+    }
+    clouds_event e = {0};
+    if (ok(clouds_node_call(client, "nobody", 6, "[]", 2, &kept, &id), "call")) {
+        if (clouds_wait(context, id, 4, &e, sizeof e) == 1) clouds_event_release(&e);
+        else tap_bad++, printf("# allocation %ld: wait: %s\n", fail_at, clouds_last_error());
+    }
+    const char *to = clouds_node_id(server);
+    if (ok(clouds_node_send(client, to, strlen(to), "{}", 2, CLOUDS_SEND_CONFIRM, &id), "send"))
+        completion(CLOUDS_EVENT_SENT, id, &code);
+    if (ok(clouds_node_status(client, &id), "status")) completion(CLOUDS_EVENT_STATUS, id, &code);
+    if (ok(clouds_node_unregister(server, "echo", 4, &id), "unregister")) completion(CLOUDS_EVENT_UNREGISTERED, id, &code);
+}
+
+static void live_once(const char *url)
+{
+    clouds_options *options = NULL;
+    int code;
+    context = NULL;
+    if (!ok(clouds_options_create(&options), "options_create")) return;
+    if (ok(clouds_options_set_string(options, "url", url), "set_string") &&
+        ok(clouds_options_set_string(options, "mode", mode), "set_string"))
+        ok(clouds_context_create(options, &context), "context_create");
+    clouds_options_destroy(options);
+    if (!context) return;
+    clouds_node *server = node_of("server"), *client = node_of("client");
+    if (server && client) operations(server, client);
+    if (server && ok(clouds_node_close(server, 0.1), "node_close")) completion(CLOUDS_EVENT_NODE_CLOSED, 0, &code);
+    if (client) clouds_node_destroy(client);
+    if (ok(clouds_context_close(context, 0), "context_close")) completion(CLOUDS_EVENT_CONTEXT_CLOSED, 0, &code);
+    clouds_context_destroy(context);
+}
+
+static long run(long at, int on)
+{
+    made = 0;
+    failures = 0;
+    fail_at = at;
+    for_ever = on;
+    live_once(kit_url(kind));
+    long n = made;
+    fail_at = 0;
+    if (live != 0) {
+        tap_bad++;
+        printf("# allocation %ld%s: %ld blocks are left\n", at, on ? " and all after it" : "", live);
+        live = 0;
+    }
+    return n;
+}
+
+static void every_allocation(int on)
+{
+    CHECK_INT(clouds_set_allocator(failing_realloc, NULL), 0);
+    long n = run(0, 0);
+    printf("# %s %s: %ld allocations, %d failures without a failing allocation\n", kind, mode, n, failures);
+    CHECK(n > 20);
+    for (long at = 1; at <= n && tap_bad < 20; at++) run(at, on);
+    CHECK_INT(clouds_set_allocator(NULL, NULL), 0);
+}
+
+static void once(void)
+{
+    every_allocation(0);
+}
+
+static void from_then_on(void)
+{
+    every_allocation(1);
+}
+
+int main(int argc, char **argv)
+{
+    kind = argc > 1 ? argv[1] : "inproc:";
+    mode = argc > 2 ? argv[2] : "inline";
+    kit_url(kind);
+    RUN(once);
+    RUN(from_then_on);
+    kit_clean();
+    return tap_end();
+}

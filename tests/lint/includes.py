@@ -1,0 +1,76 @@
+#!/usr/bin/env python3
+"""Dependencies run downwards only: reads every #include and fails on an arrow that points up."""
+import os
+import re
+import sys
+
+source = os.environ["CLOUDS_SOURCE"]
+below = {
+    "base": {"base"},
+    "proto": {"proto", "base"},
+    "net": {"net", "base"},
+    "core": {"core", "proto", "base"},
+    "bus": {"bus", "net", "proto", "base"},
+    "api": {"api", "core", "bus", "net", "proto", "base"},
+}
+bad = 0
+
+
+def complain(path, line, why):
+    global bad
+    bad += 1
+    print(f"{os.path.relpath(path, source)}: {line.strip()}: {why}")
+
+
+def files(folder):
+    for root, _, names in os.walk(os.path.join(source, folder)):
+        for name in names:
+            if name.endswith((".c", ".h", ".def", ".cc", ".hpp")):
+                yield os.path.join(root, name)
+
+
+def includes(path):
+    for line in open(path, errors="replace"):
+        found = re.match(r'\s*#\s*include\s*([<"])([^>"]+)', line)
+        if found:
+            yield line, found.group(2)
+
+
+def check_library(path):
+    parts = os.path.relpath(path, source + "/capi").split(os.sep)
+    layer = parts[0]
+    if layer == "include":
+        return
+    for line, name in includes(path):
+        target = name.split("/")[0] if "/" in name else None
+        if target in below and target not in below[layer]:
+            complain(path, line, f"{layer} may not use {target}")
+        if layer == "bus" and target == "bus" and len(parts) > 2 and name != "bus/bus.h" and name.split("/")[1] != parts[1]:
+            complain(path, line, "one bus may not use another")
+        if name.startswith("hiredis") and parts[:2] != ["bus", "redis"]:
+            complain(path, line, "only bus/redis uses hiredis")
+        if name.startswith("uv") and layer != "net":
+            complain(path, line, "only net uses libuv")
+        if target in (None,) and name == "internal.h":
+            complain(path, line, "name the folder")
+
+
+def check_user(path, uv):
+    for line, name in includes(path):
+        target = name.split("/")[0] if "/" in name else None
+        if target in below or target == "capi":
+            complain(path, line, "outside of the library only <clouds.h> is used")
+        if name.startswith("uv") and not uv:
+            complain(path, line, "only the host uses libuv")
+
+
+count = 0
+for path in files("capi"):
+    check_library(path)
+    count += 1
+for folder, uv in (("host", True), ("lua", False), ("bindings", False), ("examples", False)):
+    for path in files(folder):
+        check_user(path, uv)
+        count += 1
+print(f"{count} files")
+sys.exit(1 if bad or count < 20 else 0)
