@@ -64,8 +64,8 @@ void cl_answer_arrived(cl_core *core, cl_node *node, const cl_envelope *e)
         return;
     }
     cl_call *call = cl_call_find(core, cl_token_call(token));
-    int expected = call && call->state == CL_CALL_SENT && call->node == node &&
-                   memcmp(call->wire_id, e->id.p, CL_WIRE_ID) == 0;
+    int expected =
+        call && call->state == CL_CALL_SENT && call->node == node && memcmp(call->wire_id, e->id.p, CL_WIRE_ID) == 0;
     if (expected) answered(core, call, e);
     else if (cl_attempt_is_ours(core, e->id, token)) core->counters[CL_COUNT_LATE_ANSWERS]++;
     else core->counters[CL_COUNT_FOREIGN_ANSWERS]++;

@@ -1,8 +1,9 @@
 #include "core/internal.h"
 
-/* The state machine of a call. An attempt is what `timeout` limits: it begins (with a retry that the caller allowed, or the
- * first), may be sent to one server after another as long as each provably did not execute it, and ends with an answer or a
- * failure. A failure begins the next attempt, or ends the call. The timer always stands at the next moment that matters. */
+/* The state machine of a call. An attempt is what `timeout` limits: it begins (with a retry that the caller allowed, or
+ * the first), may be sent to one server after another as long as each provably did not execute it, and ends with an
+ * answer or a failure. A failure begins the next attempt, or ends the call. The timer always stands at the next moment
+ * that matters. */
 
 enum {
     HOLD = 50,
@@ -76,8 +77,8 @@ static void no_server(cl_call *call, int64_t now)
     else cl_attempt_failed(call, call->reason ? call->reason : CLOUDS_ENOSERVER, now);
 }
 
-/* Another server is there, but the budget is spent. A busy cluster gets no more load; for all other reasons it is worth to
- * wait. */
+/* Another server is there, but the budget is spent. A busy cluster gets no more load; for all other reasons it is worth
+ * to wait. */
 static void hold(cl_call *call, int64_t now)
 {
     if (call->reason == CLOUDS_EOVERLOAD) {
@@ -141,7 +142,10 @@ static int put_on_wire(cl_call *call)
         .id = cl_str_of(call->wire_id, CL_WIRE_ID),
         .method = call->method->name,
         .args = call->args,
-        .error = CL_STR_NONE, .result = CL_STR_NONE, .data = CL_STR_NONE, .raw = CL_STR_NONE,
+        .error = CL_STR_NONE,
+        .result = CL_STR_NONE,
+        .data = CL_STR_NONE,
+        .raw = CL_STR_NONE,
         .deadline = call->until,
     };
     return core->port.send(core->port.self, call->node->tag, &e, token);
@@ -244,8 +248,8 @@ void cl_attempt_lost(cl_call *call, int64_t now)
     cl_attempt_failed(call, CLOUDS_ELOST, now);
 }
 
-/* A server that had its time and did not answer. The registration of an npm server is deleted, as the original does; one of
- * ours is only avoided for a while. Who cut the time short with an early deadline deletes nothing. */
+/* A server that had its time and did not answer. The registration of an npm server is deleted, as the original does;
+ * one of ours is only avoided for a while. Who cut the time short with an early deadline deletes nothing. */
 static void blame(cl_call *call, int64_t now)
 {
     cl_core *core = call->node->core;
@@ -323,7 +327,8 @@ void cl_core_fate(cl_core *core, uint64_t token, enum cl_fate fate, int64_t numb
         return;
     }
     cl_call *call = cl_call_find(core, id);
-    if (!call || call->state != CL_CALL_SENT || cl_token_of(id, call->sends) != token || fate == CL_FATE_WRITTEN) return;
+    if (!call || call->state != CL_CALL_SENT || cl_token_of(id, call->sends) != token || fate == CL_FATE_WRITTEN)
+        return;
     int64_t now = cl_core_now(core);
     if (fate == CL_FATE_LOST) {
         cl_attempt_lost(call, now);

@@ -1,11 +1,11 @@
 #include "core/internal.h"
 
-/* The id of an attempt on the wire: 64 bits that say which call and which send of it (the token), and 128 bits of a keyed
- * hash of them. So a reply is matched without a table of its own, a late one is told from a forged one, and nobody who does
- * not know the secret of the process can make one up.
+/* The id of an attempt on the wire: 64 bits that say which call and which send of it (the token), and 128 bits of a
+ * keyed hash of them. So a reply is matched without a table of its own, a late one is told from a forged one, and
+ * nobody who does not know the secret of the process can make one up.
  *
- * The hash is SipHash-2-4 under two keys. It is made for every call, so here is a form for one word that runs both keys side
- * by side: the processor overlaps them, and two cost hardly more than one. */
+ * The hash is SipHash-2-4 under two keys. It is made for every call, so here is a form for one word that runs both keys
+ * side by side: the processor overlaps them, and two cost hardly more than one. */
 
 enum { TOKEN_DIGITS = 11, HALF_DIGITS = 11, CALL_BITS = 53, SENDS = 2047 };
 
@@ -84,13 +84,14 @@ void cl_attempt_id(const cl_core *core, uint64_t token, char out[CL_WIRE_ID])
 
 /* The value of a digit + 1; 0: it is none. */
 static const unsigned char values[256] = {
-    ['A'] = 1,  ['B'] = 2,  ['C'] = 3,  ['D'] = 4,  ['E'] = 5,  ['F'] = 6,  ['G'] = 7,  ['H'] = 8,  ['I'] = 9,  ['J'] = 10,
-    ['K'] = 11, ['L'] = 12, ['M'] = 13, ['N'] = 14, ['O'] = 15, ['P'] = 16, ['Q'] = 17, ['R'] = 18, ['S'] = 19, ['T'] = 20,
-    ['U'] = 21, ['V'] = 22, ['W'] = 23, ['X'] = 24, ['Y'] = 25, ['Z'] = 26, ['a'] = 27, ['b'] = 28, ['c'] = 29, ['d'] = 30,
-    ['e'] = 31, ['f'] = 32, ['g'] = 33, ['h'] = 34, ['i'] = 35, ['j'] = 36, ['k'] = 37, ['l'] = 38, ['m'] = 39, ['n'] = 40,
-    ['o'] = 41, ['p'] = 42, ['q'] = 43, ['r'] = 44, ['s'] = 45, ['t'] = 46, ['u'] = 47, ['v'] = 48, ['w'] = 49, ['x'] = 50,
-    ['y'] = 51, ['z'] = 52, ['0'] = 53, ['1'] = 54, ['2'] = 55, ['3'] = 56, ['4'] = 57, ['5'] = 58, ['6'] = 59, ['7'] = 60,
-    ['8'] = 61, ['9'] = 62, ['-'] = 63, ['_'] = 64,
+    ['A'] = 1,  ['B'] = 2,  ['C'] = 3,  ['D'] = 4,  ['E'] = 5,  ['F'] = 6,  ['G'] = 7,  ['H'] = 8,
+    ['I'] = 9,  ['J'] = 10, ['K'] = 11, ['L'] = 12, ['M'] = 13, ['N'] = 14, ['O'] = 15, ['P'] = 16,
+    ['Q'] = 17, ['R'] = 18, ['S'] = 19, ['T'] = 20, ['U'] = 21, ['V'] = 22, ['W'] = 23, ['X'] = 24,
+    ['Y'] = 25, ['Z'] = 26, ['a'] = 27, ['b'] = 28, ['c'] = 29, ['d'] = 30, ['e'] = 31, ['f'] = 32,
+    ['g'] = 33, ['h'] = 34, ['i'] = 35, ['j'] = 36, ['k'] = 37, ['l'] = 38, ['m'] = 39, ['n'] = 40,
+    ['o'] = 41, ['p'] = 42, ['q'] = 43, ['r'] = 44, ['s'] = 45, ['t'] = 46, ['u'] = 47, ['v'] = 48,
+    ['w'] = 49, ['x'] = 50, ['y'] = 51, ['z'] = 52, ['0'] = 53, ['1'] = 54, ['2'] = 55, ['3'] = 56,
+    ['4'] = 57, ['5'] = 58, ['6'] = 59, ['7'] = 60, ['8'] = 61, ['9'] = 62, ['-'] = 63, ['_'] = 64,
 };
 
 int cl_attempt_token(cl_str id, uint64_t *token)

@@ -1,7 +1,7 @@
 #include "core/internal.h"
 
-/* Round robin per method. Preference: servers this call has not tried before those it has, healthy before avoided. At most
- * half of the servers (at least one) count as avoided, the first of them in the order of the list. */
+/* Round robin per method. Preference: servers this call has not tried before those it has, healthy before avoided. At
+ * most half of the servers (at least one) count as avoided, the first of them in the order of the list. */
 
 int cl_call_has_tried(const cl_call *call, const cl_peer *peer)
 {

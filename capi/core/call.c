@@ -1,7 +1,10 @@
 #include "core/internal.h"
 
-/* The life of a call: accepted here, driven by attempt.c, ended here. Its record is freed before its event is raised only in
- * the sense that no map and no list knows it any more; the texts of the event are still in it. */
+/* The life of a call: accepted here, driven by attempt.c, ended here. When its event is raised no map and no list knows
+ * it any more; only then its record goes, since the texts of the event are in it. Heap per call outstanding: the
+ * record, its places in three tables (about 60 bytes), and arguments longer than CL_CALL_INLINE. */
+
+_Static_assert(sizeof(cl_call) <= 640, "a call outstanding has to stay below 1 kB with all that belongs to it");
 
 enum { HELD_FACTOR = 64 }; /* arguments held outside of records: this many times the largest envelope */
 
@@ -186,7 +189,10 @@ void cl_call_complete(cl_call *call, int code, cl_str error, cl_str data)
     cl_core *core = call->node->core;
     unhook(core, call);
     core->counters[CL_COUNT_RESULTS]++;
-    clouds_event event = {.type = CLOUDS_EVENT_RESULT, .code = code, .outcome = outcome_of(call, code), .id = call->id,
+    clouds_event event = {.type = CLOUDS_EVENT_RESULT,
+                          .code = code,
+                          .outcome = outcome_of(call, code),
+                          .id = call->id,
                           .user_data = call->user_data};
     if (code && !error.n) error = cl_words_of(core, code);
     if (call->peer) cl_set_text(&event.peer, &event.peer_len, call->peer->id);

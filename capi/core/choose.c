@@ -5,6 +5,7 @@
 void cl_choose_ask(cl_call *call, int64_t now)
 {
     cl_core *core = call->node->core;
+    if (call->method->n) cl_directory_refresh(core, call->method, now);
     cl_buf_clear(&core->scratch);
     if (cl_directory_ids(call->method, &core->scratch) != 0) {
         cl_call_fail(call, CLOUDS_ENOMEM);

@@ -5,9 +5,9 @@
 enum { SCRATCH = 512 };
 
 const char *const cl_counter_names[CL_COUNTERS] = {
-    "calls", "results", "timeouts", "retries", "failovers", "late_answers", "foreign_answers", "requests", "replies",
-    "expired_requests", "refused_requests", "messages_in", "messages_out", "broken_input", "limit_hits", "lookups",
-    "reconnects",
+    "calls",           "results",      "timeouts",   "retries",          "failovers",        "late_answers",
+    "foreign_answers", "requests",     "replies",    "expired_requests", "refused_requests", "messages_in",
+    "messages_out",    "broken_input", "limit_hits", "lookups",          "reconnects",
 };
 
 static void nudge_due(cl_core *core, cl_timed *timed, int64_t now)
@@ -95,10 +95,18 @@ static void tell_unknown(cl_core *core, cl_node *node, const cl_envelope *e)
 void cl_core_envelope(cl_core *core, cl_node *node, const cl_envelope *e)
 {
     switch (e->type) {
-    case CL_CALL: cl_serve_call(core, node, e); break;
-    case CL_RESULT: cl_answer_arrived(core, node, e); break;
-    case CL_MESSAGE: cl_message_arrived(core, node, e); break;
-    default: tell_unknown(core, node, e); break;
+    case CL_CALL:
+        cl_serve_call(core, node, e);
+        break;
+    case CL_RESULT:
+        cl_answer_arrived(core, node, e);
+        break;
+    case CL_MESSAGE:
+        cl_message_arrived(core, node, e);
+        break;
+    default:
+        tell_unknown(core, node, e);
+        break;
     }
 }
 

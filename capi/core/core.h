@@ -1,6 +1,6 @@
-/* core: what a node is. Calls, requests, messages, the directory, balancing, retry, deadlines - as a pure state machine:
- * no socket, no clock, no thread. It reaches the outside through a cl_port and hears back through the inputs below.
- * One cl_core serves all nodes of a context. Time is int64_t milliseconds of any monotonic clock. */
+/* core: what a node is. Calls, requests, messages, the directory, balancing, retry, deadlines - as a pure state
+ * machine: no socket, no clock, no thread. It reaches the outside through a cl_port and hears back through the inputs
+ * below. One cl_core serves all nodes of a context. Time is int64_t milliseconds of any monotonic clock. */
 #ifndef CL_CORE_H
 #define CL_CORE_H
 
@@ -28,12 +28,13 @@ typedef struct cl_port {
     void (*drain)(void *self, void *tag);
     void (*shut)(void *self, void *tag);
     int (*status)(void *self, uint64_t operation);
-    /* Something for the user: the port copies it, all text is valid during the call only. A completion cannot fail, since
-     * room for its record was reserved; when there is no memory for its texts it is told without them, as CLOUDS_ENOMEM. event->node is unset (the port knows it by tag). Must not call back into the core. */
+    /* Something for the user: the port copies it, all text is valid during the call only. A completion cannot fail,
+     * since room for its record was reserved; when there is no memory for its texts it is told without them, as
+     * CLOUDS_ENOMEM. event->node is unset (the port knows it by tag). Must not call back into the core. */
     void (*event)(void *self, void *tag, const clouds_event *event);
-    /* Promise room for one more completion, so that event cannot fail later. 0 or CLOUDS_ENOMEM / CLOUDS_ELIMIT. Asked once
-     * for every event of the types RESULT, REQUEST, REGISTERED, UNREGISTERED, SENT, STATUS, READY and NODE_CLOSED, before
-     * what it completes is accepted; for no other. */
+    /* Promise room for one more completion, so that event cannot fail later. 0 or CLOUDS_ENOMEM / CLOUDS_ELIMIT. Asked
+     * once for every event of the types RESULT, REQUEST, REGISTERED, UNREGISTERED, SENT, STATUS, READY and NODE_CLOSED,
+     * before what it completes is accepted; for no other. */
     int (*reserve)(void *self);
     /* A new id from the one space of ids (below 2^53, never 0, never again): for inbound requests. */
     uint64_t (*next_id)(void *self);
@@ -100,8 +101,8 @@ int cl_node_status(cl_node *node, uint64_t operation);
 /* Both texts checked by the caller; error empty: success. */
 int cl_core_answer(cl_core *core, uint64_t request, cl_str error, cl_str result);
 int cl_core_choose(cl_core *core, uint64_t question, cl_str server);
-/* In order: withdraw, finish or refuse requests, complete own calls, shut, CLOUDS_EVENT_NODE_CLOSED; cl_core_node_closed
- * then frees the node. drain in seconds, < 0: its own. A second time: CLOUDS_ECLOSED. */
+/* In order: withdraw, finish or refuse requests, complete own calls, shut; then cl_core_node_closed raises
+ * CLOUDS_EVENT_NODE_CLOSED and frees the node. drain in seconds, < 0: its own. A second time: CLOUDS_ECLOSED. */
 int cl_node_close(cl_node *node, double drain);
 int cl_node_is_closing(const cl_node *node);
 
@@ -117,8 +118,8 @@ void cl_core_server_down(cl_core *core, cl_str method, cl_str server);
 void cl_core_peer_down(cl_core *core, cl_str id);
 void cl_core_peer_draining(cl_core *core, cl_str id);
 void cl_core_bus(cl_core *core, int up, int code, const char *words); /* raises BUS_UP / BUS_DOWN */
-void cl_core_status(cl_core *core, uint64_t operation, const cl_str *methods, const cl_server *servers, size_t n, int end,
-                    int code);
+void cl_core_status(cl_core *core, uint64_t operation, const cl_str *methods, const cl_server *servers, size_t n,
+                    int end, int code);
 /* The bus closed the node's address: raises CLOUDS_EVENT_NODE_CLOSED and frees the node. */
 void cl_core_node_closed(cl_core *core, cl_node *node);
 

@@ -1,7 +1,7 @@
 #include "core/internal.h"
 
-/* Who serves what, as far as calls of ours asked. The last good list serves until a newer one is there: age only causes a
- * refresh in the background. The cache of methods is bounded; what calls use is never dropped. */
+/* Who serves what, as far as calls of ours asked. The last good list serves until a newer one is there: age only causes
+ * a refresh in the background. The cache of methods is bounded; what calls use is never dropped. */
 
 enum { LOOK_PATIENCE = 5000, GRACE = 10000 };
 

@@ -1,11 +1,15 @@
 /* What the files of core share. Nothing outside of core includes this.
  *
  * Design notes
- *  - Every record that can wait has a cl_timed, adopted once (cl_timers_adopt), so that setting a timer cannot fail later.
- *  - A call is in one state and in one place: the parked list, the waiting list of its method, the calls of its peer, or none.
- *  - Peers are counted: a peer lives while a list names it or a call points to it. Methods live while calls use them, and
- *    then as long as the cache has room.
- *  - port.event never calls back, so a function may go on after it; port.send may refuse at once. */
+ *
+ * - Every record that can wait has a cl_timed, adopted once (cl_timers_adopt): setting a timer cannot fail later.
+ *
+ * - A call is in one state and one place: the parked list, the waiting list of its method, the calls of its peer, none.
+ *
+ * - Peers are counted: one lives while a list names it or a call points to it. Methods live while calls use them, and
+ *   then as long as the cache has room.
+ *
+ * - port.event never calls back, so a function may go on after it; port.send may refuse at once. */
 #ifndef CL_CORE_INTERNAL_H
 #define CL_CORE_INTERNAL_H
 
@@ -22,7 +26,7 @@ enum {
     CL_CALL_INLINE = 160,   /* bytes of arguments that need no memory of their own */
     CL_REQUEST_INLINE = 96,
     CL_TRIED_INLINE = 4,
-    CL_SPARE_MAX = 1024 /* free records kept */
+    CL_SPARE_MAX = 1024, /* free records kept */
 };
 
 typedef struct cl_timed {
@@ -32,9 +36,9 @@ typedef struct cl_timed {
 
 /* A server, or a node that may become one. */
 typedef struct cl_peer {
-    cl_link calls;       /* attempts that wait for its answer */
-    uint32_t refs;       /* entries of lists, and calls that point here */
-    uint32_t strikes;    /* timeouts in a row */
+    cl_link calls;    /* attempts that wait for its answer */
+    uint32_t refs;    /* entries of lists, and calls that point here */
+    uint32_t strikes; /* timeouts in a row */
     int native;
     int64_t avoid_until;
     cl_str id; /* in `text` */
@@ -77,9 +81,9 @@ typedef struct cl_call {
     int32_t retries;           /* attempts that the caller still allows */
     int32_t reason;            /* why the last attempt was not done; 0: none */
     uint8_t state, pinned;
-    uint8_t failing; /* this attempt is looking for another server by itself */
-    uint8_t looked;  /* the list was asked for since the last send */
-    uint8_t maybe;   /* an earlier attempt may have been executed */
+    uint8_t failing;   /* this attempt is looking for another server by itself */
+    uint8_t looked;    /* the list was asked for since the last send */
+    uint8_t maybe;     /* an earlier attempt may have been executed */
     uint8_t as_native; /* this attempt told the server that we are one of its kind */
     uint16_t tried_n, tried_cap;
     cl_peer **tried; /* counted; in tried_few, or in memory of its own */
@@ -112,17 +116,17 @@ typedef struct cl_op {
     cl_node *node;
     uint64_t id;
     enum cl_op_kind kind;
-    int asked;       /* status: the bus has it */
-    int failure;     /* status: no memory or too much */
-    cl_buf rows;     /* status: (length, method, length, server)* */
-    cl_str text;     /* method or receiver, in `room` */
+    int asked;   /* status: the bus has it */
+    int failure; /* status: no memory or too much */
+    cl_buf rows; /* status: (length, method, length, server)* */
+    cl_str text; /* method or receiver, in `room` */
     char room[];
 } cl_op;
 
 /* A message that waits for its node to listen. */
 typedef struct cl_letter {
     cl_link of_node;
-    uint64_t operation; /* 0: nobody wants to know */
+    uint64_t operation;     /* 0: nobody wants to know */
     cl_str receiver, value; /* in `room` */
     char room[];
 } cl_letter;
@@ -143,7 +147,7 @@ struct cl_node {
     cl_node_config config;
     enum cl_node_state state;
     int draining;
-    int failure; /* CL_NODE_FAILED: why */
+    int failure;               /* CL_NODE_FAILED: why */
     int64_t timeout, deadline; /* ms; deadline 0: from the attempts */
     cl_strmap services;
     cl_timed drain, sweep;
@@ -180,7 +184,7 @@ struct cl_core {
     int64_t max_age;
     int64_t max_deadline;
     cl_method *last_method; /* the one called last, most often the one called next */
-    cl_buf scratch; /* JSON under construction */
+    cl_buf scratch;         /* JSON under construction */
 };
 
 /* timers.c */
@@ -207,7 +211,7 @@ int cl_budget_take(cl_budget *b, int64_t now);
 void cl_budget_give_back(cl_budget *b); /* what was just taken */
 
 /* peer.c */
-cl_peer *cl_peer_get(cl_core *core, cl_str id);  /* counted; NULL: no memory */
+cl_peer *cl_peer_get(cl_core *core, cl_str id);        /* counted; NULL: no memory */
 cl_peer *cl_peer_find(const cl_core *core, cl_str id); /* not counted */
 void cl_peer_hold(cl_peer *peer);
 void cl_peer_release(cl_core *core, cl_peer *peer);

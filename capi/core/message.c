@@ -1,13 +1,21 @@
 #include "core/internal.h"
 
-/* Messages to a node: fire and forget. Until the node listens they wait here, within the bytes of a connection's queue. */
+/* Messages to a node: fire and forget. Until the node listens they wait here, within the bytes of a connection's queue.
+ */
 
 static int put_on_wire(cl_node *node, cl_str receiver, cl_str value, uint64_t token)
 {
     cl_core *core = node->core;
     cl_envelope e = {
-        .type = CL_MESSAGE, .from = node->id, .to = receiver, .data = value,
-        .id = CL_STR_NONE, .method = CL_STR_NONE, .args = CL_STR_NONE, .error = CL_STR_NONE, .result = CL_STR_NONE,
+        .type = CL_MESSAGE,
+        .from = node->id,
+        .to = receiver,
+        .data = value,
+        .id = CL_STR_NONE,
+        .method = CL_STR_NONE,
+        .args = CL_STR_NONE,
+        .error = CL_STR_NONE,
+        .result = CL_STR_NONE,
         .raw = CL_STR_NONE,
     };
     int code = core->port.send(core->port.self, node->tag, &e, token);
@@ -44,7 +52,8 @@ static int may_send(const cl_node *node, cl_str receiver, cl_str value)
     if (node->state == CL_NODE_FAILED) return node->failure;
     if (!receiver.n) return CLOUDS_EINVAL;
     if (receiver.n + value.n > limits->message) return CLOUDS_ETOOBIG;
-    if (node->state == CL_NODE_OPENING && node->letter_bytes + sizeof(cl_letter) + receiver.n + value.n > limits->write_soft)
+    if (node->state == CL_NODE_OPENING &&
+        node->letter_bytes + sizeof(cl_letter) + receiver.n + value.n > limits->write_soft)
         return CLOUDS_ELIMIT;
     return 0;
 }

@@ -1,7 +1,7 @@
 #include "core/internal.h"
 
-/* Nodes: opening, ready, draining, shutting, gone. While draining a node serves what it has accepted; then it is shut, which
- * ends its own calls, and is freed when the bus has closed its address. */
+/* Nodes: opening, ready, draining, shutting, gone. While draining a node serves what it has accepted; then it is shut,
+ * which ends its own calls, and is freed when the bus has closed its address. */
 
 static int64_t sweep_period(const cl_node *node)
 {
@@ -64,7 +64,7 @@ int cl_node_create(cl_core *core, cl_str id, const cl_node_config *config, void 
     int code = adopt_timers(core, node);
     if (code) return cl_free(node), code;
     set_lists(node);
-    code = core->port.reserve(core->port.self);              /* READY */
+    code = core->port.reserve(core->port.self);                /* READY */
     if (code == 0) code = core->port.reserve(core->port.self); /* NODE_CLOSED */
     if (code) return cl_node_free(node), code;
     learn_age(core, node);
@@ -90,7 +90,9 @@ int cl_node_is_closing(const cl_node *node)
 
 static void tell_ready(cl_node *node, int code, const char *words)
 {
-    clouds_event event = {.type = CLOUDS_EVENT_READY, .code = code, .outcome = (uint32_t)clouds_err_outcome(code),
+    clouds_event event = {.type = CLOUDS_EVENT_READY,
+                          .code = code,
+                          .outcome = (uint32_t)clouds_err_outcome(code),
                           .user_data = node->config.user_data};
     if (code) cl_set_text(&event.error, &event.error_len, cl_str_z(words && *words ? words : clouds_strerror(code)));
     cl_emit(node->core, node, &event);

@@ -66,8 +66,11 @@ static uint32_t event_of(enum cl_op_kind kind)
 void cl_op_end(cl_op *op, int code, const char *words, int64_t number, cl_str data)
 {
     cl_core *core = op->node->core;
-    clouds_event event = {.type = event_of(op->kind), .code = code, .outcome = (uint32_t)clouds_err_outcome(code),
-                          .id = op->id, .number = number};
+    clouds_event event = {.type = event_of(op->kind),
+                          .code = code,
+                          .outcome = (uint32_t)clouds_err_outcome(code),
+                          .id = op->id,
+                          .number = number};
     if (op->kind == CL_OP_SEND) cl_set_text(&event.peer, &event.peer_len, op->text);
     else cl_set_text(&event.method, &event.method_len, op->text);
     cl_set_text(&event.data, &event.data_len, data);

@@ -40,7 +40,8 @@ static int keep_texts(cl_request *r, const cl_envelope *e)
 {
     r->big = NULL;
     char *at = r->small;
-    if (e->from.n + e->id.n > CL_REQUEST_INLINE && !(at = r->big = cl_malloc(e->from.n + e->id.n))) return CLOUDS_ENOMEM;
+    if (e->from.n + e->id.n > CL_REQUEST_INLINE && !(at = r->big = cl_malloc(e->from.n + e->id.n)))
+        return CLOUDS_ENOMEM;
     memcpy(at, e->from.p, e->from.n);
     memcpy(at + e->from.n, e->id.p, e->id.n);
     r->caller = cl_str_of(at, e->from.n);
@@ -68,7 +69,8 @@ static cl_request *admit(cl_core *core, cl_node *node, const cl_envelope *e)
     r->deadline = e->deadline;
     r->native = (e->flags & CL_NATIVE) != 0;
     cl_list_init(&r->of_node);
-    if (cl_idmap_put(&core->requests, r->id, r) != 0 || core->port.reserve(core->port.self) != 0) return drop(core, r), NULL;
+    if (cl_idmap_put(&core->requests, r->id, r) != 0 || core->port.reserve(core->port.self) != 0)
+        return drop(core, r), NULL;
     cl_list_append(&node->requests, &r->of_node);
     return r;
 }
@@ -76,10 +78,18 @@ static cl_request *admit(cl_core *core, cl_node *node, const cl_envelope *e)
 static void refuse_with(cl_core *core, cl_node *node, const cl_envelope *e, unsigned flags, cl_str error)
 {
     cl_envelope answer = {
-        .type = CL_RESULT, .flags = (e->flags & CL_NATIVE) | flags,
-        .from = node->id, .to = e->from, .id = e->id, .link = e->link,
-        .error = error, .result = CL_STR("[]"),
-        .method = CL_STR_NONE, .args = CL_STR_NONE, .data = CL_STR_NONE, .raw = CL_STR_NONE,
+        .type = CL_RESULT,
+        .flags = (e->flags & CL_NATIVE) | flags,
+        .from = node->id,
+        .to = e->from,
+        .id = e->id,
+        .link = e->link,
+        .error = error,
+        .result = CL_STR("[]"),
+        .method = CL_STR_NONE,
+        .args = CL_STR_NONE,
+        .data = CL_STR_NONE,
+        .raw = CL_STR_NONE,
     };
     core->counters[CL_COUNT_REFUSED_REQUESTS]++;
     core->port.send(core->port.self, node->tag, &answer, 0);
@@ -97,7 +107,8 @@ static void refuse(cl_core *core, cl_node *node, const cl_envelope *e, int code)
 
 static void tell_request(cl_core *core, cl_node *node, const cl_request *r, const cl_envelope *e, int64_t now)
 {
-    clouds_event event = {.type = CLOUDS_EVENT_REQUEST, .id = r->id,
+    clouds_event event = {.type = CLOUDS_EVENT_REQUEST,
+                          .id = r->id,
                           .time_left = r->deadline ? (double)(r->deadline - now) / 1000.0 : -1};
     cl_set_text(&event.peer, &event.peer_len, r->caller);
     cl_set_text(&event.method, &event.method_len, e->method);
@@ -135,8 +146,9 @@ void cl_serve_call(cl_core *core, cl_node *node, const cl_envelope *e)
     } else if (!known) {
         refuse(core, node, e, CLOUDS_ENOMETHOD);
     } else if (e->flags & CL_NO_ARRAY) {
-        refuse_with(core, node, e, 0,
-                    CL_STR("{\"message\":\"the arguments of a call must be an array\",\"code\":\"CLOUDS_INVALID_ARGUMENT\"}"));
+        refuse_with(
+            core, node, e, 0,
+            CL_STR("{\"message\":\"the arguments of a call must be an array\",\"code\":\"CLOUDS_INVALID_ARGUMENT\"}"));
     } else {
         cl_request *r = admit(core, node, e);
         if (!r) {
@@ -152,10 +164,18 @@ void cl_serve_call(cl_core *core, cl_node *node, const cl_envelope *e)
 static int send_answer(cl_core *core, const cl_request *r, cl_str error, cl_str result)
 {
     cl_envelope answer = {
-        .type = CL_RESULT, .flags = r->native ? CL_NATIVE : 0,
-        .from = r->node->id, .to = r->caller, .id = r->wire_id, .link = r->link,
-        .error = error, .result = result.n ? result : CL_STR("[]"),
-        .method = CL_STR_NONE, .args = CL_STR_NONE, .data = CL_STR_NONE, .raw = CL_STR_NONE,
+        .type = CL_RESULT,
+        .flags = r->native ? CL_NATIVE : 0,
+        .from = r->node->id,
+        .to = r->caller,
+        .id = r->wire_id,
+        .link = r->link,
+        .error = error,
+        .result = result.n ? result : CL_STR("[]"),
+        .method = CL_STR_NONE,
+        .args = CL_STR_NONE,
+        .data = CL_STR_NONE,
+        .raw = CL_STR_NONE,
     };
     return core->port.send(core->port.self, r->node->tag, &answer, 0);
 }

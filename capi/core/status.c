@@ -136,14 +136,15 @@ static void gather(cl_core *core, cl_op *op, const cl_str *methods, const cl_ser
     }
 }
 
-void cl_core_status(cl_core *core, uint64_t operation, const cl_str *methods, const cl_server *servers, size_t n, int end,
-                    int code)
+void cl_core_status(cl_core *core, uint64_t operation, const cl_str *methods, const cl_server *servers, size_t n,
+                    int end, int code)
 {
     cl_op *op = cl_op_find(core, operation);
     if (!op || op->kind != CL_OP_STATUS || !op->asked) return;
     gather(core, op, methods, servers, n);
     if (!end) return;
-    if (code == CLOUDS_EUNREACHABLE) op->asked = 0, cl_core_nudge(core, cl_core_now(core)); /* asked again when the bus is up */
+    if (code == CLOUDS_EUNREACHABLE)
+        op->asked = 0, cl_core_nudge(core, cl_core_now(core)); /* asked again when the bus is up */
     else if (code) cl_op_end(op, code, NULL, 0, CL_STR_NONE);
     else finish(op);
 }

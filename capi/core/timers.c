@@ -1,7 +1,7 @@
 #include "core/internal.h"
 
-/* The port is told only when the earliest moment comes nearer. When it goes away, the port still ticks at the old moment,
- * finds nothing due, and is armed anew: one idle tick instead of two calls of the port for every call made. */
+/* The port is told only when the earliest moment comes nearer. When it goes away, the port still ticks at the old
+ * moment, finds nothing due, and is armed anew: one idle tick instead of two calls of the port for every call made. */
 
 enum { NUDGE = 50 };
 

@@ -7,7 +7,8 @@
 cl_str cl_words_of(cl_core *core, int code)
 {
     cl_buf_clear(&core->scratch);
-    if (cl_buf_printf(&core->scratch, "{\"message\":\"%s\",\"code\":\"%s\"}", clouds_strerror(code), clouds_err_name(code)) == 0)
+    if (cl_buf_printf(&core->scratch, "{\"message\":\"%s\",\"code\":\"%s\"}", clouds_strerror(code),
+                      clouds_err_name(code)) == 0)
         return cl_buf_str(&core->scratch);
     return CL_STR("{\"message\":\"out of memory\",\"code\":\"CLOUDS_OUT_OF_MEMORY\"}");
 }

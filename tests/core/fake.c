@@ -32,8 +32,13 @@ static int port_send(void *self, void *tag, const cl_envelope *e, uint64_t token
     if (f->send_code) return f->send_code;
     if (f->n_sent == FAKE_MAX) return 0;
     fake_sent *s = &f->sent[f->n_sent++];
-    *s = (fake_sent){.type = e->type, .flags = e->flags, .deadline = e->deadline, .at = f->now, .token = token,
-                     .link = e->link, .tag = tag};
+    *s = (fake_sent){.type = e->type,
+                     .flags = e->flags,
+                     .deadline = e->deadline,
+                     .at = f->now,
+                     .token = token,
+                     .link = e->link,
+                     .tag = tag};
     KEEP(s->from, e->from), KEEP(s->to, e->to), KEEP(s->id, e->id), KEEP(s->method, e->method);
     KEEP(s->args, e->args), KEEP(s->error, e->error), KEEP(s->result, e->result), KEEP(s->data, e->data);
     return 0;
@@ -116,8 +121,11 @@ static uint64_t port_next_id(void *self)
 cl_core_config fake_core_config(void)
 {
     return (cl_core_config){
-        .limits = {.message = 1 << 20, .method = 128, .json = {256, 1000000}, .write_soft = 1 << 20, .write_hard = 8 << 20},
-        .max_in_flight = 1000, .max_deadline = 86400, .secret = {1, 2},
+        .limits =
+            {.message = 1 << 20, .method = 128, .json = {256, 1000000}, .write_soft = 1 << 20, .write_hard = 8 << 20},
+        .max_in_flight = 1000,
+        .max_deadline = 86400,
+        .secret = {1, 2},
     };
 }
 
@@ -136,8 +144,9 @@ int fake_open(fake *f, const cl_core_config *config)
     f->sent = calloc(FAKE_MAX, sizeof *f->sent);
     f->events = calloc(FAKE_MAX, sizeof *f->events);
     f->looks = calloc(FAKE_MAX, sizeof *f->looks);
-    f->port = (cl_port){f, port_now, port_random, port_arm, port_send, port_look, port_forget, port_enroll, port_withdraw,
-                        port_drain, port_shut, port_status, port_event, port_reserve, port_next_id};
+    f->port = (cl_port){f,         port_now,    port_random, port_arm,      port_send,
+                        port_look, port_forget, port_enroll, port_withdraw, port_drain,
+                        port_shut, port_status, port_event,  port_reserve,  port_next_id};
     return cl_core_create(config, &f->port, &f->core);
 }
 
@@ -208,9 +217,17 @@ void fake_servers_code(fake *f, const char *method, int code)
 static void answer(fake *f, int i, unsigned flags, const char *error, const char *result)
 {
     const fake_sent *s = &f->sent[i];
-    cl_envelope e = {.type = CL_RESULT, .flags = flags, .from = cl_str_z(s->to), .to = cl_str_z(s->from), .id = cl_str_z(s->id),
-                     .method = CL_STR_NONE, .args = CL_STR_NONE, .error = cl_str_z(error), .result = cl_str_z(result),
-                     .data = CL_STR_NONE, .raw = CL_STR_NONE};
+    cl_envelope e = {.type = CL_RESULT,
+                     .flags = flags,
+                     .from = cl_str_z(s->to),
+                     .to = cl_str_z(s->from),
+                     .id = cl_str_z(s->id),
+                     .method = CL_STR_NONE,
+                     .args = CL_STR_NONE,
+                     .error = cl_str_z(error),
+                     .result = cl_str_z(result),
+                     .data = CL_STR_NONE,
+                     .raw = CL_STR_NONE};
     cl_core_envelope(f->core, f->node, &e);
 }
 
@@ -235,10 +252,19 @@ uint64_t fake_inbound(fake *f, cl_node *node, const char *from, const char *id, 
                       int64_t deadline)
 {
     int before = f->n_events;
-    cl_envelope e = {.type = CL_CALL, .flags = flags, .from = cl_str_z(from), .to = cl_node_id(node), .id = cl_str_z(id),
-                     .method = cl_str_z(method), .args = flags & CL_NO_ARRAY ? CL_STR_NONE : CL_STR("[7]"),
-                     .error = CL_STR_NONE, .result = CL_STR_NONE, .data = CL_STR_NONE, .raw = CL_STR("raw"),
-                     .deadline = deadline, .link = 77};
+    cl_envelope e = {.type = CL_CALL,
+                     .flags = flags,
+                     .from = cl_str_z(from),
+                     .to = cl_node_id(node),
+                     .id = cl_str_z(id),
+                     .method = cl_str_z(method),
+                     .args = flags & CL_NO_ARRAY ? CL_STR_NONE : CL_STR("[7]"),
+                     .error = CL_STR_NONE,
+                     .result = CL_STR_NONE,
+                     .data = CL_STR_NONE,
+                     .raw = CL_STR("raw"),
+                     .deadline = deadline,
+                     .link = 77};
     cl_core_envelope(f->core, node, &e);
     if (f->n_events == before || f->events[f->n_events - 1].e.type != CLOUDS_EVENT_REQUEST) return 0;
     return f->events[f->n_events - 1].e.id;

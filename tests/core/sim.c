@@ -5,8 +5,8 @@
 
 #include "support/tap.h"
 
-/* The simulation in the ordinary test run: CLOUDS_SIM_SEEDS runs (default 200) from seed CLOUDS_SIM_SEED (default 1) on.
- * A failing seed is printed; CLOUDS_SIM_SEED=that CLOUDS_SIM_SEEDS=1 replays it, event for event. */
+/* The simulation in the ordinary test run: CLOUDS_SIM_SEEDS runs (default 200) from seed CLOUDS_SIM_SEED (default 1)
+ * on. A failing seed is printed; CLOUDS_SIM_SEED=that CLOUDS_SIM_SEEDS=1 replays it, event for event. */
 
 enum { SLACK = 2 }; /* ms: times are rounded up */
 
@@ -85,8 +85,8 @@ static void check_content(sim *w, const sim_call *call, const clouds_event *e)
     if (e->code == CLOUDS_EAPP && memmem(e->error, e->error_len, "CLOUDS_OVERLOADED", 17)) return;
     int fits = e->data_len == strlen(want) && memcmp(e->data, want, e->data_len) == 0;
     if ((e->code == 0 || e->code == CLOUDS_EAPP) && !fits)
-        sim_fail(w, "call %llu got the answer to another: %.*s %.*s, not %s", (unsigned long long)e->id, (int)e->data_len,
-                 e->data, (int)e->error_len, e->error, want);
+        sim_fail(w, "call %llu got the answer to another: %.*s %.*s, not %s", (unsigned long long)e->id,
+                 (int)e->data_len, e->data, (int)e->error_len, e->error, want);
     if (e->code == CLOUDS_EAPP && !memmem(e->error, e->error_len, want, strlen(want)))
         sim_fail(w, "call %llu got the error of another", (unsigned long long)e->id);
 }
@@ -187,8 +187,9 @@ static void every_seed_holds(void)
         if (!CHECK(!w->failure[0])) printf("# seed %llu: %s\n", (unsigned long long)seed, w->failure);
         finish(w);
     }
-    printf("# %llu seeds, %ld calls (%ld done, %ld errors of services, %ld not done, %ld unknown), %ld handlers started\n",
-           (unsigned long long)n, calls, outcomes[0], outcomes[1], outcomes[2], outcomes[3], starts);
+    printf(
+        "# %llu seeds, %ld calls (%ld done, %ld errors of services, %ld not done, %ld unknown), %ld handlers started\n",
+        (unsigned long long)n, calls, outcomes[0], outcomes[1], outcomes[2], outcomes[3], starts);
     CHECK(n == 0 || calls > (long)n * 200);
     CHECK(n < 10 || (outcomes[0] > calls / 4 && outcomes[1] && outcomes[2] && outcomes[3]));
 }
@@ -212,8 +213,8 @@ static void a_seed_replays(void)
 /* A checker that can't fail proves nothing. */
 static void each_break_is_noticed(void)
 {
-    static const char *const words[SIM_BREAKS] = {"", "another", "after its deadline", "twice", "never completed",
-                                                  "was executed", "after its deadline"};
+    static const char *const words[SIM_BREAKS] = {
+        "", "another", "after its deadline", "twice", "never completed", "was executed", "after its deadline"};
     for (int broken = SIM_SOUND + 1; broken < SIM_BREAKS; broken++) {
         int noticed = 0;
         for (uint64_t seed = 1; seed <= 20 && !noticed; seed++) {

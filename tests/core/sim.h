@@ -1,8 +1,9 @@
-/* A simulated cluster: many cores, one virtual clock, a seeded network that delays, reorders, loses and duplicates, nodes
- * that crash, stop in order and come back, a registry that lags. The same seed gives the same run, to the last event.
+/* A simulated cluster: many cores, one virtual clock, a seeded network that delays, reorders, loses and duplicates,
+ * nodes that crash, stop in order and come back, a registry that lags. The same seed gives the same run, to the last
+ * event.
  *
- * Checked: exactly one completion for each accepted call, in time; its answer belongs to it; what ended as NOT_DONE was not
- * executed; no handler starts after the deadline towards nodes of ours. */
+ * Checked: exactly one completion for each accepted call, in time; its answer belongs to it; what ended as NOT_DONE was
+ * not executed; no handler starts after the deadline towards nodes of ours. */
 #ifndef SIM_H
 #define SIM_H
 
@@ -17,20 +18,37 @@ enum { SIM_NODES = 100, SIM_METHODS = 8, SIM_TEXT = 160, SIM_ENTRIES = 4096 };
 /* Deliberate breaks: the checker must notice each. */
 enum sim_break {
     SIM_SOUND,
-    SIM_SWAP,    /* the network exchanges the ids of two answers */
-    SIM_LATE,    /* the network delivers calls without their deadline */
-    SIM_TWICE,   /* a completion is told twice */
-    SIM_SILENT,  /* a completion is not told */
-    SIM_LIAR,    /* the network says "nobody there" of what it delivers */
-    SIM_SLOW,    /* timers fire half a second late */
+    SIM_SWAP,   /* the network exchanges the ids of two answers */
+    SIM_LATE,   /* the network delivers calls without their deadline */
+    SIM_TWICE,  /* a completion is told twice */
+    SIM_SILENT, /* a completion is not told */
+    SIM_LIAR,   /* the network says "nobody there" of what it delivers */
+    SIM_SLOW,   /* timers fire half a second late */
     SIM_BREAKS
 };
 
 typedef struct sim sim;
 
 enum sim_what {
-    SIM_TICK, SIM_PACKET, SIM_FATE, SIM_LOOKED, SIM_ANSWER, SIM_CALL, SIM_CRASH, SIM_CLOSE, SIM_RETURN, SIM_READY, SIM_CLOSED,
-    SIM_BUS_UP, SIM_BUS_DOWN, SIM_NEWS_UP, SIM_NEWS_DOWN, SIM_PEER_DOWN, SIM_PEER_DRAINING, SIM_UNLIST, SIM_ENROLLED
+    SIM_TICK,
+    SIM_PACKET,
+    SIM_FATE,
+    SIM_LOOKED,
+    SIM_ANSWER,
+    SIM_CALL,
+    SIM_CRASH,
+    SIM_CLOSE,
+    SIM_RETURN,
+    SIM_READY,
+    SIM_CLOSED,
+    SIM_BUS_UP,
+    SIM_BUS_DOWN,
+    SIM_NEWS_UP,
+    SIM_NEWS_DOWN,
+    SIM_PEER_DOWN,
+    SIM_PEER_DRAINING,
+    SIM_UNLIST,
+    SIM_ENROLLED
 };
 
 /* Something that will happen to a node, unless that life of it is over. */

@@ -120,10 +120,19 @@ void sim_deliver(sim *w, sim_item *p)
     unsigned flags = p->type == CL_CALL && !to->native ? 0 : p->flags; /* an npm server knows nothing of them */
     int knows_deadline = p->type == CL_CALL && to->native && w->broken != SIM_LATE;
     cl_envelope e = {
-        .type = p->type, .flags = flags,
-        .from = cl_str_z(p->from), .to = cl_str_z(p->to), .id = cl_str_z(p->wire_id), .method = cl_str_z(p->name),
-        .args = cl_str_z(p->text), .error = cl_str_z(p->error), .result = cl_str_z(p->text),
-        .data = CL_STR_NONE, .raw = CL_STR_NONE, .deadline = knows_deadline ? p->deadline : 0, .link = 1,
+        .type = p->type,
+        .flags = flags,
+        .from = cl_str_z(p->from),
+        .to = cl_str_z(p->to),
+        .id = cl_str_z(p->wire_id),
+        .method = cl_str_z(p->name),
+        .args = cl_str_z(p->text),
+        .error = cl_str_z(p->error),
+        .result = cl_str_z(p->text),
+        .data = CL_STR_NONE,
+        .raw = CL_STR_NONE,
+        .deadline = knows_deadline ? p->deadline : 0,
+        .link = 1,
     };
     cl_core_envelope(to->core, to->node, &e);
 }

@@ -119,7 +119,8 @@ static void on_request(sim_node *n, const clouds_event *e)
     sim_item *item = sim_later(w, work, SIM_ANSWER, n->index);
     item->id = e->id;
     memcpy(item->text, e->data, e->data_len);
-    if (sim_chance(w, 0.1)) snprintf(item->error, sizeof item->error, "{\"message\":\"%.*s\"}", (int)e->data_len, e->data);
+    if (sim_chance(w, 0.1))
+        snprintf(item->error, sizeof item->error, "{\"message\":\"%.*s\"}", (int)e->data_len, e->data);
 }
 
 static void port_event(void *self, void *tag, const clouds_event *e)
@@ -140,7 +141,8 @@ static void port_event(void *self, void *tag, const clouds_event *e)
 static cl_core_config core_config(sim *w)
 {
     cl_core_config c = {.limits = {.message = 1 << 20, .method = 128, .json = {64, 10000}, .write_soft = 1 << 20},
-                        .max_in_flight = 50, .max_deadline = 10};
+                        .max_in_flight = 50,
+                        .max_deadline = 10};
     c.secret[0] = cl_rand_next(&w->state);
     c.secret[1] = cl_rand_next(&w->state);
     return c;
@@ -148,16 +150,21 @@ static cl_core_config core_config(sim *w)
 
 static void come_alive(sim *w, sim_node *n)
 {
-    cl_port port = {n, port_now, port_random, port_arm, sim_send, port_look, port_forget, port_enroll, port_withdraw,
-                    port_drain, port_shut, port_status, port_event, port_reserve, port_next_id};
+    cl_port port = {n,         port_now,    port_random, port_arm,      sim_send,
+                    port_look, port_forget, port_enroll, port_withdraw, port_drain,
+                    port_shut, port_status, port_event,  port_reserve,  port_next_id};
     cl_core_config config = core_config(w);
-    cl_node_config node = n->config = (cl_node_config){.timeout = 0.4 + (double)sim_random(w, 1000) / 1000, .server_max_age = 2, .auto_clean = 1,
-                           .drain_timeout = 1, .retries = (int32_t)sim_random(w, 3)};
+    cl_node_config node = n->config = (cl_node_config){.timeout = 0.4 + (double)sim_random(w, 1000) / 1000,
+                                                       .server_max_age = 2,
+                                                       .auto_clean = 1,
+                                                       .drain_timeout = 1,
+                                                       .retries = (int32_t)sim_random(w, 3)};
     snprintf(node.type, sizeof node.type, "%s", n->server ? "server" : "client");
     snprintf(n->id, sizeof n->id, "%c.%d.%d", n->server ? 's' : 'c', n->index, ++n->life);
     n->tick = sim_later(w, 3600 * 1000, SIM_TICK, n->index);
     if (cl_core_create(&config, &port, &n->core) != 0) abort();
-    while (cl_node_create(n->core, cl_str_z(n->id), &node, n, &n->node) != 0) {} /* the port refuses at random */
+    while (cl_node_create(n->core, cl_str_z(n->id), &node, n, &n->node) != 0) {
+    } /* the port refuses at random */
     n->alive = 1;
     n->bus_up = 0;
     sim_later(w, sim_delay(w), SIM_BUS_UP, n->index);
@@ -194,7 +201,8 @@ void sim_populate(sim *w)
         n->n_methods = n->server ? 1 + (int)sim_random(w, 3) : 0;
         for (int k = 0; k < n->n_methods; k++) n->methods[k] = (int)sim_random(w, SIM_METHODS);
         come_alive(w, n);
-        if (sim_chance(w, w->chaos)) sim_later(w, (int64_t)sim_random(w, 5000), sim_chance(w, 0.5) ? SIM_CRASH : SIM_CLOSE, i);
+        if (sim_chance(w, w->chaos))
+            sim_later(w, (int64_t)sim_random(w, 5000), sim_chance(w, 0.5) ? SIM_CRASH : SIM_CLOSE, i);
         if (sim_chance(w, w->chaos)) sim_later(w, (int64_t)sim_random(w, 5000), SIM_BUS_DOWN, i);
     }
 }
@@ -223,10 +231,15 @@ static void make_call(sim *w, sim_node *n, uint64_t parent)
     snprintf(args, sizeof args, "[%zu]", (size_t)(call - w->calls));
     snprintf(method, sizeof method, "m%d", (int)sim_random(w, SIM_METHODS));
     if (sim_chance(w, 0.02)) snprintf(server, sizeof server, "%s", w->nodes[sim_random(w, SIM_NODES)].id);
-    cl_call_spec spec = {.id = call->id, .method = cl_str_z(method), .args = cl_str_z(args), .server = cl_str_z(server),
+    cl_call_spec spec = {.id = call->id,
+                         .method = cl_str_z(method),
+                         .args = cl_str_z(args),
+                         .server = cl_str_z(server),
                          .timeout = sim_chance(w, 0.3) ? 0.05 + (double)sim_random(w, 1000) / 1000 : 0,
                          .deadline = sim_chance(w, 0.3) ? 0.05 + (double)sim_random(w, 2000) / 1000 : 0,
-                         .retries = (int32_t)sim_random(w, 4) - 1, .parent = parent, .made_at = w->now};
+                         .retries = (int32_t)sim_random(w, 4) - 1,
+                         .parent = parent,
+                         .made_at = w->now};
     call->deadline = w->now + length_of(n, &spec);
     size_t number = (size_t)(call - w->calls);
     int code = cl_node_call(n->node, &spec);
@@ -264,7 +277,8 @@ static void ready(sim *w, sim_node *n)
     for (int i = 0; i < n->n_methods; i++) {
         char name[8];
         snprintf(name, sizeof name, "m%d", n->methods[i]);
-        while (cl_node_register(n->node, cl_str_z(name), ++w->next_id) == CLOUDS_ELIMIT) {}
+        while (cl_node_register(n->node, cl_str_z(name), ++w->next_id) == CLOUDS_ELIMIT) {
+        }
     }
 }
 
@@ -297,29 +311,62 @@ static void to_core(sim *w, sim_node *n, const sim_item *item)
     snprintf(name, sizeof name, "m%d", item->method);
     cl_str method = cl_str_z(name), about = cl_str_z(item->from);
     switch (item->what) {
-    case SIM_FATE: cl_core_fate(n->core, item->id, (enum cl_fate)item->number, 0); break;
-    case SIM_ANSWER: cl_core_answer(n->core, item->id, cl_str_z(item->error), cl_str_z(item->text)); break;
-    case SIM_ENROLLED: cl_core_enrolled(n->core, item->id, 0, NULL); break;
-    case SIM_NEWS_UP: cl_core_server_up(n->core, method, (cl_server){about, item->number}); break;
-    case SIM_NEWS_DOWN: cl_core_server_down(n->core, method, about); break;
-    case SIM_PEER_DOWN: cl_core_peer_down(n->core, about); break;
-    case SIM_PEER_DRAINING: cl_core_peer_draining(n->core, about); break;
-    default: break;
+    case SIM_FATE:
+        cl_core_fate(n->core, item->id, (enum cl_fate)item->number, 0);
+        break;
+    case SIM_ANSWER:
+        cl_core_answer(n->core, item->id, cl_str_z(item->error), cl_str_z(item->text));
+        break;
+    case SIM_ENROLLED:
+        cl_core_enrolled(n->core, item->id, 0, NULL);
+        break;
+    case SIM_NEWS_UP:
+        cl_core_server_up(n->core, method, (cl_server){about, item->number});
+        break;
+    case SIM_NEWS_DOWN:
+        cl_core_server_down(n->core, method, about);
+        break;
+    case SIM_PEER_DOWN:
+        cl_core_peer_down(n->core, about);
+        break;
+    case SIM_PEER_DRAINING:
+        cl_core_peer_draining(n->core, about);
+        break;
+    default:
+        break;
     }
 }
 
 static void to_node(sim *w, sim_node *n, sim_item *item)
 {
     switch (item->what) {
-    case SIM_LOOKED: looked(w, n, item->method); break;
-    case SIM_CALL: next_call(w, n, item); break;
-    case SIM_CRASH: crash(w, n); break;
-    case SIM_CLOSE: cl_node_close(n->node, -1); break;
-    case SIM_READY: ready(w, n); break;
-    case SIM_CLOSED: cl_core_node_closed(n->core, n->node), die(w, n); break;
-    case SIM_BUS_UP: bus(w, n, 1); break;
-    case SIM_BUS_DOWN: bus(w, n, 0); break;
-    default: to_core(w, n, item); break;
+    case SIM_LOOKED:
+        looked(w, n, item->method);
+        break;
+    case SIM_CALL:
+        next_call(w, n, item);
+        break;
+    case SIM_CRASH:
+        crash(w, n);
+        break;
+    case SIM_CLOSE:
+        cl_node_close(n->node, -1);
+        break;
+    case SIM_READY:
+        ready(w, n);
+        break;
+    case SIM_CLOSED:
+        cl_core_node_closed(n->core, n->node), die(w, n);
+        break;
+    case SIM_BUS_UP:
+        bus(w, n, 1);
+        break;
+    case SIM_BUS_DOWN:
+        bus(w, n, 0);
+        break;
+    default:
+        to_core(w, n, item);
+        break;
     }
 }
 

@@ -162,7 +162,8 @@ static void no_server_is_retried_later(void)
     CHECK(e->at - start >= 4000 && e->at - start < 4010);
     CHECK_INT(e->e.code, CLOUDS_ENOSERVER);
     CHECK_INT(e->e.outcome, CLOUDS_NOT_DONE);
-    CHECK_STR(e->error, strlen(e->error), "{\"message\":\"no available server\",\"code\":\"CLOUDS_NO_AVAILABLE_SERVER\"}");
+    CHECK_STR(e->error, strlen(e->error),
+              "{\"message\":\"no available server\",\"code\":\"CLOUDS_NO_AVAILABLE_SERVER\"}");
     CHECK_INT(cl_core_counters(f.core)[CL_COUNT_RETRIES], 2);
     fake_end(&f);
 }
@@ -177,7 +178,8 @@ static void timeouts_are_retried_elsewhere_at_once(void)
     CHECK_INT(f.n_sent, 2);
     fake_advance(&f, 2000);
     CHECK_INT(f.n_sent, 3);
-    CHECK(strcmp(f.sent[0].to, f.sent[1].to) && strcmp(f.sent[1].to, f.sent[2].to) && strcmp(f.sent[0].to, f.sent[2].to));
+    CHECK(strcmp(f.sent[0].to, f.sent[1].to) && strcmp(f.sent[1].to, f.sent[2].to) &&
+          strcmp(f.sent[0].to, f.sent[2].to));
     CHECK(strcmp(f.sent[0].id, f.sent[1].id) != 0);
     fake_answer(&f, 0, "", "[0]"); /* of an attempt that is over */
     CHECK_INT(fake_results(&f, id), 0);
@@ -343,10 +345,12 @@ static void limits_are_errors(void)
     CHECK_INT(fake_call_code(&f, f.node, (cl_call_spec){.id = 5, .method = CL_STR_NONE}), CLOUDS_EINVAL);
     CHECK_INT(fake_call_code(&f, f.node, (cl_call_spec){.id = 0}), CLOUDS_EINVAL);
     char *big = calloc(1, (1 << 20) + 1);
-    CHECK_INT(fake_call_code(&f, f.node, (cl_call_spec){.id = 5, .args = cl_str_of(big, (1 << 20) + 1)}), CLOUDS_ETOOBIG);
+    CHECK_INT(fake_call_code(&f, f.node, (cl_call_spec){.id = 5, .args = cl_str_of(big, (1 << 20) + 1)}),
+              CLOUDS_ETOOBIG);
     int accepted = 0;
     for (int i = 0; i < 100; i++)
-        accepted += fake_call_code(&f, f.node, (cl_call_spec){.id = ++f.ids, .args = cl_str_of(big, 1 << 19 << 0 | 1)}) == 0;
+        accepted +=
+            fake_call_code(&f, f.node, (cl_call_spec){.id = ++f.ids, .args = cl_str_of(big, 1 << 19 << 0 | 1)}) == 0;
     CHECK_INT(accepted, 100);
     free(big);
     fake_end(&f);

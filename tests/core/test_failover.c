@@ -213,6 +213,24 @@ static void failovers_keep_within_the_budget(void)
     fake_end(&f);
 }
 
+static void the_budget_grows_with_the_calls(void)
+{
+    fake f = {0};
+    fake_start(&f);
+    fake_call(&f, "m");
+    fake_servers(&f, "m", "s.1,s.2");
+    for (int i = 0; i < 2000; i++) {
+        fake_call(&f, "m");
+        fake_answer(&f, f.n_sent - 1, "", "[]");
+    }
+    int from = f.n_sent;
+    for (int i = 0; i < 900; i++) fake_call(&f, "m");
+    for (int i = from; i < from + 900; i++)
+        if (strcmp(f.sent[i].to, "s.1") == 0) fake_refuse(&f, i, CLOUDS_EDRAINING);
+    CHECK_INT(f.n_sent - from - 900, 290); /* a tenth of 2901 */
+    fake_end(&f);
+}
+
 static void a_busy_cluster_gets_no_more_than_the_budget(void)
 {
     fake f = {0};
@@ -253,6 +271,7 @@ int main(void)
     RUN(a_peer_that_goes_takes_its_attempts);
     RUN(pinned_calls_go_nowhere_else);
     RUN(failovers_keep_within_the_budget);
+    RUN(the_budget_grows_with_the_calls);
     RUN(a_busy_cluster_gets_no_more_than_the_budget);
     RUN(many_servers_can_be_tried);
     return tap_end();

@@ -2,8 +2,8 @@
 
 #include "base/mem.h"
 
-/* Every allocation of core made to fail in turn, once and from then on, over one life: nothing leaks, and every accepted call
- * and operation still ends exactly once. */
+/* Every allocation of core made to fail in turn, once and from then on, over one life: nothing leaks, and every
+ * accepted call and operation still ends exactly once. */
 
 static long at_count, fail_at, blocks;
 static int fail_on;
@@ -119,7 +119,8 @@ static long one_life(long which, int from_then_on)
     for (int i = 0; i < n_accepted; i++) CHECK_INT(fake_results(&f, accepted[i]), 1);
     for (int i = 0; i < n_operations; i++) CHECK_INT(events_with_id(&f, operations[i]), 1);
     fake_end(&f);
-    if (!CHECK(blocks == 0)) printf("# allocation %ld%s: %ld blocks left\n", which, from_then_on ? " and on" : "", blocks);
+    if (!CHECK(blocks == 0))
+        printf("# allocation %ld%s: %ld blocks left\n", which, from_then_on ? " and on" : "", blocks);
     return at_count;
 }
 

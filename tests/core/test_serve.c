@@ -36,7 +36,10 @@ static void requests_are_answered(void)
     CHECK_INT(s->flags, CL_NATIVE);
     CHECK_INT(cl_core_answer(f.core, id, CL_STR_NONE, CL_STR("[8]")), CLOUDS_ESTALE);
     CHECK_INT(cl_core_answer(f.core, 1, CL_STR_NONE, CL_STR("[8]")), CLOUDS_ESTALE);
-    id = fake_inbound(&f, f.node, "n.9", "a-very-long-id-of-a-foreign-caller-that-needs-memory-of-its-own-0123456789-0123456789-0123456789-0123", "up", 0, 0);
+    id = fake_inbound(
+        &f, f.node, "n.9",
+        "a-very-long-id-of-a-foreign-caller-that-needs-memory-of-its-own-0123456789-0123456789-0123456789-0123", "up",
+        0, 0);
     CHECK(fake_find(&f, CLOUDS_EVENT_REQUEST)->e.time_left < 0);
     cl_core_answer(f.core, id, CL_STR("{\"message\":\"no\"}"), CL_STR_NONE);
     s = fake_last_sent(&f);
@@ -74,9 +77,11 @@ static void what_is_not_served_is_refused(void)
     CHECK_INT(fake_inbound(&f, f.node, "n.9", "abc", "down", 0, 0), 0);
     check_refused(&f, 0, "{\"message\":\"service handler not found\"}");
     CHECK_INT(fake_inbound(&f, f.node, "c.9", "abc", "down", CL_NATIVE, 0), 0);
-    check_refused(&f, CL_NATIVE | CL_REFUSED, "{\"message\":\"service handler not found\",\"code\":\"CLOUDS_NO_SUCH_METHOD\"}");
+    check_refused(&f, CL_NATIVE | CL_REFUSED,
+                  "{\"message\":\"service handler not found\",\"code\":\"CLOUDS_NO_SUCH_METHOD\"}");
     CHECK_INT(fake_inbound(&f, f.node, "n.9", "abc", "up", CL_NO_ARRAY, 0), 0);
-    check_refused(&f, 0, "{\"message\":\"the arguments of a call must be an array\",\"code\":\"CLOUDS_INVALID_ARGUMENT\"}");
+    check_refused(&f, 0,
+                  "{\"message\":\"the arguments of a call must be an array\",\"code\":\"CLOUDS_INVALID_ARGUMENT\"}");
     f.reserve_code = CLOUDS_ENOMEM;
     CHECK_INT(fake_inbound(&f, f.node, "c.9", "abc", "up", CL_NATIVE, 0), 0);
     check_refused(&f, CL_NATIVE | CL_REFUSED, "{\"message\":\"the server is busy\",\"code\":\"CLOUDS_OVERLOADED\"}");
@@ -103,8 +108,15 @@ static void who_serves_nothing_says_nothing(void)
     fake_inbound(&f, f.node, "c.9", "abc", "up", CL_NATIVE, 0); /* one of ours is spared the wait */
     CHECK_INT(fake_count(&f, CLOUDS_EVENT_UNKNOWN), 2);
     CHECK_INT(f.n_sent, 1);
-    cl_envelope other = {.type = CL_OTHER, .from = CL_STR("x"), .method = CL_STR("zz"), .data = CL_STR("[5]"), .raw = CL_STR("{}"),
-                         .id = CL_STR_NONE, .args = CL_STR_NONE, .error = CL_STR_NONE, .result = CL_STR_NONE};
+    cl_envelope other = {.type = CL_OTHER,
+                         .from = CL_STR("x"),
+                         .method = CL_STR("zz"),
+                         .data = CL_STR("[5]"),
+                         .raw = CL_STR("{}"),
+                         .id = CL_STR_NONE,
+                         .args = CL_STR_NONE,
+                         .error = CL_STR_NONE,
+                         .result = CL_STR_NONE};
     cl_core_envelope(f.core, f.node, &other);
     e = fake_find(&f, CLOUDS_EVENT_UNKNOWN);
     CHECK_STR(e->method, strlen(e->method), "zz");
@@ -351,8 +363,9 @@ static void status_is_grouped(void)
     cl_core_status(f.core, 5, NULL, NULL, 0, 1, 0);
     fake_event *e = fake_find(&f, CLOUDS_EVENT_STATUS);
     CHECK_INT(e->e.code, 0);
-    CHECK_STR(e->data, strlen(e->data),
-              "{\"servers\":{\"s.1\":[\"a\",\"b\"],\"s.2\":[\"a\"]},\"methods\":{\"a\":[\"s.1\",\"s.2\"],\"b\":[\"s.1\"]}}");
+    CHECK_STR(
+        e->data, strlen(e->data),
+        "{\"servers\":{\"s.1\":[\"a\",\"b\"],\"s.2\":[\"a\"]},\"methods\":{\"a\":[\"s.1\",\"s.2\"],\"b\":[\"s.1\"]}}");
     cl_core_status(f.core, 5, NULL, NULL, 0, 1, 0);
     cl_node_status(f.node, 7);
     cl_core_status(f.core, 7, NULL, NULL, 0, 1, 0);
