@@ -1,0 +1,282 @@
+/* Design notes
+ *
+ * A hall is what all buses of one name in this process share: who sits there, who serves what, and a mailbox per bus. One lock
+ * guards all of it and is held for the time of a copy. Nothing calls out of here but cl_bell_ring and, on the bus's own
+ * thread, cl_loop_poke.
+ *
+ * The registry is the truth; news of it goes into every mailbox like any other frame, so it keeps its order with the frames
+ * of the node that it is about. */
+#include "bus/inproc/inproc.h"
+
+#include "base/error.h"
+#include "base/mem.h"
+
+struct cl_hall {
+    cl_link place;
+    pthread_mutex_t lock;
+    int members_n;
+    cl_link members;
+    cl_strmap seats;   /* id -> cl_seat */
+    cl_strmap methods; /* method -> cl_service */
+    char name[];
+};
+
+/* A method and who offers it. */
+typedef struct cl_service {
+    cl_str method;
+    cl_link offers;
+    char text[];
+} cl_service;
+
+typedef struct cl_offer {
+    cl_link place;
+    cl_service *service;
+    cl_seat *seat;
+} cl_offer;
+
+static pthread_mutex_t halls_lock = PTHREAD_MUTEX_INITIALIZER;
+static cl_link halls = {&halls, &halls};
+
+/* ---- halls */
+
+static cl_hall *find(const char *name)
+{
+    CL_LIST_EACH(it, &halls)
+    if (strcmp(CL_OWNER(it, cl_hall, place)->name, name) == 0) return CL_OWNER(it, cl_hall, place);
+    return NULL;
+}
+
+static cl_hall *make(const char *name)
+{
+    cl_hall *hall = cl_calloc(1, sizeof *hall + strlen(name) + 1);
+    if (!hall) return NULL;
+    memcpy(hall->name, name, strlen(name) + 1);
+    pthread_mutex_init(&hall->lock, NULL);
+    cl_list_init(&hall->members);
+    cl_list_append(&halls, &hall->place);
+    return hall;
+}
+
+int cl_hall_join(const char *name, cl_member *member, cl_hall **out)
+{
+    pthread_mutex_lock(&halls_lock);
+    cl_hall *hall = find(name);
+    if (!hall) hall = make(name);
+    if (hall) {
+        hall->members_n++;
+        pthread_mutex_lock(&hall->lock);
+        cl_list_append(&hall->members, &member->place);
+        pthread_mutex_unlock(&hall->lock);
+    }
+    pthread_mutex_unlock(&halls_lock);
+    if (!hall) return cl_error(CLOUDS_ENOMEM, NULL);
+    *out = hall;
+    return 0;
+}
+
+void cl_hall_deafen(cl_hall *hall, cl_member *member)
+{
+    pthread_mutex_lock(&hall->lock);
+    member->deaf = 1;
+    pthread_mutex_unlock(&hall->lock);
+}
+
+void cl_hall_leave(cl_hall *hall, cl_member *member)
+{
+    pthread_mutex_lock(&halls_lock);
+    pthread_mutex_lock(&hall->lock);
+    cl_list_remove(&member->place);
+    cl_buf_free(&member->box);
+    pthread_mutex_unlock(&hall->lock);
+    if (--hall->members_n == 0) {
+        cl_list_remove(&hall->place);
+        pthread_mutex_destroy(&hall->lock);
+        cl_strmap_free(&hall->seats);
+        cl_strmap_free(&hall->methods);
+        cl_free(hall);
+    }
+    pthread_mutex_unlock(&halls_lock);
+}
+
+/* ---- mailboxes, under the lock */
+
+static inline cl_str text(cl_str s)
+{
+    return cl_str_of(s.p, s.n);
+}
+
+static int put(cl_member *to, const cl_member *from, const cl_envelope *e)
+{
+    if (to->deaf) return CLOUDS_ENOSERVER;
+    const cl_envelope whole = {
+        .type = e->type, .flags = e->flags, .deadline = e->deadline, .from = text(e->from), .to = text(e->to), .id = text(e->id),
+        .method = text(e->method), .args = text(e->args), .error = text(e->error), .result = text(e->result), .data = text(e->data),
+    };
+    int code = cl_frame_encode(&whole, &to->box);
+    if (code != 0 || to->rung) return code;
+    to->rung = 1;
+    if (to == from) cl_loop_poke(to->loop);
+    else cl_bell_ring(to->bell);
+    return 0;
+}
+
+/* Without memory for it a bus learns less late: by its next look, or by its calls' timeouts. */
+static void tell_all(cl_hall *hall, const cl_member *from, int news, cl_str node, cl_str method)
+{
+    const cl_envelope e = {.type = news, .from = node, .method = method};
+    CL_LIST_EACH(it, &hall->members) put(CL_OWNER(it, cl_member, place), from, &e);
+}
+
+int cl_hall_post(cl_hall *hall, cl_member *from, const cl_envelope *e)
+{
+    pthread_mutex_lock(&hall->lock);
+    cl_seat *seat = cl_strmap_get(&hall->seats, e->to);
+    int code = CLOUDS_ENOSERVER;
+    if (seat) {
+        size_t most = e->type == CL_RESULT ? seat->member->hard : seat->member->soft;
+        code = seat->member->box.len > most ? CLOUDS_ELIMIT : put(seat->member, from, e);
+    }
+    pthread_mutex_unlock(&hall->lock);
+    return code;
+}
+
+void cl_hall_fetch(cl_hall *hall, cl_member *member, cl_buf *out)
+{
+    pthread_mutex_lock(&hall->lock);
+    cl_buf full = member->box;
+    member->box = *out;
+    member->rung = 0;
+    pthread_mutex_unlock(&hall->lock);
+    *out = full;
+}
+
+/* ---- seats and services */
+
+int cl_hall_sit(cl_hall *hall, cl_seat *seat)
+{
+    pthread_mutex_lock(&hall->lock);
+    int code = cl_strmap_get(&hall->seats, seat->id) ? CLOUDS_EEXIST : cl_strmap_put(&hall->seats, seat->id, seat);
+    seat->taken = code == 0;
+    pthread_mutex_unlock(&hall->lock);
+    if (code == CLOUDS_EEXIST) return cl_error(code, "the node id %.*s is in use", (int)seat->id.n, seat->id.p);
+    return code;
+}
+
+static cl_service *service_of(cl_hall *hall, cl_str method)
+{
+    cl_service *service = cl_strmap_get(&hall->methods, method);
+    if (service) return service;
+    service = cl_malloc(sizeof *service + method.n);
+    if (!service) return NULL;
+    memcpy(service->text, method.p, method.n);
+    service->method = cl_str_of(service->text, method.n);
+    cl_list_init(&service->offers);
+    if (cl_strmap_put(&hall->methods, service->method, service) == 0) return service;
+    cl_free(service);
+    return NULL;
+}
+
+static void end_if_unused(cl_hall *hall, cl_service *service)
+{
+    if (!service || !cl_list_empty(&service->offers)) return;
+    cl_strmap_take(&hall->methods, service->method);
+    cl_free(service);
+}
+
+static int enroll(cl_hall *hall, cl_seat *seat, cl_str method)
+{
+    if (cl_strmap_get(&seat->enrolled, method)) return 0;
+    cl_service *service = service_of(hall, method);
+    cl_offer *offer = service ? cl_malloc(sizeof *offer) : NULL;
+    if (!offer || cl_strmap_put(&seat->enrolled, service->method, offer) != 0) {
+        cl_free(offer);
+        end_if_unused(hall, service);
+        return CLOUDS_ENOMEM;
+    }
+    *offer = (cl_offer){.service = service, .seat = seat};
+    cl_list_append(&service->offers, &offer->place);
+    tell_all(hall, seat->member, CL_NEWS_UP, seat->id, method);
+    return 0;
+}
+
+int cl_hall_enroll(cl_hall *hall, cl_seat *seat, cl_str method)
+{
+    pthread_mutex_lock(&hall->lock);
+    int code = enroll(hall, seat, method);
+    pthread_mutex_unlock(&hall->lock);
+    return code;
+}
+
+static void end_offer(cl_hall *hall, cl_offer *offer)
+{
+    cl_list_remove(&offer->place);
+    tell_all(hall, offer->seat->member, CL_NEWS_DOWN, offer->seat->id, offer->service->method);
+    end_if_unused(hall, offer->service);
+    cl_free(offer);
+}
+
+static void withdraw(cl_hall *hall, cl_seat *seat, cl_str method)
+{
+    cl_offer *offer = cl_strmap_take(&seat->enrolled, method);
+    if (offer) end_offer(hall, offer);
+}
+
+void cl_hall_withdraw(cl_hall *hall, cl_seat *seat, cl_str method)
+{
+    pthread_mutex_lock(&hall->lock);
+    withdraw(hall, seat, method);
+    pthread_mutex_unlock(&hall->lock);
+}
+
+static void withdraw_all(cl_hall *hall, cl_seat *seat)
+{
+    cl_offer *offer;
+    for (size_t at = 0; (offer = cl_strmap_next(&seat->enrolled, &at));) end_offer(hall, offer);
+    cl_strmap_free(&seat->enrolled);
+}
+
+void cl_hall_drain(cl_hall *hall, cl_seat *seat)
+{
+    pthread_mutex_lock(&hall->lock);
+    withdraw_all(hall, seat);
+    tell_all(hall, seat->member, CL_NEWS_DRAINING, seat->id, CL_STR_NONE);
+    pthread_mutex_unlock(&hall->lock);
+}
+
+void cl_hall_stand_up(cl_hall *hall, cl_seat *seat)
+{
+    if (!seat->taken) return;
+    pthread_mutex_lock(&hall->lock);
+    withdraw_all(hall, seat);
+    cl_strmap_take(&hall->seats, seat->id);
+    seat->taken = 0;
+    tell_all(hall, seat->member, CL_NEWS_GONE, seat->id, CL_STR_NONE);
+    pthread_mutex_unlock(&hall->lock);
+}
+
+static int list_service(const cl_service *service, cl_buf *out)
+{
+    int code = 0;
+    CL_LIST_EACH(it, &service->offers)
+    {
+        cl_envelope e = {.type = CL_NEWS_UP, .from = CL_OWNER(it, cl_offer, place)->seat->id, .method = service->method};
+        e.to = e.id = e.data = CL_STR_NONE;
+        if (code == 0) code = cl_frame_encode(&e, out);
+    }
+    return code;
+}
+
+int cl_hall_list(cl_hall *hall, const cl_str *method, cl_buf *out)
+{
+    int code = 0;
+    pthread_mutex_lock(&hall->lock);
+    const cl_service *service;
+    if (method) {
+        service = cl_strmap_get(&hall->methods, *method);
+        if (service) code = list_service(service, out);
+    } else {
+        for (size_t at = 0; code == 0 && (service = cl_strmap_next(&hall->methods, &at));) code = list_service(service, out);
+    }
+    pthread_mutex_unlock(&hall->lock);
+    return code;
+}

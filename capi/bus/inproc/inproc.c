@@ -1,0 +1,378 @@
+/* Design notes
+ *
+ * Operations change the hall at once; what they have to say to their own sink becomes a task for the next flush. Frames from the
+ * hall are read when the bell rings and in flush. A node that closes is told of as any bus tells it: by a task.
+ *
+ * When the process was forked, the hall's locks may be held by threads that the child does not have: it touches none. */
+#include "bus/inproc/inproc.h"
+
+#include <unistd.h>
+
+#include "base/error.h"
+#include "base/mem.h"
+
+enum task_kind { TASK_UP, TASK_READY, TASK_NODE_CLOSED, TASK_ENROLLED, TASK_LOOK, TASK_STATUS, TASK_FATE };
+
+typedef struct task {
+    cl_link place;
+    enum task_kind kind;
+    int code;
+    void *node;
+    uint64_t number;
+    cl_str text;
+    char memory[];
+} task;
+
+typedef struct inproc {
+    cl_bus base;
+    cl_loop *loop;
+    cl_limits limits;
+    cl_bus_sink sink;
+    pid_t owner;
+    cl_hall *hall;
+    cl_member member;
+    cl_link seats, tasks;
+    cl_idmap seat_by_handle;
+    cl_strmap seat_by_id;
+    cl_buf reading; /* the buffer that the mailbox is exchanged for */
+    int is_reading, closing, told_closed;
+} inproc;
+
+static inproc *of(cl_bus *base)
+{
+    return CL_OWNER(base, inproc, base);
+}
+
+static cl_seat *seat_of(inproc *bus, const void *handle)
+{
+    return cl_idmap_get(&bus->seat_by_handle, (uint64_t)(uintptr_t)handle);
+}
+
+/* ---- tasks */
+
+static int add_task(inproc *bus, enum task_kind kind, void *node, uint64_t number, int code, cl_str text)
+{
+    task *t = cl_malloc(sizeof *t + text.n + 1);
+    if (!t) return cl_error(CLOUDS_ENOMEM, NULL);
+    *t = (task){.kind = kind, .code = code, .node = node, .number = number, .text = {t->memory, text.n}};
+    memcpy(t->memory, text.p, text.n);
+    t->memory[text.n] = '\0';
+    cl_list_append(&bus->tasks, &t->place);
+    cl_loop_poke(bus->loop);
+    return 0;
+}
+
+typedef struct rows {
+    cl_buf frames;
+    cl_server *servers;
+    cl_str *methods;
+    size_t n;
+    int code;
+} rows;
+
+/* Both arrays are cut from one block, sized by the smallest frame. */
+static rows list_rows(inproc *bus, const cl_str *method)
+{
+    rows r = {.n = 0};
+    r.code = cl_hall_list(bus->hall, method, &r.frames);
+    size_t most = r.frames.len / (CL_FRAME_PREFIX + CL_FRAME_HEAD) + 1;
+    r.servers = r.code == 0 ? cl_malloc(most * (sizeof *r.servers + sizeof *r.methods)) : NULL;
+    if (!r.servers) {
+        r.code = CLOUDS_ENOMEM;
+        return r;
+    }
+    r.methods = (cl_str *)(void *)(r.servers + most);
+    cl_envelope e;
+    int64_t took;
+    for (size_t at = 0; (took = cl_frame_decode(cl_str_of(r.frames.data + at, r.frames.len - at), SIZE_MAX, &e)) > 0; r.n++) {
+        at += (size_t)took;
+        r.servers[r.n] = (cl_server){e.from, 1};
+        r.methods[r.n] = e.method;
+    }
+    return r;
+}
+
+static void free_rows(rows *r)
+{
+    cl_buf_free(&r->frames);
+    cl_free(r->servers);
+}
+
+static void look_now(inproc *bus, cl_str method)
+{
+    rows r = list_rows(bus, &method);
+    bus->sink.servers(bus->sink.self, method, r.servers, r.n, r.code);
+    free_rows(&r);
+}
+
+static void status_now(inproc *bus, uint64_t operation)
+{
+    rows r = list_rows(bus, NULL);
+    if (r.n) bus->sink.status(bus->sink.self, operation, r.methods, r.servers, r.n, 0, 0);
+    bus->sink.status(bus->sink.self, operation, NULL, NULL, 0, 1, r.code);
+    free_rows(&r);
+}
+
+static void run_task(inproc *bus, const task *t)
+{
+    const cl_bus_sink *sink = &bus->sink;
+    switch (t->kind) {
+    case TASK_UP: sink->state(sink->self, 1, 0, ""); break;
+    case TASK_READY: sink->node_ready(sink->self, t->node, t->code, t->text.p); break;
+    case TASK_NODE_CLOSED: sink->node_closed(sink->self, t->node); break;
+    case TASK_ENROLLED: sink->enrolled(sink->self, t->number, t->code, t->text.p); break;
+    case TASK_LOOK: look_now(bus, t->text); break;
+    case TASK_STATUS: status_now(bus, t->number); break;
+    case TASK_FATE: sink->fate(sink->self, t->number, (enum cl_fate)t->code, t->code == CL_FATE_WRITTEN); break;
+    }
+}
+
+static void run_tasks(inproc *bus)
+{
+    cl_link now; /* what is added meanwhile waits for the next turn */
+    cl_list_init(&now);
+    while (!cl_list_empty(&bus->tasks)) {
+        cl_link *link = bus->tasks.next;
+        cl_list_remove(link);
+        cl_list_append(&now, link);
+    }
+    while (!cl_list_empty(&now)) {
+        task *t = CL_OWNER(now.next, task, place);
+        cl_list_remove(&t->place);
+        run_task(bus, t);
+        cl_free(t);
+    }
+}
+
+/* ---- reading */
+
+static void on_frame(inproc *bus, cl_envelope *e)
+{
+    const cl_bus_sink *sink = &bus->sink;
+    const cl_seat *seat;
+    switch (e->type) {
+    case CL_NEWS_UP: sink->server_up(sink->self, e->method, (cl_server){e->from, 1}); break;
+    case CL_NEWS_DOWN: sink->server_down(sink->self, e->method, e->from); break;
+    case CL_NEWS_GONE: sink->peer_down(sink->self, e->from); break;
+    case CL_NEWS_DRAINING: sink->peer_draining(sink->self, e->from); break;
+    default:
+        seat = cl_strmap_get(&bus->seat_by_id, e->to);
+        if (!seat) return; /* it has closed meanwhile; the sender hears that it is gone */
+        if (e->type == CL_CALL) e->flags |= CL_NATIVE;
+        sink->envelope(sink->self, seat->handle, e);
+    }
+}
+
+static void read_box(void *self)
+{
+    inproc *bus = self;
+    cl_envelope e;
+    int64_t took;
+    if (bus->is_reading) return;
+    bus->is_reading = 1;
+    cl_buf_clear(&bus->reading);
+    cl_hall_fetch(bus->hall, &bus->member, &bus->reading);
+    cl_buf *in = &bus->reading;
+    for (size_t at = 0; (took = cl_frame_decode(cl_str_of(in->data + at, in->len - at), SIZE_MAX, &e)) > 0; at += (size_t)took) on_frame(bus, &e);
+    if (in->cap > bus->limits.write_soft) cl_buf_free(in);
+    bus->is_reading = 0;
+}
+
+static void free_seat(inproc *bus, cl_seat *seat)
+{
+    if (cl_strmap_get(&bus->seat_by_id, seat->id) == seat) cl_strmap_take(&bus->seat_by_id, seat->id);
+    if (seat_of(bus, seat->handle) == seat) cl_idmap_take(&bus->seat_by_handle, (uint64_t)(uintptr_t)seat->handle);
+    cl_list_remove(&seat->mine);
+    cl_strmap_free(&seat->enrolled);
+    cl_free(seat);
+}
+
+static void settle(inproc *bus)
+{
+    CL_LIST_EACH(it, &bus->seats)
+    {
+        cl_seat *seat = CL_OWNER(it, cl_seat, mine);
+        if (!seat->is_closing) continue;
+        void *handle = seat->handle;
+        free_seat(bus, seat);
+        bus->sink.node_closed(bus->sink.self, handle);
+    }
+    if (!bus->closing || bus->told_closed || !cl_list_empty(&bus->tasks) || !cl_list_empty(&bus->seats)) return;
+    bus->told_closed = 1;
+    bus->sink.closed(bus->sink.self);
+}
+
+static void flush(cl_bus *base)
+{
+    inproc *bus = of(base);
+    read_box(bus);
+    if (!cl_list_empty(&bus->tasks)) run_tasks(bus);
+    settle(bus);
+}
+
+/* ---- nodes */
+
+static int node_open(cl_bus *base, void *handle, cl_str id, double heartbeat)
+{
+    inproc *bus = of(base);
+    cl_seat *seat = cl_calloc(1, sizeof *seat + id.n);
+    if (!seat) return cl_error(CLOUDS_ENOMEM, NULL);
+    memcpy(seat->text, id.p, id.n);
+    seat->id = cl_str_of(seat->text, id.n);
+    seat->handle = handle;
+    seat->member = &bus->member;
+    cl_list_append(&bus->seats, &seat->mine);
+    int code = cl_idmap_put(&bus->seat_by_handle, (uint64_t)(uintptr_t)handle, seat);
+    int taken = code == 0 ? cl_hall_sit(bus->hall, seat) : 0;
+    if (taken == 0 && code == 0) code = cl_strmap_put(&bus->seat_by_id, seat->id, seat);
+    if (code == 0 && taken != CLOUDS_ENOMEM) code = add_task(bus, TASK_READY, handle, 0, taken, taken ? cl_str_z(clouds_last_error()) : CL_STR_NONE);
+    if (code == 0 && taken != CLOUDS_ENOMEM) return 0;
+    cl_hall_stand_up(bus->hall, seat);
+    free_seat(bus, seat);
+    return cl_error(CLOUDS_ENOMEM, NULL);
+}
+
+static void node_drain(cl_bus *base, void *handle)
+{
+    inproc *bus = of(base);
+    cl_seat *seat = seat_of(bus, handle);
+    if (seat && seat->taken) cl_hall_drain(bus->hall, seat);
+}
+
+static void close_seat(inproc *bus, cl_seat *seat)
+{
+    cl_hall_stand_up(bus->hall, seat);
+    seat->is_closing = 1;
+    cl_loop_poke(bus->loop);
+}
+
+static void node_close(cl_bus *base, void *handle)
+{
+    inproc *bus = of(base);
+    cl_seat *seat = seat_of(bus, handle);
+    if (seat) close_seat(bus, seat);
+}
+
+static int enroll(cl_bus *base, void *handle, cl_str method, uint64_t operation)
+{
+    inproc *bus = of(base);
+    cl_seat *seat = seat_of(bus, handle);
+    if (!seat || !seat->taken) return cl_error(CLOUDS_ECLOSED, NULL);
+    if (cl_hall_enroll(bus->hall, seat, method) != 0) return cl_error(CLOUDS_ENOMEM, NULL);
+    return add_task(bus, TASK_ENROLLED, NULL, operation, 0, CL_STR_NONE);
+}
+
+static int withdraw(cl_bus *base, void *handle, cl_str method, uint64_t operation)
+{
+    inproc *bus = of(base);
+    cl_seat *seat = seat_of(bus, handle);
+    if (!seat || !seat->taken) return cl_error(CLOUDS_ECLOSED, NULL);
+    cl_hall_withdraw(bus->hall, seat, method);
+    return add_task(bus, TASK_ENROLLED, NULL, operation, 0, CL_STR_NONE);
+}
+
+/* ---- the rest */
+
+static size_t size_of(const cl_envelope *e)
+{
+    return e->from.n + e->to.n + e->id.n + e->method.n + e->args.n + e->error.n + e->result.n + e->data.n;
+}
+
+static int send(cl_bus *base, void *handle, const cl_envelope *e, uint64_t token)
+{
+    inproc *bus = of(base);
+    size_t size = size_of(e);
+    if (bus->closing) return cl_error(CLOUDS_ECLOSED, NULL);
+    if (size > bus->limits.message) return cl_error(CLOUDS_ETOOBIG, "%zu bytes are more than a message may have (%zu)", size, bus->limits.message);
+    int wants_word = token && e->type == CL_MESSAGE;
+    /* Kept first, so that it cannot fail afterwards. */
+    if (wants_word && add_task(bus, TASK_FATE, NULL, token, CL_FATE_WRITTEN, CL_STR_NONE) != 0) return CLOUDS_ENOMEM;
+    int code = cl_hall_post(bus->hall, &bus->member, e);
+    if (code == 0) return 0;
+    if (wants_word) {
+        task *t = CL_OWNER(bus->tasks.prev, task, place);
+        cl_list_remove(&t->place);
+        cl_free(t);
+    }
+    if (code == CLOUDS_ENOSERVER) return token ? add_task(bus, TASK_FATE, NULL, token, CL_FATE_NOBODY, CL_STR_NONE) : 0;
+    return code == CLOUDS_ELIMIT ? cl_error(code, "the mailbox of %.*s is full", (int)e->to.n, e->to.p) : cl_error(code, NULL);
+}
+
+static void look(cl_bus *base, cl_str method, int known)
+{
+    inproc *bus = of(base);
+    CL_LIST_EACH(it, &bus->tasks)
+    {
+        const task *t = CL_OWNER(it, task, place);
+        if (t->kind == TASK_LOOK && cl_str_eq(t->text, method)) return;
+    }
+    add_task(bus, TASK_LOOK, NULL, 0, 0, method); /* without memory the caller's own deadline ends its wait */
+}
+
+static void forget(cl_bus *base, cl_str method, cl_str server)
+{
+}
+
+static void status(cl_bus *base, uint64_t operation)
+{
+    add_task(of(base), TASK_STATUS, NULL, operation, 0, CL_STR_NONE);
+}
+
+static void close_bus(cl_bus *base)
+{
+    inproc *bus = of(base);
+    if (bus->closing) return;
+    bus->closing = 1;
+    CL_LIST_EACH(it, &bus->seats) close_seat(bus, CL_OWNER(it, cl_seat, mine));
+    cl_loop_poke(bus->loop);
+}
+
+static void destroy(cl_bus *base)
+{
+    inproc *bus = of(base);
+    int is_child = bus->owner != getpid();
+    if (bus->hall && !is_child) cl_hall_deafen(bus->hall, &bus->member);
+    CL_LIST_EACH(it, &bus->seats)
+    {
+        cl_seat *seat = CL_OWNER(it, cl_seat, mine);
+        if (!is_child) cl_hall_stand_up(bus->hall, seat);
+        free_seat(bus, seat);
+    }
+    CL_LIST_EACH(at, &bus->tasks) cl_free(CL_OWNER(at, task, place));
+    if (bus->hall && !is_child) cl_hall_leave(bus->hall, &bus->member);
+    cl_bell_destroy(bus->member.bell);
+    cl_idmap_free(&bus->seat_by_handle);
+    cl_strmap_free(&bus->seat_by_id);
+    cl_buf_free(&bus->reading);
+    cl_free(bus);
+}
+
+static const cl_bus_ops ops = {
+    .node_open = node_open, .node_drain = node_drain, .node_close = node_close, .enroll = enroll, .withdraw = withdraw,
+    .send = send, .look = look, .forget = forget, .status = status, .flush = flush, .close = close_bus, .destroy = destroy,
+};
+
+int cl_inproc_bus_create(cl_loop *loop, const cl_url *url, const cl_limits *limits, const cl_bus_sink *sink, cl_bus **out)
+{
+    inproc *bus = cl_calloc(1, sizeof *bus);
+    if (!bus) return cl_error(CLOUDS_ENOMEM, NULL);
+    bus->base.ops = &ops;
+    bus->loop = bus->member.loop = loop;
+    bus->limits = *limits;
+    bus->sink = *sink;
+    bus->owner = getpid();
+    bus->member.soft = limits->write_soft;
+    bus->member.hard = limits->write_hard;
+    cl_list_init(&bus->member.place);
+    cl_list_init(&bus->seats);
+    cl_list_init(&bus->tasks);
+    int code = cl_bell_create(loop, read_box, bus, &bus->member.bell);
+    if (code == 0) code = cl_hall_join(url->name, &bus->member, &bus->hall);
+    if (code == 0) code = add_task(bus, TASK_UP, NULL, 0, 0, CL_STR_NONE);
+    if (code != 0) {
+        destroy(&bus->base);
+        return code;
+    }
+    *out = &bus->base;
+    return 0;
+}

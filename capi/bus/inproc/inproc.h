@@ -1,0 +1,64 @@
+/* What the files of the inproc bus share. */
+#ifndef CL_INPROC_H
+#define CL_INPROC_H
+
+#include <pthread.h>
+#include <sys/types.h>
+
+#include "base/list.h"
+#include "base/map.h"
+#include "bus/bus.h"
+#include "net/loop.h"
+#include "proto/frame.h"
+
+typedef struct cl_hall cl_hall;
+
+/* Frames of the hall's own, between buses only. */
+enum { CL_NEWS_UP = 'U', CL_NEWS_DOWN = 'D', CL_NEWS_GONE = 'X', CL_NEWS_DRAINING = 'G' };
+
+/* One bus in the hall: its mailbox, into which every thread puts frames. All members are the hall's. */
+typedef struct cl_member {
+    cl_link place;
+    cl_loop *loop;
+    cl_bell *bell;
+    cl_buf box;
+    int rung; /* it has been told of what lies in the box */
+    int deaf; /* its loop is gone */
+    size_t soft, hard;
+} cl_member;
+
+/* A node in the hall. */
+typedef struct cl_seat {
+    cl_link mine; /* in its bus */
+    void *handle; /* for its bus */
+    cl_member *member;
+    cl_strmap enrolled; /* method -> cl_offer */
+    cl_str id;
+    int taken;
+    int is_closing; /* for its bus */
+    char text[];
+} cl_seat;
+
+/* Joins the hall of a name, which is made by the first and ends with the last. */
+int cl_hall_join(const char *name, cl_member *member, cl_hall **out);
+/* No frames after this, though the seats are still taken. */
+void cl_hall_deafen(cl_hall *hall, cl_member *member);
+/* Nothing at all after this; the seats must have been given up. */
+void cl_hall_leave(cl_hall *hall, cl_member *member);
+
+/* 0, CLOUDS_EEXIST or CLOUDS_ENOMEM. */
+int cl_hall_sit(cl_hall *hall, cl_seat *seat);
+/* Withdraws everything and gives the seat up; all others are told. */
+void cl_hall_stand_up(cl_hall *hall, cl_seat *seat);
+int cl_hall_enroll(cl_hall *hall, cl_seat *seat, cl_str method);
+void cl_hall_withdraw(cl_hall *hall, cl_seat *seat, cl_str method);
+void cl_hall_drain(cl_hall *hall, cl_seat *seat);
+
+/* Puts a frame into the mailbox of the node e->to: 0, CLOUDS_ENOSERVER (nobody there), CLOUDS_ELIMIT, CLOUDS_ETOOBIG, CLOUDS_ENOMEM. */
+int cl_hall_post(cl_hall *hall, cl_member *from, const cl_envelope *e);
+/* Exchanges the contents of the mailbox for an empty buffer. */
+void cl_hall_fetch(cl_hall *hall, cl_member *member, cl_buf *out);
+/* Appends a frame (method, from) for each server of a method, or (NULL) of every one. 0 or CLOUDS_ENOMEM. */
+int cl_hall_list(cl_hall *hall, const cl_str *method, cl_buf *out);
+
+#endif

@@ -1,0 +1,1 @@
+set(bus/inproc_sources inproc.c hall.c)
