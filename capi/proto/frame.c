@@ -44,7 +44,7 @@ static inline uint64_t get64(const unsigned char *p)
 
 static inline char *put(char *p, cl_str s)
 {
-    memcpy(p, s.p, s.n);
+    if (s.n) memcpy(p, s.p, s.n); /* an absent one may have no address at all */
     return p + s.n;
 }
 

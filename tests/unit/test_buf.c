@@ -1,0 +1,133 @@
+#include "base/buf.h"
+
+#include <stdint.h>
+
+#include "base/mem.h"
+#include "clouds.h"
+#include "support/tap.h"
+
+static void appends_and_grows(void)
+{
+    cl_buf b = {0};
+    char want[1001] = "";
+    for (int i = 0; i < 1000; i++) {
+        want[i] = (char)('a' + i % 26);
+        REQUIRE(cl_buf_put_char(&b, want[i]) == 0);
+        CHECK(b.cap >= b.len);
+    }
+    CHECK_STR(b.data, b.len, want);
+    cl_buf_free(&b);
+    CHECK(b.data == NULL && b.len == 0 && b.cap == 0);
+    CHECK_INT(cl_buf_put_str(&b, CL_STR("again")), 0);
+    CHECK_STR(b.data, b.len, "again");
+    cl_buf_free(&b);
+}
+
+static void reserve_keeps_the_content(void)
+{
+    cl_buf b = {0};
+    REQUIRE(cl_buf_put_str(&b, CL_STR("head")) == 0);
+    REQUIRE(cl_buf_reserve(&b, 100000) == 0);
+    CHECK(b.cap - b.len >= 100000);
+    CHECK_STR(b.data, b.len, "head");
+    cl_buf_clear(&b);
+    CHECK_INT(b.len, 0);
+    CHECK(b.cap >= 100000);
+    cl_buf_free(&b);
+}
+
+static void a_size_beyond_memory_is_refused(void)
+{
+    cl_buf b = {0};
+    REQUIRE(cl_buf_put_str(&b, CL_STR("x")) == 0);
+    CHECK_INT(cl_buf_reserve(&b, SIZE_MAX), CLOUDS_ENOMEM);
+    CHECK_INT(cl_buf_reserve(&b, SIZE_MAX - 1), CLOUDS_ENOMEM);
+    CHECK_STR(b.data, b.len, "x");
+    cl_buf_free(&b);
+}
+
+static void *refuse(void *user_data, void *block, size_t size)
+{
+    if (size == 0) free(block);
+    return NULL;
+}
+
+static void no_memory_leaves_it_unchanged(void)
+{
+    cl_buf b = {0};
+    REQUIRE(cl_buf_put_str(&b, CL_STR("kept")) == 0);
+    size_t cap = b.cap;
+    cl_mem_hook(refuse, NULL);
+    CHECK_INT(cl_buf_reserve(&b, 1000), CLOUDS_ENOMEM);
+    CHECK_INT(cl_buf_printf(&b, "%0500d", 1), CLOUDS_ENOMEM);
+    cl_mem_hook(NULL, NULL);
+    CHECK_STR(b.data, b.len, "kept");
+    CHECK_INT(b.cap, cap);
+    cl_buf_free(&b);
+}
+
+static void consume_drops_the_head(void)
+{
+    cl_buf b = {0};
+    REQUIRE(cl_buf_put_str(&b, CL_STR("0123456789")) == 0);
+    cl_buf_consume(&b, 0);
+    CHECK_INT(b.len, 10);
+    cl_buf_consume(&b, 4);
+    CHECK_STR(b.data, b.len, "456789");
+    cl_buf_consume(&b, 100);
+    CHECK_INT(b.len, 0);
+    cl_buf_free(&b);
+}
+
+static void numbers(void)
+{
+    static const int64_t values[] = {0, 1, -1, 9, 10, 99, 100, 9007199254740991, -9007199254740993, INT64_MAX, INT64_MIN};
+    for (size_t i = 0; i < sizeof values / sizeof *values; i++) {
+        char want[32];
+        cl_buf b = {0};
+        snprintf(want, sizeof want, "%lld", (long long)values[i]);
+        CHECK_INT(cl_buf_put_int(&b, values[i]), 0);
+        CHECK_STR(b.data, b.len, want);
+        cl_buf_free(&b);
+    }
+    char digits[20];
+    size_t n = cl_digits(digits, UINT64_MAX);
+    CHECK_STR(digits, n, "18446744073709551615");
+}
+
+static void printf_appends(void)
+{
+    cl_buf b = {0};
+    CHECK_INT(cl_buf_printf(&b, "%s-%d", "a", 5), 0);
+    CHECK_INT(cl_buf_printf(&b, "|%0200d|", 7), 0);
+    CHECK_INT(b.len, 3 + 202);
+    CHECK(b.len > 3 && memcmp(b.data, "a-5|", 4) == 0 && b.data[204] == '|');
+    cl_buf_free(&b);
+}
+
+static void strings(void)
+{
+    CHECK(cl_str_eq(CL_STR("ab"), cl_str_of("abc", 2)));
+    CHECK(!cl_str_eq(CL_STR("ab"), CL_STR("abc")));
+    CHECK(!cl_str_eq(CL_STR("ab"), CL_STR("ac")));
+    CHECK(cl_str_eq(CL_STR("a\0b"), cl_str_of("a\0b", 3)));
+    CHECK(cl_str_starts(CL_STR("abc"), CL_STR("ab")) && !cl_str_starts(CL_STR("a"), CL_STR("ab")));
+    CHECK(cl_str_of(NULL, 5).n == 0 && cl_str_z(NULL).n == 0);
+    char *copy = cl_str_dup(cl_str_of("x\0y", 3));
+    REQUIRE(copy != NULL);
+    CHECK(memcmp(copy, "x\0y\0", 4) == 0);
+    cl_free(copy);
+}
+
+int main(void)
+{
+    RUN(appends_and_grows);
+    RUN(reserve_keeps_the_content);
+    RUN(a_size_beyond_memory_is_refused);
+    RUN(no_memory_leaves_it_unchanged);
+    RUN(consume_drops_the_head);
+    RUN(numbers);
+    RUN(printf_appends);
+    RUN(strings);
+    return tap_end();
+}

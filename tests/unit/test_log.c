@@ -1,0 +1,66 @@
+#include "base/log.h"
+
+#include "clouds.h"
+#include "support/tap.h"
+
+static char last[2048];
+static int lines, last_level, inside;
+
+static void keep(void *user_data, int level, const char *text)
+{
+    lines++;
+    last_level = level;
+    inside = cl_log_in_hook();
+    snprintf(last, sizeof last, "%s", text);
+    cl_log(CLOUDS_LOG_ERROR, "from inside the hook"); /* must not come back here */
+    (*(int *)user_data)++;
+}
+
+static void levels_below_are_dropped(void)
+{
+    int calls = 0;
+    cl_log_hook(keep, &calls, CLOUDS_LOG_WARN);
+    cl_log(CLOUDS_LOG_INFO, "too low");
+    CHECK_INT(calls, 0);
+    cl_log(CLOUDS_LOG_WARN, "n is %d", 5);
+    CHECK_INT(calls, 1);
+    CHECK_INT(last_level, CLOUDS_LOG_WARN);
+    CHECK_STR(last, strlen(last), "n is 5");
+    CHECK(inside && !cl_log_in_hook());
+    cl_log_hook(NULL, NULL, 0);
+    cl_log(CLOUDS_LOG_ERROR, "nobody listens");
+    CHECK_INT(calls, 1);
+}
+
+static void no_peer_can_forge_a_line(void)
+{
+    int calls = 0;
+    cl_log_hook(keep, &calls, CLOUDS_LOG_DEBUG);
+    cl_log(CLOUDS_LOG_ERROR, "id %s", "x\nfake\r\t\x1b[31m\x7f y");
+    CHECK_STR(last, strlen(last), "id x\\x0afake\\x0d\\x09\\x1b[31m\\x7f y");
+    cl_log(CLOUDS_LOG_ERROR, "%s", "\xc3\xa9\xff");
+    CHECK_STR(last, strlen(last), "\xc3\xa9\xff");
+    cl_log_hook(NULL, NULL, 0);
+}
+
+static void long_lines_are_cut(void)
+{
+    int calls = 0;
+    char text[5000];
+    memset(text, '\n', sizeof text - 1);
+    text[sizeof text - 1] = '\0';
+    cl_log_hook(keep, &calls, CLOUDS_LOG_DEBUG);
+    cl_log(CLOUDS_LOG_ERROR, "%s", text);
+    CHECK_INT(calls, 1);
+    CHECK(strlen(last) > 100 && strlen(last) < sizeof last - 1 && strchr(last, '\n') == NULL);
+    CHECK_INT(strlen(last) % 4, 0);
+    cl_log_hook(NULL, NULL, 0);
+}
+
+int main(void)
+{
+    RUN(levels_below_are_dropped);
+    RUN(no_peer_can_forge_a_line);
+    RUN(long_lines_are_cut);
+    return tap_end();
+}
