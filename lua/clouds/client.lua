@@ -6,7 +6,13 @@ local scheduler = require("clouds.scheduler")
 
 local Client = node.class()
 
-local call_options = { timeout = "number", deadline = "number", retry = "number", server = "string", on_retry = "function" }
+local call_options = {
+  timeout = "number",
+  deadline = "number",
+  retry = "number",
+  server = "string",
+  on_retry = "function",
+}
 
 local function check_options(options, allowed_server, level)
   for name, value in pairs(options) do
@@ -31,7 +37,7 @@ local function retries_of(retry)
   return retry > 0 and retry or -1
 end
 
---- call(name, arguments [, options] [, callback]): results, or nil and an error; with a callback it gets error, results.
+--- call(name, arguments [, options] [, callback]): results, or nil and an error; a callback gets error, results.
 function Client:call(name, args, options, callback)
   if type(options) == "function" then
     options, callback = nil, options
@@ -94,6 +100,13 @@ end
 
 local LONGEST = 86400
 
+-- What another attempt is made after. CLOUDS_EXPIRED: it could not even be sent within the timeout of one attempt.
+local try_again = {
+  CLOUDS_CALL_SERVICE_TIMEOUT = true,
+  CLOUDS_NO_AVAILABLE_SERVER = true,
+  CLOUDS_EXPIRED = true,
+}
+
 local function attempt(self, name, options, args, stop)
   local sent = ask(options.on_retry, args, stop)
   local left = stop - scheduler.loop.now()
@@ -111,8 +124,7 @@ local function call_hooked(self, name, options, args)
     local results = attempt(self, name, options, args, stop)
     local err = failure(results)
     local code = err and err.code
-    local again = code == "CLOUDS_CALL_SERVICE_TIMEOUT" or code == "CLOUDS_NO_AVAILABLE_SERVER"
-    if left == 0 or not again or scheduler.loop.now() >= stop then
+    if left == 0 or not try_again[code] or scheduler.loop.now() >= stop then
       return unpack(results, 1, results.n)
     end
     if code == "CLOUDS_NO_AVAILABLE_SERVER" then
@@ -121,11 +133,12 @@ local function call_hooked(self, name, options, args)
   end
 end
 
-local function hand_over(callback, first, second, ...)
+local function hand_over(callback, ...)
+  local first, second = ...
   if first == nil and errors.is_error(second) then
     return callback(second)
   end
-  return callback(nil, first, second, ...)
+  return callback(nil, ...)
 end
 
 local function bind_hooked(self, name, options)

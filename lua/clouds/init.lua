@@ -26,19 +26,19 @@ local M = {
 
 -- Every kind of node can do everything; the kind gives it its letter and its defaults.
 function M.server(options)
-  return node.create(Server, "server", options, 3)
+  return node.create(Server, "server", options, 2)
 end
 
 function M.client(options)
-  return node.create(Client, "client", options, 3)
+  return node.create(Client, "client", options, 2)
 end
 
 function M.monitor(options)
-  return node.create(Server, "monitor", options, 3)
+  return node.create(Server, "monitor", options, 2)
 end
 
 function M.base(options)
-  return node.create(Server, options and type(options) == "table" and options.type or "base", options, 3)
+  return node.create(Server, options and type(options) == "table" and options.type or "base", options, 2)
 end
 
 --- Without a host around the script: runs until nothing is left to wait for. In the host the loop runs anyway.

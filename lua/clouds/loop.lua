@@ -8,8 +8,8 @@
 --       A monotonic clock with fractions.
 --
 --   loop.watch(fd, fn) -> watch
---       Calls fn() on the main thread of the Lua state whenever `fd` is readable. Level-triggered: fn is called again as
---       long as it is. The descriptor is never read or closed by the loop.
+--       Calls fn() on the main thread of the Lua state whenever `fd` is readable. Level-triggered: fn is called again
+--       as long as it is. The descriptor is never read or closed by the loop.
 --         watch:hold(yes)   whether this watch alone keeps the loop running; false when it is new. Called often: cheap.
 --         watch:stop()      ends it, at once and for good; a second time does nothing. The descriptor may be closed by
 --                           the caller as soon as stop has returned.

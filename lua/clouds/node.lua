@@ -68,7 +68,7 @@ local function open(self)
   return true
 end
 
---- Makes a node of the class `class`. Raises, three levels up, when its options are wrong.
+--- Makes a node of the class `class`. Raises when its options are wrong; `level` is whose mistake that is.
 function M.create(class, kind, options, level)
   if type(options) == "string" then
     options = { url = options }

@@ -27,14 +27,20 @@ static int set_option(lua_State *L, clouds_options *options)
     }
 }
 
-/* Never raises between creation and return but through the one error at the end. */
+/* Raises a text without a position: clouds.node knows whose mistake it is. */
+static int refuse(lua_State *L, const char *format, const char *first, const char *second)
+{
+    lua_pushfstring(L, format, first, second);
+    return lua_error(L);
+}
+
 clouds_options *cl_options_from(lua_State *L, int index)
 {
     clouds_options *options;
     luaL_checktype(L, index, LUA_TTABLE);
     luaL_checkstack(L, 8, NULL);
     int code = clouds_options_create(&options);
-    if (code != 0) luaL_error(L, "%s", clouds_strerror(code));
+    if (code != 0) refuse(L, "%s", clouds_strerror(code), "");
     int top = lua_gettop(L);
     lua_pushnil(L);
     while (lua_next(L, index)) {
@@ -42,8 +48,11 @@ clouds_options *cl_options_from(lua_State *L, int index)
         if (code != 0) {
             bool described = lua_isnumber(L, -1) || lua_isstring(L, -1) || lua_isboolean(L, -1);
             clouds_options_destroy(options);
-            if (described) luaL_error(L, "%s", clouds_last_error());
-            luaL_error(L, "option '%s' cannot be a %s", lua_tostring(L, top + 1), luaL_typename(L, -1));
+            if (described) refuse(L, "%s", clouds_last_error(), "");
+            lua_getglobal(L, "tostring");
+            lua_pushvalue(L, top + 1);
+            lua_call(L, 1, 1);
+            refuse(L, "option '%s' cannot be a %s", lua_tostring(L, -1), luaL_typename(L, top + 2));
         }
         lua_pop(L, 1);
     }

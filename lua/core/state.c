@@ -59,8 +59,11 @@ static int state_collect(lua_State *L)
         free(s->requests[i].text);
     free(s->requests);
     free(s->slots);
+    free(s->pool);
     s->requests = NULL;
     s->slots = NULL;
+    s->pool = NULL;
+    s->pooled = s->pool_room = 0;
     s->request_count = s->slot_count = 0;
     cl_text_free(&s->out);
     cl_text_free(&s->out2);
@@ -79,7 +82,6 @@ cl_state *cl_state_create(lua_State *L)
     cl_state *s = lua_newuserdata(L, sizeof *s);
     memset(s, 0, sizeof *s);
     s->slot_free = s->request_free = UINT32_MAX;
-    s->pool_most = 1024;
     lua_createtable(L, 0, 1);
     lua_pushcfunction(L, state_collect);
     lua_setfield(L, -2, "__gc");

@@ -100,7 +100,8 @@ struct cl_state {
     cl_task *current; /* the task that runs now, if we resumed it */
     cl_handle scope;
     int depth;        /* of resumes inside of resumes */
-    int pooled, pool_most;
+    cl_task **pool;   /* tasks whose coroutines wait for work, beside the table `pool` that anchors these */
+    int pooled, pool_room;
     cl_ctx *contexts;
     double last_context;
     int last_node;

@@ -1,7 +1,10 @@
 /* Coroutines of ours: a pool, and how each of them runs and ends. */
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "state.h"
+
+enum { MOST_POOLED = 1024 };
 
 /* Runs in the coroutine. However it is resumed, finish() learns how the function ended. */
 static const char body_source[] = "local xpcall, finish, traceback = ...\n"
@@ -98,31 +101,36 @@ cl_task *cl_task_begin(lua_State *L, cl_state *s)
     luaL_checkstack(L, 16, "too much waits");
     if (s->pooled == 0) return task_new(L, s);
     lua_rawgeti(L, LUA_REGISTRYINDEX, s->pool_ref);
-    lua_rawgeti(L, -1, s->pooled * 2 - 1);
-    lua_rawgeti(L, -2, s->pooled * 2);
-    cl_task *task = lua_touserdata(L, -1);
-    lua_pop(L, 1);
+    lua_rawgeti(L, -1, s->pooled);
+    lua_pushboolean(L, 0);
+    lua_rawseti(L, -3, s->pooled);
     lua_remove(L, -2);
-    s->pooled--;
-    return task;
+    return s->pool[--s->pooled];
 }
 
-/* The pool keeps the coroutine and its task beside each other; places above `pooled` are stale and soon used again. */
+/* Room for one more, up to MOST_POOLED. */
+static bool pool_has_room(cl_state *s)
+{
+    if (s->pooled < s->pool_room) return true;
+    if (s->pool_room == MOST_POOLED) return false;
+    int room = s->pool_room ? s->pool_room * 2 : 16;
+    cl_task **pool = realloc(s->pool, (size_t)room * sizeof *pool);
+    if (!pool) return false;
+    s->pool = pool;
+    s->pool_room = room;
+    return true;
+}
+
 static void recycle(lua_State *L, cl_state *s, cl_task *task)
 {
     lua_settop(task->co, 0);
-    if (s->pooled >= s->pool_most) return;
-    s->pooled++;
+    if (!pool_has_room(s)) return;
     lua_rawgeti(L, LUA_REGISTRYINDEX, s->pool_ref);
     lua_pushthread(task->co);
     lua_xmove(task->co, L, 1);
-    lua_rawseti(L, -2, s->pooled * 2 - 1);
-    lua_rawgeti(L, LUA_REGISTRYINDEX, s->tasks_ref);
-    lua_pushthread(task->co);
-    lua_xmove(task->co, L, 1);
-    lua_rawget(L, -2);
-    lua_rawseti(L, -3, s->pooled * 2);
-    lua_pop(L, 2);
+    lua_rawseti(L, -2, s->pooled + 1);
+    lua_pop(L, 1);
+    s->pool[s->pooled++] = task;
 }
 
 /* The coroutine died although its function runs protected (no memory, a stack overflow in finish). */

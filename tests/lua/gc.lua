@@ -1,0 +1,159 @@
+-- Under an aggressive garbage collector, and again and again: nothing is lost, and nothing left.
+local t = require("tap")
+local clouds = require("clouds")
+
+local function descriptors()
+  local count, pipe = 0, io.popen("ls /proc/$PPID/fd")
+  for _ in pipe:lines() do
+    count = count + 1
+  end
+  pipe:close()
+  return count
+end
+
+local function settle()
+  for _ = 1, 5 do
+    collectgarbage()
+    clouds.sleep(0.01)
+  end
+end
+
+local server = clouds.server({ url = t.url })
+assert(server:register("echo", function(...)
+  return ...
+end))
+assert(server:register("slow", function(...)
+  clouds.sleep(0.001)
+  return ...
+end))
+assert(server:register("bad", function()
+  error({ message = "bad", list = { 1, 2, 3 } })
+end))
+
+t.test("calls of all kinds while everything is collected all the time", function()
+  collectgarbage("setpause", 1)
+  collectgarbage("setstepmul", 10000)
+  local client = clouds.client({ url = t.url, timeout = 20 })
+  local tasks, done = {}, 0
+  for i = 1, 40 do
+    tasks[i] = function()
+      local echo = client:bind("echo")
+      for j = 1, 25 do
+        local value = { i, { text = "x" .. j } }
+        assert(echo(value)[2].text == "x" .. j)
+        assert(client:call("slow", { j, nil, value })== j)
+        local _, err = client:call("bad")
+        assert(err.list[3] == 3)
+        client:call("echo", { j }, function(_, got)
+          assert(got == j)
+          done = done + 1
+        end)
+      end
+      return true
+    end
+  end
+  for _, result in ipairs(clouds.wait_all(tasks)) do
+    t.ok(result[1], tostring(result[2]))
+  end
+  t.eventually(function()
+    return done == 1000
+  end)
+  collectgarbage("setpause", 200)
+  collectgarbage("setstepmul", 200)
+  client:close(0)
+end)
+
+t.test("a client that nobody keeps goes away, its call does not", function()
+  local got
+  clouds.client({ url = t.url, timeout = 20 }):call("slow", { 5 }, function(...)
+    got = { ... }
+  end)
+  collectgarbage()
+  collectgarbage()
+  t.eventually(function()
+    return got
+  end)
+  t.is(got, { nil, 5 })
+  clouds.spawn(function()
+    got = { clouds.client({ url = t.url, timeout = 20 }):call("slow", { 6 }) }
+  end)
+  got = nil
+  collectgarbage()
+  collectgarbage()
+  t.eventually(function()
+    return got
+  end)
+  t.is(got, { 6 })
+end)
+
+t.test("a server that nobody keeps still serves", function()
+  local id
+  do
+    local kept = clouds.server({ url = t.url })
+    id = kept.id
+    assert(kept:register("kept", function()
+      return "kept"
+    end))
+  end
+  settle()
+  local client = clouds.client({ url = t.url, timeout = 5 })
+  t.is(client:call("kept"), "kept")
+  t.ok(client:status().servers[id])
+  client:close(0)
+end)
+
+-- Contexts of their own, dropped without a word or closed.
+local function churn(rounds, close)
+  for i = 1, rounds do
+    local client = clouds.client({ url = t.url, timeout = 5, max_links = 100 + i % 2, max_events = 1000 + i })
+    t.is(client:call("echo", { i }), i)
+    if close then
+      client:close(0)
+    end
+    client = nil -- luacheck: ignore 311
+    if i % 10 == 0 then
+      settle()
+    end
+  end
+  settle()
+end
+
+t.test("contexts come and go: descriptors and memory are back", function()
+  churn(20, true)
+  churn(20, false)
+  local fds, memory = descriptors(), collectgarbage("count")
+  churn(60, true)
+  churn(60, false)
+  t.ok(descriptors() <= fds + 2, ("descriptors: %d, then %d"):format(fds, descriptors()))
+  t.ok(collectgarbage("count") < memory + 300, ("kB: %d, then %d"):format(memory, collectgarbage("count")))
+end)
+
+t.test("many calls leave nothing in Lua's memory", function()
+  local client = clouds.client({ url = t.url, timeout = 20 })
+  local echo = client:bind("echo")
+  local function burst()
+    local tasks = {}
+    for i = 1, 100 do
+      tasks[i] = function()
+        for j = 1, 20 do
+          echo(i, { j })
+        end
+      end
+    end
+    clouds.wait_all(tasks)
+    tasks = nil -- luacheck: ignore 311
+    settle()
+    return collectgarbage("count")
+  end
+  burst()
+  local before = burst()
+  for _ = 1, 4 do
+    burst()
+  end
+  local after = burst()
+  t.ok(after < before + 100, ("kB: %d, then %d"):format(before, after))
+  client:close(0)
+end)
+
+server:close(0)
+t.done()

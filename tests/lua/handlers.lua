@@ -1,0 +1,275 @@
+-- What a handler may do: wait, call on, answer later, fail; and what becomes of one that does not answer.
+local t = require("tap")
+local clouds = require("clouds")
+
+local server = clouds.server({ url = t.url })
+local client = clouds.client({ url = t.url, timeout = 5 })
+local inner = clouds.client({ url = t.url, timeout = 60 })
+
+local function echo(...)
+  return ...
+end
+
+assert(server:register("echo", echo))
+assert(server:register("never", function()
+  clouds.request():detach()
+end))
+
+t.test("a handler sees its request", function()
+  assert(server:register("request", function()
+    local req = clouds.request()
+    local left = req.time_left()
+    clouds.sleep(0.02)
+    return req.caller, req.method, left, req:time_left(), clouds.request().caller
+  end))
+  local caller, method, left, later, again = client:call("request", {}, { timeout = 3 })
+  t.is({ caller, method, again }, { client.id, "request", client.id })
+  t.ok(left > 1 and left <= 3, "time left: " .. tostring(left))
+  t.ok(later <= left - 0.015, "the time left passes")
+  t.is(clouds.request(), nil)
+end)
+
+t.test("what a handler calls has the time that its caller left", function()
+  local problem, took
+  assert(server:register("outer", function()
+    local started = clouds.now()
+    local _, err = inner:call("never", {})
+    problem, took = err, clouds.now() - started
+  end))
+  client:call("outer", {}, { timeout = 0.3 })
+  t.eventually(function()
+    return problem
+  end)
+  t.ok(took < 5, "it waited for " .. tostring(took))
+  t.has(problem.code, "CLOUDS_")
+end)
+
+t.test("so have the coroutines that it starts", function()
+  local took
+  assert(server:register("outer", function()
+    clouds.wait_all({ function()
+      local started = clouds.now()
+      inner:call("never", {})
+      took = clouds.now() - started
+    end })
+  end))
+  client:call("outer", {}, { timeout = 0.3 })
+  t.eventually(function()
+    return took
+  end)
+  t.ok(took < 5, "it waited for " .. tostring(took))
+end)
+
+t.test("an answer later, by reply", function()
+  local parked
+  assert(server:register("later", function(...)
+    parked = { clouds.request():detach(), ... }
+    return "not this"
+  end))
+  local got
+  client:call("later", { 1, 2 }, function(...)
+    got = { ... }
+  end)
+  t.eventually(function()
+    return parked
+  end)
+  t.is(got, nil)
+  t.ok(parked[1]:open())
+  t.is(parked[1]:reply("a", nil, parked[3]), true)
+  t.eventually(function()
+    return got
+  end)
+  t.is(got, { nil, "a", nil, 2 })
+  t.ok(not parked[1]:open())
+  local ok, err = parked[1]:reply("twice")
+  t.is({ ok, err.code }, { nil, "CLOUDS_STALE_ID" })
+  t.is({ parked[1].caller, parked[1].method }, { client.id, "later" })
+end)
+
+t.test("an answer later, by returning clouds.pending", function()
+  local reply
+  assert(server:register("later", function()
+    reply = clouds.request().reply
+    return clouds.pending
+  end))
+  local got
+  client:call("later", {}, function(...)
+    got = { ... }
+  end)
+  t.eventually(function()
+    return reply
+  end)
+  reply({ x = 1 })
+  t.eventually(function()
+    return got
+  end)
+  t.is(got, { nil, { x = 1 } })
+end)
+
+t.test("fail, now and later, with values", function()
+  assert(server:register("fails", function(kind)
+    local req = clouds.request()
+    if kind == "later" then
+      req:detach()
+      clouds.spawn(function()
+        clouds.sleep(0.01)
+        req:fail({ message = "later", code = "E_LATER" }, 1, "two")
+      end)
+      return
+    end
+    req.fail("now")
+    return "too late"
+  end))
+  local result, err = client:call("fails", { "later" })
+  t.is({ result, err.message, err.code, err.values[1], err.values[2] }, { nil, "later", "E_LATER", 1, "two" })
+  result, err = client:call("fails", {})
+  t.is({ result, err.message, err.values }, { nil, "now" })
+end)
+
+t.test("an early answer is the answer", function()
+  local finished
+  assert(server:register("early", function()
+    clouds.request().reply("early")
+    clouds.sleep(0.01)
+    finished = true
+    return "late"
+  end))
+  t.is(client:call("early"), "early")
+  t.eventually(function()
+    return finished
+  end)
+end)
+
+t.test("a handler in trouble does not harm the others", function()
+  local reports = 0
+  clouds.on_error = function()
+    reports = reports + 1
+  end
+  assert(server:register("trouble", function()
+    clouds.sleep(0.01)
+    local nothing = nil
+    return nothing.field
+  end))
+  assert(server:register("deep", function()
+    local function again()
+      return 1 + again()
+    end
+    return again()
+  end))
+  local tasks = {}
+  for i = 1, 20 do
+    tasks[#tasks + 1] = function()
+      return client:call("echo", { i })
+    end
+    tasks[#tasks + 1] = function()
+      return client:call(i % 2 == 0 and "trouble" or "deep")
+    end
+  end
+  local results = clouds.wait_all(tasks)
+  for i = 1, 20 do
+    t.is(results[2 * i - 1][1], i)
+    t.is(results[2 * i][1], nil)
+    t.is(results[2 * i][2].outcome, "APP_ERROR")
+  end
+  t.is(reports, 20)
+  clouds.on_error = nil
+end)
+
+t.test("an error in on_error is told, and that is all", function()
+  clouds.on_error = function()
+    error("again")
+  end
+  local stderr = io.stderr
+  local _, err = client:call("trouble")
+  t.has(err.message, "attempt to index")
+  clouds.on_error = nil
+  t.is(io.stderr, stderr)
+end)
+
+t.test("a handler that waits for what never comes is collected", function()
+  local function forgets()
+    clouds.request():detach()
+  end
+  local function yields()
+    coroutine.yield()
+  end
+  assert(server:register("forgets", forgets))
+  assert(server:register("yields", yields))
+  local answers = {}
+  for i, name in ipairs({ "forgets", "yields" }) do
+    client:call(name, {}, function(err)
+      answers[i] = err
+    end)
+  end
+  clouds.sleep(0.05)
+  t.eventually(function()
+    -- New work takes the places in the pool where the abandoned coroutine still is.
+    client:call("echo", { 1 })
+    collectgarbage()
+    collectgarbage()
+    return answers[1] and answers[2]
+  end)
+  t.has(answers[1].message, "forgotten")
+  t.has(answers[2].message, "without an answer")
+end)
+
+t.test("a coroutine that others resume answers all the same", function()
+  local parked
+  assert(server:register("parked", function()
+    parked = coroutine.running()
+    local got = coroutine.yield()
+    return got, (inner:call("echo", { "inner" }))
+  end))
+  local got
+  client:call("parked", {}, function(...)
+    got = { ... }
+  end)
+  t.eventually(function()
+    return parked
+  end)
+  assert(coroutine.resume(parked, "outside"))
+  t.eventually(function()
+    return got
+  end)
+  t.is(got, { nil, "outside", "inner" })
+end)
+
+t.test("services call each other, several deep", function()
+  for i = 1, 8 do
+    local nextone = inner:bind("hop" .. i + 1)
+    assert(server:register("hop" .. i, function(n)
+      return (nextone(n + 1))
+    end))
+  end
+  assert(server:register("hop9", function(n)
+    return n + 1
+  end))
+  t.is(client:call("hop1", { 0 }), 9)
+end)
+
+t.test("a service that calls itself many times over", function()
+  assert(server:register("down", function(n)
+    return n == 0 and 0 or inner:call("down", { n - 1 }) + 1
+  end))
+  t.is(client:call("down", { 60 }), 60)
+end)
+
+t.test("closing answers what was accepted", function()
+  local short = clouds.server({ url = t.url })
+  assert(short:register("slow", function()
+    clouds.sleep(0.2)
+    return "done"
+  end))
+  local got
+  client:call("slow", {}, function(...)
+    got = { ... }
+  end)
+  clouds.sleep(0.05)
+  assert(short:close(5))
+  t.eventually(function()
+    return got
+  end)
+  t.is(got, { nil, "done" })
+end)
+
+t.done()

@@ -1,0 +1,250 @@
+-- Nodes: ready, close, messages, status, options, and the choice of a server taken over.
+local t = require("tap")
+local clouds = require("clouds")
+
+local function pack(...)
+  return { n = select("#", ...), ... }
+end
+
+t.test("ready, and the id", function()
+  local node = clouds.client({ url = t.url })
+  t.has(node.id, "c.")
+  t.is({ node:ready() }, { true })
+  t.is({ node:ready() }, { true })
+  local told
+  node:on("ready", function()
+    told = true
+  end)
+  t.eventually(function()
+    return told
+  end)
+  assert(node:close())
+  t.is(clouds.server({ url = t.url, id = "my.own.id" }).id, "my.own.id")
+end)
+
+t.test("the event exit", function()
+  local node, exited = clouds.base({ url = t.url }), nil
+  t.has(node.id, "b.")
+  node:on("exit", function(unanswered)
+    exited = unanswered
+  end)
+  t.is(node:close(0), true)
+  t.eventually(function()
+    return exited
+  end)
+  t.is(exited, 0)
+  t.is(node:close(0), true)
+end)
+
+t.test("bad options say what is wrong", function()
+  t.raises(function()
+    clouds.client({ url = "nonsense" })
+  end, "not a valid url")
+  t.raises(function()
+    clouds.client({ url = t.url, timeuot = 3 })
+  end, "timeuot")
+  t.raises(function()
+    clouds.client({ url = t.url, timeout = {} })
+  end, "timeout")
+  t.raises(function()
+    clouds.client({ url = t.url, id = "a:b" })
+  end, "a:b")
+  t.raises(function()
+    clouds.client(5)
+  end, "table of options")
+  t.raises(function()
+    clouds.server({ url = t.url, heartbeat = "often" })
+  end, "nodes.lua")
+end)
+
+t.test("messages", function()
+  local one, two = clouds.base({ url = t.url }), clouds.base({ url = t.url })
+  local got = {}
+  two:on("message", function(from, value)
+    got[#got + 1] = { from, value }
+  end)
+  assert(two:ready())
+  assert(one:ready())
+  t.is(one:send(two.id, { a = 1, b = clouds.array({ clouds.null }) }), true)
+  t.is(one:send(two.id, clouds.null), true)
+  t.is(one:send(two.id, "text", { confirm = true }), 1)
+  t.eventually(function()
+    return #got == 3
+  end)
+  t.is(got[1][1], one.id)
+  t.is(clouds.json.encode(got[1][2].b), "[null]")
+  t.is(got[2][2], clouds.null)
+  t.is(got[3][2], "text")
+  t.is(one:send("b.nobody.1.1", 1), true)
+  t.is(one:send("b.nobody.1.1", 1, { confirm = true }), 0)
+  t.raises(function()
+    one:send(two.id, print)
+  end, "function")
+  t.raises(function()
+    one:send(nil, 1)
+  end, "expected the id")
+  one:close(0)
+  two:close(0)
+end)
+
+t.test("several listeners, one of them broken, and taken back", function()
+  local node, got, told = clouds.base({ url = t.url }), {}, nil
+  clouds.on_error = function(err)
+    told = err
+  end
+  local function broken()
+    error("broken", 0)
+  end
+  node:on("message", broken):on("message", function(_, value)
+    got[#got + 1] = value
+  end)
+  assert(node:ready())
+  node:send(node.id, 1)
+  t.eventually(function()
+    return got[1] and told
+  end)
+  t.is(told, "broken")
+  told = nil
+  node:off("message", broken)
+  node:send(node.id, 2)
+  t.eventually(function()
+    return got[2]
+  end)
+  t.is(told, nil)
+  t.raises(function()
+    node:on("nothing", print)
+  end, "no such event")
+  t.raises(function()
+    node:on("message")
+  end, "expected a function")
+  clouds.on_error = nil
+  node:close(0)
+end)
+
+t.test("status", function()
+  local server, monitor = clouds.server({ url = t.url }), clouds.monitor({ url = t.url })
+  assert(server:register("status.a", print))
+  assert(server:register("status.b", print))
+  local status = assert(monitor:status())
+  t.is(status.methods["status.a"][1], server.id)
+  table.sort(status.servers[server.id])
+  t.is(clouds.json.encode(status.servers[server.id]), '["status.a","status.b"]')
+  server:close(0)
+  t.eventually(function()
+    return not monitor:status().servers[server.id]
+  end)
+  monitor:close(0)
+end)
+
+t.test("find_server taken over", function()
+  local one, two = clouds.server({ url = t.url }), clouds.server({ url = t.url })
+  for _, server in ipairs({ one, two }) do
+    assert(server:register("which", function()
+      return server.id
+    end))
+  end
+  local client = clouds.client({ url = t.url, timeout = 1 })
+  local before = client:bind("which")
+  assert(before())
+  local asked, chosen = {}, two.id
+  client:set("find_server", function(method, known)
+    asked[#asked + 1] = { method, #known }
+    clouds.sleep(0.01)
+    return chosen
+  end)
+  for _ = 1, 3 do
+    t.is(before(), two.id)
+    t.is(client:call("which"), two.id)
+  end
+  t.is(#asked, 6)
+  t.is(asked[1][1], "which")
+  chosen = nil
+  local result, err = client:call("which")
+  t.is({ result, err.code }, { nil, "CLOUDS_NO_AVAILABLE_SERVER" })
+  local told
+  clouds.on_error = function(problem)
+    told = problem
+  end
+  client:set("find server", function()
+    error("cannot choose", 0)
+  end)
+  result, err = client:call("which")
+  t.is({ result, err.code, told }, { nil, "CLOUDS_NO_AVAILABLE_SERVER", "cannot choose" })
+  clouds.on_error = nil
+  client:set("find_server", nil)
+  t.ok(before())
+  t.raises(function()
+    client:set("find_nothing", print)
+  end, "no such function")
+  client:close(0)
+  one:close(0)
+  two:close(0)
+end)
+
+t.test("a server that does not answer is told of", function()
+  local server = clouds.server({ url = t.url })
+  assert(server:register("silent", function()
+    clouds.request():detach()
+    clouds.sleep(2)
+  end))
+  local removed
+  local client = clouds.client({ url = t.url, timeout = 0.1, remove_server = function(id, method)
+    removed = pack(id, method)
+  end })
+  client:call("silent")
+  t.eventually(function()
+    return removed
+  end)
+  t.is(removed, { n = 2, server.id, "silent" })
+  client:close(0)
+  server:close(0)
+end)
+
+t.test("a function as an option", function()
+  local server = clouds.server({ url = t.url })
+  assert(server:register("option", function()
+    return 1
+  end))
+  local client = clouds.client({ url = t.url, find_server = function()
+    return server.id
+  end })
+  t.is(client:call("option"), 1)
+  client:close(0)
+  server:close(0)
+end)
+
+t.test("nodes of one address share a context, and the counters tell", function()
+  local one, two = clouds.client({ url = t.url }), clouds.client({ url = t.url })
+  t.is(one.context, two.context)
+  local other = clouds.client({ url = t.url, max_in_flight = 5 })
+  t.ok(other.context ~= one.context)
+  one:call("nobody")
+  t.ok(one:counters().calls >= 1)
+  for _, node in ipairs({ one, two, other }) do
+    node:close(0)
+  end
+end)
+
+t.test("the limit of calls in flight is an error at once", function()
+  local server = clouds.server({ url = t.url })
+  assert(server:register("hang", function()
+    clouds.sleep(5)
+  end))
+  local client = clouds.client({ url = t.url, max_in_flight = 4, timeout = 0.5 })
+  local tasks = {}
+  for i = 1, 6 do
+    tasks[i] = function()
+      return client:call("hang")
+    end
+  end
+  local limited, late = 0, 0
+  for _, result in ipairs(clouds.wait_all(tasks)) do
+    limited = limited + (result[2].code == "CLOUDS_LIMIT_REACHED" and 1 or 0)
+    late = late + (result[2].code == "CLOUDS_CALL_SERVICE_TIMEOUT" and 1 or 0)
+  end
+  t.is({ limited, late }, { 2, 4 })
+  client:close(0)
+  server:close(0)
+end)
+
+t.done()

@@ -1,0 +1,158 @@
+-- Retries: by count, and with a hook before each attempt.
+local t = require("tap")
+local clouds = require("clouds")
+
+local client = clouds.client({ url = t.url, timeout = 0.2 })
+assert(client:ready())
+
+-- A service whose first `failures` calls are never answered.
+local function serve(name, failures)
+  local server = clouds.server({ url = t.url })
+  local state = { runs = 0, args = {}, server = server }
+  assert(server:register(name, function(...)
+    state.runs = state.runs + 1
+    state.args[state.runs] = { ... }
+    if state.runs <= failures then
+      clouds.sleep(30)
+    end
+    return state.runs
+  end))
+  return state
+end
+
+t.test("retries by count", function()
+  local state = serve("r1", 2)
+  t.is(client:bind("r1", 5)(), 3)
+  state.server:close(0)
+  state = serve("r2", 2)
+  t.is(client:bind("r2", { retry = 5 })(), 3)
+  state.server:close(0)
+  state = serve("r3", 2)
+  t.is(client:call("r3", {}, { retry = 5 }), 3)
+  state.server:close(0)
+end)
+
+t.test("without retries the first timeout is the end", function()
+  local state = serve("r4", 1)
+  local result, err = client:bind("r4")()
+  t.is({ result, err.code }, { nil, "CLOUDS_CALL_SERVICE_TIMEOUT" })
+  t.is(state.runs, 1)
+  state.server:close(0)
+end)
+
+t.test("the hook runs before every attempt, with the original arguments", function()
+  local state, seen = serve("h1", 2), {}
+  local bound = client:bind("h1", {
+    retry = 3,
+    on_retry = function(args, go)
+      seen[#seen + 1] = { args.n, unpack(args, 1, args.n) }
+      go("attempt " .. #seen, args[1])
+    end,
+  })
+  t.is(bound("a", nil), 3)
+  t.is(seen, { { 2, "a" }, { 2, "a" }, { 2, "a" } })
+  t.is(state.args, { { "attempt 1", "a" }, { "attempt 2", "a" }, { "attempt 3", "a" } })
+  state.server:close(0)
+end)
+
+t.test("the hook may go on later, and only its first word counts", function()
+  local state = serve("h2", 0)
+  local bound = client:bind("h2", {
+    on_retry = function(_, go)
+      clouds.spawn(function()
+        clouds.sleep(0.02)
+        go(1)
+        go(2)
+      end)
+    end,
+  })
+  t.is(bound(), 1)
+  t.is(state.args, { { 1 } })
+  state.server:close(0)
+end)
+
+t.test("a hook that waits", function()
+  local state = serve("h3", 0)
+  local bound = client:bind("h3", {
+    on_retry = function(_, go)
+      clouds.sleep(0.01)
+      go("slept")
+    end,
+  })
+  t.is(bound(), 1)
+  t.is(state.args, { { "slept" } })
+  state.server:close(0)
+end)
+
+t.test("a hook that raises fails the call, one that never goes on ends at the deadline", function()
+  local state = serve("h4", 0)
+  t.raises(client:bind("h4", {
+    on_retry = function()
+      error("the hook")
+    end,
+  }), "the hook")
+  local result, err = client:bind("h4", { deadline = 0.05, on_retry = function() end })()
+  t.is({ result, err.code, err.outcome }, { nil, "CLOUDS_EXPIRED", "NOT_DONE" })
+  t.is(state.runs, 0)
+  state.server:close(0)
+end)
+
+t.test("with a hook: nobody there is asked for again after the timeout", function()
+  local attempts, started = 0, clouds.now()
+  local result, err = client:bind("h5", {
+    retry = 2,
+    timeout = 0.1,
+    on_retry = function(_, go)
+      attempts = attempts + 1
+      go()
+    end,
+  })()
+  t.is({ result, err.outcome, attempts }, { nil, "NOT_DONE", 3 })
+  t.ok(clouds.now() - started >= 0.195, "it waited between the attempts")
+end)
+
+t.test("with a hook: the service's own error is not tried again", function()
+  local server, runs = clouds.server({ url = t.url }), 0
+  assert(server:register("h6", function()
+    runs = runs + 1
+    error({ message = "no" })
+  end))
+  local result, err = client:bind("h6", { retry = 3, on_retry = function(_, go) go() end })()
+  t.is({ result, err.message, runs }, { nil, "no", 1 })
+  server:close(0)
+end)
+
+t.test("with a hook: the callback form", function()
+  local state, got = serve("h7", 1), nil
+  local bound = client:bind("h7", { retry = 1, on_retry = function(args, go) go(unpack(args, 1, args.n)) end })
+  bound("x", function(...)
+    got = { n = select("#", ...), ... }
+  end)
+  t.eventually(function()
+    return got
+  end)
+  t.is(got, { n = 2, nil, 2 })
+  t.is(state.args[2], { "x" })
+  client:bind("h8", { on_retry = function(_, go) go() end })(function(err)
+    got = err
+  end)
+  t.eventually(function()
+    return clouds.is_error(got)
+  end)
+  t.is(got.outcome, "NOT_DONE")
+  state.server:close(0)
+end)
+
+t.test("a server that comes late is found", function()
+  local result
+  local task = clouds.spawn(function()
+    result = { client:call("r9", {}, { retry = 20 }) }
+  end)
+  clouds.sleep(0.1)
+  local state = serve("r9", 0)
+  task:wait()
+  t.is(result, { 1 })
+  state.server:close(0)
+end)
+
+t.done()
