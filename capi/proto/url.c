@@ -56,7 +56,7 @@ static int hex_digit(char c)
 
 static int unescape(parser *p, cl_str s, char **out)
 {
-    *out = p->free;
+    char *start = p->free;
     for (size_t i = 0; i < s.n; i++) {
         int c = (unsigned char)s.p[i];
         if (c == '%') {
@@ -71,6 +71,7 @@ static int unescape(parser *p, cl_str s, char **out)
         *p->free++ = (char)c;
     }
     *p->free++ = '\0';
+    *out = start;
     return 0;
 }
 
@@ -239,15 +240,20 @@ int cl_url_parse(cl_str text, cl_url *out)
     read_kind *read = find_kind(text, &scheme);
     if (!read) return refuse_scheme(text);
     parser p = {0};
-    p.url.memory = p.free = cl_malloc(text.n + 64);
+    size_t size = text.n + 64;
+    p.url.memory = p.free = cl_malloc(size);
     if (!p.free) return cl_error(CLOUDS_ENOMEM, NULL);
     p.url.user = p.url.password = p.url.host = p.url.path = p.url.name = p.free;
     *p.free++ = '\0';
     p.url.prefix = strcpy(p.free, "clouds");
     p.free += sizeof "clouds";
     int code = read(&p, cl_str_of(text.p + scheme, text.n - scheme));
-    if (code == 0) *out = p.url;
-    else cl_url_free(&p.url);
+    if (code == 0) {
+        *out = p.url;
+    } else {
+        explicit_bzero(p.url.memory, size);
+        cl_free(p.url.memory);
+    }
     return code;
 }
 
