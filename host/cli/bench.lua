@@ -31,10 +31,6 @@ local function start_echo(defaults)
     local method = ("clouds.bench.echo.%d"):format(host.pid())
     if defaults.url then host.setenv("CLOUDS_URL", defaults.url) end
     local words = { "bench", "--serve", method, "--parent", tostring(host.pid()) }
-    if defaults.password_file then
-        words[#words + 1] = "--password-file"
-        words[#words + 1] = defaults.password_file
-    end
     host.spawn_self(words, function(status, signal)
         io.stderr:write(("clouds bench: the echo service ended (%s %d)\n"):format(
             signal ~= 0 and "signal" or "exit code", signal ~= 0 and signal or status))

@@ -16,7 +16,7 @@ M.command = {
         { long = "json", help = "print one JSON array; an error as {\"error\":{...}}" },
         { long = "timeout", short = "t", value = "SECONDS", kind = "number", help = "longest wait for one attempt (default 60)" },
         { long = "deadline", short = "d", value = "SECONDS", kind = "number", help = "longest wait for everything" },
-        { long = "retry", short = "r", value = "COUNT", kind = "count", help = "further attempts after a timeout or without a server" },
+        { long = "retry", short = "r", value = "COUNT", kind = "count", help = "further attempts after a timeout, or, when no server is there,\nafter waiting as long" },
         { long = "server", value = "ID", help = "ask this node and no other" },
     },
     operands = { 1, math.huge },

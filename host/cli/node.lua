@@ -19,21 +19,39 @@ function M.exit_code(err)
     return by_outcome[err.outcome] or M.UNKNOWN
 end
 
-local function first_line(command, path)
+local function first_line(command, option, path)
     local file, problem = io.open(path, "r")
-    if not file then args.fail(command, "--url-file: %s", problem) end
+    if not file then args.fail(command, "--%s: %s", option, problem) end
     local line = file:read("*l")
     file:close()
-    if not line or line == "" then args.fail(command, "--url-file: %s is empty, expected a URL in its first line", path) end
+    if not line or line == "" then args.fail(command, "--%s: %s is empty, expected a text in its first line", option, path) end
     return (line:gsub("%s+$", ""))
 end
 
--- Makes --url and the other common options the defaults of the module clouds.
+local function escape(text)
+    return (text:gsub("[^%w]", function(c) return ("%%%02X"):format(c:byte()) end))
+end
+
+-- The URL with this password in the place of any it has.
+local function with_password(command, url, password)
+    local scheme, rest = url:match("^(redis://)(.*)$")
+    if not scheme then scheme, rest = url:match("^(redis%+unix://)(.*)$") end
+    if not scheme then args.fail(command, "--password-file is for redis:// and redis+unix://, the URL is '%s'", url) end
+    local authority, path = rest:match("^([^/?]*)(.*)$")
+    local user, host = authority:match("^(.*)@([^@]*)$")
+    return ("%s%s:%s@%s%s"):format(scheme, user and user:match("^[^:]*") or "", escape(password), host or authority, path)
+end
+
+-- Makes --url and the other common options the default of the module clouds.
 function M.settle_url(command, options)
-    local url = options.url or (options.url_file and first_line(command, options.url_file))
-    local defaults = require("clouds").defaults
-    if url then defaults.url = url end
-    if options.password_file then defaults.password_file = options.password_file end
+    local url = options.url or (options.url_file and first_line(command, "url-file", options.url_file))
+    if options.password_file then
+        local password = first_line(command, "password-file", options.password_file)
+        url = with_password(command, url or os.getenv("CLOUDS_URL") or "local:", password)
+    end
+    local clouds = require "clouds"
+    if url then clouds.defaults.url = url end
+    host.luv_spawn(clouds.spawn)
 end
 
 -- Runs fn in a coroutine that may wait.
@@ -61,10 +79,9 @@ end
 
 -- A new node of the given type; a URL or an option that it cannot take is wrong usage.
 function M.open(command, kind, settings)
-    local ok, node, err = pcall(require("clouds")[kind], settings)
-    if ok and node then return node end
-    local problem = ok and err or node
-    args.fail(command, "%s", type(problem) == "table" and problem.message or tostring(problem))
+    local ok, node = pcall(require("clouds")[kind], settings)
+    if ok then return node end
+    args.fail(command, "%s", (tostring(node):gsub("^%[[%w.]+%]:%d+: ", "")))
 end
 
 -- Runs a short command in a coroutine: what it returns is the exit code. A usage error inside it is one of the command line.
@@ -91,8 +108,9 @@ function M.error_table(err)
     return result
 end
 
--- Reports a failed operation and returns its exit code.
+-- Reports a failed operation and returns its exit code. Once the program ends, what fails because of that is no news.
 function M.fail(err, as_json)
+    if ending then return M.exit_code(err) end
     if as_json then
         local clouds = require "clouds"
         require("clouds.cli.output").write(clouds.json.encode({ error = M.error_table(err) }), "\n")
@@ -105,8 +123,8 @@ end
 -- instead of at the deadline.
 function M.fail_fast(node, as_json)
     local connected = false
-    node:on("bus_up", function() connected = true end)
-    node:on("bus_down", function(err)
+    node:on("up", function() connected = true end)
+    node:on("down", function(err)
         if not connected then M.finish(M.fail(err, as_json)) end
     end)
 end

@@ -99,7 +99,7 @@ class Errors(Case):
             local clouds = require "clouds"
             clouds.server{}:register("m", function() return "alive" end)
             clouds.spawn(function() clouds.sleep(0.01) error("in a coroutine") end)
-            clouds.spawn(function() error{ message = "at once" } end)
+            clouds.spawn(function() error("at once") end)
             clouds.spawn(function() clouds.sleep(0.05) print("ready") end)
         """)
         service.err.wait_for("in a coroutine")
@@ -161,7 +161,7 @@ class Pipes(Case):
         os.close(write_end)
         os.close(read_end)
         for _ in range(3):
-            result = self.run_clouds("call", "m", "--json", "--retry", "50", "--deadline", "20")
+            result = self.run_clouds("call", "m", "--json", "--retry", "200", "--timeout", "0.1")
             self.assertEqual(self.json(result), ["alive"])
         process.terminate()
         self.assertEqual(process.wait(30), 0)

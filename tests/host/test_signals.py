@@ -1,4 +1,5 @@
 """SIGINT and SIGTERM: the first stops in order, the second at once; under load nothing accepted is lost."""
+import json
 import os
 import signal
 import unittest
