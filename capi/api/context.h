@@ -48,7 +48,7 @@ typedef struct cl_context {
     int executing;     /* a command of the user is being carried out */
     int unflushed;     /* inline: something may wait in an output buffer */
     int finish_due;    /* the last node of a closing context is gone: close the bus at the end of the turn */
-    int bus_closing;
+    int bus_closing, bus_closed;
     int close_begun;
     size_t core_nodes; /* nodes that the core has */
     uint64_t refusals[CL_REFUSALS];

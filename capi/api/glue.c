@@ -197,6 +197,7 @@ static void sink_closed(void *self)
 {
     cl_context *context = self;
     if (is_deaf(context)) return;
+    context->bus_closed = 1;
     cl_raise(context, NULL,
              &(clouds_event){.type = CLOUDS_EVENT_CONTEXT_CLOSED, .time_left = -1, .peer = "", .method = "", .data = "",
                              .error = ""});
@@ -221,7 +222,7 @@ void cl_glue_turn(void *self)
         context->bus_closing = 1;
         context->bus->ops->close(context->bus);
     }
-    if (!context->bus_closing) context->bus->ops->flush(context->bus);
+    if (!context->bus_closed) context->bus->ops->flush(context->bus);
     context->unflushed = 0;
     context->poked = 0;
 }

@@ -53,7 +53,7 @@ static int poll_inline(cl_context *context, const poll_target *to, double timeou
     cl_events_release(&context->events);
     int n = (int)take(context, to);
     if (n) {
-        if (context->unflushed && !context->bus_closing) context->bus->ops->flush(context->bus);
+        if (context->unflushed && !context->bus_closed) context->bus->ops->flush(context->bus);
         context->unflushed = 0;
     } else if (is_finished(context)) {
         return cl_error(CLOUDS_ECLOSED, "the context is closed");
