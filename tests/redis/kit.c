@@ -1,11 +1,23 @@
 #include "redis/kit.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "clouds.h"
+
+enum { MOST_KITS = 8 };
+
+static kit *kits[MOST_KITS];
+
+static void list_kit(kit *k, kit *as)
+{
+    for (int i = 0; i < MOST_KITS; i++)
+        if (kits[i] == k) {
+            kits[i] = as;
+            return;
+        }
+}
 
 static kit_note *note(kit *k, const char *what)
 {
@@ -187,11 +199,13 @@ int kit_open(kit *k, const char *url, const cl_limits *limits)
     own.self = k;
     if (!code) code = cl_redis_bus_create(k->loop, &parsed, &k->limits, &own, &k->bus);
     cl_url_free(&parsed);
+    list_kit(NULL, k);
     return code;
 }
 
 void kit_close(kit *k, int abrupt)
 {
+    list_kit(k, NULL);
     if (k->bus && !abrupt) {
         k->bus->ops->close(k->bus);
         int64_t end = cl_loop_now() + 20000;
@@ -206,15 +220,18 @@ void kit_close(kit *k, int abrupt)
     memset(k, 0, sizeof *k);
 }
 
-void kit_turn(kit *k, int ms)
+void kit_turn_all(int ms)
 {
-    cl_loop_run(k->loop, ms);
+    int count = 0;
+    for (int i = 0; i < MOST_KITS; i++) count += kits[i] != NULL;
+    for (int i = 0; i < MOST_KITS; i++)
+        if (kits[i]) cl_loop_run(kits[i]->loop, count > 1 ? (ms > 0) : ms);
 }
 
-void kit_idle(kit *k, int ms)
+void kit_idle(int ms)
 {
     int64_t end = cl_loop_now() + ms;
-    while (cl_loop_now() < end) cl_loop_run(k->loop, 5);
+    while (cl_loop_now() < end) kit_turn_all(5);
 }
 
 kit_note *kit_find(kit *k, const char *what)
@@ -235,7 +252,7 @@ kit_note *kit_take(kit *k, const char *what)
         kit_note *n = kit_find(k, what);
         if (n) return n;
         if (cl_loop_now() > end) break;
-        cl_loop_run(k->loop, 20);
+        kit_turn_all(20);
     }
     printf("# no %s came\n", what);
     return &none;

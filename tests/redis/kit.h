@@ -40,15 +40,14 @@ int kit_open(kit *k, const char *url, const cl_limits *limits);
 /* Closes the bus in order, or only the loop (abrupt 1), and frees. */
 void kit_close(kit *k, int abrupt);
 
-/* Turns the loop (several if more kits are given, ends with NULL) until condition holds; 0: it did not within 20 s. */
-int kit_until(int (*condition)(void *data), void *data, ...);
+/* Turns the loops of all open kits once, waiting up to ms for the first to have something. */
+void kit_turn_all(int ms);
 /* Turns until a note of this kind came that was not taken before; NULL: none within 20 s. Takes it. */
 kit_note *kit_take(kit *k, const char *what);
 /* The same, but only what is there. */
 kit_note *kit_find(kit *k, const char *what);
-void kit_turn(kit *k, int ms);
-/* Turns for this long. */
-void kit_idle(kit *k, int ms);
+/* Turns all loops for this long. */
+void kit_idle(int ms);
 void kit_forget(kit *k); /* drops all notes */
 
 /* Opens a node and waits until it is ready. */
@@ -58,11 +57,13 @@ int kit_enroll(kit *k, void *node, const char *method); /* and waits; the code *
 int kit_call(kit *k, const char *from, const char *to, const char *method, const char *id, const char *args, uint64_t token);
 int kit_say(kit *k, const char *from, const char *to, const char *value, uint64_t token);
 
+/* Turns all loops until the condition holds, 20 s at most. */
 #define WAIT_FOR(condition) \
     do { \
         int64_t wait_end = cl_loop_now() + 20000; \
-        while (!(condition) && cl_loop_now() < wait_end) KIT_TURN_ALL(); \
-        CHECK(condition); \
+        int wait_done; \
+        while (!(wait_done = (condition) ? 1 : 0) && cl_loop_now() < wait_end) kit_turn_all(5); \
+        if (!wait_done) tap_bad++, printf("# %s:%d: never came: %s\n", __FILE__, __LINE__, #condition); \
     } while (0)
 
 #endif

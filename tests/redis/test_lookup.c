@@ -1,0 +1,230 @@
+/* Who serves what: by the index, by a scan, and never by KEYS. */
+#include <stdio.h>
+
+#include "clouds.h"
+#include "redis/kit.h"
+#include "redis/monitor.h"
+#include "support/tap.h"
+
+static test_redis server;
+static kit a, b;
+static int node_a, node_b;
+static monitor seen;
+
+#define ID_A "s.686c821a.100.0"
+#define ID_B "s.686c821a.100.1"
+
+static void begin(void)
+{
+    test_redis_command(&server, "FLUSHALL");
+    CHECK(kit_open(&a, server.url, NULL) == 0);
+    CHECK(kit_node(&a, &node_a, ID_A, 2) == 0);
+}
+
+static void look(const char *method, int known, const char *want)
+{
+    a.bus->ops->look(a.bus, cl_str_z(method), known);
+    kit_note *n = kit_take(&a, "servers");
+    CHECK_INT(n->code, 0);
+    CHECK_STR(n->text, strlen(n->text), want);
+}
+
+static void the_index_answers_without_a_scan(void)
+{
+    begin();
+    CHECK_INT(kit_enroll(&a, &node_a, "idx"), 0);
+    REQUIRE(monitor_start(&seen, &server) == 0);
+    look("idx", 0, "idx " ID_A "+");
+    look("idx", 0, "idx " ID_A "+");
+    monitor_read(&seen, &server);
+    CHECK_INT(monitor_count(&seen, "\"SCAN\""), 0);
+    CHECK_INT(monitor_count(&seen, "\"SMEMBERS\""), 2);
+    CHECK_INT(monitor_count(&seen, "\"KEYS\""), 0);
+    monitor_stop(&seen);
+    kit_close(&a, 0);
+}
+
+static void npm_servers_are_found_by_a_scan(void)
+{
+    begin();
+    test_redis_command(&server, "SETEX clouds:S:npm.m:s.aaaaaaaa.1.0 100 1");
+    test_redis_command(&server, "SETEX clouds:S:npm.m:s.aaaaaaaa.2.0 100 1");
+    test_redis_command(&server, "SETEX clouds:S:npm.m:sub:s.aaaaaaaa.3.0 100 1"); /* another method: npm.m:sub */
+    test_redis_command(&server, "SETEX clouds:S:npm.m: 100 1");                   /* no id (Q19) */
+    test_redis_command(&server, "SETEX clouds:S:npm.mm:s.aaaaaaaa.4.0 100 1");
+    test_redis_command(&server, "SETEX clouds2:S:npm.m:s.aaaaaaaa.5.0 100 1");
+    look("npm.m", 0, "npm.m s.aaaaaaaa.1.0 s.aaaaaaaa.2.0");
+    kit_close(&a, 0);
+}
+
+static void a_refresh_sees_both_kinds(void)
+{
+    begin();
+    CHECK_INT(kit_enroll(&a, &node_a, "mixed"), 0);
+    test_redis_command(&server, "SETEX clouds:S:mixed:s.aaaaaaaa.1.0 100 1");
+    look("mixed", 0, "mixed " ID_A "+"); /* the index has one: no call waits for a scan */
+    look("mixed", 1, "mixed " ID_A "+ s.aaaaaaaa.1.0");
+    look("mixed", 0, "mixed " ID_A "+ s.aaaaaaaa.1.0");
+    test_redis_command(&server, "DEL clouds:S:mixed:s.aaaaaaaa.1.0"); /* what the scan saw is verified */
+    look("mixed", 0, "mixed " ID_A "+");
+    kit_close(&a, 0);
+}
+
+static void nobody_is_an_empty_list(void)
+{
+    begin();
+    look("nothing", 0, "nothing");
+    kit_close(&a, 0);
+}
+
+static void the_dead_leave_the_index(void)
+{
+    begin();
+    test_redis_command(&server, "SADD clouds:M:dead s.bbbbbbbb.1.1 s.bbbbbbbb.1.2");
+    test_redis_command(&server, "SETEX clouds:S:dead:s.bbbbbbbb.1.2 100 1");
+    test_redis_command(&server, "SETEX clouds:N:s.bbbbbbbb.1.2 100 {}");
+    look("dead", 0, "dead s.bbbbbbbb.1.2+");
+    WAIT_FOR(strcmp(test_redis_command(&server, "SMEMBERS clouds:M:dead"), "s.bbbbbbbb.1.2") == 0);
+    kit_close(&a, 0);
+}
+
+/* One scan serves many looks, and the next begins a second later at the earliest. */
+static void scans_are_rare(void)
+{
+    begin();
+    REQUIRE(monitor_start(&seen, &server) == 0);
+    for (int i = 0; i < 50; i++) {
+        char method[16];
+        snprintf(method, sizeof method, "none.%d", i);
+        a.bus->ops->look(a.bus, cl_str_z(method), 0);
+        a.bus->ops->look(a.bus, cl_str_z(method), 0);
+    }
+    for (int i = 0; i < 50; i++) CHECK_INT(kit_take(&a, "servers")->code, 0);
+    monitor_read(&seen, &server);
+    CHECK(monitor_count(&seen, "\"SCAN\" \"0\"") <= 2);
+    CHECK(kit_find(&a, "servers") == NULL);
+    int64_t start = cl_loop_now();
+    look("none.1", 0, "none.1");
+    CHECK(cl_loop_now() - start < 2500);
+    monitor_read(&seen, &server);
+    CHECK(monitor_count(&seen, "\"SCAN\" \"0\"") <= 3);
+    monitor_stop(&seen);
+    kit_close(&a, 0);
+}
+
+static void many_keys(void)
+{
+    begin();
+    test_redis_command(&server, "DEBUG POPULATE 20000 other");
+    for (int i = 0; i < 3000; i++) test_redis_command(&server, "SETEX clouds:S:m%d:s.cccccccc.%d.0 100 1", i % 7, i);
+    a.bus->ops->look(a.bus, CL_STR("m3"), 0);
+    CHECK_INT(kit_take(&a, "servers")->number, 429);
+    kit_close(&a, 0);
+}
+
+static void looks_are_independent_of_prefix_signs(void)
+{
+    static const char *const prefixes[] = {"a*", "p?", "q[x]", "x:y", "b%5Cs"};
+    test_redis_command(&server, "FLUSHALL");
+    test_redis_command(&server, "SETEX aX:S:m:s.aaaaaaaa.9.9 100 1");
+    for (size_t i = 0; i < sizeof prefixes / sizeof *prefixes; i++) {
+        char url[400];
+        snprintf(url, sizeof url, "%s?prefix=%s", server.url, prefixes[i]);
+        REQUIRE(kit_open(&a, url, NULL) == 0);
+        REQUIRE(kit_node(&a, &node_a, ID_A, 2) == 0);
+        const char *plain = i == 4 ? "b\\s" : prefixes[i];
+        char key[64];
+        snprintf(key, sizeof key, "%s:S:m:s.aaaaaaaa.1.0", plain);
+        test_redis_argv(&server, 5, (const char *[]){"SET", key, "1", "EX", "100"}, NULL);
+        look("m", 0, "m s.aaaaaaaa.1.0");
+        kit_close(&a, 0);
+    }
+}
+
+static void prefixes_are_worlds(void)
+{
+    char url[400];
+    test_redis_command(&server, "FLUSHALL");
+    snprintf(url, sizeof url, "%s?prefix=other", server.url);
+    REQUIRE(kit_open(&a, server.url, NULL) == 0);
+    REQUIRE(kit_open(&b, url, NULL) == 0);
+    REQUIRE(kit_node(&a, &node_a, ID_A, 2) == 0);
+    REQUIRE(kit_node(&b, &node_b, ID_A, 2) == 0);
+    CHECK_INT(kit_enroll(&b, &node_b, "m"), 0);
+    look("m", 0, "m");
+    CHECK(kit_find(&a, "up") == NULL);
+    kit_close(&a, 0);
+    kit_close(&b, 0);
+}
+
+static void databases_part_the_registry(void)
+{
+    char url[400];
+    test_redis_command(&server, "FLUSHALL");
+    snprintf(url, sizeof url, "%s?db=3", server.url);
+    REQUIRE(kit_open(&a, url, NULL) == 0);
+    REQUIRE(kit_node(&a, &node_a, ID_A, 2) == 0);
+    CHECK_INT(kit_enroll(&a, &node_a, "m"), 0);
+    CHECK_STR(test_redis_command(&server, "EXISTS clouds:S:m:" ID_A), 1, "0");
+    test_redis_command(&server, "SELECT 3");
+    CHECK_STR(test_redis_command(&server, "EXISTS clouds:S:m:" ID_A), 1, "1");
+    test_redis_command(&server, "SELECT 0");
+    look("m", 0, "m " ID_A "+");
+    kit_close(&a, 0);
+}
+
+static void status_tells_every_row(void)
+{
+    begin();
+    CHECK_INT(kit_enroll(&a, &node_a, "one"), 0);
+    CHECK_INT(kit_enroll(&a, &node_a, "a:b"), 0);
+    test_redis_command(&server, "SETEX clouds:S:one:s.aaaaaaaa.1.0 100 1");
+    for (int i = 0; i < 600; i++) test_redis_command(&server, "SETEX clouds:S:bulk:s.dddddddd.%d.0 100 1", i);
+    a.bus->ops->status(a.bus, 70);
+    kit_note *n = kit_take(&a, "end");
+    CHECK_INT(n->id, 70);
+    CHECK_INT(n->code, 0);
+    int rows = 0, found = 0;
+    while ((n = kit_find(&a, "status"))) {
+        rows++;
+        found += !strcmp(n->text, "one " ID_A) || !strcmp(n->text, "a:b " ID_A) || !strcmp(n->text, "one s.aaaaaaaa.1.0");
+    }
+    CHECK_INT(rows, 603);
+    CHECK_INT(found, 3);
+    kit_close(&a, 0);
+}
+
+static void questions_while_redis_is_away(void)
+{
+    REQUIRE(kit_open(&a, "redis+unix:///nonexistent/socket", NULL) == 0);
+    kit_note *n = kit_take(&a, "state");
+    CHECK_INT(n->number, 0);
+    CHECK(n->code < 0 && strstr(n->text, "/nonexistent/socket"));
+    a.bus->ops->look(a.bus, CL_STR("m"), 0);
+    CHECK(kit_find(&a, "servers") == NULL); /* never from inside */
+    CHECK_INT(kit_take(&a, "servers")->code, CLOUDS_EUNREACHABLE);
+    a.bus->ops->status(a.bus, 71);
+    CHECK(kit_find(&a, "end") == NULL);
+    CHECK_INT(kit_take(&a, "end")->code, CLOUDS_EUNREACHABLE);
+    CHECK_INT(kit_call(&a, ID_A, ID_B, "m", "iiiiiiii", "[]", 1), CLOUDS_EUNREACHABLE);
+    kit_close(&a, 0);
+}
+
+int main(void)
+{
+    if (test_redis_start(&server, &(test_redis_options){.extra = {"--enable-debug-command", "yes"}})) return EXIT_FAILURE;
+    RUN(the_index_answers_without_a_scan);
+    RUN(npm_servers_are_found_by_a_scan);
+    RUN(a_refresh_sees_both_kinds);
+    RUN(nobody_is_an_empty_list);
+    RUN(the_dead_leave_the_index);
+    RUN(scans_are_rare);
+    RUN(many_keys);
+    RUN(looks_are_independent_of_prefix_signs);
+    RUN(prefixes_are_worlds);
+    RUN(databases_part_the_registry);
+    RUN(status_tells_every_row);
+    RUN(questions_while_redis_is_away);
+    test_redis_stop(&server);
+    return tap_end();
+}
