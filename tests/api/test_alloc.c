@@ -78,7 +78,9 @@ static clouds_node *node_of(const char *type)
     clouds_options *options = NULL;
     clouds_node *node = NULL;
     if (!ok(clouds_options_create(&options), "options_create")) return NULL;
-    if (ok(clouds_options_set_string(options, "type", type), "set_string"))
+    /* What a bus could not even note down ends by the timeout. */
+    if (ok(clouds_options_set_string(options, "type", type), "set_string") &&
+        ok(clouds_options_set_number(options, "timeout", 0.5), "set_number"))
         ok(clouds_node_create(context, options, &node), "node_create");
     clouds_options_destroy(options);
     return node;
