@@ -182,6 +182,12 @@ void kit_limits(cl_limits *limits)
                           .linger = 0.1};
 }
 
+static void on_turn(void *self)
+{
+    kit *k = self;
+    if (k->bus) k->bus->ops->flush(k->bus);
+}
+
 int kit_open(kit *k, const char *url, const cl_limits *limits)
 {
     static const cl_bus_sink sink = {NULL,        on_state,   on_ready,       on_node_closed, on_enrolled,
@@ -191,7 +197,7 @@ int kit_open(kit *k, const char *url, const cl_limits *limits)
     if (limits) k->limits = *limits;
     else kit_limits(&k->limits);
     cl_url parsed;
-    cl_loop_hooks hooks = {NULL, NULL, NULL};
+    cl_loop_hooks hooks = {k, on_turn, NULL};
     int code = cl_url_parse(cl_str_z(url), &parsed);
     if (code) return code;
     code = cl_loop_create(&hooks, &k->loop);
@@ -215,8 +221,10 @@ void kit_close(kit *k, int abrupt)
         k->bus->ops->destroy(k->bus);
         k->bus = NULL;
     }
+    cl_bus *bus = k->bus;
+    k->bus = NULL;
     cl_loop_close(k->loop);
-    if (k->bus) k->bus->ops->destroy(k->bus);
+    if (bus) bus->ops->destroy(bus);
     memset(k, 0, sizeof *k);
 }
 

@@ -54,7 +54,7 @@ static void is_byte_exact(void)
     CHECK_INT(monitor_count(&seen, "\"KEYS\""), 0);
     const char *record = test_redis_command(&server, "GET clouds:N:" ID_A);
     CHECK(strncmp(record, "{\"v\":1,\"host\":\"686c821a\",\"pid\":", 31) == 0);
-    CHECK(strstr(record, ",\"abilities\":[\"deadline\",\"refuse\"]}") != NULL);
+    CHECK(strstr(record, ",\"abilities\":[\"deadline\",\"refuse\"") != NULL);
     /* The subscription is confirmed before the first registration leaves. */
     CHECK(strstr(seen.text, "SUBSCRIBE\" \"clouds:L:") < strstr(seen.text, "\"SET\""));
     kit_close(&a, 0);
