@@ -356,6 +356,25 @@ static void limits_are_errors(void)
     fake_end(&f);
 }
 
+static void arguments_held_are_bounded(void)
+{
+    fake f = {0};
+    fake_start(&f);
+    size_t size = 1 << 19;
+    char *big = calloc(1, size);
+    uint64_t first = fake_call_spec(&f, (cl_call_spec){.args = cl_str_of(big, size)});
+    for (int i = 1; i < 128; i++) CHECK(fake_call_spec(&f, (cl_call_spec){.args = cl_str_of(big, size)}) != 0);
+    CHECK_INT(fake_call_code(&f, f.node, (cl_call_spec){.id = 5, .args = cl_str_of(big, size)}), CLOUDS_ELIMIT);
+    CHECK(fake_call(&f, "m") != 0); /* a small one holds nothing */
+    for (int i = 0; i < 10; i++) {
+        cl_core_cancel(f.core, first);
+        first = fake_call_spec(&f, (cl_call_spec){.args = cl_str_of(big, size)});
+        CHECK(first != 0);
+    }
+    free(big);
+    fake_end(&f);
+}
+
 static void methods_kept_are_bounded(void)
 {
     fake f = {0};
@@ -463,6 +482,7 @@ int main(void)
     RUN(refused_sends_wait_for_the_bus);
     RUN(other_send_errors_end_the_call);
     RUN(limits_are_errors);
+    RUN(arguments_held_are_bounded);
     RUN(methods_kept_are_bounded);
     RUN(cancel_completes);
     RUN(only_its_answer_reaches_a_call);

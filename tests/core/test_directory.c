@@ -254,6 +254,22 @@ static void finding_is_asked(void)
     fake_end(&f);
 }
 
+static void a_retry_may_find_the_same(void)
+{
+    fake f = {.config = fake_node_config("client")};
+    f.config.find_server = 1;
+    fake_start(&f);
+    uint64_t id = fake_call_spec(&f, (cl_call_spec){.retries = 1});
+    fake_servers(&f, "m", "s.1");
+    cl_core_choose(f.core, id, CL_STR("s.1"));
+    fake_advance(&f, 2001);
+    cl_core_choose(f.core, id, CL_STR("s.1"));
+    CHECK_INT(f.n_sent, 2);
+    fake_answer(&f, 1, "", "[]");
+    CHECK_INT(fake_result(&f, id)->e.code, 0);
+    fake_end(&f);
+}
+
 static void finding_nothing(void)
 {
     fake f = {.config = fake_node_config("client")};
@@ -297,6 +313,7 @@ int main(void)
     RUN(an_empty_registry_after_a_restart_is_not_believed_at_once);
     RUN(saving_and_clearing_are_told);
     RUN(finding_is_asked);
+    RUN(a_retry_may_find_the_same);
     RUN(finding_nothing);
     return tap_end();
 }

@@ -148,6 +148,20 @@ static void lost_is_unknown(void)
     fake_end(&f);
 }
 
+static void what_was_lost_once_stays_unknown(void)
+{
+    fake f = {0};
+    fake_start(&f);
+    uint64_t id = fake_call_spec(&f, (cl_call_spec){.retries = 1});
+    fake_servers(&f, "m", "s.1");
+    fake_fate(&f, 0, CL_FATE_LOST);
+    fake_fate(&f, 1, CL_FATE_NOBODY);
+    fake_servers(&f, "m", "");
+    CHECK_INT(fake_result(&f, id)->e.code, CLOUDS_ENOSERVER);
+    CHECK_INT(fake_result(&f, id)->e.outcome, CLOUDS_UNKNOWN);
+    fake_end(&f);
+}
+
 static void a_peer_that_goes_takes_its_attempts(void)
 {
     fake f = {0};
@@ -268,6 +282,7 @@ int main(void)
     RUN(nobody_there_is_an_answer);
     RUN(not_sent_is_sent_again);
     RUN(lost_is_unknown);
+    RUN(what_was_lost_once_stays_unknown);
     RUN(a_peer_that_goes_takes_its_attempts);
     RUN(pinned_calls_go_nowhere_else);
     RUN(failovers_keep_within_the_budget);
