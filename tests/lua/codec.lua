@@ -53,7 +53,8 @@ t.test("fractions are short and come back bit for bit", function()
   encodes(0.001, "0.001")
   encodes(1 / 3, "0.3333333333333333")
   encodes(0.1 + 0.2, "0.30000000000000004")
-  for _, number in ipairs({ 5e-324, 2.2250738585072014e-308, 1.7976931348623157e308, 1e21, 1e22, 1e23, 1.5e300, 1e-7, 123456.789e-12 }) do
+  local corners = { 5e-324, 2.2250738585072014e-308, 1.7976931348623157e308, 1e21, 1e22, 1e23, 1.5e300, 1e-7, 1.2e-9 }
+  for _, number in ipairs(corners) do
     t.is(json.decode(json.encode(number)), number, tostring(number))
     t.is(json.decode(json.encode(-number)), -number, tostring(-number))
   end
@@ -201,8 +202,11 @@ t.test("depth has a limit", function()
 end)
 
 t.test("broken text", function()
-  for _, text in ipairs({ "", " ", "nul", "nulll", "tru", "[", "[1", "[1,", "[1,]", "[,1]", "{", '{"a"', '{"a":', '{"a":1', '{"a":1,',
-    '{"a":1,}', "{a:1}", "{1:1}", "1 2", "[1] x", "'a'", "[1;2]", "]", "}", ":", "\239\187\1911", "/**/1", "[1\0]" }) do
+  local texts = {
+    "", " ", "nul", "nulll", "tru", "[", "[1", "[1,", "[1,]", "[,1]", "{", '{"a"', '{"a":', '{"a":1', '{"a":1,',
+    '{"a":1,}', "{a:1}", "{1:1}", "1 2", "[1] x", "'a'", "[1;2]", "]", "}", ":", "\239\187\1911", "/**/1", "[1\0]",
+  }
+  for _, text in ipairs(texts) do
     broken(text)
   end
   decodes(" \t\r\n[ 1 , 2 ] \n", { 1, 2 })
@@ -310,7 +314,8 @@ t.test("numbers agree with another implementation", function()
   end
   file:write(json.encode(numbers))
   file:close()
-  local again = io.popen(("node -e 'process.stdout.write(JSON.stringify(JSON.parse(require(\"fs\").readFileSync(\"%s\"))))'"):format(name))
+  local program = 'process.stdout.write(JSON.stringify(JSON.parse(require("fs").readFileSync(process.argv[1]))))'
+  local again = io.popen(("node -e '%s' %s"):format(program, name))
   local text = again:read("*a")
   again:close()
   os.remove(name)

@@ -228,7 +228,7 @@ end)
 t.test("the limit of calls in flight is an error at once", function()
   local server = clouds.server({ url = t.url })
   assert(server:register("hang", function()
-    clouds.sleep(5)
+    clouds.sleep(1.5)
   end))
   local client = clouds.client({ url = t.url, max_in_flight = 4, timeout = 0.5 })
   local tasks = {}

@@ -13,7 +13,7 @@ local function serve(name, failures)
     state.runs = state.runs + 1
     state.args[state.runs] = { ... }
     if state.runs <= failures then
-      clouds.sleep(30)
+      clouds.sleep(1.5)
     end
     return state.runs
   end))
