@@ -92,6 +92,8 @@ typedef struct cl_call_spec {
     int64_t made_at;             /* when the user called (its clock starts then) */
 } cl_call_spec;
 
+/* 0, CLOUDS_EINVAL, ETOOBIG, ELIMIT, ENOMEM, ECLOSED, or why the node never listened. The outcome of the completion is
+ * that of its code, except for NOT_DONE when an earlier attempt of the call may have been executed: that is UNKNOWN. */
 int cl_node_call(cl_node *node, const cl_call_spec *spec);
 int cl_core_cancel(cl_core *core, uint64_t call); /* 0 or CLOUDS_ESTALE */
 int cl_node_register(cl_node *node, cl_str method, uint64_t operation);
