@@ -23,25 +23,29 @@ int cl_redis_is_bad(redis_bus *bus, const cl_reply *reply, int type, const char 
     return 1;
 }
 
-static void published(redis_bus *bus, uint64_t token, const cl_reply *reply)
+/* What the answer to a PUBLISH says of its message. */
+static enum cl_fate fate_of(redis_bus *bus, const cl_reply *reply, int64_t *receivers)
 {
-    void *self = bus->sink.self;
-    if (cl_redis_is_bad(bus, reply, CL_REPLY_INTEGER, "PUBLISH")) {
-        if (token) bus->sink.fate(self, token, CL_FATE_NOT_SENT, 0);
-        return;
-    }
-    int64_t receivers = reply->items[0].number;
-    if (!token) return;
-    if (cl_session_is_cluster(bus->commands)) bus->sink.fate(self, token, CL_FATE_WRITTEN, -1);
-    else if (receivers <= 0) bus->sink.fate(self, token, CL_FATE_NOBODY, 0);
-    else bus->sink.fate(self, token, CL_FATE_WRITTEN, receivers);
+    *receivers = 0;
+    if (cl_redis_is_bad(bus, reply, CL_REPLY_INTEGER, "PUBLISH")) return CL_FATE_NOT_SENT;
+    *receivers = cl_session_is_cluster(bus->commands) ? -1 : reply->items[0].number;
+    return *receivers == 0 ? CL_FATE_NOBODY : CL_FATE_WRITTEN;
+}
+
+static void published(redis_bus *bus, const cl_pending *pending, const cl_reply *reply)
+{
+    int64_t receivers;
+    enum cl_fate fate = fate_of(bus, reply, &receivers);
+    if (pending->kind == KIND_BATCH) cl_redis_batch_fate(bus, redis_from_ref(pending->ref), fate, receivers);
+    else if (pending->ref) bus->sink.fate(bus->sink.self, pending->ref, fate, receivers);
 }
 
 static void on_reply(void *self, const cl_pending *pending, const cl_reply *reply)
 {
     redis_bus *bus = self;
     switch (pending->kind) {
-    case KIND_PUBLISH: published(bus, pending->ref, reply); break;
+    case KIND_PUBLISH:
+    case KIND_BATCH: published(bus, pending, reply); break;
     case KIND_NEWS:
         if (reply->items[0].type == CL_REPLY_ERROR) cl_redis_complain(bus, "Redis", cl_reply_text(reply, 0));
         break;
@@ -56,11 +60,12 @@ static void on_reply(void *self, const cl_pending *pending, const cl_reply *repl
 static void on_unanswered(void *self, const cl_pending *pending, int handed)
 {
     redis_bus *bus = self;
+    enum cl_fate lost = handed ? CL_FATE_LOST : CL_FATE_NOT_SENT;
     switch (pending->kind) {
     case KIND_PUBLISH:
-        if (pending->ref)
-            bus->sink.fate(bus->sink.self, pending->ref, handed ? CL_FATE_LOST : CL_FATE_NOT_SENT, 0);
+        if (pending->ref) bus->sink.fate(bus->sink.self, pending->ref, lost, 0);
         break;
+    case KIND_BATCH: cl_redis_batch_fate(bus, redis_from_ref(pending->ref), lost, 0); break;
     case KIND_NEWS: break;
     case KIND_FENCE: cl_redis_node_unref(bus, redis_from_ref(pending->ref)); break;
     case KIND_MEMBERS:

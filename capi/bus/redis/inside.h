@@ -3,6 +3,7 @@
  *   session.c     a connection that stays alive               (session.h)
  *   subscriber.c  what comes in: envelopes and news
  *   publish.c     envelopes that go out
+ *   batch.c       several of them in one message, between nodes of ours
  *   commands.c    all other commands, and the answers to every one
  *   backlog.c     results and messages that wait for Redis to come back
  *   nodes.c       the life of a node on the bus
@@ -23,6 +24,7 @@
 /* What a pending command was, and what its ref is. */
 enum redis_kind {
     KIND_PUBLISH,      /* token, or 0 */
+    KIND_BATCH,        /* redis_tokens */
     KIND_NEWS,         /* nothing; like all that nobody waits for */
     KIND_SET,          /* redis_reg: the key is made */
     KIND_RENEW,        /* redis_reg: the key lives on, or is gone */
@@ -93,6 +95,15 @@ typedef struct redis_scan {
     redis_picture next, picture;
 } redis_scan;
 
+/* The tokens of a batch, until its fate is known. */
+typedef struct redis_tokens {
+    cl_link link; /* in bus->awaited, once the batch is sent */
+    size_t n;
+    uint64_t list[];
+} redis_tokens;
+
+typedef struct redis_batch redis_batch;
+
 enum { REDIS_UNASKED = 16, REDIS_UNLOOKED = 8 };
 
 typedef struct redis_bus {
@@ -130,6 +141,10 @@ typedef struct redis_bus {
     size_t unasked_len;
     cl_link backlog;
     size_t backlog_bytes;
+    cl_strmap batches; /* redis_batch by receiver: those that are open */
+    cl_link open_batches, idle_batches;
+    cl_link awaited; /* redis_tokens whose answer is to come */
+    size_t idle_len, batched_bytes;
 } redis_bus;
 
 static inline uint64_t redis_ref(const void *p)
@@ -167,6 +182,19 @@ int cl_redis_is_bad(redis_bus *bus, const cl_reply *reply, int type, const char 
 int cl_redis_send(cl_bus *base, void *handle, const cl_envelope *e, uint64_t token);
 /* Appends the command that publishes an envelope. 0, CLOUDS_ETOOBIG or CLOUDS_ENOMEM with the buffer unchanged. */
 int cl_redis_publish_format(const redis_bus *bus, const cl_envelope *e, cl_buf *out);
+
+/* Appends a PUBLISH to this node up to its payload. 0 or CLOUDS_ENOMEM. */
+int cl_redis_publish_head(const redis_bus *bus, cl_str to, cl_buf *out);
+
+/* ---- batch.c */
+/* Takes an envelope for a node of ours into this turn's message for it. 0, or an error with nothing kept. */
+int cl_redis_batch_add(redis_bus *bus, const cl_envelope *e, uint64_t token);
+void cl_redis_batch_flush(redis_bus *bus);
+/* Tells what became of a batch, and frees its tokens. */
+void cl_redis_batch_fate(redis_bus *bus, redis_tokens *tokens, enum cl_fate fate, int64_t number);
+void cl_redis_batch_free(redis_bus *bus);
+int cl_redis_is_batch(cl_str payload);
+int cl_redis_batch_read(cl_str payload, cl_json_limits limits, void (*each)(void *self, cl_str envelope), void *self);
 
 /* ---- backlog.c */
 int cl_redis_backlog_add(redis_bus *bus, const cl_envelope *e, uint64_t token);

@@ -137,6 +137,7 @@ void cl_redis_node_leave(redis_bus *bus, redis_node *node)
     node->leaving = 1;
     if (node->alarm) cl_alarm_stop(node->alarm);
     if (cl_strmap_get(&bus->by_channel, node->channel) == node) cl_redis_unsubscribe(bus, node);
+    cl_redis_batch_flush(bus);
     cl_str fence[] = {CL_STR("PING")};
     if (!cl_redis_command(bus, KIND_FENCE, node, 1, fence)) node->refs++;
     cl_redis_node_settle(bus, node);

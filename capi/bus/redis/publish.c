@@ -27,14 +27,14 @@ static size_t estimate(const cl_envelope *e)
     return e->args.n + e->error.n + e->result.n + e->data.n + e->method.n + e->id.n + e->from.n + 44;
 }
 
-static int put_head(const redis_bus *bus, const cl_envelope *e, cl_buf *out)
+int cl_redis_publish_head(const redis_bus *bus, cl_str to, cl_buf *out)
 {
-    if (cl_buf_reserve(out, 80 + bus->prefix.n + e->to.n)) return CLOUDS_ENOMEM;
+    if (cl_buf_reserve(out, 80 + bus->prefix.n + to.n)) return CLOUDS_ENOMEM;
     cl_buf_add(out, "*3\r\n$7\r\nPUBLISH\r\n", 17);
-    cl_resp_add_head(out, '$', bus->prefix.n + 3 + e->to.n);
+    cl_resp_add_head(out, '$', bus->prefix.n + 3 + to.n);
     cl_buf_add_str(out, bus->prefix);
     cl_buf_add(out, ":L:", 3);
-    cl_buf_add_str(out, e->to);
+    cl_buf_add_str(out, to);
     cl_buf_add(out, "\r\n", 2);
     return 0;
 }
@@ -65,18 +65,26 @@ static int put_body(const cl_envelope *e, size_t most, cl_buf *out)
 int cl_redis_publish_format(const redis_bus *bus, const cl_envelope *e, cl_buf *out)
 {
     size_t before = out->len;
-    int code = estimate(e) > bus->limits.message + 512 ? CLOUDS_ETOOBIG : put_head(bus, e, out);
+    int code = estimate(e) > bus->limits.message + 512 ? CLOUDS_ETOOBIG : cl_redis_publish_head(bus, e->to, out);
     if (!code) code = put_body(e, bus->limits.message, out);
     if (code) out->len = before;
     return code;
 }
 
+/* Larger ones gain nothing. Messages go alone: their receiver may be anybody. */
+static int may_batch(const cl_envelope *e, size_t size)
+{
+    return (e->flags & CL_NATIVE) && e->type != CL_MESSAGE && size <= 4096;
+}
+
 static int publish(redis_bus *bus, const cl_envelope *e, uint64_t token)
 {
     cl_buf *out;
+    size_t size = estimate(e);
+    if (cl_session_unwritten(bus->commands) + bus->batched_bytes + size > bus->limits.write_soft) return CLOUDS_ELIMIT;
+    if (may_batch(e, size)) return cl_redis_batch_add(bus, e, token);
     int code = cl_session_begin(bus->commands, &out);
     if (code) return code;
-    if (cl_session_unwritten(bus->commands) + estimate(e) > bus->limits.write_soft) return CLOUDS_ELIMIT;
     size_t before = out->len;
     code = cl_redis_publish_format(bus, e, out);
     if (!code) cl_session_end(bus->commands, before, KIND_PUBLISH, token);

@@ -85,6 +85,7 @@ void cl_redis_session_closed(redis_bus *bus)
 static void bus_flush(cl_bus *base)
 {
     redis_bus *bus = (redis_bus *)base;
+    cl_redis_batch_flush(bus);
     cl_session_flush(bus->commands);
     cl_session_flush(bus->subscriber);
 }
@@ -96,6 +97,7 @@ static void bus_close(cl_bus *base)
     bus->closing = 1;
     bus->up = 0;
     cl_alarm_stop(bus->scan.alarm);
+    cl_redis_batch_flush(bus);
     cl_session_close(bus->commands);
     cl_session_close(bus->subscriber);
 }
@@ -110,6 +112,7 @@ static void bus_destroy(cl_bus *base)
     cl_redis_statuses_free(bus);
     cl_redis_backlog_drop(bus, 0);
     cl_redis_scan_free(bus);
+    cl_redis_batch_free(bus);
     cl_alarm_destroy(bus->chore_alarm);
     cl_idmap_free(&bus->by_handle);
     cl_strmap_free(&bus->by_channel);
@@ -192,6 +195,9 @@ int cl_redis_bus_create(cl_loop *loop, const cl_url *url, const cl_limits *limit
     cl_list_init(&bus->looks);
     cl_list_init(&bus->statuses);
     cl_list_init(&bus->backlog);
+    cl_list_init(&bus->open_batches);
+    cl_list_init(&bus->idle_batches);
+    cl_list_init(&bus->awaited);
     int code = keep_address(bus, url);
     if (!code) code = start(bus);
     if (code) {

@@ -86,7 +86,7 @@ static void send_record(redis_bus *bus, redis_node *node)
     char json[200];
     cl_str host = host_of(node->id);
     int n = snprintf(json, sizeof json,
-                     "{\"v\":1,\"host\":\"%.*s\",\"pid\":%ld,\"started\":%lld,\"abilities\":[\"deadline\",\"refuse\"]}",
+                     "{\"v\":1,\"host\":\"%.*s\",\"pid\":%ld,\"started\":%lld,\"abilities\":[\"deadline\",\"refuse\",\"batch\"]}",
                      (int)host.n, host.p, (long)getpid(), (long long)node->started);
     cl_str set[] = {CL_STR("SET"), node->record_key, cl_str_of(json, (size_t)n), CL_STR("EX"), cl_str_z(node->ttl)};
     if (!cl_redis_command(bus, KIND_RECORD, node, 5, set)) node->refs++;

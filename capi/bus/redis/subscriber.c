@@ -119,9 +119,12 @@ static int64_t to_loop_time(const redis_bus *bus, int64_t deadline)
     return result > 0 ? result : 1;
 }
 
-static void on_envelope(redis_bus *bus, redis_node *node, cl_str payload)
+static void on_envelope(void *self, cl_str payload)
 {
+    redis_bus *bus = self;
+    redis_node *node = bus->current;
     cl_envelope e;
+    if (!node || node->leaving) return;
     int code = payload.n > bus->limits.message ? CLOUDS_ETOOBIG : 0;
     if (!code) code = cl_envelope_decode(payload, bus->limits.json, &bus->scratch, &e);
     if (code) {
@@ -134,11 +137,19 @@ static void on_envelope(redis_bus *bus, redis_node *node, cl_str payload)
     bus->sink.envelope(bus->sink.self, node->handle, &e);
 }
 
+static void on_batch(redis_bus *bus, cl_str payload)
+{
+    int code = payload.n > bus->limits.message ? CLOUDS_ETOOBIG : 0;
+    if (!code) code = cl_redis_batch_read(payload, bus->limits.json, on_envelope, bus);
+    if (code) bus->sink.dropped(bus->sink.self, code);
+}
+
 static void on_message(void *self, cl_str payload)
 {
     redis_bus *bus = self;
     if (bus->current_is_news) cl_redis_news_came(bus, payload);
-    else if (bus->current && !bus->current->leaving) on_envelope(bus, bus->current, payload);
+    else if (cl_redis_is_batch(payload)) on_batch(bus, payload);
+    else on_envelope(bus, payload);
 }
 
 static void on_closed(void *self)

@@ -1,0 +1,214 @@
+/* Design note. Redis' one thread is the wall: it pays for each PUBLISH, hardly for its length. So the calls and results that go
+ * to one node of ours within one turn travel as one message, {"t":"b","d":[envelope,...]}, which a node of 0.1.14 would merely
+ * not know. What is alone in its turn travels as it always did. A batch is sent at the end of the turn (flush), at 16 kB or at
+ * 256 envelopes; so nothing waits longer than the bytes of the connection do. */
+#include "base/mem.h"
+#include "bus/redis/inside.h"
+#include "clouds.h"
+
+enum { BATCH_BYTES = 16 * 1024, BATCH_ENVELOPES = 256, IDLE_BATCHES = 64 };
+
+static const cl_str head = {"{\"t\":\"b\",\"d\":[", 14}, tail = {"]}", 2};
+
+struct redis_batch {
+    cl_link link; /* in open_batches, or in idle_batches */
+    cl_buf to, body;
+    size_t count;
+    redis_tokens *tokens; /* room for all a batch can hold; NULL: nobody asked for a fate */
+};
+
+static redis_batch *reuse(redis_bus *bus)
+{
+    if (cl_list_empty(&bus->idle_batches)) return NULL;
+    bus->idle_len--;
+    redis_batch *batch = CL_OWNER(bus->idle_batches.next, redis_batch, link);
+    cl_list_remove(&batch->link);
+    return batch;
+}
+
+static void batch_free(redis_batch *batch)
+{
+    cl_buf_free(&batch->to);
+    cl_buf_free(&batch->body);
+    cl_free(batch->tokens);
+    cl_free(batch);
+}
+
+static void retire(redis_bus *bus, redis_batch *batch)
+{
+    cl_strmap_take(&bus->batches, cl_buf_str(&batch->to));
+    cl_list_remove(&batch->link);
+    bus->batched_bytes -= batch->body.len;
+    cl_buf_clear(&batch->body);
+    cl_buf_clear(&batch->to);
+    batch->count = 0;
+    if (bus->idle_len >= IDLE_BATCHES) {
+        batch_free(batch);
+        return;
+    }
+    cl_list_append(&bus->idle_batches, &batch->link);
+    bus->idle_len++;
+}
+
+static redis_batch *open_batch(redis_bus *bus, cl_str to)
+{
+    redis_batch *batch = reuse(bus);
+    if (!batch) batch = cl_calloc(1, sizeof *batch);
+    if (!batch) return NULL;
+    cl_list_init(&batch->link);
+    if (cl_buf_put_str(&batch->to, to) || cl_strmap_put(&bus->batches, cl_buf_str(&batch->to), batch)) {
+        batch_free(batch);
+        return NULL;
+    }
+    cl_list_append(&bus->open_batches, &batch->link);
+    return batch;
+}
+
+static int keep_token(redis_batch *batch, uint64_t token)
+{
+    if (!token) return 0;
+    if (!batch->tokens) batch->tokens = cl_calloc(1, sizeof *batch->tokens + BATCH_ENVELOPES * sizeof(uint64_t));
+    if (!batch->tokens) return CLOUDS_ENOMEM;
+    if (batch->tokens->n == 0) cl_list_init(&batch->tokens->link);
+    batch->tokens->list[batch->tokens->n++] = token;
+    return 0;
+}
+
+static int append(redis_bus *bus, redis_batch *batch, const cl_envelope *e, uint64_t token)
+{
+    size_t before = batch->body.len;
+    int code = batch->count ? cl_buf_put_char(&batch->body, ',') : 0;
+    if (!code) code = cl_envelope_encode(e, &batch->body);
+    if (!code) code = keep_token(batch, token);
+    if (code) {
+        batch->body.len = before;
+        return code;
+    }
+    batch->count++;
+    bus->batched_bytes += batch->body.len - before;
+    return 0;
+}
+
+static int put_command(redis_bus *bus, const redis_batch *batch, cl_buf *out)
+{
+    int alone = batch->count == 1;
+    size_t body = batch->body.len + (alone ? 0 : head.n + tail.n);
+    if (cl_buf_reserve(out, body + 32)) return CLOUDS_ENOMEM;
+    int code = cl_redis_publish_head(bus, cl_buf_str(&batch->to), out);
+    if (code || cl_buf_reserve(out, body + 32)) return CLOUDS_ENOMEM;
+    cl_resp_add_head(out, '$', body);
+    if (!alone) cl_buf_add_str(out, head);
+    cl_buf_add_str(out, cl_buf_str(&batch->body));
+    if (!alone) cl_buf_add_str(out, tail);
+    cl_buf_add(out, "\r\n", 2);
+    return 0;
+}
+
+/* One token goes with its command; several need a list of their own until the answer comes. */
+static void end_command(redis_bus *bus, redis_batch *batch, size_t before)
+{
+    redis_tokens *tokens = batch->tokens;
+    size_t n = tokens ? tokens->n : 0;
+    if (n > 1) {
+        batch->tokens = NULL;
+        cl_list_append(&bus->awaited, &tokens->link);
+        cl_session_end(bus->commands, before, KIND_BATCH, redis_ref(tokens));
+        return;
+    }
+    cl_session_end(bus->commands, before, KIND_PUBLISH, n ? tokens->list[0] : 0);
+    if (tokens) tokens->n = 0;
+}
+
+static int send_batch(redis_bus *bus, redis_batch *batch)
+{
+    cl_buf *out;
+    int code = cl_session_begin(bus->commands, &out);
+    if (code) return code;
+    size_t before = out->len;
+    code = put_command(bus, batch, out);
+    if (code) {
+        out->len = before;
+        return code;
+    }
+    end_command(bus, batch, before);
+    retire(bus, batch);
+    return 0;
+}
+
+static int is_full(const redis_batch *batch)
+{
+    return batch->count >= BATCH_ENVELOPES || batch->body.len >= BATCH_BYTES;
+}
+
+int cl_redis_batch_add(redis_bus *bus, const cl_envelope *e, uint64_t token)
+{
+    redis_batch *batch = cl_strmap_get(&bus->batches, e->to);
+    if (batch && is_full(batch)) {
+        int code = send_batch(bus, batch);
+        if (code) return code;
+        batch = NULL;
+    }
+    if (!batch) batch = open_batch(bus, e->to);
+    if (!batch) return CLOUDS_ENOMEM;
+    int code = append(bus, batch, e, token);
+    if (batch->count == 0) retire(bus, batch);
+    else if (is_full(batch)) send_batch(bus, batch); /* if that fails, the end of the turn tries again and tells */
+    return code;
+}
+
+static void give_up(redis_bus *bus, redis_batch *batch)
+{
+    redis_tokens *tokens = batch->tokens;
+    batch->tokens = NULL;
+    retire(bus, batch);
+    if (tokens) cl_redis_batch_fate(bus, tokens, CL_FATE_NOT_SENT, 0);
+}
+
+void cl_redis_batch_fate(redis_bus *bus, redis_tokens *tokens, enum cl_fate fate, int64_t number)
+{
+    cl_list_remove(&tokens->link);
+    for (size_t i = 0; i < tokens->n; i++) bus->sink.fate(bus->sink.self, tokens->list[i], fate, number);
+    cl_free(tokens);
+}
+
+/* A fate may open new batches: the loop below goes on until there are none. */
+void cl_redis_batch_flush(redis_bus *bus)
+{
+    while (!cl_list_empty(&bus->open_batches)) {
+        redis_batch *batch = CL_OWNER(bus->open_batches.next, redis_batch, link);
+        if (send_batch(bus, batch)) give_up(bus, batch);
+    }
+}
+
+void cl_redis_batch_free(redis_bus *bus)
+{
+    cl_link *lists[] = {&bus->open_batches, &bus->idle_batches};
+    for (int i = 0; i < 2; i++) {
+        CL_LIST_EACH(link, lists[i]) batch_free(CL_OWNER(link, redis_batch, link));
+        cl_list_init(lists[i]);
+    }
+    CL_LIST_EACH(link, &bus->awaited) cl_free(CL_OWNER(link, redis_tokens, link));
+    cl_list_init(&bus->awaited);
+    cl_strmap_free(&bus->batches);
+}
+
+/* ---- reading */
+
+int cl_redis_is_batch(cl_str payload)
+{
+    return cl_str_starts(payload, head);
+}
+
+int cl_redis_batch_read(cl_str payload, cl_json_limits limits, void (*each)(void *self, cl_str envelope), void *self)
+{
+    cl_json j;
+    int more, code;
+    cl_json_start(&j, cl_str_of(payload.p + head.n - 1, payload.n - head.n + 1), limits);
+    if ((code = cl_json_enter(&j, '[')) != 0) return code;
+    while ((more = cl_json_element(&j)) == 1) {
+        cl_str envelope;
+        if ((code = cl_json_value(&j, &envelope)) != 0) return code;
+        each(self, envelope);
+    }
+    return more;
+}
