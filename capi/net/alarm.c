@@ -6,6 +6,7 @@
 
 struct cl_alarm {
     cl_anchor anchor;
+    cl_loop *loop;
     uv_timer_t timer;
     void (*fn)(void *self);
     void *self;
@@ -33,6 +34,7 @@ static void shut(cl_anchor *anchor)
 static void on_due(uv_timer_t *timer)
 {
     cl_alarm *alarm = CL_OWNER(timer, cl_alarm, timer);
+    cl_loop_hurry(alarm->loop);
     alarm->fn(alarm->self);
 }
 
@@ -41,7 +43,7 @@ int cl_alarm_create(cl_loop *loop, void (*fn)(void *self), void *self, cl_alarm 
     if (loop->closing) return cl_error(CLOUDS_ECLOSED, NULL);
     cl_alarm *alarm = cl_malloc(sizeof *alarm);
     if (!alarm) return cl_error(CLOUDS_ENOMEM, NULL);
-    *alarm = (cl_alarm){.anchor = {shut}, .fn = fn, .self = self, .open = 1, .owned = 1};
+    *alarm = (cl_alarm){.anchor = {shut}, .loop = loop, .fn = fn, .self = self, .open = 1, .owned = 1};
     uv_timer_init(&loop->uv, &alarm->timer);
     alarm->timer.data = &alarm->anchor;
     *out = alarm;

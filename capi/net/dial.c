@@ -66,6 +66,7 @@ static void on_timer(uv_timer_t *timer)
 {
     struct cl_dial *dial = CL_OWNER(timer, struct cl_dial, timer);
     int64_t now = (int64_t)uv_now(timer->loop);
+    cl_loop_hurry(dial->conn->loop);
     if (dial->waiting && now < dial->until) {
         dial->waiting = 0;
         uv_timer_start(timer, on_timer, (uint64_t)(dial->until - now), 0);

@@ -36,6 +36,9 @@ struct cl_loop {
 /* uv_poll_start, and remembers that the loop has to run once before the descriptor tells of it. */
 int cl_loop_poll(cl_loop *loop, uv_poll_t *poll, int events, uv_poll_cb fn);
 
+/* For the callbacks of timers: the run that is under way does not wait any more. */
+void cl_loop_hurry(cl_loop *loop);
+
 /* Something waits that the next run does at its beginning: makes the descriptor readable, does not shorten the run. */
 void cl_loop_signal(cl_loop *loop);
 

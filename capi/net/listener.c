@@ -57,6 +57,7 @@ static void on_pending(uv_poll_t *poll, int status, int events);
 static void on_pause_over(uv_timer_t *timer)
 {
     cl_listener *listener = CL_OWNER(timer, cl_listener, pause);
+    cl_loop_hurry(listener->loop);
     cl_loop_poll(listener->loop, &listener->poll, UV_READABLE, on_pending);
 }
 

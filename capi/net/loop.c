@@ -1,6 +1,7 @@
 /* Design notes
  *
- * A run is: turn, uv_run once, turn. A wait with a limit uses one uv timer, so that there is one epoll_wait a run.
+ * A run is: turn, uv_run once, turn. A wait with a limit uses one uv timer, so that there is one epoll_wait a run. uv runs the
+ * timers that are due before it waits and then waits all the same: so every timer of ours ends with cl_loop_hurry.
  *
  * The descriptor of cl_loop_fd is an epoll over three: uv's own (I/O and wakes), an eventfd (work that waits in memory) and a
  * timerfd (the earliest uv timer). uv installs its watchers only while it polls: whoever starts one leaves `changed`, and rearm
@@ -37,6 +38,12 @@ static void on_wake(uv_async_t *handle)
 
 static void on_limit(uv_timer_t *handle)
 {
+    cl_loop_hurry(CL_OWNER(handle, cl_loop, limit));
+}
+
+void cl_loop_hurry(cl_loop *loop)
+{
+    uv_stop(&loop->uv);
 }
 
 int cl_loop_create(const cl_loop_hooks *hooks, cl_loop **out)
@@ -80,12 +87,13 @@ void cl_loop_run(cl_loop *loop, int64_t timeout_ms)
 {
     loop->running = 1;
     turn(loop);
-    uv_update_time(&loop->uv);
-    /* uv would run the timers that are due and then still wait for I/O. */
-    if (loop->poked || uv_backend_timeout(&loop->uv) == 0) timeout_ms = 0;
+    if (loop->poked) timeout_ms = 0;
     loop->poked = loop->changed = 0;
     clear_signal(loop);
-    if (timeout_ms > 0) uv_timer_start(&loop->limit, on_limit, (uint64_t)timeout_ms, 0);
+    if (timeout_ms > 0) {
+        uv_update_time(&loop->uv);
+        uv_timer_start(&loop->limit, on_limit, (uint64_t)timeout_ms, 0);
+    }
     uv_run(&loop->uv, timeout_ms == 0 ? UV_RUN_NOWAIT : UV_RUN_ONCE);
     if (timeout_ms > 0) uv_timer_stop(&loop->limit);
     turn(loop);

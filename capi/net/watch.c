@@ -88,6 +88,7 @@ static void on_look(uv_timer_t *timer)
     else if (watch->unsettled == 0) return;
     else watch->unsettled--;
     watch->seen = s.st_mtim;
+    cl_loop_hurry(watch->loop);
     watch->fn(watch->self, NULL);
 }
 

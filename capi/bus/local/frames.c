@@ -18,6 +18,15 @@ static void break_up(cl_local_link *link, int code)
     cl_link_cut(link);
 }
 
+/* The node of ours that an envelope is for. An accepted link serves the node that its hello named, and no other. */
+static const cl_local_node *receiver(cl_local_link *link, cl_str to)
+{
+    cl_local *bus = link->bus;
+    if (link->accepted) return link->node && cl_str_eq(to, link->node->id) ? link->node : NULL;
+    if (!bus->last_node || !cl_str_eq(to, bus->last_node->id)) bus->last_node = cl_strmap_get(&bus->node_by_id, to);
+    return bus->last_node;
+}
+
 static void on_envelope(cl_local_link *link, cl_envelope *e)
 {
     cl_local *bus = link->bus;
@@ -30,10 +39,9 @@ static void on_envelope(cl_local_link *link, cl_envelope *e)
         break_up(link, code);
         return;
     }
-    const cl_local_node *node = link->node && cl_str_eq(e->to, link->node->id) ? link->node : cl_strmap_get(&bus->node_by_id, e->to);
+    const cl_local_node *node = receiver(link, e->to);
     if (e->type == CL_RESULT && !link->accepted && link->calls > 0) link->calls--;
-    /* An accepted link serves the node that its hello named, and no other. */
-    if (!node || (link->accepted && node != link->node)) {
+    if (!node) {
         bus->sink.dropped(bus->sink.self, CLOUDS_EPROTO);
         return;
     }

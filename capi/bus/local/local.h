@@ -170,6 +170,7 @@ typedef struct cl_local {
     cl_strmap node_by_id, link_by_peer;
     cl_idmap node_by_handle;
     cl_local_link *last; /* the link that was sent over last: the next send often is for it too */
+    const cl_local_node *last_node; /* that received last */
     cl_idmap link_by_id;
     uint64_t next_link;
     size_t link_count;

@@ -90,6 +90,7 @@ void cl_local_node_free(cl_local_node *node)
         cl_strmap_take(&bus->node_by_id, node->id);
         cl_idmap_take(&bus->node_by_handle, (uint64_t)(uintptr_t)node->handle);
     }
+    if (bus->last_node == node) bus->last_node = NULL;
     cl_list_remove(&node->place);
     cl_listener_close(node->listener);
     give_up_lock(node);

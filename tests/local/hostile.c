@@ -1,0 +1,377 @@
+/* Whatever is sent to a node's socket: it lives, counts what was broken, and serves the others. */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "base/rand.h"
+#include "local/side.h"
+#include "proto/frame.h"
+
+static char folder[64];
+static side victim, friend_;
+static int victim_node, friend_node;
+
+static int socket_path(char *out, size_t cap, int nth)
+{
+    char path[128];
+    snprintf(path, sizeof path, "%s/t", folder);
+    DIR *dir = opendir(path);
+    int found = 0;
+    for (struct dirent *d; dir && !found && (d = readdir(dir));)
+        if (strstr(d->d_name, ".sock") && nth-- == 0) found = snprintf(out, cap, "%s/%s", path, d->d_name) > 0;
+    if (dir) closedir(dir);
+    return found;
+}
+
+static char victim_path[256];
+
+static int attack(void)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    snprintf(address.sun_path, sizeof address.sun_path, "%.100s", victim_path);
+    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+    if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof address) != 0) exit(94);
+    fcntl(fd, F_SETFL, O_NONBLOCK);
+    return fd;
+}
+
+static void put(int fd, const char *p, size_t n)
+{
+    while (n) {
+        ssize_t done = send(fd, p, n, MSG_NOSIGNAL);
+        if (done > 0) p += done, n -= (size_t)done;
+        else if (errno != EAGAIN) return;
+        cl_loop_run(victim.loop, 0);
+    }
+}
+
+/* Reads until the victim closes, or gives up: 1 closed. */
+static int is_closed(int fd, int64_t patience)
+{
+    char bytes[4096];
+    int64_t until = cl_loop_now() + patience;
+    do {
+        cl_loop_run(victim.loop, 1);
+        ssize_t n = recv(fd, bytes, sizeof bytes, 0);
+        if (n == 0 || (n < 0 && errno != EAGAIN)) return 1;
+    } while (cl_loop_now() < until);
+    return 0;
+}
+
+static size_t frame(char *out, int type, const char *from, const char *to, const char *id, const char *method, const char *first)
+{
+    cl_buf b = {0};
+    cl_envelope e = {.type = type, .from = cl_str_z(from), .to = cl_str_z(to), .id = cl_str_z(id), .method = cl_str_z(method)};
+    e.args = type == CL_CALL ? cl_str_z(first) : CL_STR_NONE;
+    e.error = CL_STR_NONE;
+    e.result = type == CL_RESULT ? cl_str_z(first) : CL_STR_NONE;
+    e.data = type == CL_MESSAGE ? cl_str_z(first) : CL_STR_NONE;
+    if (cl_frame_encode(&e, &b) != 0) exit(93);
+    memcpy(out, b.data, b.len);
+    size_t n = b.len;
+    cl_buf_free(&b);
+    return n;
+}
+
+static size_t hello(char *out)
+{
+    return frame(out, CL_FRAME_HELLO, "x.1", "s.1", "", "1", "");
+}
+
+static void still_serves(void)
+{
+    int before = friend_.envelopes;
+    CHECK_INT(side_call(&friend_, &friend_node, "c.1", "s.1", "[1]", 0), 0);
+    UNTIL2(&victim, &friend_, friend_.envelopes == before + 1);
+}
+
+static void wrong_hello(void)
+{
+    char bytes[512];
+    const char *const wanted[] = {"s.2", "", "s.11", "x.1"};
+    for (int i = 0; i < 4; i++) {
+        int fd = attack(), before = victim.dropped;
+        put(fd, bytes, frame(bytes, CL_FRAME_HELLO, "x.1", wanted[i], "", "1", ""));
+        CHECK(is_closed(fd, 5000));
+        CHECK_INT(victim.dropped, before + 1);
+        close(fd);
+    }
+    int fd = attack();
+    put(fd, bytes, frame(bytes, CL_CALL, "x.1", "s.1", "1", "m", "[]")); /* before the hello */
+    CHECK(is_closed(fd, 5000));
+    close(fd);
+    still_serves();
+}
+
+static void no_hello(void)
+{
+    int fd = attack();
+    CHECK(is_closed(fd, 10000)); /* hello_timeout */
+    close(fd);
+    fd = attack();
+    put(fd, "\x20", 1); /* a slow one */
+    CHECK(is_closed(fd, 10000));
+    close(fd);
+    still_serves();
+}
+
+/* Before the hello no more than 4 kB are taken. */
+static void a_huge_hello(void)
+{
+    char *bytes = calloc(1, 10000);
+    int fd = attack(), before = victim.dropped;
+    bytes[0] = 0x10, bytes[1] = 0x27; /* 10000 */
+    put(fd, bytes, 4);
+    CHECK(is_closed(fd, 5000));
+    CHECK_INT(victim.dropped, before + 1);
+    CHECK_INT(victim.dropped_code, CLOUDS_ETOOBIG);
+    close(fd);
+    free(bytes);
+    still_serves();
+}
+
+static void lengths(void)
+{
+    static const unsigned char huge[][4] = {{0xff, 0xff, 0xff, 0xff}, {0, 0, 0, 0x80}, {0, 0, 0, 0}, {23, 0, 0, 0}, {0, 0, 0x80, 0}};
+    char bytes[512];
+    for (size_t i = 0; i < sizeof huge / sizeof huge[0]; i++) {
+        int fd = attack(), before = victim.dropped;
+        put(fd, bytes, hello(bytes));
+        put(fd, (const char *)huge[i], 4);
+        CHECK(is_closed(fd, 5000));
+        CHECK_INT(victim.dropped, before + 1);
+        close(fd);
+    }
+    still_serves();
+}
+
+static void names_that_overlap_the_end(void)
+{
+    char bytes[512];
+    for (int at = 6; at < 24; at++) {
+        int fd = attack();
+        put(fd, bytes, hello(bytes));
+        size_t n = frame(bytes, CL_CALL, "x.1", "s.1", "1", "m", "[]");
+        bytes[at] = (char)0xff;
+        put(fd, bytes, n);
+        is_closed(fd, 20);
+        close(fd);
+    }
+    still_serves();
+}
+
+static void broken_json(void)
+{
+    static const char *const texts[] = {"", "{}", "[", "[1,]", "[\x01]", "nonsense", "[\"\xff\"]", "[]]"};
+    char bytes[512];
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        int fd = attack(), before = victim.dropped;
+        int envelopes = victim.envelopes;
+        put(fd, bytes, hello(bytes));
+        put(fd, bytes, frame(bytes, CL_CALL, "x.1", "s.1", "1", "m", texts[i]));
+        CHECK(is_closed(fd, 5000));
+        CHECK_INT(victim.dropped, before + 1);
+        CHECK_INT(victim.envelopes, envelopes);
+        close(fd);
+    }
+    still_serves();
+}
+
+static void deep_json_is_dropped_and_the_link_lives(void)
+{
+    char text[1200], *bytes = malloc(2000);
+    memset(text, '[', 400);
+    memset(text + 400, ']', 400);
+    text[800] = 0;
+    int fd = attack(), dropped = victim.dropped, envelopes = victim.envelopes;
+    put(fd, bytes, hello(bytes));
+    put(fd, bytes, frame(bytes, CL_CALL, "x.1", "s.1", "1", "m", text));
+    put(fd, bytes, frame(bytes, CL_CALL, "x.1", "s.1", "1", "m", "[]"));
+    UNTIL(&victim, victim.envelopes == envelopes + 1);
+    CHECK_INT(victim.dropped, dropped + 1);
+    CHECK_INT(victim.dropped_code, CLOUDS_ETOOBIG);
+    close(fd);
+    free(bytes);
+}
+
+static void for_somebody_else(void)
+{
+    char bytes[512];
+    int fd = attack(), dropped = victim.dropped, envelopes = victim.envelopes;
+    put(fd, bytes, hello(bytes));
+    put(fd, bytes, frame(bytes, CL_CALL, "x.1", "s.2", "1", "m", "[]"));
+    put(fd, bytes, frame(bytes, 'Z', "x.1", "s.1", "1", "m", "")); /* of a later version */
+    put(fd, bytes, frame(bytes, CL_CALL, "x.1", "s.1", "1", "m", "[]"));
+    UNTIL(&victim, victim.envelopes == envelopes + 1);
+    CHECK_INT(victim.dropped, dropped + 1);
+    close(fd);
+}
+
+/* A conversation cut off at every byte, and one that comes byte by byte. */
+static void truncated_at_every_byte(void)
+{
+    char bytes[1024];
+    size_t n = hello(bytes);
+    n += frame(bytes + n, CL_CALL, "x.1", "s.1", "1", "m", "[1,{\"a\":null}]");
+    n += frame(bytes + n, CL_FRAME_PING, "x.1", "s.1", "", "", "");
+    for (size_t cut = 0; cut < n; cut++) {
+        int fd = attack();
+        put(fd, bytes, cut);
+        for (int i = 0; i < 3; i++) cl_loop_run(victim.loop, 0);
+        close(fd);
+    }
+    int fd = attack(), before = victim.envelopes;
+    for (size_t i = 0; i < n; i++) {
+        put(fd, bytes + i, 1);
+        cl_loop_run(victim.loop, 0);
+    }
+    UNTIL(&victim, victim.envelopes == before + 1);
+    close(fd);
+    still_serves();
+}
+
+static void random_bytes(void)
+{
+    uint64_t state = 20;
+    char bytes[4096];
+    for (int round = 0; round < 300; round++) {
+        int fd = attack();
+        size_t n = round % 2 ? hello(bytes) : 0, size = (size_t)(cl_rand_next(&state) % 3000);
+        for (size_t i = 0; i < size; i++) bytes[n + i] = (char)cl_rand_next(&state);
+        if (round % 3 == 0) bytes[n] = (char)(24 + cl_rand_next(&state) % 200), bytes[n + 1] = bytes[n + 2] = bytes[n + 3] = 0;
+        put(fd, bytes, n + size);
+        cl_loop_run(victim.loop, 0);
+        close(fd);
+    }
+    still_serves();
+}
+
+/* A sound conversation with a bit turned, thousands of times. */
+static void turned_bits(void)
+{
+    uint64_t state = 21;
+    char whole[1024], bytes[1024];
+    size_t n = hello(whole);
+    n += frame(whole + n, CL_CALL, "x.1", "s.1", "1", "m", "[1,{\"a\":null}]");
+    n += frame(whole + n, CL_MESSAGE, "x.1", "s.1", "", "", "{\"t\":[1.5e3,\"x\"]}");
+    n += frame(whole + n, CL_RESULT, "x.1", "s.1", "1", "", "[false]");
+    for (int round = 0; round < 2000; round++) {
+        memcpy(bytes, whole, n);
+        for (int turns = 1 + round % 3; turns; turns--) bytes[cl_rand_next(&state) % n] ^= (char)(1 << cl_rand_next(&state) % 8);
+        int fd = attack();
+        put(fd, bytes, n);
+        cl_loop_run(victim.loop, 0);
+        close(fd);
+        if (round % 100 == 0) still_serves();
+    }
+    still_serves();
+}
+
+/* A peer that floods and never reads the answers is cut at write_hard, and memory stays bounded. */
+static void a_peer_that_never_reads(void)
+{
+    char bytes[3000], args[2000] = "[\"";
+    memset(args + 2, 'x', 1900);
+    strcpy(args + 1902, "\"]");
+    int fd = attack(), closed = 0;
+    put(fd, bytes, hello(bytes));
+    size_t n = frame(bytes, CL_CALL, "x.1", "s.1", "1", "m", args);
+    for (int i = 0; i < 20000 && !closed; i++) {
+        put(fd, bytes, n);
+        closed = send(fd, bytes, 0, MSG_NOSIGNAL) < 0 && errno == EPIPE;
+    }
+    CHECK(closed);
+    close(fd);
+    still_serves();
+}
+
+/* Connections beyond max_links are closed at once. */
+static void too_many_links(void)
+{
+    side s;
+    int node, fds[20], closed = 0;
+    cl_limits limits = side_limits();
+    limits.links = 5;
+    setenv("CLOUDS_RUNTIME_DIR", folder, 1);
+    CHECK_INT(side_start(&s, cl_local_bus_create, "many", &limits), 0);
+    side_node(&s, &node, "s.1");
+    char path[256], keep[256];
+    snprintf(path, sizeof path, "%s/many", folder);
+    DIR *dir = opendir(path);
+    strcpy(keep, victim_path);
+    for (struct dirent *d; dir && (d = readdir(dir));)
+        if (strstr(d->d_name, ".sock")) snprintf(victim_path, sizeof victim_path, "%.100s/%.40s", path, d->d_name);
+    if (dir) closedir(dir);
+    for (int i = 0; i < 20; i++) fds[i] = attack();
+    for (int i = 0; i < 10; i++) cl_loop_run(s.loop, 1);
+    for (int i = 0; i < 20; i++) {
+        char byte;
+        closed += recv(fds[i], &byte, 1, 0) == 0;
+        close(fds[i]);
+    }
+    CHECK_INT(closed, 15);
+    strcpy(victim_path, keep);
+    side_end(&s);
+}
+
+/* Files that are no entries, or not what they seem. */
+static void rubbish_in_the_folder(void)
+{
+    char path[256];
+    const char *const names[] = {"x", ".hidden", "0123456789abcdef.lock", "0123456789abcdef.sock", "0123456789abcdef-0123456789abcdef.m",
+                                 "zzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzz.m", "0123456789abcdee-0123456789abcdef.m"};
+    for (int i = 0; i < 7; i++) {
+        snprintf(path, sizeof path, "%s/t/%s", folder, names[i]);
+        if (i == 4) CHECK_INT(symlink("s.1/%zz", path), 0);
+        else if (i == 6) CHECK_INT(symlink("/etc/passwd", path), 0);
+        else close(open(path, O_CREAT | O_WRONLY, 0600));
+    }
+    snprintf(path, sizeof path, "%s/t/0123456789abcdea.lock", folder);
+    CHECK_INT(mkdir(path, 0700), 0);
+    for (int i = 0; i < 10; i++) cl_loop_run(victim.loop, 1);
+    side s;
+    CHECK_INT(side_start(&s, cl_local_bus_create, "t", NULL), 0);
+    s.bus->ops->status(s.bus, 1);
+    UNTIL(&s, s.status_ends == 1);
+    CHECK_STR(s.rows, strlen(s.rows), "m@s.1 ");
+    side_end(&s);
+    still_serves();
+}
+
+int main(void)
+{
+    strcpy(folder, "/tmp/clouds-bad-XXXXXX");
+    if (!mkdtemp(folder)) return 99;
+    setenv("CLOUDS_RUNTIME_DIR", folder, 1);
+    cl_limits limits = side_limits();
+    limits.hello_timeout = 0.2;
+    if (side_start(&victim, cl_local_bus_create, "t", &limits) != 0 || side_start(&friend_, cl_local_bus_create, "t", NULL) != 0) return 98;
+    side_node(&victim, &victim_node, "s.1");
+    if (!socket_path(victim_path, sizeof victim_path, 0)) return 97;
+    side_enroll(&victim, &victim_node, "m");
+    side_node(&friend_, &friend_node, "c.1");
+    victim.answer = 1;
+    RUN(wrong_hello);
+    RUN(no_hello);
+    RUN(a_huge_hello);
+    RUN(lengths);
+    RUN(names_that_overlap_the_end);
+    RUN(broken_json);
+    RUN(deep_json_is_dropped_and_the_link_lives);
+    RUN(for_somebody_else);
+    RUN(truncated_at_every_byte);
+    RUN(random_bytes);
+    RUN(turned_bits);
+    RUN(a_peer_that_never_reads);
+    RUN(too_many_links);
+    RUN(rubbish_in_the_folder);
+    side_end(&friend_);
+    side_end(&victim);
+    char command[128];
+    snprintf(command, sizeof command, "rm -rf '%s'", folder);
+    return system(command) == 0 ? tap_end() : 1;
+}

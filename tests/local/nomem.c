@@ -1,0 +1,157 @@
+/* Each allocation is made to fail in turn, once and from then on: the buses of this folder end in order, leak nothing, and
+ * leave no files. Run it under the address sanitizer. */
+#include <dirent.h>
+#include <unistd.h>
+
+#include "local/side.h"
+
+static char folder[64];
+static long countdown, calls;
+static int for_ever;
+
+static void *meter(void *self, void *block, size_t size)
+{
+    if (size == 0) {
+        free(block);
+        return NULL;
+    }
+    calls++;
+    if (countdown > 0 && --countdown == 0) {
+        if (for_ever) countdown = 1;
+        return NULL;
+    }
+    return realloc(block, size);
+}
+
+/* Turns until it holds, or long enough to be sure that it never will. */
+#define SOON(a, b, condition) \
+    for (int soon = 0; soon < 30 && !(condition); soon++) { \
+        cl_loop_run((a)->loop, 1); \
+        cl_loop_run((b)->loop, 1); \
+    }
+
+static int node_a, node_b, went_well;
+
+static void use(side *a, side *b)
+{
+    const cl_bus_ops *ops = a->bus->ops;
+    if (ops->node_open(a->bus, &node_a, CL_STR("s.1"), 1) != 0 || ops->node_open(b->bus, &node_b, CL_STR("c.1"), 1) != 0) return;
+    SOON(a, b, a->ready && b->ready);
+    if (!a->ready || !b->ready || a->ready_code || b->ready_code) return;
+    ops->enroll(a->bus, &node_a, CL_STR("m"), 1);
+    SOON(a, b, a->enrolled && b->server_ups);
+    ops->look(b->bus, CL_STR("m"), 0);
+    ops->status(b->bus, 2);
+    SOON(a, b, b->lists && b->status_ends);
+    a->answer = 1;
+    side_call(b, &node_b, "c.1", "s.1", "[1,2]", 3);
+    side_message(b, &node_b, "c.1", "s.1", "1", 4);
+    SOON(a, b, b->envelopes || b->fates[CL_FATE_NOT_SENT]);
+    ops->node_drain(a->bus, &node_a);
+    ops->node_close(a->bus, &node_a);
+    SOON(a, b, a->node_closed);
+    ops->close(a->bus);
+    ops->close(b->bus);
+    SOON(a, b, a->closed && b->closed);
+    went_well = b->envelopes == 1 && a->closed && b->closed;
+}
+
+static void scenario(side_maker make)
+{
+    const cl_loop_hooks hooks = {0};
+    cl_loop *probe = NULL;
+    went_well = 0;
+    if (cl_loop_create(&hooks, &probe) != 0) return;
+    cl_loop_close(probe);
+    static side a, b;
+    long keep = countdown; /* side_start ends the program when there is no loop */
+    countdown = 0;
+    a = (side){0}, b = (side){0};
+    const cl_limits limits = side_limits();
+    if (side_start(&a, make, "t", &limits) != 0 || side_start(&b, make, "t", &limits) != 0) exit(95);
+    countdown = keep;
+    use(&a, &b);
+    side_end(&a);
+    side_end(&b);
+}
+
+static void creation(side_maker make)
+{
+    const cl_limits limits = side_limits();
+    const cl_bus_sink sink = {0};
+    const cl_url url = {.name = (char *)(size_t) "t"};
+    const cl_loop_hooks hooks = {0};
+    cl_loop *loop = NULL;
+    cl_bus *bus = NULL;
+    if (cl_loop_create(&hooks, &loop) != 0) return;
+    went_well = make(loop, &url, &limits, &sink, &bus) == 0;
+    cl_loop_close(loop);
+    if (bus) bus->ops->destroy(bus);
+}
+
+static int files_left(void)
+{
+    char path[128];
+    snprintf(path, sizeof path, "%s/t", folder);
+    DIR *dir = opendir(path);
+    int n = 0;
+    for (struct dirent *d; dir && (d = readdir(dir));) n += d->d_name[0] != '.';
+    if (dir) closedir(dir);
+    return n;
+}
+
+static void fail_each(void (*what)(side_maker), side_maker make)
+{
+    cl_mem_hook(meter, NULL);
+    countdown = 0;
+    calls = 0;
+    what(make);
+    CHECK(went_well);
+    long most = calls;
+    CHECK(most > 3);
+    for (for_ever = 0; for_ever < 2; for_ever++) {
+        for (long n = 1; n <= most; n++) {
+            countdown = n;
+            what(make);
+            countdown = 0;
+            CHECK_INT(files_left(), 0);
+        }
+    }
+    what(make);
+    CHECK(went_well);
+    cl_mem_hook(NULL, NULL);
+}
+
+static void local_creation(void)
+{
+    fail_each(creation, cl_local_bus_create);
+}
+
+static void local_use(void)
+{
+    fail_each(scenario, cl_local_bus_create);
+}
+
+static void inproc_creation(void)
+{
+    fail_each(creation, cl_inproc_bus_create);
+}
+
+static void inproc_use(void)
+{
+    fail_each(scenario, cl_inproc_bus_create);
+}
+
+int main(void)
+{
+    strcpy(folder, "/tmp/clouds-mem-XXXXXX");
+    if (!mkdtemp(folder)) return 99;
+    setenv("CLOUDS_RUNTIME_DIR", folder, 1);
+    RUN(local_creation);
+    RUN(local_use);
+    RUN(inproc_creation);
+    RUN(inproc_use);
+    char command[128];
+    snprintf(command, sizeof command, "rm -rf '%s'", folder);
+    return system(command) == 0 ? tap_end() : 1;
+}
