@@ -1,4 +1,5 @@
-/* Results and messages that were sent while Redis was away. They wait here as finished commands, within write_soft bytes. */
+/* Results and messages that were sent while Redis was away. They wait here as finished commands, within write_soft bytes:
+ * the one that passes it is the last. */
 #include "base/mem.h"
 #include "bus/redis/inside.h"
 #include "clouds.h"
@@ -25,12 +26,13 @@ static void release(redis_bus *bus, waiting *w)
 
 int cl_redis_backlog_add(redis_bus *bus, const cl_envelope *e, uint64_t token)
 {
+    if (bus->backlog_bytes > bus->limits.write_soft) return CLOUDS_ELIMIT;
     waiting *w = cl_calloc(1, sizeof *w);
     if (!w) return CLOUDS_ENOMEM;
     cl_list_init(&w->link);
     int code = cl_redis_publish_format(bus, e, &w->command);
     bus->backlog_bytes += weight(w);
-    if (!code && bus->backlog_bytes > bus->limits.write_soft) code = CLOUDS_ELIMIT;
+    if (!code && bus->backlog_bytes > bus->limits.write_hard) code = CLOUDS_ELIMIT;
     if (code) {
         release(bus, w);
         return code;

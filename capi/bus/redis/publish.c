@@ -21,6 +21,8 @@ static int is_sound(const cl_envelope *e)
     }
 }
 
+enum { SLACK = 512 }; /* the estimate is not further off, but for escapes */
+
 /* About as long as it will be: right enough to guess the number of digits, and to refuse what is far too long unseen. */
 static size_t estimate(const cl_envelope *e)
 {
@@ -65,7 +67,7 @@ static int put_body(const cl_envelope *e, size_t most, cl_buf *out)
 int cl_redis_publish_format(const redis_bus *bus, const cl_envelope *e, cl_buf *out)
 {
     size_t before = out->len;
-    int code = estimate(e) > bus->limits.message + 512 ? CLOUDS_ETOOBIG : cl_redis_publish_head(bus, e->to, out);
+    int code = estimate(e) > bus->limits.message + SLACK ? CLOUDS_ETOOBIG : cl_redis_publish_head(bus, e->to, out);
     if (!code) code = put_body(e, bus->limits.message, out);
     if (code) out->len = before;
     return code;
@@ -77,11 +79,19 @@ static int may_batch(const cl_envelope *e, size_t size)
     return (e->flags & CL_NATIVE) && e->type != CL_MESSAGE && size <= 4096;
 }
 
+/* One envelope may be larger than write_soft; what counts there is what waits already. */
+static int has_room(const redis_bus *bus, size_t size)
+{
+    size_t waits = cl_session_unwritten(bus->commands) + bus->batched_bytes;
+    return waits <= bus->limits.write_soft && waits + size <= bus->limits.write_hard;
+}
+
 static int publish(redis_bus *bus, const cl_envelope *e, uint64_t token)
 {
     cl_buf *out;
     size_t size = estimate(e);
-    if (cl_session_unwritten(bus->commands) + bus->batched_bytes + size > bus->limits.write_soft) return CLOUDS_ELIMIT;
+    if (size > bus->limits.message + SLACK) return CLOUDS_ETOOBIG;
+    if (!has_room(bus, size)) return CLOUDS_ELIMIT;
     if (may_batch(e, size)) return cl_redis_batch_add(bus, e, token);
     int code = cl_session_begin(bus->commands, &out);
     if (code) return code;
