@@ -14,13 +14,14 @@ enum { MAX_ARGUMENTS = 32 };
 
 static const cl_slot exit_function;
 static uv_process_t child;
-static bool child_runs;
+static bool child_runs, child_wanted;
 
 static void on_child_exit(uv_process_t *process, int64_t status, int signal_number)
 {
     cl_host *host = cl_host_get();
     child_runs = false;
     uv_close((uv_handle_t *)process, NULL);
+    if (!child_wanted) return;
     cl_slot_get(host->L, &exit_function);
     lua_pushinteger(host->L, (lua_Integer)status);
     lua_pushinteger(host->L, signal_number);
@@ -55,16 +56,17 @@ static int host_spawn_self(lua_State *L)
         uv_close((uv_handle_t *)&child, NULL);
         return luaL_error(L, "cannot start a process: %s", uv_strerror(code));
     }
-    child_runs = true;
+    child_runs = child_wanted = true;
     lua_pushvalue(L, 2);
     cl_slot_set(L, &exit_function);
     return 0;
 }
 
-/* host.kill_child(): asks the child to stop; the loop no longer waits for it. */
+/* host.kill_child(): asks the child to stop; the loop no longer waits for it, and its end is no news. */
 static int host_kill_child(lua_State *L)
 {
     if (!child_runs) return 0;
+    child_wanted = false;
     uv_process_kill(&child, SIGTERM);
     uv_unref((uv_handle_t *)&child);
     return 0;

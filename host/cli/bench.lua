@@ -4,153 +4,160 @@ local args = require "clouds.cli.args"
 local call = require "clouds.cli.call"
 local node = require "clouds.cli.node"
 local output = require "clouds.cli.output"
+local echo = require "clouds.cli.echo"
 local histogram = require "clouds.cli.histogram"
 local M = {}
 
 M.command = {
-    name = "bench",
-    usage = "bench [options] [JSON ...]",
-    summary = "Measure calls per second and latency, with a number of calls always outstanding.",
-    text = "Without --method it starts an echo service of its own in another process. The arguments of the calls are\n"
-        .. "JSON (default: 1 2).",
-    options = {
-        { long = "concurrency", short = "c", value = "COUNT", kind = "count", least = 1, help = "calls outstanding (default 100)" },
-        { long = "method", short = "m", value = "METHOD", help = "the method to call (default: the built-in echo)" },
-        { long = "time", short = "t", value = "SECONDS", kind = "number", least = 0.01, help = "how long to measure (default 5)" },
-        { long = "warmup", value = "SECONDS", kind = "number", help = "how long to run before that (default 0.5)" },
-        { long = "timeout", value = "SECONDS", kind = "number", help = "longest wait for one call (default 10)" },
-        { long = "json", help = "print one JSON object; latencies in seconds" },
-        { long = "serve", value = "METHOD", hidden = true, help = "" },
-        { long = "parent", value = "PID", kind = "count", hidden = true, help = "" },
-    },
-    operands = { 0, math.huge },
+  name = "bench",
+  usage = "bench [options] [JSON ...]",
+  summary = "Measure calls per second and latency, with a number of calls always outstanding.",
+  text = "Without --method it starts an echo service of its own in another process. The arguments of the calls are\n"
+    .. "JSON (default: 1 2).",
+  options = {
+    { long = "concurrency", short = "c", value = "COUNT", kind = "count", least = 1,
+      help = "calls outstanding (default 100)" },
+    { long = "method", short = "m", value = "METHOD", help = "the method to call (default: the built-in echo)" },
+    { long = "time", short = "t", value = "SECONDS", kind = "number", least = 0.01,
+      help = "how long to measure (default 5)" },
+    { long = "warmup", value = "SECONDS", kind = "number", help = "how long to run before that (default 0.5)" },
+    { long = "timeout", value = "SECONDS", kind = "number", help = "longest wait for one call (default 10)" },
+    { long = "json", help = "print one JSON object; latencies in seconds" },
+    { long = "serve", value = "METHOD", hidden = true, help = "" },
+    { long = "parent", value = "PID", kind = "count", hidden = true, help = "" },
+  },
+  operands = { 0, math.huge },
 }
 
--- Starts the echo service in another process; the name of its method.
-local function start_echo(defaults)
-    local method = ("clouds.bench.echo.%d"):format(host.pid())
-    if defaults.url then host.setenv("CLOUDS_URL", defaults.url) end
-    local words = { "bench", "--serve", method, "--parent", tostring(host.pid()) }
-    host.spawn_self(words, function(status, signal)
-        io.stderr:write(("clouds bench: the echo service ended (%s %d)\n"):format(
-            signal ~= 0 and "signal" or "exit code", signal ~= 0 and signal or status))
-        node.finish(node.ERROR)
-    end)
+-- Starts the echo service; the name of its method.
+local function start_echo()
+  local method = ("clouds.bench.echo.%d"):format(host.pid())
+  local url = require("clouds").defaults.url or os.getenv("CLOUDS_URL")
+  if url and url:match("^inproc:") then
+    echo.start(method)
     return method
+  end
+  if url then host.setenv("CLOUDS_URL", url) end
+  host.spawn_self({ "bench", "--serve", method, "--parent", tostring(host.pid()) }, function(status, signal)
+    io.stderr:write(("clouds bench: the echo service ended (%s %d)\n"):format(
+      signal ~= 0 and "signal" or "exit code", signal ~= 0 and signal or status))
+    node.finish(node.ERROR)
+  end)
+  return method
 end
 
 -- Waits until the service answers one call; nil and the error when it does not.
 local function first_call(client, method, list, own)
-    local value, err
-    for _ = 1, own and 100 or 1 do
-        value, err = client:call(method, list, { deadline = 5 })
-        if not (value == nil and require("clouds").is_error(err)) then return true end
-        if err.outcome ~= "NOT_DONE" then return nil, err end
-        require("clouds").sleep(0.05)
-    end
-    return nil, err
+  local value, err
+  for _ = 1, own and 100 or 1 do
+    value, err = client:call(method, list, { deadline = 5 })
+    if not (value == nil and require("clouds").is_error(err)) then return true end
+    if err.outcome ~= "NOT_DONE" then return nil, err end
+    require("clouds").sleep(0.05)
+  end
+  return nil, err
 end
 
 -- Keeps `concurrency` calls outstanding for `seconds`; what was counted.
 local function measure(client, method, list, concurrency, seconds)
-    local clouds, clock = require "clouds", host.clock
-    local counts = { calls = 0, errors = 0, by_code = {}, latency = histogram.new() }
-    local latency, running = counts.latency, concurrency
-    local started = clock()
-    local stop_at = started + seconds
+  local clouds, clock = require "clouds", host.clock
+  local counts = { calls = 0, errors = 0, by_code = {}, latency = histogram.new() }
+  local latency, running = counts.latency, concurrency
+  local started = clock()
+  local stop_at = started + seconds
 
-    local function slot()
-        local sent, issue
-        local function completed(err)
-            local now = clock()
-            if err then
-                counts.errors = counts.errors + 1
-                local code = tostring(err.code)
-                counts.by_code[code] = (counts.by_code[code] or 0) + 1
-                counts.first_error = counts.first_error or err
-            else
-                counts.calls = counts.calls + 1
-                latency:add(now - sent)
-            end
-            if now < stop_at then return issue(now) end
-            running = running - 1
-        end
-        function issue(now)
-            sent = now
-            client:call(method, list, completed)
-        end
-        return issue
+  local function slot()
+    local sent, issue
+    local function completed(err)
+      local now = clock()
+      if err then
+        counts.errors = counts.errors + 1
+        local code = tostring(err.code)
+        counts.by_code[code] = (counts.by_code[code] or 0) + 1
+        counts.first_error = counts.first_error or err
+      else
+        counts.calls = counts.calls + 1
+        latency:add(now - sent)
+      end
+      if now < stop_at then return issue(now) end
+      running = running - 1
     end
+    function issue(now)
+      sent = now
+      client:call(method, list, completed)
+    end
+    return issue
+  end
 
-    for _ = 1, concurrency do slot()(clock()) end
-    while running > 0 do clouds.sleep(0.005) end
-    counts.elapsed = clock() - started
-    return counts
+  for _ = 1, concurrency do slot()(clock()) end
+  while running > 0 do clouds.sleep(0.005) end
+  counts.elapsed = clock() - started
+  return counts
 end
 
 local function summary(counts, method, concurrency)
-    local latency = counts.latency
-    return {
-        method = method,
-        concurrency = concurrency,
-        seconds = counts.elapsed,
-        calls = counts.calls,
-        errors = counts.errors,
-        rate = counts.calls / counts.elapsed,
-        mean = latency:mean(),
-        p50 = latency:quantile(0.5),
-        p99 = latency:quantile(0.99),
-        ["p99.9"] = latency:quantile(0.999),
-        max = latency.max,
-    }
+  local latency = counts.latency
+  return {
+    method = method,
+    concurrency = concurrency,
+    seconds = counts.elapsed,
+    calls = counts.calls,
+    errors = counts.errors,
+    rate = counts.calls / counts.elapsed,
+    mean = latency:mean(),
+    p50 = latency:quantile(0.5),
+    p99 = latency:quantile(0.99),
+    ["p99.9"] = latency:quantile(0.999),
+    max = latency.max,
+  }
 end
 
 local function duration(seconds)
-    if seconds < 1e-3 then return ("%.0f us"):format(seconds * 1e6) end
-    if seconds < 1 then return ("%.2f ms"):format(seconds * 1e3) end
-    return ("%.2f s"):format(seconds)
+  if seconds < 1e-3 then return ("%.0f us"):format(seconds * 1e6) end
+  if seconds < 1 then return ("%.2f ms"):format(seconds * 1e3) end
+  return ("%.2f s"):format(seconds)
 end
 
 local function show(result, counts, as_json)
-    if as_json then
-        result.error_codes = counts.by_code
-        return output.write(require("clouds").json.encode(result), "\n")
-    end
-    local lines = {
-        ("%s, %d outstanding, %.1f s"):format(result.method, result.concurrency, result.seconds),
-        ("calls/s  %.0f"):format(result.rate),
-        ("calls    %d"):format(result.calls),
-        ("errors   %d"):format(result.errors),
-        ("latency  mean %s, p50 %s, p99 %s, p99.9 %s, max %s"):format(duration(result.mean), duration(result.p50),
-            duration(result.p99), duration(result["p99.9"]), duration(result.max)),
-    }
-    for code, count in pairs(counts.by_code) do lines[#lines + 1] = ("  %s: %d"):format(code, count) end
-    output.write(table.concat(lines, "\n"), "\n")
+  if as_json then
+    result.error_codes = counts.by_code
+    return output.write(require("clouds").json.encode(result), "\n")
+  end
+  local lines = {
+    ("%s, %d outstanding, %.1f s"):format(result.method, result.concurrency, result.seconds),
+    ("calls/s  %.0f"):format(result.rate),
+    ("calls    %d"):format(result.calls),
+    ("errors   %d"):format(result.errors),
+    ("latency  mean %s, p50 %s, p99 %s, p99.9 %s, max %s"):format(duration(result.mean), duration(result.p50),
+      duration(result.p99), duration(result["p99.9"]), duration(result.max)),
+  }
+  for code, count in pairs(counts.by_code) do lines[#lines + 1] = ("  %s: %d"):format(code, count) end
+  output.write(table.concat(lines, "\n"), "\n")
 end
 
 local function run(options, operands)
-    local concurrency = options.concurrency or 100
-    local list = call.arguments("bench", operands, 1)
-    if list.n == 0 then list = { 1, 2, n = 2 } end
-    local client = node.open("bench", "client", { timeout = options.timeout or 10, max_in_flight = concurrency + 16 })
-    node.fail_fast(client)
-    local method = options.method or start_echo(require("clouds").defaults)
-    local ok, err = first_call(client, method, list, not options.method)
-    if not ok then return node.fail(err) end
-    if options.warmup ~= 0 then measure(client, method, list, concurrency, options.warmup or 0.5) end
-    local counts = measure(client, method, list, concurrency, options.time or 5)
-    show(summary(counts, method, concurrency), counts, options.json)
-    host.kill_child()
-    return counts.calls == 0 and counts.first_error and node.exit_code(counts.first_error) or node.OK
+  local concurrency = options.concurrency or 100
+  local list = call.arguments("bench", operands, 1)
+  if list.n == 0 then list = { 1, 2, n = 2 } end
+  local client = node.open("bench", "client", echo.settings { timeout = options.timeout or 10 })
+  node.fail_fast(client)
+  local method = options.method or start_echo()
+  local ok, err = first_call(client, method, list, not options.method)
+  if not ok then return node.fail(err) end
+  if options.warmup ~= 0 then measure(client, method, list, concurrency, options.warmup or 0.5) end
+  local counts = measure(client, method, list, concurrency, options.time or 5)
+  show(summary(counts, method, concurrency), counts, options.json)
+  host.kill_child()
+  return counts.calls == 0 and counts.first_error and node.exit_code(counts.first_error) or node.OK
 end
 
 function M.main(options, operands)
-    if options.serve then
-        if not options.parent then args.fail("bench", "--serve needs --parent") end
-        node.settle_url("bench", options)
-        return require("clouds.cli.echo").serve(options.serve, options.parent)
-    end
-    node.command("bench", options, function() return run(options, operands) end)
+  if options.serve then
+    if not options.parent then args.fail("bench", "--serve needs --parent") end
+    node.settle_url("bench", options)
+    return echo.serve(options.serve, options.parent)
+  end
+  node.command("bench", options, function() return run(options, operands) end)
 end
 
 return M

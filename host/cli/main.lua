@@ -3,105 +3,105 @@ local host = require "clouds.host"
 local args = require "clouds.cli.args"
 
 local commands = {
-    { "run", "run a Lua script, with services and clients on one loop" },
-    { "call", "call a method and print what it returns" },
-    { "send", "send a message to a node" },
-    { "status", "show who serves what" },
-    { "bench", "measure calls per second and latency" },
-    { "version", "show versions" },
-    { "help", "show help for a command" },
+  { "run", "run a Lua script, with services and clients on one loop" },
+  { "call", "call a method and print what it returns" },
+  { "send", "send a message to a node" },
+  { "status", "show who serves what" },
+  { "bench", "measure calls per second and latency" },
+  { "version", "show versions" },
+  { "help", "show help for a command" },
 }
 
 local function is_command(name)
-    for _, row in ipairs(commands) do
-        if row[1] == name then return true end
-    end
+  for _, row in ipairs(commands) do
+    if row[1] == name then return true end
+  end
 end
 
 local function command_names()
-    local names = {}
-    for i, row in ipairs(commands) do names[i] = row[1] end
-    return names
+  local names = {}
+  for i, row in ipairs(commands) do names[i] = row[1] end
+  return names
 end
 
 local general = {
-    name = "",
-    usage = "[--url URL] COMMAND [arguments]",
-    summary = "Services and calls over processes and machines, by name.",
-    options = { { long = "version", short = "V", help = "show versions, as the command version does" } },
-    operands = { 0, math.huge },
-    stop_at_operand = true,
+  name = "",
+  usage = "[--url URL] COMMAND [arguments]",
+  summary = "Services and calls over processes and machines, by name.",
+  options = { { long = "version", short = "V", help = "show versions, as the command version does" } },
+  operands = { 0, math.huge },
+  stop_at_operand = true,
 }
 
 local exit_text = [[
 
 exit codes
-  0 ok    1 the service's or the script's own error    2 wrong usage    3 unreachable: not done
-  4 timeout or connection lost: it may have been done
+ 0 ok    1 the service's or the script's own error    2 wrong usage    3 unreachable: not done
+ 4 timeout or connection lost: it may have been done
 ]]
 
 local function general_help()
-    local lines = { args.help(general), "\ncommands\n" }
-    for _, row in ipairs(commands) do lines[#lines + 1] = ("  %-10s %s\n"):format(row[1], row[2]) end
-    lines[#lines + 1] = "\n'clouds COMMAND --help' says more.\n" .. exit_text
-    return table.concat(lines)
+  local lines = { args.help(general), "\ncommands\n" }
+  for _, row in ipairs(commands) do lines[#lines + 1] = ("  %-10s %s\n"):format(row[1], row[2]) end
+  lines[#lines + 1] = "\n'clouds COMMAND --help' says more.\n" .. exit_text
+  return table.concat(lines)
 end
 
 local function check_command(name)
-    if is_command(name) then return end
-    local near = args.nearest(name, command_names())
-    local hint = near and ("did you mean %s?"):format(near) or "expected one of " .. table.concat(command_names(), ", ")
-    if name:match("%.lua$") then hint = ("to run a script: clouds run %s"):format(name) end
-    args.fail(nil, "unknown command '%s'; %s", name, hint)
+  if is_command(name) then return end
+  local near = args.nearest(name, command_names())
+  local hint = near and ("did you mean %s?"):format(near) or "expected one of " .. table.concat(command_names(), ", ")
+  if name:match("%.lua$") then hint = ("to run a script: clouds run %s"):format(name) end
+  args.fail(nil, "unknown command '%s'; %s", name, hint)
 end
 
 local function show_help(name)
-    if not name then return io.stdout:write(general_help()) end
-    check_command(name)
-    if name == "help" then return io.stdout:write("usage: clouds help [COMMAND]\n\nShow help for a command.\n") end
-    io.stdout:write(args.help(require("clouds.cli." .. name).command))
+  if not name then return io.stdout:write(general_help()) end
+  check_command(name)
+  if name == "help" then return io.stdout:write("usage: clouds help [COMMAND]\n\nShow help for a command.\n") end
+  io.stdout:write(args.help(require("clouds.cli." .. name).command))
 end
 
 local function inherit(global, options)
-    for _, option in ipairs(args.common) do
-        local name = option.long:gsub("-", "_")
-        if options[name] == nil then options[name] = global[name] end
-    end
+  for _, option in ipairs(args.common) do
+    local name = option.long:gsub("-", "_")
+    if options[name] == nil then options[name] = global[name] end
+  end
 end
 
 local function run_command(name, argv, first, global)
-    if name == "help" then
-        local word = argv[first]
-        if word == "--help" or word == "-h" then word = "help" end
-        return show_help(word)
-    end
-    local module = require("clouds.cli." .. name)
-    local options, operands, first_operand = args.parse(module.command, argv, first)
-    if options.help or global.help then return show_help(name) end
-    inherit(global, options)
-    module.main(options, operands, argv, first_operand)
+  if name == "help" then
+    local word = argv[first]
+    if word == "--help" or word == "-h" then word = "help" end
+    return show_help(word)
+  end
+  local module = require("clouds.cli." .. name)
+  local options, operands, first_operand = args.parse(module.command, argv, first)
+  if options.help or global.help then return show_help(name) end
+  inherit(global, options)
+  module.main(options, operands, argv, first_operand)
 end
 
 local function dispatch(argv)
-    local global, operands, at = args.parse(general, argv, 1)
-    if global.version then return require("clouds.cli.version").main({}, {}) end
-    if not at then
-        if global.help then return show_help() end
-        io.stderr:write(general_help())
-        return host.finish(2)
-    end
-    local name = operands[1]
-    check_command(name)
-    run_command(name, argv, at + 1, global)
+  local global, operands, at = args.parse(general, argv, 1)
+  if global.version then return require("clouds.cli.version").main({}, {}) end
+  if not at then
+    if global.help then return show_help() end
+    io.stderr:write(general_help())
+    return host.finish(2)
+  end
+  local name = operands[1]
+  check_command(name)
+  run_command(name, argv, at + 1, global)
 end
 
 return function(argv)
-    local ok, problem = xpcall(dispatch, function(problem)
-        return args.is_usage(problem) and problem or host.traceback(problem)
-    end, argv)
-    if ok then return end
-    if not args.is_usage(problem) then error(problem, 0) end
-    local command = problem.command and problem.command ~= "" and " " .. problem.command or ""
-    io.stderr:write(("clouds%s: %s\nclouds%s --help says more\n"):format(command, problem.text, command))
-    host.finish(2)
+  local ok, problem = xpcall(dispatch, function(problem)
+    return args.is_usage(problem) and problem or host.traceback(problem)
+  end, argv)
+  if ok then return end
+  if not args.is_usage(problem) then error(problem, 0) end
+  local command = problem.command and problem.command ~= "" and " " .. problem.command or ""
+  io.stderr:write(("clouds%s: %s\nclouds%s --help says more\n"):format(command, problem.text, command))
+  host.finish(2)
 end

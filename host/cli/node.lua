@@ -7,126 +7,129 @@ M.OK, M.ERROR, M.USAGE, M.UNREACHABLE, M.UNKNOWN = 0, 1, 2, 3, 4
 
 local by_outcome = { APP_ERROR = M.ERROR, NOT_DONE = M.UNREACHABLE, UNKNOWN = M.UNKNOWN }
 local wrong_usage = {
-    CLOUDS_INVALID_ARGUMENT = true,
-    CLOUDS_INVALID_URL = true,
-    CLOUDS_INVALID_OPTION = true,
-    CLOUDS_INVALID_JSON = true,
-    CLOUDS_TOO_BIG = true,
+  CLOUDS_INVALID_ARGUMENT = true,
+  CLOUDS_INVALID_URL = true,
+  CLOUDS_INVALID_OPTION = true,
+  CLOUDS_INVALID_JSON = true,
+  CLOUDS_TOO_BIG = true,
 }
 
 function M.exit_code(err)
-    if wrong_usage[err.code] and err.outcome == "NOT_DONE" then return M.USAGE end
-    return by_outcome[err.outcome] or M.UNKNOWN
+  if wrong_usage[err.code] and err.outcome == "NOT_DONE" then return M.USAGE end
+  return by_outcome[err.outcome] or M.UNKNOWN
 end
 
 local function first_line(command, option, path)
-    local file, problem = io.open(path, "r")
-    if not file then args.fail(command, "--%s: %s", option, problem) end
-    local line = file:read("*l")
-    file:close()
-    if not line or line == "" then args.fail(command, "--%s: %s is empty, expected a text in its first line", option, path) end
-    return (line:gsub("%s+$", ""))
+  local file, problem = io.open(path, "r")
+  if not file then args.fail(command, "--%s: %s", option, problem) end
+  local line = file:read("*l")
+  file:close()
+  if not line or line == "" then
+    args.fail(command, "--%s: %s is empty, expected a text in its first line", option, path)
+  end
+  return (line:gsub("%s+$", ""))
 end
 
 local function escape(text)
-    return (text:gsub("[^%w]", function(c) return ("%%%02X"):format(c:byte()) end))
+  return (text:gsub("[^%w]", function(c) return ("%%%02X"):format(c:byte()) end))
 end
 
 -- The URL with this password in the place of any it has.
 local function with_password(command, url, password)
-    local scheme, rest = url:match("^(redis://)(.*)$")
-    if not scheme then scheme, rest = url:match("^(redis%+unix://)(.*)$") end
-    if not scheme then args.fail(command, "--password-file is for redis:// and redis+unix://, the URL is '%s'", url) end
-    local authority, path = rest:match("^([^/?]*)(.*)$")
-    local user, host = authority:match("^(.*)@([^@]*)$")
-    return ("%s%s:%s@%s%s"):format(scheme, user and user:match("^[^:]*") or "", escape(password), host or authority, path)
+  local scheme, rest = url:match("^(redis://)(.*)$")
+  if not scheme then scheme, rest = url:match("^(redis%+unix://)(.*)$") end
+  if not scheme then args.fail(command, "--password-file is for redis:// and redis+unix://, the URL is '%s'", url) end
+  local authority, path = rest:match("^([^/?]*)(.*)$")
+  local user, place = authority:match("^(.*)@([^@]*)$")
+  local name = user and user:match("^[^:]*") or ""
+  return ("%s%s:%s@%s%s"):format(scheme, name, escape(password), place or authority, path)
 end
 
 -- Makes --url and the other common options the default of the module clouds.
 function M.settle_url(command, options)
-    local url = options.url or (options.url_file and first_line(command, "url-file", options.url_file))
-    if options.password_file then
-        local password = first_line(command, "password-file", options.password_file)
-        url = with_password(command, url or os.getenv("CLOUDS_URL") or "local:", password)
-    end
-    local clouds = require "clouds"
-    if url then clouds.defaults.url = url end
-    host.luv_spawn(clouds.spawn)
+  local url = options.url or (options.url_file and first_line(command, "url-file", options.url_file))
+  if options.password_file then
+    local password = first_line(command, "password-file", options.password_file)
+    url = with_password(command, url or os.getenv("CLOUDS_URL") or "local:", password)
+  end
+  local clouds = require "clouds"
+  if url then clouds.defaults.url = url end
+  host.luv_spawn(clouds.spawn)
 end
 
 -- Runs fn in a coroutine that may wait.
 function M.spawn(fn, ...)
-    return require("clouds").spawn(fn, ...)
+  return require("clouds").spawn(fn, ...)
 end
 
 local ending = false
 
 -- Ends the program with `status` once every node is closed; `drain` seconds for what was accepted.
 function M.finish(status, drain)
-    host.stop_reading()
-    if ending then return end
-    ending = true
-    M.spawn(function()
-        pcall(require("clouds").shutdown, drain or 0)
-        host.finish(status)
-    end)
+  host.stop_reading()
+  if ending then return end
+  ending = true
+  M.spawn(function()
+    pcall(require("clouds").shutdown, drain or 0)
+    host.finish(status)
+  end)
 end
 
 -- The first SIGINT or SIGTERM closes the nodes in order, and then the program ends with 0.
 function M.stop_on_signal(drain)
-    host.on_stop(function() M.finish(M.OK, drain) end)
+  host.on_stop(function() M.finish(M.OK, drain) end)
 end
 
 -- A new node of the given type; a URL or an option that it cannot take is wrong usage.
 function M.open(command, kind, settings)
-    local ok, node = pcall(require("clouds")[kind], settings)
-    if ok then return node end
-    args.fail(command, "%s", (tostring(node):gsub("^%[[%w.]+%]:%d+: ", "")))
+  local ok, node = pcall(require("clouds")[kind], settings)
+  if ok then return node end
+  args.fail(command, "%s", (tostring(node):gsub("^%[[%w.]+%]:%d+: ", "")))
 end
 
--- Runs a short command in a coroutine: what it returns is the exit code. A usage error inside it is one of the command line.
+-- Runs a short command in a coroutine: what it returns is the exit code. A usage error inside is reported as one.
 function M.command(name, options, body)
-    M.settle_url(name, options)
-    M.spawn(function()
-        local ok, status = xpcall(body, function(problem)
-            return args.is_usage(problem) and problem or host.traceback(problem)
-        end)
-        if not ok then
-            local usage = args.is_usage(status)
-            io.stderr:write(("clouds %s: %s\n"):format(name, usage and status.text or status))
-            status = usage and M.USAGE or M.ERROR
-        end
-        M.finish(status or M.OK)
+  M.settle_url(name, options)
+  M.spawn(function()
+    local ok, status = xpcall(body, function(problem)
+      return args.is_usage(problem) and problem or host.traceback(problem)
     end)
+    if not ok then
+      local usage = args.is_usage(status)
+      io.stderr:write(("clouds %s: %s\n"):format(name, usage and status.text or status))
+      status = usage and M.USAGE or M.ERROR
+    end
+    M.finish(status or M.OK)
+  end)
 end
 
 -- An error as a table for JSON: its code, outcome and words, and whatever else the service said.
 function M.error_table(err)
-    local result = {}
-    for key, value in pairs(err) do result[key] = value end
-    result.code, result.outcome, result.message = err.code, err.outcome, err.message
-    return result
+  local result = {}
+  for key, value in pairs(err) do result[key] = value end
+  result.code, result.outcome, result.message = err.code, err.outcome, err.message
+  return result
 end
 
 -- Reports a failed operation and returns its exit code. Once the program ends, what fails because of that is no news.
 function M.fail(err, as_json)
-    if ending then return M.exit_code(err) end
-    if as_json then
-        local clouds = require "clouds"
-        require("clouds.cli.output").write(clouds.json.encode({ error = M.error_table(err) }), "\n")
-    end
-    io.stderr:write(("%s: %s\n"):format(tostring(err.code or "error"), tostring(err.message)))
-    return M.exit_code(err)
+  if ending then return M.exit_code(err) end
+  if as_json then
+    local clouds = require "clouds"
+    require("clouds.cli.output").write(clouds.json.encode({ error = M.error_table(err) }), "\n")
+  end
+  io.stderr:write(("%s: %s\n"):format(tostring(err.code or "error"), tostring(err.message)))
+  return M.exit_code(err)
 end
 
 -- Ends the program when the cluster cannot be reached before the first connection: nothing was done, so say so at once
 -- instead of at the deadline.
 function M.fail_fast(node, as_json)
-    local connected = false
-    node:on("up", function() connected = true end)
-    node:on("down", function(err)
-        if not connected then M.finish(M.fail(err, as_json)) end
-    end)
+  local connected = false
+  node:on("up", function() connected = true end)
+  node:on("down", function(err)
+    if not connected then M.finish(M.fail(err, as_json)) end
+  end)
 end
 
 return M

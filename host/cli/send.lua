@@ -4,30 +4,30 @@ local call = require "clouds.cli.call"
 local M = {}
 
 M.command = {
-    name = "send",
-    usage = "send [options] NODE JSON",
-    summary = "Send a message to a node: fire and forget.",
-    text = "Says so when no one received it, and exits 0 all the same; 3 with --strict.",
-    options = {
-        { long = "string", short = "s", help = "take the message as plain text instead of JSON" },
-        { long = "strict", help = "exit 3 when no one received it" },
-    },
-    operands = { 2, 2 },
+  name = "send",
+  usage = "send [options] NODE JSON",
+  summary = "Send a message to a node: fire and forget.",
+  text = "Says so when no one received it, and exits 0 all the same; 3 with --strict.",
+  options = {
+    { long = "string", short = "s", help = "take the message as plain text instead of JSON" },
+    { long = "strict", help = "exit 3 when no one received it" },
+  },
+  operands = { 2, 2 },
 }
 
 function M.main(options, operands)
-    node.command("send", options, function()
-        local list = call.arguments("send", operands, 2, options.string)
-        local base = node.open("send", "client", {})
-        node.fail_fast(base)
-        local value = list[1]
-        if value == nil then value = require("clouds").null end
-        local count, err = base:send(operands[1], value, { confirm = true })
-        if not count then return node.fail(err) end
-        if count ~= 0 then return node.OK end
-        io.stderr:write(("clouds send: no one received it: there is no node '%s'\n"):format(operands[1]))
-        return options.strict and node.UNREACHABLE or node.OK
-    end)
+  node.command("send", options, function()
+    local list = call.arguments("send", operands, 2, options.string)
+    local base = node.open("send", "client", {})
+    node.fail_fast(base)
+    local value = list[1]
+    if value == nil then value = require("clouds").null end
+    local count, err = base:send(operands[1], value, { confirm = true })
+    if not count then return node.fail(err) end
+    if count ~= 0 then return node.OK end
+    io.stderr:write(("clouds send: no one received it: there is no node '%s'\n"):format(operands[1]))
+    return options.strict and node.UNREACHABLE or node.OK
+  end)
 end
 
 return M

@@ -5,71 +5,73 @@ local output = require "clouds.cli.output"
 local M = {}
 
 M.command = {
-    name = "status",
-    usage = "status [--json] [--watch [SECONDS]]",
-    summary = "Show which servers serve which methods.",
-    options = {
-        { long = "json", help = "print {\"servers\":{id:[methods]},\"methods\":{name:[ids]}}, one line each time" },
-        { long = "watch", short = "w", value = "[SECONDS]", optional = "1", kind = "number", least = 0.1,
-            help = "again every SECONDS (default 1), until stopped" },
-    },
+  name = "status",
+  usage = "status [--json] [--watch [SECONDS]]",
+  summary = "Show which servers serve which methods.",
+  options = {
+    { long = "json", help = "print {\"servers\":{id:[methods]},\"methods\":{name:[ids]}}, one line each time" },
+    { long = "watch", short = "w", value = "[SECONDS]", optional = "1", kind = "number", least = 0.1,
+      help = "again every SECONDS (default 1), until stopped" },
+  },
 }
 
 local function sorted_keys(map)
-    local keys = {}
-    for key in pairs(map) do keys[#keys + 1] = key end
-    table.sort(keys)
-    return keys
+  local keys = {}
+  for key in pairs(map) do keys[#keys + 1] = key end
+  table.sort(keys)
+  return keys
 end
 
 -- What others wrote into the registry goes to a terminal: no control characters.
 local function plain(text)
-    return (text:gsub("%c", function(c) return ("\\x%02x"):format(c:byte()) end))
+  return (text:gsub("%c", function(c) return ("\\x%02x"):format(c:byte()) end))
 end
 
 local function table_of(methods)
-    local names, width = sorted_keys(methods), #"METHOD"
-    for _, name in ipairs(names) do width = math.max(width, #plain(name)) end
-    local lines = { ("%s  %s  %s"):format("METHOD" .. (" "):rep(width - 6), "SERVERS", "IDS") }
-    for _, name in ipairs(names) do
-        local ids = {}
-        for i, id in ipairs(methods[name]) do ids[i] = plain(id) end
-        table.sort(ids)
-        lines[#lines + 1] = ("%s  %7d  %s"):format(plain(name) .. (" "):rep(width - #plain(name)), #ids, table.concat(ids, " "))
-    end
-    return table.concat(lines, "\n") .. "\n"
+  local names, width = sorted_keys(methods), #"METHOD"
+  for _, name in ipairs(names) do width = math.max(width, #plain(name)) end
+  local lines = { ("%s  %s  %s"):format("METHOD" .. (" "):rep(width - 6), "SERVERS", "IDS") }
+  for _, name in ipairs(names) do
+    local ids = {}
+    for i, id in ipairs(methods[name]) do ids[i] = plain(id) end
+    table.sort(ids)
+    local shown = plain(name)
+    shown = shown .. (" "):rep(width - #shown)
+    lines[#lines + 1] = ("%s  %7d  %s"):format(shown, #ids, table.concat(ids, " "))
+  end
+  return table.concat(lines, "\n") .. "\n"
 end
 
 local function show(status, options)
-    if options.json then return output.write(require("clouds").json.encode(status), "\n") end
-    local text = next(status.methods) and table_of(status.methods) or "no services\n"
-    if not options.watch then return output.write(text) end
-    return output.write(host.is_terminal(1) and "\27[H\27[2J" or "", os.date("%H:%M:%S"), "\n", text)
+  if options.json then return output.write(require("clouds").json.encode(status), "\n") end
+  local text = next(status.methods) and table_of(status.methods) or "no services\n"
+  if not options.watch then return output.write(text) end
+  return output.write(host.is_terminal(1) and "\27[H\27[2J" or "", os.date("%H:%M:%S"), "\n", text)
 end
 
 local function watch(monitor, options)
-    local clouds = require "clouds"
-    while true do
-        clouds.sleep(options.watch)
-        local status, err = monitor:status()
-        if status then
-            if not show(status, options) then return node.ERROR end
-        else
-            io.stderr:write(("clouds status: %s\n"):format(err.message))
-        end
+  local clouds = require "clouds"
+  while true do
+    clouds.sleep(options.watch)
+    local status, err = monitor:status()
+    if status then
+      if not show(status, options) then return node.ERROR end
+    else
+      io.stderr:write(("clouds status: %s\n"):format(err.message))
     end
+  end
 end
 
 function M.main(options)
-    node.command("status", options, function()
-        local monitor = node.open("status", "monitor", {})
-        node.fail_fast(monitor)
-        if options.watch then node.stop_on_signal(0) end
-        local status, err = monitor:status()
-        if not status then return node.fail(err) end
-        if not show(status, options) then return node.ERROR end
-        return options.watch and watch(monitor, options) or node.OK
-    end)
+  node.command("status", options, function()
+    local monitor = node.open("status", "monitor", {})
+    node.fail_fast(monitor)
+    if options.watch then node.stop_on_signal(0) end
+    local status, err = monitor:status()
+    if not status then return node.fail(err) end
+    if not show(status, options) then return node.ERROR end
+    return options.watch and watch(monitor, options) or node.OK
+  end)
 end
 
 return M

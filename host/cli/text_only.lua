@@ -2,34 +2,34 @@
 local load, loadfile, searchpath = load, loadfile, package.searchpath
 
 local function only_text(mode)
-    if mode and not mode:find("t", 1, true) then return nil, "bytecode is not loaded (mode is '" .. mode .. "')" end
-    return true
+  if mode and not mode:find("t", 1, true) then return nil, "bytecode is not loaded (mode is '" .. mode .. "')" end
+  return true
 end
 
 local function text_load(chunk, name, mode, environment)
-    local ok, problem = only_text(mode)
-    if not ok then return nil, problem end
-    return load(chunk, name, "t", environment)
+  local ok, problem = only_text(mode)
+  if not ok then return nil, problem end
+  return load(chunk, name, "t", environment)
 end
 
 local function text_loadfile(path, mode, environment)
-    local ok, problem = only_text(mode)
-    if not ok then return nil, problem end
-    return loadfile(path, "t", environment)
+  local ok, problem = only_text(mode)
+  if not ok then return nil, problem end
+  return loadfile(path, "t", environment)
 end
 
 local function text_dofile(path)
-    local chunk, problem = loadfile(path, "t")
-    if not chunk then error(problem, 0) end
-    return chunk()
+  local chunk, problem = loadfile(path, "t")
+  if not chunk then error(problem, 0) end
+  return chunk()
 end
 
 local function load_module(name)
-    local path, tried = searchpath(name, package.path)
-    if not path then return tried end
-    local chunk, problem = loadfile(path, "t")
-    if chunk then return chunk end
-    error(("error loading module '%s' from file '%s':\n\t%s"):format(name, path, problem), 0)
+  local path, tried = searchpath(name, package.path)
+  if not path then return tried end
+  local chunk, problem = loadfile(path, "t")
+  if chunk then return chunk end
+  error(("error loading module '%s' from file '%s':\n\t%s"):format(name, path, problem), 0)
 end
 
 _G.load, _G.loadstring = text_load, text_load

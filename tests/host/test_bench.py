@@ -5,7 +5,8 @@ import unittest
 
 from support import Case, wait_until
 
-KEYS = {"method", "concurrency", "seconds", "calls", "errors", "error_codes", "rate", "mean", "p50", "p99", "p99.9", "max"}
+KEYS = {"method", "concurrency", "seconds", "calls", "errors", "error_codes", "rate", "mean", "p50", "p99", "p99.9",
+        "max"}
 
 
 def runs(pid):
@@ -41,11 +42,19 @@ class Bench(Case):
             prepare()
             result = self.run_clouds("bench", "-c", "20", "-t", "0.5", "--warmup", "0.1", "--json")
             self.check(self.json(result), 20)
-            wait_until(lambda: self.json(self.run_clouds("status", "--json"))["methods"] == {}, "the echo service is gone")
+            wait_until(lambda: self.json(self.run_clouds("status", "--json"))["methods"] == {}, "the service is gone")
+
+    def test_own_echo_in_one_process(self):
+        result = self.run_clouds("bench", "-c", "20", "-t", "0.3", "--warmup", "0", "--json", "--url", "inproc:")
+        self.check(self.json(result), 20)
+
+    def test_more_outstanding_than_the_usual_limits_allow(self):
+        result = self.run_clouds("bench", "-c", "20000", "-t", "0.5", "--warmup", "0", "--json")
+        self.check(self.json(result), 20000)
 
     def test_text(self):
         result = self.run_clouds("bench", "-c", "4", "-t", "0.2", "--warmup", "0", "[1,2]", '"x"')
-        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertEqual((result.returncode, result.stderr), (0, ""))
         for word in ("calls/s", "errors   0", "p50", "p99.9"):
             self.assertIn(word, result.stdout)
 
@@ -55,7 +64,9 @@ class Bench(Case):
         self.check(self.json(result), 1)
 
     def test_a_service_that_fails(self):
-        self.serve("require('clouds').server{}:register('m', function() error{ message = 'no', code = 'E_NO' } end) print('ready')")
+        self.serve("""
+            require("clouds").server{}:register("m", function() error{ message = "no", code = "E_NO" } end)
+            print("ready")""")
         result = self.run_clouds("bench", "-m", "m", "-t", "0.2")
         self.assertEqual(result.returncode, 1)
         self.assertIn("E_NO: no", result.stderr)

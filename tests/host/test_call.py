@@ -35,11 +35,12 @@ class Commands:
 
     def test_values_come_back_exactly(self):
         self.start_service()
-        for text in ("1", "-0.5", "9007199254740991", "0.1", "1e300", "true", "false", "null", '""', '"h\\u00e9"', '"\\u0000"', "[]", "{}",
-                     "[[],{}]", '{"a":[1,null,{"b":null}]}', '"\\ud800"', "1e21", "2.5e-8"):
+        for text in ("1", "-0.5", "9007199254740991", "0.1", "1e300", "true", "false", "null", '""', '"h\\u00e9"',
+                     '"\\u0000"', "[]", "{}", "[[],{}]", '{"a":[1,null,{"b":null}]}', '"\\ud800"', "1e21", "2.5e-8"):
             result = self.run_clouds("call", "echo", text, "--json")
             self.assertEqual(self.json(result), [json.loads(text)], text)
-        self.assertEqual(self.run_clouds("call", "echo", "--json", "--", "9007199254740991").stdout, "[9007199254740991]\n")
+        result = self.run_clouds("call", "echo", "--json", "--", "9007199254740991")
+        self.assertEqual(result.stdout, "[9007199254740991]\n")
 
     def test_results_one_a_line(self):
         self.start_service()
@@ -62,7 +63,8 @@ class Commands:
         self.assertEqual((result.returncode, result.stdout, result.stderr), (1, "", "E_BROKEN: it broke\n"))
         result = self.run_clouds("call", "fail", "--json")
         error = self.json(result, 1)["error"]
-        self.assertEqual((error["message"], error["code"], error["detail"], error["outcome"]), ("it broke", "E_BROKEN", [1, 2], "APP_ERROR"))
+        self.assertEqual((error["message"], error["code"], error["detail"], error["outcome"]),
+                         ("it broke", "E_BROKEN", [1, 2], "APP_ERROR"))
         result = self.run_clouds("call", "raise")
         self.assertEqual(result.returncode, 1)
         self.assertIn("plain words", result.stderr)
@@ -117,7 +119,8 @@ class Commands:
         first, second = self.start_service(), self.start_service()
         methods = ["echo", "fail", "hang", "none", "raise"]
         status = wait_until(lambda: (lambda s: len(s["servers"]) == 2 and s)(self.status()), "both are listed")
-        self.assertEqual({id: sorted(names) for id, names in status["servers"].items()}, {first.id: methods, second.id: methods})
+        self.assertEqual({id: sorted(names) for id, names in status["servers"].items()},
+                         {first.id: methods, second.id: methods})
         self.assertEqual({name: sorted(ids) for name, ids in status["methods"].items()},
                          {name: sorted([first.id, second.id]) for name in methods})
         lines = self.run_clouds("status").stdout.splitlines()
@@ -194,7 +197,10 @@ class Unreachable(Case):
 
     def test_a_redis_that_dies_under_a_call(self):
         server = self.redis()
-        self.serve("require('clouds').server{}:register('hang', function() require('clouds').sleep(1000) end) print('ready')")
+        self.serve("""
+            local clouds = require "clouds"
+            clouds.server{}:register("hang", function() clouds.sleep(1000) end)
+            print("ready")""")
         wait_until(lambda: self.json(self.run_clouds("status", "--json"))["methods"], "it is registered")
         call = self.start("call", "hang", "--deadline", "3")
         wait_until(lambda: len(server.command("PUBSUB", "CHANNELS", "*:L:*")) > 1, "the caller listens")

@@ -20,7 +20,8 @@ class Help(Case):
 
     def test_each_command_has_help_in_three_forms(self):
         for command in COMMANDS:
-            texts = {self.run_clouds(*words).stdout for words in ([command, "--help"], [command, "-h"], ["help", command])}
+            forms = [command, "--help"], [command, "-h"], ["help", command]
+            texts = {self.run_clouds(*words).stdout for words in forms}
             self.assertEqual(len(texts), 1, command)
             self.assertTrue(texts.pop().startswith(f"usage: clouds {command}"))
 
@@ -110,10 +111,11 @@ class WrongUsage(Case):
         self.expect(["bench", "hello"], "not JSON")
 
     def test_any_bytes_on_the_command_line_only_give_an_error(self):
-        for word in (b"\xff\xfe", b"-\xff", b"--\xff\xfe", b"--=", b"-", b"--url=\x01", b"a" * 100000, b"--" + b"a" * 100000):
+        long = b"a" * 100000
+        for word in (b"\xff\xfe", b"-\xff", b"--\xff\xfe", b"--=", b"-", b"--url=\x01", long, b"--" + long):
             for words in ([word], [b"call", word], [b"call", b"m", word], [b"status", word], [b"bench", b"-c", word]):
-                result = subprocess.run([CLOUDS.encode(), b"--url", b"inproc:", *words], env=self.env, stdin=subprocess.DEVNULL,
-                                        capture_output=True, timeout=30)
+                result = subprocess.run([CLOUDS.encode(), b"--url", b"inproc:", *words], env=self.env,
+                                        stdin=subprocess.DEVNULL, capture_output=True, timeout=30)
                 self.assertIn(result.returncode, (2, 3), (word[:20], result.stderr[:300]))
                 self.assertNotIn(b"traceback", result.stderr)
 
@@ -146,7 +148,8 @@ class Output(Case):
         read_end, write_end = os.pipe()
         os.close(read_end)
         try:
-            result = subprocess.run([CLOUDS, "version"], env=self.env, stdout=write_end, stderr=subprocess.PIPE, timeout=30)
+            result = subprocess.run([CLOUDS, "version"], env=self.env, stdout=write_end, stderr=subprocess.PIPE,
+                                    timeout=30)
         finally:
             os.close(write_end)
         self.assertEqual((result.returncode, result.stderr), (1, b""))
@@ -154,7 +157,8 @@ class Output(Case):
     def test_closed_standard_descriptors_do_no_harm(self):
         for closed in ("<&-", ">&-", "2>&-", "<&- >&- 2>&-"):
             for words in ("version", "status --url inproc:", "run -i", "run -e ''"):
-                result = subprocess.run(f"{CLOUDS} {words} {closed}", shell=True, env=self.env, capture_output=True, timeout=30)
+                result = subprocess.run(f"{CLOUDS} {words} {closed}", shell=True, env=self.env, capture_output=True,
+                                        timeout=30)
                 self.assertIn(result.returncode, (0, 1), (closed, words, result.stderr))
                 self.assertNotIn(b"ssert", result.stderr)
 

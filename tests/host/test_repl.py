@@ -20,8 +20,9 @@ class Terminal:
         self.slave = slave
         self.before = termios.tcgetattr(slave)
         self.text = ""
-        self.popen = subprocess.Popen([CLOUDS, "run", "-i", *arguments], env={**env, "TERM": "xterm"}, stdin=slave, stdout=slave,
-                                      stderr=slave, start_new_session=True, preexec_fn=lambda: take_terminal(slave))
+        self.popen = subprocess.Popen([CLOUDS, "run", "-i", *arguments], env={**env, "TERM": "xterm"}, stdin=slave,
+                                      stdout=slave, stderr=slave, start_new_session=True,
+                                      preexec_fn=lambda: take_terminal(slave))
 
     def type(self, text):
         os.write(self.master, text.encode())
@@ -160,7 +161,8 @@ class OnPipe(Case):
 
     def test_a_file(self):
         with open(self.file("input", "print('from a file')\n1+1\n")) as source:
-            result = subprocess.run([CLOUDS, "run", "-i"], env=self.env, stdin=source, capture_output=True, text=True, timeout=30)
+            result = subprocess.run([CLOUDS, "run", "-i"], env=self.env, stdin=source, capture_output=True, text=True,
+                                    timeout=30)
         self.assertEqual(result.stdout, "from a file\n2\n")
 
     def test_nothing(self):

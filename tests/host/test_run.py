@@ -16,7 +16,8 @@ class Scripts(Case):
     def test_pieces_run_in_order(self):
         self.file("mod_a.lua", "print('module', ...)")
         script = self.file("b.lua", "print('script', ...)")
-        result = self.run_clouds("run", "-e", "print('first')", "-l", "mod_a", "-e", "print('third')", script, "x", cwd=self.folder)
+        result = self.run_clouds("run", "-e", "print('first')", "-l", "mod_a", "-e", "print('third')", script, "x",
+                                 cwd=self.folder)
         self.assertEqual(result.stdout, "first\nmodule\tmod_a\nthird\nscript\tx\n")
 
     def test_standard_input_is_a_script(self):
@@ -49,7 +50,8 @@ class Scripts(Case):
         self.assertIn("nothing is left that could wake it", result.stderr)
 
     def test_loading_clouds_is_the_same_module_everywhere(self):
-        result = self.run_clouds("run", "-e", "print(require 'clouds' == package.loaded.clouds, type(require 'clouds.core'))")
+        result = self.run_clouds("run", "-e", "print(require 'clouds' == package.loaded.clouds,"
+                                              " type(require 'clouds.core'))")
         self.assertEqual(result.stdout, "true\ttable\n")
 
 
@@ -63,7 +65,8 @@ class Errors(Case):
         return result
 
     def test_file_line_and_traceback(self):
-        self.failing("local function f()\n  error('broken')\nend\nf()", "bad.lua:2: broken", "stack traceback", "bad.lua:4")
+        self.failing("local function f()\n  error('broken')\nend\nf()",
+                     "bad.lua:2: broken", "stack traceback", "bad.lua:4")
 
     def test_an_error_after_waiting(self):
         self.failing("require('clouds').sleep(0.01)\nerror('late')", "bad.lua:2: late", "stack traceback")
@@ -111,14 +114,18 @@ class Errors(Case):
         self.failing("local function f() return 1 + f() end f()", "stack overflow")
 
     def test_os_exit_ends_at_once(self):
-        self.assertEqual(self.run_clouds("run", "-e", "io.write('out') os.exit(5)", env={"ASAN_OPTIONS": "detect_leaks=0"}).returncode, 5)
+        result = self.run_clouds("run", "-e", "io.write('out') os.exit(5)", env={"ASAN_OPTIONS": "detect_leaks=0"})
+        self.assertEqual((result.returncode, result.stdout), (5, "out"))
 
 
 class TextOnly(Case):
     def setUp(self):
         super().setUp()
         self.path = os.path.join(self.folder, "code.lua")
-        maker = self.file("make.lua", "local f = io.open(arg[1], 'wb') f:write(string.dump(function() print('ran') end)) f:close()")
+        maker = self.file("make.lua", """
+            local file = io.open(arg[1], "wb")
+            file:write(string.dump(function() print("ran") end))
+            file:close()""")
         self.assertEqual(self.run_clouds("run", maker, self.path).returncode, 0)
 
     def test_scripts(self):
@@ -126,9 +133,10 @@ class TextOnly(Case):
         self.assertEqual((result.returncode, result.stdout), (1, ""))
 
     def test_modules_and_loaders(self):
-        for code in ("require 'code'", "dofile('code.lua')", "assert(loadfile('code.lua'))()", "assert(loadfile('code.lua', 'b'))()",
-                     "assert(load(io.open('code.lua','rb'):read('*a')))()", "assert(load(io.open('code.lua','rb'):read('*a'), 'x', 'bt'))()",
-                     "assert(loadstring(io.open('code.lua','rb'):read('*a')))()"):
+        bytes_of = "io.open('code.lua', 'rb'):read('*a')"
+        for code in ("require 'code'", "dofile('code.lua')", "assert(loadfile('code.lua'))()",
+                     "assert(loadfile('code.lua', 'b'))()", f"assert(load({bytes_of}))()",
+                     f"assert(load({bytes_of}, 'x', 'bt'))()", f"assert(loadstring({bytes_of}))()"):
             result = self.run_clouds("run", "-e", code, cwd=self.folder)
             self.assertEqual((result.returncode, result.stdout), (1, ""), code)
 

@@ -82,7 +82,8 @@ class AtOnce(Case):
         self.assertEqual(process.wait(), -second)
 
     def test_a_second_signal_while_draining(self):
-        for first, second in ((signal.SIGINT, signal.SIGINT), (signal.SIGTERM, signal.SIGINT), (signal.SIGINT, signal.SIGTERM)):
+        for first, second in ((signal.SIGINT, signal.SIGINT), (signal.SIGTERM, signal.SIGINT),
+                              (signal.SIGINT, signal.SIGTERM)):
             service = self.serve(SLOW)
             self.start("call", "slow", "100")
             service.err.wait_for("accepted")

@@ -119,8 +119,9 @@ class Redis:
     def __init__(self, folder, *options):
         self.socket = os.path.join(folder, "redis.sock")
         self.url = "redis+unix://" + self.socket
-        self._arguments = ["redis-server", "--port", "0", "--unixsocket", self.socket, "--save", "", "--appendonly", "no",
-                           "--dir", folder, "--logfile", os.path.join(folder, "redis.log"), *options]
+        self._arguments = ["redis-server", "--port", "0", "--unixsocket", self.socket, "--save", "",
+                           "--appendonly", "no", "--dir", folder,
+                           "--logfile", os.path.join(folder, "redis.log"), *options]
         self._popen = None
         self.start()
 
@@ -212,8 +213,9 @@ class Case(unittest.TestCase):
 
     def run_clouds(self, *arguments, input=None, env=None, cwd=None, bound=BOUND):
         """Runs `clouds` to its end: an object with returncode, stdout and stderr."""
+        source = {"stdin": subprocess.DEVNULL} if input is None else {"input": input}
         return subprocess.run([CLOUDS, *arguments], env={**self.env, **(env or {})}, cwd=cwd, timeout=bound, text=True,
-                              capture_output=True, **({"input": input} if input is not None else {"stdin": subprocess.DEVNULL}))
+                              capture_output=True, **source)
 
     def serve(self, code, *arguments, env=None):
         """Starts `clouds run` of a script that prints the word ready, and waits for that."""
