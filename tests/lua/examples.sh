@@ -1,0 +1,78 @@
+#!/bin/sh
+# Runs every example as a reader would, and looks at what it prints.
+set -eu
+tmp=$(mktemp -d)
+chmod 700 "$tmp"
+server=
+cleanup() {
+    [ -z "$server" ] || kill "$server" 2>/dev/null || true
+    rm -rf "$tmp"
+}
+trap cleanup EXIT
+trap 'exit 1' INT TERM
+export XDG_RUNTIME_DIR="$tmp"
+unset CLOUDS_URL
+cd "$CLOUDS_SOURCE/examples/lua"
+
+fail() {
+    echo "# $1"
+    sed 's/^/# /' "$tmp/out"
+    exit 1
+}
+
+# run NAME EXPECTED-LINE... : the example ends by itself and prints these.
+run() {
+    name=$1
+    shift
+    "$CLOUDS_BIN" run "$name.lua" >"$tmp/out" 2>&1 || fail "$name ended with an error"
+    for line in "$@"; do
+        grep -qF "$line" "$tmp/out" || fail "$name did not print: $line"
+    done
+    echo "ok - $name"
+}
+
+# start NAME LINE: the example runs on, once it has printed the line.
+start() {
+    : >"$tmp/server"
+    "$CLOUDS_BIN" run "$@" >"$tmp/server" 2>&1 &
+    server=$!
+    tries=0
+    until [ -s "$tmp/server" ]; do
+        tries=$((tries + 1))
+        [ $tries -lt 400 ] || { cp "$tmp/server" "$tmp/out"; fail "$1 did not start"; }
+        sleep 0.05
+    done
+}
+
+stop() {
+    kill -TERM "$server"
+    wait "$server" || fail "the server did not stop in order"
+    server=
+}
+
+start hello_server.lua
+run hello_client "Hello Glen, it is"
+run monitor "test.hello"
+stop
+! "$CLOUDS_BIN" run hello_client.lua >"$tmp/out" 2>&1 || fail "hello_client succeeded alone"
+grep -qF "no hello: CLOUDS_NO_AVAILABLE_SERVER" "$tmp/out" || fail "hello_client does not say why"
+run monitor "nobody serves anything"
+run chain "tea:	4" "cake:	6.6" "coffee:	E_ARTICLE	no such article: coffee"
+run later "Ann wins with" "E_LOST: Bob loses" "Cid wins with" "E_LOST: Dan loses"
+run broker "left	news	it works" "right	news	it works" "reached	2" "reached	0"
+run choose "ann has tea on server" "bob has tea on server"
+test "$(grep -c . "$tmp/out")" = 4 && test "$(sort -u "$tmp/out" | grep -c .)" = 2 || fail "choose does not stick"
+start gateway.lua 0
+port=$(sed 's/.* //' "$tmp/server")
+python3 - "$port" >"$tmp/out" <<'PYTHON' || fail "the gateway does not answer"
+import socket, sys
+with socket.create_connection(("127.0.0.1", int(sys.argv[1])), 10) as s:
+    s.sendall(b'nobody.there [1]\nx {\n')
+    data = b""
+    while data.count(b"\n") < 2:
+        data += s.recv(4096)
+print(data.decode())
+assert b"CLOUDS_NO_AVAILABLE_SERVER" in data and b"unexpected end" in data
+PYTHON
+echo "ok - gateway"
+stop
