@@ -22,7 +22,7 @@ static inline double kit_now(void)
 /* A new address of a kind ("inproc:" or "local:"), in a runtime folder of the test's own. */
 static inline const char *kit_url(const char *kind)
 {
-    static char url[128], folder[64];
+    static char url[256], folder[64];
     static int number;
     if (!*folder) {
         snprintf(folder, sizeof folder, "/tmp/clouds-api-XXXXXX");

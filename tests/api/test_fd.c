@@ -220,7 +220,7 @@ static void *serve(void *unused)
 
 static void lost_events(void)
 {
-    static char url[128];
+    static char url[256];
     pthread_t thread;
     clouds_event e;
     snprintf(url, sizeof url, "%s", kit_url("inproc:"));
