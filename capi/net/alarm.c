@@ -1,4 +1,5 @@
-/* Design note: an alarm is freed when both are over, its uv handle and its owner's interest - the loop may end first. */
+/* Design note: an alarm is freed when both are over, its uv handle and its owner's interest - the loop may end first.
+ */
 #include "net/inside.h"
 
 #include "base/error.h"

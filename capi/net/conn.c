@@ -1,14 +1,14 @@
 /* Design notes
  *
- * A conn is a descriptor with a uv_poll; it reads and writes itself, because uv's streams write without MSG_NOSIGNAL and a
- * library must not ask its program to ignore SIGPIPE.
+ * A conn is a descriptor with a uv_poll; it reads and writes itself, because uv's streams write without MSG_NOSIGNAL
+ * and a library must not ask its program to ignore SIGPIPE.
  *
- * Output gathers in `out`. It is written at 16 kB, at 256 commits, and at the end of the turn (the loop's dirty list). What
- * the kernel does not take stays there, `blocked` is set, and the poll asks for room. `drained` is told from the turn or from
- * the poll, never from inside commit or flush.
+ * Output gathers in `out`. It is written at 16 kB, at 256 commits, and at the end of the turn (the loop's dirty list).
+ * What the kernel does not take stays there, `blocked` is set, and the poll asks for room. `drained` is told from the
+ * turn or from the poll, never from inside commit or flush.
  *
- * Every end goes through cl_conn_fail: handles are closed, and the callback of the last one tells `closed` and frees. So an
- * end is never told from inside a call of the owner. */
+ * Every end goes through cl_conn_fail: handles are closed, and the callback of the last one tells `closed` and frees.
+ * So an end is never told from inside a call of the owner. */
 #include "net/inside.h"
 
 #include <errno.h>

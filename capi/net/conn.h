@@ -12,20 +12,25 @@ typedef struct cl_conn_hooks {
     void *self;
     void (*opened)(void *self);                        /* connected */
     void (*data)(void *self, const char *p, size_t n); /* bytes, at most 64 kB at a time, valid during the call */
-    void (*drained)(void *self);                       /* everything in the output buffer was handed to the kernel; may be NULL */
-    /* The end, exactly once, however it came: code 0 (closed by us) or CLOUDS_E*, and words. The conn is freed after it. */
+    /* Everything in the output buffer was handed to the kernel. Told by the turn or by the loop, never from inside commit
+     * or flush; may be NULL. */
+    void (*drained)(void *self);
+    /* The end, exactly once, however it came: code 0 (closed by us) or CLOUDS_E*, and words. The conn is freed after
+     * it. */
     void (*closed)(void *self, int code, const char *words);
 } cl_conn_hooks;
 
-/* Starts to connect; `opened` or `closed` follows, never from inside. Names are resolved without blocking. CLOEXEC, TCP_NODELAY,
- * keepalive and TCP_USER_TIMEOUT are set. connect_timeout in seconds, for resolving and connecting together. */
-int cl_conn_tcp(cl_loop *loop, const char *host, int port, double connect_timeout, const cl_conn_hooks *hooks, cl_conn **out);
+/* Starts to connect; `opened` or `closed` follows, never from inside. Names are resolved without blocking. CLOEXEC,
+ * TCP_NODELAY, keepalive and TCP_USER_TIMEOUT are set. connect_timeout in seconds, for resolving and connecting
+ * together. */
+int cl_conn_tcp(cl_loop *loop, const char *host, int port, double connect_timeout, const cl_conn_hooks *hooks,
+                cl_conn **out);
 int cl_conn_unix(cl_loop *loop, const char *path, double connect_timeout, const cl_conn_hooks *hooks, cl_conn **out);
 
 void cl_conn_set_hooks(cl_conn *conn, const cl_conn_hooks *hooks);
 
-/* The output buffer: append to it, then call cl_conn_commit. It is flushed when it holds 16 kB or 256 commits, and else by
- * cl_conn_flush, which the loop calls for every conn with output once per turn (before `turn` returns to sleep). */
+/* The output buffer: append to it, then call cl_conn_commit. It is flushed when it holds 16 kB or 256 commits, and else
+ * by cl_conn_flush, which the loop calls for every conn with output once per turn (before `turn` returns to sleep). */
 cl_buf *cl_conn_out(cl_conn *conn);
 void cl_conn_commit(cl_conn *conn);
 void cl_conn_flush(cl_conn *conn);
@@ -35,12 +40,13 @@ size_t cl_conn_pending(const cl_conn *conn);
 /* The uid of the process at the other end of a unix socket, or -1. */
 long cl_conn_peer_uid(const cl_conn *conn);
 
-/* Stops reading and begins to close; `closed` follows later with code 0. Unwritten output is dropped (`finish` 0) or written
- * first (1). May be called from its own hooks, again and again. */
+/* Stops reading and begins to close; `closed` follows later with code 0. Unwritten output is dropped (`finish` 0) or
+ * written first (1). May be called from its own hooks, again and again. */
 void cl_conn_close(cl_conn *conn, int finish);
 
 /* Listens; `accepted` hands over a new conn, whose hooks must be set by cl_conn_set_hooks before it returns. */
-int cl_listener_unix(cl_loop *loop, const char *path, void (*accepted)(void *self, cl_conn *conn), void *self, cl_listener **out);
+int cl_listener_unix(cl_loop *loop, const char *path, void (*accepted)(void *self, cl_conn *conn), void *self,
+                     cl_listener **out);
 void cl_listener_close(cl_listener *listener); /* NULL is fine; does not unlink the path */
 
 #endif

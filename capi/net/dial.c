@@ -1,8 +1,8 @@
 /* Design notes
  *
- * A dial is what a conn needs until it is open: the addresses left to try, and one timer that limits all of it. The timer
- * counts among the conn's handles, so that a conn that never had a descriptor ends like any other. A lookup cannot be
- * stopped: it is its own block, and forgets its dial when that is over.
+ * A dial is what a conn needs until it is open: the addresses left to try, and one timer that limits all of it. The
+ * timer counts among the conn's handles, so that a conn that never had a descriptor ends like any other. A lookup
+ * cannot be stopped: it is its own block, and forgets its dial when that is over.
  *
  * A unix listener whose queue is full says EAGAIN at once; the same address is tried again until the time is up. */
 #include "net/inside.h"
@@ -33,7 +33,7 @@ struct cl_dial {
     lookup *lookup;
     int64_t until;
     double seconds;
-    int waiting;                 /* the timer ends a pause, not the whole */
+    int waiting;                  /* the timer ends a pause, not the whole */
     struct addrinfo *list, *next; /* list: to be freed */
     struct addrinfo one;          /* a unix socket */
     struct sockaddr_un path;
@@ -97,7 +97,8 @@ static void on_attempt_closed(uv_handle_t *handle)
 static void fail(cl_conn *conn, int error)
 {
     int here = error == EMFILE || error == ENFILE || error == ENOMEM || error == ENOBUFS;
-    cl_conn_fail(conn, here ? CLOUDS_ESYSTEM : CLOUDS_EUNREACHABLE, "connect %s: %s", conn->dial->what, uv_strerror(-error));
+    cl_conn_fail(conn, here ? CLOUDS_ESYSTEM : CLOUDS_EUNREACHABLE, "connect %s: %s", conn->dial->what,
+                 uv_strerror(-error));
 }
 
 static void on_connected(uv_poll_t *poll, int status, int events)
@@ -215,7 +216,8 @@ static int look_up(cl_conn *conn, const char *host, const char *port)
     return 0;
 }
 
-int cl_conn_tcp(cl_loop *loop, const char *host, int port, double connect_timeout, const cl_conn_hooks *hooks, cl_conn **out)
+int cl_conn_tcp(cl_loop *loop, const char *host, int port, double connect_timeout, const cl_conn_hooks *hooks,
+                cl_conn **out)
 {
     cl_conn *conn;
     int code = start(loop, connect_timeout, hooks, &conn);
@@ -229,7 +231,8 @@ int cl_conn_tcp(cl_loop *loop, const char *host, int port, double connect_timeou
         dial->next = dial->list;
         attempt(conn);
     } else if ((code = look_up(conn, host, service)) != 0) {
-        cl_conn_fail(conn, code == UV_ENOMEM ? CLOUDS_ENOMEM : CLOUDS_EUNREACHABLE, "resolve %s: %s", dial->what, uv_strerror(code));
+        cl_conn_fail(conn, code == UV_ENOMEM ? CLOUDS_ENOMEM : CLOUDS_EUNREACHABLE, "resolve %s: %s", dial->what,
+                     uv_strerror(code));
     }
     *out = conn;
     return 0;
@@ -246,7 +249,8 @@ int cl_conn_unix(cl_loop *loop, const char *path, double connect_timeout, const 
     struct cl_dial *dial = conn->dial;
     strcpy(address.sun_path, path);
     dial->path = address;
-    dial->one = (struct addrinfo){.ai_family = AF_UNIX, .ai_addr = (struct sockaddr *)&dial->path, .ai_addrlen = sizeof address};
+    dial->one = (struct addrinfo){
+        .ai_family = AF_UNIX, .ai_addr = (struct sockaddr *)&dial->path, .ai_addrlen = sizeof address};
     dial->next = &dial->one;
     snprintf(dial->what, sizeof dial->what, "%s", path);
     attempt(conn);

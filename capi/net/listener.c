@@ -1,4 +1,5 @@
-/* Design note: when there are no descriptors or no memory for a new conn, listening pauses for a moment instead of spinning. */
+/* Design note: when there are no descriptors or no memory for a new conn, listening pauses for a moment instead of
+ * spinning. */
 #include "net/inside.h"
 
 #include <errno.h>
@@ -106,7 +107,8 @@ static int open_socket(const char *path, int *out)
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0) return cl_error(CLOUDS_ESYSTEM, "socket: %s", strerror(errno));
     if (bind(fd, (struct sockaddr *)&address, sizeof address) != 0 || listen(fd, BACKLOG) != 0) {
-        int code = cl_error(errno == EADDRINUSE ? CLOUDS_EEXIST : CLOUDS_ESYSTEM, "listen on %s: %s", path, strerror(errno));
+        int code =
+            cl_error(errno == EADDRINUSE ? CLOUDS_EEXIST : CLOUDS_ESYSTEM, "listen on %s: %s", path, strerror(errno));
         close(fd);
         return code;
     }
@@ -114,12 +116,14 @@ static int open_socket(const char *path, int *out)
     return 0;
 }
 
-int cl_listener_unix(cl_loop *loop, const char *path, void (*accepted)(void *self, cl_conn *conn), void *self, cl_listener **out)
+int cl_listener_unix(cl_loop *loop, const char *path, void (*accepted)(void *self, cl_conn *conn), void *self,
+                     cl_listener **out)
 {
     if (loop->closing) return cl_error(CLOUDS_ECLOSED, NULL);
     cl_listener *listener = cl_malloc(sizeof *listener);
     if (!listener) return cl_error(CLOUDS_ENOMEM, NULL);
-    *listener = (cl_listener){.anchor = {shut}, .loop = loop, .accepted = accepted, .self = self, .handles = 2, .owned = 1};
+    *listener =
+        (cl_listener){.anchor = {shut}, .loop = loop, .accepted = accepted, .self = self, .handles = 2, .owned = 1};
     int code = open_socket(path, &listener->fd);
     if (code == 0 && (code = uv_poll_init(&loop->uv, &listener->poll, listener->fd)) != 0) {
         cl_error(CLOUDS_ESYSTEM, "listen on %s: %s", path, uv_strerror(code));

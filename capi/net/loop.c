@@ -1,14 +1,16 @@
 /* Design notes
  *
- * A run is: turn, uv_run once, turn. A wait with a limit uses one uv timer, so that there is one epoll_wait a run. uv runs the
- * timers that are due before it waits and then waits all the same: so every timer of ours ends with cl_loop_hurry.
+ * A run is: turn, uv_run once, turn. A wait with a limit uses one uv timer, so that there is one epoll_wait a run. uv
+ * runs the timers that are due before it waits and then waits all the same: so every timer of ours ends with
+ * cl_loop_hurry.
  *
- * The descriptor of cl_loop_fd is an epoll over three: uv's own (I/O and wakes), an eventfd (work that waits in memory) and a
- * timerfd (the earliest uv timer). uv installs its watchers only while it polls: whoever starts one leaves `changed`, and rearm
- * makes the descriptor readable so that one more run installs it. Nobody but us reads the eventfd, once a run.
+ * The descriptor of cl_loop_fd is an epoll over three: uv's own (I/O and wakes), an eventfd (work that waits in memory)
+ * and a timerfd (the earliest uv timer). uv installs its watchers only while it polls: whoever starts one leaves
+ * `changed`, and rearm makes the descriptor readable so that one more run installs it. Nobody but us reads the eventfd,
+ * once a run.
  *
- * In a child after fork the epoll set is shared with the parent: closing handles there would take them from the parent, so
- * the loop is given an epoll of its own first. */
+ * In a child after fork the epoll set is shared with the parent: closing handles there would take them from the parent,
+ * so the loop is given an epoll of its own first. */
 #include "net/inside.h"
 
 #include <errno.h>
@@ -58,7 +60,8 @@ int cl_loop_create(const cl_loop_hooks *hooks, cl_loop **out)
     }
     if (code != 0) {
         cl_free(loop);
-        return cl_error(code == UV_ENOMEM ? CLOUDS_ENOMEM : CLOUDS_ESYSTEM, "cannot start a loop: %s", uv_strerror(code));
+        return cl_error(code == UV_ENOMEM ? CLOUDS_ENOMEM : CLOUDS_ESYSTEM, "cannot start a loop: %s",
+                        uv_strerror(code));
     }
     loop->wake.data = loop->limit.data = NULL;
     loop->hooks = *hooks;

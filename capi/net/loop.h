@@ -44,15 +44,16 @@ void cl_alarm_set(cl_alarm *alarm, int64_t when_ms); /* absolute; replaces */
 void cl_alarm_stop(cl_alarm *alarm);
 void cl_alarm_destroy(cl_alarm *alarm); /* NULL is fine; inside its own callback too */
 
-/* ---- bells: calls into the loop's thread from any other. Ringing is safe until the bell is destroyed, even when the loop is
- * closed already; several rings may be one call. */
+/* ---- bells: calls into the loop's thread from any other. Ringing is safe until the bell is destroyed, even when the
+ * loop is closed already; several rings may be one call. */
 typedef struct cl_bell cl_bell;
 int cl_bell_create(cl_loop *loop, void (*fn)(void *self), void *self, cl_bell **out);
 void cl_bell_ring(cl_bell *bell);
 void cl_bell_destroy(cl_bell *bell); /* NULL is fine; nobody rings it any more */
 
 /* ---- watch: names that change in a folder (inotify). */
-int cl_watch_create(cl_loop *loop, const char *folder, void (*fn)(void *self, const char *name), void *self, cl_watch **out);
+int cl_watch_create(cl_loop *loop, const char *folder, void (*fn)(void *self, const char *name), void *self,
+                    cl_watch **out);
 void cl_watch_destroy(cl_watch *watch);
 
 #endif

@@ -1,9 +1,10 @@
 /* Design notes
  *
- * inotify of our own instead of uv's, because uv drops the news that the kernel's queue ran over. Then, and whenever it is
- * not known what changed, the name is NULL: look at everything.
+ * inotify of our own instead of uv's, because uv drops the news that the kernel's queue ran over. Then, and whenever it
+ * is not known what changed, the name is NULL: look at everything.
  *
- * A user has few inotify instances (128 by default); without one the folder's time of change is looked at every 50 ms. */
+ * A user has few inotify instances (128 by default); without one the folder's time of change is looked at every 50 ms.
+ */
 #include "net/inside.h"
 
 #include <errno.h>
@@ -16,7 +17,11 @@
 #include "base/mem.h"
 #include "base/str.h"
 
-enum { LOOK_MS = 50, SETTLE_MS = 200, MASK = IN_CREATE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR };
+enum {
+    LOOK_MS = 50,
+    SETTLE_MS = 200,
+    MASK = IN_CREATE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR
+};
 
 struct cl_watch {
     cl_anchor anchor;
@@ -84,7 +89,8 @@ static void on_look(uv_timer_t *timer)
     cl_watch *watch = CL_OWNER(timer, cl_watch, uv);
     struct stat s;
     if (stat(watch->folder, &s) != 0) s.st_mtim = (struct timespec){0};
-    if (s.st_mtim.tv_sec != watch->seen.tv_sec || s.st_mtim.tv_nsec != watch->seen.tv_nsec) watch->unsettled = SETTLE_MS / LOOK_MS;
+    if (s.st_mtim.tv_sec != watch->seen.tv_sec || s.st_mtim.tv_nsec != watch->seen.tv_nsec)
+        watch->unsettled = SETTLE_MS / LOOK_MS;
     else if (watch->unsettled == 0) return;
     else watch->unsettled--;
     watch->seen = s.st_mtim;
@@ -96,7 +102,8 @@ static int start_inotify(cl_watch *watch)
 {
     int fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
     if (fd < 0) return -errno;
-    int code = inotify_add_watch(fd, watch->folder, MASK) < 0 ? -errno : uv_poll_init(&watch->loop->uv, &watch->uv.poll, fd);
+    int code =
+        inotify_add_watch(fd, watch->folder, MASK) < 0 ? -errno : uv_poll_init(&watch->loop->uv, &watch->uv.poll, fd);
     if (code != 0) {
         close(fd);
         return code;
@@ -106,7 +113,8 @@ static int start_inotify(cl_watch *watch)
     return 0;
 }
 
-int cl_watch_create(cl_loop *loop, const char *folder, void (*fn)(void *self, const char *name), void *self, cl_watch **out)
+int cl_watch_create(cl_loop *loop, const char *folder, void (*fn)(void *self, const char *name), void *self,
+                    cl_watch **out)
 {
     if (loop->closing) return cl_error(CLOUDS_ECLOSED, NULL);
     cl_watch *watch = cl_calloc(1, sizeof *watch);
@@ -115,7 +123,8 @@ int cl_watch_create(cl_loop *loop, const char *folder, void (*fn)(void *self, co
         cl_free(watch);
         return cl_error(CLOUDS_ENOMEM, NULL);
     }
-    *watch = (cl_watch){.anchor = {shut}, .loop = loop, .fn = fn, .self = self, .folder = copy, .fd = -1, .open = 1, .owned = 1};
+    *watch = (cl_watch){
+        .anchor = {shut}, .loop = loop, .fn = fn, .self = self, .folder = copy, .fd = -1, .open = 1, .owned = 1};
     if (start_inotify(watch) != 0) {
         uv_timer_init(&loop->uv, &watch->uv.timer);
         uv_timer_start(&watch->uv.timer, on_look, LOOK_MS, LOOK_MS);

@@ -183,7 +183,12 @@ static void draining_is_told_on_every_link(void)
     UNTIL2(&a, &b, b.drainings == 1 && b.server_downs == 1);
     CHECK_STR(b.peer, strlen(b.peer), "s.1");
     /* It still answers what it accepted. */
-    cl_envelope r = {.type = CL_RESULT, .from = CL_STR("s.1"), .to = CL_STR("c.1"), .id = CL_STR("1"), .result = CL_STR("[3]"), .link = a.last_link};
+    cl_envelope r = {.type = CL_RESULT,
+                     .from = CL_STR("s.1"),
+                     .to = CL_STR("c.1"),
+                     .id = CL_STR("1"),
+                     .result = CL_STR("[3]"),
+                     .link = a.last_link};
     CHECK_INT(a.bus->ops->send(a.bus, &node_a, &r, 0), 0);
     UNTIL2(&a, &b, b.envelopes == 1);
     CHECK_STR(b.last_args, strlen(b.last_args), "[3]");
@@ -200,7 +205,12 @@ static void a_result_without_its_link(void)
     START(&b);
     side_node(&a, &node_a, "s.1");
     side_node(&b, &node_b, "c.1");
-    cl_envelope r = {.type = CL_RESULT, .from = CL_STR("s.1"), .to = CL_STR("c.1"), .id = CL_STR("1"), .result = CL_STR("[4]"), .link = 12345};
+    cl_envelope r = {.type = CL_RESULT,
+                     .from = CL_STR("s.1"),
+                     .to = CL_STR("c.1"),
+                     .id = CL_STR("1"),
+                     .result = CL_STR("[4]"),
+                     .link = 12345};
     CHECK_INT(a.bus->ops->send(a.bus, &node_a, &r, 0), 0);
     UNTIL2(&a, &b, b.envelopes == 1);
     CHECK_STR(b.last_args, strlen(b.last_args), "[4]");
@@ -259,7 +269,12 @@ static void what_is_overdue_is_not_sent(void)
     START(&b);
     side_node(&a, &node_a, "s.1");
     side_node(&b, &node_b, "c.1");
-    cl_envelope e = {.type = CL_CALL, .from = CL_STR("c.1"), .to = CL_STR("s.1"), .id = CL_STR("1"), .method = CL_STR("m"), .args = CL_STR("[]"),
+    cl_envelope e = {.type = CL_CALL,
+                     .from = CL_STR("c.1"),
+                     .to = CL_STR("s.1"),
+                     .id = CL_STR("1"),
+                     .method = CL_STR("m"),
+                     .args = CL_STR("[]"),
                      .deadline = cl_loop_now() - 1};
     CHECK_INT(b.bus->ops->send(b.bus, &node_b, &e, 4), 0);
     CHECK_INT(side_call(&b, &node_b, "c.1", "s.1", "[2]", 5), 0);

@@ -62,10 +62,12 @@ static int is_closed(int fd, int64_t patience)
     return 0;
 }
 
-static size_t frame(char *out, int type, const char *from, const char *to, const char *id, const char *method, const char *first)
+static size_t frame(char *out, int type, const char *from, const char *to, const char *id, const char *method,
+                    const char *first)
 {
     cl_buf b = {0};
-    cl_envelope e = {.type = type, .from = cl_str_z(from), .to = cl_str_z(to), .id = cl_str_z(id), .method = cl_str_z(method)};
+    cl_envelope e = {
+        .type = type, .from = cl_str_z(from), .to = cl_str_z(to), .id = cl_str_z(id), .method = cl_str_z(method)};
     e.args = type == CL_CALL ? cl_str_z(first) : CL_STR_NONE;
     e.error = CL_STR_NONE;
     e.result = type == CL_RESULT ? cl_str_z(first) : CL_STR_NONE;
@@ -136,7 +138,8 @@ static void a_huge_hello(void)
 
 static void lengths(void)
 {
-    static const unsigned char huge[][4] = {{0xff, 0xff, 0xff, 0xff}, {0, 0, 0, 0x80}, {0, 0, 0, 0}, {23, 0, 0, 0}, {0, 0, 0x80, 0}};
+    static const unsigned char huge[][4] = {
+        {0xff, 0xff, 0xff, 0xff}, {0, 0, 0, 0x80}, {0, 0, 0, 0}, {23, 0, 0, 0}, {0, 0, 0x80, 0}};
     char bytes[512];
     for (size_t i = 0; i < sizeof huge / sizeof huge[0]; i++) {
         int fd = attack(), before = victim.dropped;
@@ -242,7 +245,8 @@ static void random_bytes(void)
         int fd = attack();
         size_t n = round % 2 ? hello(bytes) : 0, size = (size_t)(cl_rand_next(&state) % 3000);
         for (size_t i = 0; i < size; i++) bytes[n + i] = (char)cl_rand_next(&state);
-        if (round % 3 == 0) bytes[n] = (char)(24 + cl_rand_next(&state) % 200), bytes[n + 1] = bytes[n + 2] = bytes[n + 3] = 0;
+        if (round % 3 == 0)
+            bytes[n] = (char)(24 + cl_rand_next(&state) % 200), bytes[n + 1] = bytes[n + 2] = bytes[n + 3] = 0;
         put(fd, bytes, n + size);
         cl_loop_run(victim.loop, 0);
         close(fd);
@@ -261,7 +265,8 @@ static void turned_bits(void)
     n += frame(whole + n, CL_RESULT, "x.1", "s.1", "1", "", "[false]");
     for (int round = 0; round < 2000; round++) {
         memcpy(bytes, whole, n);
-        for (int turns = 1 + round % 3; turns; turns--) bytes[cl_rand_next(&state) % n] ^= (char)(1 << cl_rand_next(&state) % 8);
+        for (int turns = 1 + round % 3; turns; turns--)
+            bytes[cl_rand_next(&state) % n] ^= (char)(1 << cl_rand_next(&state) % 8);
         int fd = attack();
         put(fd, bytes, n);
         cl_loop_run(victim.loop, 0);
@@ -322,8 +327,13 @@ static void too_many_links(void)
 static void rubbish_in_the_folder(void)
 {
     char path[256];
-    const char *const names[] = {"x", ".hidden", "0123456789abcdef.lock", "0123456789abcdef.sock", "0123456789abcdef-0123456789abcdef.m",
-                                 "zzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzz.m", "0123456789abcdee-0123456789abcdef.m"};
+    const char *const names[] = {"x",
+                                 ".hidden",
+                                 "0123456789abcdef.lock",
+                                 "0123456789abcdef.sock",
+                                 "0123456789abcdef-0123456789abcdef.m",
+                                 "zzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzz.m",
+                                 "0123456789abcdee-0123456789abcdef.m"};
     for (int i = 0; i < 7; i++) {
         snprintf(path, sizeof path, "%s/t/%s", folder, names[i]);
         if (i == 4) CHECK_INT(symlink("s.1/%zz", path), 0);
@@ -349,7 +359,9 @@ int main(void)
     setenv("CLOUDS_RUNTIME_DIR", folder, 1);
     cl_limits limits = side_limits();
     limits.hello_timeout = 0.2;
-    if (side_start(&victim, cl_local_bus_create, "t", &limits) != 0 || side_start(&friend_, cl_local_bus_create, "t", NULL) != 0) return 98;
+    if (side_start(&victim, cl_local_bus_create, "t", &limits) != 0 ||
+        side_start(&friend_, cl_local_bus_create, "t", NULL) != 0)
+        return 98;
     side_node(&victim, &victim_node, "s.1");
     if (!socket_path(victim_path, sizeof victim_path, 0)) return 97;
     side_enroll(&victim, &victim_node, "m");

@@ -49,11 +49,11 @@ static int is_readable(int fd, int timeout)
     return poll(&p, 1, timeout) == 1;
 }
 
-#define UNTIL(loop, condition) \
-    do { \
-        int64_t until = cl_loop_now() + 20000; \
-        while (!(condition) && cl_loop_now() < until) cl_loop_run(loop, 100); \
-        CHECK(condition); \
+#define UNTIL(loop, condition)                                                                                         \
+    do {                                                                                                               \
+        int64_t until = cl_loop_now() + 20000;                                                                         \
+        while (!(condition) && cl_loop_now() < until) cl_loop_run(loop, 100);                                          \
+        CHECK(condition);                                                                                              \
     } while (0)
 
 /* ---- a conn that remembers */

@@ -1,5 +1,5 @@
-/* Each allocation is made to fail in turn, once and from then on: the buses of this folder end in order, leak nothing, and
- * leave no files. Run it under the address sanitizer. */
+/* Each allocation is made to fail in turn, once and from then on: the buses of this folder end in order, leak nothing,
+ * and leave no files. Run it under the address sanitizer. */
 #include <dirent.h>
 #include <unistd.h>
 
@@ -24,10 +24,10 @@ static void *meter(void *self, void *block, size_t size)
 }
 
 /* Turns until it holds, or long enough to be sure that it never will. */
-#define SOON(a, b, condition) \
-    for (int soon = 0; soon < 30 && !(condition); soon++) { \
-        cl_loop_run((a)->loop, 1); \
-        cl_loop_run((b)->loop, 1); \
+#define SOON(a, b, condition)                                                                                          \
+    for (int soon = 0; soon < 30 && !(condition); soon++) {                                                            \
+        cl_loop_run((a)->loop, 1);                                                                                     \
+        cl_loop_run((b)->loop, 1);                                                                                     \
     }
 
 static int node_a, node_b, went_well;
@@ -35,7 +35,9 @@ static int node_a, node_b, went_well;
 static void use(side *a, side *b)
 {
     const cl_bus_ops *ops = a->bus->ops;
-    if (ops->node_open(a->bus, &node_a, CL_STR("s.1"), 1) != 0 || ops->node_open(b->bus, &node_b, CL_STR("c.1"), 1) != 0) return;
+    if (ops->node_open(a->bus, &node_a, CL_STR("s.1"), 1) != 0 ||
+        ops->node_open(b->bus, &node_b, CL_STR("c.1"), 1) != 0)
+        return;
     SOON(a, b, a->ready && b->ready);
     if (!a->ready || !b->ready || a->ready_code || b->ready_code) return;
     ops->enroll(a->bus, &node_a, CL_STR("m"), 1);

@@ -65,12 +65,16 @@ static void side_envelope(void *self, void *node, const cl_envelope *e)
     s->last_link = e->link;
     if (s->quiet) return;
     if (s->answer && e->type == CL_CALL) {
-        cl_envelope r = {.type = CL_RESULT, .from = e->to, .to = e->from, .id = e->id, .result = e->args, .link = e->link};
+        cl_envelope r = {
+            .type = CL_RESULT, .from = e->to, .to = e->from, .id = e->id, .result = e->args, .link = e->link};
         s->bus->ops->send(s->bus, node, &r, 0);
         return;
     }
     s->last = *e;
-    copy_text(s->last_args, sizeof s->last_args, e->type == CL_CALL ? e->args : e->type == CL_RESULT ? e->result : e->data);
+    copy_text(s->last_args, sizeof s->last_args,
+              e->type == CL_CALL     ? e->args
+              : e->type == CL_RESULT ? e->result
+                                     : e->data);
     copy_text(s->last_from, sizeof s->last_from, e->from);
     copy_text(s->last_method, sizeof s->last_method, e->method);
 }
@@ -132,7 +136,8 @@ static void side_draining(void *self, cl_str id)
     copy_text(s->peer, sizeof s->peer, id);
 }
 
-static void side_status(void *self, uint64_t operation, const cl_str *methods, const cl_server *servers, size_t n, int end, int code)
+static void side_status(void *self, uint64_t operation, const cl_str *methods, const cl_server *servers, size_t n,
+                        int end, int code)
 {
     side *s = self;
     if (end) {
@@ -141,7 +146,8 @@ static void side_status(void *self, uint64_t operation, const cl_str *methods, c
     }
     for (size_t i = 0; i < n; i++, s->status_rows++) {
         size_t at = strlen(s->rows);
-        snprintf(s->rows + at, sizeof s->rows - at, "%.*s@%.*s ", (int)methods[i].n, methods[i].p, (int)servers[i].id.n, servers[i].id.p);
+        snprintf(s->rows + at, sizeof s->rows - at, "%.*s@%.*s ", (int)methods[i].n, methods[i].p, (int)servers[i].id.n,
+                 servers[i].id.p);
     }
 }
 
@@ -158,17 +164,28 @@ static void side_turn(void *self)
 
 static cl_limits side_limits(void)
 {
-    return (cl_limits){.message = 4 << 20, .method = 128, .json = {256, 1000000}, .links = 1000, .write_soft = 1 << 20, .write_hard = 8 << 20,
-                       .connect_timeout = 5, .hello_timeout = 2, .ping_interval = 10, .ping_timeout = 5,
-                       .reconnect_min = 0.05, .reconnect_max = 2};
+    return (cl_limits){.message = 4 << 20,
+                       .method = 128,
+                       .json = {256, 1000000},
+                       .links = 1000,
+                       .write_soft = 1 << 20,
+                       .write_hard = 8 << 20,
+                       .connect_timeout = 5,
+                       .hello_timeout = 2,
+                       .ping_interval = 10,
+                       .ping_timeout = 5,
+                       .reconnect_min = 0.05,
+                       .reconnect_max = 2};
 }
 
 typedef int (*side_maker)(struct cl_loop *, const cl_url *, const cl_limits *, const cl_bus_sink *, cl_bus **);
 
 static int side_start(side *s, side_maker make, const char *name, const cl_limits *limits)
 {
-    const cl_bus_sink sink = {s, side_state, side_ready, side_node_closed, side_enrolled, side_envelope, side_dropped, side_fate,
-                              side_servers, side_server_up, side_server_down, side_peer_down, side_draining, side_status, side_closed};
+    const cl_bus_sink sink = {
+        s,          side_state,   side_ready,     side_node_closed, side_enrolled,  side_envelope, side_dropped,
+        side_fate,  side_servers, side_server_up, side_server_down, side_peer_down, side_draining, side_status,
+        side_closed};
     const cl_loop_hooks hooks = {.self = s, .turn = side_turn};
     const cl_limits standard = side_limits();
     cl_url url = {.kind = CL_URL_LOCAL, .name = (char *)(size_t)name};
@@ -184,14 +201,14 @@ static void side_end(side *s)
 }
 
 /* Turns of up to three loops of this thread until something holds. */
-#define UNTIL3(a, b, c, condition) \
-    do { \
-        side *until_sides[] = {a, b, c}; \
-        int64_t until_end = cl_loop_now() + 20000; \
-        while (!(condition) && cl_loop_now() < until_end) \
-            for (int until_i = 0; until_i < 3; until_i++) \
-                if (until_sides[until_i]) cl_loop_run(until_sides[until_i]->loop, 1); \
-        CHECK(condition); \
+#define UNTIL3(a, b, c, condition)                                                                                     \
+    do {                                                                                                               \
+        side *until_sides[] = {a, b, c};                                                                               \
+        int64_t until_end = cl_loop_now() + 20000;                                                                     \
+        while (!(condition) && cl_loop_now() < until_end)                                                              \
+            for (int until_i = 0; until_i < 3; until_i++)                                                              \
+                if (until_sides[until_i]) cl_loop_run(until_sides[until_i]->loop, 1);                                  \
+        CHECK(condition);                                                                                              \
     } while (0)
 #define UNTIL(a, condition) UNTIL3(a, NULL, NULL, condition)
 #define UNTIL2(a, b, condition) UNTIL3(a, b, NULL, condition)
@@ -214,12 +231,19 @@ static inline void side_enroll(side *s, void *handle, const char *method)
 
 static inline int side_call(side *s, void *handle, const char *from, const char *to, const char *args, uint64_t token)
 {
-    cl_envelope e = {.type = CL_CALL, .flags = CL_NATIVE, .from = cl_str_z(from), .to = cl_str_z(to), .id = CL_STR("1"), .method = CL_STR("m"),
-                     .args = cl_str_z(args), .deadline = cl_loop_now() + 10000};
+    cl_envelope e = {.type = CL_CALL,
+                     .flags = CL_NATIVE,
+                     .from = cl_str_z(from),
+                     .to = cl_str_z(to),
+                     .id = CL_STR("1"),
+                     .method = CL_STR("m"),
+                     .args = cl_str_z(args),
+                     .deadline = cl_loop_now() + 10000};
     return s->bus->ops->send(s->bus, handle, &e, token);
 }
 
-static inline int side_message(side *s, void *handle, const char *from, const char *to, const char *data, uint64_t token)
+static inline int side_message(side *s, void *handle, const char *from, const char *to, const char *data,
+                               uint64_t token)
 {
     cl_envelope e = {.type = CL_MESSAGE, .from = cl_str_z(from), .to = cl_str_z(to), .data = cl_str_z(data)};
     return s->bus->ops->send(s->bus, handle, &e, token);

@@ -1,5 +1,5 @@
-/* How many calls a second two processes exchange over the local bus alone, at some numbers outstanding. Prints; fails only when
- * something is lost. Arguments: seconds for each, then numbers outstanding. */
+/* How many calls a second two processes exchange over the local bus alone, at some numbers outstanding. Prints; fails
+ * only when something is lost. Arguments: seconds for each, then numbers outstanding. */
 #include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>

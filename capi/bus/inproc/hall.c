@@ -1,11 +1,11 @@
 /* Design notes
  *
- * A hall is what all buses of one name in this process share: who sits there, who serves what, and a mailbox per bus. One lock
- * guards all of it and is held for the time of a copy. Nothing calls out of here but cl_bell_ring and, on the bus's own
- * thread, cl_loop_poke.
+ * A hall is what all buses of one name in this process share: who sits there, who serves what, and a mailbox per bus.
+ * One lock guards all of it and is held for the time of a copy. Nothing calls out of here but cl_bell_ring and, on the
+ * bus's own thread, cl_loop_poke.
  *
- * The registry is the truth; news of it goes into every mailbox like any other frame, so it keeps its order with the frames
- * of the node that it is about. */
+ * The registry is the truth; news of it goes into every mailbox like any other frame, so it keeps its order with the
+ * frames of the node that it is about. */
 #include "bus/inproc/inproc.h"
 
 #include "base/error.h"
@@ -109,8 +109,17 @@ static int put(cl_member *to, const cl_member *from, const cl_envelope *e)
 {
     if (to->deaf) return CLOUDS_ENOSERVER;
     const cl_envelope whole = {
-        .type = e->type, .flags = e->flags, .deadline = e->deadline, .from = text(e->from), .to = text(e->to), .id = text(e->id),
-        .method = text(e->method), .args = text(e->args), .error = text(e->error), .result = text(e->result), .data = text(e->data),
+        .type = e->type,
+        .flags = e->flags,
+        .deadline = e->deadline,
+        .from = text(e->from),
+        .to = text(e->to),
+        .id = text(e->id),
+        .method = text(e->method),
+        .args = text(e->args),
+        .error = text(e->error),
+        .result = text(e->result),
+        .data = text(e->data),
     };
     int code = cl_frame_encode(&whole, &to->box);
     if (code != 0 || to->rung) return code;
@@ -259,7 +268,8 @@ static int list_service(const cl_service *service, cl_buf *out)
     int code = 0;
     CL_LIST_EACH(it, &service->offers)
     {
-        cl_envelope e = {.type = CL_NEWS_UP, .from = CL_OWNER(it, cl_offer, place)->seat->id, .method = service->method};
+        cl_envelope e = {
+            .type = CL_NEWS_UP, .from = CL_OWNER(it, cl_offer, place)->seat->id, .method = service->method};
         e.to = e.id = e.data = CL_STR_NONE;
         if (code == 0) code = cl_frame_encode(&e, out);
     }
@@ -275,7 +285,8 @@ int cl_hall_list(cl_hall *hall, const cl_str *method, cl_buf *out)
         service = cl_strmap_get(&hall->methods, *method);
         if (service) code = list_service(service, out);
     } else {
-        for (size_t at = 0; code == 0 && (service = cl_strmap_next(&hall->methods, &at));) code = list_service(service, out);
+        for (size_t at = 0; code == 0 && (service = cl_strmap_next(&hall->methods, &at));)
+            code = list_service(service, out);
     }
     pthread_mutex_unlock(&hall->lock);
     return code;

@@ -1,9 +1,11 @@
 /* Design notes
  *
- * Operations change the hall at once; what they have to say to their own sink becomes a task for the next flush. Frames from the
- * hall are read when the bell rings and in flush. A node that closes is told of as any bus tells it: by a task.
+ * Operations change the hall at once; what they have to say to their own sink becomes a task for the next flush. Frames
+ * from the hall are read when the bell rings and in flush. A node that closes is told of as any bus tells it: by a
+ * task.
  *
- * When the process was forked, the hall's locks may be held by threads that the child does not have: it touches none. */
+ * When the process was forked, the hall's locks may be held by threads that the child does not have: it touches none.
+ */
 #include "bus/inproc/inproc.h"
 
 #include <unistd.h>
@@ -84,7 +86,8 @@ static rows list_rows(inproc *bus, const cl_str *method)
     r.methods = (cl_str *)(void *)(r.servers + most);
     cl_envelope e;
     int64_t took;
-    for (size_t at = 0; (took = cl_frame_decode(cl_str_of(r.frames.data + at, r.frames.len - at), SIZE_MAX, &e)) > 0; r.n++) {
+    for (size_t at = 0; (took = cl_frame_decode(cl_str_of(r.frames.data + at, r.frames.len - at), SIZE_MAX, &e)) > 0;
+         r.n++) {
         at += (size_t)took;
         r.servers[r.n] = (cl_server){e.from, 1};
         r.methods[r.n] = e.method;
@@ -117,13 +120,27 @@ static void run_task(inproc *bus, const task *t)
 {
     const cl_bus_sink *sink = &bus->sink;
     switch (t->kind) {
-    case TASK_UP: sink->state(sink->self, 1, 0, ""); break;
-    case TASK_READY: sink->node_ready(sink->self, t->node, t->code, t->text.p); break;
-    case TASK_NODE_CLOSED: sink->node_closed(sink->self, t->node); break;
-    case TASK_ENROLLED: sink->enrolled(sink->self, t->number, t->code, t->text.p); break;
-    case TASK_LOOK: look_now(bus, t->text); break;
-    case TASK_STATUS: status_now(bus, t->number); break;
-    case TASK_FATE: sink->fate(sink->self, t->number, (enum cl_fate)t->code, t->code == CL_FATE_WRITTEN); break;
+    case TASK_UP:
+        sink->state(sink->self, 1, 0, "");
+        break;
+    case TASK_READY:
+        sink->node_ready(sink->self, t->node, t->code, t->text.p);
+        break;
+    case TASK_NODE_CLOSED:
+        sink->node_closed(sink->self, t->node);
+        break;
+    case TASK_ENROLLED:
+        sink->enrolled(sink->self, t->number, t->code, t->text.p);
+        break;
+    case TASK_LOOK:
+        look_now(bus, t->text);
+        break;
+    case TASK_STATUS:
+        status_now(bus, t->number);
+        break;
+    case TASK_FATE:
+        sink->fate(sink->self, t->number, (enum cl_fate)t->code, t->code == CL_FATE_WRITTEN);
+        break;
     }
 }
 
@@ -151,10 +168,18 @@ static void on_frame(inproc *bus, cl_envelope *e)
     const cl_bus_sink *sink = &bus->sink;
     const cl_seat *seat;
     switch (e->type) {
-    case CL_NEWS_UP: sink->server_up(sink->self, e->method, (cl_server){e->from, 1}); break;
-    case CL_NEWS_DOWN: sink->server_down(sink->self, e->method, e->from); break;
-    case CL_NEWS_GONE: sink->peer_down(sink->self, e->from); break;
-    case CL_NEWS_DRAINING: sink->peer_draining(sink->self, e->from); break;
+    case CL_NEWS_UP:
+        sink->server_up(sink->self, e->method, (cl_server){e->from, 1});
+        break;
+    case CL_NEWS_DOWN:
+        sink->server_down(sink->self, e->method, e->from);
+        break;
+    case CL_NEWS_GONE:
+        sink->peer_down(sink->self, e->from);
+        break;
+    case CL_NEWS_DRAINING:
+        sink->peer_draining(sink->self, e->from);
+        break;
     default:
         seat = cl_strmap_get(&bus->seat_by_id, e->to);
         if (!seat) return; /* it has closed meanwhile; the sender hears that it is gone */
@@ -173,7 +198,9 @@ static void read_box(void *self)
     cl_buf_clear(&bus->reading);
     cl_hall_fetch(bus->hall, &bus->member, &bus->reading);
     cl_buf *in = &bus->reading;
-    for (size_t at = 0; (took = cl_frame_decode(cl_str_of(in->data + at, in->len - at), SIZE_MAX, &e)) > 0; at += (size_t)took) on_frame(bus, &e);
+    for (size_t at = 0; (took = cl_frame_decode(cl_str_of(in->data + at, in->len - at), SIZE_MAX, &e)) > 0;
+         at += (size_t)took)
+        on_frame(bus, &e);
     if (in->cap > bus->limits.write_soft) cl_buf_free(in);
     bus->is_reading = 0;
 }
@@ -225,7 +252,8 @@ static int node_open(cl_bus *base, void *handle, cl_str id, double heartbeat)
     int code = cl_idmap_put(&bus->seat_by_handle, (uint64_t)(uintptr_t)handle, seat);
     int taken = code == 0 ? cl_hall_sit(bus->hall, seat) : 0;
     if (taken == 0 && code == 0) code = cl_strmap_put(&bus->seat_by_id, seat->id, seat);
-    if (code == 0 && taken != CLOUDS_ENOMEM) code = add_task(bus, TASK_READY, handle, 0, taken, taken ? cl_str_z(clouds_last_error()) : CL_STR_NONE);
+    if (code == 0 && taken != CLOUDS_ENOMEM)
+        code = add_task(bus, TASK_READY, handle, 0, taken, taken ? cl_str_z(clouds_last_error()) : CL_STR_NONE);
     if (code == 0 && taken != CLOUDS_ENOMEM) return 0;
     cl_hall_stand_up(bus->hall, seat);
     free_seat(bus, seat);
@@ -283,7 +311,8 @@ static int send(cl_bus *base, void *handle, const cl_envelope *e, uint64_t token
     inproc *bus = of(base);
     size_t size = size_of(e);
     if (bus->closing) return cl_error(CLOUDS_ECLOSED, NULL);
-    if (size > bus->limits.message) return cl_error(CLOUDS_ETOOBIG, "%zu bytes are more than a message may have (%zu)", size, bus->limits.message);
+    if (size > bus->limits.message)
+        return cl_error(CLOUDS_ETOOBIG, "%zu bytes are more than a message may have (%zu)", size, bus->limits.message);
     int wants_word = token && e->type == CL_MESSAGE;
     /* Kept first, so that it cannot fail afterwards. */
     if (wants_word && add_task(bus, TASK_FATE, NULL, token, CL_FATE_WRITTEN, CL_STR_NONE) != 0) return CLOUDS_ENOMEM;
@@ -295,7 +324,8 @@ static int send(cl_bus *base, void *handle, const cl_envelope *e, uint64_t token
         cl_free(t);
     }
     if (code == CLOUDS_ENOSERVER) return token ? add_task(bus, TASK_FATE, NULL, token, CL_FATE_NOBODY, CL_STR_NONE) : 0;
-    return code == CLOUDS_ELIMIT ? cl_error(code, "the mailbox of %.*s is full", (int)e->to.n, e->to.p) : cl_error(code, NULL);
+    return code == CLOUDS_ELIMIT ? cl_error(code, "the mailbox of %.*s is full", (int)e->to.n, e->to.p)
+                                 : cl_error(code, NULL);
 }
 
 static void look(cl_bus *base, cl_str method, int known)
@@ -348,11 +378,22 @@ static void destroy(cl_bus *base)
 }
 
 static const cl_bus_ops ops = {
-    .node_open = node_open, .node_drain = node_drain, .node_close = node_close, .enroll = enroll, .withdraw = withdraw,
-    .send = send, .look = look, .forget = forget, .status = status, .flush = flush, .close = close_bus, .destroy = destroy,
+    .node_open = node_open,
+    .node_drain = node_drain,
+    .node_close = node_close,
+    .enroll = enroll,
+    .withdraw = withdraw,
+    .send = send,
+    .look = look,
+    .forget = forget,
+    .status = status,
+    .flush = flush,
+    .close = close_bus,
+    .destroy = destroy,
 };
 
-int cl_inproc_bus_create(cl_loop *loop, const cl_url *url, const cl_limits *limits, const cl_bus_sink *sink, cl_bus **out)
+int cl_inproc_bus_create(cl_loop *loop, const cl_url *url, const cl_limits *limits, const cl_bus_sink *sink,
+                         cl_bus **out)
 {
     inproc *bus = cl_calloc(1, sizeof *bus);
     if (!bus) return cl_error(CLOUDS_ENOMEM, NULL);

@@ -54,7 +54,8 @@ int cl_hall_enroll(cl_hall *hall, cl_seat *seat, cl_str method);
 void cl_hall_withdraw(cl_hall *hall, cl_seat *seat, cl_str method);
 void cl_hall_drain(cl_hall *hall, cl_seat *seat);
 
-/* Puts a frame into the mailbox of the node e->to: 0, CLOUDS_ENOSERVER (nobody there), CLOUDS_ELIMIT, CLOUDS_ETOOBIG, CLOUDS_ENOMEM. */
+/* Puts a frame into the mailbox of the node e->to: 0, CLOUDS_ENOSERVER (nobody there), CLOUDS_ELIMIT, CLOUDS_ETOOBIG,
+ * CLOUDS_ENOMEM. */
 int cl_hall_post(cl_hall *hall, cl_member *from, const cl_envelope *e);
 /* Exchanges the contents of the mailbox for an empty buffer. */
 void cl_hall_fetch(cl_hall *hall, cl_member *member, cl_buf *out);

@@ -1,17 +1,18 @@
 /* Design notes
  *
- * A node has three kinds of files, named after its key, 16 hex digits of a hash of its id (ids may hold any byte and be long):
+ * A node has three kinds of files, named after its key, 16 hex digits of a hash of its id (ids may hold any byte and be
+ * long):
  *
  *   <key>.lock          locked with flock by its process for as long as it lives; holds the pid and the pid namespace
  *   <key>.sock          the unix socket it listens on
  *   <key>-<method>.m    a symbolic link to "<id>/<method>", both percent-escaped: made in one step, read in one step
  *
- * They are made in this order and removed in the other one, so an entry without a held lock belongs to nobody living. Whoever
- * meets such a node takes the lock itself, removes the files, the lock last, and only then lets it go. Who takes a lock makes
- * sure afterwards that the file is still there under its name: it may have waited for a sweeper.
+ * They are made in this order and removed in the other one, so an entry without a held lock belongs to nobody living.
+ * Whoever meets such a node takes the lock itself, removes the files, the lock last, and only then lets it go. Who
+ * takes a lock makes sure afterwards that the file is still there under its name: it may have waited for a sweeper.
  *
- * A child of a fork without exec keeps its parent's lock held. So a held lock whose process is gone counts as free too, but
- * its files stay until the child is gone. */
+ * A child of a fork without exec keeps its parent's lock held. So a held lock whose process is gone counts as free too,
+ * but its files stay until the child is gone. */
 #include "bus/local/local.h"
 
 #include <dirent.h>
@@ -51,7 +52,9 @@ int cl_file_path(const cl_folder *folder, const char *file, char *out, size_t ca
 {
     int n = snprintf(out, cap, "%s/%s", folder->path, file);
     if (n >= 0 && (size_t)n < cap) return 0;
-    return cl_error(CLOUDS_ETOOBIG, "%s is too long for a socket's path (%zu bytes); set CLOUDS_RUNTIME_DIR to a shorter one", folder->path, cap - 1);
+    return cl_error(CLOUDS_ETOOBIG,
+                    "%s is too long for a socket's path (%zu bytes); set CLOUDS_RUNTIME_DIR to a shorter one",
+                    folder->path, cap - 1);
 }
 
 /* ---- locks */
@@ -110,7 +113,8 @@ int cl_file_lock(const cl_folder *folder, const char *key, cl_str id, int *out)
 {
     long owner = 0;
     int fd = take_lock(folder, key, LOCK_TRIES, &owner);
-    if (fd == CLOUDS_EEXIST) return cl_error(fd, "the node id %.*s is in use (process %ld)", (int)(id.n < 100 ? id.n : 100), id.p, owner);
+    if (fd == CLOUDS_EEXIST)
+        return cl_error(fd, "the node id %.*s is in use (process %ld)", (int)(id.n < 100 ? id.n : 100), id.p, owner);
     if (fd < 0) return fd;
     char text[64];
     int n = snprintf(text, sizeof text, "%ld %ld\n", (long)getpid(), pid_namespace());
@@ -204,7 +208,8 @@ static long unescape(char *p, size_t n)
 int cl_file_put_entry(const cl_folder *folder, const char *key, cl_str id, cl_str method)
 {
     char file[CL_FILE_NAME], target[TARGET_MAX + 2];
-    if (id.n * 3 + method.n * 3 > TARGET_MAX) return cl_error(CLOUDS_ETOOBIG, "the method's name is too long for the registry");
+    if (id.n * 3 + method.n * 3 > TARGET_MAX)
+        return cl_error(CLOUDS_ETOOBIG, "the method's name is too long for the registry");
     size_t n = escape(id, target);
     target[n++] = '/';
     n += escape(method, target + n);

@@ -1,5 +1,5 @@
-/* Design note: frames are read where they lie, in the loop's input. Only a frame whose end has not come is kept, in `tail`;
- * of the next bytes just what it lacks is copied. */
+/* Design note: frames are read where they lie, in the loop's input. Only a frame whose end has not come is kept, in
+ * `tail`; of the next bytes just what it lacks is copied. */
 #include "bus/local/local.h"
 
 #include "base/error.h"
@@ -60,14 +60,19 @@ static void on_frame(cl_local_link *link, cl_envelope *e)
     switch (e->type) {
     case CL_CALL:
     case CL_RESULT:
-    case CL_MESSAGE: on_envelope(link, e); break;
+    case CL_MESSAGE:
+        on_envelope(link, e);
+        break;
     case CL_FRAME_PING:
-        if (cl_link_say(link, CL_FRAME_PONG, CL_STR_NONE) != 0 || cl_conn_pending(link->conn) > link->bus->limits.write_hard) cl_link_cut(link);
+        if (cl_link_say(link, CL_FRAME_PONG, CL_STR_NONE) != 0 ||
+            cl_conn_pending(link->conn) > link->bus->limits.write_hard)
+            cl_link_cut(link);
         break;
     case CL_FRAME_DRAINING:
         if (!link->accepted) link->bus->sink.peer_draining(link->bus->sink.self, link->peer_id);
         break;
-    default: break; /* a pong says enough by having come; what we don't know is for later versions */
+    default:
+        break; /* a pong says enough by having come; what we don't know is for later versions */
     }
 }
 
@@ -100,8 +105,8 @@ static size_t length_of(const cl_buf *tail)
     return CL_FRAME_PREFIX + ((size_t)p[0] | (size_t)p[1] << 8 | (size_t)p[2] << 16 | (size_t)p[3] << 24);
 }
 
-/* Gives the tail what it lacks; the number of bytes taken, or -1. A hostile length is found by cl_frame_decode as soon as
- * its four bytes are there, before anything is collected for it. */
+/* Gives the tail what it lacks; the number of bytes taken, or -1. A hostile length is found by cl_frame_decode as soon
+ * as its four bytes are there, before anything is collected for it. */
 static int64_t complete_tail(cl_local_link *link, const char *p, size_t n)
 {
     cl_buf *tail = &link->tail;

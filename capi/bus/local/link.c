@@ -1,11 +1,11 @@
 /* Design notes
  *
  * A link is a conn and the node at its other end. Who opens it says hello first: who it is and whom it wants; the other
- * answers with its own hello. Nothing else is read or sent before, and a hello that names somebody else ends the link: a
- * reused socket gets no foreign request. The process at the other end must be of our user.
+ * answers with its own hello. Nothing else is read or sent before, and a hello that names somebody else ends the link:
+ * a reused socket gets no foreign request. The process at the other end must be of our user.
  *
- * Links that we opened are found by the id of their peer and shared by all nodes of the bus. Accepted ones belong to the node
- * that listened, and serve for the answers to what came over them.
+ * Links that we opened are found by the id of their peer and shared by all nodes of the bus. Accepted ones belong to
+ * the node that listened, and serve for the answers to what came over them.
  *
  * A link ends in on_closed and nowhere else. If it was ours and its end was not our wish, the order of the news is: its
  * node's methods are served elsewhere, what had not left is not sent, and then the node is down. */
@@ -23,7 +23,8 @@ static void release(cl_local_link *link)
 {
     cl_local *bus = link->bus;
     if (bus->last == link) bus->last = NULL;
-    if (!link->accepted && cl_strmap_get(&bus->link_by_peer, link->peer_id) == link) cl_strmap_take(&bus->link_by_peer, link->peer_id);
+    if (!link->accepted && cl_strmap_get(&bus->link_by_peer, link->peer_id) == link)
+        cl_strmap_take(&bus->link_by_peer, link->peer_id);
     cl_idmap_take(&bus->link_by_id, link->id);
     cl_list_remove(&link->place);
     bus->link_count--;
@@ -36,7 +37,8 @@ static void release(cl_local_link *link)
 
 static int make(cl_local *bus, cl_local_link **out)
 {
-    if (bus->link_count >= bus->limits.links) return cl_error(CLOUDS_ELIMIT, "there are %zu links already (max_links)", bus->link_count);
+    if (bus->link_count >= bus->limits.links)
+        return cl_error(CLOUDS_ELIMIT, "there are %zu links already (max_links)", bus->link_count);
     cl_local_link *link = cl_calloc(1, sizeof *link);
     if (!link || cl_idmap_put(&bus->link_by_id, bus->next_link + 1, link) != 0) {
         cl_free(link);
@@ -53,7 +55,8 @@ static int make(cl_local *bus, cl_local_link **out)
 
 int cl_link_say(cl_local_link *link, int type, cl_str from)
 {
-    const cl_envelope e = {.type = type, .from = from, .to = link->peer_id, .method = type == CL_FRAME_HELLO ? CL_STR("1") : CL_STR_NONE};
+    const cl_envelope e = {
+        .type = type, .from = from, .to = link->peer_id, .method = type == CL_FRAME_HELLO ? CL_STR("1") : CL_STR_NONE};
     int code = cl_link_encode(&e, cl_conn_out(link->conn));
     if (code == 0) cl_conn_commit(link->conn);
     return code;
@@ -131,7 +134,8 @@ static void on_closed(void *self, int code, const char *words)
 
 static cl_conn_hooks hooks_of(cl_local_link *link)
 {
-    return (cl_conn_hooks){.self = link, .opened = on_opened, .data = cl_link_read, .drained = on_drained, .closed = on_closed};
+    return (cl_conn_hooks){
+        .self = link, .opened = on_opened, .data = cl_link_read, .drained = on_drained, .closed = on_closed};
 }
 
 /* ---- the beginning */

@@ -100,9 +100,18 @@ static void destroy(cl_bus *base)
 }
 
 static const cl_bus_ops ops = {
-    .node_open = cl_local_node_open, .node_drain = cl_local_node_drain, .node_close = cl_local_node_close,
-    .enroll = cl_local_enroll, .withdraw = cl_local_withdraw, .send = cl_local_send, .look = look, .forget = forget,
-    .status = status, .flush = flush, .close = close_bus, .destroy = destroy,
+    .node_open = cl_local_node_open,
+    .node_drain = cl_local_node_drain,
+    .node_close = cl_local_node_close,
+    .enroll = cl_local_enroll,
+    .withdraw = cl_local_withdraw,
+    .send = cl_local_send,
+    .look = look,
+    .forget = forget,
+    .status = status,
+    .flush = flush,
+    .close = close_bus,
+    .destroy = destroy,
 };
 
 static void init(cl_local *bus, cl_loop *loop, const cl_limits *limits, const cl_bus_sink *sink)
@@ -120,7 +129,8 @@ static void init(cl_local *bus, cl_loop *loop, const cl_limits *limits, const cl
     cl_list_init(&bus->suspects);
 }
 
-int cl_local_bus_create(cl_loop *loop, const cl_url *url, const cl_limits *limits, const cl_bus_sink *sink, cl_bus **out)
+int cl_local_bus_create(cl_loop *loop, const cl_url *url, const cl_limits *limits, const cl_bus_sink *sink,
+                        cl_bus **out)
 {
     cl_local *bus = cl_calloc(1, sizeof *bus);
     if (!bus) return cl_error(CLOUDS_ENOMEM, NULL);

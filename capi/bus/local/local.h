@@ -43,7 +43,8 @@ int cl_file_is_alive(const cl_folder *folder, const char *key);
 int cl_file_is_current(const cl_folder *folder, const char *key, int lock);
 void cl_file_remove_node(const cl_folder *folder, const char *key);
 
-/* Entries: 0 or an error. Reading: id and method point into `memory` (cleared first); CLOUDS_EPROTO when it is no entry. */
+/* Entries: 0 or an error. Reading: id and method point into `memory` (cleared first); CLOUDS_EPROTO when it is no
+ * entry. */
 int cl_file_put_entry(const cl_folder *folder, const char *key, cl_str id, cl_str method);
 void cl_file_remove_entry(const cl_folder *folder, const char *key, cl_str method);
 int cl_file_read_entry(const cl_folder *folder, const char *file, cl_buf *memory, cl_str *id, cl_str *method);
@@ -117,9 +118,9 @@ typedef struct cl_local_link {
     cl_buf tail;  /* the beginning of a frame whose end has not come */
     cl_buf queue; /* frames that wait for the link, each behind a cl_waiting */
     size_t waiting;
-    int64_t calls;    /* sent and not answered */
-    int cut;          /* ended by us because of its peer */
-    int watched;      /* the tick looks at it */
+    int64_t calls; /* sent and not answered */
+    int cut;       /* ended by us because of its peer */
+    int watched;   /* the tick looks at it */
     int was_open;
     int64_t pinged, greet_by, heard;
 } cl_local_link;
@@ -132,7 +133,14 @@ typedef struct cl_waiting {
 } cl_waiting;
 
 enum cl_task_kind {
-    CL_TASK_UP, CL_TASK_READY, CL_TASK_NODE_CLOSED, CL_TASK_ENROLLED, CL_TASK_FILE, CL_TASK_LOOK, CL_TASK_STATUS, CL_TASK_FATE
+    CL_TASK_UP,
+    CL_TASK_READY,
+    CL_TASK_NODE_CLOSED,
+    CL_TASK_ENROLLED,
+    CL_TASK_FILE,
+    CL_TASK_LOOK,
+    CL_TASK_STATUS,
+    CL_TASK_FATE
 };
 
 typedef struct cl_task {
@@ -169,13 +177,13 @@ typedef struct cl_local {
     cl_link nodes, links, tasks, suspects;
     cl_strmap node_by_id, link_by_peer;
     cl_idmap node_by_handle;
-    cl_local_link *last; /* the link that was sent over last: the next send often is for it too */
+    cl_local_link *last;            /* the link that was sent over last: the next send often is for it too */
     const cl_local_node *last_node; /* that received last */
     cl_idmap link_by_id;
     uint64_t next_link;
     size_t link_count;
-    int heal;      /* files of ours may be gone */
-    int settling;  /* somebody waits for an end */
+    int heal;     /* files of ours may be gone */
+    int settling; /* somebody waits for an end */
     int closing, finishing, told_closed;
     int64_t close_by;
 } cl_local;

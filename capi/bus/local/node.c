@@ -1,8 +1,8 @@
 /* Design notes
  *
- * A node is open when its lock is held and its socket listens; only then entries are made, so whoever finds an entry finds
- * a listener. Draining removes the entries and tells every link; closing ends the listener and the links, waits until all
- * that was accepted for sending is written (bounded by CLOSE_MS), then removes the files, the lock last. */
+ * A node is open when its lock is held and its socket listens; only then entries are made, so whoever finds an entry
+ * finds a listener. Draining removes the entries and tells every link; closing ends the listener and the links, waits
+ * until all that was accepted for sending is written (bounded by CLOSE_MS), then removes the files, the lock last. */
 #include "bus/local/local.h"
 
 #include <errno.h>
@@ -46,14 +46,16 @@ static void give_up_lock(cl_local_node *node)
 {
     const cl_folder *folder = &node->bus->folder;
     if (node->lock < 0) return;
-    if (node->bus->owner == getpid() && cl_file_is_current(folder, node->key, node->lock)) cl_file_remove_node(folder, node->key);
+    if (node->bus->owner == getpid() && cl_file_is_current(folder, node->key, node->lock))
+        cl_file_remove_node(folder, node->key);
     close(node->lock);
     node->lock = -1;
 }
 
 static int add(cl_local *bus, cl_local_node *node)
 {
-    if (cl_strmap_get(&bus->node_by_id, node->id)) return cl_error(CLOUDS_EEXIST, "the node id %.*s is in use", (int)node->id.n, node->id.p);
+    if (cl_strmap_get(&bus->node_by_id, node->id))
+        return cl_error(CLOUDS_EEXIST, "the node id %.*s is in use", (int)node->id.n, node->id.p);
     if (cl_strmap_put(&bus->node_by_id, node->id, node) != 0) return CLOUDS_ENOMEM;
     if (cl_idmap_put(&bus->node_by_handle, (uint64_t)(uintptr_t)node->handle, node) != 0) {
         cl_strmap_take(&bus->node_by_id, node->id);
@@ -211,7 +213,8 @@ static int is_quiet(const cl_local *bus)
     CL_LIST_EACH(it, &bus->links)
     {
         const cl_local_link *link = CL_OWNER(it, cl_local_link, place);
-        if (!link->accepted && (link->waiting || (link->state == CL_LINK_OPEN && cl_conn_pending(link->conn)))) return 0;
+        if (!link->accepted && (link->waiting || (link->state == CL_LINK_OPEN && cl_conn_pending(link->conn))))
+            return 0;
     }
     return 1;
 }

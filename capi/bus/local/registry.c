@@ -1,9 +1,11 @@
 /* Design notes
  *
- * The folder is the truth and this is its picture: inotify names what changed, and every name is looked at again, so it does
- * not matter in which order news arrives or whether we knew already. When news was lost, all of the folder is looked at.
+ * The folder is the truth and this is its picture: inotify names what changed, and every name is looked at again, so it
+ * does not matter in which order news arrives or whether we knew already. When news was lost, all of the folder is
+ * looked at.
  *
- * An entry is in three places: by file, in the list of its method, in the list of its node. Lists vanish with their last. */
+ * An entry is in three places: by file, in the list of its method, in the list of its node. Lists vanish with their
+ * last. */
 #include "bus/local/local.h"
 
 #include <dirent.h>

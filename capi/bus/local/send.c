@@ -1,7 +1,7 @@
 /* Design notes
  *
- * Over an open link a frame goes straight into the conn's output. Before, it waits in the link's queue behind a small head that
- * remembers its token and deadline; what is overdue when the link opens is not sent.
+ * Over an open link a frame goes straight into the conn's output. Before, it waits in the link's queue behind a small
+ * head that remembers its token and deadline; what is overdue when the link opens is not sent.
  *
  * A result goes back over the link its call came on; when that is gone, to the node by name. */
 #include "bus/local/local.h"
@@ -24,7 +24,8 @@ static int by_name(cl_local *bus, cl_str to, cl_local_link **out)
     cl_local_link *link = bus->last;
     if (!link || link->accepted || !cl_str_eq(link->peer_id, to)) link = cl_strmap_get(&bus->link_by_peer, to);
     if (!link) return cl_link_open(bus, to, out);
-    if (link->state == CL_LINK_ENDING) return cl_error(CLOUDS_EUNREACHABLE, "the link to %.*s is ending", (int)to.n, to.p);
+    if (link->state == CL_LINK_ENDING)
+        return cl_error(CLOUDS_EUNREACHABLE, "the link to %.*s is ending", (int)to.n, to.p);
     *out = link;
     return 0;
 }
@@ -47,7 +48,9 @@ static int room_for(cl_local_link *link, const cl_envelope *e, size_t size)
     const cl_limits *limits = &link->bus->limits;
     size_t unwritten = link->state == CL_LINK_OPEN ? cl_conn_pending(link->conn) : link->queue.len;
     if (unwritten <= limits->write_soft) return 0;
-    if (e->type != CL_RESULT) return cl_error(CLOUDS_ELIMIT, "%zu bytes wait for %.*s already (write_soft)", unwritten, (int)e->to.n, e->to.p);
+    if (e->type != CL_RESULT)
+        return cl_error(CLOUDS_ELIMIT, "%zu bytes wait for %.*s already (write_soft)", unwritten, (int)e->to.n,
+                        e->to.p);
     if (unwritten + size <= limits->write_hard) return 0;
     if (link->state == CL_LINK_OPEN) cl_link_cut(link);
     return cl_error(CLOUDS_ELIMIT, "%zu bytes wait for %.*s already (write_hard)", unwritten, (int)e->to.n, e->to.p);
@@ -61,8 +64,17 @@ static inline cl_str text(cl_str s)
 int cl_link_encode(const cl_envelope *e, cl_buf *out)
 {
     const cl_envelope whole = {
-        .type = e->type, .flags = e->flags, .deadline = e->deadline, .from = text(e->from), .to = text(e->to), .id = text(e->id),
-        .method = text(e->method), .args = text(e->args), .error = text(e->error), .result = text(e->result), .data = text(e->data),
+        .type = e->type,
+        .flags = e->flags,
+        .deadline = e->deadline,
+        .from = text(e->from),
+        .to = text(e->to),
+        .id = text(e->id),
+        .method = text(e->method),
+        .args = text(e->args),
+        .error = text(e->error),
+        .result = text(e->result),
+        .data = text(e->data),
     };
     return cl_frame_encode(&whole, out);
 }
@@ -98,7 +110,9 @@ static void count_call(cl_local_link *link)
 static int write_to(cl_local_link *link, const cl_envelope *e, uint64_t token)
 {
     /* A message's sender asks how many got it. The word is kept first, so that it cannot fail afterwards. */
-    if (token && e->type == CL_MESSAGE && cl_task_add(link->bus, CL_TASK_FATE, NULL, token, CL_FATE_WRITTEN, CL_STR_NONE) != 0) return CLOUDS_ENOMEM;
+    if (token && e->type == CL_MESSAGE &&
+        cl_task_add(link->bus, CL_TASK_FATE, NULL, token, CL_FATE_WRITTEN, CL_STR_NONE) != 0)
+        return CLOUDS_ENOMEM;
     int code = cl_link_encode(e, cl_conn_out(link->conn));
     if (code != 0) {
         if (token && e->type == CL_MESSAGE) cl_task_drop_last(link->bus);
@@ -114,7 +128,8 @@ int cl_local_send(cl_bus *base, void *handle, const cl_envelope *e, uint64_t tok
     cl_local *bus = CL_OWNER(base, cl_local, base);
     cl_local_link *link;
     size_t size = size_of(e);
-    if (size > bus->limits.message) return cl_error(CLOUDS_ETOOBIG, "%zu bytes are more than a message may have (%zu)", size, bus->limits.message);
+    if (size > bus->limits.message)
+        return cl_error(CLOUDS_ETOOBIG, "%zu bytes are more than a message may have (%zu)", size, bus->limits.message);
     if (bus->closing) return cl_error(CLOUDS_ECLOSED, NULL);
     int code = find(bus, e, &link);
     if (code == 0) code = room_for(link, e, size);
@@ -156,7 +171,8 @@ void cl_link_send_waiting(cl_local_link *link)
 void cl_link_fail_waiting(cl_local_link *link, int nobody)
 {
     cl_waiting w;
-    for (size_t at = 0; next_waiting(link, &at, &w);) tell(link->bus, w.token, nobody ? CL_FATE_NOBODY : CL_FATE_NOT_SENT);
+    for (size_t at = 0; next_waiting(link, &at, &w);)
+        tell(link->bus, w.token, nobody ? CL_FATE_NOBODY : CL_FATE_NOT_SENT);
     cl_buf_free(&link->queue);
     link->waiting = 0;
 }

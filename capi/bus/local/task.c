@@ -26,8 +26,7 @@ static cl_server *servers_of(const cl_entries *list)
 {
     cl_server *servers = list ? cl_malloc(list->n * sizeof *servers) : NULL;
     size_t n = 0;
-    if (servers)
-        CL_LIST_EACH(it, &list->list) servers[n++] = (cl_server){CL_OWNER(it, cl_entry, in_method)->id, 1};
+    if (servers) CL_LIST_EACH(it, &list->list) servers[n++] = (cl_server){CL_OWNER(it, cl_entry, in_method)->id, 1};
     return servers;
 }
 
@@ -63,18 +62,32 @@ static void run(cl_local *bus, const cl_task *task)
 {
     const cl_bus_sink *sink = &bus->sink;
     switch (task->kind) {
-    case CL_TASK_UP: sink->state(sink->self, 1, 0, ""); break;
-    case CL_TASK_READY: sink->node_ready(sink->self, task->node, task->code, task->text.p); break;
-    case CL_TASK_NODE_CLOSED: sink->node_closed(sink->self, task->node); break;
-    case CL_TASK_ENROLLED: sink->enrolled(sink->self, task->number, task->code, task->text.p); break;
-    case CL_TASK_FILE: cl_registry_look(bus, task->text.p, 1); break;
-    case CL_TASK_LOOK: look(bus, task->text); break;
+    case CL_TASK_UP:
+        sink->state(sink->self, 1, 0, "");
+        break;
+    case CL_TASK_READY:
+        sink->node_ready(sink->self, task->node, task->code, task->text.p);
+        break;
+    case CL_TASK_NODE_CLOSED:
+        sink->node_closed(sink->self, task->node);
+        break;
+    case CL_TASK_ENROLLED:
+        sink->enrolled(sink->self, task->number, task->code, task->text.p);
+        break;
+    case CL_TASK_FILE:
+        cl_registry_look(bus, task->text.p, 1);
+        break;
+    case CL_TASK_LOOK:
+        look(bus, task->text);
+        break;
     case CL_TASK_STATUS:
         cl_registry_sweep(bus);
         cl_registry_look(bus, NULL, 1);
         status(bus, task->number);
         break;
-    case CL_TASK_FATE: sink->fate(sink->self, task->number, (enum cl_fate)task->code, task->code == CL_FATE_WRITTEN); break;
+    case CL_TASK_FATE:
+        sink->fate(sink->self, task->number, (enum cl_fate)task->code, task->code == CL_FATE_WRITTEN);
+        break;
     }
 }
 

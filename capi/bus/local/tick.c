@@ -1,5 +1,5 @@
-/* Design note: one alarm serves all that takes time here. It is set for the earliest thing and looks at everything when it
- * rings, so a thing that got earlier or vanished costs nothing. */
+/* Design note: one alarm serves all that takes time here. It is set for the earliest thing and looks at everything when
+ * it rings, so a thing that got earlier or vanished costs nothing. */
 #include "bus/local/local.h"
 
 #include "base/log.h"
@@ -25,7 +25,8 @@ static void ask_for_life(cl_local_link *link, int64_t now)
 {
     const cl_limits *limits = &link->bus->limits;
     if (link->pinged > link->heard) {
-        if (now < link->pinged + in_ms(limits->ping_timeout)) cl_local_tick_by(link->bus, link->pinged + in_ms(limits->ping_timeout));
+        if (now < link->pinged + in_ms(limits->ping_timeout))
+            cl_local_tick_by(link->bus, link->pinged + in_ms(limits->ping_timeout));
         else cl_link_cut(link);
         return;
     }
