@@ -1,9 +1,10 @@
 #include "clouds.h"
 #include "proto/envelope.h"
+#include "proto/envelope_usual.h"
 
 /* Design note. One pass finds the members t, s, d and, if d is an object, those of d that calls and results have; a message's
  * d may have them too, which harms nobody. What they mean is settled after it, for t may come last. Only bad UTF-8 costs a
- * second pass, over the mended text. */
+ * second pass, over the mended text. All that only when the text has not the usual form. */
 
 enum field { F_TYPE, F_FROM, F_DATA, F_ID, F_METHOD, F_ARGS, F_ERROR, F_RESULT, F_DEADLINE, F_REFUSED, F_COUNT };
 
@@ -31,13 +32,12 @@ static inline int short_name(cl_str key, int escaped)
     return code < 0x80 ? code : 0;
 }
 
-static int read_value(cl_json *j, fields *f, enum field field)
+static inline int read_value(cl_json *j, fields *f, enum field field)
 {
-    int kind = cl_json_peek(j), escaped = 0;
-    int code = kind == '"' ? cl_json_string(j, &f->span[field], &escaped) : cl_json_value(j, &f->span[field]);
+    int escaped = 0, kind = cl_json_item(j, &f->span[field], &escaped);
     f->kind[field] = (char)kind;
     f->escaped[field] = (char)escaped;
-    return code;
+    return kind < 0 ? kind : 0;
 }
 
 static int skip_value(cl_json *j)
@@ -186,9 +186,7 @@ static int settle_result(const fields *f, cl_envelope *out)
 
 static int settle(const fields *f, cl_str text, cl_buf *scratch, cl_envelope *out)
 {
-    static const cl_envelope empty = {.from = {"", 0}, .to = {"", 0}, .id = {"", 0}, .method = {"", 0}, .args = {"", 0},
-                                      .error = {"", 0}, .result = {"", 0}, .data = {"", 0}, .raw = {"", 0}};
-    *out = empty;
+    *out = cl_envelope_empty;
     size_t room = room_for(f, F_FROM) + room_for(f, F_METHOD) + room_for(f, F_TYPE);
     if (room && cl_buf_reserve(scratch, room) != 0) return CLOUDS_ENOMEM;
     out->from = plain(f, F_FROM, scratch);
@@ -210,6 +208,7 @@ int cl_envelope_decode(cl_str text, cl_json_limits limits, cl_buf *scratch, cl_e
     fields f;
     int bad_utf8;
     cl_buf_clear(scratch);
+    if (cl_envelope_decode_usual(text, limits, out)) return 0;
     int code = read_text(text, limits, &f, &bad_utf8);
     if (code == 0 && bad_utf8) {
         if (cl_utf8_mend(text, scratch) != 0) return CLOUDS_ENOMEM;

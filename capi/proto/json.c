@@ -59,17 +59,23 @@ static const char *skip_special(cl_json *j, const char *p, const char *end, int 
     return skip_escape(p, end);
 }
 
+/* A string goes on at p with something special: from there to its closing quote. */
+static const char *find_quote_slowly(cl_json *j, const char *p, int *escaped)
+{
+    const char *end = j->end;
+    while (p && p < end) {
+        if (*p == '"') return p;
+        p = skip_special(j, p, end, escaped);
+        if (p) p = cl_text_skip_plain(p, end);
+    }
+    return NULL;
+}
+
 /* From behind the opening quote to the closing one. */
 static inline const char *find_quote(cl_json *j, const char *p, int *escaped)
 {
-    const char *end = j->end;
-    while (p) {
-        p = cl_text_skip_plain(p, end);
-        if (p == end) return NULL;
-        if (*p == '"') return p;
-        p = skip_special(j, p, end, escaped);
-    }
-    return NULL;
+    p = cl_text_skip_plain(p, j->end);
+    return p < j->end && *p == '"' ? p : find_quote_slowly(j, p, escaped);
 }
 
 static inline const char *skip_string(cl_json *j, const char *p)
@@ -120,13 +126,13 @@ static inline const char *skip_scalar(cl_json *j, const char *p)
 
 /* ---- values */
 
-static inline int count_value(cl_json *j)
+static inline int count_values(cl_json *j, uint32_t n)
 {
-    if (j->values_left == 0) {
+    if (j->values_left < n) {
         j->failure = CLOUDS_ETOOBIG;
         return 0;
     }
-    j->values_left--;
+    j->values_left -= n;
     return 1;
 }
 
@@ -195,28 +201,87 @@ static inline const char *open_nested(cl_json *j, nesting *in, const char *p)
     return skip_to_value(j, p, in->is_object);
 }
 
+/* p is at a value within the brackets of `in`: to behind the outermost of them. */
+static const char *skip_rest(cl_json *j, nesting *in, const char *p)
+{
+    while (p && in->depth) {
+        if (!count_values(j, 1)) return NULL;
+        if (*p == '[' || *p == '{') {
+            p = open_nested(j, in, p);
+        } else {
+            p = skip_scalar(j, p);
+            if (p) p = skip_to_next(j, in, p);
+        }
+    }
+    return p;
+}
+
+static inline void start_nesting(const cl_json *j, nesting *in)
+{
+    in->depth = 0;
+    in->most = j->depth_left < CL_JSON_DEEPEST ? j->depth_left : CL_JSON_DEEPEST;
+    in->is_object = 0;
+}
+
 static const char *skip_nested(cl_json *j, const char *p)
 {
     nesting in;
-    in.depth = 0;
-    in.most = j->depth_left < CL_JSON_DEEPEST ? j->depth_left : CL_JSON_DEEPEST;
-    in.is_object = 0;
-    do {
-        if (!count_value(j)) return NULL;
-        if (*p == '[' || *p == '{') {
-            p = open_nested(j, &in, p);
+    start_nesting(j, &in);
+    if (!count_values(j, 1)) return NULL;
+    return skip_rest(j, &in, open_nested(j, &in, p));
+}
+
+/* Most arrays are rows of plain texts and small whole numbers. Skips such items, each with what follows it; *closed tells
+ * that this was the bracket at the end. Else returns the place of the first item that is different. */
+static inline const char *skip_row(const char *p, const char *end, uint32_t *count, int *closed)
+{
+    for (const char *item = p; p < end; item = p) {
+        if (*p == '"') {
+            p = cl_text_skip_plain(p + 1, end);
+            if (p == end || *p != '"') return item;
+            p++;
+        } else if ((unsigned char)(*p - '1') < 9) {
+            do p++;
+            while (p < end && is_digit(*p));
         } else {
-            p = skip_scalar(j, p);
-            if (p) p = skip_to_next(j, &in, p);
+            return item;
         }
-    } while (p && in.depth);
+        if (p == end || (*p != ',' && *p != ']')) return item;
+        ++*count;
+        if (*p++ == ']') {
+            *closed = 1;
+            return p;
+        }
+    }
     return p;
+}
+
+/* The row before p has been skipped: goes on with what is different. */
+static const char *skip_after_row(cl_json *j, const char *p)
+{
+    nesting in;
+    start_nesting(j, &in);
+    if (!push(j, &in, '[')) return NULL;
+    return skip_rest(j, &in, skip_to_value(j, p, 0));
+}
+
+static inline const char *skip_array(cl_json *j, const char *p)
+{
+    uint32_t count = 0;
+    int closed = 0;
+    const char *stop = skip_row(p + 1, j->end, &count, &closed);
+    if (count == 0) return skip_nested(j, p);
+    if (!count_values(j, count + 1)) return NULL;
+    if (!closed) return skip_after_row(j, stop);
+    if (j->depth_left == 0) j->failure = CLOUDS_ETOOBIG;
+    return j->depth_left ? stop : NULL;
 }
 
 static inline const char *skip_value(cl_json *j, const char *p)
 {
-    if (*p == '[' || *p == '{') return skip_nested(j, p);
-    return count_value(j) ? skip_scalar(j, p) : NULL;
+    if (*p == '[') return skip_array(j, p);
+    if (*p == '{') return skip_nested(j, p);
+    return count_values(j, 1) ? skip_scalar(j, p) : NULL;
 }
 
 /* ---- the interface */
@@ -260,11 +325,29 @@ int cl_json_string(cl_json *j, cl_str *raw, int *escaped)
     return 0;
 }
 
+int cl_json_item(cl_json *j, cl_str *span, int *escaped)
+{
+    const char *start = skip_space(j->p, j->end);
+    int found = 0;
+    if (start == j->end) return j->failure;
+    if (*start != '"') {
+        j->p = start;
+        int code = cl_json_value(j, span);
+        return code == 0 ? (unsigned char)*start : code;
+    }
+    const char *p = count_values(j, 1) ? find_quote(j, start + 1, &found) : NULL;
+    if (!p) return j->failure;
+    *span = (cl_str){start + 1, (size_t)(p - start - 1)};
+    *escaped = found;
+    j->p = p + 1;
+    return '"';
+}
+
 int cl_json_enter(cl_json *j, char bracket)
 {
     if (cl_json_peek(j) != (unsigned char)bracket) return j->failure;
     if (j->depth_left == 0) return j->failure = CLOUDS_ETOOBIG;
-    if (!count_value(j)) return j->failure;
+    if (!count_values(j, 1)) return j->failure;
     j->depth_left--;
     j->fresh = 1;
     j->p++;
@@ -291,8 +374,23 @@ static inline int next_item(cl_json *j, char closing)
     return *p == ',';
 }
 
+/* Does a member come whose name is one small letter, without any white space? All members of an envelope look like that. */
+static inline const char *short_member(const cl_json *j)
+{
+    const char *p = j->p;
+    if (j->end - p < 5 || (!j->fresh && *p++ != ',')) return NULL;
+    return p[0] == '"' && (unsigned char)(p[1] - 'a') < 26 && p[2] == '"' && p[3] == ':' ? p : NULL;
+}
+
 int cl_json_member(cl_json *j, cl_str *key, int *escaped)
 {
+    const char *p = short_member(j);
+    if (p) {
+        *key = (cl_str){p + 1, 1};
+        *escaped = j->fresh = 0;
+        j->p = p + 4;
+        return 1;
+    }
     int more = next_item(j, '}');
     if (more != 1) return more;
     int code = cl_json_string(j, key, escaped);

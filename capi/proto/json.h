@@ -35,6 +35,9 @@ int cl_json_value(cl_json *j, cl_str *span);
 /* Reads a string (a value, or a name: it does not count against the limit); *raw becomes what stands between the quotes, escapes still in it; *escaped tells if there are any. */
 int cl_json_string(cl_json *j, cl_str *raw, int *escaped);
 
+/* Reads one value: a string as cl_json_string does, any other as cl_json_value. Its first character, or a negative error. */
+int cl_json_item(cl_json *j, cl_str *span, int *escaped);
+
 /* Walks an object: cl_json_enter(j, '{'), then cl_json_member until it returns 0; 1: *key (raw, see above) is set and a
  * value is to be read next; negative: error. An array likewise with '[' and cl_json_element. */
 int cl_json_enter(cl_json *j, char bracket);

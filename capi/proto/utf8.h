@@ -4,6 +4,9 @@
 
 #include <stdint.h>
 #include <string.h>
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
 
 /* The length of the well-formed sequence at p (p < end), or minus the number of bytes that a WHATWG decoder replaces by
  * one U+FFFD. */
@@ -35,9 +38,26 @@ static inline int cl_text_is_special(unsigned char c)
     return c < 0x20 || c >= 0x80 || c == '"' || c == '\\';
 }
 
+#ifdef __SSE2__
+/* The same for sixteen bytes, exactly, a bit each: as signed numbers control characters and what is beyond ASCII are both
+ * less than a space. */
+static inline unsigned cl_text_marks16(const char *p)
+{
+    __m128i v = _mm_loadu_si128((const __m128i *)(const void *)p);
+    __m128i special = _mm_or_si128(_mm_cmpeq_epi8(v, _mm_set1_epi8('"')), _mm_cmpeq_epi8(v, _mm_set1_epi8('\\')));
+    return (unsigned)_mm_movemask_epi8(_mm_or_si128(special, _mm_cmplt_epi8(v, _mm_set1_epi8(' '))));
+}
+#endif
+
 /* The first byte at or after p that is not printable ASCII free of quote and backslash; or end. */
 static inline const char *cl_text_skip_plain(const char *p, const char *end)
 {
+#ifdef __SSE2__
+    for (; end - p >= 16; p += 16) {
+        unsigned marks = cl_text_marks16(p);
+        if (marks) return p + __builtin_ctz(marks);
+    }
+#endif
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
     for (; end - p >= 8; p += 8) {
         uint64_t w;

@@ -346,6 +346,36 @@ static void what_is_written_is_read(void)
     }
 }
 
+/* White space before the text is the one thing that keeps it from the fast way. */
+static void both_ways_of_reading_agree(void)
+{
+    static const char *const texts[] = {
+        "{\"t\":\"c\",\"s\":\"c.1\",\"d\":{\"i\":\"1\",\"m\":\"f\",\"a\":[]}}", "{\"t\":\"c\",\"s\":\"\",\"d\":{\"i\":\"1\",\"m\":\"f\",\"a\":[]}}",
+        "{\"t\":\"c\",\"s\":\"c.1\",\"d\":{\"i\":\"1\",\"m\":\"f\",\"a\":[1,\"x\",2.5,{}],\"x\":12}}",
+        "{\"t\":\"c\",\"s\":\"c.1\",\"d\":{\"i\":\"1\",\"m\":\"f\",\"a\":[],\"x\":01}}", "{\"t\":\"c\",\"s\":\"c.1\",\"d\":{\"i\":\"1\",\"m\":\"f\",\"a\":[],\"x\":1.5}}",
+        "{\"t\":\"c\",\"s\":\"c.1\",\"d\":{\"i\":\"1\",\"m\":\"f\",\"a\":[],\"x\":1234567890123456789}}",
+        "{\"t\":\"c\",\"s\":\"c.1\",\"d\":{\"i\":\"1\",\"m\":\"f\",\"a\":[\"\xff\"]}}", "{\"t\":\"c\",\"s\":\"c.1\",\"d\":{\"i\":\"1\",\"m\":\"f\",\"a\":null}}",
+        "{\"t\":\"r\",\"s\":\"c.1\",\"d\":{\"i\":\"1\",\"e\":null,\"r\":[1]}}", "{\"t\":\"r\",\"s\":\"c.1\",\"d\":{\"i\":\"1\",\"e\":{},\"r\":[],\"n\":1}}",
+        "{\"t\":\"r\",\"s\":\"c.1\",\"d\":{\"i\":\"1\",\"e\":null,\"r\":[],\"n\":12}}", "{\"t\":\"r\",\"s\":\"c.1\",\"d\":{\"i\":\"1\",\"e\":null,\"r\":5}}",
+        "{\"t\":\"r\",\"s\":\"c.1\",\"d\":{\"i\":\"1\",\"e\":nullx,\"r\":[]}}", "{\"t\":\"m\",\"s\":\"c.1\",\"d\":[{}]}", "{\"t\":\"m\",\"s\":\"c.1\",\"d\":1}x",
+        "{\"t\":\"m\",\"s\":\"c.1\",\"d\":1,\"t\":\"q\"}", "{\"t\":\"q\",\"s\":\"c.1\",\"d\":1}", "{\"t\":\"m\",\"s\":\"c\\n1\",\"d\":1}"};
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        for (uint32_t values = 0; values < 14; values++) {
+            for (uint32_t depth = 0; depth < 6; depth++) {
+                char spaced[256];
+                cl_buf other = {0};
+                cl_envelope fast, slow;
+                cl_json_limits limits = {depth, values};
+                snprintf(spaced, sizeof spaced, " %s", texts[i]);
+                int code = cl_envelope_decode(cl_str_z(texts[i]), limits, &scratch, &fast);
+                CHECK_INT(code, cl_envelope_decode(cl_str_z(spaced), limits, &other, &slow));
+                CHECK(code != 0 || same(&fast, &slow));
+                cl_buf_free(&other);
+            }
+        }
+    }
+}
+
 static void *refuse(void *user_data, void *block, size_t size)
 {
     if (size == 0) free(block);
@@ -385,6 +415,7 @@ int main(void)
     RUN(bad_utf8_is_mended);
     RUN(truncated_at_every_byte);
     RUN(what_is_written_is_read);
+    RUN(both_ways_of_reading_agree);
     RUN(no_memory_is_an_error);
     cl_buf_free(&scratch);
     return tap_end();

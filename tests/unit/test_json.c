@@ -99,6 +99,26 @@ static void truncated_at_every_byte(void)
     for (size_t n = 0; n < text.n; n++) expect(cl_str_of(text.p, n), CLOUDS_EJSON);
 }
 
+/* Rows of simple items have a way of their own: broken off and made complicated at every place. */
+static void rows_turn_into_anything(void)
+{
+    static const struct {
+        const char *item;
+        int want;
+    } rows[] = {{"1", 0}, {"0", 0}, {"-1", 0}, {"1.5", 0}, {"1e3", 0}, {"\"x\"", 0}, {"\"\\n\"", 0}, {"\"\xc3\xa9\"", 0}, {"[]", 0},
+                {"[1]", 0}, {"{}", 0}, {" 7 ", 0}, {"null", 0}, {"01", CLOUDS_EJSON}, {"1.", CLOUDS_EJSON}, {"", CLOUDS_EJSON},
+                {"\"", CLOUDS_EJSON}, {"\"\n\"", CLOUDS_EJSON}, {"\"\\x\"", CLOUDS_EJSON}, {"1 2", CLOUDS_EJSON}, {"1:2", CLOUDS_EJSON},
+                {"]", CLOUDS_EJSON}, {"}", CLOUDS_EJSON}, {"[", CLOUDS_EJSON}, {"1}", CLOUDS_EJSON}, {"\"a\"b", CLOUDS_EJSON}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        for (int at = 0; at < 4; at++) {
+            char text[64] = "[";
+            for (int k = 0; k < 4; k++) snprintf(text + strlen(text), 20, "%s%s", k ? "," : "", k == at ? rows[i].item : "12");
+            strcat(text, "]");
+            expect(cl_str_z(text), rows[i].want);
+        }
+    }
+}
+
 static void brackets_asked_for(void)
 {
     CHECK_INT(cl_json_check(CL_STR(" [1]"), '[', wide), 0);
@@ -250,6 +270,7 @@ int main(void)
     RUN(bad_utf8_is_broken);
     RUN(strings_of_every_length);
     RUN(truncated_at_every_byte);
+    RUN(rows_turn_into_anything);
     RUN(brackets_asked_for);
     RUN(depth_is_limited);
     RUN(mixed_nesting_closes_in_order);
