@@ -1,0 +1,140 @@
+/* The product itself, through its public header: a client and a server in C, two processes, every answer checked.
+ * Usage: bench_c URL OUTSTANDING SECONDS */
+#include <clouds.h>
+#include <malloc.h>
+
+#include "bench.h"
+
+enum { EVENTS = 512, SLOTS = 1 << 18 };
+
+static clouds_event events[EVENTS];
+
+static void must(int code, const char *what)
+{
+    if (code >= 0) return;
+    fprintf(stderr, "%s: %s\n", what, clouds_last_error());
+    exit(1);
+}
+
+static clouds_context *open_context(const char *url, const char *type, clouds_node **node)
+{
+    clouds_options *options;
+    clouds_context *context;
+    must(clouds_options_create(&options), "options");
+    must(clouds_options_set_string(options, "url", url), "url");
+    must(clouds_options_set_number(options, "max_in_flight", BENCH_MAX_W), "max_in_flight");
+    must(clouds_options_set_number(options, "write_soft", 64e6), "write_soft");
+    must(clouds_options_set_number(options, "write_hard", 128e6), "write_hard");
+    must(clouds_context_create(options, &context), "context");
+    clouds_options_destroy(options);
+    must(clouds_options_create(&options), "options");
+    must(clouds_options_set_string(options, "type", type), "type");
+    must(clouds_node_create(context, options, node), "node");
+    clouds_options_destroy(options);
+    return context;
+}
+
+static int read_int(const char **p)
+{
+    int v = 0;
+    while (**p >= '0' && **p <= '9') v = v * 10 + *(*p)++ - '0';
+    return v;
+}
+
+static void add(clouds_context *context, const clouds_event *e)
+{
+    char out[32];
+    const char *p = e->data + 1;
+    int a = read_int(&p), b = (p++, read_int(&p)), n = 31, sum = a + b;
+    out[n] = ']';
+    do out[--n] = (char)('0' + sum % 10);
+    while ((sum /= 10) > 0);
+    out[--n] = '[';
+    clouds_reply(context, e->id, out + n, (size_t)(32 - n));
+}
+
+static void serve(void *url, int ready)
+{
+    clouds_node *node;
+    clouds_context *context = open_context(url, "server", &node);
+    uint64_t operation;
+    must(clouds_node_register(node, "bench.add", 9, &operation), "register");
+    for (;;) {
+        int n = clouds_poll(context, events, sizeof *events, EVENTS, -1);
+        must(n, "poll");
+        for (int i = 0; i < n; i++) {
+            if (events[i].type == CLOUDS_EVENT_REQUEST) add(context, &events[i]);
+            else if (events[i].type == CLOUDS_EVENT_REGISTERED) must(events[i].code, "registered"), bench_ready(ready);
+        }
+    }
+}
+
+typedef struct client {
+    clouds_context *context;
+    clouds_node *node;
+    bench b;
+    int64_t now;
+    uint32_t outstanding, bad;
+    int64_t sent_at[SLOTS]; /* by id: ids rise by one */
+} client;
+
+static void ask(client *c)
+{
+    clouds_call_options how = {.size = sizeof how, .timeout = 10};
+    uint64_t call;
+    must(clouds_node_call(c->node, "bench.add", 9, "[1,2]", 5, &how, &call), "call");
+    c->sent_at[call % SLOTS] = c->now;
+    c->outstanding++;
+}
+
+static void answered(client *c, const clouds_event *e)
+{
+    if (e->code != 0 || e->data_len != 3 || memcmp(e->data, "[3]", 3) != 0) c->bad++;
+    bench_count(&c->b, c->sent_at[e->id % SLOTS], c->now);
+    c->outstanding--;
+}
+
+static void run_until(client *c, int64_t end, uint32_t outstanding)
+{
+    while ((c->now = bench_now()) < end) {
+        while (c->outstanding < outstanding) ask(c);
+        int n = clouds_poll(c->context, events, sizeof *events, EVENTS, 1);
+        must(n, "poll");
+        c->now = bench_now();
+        for (int i = 0; i < n; i++)
+            if (events[i].type == CLOUDS_EVENT_RESULT) answered(c, &events[i]);
+    }
+}
+
+/* Bytes of heap that one more outstanding call takes. */
+static double heap_per_call(client *c)
+{
+    enum { MORE = 5000 };
+    struct mallinfo2 before = mallinfo2();
+    for (int i = 0; i < MORE; i++) ask(c);
+    struct mallinfo2 after = mallinfo2();
+    return ((double)after.uordblks + (double)after.hblkhd - (double)before.uordblks - (double)before.hblkhd) / MORE;
+}
+
+int main(int argc, char **argv)
+{
+    uint32_t outstanding;
+    double seconds;
+    char more[64];
+    if (argc < 2) return fprintf(stderr, "usage: %s URL OUTSTANDING SECONDS\n", argv[0]), 2;
+    bench_arguments(argc, argv, 2, &outstanding, &seconds);
+    pid_t server = bench_fork(serve, argv[1]);
+    client *c = calloc(1, sizeof *c);
+    c->context = open_context(argv[1], "client", &c->node);
+    bench_begin(&c->b, 1, 1);
+    run_until(c, bench_now() + 200000000, 1); /* connected, and the server known */
+    uint32_t bad = c->bad;
+    double heap = heap_per_call(c);
+    while (c->outstanding > 0) run_until(c, bench_now() + 1000000, 0);
+    bench_begin(&c->b, outstanding, seconds);
+    run_until(c, c->b.end, outstanding);
+    snprintf(more, sizeof more, ",\"bad\":%u,\"heap_per_call\":%.0f", c->bad - bad, heap);
+    bench_print(&c->b, more);
+    bench_end(server);
+    return c->bad != bad;
+}

@@ -1,0 +1,205 @@
+#!/usr/bin/env python3
+"""Runs every benchmark beside its baseline, in turn, and prints the ratios.
+
+Usage: run.py [--build DIR] [--rounds N] [--seconds S] [--check] [--json] [--smoke]
+
+Absolute figures mean nothing across machines or runs; a ratio is made of medians of rounds that took turns. --check ends with
+1 when a target is missed. --smoke is the test: a short run that only looks whether everything ran and every answer was right.
+"""
+import argparse
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.path.insert(0, os.path.join(SOURCE, "tests", "support"))
+
+
+class Bench:
+    def __init__(self, build, seconds):
+        self.build, self.seconds = build, seconds
+        self.folder = tempfile.mkdtemp(prefix="clouds-bench-")
+        self.socket = os.path.join(self.folder, "redis.sock")
+        self.redis_url = "redis+unix://" + self.socket
+        self.env = dict(os.environ, CLOUDS_RUNTIME_DIR=os.path.join(self.folder, "run"))
+        self.env.pop("CLOUDS_URL", None)
+        self.redis = subprocess.Popen(
+            ["redis-server", "--port", "0", "--unixsocket", self.socket, "--save", "", "--dir", self.folder],
+            stdout=subprocess.DEVNULL)
+        while not os.path.exists(self.socket):
+            time.sleep(0.01)
+
+    def close(self):
+        self.redis.kill()
+        self.redis.wait()
+        shutil.rmtree(self.folder)
+
+    def program(self, name, *arguments):
+        path = os.path.join(self.build, "tests", "bench", name)
+        out = subprocess.run([path, *map(str, arguments)], env=self.env, stdout=subprocess.PIPE, check=True, timeout=300)
+        return json.loads(out.stdout)
+
+    @property
+    def clouds(self):
+        return os.path.join(self.build, "host", "clouds")
+
+    def start_service(self, url):
+        service = subprocess.Popen([self.clouds, "--url", url, "run", os.path.join(SOURCE, "tests", "bench", "server.lua")],
+                                   env=self.env)
+        while subprocess.run([self.clouds, "--url", url, "call", "bench.add", "1", "2"], env=self.env,
+                             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode:
+            time.sleep(0.02)
+        return service
+
+    def lua(self, url, outstanding):
+        service = self.start_service(url)
+        try:
+            out = subprocess.run([self.clouds, "--url", url, "bench", "--json", "-m", "bench.add", "-c", str(outstanding),
+                                  "-t", str(self.seconds), "1", "2"], env=self.env, stdout=subprocess.PIPE, check=True)
+            got = json.loads(out.stdout)
+            return {"rate": got["rate"], "p50": got["p50"] * 1e6, "bad": got["errors"]}
+        finally:
+            service.terminate()
+            service.wait()
+
+    # The points. Each gives {"rate", "p50", ...}; p50 in microseconds.
+
+    def floor_redis(self, w):
+        return self.program("baseline_redis", "unix:" + self.socket, w, self.seconds)
+
+    def hiredis(self, w):
+        return self.program("baseline_hiredis", "unix:" + self.socket, w, self.seconds)
+
+    def c_redis(self, w):
+        return self.program("bench_c", self.redis_url, w, self.seconds)
+
+    def lua_redis(self, w):
+        return self.lua(self.redis_url, w)
+
+    def floor_echo(self, w):
+        return self.program("baseline_echo", w, self.seconds)
+
+    def c_local(self, w):
+        return self.program("bench_c", "local:", w, self.seconds)
+
+    def lua_local(self, w):
+        return self.lua("local:", w)
+
+    def resident_mb(self):
+        """RSS of a process with one idle service, in MB."""
+        service = self.start_service("local:")
+        try:
+            with open(f"/proc/{service.pid}/status", encoding="ascii") as status:
+                return next(int(line.split()[1]) / 1024 for line in status if line.startswith("VmRSS"))
+        finally:
+            service.terminate()
+            service.wait()
+
+    def first_answer_ms(self):
+        """From the start of a process to the answer of a service that is there, in ms."""
+        service = self.start_service("local:")
+        try:
+            times = []
+            for _ in range(11):
+                begin = time.monotonic()
+                subprocess.run([self.clouds, "--url", "local:", "call", "bench.add", "1", "2"], env=self.env, check=True,
+                               stdout=subprocess.DEVNULL)
+                times.append((time.monotonic() - begin) * 1e3)
+            return statistics.median(times)
+        finally:
+            service.terminate()
+            service.wait()
+
+
+POINTS = ["floor_redis", "hiredis", "c_redis", "lua_redis", "floor_echo", "c_local", "lua_local"]
+
+
+def measure(bench, rounds, widths):
+    """{(point, w): {"rate", "p50", "heap"}}: medians of rounds in which the points took turns."""
+    got = {}
+    for _ in range(rounds):
+        for w in widths:
+            for point in POINTS:
+                result = getattr(bench, point)(w)
+                if result.get("bad"):
+                    raise SystemExit(f"{point}, {w} outstanding: {result['bad']} wrong answers")
+                got.setdefault((point, w), []).append(result)
+    return {key: {"rate": statistics.median(r["rate"] for r in results),
+                  "p50": statistics.median(r["p50"] for r in results),
+                  "heap": statistics.median(r.get("heap_per_call", 0) for r in results)}
+            for key, results in got.items()}
+
+
+def targets(m, widths, rss, first):
+    """Rows of (what, value, comparison, target)."""
+    rows = []
+    def ratio(a, b, w, what="rate"):
+        return m[a, w][what] / m[b, w][what]
+    for w in widths:
+        if w > 1:
+            rows.append((f"floor over hiredis, redis, {w} outstanding", ratio("floor_redis", "hiredis", w), ">=", 1.0))
+            rows.append((f"C to C over the floor, redis, {w} outstanding", ratio("c_redis", "floor_redis", w), ">=", 0.6))
+            rows.append((f"Lua to Lua over C to C, redis, {w} outstanding", ratio("lua_redis", "c_redis", w), ">=", 0.5))
+        else:
+            rows.append(("C to C latency over the floor's, redis, 1 outstanding",
+                         ratio("c_redis", "floor_redis", 1, "p50"), "<=", 1.15))
+    top = max(widths)
+    rows.append((f"C to C over the echo, local, {top} outstanding (1 million where the echo does 5)",
+                 ratio("c_local", "floor_echo", top), ">=", 0.2))
+    rows.append((f"Lua to Lua over C to C, local, {top} outstanding", ratio("lua_local", "c_local", top), ">=", 0.5))
+    rows.append(("heap of the client per outstanding call, bytes", m["c_local", top]["heap"], "<=", 1024))
+    rows.append(("RSS of an idle service, MB", rss, "<=", 12))
+    rows.append(("process start to first answer, ms", first, "<=", 50))
+    return rows
+
+
+def report(m, rows, widths):
+    print(f"{'calls per second (median latency, us)':40}" + "".join(f"{w:>22}" for w in widths))
+    for point in POINTS:
+        cells = "".join(f"{m[point, w]['rate']:>13,.0f} {'(%.0f)' % m[point, w]['p50']:>8}" for w in widths)
+        print(f"{point:40}{cells}")
+    print()
+    missed = 0
+    for what, value, comparison, target in rows:
+        met = value >= target if comparison == ">=" else value <= target
+        missed += not met
+        print(f"{'ok    ' if met else 'MISSED'}  {what}: {value:.2f}  ({comparison} {target})")
+    return missed
+
+
+def main():
+    options = argparse.ArgumentParser()
+    options.add_argument("--build", default=os.environ.get("CLOUDS_BUILD_DIR", os.path.join(SOURCE, "build", "release")))
+    options.add_argument("--rounds", type=int, default=3)
+    options.add_argument("--seconds", type=float, default=2)
+    options.add_argument("--check", action="store_true")
+    options.add_argument("--json", action="store_true")
+    options.add_argument("--smoke", action="store_true")
+    o = options.parse_args()
+    if o.smoke:
+        o.rounds, o.seconds = 1, 0.2
+    widths = [1, 100, 1000]
+    bench = Bench(o.build, o.seconds)
+    try:
+        m = measure(bench, o.rounds, widths)
+        rows = targets(m, widths, bench.resident_mb(), bench.first_answer_ms())
+    finally:
+        bench.close()
+    if o.json:
+        print(json.dumps([{"what": what, "value": value, "target": comparison + str(target)}
+                          for what, value, comparison, target in rows]))
+        return 0
+    missed = report(m, rows, widths)
+    if o.smoke:
+        print("every point ran, every answer was right")
+        return 0
+    return 1 if o.check and missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
