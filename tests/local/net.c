@@ -3,6 +3,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -444,9 +445,11 @@ static void wakes_from_another_thread(void)
 }
 
 static char seen[256];
+static int changes;
 
 static void on_change(void *self, const char *name)
 {
+    changes++;
     if (name && strlen(seen) + strlen(name) + 2 < sizeof seen) strcat(strcat(seen, name), " ");
 }
 
@@ -464,6 +467,54 @@ static void watching_a_folder(void)
     UNTIL(loop, strcmp(seen, "one one ") == 0);
     cl_watch_destroy(watch);
     cl_watch_destroy(NULL);
+    cl_loop_close(loop);
+}
+
+/* Without inotify (here: without a descriptor for it) the folder is looked at now and then. */
+static void watching_a_folder_by_time(void)
+{
+    cl_loop *loop = make_loop();
+    struct rlimit limit, none;
+    mkdir(path_of("looked"), 0700);
+    cl_watch *watch = NULL;
+    CHECK_INT(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    none = (struct rlimit){0, limit.rlim_max};
+    CHECK_INT(setrlimit(RLIMIT_NOFILE, &none), 0);
+    CHECK_INT(cl_watch_create(loop, path_of("looked"), on_change, NULL, &watch), 0);
+    CHECK_INT(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    changes = 0;
+    UNTIL(loop, changes > 0); /* the first look */
+    for (int before = -1; before != changes;) {
+        before = changes; /* until it has settled */
+        int64_t until = cl_loop_now() + 150;
+        while (cl_loop_now() < until) cl_loop_run(loop, 50);
+    }
+    changes = 0;
+    FILE *f = fopen(path_of("looked/one"), "w");
+    if (f) fclose(f);
+    UNTIL(loop, changes > 0);
+    cl_watch_destroy(watch);
+    cl_loop_close(loop);
+}
+
+/* uv runs due timers before it waits: a limit that falls due in between must still end the run. */
+static void every_run_ends(void)
+{
+    cl_loop *loop = make_loop();
+    cl_alarm *alarm = NULL;
+    rung = 0;
+    cl_alarm_create(loop, ring, NULL, &alarm);
+    int64_t from = cl_loop_now();
+    for (int i = 0; i < 1000; i++) {
+        usleep((unsigned)(i % 10) * 100);
+        cl_loop_run(loop, 1);
+        cl_alarm_set(alarm, cl_loop_now() + 1);
+        usleep((unsigned)(i % 7) * 200);
+        cl_loop_run(loop, -1); /* the alarm ends it, whether due before or after the wait */
+    }
+    CHECK(rung >= 1000);
+    CHECK(cl_loop_now() - from < 60000);
+    cl_alarm_destroy(alarm);
     cl_loop_close(loop);
 }
 
@@ -508,6 +559,8 @@ int main(void)
     RUN(the_descriptor_tells_of_io);
     RUN(wakes_from_another_thread);
     RUN(watching_a_folder);
+    RUN(watching_a_folder_by_time);
+    RUN(every_run_ends);
     RUN(a_child_takes_nothing_from_its_parent);
     char command[128];
     snprintf(command, sizeof command, "rm -rf '%s'", folder);
