@@ -1,0 +1,104 @@
+/* Every byte delivered alone, in both directions, gives the same as a plain connection: 10 000 messages and all answers. */
+#include <stdio.h>
+
+#include "base/rand.h"
+#include "clouds.h"
+#include "redis/fake.h"
+#include "redis/kit.h"
+#include "support/tap.h"
+
+enum { MESSAGES = 10000, WINDOW = 200 };
+
+static test_redis server;
+static splitter split;
+static kit a;
+static int node_a;
+
+#define ID_A "s.686c821a.100.0"
+
+typedef struct tally {
+    uint64_t hash, fates, envelopes;
+} tally;
+
+static tally now;
+
+static void on_envelope(kit *k, void *node, const cl_envelope *e)
+{
+    char text[600];
+    int n = snprintf(text, sizeof text, "%c %.*s %.*s %.*s %.*s", e->type, (int)e->id.n, e->id.p, (int)e->method.n, e->method.p,
+                     (int)e->args.n, e->args.p, (int)e->data.n, e->data.p);
+    now.hash = now.hash * 1099511628211u ^ cl_siphash((const uint64_t[2]){1, 2}, text, (size_t)n);
+    now.envelopes++;
+}
+
+/* The same stream each time: lengths from nothing to some hundred bytes, so that every boundary is met. */
+static int send_number(uint64_t i)
+{
+    char id[16], args[512];
+    uint64_t seed = i;
+    size_t n = cl_rand_next(&seed) % 200;
+    snprintf(id, sizeof id, "%08llu", (unsigned long long)i);
+    int at = snprintf(args, sizeof args, "[%llu,\"", (unsigned long long)i);
+    for (size_t k = 0; k < n; k++) args[at++] = (char)('a' + cl_rand_next(&seed) % 26);
+    snprintf(args + at, sizeof args - (size_t)at, "\\u00e4\\n\",{\"k\":[]}]");
+    return i % 5 ? kit_call(&a, ID_A, ID_A, "m.add", id, args, i + 1) : kit_say(&a, ID_A, ID_A, args, i + 1);
+}
+
+static tally run(const char *url, int messages)
+{
+    tally none = {0};
+    now = none;
+    now.hash = 14695981039346656037u;
+    if (!CHECK(kit_open(&a, url, NULL) == 0) || !CHECK(kit_node(&a, &node_a, ID_A, 5) == 0)) return none;
+    CHECK_INT(kit_enroll(&a, &node_a, "m.add"), 0);
+    a.bus->ops->look(a.bus, CL_STR("m.add"), 0);
+    kit_note *n = kit_take(&a, "servers");
+    CHECK_STR(n->text, strlen(n->text), "m.add " ID_A "+");
+    a.quiet = 1;
+    a.on_envelope = on_envelope;
+    int64_t limit = cl_loop_now() + 100000;
+    for (uint64_t sent = 0; now.envelopes < (uint64_t)messages && cl_loop_now() < limit;) {
+        while (sent < (uint64_t)messages && sent < now.envelopes + WINDOW) CHECK_INT(send_number(sent++), 0);
+        kit_turn_all(20);
+    }
+    WAIT_FOR(a.fates == (uint64_t)messages);
+    now.fates = a.fates;
+    CHECK(a.up && !kit_find(&a, "dropped"));
+    kit_close(&a, 0);
+    return now;
+}
+
+static void every_byte_alone(void)
+{
+    tally plain = run(server.url, MESSAGES), alone = run(split.url, MESSAGES);
+    CHECK_INT(plain.envelopes, MESSAGES);
+    CHECK_INT(alone.envelopes, MESSAGES);
+    CHECK_INT(alone.fates, MESSAGES);
+    CHECK(plain.hash == alone.hash);
+}
+
+static void large_ones_too(void)
+{
+    static char text[3 << 20];
+    memset(text, '7', sizeof text - 1);
+    REQUIRE(kit_open(&a, server.url, NULL) == 0);
+    REQUIRE(kit_node(&a, &node_a, ID_A, 5) == 0);
+    a.quiet = 1;
+    for (int i = 0; i < 20; i++) {
+        CHECK_INT(kit_say(&a, ID_A, ID_A, text, 1), 0);
+        uint64_t want = (uint64_t)i + 1;
+        WAIT_FOR(a.envelopes == want);
+    }
+    CHECK(a.up);
+    kit_close(&a, 0);
+}
+
+int main(void)
+{
+    if (test_redis_start(&server, NULL) || splitter_start(&split, server.socket)) return EXIT_FAILURE;
+    RUN(every_byte_alone);
+    RUN(large_ones_too);
+    splitter_stop(&split);
+    test_redis_stop(&server);
+    return tap_end();
+}
