@@ -20,10 +20,14 @@ static int set_option(lua_State *L, clouds_options *options)
 {
     const char *name = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "?";
     switch (lua_type(L, -1)) {
-    case LUA_TNUMBER: return clouds_options_set_number(options, name, lua_tonumber(L, -1));
-    case LUA_TBOOLEAN: return clouds_options_set_bool(options, name, lua_toboolean(L, -1));
-    case LUA_TSTRING: return clouds_options_set_string(options, name, lua_tostring(L, -1));
-    default: return CLOUDS_EOPTION;
+    case LUA_TNUMBER:
+        return clouds_options_set_number(options, name, lua_tonumber(L, -1));
+    case LUA_TBOOLEAN:
+        return clouds_options_set_bool(options, name, lua_toboolean(L, -1));
+    case LUA_TSTRING:
+        return clouds_options_set_string(options, name, lua_tostring(L, -1));
+    default:
+        return CLOUDS_EOPTION;
     }
 }
 
@@ -58,7 +62,6 @@ clouds_options *cl_options_from(lua_State *L, int index)
     }
     return options;
 }
-
 
 void cl_context_unref(cl_ctx *ctx)
 {
@@ -135,8 +138,7 @@ static int poll_once(lua_State *L, cl_state *s, cl_ctx *ctx, double timeout)
     }
     int count = ctx->count;
     s->now = cl_clock();
-    while (ctx->cursor < ctx->count)
-        cl_dispatch(L, s, ctx, &ctx->events[ctx->cursor++]);
+    while (ctx->cursor < ctx->count) cl_dispatch(L, s, ctx, &ctx->events[ctx->cursor++]);
     return count;
 }
 
@@ -262,8 +264,8 @@ void cl_context_add(lua_State *L, cl_state *s)
 {
     static const luaL_Reg functions[] = {{"context", core_context}, {NULL, NULL}};
     static const luaL_Reg methods[] = {
-        {"fd", context_fd},           {"poll", context_poll},       {"state", context_state},
-        {"close", context_close},     {"destroy", context_destroy}, {"choose", context_choose},
+        {"fd", context_fd},           {"poll", context_poll},         {"state", context_state},
+        {"close", context_close},     {"destroy", context_destroy},   {"choose", context_choose},
         {"counter", context_counter}, {"counters", context_counters}, {NULL, NULL}};
     cl_add_type(L, s, "clouds.context", methods, context_collect);
     cl_add_functions(L, s, functions);

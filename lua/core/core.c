@@ -44,7 +44,8 @@ static int core_clock(lua_State *L)
     return 1;
 }
 
-/* wait_readable(list of descriptors, timeout) -> those that are readable; false when a signal came. No timeout: for ever */
+/* wait_readable(list of descriptors, timeout) -> those that are readable; false when a signal came. No timeout: for
+ * ever */
 static int core_wait_readable(lua_State *L)
 {
     struct pollfd polled[MOST_DESCRIPTORS];

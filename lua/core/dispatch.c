@@ -83,8 +83,7 @@ static bool push_handler(lua_State *L, cl_state *s, const clouds_event *event)
 
 static void on_request(lua_State *L, cl_state *s, cl_ctx *ctx, const clouds_event *event)
 {
-    static const char missing[] =
-        "{\"message\":\"service handler not found\",\"code\":\"CLOUDS_NO_SUCH_METHOD\"}";
+    static const char missing[] = "{\"message\":\"service handler not found\",\"code\":\"CLOUDS_NO_SUCH_METHOD\"}";
     static const char broken[] = "{\"message\":\"the arguments cannot be taken\",\"code\":\"CLOUDS_INVALID_ARGUMENT\"}";
     cl_task *task = cl_task_begin(L, s);
     if (!push_handler(L, s, event)) {
@@ -104,18 +103,30 @@ static void on_request(lua_State *L, cl_state *s, cl_ctx *ctx, const clouds_even
 static const char *event_name(uint32_t type)
 {
     switch (type) {
-    case CLOUDS_EVENT_READY: return "ready";
-    case CLOUDS_EVENT_MESSAGE: return "message";
-    case CLOUDS_EVENT_UNKNOWN: return "unknown message";
-    case CLOUDS_EVENT_NODE_CLOSED: return "exit";
-    case CLOUDS_EVENT_CONTEXT_CLOSED: return "context closed";
-    case CLOUDS_EVENT_BUS_UP: return "up";
-    case CLOUDS_EVENT_BUS_DOWN: return "down";
-    case CLOUDS_EVENT_FIND_SERVER: return "find_server";
-    case CLOUDS_EVENT_SAVE_SERVERS: return "save_servers";
-    case CLOUDS_EVENT_REMOVE_SERVER: return "remove_server";
-    case CLOUDS_EVENT_CLEAR_SERVERS: return "clear_servers";
-    default: return NULL;
+    case CLOUDS_EVENT_READY:
+        return "ready";
+    case CLOUDS_EVENT_MESSAGE:
+        return "message";
+    case CLOUDS_EVENT_UNKNOWN:
+        return "unknown message";
+    case CLOUDS_EVENT_NODE_CLOSED:
+        return "exit";
+    case CLOUDS_EVENT_CONTEXT_CLOSED:
+        return "context closed";
+    case CLOUDS_EVENT_BUS_UP:
+        return "up";
+    case CLOUDS_EVENT_BUS_DOWN:
+        return "down";
+    case CLOUDS_EVENT_FIND_SERVER:
+        return "find_server";
+    case CLOUDS_EVENT_SAVE_SERVERS:
+        return "save_servers";
+    case CLOUDS_EVENT_REMOVE_SERVER:
+        return "remove_server";
+    case CLOUDS_EVENT_CLEAR_SERVERS:
+        return "clear_servers";
+    default:
+        return NULL;
     }
 }
 
@@ -143,11 +154,23 @@ static void push_event_values(lua_State *L, cl_state *s, const clouds_event *eve
         push_text(L, event->peer, event->peer_len);
         push_text(L, event->method, event->method_len);
         break;
-    case CLOUDS_EVENT_NODE_CLOSED: lua_pushnumber(L, (lua_Number)event->number); break;
+    case CLOUDS_EVENT_NODE_CLOSED:
+        lua_pushnumber(L, (lua_Number)event->number);
+        break;
     default:
         if (event->code != 0) cl_push_event_error(L, s, event);
         else lua_pushboolean(L, 1);
     }
+}
+
+/* Which node, or which context, by the number that Lua knows it by. The question for a server carries what its call
+ * said. */
+static lua_Number subject(cl_state *s, const cl_ctx *ctx, const clouds_event *event)
+{
+    if (!event->node) return ctx->number;
+    if (event->type != CLOUDS_EVENT_FIND_SERVER) return (lua_Number)event->user_data;
+    cl_slot *slot = cl_slot_find(s, event->user_data);
+    return slot && slot->node ? slot->node->number : 0;
 }
 
 static void on_other(lua_State *L, cl_state *s, cl_ctx *ctx, const clouds_event *event)
@@ -158,7 +181,7 @@ static void on_other(lua_State *L, cl_state *s, cl_ctx *ctx, const clouds_event 
     cl_push_hook(L, s, "event");
     int function = lua_gettop(L);
     lua_pushstring(L, name);
-    lua_pushnumber(L, event->node ? (lua_Number)event->user_data : ctx->number);
+    lua_pushnumber(L, subject(s, ctx, event));
     push_event_values(L, s, event);
     cl_task_start(L, s, task, CL_TASK_PLAIN, 0, lua_gettop(L) - function);
 }
@@ -167,13 +190,21 @@ void cl_dispatch(lua_State *L, cl_state *s, cl_ctx *ctx, const clouds_event *eve
 {
     int top = lua_gettop(L);
     switch (event->type) {
-    case CLOUDS_EVENT_RESULT: on_result(L, s, event); break;
-    case CLOUDS_EVENT_REQUEST: on_request(L, s, ctx, event); break;
+    case CLOUDS_EVENT_RESULT:
+        on_result(L, s, event);
+        break;
+    case CLOUDS_EVENT_REQUEST:
+        on_request(L, s, ctx, event);
+        break;
     case CLOUDS_EVENT_REGISTERED:
     case CLOUDS_EVENT_UNREGISTERED:
     case CLOUDS_EVENT_SENT:
-    case CLOUDS_EVENT_STATUS: on_operation(L, s, ctx, event); break;
-    default: on_other(L, s, ctx, event); break;
+    case CLOUDS_EVENT_STATUS:
+        on_operation(L, s, ctx, event);
+        break;
+    default:
+        on_other(L, s, ctx, event);
+        break;
     }
     lua_settop(L, top);
 }

@@ -1,7 +1,7 @@
 /* The exact JSON codec: Lua values <-> JSON text. Nothing here needs libclouds.
  *
- * Null inside of a value is one userdata (clouds.null); at the top level of a list of values it is nil. A table that is an
- * array although it is empty or has holes carries the array metatable, and may count itself in its field n. */
+ * Null inside of a value is one userdata (clouds.null); at the top level of a list of values it is nil. A table that is
+ * an array although it is empty or has holes carries the array metatable, and may count itself in its field n. */
 #ifndef CL_LUA_JSON_H
 #define CL_LUA_JSON_H
 

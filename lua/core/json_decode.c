@@ -1,8 +1,9 @@
 /* JSON text to Lua values.
  *
- * Design note. Values are pushed as they are read. The first elements of an array wait on the stack until their number is
- * known, so that a short array gets a table of exactly its size. Strict as RFC 8259, except that bytes which are no UTF-8
- * become U+FFFD, as everywhere in clouds; lone surrogates become their three bytes (WTF-8), which the encoder writes back. */
+ * Design note. Values are pushed as they are read. The first elements of an array wait on the stack until their number
+ * is known, so that a short array gets a table of exactly its size. Strict as RFC 8259, except that bytes which are no
+ * UTF-8 become U+FFFD, as everywhere in clouds; lone surrogates become their three bytes (WTF-8), which the encoder
+ * writes back. */
 #include <stdint.h>
 #include <stdio.h>
 #include <lauxlib.h>
@@ -164,8 +165,7 @@ static void gather(decoder *d, int count, int room)
     int base = lua_gettop(L) - count + 1;
     lua_createtable(L, room, 0);
     lua_insert(L, base);
-    for (int i = count; i > 0; i--)
-        lua_rawseti(L, base, i);
+    for (int i = count; i > 0; i--) lua_rawseti(L, base, i);
 }
 
 static bool decode_array(decoder *d)
@@ -244,13 +244,20 @@ static bool decode_number(decoder *d)
 static bool decode(decoder *d)
 {
     switch (peek(d)) {
-    case '"': return decode_string(d);
-    case '[': return decode_array(d);
-    case '{': return decode_object(d);
-    case 't': return decode_word(d, "true", 4);
-    case 'f': return decode_word(d, "false", 5);
-    case 'n': return decode_word(d, "null", 4);
-    default: return decode_number(d);
+    case '"':
+        return decode_string(d);
+    case '[':
+        return decode_array(d);
+    case '{':
+        return decode_object(d);
+    case 't':
+        return decode_word(d, "true", 4);
+    case 'f':
+        return decode_word(d, "false", 5);
+    case 'n':
+        return decode_word(d, "null", 4);
+    default:
+        return decode_number(d);
     }
 }
 

@@ -1,8 +1,9 @@
 /* Lua values to JSON text.
  *
- * Design note. One pass with lua_next: a table whose keys come as 1, 2, 3 ... is written as an array while they come, one
- * whose first key is a string as an object. Only a table that turns out otherwise (integer keys in the hash part) is begun
- * again the slow way. The encoder never raises: it remembers why it failed and where, from the keys on the Lua stack. */
+ * Design note. One pass with lua_next: a table whose keys come as 1, 2, 3 ... is written as an array while they come,
+ * one whose first key is a string as an object. Only a table that turns out otherwise (integer keys in the hash part)
+ * is begun again the slow way. The encoder never raises: it remembers why it failed and where, from the keys on the Lua
+ * stack. */
 #include <math.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -15,7 +16,7 @@
 
 typedef struct level {
     const void *table;
-    int key;  /* stack index of the key, or 0: it is `number` */
+    int key; /* stack index of the key, or 0: it is `number` */
     lua_Number number;
 } level;
 
@@ -36,8 +37,7 @@ static size_t append_key(encoder *e, const level *at, char *to, size_t room)
     int len;
     if (at->key && lua_type(e->L, at->key) == LUA_TSTRING)
         len = snprintf(to, room, ".%.40s", lua_tostring(e->L, at->key));
-    else
-        len = snprintf(to, room, "[%.14g]", at->key ? lua_tonumber(e->L, at->key) : at->number);
+    else len = snprintf(to, room, "[%.14g]", at->key ? lua_tonumber(e->L, at->key) : at->number);
     return len < 0 ? 0 : (size_t)len;
 }
 
@@ -52,8 +52,7 @@ __attribute__((format(printf, 2, 3))) static bool fail(encoder *e, const char *f
     if (e->depth > 0 && len + 8 < room) {
         len += (size_t)snprintf(text + len, room - len, " at ");
         int shown = e->depth > 6 ? 6 : e->depth;
-        for (int i = 0; i < shown && len < room; i++)
-            len += append_key(e, &e->levels[i], text + len, room - len);
+        for (int i = 0; i < shown && len < room; i++) len += append_key(e, &e->levels[i], text + len, room - len);
         if (shown < e->depth && len < room) snprintf(text + len, room - len, "...");
     }
     return false;
@@ -78,9 +77,9 @@ static inline bool add_char(encoder *e, char c)
 /* ---- strings and numbers ---- */
 
 /* For the characters below 128. 0: stands for itself; 'u': \u00xx; else the letter behind the backslash. */
-static const char escapes[128] = {'u', 'u', 'u', 'u', 'u', 'u', 'u', 'u', 'b', 't', 'n', 'u', 'f', 'r', 'u', 'u', 'u',
-                                  'u', 'u', 'u', 'u', 'u', 'u', 'u', 'u', 'u', 'u', 'u', 'u', 'u', 'u', 'u',
-                                  ['"'] = '"', ['\\'] = '\\'};
+static const char escapes[128] = {'u', 'u', 'u', 'u', 'u', 'u', 'u', 'u', 'b',         't',          'n', 'u',
+                                  'f', 'r', 'u', 'u', 'u', 'u', 'u', 'u', 'u',         'u',          'u', 'u',
+                                  'u', 'u', 'u', 'u', 'u', 'u', 'u', 'u', ['"'] = '"', ['\\'] = '\\'};
 
 static char *put_escape(char *to, unsigned char c)
 {
@@ -101,8 +100,7 @@ static char *put_surrogate(char *to, const unsigned char *s)
     unsigned code = (unsigned)(s[0] & 15) << 12 | (unsigned)(s[1] & 63) << 6 | (unsigned)(s[2] & 63);
     *to++ = '\\';
     *to++ = 'u';
-    for (int shift = 12; shift >= 0; shift -= 4)
-        *to++ = hex[code >> shift & 15];
+    for (int shift = 12; shift >= 0; shift -= 4) *to++ = hex[code >> shift & 15];
     return to;
 }
 
@@ -315,16 +313,22 @@ static bool encode_table(encoder *e, int index)
 static bool encode(encoder *e, int index)
 {
     switch (lua_type(e->L, index)) {
-    case LUA_TNUMBER: return encode_number(e, index);
-    case LUA_TSTRING: return encode_string(e, index);
-    case LUA_TTABLE: return encode_table(e, index);
-    case LUA_TBOOLEAN: return lua_toboolean(e->L, index) ? add(e, "true", 4) : add(e, "false", 5);
+    case LUA_TNUMBER:
+        return encode_number(e, index);
+    case LUA_TSTRING:
+        return encode_string(e, index);
+    case LUA_TTABLE:
+        return encode_table(e, index);
+    case LUA_TBOOLEAN:
+        return lua_toboolean(e->L, index) ? add(e, "true", 4) : add(e, "false", 5);
     case LUA_TNONE:
-    case LUA_TNIL: return add(e, "null", 4);
+    case LUA_TNIL:
+        return add(e, "null", 4);
     case LUA_TUSERDATA:
         if (lua_touserdata(e->L, index) == e->codec->null) return add(e, "null", 4);
         break;
-    default: break;
+    default:
+        break;
     }
     return fail(e, "cannot encode a %s", luaL_typename(e->L, index));
 }

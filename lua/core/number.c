@@ -20,7 +20,8 @@ static locale_t plain_locale(void)
     locale_t known = __atomic_load_n(&plain, __ATOMIC_ACQUIRE);
     if (known) return known;
     locale_t made = newlocale(LC_ALL_MASK, "C", (locale_t)0), none = (locale_t)0;
-    if (!made || __atomic_compare_exchange_n(&plain, &none, made, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) return made;
+    if (!made || __atomic_compare_exchange_n(&plain, &none, made, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+        return made;
     freelocale(made);
     return none;
 }
@@ -49,13 +50,10 @@ static size_t write_fraction(double d, char *out)
         char digits[24];
         size_t len = write_integer((uint64_t)m, digits), at = 0;
         size_t whole = len > (size_t)k ? len - (size_t)k : 0;
-        if (whole)
-            memcpy(out, digits, at = whole);
-        else
-            out[at++] = '0';
+        if (whole) memcpy(out, digits, at = whole);
+        else out[at++] = '0';
         out[at++] = '.';
-        for (size_t zeros = (size_t)k > len ? (size_t)k - len : 0; zeros; zeros--)
-            out[at++] = '0';
+        for (size_t zeros = (size_t)k > len ? (size_t)k - len : 0; zeros; zeros--) out[at++] = '0';
         memcpy(out + at, digits + whole, len - whole);
         return at + len - whole;
     }
@@ -96,9 +94,9 @@ size_t cl_number_write(double d, char *out)
 
 typedef struct scan {
     uint64_t mantissa;
-    int digits;    /* significant ones in the mantissa */
-    int exponent;  /* of ten */
-    bool inexact;  /* more digits than the mantissa takes */
+    int digits;   /* significant ones in the mantissa */
+    int exponent; /* of ten */
+    bool inexact; /* more digits than the mantissa takes */
 } scan;
 
 static void take_digit(scan *s, char c, bool fraction)
@@ -125,13 +123,11 @@ static const char *scan_number(const char *p, const char *end, scan *s)
     if (*p == '0') {
         p++;
     } else {
-        while (is_digit(p, end))
-            take_digit(s, *p++, false);
+        while (is_digit(p, end)) take_digit(s, *p++, false);
     }
     if (p < end && *p == '.') {
         if (!is_digit(++p, end)) return NULL;
-        while (is_digit(p, end))
-            take_digit(s, *p++, true);
+        while (is_digit(p, end)) take_digit(s, *p++, true);
     }
     if (p < end && (*p == 'e' || *p == 'E')) {
         bool negative = ++p < end && *p == '-';

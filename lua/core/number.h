@@ -11,8 +11,8 @@ enum { CL_NUMBER_ROOM = 40 };
  * the same bits, -0 as 0, what is no number as null. Returns the length. */
 size_t cl_number_write(double d, char *out);
 
-/* Reads the number that JSON's grammar allows at `p`; returns what comes behind it, or NULL when there is none there, or
- * no memory for a very long one. */
+/* Reads the number that JSON's grammar allows at `p`; returns what comes behind it, or NULL when there is none there,
+ * or no memory for a very long one. */
 const char *cl_number_read(const char *p, const char *end, double *out);
 
 #endif

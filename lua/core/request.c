@@ -225,8 +225,10 @@ static int request_open(lua_State *L)
  * in the request's environment, since they outlive the answer. */
 static int request_index(lua_State *L)
 {
-    static const luaL_Reg functions[] = {{"reply", request_reply},   {"fail", request_fail},
-                                         {"detach", request_detach}, {"time_left", request_time_left},
+    static const luaL_Reg functions[] = {{"reply", request_reply},
+                                         {"fail", request_fail},
+                                         {"detach", request_detach},
+                                         {"time_left", request_time_left},
                                          {"open", request_open}};
     const char *key = luaL_checkstring(L, 2);
     for (size_t i = 0; i < sizeof functions / sizeof *functions; i++) {

@@ -171,14 +171,22 @@ void cl_slot_complete(lua_State *L, cl_state *s, cl_slot *slot, int values)
 {
     luaL_checkstack(L, 16, "too many values");
     switch (slot->state) {
-    case CL_SLOT_WAITING: wake(L, s, slot, values); break;
-    case CL_SLOT_CALLBACK: call_back(L, s, slot, values); break;
+    case CL_SLOT_WAITING:
+        wake(L, s, slot, values);
+        break;
+    case CL_SLOT_CALLBACK:
+        call_back(L, s, slot, values);
+        break;
     case CL_SLOT_IGNORED:
         lua_pop(L, values);
         release(L, s, slot, false);
         break;
-    case CL_SLOT_OPEN: keep(L, s, slot, values); break;
-    default: lua_pop(L, values); break;
+    case CL_SLOT_OPEN:
+        keep(L, s, slot, values);
+        break;
+    default:
+        lua_pop(L, values);
+        break;
     }
 }
 
@@ -309,10 +317,9 @@ static int core_may_wait(lua_State *L)
 
 void cl_slot_add(lua_State *L, cl_state *s)
 {
-    static const luaL_Reg functions[] = {{"slot", core_slot}, {"wake", core_wake},
-                                         {"wait", core_wait}, {"done", core_done},
-                                         {"drop", core_drop}, {"check_wait", core_check_wait},
-                                         {"may_wait", core_may_wait},
-                                         {NULL, NULL}};
+    static const luaL_Reg functions[] = {{"slot", core_slot},         {"wake", core_wake},
+                                         {"wait", core_wait},         {"done", core_done},
+                                         {"drop", core_drop},         {"check_wait", core_check_wait},
+                                         {"may_wait", core_may_wait}, {NULL, NULL}};
     cl_add_functions(L, s, functions);
 }

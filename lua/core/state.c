@@ -44,7 +44,8 @@ void cl_add_type(lua_State *L, cl_state *s, const char *name, const luaL_Reg *me
     lua_pop(L, 1);
 }
 
-/* Lua ends. Userdata may be finalised in any order, but their memory stays until all are: the others look at `closed`. */
+/* Lua ends. Userdata may be finalised in any order, but their memory stays until all are: the others look at `closed`.
+ */
 static int state_collect(lua_State *L)
 {
     cl_state *s = lua_touserdata(L, 1);
@@ -55,8 +56,7 @@ static int state_collect(lua_State *L)
         clouds_context_destroy(ctx->context);
         free(ctx);
     }
-    for (uint32_t i = 0; i < s->request_count; i++)
-        free(s->requests[i].text);
+    for (uint32_t i = 0; i < s->request_count; i++) free(s->requests[i].text);
     free(s->requests);
     free(s->slots);
     free(s->pool);

@@ -1,16 +1,15 @@
 /* What the files of clouds.core share: the state, its coroutines, slots, requests, contexts and nodes.
  *
  * Design note. The library tells what happened in batches of events; this module hands each of them to Lua without a
- * detour: the results of a call go onto the stack of the coroutine that waits for it, the arguments of a request onto the
- * stack of a pooled coroutine that runs the handler. C never waits: what waits in Lua is a coroutine that has yielded and
- * that a slot knows.
+ * detour: the results of a call go onto the stack of the coroutine that waits for it, the arguments of a request onto
+ * the stack of a pooled coroutine that runs the handler. C never waits: what waits in Lua is a coroutine that has
+ * yielded and that a slot knows.
  *
- *   slot     one thing waited for: a call, an operation, a sleep. Few and reused; its handle carries a generation, so that
- *            a stale one finds nothing.
- *   task     a coroutine of ours; it goes back into the pool when its function has ended. Whoever resumes it (we, or the
- *            user's own code), it ends in finish(), which answers the request it runs for.
- *   request  an inbound call until it is answered.
- *   scope    the request on whose behalf the running code acts: calls made in it inherit its deadline. */
+ *   slot     one thing waited for: a call, an operation, a sleep. Few and reused; its handle carries a generation, so
+ * that a stale one finds nothing. task     a coroutine of ours; it goes back into the pool when its function has ended.
+ * Whoever resumes it (we, or the user's own code), it ends in finish(), which answers the request it runs for. request
+ * an inbound call until it is answered. scope    the request on whose behalf the running code acts: calls made in it
+ * inherit its deadline. */
 #ifndef CL_LUA_STATE_H
 #define CL_LUA_STATE_H
 
@@ -35,12 +34,12 @@ enum cl_slot_state { CL_SLOT_FREE, CL_SLOT_OPEN, CL_SLOT_WAITING, CL_SLOT_CALLBA
 typedef struct cl_slot {
     uint32_t generation, next_free;
     enum cl_slot_state state;
-    lua_State *co;   /* WAITING: who waits; DONE: a thread that holds the values. The table `waiting` anchors both */
-    cl_ctx *ctx;     /* the context whose event completes it, or NULL */
+    lua_State *co;     /* WAITING: who waits; DONE: a thread that holds the values. The table `waiting` anchors both */
+    cl_ctx *ctx;       /* the context whose event completes it, or NULL */
     cl_lua_node *node; /* whose call or operation it is; anchored meanwhile */
-    uint64_t id;     /* of the call, or of the operation that completes it */
-    cl_handle scope; /* what was in force when the wait began */
-    bool operation;  /* completed by an operation's id, not by user_data */
+    uint64_t id;       /* of the call, or of the operation that completes it */
+    cl_handle scope;   /* what was in force when the wait began */
+    bool operation;    /* completed by an operation's id, not by user_data */
 } cl_slot;
 
 enum cl_task_kind { CL_TASK_PLAIN, CL_TASK_REQUEST };
@@ -82,12 +81,12 @@ struct cl_ctx {
 struct cl_lua_node {
     cl_ctx *ctx;
     clouds_node *node; /* NULL: destroyed */
-    int number;    /* its user_data, which events carry */
-    int methods;   /* registered ones */
-    bool listening; /* somebody wants its messages */
-    bool serving;  /* for one of these reasons: it keeps the loop running */
-    int calls;     /* slots that wait for it */
-    bool anchored; /* serving, or waited for: not to be collected */
+    int number;        /* its user_data, which events carry */
+    int methods;       /* registered ones */
+    bool listening;    /* somebody wants its messages */
+    bool serving;      /* for one of these reasons: it keeps the loop running */
+    int calls;         /* slots that wait for it */
+    bool anchored;     /* serving, or waited for: not to be collected */
 };
 
 struct cl_state {
@@ -99,8 +98,8 @@ struct cl_state {
     uint32_t request_count, request_room, request_free;
     cl_task *current; /* the task that runs now, if we resumed it */
     cl_handle scope;
-    int depth;        /* of resumes inside of resumes */
-    cl_task **pool;   /* tasks whose coroutines wait for work, beside the table `pool` that anchors these */
+    int depth;      /* of resumes inside of resumes */
+    cl_task **pool; /* tasks whose coroutines wait for work, beside the table `pool` that anchors these */
     int pooled, pool_room;
     cl_ctx *contexts;
     double last_context;
@@ -114,14 +113,14 @@ struct cl_state {
     int methods_ref; /* node number -> method -> handler */
     int serving_ref; /* node number -> node userdata that must not be collected */
     int body_ref, traceback_ref, pending_ref;
-    int error_ref;   /* metatable of errors */
-    int hooks_ref;   /* the table that core.setup was given */
+    int error_ref; /* metatable of errors */
+    int hooks_ref; /* the table that core.setup was given */
     const void *pending;
 };
 
 /* state.c */
-cl_state *cl_state_of(lua_State *L);          /* from upvalue 1 of a function of ours */
-cl_state *cl_state_create(lua_State *L);      /* anchored in the registry; raises */
+cl_state *cl_state_of(lua_State *L);     /* from upvalue 1 of a function of ours */
+cl_state *cl_state_create(lua_State *L); /* anchored in the registry; raises */
 double cl_clock(void);
 void cl_push_hook(lua_State *L, cl_state *s, const char *name);
 /* Adds functions with the state as upvalue 1 to the table at the top. */

@@ -9,8 +9,7 @@ bool cl_text_reserve_slow(cl_text *t, size_t more)
 {
     if (more > SIZE_MAX / 4 || t->len > SIZE_MAX / 4) return false;
     size_t cap = t->cap ? t->cap : FIRST_SIZE;
-    while (cap - t->len < more)
-        cap *= 2;
+    while (cap - t->len < more) cap *= 2;
     char *data = realloc(t->data, cap);
     if (!data) return false;
     t->data = data;

@@ -64,6 +64,16 @@ t.test("many values", function()
   t.is(echo(long), long)
 end)
 
+t.test("more values than a stack takes are an error on the side that cannot take them", function()
+  local list = {}
+  for i = 1, 9000 do
+    list[i] = i
+  end
+  local result, err = client:call("count", list)
+  t.is({ result, err.code, err.outcome }, { nil, "CLOUDS_INVALID_ARGUMENT", "APP_ERROR" })
+  t.is(#echo(list), 9000)
+end)
+
 t.test("nothing, and nil with a text, are results", function()
   assert(server:register("nothing", function() end))
   assert(server:register("nil and text", function()

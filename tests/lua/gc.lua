@@ -86,6 +86,12 @@ t.test("a client that nobody keeps goes away, its call does not", function()
   t.is(got, { 6 })
 end)
 
+t.test("a bound function keeps its client", function()
+  local echo = clouds.client({ url = t.url, timeout = 20 }):bind("echo")
+  settle()
+  t.is(echo("kept"), "kept")
+end)
+
 t.test("a server that nobody keeps still serves", function()
   local id
   do
@@ -128,7 +134,14 @@ t.test("contexts come and go: descriptors and memory are back", function()
   t.ok(collectgarbage("count") < memory + 300, ("kB: %d, then %d"):format(memory, collectgarbage("count")))
 end)
 
-t.test("many calls leave nothing in Lua's memory", function()
+local function resident()
+  local file = assert(io.open("/proc/self/statm"))
+  local pages = file:read("*a"):match("^%d+ (%d+)")
+  file:close()
+  return tonumber(pages) * 4
+end
+
+t.test("many calls leave nothing in memory", function()
   local client = clouds.client({ url = t.url, timeout = 20 })
   local echo = client:bind("echo")
   local function burst()
@@ -146,12 +159,13 @@ t.test("many calls leave nothing in Lua's memory", function()
     return collectgarbage("count")
   end
   burst()
-  local before = burst()
-  for _ = 1, 4 do
+  local before, resident_before = burst(), resident()
+  for _ = 1, 8 do
     burst()
   end
   local after = burst()
-  t.ok(after < before + 100, ("kB: %d, then %d"):format(before, after))
+  t.ok(after < before + 100, ("kB in Lua: %d, then %d"):format(before, after))
+  t.ok(resident() < resident_before + 12000, ("kB resident: %d, then %d"):format(resident_before, resident()))
   client:close(0)
 end)
 

@@ -225,6 +225,59 @@ t.test("nodes of one address share a context, and the counters tell", function()
   end
 end)
 
+t.test("no connection: it is told, calls end in time, and closing works", function()
+  local client, down = clouds.client({ url = "redis+unix:///nonexistent/redis.sock", timeout = 0.2 }), nil
+  client:on("down", function(err)
+    down = err
+  end)
+  local started = clouds.now()
+  local result, err = client:call("x")
+  t.is({ result, err.outcome }, { nil, "NOT_DONE" })
+  t.ok(clouds.now() - started < 5)
+  t.eventually(function()
+    return down
+  end)
+  t.ok(clouds.is_error(down))
+  t.is({ client:close(0) }, { true })
+  result, err = client:ready()
+  t.is({ result, err.code }, { nil, "CLOUDS_CLOSED" })
+end)
+
+local socket = t.url:match("^redis%+unix://(.*)$")
+
+t.test("messages of a type that nobody here knows", function()
+  if not socket then
+    return
+  end
+  local node, got = clouds.base({ url = t.url }), {}
+  node:on("unknown message", function(...)
+    got[#got + 1] = pack(...)
+  end)
+  assert(node:ready())
+  local function publish(text)
+    os.execute(("redis-cli -s %s publish clouds:L:%s '%s' >/dev/null"):format(socket, node.id, text))
+  end
+  publish('{"t":"zz","s":"b.x.1.1","d":{"a":[]}}')
+  t.eventually(function()
+    return got[1]
+  end)
+  t.is({ got[1][1], got[1][2] }, { "zz", "b.x.1.1" })
+  t.is(clouds.json.encode(got[1][3]), '{"a":[]}')
+  t.has(got[1][4], '"zz"')
+  for _, text in ipairs({ "", "null", "[", '{"t":"c"}', '{"t":"r","s":"x","d":null}', '{"t":"m","s":5}', "\\u0000" }) do
+    publish(text)
+  end
+  local alive
+  node:on("message", function(_, value)
+    alive = value
+  end)
+  node:send(node.id, "alive")
+  t.eventually(function()
+    return alive == "alive"
+  end)
+  node:close(0)
+end)
+
 t.test("the limit of calls in flight is an error at once", function()
   local server = clouds.server({ url = t.url })
   assert(server:register("hang", function()
