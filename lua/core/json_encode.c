@@ -104,12 +104,25 @@ static char *put_surrogate(char *to, const unsigned char *s)
     return to;
 }
 
+/* What a string can take: six times itself, which for a long one is worth to be counted. */
+static size_t room_for(const unsigned char *s, size_t len)
+{
+    if (len <= 1024) return len * 6 + 2;
+    size_t room = len + 2;
+    for (size_t i = 0; i < len; i++) {
+        if (s[i] < 0x20) room += 5;
+        else if (s[i] == '"' || s[i] == '\\') room += 1;
+        else if (s[i] == 0xED) room += 3; /* perhaps a surrogate: three bytes become six */
+    }
+    return room;
+}
+
 void cl_encode_string(cl_text *out, const char *s, size_t len, bool *ok, size_t *bad_at)
 {
     const unsigned char *p = (const unsigned char *)s, *end = p + len;
     *ok = false;
     *bad_at = SIZE_MAX;
-    if (len > CL_JSON_LONGEST || !cl_text_reserve(out, len * 6 + 2)) return;
+    if (len > CL_JSON_LONGEST || !cl_text_reserve(out, room_for(p, len))) return;
     char *to = out->data + out->len;
     *to++ = '"';
     while (p < end) {

@@ -60,11 +60,12 @@ static size_t write_fraction(double d, char *out)
     return 0;
 }
 
-static size_t write_general(double d, char *out)
+/* With the first precision, from `precision` on, that reads back as the same. */
+static size_t write_general(double d, char *out, int precision)
 {
     locale_t plain = plain_locale(), before = plain ? uselocale(plain) : (locale_t)0;
     int len = 0;
-    for (int precision = 15; precision <= 17; precision++) {
+    for (; precision <= 17; precision++) {
         len = snprintf(out, CL_NUMBER_ROOM, "%.*g", precision, d);
         if (precision == 17 || strtod(out, NULL) == d) break;
     }
@@ -82,14 +83,15 @@ size_t cl_number_write(double d, char *out)
     if (d <= EXACT) {
         uint64_t n = (uint64_t)d;
         if ((double)n == d) return sign + write_integer(n, out + sign);
-        size_t len = d >= 1e-4 ? write_fraction(d, out + sign) : 0;
-        return sign + (len ? len : write_general(d, out + sign));
+        bool plain = d >= 1e-4; /* then write_fraction finds all that 15 digits can say */
+        size_t len = plain ? write_fraction(d, out + sign) : 0;
+        return sign + (len ? len : write_general(d, out + sign, plain ? 16 : 15));
     }
     if (isnan(d) || isinf(d)) {
         memcpy(out, "null", 4);
         return 4;
     }
-    return sign + write_general(d, out + sign);
+    return sign + write_general(d, out + sign, 15);
 }
 
 typedef struct scan {

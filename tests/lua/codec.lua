@@ -102,6 +102,9 @@ t.test("strings: escapes, NUL, UTF-8", function()
   decodes([["\u00e4\u20ac\ud83d\ude00\/\u0000"]], "ä€😀/\0")
   t.is(#json.decode([["a\u0000b"]]), 3)
   stable('"' .. ("x"):rep(100000) .. '"')
+  for _, piece in ipairs({ "\\u0000", '\\"', "\\ud800 ", "ä", "\\\\" }) do
+    stable('"' .. piece:rep(5000) .. '"')
+  end
 end)
 
 t.test("lone surrogates travel", function()
