@@ -50,6 +50,21 @@ static void on_envelope(cl_local_link *link, cl_envelope *e)
     bus->sink.envelope(bus->sink.self, node->handle, e);
 }
 
+/* The node at the other end of a link of ours says so; we answer in kind, behind the last call that we sent it. So it knows
+ * when everything has come, and no call is cut off on its way. */
+static void on_draining(cl_local_link *link)
+{
+    cl_local *bus = link->bus;
+    int first = !link->fenced;
+    link->fenced = 1;
+    if (link->accepted) {
+        if (link->node && link->node->closing) cl_link_finish(link);
+        return;
+    }
+    bus->sink.peer_draining(bus->sink.self, link->peer_id);
+    if (first && cl_link_say(link, CL_FRAME_DRAINING, CL_STR_NONE) != 0) cl_link_cut(link);
+}
+
 static void on_frame(cl_local_link *link, cl_envelope *e)
 {
     if (link->state == CL_LINK_GREETING) {
@@ -69,7 +84,7 @@ static void on_frame(cl_local_link *link, cl_envelope *e)
             cl_link_cut(link);
         break;
     case CL_FRAME_DRAINING:
-        if (!link->accepted) link->bus->sink.peer_draining(link->bus->sink.self, link->peer_id);
+        on_draining(link);
         break;
     default:
         break; /* a pong says enough by having come; what we don't know is for later versions */

@@ -120,6 +120,7 @@ typedef struct cl_local_link {
     size_t waiting;
     int64_t calls; /* sent and not answered */
     int cut;       /* ended by us because of its peer */
+    int fenced;    /* ours: the node drains, no further call goes; accepted: nothing more comes */
     int watched;   /* the tick looks at it */
     int was_open;
     int64_t pinged, greet_by, heard;

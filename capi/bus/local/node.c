@@ -1,8 +1,9 @@
 /* Design notes
  *
  * A node is open when its lock is held and its socket listens; only then entries are made, so whoever finds an entry
- * finds a listener. Draining removes the entries and tells every link; closing ends the listener and the links, waits
- * until all that was accepted for sending is written (bounded by CLOSE_MS), then removes the files, the lock last. */
+ * finds a listener. Draining removes the entries and tells every link, which answers behind its last call. Closing ends the
+ * listener, and each link when that answer has come and all is written (bounded by CLOSE_MS): until then calls still come
+ * and are refused. At last the files are removed, the lock after the others. */
 #include "bus/local/local.h"
 
 #include <errno.h>
@@ -185,15 +186,14 @@ void cl_local_node_begin_close(cl_local_node *node)
 {
     cl_local *bus = node->bus;
     if (node->closing) return;
+    cl_local_node_drain(&bus->base, node->handle);
     node->closing = 1;
-    node->draining = 1;
-    withdraw_all(node);
     cl_listener_close(node->listener);
     node->listener = NULL;
     CL_LIST_EACH(it, &bus->links)
     {
         cl_local_link *link = CL_OWNER(it, cl_local_link, place);
-        if (link->node == node) cl_link_finish(link);
+        if (link->node == node && link->fenced) cl_link_finish(link);
     }
     bus->settling = 1;
     node->close_by = cl_loop_now() + CLOSE_MS;

@@ -132,6 +132,8 @@ int cl_local_send(cl_bus *base, void *handle, const cl_envelope *e, uint64_t tok
         return cl_error(CLOUDS_ETOOBIG, "%zu bytes are more than a message may have (%zu)", size, bus->limits.message);
     if (bus->closing) return cl_error(CLOUDS_ECLOSED, NULL);
     int code = find(bus, e, &link);
+    if (code == 0 && link->fenced && e->type == CL_CALL)
+        return cl_task_add(bus, CL_TASK_FATE, NULL, token, CL_FATE_NOBODY, CL_STR_NONE);
     if (code == 0) code = room_for(link, e, size);
     if (code != 0) return code;
     return link->state == CL_LINK_OPEN ? write_to(link, e, token) : wait_for(link, e, token);
