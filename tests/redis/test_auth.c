@@ -105,9 +105,12 @@ static void a_forbidden_channel_is_named(void)
     url_with(url, sizeof url, "deaf:pw@");
     REQUIRE(kit_open(&a, url, NULL) == 0);
     REQUIRE(a.bus->ops->node_open(a.bus, &node_a, CL_STR(ID_A), 2) == 0);
+    REQUIRE(a.bus->ops->enroll(a.bus, &node_a, CL_STR("unheard"), 8) == 0);
     kit_note *n = kit_take(&a, "ready");
     CHECK_INT(n->code, CLOUDS_EAUTH);
     CHECK(strstr(n->text, "NOPERM") != NULL);
+    CHECK_INT(kit_take(&a, "enrolled")->code, CLOUDS_EAUTH);
+    CHECK_INT(a.bus->ops->enroll(a.bus, &node_a, CL_STR("unheard"), 9), CLOUDS_EAUTH);
     CHECK_INT(kit_say(&a, ID_A, "x", "1", 9), 0); /* nor may it publish there */
     CHECK_INT(kit_take(&a, "fate")->code, CL_FATE_NOT_SENT);
     kit_close(&a, 0);

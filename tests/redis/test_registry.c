@@ -61,6 +61,26 @@ static void is_byte_exact(void)
     monitor_stop(&seen);
 }
 
+/* Registered before it listens: Redis sees the subscription first all the same (Q2). */
+static void listens_before_it_is_found(void)
+{
+    for (int i = 0; i < 10; i++) {
+        test_redis_command(&server, "FLUSHALL");
+        REQUIRE(monitor_start(&seen, &server) == 0);
+        REQUIRE(kit_open(&a, server.url, NULL) == 0);
+        if (i % 2) kit_take(&a, "state");
+        REQUIRE(a.bus->ops->node_open(a.bus, &node_a, CL_STR(ID_A), 2) == 0);
+        REQUIRE(a.bus->ops->enroll(a.bus, &node_a, CL_STR("early"), 1) == 0);
+        CHECK_INT(kit_take(&a, "enrolled")->code, 0);
+        monitor_read(&seen, &server);
+        const char *subscribed = strstr(seen.text, "\"SUBSCRIBE\" \"clouds:L:"), *set = strstr(seen.text, "\"SET\" \"clouds:S:");
+        const char *record = strstr(seen.text, "\"SET\" \"clouds:N:");
+        CHECK(subscribed && record && set && subscribed < record && record < set);
+        kit_close(&a, 0);
+        monitor_stop(&seen);
+    }
+}
+
 static void ttl_follows_the_heartbeat(void)
 {
     static const struct {
@@ -270,6 +290,7 @@ int main(void)
 {
     if (test_redis_start(&server, &(test_redis_options){.tcp = 1})) return EXIT_FAILURE;
     RUN(is_byte_exact);
+    RUN(listens_before_it_is_found);
     RUN(ttl_follows_the_heartbeat);
     RUN(renews_with_expire);
     RUN(heals_after_flushall);

@@ -37,7 +37,7 @@ static int send_time(cl_session *s)
 
 static int send_questions(cl_session *s)
 {
-    cl_str probe[] = {CL_STR("EXISTS"), CL_STR("clouds:probe")}, info[] = {CL_STR("INFO"), CL_STR("cluster")};
+    cl_str probe[] = {CL_STR("EXISTS"), s->address->probe}, info[] = {CL_STR("INFO"), CL_STR("cluster")};
     int code = send_time(s);
     if (!code) code = cl_session_send(s, SESSION_PROBE, 0, 2, probe);
     return code ? code : cl_session_send(s, SESSION_INFO, 0, 2, info);

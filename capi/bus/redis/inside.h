@@ -54,7 +54,9 @@ typedef struct redis_node {
     unsigned refs;   /* pending commands that point here */
     unsigned renewing; /* renewals under way */
     int listening, told; /* its SUBSCRIBE is confirmed; the owner knows */
-    int beating, was_registered, draining, closing, leaving, has_news;
+    int deaf;            /* why it was refused, 0: it was not */
+    int recorded; /* its record is known to be there */
+    int was_registered, draining, closing, leaving, has_news;
     int64_t started; /* ms since 1970 */
 } redis_node;
 
@@ -216,9 +218,10 @@ void cl_redis_node_free(redis_bus *bus, redis_node *node);
 /* ---- registry.c */
 int cl_redis_enroll(cl_bus *base, void *handle, cl_str method, uint64_t operation);
 int cl_redis_withdraw(cl_bus *base, void *handle, cl_str method, uint64_t operation);
-void cl_redis_restore(redis_bus *bus, redis_node *node); /* after a reconnect */
+void cl_redis_restore(redis_bus *bus, redis_node *node); /* when it listens, and after a reconnect */
 void cl_redis_renew(redis_bus *bus, redis_node *node);
 void cl_redis_withdraw_all(redis_bus *bus, redis_node *node);
+void cl_redis_enrolls_end(redis_bus *bus, redis_node *node, int code, const char *words);
 void cl_redis_regs_end(redis_bus *bus, redis_node *node);
 void cl_redis_regs_free(redis_node *node);
 void cl_redis_registry_reply(redis_bus *bus, const cl_pending *pending, const cl_reply *reply);

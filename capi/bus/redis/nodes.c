@@ -95,6 +95,9 @@ static void tell_ready(redis_bus *bus, redis_node *node, int code, const char *w
 void cl_redis_node_confirmed(redis_bus *bus, redis_node *node, int code, const char *words)
 {
     node->listening = code == 0;
+    node->deaf = code;
+    if (code) cl_redis_enrolls_end(bus, node, code, words);
+    else cl_redis_restore(bus, node);
     if (!node->told && (code || bus->up)) tell_ready(bus, node, code, words);
 }
 

@@ -167,6 +167,7 @@ static int keep_address(redis_bus *bus, const cl_url *url)
     bus->news_channel = cl_str_of(p, bus->prefix.n + 2);
     keep(&p, prefix);
     memcpy(p - 1, ":D", 3);
+    a->probe = bus->news_channel;
     cl_url_describe(url, bus->shown, sizeof bus->shown);
     a->shown = bus->shown;
     return 0;

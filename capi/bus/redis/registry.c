@@ -3,7 +3,7 @@
  *   wanted, not listed   SET key 1 EX ttl      on enroll, and when a renewal finds the key gone
  *   wanted, listed       EXPIRE key ttl        each heartbeat, and after a reconnect (it works on a full Redis too)
  *   not wanted           DEL key               on withdraw, and after a reconnect if that was not answered
- * Whatever fails is tried again with the next heartbeat. An operation of the owner ends with the first answer that it meets,
+ * Nothing of it while the node's subscription is not confirmed. Whatever fails is tried again with the next heartbeat. An operation of the owner ends with the first answer that it meets,
  * good or bad; while Redis is away it waits. */
 #include <stdio.h>
 #include <unistd.h>
@@ -92,21 +92,26 @@ static void send_record(redis_bus *bus, redis_node *node)
     if (!cl_redis_command(bus, KIND_RECORD, node, 5, set)) node->refs++;
 }
 
-static void renew_record(redis_bus *bus, redis_node *node)
+static void keep_record(redis_bus *bus, redis_node *node)
 {
+    if (!node->recorded) {
+        send_record(bus, node);
+        return;
+    }
     cl_str expire[] = {CL_STR("EXPIRE"), node->record_key, cl_str_z(node->ttl)};
     if (!cl_redis_command(bus, KIND_RENEW_RECORD, node, 3, expire)) node->refs++;
 }
 
 /* ---- the heartbeat */
 
-/* Brings one registration to what is wanted. */
+/* Brings one registration to what is wanted; a node that does not listen yet must not be found. */
 static void pursue(redis_bus *bus, redis_reg *reg)
 {
     if (!reg->wanted) {
         send_delete(bus, reg);
         return;
     }
+    if (!reg->node->listening) return;
     send_index(bus, reg);
     if (reg->listed) send_renewal(bus, reg);
     else send_set(bus, reg);
@@ -124,7 +129,7 @@ void cl_redis_renew(redis_bus *bus, redis_node *node)
 {
     if (node->renewing || !cl_session_is_ready(bus->commands)) return;
     size_t at = 0;
-    if (wants_any(node)) renew_record(bus, node);
+    if (node->listening && wants_any(node)) keep_record(bus, node);
     for (redis_reg *reg; (reg = cl_strmap_next(&node->regs, &at));)
         if (reg->wanted || !reg->refs) pursue(bus, reg);
 }
@@ -133,7 +138,7 @@ void cl_redis_restore(redis_bus *bus, redis_node *node)
 {
     size_t at = 0;
     node->renewing = 0;
-    if (wants_any(node)) renew_record(bus, node);
+    if (node->listening && wants_any(node)) keep_record(bus, node);
     for (redis_reg *reg; (reg = cl_strmap_next(&node->regs, &at));) pursue(bus, reg);
 }
 
@@ -213,6 +218,7 @@ int cl_redis_enroll(cl_bus *base, void *handle, cl_str method, uint64_t operatio
     redis_bus *bus = (redis_bus *)base;
     redis_node *node = cl_redis_node_of(bus, handle);
     if (!node || node->draining) return cl_error(CLOUDS_ECLOSED, NULL);
+    if (node->deaf) return cl_error(node->deaf, "Redis does not let this node listen");
     if (begin_heartbeat(bus, node)) return cl_error(CLOUDS_ENOMEM, NULL);
     redis_reg *reg = cl_strmap_get(&node->regs, method);
     int is_first = !wants_any(node);
@@ -223,7 +229,7 @@ int cl_redis_enroll(cl_bus *base, void *handle, cl_str method, uint64_t operatio
         return cl_error(CLOUDS_ENOMEM, NULL);
     }
     reg->wanted = node->was_registered = 1;
-    if (is_first) send_record(bus, node);
+    if (is_first && node->listening) keep_record(bus, node);
     pursue(bus, reg);
     return 0;
 }
@@ -252,6 +258,12 @@ void cl_redis_withdraw_all(redis_bus *bus, redis_node *node)
     for (redis_reg *reg; (reg = cl_strmap_next(&node->regs, &at));) reg->wanted = reg->listed = reg->fresh = 0;
     cl_str del[] = {CL_STR("DEL"), node->record_key};
     cl_redis_command(bus, KIND_NEWS, NULL, 2, del);
+}
+
+void cl_redis_enrolls_end(redis_bus *bus, redis_node *node, int code, const char *words)
+{
+    size_t at = 0;
+    for (redis_reg *reg; (reg = cl_strmap_next(&node->regs, &at));) end_ops(bus, &reg->enrolls, code, words);
 }
 
 /* What is still open when the node goes. */
@@ -337,9 +349,12 @@ static void reg_unref(redis_bus *bus, redis_reg *reg)
 
 static void on_record(redis_bus *bus, redis_node *node, int kind, const cl_reply *reply)
 {
-    int renewal = kind == KIND_RENEW_RECORD;
-    if (!cl_redis_is_bad(bus, reply, renewal ? CL_REPLY_INTEGER : CL_REPLY_STATUS, renewal ? "EXPIRE" : "SET"))
-        if (renewal && reply->items[0].number != 1 && wants_any(node)) send_record(bus, node);
+    if (kind == KIND_RECORD) {
+        node->recorded = !cl_redis_is_bad(bus, reply, CL_REPLY_STATUS, "SET");
+    } else if (!cl_redis_is_bad(bus, reply, CL_REPLY_INTEGER, "EXPIRE") && reply->items[0].number != 1) {
+        node->recorded = 0;
+        if (wants_any(node)) send_record(bus, node);
+    }
     cl_redis_node_unref(bus, node);
 }
 

@@ -34,7 +34,7 @@ static void on_reply(void *self, const cl_reply *reply)
         return;
     }
     cl_pending pending = cl_ring_pop(&s->ring);
-    s->waiting_since = s->heard;
+    s->waiting_since = s->complete = s->heard;
     if (pending.kind < 0) cl_session_greeted(s, &pending, reply);
     else s->hooks.reply(s->hooks.self, &pending, reply);
 }
@@ -48,6 +48,7 @@ static void on_channel(void *self, cl_str channel)
 static void on_message(void *self, cl_str payload)
 {
     cl_session *s = self;
+    s->complete = s->heard;
     s->hooks.message(s->hooks.self, payload);
 }
 
@@ -56,7 +57,7 @@ static void on_opened(void *self)
     cl_session *s = self;
     if (s->phase != SESSION_CONNECTING) return;
     s->phase = SESSION_GREETING;
-    s->heard = s->waiting_since = cl_loop_now();
+    s->heard = s->complete = s->waiting_since = cl_loop_now();
     int code = cl_session_greet(s);
     if (code) cl_session_cut(s, code, clouds_strerror(code));
     else cl_alarm_set(s->alarm, s->heard + to_ms(s->limits->ping_timeout));
@@ -182,8 +183,8 @@ static void watch(cl_session *s, int64_t now)
     if (patience < 1) patience = 1;
     if (s->ring.len > 0) {
         int64_t last = s->heard > s->waiting_since ? s->heard : s->waiting_since;
-        int greeting_is_late = s->phase == SESSION_GREETING && now - s->waiting_since >= patience * 2;
-        if (now - last >= patience || greeting_is_late) {
+        int dawdles = now - s->waiting_since >= patience * (s->phase == SESSION_READY ? 4 : 2);
+        if (now - last >= patience || dawdles) {
             suspect(s, now);
             return;
         }
@@ -192,8 +193,8 @@ static void watch(cl_session *s, int64_t now)
         cl_alarm_set(s->alarm, last + patience < now + interval ? last + patience : now + interval);
         return;
     }
-    if (now - s->heard >= interval) cl_session_ping(s);
-    cl_alarm_set(s->alarm, s->ring.len ? now + (patience < interval ? patience : interval) : s->heard + interval);
+    if (now - s->complete >= interval) cl_session_ping(s);
+    cl_alarm_set(s->alarm, s->ring.len ? now + (patience < interval ? patience : interval) : s->complete + interval);
 }
 
 static void on_alarm(void *self)

@@ -16,6 +16,7 @@ typedef struct cl_redis_address {
     const char *host;
     int port, db;
     cl_str user, password;
+    cl_str probe; /* a key of ours that is never there */
     const char *shown; /* for messages, without the password */
 } cl_redis_address;
 

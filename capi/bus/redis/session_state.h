@@ -25,6 +25,7 @@ struct cl_session {
     cl_ring ring;
     uint64_t queued;       /* bytes ever put into the output of this connection */
     int64_t heard;         /* when bytes last came */
+    int64_t complete;      /* when an answer or a message was last complete: bytes that only drip are no sign of life */
     int64_t waiting_since; /* since when an answer is due, or when the last one came */
     int64_t ready_at;
     int suspect;       /* it seems dead: one more turn, since it may be us who slept */
