@@ -1,10 +1,7 @@
 /* Fuzz target: bytes as Redis might send them, cut into slices as the first byte says. Whatever they are, the reader keeps its
  * limits, and the bytes in one piece mean the same as in many. */
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
-
 #include "bus/redis/resp.h"
+#include "fuzz/fuzz.h"
 
 enum { LINE = 300, BUFFERED = 4000 };
 
@@ -23,13 +20,13 @@ static void on_reply(void *self, const cl_reply *reply)
 {
     heard *h = self;
     h->replies++;
-    if (reply->len == 0 || reply->text.len > BUFFERED) abort();
+    HOLDS(reply->len > 0 && reply->text.len <= BUFFERED);
     for (size_t i = 0; i < reply->len; i++) {
         const cl_reply_item *item = &reply->items[i];
         mix(h, &item->type, sizeof item->type);
         mix(h, &item->number, sizeof item->number);
         if (item->type == CL_REPLY_STRING || item->type == CL_REPLY_STATUS || item->type == CL_REPLY_ERROR) {
-            if (item->at + (size_t)item->number > reply->text.len) abort();
+            HOLDS(item->at + (size_t)item->number <= reply->text.len);
             cl_str text = cl_reply_text(reply, i);
             mix(h, text.p, text.n);
         }
@@ -47,7 +44,7 @@ static void on_message(void *self, cl_str payload)
 {
     heard *h = self;
     h->messages++;
-    if (h->messages > h->channels) abort();
+    HOLDS(h->messages <= h->channels);
     mix(h, payload.p, payload.n);
 }
 
@@ -59,7 +56,7 @@ static int feed(const uint8_t *data, size_t size, size_t slice, int pushes, hear
     if (cl_resp_create(&hooks, (cl_resp_limits){LINE, BUFFERED}, pushes, &resp)) return 0;
     for (size_t at = 0; at < size && !code; at += slice)
         code = cl_resp_feed(resp, (const char *)data + at, size - at < slice ? size - at : slice);
-    if (code && !cl_resp_words(resp)[0]) abort();
+    HOLDS(!code || cl_resp_words(resp)[0]);
     cl_resp_destroy(resp);
     return code;
 }
@@ -73,6 +70,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     int code = feed(data + 1, size - 1, size, pushes, &whole);
     int code_cut = feed(data + 1, size - 1, slice, pushes, &cut);
     /* Limits on what is unfinished depend on the cut; what was understood does not. */
-    if (!code && !code_cut && (whole.hash != cut.hash || whole.replies != cut.replies || whole.messages != cut.messages)) abort();
+    if (!code && !code_cut) HOLDS(whole.hash == cut.hash && whole.replies == cut.replies && whole.messages == cut.messages);
     return 0;
 }
