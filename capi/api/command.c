@@ -91,7 +91,9 @@ static int enqueue(cl_context *context, const cl_command *command)
 /* Inline mode: now, on this thread. */
 static int carry_out(cl_context *context, const cl_command *command)
 {
+    unsigned words = cl_error_serial();
     int code = cl_execute(context, command);
+    if (code != 0 && words == cl_error_serial()) cl_error(code, NULL);
     context->unflushed = 1;
     if (context->fd_used && !context->poked) {
         cl_loop_poke(context->loop);

@@ -85,6 +85,7 @@ static int dispatch(cl_context *context, const cl_command *c)
     switch (c->kind) {
     case CL_DO_CANCEL: return cl_core_cancel(context->core, c->id);
     case CL_DO_ANSWER: return do_answer(context, c);
+    case CL_DO_EXPIRE: return cl_core_expire(context->core, c->id);
     case CL_DO_CHOOSE: return cl_core_choose(context->core, c->id, c->a);
     case CL_DO_OPEN: return do_open(context, c->node);
     case CL_DO_CLOSE_NODE: return do_close_node(c->node, c->x);

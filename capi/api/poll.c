@@ -15,12 +15,47 @@ typedef struct poll_target {
     size_t size, capacity;
 } poll_target;
 
+static clouds_event *record(const poll_target *to, size_t i)
+{
+    return (void *)((char *)to->records + i * to->size);
+}
+
+/* 1 when nobody waits for the answer any more, and so it is not handed out. Its time in the queue counts: this process may
+ * have been stopped, or busy. */
+static int is_expired(cl_context *context, clouds_event *e, int64_t *now)
+{
+    if (!*now) *now = cl_loop_now();
+    int64_t left = e->number - *now;
+    e->number = 0;
+    e->time_left = left > 0 ? (double)left / 1000 : 0;
+    if (left > 0) return 0;
+    const cl_command command = {.kind = CL_DO_EXPIRE, .id = e->id};
+    if (cl_submit(context, &command) != 0) return 0;
+    if (context->threaded) cl_idmap_take(&context->open, cl_open_key(CL_OPEN_REQUEST, e->id));
+    return 1;
+}
+
+static size_t without_expired(cl_context *context, const poll_target *to, size_t n)
+{
+    int64_t now = 0;
+    size_t kept = 0;
+    for (size_t i = 0; i < n; i++) {
+        clouds_event *e = record(to, i);
+        if (e->type == CLOUDS_EVENT_REQUEST && e->number && is_expired(context, e, &now)) continue;
+        if (kept < i) memcpy(record(to, kept), e, to->size);
+        kept++;
+    }
+    return kept;
+}
+
 static size_t take(cl_context *context, const poll_target *to)
 {
-    size_t n = cl_events_take(&context->events, to->records, to->size, to->capacity);
-    if (n == 0) return 0;
-    const clouds_event *last = (const void *)((const char *)to->records + (n - 1) * to->size);
-    if (last->type == CLOUDS_EVENT_CONTEXT_CLOSED) context->over = 1;
+    size_t n = 0;
+    while (n == 0 && context->events.len) {
+        n = cl_events_take(&context->events, to->records, to->size, to->capacity);
+        n = without_expired(context, to, n);
+    }
+    if (n && record(to, n - 1)->type == CLOUDS_EVENT_CONTEXT_CLOSED) context->over = 1;
     return n;
 }
 

@@ -5,9 +5,11 @@
 #include <string.h>
 
 static _Thread_local char last_error[256];
+static _Thread_local unsigned serial;
 
 int cl_error(int code, const char *format, ...)
 {
+    serial++;
     if (!format) {
         snprintf(last_error, sizeof last_error, "%s", clouds_strerror(code));
         return code;
@@ -17,6 +19,11 @@ int cl_error(int code, const char *format, ...)
     vsnprintf(last_error, sizeof last_error, format, args);
     va_end(args);
     return code;
+}
+
+unsigned cl_error_serial(void)
+{
+    return serial;
 }
 
 const char *clouds_last_error(void)

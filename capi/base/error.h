@@ -8,4 +8,7 @@
  * With a NULL format the text of the code itself is kept. */
 int cl_error(int code, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+/* Rises with every cl_error of this thread: tells whether a failure has left words of its own. */
+unsigned cl_error_serial(void);
+
 #endif

@@ -1,0 +1,224 @@
+/* Queues that are full, a process without descriptors, hooks for log lines, secrets in files. */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/resource.h>
+
+#include "api/kit.h"
+
+static const char *mode;
+
+static uint64_t counter(clouds_context *context, const char *name)
+{
+    uint64_t value = 0;
+    CHECK_INT(clouds_counter(context, name, 0, NULL, &value), 0);
+    return value;
+}
+
+/* A server whose queue holds 16 events, and a client. */
+static kit_pair open_narrow(void)
+{
+    const char *url = kit_url("inproc:");
+    clouds_options *options = KIT_OPTIONS("url", url, "mode", mode, "max_events", "16");
+    kit_pair p = {.client = kit_context(url, "inline")};
+    CHECK_INT(clouds_context_create(options, &p.server), 0);
+    clouds_options_destroy(options);
+    p.server_node = kit_node(p.server, "server");
+    p.client_node = kit_node(p.client, "client");
+    CHECK_INT(kit_register(p.server, p.server_node, "echo"), 0);
+    CHECK_INT(kit_register(p.server, p.server_node, "silent"), 0);
+    CHECK(kit_find(&p));
+    return p;
+}
+
+/* Runs the server's engine without taking more than one event. */
+static void idle(kit_pair *p, double seconds)
+{
+    clouds_event e;
+    double until = kit_now() + seconds;
+    while (kit_now() < until) kit_next(p->client, &e, 0.01);
+}
+
+static void messages_are_dropped_and_counted(void)
+{
+    kit_pair p = open_narrow();
+    clouds_event e;
+    const char *to = clouds_node_id(p.server_node);
+    for (int i = 0; i < 200; i++) CHECK_INT(clouds_node_send(p.client_node, to, strlen(to), "1", 1, 0, NULL), 0);
+    idle(&p, 0.1);
+    int got = 0;
+    double until = kit_now() + KIT_PATIENCE;
+    while (got + (int)counter(p.server, "dropped_events") < 200 && kit_now() < until)
+        if (kit_next(p.server, &e, 0.05) == 1) got += e.type == CLOUDS_EVENT_MESSAGE;
+    CHECK(got >= 16 && got < 200);
+    CHECK_INT(got + (int)counter(p.server, "dropped_events"), 200);
+    kit_close(&p);
+}
+
+static void requests_are_refused(void)
+{
+    kit_pair p = open_narrow();
+    clouds_event e;
+    enum { CALLS = 200 };
+    for (int i = 0; i < CALLS; i++) kit_call(p.client_node, "silent", "[]", NULL);
+    int requests = 0, refused = 0, others = 0;
+    double until = kit_now() + KIT_PATIENCE;
+    while (requests + refused + others < CALLS && kit_now() < until) {
+        while (kit_next(p.client, &e, 0.02) == 1) {
+            if (e.type != CLOUDS_EVENT_RESULT) continue;
+            if (e.code == CLOUDS_EOVERLOAD && e.outcome == CLOUDS_NOT_DONE) refused++;
+            else others++;
+        }
+        if (kit_next(p.server, &e, 0.005) == 1) requests += e.type == CLOUDS_EVENT_REQUEST;
+    }
+    CHECK(requests >= 16 && requests < CALLS);
+    CHECK_INT(requests + refused, CALLS);
+    CHECK(counter(p.server, "queue_refusals") > 0);
+    kit_close(&p);
+}
+
+static void in_flight(void)
+{
+    clouds_options *options = KIT_OPTIONS("url", kit_url("inproc:"), "mode", mode, "max_in_flight", "10");
+    clouds_context *context;
+    clouds_event e;
+    uint64_t call;
+    CHECK_INT(clouds_context_create(options, &context), 0);
+    clouds_options_destroy(options);
+    clouds_node *node = kit_node(context, "base");
+    CHECK_INT(kit_register(context, node, "silent"), 0);
+    for (int i = 0; i < 10; i++)
+        kit_call(node, "silent", "[]", &(clouds_call_options){.size = sizeof(clouds_call_options), .timeout = 0.3});
+    CHECK_INT(clouds_node_call(node, "silent", 6, "[]", 2, NULL, &call), CLOUDS_ELIMIT);
+    CHECK(strlen(clouds_last_error()) > 0);
+    for (int i = 0; i < 10; i++) CHECK_INT(kit_await(context, NULL, CLOUDS_EVENT_RESULT, &e), 1);
+    CHECK_INT(clouds_node_call(node, "silent", 6, "[]", 2, NULL, &call), 0);
+    clouds_context_destroy(context);
+}
+
+/* ---- no descriptors left */
+
+static int descriptors(void)
+{
+    int n = 0;
+    DIR *folder = opendir("/proc/self/fd");
+    while (readdir(folder)) n++;
+    closedir(folder);
+    return n - 3;
+}
+
+static void without_descriptors(void)
+{
+    struct rlimit before, low;
+    getrlimit(RLIMIT_NOFILE, &before);
+    int failures = 0, codes_ok = 1;
+    const char *kinds[] = {"inproc:", "local:"};
+    for (int k = 0; k < 2; k++) clouds_context_destroy(kit_context(kit_url(kinds[k]), mode)); /* what is opened once */
+    int had = descriptors();
+    for (int k = 0; k < 2; k++)
+        for (int more = 0; more < 24; more++) {
+            const char *url = kit_url(kinds[k]);
+            clouds_options *options = KIT_OPTIONS("url", url, "mode", mode);
+            clouds_context *context = NULL;
+            clouds_node *node = NULL;
+            clouds_event e;
+            int fd = open("/dev/null", O_RDONLY);
+            low = before;
+            low.rlim_cur = (rlim_t)(fd + more);
+            close(fd);
+            setrlimit(RLIMIT_NOFILE, &low);
+            int code = clouds_context_create(options, &context);
+            failures += code != 0;
+            if (code != 0 && code != CLOUDS_ESYSTEM && code != CLOUDS_ENOMEM) codes_ok = 0;
+            if (code == 0) {
+                code = clouds_fd(context);
+                if (code < 0 && code != CLOUDS_ESYSTEM) codes_ok = 0;
+                clouds_node_create(context, NULL, &node);
+                for (int i = 0; i < 3; i++) kit_next(context, &e, 0.005);
+            }
+            clouds_context_destroy(context);
+            setrlimit(RLIMIT_NOFILE, &before);
+            clouds_options_destroy(options);
+        }
+    CHECK(failures > 0);
+    CHECK(codes_ok);
+    /* uv_loop_init of libuv 1.44 leaves its epoll descriptor open when it fails. */
+    CHECK(descriptors() <= had + failures);
+}
+
+/* ---- the log hook */
+
+static int lines, reentered;
+
+static void on_line(void *user_data, int level, const char *text)
+{
+    clouds_options *options;
+    lines++;
+    if (user_data != &lines || level < CLOUDS_LOG_DEBUG || level > CLOUDS_LOG_ERROR || !*text || strchr(text, '\n')) reentered += 100;
+    if (clouds_options_create(&options) == CLOUDS_EBUSY && clouds_set_log(NULL, NULL, 0) == CLOUDS_EBUSY) reentered++;
+}
+
+static void *refusing_realloc(void *unused, void *block, size_t size)
+{
+    clouds_context_destroy((clouds_context *)unused); /* from a hook: refused, and logged */
+    if (size) return realloc(block, size);
+    free(block);
+    return NULL;
+}
+
+static void log_lines(void)
+{
+    CHECK_INT(clouds_set_log(on_line, &lines, CLOUDS_LOG_DEBUG), 0);
+    clouds_options *options;
+    CHECK_INT(clouds_set_allocator(refusing_realloc, (void *)8), 0);
+    CHECK_INT(clouds_options_create(&options), 0);
+    clouds_options_destroy(options);
+    CHECK_INT(clouds_set_allocator(NULL, NULL), 0);
+    CHECK(lines > 0);
+    CHECK_INT(reentered, lines);
+    CHECK_INT(clouds_set_log(NULL, NULL, CLOUDS_LOG_INFO), 0);
+}
+
+/* ---- a secret in a file */
+
+static int with_password(const char *content)
+{
+    char path[64] = "/tmp/clouds-api-secret-XXXXXX";
+    int fd = mkstemp(path);
+    CHECK(write(fd, content, strlen(content)) == (ssize_t)strlen(content));
+    close(fd);
+    clouds_options *options = KIT_OPTIONS("url", "redis://127.0.0.1:1", "password_file", path);
+    clouds_context *context = NULL;
+    int code = clouds_context_create(options, &context);
+    clouds_options_destroy(options);
+    clouds_context_destroy(context);
+    unlink(path);
+    return code;
+}
+
+static void password_files(void)
+{
+    CHECK_INT(with_password("secret\n"), 0);
+    CHECK_INT(with_password("secret"), 0);
+    CHECK_INT(with_password(""), CLOUDS_EOPTION);
+    CHECK_INT(with_password("\nsecond line"), CLOUDS_EOPTION);
+    CHECK(strstr(clouds_last_error(), "password_file") && !strstr(clouds_last_error(), "second"));
+}
+
+int main(void)
+{
+    static const char *const modes[] = {"inline", "thread"};
+    kit_url("inproc:");
+    for (int i = 0; i < 2; i++) {
+        mode = modes[i];
+        printf("# mode %s\n", mode);
+        RUN(messages_are_dropped_and_counted);
+        RUN(requests_are_refused);
+        RUN(in_flight);
+        RUN(without_descriptors);
+    }
+    RUN(log_lines);
+    RUN(password_files);
+    kit_clean();
+    return tap_end();
+}
