@@ -103,7 +103,8 @@ static size_t behave(const command *cmd, char *out, size_t cap)
     if (is_verb(cmd, "INFO")) return (size_t)snprintf(out, cap, "$17\r\ncluster_enabled:0\r\n");
     if (is_verb(cmd, "SUBSCRIBE") || is_verb(cmd, "UNSUBSCRIBE"))
         return (size_t)snprintf(out, cap, "*3\r\n$%zu\r\n%s\r\n$%zu\r\n%.*s\r\n:1\r\n", cmd->n[0],
-                                is_verb(cmd, "SUBSCRIBE") ? "subscribe" : "unsubscribe", cmd->n[1], (int)cmd->n[1], cmd->argv[1]);
+                                is_verb(cmd, "SUBSCRIBE") ? "subscribe" : "unsubscribe", cmd->n[1], (int)cmd->n[1],
+                                cmd->argv[1]);
     if (is_verb(cmd, "SMEMBERS")) return (size_t)snprintf(out, cap, "*0\r\n");
     if (is_verb(cmd, "SCAN")) return (size_t)snprintf(out, cap, "*2\r\n$1\r\n0\r\n*0\r\n");
     if (is_verb(cmd, "PING")) return (size_t)snprintf(out, cap, "+PONG\r\n");
@@ -176,8 +177,10 @@ static void *run_fake(void *arg)
     fake *f = arg;
     client *clients[MOST] = {0};
     for (;;) {
-        struct pollfd fds[MOST + 2] = {{.fd = f->stop_pipe[0], .events = POLLIN}, {.fd = f->listener, .events = POLLIN}};
-        for (int i = 0; i < MOST; i++) fds[i + 2] = (struct pollfd){.fd = clients[i] ? clients[i]->fd : -1, .events = POLLIN};
+        struct pollfd fds[MOST + 2] = {{.fd = f->stop_pipe[0], .events = POLLIN},
+                                       {.fd = f->listener, .events = POLLIN}};
+        for (int i = 0; i < MOST; i++)
+            fds[i + 2] = (struct pollfd){.fd = clients[i] ? clients[i]->fd : -1, .events = POLLIN};
         poll(fds, MOST + 2, -1);
         if (fds[0].revents) break;
         for (int i = 0; i < MOST; i++)
@@ -278,7 +281,8 @@ static void *run_splitter(void *arg)
     pair pairs[MOST];
     int count = 0;
     for (;;) {
-        struct pollfd fds[2 * MOST + 2] = {{.fd = s->stop_pipe[0], .events = POLLIN}, {.fd = s->listener, .events = POLLIN}};
+        struct pollfd fds[2 * MOST + 2] = {{.fd = s->stop_pipe[0], .events = POLLIN},
+                                           {.fd = s->listener, .events = POLLIN}};
         for (int i = 0; i < count; i++) {
             fds[2 + 2 * i] = (struct pollfd){.fd = pairs[i].near, .events = POLLIN};
             fds[3 + 2 * i] = (struct pollfd){.fd = pairs[i].far, .events = POLLIN};

@@ -1,4 +1,5 @@
-/* A server that speaks just enough RESP to be taken for Redis, and then misbehaves as it is told. It runs in a thread. */
+/* A server that speaks just enough RESP to be taken for Redis, and then misbehaves as it is told. It runs in a thread.
+ */
 #ifndef TEST_REDIS_FAKE_H
 #define TEST_REDIS_FAKE_H
 
@@ -10,15 +11,15 @@ typedef struct fake {
     int listener, stop_pipe[2];
     pthread_t thread;
     pthread_mutex_t lock;
-    char verb[24];      /* commands that begin so are answered with `bytes`; "" none, "*" all */
-    const char *bytes;  /* NULL: the connection is closed instead */
+    char verb[24];     /* commands that begin so are answered with `bytes`; "" none, "*" all */
+    const char *bytes; /* NULL: the connection is closed instead */
     size_t len;
-    long budget;        /* closes each connection after so many bytes; < 0: never */
-    const char *burst;  /* sent on a connection right after the answer to `after` */
+    long budget;       /* closes each connection after so many bytes; < 0: never */
+    const char *burst; /* sent on a connection right after the answer to `after` */
     size_t burst_len;
     char after[24];
-    int accepted;       /* connections so far */
-    int asked;          /* commands so far */
+    int accepted; /* connections so far */
+    int asked;    /* commands so far */
 } fake;
 
 /* 0 or -1. */

@@ -1,5 +1,5 @@
-/* Fuzz target: bytes as Redis might send them, cut into slices as the first byte says. Whatever they are, the reader keeps its
- * limits, and the bytes in one piece mean the same as in many. */
+/* Fuzz target: bytes as Redis might send them, cut into slices as the first byte says. Whatever they are, the reader
+ * keeps its limits, and the bytes in one piece mean the same as in many. */
 #include "bus/redis/resp.h"
 #include "fuzz/fuzz.h"
 
@@ -70,6 +70,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     int code = feed(data + 1, size - 1, size, pushes, &whole);
     int code_cut = feed(data + 1, size - 1, slice, pushes, &cut);
     /* Limits on what is unfinished depend on the cut; what was understood does not. */
-    if (!code && !code_cut) HOLDS(whole.hash == cut.hash && whole.replies == cut.replies && whole.messages == cut.messages);
+    if (!code && !code_cut)
+        HOLDS(whole.hash == cut.hash && whole.replies == cut.replies && whole.messages == cut.messages);
     return 0;
 }

@@ -77,8 +77,9 @@ static void on_envelope(void *self, void *node, const cl_envelope *e)
     n->node = node;
     n->number = e->deadline;
     n->code = (int)e->flags;
-    snprintf(n->text, sizeof n->text, "%c from=%.*s to=%.*s id=%.*s method=%.*s args=%.*s error=%.*s result=%.*s data=%.*s",
-             e->type, PART(e->from), PART(e->to), PART(e->id), PART(e->method), PART(e->args), PART(e->error), PART(e->result),
+    snprintf(n->text, sizeof n->text,
+             "%c from=%.*s to=%.*s id=%.*s method=%.*s args=%.*s error=%.*s result=%.*s data=%.*s", e->type,
+             PART(e->from), PART(e->to), PART(e->id), PART(e->method), PART(e->args), PART(e->error), PART(e->result),
              PART(e->data));
 }
 
@@ -142,8 +143,8 @@ static void on_peer_draining(void *self, cl_str id)
     set_text(note(self, "draining"), id);
 }
 
-static void on_status(void *self, uint64_t operation, const cl_str *methods, const cl_server *servers, size_t count, int end,
-                      int code)
+static void on_status(void *self, uint64_t operation, const cl_str *methods, const cl_server *servers, size_t count,
+                      int end, int code)
 {
     if (end) {
         kit_note *n = note(self, "end");
@@ -190,9 +191,9 @@ static void on_turn(void *self)
 
 int kit_open(kit *k, const char *url, const cl_limits *limits)
 {
-    static const cl_bus_sink sink = {NULL,        on_state,   on_ready,       on_node_closed, on_enrolled,
-                                     on_envelope, on_dropped, on_fate,        on_servers,     on_server_up,
-                                     on_server_down, on_peer_down, on_peer_draining, on_status, on_closed};
+    static const cl_bus_sink sink = {NULL,           on_state,     on_ready,         on_node_closed, on_enrolled,
+                                     on_envelope,    on_dropped,   on_fate,          on_servers,     on_server_up,
+                                     on_server_down, on_peer_down, on_peer_draining, on_status,      on_closed};
     memset(k, 0, sizeof *k);
     if (limits) k->limits = *limits;
     else kit_limits(&k->limits);
@@ -286,7 +287,8 @@ int kit_enroll(kit *k, void *node, const char *method)
     return n->id == operations ? n->code : 998;
 }
 
-int kit_call(kit *k, const char *from, const char *to, const char *method, const char *id, const char *args, uint64_t token)
+int kit_call(kit *k, const char *from, const char *to, const char *method, const char *id, const char *args,
+             uint64_t token)
 {
     cl_envelope e = {.type = CL_CALL,
                      .from = cl_str_z(from),

@@ -13,7 +13,8 @@ enum { KIT_NOTES = 4096, KIT_TEXT = 400 };
 
 /* One thing that was told. `text` holds what it had to say, fields parted by blanks. */
 typedef struct kit_note {
-    char what[12]; /* state, ready, closed, enrolled, envelope, dropped, fate, servers, up, down, draining, status, end */
+    char what[12]; /* state, ready, closed, enrolled, envelope, dropped, fate, servers, up, down, draining, status, end
+                    */
     void *node;
     uint64_t id; /* operation or token */
     int code;
@@ -54,16 +55,17 @@ void kit_forget(kit *k); /* drops all notes */
 int kit_node(kit *k, void *node, const char *id, double heartbeat);
 int kit_enroll(kit *k, void *node, const char *method); /* and waits; the code */
 
-int kit_call(kit *k, const char *from, const char *to, const char *method, const char *id, const char *args, uint64_t token);
+int kit_call(kit *k, const char *from, const char *to, const char *method, const char *id, const char *args,
+             uint64_t token);
 int kit_say(kit *k, const char *from, const char *to, const char *value, uint64_t token);
 
 /* Turns all loops until the condition holds, 20 s at most. */
-#define WAIT_FOR(condition) \
-    do { \
-        int64_t wait_end = cl_loop_now() + 20000; \
-        int wait_done; \
-        while (!(wait_done = (condition) ? 1 : 0) && cl_loop_now() < wait_end) kit_turn_all(5); \
-        if (!wait_done) tap_bad++, printf("# %s:%d: never came: %s\n", __FILE__, __LINE__, #condition); \
+#define WAIT_FOR(condition)                                                                                            \
+    do {                                                                                                               \
+        int64_t wait_end = cl_loop_now() + 20000;                                                                      \
+        int wait_done;                                                                                                 \
+        while (!(wait_done = (condition) ? 1 : 0) && cl_loop_now() < wait_end) kit_turn_all(5);                        \
+        if (!wait_done) tap_bad++, printf("# %s:%d: never came: %s\n", __FILE__, __LINE__, #condition);                \
     } while (0)
 
 #endif

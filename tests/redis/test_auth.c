@@ -64,16 +64,23 @@ static void a_needless_password_does_no_harm(void)
 static void a_user_with_just_enough_rights(void)
 {
     char url[300];
-    test_redis_command(&server, "ACL SETUSER little on >pw resetchannels resetkeys -@all ~clouds:* &clouds:* "
-                                "+subscribe +unsubscribe +publish +set +expire +del +sadd +srem +smembers +mget +scan +ping");
+    test_redis_command(&server,
+                       "ACL SETUSER little on >pw resetchannels resetkeys -@all ~clouds:* &clouds:* "
+                       "+subscribe +unsubscribe +publish +set +expire +del +sadd +srem +smembers +mget +scan +ping");
     url_with(url, sizeof url, "little:pw@");
     REQUIRE(kit_open(&a, url, NULL) == 0);
     CHECK_INT(kit_node(&a, &node_a, ID_A, 2), 0); /* no TIME, EXISTS, INFO, CLIENT */
     CHECK_INT(kit_enroll(&a, &node_a, "acl"), 0);
     CHECK_INT(kit_say(&a, ID_A, ID_A, "1", 4), 0);
     CHECK_INT(kit_take(&a, "fate")->number, 1);
-    cl_envelope e = {.type = CL_CALL, .flags = CL_NATIVE, .from = CL_STR(ID_A), .to = CL_STR(ID_A), .id = CL_STR("iiiiiiii"),
-                     .method = CL_STR("acl"), .args = CL_STR("[]"), .deadline = cl_loop_now() + 1000};
+    cl_envelope e = {.type = CL_CALL,
+                     .flags = CL_NATIVE,
+                     .from = CL_STR(ID_A),
+                     .to = CL_STR(ID_A),
+                     .id = CL_STR("iiiiiiii"),
+                     .method = CL_STR("acl"),
+                     .args = CL_STR("[]"),
+                     .deadline = cl_loop_now() + 1000};
     CHECK_INT(a.bus->ops->send(a.bus, &node_a, &e, 0), 0);
     kit_take(&a, "envelope");
     CHECK_INT(kit_take(&a, "envelope")->number, 0); /* without a common clock no deadline travels */

@@ -37,7 +37,8 @@ static void carries_envelopes(void)
     CHECK_INT(n->number, 1);
     n = kit_take(&a, "envelope");
     CHECK(n->node == &node_a);
-    CHECK_STR(n->text, strlen(n->text), "c from=" ID_B " to=" ID_A " id=AbCdEfGh method=add args=[1,2] error= result= data=");
+    CHECK_STR(n->text, strlen(n->text),
+              "c from=" ID_B " to=" ID_A " id=AbCdEfGh method=add args=[1,2] error= result= data=");
     kit_close(&a, 0);
     kit_close(&b, 0);
 }

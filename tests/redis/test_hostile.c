@@ -1,4 +1,5 @@
-/* A Redis that lies, breaks off, or sends what never ends: the connection is dropped in words, tried again, and nothing else. */
+/* A Redis that lies, breaks off, or sends what never ends: the connection is dropped in words, tried again, and nothing
+ * else. */
 #include <stdio.h>
 #include <sys/resource.h>
 
@@ -14,7 +15,10 @@ static cl_limits limits;
 
 #define ID_A "s.686c821a.100.0"
 
-#define BYTES(text) {text, sizeof text - 1}
+#define BYTES(text)                                                                                                    \
+    {                                                                                                                  \
+        text, sizeof text - 1                                                                                          \
+    }
 
 typedef struct bytes {
     const char *p;
@@ -45,16 +49,41 @@ static void end(void)
 
 /* Every one of these, as the answer to anything, ends the connection. */
 static const bytes nonsense[] = {
-    BYTES("\0\0\0\0"), BYTES("HTTP/1.1 400 Bad Request\r\n\r\n"), BYTES("hello\r\n"), BYTES("%1\r\n+a\r\n+b\r\n"),
-    BYTES("_\r\n"), BYTES("*-2\r\n"), BYTES("*99999999999999999999\r\n"), BYTES("*2147483648\r\n"), BYTES("*2147483647\r\n"),
-    BYTES("*1000000\r\n"), BYTES("$-2\r\n"), BYTES("$99999999999999999999\r\n"), BYTES("$9223372036854775807\r\n"),
-    BYTES("$x\r\n"), BYTES(":12x\r\n"), BYTES(":\r\n"), BYTES(":99999999999999999999999\r\n"),
+    BYTES("\0\0\0\0"),
+    BYTES("HTTP/1.1 400 Bad Request\r\n\r\n"),
+    BYTES("hello\r\n"),
+    BYTES("%1\r\n+a\r\n+b\r\n"),
+    BYTES("_\r\n"),
+    BYTES("*-2\r\n"),
+    BYTES("*99999999999999999999\r\n"),
+    BYTES("*2147483648\r\n"),
+    BYTES("*2147483647\r\n"),
+    BYTES("*1000000\r\n"),
+    BYTES("$-2\r\n"),
+    BYTES("$99999999999999999999\r\n"),
+    BYTES("$9223372036854775807\r\n"),
+    BYTES("$x\r\n"),
+    BYTES(":12x\r\n"),
+    BYTES(":\r\n"),
+    BYTES(":99999999999999999999999\r\n"),
     BYTES("*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n+x\r\n"),
-    BYTES("*3\r\n$7\r\nmessage\r\n*0\r\n$1\r\nx\r\n"), BYTES("*3\r\n$7\r\nmessage\r\n:1\r\n:2\r\n"),
-    BYTES("*3\r\n$7\r\nmessage\r\n$-1\r\n$-1\r\n"), BYTES("*3\r\n$7\r\nmessage\r\n+x\r\n+y\r\n"),
-    BYTES("*0\r\n"), BYTES("*-1\r\n"), BYTES("$-1\r\n"), BYTES("$0\r\n\r\n"), BYTES("+\r\n"), BYTES("-\r\n"), BYTES("-ERR \0x\r\n"),
-    BYTES("*2\r\n:1\r\n:2\r\n"), BYTES("*2\r\n$1\r\n1\r\n$1\r\nx\r\n"), BYTES("*2\r\n$20\r\n99999999999999999999\r\n$1\r\n1\r\n"),
-    BYTES("*2\r\n$2\r\n-1\r\n$2\r\n-1\r\n"), BYTES("*1\r\n$3\r\nfoo\r\n"), BYTES("*3\r\n:1\r\n:2\r\n:3\r\n"),
+    BYTES("*3\r\n$7\r\nmessage\r\n*0\r\n$1\r\nx\r\n"),
+    BYTES("*3\r\n$7\r\nmessage\r\n:1\r\n:2\r\n"),
+    BYTES("*3\r\n$7\r\nmessage\r\n$-1\r\n$-1\r\n"),
+    BYTES("*3\r\n$7\r\nmessage\r\n+x\r\n+y\r\n"),
+    BYTES("*0\r\n"),
+    BYTES("*-1\r\n"),
+    BYTES("$-1\r\n"),
+    BYTES("$0\r\n\r\n"),
+    BYTES("+\r\n"),
+    BYTES("-\r\n"),
+    BYTES("-ERR \0x\r\n"),
+    BYTES("*2\r\n:1\r\n:2\r\n"),
+    BYTES("*2\r\n$1\r\n1\r\n$1\r\nx\r\n"),
+    BYTES("*2\r\n$20\r\n99999999999999999999\r\n$1\r\n1\r\n"),
+    BYTES("*2\r\n$2\r\n-1\r\n$2\r\n-1\r\n"),
+    BYTES("*1\r\n$3\r\nfoo\r\n"),
+    BYTES("*3\r\n:1\r\n:2\r\n:3\r\n"),
     BYTES("+OK\r\n+OK\r\n+OK\r\n+OK\r\n+OK\r\n+OK\r\n+OK\r\n+OK\r\n"),
 };
 
@@ -134,13 +163,25 @@ static void wrong_answers_to_commands(void)
         const char *verb;
         bytes answer;
     } rows[] = {
-        {"PUBLISH", BYTES("+OK\r\n")},      {"PUBLISH", BYTES("*0\r\n")},  {"PUBLISH", BYTES("$-1\r\n")},
-        {"SET", BYTES(":1\r\n")},           {"SET", BYTES("$-1\r\n")},     {"EXPIRE", BYTES("+OK\r\n")},
-        {"SMEMBERS", BYTES("+OK\r\n")},     {"SMEMBERS", BYTES("*1\r\n:7\r\n")}, {"SMEMBERS", BYTES("*1\r\n*1\r\n+x\r\n")},
-        {"MGET", BYTES("*0\r\n")},          {"MGET", BYTES("*1\r\n$1\r\n1\r\n")}, {"MGET", BYTES(":0\r\n")},
-        {"SCAN", BYTES("*0\r\n")},          {"SCAN", BYTES("*2\r\n:0\r\n*0\r\n")}, {"SCAN", BYTES("*2\r\n$1\r\n0\r\n:1\r\n")},
-        {"SCAN", BYTES("*2\r\n$1\r\n0\r\n*1\r\n:1\r\n")}, {"SCAN", BYTES("*2\r\n$1\r\n0\r\n*1\r\n*0\r\n")},
-        {"SCAN", BYTES("$1\r\n0\r\n")},     {"DEL", BYTES("+OK\r\n")},
+        {"PUBLISH", BYTES("+OK\r\n")},
+        {"PUBLISH", BYTES("*0\r\n")},
+        {"PUBLISH", BYTES("$-1\r\n")},
+        {"SET", BYTES(":1\r\n")},
+        {"SET", BYTES("$-1\r\n")},
+        {"EXPIRE", BYTES("+OK\r\n")},
+        {"SMEMBERS", BYTES("+OK\r\n")},
+        {"SMEMBERS", BYTES("*1\r\n:7\r\n")},
+        {"SMEMBERS", BYTES("*1\r\n*1\r\n+x\r\n")},
+        {"MGET", BYTES("*0\r\n")},
+        {"MGET", BYTES("*1\r\n$1\r\n1\r\n")},
+        {"MGET", BYTES(":0\r\n")},
+        {"SCAN", BYTES("*0\r\n")},
+        {"SCAN", BYTES("*2\r\n:0\r\n*0\r\n")},
+        {"SCAN", BYTES("*2\r\n$1\r\n0\r\n:1\r\n")},
+        {"SCAN", BYTES("*2\r\n$1\r\n0\r\n*1\r\n:1\r\n")},
+        {"SCAN", BYTES("*2\r\n$1\r\n0\r\n*1\r\n*0\r\n")},
+        {"SCAN", BYTES("$1\r\n0\r\n")},
+        {"DEL", BYTES("+OK\r\n")},
     };
     begin();
     REQUIRE(kit_open(&a, f.url, &limits) == 0);
@@ -220,9 +261,25 @@ static void truncated_at_every_byte(void)
 static void broken_envelopes(void)
 {
     static const char *const payloads[] = {
-        "", "not json", "null", "true", "5", "\"str\"", "[]", "{}", "{\"t\":\"r\"}", "{\"t\":\"c\"}", "{\"t\":\"c\",\"s\":\"x\",\"d\":null}",
-        "{\"t\":\"r\",\"s\":\"x\",\"d\":null}", "{\"t\":\"c\",\"s\":5,\"d\":{}}", "{\"t\":\"m\",\"s\":\"x\",\"d\":\"\x01\"}", "{\"t\":\"b\"}",
-        "{\"t\":\"b\",\"d\":5}", "{\"t\":\"b\",\"d\":[{}]}", "{\"t\":\"b\",\"d\":[[[[1]]]]}", "{\"t\":\"b\",\"d\":[",
+        "",
+        "not json",
+        "null",
+        "true",
+        "5",
+        "\"str\"",
+        "[]",
+        "{}",
+        "{\"t\":\"r\"}",
+        "{\"t\":\"c\"}",
+        "{\"t\":\"c\",\"s\":\"x\",\"d\":null}",
+        "{\"t\":\"r\",\"s\":\"x\",\"d\":null}",
+        "{\"t\":\"c\",\"s\":5,\"d\":{}}",
+        "{\"t\":\"m\",\"s\":\"x\",\"d\":\"\x01\"}",
+        "{\"t\":\"b\"}",
+        "{\"t\":\"b\",\"d\":5}",
+        "{\"t\":\"b\",\"d\":[{}]}",
+        "{\"t\":\"b\",\"d\":[[[[1]]]]}",
+        "{\"t\":\"b\",\"d\":[",
     };
     static test_redis server;
     REQUIRE(test_redis_start(&server, NULL) == 0);
@@ -237,13 +294,17 @@ static void broken_envelopes(void)
     memset(deep, '[', sizeof deep - 1);
     test_redis_argv(&server, 3, (const char *[]){"PUBLISH", "clouds:L:" ID_A, deep}, NULL);
     test_redis_argv(&server, 3, (const char *[]){"PUBLISH", "clouds:D", deep}, NULL);
-    static const char *const odd_news[] = {
-        "{\"t\":\"u\",\"s\":\"x\",\"d\":{\"m\":5}}", "{\"t\":\"u\",\"s\":\"x\",\"d\":{\"m\":[5]}}", "{\"t\":\"u\",\"s\":\"\",\"d\":{\"m\":[\"a\"]}}",
-        "{\"t\":\"zz\",\"s\":\"x\",\"d\":{\"m\":[\"a\"]}}", "{\"t\":\"u\",\"d\":{\"m\":[\"a\"]}}", "{\"t\":\"d\",\"s\":\"x\"}",
-        "{\"t\":\"u\",\"s\":\"\\ud800\",\"d\":{\"m\":[\"\\u0000\"]}}"};
+    static const char *const odd_news[] = {"{\"t\":\"u\",\"s\":\"x\",\"d\":{\"m\":5}}",
+                                           "{\"t\":\"u\",\"s\":\"x\",\"d\":{\"m\":[5]}}",
+                                           "{\"t\":\"u\",\"s\":\"\",\"d\":{\"m\":[\"a\"]}}",
+                                           "{\"t\":\"zz\",\"s\":\"x\",\"d\":{\"m\":[\"a\"]}}",
+                                           "{\"t\":\"u\",\"d\":{\"m\":[\"a\"]}}",
+                                           "{\"t\":\"d\",\"s\":\"x\"}",
+                                           "{\"t\":\"u\",\"s\":\"\\ud800\",\"d\":{\"m\":[\"\\u0000\"]}}"};
     for (size_t i = 0; i < sizeof odd_news / sizeof *odd_news; i++)
         test_redis_argv(&server, 3, (const char *[]){"PUBLISH", "clouds:D", odd_news[i]}, NULL);
-    test_redis_argv(&server, 3, (const char *[]){"PUBLISH", "clouds:L:" ID_A, "{\"t\":\"m\",\"s\":\"x\",\"d\":1}"}, NULL);
+    test_redis_argv(&server, 3, (const char *[]){"PUBLISH", "clouds:L:" ID_A, "{\"t\":\"m\",\"s\":\"x\",\"d\":1}"},
+                    NULL);
     kit_note *n;
     do n = kit_take(&a, "envelope");
     while (strcmp(n->what, "none") != 0 && n->text[0] != 'm');
@@ -263,13 +324,15 @@ static void broken_envelopes_are_not_sent(void)
     REQUIRE(test_redis_start(&server, NULL) == 0);
     REQUIRE(kit_open(&a, server.url, NULL) == 0);
     REQUIRE(kit_node(&a, &node_a, ID_A, 2) == 0);
-    cl_envelope e = {.type = CL_CALL, .from = CL_STR(ID_A), .to = CL_STR(ID_A), .id = CL_STR("i"), .method = CL_STR("m")};
+    cl_envelope e = {
+        .type = CL_CALL, .from = CL_STR(ID_A), .to = CL_STR(ID_A), .id = CL_STR("i"), .method = CL_STR("m")};
     static const char *const args[] = {"", "{}", "null", "5", "\"x\""};
     for (size_t i = 0; i < sizeof args / sizeof *args; i++) {
         e.args = cl_str_z(args[i]);
         CHECK(a.bus->ops->send(a.bus, &node_a, &e, 1) < 0);
     }
-    e = (cl_envelope){.type = CL_RESULT, .from = CL_STR(ID_A), .to = CL_STR(ID_A), .id = CL_STR("i"), .result = CL_STR("{}")};
+    e = (cl_envelope){
+        .type = CL_RESULT, .from = CL_STR(ID_A), .to = CL_STR(ID_A), .id = CL_STR("i"), .result = CL_STR("{}")};
     CHECK(a.bus->ops->send(a.bus, &node_a, &e, 1) < 0);
     e.result = CL_STR("[]");
     e.error = CL_STR("\"text\"");

@@ -187,7 +187,8 @@ static void status_tells_every_row(void)
     int rows = 0, found = 0;
     while ((n = kit_find(&a, "status"))) {
         rows++;
-        found += !strcmp(n->text, "one " ID_A) || !strcmp(n->text, "a:b " ID_A) || !strcmp(n->text, "one s.aaaaaaaa.1.0");
+        found +=
+            !strcmp(n->text, "one " ID_A) || !strcmp(n->text, "a:b " ID_A) || !strcmp(n->text, "one s.aaaaaaaa.1.0");
     }
     CHECK_INT(rows, 603);
     CHECK_INT(found, 3);
@@ -212,7 +213,8 @@ static void questions_while_redis_is_away(void)
 
 int main(void)
 {
-    if (test_redis_start(&server, &(test_redis_options){.extra = {"--enable-debug-command", "yes"}})) return EXIT_FAILURE;
+    if (test_redis_start(&server, &(test_redis_options){.extra = {"--enable-debug-command", "yes"}}))
+        return EXIT_FAILURE;
     RUN(the_index_answers_without_a_scan);
     RUN(npm_servers_are_found_by_a_scan);
     RUN(a_refresh_sees_both_kinds);

@@ -1,4 +1,5 @@
-/* Every allocation fails in turn, once and from then on: every operation that was accepted still ends, and nothing leaks. */
+/* Every allocation fails in turn, once and from then on: every operation that was accepted still ends, and nothing
+ * leaks. */
 #include <stdint.h>
 #include <stdio.h>
 
@@ -61,8 +62,14 @@ static void use(int patience)
     }
     for (uint64_t i = 1; i <= 3; i++) {
         kit_call(&a, ID_A, ID_A, "m", "iiiiiiii", "[1]", i);
-        cl_envelope e = {.type = CL_CALL, .flags = CL_NATIVE, .from = CL_STR(ID_A), .to = CL_STR(ID_A), .id = CL_STR("iiiiiiii"),
-                         .method = CL_STR("m"), .args = CL_STR("[]"), .deadline = cl_loop_now() + 1000};
+        cl_envelope e = {.type = CL_CALL,
+                         .flags = CL_NATIVE,
+                         .from = CL_STR(ID_A),
+                         .to = CL_STR(ID_A),
+                         .id = CL_STR("iiiiiiii"),
+                         .method = CL_STR("m"),
+                         .args = CL_STR("[]"),
+                         .deadline = cl_loop_now() + 1000};
         bus->ops->send(bus, &node_a, &e, 10 + i);
     }
     await("envelope", patience ? 20 : 2);

@@ -1,4 +1,5 @@
-/* Redis goes away and comes back: what was pending ends with the right word, and everything is there again by itself. */
+/* Redis goes away and comes back: what was pending ends with the right word, and everything is there again by itself.
+ */
 #include <stdio.h>
 
 #include "clouds.h"
@@ -136,8 +137,12 @@ static void answers_and_messages_wait(void)
     WAIT_FOR(!a.up);
     kit_forget(&a);
     CHECK_INT(kit_say(&a, ID_A, ID_A, "{\"n\":1}", 41), 0);
-    cl_envelope late = {.type = CL_RESULT, .from = CL_STR(ID_A), .to = CL_STR(ID_A), .id = CL_STR("iiiiiiii"),
-                        .result = CL_STR("[1]"), .deadline = cl_loop_now() + 1};
+    cl_envelope late = {.type = CL_RESULT,
+                        .from = CL_STR(ID_A),
+                        .to = CL_STR(ID_A),
+                        .id = CL_STR("iiiiiiii"),
+                        .result = CL_STR("[1]"),
+                        .deadline = cl_loop_now() + 1};
     CHECK_INT(a.bus->ops->send(a.bus, &node_a, &late, 42), 0);
     cl_envelope good = late;
     good.deadline = 0;
@@ -271,7 +276,8 @@ static void only_one_connection_is_lost(void)
     CHECK_INT(kit_enroll(&a, &node_a, "m"), 0);
     for (int i = 0; i < 4; i++) {
         kit_forget(&a);
-        test_redis_argv(&server, i % 2 ? 4 : 6, (const char *[]){"CLIENT", "KILL", "TYPE", i % 2 ? "pubsub" : "normal", "SKIPME", "yes"}, NULL);
+        test_redis_argv(&server, i % 2 ? 4 : 6,
+                        (const char *[]){"CLIENT", "KILL", "TYPE", i % 2 ? "pubsub" : "normal", "SKIPME", "yes"}, NULL);
         WAIT_FOR(!a.up);
         WAIT_FOR(a.up && b.up);
         kit_forget(&a);
@@ -304,8 +310,14 @@ static void attempts_back_off(void)
 static void deadlines_travel_in_redis_time(void)
 {
     begin(NULL);
-    cl_envelope e = {.type = CL_CALL, .flags = CL_NATIVE, .from = CL_STR(ID_A), .to = CL_STR(ID_A), .id = CL_STR("iiiiiiii"),
-                     .method = CL_STR("m"), .args = CL_STR("[]"), .deadline = cl_loop_now() + 5000};
+    cl_envelope e = {.type = CL_CALL,
+                     .flags = CL_NATIVE,
+                     .from = CL_STR(ID_A),
+                     .to = CL_STR(ID_A),
+                     .id = CL_STR("iiiiiiii"),
+                     .method = CL_STR("m"),
+                     .args = CL_STR("[]"),
+                     .deadline = cl_loop_now() + 5000};
     CHECK_INT(a.bus->ops->send(a.bus, &node_a, &e, 0), 0);
     kit_note *n = kit_take(&a, "envelope");
     CHECK(n->number >= e.deadline - 2 && n->number <= e.deadline + 2);

@@ -20,7 +20,8 @@ static int redis_says(const char *command, const char *want)
     snprintf(text, sizeof text, "%s", command);
     const char *argv[16];
     int argc = 0;
-    for (char *save, *word = strtok_r(text, " ", &save); word && argc < 16; word = strtok_r(NULL, " ", &save)) argv[argc++] = word;
+    for (char *save, *word = strtok_r(text, " ", &save); word && argc < 16; word = strtok_r(NULL, " ", &save))
+        argv[argc++] = word;
     return strcmp(test_redis_argv(&server, argc, argv, NULL), want) == 0;
 }
 
@@ -73,7 +74,8 @@ static void listens_before_it_is_found(void)
         REQUIRE(a.bus->ops->enroll(a.bus, &node_a, CL_STR("early"), 1) == 0);
         CHECK_INT(kit_take(&a, "enrolled")->code, 0);
         monitor_read(&seen, &server);
-        const char *subscribed = strstr(seen.text, "\"SUBSCRIBE\" \"clouds:L:"), *set = strstr(seen.text, "\"SET\" \"clouds:S:");
+        const char *subscribed = strstr(seen.text, "\"SUBSCRIBE\" \"clouds:L:"),
+                   *set = strstr(seen.text, "\"SET\" \"clouds:S:");
         const char *record = strstr(seen.text, "\"SET\" \"clouds:N:");
         CHECK(subscribed && record && set && subscribed < record && record < set);
         kit_close(&a, 0);
@@ -267,7 +269,8 @@ static void a_replica_is_named(void)
     CHECK(strstr(n->text, "this Redis is a replica: give the address of its primary") != NULL);
     test_redis_command(&replica, "REPLICAOF NO ONE");
     int64_t end = cl_loop_now() + 20000; /* it is promoted: the registration comes by itself */
-    while (strcmp(test_redis_command(&replica, "EXISTS clouds:S:ro:" ID_A), "1") != 0 && cl_loop_now() < end) kit_turn_all(10);
+    while (strcmp(test_redis_command(&replica, "EXISTS clouds:S:ro:" ID_A), "1") != 0 && cl_loop_now() < end)
+        kit_turn_all(10);
     CHECK(cl_loop_now() < end);
     kit_close(&a, 0);
     test_redis_stop(&replica);

@@ -1,4 +1,5 @@
-/* Every byte delivered alone, in both directions, gives the same as a plain connection: 10 000 messages and all answers. */
+/* Every byte delivered alone, in both directions, gives the same as a plain connection: 10 000 messages and all
+ * answers. */
 #include <stdio.h>
 
 #include "base/rand.h"
@@ -25,8 +26,8 @@ static tally now;
 static void on_envelope(kit *k, void *node, const cl_envelope *e)
 {
     char text[600];
-    int n = snprintf(text, sizeof text, "%c %.*s %.*s %.*s %.*s", e->type, (int)e->id.n, e->id.p, (int)e->method.n, e->method.p,
-                     (int)e->args.n, e->args.p, (int)e->data.n, e->data.p);
+    int n = snprintf(text, sizeof text, "%c %.*s %.*s %.*s %.*s", e->type, (int)e->id.n, e->id.p, (int)e->method.n,
+                     e->method.p, (int)e->args.n, e->args.p, (int)e->data.n, e->data.p);
     now.hash = now.hash * 1099511628211u ^ cl_siphash((const uint64_t[2]){1, 2}, text, (size_t)n);
     now.envelopes++;
 }

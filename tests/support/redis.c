@@ -50,8 +50,9 @@ static int free_port(void)
 static void run_server(test_redis *r, pid_t parent)
 {
     char port[16], log[128];
-    const char *argv[64] = {"redis-server", "--unixsocket", r->socket, "--save", "", "--appendonly", "no", "--dir", r->folder,
-                            "--port", port, "--bind", "127.0.0.1", "--daemonize", "no"};
+    const char *argv[64] = {"redis-server", "--unixsocket", r->socket,   "--save",      "",
+                            "--appendonly", "no",           "--dir",     r->folder,     "--port",
+                            port,           "--bind",       "127.0.0.1", "--daemonize", "no"};
     int n = 15;
     snprintf(port, sizeof port, "%d", r->port);
     snprintf(log, sizeof log, "%s/log", r->folder);
@@ -212,16 +213,25 @@ static void put_reply(const redisReply *reply)
 {
     char digits[32];
     switch (reply->type) {
-    case REDIS_REPLY_NIL: put("(nil)", 5); break;
-    case REDIS_REPLY_INTEGER: put(digits, (size_t)snprintf(digits, sizeof digits, "%lld", reply->integer)); break;
+    case REDIS_REPLY_NIL:
+        put("(nil)", 5);
+        break;
+    case REDIS_REPLY_INTEGER:
+        put(digits, (size_t)snprintf(digits, sizeof digits, "%lld", reply->integer));
+        break;
     case REDIS_REPLY_ARRAY:
         for (size_t i = 0; i < reply->elements; i++) {
             if (i) put("\n", 1);
             put_reply(reply->element[i]);
         }
         break;
-    case REDIS_REPLY_ERROR: put("(error) ", 8); put(reply->str, reply->len); break;
-    default: put(reply->str, reply->len); break;
+    case REDIS_REPLY_ERROR:
+        put("(error) ", 8);
+        put(reply->str, reply->len);
+        break;
+    default:
+        put(reply->str, reply->len);
+        break;
     }
 }
 

@@ -1,4 +1,5 @@
-/* A private redis-server for a test: on a unix socket in a temp folder, on a free port too if asked. It dies with the test. */
+/* A private redis-server for a test: on a unix socket in a temp folder, on a free port too if asked. It dies with the
+ * test. */
 #ifndef TEST_REDIS_H
 #define TEST_REDIS_H
 
@@ -6,8 +7,8 @@
 #include <sys/types.h>
 
 typedef struct test_redis_options {
-    int tcp;              /* 1: listen on a free loopback port as well */
-    const char *password; /* requirepass */
+    int tcp;               /* 1: listen on a free loopback port as well */
+    const char *password;  /* requirepass */
     const char *extra[24]; /* further arguments of redis-server, as "--maxmemory", "1mb"; ends with NULL */
 } test_redis_options;
 
@@ -22,7 +23,8 @@ typedef struct test_redis {
     void *raw; /* a connection for test_redis_command */
 } test_redis;
 
-/* Starts and waits until it answers. 0, or -1 with the reason on stdout. `options` may be NULL; its texts must live on. */
+/* Starts and waits until it answers. 0, or -1 with the reason on stdout. `options` may be NULL; its texts must live on.
+ */
 int test_redis_start(test_redis *redis, const test_redis_options *options);
 /* SIGKILL, and waits for its end. The address stays. */
 void test_redis_kill(test_redis *redis);
@@ -33,8 +35,9 @@ void test_redis_freeze(test_redis *redis, int frozen);
 /* Kills it and removes the folder; fine when it was never started. Also done at exit. */
 void test_redis_stop(test_redis *redis);
 
-/* One command over a raw blocking connection. The answer as text, in memory that the next call reuses: a string or status as
- * it is, an integer in digits, nil as "(nil)", an error as "(error) ...", an array as its parts joined by '\n'. */
+/* One command over a raw blocking connection. The answer as text, in memory that the next call reuses: a string or
+ * status as it is, an integer in digits, nil as "(nil)", an error as "(error) ...", an array as its parts joined by
+ * '\n'. */
 const char *test_redis_command(test_redis *redis, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* The same for commands with binary arguments. */
 const char *test_redis_argv(test_redis *redis, int argc, const char **argv, const size_t *lengths);

@@ -1,5 +1,5 @@
-/* Results and messages that were sent while Redis was away. They wait here as finished commands, within write_soft bytes:
- * the one that passes it is the last. */
+/* Results and messages that were sent while Redis was away. They wait here as finished commands, within write_soft
+ * bytes: the one that passes it is the last. */
 #include "base/mem.h"
 #include "bus/redis/inside.h"
 #include "clouds.h"

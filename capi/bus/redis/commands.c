@@ -45,15 +45,27 @@ static void on_reply(void *self, const cl_pending *pending, const cl_reply *repl
     redis_bus *bus = self;
     switch (pending->kind) {
     case KIND_PUBLISH:
-    case KIND_BATCH: published(bus, pending, reply); break;
+    case KIND_BATCH:
+        published(bus, pending, reply);
+        break;
     case KIND_NEWS:
         if (reply->items[0].type == CL_REPLY_ERROR) cl_redis_complain(bus, "Redis", cl_reply_text(reply, 0));
         break;
-    case KIND_FENCE: cl_redis_node_unref(bus, redis_from_ref(pending->ref)); break;
-    case KIND_MEMBERS: cl_redis_look_members(bus, redis_from_ref(pending->ref), reply); break;
-    case KIND_LIVING: cl_redis_look_living(bus, redis_from_ref(pending->ref), reply); break;
-    case KIND_SCAN: cl_redis_scan_page(bus, reply); break;
-    default: cl_redis_registry_reply(bus, pending, reply); break;
+    case KIND_FENCE:
+        cl_redis_node_unref(bus, redis_from_ref(pending->ref));
+        break;
+    case KIND_MEMBERS:
+        cl_redis_look_members(bus, redis_from_ref(pending->ref), reply);
+        break;
+    case KIND_LIVING:
+        cl_redis_look_living(bus, redis_from_ref(pending->ref), reply);
+        break;
+    case KIND_SCAN:
+        cl_redis_scan_page(bus, reply);
+        break;
+    default:
+        cl_redis_registry_reply(bus, pending, reply);
+        break;
     }
 }
 
@@ -65,13 +77,24 @@ static void on_unanswered(void *self, const cl_pending *pending, int handed)
     case KIND_PUBLISH:
         if (pending->ref) bus->sink.fate(bus->sink.self, pending->ref, lost, 0);
         break;
-    case KIND_BATCH: cl_redis_batch_fate(bus, redis_from_ref(pending->ref), lost, 0); break;
-    case KIND_NEWS: break;
-    case KIND_FENCE: cl_redis_node_unref(bus, redis_from_ref(pending->ref)); break;
+    case KIND_BATCH:
+        cl_redis_batch_fate(bus, redis_from_ref(pending->ref), lost, 0);
+        break;
+    case KIND_NEWS:
+        break;
+    case KIND_FENCE:
+        cl_redis_node_unref(bus, redis_from_ref(pending->ref));
+        break;
     case KIND_MEMBERS:
-    case KIND_LIVING: cl_redis_look_lost(bus, redis_from_ref(pending->ref)); break;
-    case KIND_SCAN: cl_redis_scan_lost(bus); break;
-    default: cl_redis_registry_unanswered(bus, pending); break;
+    case KIND_LIVING:
+        cl_redis_look_lost(bus, redis_from_ref(pending->ref));
+        break;
+    case KIND_SCAN:
+        cl_redis_scan_lost(bus);
+        break;
+    default:
+        cl_redis_registry_unanswered(bus, pending);
+        break;
     }
 }
 
@@ -104,7 +127,6 @@ static void on_closed(void *self)
 
 int cl_redis_commands_create(redis_bus *bus)
 {
-    cl_session_hooks hooks = {bus,        on_ready,   on_down,  on_reply, on_unanswered,
-                              on_nothing, on_nothing, on_closed};
+    cl_session_hooks hooks = {bus, on_ready, on_down, on_reply, on_unanswered, on_nothing, on_nothing, on_closed};
     return cl_session_create(bus->loop, &bus->address, &bus->limits, 0, &hooks, &bus->commands);
 }

@@ -69,12 +69,15 @@ static int is_harmless(cl_session *s, int kind, cl_str error)
         return 1;
     case SESSION_TIME:
     case SESSION_NAME:
-    case SESSION_INFO: return cl_redis_is_refusal(error);
+    case SESSION_INFO:
+        return cl_redis_is_refusal(error);
     case SESSION_PROBE:
         if (cl_redis_is_cluster(error)) s->cluster = 1;
         return cl_redis_is_refusal(error) || cl_redis_is_cluster(error);
-    case SESSION_PING: return !cl_redis_is_loading(error);
-    default: return 0;
+    case SESSION_PING:
+        return !cl_redis_is_loading(error);
+    default:
+        return 0;
     }
 }
 

@@ -49,13 +49,13 @@ typedef struct redis_node {
     cl_str channel, id, record_key;
     int64_t period; /* of the heartbeat, ms */
     char ttl[24];
-    cl_strmap regs; /* by method */
-    cl_alarm *alarm; /* heartbeat, later linger */
-    unsigned refs;   /* pending commands that point here */
-    unsigned renewing; /* renewals under way */
+    cl_strmap regs;      /* by method */
+    cl_alarm *alarm;     /* heartbeat, later linger */
+    unsigned refs;       /* pending commands that point here */
+    unsigned renewing;   /* renewals under way */
     int listening, told; /* its SUBSCRIBE is confirmed; the owner knows */
     int deaf;            /* why it was refused, 0: it was not */
-    int recorded; /* its record is known to be there */
+    int recorded;        /* its record is known to be there */
     int was_registered, draining, closing, leaving, has_news;
     int64_t started; /* ms since 1970 */
 } redis_node;
@@ -129,8 +129,8 @@ typedef struct redis_bus {
     int current_is_news;
     cl_buf scratch, text;
     cl_alarm *chore_alarm;
-    cl_link chores; /* redis_node */
-    cl_link looks;  /* redis_look */
+    cl_link chores;               /* redis_node */
+    cl_link looks;                /* redis_look */
     cl_strmap looks_by_method[2]; /* the urgent, and those that only refresh */
     struct redis_unlooked {
         size_t n;
@@ -228,7 +228,7 @@ void cl_redis_registry_reply(redis_bus *bus, const cl_pending *pending, const cl
 void cl_redis_registry_unanswered(redis_bus *bus, const cl_pending *pending);
 
 /* ---- news.c */
-void cl_redis_news_send(redis_bus *bus, redis_node *node, char type, cl_str method); 
+void cl_redis_news_send(redis_bus *bus, redis_node *node, char type, cl_str method);
 /* 'u': the fresh ones, 'd': all, 'w': this one. */
 void cl_redis_news_came(redis_bus *bus, cl_str text);
 

@@ -1,9 +1,11 @@
 /* Design note. Who serves a method is found in three steps, never with KEYS:
- *   MEMBERS  SMEMBERS of the index, to which the latest picture of a scan adds the npm servers
- *   LIVING   one MGET of the registration keys and the node records of all of them: who lives, and who is ours
- *   SCANNING only when nobody lives, or for a refresh whose picture is old: a new picture, then once more from the start
- * So an answer is always verified, and it waits for a scan only when there is nobody to ask meanwhile. Looks for the same
- * method share an answer, but for refreshes, which may wait longer. */
+ *
+ *   MEMBERS    SMEMBERS of the index, to which the latest picture of a scan adds the npm servers
+ *   LIVING     one MGET of the registration keys and the node records of all of them: who lives, and who is ours
+ *   SCANNING   only when nobody lives, or for a refresh whose picture is old; then once more from the start
+ *
+ * So an answer is always verified, and it waits for a scan only when there is nobody to ask meanwhile. Looks for the
+ * same method share an answer, but for refreshes, which may wait longer. */
 #include "base/mem.h"
 #include "bus/redis/inside.h"
 #include "clouds.h"

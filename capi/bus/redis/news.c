@@ -78,10 +78,10 @@ static void tell(redis_bus *bus, char type, cl_str id, cl_str method)
 static void tell_methods(redis_bus *bus, cl_json *j, char type, size_t id_len)
 {
     cl_str raw;
-    int escaped, more;
+    int escaped;
     cl_buf *b = &bus->scratch;
     if (cl_json_enter(j, '[')) return;
-    while ((more = cl_json_element(j)) > 0) {
+    while (cl_json_element(j) > 0) {
         b->len = id_len;
         if (cl_json_string(j, &raw, &escaped) || cl_json_unescape(raw, b)) return;
         tell(bus, type, cl_str_of(b->data, id_len), cl_str_of(b->data + id_len, b->len - id_len));

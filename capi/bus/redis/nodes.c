@@ -3,8 +3,9 @@
  *   draining  its registrations are being taken back
  *   closing   lingers, if it was registered: callers that do not know yet are still answered
  *   leaving   UNSUBSCRIBE and a fence behind all it sent; when both are answered: node_closed
- * Every pending command that points to a node or to one of its registrations holds a reference; a node is freed only without.
- * A connection that is lost ends its pending commands, and so ends the references: nothing waits for Redis to come back. */
+ * Every pending command that points to a node or to one of its registrations holds a reference; a node is freed only
+ * without. A connection that is lost ends its pending commands, and so ends the references: nothing waits for Redis to
+ * come back. */
 #include <time.h>
 
 #include "base/error.h"
@@ -36,7 +37,8 @@ static int name_node(redis_bus *bus, redis_node *node, cl_str id)
     return 0;
 }
 
-/* A TTL is whole seconds: twice the heartbeat, rounded up. Heartbeats that a timer cannot take are brought into bounds. */
+/* A TTL is whole seconds: twice the heartbeat, rounded up. Heartbeats that a timer cannot take are brought into bounds.
+ */
 static void set_heartbeat(redis_node *node, double heartbeat)
 {
     if (!(heartbeat > 0)) heartbeat = 5;

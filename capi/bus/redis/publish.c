@@ -12,18 +12,22 @@ static int is_kind(cl_str json, char open, char close)
 static int is_sound(const cl_envelope *e)
 {
     switch (e->type) {
-    case CL_CALL: return is_kind(e->args, '[', ']');
+    case CL_CALL:
+        return is_kind(e->args, '[', ']');
     case CL_RESULT:
         return (e->result.n == 0 || is_kind(e->result, '[', ']')) &&
                (e->error.n == 0 || is_kind(e->error, '{', '}') || cl_str_eq(e->error, CL_STR("null")));
-    case CL_MESSAGE: return 1;
-    default: return 0;
+    case CL_MESSAGE:
+        return 1;
+    default:
+        return 0;
     }
 }
 
 enum { SLACK = 512 }; /* the estimate is not further off, but for escapes */
 
-/* About as long as it will be: right enough to guess the number of digits, and to refuse what is far too long unseen. */
+/* About as long as it will be: right enough to guess the number of digits, and to refuse what is far too long unseen.
+ */
 static size_t estimate(const cl_envelope *e)
 {
     return e->args.n + e->error.n + e->result.n + e->data.n + e->method.n + e->id.n + e->from.n + 44;
@@ -41,7 +45,8 @@ int cl_redis_publish_head(const redis_bus *bus, cl_str to, cl_buf *out)
     return 0;
 }
 
-/* The length stands before the body, and its exact value is known after it: the place is guessed, and mended if need be. */
+/* The length stands before the body, and its exact value is known after it: the place is guessed, and mended if need
+ * be. */
 static int put_body(const cl_envelope *e, size_t most, cl_buf *out)
 {
     char digits[24];

@@ -1,8 +1,9 @@
-/* Design note. Two connections, shared by all nodes of a context: one listens, one commands. The bus is up when both are
- * greeted, every SUBSCRIBE of the nodes is answered and the registrations are sent again; only then `state` tells so, and only
- * then a node that listens is told that it is ready.
+/* Design note. Two connections, shared by all nodes of a context: one listens, one commands. The bus is up when both
+ * are greeted, every SUBSCRIBE of the nodes is answered and the registrations are sent again; only then `state` tells
+ * so, and only then a node that listens is told that it is ready.
  *
- * What must be told but cannot be told from inside a call of the owner is left to the chores, an alarm that is due at once. */
+ * What must be told but cannot be told from inside a call of the owner is left to the chores, an alarm that is due at
+ * once. */
 #include <stdio.h>
 
 #include "base/error.h"
@@ -152,7 +153,8 @@ static cl_str keep(char **to, const char *text)
 static int keep_address(redis_bus *bus, const cl_url *url)
 {
     const char *prefix = url->prefix[0] ? url->prefix : "clouds";
-    size_t n = strlen(url->path) + strlen(url->host) + strlen(url->user) + strlen(url->password) + 2 * strlen(prefix) + 16;
+    size_t n =
+        strlen(url->path) + strlen(url->host) + strlen(url->user) + strlen(url->password) + 2 * strlen(prefix) + 16;
     char *p = bus->memory = cl_malloc(n);
     if (!p) return CLOUDS_ENOMEM;
     cl_redis_address *a = &bus->address;
@@ -182,7 +184,8 @@ static int start(redis_bus *bus)
     return code;
 }
 
-int cl_redis_bus_create(cl_loop *loop, const cl_url *url, const cl_limits *limits, const cl_bus_sink *sink, cl_bus **out)
+int cl_redis_bus_create(cl_loop *loop, const cl_url *url, const cl_limits *limits, const cl_bus_sink *sink,
+                        cl_bus **out)
 {
     redis_bus *bus = cl_calloc(1, sizeof *bus);
     if (!bus) return cl_error(CLOUDS_ENOMEM, NULL);

@@ -1,10 +1,12 @@
-/* Design note. A registration is a key with a TTL. `wanted` is what its owner asked for, `listed` what Redis is known to
- * hold; commands bring the second to the first:
- *   wanted, not listed   SET key 1 EX ttl      on enroll, and when a renewal finds the key gone
- *   wanted, listed       EXPIRE key ttl        each heartbeat, and after a reconnect (it works on a full Redis too)
- *   not wanted           DEL key               on withdraw, and after a reconnect if that was not answered
- * Nothing of it while the node's subscription is not confirmed. Whatever fails is tried again with the next heartbeat. An operation of the owner ends with the first answer that it meets,
- * good or bad; while Redis is away it waits. */
+/* Design note. A registration is a key with a TTL. `wanted` is what its owner asked for, `listed` what Redis is known
+ * to hold; commands bring the second to the first:
+ *
+ *   wanted, not listed   SET key 1 EX ttl   on enroll, and when a renewal finds the key gone
+ *   wanted, listed       EXPIRE key ttl     each heartbeat, and after a reconnect (a full Redis takes it too)
+ *   not wanted           DEL key            on withdraw, and after a reconnect if that was not answered
+ *
+ * Nothing of it while the node's subscription is not confirmed. Whatever fails is tried again with the next heartbeat.
+ * An operation of the owner ends with the first answer that it meets, good or bad; while Redis is away it waits. */
 #include <stdio.h>
 #include <unistd.h>
 
@@ -85,9 +87,10 @@ static void send_record(redis_bus *bus, redis_node *node)
 {
     char json[200];
     cl_str host = host_of(node->id);
-    int n = snprintf(json, sizeof json,
-                     "{\"v\":1,\"host\":\"%.*s\",\"pid\":%ld,\"started\":%lld,\"abilities\":[\"deadline\",\"refuse\",\"batch\"]}",
-                     (int)host.n, host.p, (long)getpid(), (long long)node->started);
+    int n = snprintf(
+        json, sizeof json,
+        "{\"v\":1,\"host\":\"%.*s\",\"pid\":%ld,\"started\":%lld,\"abilities\":[\"deadline\",\"refuse\",\"batch\"]}",
+        (int)host.n, host.p, (long)getpid(), (long long)node->started);
     cl_str set[] = {CL_STR("SET"), node->record_key, cl_str_of(json, (size_t)n), CL_STR("EX"), cl_str_z(node->ttl)};
     if (!cl_redis_command(bus, KIND_RECORD, node, 5, set)) node->refs++;
 }
@@ -362,10 +365,18 @@ void cl_redis_registry_reply(redis_bus *bus, const cl_pending *pending, const cl
 {
     redis_reg *reg = redis_from_ref(pending->ref);
     switch (pending->kind) {
-    case KIND_SET: on_set(bus, reg, reply); break;
-    case KIND_RENEW: on_renewed(bus, reg, reply); break;
-    case KIND_DELETE: on_deleted(bus, reg, reply); break;
-    default: on_record(bus, redis_from_ref(pending->ref), pending->kind, reply); return;
+    case KIND_SET:
+        on_set(bus, reg, reply);
+        break;
+    case KIND_RENEW:
+        on_renewed(bus, reg, reply);
+        break;
+    case KIND_DELETE:
+        on_deleted(bus, reg, reply);
+        break;
+    default:
+        on_record(bus, redis_from_ref(pending->ref), pending->kind, reply);
+        return;
     }
     reg_unref(bus, reg);
 }

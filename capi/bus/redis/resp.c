@@ -1,10 +1,10 @@
-/* Design note. hiredis' reader does the parsing, but builds nothing: its object functions write into one flat list that is
- * used again for every reply, and a published message touches not even that - its channel and its payload are handed on from
- * the reader's own buffer. The reader moves what it has not parsed yet to the front after every kilobyte, so it is fed in
- * small slices: with large ones it would copy each byte many times.
+/* Design note. hiredis' reader does the parsing, but builds nothing: its object functions write into one flat list that
+ * is used again for every reply, and a published message touches not even that - its channel and its payload are handed
+ * on from the reader's own buffer. The reader moves what it has not parsed yet to the front after every kilobyte, so it
+ * is fed in small slices: with large ones it would copy each byte many times.
  *
- * The reader sets no limits of its own. Ours: a line that does not end, an array that announces more elements than could ever
- * fit, and the bytes that one reply may take. Whatever breaks a limit ends the stream. */
+ * The reader sets no limits of its own. Ours: a line that does not end, an array that announces more elements than
+ * could ever fit, and the bytes that one reply may take. Whatever breaks a limit ends the stream. */
 #include "bus/redis/resp.h"
 
 #include <stdio.h>

@@ -36,8 +36,8 @@ typedef struct cl_resp_hooks {
     void *self;
     /* A complete reply; valid during the call. */
     void (*reply)(void *self, const cl_reply *reply);
-    /* A published message, told in two steps, straight from the read buffer: first its channel, then its payload. Only on a
-     * reader made for pushes. */
+    /* A published message, told in two steps, straight from the read buffer: first its channel, then its payload. Only
+     * on a reader made for pushes. */
     void (*channel)(void *self, cl_str channel);
     void (*message)(void *self, cl_str payload);
 } cl_resp_hooks;
@@ -51,8 +51,8 @@ typedef struct cl_resp_limits {
 int cl_resp_create(const cl_resp_hooks *hooks, cl_resp_limits limits, int pushes, cl_resp **out);
 void cl_resp_destroy(cl_resp *resp); /* NULL is fine; never from inside a hook */
 
-/* Takes bytes and calls the hooks for what is complete. 0, CLOUDS_EPROTO or CLOUDS_ENOMEM: then the stream is beyond repair
- * and cl_resp_words says why. */
+/* Takes bytes and calls the hooks for what is complete. 0, CLOUDS_EPROTO or CLOUDS_ENOMEM: then the stream is beyond
+ * repair and cl_resp_words says why. */
 int cl_resp_feed(cl_resp *resp, const char *p, size_t n);
 const char *cl_resp_words(const cl_resp *resp);
 

@@ -1,6 +1,6 @@
-/* Design note. A scan walks all keys and keeps what looks like a registration: the picture. It is the only way to find npm
- * servers. One runs at a time and at most one starts in a second; who wants one that starts after now asks for the number of
- * the next round. The picture of the latest scan stays until the next is complete. */
+/* Design note. A scan walks all keys and keeps what looks like a registration: the picture. It is the only way to find
+ * npm servers. One runs at a time and at most one starts in a second; who wants one that starts after now asks for the
+ * number of the next round. The picture of the latest scan stays until the next is complete. */
 #include "base/mem.h"
 #include "bus/redis/inside.h"
 #include "clouds.h"

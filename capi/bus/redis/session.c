@@ -1,8 +1,8 @@
 /* Design note. A session is in one phase at a time:
  *   WAITING -> CONNECTING -> GREETING -> READY -> CUT -> WAITING ...
- * Every loss goes through on_closed, which the connection calls exactly once: there the pending commands are ended, the owner
- * is told, and the next attempt is planned. cl_session_cut only begins that. Nothing is carried over from one connection to
- * the next; what has to be said again is the owner's business.
+ * Every loss goes through on_closed, which the connection calls exactly once: there the pending commands are ended, the
+ * owner is told, and the next attempt is planned. cl_session_cut only begins that. Nothing is carried over from one
+ * connection to the next; what has to be said again is the owner's business.
  *
  * Whether a command may have been executed is told by its place in the output: what the kernel had not taken when the
  * connection ended cannot have arrived. */
@@ -169,7 +169,8 @@ void cl_session_became_ready(cl_session *s)
 
 /* ---- watching the peer */
 
-/* Nothing came for too long. But if this process was stopped meanwhile, the answer lies unread in the socket: look again. */
+/* Nothing came for too long. But if this process was stopped meanwhile, the answer lies unread in the socket: look
+ * again. */
 static void suspect(cl_session *s, int64_t now)
 {
     if (s->suspect++ == 0) cl_alarm_set(s->alarm, now + SUSPECT_MS);

@@ -1,4 +1,5 @@
-/* One connection to Redis that is kept alive: connect, greet, ping, reconnect with backoff. It pairs replies with commands. */
+/* One connection to Redis that is kept alive: connect, greet, ping, reconnect with backoff. It pairs replies with
+ * commands. */
 #ifndef CL_REDIS_SESSION_H
 #define CL_REDIS_SESSION_H
 
@@ -16,7 +17,7 @@ typedef struct cl_redis_address {
     const char *host;
     int port, db;
     cl_str user, password;
-    cl_str probe; /* a key of ours that is never there */
+    cl_str probe;      /* a key of ours that is never there */
     const char *shown; /* for messages, without the password */
 } cl_redis_address;
 
@@ -24,7 +25,8 @@ typedef struct cl_session_hooks {
     void *self;
     /* Greeted: commands may be sent. */
     void (*ready)(void *self);
-    /* An attempt failed (was_ready 0), or the connection is lost (1). Told after `unanswered` for all that was pending. */
+    /* An attempt failed (was_ready 0), or the connection is lost (1). Told after `unanswered` for all that was pending.
+     */
     void (*down)(void *self, int was_ready, int code, const char *words);
     /* The answer to a command of kind >= 0. */
     void (*reply)(void *self, const cl_pending *pending, const cl_reply *reply);
@@ -50,8 +52,9 @@ int cl_session_is_cluster(const cl_session *session);
 /* Redis' clock minus the loop's, in ms; 0 when it is not known. */
 int cl_session_clock(const cl_session *session, int64_t *offset);
 
-/* The way to send, for whoever formats by itself: begin gives the buffer and makes room for a pending command, then `end`
- * is called with the length that the buffer had. begin fails with CLOUDS_EUNREACHABLE, CLOUDS_ELIMIT or CLOUDS_ENOMEM. */
+/* The way to send, for whoever formats by itself: begin gives the buffer and makes room for a pending command, then
+ * `end` is called with the length that the buffer had. begin fails with CLOUDS_EUNREACHABLE, CLOUDS_ELIMIT or
+ * CLOUDS_ENOMEM. */
 int cl_session_begin(cl_session *session, cl_buf **out);
 void cl_session_end(cl_session *session, size_t length_before, int kind, uint64_t ref);
 

@@ -6,10 +6,25 @@
 #include "bus/redis/words.h"
 #include "net/conn.h"
 
-enum session_phase { SESSION_WAITING, SESSION_CONNECTING, SESSION_GREETING, SESSION_READY, SESSION_CUT, SESSION_CLOSED };
+enum session_phase {
+    SESSION_WAITING,
+    SESSION_CONNECTING,
+    SESSION_GREETING,
+    SESSION_READY,
+    SESSION_CUT,
+    SESSION_CLOSED
+};
 
 /* Kinds of our own commands; those of the owner are >= 0. */
-enum session_kind { SESSION_AUTH = -8, SESSION_SELECT, SESSION_TIME, SESSION_PROBE, SESSION_INFO, SESSION_NAME, SESSION_PING };
+enum session_kind {
+    SESSION_AUTH = -8,
+    SESSION_SELECT,
+    SESSION_TIME,
+    SESSION_PROBE,
+    SESSION_INFO,
+    SESSION_NAME,
+    SESSION_PING
+};
 
 struct cl_session {
     cl_loop *loop;

@@ -70,7 +70,7 @@ void cl_redis_status(cl_bus *base, uint64_t operation)
 int cl_redis_statuses_want_scan(redis_bus *bus, uint64_t round)
 {
     CL_LIST_EACH(link, &bus->statuses)
-        if (CL_OWNER(link, question, link)->round >= round) return 1;
+    if (CL_OWNER(link, question, link)->round >= round) return 1;
     return 0;
 }
 
@@ -91,7 +91,8 @@ void cl_redis_statuses_unasked(redis_bus *bus)
 
 void cl_redis_statuses_fail(redis_bus *bus)
 {
-    while (!cl_list_empty(&bus->statuses)) answer(bus, CL_OWNER(bus->statuses.next, question, link), CLOUDS_EUNREACHABLE);
+    while (!cl_list_empty(&bus->statuses))
+        answer(bus, CL_OWNER(bus->statuses.next, question, link), CLOUDS_EUNREACHABLE);
 }
 
 void cl_redis_statuses_free(redis_bus *bus)

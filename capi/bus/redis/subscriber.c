@@ -159,7 +159,6 @@ static void on_closed(void *self)
 
 int cl_redis_subscriber_create(redis_bus *bus)
 {
-    cl_session_hooks hooks = {bus,        on_ready,   on_down,  on_reply, on_unanswered,
-                              on_channel, on_message, on_closed};
+    cl_session_hooks hooks = {bus, on_ready, on_down, on_reply, on_unanswered, on_channel, on_message, on_closed};
     return cl_session_create(bus->loop, &bus->address, &bus->limits, 1, &hooks, &bus->subscriber);
 }

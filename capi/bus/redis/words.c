@@ -23,7 +23,8 @@ static const struct meaning {
     {"WRONGPASS", CLOUDS_EAUTH, "Redis does not accept this user and password: correct them in the address"},
     {"ERR invalid password", CLOUDS_EAUTH, "Redis does not accept this password: correct it in the address"},
     {"NOPERM", CLOUDS_EAUTH, RIGHTS},
-    {"DENIED", CLOUDS_EAUTH, "this Redis is in protected mode and takes nobody from outside: give it a password, or bind it"},
+    {"DENIED", CLOUDS_EAUTH,
+     "this Redis is in protected mode and takes nobody from outside: give it a password, or bind it"},
     {"OOM", CLOUDS_EREDIS, "Redis is full: raise its maxmemory, or let it evict keys"},
     {"LOADING", CLOUDS_EREDIS, "Redis is still loading its data: it is tried again"},
     {"MASTERDOWN", CLOUDS_EREDIS, "this Redis is a replica that lost its primary: give the address of the primary"},
@@ -62,7 +63,8 @@ int cl_redis_is_refusal(cl_str error)
 
 int cl_redis_is_cluster(cl_str error)
 {
-    return begins(error, "MOVED") || begins(error, "ASK ") || begins(error, "CROSSSLOT") || begins(error, "CLUSTERDOWN");
+    return begins(error, "MOVED") || begins(error, "ASK ") || begins(error, "CROSSSLOT") ||
+           begins(error, "CLUSTERDOWN");
 }
 
 int cl_redis_is_loading(cl_str error)
