@@ -102,6 +102,9 @@ int cl_node_send(cl_node *node, cl_str receiver, cl_str value, uint64_t operatio
 int cl_node_status(cl_node *node, uint64_t operation);
 /* Both texts checked by the caller; error empty: success. */
 int cl_core_answer(cl_core *core, uint64_t request, cl_str error, cl_str result);
+/* Its deadline passed before the user saw it (clouds_event.number of CLOUDS_EVENT_REQUEST is the deadline by port.now; 0:
+ * none): nobody is answered. 0 or CLOUDS_ESTALE. */
+int cl_core_expire(cl_core *core, uint64_t request);
 int cl_core_choose(cl_core *core, uint64_t question, cl_str server);
 /* In order: withdraw, finish or refuse requests, complete own calls, shut; then cl_core_node_closed raises
  * CLOUDS_EVENT_NODE_CLOSED and frees the node. drain in seconds, < 0: its own. A second time: CLOUDS_ECLOSED. */

@@ -109,6 +109,7 @@ static void tell_request(cl_core *core, cl_node *node, const cl_request *r, cons
 {
     clouds_event event = {.type = CLOUDS_EVENT_REQUEST,
                           .id = r->id,
+                          .number = r->deadline,
                           .time_left = r->deadline ? (double)(r->deadline - now) / 1000.0 : -1};
     cl_set_text(&event.peer, &event.peer_len, r->caller);
     cl_set_text(&event.method, &event.method_len, e->method);
@@ -193,6 +194,17 @@ int cl_core_answer(cl_core *core, uint64_t request, cl_str error, cl_str result)
     drop(core, r);
     cl_node_settle(node);
     return code;
+}
+
+int cl_core_expire(cl_core *core, uint64_t request)
+{
+    cl_request *r = cl_request_find(core, request);
+    if (!r) return CLOUDS_ESTALE;
+    core->counters[CL_COUNT_EXPIRED_REQUESTS]++;
+    cl_node *node = r->node;
+    drop(core, r);
+    cl_node_settle(node);
+    return 0;
 }
 
 size_t cl_request_drop_all(cl_node *node)
