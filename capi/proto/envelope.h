@@ -25,7 +25,8 @@ typedef struct cl_envelope {
     int type;       /* enum cl_envelope_type */
     unsigned flags; /* enum cl_envelope_flags */
     cl_str from, to; /* node ids, plain text */
-    cl_str id;       /* call, result: id of the attempt. Opaque, to be returned as it came (on Redis: raw JSON string text) */
+    /* call, result: id of the attempt. Opaque, to be returned as it came (on Redis: raw JSON string text) */
+    cl_str id;
     cl_str method;   /* call: plain text */
     cl_str args;     /* call: JSON array */
     cl_str error;    /* result: JSON text; empty: none (null) */
@@ -37,17 +38,18 @@ typedef struct cl_envelope {
 } cl_envelope;
 
 /* Appends the JSON form: exactly {"t","s","d"} towards npm nodes; a call with CL_NATIVE carries its deadline as d.x
- * (ms of Redis' clock), a result with CL_REFUSED carries d.n = 1. args, error, result, data must be valid JSON.
- * 0 or CLOUDS_ENOMEM. */
+ * (ms of Redis' clock), a result with CL_REFUSED carries d.n = 1. args, error, result, data must be valid JSON; empty
+ * args and results become []. 0 or CLOUDS_ENOMEM. */
 int cl_envelope_encode(const cl_envelope *e, cl_buf *out);
 
 /* The exact length that cl_envelope_encode appends. */
 size_t cl_envelope_length(const cl_envelope *e);
 
-/* Reads the JSON form. Spans point into `text` or into `scratch` (escaped names are resolved there; a text with bad UTF-8
- * is mended there first and then everything points into it). `scratch` is cleared first. Everything that WIRE.md section 11
- * calls broken is CLOUDS_EJSON or CLOUDS_ETOOBIG: to be counted and dropped. Unknown members are skipped; of duplicate
- * members the last counts. A call whose `i` is no text is an error; so is one without `s`. */
+/* Reads the JSON form. Spans point into `text` or into `scratch` (escaped names are resolved there; a text with bad
+ * UTF-8 is mended there first and then everything points into it). `scratch` is cleared first. Everything that WIRE.md
+ * section 11 calls broken is CLOUDS_EJSON or CLOUDS_ETOOBIG: to be counted and dropped. Unknown members are skipped; of
+ * duplicate members the last counts. A call whose `i` is no text is an error; so is one without `s`. One whose `m` is no
+ * text has an empty method. JSON that is no object (but null, which is broken) is CL_OTHER without a name. */
 int cl_envelope_decode(cl_str text, cl_json_limits limits, cl_buf *scratch, cl_envelope *out);
 
 #endif

@@ -2,9 +2,9 @@
 #include "proto/envelope.h"
 #include "proto/envelope_usual.h"
 
-/* Design note. One pass finds the members t, s, d and, if d is an object, those of d that calls and results have; a message's
- * d may have them too, which harms nobody. What they mean is settled after it, for t may come last. Only bad UTF-8 costs a
- * second pass, over the mended text. All that only when the text has not the usual form. */
+/* Design note. One pass finds the members t, s, d and, if d is an object, those of d that calls and results have; a
+ * message's d may have them too, which harms nobody. What they mean is settled after it, for t may come last. Only bad
+ * UTF-8 costs a second pass, over the mended text. All that only when the text has not the usual form. */
 
 enum field { F_TYPE, F_FROM, F_DATA, F_ID, F_METHOD, F_ARGS, F_ERROR, F_RESULT, F_DEADLINE, F_REFUSED, F_COUNT };
 
@@ -49,14 +49,22 @@ static int skip_value(cl_json *j)
 static inline int payload_field(int name)
 {
     switch (name) {
-    case 'i': return F_ID;
-    case 'm': return F_METHOD;
-    case 'a': return F_ARGS;
-    case 'e': return F_ERROR;
-    case 'r': return F_RESULT;
-    case 'x': return F_DEADLINE;
-    case 'n': return F_REFUSED;
-    default: return -1;
+    case 'i':
+        return F_ID;
+    case 'm':
+        return F_METHOD;
+    case 'a':
+        return F_ARGS;
+    case 'e':
+        return F_ERROR;
+    case 'r':
+        return F_RESULT;
+    case 'x':
+        return F_DEADLINE;
+    case 'n':
+        return F_REFUSED;
+    default:
+        return -1;
     }
 }
 
@@ -91,10 +99,17 @@ static int read_members(cl_json *j, fields *f)
     if (code != 0) return code;
     while ((more = cl_json_member(j, &key, &escaped)) == 1) {
         switch (short_name(key, escaped)) {
-        case 't': code = read_value(j, f, F_TYPE); break;
-        case 's': code = read_value(j, f, F_FROM); break;
-        case 'd': code = read_payload(j, f); break;
-        default: code = skip_value(j);
+        case 't':
+            code = read_value(j, f, F_TYPE);
+            break;
+        case 's':
+            code = read_value(j, f, F_FROM);
+            break;
+        case 'd':
+            code = read_payload(j, f);
+            break;
+        default:
+            code = skip_value(j);
         }
         if (code != 0) return code;
     }
@@ -148,9 +163,16 @@ static int is_falsy(const fields *f)
 {
     cl_str s = f->span[F_ERROR];
     switch (f->kind[F_ERROR]) {
-    case 0: case 'n': case 'f': return 1;
-    case '{': case '[': case 't': return 0;
-    case '"': return s.n == 0;
+    case 0:
+    case 'n':
+    case 'f':
+        return 1;
+    case '{':
+    case '[':
+    case 't':
+        return 0;
+    case '"':
+        return s.n == 0;
     }
     for (size_t i = 0; i < s.n && (s.p[i] | 0x20) != 'e'; i++)
         if (s.p[i] >= '1' && s.p[i] <= '9') return 0;

@@ -40,8 +40,8 @@ static inline void measure_call(const cl_envelope *e, sizes *out)
 static inline void measure_result(const cl_envelope *e, sizes *out)
 {
     size_t refused = e->flags & CL_REFUSED ? sizeof ",\"n\":1" - 1 : 0;
-    out->all += sizeof "{\"t\":\"r\",\"s\":,\"d\":{\"i\":\"\",\"e\":,\"r\":}}" - 1 + e->id.n + (e->error.n ? e->error.n : 4) +
-                (e->result.n ? e->result.n : 2) + refused;
+    out->all += sizeof "{\"t\":\"r\",\"s\":,\"d\":{\"i\":\"\",\"e\":,\"r\":}}" - 1 + e->id.n +
+                (e->error.n ? e->error.n : 4) + (e->result.n ? e->result.n : 2) + refused;
 }
 
 static inline void measure_other(const cl_envelope *e, sizes *out)

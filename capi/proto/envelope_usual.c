@@ -2,11 +2,18 @@
 
 #include "proto/utf8.h"
 
-const cl_envelope cl_envelope_empty = {.from = {"", 0}, .to = {"", 0}, .id = {"", 0}, .method = {"", 0}, .args = {"", 0},
-                                       .error = {"", 0}, .result = {"", 0}, .data = {"", 0}, .raw = {"", 0}};
+const cl_envelope cl_envelope_empty = {.from = {"", 0},
+                                       .to = {"", 0},
+                                       .id = {"", 0},
+                                       .method = {"", 0},
+                                       .args = {"", 0},
+                                       .error = {"", 0},
+                                       .result = {"", 0},
+                                       .data = {"", 0},
+                                       .raw = {"", 0}};
 
-/* What an envelope of the usual form needs of the limits beside its payload: with that much set aside, nothing passes here
- * that the general way would refuse. */
+/* What an envelope of the usual form needs of the limits beside its payload: with that much set aside, nothing passes
+ * here that the general way would refuse. */
 enum { FRAME_VALUES = 8, FRAME_DEPTH = 2 };
 
 #define TAKE(j, literal) take(j, literal, sizeof literal - 1)
@@ -85,6 +92,9 @@ int cl_envelope_decode_usual(cl_str text, cl_json_limits limits, cl_envelope *ou
     *out = cl_envelope_empty;
     if (!take_text(&j, &out->from)) return 0;
     char type = text.p[6];
-    int done = type == 'c' ? read_call(&j, out) : type == 'r' ? read_result(&j, out) : type == 'm' ? read_message(&j, out) : 0;
+    int done = type == 'c'   ? read_call(&j, out)
+               : type == 'r' ? read_result(&j, out)
+               : type == 'm' ? read_message(&j, out)
+                             : 0;
     return done && j.p == j.end && !j.bad_utf8;
 }

@@ -1,5 +1,5 @@
-/* The envelope as every node writes it: members in the order t, s, d and i, m, a (or i, e, r), no white space, no escapes
- * in names. Reading just that form costs half of reading any. */
+/* The envelope as every node writes it: members in the order t, s, d and i, m, a (or i, e, r), no white space, no
+ * escapes in names. Reading just that form costs half of reading any. */
 #ifndef CL_ENVELOPE_USUAL_H
 #define CL_ENVELOPE_USUAL_H
 
@@ -8,8 +8,8 @@
 /* An envelope with nothing in it. */
 extern const cl_envelope cl_envelope_empty;
 
-/* 1 when the text has the usual form and *out is set; 0 when it must be read in the general way, which then also finds what
- * is wrong with it. The two never disagree about a text that this one accepts. */
+/* 1 when the text has the usual form and *out is set; 0 when it must be read in the general way, which then also finds
+ * what is wrong with it. The two never disagree about a text that this one accepts. */
 int cl_envelope_decode_usual(cl_str text, cl_json_limits limits, cl_envelope *out);
 
 #endif

@@ -3,11 +3,12 @@
  * All numbers little-endian. 4 bytes: length of what follows (24 to the limit). Then the head, 24 bytes:
  *   0 u8 type ('h' hello, 'c' call, 'r' result, 'm' message, 'p' ping, 'q' pong, 'd' draining)   1 u8 flags
  *   2 u16 length of from   4 u16 length of to   6 u16 length of id   8 u16 length of method   10 u16 zero
- *   12 u32 length of the first payload (args, error or data; the second, result, is the rest)   16 i64 deadline (0: none)
- * then from, to, id, method, payload 1, payload 2. Flags: 1 CL_NATIVE, 2 CL_REFUSED. An absent payload has length 0, as no
- * JSON text has.
- * Hello: `from` the sender's node id, `to` the node it wants, `method` the version "1". A link serves a node only if the
- * hello names it. Unknown types and flags are skipped: that is how the protocol grows. */
+ *   12 u32 length of the first payload (args, error or data; the second, result, is the rest)
+ *   16 i64 deadline (0: none)
+ * then from, to, id, method, payload 1, payload 2. Flags: 1 CL_NATIVE, 2 CL_REFUSED. An absent payload has length 0, as
+ * no JSON text has.
+ * Hello: `from` the sender's node id, `to` the node it wants, `method` the version "1". A link serves a node only if
+ * the hello names it. Unknown types and flags are skipped: that is how the protocol grows. */
 #ifndef CL_FRAME_H
 #define CL_FRAME_H
 
@@ -21,14 +22,14 @@ enum { CL_FRAME_PREFIX = 4, CL_FRAME_HEAD = 24 };
  * CLOUDS_ETOOBIG (a name of 64 kB or more). */
 int cl_frame_encode(const cl_envelope *e, cl_buf *out);
 
-/* Reads the frame at the head of `bytes`. Returns its length; 0 when more bytes are needed; CLOUDS_EPROTO when it can never
- * become one; CLOUDS_ETOOBIG when it is longer than `max`. Spans point into `bytes`, `raw` is the
- * frame. JSON payloads are not looked at. */
+/* Reads the frame at the head of `bytes`. Returns its length; 0 when more bytes are needed; CLOUDS_EPROTO when it can
+ * never become one; CLOUDS_ETOOBIG when it is longer than `max`. Spans point into `bytes`, `raw` is the frame. JSON
+ * payloads are not looked at. */
 int64_t cl_frame_decode(cl_str bytes, size_t max, cl_envelope *out);
 
-/* Is a decoded frame of ours sound: names that are text, an id where one belongs, payloads that are valid JSON of the right
- * kind (args an array; error an object, null or absent; result an array or absent)? 0, CLOUDS_EPROTO, CLOUDS_EJSON or
- * CLOUDS_ETOOBIG. */
+/* Is a decoded frame of ours sound: names that are text, an id where one belongs, payloads that are valid JSON of the
+ * right kind (args an array; error an object, null or absent; result an array or absent)? 0, CLOUDS_EPROTO,
+ * CLOUDS_EJSON or CLOUDS_ETOOBIG. */
 int cl_frame_check(const cl_envelope *e, cl_json_limits limits);
 
 #endif

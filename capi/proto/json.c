@@ -3,8 +3,8 @@
 #include "clouds.h"
 #include "proto/utf8.h"
 
-/* Design note. Functions that read return where they stopped, or NULL for a failure whose code is j->failure. Nesting costs
- * one bit a level (object or array) instead of recursion, so no text can exhaust the stack. */
+/* Design note. Functions that read return where they stopped, or NULL for a failure whose code is j->failure. Nesting
+ * costs one bit a level (object or array) instead of recursion, so no text can exhaust the stack. */
 
 static inline const char *skip_space(const char *p, const char *end)
 {
@@ -29,7 +29,14 @@ static const char *skip_escape(const char *p, const char *end)
 {
     if (end - p < 2) return NULL;
     switch (p[1]) {
-    case '"': case '\\': case '/': case 'b': case 'f': case 'n': case 'r': case 't':
+    case '"':
+    case '\\':
+    case '/':
+    case 'b':
+    case 'f':
+    case 'n':
+    case 'r':
+    case 't':
         return p + 2;
     case 'u':
         if (end - p < 6) return NULL;
@@ -116,11 +123,16 @@ static inline const char *skip_word(const char *p, const char *end, const char *
 static inline const char *skip_scalar(cl_json *j, const char *p)
 {
     switch (*p) {
-    case '"': return skip_string(j, p);
-    case 't': return skip_word(p, j->end, "true", 4);
-    case 'f': return skip_word(p, j->end, "false", 5);
-    case 'n': return skip_word(p, j->end, "null", 4);
-    default: return skip_number(p, j->end);
+    case '"':
+        return skip_string(j, p);
+    case 't':
+        return skip_word(p, j->end, "true", 4);
+    case 'f':
+        return skip_word(p, j->end, "false", 5);
+    case 'n':
+        return skip_word(p, j->end, "null", 4);
+    default:
+        return skip_number(p, j->end);
     }
 }
 
@@ -152,7 +164,7 @@ static inline const char *skip_to_value(cl_json *j, const char *p, int is_object
 
 typedef struct nesting {
     uint32_t depth, most;
-    int is_object;                                /* the innermost */
+    int is_object;                               /* the innermost */
     uint64_t outer[(CL_JSON_DEEPEST + 63) / 64]; /* a bit for each level around it */
 } nesting;
 
@@ -231,8 +243,8 @@ static const char *skip_nested(cl_json *j, const char *p)
     return skip_rest(j, &in, open_nested(j, &in, p));
 }
 
-/* Most arrays are rows of plain texts and small whole numbers. Skips such items, each with what follows it; *closed tells
- * that this was the bracket at the end. Else returns the place of the first item that is different. */
+/* Most arrays are rows of plain texts and small whole numbers. Skips such items, each with what follows it; *closed
+ * tells that this was the bracket at the end. Else returns the place of the first item that is different. */
 static inline const char *skip_row(const char *p, const char *end, uint32_t *count, int *closed)
 {
     for (const char *item = p; p < end; item = p) {
@@ -374,7 +386,8 @@ static inline int next_item(cl_json *j, char closing)
     return *p == ',';
 }
 
-/* Does a member come whose name is one small letter, without any white space? All members of an envelope look like that. */
+/* Does a member come whose name is one small letter, without any white space? All members of an envelope look like
+ * that. */
 static inline const char *short_member(const cl_json *j)
 {
     const char *p = j->p;

@@ -32,10 +32,12 @@ int cl_json_peek(cl_json *j);
  * (a limit). */
 int cl_json_value(cl_json *j, cl_str *span);
 
-/* Reads a string (a value, or a name: it does not count against the limit); *raw becomes what stands between the quotes, escapes still in it; *escaped tells if there are any. */
+/* Reads a string (a value, or a name: it does not count against the limit); *raw becomes what stands between the
+ * quotes, escapes still in it; *escaped tells if there are any. */
 int cl_json_string(cl_json *j, cl_str *raw, int *escaped);
 
-/* Reads one value: a string as cl_json_string does, any other as cl_json_value. Its first character, or a negative error. */
+/* Reads one value: a string as cl_json_string does, any other as cl_json_value. Its first character, or a negative
+ * error. */
 int cl_json_item(cl_json *j, cl_str *span, int *escaped);
 
 /* Walks an object: cl_json_enter(j, '{'), then cl_json_member until it returns 0; 1: *key (raw, see above) is set and a
@@ -50,10 +52,12 @@ int cl_json_end(cl_json *j);
 /* Is the whole text one valid value (`bracket` '[' or '{': of that kind; 0: any)? Bad UTF-8 is CLOUDS_EJSON here. */
 int cl_json_check(cl_str text, char bracket, cl_json_limits limits);
 
-/* Appends the text behind a raw string: escapes resolved, lone surrogates as their three bytes (WTF-8). 0 or CLOUDS_ENOMEM. */
+/* Appends the text behind a raw string: escapes resolved, lone surrogates as their three bytes (WTF-8). 0 or
+ * CLOUDS_ENOMEM. */
 int cl_json_unescape(cl_str raw, cl_buf *out);
 
-/* Appends a JSON string with its quotes; bytes that are no UTF-8 become U+FFFD, WTF-8 surrogates \udXXX. 0 or CLOUDS_ENOMEM. */
+/* Appends a JSON string with its quotes; bytes that are no UTF-8 become U+FFFD, WTF-8 surrogates \udXXX. 0 or
+ * CLOUDS_ENOMEM. */
 int cl_json_quote(cl_str text, cl_buf *out);
 
 /* 1 when the text may stand between quotes as it is. */

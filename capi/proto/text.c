@@ -65,8 +65,8 @@ int cl_json_unescape(cl_str raw, cl_buf *out)
 
 /* ---- into JSON */
 
-/* How the character at p (special, see cl_text_is_special) is written: the text goes to out (at least 6 bytes), its length
- * is returned; *used is how many bytes it stands for. */
+/* How the character at p (special, see cl_text_is_special) is written: the text goes to out (at least 6 bytes), its
+ * length is returned; *used is how many bytes it stands for. */
 static size_t quote_special(const char *p, const char *end, char *out, size_t *used)
 {
     static const char hex[] = "0123456789abcdef", names[] = "btn\0fr";

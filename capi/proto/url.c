@@ -190,14 +190,16 @@ static int read_redis_unix(parser *p, cl_str text)
 
 static int is_name_char(char c)
 {
-    return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || c == '_' || c == '.' || c == '-';
+    return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || c == '_' || c == '.' ||
+           c == '-';
 }
 
 static int read_name(parser *p, enum cl_url_kind kind, cl_str text)
 {
     p->url.kind = kind;
     for (size_t i = 0; i < text.n; i++)
-        if (!is_name_char(text.p[i])) return refuse("expected a name of letters, digits, '_', '.' and '-' after the colon");
+        if (!is_name_char(text.p[i]))
+            return refuse("expected a name of letters, digits, '_', '.' and '-' after the colon");
     if (text.n > NAME_LONGEST) return refuse("expected a name of at most 64 characters");
     if (text.n && text.p[0] == '.') return refuse("expected a name that does not begin with '.'");
     return unescape(p, text, &p->url.name);
@@ -220,7 +222,8 @@ static read_kind *find_kind(cl_str text, size_t *length)
     static const struct {
         const char *scheme;
         read_kind *read;
-    } kinds[] = {{"redis://", read_redis}, {"redis+unix://", read_redis_unix}, {"local:", read_local}, {"inproc:", read_inproc}};
+    } kinds[] = {
+        {"redis://", read_redis}, {"redis+unix://", read_redis_unix}, {"local:", read_local}, {"inproc:", read_inproc}};
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
         *length = strlen(kinds[i].scheme);
         if (text.n >= *length && strncasecmp(text.p, kinds[i].scheme, *length) == 0) return kinds[i].read;
@@ -231,7 +234,8 @@ static read_kind *find_kind(cl_str text, size_t *length)
 static int refuse_scheme(cl_str text)
 {
     if (text.n >= 9 && strncasecmp(text.p, "rediss://", 9) == 0) return refuse("TLS (rediss://) is not supported");
-    return refuse("expected redis://[user:password@]host[:port][/db], redis+unix:///path, local:[name] or inproc:[name]");
+    return refuse(
+        "expected redis://[user:password@]host[:port][/db], redis+unix:///path, local:[name] or inproc:[name]");
 }
 
 int cl_url_parse(cl_str text, cl_url *out)
@@ -289,10 +293,18 @@ void cl_url_describe(const cl_url *url, char *out, size_t cap)
 {
     if (cap == 0) return;
     switch (url->kind) {
-    case CL_URL_REDIS: describe_redis(url, out, cap); break;
-    case CL_URL_REDIS_UNIX: snprintf(out, cap, "redis+unix://%s", url->path); break;
-    case CL_URL_LOCAL: snprintf(out, cap, "local:%s", url->name); return;
-    case CL_URL_INPROC: snprintf(out, cap, "inproc:%s", url->name); return;
+    case CL_URL_REDIS:
+        describe_redis(url, out, cap);
+        break;
+    case CL_URL_REDIS_UNIX:
+        snprintf(out, cap, "redis+unix://%s", url->path);
+        break;
+    case CL_URL_LOCAL:
+        snprintf(out, cap, "local:%s", url->name);
+        return;
+    case CL_URL_INPROC:
+        snprintf(out, cap, "inproc:%s", url->name);
+        return;
     }
     describe_options(url, out, cap);
 }

@@ -39,8 +39,8 @@ static inline int cl_text_is_special(unsigned char c)
 }
 
 #ifdef __SSE2__
-/* The same for sixteen bytes, exactly, a bit each: as signed numbers control characters and what is beyond ASCII are both
- * less than a space. */
+/* The same for sixteen bytes, exactly, a bit each: as signed numbers control characters and what is beyond ASCII are
+ * both less than a space. */
 static inline unsigned cl_text_marks16(const char *p)
 {
     __m128i v = _mm_loadu_si128((const __m128i *)(const void *)p);

@@ -1,9 +1,7 @@
-/* Runs a fuzz target without libFuzzer: driver CORPUS [FILE ...]. With files it runs just these; otherwise every file of the
- * folder, then mutations of them.
- *   CLOUDS_FUZZ_RUNS     how many mutations (default: as many as fit into the time)
- *   CLOUDS_FUZZ_SECONDS  how long (default 2)
- *   CLOUDS_FUZZ_SEED     the seed, printed at the start (default 1)
- * What brings the target down is left in the file crash-<target> of the current folder. */
+/* Runs a fuzz target without libFuzzer: driver CORPUS [FILE ...]. With files it runs just these; otherwise every file
+ * of the folder, then mutations of them. CLOUDS_FUZZ_RUNS     how many mutations (default: as many as fit into the
+ * time) CLOUDS_FUZZ_SECONDS  how long (default 2) CLOUDS_FUZZ_SEED     the seed, printed at the start (default 1) What
+ * brings the target down is left in the file crash-<target> of the current folder. */
 #include "fuzz.h"
 
 #include <dirent.h>
@@ -137,22 +135,93 @@ static void replace(size_t at, size_t gone, const void *p, size_t n)
     work_length = work_length - gone + n;
 }
 
-static const char *const words[] = {
-    "{", "}", "[", "]", ",", ":", "\"", "\\", "\\u0041", "\\ud800", "\\udc00", "\\n", "\\x", "true", "false", "null", "0", "-", "1e5", ".5",
-    "01", "\"t\":", "\"s\":", "\"d\":", "\"i\":", "\"m\":", "\"a\":", "\"e\":", "\"r\":", "\"x\":", "\"n\":1", "\"c\"", "\"r\"", "\"m\"",
-    "{\"t\":\"c\",\"s\":\"", "{}", "[]", "[[[[[[[[", "]]]]]]]]", "\xc3\xa9", "\xe2\x82\xac", "\xf0\x9f\x98\x80", "\xed\xa0\x80", "\xff",
-    "\xc0\x80", "\xf4\x90\x80\x80", "\xe2\x82", " ", "\r\n", "redis://", "redis+unix://", "local:", "inproc:", "@", "?", "&", "prefix=",
-    "db=", "%41", "%00", "%", "/", ":6379", "[::1]", "$", "*", "+", "*3\r\n", "$-1\r\n", "$5\r\n", ":1\r\n"};
+static const char *const words[] = {"{",
+                                    "}",
+                                    "[",
+                                    "]",
+                                    ",",
+                                    ":",
+                                    "\"",
+                                    "\\",
+                                    "\\u0041",
+                                    "\\ud800",
+                                    "\\udc00",
+                                    "\\n",
+                                    "\\x",
+                                    "true",
+                                    "false",
+                                    "null",
+                                    "0",
+                                    "-",
+                                    "1e5",
+                                    ".5",
+                                    "01",
+                                    "\"t\":",
+                                    "\"s\":",
+                                    "\"d\":",
+                                    "\"i\":",
+                                    "\"m\":",
+                                    "\"a\":",
+                                    "\"e\":",
+                                    "\"r\":",
+                                    "\"x\":",
+                                    "\"n\":1",
+                                    "\"c\"",
+                                    "\"r\"",
+                                    "\"m\"",
+                                    "{\"t\":\"c\",\"s\":\"",
+                                    "{}",
+                                    "[]",
+                                    "[[[[[[[[",
+                                    "]]]]]]]]",
+                                    "\xc3\xa9",
+                                    "\xe2\x82\xac",
+                                    "\xf0\x9f\x98\x80",
+                                    "\xed\xa0\x80",
+                                    "\xff",
+                                    "\xc0\x80",
+                                    "\xf4\x90\x80\x80",
+                                    "\xe2\x82",
+                                    " ",
+                                    "\r\n",
+                                    "redis://",
+                                    "redis+unix://",
+                                    "local:",
+                                    "inproc:",
+                                    "@",
+                                    "?",
+                                    "&",
+                                    "prefix=",
+                                    "db=",
+                                    "%41",
+                                    "%00",
+                                    "%",
+                                    "/",
+                                    ":6379",
+                                    "[::1]",
+                                    "$",
+                                    "*",
+                                    "+",
+                                    "*3\r\n",
+                                    "$-1\r\n",
+                                    "$5\r\n",
+                                    ":1\r\n"};
 
 static void one_byte(void)
 {
-    static const uint8_t special[] = {0, 1, 0x1f, 0x20, '"', '\\', 0x7f, 0x80, 0xbf, 0xc2, 0xe0, 0xed, 0xf0, 0xf4, 0xff, '0', '-', '\n'};
+    static const uint8_t special[] = {0,    1,    0x1f, 0x20, '"',  '\\', 0x7f, 0x80, 0xbf,
+                                      0xc2, 0xe0, 0xed, 0xf0, 0xf4, 0xff, '0',  '-',  '\n'};
     if (work_length == 0) return;
     uint8_t *at = &work[below(work_length)];
     switch (below(3)) {
-    case 0: *at ^= (uint8_t)(1u << below(8)); break;
-    case 1: *at = (uint8_t)next_random(); break;
-    default: *at = special[below(sizeof special)];
+    case 0:
+        *at ^= (uint8_t)(1u << below(8));
+        break;
+    case 1:
+        *at = (uint8_t)next_random();
+        break;
+    default:
+        *at = special[below(sizeof special)];
     }
 }
 
@@ -178,15 +247,25 @@ static void repeat_piece(void)
 static void mutate(void)
 {
     switch (below(8)) {
-    case 0: case 1: one_byte(); break;
-    case 2: case 3: {
+    case 0:
+    case 1:
+        one_byte();
+        break;
+    case 2:
+    case 3: {
         const char *word = words[below(sizeof words / sizeof *words)];
         replace(below(work_length + 1), below(3) == 0 ? strlen(word) : 0, word, strlen(word));
         break;
     }
-    case 4: replace(below(work_length + 1), below(16) + 1, "", 0); break;
-    case 5: insert_piece(); break;
-    case 6: repeat_piece(); break;
+    case 4:
+        replace(below(work_length + 1), below(16) + 1, "", 0);
+        break;
+    case 5:
+        insert_piece();
+        break;
+    case 6:
+        repeat_piece();
+        break;
     default:
         if (below(4) == 0) work_length = below(work_length + 1);
         else one_byte();
@@ -237,7 +316,8 @@ int main(int argc, char **argv)
     if (corpus_count == 0) return fprintf(stderr, "no corpus in %s\n", argv[1]), EXIT_FAILURE;
     qsort(corpus, corpus_count, sizeof *corpus, by_content); /* so that a seed means the same everywhere */
     for (size_t i = 0; i < corpus_count; i++) run(corpus[i].data, corpus[i].n);
-    double runs = number_from("CLOUDS_FUZZ_RUNS", 0), seconds = number_from("CLOUDS_FUZZ_SECONDS", 2), seed = number_from("CLOUDS_FUZZ_SEED", 1);
+    double runs = number_from("CLOUDS_FUZZ_RUNS", 0), seconds = number_from("CLOUDS_FUZZ_SECONDS", 2),
+           seed = number_from("CLOUDS_FUZZ_SEED", 1);
     random_state = (uint64_t)seed;
     printf("corpus of %zu, seed %.0f\n", corpus_count, seed);
     double end = now() + seconds, done = 0;

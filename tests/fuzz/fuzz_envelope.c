@@ -23,7 +23,9 @@ static void span_is_inside(cl_str s, cl_str text, const cl_buf *scratch)
 
 static void span_is_json(cl_str s, char bracket)
 {
-    if (s.n) HOLDS(s.p[0] == (bracket ? bracket : s.p[0]) && reference_is_json((const uint8_t *)s.p, s.n, wide.depth, wide.values));
+    if (s.n)
+        HOLDS(s.p[0] == (bracket ? bracket : s.p[0]) &&
+              reference_is_json((const uint8_t *)s.p, s.n, wide.depth, wide.values));
 }
 
 static void spans_are_sound(const cl_envelope *e, cl_str text, const cl_buf *scratch)

@@ -117,11 +117,16 @@ static int any(parser *p)
     if (accept(p, '{')) return nested(p, 1);
     if (accept(p, '[')) return nested(p, 0);
     switch (next(p)) {
-    case '"': return string(p);
-    case 't': return word(p, "true");
-    case 'f': return word(p, "false");
-    case 'n': return word(p, "null");
-    default: return number(p);
+    case '"':
+        return string(p);
+    case 't':
+        return word(p, "true");
+    case 'f':
+        return word(p, "false");
+    case 'n':
+        return word(p, "null");
+    default:
+        return number(p);
     }
 }
 

@@ -1,4 +1,5 @@
-/* A second JSON validator to compare with: recursive, a character at a time, written for plainness and not for speed. */
+/* A second JSON validator to compare with: recursive, a character at a time, written for plainness and not for speed.
+ */
 #ifndef REFERENCE_H
 #define REFERENCE_H
 

@@ -81,7 +81,8 @@ static void consume_drops_the_head(void)
 
 static void numbers(void)
 {
-    static const int64_t values[] = {0, 1, -1, 9, 10, 99, 100, 9007199254740991, -9007199254740993, INT64_MAX, INT64_MIN};
+    static const int64_t values[] = {0,         1,        -1, 9, 10, 99, 100, 9007199254740991, -9007199254740993,
+                                     INT64_MAX, INT64_MIN};
     for (size_t i = 0; i < sizeof values / sizeof *values; i++) {
         char want[32];
         cl_buf b = {0};

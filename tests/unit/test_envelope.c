@@ -35,43 +35,57 @@ static void expect_bytes(const cl_envelope *e, const char *want)
 
 static cl_envelope some_call(void)
 {
-    return (cl_envelope){.type = CL_CALL, .from = CL_STR("c.686c821a.12059.1"), .id = CL_STR("CtXG0EjB"),
-                         .method = CL_STR("test.hello"), .args = CL_STR("[\"Glen\",\"hi\"]")};
+    return (cl_envelope){.type = CL_CALL,
+                         .from = CL_STR("c.686c821a.12059.1"),
+                         .id = CL_STR("CtXG0EjB"),
+                         .method = CL_STR("test.hello"),
+                         .args = CL_STR("[\"Glen\",\"hi\"]")};
 }
 
 static cl_envelope some_result(void)
 {
-    return (cl_envelope){.type = CL_RESULT, .from = CL_STR("s.686c821a.12059.0"), .id = CL_STR("CtXG0EjB"),
+    return (cl_envelope){.type = CL_RESULT,
+                         .from = CL_STR("s.686c821a.12059.0"),
+                         .id = CL_STR("CtXG0EjB"),
                          .result = CL_STR("[\"Hello Glen, hi\"]")};
 }
 
 static void bytes_of_a_call(void)
 {
     cl_envelope e = some_call();
-    expect_bytes(&e, "{\"t\":\"c\",\"s\":\"c.686c821a.12059.1\",\"d\":{\"i\":\"CtXG0EjB\",\"m\":\"test.hello\",\"a\":[\"Glen\",\"hi\"]}}");
+    expect_bytes(&e, "{\"t\":\"c\",\"s\":\"c.686c821a.12059.1\",\"d\":{\"i\":\"CtXG0EjB\",\"m\":\"test.hello\",\"a\":["
+                     "\"Glen\",\"hi\"]}}");
     e.deadline = 1763719639123; /* not towards npm nodes */
     e.args = CL_STR_NONE;
-    expect_bytes(&e, "{\"t\":\"c\",\"s\":\"c.686c821a.12059.1\",\"d\":{\"i\":\"CtXG0EjB\",\"m\":\"test.hello\",\"a\":[]}}");
+    expect_bytes(&e,
+                 "{\"t\":\"c\",\"s\":\"c.686c821a.12059.1\",\"d\":{\"i\":\"CtXG0EjB\",\"m\":\"test.hello\",\"a\":[]}}");
     e.flags = CL_NATIVE;
-    expect_bytes(&e, "{\"t\":\"c\",\"s\":\"c.686c821a.12059.1\",\"d\":{\"i\":\"CtXG0EjB\",\"m\":\"test.hello\",\"a\":[],"
-                     "\"x\":1763719639123}}");
+    expect_bytes(&e,
+                 "{\"t\":\"c\",\"s\":\"c.686c821a.12059.1\",\"d\":{\"i\":\"CtXG0EjB\",\"m\":\"test.hello\",\"a\":[],"
+                 "\"x\":1763719639123}}");
 }
 
 static void bytes_of_a_result(void)
 {
     cl_envelope e = some_result();
-    expect_bytes(&e, "{\"t\":\"r\",\"s\":\"s.686c821a.12059.0\",\"d\":{\"i\":\"CtXG0EjB\",\"e\":null,\"r\":[\"Hello Glen, hi\"]}}");
+    expect_bytes(
+        &e,
+        "{\"t\":\"r\",\"s\":\"s.686c821a.12059.0\",\"d\":{\"i\":\"CtXG0EjB\",\"e\":null,\"r\":[\"Hello Glen, hi\"]}}");
     e.error = CL_STR("{\"message\":\"boom\"}");
     e.result = CL_STR_NONE;
     e.flags = CL_NATIVE;
-    expect_bytes(&e, "{\"t\":\"r\",\"s\":\"s.686c821a.12059.0\",\"d\":{\"i\":\"CtXG0EjB\",\"e\":{\"message\":\"boom\"},\"r\":[]}}");
+    expect_bytes(
+        &e,
+        "{\"t\":\"r\",\"s\":\"s.686c821a.12059.0\",\"d\":{\"i\":\"CtXG0EjB\",\"e\":{\"message\":\"boom\"},\"r\":[]}}");
     e.flags = CL_REFUSED;
-    expect_bytes(&e, "{\"t\":\"r\",\"s\":\"s.686c821a.12059.0\",\"d\":{\"i\":\"CtXG0EjB\",\"e\":{\"message\":\"boom\"},\"r\":[],\"n\":1}}");
+    expect_bytes(&e, "{\"t\":\"r\",\"s\":\"s.686c821a.12059.0\",\"d\":{\"i\":\"CtXG0EjB\",\"e\":{\"message\":\"boom\"},"
+                     "\"r\":[],\"n\":1}}");
 }
 
 static void bytes_of_a_message(void)
 {
-    cl_envelope e = {.type = CL_MESSAGE, .from = CL_STR("c.686c821a.12059.1"), .data = CL_STR("{\"a\":1,\"b\":[null]}")};
+    cl_envelope e = {
+        .type = CL_MESSAGE, .from = CL_STR("c.686c821a.12059.1"), .data = CL_STR("{\"a\":1,\"b\":[null]}")};
     expect_bytes(&e, "{\"t\":\"m\",\"s\":\"c.686c821a.12059.1\",\"d\":{\"a\":1,\"b\":[null]}}");
     e.data = CL_STR_NONE;
     expect_bytes(&e, "{\"t\":\"m\",\"s\":\"c.686c821a.12059.1\"}");
@@ -83,7 +97,8 @@ static void names_are_quoted_and_ids_are_raw(void)
     e.from = CL_STR("a\"b");
     e.method = CL_STR("x\n\xc3\xa9\xed\xa0\xbd");
     e.id = CL_STR("raw\\u0041");
-    expect_bytes(&e, "{\"t\":\"c\",\"s\":\"a\\\"b\",\"d\":{\"i\":\"raw\\u0041\",\"m\":\"x\\n\xc3\xa9\\ud83d\",\"a\":[\"Glen\",\"hi\"]}}");
+    expect_bytes(&e, "{\"t\":\"c\",\"s\":\"a\\\"b\",\"d\":{\"i\":\"raw\\u0041\",\"m\":\"x\\n\xc3\xa9\\ud83d\",\"a\":["
+                     "\"Glen\",\"hi\"]}}");
     cl_envelope m = {.type = CL_MESSAGE, .from = CL_STR("\x01"), .data = CL_STR("0")};
     expect_bytes(&m, "{\"t\":\"m\",\"s\":\"\\u0001\",\"d\":0}");
 }
@@ -93,25 +108,32 @@ static void names_are_quoted_and_ids_are_raw(void)
 static void reads_a_call(void)
 {
     cl_envelope e;
-    CHECK_INT(decode("{\"t\":\"c\",\"s\":\"c.1\",\"d\":{\"i\":\"Ab\\n9\",\"m\":\"te\\u0073t\",\"a\":[ 1 ,null]}}", &e), 0);
+    CHECK_INT(decode("{\"t\":\"c\",\"s\":\"c.1\",\"d\":{\"i\":\"Ab\\n9\",\"m\":\"te\\u0073t\",\"a\":[ 1 ,null]}}", &e),
+              0);
     CHECK_INT(e.type, CL_CALL);
     CHECK_INT(e.flags, 0);
     CHECK_SPAN(e.from, "c.1");
     CHECK_SPAN(e.id, "Ab\\n9");
     CHECK_SPAN(e.method, "test");
     CHECK_SPAN(e.args, "[ 1 ,null]");
-    CHECK(e.deadline == 0 && e.link == 0 && e.error.n == 0 && e.result.n == 0 && e.data.n == 0 && e.raw.n == 0 && e.to.n == 0);
+    CHECK(e.deadline == 0 && e.link == 0 && e.error.n == 0 && e.result.n == 0 && e.data.n == 0 && e.raw.n == 0 &&
+          e.to.n == 0);
 }
 
 static void any_order_and_unknown_members(void)
 {
     cl_envelope e;
-    CHECK_INT(decode(" {\"z\":[{}],\"d\":{\"a\":[],\"q\":{\"i\":5},\"m\":\"f\",\"i\":\"\"},\"s\":\"x\",\"t\":\"c\"} ", &e), 0);
+    CHECK_INT(
+        decode(" {\"z\":[{}],\"d\":{\"a\":[],\"q\":{\"i\":5},\"m\":\"f\",\"i\":\"\"},\"s\":\"x\",\"t\":\"c\"} ", &e),
+        0);
     CHECK_INT(e.type, CL_CALL);
     CHECK_SPAN(e.method, "f");
     CHECK_SPAN(e.args, "[]");
     CHECK_INT(e.id.n, 0);
-    CHECK_INT(decode("{\"\\u0074\":\"\\u0063\",\"\\u0073\":\"x\",\"\\u0064\":{\"\\u0069\":\"1\",\"\\u006d\":\"f\",\"\\u0061\":[]}}", &e), 0);
+    CHECK_INT(decode("{\"\\u0074\":\"\\u0063\",\"\\u0073\":\"x\",\"\\u0064\":{\"\\u0069\":\"1\",\"\\u006d\":\"f\","
+                     "\"\\u0061\":[]}}",
+                     &e),
+              0);
     CHECK_INT(e.type, CL_CALL);
     CHECK_SPAN(e.id, "1");
 }
@@ -119,8 +141,11 @@ static void any_order_and_unknown_members(void)
 static void the_last_of_duplicates_counts(void)
 {
     cl_envelope e;
-    CHECK_INT(decode("{\"t\":\"m\",\"t\":\"c\",\"s\":\"1\",\"s\":\"2\",\"d\":{\"i\":\"a\",\"m\":\"b\",\"a\":[1],\"x\":5},"
-                     "\"d\":{\"i\":\"c\",\"i\":\"d\",\"m\":\"e\",\"a\":[2]}}", &e), 0);
+    CHECK_INT(
+        decode("{\"t\":\"m\",\"t\":\"c\",\"s\":\"1\",\"s\":\"2\",\"d\":{\"i\":\"a\",\"m\":\"b\",\"a\":[1],\"x\":5},"
+               "\"d\":{\"i\":\"c\",\"i\":\"d\",\"m\":\"e\",\"a\":[2]}}",
+               &e),
+        0);
     CHECK_INT(e.type, CL_CALL);
     CHECK_SPAN(e.from, "2");
     CHECK_SPAN(e.id, "d");
@@ -150,13 +175,24 @@ static void deadlines(void)
         const char *x;
         unsigned flags;
         int64_t deadline;
-    } rows[] = {{"1763719639123", CL_NATIVE, 1763719639123}, {"0", CL_NATIVE, 0}, {"1", CL_NATIVE, 1},
-                {"999999999999999999", CL_NATIVE, 999999999999999999}, {"1000000000000000000", 0, 0}, {"-5", 0, 0},
-                {"1.5", 0, 0}, {"1e3", 0, 0}, {"\"5\"", 0, 0}, {"null", 0, 0}, {"[1]", 0, 0}, {"{}", 0, 0}, {"true", 0, 0}};
+    } rows[] = {{"1763719639123", CL_NATIVE, 1763719639123},
+                {"0", CL_NATIVE, 0},
+                {"1", CL_NATIVE, 1},
+                {"999999999999999999", CL_NATIVE, 999999999999999999},
+                {"1000000000000000000", 0, 0},
+                {"-5", 0, 0},
+                {"1.5", 0, 0},
+                {"1e3", 0, 0},
+                {"\"5\"", 0, 0},
+                {"null", 0, 0},
+                {"[1]", 0, 0},
+                {"{}", 0, 0},
+                {"true", 0, 0}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         char text[160];
         cl_envelope e;
-        snprintf(text, sizeof text, "{\"t\":\"c\",\"s\":\"x\",\"d\":{\"i\":\"1\",\"m\":\"f\",\"a\":[],\"x\":%s}}", rows[i].x);
+        snprintf(text, sizeof text, "{\"t\":\"c\",\"s\":\"x\",\"d\":{\"i\":\"1\",\"m\":\"f\",\"a\":[],\"x\":%s}}",
+                 rows[i].x);
         CHECK_INT(decode(text, &e), 0);
         CHECK_INT(e.flags, rows[i].flags);
         CHECK_INT(e.deadline, rows[i].deadline);
@@ -167,9 +203,12 @@ static void errors_of_any_kind(void)
 {
     static const struct {
         const char *e, *want;
-    } rows[] = {{"null", ""}, {"false", ""}, {"0", ""}, {"-0", ""}, {"0.0", ""}, {"0e5", ""}, {"-0.00E+9", ""}, {"\"\"", ""},
-                {"true", "true"}, {"5", "5"}, {"-0.1", "-0.1"}, {"10", "10"}, {"\"x\"", "\"x\""}, {"\"0\"", "\"0\""},
-                {"\"\\u0000\"", "\"\\u0000\""}, {"{}", "{}"}, {"[]", "[]"}, {"{\"message\":\"m\"}", "{\"message\":\"m\"}"}};
+    } rows[] = {{"null", ""},       {"false", ""},      {"0", ""},
+                {"-0", ""},         {"0.0", ""},        {"0e5", ""},
+                {"-0.00E+9", ""},   {"\"\"", ""},       {"true", "true"},
+                {"5", "5"},         {"-0.1", "-0.1"},   {"10", "10"},
+                {"\"x\"", "\"x\""}, {"\"0\"", "\"0\""}, {"\"\\u0000\"", "\"\\u0000\""},
+                {"{}", "{}"},       {"[]", "[]"},       {"{\"message\":\"m\"}", "{\"message\":\"m\"}"}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         char text[160];
         cl_envelope e;
@@ -221,10 +260,17 @@ static void other_types(void)
 {
     static const struct {
         const char *text, *method, *from, *data;
-    } rows[] = {{"{\"t\":\"chat\",\"s\":\"x\",\"d\":[1]}", "chat", "x", "[1]"}, {"{\"t\":\"\",\"s\":\"x\"}", "", "x", ""},
-                {"{}", "", "", ""}, {"{\"t\":5,\"s\":6,\"d\":7}", "", "", "7"}, {"true", "", "", ""}, {"5", "", "", ""},
-                {"\"str\"", "", "", ""}, {"[]", "", "", ""}, {"{\"t\":\"a\\nb\",\"s\":\"\\u0041\"}", "a\nb", "A", ""},
-                {"{\"t\":\"C\"}", "C", "", ""}, {"{\"t\":\"cc\"}", "cc", "", ""}};
+    } rows[] = {{"{\"t\":\"chat\",\"s\":\"x\",\"d\":[1]}", "chat", "x", "[1]"},
+                {"{\"t\":\"\",\"s\":\"x\"}", "", "x", ""},
+                {"{}", "", "", ""},
+                {"{\"t\":5,\"s\":6,\"d\":7}", "", "", "7"},
+                {"true", "", "", ""},
+                {"5", "", "", ""},
+                {"\"str\"", "", "", ""},
+                {"[]", "", "", ""},
+                {"{\"t\":\"a\\nb\",\"s\":\"\\u0041\"}", "a\nb", "A", ""},
+                {"{\"t\":\"C\"}", "C", "", ""},
+                {"{\"t\":\"cc\"}", "cc", "", ""}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         cl_envelope e;
         CHECK_INT(decode(rows[i].text, &e), 0);
@@ -239,14 +285,33 @@ static void other_types(void)
 /* WIRE.md, section 11: what ends the original */
 static void broken_envelopes(void)
 {
-    static const char *const texts[] = {
-        "", " ", "hello", "null", " null ", "{", "{\"t\":\"m\",\"s\":\"x\",\"d\":\"a\nb\"}", "{\"t\":\"r\"}", "{\"t\":\"r\",\"s\":\"x\",\"d\":null}",
-        "{\"t\":\"r\",\"s\":\"x\",\"d\":{}}", "{\"t\":\"r\",\"s\":\"x\",\"d\":{\"i\":5,\"r\":[]}}", "{\"t\":\"c\"}",
-        "{\"t\":\"c\",\"s\":\"x\"}", "{\"t\":\"c\",\"s\":\"x\",\"d\":null}", "{\"t\":\"c\",\"s\":\"x\",\"d\":[]}",
-        "{\"t\":\"c\",\"s\":\"x\",\"d\":{}}", "{\"t\":\"c\",\"s\":\"x\",\"d\":{\"i\":null,\"m\":\"f\",\"a\":[]}}",
-        "{\"t\":\"c\",\"s\":\"x\",\"d\":{\"i\":1,\"m\":\"f\",\"a\":[]}}", "{\"t\":\"c\",\"d\":{\"i\":\"1\",\"m\":\"f\",\"a\":[]}}",
-        "{\"t\":\"c\",\"s\":\"\",\"d\":{\"i\":\"1\",\"m\":\"f\",\"a\":[]}}", "{\"t\":\"c\",\"s\":null,\"d\":{\"i\":\"1\",\"m\":\"f\",\"a\":[]}}",
-        "{\"t\":\"m\",\"s\":\"x\"}{}", "{\"t\":\"m\",\"s\":\"x\",}", "{\"t\":\"m\" \"s\":\"x\"}", "\xef\xbb\xbf{}", "[1", "tru"};
+    static const char *const texts[] = {"",
+                                        " ",
+                                        "hello",
+                                        "null",
+                                        " null ",
+                                        "{",
+                                        "{\"t\":\"m\",\"s\":\"x\",\"d\":\"a\nb\"}",
+                                        "{\"t\":\"r\"}",
+                                        "{\"t\":\"r\",\"s\":\"x\",\"d\":null}",
+                                        "{\"t\":\"r\",\"s\":\"x\",\"d\":{}}",
+                                        "{\"t\":\"r\",\"s\":\"x\",\"d\":{\"i\":5,\"r\":[]}}",
+                                        "{\"t\":\"c\"}",
+                                        "{\"t\":\"c\",\"s\":\"x\"}",
+                                        "{\"t\":\"c\",\"s\":\"x\",\"d\":null}",
+                                        "{\"t\":\"c\",\"s\":\"x\",\"d\":[]}",
+                                        "{\"t\":\"c\",\"s\":\"x\",\"d\":{}}",
+                                        "{\"t\":\"c\",\"s\":\"x\",\"d\":{\"i\":null,\"m\":\"f\",\"a\":[]}}",
+                                        "{\"t\":\"c\",\"s\":\"x\",\"d\":{\"i\":1,\"m\":\"f\",\"a\":[]}}",
+                                        "{\"t\":\"c\",\"d\":{\"i\":\"1\",\"m\":\"f\",\"a\":[]}}",
+                                        "{\"t\":\"c\",\"s\":\"\",\"d\":{\"i\":\"1\",\"m\":\"f\",\"a\":[]}}",
+                                        "{\"t\":\"c\",\"s\":null,\"d\":{\"i\":\"1\",\"m\":\"f\",\"a\":[]}}",
+                                        "{\"t\":\"m\",\"s\":\"x\"}{}",
+                                        "{\"t\":\"m\",\"s\":\"x\",}",
+                                        "{\"t\":\"m\" \"s\":\"x\"}",
+                                        "\xef\xbb\xbf{}",
+                                        "[1",
+                                        "tru"};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) expect_code(texts[i], CLOUDS_EJSON);
     expect_code("{\"t\":\"c\",\"s\":\"x\",\"d\":{\"i\":\"1\",\"m\":5,\"a\":[]}}", 0); /* a method nobody has */
 }
@@ -270,7 +335,10 @@ static void limits_are_kept(void)
 static void bad_utf8_is_mended(void)
 {
     cl_envelope e;
-    CHECK_INT(decode("{\"t\":\"c\",\"s\":\"x\\n\xff\",\"d\":{\"i\":\"1\xe2\x82\",\"m\":\"f\\u0041\xc3\",\"a\":[\"\x80\"]}}", &e), 0);
+    CHECK_INT(
+        decode("{\"t\":\"c\",\"s\":\"x\\n\xff\",\"d\":{\"i\":\"1\xe2\x82\",\"m\":\"f\\u0041\xc3\",\"a\":[\"\x80\"]}}",
+               &e),
+        0);
     CHECK_SPAN(e.from, "x\n\xef\xbf\xbd");
     CHECK_SPAN(e.id, "1\xef\xbf\xbd");
     CHECK_SPAN(e.method, "fA\xef\xbf\xbd");
@@ -281,7 +349,8 @@ static void bad_utf8_is_mended(void)
 static void truncated_at_every_byte(void)
 {
     static const char *const texts[] = {
-        "{\"t\":\"c\",\"s\":\"c.\\u0031\",\"d\":{\"i\":\"C\xff\",\"m\":\"h\\n\",\"a\":[\"Gl\xc3\xa9n\",-1.5e3],\"x\":17}}",
+        "{\"t\":\"c\",\"s\":\"c.\\u0031\",\"d\":{\"i\":\"C\xff\",\"m\":\"h\\n\",\"a\":[\"Gl\xc3\xa9n\",-1.5e3],\"x\":"
+        "17}}",
         "{\"t\":\"r\",\"s\":\"s.1\",\"d\":{\"i\":\"C\",\"e\":{\"message\":\"\\ud800\"},\"r\":[[],{}],\"n\":1}}",
         "{\"d\":{\"a\":{\"b\":null}},\"t\":\"other\",\"s\":\"c.1\"}"};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
@@ -318,17 +387,24 @@ static void round_trip(const cl_envelope *e)
 
 static void what_is_written_is_read(void)
 {
-    static const char *const names[] = {"", "x", "c.686c821a.12059.1", "\"", "\\", "\n\t\x01", "\xc3\xa9\xf0\x9f\x98\x80", "\xed\xa0\xbd"};
+    static const char *const names[] = {"",   "x",        "c.686c821a.12059.1",       "\"",
+                                        "\\", "\n\t\x01", "\xc3\xa9\xf0\x9f\x98\x80", "\xed\xa0\xbd"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         cl_envelope call = some_call(), result = some_result();
-        cl_envelope none = {.from = CL_STR("a"), .id = CL_STR(""), .method = CL_STR(""), .args = CL_STR(""),
-                            .error = CL_STR(""), .result = CL_STR(""), .data = CL_STR("")};
+        cl_envelope none = {.from = CL_STR("a"),
+                            .id = CL_STR(""),
+                            .method = CL_STR(""),
+                            .args = CL_STR(""),
+                            .error = CL_STR(""),
+                            .result = CL_STR(""),
+                            .data = CL_STR("")};
         call.method = cl_str_z(names[i]);
         call.from = i ? call.method : call.from;
         call.error = call.result = call.data = CL_STR_NONE;
         round_trip(&call);
         call.flags = CL_NATIVE;
-        for (call.deadline = 0; call.deadline < 1000000000000000; call.deadline = call.deadline * 11 + 3) round_trip(&call);
+        for (call.deadline = 0; call.deadline < 1000000000000000; call.deadline = call.deadline * 11 + 3)
+            round_trip(&call);
         result.from = cl_str_z(names[i]);
         result.method = result.args = result.data = result.error = CL_STR_NONE;
         round_trip(&result);
@@ -350,15 +426,24 @@ static void what_is_written_is_read(void)
 static void both_ways_of_reading_agree(void)
 {
     static const char *const texts[] = {
-        "{\"t\":\"c\",\"s\":\"c.1\",\"d\":{\"i\":\"1\",\"m\":\"f\",\"a\":[]}}", "{\"t\":\"c\",\"s\":\"\",\"d\":{\"i\":\"1\",\"m\":\"f\",\"a\":[]}}",
+        "{\"t\":\"c\",\"s\":\"c.1\",\"d\":{\"i\":\"1\",\"m\":\"f\",\"a\":[]}}",
+        "{\"t\":\"c\",\"s\":\"\",\"d\":{\"i\":\"1\",\"m\":\"f\",\"a\":[]}}",
         "{\"t\":\"c\",\"s\":\"c.1\",\"d\":{\"i\":\"1\",\"m\":\"f\",\"a\":[1,\"x\",2.5,{}],\"x\":12}}",
-        "{\"t\":\"c\",\"s\":\"c.1\",\"d\":{\"i\":\"1\",\"m\":\"f\",\"a\":[],\"x\":01}}", "{\"t\":\"c\",\"s\":\"c.1\",\"d\":{\"i\":\"1\",\"m\":\"f\",\"a\":[],\"x\":1.5}}",
+        "{\"t\":\"c\",\"s\":\"c.1\",\"d\":{\"i\":\"1\",\"m\":\"f\",\"a\":[],\"x\":01}}",
+        "{\"t\":\"c\",\"s\":\"c.1\",\"d\":{\"i\":\"1\",\"m\":\"f\",\"a\":[],\"x\":1.5}}",
         "{\"t\":\"c\",\"s\":\"c.1\",\"d\":{\"i\":\"1\",\"m\":\"f\",\"a\":[],\"x\":1234567890123456789}}",
-        "{\"t\":\"c\",\"s\":\"c.1\",\"d\":{\"i\":\"1\",\"m\":\"f\",\"a\":[\"\xff\"]}}", "{\"t\":\"c\",\"s\":\"c.1\",\"d\":{\"i\":\"1\",\"m\":\"f\",\"a\":null}}",
-        "{\"t\":\"r\",\"s\":\"c.1\",\"d\":{\"i\":\"1\",\"e\":null,\"r\":[1]}}", "{\"t\":\"r\",\"s\":\"c.1\",\"d\":{\"i\":\"1\",\"e\":{},\"r\":[],\"n\":1}}",
-        "{\"t\":\"r\",\"s\":\"c.1\",\"d\":{\"i\":\"1\",\"e\":null,\"r\":[],\"n\":12}}", "{\"t\":\"r\",\"s\":\"c.1\",\"d\":{\"i\":\"1\",\"e\":null,\"r\":5}}",
-        "{\"t\":\"r\",\"s\":\"c.1\",\"d\":{\"i\":\"1\",\"e\":nullx,\"r\":[]}}", "{\"t\":\"m\",\"s\":\"c.1\",\"d\":[{}]}", "{\"t\":\"m\",\"s\":\"c.1\",\"d\":1}x",
-        "{\"t\":\"m\",\"s\":\"c.1\",\"d\":1,\"t\":\"q\"}", "{\"t\":\"q\",\"s\":\"c.1\",\"d\":1}", "{\"t\":\"m\",\"s\":\"c\\n1\",\"d\":1}"};
+        "{\"t\":\"c\",\"s\":\"c.1\",\"d\":{\"i\":\"1\",\"m\":\"f\",\"a\":[\"\xff\"]}}",
+        "{\"t\":\"c\",\"s\":\"c.1\",\"d\":{\"i\":\"1\",\"m\":\"f\",\"a\":null}}",
+        "{\"t\":\"r\",\"s\":\"c.1\",\"d\":{\"i\":\"1\",\"e\":null,\"r\":[1]}}",
+        "{\"t\":\"r\",\"s\":\"c.1\",\"d\":{\"i\":\"1\",\"e\":{},\"r\":[],\"n\":1}}",
+        "{\"t\":\"r\",\"s\":\"c.1\",\"d\":{\"i\":\"1\",\"e\":null,\"r\":[],\"n\":12}}",
+        "{\"t\":\"r\",\"s\":\"c.1\",\"d\":{\"i\":\"1\",\"e\":null,\"r\":5}}",
+        "{\"t\":\"r\",\"s\":\"c.1\",\"d\":{\"i\":\"1\",\"e\":nullx,\"r\":[]}}",
+        "{\"t\":\"m\",\"s\":\"c.1\",\"d\":[{}]}",
+        "{\"t\":\"m\",\"s\":\"c.1\",\"d\":1}x",
+        "{\"t\":\"m\",\"s\":\"c.1\",\"d\":1,\"t\":\"q\"}",
+        "{\"t\":\"q\",\"s\":\"c.1\",\"d\":1}",
+        "{\"t\":\"m\",\"s\":\"c\\n1\",\"d\":1}"};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         for (uint32_t values = 0; values < 14; values++) {
             for (uint32_t depth = 0; depth < 6; depth++) {

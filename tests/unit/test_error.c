@@ -39,11 +39,14 @@ static void other_numbers_have_words_too(void)
 /* What WIRE.md fixes: npm programs compare these. */
 static void the_codes_of_the_wire(void)
 {
-    CHECK_STR(clouds_err_name(CLOUDS_ETIMEOUT), strlen(clouds_err_name(CLOUDS_ETIMEOUT)), "CLOUDS_CALL_SERVICE_TIMEOUT");
+    CHECK_STR(clouds_err_name(CLOUDS_ETIMEOUT), strlen(clouds_err_name(CLOUDS_ETIMEOUT)),
+              "CLOUDS_CALL_SERVICE_TIMEOUT");
     CHECK_STR(clouds_strerror(CLOUDS_ETIMEOUT), strlen(clouds_strerror(CLOUDS_ETIMEOUT)), "timeout");
-    CHECK_STR(clouds_err_name(CLOUDS_ENOSERVER), strlen(clouds_err_name(CLOUDS_ENOSERVER)), "CLOUDS_NO_AVAILABLE_SERVER");
+    CHECK_STR(clouds_err_name(CLOUDS_ENOSERVER), strlen(clouds_err_name(CLOUDS_ENOSERVER)),
+              "CLOUDS_NO_AVAILABLE_SERVER");
     CHECK_STR(clouds_strerror(CLOUDS_ENOSERVER), strlen(clouds_strerror(CLOUDS_ENOSERVER)), "no available server");
-    CHECK_STR(clouds_strerror(CLOUDS_ENOMETHOD), strlen(clouds_strerror(CLOUDS_ENOMETHOD)), "service handler not found");
+    CHECK_STR(clouds_strerror(CLOUDS_ENOMETHOD), strlen(clouds_strerror(CLOUDS_ENOMETHOD)),
+              "service handler not found");
 }
 
 static void *other_thread(void *out)

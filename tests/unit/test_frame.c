@@ -8,9 +8,17 @@ enum { MAX = 1 << 20 };
 
 static cl_envelope some_call(void)
 {
-    return (cl_envelope){.type = CL_CALL, .flags = CL_NATIVE, .from = CL_STR("c.1"), .to = CL_STR("s.2"), .id = CL_STR("i9"),
-                         .method = CL_STR("add"), .args = CL_STR("[1,2]"), .error = CL_STR(""), .result = CL_STR(""),
-                         .data = CL_STR(""), .deadline = 0x0102030405060708};
+    return (cl_envelope){.type = CL_CALL,
+                         .flags = CL_NATIVE,
+                         .from = CL_STR("c.1"),
+                         .to = CL_STR("s.2"),
+                         .id = CL_STR("i9"),
+                         .method = CL_STR("add"),
+                         .args = CL_STR("[1,2]"),
+                         .error = CL_STR(""),
+                         .result = CL_STR(""),
+                         .data = CL_STR(""),
+                         .deadline = 0x0102030405060708};
 }
 
 static cl_envelope some_result(void)
@@ -114,7 +122,8 @@ static void frames_that_never_become_one(void)
     REQUIRE(cl_frame_encode(&e, &b) == 0);
     CHECK_INT(cl_frame_decode(cl_buf_str(&b), 40, &got), 44);
     CHECK_INT(cl_frame_decode(cl_buf_str(&b), 39, &got), CLOUDS_ETOOBIG);
-    CHECK_INT(cl_frame_decode(cl_str_of(b.data, 4), 39, &got), CLOUDS_ETOOBIG); /* told as soon as the length is known */
+    CHECK_INT(cl_frame_decode(cl_str_of(b.data, 4), 39, &got),
+              CLOUDS_ETOOBIG); /* told as soon as the length is known */
     b.data[0] = 23;
     CHECK_INT(cl_frame_decode(cl_buf_str(&b), MAX, &got), CLOUDS_EPROTO);
     b.data[0] = 0;
@@ -149,9 +158,9 @@ static void what_is_unknown_passes(void)
     cl_buf b = {0};
     e.type = 'Z';
     REQUIRE(cl_frame_encode(&e, &b) == 0);
-    b.data[5] = (char)0xfc;                      /* flags */
-    b.data[14] = 1;                              /* the reserved field */
-    memset(b.data + 20, 0xff, 8);                /* a deadline before all time */
+    b.data[5] = (char)0xfc;       /* flags */
+    b.data[14] = 1;               /* the reserved field */
+    memset(b.data + 20, 0xff, 8); /* a deadline before all time */
     CHECK_INT(cl_frame_decode(cl_buf_str(&b), MAX, &got), (long long)b.len);
     CHECK_INT(got.type, 'Z');
     CHECK_INT(got.flags, 0);

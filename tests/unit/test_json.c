@@ -23,28 +23,161 @@ static void expect(cl_str text, int want)
 
 static void valid_texts(void)
 {
-    static const char *const texts[] = {
-        "0", "-0", "1", "-1", "10", "123456789012345678901234567890", "0.0", "0.5", "-0.5", "1.25", "1e1", "1E1", "1e+1",
-        "1e-1", "0e0", "-0e-0", "1.5e300", "1e999999", "0.00000000000000000000000000001", "9007199254740993",
-        "true", "false", "null", "\"\"", "\"a\"", "[]", "{}", "[1]", "[1,2]", "[[]]", "[{}]", "{\"a\":1}", "{\"\":0}",
-        "{\"a\":{\"b\":[1,{\"c\":null}]},\"d\":[]}", "{\"a\":1,\"a\":2}", " 1 ", "\t\r\n [ 1 , 2 ] \n", "{ \"a\" : 1 , \"b\" : 2 }",
-        "\"\\\"\\\\\\/\\b\\f\\n\\r\\t\"", "\"\\u0000\"", "\"\\uD83D\\uDE00\"", "\"\\ud800\"", "\"\\udc00\\ud800\"", "\"\\uABCd\"",
-        "\"\xc3\xa9\"", "\"\xe2\x82\xac\"", "\"\xf0\x9f\x98\x80\"", "\"\xef\xbf\xbf\"", "\"\xf4\x8f\xbf\xbf\"", "\"\xed\x9f\xbf\"",
-        "\"\xee\x80\x80\"", "\"\xc2\x80\"", "\"\xe0\xa0\x80\"", "\"\xf0\x90\x80\x80\"", "\"\x7f\"", "\"/\"", "[null,null]",
-        "\"0123456789abcdef0123456789abcdef\"", "\"0123456\\n89\xc3\xa9" "bcdef\"", "[\"a\",1,true,null,{},[],-2.5e-3]"};
+    static const char *const texts[] = {"0",
+                                        "-0",
+                                        "1",
+                                        "-1",
+                                        "10",
+                                        "123456789012345678901234567890",
+                                        "0.0",
+                                        "0.5",
+                                        "-0.5",
+                                        "1.25",
+                                        "1e1",
+                                        "1E1",
+                                        "1e+1",
+                                        "1e-1",
+                                        "0e0",
+                                        "-0e-0",
+                                        "1.5e300",
+                                        "1e999999",
+                                        "0.00000000000000000000000000001",
+                                        "9007199254740993",
+                                        "true",
+                                        "false",
+                                        "null",
+                                        "\"\"",
+                                        "\"a\"",
+                                        "[]",
+                                        "{}",
+                                        "[1]",
+                                        "[1,2]",
+                                        "[[]]",
+                                        "[{}]",
+                                        "{\"a\":1}",
+                                        "{\"\":0}",
+                                        "{\"a\":{\"b\":[1,{\"c\":null}]},\"d\":[]}",
+                                        "{\"a\":1,\"a\":2}",
+                                        " 1 ",
+                                        "\t\r\n [ 1 , 2 ] \n",
+                                        "{ \"a\" : 1 , \"b\" : 2 }",
+                                        "\"\\\"\\\\\\/\\b\\f\\n\\r\\t\"",
+                                        "\"\\u0000\"",
+                                        "\"\\uD83D\\uDE00\"",
+                                        "\"\\ud800\"",
+                                        "\"\\udc00\\ud800\"",
+                                        "\"\\uABCd\"",
+                                        "\"\xc3\xa9\"",
+                                        "\"\xe2\x82\xac\"",
+                                        "\"\xf0\x9f\x98\x80\"",
+                                        "\"\xef\xbf\xbf\"",
+                                        "\"\xf4\x8f\xbf\xbf\"",
+                                        "\"\xed\x9f\xbf\"",
+                                        "\"\xee\x80\x80\"",
+                                        "\"\xc2\x80\"",
+                                        "\"\xe0\xa0\x80\"",
+                                        "\"\xf0\x90\x80\x80\"",
+                                        "\"\x7f\"",
+                                        "\"/\"",
+                                        "[null,null]",
+                                        "\"0123456789abcdef0123456789abcdef\"",
+                                        "\"0123456\\n89\xc3\xa9 bcdef\"",
+                                        "[\"a\",1,true,null,{},[],-2.5e-3]"};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) expect(cl_str_z(texts[i]), 0);
 }
 
 static void broken_texts(void)
 {
-    static const char *const texts[] = {
-        "", " ", "-", "+1", "01", "-01", "00", "1.", ".5", "-.5", "1.e1", "1e", "1e+", "1e-", "1e1.5", "0x10", "1_000", "1 2",
-        "Infinity", "-Infinity", "NaN", "--1", "1-", "2.", "0e", "tru", "True", "truex", "fals", "nul", "nulll", "undefined",
-        "\"", "\"a", "\"\\\"", "\"\\", "\"\\x41\"", "\"\\u\"", "\"\\u12\"", "\"\\u123\"", "\"\\u123g\"", "\"\\u 123\"", "\"\\a\"",
-        "\"\\'\"", "'a'", "\"\n\"", "\"\t\"", "\"a\x01\"", "\"0123456\x1f\"", "[", "]", "[1", "[1,", "[1,]", "[,1]", "[,]", "[1 2]",
-        "[1}", "{", "}", "{]", "{\"a\"", "{\"a\":", "{\"a\":1", "{\"a\":1,", "{\"a\":1,}", "{,}", "{a:1}", "{'a':1}", "{1:1}",
-        "{\"a\" 1}", "{\"a\"::1}", "{\"a\":1 \"b\":2}", "{\"a\":1]", "{\"a\":}", "{\"a\",1}", "[]]", "[][]", "{}{}", "1,", ",1",
-        "[1]x", "[\"a\":1]", "/**/1", "1//x", "\xef\xbb\xbf[]", "[\x0b]", "[\xc2\xa0]", "[1\f]", "\xe2\x80\xa8[]"};
+    static const char *const texts[] = {"",
+                                        " ",
+                                        "-",
+                                        "+1",
+                                        "01",
+                                        "-01",
+                                        "00",
+                                        "1.",
+                                        ".5",
+                                        "-.5",
+                                        "1.e1",
+                                        "1e",
+                                        "1e+",
+                                        "1e-",
+                                        "1e1.5",
+                                        "0x10",
+                                        "1_000",
+                                        "1 2",
+                                        "Infinity",
+                                        "-Infinity",
+                                        "NaN",
+                                        "--1",
+                                        "1-",
+                                        "2.",
+                                        "0e",
+                                        "tru",
+                                        "True",
+                                        "truex",
+                                        "fals",
+                                        "nul",
+                                        "nulll",
+                                        "undefined",
+                                        "\"",
+                                        "\"a",
+                                        "\"\\\"",
+                                        "\"\\",
+                                        "\"\\x41\"",
+                                        "\"\\u\"",
+                                        "\"\\u12\"",
+                                        "\"\\u123\"",
+                                        "\"\\u123g\"",
+                                        "\"\\u 123\"",
+                                        "\"\\a\"",
+                                        "\"\\'\"",
+                                        "'a'",
+                                        "\"\n\"",
+                                        "\"\t\"",
+                                        "\"a\x01\"",
+                                        "\"0123456\x1f\"",
+                                        "[",
+                                        "]",
+                                        "[1",
+                                        "[1,",
+                                        "[1,]",
+                                        "[,1]",
+                                        "[,]",
+                                        "[1 2]",
+                                        "[1}",
+                                        "{",
+                                        "}",
+                                        "{]",
+                                        "{\"a\"",
+                                        "{\"a\":",
+                                        "{\"a\":1",
+                                        "{\"a\":1,",
+                                        "{\"a\":1,}",
+                                        "{,}",
+                                        "{a:1}",
+                                        "{'a':1}",
+                                        "{1:1}",
+                                        "{\"a\" 1}",
+                                        "{\"a\"::1}",
+                                        "{\"a\":1 \"b\":2}",
+                                        "{\"a\":1]",
+                                        "{\"a\":}",
+                                        "{\"a\",1}",
+                                        "[]]",
+                                        "[][]",
+                                        "{}{}",
+                                        "1,",
+                                        ",1",
+                                        "[1]x",
+                                        "[\"a\":1]",
+                                        "/**/1",
+                                        "1//x",
+                                        "\xef\xbb\xbf[]",
+                                        "[\x0b]",
+                                        "[\xc2\xa0]",
+                                        "[1\f]",
+                                        "\xe2\x80\xa8[]"};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) expect(cl_str_z(texts[i]), CLOUDS_EJSON);
     expect(CL_STR("\"a\0b\""), CLOUDS_EJSON);
     expect(CL_STR("1\0"), CLOUDS_EJSON);
@@ -54,10 +187,26 @@ static void broken_texts(void)
 
 static void bad_utf8_is_broken(void)
 {
-    static const char *const texts[] = {
-        "\"\x80\"", "\"\xbf\"", "\"\xc0\x80\"", "\"\xc1\xbf\"", "\"\xc3\"", "\"\xc3(\"", "\"\xe0\x80\x80\"", "\"\xe0\x9f\xbf\"",
-        "\"\xe2\x82\"", "\"\xed\xa0\x80\"", "\"\xed\xbf\xbf\"", "\"\xf0\x80\x80\x80\"", "\"\xf0\x8f\xbf\xbf\"", "\"\xf0\x9f\x98\"",
-        "\"\xf4\x90\x80\x80\"", "\"\xf5\x80\x80\x80\"", "\"\xff\"", "\"\xfe\"", "{\"\xff\":1}", "\"01234567\xe2\x82\""};
+    static const char *const texts[] = {"\"\x80\"",
+                                        "\"\xbf\"",
+                                        "\"\xc0\x80\"",
+                                        "\"\xc1\xbf\"",
+                                        "\"\xc3\"",
+                                        "\"\xc3(\"",
+                                        "\"\xe0\x80\x80\"",
+                                        "\"\xe0\x9f\xbf\"",
+                                        "\"\xe2\x82\"",
+                                        "\"\xed\xa0\x80\"",
+                                        "\"\xed\xbf\xbf\"",
+                                        "\"\xf0\x80\x80\x80\"",
+                                        "\"\xf0\x8f\xbf\xbf\"",
+                                        "\"\xf0\x9f\x98\"",
+                                        "\"\xf4\x90\x80\x80\"",
+                                        "\"\xf5\x80\x80\x80\"",
+                                        "\"\xff\"",
+                                        "\"\xfe\"",
+                                        "{\"\xff\":1}",
+                                        "\"01234567\xe2\x82\""};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         expect(cl_str_z(texts[i]), CLOUDS_EJSON);
         cl_json j;
@@ -82,8 +231,18 @@ static void strings_of_every_length(void)
             static const struct {
                 char c;
                 int want;
-            } rows[] = {{'y', 0}, {' ', 0}, {'\x7f', 0}, {'!', 0}, {'#', 0}, {'[', 0}, {']', 0}, {'\x1f', CLOUDS_EJSON},
-                        {'\0', CLOUDS_EJSON}, {'"', CLOUDS_EJSON}, {'\x80', CLOUDS_EJSON}, {'\xff', CLOUDS_EJSON}};
+            } rows[] = {{'y', 0},
+                        {' ', 0},
+                        {'\x7f', 0},
+                        {'!', 0},
+                        {'#', 0},
+                        {'[', 0},
+                        {']', 0},
+                        {'\x1f', CLOUDS_EJSON},
+                        {'\0', CLOUDS_EJSON},
+                        {'"', CLOUDS_EJSON},
+                        {'\x80', CLOUDS_EJSON},
+                        {'\xff', CLOUDS_EJSON}};
             for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
                 text[at + 1] = rows[i].c;
                 expect(cl_str_of(text, n + 2), rows[i].want);
@@ -105,14 +264,37 @@ static void rows_turn_into_anything(void)
     static const struct {
         const char *item;
         int want;
-    } rows[] = {{"1", 0}, {"0", 0}, {"-1", 0}, {"1.5", 0}, {"1e3", 0}, {"\"x\"", 0}, {"\"\\n\"", 0}, {"\"\xc3\xa9\"", 0}, {"[]", 0},
-                {"[1]", 0}, {"{}", 0}, {" 7 ", 0}, {"null", 0}, {"01", CLOUDS_EJSON}, {"1.", CLOUDS_EJSON}, {"", CLOUDS_EJSON},
-                {"\"", CLOUDS_EJSON}, {"\"\n\"", CLOUDS_EJSON}, {"\"\\x\"", CLOUDS_EJSON}, {"1 2", CLOUDS_EJSON}, {"1:2", CLOUDS_EJSON},
-                {"]", CLOUDS_EJSON}, {"}", CLOUDS_EJSON}, {"[", CLOUDS_EJSON}, {"1}", CLOUDS_EJSON}, {"\"a\"b", CLOUDS_EJSON}};
+    } rows[] = {{"1", 0},
+                {"0", 0},
+                {"-1", 0},
+                {"1.5", 0},
+                {"1e3", 0},
+                {"\"x\"", 0},
+                {"\"\\n\"", 0},
+                {"\"\xc3\xa9\"", 0},
+                {"[]", 0},
+                {"[1]", 0},
+                {"{}", 0},
+                {" 7 ", 0},
+                {"null", 0},
+                {"01", CLOUDS_EJSON},
+                {"1.", CLOUDS_EJSON},
+                {"", CLOUDS_EJSON},
+                {"\"", CLOUDS_EJSON},
+                {"\"\n\"", CLOUDS_EJSON},
+                {"\"\\x\"", CLOUDS_EJSON},
+                {"1 2", CLOUDS_EJSON},
+                {"1:2", CLOUDS_EJSON},
+                {"]", CLOUDS_EJSON},
+                {"}", CLOUDS_EJSON},
+                {"[", CLOUDS_EJSON},
+                {"1}", CLOUDS_EJSON},
+                {"\"a\"b", CLOUDS_EJSON}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         for (int at = 0; at < 4; at++) {
             char text[64] = "[";
-            for (int k = 0; k < 4; k++) snprintf(text + strlen(text), 20, "%s%s", k ? "," : "", k == at ? rows[i].item : "12");
+            for (int k = 0; k < 4; k++)
+                snprintf(text + strlen(text), 20, "%s%s", k ? "," : "", k == at ? rows[i].item : "12");
             strcat(text, "]");
             expect(cl_str_z(text), rows[i].want);
         }
@@ -236,9 +418,10 @@ static int walk(const char *text, cl_json_limits limits)
 static void walking_is_as_strict(void)
 {
     static const char *const good[] = {"[]", "[1]", "[1,[2]]", "{}", "{\"a\":1}", "{\"a\":[],\"b\":{}}", "[ ]", "{ }"};
-    static const char *const bad[] = {"",       "[",     "[,",      "[,1]",     "[1,]",        "[1 2]",     "[1}",
-                                      "{",      "{,}",   "{\"a\"}", "{\"a\":}", "{\"a\":1,}",  "{\"a\" 1}", "{\"a\":1 \"b\":1}",
-                                      "{1:1}",  "[1]]",  "{}}",     "[1",       "{\"a\":1",    "{,\"a\":1}"};
+    static const char *const bad[] = {
+        "",      "[",    "[,",      "[,1]",     "[1,]",       "[1 2]",     "[1}",
+        "{",     "{,}",  "{\"a\"}", "{\"a\":}", "{\"a\":1,}", "{\"a\" 1}", "{\"a\":1 \"b\":1}",
+        "{1:1}", "[1]]", "{}}",     "[1",       "{\"a\":1",   "{,\"a\":1}"};
     for (size_t i = 0; i < sizeof good / sizeof *good; i++) CHECK_INT(walk(good[i], wide), 0);
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) CHECK_INT(walk(bad[i], wide), CLOUDS_EJSON);
     CHECK_INT(walk("[1,2]", (cl_json_limits){1, 3}), 0);

@@ -28,7 +28,9 @@ static void escapes_are_resolved(void)
     expect(cl_json_unescape, CL_STR("\\uDBFF\\uDFFF"), CL_STR("\xf4\x8f\xbf\xbf"));
     expect(cl_json_unescape, CL_STR("\\ud83d"), CL_STR("\xed\xa0\xbd"));
     expect(cl_json_unescape, CL_STR("\\ude00"), CL_STR("\xed\xb8\x80"));
-    expect(cl_json_unescape, CL_STR("\\ud83d\\u0041"), CL_STR("\xed\xa0\xbd" "A"));
+    expect(cl_json_unescape, CL_STR("\\ud83d\\u0041"),
+           CL_STR("\xed\xa0\xbd"
+                  "A"));
     expect(cl_json_unescape, CL_STR("\\ud83dx\\ude00"), CL_STR("\xed\xa0\xbdx\xed\xb8\x80"));
     expect(cl_json_unescape, CL_STR("\\ud83d\\ud83d\\ude00"), CL_STR("\xed\xa0\xbd\xf0\x9f\x98\x80"));
     expect(cl_json_unescape, CL_STR("\\ude00\\ud83d"), CL_STR("\xed\xb8\x80\xed\xa0\xbd"));
@@ -41,8 +43,15 @@ static void text_is_quoted(void)
     expect(cl_json_quote, CL_STR("\"\\\b\f\n\r\t"), CL_STR("\"\\\"\\\\\\b\\f\\n\\r\\t\""));
     expect(cl_json_quote, CL_STR("\0\x01\v\x1f\x7f"), CL_STR("\"\\u0000\\u0001\\u000b\\u001f\x7f\""));
     expect(cl_json_quote, CL_STR("\xc3\xa9\xf0\x9f\x98\x80"), CL_STR("\"\xc3\xa9\xf0\x9f\x98\x80\""));
-    expect(cl_json_quote, CL_STR("\xed\xa0\xbd" "A\xed\xb8\x80"), CL_STR("\"\\ud83dA\\ude00\""));
-    expect(cl_json_quote, CL_STR("a\xff" "b"), CL_STR("\"a\xef\xbf\xbd" "b\""));
+    expect(cl_json_quote,
+           CL_STR("\xed\xa0\xbd"
+                  "A\xed\xb8\x80"),
+           CL_STR("\"\\ud83dA\\ude00\""));
+    expect(cl_json_quote,
+           CL_STR("a\xff"
+                  "b"),
+           CL_STR("\"a\xef\xbf\xbd"
+                  "b\""));
     expect(cl_json_quote, CL_STR("\xe2\x82"), CL_STR("\"\xef\xbf\xbd\""));
     expect(cl_json_quote, CL_STR("\xed\xa0"), CL_STR("\"\xef\xbf\xbd\xef\xbf\xbd\""));
 }

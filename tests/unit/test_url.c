@@ -20,18 +20,24 @@ static const row good[] = {
     {"REDIS://h:1/5", CL_URL_REDIS, 1, 5, "", "", "h", "", "clouds", "", "redis://h:1/5"},
     {"redis://:7000", CL_URL_REDIS, 7000, 0, "", "", "127.0.0.1", "", "clouds", "", "redis://127.0.0.1:7000/0"},
     {"redis:///3", CL_URL_REDIS, 6379, 3, "", "", "127.0.0.1", "", "clouds", "", "redis://127.0.0.1:6379/3"},
-    {"redis://u:p@h:65535/0?prefix=a%20b", CL_URL_REDIS, 65535, 0, "u", "p", "h", "", "a b", "", "redis://u@h:65535/0?prefix=a b"},
+    {"redis://u:p@h:65535/0?prefix=a%20b", CL_URL_REDIS, 65535, 0, "u", "p", "h", "", "a b", "",
+     "redis://u@h:65535/0?prefix=a b"},
     {"redis://:p%40%3A%2F%3f@h", CL_URL_REDIS, 6379, 0, "", "p@:/?", "h", "", "clouds", "", "redis://h:6379/0"},
     {"redis://u:a@b/c:d@h", CL_URL_REDIS, 6379, 0, "u", "a@b/c:d", "h", "", "clouds", "", "redis://u@h:6379/0"},
     {"redis://u:@h", CL_URL_REDIS, 6379, 0, "u", "", "h", "", "clouds", "", "redis://u@h:6379/0"},
     {"redis://[::1]", CL_URL_REDIS, 6379, 0, "", "", "::1", "", "clouds", "", "redis://[::1]:6379/0"},
-    {"redis://[fe80::1%25eth0]:7/1", CL_URL_REDIS, 7, 1, "", "", "fe80::1%eth0", "", "clouds", "", "redis://[fe80::1%eth0]:7/1"},
+    {"redis://[fe80::1%25eth0]:7/1", CL_URL_REDIS, 7, 1, "", "", "fe80::1%eth0", "", "clouds", "",
+     "redis://[fe80::1%eth0]:7/1"},
     {"redis://h?prefix=", CL_URL_REDIS, 6379, 0, "", "", "h", "", "clouds", "", "redis://h:6379/0"},
     {"redis://h?prefix=x&db=2", CL_URL_REDIS, 6379, 2, "", "", "h", "", "x", "", "redis://h:6379/2?prefix=x"},
-    {"redis://h?prefix=a=b:c/d@e", CL_URL_REDIS, 6379, 0, "", "", "h", "", "a=b:c/d@e", "", "redis://h:6379/0?prefix=a=b:c/d@e"},
-    {"redis+unix:///run/r.sock", CL_URL_REDIS_UNIX, 0, 0, "", "", "", "/run/r.sock", "clouds", "", "redis+unix:///run/r.sock"},
-    {"redis+unix:///a%20b?db=3&prefix=q", CL_URL_REDIS_UNIX, 0, 3, "", "", "", "/a b", "q", "", "redis+unix:///a b?db=3&prefix=q"},
-    {"redis+unix://:secret@/r.sock", CL_URL_REDIS_UNIX, 0, 0, "", "secret", "", "/r.sock", "clouds", "", "redis+unix:///r.sock"},
+    {"redis://h?prefix=a=b:c/d@e", CL_URL_REDIS, 6379, 0, "", "", "h", "", "a=b:c/d@e", "",
+     "redis://h:6379/0?prefix=a=b:c/d@e"},
+    {"redis+unix:///run/r.sock", CL_URL_REDIS_UNIX, 0, 0, "", "", "", "/run/r.sock", "clouds", "",
+     "redis+unix:///run/r.sock"},
+    {"redis+unix:///a%20b?db=3&prefix=q", CL_URL_REDIS_UNIX, 0, 3, "", "", "", "/a b", "q", "",
+     "redis+unix:///a b?db=3&prefix=q"},
+    {"redis+unix://:secret@/r.sock", CL_URL_REDIS_UNIX, 0, 0, "", "secret", "", "/r.sock", "clouds", "",
+     "redis+unix:///r.sock"},
     {"local:", CL_URL_LOCAL, 0, 0, "", "", "", "", "clouds", "", "local:"},
     {"local:a.B_9-", CL_URL_LOCAL, 0, 0, "", "", "", "", "clouds", "a.B_9-", "local:a.B_9-"},
     {"inproc:x", CL_URL_INPROC, 0, 0, "", "", "", "", "clouds", "x", "inproc:x"},
@@ -68,16 +74,49 @@ static void good_addresses(void)
 static const struct {
     const char *text, *word;
 } bad[] = {
-    {"", "redis://"}, {"redis", "redis://"}, {"redis:", "redis://"}, {"http://h", "redis://"}, {"127.0.0.1:6379", "redis://"},
-    {"rediss://h", "TLS"}, {"redis://h:0", "port"}, {"redis://h:65536", "port"}, {"redis://h:", "port"}, {"redis://h:x", "port"},
-    {"redis://h:6379x", "port"}, {"redis://h:99999999999999999999", "port"}, {"redis://::1", "port"}, {"redis://h/x", "database"},
-    {"redis://h/-1", "database"}, {"redis://h/1/2", "database"}, {"redis://h/1?db=2", "once"}, {"redis://h?prefix=a&prefix=b", "once"},
-    {"redis://h?foo=1", "prefix="}, {"redis://h?prefix", "prefix="}, {"redis://h?db=", "database"}, {"redis://secret@h", "password"},
-    {"redis://[::1", "]"}, {"redis://[::1]x", "port"}, {"redis://[h]", "IPv6"}, {"redis://a]b", "host"}, {"redis://h%", "%"},
-    {"redis://h%4", "%"}, {"redis://%zz", "%"}, {"redis://a%00b", "NUL"}, {"redis://a b", "space"}, {"redis://a\nb", "control"},
-    {"redis+unix://", "socket"}, {"redis+unix:///", "socket"}, {"redis+unix://run/x", "three slashes"},
-    {"redis+unix://secret@/x", "password"}, {"redis+unix:///x?y=1", "db="}, {"local:a b", "letters"}, {"local:a/b", "letters"},
-    {"local:..", "begin"}, {"local:.x", "begin"}, {"local://x", "letters"}, {"inproc:\xc3\xa9", "letters"},
+    {"", "redis://"},
+    {"redis", "redis://"},
+    {"redis:", "redis://"},
+    {"http://h", "redis://"},
+    {"127.0.0.1:6379", "redis://"},
+    {"rediss://h", "TLS"},
+    {"redis://h:0", "port"},
+    {"redis://h:65536", "port"},
+    {"redis://h:", "port"},
+    {"redis://h:x", "port"},
+    {"redis://h:6379x", "port"},
+    {"redis://h:99999999999999999999", "port"},
+    {"redis://::1", "port"},
+    {"redis://h/x", "database"},
+    {"redis://h/-1", "database"},
+    {"redis://h/1/2", "database"},
+    {"redis://h/1?db=2", "once"},
+    {"redis://h?prefix=a&prefix=b", "once"},
+    {"redis://h?foo=1", "prefix="},
+    {"redis://h?prefix", "prefix="},
+    {"redis://h?db=", "database"},
+    {"redis://secret@h", "password"},
+    {"redis://[::1", "]"},
+    {"redis://[::1]x", "port"},
+    {"redis://[h]", "IPv6"},
+    {"redis://a]b", "host"},
+    {"redis://h%", "%"},
+    {"redis://h%4", "%"},
+    {"redis://%zz", "%"},
+    {"redis://a%00b", "NUL"},
+    {"redis://a b", "space"},
+    {"redis://a\nb", "control"},
+    {"redis+unix://", "socket"},
+    {"redis+unix:///", "socket"},
+    {"redis+unix://run/x", "three slashes"},
+    {"redis+unix://secret@/x", "password"},
+    {"redis+unix:///x?y=1", "db="},
+    {"local:a b", "letters"},
+    {"local:a/b", "letters"},
+    {"local:..", "begin"},
+    {"local:.x", "begin"},
+    {"local://x", "letters"},
+    {"inproc:\xc3\xa9", "letters"},
 };
 
 static void bad_addresses(void)
@@ -87,16 +126,18 @@ static void bad_addresses(void)
         int code = cl_url_parse(cl_str_z(bad[i].text), &u);
         CHECK_INT(code, CLOUDS_EURL);
         CHECK_INT(u.port, -7); /* untouched */
-        if (!CHECK(strstr(clouds_last_error(), bad[i].word) != NULL)) printf("# %s: %s\n", bad[i].text, clouds_last_error());
+        if (!CHECK(strstr(clouds_last_error(), bad[i].word) != NULL))
+            printf("# %s: %s\n", bad[i].text, clouds_last_error());
         CHECK(strstr(clouds_last_error(), "secret") == NULL);
     }
 }
 
 static void the_password_is_never_told(void)
 {
-    static const char *const texts[] = {"redis://u:topsecret@h:x", "redis://u:top secret@h", "redis://topsecret@h",
-                                        "redis://u:topsecret@[::1", "redis://u:topsecret%@h", "redis://u:topsecret/@h/q",
-                                        "redis://u:topsecret@h?x=1", "redis+unix://u:topsecret@", "redi://u:topsecret@h"};
+    static const char *const texts[] = {
+        "redis://u:topsecret@h:x",   "redis://u:top secret@h",    "redis://topsecret@h",
+        "redis://u:topsecret@[::1",  "redis://u:topsecret%@h",    "redis://u:topsecret/@h/q",
+        "redis://u:topsecret@h?x=1", "redis+unix://u:topsecret@", "redi://u:topsecret@h"};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         cl_url u;
         CHECK_INT(cl_url_parse(cl_str_z(texts[i]), &u), CLOUDS_EURL);
