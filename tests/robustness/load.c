@@ -1,6 +1,6 @@
 /* A client under load that keeps books: every call ends exactly once, in time, and with the answer to its own question.
  *
- * Usage: load URL METHOD OUTSTANDING COUNT TIMEOUT DEADLINE RETRIES LONGEST
+ * Usage: load URL METHOD OUTSTANDING COUNT TIMEOUT DEADLINE RETRIES LONGEST MODE
  *
  * It keeps OUTSTANDING calls going until COUNT are made (0: until standard input ends). The method is an echo: it has to answer
  * with the two arguments it got, a number and a text (of up to LONGEST bytes and a few) that differ from call to call. About ten times a second the number of calls
@@ -150,11 +150,12 @@ static void print(const books *b)
     printf("}}\n");
 }
 
-static void connect_to(books *b, const char *url)
+static void connect_to(books *b, const char *url, const char *mode)
 {
     clouds_options *options;
     must(clouds_options_create(&options), "options");
     must(clouds_options_set_string(options, "url", url), "url");
+    must(clouds_options_set_string(options, "mode", mode), "mode");
     must(clouds_options_set_string(options, "type", "client"), "type");
     must(clouds_context_create(options, &b->context), "context");
     must(clouds_node_create(b->context, options, &b->node), "node");
@@ -164,7 +165,7 @@ static void connect_to(books *b, const char *url)
 int main(int argc, char **argv)
 {
     static books b;
-    if (argc != 9) return fprintf(stderr, "usage: load URL METHOD OUTSTANDING COUNT TIMEOUT DEADLINE RETRIES LONGEST\n"), 2;
+    if (argc != 10) return fprintf(stderr, "usage: load URL METHOD OUTSTANDING COUNT TIMEOUT DEADLINE RETRIES LONGEST MODE\n"), 2;
     b.method = argv[2];
     b.outstanding = (uint32_t)atoi(argv[3]);
     b.count = strtoull(argv[4], NULL, 10);
@@ -174,7 +175,7 @@ int main(int argc, char **argv)
     b.longest = strtoull(argv[8], NULL, 10);
     if (b.longest < 1 || b.longest > 1000 || b.outstanding < 1 || b.outstanding > SLOTS) return 2;
     for (uint32_t i = 0; i < SLOTS; i++) b.free[i] = i;
-    connect_to(&b, argv[1]);
+    connect_to(&b, argv[1], argv[9]);
     run(&b);
     print(&b);
     clouds_context_destroy(b.context);

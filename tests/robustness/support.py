@@ -23,8 +23,10 @@ print("ready", server.id)
 class Load:
     """A client of load.c that runs until it is told to stop; see there for its books."""
 
-    def __init__(self, case, url, outstanding=50, count=0, timeout=2, deadline=5, retries=0, longest=100):
-        words = [os.path.join(PROGRAMS, "load"), url, "test.echo", outstanding, count, timeout, deadline, retries, longest]
+    def __init__(self, case, url, outstanding=50, count=0, timeout=2, deadline=5, retries=0, longest=100,
+                 mode="inline"):
+        words = [os.path.join(PROGRAMS, "load"), url, "test.echo", outstanding, count, timeout, deadline, retries, longest,
+                 mode]
         self._process = Process([str(word) for word in words], case.env, stdin=subprocess.PIPE)
         self._case = case
         case.addCleanup(self._process.discard)

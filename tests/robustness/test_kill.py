@@ -6,10 +6,10 @@ from support import Case, ECHO, Load, wait_until
 
 
 class Kill(Case):
-    def go(self, url):
+    def go(self, url, mode="inline"):
         self.env["CLOUDS_URL"] = url
         services = [self.serve(ECHO) for _ in range(3)]
-        load = Load(self, url, timeout=1, deadline=20, retries=10)
+        load = Load(self, url, timeout=1, deadline=20, retries=10, mode=mode)
         for victim in services[:2]:
             load.goes_on()
             victim.signal(signal.SIGKILL)
@@ -26,6 +26,10 @@ class Kill(Case):
 
     def test_over_local(self):
         self.go("local:")
+
+    def test_with_a_thread_of_the_library(self):
+        self.go(self.redis().url, "thread")
+        self.go("local:", "thread")
 
     def stop_in_order(self, url):
         self.env["CLOUDS_URL"] = url

@@ -22,9 +22,15 @@ class RedisRestart(Case):
         return counts[1::2]
 
     def test_killed_and_restarted_empty(self):
+        self.restart("inline")
+
+    def test_with_a_thread_of_the_library(self):
+        self.restart("thread")
+
+    def restart(self, mode):
         before = self.keys()
         self.assertEqual(len(before), 2)
-        load = Load(self, self.server.url, timeout=1, deadline=2)
+        load = Load(self, self.server.url, timeout=1, deadline=2, mode=mode)
         for _ in range(2):
             load.goes_on()
             self.server.kill()
