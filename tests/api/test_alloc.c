@@ -106,7 +106,8 @@ static clouds_node *node_of(const char *type)
     if (!ok(clouds_options_create(&options), "options_create")) return NULL;
     /* What a bus could not even note down ends by the timeout. */
     if (ok(clouds_options_set_string(options, "type", type), "set_string") &&
-        ok(clouds_options_set_number(options, "timeout", 0.5), "set_number"))
+        ok(clouds_options_set_number(options, "timeout", 0.5), "set_number") &&
+        ok(clouds_options_set_number(options, "heartbeat", 0.5), "set_number"))
         ok(clouds_node_create(context, options, &node), "node_create");
     clouds_options_destroy(options);
     return node;
@@ -144,7 +145,8 @@ static void live_once(const char *url)
     pendings = 0;
     if (!ok(clouds_options_create(&options), "options_create")) return;
     if (ok(clouds_options_set_string(options, "url", url), "set_string") &&
-        ok(clouds_options_set_string(options, "mode", mode), "set_string"))
+        ok(clouds_options_set_string(options, "mode", mode), "set_string") &&
+        ok(clouds_options_set_number(options, "linger", 0.01), "set_number"))
         ok(clouds_context_create(options, &context), "context_create");
     clouds_options_destroy(options);
     if (!context) return;
