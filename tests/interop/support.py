@@ -66,7 +66,8 @@ class Agent:
         return self._count
 
     def finish(self, number, what="an answer"):
-        answer = self._wait(lambda: self._answers.get(number), what)
+        self._wait(lambda: number in self._answers, what)
+        answer = self._answers.pop(number)
         if "problem" in answer:
             raise AssertionError(f"{self.kind}: {answer['problem']}")
         return answer
