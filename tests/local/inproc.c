@@ -98,6 +98,31 @@ static void a_full_mailbox(void)
     side_end(&b);
 }
 
+/* Calls that lie in the mailbox of a node when it closes are answered, and their callers hear of its end after that. */
+static void what_was_accepted_is_answered(void)
+{
+    side a, b;
+    int node_a, node_b;
+    START(&a);
+    START(&b);
+    side_node(&a, &node_a, "s.1");
+    side_node(&b, &node_b, "c.1");
+    a.answer = 1;
+    CHECK_INT(side_call(&b, &node_b, "c.1", "s.1", "[1,2]", 9), 0);
+    a.bus->ops->node_drain(a.bus, &node_a);
+    a.bus->ops->node_close(a.bus, &node_a);
+    CHECK_INT(side_call(&b, &node_b, "c.1", "s.1", "[1,2]", 10), 0); /* too late */
+    UNTIL2(&a, &b, a.node_closed == 1 && b.peer_downs == 1 && b.fates[CL_FATE_NOBODY] == 1);
+    CHECK_INT(a.envelopes, 1);
+    CHECK_INT(b.envelopes, 1);
+    CHECK(b.envelope_order < b.down_order);
+    CHECK_INT(a.bus->ops->node_open(a.bus, &node_a, CL_STR("s.1"), 1), 0); /* the id is free again */
+    UNTIL(&a, a.ready == 2);
+    CHECK_INT(a.ready_code, 0);
+    side_end(&a);
+    side_end(&b);
+}
+
 enum { THREADS = 4, CALLS = 2000 };
 
 static atomic_int servers_up, clients_left;
@@ -177,6 +202,7 @@ int main(void)
     RUN(an_id_in_use);
     RUN(names_are_apart);
     RUN(a_full_mailbox);
+    RUN(what_was_accepted_is_answered);
     RUN(many_threads);
     RUN(a_forked_child_harms_nobody);
     return tap_end();

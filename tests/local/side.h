@@ -14,7 +14,7 @@ typedef struct side {
     int ups, ready, ready_code, node_closed, closed, dropped, dropped_code, peer_downs, drainings, lists, list_code;
     int enrolled, enrolled_code, status_rows, status_ends, server_ups, server_downs, envelopes;
     int fates[4];
-    int order, fate_order, down_order;
+    int order, fate_order, down_order, envelope_order;
     int64_t fate_number;
     size_t list_n;
     char list[4096], words[512], last_up[256], last_down[256], peer[256], rows[4096];
@@ -62,6 +62,7 @@ static void side_envelope(void *self, void *node, const cl_envelope *e)
 {
     side *s = self;
     s->envelopes++;
+    s->envelope_order = ++s->order;
     s->last_link = e->link;
     if (s->quiet) return;
     if (s->answer && e->type == CL_CALL) {

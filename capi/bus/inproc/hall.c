@@ -100,28 +100,10 @@ void cl_hall_leave(cl_hall *hall, cl_member *member)
 
 /* ---- mailboxes, under the lock */
 
-static inline cl_str text(cl_str s)
-{
-    return cl_str_of(s.p, s.n);
-}
-
 static int put(cl_member *to, const cl_member *from, const cl_envelope *e)
 {
     if (to->deaf) return CLOUDS_ENOSERVER;
-    const cl_envelope whole = {
-        .type = e->type,
-        .flags = e->flags,
-        .deadline = e->deadline,
-        .from = text(e->from),
-        .to = text(e->to),
-        .id = text(e->id),
-        .method = text(e->method),
-        .args = text(e->args),
-        .error = text(e->error),
-        .result = text(e->result),
-        .data = text(e->data),
-    };
-    int code = cl_frame_encode(&whole, &to->box);
+    int code = cl_frame_encode(e, &to->box);
     if (code != 0 || to->rung) return code;
     to->rung = 1;
     if (to == from) cl_loop_poke(to->loop);
@@ -259,6 +241,15 @@ void cl_hall_stand_up(cl_hall *hall, cl_seat *seat)
     withdraw_all(hall, seat);
     cl_strmap_take(&hall->seats, seat->id);
     seat->taken = 0;
+    seat->is_leaving = 1;
+    pthread_mutex_unlock(&hall->lock);
+}
+
+void cl_hall_tell_gone(cl_hall *hall, cl_seat *seat)
+{
+    if (!seat->is_leaving) return;
+    pthread_mutex_lock(&hall->lock);
+    seat->is_leaving = 0;
     tell_all(hall, seat->member, CL_NEWS_GONE, seat->id, CL_STR_NONE);
     pthread_mutex_unlock(&hall->lock);
 }
@@ -268,9 +259,8 @@ static int list_service(const cl_service *service, cl_buf *out)
     int code = 0;
     CL_LIST_EACH(it, &service->offers)
     {
-        cl_envelope e = {
-            .type = CL_NEWS_UP, .from = CL_OWNER(it, cl_offer, place)->seat->id, .method = service->method};
-        e.to = e.id = e.data = CL_STR_NONE;
+        const cl_seat *seat = CL_OWNER(it, cl_offer, place)->seat;
+        const cl_envelope e = {.type = CL_NEWS_UP, .from = seat->id, .method = service->method};
         if (code == 0) code = cl_frame_encode(&e, out);
     }
     return code;

@@ -214,12 +214,15 @@ static void free_seat(inproc *bus, cl_seat *seat)
     cl_free(seat);
 }
 
+/* A seat that closes is given up already; what still came for it is read, and refused, before the others hear. */
 static void settle(inproc *bus)
 {
     CL_LIST_EACH(it, &bus->seats)
     {
         cl_seat *seat = CL_OWNER(it, cl_seat, mine);
         if (!seat->is_closing) continue;
+        read_box(bus);
+        cl_hall_tell_gone(bus->hall, seat);
         void *handle = seat->handle;
         free_seat(bus, seat);
         bus->sink.node_closed(bus->sink.self, handle);
@@ -365,7 +368,10 @@ static void destroy(cl_bus *base)
     CL_LIST_EACH(it, &bus->seats)
     {
         cl_seat *seat = CL_OWNER(it, cl_seat, mine);
-        if (!is_child) cl_hall_stand_up(bus->hall, seat);
+        if (!is_child) {
+            cl_hall_stand_up(bus->hall, seat);
+            cl_hall_tell_gone(bus->hall, seat);
+        }
         free_seat(bus, seat);
     }
     CL_LIST_EACH(at, &bus->tasks) cl_free(CL_OWNER(at, task, place));

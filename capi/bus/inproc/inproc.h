@@ -35,6 +35,7 @@ typedef struct cl_seat {
     cl_strmap enrolled; /* method -> cl_offer */
     cl_str id;
     int taken;
+    int is_leaving; /* the others are to be told yet */
     int is_closing; /* for its bus */
     char text[];
 } cl_seat;
@@ -48,8 +49,10 @@ void cl_hall_leave(cl_hall *hall, cl_member *member);
 
 /* 0, CLOUDS_EEXIST or CLOUDS_ENOMEM. */
 int cl_hall_sit(cl_hall *hall, cl_seat *seat);
-/* Withdraws everything and gives the seat up; all others are told. */
+/* Withdraws everything and gives the seat up: what was posted to it before is in the mailbox, and nothing more comes. */
 void cl_hall_stand_up(cl_hall *hall, cl_seat *seat);
+/* After that, tells all others: what they asked and was not answered until now is lost. */
+void cl_hall_tell_gone(cl_hall *hall, cl_seat *seat);
 int cl_hall_enroll(cl_hall *hall, cl_seat *seat, cl_str method);
 void cl_hall_withdraw(cl_hall *hall, cl_seat *seat, cl_str method);
 void cl_hall_drain(cl_hall *hall, cl_seat *seat);
