@@ -57,7 +57,7 @@ int cl_link_say(cl_local_link *link, int type, cl_str from)
 {
     const cl_envelope e = {
         .type = type, .from = from, .to = link->peer_id, .method = type == CL_FRAME_HELLO ? CL_STR("1") : CL_STR_NONE};
-    int code = cl_link_encode(&e, cl_conn_out(link->conn));
+    int code = cl_frame_encode(&e, cl_conn_out(link->conn));
     if (code == 0) cl_conn_commit(link->conn);
     return code;
 }

@@ -218,8 +218,6 @@ void cl_link_cut(cl_local_link *link);
 void cl_link_finish(cl_local_link *link);
 void cl_link_greeted(cl_local_link *link, const cl_envelope *hello);
 int cl_link_say(cl_local_link *link, int type, cl_str from);
-/* cl_frame_encode, for envelopes whose absent texts may be NULL. */
-int cl_link_encode(const cl_envelope *e, cl_buf *out);
 
 /* frames.c */
 void cl_link_read(void *link, const char *p, size_t n);

@@ -56,36 +56,13 @@ static int room_for(cl_local_link *link, const cl_envelope *e, size_t size)
     return cl_error(CLOUDS_ELIMIT, "%zu bytes wait for %.*s already (write_hard)", unwritten, (int)e->to.n, e->to.p);
 }
 
-static inline cl_str text(cl_str s)
-{
-    return cl_str_of(s.p, s.n);
-}
-
-int cl_link_encode(const cl_envelope *e, cl_buf *out)
-{
-    const cl_envelope whole = {
-        .type = e->type,
-        .flags = e->flags,
-        .deadline = e->deadline,
-        .from = text(e->from),
-        .to = text(e->to),
-        .id = text(e->id),
-        .method = text(e->method),
-        .args = text(e->args),
-        .error = text(e->error),
-        .result = text(e->result),
-        .data = text(e->data),
-    };
-    return cl_frame_encode(&whole, out);
-}
-
 static int wait_for(cl_local_link *link, const cl_envelope *e, uint64_t token)
 {
     cl_buf *queue = &link->queue;
     size_t before = queue->len;
     cl_waiting w = {.token = token, .deadline = e->deadline, .type = (uint32_t)e->type};
     int code = cl_buf_put(queue, &w, sizeof w);
-    if (code == 0) code = cl_link_encode(e, queue);
+    if (code == 0) code = cl_frame_encode(e, queue);
     if (code != 0) {
         queue->len = before;
         return code;
@@ -113,7 +90,7 @@ static int write_to(cl_local_link *link, const cl_envelope *e, uint64_t token)
     if (token && e->type == CL_MESSAGE &&
         cl_task_add(link->bus, CL_TASK_FATE, NULL, token, CL_FATE_WRITTEN, CL_STR_NONE) != 0)
         return CLOUDS_ENOMEM;
-    int code = cl_link_encode(e, cl_conn_out(link->conn));
+    int code = cl_frame_encode(e, cl_conn_out(link->conn));
     if (code != 0) {
         if (token && e->type == CL_MESSAGE) cl_task_drop_last(link->bus);
         return code;
