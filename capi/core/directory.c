@@ -3,7 +3,7 @@
 /* Who serves what, as far as calls of ours asked. The last good list serves until a newer one is there: age only causes
  * a refresh in the background. The cache of methods is bounded; what calls use is never dropped. */
 
-enum { LOOK_PATIENCE = 5000, GRACE = 10000 };
+enum { LOOK_PATIENCE = 5000, GRACE = 10000, FIRST_REFRESH = 1000 };
 
 static cl_method *create(cl_core *core, cl_str name)
 {
@@ -129,8 +129,16 @@ static int is_listed(cl_str id, const cl_server *servers, size_t n)
     return 0;
 }
 
+/* What a call waited for comes from whoever answers first; servers that only a scan finds come with the first refresh, so that
+ * is due soon. */
+static int64_t head_start(const cl_core *core, const cl_method *m, int urgent)
+{
+    if (!urgent || m->n == 0 || core->max_age == INT64_MAX || core->max_age <= FIRST_REFRESH) return 0;
+    return core->max_age - FIRST_REFRESH;
+}
+
 /* Takes the new list over; the order of those that stay is kept, so that the round robin goes on. */
-static int learn(cl_core *core, cl_method *m, const cl_server *servers, size_t n, int64_t now)
+static int learn(cl_core *core, cl_method *m, const cl_server *servers, size_t n, int urgent, int64_t now)
 {
     /* A registry that came back empty fills up within a heartbeat; until then the servers known before are tried. */
     if (n == 0 && m->n && core->up_since + GRACE > now && core->counters[CL_COUNT_RECONNECTS]) return 0;
@@ -140,7 +148,7 @@ static int learn(cl_core *core, cl_method *m, const cl_server *servers, size_t n
     }
     for (size_t i = 0; i < n; i++)
         if (add(core, m, servers[i]) != 0) return CLOUDS_ENOMEM;
-    m->learned = now;
+    m->learned = now - head_start(core, m, urgent);
     return 0;
 }
 
@@ -190,12 +198,13 @@ void cl_core_servers(cl_core *core, cl_str method, const cl_server *servers, siz
     cl_method *m = cl_strmap_get(&core->methods, method);
     if (!m) return;
     int64_t now = cl_core_now(core);
+    int urgent = m->looking == 2;
     m->looking = 0;
     if (code == CLOUDS_EUNREACHABLE) {
         if (!cl_list_empty(&m->waiting)) cl_core_nudge(core, now);
         return;
     }
-    if (code == 0) code = learn(core, m, servers, n, now);
+    if (code == 0) code = learn(core, m, servers, n, urgent, now);
     if (code == 0 && n) tell_saved(core, m);
     wake(m, code, now);
 }
