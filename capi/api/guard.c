@@ -1,4 +1,5 @@
-/* Design note. A thread inside a function of the API pins the handles it uses, so that a destroy on another thread waits for it.
+/* Design note. A thread inside a function of the API pins the handle it came with, so that a destroy on another thread waits
+ * for it: that of a context for those who entered the context, and then for those who entered one of its nodes.
  * In inline mode the context's `owner` word names the thread that is inside: another one gets CLOUDS_ETHREAD, the same one
  * (a hook, a signal handler) CLOUDS_EBUSY. */
 #include "api/guard.h"
@@ -15,12 +16,19 @@
 
 static atomic_uint fork_generation;
 static atomic_long kept;
+static atomic_int hooked;
 static _Thread_local char thread_mark; /* its address is the name of the thread */
 
 int cl_guard_hooks(void)
 {
+    if (!atomic_load_explicit(&hooked, memory_order_relaxed)) return 0;
     if (!cl_mem_in_hook() && !cl_log_in_hook()) return 0;
     return cl_error(CLOUDS_EBUSY, "called from inside a log or allocator hook");
+}
+
+void cl_guard_hooked(void)
+{
+    atomic_store_explicit(&hooked, 1, memory_order_relaxed);
 }
 
 unsigned cl_guard_generation(void)
@@ -95,8 +103,7 @@ int cl_guard_node(clouds_node *handle, cl_api_node **out)
     if (code != 0) return code;
     cl_api_node *node = cl_handle_enter(handle, CL_HANDLE_NODE);
     if (!node) return cl_error(CLOUDS_EHANDLE, "not a live node handle");
-    cl_context *context;
-    code = cl_guard_context(node->context_handle, CL_USE, &context);
+    code = admit(node->context, CL_USE);
     if (code != 0) cl_handle_leave(handle);
     else *out = node;
     return code;
@@ -105,6 +112,19 @@ int cl_guard_node(clouds_node *handle, cl_api_node **out)
 void cl_guard_leave_node(cl_api_node *node)
 {
     cl_context *context = node->context;
+    if (!context->threaded) atomic_store_explicit(&context->owner, 0, memory_order_release);
     cl_handle_leave(node->handle);
-    cl_guard_leave(context, CL_USE);
+}
+
+int cl_guard_node_and_context(clouds_node *handle, cl_api_node **out)
+{
+    int code = cl_guard_hooks();
+    if (code != 0) return code;
+    cl_api_node *node = cl_handle_enter(handle, CL_HANDLE_NODE);
+    if (!node) return cl_error(CLOUDS_EHANDLE, "not a live node handle");
+    cl_context *context;
+    code = cl_guard_context(node->context_handle, CL_USE, &context);
+    if (code != 0) cl_handle_leave(handle);
+    else *out = node;
+    return code;
 }

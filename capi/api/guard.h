@@ -13,6 +13,9 @@ enum { CL_LARGEST_RECORD = 4096 };
 /* 0, or CLOUDS_EBUSY inside a log or allocator hook. */
 int cl_guard_hooks(void);
 
+/* The program has set a hook, so that the check above has something to look at. */
+void cl_guard_hooked(void);
+
 /* Rises with each fork in the child. */
 unsigned cl_guard_generation(void);
 /* Installs the fork handlers, once. */
@@ -32,7 +35,11 @@ enum cl_guard_use {
 int cl_guard_context(clouds_context *handle, enum cl_guard_use use, struct cl_context **out);
 void cl_guard_leave(struct cl_context *context, enum cl_guard_use use);
 
+/* Pins the node alone: a context goes only after its nodes were left. */
 int cl_guard_node(clouds_node *handle, struct cl_api_node **out);
 void cl_guard_leave_node(struct cl_api_node *node);
+
+/* The same and the context, for clouds_node_destroy: leave with cl_handle_leave and cl_guard_leave. */
+int cl_guard_node_and_context(clouds_node *handle, struct cl_api_node **out);
 
 #endif

@@ -138,7 +138,7 @@ void clouds_node_destroy(clouds_node *handle)
 {
     cl_api_node *node;
     void *object;
-    if (!handle || cl_guard_node(handle, &node) != 0) return;
+    if (!handle || cl_guard_node_and_context(handle, &node) != 0) return;
     cl_context *context = node->context;
     int mine = cl_handle_revoke(handle, CL_HANDLE_NODE, &object);
     cl_handle_leave(handle);
