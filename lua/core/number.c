@@ -1,3 +1,4 @@
+#include <float.h>
 #include <locale.h>
 #include <math.h>
 #include <stdint.h>
@@ -39,43 +40,167 @@ static size_t write_integer(uint64_t n, char *out)
     return len;
 }
 
-/* The shortest decimal of a plain fraction: d is m / 10^k, correctly rounded, with the smallest k for which that is so.
- * Both m and 10^k are exact, so the division decides it. 0 when there is none with few digits. */
-static size_t write_fraction(double d, char *out)
+/* The digits of a number without zeros at their end, and where its point stands: 0.DIGITS * 10^point. */
+typedef struct decimal {
+    char digits[20];
+    int count, point;
+} decimal;
+
+static void set_decimal(decimal *to, uint64_t digits, int point)
 {
-    for (int k = 1; k <= 17; k++) {
-        double m = rint(d * powers[k]);
-        if (m >= EXACT) return 0;
-        if (m / powers[k] != d) continue;
-        char digits[24];
-        size_t len = write_integer((uint64_t)m, digits), at = 0;
-        size_t whole = len > (size_t)k ? len - (size_t)k : 0;
-        if (whole) memcpy(out, digits, at = whole);
-        else out[at++] = '0';
-        out[at++] = '.';
-        for (size_t zeros = (size_t)k > len ? (size_t)k - len : 0; zeros; zeros--) out[at++] = '0';
-        memcpy(out + at, digits + whole, len - whole);
-        return at + len - whole;
+    while (digits % 10 == 0) digits /= 10;
+    to->count = (int)write_integer(digits, to->digits);
+    to->point = point;
+}
+
+#ifdef __SIZEOF_INT128__
+
+__extension__ typedef unsigned __int128 wide;
+
+/* A number times a power of ten, mantissa * five * 2^-shift, which has 17 digits before the point; all of it exact:
+ * the largest power, 5^27, has 63 bits. */
+typedef struct scaled {
+    wide value; /* mantissa * five */
+    uint64_t five;
+    int shift;
+    bool even, power; /* of its mantissa: even; a power of two, so that the number below is only half as far */
+} scaled;
+
+/* Would it read back as the same, from `distance` below or above it? */
+static bool reads_back(const scaled *s, wide distance, bool below)
+{
+    wide twice = distance * (s->power && below ? 4 : 2);
+    return twice < s->five || (twice == s->five && s->even);
+}
+
+/* The decimal nearest to it of those that are `step` apart, when that reads back as the same; 0 when none does. */
+static uint64_t nearest(const scaled *s, uint64_t step)
+{
+    uint64_t whole = (uint64_t)(s->value >> s->shift), low = whole - whole % step;
+    wide below = s->value - ((wide)low << s->shift), above = ((wide)step << s->shift) - below;
+    bool down = below < above || (below == above && low / step % 2 == 0);
+    for (int i = 0; i < 2; i++, down = !down) {
+        if (down && reads_back(s, below, true)) return low;
+        if (!down && reads_back(s, above, false)) return low + step;
     }
     return 0;
 }
 
-/* With the first precision, from `precision` on, that reads back as the same. */
-static size_t write_general(double d, char *out, int precision)
+static void scale(scaled *s, uint64_t mantissa, int exponent, int fives)
 {
+    s->five = 1;
+    for (int i = 0; i < fives; i++) s->five *= 5;
+    s->value = (wide)mantissa * s->five;
+    s->shift = -exponent - fives;
+}
+
+/* For numbers with a fraction, from 1e-10 on; false for others. */
+static bool find_digits(double d, decimal *to)
+{
+    if (d < 1e-10 || d >= EXACT / 2) return false;
+    scaled s;
+    int exponent, point = -10;
+    uint64_t mantissa = (uint64_t)ldexp(frexp(d, &exponent), 53);
+    exponent -= 53;
+    s.even = mantissa % 2 == 0;
+    s.power = mantissa == (uint64_t)1 << 52;
+    while (point < 16 && (point < 0 ? d * powers[-point] >= 1 : d >= powers[point])) point++;
+    scale(&s, mantissa, exponent, 17 - point);
+    if (s.value >> s.shift < 10000000000000000u) { /* the product was rounded up to 1 */
+        point--;
+        scale(&s, mantissa, exponent, 17 - point);
+    }
+    uint64_t digits = nearest(&s, 100);
+    if (!digits) digits = nearest(&s, 10);
+    if (!digits) digits = nearest(&s, 1);
+    set_decimal(to, digits, point + (digits >= 100000000000000000u));
+    return true;
+}
+
+#else
+
+static bool find_digits(double d, decimal *to)
+{
+    (void)d;
+    (void)to;
+    return false;
+}
+
+#endif
+
+/* "D.DDDe+XX", as printf writes it. */
+static void read_printed(const char *text, decimal *to)
+{
+    uint64_t digits = 0;
+    for (; *text != 'e'; text++)
+        if (*text != '.') digits = digits * 10 + (uint64_t)(*text - '0');
+    set_decimal(to, digits, 1 + (int)strtol(text + 1, NULL, 10));
+}
+
+/* Any number, by trial: the first precision that reads back as the same. Of a power of two the nearest decimal may be
+ * on its narrow side, where it does not, and the one above does. Numbers below the normal ones have fewer digits. */
+static void try_digits(double d, decimal *to)
+{
+    char text[CL_NUMBER_ROOM];
+    int exponent;
+    bool power = frexp(d, &exponent) == 0.5;
     locale_t plain = plain_locale(), before = plain ? uselocale(plain) : (locale_t)0;
-    int len = 0;
-    for (; precision <= 17; precision++) {
-        len = snprintf(out, CL_NUMBER_ROOM, "%.*g", precision, d);
-        if (precision == 17 || strtod(out, NULL) == d) break;
+    for (int precision = d < DBL_MIN ? 0 : 14;; precision++) {
+        snprintf(text, sizeof text, "%.*e", precision, d);
+        if (precision == 16 || strtod(text, NULL) == d) break;
+        if (!power || precision == 0) continue;
+        text[precision + 1]++; /* the last digit; a nine would make it no number, and then it is not the one */
+        if (text[precision + 1] <= '9' && strtod(text, NULL) == d) break;
     }
     if (plain) uselocale(before);
-    return (size_t)len;
+    read_printed(text, to);
+}
+
+static size_t put_zeros(char *out, int count)
+{
+    if (count <= 0) return 0;
+    memset(out, '0', (size_t)count);
+    return (size_t)count;
+}
+
+static size_t put_exponent(const decimal *n, char *out)
+{
+    size_t len = 0;
+    int e = n->point - 1;
+    out[len++] = n->digits[0];
+    if (n->count > 1) {
+        out[len++] = '.';
+        memcpy(out + len, n->digits + 1, (size_t)n->count - 1);
+        len += (size_t)n->count - 1;
+    }
+    out[len++] = 'e';
+    out[len++] = e < 0 ? '-' : '+';
+    return len + write_integer((uint64_t)(e < 0 ? -e : e), out + len);
+}
+
+/* As JavaScript writes it: an exponent only from 1e21 on and below 1e-6. */
+static size_t write_decimal(const decimal *n, char *out)
+{
+    if (n->point > 21 || n->point <= -6) return put_exponent(n, out);
+    size_t len = 0;
+    int whole = n->point < 0 ? 0 : n->point > n->count ? n->count : n->point;
+    if (whole) memcpy(out, n->digits, len = (size_t)whole);
+    else out[len++] = '0';
+    len += put_zeros(out + len, n->point - n->count);
+    if (whole == n->count) return len;
+    out[len++] = '.';
+    len += put_zeros(out + len, -n->point);
+    memcpy(out + len, n->digits + whole, (size_t)(n->count - whole));
+    return len + (size_t)(n->count - whole);
 }
 
 size_t cl_number_write(double d, char *out)
 {
     size_t sign = 0;
+    if (isnan(d) || isinf(d)) {
+        memcpy(out, "null", 4);
+        return 4;
+    }
     if (d < 0) {
         out[sign++] = '-';
         d = -d;
@@ -83,15 +208,10 @@ size_t cl_number_write(double d, char *out)
     if (d <= EXACT) {
         uint64_t n = (uint64_t)d;
         if ((double)n == d) return sign + write_integer(n, out + sign);
-        bool plain = d >= 1e-4; /* then write_fraction finds all that 15 digits can say */
-        size_t len = plain ? write_fraction(d, out + sign) : 0;
-        return sign + (len ? len : write_general(d, out + sign, plain ? 16 : 15));
     }
-    if (isnan(d) || isinf(d)) {
-        memcpy(out, "null", 4);
-        return 4;
-    }
-    return sign + write_general(d, out + sign, 15);
+    decimal found;
+    if (!find_digits(d, &found)) try_digits(d, &found);
+    return sign + write_decimal(&found, out + sign);
 }
 
 typedef struct scan {

@@ -7,8 +7,8 @@
 
 enum { CL_NUMBER_ROOM = 40 };
 
-/* Writes `d` into `out` (CL_NUMBER_ROOM bytes): integers up to 2^53 without fraction, others so that they read back as
- * the same bits, -0 as 0, what is no number as null. Returns the length. */
+/* Writes `d` into `out` (CL_NUMBER_ROOM bytes) as JavaScript does: the shortest decimal that reads back as the same,
+ * with an exponent from 1e21 on and below 1e-6; -0 as 0, what is no number as null. Returns the length. */
 size_t cl_number_write(double d, char *out);
 
 /* Reads the number that JSON's grammar allows at `p`; returns what comes behind it, or NULL when there is none there,

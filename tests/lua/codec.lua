@@ -60,6 +60,23 @@ t.test("fractions are short and come back bit for bit", function()
   end
 end)
 
+t.test("numbers are written as JavaScript writes them", function()
+  encodes(123456789012345680000, "123456789012345680000")
+  encodes(1e20, "100000000000000000000")
+  encodes(2 ^ 63, "9223372036854776000")
+  encodes(1e21, "1e+21")
+  encodes(-1.5e300, "-1.5e+300")
+  encodes(1e-6, "0.000001")
+  encodes(1.25e-6, "0.00000125")
+  encodes(1e-7, "1e-7")
+  encodes(5e-324, "5e-324")
+  encodes(2 ^ -44, "5.684341886080802e-14") -- the shortest is not the nearest
+  encodes(0.09999999999999999, "0.09999999999999999")
+  encodes(0.99999999999999989, "0.9999999999999999")
+  encodes(4503599627370495.5, "4503599627370495.5")
+  encodes(1.7976931348623157e308, "1.7976931348623157e+308")
+end)
+
 t.test("what is no number is null", function()
   encodes(0 / 0, "null")
   encodes(math.huge, "null")
@@ -91,7 +108,7 @@ t.test("the locale does not matter", function()
   end
   local text, value = json.encode({ 1.25e-7, 0.5 }), json.decode("1.25e-7")
   os.setlocale(before)
-  t.is(text, "[1.25e-07,0.5]")
+  t.is(text, "[1.25e-7,0.5]")
   t.is(value, 1.25e-7)
 end)
 
@@ -301,7 +318,7 @@ t.test("random values survive a round trip", function()
   end
 end)
 
--- Node's JSON must read the same numbers from our text, and we the same from its.
+-- Node must write the numbers that it reads from our text as we do, and we read the same from its.
 t.test("numbers agree with another implementation", function()
   local pipe = io.popen("command -v node 2>/dev/null")
   local node = pipe:read("*l")
@@ -315,7 +332,8 @@ t.test("numbers agree with another implementation", function()
   for i = 1, 3000 do
     numbers[i] = random_number()
   end
-  file:write(json.encode(numbers))
+  local ours = json.encode(numbers)
+  file:write(ours)
   file:close()
   local program = 'process.stdout.write(JSON.stringify(JSON.parse(require("fs").readFileSync(process.argv[1]))))'
   local again = io.popen(("node -e '%s' %s"):format(program, name))
@@ -328,6 +346,7 @@ t.test("numbers agree with another implementation", function()
       return t.ok(false, ("%.17g became %s"):format(number, tostring(back[i])))
     end
   end
+  t.is(ours, text)
 end)
 
 t.done()
