@@ -249,12 +249,14 @@ void cl_attempt_lost(cl_call *call, int64_t now)
 }
 
 /* A server that had its time and did not answer. The registration of an npm server is deleted, as the original does;
- * one of ours is only avoided for a while. Who cut the time short with an early deadline deletes nothing. */
+ * one of ours is only avoided for a while. Who cut the time short with an early deadline deletes nothing; and when the bus
+ * was lost meanwhile, so was the answer perhaps. */
 static void blame(cl_call *call, int64_t now)
 {
     cl_core *core = call->node->core;
     int64_t had = now - call->sent_at;
     if (had < call->timeout / 2 && had < 1000) return;
+    if (!core->bus_up || call->sent_at < core->up_since) return;
     if (call->node->config.remove_server) {
         clouds_event event = {.type = CLOUDS_EVENT_REMOVE_SERVER};
         cl_set_text(&event.peer, &event.peer_len, call->peer->id);

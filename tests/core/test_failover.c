@@ -274,6 +274,37 @@ static void many_servers_can_be_tried(void)
     fake_end(&f);
 }
 
+/* Answers are lost with the connection to the bus: the server had no fair chance to answer. */
+static void a_loss_of_the_bus_is_not_the_servers_fault(void)
+{
+    fake f = {0};
+    fake_start(&f);
+    fake_call(&f, "m");
+    fake_servers(&f, "m", "n.1");
+    uint64_t before = fake_call(&f, "m");
+    CHECK_INT(f.n_sent, 2);
+    cl_core_bus(f.core, 0, CLOUDS_EUNREACHABLE, "");
+    fake_advance(&f, 100);
+    cl_core_bus(f.core, 1, 0, NULL);
+    fake_servers(&f, "m", "n.1");
+    fake_advance(&f, 100000);
+    CHECK_INT(fake_result(&f, before)->e.code, CLOUDS_ETIMEOUT);
+    CHECK_INT(fake_result(&f, before)->e.outcome, CLOUDS_UNKNOWN);
+    CHECK_INT(f.n_forgets, 0);
+    uint64_t late = fake_call(&f, "m"); /* still known */
+    CHECK_INT(f.n_sent, 3);
+    cl_core_bus(f.core, 0, CLOUDS_EUNREACHABLE, "");
+    fake_advance(&f, 100000);
+    CHECK_INT(fake_result(&f, late)->e.code, CLOUDS_ETIMEOUT);
+    CHECK_INT(f.n_forgets, 0);
+    cl_core_bus(f.core, 1, 0, NULL);
+    fake_call(&f, "m");
+    CHECK_INT(f.n_sent, 4);
+    fake_advance(&f, 100000); /* now it had its time */
+    CHECK_INT(f.n_forgets, 1);
+    fake_end(&f);
+}
+
 int main(void)
 {
     RUN(a_draining_server_is_left);
@@ -289,5 +320,6 @@ int main(void)
     RUN(the_budget_grows_with_the_calls);
     RUN(a_busy_cluster_gets_no_more_than_the_budget);
     RUN(many_servers_can_be_tried);
+    RUN(a_loss_of_the_bus_is_not_the_servers_fault);
     return tap_end();
 }
