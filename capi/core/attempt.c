@@ -7,7 +7,8 @@
 
 enum {
     HOLD = 50,
-    NOT_SENT_MAX = 4 /* sends after which a server that nothing can be sent to counts as tried */
+    NOT_SENT_MAX = 4, /* sends after which a server that nothing can be sent to counts as tried */
+    EMPTY_MS = 2000   /* how long the word that nobody serves a method holds; a scan of Redis comes once a second */
 };
 
 int cl_node_may_send(const cl_node *node)
@@ -273,6 +274,13 @@ static void blame(cl_call *call, int64_t now)
     }
 }
 
+/* It waited for a list until now, and the one before was empty. */
+static int nobody_serves(const cl_call *call, int64_t now)
+{
+    const cl_method *m = call->method;
+    return call->state == CL_CALL_LOOKING && m->n == 0 && m->learned != INT64_MIN && now - m->learned <= EMPTY_MS;
+}
+
 static void timed_out(cl_call *call, int64_t now)
 {
     if (call->state == CL_CALL_SENT) {
@@ -287,6 +295,7 @@ static void timed_out(cl_call *call, int64_t now)
     int over = call->retries == 0 || now >= call->deadline;
     if (over && call->maybe) cl_call_fail(call, CLOUDS_ETIMEOUT);
     else if (over && call->reason) cl_call_fail(call, call->reason);
+    else if (over && nobody_serves(call, now)) cl_call_fail(call, CLOUDS_ENOSERVER);
     else cl_attempt_failed(call, CLOUDS_EEXPIRED, now);
 }
 

@@ -314,6 +314,27 @@ static void refused_sends_wait_for_the_bus(void)
     fake_end(&f);
 }
 
+/* A look may take longer than an attempt (Redis is scanned once a second): the last word still holds then. */
+static void nobody_served_it_a_moment_ago(void)
+{
+    fake f = {0};
+    fake_start(&f);
+    uint64_t id = fake_call_spec(&f, (cl_call_spec){.timeout = 0.2});
+    fake_advance(&f, 201);
+    CHECK_INT(fake_result(&f, id)->e.code, CLOUDS_EEXPIRED); /* nothing is known yet */
+    fake_servers(&f, "m", "");
+    id = fake_call_spec(&f, (cl_call_spec){.timeout = 0.2});
+    CHECK_INT(fake_results(&f, id), 0); /* one may have come meanwhile */
+    fake_advance(&f, 201);
+    CHECK_INT(fake_result(&f, id)->e.code, CLOUDS_ENOSERVER);
+    CHECK_INT(fake_result(&f, id)->e.outcome, CLOUDS_NOT_DONE);
+    fake_advance(&f, 10000);
+    id = fake_call_spec(&f, (cl_call_spec){.timeout = 0.2});
+    fake_advance(&f, 201);
+    CHECK_INT(fake_result(&f, id)->e.code, CLOUDS_EEXPIRED);
+    fake_end(&f);
+}
+
 static void other_send_errors_end_the_call(void)
 {
     static const int codes[] = {CLOUDS_ELIMIT, CLOUDS_ETOOBIG, CLOUDS_ENOMEM};
@@ -480,6 +501,7 @@ int main(void)
     RUN(calls_inherit_the_time_left);
     RUN(calls_wait_for_bus_and_node);
     RUN(refused_sends_wait_for_the_bus);
+    RUN(nobody_served_it_a_moment_ago);
     RUN(other_send_errors_end_the_call);
     RUN(limits_are_errors);
     RUN(arguments_held_are_bounded);
