@@ -8,6 +8,7 @@
 enum {
     HOLD = 50,
     NOT_SENT_MAX = 4, /* sends after which a server that nothing can be sent to counts as tried */
+    FULL_MAX = 3,     /* further servers that are tried when the queue towards one is full */
     EMPTY_MS = 2000   /* how long the word that nobody serves a method holds; a scan of Redis comes once a second */
 };
 
@@ -160,6 +161,33 @@ static void ask_this_one(cl_call *call, cl_peer *peer)
     call->peer = peer;
 }
 
+/* 0: it left. CLOUDS_ELIMIT: the queue towards this server is full, so it counts as tried. */
+static int try_to_send(cl_call *call, cl_peer *peer)
+{
+    int code = room_for_tried(call);
+    if (code) return code;
+    ask_this_one(call, peer);
+    code = put_on_wire(call);
+    if ((code == 0 || code == CLOUDS_ELIMIT) && !cl_call_has_tried(call, peer)) {
+        cl_peer_hold(peer);
+        call->tried[call->tried_n++] = peer;
+    }
+    return code;
+}
+
+/* While one queue is full there may be room in another's. Nothing has left, so this costs no server anything. */
+static int send_where_room_is(cl_call *call, cl_peer *peer, int64_t now)
+{
+    int code = try_to_send(call, peer);
+    if (call->pinned || call->node->config.find_server) return code;
+    for (int left = FULL_MAX; code == CLOUDS_ELIMIT && left > 0; left--) {
+        peer = cl_balance_pick(call->method, call, 0, now);
+        if (!peer) break;
+        code = try_to_send(call, peer);
+    }
+    return code;
+}
+
 void cl_attempt_send(cl_call *call, cl_peer *peer, int64_t now)
 {
     cl_core *core = call->node->core;
@@ -168,13 +196,9 @@ void cl_attempt_send(cl_call *call, cl_peer *peer, int64_t now)
         hold(call, now);
         return;
     }
-    int code = room_for_tried(call);
-    if (code == 0) {
-        ask_this_one(call, peer);
-        code = put_on_wire(call);
-    }
+    int code = send_where_room_is(call, peer, now);
+    if (code && paid) cl_budget_give_back(&core->budget);
     if (code == CLOUDS_EUNREACHABLE) {
-        if (paid) cl_budget_give_back(&core->budget);
         await_bus(call);
         cl_core_nudge(core, now);
         return;
@@ -185,13 +209,9 @@ void cl_attempt_send(cl_call *call, cl_peer *peer, int64_t now)
         return;
     }
     core->counters[CL_COUNT_FAILOVERS] += (uint64_t)paid;
-    if (!cl_call_has_tried(call, peer)) {
-        cl_peer_hold(peer);
-        call->tried[call->tried_n++] = peer;
-    }
     call->sent_at = now;
     call->looked = 0;
-    enter(call, CL_CALL_SENT, &peer->calls);
+    enter(call, CL_CALL_SENT, &call->peer->calls);
     wait_until(call, call->until);
 }
 

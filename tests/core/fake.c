@@ -30,6 +30,7 @@ static int port_send(void *self, void *tag, const cl_envelope *e, uint64_t token
 {
     fake *f = self;
     if (f->send_code) return f->send_code;
+    if (f->full && cl_str_eq(e->to, cl_str_z(f->full))) return CLOUDS_ELIMIT;
     if (f->n_sent == FAKE_MAX) return 0;
     fake_sent *s = &f->sent[f->n_sent++];
     *s = (fake_sent){.type = e->type,

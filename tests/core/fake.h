@@ -39,6 +39,7 @@ typedef struct fake {
     int arms;
     uint64_t ids;
     int send_code, reserve_code, enroll_code, status_code;
+    const char *full; /* the queue to this server is full */
     fake_sent *sent;
     fake_event *events;
     fake_look *looks;

@@ -305,6 +305,33 @@ static void a_loss_of_the_bus_is_not_the_servers_fault(void)
     fake_end(&f);
 }
 
+/* The queue of one connection is full: another server may still be reached, and nothing left this process. */
+static void a_full_queue_to_one_server(void)
+{
+    fake f = {0};
+    fake_start(&f);
+    uint64_t id = fake_call(&f, "m");
+    fake_servers(&f, "m", "s.1,s.2,s.3");
+    fake_answer(&f, 0, "", "[]");
+    f.full = "s.2";
+    uint64_t around = fake_call(&f, "m");
+    CHECK_INT(f.n_sent, 2);
+    CHECK_STR(f.sent[1].to, 3, "s.3");
+    CHECK_INT(cl_core_counters(f.core)[CL_COUNT_FAILOVERS], 0);
+    fake_answer(&f, 1, "", "[1]");
+    CHECK_INT(fake_result(&f, around)->e.code, 0);
+    f.send_code = CLOUDS_ELIMIT; /* all are: an error at once */
+    id = fake_call(&f, "m");
+    CHECK_INT(fake_result(&f, id)->e.code, CLOUDS_ELIMIT);
+    CHECK_INT(fake_result(&f, id)->e.outcome, CLOUDS_NOT_DONE);
+    CHECK_INT(f.n_sent, 2);
+    CHECK(cl_core_counters(f.core)[CL_COUNT_LIMIT_HITS] > 0);
+    f.send_code = 0;
+    id = fake_call_spec(&f, (cl_call_spec){.method = CL_STR("m"), .args = CL_STR("[]"), .server = CL_STR("s.2")});
+    CHECK_INT(fake_result(&f, id)->e.code, CLOUDS_ELIMIT);
+    fake_end(&f);
+}
+
 int main(void)
 {
     RUN(a_draining_server_is_left);
@@ -321,5 +348,6 @@ int main(void)
     RUN(a_busy_cluster_gets_no_more_than_the_budget);
     RUN(many_servers_can_be_tried);
     RUN(a_loss_of_the_bus_is_not_the_servers_fault);
+    RUN(a_full_queue_to_one_server);
     return tap_end();
 }
