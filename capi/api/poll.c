@@ -30,7 +30,8 @@ static int is_expired(cl_context *context, clouds_event *e, int64_t *now)
     e->time_left = left > 0 ? (double)left / 1000 : 0;
     if (left > 0) return 0;
     const cl_command command = {.kind = CL_DO_EXPIRE, .id = e->id};
-    if (cl_submit(context, &command) != 0) return 0;
+    int code = cl_submit(context, &command);
+    if (code != 0 && code != CLOUDS_ESTALE) return 0;
     if (context->threaded) cl_idmap_take(&context->open, cl_open_key(CL_OPEN_REQUEST, e->id));
     return 1;
 }

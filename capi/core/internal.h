@@ -183,6 +183,7 @@ struct cl_core {
     int64_t up_since;
     int64_t max_age;
     int64_t max_deadline;
+    int64_t swept; /* when places of requests were last made free */
     cl_method *last_method; /* the one called last, most often the one called next */
     cl_buf scratch;         /* JSON under construction */
 };

@@ -1,4 +1,7 @@
+#include "base/log.h"
 #include "core/internal.h"
+
+enum { SWEEP_MS = 100 };
 
 /* Calls from others: taken in, handed to the user, answered through their id. */
 
@@ -57,9 +60,38 @@ static void drop(cl_core *core, cl_request *r)
     give_record(core, r);
 }
 
-static cl_request *admit(cl_core *core, cl_node *node, const cl_envelope *e)
+static size_t drop_overdue(cl_core *core, cl_node *node, int64_t now)
 {
-    if (core->requests.len >= core->config.max_in_flight) return NULL;
+    size_t n = 0;
+    for (cl_link *it = node->requests.next, *next; it != &node->requests; it = next) {
+        cl_request *r = CL_OWNER(it, cl_request, of_node);
+        next = it->next;
+        if (!r->deadline || now < r->deadline) continue;
+        drop(core, r);
+        n++;
+    }
+    return n;
+}
+
+/* Handlers that never answer must not shut out everybody else for ever: those whose callers gave up lose their places. */
+static int is_full(cl_core *core, int64_t now)
+{
+    if (core->requests.len < core->config.max_in_flight) return 0;
+    if (now < core->swept + SWEEP_MS) return 1;
+    core->swept = now;
+    size_t n = 0;
+    CL_LIST_EACH(it, &core->nodes)
+    {
+        cl_node *node = CL_OWNER(it, cl_node, of_core);
+        if (!node->draining) n += drop_overdue(core, node, now);
+    }
+    if (n) cl_log(CLOUDS_LOG_WARN, "%zu requests were not answered before their deadline; others take their places", n);
+    return core->requests.len >= core->config.max_in_flight;
+}
+
+static cl_request *admit(cl_core *core, cl_node *node, const cl_envelope *e, int64_t now)
+{
+    if (is_full(core, now)) return NULL;
     cl_request *r = take_record(core);
     if (!r) return NULL;
     if (keep_texts(r, e) != 0) return give_record(core, r), NULL;
@@ -151,7 +183,7 @@ void cl_serve_call(cl_core *core, cl_node *node, const cl_envelope *e)
             core, node, e, 0,
             CL_STR("{\"message\":\"the arguments of a call must be an array\",\"code\":\"CLOUDS_INVALID_ARGUMENT\"}"));
     } else {
-        cl_request *r = admit(core, node, e);
+        cl_request *r = admit(core, node, e, now);
         if (!r) {
             core->counters[CL_COUNT_LIMIT_HITS]++;
             refuse(core, node, e, CLOUDS_EOVERLOAD);
