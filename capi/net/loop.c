@@ -90,7 +90,7 @@ void cl_loop_run(cl_loop *loop, int64_t timeout_ms)
 {
     loop->running = 1;
     turn(loop);
-    if (loop->poked) timeout_ms = 0;
+    if (loop->poked || !cl_list_empty(&loop->dirty)) timeout_ms = 0;
     loop->poked = loop->changed = 0;
     clear_signal(loop);
     if (timeout_ms > 0) {

@@ -64,8 +64,15 @@ typedef struct end {
     cl_buf got;
     int opened, closed, code, drained, echo, close_on_data;
     size_t bytes;
+    const char *more; /* written when it has drained for the first time */
     char words[256];
 } end;
+
+static void put(end *e, const char *text)
+{
+    cl_buf_put(cl_conn_out(e->conn), text, strlen(text));
+    cl_conn_commit(e->conn);
+}
 
 static void on_opened(void *self)
 {
@@ -86,7 +93,10 @@ static void on_data(void *self, const char *p, size_t n)
 
 static void on_drained(void *self)
 {
-    ((end *)self)->drained++;
+    end *e = self;
+    e->drained++;
+    if (e->more) put(e, e->more);
+    e->more = NULL;
 }
 
 static void on_closed(void *self, int code, const char *words)
@@ -131,14 +141,6 @@ static void connect_to(cl_loop *loop, const char *name, end *e)
     cl_conn_hooks hooks = hooks_of(e);
     CHECK_INT(cl_conn_unix(loop, path_of(name), 5, &hooks, &e->conn), 0);
 }
-
-static void put(end *e, const char *text)
-{
-    cl_buf_put(cl_conn_out(e->conn), text, strlen(text));
-    cl_conn_commit(e->conn);
-}
-
-/* ---- tests */
 
 static void echo_over_a_unix_socket(void)
 {
@@ -209,6 +211,31 @@ static void drained_comes_after_a_backlog(void)
     cl_loop_close(loop);
     CHECK_INT(e.closed, 1);
     CHECK_INT(accepted[0].closed, 1);
+}
+
+/* A run does not sleep on output, even when it was written at the end of the turn. */
+static void what_drained_writes_goes_out(void)
+{
+    cl_loop *loop = make_loop();
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    strcpy(address.sun_path, path_of("more"));
+    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+    CHECK(bind(fd, (struct sockaddr *)&address, sizeof address) == 0 && listen(fd, 1) == 0);
+    end e;
+    connect_to(loop, "more", &e);
+    UNTIL(loop, e.opened);
+    e.more = "second";
+    put(&e, "first ");
+    int64_t before = cl_loop_now();
+    cl_loop_run(loop, 10000);
+    CHECK(cl_loop_now() - before < 5000);
+    char text[32] = "";
+    int peer = accept(fd, NULL, NULL);
+    CHECK_INT(recv(peer, text, sizeof text - 1, MSG_DONTWAIT), 12);
+    CHECK_STR(text, 12, "first second");
+    close(peer);
+    close(fd);
+    cl_loop_close(loop);
 }
 
 static void nobody_listens(void)
@@ -548,6 +575,7 @@ int main(void)
     RUN(echo_over_a_unix_socket);
     RUN(a_backlog_is_written_before_the_end);
     RUN(drained_comes_after_a_backlog);
+    RUN(what_drained_writes_goes_out);
     RUN(nobody_listens);
     RUN(a_path_that_is_too_long);
     RUN(connecting_has_a_limit);
