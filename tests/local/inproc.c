@@ -98,6 +98,31 @@ static void a_full_mailbox(void)
     side_end(&b);
 }
 
+/* News for a bus that nobody runs does not pile up; its next look tells what counts. */
+static void news_has_a_limit(void)
+{
+    side a, b;
+    int node;
+    cl_limits limits = side_limits();
+    limits.write_hard = 2000;
+    START(&a);
+    CHECK_INT(side_start(&b, cl_inproc_bus_create, "t", &limits), 0);
+    side_node(&a, &node, "s.1");
+    UNTIL(&b, b.ups == 1);
+    for (int i = 0; i < 1000; i++) {
+        CHECK_INT(a.bus->ops->enroll(a.bus, &node, CL_STR("m"), 1), 0);
+        CHECK_INT(a.bus->ops->withdraw(a.bus, &node, CL_STR("m"), 2), 0);
+    }
+    CHECK_INT(a.bus->ops->enroll(a.bus, &node, CL_STR("m"), 1), 0);
+    UNTIL(&b, b.server_ups > 0);
+    CHECK(b.server_ups < 100);
+    b.bus->ops->look(b.bus, CL_STR("m"), 0);
+    UNTIL(&b, b.lists == 1);
+    CHECK_STR(b.list, strlen(b.list), "s.1 ");
+    side_end(&a);
+    side_end(&b);
+}
+
 /* Calls that lie in the mailbox of a node when it closes are answered, and their callers hear of its end after that. */
 static void what_was_accepted_is_answered(void)
 {
@@ -203,6 +228,7 @@ int main(void)
     RUN(names_are_apart);
     RUN(a_full_mailbox);
     RUN(what_was_accepted_is_answered);
+    RUN(news_has_a_limit);
     RUN(many_threads);
     RUN(a_forked_child_harms_nobody);
     return tap_end();

@@ -111,11 +111,16 @@ static int put(cl_member *to, const cl_member *from, const cl_envelope *e)
     return 0;
 }
 
-/* Without memory for it a bus learns less late: by its next look, or by its calls' timeouts. */
+/* Without memory for it, or behind a full mailbox that nobody reads, a bus learns it late: by its next look, or by its
+ * calls' timeouts. */
 static void tell_all(cl_hall *hall, const cl_member *from, int news, cl_str node, cl_str method)
 {
     const cl_envelope e = {.type = news, .from = node, .method = method};
-    CL_LIST_EACH(it, &hall->members) put(CL_OWNER(it, cl_member, place), from, &e);
+    CL_LIST_EACH(it, &hall->members)
+    {
+        cl_member *to = CL_OWNER(it, cl_member, place);
+        if (to->box.len <= to->hard) put(to, from, &e);
+    }
 }
 
 int cl_hall_post(cl_hall *hall, cl_member *from, const cl_envelope *e)

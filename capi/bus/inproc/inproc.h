@@ -49,7 +49,7 @@ void cl_hall_leave(cl_hall *hall, cl_member *member);
 
 /* 0, CLOUDS_EEXIST or CLOUDS_ENOMEM. */
 int cl_hall_sit(cl_hall *hall, cl_seat *seat);
-/* Withdraws everything and gives the seat up: what was posted to it before is in the mailbox, and nothing more comes. */
+/* Withdraws everything and gives the seat up: what was posted to it is in the mailbox, and nothing more comes. */
 void cl_hall_stand_up(cl_hall *hall, cl_seat *seat);
 /* After that, tells all others: what they asked and was not answered until now is lost. */
 void cl_hall_tell_gone(cl_hall *hall, cl_seat *seat);
