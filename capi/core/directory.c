@@ -104,6 +104,7 @@ void cl_directory_drop_all(cl_core *core, cl_peer *peer)
     cl_peer_release(core, peer);
 }
 
+/* What is beyond the limit is left out: there are enough. */
 static int add(cl_core *core, cl_method *m, cl_server server)
 {
     cl_peer *peer = cl_peer_get(core, server.id);
@@ -111,6 +112,7 @@ static int add(cl_core *core, cl_method *m, cl_server server)
     peer->native = server.native;
     for (uint32_t i = 0; i < m->n; i++)
         if (m->servers[i] == peer) return cl_peer_release(core, peer), 0;
+    if (m->n >= CL_SERVERS_MAX) return core->counters[CL_COUNT_LIMIT_HITS]++, cl_peer_release(core, peer), 0;
     if (m->n == m->cap) {
         uint32_t cap = m->cap ? m->cap * 2 : 4;
         cl_peer **servers = cl_realloc(m->servers, cap * sizeof(*servers));

@@ -23,6 +23,7 @@
 enum {
     CL_WIRE_ID = 33,        /* digits of the id of an attempt */
     CL_METHODS_MAX = 10000, /* methods whose lists are kept */
+    CL_SERVERS_MAX = 20000, /* servers of one method */
     CL_CALL_INLINE = 160,   /* bytes of arguments that need no memory of their own */
     CL_REQUEST_INLINE = 96,
     CL_TRIED_INLINE = 4,

@@ -303,6 +303,24 @@ static void finding_nothing(void)
     fake_end(&f);
 }
 
+/* Whoever can publish can announce servers without end. */
+static void a_list_has_a_limit(void)
+{
+    fake f = {0};
+    fake_start(&f);
+    fake_call(&f, "m");
+    char id[32];
+    for (int i = 0; i < 21000; i++) {
+        snprintf(id, sizeof id, "s.%d", i);
+        cl_core_server_up(f.core, CL_STR("m"), (cl_server){cl_str_z(id), 1});
+    }
+    CHECK_INT(cl_core_counters(f.core)[CL_COUNT_LIMIT_HITS], 1000);
+    fake_servers(&f, "m", "s.20999");
+    fake_call(&f, "m");
+    CHECK_STR(fake_last_sent(&f)->to, 7, "s.20999");
+    fake_end(&f);
+}
+
 int main(void)
 {
     RUN(round_robin_is_per_method);
@@ -320,5 +338,6 @@ int main(void)
     RUN(finding_is_asked);
     RUN(a_retry_may_find_the_same);
     RUN(finding_nothing);
+    RUN(a_list_has_a_limit);
     return tap_end();
 }
