@@ -1,0 +1,139 @@
+"""What ours put on Redis, seen from outside: towards the original exactly WIRE.md, and nothing that would kill it."""
+import json
+import re
+import unittest
+
+from support import Case
+
+MEMBERS = {"c": ["i", "m", "a"], "r": ["i", "e", "r"]}
+
+
+def parse(text):
+    """JSON with the members of objects as a list of pairs, so that their order shows."""
+    return json.loads(text, object_pairs_hook=lambda pairs: pairs)
+
+
+def words(line):
+    """The words of a line of MONITOR, without its time and address."""
+    return [word.replace('\\"', '"') for word in re.findall(r'"((?:[^"\\]|\\.)*)"', line.decode("utf-8", "replace"))]
+
+
+class Wire(Case):
+    def run_everything(self, npm, lua):
+        """Calls, errors, messages and a timeout in both directions."""
+        theirs = npm.server("npm.echo=echo", "npm.fail=fail", "npm.hang=hang", heartbeat=1)
+        ours = lua.server("lua.echo=echo", "lua.fail=fail", "lua.nothing=nothing", heartbeat=1)
+        npm.node("client", "c", timeout=5), lua.node("client", "c", timeout=5)
+        for method, args in (("echo", []), ("echo", [1, None, {"a": []}]), ("fail", ["members"]), ("fail", ["error", 1])):
+            npm.call(f"lua.{method}", *args), lua.call(f"npm.{method}", *args)
+        npm.call("lua.nothing")
+        lua.call("npm.hang", options={"timeout": 0.2})
+        lua.ask("send", node="c", to=theirs, value={"x": None}), npm.ask("send", node="c", to=ours, value=[1])
+        npm.ask("send", node="s", to=ours, value="end"), lua.ask("send", node="s", to=theirs, value="end")
+        lua.event(lambda e: e.get("value") == "end"), npm.event(lambda e: e.get("value") == "end")
+        return theirs, ours
+
+    def expect_exact(self, text):
+        self.assertEqual(text.decode().lstrip()[0], "{")
+        envelope = parse(text)
+        self.assertEqual([key for key, _ in envelope], ["t", "s", "d"], text)
+        kind, sender, data = (value for _, value in envelope)
+        self.assertRegex(sender, r"^[a-z]\.[0-9a-f]{8}\.\d+\.\d+$")
+        if kind == "m":
+            return kind
+        self.assertEqual([key for key, _ in data], MEMBERS[kind], text)
+        data = dict(data)
+        self.assertIsInstance(data["i"], str)
+        self.assertIsInstance(data["a" if kind == "c" else "r"], list)
+        if kind == "r" and data["e"] is not None:
+            self.assertIn("message", dict(data["e"]), text)
+        return kind
+
+    def test_envelopes_towards_the_original(self):
+        npm, lua = self.agents("npm", "lua")
+        seen = self.watch("PSUBSCRIBE", "*")
+        self.run_everything(npm, lua)
+        kinds = []
+        for _, _, channel, text in seen.all():
+            if f".{npm.popen.pid}.".encode() in channel:
+                kinds.append(self.expect_exact(text))
+        self.assertEqual({kind: kinds.count(kind) for kind in "cmr"}, {"c": 5, "m": 2, "r": 5})
+
+    def test_registrations(self):
+        npm, lua = self.agents("npm", "lua")
+        commands = self.watch("MONITOR")
+        for heartbeat, limit in ((1, 2000), (0.3, 1000), (30, 60000)):
+            name = f"h{heartbeat}"
+            id = lua.server(f"{name}=echo", name=name, heartbeat=heartbeat)
+            key = f"clouds:S:{name}:{id}"
+            self.assertEqual(self.server.command("GET", key), b"1")
+            left = self.server.command("PTTL", key)
+            self.assertTrue(0 < left <= limit and left > limit - 1000, (heartbeat, left))
+        # A renewal asks for the key's life only; the original's sets it anew. Nobody of ours walks all keys at once.
+        commands.wait_for(lambda line: words(line)[:2] == ["EXPIRE", f"clouds:S:h1:{id.rsplit('.', 1)[0]}.0"], "a renewal")
+        self.assertFalse([line for line in commands.all() if words(line)[:1] == ["KEYS"]])
+        self.assertEqual(lua.stop(), 0)
+        self.assertEqual(self.keys(), [])
+
+    def test_commands(self):
+        npm, lua = self.agents("npm", "lua")
+        commands = self.watch("MONITOR")
+        theirs, ours = self.run_everything(npm, lua)
+        lua.node("monitor", "m")
+        lua.ask("status", node="m")
+        self.run_clouds("status")
+        self.assertEqual(lua.stop(), 0)
+        asked = [words(line) for line in commands.all()]
+        self.assertTrue([w for w in asked if w[:1] == ["SCAN"]])
+        walks = [w for w in asked if w and w[0].upper() == "KEYS"]
+        # Only the original's client asks so, in its own way: for one method of which it knows no server.
+        self.assertTrue(all(w[0] == "keys" and w[1].startswith("clouds:S:lua.") for w in walks), walks)
+        for name in ("FLUSHALL", "FLUSHDB", "EVAL", "CONFIG"):
+            self.assertFalse([w for w in asked if w and w[0].upper() == name], name)
+
+    def test_the_shape_of_everything_that_goes_through_a_channel_of_a_node(self):
+        one, two = self.agents("lua", "lua")
+        seen = self.watch("PSUBSCRIBE", "*")
+        self.talk(one, two)
+        count = 0
+        for _, _, channel, text in seen.all():
+            if b":L:" not in channel:
+                continue
+            count += 1
+            value = json.loads(text)
+            self.assertIsInstance(value, dict, text)
+            if value.get("t") in ("c", "r"):
+                self.assertIsInstance(value["d"], dict, text)
+                self.assertIsInstance(value["d"].get("a" if value["t"] == "c" else "r", []), list, text)
+        self.assertGreater(count, 10)
+
+    def talk(self, one, two):
+        """Two processes of ours, with all that ours say to ours: batches, deadlines, refusals, errors, messages."""
+        server = one.server("echo", "fail", "slow", "hang", heartbeat=1)
+        client = two.node("client", "c", timeout=5)
+        self.assertEqual(two.ask("calls", node="c", method="echo", args=[1], count=2000, at_once=500)["got"], [1] * 2000)
+        two.call("fail", "members"), two.call("fail", "raise"), two.call("fail", "error", 1, 2)
+        two.call("hang", options={"timeout": 0.2}), two.call("unknown", options={"server": server})
+        two.call("slow", 0.1, options={"deadline": 3})
+        self.assertGreaterEqual(two.ask("send", node="c", to=server, value={"a": 1})["received"], 1)
+        one.event(lambda e: e["event"] == "message")
+        return server, client
+
+    def test_an_original_that_listens_where_ours_talk_lives(self):
+        # A client of the original under the id of each: it hears all that ours say to ours.
+        one, two, npm = self.agents("lua", "lua", "npm")
+        for number, (agent, letter) in enumerate(((one, "s"), (two, "c"))):
+            probe = agent.node("base", "probe")
+            npm.node("client", f"listener{number}", id=f"{letter}.{probe.split('.', 1)[1].rsplit('.', 1)[0]}.1")
+        server, client = self.talk(one, two)
+        for id in (server, client):
+            self.assertEqual(self.server.command("PUBLISH", f"clouds:L:{id}", '{"t":"m","s":"x","d":"end"}'), 2, id)
+        for number in (0, 1):
+            npm.event(lambda e: e.get("value") == "end" and e["node"] == f"listener{number}")
+        heard = {event["type"] for event in npm.events() if event["event"] == "unknown message"}
+        self.assertIn("c", heard)
+        self.assertTrue(npm.is_alive())
+
+
+if __name__ == "__main__":
+    unittest.main()
