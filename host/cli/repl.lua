@@ -68,7 +68,7 @@ local function run(chunk)
     if ok then return print_results(select("#", ...), ...) end
     report((...))
   end
-  finish(xpcall(chunk, host.traceback))
+  finish(xpcall(chunk, require("clouds.error").explain))
 end
 
 -- Reads and runs until the input ends, then calls `done`.

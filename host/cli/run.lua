@@ -45,7 +45,7 @@ local function pieces(options, operands)
       if not chunk then return report(problem) end
       list[#list + 1] = chunk
     elseif pair[1] == "library" then
-      list[#list + 1] = function() require(pair[2]) end
+      list[#list + 1] = assert(load(("require(%q)"):format(pair[2]), "=(command line)", "t"))
     end
   end
   if operands[1] then
@@ -80,7 +80,7 @@ end
 
 -- Runs in a coroutine: it may wait.
 local function main_chunk(list, operands, interactive)
-  local ok, value = xpcall(run_pieces, host.traceback, list, operands)
+  local ok, value = xpcall(run_pieces, require("clouds.error").explain, list, operands)
   main_ended = true
   if not ok then report(value) end
   status = ok and exit_status(value) or 1

@@ -38,6 +38,53 @@ local function message_of(err)
   return code ~= nil and tostring(code) or "error"
 end
 
+--- Any error in words: one line for people.
+function M.describe(err)
+  if type(err) == "string" or type(err) == "number" then
+    return tostring(err)
+  end
+  local meta = getmetatable(err)
+  if type(meta) == "table" and meta.__tostring then
+    local ok, text = pcall(tostring, err)
+    return ok and text or "(error object whose __tostring fails)"
+  end
+  local code, message = nil, nil
+  if type(err) == "table" then
+    code, message = rawget(err, "code"), rawget(err, "message")
+  end
+  if code == nil and message == nil then
+    return ("(error object is a %s value)"):format(type(err))
+  end
+  if code == nil or message == nil then
+    return tostring(message == nil and code or message)
+  end
+  return tostring(code) .. ": " .. tostring(message)
+end
+
+local frames_of_ours = {
+  "\n\t%[clouds[%w_.]*%]:[^\n]*$",
+  "\n\t%[C%]: in function 'xpcall'$",
+  "\n\t%[builtin#%d+%]:[^\n]*$",
+}
+
+--- A traceback without the frames of clouds at its end, which say nothing about the program; nil when no other is left.
+function M.trim(traceback)
+  local kept
+  repeat
+    kept = traceback
+    for _, frame in ipairs(frames_of_ours) do
+      traceback = traceback:gsub(frame, "")
+    end
+  until traceback == kept
+  return traceback:find("\n", 1, true) and traceback or nil
+end
+
+--- A handler for xpcall: the error in words, and the traceback.
+function M.explain(err)
+  local traceback = M.trim(debug.traceback("", 2):sub(2))
+  return M.describe(err) .. (traceback and "\n" .. traceback or "")
+end
+
 -- Bytes that are no text have no place in a message.
 local function clean(text)
   if core.encode(text) then

@@ -15,7 +15,7 @@ end
 
 -- clouds.on_error of the public module, which may be replaced.
 function M.on_error(err, traceback, what)
-  local lines = { "clouds: error in a ", what, ": ", tostring(err), "\n" }
+  local lines = { "clouds: error in a ", what, ": ", errors.describe(err), "\n" }
   if traceback then
     lines[#lines + 1] = traceback .. "\n"
   end
@@ -23,7 +23,7 @@ function M.on_error(err, traceback, what)
 end
 
 local function report(err, traceback, what)
-  local ok, problem = pcall(M.on_error, err, traceback or nil, what)
+  local ok, problem = pcall(M.on_error, err, traceback and errors.trim(traceback) or nil, what)
   if not ok then
     io.stderr:write("clouds: error in clouds.on_error: ", tostring(problem), "\n")
   end

@@ -93,12 +93,24 @@ static int send_failure(cl_state *s, cl_request *request)
                        worded ? s->out.len : sizeof plain - 1, s->out2.len ? s->out2.data : NULL, s->out2.len);
 }
 
+/* Pushes what an error is reported as. */
+static const char *push_place(lua_State *L, const cl_request *request)
+{
+    lua_pushliteral(L, "handler of '");
+    lua_pushlstring(L, request->text ? request->text : "", request->method_len);
+    lua_pushliteral(L, "'");
+    lua_concat(L, 3);
+    return lua_tostring(L, -1);
+}
+
 /* What cannot be sent as it is must still be an answer: its caller waits. */
 static void fail_with(lua_State *L, cl_state *s, cl_request *request, const char *format, const char *what)
 {
+    const char *place = push_place(L, request);
     lua_pushfstring(L, format, what);
     cl_request_fail(L, s, request, lua_gettop(L));
-    cl_report(L, s, "handler");
+    cl_report(L, s, place);
+    lua_pop(L, 1);
 }
 
 void cl_request_fail(lua_State *L, cl_state *s, cl_request *request, int index)
@@ -141,9 +153,13 @@ void cl_request_end(lua_State *L, cl_state *s, cl_handle scope, bool ok)
 {
     cl_request *request = cl_request_find(s, scope);
     if (!ok) {
-        if (request) cl_request_fail(L, s, request, 2);
         lua_settop(L, 2);
-        if (lua_isstring(L, 2)) cl_report(L, s, "handler");
+        const char *place = request ? push_place(L, request) : "handler";
+        if (request) cl_request_fail(L, s, request, 2);
+        if (lua_isstring(L, 2)) {
+            lua_pushvalue(L, 2);
+            cl_report(L, s, place);
+        }
         return;
     }
     if (!request) return;

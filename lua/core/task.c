@@ -64,7 +64,7 @@ static int finish(lua_State *L)
         cl_request_end(L, s, task->scope, ok);
     } else if (!ok) {
         lua_settop(L, 2);
-        cl_report(L, s, "task");
+        cl_report(L, s, "callback");
     }
     return 0;
 }

@@ -77,10 +77,28 @@ class Errors(Case):
     def test_error_values_of_every_kind(self):
         self.failing("error({ message = 'in a table' })", "in a table")
         self.failing("error(setmetatable({}, { __tostring = function() return 'by tostring' end }))", "by tostring")
+        self.failing("error({ code = 'E_X', message = 'both' })", "E_X: both")
         self.failing("error({})", "(error object is a table value)")
         self.failing("error()", "(error object is a nil value)")
         self.failing("error(setmetatable({}, { __tostring = function() error('worse') end }))")
         self.failing("error(setmetatable({}, { __tostring = function() return {} end }))")
+
+    def test_the_traceback_is_of_the_script_alone(self):
+        result = self.failing("local function f()\n  error('broken')\nend\nf()", "bad.lua:2: broken")
+        self.assertNotIn("[clouds", result.stderr)
+        self.assertNotIn("xpcall", result.stderr)
+
+    def test_a_module_that_is_missing(self):
+        result = self.run_clouds("run", "-l", "no.such")
+        self.assertEqual(result.returncode, 1)
+        self.assertIn("clouds: (command line):1: module 'no.such' not found", result.stderr)
+
+    def test_errors_in_coroutines_are_told_in_words(self):
+        result = self.run_clouds("run", "-e", "require('clouds').spawn(function() "
+                                              "error({ code = 'E', message = 'm' }) end)")
+        self.assertEqual(result.returncode, 0)
+        self.assertIn("clouds: error in a coroutine: E: m\n", result.stderr)
+        self.assertNotIn("[clouds", result.stderr)
 
     def test_missing_files(self):
         result = self.run_clouds("run", os.path.join(self.folder, "none.lua"))

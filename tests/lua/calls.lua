@@ -101,8 +101,9 @@ t.test("a handler fails with a text", function()
   t.is(err.retryable, false)
   t.is(tostring(err), "no luck")
   t.is(told[1], "no luck")
-  t.is(told[3], "handler")
+  t.is(told[3], "handler of 'text'")
   t.has(told[2], "calls.lua")
+  t.ok(not told[2]:find("xpcall", 1, true), "frames of clouds itself are left out")
   clouds.on_error = nil
 end)
 
