@@ -270,8 +270,8 @@ void cl_attempt_lost(cl_call *call, int64_t now)
 }
 
 /* A server that had its time and did not answer. The registration of an npm server is deleted, as the original does;
- * one of ours is only avoided for a while. Who cut the time short with an early deadline deletes nothing; and when the bus
- * was lost meanwhile, so was the answer perhaps. */
+ * one of ours is only avoided for a while. Who cut the time short with an early deadline deletes nothing; and when the
+ * bus was lost meanwhile, so was the answer perhaps. */
 static void blame(cl_call *call, int64_t now)
 {
     cl_core *core = call->node->core;
