@@ -124,15 +124,28 @@ static int add(cl_core *core, cl_method *m, cl_server server)
     return 0;
 }
 
-static int is_listed(cl_str id, const cl_server *servers, size_t n)
+/* Those that the new list does not name go. They are told by a mark on the peer, so that long lists cost little. */
+static void drop_unlisted(cl_core *core, cl_method *m, const cl_server *servers, size_t n)
 {
-    for (size_t i = 0; i < n; i++)
-        if (cl_str_eq(servers[i].id, id)) return 1;
-    return 0;
+    uint64_t round = ++core->lists;
+    for (size_t i = 0; i < n; i++) {
+        cl_peer *peer = cl_peer_find(core, servers[i].id);
+        if (peer) peer->listed = round;
+    }
+    uint32_t kept = 0, before_turn = 0;
+    for (uint32_t i = 0; i < m->n; i++) {
+        cl_peer *peer = m->servers[i];
+        int stays = peer->listed == round;
+        before_turn += stays && i < m->turn;
+        if (stays) m->servers[kept++] = peer;
+        else cl_peer_release(core, peer);
+    }
+    m->n = kept;
+    m->turn = before_turn;
 }
 
-/* What a call waited for comes from whoever answers first; servers that only a scan finds come with the first refresh, so that
- * is due soon. */
+/* What a call waited for comes from whoever answers first; servers that only a scan finds come with the first refresh, so
+ * that is due soon. */
 static int64_t head_start(const cl_core *core, const cl_method *m, int urgent)
 {
     if (!urgent || m->n == 0 || core->max_age == INT64_MAX || core->max_age <= FIRST_REFRESH) return 0;
@@ -144,10 +157,7 @@ static int learn(cl_core *core, cl_method *m, const cl_server *servers, size_t n
 {
     /* A registry that came back empty fills up within a heartbeat; until then the servers known before are tried. */
     if (n == 0 && m->n && core->up_since + GRACE > now && core->counters[CL_COUNT_RECONNECTS]) return 0;
-    for (uint32_t i = 0; i < m->n;) {
-        if (is_listed(m->servers[i]->id, servers, n)) i++;
-        else drop_at(core, m, i);
-    }
+    drop_unlisted(core, m, servers, n);
     for (size_t i = 0; i < n; i++)
         if (add(core, m, servers[i]) != 0) return CLOUDS_ENOMEM;
     m->learned = now - head_start(core, m, urgent);

@@ -40,6 +40,7 @@ typedef struct cl_peer {
     cl_link calls;    /* attempts that wait for its answer */
     uint32_t refs;    /* entries of lists, and calls that point here */
     uint32_t strikes; /* timeouts in a row */
+    uint64_t listed;  /* the new list that named it last */
     int native;
     int64_t avoid_until;
     cl_str id; /* in `text` */
@@ -184,7 +185,8 @@ struct cl_core {
     int64_t up_since;
     int64_t max_age;
     int64_t max_deadline;
-    int64_t swept; /* when places of requests were last made free */
+    uint64_t lists; /* lists learned so far */
+    int64_t swept;  /* when places of requests were last made free */
     cl_method *last_method; /* the one called last, most often the one called next */
     cl_buf scratch;         /* JSON under construction */
 };

@@ -1,9 +1,9 @@
 #include "base/log.h"
 #include "core/internal.h"
 
-enum { SWEEP_MS = 100 };
-
 /* Calls from others: taken in, handed to the user, answered through their id. */
+
+enum { SWEEP_MS = 100 };
 
 cl_request *cl_request_find(const cl_core *core, uint64_t id)
 {
@@ -63,9 +63,9 @@ static void drop(cl_core *core, cl_request *r)
 static size_t drop_overdue(cl_core *core, cl_node *node, int64_t now)
 {
     size_t n = 0;
-    for (cl_link *it = node->requests.next, *next; it != &node->requests; it = next) {
+    CL_LIST_EACH(it, &node->requests)
+    {
         cl_request *r = CL_OWNER(it, cl_request, of_node);
-        next = it->next;
         if (!r->deadline || now < r->deadline) continue;
         drop(core, r);
         n++;

@@ -303,6 +303,20 @@ static void finding_nothing(void)
     fake_end(&f);
 }
 
+static void the_round_goes_on_with_a_new_list(void)
+{
+    fake f = {0};
+    fake_start(&f);
+    fake_call(&f, "m");
+    fake_servers(&f, "m", "s.1,s.2,s.3,s.4");
+    fake_call(&f, "m");
+    fake_servers(&f, "m", "s.9,s.4,s.2,s.3");
+    static const char *const order[] = {"s.1", "s.2", "s.3", "s.4", "s.9", "s.2"};
+    for (int i = 0; i < 4; i++) fake_call(&f, "m");
+    for (int i = 0; i < 6; i++) CHECK_STR(f.sent[i].to, 3, order[i]);
+    fake_end(&f);
+}
+
 /* Whoever can publish can announce servers without end. */
 static void a_list_has_a_limit(void)
 {
@@ -338,6 +352,7 @@ int main(void)
     RUN(finding_is_asked);
     RUN(a_retry_may_find_the_same);
     RUN(finding_nothing);
+    RUN(the_round_goes_on_with_a_new_list);
     RUN(a_list_has_a_limit);
     return tap_end();
 }
