@@ -13,6 +13,8 @@ const clouds = createRequire(path.join(process.env.CLOUDS_INTEROP_NPM, 'index.js
 const creators = { server: clouds.createServer, client: clouds.createClient, monitor: clouds.createMonitor,
                    base: clouds.createBase };
 const nodes = {};
+const created = [];
+let socket;
 
 function say(line) {
   process.stdout.write(JSON.stringify(line) + '\n');
@@ -59,9 +61,18 @@ function finished(done) {
 }
 
 const commands = {
+  use(line, done) { socket = line.socket; done({}); },
+
+  // Cuts all nodes off at once, so that the process can serve another test.
+  forget(line, done) {
+    created.splice(0).forEach((node) => node._connection.exit());
+    done({});
+  },
+
   node(line, done) {
-    const options = Object.assign({ redis: { path: process.env.CLOUDS_INTEROP_SOCKET } }, line.options);
+    const options = Object.assign({ redis: { path: socket } }, line.options);
     const node = nodes[line.name] = creators[line.kind](options);
+    created.push(node);
     node.on('message', (from, value) => say({ event: 'message', node: line.name, from, value }));
     node.on('unknown message', (message) =>
       say({ event: 'unknown message', node: line.name, type: message.type, from: message.sender }));
