@@ -30,8 +30,10 @@ static cl_server *servers_of(const cl_entries *list)
     return servers;
 }
 
+/* The watch may not have told yet of a server that has just come: nobody is told "none" before the folder was read. */
 static void look(cl_local *bus, cl_str method)
 {
+    if (!cl_strmap_get(&bus->registry.methods, method)) cl_registry_look(bus, NULL, 1);
     cl_registry_check(bus, method);
     const cl_entries *list = cl_strmap_get(&bus->registry.methods, method);
     cl_server *servers = servers_of(list);
