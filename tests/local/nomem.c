@@ -40,11 +40,12 @@ static void use(side *a, side *b)
         return;
     SOON(a, b, a->ready && b->ready);
     if (!a->ready || !b->ready || a->ready_code || b->ready_code) return;
-    ops->enroll(a->bus, &node_a, CL_STR("m"), 1);
-    SOON(a, b, a->enrolled && b->server_ups);
+    int refused = ops->enroll(a->bus, &node_a, CL_STR("m"), 1) != 0;
+    SOON(a, b, refused || (a->enrolled && b->server_ups));
     ops->look(b->bus, CL_STR("m"), 0);
     ops->status(b->bus, 2);
     SOON(a, b, b->lists && b->status_ends);
+    if (refused && b->lists) CHECK_INT(b->list_n, 0); /* what failed is not there either */
     a->answer = 1;
     side_call(b, &node_b, "c.1", "s.1", "[1,2]", 3);
     side_message(b, &node_b, "c.1", "s.1", "1", 4);

@@ -64,6 +64,14 @@ static int add_task(inproc *bus, enum task_kind kind, void *node, uint64_t numbe
     return 0;
 }
 
+/* For what is kept first, so that it cannot fail afterwards. */
+static void drop_last_task(inproc *bus)
+{
+    task *t = CL_OWNER(bus->tasks.prev, task, place);
+    cl_list_remove(&t->place);
+    cl_free(t);
+}
+
 typedef struct rows {
     cl_buf frames;
     cl_server *servers;
@@ -289,8 +297,9 @@ static int enroll(cl_bus *base, void *handle, cl_str method, uint64_t operation)
     inproc *bus = of(base);
     cl_seat *seat = seat_of(bus, handle);
     if (!seat || !seat->taken) return cl_error(CLOUDS_ECLOSED, NULL);
-    if (cl_hall_enroll(bus->hall, seat, method) != 0) return cl_error(CLOUDS_ENOMEM, NULL);
-    return add_task(bus, TASK_ENROLLED, NULL, operation, 0, CL_STR_NONE);
+    int code = add_task(bus, TASK_ENROLLED, NULL, operation, 0, CL_STR_NONE);
+    if (code == 0 && (code = cl_hall_enroll(bus->hall, seat, method)) != 0) drop_last_task(bus);
+    return code ? cl_error(code, NULL) : 0;
 }
 
 static int withdraw(cl_bus *base, void *handle, cl_str method, uint64_t operation)
@@ -317,15 +326,10 @@ static int send(cl_bus *base, void *handle, const cl_envelope *e, uint64_t token
     if (size > bus->limits.message)
         return cl_error(CLOUDS_ETOOBIG, "%zu bytes are more than a message may have (%zu)", size, bus->limits.message);
     int wants_word = token && e->type == CL_MESSAGE;
-    /* Kept first, so that it cannot fail afterwards. */
     if (wants_word && add_task(bus, TASK_FATE, NULL, token, CL_FATE_WRITTEN, CL_STR_NONE) != 0) return CLOUDS_ENOMEM;
     int code = cl_hall_post(bus->hall, &bus->member, e);
     if (code == 0) return 0;
-    if (wants_word) {
-        task *t = CL_OWNER(bus->tasks.prev, task, place);
-        cl_list_remove(&t->place);
-        cl_free(t);
-    }
+    if (wants_word) drop_last_task(bus);
     if (code == CLOUDS_ENOSERVER) return token ? add_task(bus, TASK_FATE, NULL, token, CL_FATE_NOBODY, CL_STR_NONE) : 0;
     return code == CLOUDS_ELIMIT ? cl_error(code, "the mailbox of %.*s is full", (int)e->to.n, e->to.p)
                                  : cl_error(code, NULL);

@@ -136,12 +136,14 @@ int cl_local_enroll(cl_bus *base, void *handle, cl_str method, uint64_t operatio
     cl_local_node *node = cl_local_node_of(bus, handle);
     if (!node || node->draining || node->closing) return cl_error(CLOUDS_ECLOSED, NULL);
     if (!node->opened) return cl_error(CLOUDS_ESYSTEM, "the node does not listen");
+    int is_new = !cl_strmap_get(&node->enrolled, method);
     if (keep(node, method) != 0) return cl_error(CLOUDS_ENOMEM, NULL);
-    int code = cl_file_put_entry(&bus->folder, node->key, node->id, method);
-    cl_str words = code ? cl_str_z(clouds_last_error()) : CL_STR_NONE;
-    if (code != 0) cl_free(cl_strmap_take(&node->enrolled, method));
-    else look_later(node, method); /* without memory for that the watch tells */
-    return cl_task_add(bus, CL_TASK_ENROLLED, NULL, operation, code, words);
+    /* The word is kept first, so that it cannot fail afterwards. */
+    int code = cl_task_add(bus, CL_TASK_ENROLLED, NULL, operation, 0, CL_STR_NONE);
+    if (code == 0 && (code = cl_file_put_entry(&bus->folder, node->key, node->id, method)) != 0) cl_task_drop_last(bus);
+    if (code == 0) look_later(node, method); /* without memory for that the watch tells */
+    else if (is_new) cl_free(cl_strmap_take(&node->enrolled, method));
+    return code;
 }
 
 int cl_local_withdraw(cl_bus *base, void *handle, cl_str method, uint64_t operation)
