@@ -86,6 +86,9 @@ local behaviours = {
     return failures[kind]()
   end,
   nothing = function() end,
+  big = function(_, size)
+    return ("x"):rep(size)
+  end,
   slow = function(node, seconds)
     clouds.sleep(seconds)
     return node.id

@@ -59,6 +59,15 @@ class Errors(Case):
         self.assertEqual(client.call("echo", 1)["values"], [1])
         self.assertTrue(server.is_alive())
 
+    def test_a_result_that_is_too_long_is_an_error(self):
+        client, _ = self.pair("npm", "lua", "big", timeout=10)
+        self.assertEqual(len(client.call("big", 3000000)["values"][0]), 3000000)
+        result = client.call("big", 5000000)
+        self.assertIsNotNone(result["error"])
+        self.assertNotEqual(result["error"].get("code"), TIMEOUT)
+        self.assertNotEqual(result["error"]["message"], "")
+        self.assertEqual(len(client.call("big", 2000000)["values"][0]), 2000000)
+
     def test_the_first_of_two_answers_counts(self):
         client, _ = self.pair("lua", "npm", "twice", "echo")
         self.assertEqual(client.call("twice")["values"], ["first"])
