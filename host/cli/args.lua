@@ -3,6 +3,7 @@
 -- A command describes itself: { name, usage, summary, text, options, operands = {min, max}, stop_at_operand }.
 -- An option is { long, short, value, kind, least, optional, many, hidden, help }: without `value` it is a switch;
 -- `kind` is "number", "count" or "url"; `optional` is the value it has without one (numbers only).
+local nearest = require "clouds.nearest"
 local M = {}
 
 local Usage = {}
@@ -45,39 +46,12 @@ local function find_option(command, key, name)
   end
 end
 
--- How many single-character edits apart two words are; small words only.
-local function distance(a, b)
-  local row = {}
-  for j = 0, #b do row[j] = j end
-  for i = 1, #a do
-    local diagonal = row[0]
-    row[0] = i
-    for j = 1, #b do
-      local above = row[j]
-      local cost = a:byte(i) == b:byte(j) and 0 or 1
-      row[j] = math.min(above + 1, row[j - 1] + 1, diagonal + cost)
-      diagonal = above
-    end
-  end
-  return row[#b]
-end
-
--- The word of `words` nearest to `word`, when it is near enough to be what was meant.
-function M.nearest(word, words)
-  local best, least = nil, 3
-  for _, candidate in ipairs(words) do
-    local far = distance(word:sub(1, 40), candidate)
-    if far < least and far < #candidate then best, least = candidate, far end
-  end
-  return best
-end
-
 local function unknown(command, shown, name)
   local words = {}
   for _, option in ipairs(all_options(command)) do
     if not option.hidden then words[#words + 1] = option.long end
   end
-  local near = name and M.nearest(name, words)
+  local near = name and nearest(name, words)
   local hint = near and ("; did you mean --%s?"):format(near)
     or ("; expected one of --%s"):format(table.concat(words, ", --"))
   M.fail(command.name, "unknown option %s%s", shown, hint)
@@ -90,8 +64,7 @@ local function check(command, option, text)
     local least = option.least or 0
     if not number or number < least or (kind == "count" and number % 1 ~= 0) then
       local what = kind == "count" and "whole number" or "number"
-      local from = least > 0 and (" of %g or more"):format(least) or ""
-      M.fail(command.name, "--%s: expected a %s%s, got '%s'", option.long, what, from, text)
+      M.fail(command.name, "--%s: expected a %s of %g or more, got '%s'", option.long, what, least, text)
     end
     return number
   end

@@ -32,12 +32,12 @@ M.command = {
 -- Starts the echo service; the name of its method.
 local function start_echo()
   local method = ("clouds.bench.echo.%d"):format(host.pid())
-  local url = require("clouds").defaults.url or os.getenv("CLOUDS_URL")
-  if url and url:match("^inproc:") then
+  local url = require("clouds.node").default_url()
+  if url:match("^inproc:") then
     echo.start(method)
     return method
   end
-  if url then host.setenv("CLOUDS_URL", url) end
+  host.setenv("CLOUDS_URL", url)
   host.spawn_self({ "bench", "--serve", method, "--parent", tostring(host.pid()) }, function(status, signal)
     io.stderr:write(("clouds bench: the echo service ended (%s %d)\n"):format(
       signal ~= 0 and "signal" or "exit code", signal ~= 0 and signal or status))

@@ -1,6 +1,7 @@
 -- The command line: picks the command, loads only that one, and reports wrong usage.
 local host = require "clouds.host"
 local args = require "clouds.cli.args"
+local nearest = require "clouds.nearest"
 
 local commands = {
   { "run", "run a Lua script, with services and clients on one loop" },
@@ -49,7 +50,7 @@ end
 
 local function check_command(name)
   if is_command(name) then return end
-  local near = args.nearest(name, command_names())
+  local near = nearest(name, command_names())
   local hint = near and ("did you mean %s?"):format(near) or "expected one of " .. table.concat(command_names(), ", ")
   if name:match("%.lua$") then hint = ("to run a script: clouds run %s"):format(name) end
   args.fail(nil, "unknown command '%s'; %s", name, hint)

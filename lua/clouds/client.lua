@@ -14,7 +14,20 @@ local call_options = {
   on_retry = "function",
 }
 
+local MOST_RETRIES = 1000000
+
+local function check_value(name, value, level)
+  if name == "retry" and (value < 0 or value > MOST_RETRIES or value % 1 ~= 0) then
+    error(("option 'retry': expected a whole number from 0 to %d"):format(MOST_RETRIES), level + 1)
+  elseif (name == "timeout" or name == "deadline") and (value < 0 or value ~= value) then
+    error(("option '%s': expected a number of seconds, 0 or more"):format(name), level + 1)
+  end
+end
+
 local function check_options(options, allowed_server, level)
+  if type(options) ~= "table" then
+    error("expected a table of options", level + 1)
+  end
   for name, value in pairs(options) do
     local expected = call_options[name]
     if not expected or (name == "server" and not allowed_server) then
@@ -26,10 +39,11 @@ local function check_options(options, allowed_server, level)
     if type(value) ~= expected then
       error(("option '%s': expected a %s"):format(name, expected), level + 1)
     end
+    check_value(name, value, level + 1)
   end
 end
 
--- For the library 0 is the node's default, and below 0 is none.
+-- For the library 0 retries are the node's default, and below 0 is none.
 local function retries_of(retry)
   if retry == nil then
     return 0
@@ -164,7 +178,9 @@ function Client:bind(name, options)
   if type(options) == "number" then
     options = { retry = options }
   end
-  options = options or {}
+  if options == nil then
+    options = {}
+  end
   check_options(options, false, 2)
   if options.on_retry then
     return bind_hooked(self, name, options)

@@ -1,6 +1,7 @@
 --- Nodes: one identity on the bus. Servers, clients and monitors are nodes with more (or other) methods.
 local core = require("clouds.core")
 local errors = require("clouds.error")
+local nearest = require("clouds.nearest")
 local scheduler = require("clouds.scheduler")
 
 local M = { defaults = {} }
@@ -13,18 +14,39 @@ Node.__index = Node
 
 ---- options ----
 
-local function default_url()
-  return M.defaults.url or os.getenv("CLOUDS_URL") or "local:"
+--- The address for those who name none. An empty variable is as none.
+function M.default_url()
+  local from_environment = os.getenv("CLOUDS_URL")
+  return M.defaults.url or (from_environment ~= "" and from_environment) or "local:"
+end
+
+local function check_name(name, known, level)
+  if type(name) ~= "string" then
+    error('options have names: { url = "local:", timeout = 2 }', level + 1)
+  end
+  if known[name] then
+    return
+  end
+  local names = { "retry" }
+  for option in pairs(known) do
+    names[#names + 1] = option
+  end
+  local near = nearest(name, names)
+  local hint = near and ("did you mean '%s'?"):format(near) or "docs/CONFIGURATION.md lists them"
+  error(("unknown option '%s'; %s"):format(name, hint), level + 1)
 end
 
 -- Functions among the options are the questions that the program takes over.
-local function split(kind, options, questions)
+local function split(kind, options, questions, level)
   local of_context, of_node = {}, { type = kind }
   for name, value in pairs(options) do
-    if name == "retry" then
+    if name == "retry" then -- the word of bind, and of the original; the library's is retries
       name = "retries"
     end
     local question = type(value) == "function" and questions[name]
+    if not question then
+      check_name(name, scopes, level + 1)
+    end
     if question then
       of_node[question] = true
     elseif scopes[name] == "context" then
@@ -33,7 +55,7 @@ local function split(kind, options, questions)
       of_node[name] = value
     end
   end
-  of_context.url = of_context.url or default_url()
+  of_context.url = of_context.url or M.default_url()
   return of_context, of_node
 end
 
@@ -77,8 +99,8 @@ function M.create(class, kind, options, level)
     error("expected a table of options", level)
   end
   options = options or {}
-  local of_context, of_node = split(kind, options, questions)
-  local self = setmetatable({ options = of_node, listeners = {}, answers = {} }, class)
+  local of_context, of_node = split(kind, options, questions, level)
+  local self = setmetatable({ options = of_node, listeners = {}, answers = {}, retired = {} }, class)
   self.bound = setmetatable({}, { __mode = "k" })
   for name, value in pairs(options) do
     if type(value) == "function" and questions[name] then
@@ -95,7 +117,8 @@ function M.create(class, kind, options, level)
     end
     context = opened
   end
-  error(ok and problem.message or tostring(context), level)
+  local text = ok and problem.message or tostring(context)
+  error(options.retry ~= nil and text:gsub("'retries'", "'retry'") or text, level)
 end
 
 local function wake_all(list)
@@ -119,6 +142,9 @@ end
 
 --- Waits until the node listens: true; or nil and an error.
 function Node:ready()
+  if self.closed then
+    return nil, errors.new(core.ECLOSED)
+  end
   if not self.is_ready and not self.failure and not self.closed then
     core.check_wait()
     wait_for(self, "waiting_ready")
@@ -172,7 +198,8 @@ local names = {
 }
 
 local function event_name(name)
-  return names[name] or error(("no such event: %s"):format(tostring(name)), 3)
+  local expected = "message, unknown message, ready, exit, up or down"
+  return names[name] or error(("no such event: %s; expected %s"):format(tostring(name), expected), 3)
 end
 
 local function update_listening(self)
@@ -260,21 +287,45 @@ for _, name in ipairs({ "save_servers", "remove_server", "clear_servers" }) do
   end
 end
 
-local function bus_changed(number, name, ...)
+-- What a program that listens to nothing would never hear of: a wrong password, a server that is not there. Told again
+-- only when it is another problem, or after a connection.
+local function tell_down(context, err)
+  local words = errors.describe(err)
+  if context.down ~= words then
+    context.down = words
+    scheduler.report(err, nil, "connection")
+  end
+end
+
+local function bus_changed(number, name, err)
   local context = scheduler.context_by_number(number)
+  local concerned, heard = {}, false
   for _, node in pairs(nodes) do
     if node.context == context and not node.closed then
-      emit(node, name, ...)
+      concerned[#concerned + 1] = node
+      heard = heard or node.listeners[name] ~= nil
     end
+  end
+  if name == "up" then
+    context.down = nil
+  elseif concerned[1] and not heard then
+    tell_down(context, err)
+  end
+  for _, node in ipairs(concerned) do
+    emit(node, name, err)
   end
 end
 
 --- The hook that the core calls, in a coroutine.
 function M.event(name, number, ...)
   if name == "up" or name == "down" then
-    return bus_changed(number, name, ...)
+    return bus_changed(number, name, (...))
   end
   local node = nodes[number]
+  if node and name == "exit" and node.retired[number] then
+    node.retired[number]:destroy()
+    node.retired[number] = nil
+  end
   if not node or node.number ~= number then
     return
   end
@@ -292,14 +343,28 @@ function Node:send(receiver, value, options)
   if type(receiver) ~= "string" then
     error("expected the id of a node", 2)
   end
+  if options ~= nil and type(options) ~= "table" then
+    error("expected a table of options", 2)
+  end
+  for name in pairs(options or {}) do
+    if name ~= "confirm" then
+      error(("unknown option '%s': expected confirm"):format(tostring(name)), 2)
+    end
+  end
   return self.core:send(receiver, value, options and options.confirm)
 end
 
---- Answers a question of the library by a function of the program's; nil gives it back to the library.
+--- Answers a question of the library by a function of the program's; nil gives it back to the library. The node; or nil
+-- and an error.
 function Node:set(name, fn)
-  local question = questions[name] or error(("no such function to set: %s"):format(tostring(name)), 2)
+  local expected = "find_server, save_servers, remove_server or clear_servers"
+  local question = questions[name]
+    or error(("no such function to set: %s; expected %s"):format(tostring(name), expected), 2)
   if fn ~= nil and type(fn) ~= "function" then
     error("expected a function", 2)
+  end
+  if self.closed or self.closing then
+    return nil, errors.new(core.ECLOSED)
   end
   local before = self.answers[question]
   self.answers[question] = fn
@@ -312,16 +377,24 @@ end
 
 --- The library fixes at a node's creation which questions it asks: a new one takes the old one's place.
 function M.renew(self)
-  local old, methods = self.core, self.methods
+  local old, retiring, methods = self.core, self.number, self.methods
   assert(open(self))
   update_listening(self)
   for bound in pairs(self.bound) do
     self.core:rebind(bound)
   end
+  local handlers = {}
   for name, handler in pairs(methods or {}) do
+    handlers[name] = handler
+  end
+  for name, handler in pairs(handlers) do
     assert(self.core:register(name, handler))
   end
-  if old:idle() then
+  old:listen(false)
+  if next(handlers) then
+    self.retired[retiring] = old -- it serves what it has accepted
+    old:close()
+  elseif old:idle() then
     old:destroy()
   end
   return self

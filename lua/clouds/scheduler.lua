@@ -190,9 +190,21 @@ local function settle_context(entry)
   end
 end
 
+local settling = {}
+
+-- What runs meanwhile may open and end contexts.
 local function before_sleep()
+  local count = 0
   for _, entry in pairs(by_number) do
-    settle_context(entry)
+    count = count + 1
+    settling[count] = entry
+  end
+  for i = 1, count do
+    local entry = settling[i]
+    settling[i] = nil
+    if by_number[entry.number] == entry then
+      settle_context(entry)
+    end
   end
 end
 
@@ -246,6 +258,7 @@ function M.start(event)
 end
 
 M.pack = pack
+M.report = report
 M.check_seconds = check_seconds
 
 return M

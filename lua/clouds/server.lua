@@ -1,5 +1,7 @@
 --- Serving: functions that answer calls.
+local core = require("clouds.core")
 local client = require("clouds.client")
+local errors = require("clouds.error")
 local node = require("clouds.node")
 
 local Server = node.class()
@@ -16,10 +18,11 @@ function Server:register(name, handler)
     error("expected a function as the handler", 2)
   end
   self.methods = self.methods or {}
+  local before = self.methods[name]
   self.methods[name] = handler
   local ok, problem = self.core:register(name, handler)
   if not ok then
-    self.methods[name] = nil
+    self.methods[name] = before
   end
   return ok, problem
 end
@@ -28,6 +31,9 @@ end
 function Server:unregister(name)
   if type(name) ~= "string" then
     error("expected the name of a method", 2)
+  end
+  if not self.closed and not (self.methods and self.methods[name]) then
+    return nil, errors.new(core.EINVAL, ("no method '%s' is registered"):format(name))
   end
   local ok, problem = self.core:unregister(name)
   if ok then

@@ -212,11 +212,15 @@ bool cl_slot_may_wait(lua_State *L, cl_state *s)
     return lua_isyieldable(L) || (is_main(L) && s->can_block && !s->polling);
 }
 
+static const char *why_not(lua_State *L)
+{
+    return is_main(L) ? "cannot wait outside of a coroutine: use clouds.spawn, or a callback"
+                      : "cannot wait here, inside of a function called from C: use clouds.spawn, or a callback";
+}
+
 void cl_slot_check_wait(lua_State *L, cl_state *s)
 {
-    if (cl_slot_may_wait(L, s)) return;
-    luaL_error(L, is_main(L) ? "cannot wait outside of a coroutine: use clouds.spawn, or a callback"
-                             : "cannot wait here, inside of a function called from C");
+    if (!cl_slot_may_wait(L, s)) luaL_error(L, "%s", why_not(L));
 }
 
 static int take(lua_State *L, cl_state *s, cl_slot *slot)
@@ -301,11 +305,14 @@ static int core_drop(lua_State *L)
     return 0;
 }
 
-/* check_wait(): raises where nothing may wait */
+/* check_wait(): raises where nothing may wait, as an error of who called the caller */
 static int core_check_wait(lua_State *L)
 {
-    cl_slot_check_wait(L, cl_state_of(L));
-    return 0;
+    if (cl_slot_may_wait(L, cl_state_of(L))) return 0;
+    luaL_where(L, 2);
+    lua_pushstring(L, why_not(L));
+    lua_concat(L, 2);
+    return lua_error(L);
 }
 
 /* may_wait() -> whether waiting is possible here */

@@ -61,7 +61,7 @@ class WrongUsage(Case):
         self.expect(["--frob"], "unknown option --frob")
         self.expect(["-z"], "unknown option -z")
         self.expect(["run", "--drian", "3", "x"], "did you mean --drain?")
-        self.expect(["run", "--drain", "x", "y"], "--drain: expected a number, got 'x'")
+        self.expect(["run", "--drain", "x", "y"], "--drain: expected a number of 0 or more, got 'x'")
         self.expect(["run", "--drain"], "--drain needs a value: SECONDS")
         self.expect(["run", "-e"], "-e needs a value: CODE")
         self.expect(["version", "--json=yes"], "--json takes no value")

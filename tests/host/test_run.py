@@ -93,6 +93,28 @@ class Errors(Case):
         self.assertEqual(result.returncode, 1)
         self.assertIn("clouds: (command line):1: module 'no.such' not found", result.stderr)
 
+    def test_bytecode_is_named(self):
+        script = os.path.join(self.folder, "code.lua")
+        with open(script, "wb") as file:
+            file.write(b"\x1bLJ\x02")
+        result = self.run_clouds("run", script)
+        self.assertEqual(result.returncode, 1)
+        self.assertIn("code.lua: this is bytecode", result.stderr)
+
+    def test_a_cluster_that_is_not_there_is_told_once(self):
+        url = "redis+unix://" + os.path.join(self.folder, "none.sock")
+        result = self.run_clouds("run", "--url", url, "-e", "local c = require 'clouds' c.client {} c.sleep(1)")
+        self.assertEqual(result.returncode, 0)
+        self.assertEqual(result.stderr.count("error in a connection: CLOUDS_UNREACHABLE"), 1, result.stderr)
+        listening = "local c = require 'clouds' c.client():on('down', function(e) print(e.code) os.exit(0) end) c.sleep(5)"
+        result = self.run_clouds("run", "--url", url, "-e", listening)
+        self.assertEqual((result.stdout, result.stderr), ("CLOUDS_UNREACHABLE\n", ""))
+
+    def test_an_empty_variable_is_none(self):
+        self.env["CLOUDS_URL"] = ""
+        result = self.run_clouds("run", "-e", "print(require('clouds').client():ready())")
+        self.assertEqual((result.stdout, result.stderr), ("true\n", ""))
+
     def test_errors_in_coroutines_are_told_in_words(self):
         result = self.run_clouds("run", "-e", "require('clouds').spawn(function() "
                                               "error({ code = 'E', message = 'm' }) end)")
