@@ -579,7 +579,7 @@ static void runtime_folders(void)
     CHECK_INT(side_start(&a, cl_local_bus_create, "", NULL), 0);
     CHECK_INT(a.bus->ops->node_open(a.bus, &node, CL_STR("s.1"), 1), 0);
     UNTIL(&a, a.ready == 1);
-    CHECK_INT(a.ready_code, CLOUDS_ETOOBIG);
+    CHECK_INT(a.ready_code, 0); /* longer than a socket's address, and usable all the same */
     side_end(&a);
     unsetenv("CLOUDS_RUNTIME_DIR");
     snprintf(path, sizeof path, "%s/xdg", folder);

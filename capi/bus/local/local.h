@@ -32,7 +32,7 @@ enum { CL_KEY = 16, CL_FILE_NAME = 48 };
 void cl_file_key(cl_str name, char out[CL_KEY + 1]);
 void cl_file_of(const char *key, const char *suffix, char out[CL_FILE_NAME]);
 void cl_file_entry(const char *key, cl_str method, char out[CL_FILE_NAME]);
-/* The path of a file in the folder; CLOUDS_ETOOBIG when it does not fit a socket's address. */
+/* A path of a file in the folder that fits a socket's address; CLOUDS_ETOOBIG when there is none. */
 int cl_file_path(const cl_folder *folder, const char *file, char *out, size_t cap);
 
 /* Takes the lock of a node: 0 and the descriptor, CLOUDS_EEXIST (another process has it), CLOUDS_ESYSTEM. */
