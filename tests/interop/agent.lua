@@ -40,7 +40,8 @@ end
 
 local failures = {
   members = function()
-    error({ message = "boom", code = "E_BOOM", status = 500, extra = { a = { 1, clouds.null, {} }, b = clouds.array({}) } })
+    local extra = { a = { 1, clouds.null, {} }, b = clouds.array({}) }
+    error({ message = "boom", code = "E_BOOM", status = 500, extra = extra })
   end,
   string = function()
     error("plain", 0)

@@ -32,7 +32,7 @@ class Routing(Case):
         self.assertEqual(share, {id: 10 for id in servers})
 
     def our_client(self, servers, *methods, **options):
-        """A client of ours that has heard of all servers: those of ours come first, the others with the next refresh."""
+        """A client of ours that has heard of all servers: of ours at once, of others with the next refresh."""
         client = self.client("lua", server_max_age=1, **options)
         for method in methods or ("who",):
             wait_until(lambda: set(self.share(client, servers, method, count=8)) == set(servers), "all are known")

@@ -24,7 +24,8 @@ class Wire(Case):
         theirs = npm.server("npm.echo=echo", "npm.fail=fail", "npm.hang=hang", heartbeat=1)
         ours = lua.server("lua.echo=echo", "lua.fail=fail", "lua.nothing=nothing", heartbeat=1)
         npm.node("client", "c", timeout=5), lua.node("client", "c", timeout=5)
-        for method, args in (("echo", []), ("echo", [1, None, {"a": []}]), ("fail", ["members"]), ("fail", ["error", 1])):
+        for method, args in (("echo", []), ("echo", [1, None, {"a": []}]),
+                             ("fail", ["members"]), ("fail", ["error", 1])):
             npm.call(f"lua.{method}", *args), lua.call(f"npm.{method}", *args)
         npm.call("lua.nothing")
         lua.call("npm.hang", options={"timeout": 0.2})
@@ -70,7 +71,8 @@ class Wire(Case):
             left = self.server.command("PTTL", key)
             self.assertTrue(0 < left <= limit and left > limit - 1000, (heartbeat, left))
         # A renewal asks for the key's life only; the original's sets it anew. Nobody of ours walks all keys at once.
-        commands.wait_for(lambda line: words(line)[:2] == ["EXPIRE", f"clouds:S:h1:{id.rsplit('.', 1)[0]}.0"], "a renewal")
+        first = f"clouds:S:h1:{id.rsplit('.', 1)[0]}.0"
+        commands.wait_for(lambda line: words(line)[:2] == ["EXPIRE", first], "a renewal")
         self.assertFalse([line for line in commands.all() if words(line)[:1] == ["KEYS"]])
         self.assertEqual(lua.stop(), 0)
         self.assertEqual(self.keys(), [])
@@ -111,7 +113,8 @@ class Wire(Case):
         """Two processes of ours, with all that ours say to ours: batches, deadlines, refusals, errors, messages."""
         server = one.server("echo", "fail", "slow", "hang", heartbeat=1)
         client = two.node("client", "c", timeout=5)
-        self.assertEqual(two.ask("calls", node="c", method="echo", args=[1], count=2000, at_once=500)["got"], [1] * 2000)
+        got = two.ask("calls", node="c", method="echo", args=[1], count=2000, at_once=500)["got"]
+        self.assertEqual(got, [1] * 2000)
         two.call("fail", "members"), two.call("fail", "raise"), two.call("fail", "error", 1, 2)
         two.call("hang", options={"timeout": 0.2}), two.call("unknown", options={"server": server})
         two.call("slow", 0.1, options={"deadline": 3})
