@@ -26,14 +26,24 @@ static int fail_later(lua_State *L, cl_state *s, int code, int callback)
     return 0;
 }
 
-static int send_call(lua_State *L, cl_state *s, const target *to, cl_slot *slot, uint64_t *id)
+/* The library knows what time a call has that is made for a request of the same context; for one of another, this. */
+static double deadline_of(const cl_request *parent, const cl_ctx *ctx, double deadline)
+{
+    static const double hardly_any = 1e-3;
+    if (!parent || parent->ctx == ctx || parent->time_left < 0) return deadline;
+    double left = parent->time_left - (cl_clock() - parent->arrived);
+    if (left < hardly_any) left = hardly_any;
+    return deadline > 0 && deadline < left ? deadline : left;
+}
+
+static int send_call(cl_state *s, const target *to, cl_slot *slot, uint64_t *id)
 {
     cl_lua_node *node = to->node;
     if (!node->node) return CLOUDS_ECLOSED;
     cl_request *parent = cl_request_find(s, slot->scope);
     clouds_call_options options = {.size = sizeof options,
                                    .timeout = to->options->timeout,
-                                   .deadline = to->options->deadline,
+                                   .deadline = deadline_of(parent, node->ctx, to->options->deadline),
                                    .retries = to->options->retries,
                                    .parent = parent && parent->ctx == node->ctx ? parent->id : 0,
                                    .user_data = cl_slot_handle(s, slot),
@@ -48,8 +58,8 @@ static int start_call(lua_State *L, cl_state *s, const target *to, int callback,
 {
     cl_slot *slot = cl_slot_new(L, s);
     uint64_t id = 0;
-    slot->scope = cl_scope_of(L, s);
-    int code = send_call(L, s, to, slot, &id);
+    cl_slot_set_scope(s, slot, cl_scope_of(L, s));
+    int code = send_call(s, to, slot, &id);
     if (s->out.cap > 1 << 20) cl_text_trim(&s->out);
     if (code != 0) {
         cl_slot_release(L, s, slot);

@@ -85,7 +85,8 @@ static void on_request(lua_State *L, cl_state *s, cl_ctx *ctx, const clouds_even
 {
     static const char missing[] = "{\"message\":\"service handler not found\",\"code\":\"CLOUDS_NO_SUCH_METHOD\"}";
     static const char broken[] = "{\"message\":\"the arguments cannot be taken\",\"code\":\"CLOUDS_INVALID_ARGUMENT\"}";
-    static const char late[] = "{\"message\":\"the deadline passed before it was started\",\"code\":\"CLOUDS_EXPIRED\"}";
+    static const char late[] =
+        "{\"message\":\"the deadline passed before it was started\",\"code\":\"CLOUDS_EXPIRED\"}";
     /* Those before it in this batch may have taken long, or the process was stopped. */
     if (event->time_left >= 0 && cl_clock() - s->now >= event->time_left) {
         refuse(ctx, event->id, late, sizeof late - 1);

@@ -56,7 +56,8 @@ cl_request *cl_request_new(lua_State *L, cl_state *s, cl_ctx *ctx, const clouds_
     cl_request *request = new_place(L, s);
     if (++request->generation == 0) request->generation = 1;
     request->used = true;
-    request->detached = request->ended = false;
+    request->detached = false;
+    request->holders = 0;
     request->ctx = ctx;
     request->id = event->id;
     request->arrived = s->now;
@@ -75,6 +76,29 @@ void cl_request_release(cl_state *s, cl_request *request)
     request->used = false;
     request->next_free = s->request_free;
     s->request_free = (uint32_t)(request - s->requests);
+}
+
+/* Not through s->out: whoever allocates while encoding may run the finaliser that comes here. */
+static void forget(cl_state *s, cl_request *request)
+{
+    static const char stopped[] = "{\"message\":\"the handler stopped without an answer\"}";
+    static const char forgotten[] = "{\"message\":\"the request was forgotten\"}";
+    const char *text = request->detached ? forgotten : stopped;
+    request->ctx->dirty = true;
+    clouds_fail(request->ctx->context, request->id, text, strlen(text), NULL, 0);
+    cl_request_release(s, request);
+}
+
+void cl_request_hold(cl_state *s, cl_handle handle)
+{
+    cl_request *request = cl_request_find(s, handle);
+    if (request) request->holders++;
+}
+
+void cl_request_let(cl_state *s, cl_handle handle)
+{
+    cl_request *request = cl_request_find(s, handle);
+    if (request && --request->holders == 0) forget(s, request);
 }
 
 void cl_request_drop_all(cl_state *s, const cl_ctx *ctx)
@@ -163,7 +187,6 @@ void cl_request_end(lua_State *L, cl_state *s, cl_handle scope, bool ok)
         return;
     }
     if (!request) return;
-    request->ended = true;
     if (is_pending(L, s)) request->detached = true;
     if (!request->detached) cl_request_reply(L, s, request, 2, lua_gettop(L));
 }
@@ -260,15 +283,10 @@ static int request_index(lua_State *L)
     return 1;
 }
 
-/* A request that was to be answered later, and that nobody can answer any more. */
 static int request_collect(lua_State *L)
 {
     cl_state *s = cl_state_of(L);
-    if (s->closed) return 0;
-    cl_request *request = cl_request_find(s, *(cl_handle *)lua_touserdata(L, 1));
-    if (!request || !request->detached || !request->ended) return 0;
-    lua_pushliteral(L, "the request was forgotten");
-    cl_request_fail(L, s, request, lua_gettop(L));
+    if (!s->closed) cl_request_let(s, *(cl_handle *)lua_touserdata(L, 1));
     return 0;
 }
 
@@ -282,6 +300,7 @@ static int core_request(lua_State *L)
     *(cl_handle *)lua_newuserdata(L, sizeof(cl_handle)) = scope;
     luaL_getmetatable(L, "clouds.request");
     lua_setmetatable(L, -2);
+    request->holders++;
     lua_createtable(L, 0, 2);
     lua_pushlstring(L, request->text ? request->text : "", request->method_len);
     lua_setfield(L, -2, "method");

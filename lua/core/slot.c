@@ -92,10 +92,19 @@ static void unbind(lua_State *L, cl_state *s, cl_slot *slot)
     cl_context_unref(ctx);
 }
 
+void cl_slot_set_scope(cl_state *s, cl_slot *slot, cl_handle scope)
+{
+    cl_handle before = slot->scope;
+    cl_request_hold(s, scope);
+    slot->scope = scope;
+    cl_request_let(s, before);
+}
+
 /* `anchored`: the table still holds something for it. */
 static void release(lua_State *L, cl_state *s, cl_slot *slot, bool anchored)
 {
     unbind(L, s, slot);
+    cl_slot_set_scope(s, slot, 0);
     if (anchored) {
         lua_pushboolean(L, 0);
         anchor(L, s, slot);
@@ -117,6 +126,7 @@ static void wake(lua_State *L, cl_state *s, cl_slot *slot, int values)
     cl_handle scope = slot->scope;
     push_anchored(L, s, slot);
     lua_insert(L, -values - 1);
+    cl_request_hold(s, scope);
     release(L, s, slot, true);
     if (lua_status(co) == LUA_YIELD) {
         luaL_checkstack(co, values + 8, "too many values");
@@ -125,6 +135,7 @@ static void wake(lua_State *L, cl_state *s, cl_slot *slot, int values)
     } else {
         lua_pop(L, values); /* somebody else resumed it, and it has ended */
     }
+    cl_request_let(s, scope);
     lua_pop(L, 1);
 }
 
@@ -151,8 +162,10 @@ static void call_back(lua_State *L, cl_state *s, cl_slot *slot, int values)
     lua_insert(L, first);
     push_anchored(L, s, slot);
     lua_insert(L, first + 1);
+    cl_request_hold(s, scope);
     release(L, s, slot, true);
     cl_task_start(L, s, task, CL_TASK_PLAIN, scope, values);
+    cl_request_let(s, scope);
 }
 
 /* Nobody waits yet, or a main chunk does: the values are kept. */
@@ -239,7 +252,7 @@ int cl_slot_wait(lua_State *L, cl_state *s, cl_slot *slot)
     if (lua_isyieldable(L)) {
         slot->state = CL_SLOT_WAITING;
         slot->co = L;
-        slot->scope = cl_scope_of(L, s);
+        cl_slot_set_scope(s, slot, cl_scope_of(L, s));
         lua_pushthread(L);
         anchor(L, s, slot);
         return lua_yield(L, 0);

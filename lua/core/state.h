@@ -38,7 +38,7 @@ typedef struct cl_slot {
     cl_ctx *ctx;       /* the context whose event completes it, or NULL */
     cl_lua_node *node; /* whose call or operation it is; anchored meanwhile */
     uint64_t id;       /* of the call, or of the operation that completes it */
-    cl_handle scope;   /* what was in force when the wait began */
+    cl_handle scope;   /* what was in force when the wait began; held */
     bool operation;    /* completed by an operation's id, not by user_data */
 } cl_slot;
 
@@ -49,12 +49,13 @@ typedef struct cl_task {
     lua_State *co;
     enum cl_task_kind kind;
     bool finished;
-    cl_handle scope;
+    cl_handle scope; /* held until it has finished, and 0 then */
 } cl_task;
 
 typedef struct cl_request {
     uint32_t generation, next_free;
-    bool used, detached, ended; /* ended: its handler has returned */
+    bool used, detached;
+    int holders; /* who may still answer: coroutines and waits on its behalf, and what clouds.request() gave out */
     cl_ctx *ctx;
     uint64_t id;
     double arrived, time_left;
@@ -148,6 +149,7 @@ cl_slot *cl_slot_find(cl_state *s, cl_handle handle);
 cl_slot *cl_slot_find_operation(cl_state *s, const cl_ctx *ctx, uint64_t id);
 /* The event `id` will complete it; the node is on the stack at `index`. */
 void cl_slot_bind(lua_State *L, cl_state *s, cl_slot *slot, int index, uint64_t id, bool operation);
+void cl_slot_set_scope(cl_state *s, cl_slot *slot, cl_handle scope);
 /* Completes the slot with the `values` at the top of L, and pops them. */
 void cl_slot_complete(lua_State *L, cl_state *s, cl_slot *slot, int values);
 void cl_slot_release(lua_State *L, cl_state *s, cl_slot *slot);
@@ -173,6 +175,10 @@ cl_request *cl_request_new(lua_State *L, cl_state *s, cl_ctx *ctx, const clouds_
 cl_handle cl_request_handle(const cl_state *s, const cl_request *request);
 cl_request *cl_request_find(cl_state *s, cl_handle handle);
 void cl_request_release(cl_state *s, cl_request *request);
+/* One more who may answer it, and one less; the last of them leaves an error as the answer. Neither allocates, so both
+ * may be used in finalisers. No request, or one that is answered: nothing. */
+void cl_request_hold(cl_state *s, cl_handle handle);
+void cl_request_let(cl_state *s, cl_handle handle);
 /* Answers and releases; with the values first .. last of the stack, or with the error at `index`. */
 void cl_request_reply(lua_State *L, cl_state *s, cl_request *request, int first, int last);
 void cl_request_fail(lua_State *L, cl_state *s, cl_request *request, int index);

@@ -52,6 +52,13 @@ void cl_report(lua_State *L, cl_state *s, const char *what)
     lua_settop(L, top - 1);
 }
 
+static void leave_scope(cl_state *s, cl_task *task)
+{
+    cl_handle scope = task->scope;
+    task->scope = 0;
+    cl_request_let(s, scope);
+}
+
 /* finish(ok, ...): the last thing a task does. */
 static int finish(lua_State *L)
 {
@@ -66,6 +73,7 @@ static int finish(lua_State *L)
         lua_settop(L, 2);
         cl_report(L, s, "callback");
     }
+    leave_scope(s, task);
     return 0;
 }
 
@@ -74,11 +82,7 @@ static int task_collect(lua_State *L)
 {
     cl_task *task = lua_touserdata(L, 1);
     cl_state *s = task->state;
-    if (s->closed || task->finished || task->kind != CL_TASK_REQUEST) return 0;
-    cl_request *request = cl_request_find(s, task->scope);
-    if (!request || request->detached) return 0;
-    lua_pushliteral(L, "the handler stopped without an answer");
-    cl_request_fail(L, s, request, lua_gettop(L));
+    if (!s->closed) leave_scope(s, task);
     return 0;
 }
 
@@ -142,7 +146,10 @@ static void died(lua_State *L, cl_state *s, lua_State *co, cl_task *task)
         cl_request *request = cl_request_find(s, task->scope);
         if (request) cl_request_fail(L, s, request, lua_gettop(L));
     }
-    if (task) task->finished = true;
+    if (task) {
+        task->finished = true;
+        leave_scope(s, task);
+    }
     cl_report(L, s, "coroutine");
 }
 
@@ -172,6 +179,7 @@ void cl_task_start(lua_State *L, cl_state *s, cl_task *task, enum cl_task_kind k
     task->kind = kind;
     task->scope = scope;
     task->finished = false;
+    cl_request_hold(s, scope);
     luaL_checkstack(co, arguments + 8, "too many values");
     lua_rawgeti(co, LUA_REGISTRYINDEX, s->body_ref);
     lua_xmove(L, co, arguments + 1);

@@ -213,6 +213,75 @@ t.test("a handler that waits for what never comes is collected", function()
   t.has(answers[2].message, "without an answer")
 end)
 
+t.test("a request that nobody can answer is answered at once", function()
+  assert(server:register("dropped", function()
+    clouds.request():detach()
+    collectgarbage()
+    collectgarbage()
+  end))
+  assert(server:register("pending", function()
+    return clouds.pending
+  end))
+  for _, name in ipairs({ "dropped", "pending" }) do
+    local result, err = client:call(name, {}, { timeout = 10 })
+    t.is(result, nil)
+    t.has(err.message, "forgotten")
+  end
+end)
+
+t.test("a coroutine of the handler may ask for the request again and again", function()
+  local function collect()
+    collectgarbage()
+    collectgarbage()
+  end
+  assert(server:register("again", function()
+    clouds.spawn(function()
+      for _ = 1, 3 do
+        t.is(clouds.request().method, "again")
+        clouds.sleep(0.005)
+        collect()
+      end
+      clouds.request().reply("spawned")
+    end)
+    return clouds.pending
+  end))
+  assert(server:register("own coroutine", function()
+    coroutine.wrap(function()
+      clouds.sleep(0.005)
+      collect()
+      clouds.request().reply("wrapped")
+    end)()
+    return clouds.pending
+  end))
+  assert(server:register("callback", function()
+    inner:call("echo", { "called back" }, function(_, value)
+      collect()
+      clouds.request().reply(value)
+    end)
+    return clouds.pending
+  end))
+  t.is(client:call("again"), "spawned")
+  t.is(client:call("own coroutine"), "wrapped")
+  t.is(client:call("callback"), "called back")
+end)
+
+t.test("what a handler calls elsewhere has the time that its caller left, too", function()
+  local elsewhere = clouds.client({ url = t.url, reconnect_max = 3 })
+  t.ok(elsewhere.context ~= server.context)
+  local took
+  assert(server:register("elsewhere", function()
+    local started = clouds.now()
+    elsewhere:call("never", {})
+    took = clouds.now() - started
+  end))
+  client:call("elsewhere", {}, { timeout = 0.3 })
+  t.eventually(function()
+    return took
+  end)
+  t.ok(took < 5, "it waited for " .. tostring(took))
+  elsewhere:close(0)
+end)
+
 t.test("a coroutine that others resume answers all the same", function()
   local parked
   assert(server:register("parked", function()
