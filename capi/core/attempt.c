@@ -63,6 +63,13 @@ static void await_bus(cl_call *call)
     park(call);
 }
 
+/* The bus refused it although it seems to be up. */
+static void try_soon(cl_call *call, int64_t now)
+{
+    await_bus(call);
+    cl_core_nudge(call->node->core, now);
+}
+
 static void look(cl_call *call, int64_t now)
 {
     call->looked = 1;
@@ -199,8 +206,7 @@ void cl_attempt_send(cl_call *call, cl_peer *peer, int64_t now)
     int code = send_where_room_is(call, peer, now);
     if (code && paid) cl_budget_give_back(&core->budget);
     if (code == CLOUDS_EUNREACHABLE) {
-        await_bus(call);
-        cl_core_nudge(core, now);
+        try_soon(call, now);
         return;
     }
     if (code) {
@@ -365,8 +371,10 @@ void cl_core_fate(cl_core *core, uint64_t token, enum cl_fate fate, int64_t numb
         cl_attempt_lost(call, now);
         return;
     }
-    if (fate == CL_FATE_NOT_SENT && call->sends < NOT_SENT_MAX) untry(call);
-    /* While the bus is down nothing is known about the server, only that this did not go out. */
-    if (fate == CL_FATE_NOBODY || core->bus_up) cl_directory_drop_all(core, call->peer);
-    cl_attempt_fail_over(call, CLOUDS_ENOSERVER, CL_STR_NONE, now);
+    /* That it did not go out says nothing about the server; the bus may be about to tell that it is down. */
+    int again = fate == CL_FATE_NOT_SENT && call->sends < NOT_SENT_MAX;
+    if (again) untry(call);
+    if (fate == CL_FATE_NOBODY) cl_directory_drop_all(core, call->peer);
+    if (again && call->pinned) try_soon(call, now);
+    else cl_attempt_fail_over(call, CLOUDS_ENOSERVER, CL_STR_NONE, now);
 }

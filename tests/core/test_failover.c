@@ -113,8 +113,7 @@ static void not_sent_is_sent_again(void)
     CHECK_INT(fake_results(&f, id), 0);
     cl_core_bus(f.core, 1, 0, NULL);
     CHECK_INT(f.n_sent, 2);
-    fake_fate(&f, 1, CL_FATE_NOT_SENT); /* this time the bus seems fine: dropped, looked up, tried once more */
-    fake_servers(&f, "m", "s.1");
+    fake_fate(&f, 1, CL_FATE_NOT_SENT); /* this time the bus seems fine */
     CHECK_INT(f.n_sent, 3);
     fake_answer(&f, 2, "", "[]");
     CHECK_INT(fake_result(&f, id)->e.code, 0);
@@ -124,6 +123,36 @@ static void not_sent_is_sent_again(void)
         fake_servers(&f, "m", "s.1");
     }
     CHECK_INT(fake_result(&f, id)->e.code, CLOUDS_ENOSERVER);
+    fake_end(&f);
+}
+
+/* The fates of a broken connection come before the word that the bus is down. */
+static void not_sent_says_nothing_about_the_server(void)
+{
+    fake f = {0};
+    fake_start(&f);
+    uint64_t id = fake_call(&f, "m");
+    fake_servers(&f, "m", "s.1");
+    uint64_t pinned = fake_call_spec(&f, (cl_call_spec){.server = CL_STR("s.1")});
+    CHECK_INT(f.n_sent, 2);
+    f.send_code = CLOUDS_EUNREACHABLE;
+    fake_fate(&f, 0, CL_FATE_NOT_SENT);
+    fake_fate(&f, 1, CL_FATE_NOT_SENT);
+    cl_core_bus(f.core, 0, CLOUDS_EUNREACHABLE, "");
+    fake_advance(&f, 500);
+    CHECK_INT(fake_results(&f, id) + fake_results(&f, pinned), 0);
+    f.send_code = 0;
+    cl_core_bus(f.core, 1, 0, NULL);
+    CHECK_INT(f.n_sent, 4);
+    CHECK_STR(f.sent[2].to, 3, "s.1");
+    fake_servers(&f, "m", ""); /* a Redis that lost everything: the list from before still counts */
+    fake_call(&f, "m");
+    CHECK_INT(f.n_sent, 5);
+    for (int i = 0; i < 10 && !fake_results(&f, pinned); i++) { /* not for ever */
+        for (int n = f.n_sent - 1; n >= 0; n--) fake_fate(&f, n, CL_FATE_NOT_SENT);
+        fake_advance(&f, 100);
+    }
+    CHECK_INT(fake_result(&f, pinned)->e.code, CLOUDS_ENOSERVER);
     fake_end(&f);
 }
 
@@ -339,6 +368,7 @@ int main(void)
     RUN(a_server_without_the_method_is_left);
     RUN(nobody_there_is_an_answer);
     RUN(not_sent_is_sent_again);
+    RUN(not_sent_says_nothing_about_the_server);
     RUN(lost_is_unknown);
     RUN(what_was_lost_once_stays_unknown);
     RUN(a_peer_that_goes_takes_its_attempts);
