@@ -87,15 +87,14 @@ static int run_until(cl_context *context, const poll_target *to, double timeout)
 static int poll_inline(cl_context *context, const poll_target *to, double timeout)
 {
     cl_events_release(&context->events);
-    int n = (int)take(context, to);
-    if (n) {
+    /* Before the events are taken, so that nothing lies between the look at their deadlines and the return. */
+    if (context->events.len) {
         if (context->unflushed && !context->bus_closed) context->bus->ops->flush(context->bus);
         context->unflushed = 0;
-    } else if (is_finished(context)) {
-        return cl_error(CLOUDS_ECLOSED, "the context is closed");
-    } else {
-        n = run_until(context, to, timeout);
     }
+    int n = (int)take(context, to);
+    if (n == 0 && is_finished(context)) return cl_error(CLOUDS_ECLOSED, "the context is closed");
+    if (n == 0) n = run_until(context, to, timeout);
     if (context->fd_used && (context->events.len || atomic_load(&context->woken))) cl_loop_poke(context->loop);
     return n;
 }

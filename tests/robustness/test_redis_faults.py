@@ -9,19 +9,22 @@ from support import Case, ECHO, Load, SANITIZED, wait_until
 
 BACK = 20  # seconds: a heartbeat of ECHO, the jitter, and a machine that is busy
 LATE = 5 if SANITIZED else 1
+CLOCK = "0.1"  # seconds: Redis' clock is known to a fraction of a round trip
+STOPS = 2
 
 # Says how late, by the clock of this machine, each request was started; its argument is the deadline by the same clock.
 WITNESS = """
 local clouds = require "clouds"
 local server = clouds.server { heartbeat = 1 }
-local starts, latest, least = 0, -math.huge, math.huge
+local starts, late, latest = 0, 0, -math.huge
 server:register("witness", function(due)
   starts = starts + 1
-  latest = math.max(latest, clouds.now() - due)
-  least = math.min(least, clouds.request().time_left())
+  local by = clouds.now() - due
+  if by > tonumber(arg[1]) then late = late + 1 end
+  latest = math.max(latest, by)
   return due
 end)
-server:register("said", function() return starts, latest, least, server:counters().expired_requests end)
+server:register("said", function() return starts, late, latest, server:counters().expired_requests end)
 print("ready")
 """
 
@@ -155,39 +158,39 @@ class StandsStill(Case):
         self.assertEqual(caller.wait(), 0, caller.err.text())
         return json.loads(re.search(r"^\{.*$", caller.out.text(), re.M)[0])
 
-    def check(self, stop, go_on, clock):
+    def check(self, stop, go_on, may_split):
         caller = self.start_caller()
         self.goes_on(caller)
-        for _ in range(2):
+        for _ in range(STOPS):
             stop()
             time.sleep(3)  # longer than the deadline of every call: that is the fault, not a wait for something
             go_on()
             self.goes_on(caller)
         books = self.books(caller)
-        starts, latest, least, expired = self.said()
+        starts, late, latest, expired = self.said()
         self.assertEqual(books["wrong"], 0, books)
         self.assertEqual(books["ok"] + books["failed"], books["calls"], books)
         self.assertLess(books["latest"], LATE, books)
         self.assertGreaterEqual(starts, books["ok"])
         self.assertGreater(books["failed"], 0)
-        self.assertGreater(least, 0)
-        self.assertLess(latest, clock, (books, starts, latest, least, expired))
+        # A process can be stopped between its last look at the clock and the handler's first step: one request a stop.
+        self.assertLessEqual(late, STOPS if may_split else 0, (books, starts, late, latest, expired))
         return expired
 
     def test_redis(self):
         server = self.redis()
-        self.serve(WITNESS)
-        self.check(server.pause, server.resume, 0.1)  # Redis' clock is known to a fraction of a round trip
+        self.serve(WITNESS, CLOCK)
+        self.check(server.pause, server.resume, False)
 
     def test_the_service_over_redis(self):
         self.redis()
-        service = self.serve(WITNESS)
-        expired = self.check(lambda: service.signal(signal.SIGSTOP), lambda: service.signal(signal.SIGCONT), 0.1)
+        service = self.serve(WITNESS, CLOCK)
+        expired = self.check(lambda: service.signal(signal.SIGSTOP), lambda: service.signal(signal.SIGCONT), True)
         self.assertGreater(expired, 0)
 
     def test_the_service_over_local(self):
-        service = self.serve(WITNESS)
-        expired = self.check(lambda: service.signal(signal.SIGSTOP), lambda: service.signal(signal.SIGCONT), 0.01)
+        service = self.serve(WITNESS, CLOCK)
+        expired = self.check(lambda: service.signal(signal.SIGSTOP), lambda: service.signal(signal.SIGCONT), True)
         self.assertGreater(expired, 0)
 
 
