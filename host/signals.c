@@ -3,6 +3,7 @@
  * Design note. uv's own signal handles are no use here: their handler stays installed until the loop gets a turn, so a
  * script caught in an endless loop would swallow the second signal too. Our handler restores the default action of both
  * signals itself, before anything else, and then wakes the loop (uv_async_send is async-signal-safe). */
+#include <errno.h>
 #include <signal.h>
 #include <string.h>
 #include <lua.h>
@@ -26,9 +27,11 @@ static void restore_defaults(void)
 
 static void on_signal(int number)
 {
+    int before = errno; /* of what was interrupted */
     restore_defaults();
     caught = number;
     uv_async_send(&wake);
+    errno = before;
 }
 
 static void stop_by(lua_State *L, int number)

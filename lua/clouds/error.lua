@@ -93,7 +93,8 @@ local function clean(text)
   return (text:gsub("[\128-\255]", "?"))
 end
 
---- The members of an error as they go to the caller, and its values.
+--- The members of an error as they go to the caller, and its values. What cannot be sent is left out: the others say
+-- more than an error about the error would.
 function M.pack(err)
   if type(err) ~= "table" then
     return { message = clean(tostring(err)) }
@@ -101,7 +102,7 @@ function M.pack(err)
   local ours = M.is_error(err)
   local members = {}
   for key, value in pairs(err) do
-    if type(key) == "string" and not (ours and own[key]) then
+    if type(key) == "string" and not (ours and own[key]) and core.encode(value) then
       members[key] = value
     end
   end

@@ -147,6 +147,14 @@ t.test("an error of a call can be handed on", function()
   t.is({ err.message, err.code, err.status, err.outcome }, { "gone", "E_GONE", 410, "APP_ERROR" })
 end)
 
+t.test("what cannot be sent of an error is left out", function()
+  assert(server:register("half", function()
+    error({ message = "the words", code = "E_HALF", fn = print, bytes = "\255", more = 1 })
+  end))
+  local _, err = client:call("half")
+  t.is({ err.message, err.code, err.fn, err.bytes, err.more }, { "the words", "E_HALF", nil, nil, 1 })
+end)
+
 t.test("what cannot be sent back is an error, and the service lives", function()
   clouds.on_error = function() end
   assert(server:register("bad", function(kind)
@@ -169,7 +177,7 @@ t.test("what cannot be sent back is an error, and the service lives", function()
     end
     error(print)
   end))
-  for kind, words in pairs({ ["function"] = "function", cycle = "contains itself", binary = "UTF-8", error = "function",
+  for kind, words in pairs({ ["function"] = "function", cycle = "contains itself", binary = "UTF-8", error = "x",
     ["error text"] = "? bytes", ["error object"] = "could not be described", ["?"] = "function" }) do
     local result, err = client:call("bad", { kind })
     t.is(result, nil, kind)
