@@ -165,7 +165,11 @@ local function bind_hooked(self, name, options)
     end
     args[args.n], args.n = nil, args.n - 1
     scheduler.spawn(function()
-      return hand_over(callback, call_hooked(self, name, options, args))
+      local results = scheduler.pack(pcall(call_hooked, self, name, options, args))
+      if results[1] then
+        return hand_over(callback, unpack(results, 2, results.n))
+      end
+      return callback(errors.new(core.ECANCELED, "on_retry failed: " .. errors.describe(results[2])))
     end)
   end
 end

@@ -140,6 +140,14 @@ t.test("with a hook: the callback form", function()
     return clouds.is_error(got)
   end)
   t.is(got.outcome, "NOT_DONE")
+  got = nil
+  client:bind("h8", { on_retry = function() error("hook", 0) end })(function(err)
+    got = err
+  end)
+  t.eventually(function()
+    return got
+  end)
+  t.is({ got.code, got.message }, { "CLOUDS_CANCELED", "on_retry failed: hook" })
   state.server:close(0)
 end)
 
