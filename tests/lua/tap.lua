@@ -29,8 +29,8 @@ function M.show(value, depth)
   return "{" .. table.concat(parts, ", ") .. "}"
 end
 
--- Interpreted: Debian's LuaJIT (2.1.0-beta3 of March 2022) now and then crashes in traces of such recursion, in plain Lua
--- too.
+-- Interpreted: Debian's LuaJIT (2.1.0-beta3 of March 2022) now and then crashes in traces of such recursion, in plain
+-- Lua too.
 function M.equal(a, b)
   if type(a) ~= "table" or type(b) ~= "table" then
     return a == b or (a ~= a and b ~= b)
