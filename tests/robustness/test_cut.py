@@ -18,7 +18,7 @@ class Cutter:
     whatever it carries; the first few are short, so that it happens in the greeting too."""
 
     def __init__(self, path, target, seed):
-        self.path, self.target, self.cuts, self.closed = path, target, 0, False
+        self.path, self.target, self.cuts, self.closed, self.healed = path, target, 0, False, False
         self._chance, self._lock, self._made = random.Random(seed), threading.Lock(), 0
         self._listener = socket.socket(socket.AF_UNIX)
         self._listener.bind(path)
@@ -46,7 +46,7 @@ class Cutter:
         try:
             while True:
                 data = source.recv(16384)
-                piece = data if self.closed else data[:max(0, left[0])]
+                piece = data if self.healed else data[:max(0, left[0])]
                 left[0] -= len(data)
                 to.sendall(piece)
                 if len(piece) < len(data) or not data:
@@ -71,7 +71,7 @@ class Cutter:
 
     def heal(self):
         """From now on nothing is cut."""
-        self.closed = True
+        self.healed = True
 
     def close(self):
         self.closed = True
