@@ -35,6 +35,11 @@ rounds(n) size()
 local kb, fds = size()
 rounds(n)
 local kb2, fds2 = size()
+for _ = 1, 200 do -- a connection may still be closing
+  if fds2 <= fds then break end
+  clouds.sleep(0.05)
+  kb2, fds2 = size()
+end
 print(clouds.json.encode { kb = kb2 - kb, fds = fds2 - fds })
 """
 
@@ -106,7 +111,7 @@ class Soak(Case):
 
     def comings(self):
         result = self.json(self.run_clouds("run", self.file("comings.lua", COMINGS), "1000" if LONG else "30", bound=600))
-        self.assertEqual(result["fds"], 0, result)
+        self.assertLessEqual(result["fds"], 0, result)
         if not SANITIZED:
             self.assertLess(result["kb"], GROWTH_KB, result)
 
