@@ -3,7 +3,7 @@ import json
 import re
 import unittest
 
-from support import Case
+from support import Case, wait_until
 
 MEMBERS = {"c": ["i", "m", "a"], "r": ["i", "e", "r"]}
 
@@ -54,10 +54,10 @@ class Wire(Case):
         npm, lua = self.agents("npm", "lua")
         seen = self.watch("PSUBSCRIBE", "*")
         self.run_everything(npm, lua)
-        kinds = []
-        for _, _, channel, text in seen.all():
-            if f".{npm.popen.pid}.".encode() in channel:
-                kinds.append(self.expect_exact(text))
+        mine = f".{npm.popen.pid}.".encode()
+        texts = lambda: [text for _, _, channel, text in seen.all() if mine in channel]
+        wait_until(lambda: len(texts()) >= 12, "the watcher saw all")
+        kinds = [self.expect_exact(text) for text in texts()]
         self.assertEqual({kind: kinds.count(kind) for kind in "cmr"}, {"c": 5, "m": 2, "r": 5})
 
     def test_registrations(self):
