@@ -28,7 +28,7 @@ class Bench(Case):
         self.assertLessEqual(result["p99"], result["p99.9"])
         self.assertLessEqual(result["p99.9"], result["max"])
         # Little's law: what is outstanding is rate times mean latency.
-        self.assertAlmostEqual(result["rate"] * result["mean"] / concurrency, 1, delta=0.5)
+        self.assertAlmostEqual(result["rate"] * result["mean"] / concurrency, 1, delta=0.7)
 
     def children(self, pid):
         try:
