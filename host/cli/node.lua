@@ -111,6 +111,11 @@ function M.error_table(err)
   return result
 end
 
+-- Text of others, made harmless for a terminal: only tabs and newlines remain of what controls it.
+local function harmless(text)
+  return (tostring(text):gsub("[%z\1-\8\11-\31\127]", function(c) return ("\\x%02x"):format(c:byte()) end))
+end
+
 -- Reports a failed operation and returns its exit code. Once the program ends, what fails because of that is no news.
 function M.fail(err, as_json)
   if ending then return M.exit_code(err) end
@@ -118,7 +123,7 @@ function M.fail(err, as_json)
     local clouds = require "clouds"
     require("clouds.cli.output").write(clouds.json.encode({ error = M.error_table(err) }), "\n")
   end
-  io.stderr:write(("%s: %s\n"):format(tostring(err.code or "error"), tostring(err.message)))
+  io.stderr:write(("%s: %s\n"):format(harmless(err.code or "error"), harmless(err.message)))
   return M.exit_code(err)
 end
 

@@ -62,6 +62,20 @@ class HostileRedis(Case):
         Load(self, self.env["CLOUDS_URL"], count=1000).finish()
         self.assertEqual(process.stop(), 0, process.err.text())
 
+    def test_a_subscription_that_was_refused_for_a_while(self):
+        def refuses(connection):
+            while (words := connection.command()) is not None:
+                if words[0].upper() == b"SUBSCRIBE":
+                    connection.send(b"-ERR not now\r\n")
+                else:
+                    connection.answer(words)
+
+        folder, fake = self.fake([refuses])
+        self.serve('print("ready")' + ECHO)
+        wait_until(lambda: fake.served >= 4, "it tries again")
+        self.replace(folder, fake)
+        wait_until(lambda: self.run_clouds("call", "test.echo", "1").returncode == 0, "it serves")
+
     def test_a_command_ends_whatever_it_is_told(self):
         _, fake = self.fake([says(b"-ERR no\r\n")])
         for word in WORDS + [b"", b"*1\r\n"]:
@@ -70,6 +84,7 @@ class HostileRedis(Case):
             result = self.run_clouds("call", "--timeout", "0.5", "test.echo", "1")
             self.assertIn(result.returncode, (1, 3, 4), (word, result.stderr))
             self.assertTrue(result.stderr.strip(), word)
+            self.assertNotIn("\x1b", result.stderr)
             self.assertLess(time.monotonic() - begin, 20 if SANITIZED else 10, word)
 
     def test_what_redis_refuses_is_told_in_its_words(self):

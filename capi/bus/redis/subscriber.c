@@ -38,7 +38,8 @@ static void on_ready(void *self)
     }
 }
 
-/* 1: it is an answer of this kind; 0: an error of Redis, in words; else the connection is cut. */
+/* 1: it is an answer of this kind; 0: an error of Redis, in words; else the connection is cut. A right that is missing
+ * is the node's end; every other error passes, so that the connection is tried again. */
 static int is_confirmed(redis_bus *bus, const cl_reply *reply, const char *verb, int *code, cl_redis_words *words)
 {
     if (reply->items[0].type == CL_REPLY_ERROR) {
@@ -58,6 +59,10 @@ static void subscribed(redis_bus *bus, redis_node *node, const cl_reply *reply)
     int code;
     cl_redis_words words;
     int confirmed = is_confirmed(bus, reply, "subscribe", &code, &words);
+    if (confirmed == 0 && code != CLOUDS_EAUTH) {
+        cl_session_cut(bus->subscriber, code, words.text);
+        confirmed = -1;
+    }
     if (confirmed < 0) {
         if (node) cl_redis_node_unref(bus, node);
         return;

@@ -38,15 +38,24 @@ static int begins(cl_str text, const char *head)
     return cl_str_starts(text, cl_str_z(head));
 }
 
+/* What Redis said may end on somebody's terminal. */
+static void defuse(char *text)
+{
+    for (; *text; text++)
+        if ((unsigned char)*text < ' ' || *text == 127) *text = '?';
+}
+
 int cl_redis_explain(cl_str error, cl_redis_words *words)
 {
     int clip = error.n < 160 ? (int)error.n : 160;
     for (size_t i = 0; i < sizeof meanings / sizeof *meanings; i++) {
         if (!begins(error, meanings[i].head)) continue;
         snprintf(words->text, sizeof words->text, "%s (%.*s)", meanings[i].words, clip, error.p);
+        defuse(words->text);
         return meanings[i].code;
     }
     snprintf(words->text, sizeof words->text, "Redis answered: %.*s", clip, error.p);
+    defuse(words->text);
     return CLOUDS_EREDIS;
 }
 
