@@ -56,11 +56,29 @@ def counters(lib):
     return names
 
 
-def table(rows):
-    lines = ["| option | type | unit | default | meaning |", "|---|---|---|---|---|"]
+def changeable(lib, names):
+    """Which options clouds_node_configure takes, as it says itself."""
+    context, node, answer = ctypes.c_void_p(), ctypes.c_void_p(), set()
+    if lib.clouds_open(b"inproc:configuration", None, ctypes.byref(context), ctypes.byref(node)) != 0:
+        sys.exit("cannot create a node")
+    for name, value in names:
+        choice = ctypes.c_void_p()
+        lib.clouds_options_create(ctypes.byref(choice))
+        lib.clouds_options_set_string(choice, name.encode(), value.encode())
+        if lib.clouds_node_configure(node, choice) == 0:
+            answer.add(name)
+        lib.clouds_options_destroy(choice)
+    lib.clouds_context_destroy(context)
+    return answer
+
+
+def table(rows, live=None):
+    columns = ["option", "type", "unit", "default", *(["changes"] if live is not None else []), "meaning"]
+    lines = ["| " + " | ".join(columns) + " |", "|---" * len(columns) + "|"]
     for r in rows:
         default = f"`{r['default_value']}`" if r["default_value"] else ""
-        lines.append(f"| `{r['name']}` | {r['type']} | {r['unit']} | {default} | {r['help']} |")
+        mark = "" if live is None else " yes |" if r["name"] in live else "  |"
+        lines.append(f"| `{r['name']}` | {r['type']} | {r['unit']} | {default} |{mark} {r['help']} |")
     return lines
 
 
@@ -77,8 +95,10 @@ def document(lib):
              "2147483 seconds are that long. Everything else out of range is `CLOUDS_EOPTION`, and `clouds_last_error` says what was",
              "expected.", "", "## Options of a context", ""]
     lines += table(r for r in rows if r["scope"] == "context")
-    lines += ["", "## Options of a node", ""]
-    lines += table(r for r in rows if r["scope"] == "node")
+    of_node = [r for r in rows if r["scope"] == "node"]
+    lines += ["", "## Options of a node", "",
+              "Those marked under *changes* can be changed while the node lives, by `clouds_node_configure`.", ""]
+    lines += table(of_node, changeable(lib, [(r["name"], r["default_value"]) for r in of_node]))
     lines += ["", "## Counters of a context", "", "Read with `clouds_counter`, by name or by number.", "",
               "| counter | counts |", "|---|---|"]
     lines += [f"| `{name}` | {COUNTERS[name]} |" for name in names]
@@ -93,6 +113,8 @@ def main():
     lib.clouds_context_destroy.argtypes = lib.clouds_options_destroy.argtypes = [ctypes.c_void_p]
     lib.clouds_options_set_string.argtypes = [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_char_p]
     lib.clouds_context_create.argtypes = [ctypes.c_void_p, ctypes.c_void_p]
+    lib.clouds_open.argtypes = [ctypes.c_char_p, ctypes.c_char_p, ctypes.c_void_p, ctypes.c_void_p]
+    lib.clouds_node_configure.argtypes = [ctypes.c_void_p, ctypes.c_void_p]
     lib.clouds_counter.argtypes = [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_uint32, ctypes.c_void_p, ctypes.c_void_p]
     text = document(lib)
     if not check:

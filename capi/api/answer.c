@@ -40,7 +40,8 @@ static int answer(cl_context *context, uint64_t request, cl_str error, cl_str re
     if (too_big) command.a = command.b = CL_STR_NONE;
     command.flags = (unsigned)too_big;
     int code = submit(context, CL_OPEN_REQUEST, &command);
-    return too_big && code == 0 ? cl_error(CLOUDS_ETOOBIG, "the answer is larger than max_message; its caller was told") : code;
+    return too_big && code == 0 ? cl_error(CLOUDS_ETOOBIG, "the answer is larger than max_message; its caller was told")
+                                : code;
 }
 
 static int is_too_big(const cl_context *context, size_t bytes)

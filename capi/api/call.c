@@ -26,15 +26,28 @@ static double clamp(double seconds)
     return seconds > 2147483 ? 2147483 : seconds;
 }
 
-static int check_call(const cl_api_node *node, const cl_command *c)
+/* While it drains a node may still call on behalf of what it serves: the core knows what that is, and in thread mode `open`. */
+static int is_closed(cl_api_node *node, uint64_t parent)
+{
+    cl_context *context = node->context;
+    if (!atomic_load_explicit(&node->closing, memory_order_relaxed) &&
+        !atomic_load_explicit(&context->closing, memory_order_relaxed))
+        return 0;
+    if (!parent || !context->threaded) return !parent;
+    pthread_mutex_lock(&context->lock);
+    int serves = cl_idmap_get(&context->open, cl_open_key(CL_OPEN_REQUEST, parent)) != NULL;
+    pthread_mutex_unlock(&context->lock);
+    return !serves;
+}
+
+static int check_call(cl_api_node *node, const cl_command *c)
 {
     const cl_limits *limits = &node->context->limits;
     int code = cl_check_name(c->a, 65535, "method");
     if (code == 0) code = cl_check_json(limits, c->b, '[', "the list of arguments");
-    if (code == 0 && c->a.n + c->b.n > limits->message) code = cl_error(CLOUDS_ETOOBIG, "the call is larger than max_message");
-    if (code == 0 && (atomic_load_explicit(&node->closing, memory_order_relaxed) ||
-                      atomic_load_explicit(&node->context->closing, memory_order_relaxed)))
-        code = cl_error(CLOUDS_ECLOSED, "the node is closed");
+    if (code == 0 && c->a.n + c->b.n > limits->message)
+        code = cl_error(CLOUDS_ETOOBIG, "the call is larger than max_message");
+    if (code == 0 && is_closed(node, c->parent)) code = cl_error(CLOUDS_ECLOSED, "the node is closed");
     return code;
 }
 
@@ -72,8 +85,8 @@ static int start_call(cl_context *context, cl_command *c)
     cl_context_unlock(context);
     if (code == CLOUDS_ELIMIT) return cl_error(code, "max_in_flight calls are outstanding");
     if (code != 0) return cl_error(code, NULL);
-    c->made_at = cl_loop_now();
-    uint64_t id = c->id; /* in thread mode the command may be done already */
+    if (context->threaded) c->made_at = cl_loop_now(); /* else it is made now */
+    uint64_t id = c->id;                               /* in thread mode the command may be done already */
     code = cl_submit(context, c);
     if (code != 0) unbook(context, id);
     return code;
@@ -91,9 +104,15 @@ int clouds_node_call(clouds_node *handle, const char *method, size_t method_len,
     if (code == 0) code = cl_check_text(args, args_len, "the list of arguments");
     if (code == 0 && !call) code = cl_error(CLOUDS_EINVAL, "the pointer for the call's id is NULL");
     if (code == 0) {
-        cl_command c = {.kind = CL_DO_CALL, .node = node, .retries = o->retries, .parent = o->parent,
-                        .user_data = o->user_data, .x = clamp(o->timeout), .y = clamp(o->deadline),
-                        .a = cl_str_of(method, method_len), .b = cl_str_of(args, args_len),
+        cl_command c = {.kind = CL_DO_CALL,
+                        .node = node,
+                        .retries = o->retries,
+                        .parent = o->parent,
+                        .user_data = o->user_data,
+                        .x = clamp(o->timeout),
+                        .y = clamp(o->deadline),
+                        .a = cl_str_of(method, method_len),
+                        .b = cl_str_of(args, args_len),
                         .c = cl_str_of(o->server, o->server_len)};
         code = check_call(node, &c);
         c.id = cl_context_id(node->context, (o->flags & CLOUDS_CALL_WAIT) != 0);

@@ -4,27 +4,16 @@
 #include "base/buf.h"
 #include "base/error.h"
 #include "proto/json.h"
-
-static size_t sequence_length(unsigned char c)
-{
-    return c < 0x80 ? 1 : c >= 0xc2 && c < 0xe0 ? 2 : c >= 0xe0 && c < 0xf0 ? 3 : c >= 0xf0 && c < 0xf5 ? 4 : 0;
-}
-
-static int is_sequence(const unsigned char *p, size_t n)
-{
-    for (size_t i = 1; i < n; i++)
-        if ((p[i] & 0xc0) != 0x80) return 0;
-    if (n == 3) return !(p[0] == 0xe0 && p[1] < 0xa0) && !(p[0] == 0xed && p[1] > 0x9f);
-    if (n == 4) return !(p[0] == 0xf0 && p[1] < 0x90) && !(p[0] == 0xf4 && p[1] > 0x8f);
-    return 1;
-}
+#include "proto/utf8.h"
+#include "proto/utf8.h"
 
 int cl_check_utf8(cl_str text)
 {
-    const unsigned char *p = (const unsigned char *)text.p;
-    for (size_t i = 0, n; i < text.n; i += n) {
-        n = sequence_length(p[i]);
-        if (n == 0 || n > text.n - i || !is_sequence(p + i, n)) return CLOUDS_EINVAL;
+    const char *end = text.p + text.n;
+    for (const char *p = text.p; p < end;) {
+        int n = cl_utf8_sequence(p, end);
+        if (n < 0) return CLOUDS_EINVAL;
+        p += n;
     }
     return 0;
 }
@@ -37,7 +26,8 @@ int cl_check_text(const char *p, size_t n, const char *what)
 int cl_check_name(cl_str name, size_t max, const char *what)
 {
     if (name.n == 0) return cl_error(CLOUDS_EINVAL, "the %s is empty", what);
-    if (name.n > max) return cl_error(CLOUDS_EINVAL, "the %s has %zu bytes, at most %zu are possible", what, name.n, max);
+    if (name.n > max)
+        return cl_error(CLOUDS_EINVAL, "the %s has %zu bytes, at most %zu are possible", what, name.n, max);
     return cl_check_utf8(name) == 0 ? 0 : cl_error(CLOUDS_EINVAL, "the %s is not valid UTF-8", what);
 }
 

@@ -1,5 +1,6 @@
-/* Design note. The queue of thread mode: one lock for a push, one wake for as many pushes as happen before the I/O thread takes
- * the whole list. A record carries its texts behind itself; those of the small size are used again. */
+/* Design note. The queue of thread mode: one lock for a push, one wake for as many pushes as happen before the engine
+ * takes the whole list; none for a call whose author is about to wait for it while nobody runs the engine, and so will
+ * (lead.c). A record carries its texts behind itself; those of the small size are used again. */
 #include "api/command.h"
 
 #include <stdio.h>
@@ -53,16 +54,39 @@ static cl_command *record(cl_command_queue *q, size_t bytes)
     return c;
 }
 
-static int push(cl_context *context, cl_command *c)
+enum wake { WAKE_NOBODY, WAKE_LOOP, WAKE_THREAD };
+
+/* A call that is waited for: its id is odd. */
+static int is_waited_for(const cl_command *c)
+{
+    return c->kind == CL_DO_CALL && c->id & 1;
+}
+
+/* Under the lock: whom a further command wakes. */
+static enum wake whom_to_wake(cl_context *context, const cl_command *c)
 {
     cl_command_queue *q = &context->queue;
-    int was_empty = !q->first;
+    int nobody = atomic_load(&context->lead.leader) == CL_LED_BY_NOBODY;
+    if (q->woken || (nobody && is_waited_for(c))) return WAKE_NOBODY;
+    q->woken = 1;
+    return nobody ? WAKE_THREAD : WAKE_LOOP;
+}
+
+static void wake(cl_context *context, enum wake whom)
+{
+    if (whom != WAKE_NOBODY) cl_loop_wake(context->loop);
+    if (whom == WAKE_THREAD) cl_lead_call_thread(context);
+}
+
+static enum wake push(cl_context *context, cl_command *c)
+{
+    cl_command_queue *q = &context->queue;
     c->next = NULL;
     *q->end = c;
     q->end = &c->next;
     q->bytes += c->bytes;
     q->count++;
-    return was_empty;
+    return whom_to_wake(context, c);
 }
 
 static int enqueue(cl_context *context, const cl_command *command)
@@ -82,9 +106,9 @@ static int enqueue(cl_context *context, const cl_command *command)
     c->a = keep(&to, command->a);
     c->b = keep(&to, command->b);
     c->c = keep(&to, command->c);
-    int wake = push(context, c);
+    enum wake whom = push(context, c);
     pthread_mutex_unlock(&q->lock);
-    if (wake) cl_loop_wake(context->loop);
+    wake(context, whom);
     return 0;
 }
 
@@ -113,22 +137,25 @@ int cl_submit_embedded(cl_context *context, cl_command *command)
     command->embedded = 1;
     command->bytes = 0;
     pthread_mutex_lock(&context->queue.lock);
-    int wake = push(context, command);
+    enum wake whom = push(context, command);
     pthread_mutex_unlock(&context->queue.lock);
-    if (wake) cl_loop_wake(context->loop);
+    wake(context, whom);
     return 0;
 }
 
-/* ---- the I/O thread */
+/* ---- the engine's side */
 
 /* An accepted command failed: this is the event that completes it. */
 static void tell_failure(cl_context *context, const cl_command *c, int code)
 {
-    static const uint32_t types[] = {
-        [CL_DO_CALL] = CLOUDS_EVENT_RESULT,           [CL_DO_SEND] = CLOUDS_EVENT_SENT,
-        [CL_DO_REGISTER] = CLOUDS_EVENT_REGISTERED,   [CL_DO_UNREGISTER] = CLOUDS_EVENT_UNREGISTERED,
-        [CL_DO_STATUS] = CLOUDS_EVENT_STATUS,         [CL_DO_OPEN] = CLOUDS_EVENT_READY,
-        [CL_DO_CLOSE_NODE] = CLOUDS_EVENT_NODE_CLOSED, [CL_DO_CLOSE] = 0};
+    static const uint32_t types[] = {[CL_DO_CALL] = CLOUDS_EVENT_RESULT,
+                                     [CL_DO_SEND] = CLOUDS_EVENT_SENT,
+                                     [CL_DO_REGISTER] = CLOUDS_EVENT_REGISTERED,
+                                     [CL_DO_UNREGISTER] = CLOUDS_EVENT_UNREGISTERED,
+                                     [CL_DO_STATUS] = CLOUDS_EVENT_STATUS,
+                                     [CL_DO_OPEN] = CLOUDS_EVENT_READY,
+                                     [CL_DO_CLOSE_NODE] = CLOUDS_EVENT_NODE_CLOSED,
+                                     [CL_DO_CLOSE] = 0};
     uint32_t type = types[c->kind];
     if (!type || (type == CLOUDS_EVENT_SENT && !c->flags)) return;
     char error[256];
@@ -136,10 +163,18 @@ static void tell_failure(cl_context *context, const cl_command *c, int code)
                      clouds_strerror(code), clouds_err_name(code));
     int named = type == CLOUDS_EVENT_REGISTERED || type == CLOUDS_EVENT_UNREGISTERED;
     cl_raise(context, c->node,
-             &(clouds_event){.type = type, .code = code, .outcome = (uint32_t)clouds_err_outcome(code), .id = c->id,
+             &(clouds_event){.type = type,
+                             .code = code,
+                             .outcome = (uint32_t)clouds_err_outcome(code),
+                             .id = c->id,
                              .user_data = type == CLOUDS_EVENT_RESULT ? c->user_data : c->node->config.user_data,
-                             .time_left = -1, .peer = "", .data = "", .error = error, .error_len = (size_t)n,
-                             .method = named ? c->a.p : "", .method_len = named ? c->a.n : 0});
+                             .time_left = -1,
+                             .peer = "",
+                             .data = "",
+                             .error = error,
+                             .error_len = (size_t)n,
+                             .method = named ? c->a.p : "",
+                             .method_len = named ? c->a.n : 0});
 }
 
 static cl_command *take_all(cl_command_queue *q)
@@ -149,6 +184,7 @@ static cl_command *take_all(cl_command_queue *q)
     q->first = NULL;
     q->end = &q->first;
     q->bytes = q->count = 0;
+    q->woken = 0;
     pthread_mutex_unlock(&q->lock);
     return first;
 }
@@ -169,6 +205,14 @@ static void give_back(cl_command_queue *q, cl_command *chain)
         chain = next;
     }
     pthread_mutex_unlock(&q->lock);
+}
+
+int cl_queue_is_urgent(cl_command_queue *q)
+{
+    pthread_mutex_lock(&q->lock);
+    int urgent = q->woken;
+    pthread_mutex_unlock(&q->lock);
+    return urgent;
 }
 
 void cl_queue_run(cl_context *context)

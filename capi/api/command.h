@@ -1,5 +1,5 @@
-/* Commands: what the user asks of the engine. In inline mode they are carried out at once; in thread mode they are copied,
- * queued, and carried out by the I/O thread. */
+/* Commands: what the user asks of the engine. In inline mode they are carried out at once; in thread mode they are
+ * copied, queued, and carried out by the I/O thread. */
 #ifndef CL_COMMAND_H
 #define CL_COMMAND_H
 
@@ -21,6 +21,7 @@ enum cl_command_kind {
     CL_DO_REGISTER,   /* a method, id */
     CL_DO_UNREGISTER, /* a method, id */
     CL_DO_STATUS,     /* id */
+    CL_DO_CONFIGURE,  /* node; a cl_config_change[] */
     CL_DO_OPEN,       /* node */
     CL_DO_CLOSE_NODE, /* node, x drain */
     CL_DO_DESTROY,    /* node */
@@ -46,12 +47,15 @@ typedef struct cl_command_queue {
     cl_command *first, **end;
     cl_command *spare; /* records of the small size */
     size_t spares, bytes, count;
+    int woken; /* the engine was told since it last took the list */
 } cl_command_queue;
 
 void cl_queue_init(cl_command_queue *queue);
 /* Drops what is in it. */
 void cl_queue_free(cl_command_queue *queue);
-/* The I/O thread: carries out everything that is queued. */
+/* Does something wait that the engine was told of? */
+int cl_queue_is_urgent(cl_command_queue *queue);
+/* Who runs the engine: carries out everything that is queued. */
 void cl_queue_run(struct cl_context *context);
 
 /* Carries out or queues. 0: accepted. In thread mode a failure after that becomes the event that completes it. */

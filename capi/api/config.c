@@ -112,7 +112,8 @@ static int read_type(cl_node_config *config, const cl_options *options)
         int lower = type[i] | 0x20;
         if (lower < 'a' || lower > 'z') good = 0;
     }
-    if (!good) return cl_options_refuse("type", type, "server, client, monitor, base or another word of up to 15 letters");
+    if (!good)
+        return cl_options_refuse("type", type, "server, client, monitor, base or another word of up to 15 letters");
     memcpy(config->type, type, n + 1);
     return 0;
 }
@@ -126,26 +127,72 @@ static int read_id(cl_api_node *node, const cl_options *options)
         return node->id ? 0 : cl_error(CLOUDS_ENOMEM, NULL);
     }
     if (n > CL_NODE_ID_MAX || strpbrk(id, ":*?[]\\") || cl_check_utf8(cl_str_z(id)) != 0)
-        return cl_options_refuse("id", id, "up to 255 bytes of UTF-8 without ':' and without the glob characters *?[]\\");
+        return cl_options_refuse("id", id,
+                                 "up to 255 bytes of UTF-8 without ':' and without the glob characters *?[]\\");
     node->id = cl_str_dup(cl_str_z(id));
     return node->id ? 0 : cl_error(CLOUDS_ENOMEM, NULL);
 }
 
+void cl_config_apply(cl_node_config *c, const cl_config_change *change)
+{
+    double x = change->value;
+    switch (change->which) {
+    case CL_OPTION_timeout:
+        c->timeout = x;
+        break;
+    case CL_OPTION_deadline:
+        c->deadline = x;
+        break;
+    case CL_OPTION_retries:
+        c->retries = (int32_t)x;
+        break;
+    case CL_OPTION_server_max_age:
+        c->server_max_age = x;
+        break;
+    case CL_OPTION_auto_clean:
+        c->auto_clean = (int)x;
+        break;
+    case CL_OPTION_shun_silent:
+        c->shun_silent = (int)x;
+        break;
+    case CL_OPTION_find_server:
+        c->find_server = (int)x;
+        break;
+    case CL_OPTION_save_servers:
+        c->save_servers = (int)x;
+        break;
+    case CL_OPTION_remove_server:
+        c->remove_server = (int)x;
+        break;
+    case CL_OPTION_clear_servers:
+        c->clear_servers = (int)x;
+        break;
+    case CL_OPTION_drain_timeout:
+        c->drain_timeout = x;
+        break;
+    case CL_OPTION_user_data:
+        c->user_data = (uint64_t)x;
+        break;
+    default:
+        break;
+    }
+}
+
+size_t cl_config_changes(const cl_options *options, cl_config_change out[CL_OPTIONS])
+{
+    size_t n = 0;
+    for (int i = 0; i < CL_OPTIONS; i++)
+        if (options->values[i].is_set)
+            out[n++] = (cl_config_change){(enum cl_option_index)i, cl_options_number(options, (enum cl_option_index)i)};
+    return n;
+}
+
 int cl_config_node(cl_api_node *node, const cl_options *o)
 {
-    cl_node_config *c = &node->config;
-    *c = (cl_node_config){.timeout = cl_options_number(o, CL_OPTION_timeout),
-                          .deadline = cl_options_number(o, CL_OPTION_deadline),
-                          .retries = (int32_t)cl_options_number(o, CL_OPTION_retries),
-                          .server_max_age = cl_options_number(o, CL_OPTION_server_max_age),
-                          .auto_clean = (int)cl_options_number(o, CL_OPTION_auto_clean),
-                          .find_server = (int)cl_options_number(o, CL_OPTION_find_server),
-                          .save_servers = (int)cl_options_number(o, CL_OPTION_save_servers),
-                          .remove_server = (int)cl_options_number(o, CL_OPTION_remove_server),
-                          .clear_servers = (int)cl_options_number(o, CL_OPTION_clear_servers),
-                          .drain_timeout = cl_options_number(o, CL_OPTION_drain_timeout),
-                          .user_data = (uint64_t)cl_options_number(o, CL_OPTION_user_data)};
+    for (int i = 0; i < CL_OPTIONS; i++)
+        cl_config_apply(&node->config,
+                        &(cl_config_change){(enum cl_option_index)i, cl_options_number(o, (enum cl_option_index)i)});
     node->heartbeat = cl_options_number(o, CL_OPTION_heartbeat);
-    int code = read_type(c, o);
+    int code = read_type(&node->config, o);
     return code != 0 ? code : read_id(node, o);
 }

@@ -13,4 +13,14 @@ void cl_config_free(cl_context *context);
 /* Fills config, heartbeat and id. */
 int cl_config_node(cl_api_node *node, const cl_options *options);
 
+/* Options that change while a node lives, on their way to the engine. */
+typedef struct cl_config_change {
+    enum cl_option_index which;
+    double value;
+} cl_config_change;
+
+/* Lists those that are set; returns how many. All must be of scope LIVE. */
+size_t cl_config_changes(const cl_options *options, cl_config_change out[CL_OPTIONS]);
+void cl_config_apply(cl_node_config *config, const cl_config_change *change);
+
 #endif

@@ -2,6 +2,7 @@
 #include "api/context.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 #include <sys/eventfd.h>
@@ -32,9 +33,12 @@ static int make_bus(cl_context *context)
     cl_bus_sink sink;
     cl_glue_sink(context, &sink);
     switch (context->url.kind) {
-    case CL_URL_LOCAL: return cl_local_bus_create(context->loop, &context->url, &context->limits, &sink, &context->bus);
-    case CL_URL_INPROC: return cl_inproc_bus_create(context->loop, &context->url, &context->limits, &sink, &context->bus);
-    default: return cl_redis_bus_create(context->loop, &context->url, &context->limits, &sink, &context->bus);
+    case CL_URL_LOCAL:
+        return cl_local_bus_create(context->loop, &context->url, &context->limits, &sink, &context->bus);
+    case CL_URL_INPROC:
+        return cl_inproc_bus_create(context->loop, &context->url, &context->limits, &sink, &context->bus);
+    default:
+        return cl_redis_bus_create(context->loop, &context->url, &context->limits, &sink, &context->bus);
     }
 }
 
@@ -68,6 +72,7 @@ static void make_locks(cl_context *context)
     pthread_cond_init(&context->arrived, &attr);
     pthread_condattr_destroy(&attr);
     cl_queue_init(&context->queue);
+    cl_lead_init(&context->lead);
 }
 
 static void free_context(cl_context *context);
@@ -79,6 +84,7 @@ static int create(const cl_options *options, cl_context **out)
     cl_guard_keep(1);
     context->fork_generation = cl_guard_generation();
     context->event_fd = -1;
+    snprintf(context->bus_words, sizeof context->bus_words, "not connected yet");
     atomic_init(&context->next_id, 2);
     cl_list_init(&context->nodes);
     make_locks(context);
@@ -158,6 +164,7 @@ static void free_context(cl_context *context)
     if (context->event_fd >= 0) close(context->event_fd);
     pthread_cond_destroy(&context->arrived);
     pthread_mutex_destroy(&context->lock);
+    cl_lead_free(&context->lead);
     cl_config_free(context);
     cl_free(context);
     cl_guard_keep(-1);
@@ -177,7 +184,8 @@ static void send_home(cl_context *context)
 static void revoke_nodes(cl_context *context)
 {
     void *object;
-    CL_LIST_EACH(it, &context->nodes) {
+    CL_LIST_EACH(it, &context->nodes)
+    {
         cl_api_node *node = CL_OWNER(it, cl_api_node, link);
         if (cl_handle_revoke(node->handle, CL_HANDLE_NODE, &object)) cl_handle_retire(node->handle);
     }
@@ -193,8 +201,8 @@ void clouds_context_destroy(clouds_context *handle)
     }
     if (!cl_handle_revoke(handle, CL_HANDLE_CONTEXT, &object)) return;
     cl_context *context = object;
-    /* In a forked child the loop's descriptors are the parent's too, and the I/O thread does not exist: what was inherited is
-     * left as it is. */
+    /* In a forked child the loop's descriptors are the parent's too, and the I/O thread does not exist: what was
+     * inherited is left as it is. */
     if (context->fork_generation != cl_guard_generation()) return;
     send_home(context);
     cl_handle_retire(handle);

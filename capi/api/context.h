@@ -9,6 +9,7 @@
 #include "api/events.h"
 #include "api/guard.h"
 #include "api/held.h"
+#include "api/lead.h"
 #include "base/list.h"
 #include "base/map.h"
 #include "bus/bus.h"
@@ -22,9 +23,10 @@ enum cl_api_counter { CL_COUNT_EVENTS, CL_COUNT_DROPPED_EVENTS, CL_COUNT_QUEUE_R
 /* Requests that found the event queue full, to be refused at the end of the turn. */
 enum { CL_REFUSALS = 256 };
 
-/* Design note. The engine (loop, bus, core) is used by one thread at a time: in inline mode by whoever is inside (guarded by
- * `owner`), in thread mode by the I/O thread alone. In thread mode the others hand it commands (`queue`), and what both sides
- * use - events, held, open, nodes, own counters - is under `lock`. In inline mode nothing is locked. */
+/* Design note. The engine (loop, bus, core) is used by one thread at a time: in inline mode by whoever is inside
+ * (guarded by `owner`), in thread mode by the I/O thread, or by one that waits for a call (lead.c). In thread mode the
+ * others hand it commands (`queue`), and what both sides use - events, held, open, nodes, own counters - is under
+ * `lock`. In inline mode nothing is locked. */
 typedef struct cl_context {
     clouds_context *handle;
     int threaded;
@@ -45,9 +47,11 @@ typedef struct cl_context {
     cl_limits limits;
     size_t max_in_flight, max_events, max_event_bytes;
     uint64_t random_state;
-    int executing;     /* a command of the user is being carried out */
-    int unflushed;     /* inline: something may wait in an output buffer */
-    int finish_due;    /* the last node of a closing context is gone: close the bus at the end of the turn */
+    char bus_words[200]; /* why the bus is not there; "": it is */
+    int executing;       /* a command of the user is being carried out */
+    int held_done;       /* thread mode: a call completed that is waited for */
+    int unflushed;       /* inline: something may wait in an output buffer */
+    int finish_due;      /* the last node of a closing context is gone: close the bus at the end of the turn */
     int bus_closing, bus_closed;
     int close_begun;
     size_t core_nodes; /* nodes that the core has */
@@ -65,10 +69,10 @@ typedef struct cl_context {
     cl_link nodes;
     uint64_t counters[CL_API_COUNTERS];
     uint64_t core_counters[CL_COUNTERS]; /* thread mode: as of the last turn */
-    int over;        /* CLOUDS_EVENT_CONTEXT_CLOSED was handed out */
-    int polling;     /* thread mode: somebody is in clouds_poll ... */
-    int poll_sleeps; /* ... and waits for `arrived` */
-    int signal_due;  /* engine: events were added in this turn */
+    int over;                            /* CLOUDS_EVENT_CONTEXT_CLOSED was handed out */
+    int polling;                         /* thread mode: somebody is in clouds_poll ... */
+    int poll_sleeps;                     /* ... and waits for `arrived` */
+    int signal_due;                      /* engine: events were added in this turn */
 
     /* the descriptor */
     int fd_used;
@@ -78,6 +82,8 @@ typedef struct cl_context {
 
     /* thread mode */
     pthread_t thread;
+    cl_lead lead;
+    atomic_int serves; /* methods were registered */
     cl_command_queue queue;
     cl_command close_command;
 } cl_context;
@@ -94,9 +100,9 @@ typedef struct cl_api_node {
     /* engine */
     cl_node *core; /* NULL before it is opened and after it closed */
     int destroyed; /* the user has no handle any more: freed when it is closed */
-    int unborn;   /* its opening failed half-way: nothing is told of it */
-    int silent;   /* destroyed without a close: its end is not told */
-    int promised; /* events reserved and not raised yet: READY and NODE_CLOSED */
+    int unborn;    /* its opening failed half-way: nothing is told of it */
+    int silent;    /* destroyed without a close: its end is not told */
+    int promised;  /* events reserved and not raised yet: READY and NODE_CLOSED */
     cl_command close_command, destroy_command;
 } cl_api_node;
 
@@ -131,6 +137,8 @@ void cl_glue_turn(void *context);
 
 /* raise.c: one event for the user, from the engine. */
 void cl_raise(cl_context *context, cl_api_node *node, const clouds_event *event);
+/* The same for what expired while the bus was not there: it says why. */
+void cl_raise_expired(cl_context *context, cl_api_node *node, const clouds_event *event);
 /* Room for the event of a request that arrived; 0 or why it must be refused. */
 int cl_raise_reserve_request(cl_context *context);
 /* At the end of a turn: tells who waits. */

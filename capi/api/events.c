@@ -1,7 +1,7 @@
-/* Design note. Records wait in a ring whose capacity always covers what is in it and what is reserved, so that a completion
- * never lacks a place. Their texts lie in a chain of chunks, in the order of the records: `waiting` counts the records of a
- * chunk that were not handed out yet. cl_events_release, at the next poll, gives back the chunks at the front that have none.
- * A chunk never moves, so the user may read one end while the other is being filled. */
+/* Design note. Records wait in a ring whose capacity always covers what is in it and what is reserved, so that a
+ * completion never lacks a place. Their texts lie in a chain of chunks, in the order of the records: `waiting` counts
+ * the records of a chunk that were not handed out yet. cl_events_release, at the next poll, gives back the chunks at
+ * the front that have none. A chunk never moves, so the user may read one end while the other is being filled. */
 #include "api/events.h"
 
 #include <string.h>
@@ -36,12 +36,31 @@ void cl_event_place(clouds_event *e, char *to)
     place_one(&e->error, e->error_len, to);
 }
 
+int cl_event_place_into(clouds_event *e, cl_text_room *room)
+{
+    size_t bytes = cl_event_bytes(e);
+    if (bytes > room->size - room->used) return 0;
+    cl_event_place(e, room->text + room->used);
+    room->used += bytes;
+    const char *none = room->size ? room->text : "";
+    if (!e->peer_len) e->peer = none;
+    if (!e->method_len) e->method = none;
+    if (!e->data_len) e->data = none;
+    if (!e->error_len) e->error = none;
+    return 1;
+}
+
+void cl_event_clear(clouds_event *e)
+{
+    e->peer = e->method = e->data = e->error = "";
+    e->peer_len = e->method_len = e->data_len = e->error_len = 0;
+}
+
 void cl_event_strip(clouds_event *e)
 {
     if (e->outcome != CLOUDS_NOT_DONE) e->outcome = CLOUDS_UNKNOWN;
     e->code = CLOUDS_ENOMEM;
-    e->peer_len = e->method_len = e->data_len = e->error_len = 0;
-    cl_event_place(e, NULL);
+    cl_event_clear(e);
 }
 
 /* ---- the ring */
@@ -177,20 +196,39 @@ int cl_events_add(cl_events *q, const clouds_event *event, clouds_node *node)
     return 0;
 }
 
+/* Takes the event that is next out of the ring. */
+static void take_one(cl_events *q, const clouds_event *told, char *record, size_t size)
+{
+    size_t bytes = cl_event_bytes(told);
+    memcpy(record, told, sizeof *told);
+    if (size > sizeof *told) memset(record + sizeof *told, 0, size - sizeof *told);
+    if (bytes) text_read(q, bytes);
+    q->head = (q->head + 1) & (q->cap - 1);
+    q->len--;
+}
+
 size_t cl_events_take(cl_events *q, void *records, size_t size, size_t capacity)
 {
     size_t n = q->len < capacity ? q->len : capacity;
-    for (size_t i = 0; i < n; i++) {
-        const clouds_event *e = &q->ring[q->head];
-        char *record = (char *)records + i * size;
-        memcpy(record, e, sizeof *e);
-        if (size > sizeof *e) memset(record + sizeof *e, 0, size - sizeof *e);
-        size_t bytes = cl_event_bytes(e);
-        if (bytes) text_read(q, bytes);
-        q->head = (q->head + 1) & (q->cap - 1);
-    }
-    q->len -= n;
+    for (size_t i = 0; i < n; i++) take_one(q, &q->ring[q->head], (char *)records + i * size, size);
     return n;
+}
+
+size_t cl_events_take_into(cl_events *q, void *records, size_t size, size_t capacity, cl_text_room *room)
+{
+    size_t n = 0;
+    room->used = 0;
+    for (; n < capacity && q->len; n++) {
+        clouds_event e = q->ring[q->head];
+        if (!cl_event_place_into(&e, room)) break;
+        take_one(q, &e, (char *)records + n * size, size);
+    }
+    return n;
+}
+
+size_t cl_events_next_bytes(const cl_events *q)
+{
+    return cl_event_bytes(&q->ring[q->head]);
 }
 
 static void free_chain(cl_text_chunk *chunk)

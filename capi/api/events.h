@@ -22,13 +22,24 @@ typedef struct cl_events {
 int cl_events_reserve(cl_events *q, size_t n);
 void cl_events_unreserve(cl_events *q, size_t n);
 
-/* Appends; the texts are copied. cl_events_complete uses up a reservation and cannot fail; without memory for its texts it is
- * told as CLOUDS_ENOMEM. cl_events_add: 0 or CLOUDS_ENOMEM. */
+/* Appends; the texts are copied. cl_events_complete uses up a reservation and cannot fail; without memory for its texts
+ * it is told as CLOUDS_ENOMEM. cl_events_add: 0 or CLOUDS_ENOMEM. */
 void cl_events_complete(cl_events *q, const clouds_event *event, clouds_node *node);
 int cl_events_add(cl_events *q, const clouds_event *event, clouds_node *node);
 
 /* Moves up to `capacity` events to records of `size` bytes; their texts live until the next cl_events_release. */
 size_t cl_events_take(cl_events *q, void *records, size_t size, size_t capacity);
+
+/* Memory of the caller's, for texts. */
+typedef struct cl_text_room {
+    char *text;
+    size_t size, used;
+} cl_text_room;
+
+/* The same, with the texts copied to `room` from its beginning. Stops before the first event whose texts do not fit. */
+size_t cl_events_take_into(cl_events *q, void *records, size_t size, size_t capacity, cl_text_room *room);
+/* The bytes of the texts of the event that is next; there must be one. */
+size_t cl_events_next_bytes(const cl_events *q);
 void cl_events_release(cl_events *q);
 
 void cl_events_free(cl_events *q);
@@ -36,6 +47,10 @@ void cl_events_free(cl_events *q);
 /* The bytes of all texts of an event, and their copy: from `to` on, pointers of *event led there, absent ones to "". */
 size_t cl_event_bytes(const clouds_event *event);
 void cl_event_place(clouds_event *event, char *to);
+/* The same into a room, where absent texts are led to its beginning. 1, or 0 when it does not fit. */
+int cl_event_place_into(clouds_event *event, cl_text_room *room);
+/* All texts become absent. */
+void cl_event_clear(clouds_event *event);
 /* What a completion becomes when there is no memory for its texts. */
 void cl_event_strip(clouds_event *event);
 

@@ -1,4 +1,7 @@
 /* Commands meet the core. */
+#include <string.h>
+
+#include "api/config.h"
 #include "api/context.h"
 #include "base/error.h"
 
@@ -6,8 +9,15 @@ static const char too_big[] = "{\"message\":\"the answer is larger than the limi
 
 static int do_call(const cl_command *c)
 {
-    const cl_call_spec spec = {.id = c->id, .method = c->a, .args = c->b, .server = c->c, .timeout = c->x,
-                               .deadline = c->y, .retries = c->retries, .parent = c->parent, .user_data = c->user_data,
+    const cl_call_spec spec = {.id = c->id,
+                               .method = c->a,
+                               .args = c->b,
+                               .server = c->c,
+                               .timeout = c->x,
+                               .deadline = c->y,
+                               .retries = c->retries,
+                               .parent = c->parent,
+                               .user_data = c->user_data,
                                .made_at = c->made_at};
     return cl_node_call(c->node->core, &spec);
 }
@@ -38,6 +48,18 @@ static int do_open(cl_context *context, cl_api_node *node)
     return code;
 }
 
+static int do_configure(const cl_command *c)
+{
+    cl_api_node *node = c->node;
+    for (size_t at = 0; at + sizeof(cl_config_change) <= c->a.n; at += sizeof(cl_config_change)) {
+        cl_config_change change;
+        memcpy(&change, c->a.p + at, sizeof change);
+        cl_config_apply(&node->config, &change);
+    }
+    cl_node_configure(node->core, &node->config);
+    return 0;
+}
+
 static int do_close_node(cl_api_node *node, double drain)
 {
     return node->core ? cl_node_close(node->core, drain) : CLOUDS_ECLOSED;
@@ -59,7 +81,8 @@ static int do_destroy(cl_api_node *node, int silent)
 static int do_close(cl_context *context, double drain)
 {
     context->close_begun = 1;
-    CL_LIST_EACH(it, &context->nodes) {
+    CL_LIST_EACH(it, &context->nodes)
+    {
         cl_api_node *node = CL_OWNER(it, cl_api_node, link);
         if (node->core && !cl_node_is_closing(node->core)) cl_node_close(node->core, drain);
     }
@@ -72,26 +95,42 @@ static int with_node(cl_context *context, const cl_command *c)
     cl_api_node *node = c->node;
     if (!node->core) return CLOUDS_ECLOSED;
     switch (c->kind) {
-    case CL_DO_CALL: return do_call(c);
-    case CL_DO_SEND: return cl_node_send(node->core, c->a, c->b, c->id, (int)c->flags);
-    case CL_DO_REGISTER: return cl_node_register(node->core, c->a, c->id);
-    case CL_DO_UNREGISTER: return cl_node_unregister(node->core, c->a, c->id);
-    default: return cl_node_status(node->core, c->id);
+    case CL_DO_CALL:
+        return do_call(c);
+    case CL_DO_CONFIGURE:
+        return do_configure(c);
+    case CL_DO_SEND:
+        return cl_node_send(node->core, c->a, c->b, c->id, (int)c->flags);
+    case CL_DO_REGISTER:
+        return cl_node_register(node->core, c->a, c->id);
+    case CL_DO_UNREGISTER:
+        return cl_node_unregister(node->core, c->a, c->id);
+    default:
+        return cl_node_status(node->core, c->id);
     }
 }
 
 static int dispatch(cl_context *context, const cl_command *c)
 {
     switch (c->kind) {
-    case CL_DO_CANCEL: return cl_core_cancel(context->core, c->id);
-    case CL_DO_ANSWER: return do_answer(context, c);
-    case CL_DO_EXPIRE: return cl_core_expire(context->core, c->id);
-    case CL_DO_CHOOSE: return cl_core_choose(context->core, c->id, c->a);
-    case CL_DO_OPEN: return do_open(context, c->node);
-    case CL_DO_CLOSE_NODE: return do_close_node(c->node, c->x);
-    case CL_DO_DESTROY: return do_destroy(c->node, (int)c->flags);
-    case CL_DO_CLOSE: return do_close(context, c->x);
-    default: return with_node(context, c);
+    case CL_DO_CANCEL:
+        return cl_core_cancel(context->core, c->id);
+    case CL_DO_ANSWER:
+        return do_answer(context, c);
+    case CL_DO_EXPIRE:
+        return cl_core_expire(context->core, c->id);
+    case CL_DO_CHOOSE:
+        return cl_core_choose(context->core, c->id, c->a);
+    case CL_DO_OPEN:
+        return do_open(context, c->node);
+    case CL_DO_CLOSE_NODE:
+        return do_close_node(c->node, c->x);
+    case CL_DO_DESTROY:
+        return do_destroy(c->node, (int)c->flags);
+    case CL_DO_CLOSE:
+        return do_close(context, c->x);
+    default:
+        return with_node(context, c);
     }
 }
 

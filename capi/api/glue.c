@@ -1,4 +1,6 @@
 /* The core's port leads to the bus, the bus's sink to the core. Both run on the engine's thread. */
+#include <stdio.h>
+
 #include "api/context.h"
 #include "base/rand.h"
 
@@ -72,7 +74,9 @@ static int port_status(void *self, uint64_t operation)
 
 static void port_event(void *self, void *tag, const clouds_event *event)
 {
-    cl_raise(self, tag, event);
+    cl_context *context = self;
+    if (event->code == CLOUDS_EEXPIRED && *context->bus_words) cl_raise_expired(context, tag, event);
+    else cl_raise(context, tag, event);
 }
 
 /* What the user asked for was given its place when it was accepted; so this is about requests. */
@@ -89,10 +93,21 @@ static uint64_t port_next_id(void *self)
 
 void cl_glue_port(cl_context *context, cl_port *port)
 {
-    *port = (cl_port){.self = context, .now = port_now, .random = port_random, .arm = port_arm, .send = port_send,
-                      .look = port_look, .forget = port_forget, .enroll = port_enroll, .withdraw = port_withdraw,
-                      .drain = port_drain, .shut = port_shut, .status = port_status, .event = port_event,
-                      .reserve = port_reserve, .next_id = port_next_id};
+    *port = (cl_port){.self = context,
+                      .now = port_now,
+                      .random = port_random,
+                      .arm = port_arm,
+                      .send = port_send,
+                      .look = port_look,
+                      .forget = port_forget,
+                      .enroll = port_enroll,
+                      .withdraw = port_withdraw,
+                      .drain = port_drain,
+                      .shut = port_shut,
+                      .status = port_status,
+                      .event = port_event,
+                      .reserve = port_reserve,
+                      .next_id = port_next_id};
 }
 
 /* ---- the sink; deaf while the context is destroyed */
@@ -110,7 +125,10 @@ static cl_node *node_of(void *node)
 static void sink_state(void *self, int up, int code, const char *words)
 {
     cl_context *context = self;
-    if (!is_deaf(context)) cl_core_bus(context->core, up, code, words);
+    if (is_deaf(context)) return;
+    const char *why = up ? "" : words && *words ? words : clouds_strerror(code);
+    snprintf(context->bus_words, sizeof context->bus_words, "%s", why);
+    cl_core_bus(context->core, up, code, words);
 }
 
 static void sink_node_ready(void *self, void *node, int code, const char *words)
@@ -186,8 +204,8 @@ static void sink_peer_draining(void *self, cl_str id)
     if (!is_deaf(context)) cl_core_peer_draining(context->core, id);
 }
 
-static void sink_status(void *self, uint64_t operation, const cl_str *methods, const cl_server *servers, size_t n, int end,
-                        int code)
+static void sink_status(void *self, uint64_t operation, const cl_str *methods, const cl_server *servers, size_t n,
+                        int end, int code)
 {
     cl_context *context = self;
     if (!is_deaf(context)) cl_core_status(context->core, operation, methods, servers, n, end, code);
@@ -198,18 +216,29 @@ static void sink_closed(void *self)
     cl_context *context = self;
     if (is_deaf(context)) return;
     context->bus_closed = 1;
-    cl_raise(context, NULL,
-             &(clouds_event){.type = CLOUDS_EVENT_CONTEXT_CLOSED, .time_left = -1, .peer = "", .method = "", .data = "",
-                             .error = ""});
+    cl_raise(
+        context, NULL,
+        &(clouds_event){
+            .type = CLOUDS_EVENT_CONTEXT_CLOSED, .time_left = -1, .peer = "", .method = "", .data = "", .error = ""});
 }
 
 void cl_glue_sink(cl_context *context, cl_bus_sink *sink)
 {
-    *sink = (cl_bus_sink){.self = context, .state = sink_state, .node_ready = sink_node_ready,
-                          .node_closed = sink_node_closed, .enrolled = sink_enrolled, .envelope = sink_envelope,
-                          .dropped = sink_dropped, .fate = sink_fate, .servers = sink_servers,
-                          .server_up = sink_server_up, .server_down = sink_server_down, .peer_down = sink_peer_down,
-                          .peer_draining = sink_peer_draining, .status = sink_status, .closed = sink_closed};
+    *sink = (cl_bus_sink){.self = context,
+                          .state = sink_state,
+                          .node_ready = sink_node_ready,
+                          .node_closed = sink_node_closed,
+                          .enrolled = sink_enrolled,
+                          .envelope = sink_envelope,
+                          .dropped = sink_dropped,
+                          .fate = sink_fate,
+                          .servers = sink_servers,
+                          .server_up = sink_server_up,
+                          .server_down = sink_server_down,
+                          .peer_down = sink_peer_down,
+                          .peer_draining = sink_peer_draining,
+                          .status = sink_status,
+                          .closed = sink_closed};
 }
 
 /* The loop's turn: what became due in callbacks, then the output. */

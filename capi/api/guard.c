@@ -1,7 +1,7 @@
-/* Design note. A thread inside a function of the API pins the handle it came with, so that a destroy on another thread waits
- * for it: that of a context for those who entered the context, and then for those who entered one of its nodes.
- * In inline mode the context's `owner` word names the thread that is inside: another one gets CLOUDS_ETHREAD, the same one
- * (a hook, a signal handler) CLOUDS_EBUSY. */
+/* Design note. A thread inside a function of the API pins the handle it came with, so that a destroy on another thread
+ * waits for it: that of a context for those who entered the context, and then for those who entered one of its nodes.
+ * In inline mode the context's `owner` word names the thread that is inside: another one gets CLOUDS_ETHREAD, the same
+ * one (a hook, a signal handler) CLOUDS_EBUSY. */
 #include "api/guard.h"
 
 #include <pthread.h>
@@ -66,7 +66,8 @@ long cl_guard_kept(void)
 static int claim(cl_context *context)
 {
     uintptr_t me = (uintptr_t)&thread_mark, owner = 0;
-    if (atomic_compare_exchange_strong_explicit(&context->owner, &owner, me, memory_order_acquire, memory_order_relaxed))
+    if (atomic_compare_exchange_strong_explicit(&context->owner, &owner, me, memory_order_acquire,
+                                                memory_order_relaxed))
         return 0;
     if (owner == me) return cl_error(CLOUDS_EBUSY, "this thread is inside a function of the context already");
     return cl_error(CLOUDS_ETHREAD, "another thread is inside a function of this inline-mode context");

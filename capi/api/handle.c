@@ -1,11 +1,11 @@
-/* Design note. A slot is a state word and the object. The word holds the generation, the kind (0: free), a "revoked" bit and
- * the number of threads inside; entering and leaving are one atomic step on it. Slots live in chunks that are mapped when
- * needed and never given back: a stale handle may be looked up at any later time, so their memory may never become
- * anything else - which is also why it does not come from the allocator that the user can replace. A slot whose
+/* Design note. A slot is a state word and the object. The word holds the generation, the kind (0: free), a "revoked"
+ * bit and the number of threads inside; entering and leaving are one atomic step on it. Slots live in chunks that are
+ * mapped when needed and never given back: a stale handle may be looked up at any later time, so their memory may never
+ * become anything else - which is also why it does not come from the allocator that the user can replace. A slot whose
  * generation is used up stays out of use. Opening, revoking and retiring are rare and share a lock.
  *
- * A handle has 47 bits, generation (24) | index (20) | kind (3): it fits where a user-space pointer fits (LuaJIT's light
- * userdata, for one), is never NULL and, being small or odd, never an address that malloc returns. */
+ * A handle has 47 bits, generation (24) | index (20) | kind (3): it fits where a user-space pointer fits (LuaJIT's
+ * light userdata, for one), is never NULL and, being small or odd, never an address that malloc returns. */
 #include "api/handle.h"
 
 #include <pthread.h>
@@ -33,8 +33,8 @@ typedef struct slot {
 static _Atomic(slot *) chunks[CHUNKS];
 static pthread_mutex_t table_lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t table_left = PTHREAD_COND_INITIALIZER;
-static uint32_t slots_used;         /* slots ever handed out */
-static uint32_t free_head;          /* index + 1 of the first free slot; the next is in its `object` */
+static uint32_t slots_used; /* slots ever handed out */
+static uint32_t free_head;  /* index + 1 of the first free slot; the next is in its `object` */
 
 static uint64_t tag_of(uint64_t generation, uint64_t kind)
 {

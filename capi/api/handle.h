@@ -1,5 +1,5 @@
-/* Handles: what the user holds is never a pointer but (generation, index, kind) packed into one. So NULL, freed, foreign and
- * wrong-kind handles are found out without touching memory that may be gone. */
+/* Handles: what the user holds is never a pointer but (generation, index, kind) packed into one. So NULL, freed,
+ * foreign and wrong-kind handles are found out without touching memory that may be gone. */
 #ifndef CL_HANDLE_H
 #define CL_HANDLE_H
 

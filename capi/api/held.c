@@ -97,14 +97,23 @@ void cl_held_take(cl_idmap *set, cl_held *held, clouds_event *event, size_t even
     let_go(set, held);
 }
 
+int cl_held_take_into(cl_idmap *set, cl_held *held, clouds_event *event, size_t event_size, cl_text_room *room)
+{
+    clouds_event told = held->event;
+    if (!cl_event_place_into(&told, room)) return 0;
+    memset(event, 0, event_size);
+    memcpy(event, &told, sizeof told);
+    let_go(set, held);
+    return 1;
+}
+
 void cl_held_release(clouds_event *event)
 {
     if (event->reserved != OWNS_BLOCK || cl_event_bytes(event) == 0) return;
     cl_free(first_text(event));
     cl_guard_keep(-1);
     event->reserved = 0;
-    event->peer_len = event->method_len = event->data_len = event->error_len = 0;
-    cl_event_place(event, NULL);
+    cl_event_clear(event);
 }
 
 void cl_held_stir(cl_idmap *set)

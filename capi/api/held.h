@@ -1,10 +1,11 @@
-/* Completions of calls made with CLOUDS_CALL_WAIT: kept by call id until clouds_wait takes them. The place is made with the
- * call, so that its completion cannot fail. */
+/* Completions of calls made with CLOUDS_CALL_WAIT: kept by call id until clouds_wait takes them. The place is made with
+ * the call, so that its completion cannot fail. */
 #ifndef CL_HELD_H
 #define CL_HELD_H
 
 #include <pthread.h>
 
+#include "api/events.h"
 #include "base/map.h"
 #include "clouds.h"
 
@@ -26,6 +27,8 @@ void cl_held_drop(cl_idmap *set, uint64_t call);
 void cl_held_complete(cl_idmap *set, const clouds_event *event, clouds_node *node);
 /* Takes one that is done out of the set and gives its event to the user, who frees the texts by cl_held_release. */
 void cl_held_take(cl_idmap *set, cl_held *held, clouds_event *event, size_t event_size);
+/* The same with the texts copied to the room; 1, or 0 when they do not fit: then it stays. */
+int cl_held_take_into(cl_idmap *set, cl_held *held, clouds_event *event, size_t event_size, cl_text_room *room);
 void cl_held_release(clouds_event *event);
 /* To look at one over some time: enter, and leave. */
 cl_held *cl_held_enter(cl_idmap *set, uint64_t call);

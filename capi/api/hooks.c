@@ -19,7 +19,8 @@ int clouds_set_allocator(clouds_realloc_fn hook, void *user_data)
     int code = cl_guard_hooks();
     if (code != 0) return code;
     if (cl_guard_kept() != 0)
-        return cl_error(CLOUDS_EBUSY, "the allocator can be replaced only while no context, options or kept event exists");
+        return cl_error(CLOUDS_EBUSY,
+                        "the allocator can be replaced only while no context, options or kept event exists");
     cl_guard_hooked();
     cl_mem_hook(hook, user_data);
     return 0;

@@ -149,13 +149,42 @@ void clouds_node_destroy(clouds_node *handle)
     cl_guard_leave(context, CL_USE);
 }
 
-/* ---- operations that end with one event */
-
 static int check_open(const cl_api_node *node)
 {
     if (!atomic_load(&node->closing) && !atomic_load(&node->context->closing)) return 0;
     return cl_error(CLOUDS_ECLOSED, "the node is closed");
 }
+
+/* ---- configure */
+
+static int configure(cl_api_node *node, const cl_options *options)
+{
+    cl_config_change changes[CL_OPTIONS];
+    int code = cl_options_check_live(options);
+    if (code == 0) code = check_open(node);
+    if (code != 0) return code;
+    size_t n = cl_config_changes(options, changes);
+    const cl_str bytes = cl_str_of((const char *)changes, n * sizeof *changes);
+    return cl_submit(node->context, &(cl_command){.kind = CL_DO_CONFIGURE, .node = node, .a = bytes});
+}
+
+int clouds_node_configure(clouds_node *handle, const clouds_options *options_handle)
+{
+    cl_api_node *node;
+    const cl_options *options;
+    int code = cl_guard_node(handle, &node);
+    if (code != 0) return code;
+    if (!options_handle) code = cl_error(CLOUDS_EINVAL, "clouds_node_configure: options is NULL");
+    else code = cl_options_enter(options_handle, &options);
+    if (code == 0) {
+        code = configure(node, options);
+        cl_options_leave(options_handle);
+    }
+    cl_guard_leave_node(node);
+    return code;
+}
+
+/* ---- operations that end with one event */
 
 /* Draws an id, reserves the event, submits. */
 static int start(cl_command *command, uint64_t *operation)
@@ -166,9 +195,10 @@ static int start(cl_command *command, uint64_t *operation)
     if (code != 0) return code;
     command->id = cl_context_id(context, 0);
     uint64_t id = command->id;
+    if (command->kind == CL_DO_REGISTER) atomic_store(&context->serves, 1);
     code = cl_submit(context, command);
-    if (code == 0) *operation = id;
-    else unreserve(context, 1);
+    if (code != 0) unreserve(context, 1);
+    else if (operation) *operation = id;
     return code;
 }
 
@@ -181,7 +211,6 @@ static int method_operation(clouds_node *handle, enum cl_command_kind kind, cons
     cl_command command = {.kind = kind, .node = node, .a = cl_str_of(method, len)};
     code = cl_check_text(method, len, "the method");
     if (code == 0) code = cl_check_name(command.a, node->context->limits.method, "method");
-    if (code == 0 && !operation) code = cl_error(CLOUDS_EINVAL, "the pointer for the operation's id is NULL");
     if (code == 0) code = start(&command, operation);
     cl_guard_leave_node(node);
     return code;
@@ -202,8 +231,7 @@ int clouds_node_status(clouds_node *handle, uint64_t *operation)
     cl_api_node *node;
     int code = cl_guard_node(handle, &node);
     if (code != 0) return code;
-    if (!operation) code = cl_error(CLOUDS_EINVAL, "the pointer for the operation's id is NULL");
-    else code = start(&(cl_command){.kind = CL_DO_STATUS, .node = node}, operation);
+    code = start(&(cl_command){.kind = CL_DO_STATUS, .node = node}, operation);
     cl_guard_leave_node(node);
     return code;
 }
@@ -226,7 +254,10 @@ int clouds_node_send(clouds_node *handle, const char *receiver, size_t receiver_
     cl_api_node *node;
     int code = cl_guard_node(handle, &node);
     if (code != 0) return code;
-    cl_command command = {.kind = CL_DO_SEND, .node = node, .flags = flags, .a = cl_str_of(receiver, receiver_len),
+    cl_command command = {.kind = CL_DO_SEND,
+                          .node = node,
+                          .flags = flags,
+                          .a = cl_str_of(receiver, receiver_len),
                           .b = cl_str_of(value, value_len)};
     code = cl_check_text(receiver, receiver_len, "the receiver");
     if (code == 0) code = cl_check_text(value, value_len, "the value");

@@ -26,6 +26,7 @@ char *cl_node_id_make(const char *type)
     static _Atomic unsigned long counter;
     pthread_once(&host_once, read_host);
     char id[64];
-    int n = snprintf(id, sizeof id, "%c.%s.%ld.%lu", type[0] | 0x20, host, (long)getpid(), atomic_fetch_add(&counter, 1));
+    int n =
+        snprintf(id, sizeof id, "%c.%s.%ld.%lu", type[0] | 0x20, host, (long)getpid(), atomic_fetch_add(&counter, 1));
     return cl_str_dup(cl_str_of(id, (size_t)n));
 }

@@ -21,13 +21,16 @@ typedef struct option_row {
     enum option_kind kind;
     enum option_rule rule;
     double min, max;
+    int live;
 } option_row;
 
 #define SCOPE_CONTEXT "context"
 #define SCOPE_NODE "node"
+#define SCOPE_LIVE SCOPE_NODE
+enum { LIVE_CONTEXT, LIVE_NODE = LIVE_CONTEXT, LIVE_LIVE };
 static const option_row rows[] = {
-#define OPTION(symbol, scope, kind, unit, initial, min, max, rule, help) \
-    {#symbol, SCOPE_##scope, unit, initial, help, kind, rule, min, max},
+#define OPTION(symbol, scope, kind, unit, initial, min, max, rule, help)                                               \
+    {#symbol, SCOPE_##scope, unit, initial, help, kind, rule, min, max, LIVE_##scope},
 #include "api/options.def"
 #undef OPTION
 };
@@ -258,6 +261,14 @@ double cl_options_number(const cl_options *options, enum cl_option_index which)
 {
     const cl_option_value *value = &options->values[which];
     return value->is_set ? value->number : initial_number(&rows[which]);
+}
+
+int cl_options_check_live(const cl_options *options)
+{
+    for (int i = 0; i < CL_OPTIONS; i++)
+        if (options->values[i].is_set && !rows[i].live)
+            return cl_error(CLOUDS_EOPTION, "option '%s' cannot change while the node lives", rows[i].name);
+    return 0;
 }
 
 const char *cl_options_text(const cl_options *options, enum cl_option_index which)

@@ -26,6 +26,8 @@ int cl_options_enter(const clouds_options *handle, const cl_options **out);
 void cl_options_leave(const clouds_options *handle);
 
 double cl_options_number(const cl_options *options, enum cl_option_index which);
+/* 0 when all that are set can change while a node lives, else an error. */
+int cl_options_check_live(const cl_options *options);
 const char *cl_options_text(const cl_options *options, enum cl_option_index which);
 
 /* The error of a value: keeps "option 'x': got 'y', expected z" and returns CLOUDS_EOPTION. */

@@ -1,4 +1,4 @@
-/* clouds_poll, clouds_fd, clouds_wakeup. */
+/* clouds_poll, clouds_poll_into, clouds_fd, clouds_wakeup. */
 #include <errno.h>
 #include <math.h>
 #include <string.h>
@@ -13,6 +13,7 @@
 typedef struct poll_target {
     void *records;
     size_t size, capacity;
+    cl_text_room *room; /* where the texts go; NULL: they stay where they are */
 } poll_target;
 
 static clouds_event *record(const poll_target *to, size_t i)
@@ -20,8 +21,8 @@ static clouds_event *record(const poll_target *to, size_t i)
     return (void *)((char *)to->records + i * to->size);
 }
 
-/* 1 when nobody waits for the answer any more, and so it is not handed out. Its time in the queue counts: this process may
- * have been stopped, or busy. */
+/* 1 when nobody waits for the answer any more, and so it is not handed out. Its time in the queue counts: this process
+ * may have been stopped, or busy. */
 static int is_expired(cl_context *context, clouds_event *e, int64_t *now)
 {
     if (!*now) *now = cl_loop_now();
@@ -49,15 +50,26 @@ static size_t without_expired(cl_context *context, const poll_target *to, size_t
     return kept;
 }
 
-static size_t take(cl_context *context, const poll_target *to)
+static int no_room(const cl_context *context, cl_text_room *room)
 {
+    room->used = cl_events_next_bytes(&context->events);
+    return cl_error(CLOUDS_ETOOBIG, "the texts of the next event take %zu bytes, there is room for %zu", room->used,
+                    room->size);
+}
+
+/* The number of events that were handed out, or CLOUDS_ETOOBIG. */
+static int take(cl_context *context, const poll_target *to)
+{
+    cl_events *q = &context->events;
     size_t n = 0;
-    while (n == 0 && context->events.len) {
-        n = cl_events_take(&context->events, to->records, to->size, to->capacity);
+    while (n == 0 && q->len) {
+        n = to->room ? cl_events_take_into(q, to->records, to->size, to->capacity, to->room)
+                     : cl_events_take(q, to->records, to->size, to->capacity);
+        if (n == 0) return no_room(context, to->room);
         n = without_expired(context, to, n);
     }
     if (n && record(to, n - 1)->type == CLOUDS_EVENT_CONTEXT_CLOSED) context->over = 1;
-    return n;
+    return (int)n;
 }
 
 /* Why there is nothing to wait for. */
@@ -73,11 +85,10 @@ static int run_until(cl_context *context, const poll_target *to, double timeout)
 {
     int64_t until = cl_deadline_ms(timeout);
     for (;;) {
-        int last = atomic_load_explicit(&context->woken, memory_order_relaxed) &&
-                   atomic_exchange(&context->woken, 0);
+        int last = atomic_load_explicit(&context->woken, memory_order_relaxed) && atomic_exchange(&context->woken, 0);
         int64_t wait = last ? 0 : cl_deadline_left(until);
         cl_loop_run(context->loop, wait);
-        int n = (int)take(context, to);
+        int n = take(context, to);
         if (n) return n;
         if (is_finished(context)) return cl_error(CLOUDS_ECLOSED, "the context is closed");
         if (last || wait == 0) return 0;
@@ -92,7 +103,7 @@ static int poll_inline(cl_context *context, const poll_target *to, double timeou
         if (context->unflushed && !context->bus_closed) context->bus->ops->flush(context->bus);
         context->unflushed = 0;
     }
-    int n = (int)take(context, to);
+    int n = take(context, to);
     if (n == 0 && is_finished(context)) return cl_error(CLOUDS_ECLOSED, "the context is closed");
     if (n == 0) n = run_until(context, to, timeout);
     if (context->fd_used && (context->events.len || atomic_load(&context->woken))) cl_loop_poke(context->loop);
@@ -113,8 +124,8 @@ static int sleep_until(cl_context *context, const poll_target *to, double timeou
     struct timespec until;
     cl_deadline_timespec(timeout, &until);
     for (int expired = timeout == 0;;) {
-        size_t n = take(context, to);
-        if (n) return (int)n;
+        int n = take(context, to);
+        if (n) return n;
         if (is_finished(context)) return cl_error(CLOUDS_ECLOSED, "the context is closed");
         if (atomic_exchange(&context->woken, 0) || expired) return 0;
         context->poll_sleeps = 1;
@@ -141,17 +152,33 @@ static int poll_threaded(cl_context *context, const poll_target *to, double time
 
 /* ---- the exported functions */
 
-int clouds_poll(clouds_context *handle, clouds_event *events, size_t event_size, size_t capacity, double timeout)
+static int poll_events(clouds_context *handle, poll_target *to, double timeout)
 {
     cl_context *context;
     int code = cl_guard_context(handle, CL_USE, &context);
     if (code != 0) return code;
-    const poll_target to = {events, event_size, capacity < 1 << 30 ? capacity : 1 << 30};
-    code = cl_check_record(event_size, sizeof *events, "clouds_event");
-    if (code == 0 && (!events || capacity == 0)) code = cl_error(CLOUDS_EINVAL, "there is no room for an event");
+    if (to->capacity > 1 << 30) to->capacity = 1 << 30;
+    code = cl_check_record(to->size, sizeof(clouds_event), "clouds_event");
+    if (code == 0 && (!to->records || to->capacity == 0))
+        code = cl_error(CLOUDS_EINVAL, "there is no room for an event");
+    if (code == 0 && to->room) code = cl_check_text(to->room->text, to->room->size, "the room for texts");
     if (code == 0 && isnan(timeout)) code = cl_error(CLOUDS_EINVAL, "the timeout is not a number");
-    if (code == 0) code = context->threaded ? poll_threaded(context, &to, timeout) : poll_inline(context, &to, timeout);
+    if (code == 0) code = context->threaded ? poll_threaded(context, to, timeout) : poll_inline(context, to, timeout);
     cl_guard_leave(context, CL_USE);
+    return code;
+}
+
+int clouds_poll(clouds_context *context, clouds_event *events, size_t event_size, size_t capacity, double timeout)
+{
+    return poll_events(context, &(poll_target){events, event_size, capacity, NULL}, timeout);
+}
+
+int clouds_poll_into(clouds_context *context, clouds_event *events, size_t event_size, size_t capacity, char *text,
+                     size_t text_size, size_t *text_needed, double timeout)
+{
+    cl_text_room room = {text, text_size, 0};
+    int code = poll_events(context, &(poll_target){events, event_size, capacity, &room}, timeout);
+    if (text_needed && (code >= 0 || code == CLOUDS_ETOOBIG)) *text_needed = room.used;
     return code;
 }
 
@@ -163,6 +190,7 @@ static int event_fd(cl_context *context)
         context->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
         context->event_fd_set = context->event_fd >= 0 && (context->events.len || atomic_load(&context->woken));
         if (context->event_fd_set) cl_event_fd_write(context->event_fd);
+        cl_lead_call_thread(context); /* who sleeps outside hears of nothing that it has not read */
     }
     int fd = context->event_fd >= 0 ? context->event_fd : cl_error(CLOUDS_ESYSTEM, "eventfd: %s", strerror(errno));
     pthread_mutex_unlock(&context->lock);

@@ -24,7 +24,10 @@ static void *run(void *self)
 {
     cl_context *context = self;
     pthread_setname_np(pthread_self(), "clouds");
-    while (!atomic_load_explicit(&context->ending, memory_order_acquire)) cl_loop_run(context->loop, -1);
+    while (!atomic_load_explicit(&context->ending, memory_order_acquire)) {
+        cl_loop_run(context->loop, -1);
+        if (context->held_done) cl_lead_step_back(context);
+    }
     return NULL;
 }
 
@@ -41,5 +44,6 @@ int cl_thread_start(cl_context *context)
 void cl_thread_stop(cl_context *context)
 {
     cl_loop_wake(context->loop);
+    cl_lead_call_thread(context);
     pthread_join(context->thread, NULL);
 }

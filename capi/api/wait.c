@@ -1,4 +1,4 @@
-/* clouds_wait and clouds_event_release. */
+/* clouds_wait, clouds_wait_into and clouds_event_release. */
 #include <errno.h>
 #include <math.h>
 
@@ -12,6 +12,7 @@ typedef struct waiting {
     cl_held *held;
     clouds_event *event;
     size_t size;
+    cl_text_room *room; /* where the texts go; NULL: to a block of their own */
 } waiting;
 
 static int no_such_call(void)
@@ -19,14 +20,24 @@ static int no_such_call(void)
     return cl_error(CLOUDS_ESTALE, "no call with this id waits for clouds_wait");
 }
 
+static int hand_out(const waiting *w)
+{
+    cl_idmap *set = &w->context->held;
+    if (!w->room) {
+        cl_held_take(set, w->held, w->event, w->size);
+        return 1;
+    }
+    if (cl_held_take_into(set, w->held, w->event, w->size, w->room)) return 1;
+    w->room->used = cl_event_bytes(&w->held->event);
+    return cl_error(CLOUDS_ETOOBIG, "the texts of the completion take %zu bytes, there is room for %zu", w->room->used,
+                    w->room->size);
+}
+
 /* 1 when it was taken, 0 when it is still to come, or an error. */
 static int look(const waiting *w)
 {
     if (w->held->gone) return no_such_call();
-    if (w->held->done) {
-        cl_held_take(&w->context->held, w->held, w->event, w->size);
-        return 1;
-    }
+    if (w->held->done) return hand_out(w);
     int ending = atomic_load_explicit(&w->context->ending, memory_order_acquire);
     return ending ? cl_error(CLOUDS_ECLOSED, "the context is closed") : 0;
 }
@@ -46,6 +57,23 @@ static int wait_inline(const waiting *w, double timeout)
     return code;
 }
 
+/* Runs the engine meanwhile, which is this thread's. Under the lock. */
+static int lead(const waiting *w, double timeout)
+{
+    cl_context *context = w->context;
+    int64_t until = cl_deadline_ms(timeout), left = 1;
+    int code, begun = 0;
+    while ((code = look(w)) == 0 && left != 0) {
+        pthread_mutex_unlock(&context->lock);
+        if (!begun++) cl_queue_run(context);
+        left = cl_deadline_left(until);
+        cl_loop_run(context->loop, left);
+        pthread_mutex_lock(&context->lock);
+    }
+    cl_lead_leave(context);
+    return code;
+}
+
 /* Under the lock. */
 static int wait_threaded(const waiting *w, double timeout)
 {
@@ -53,32 +81,47 @@ static int wait_threaded(const waiting *w, double timeout)
     cl_deadline_timespec(timeout, &until);
     int code, expired = timeout == 0;
     while ((code = look(w)) == 0 && !expired) {
+        if (cl_lead_take(w->context)) return lead(w, timeout);
         if (timeout < 0) pthread_cond_wait(&w->held->changed, &w->context->lock);
         else expired = pthread_cond_timedwait(&w->held->changed, &w->context->lock, &until) == ETIMEDOUT;
     }
     return code;
 }
 
-static int wait_for(cl_context *context, uint64_t call, double timeout, clouds_event *event, size_t size)
+static int wait_for(waiting *w, uint64_t call, double timeout)
 {
-    cl_context_lock(context);
-    const waiting w = {context, cl_held_enter(&context->held, call), event, size};
-    int code = !w.held ? no_such_call() : context->threaded ? wait_threaded(&w, timeout) : wait_inline(&w, timeout);
-    if (w.held) cl_held_leave(w.held);
-    cl_context_unlock(context);
+    cl_context_lock(w->context);
+    w->held = cl_held_enter(&w->context->held, call);
+    int code = !w->held ? no_such_call() : w->context->threaded ? wait_threaded(w, timeout) : wait_inline(w, timeout);
+    if (w->held) cl_held_leave(w->held);
+    cl_context_unlock(w->context);
     return code;
 }
 
-int clouds_wait(clouds_context *handle, uint64_t call, double timeout, clouds_event *event, size_t event_size)
+static int wait_call(clouds_context *handle, uint64_t call, double timeout, waiting *w)
 {
-    cl_context *context;
-    int code = cl_guard_context(handle, CL_USE, &context);
+    int code = cl_guard_context(handle, CL_USE, &w->context);
     if (code != 0) return code;
-    code = cl_check_record(event_size, sizeof *event, "clouds_event");
-    if (code == 0 && !event) code = cl_error(CLOUDS_EINVAL, "there is no room for an event");
+    code = cl_check_record(w->size, sizeof *w->event, "clouds_event");
+    if (code == 0 && !w->event) code = cl_error(CLOUDS_EINVAL, "there is no room for an event");
+    if (code == 0 && w->room) code = cl_check_text(w->room->text, w->room->size, "the room for texts");
     if (code == 0 && isnan(timeout)) code = cl_error(CLOUDS_EINVAL, "the timeout is not a number");
-    if (code == 0) code = wait_for(context, call, timeout, event, event_size);
-    cl_guard_leave(context, CL_USE);
+    if (code == 0) code = wait_for(w, call, timeout);
+    cl_guard_leave(w->context, CL_USE);
+    return code;
+}
+
+int clouds_wait(clouds_context *context, uint64_t call, double timeout, clouds_event *event, size_t event_size)
+{
+    return wait_call(context, call, timeout, &(waiting){.event = event, .size = event_size});
+}
+
+int clouds_wait_into(clouds_context *context, uint64_t call, double timeout, clouds_event *event, size_t event_size,
+                     char *text, size_t text_size, size_t *text_needed)
+{
+    cl_text_room room = {text, text_size, 0};
+    int code = wait_call(context, call, timeout, &(waiting){.event = event, .size = event_size, .room = &room});
+    if (text_needed && (code == 1 || code == CLOUDS_ETOOBIG)) *text_needed = room.used;
     return code;
 }
 

@@ -40,4 +40,14 @@ static inline void cl_list_remove(cl_link *link)
     link->prev = link->next = link;
 }
 
+/* Moves all links of a list to the head `to`, which was none before. */
+static inline void cl_list_move(cl_link *from, cl_link *to)
+{
+    cl_list_init(to);
+    if (cl_list_empty(from)) return;
+    *to = *from;
+    to->next->prev = to->prev->next = to;
+    cl_list_init(from);
+}
+
 #endif

@@ -25,7 +25,7 @@ static inline cl_str cl_str_z(const char *z)
 
 static inline int cl_str_eq(cl_str a, cl_str b)
 {
-    return a.n == b.n && memcmp(a.p, b.p, a.n) == 0;
+    return a.n == b.n && (a.p == b.p || memcmp(a.p, b.p, a.n) == 0);
 }
 
 static inline int cl_str_starts(cl_str s, cl_str head)

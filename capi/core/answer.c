@@ -56,17 +56,22 @@ static void answered(cl_core *core, cl_call *call, const cl_envelope *e)
     cl_call_complete(call, CLOUDS_EAPP, cl_words_normal(core, e->error, &words), e->result);
 }
 
+/* The answer to the attempt that runs. A short id is no proof, so it counts from the peer alone. */
+static int is_expected(const cl_call *call, const cl_node *node, const cl_envelope *e)
+{
+    if (call->state != CL_CALL_SENT || call->node != node || !cl_str_eq(e->id, call->wire_id)) return 0;
+    return !call->as_linked || cl_str_eq(e->from, call->peer->id);
+}
+
 void cl_answer_arrived(cl_core *core, cl_node *node, const cl_envelope *e)
 {
     uint64_t token;
-    if (cl_attempt_token(e->id, &token) != 0) {
+    if (cl_attempt_token(core, e->id, &token) != 0) {
         core->counters[CL_COUNT_FOREIGN_ANSWERS]++;
         return;
     }
     cl_call *call = cl_call_find(core, cl_token_call(token));
-    int expected =
-        call && call->state == CL_CALL_SENT && call->node == node && memcmp(call->wire_id, e->id.p, CL_WIRE_ID) == 0;
-    if (expected) answered(core, call, e);
+    if (call && is_expected(call, node, e)) answered(core, call, e);
     else if (cl_attempt_is_ours(core, e->id, token)) core->counters[CL_COUNT_LATE_ANSWERS]++;
     else core->counters[CL_COUNT_FOREIGN_ANSWERS]++;
 }

@@ -1,3 +1,4 @@
+#include "base/error.h"
 #include "core/internal.h"
 
 /* The state machine of a call. An attempt is what `timeout` limits: it begins (with a retry that the caller allowed, or
@@ -31,7 +32,7 @@ static void enter(cl_call *call, enum cl_call_state state, cl_link *list)
 
 static void wait_until(cl_call *call, int64_t when)
 {
-    cl_timers_set(call->node->core, &call->timed, when);
+    cl_timers_set_next(call->node->core, &call->timed, when);
 }
 
 static void forget_reason(cl_call *call)
@@ -39,6 +40,15 @@ static void forget_reason(cl_call *call)
     cl_free(call->reason_error);
     call->reason_error = NULL;
     call->reason = 0;
+}
+
+static void keep_reason(cl_call *call, int code, cl_str error)
+{
+    forget_reason(call);
+    call->reason = code;
+    if (!error.n) return;
+    call->reason_error = cl_str_dup(error);
+    call->reason_error_len = error.n; /* without memory our own words stand in */
 }
 
 void cl_attempt_begin(cl_call *call, int64_t start, int64_t now)
@@ -141,14 +151,15 @@ static int put_on_wire(cl_call *call)
 {
     cl_core *core = call->node->core;
     uint64_t token = cl_token_of(call->id, ++call->sends);
-    cl_attempt_id(core, token, call->wire_id);
-    call->as_native = call->peer->native != 0;
+    call->as_native = call->peer->native != CL_NATIVE_NOT;
+    call->as_linked = call->peer->native == CL_NATIVE_LINKED;
+    call->wire_id = cl_str_of(call->id_room, cl_attempt_id(core, token, call->as_linked, call->id_room));
     cl_envelope e = {
         .type = CL_CALL,
         .flags = call->as_native ? CL_NATIVE : 0,
         .from = call->node->id,
         .to = call->peer->id,
-        .id = cl_str_of(call->wire_id, CL_WIRE_ID),
+        .id = call->wire_id,
         .method = call->method->name,
         .args = call->args,
         .error = CL_STR_NONE,
@@ -195,10 +206,20 @@ static int send_where_room_is(cl_call *call, cl_peer *peer, int64_t now)
     return code;
 }
 
+/* The words of the bus tell the caller which limit it was. */
+static void fail_at_limit(cl_call *call, int code, int has_words)
+{
+    cl_core *core = call->node->core;
+    core->counters[CL_COUNT_LIMIT_HITS]++;
+    if (has_words) keep_reason(call, code, cl_words_said(core, code));
+    cl_call_fail(call, code);
+}
+
 void cl_attempt_send(cl_call *call, cl_peer *peer, int64_t now)
 {
     cl_core *core = call->node->core;
     int paid = call->failing;
+    unsigned words = cl_error_serial();
     if (paid && !cl_budget_take(&core->budget, now)) {
         hold(call, now);
         return;
@@ -209,8 +230,11 @@ void cl_attempt_send(cl_call *call, cl_peer *peer, int64_t now)
         try_soon(call, now);
         return;
     }
+    if (code == CLOUDS_ELIMIT || code == CLOUDS_ETOOBIG) {
+        fail_at_limit(call, code, words != cl_error_serial());
+        return;
+    }
     if (code) {
-        core->counters[CL_COUNT_LIMIT_HITS] += code == CLOUDS_ELIMIT || code == CLOUDS_ETOOBIG;
         cl_call_fail(call, code);
         return;
     }
@@ -246,17 +270,8 @@ void cl_attempt_failed(cl_call *call, int code, int64_t now)
         return;
     }
     call->reason = code;
-    enter(call, CL_CALL_PAUSED, NULL);
+    enter(call, CL_CALL_PAUSED, call->pinned ? NULL : &call->method->paused);
     wait_until(call, start);
-}
-
-static void keep_reason(cl_call *call, int code, cl_str error)
-{
-    forget_reason(call);
-    call->reason = code;
-    if (!error.n) return;
-    call->reason_error = cl_str_dup(error);
-    call->reason_error_len = error.n; /* without memory our own words stand in */
 }
 
 void cl_attempt_fail_over(cl_call *call, int code, cl_str error, int64_t now)
@@ -295,8 +310,9 @@ static void blame(cl_call *call, int64_t now)
     if (whole && !call->peer->native && call->node->config.auto_clean) {
         core->port.forget(core->port.self, call->method->name, call->peer->id);
         cl_directory_drop(core, call->method, call->peer);
-    } else if (call->peer->avoid_until <= now) {
-        cl_peer_avoid(call->peer, now);
+    } else {
+        call->peer->silent_in = call->method;
+        if (call->peer->avoid_until <= now) cl_peer_avoid(call->peer, now);
     }
 }
 
@@ -333,11 +349,23 @@ void cl_attempt_due(cl_core *core, cl_timed *timed, int64_t now)
     else timed_out(call, now);
 }
 
+void cl_attempt_resume(cl_method *m, int64_t now)
+{
+    cl_link woken;
+    m->refs++;
+    cl_list_move(&m->paused, &woken);
+    while (!cl_list_empty(&woken)) {
+        cl_call *call = CL_OWNER(woken.next, cl_call, place);
+        cl_attempt_leave(call);
+        cl_attempt_begin(call, now, now);
+    }
+    m->refs--;
+}
+
 void cl_attempt_unpark(cl_core *core, int64_t now)
 {
     cl_link woken;
-    cl_list_init(&woken);
-    CL_LIST_EACH(it, &core->parked) cl_list_remove(it), cl_list_append(&woken, it);
+    cl_list_move(&core->parked, &woken);
     while (!cl_list_empty(&woken)) {
         cl_call *call = CL_OWNER(woken.next, cl_call, place);
         cl_attempt_leave(call);

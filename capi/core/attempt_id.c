@@ -4,6 +4,9 @@
  * keyed hash of them. So a reply is matched without a table of its own, a late one is told from a forged one, and
  * nobody who does not know the secret of the process can make one up.
  *
+ * Towards a linked peer, which alone can answer, the token is enough. It is masked with a secret of this core, so that
+ * what was meant for another one (a process before us that had our node's id) finds no call here.
+ *
  * The hash is SipHash-2-4 under two keys. It is made for every call, so here is a form for one word that runs both keys
  * side by side: the processor overlaps them, and two cost hardly more than one. */
 
@@ -73,13 +76,28 @@ static void write_digits(uint64_t value, char *out)
     for (int i = 0; i < TOKEN_DIGITS; i++, value >>= 6) out[i] = digits[value & 63];
 }
 
-void cl_attempt_id(const cl_core *core, uint64_t token, char out[CL_WIRE_ID])
+void cl_attempt_set_keys(cl_core *core)
+{
+    uint64_t mask[2];
+    core->second_key[0] = core->config.secret[0] ^ 0x5555555555555555u;
+    core->second_key[1] = ~core->config.secret[1];
+    hash_both(core, 0, mask); /* no call has this token, so no id shows its hash */
+    core->link_mask = mask[0];
+}
+
+size_t cl_attempt_id(const cl_core *core, uint64_t token, int linked, char out[CL_WIRE_ID])
 {
     uint64_t tag[2];
+    if (linked) {
+        uint64_t masked = token ^ core->link_mask;
+        memcpy(out, &masked, CL_LINK_ID);
+        return CL_LINK_ID;
+    }
     hash_both(core, token, tag);
     write_digits(token, out);
     write_digits(tag[0], out + TOKEN_DIGITS);
     write_digits(tag[1], out + TOKEN_DIGITS + HALF_DIGITS);
+    return CL_WIRE_ID;
 }
 
 /* The value of a digit + 1; 0: it is none. */
@@ -94,10 +112,15 @@ static const unsigned char values[256] = {
     ['4'] = 57, ['5'] = 58, ['6'] = 59, ['7'] = 60, ['8'] = 61, ['9'] = 62, ['-'] = 63, ['_'] = 64,
 };
 
-int cl_attempt_token(cl_str id, uint64_t *token)
+int cl_attempt_token(const cl_core *core, cl_str id, uint64_t *token)
 {
-    if (id.n != CL_WIRE_ID) return -1;
     uint64_t value = 0;
+    if (id.n == CL_LINK_ID) {
+        memcpy(&value, id.p, CL_LINK_ID);
+        *token = value ^ core->link_mask;
+        return 0;
+    }
+    if (id.n != CL_WIRE_ID) return -1;
     for (int i = TOKEN_DIGITS - 1; i >= 0; i--) {
         unsigned d = values[(unsigned char)id.p[i]];
         if (d == 0) return -1;
@@ -110,7 +133,8 @@ int cl_attempt_token(cl_str id, uint64_t *token)
 int cl_attempt_is_ours(const cl_core *core, cl_str id, uint64_t token)
 {
     char right[CL_WIRE_ID];
-    cl_attempt_id(core, token, right);
+    if (id.n == CL_LINK_ID) return cl_token_call(token) <= core->newest; /* as far as it can tell */
+    cl_attempt_id(core, token, 0, right);
     unsigned char differs = 0;
     for (size_t i = 0; i < CL_WIRE_ID; i++) differs |= (unsigned char)(right[i] ^ id.p[i]);
     return !differs;

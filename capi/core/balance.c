@@ -1,13 +1,20 @@
 #include "core/internal.h"
 
 /* Round robin per method. Preference: servers this call has not tried before those it has, healthy before avoided. At
- * most half of the servers (at least one) count as avoided, the first of them in the order of the list. */
+ * most half of the servers (at least one) count as avoided, the first of them in the order of the list. A node that shuns
+ * silent servers does not ask one that is avoided for the method it was silent in, even when no other is left. */
 
 int cl_call_has_tried(const cl_call *call, const cl_peer *peer)
 {
     for (unsigned i = 0; i < call->tried_n; i++)
         if (call->tried[i] == peer) return 1;
     return 0;
+}
+
+static int is_shunned(const cl_method *m, const cl_call *call, uint32_t at, int64_t now)
+{
+    const cl_peer *peer = m->servers[at];
+    return call->node->config.shun_silent && peer->silent_in == m && !cl_peer_is_well(peer, now);
 }
 
 static int is_ejected(const cl_method *m, uint32_t at, int64_t now)
@@ -23,7 +30,7 @@ static cl_peer *scan(cl_method *m, const cl_call *call, int tried_too, int eject
     if (m->turn >= m->n) m->turn = 0;
     for (uint32_t step = 0, at = m->turn; step < m->n; step++, at = at + 1 < m->n ? at + 1 : 0) {
         if (!tried_too && cl_call_has_tried(call, m->servers[at])) continue;
-        if (!ejected_too && is_ejected(m, at, now)) continue;
+        if (is_shunned(m, call, at, now) || (!ejected_too && is_ejected(m, at, now))) continue;
         m->turn = at + 1;
         return m->servers[at];
     }

@@ -1,3 +1,4 @@
+#include "base/error.h"
 #include "core/internal.h"
 
 /* The life of a call: accepted here, driven by attempt.c, ended here. When its event is raised no map and no list knows
@@ -15,34 +16,9 @@ cl_call *cl_call_find(const cl_core *core, uint64_t id)
 
 static cl_call *take_record(cl_core *core)
 {
-    cl_call *call = core->spare_calls;
-    if (!call) call = cl_malloc(sizeof *call);
-    else {
-        core->spare_calls = (cl_call *)(void *)call->place.next;
-        core->spare_calls_n--;
-    }
-    if (call) memset(call, 0, offsetof(cl_call, small));
+    cl_call *call = cl_pool_take(&core->spare_calls, sizeof *call);
+    if (call) memset(&call->sends, 0, offsetof(cl_call, tried) - offsetof(cl_call, sends));
     return call;
-}
-
-static void give_record(cl_core *core, cl_call *call)
-{
-    if (core->spare_calls_n >= CL_SPARE_MAX) {
-        cl_free(call);
-        return;
-    }
-    call->place.next = (cl_link *)(void *)core->spare_calls;
-    core->spare_calls = call;
-    core->spare_calls_n++;
-}
-
-void cl_call_free_spare(cl_core *core)
-{
-    while (core->spare_calls) {
-        cl_call *call = core->spare_calls;
-        core->spare_calls = (cl_call *)(void *)call->place.next;
-        cl_free(call);
-    }
 }
 
 static int keep_args(cl_core *core, cl_call *call, cl_str args)
@@ -52,7 +28,8 @@ static int keep_args(cl_core *core, cl_call *call, cl_str args)
         call->args = cl_str_of(call->small, args.n);
         return 0;
     }
-    if (core->call_bytes + args.n > HELD_FACTOR * core->config.limits.message) return CLOUDS_ELIMIT;
+    if (core->call_bytes + args.n > HELD_FACTOR * core->config.limits.message)
+        return cl_error(CLOUDS_ELIMIT, "the arguments of the calls outstanding take too much memory");
     call->big = cl_str_dup(args);
     if (!call->big) return CLOUDS_ENOMEM;
     core->call_bytes += args.n;
@@ -94,7 +71,7 @@ static void strip(cl_core *core, cl_call *call)
     cl_peer_release(core, call->peer);
     if (call->method) cl_directory_release(core, call->method);
     free_texts(core, call);
-    give_record(core, call);
+    cl_pool_give(&core->spare_calls, call);
 }
 
 /* Times of a call are at least a millisecond. */
@@ -124,7 +101,8 @@ static int may_call(const cl_node *node, const cl_call_spec *spec)
     if (node->state == CL_NODE_SHUTTING) return CLOUDS_ECLOSED;
     if (node->state == CL_NODE_FAILED) return node->failure;
     if (node->draining && !cl_request_find(node->core, spec->parent)) return CLOUDS_ECLOSED;
-    if (!spec->id || !spec->method.n || cl_call_find(node->core, spec->id)) return CLOUDS_EINVAL;
+    int is_new = spec->id > node->core->newest; /* as most often */
+    if (!spec->id || !spec->method.n || (!is_new && cl_call_find(node->core, spec->id))) return CLOUDS_EINVAL;
     if (spec->args.n + spec->method.n > node->core->config.limits.message) return CLOUDS_ETOOBIG;
     return 0;
 }
@@ -133,7 +111,8 @@ int cl_node_call(cl_node *node, const cl_call_spec *spec)
 {
     cl_core *core = node->core;
     int code = may_call(node, spec);
-    if (code == 0 && core->calls.len >= core->config.max_in_flight) code = CLOUDS_ELIMIT;
+    if (code == 0 && core->calls.len >= core->config.max_in_flight)
+        code = cl_error(CLOUDS_ELIMIT, "max_in_flight calls are outstanding");
     if (code) {
         core->counters[CL_COUNT_LIMIT_HITS] += code == CLOUDS_ELIMIT || code == CLOUDS_ETOOBIG;
         return code;
@@ -141,6 +120,7 @@ int cl_node_call(cl_node *node, const cl_call_spec *spec)
     cl_call *call = take_record(core);
     if (!call) return CLOUDS_ENOMEM;
     call->id = spec->id;
+    if (call->id > core->newest) core->newest = call->id;
     call->node = node;
     call->tried = call->tried_few;
     call->tried_cap = CL_TRIED_INLINE;

@@ -25,10 +25,10 @@ int cl_core_create(const cl_core_config *config, const cl_port *port, cl_core **
     if (!core) return CLOUDS_ENOMEM;
     core->config = *config;
     core->port = *port;
-    core->second_key[0] = config->secret[0] ^ 0x5555555555555555u;
-    core->second_key[1] = ~config->secret[1];
+    cl_attempt_set_keys(core);
     core->armed = INT64_MAX;
     core->max_deadline = cl_ms(config->max_deadline) > 0 ? cl_ms(config->max_deadline) : 1;
+    cl_list_init(&core->row);
     cl_list_init(&core->recent);
     cl_list_init(&core->parked);
     cl_list_init(&core->nodes);
@@ -46,8 +46,8 @@ void cl_core_destroy(cl_core *core)
     if (!core) return;
     while (!cl_list_empty(&core->nodes)) cl_node_free(CL_OWNER(core->nodes.next, cl_node, of_core));
     CL_LIST_EACH(it, &core->recent) cl_directory_free(core, CL_OWNER(it, cl_method, recent));
-    cl_call_free_spare(core);
-    cl_request_free_spare(core);
+    cl_pool_free(&core->spare_calls);
+    cl_pool_free(&core->spare_requests);
     cl_idmap_free(&core->calls);
     cl_idmap_free(&core->requests);
     cl_idmap_free(&core->ops);

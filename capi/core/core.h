@@ -70,6 +70,7 @@ typedef struct cl_node_config {
     int32_t retries;
     double server_max_age;
     int auto_clean;          /* a timeout deletes the registration of an npm server */
+    int shun_silent;         /* not even the last server is asked for what it was silent in, while it is avoided */
     int find_server, save_servers, remove_server, clear_servers; /* taken over by the user */
     double drain_timeout;
     uint64_t user_data;
@@ -77,6 +78,8 @@ typedef struct cl_node_config {
 
 /* `id` is copied. The bus must be told by the caller (node_open) and its answer be passed to cl_node_ready. */
 int cl_node_create(cl_core *core, cl_str id, const cl_node_config *config, void *tag, cl_node **out);
+/* Changes all of it but the type, for what begins from now on. */
+void cl_node_configure(cl_node *node, const cl_node_config *config);
 cl_str cl_node_id(const cl_node *node);
 void *cl_node_tag(const cl_node *node);
 void cl_node_ready(cl_node *node, int code, const char *words); /* raises CLOUDS_EVENT_READY */

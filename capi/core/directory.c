@@ -14,6 +14,7 @@ static cl_method *create(cl_core *core, cl_str name)
     m->learned = INT64_MIN;
     cl_list_init(&m->recent);
     cl_list_init(&m->waiting);
+    cl_list_init(&m->paused);
     if (cl_strmap_put(&core->methods, m->name, m) == 0) return m;
     cl_free(m);
     return NULL;
@@ -227,7 +228,11 @@ void cl_core_server_up(cl_core *core, cl_str method, cl_server server)
     if (known) known->strikes = 0, known->avoid_until = INT64_MIN;
     cl_method *m = cl_strmap_get(&core->methods, method);
     if (!m || add(core, m, server) != 0) return;
-    if (!cl_list_empty(&m->waiting)) wake(m, 0, cl_core_now(core));
+    int64_t now = cl_core_now(core);
+    m->refs++;
+    if (!cl_list_empty(&m->waiting)) wake(m, 0, now);
+    if (!cl_list_empty(&m->paused)) cl_attempt_resume(m, now);
+    m->refs--;
 }
 
 void cl_core_server_down(cl_core *core, cl_str method, cl_str server)

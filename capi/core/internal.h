@@ -18,20 +18,22 @@
 #include "base/list.h"
 #include "base/map.h"
 #include "base/mem.h"
+#include "base/pool.h"
 #include "core/core.h"
 
 enum {
     CL_WIRE_ID = 33,        /* digits of the id of an attempt */
+    CL_LINK_ID = 8,         /* bytes of one towards a linked peer */
     CL_METHODS_MAX = 10000, /* methods whose lists are kept */
     CL_SERVERS_MAX = 20000, /* servers of one method */
     CL_CALL_INLINE = 160,   /* bytes of arguments that need no memory of their own */
     CL_REQUEST_INLINE = 96,
     CL_TRIED_INLINE = 4,
-    CL_SPARE_MAX = 1024, /* free records kept */
 };
 
 typedef struct cl_timed {
     cl_timer timer;
+    cl_link row;                                                     /* in core->row, when it is not in the heap */
     void (*due)(cl_core *core, struct cl_timed *timed, int64_t now); /* must move or remove the timer */
 } cl_timed;
 
@@ -41,9 +43,10 @@ typedef struct cl_peer {
     uint32_t refs;    /* entries of lists, and calls that point here */
     uint32_t strikes; /* timeouts in a row */
     uint64_t listed;  /* the new list that named it last */
-    int native;
+    int native;       /* enum cl_native */
     int64_t avoid_until;
-    cl_str id; /* in `text` */
+    const void *silent_in; /* the method in which it was silent last; to be compared only */
+    cl_str id;             /* in `text` */
     char text[];
 } cl_peer;
 
@@ -51,6 +54,7 @@ typedef struct cl_peer {
 typedef struct cl_method {
     cl_link recent;  /* core->recent, least recently used first */
     cl_link waiting; /* calls that wait for the list */
+    cl_link paused;  /* calls that found no server, and have retries */
     cl_peer **servers;
     uint32_t n, cap, turn;
     uint32_t refs;   /* calls */
@@ -66,7 +70,7 @@ enum cl_call_state {
     CL_CALL_LOOKING, /* waits for the list: method->waiting */
     CL_CALL_ASKING,  /* waits for cl_core_choose */
     CL_CALL_SENT,    /* waits for the answer: peer->calls */
-    CL_CALL_PAUSED,  /* waits for the next attempt to begin */
+    CL_CALL_PAUSED,  /* waits for the next attempt to begin: method->paused, if for a server */
     CL_CALL_HELD     /* would fail over, and waits for the budget */
 };
 
@@ -74,27 +78,30 @@ typedef struct cl_call {
     cl_timed timed;
     cl_link of_node, place;
     cl_node *node;
-    cl_method *method;
-    cl_peer *peer; /* the pinned, or the one asked last; counted */
     uint64_t id, user_data;
     int64_t timeout, deadline; /* ms: length of an attempt; end of the call */
     int64_t until, sent_at;    /* end of this attempt; when it was sent */
-    uint32_t sends;            /* attempts on the wire so far */
     int32_t retries;           /* attempts that the caller still allows */
-    int32_t reason;            /* why the last attempt was not done; 0: none */
+    /* From here to `tried`: zero at first. */
+    uint32_t sends; /* attempts on the wire so far */
+    cl_method *method;
+    cl_peer *peer;      /* the pinned, or the one asked last; counted */
+    char *reason_error; /* JSON that came with the reason; owned */
+    size_t reason_error_len;
+    char *big;      /* arguments that do not fit below; owned */
+    int32_t reason; /* why the last attempt was not done; 0: none */
     uint8_t state, pinned;
     uint8_t failing;   /* this attempt is looking for another server by itself */
     uint8_t looked;    /* the list was asked for since the last send */
     uint8_t maybe;     /* an earlier attempt may have been executed */
     uint8_t as_native; /* this attempt told the server that we are one of its kind */
+    uint8_t as_linked; /* only the peer can answer this attempt */
     uint16_t tried_n, tried_cap;
     cl_peer **tried; /* counted; in tried_few, or in memory of its own */
     cl_peer *tried_few[CL_TRIED_INLINE];
-    char *reason_error; /* JSON that came with the reason; owned */
-    size_t reason_error_len;
-    char *big; /* arguments that do not fit below; owned */
     cl_str args;
-    char wire_id[CL_WIRE_ID + 1];
+    cl_str wire_id; /* of this attempt, in `id_room` */
+    char id_room[CL_WIRE_ID + 1];
     char small[CL_CALL_INLINE];
 } cl_call;
 
@@ -152,6 +159,7 @@ struct cl_node {
     int failure;               /* CL_NODE_FAILED: why */
     int64_t timeout, deadline; /* ms; deadline 0: from the attempts */
     cl_strmap services;
+    const cl_service *last_service; /* the one asked last, most often the one asked next; or NULL */
     cl_timed drain, sweep;
     cl_str id; /* in `text` */
     char text[];
@@ -169,24 +177,25 @@ struct cl_core {
     cl_port port;
     uint64_t counters[CL_COUNTERS];
     uint64_t second_key[2];
+    uint64_t link_mask; /* hides the tokens in the ids towards linked peers */
+    uint64_t newest;    /* the highest id of a call so far */
     cl_heap timers;
+    cl_link row;   /* timers that were set in the order in which they are due */
     size_t timed;  /* records that may be in the heap */
     int64_t armed; /* what the port was told last; INT64_MIN while ticking */
     cl_timed nudge;
     cl_idmap calls, requests, ops;
     cl_strmap methods, peers;
     cl_link recent, parked, nodes;
-    cl_call *spare_calls;
-    cl_request *spare_requests;
-    unsigned spare_calls_n, spare_requests_n;
+    cl_pool spare_calls, spare_requests;
     size_t call_bytes; /* arguments that are held outside of call records */
     cl_budget budget;
     int bus_up, was_up, bus_code;
     int64_t up_since;
     int64_t max_age;
     int64_t max_deadline;
-    uint64_t lists; /* lists learned so far */
-    int64_t swept;  /* when places of requests were last made free */
+    uint64_t lists;         /* lists learned so far */
+    int64_t swept;          /* when places of requests were last made free */
     cl_method *last_method; /* the one called last, most often the one called next */
     cl_buf scratch;         /* JSON under construction */
 };
@@ -197,16 +206,21 @@ int64_t cl_core_now(const cl_core *core);
 int cl_timers_adopt(cl_core *core, cl_timed *timed, void (*due)(cl_core *, cl_timed *, int64_t));
 void cl_timers_abandon(cl_core *core, cl_timed *timed);
 void cl_timers_set(cl_core *core, cl_timed *timed, int64_t when);
+void cl_timers_set_next(cl_core *core, cl_timed *timed,
+                        int64_t when); /* the same, cheap when it is due after all others */
 void cl_timers_stop(cl_core *core, cl_timed *timed);
+int cl_timers_is_set(const cl_timed *timed);
 /* Something was refused although the bus seemed fine: look again soon. */
 void cl_core_nudge(cl_core *core, int64_t now);
 
 /* attempt_id.c */
 uint64_t cl_token_of(uint64_t call, uint32_t send);
 uint64_t cl_token_call(uint64_t token);
-void cl_attempt_id(const cl_core *core, uint64_t token, char out[CL_WIRE_ID]);
+void cl_attempt_set_keys(cl_core *core);
+/* Writes the id and returns its length. */
+size_t cl_attempt_id(const cl_core *core, uint64_t token, int linked, char out[CL_WIRE_ID]);
 /* 0, or -1 when it has not the form of an attempt of ours. */
-int cl_attempt_token(cl_str id, uint64_t *token);
+int cl_attempt_token(const cl_core *core, cl_str id, uint64_t *token);
 int cl_attempt_is_ours(const cl_core *core, cl_str id, uint64_t token);
 
 /* budget.c */
@@ -247,7 +261,6 @@ cl_call *cl_call_find(const cl_core *core, uint64_t id);
 void cl_call_complete(cl_call *call, int code, cl_str error, cl_str data);
 void cl_call_fail(cl_call *call, int code); /* with our own words, or those kept with the reason */
 void cl_call_close_all(cl_node *node);
-void cl_call_free_spare(cl_core *core);
 void cl_call_discard(cl_core *core, cl_call *call); /* at the end of all, without an event */
 
 /* attempt.c: the state machine */
@@ -261,6 +274,8 @@ void cl_attempt_failed(cl_call *call, int code, int64_t now);
 void cl_attempt_fail_over(cl_call *call, int code, cl_str error, int64_t now);
 void cl_attempt_lost(cl_call *call, int64_t now);
 void cl_attempt_unpark(cl_core *core, int64_t now);
+/* A server came up: the next attempts of those that found none begin now. */
+void cl_attempt_resume(cl_method *m, int64_t now);
 void cl_attempt_leave(cl_call *call); /* whatever place it waits in */
 
 /* answer.c */
@@ -273,7 +288,6 @@ void cl_choose_ask(cl_call *call, int64_t now);
 void cl_serve_call(cl_core *core, cl_node *node, const cl_envelope *e);
 cl_request *cl_request_find(const cl_core *core, uint64_t id);
 size_t cl_request_drop_all(cl_node *node);
-void cl_request_free_spare(cl_core *core);
 
 /* node.c */
 void cl_node_settle(cl_node *node); /* is the drain over? */
@@ -306,6 +320,8 @@ typedef struct cl_words {
     cl_str message, code; /* raw, when they are text */
 } cl_words;
 cl_str cl_words_of(cl_core *core, int code); /* {"message","code"}, in the scratch or static */
+/* The same with the last words of this thread for its message. */
+cl_str cl_words_said(cl_core *core, int code);
 void cl_words_read(const cl_core *core, cl_str error, cl_words *out);
 int cl_words_is_false(cl_str error); /* null, false, 0, "": no error for the original */
 cl_str cl_words_normal(cl_core *core, cl_str error, const cl_words *words);

@@ -49,6 +49,13 @@ static int adopt_timers(cl_core *core, cl_node *node)
     return code;
 }
 
+static void take_over(cl_node *node, const cl_node_config *config)
+{
+    node->config = *config;
+    node->timeout = cl_ms(config->timeout);
+    node->deadline = cl_ms(config->deadline);
+}
+
 int cl_node_create(cl_core *core, cl_str id, const cl_node_config *config, void *tag, cl_node **out)
 {
     if (!id.n) return CLOUDS_EINVAL;
@@ -56,9 +63,7 @@ int cl_node_create(cl_core *core, cl_str id, const cl_node_config *config, void 
     if (!node) return CLOUDS_ENOMEM;
     node->core = core;
     node->tag = tag;
-    node->config = *config;
-    node->timeout = cl_ms(config->timeout);
-    node->deadline = cl_ms(config->deadline);
+    take_over(node, config);
     memcpy(node->text, id.p, id.n);
     node->id = cl_str_of(node->text, id.n);
     int code = adopt_timers(core, node);
@@ -71,6 +76,26 @@ int cl_node_create(cl_core *core, cl_str id, const cl_node_config *config, void 
     if (config->clear_servers) cl_timers_set(core, &node->sweep, cl_core_now(core) + sweep_period(node));
     *out = node;
     return 0;
+}
+
+/* The sweep keeps its pace when nothing of it changed. */
+static void set_sweep(cl_node *node, int was_on, int64_t old_period)
+{
+    int on = node->config.clear_servers && node->state != CL_NODE_SHUTTING;
+    if (!on) cl_timers_stop(node->core, &node->sweep);
+    else if (!was_on || old_period != sweep_period(node))
+        cl_timers_set(node->core, &node->sweep, cl_core_now(node->core) + sweep_period(node));
+}
+
+void cl_node_configure(cl_node *node, const cl_node_config *config)
+{
+    cl_core *core = node->core;
+    int was_on = node->config.clear_servers;
+    int64_t old_period = sweep_period(node);
+    take_over(node, config);
+    core->max_age = 0;
+    CL_LIST_EACH(it, &core->nodes) learn_age(core, CL_OWNER(it, cl_node, of_core));
+    set_sweep(node, was_on, old_period);
 }
 
 cl_str cl_node_id(const cl_node *node)

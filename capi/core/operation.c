@@ -105,6 +105,12 @@ static int offer(cl_node *node, cl_str method)
     return CLOUDS_ENOMEM;
 }
 
+static void withdraw(cl_node *node, cl_str method)
+{
+    node->last_service = NULL;
+    cl_free(cl_strmap_take(&node->services, method));
+}
+
 static int is_open(const cl_node *node)
 {
     return !node->draining && node->state != CL_NODE_SHUTTING;
@@ -121,12 +127,12 @@ int cl_node_register(cl_node *node, cl_str method, uint64_t operation)
     if (code) return code;
     code = cl_op_create(node, CL_OP_REGISTER, operation, method, &op);
     if (code) {
-        if (new) cl_free(cl_strmap_take(&node->services, method));
+        if (new) withdraw(node, method);
         return code;
     }
     code = node->core->port.enroll(node->core->port.self, node->tag, method, operation);
     if (code == 0) return 0;
-    if (new) cl_free(cl_strmap_take(&node->services, method));
+    if (new) withdraw(node, method);
     cl_op_end(op, code, clouds_last_error(), 0, CL_STR_NONE); /* room is promised: so it is told by the event */
     return 0;
 }
@@ -139,7 +145,7 @@ int cl_node_unregister(cl_node *node, cl_str method, uint64_t operation)
     int code = cl_op_create(node, CL_OP_UNREGISTER, operation, method, &op);
     if (code) return code;
     code = node->core->port.withdraw(node->core->port.self, node->tag, op->text, operation);
-    cl_free(cl_strmap_take(&node->services, op->text));
+    withdraw(node, op->text);
     if (code) cl_op_end(op, code, clouds_last_error(), 0, CL_STR_NONE);
     return 0;
 }

@@ -58,8 +58,7 @@ void cl_core_peer_down(cl_core *core, cl_str id)
     int64_t now = cl_core_now(core);
     /* A pinned call may be sent to it again at once: only those that wait now are visited. */
     cl_link lost;
-    cl_list_init(&lost);
-    CL_LIST_EACH(it, &peer->calls) cl_list_remove(it), cl_list_append(&lost, it);
+    cl_list_move(&peer->calls, &lost);
     while (!cl_list_empty(&lost)) cl_attempt_lost(CL_OWNER(lost.next, cl_call, place), now);
     cl_peer_release(core, peer);
 }

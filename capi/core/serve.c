@@ -10,35 +10,6 @@ cl_request *cl_request_find(const cl_core *core, uint64_t id)
     return cl_idmap_get(&core->requests, id);
 }
 
-static cl_request *take_record(cl_core *core)
-{
-    cl_request *r = core->spare_requests;
-    if (!r) return cl_malloc(sizeof *r);
-    core->spare_requests = (cl_request *)(void *)r->of_node.next;
-    core->spare_requests_n--;
-    return r;
-}
-
-static void give_record(cl_core *core, cl_request *r)
-{
-    if (core->spare_requests_n >= CL_SPARE_MAX) {
-        cl_free(r);
-        return;
-    }
-    r->of_node.next = (cl_link *)(void *)core->spare_requests;
-    core->spare_requests = r;
-    core->spare_requests_n++;
-}
-
-void cl_request_free_spare(cl_core *core)
-{
-    while (core->spare_requests) {
-        cl_request *r = core->spare_requests;
-        core->spare_requests = (cl_request *)(void *)r->of_node.next;
-        cl_free(r);
-    }
-}
-
 static int keep_texts(cl_request *r, const cl_envelope *e)
 {
     r->big = NULL;
@@ -57,7 +28,7 @@ static void drop(cl_core *core, cl_request *r)
     cl_idmap_take(&core->requests, r->id);
     cl_list_remove(&r->of_node);
     cl_free(r->big);
-    give_record(core, r);
+    cl_pool_give(&core->spare_requests, r);
 }
 
 static size_t drop_overdue(cl_core *core, cl_node *node, int64_t now)
@@ -73,7 +44,8 @@ static size_t drop_overdue(cl_core *core, cl_node *node, int64_t now)
     return n;
 }
 
-/* Handlers that never answer must not shut out everybody else for ever: those whose callers gave up lose their places. */
+/* Handlers that never answer must not shut out everybody else for ever: those whose callers gave up lose their places.
+ */
 static int is_full(cl_core *core, int64_t now)
 {
     if (core->requests.len < core->config.max_in_flight) return 0;
@@ -92,9 +64,9 @@ static int is_full(cl_core *core, int64_t now)
 static cl_request *admit(cl_core *core, cl_node *node, const cl_envelope *e, int64_t now)
 {
     if (is_full(core, now)) return NULL;
-    cl_request *r = take_record(core);
+    cl_request *r = cl_pool_take(&core->spare_requests, sizeof *r);
     if (!r) return NULL;
-    if (keep_texts(r, e) != 0) return give_record(core, r), NULL;
+    if (keep_texts(r, e) != 0) return cl_pool_give(&core->spare_requests, r), NULL;
     r->node = node;
     r->id = core->port.next_id(core->port.self);
     r->link = e->link;
@@ -161,6 +133,13 @@ static void tell_unknown(cl_core *core, cl_node *node, const cl_envelope *e)
     if (e->flags & CL_NATIVE) refuse(core, node, e, CLOUDS_ENOMETHOD);
 }
 
+static int serves(cl_node *node, cl_str method)
+{
+    const cl_service *service = node->last_service;
+    if (service && cl_str_eq(service->name, method)) return 1;
+    return (node->last_service = cl_strmap_get(&node->services, method)) != NULL;
+}
+
 static int serves_nothing(const cl_node *node)
 {
     return node->services.len == 0 && strcmp(node->config.type, "server") != 0;
@@ -168,8 +147,8 @@ static int serves_nothing(const cl_node *node)
 
 void cl_serve_call(cl_core *core, cl_node *node, const cl_envelope *e)
 {
-    int64_t now = cl_core_now(core);
-    int known = cl_strmap_get(&node->services, e->method) != NULL;
+    int64_t now = e->arrived ? e->arrived : cl_core_now(core); /* the user's poll looks at the deadline once more */
+    int known = serves(node, e->method);
     if (e->deadline && now >= e->deadline) {
         core->counters[CL_COUNT_EXPIRED_REQUESTS]++;
     } else if (node->draining && (e->flags & CL_NATIVE)) {

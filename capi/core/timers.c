@@ -1,6 +1,9 @@
 #include "core/internal.h"
 
-/* The port is told only when the earliest moment comes nearer. When it goes away, the port still ticks at the old
+/* Timers of calls come mostly in the order in which they are due, since most timeouts are the same, and are nearly all
+ * stopped. So those that come in order stand in a row, and only the others in a heap.
+ *
+ * The port is told only when the earliest moment comes nearer. When it goes away, the port still ticks at the old
  * moment, finds nothing due, and is armed anew: one idle tick instead of two calls of the port for every call made. */
 
 enum { NUDGE = 50 };
@@ -22,43 +25,78 @@ int cl_timers_adopt(cl_core *core, cl_timed *timed, void (*due)(cl_core *, cl_ti
     size_t room = core->timed + 1 - core->timers.len;
     if (cl_heap_reserve(&core->timers, room) != 0) return CLOUDS_ENOMEM;
     *timed = (cl_timed){.due = due};
+    cl_list_init(&timed->row);
     core->timed++;
     return 0;
 }
 
 void cl_timers_abandon(cl_core *core, cl_timed *timed)
 {
-    cl_heap_remove(&core->timers, &timed->timer);
+    cl_timers_stop(core, timed);
     core->timed--;
 }
 
-void cl_timers_set(cl_core *core, cl_timed *timed, int64_t when)
+static cl_timed *first_in_row(const cl_core *core)
 {
-    cl_heap_set(&core->timers, &timed->timer, when);
+    return cl_list_empty(&core->row) ? NULL : CL_OWNER(core->row.next, cl_timed, row);
+}
+
+static cl_timed *first(const cl_core *core)
+{
+    cl_timed *in_row = first_in_row(core);
+    cl_timer *in_heap = cl_heap_first(&core->timers);
+    if (!in_heap || (in_row && in_row->timer.when <= in_heap->when)) return in_row;
+    return CL_OWNER(in_heap, cl_timed, timer);
+}
+
+static void arm_by(cl_core *core, int64_t when)
+{
     if (when >= core->armed) return;
     core->armed = when;
     core->port.arm(core->port.self, when);
 }
 
+void cl_timers_set(cl_core *core, cl_timed *timed, int64_t when)
+{
+    cl_list_remove(&timed->row);
+    cl_heap_set(&core->timers, &timed->timer, when);
+    arm_by(core, when);
+}
+
+void cl_timers_set_next(cl_core *core, cl_timed *timed, int64_t when)
+{
+    cl_timers_stop(core, timed);
+    if (!cl_list_empty(&core->row) && CL_OWNER(core->row.prev, cl_timed, row)->timer.when > when) {
+        cl_timers_set(core, timed, when);
+        return;
+    }
+    timed->timer.when = when;
+    cl_list_append(&core->row, &timed->row);
+    arm_by(core, when);
+}
+
 void cl_timers_stop(cl_core *core, cl_timed *timed)
 {
+    cl_list_remove(&timed->row);
     cl_heap_remove(&core->timers, &timed->timer);
+}
+
+int cl_timers_is_set(const cl_timed *timed)
+{
+    return timed->timer.index != 0 || !cl_list_empty(&timed->row);
 }
 
 void cl_core_tick(cl_core *core)
 {
     int64_t now = cl_core_now(core);
     core->armed = INT64_MIN;
-    for (cl_timer *t; (t = cl_heap_first(&core->timers)) && t->when <= now;) {
-        cl_timed *timed = CL_OWNER(t, cl_timed, timer);
-        timed->due(core, timed, now);
-    }
-    cl_timer *first = cl_heap_first(&core->timers);
-    core->armed = first ? first->when : INT64_MAX;
+    cl_timed *timed;
+    while ((timed = first(core)) && timed->timer.when <= now) timed->due(core, timed, now);
+    core->armed = timed ? timed->timer.when : INT64_MAX;
     core->port.arm(core->port.self, core->armed);
 }
 
 void cl_core_nudge(cl_core *core, int64_t now)
 {
-    if (core->nudge.timer.index == 0) cl_timers_set(core, &core->nudge, now + NUDGE);
+    if (!cl_timers_is_set(&core->nudge)) cl_timers_set(core, &core->nudge, now + NUDGE);
 }

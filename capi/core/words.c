@@ -13,6 +13,16 @@ cl_str cl_words_of(cl_core *core, int code)
     return CL_STR("{\"message\":\"out of memory\",\"code\":\"CLOUDS_OUT_OF_MEMORY\"}");
 }
 
+cl_str cl_words_said(cl_core *core, int code)
+{
+    cl_buf *out = &core->scratch;
+    cl_buf_clear(out);
+    int failed = cl_buf_put_str(out, CL_STR("{\"message\":"));
+    if (failed == 0) failed = cl_json_quote(cl_str_z(clouds_last_error()), out);
+    if (failed == 0) failed = cl_buf_printf(out, ",\"code\":\"%s\"}", clouds_err_name(code));
+    return failed == 0 ? cl_buf_str(out) : cl_words_of(core, code);
+}
+
 int cl_words_is_false(cl_str error)
 {
     if (error.n == 0) return 1;

@@ -5,7 +5,8 @@
  *
  * Output gathers in `out`. It is written at 16 kB, at 256 commits, and at the end of the turn (the loop's dirty list).
  * What the kernel does not take stays there, `blocked` is set, and the poll asks for room. `drained` is told from the
- * turn or from the poll, never from inside commit or flush.
+ * turn or from the poll, never from inside commit or flush. When a write fails, what the peer said before is read by
+ * the turn, and then the conn ends.
  *
  * Every end goes through cl_conn_fail: handles are closed, and the callback of the last one tells `closed` and frees.
  * So an end is never told from inside a call of the owner. */
@@ -21,7 +22,7 @@
 #include "base/error.h"
 #include "base/mem.h"
 
-enum { FLUSH_BYTES = 16 * 1024, FLUSH_COMMITS = 256, READS_PER_EVENT = 8, KEEP_BYTES = 256 * 1024 };
+enum { FLUSH_BYTES = 16 * 1024, FLUSH_COMMITS = 256, READS_PER_EVENT = 8, READS_AT_END = 128, KEEP_BYTES = 256 * 1024 };
 
 static void on_io(uv_poll_t *poll, int status, int events);
 
@@ -160,9 +161,27 @@ static void on_written(cl_conn *conn)
     if (conn->hooks.drained) mark_dirty(conn);
 }
 
+static void drop_output(cl_conn *conn)
+{
+    conn->at = 0;
+    cl_buf_clear(&conn->out);
+}
+
+static void on_broken(cl_conn *conn, int error)
+{
+    if (conn->state != CL_CONN_OPEN) {
+        cl_conn_fail(conn, CLOUDS_ELOST, "write: %s", uv_strerror(-error));
+        return;
+    }
+    conn->broken = error;
+    drop_output(conn);
+    mark_dirty(conn);
+}
+
 void cl_conn_flush(cl_conn *conn)
 {
     conn->commits = 0;
+    if (conn->broken) drop_output(conn);
     if (!is_live(conn) || conn->blocked || conn->at == conn->out.len) return;
     while (conn->at < conn->out.len) {
         ssize_t n = send(conn->fd, conn->out.data + conn->at, conn->out.len - conn->at, MSG_NOSIGNAL | MSG_DONTWAIT);
@@ -172,7 +191,7 @@ void cl_conn_flush(cl_conn *conn)
             on_blocked(conn);
             return;
         } else if (errno != EINTR) {
-            cl_conn_fail(conn, CLOUDS_ELOST, "write: %s", uv_strerror(-errno));
+            on_broken(conn, errno);
             return;
         }
     }
@@ -187,20 +206,25 @@ static void tell_drained(cl_conn *conn)
     else if (conn->hooks.drained) conn->hooks.drained(conn->hooks.self);
 }
 
+static size_t read_once(cl_conn *conn);
+
+/* Bounded: a peer that takes nothing may go on talking. */
+static void read_last_words(cl_conn *conn)
+{
+    for (int i = 0; i < READS_AT_END && conn->state == CL_CONN_OPEN && read_once(conn); i++) continue;
+    cl_conn_fail(conn, CLOUDS_ELOST, "write: %s", uv_strerror(-conn->broken));
+}
+
 void cl_conn_turn(cl_loop *loop)
 {
     cl_link now; /* what is added meanwhile waits for the next turn */
-    cl_list_init(&now);
-    while (!cl_list_empty(&loop->dirty)) {
-        cl_link *link = loop->dirty.next;
-        cl_list_remove(link);
-        cl_list_append(&now, link);
-    }
+    cl_list_move(&loop->dirty, &now);
     while (!cl_list_empty(&now)) {
         cl_conn *conn = CL_OWNER(now.next, cl_conn, dirty);
         cl_conn_flush(conn); /* still in the list, so it is not added again */
         cl_list_remove(&conn->dirty);
-        tell_drained(conn);
+        if (conn->broken) read_last_words(conn);
+        else tell_drained(conn);
     }
 }
 
@@ -229,7 +253,7 @@ static void on_room(cl_conn *conn)
 {
     conn->blocked = 0;
     cl_conn_flush(conn);
-    if (conn->blocked || !is_live(conn)) return;
+    if (conn->blocked || conn->broken || !is_live(conn)) return;
     if (conn->state == CL_CONN_OPEN) cl_loop_poll(conn->loop, &conn->poll, UV_READABLE, on_io);
     cl_list_remove(&conn->dirty);
     tell_drained(conn);

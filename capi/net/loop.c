@@ -48,11 +48,20 @@ void cl_loop_hurry(cl_loop *loop)
     uv_stop(&loop->uv);
 }
 
+/* libuv 1.44 leaves its epoll open when it fails half-way. */
+static int init_uv(uv_loop_t *uv)
+{
+    uv->backend_fd = -1;
+    int code = uv_loop_init(uv);
+    if (code != 0 && uv_backend_fd(uv) >= 0) close(uv_backend_fd(uv));
+    return code;
+}
+
 int cl_loop_create(const cl_loop_hooks *hooks, cl_loop **out)
 {
     cl_loop *loop = cl_calloc(1, sizeof *loop);
     if (!loop) return cl_error(CLOUDS_ENOMEM, NULL);
-    int code = uv_loop_init(&loop->uv);
+    int code = init_uv(&loop->uv);
     if (code == 0) {
         code = uv_async_init(&loop->uv, &loop->wake, on_wake);
         if (code == 0) code = uv_timer_init(&loop->uv, &loop->limit);

@@ -34,8 +34,15 @@ typedef struct cl_envelope {
     cl_str data;     /* message, other: JSON value; empty: left out */
     cl_str raw;      /* other: the whole envelope */
     int64_t deadline; /* call: when it expires, ms of the clock of whoever handles the envelope; 0: not known */
+    int64_t arrived;  /* when it was read, on the same clock; 0: not known, so as good as now */
     uint64_t link;    /* bus's own: where it came from; a result carries that of its call back. 0: by name */
 } cl_envelope;
+
+/* The bytes of all its texts. */
+static inline size_t cl_envelope_size(const cl_envelope *e)
+{
+    return e->from.n + e->to.n + e->id.n + e->method.n + e->args.n + e->error.n + e->result.n + e->data.n;
+}
 
 /* Appends the JSON form: exactly {"t","s","d"} towards npm nodes; a call with CL_NATIVE carries its deadline as d.x
  * (ms of Redis' clock), a result with CL_REFUSED carries d.n = 1. args, error, result, data must be valid JSON; empty

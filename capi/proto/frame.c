@@ -48,14 +48,14 @@ static inline char *put(char *p, cl_str s)
     return p + s.n;
 }
 
-static inline void put_head(unsigned char *p, const cl_envelope *e, size_t length, size_t first)
+static inline void put_head(unsigned char *p, const cl_envelope *e, cl_str from, cl_str to, size_t length, size_t first)
 {
     put32(p, (uint32_t)length);
     p += CL_FRAME_PREFIX;
     p[0] = (unsigned char)e->type;
     p[1] = (unsigned char)(e->flags & KNOWN_FLAGS);
-    put16(p + 2, e->from.n);
-    put16(p + 4, e->to.n);
+    put16(p + 2, from.n);
+    put16(p + 4, to.n);
     put16(p + 6, e->id.n);
     put16(p + 8, e->method.n);
     put16(p + 10, 0);
@@ -64,21 +64,31 @@ static inline void put_head(unsigned char *p, const cl_envelope *e, size_t lengt
     put32(p + 20, (uint32_t)((uint64_t)e->deadline >> 32));
 }
 
-int cl_frame_encode(const cl_envelope *e, cl_buf *out)
+static inline int encode(const cl_envelope *e, cl_str from, cl_str to, cl_buf *out)
 {
     cl_str first = first_payload(e), second = e->type == CL_RESULT ? e->result : CL_STR_NONE;
-    if ((e->from.n | e->to.n | e->id.n | e->method.n) > UINT16_MAX) return CLOUDS_ETOOBIG;
+    if ((from.n | to.n | e->id.n | e->method.n) > UINT16_MAX) return CLOUDS_ETOOBIG;
     if (first.n > INT32_MAX || second.n > INT32_MAX) return CLOUDS_ETOOBIG;
-    size_t length = CL_FRAME_HEAD + e->from.n + e->to.n + e->id.n + e->method.n + first.n + second.n;
+    size_t length = CL_FRAME_HEAD + from.n + to.n + e->id.n + e->method.n + first.n + second.n;
     if (length > UINT32_MAX) return CLOUDS_ETOOBIG;
     if (cl_buf_reserve(out, CL_FRAME_PREFIX + length) != 0) return CLOUDS_ENOMEM;
     char *p = out->data + out->len;
-    put_head((unsigned char *)p, e, length, first.n);
-    p = put(p + CL_FRAME_PREFIX + CL_FRAME_HEAD, e->from);
-    p = put(put(put(p, e->to), e->id), e->method);
+    put_head((unsigned char *)p, e, from, to, length, first.n);
+    p = put(put(p + CL_FRAME_PREFIX + CL_FRAME_HEAD, from), to);
+    p = put(put(p, e->id), e->method);
     put(put(p, first), second);
     out->len += CL_FRAME_PREFIX + length;
     return 0;
+}
+
+int cl_frame_encode(const cl_envelope *e, cl_buf *out)
+{
+    return encode(e, e->from, e->to, out);
+}
+
+int cl_frame_encode_between(const cl_envelope *e, cl_str from, cl_str to, cl_buf *out)
+{
+    return encode(e, cl_str_eq(e->from, from) ? CL_STR_NONE : e->from, cl_str_eq(e->to, to) ? CL_STR_NONE : e->to, out);
 }
 
 /* ---- reading */
@@ -125,6 +135,7 @@ static void read_frame(const char *frame, size_t length, cl_envelope *out)
     uint64_t deadline = get64(head + 16);
     out->deadline = deadline <= INT64_MAX ? (int64_t)deadline : 0;
     out->raw = cl_str_of(frame, CL_FRAME_PREFIX + length);
+    out->arrived = 0;
     out->link = 0;
 }
 

@@ -7,8 +7,9 @@
  *   16 i64 deadline (0: none)
  * then from, to, id, method, payload 1, payload 2. Flags: 1 CL_NATIVE, 2 CL_REFUSED. An absent payload has length 0, as
  * no JSON text has.
- * Hello: `from` the sender's node id, `to` the node it wants, `method` the version "1". A link serves a node only if
- * the hello names it. Unknown types and flags are skipped: that is how the protocol grows. */
+ * Hello: `from` the sender's node id, `to` the node it wants, `method` the highest version it speaks, "2"; the lower of
+ * both counts. A link serves a node only if the hello names it. Afterwards `from` and `to` may be absent: then they are
+ * those of the hello. Unknown types and flags are skipped: that is how the protocol grows. */
 #ifndef CL_FRAME_H
 #define CL_FRAME_H
 
@@ -21,6 +22,8 @@ enum { CL_FRAME_PREFIX = 4, CL_FRAME_HEAD = 24 };
 /* Appends a frame with the type and texts of the envelope (type may be an enum cl_frame_type too). 0, CLOUDS_ENOMEM, or
  * CLOUDS_ETOOBIG (a name of 64 kB or more). */
 int cl_frame_encode(const cl_envelope *e, cl_buf *out);
+/* The same, but a name that the other end knows to be `from` or `to` is left out. */
+int cl_frame_encode_between(const cl_envelope *e, cl_str from, cl_str to, cl_buf *out);
 
 /* Reads the frame at the head of `bytes`. Returns its length; 0 when more bytes are needed; CLOUDS_EPROTO when it can
  * never become one; CLOUDS_ETOOBIG when it is longer than `max`. Spans point into `bytes`, `raw` is the frame. JSON

@@ -7,10 +7,16 @@
 #include "base/str.h"
 #include "proto/json.h"
 
+enum cl_native {
+    CL_NATIVE_NOT,   /* npm's */
+    CL_NATIVE_OURS,  /* it has a node record */
+    CL_NATIVE_LINKED /* one of ours, and only it can answer what is sent to it: nobody else can write where it does */
+};
+
 /* A server of a method, as a directory knows it. */
 typedef struct cl_server {
     cl_str id;
-    int native; /* it is one of ours: it has a node record */
+    int native; /* enum cl_native */
 } cl_server;
 
 /* What became of an envelope that a bus had accepted. */

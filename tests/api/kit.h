@@ -123,7 +123,8 @@ static inline int kit_register(clouds_context *context, clouds_node *node, const
     return kit_await(context, NULL, CLOUDS_EVENT_REGISTERED, &e) == 1 && e.id == operation ? e.code : -1000;
 }
 
-static inline uint64_t kit_call(clouds_node *node, const char *method, const char *args, const clouds_call_options *options)
+static inline uint64_t kit_call(clouds_node *node, const char *method, const char *args,
+                                const clouds_call_options *options)
 {
     uint64_t call = 0;
     int code = clouds_node_call(node, method, strlen(method), args, strlen(args), options, &call);

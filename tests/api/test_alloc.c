@@ -1,5 +1,5 @@
-/* Every allocation of a whole life made to fail in turn, once and from then on: documented errors, nothing hangs, no block is
- * left, and what was accepted completes exactly once. */
+/* Every allocation of a whole life made to fail in turn, once and from then on: documented errors, nothing hangs, no
+ * block is left, and what was accepted completes exactly once. */
 #include <pthread.h>
 
 #include "api/kit.h"
@@ -43,12 +43,13 @@ static int ok(int code, const char *what)
 {
     if (code >= 0) return 1;
     failures++;
-    int known = code == CLOUDS_ENOMEM || code == CLOUDS_ELIMIT || code == CLOUDS_ECLOSED || code == CLOUDS_EUNREACHABLE ||
-                code == CLOUDS_ESTALE || code == CLOUDS_EINVAL || code == CLOUDS_ESYSTEM || code == CLOUDS_EREDIS ||
-                code == CLOUDS_EPROTO;
+    int known = code == CLOUDS_ENOMEM || code == CLOUDS_ELIMIT || code == CLOUDS_ECLOSED ||
+                code == CLOUDS_EUNREACHABLE || code == CLOUDS_ESTALE || code == CLOUDS_EINVAL ||
+                code == CLOUDS_ESYSTEM || code == CLOUDS_EREDIS || code == CLOUDS_EPROTO;
     if (!known) {
         tap_bad++;
-        printf("# allocation %ld%s: %s gave %s\n", fail_at, for_ever ? " and all after it" : "", what, clouds_err_name(code));
+        printf("# allocation %ld%s: %s gave %s\n", fail_at, for_ever ? " and all after it" : "", what,
+               clouds_err_name(code));
     }
     return 0;
 }
@@ -70,7 +71,8 @@ static void say(const char *what, uint32_t type)
 static int see(const clouds_event *e, uint32_t type, uint64_t id)
 {
     if (e->type == CLOUDS_EVENT_REQUEST && e->method_len == 4) clouds_reply(context, e->id, "[1]", 3);
-    int operation = e->type == CLOUDS_EVENT_RESULT || (e->type >= CLOUDS_EVENT_REGISTERED && e->type <= CLOUDS_EVENT_CONTEXT_CLOSED);
+    int operation = e->type == CLOUDS_EVENT_RESULT ||
+                    (e->type >= CLOUDS_EVENT_REGISTERED && e->type <= CLOUDS_EVENT_CONTEXT_CLOSED);
     if (!operation) return 0;
     failures += e->code != 0;
     for (int i = 0; i < pendings; i++)
@@ -82,8 +84,8 @@ static int see(const clouds_event *e, uint32_t type, uint64_t id)
     return 0;
 }
 
-/* Something was accepted: waits for its completion. Without any memory a bus may not be reached, and then a registration
- * waits - until the node is closed, which ends everything. */
+/* Something was accepted: waits for its completion. Without any memory a bus may not be reached, and then a
+ * registration waits - until the node is closed, which ends everything. */
 static int completion(uint32_t type, uint64_t id)
 {
     clouds_event e;

@@ -5,8 +5,14 @@
 
 static clouds_event event_of(uint64_t id, const char *data, size_t len)
 {
-    return (clouds_event){.type = CLOUDS_EVENT_RESULT, .id = id, .peer = "peer", .peer_len = 4, .method = "", .data = data,
-                          .data_len = len, .error = ""};
+    return (clouds_event){.type = CLOUDS_EVENT_RESULT,
+                          .id = id,
+                          .peer = "peer",
+                          .peer_len = 4,
+                          .method = "",
+                          .data = data,
+                          .data_len = len,
+                          .error = ""};
 }
 
 static void order_and_texts(void)

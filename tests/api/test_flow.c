@@ -45,7 +45,7 @@ static void timeout_and_cancel(void)
 {
     kit_pair p = kit_open(kind, server_mode, client_mode);
     clouds_event e;
-    clouds_call_options fast = {.size = sizeof fast, .timeout = 0.05};
+    clouds_call_options fast = {.size = sizeof fast, .timeout = 0.4};
     uint64_t call = kit_call(p.client_node, "silent", "[]", &fast);
     REQUIRE(kit_await(p.client, p.server, CLOUDS_EVENT_RESULT, &e) == 1);
     CHECK(e.id == call);
@@ -183,7 +183,8 @@ static void many_calls(void)
         for (int i = 0; i < 100 && sent < CALLS && sent - done < 500; i++, sent++) {
             char args[32];
             snprintf(args, sizeof args, "[%d]", sent);
-            kit_call(p.client_node, "echo", args, &(clouds_call_options){.size = sizeof(clouds_call_options), .user_data = (uint64_t)sent});
+            kit_call(p.client_node, "echo", args,
+                     &(clouds_call_options){.size = sizeof(clouds_call_options), .user_data = (uint64_t)sent});
         }
         int n = clouds_poll(p.server, batch, sizeof *batch, BATCH, 0.001);
         for (int i = 0; i < n; i++) kit_answer(p.server, &batch[i]);
@@ -221,7 +222,8 @@ static void orderly_close(void)
     }
     CHECK(answered == 1 && gone == 1);
     /* The context: every call of it ends before it does. */
-    call = kit_call(p.client_node, "nobody", "[]", &(clouds_call_options){.size = sizeof(clouds_call_options), .retries = 3});
+    call = kit_call(p.client_node, "nobody", "[]",
+                    &(clouds_call_options){.size = sizeof(clouds_call_options), .retries = 3});
     CHECK_INT(clouds_context_close(p.client, 1), 0);
     CHECK_INT(clouds_context_close(p.client, 1), CLOUDS_ECLOSED);
     int results = 0;
@@ -234,6 +236,55 @@ static void orderly_close(void)
     CHECK_INT(kit_next(p.client, &e, -1), CLOUDS_ECLOSED);
     clouds_node *node;
     CHECK_INT(clouds_node_create(p.client, NULL, &node), CLOUDS_ECLOSED);
+    kit_close(&p);
+}
+
+/* In thread mode a request waits to be polled; nobody sees it once its caller has given up. */
+static void a_request_expires_before_it_is_polled(void)
+{
+    if (strcmp(server_mode, "thread") != 0) return;
+    kit_pair p = kit_open(kind, server_mode, client_mode);
+    clouds_event e;
+    kit_call(p.client_node, "silent", "[]",
+             &(clouds_call_options){.size = sizeof(clouds_call_options), .deadline = 0.1});
+    REQUIRE(kit_await(p.client, NULL, CLOUDS_EVENT_RESULT, &e) == 1);
+    CHECK(e.code == CLOUDS_ETIMEOUT || e.code == CLOUDS_EEXPIRED);
+    int sent = e.code == CLOUDS_ETIMEOUT;
+    uint64_t expired = 0;
+    kit_next(p.client, &e, 0.2); /* the clocks of both sides may differ by some milliseconds */
+    for (double until = kit_now() + KIT_PATIENCE; sent && expired == 0 && kit_now() < until;) {
+        CHECK(kit_next(p.server, &e, 0.01) == 0 || e.type != CLOUDS_EVENT_REQUEST);
+        CHECK_INT(clouds_counter(p.server, "expired_requests", 0, NULL, &expired), 0);
+    }
+    CHECK_INT(expired, sent);
+    CHECK(kit_find(&p)); /* and the next is served */
+    kit_close(&p);
+}
+
+/* What it has accepted may need others. */
+static void a_draining_node_calls(void)
+{
+    kit_pair p = kit_open(kind, server_mode, client_mode);
+    clouds_event e;
+    CHECK_INT(kit_register(p.client, p.client_node, "helper"), 0);
+    kit_call(p.client_node, "silent", "[]", NULL);
+    REQUIRE(kit_await(p.server, p.client, CLOUDS_EVENT_REQUEST, &e) == 1);
+    clouds_call_options on_behalf = {.size = sizeof on_behalf, .parent = e.id, .retries = 20, .timeout = 0.5};
+    CHECK_INT(clouds_node_close(p.server_node, 20), 0);
+    uint64_t call, other;
+    CHECK_INT(clouds_node_call(p.server_node, "helper", 6, "[]", 2, NULL, &other), CLOUDS_ECLOSED);
+    CHECK_INT(clouds_node_call(p.server_node, "helper", 6, "[]", 2, &on_behalf, &call), 0);
+    uint64_t request = e.id;
+    REQUIRE(kit_await(p.client, p.server, CLOUDS_EVENT_REQUEST, &e) == 1);
+    CHECK_INT(clouds_reply(p.client, e.id, "[5]", 3), 0);
+    REQUIRE(kit_await(p.server, p.client, CLOUDS_EVENT_RESULT, &e) == 1);
+    CHECK(e.id == call);
+    CHECK_STR(e.data, e.data_len, "[5]");
+    CHECK_INT(clouds_reply(p.server, request, "[6]", 3), 0);
+    REQUIRE(kit_await(p.client, p.server, CLOUDS_EVENT_RESULT, &e) == 1);
+    CHECK_STR(e.data, e.data_len, "[6]");
+    REQUIRE(kit_await(p.server, p.client, CLOUDS_EVENT_NODE_CLOSED, &e) == 1);
+    CHECK_INT(clouds_node_call(p.server_node, "helper", 6, "[]", 2, &on_behalf, &call), CLOUDS_ECLOSED);
     kit_close(&p);
 }
 
@@ -288,6 +339,8 @@ static void all(void)
     RUN(status_and_unregister);
     RUN(many_calls);
     RUN(orderly_close);
+    RUN(a_request_expires_before_it_is_polled);
+    RUN(a_draining_node_calls);
     RUN(choosing_a_server);
     RUN(both_in_one_context);
 }

@@ -154,7 +154,8 @@ static void on_line(void *user_data, int level, const char *text)
 {
     clouds_options *options;
     lines++;
-    if (user_data != &lines || level < CLOUDS_LOG_DEBUG || level > CLOUDS_LOG_ERROR || !*text || strchr(text, '\n')) reentered += 100;
+    if (user_data != &lines || level < CLOUDS_LOG_DEBUG || level > CLOUDS_LOG_ERROR || !*text || strchr(text, '\n'))
+        reentered += 100;
     if (clouds_options_create(&options) == CLOUDS_EBUSY && clouds_set_log(NULL, NULL, 0) == CLOUDS_EBUSY) reentered++;
 }
 
@@ -205,6 +206,30 @@ static void password_files(void)
     CHECK(strstr(clouds_last_error(), "password_file") && !strstr(clouds_last_error(), "second"));
 }
 
+static int says(const clouds_event *e, const char *words)
+{
+    int found = memmem(e->error, e->error_len, words, strlen(words)) != NULL;
+    if (!found) printf("# error is %.*s\n", (int)e->error_len, e->error);
+    return found;
+}
+
+/* What waited in vain for the cluster says why: here its name has no one behind it. */
+static void expired_says_why(void)
+{
+    clouds_context *context = kit_context("redis+unix:///nonexistent/clouds.sock", mode);
+    clouds_node *node = kit_node(context, "client");
+    clouds_event e;
+    CHECK_INT(kit_await(context, NULL, CLOUDS_EVENT_BUS_DOWN, &e), 1);
+    char why[300];
+    snprintf(why, sizeof why, ": %.*s\"", (int)(e.error_len < 250 ? e.error_len : 250), e.error);
+    kit_call(node, "m", "[]", &(clouds_call_options){.size = sizeof(clouds_call_options), .timeout = 0.05});
+    CHECK_INT(kit_await(context, NULL, CLOUDS_EVENT_RESULT, &e), 1);
+    CHECK_INT(e.code, CLOUDS_EEXPIRED);
+    CHECK(says(&e, "{\"message\":\"the deadline passed before it was sent: ") && says(&e, why));
+    CHECK(says(&e, ",\"code\":\"CLOUDS_EXPIRED\"}"));
+    clouds_context_destroy(context);
+}
+
 int main(void)
 {
     static const char *const modes[] = {"inline", "thread"};
@@ -216,6 +241,7 @@ int main(void)
         RUN(requests_are_refused);
         RUN(in_flight);
         RUN(without_descriptors);
+        RUN(expired_says_why);
     }
     RUN(log_lines);
     RUN(password_files);

@@ -22,7 +22,8 @@ static void table(void)
         contexts += strcmp(info.scope, "context") == 0;
         CHECK(strcmp(info.scope, "context") == 0 || strcmp(info.scope, "node") == 0);
         /* Its default must be a value that it takes. */
-        if (!CHECK(clouds_options_set_string(set, info.name, info.default_value) == 0)) printf("# %s\n", clouds_last_error());
+        if (!CHECK(clouds_options_set_string(set, info.name, info.default_value) == 0))
+            printf("# %s\n", clouds_last_error());
     }
     CHECK(n > 30 && contexts > 10 && contexts < (int)n);
     CHECK_INT(clouds_option_describe(n, &info), CLOUDS_EINVAL);
@@ -155,7 +156,9 @@ static void facts(void)
     unsigned a, b, c;
     CHECK_INT(sscanf(clouds_version(), "%u.%u.%u", &a, &b, &c), 3);
     CHECK_INT(clouds_version_number(), a * 1000000 + b * 1000 + c);
-    CHECK_INT(clouds_has_feature("redis") + clouds_has_feature("local") + clouds_has_feature("inproc") + clouds_has_feature("thread"), 4);
+    CHECK_INT(clouds_has_feature("redis") + clouds_has_feature("local") + clouds_has_feature("inproc") +
+                  clouds_has_feature("thread"),
+              4);
     CHECK_INT(clouds_has_feature("teleport") + clouds_has_feature(NULL) + clouds_has_feature(""), 0);
 }
 

@@ -53,7 +53,8 @@ static void time_passes(void)
 {
     clouds_event e;
     open_echo();
-    uint64_t call = kit_call(node, "silent", "[]", &(clouds_call_options){.size = sizeof kept, .flags = CLOUDS_CALL_WAIT, .timeout = 0.3});
+    uint64_t call = kit_call(node, "silent", "[]",
+                             &(clouds_call_options){.size = sizeof kept, .flags = CLOUDS_CALL_WAIT, .timeout = 0.3});
     CHECK_INT(clouds_wait(context, call, 0, &e, sizeof e), 0);
     double start = kit_now();
     CHECK_INT(clouds_wait(context, call, 0.05, &e, sizeof e), 0);
@@ -176,7 +177,8 @@ static void contest(void)
     for (int round = 0; round < 20; round++) {
         atomic_store(&winners, 0);
         atomic_store(&stales, 0);
-        contested = kit_call(node, "silent", "[]", &(clouds_call_options){.size = sizeof kept, .flags = CLOUDS_CALL_WAIT, .timeout = 0.03});
+        contested = kit_call(node, "silent", "[]",
+                             &(clouds_call_options){.size = sizeof kept, .flags = CLOUDS_CALL_WAIT, .timeout = 0.03});
         for (int i = 0; i < THREADS; i++) pthread_create(&threads[i], NULL, contend, NULL);
         for (int i = 0; i < THREADS; i++) pthread_join(threads[i], NULL);
         CHECK_INT(atomic_load(&winners), 1);

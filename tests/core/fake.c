@@ -39,6 +39,7 @@ static int port_send(void *self, void *tag, const cl_envelope *e, uint64_t token
                      .at = f->now,
                      .token = token,
                      .link = e->link,
+                     .id_n = e->id.n,
                      .tag = tag};
     KEEP(s->from, e->from), KEEP(s->to, e->to), KEEP(s->id, e->id), KEEP(s->method, e->method);
     KEEP(s->args, e->args), KEEP(s->error, e->error), KEEP(s->result, e->result), KEEP(s->data, e->data);
@@ -204,7 +205,8 @@ void fake_servers(fake *f, const char *method, const char *ids)
     size_t n = 0;
     for (const char *p = ids; *p; n++) {
         size_t len = strcspn(p, ",");
-        servers[n] = (cl_server){cl_str_of(p, len), *p != 'n'};
+        int native = *p == 'n' ? CL_NATIVE_NOT : *p == 'l' ? CL_NATIVE_LINKED : CL_NATIVE_OURS;
+        servers[n] = (cl_server){cl_str_of(p, len), native};
         p += len + (p[len] == ',');
     }
     cl_core_servers(f->core, cl_str_z(method), servers, n, 0);
@@ -222,7 +224,7 @@ static void answer(fake *f, int i, unsigned flags, const char *error, const char
                      .flags = flags,
                      .from = cl_str_z(s->to),
                      .to = cl_str_z(s->from),
-                     .id = cl_str_z(s->id),
+                     .id = cl_str_of(s->id, s->id_n),
                      .method = CL_STR_NONE,
                      .args = CL_STR_NONE,
                      .error = cl_str_z(error),

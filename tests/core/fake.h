@@ -14,6 +14,7 @@ typedef struct fake_sent {
     unsigned flags;
     char from[48], to[48], id[64], method[64], args[256], error[256], result[256], data[256];
     int64_t deadline, at;
+    size_t id_n; /* an id may hold any byte */
     uint64_t token, link;
     void *tag;
 } fake_sent;
@@ -60,7 +61,7 @@ uint64_t fake_call(fake *f, const char *method);
 uint64_t fake_call_spec(fake *f, cl_call_spec spec); /* id is drawn here; 0: refused */
 int fake_call_code(fake *f, cl_node *node, cl_call_spec spec);
 
-/* A comma-separated list of ids, those starting with n are npm servers. */
+/* A comma-separated list of ids: those starting with n are npm servers, with l linked ones. */
 void fake_servers(fake *f, const char *method, const char *ids);
 void fake_servers_code(fake *f, const char *method, int code);
 

@@ -58,6 +58,7 @@ typedef struct sim_item {
     int node, life, method;
     uint64_t id; /* token, request, operation, parent */
     int number;
+    size_t id_n; /* of wire_id */
     int type, duplicate;
     unsigned flags;
     int64_t deadline;

@@ -42,6 +42,7 @@ static void fill(sim_item *p, const cl_envelope *e)
     keep(p->from, sizeof p->from, e->from);
     keep(p->to, sizeof p->to, e->to);
     keep(p->wire_id, sizeof p->wire_id, e->id);
+    p->id_n = e->id.n;
     keep(p->name, sizeof p->name, e->method);
     keep(p->text, sizeof p->text, e->type == CL_CALL ? e->args : e->result);
     keep(p->error, sizeof p->error, e->error);
@@ -101,9 +102,12 @@ static void swap_ids(sim *w, sim_item *p)
         sim_item *other = (sim_item *)(void *)((char *)w->agenda.items[i] - offsetof(sim_item, timer));
         if (other->what != SIM_PACKET || other->type != CL_RESULT || strcmp(other->to, p->to) != 0) continue;
         char id[sizeof p->wire_id];
+        size_t n = p->id_n;
         memcpy(id, p->wire_id, sizeof id);
         memcpy(p->wire_id, other->wire_id, sizeof id);
         memcpy(other->wire_id, id, sizeof id);
+        p->id_n = other->id_n;
+        other->id_n = n;
         return;
     }
 }
@@ -124,7 +128,7 @@ void sim_deliver(sim *w, sim_item *p)
         .flags = flags,
         .from = cl_str_z(p->from),
         .to = cl_str_z(p->to),
-        .id = cl_str_z(p->wire_id),
+        .id = cl_str_of(p->wire_id, p->id_n),
         .method = cl_str_z(p->name),
         .args = cl_str_z(p->text),
         .error = cl_str_z(p->error),

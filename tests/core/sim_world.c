@@ -197,7 +197,7 @@ void sim_populate(sim *w)
         n->world = w;
         n->index = i;
         n->server = i < SIM_NODES * 2 / 5;
-        n->native = !sim_chance(w, 0.2);
+        n->native = sim_chance(w, 0.2) ? CL_NATIVE_NOT : sim_chance(w, 0.4) ? CL_NATIVE_LINKED : CL_NATIVE_OURS;
         n->n_methods = n->server ? 1 + (int)sim_random(w, 3) : 0;
         for (int k = 0; k < n->n_methods; k++) n->methods[k] = (int)sim_random(w, SIM_METHODS);
         come_alive(w, n);

@@ -168,6 +168,27 @@ static void no_server_is_retried_later(void)
     fake_end(&f);
 }
 
+/* Whoever waits for a server is told when one comes up; a pinned call waits for its own. */
+static void a_server_that_comes_up_ends_the_wait(void)
+{
+    fake f = {0};
+    fake_start(&f);
+    uint64_t id = fake_call_spec(&f, (cl_call_spec){.retries = 2});
+    uint64_t pinned = fake_call_spec(&f, (cl_call_spec){.retries = 2, .server = CL_STR("s.9")});
+    fake_servers(&f, "m", "");
+    fake_advance(&f, 500);
+    CHECK_INT(f.n_sent, 1); /* the pinned one */
+    cl_core_server_up(f.core, CL_STR("other"), (cl_server){CL_STR("s.2"), 1});
+    CHECK_INT(f.n_sent, 1);
+    cl_core_server_up(f.core, CL_STR("m"), (cl_server){CL_STR("s.2"), 1});
+    CHECK_INT(f.n_sent, 2);
+    CHECK_STR(f.sent[1].to, strlen(f.sent[1].to), "s.2");
+    fake_answer(&f, 1, "", "[2]");
+    CHECK_STR(fake_result(&f, id)->data, 3, "[2]");
+    CHECK_INT(fake_results(&f, pinned), 0);
+    fake_end(&f);
+}
+
 static void timeouts_are_retried_elsewhere_at_once(void)
 {
     fake f = {0};
@@ -454,10 +475,11 @@ static void only_its_answer_reaches_a_call(void)
     CHECK_INT(cl_core_counters(f.core)[CL_COUNT_FOREIGN_ANSWERS], 33);
     for (int i = 0; i < 1000; i++) {
         for (int k = 0; k < 33; k++) f.sent[0].id[k] = (char)(cl_rand_next(&state) % 255 + 1);
-        f.sent[0].id[cl_rand_next(&state) % 34] = 0;
+        f.sent[0].id_n = cl_rand_next(&state) % 34;
         fake_answer(&f, 0, "", "[\"evil\"]");
     }
     memcpy(f.sent[0].id, good, sizeof good);
+    f.sent[0].id_n = 33;
     cl_node *mine = f.node;
     f.node = other; /* the right id at the wrong node */
     fake_answer(&f, 0, "", "[\"evil\"]");
@@ -465,6 +487,40 @@ static void only_its_answer_reaches_a_call(void)
     CHECK_INT(fake_results(&f, id), 0);
     fake_answer(&f, 0, "", "[\"good\"]");
     CHECK_STR(fake_result(&f, id)->data, 8, "[\"good\"]");
+    fake_end(&f);
+}
+
+/* Where nobody else can answer the id is short, and counts from that peer alone. */
+static void a_linked_peer_gets_short_ids(void)
+{
+    fake f = {0};
+    fake_start(&f);
+    uint64_t first = fake_call(&f, "m");
+    fake_servers(&f, "m", "l.1,s.1");
+    uint64_t second = fake_call(&f, "m");
+    CHECK_INT(f.sent[0].id_n, 8);
+    CHECK_INT(f.sent[1].id_n, 33);
+    fake_sent good = f.sent[0];
+    strcpy(f.sent[0].to, "l.2");
+    fake_answer(&f, 0, "", "[\"evil\"]"); /* from another peer */
+    f.sent[0] = good;
+    for (int bit = 0; bit < 64; bit++) {
+        f.sent[0].id[bit / 8] = (char)(good.id[bit / 8] ^ 1 << bit % 8);
+        fake_answer(&f, 0, "", "[\"evil\"]");
+        f.sent[0] = good;
+    }
+    strcpy(f.sent[0].to, "s.1");
+    uint64_t token = f.sent[1].token ^ f.sent[0].token; /* the short id of what went out with a long one */
+    for (int i = 0; i < 8; i++) f.sent[0].id[i] = (char)(good.id[i] ^ (char)(token >> (8 * i)));
+    fake_answer(&f, 0, "", "[\"evil\"]");
+    f.sent[0] = good;
+    CHECK_INT(fake_results(&f, first) + fake_results(&f, second), 0);
+    fake_answer(&f, 0, "", "[1]");
+    fake_answer(&f, 1, "", "[2]");
+    CHECK_STR(fake_result(&f, first)->data, 3, "[1]");
+    CHECK_STR(fake_result(&f, second)->data, 3, "[2]");
+    fake_answer(&f, 0, "", "[1]");
+    CHECK(cl_core_counters(f.core)[CL_COUNT_LATE_ANSWERS] >= 1);
     fake_end(&f);
 }
 
@@ -494,6 +550,7 @@ int main(void)
     RUN(auto_clean_is_an_option);
     RUN(removal_can_be_taken_over);
     RUN(no_server_is_retried_later);
+    RUN(a_server_that_comes_up_ends_the_wait);
     RUN(timeouts_are_retried_elsewhere_at_once);
     RUN(a_retry_that_finds_nobody_is_not_harmless);
     RUN(deadline_limits_the_whole);
@@ -508,6 +565,7 @@ int main(void)
     RUN(methods_kept_are_bounded);
     RUN(cancel_completes);
     RUN(only_its_answer_reaches_a_call);
+    RUN(a_linked_peer_gets_short_ids);
     RUN(timers_are_armed_rarely);
     return tap_end();
 }

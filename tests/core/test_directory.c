@@ -173,6 +173,28 @@ static void when_all_are_silent_some_are_used(void)
     fake_end(&f);
 }
 
+/* As the original, which unlists it: with nobody else left there is no server, for a while. */
+static void who_shuns_silent_servers_asks_none_of_them(void)
+{
+    fake f = {.config = fake_node_config("client")};
+    f.config.shun_silent = 1;
+    fake_start(&f);
+    uint64_t id = fake_call_spec(&f, (cl_call_spec){.timeout = 0.1, .retries = 1, .method = CL_STR("m")});
+    fake_servers(&f, "m", "s.1");
+    CHECK_INT(f.n_sent, 1);
+    fake_advance(&f, 101);
+    fake_servers(&f, "m", "s.1"); /* the look finds it again */
+    CHECK_INT(f.n_sent, 1);
+    CHECK_INT(fake_result(&f, id)->e.code, CLOUDS_ENOSERVER);
+    CHECK_INT(fake_result(&f, id)->e.outcome, CLOUDS_UNKNOWN); /* the first attempt may have run */
+    fake_call(&f, "other");
+    fake_servers(&f, "other", "s.1");
+    CHECK_INT(f.n_sent, 2); /* what else it serves is not its fault */
+    fake_advance(&f, 1000);
+    CHECK_STR(to_of(&f, "m"), 3, "s.1");
+    fake_end(&f);
+}
+
 static void avoidance_grows_and_ends(void)
 {
     fake f = {0};
@@ -346,6 +368,7 @@ int main(void)
     RUN(a_draining_peer_still_answers);
     RUN(half_at_most_are_avoided);
     RUN(when_all_are_silent_some_are_used);
+    RUN(who_shuns_silent_servers_asks_none_of_them);
     RUN(avoidance_grows_and_ends);
     RUN(an_empty_registry_after_a_restart_is_not_believed_at_once);
     RUN(saving_and_clearing_are_told);

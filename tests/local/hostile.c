@@ -81,7 +81,7 @@ static size_t frame(char *out, int type, const char *from, const char *to, const
 
 static size_t hello(char *out)
 {
-    return frame(out, CL_FRAME_HELLO, "x.1", "s.1", "", "1", "");
+    return frame(out, CL_FRAME_HELLO, "x.1", "s.1", "", "2", "");
 }
 
 static void still_serves(void)
@@ -97,12 +97,23 @@ static void wrong_hello(void)
     const char *const wanted[] = {"s.2", "", "s.11", "x.1"};
     for (int i = 0; i < 4; i++) {
         int fd = attack(), before = victim.dropped;
-        put(fd, bytes, frame(bytes, CL_FRAME_HELLO, "x.1", wanted[i], "", "1", ""));
+        put(fd, bytes, frame(bytes, CL_FRAME_HELLO, "x.1", wanted[i], "", "2", ""));
         CHECK(is_closed(fd, 5000));
         CHECK_INT(victim.dropped, before + 1);
         close(fd);
     }
+    const char *const versions[] = {"", "1", "0", "x", "-2", "2x"};
+    for (int i = 0; i < 6; i++) {
+        int fd = attack();
+        put(fd, bytes, frame(bytes, CL_FRAME_HELLO, "x.1", "s.1", "", versions[i], ""));
+        CHECK(is_closed(fd, 5000));
+        close(fd);
+    }
     int fd = attack();
+    put(fd, bytes, frame(bytes, CL_FRAME_HELLO, "x\xff", "s.1", "", "2", "")); /* no text */
+    CHECK(is_closed(fd, 5000));
+    close(fd);
+    fd = attack();
     put(fd, bytes, frame(bytes, CL_CALL, "x.1", "s.1", "1", "m", "[]")); /* before the hello */
     CHECK(is_closed(fd, 5000));
     close(fd);
@@ -212,6 +223,38 @@ static void for_somebody_else(void)
     UNTIL(&victim, victim.envelopes == envelopes + 1);
     CHECK_INT(victim.dropped, dropped + 1);
     close(fd);
+}
+
+/* Names that the hello told may be absent, and a later version is welcome. */
+static void names_of_the_hello(void)
+{
+    char bytes[512];
+    int fd = attack(), envelopes = victim.envelopes;
+    victim.answer = 0;
+    put(fd, bytes, frame(bytes, CL_FRAME_HELLO, "x.1", "s.1", "", "12", ""));
+    put(fd, bytes, frame(bytes, CL_CALL, "", "", "1", "m", "[1]"));
+    UNTIL(&victim, victim.envelopes == envelopes + 1);
+    CHECK_STR(victim.last_from, strlen(victim.last_from), "x.1");
+    put(fd, bytes, frame(bytes, CL_CALL, "x.2", "", "1", "m", "[1]"));
+    UNTIL(&victim, victim.envelopes == envelopes + 2);
+    CHECK_STR(victim.last_from, strlen(victim.last_from), "x.2");
+    victim.answer = 1;
+    close(fd);
+}
+
+/* Who was asked over a link answers in its own name only. */
+static void in_the_name_of_another(void)
+{
+    still_serves();
+    int dropped = friend_.dropped, envelopes = friend_.envelopes;
+    cl_envelope e = {.type = CL_RESULT, .to = CL_STR("c.1"), .id = CL_STR("1"), .link = victim.last_link};
+    int other_node;
+    e.from = CL_STR("s.9");
+    CHECK_INT(victim.bus->ops->send(victim.bus, &other_node, &e, 0), 0);
+    e.from = CL_STR("s.1");
+    CHECK_INT(victim.bus->ops->send(victim.bus, &victim_node, &e, 0), 0);
+    UNTIL2(&victim, &friend_, friend_.envelopes == envelopes + 1);
+    CHECK_INT(friend_.dropped, dropped + 1);
 }
 
 /* A conversation cut off at every byte, and one that comes byte by byte. */
@@ -375,6 +418,8 @@ int main(void)
     RUN(broken_json);
     RUN(deep_json_is_dropped_and_the_link_lives);
     RUN(for_somebody_else);
+    RUN(names_of_the_hello);
+    RUN(in_the_name_of_another);
     RUN(truncated_at_every_byte);
     RUN(random_bytes);
     RUN(turned_bits);

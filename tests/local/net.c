@@ -1,5 +1,6 @@
 /* The net layer by itself: loop, alarms, watches, conns and listeners. */
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -331,6 +332,87 @@ static void writing_to_a_dead_peer(void)
     cl_loop_close(loop);
 }
 
+/* A descriptor whose other end is accepted[0]. */
+static int plain_peer(cl_loop *loop, const char *name)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    snprintf(address.sun_path, sizeof address.sun_path, "%.100s", path_of(name));
+    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+    CHECK_INT(connect(fd, (struct sockaddr *)&address, sizeof address), 0);
+    UNTIL(loop, accepted_count == 1);
+    return fd;
+}
+
+/* What the peer said before it went is heard, though it was noticed by writing to it. */
+static void the_last_words_of_a_dead_peer(void)
+{
+    cl_loop *loop = make_loop();
+    cl_listener *listener = listen_at(loop, "last", 0);
+    int fd = plain_peer(loop, "last");
+    CHECK_INT(send(fd, "farewell", 8, 0), 8);
+    close(fd);
+    put(&accepted[0], "too late");
+    cl_conn_flush(accepted[0].conn); /* fails, and says nothing yet */
+    CHECK_INT(accepted[0].closed, 0);
+    put(&accepted[0], "later still");
+    CHECK_INT(accepted[0].bytes, 0);
+    UNTIL(loop, accepted[0].closed);
+    CHECK_INT(accepted[0].bytes, 8);
+    CHECK_INT(accepted[0].code, CLOUDS_ELOST);
+    cl_listener_close(listener);
+    cl_loop_close(loop);
+}
+
+/* A peer that takes nothing more and goes on talking is left all the same. */
+static void a_peer_that_only_talks(void)
+{
+    cl_loop *loop = make_loop();
+    cl_listener *listener = listen_at(loop, "talks", 0);
+    int fd = plain_peer(loop, "talks");
+    CHECK_INT(shutdown(fd, SHUT_RD), 0);
+    CHECK_INT(send(fd, "words", 5, 0), 5);
+    put(&accepted[0], "who listens?");
+    UNTIL(loop, accepted[0].closed);
+    CHECK_INT(accepted[0].bytes, 5);
+    CHECK_INT(accepted[0].code, CLOUDS_ELOST);
+    close(fd);
+    cl_listener_close(listener);
+    cl_loop_close(loop);
+}
+
+static int open_descriptors(void)
+{
+    int n = 0;
+    for (int fd = 0; fd < 256; fd++) n += fcntl(fd, F_GETFD) >= 0;
+    return n;
+}
+
+/* Descriptors run out at each point of its beginning. */
+static void a_loop_that_cannot_begin_leaves_nothing(void)
+{
+    struct rlimit limit, old;
+    cl_loop *loop = NULL;
+    const cl_loop_hooks hooks = {.woken = on_woken};
+    int before = open_descriptors(), failures = 0, code = -1;
+    CHECK_INT(getrlimit(RLIMIT_NOFILE, &old), 0);
+    int lowest = dup(0);
+    close(lowest);
+    for (int more = 0; more < 64 && code != 0; more++) {
+        limit = old;
+        limit.rlim_cur = (rlim_t)(lowest + more);
+        CHECK_INT(setrlimit(RLIMIT_NOFILE, &limit), 0);
+        code = cl_loop_create(&hooks, &loop);
+        CHECK_INT(setrlimit(RLIMIT_NOFILE, &old), 0);
+        if (code == 0) continue;
+        failures++;
+        CHECK_INT(code, CLOUDS_ESYSTEM);
+        CHECK_INT(open_descriptors(), before);
+    }
+    CHECK_INT(code, 0);
+    CHECK(failures > 0);
+    cl_loop_close(loop);
+}
+
 static void closing_the_loop_ends_everything(void)
 {
     cl_loop *loop = make_loop();
@@ -581,6 +663,9 @@ int main(void)
     RUN(connecting_has_a_limit);
     RUN(the_end_from_inside_a_hook);
     RUN(writing_to_a_dead_peer);
+    RUN(the_last_words_of_a_dead_peer);
+    RUN(a_peer_that_only_talks);
+    RUN(a_loop_that_cannot_begin_leaves_nothing);
     RUN(closing_the_loop_ends_everything);
     RUN(alarms);
     RUN(the_descriptor);

@@ -207,6 +207,32 @@ static void wrong_answers_to_commands(void)
     end();
 }
 
+/* A message whose answer says nothing may have been delivered; one that was answered with an error was not. A look that
+ * was answered so has sent nothing. */
+static void what_a_wrong_answer_means(void)
+{
+    begin();
+    REQUIRE(kit_open(&a, f.url, &limits) == 0);
+    REQUIRE(kit_node(&a, &node_a, ID_A, 5) == 0);
+    fake_answer(&f, "PUBLISH", "+OK\r\n", 5);
+    CHECK_INT(kit_say(&a, ID_A, "x", "1", 5), 0);
+    CHECK_INT(kit_take(&a, "fate")->code, CL_FATE_LOST);
+    comes_back();
+    fake_answer(&f, "PUBLISH", "-ERR no\r\n", 9);
+    CHECK_INT(kit_say(&a, ID_A, "x", "1", 6), 0);
+    CHECK_INT(kit_take(&a, "fate")->code, CL_FATE_NOT_SENT);
+    CHECK(a.up);
+    static const bytes wrong[] = {BYTES("+OK\r\n"), BYTES("*1\r\n:7\r\n")};
+    for (int i = 0; i < 2; i++) {
+        kit_forget(&a);
+        fake_answer(&f, "SMEMBERS", wrong[i].p, wrong[i].n);
+        a.bus->ops->look(a.bus, CL_STR("m"), 0);
+        CHECK_INT(kit_take(&a, "servers")->code, CLOUDS_EUNREACHABLE);
+        comes_back();
+    }
+    end();
+}
+
 static long resident_kb(void)
 {
     struct rusage usage;
@@ -411,6 +437,7 @@ int main(void)
     RUN(nonsense_to_subscribe);
     RUN(nonsense_out_of_the_blue);
     RUN(wrong_answers_to_commands);
+    RUN(what_a_wrong_answer_means);
     RUN(what_never_ends);
     RUN(truncated_at_every_byte);
     RUN(broken_envelopes);

@@ -48,7 +48,7 @@ static cl_envelope hello(void)
 {
     cl_envelope e = some_message();
     e.type = CL_FRAME_HELLO;
-    e.method = CL_STR("1");
+    e.method = CL_STR("2");
     e.data = CL_STR_NONE;
     return e;
 }
@@ -71,6 +71,24 @@ static void the_bytes_are_as_described(void)
     CHECK_INT(cl_frame_encode(&e, &out), 0);
     CHECK(out.len == sizeof want && memcmp(out.data, want, sizeof want) == 0);
     cl_buf_free(&out);
+}
+
+/* What the link knows is left out, and nothing else. */
+static void names_that_are_known(void)
+{
+    cl_envelope e = some_call(), got;
+    static const char *const known[][2] = {{"c.1", "s.2"}, {"c.1", "s.3"}, {"c", "s.2"}, {"", ""}};
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
+        cl_str from = cl_str_z(known[i][0]), to = cl_str_z(known[i][1]);
+        cl_buf out = {0};
+        CHECK_INT(cl_frame_encode_between(&e, from, to, &out), 0);
+        CHECK_INT(cl_frame_decode(cl_buf_str(&out), MAX, &got), (long long)out.len);
+        if (got.from.n == 0) got.from = from;
+        if (got.to.n == 0) got.to = to;
+        CHECK(same(&e, &got));
+        CHECK_INT(out.len, 44 - (cl_str_eq(from, e.from) + cl_str_eq(to, e.to)) * 3);
+        cl_buf_free(&out);
+    }
 }
 
 /* Gives n bytes of the stream in memory of just that size. */
@@ -233,6 +251,7 @@ static void names_are_text(void)
 int main(void)
 {
     RUN(the_bytes_are_as_described);
+    RUN(names_that_are_known);
     RUN(a_stream_split_at_every_byte);
     RUN(frames_that_never_become_one);
     RUN(lengths_that_do_not_fit);

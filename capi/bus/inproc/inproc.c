@@ -13,18 +13,6 @@
 #include "base/error.h"
 #include "base/mem.h"
 
-enum task_kind { TASK_UP, TASK_READY, TASK_NODE_CLOSED, TASK_ENROLLED, TASK_LOOK, TASK_STATUS, TASK_FATE };
-
-typedef struct task {
-    cl_link place;
-    enum task_kind kind;
-    int code;
-    void *node;
-    uint64_t number;
-    cl_str text;
-    char memory[];
-} task;
-
 typedef struct inproc {
     cl_bus base;
     cl_loop *loop;
@@ -33,7 +21,8 @@ typedef struct inproc {
     pid_t owner;
     cl_hall *hall;
     cl_member member;
-    cl_link seats, tasks;
+    cl_link seats;
+    cl_tasks tasks;
     cl_idmap seat_by_handle;
     cl_strmap seat_by_id;
     cl_buf reading; /* the buffer that the mailbox is exchanged for */
@@ -50,27 +39,7 @@ static cl_seat *seat_of(inproc *bus, const void *handle)
     return cl_idmap_get(&bus->seat_by_handle, (uint64_t)(uintptr_t)handle);
 }
 
-/* ---- tasks */
-
-static int add_task(inproc *bus, enum task_kind kind, void *node, uint64_t number, int code, cl_str text)
-{
-    task *t = cl_malloc(sizeof *t + text.n + 1);
-    if (!t) return cl_error(CLOUDS_ENOMEM, NULL);
-    *t = (task){.kind = kind, .code = code, .node = node, .number = number, .text = {t->memory, text.n}};
-    memcpy(t->memory, text.p, text.n);
-    t->memory[text.n] = '\0';
-    cl_list_append(&bus->tasks, &t->place);
-    cl_loop_poke(bus->loop);
-    return 0;
-}
-
-/* For what is kept first, so that it cannot fail afterwards. */
-static void drop_last_task(inproc *bus)
-{
-    task *t = CL_OWNER(bus->tasks.prev, task, place);
-    cl_list_remove(&t->place);
-    cl_free(t);
-}
+/* ---- answers to look and status */
 
 typedef struct rows {
     cl_buf frames;
@@ -97,7 +66,7 @@ static rows list_rows(inproc *bus, const cl_str *method)
     for (size_t at = 0; (took = cl_frame_decode(cl_str_of(r.frames.data + at, r.frames.len - at), SIZE_MAX, &e)) > 0;
          r.n++) {
         at += (size_t)took;
-        r.servers[r.n] = (cl_server){e.from, 1};
+        r.servers[r.n] = (cl_server){e.from, CL_NATIVE_LINKED};
         r.methods[r.n] = e.method;
     }
     return r;
@@ -124,49 +93,10 @@ static void status_now(inproc *bus, uint64_t operation)
     free_rows(&r);
 }
 
-static void run_task(inproc *bus, const task *t)
+static void answer(void *self, const cl_task *task)
 {
-    const cl_bus_sink *sink = &bus->sink;
-    switch (t->kind) {
-    case TASK_UP:
-        sink->state(sink->self, 1, 0, "");
-        break;
-    case TASK_READY:
-        sink->node_ready(sink->self, t->node, t->code, t->text.p);
-        break;
-    case TASK_NODE_CLOSED:
-        sink->node_closed(sink->self, t->node);
-        break;
-    case TASK_ENROLLED:
-        sink->enrolled(sink->self, t->number, t->code, t->text.p);
-        break;
-    case TASK_LOOK:
-        look_now(bus, t->text);
-        break;
-    case TASK_STATUS:
-        status_now(bus, t->number);
-        break;
-    case TASK_FATE:
-        sink->fate(sink->self, t->number, (enum cl_fate)t->code, t->code == CL_FATE_WRITTEN);
-        break;
-    }
-}
-
-static void run_tasks(inproc *bus)
-{
-    cl_link now; /* what is added meanwhile waits for the next turn */
-    cl_list_init(&now);
-    while (!cl_list_empty(&bus->tasks)) {
-        cl_link *link = bus->tasks.next;
-        cl_list_remove(link);
-        cl_list_append(&now, link);
-    }
-    while (!cl_list_empty(&now)) {
-        task *t = CL_OWNER(now.next, task, place);
-        cl_list_remove(&t->place);
-        run_task(bus, t);
-        cl_free(t);
-    }
+    if (task->kind == CL_TASK_LOOK) look_now(self, task->text);
+    else status_now(self, task->number);
 }
 
 /* ---- reading */
@@ -177,7 +107,7 @@ static void on_frame(inproc *bus, cl_envelope *e)
     const cl_seat *seat;
     switch (e->type) {
     case CL_NEWS_UP:
-        sink->server_up(sink->self, e->method, (cl_server){e->from, 1});
+        sink->server_up(sink->self, e->method, (cl_server){e->from, CL_NATIVE_LINKED});
         break;
     case CL_NEWS_DOWN:
         sink->server_down(sink->self, e->method, e->from);
@@ -235,7 +165,7 @@ static void settle(inproc *bus)
         free_seat(bus, seat);
         bus->sink.node_closed(bus->sink.self, handle);
     }
-    if (!bus->closing || bus->told_closed || !cl_list_empty(&bus->tasks) || !cl_list_empty(&bus->seats)) return;
+    if (!bus->closing || bus->told_closed || !cl_list_empty(&bus->tasks.list) || !cl_list_empty(&bus->seats)) return;
     bus->told_closed = 1;
     bus->sink.closed(bus->sink.self);
 }
@@ -244,7 +174,7 @@ static void flush(cl_bus *base)
 {
     inproc *bus = of(base);
     read_box(bus);
-    if (!cl_list_empty(&bus->tasks)) run_tasks(bus);
+    if (!cl_list_empty(&bus->tasks.list)) cl_tasks_run(&bus->tasks);
     settle(bus);
 }
 
@@ -264,7 +194,8 @@ static int node_open(cl_bus *base, void *handle, cl_str id, double heartbeat)
     int taken = code == 0 ? cl_hall_sit(bus->hall, seat) : 0;
     if (taken == 0 && code == 0) code = cl_strmap_put(&bus->seat_by_id, seat->id, seat);
     if (code == 0 && taken != CLOUDS_ENOMEM)
-        code = add_task(bus, TASK_READY, handle, 0, taken, taken ? cl_str_z(clouds_last_error()) : CL_STR_NONE);
+        code = cl_task_add(&bus->tasks, CL_TASK_READY, handle, 0, taken,
+                           taken ? cl_str_z(clouds_last_error()) : CL_STR_NONE);
     if (code == 0 && taken != CLOUDS_ENOMEM) return 0;
     cl_hall_stand_up(bus->hall, seat);
     free_seat(bus, seat);
@@ -297,8 +228,8 @@ static int enroll(cl_bus *base, void *handle, cl_str method, uint64_t operation)
     inproc *bus = of(base);
     cl_seat *seat = seat_of(bus, handle);
     if (!seat || !seat->taken) return cl_error(CLOUDS_ECLOSED, NULL);
-    int code = add_task(bus, TASK_ENROLLED, NULL, operation, 0, CL_STR_NONE);
-    if (code == 0 && (code = cl_hall_enroll(bus->hall, seat, method)) != 0) drop_last_task(bus);
+    int code = cl_task_add(&bus->tasks, CL_TASK_ENROLLED, NULL, operation, 0, CL_STR_NONE);
+    if (code == 0 && (code = cl_hall_enroll(bus->hall, seat, method)) != 0) cl_task_drop_last(&bus->tasks);
     return code ? cl_error(code, NULL) : 0;
 }
 
@@ -308,42 +239,33 @@ static int withdraw(cl_bus *base, void *handle, cl_str method, uint64_t operatio
     cl_seat *seat = seat_of(bus, handle);
     if (!seat || !seat->taken) return cl_error(CLOUDS_ECLOSED, NULL);
     cl_hall_withdraw(bus->hall, seat, method);
-    return add_task(bus, TASK_ENROLLED, NULL, operation, 0, CL_STR_NONE);
+    return cl_task_add(&bus->tasks, CL_TASK_ENROLLED, NULL, operation, 0, CL_STR_NONE);
 }
 
 /* ---- the rest */
 
-static size_t size_of(const cl_envelope *e)
-{
-    return e->from.n + e->to.n + e->id.n + e->method.n + e->args.n + e->error.n + e->result.n + e->data.n;
-}
-
 static int send(cl_bus *base, void *handle, const cl_envelope *e, uint64_t token)
 {
     inproc *bus = of(base);
-    size_t size = size_of(e);
+    size_t size = cl_envelope_size(e);
     if (bus->closing) return cl_error(CLOUDS_ECLOSED, NULL);
     if (size > bus->limits.message)
         return cl_error(CLOUDS_ETOOBIG, "%zu bytes are more than a message may have (%zu)", size, bus->limits.message);
     int wants_word = token && e->type == CL_MESSAGE;
-    if (wants_word && add_task(bus, TASK_FATE, NULL, token, CL_FATE_WRITTEN, CL_STR_NONE) != 0) return CLOUDS_ENOMEM;
+    if (wants_word && cl_task_add(&bus->tasks, CL_TASK_FATE, NULL, token, CL_FATE_WRITTEN, CL_STR_NONE) != 0)
+        return CLOUDS_ENOMEM;
     int code = cl_hall_post(bus->hall, &bus->member, e);
     if (code == 0) return 0;
-    if (wants_word) drop_last_task(bus);
-    if (code == CLOUDS_ENOSERVER) return token ? add_task(bus, TASK_FATE, NULL, token, CL_FATE_NOBODY, CL_STR_NONE) : 0;
+    if (wants_word) cl_task_drop_last(&bus->tasks);
+    if (code == CLOUDS_ENOSERVER)
+        return token ? cl_task_add(&bus->tasks, CL_TASK_FATE, NULL, token, CL_FATE_NOBODY, CL_STR_NONE) : 0;
     return code == CLOUDS_ELIMIT ? cl_error(code, "the mailbox of %.*s is full", (int)e->to.n, e->to.p)
                                  : cl_error(code, NULL);
 }
 
 static void look(cl_bus *base, cl_str method, int known)
 {
-    inproc *bus = of(base);
-    CL_LIST_EACH(it, &bus->tasks)
-    {
-        const task *t = CL_OWNER(it, task, place);
-        if (t->kind == TASK_LOOK && cl_str_eq(t->text, method)) return;
-    }
-    add_task(bus, TASK_LOOK, NULL, 0, 0, method); /* without memory the caller's own deadline ends its wait */
+    cl_task_look(&of(base)->tasks, method);
 }
 
 static void forget(cl_bus *base, cl_str method, cl_str server)
@@ -352,7 +274,7 @@ static void forget(cl_bus *base, cl_str method, cl_str server)
 
 static void status(cl_bus *base, uint64_t operation)
 {
-    add_task(of(base), TASK_STATUS, NULL, operation, 0, CL_STR_NONE);
+    cl_task_add(&of(base)->tasks, CL_TASK_STATUS, NULL, operation, 0, CL_STR_NONE);
 }
 
 static void close_bus(cl_bus *base)
@@ -378,7 +300,7 @@ static void destroy(cl_bus *base)
         }
         free_seat(bus, seat);
     }
-    CL_LIST_EACH(at, &bus->tasks) cl_free(CL_OWNER(at, task, place));
+    cl_tasks_free(&bus->tasks);
     if (bus->hall && !is_child) cl_hall_leave(bus->hall, &bus->member);
     cl_bell_destroy(bus->member.bell);
     cl_idmap_free(&bus->seat_by_handle);
@@ -416,10 +338,10 @@ int cl_inproc_bus_create(cl_loop *loop, const cl_url *url, const cl_limits *limi
     bus->member.hard = limits->write_hard;
     cl_list_init(&bus->member.place);
     cl_list_init(&bus->seats);
-    cl_list_init(&bus->tasks);
+    cl_tasks_init(&bus->tasks, loop, &bus->sink, bus, answer);
     int code = cl_bell_create(loop, read_box, bus, &bus->member.bell);
     if (code == 0) code = cl_hall_join(url->name, &bus->member, &bus->hall);
-    if (code == 0) code = add_task(bus, TASK_UP, NULL, 0, 0, CL_STR_NONE);
+    if (code == 0) code = cl_task_add(&bus->tasks, CL_TASK_UP, NULL, 0, 0, CL_STR_NONE);
     if (code != 0) {
         destroy(&bus->base);
         return code;

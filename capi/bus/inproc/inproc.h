@@ -7,7 +7,7 @@
 
 #include "base/list.h"
 #include "base/map.h"
-#include "bus/bus.h"
+#include "bus/task.h"
 #include "net/loop.h"
 #include "proto/frame.h"
 

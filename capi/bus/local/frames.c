@@ -22,7 +22,8 @@ static void break_up(cl_local_link *link, int code)
 static const cl_local_node *receiver(cl_local_link *link, cl_str to)
 {
     cl_local *bus = link->bus;
-    if (link->accepted) return link->node && cl_str_eq(to, link->node->id) ? link->node : NULL;
+    if (!to.n) return link->named;
+    if (link->accepted) return link->named && cl_str_eq(to, link->named->id) ? link->named : NULL;
     if (!bus->last_node || !cl_str_eq(to, bus->last_node->id)) bus->last_node = cl_strmap_get(&bus->node_by_id, to);
     return bus->last_node;
 }
@@ -39,19 +40,22 @@ static void on_envelope(cl_local_link *link, cl_envelope *e)
         break_up(link, code);
         return;
     }
+    if (!e->from.n) e->from = link->peer_id;
     const cl_local_node *node = receiver(link, e->to);
     if (e->type == CL_RESULT && !link->accepted && link->calls > 0) link->calls--;
-    if (!node) {
+    /* What we opened a link to speaks for itself only. */
+    if (!node || (!link->accepted && !cl_str_eq(e->from, link->peer_id))) {
         bus->sink.dropped(bus->sink.self, CLOUDS_EPROTO);
         return;
     }
     e->link = link->id;
+    e->arrived = link->heard;
     if (e->type == CL_CALL) e->flags |= CL_NATIVE;
     bus->sink.envelope(bus->sink.self, node->handle, e);
 }
 
-/* The node at the other end of a link of ours says so; we answer in kind, behind the last call that we sent it. So it knows
- * when everything has come, and no call is cut off on its way. */
+/* The node at the other end of a link of ours says so; we answer in kind, behind the last call that we sent it. So it
+ * knows when everything has come, and no call is cut off on its way. */
 static void on_draining(cl_local_link *link)
 {
     cl_local *bus = link->bus;
@@ -140,7 +144,7 @@ static int64_t complete_tail(cl_local_link *link, const char *p, size_t n)
 void cl_link_read(void *self, const char *p, size_t n)
 {
     cl_local_link *link = self;
-    if (link->watched) link->heard = cl_loop_now();
+    link->heard = cl_loop_now();
     while (link->tail.len && n && is_reading(link)) {
         int64_t took = complete_tail(link, p, n);
         if (took < 0) return;

@@ -19,6 +19,8 @@
 #include "base/log.h"
 #include "base/mem.h"
 
+#define VERSION "2"
+
 static void release(cl_local_link *link)
 {
     cl_local *bus = link->bus;
@@ -55,19 +57,33 @@ static int make(cl_local *bus, cl_local_link **out)
 
 int cl_link_say(cl_local_link *link, int type, cl_str from)
 {
-    const cl_envelope e = {
-        .type = type, .from = from, .to = link->peer_id, .method = type == CL_FRAME_HELLO ? CL_STR("1") : CL_STR_NONE};
+    const cl_envelope e = {.type = type,
+                           .from = from,
+                           .to = link->peer_id,
+                           .method = type == CL_FRAME_HELLO ? CL_STR(VERSION) : CL_STR_NONE};
     int code = cl_frame_encode(&e, cl_conn_out(link->conn));
     if (code == 0) cl_conn_commit(link->conn);
     return code;
 }
 
-static void greet(cl_local_link *link, cl_str from)
+static int name_peer(cl_local_link *link, cl_str id)
+{
+    link->peer = cl_str_dup(id);
+    link->peer_id = cl_str_of(link->peer, id.n);
+    return link->peer ? 0 : CLOUDS_ENOMEM;
+}
+
+static void await_hello(cl_local_link *link)
 {
     link->state = CL_LINK_GREETING;
     link->greet_by = cl_loop_now() + (int64_t)(link->bus->limits.hello_timeout * 1000);
     cl_local_tick_by(link->bus, link->greet_by);
-    if (from.n && cl_link_say(link, CL_FRAME_HELLO, from) != 0) cl_link_cut(link);
+}
+
+static int say_hello(cl_local_link *link, cl_local_node *as)
+{
+    link->named = as;
+    return cl_link_say(link, CL_FRAME_HELLO, as->id);
 }
 
 void cl_link_cut(cl_local_link *link)
@@ -101,7 +117,8 @@ static void on_opened(void *self)
         return;
     }
     /* Any living node of ours may stand for the link: it only names where it comes from. */
-    greet(link, CL_OWNER(bus->nodes.next, cl_local_node, place)->id);
+    await_hello(link);
+    if (say_hello(link, CL_OWNER(bus->nodes.next, cl_local_node, place)) != 0) cl_link_cut(link);
 }
 
 static void on_drained(void *self)
@@ -143,16 +160,15 @@ static cl_conn_hooks hooks_of(cl_local_link *link)
 int cl_link_open(cl_local *bus, cl_str to, cl_local_link **out)
 {
     char key[CL_KEY + 1], file[CL_FILE_NAME], path[sizeof((struct sockaddr_un *)0)->sun_path];
-    cl_local_link *link;
+    cl_local_link *link = NULL;
     cl_file_key(to, key);
     cl_file_of(key, ".sock", file);
     int code = cl_file_path(&bus->folder, file, path, sizeof path);
     if (code == 0) code = make(bus, &link);
     if (code != 0) return code;
-    link->peer = cl_str_dup(to);
-    link->peer_id = cl_str_of(link->peer, to.n);
     cl_conn_hooks hooks = hooks_of(link);
-    code = link->peer ? cl_strmap_put(&bus->link_by_peer, link->peer_id, link) : CLOUDS_ENOMEM;
+    code = name_peer(link, to);
+    if (code == 0) code = cl_strmap_put(&bus->link_by_peer, link->peer_id, link);
     if (code == 0) code = cl_conn_unix(bus->loop, path, bus->limits.connect_timeout, &hooks, &link->conn);
     if (code != 0) {
         release(link);
@@ -174,7 +190,7 @@ void cl_link_accepted(void *self, cl_conn *conn)
 {
     static const cl_conn_hooks nobody = {.data = ignore_data, .closed = ignore_end};
     cl_local_node *node = self;
-    cl_local_link *link;
+    cl_local_link *link = NULL;
     if (make(node->bus, &link) != 0) {
         cl_conn_set_hooks(conn, &nobody);
         cl_conn_close(conn, 0);
@@ -186,23 +202,40 @@ void cl_link_accepted(void *self, cl_conn *conn)
     link->node = node;
     node->links++;
     cl_conn_set_hooks(conn, &hooks);
-    greet(link, CL_STR_NONE);
+    await_hello(link);
     if (!is_same_user(link)) cl_link_cut(link);
 }
 
 static int accept_hello(cl_local_link *link, const cl_envelope *hello)
 {
     if (!link->node || !cl_str_eq(hello->to, link->node->id) || hello->from.n == 0) return CLOUDS_EPROTO;
-    link->peer = cl_str_dup(hello->from);
-    if (!link->peer) return CLOUDS_ENOMEM;
-    link->peer_id = cl_str_of(link->peer, hello->from.n);
-    return cl_link_say(link, CL_FRAME_HELLO, link->node->id);
+    int code = name_peer(link, hello->from);
+    return code == 0 ? say_hello(link, link->node) : code;
+}
+
+/* Who says hello speaks every version up to the one it names; 2 is the lowest of ours, and the highest. */
+static int is_spoken(cl_str version)
+{
+    long number = 0;
+    for (size_t i = 0; i < version.n && i < 6; i++) {
+        if (version.p[i] < '0' || version.p[i] > '9') return 0;
+        number = number * 10 + version.p[i] - '0';
+    }
+    return number >= 2;
+}
+
+static int check_hello(const cl_local_link *link, const cl_envelope *hello)
+{
+    int code = cl_frame_check(hello, link->bus->limits.json);
+    return code == 0 && !is_spoken(hello->method) ? CLOUDS_EPROTO : code;
 }
 
 void cl_link_greeted(cl_local_link *link, const cl_envelope *hello)
 {
     cl_local *bus = link->bus;
-    int code = link->accepted ? accept_hello(link, hello) : cl_str_eq(hello->from, link->peer_id) ? 0 : CLOUDS_EPROTO;
+    int code = check_hello(link, hello);
+    if (code == 0 && link->accepted) code = accept_hello(link, hello);
+    else if (code == 0 && !cl_str_eq(hello->from, link->peer_id)) code = CLOUDS_EPROTO;
     if (code != 0) {
         if (code == CLOUDS_EPROTO) bus->sink.dropped(bus->sink.self, code);
         cl_link_cut(link);

@@ -15,13 +15,7 @@ enum { CLOSE_MS = 2500 };
 
 static void look(cl_bus *base, cl_str method, int known)
 {
-    cl_local *bus = CL_OWNER(base, cl_local, base);
-    CL_LIST_EACH(it, &bus->tasks)
-    {
-        const cl_task *task = CL_OWNER(it, cl_task, place);
-        if (task->kind == CL_TASK_LOOK && cl_str_eq(task->text, method)) return;
-    }
-    cl_task_add(bus, CL_TASK_LOOK, NULL, 0, 0, method); /* without memory the caller's own deadline ends its wait */
+    cl_task_look(&CL_OWNER(base, cl_local, base)->tasks, method);
 }
 
 static void forget(cl_bus *base, cl_str method, cl_str server)
@@ -30,7 +24,7 @@ static void forget(cl_bus *base, cl_str method, cl_str server)
 
 static void status(cl_bus *base, uint64_t operation)
 {
-    cl_task_add(CL_OWNER(base, cl_local, base), CL_TASK_STATUS, NULL, operation, 0, CL_STR_NONE);
+    cl_task_add(&CL_OWNER(base, cl_local, base)->tasks, CL_TASK_STATUS, NULL, operation, 0, CL_STR_NONE);
 }
 
 /* ---- the end */
@@ -45,7 +39,7 @@ static void settle_close(cl_local *bus)
     if (!bus->closing || bus->told_closed || !cl_list_empty(&bus->nodes)) return;
     if (cl_loop_now() >= bus->close_by) force_links(bus);
     else cl_local_tick_by(bus, bus->close_by);
-    if (!cl_list_empty(&bus->links) || !cl_list_empty(&bus->tasks)) return;
+    if (!cl_list_empty(&bus->links) || !cl_list_empty(&bus->tasks.list)) return;
     bus->told_closed = 1;
     bus->settling = 0;
     bus->sink.closed(bus->sink.self);
@@ -54,7 +48,7 @@ static void settle_close(cl_local *bus)
 static void flush(cl_bus *base)
 {
     cl_local *bus = CL_OWNER(base, cl_local, base);
-    if (!cl_list_empty(&bus->tasks)) cl_task_run(bus);
+    if (!cl_list_empty(&bus->tasks.list)) cl_tasks_run(&bus->tasks);
     if (!bus->settling) return;
     cl_local_nodes_settle(bus);
     if (bus->closing && cl_list_empty(&bus->nodes) && !bus->finishing) {
@@ -75,18 +69,13 @@ static void close_bus(cl_bus *base)
     cl_loop_poke(bus->loop);
 }
 
-static void free_tasks(cl_local *bus)
-{
-    CL_LIST_EACH(it, &bus->tasks) cl_free(CL_OWNER(it, cl_task, place));
-    CL_LIST_EACH(at, &bus->suspects) cl_free(CL_OWNER(at, cl_suspect, place));
-}
-
 static void destroy(cl_bus *base)
 {
     if (!base) return;
     cl_local *bus = CL_OWNER(base, cl_local, base);
     CL_LIST_EACH(it, &bus->nodes) cl_local_node_free(CL_OWNER(it, cl_local_node, place));
-    free_tasks(bus);
+    CL_LIST_EACH(at, &bus->suspects) cl_free(CL_OWNER(at, cl_suspect, place));
+    cl_tasks_free(&bus->tasks);
     cl_watch_destroy(bus->watch);
     cl_alarm_destroy(bus->tick);
     cl_folder_close(&bus->folder);
@@ -125,7 +114,7 @@ static void init(cl_local *bus, cl_loop *loop, const cl_limits *limits, const cl
     bus->tick_at = INT64_MAX;
     cl_list_init(&bus->nodes);
     cl_list_init(&bus->links);
-    cl_list_init(&bus->tasks);
+    cl_tasks_init(&bus->tasks, loop, &bus->sink, bus, cl_local_answer);
     cl_list_init(&bus->suspects);
 }
 
@@ -138,7 +127,7 @@ int cl_local_bus_create(cl_loop *loop, const cl_url *url, const cl_limits *limit
     bus->name = cl_str_dup(cl_str_z(url->name));
     int code = bus->name ? cl_alarm_create(loop, cl_local_tick, bus, &bus->tick) : CLOUDS_ENOMEM;
     if (code == 0) code = cl_local_enter_folder(bus);
-    if (code == 0) code = cl_task_add(bus, CL_TASK_UP, NULL, 0, 0, CL_STR_NONE);
+    if (code == 0) code = cl_task_add(&bus->tasks, CL_TASK_UP, NULL, 0, 0, CL_STR_NONE);
     if (code != 0) {
         destroy(&bus->base);
         return code == CLOUDS_ENOMEM ? cl_error(code, NULL) : code;

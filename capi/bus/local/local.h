@@ -8,7 +8,7 @@
 
 #include "base/list.h"
 #include "base/map.h"
-#include "bus/bus.h"
+#include "bus/task.h"
 #include "net/conn.h"
 #include "net/loop.h"
 #include "proto/frame.h"
@@ -87,7 +87,7 @@ void cl_registry_sweep(struct cl_local *bus);
 void cl_registry_tell(struct cl_local *bus, cl_str id, int up);
 void cl_registry_free(cl_registry *registry);
 
-/* ---- nodes, links, tasks */
+/* ---- nodes and links */
 
 typedef struct cl_local_node {
     cl_link place;
@@ -113,7 +113,8 @@ typedef struct cl_local_link {
     cl_local_node *node; /* accepted by */
     uint64_t id;
     enum cl_link_state state;
-    char *peer; /* the node at the other end, "" while not known */
+    cl_local_node *named; /* ours, as our hello named it, while it lives */
+    char *peer;           /* the node at the other end; NULL while not known */
     cl_str peer_id;
     cl_buf tail;  /* the beginning of a frame whose end has not come */
     cl_buf queue; /* frames that wait for the link, each behind a cl_waiting */
@@ -132,27 +133,6 @@ typedef struct cl_waiting {
     uint32_t length;
     uint32_t type;
 } cl_waiting;
-
-enum cl_task_kind {
-    CL_TASK_UP,
-    CL_TASK_READY,
-    CL_TASK_NODE_CLOSED,
-    CL_TASK_ENROLLED,
-    CL_TASK_FILE,
-    CL_TASK_LOOK,
-    CL_TASK_STATUS,
-    CL_TASK_FATE
-};
-
-typedef struct cl_task {
-    cl_link place;
-    enum cl_task_kind kind;
-    int code;
-    void *node;
-    uint64_t number; /* operation or token */
-    cl_str text;     /* words, or a method */
-    char memory[];
-} cl_task;
 
 /* A node to be looked after: its link broke, and its lock is still to be seen free. */
 typedef struct cl_suspect {
@@ -175,7 +155,8 @@ typedef struct cl_local {
     cl_alarm *tick;
     int64_t tick_at; /* INT64_MAX: not set */
     cl_registry registry;
-    cl_link nodes, links, tasks, suspects;
+    cl_link nodes, links, suspects;
+    cl_tasks tasks;
     cl_strmap node_by_id, link_by_peer;
     cl_idmap node_by_handle;
     cl_local_link *last;            /* the link that was sent over last: the next send often is for it too */
@@ -189,11 +170,8 @@ typedef struct cl_local {
     int64_t close_by;
 } cl_local;
 
-/* task.c: words to the sink that may not be said from inside an operation. 0 or CLOUDS_ENOMEM. */
-int cl_task_add(cl_local *bus, enum cl_task_kind kind, void *node, uint64_t number, int code, cl_str text);
-/* Takes back the task that was added last. */
-void cl_task_drop_last(cl_local *bus);
-void cl_task_run(cl_local *bus);
+/* answer.c: carries out the tasks of its own. */
+void cl_local_answer(void *bus, const cl_task *task);
 
 /* node.c */
 int cl_local_node_open(cl_bus *base, void *handle, cl_str id, double heartbeat);

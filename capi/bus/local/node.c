@@ -79,7 +79,7 @@ int cl_local_node_open(cl_bus *base, void *handle, cl_str id, double heartbeat)
         code = publish(node);
         /* Whatever is wrong with the folder is told by the event, as for every bus. */
         cl_str words = code ? cl_str_z(clouds_last_error()) : CL_STR_NONE;
-        if (code == CLOUDS_ENOMEM || cl_task_add(bus, CL_TASK_READY, handle, 0, code, words) != 0) code = CLOUDS_ENOMEM;
+        if (code == CLOUDS_ENOMEM || cl_task_add(&bus->tasks, CL_TASK_READY, handle, 0, code, words) != 0) code = CLOUDS_ENOMEM;
         else code = 0;
     }
     if (code != 0) cl_local_node_free(node);
@@ -94,6 +94,11 @@ void cl_local_node_free(cl_local_node *node)
         cl_idmap_take(&bus->node_by_handle, (uint64_t)(uintptr_t)node->handle);
     }
     if (bus->last_node == node) bus->last_node = NULL;
+    CL_LIST_EACH(it, &bus->links)
+    {
+        cl_local_link *link = CL_OWNER(it, cl_local_link, place);
+        if (link->named == node) link->named = NULL;
+    }
     cl_list_remove(&node->place);
     cl_listener_close(node->listener);
     give_up_lock(node);
@@ -109,7 +114,7 @@ static int look_later(cl_local_node *node, cl_str method)
 {
     char file[CL_FILE_NAME];
     cl_file_entry(node->key, method, file);
-    return cl_task_add(node->bus, CL_TASK_FILE, NULL, 0, 0, cl_str_z(file));
+    return cl_task_add(&node->bus->tasks, CL_TASK_FILE, NULL, 0, 0, cl_str_z(file));
 }
 
 /* The key text is kept in a block of its own: length in front, for walking. */
@@ -139,8 +144,8 @@ int cl_local_enroll(cl_bus *base, void *handle, cl_str method, uint64_t operatio
     int is_new = !cl_strmap_get(&node->enrolled, method);
     if (keep(node, method) != 0) return cl_error(CLOUDS_ENOMEM, NULL);
     /* The word is kept first, so that it cannot fail afterwards. */
-    int code = cl_task_add(bus, CL_TASK_ENROLLED, NULL, operation, 0, CL_STR_NONE);
-    if (code == 0 && (code = cl_file_put_entry(&bus->folder, node->key, node->id, method)) != 0) cl_task_drop_last(bus);
+    int code = cl_task_add(&bus->tasks, CL_TASK_ENROLLED, NULL, operation, 0, CL_STR_NONE);
+    if (code == 0 && (code = cl_file_put_entry(&bus->folder, node->key, node->id, method)) != 0) cl_task_drop_last(&bus->tasks);
     if (code == 0) look_later(node, method); /* without memory for that the watch tells */
     else if (is_new) cl_free(cl_strmap_take(&node->enrolled, method));
     return code;
@@ -154,7 +159,7 @@ int cl_local_withdraw(cl_bus *base, void *handle, cl_str method, uint64_t operat
     cl_free(cl_strmap_take(&node->enrolled, method));
     cl_file_remove_entry(&bus->folder, node->key, method);
     look_later(node, method);
-    return cl_task_add(bus, CL_TASK_ENROLLED, NULL, operation, 0, CL_STR_NONE);
+    return cl_task_add(&bus->tasks, CL_TASK_ENROLLED, NULL, operation, 0, CL_STR_NONE);
 }
 
 /* ---- the end */

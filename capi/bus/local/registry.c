@@ -73,7 +73,7 @@ int cl_registry_add(cl_local *bus, const char *file, cl_str id, cl_str method, i
     cl_list_append(&of_peer->list, &entry->in_peer);
     of_method->n++;
     of_peer->n++;
-    if (tell) bus->sink.server_up(bus->sink.self, entry->method, (cl_server){entry->id, 1});
+    if (tell) bus->sink.server_up(bus->sink.self, entry->method, (cl_server){entry->id, CL_NATIVE_LINKED});
     return 0;
 }
 
@@ -233,7 +233,7 @@ void cl_registry_tell(cl_local *bus, cl_str id, int up)
     CL_LIST_EACH(it, &peer->list)
     {
         const cl_entry *entry = CL_OWNER(it, cl_entry, in_peer);
-        if (up) bus->sink.server_up(bus->sink.self, entry->method, (cl_server){entry->id, 1});
+        if (up) bus->sink.server_up(bus->sink.self, entry->method, (cl_server){entry->id, CL_NATIVE_LINKED});
         else bus->sink.server_down(bus->sink.self, entry->method, entry->id);
     }
 }

@@ -38,17 +38,14 @@ static int find(cl_local *bus, const cl_envelope *e, cl_local_link **out)
     return code;
 }
 
-static size_t size_of(const cl_envelope *e)
-{
-    return e->from.n + e->to.n + e->id.n + e->method.n + e->args.n + e->error.n + e->result.n + e->data.n;
-}
-
+/* Nothing can flow off before the link is open: as many calls as may be outstanding should find room until then. */
 static int room_for(cl_local_link *link, const cl_envelope *e, size_t size)
 {
     const cl_limits *limits = &link->bus->limits;
-    size_t unwritten = link->state == CL_LINK_OPEN ? cl_conn_pending(link->conn) : link->queue.len;
+    int is_open = link->state == CL_LINK_OPEN;
+    size_t unwritten = is_open ? cl_conn_pending(link->conn) : link->queue.len;
     if (unwritten <= limits->write_soft) return 0;
-    if (e->type != CL_RESULT)
+    if (e->type != CL_RESULT && is_open)
         return cl_error(CLOUDS_ELIMIT, "%zu bytes wait for %.*s already (write_soft)", unwritten, (int)e->to.n,
                         e->to.p);
     if (unwritten + size <= limits->write_hard) return 0;
@@ -84,15 +81,17 @@ static void count_call(cl_local_link *link)
     cl_local_tick_by(link->bus, link->heard + (int64_t)(link->bus->limits.ping_interval * 1000));
 }
 
-static int write_to(cl_local_link *link, const cl_envelope *e, uint64_t token)
+static int write_to(cl_local_link *link, const void *handle, const cl_envelope *e, uint64_t token)
 {
     /* A message's sender asks how many got it. The word is kept first, so that it cannot fail afterwards. */
     if (token && e->type == CL_MESSAGE &&
-        cl_task_add(link->bus, CL_TASK_FATE, NULL, token, CL_FATE_WRITTEN, CL_STR_NONE) != 0)
+        cl_task_add(&link->bus->tasks, CL_TASK_FATE, NULL, token, CL_FATE_WRITTEN, CL_STR_NONE) != 0)
         return CLOUDS_ENOMEM;
-    int code = cl_frame_encode(e, cl_conn_out(link->conn));
+    cl_str from = link->named && link->named->handle == handle ? e->from : CL_STR_NONE;
+    cl_str to = link->accepted ? link->peer_id : e->to; /* one of ours was found by the name of its peer */
+    int code = cl_frame_encode_between(e, from, to, cl_conn_out(link->conn));
     if (code != 0) {
-        if (token && e->type == CL_MESSAGE) cl_task_drop_last(link->bus);
+        if (token && e->type == CL_MESSAGE) cl_task_drop_last(&link->bus->tasks);
         return code;
     }
     cl_conn_commit(link->conn);
@@ -104,16 +103,16 @@ int cl_local_send(cl_bus *base, void *handle, const cl_envelope *e, uint64_t tok
 {
     cl_local *bus = CL_OWNER(base, cl_local, base);
     cl_local_link *link;
-    size_t size = size_of(e);
+    size_t size = cl_envelope_size(e);
     if (size > bus->limits.message)
         return cl_error(CLOUDS_ETOOBIG, "%zu bytes are more than a message may have (%zu)", size, bus->limits.message);
     if (bus->closing) return cl_error(CLOUDS_ECLOSED, NULL);
     int code = find(bus, e, &link);
     if (code == 0 && link->fenced && e->type == CL_CALL)
-        return cl_task_add(bus, CL_TASK_FATE, NULL, token, CL_FATE_NOBODY, CL_STR_NONE);
+        return cl_task_add(&bus->tasks, CL_TASK_FATE, NULL, token, CL_FATE_NOBODY, CL_STR_NONE);
     if (code == 0) code = room_for(link, e, size);
     if (code != 0) return code;
-    return link->state == CL_LINK_OPEN ? write_to(link, e, token) : wait_for(link, e, token);
+    return link->state == CL_LINK_OPEN ? write_to(link, handle, e, token) : wait_for(link, e, token);
 }
 
 /* ---- what waited */

@@ -27,7 +27,8 @@ int cl_redis_is_bad(redis_bus *bus, const cl_reply *reply, int type, const char 
 static enum cl_fate fate_of(redis_bus *bus, const cl_reply *reply, int64_t *receivers)
 {
     *receivers = 0;
-    if (cl_redis_is_bad(bus, reply, CL_REPLY_INTEGER, "PUBLISH")) return CL_FATE_NOT_SENT;
+    int is_error = reply->items[0].type == CL_REPLY_ERROR;
+    if (cl_redis_is_bad(bus, reply, CL_REPLY_INTEGER, "PUBLISH")) return is_error ? CL_FATE_NOT_SENT : CL_FATE_LOST;
     *receivers = cl_session_is_cluster(bus->commands) ? -1 : reply->items[0].number;
     return *receivers == 0 ? CL_FATE_NOBODY : CL_FATE_WRITTEN;
 }

@@ -183,10 +183,11 @@ static void decide(redis_bus *bus, redis_look *look)
     else answer(bus, look, 0);
 }
 
+/* Nothing was sent of what waits for this: it is asked again when the connection is back. */
 static void broken(redis_bus *bus, redis_look *look, const char *words)
 {
     cl_session_cut(bus->commands, CLOUDS_EPROTO, words);
-    answer(bus, look, CLOUDS_EPROTO);
+    answer(bus, look, CLOUDS_EUNREACHABLE);
 }
 
 /* 1: the reply is no array, and the look is answered. */
@@ -195,7 +196,7 @@ static int is_refused(redis_bus *bus, redis_look *look, const cl_reply *reply, c
     if (!cl_redis_is_bad(bus, reply, CL_REPLY_ARRAY, what)) return 0;
     cl_redis_words words;
     int is_error = reply->items[0].type == CL_REPLY_ERROR;
-    answer(bus, look, is_error ? cl_redis_explain(cl_reply_text(reply, 0), &words) : CLOUDS_EPROTO);
+    answer(bus, look, is_error ? cl_redis_explain(cl_reply_text(reply, 0), &words) : CLOUDS_EUNREACHABLE);
     return 1;
 }
 

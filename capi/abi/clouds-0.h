@@ -1,0 +1,425 @@
+/* clouds.h - services and calls over processes and machines, by name.
+ *
+ * This file is the authoritative description of libclouds. It is plain C99,
+ * loads in C++, and after the preprocessor in LuaJIT's ffi.cdef and pycparser.
+ *
+ * Conventions, valid for every function unless it says otherwise
+ *
+ *   Result     0 (or a count) on success, a negative CLOUDS_E* on failure. After a failure clouds_last_error() of the
+ *              same thread has the words. Out parameters come last and are untouched on failure.
+ *   Text       Pointer and length, UTF-8, no terminating NUL needed. Values are JSON text.
+ *   Errors     `Errors:` lists what a function can give. Every function that takes a context or a node can also give
+ *              CLOUDS_EBUSY (from inside a hook), CLOUDS_EFORK (see below) and, in inline mode, CLOUDS_ETHREAD.
+ *   Ownership  What you pass in is borrowed for the time of the call, and copied if it is kept. What an event points to
+ *              lives until the next poll on that context, or lies in memory of yours (clouds_poll_into and
+ *              clouds_wait_into). Handles have a named destructor that takes NULL.
+ *   Time       Seconds, as double. A negative timeout of clouds_poll and clouds_wait means "for ever".
+ *   Ids        A call, a request, a question and an operation are uint64_t, never 0, below 2^53 and never reused in the
+ *              life of a context. A stale id is CLOUDS_ESTALE, never a crash.
+ *   Threads    In thread mode every function may be called from every thread at any time (polling: by one thread at a
+ *              time, a second gets CLOUDS_ETHREAD). In inline mode a context and its nodes are used by one thread at a
+ *              time, not always the same; a second that comes meanwhile gets CLOUDS_ETHREAD, and nothing is done.
+ *              "Thread: by mode." is this rule; "Thread: any." is every thread at any time, in both modes.
+ *   Callbacks  There are none, but for the log and allocator hooks. A hook may not call back into the library (it gets
+ *              CLOUDS_EBUSY); everything else reaches you as an event.
+ *   Fork       After fork() the child may only destroy what it inherited; all else is CLOUDS_EFORK.
+ */
+#ifndef CLOUDS_H
+#define CLOUDS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(CLOUDS_BUILD)
+#define CLOUDS_API __attribute__((visibility("default")))
+#else
+#define CLOUDS_API
+#endif
+
+/* ---- Versions -------------------------------------------------------------------------------------------------- */
+
+/* The version of the library that is running, for example "0.1.0". Static. Thread: any. Since 0.1. */
+CLOUDS_API const char *clouds_version(void);
+
+/* The same as one number, major * 1000000 + minor * 1000 + patch. Thread: any. Since 0.1. */
+CLOUDS_API uint32_t clouds_version_number(void);
+
+/* 1 when this library has the feature called `name` ("redis", "local", "inproc", "thread", ...), else 0; NULL is 0.
+ * Errors: none. Thread: any. Since 0.1. */
+CLOUDS_API int clouds_has_feature(const char *name);
+
+/* ---- Errors and outcomes --------------------------------------------------------------------------------------- */
+
+/* How an operation ended. Every error code belongs to exactly one of these. */
+enum clouds_outcome {
+    CLOUDS_DONE = 0,      /* it worked */
+    CLOUDS_APP_ERROR = 1, /* the service ran and answered with an error of its own */
+    CLOUDS_NOT_DONE = 2,  /* guaranteed not executed: safe to repeat */
+    CLOUDS_UNKNOWN = 3    /* it left this process and no answer came: it may have been executed */
+};
+
+/* Every error: symbol, number, outcome, name on the wire and in every language, text. */
+#define CLOUDS_ERRORS(X) \
+    X(CLOUDS_EINVAL, -1, CLOUDS_NOT_DONE, "CLOUDS_INVALID_ARGUMENT", "invalid argument") \
+    X(CLOUDS_ENOMEM, -2, CLOUDS_NOT_DONE, "CLOUDS_OUT_OF_MEMORY", "out of memory") \
+    X(CLOUDS_ECLOSED, -3, CLOUDS_NOT_DONE, "CLOUDS_CLOSED", "closed") \
+    X(CLOUDS_ESTALE, -4, CLOUDS_NOT_DONE, "CLOUDS_STALE_ID", "no such id, or it is finished") \
+    X(CLOUDS_EHANDLE, -5, CLOUDS_NOT_DONE, "CLOUDS_BAD_HANDLE", "not a live handle of this kind") \
+    X(CLOUDS_ETHREAD, -6, CLOUDS_NOT_DONE, "CLOUDS_WRONG_THREAD", "the context is in use by another thread") \
+    X(CLOUDS_EBUSY, -7, CLOUDS_NOT_DONE, "CLOUDS_REENTERED", "called from inside a hook or during another call") \
+    X(CLOUDS_EFORK, -8, CLOUDS_NOT_DONE, "CLOUDS_AFTER_FORK", "the context was created before fork()") \
+    X(CLOUDS_ELIMIT, -9, CLOUDS_NOT_DONE, "CLOUDS_LIMIT_REACHED", "a queue or limit is full") \
+    X(CLOUDS_ETOOBIG, -10, CLOUDS_NOT_DONE, "CLOUDS_TOO_BIG", "larger than the limit") \
+    X(CLOUDS_EJSON, -11, CLOUDS_NOT_DONE, "CLOUDS_INVALID_JSON", "not valid JSON") \
+    X(CLOUDS_EURL, -12, CLOUDS_NOT_DONE, "CLOUDS_INVALID_URL", "not a valid clouds URL") \
+    X(CLOUDS_EOPTION, -13, CLOUDS_NOT_DONE, "CLOUDS_INVALID_OPTION", "unknown option, or a value it cannot take") \
+    X(CLOUDS_ETIMEOUT, -14, CLOUDS_UNKNOWN, "CLOUDS_CALL_SERVICE_TIMEOUT", "timeout") \
+    X(CLOUDS_ENOSERVER, -15, CLOUDS_NOT_DONE, "CLOUDS_NO_AVAILABLE_SERVER", "no available server") \
+    X(CLOUDS_EAPP, -16, CLOUDS_APP_ERROR, "CLOUDS_SERVICE_ERROR", "the service answered with an error") \
+    X(CLOUDS_ENOMETHOD, -17, CLOUDS_NOT_DONE, "CLOUDS_NO_SUCH_METHOD", "service handler not found") \
+    X(CLOUDS_EEXPIRED, -18, CLOUDS_NOT_DONE, "CLOUDS_EXPIRED", "the deadline passed before it was sent") \
+    X(CLOUDS_EUNREACHABLE, -19, CLOUDS_NOT_DONE, "CLOUDS_UNREACHABLE", "not connected") \
+    X(CLOUDS_ELOST, -20, CLOUDS_UNKNOWN, "CLOUDS_CONNECTION_LOST", "the connection was lost before the answer") \
+    X(CLOUDS_ECANCELED, -21, CLOUDS_UNKNOWN, "CLOUDS_CANCELED", "canceled") \
+    X(CLOUDS_EOVERLOAD, -22, CLOUDS_NOT_DONE, "CLOUDS_OVERLOADED", "the server is busy") \
+    X(CLOUDS_EDRAINING, -23, CLOUDS_NOT_DONE, "CLOUDS_DRAINING", "the server is stopping") \
+    X(CLOUDS_EREDIS, -24, CLOUDS_NOT_DONE, "CLOUDS_REDIS_ERROR", "Redis answered with an error") \
+    X(CLOUDS_EAUTH, -25, CLOUDS_NOT_DONE, "CLOUDS_AUTH_FAILED", "authentication failed") \
+    X(CLOUDS_EPROTO, -26, CLOUDS_UNKNOWN, "CLOUDS_PROTOCOL_ERROR", "the peer broke the protocol") \
+    X(CLOUDS_ESYSTEM, -27, CLOUDS_NOT_DONE, "CLOUDS_SYSTEM_ERROR", "a system call failed") \
+    X(CLOUDS_ENOTSUP, -28, CLOUDS_NOT_DONE, "CLOUDS_NOT_SUPPORTED", "not supported here") \
+    X(CLOUDS_EEXIST, -29, CLOUDS_NOT_DONE, "CLOUDS_EXISTS", "exists already")
+
+#define CLOUDS_ERROR_ENUM_(symbol, number, outcome, name, text) symbol = number,
+enum clouds_error { CLOUDS_ERRORS(CLOUDS_ERROR_ENUM_) CLOUDS_OK = 0 };
+#undef CLOUDS_ERROR_ENUM_
+
+/* The text of the error `code`, "unknown error" for a number that is none. Never NULL, static. Thread: any. Since
+ * 0.1. */
+CLOUDS_API const char *clouds_strerror(int code);
+
+/* The name of the error `code`, as in the table above ("CLOUDS_OK" for 0, "CLOUDS_E?" for a number that is none).
+ * Never NULL, static. Thread: any. Since 0.1. */
+CLOUDS_API const char *clouds_err_name(int code);
+
+/* The outcome that `code` belongs to, an enum clouds_outcome; CLOUDS_UNKNOWN for a number that is none.
+ * Errors: none. Thread: any. Since 0.1. */
+CLOUDS_API int clouds_err_outcome(int code);
+
+/* The name of an `outcome`: "OK", "APP_ERROR", "NOT_DONE" or "UNKNOWN". Never NULL, static. Thread: any. Since 0.1. */
+CLOUDS_API const char *clouds_outcome_name(int outcome);
+
+/* What the last failed call on this thread had to say: one line, with the offending value. Valid until the next failing
+ * call on this thread; "" before the first. Thread: any. Since 0.1. */
+CLOUDS_API const char *clouds_last_error(void);
+
+/* ---- Hooks of the process -------------------------------------------------------------------------------------- */
+
+enum clouds_log_level { CLOUDS_LOG_DEBUG = 0, CLOUDS_LOG_INFO = 1, CLOUDS_LOG_WARN = 2, CLOUDS_LOG_ERROR = 3 };
+
+/* Receives log lines of `level` and above; the default is none. `text` is one line without newline, its control
+ * characters escaped, valid during the call. Called on whatever thread the library runs, one call at a time. */
+typedef void (*clouds_log_fn)(void *user_data, int level, const char *text);
+
+/* Sets the log hook of the process, which is called with `user_data`; `hook` NULL switches it off.
+ * Errors: CLOUDS_EINVAL (`level` is none), CLOUDS_EBUSY. Thread: any. Since 0.1. */
+CLOUDS_API int clouds_set_log(clouds_log_fn hook, void *user_data, int level);
+
+/* One function does all: `block` NULL allocates, `size` 0 frees. It may return NULL, and is called from several
+ * threads at a time. */
+typedef void *(*clouds_realloc_fn)(void *user_data, void *block, size_t size);
+
+/* Replaces the allocator for everything the library itself allocates (libuv and hiredis keep malloc) by `hook`, which
+ * is called with `user_data`; NULL restores the default. Only before the first context or options object exists, or
+ * after the last is gone and all events of clouds_wait are released. Errors: CLOUDS_EBUSY. Thread: any. Since 0.1. */
+CLOUDS_API int clouds_set_allocator(clouds_realloc_fn hook, void *user_data);
+
+/* ---- Options --------------------------------------------------------------------------------------------------- */
+
+/* A set of named options, for a context or a node. docs/CONFIGURATION.md lists them; it is made from the same table. */
+typedef struct clouds_options clouds_options;
+
+/* Creates an empty set and stores it in `out`; the caller destroys it by clouds_options_destroy. Errors:
+ * CLOUDS_EINVAL, CLOUDS_ENOMEM. Thread: any. Since 0.1. */
+CLOUDS_API int clouds_options_create(clouds_options **out);
+
+/* Frees the set `options`; NULL is fine. What was created from it is not affected. Thread: any. Since 0.1. */
+CLOUDS_API void clouds_options_destroy(clouds_options *options);
+
+/* Sets the text option `name` to `value`; a number or boolean option takes its text form too ("2.5", "true"). Both texts
+ * end with NUL. Errors: CLOUDS_EOPTION, CLOUDS_EINVAL, CLOUDS_EHANDLE, CLOUDS_EBUSY, CLOUDS_ENOMEM. Thread: any, one at a
+ * time for each set. Since 0.1. */
+CLOUDS_API int clouds_options_set_string(clouds_options *options, const char *name, const char *value);
+
+/* Sets the number option `name` to `value` (seconds, bytes or a count, see docs/CONFIGURATION.md). Errors:
+ * CLOUDS_EOPTION, CLOUDS_EINVAL, CLOUDS_EHANDLE, CLOUDS_EBUSY. Thread: any, one at a time for each set. Since 0.1. */
+CLOUDS_API int clouds_options_set_number(clouds_options *options, const char *name, double value);
+
+/* Sets the boolean option `name`; `value` is 0 or 1. Errors: CLOUDS_EOPTION, CLOUDS_EINVAL, CLOUDS_EHANDLE,
+ * CLOUDS_EBUSY. Thread: any, one at a time for each set. Since 0.1. */
+CLOUDS_API int clouds_options_set_bool(clouds_options *options, const char *name, int value);
+
+/* One row of the option table. All text is static. */
+typedef struct clouds_option_info {
+    uint32_t size; /* set by the caller: sizeof(clouds_option_info) */
+    const char *name;
+    const char *type;          /* "string", "number" or "bool" */
+    const char *scope;         /* "context" or "node" */
+    const char *unit;          /* "seconds", "bytes", "" ... */
+    const char *default_value; /* as text */
+    const char *help;          /* one sentence */
+} clouds_option_info;
+
+/* Describes option number `index`, from 0, in `out`. Errors: CLOUDS_EINVAL (past the last, or the size is wrong).
+ * Thread: any. Since 0.1. */
+CLOUDS_API int clouds_option_describe(uint32_t index, clouds_option_info *out);
+
+/* ---- Context: one connection to one cluster -------------------------------------------------------------------- */
+
+typedef struct clouds_context clouds_context;
+typedef struct clouds_node clouds_node;
+
+/* Creates a context from those of `options` that are of scope "context" (NULL: all defaults). It starts to connect at once
+ * and goes on by itself after any loss; nothing has to wait for it. Option `url`:
+ *   redis://[user:password@]host[:port][/db][?prefix=...]   a Redis server (Valkey and others alike)
+ *   redis+unix:///path/to/socket[?db=..&prefix=..]          the same over a unix socket
+ *   local:[name]                                            all processes of this user on this machine (the default)
+ *   inproc:[name]                                           nodes of this process
+ * Option `mode`: "inline" (I/O inside clouds_poll and clouds_wait) or "thread" (I/O in a thread of the library).
+ * It is stored in `out`; destroy it with clouds_context_destroy. Errors: CLOUDS_EURL, CLOUDS_EOPTION, CLOUDS_EINVAL,
+ * CLOUDS_EHANDLE, CLOUDS_EBUSY, CLOUDS_ENOMEM, CLOUDS_ESYSTEM. Thread: any. Since 0.1. */
+CLOUDS_API int clouds_context_create(const clouds_options *options, clouds_context **out);
+
+/* A context in inline mode and one node in it, for programs that need one of each. `url` NULL: the environment's
+ * CLOUDS_URL, else "local:". `type` as the node option, NULL: "base". Destroy `context` with clouds_context_destroy;
+ * `node` goes with it. On failure nothing is left. Errors: CLOUDS_EURL, CLOUDS_EOPTION, CLOUDS_EINVAL, CLOUDS_EBUSY,
+ * CLOUDS_ENOMEM, CLOUDS_ESYSTEM. Completed by: CLOUDS_EVENT_READY, as clouds_node_create. Thread: any. Since 0.1. */
+CLOUDS_API int clouds_open(const char *url, const char *type, clouds_context **context, clouds_node **node);
+
+/* Closes every node in order, as clouds_node_close with `drain` does (seconds; < 0: the option drain_timeout of
+ * each), then the connections. Completed by: one CLOUDS_EVENT_CONTEXT_CLOSED; every call of the context has completed
+ * before it. Errors: CLOUDS_ECLOSED (a second time), CLOUDS_EINVAL, CLOUDS_EHANDLE. Thread: by mode. Since 0.1. */
+CLOUDS_API int clouds_context_close(clouds_context *context, double drain);
+
+/* Frees the context, its nodes, and all they own; NULL is fine, and so is a second time. Without a clouds_context_close
+ * before, connections are cut at once, registrations are left to their TTL, and completions nobody polled are dropped.
+ * Threads that poll or wait return CLOUDS_ECLOSED first; whoever comes later gets CLOUDS_EHANDLE.
+ * Thread: any, but not from a hook, where nothing is done. Since 0.1. */
+CLOUDS_API void clouds_context_destroy(clouds_context *context);
+
+/* A descriptor for select, poll, epoll, asyncio, uv_poll ...: the same for the life of the context, readable whenever
+ * clouds_poll(timeout 0) has work to do, timers included. Never read it or close it. Level-triggered.
+ * Errors: CLOUDS_EHANDLE, CLOUDS_ESYSTEM. Thread: by mode. Since 0.1. */
+CLOUDS_API int clouds_fd(clouds_context *context);
+
+enum clouds_event_type {
+    CLOUDS_EVENT_READY = 1,       /* node: it listens; its messages and replies will arrive. code: why not */
+    CLOUDS_EVENT_RESULT = 2,      /* a call completed: id, code, outcome, data (JSON array), error (JSON object), peer */
+    CLOUDS_EVENT_REQUEST = 3,     /* a call for a method of ours: id to answer to, method, data (JSON array), peer */
+    CLOUDS_EVENT_MESSAGE = 4,     /* a message for a node of ours: peer, data (JSON value, or empty when left out) */
+    CLOUDS_EVENT_UNKNOWN = 5,     /* a message of a type nobody here handles: method (its type), peer, data, error (raw) */
+    CLOUDS_EVENT_REGISTERED = 6,  /* clouds_node_register ended: id, code, method */
+    CLOUDS_EVENT_UNREGISTERED = 7,/* clouds_node_unregister ended: id, code, method */
+    CLOUDS_EVENT_SENT = 8,        /* clouds_node_send ended, if asked for: id, code, number (receivers, or -1 unknown) */
+    CLOUDS_EVENT_STATUS = 9,      /* clouds_node_status ended: id, code, data (JSON object) */
+    CLOUDS_EVENT_NODE_CLOSED = 10,/* clouds_node_close ended: node; number: requests left unanswered at the drain limit */
+    CLOUDS_EVENT_CONTEXT_CLOSED = 11, /* clouds_context_close ended */
+    CLOUDS_EVENT_BUS_UP = 12,     /* connected, or connected again */
+    CLOUDS_EVENT_BUS_DOWN = 13,   /* not connected: code, error (text). It is tried again by itself */
+    CLOUDS_EVENT_FIND_SERVER = 14,/* node option find_server: which server for this call? id (of the call and of the
+                                     question), method, data (JSON array of the known ids), user_data (of the call).
+                                     Answer with clouds_choose, now or later */
+    CLOUDS_EVENT_SAVE_SERVERS = 15,   /* node option save_servers: a list was learned: method, data (JSON array of ids) */
+    CLOUDS_EVENT_REMOVE_SERVER = 16,  /* node option remove_server: a server did not answer in time: peer, method */
+    CLOUDS_EVENT_CLEAR_SERVERS = 17   /* node option clear_servers: the sweep of the aged lists is due */
+};
+
+/* One thing that happened. After clouds_poll pointers are valid until the next poll on the context, after clouds_wait
+ * until clouds_event_release; after clouds_poll_into and clouds_wait_into they point into the memory that was handed
+ * in. Absent text is a valid pointer with length 0. New members are added at the end only. */
+typedef struct clouds_event {
+    uint32_t type;    /* enum clouds_event_type */
+    int32_t code;     /* 0 or CLOUDS_E* */
+    uint32_t outcome; /* enum clouds_outcome */
+    uint32_t reserved;
+    uint64_t id;         /* of the call, request, question or operation; 0 if the type has none */
+    clouds_node *node;   /* the node of ours it concerns; NULL for events of the context */
+    uint64_t user_data;  /* RESULT and FIND_SERVER: that of clouds_call_options; else the node option user_data, or 0 */
+    int64_t number;      /* see the type */
+    double time_left;    /* CLOUDS_EVENT_REQUEST: seconds until the caller gives up; < 0: not known */
+    const char *peer;    /* id of the other node */
+    size_t peer_len;
+    const char *method;
+    size_t method_len;
+    const char *data;    /* JSON text */
+    size_t data_len;
+    const char *error;   /* JSON object of a failed call; text elsewhere */
+    size_t error_len;
+} clouds_event;
+
+/* Does what is due and fills `events`, an array of `capacity` records of `event_size` bytes each
+ * (sizeof(clouds_event) of the header you compiled with). Waits up to `timeout` seconds for the first; 0 does not
+ * wait, < 0 waits until one comes or clouds_wakeup. Returns the number of events, 0 for none. Once it was called, the
+ * texts of the events that a clouds_poll gave before are gone. Errors: CLOUDS_ECLOSED (and all events were handed
+ * out), CLOUDS_ETHREAD (another thread polls), CLOUDS_EINVAL, CLOUDS_EHANDLE. Thread: by mode. Since 0.1. */
+CLOUDS_API int clouds_poll(clouds_context *context, clouds_event *events, size_t event_size, size_t capacity,
+                           double timeout);
+
+/* As clouds_poll (for `events`, `event_size`, `capacity` and `timeout` see there), but the texts are copied to
+ * `text`, memory of the caller's with room for `text_size` bytes, so that a whole batch is read with no further call:
+ * the pointers in the records lead into it (those of absent texts to its beginning). Events whose texts do not fit
+ * any more wait for the next poll. When those of the first alone do not fit, none is handed out and the result is
+ * CLOUDS_ETOOBIG. *text_needed, unless NULL, is then set to the bytes they take; after a success to the bytes of
+ * `text` in use. `text` may be NULL with size 0. Errors: CLOUDS_ETOOBIG, CLOUDS_ECLOSED, CLOUDS_ETHREAD (another
+ * thread polls), CLOUDS_EINVAL, CLOUDS_EHANDLE. Thread: by mode. Since 0.1. */
+CLOUDS_API int clouds_poll_into(clouds_context *context, clouds_event *events, size_t event_size, size_t capacity,
+                                char *text, size_t text_size, size_t *text_needed, double timeout);
+
+/* Waits for the completion of `call`, which was made with CLOUDS_CALL_WAIT, and fills `event`, a record of
+ * `event_size` bytes; such a call completes here and nowhere else. What `event` points to is yours until
+ * clouds_event_release. Returns 1; 0 when `timeout` seconds passed first (the call goes on; < 0: for ever). It does the
+ * context's I/O meanwhile: in inline mode always, in thread mode where that is faster. Errors: CLOUDS_ESTALE (no such
+ * call, or taken already), CLOUDS_ECLOSED, CLOUDS_EINVAL, CLOUDS_EHANDLE. Thread: by mode. Since 0.1. */
+CLOUDS_API int clouds_wait(clouds_context *context, uint64_t call, double timeout, clouds_event *event,
+                           size_t event_size);
+
+/* As clouds_wait (for `call`, `timeout`, `event` and `event_size` see there), but the texts are copied to `text`,
+ * memory of the caller's with room for `text_size` bytes: nothing has to be released. CLOUDS_ETOOBIG when they do not
+ * fit: the completion stays, to be asked for again with more room. *text_needed, unless NULL, is then set to the
+ * bytes they take; after a success to the bytes of `text` in use. `text` may be NULL with size 0. Errors:
+ * CLOUDS_ETOOBIG, CLOUDS_ESTALE (no such call, or taken already), CLOUDS_ECLOSED, CLOUDS_EINVAL, CLOUDS_EHANDLE.
+ * Thread: by mode. Since 0.1. */
+CLOUDS_API int clouds_wait_into(clouds_context *context, uint64_t call, double timeout, clouds_event *event,
+                                size_t event_size, char *text, size_t text_size, size_t *text_needed);
+
+/* Frees what an `event` of clouds_wait points to; NULL and other events are fine. Thread: any. Since 0.1. */
+CLOUDS_API void clouds_event_release(clouds_event *event);
+
+/* Makes the poll that waits now, or the next one that would wait, return at once. Sticky, and cheap to repeat.
+ * Errors: CLOUDS_EHANDLE. Thread: any. Since 0.1. */
+CLOUDS_API int clouds_wakeup(clouds_context *context);
+
+/* Reads a counter of the context into `value`: the one called `name`, or by number, from 0, when `name` is NULL.
+ * *name_out, unless NULL, is then its name (static). Names: docs/CONFIGURATION.md. Errors: CLOUDS_EINVAL (no such
+ * name, or `index` is past the last), CLOUDS_EHANDLE. Thread: by mode. Since 0.1. */
+CLOUDS_API int clouds_counter(clouds_context *context, const char *name, uint32_t index, const char **name_out,
+                              uint64_t *value);
+
+/* ---- Node: one identity on the bus ----------------------------------------------------------------------------- */
+
+/* Creates a node from those of `options` that are of scope "node" (NULL: all defaults), and stores it in `out`.
+ * Completed by: one CLOUDS_EVENT_READY, which nothing has to wait for. Option `type` is "server", "client", "monitor"
+ * or "base": it sets the letter of the id and the defaults; every node can do everything. Errors: CLOUDS_EOPTION (an
+ * id with ':' or glob characters), CLOUDS_EINVAL, CLOUDS_EHANDLE, CLOUDS_ECLOSED, CLOUDS_ENOMEM. Thread: by mode.
+ * Since 0.1. */
+CLOUDS_API int clouds_node_create(clouds_context *context, const clouds_options *options, clouds_node **out);
+
+/* Changes the options of a node that lives: those that are set in `options`; the others stay. It holds for what is
+ * called, swept or closed from then on; a question that is out still wants its answer. The list of those that can
+ * change is in docs/CONFIGURATION.md; any other that is set (one of a context too) is CLOUDS_EOPTION, and then
+ * nothing changes. Errors: CLOUDS_EOPTION, CLOUDS_EINVAL (NULL), CLOUDS_EHANDLE, CLOUDS_ECLOSED, CLOUDS_ELIMIT,
+ * CLOUDS_ENOMEM. Thread: by mode. Since 0.1. */
+CLOUDS_API int clouds_node_configure(clouds_node *node, const clouds_options *options);
+
+/* Stops a node in order: unregisters its methods, serves what it has accepted for up to `drain` seconds (< 0: the
+ * option drain_timeout), refuses the rest, completes its own calls (CLOUDS_ECANCELED, or CLOUDS_ECLOSED if not sent
+ * yet). Until then it may still call on behalf of a request it has accepted (clouds_call_options.parent).
+ * Completed by: one CLOUDS_EVENT_NODE_CLOSED. Errors: CLOUDS_ECLOSED (a second time), CLOUDS_EINVAL, CLOUDS_EHANDLE.
+ * Thread: by mode. Since 0.1. */
+CLOUDS_API int clouds_node_close(clouds_node *node, double drain);
+
+/* Frees the handle; NULL, a second time, and after the context's end are fine. A node that is not closed is closed
+ * with no drain; completions of its calls still arrive. Thread: by mode; where the rule forbids it, nothing is done.
+ * Since 0.1. */
+CLOUDS_API void clouds_node_destroy(clouds_node *node);
+
+/* The id of the node, ends with NUL; lives as long as the node. NULL for a bad handle. Thread: by mode. Since 0.1. */
+CLOUDS_API const char *clouds_node_id(clouds_node *node);
+
+/* Offers `method`, `method_len` bytes: calls for it arrive as CLOUDS_EVENT_REQUEST. Kept and renewed until
+ * unregistered or closed; doing it again is fine. Completed by: CLOUDS_EVENT_REGISTERED with *operation as id;
+ * `operation` may be NULL. Errors: CLOUDS_EINVAL (empty, or longer than the option max_method), CLOUDS_EHANDLE,
+ * CLOUDS_ECLOSED, CLOUDS_ELIMIT, CLOUDS_ENOMEM. Thread: by mode. Since 0.1. */
+CLOUDS_API int clouds_node_register(clouds_node *node, const char *method, size_t method_len, uint64_t *operation);
+
+/* Takes `method`, `method_len` bytes, back; requests accepted before are still yours to answer. Completed by:
+ * CLOUDS_EVENT_UNREGISTERED with *operation as id; `operation` may be NULL. Errors: CLOUDS_EINVAL (empty or too long;
+ * in inline mode also: not registered, which thread mode tells by the event), CLOUDS_EHANDLE, CLOUDS_ECLOSED,
+ * CLOUDS_ELIMIT, CLOUDS_ENOMEM. Thread: by mode. Since 0.1. */
+CLOUDS_API int clouds_node_unregister(clouds_node *node, const char *method, size_t method_len, uint64_t *operation);
+
+enum clouds_call_flags {
+    CLOUDS_CALL_WAIT = 1 /* the completion is kept for clouds_wait */
+};
+
+/* Per-call options; zero means the node's default. Members are added at the end only. */
+typedef struct clouds_call_options {
+    uint32_t size;       /* sizeof(clouds_call_options) */
+    uint32_t flags;      /* enum clouds_call_flags */
+    double timeout;      /* seconds for one attempt; 0: the node's */
+    double deadline;     /* seconds for the whole call; 0: what the attempts and the waits between them can take */
+    int32_t retries;     /* further attempts after a timeout or when no server is there; < 0: none; 0: the node's */
+    uint32_t reserved;
+    uint64_t parent;     /* the request on whose behalf this call is made: it inherits the time left; 0: none */
+    uint64_t user_data;  /* comes back in the event */
+    const char *server;  /* ask this node and no other; NULL: choose */
+    size_t server_len;
+} clouds_call_options;
+
+/* Calls `method` (`method_len` bytes) with `args` (`args_len` bytes), a JSON array. Completed by: exactly one
+ * CLOUDS_EVENT_RESULT with *call as id, no later than its deadline; an error return means that none will come.
+ * `options` may be NULL. Errors: CLOUDS_EINVAL, CLOUDS_EJSON, CLOUDS_ETOOBIG, CLOUDS_ELIMIT, CLOUDS_ECLOSED,
+ * CLOUDS_EHANDLE, CLOUDS_ENOMEM; in inline mode also why the node never listened. Thread: by mode. Since 0.1. */
+CLOUDS_API int clouds_node_call(clouds_node *node, const char *method, size_t method_len, const char *args,
+                                size_t args_len, const clouds_call_options *options, uint64_t *call);
+
+/* Gives `call` up: it completes with CLOUDS_ECANCELED. A completion that waits for clouds_wait is dropped.
+ * Errors: CLOUDS_ESTALE (no such call, or it has completed), CLOUDS_EHANDLE, CLOUDS_ELIMIT, CLOUDS_ENOMEM.
+ * Thread: by mode. Since 0.1. */
+CLOUDS_API int clouds_cancel(clouds_context *context, uint64_t call);
+
+/* Answers `request` with `result` (`result_len` bytes), a JSON array of values. Exactly one of clouds_reply and
+ * clouds_fail per request. Errors: CLOUDS_ESTALE (answered, expired or closed), CLOUDS_EJSON, CLOUDS_ETOOBIG (the
+ * caller was told, with an error), CLOUDS_EINVAL, CLOUDS_EHANDLE, CLOUDS_ELIMIT, CLOUDS_ENOMEM. Thread: by mode.
+ * Since 0.1. */
+CLOUDS_API int clouds_reply(clouds_context *context, uint64_t request, const char *result, size_t result_len);
+
+/* Answers `request` with `error` (`error_len` bytes), a JSON object with at least a text member "message", and
+ * optionally with the values `result` (`result_len` bytes), a JSON array; NULL: none. Errors: CLOUDS_ESTALE
+ * (answered, expired or closed), CLOUDS_EJSON, CLOUDS_ETOOBIG (the caller was told, with an error), CLOUDS_EINVAL,
+ * CLOUDS_EHANDLE, CLOUDS_ELIMIT, CLOUDS_ENOMEM. Thread: by mode. Since 0.1. */
+CLOUDS_API int clouds_fail(clouds_context *context, uint64_t request, const char *error, size_t error_len,
+                           const char *result, size_t result_len);
+
+/* Answers CLOUDS_EVENT_FIND_SERVER, whose id is `question`: the call goes to `server`; `server_len` 0 means that
+ * there is none, and the call ends with CLOUDS_ENOSERVER (or waits, if it has retries). Errors: CLOUDS_ESTALE
+ * (answered, or the call has ended), CLOUDS_EINVAL, CLOUDS_EHANDLE, CLOUDS_ELIMIT, CLOUDS_ENOMEM. Thread: by mode.
+ * Since 0.1. */
+CLOUDS_API int clouds_choose(clouds_context *context, uint64_t question, const char *server, size_t server_len);
+
+enum clouds_send_flags {
+    CLOUDS_SEND_CONFIRM = 1 /* tell the number of receivers by CLOUDS_EVENT_SENT */
+};
+
+/* Sends `value` (`value_len` bytes), JSON text, to the node with the id `receiver` (`receiver_len` bytes): fire and
+ * forget, no error when nobody is there. `flags` is of enum clouds_send_flags or 0. Completed by: CLOUDS_EVENT_SENT
+ * with *operation as id, if CLOUDS_SEND_CONFIRM is set; without it there is no event, and `operation` may be NULL.
+ * Errors: CLOUDS_EINVAL, CLOUDS_EJSON, CLOUDS_ETOOBIG, CLOUDS_ELIMIT, CLOUDS_ECLOSED, CLOUDS_EHANDLE, CLOUDS_ENOMEM;
+ * in inline mode also why the node never listened, or cannot send. Thread: by mode. Since 0.1. */
+CLOUDS_API int clouds_node_send(clouds_node *node, const char *receiver, size_t receiver_len, const char *value,
+                                size_t value_len, uint32_t flags, uint64_t *operation);
+
+/* Asks who serves what. Completed by: CLOUDS_EVENT_STATUS with *operation as id (`operation` may be NULL); its data
+ * is {"servers":{id:[methods]},"methods":{name:[ids]}}. Errors: CLOUDS_EHANDLE, CLOUDS_ECLOSED, CLOUDS_ELIMIT,
+ * CLOUDS_ENOMEM. Thread: by mode. Since 0.1. */
+CLOUDS_API int clouds_node_status(clouds_node *node, uint64_t *operation);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* CLOUDS_H */

@@ -1,0 +1,124 @@
+/* Design note. A call that one thread makes and waits for would pass through two threads twice: the command to the I/O
+ * thread, the completion back. So the I/O thread steps back when the last call outstanding was one that is waited for,
+ * and whoever waits next runs the engine itself, as in inline mode. It leads until its call has completed. Then nobody
+ * does: the next waiter takes over without waking anybody, and when none comes within a tick, or when anything else is
+ * asked of the engine, the I/O thread does. What arrives for the context meanwhile is read a tick later at most; a
+ * context that serves, or whose descriptor is watched, keeps its I/O thread at work always.
+ *
+ * Nothing is lost between the two: who gives the engine up says so (`leader`) before it looks into the queue, and who
+ * takes it says so before it empties the queue; a command is queued and `leader` is read under the queue's lock. So
+ * either the command is seen, or its author sees that nobody leads. */
+#include "api/lead.h"
+
+#include <errno.h>
+#include <time.h>
+
+#include "api/context.h"
+#include "api/deadline.h"
+
+#define TICK 0.001
+
+void cl_lead_init(cl_lead *l)
+{
+    pthread_condattr_t attr;
+    pthread_mutex_init(&l->lock, NULL);
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&l->turn, &attr);
+    pthread_condattr_destroy(&attr);
+}
+
+void cl_lead_free(cl_lead *l)
+{
+    pthread_cond_destroy(&l->turn);
+    pthread_mutex_destroy(&l->lock);
+}
+
+static int is_ending(cl_context *context)
+{
+    return atomic_load_explicit(&context->ending, memory_order_acquire);
+}
+
+/* Is the I/O thread dispensable until the next one waits? Under the context's lock. */
+static int only_waiters(cl_context *context)
+{
+    return context->calls_open == 0 && context->event_fd < 0 && !atomic_load(&context->serves);
+}
+
+static int wait_a_tick(cl_lead *l)
+{
+    struct timespec until;
+    cl_deadline_timespec(TICK, &until);
+    return pthread_cond_timedwait(&l->turn, &l->lock, &until) == ETIMEDOUT;
+}
+
+/* Until it is needed: at once, or because nobody took over for a tick. */
+static void stay_back(cl_context *context)
+{
+    cl_lead *l = &context->lead;
+    for (;;) {
+        int free = atomic_load(&l->leader) == CL_LED_BY_NOBODY;
+        if (free && (l->wanted || is_ending(context))) return;
+        unsigned takes = l->takes;
+        if (!wait_a_tick(l) || l->takes != takes) continue;
+        if (atomic_load(&l->leader) == CL_LED_BY_NOBODY) return;
+        l->asleep = 1;
+        while (atomic_load(&l->leader) == CL_LED_BY_WAITER) pthread_cond_wait(&l->turn, &l->lock);
+        l->asleep = 0;
+    }
+}
+
+void cl_lead_step_back(cl_context *context)
+{
+    cl_lead *l = &context->lead;
+    pthread_mutex_lock(&context->lock);
+    int back = only_waiters(context);
+    context->held_done = 0;
+    pthread_mutex_unlock(&context->lock);
+    if (!back) return;
+    pthread_mutex_lock(&l->lock);
+    atomic_store(&l->leader, CL_LED_BY_NOBODY);
+    l->wanted = cl_queue_is_urgent(&context->queue);
+    stay_back(context);
+    l->wanted = 0;
+    atomic_store(&l->leader, CL_LED_BY_THREAD);
+    pthread_mutex_unlock(&l->lock);
+    if (!is_ending(context)) cl_queue_run(context);
+}
+
+int cl_lead_take(cl_context *context)
+{
+    cl_lead *l = &context->lead;
+    if (atomic_load(&l->leader) != CL_LED_BY_NOBODY) return 0;
+    pthread_mutex_lock(&l->lock);
+    int mine = atomic_load(&l->leader) == CL_LED_BY_NOBODY && !is_ending(context);
+    if (mine) {
+        atomic_store(&l->leader, CL_LED_BY_WAITER);
+        l->takes++;
+    }
+    pthread_mutex_unlock(&l->lock);
+    return mine;
+}
+
+void cl_lead_leave(cl_context *context)
+{
+    cl_lead *l = &context->lead;
+    context->held_done = 0;
+    int others = !only_waiters(context);
+    pthread_mutex_lock(&l->lock);
+    atomic_store(&l->leader, CL_LED_BY_NOBODY);
+    if (others || cl_queue_is_urgent(&context->queue)) l->wanted = 1;
+    if (l->wanted || l->asleep) pthread_cond_signal(&l->turn);
+    pthread_mutex_unlock(&l->lock);
+}
+
+void cl_lead_call_thread(cl_context *context)
+{
+    cl_lead *l = &context->lead;
+    pthread_mutex_lock(&l->lock);
+    if (atomic_load(&l->leader) == CL_LED_BY_NOBODY) {
+        l->wanted = 1;
+        pthread_cond_signal(&l->turn);
+    }
+    pthread_mutex_unlock(&l->lock);
+}

@@ -1,0 +1,1 @@
+set(bus_sources task.c)
