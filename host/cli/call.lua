@@ -19,7 +19,7 @@ M.command = {
     { long = "deadline", short = "d", value = "SECONDS", kind = "number", help = "longest wait for everything" },
     { long = "retry", short = "r", value = "COUNT", kind = "count",
       help = "further attempts after a timeout, or, when no server is there,\n"
-        .. "after waiting as long" },
+        .. "when one comes up, or after waiting as long" },
     { long = "server", value = "ID", help = "ask this node and no other" },
   },
   operands = { 1, math.huge },

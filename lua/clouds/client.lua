@@ -30,7 +30,7 @@ local function check_options(options, allowed_server, level)
   end
   for name, value in pairs(options) do
     local expected = call_options[name]
-    if not expected or (name == "server" and not allowed_server) then
+    if not expected or name == (allowed_server and "on_retry" or "server") then
       error(("unknown option '%s': expected timeout, deadline, retry or %s"):format(
         tostring(name),
         allowed_server and "server" or "on_retry"
@@ -189,9 +189,7 @@ function Client:bind(name, options)
   if options.on_retry then
     return bind_hooked(self, name, options)
   end
-  local bound = self.core:bind(name, options.timeout or 0, options.deadline or 0, retries_of(options.retry))
-  self.bound[bound] = true
-  return bound
+  return self.core:bind(name, options.timeout or 0, options.deadline or 0, retries_of(options.retry))
 end
 
 return Client

@@ -100,8 +100,7 @@ function M.create(class, kind, options, level)
   end
   options = options or {}
   local of_context, of_node = split(kind, options, questions, level)
-  local self = setmetatable({ options = of_node, listeners = {}, answers = {}, retired = {} }, class)
-  self.bound = setmetatable({}, { __mode = "k" })
+  local self = setmetatable({ options = of_node, listeners = {}, answers = {} }, class)
   for name, value in pairs(options) do
     if type(value) == "function" and questions[name] then
       self.answers[questions[name]] = value
@@ -322,10 +321,6 @@ function M.event(name, number, ...)
     return bus_changed(number, name, (...))
   end
   local node = nodes[number]
-  if node and name == "exit" and node.retired[number] then
-    node.retired[number]:destroy()
-    node.retired[number] = nil
-  end
   if not node or node.number ~= number then
     return
   end
@@ -371,31 +366,10 @@ function Node:set(name, fn)
   if (before == nil) == (fn == nil) then
     return self
   end
-  self.options[question] = fn ~= nil
-  return M.renew(self)
-end
-
---- The library fixes at a node's creation which questions it asks: a new one takes the old one's place.
-function M.renew(self)
-  local old, retiring, methods = self.core, self.number, self.methods
-  assert(open(self))
-  update_listening(self)
-  for bound in pairs(self.bound) do
-    self.core:rebind(bound)
-  end
-  local handlers = {}
-  for name, handler in pairs(methods or {}) do
-    handlers[name] = handler
-  end
-  for name, handler in pairs(handlers) do
-    assert(self.core:register(name, handler))
-  end
-  old:listen(false)
-  if next(handlers) then
-    self.retired[retiring] = old -- it serves what it has accepted
-    old:close()
-  elseif old:idle() then
-    old:destroy()
+  local done, err = self.core:configure({ [question] = fn ~= nil })
+  if not done then
+    self.answers[question] = before
+    return nil, err
   end
   return self
 end

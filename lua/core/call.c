@@ -115,28 +115,20 @@ int cl_node_bind(lua_State *L)
     return 1;
 }
 
-/* node:rebind(bound): from now on it calls through this node */
-int cl_node_rebind(lua_State *L)
-{
-    cl_check_node(L, 1);
-    if (lua_tocfunction(L, 2) != call_bound) return luaL_argerror(L, 2, "not a bound function");
-    lua_pushvalue(L, 1);
-    lua_setupvalue(L, 2, 2);
-    return 0;
-}
-
 /* node:call(method, list, callback or nil, timeout, deadline, retries, server) -> results */
 int cl_node_call(lua_State *L)
 {
     cl_state *s = cl_state_of(L);
-    spec options;
+    spec options = {0};
     target to = {.node = cl_check_node(L, 1), .options = &options};
     to.method = luaL_checklstring(L, 2, &to.method_len);
     luaL_checktype(L, 3, LUA_TTABLE);
     int callback = lua_isfunction(L, 4) ? 4 : 0;
-    read_options(L, 5, &options);
-    to.server = luaL_optlstring(L, 8, NULL, &to.server_len);
-    if (!to.server) to.server_len = 0;
+    if (lua_gettop(L) > 4) {
+        read_options(L, 5, &options);
+        to.server = luaL_optlstring(L, 8, NULL, &to.server_len);
+        if (!to.server) to.server_len = 0;
+    }
     if (!callback) cl_slot_check_wait(L, s);
     s->out.len = 0;
     if (!cl_encode_list(L, &s->codec, 3, &s->out)) return luaL_error(L, "bad arguments: %s", s->codec.error);

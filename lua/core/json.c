@@ -32,6 +32,8 @@ void cl_codec_open(lua_State *L, cl_codec *codec)
     lua_newtable(L);
     codec->array = lua_topointer(L, -1);
     codec->array_ref = luaL_ref(L, LUA_REGISTRYINDEX);
+    lua_pushliteral(L, "n");
+    codec->n_ref = luaL_ref(L, LUA_REGISTRYINDEX);
 }
 
 void cl_codec_close(cl_codec *codec)

@@ -14,6 +14,7 @@ enum { CL_JSON_DEPTH = 256, CL_JSON_LONGEST = 256 << 20, CL_JSON_MOST_VALUES = 7
 typedef struct cl_codec {
     const void *null, *array; /* identities of the null and of the array metatable */
     int null_ref, array_ref;  /* where the registry has them */
+    int n_ref;                /* and the string "n" */
     cl_text scratch;          /* strings being unescaped */
     char error[256];          /* why the last encode or decode failed */
 } cl_codec;

@@ -195,7 +195,7 @@ static bool is_marked(encoder *e, int index)
 /* How many elements a list has: its field n, or its length. */
 static bool count_list(encoder *e, int index, size_t *count)
 {
-    lua_pushliteral(e->L, "n");
+    lua_rawgeti(e->L, LUA_REGISTRYINDEX, e->codec->n_ref);
     lua_rawget(e->L, index);
     lua_Number n = lua_type(e->L, -1) == LUA_TNUMBER ? lua_tonumber(e->L, -1) : -1;
     lua_pop(e->L, 1);

@@ -1,9 +1,14 @@
 /* Nodes as userdata. The objects that users see are made over them in Lua (clouds.node). */
 #include "state.h"
 
+/* In a function of ours. luaL_checkudata would look the type up by its name each time. */
 cl_lua_node *cl_check_node(lua_State *L, int index)
 {
-    return luaL_checkudata(L, index, "clouds.node");
+    cl_lua_node *node = lua_touserdata(L, index);
+    bool ours = node && lua_getmetatable(L, index);
+    if (!ours || lua_topointer(L, -1) != cl_state_of(L)->node_type) return luaL_checkudata(L, index, "clouds.node");
+    lua_pop(L, 1);
+    return node;
 }
 
 void cl_node_settle(lua_State *L, cl_state *s, cl_lua_node *node, int index)
@@ -205,6 +210,21 @@ static int node_close(lua_State *L)
     return 1;
 }
 
+/* node:configure(options) -> true, or nil and an error */
+static int node_configure(lua_State *L)
+{
+    cl_state *s = cl_state_of(L);
+    cl_lua_node *node = cl_check_node(L, 1);
+    if (!node->node) return closed(L, s);
+    clouds_options *options = cl_options_from(L, 2);
+    node->ctx->dirty = true;
+    int code = clouds_node_configure(node->node, options);
+    clouds_options_destroy(options);
+    if (code != 0) return cl_fail(L, s, code);
+    lua_pushboolean(L, 1);
+    return 1;
+}
+
 /* node:attach(object): the object lives as long as the node */
 static int node_attach(lua_State *L)
 {
@@ -214,13 +234,6 @@ static int node_attach(lua_State *L)
     lua_rawseti(L, -2, 1);
     lua_setfenv(L, 1);
     return 0;
-}
-
-/* node:idle() -> whether no call of it is outstanding */
-static int node_idle(lua_State *L)
-{
-    lua_pushboolean(L, cl_check_node(L, 1)->calls == 0);
-    return 1;
 }
 
 static void destroy(lua_State *L, cl_state *s, cl_lua_node *node, int index)
@@ -260,14 +273,16 @@ void cl_node_add(lua_State *L, cl_state *s)
                                        {"send", node_send},
                                        {"status", node_status},
                                        {"listen", node_listen},
+                                       {"configure", node_configure},
                                        {"close", node_close},
                                        {"destroy", node_destroy},
                                        {"attach", node_attach},
-                                       {"idle", node_idle},
                                        {"call", cl_node_call},
                                        {"bind", cl_node_bind},
-                                       {"rebind", cl_node_rebind},
                                        {NULL, NULL}};
     cl_add_type(L, s, "clouds.node", methods, node_collect);
+    luaL_getmetatable(L, "clouds.node");
+    s->node_type = lua_topointer(L, -1);
+    lua_pop(L, 1);
     cl_add_functions(L, s, functions);
 }

@@ -60,10 +60,14 @@ static void anchor(lua_State *L, cl_state *s, const cl_slot *slot)
     lua_pop(L, 1);
 }
 
-static void push_anchored(lua_State *L, cl_state *s, const cl_slot *slot)
+/* Pushes what is anchored, which is anchored no longer. */
+static void take_anchored(lua_State *L, cl_state *s, const cl_slot *slot)
 {
+    int place = (int)(slot - s->slots) + 1;
     lua_rawgeti(L, LUA_REGISTRYINDEX, s->waiting_ref);
-    lua_rawgeti(L, -1, (int)(slot - s->slots) + 1);
+    lua_rawgeti(L, -1, place);
+    lua_pushboolean(L, 0);
+    lua_rawseti(L, -3, place);
     lua_remove(L, -2);
 }
 
@@ -124,10 +128,10 @@ static void wake(lua_State *L, cl_state *s, cl_slot *slot, int values)
 {
     lua_State *co = slot->co;
     cl_handle scope = slot->scope;
-    push_anchored(L, s, slot);
+    take_anchored(L, s, slot);
     lua_insert(L, -values - 1);
     cl_request_hold(s, scope);
-    release(L, s, slot, true);
+    release(L, s, slot, false);
     if (lua_status(co) == LUA_YIELD) {
         luaL_checkstack(co, values + 8, "too many values");
         lua_xmove(L, co, values);
@@ -139,32 +143,30 @@ static void wake(lua_State *L, cl_state *s, cl_slot *slot, int values)
     lua_pop(L, 1);
 }
 
+/* Are the two values from `first` on nil and an error? */
+static bool is_failure(lua_State *L, cl_state *s, int first)
+{
+    if (!lua_isnil(L, first) || !lua_istable(L, first + 1) || !lua_getmetatable(L, first + 1)) return false;
+    lua_rawgeti(L, LUA_REGISTRYINDEX, s->error_ref);
+    bool failed = lua_rawequal(L, -1, -2);
+    lua_pop(L, 2);
+    return failed;
+}
+
 /* callback(error, values ...): a failure is nil and the error at the top. */
 static void call_back(lua_State *L, cl_state *s, cl_slot *slot, int values)
 {
     int first = lua_gettop(L) - values + 1;
-    bool failed = values == 2 && lua_isnil(L, first) && lua_istable(L, first + 1) && lua_getmetatable(L, first + 1);
-    if (failed) {
-        lua_rawgeti(L, LUA_REGISTRYINDEX, s->error_ref);
-        failed = lua_rawequal(L, -1, -2);
-        lua_pop(L, 2);
-    }
-    if (failed) {
-        lua_remove(L, first);
-        values = 1;
-    } else {
-        lua_pushnil(L);
-        lua_insert(L, first);
-        values++;
-    }
+    bool failed = values == 2 && is_failure(L, s, first);
     cl_handle scope = slot->scope;
     cl_task *task = cl_task_begin(L, s);
     lua_insert(L, first);
-    push_anchored(L, s, slot);
-    lua_insert(L, first + 1);
+    take_anchored(task->co, s, slot);
+    if (failed) lua_remove(L, first + 1);
+    else lua_pushnil(task->co);
     cl_request_hold(s, scope);
-    release(L, s, slot, true);
-    cl_task_start(L, s, task, CL_TASK_PLAIN, scope, values);
+    release(L, s, slot, false);
+    cl_task_start(L, s, task, CL_TASK_PLAIN, scope, failed ? 1 : values);
     cl_request_let(s, scope);
 }
 

@@ -9,11 +9,21 @@ cl_state *cl_state_of(lua_State *L)
     return lua_touserdata(L, lua_upvalueindex(1));
 }
 
-double cl_clock(void)
+static double read_clock(clockid_t which)
 {
     struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
+    clock_gettime(which, &t);
     return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+double cl_clock(void)
+{
+    return read_clock(CLOCK_MONOTONIC);
+}
+
+double cl_coarse_clock(void)
+{
+    return read_clock(CLOCK_MONOTONIC_COARSE);
 }
 
 void cl_push_hook(lua_State *L, cl_state *s, const char *name)

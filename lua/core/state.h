@@ -49,6 +49,7 @@ typedef struct cl_task {
     lua_State *co;
     enum cl_task_kind kind;
     bool finished;
+    int place;       /* where the pool had it last */
     cl_handle scope; /* held until it has finished, and 0 then */
 } cl_task;
 
@@ -100,7 +101,7 @@ struct cl_state {
     cl_task *current; /* the task that runs now, if we resumed it */
     cl_handle scope;
     int depth;      /* of resumes inside of resumes */
-    cl_task **pool; /* tasks whose coroutines wait for work, beside the table `pool` that anchors these */
+    cl_task **pool; /* the first `pooled` wait for work; behind them those at work keep their places, or NULL */
     int pooled, pool_room;
     cl_ctx *contexts;
     double last_context;
@@ -110,29 +111,30 @@ struct cl_state {
     /* Places in the registry. */
     int waiting_ref; /* slot -> coroutine, mailbox or callback */
     int tasks_ref;   /* weak: coroutine -> its task */
-    int pool_ref;    /* coroutines that wait for work */
+    int pool_ref;    /* the coroutines of `pool`, each in the place of its task */
     int methods_ref; /* node number -> method -> handler */
     int serving_ref; /* node number -> node userdata that must not be collected */
     int body_ref, traceback_ref, pending_ref;
-    int error_ref; /* metatable of errors */
-    int hooks_ref; /* the table that core.setup was given */
-    const void *pending;
+    int error_ref;                   /* metatable of errors */
+    int hooks_ref;                   /* the table that core.setup was given */
+    const void *pending, *node_type; /* what they are known by: core.pending, and the metatable of nodes */
 };
 
 /* state.c */
 cl_state *cl_state_of(lua_State *L);     /* from upvalue 1 of a function of ours */
 cl_state *cl_state_create(lua_State *L); /* anchored in the registry; raises */
 double cl_clock(void);
+double cl_coarse_clock(void); /* behind cl_clock by up to a tick of the kernel's */
 void cl_push_hook(lua_State *L, cl_state *s, const char *name);
 /* Adds functions with the state as upvalue 1 to the table at the top. */
 void cl_add_functions(lua_State *L, cl_state *s, const luaL_Reg *functions);
 /* Makes the metatable `name` whose __index has `methods`; pushes nothing. */
 void cl_add_type(lua_State *L, cl_state *s, const char *name, const luaL_Reg *methods, lua_CFunction collect);
 
-/* task.c: begin pushes the coroutine (as an anchor); the caller pushes a function and its arguments; start moves these,
- * runs, and pops the anchor. */
+/* task.c: begin pushes the coroutine (as an anchor). The caller pushes a function and its arguments, the first of them
+ * onto the coroutine if it likes; start moves the `values` that are left at the top of L, runs, and pops the anchor. */
 cl_task *cl_task_begin(lua_State *L, cl_state *s);
-void cl_task_start(lua_State *L, cl_state *s, cl_task *task, enum cl_task_kind kind, cl_handle scope, int arguments);
+void cl_task_start(lua_State *L, cl_state *s, cl_task *task, enum cl_task_kind kind, cl_handle scope, int values);
 /* The task whose coroutine L is, or NULL. */
 cl_task *cl_task_of(lua_State *L, cl_state *s);
 cl_handle cl_scope_of(lua_State *L, cl_state *s);
@@ -200,6 +202,5 @@ cl_lua_node *cl_check_node(lua_State *L, int index);
 void cl_node_settle(lua_State *L, cl_state *s, cl_lua_node *node, int index);
 int cl_node_call(lua_State *L);
 int cl_node_bind(lua_State *L);
-int cl_node_rebind(lua_State *L);
 
 #endif

@@ -1,4 +1,8 @@
-/* Coroutines of ours: a pool, and how each of them runs and ends. */
+/* Coroutines of ours: a pool, and how each of them runs and ends.
+ *
+ * Design note. Most tasks end without having waited. So a task keeps its place in the pool while it runs, and most
+ * often finds itself there when it has ended: nothing is written to the table that anchors the coroutines. Only a task
+ * that waits gives its place up, for it must be collected when nobody can resume it any more. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -102,14 +106,17 @@ static cl_task *task_new(lua_State *L, cl_state *s)
 
 cl_task *cl_task_begin(lua_State *L, cl_state *s)
 {
+    cl_task *task;
     luaL_checkstack(L, 16, "too much waits");
-    if (s->pooled == 0) return task_new(L, s);
-    lua_rawgeti(L, LUA_REGISTRYINDEX, s->pool_ref);
-    lua_rawgeti(L, -1, s->pooled);
-    lua_pushboolean(L, 0);
-    lua_rawseti(L, -3, s->pooled);
-    lua_remove(L, -2);
-    return s->pool[--s->pooled];
+    if (s->pooled == 0) {
+        task = task_new(L, s);
+    } else {
+        task = s->pool[--s->pooled];
+        lua_pushthread(task->co);
+        lua_xmove(task->co, L, 1);
+    }
+    lua_rawgeti(task->co, LUA_REGISTRYINDEX, s->body_ref);
+    return task;
 }
 
 /* Room for one more, up to MOST_POOLED. */
@@ -120,21 +127,47 @@ static bool pool_has_room(cl_state *s)
     int room = s->pool_room ? s->pool_room * 2 : 16;
     cl_task **pool = realloc(s->pool, (size_t)room * sizeof *pool);
     if (!pool) return false;
+    for (int i = s->pool_room; i < room; i++) pool[i] = NULL;
     s->pool = pool;
     s->pool_room = room;
     return true;
+}
+
+/* Sets the place in the pool to the coroutine at the top of L, which is popped. */
+static void set_place(lua_State *L, cl_state *s, int place, cl_task *task)
+{
+    lua_rawgeti(L, LUA_REGISTRYINDEX, s->pool_ref);
+    lua_insert(L, -2);
+    lua_rawseti(L, -2, place + 1);
+    lua_pop(L, 1);
+    s->pool[place] = task;
+}
+
+static bool has_place(const cl_state *s, const cl_task *task)
+{
+    return task->place < s->pool_room && s->pool[task->place] == task;
+}
+
+static void give_up_place(lua_State *L, cl_state *s, const cl_task *task)
+{
+    if (!has_place(s, task)) return;
+    lua_pushboolean(L, 0);
+    set_place(L, s, task->place, NULL);
 }
 
 static void recycle(lua_State *L, cl_state *s, cl_task *task)
 {
     lua_settop(task->co, 0);
     if (!pool_has_room(s)) return;
-    lua_rawgeti(L, LUA_REGISTRYINDEX, s->pool_ref);
-    lua_pushthread(task->co);
-    lua_xmove(task->co, L, 1);
-    lua_rawseti(L, -2, s->pooled + 1);
-    lua_pop(L, 1);
-    s->pool[s->pooled++] = task;
+    int place = s->pooled;
+    if (s->pool[place] != task) {
+        give_up_place(L, s, task);
+        lua_pushthread(task->co);
+        lua_xmove(task->co, L, 1);
+        set_place(L, s, place, task);
+        task->place = place;
+    }
+    s->pooled++;
 }
 
 /* The coroutine died although its function runs protected (no memory, a stack overflow in finish). */
@@ -164,8 +197,12 @@ static void resume(lua_State *L, cl_state *s, lua_State *co, cl_task *task, int 
     s->depth--;
     s->current = before;
     s->scope = scope_before;
-    if (status == 0 && task && task->finished) recycle(L, s, task);
-    else if (status != 0 && status != LUA_YIELD) died(L, s, co, task);
+    if (status == 0 && task && task->finished) {
+        recycle(L, s, task);
+        return;
+    }
+    if (task) give_up_place(L, s, task);
+    if (status != 0 && status != LUA_YIELD) died(L, s, co, task);
 }
 
 void cl_resume(lua_State *L, cl_state *s, lua_State *co, int values, cl_handle scope)
@@ -173,17 +210,16 @@ void cl_resume(lua_State *L, cl_state *s, lua_State *co, int values, cl_handle s
     resume(L, s, co, cl_task_of(co, s), values, scope);
 }
 
-void cl_task_start(lua_State *L, cl_state *s, cl_task *task, enum cl_task_kind kind, cl_handle scope, int arguments)
+void cl_task_start(lua_State *L, cl_state *s, cl_task *task, enum cl_task_kind kind, cl_handle scope, int values)
 {
     lua_State *co = task->co;
     task->kind = kind;
     task->scope = scope;
     task->finished = false;
     cl_request_hold(s, scope);
-    luaL_checkstack(co, arguments + 8, "too many values");
-    lua_rawgeti(co, LUA_REGISTRYINDEX, s->body_ref);
-    lua_xmove(L, co, arguments + 1);
-    resume(L, s, co, task, arguments + 1, scope);
+    luaL_checkstack(co, values + 8, "too many values");
+    lua_xmove(L, co, values);
+    resume(L, s, co, task, lua_gettop(co) - 1, scope);
     lua_pop(L, 1);
 }
 

@@ -3,6 +3,18 @@ local clouds_loaded, clouds = pcall(require, "clouds")
 
 local M = { clouds = clouds_loaded and clouds or nil }
 
+-- CLOUDS_TEST_GC: everything that can be collected is, all the time: in each step of the collector, and in a hook after
+-- so many instructions. Compiled code has no hooks.
+local gc = tonumber(os.getenv("CLOUDS_TEST_GC"))
+if gc then
+  collectgarbage("setpause", gc < 10000 and 1 or 150) -- some tests have so much memory that not even this is little
+  collectgarbage("setstepmul", 10000)
+  jit.off()
+  debug.sethook(function()
+    collectgarbage()
+  end, "", os.getenv("CLOUDS_LONG") and gc / 10 or gc)
+end
+
 local number, failed, bad = 0, 0, 0
 
 local function note(text)

@@ -1,0 +1,317 @@
+---@meta clouds
+-- luacheck: ignore 241 631
+
+-- The Lua face of clouds for the Lua language server (LuaLS): types and words for every function, class and option. It is
+-- never loaded by a program. In .luarc.json:  "workspace.library": ["/usr/share/clouds/lua/meta"]
+-- A test compares it with what the modules have. The words in full: docs/LUA.md.
+
+---@class clouds
+---@field version string The library's version.
+---@field null userdata `null` inside of tables; at the top a null is nil.
+---@field pending userdata What a handler returns when the answer comes later, by request.reply or request.fail.
+---@field defaults clouds.Defaults What counts for nodes that do not say otherwise.
+---@field json clouds.Json JSON text and values.
+---@field on_error? fun(err: any, traceback: string?, what: string) Told of errors that nobody else takes; nil brings the default back.
+local clouds = {}
+
+---@class clouds.Defaults
+---@field url? string The address of nodes that name none (the host's --url).
+
+---A value that travels as JSON: text, number, boolean, table, clouds.null.
+---@alias clouds.Value any
+
+---Answers a call. What it returns are the results; it fails by raising.
+---@alias clouds.Handler fun(...: clouds.Value): ...
+
+---Gets the error (or nil) and the results of a call.
+---@alias clouds.Callback fun(err: clouds.Error?, ...: clouds.Value)
+
+---Options of a node. Nodes with the same options of the connection share one connection.
+---@class clouds.Options
+---@field url? string `redis://...`, `redis+unix://...`, `local:[name]`, `inproc:[name]`. Else clouds.defaults.url, else CLOUDS_URL, else `local:`.
+---@field timeout? number Seconds for one attempt of a call. Default: 60.
+---@field deadline? number Seconds for a whole call; 0: what its attempts and the waits between them can take.
+---@field retry? integer Further attempts after a timeout, or when no server is there.
+---@field retries? integer The library's own word for retry.
+---@field heartbeat? number Seconds between renewals of the registrations. Default: 5.
+---@field id? string The id, instead of a generated one.
+---@field find_server? fun(method: string, known: string[]): string? Which server shall a call go to?
+---@field save_servers? fun(method: string, ids: string[]) Told when a list of servers was learned.
+---@field remove_server? fun(id: string, method: string) Told when a server did not answer in time.
+---@field clear_servers? fun() Told when the aged lists are due to be forgotten.
+---@field mode? string Who does the I/O: "inline" (the caller, in poll and wait) or "thread" (a thread of the library). Default: inline.
+---@field prefix? string Redis: what the names of keys and channels begin with; overrides the one in the url (clouds).
+---@field password_file? string Redis: a file whose first line is the password; overrides the one in the url.
+---@field connect_timeout? number Longest time to resolve a name and connect. In seconds. Default: 5.
+---@field hello_timeout? number Longest time for a new link to say which node it is. In seconds. Default: 2.
+---@field ping_interval? number A connection that was silent for so long is pinged. In seconds. Default: 10.
+---@field ping_timeout? number A ping that is not answered for so long ends the connection. In seconds. Default: 5.
+---@field reconnect_min? number First delay before connecting again. In seconds. Default: 0.05.
+---@field reconnect_max? number Longest delay before connecting again. In seconds. Default: 2.
+---@field linger? number Redis: how long a stopped server still answers callers that do not know yet. In seconds. Default: 0.2.
+---@field max_deadline? number Longest deadline a call can have; there is none without. In seconds. Default: 86400.
+---@field max_message? number Longest message, envelope included, in and out. In bytes. Default: 4194304.
+---@field max_method? number Longest name of a method that a node of this context may register. In bytes. Default: 128.
+---@field max_depth? number Deepest nesting of JSON. Default: 256.
+---@field max_values? number Most values in one JSON text. Default: 1000000.
+---@field max_in_flight? number Most calls outstanding, and most requests accepted and not answered. Default: 10000.
+---@field max_links? number Most direct links to other processes. Default: 1000.
+---@field max_events? number Events waiting for poll: past it messages are dropped and requests are refused; completions are always kept. Default: 20000.
+---@field max_event_bytes? number The same for the bytes of their texts. In bytes. Default: 67108864.
+---@field write_soft? number Unwritten bytes of a connection past which sends are refused. In bytes. Default: 1048576.
+---@field write_hard? number Unwritten bytes of a connection past which it is cut. In bytes. Default: 8388608.
+---@field resp_line? number Redis: longest line that is no payload. In bytes. Default: 65536.
+---@field resp_buffered? number Redis: most bytes read and not yet understood. In bytes. Default: 16777216.
+---@field type? string "server", "client", "monitor", "base" or another word of up to 15 letters; it gives the id its first letter. Default: base.
+---@field server_max_age? number A list of servers of this age is forgotten at the next sweep. In seconds. Default: 60.
+---@field auto_clean? boolean A call that timed out deletes the registration of the server (of clouds 0.1.14 servers only). Default: true.
+---@field shun_silent? boolean A server that did not answer in time is not asked again for a while, even when no other is left. Default: false.
+---@field drain_timeout? number How long a closing node waits for the requests it has accepted. In seconds. Default: 8.
+---@field user_data? number A number that the events of the node carry. Default: 0.
+
+---Options of one call.
+---@class clouds.CallOptions
+---@field timeout? number Seconds for one attempt.
+---@field deadline? number Seconds for the whole call.
+---@field retry? integer Further attempts after a timeout, or when no server is there.
+---@field server? string The id of the only node to ask.
+
+---Options of a bound function.
+---@class clouds.BindOptions
+---@field timeout? number Seconds for one attempt.
+---@field deadline? number Seconds for the whole call.
+---@field retry? integer Further attempts after a timeout, or when no server is there.
+---@field on_retry? fun(args: clouds.Value[], go: fun(...: clouds.Value)) Runs before every attempt; what `go` is given are its arguments.
+
+---Makes a server: a node whose id begins with s. Raises when an option is wrong.
+---@param options? clouds.Options|string Options, or the url.
+---@return clouds.Server
+function clouds.server(options) end
+
+---Makes a client: a node whose id begins with c, without register. Raises when an option is wrong.
+---@param options? clouds.Options|string Options, or the url.
+---@return clouds.Client
+function clouds.client(options) end
+
+---Makes a monitor: a node whose id begins with m. Raises when an option is wrong.
+---@param options? clouds.Options|string Options, or the url.
+---@return clouds.Server
+function clouds.monitor(options) end
+
+---Makes a node of no kind, or of the kind that its option `type` says. Raises when an option is wrong.
+---@param options? clouds.Options|string Options, or the url.
+---@return clouds.Server
+function clouds.base(options) end
+
+---Is it an error of clouds: what a failed call gives beside nil?
+---@param value any
+---@return boolean
+function clouds.is_error(value) end
+
+---Inside a handler: the request that is being served. Elsewhere nil.
+---@return clouds.Request?
+function clouds.request() end
+
+---Marks a table as an array, also when it is empty or has holes, and gives it back.
+---@generic T: table
+---@param t? T
+---@param n? integer How many elements, nils included.
+---@return T
+function clouds.array(t, n) end
+
+---Runs a function in a coroutine, at once, until it first waits.
+---@param fn fun(...): ...
+---@param ... any Its arguments.
+---@return clouds.Task
+function clouds.spawn(fn, ...) end
+
+---Runs functions, or waits for tasks, at the same time; waits for all. They may be in one table.
+---@param first (fun(): ...)|clouds.Task|((fun(): ...)|clouds.Task)[]
+---@param ... (fun(): ...)|clouds.Task
+---@return { [integer]: any, n: integer }[] results What each returned.
+function clouds.wait_all(first, ...) end
+
+---Waits.
+---@param seconds number
+function clouds.sleep(seconds) end
+
+---A monotonic clock, in seconds with fractions.
+---@return number
+function clouds.now() end
+
+---Closes every node in order and waits for the end.
+---@param drain? number Seconds for what was accepted; nil: the option drain_timeout.
+---@return true
+function clouds.shutdown(drain) end
+
+---In plain LuaJIT: runs until nothing is left to wait for. In the host it does nothing, since the loop runs anyway.
+function clouds.run() end
+
+---@class clouds.Json
+---@field null userdata As clouds.null.
+local json = {}
+
+---The text of a value.
+---@param value clouds.Value
+---@return string? text nil when it cannot be sent.
+---@return string? problem Why, and where.
+function json.encode(value) end
+
+---The value of a text.
+---@param text string
+---@return clouds.Value? value clouds.null for null; nil when the text is wrong.
+---@return string? problem What is wrong, and where.
+function json.decode(text) end
+
+---As clouds.array.
+---@generic T: table
+---@param t? T
+---@param n? integer
+---@return T
+function json.array(t, n) end
+
+---Was this table marked or decoded as an array?
+---@param t any
+---@return boolean
+function json.is_array(t) end
+
+---What a failed call gives beside nil. tostring() is one line for people.
+---@class clouds.Error
+---@field code string The service's own, or one of the library's: "CLOUDS_NO_AVAILABLE_SERVER" ...
+---@field message string
+---@field outcome "APP_ERROR"|"NOT_DONE"|"UNKNOWN" Was it executed?
+---@field retryable boolean May it be repeated without doing anything twice?
+---@field values? clouds.Value[] Values that were sent beside the error.
+---@field [string] clouds.Value The further members that the service sent.
+
+---One identity on the bus.
+---@class clouds.Node
+---@field id string
+local Node = {}
+
+---Waits until the node listens. Nothing has to wait for it.
+---@return true?
+---@return clouds.Error?
+function Node:ready() end
+
+---Stops the node in order: unregisters, serves what was accepted, refuses the rest. Waits where that is possible.
+---@param drain? number Seconds for what was accepted; nil: the option drain_timeout.
+---@return true?
+---@return clouds.Error?
+function Node:close(drain) end
+
+---Calls fn, in a coroutine of its own, each time it happens. Gives the node.
+---@generic N: clouds.Node
+---@param self N
+---@param name "message"|"unknown message"|"ready"|"listen"|"exit"|"up"|"down"
+---@param fn fun(...)
+---@return N
+function Node:on(name, fn) end
+
+---Takes a function back; without one, all of the event. Gives the node.
+---@generic N: clouds.Node
+---@param self N
+---@param name "message"|"unknown message"|"ready"|"listen"|"exit"|"up"|"down"
+---@param fn? fun(...)
+---@return N
+function Node:off(name, fn) end
+
+---Sends a value to another node. With confirm it waits, and gives how many nodes got it (true: that cannot be known).
+---@param receiver string The id of a node.
+---@param value clouds.Value
+---@param options? { confirm: boolean? }
+---@return true|integer?
+---@return clouds.Error?
+function Node:send(receiver, value, options) end
+
+---Answers a question of the library by a function of yours; nil gives it back to the library.
+---@generic N: clouds.Node
+---@param self N
+---@param name "find_server"|"save_servers"|"remove_server"|"clear_servers"
+---@param fn? fun(...): ...
+---@return N?
+---@return clouds.Error?
+function Node:set(name, fn) end
+
+---Who serves what.
+---@return { servers: table<string, string[]>, methods: table<string, string[]> }?
+---@return clouds.Error?
+function Node:status() end
+
+---The counters of the connection.
+---@return table<string, integer>
+function Node:counters() end
+
+---@class clouds.Client: clouds.Node
+local Client = {}
+
+---Calls a method and waits for the results; nil and an error when it fails. With a callback it does not wait.
+---@param name string
+---@param args? clouds.Value[] `n` counts, if there are nils at the end.
+---@param options? clouds.CallOptions|clouds.Callback
+---@param callback? clouds.Callback
+---@return clouds.Value ...
+function Client:call(name, args, options, callback) end
+
+---Makes a function of the method's arguments. With a function as the last of them it does not wait, and calls that.
+---@param name string
+---@param options? integer|clouds.BindOptions Retries, or options.
+---@return fun(...: clouds.Value): ...
+function Client:bind(name, options) end
+
+---@class clouds.Server: clouds.Client
+local Server = {}
+
+---Offers a method; registering again replaces the handler. Waits for the registration where that is possible.
+---@param name string
+---@param handler clouds.Handler
+---@return true?
+---@return clouds.Error?
+function Server:register(name, handler) end
+
+---Takes a method back; what was accepted is still answered.
+---@param name string
+---@return true?
+---@return clouds.Error?
+function Server:unregister(name) end
+
+---A request that is being served. Each function can be called with a dot or a colon, and handed on.
+---@class clouds.Request
+---@field caller string The id of the calling node.
+---@field method string
+local Request = {}
+
+---Answers now.
+---@param ... clouds.Value
+---@return true?
+---@return clouds.Error?
+function Request.reply(...) end
+
+---Fails now, with values beside the error if you like.
+---@param err any
+---@param ... clouds.Value
+---@return true?
+---@return clouds.Error?
+function Request.fail(err, ...) end
+
+---What the handler returns will be no answer: reply or fail will.
+---@return clouds.Request
+function Request.detach() end
+
+---Seconds until the caller gives up; nil when it did not say.
+---@return number?
+function Request.time_left() end
+
+---Can it still be answered?
+---@return boolean
+function Request.open() end
+
+---A coroutine that clouds.spawn started.
+---@class clouds.Task
+local Task = {}
+
+---Waits for its end: what it returned; or nil and what it raised.
+---@return any ...
+function Task:wait() end
+
+return clouds
