@@ -1,0 +1,170 @@
+"""The C ABI for ctypes. Made from clouds.h by generate.py: do not edit."""
+from ctypes import CFUNCTYPE, POINTER, Structure, c_char_p, c_double, c_int, c_int32, c_int64, c_size_t
+from ctypes import c_uint32, c_uint64, c_void_p
+from typing import Any, Dict, Tuple
+
+VERSION = "0.1.0"
+VERSION_NUMBER = 1000
+
+CLOUDS_DONE = 0
+CLOUDS_APP_ERROR = 1
+CLOUDS_NOT_DONE = 2
+CLOUDS_UNKNOWN = 3
+CLOUDS_EINVAL = -1
+CLOUDS_ENOMEM = -2
+CLOUDS_ECLOSED = -3
+CLOUDS_ESTALE = -4
+CLOUDS_EHANDLE = -5
+CLOUDS_ETHREAD = -6
+CLOUDS_EBUSY = -7
+CLOUDS_EFORK = -8
+CLOUDS_ELIMIT = -9
+CLOUDS_ETOOBIG = -10
+CLOUDS_EJSON = -11
+CLOUDS_EURL = -12
+CLOUDS_EOPTION = -13
+CLOUDS_ETIMEOUT = -14
+CLOUDS_ENOSERVER = -15
+CLOUDS_EAPP = -16
+CLOUDS_ENOMETHOD = -17
+CLOUDS_EEXPIRED = -18
+CLOUDS_EUNREACHABLE = -19
+CLOUDS_ELOST = -20
+CLOUDS_ECANCELED = -21
+CLOUDS_EOVERLOAD = -22
+CLOUDS_EDRAINING = -23
+CLOUDS_EREDIS = -24
+CLOUDS_EAUTH = -25
+CLOUDS_EPROTO = -26
+CLOUDS_ESYSTEM = -27
+CLOUDS_ENOTSUP = -28
+CLOUDS_EEXIST = -29
+CLOUDS_OK = 0
+CLOUDS_LOG_DEBUG = 0
+CLOUDS_LOG_INFO = 1
+CLOUDS_LOG_WARN = 2
+CLOUDS_LOG_ERROR = 3
+CLOUDS_EVENT_READY = 1
+CLOUDS_EVENT_RESULT = 2
+CLOUDS_EVENT_REQUEST = 3
+CLOUDS_EVENT_MESSAGE = 4
+CLOUDS_EVENT_UNKNOWN = 5
+CLOUDS_EVENT_REGISTERED = 6
+CLOUDS_EVENT_UNREGISTERED = 7
+CLOUDS_EVENT_SENT = 8
+CLOUDS_EVENT_STATUS = 9
+CLOUDS_EVENT_NODE_CLOSED = 10
+CLOUDS_EVENT_CONTEXT_CLOSED = 11
+CLOUDS_EVENT_BUS_UP = 12
+CLOUDS_EVENT_BUS_DOWN = 13
+CLOUDS_EVENT_FIND_SERVER = 14
+CLOUDS_EVENT_SAVE_SERVERS = 15
+CLOUDS_EVENT_REMOVE_SERVER = 16
+CLOUDS_EVENT_CLEAR_SERVERS = 17
+CLOUDS_CALL_WAIT = 1
+CLOUDS_SEND_CONFIRM = 1
+
+
+clouds_log_fn = CFUNCTYPE(None, c_void_p, c_int, c_char_p)
+
+
+clouds_realloc_fn = CFUNCTYPE(c_void_p, c_void_p, c_void_p, c_size_t)
+
+
+class clouds_option_info(Structure):
+    _fields_ = [
+        ("size", c_uint32),
+        ("name", c_char_p),
+        ("type", c_char_p),
+        ("scope", c_char_p),
+        ("unit", c_char_p),
+        ("default_value", c_char_p),
+        ("help", c_char_p),
+    ]
+
+
+class clouds_event(Structure):
+    _fields_ = [
+        ("type", c_uint32),
+        ("code", c_int32),
+        ("outcome", c_uint32),
+        ("reserved", c_uint32),
+        ("id", c_uint64),
+        ("node", c_void_p),
+        ("user_data", c_uint64),
+        ("number", c_int64),
+        ("time_left", c_double),
+        ("peer", c_char_p),
+        ("peer_len", c_size_t),
+        ("method", c_char_p),
+        ("method_len", c_size_t),
+        ("data", c_char_p),
+        ("data_len", c_size_t),
+        ("error", c_char_p),
+        ("error_len", c_size_t),
+    ]
+
+
+class clouds_call_options(Structure):
+    _fields_ = [
+        ("size", c_uint32),
+        ("flags", c_uint32),
+        ("timeout", c_double),
+        ("deadline", c_double),
+        ("retries", c_int32),
+        ("reserved", c_uint32),
+        ("parent", c_uint64),
+        ("user_data", c_uint64),
+        ("server", c_char_p),
+        ("server_len", c_size_t),
+    ]
+
+
+# Name: type of the result, types of the arguments.
+FUNCTIONS: Dict[str, Tuple[Any, ...]] = {
+        "clouds_version": (c_char_p,),
+        "clouds_version_number": (c_uint32,),
+        "clouds_has_feature": (c_int, c_char_p,),
+        "clouds_strerror": (c_char_p, c_int,),
+        "clouds_err_name": (c_char_p, c_int,),
+        "clouds_err_outcome": (c_int, c_int,),
+        "clouds_outcome_name": (c_char_p, c_int,),
+        "clouds_last_error": (c_char_p,),
+        "clouds_set_log": (c_int, clouds_log_fn, c_void_p, c_int,),
+        "clouds_set_allocator": (c_int, clouds_realloc_fn, c_void_p,),
+        "clouds_options_create": (c_int, POINTER(c_void_p),),
+        "clouds_options_destroy": (None, c_void_p,),
+        "clouds_options_set_string": (c_int, c_void_p, c_char_p, c_char_p,),
+        "clouds_options_set_number": (c_int, c_void_p, c_char_p, c_double,),
+        "clouds_options_set_bool": (c_int, c_void_p, c_char_p, c_int,),
+        "clouds_option_describe": (c_int, c_uint32, POINTER(clouds_option_info),),
+        "clouds_context_create": (c_int, c_void_p, POINTER(c_void_p),),
+        "clouds_open": (c_int, c_char_p, c_char_p, POINTER(c_void_p), POINTER(c_void_p),),
+        "clouds_context_close": (c_int, c_void_p, c_double,),
+        "clouds_context_destroy": (None, c_void_p,),
+        "clouds_fd": (c_int, c_void_p,),
+        "clouds_poll": (c_int, c_void_p, POINTER(clouds_event), c_size_t, c_size_t, c_double,),
+        "clouds_poll_into": (c_int, c_void_p, POINTER(clouds_event), c_size_t, c_size_t, c_void_p, c_size_t,
+                         POINTER(c_size_t), c_double,),
+        "clouds_wait": (c_int, c_void_p, c_uint64, c_double, POINTER(clouds_event), c_size_t,),
+        "clouds_wait_into": (c_int, c_void_p, c_uint64, c_double, POINTER(clouds_event), c_size_t, c_void_p, c_size_t,
+                         POINTER(c_size_t),),
+        "clouds_event_release": (None, POINTER(clouds_event),),
+        "clouds_wakeup": (c_int, c_void_p,),
+        "clouds_counter": (c_int, c_void_p, c_char_p, c_uint32, POINTER(c_char_p), POINTER(c_uint64),),
+        "clouds_node_create": (c_int, c_void_p, c_void_p, POINTER(c_void_p),),
+        "clouds_node_configure": (c_int, c_void_p, c_void_p,),
+        "clouds_node_close": (c_int, c_void_p, c_double,),
+        "clouds_node_destroy": (None, c_void_p,),
+        "clouds_node_id": (c_char_p, c_void_p,),
+        "clouds_node_register": (c_int, c_void_p, c_char_p, c_size_t, POINTER(c_uint64),),
+        "clouds_node_unregister": (c_int, c_void_p, c_char_p, c_size_t, POINTER(c_uint64),),
+        "clouds_node_call": (c_int, c_void_p, c_char_p, c_size_t, c_char_p, c_size_t, POINTER(clouds_call_options),
+                         POINTER(c_uint64),),
+        "clouds_cancel": (c_int, c_void_p, c_uint64,),
+        "clouds_reply": (c_int, c_void_p, c_uint64, c_char_p, c_size_t,),
+        "clouds_fail": (c_int, c_void_p, c_uint64, c_char_p, c_size_t, c_char_p, c_size_t,),
+        "clouds_choose": (c_int, c_void_p, c_uint64, c_char_p, c_size_t,),
+        "clouds_node_send": (c_int, c_void_p, c_char_p, c_size_t, c_char_p, c_size_t, c_uint32, POINTER(c_uint64),),
+        "clouds_node_status": (c_int, c_void_p, POINTER(c_uint64),),
+}

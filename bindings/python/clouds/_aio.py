@@ -1,0 +1,416 @@
+"""What the nodes of the asyncio face do: clouds.aio has the kinds of them."""
+import asyncio
+import ctypes
+import signal
+import threading
+import types
+import weakref
+from typing import TYPE_CHECKING, Any, Awaitable, Callable, Dict, List, Optional, Set, Type, TypeVar
+
+from clouds import _abi
+from clouds._events import Records, failure
+from clouds._later import serve_later
+from clouds._library import lib
+from clouds._happened import log, settle
+from clouds._node import NodeBase
+from clouds._options import CallOptions, Number
+from clouds._request import Request, call_record, outside, serve
+from clouds._retry import Ask, Attempt, Hooked
+from clouds._values import encode_list, results
+from clouds._watch import Watch
+from clouds.errors import AfterFork, Timeout
+
+_Self = TypeVar("_Self", bound="Node")
+
+EVENTS, TEXT = 1024, 262144
+_RESULT = _abi.CLOUDS_EVENT_RESULT
+_running = asyncio.get_running_loop
+
+if TYPE_CHECKING:
+    _Future = asyncio.Future[Any]
+else:
+    _Future = asyncio.Future
+
+
+class Call(_Future):
+    """A call that goes on. Await it for the result; cancelling it cancels the call."""
+
+    __slots__ = ("_owner", "_id")
+
+    _owner: "Node"
+    _id: int
+
+    def cancel(self, msg: Optional[Any] = None) -> bool:
+        """Gives the call up."""
+        if not super().cancel(msg=msg):
+            return False
+        self._owner._give_up(self._id)
+        return True
+
+
+class Node(NodeBase):
+    """What clients, servers, monitors and bases share."""
+
+    _mode = "inline"
+
+    def __init__(self, url: Optional[str] = None, **options: Any) -> None:
+        """Connects by itself, again and again; nothing has to wait for it.
+
+        url: where to; without it the environment's CLOUDS_URL, else "local:". All other keyword arguments are options
+        of docs/CONFIGURATION.md, and `retry`.
+        """
+        super().__init__(url, options)
+        self._calls: Dict[int, Call] = {}
+        self._tasks: "Set[asyncio.Future[Any]]" = set()
+        self._records = Records(EVENTS, TEXT)
+        self._call_id = ctypes.c_uint64()
+        self._call_ref = ctypes.byref(self._call_id)
+        self._flushing = False
+        self._loop: Optional[asyncio.AbstractEventLoop] = None
+        self._watch = Watch(self._handle)
+        self._finalizer = weakref.finalize(self, self._watch.end)
+        self._closers: "List[asyncio.Future[Any]]" = []
+        self._outside = outside()
+        try:
+            loop = _running()
+        except RuntimeError:
+            return  # made outside of a loop: it belongs to the one that uses it first
+        self._attach(loop)
+
+    async def __aenter__(self: _Self) -> _Self:
+        self._here()
+        return self
+
+    async def __aexit__(self, kind: Optional[Type[BaseException]], problem: Optional[BaseException],
+                        traceback: Optional[types.TracebackType]) -> None:
+        await self.close()
+
+    def __del__(self) -> None:
+        self._warn_unclosed()
+
+    # ---- the loop
+
+    def _attach(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._watch.start(loop, self)
+        self._loop = loop
+        self._touched()
+
+    def _here(self) -> asyncio.AbstractEventLoop:
+        """The running loop; a RuntimeError when it is not the node's."""
+        loop = _running()
+        if loop is not self._loop:
+            if self._loop is not None:
+                state = "is closed" if self._loop.is_closed() else "is another"
+                raise RuntimeError(f"{self!r} belongs to an event loop, and that {state}")
+            self._handle.usable()
+            self._attach(loop)
+        return loop
+
+    def _pump(self) -> None:
+        """Does the I/O that is due, and takes a batch of events: one foreign call."""
+        self._flushing = False
+        records = self._records
+        count = records.poll(self._context, 0.0)
+        if count < 0:
+            self._broken(count)
+            return
+        base, text, pop = records.text_address, records.text, self._calls.pop
+        for raw in records.raw(count):
+            if raw[0] != _RESULT:
+                self._event(records.event(raw))
+                continue
+            future = pop(raw[3], None)
+            if future is None:
+                continue
+            try:
+                if raw[1]:
+                    future.set_exception(failure(records.event(raw)))
+                else:
+                    at = raw[10] - base
+                    future.set_result(results(text[at:at + raw[11]].decode("utf-8", "replace")))
+            except asyncio.InvalidStateError:
+                pass
+            except Exception as problem:
+                future.set_exception(problem)
+        if self._handle.over.is_set():
+            self._end()
+
+    def _touched(self) -> None:
+        if not self._flushing and self._loop is not None:
+            self._flushing = True
+            self._loop.call_soon(self._pump, context=self._outside)
+
+    def _broken(self, code: int) -> None:
+        """No event will come any more: the context is gone, or this is a forked child."""
+        problem = self._problem(code)
+        self._watch.stop()
+        calls, self._calls = self._calls, {}
+        for future in calls.values():
+            settle(future, None, problem)
+        self._end_operations()
+        self._tell_closers()
+
+    def _end(self) -> None:
+        self._watch.stop()
+        self._handle.destroy()
+        self._finalizer.detach()
+        self._end_operations()
+        for task in list(self._tasks):
+            task.cancel()
+        self._tell_closers()
+
+    def _tell_closers(self) -> None:
+        closers, self._closers = self._closers, []
+        for future in closers:
+            settle(future)
+
+    def _wait_over(self) -> "asyncio.Future[Any]":
+        """A future for the end."""
+        future = self._new_future()
+        self._closers.append(future)
+        if self._handle.over.is_set():
+            self._tell_closers()
+        return future
+
+    # ---- how this face waits and runs code
+
+    def _new_future(self) -> "asyncio.Future[Any]":
+        return self._here().create_future()
+
+    def _spawn(self, awaitable: Awaitable[Any], then: Callable[["asyncio.Future[Any]"], None]) -> None:
+        task = asyncio.ensure_future(awaitable)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(then)
+
+    def _run(self, fn: Callable[..., Any], *arguments: Any) -> None:
+        try:
+            result = fn(*arguments)
+        except Exception:
+            log.exception("a listener failed")
+            return
+        if asyncio.iscoroutine(result):
+            self._spawn(result, _log_listener)
+
+    def _run_hook(self, fn: Callable[..., Any], arguments: List[Any], then: Callable[[Any], None]) -> None:
+        answer = None
+        try:
+            answer = fn(*arguments)
+        except Exception:
+            log.exception("a hook failed")
+        if asyncio.iscoroutine(answer):
+            self._spawn(answer, lambda task: then(_outcome(task)))
+        else:
+            then(answer)
+
+    def _serve(self, request: Request, handler: Callable[..., Any], arguments: List[Any]) -> None:
+        result = serve(request, handler, arguments)
+        if result is not None:
+            self._spawn(serve_later(request, result), _ignore)
+
+    def _elsewhere(self) -> bool:
+        """Is this another thread than that of the running loop?"""
+        return (self._loop is not None and self._loop.is_running()
+                and threading.get_ident() != self._watch.thread)
+
+    def _usable(self) -> None:
+        super()._usable()
+        if self._elsewhere():
+            raise RuntimeError(f"{self!r} belongs to an event loop, and may be used on the thread of that only")
+
+    def _answer(self, function: Callable[..., int], *arguments: Any) -> int:
+        loop = self._loop
+        if loop is not None and self._elsewhere():  # whether it was in time, nobody hears
+            loop.call_soon_threadsafe(self._answer, function, *arguments)
+            return 0
+        self._here()
+        return super()._answer(function, *arguments)
+
+    def _forget(self, context: Any, request: int, error: bytes) -> None:
+        loop = self._loop
+        if loop is None or not loop.is_running():
+            return
+        if self._elsewhere():
+            loop.call_soon_threadsafe(self._forget, context, request, error)
+            return
+        super()._forget(context, request, error)
+        self._touched()
+
+    def _give_up(self, call: int) -> None:
+        if self._calls.pop(call, None) is not None and self._loop is not None and not self._loop.is_closed():
+            lib.clouds_cancel(self._context, call)
+            if self._loop.is_running():
+                self._touched()
+
+    def _invoke(self, method: bytes, arguments: Any, options: CallOptions) -> Call:
+        loop = _running()
+        if loop is not self._loop:
+            self._here()
+        text = encode_list(arguments)
+        code = lib.clouds_node_call(self._node, method, len(method), text, len(text),
+                                    call_record(self._context, options), self._call_ref)
+        future = Call(loop=loop)
+        future._owner = self
+        if code:
+            future._id = 0
+            future.set_exception(self._problem(code))
+            return future
+        future._id = call = self._call_id.value
+        self._calls[call] = future
+        if not self._flushing:
+            self._flushing = True
+            loop.call_soon(self._pump, context=self._outside)
+        return future
+
+    async def _invoke_hooked(self, method: bytes, arguments: Any, how: Hooked) -> Any:
+        steps = how.steps(arguments)
+        result: Any = None
+        problem: Optional[Exception] = None
+        while True:
+            try:
+                step = steps.throw(problem) if problem is not None else steps.send(result)
+            except StopIteration as end:
+                return end.value
+            result = problem = None
+            try:
+                if isinstance(step, Ask):
+                    result = how.on_retry(*step.arguments)
+                    result = await result if asyncio.iscoroutine(result) else result
+                elif isinstance(step, Attempt):
+                    result = await self._invoke(method, step.arguments, step.options(self._flags))
+                else:
+                    await asyncio.sleep(step.seconds)
+            except Exception as raised:
+                problem = raised
+
+    # ---- what programs use
+
+    def call(self, method: str, *args: Any, timeout: Optional[Number] = None, deadline: Optional[Number] = None,
+             retry: Optional[int] = None, server: Optional[str] = None) -> "Call":
+        """Calls a method: ``await client.call("test.hello", "Glen")`` gives its result, or raises clouds.Error.
+
+        The call begins at once, awaited or not. timeout: seconds for one attempt. deadline: seconds for the whole
+        call. retry: further attempts after a timeout, or when no server is there. server: the id of the only node to
+        ask. Several results come as clouds.Values.
+        """
+        if not isinstance(method, str):
+            raise TypeError(f"expected the name of a method, got {method!r}")
+        return self._invoke(method.encode(), args, self._options(timeout, deadline, retry, server))
+
+    def bind(self, method: str, retry: Optional[int] = None, *, timeout: Optional[Number] = None,
+             deadline: Optional[Number] = None, server: Optional[str] = None,
+             on_retry: Optional[Callable[..., Any]] = None) -> Callable[..., Awaitable[Any]]:
+        """A function of the method's arguments, to be awaited.
+
+        on_retry, which may be async, is called with the arguments before every attempt, the first included; a list or
+        tuple that it gives are the arguments of that attempt.
+        """
+        return self._bind(method, retry, timeout, deadline, server, on_retry)
+
+    def send(self, receiver: str, value: Any = None, *, confirm: bool = False) -> "Awaitable[Optional[int]]":
+        """Sends a value to another node, and forgets; it is sent at once, awaited or not.
+
+        With confirm, awaiting it gives how many nodes got it; None: not known.
+        """
+        self._here()
+        future = self._begin_send(receiver, value, confirm)
+        if future is None:
+            future = self._new_future()
+            future.set_result(None)
+        sent: "Awaitable[Optional[int]]" = future
+        return sent
+
+    def status(self) -> "Awaitable[Dict[str, Dict[str, List[str]]]]":
+        """Who serves what: ``{"servers": {id: [methods]}, "methods": {name: [ids]}}``."""
+        future: "Awaitable[Dict[str, Dict[str, List[str]]]]" = self._begin(lib.clouds_node_status)
+        return future
+
+    async def ready(self, timeout: Optional[float] = None) -> None:
+        """Waits until the node listens, and everything that was registered until now is. Nothing has to wait for it.
+
+        Raises what went wrong; clouds.Timeout when `timeout` seconds passed first.
+        """
+        future = self._begin_ready()
+        await asyncio.wait([future], timeout=timeout)
+        if not future.done():
+            raise Timeout("not ready in time", code="CLOUDS_CALL_SERVICE_TIMEOUT", outcome="NOT_DONE")
+        future.result()
+
+    async def close(self, drain: Optional[float] = None) -> None:
+        """Stops the node in order: unregisters, serves what it has accepted for up to `drain` seconds, and disconnects.
+
+        Without `drain` the option drain_timeout says how long. A second time does nothing.
+        """
+        if not self._finalizer.alive:
+            return
+        if self._handle.forked():
+            self._finalizer()
+            return
+        future = self._wait_over()
+        self._handle.close(-1.0 if drain is None else float(drain))
+        self._touched()
+        await future
+
+    async def run(self) -> None:
+        """Waits until the node is closed. SIGINT, SIGTERM and cancelling close it in order."""
+        if self._handle.forked():
+            raise AfterFork()
+        loop, stop, over = self._here(), self._new_future(), self._wait_over()
+        _begin_signals(loop, stop)
+        try:
+            await asyncio.wait([stop, over], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            _end_signals(loop, stop)
+            await self.close()
+
+
+# The nodes that run, by their loop: a signal is for all of them.
+_stops: "Dict[asyncio.AbstractEventLoop, List[asyncio.Future[Any]]]" = {}
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+def _begin_signals(loop: asyncio.AbstractEventLoop, stop: "asyncio.Future[Any]") -> None:
+    """From here on a signal ends this future, if this is the main thread: no other hears of signals."""
+    if threading.current_thread() is not threading.main_thread():
+        return
+    stops = _stops.setdefault(loop, [])
+    stops.append(stop)
+    if len(stops) == 1:
+        for number in _SIGNALS:
+            loop.add_signal_handler(number, _stop_all, loop)
+
+
+def _end_signals(loop: asyncio.AbstractEventLoop, stop: "asyncio.Future[Any]") -> None:
+    stops = _stops.get(loop, [])
+    if stop not in stops:
+        return
+    stops.remove(stop)
+    if not stops:
+        del _stops[loop]
+        for number in _SIGNALS:
+            loop.remove_signal_handler(number)
+
+
+def _stop_all(loop: asyncio.AbstractEventLoop) -> None:
+    for stop in _stops.get(loop, ()):
+        settle(stop)
+
+
+def _log_listener(task: "asyncio.Future[Any]") -> None:
+    if not task.cancelled() and task.exception() is not None:
+        log.error("a listener failed", exc_info=task.exception())
+
+
+def _outcome(task: "asyncio.Future[Any]") -> Any:
+    """What a hook gave; None when it failed."""
+    if task.cancelled():
+        return None
+    if task.exception() is not None:
+        log.error("a hook failed", exc_info=task.exception())
+        return None
+    return task.result()
+
+
+def _ignore(task: "asyncio.Future[Any]") -> None:
+    if not task.cancelled():
+        task.exception()

@@ -1,0 +1,67 @@
+"""What all errors of clouds have in common."""
+import sys
+from typing import Any, Callable, Dict, Mapping, Optional, Sequence, Tuple, Type
+
+
+class Error(Exception):
+    """What went wrong with a call, a connection or a node.
+
+    A handler may raise it, to answer its caller with a code and further members:
+    ``raise clouds.ServiceError("no such user", code="E_USER", more={"id": 7})``.
+    """
+
+    number: int = 0
+    default_code: str = "CLOUDS_SERVICE_ERROR"
+    default_outcome: str = "APP_ERROR"
+    default_message: str = "error"
+
+    #: What happened, for people.
+    message: str
+    #: The service's own code, or the name of one of the library's errors, as "CLOUDS_NO_AVAILABLE_SERVER".
+    code: str
+    #: "APP_ERROR": the service ran and failed. "NOT_DONE": guaranteed not executed. "UNKNOWN": it may have been.
+    outcome: str
+    #: Further members that the service sent with its error.
+    more: Dict[str, Any]
+    #: Values that were sent beside the error.
+    values: Tuple[Any, ...]
+
+    def __init__(self, message: Optional[str] = None, *, code: Optional[str] = None, outcome: Optional[str] = None,
+                 more: Optional[Mapping[str, Any]] = None, values: Sequence[Any] = ()) -> None:
+        self.message = self.default_message if message is None else message
+        super().__init__(self.message)
+        self.code = self.default_code if code is None else code
+        self.outcome = self.default_outcome if outcome is None else outcome
+        self.more = dict(more or {})
+        self.values = tuple(values)
+
+    @property
+    def retryable(self) -> bool:
+        """May it be repeated without doing anything twice?"""
+        return self.outcome == "NOT_DONE"
+
+    def __str__(self) -> str:
+        if self.code in ("CLOUDS_SERVICE_ERROR", self.message):
+            return str(self.message)
+        return f"{self.code}: {self.message}"
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.message!r}, code={self.code!r}, outcome={self.outcome!r})"
+
+    def __reduce__(self) -> Tuple[Callable[..., "Error"], Tuple[Any, ...]]:
+        return _rebuild, (type(self), self.message, self.code, self.outcome, self.more, self.values)
+
+
+def _rebuild(kind: Type[Error], message: str, code: str, outcome: str, more: Dict[str, Any],
+             values: Tuple[Any, ...]) -> Error:
+    return kind(message, code=code, outcome=outcome, more=more, values=values)
+
+
+if sys.version_info >= (3, 11):
+    class Timeout(Error, TimeoutError):
+        """The time was over. It is a TimeoutError, and so one of asyncio's."""
+else:
+    import asyncio
+
+    class Timeout(Error, TimeoutError, asyncio.TimeoutError):
+        """The time was over. It is a TimeoutError, and one of asyncio's."""

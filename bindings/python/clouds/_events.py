@@ -1,0 +1,136 @@
+"""Events: whole batches of records in memory of ours, read without a further foreign call."""
+import ctypes
+import struct
+from typing import Any, Dict, Iterator, List, NamedTuple, Tuple
+
+from clouds import _abi
+from clouds._error import Error
+from clouds._library import lib
+from clouds._values import decode, members
+from clouds.errors import BY_NUMBER
+
+RECORD = ctypes.sizeof(_abi.clouds_event)
+LARGE = 65536
+OUTCOMES = ("DONE", "APP_ERROR", "NOT_DONE", "UNKNOWN")
+
+_CODES: Dict[Any, str] = {ctypes.c_uint32: "I", ctypes.c_int32: "i", ctypes.c_uint64: "Q", ctypes.c_int64: "q",
+                          ctypes.c_double: "d", ctypes.c_void_p: "P", ctypes.c_char_p: "P", ctypes.c_size_t: "N"}
+# Every node has a context of its own, and gives no user data.
+_UNREAD = ("reserved", "node", "user_data")
+
+
+def _format() -> struct.Struct:
+    """The layout of a record, with the members that nobody reads left out."""
+    text = ""
+    for name, kind in _abi.clouds_event._fields_:
+        code = _CODES[kind]
+        at = struct.calcsize(text + "0" + code)
+        if at != getattr(_abi.clouds_event, name).offset:
+            raise ImportError(f"clouds: the member {name} of an event is not where Python expects it")
+        text += f"0{code}{struct.calcsize(code)}x" if name in _UNREAD else code
+    if struct.calcsize(text) != RECORD:
+        raise ImportError("clouds: an event is not as large as Python expects it")
+    return struct.Struct(text)
+
+
+LAYOUT = _format()
+
+# type, code, outcome, id, number, time_left; then pointer and length of peer, method, data and error
+Raw = Tuple[Any, ...]
+
+
+class Event(NamedTuple):
+    """One thing that happened; the members are those of clouds_event."""
+
+    type: int
+    code: int
+    outcome: int
+    id: int
+    number: int
+    time_left: float
+    peer: str
+    method: str
+    data: str
+    error: str
+
+
+class Records:
+    """Room for a batch of events and their texts."""
+
+    __slots__ = ("capacity", "array", "text", "text_size", "text_address", "needed", "needed_ref", "_view", "_hold")
+
+    def __init__(self, capacity: int, text_size: int) -> None:
+        self.capacity = capacity
+        self.array = (_abi.clouds_event * capacity)()
+        self._view = memoryview(self.array).cast("B")
+        self.needed = ctypes.c_size_t()
+        self.needed_ref = ctypes.byref(self.needed)
+        self._make_text(text_size)
+
+    def _make_text(self, size: int) -> None:
+        self.text = bytearray(size)
+        self._hold = (ctypes.c_char * size).from_buffer(self.text)
+        self.text_address = ctypes.addressof(self._hold)
+        self.text_size = size
+
+    def poll(self, context: Any, timeout: float) -> int:
+        """Fills itself with what happened: the number of events, or the error as a number below 0."""
+        while True:
+            count: int = lib.clouds_poll_into(context, self.array, RECORD, self.capacity, self.text_address,
+                                              self.text_size, self.needed_ref, timeout)
+            if count != _abi.CLOUDS_ETOOBIG:
+                return count
+            self._make_text(self.needed.value * 2)
+
+    def wait(self, context: Any, call: int, timeout: float) -> int:
+        """Waits for the completion of a call: 1 when it is here, 0 when the time was over, or the error below 0."""
+        while True:
+            count: int = lib.clouds_wait_into(context, call, timeout, self.array, RECORD, self.text_address,
+                                              self.text_size, self.needed_ref)
+            if count != _abi.CLOUDS_ETOOBIG:
+                return count
+            self._make_text(self.needed.value)
+
+    def raw(self, count: int) -> Iterator[Any]:
+        """The records as they are, for those who are in a hurry."""
+        return LAYOUT.iter_unpack(self._view[:count * RECORD])
+
+    def string(self, pointer: int, length: int) -> str:
+        """A text that a record points to."""
+        at = pointer - self.text_address
+        return self.text[at:at + length].decode("utf-8", "replace") if length else ""
+
+    def event(self, raw: Raw) -> Event:
+        """A record with its texts."""
+        string = self.string
+        return Event(raw[0], raw[1], raw[2], raw[3], raw[4], raw[5], string(raw[6], raw[7]), string(raw[8], raw[9]),
+                     string(raw[10], raw[11]), string(raw[12], raw[13]))
+
+    def result(self) -> str:
+        """The results that a wait brought; raises the error of a call that failed."""
+        raw: Raw = LAYOUT.unpack_from(self._view)
+        if raw[1]:
+            raise failure(self.event(raw))
+        text = self.string(raw[10], raw[11])
+        if self.text_size > LARGE:  # the room that a large result took is given back
+            self._make_text(LARGE)
+        return text
+
+    def events(self, count: int) -> List[Event]:
+        """All of them, with their texts."""
+        return [self.event(raw) for raw in self.raw(count)]
+
+
+def failure(event: Event) -> Error:
+    """The exception for an event whose code is not 0."""
+    kind = BY_NUMBER.get(event.code, Error)
+    more = members(event.error)
+    if more is None:
+        more = {"message": event.error} if event.error else {}
+    message = more.pop("message", None)
+    code = more.pop("code", None)
+    if event.code != _abi.CLOUDS_EAPP:
+        code = None  # the library's own, which the class knows
+    values = decode(event.data) if event.type == _abi.CLOUDS_EVENT_RESULT else None
+    return kind(message if isinstance(message, str) else None, code=code, outcome=OUTCOMES[event.outcome & 3],
+                more=more, values=values if isinstance(values, list) else ())

@@ -1,0 +1,87 @@
+"""A connection and its one node in the library: made together, and freed exactly once, whoever comes first."""
+import ctypes
+import os
+import threading
+from typing import Any
+
+from clouds import _abi
+from clouds._error import Error
+from clouds._events import Records
+from clouds._library import check, error, lib
+from clouds._options import Chosen, Options
+from clouds.errors import AfterFork, Closed
+
+FAREWELL = 0.5  # the longest that a node which nobody closed may take to unregister its methods, in seconds
+
+
+class Handle:
+    """What must be freed. It knows nothing of the object that the program holds, so that this can be collected."""
+
+    def __init__(self, chosen: Chosen) -> None:
+        context, node = ctypes.c_void_p(), ctypes.c_void_p()
+        with Options(chosen.context) as options:
+            check(lib.clouds_context_create(options, ctypes.byref(context)))
+        try:
+            with Options(chosen.node) as options:
+                check(lib.clouds_node_create(context, options, ctypes.byref(node)))
+        except BaseException:
+            lib.clouds_context_destroy(context)
+            raise
+        self.context, self.node = context, node
+        self.id: str = lib.clouds_node_id(node).decode()
+        self.pid = os.getpid()
+        self.serves = False  # methods are registered: others should hear of the end
+        self.closing = False
+        self.forgotten = False  # nobody closed it
+        self.over = threading.Event()  # CLOUDS_EVENT_CONTEXT_CLOSED came, or the context is gone
+
+    def forked(self) -> bool:
+        """Is this a child of the process that made it?"""
+        return os.getpid() != self.pid
+
+    def problem(self, number: int) -> Error:
+        """The exception for a result below 0."""
+        if self.closing and number in (_abi.CLOUDS_EHANDLE, _abi.CLOUDS_ECLOSED, _abi.CLOUDS_ESTALE):
+            return Closed("the node is closed")
+        return error(number)
+
+    def usable(self) -> None:
+        """Raises when the node is closed, or was inherited by a fork."""
+        if self.forked():
+            raise AfterFork()
+        if self.closing:
+            raise Closed("the node is closed")
+
+    def close(self, drain: float) -> None:
+        """Begins the orderly end; a second time does nothing."""
+        if not self.closing:
+            self.closing = True
+            lib.clouds_context_close(self.context, drain)
+
+    def destroy(self) -> None:
+        """Frees everything; a second time does nothing."""
+        self.closing = True
+        lib.clouds_context_destroy(self.context)
+        self.over.set()
+
+
+def poll_until_closed(handle: Handle, seconds: float) -> None:
+    """Does the I/O of an inline-mode context until it is closed, or the time is over."""
+    records, left = Records(64, 65536), max(1, round(seconds / 0.05))
+    while left > 0:
+        count = records.poll(handle.context, 0.05)
+        if count < 0 or any(raw[0] == _abi.CLOUDS_EVENT_CONTEXT_CLOSED for raw in records.raw(count)):
+            return
+        left -= 1
+
+
+def farewell(handle: Handle, wait: Any) -> None:
+    """The end of a node that nobody closed: its methods are unregistered if that is quick, and everything is freed.
+
+    `wait` is called with the handle and seconds, and returns when the context is closed or the time is over.
+    """
+    handle.forgotten = True
+    if handle.serves and not handle.closing and not handle.forked():
+        handle.close(0)
+        wait(handle, FAREWELL)
+    handle.destroy()

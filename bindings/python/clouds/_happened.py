@@ -1,0 +1,152 @@
+"""What a node of either face does when something happened: one function for each type of event."""
+import logging
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional
+
+from clouds import _abi
+from clouds._error import Error
+from clouds._events import Event, failure
+from clouds._library import lib
+from clouds._request import Request
+from clouds._values import decode
+
+if TYPE_CHECKING:
+    from clouds._node import NodeBase
+
+log = logging.getLogger("clouds")
+
+
+def settle(future: Any, result: Any = None, problem: Optional[Error] = None) -> None:
+    """Ends a future of either kind, unless it has ended."""
+    if future.done():
+        return
+    if problem is not None:
+        future.set_exception(problem)
+    else:
+        future.set_result(result)
+
+
+def _ignore(_: Any) -> None:
+    pass
+
+
+_QUESTIONS = {_abi.CLOUDS_EVENT_FIND_SERVER: "find_server", _abi.CLOUDS_EVENT_SAVE_SERVERS: "save_servers",
+              _abi.CLOUDS_EVENT_REMOVE_SERVER: "remove_server", _abi.CLOUDS_EVENT_CLEAR_SERVERS: "clear_servers"}
+
+# What an operation gives.
+_OUTCOME: Dict[int, Callable[[Event], Any]] = {
+    _abi.CLOUDS_EVENT_SENT: lambda event: event.number if event.number >= 0 else None,
+    _abi.CLOUDS_EVENT_STATUS: lambda event: decode(event.data),
+    _abi.CLOUDS_EVENT_UNREGISTERED: _ignore,
+}
+
+
+def _nothing(node: "NodeBase", event: Event) -> None:
+    """The result of a call that was given up, or what a later version of the library tells."""
+
+
+def _operation(node: "NodeBase", event: Event) -> None:
+    with node._lock:
+        future = node._operations.pop(event.id, None)
+    if future is not None and event.code:
+        settle(future, None, failure(event))
+    elif future is not None:
+        settle(future, _OUTCOME[event.type](event))
+
+
+def _registered(node: "NodeBase", event: Event) -> None:
+    with node._lock:
+        method = node._registering.pop(event.id, event.method)
+    node._failed.pop(method, None)
+    if event.code:
+        node._failed[method] = failure(event)
+        log.error("the method %r could not be registered: %s", method, node._failed[method])
+    node._look_ready()
+
+
+def _ready(node: "NodeBase", event: Event) -> None:
+    node._readiness = failure(event) if event.code else True
+    node._look_ready()
+    if not event.code:
+        node._emit("ready")
+
+
+def _request(node: "NodeBase", event: Event) -> None:
+    handler = node._methods.get(event.method)
+    request = Request(node, node._context, event)
+    if handler is None:
+        request.fail(Error("service handler not found"))
+    else:
+        node._serve(request, handler, decode(event.data))
+
+
+def _message(node: "NodeBase", event: Event) -> None:
+    node._emit("message", event.peer, decode(event.data))
+
+
+def _unknown(node: "NodeBase", event: Event) -> None:
+    node._emit("unknown message", event.method, event.peer, decode(event.data), event.error)
+
+
+def _node_closed(node: "NodeBase", event: Event) -> None:
+    node._emit("exit", event.number)
+
+
+def _context_closed(node: "NodeBase", _: Event) -> None:
+    node._handle.over.set()
+
+
+def _up(node: "NodeBase", _: Event) -> None:
+    node._down = None
+    node._emit("up")
+
+
+def _down(node: "NodeBase", event: Event) -> None:
+    problem = failure(event)
+    if not node._listeners.get("down") and node._down != str(problem):
+        node._down = str(problem)
+        log.warning("not connected: %s", problem)  # once; it is tried again by itself
+    node._emit("down", problem)
+
+
+def _question(node: "NodeBase", event: Event) -> None:
+    name = _QUESTIONS[event.type]
+    hook = node._hooks.get(name)
+    question = event.id
+
+    def choose_server(answer: Any) -> None:
+        server = answer.encode() if isinstance(answer, str) else b""
+        node._answer(lib.clouds_choose, node._context, question, server, len(server))
+
+    then: Callable[[Any], None] = choose_server if name == "find_server" else _ignore
+    if hook is None:
+        then(None)
+        return
+    arguments: List[Any] = []
+    if name == "remove_server":
+        arguments = [event.peer, event.method]
+    elif name != "clear_servers":
+        arguments = [event.method, decode(event.data)]
+    node._run_hook(hook, arguments, then)
+
+
+_HAPPENED: Dict[int, Callable[["NodeBase", Event], None]] = {
+    _abi.CLOUDS_EVENT_READY: _ready,
+    _abi.CLOUDS_EVENT_REQUEST: _request,
+    _abi.CLOUDS_EVENT_MESSAGE: _message,
+    _abi.CLOUDS_EVENT_UNKNOWN: _unknown,
+    _abi.CLOUDS_EVENT_REGISTERED: _registered,
+    _abi.CLOUDS_EVENT_NODE_CLOSED: _node_closed,
+    _abi.CLOUDS_EVENT_CONTEXT_CLOSED: _context_closed,
+    _abi.CLOUDS_EVENT_BUS_UP: _up,
+    _abi.CLOUDS_EVENT_BUS_DOWN: _down,
+    **{kind: _operation for kind in _OUTCOME},
+    **{kind: _question for kind in _QUESTIONS},
+}
+
+
+def happened(node: "NodeBase", event: Event) -> None:
+    """Something happened. Nothing that goes wrong here may end the one who tells."""
+    try:
+        _HAPPENED.get(event.type, _nothing)(node, event)
+    except Exception:
+        log.exception("clouds: an event could not be handled")

@@ -1,0 +1,96 @@
+"""Finds libclouds, loads it, and declares its functions.
+
+Looked at, in this order: the path in CLOUDS_LIBRARY; the library that a wheel carries beside this file; the system's.
+"""
+import ctypes
+import os
+from typing import Any, List, Tuple
+
+from clouds import _abi
+from clouds._error import Error
+from clouds.errors import BY_NUMBER, Closed
+
+SONAME = "libclouds.so.0"
+_CARRIED = os.path.join(os.path.dirname(os.path.abspath(__file__)), "_lib")
+
+
+def _load_carried() -> Any:
+    """The wheel's own library. What it needs lies beside it, and is loaded first so that it is found."""
+    for name in sorted(os.listdir(_CARRIED)):
+        if name != SONAME and ".so" in name:
+            ctypes.CDLL(os.path.join(_CARRIED, name))
+    return ctypes.CDLL(os.path.join(_CARRIED, SONAME))
+
+
+def _open() -> Tuple[str, Any]:
+    """Where the library is, and the library."""
+    named = os.environ.get("CLOUDS_LIBRARY")
+    try:
+        if named:
+            return named, ctypes.CDLL(named)
+        if os.path.exists(os.path.join(_CARRIED, SONAME)):
+            return os.path.join(_CARRIED, SONAME), _load_carried()
+        return SONAME, ctypes.CDLL(SONAME)
+    except OSError as problem:
+        where = f"CLOUDS_LIBRARY is {named}" if named else "CLOUDS_LIBRARY may name its path"
+        raise ImportError(f"clouds: the library {SONAME} cannot be loaded: {problem}. {where}") from None
+
+
+def _declare(where: str, library: Any) -> None:
+    """Gives each function its types; an ImportError when the library is older than the declarations."""
+    try:
+        for name, (result, *arguments) in _abi.FUNCTIONS.items():
+            function = getattr(library, name)
+            function.restype, function.argtypes = result, arguments
+        version, number = library.clouds_version().decode(), library.clouds_version_number()
+    except AttributeError as problem:
+        raise ImportError(f"clouds: {where} is older than this package ({_abi.VERSION}): {problem}") from None
+    if number < _abi.VERSION_NUMBER:
+        raise ImportError(f"clouds: {where} is version {version}, and this package needs {_abi.VERSION} or later")
+
+
+def _load() -> Any:
+    where, library = _open()
+    _declare(where, library)
+    return library
+
+
+lib: Any = _load()
+version: str = lib.clouds_version().decode()
+
+
+def error(number: int) -> Error:
+    """The exception for a result below 0, with the words that the library has for it."""
+    kind = BY_NUMBER.get(number, Error)
+    words = lib.clouds_last_error().decode("utf-8", "replace")
+    return kind(words or None)
+
+
+def check(number: int) -> int:
+    """Raises what a result below 0 means; gives any other back."""
+    if number < 0:
+        raise error(number)
+    return number
+
+
+class Option:
+    """One row of the library's table of options."""
+
+    __slots__ = ("name", "type", "scope")
+
+    def __init__(self, info: _abi.clouds_option_info) -> None:
+        self.name: str = info.name.decode()
+        self.type: str = info.type.decode()
+        self.scope: str = info.scope.decode()
+
+
+def _options() -> List[Option]:
+    rows: List[Option] = []
+    info = _abi.clouds_option_info(size=ctypes.sizeof(_abi.clouds_option_info))
+    while lib.clouds_option_describe(len(rows), ctypes.byref(info)) == 0:
+        rows.append(Option(info))
+    return rows
+
+
+OPTIONS: List[Option] = _options()
+CLOSED = Closed.number

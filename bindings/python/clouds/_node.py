@@ -1,0 +1,298 @@
+"""What nodes are, whichever face they have: options, events, methods, operations. A face says how to wait."""
+import ctypes
+import sys
+import threading
+import warnings
+from typing import Any, Callable, Dict, List, Optional
+
+from clouds import _abi
+from clouds._error import Error
+from clouds._events import Event
+from clouds._handle import Handle
+from clouds._happened import happened, log, settle
+from clouds._library import lib
+from clouds._options import HOOKS, CallOptions, Hooks, Number, Options, choose, method_name
+from clouds._request import Request, is_deliberate
+from clouds._retry import Hooked, hooked
+from clouds._values import encode
+
+EVENTS = ("message", "unknown message", "ready", "exit", "up", "down")
+_Handler = Callable[..., Any]
+
+
+def listener_name(event: str) -> str:
+    """The event as it is kept; a ValueError for one that does not exist."""
+    name = event.replace("_", " ") if isinstance(event, str) else event
+    if name not in EVENTS:
+        raise ValueError(f"no such event: {event!r}; expected one of {', '.join(EVENTS)}")
+    return name
+
+
+def check_function(fn: Any) -> Any:
+    """A TypeError for what cannot be called."""
+    if not callable(fn):
+        raise TypeError(f"expected a function, got {fn!r}")
+    return fn
+
+
+class NodeBase:
+    """One identity on the bus."""
+
+    _kind = "base"
+    _mode = ""
+    _flags = 0
+
+    def __init__(self, url: Optional[str], options: Dict[str, Any]) -> None:
+        chosen = choose(self._kind, self._mode, url, options)
+        self._lock = threading.Lock()
+        self._hooks: Hooks = chosen.hooks
+        self._listeners: Dict[str, List[_Handler]] = {}
+        self._methods: Dict[str, _Handler] = {}
+        self._operations: Dict[int, Any] = {}   # the futures of operations that go on
+        self._registering: Dict[int, str] = {}  # registrations that go on
+        self._failed: Dict[str, Error] = {}     # methods that could not be registered
+        self._readiness: Any = None             # True, or why it will not be
+        self._waiting: List[Any] = []           # the futures of ready()
+        self._down: Optional[str] = None
+        self._retry, self._timeout = int(chosen.node.get("retries", 0)), float(chosen.node.get("timeout", 0) or 60)
+        self._plain = CallOptions(self._flags)
+        self._handle = Handle(chosen)
+        self._context, self._node = self._handle.context, self._handle.node
+
+    # ---- what a face does in its own way
+
+    def _new_future(self) -> Any:
+        raise NotImplementedError
+
+    def _run(self, fn: _Handler, *arguments: Any) -> None:
+        """Runs a listener; listeners run in the order of the events."""
+        raise NotImplementedError
+
+    def _run_hook(self, fn: _Handler, arguments: List[Any], then: Callable[[Any], None]) -> None:
+        """Runs a function that takes over a question, and hands on what it gave; None when it failed."""
+        raise NotImplementedError
+
+    def _serve(self, request: Request, handler: _Handler, arguments: List[Any]) -> None:
+        raise NotImplementedError
+
+    def _touched(self) -> None:
+        """Something was handed to the library."""
+
+    def _invoke(self, method: bytes, arguments: Any, options: CallOptions) -> Any:
+        raise NotImplementedError
+
+    def _invoke_hooked(self, method: bytes, arguments: Any, how: Hooked) -> Any:
+        raise NotImplementedError
+
+    # ---- what both have
+
+    @property
+    def id(self) -> str:
+        """The id of the node, by which others send messages to it and ask it alone."""
+        return self._handle.id
+
+    @property
+    def closed(self) -> bool:
+        """Was it closed?"""
+        return self._handle.closing
+
+    def __repr__(self) -> str:
+        state = " closed" if self.closed else ""
+        return f"<{type(self).__module__}.{type(self).__qualname__} {self.id}{state}>"
+
+    def _problem(self, number: int) -> Error:
+        return self._handle.problem(number)
+
+    def _checked(self, number: int) -> int:
+        if number < 0:
+            raise self._problem(number)
+        return number
+
+    def _usable(self) -> None:
+        """Raises when the node cannot be used, or not here."""
+        self._handle.usable()
+
+    def _answer(self, function: Callable[..., int], *arguments: Any) -> int:
+        code = function(*arguments)
+        self._touched()
+        return code
+
+    def _forget(self, context: Any, request: int, error: bytes) -> None:
+        lib.clouds_fail(context, request, error, len(error), None, 0)
+
+    def _tell_fault(self, problem: BaseException, method: str) -> None:
+        if not is_deliberate(problem):
+            trace = problem.__traceback__  # its first frame is ours
+            trace = trace.tb_next if trace is not None and trace.tb_next is not None else trace
+            log.error("the handler of %r failed", method, exc_info=(type(problem), problem, trace))
+
+    def _warn_unclosed(self) -> None:
+        handle: Optional[Handle] = getattr(self, "_handle", None)
+        if handle is None or sys.is_finalizing() or handle.forked():
+            return
+        if handle.forgotten or not handle.closing:
+            warnings.warn(f"unclosed {self!r}", ResourceWarning, stacklevel=3, source=self)
+
+    # ---- operations: they end with an event
+
+    def _begin(self, function: Callable[..., int], *arguments: Any) -> Any:
+        """Starts an operation; its future."""
+        self._handle.usable()
+        future, operation = self._new_future(), ctypes.c_uint64()
+        with self._lock:
+            self._checked(function(self._node, *arguments, ctypes.byref(operation)))
+            self._operations[operation.value] = future
+        self._touched()
+        return future
+
+    def _begin_send(self, receiver: Any, value: Any, confirm: bool) -> Any:
+        """A future for the number of receivers, with `confirm`; else None."""
+        if not isinstance(receiver, str):
+            raise TypeError(f"expected the id of a node, got {receiver!r}")
+        to, text = receiver.encode(), encode(value)
+        if confirm:
+            return self._begin(lib.clouds_node_send, to, len(to), text, len(text), _abi.CLOUDS_SEND_CONFIRM)
+        self._checked(lib.clouds_node_send(self._node, to, len(to), text, len(text), 0, None))
+        self._touched()
+        return None
+
+    def _begin_unregister(self, method: Any) -> Any:
+        name = method_name(method)
+        future = self._begin(lib.clouds_node_unregister, name, len(name))
+        self._methods.pop(method, None)
+        self._failed.pop(method, None)
+        return future
+
+    def _offer(self, method: str, handler: _Handler) -> None:
+        """Registers a method. It goes on by itself; ready() waits for it."""
+        name, operation = method_name(method), ctypes.c_uint64()
+        self._usable()
+        before = self._methods.get(method)
+        self._methods[method] = check_function(handler)
+        with self._lock:
+            code = lib.clouds_node_register(self._node, name, len(name), ctypes.byref(operation))
+            if code >= 0:
+                self._registering[operation.value] = method
+        if code < 0:
+            if before is None:
+                del self._methods[method]
+            else:
+                self._methods[method] = before
+            raise self._problem(code)
+        self._handle.serves = True
+        self._touched()
+
+    def _begin_ready(self) -> Any:
+        """A future that ends when the node listens and everything registered until now is."""
+        self._handle.usable()
+        future = self._new_future()
+        with self._lock:
+            if self._handle.over.is_set():  # just now, by another thread: nobody would end it any more
+                raise self._problem(_abi.CLOUDS_ECLOSED)
+            self._waiting.append(future)
+        self._look_ready()
+        return future
+
+    def _look_ready(self) -> None:
+        with self._lock:
+            if self._readiness is None or self._registering:
+                return
+            waiting, self._waiting = self._waiting, []
+        problem: Optional[Error] = next(iter(self._failed.values()), None)
+        problem = self._readiness if isinstance(self._readiness, Error) else problem
+        for future in waiting:
+            settle(future, None, problem)
+
+    def _end_operations(self) -> None:
+        """The context is gone: nothing will come any more."""
+        with self._lock:
+            futures = [*self._operations.values(), *self._waiting]
+            self._operations, self._waiting = {}, []
+        for future in futures:
+            settle(future, None, self._problem(_abi.CLOUDS_ECLOSED))
+
+    def counters(self) -> Dict[str, int]:
+        """The library's counters of this connection, by name."""
+        self._usable()
+        found: Dict[str, int] = {}
+        name, value = ctypes.c_char_p(), ctypes.c_uint64()
+        while lib.clouds_counter(self._context, None, len(found), ctypes.byref(name), ctypes.byref(value)) == 0:
+            found[(name.value or b"").decode()] = value.value
+        return found
+
+    def configure(self, **options: Any) -> None:
+        """Changes options while the node lives: timeout, deadline, retry, find_server and such; None gives a hook back.
+
+        InvalidOption for one that can only be given at the creation.
+        """
+        self._usable()
+        chosen = choose(self._kind, self._mode, None, {name: options[name] for name in options if name != "url"})
+        for name in ("url", *chosen.context):
+            if name in options:
+                raise TypeError(f"option '{name}' belongs to the connection, and cannot be changed")
+        values = {name: value for name, value in chosen.node.items() if name != "type" or "type" in options}
+        values.update({name: False for name in HOOKS if name in options and name not in chosen.hooks})
+        with Options(values) as made:
+            self._checked(lib.clouds_node_configure(self._node, made))
+        hooks = {name: hook for name, hook in self._hooks.items() if name not in options}
+        self._hooks = {**hooks, **chosen.hooks}
+        self._retry = int(values.get("retries", self._retry))
+        self._timeout = float(values.get("timeout", self._timeout) or 60)
+        self._touched()
+
+    # ---- calling
+
+    def _options(self, timeout: Optional[Number], deadline: Optional[Number], retry: Optional[int],
+                 server: Optional[str]) -> CallOptions:
+        if timeout is None and deadline is None and retry is None and server is None:
+            return self._plain
+        return CallOptions(self._flags, timeout, deadline, retry, server)
+
+    def _bind(self, method: str, retry: Optional[int], timeout: Optional[Number], deadline: Optional[Number],
+              server: Optional[str], on_retry: Optional[_Handler]) -> _Handler:
+        name, options = method_name(method), self._options(timeout, deadline, retry, server)
+        if on_retry is None:
+            def bound(*arguments: Any) -> Any:
+                return self._invoke(name, arguments, options)
+        elif server is not None:
+            raise TypeError("on_retry and server do not go together")
+        else:
+            how = hooked(on_retry, retry, timeout, deadline, self._retry, self._timeout)
+
+            def bound(*arguments: Any) -> Any:
+                return self._invoke_hooked(name, arguments, how)
+        bound.__name__ = bound.__qualname__ = method
+        bound.__doc__ = f"Calls the method {method!r}."
+        return bound
+
+    # ---- listeners
+
+    def on(self, event: str, fn: Optional[_Handler] = None) -> Any:
+        """Calls ``fn`` each time it happens: ``client.on("message", fn)``, or ``@client.on("message")``.
+
+        "message": id of the sender, value. "unknown message": type, id of the sender, value, raw text. "ready".
+        "exit": how many requests were left unanswered. "up"; "down": the error. An underscore will do for the blank.
+        """
+        name = listener_name(event)
+        if fn is None:
+            return lambda decorated: self.on(event, decorated)
+        self._listeners[name] = self._listeners.get(name, []) + [check_function(fn)]
+        if name == "ready" and self._readiness is True:
+            self._run(fn)
+        return fn
+
+    def off(self, event: str, fn: Optional[_Handler] = None) -> None:
+        """Takes a listener back, or all listeners of an event."""
+        name = listener_name(event)
+        self._listeners[name] = [other for other in self._listeners.get(name, []) if fn is not None and other != fn]
+
+    def on_message(self, fn: _Handler) -> Any:
+        """Calls ``fn`` with the sender's id and the value of each message: ``@client.on_message``."""
+        return self.on("message", fn)
+
+    def _emit(self, name: str, *arguments: Any) -> None:
+        for fn in self._listeners.get(name, ()):
+            self._run(fn, *arguments)
+
+    def _event(self, event: Event) -> None:
+        happened(self, event)

@@ -1,0 +1,161 @@
+"""Options: of a node, as keyword arguments, and of one call."""
+import ctypes
+import math
+import os
+from typing import Any, Callable, Dict, NamedTuple, Optional, Union
+
+from clouds import _abi
+from clouds._library import OPTIONS, check, lib
+
+Number = Union[int, float]
+Hooks = Dict[str, Callable[..., Any]]
+
+HOOKS = ("find_server", "save_servers", "remove_server", "clear_servers")
+MOST_RETRIES = 1000000
+
+_KNOWN = {option.name: option for option in OPTIONS}
+# The face decides on the mode, and what this package has no use for is not offered.
+_HIDDEN = ("mode", "user_data", "retries", "url")
+_OFFERED = sorted({name for name in _KNOWN if name not in _HIDDEN} | {"retry"})
+_OF_C = {"retry": "retries"}
+
+
+class Chosen(NamedTuple):
+    """The options of a node, sorted by whom they are for."""
+
+    context: Dict[str, Any]
+    node: Dict[str, Any]
+    hooks: Hooks
+
+
+def default_url() -> str:
+    """The address for those who name none. An empty variable is as none."""
+    return os.environ.get("CLOUDS_URL") or "local:"
+
+
+def _unknown(name: str) -> TypeError:
+    import difflib  # slow to load, and seldom needed
+    near = difflib.get_close_matches(name, _OFFERED, 1)
+    hint = f"did you mean '{near[0]}'?" if near else "docs/CONFIGURATION.md lists them"
+    return TypeError(f"unknown option '{name}'; {hint}")
+
+
+def _check_hook(name: str, value: Any) -> bool:
+    """Is it a function that takes over a question of the library?"""
+    if value is None or callable(value):
+        return value is not None
+    raise TypeError(f"option '{name}': expected a function, got {value!r}")
+
+
+def _check_value(name: str, value: Any) -> None:
+    kind = _KNOWN[_OF_C.get(name, name)].type
+    if kind == "bool" and not isinstance(value, bool):
+        raise TypeError(f"option '{name}': expected True or False, got {value!r}")
+    if kind == "number" and (isinstance(value, bool) or not isinstance(value, (int, float)) or math.isnan(value)):
+        raise TypeError(f"option '{name}': expected a number, got {value!r}")
+    if kind == "string" and not isinstance(value, (str, os.PathLike)):
+        raise TypeError(f"option '{name}': expected text, got {value!r}")
+
+
+def choose(kind: str, mode: str, url: Optional[str], options: Dict[str, Any]) -> Chosen:
+    """Sorts the keyword arguments of a node; a TypeError for an unknown name or a value of the wrong type."""
+    if url is not None and not isinstance(url, str):
+        raise TypeError(f"expected an address as text, got {url!r}")
+    chosen = Chosen({"url": url or default_url(), "mode": mode}, {"type": kind}, {})
+    for name, value in options.items():
+        if name not in _OFFERED:
+            raise _unknown(name)
+        if name in HOOKS:
+            if _check_hook(name, value):
+                chosen.hooks[name] = value
+                chosen.node[name] = True
+        elif value is not None:
+            _check_value(name, value)
+            if name == "retry":
+                check_retry(value)
+            known = _OF_C.get(name, name)
+            (chosen.context if _KNOWN[known].scope == "context" else chosen.node)[known] = value
+    return chosen
+
+
+def _set(handle: ctypes.c_void_p, name: str, value: Any) -> int:
+    key = name.encode()
+    if isinstance(value, bool):
+        return int(lib.clouds_options_set_bool(handle, key, value))
+    if isinstance(value, (int, float)):
+        return int(lib.clouds_options_set_number(handle, key, value))
+    text = os.fsencode(value)
+    if b"\0" in text:
+        raise ValueError(f"option '{name}': NUL in {value!r}")
+    return int(lib.clouds_options_set_string(handle, key, text))
+
+
+class Options:
+    """A set of options of the library, for the time of a with statement."""
+
+    def __init__(self, values: Dict[str, Any]) -> None:
+        self._handle = ctypes.c_void_p()
+        self._values = values
+
+    def __enter__(self) -> ctypes.c_void_p:
+        check(lib.clouds_options_create(ctypes.byref(self._handle)))
+        try:
+            for name, value in self._values.items():
+                check(_set(self._handle, name, value))
+        except BaseException:
+            lib.clouds_options_destroy(self._handle)
+            raise
+        return self._handle
+
+    def __exit__(self, *_: object) -> None:
+        lib.clouds_options_destroy(self._handle)
+
+
+# ---- of one call
+
+def _seconds(name: str, value: Optional[Number]) -> float:
+    if value is None:
+        return 0.0
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise TypeError(f"{name}: expected a number of seconds, got {value!r}")
+    if not value >= 0 or math.isinf(value):
+        raise ValueError(f"{name}: expected a number of seconds, 0 or more, got {value!r}")
+    return float(value)
+
+
+def check_retry(retry: Any) -> int:
+    """The number of further attempts."""
+    if isinstance(retry, bool) or not isinstance(retry, int):
+        raise TypeError(f"retry: expected a whole number, got {retry!r}")
+    if not 0 <= retry <= MOST_RETRIES:
+        raise ValueError(f"retry: expected a whole number from 0 to {MOST_RETRIES}, got {retry!r}")
+    return retry
+
+
+class CallOptions:
+    """What limits a call, checked; None is the node's default. `flags` are those of the face."""
+
+    __slots__ = ("timeout", "deadline", "retries", "prepared", "_flags", "_server")
+
+    def __init__(self, flags: int, timeout: Optional[Number] = None, deadline: Optional[Number] = None,
+                 retry: Optional[int] = None, server: Optional[str] = None) -> None:
+        if server is not None and not isinstance(server, str):
+            raise TypeError(f"server: expected the id of a node, got {server!r}")
+        self._flags, self._server = flags, (server or "").encode()
+        self.timeout, self.deadline = _seconds("timeout", timeout), _seconds("deadline", deadline)
+        self.retries = 0 if retry is None else check_retry(retry) or -1  # for the library 0 is the node's default
+        #: The record for calls that inherit nothing.
+        self.prepared = self.record(0, self.deadline)
+
+    def record(self, parent: int, deadline: float) -> Any:
+        """A pointer to the record that the library takes, with a parent and a deadline of one call."""
+        return ctypes.byref(_abi.clouds_call_options(
+            ctypes.sizeof(_abi.clouds_call_options), self._flags, self.timeout, deadline, self.retries, 0, parent, 0,
+            self._server or None, len(self._server)))
+
+
+def method_name(name: Any) -> bytes:
+    """The name of a method, as the library takes it."""
+    if not isinstance(name, str):
+        raise TypeError(f"expected the name of a method, got {name!r}")
+    return name.encode()

@@ -1,0 +1,372 @@
+"""The synchronous face. The I/O is done by a thread of the library; whoever waits does so there, and lets others run.
+
+One thread of each node takes its events and hands them to the threads that run handlers, listeners and hooks.
+"""
+import concurrent.futures
+import ctypes
+import os
+import signal
+import threading
+import time
+import types
+import weakref
+from typing import Any, Callable, Dict, List, Optional, Type, TypeVar, Union, overload
+
+from clouds import _abi
+from clouds._events import Records
+from clouds._handle import Handle, farewell
+from clouds._library import lib
+from clouds._happened import log
+from clouds._node import NodeBase
+from clouds._options import CallOptions, Number, method_name
+from clouds._request import Request, call_record, serve
+from clouds._retry import Ask, Attempt, Hooked
+from clouds._threads import Pool
+from clouds._values import encode_list, results
+from clouds.errors import AfterFork, Timeout
+
+_Self = TypeVar("_Self", bound="Node")
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+SLICE = 0.1  # so long a signal may wait for the main thread to hear of it
+EVENTS, TEXT = 256, 65536
+
+
+class _Room:
+    """Where the result of a call arrives."""
+
+    __slots__ = ("records", "call", "call_ref")
+
+    def __init__(self) -> None:
+        self.records = Records(1, 4096)
+        self.call = ctypes.c_uint64()
+        self.call_ref = ctypes.byref(self.call)
+
+
+# Those that no call uses. A signal's handler or a finalizer may call in the middle of a call of the same thread, so a
+# thread cannot have one of its own.
+_rooms: List[_Room] = []
+
+
+def _deliver(ref: "weakref.ref[Node]", handle: Handle) -> None:
+    """The thread that takes a node's events. It does not keep the node alive."""
+    records = Records(EVENTS, TEXT)
+    while True:
+        count = records.poll(handle.context, -1)
+        if count < 0:
+            break
+        node = ref()
+        for event in records.events(count):
+            if event.type == _abi.CLOUDS_EVENT_CONTEXT_CLOSED:
+                handle.over.set()
+            if node is not None:
+                node._event(event)
+        del node
+        if handle.over.is_set():
+            break
+    handle.over.set()
+    node = ref()
+    if node is not None:
+        node._end_operations()
+
+
+class _Threads:
+    """The threads of a node that run code of the program, apart from each other so that none waits for the other."""
+
+    def __init__(self, workers: int) -> None:
+        self.handlers = Pool(workers, "clouds-handler")
+        self.listeners = Pool(1, "clouds-listener")
+        self.hooks = Pool(4, "clouds-hook")
+
+    def stop(self) -> None:
+        for pool in (self.handlers, self.listeners, self.hooks):
+            pool.stop()
+
+
+def _wait_over(handle: Handle, seconds: float) -> None:
+    handle.over.wait(seconds)
+
+
+def _end(handle: Handle, threads: _Threads, deliverer: threading.Thread) -> None:
+    """The end of a node that nobody closed."""
+    if threading.current_thread() is deliverer:
+        handle.forgotten = True
+        handle.destroy()  # it cannot wait for itself
+    else:
+        farewell(handle, _wait_over)
+    if not handle.forked():
+        threads.stop()
+
+
+class Node(NodeBase):
+    """What clients, servers, monitors and bases share. Any number of threads may use a node at the same time."""
+
+    _mode = "thread"
+    _flags = _abi.CLOUDS_CALL_WAIT
+
+    def __init__(self, url: Optional[str] = None, *, workers: Optional[int] = None, **options: Any) -> None:
+        """Connects by itself, again and again; nothing has to wait for it.
+
+        url: where to; without it the environment's CLOUDS_URL, else "local:". workers: the most handlers that run at
+        a time. All other keyword arguments are options of docs/CONFIGURATION.md, and `retry`.
+        """
+        if workers is not None and (isinstance(workers, bool) or not isinstance(workers, int) or workers < 1):
+            raise ValueError(f"workers: expected a whole number from 1 on, got {workers!r}")
+        super().__init__(url, options)
+        self._threads = _Threads(workers or min(32, (os.cpu_count() or 1) + 4))
+        deliverer = threading.Thread(target=_deliver, args=(weakref.ref(self), self._handle), name="clouds-events",
+                                     daemon=True)
+        self._finalizer = weakref.finalize(self, _end, self._handle, self._threads, deliverer)
+        deliverer.start()
+
+    def __enter__(self: _Self) -> _Self:
+        return self
+
+    def __exit__(self, kind: Optional[Type[BaseException]], problem: Optional[BaseException],
+                 traceback: Optional[types.TracebackType]) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        self._warn_unclosed()
+
+    # ---- how this face waits and runs code
+
+    def _new_future(self) -> "concurrent.futures.Future[Any]":
+        return concurrent.futures.Future()
+
+    def _run(self, fn: Callable[..., Any], *arguments: Any) -> None:
+        self._threads.listeners.submit(_run_listener, fn, arguments)
+
+    def _run_hook(self, fn: Callable[..., Any], arguments: List[Any], then: Callable[[Any], None]) -> None:
+        self._threads.hooks.submit(_run_hook, fn, arguments, then)
+
+    def _serve(self, request: Request, handler: Callable[..., Any], arguments: List[Any]) -> None:
+        self._threads.handlers.submit(_serve, request, handler, arguments)
+
+    def _invoke(self, method: bytes, arguments: Any, options: CallOptions) -> Any:
+        text, record = encode_list(arguments), call_record(self._context, options)
+        try:
+            room = _rooms.pop()
+        except IndexError:
+            room = _Room()
+        room.call.value = 0
+        try:
+            code = lib.clouds_node_call(self._node, method, len(method), text, len(text), record, room.call_ref)
+            if code < 0:
+                raise self._problem(code)
+            return self._wait(room.call.value, room.records)
+        except BaseException:  # Ctrl-C, or what a signal's handler raised: nobody will take the result
+            lib.clouds_cancel(self._context, room.call.value)
+            raise
+        finally:
+            _rooms.append(room)
+
+    def _wait(self, call: int, records: Records) -> Any:
+        main = threading.get_ident() == threading.main_thread().ident
+        while True:
+            count = records.wait(self._context, call, SLICE if main else -1.0)
+            if count == 1:
+                return results(records.result())
+            if count < 0:
+                raise self._problem(count)
+
+    def _invoke_hooked(self, method: bytes, arguments: Any, how: Hooked) -> Any:
+        steps = how.steps(arguments)
+        result: Any = None
+        problem: Optional[Exception] = None
+        while True:
+            try:
+                step = steps.throw(problem) if problem is not None else steps.send(result)
+            except StopIteration as end:
+                return end.value
+            result = problem = None
+            try:
+                if isinstance(step, Ask):
+                    result = _finished(how.on_retry(*step.arguments))
+                elif isinstance(step, Attempt):
+                    result = self._invoke(method, step.arguments, step.options(self._flags))
+                else:
+                    time.sleep(step.seconds)
+            except Exception as raised:
+                problem = raised
+
+    # ---- what programs use
+
+    def call(self, method: str, *args: Any, timeout: Optional[Number] = None, deadline: Optional[Number] = None,
+             retry: Optional[int] = None, server: Optional[str] = None) -> Any:
+        """Calls a method, and gives its result; raises clouds.Error when it failed.
+
+        timeout: seconds for one attempt. deadline: seconds for the whole call. retry: further attempts after a
+        timeout, or when no server is there. server: the id of the only node to ask. Several results come as
+        clouds.Values.
+        """
+        if not isinstance(method, str):
+            raise TypeError(f"expected the name of a method, got {method!r}")
+        return self._invoke(method.encode(), args, self._options(timeout, deadline, retry, server))
+
+    def bind(self, method: str, retry: Optional[int] = None, *, timeout: Optional[Number] = None,
+             deadline: Optional[Number] = None, server: Optional[str] = None,
+             on_retry: Optional[Callable[..., Any]] = None) -> Callable[..., Any]:
+        """A function of the method's arguments.
+
+        on_retry is called with the arguments before every attempt, the first included; a list or tuple that it gives
+        are the arguments of that attempt.
+        """
+        return self._bind(method, retry, timeout, deadline, server, on_retry)
+
+    def send(self, receiver: str, value: Any = None, *, confirm: bool = False) -> Optional[int]:
+        """Sends a value to another node, and forgets. With confirm it gives how many nodes got it; None: not known."""
+        future = self._begin_send(receiver, value, confirm)
+        return future.result() if future is not None else None
+
+    def status(self) -> Dict[str, Dict[str, List[str]]]:
+        """Who serves what: ``{"servers": {id: [methods]}, "methods": {name: [ids]}}``."""
+        result: Dict[str, Dict[str, List[str]]] = self._begin(lib.clouds_node_status).result()
+        return result
+
+    def ready(self, timeout: Optional[float] = None) -> None:
+        """Waits until the node listens, and everything that was registered until now is. Nothing has to wait for it.
+
+        Raises what went wrong; clouds.Timeout when `timeout` seconds passed first.
+        """
+        try:
+            self._begin_ready().result(timeout)
+        except concurrent.futures.TimeoutError as problem:
+            if isinstance(problem, Timeout):
+                raise
+            raise Timeout("not ready in time", code="CLOUDS_CALL_SERVICE_TIMEOUT", outcome="NOT_DONE") from None
+
+    def close(self, drain: Optional[float] = None) -> None:
+        """Stops the node in order: unregisters, serves what it has accepted for up to `drain` seconds, and disconnects.
+
+        Without `drain` the option drain_timeout says how long. A second time does nothing.
+        """
+        handle = self._handle
+        if not self._finalizer.alive:
+            return
+        try:
+            if not handle.forked():
+                handle.close(-1.0 if drain is None else float(drain))
+                handle.over.wait()
+        finally:
+            handle.destroy()
+            if self._finalizer.detach() and not handle.forked():
+                self._threads.stop()
+
+    def run(self) -> None:
+        """Waits until the node is closed. Ctrl-C, and in the main thread also SIGTERM, close it in order."""
+        if self._handle.forked():
+            raise AfterFork()
+        main = threading.current_thread() is threading.main_thread()
+        before = signal.signal(signal.SIGTERM, signal.default_int_handler) if main else None
+        try:
+            self._handle.over.wait()
+        except KeyboardInterrupt:
+            pass
+        finally:
+            if main:
+                signal.signal(signal.SIGTERM, signal.SIG_DFL if before is None else before)
+            self.close()
+
+
+class Client(Node):
+    """A node that calls.
+
+    ::
+
+        with clouds.Client("redis://127.0.0.1:6379", timeout=2) as client:
+            print(client.call("test.hello", "Glen", "hi"))
+    """
+
+    _kind = "client"
+
+
+class Server(Node):
+    """A node that serves. It can also call.
+
+    ::
+
+        server = clouds.Server("redis://127.0.0.1:6379")
+
+        @server.register("test.hello")
+        def hello(name, msg):
+            return f"Hello {name}, {msg}"
+
+        server.run()
+    """
+
+    _kind = "server"
+
+    @overload
+    def register(self, method: str) -> Callable[[_F], _F]: ...
+
+    @overload
+    def register(self, method: str, handler: _F) -> _F: ...
+
+    def register(self, method: str, handler: Optional[Callable[..., Any]] = None) -> Any:
+        """Offers a method: ``server.register("name", fn)``, or as a decorator ``@server.register("name")``.
+
+        The handler gets the arguments as they were sent, and what it returns is the result. It runs in a thread of a
+        pool; an ``async def`` runs in an event loop of its own thread. What it raises answers the caller with an
+        error. ready() waits for the registration; nothing has to. Registering again replaces the handler.
+        """
+        if handler is None:
+            method_name(method)
+            return lambda decorated: self.register(method, decorated)
+        self._offer(method, handler)
+        return handler
+
+    def unregister(self, method: str) -> None:
+        """Takes a method back, and waits until that is done. Requests it has accepted are still answered."""
+        self._begin_unregister(method).result()
+
+
+class Monitor(Server):
+    """A node that asks who serves what; it can do all that others can."""
+
+    _kind = "monitor"
+
+
+class Base(Server):
+    """A node that can do everything. Its option `type` gives the id its first letter."""
+
+    _kind = "base"
+
+
+# ---- what the threads run: nothing that goes wrong may end them
+
+def _finished(result: Any) -> Any:
+    """What a function of the program gave; of an `async def` what it gives in the end."""
+    if not isinstance(result, types.CoroutineType):
+        return result
+    from clouds._later import in_background
+    return in_background(result).result()
+
+
+def _run_listener(fn: Callable[..., Any], arguments: Any) -> None:
+    try:
+        _finished(fn(*arguments))
+    except BaseException:
+        log.exception("a listener failed")
+
+
+def _run_hook(fn: Callable[..., Any], arguments: List[Any], then: Callable[[Any], None]) -> None:
+    answer: Union[str, None] = None
+    try:
+        answer = _finished(fn(*arguments))
+    except BaseException:
+        log.exception("a hook failed")
+    try:
+        then(answer)
+    except BaseException:
+        log.exception("what a hook gave could not be used")
+
+
+def _serve(request: Request, handler: Callable[..., Any], arguments: List[Any]) -> None:
+    try:
+        result = serve(request, handler, arguments)
+        if result is not None:
+            from clouds._later import in_background, serve_later
+            in_background(serve_later(request, result))
+    except BaseException:
+        log.exception("a request could not be answered")

@@ -1,0 +1,213 @@
+"""Values: what Python's mean as JSON text, exactly, and back.
+
+A number is what every language holds: whole ones from -(2**53 - 1) to 2**53 - 1, and floats. A whole number beyond is
+sent only when it is a float too, and comes as one: so what arrives always equals what was sent.
+"""
+import json
+import math
+import re
+from json import encoder
+from json.encoder import JSONEncoder
+from typing import Any, Callable, FrozenSet, Iterable, List, Optional, Tuple
+
+MOST = 2 ** 53 - 1
+DEEPEST = 256
+
+_STR: FrozenSet[type] = frozenset((str,))
+_PLAIN: FrozenSet[type] = frozenset((str, float, bool, type(None)))
+
+
+class Values(Tuple[Any, ...]):
+    """Several results of one call, or none: ``return clouds.Values(1, 2)``.
+
+    A call gives its only result as it is, None when there is none, and Values when there are more.
+    """
+
+    __slots__ = ()
+
+    def __new__(cls, *values: Any) -> "Values":
+        return super().__new__(cls, values)
+
+    def __repr__(self) -> str:
+        return "Values(" + ", ".join(map(repr, self)) + ")"
+
+    def __getnewargs__(self) -> Tuple[Any, ...]:
+        return tuple(self)
+
+
+# ---- to JSON
+
+_encode_ascii: Callable[[Any], str] = JSONEncoder(allow_nan=False, check_circular=False, separators=(",", ":")).encode
+
+
+def _refuse(value: Any) -> Any:
+    raise TypeError(f"cannot send an object of type {type(value).__name__}")
+
+
+def _prebuilt() -> Callable[[Any], str]:
+    """JSONEncoder.encode makes one of these for each text that it writes, which takes longer than the writing.
+
+    It is none of what Python promises, so it is tried first.
+    """
+    join = "".join
+    try:
+        make = getattr(encoder, "c_make_encoder")(None, _refuse, getattr(encoder, "encode_basestring"), None, ":", ",",
+                                                  False, False, False)
+        if join(make([1, "a", {"b": None}], 0)) == '[1,"a",{"b":null}]':
+            return lambda value: join(make(value, 0))
+    except (AttributeError, TypeError):
+        pass
+    return JSONEncoder(ensure_ascii=False, allow_nan=False, check_circular=False, separators=(",", ":")).encode
+
+
+_encode: Callable[[Any], str] = _prebuilt()
+
+
+def _fits(value: Iterable[Any]) -> bool:
+    """Can the members of a list be sent? False when that takes a closer look."""
+    kinds = set(map(type, value))
+    if kinds <= _PLAIN:
+        return True
+    for item in value:
+        kind = type(item)
+        if kind is int:
+            if not -MOST <= item <= MOST:
+                return False
+        elif kind not in _PLAIN and not _fits_in(item, kind):
+            return False
+    return True
+
+
+def _fits_in(value: Any, kind: type) -> bool:
+    if kind is dict:
+        return set(map(type, value)) <= _STR and _fits(value.values())
+    return (kind is list or kind is tuple) and _fits(value)
+
+
+def _place(path: List[Any]) -> str:
+    text = "".join(f"[{step!r}]" for step in path[1:])
+    return f" at {text}" if text else ""
+
+
+def _number(value: int, path: List[Any]) -> Any:
+    if abs(value) <= MOST:
+        return int(value)
+    try:
+        near = float(value)
+    except OverflowError:
+        near = math.inf
+    if near == value:
+        return near
+    raise ValueError(f"cannot send {_short(value)}{_place(path)}: whole numbers beyond 2**53 are not the same "
+                     "everywhere; send it as text")
+
+
+def _short(value: int) -> str:
+    return str(value) if value.bit_length() < 200 else "a whole number this large"
+
+
+def _float(value: float, path: List[Any]) -> float:
+    if math.isfinite(value):
+        return float(value)
+    raise ValueError(f"cannot send {float(value)!r}{_place(path)}: it is no number in JSON")
+
+
+def _object(value: "dict[Any, Any]", path: List[Any]) -> Any:
+    made = {}
+    for key, item in value.items():
+        if not isinstance(key, str):
+            raise TypeError(f"cannot send a dict with the key {key!r}{_place(path)}: keys are text")
+        made[str(key)] = _plain(item, path + [key])
+    return made
+
+
+def _plain(value: Any, path: List[Any]) -> Any:
+    """The same in the types that JSON has; raises with the place of what cannot be sent."""
+    if len(path) > DEEPEST:
+        raise ValueError(f"cannot send a value that contains itself, or nests deeper than {DEEPEST}")
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, str):
+        return str(value)
+    if isinstance(value, int):
+        return _number(value, path)
+    if isinstance(value, float):
+        return _float(value, path)
+    if isinstance(value, (list, tuple)):
+        return [_plain(item, path + [index]) for index, item in enumerate(value)]
+    if isinstance(value, dict):
+        return _object(value, path)
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        raise TypeError(f"cannot send {type(value).__name__}{_place(path)}: values are text, numbers, None, lists "
+                        "and dicts")
+    raise TypeError(f"cannot send an object of type {type(value).__name__}{_place(path)}")
+
+
+def _careful(values: Any) -> bytes:
+    """For all that is not quite ordinary: subclasses, large numbers, mistakes."""
+    plain = [_plain(value, [0, index]) for index, value in enumerate(values)]
+    return _encode_ascii(plain).encode("ascii")
+
+
+def encode_list(values: Any) -> bytes:
+    """Arguments or results, a tuple or list, as the JSON array that the library takes.
+
+    Raises TypeError or ValueError, with the place, for what cannot be sent.
+    """
+    try:
+        if _fits(values):
+            return _encode(values).encode()
+    except (UnicodeEncodeError, ValueError, RecursionError):  # a lone surrogate, NaN, nested too deep
+        pass
+    return _careful(values)
+
+
+def encode(value: Any) -> bytes:
+    """One value as JSON text."""
+    return encode_list((value,))[1:-1]
+
+
+# ---- from JSON
+
+_LONG = re.compile(r"[0-9][0-9]{15}")  # the first apart, so that the search for it is quick
+_SHORTEST_LONG = 18
+
+
+def _whole(text: str) -> Any:
+    if len(text) < 16:
+        return int(text)
+    if len(text) > 400:
+        return float(text)
+    value = int(text)
+    return value if -MOST <= value <= MOST else float(value) if abs(value) < 1e308 else float(text)
+
+
+_scan: Callable[[str, int], Tuple[Any, int]] = getattr(json.JSONDecoder(), "scan_once")
+_scan_long: Callable[[str, int], Tuple[Any, int]] = getattr(json.JSONDecoder(parse_int=_whole), "scan_once")
+
+
+def decode(text: str) -> Any:
+    """The value of a JSON text of the library, which has no white space around it; None of an empty one."""
+    try:
+        if len(text) >= _SHORTEST_LONG and _LONG.search(text):
+            return _scan_long(text, 0)[0]
+        return _scan(text, 0)[0] if text else None
+    except StopIteration:
+        raise ValueError(f"not JSON: {text[:100]!r}") from None
+
+
+def results(text: str) -> Any:
+    """What a call gives for the array of its results."""
+    values = decode(text)
+    if len(values) == 1:
+        return values[0]
+    return Values(*values) if values else None
+
+
+def members(text: str) -> Optional["dict[str, Any]"]:
+    """The members of an error; None when the text is no object."""
+    try:
+        value = decode(text)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None

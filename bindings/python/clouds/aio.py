@@ -1,0 +1,78 @@
+"""The asyncio face: the same classes as in clouds, whose calls are awaited.
+
+Everything happens on the event loop's thread: the library's one descriptor is watched by the loop, and events are
+taken in batches. A node belongs to the loop in which it is first used.
+"""
+from typing import Any, Awaitable, Callable, Optional, TypeVar, overload
+
+from clouds._aio import Call, Node
+from clouds._options import method_name
+
+__all__ = ["Client", "Server", "Monitor", "Base", "Call"]
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+
+class Client(Node):
+    """A node that calls.
+
+    ::
+
+        async with clouds.aio.Client("redis://127.0.0.1:6379", timeout=2) as client:
+            await asyncio.gather(*(client.call("test.hello", i) for i in range(1000)))
+    """
+
+    _kind = "client"
+
+
+class Server(Node):
+    """A node that serves. It can also call.
+
+    ::
+
+        server = clouds.aio.Server("redis://127.0.0.1:6379")
+
+        @server.register("test.hello")
+        async def hello(name, msg):
+            return f"Hello {name}, {msg}"
+
+        asyncio.run(server.run())
+    """
+
+    _kind = "server"
+
+    @overload
+    def register(self, method: str) -> Callable[[_F], _F]: ...
+
+    @overload
+    def register(self, method: str, handler: _F) -> _F: ...
+
+    def register(self, method: str, handler: Optional[Callable[..., Any]] = None) -> Any:
+        """Offers a method: ``server.register("name", fn)``, or as a decorator ``@server.register("name")``.
+
+        The handler gets the arguments as they were sent, and what it returns is the result. An ``async def`` runs as
+        a task, any other function at once, so it should not wait. What it raises answers the caller with an error.
+        ready() waits for the registration; nothing has to. Registering again replaces the handler.
+        """
+        if handler is None:
+            method_name(method)
+            return lambda decorated: self.register(method, decorated)
+        self._offer(method, handler)
+        return handler
+
+    def unregister(self, method: str) -> "Awaitable[None]":
+        """Takes a method back; awaiting it waits until that is done. Requests it has accepted are still answered."""
+        future: "Awaitable[None]" = self._begin_unregister(method)
+        return future
+
+
+class Monitor(Server):
+    """A node that asks who serves what; it can do all that others can."""
+
+    _kind = "monitor"
+
+
+class Base(Server):
+    """A node that can do everything. Its option `type` gives the id its first letter."""
+
+    _kind = "base"

@@ -1,0 +1,246 @@
+"""The asyncio face: calls, cancellation, loops, over each way to travel."""
+import asyncio
+import unittest
+
+from support import AsyncCase, over_each_bus
+
+import clouds
+from clouds import aio
+
+
+class Calls(AsyncCase):
+
+    async def nodes(self):
+        """A server with methods, and a client."""
+        server, client = aio.Server(self.url), aio.Client(self.url, timeout=20)
+        self.runs, self.release = [], asyncio.Event()
+
+        @server.register("add")
+        async def add(a, b):
+            return a + b
+
+        @server.register("wait")
+        async def wait(*arguments):
+            self.runs.append(arguments)
+            await self.release.wait()
+            return "late"
+
+        server.register("plain", lambda *arguments: clouds.Values(*arguments))
+        await server.ready()
+        return server, client
+
+    async def close(self, *nodes):
+        await asyncio.gather(*(node.close(0) for node in nodes))
+
+    async def test_call(self):
+        server, client = await self.nodes()
+        self.assertEqual(await client.call("add", 1, 2), 3)
+        self.assertEqual(await client.call("add", 1, 2, timeout=5, deadline=9, retry=1, server=server.id), 3)
+        self.assertEqual(await client.bind("add", 5)(2, 2), 4)
+        self.assertEqual(await client.call("plain", 1, None), (1, None))
+        self.assertEqual(await server.call("add", "a", "b"), "ab")
+        await self.close(server, client)
+
+    async def test_a_thousand(self):
+        server, client = await self.nodes()
+        got = await asyncio.gather(*(client.call("add", i, 1) for i in range(1000)))
+        self.assertEqual(got, list(range(1, 1001)))
+        await self.close(server, client)
+
+    async def test_errors(self):
+        server, client = await self.nodes()
+
+        async def fail():
+            raise clouds.ServiceError("no", code="E_NO", more={"x": 1})
+
+        server.register("fail", fail)
+        await server.ready()
+        problem = await self.raises_in(clouds.ServiceError, "E_NO: no", client.call("fail"))
+        self.assertEqual(problem.more, {"x": 1})
+        await self.raises_in(clouds.NoAvailableServer, "", client.call("elsewhere"))
+        await self.raises_in(clouds.CallTimeout, "", client.call("wait", timeout=0.5))
+        await self.raises_in(asyncio.TimeoutError, "", client.call("wait", deadline=0.1))
+        self.raises(TypeError, "cannot send bytes", client.call, "add", b"")
+        await self.close(server, client)
+
+    async def test_cancelling_a_task_cancels_the_call(self):
+        server, client = await self.nodes()
+        task = asyncio.ensure_future(self.await_it(client.call("wait")))
+        await self.eventually(lambda: self.runs)
+        task.cancel()
+        with self.assertRaises(asyncio.CancelledError):
+            await task
+        self.assertEqual(client._calls, {})
+        await self.eventually(lambda: client.counters()["results"] == client.counters()["calls"], "the call has ended")
+        call = client.call("wait")
+        self.assertTrue(call.cancel())
+        self.assertFalse(call.cancel())
+        done = client.call("add", 1, 2)
+        await done
+        self.assertFalse(done.cancel())
+        with self.assertRaises(asyncio.TimeoutError):
+            await asyncio.wait_for(client.call("wait"), 0.05)
+        self.assertEqual(client._calls, {})
+        await self.close(server, client)
+
+    async def await_it(self, awaitable):
+        return await awaitable
+
+    async def test_a_call_that_nobody_awaits(self):
+        server, client = await self.nodes()
+        client.call("wait", 1)
+        await self.eventually(lambda: self.runs == [(1,)])
+        self.release.set()
+        await self.eventually(lambda: not client._calls)
+        await self.close(server, client)
+
+    async def test_retry(self):
+        server, client = await self.nodes()
+        await self.raises_in(clouds.Error, "", client.call("wait", timeout=0.5, retry=2))
+        await self.eventually(lambda: len(self.runs) == 3)
+        seen = []
+
+        async def hook(*arguments):
+            seen.append(arguments)
+            return (len(seen),)
+
+        call = client.bind("wait", retry=1, timeout=1, on_retry=hook)
+        await self.raises_in(clouds.CallTimeout, "", call("x"))
+        await self.eventually(lambda: len(self.runs) == 5)
+        self.assertEqual(seen, [("x",)] * 2)
+        self.assertEqual(sorted(self.runs), [(), (), (), (1,), (2,)])
+        await self.close(server, client)
+
+    async def test_nodes(self):
+        server, client = await self.nodes()
+        status = await client.status()
+        self.assertEqual(status["methods"]["add"], [server.id])
+        got = []
+        client.on_message(lambda sender, value: got.append((sender, value)))
+
+        @client.on("message")
+        async def later(sender, value):
+            await asyncio.sleep(0)
+            got.append(value)
+
+        await client.ready()
+        self.assertEqual(await server.send(client.id, {"a": [None]}, confirm=True), 1)
+        server.send(client.id)
+        await self.eventually(lambda: len(got) == 4)
+        self.assertEqual(got[0], (server.id, {"a": [None]}))
+        self.assertIn(None, got)
+        client.off("message")
+        self.assertEqual(await client.send("c.nobody.1.1", 1, confirm=True), 0)
+        await server.unregister("add")
+        self.assertNotIn("add", (await client.status())["methods"])
+        await self.close(server, client)
+
+    async def test_close(self):
+        server, client = await self.nodes()
+        waiting = client.call("wait")
+        await self.eventually(lambda: self.runs)
+        await asyncio.gather(client.close(), client.close())
+        self.assertIn(type(waiting.exception()), (clouds.Canceled, clouds.Closed))
+        await client.close()
+        await self.raises_in(clouds.Closed, "the node is closed", client.call("add", 1, 2))
+        self.raises(clouds.Closed, "", client.status)
+        await self.raises_in(clouds.Closed, "", client.ready())
+        await server.close(0)  # its handler is still at it
+        await self.eventually(lambda: not server._tasks, "the handler was cancelled")
+
+    async def test_drain(self):
+        server, client = await self.nodes()
+        left = []
+        server.on("exit", left.append)
+        calls = [client.call("wait", i) for i in range(3)]
+        await self.eventually(lambda: len(self.runs) == 3)
+        closing = asyncio.ensure_future(server.close(20))
+        await asyncio.sleep(0.05)
+        self.assertFalse(closing.done())
+        self.release.set()
+        self.assertEqual(await asyncio.gather(*calls), ["late"] * 3)
+        await closing
+        self.assertEqual(left, [0])
+        await self.close(client)
+
+    async def test_with(self):
+        async with aio.Server(self.url) as server, aio.Client(self.url, timeout=20) as client:
+            server.register("one", lambda: 1)
+            await server.ready()
+            self.assertEqual(await client.call("one"), 1)
+        self.assertTrue(server.closed and client.closed)
+
+
+class Loops(AsyncCase):
+    """A node belongs to the loop that uses it first."""
+
+    def test_made_outside_of_a_loop(self):
+        server = aio.Server(self.url)
+
+        @server.register("early")
+        async def early():
+            return "bird"
+
+        async def main():
+            async with aio.Client(self.url) as client:
+                await server.ready()
+                return await client.call("early")
+
+        async def both():
+            try:
+                return await main()
+            finally:
+                await server.close()
+
+        self.assertEqual(asyncio.run(both()), "bird")
+
+    def test_wrong_loop(self):
+        async def make():
+            return aio.Client(self.url)
+        client = asyncio.run(make())
+
+        async def use():
+            self.raises(RuntimeError, "belongs to an event loop, and that is closed", client.call, "x")
+            self.raises(RuntimeError, "belongs to an event loop", client.send, "c.x", 1)
+            with self.assertRaises(RuntimeError):
+                await client.ready()
+        asyncio.run(use())
+        self.raises(RuntimeError, "no running event loop", client.call, "x")
+        with self.assertWarns(ResourceWarning):
+            del client
+
+    async def test_other_threads_may_not(self):
+        client = clouds.aio.Client(self.url)
+        for use in (client.counters, lambda: client.configure(timeout=1)):
+            with self.assertRaisesRegex(RuntimeError, "on the thread of"):
+                await asyncio.to_thread(use)
+        self.assertEqual(client.counters()["calls"], 0)
+        await client.close()
+
+    def test_no_loop(self):
+        client = aio.Client(self.url)
+        self.raises(RuntimeError, "no running event loop", client.call, "x")
+        client._handle.destroy()
+
+    async def test_many_nodes_in_one_loop(self):
+        servers = [aio.Server(self.url) for _ in range(5)]
+        for server in servers:
+            server.register("who", lambda: clouds.request().method)
+        await asyncio.gather(*(server.ready() for server in servers))
+        async with aio.Client(self.url) as client:
+            for server in servers:
+                self.assertEqual(await client.call("who", server=server.id), "who")
+        await asyncio.gather(*(server.close() for server in servers))
+
+    async def test_in_flight_limit(self):
+        async with aio.Client(self.url, max_in_flight=10) as client:
+            calls = [client.call("nobody", timeout=5, retry=1) for _ in range(12)]
+            await self.raises_in(clouds.LimitReached, "", calls[11])
+            for call in calls:
+                call.cancel()
+
+
+over_each_bus(globals(), Calls)
+
+if __name__ == "__main__":
+    unittest.main()

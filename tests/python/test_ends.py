@@ -1,0 +1,258 @@
+"""The end of a program: Ctrl-C, SIGTERM, forgetting to close, fork. Real processes and real signals."""
+import signal
+import unittest
+
+from support import PythonCase
+
+SILENT = """
+import clouds, sys, time
+def register():
+    server = clouds.Server(drain_timeout=0.2)
+    server.register("never", lambda: time.sleep(1000))
+    server.ready()
+    return server
+"""
+
+
+class Ends(PythonCase):
+    bus = "local"
+
+    def ends(self, text, code=0, err=""):
+        """Runs a program to its end; what it printed."""
+        process = self.python(text)
+        self.assertEqual(process.wait(), code, process.err.text())
+        if err is not None:
+            self.assertIn(err, process.err.text())
+            self.assertNotIn("Fatal", process.err.text())
+        return process.out.text()
+
+    def interrupted(self, text, number=signal.SIGINT):
+        process = self.python(text)
+        process.out.wait_for("begun")
+        process.signal(number)
+        return process
+
+
+class Interrupts(Ends):
+
+    def test_in_a_call(self):
+        self.server = self.python(SILENT + """
+server = register(); print("serving", flush=True); server.run()""")
+        self.server.out.wait_for("serving")
+        process = self.interrupted("""
+import clouds, os, threading, time
+client = clouds.Client(timeout=1000)
+threading.Timer(0.05, os.write, (1, b"begun\\n")).start()
+try:
+    client.call("never")
+except KeyboardInterrupt:
+    end = time.monotonic() + 20
+    while client.counters()["results"] < client.counters()["calls"] and time.monotonic() < end: time.sleep(0.01)
+    print("interrupted", client.counters()["calls"] - client.counters()["results"])
+    print(client.status()["methods"].keys())
+""")
+        self.assertEqual(process.wait(), 0, process.err.text())
+        self.assertIn("interrupted 0\ndict_keys(['never'])", process.out.text())
+        self.assertEqual(self.server.stop(), 0, self.server.err.text())
+
+    def test_not_caught(self):
+        process = self.interrupted(SILENT + """
+import os, threading
+server = register()
+threading.Timer(0.05, os.write, (1, b"begun\\n")).start()
+server.call("never")
+""")
+        self.assertEqual(process.wait(), -signal.SIGINT, process.err.text())
+        self.assertIn("KeyboardInterrupt", process.err.text())
+
+    def test_a_handler_of_a_signal_that_raises_or_calls(self):
+        out = self.ends("""
+import clouds, signal, time
+server = clouds.Server("inproc:")
+server.register("wait", lambda seconds: time.sleep(seconds) or seconds)
+server.ready()
+client = clouds.Client("inproc:", timeout=20)
+class Alarm(Exception): pass
+def alarm(*_): raise Alarm
+signal.signal(signal.SIGALRM, alarm)
+signal.setitimer(signal.ITIMER_REAL, 0.1)
+try:
+    client.call("wait", 0.5)
+except Alarm:
+    print("raised")
+end = time.monotonic() + 20
+while client.counters()["results"] < client.counters()["calls"] and time.monotonic() < end: time.sleep(0.01)
+print(client.counters()["calls"] - client.counters()["results"])
+inner = []
+signal.signal(signal.SIGALRM, lambda *_: inner.append(client.call("wait", 0)))
+signal.setitimer(signal.ITIMER_REAL, 0.1)
+print(client.call("wait", 0.5), inner)
+client.close()
+server.close()
+""")
+        self.assertEqual(out, "raised\n0\n0.5 [0]\n")
+
+    def test_several_run_in_one_loop(self):
+        out = self.ends("""
+import asyncio, clouds, os, signal
+async def main():
+    servers = [clouds.aio.Server() for _ in range(3)]
+    asyncio.get_running_loop().call_later(0.1, os.kill, os.getpid(), signal.SIGTERM)
+    await asyncio.gather(*(server.run() for server in servers))
+    print(all(server.closed for server in servers))
+asyncio.run(main())
+""")
+        self.assertEqual(out, "True\n")
+
+    def test_in_ready_and_close(self):
+        process = self.interrupted("""
+import clouds, os, threading
+client = clouds.Client("redis+unix:///nowhere/at/all")
+threading.Timer(0.05, os.write, (1, b"begun\\n")).start()
+try:
+    client.ready()
+except KeyboardInterrupt:
+    print("interrupted")
+client.close()
+print("closed")
+""")
+        self.assertEqual(process.wait(), 0, process.err.text())
+        self.assertIn("interrupted\nclosed\n", process.out.text())
+
+    def test_run(self):
+        for face in ("server.run()", "asyncio.run(server.run())"):
+            for number in (signal.SIGINT, signal.SIGTERM):
+                module = "clouds.aio" if "asyncio" in face else "clouds"
+                process = self.python(f"""
+import asyncio, clouds, os, signal, threading, time
+def tell():
+    while signal.getsignal(signal.SIGTERM) == signal.SIG_DFL: time.sleep(0.01)
+    os.write(1, b"begun\\n")
+threading.Thread(target=tell).start()
+server = {module}.Server()
+server.on("exit", lambda left: print("exit", left, flush=True))
+{face}
+print("after")
+""")
+                process.out.wait_for("begun")
+                process.signal(number)
+                self.assertEqual(process.wait(), 0, process.err.text())
+                self.assertIn("after", process.out.text())
+                self.assertEqual(process.err.text(), "")
+
+
+class Forgotten(Ends):
+
+    def test_a_client(self):
+        self.assertEqual(self.ends("import clouds; c = clouds.Client(); print(1)"), "1\n")
+
+    def test_with_everything_going_on(self):
+        self.assertEqual(self.ends(SILENT + """
+import os, threading
+server = register()
+client = clouds.Client(timeout=1000)
+client.on_message(print)
+for node in (client, server):
+    for i in range(3):
+        threading.Thread(target=node.call, args=("never",), daemon=True).start()
+deadline = time.monotonic() + 20
+while client.counters()["calls"] < 3 and time.monotonic() < deadline: time.sleep(0.01)
+print("end")
+""", err=None), "end\n")
+
+    def test_its_methods_are_unregistered(self):
+        self.ends(SILENT + "server = register()")
+        out = self.ends("import clouds\nwith clouds.Monitor() as m: print(m.status())")
+        self.assertEqual(out, "{'servers': {}, 'methods': {}}\n")
+
+    def test_asyncio(self):
+        self.assertEqual(self.ends("""
+import asyncio, clouds
+kept = []
+async def main():
+    server, client = clouds.aio.Server(), clouds.aio.Client()
+    @server.register("never")
+    async def never(): await asyncio.sleep(1000)
+    await server.ready()
+    kept.extend([server, client, client.call("never")])
+    print("end")
+asyncio.run(main())
+""", err=None), "end\n")
+        out = self.ends("import clouds\nwith clouds.Monitor() as m: print(m.status())")
+        self.assertEqual(out, "{'servers': {}, 'methods': {}}\n")
+
+    def test_with_nobody_to_reach(self):
+        self.assertEqual(self.ends("""
+import clouds
+server = clouds.Server("redis+unix:///nowhere/at/all")
+server.register("x", print)
+client = clouds.aio.Client("redis+unix:///nowhere/at/all")
+print("end")
+""", err=None), "end\n")
+
+    def test_exit_in_a_handler_thread(self):
+        self.ends("""
+import clouds, os
+server = clouds.Server()
+server.register("end", lambda: os._exit(3))
+server.ready()
+server.call("end")
+""", code=3)
+
+
+class Forks(Ends):
+
+    def test_fork(self):
+        out = self.ends("""
+import asyncio, clouds, os, sys
+server = clouds.Server()
+server.register("pid", lambda: os.getpid())
+server.ready()
+client = clouds.Client(timeout=20)
+outside = clouds.aio.Client()
+client.call("pid")
+child = os.fork()
+if not child:
+    for use in (lambda: client.call("pid"), lambda: client.send("c.x", 1), client.status, client.ready, client.counters,
+                lambda: client.send("c.x", 1, confirm=True), lambda: server.register("x", print), client.run):
+        try:
+            use()
+            print("used")
+        except clouds.AfterFork as problem:
+            assert "fork" in str(problem), problem
+    async def use_outside():
+        try:
+            await outside.call("pid")
+        except clouds.AfterFork:
+            print("clear")
+    asyncio.run(use_outside())
+    client.close()
+    with clouds.Client(timeout=20) as own:
+        print("own", own.call("pid") == os.getppid(), flush=True)
+    sys.exit(7)
+assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+print("parent", client.call("pid") == os.getpid())
+""")
+        self.assertEqual(out, "clear\nown True\nparent True\n")
+
+    def test_multiprocessing(self):
+        out = self.ends("""
+import clouds, multiprocessing, os
+def work(n):
+    with clouds.Client(timeout=20) as client:
+        return client.call("double", n)
+if __name__ == "__main__":
+    multiprocessing.set_start_method("fork")
+    server = clouds.Server(drain_timeout=0.2)
+    server.register("double", lambda n: 2 * n)
+    server.ready()
+    with multiprocessing.Pool(2) as pool:
+        print(pool.map(work, range(5)))
+""")
+        self.assertEqual(out, "[0, 2, 4, 6, 8]\n")
+
+
+del Ends
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,119 @@
+"""Exceptions: one for each error of the library, and what a handler's error becomes."""
+import asyncio
+import pickle
+import unittest
+
+from support import PythonCase
+
+import clouds
+from clouds import errors
+
+
+class Classes(PythonCase):
+
+    def test_one_for_each(self):
+        self.assertGreater(len(errors.BY_NUMBER), 25)
+        for number, kind in errors.BY_NUMBER.items():
+            self.assertTrue(issubclass(kind, clouds.Error), kind)
+            self.assertIs(getattr(clouds, kind.__name__), kind)
+            problem = kind()
+            self.assertTrue(number < 0 and problem.message and problem.code.startswith("CLOUDS_"), kind)
+            self.assertIn(problem.outcome, ("APP_ERROR", "NOT_DONE", "UNKNOWN"))
+
+    def test_kinship(self):
+        for kind in (clouds.CallTimeout, clouds.Expired):
+            self.assertTrue(issubclass(kind, (clouds.Timeout,)) and issubclass(kind, TimeoutError))
+            self.assertTrue(issubclass(kind, asyncio.TimeoutError))
+        self.assertTrue(issubclass(clouds.Unreachable, ConnectionError))
+        self.assertTrue(issubclass(clouds.ConnectionLost, ConnectionError))
+        self.assertTrue(issubclass(clouds.InvalidOption, ValueError))
+
+    def test_members(self):
+        problem = clouds.ServiceError("no such user", code="E_USER", more={"id": 7}, values=[1])
+        self.assertEqual((problem.message, problem.code, problem.more, problem.values, problem.outcome),
+                         ("no such user", "E_USER", {"id": 7}, (1,), "APP_ERROR"))
+        self.assertEqual(str(problem), "E_USER: no such user")
+        self.assertEqual(str(clouds.ServiceError("plain")), "plain")
+        self.assertFalse(problem.retryable)
+        self.assertTrue(clouds.NoAvailableServer().retryable)
+        self.assertFalse(clouds.CallTimeout().retryable)
+        self.assertIn("E_USER", repr(problem))
+
+    def test_pickle(self):
+        for problem in (clouds.ServiceError("a", code="E", more={"x": 1}, values=(2,)), clouds.CallTimeout(),
+                        clouds.Unreachable("gone", outcome="UNKNOWN")):
+            copy = pickle.loads(pickle.dumps(problem))
+            self.assertIs(type(copy), type(problem))
+            self.assertEqual(vars(copy), vars(problem))
+            self.assertEqual(str(copy), str(problem))
+
+
+class OfHandlers(PythonCase):
+
+    def setUp(self):
+        super().setUp()
+        self.server = self.node("Server")
+        self.client = self.node("Client", timeout=20)
+
+    def fails(self, problem, logs=False):
+        """What a caller gets when a handler raises `problem`."""
+        def handler():
+            raise problem
+        self.server.register("fail", handler)
+        self.server.ready()
+        if not logs:
+            with self.assertNoLogs("clouds"):
+                return self.raises(clouds.ServiceError, "", self.client.call, "fail")
+        with self.assertLogs("clouds", "ERROR") as said:
+            caught = self.raises(clouds.ServiceError, "", self.client.call, "fail")
+        self.assertIn("the handler of 'fail' failed", said.output[0])
+        return caught
+
+    def test_ordinary_exceptions(self):
+        got = self.fails(ValueError("not so"), logs=True)
+        self.assertEqual((got.message, got.code, got.more, got.outcome), ("not so", "ValueError", {}, "APP_ERROR"))
+        self.assertEqual(self.fails(KeyError(), logs=True).message, "KeyError")
+        self.assertEqual(self.fails(SystemExit(3), logs=True).code, "SystemExit")
+        self.assertEqual(self.fails(ValueError("\ud800\0ä"), logs=True).message, "\ud800\0ä")
+
+    def test_an_exception_with_a_code(self):
+        class Denied(Exception):
+            code = "E_DENIED"
+        self.assertEqual(self.fails(Denied("no")).code, "E_DENIED")
+
+    def test_errors_of_ours(self):
+        got = self.fails(clouds.ServiceError("no such user", code="E_USER", more={"id": [7]}, values=(1, None)))
+        self.assertEqual((got.message, got.code, got.more, got.values),
+                         ("no such user", "E_USER", {"id": [7]}, (1, None)))
+        got = self.fails(clouds.ServiceError("plain"))
+        self.assertEqual((got.message, got.code), ("plain", "CLOUDS_SERVICE_ERROR"))
+
+    def test_what_cannot_be_sent_is_left_out(self):
+        got = self.fails(clouds.ServiceError("m", code="E", more={"bad": b"x", "good": 1}, values=(b"x",)))
+        self.assertEqual((got.more, got.values), ({"good": 1}, ()))
+
+    def test_handed_on(self):
+        self.fails(clouds.ServiceError("deep", code="E_DEEP", more={"a": 1}))
+        self.server.register("outer", lambda: self.server.call("fail"))
+        self.server.ready()
+        got = self.raises(clouds.ServiceError, "E_DEEP: deep", self.client.call, "outer")
+        self.assertEqual(got.more, {"a": 1})
+
+    def test_wrong_number_of_arguments(self):
+        self.server.register("two", lambda a, b: a)
+        self.server.ready()
+        with self.assertLogs("clouds", "ERROR"):
+            got = self.raises(clouds.ServiceError, "missing 1 required positional argument", self.client.call, "two", 1)
+        self.assertEqual(got.code, "TypeError")
+        self.assertNotIn("File", got.message)
+
+    def test_no_such_method(self):
+        self.server.register("there", lambda: 1)
+        self.server.ready()
+        got = self.raises(clouds.NoAvailableServer, "no available server", self.client.call, "elsewhere")
+        self.assertEqual((got.code, got.outcome), ("CLOUDS_NO_AVAILABLE_SERVER", "NOT_DONE"))
+        self.raises(clouds.NoSuchMethod, "", self.client.call, "elsewhere", server=self.server.id)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,159 @@
+"""Messages, status, ready, close, up and down, and the choice of a server taken over, in the sync face."""
+import threading
+import unittest
+
+from support import BOUND, PythonCase, over_each_bus, wait_until
+
+import clouds
+
+
+class Nodes(PythonCase):
+
+    def test_messages(self):
+        one, two = self.node("Base"), self.node("Client")
+        got, unknown = [], []
+
+        @two.on_message
+        def listen(sender, value):
+            got.append((sender, value))
+
+        @two.on("unknown_message")
+        def _(*arguments):
+            unknown.append(arguments)
+
+        two.ready(BOUND)
+        one.ready(BOUND)
+        self.assertIsNone(one.send(two.id, {"a": [None, 1.5]}))
+        one.send(two.id)
+        self.assertEqual(one.send(two.id, "last", confirm=True), 1)
+        wait_until(lambda: len(got) == 3)
+        self.assertEqual(got, [(one.id, {"a": [None, 1.5]}), (one.id, None), (one.id, "last")])
+        self.assertEqual(one.send("b.nobody.1.1", 1, confirm=True), 0)
+        self.raises(TypeError, "cannot send bytes", one.send, two.id, b"x")
+        two.off("message", listen)
+        one.send(two.id, 1, confirm=True)
+        two.send(two.id, 1, confirm=True)
+        self.assertEqual(len(got), 3)
+
+    def test_a_listener_that_fails_and_an_async_one(self):
+        node, got = self.node("Base"), []
+        node.on("message", lambda *_: 1 / 0)
+
+        @node.on_message
+        async def listen(_, value):
+            got.append((value, threading.current_thread().name))
+
+        node.ready(BOUND)
+        with self.assertLogs("clouds", "ERROR"):
+            node.send(node.id, 1)
+            wait_until(lambda: got)
+        self.assertEqual(got, [(1, "clouds-async")])
+
+    def test_a_listener_may_wait(self):
+        server, node, got = self.node("Server"), self.node("Base"), []
+        server.register("one", lambda: 1)
+        server.ready(BOUND)
+        node.on_message(lambda *_: got.append((node.call("one"), node.status()["methods"])))
+        node.ready(BOUND)
+        node.send(node.id)
+        wait_until(lambda: got)
+        self.assertEqual(got, [(1, {"one": [server.id]})])
+
+    def test_status(self):
+        server, monitor = self.node("Server"), self.node("Monitor")
+        self.assertEqual(monitor.status(), {"servers": {}, "methods": {}})
+        for name in ("a", "b"):
+            server.register(name, print)
+        server.ready(BOUND)
+        status = monitor.status()
+        self.assertEqual(status["methods"], {"a": [server.id], "b": [server.id]})
+        self.assertEqual(sorted(status["servers"][server.id]), ["a", "b"])
+        server.close()
+        wait_until(lambda: not monitor.status()["servers"])
+
+    def test_ready(self):
+        node, told = self.node("Base"), []
+        node.on("ready", lambda: told.append("before"))
+        node.ready()
+        node.ready(BOUND)
+        wait_until(lambda: told)
+        node.on("ready", lambda: told.append("after"))
+        wait_until(lambda: len(told) == 2)
+        self.assertEqual(told, ["before", "after"])
+
+    def test_exit(self):
+        node, told = self.node("Server"), []
+        node.on("exit", told.append)
+        node.ready(BOUND)
+        node.close()
+        wait_until(lambda: told == [0])
+
+    def test_find_server(self):
+        servers = [self.node("Server", id=f"s.{i}") for i in range(3)]
+        for server in servers:
+            server.register("who", lambda server=server: server.id)
+            server.ready(BOUND)
+        asked, saved = [], []
+
+        def find_server(method, known):
+            asked.append((method, sorted(known)))
+            return "s.1"
+
+        async def later(*_):
+            return "s.2"
+
+        client = self.node("Client", find_server=find_server, save_servers=lambda *what: saved.append(what), timeout=20)
+        self.assertEqual([client.call("who") for _ in range(5)], ["s.1"] * 5)
+        self.assertEqual(asked[-1], ("who", ["s.0", "s.1", "s.2"]))
+        wait_until(lambda: saved)
+        self.assertEqual((saved[0][0], sorted(saved[0][1])), ("who", ["s.0", "s.1", "s.2"]))
+        client.configure(find_server=lambda *_: "s.2")
+        self.assertEqual(client.call("who"), "s.2")
+        client.configure(find_server=later)
+        self.assertEqual(client.call("who"), "s.2")
+        client.configure(find_server=None)
+        self.assertEqual({client.call("who") for _ in range(6)}, {"s.0", "s.1", "s.2"})
+        client.configure(find_server=lambda *_: None)
+        self.assertRaises(clouds.NoAvailableServer, client.call, "who")
+        with self.assertLogs("clouds", "ERROR"):
+            client.configure(find_server=lambda *_: 1 / 0)
+            self.assertRaises(clouds.NoAvailableServer, client.call, "who")
+
+
+class Connection(PythonCase):
+    bus = "redis"
+
+    def test_down_and_up(self):
+        server = self.redis()
+        node, told = self.node("Base", url=server.url, reconnect_max=0.2), []
+        node.on("down", lambda problem: told.append(problem))
+        node.on("up", lambda: told.append("up"))
+        node.ready(BOUND)
+        told.clear()
+        server.kill()
+        wait_until(lambda: told)
+        self.assertIsInstance(told[0], clouds.Error)
+        server.start()
+        wait_until(lambda: "up" in told)
+
+    def test_down_is_logged_once(self):
+        with self.assertLogs("clouds", "WARNING") as said:
+            node = self.node("Client", url="redis+unix://" + self.folder + "/nothing", reconnect_max=0.05)
+            self.raises(clouds.Timeout, "not ready in time", node.ready, 0.5)
+            problem = self.raises(clouds.Error, "", node.call, "x", timeout=0.2)
+        self.assertEqual(len(said.output), 1, said.output)
+        self.assertIn("not connected", said.output[0])
+        self.assertEqual(problem.outcome, "NOT_DONE")
+
+    def test_wrong_password(self):
+        server = self.redis()
+        server.command("CONFIG", "SET", "requirepass", "secret")
+        with self.assertLogs("clouds", "WARNING"):
+            node = self.node("Client", url=server.url)
+            self.assertRaises((clouds.AuthFailed, clouds.Timeout), node.ready, 1)
+
+
+over_each_bus(globals(), Nodes)
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,281 @@
+"""What handlers can do, in both faces."""
+import asyncio
+import gc
+import threading
+import time
+import unittest
+
+from support import AsyncCase, PythonCase, wait_until
+
+import clouds
+from clouds import aio
+
+
+class Sync(PythonCase):
+
+    def setUp(self):
+        super().setUp()
+        self.server = self.node("Server", workers=4)
+        self.client = self.node("Client", timeout=20)
+
+    def offer(self, **methods):
+        for name, handler in methods.items():
+            self.server.register(name, handler)
+        self.server.ready()
+
+    def test_decorator(self):
+        @self.server.register("test.hello")
+        def hello(name, msg):
+            return f"Hello {name}, {msg}"
+        self.server.ready()
+        self.assertEqual(self.client.call("test.hello", "Glen", "hi"), "Hello Glen, hi")
+        self.assertEqual(hello("a", "b"), "Hello a, b")
+
+    def test_a_decorator_without_a_name(self):
+        with self.assertRaisesRegex(TypeError, "the name of a method"):
+            @self.server.register
+            def hello():
+                pass
+
+    def test_async_def(self):
+        async def slow(x):
+            await asyncio.sleep(0.001)
+            return x, clouds.request().method, threading.current_thread().name
+
+        async def fail():
+            raise clouds.ServiceError("no", code="E_NO")
+        self.offer(slow=slow, fail=fail)
+        self.assertEqual(self.client.call("slow", 1), [1, "slow", "clouds-async"])
+        self.raises(clouds.ServiceError, "E_NO", self.client.call, "fail")
+
+    def test_replaced_and_taken_back(self):
+        self.offer(one=lambda: 1)
+        self.assertEqual(self.client.call("one"), 1)
+        self.offer(one=lambda: 2)
+        self.assertEqual(self.client.call("one"), 2)
+        self.server.unregister("one")
+        self.assertRaises((clouds.NoAvailableServer, clouds.NoSuchMethod), self.client.call, "one")
+        self.assertRaises(clouds.InvalidArgument, self.server.unregister, "one")
+
+    def test_handlers_run_side_by_side_in_at_most_so_many_threads(self):
+        barrier, names, lock = threading.Barrier(4), set(), threading.Lock()
+
+        def meet():
+            with lock:
+                names.add(threading.current_thread().name)
+            barrier.wait(20)
+            return True
+        self.offer(meet=meet)
+        callers = [threading.Thread(target=self.client.call, args=("meet",)) for _ in range(12)]
+        for caller in callers:
+            caller.start()
+        for caller in callers:
+            caller.join(30)
+        self.assertEqual(len(names), 4)
+
+    def test_request(self):
+        def look():
+            request = clouds.request()
+            return [request.caller, request.method, request.time_left, request.open, repr(request)]
+        self.offer(look=look)
+        caller, method, left, is_open, words = self.client.call("look", timeout=5)
+        self.assertEqual((caller, method, is_open), (self.client.id, "look", True))
+        self.assertTrue(0 < left <= 5, left)
+        self.assertIn("look", words)
+        self.assertIsNone(clouds.request())
+
+    def test_reply_at_once_and_later(self):
+        kept, late = [], []
+
+        def now():
+            request = clouds.request()
+            request.reply("early")
+            try:
+                request.reply("again")
+            except clouds.StaleId:
+                late.append("stale")
+            return "ignored"
+
+        def later():
+            kept.append(clouds.request().detach())
+        self.offer(now=now, later=later, failing=later)
+        self.assertEqual(self.client.call("now"), "early")
+        self.assertEqual(late, ["stale"])
+        threading.Thread(target=lambda: kept_one(kept).reply(clouds.Values(1, 2))).start()
+        self.assertEqual(self.client.call("later"), (1, 2))
+        kept.clear()
+        threading.Thread(target=lambda: kept_one(kept).fail(clouds.ServiceError("x", code="E_X"))).start()
+        self.raises(clouds.ServiceError, "E_X: x", self.client.call, "failing")
+        self.assertFalse(kept[0].open)
+
+    def test_a_forgotten_request_is_answered(self):
+        def forget():
+            clouds.request().detach()
+        self.offer(forget=forget)
+        self.raises(clouds.ServiceError, "the request was forgotten", self.client.call, "forget")
+
+    def test_nested_calls_inherit_the_time_left(self):
+        inner = self.node("Server")
+        inner.register("inner", lambda: clouds.request().time_left)
+        inner.ready()
+        other = self.node("Client", timeout=60)
+        self.offer(outer=lambda: [self.server.call("inner", timeout=60), other.call("inner", timeout=60)])
+        for left in self.client.call("outer", timeout=3):
+            self.assertTrue(0 < left <= 3, left)
+
+    def test_drain(self):
+        started, release, left = threading.Event(), threading.Event(), []
+
+        def slow():
+            started.set()
+            release.wait(20)
+            return "done"
+        self.offer(slow=slow)
+        self.server.on("exit", left.append)
+        got = []
+        caller = threading.Thread(target=lambda: got.append(self.client.call("slow")))
+        caller.start()
+        started.wait(20)
+        closer = threading.Thread(target=self.server.close, args=(20,))
+        closer.start()
+        release.set()
+        caller.join(20)
+        closer.join(20)
+        self.assertEqual(got, ["done"])
+        wait_until(lambda: left == [0])
+
+    def test_run(self):
+        runner = threading.Thread(target=self.server.run)
+        runner.start()
+        self.offer(one=lambda: 1)
+        self.assertEqual(self.client.call("one"), 1)
+        self.server.close()
+        runner.join(20)
+        self.assertFalse(runner.is_alive())
+
+
+def kept_one(kept):
+    return wait_until(lambda: kept)[0]
+
+
+class Async(AsyncCase):
+
+    async def pair(self, **methods):
+        server, client = aio.Server(self.url), aio.Client(self.url, timeout=20)
+        for name, handler in methods.items():
+            server.register(name, handler)
+        await server.ready()
+        return server, client
+
+    async def close(self, *nodes):
+        await asyncio.gather(*(node.close(0) for node in nodes))
+
+    async def test_tasks_run_side_by_side(self):
+        met = asyncio.Event()
+
+        async def meet(last):
+            if last:
+                met.set()
+            await met.wait()
+            return last
+        server, client = await self.pair(meet=meet)
+        got = await asyncio.gather(*(client.call("meet", i == 99) for i in range(100)))
+        self.assertEqual(got, [False] * 99 + [True])
+        self.assertEqual(server._tasks, set())
+        await self.close(server, client)
+
+    async def test_request(self):
+        kept = []
+
+        async def look():
+            await asyncio.sleep(0)
+            request = clouds.request()
+            inner = await asyncio.ensure_future(self.method_of_request())
+            return [request.caller, inner, request.time_left]
+
+        async def later():
+            kept.append(clouds.request().detach())
+
+        async def forget():
+            clouds.request().detach()
+        server, client = await self.pair(look=look, later=later, forget=forget, plain=lambda: clouds.request().method)
+        caller, method, left = await client.call("look", timeout=5)
+        self.assertEqual((caller, method), (client.id, "look"))
+        self.assertTrue(0 < left <= 5)
+        self.assertEqual(await client.call("plain"), "plain")
+        call = client.call("later")
+        await self.eventually(lambda: kept)
+        kept[0].reply("now")
+        self.assertEqual(await call, "now")
+        call = client.call("later")
+        await self.eventually(lambda: len(kept) == 2)
+        threading.Thread(target=kept[1].reply, args=("elsewhere",)).start()
+        self.assertEqual(await call, "elsewhere")
+        await self.raises_in(clouds.ServiceError, "forgotten", client.call("forget"))
+        self.assertIsNone(clouds.request())
+        await self.close(server, client)
+
+    async def method_of_request(self):
+        return clouds.request().method
+
+    async def test_a_request_forgotten_on_another_thread(self):
+        async def forget():
+            box = [clouds.request().detach()]
+            thread = threading.Thread(target=lambda: (time.sleep(0.05), box.clear(), gc.collect()))
+            thread.start()
+        server, client = await self.pair(forget=forget)
+        await self.raises_in(clouds.ServiceError, "forgotten", client.call("forget"))
+        await self.close(server, client)
+
+    async def test_listeners_are_outside_of_the_request(self):
+        seen = []
+
+        async def send_to_self():
+            await server.send(server.id, 1, confirm=True)
+        server, client = await self.pair(send_to_self=send_to_self)
+        server.on_message(lambda *_: seen.append(clouds.request()))
+        await client.call("send_to_self")
+        await self.eventually(lambda: seen)
+        self.assertEqual(seen, [None])
+        await self.close(server, client)
+
+    async def test_nested_calls_inherit_the_time_left(self):
+        async def inner():
+            return clouds.request().time_left
+
+        async def outer():
+            return [await server.call("inner", timeout=60), await other.call("inner", timeout=60)]
+        server, client = await self.pair(inner=inner, outer=outer)
+        other = aio.Client(self.url)
+        for left in await client.call("outer", timeout=3):
+            self.assertTrue(0 < left <= 3, left)
+        await self.close(server, client, other)
+
+    async def test_faults_are_logged_and_answered(self):
+        async def fault():
+            return 1 / 0
+
+        def plain_fault():
+            return {}["x"]
+        server, client = await self.pair(fault=fault, plain=plain_fault, unsendable=lambda: b"x")
+        with self.assertLogs("clouds", "ERROR") as said:
+            problem = await self.raises_in(clouds.ServiceError, "division", client.call("fault"))
+            self.assertEqual(problem.code, "ZeroDivisionError")
+            await self.raises_in(clouds.ServiceError, "KeyError", client.call("plain"))
+            await self.raises_in(clouds.ServiceError, "the result cannot be sent: cannot send bytes",
+                                 client.call("unsendable"))
+        self.assertEqual(len(said.output), 3)
+        self.assertNotIn("_request.py", said.output[0])
+        await self.close(server, client)
+
+    async def test_sync_client_and_async_server(self):
+        async def double(x):
+            return x * 2
+        server, client = await self.pair(double=double)
+        sync = self.node("Client", timeout=20)
+        self.assertEqual(await asyncio.to_thread(sync.call, "double", 4), 8)
+        await self.close(server, client)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,59 @@
+"""The annotations: the package is strict, and a program that uses it gets the types that it should."""
+import os
+import shutil
+import subprocess
+import unittest
+
+from support import PythonCase
+
+MYPY = shutil.which("mypy", path="/usr/bin") or shutil.which("mypy")
+PACKAGE = os.path.join(os.environ["CLOUDS_SOURCE"], "bindings", "python")
+PROGRAM = """
+import clouds
+
+server = clouds.Server("inproc:", workers=2)
+
+@server.register("double")
+def double(x: int) -> int:
+    return 2 * x
+
+reveal_type(double)
+with clouds.Client(timeout=2) as client:
+    reveal_type(client)
+    reveal_type(client.send("c.x", 1, confirm=True))
+    try:
+        client.call("double", 1, retry=3)
+    except clouds.NoAvailableServer as problem:
+        reveal_type(problem.code)
+
+async def main() -> None:
+    async with clouds.aio.Client() as client:
+        reveal_type(client)
+        reveal_type(await client.status())
+
+client.call(5)
+client.call("double", timout=1)
+"""
+
+
+@unittest.skipUnless(MYPY, "mypy is not here")
+class Types(PythonCase):
+
+    def mypy(self, *arguments):
+        return subprocess.run([MYPY, "--strict", "--python-version", "3.9", "--cache-dir", self.folder + "/cache", *arguments], cwd=PACKAGE,
+                              env={**os.environ, "MYPYPATH": PACKAGE, "LD_PRELOAD": ""}, capture_output=True, text=True)
+
+    def test_the_package_and_a_program(self):
+        result = self.mypy("clouds")
+        self.assertEqual(result.returncode, 0, result.stdout + result.stderr)
+        said = self.mypy(self.file("program.py", PROGRAM)).stdout
+        for words in ('"def (x: builtins.int) -> builtins.int"', '"clouds._sync.Client"', '"clouds.aio.Client"',
+                      '"Union[builtins.int, None]"', '"builtins.str"', "builtins.dict[builtins.str, builtins.list[",
+                      'Argument 1 to "call" of "Node" has incompatible type "int"',
+                      'Unexpected keyword argument "timout"'):
+            self.assertIn(words, said)
+        self.assertIn("Found 2 errors", said)
+
+
+if __name__ == "__main__":
+    unittest.main()
