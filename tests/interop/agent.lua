@@ -50,7 +50,7 @@ local failures = {
     error(5, 0)
   end,
   raise = function()
-    local nothing
+    local nothing -- luacheck: ignore 221
     return nothing.field
   end,
   unsendable = function()

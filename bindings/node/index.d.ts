@@ -1,0 +1,307 @@
+/// <reference types="node" />
+
+import { EventEmitter } from 'events';
+
+/** The version of this package. */
+export const version: string;
+
+/** How a call ended that failed: `APP_ERROR`, the service ran and failed; `NOT_DONE`, guaranteed not executed;
+ * `UNKNOWN`, it may have been executed. */
+export type Outcome = 'APP_ERROR' | 'NOT_DONE' | 'UNKNOWN';
+
+/** The codes of the library's own errors. A service may give any other. */
+export type ErrorCode =
+  | 'CLOUDS_INVALID_ARGUMENT'
+  | 'CLOUDS_OUT_OF_MEMORY'
+  | 'CLOUDS_CLOSED'
+  | 'CLOUDS_STALE_ID'
+  | 'CLOUDS_BAD_HANDLE'
+  | 'CLOUDS_WRONG_THREAD'
+  | 'CLOUDS_REENTERED'
+  | 'CLOUDS_AFTER_FORK'
+  | 'CLOUDS_LIMIT_REACHED'
+  | 'CLOUDS_TOO_BIG'
+  | 'CLOUDS_INVALID_JSON'
+  | 'CLOUDS_INVALID_URL'
+  | 'CLOUDS_INVALID_OPTION'
+  | 'CLOUDS_CALL_SERVICE_TIMEOUT'
+  | 'CLOUDS_NO_AVAILABLE_SERVER'
+  | 'CLOUDS_SERVICE_ERROR'
+  | 'CLOUDS_NO_SUCH_METHOD'
+  | 'CLOUDS_EXPIRED'
+  | 'CLOUDS_UNREACHABLE'
+  | 'CLOUDS_CONNECTION_LOST'
+  | 'CLOUDS_CANCELED'
+  | 'CLOUDS_OVERLOADED'
+  | 'CLOUDS_DRAINING'
+  | 'CLOUDS_REDIS_ERROR'
+  | 'CLOUDS_AUTH_FAILED'
+  | 'CLOUDS_PROTOCOL_ERROR'
+  | 'CLOUDS_SYSTEM_ERROR'
+  | 'CLOUDS_NOT_SUPPORTED'
+  | 'CLOUDS_EXISTS';
+
+/** What a call, or anything else that was asked of the library, ends with when it fails. */
+export class CloudsError extends Error {
+  /** The service's own code, or one of the library's; `CLOUDS_SERVICE_ERROR` when a service gave none. */
+  code: ErrorCode | (string & {});
+  readonly outcome: Outcome;
+  /** May it be repeated without doing anything twice? */
+  readonly retryable: boolean;
+  /** The values that a service sent beside the error, if any. */
+  readonly values?: unknown[];
+  /** Why a call was given up: the reason of its AbortSignal. */
+  cause?: unknown;
+  /** Further members that the service sent. */
+  [member: string]: unknown;
+}
+
+/** A Redis server, in the words of the original. */
+export interface RedisOptions {
+  /** Default: 127.0.0.1. */
+  host?: string;
+  /** Default: 6379. */
+  port?: number | string;
+  /** A unix socket instead of host and port. */
+  path?: string;
+  db?: number | string;
+  /** What the names of keys and channels begin with. Default: clouds. */
+  prefix?: string;
+  username?: string;
+  password?: string;
+  /** The same as `password`. */
+  auth_pass?: string;
+}
+
+/** A transport of your own in the place of Redis. The keys it is given have no prefix. */
+export interface Connection {
+  setId(id: string): void;
+  registerKey(key: string, ttl: number, callback: (error: unknown, key?: string) => void): void;
+  deleteKey(key: string, callback: (error: unknown, key?: string) => void): void;
+  deleteKeys(keys: string[], callback: (error: unknown, keys?: string[]) => void): void;
+  /** The keys that match a pattern in which `*` stands for anything. */
+  keys(pattern: string, callback: (error: unknown, keys?: string[]) => void): void;
+  send(receiver: string, text: string, callback: (error: unknown, receivers?: number) => void): void;
+  exit(callback: () => void): void;
+  on(event: 'message', listener: (text: string) => void): unknown;
+  on(event: 'listen', listener: () => void): unknown;
+}
+
+/** Options of every node. Those of docs/CONFIGURATION.md are taken, too, written like `maxMessage`. */
+export interface NodeOptions {
+  /** Where to: `redis://...`, `redis+unix://...`, `local:[name]`, `inproc:[name]`. Default: what `redis` says, else
+   * the environment's CLOUDS_URL, else `redis://127.0.0.1:6379`. */
+  url?: string;
+  redis?: RedisOptions;
+  /** Replaces the transport. */
+  connection?: Connection;
+  /** The id of the node, without ':' and glob characters. Default: a generated one. */
+  id?: string;
+  /** Seconds for one attempt of a call. Default: 60. */
+  timeout?: number;
+  /** Seconds for a whole call. Default: what its attempts and the waits between them can take. */
+  deadline?: number;
+  /** Further attempts after a timeout, or when no server is there. Default: 0. */
+  retry?: number;
+  /** Seconds between renewals of the registrations, which live twice as long. Default: 5. */
+  heartbeat?: number;
+  /** Seconds until a list of servers is forgotten. Default: 60. */
+  serverMaxAge?: number;
+  /** Leave the registration of a server alone that did not answer in time. */
+  notAutoCleanRemoteServer?: boolean;
+  [option: string]: unknown;
+}
+
+export interface BaseOptions extends NodeOptions {
+  /** A word whose first letter begins the id. Default: base. */
+  type?: string;
+}
+
+/** Options of one call. Times are in seconds; 0 is the node's own. */
+export interface CallOptions {
+  /** For one attempt. */
+  timeout?: number;
+  /** For the whole call. */
+  deadline?: number;
+  /** Further attempts after a timeout, or when no server is there. */
+  retry?: number;
+  /** The id of the only server to ask. */
+  server?: string;
+  /** Gives the call up: it fails with an AbortError whose code is `CLOUDS_CANCELED`. */
+  signal?: AbortSignal;
+  /** The request on whose behalf it is made: the call has the time that is left for that. */
+  parent?: Request;
+}
+
+/** The promise is for the list of all values that the service gave. */
+export interface CallAllOptions extends CallOptions {
+  all: true;
+}
+
+/** Runs before every attempt, the first included: gets the arguments and a function that goes on, with the arguments
+ * of this attempt. */
+export type OnRetry = (...argsAndGo: any[]) => void;
+
+export interface BindOptions extends CallOptions {
+  onRetry?: OnRetry;
+}
+
+/** Gets null or the error, then the values. Values may come beside an error. */
+export type Callback = (error: CloudsError | null, ...values: any[]) => void;
+
+/** Who serves what. */
+export interface Status {
+  /** By the id of a server: its methods. */
+  servers: { [id: string]: string[] };
+  /** By method: the ids of its servers. */
+  methods: { [method: string]: string[] };
+}
+
+/** A message as a handler named `message.<type>` gets it. */
+export interface Message {
+  type: string;
+  sender: string;
+  data: any;
+  raw: string;
+}
+
+/** The request being served: `this` of its handler. */
+export interface Request {
+  readonly id: unknown;
+  readonly method: string;
+  /** The id of the calling node. */
+  readonly caller: string;
+  /** Seconds until the caller gives up; null when it did not say. */
+  timeLeft(): number | null;
+}
+
+export interface ExitOptions {
+  /** Seconds that accepted requests have to be answered. Default: 8. */
+  drain?: number;
+}
+
+/** A node: one identity on the bus. */
+export class Base extends EventEmitter {
+  constructor(options?: BaseOptions | string);
+
+  readonly id: string;
+
+  /** Calls `method`; `args` are its arguments. Without a callback it gives a promise for the first value. */
+  call<T = any>(method: string, args?: readonly unknown[], options?: CallOptions): Promise<T>;
+  call<T extends any[] = any[]>(method: string, args: readonly unknown[], options: CallAllOptions): Promise<T>;
+  call(method: string, args: readonly unknown[], callback: Callback): this;
+  call(method: string, args: readonly unknown[], options: CallOptions | undefined, callback: Callback): this;
+
+  /** Calls for a promise. */
+  callP<T extends any[] = any[]>(method: string, args: readonly unknown[], options: CallAllOptions): Promise<T>;
+  callP<T = any>(method: string, args?: readonly unknown[], options?: CallOptions): Promise<T>;
+
+  /** A function of the method's arguments and a callback. */
+  bind(method: string, retry?: number | BindOptions, onRetry?: OnRetry): (...argsAndCallback: any[]) => void;
+
+  /** A function of the method's arguments that gives a promise. */
+  bindP<A extends any[] = any[], T = any>(
+    method: string,
+    retry?: number | BindOptions,
+    onRetry?: OnRetry
+  ): (...args: A) => Promise<T>;
+
+  /** Sends a value to another node and forgets. The callback is told how many got it; -1 when that cannot be known. */
+  send(receiver: string, message: unknown, callback?: (error: CloudsError | null, receivers?: number) => void): this;
+  sendP(receiver: string, message: unknown): Promise<number>;
+
+  /** Who serves what. */
+  status(callback: (error: CloudsError | null, status?: Status) => void): void;
+  status(): Promise<Status>;
+  statusP(): Promise<Status>;
+
+  /** Is told when the node listens, at once and not 200 ms later as by the event `listen`. Nothing has to wait for
+   * it. */
+  ready(callback: (error: CloudsError | null) => void): void;
+  ready(): Promise<void>;
+  readyP(): Promise<void>;
+
+  /** Leaves in order: unregisters, serves what it has accepted, gives up its own calls, and closes its connections. */
+  exit(callback?: (error: CloudsError | null, unanswered?: number) => void): void;
+  exit(options: ExitOptions, callback?: (error: CloudsError | null, unanswered?: number) => void): void;
+  /** The same for a promise: how many requests were left unanswered. */
+  exitP(options?: ExitOptions): Promise<number>;
+
+  /** Keeps the process alive while the node is open; so it is from the beginning. */
+  ref(): this;
+  /** Lets the process end although the node is open. */
+  unref(): this;
+
+  /** The counters of its connection, by name: see docs/CONFIGURATION.md. */
+  counters(): { [name: string]: number };
+
+  /** It listens, and others had 200 ms to do so. */
+  on(event: 'listen' | 'ready', listener: () => void): this;
+  on(event: 'message', listener: (sender: string, data: any) => void): this;
+  on(event: 'unknown message', listener: (message: Message) => void): this;
+  on(event: 'exit', listener: (node: this) => void): this;
+  /** Connected (again). */
+  on(event: 'up', listener: () => void): this;
+  /** Not connected. It is tried again by itself. */
+  on(event: 'down', listener: (error: CloudsError) => void): this;
+  on(event: string | symbol, listener: (...args: any[]) => void): this;
+
+  /** Replaces a handler by name: `message.<type>`, `find_one_server`, `save_server_list`, `remove_server`,
+   * `clear_server_list`. */
+  _setHandler(name: string, handler: (this: this, ...args: any[]) => void): void;
+  _getHandler(name: string): ((...args: any[]) => void) | undefined;
+}
+
+export class Client extends Base {
+  constructor(options?: NodeOptions | string);
+}
+
+export class Monitor extends Base {
+  constructor(options?: NodeOptions | string);
+}
+
+/** What `register` calls: the arguments that were sent, and as the last the function to answer with. A promise that
+ * it gives is an answer, too. */
+export type Handler = (this: Request, ...argsAndReply: any[]) => unknown;
+
+export class Server extends Base {
+  constructor(options?: NodeOptions | string);
+
+  /** Offers a method, with a handler that answers through its last argument: `reply(error, ...values)`. Registering
+   * again replaces the handler. */
+  register(method: string, handler: Handler, callback?: (error: CloudsError | null, key?: string) => void): this;
+
+  /** Offers a method, with a handler that gets the arguments and nothing else: what it returns, or what its promise
+   * gives, is the answer. */
+  registerP(method: string, handler: (this: Request, ...args: any[]) => unknown): Promise<void>;
+
+  /** Takes a method back; requests that were accepted are still answered. */
+  unregister(method: string, callback: (error: CloudsError | null) => void): void;
+  unregister(method: string): Promise<void>;
+  unregisterP(method: string): Promise<void>;
+
+  /** A handler threw, or its promise was rejected. The caller was told, too. */
+  on(event: 'handler error', listener: (error: unknown, request: Request) => void): this;
+  on(event: string | symbol, listener: (...args: any[]) => void): this;
+}
+
+/** The envelopes of the protocol. */
+export class Protocol {
+  constructor(sender: string);
+  sender: string;
+  packMessage(content: unknown): Packed;
+  packCall(method: string, args: unknown[]): Packed;
+  packResult(id: string, error: unknown, result?: unknown[]): Packed;
+  unpack(text: string): Message;
+}
+
+export interface Packed {
+  params: { t: string; s: string; d: any };
+  raw: string;
+}
+
+export function createBase(options?: BaseOptions | string): Base;
+export function createClient(options?: NodeOptions | string): Client;
+export function createServer(options?: NodeOptions | string): Server;
+export function createMonitor(options?: NodeOptions | string): Monitor;
+export function createProtocol(sender: string): Protocol;

@@ -1,0 +1,261 @@
+// What all nodes have. A node talks through a transport: a Port (the library), or a Wire for those who bring a
+// connection.
+'use strict';
+
+const { EventEmitter } = require('events');
+const Port = require('./port');
+const Protocol = require('./protocol');
+const Wire = require('./wire');
+require('./events');
+const calls = require('./call');
+const { complete, forLibrary, DEFAULTS } = require('./options');
+const { failure, closed } = require('./errors');
+const { guarded, promised, extend, inherit } = require('./tools');
+
+const LISTEN_DELAY = 200; // the original's, which gives others the time to listen, too
+const QUESTIONS = {
+  find_one_server: 'find_server',
+  save_server_list: 'save_servers',
+  remove_server: 'remove_server',
+  clear_server_list: 'clear_servers',
+};
+const HEARD = new Set(['message', 'unknown message', 'up', 'down', 'handler error']);
+
+/** A node: one identity on the bus. */
+function Base(options, kind) {
+  EventEmitter.call(this);
+  const all = complete(options, kind || 'base');
+  this._timeout = Number(all.timeout) || DEFAULTS.timeout;
+  this._deadline = all.deadline > 0 ? Number(all.deadline) : 0;
+  this._serverMaxAge = Number(all.serverMaxAge) || DEFAULTS.serverMaxAge;
+  this._heartbeat = Number(all.heartbeat) || DEFAULTS.heartbeat;
+  this._exiting = this._listens = this._unheld = false;
+  this._readiness = null;
+  this._waiting = [];
+  this._pauses = new Set(); // what ends the pauses between attempts
+  this._handlers = Object.create(null);
+  this._handlers['message.m'] = announce;
+  this._transport = open(this, all);
+  this._defaults = this._transport.handlers(this);
+  Object.assign(this._handlers, this._defaults);
+  this.id = this._transport.id;
+  this._connection = this._transport.connection;
+  this._protocol = new Protocol(this.id);
+}
+
+inherit(Base, EventEmitter);
+
+function open(node, all) {
+  if (all.connection) return new Wire(node, all);
+  const { ofContext, ofNode } = forLibrary(all);
+  return new Port(node, ofContext, ofNode);
+}
+
+function announce(message) {
+  this.emit('message', message.sender, message.data);
+}
+
+// ---- events of the transport
+
+extend(Base.prototype, {
+  _onReady(error, delay = LISTEN_DELAY) {
+    this._readiness = { error };
+    this._waiting.splice(0).forEach((entry) => entry(error));
+    if (error) return;
+    this.emit('ready');
+    if (delay === 0) {
+      this.emit('listen');
+      return;
+    }
+    const timer = setTimeout(() => {
+      if (!this._exiting) this.emit('listen');
+    }, delay);
+    if (this._unheld) timer.unref();
+  },
+
+  _onMessage(type, sender, data, raw) {
+    const handler = this._handlers['message.' + type];
+    if (handler === announce) {
+      this.emit('message', sender, data);
+      return;
+    }
+    const message = { type, sender, data, raw: raw || JSON.stringify({ t: type, s: sender, d: data }) };
+    if (typeof handler === 'function') handler.call(this, message);
+    else this.emit('unknown message', message);
+  },
+
+  // Only servers offer methods.
+  _onRequest(request) {
+    request.reply(failure('CLOUDS_NO_SUCH_METHOD'), []);
+  },
+
+  _onUp() {
+    this.emit('up');
+  },
+
+  _onDown(error) {
+    this.emit('down', error);
+  },
+
+  // The choice of a server, taken over by a handler: it calls back with an error, or the id.
+  _onFindServer(question, call, method, ids) {
+    let answered = false;
+    const answer = (error, id) => {
+      if (answered) return;
+      answered = true;
+      const none = error ? error.code === 'CLOUDS_NO_AVAILABLE_SERVER' : !id;
+      if (error && !none) this._transport.giveUp(call, error);
+      else this._transport.choose(question, none ? '' : String(id));
+    };
+    try {
+      this._handlers.find_one_server.call(this, method, answer, ids);
+    } catch (error) {
+      answer(error);
+    }
+  },
+
+  _onQuestion(name, ...args) {
+    const handler = this._handlers[name];
+    if (typeof handler === 'function') handler.apply(this, args);
+  },
+});
+
+// ---- what listens, and the handlers that are replaceable by name as in the original
+
+extend(Base.prototype, {
+  _setHandler(name, handler) {
+    this._handlers[name] = handler;
+    const taken = typeof handler === 'function' && handler !== this._defaults[name];
+    if (QUESTIONS[name]) this._transport.configure(QUESTIONS[name], taken);
+    if (String(name).startsWith('message.')) this._listening();
+  },
+
+  _getHandler(name) {
+    return this._handlers[name];
+  },
+
+  // A node that listens stays, even when nothing else refers to it.
+  _listening() {
+    if (this._listens) return;
+    this._listens = true;
+    this._transport.enter();
+  },
+
+  on(event, listener) {
+    if (HEARD.has(event)) this._listening();
+    return EventEmitter.prototype.on.call(this, event, listener);
+  },
+
+  addListener(event, listener) {
+    return this.on(event, listener);
+  },
+
+  prependListener(event, listener) {
+    if (HEARD.has(event)) this._listening();
+    return EventEmitter.prototype.prependListener.call(this, event, listener);
+  },
+});
+
+// ---- messages and calls
+
+extend(Base.prototype, {
+  send(receiver, message, callback) {
+    const done = (error, receivers) => (error ? callback(error) : callback(null, receivers));
+    this._transport.send(String(receiver), message, typeof callback === 'function' ? guarded(done) : undefined);
+    return this;
+  },
+
+  sendP(receiver, message) {
+    return promised((done) => this._transport.send(String(receiver), message, done));
+  },
+
+  call(method, args, options, callback) {
+    if (typeof options === 'function') {
+      callback = options;
+      options = undefined;
+    }
+    if (callback === undefined) return calls.callP(this, method, args, options);
+    calls.callWith(this, method, args, options, callback);
+    return this;
+  },
+
+  callP(method, args, options) {
+    return calls.callP(this, method, args, options);
+  },
+
+  bind(method, retry, onRetry) {
+    return calls.bind(this, method, retry, onRetry);
+  },
+
+  bindP(method, retry, onRetry) {
+    return calls.bindP(this, method, retry, onRetry);
+  },
+
+  status(callback) {
+    if (callback === undefined) return this.statusP();
+    this._transport.status(guarded((error, status) => (error ? callback(error) : callback(null, status))));
+    return undefined;
+  },
+
+  statusP() {
+    return promised((done) => this._transport.status(done));
+  },
+
+  // The calls that are outstanding, as the original has them: an object with a member for each.
+  get _messages() {
+    return Object.fromEntries(this._transport.calls.map((call, i) => [call.id || `queued ${i}`, call]));
+  },
+});
+
+// ---- life
+
+extend(Base.prototype, {
+  ready(callback) {
+    if (callback === undefined) return this.readyP();
+    const entry = guarded((error) => callback(error || null));
+    if (this._readiness) process.nextTick(entry, this._readiness.error);
+    else if (this._exiting) process.nextTick(entry, failure('CLOUDS_CLOSED'));
+    else this._waiting.push(entry);
+    return undefined;
+  },
+
+  readyP() {
+    return promised((done) => this.ready(done));
+  },
+
+  exit(options, callback) {
+    if (typeof options === 'function') callback = options;
+    const drain = options && typeof options.drain === 'number' ? Math.max(0, options.drain) : -1;
+    if (!this._exiting) {
+      this._exiting = true;
+      guarded(() => this.emit('exit', this))(); // it leaves, whatever a listener throws
+    }
+    this._transport.close(drain, (error, unanswered) => {
+      this._waiting.splice(0).forEach((entry) => entry(failure('CLOUDS_CLOSED')));
+      this._pauses.forEach((end) => guarded(end)(closed()));
+      if (typeof callback === 'function') guarded(callback)(error || null, unanswered);
+    });
+  },
+
+  exitP(options) {
+    return promised((done) => this.exit(options || {}, done));
+  },
+
+  ref() {
+    this._unheld = false;
+    this._transport.hold(true);
+    return this;
+  },
+
+  unref() {
+    this._unheld = true;
+    this._transport.hold(false);
+    return this;
+  },
+
+  counters() {
+    return this._transport.counters();
+  },
+});
+
+module.exports = Base;

@@ -1,0 +1,14 @@
+// A node that calls.
+'use strict';
+
+const Base = require('./base');
+const { inherit } = require('./tools');
+
+/** A node that calls services. */
+function Client(options) {
+  Base.call(this, options, 'client');
+}
+
+inherit(Client, Base);
+
+module.exports = Client;

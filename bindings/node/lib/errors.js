@@ -1,0 +1,139 @@
+// Errors: from the library and from services to the program, and from handlers to the wire.
+'use strict';
+
+const addon = require('./native');
+
+// By number and by name: { code, name, text, outcome }.
+const known = new Map();
+
+(function read(list) {
+  for (let i = 0; i < list.length; i += 4) {
+    const row = { code: list[i], name: list[i + 1], text: list[i + 2], outcome: list[i + 3] };
+    known.set(row.code, row).set(row.name, row);
+  }
+})(addon.errors());
+
+const OUTCOMES = ['OK', 'APP_ERROR', 'NOT_DONE', 'UNKNOWN'];
+const OURS = new Set(['outcome', 'retryable', 'values', '__proto__']);
+
+function hide(error, name, value) {
+  Object.defineProperty(error, name, { value, configurable: true, writable: true });
+}
+
+/** What a call, or anything else that was asked of the library, ends with when it fails. */
+class CloudsError extends Error {
+  constructor(message, outcome, values) {
+    super(message);
+    hide(this, 'outcome', outcome);
+    if (values && values.length) hide(this, 'values', values);
+  }
+
+  get retryable() {
+    return this.outcome === 'NOT_DONE';
+  }
+}
+
+// An error of the library, by the number or the name of its code.
+function failure(code, words) {
+  const row = known.get(code) || { name: 'CLOUDS_E?', text: 'unknown error', outcome: 'UNKNOWN' };
+  const error = new CloudsError(words || row.text, row.outcome);
+  error.code = row.name;
+  return error;
+}
+
+function closed() {
+  return failure('CLOUDS_CLOSED', 'Connection is closed.');
+}
+
+// A text error of the original travels as numbered characters, without a message.
+function wordsOf(members) {
+  if (typeof members.message === 'string') return members.message;
+  if (members.message !== undefined && members.message !== null) return String(members.message);
+  let words = '';
+  for (let i = 0; typeof members[i] === 'string'; i++) words += members[i];
+  return words;
+}
+
+// A call that was never sent, because Redis was away, say, times out in the original. What it said more is kept.
+function timedOut(words, values) {
+  const row = known.get('CLOUDS_CALL_SERVICE_TIMEOUT');
+  const plain = !words || words === known.get('CLOUDS_EXPIRED').text;
+  const error = new CloudsError(plain ? row.text : `${row.text}: ${words}`, 'NOT_DONE', values);
+  error.code = row.name;
+  return error;
+}
+
+// The error of a call, made of the members that came; an error of a service is what the service said.
+function received(code, outcome, members, values) {
+  if (code === known.get('CLOUDS_CLOSED').code) return closed();
+  const row = known.get(code) || known.get('CLOUDS_SERVICE_ERROR');
+  if (row.name === 'CLOUDS_EXPIRED') return timedOut(members && members.message, values);
+  const from = members && typeof members === 'object' ? members : { message: members || row.text };
+  const error = new CloudsError(wordsOf(from), OUTCOMES[outcome] || 'UNKNOWN', values);
+  const spelled = typeof from.message !== 'string' && error.message !== '';
+  for (const key of Object.keys(from)) {
+    if (OURS.has(key) || key === 'message' || (spelled && /^\d+$/.test(key))) continue;
+    error[key] = from[key];
+  }
+  if (error.code === undefined) hide(error, 'code', row.name);
+  return error;
+}
+
+function textOf(value) {
+  try {
+    return typeof value === 'string' ? value : String(value);
+  } catch (unused) {
+    return 'an error without words';
+  }
+}
+
+function membersOf(error) {
+  const isObject = (typeof error === 'object' && error !== null) || typeof error === 'function';
+  if (!isObject) return { message: textOf(error) };
+  const members = { message: '' };
+  for (const key of Object.keys(error)) {
+    if (key !== 'stack' && key !== 'originStack') members[key] = error[key];
+  }
+  const message = members.message || error.message;
+  members.message = message === undefined || message === null ? '' : textOf(message);
+  return members;
+}
+
+function canBeSent(value) {
+  try {
+    JSON.stringify(value);
+    return true;
+  } catch (unused) {
+    return false;
+  }
+}
+
+// The error object of a handler's failure, as JSON. Its stack stays here; members that cannot be sent are left out.
+function pack(error) {
+  let members;
+  try {
+    members = membersOf(error);
+    return JSON.stringify(members);
+  } catch (unused) {
+    for (const key of Object.keys(members || {})) {
+      if (!canBeSent(members[key])) delete members[key];
+    }
+    return JSON.stringify(members || { message: 'the error could not be described' });
+  }
+}
+
+// Makes an exception of the addon one of ours.
+function adopt(error) {
+  return known.has(error.code) ? failure(error.code, error.message) : error;
+}
+
+module.exports = {
+  CloudsError,
+  failure,
+  closed,
+  received,
+  pack,
+  membersOf,
+  adopt,
+  codeOf: (name) => known.get(name).code,
+};

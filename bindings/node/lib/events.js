@@ -1,0 +1,125 @@
+// What happened to a port: one call of the addon for a batch. The numbers of the events lie in an array that is
+// shared with it, their texts are the elements of one JSON array.
+'use strict';
+
+const addon = require('./native');
+const Port = require('./port');
+const { received, failure } = require('./errors');
+const { Request } = require('./request');
+const { uncaught } = require('./tools');
+
+const READY = 1,
+  RESULT = 2,
+  REQUEST = 3,
+  MESSAGE = 4,
+  UNKNOWN = 5,
+  REGISTERED = 6,
+  UNREGISTERED = 7,
+  SENT = 8,
+  STATUS = 9;
+const NODE_CLOSED = 10,
+  CONTEXT_CLOSED = 11,
+  BUS_UP = 12,
+  BUS_DOWN = 13,
+  FIND_SERVER = 14,
+  SAVE_SERVERS = 15;
+const REMOVE_SERVER = 16,
+  CLEAR_SERVERS = 17;
+
+const NUMBERS = 8; // type, code, outcome, id, slot, number, time left, whether it has data
+const NONE = [];
+
+const numbers = addon.numbers();
+
+function settle(port, slot, code, outcome, values, error) {
+  const entry = port.slots[slot];
+  if (!entry) return;
+  port.take(slot);
+  try {
+    if (code === 0) entry.finish(null, values);
+    else entry.finish(received(code, outcome, error, values), values || NONE);
+  } catch (problem) {
+    uncaught(problem);
+  }
+}
+
+function operationEnded(port, id, code, words, value) {
+  const slot = port.operations.get(id);
+  if (slot === undefined) return;
+  port.operations.delete(id);
+  port.take(slot).finish(code === 0 ? null : failure(code, words), value);
+}
+
+// All but results and requests.
+function happened(port, at, peer, method, data, words) {
+  const node = port.owner || port.weak.deref();
+  const type = numbers[at],
+    code = numbers[at + 1],
+    id = numbers[at + 3];
+  const problem = code === 0 ? null : failure(code, words);
+  switch (type) {
+    case REGISTERED:
+    case UNREGISTERED:
+      return operationEnded(port, id, code, words, method);
+    case SENT:
+      return operationEnded(port, id, code, words, numbers[at + 5]);
+    case STATUS:
+      return operationEnded(port, id, code, words, data);
+    case NODE_CLOSED:
+      port.unanswered = numbers[at + 5];
+      return undefined;
+    case CONTEXT_CLOSED:
+      return port.ended();
+    case READY:
+      if (node) node._onReady(problem);
+      return port.leave();
+  }
+  if (!node) return undefined;
+  switch (type) {
+    case MESSAGE:
+      return node._onMessage('m', peer, numbers[at + 7] ? data : undefined);
+    case UNKNOWN:
+      return node._onMessage(method, peer, numbers[at + 7] ? data : undefined, words);
+    case BUS_UP:
+      return node._onUp();
+    case BUS_DOWN:
+      return node._onDown(failure(code, words));
+    case FIND_SERVER:
+      return node._onFindServer(id, port.slots[numbers[at + 4]], method, data || []);
+    case SAVE_SERVERS:
+      return node._onQuestion('save_server_list', method, data || []);
+    case REMOVE_SERVER:
+      return node._onQuestion('remove_server', peer, method);
+    case CLEAR_SERVERS:
+      return node._onQuestion('clear_server_list');
+  }
+  return undefined;
+}
+
+Port.prototype.dispatch = function (count, text) {
+  const values = JSON.parse(text);
+  for (let i = 0, at = 0, v = 0; i < count; i++, at += NUMBERS) {
+    const type = numbers[at],
+      code = numbers[at + 1];
+    if (type === RESULT) {
+      const data = values[v++],
+        error = code === 0 ? null : values[v++];
+      settle(this, numbers[at + 4], code, numbers[at + 2], data, error);
+      continue;
+    }
+    try {
+      if (type === REQUEST) {
+        const request = new Request(this, numbers[at + 3], values[v], values[v + 1], numbers[at + 6]);
+        v += 3;
+        const node = this.owner || this.weak.deref();
+        if (node) node._onRequest(request, values[v - 1]);
+        else request.reply(failure('CLOUDS_NO_SUCH_METHOD'), []);
+      } else {
+        v += 4;
+        happened(this, at, values[v - 4], values[v - 3], values[v - 2], values[v - 1]);
+      }
+    } catch (problem) {
+      uncaught(problem);
+    }
+  }
+};

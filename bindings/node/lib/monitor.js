@@ -1,0 +1,14 @@
+// A node that looks on.
+'use strict';
+
+const Base = require('./base');
+const { inherit } = require('./tools');
+
+/** A node that asks who serves what. */
+function Monitor(options) {
+  Base.call(this, options, 'monitor');
+}
+
+inherit(Monitor, Base);
+
+module.exports = Monitor;

@@ -1,0 +1,293 @@
+// A node of the library, and the orders to it. Orders are collected within a turn of the loop and given to the addon
+// in one call: their numbers in one array, their texts in one string. Each that completes later has a slot, which comes
+// back with the event. events.js takes what happened.
+'use strict';
+
+const addon = require('./native');
+const { failure, closed, adopt, codeOf } = require('./errors');
+const { guarded } = require('./tools');
+
+const CALL = 1,
+  REPLY = 2,
+  FAIL = 3,
+  SEND = 4,
+  REGISTER = 5,
+  UNREGISTER = 6,
+  STATUS = 7,
+  CANCEL = 8,
+  CHOOSE = 9;
+const NUMBERS = 7; // kind, id, timeout (then the code), deadline, retries, slot, flags
+const MOST = 1024;
+const MUCH = 16 << 20; // characters that are given to the addon at once: texts have an end, and are copied
+const STALE = codeOf('CLOUDS_STALE_ID'),
+  CLOSED = codeOf('CLOUDS_CLOSED');
+const LAST_RESORT = '{"message":"the answer could not be sent"}';
+
+function flush(port) {
+  port.due = false;
+  port.flush();
+}
+
+// A name with NUL would end there.
+function checkName(name, what) {
+  if (typeof name !== 'string') throw new TypeError(`clouds: ${what} is a text`);
+  if (name.includes('\0')) throw failure('CLOUDS_INVALID_ARGUMENT', `${what} has a NUL character in it`);
+}
+
+// Nodes that nothing refers to, have nothing outstanding and listen to nothing are closed when they are collected.
+const collected = new FinalizationRegistry((port) => port.close(0, () => {}));
+
+class Port {
+  constructor(owner, ofContext, ofNode) {
+    this.owner = owner;
+    this.weak = new WeakRef(owner);
+    this.retries = true; // the library sees to them
+    this.turn = 0;
+    this.busy = 1; // it is not ready yet
+    this.slots = [null];
+    this.free = [];
+    this.operations = new Map();
+    this.orders = new Float64Array(MOST * NUMBERS);
+    this.count = 0;
+    this.text = '';
+    this.due = false;
+    this.closing = false;
+    this.closed = false;
+    this.whenClosed = [];
+    this.unanswered = 0;
+    try {
+      this.handle = addon.open(this, ofContext, ofNode);
+    } catch (error) {
+      throw adopt(error);
+    }
+    this.id = addon.id(this.handle);
+    collected.register(owner, this, this);
+  }
+
+  // ---- whoever is busy holds its node
+
+  enter() {
+    if (this.busy++ === 0) this.owner = this.weak.deref();
+  }
+
+  leave() {
+    if (--this.busy === 0) this.owner = null;
+  }
+
+  book(entry) {
+    this.enter();
+    const slot = this.free.length ? this.free.pop() : this.slots.length;
+    this.slots[slot] = entry;
+    return slot;
+  }
+
+  take(slot) {
+    const entry = this.slots[slot];
+    this.slots[slot] = null;
+    this.free.push(slot);
+    this.leave();
+    return entry;
+  }
+
+  // ---- orders
+
+  order(kind, id) {
+    if (this.count === MOST || this.text.length > MUCH) this.flush();
+    if (!this.due) {
+      this.due = true;
+      process.nextTick(flush, this);
+    }
+    const at = this.count++ * NUMBERS;
+    this.orders[at] = kind;
+    this.orders[at + 1] = id;
+    return at;
+  }
+
+  /** `entry` is told by finish(error, values), exactly once; `how` has the options of this call. */
+  call(method, args, how, entry) {
+    checkName(method, 'the name of a method');
+    const text = JSON.stringify(args);
+    if (this.closing) return this.refuse(entry);
+    const at = this.order(CALL, 0),
+      orders = this.orders;
+    entry.slot = orders[at + 5] = this.book(entry);
+    if (how) {
+      orders[at + 2] = how.timeout;
+      orders[at + 3] = how.deadline;
+      orders[at + 4] = how.retries;
+      this.text += method + '\0' + how.server + '\0' + text + '\0';
+    } else {
+      orders[at + 2] = orders[at + 3] = orders[at + 4] = 0;
+      this.text += method + '\0\0' + text + '\0';
+    }
+  }
+
+  refuse(entry) {
+    process.nextTick(() => entry.finish(closed(), []));
+  }
+
+  cancel(entry) {
+    if (this.slots[entry.slot] !== entry) return;
+    if (!entry.id) this.flush();
+    if (entry.id) this.order(CANCEL, entry.id);
+  }
+
+  reply(request, values) {
+    if (this.closed) return;
+    this.orders[this.order(REPLY, request) + 6] = 0;
+    this.text += values + '\0';
+  }
+
+  fail(request, error, values, isLast) {
+    if (this.closed) return;
+    const at = this.order(FAIL, request);
+    this.orders[at + 6] = isLast ? 1 : 0;
+    this.text += error + '\0' + (values || '') + '\0';
+  }
+
+  send(receiver, value, done) {
+    checkName(receiver, 'the receiver');
+    const text = value === undefined ? '' : JSON.stringify(value);
+    if (this.closing) return done && this.refuse({ finish: done });
+    const at = this.order(SEND, 0);
+    this.orders[at + 5] = done ? this.book({ finish: done }) : 0;
+    this.orders[at + 6] = done ? 1 : 0;
+    this.text += receiver + '\0' + (text === undefined ? '' : text) + '\0';
+  }
+
+  operate(kind, text, done) {
+    if (this.closing) return this.refuse({ finish: done });
+    const at = this.order(kind, 0);
+    this.orders[at + 5] = this.book({ finish: done });
+    if (text !== null) this.text += text + '\0';
+  }
+
+  register(method, done) {
+    checkName(method, 'the name of a method');
+    this.operate(REGISTER, method, done);
+  }
+
+  unregister(method, done) {
+    checkName(method, 'the name of a method');
+    this.operate(UNREGISTER, method, done);
+  }
+
+  status(done) {
+    this.operate(STATUS, null, done);
+  }
+
+  // What find_one_server is when nobody replaced it, for those who call it from their own: one after the other.
+  handlers() {
+    return {
+      find_one_server: (method, callback, ids = []) => {
+        if (ids.length) callback(null, ids[this.turn++ % ids.length]);
+        else callback(failure('CLOUDS_NO_AVAILABLE_SERVER'));
+      },
+      save_server_list() {},
+      remove_server() {},
+      clear_server_list() {},
+    };
+  }
+
+  // The program's own error ends the call.
+  giveUp(entry, error) {
+    if (!entry || this.slots[entry.slot] !== entry) return;
+    const { slot } = entry;
+    this.order(CANCEL, entry.id);
+    this.slots[slot] = { slot, id: entry.id, finish: () => entry.finish(error, []) };
+  }
+
+  choose(question, server) {
+    checkName(server, 'the id of a server');
+    this.order(CHOOSE, question);
+    this.text += server + '\0';
+  }
+
+  // ---- the one call a turn
+
+  flush() {
+    const count = this.count,
+      text = this.text,
+      orders = this.orders;
+    if (count === 0) return;
+    this.count = 0;
+    this.text = '';
+    if (this.closed) return; // ended() has told all who waited
+    let problems;
+    try {
+      problems = addon.submit(this.handle, orders, count, text, text.length);
+    } catch (error) {
+      problems = [];
+      for (let i = 0; i < count; i++) {
+        orders[i * NUMBERS + 2] = codeOf(error.code);
+        problems.push(i, error.message);
+      }
+    }
+    for (let at = 0; at < count * NUMBERS; at += NUMBERS) {
+      const slot = orders[at + 5];
+      if (orders[at] === CALL) this.slots[slot].id = orders[at + 1];
+      else if (orders[at] >= SEND && orders[at] <= STATUS && slot) this.operations.set(orders[at + 1], slot);
+    }
+    if (problems) this.settleProblems(problems);
+  }
+
+  settleProblems(problems) {
+    for (let i = 0; i < problems.length; i += 2) {
+      const at = problems[i] * NUMBERS,
+        words = problems[i + 1];
+      const [kind, id, code, , , slot, flags] = this.orders.subarray(at, at + NUMBERS);
+      if (kind === CALL || (kind >= SEND && kind <= STATUS)) this.refused(kind, id, slot, code, words);
+      else if ((kind === REPLY || kind === FAIL) && !flags && code !== STALE && code !== CLOSED)
+        this.fail(id, JSON.stringify({ message: words }) || LAST_RESORT, '', true);
+    }
+  }
+
+  refused(kind, id, slot, code, words) {
+    if (!slot) return;
+    if (kind !== CALL && this.operations.get(id) === slot) this.operations.delete(id);
+    const error = code === CLOSED ? closed() : failure(code, words);
+    process.nextTick(() => {
+      if (this.slots[slot]) this.take(slot).finish(error, []);
+    });
+  }
+
+  // ---- its end
+
+  close(drain, done) {
+    if (this.closed) return setImmediate(done, null, 0);
+    this.whenClosed.push(done);
+    if (this.closing) return undefined;
+    this.flush();
+    this.closing = true;
+    this.enter();
+    addon.close(this.handle, drain);
+    return undefined;
+  }
+
+  // The last event of the context. Its descriptors are closed when this has returned.
+  ended() {
+    this.closed = this.closing = true;
+    collected.unregister(this);
+    this.slots.forEach((entry, slot) => entry && guarded(() => this.take(slot).finish(closed(), []))());
+    for (const done of this.whenClosed.splice(0)) setImmediate(done, null, this.unanswered);
+    this.owner = null;
+  }
+
+  get calls() {
+    return this.slots.filter((entry) => entry && entry.slot !== undefined);
+  }
+
+  hold(yes) {
+    if (!this.closed) addon.hold(this.handle, yes);
+  }
+
+  configure(name, value) {
+    if (!this.closing) addon.configure(this.handle, [name, String(value)]);
+  }
+
+  counters() {
+    return this.closed ? {} : addon.counters(this.handle);
+  }
+}
+
+module.exports = Port;

@@ -1,0 +1,135 @@
+// A request that is served, and the handler that serves it.
+'use strict';
+
+const { pack } = require('./errors');
+
+/** The request being served: `this` of its handler. */
+class Request {
+  constructor(transport, id, method, caller, timeLeft) {
+    this.transport = transport;
+    this.id = id;
+    this.method = method;
+    this.caller = caller;
+    this.until = timeLeft < 0 ? null : timeLeft;
+    this.since = timeLeft < 0 ? 0 : performance.now();
+  }
+
+  /** Seconds until the caller gives up; null when it did not say. */
+  timeLeft() {
+    return this.until === null ? null : Math.max(0, this.until - (performance.now() - this.since) / 1000);
+  }
+
+  reply(error, values) {
+    if (error) {
+      this.transport.fail(this.id, pack(error), values.length ? encode(values, '') : '');
+      return;
+    }
+    try {
+      this.transport.reply(this.id, JSON.stringify(values));
+    } catch (problem) {
+      this.transport.fail(this.id, pack(new Error('the result cannot be sent: ' + problem.message)), '');
+    }
+  }
+}
+
+function encode(values, otherwise) {
+  try {
+    return JSON.stringify(values);
+  } catch (unused) {
+    return otherwise;
+  }
+}
+
+function isThenable(value) {
+  return typeof value === 'object' && value !== null && typeof value.then === 'function';
+}
+
+function give(request, value) {
+  request.reply(null, value === undefined ? [] : [value]);
+}
+
+// It threw, or its promise was rejected: the caller is told, and who listens here.
+function fault(request, error, server) {
+  request.reply(error || new Error('the handler failed'), []);
+  server.emit('handler error', error, request);
+}
+
+// Does it take as many arguments as come, so that no parameter is surely the last?
+function isVariable(fn) {
+  if (fn.length === 0) return true;
+  const source = Function.prototype.toString.call(fn);
+  const head = source.slice(0, source.indexOf(')') + 1);
+  return head.includes('...') || /=(?!>)/.test(head) || /\barguments\b/.test(source);
+}
+
+function seesReply(fn) {
+  if (fn.length > 0) return true;
+  const source = Function.prototype.toString.call(fn);
+  return /\barguments\b|\[native code\]/.test(source) || source.slice(0, source.indexOf(')') + 1).includes('...');
+}
+
+/** A handler of the original's form: the function to answer with is its last argument, behind those that were sent.
+ * One that is declared with parameters gets it as the last of these, whatever number of arguments came; an async
+ * function gets all arguments first. A promise that it returns is an answer, too. */
+class Handler {
+  constructor(fn) {
+    this.fn = fn;
+    this.isAsync = Object.prototype.toString.call(fn) === '[object AsyncFunction]';
+    this.fixed = isVariable(fn) ? -1 : fn.length;
+    this.sees = seesReply(fn);
+  }
+
+  place(args, reply) {
+    const room = this.fixed - 1;
+    if (this.fixed > 0 && (args.length < room || !this.isAsync)) args.length = room;
+    args.push(reply);
+    return args;
+  }
+
+  serve(request, args, server) {
+    const count = args.length;
+    let result;
+    try {
+      result = this.fn.apply(
+        request,
+        this.place(args, (error, ...values) => request.reply(error, values))
+      );
+    } catch (error) {
+      fault(request, error, server);
+      return;
+    }
+    if (!isThenable(result)) return;
+    // Nothing is no answer where the function to answer with may be used later.
+    const later = this.sees && (!this.isAsync || this.fixed < 0 || this.fixed > count);
+    result.then(
+      (value) => {
+        if (value !== undefined || !later) give(request, value);
+      },
+      (error) => fault(request, error, server)
+    );
+  }
+}
+
+/** A handler that gets the arguments that were sent and nothing else, and whose result, or the result of its promise,
+ * is the answer. */
+class ReturningHandler {
+  constructor(fn) {
+    this.fn = fn;
+  }
+
+  serve(request, args, server) {
+    try {
+      const result = this.fn.apply(request, args);
+      if (isThenable(result))
+        result.then(
+          (value) => give(request, value),
+          (error) => fault(request, error, server)
+        );
+      else give(request, result);
+    } catch (error) {
+      fault(request, error, server);
+    }
+  }
+}
+
+module.exports = { Request, Handler, ReturningHandler };

@@ -1,0 +1,75 @@
+// A node that serves.
+'use strict';
+
+const Base = require('./base');
+const { Handler, ReturningHandler } = require('./request');
+const { failure } = require('./errors');
+const { guarded, promised, extend, inherit } = require('./tools');
+
+/** A node that offers methods. */
+function Server(options) {
+  this._services = new Map();
+  Base.call(this, options, 'server');
+}
+
+inherit(Server, Base);
+
+extend(Server.prototype, {
+  register(method, handler, callback) {
+    if (typeof handler !== 'function') throw new TypeError('clouds: the handler of a method is a function');
+    const done = typeof callback === 'function' ? guarded(callback) : () => {};
+    this._offer(method, new Handler(handler), (error) => (error ? done(error) : done(null, `S:${method}:${this.id}`)));
+    return this;
+  },
+
+  registerP(method, handler) {
+    if (typeof handler !== 'function') throw new TypeError('clouds: the handler of a method is a function');
+    return promised((done) => this._offer(method, new ReturningHandler(handler), (error) => done(error)));
+  },
+
+  unregister(method, callback) {
+    if (callback === undefined) return this.unregisterP(method);
+    this._withdraw(
+      method,
+      guarded((error) => callback(error || null))
+    );
+    return undefined;
+  },
+
+  unregisterP(method) {
+    return promised((done) => this._withdraw(method, (error) => done(error)));
+  },
+
+  // While it offers something it stays, even when nothing else refers to it.
+  _offer(method, handler, done) {
+    const replaced = this._services.get(method);
+    this._services.set(method, handler);
+    try {
+      this._transport.register(method, done);
+    } catch (error) {
+      if (replaced) this._services.set(method, replaced);
+      else this._services.delete(method);
+      throw error;
+    }
+    if (!replaced) this._transport.enter();
+  },
+
+  _forget(method) {
+    if (this._services.delete(method)) this._transport.leave();
+  },
+
+  _withdraw(method, done) {
+    this._transport.unregister(method, (error) => {
+      if (!error) this._forget(method);
+      done(error);
+    });
+  },
+
+  _onRequest(request, args) {
+    const handler = this._services.get(request.method);
+    if (handler) handler.serve(request, args, this);
+    else request.reply(failure('CLOUDS_NO_SUCH_METHOD'), []);
+  },
+});
+
+module.exports = Server;

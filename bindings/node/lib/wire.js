@@ -1,0 +1,315 @@
+// The protocol over a connection that the program brings (the option `connection`), as the original speaks it. The
+// connection has setId, registerKey, deleteKey, deleteKeys, keys, send and exit, and raises "message" and "listen".
+'use strict';
+
+const { createHash } = require('crypto');
+const os = require('os');
+const Protocol = require('./protocol');
+const { Request } = require('./request');
+const { failure, closed, received, codeOf } = require('./errors');
+const { uncaught } = require('./tools');
+const { DEFAULTS } = require('./options');
+
+const EXIT_DELAY = 200; // callers that do not know yet are still answered
+const LONGEST = 2147483647;
+const SERVICE_ERROR = codeOf('CLOUDS_SERVICE_ERROR');
+const HOST = createHash('md5').update(os.hostname()).digest('hex').slice(0, 8);
+
+let counter = 0;
+
+function makeId(type) {
+  return [type[0].toLowerCase(), HOST, process.pid, `w${counter++}`].join('.');
+}
+
+// A name as a part of a glob pattern.
+function literal(name) {
+  return name.replace(/[\\*?[\]]/g, '\\$&');
+}
+
+function periodOf(seconds) {
+  return Math.min(seconds * 1000, LONGEST);
+}
+
+function after(seconds, fn) {
+  return setTimeout(fn, periodOf(seconds));
+}
+
+class Wire {
+  constructor(owner, options) {
+    this.owner = owner;
+    this.connection = options.connection;
+    this.id = options.id || makeId(options.type);
+    this.protocol = new Protocol(this.id);
+    this.retries = false; // bind sees to them
+    this.timeout = Number(options.timeout) || DEFAULTS.timeout;
+    this.maxAge = Number(options.serverMaxAge) || DEFAULTS.serverMaxAge;
+    this.heartbeat = Number(options.heartbeat) || DEFAULTS.heartbeat;
+    this.cleans = !options.notAutoCleanRemoteServer;
+    this.lists = new Map(); // method -> { ids, since, next }
+    this.pending = new Map(); // message id -> entry
+    this.methods = new Set();
+    this.closing = false;
+    this.timers = [setInterval(() => this.sweep(), periodOf(this.maxAge / 2))];
+    if (options.type === 'server') this.timers.push(setInterval(() => this.renew(), periodOf(this.heartbeat)));
+    this.connection.setId(this.id);
+    this.connection.on('listen', () => this.owner._onReady(null, 0));
+    this.connection.on('message', (text) => this.receive(text));
+  }
+
+  enter() {}
+
+  leave() {}
+
+  configure() {}
+
+  counters() {
+    return {};
+  }
+
+  hold(yes) {
+    this.timers.forEach((timer) => (yes ? timer.ref() : timer.unref()));
+  }
+
+  get calls() {
+    return [...this.pending.values()];
+  }
+
+  // ---- what comes in
+
+  receive(text) {
+    let message;
+    try {
+      message = this.protocol.unpack(String(text));
+    } catch (unused) {
+      return; // not an envelope
+    }
+    try {
+      const handler = this.owner._getHandler('message.' + message.type);
+      if (typeof handler === 'function') handler.call(this.owner, message);
+      else this.owner.emit('unknown message', message);
+    } catch (error) {
+      uncaught(error);
+    }
+  }
+
+  // The handlers that a program may replace by name.
+  handlers(node) {
+    const all = {
+      clear_server_list: () => this.clearLists(),
+      save_server_list: (method, ids) => this.saveList(method, ids),
+      find_one_server: (method, callback) => this.findServer(method, callback),
+      remove_server: (id, method) => this.removeServer(id, method),
+      'message.r': (message) => this.resulted(message),
+    };
+    if (typeof node.register === 'function') all['message.c'] = (message) => this.requested(message);
+    return all;
+  }
+
+  resulted({ data }) {
+    const entry = data && this.pending.get(data.i);
+    if (!entry) return;
+    const values = Array.isArray(data.r) ? data.r : [];
+    if (data.e) this.settle(entry, received(SERVICE_ERROR, 1, withMessage(data.e), values), values);
+    else this.settle(entry, null, values);
+  }
+
+  requested({ sender, data }) {
+    if (!data || typeof data !== 'object' || typeof data.i !== 'string' || typeof sender !== 'string') return;
+    const request = new Request(this, { sender, id: data.i }, data.m, sender, -1);
+    if (Array.isArray(data.a)) this.owner._onRequest(request, data.a);
+    else request.reply(failure('CLOUDS_PROTOCOL_ERROR', 'the arguments of a call are an array'), []);
+  }
+
+  // ---- calls
+
+  call(method, args, how, entry) {
+    const message = this.protocol.packCall(method, args);
+    if (this.closing) {
+      process.nextTick(() => entry.finish(closed(), []));
+      return;
+    }
+    entry.id = message.params.d.i;
+    this.pending.set(entry.id, entry);
+    const limits = [how && how.timeout ? how.timeout : this.timeout].concat((how && how.deadline) || []);
+    entry.timer = after(Math.min(...limits), () => this.timedOut(entry, method));
+    if (how && how.server) this.ask(entry, how.server, message.raw);
+    else this.choose(entry, method, message.raw);
+  }
+
+  choose(entry, method, text) {
+    const found = (error, id) => {
+      if (this.pending.get(entry.id) !== entry || entry.server) return;
+      if (error) this.settle(entry, error, []);
+      else this.ask(entry, id, text);
+    };
+    try {
+      this.owner._getHandler('find_one_server').call(this.owner, method, found);
+    } catch (error) {
+      found(error);
+    }
+  }
+
+  ask(entry, server, text) {
+    entry.server = server;
+    this.connection.send(server, text, () => {});
+  }
+
+  settle(entry, error, values) {
+    if (!this.pending.delete(entry.id)) return;
+    clearTimeout(entry.timer);
+    try {
+      entry.finish(error, values);
+    } catch (problem) {
+      uncaught(problem);
+    }
+  }
+
+  timedOut(entry, method) {
+    if (!this.pending.has(entry.id)) return;
+    const { server } = entry;
+    if (server) this.owner._getHandler('remove_server').call(this.owner, server, method);
+    this.settle(entry, failure('CLOUDS_CALL_SERVICE_TIMEOUT'), []);
+  }
+
+  cancel(entry) {
+    this.settle(entry, failure('CLOUDS_CANCELED'), []);
+  }
+
+  // ---- the servers of a method
+
+  findServer(method, callback) {
+    const list = this.lists.get(method);
+    if (list && list.ids.length > 0) {
+      callback(null, list.ids[list.next++ % list.ids.length]);
+      return;
+    }
+    this.connection.keys(`S:${literal(method)}:*`, (error, keys) => {
+      if (error) {
+        callback(error);
+        return;
+      }
+      const before = `S:${method}:`;
+      const ids = (Array.isArray(keys) ? keys : [])
+        .filter((key) => key.startsWith(before))
+        .map((key) => key.slice(before.length))
+        .filter((id) => id && !id.includes(':'));
+      this.owner._getHandler('save_server_list').call(this.owner, method, ids);
+      const known = this.lists.get(method);
+      if (known && known.ids.length > 0) callback(null, known.ids[known.next++ % known.ids.length]);
+      else callback(failure('CLOUDS_NO_AVAILABLE_SERVER'));
+    });
+  }
+
+  saveList(method, ids) {
+    const before = this.lists.get(method);
+    this.lists.set(method, { ids: ids || [], since: Date.now(), next: before ? before.next : 0 });
+  }
+
+  removeServer(id, method) {
+    const list = this.lists.get(method);
+    if (list) list.ids = list.ids.filter((other) => other !== id);
+    if (this.cleans) this.connection.deleteKey(this.key(method, id), () => {});
+  }
+
+  sweep() {
+    this.owner._getHandler('clear_server_list').call(this.owner);
+  }
+
+  clearLists() {
+    const oldest = Date.now() - this.maxAge * 1000;
+    for (const [method, list] of this.lists) {
+      if (list.since <= oldest) this.lists.delete(method);
+    }
+  }
+
+  // ---- services
+
+  key(method, id) {
+    return `S:${method}:${id}`;
+  }
+
+  enlist(method, done) {
+    const ttl = Math.max(1, Math.ceil(this.heartbeat * 2));
+    this.connection.registerKey(this.key(method, this.id), ttl, done);
+  }
+
+  register(method, done) {
+    if (typeof method !== 'string') throw new TypeError('clouds: the name of a method is a text');
+    this.methods.add(method);
+    this.enlist(method, (error) => done(error || null));
+  }
+
+  unregister(method, done) {
+    this.methods.delete(method);
+    this.connection.deleteKey(this.key(method, this.id), (error) => done(error || null));
+  }
+
+  renew() {
+    this.methods.forEach((method) => this.enlist(method, () => {}));
+  }
+
+  answer(request, error, values) {
+    const data = `{"i":${JSON.stringify(request.id)},"e":${error},"r":${values}}`;
+    const text = `{"t":"r","s":${JSON.stringify(this.id)},"d":${data}}`;
+    this.connection.send(request.sender, text, () => {});
+  }
+
+  reply(request, values) {
+    this.answer(request, 'null', values);
+  }
+
+  fail(request, error, values) {
+    this.answer(request, error, values || '[]');
+  }
+
+  // ---- messages, status, end
+
+  send(receiver, value, done) {
+    this.connection.send(
+      receiver,
+      this.protocol.packMessage(value).raw,
+      (error, receivers) => done && done(error || null, receivers)
+    );
+  }
+
+  status(done) {
+    this.connection.keys('S:*', (error, keys) => {
+      if (error) {
+        done(error);
+        return;
+      }
+      const servers = {},
+        methods = {};
+      for (const key of keys || []) {
+        const at = key.lastIndexOf(':'),
+          id = key.slice(at + 1),
+          method = key.slice(2, at);
+        (servers[id] = servers[id] || []).push(method);
+        (methods[method] = methods[method] || []).push(id);
+      }
+      done(null, { servers, methods });
+    });
+  }
+
+  close(drain, done) {
+    const end = () => this.connection.exit(() => done(null, 0));
+    if (this.closing) {
+      setImmediate(done, null, 0);
+      return;
+    }
+    this.closing = true;
+    this.timers.forEach(clearInterval);
+    for (const entry of this.calls) this.settle(entry, failure('CLOUDS_CANCELED'), []);
+    const keys = [...this.methods].map((method) => this.key(method, this.id));
+    const later = () => setTimeout(end, EXIT_DELAY);
+    if (keys.length) this.connection.deleteKeys(keys, later);
+    else later();
+  }
+}
+
+// An error that was unpacked has its message where no loop over members finds it.
+function withMessage(error) {
+  return Object.assign({ message: error.message }, error);
+}
+
+module.exports = Wire;

@@ -1,0 +1,112 @@
+/* The module: one state for each environment that loads it. */
+#include "addon.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+napi_value cl_throw(napi_env env, int code)
+{
+    const char *words = clouds_last_error();
+    napi_throw_error(env, clouds_err_name(code), *words ? words : clouds_strerror(code));
+    return NULL;
+}
+
+napi_value cl_refuse(napi_env env, int code)
+{
+    napi_throw_error(env, clouds_err_name(code), clouds_strerror(code));
+    return NULL;
+}
+
+static void on_end(napi_env env, void *data, void *hint)
+{
+    cl_state *state = data;
+    free(state->in.p);
+    free(state->out.p);
+    free(state);
+}
+
+/* numbers(): the array of the events' numbers, one for all that use the addon in this environment. */
+static napi_value numbers(napi_env env, napi_callback_info info)
+{
+    napi_value buffer, array = NULL;
+    cl_state *state = NULL;
+    napi_get_instance_data(env, (void **)&state);
+    if (state->array) {
+        napi_get_reference_value(env, state->array, &array);
+        return array;
+    }
+    if (napi_create_arraybuffer(env, CL_BATCH * CL_EVENT_NUMBERS * sizeof(double), (void **)&state->numbers, &buffer) ||
+        napi_create_typedarray(env, napi_float64_array, CL_BATCH * CL_EVENT_NUMBERS, buffer, 0, &array))
+        return NULL;
+    napi_create_reference(env, array, 1, &state->array);
+    return array;
+}
+
+static void put(napi_env env, napi_value list, uint32_t index, const char *text)
+{
+    napi_value value;
+    napi_create_string_utf8(env, text, NAPI_AUTO_LENGTH, &value);
+    napi_set_element(env, list, index, value);
+}
+
+/* errors(): [code, name, text, outcome, ...] */
+static napi_value errors(napi_env env, napi_callback_info info)
+{
+#define NUMBER(symbol, number, outcome, name, text) number,
+    static const int codes[] = {CLOUDS_ERRORS(NUMBER)};
+#undef NUMBER
+    napi_value list, code;
+    napi_create_array(env, &list);
+    for (uint32_t i = 0; i < sizeof codes / sizeof *codes; i++) {
+        napi_create_int32(env, codes[i], &code);
+        napi_set_element(env, list, 4 * i, code);
+        put(env, list, 4 * i + 1, clouds_err_name(codes[i]));
+        put(env, list, 4 * i + 2, clouds_strerror(codes[i]));
+        put(env, list, 4 * i + 3, clouds_outcome_name(clouds_err_outcome(codes[i])));
+    }
+    return list;
+}
+
+/* The library was compiled against one libuv and runs on the one inside node. */
+static bool check_uv(napi_env env)
+{
+    unsigned have = uv_version(), need = CLOUDS_UV_NEEDED;
+    if (have >= need && have >> 16 == need >> 16) return true;
+    char words[128];
+    snprintf(words, sizeof words, "clouds needs a node with libuv %u.%u or later, this one has %s", need >> 16,
+             need >> 8 & 255, uv_version_string());
+    napi_throw_error(env, "CLOUDS_NOT_SUPPORTED", words);
+    return false;
+}
+
+static napi_value export_all(napi_env env, napi_value exports)
+{
+    static const struct {
+        const char *name;
+        napi_callback fn;
+    } all[] = {{"numbers", numbers}, {"errors", errors},          {"listOptions", cl_list_options},
+               {"open", cl_open},    {"close", cl_close},         {"id", cl_node_name},
+               {"hold", cl_hold},    {"configure", cl_configure}, {"counters", cl_counters},
+               {"submit", cl_submit}};
+    napi_value value;
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        napi_create_function(env, all[i].name, NAPI_AUTO_LENGTH, all[i].fn, NULL, &value);
+        napi_set_named_property(env, exports, all[i].name, value);
+    }
+    napi_create_string_utf8(env, clouds_version(), NAPI_AUTO_LENGTH, &value);
+    napi_set_named_property(env, exports, "version", value);
+    return exports;
+}
+
+NAPI_MODULE_INIT()
+{
+    if (!check_uv(env)) return NULL;
+    cl_state *state = calloc(1, sizeof *state);
+    if (!state || napi_set_instance_data(env, state, on_end, NULL) != napi_ok) {
+        free(state);
+        napi_throw_error(env, "CLOUDS_OUT_OF_MEMORY", "no memory for the addon");
+        return NULL;
+    }
+    state->env = env;
+    return export_all(env, exports);
+}

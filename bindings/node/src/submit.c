@@ -1,0 +1,139 @@
+/* What JavaScript wants, a batch at a time. */
+#include "addon.h"
+
+#include <string.h>
+
+enum { CALL = 1, REPLY, FAIL, SEND, REGISTER, UNREGISTER, STATUS, CANCEL, CHOOSE };
+
+typedef struct piece {
+    const char *p;
+    size_t n;
+} piece;
+
+/* The texts still to be read. */
+typedef struct reader {
+    const char *p, *end;
+} reader;
+
+static piece next(reader *r)
+{
+    const char *end = r->p < r->end ? memchr(r->p, '\0', (size_t)(r->end - r->p)) : NULL;
+    if (!end) end = r->end;
+    piece text = {r->p, (size_t)(end - r->p)};
+    r->p = end < r->end ? end + 1 : end;
+    return text;
+}
+
+static int call(cl_port *port, const double *order, reader *r, uint64_t *id)
+{
+    piece method = next(r), server = next(r), arguments = next(r);
+    clouds_call_options options = {.size = sizeof options,
+                                   .timeout = order[2],
+                                   .deadline = order[3],
+                                   .retries = (int32_t)order[4],
+                                   .user_data = (uint64_t)order[5],
+                                   .server = server.p,
+                                   .server_len = server.n};
+    return clouds_node_call(port->node, method.p, method.n, arguments.p, arguments.n, &options, id);
+}
+
+static int fail(cl_port *port, uint64_t request, reader *r)
+{
+    piece error = next(r), values = next(r);
+    return clouds_fail(port->context, request, error.p, error.n, values.n ? values.p : NULL, values.n);
+}
+
+static int send_message(cl_port *port, const double *order, reader *r, uint64_t *id)
+{
+    piece receiver = next(r), value = next(r);
+    return clouds_node_send(port->node, receiver.p, receiver.n, value.p, value.n, (uint32_t)order[6], id);
+}
+
+static int carry_out(cl_port *port, const double *order, reader *r, uint64_t *id)
+{
+    piece text;
+    switch ((int)order[0]) {
+    case CALL:
+        return call(port, order, r, id);
+    case REPLY:
+        text = next(r);
+        return clouds_reply(port->context, *id, text.p, text.n);
+    case FAIL:
+        return fail(port, *id, r);
+    case SEND:
+        return send_message(port, order, r, id);
+    case REGISTER:
+        text = next(r);
+        return clouds_node_register(port->node, text.p, text.n, id);
+    case UNREGISTER:
+        text = next(r);
+        return clouds_node_unregister(port->node, text.p, text.n, id);
+    case STATUS:
+        return clouds_node_status(port->node, id);
+    case CANCEL:
+        return clouds_cancel(port->context, *id);
+    case CHOOSE:
+        text = next(r);
+        return clouds_choose(port->context, *id, text.p, text.n);
+    default:
+        return CLOUDS_EINVAL;
+    }
+}
+
+/* Adds the number of an order and the words of what went wrong to the list of problems, which is made for the first. */
+static void complain(napi_env env, napi_value *problems, uint32_t index)
+{
+    napi_value number, words;
+    uint32_t count = 0;
+    if (!*problems && napi_create_array(env, problems) != napi_ok) return;
+    napi_get_array_length(env, *problems, &count);
+    napi_create_uint32(env, index, &number);
+    napi_create_string_utf8(env, clouds_last_error(), NAPI_AUTO_LENGTH, &words);
+    napi_set_element(env, *problems, count, number);
+    napi_set_element(env, *problems, count + 1, words);
+}
+
+static bool read_text(napi_env env, cl_text *in, napi_value text, uint32_t characters)
+{
+    size_t room = (size_t)characters * 3 + 1;
+    in->len = 0;
+    if (cl_text_room(in, room) && napi_get_value_string_utf8(env, text, in->p, room, &in->len) == napi_ok) return true;
+    napi_throw_error(env, "CLOUDS_OUT_OF_MEMORY", "no memory for the texts");
+    return false;
+}
+
+static napi_value carry_out_all(napi_env env, cl_port *port, double *orders, uint32_t count)
+{
+    const cl_text *in = &port->state->in;
+    reader r = {in->p, in->p + in->len};
+    napi_value problems = NULL;
+    for (uint32_t i = 0; i < count; i++) {
+        double *order = orders + i * CL_ORDER_NUMBERS;
+        uint64_t id = (uint64_t)order[1];
+        int code = carry_out(port, order, &r, &id);
+        order[1] = (double)id;
+        order[2] = code;
+        if (code != 0) complain(env, &problems, i);
+    }
+    return problems;
+}
+
+/* submit(port, orders, count, text, characters): undefined, or [index, words, ...] of the orders that were refused. */
+napi_value cl_submit(napi_env env, napi_callback_info info)
+{
+    size_t argc = 5, length = 0;
+    napi_value a[5], problems;
+    uint32_t count = 0, characters = 0;
+    double *orders = NULL;
+    napi_get_cb_info(env, info, &argc, a, NULL, NULL);
+    cl_port *port = cl_port_of(env, a[0]);
+    if (!port) return NULL;
+    napi_get_typedarray_info(env, a[1], NULL, &length, (void **)&orders, NULL, NULL);
+    napi_get_value_uint32(env, a[2], &count);
+    napi_get_value_uint32(env, a[4], &characters);
+    if (!orders || count > length / CL_ORDER_NUMBERS) return cl_refuse(env, CLOUDS_EINVAL);
+    if (!read_text(env, &port->state->in, a[3], characters)) return NULL;
+    problems = carry_out_all(env, port, orders, count);
+    cl_text_trim(&port->state->in);
+    return problems;
+}

@@ -1,0 +1,472 @@
+// Calls: callbacks and promises, errors, handlers of every form, retries, options of a call, giving up.
+'use strict';
+
+const assert = require('assert');
+const { test, before, after } = require('node:test');
+const { clouds, cluster, until, sleep } = require('./support.js');
+
+let redis, server, client;
+
+before(async () => {
+  redis = await cluster();
+  server = clouds.createServer({ heartbeat: 1 });
+  client = clouds.createClient({ timeout: 20 });
+  await Promise.all([server.ready(), client.ready()]);
+});
+
+after(async () => {
+  await Promise.all([server.exitP({ drain: 0 }), client.exitP()]);
+  await redis.stop();
+});
+
+// Registers, and waits until others can see it.
+const serve = (name, handler) =>
+  new Promise((resolve, reject) => server.register(name, handler, (error) => (error ? reject(error) : resolve())));
+
+// What a callback got.
+const got = (begin) => new Promise((resolve) => begin((...all) => resolve(all)));
+
+test('with a callback, and bound', async () => {
+  await got((done) => server.register('add', (a, b, callback) => callback(null, a + b), done));
+  assert.deepStrictEqual(await got((done) => client.call('add', [1, 2], done)), [null, 3]);
+  assert.deepStrictEqual(await got((done) => client.bind('add')(3, 4, done)), [null, 7]);
+  assert.strictEqual(
+    client.call('add', [1, 2], () => {}),
+    client
+  );
+  assert.throws(() => client.bind('add')(1, 2), /^Error: must provide a callback function$/);
+});
+
+test('register calls back with the key, and gives the server', async () => {
+  let result;
+  const given = await got((done) => {
+    result = server.register('key', () => {}, done);
+  });
+  assert.strictEqual(result, server);
+  assert.deepStrictEqual(given, [null, `S:key:${server.id}`]);
+});
+
+test('for a promise', async () => {
+  await server.registerP('many', () => 1);
+  await serve('three', (callback) => callback(null, 'a', undefined, { b: [] }));
+  assert.strictEqual(await client.call('many'), 1);
+  assert.strictEqual(await client.callP('three', []), 'a');
+  assert.deepStrictEqual(await client.call('three', [], { all: true }), ['a', null, { b: [] }]);
+  assert.deepStrictEqual(await client.bindP('three', { all: true })(), ['a', null, { b: [] }]);
+  assert.strictEqual(await client.bindP('add', 3)(20, 22), 42);
+  await server.registerP('void', async () => {});
+  assert.strictEqual(await client.call('void'), undefined);
+  assert.deepStrictEqual(await got((done) => client.call('void', [], done)), [null]);
+});
+
+test('a thousand at once, each its own answer', async () => {
+  await server.registerP('same', (value) => value);
+  const answers = await Promise.all(Array.from({ length: 1000 }, (unused, i) => client.call('same', [i])));
+  assert.deepStrictEqual(
+    answers,
+    Array.from({ length: 1000 }, (unused, i) => i)
+  );
+});
+
+test('more at once than fit into one batch, in the order in which they were made', async () => {
+  const seen = [];
+  await server.registerP('seen', (i) => {
+    seen.push(i);
+  });
+  await Promise.all(Array.from({ length: 5000 }, (unused, i) => client.call('seen', [i])));
+  assert.deepStrictEqual(
+    seen,
+    Array.from({ length: 5000 }, (unused, i) => i)
+  );
+});
+
+test('many large answers at once', async () => {
+  await serve('large', (i, callback) => callback(null, String(i % 10).repeat(400000)));
+  const answers = await Promise.all(Array.from({ length: 60 }, (unused, i) => client.call('large', [i])));
+  assert.ok(answers.every((answer, i) => answer.length === 400000 && answer[0] === String(i % 10)));
+});
+
+test('no call is left in _messages when its callback runs', async () => {
+  const left = await new Promise((resolve) => client.call('add', [1, 1], () => resolve(Object.keys(client._messages))));
+  assert.deepStrictEqual(left, []);
+  const call = client.call('add', [1, 1]);
+  assert.strictEqual(Object.keys(client._messages).length, 1);
+  await call;
+});
+
+// ---- errors
+
+test('an error of a service: message, code, members, values beside it', async () => {
+  await serve('fails', (callback) =>
+    callback(Object.assign(new Error('boom'), { code: 'E', status: 5, extra: { a: [] } }), 1, null)
+  );
+  const [error, ...values] = await got((done) => client.call('fails', [], done));
+  assert.ok(error instanceof Error && error instanceof clouds.CloudsError);
+  assert.deepStrictEqual([error.message, error.code, error.status, error.extra], ['boom', 'E', 5, { a: [] }]);
+  assert.deepStrictEqual(
+    [error.outcome, error.retryable, error.values, values],
+    ['APP_ERROR', false, [1, null], [1, null]]
+  );
+  assert.deepStrictEqual(Object.keys(error).sort(), ['code', 'extra', 'status']);
+  assert.strictEqual(error.originStack, undefined);
+  assert.match(error.stack, /boom/);
+  await assert.rejects(client.call('fails'), { message: 'boom', code: 'E', status: 5 });
+});
+
+test('errors that are no Error', async () => {
+  const wanted = [
+    ['plain', 'plain'],
+    [5, '5'],
+    [true, 'true'],
+    [{ message: 'm', code: 'C' }, 'm'],
+    [{ code: 'C' }, ''],
+    [{ message: 7 }, '7'],
+    [Object.create(null), ''],
+    [Symbol('s'), 'Symbol(s)'],
+    [10n, '10'],
+    [() => {}, ''],
+  ];
+  await serve('fail_with', (i, callback) => callback(wanted[i][0]));
+  for (let i = 0; i < wanted.length; i++)
+    await assert.rejects(client.call('fail_with', [i]), { message: wanted[i][1] }, String(i));
+});
+
+test('an error that is false is none', async () => {
+  for (const falsy of [0, '', false, undefined, null]) {
+    await serve('falsy', (callback) => callback(falsy, 'value'));
+    assert.deepStrictEqual(await got((done) => client.call('falsy', [], done)), [null, 'value']);
+  }
+});
+
+test('an error with members that cannot be sent loses those', async () => {
+  const circular = {};
+  circular.self = circular;
+  await serve('odd', (callback) => callback(Object.assign(new Error('odd'), { circular, big: 1n, kept: 1 })));
+  await assert.rejects(client.call('odd'), (error) => error.message === 'odd' && error.kept === 1 && !('big' in error));
+});
+
+test('an error may cross two hops, and gets no code from us on its way', async () => {
+  await serve('inner', (callback) => callback(new Error('deep')));
+  await serve('outer', async () => client.call('inner'));
+  const error = await client.call('outer').catch((problem) => problem);
+  assert.deepStrictEqual([error.message, error.code, Object.keys(error)], ['deep', 'CLOUDS_SERVICE_ERROR', []]);
+});
+
+test('nobody there', async () => {
+  const [error] = await got((done) => client.call('nobody', [], done));
+  assert.deepStrictEqual(
+    [error.message, error.code, error.outcome, error.retryable],
+    ['no available server', 'CLOUDS_NO_AVAILABLE_SERVER', 'NOT_DONE', true]
+  );
+  await assert.rejects(client.call('nobody.here', [], { server: server.id }), {
+    message: 'service handler not found',
+    code: 'CLOUDS_NO_SUCH_METHOD',
+    outcome: 'NOT_DONE',
+  });
+});
+
+test('built-in names are no methods', async () => {
+  for (const name of ['hasOwnProperty', 'toString', 'constructor', '__proto__'])
+    await assert.rejects(client.call(name, [1], { server: server.id }), { code: 'CLOUDS_NO_SUCH_METHOD' });
+  await serve('__proto__', (callback) => callback(null, 'mine'));
+  assert.strictEqual(await client.call('__proto__', [], { server: server.id }), 'mine');
+});
+
+test('timeout', async () => {
+  await serve('never', () => {});
+  const since = Date.now();
+  await assert.rejects(client.call('never', [], { timeout: 0.2 }), {
+    message: 'timeout',
+    code: 'CLOUDS_CALL_SERVICE_TIMEOUT',
+    outcome: 'UNKNOWN',
+  });
+  assert.ok(Date.now() - since >= 190);
+});
+
+// ---- handlers
+
+test('however many arguments came, the reply is where the handler expects it', async () => {
+  await serve('two', (a, b, callback) => callback(null, a, b));
+  const of = (...args) => client.call('two', args, { all: true });
+  assert.deepStrictEqual(await of(1, 2), [1, 2]);
+  assert.deepStrictEqual(await of(1), [1, null]);
+  assert.deepStrictEqual(await of(), [null, null]);
+  assert.deepStrictEqual(await of(1, 2, 3, 4), [1, 2]);
+  await serve('rest', (a, ...rest) => rest.pop()(null, a, rest));
+  assert.deepStrictEqual(await client.call('rest', [1, 2, 3], { all: true }), [1, [2, 3]]);
+  await serve('arguments', function () {
+    arguments[arguments.length - 1](null, arguments.length);
+  });
+  assert.strictEqual(await client.call('arguments', [1, 2, 3]), 4);
+});
+
+test('handlers that are async, or give a promise', async () => {
+  await serve('async', async (a, b) => a + b);
+  assert.strictEqual(await client.call('async', [1, 2]), 3);
+  await serve('nothing', async () => {});
+  assert.strictEqual(await client.call('nothing', [], { timeout: 5 }), undefined);
+  await serve('async.old', async (a, callback) => {
+    await null;
+    callback(null, a * 2);
+  });
+  assert.strictEqual(await client.call('async.old', [4]), 8);
+  await serve('promise', (...args) => Promise.resolve(args.length));
+  assert.strictEqual(await client.call('promise', [4]), 2);
+  await serve('rejects', async () => {
+    throw Object.assign(new Error('no'), { code: 'N' });
+  });
+  await assert.rejects(client.call('rejects'), { message: 'no', code: 'N', outcome: 'APP_ERROR' });
+  await server.registerP('plain', (a) => a + 1);
+  assert.strictEqual(await client.call('plain', [4, 'more']), 5);
+  await server.registerP('plain', (a) => {
+    throw new RangeError('too ' + a);
+  });
+  await assert.rejects(client.call('plain', ['far']), { message: 'too far' });
+});
+
+test('a handler that throws answers its caller, and tells who listens', async () => {
+  const told = new Promise((resolve) =>
+    server.once('handler error', (error, request) => resolve([error.message, request.method]))
+  );
+  await serve('throws', () => {
+    throw new TypeError('a fault');
+  });
+  await assert.rejects(client.call('throws'), { message: 'a fault', outcome: 'APP_ERROR' });
+  assert.deepStrictEqual(await told, ['a fault', 'throws']);
+  for (const nothing of [undefined, null, 0]) {
+    await serve('throws', () => {
+      throw nothing;
+    });
+    await assert.rejects(client.call('throws'), { message: 'the handler failed' });
+  }
+});
+
+test('a result that cannot be sent answers with an error', async () => {
+  const circular = {};
+  circular.self = circular;
+  let deep = [];
+  for (let i = 0; i < 300; i++) deep = [deep];
+  for (const value of [
+    circular,
+    5n,
+    {
+      toJSON() {
+        throw new Error('no JSON');
+      },
+    },
+    deep,
+    deep, // the second is refused in the place of the order that told of the first
+  ]) {
+    await serve('unsendable', (callback) => callback(null, value));
+    await assert.rejects(
+      client.call('unsendable', [], { timeout: 10 }),
+      (error) => error.message.length > 0 && error.outcome === 'APP_ERROR'
+    );
+  }
+});
+
+test('the first reply counts', async () => {
+  await serve('twice', (callback) => {
+    callback(null, 1);
+    callback(null, 2);
+    callback(new Error('3'));
+  });
+  assert.strictEqual(await client.call('twice'), 1);
+  assert.strictEqual(await client.call('add', [1, 1]), 2);
+});
+
+test('the request is this, and hands its time on', async () => {
+  let seen;
+  await serve('who', function (callback) {
+    seen = [this.caller, this.method, this.timeLeft()];
+    callback(null);
+  });
+  await client.call('who', [], { deadline: 7 });
+  assert.deepStrictEqual(seen.slice(0, 2), [client.id, 'who']);
+  assert.ok(seen[2] > 0 && seen[2] <= 7.5, seen[2]);
+  await serve('inherits', async function () {
+    return client.call('who', [], { parent: this });
+  });
+  await client.call('inherits', [], { deadline: 4 });
+  assert.ok(seen[2] > 0 && seen[2] <= 4.5, seen[2]);
+});
+
+test('registering again replaces, unregistering takes back', async () => {
+  await server.registerP('replaced', () => 1);
+  await server.registerP('replaced', () => 2);
+  assert.strictEqual(await client.call('replaced'), 2);
+  await server.unregister('replaced');
+  await assert.rejects(client.call('replaced', [], { server: server.id }), { code: 'CLOUDS_NO_SUCH_METHOD' });
+  await assert.rejects(server.unregisterP('replaced'), { code: 'CLOUDS_INVALID_ARGUMENT' });
+});
+
+// ---- retries
+
+test('retries after timeouts, as often as allowed', async () => {
+  let count = 0;
+  await serve('third', (callback) => {
+    if (++count === 3) callback(null, count);
+  });
+  const retrying = clouds.createClient({ timeout: 0.3, notAutoCleanRemoteServer: true });
+  assert.strictEqual(await retrying.bindP('third', 5)(), 3);
+  count = 0;
+  await assert.rejects(retrying.bindP('third', 1)(), { code: 'CLOUDS_CALL_SERVICE_TIMEOUT' });
+  assert.strictEqual(count, 2);
+  await retrying.exitP();
+});
+
+test('onRetry runs before every attempt and gives its arguments', async () => {
+  const attempts = [];
+  await serve('attempt', (a, b, callback) => {
+    if (a === 'y2') callback(null, a, b);
+  });
+  const retrying = clouds.createClient({ timeout: 0.3, notAutoCleanRemoteServer: true });
+  const bound = retrying.bind('attempt', 5, (x, y, go) => {
+    attempts.push([x, y]);
+    go(y + attempts.length, x);
+  });
+  assert.deepStrictEqual(await got((done) => bound('x', 'y', done)), [null, 'y2', 'x']);
+  assert.deepStrictEqual(attempts, [
+    ['x', 'y'],
+    ['x', 'y'],
+  ]);
+  assert.strictEqual(await retrying.bindP('add', { retry: 1, onRetry: (a, go) => go(a, 5) })(1), 6);
+  await retrying.exitP();
+});
+
+test('the pause before a next attempt ends with the node and with the signal, and onRetry may throw', async () => {
+  const node = clouds.createClient();
+  await node.ready();
+  const controller = new AbortController();
+  let paused = 0;
+  const onRetry = (go) => {
+    paused++;
+    go();
+  };
+  const left = node.bindP('nobody', { retry: 3, timeout: 1000, onRetry })();
+  const aborted = node.bindP('nobody', { retry: 3, timeout: 1000, onRetry, signal: controller.signal })();
+  let attempts = 0;
+  const thrown = node.bindP('nobody', {
+    retry: 3,
+    timeout: 0.01,
+    onRetry(go) {
+      if (attempts++) throw new Error('mine');
+      go();
+    },
+  })();
+  const ends = [
+    assert.rejects(left, { code: 'CLOUDS_CLOSED' }),
+    assert.rejects(aborted, { code: 'CLOUDS_CANCELED', name: 'AbortError' }),
+    assert.rejects(thrown, { message: 'mine' }),
+  ];
+  await until(() => paused === 2 && node._pauses.size === 2);
+  controller.abort();
+  await Promise.all(ends.slice(1));
+  await node.exitP();
+  await ends[0];
+});
+
+test('an error of the service is not retried', async () => {
+  let count = 0;
+  await serve('counts', (callback) =>
+    callback(Object.assign(new Error('x'), { code: 'CLOUDS_CALL_SERVICE_TIMEOUT', count: ++count }))
+  );
+  await assert.rejects(client.bindP('counts', 5)(), { count: 1, outcome: 'APP_ERROR' });
+  await assert.rejects(client.bindP('counts', 5, (go) => go())(), { count: 2 });
+});
+
+test('no server is retried after a timeout each, until one comes', async () => {
+  const waiting = clouds.createClient({ timeout: 0.2 });
+  const call = waiting.bindP('comes.late', 100)();
+  const hooked = waiting.bindP('comes.late', 100, (go) => go())();
+  await sleep(250);
+  await server.registerP('comes.late', () => 'here');
+  assert.deepStrictEqual(await Promise.all([call, hooked]), ['here', 'here']);
+  await waiting.exitP();
+});
+
+test('the deadline ends all attempts', async () => {
+  const since = Date.now();
+  await assert.rejects(client.bindP('never', { retry: 1000, timeout: 0.1, deadline: 0.5 })());
+  await assert.rejects(client.bindP('never', { retry: 1000, timeout: 0.1, deadline: 0.5, onRetry: (go) => go() })());
+  assert.ok(Date.now() - since < 10000);
+});
+
+// ---- giving up
+
+test('an AbortSignal gives a call up', async () => {
+  await serve('hangs', () => {});
+  const controller = new AbortController();
+  const call = client.call('hangs', [], { signal: controller.signal });
+  setTimeout(() => controller.abort(new Error('enough')), 30);
+  const error = await call.catch((problem) => problem);
+  assert.deepStrictEqual(
+    [error.name, error.code, error.outcome, error.cause.message],
+    ['AbortError', 'CLOUDS_CANCELED', 'UNKNOWN', 'enough']
+  );
+  await assert.rejects(client.call('add', [1, 2], { signal: controller.signal }), {
+    name: 'AbortError',
+    code: 'CLOUDS_CANCELED',
+  });
+  const other = new AbortController();
+  const at = client.call('hangs', [], { signal: other.signal });
+  other.abort(); // before it was even handed to the library
+  await assert.rejects(at, { name: 'AbortError' });
+  const third = new AbortController();
+  assert.strictEqual(await client.call('add', [1, 2], { signal: third.signal }), 3);
+  third.abort();
+  const bound = new AbortController();
+  const attempts = client.bindP('hangs', { retry: 9, timeout: 0.1, signal: bound.signal, onRetry: (go) => go() })();
+  setTimeout(() => bound.abort(), 150);
+  await assert.rejects(attempts, { name: 'AbortError' });
+  const [error2] = await got((done) =>
+    client.call('hangs', [], { signal: AbortSignal.timeout(50), server: server.id }, done)
+  );
+  assert.strictEqual(error2.code, 'CLOUDS_CANCELED');
+});
+
+// ---- misuse
+
+test('wrong input is told at once', async () => {
+  for (const method of [undefined, null, 5, {}, []]) assert.throws(() => client.call(method, [], () => {}), TypeError);
+  for (const args of ['text', 5, {}, true]) assert.throws(() => client.call('add', args, () => {}), TypeError);
+  for (const callback of [null, 5, 'x']) assert.throws(() => client.call('add', [], {}, callback), TypeError);
+  for (const options of [5, 'x', true]) assert.throws(() => client.call('add', [], options, () => {}), TypeError);
+  for (const timeout of ['1', -1, NaN, {}])
+    assert.throws(() => client.call('add', [], { timeout }, () => {}), TypeError);
+  assert.throws(() => client.call('add', [], { server: 5 }, () => {}), TypeError);
+  await assert.rejects(client.callP('add', [], { signal: 5 }), { message: 'clouds: signal is an AbortSignal' });
+  const circular = [];
+  circular.push(circular);
+  assert.throws(() => client.call('add', [circular], () => {}), /circular/);
+  assert.throws(() => client.call('add', [1n], () => {}), /BigInt/);
+  assert.throws(() => server.register('x', 'no function'), TypeError);
+  assert.throws(() => server.register(5, () => {}), TypeError);
+  assert.throws(() => client.call('a\0b', [], () => {}), { code: 'CLOUDS_INVALID_ARGUMENT' });
+  await assert.rejects(client.call(undefined), TypeError);
+  await assert.rejects(client.call('add', 'text'), TypeError);
+  await assert.rejects(client.call('add', [circular]), /circular/);
+  await assert.rejects(client.call('', []), { code: 'CLOUDS_INVALID_ARGUMENT' });
+  await assert.rejects(client.call('add', ['x'.repeat(5 << 20)]), { code: 'CLOUDS_TOO_BIG' });
+  assert.strictEqual(await client.call('add', [1, 2]), 3);
+});
+
+test('a callback that throws is an uncaught exception, and takes no other along', async () => {
+  const thrown = [];
+  const listeners = process.listeners('uncaughtException');
+  process.removeAllListeners('uncaughtException');
+  process.on('uncaughtException', (error) => thrown.push(error.message));
+  let others = 0;
+  for (let i = 0; i < 10; i++)
+    client.call('add', [i, 1], () => {
+      if (i % 2) throw new Error('mine ' + i);
+      others++;
+    });
+  await until(() => others === 5 && thrown.length === 5);
+  process.removeAllListeners('uncaughtException');
+  listeners.forEach((listener) => process.on('uncaughtException', listener));
+  assert.deepStrictEqual(
+    thrown,
+    [1, 3, 5, 7, 9].map((i) => 'mine ' + i)
+  );
+});
