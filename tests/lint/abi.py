@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""The ABI is the recorded one: added functions pass, anything else fails. After a deliberate change: tools/abi-record.sh."""
+"""The ABI is the recorded one: added functions pass, anything else fails. After a deliberate change:
+tools/abi-record.sh. Every bit of what abidiff says counts. That it notices what it must: mutants.py."""
 import os
 import subprocess
 import sys
@@ -14,24 +15,9 @@ def differs(a, b):
     return done.returncode, done.stdout + done.stderr
 
 
-def changed(folder, name, old, new):
-    """The recorded ABI with one thing changed: the comparison must notice."""
-    text = open(recorded).read()
-    if old not in text:
-        sys.exit(f"the record does not mention {old!r}")
-    path = os.path.join(folder, name + ".abi")
-    open(path, "w").write(text.replace(old, new, 1))
-    code, words = differs(path, library)
-    if code == 0:
-        sys.exit(f"a changed {name} would not be noticed")
-
-
 with tempfile.TemporaryDirectory() as folder:
     # A stripped library would compare as equal: insist on debug information.
     subprocess.run([source + "/tools/abi-record.sh", library, os.path.join(folder, "now.abi")], check=True)
-    changed(folder, "function", "clouds_wakeup", "clouds_wakedown")
-    changed(folder, "member", "name='time_left'", "name='time_gone'")
-    changed(folder, "type", "type-decl name='int' size-in-bits='32'", "type-decl name='int' size-in-bits='64'")
 code, words = differs(recorded, library)
 print(words)
 now = set(subprocess.run([source + "/tools/abi-constants.py"], check=True, capture_output=True, text=True).stdout.splitlines())

@@ -1,0 +1,282 @@
+#!/usr/bin/env python3
+"""Each guard bites: in a copy of what it looks at one thing is made wrong, and the guard must fail and say what.
+
+A library for it is made of the header itself: every function of it, doing nothing, with debug information. As it is it
+passes the guards that only look at shapes; so what fails then is the change."""
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import unittest
+
+SOURCE = os.environ["CLOUDS_SOURCE"]
+LIBRARY = os.environ["CLOUDS_LIB"]
+PARTS = ("capi/include", "capi/abi", "capi/clouds.map", "tools", "tests/lint", "docs", "bindings/python",
+         "CMakeLists.txt")
+sys.path.insert(0, SOURCE + "/tools")
+sys.dont_write_bytecode = True
+import reference  # noqa: E402
+
+HEADER, MAP = "capi/include/clouds.h", "capi/clouds.map"
+
+
+class Copy(unittest.TestCase):
+    def setUp(self):
+        self.folder = tempfile.mkdtemp(prefix="clouds-")
+        self.addCleanup(shutil.rmtree, self.folder)
+        self.source, self.library = self.folder + "/source", self.folder + "/libclouds.so"
+        for part in PARTS:
+            if os.path.isdir(f"{SOURCE}/{part}"):
+                shutil.copytree(f"{SOURCE}/{part}", f"{self.source}/{part}", ignore=shutil.ignore_patterns("__pycache__"))
+            elif os.path.exists(f"{SOURCE}/{part}"):
+                shutil.copy(f"{SOURCE}/{part}", f"{self.source}/{part}")
+
+    def change(self, path, pattern, to, count=1):
+        """Changes the text of a file, where it must be found."""
+        text = pathlib.Path(self.source, path).read_text()
+        changed, n = re.subn(pattern, to, text, count=count, flags=re.S | re.M)
+        self.assertGreater(n, 0, f"{pattern!r} is not in {path}")
+        self.assertNotEqual(text, changed)
+        pathlib.Path(self.source, path).write_text(changed)
+
+    def build(self, more="", left_out=(), flags=("-g",)):
+        """Makes the library of the header: its functions without those left out, and more."""
+        functions, _ = reference.read(f"{self.source}/{HEADER}")
+        bodies = [f"{f.declaration} {{ {'' if f.result == 'void' else 'return 0;'} }}\n"
+                  for f in functions if f.name not in left_out]
+        pathlib.Path(self.folder, "stub.c").write_text('#include "clouds.h"\n' + "".join(bodies) + more + "\n")
+        subprocess.run(["cc", "-shared", "-fPIC", "-fvisibility=hidden", "-DCLOUDS_BUILD",
+                        f"-I{self.source}/capi/include", f"-Wl,--version-script={self.source}/{MAP}",
+                        "-Wl,-soname,libclouds.so.0", self.folder + "/stub.c", *flags, "-o", self.library],
+                       check=True)
+        os.symlink(self.library, self.library + ".0")
+
+    def guard(self, name, *arguments, library=None):
+        """Runs a guard on the copy: did it pass, and what did it say?"""
+        environment = {**os.environ, "CLOUDS_SOURCE": self.source, "CLOUDS_LIB": library or self.library}
+        done = subprocess.run([sys.executable, f"{self.source}/{name}", *arguments], env=environment, text=True,
+                              capture_output=True, timeout=100)
+        return done.returncode == 0, done.stdout + done.stderr
+
+    def passes(self, name, *arguments, **more):
+        good, words = self.guard(name, *arguments, **more)
+        self.assertTrue(good, words)
+
+    def bites(self, words, name, *arguments, **more):
+        good, said = self.guard(name, *arguments, **more)
+        self.assertFalse(good, f"{name} does not notice: {said}")
+        self.assertRegex(said, words)
+
+
+class Exports(Copy):
+    guarded = "tests/lint/exports.py"
+
+    def test_as_it_is(self):
+        self.build()
+        self.passes(self.guarded)
+
+    def test_a_new_undeclared_export(self):
+        self.change(MAP, r"    local:", "        clouds_extra;\n    local:")
+        self.build('__attribute__((visibility("default"))) void clouds_extra(void) {}')
+        self.bites("only in the library: clouds_extra", self.guarded)
+
+    def test_an_export_that_no_list_knows(self):
+        self.change(MAP, r"    local:\s*\*;", "    local: nothing;")
+        self.build('__attribute__((visibility("default"))) void clouds_extra(void) {}')
+        self.bites("only in the library: clouds_extra", self.guarded)
+
+    def test_a_function_that_the_library_lacks(self):
+        self.build(left_out=["clouds_wakeup"])
+        self.bites("only in clouds.map: clouds_wakeup", self.guarded)
+
+    def test_a_function_that_the_list_lacks(self):
+        self.change(MAP, r" *clouds_wakeup;\n", "")
+        self.build()
+        self.bites("only in clouds.h: clouds_wakeup", self.guarded)
+
+    def test_a_function_that_the_header_lacks(self):
+        self.build()
+        self.change(HEADER, r"^CLOUDS_API int clouds_wakeup\(.*?;\n", "")
+        self.bites("only in the library: clouds_wakeup", self.guarded)
+
+
+class Abi(Copy):
+    guarded = "tests/lint/abi.py"
+
+    def refused(self, words):
+        self.build()
+        self.bites(words, self.guarded)
+
+    def test_as_it_is_and_with_a_function_more(self):
+        self.change(HEADER, r"^#ifdef __cplusplus\n}", "CLOUDS_API int clouds_more(int value);\n#ifdef __cplusplus\n}")
+        self.change(MAP, r"    local:", "        clouds_more;\n    local:")
+        self.build()
+        self.passes(self.guarded)
+
+    def test_a_removed_function(self):
+        self.build(left_out=["clouds_wakeup"])
+        self.bites("clouds_wakeup", self.guarded)
+
+    def test_a_changed_member(self):
+        self.change(HEADER, r"double time_left;", "float time_left;")
+        self.refused("time_left")
+
+    def test_a_removed_member(self):
+        self.change(HEADER, r"    int64_t number; [^\n]*\n", "")
+        self.refused("number")
+
+    def test_a_member_in_the_middle(self):
+        self.change(HEADER, r"    int64_t number;", "    int64_t sooner;\n    int64_t number;")
+        self.refused("sooner")
+
+    def test_a_member_more_at_the_end(self):
+        self.change(HEADER, r"    size_t error_len;\n}", "    size_t error_len;\n    int later;\n}")
+        self.refused("size changed")
+
+    def test_a_changed_parameter(self):
+        self.change(HEADER, r"uint64_t call, double timeout, clouds_event \*event,\s+size_t event_size\);",
+                    "uint32_t call, double timeout, clouds_event *event, size_t event_size);")
+        self.refused("parameter 2")
+
+    def test_a_changed_result(self):
+        self.change(HEADER, r"^CLOUDS_API int clouds_fd", "CLOUDS_API short clouds_fd")
+        self.refused("return type")
+
+    def test_another_constant(self):
+        self.change(HEADER, r"CLOUDS_EVENT_SENT = 8", "CLOUDS_EVENT_SENT = 80")
+        self.refused("CLOUDS_EVENT_SENT 8")
+
+    def test_another_number_of_an_error(self):
+        self.change(HEADER, r"X\(CLOUDS_EEXIST, -29", "X(CLOUDS_EEXIST, -30")
+        self.refused("CLOUDS_EEXIST -29")
+
+    def test_another_name_of_the_library(self):
+        self.build(flags=("-g", "-Wl,-soname,libclouds.so.1"))
+        self.bites("SONAME", self.guarded)
+
+    def test_a_stripped_library(self):
+        self.build(flags=("-g0",))
+        self.bites("no debug information", self.guarded)
+
+    def test_a_recorded_program_needs_all_functions(self):
+        self.build(left_out=["clouds_choose"])
+        self.bites("clouds_choose", "tests/lint/recorded.py")
+
+    def test_a_recorded_program_needs_a_library_that_works(self):
+        self.build()
+        self.bites("the program ended with", "tests/lint/recorded.py")
+
+    def test_a_recorded_header_belongs_to_its_abi(self):
+        self.change("capi/abi/clouds-0.h", r"^CLOUDS_API int clouds_wakeup\(.*?;\n", "")
+        self.bites("clouds_wakeup", "tests/lint/recorded.py", library=LIBRARY)
+
+
+class Header(Copy):
+    guarded = "tests/lint/header.py"
+
+    def refused(self, declaration, words):
+        self.change(HEADER, r"^#ifdef __cplusplus\n}", declaration + "\n#ifdef __cplusplus\n}")
+        self.bites(words, self.guarded, library=LIBRARY)
+
+    def test_as_it_is(self):
+        self.passes(self.guarded, library=LIBRARY)
+
+    def test_what_cpp_cannot_read(self):
+        self.refused("CLOUDS_API int clouds_more(int class);", "class")
+
+    def test_what_is_not_pedantic(self):
+        self.refused("struct clouds_more { int length; int list[0]; };", "zero-size array")
+
+    def test_what_only_c11_has(self):
+        self.refused("_Static_assert(1, \"\");", "_Static_assert")
+
+    def test_what_pycparser_cannot_read(self):
+        self.refused("CLOUDS_API int clouds_more(int a) __attribute__((cold));", "pycparser")
+
+    def test_what_a_binding_would_have_to_copy_by_hand(self):
+        for declaration, words in (("static inline int clouds_more(int a) { return a; }", "a function with a body"),
+                                   ("CLOUDS_API int clouds_more(const char *format, ...);", "varargs"),
+                                   ("struct clouds_more { int a : 3; };", "a bitfield"),
+                                   ("CLOUDS_API int clouds_more(clouds_event event);", "a struct by value"),
+                                   ("#define CLOUDS_MORE 3", "the macro CLOUDS_MORE")):
+            self.tearDown(), self.doCleanups(), self.setUp()
+            with self.subTest(declaration):
+                self.refused(declaration, words)
+
+    def test_another_size_than_the_library_has(self):
+        self.change("tests/lint/cdef.lua", r'sizeof "clouds_event" ==', 'sizeof "clouds_event" + 8 ==')
+        self.bites("clouds_event", self.guarded, library=LIBRARY)
+
+
+class Documentation(Copy):
+    guarded = "tests/lint/documentation.py"
+
+    def without(self, pattern, words, to=""):
+        self.change(HEADER, pattern, to)
+        self.bites(words, self.guarded)
+
+    def test_as_it_is(self):
+        self.passes(self.guarded)
+
+    def test_a_function_without_a_comment(self):
+        self.without(r"/\* [^/]*?\*/\n(?=CLOUDS_API int clouds_wakeup)", "clouds_wakeup: no comment")
+
+    def test_a_comment_without_thread(self):
+        self.without(r" Thread: any\.(?= Since 0\.1\. \*/\nCLOUDS_API int clouds_wakeup)", 'clouds_wakeup: .*"Thread')
+
+    def test_a_comment_without_since(self):
+        self.without(r" Since 0\.1\.(?= \*/\nCLOUDS_API int clouds_wakeup)", "clouds_wakeup: .*Since")
+
+    def test_a_comment_without_errors(self):
+        self.without(r"Errors: CLOUDS_EHANDLE\.(?= Thread: any\. Since 0\.1\. \*/\nCLOUDS_API int clouds_wakeup)",
+                     "clouds_wakeup: .*Errors")
+
+    def test_an_error_that_is_none(self):
+        self.without(r"CLOUDS_EHANDLE(?=\. Thread: any\. Since 0\.1\. \*/\nCLOUDS_API int clouds_wakeup)",
+                     "clouds_wakeup: CLOUDS_EHANDEL", "CLOUDS_EHANDEL")
+
+    def test_a_comment_without_what_completes_it(self):
+        self.without(r"Completed by: exactly one\s+\*?\s*CLOUDS_EVENT_RESULT", "clouds_node_call: .*Completed by",
+                     "It ends once")
+
+    def test_a_parameter_that_is_not_mentioned(self):
+        self.without(r"clouds_wakeup\(clouds_context \*context\)", "clouds_wakeup: .*the parameter why",
+                     "clouds_wakeup(clouds_context *context, int why)")
+
+    def test_a_handle_without_its_end(self):
+        self.without(r"the caller destroys it by\s+(\* )?clouds_options_destroy", "clouds_options_create: .*destroyed",
+                     "the caller keeps it")
+
+    def test_a_function_that_is_not_there(self):
+        self.without(r"those of `options`", "clouds_context_create: .*clouds_nothing", "clouds_nothing")
+
+
+class Generated(Copy):
+    def test_the_reference(self):
+        check = ("tools/reference.py", "--check", self.source + "/docs/REFERENCE.md")
+        self.passes(check[0], check[2])
+        self.passes(*check)
+        self.change(HEADER, r"Sticky, and cheap to repeat", "Sticky")
+        self.bites("REFERENCE.md is not up to date", *check)
+
+    def test_the_configuration(self):
+        check = ("tools/configuration.py", "--check", LIBRARY, self.source + "/docs/CONFIGURATION.md")
+        self.passes(check[0], *check[2:])
+        self.passes(*check)
+        self.change("docs/CONFIGURATION.md", r"Address of the cluster", "The address")
+        self.bites("CONFIGURATION.md is not up to date", *check)
+
+    def test_the_declarations_of_python(self):
+        check = ("bindings/python/generate.py", "--check")
+        if not os.path.exists(f"{self.source}/{check[0]}"):
+            self.skipTest("there is no binding for Python")
+        self.passes(check[0])
+        self.passes(*check)
+        self.change(HEADER, r"double time_left;", "float time_left;")
+        self.bites("_abi.py", *check)
+
+
+unittest.main()

@@ -1,0 +1,200 @@
+/* A program as it was built with the recorded header. It uses every function, with the sizes of then, and must run with
+ * today's library: in inline mode and in thread mode. */
+#include <clouds.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define CHECK(condition) \
+    do { \
+        if (!(condition)) \
+            fprintf(stderr, "%s:%d: %s (%s)\n", __FILE__, __LINE__, #condition, clouds_last_error()), exit(1); \
+    } while (0)
+
+enum { PATIENCE = 30, TEXT = 4096 };
+
+static clouds_context *context;
+static clouds_node *server, *client;
+static char text[TEXT];
+static unsigned long logged, allocated;
+
+static void log_line(void *user_data, int level, const char *line)
+{
+    CHECK(user_data == text && level >= CLOUDS_LOG_DEBUG && line);
+    logged++;
+}
+
+static void *allocate(void *user_data, void *block, size_t size)
+{
+    __atomic_add_fetch((unsigned long *)user_data, 1, __ATOMIC_RELAXED);
+    if (size) return realloc(block, size);
+    free(block);
+    return NULL;
+}
+
+/* The next event of this type; answers on the way which server it shall be. Every other poll is one into memory of ours. */
+static clouds_event next(uint32_t type)
+{
+    static int turn;
+    for (int i = 0; i < 1000; i++) {
+        clouds_event event = {0};
+        size_t needed = 0;
+        int n = turn++ % 2 ? clouds_poll(context, &event, sizeof event, 1, PATIENCE)
+                           : clouds_poll_into(context, &event, sizeof event, 1, text, sizeof text, &needed, PATIENCE);
+        CHECK(n == 1);
+        if (event.type == CLOUDS_EVENT_FIND_SERVER) {
+            const char *id = clouds_node_id(server);
+            CHECK(clouds_choose(context, event.id, id, strlen(id)) == 0);
+        }
+        if (event.type == type) return event;
+    }
+    CHECK(!"this event comes");
+    abort();
+}
+
+static int is(const char *have, size_t len, const char *want)
+{
+    return len == strlen(want) && memcmp(have, want, len) == 0;
+}
+
+static void about_the_library(void)
+{
+    unsigned rows = 0;
+    clouds_option_info info = {.size = sizeof info};
+    CHECK(clouds_version()[0] && clouds_version_number() > 0 && clouds_has_feature("inproc") == 1);
+    CHECK(strcmp(clouds_err_name(CLOUDS_ETIMEOUT), "CLOUDS_CALL_SERVICE_TIMEOUT") == 0);
+    CHECK(strcmp(clouds_strerror(CLOUDS_ETIMEOUT), "timeout") == 0);
+    CHECK(clouds_err_outcome(CLOUDS_ETIMEOUT) == CLOUDS_UNKNOWN);
+    CHECK(strcmp(clouds_outcome_name(CLOUDS_NOT_DONE), "NOT_DONE") == 0);
+    while (clouds_option_describe(rows, &info) == 0) {
+        CHECK(info.name[0] && info.type[0] && info.scope[0] && info.help[0] && info.unit && info.default_value);
+        rows++;
+    }
+    CHECK(rows > 20);
+    CHECK(clouds_set_allocator(allocate, &allocated) == 0);
+    CHECK(clouds_set_log(log_line, text, CLOUDS_LOG_DEBUG) == 0);
+}
+
+static void start(const char *mode)
+{
+    clouds_options *options;
+    CHECK(clouds_options_create(&options) == 0);
+    CHECK(clouds_options_set_string(options, "nonsense", "x") == CLOUDS_EOPTION && strstr(clouds_last_error(), "nonsense"));
+    CHECK(clouds_options_set_string(options, "url", "inproc:recorded") == 0);
+    CHECK(clouds_options_set_string(options, "mode", mode) == 0);
+    CHECK(clouds_options_set_number(options, "timeout", PATIENCE) == 0);
+    CHECK(clouds_context_create(options, &context) == 0 && clouds_fd(context) >= 0);
+    CHECK(clouds_node_create(context, options, &server) == 0 && clouds_node_id(server)[0]);
+    CHECK(clouds_options_set_bool(options, "find_server", 1) == 0);
+    CHECK(clouds_node_create(context, options, &client) == 0);
+    clouds_options_destroy(options);
+}
+
+static uint64_t call(const char *method, uint32_t flags)
+{
+    clouds_call_options how = {.size = sizeof how, .flags = flags, .user_data = 42};
+    uint64_t id = 0;
+    CHECK(clouds_node_call(client, method, strlen(method), "[1]", 3, &how, &id) == 0 && id);
+    return id;
+}
+
+static void serve(void)
+{
+    uint64_t operation = 0;
+    clouds_event event;
+    CHECK(clouds_node_register(server, "old", 3, &operation) == 0);
+    CHECK(next(CLOUDS_EVENT_REGISTERED).id == operation);
+
+    uint64_t id = call("old", 0);
+    event = next(CLOUDS_EVENT_REQUEST);
+    CHECK(event.node == server && is(event.method, event.method_len, "old") && is(event.data, event.data_len, "[1]"));
+    CHECK(event.time_left > 0 && is(event.peer, event.peer_len, clouds_node_id(client)));
+    CHECK(clouds_reply(context, event.id, "[2]", 3) == 0);
+    event = next(CLOUDS_EVENT_RESULT);
+    CHECK(event.id == id && event.code == 0 && event.outcome == CLOUDS_DONE && event.user_data == 42);
+    CHECK(is(event.data, event.data_len, "[2]"));
+
+    id = call("old", 0);
+    CHECK(clouds_fail(context, next(CLOUDS_EVENT_REQUEST).id, "{\"message\":\"no\"}", 16, NULL, 0) == 0);
+    event = next(CLOUDS_EVENT_RESULT);
+    CHECK(event.id == id && event.code == CLOUDS_EAPP && event.outcome == CLOUDS_APP_ERROR && event.error_len > 0);
+
+    id = call("old", 0);
+    next(CLOUDS_EVENT_REQUEST);
+    CHECK(clouds_cancel(context, id) == 0 && next(CLOUDS_EVENT_RESULT).code == CLOUDS_ECANCELED);
+}
+
+static void wait_for_calls(void)
+{
+    clouds_event event;
+    size_t needed = 0;
+    uint64_t id = call("old", CLOUDS_CALL_WAIT);
+    CHECK(clouds_reply(context, next(CLOUDS_EVENT_REQUEST).id, "[3]", 3) == 0);
+    CHECK(clouds_wait(context, id, PATIENCE, &event, sizeof event) == 1 && is(event.data, event.data_len, "[3]"));
+    clouds_event_release(&event);
+
+    id = call("old", CLOUDS_CALL_WAIT);
+    CHECK(clouds_reply(context, next(CLOUDS_EVENT_REQUEST).id, "[4]", 3) == 0);
+    CHECK(clouds_wait_into(context, id, PATIENCE, &event, sizeof event, text, 1, &needed) == CLOUDS_ETOOBIG);
+    CHECK(needed > 1 && needed < sizeof text);
+    CHECK(clouds_wait_into(context, id, PATIENCE, &event, sizeof event, text, sizeof text, &needed) == 1);
+    CHECK(is(event.data, event.data_len, "[4]") && event.data >= text && event.data < text + sizeof text);
+}
+
+static void others(void)
+{
+    uint64_t operation = 0, value = 0;
+    const char *id = clouds_node_id(server), *name = NULL;
+    clouds_event event;
+    CHECK(clouds_node_send(client, id, strlen(id), "\"hi\"", 4, CLOUDS_SEND_CONFIRM, &operation) == 0);
+    event = next(CLOUDS_EVENT_MESSAGE);
+    CHECK(event.node == server && is(event.data, event.data_len, "\"hi\""));
+    CHECK(next(CLOUDS_EVENT_SENT).id == operation);
+    CHECK(clouds_node_status(client, &operation) == 0);
+    event = next(CLOUDS_EVENT_STATUS);
+    CHECK(event.id == operation && event.data_len > 0);
+    CHECK(clouds_counter(context, "calls", 0, NULL, &value) == 0 && value >= 5);
+    CHECK(clouds_counter(context, NULL, 0, &name, &value) == 0 && name[0]);
+    CHECK(clouds_wakeup(context) == 0);
+    while (clouds_poll(context, &event, sizeof event, 1, -1) != 0) continue;
+}
+
+static void change(void)
+{
+    clouds_options *options;
+    CHECK(clouds_options_create(&options) == 0 && clouds_options_set_number(options, "timeout", 5) == 0);
+    CHECK(clouds_node_configure(client, options) == 0);
+    clouds_options_destroy(options);
+}
+
+static void stop(void)
+{
+    uint64_t operation = 0;
+    clouds_event event;
+    CHECK(clouds_node_unregister(server, "old", 3, &operation) == 0);
+    CHECK(next(CLOUDS_EVENT_UNREGISTERED).id == operation);
+    CHECK(clouds_node_close(client, 0) == 0 && next(CLOUDS_EVENT_NODE_CLOSED).node == client);
+    clouds_node_destroy(client);
+    CHECK(clouds_context_close(context, 0) == 0);
+    next(CLOUDS_EVENT_CONTEXT_CLOSED);
+    CHECK(clouds_poll(context, &event, sizeof event, 1, 0) == CLOUDS_ECLOSED);
+    clouds_context_destroy(context);
+}
+
+int main(void)
+{
+    about_the_library();
+    for (int i = 0; i < 2; i++) {
+        start(i ? "thread" : "inline");
+        serve();
+        wait_for_calls();
+        others();
+        change();
+        stop();
+    }
+    CHECK(clouds_open("inproc:recorded", "base", &context, &client) == 0);
+    clouds_context_destroy(context);
+    CHECK(allocated > 0 && clouds_set_allocator(NULL, NULL) == 0 && clouds_set_log(NULL, NULL, CLOUDS_LOG_ERROR) == 0);
+    puts("runs");
+    return 0;
+}
