@@ -1,0 +1,28 @@
+# What CPack cannot say, said afterwards to each package it has made: Multi-Arch, and a trigger for ldconfig where CPack writes
+# two scripts.
+set(together_libclouds0 same)
+set(together_libclouds-dev same)
+set(together_lua-clouds same)
+set(together_clouds foreign)
+set(together_clouds-doc foreign)
+
+foreach(package ${CPACK_PACKAGE_FILES})
+  get_filename_component(name ${package} NAME)
+  string(REGEX REPLACE "_.*" "" name ${name})
+  set(folder ${CPACK_TOPLEVEL_DIRECTORY}/finish/${name})
+  file(REMOVE_RECURSE ${folder})
+  file(MAKE_DIRECTORY ${CPACK_TOPLEVEL_DIRECTORY}/finish)
+  execute_process(COMMAND dpkg-deb --raw-extract ${package} ${folder} COMMAND_ERROR_IS_FATAL ANY)
+  set(control ${folder}/DEBIAN/control)
+  if(together_${name})
+    file(READ ${control} text)
+    string(REGEX REPLACE "\nPackage: " "\nMulti-Arch: ${together_${name}}\nPackage: " text "${text}")
+    file(WRITE ${control} "${text}")
+  endif()
+  if(EXISTS ${folder}/DEBIAN/shlibs)
+    file(REMOVE ${folder}/DEBIAN/postinst ${folder}/DEBIAN/postrm)
+    file(WRITE ${folder}/DEBIAN/triggers "activate-noawait ldconfig\n")
+  endif()
+  execute_process(COMMAND dpkg-deb --build --root-owner-group -Zxz ${folder} ${package}
+                  OUTPUT_QUIET COMMAND_ERROR_IS_FATAL ANY)
+endforeach()
