@@ -93,6 +93,49 @@ class Bench:
     def lua_redis(self, w):
         return self.lua(self.redis_url, w)
 
+    def js(self, module, w):
+        """The same program with npm's clouds and with ours, by callbacks; client and server are processes."""
+        def node(program, *arguments, **more):
+            path = os.path.join(SOURCE, "tests", "bench", program)
+            return subprocess.Popen(["node", path, module, self.address, *map(str, arguments)], env=self.env,
+                                    stdout=subprocess.PIPE, **more)
+        server = node("js_server.js")
+        try:
+            server.stdout.readline()
+            client = node("js_client.js", w, self.seconds)
+            return json.loads(client.communicate(timeout=300)[0])
+        finally:
+            server.terminate()
+            server.communicate()
+
+    @property
+    def npm_module(self):
+        return os.path.join(self.build, "interop", "node_modules", "clouds")
+
+    @property
+    def node_module(self):
+        return os.path.join(self.build, "bindings", "node")
+
+    def npm_redis(self, w):
+        return self.js(self.npm_module, w)
+
+    def node_redis(self, w):
+        return self.js(self.node_module, w)
+
+    def python_redis(self, w):
+        """The Python client against the service in Lua: one call at a time, or many by asyncio."""
+        service = self.start_service(self.redis_url)
+        env = dict(self.env, PYTHONPATH=os.path.join(SOURCE, "bindings", "python"), PYTHONDONTWRITEBYTECODE="1",
+                   CLOUDS_LIBRARY=os.path.join(self.build, "capi", "libclouds.so"))
+        try:
+            out = subprocess.run(["/usr/bin/python3", os.path.join(SOURCE, "tests", "bench", "python_client.py"),
+                                  "sync" if w == 1 else "asyncio", self.redis_url, str(w), str(self.seconds)],
+                                 env=env, stdout=subprocess.PIPE, check=True, timeout=300)
+            return json.loads(out.stdout)
+        finally:
+            service.terminate()
+            service.wait()
+
     def floor_echo(self, w):
         return self.program("baseline_echo", w, self.seconds)
 
@@ -138,12 +181,21 @@ class Bench:
 POINTS = ["floor_redis", "hiredis", "c_redis", "lua_redis", "floor_echo", "c_local", "lua_local"]
 
 
+# Those that take a while to start are measured with most outstanding only, and where they are there.
+SCRIPTED = ["npm_redis", "node_redis"]
+
+
+def points(bench, w, widths):
+    there = os.path.exists(os.path.join(bench.build, "interop", "installed")) and os.path.exists(os.path.join(bench.node_module, "clouds.node"))
+    return POINTS + (["python_redis"] if w in (1, max(widths)) else []) + (SCRIPTED if there and w == max(widths) else [])
+
+
 def measure(bench, rounds, widths):
     """{(point, w): {"rate", "p50", "heap"}}: medians of rounds in which the points took turns."""
     got = {}
     for _ in range(rounds):
         for w in widths:
-            for point in POINTS:
+            for point in points(bench, w, widths):
                 result = getattr(bench, point)(w)
                 if result.get("bad"):
                     raise SystemExit(f"{point}, {w} outstanding: {result['bad']} wrong answers")
@@ -168,6 +220,11 @@ def targets(m, widths, rss, client_start, service_start):
             rows.append(("C to C latency over the floor's, redis, 1 outstanding",
                          ratio("c_redis", "floor_redis", 1, "p50"), "<=", 1.15))
     top = max(widths)
+    if ("npm_redis", top) in m:
+        rows.append((f"Node to Node over npm clouds, redis, {top} outstanding", ratio("node_redis", "npm_redis", top), ">=", 2.5))
+        rows.append((f"Python (asyncio) to Lua over npm clouds, redis, {top} outstanding",
+                     ratio("python_redis", "npm_redis", top), ">=", 0.7))
+    rows.append(("Python's (sync) latency over C's, redis, 1 outstanding", ratio("python_redis", "c_redis", 1, "p50"), "<=", 1.5))
     echo = m["floor_echo", top]["rate"]
     rows.append((f"C to C, local, {top} outstanding, million a second (1 where the echo does 5; here {echo / 1e6:.1f})",
                  m["c_local", top]["rate"] / 1e6, ">=", round(min(1, echo / 5e6), 2)))
@@ -181,8 +238,9 @@ def targets(m, widths, rss, client_start, service_start):
 
 def report(m, rows, widths):
     print(f"{'calls per second (median latency, us)':40}" + "".join(f"{w:>22}" for w in widths))
-    for point in POINTS:
-        cells = "".join(f"{m[point, w]['rate']:>13,.0f} {'(%.0f)' % m[point, w]['p50']:>8}" for w in widths)
+    for point in dict.fromkeys(point for point, _ in m):
+        cells = "".join(f"{m[point, w]['rate']:>13,.0f} {'(%.0f)' % m[point, w]['p50']:>8}" if (point, w) in m else " " * 22
+                        for w in widths)
         print(f"{point:40}{cells}")
     print()
     missed = 0

@@ -141,7 +141,7 @@ class Link(Bytes):
         return struct.pack("<I", len(body)) + body
 
     def hello(self):
-        return self.frame("h", method="1")
+        return self.frame("h", method="2")
 
     def connect(self):
         link = socket.socket(socket.AF_UNIX)

@@ -1,0 +1,175 @@
+/* The client in C: see README.md for its commands. */
+#include "lines.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static const double TIMEOUT = 20;
+static clouds_context *context;
+static clouds_node *node, *monitor;
+
+/* ---- calls: the event of a call carries the number of its command */
+
+static uint64_t call(clouds_node *from, span line, const char *args, size_t args_len, uint64_t tag)
+{
+    span method = json_member(line, "method"), options = json_member(line, "options");
+    span server = json_member(options, "server");
+    clouds_call_options how = {.size = sizeof how, .user_data = tag};
+    uint64_t id;
+    how.timeout = json_number(json_member(options, "timeout"));
+    how.deadline = json_number(json_member(options, "deadline"));
+    how.retries = (int32_t)json_number(json_member(options, "retry"));
+    if (server.p) {
+        how.server = server.p + 1;
+        how.server_len = server.n - 2;
+    }
+    check(clouds_node_call(from, method.p + 1, method.n - 2, args, args_len, &how, &id), "call");
+    return id;
+}
+
+static void put_error(FILE *out, const clouds_event *e)
+{
+    span error = {e->error, e->error_len}, code = json_member(error, "code"), message = json_member(error, "message");
+    fprintf(out, ",\"error\":{\"outcome\":\"%s\"", clouds_outcome_name((int)e->outcome));
+    if (code.p) fprintf(out, ",\"code\":%.*s", (int)code.n, code.p);
+    else fprintf(out, ",\"code\":\"%s\"", clouds_err_name(e->code));
+    if (message.p) fprintf(out, ",\"message\":%.*s", (int)message.n, message.p);
+}
+
+/* A member whose value is canonical text. */
+static void put_canonical(FILE *out, const char *name, span value, const char *const *hidden)
+{
+    char *text;
+    size_t length;
+    FILE *made = open_memstream(&text, &length);
+    if (hidden) json_put_members(made, value, hidden);
+    else json_put_canonical(made, value);
+    fclose(made);
+    fprintf(out, ",\"%s\":", name);
+    json_put_text(out, text, length);
+    free(text);
+}
+
+static void say_result(const clouds_event *e)
+{
+    static const char *const ours[] = {"message", "code", "originStack", "outcome", NULL};
+    FILE *out = answer_begin((double)e->user_data);
+    if (e->code == 0) {
+        put_canonical(out, "values", (span){e->data, e->data_len}, NULL);
+    } else {
+        put_error(out, e);
+        put_canonical(out, "members", (span){e->error, e->error_len}, ours);
+        if (e->data_len > 2) put_canonical(out, "values", (span){e->data, e->data_len}, NULL);
+        fputc('}', out);
+    }
+    answer_end();
+}
+
+/* ---- a node of its own with calls outstanding, closed at once */
+
+typedef struct closing {
+    clouds_node *node;
+    double n;
+    FILE *codes;
+    char *text;
+    size_t length;
+    int calls, left;
+    span line; /* a copy */
+} closing;
+
+static closing own;
+
+static void begin_closing(span line)
+{
+    own = (closing){.n = json_number(json_member(line, "n")), .calls = (int)json_number(json_member(line, "calls"))};
+    own.left = own.calls;
+    own.line = (span){strndup(line.p, line.n), line.n};
+    own.codes = open_memstream(&own.text, &own.length);
+    own.node = open_node(context, "client", TIMEOUT);
+}
+
+static void close_own(void)
+{
+    for (int i = 0; i < own.calls; i++) call(own.node, own.line, "[]", 2, 0);
+    check(clouds_node_close(own.node, 0), "close");
+}
+
+static void own_result(const clouds_event *e)
+{
+    fprintf(own.codes, "%s\"%s\"", own.left < own.calls ? "," : "", clouds_err_name(e->code));
+    if (--own.left > 0) return;
+    fclose(own.codes);
+    fprintf(answer_begin(own.n), ",\"codes\":[%s]", own.text);
+    answer_end();
+    clouds_node_destroy(own.node);
+    free(own.text);
+    free((char *)own.line.p);
+    own.node = NULL;
+}
+
+/* ---- status: the answer knows its command by the operation */
+
+enum { ASKED = 16 };
+
+static struct {
+    uint64_t operation; /* 0: free */
+    double n;
+} asked[ASKED];
+
+static void ask_status(double n)
+{
+    int i = 0;
+    while (asked[i].operation && i < ASKED - 1) i++;
+    asked[i].n = n;
+    check(clouds_node_status(monitor, &asked[i].operation), "status");
+}
+
+static void say_status(const clouds_event *e)
+{
+    check(e->code, "status");
+    for (int i = 0; i < ASKED; i++) {
+        if (asked[i].operation != e->id) continue;
+        fprintf(answer_begin(asked[i].n), ",\"status\":%.*s", (int)e->data_len, e->data);
+        answer_end();
+        asked[i].operation = 0;
+    }
+}
+
+/* ---- */
+
+static int ready = 2;
+
+static void on_event(const clouds_event *e)
+{
+    if (e->type == CLOUDS_EVENT_RESULT) own.node && e->node == own.node ? own_result(e) : say_result(e);
+    if (e->type == CLOUDS_EVENT_STATUS) say_status(e);
+    if (e->type == CLOUDS_EVENT_MESSAGE) heard(e);
+    if (e->type == CLOUDS_EVENT_READY && e->node == own.node) close_own();
+    else if (e->type == CLOUDS_EVENT_READY && --ready == 0) say_ready(node);
+}
+
+static void on_command(const char *what, span line)
+{
+    double n = json_number(json_member(line, "n"));
+    span args = json_member(line, "args");
+    if (common_command(node, what, line)) return;
+    if (strcmp(what, "close") == 0) {
+        begin_closing(line);
+    } else if (strcmp(what, "status") == 0) {
+        ask_status(n);
+    } else {
+        uint64_t id = call(node, line, args.p, args.n, (uint64_t)n);
+        if (strcmp(what, "cancel") == 0) check(clouds_cancel(context, id), "cancel");
+    }
+}
+
+int main(void)
+{
+    static const driver client = {on_command, on_event, NULL};
+    context = open_context("inline");
+    node = open_node(context, "client", TIMEOUT);
+    monitor = open_node(context, "monitor", 0);
+    run(context, &client);
+    close_context(context);
+    return 0;
+}

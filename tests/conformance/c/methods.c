@@ -1,0 +1,210 @@
+#include "methods.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "answers.h"
+
+static clouds_context *context;
+
+void methods_begin(clouds_context *of)
+{
+    context = of;
+    answers_begin(of);
+}
+
+/* reply() with a text that is made by writing it. */
+static FILE *made;
+static char *made_text;
+static size_t made_length;
+
+static FILE *make(void)
+{
+    return made = open_memstream(&made_text, &made_length);
+}
+
+static char *take_made(void)
+{
+    fclose(made);
+    return made_text;
+}
+
+static void reply_made(uint64_t request)
+{
+    char *text = take_made();
+    reply(request, text);
+    free(text);
+}
+
+static void echo(const clouds_event *e, span args)
+{
+    reply_text(e->id, args.p, args.n);
+}
+
+static void describe(const clouds_event *e, span args)
+{
+    char *text;
+    size_t length;
+    FILE *out = open_memstream(&text, &length);
+    json_put_canonical(out, args);
+    fclose(out);
+    fputc('[', make());
+    json_put_text(made, text, length);
+    fputc(']', made);
+    free(text);
+    reply_made(e->id);
+}
+
+static void add(const clouds_event *e, span args)
+{
+    fprintf(make(), "[%.17g]", json_number(json_element(args, 0)) + json_number(json_element(args, 1)));
+    reply_made(e->id);
+}
+
+static void many(const clouds_event *e, span args)
+{
+    reply(e->id, "[1,\"two\",null,[3],null]");
+}
+
+static void nothing(const clouds_event *e, span args)
+{
+    reply(e->id, "[]");
+}
+
+static void one_null(const clouds_event *e, span args)
+{
+    reply(e->id, "[null]");
+}
+
+static void big(const clouds_event *e, span args)
+{
+    fprintf(make(), "[\"");
+    for (double i = json_number(json_element(args, 0)); i > 0; i--) fputc('x', made);
+    fprintf(made, "\"]");
+    reply_made(e->id);
+}
+
+static void slow(const clouds_event *e, span args)
+{
+    json_put_rest(make(), args, 1);
+    answer_later(e->id, json_number(json_element(args, 0)), take_made());
+}
+
+static void meet(const clouds_event *e, span args)
+{
+    span key = json_element(args, 0);
+    if (keep(e->id, key) < (int)json_number(json_element(args, 1))) return;
+    json_put_rest(make(), args, 1);
+    char *values = take_made();
+    answer_kept(key, values);
+    free(values);
+}
+
+static void hold(const clouds_event *e, span args)
+{
+    keep(e->id, json_element(args, 0));
+}
+
+static void release(const clouds_event *e, span args)
+{
+    json_put_rest(make(), args, 1);
+    char *values = take_made();
+    reply(e->id, answer_kept(json_element(args, 0), values) ? "[true]" : "[false]");
+    free(values);
+}
+
+static void fail(const clouds_event *e, span args)
+{
+    span error = json_element(args, 0);
+    json_put_rest(make(), args, 1);
+    char *values = take_made();
+    clouds_fail(context, e->id, error.p, error.n, values, strlen(values));
+    free(values);
+}
+
+static void fail_text(const clouds_event *e, span args)
+{
+    span text = json_element(args, 0);
+    fprintf(make(), "{\"message\":%.*s}", (int)text.n, text.p);
+    char *error = take_made();
+    clouds_fail(context, e->id, error, strlen(error), NULL, 0);
+    free(error);
+}
+
+static void unsendable(const clouds_event *e, span args)
+{
+    reply(e->id, "[nothing");
+}
+
+static void count_failures(const clouds_event *e, span args)
+{
+    fprintf(make(), "{\"message\":\"counted\",\"code\":\"E_COUNT\",\"count\":%d}", count(json_element(args, 0)));
+    char *error = take_made();
+    clouds_fail(context, e->id, error, strlen(error), NULL, 0);
+    free(error);
+}
+
+static void time_left(const clouds_event *e, span args)
+{
+    reply(e->id, e->time_left > 0 && e->time_left <= 8.5 ? "[true]" : "[false]");
+}
+
+static void never(const clouds_event *e, span args)
+{
+}
+
+static void attempts(const clouds_event *e, span args)
+{
+    int attempt = count(json_element(args, 0));
+    if (attempt <= (int)json_number(json_element(args, 1))) return;
+    fprintf(make(), "[%d]", attempt);
+    reply_made(e->id);
+}
+
+static void say_second(const clouds_event *e, span args)
+{
+    reply(e->id, "[\"second\"]");
+}
+
+static const struct {
+    const char *name;
+    behaviour behave;
+} methods[] = {{"echo", echo},
+               {"describe", describe},
+               {"add", add},
+               {"many", many},
+               {"nothing", nothing},
+               {"one_null", one_null},
+               {"big", big},
+               {"slow", slow},
+               {"meet", meet},
+               {"hold", hold},
+               {"release", release},
+               {"fail", fail},
+               {"fail_text", fail_text},
+               {"unsendable", unsendable},
+               {"count_failures", count_failures},
+               {"time_left", time_left},
+               {"never", never},
+               {"attempts", attempts},
+               {"second", say_second}};
+
+enum { COUNT = sizeof methods / sizeof *methods };
+
+int methods_count(void)
+{
+    return COUNT;
+}
+
+const char *method_name(int number)
+{
+    return methods[number].name;
+}
+
+behaviour behaviour_of(const char *name)
+{
+    for (int i = 0; i < COUNT; i++)
+        if (strcmp(methods[i].name, name) == 0) return methods[i].behave;
+    fprintf(stderr, "no such method: %s\n", name);
+    exit(1);
+}

@@ -1,0 +1,51 @@
+// Commands on standard input, answers on standard output, JSON lines both; and the clouds under test: npm's or ours.
+'use strict';
+
+const readline = require('readline');
+const canonical = require('./canonical.js');
+
+const clouds = require(process.env.CONFORMANCE_CLOUDS);
+
+// Where the cluster is: the original cannot read CLOUDS_URL, ours does so by itself.
+const original = require(process.env.CONFORMANCE_CLOUDS + '/package.json').version === '0.1.14';
+const place = original ? { redis: { path: process.env.CLOUDS_URL.replace('redis+unix://', '') } } : {};
+
+function options(more) {
+  return Object.assign({}, place, more);
+}
+
+function say(line) {
+  process.stdout.write(JSON.stringify(line) + '\n');
+}
+
+// The two commands that both sides know, for a node.
+function messages(node) {
+  const heard = {};
+  node.on('message', (from, value) => (heard[from] = heard[from] || []).push(canonical(value)));
+  return {
+    messages: (line) => ({ values: heard[line.from] || [] }),
+    send(line) {
+      line.values.forEach((value) => node.send(line.to, value));
+      return {};
+    },
+  };
+}
+
+async function obey(commands, line) {
+  let answer;
+  try {
+    answer = await commands[line.do](line);
+  } catch (error) {
+    answer = { problem: String(error && error.stack) };
+  }
+  say(Object.assign({ n: line.n }, answer));
+}
+
+// Does the commands until the input ends; then ends the process, by itself if it can.
+function serve(commands, end) {
+  const lines = readline.createInterface({ input: process.stdin });
+  lines.on('line', (text) => obey(commands, JSON.parse(text)));
+  lines.on('close', end);
+}
+
+module.exports = { clouds, original, options, say, messages, serve };

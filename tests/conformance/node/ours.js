@@ -1,0 +1,38 @@
+// How ours is called: with promises, and with what the original does not have.
+'use strict';
+
+const { clouds } = require('./lines.js');
+
+async function callWith(client, line, told) {
+  try {
+    return told(null, await client.call(line.method, line.args, Object.assign({ all: true }, line.options)));
+  } catch (error) {
+    return told(error, error.values || []);
+  }
+}
+
+const extra = {
+  bindOptions: (client, { on_retry: unused, ...retry }) => ({ node: client, retry }),
+
+  async cancel(client, line, told) {
+    const abort = new AbortController();
+    setTimeout(() => abort.abort(), 50);
+    return callWith(client, Object.assign(line, { options: { signal: abort.signal } }), told);
+  },
+
+  // A node of its own with calls outstanding, closed at once.
+  async close(options, line) {
+    const own = clouds.createClient(options);
+    await own.ready();
+    const ends = Promise.allSettled(Array.from({ length: line.calls }, () => own.call(line.method, [])));
+    await own.exitP({ drain: 0 });
+    return { codes: (await ends).map((call) => (call.reason ? call.reason.code : 'answered')) };
+  },
+};
+
+// Nothing holds the process when everything is closed.
+function end(nodes) {
+  nodes.forEach((node) => node.exit({ drain: 0 }));
+}
+
+module.exports = { callWith, extra, end };

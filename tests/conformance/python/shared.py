@@ -1,0 +1,69 @@
+"""What the four drivers in Python share: lines in and out, results and errors as the runner wants them told."""
+import json
+import logging
+import os
+import sys
+import threading
+from typing import Any, Dict, List
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+import clouds  # noqa: E402
+from table import canonical  # noqa: E402,F401
+
+TIMEOUT = 20
+SERVING = {"heartbeat": 1, "write_soft": 1 << 26}  # all clients ask at once
+NOT_MEMBERS = ("originStack", "outcome", "retryable", "values")
+
+logging.disable(logging.CRITICAL)  # the faults in handlers are wanted
+_saying = threading.Lock()
+
+
+def say(line: Dict[str, Any]) -> None:
+    with _saying:
+        print(json.dumps(line), flush=True)
+
+
+def told(result: Any) -> Dict[str, Any]:
+    """A result as an answer. None stands for no value as well as for a null."""
+    return {"values": canonical(list(result) if isinstance(result, clouds.Values) else [result])}
+
+
+def told_error(error: clouds.Error) -> Dict[str, Any]:
+    members = {key: value for key, value in error.more.items() if key not in NOT_MEMBERS}
+    said = {"code": error.code, "message": error.message, "outcome": error.outcome, "members": canonical(members)}
+    if error.values:
+        said["values"] = canonical(list(error.values))
+    return {"error": said}
+
+
+class Attempts:
+    """An on_retry that adds the number of the attempt to the arguments."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def __call__(self, *arguments: Any) -> List[Any]:
+        self.count += 1
+        return [*arguments, self.count]
+
+
+def bind(client: Any, line: Dict[str, Any], attempts: Attempts) -> Any:
+    options = dict(line["options"])
+    if options.pop("on_retry", False):
+        options["on_retry"] = attempts
+    return client.bind(line["method"], **options)
+
+
+class Messages:
+    """What each node has sent."""
+
+    def __init__(self, node: Any) -> None:
+        self._heard: Dict[str, List[str]] = {}
+        node.on_message(self._hear)
+
+    def _hear(self, sender: str, value: Any) -> None:
+        self._heard.setdefault(sender, []).append(canonical(value))
+
+    def of(self, line: Dict[str, Any]) -> Dict[str, Any]:
+        return {"values": self._heard.get(line["from"], [])}

@@ -1,0 +1,62 @@
+"""The server in Python: see README.md for its methods."""
+import json
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Dict
+
+import clouds
+from methods import Methods
+from shared import SERVING, Messages, say
+
+
+class Waiting(Methods):
+    def slow(self, seconds: float, *values: Any) -> Any:
+        time.sleep(seconds)
+        return clouds.Values(*values)
+
+
+def main() -> None:
+    methods, nodes = Waiting(), {"first": clouds.Server(**SERVING)}
+    first, making = nodes["first"], threading.Lock()
+    messages = Messages(first)
+
+    def register(line: Dict[str, Any]) -> Dict[str, Any]:
+        name = line.get("node", "first")
+        with making:
+            if name not in nodes:
+                nodes[name] = clouds.Server(**SERVING)
+        nodes[name].register(line["method"], methods.named(line["as"]))
+        nodes[name].ready()
+        return {}
+
+    def send(line: Dict[str, Any]) -> Dict[str, Any]:
+        for value in line["values"]:
+            first.send(line["to"], value)
+        return {}
+
+    def held(line: Dict[str, Any]) -> Dict[str, Any]:
+        return {"count": methods.held(line["key"])}
+
+    def leave(line: Dict[str, Any]) -> Dict[str, Any]:
+        nodes[line["node"]].close(line["drain"])
+        return {}
+
+    def obey(line: Dict[str, Any]) -> None:
+        say({"n": line["n"], **commands[line["do"]](line)})
+
+    for name in methods.all_names():
+        first.register(name, methods.named(name))
+    first.ready()
+    say({"ready": first.id})
+    commands = {"register": register, "send": send, "messages": messages.of, "held": held, "leave": leave}
+    with ThreadPoolExecutor(16) as pool:
+        for text in sys.stdin:
+            pool.submit(obey, json.loads(text))
+    for node in nodes.values():
+        node.close(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,218 @@
+"""What the rows of the table mean: what a client is told to do, and what must come of it."""
+import time
+
+import hostile
+from harness import wait_until
+from table import canonical, fill
+
+BASE = ("echo", "describe", "add", "many", "nothing", "one_null", "big", "slow", "meet", "hold", "release", "fail",
+        "fail_text", "unsendable", "count_failures", "never", "attempts")
+NOBODY = "c.00000000.1.99999"
+
+
+class Mismatch(AssertionError):
+    pass
+
+
+def short(text):
+    text = str(text)
+    return text if len(text) < 900 else f"{text[:600]} ... {text[-200:]}"
+
+
+def expect_equal(what, wanted, got):
+    if wanted != got:
+        raise Mismatch(f"{what}: expected {short(wanted)}\n  got {short(got)}")
+
+
+class Pair:
+    """A client of one kind and a server of another, on one bus."""
+
+    def __init__(self, client, server, redis, env, table):
+        self.client, self.server, self.redis, self.env, self.table = client, server, redis, env, table
+        self.name = f"{'redis' if redis else 'local'}: {client.kind} -> {server.kind}"
+
+    def run(self, row):
+        """Does what the row says; None, or what was wrong."""
+        try:
+            getattr(self, "do_" + row["do"])(row)
+        except AssertionError as problem:
+            return str(problem)
+        except (KeyError, TypeError, AttributeError, OSError) as problem:  # a driver said something strange
+            return f"{type(problem).__name__}: {problem}"
+        return None
+
+    # ---- what goes before a call ----
+
+    def words(self, row):
+        return {"$row": f"{self.client.kind}.{row['number']}", "$server": self.server.id, "$client": self.client.id}
+
+    def method(self, row):
+        """The method to call; a row that is alone has its own, so that its timeouts disturb no other."""
+        own = row.get("alone") or row.get("ghost") or row["do"] in ("late", "leave")
+        return f"{row['method']}.{self.client.kind}.{row['number']}" if own else row["method"]
+
+    def register(self, row, **how):
+        self.server.ask("register", method=self.method(row), **how)
+
+    def prepare(self, row):
+        """Before any row runs: registers what the row has for itself."""
+        if row.get("ghost"):
+            self.redis.command("SETEX", f"clouds:S:{self.method(row)}:{self.server.id}", 60, 1)
+        elif row.get("method") == "pick":
+            self.register(row, **{"as": "never"})
+            self.register(row, **{"as": "second", "node": "second"})
+        elif row.get("alone"):
+            self.register(row, **{"as": row["method"]})
+
+    def begin(self, row, do=None):
+        words = self.words(row)
+        options = {key: fill(value, words) for key, value in row.get("options", {}).items()}
+        return self.client.begin(do or row["do"], method=self.method(row), args=fill(row["args"], words),
+                                 options=options)
+
+    # ---- what a client does ----
+
+    def do_call(self, row):
+        started = time.monotonic()
+        for begun in [self.begin(row) for _ in range(row.get("times", 1))]:
+            self.check(row, self.client.finish(begun))
+        took = time.monotonic() - started
+        if took < row["expect"].get("at_least", 0):
+            raise Mismatch(f"it ended after {took:.2f} s already")
+
+    do_bind = do_cancel = do_call
+
+    def do_pair(self, row):
+        words = self.words(row)
+        (hold, key), (release, answer) = row["first"], row["then"]
+        held = self.client.begin("call", method=hold, args=fill(key, words), options={})
+
+        def released():
+            answered = self.client.ask("call", method=release, args=fill(answer, words), options={})
+            return answered.get("values") == "[true]"
+
+        wait_until(released, "the call is held")
+        self.check(row, self.client.finish(held))
+
+    def do_leave(self, row):
+        """A node of the server stops while it serves a call: that is answered, and then the node is asked no more."""
+        node, (key,) = self.method(row), fill(row["args"], self.words(row))
+        self.register(row, **{"as": "hold", "node": node})
+        accepted = self.begin(row, "call")
+        wait_until(lambda: self.server.ask("held", key=key)["count"], "the call is accepted")
+        leaving = self.server.begin("leave", node=node, drain=10)
+        self.client.ask("call", method="release", args=[key, *row["expect"]["values"]], options={})
+        self.check(row, self.client.finish(accepted))
+        self.server.finish(leaving)
+        if "leaving" not in self.table.lacks[self.client.kind]:
+            self.check({"expect": row["then"]}, self.client.finish(self.begin(row, "call")))
+
+    def do_late(self, row):
+        begun = self.begin(row, "bind")
+        self.register(row, **{"as": "echo"})
+        self.check(row, self.client.finish(begun))
+
+    def do_close(self, row):
+        answer = self.client.ask("close", method=row["method"], calls=row["calls"])
+        expect_equal("how many calls completed", row["calls"], len(answer["codes"]))
+        strange = [code for code in answer["codes"] if code not in row["expect"]["codes"]]
+        if strange:
+            raise Mismatch(f"expected codes of {row['expect']['codes']}, got {strange}")
+
+    # ---- messages and status ----
+
+    def send(self, sender, receiver, values):
+        sender.ask("send", to=receiver.id, values=values)
+
+        def arrived():
+            got = receiver.ask("messages", **{"from": sender.id})["values"]
+            return got if len(got) >= len(values) else None
+
+        expect_equal("messages", [canonical(value) for value in values], wait_until(arrived, f"{len(values)} messages"))
+
+    def do_send(self, row):
+        self.send(self.client, self.server, row["values"])
+
+    def do_send_back(self, row):
+        self.send(self.server, self.client, row["values"])
+
+    def do_send_to_nobody(self, row):
+        self.client.ask("send", to=NOBODY, values=[1])
+        self.echo("a message to nobody")
+
+    def do_status(self, row):
+        for key in row.get("keys", ()):
+            self.redis.command("SETEX", key, 60, 1)
+        status = self.client.ask("status")["status"]
+        expect_equal("members of the status", ["methods", "servers"], sorted(status))
+        here, methods = status["servers"].get(self.server.id, []), status["methods"]
+        expect_equal("missing methods of the server", [], [name for name in BASE if name not in here])
+        without = [name for name in BASE if self.server.id not in methods.get(name, [])]
+        expect_equal("methods without the server", [], without)
+        for part in status.values() if self.table.client != "npm" else ():  # the original repeats and drops names
+            for name, names in part.items():
+                expect_equal(f"the type of {name!r}", list, type(names))
+                expect_equal(f"different texts in {name!r}", len(names), len({n for n in names if isinstance(n, str)}))
+
+    # ---- what nobody of good will sends ----
+
+    def echo(self, after):
+        answer = self.client.ask("call", method="echo", args=["alive", [None]], options={})
+        if answer.get("values") != '["alive",[null]]':
+            raise Mismatch(f"after {short(after)!r} an echo gave {short(answer)}")
+
+    def do_raw(self, row):
+        target = self.client if row["to"] == "client" else self.server
+        doors = [] if self.redis else hostile.sockets(self.env["CLOUDS_RUNTIME_DIR"], target.pid)
+        assert self.redis or doors, "it listens on no socket"
+        for payload in row["payloads"]:
+            data = payload if isinstance(payload, bytes) else payload.replace("METHOD", "echo").encode()
+            if self.redis:
+                expect_equal("receivers", 1, self.redis.command("PUBLISH", f"clouds:L:{target.id}", data))
+            for door in doors:
+                hostile.say(door, data)
+            self.echo(data)
+
+    def do_answer(self, row):
+        with hostile.Impostor(self.redis, f"{row['method']}.{row['number']}", self.client.kind) as impostor:
+            begun = self.client.begin("call", method=impostor.method, args=[], options=row["options"])
+            impostor.answer(row)
+            self.check(row, self.client.finish(begun))
+
+    def do_wire(self, row):
+        result = hostile.call(self.redis, f"c.00000000.3.{row['number']}", self.server.id, row["is"])
+        expect_equal("members of the result", ["e", "i", "r"], sorted(key for key in result if key in "eir"))
+        if "values" in row:
+            expect_equal("error and values", (None, row["values"]), (result["e"], result["r"]))
+        else:
+            expect_equal("values beside the error", [], result["r"])
+            message = result["e"]["message"]
+            expect_equal("the error's message", row["error"] or message or "some text", message)
+
+    # ---- what must come of it ----
+
+    def check(self, row, answer):
+        expect = row["expect"]
+        if "error" in expect:
+            self.check_error(expect["error"], answer.get("error"), answer)
+        else:
+            wanted = expect.get("canonical") or canonical(expect["values"])
+            if wanted == "[]" and "no value" in self.table.lacks[self.client.kind]:
+                wanted = "[null]"
+            expect_equal("values", wanted, answer.get("values", answer))
+        if "attempts" in expect:
+            expect_equal("attempts", expect["attempts"], answer.get("attempts"))
+
+    def check_error(self, expect, error, answer):
+        if not error:
+            raise Mismatch(f"expected the error {expect}\n  got {short(answer)}")
+        codes = expect.get("code", error.get("code"))
+        if error.get("code") not in (codes if isinstance(codes, list) else [codes]):
+            raise Mismatch(f"expected code {codes!r}\n  got the error {short(error)}")
+        for what in ("message",) + (("outcome",) if self.table.knows_outcomes() else ()):
+            expect_equal(f"{what} of the error {short(error)}", expect.get(what, error.get(what)), error.get(what))
+        for what, empty in (("members", {}), ("values", [])):
+            if what in expect:
+                expect_equal(f"{what} of the error", canonical(expect[what]), error.get(what, canonical(empty)))
+        if "message_has" in expect and (expect["message_has"] not in error["message"] or not error["message"]):
+            raise Mismatch(f"expected a message with {expect['message_has']!r} in it\n  got the error {short(error)}")
