@@ -29,7 +29,7 @@ static void refused(cl_core *core, cl_call *call, int code, cl_str error)
 {
     if (code == CLOUDS_EDRAINING) cl_directory_drop_all(core, call->peer);
     if (code == CLOUDS_ENOMETHOD) cl_directory_drop(core, call->method, call->peer);
-    cl_attempt_fail_over(call, code, error, cl_core_now(core));
+    cl_attempt_fail_over(call, CL_FAILING_REFUSED, code, error, cl_core_now(core));
 }
 
 static void is_alive(cl_peer *peer)

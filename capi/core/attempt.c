@@ -54,7 +54,8 @@ static void keep_reason(cl_call *call, int code, cl_str error)
 void cl_attempt_begin(cl_call *call, int64_t start, int64_t now)
 {
     forget_reason(call);
-    call->failing = call->looked = 0;
+    call->failing = CL_FAILING_NOT;
+    call->looked = 0;
     call->until = start + call->timeout < call->deadline ? start + call->timeout : call->deadline;
     cl_attempt_dispatch(call, now);
 }
@@ -69,7 +70,7 @@ static void park(cl_call *call)
 static void await_bus(cl_call *call)
 {
     forget_reason(call);
-    call->failing = 0;
+    call->failing = CL_FAILING_NOT;
     park(call);
 }
 
@@ -218,7 +219,7 @@ static void fail_at_limit(cl_call *call, int code, int has_words)
 void cl_attempt_send(cl_call *call, cl_peer *peer, int64_t now)
 {
     cl_core *core = call->node->core;
-    int paid = call->failing;
+    int paid = call->failing == CL_FAILING_REFUSED;
     unsigned words = cl_error_serial();
     if (paid && !cl_budget_take(&core->budget, now)) {
         hold(call, now);
@@ -238,7 +239,7 @@ void cl_attempt_send(cl_call *call, cl_peer *peer, int64_t now)
         cl_call_fail(call, code);
         return;
     }
-    core->counters[CL_COUNT_FAILOVERS] += (uint64_t)paid;
+    core->counters[CL_COUNT_FAILOVERS] += call->failing != CL_FAILING_NOT;
     call->sent_at = now;
     call->looked = 0;
     enter(call, CL_CALL_SENT, &call->peer->calls);
@@ -274,10 +275,10 @@ void cl_attempt_failed(cl_call *call, int code, int64_t now)
     wait_until(call, start);
 }
 
-void cl_attempt_fail_over(cl_call *call, int code, cl_str error, int64_t now)
+void cl_attempt_fail_over(cl_call *call, enum cl_failing how, int code, cl_str error, int64_t now)
 {
     keep_reason(call, code, error);
-    call->failing = 1;
+    call->failing = (uint8_t)how;
     enter(call, CL_CALL_HELD, NULL);
     if (call->pinned && cl_node_may_send(call->node)) cl_attempt_failed(call, code, now);
     else cl_attempt_dispatch(call, now);
@@ -404,5 +405,5 @@ void cl_core_fate(cl_core *core, uint64_t token, enum cl_fate fate, int64_t numb
     if (again) untry(call);
     if (fate == CL_FATE_NOBODY) cl_directory_drop_all(core, call->peer);
     if (again && call->pinned) try_soon(call, now);
-    else cl_attempt_fail_over(call, CLOUDS_ENOSERVER, CL_STR_NONE, now);
+    else cl_attempt_fail_over(call, CL_FAILING_UNHEARD, CLOUDS_ENOSERVER, CL_STR_NONE, now);
 }

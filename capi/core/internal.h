@@ -74,6 +74,13 @@ enum cl_call_state {
     CL_CALL_HELD     /* would fail over, and waits for the budget */
 };
 
+/* Why an attempt looks for another server by itself. Only work that a server had already costs budget. */
+enum cl_failing {
+    CL_FAILING_NOT,
+    CL_FAILING_UNHEARD, /* no server has received it */
+    CL_FAILING_REFUSED  /* a server received and refused it */
+};
+
 typedef struct cl_call {
     cl_timed timed;
     cl_link of_node, place;
@@ -91,7 +98,7 @@ typedef struct cl_call {
     char *big;      /* arguments that do not fit below; owned */
     int32_t reason; /* why the last attempt was not done; 0: none */
     uint8_t state, pinned;
-    uint8_t failing;   /* this attempt is looking for another server by itself */
+    uint8_t failing;   /* enum cl_failing of this attempt */
     uint8_t looked;    /* the list was asked for since the last send */
     uint8_t maybe;     /* an earlier attempt may have been executed */
     uint8_t as_native; /* this attempt told the server that we are one of its kind */
@@ -271,7 +278,7 @@ void cl_attempt_due(cl_core *core, cl_timed *timed, int64_t now);
 /* This attempt ended without an answer: the next one, or the end of the call. */
 void cl_attempt_failed(cl_call *call, int code, int64_t now);
 /* It was provably not executed: another server, if there is one. `error` is kept. */
-void cl_attempt_fail_over(cl_call *call, int code, cl_str error, int64_t now);
+void cl_attempt_fail_over(cl_call *call, enum cl_failing how, int code, cl_str error, int64_t now);
 void cl_attempt_lost(cl_call *call, int64_t now);
 void cl_attempt_unpark(cl_core *core, int64_t now);
 /* A server came up: the next attempts of those that found none begin now. */

@@ -288,6 +288,23 @@ static void a_busy_cluster_gets_no_more_than_the_budget(void)
     fake_end(&f);
 }
 
+/* What no server received costs none of them anything: it goes on at once, however many calls it is. */
+static void what_nobody_received_costs_no_budget(void)
+{
+    fake f = {0};
+    fake_start(&f);
+    fake_call(&f, "m");
+    fake_servers(&f, "m", "s.1,s.2");
+    for (int i = 0; i < 599; i++) fake_call(&f, "m");
+    CHECK_INT(f.n_sent, 600);
+    for (int i = 0; i < 600; i++)
+        if (strcmp(f.sent[i].to, "s.1") == 0) fake_fate(&f, i, CL_FATE_NOBODY);
+    CHECK_INT(f.n_sent, 900);
+    CHECK_INT((int)cl_core_counters(f.core)[CL_COUNT_FAILOVERS], 300);
+    for (int i = 600; i < f.n_sent; i++) CHECK_STR(f.sent[i].to, 3, "s.2");
+    fake_end(&f);
+}
+
 static void many_servers_can_be_tried(void)
 {
     fake f = {0};
@@ -376,6 +393,7 @@ int main(void)
     RUN(failovers_keep_within_the_budget);
     RUN(the_budget_grows_with_the_calls);
     RUN(a_busy_cluster_gets_no_more_than_the_budget);
+    RUN(what_nobody_received_costs_no_budget);
     RUN(many_servers_can_be_tried);
     RUN(a_loss_of_the_bus_is_not_the_servers_fault);
     RUN(a_full_queue_to_one_server);
