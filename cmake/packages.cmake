@@ -21,6 +21,9 @@ set(CPACK_DEBIAN_PACKAGE_GENERATE_SHLIBS_POLICY ">=")
 set(CPACK_DEBIAN_PACKAGE_CONTROL_STRICT_PERMISSION ON)
 set(CPACK_DEBIAN_PACKAGE_SOURCE clouds)
 set(CPACK_POST_BUILD_SCRIPTS ${PROJECT_SOURCE_DIR}/cmake/debian/finish.cmake)
+set(CPACK_DEBIAN_COMPRESSION_TYPE gzip) # for the moment: that script compresses again
+set(CLOUDS_PACKAGES_COMPRESSION -Zxz CACHE STRING "How dpkg-deb compresses the packages")
+set(CPACK_CLOUDS_COMPRESSION ${CLOUDS_PACKAGES_COMPRESSION})
 set(CPACK_PACKAGE_DESCRIPTION_SUMMARY "") # each package has its own
 
 # What each package has to have by Debian's policy. It is of no use outside of a package, so it is not installed otherwise.
@@ -93,12 +96,10 @@ clouds_debian_package(COMPONENT lua NAME lua-clouds SECTION interpreters DEPENDS
 clouds_debian_package(COMPONENT documentation NAME clouds-doc SECTION doc ARCH all
   SUMMARY "services and calls by name (documentation)"
   DESCRIPTION "${what}\n.\nThis package has the documentation and the examples.")
-if(EXISTS ${python_source}/__init__.py)
-  clouds_debian_package(COMPONENT python NAME python3-clouds SECTION python ARCH all DEPENDS library
-    NEEDS "python3 (>= 3.9)" SUGGESTS clouds-doc
-    CONTROL ${PROJECT_SOURCE_DIR}/cmake/debian/postinst ${PROJECT_SOURCE_DIR}/cmake/debian/prerm
-    SUMMARY "services and calls by name (Python 3)"
-    DESCRIPTION "${what}\n.\nThis package has the package for Python 3, for threads and for asyncio.")
-endif()
+clouds_debian_package(COMPONENT python NAME python3-clouds SECTION python ARCH all DEPENDS library
+  NEEDS "python3 (>= 3.9)" SUGGESTS clouds-doc
+  CONTROL ${PROJECT_SOURCE_DIR}/cmake/debian/postinst ${PROJECT_SOURCE_DIR}/cmake/debian/prerm
+  SUMMARY "services and calls by name (Python 3)"
+  DESCRIPTION "${what}\n.\nThis package has the package for Python 3, for threads and for asyncio.")
 
 include(CPack)

@@ -23,6 +23,6 @@ foreach(package ${CPACK_PACKAGE_FILES})
     file(REMOVE ${folder}/DEBIAN/postinst ${folder}/DEBIAN/postrm)
     file(WRITE ${folder}/DEBIAN/triggers "activate-noawait ldconfig\n")
   endif()
-  execute_process(COMMAND dpkg-deb --build --root-owner-group -Zxz ${folder} ${package}
+  execute_process(COMMAND dpkg-deb --build --root-owner-group ${CPACK_CLOUDS_COMPRESSION} ${folder} ${package}
                   OUTPUT_QUIET COMMAND_ERROR_IS_FATAL ANY)
 endforeach()

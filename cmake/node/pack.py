@@ -26,6 +26,7 @@ def copy_sources(package, work):
         elif os.path.exists(path):
             shutil.copy(path, os.path.join(work, name))
     shutil.copy(os.path.join(ROOT, "docs", "NODE.md"), work + "/README.md")
+    run(sys.executable, os.path.join(ROOT, "cmake", "packed_links.py"), work)
 
 
 def main():

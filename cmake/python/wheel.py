@@ -17,6 +17,7 @@ SOURCE = os.path.join(ROOT, "bindings", "python")
 def add_readme(work):
     """docs/PYTHON.md is what a package index shows."""
     shutil.copy(os.path.join(ROOT, "docs", "PYTHON.md"), work + "/README.md")
+    subprocess.run([sys.executable, os.path.join(ROOT, "cmake", "packed_links.py"), work], check=True)
     with open(SOURCE + "/pyproject.toml", encoding="utf-8") as file:
         text = file.read().replace("[project]\n", '[project]\nreadme = "README.md"\n')
     with open(work + "/pyproject.toml", "w", encoding="utf-8") as file:

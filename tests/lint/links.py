@@ -1,12 +1,15 @@
 #!/usr/bin/env python3
-"""The links of the documentation lead somewhere: to a file that is there, and to a heading or an anchor in it."""
+"""The links of the documentation lead somewhere: to a file that is there, and to a heading or an anchor in it.
+Usage: links.py [FOLDER]: of all pages below FOLDER (a package unpacked, say), and nowhere out of it; else of the sources."""
 import glob
 import os
 import re
 import sys
 
-source = os.environ["CLOUDS_SOURCE"]
-pages = sorted(glob.glob(source + "/*.md") + glob.glob(source + "/docs/*.md"))
+packed = len(sys.argv) > 1
+source = os.path.abspath(sys.argv[1] if packed else os.environ["CLOUDS_SOURCE"])
+pages = sorted(glob.glob(source + "/**/*.md", recursive=True) if packed else
+               glob.glob(source + "/*.md") + glob.glob(source + "/docs/*.md"))
 
 
 def places(path):
@@ -34,6 +37,8 @@ for page in pages:
         path = os.path.normpath(os.path.join(os.path.dirname(page), path)) if path else page
         if not os.path.exists(path):
             why = "is not there"
+        elif not path.startswith(source + os.sep):
+            why = "leads out of the folder"
         elif anchor and path in known and anchor not in known[path]:
             why = "has no such heading"
         else:
@@ -41,4 +46,4 @@ for page in pages:
         bad += 1
         print(f"{os.path.relpath(page, source)}: {target} {why}")
 print(f"{len(pages)} pages, {count} links, {bad} bad")
-sys.exit(1 if bad or count < 100 else 0)
+sys.exit(1 if bad or not pages or not packed and count < 100 else 0)

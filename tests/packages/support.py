@@ -1,8 +1,11 @@
 """What the tests of the packages share: an environment with nothing of the build in it, and programs tried in it."""
+import glob
 import os
 import shlex
 import subprocess
 import sys
+import tempfile
+import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 from harness import CLOUDS, Process, SOURCE, wait_until  # noqa: E402
@@ -82,13 +85,39 @@ def files_in(folder):
                   for root, _, names in os.walk(folder) for name in names)
 
 
-class Tried:
-    """Programs of a test case: started, and ended with the test."""
+def package(pattern):
+    """The one package of that kind."""
+    found = glob.glob(os.path.join(PACKAGES, pattern))
+    assert len(found) == 1, f"{pattern}: {found}"
+    return found[0]
+
+
+class Tried(unittest.TestCase):
+    """What is tried in a folder of the class, `home`, with an environment for each test; programs end with their test."""
+
+    @classmethod
+    def setUpClass(cls):
+        folder = tempfile.TemporaryDirectory(prefix="clouds-")
+        cls.addClassCleanup(folder.cleanup)
+        cls.home = folder.name
+
+    def setUp(self):
+        self.env = environment(tempfile.mkdtemp(prefix="home-", dir=self.home))
 
     def start(self, *arguments, env, cwd=None):
         process = Process(list(arguments), env, cwd=cwd)
         self.addCleanup(process.discard)
         return process
+
+    def assert_links(self, folder):
+        """The links of the pages there lead to what is there."""
+        run(sys.executable, SOURCE + "/tests/lint/links.py", folder)
+
+    def assert_page(self, text):
+        """The same for a page that stands alone."""
+        folder = tempfile.mkdtemp(prefix="page-", dir=self.home)
+        write(folder + "/README.md", text)
+        self.assert_links(folder)
 
     def assert_from(self, folder, process):
         """The library comes out of the folder, and from nowhere else."""

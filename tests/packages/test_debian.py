@@ -5,10 +5,9 @@ import hashlib
 import os
 import shutil
 import subprocess
-import tempfile
 import unittest
 
-from support import BUILD, PACKAGES, Tried, environment, files_in, project_version, readme, readme_lua, run, write
+from support import BUILD, PACKAGES, Tried, files_in, project_version, readme, readme_lua, run, write
 
 NAMES = {"libclouds0", "libclouds-dev", "clouds", "lua-clouds", "python3-clouds", "clouds-doc"}
 MACHINE = run("dpkg-architecture", "-qDEB_HOST_MULTIARCH")
@@ -25,13 +24,12 @@ with clouds.Client(timeout=2) as c:
 """
 
 
-class Debian(Tried, unittest.TestCase):
+class Debian(Tried):
 
     @classmethod
     def setUpClass(cls):
-        folder = tempfile.TemporaryDirectory(prefix="clouds-")
-        cls.addClassCleanup(folder.cleanup)
-        cls.home, cls.root = folder.name, folder.name + "/root"
+        super().setUpClass()
+        cls.root = cls.home + "/root"
         os.mkdir(cls.home + "/alone")
         cls.debs, cls.control, cls.files = {}, {}, {}
         for deb in glob.glob(PACKAGES + "/*.deb"):
@@ -46,7 +44,8 @@ class Debian(Tried, unittest.TestCase):
                                      if ": " in line and line[0] != " ")
 
     def setUp(self):
-        self.env = environment(tempfile.mkdtemp(prefix="home-", dir=self.home), LD_LIBRARY_PATH=f"{self.root}/{LIBDIR}")
+        super().setUp()
+        self.env["LD_LIBRARY_PATH"] = f"{self.root}/{LIBDIR}"
 
     # ---- what they say
 
@@ -105,6 +104,9 @@ class Debian(Tried, unittest.TestCase):
                 if not os.path.islink(path):
                     with open(path, "rb") as content:
                         self.assertEqual(hashlib.md5(content.read()).hexdigest(), listed[file], file)
+
+    def test_links(self):
+        self.assert_links(self.root + "/usr/share/doc/clouds")
 
     def test_programs_are_clean(self):
         """Stripped, without a search path of their own, without a path of the build."""

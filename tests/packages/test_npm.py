@@ -1,12 +1,10 @@
 """The package for npm: what it holds, and that it works from wherever npm has put it, far from the build."""
-import glob
 import json
 import os
 import tarfile
-import tempfile
 import unittest
 
-from support import BUILD, PACKAGES, Tried, environment, project_version, readme, run, write
+from support import BUILD, Tried, package, project_version, readme, run, write
 
 SERVICE = """const { Server } = require('clouds');
 const server = new Server({ url: 'local:' });
@@ -32,20 +30,16 @@ client.bind('test.hello')('Glen', 'hi', (err, text) => {
 """
 
 
-class Npm(Tried, unittest.TestCase):
+class Npm(Tried):
 
     @classmethod
     def setUpClass(cls):
-        folder = tempfile.TemporaryDirectory(prefix="clouds-")
-        cls.addClassCleanup(folder.cleanup)
-        cls.home = folder.name
-        found = glob.glob(PACKAGES + "/*.tgz")
-        assert len(found) == 1, found
-        cls.tarball = found[0]
+        super().setUpClass()
+        cls.tarball = package("*.tgz")
 
     def setUp(self):
-        home = tempfile.mkdtemp(prefix="home-", dir=self.home)
-        self.env = environment(home, npm_config_cache=home + "/cache", npm_config_update_notifier="false")
+        super().setUp()
+        self.env.update(npm_config_cache=self.env["HOME"] + "/cache", npm_config_update_notifier="false")
 
     def test_holds(self):
         self.assertEqual(os.path.basename(self.tarball), f"clouds-{project_version()}.tgz")
@@ -54,16 +48,17 @@ class Npm(Tried, unittest.TestCase):
         for name in ("package.json", "index.d.ts", "README.md", "LICENSE",
                      "clouds.node", "libclouds.so.0", "libuv.so.1"):
             self.assertIn("package/" + name, words)
-        package = json.loads(words["package/package.json"])
-        self.assertFalse(package.get("dependencies"), "no dependency at run time")
-        self.assertFalse(package.get("scripts", {}).get("install"), "nothing is compiled where it is installed")
-        self.assertIn("cpu", package)
-        for name in package["files"]:
+        about = json.loads(words["package/package.json"])
+        self.assertFalse(about.get("dependencies"), "no dependency at run time")
+        self.assertFalse(about.get("scripts", {}).get("install"), "nothing is compiled where it is installed")
+        self.assertIn("cpu", about)
+        for name in about["files"]:
             self.assertTrue(any(path.startswith("package/" + name) for path in words), name)
         self.assertIn(b"Salvatore Sanfilippo", b"".join(words[name] for name in words if "LICENSE.libhiredis" in name))
         self.assertIn(b"Joyent", b"".join(words[name] for name in words if "LICENSE.libuv" in name))
         for name, text in words.items():
             self.assertNotIn(BUILD.encode(), text, name)
+        self.assert_page(words["package/README.md"].decode())
 
     def test_installed_elsewhere(self):
         project = self.home + "/my project"

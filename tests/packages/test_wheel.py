@@ -3,11 +3,10 @@ import glob
 import os
 import re
 import subprocess
-import tempfile
 import unittest
 import zipfile
 
-from support import BUILD, PACKAGES, Tried, environment, project_version, readme, run, write
+from support import BUILD, Tried, package, project_version, readme, run, write
 
 SERVICE = """import clouds
 with clouds.Server() as server:
@@ -33,19 +32,12 @@ print(*sorted({line.split(None, 5)[5].strip() for line in open("/proc/self/maps"
 """
 
 
-class Wheel(Tried, unittest.TestCase):
+class Wheel(Tried):
 
     @classmethod
     def setUpClass(cls):
-        folder = tempfile.TemporaryDirectory(prefix="clouds-")
-        cls.addClassCleanup(folder.cleanup)
-        cls.home = folder.name
-        wheels = glob.glob(PACKAGES + "/*.whl")
-        assert len(wheels) == 1, wheels
-        cls.wheel = wheels[0]
-
-    def setUp(self):
-        self.env = environment(tempfile.mkdtemp(prefix="home-", dir=self.home))
+        super().setUpClass()
+        cls.wheel = package("*.whl")
 
     def test_name(self):
         pattern = rf"clouds-{re.escape(project_version())}-py3-none-manylinux_2_\d+_\w+\.whl"
@@ -68,6 +60,7 @@ class Wheel(Tried, unittest.TestCase):
         for name, text in words.items():
             self.assertNotIn(BUILD.encode(), text, name)
             self.assertNotIn("__pycache__", name)
+        self.assert_page(words[info + "METADATA"].decode().split("\n\n", 1)[1])
 
     def try_it(self, python, folder, env):
         """A service and a client with the wheel installed below `folder`."""
