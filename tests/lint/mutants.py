@@ -14,8 +14,6 @@ import unittest
 
 SOURCE = os.environ["CLOUDS_SOURCE"]
 LIBRARY = os.environ["CLOUDS_LIB"]
-PARTS = ("capi/include", "capi/abi", "capi/clouds.map", "tools", "tests/lint", "docs", "bindings/python",
-         "CMakeLists.txt")
 sys.path.insert(0, SOURCE + "/tools")
 sys.dont_write_bytecode = True
 import reference  # noqa: E402
@@ -24,14 +22,16 @@ HEADER, MAP = "capi/include/clouds.h", "capi/clouds.map"
 
 
 class Copy(unittest.TestCase):
+    parts = ("capi/include", "capi/clouds.map", "tools", "tests/lint")  # what is looked at, and what looks
+
     def setUp(self):
         self.folder = tempfile.mkdtemp(prefix="clouds-")
         self.addCleanup(shutil.rmtree, self.folder)
         self.source, self.library = self.folder + "/source", self.folder + "/libclouds.so"
-        for part in PARTS:
+        for part in self.parts:
             if os.path.isdir(f"{SOURCE}/{part}"):
                 shutil.copytree(f"{SOURCE}/{part}", f"{self.source}/{part}", ignore=shutil.ignore_patterns("__pycache__"))
-            elif os.path.exists(f"{SOURCE}/{part}"):
+            else:
                 shutil.copy(f"{SOURCE}/{part}", f"{self.source}/{part}")
 
     def change(self, path, pattern, to, count=1):
@@ -104,11 +104,12 @@ class Exports(Copy):
 
 
 class Abi(Copy):
+    parts = (*Copy.parts, "capi/abi")
     guarded = "tests/lint/abi.py"
 
     def refused(self, words):
         self.build()
-        self.bites(words, self.guarded)
+        self.bites(words, self.guarded, "functions")
 
     def test_as_it_is_and_with_a_function_more(self):
         self.change(HEADER, r"^#ifdef __cplusplus\n}", "CLOUDS_API int clouds_more(int value);\n#ifdef __cplusplus\n}")
@@ -118,7 +119,7 @@ class Abi(Copy):
 
     def test_a_removed_function(self):
         self.build(left_out=["clouds_wakeup"])
-        self.bites("clouds_wakeup", self.guarded)
+        self.bites("clouds_wakeup", self.guarded, "functions")
 
     def test_a_changed_member(self):
         self.change(HEADER, r"double time_left;", "float time_left;")
@@ -147,19 +148,19 @@ class Abi(Copy):
 
     def test_another_constant(self):
         self.change(HEADER, r"CLOUDS_EVENT_SENT = 8", "CLOUDS_EVENT_SENT = 80")
-        self.refused("CLOUDS_EVENT_SENT 8")
+        self.bites("CLOUDS_EVENT_SENT 8", self.guarded, "constants")
 
     def test_another_number_of_an_error(self):
         self.change(HEADER, r"X\(CLOUDS_EEXIST, -29", "X(CLOUDS_EEXIST, -30")
-        self.refused("CLOUDS_EEXIST -29")
+        self.bites("CLOUDS_EEXIST -29", self.guarded, "constants")
 
     def test_another_name_of_the_library(self):
         self.build(flags=("-g", "-Wl,-soname,libclouds.so.1"))
-        self.bites("SONAME", self.guarded)
+        self.bites("SONAME", self.guarded, "functions")
 
     def test_a_stripped_library(self):
         self.build(flags=("-g0",))
-        self.bites("no debug information", self.guarded)
+        self.bites("no debug information", self.guarded, "debug")
 
     def test_a_recorded_program_needs_all_functions(self):
         self.build(left_out=["clouds_choose"])
@@ -177,38 +178,41 @@ class Abi(Copy):
 class Header(Copy):
     guarded = "tests/lint/header.py"
 
-    def refused(self, declaration, words):
+    def refused(self, check, declaration, words):
         self.change(HEADER, r"^#ifdef __cplusplus\n}", declaration + "\n#ifdef __cplusplus\n}")
-        self.bites(words, self.guarded, library=LIBRARY)
+        self.bites(words, self.guarded, check, library=LIBRARY)
 
     def test_as_it_is(self):
         self.passes(self.guarded, library=LIBRARY)
 
     def test_what_cpp_cannot_read(self):
-        self.refused("CLOUDS_API int clouds_more(int class);", "class")
+        self.refused("c++", "CLOUDS_API int clouds_more(int class);", "class")
 
     def test_what_is_not_pedantic(self):
-        self.refused("struct clouds_more { int length; int list[0]; };", "zero-size array")
+        self.refused("c", "struct clouds_more { int length; int list[0]; };", "zero-size array")
 
     def test_what_only_c11_has(self):
-        self.refused("_Static_assert(1, \"\");", "_Static_assert")
+        self.refused("c", "struct clouds_more { _Alignas(16) int a; };", "ISO C99 does not support .*_Alignas")
 
     def test_what_pycparser_cannot_read(self):
-        self.refused("CLOUDS_API int clouds_more(int a) __attribute__((cold));", "pycparser")
+        self.refused("pycparser", "CLOUDS_API int clouds_more(int a) __attribute__((cold));", "pycparser")
 
     def test_what_a_binding_would_have_to_copy_by_hand(self):
+        whole = pathlib.Path(self.source, HEADER).read_text()
         for declaration, words in (("static inline int clouds_more(int a) { return a; }", "a function with a body"),
                                    ("CLOUDS_API int clouds_more(const char *format, ...);", "varargs"),
                                    ("struct clouds_more { int a : 3; };", "a bitfield"),
-                                   ("CLOUDS_API int clouds_more(clouds_event event);", "a struct by value"),
-                                   ("#define CLOUDS_MORE 3", "the macro CLOUDS_MORE")):
-            self.tearDown(), self.doCleanups(), self.setUp()
+                                   ("CLOUDS_API int clouds_more(clouds_event event);", "a struct by value")):
             with self.subTest(declaration):
-                self.refused(declaration, words)
+                self.refused("pycparser", declaration, words)
+            pathlib.Path(self.source, HEADER).write_text(whole)
+
+    def test_a_macro_that_a_binding_cannot_see(self):
+        self.refused("macros", "#define CLOUDS_MORE 3", "the macro CLOUDS_MORE")
 
     def test_another_size_than_the_library_has(self):
         self.change("tests/lint/cdef.lua", r'sizeof "clouds_event" ==', 'sizeof "clouds_event" + 8 ==')
-        self.bites("clouds_event", self.guarded, library=LIBRARY)
+        self.bites("clouds_event", self.guarded, "luajit", library=LIBRARY)
 
 
 class Documentation(Copy):
@@ -255,6 +259,8 @@ class Documentation(Copy):
 
 
 class Generated(Copy):
+    parts = (*Copy.parts, "docs", "bindings/python", "CMakeLists.txt")
+
     def test_the_reference(self):
         check = ("tools/reference.py", "--check", self.source + "/docs/REFERENCE.md")
         self.passes(check[0], check[2])
@@ -271,8 +277,6 @@ class Generated(Copy):
 
     def test_the_declarations_of_python(self):
         check = ("bindings/python/generate.py", "--check")
-        if not os.path.exists(f"{self.source}/{check[0]}"):
-            self.skipTest("there is no binding for Python")
         self.passes(check[0])
         self.passes(*check)
         self.change(HEADER, r"double time_left;", "float time_left;")
