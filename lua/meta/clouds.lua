@@ -65,7 +65,7 @@ local clouds = {}
 ---@field type? string "server", "client", "monitor", "base" or another word of up to 15 letters; it gives the id its first letter. Default: base.
 ---@field server_max_age? number A list of servers of this age is forgotten at the next sweep. In seconds. Default: 60.
 ---@field auto_clean? boolean A call that timed out deletes the registration of the server (of clouds 0.1.14 servers only). Default: true.
----@field shun_silent? boolean A server that did not answer in time is not asked again for a while, even when no other is left. Default: false.
+---@field shun_silent? boolean A server that did not answer in time is not asked for that method again for a while, even when no other is left. Default: false.
 ---@field drain_timeout? number How long a closing node waits for the requests it has accepted. In seconds. Default: 8.
 ---@field user_data? number A number that the events of the node carry. Default: 0.
 
@@ -308,6 +308,8 @@ function Request.open() end
 
 ---A coroutine that clouds.spawn started.
 ---@class clouds.Task
+---@field done boolean Has it ended?
+---@field ok? boolean When it has ended: did it return (true) or raise (false)?
 local Task = {}
 
 ---Waits for its end: what it returned; or nil and what it raised.

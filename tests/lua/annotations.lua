@@ -3,10 +3,11 @@
 local t = require("tap")
 local clouds = require("clouds")
 
-local path = (os.getenv("CLOUDS_SOURCE") or "../..") .. "/lua/meta/clouds.lua"
+local source = os.getenv("CLOUDS_SOURCE") or "../.."
+local path = source .. "/lua/meta/clouds.lua"
 
-local function contents()
-  local file = assert(io.open(path))
+local function contents(of)
+  local file = assert(io.open(of or path))
   local text = file:read("*a")
   file:close()
   return text
@@ -109,7 +110,11 @@ t.test("the classes", function()
   t.is(sorted(names_of("Server")), sorted(of_server))
   t.is(said.parents["clouds.Server"], "clouds.Client")
   t.is(said.parents["clouds.Client"], "clouds.Node")
-  t.is(sorted(names_of("Task")), sorted(methods_of(getmetatable(clouds.spawn(function() end)).__index)))
+  local task = clouds.spawn(function() end)
+  t.is(sorted(names_of("Task")), sorted(methods_of(getmetatable(task).__index)))
+  for name in pairs(said.fields["clouds.Task"]) do
+    t.is(type(task[name]), "boolean", "a task has " .. name)
+  end
 end)
 
 t.test("a request", function()
@@ -138,6 +143,23 @@ t.test("the options of a node", function()
     real[name] = "node"
   end
   t.is(sorted(said.fields["clouds.Options"]), sorted(real))
+end)
+
+t.test("the options of a node have the words of the library's table", function()
+  local own = { url = true, id = true, timeout = true, deadline = true, retries = true, heartbeat = true }
+  local found = {}
+  local row = 'OPTION%(([%w_]+), %w+, %w+, "(.-)", "(.-)", .-, "(.-)"%)\n'
+  for name, unit, default, help in contents(source .. "/capi/api/options.def"):gmatch(row) do
+    found[name] = true
+    local words = help:gsub('\\"', '"')
+    words = words .. (unit ~= "" and (" In %s."):format(unit) or "")
+    words = words .. (default ~= "" and (" Default: %s."):format(default) or "")
+    local field = said.fields["clouds.Options"][name]
+    if not own[name] and not field:match("^fun%(") then
+      t.is(field:match("^%w+ (.*)$"), words, name)
+    end
+  end
+  t.is(sorted(found), sorted(require("clouds.core").options()))
 end)
 
 t.test("the options of calls", function()
