@@ -170,8 +170,8 @@ class Debian(Tried):
         service, client = (write(f"{self.env['HOME']}/{name}.lua", text)
                            for name, text in zip(("service", "client"), texts))
         self.start(self.root + "/usr/bin/clouds", "run", service, env=self.env)
-        # Without a server the next attempt comes after the timeout: a short one, for the service is only starting.
-        said = self.host("call", "--retry", "40", "--timeout", "0.5", "test.hello", '"Glen"', '"hi"')
+        # The service is only starting: the next attempt comes when it is up.
+        said = self.host("call", "--retry", "20", "--timeout", "2", "test.hello", '"Glen"', '"hi"')
         self.assertEqual(said, '"Hello Glen, hi"')
         self.assertEqual(self.host("run", client), "Hello Glen, hi")
         script = write(self.env["HOME"] + "/client.py", readme("python"))
