@@ -39,7 +39,7 @@ start() {
     tries=0
     until [ -s "$tmp/server" ]; do
         tries=$((tries + 1))
-        [ $tries -lt 400 ] || { cp "$tmp/server" "$tmp/out"; fail "$1 did not start"; }
+        [ $tries -lt 1200 ] || { cp "$tmp/server" "$tmp/out"; fail "$1 did not start"; }
         sleep 0.05
     done
 }
@@ -66,7 +66,7 @@ start gateway.lua 0
 port=$(sed 's/.* //' "$tmp/server")
 python3 - "$port" >"$tmp/out" <<'PYTHON' || fail "the gateway does not answer"
 import socket, sys
-with socket.create_connection(("127.0.0.1", int(sys.argv[1])), 10) as s:
+with socket.create_connection(("127.0.0.1", int(sys.argv[1])), 60) as s:
     s.sendall(b'nobody.there [1]\nx {\n')
     data = b""
     while data.count(b"\n") < 2:

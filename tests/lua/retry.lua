@@ -2,18 +2,21 @@
 local t = require("tap")
 local clouds = require("clouds")
 
-local client = clouds.client({ url = t.url, timeout = 0.2 })
+-- Where an attempt has to fail by its timeout, that is short enough to be waited for and long enough to be sent in.
+local SHORT = 1
+
+local client = clouds.client({ url = t.url, timeout = 10 })
 assert(client:ready())
 
 -- A service whose first `failures` calls are never answered.
 local function serve(name, failures)
   local server = clouds.server({ url = t.url })
-  local state = { runs = 0, args = {}, server = server }
+  local state = { runs = 0, args = {}, kept = {}, server = server }
   assert(server:register(name, function(...)
     state.runs = state.runs + 1
     state.args[state.runs] = { ... }
     if state.runs <= failures then
-      clouds.sleep(1.5)
+      state.kept[state.runs] = clouds.request():detach()
     end
     return state.runs
   end))
@@ -21,20 +24,34 @@ local function serve(name, failures)
 end
 
 t.test("retries by count", function()
-  local state = serve("r1", 2)
-  t.is(client:bind("r1", 5)(), 3)
-  state.server:close(0)
-  state = serve("r2", 2)
-  t.is(client:bind("r2", { retry = 5 })(), 3)
-  state.server:close(0)
-  state = serve("r3", 2)
-  t.is(client:call("r3", {}, { retry = 5 }), 3)
-  state.server:close(0)
+  local hasty = clouds.client({ url = t.url, timeout = SHORT })
+  local ways = {
+    r1 = function()
+      return hasty:bind("r1", 5)()
+    end,
+    r2 = function()
+      return hasty:bind("r2", { retry = 5 })()
+    end,
+    r3 = function()
+      return hasty:call("r3", {}, { retry = 5 })
+    end,
+  }
+  local states, tasks = {}, {}
+  for name, way in pairs(ways) do
+    states[name] = serve(name, 2)
+    tasks[name] = clouds.spawn(way)
+  end
+  for name, state in pairs(states) do
+    t.is({ tasks[name]:wait() }, { 3 }, name)
+    t.is(state.runs, 3, name)
+    state.server:close(0)
+  end
+  hasty:close(0)
 end)
 
 t.test("without retries the first timeout is the end", function()
   local state = serve("r4", 1)
-  local result, err = client:bind("r4")()
+  local result, err = client:bind("r4", { timeout = SHORT })()
   t.is({ result, err.code }, { nil, "CLOUDS_CALL_SERVICE_TIMEOUT" })
   t.is(state.runs, 1)
   state.server:close(0)
@@ -44,6 +61,7 @@ t.test("the hook runs before every attempt, with the original arguments", functi
   local state, seen = serve("h1", 2), {}
   local bound = client:bind("h1", {
     retry = 3,
+    timeout = SHORT,
     on_retry = function(args, go)
       seen[#seen + 1] = { args.n, unpack(args, 1, args.n) }
       go("attempt " .. #seen, args[1])
@@ -124,7 +142,13 @@ end)
 
 t.test("with a hook: the callback form", function()
   local state, got = serve("h7", 1), nil
-  local bound = client:bind("h7", { retry = 1, on_retry = function(args, go) go(unpack(args, 1, args.n)) end })
+  local bound = client:bind("h7", {
+    retry = 1,
+    timeout = SHORT,
+    on_retry = function(args, go)
+      go(unpack(args, 1, args.n))
+    end,
+  })
   bound("x", function(...)
     got = { n = select("#", ...), ... }
   end)
@@ -154,9 +178,12 @@ end)
 t.test("a server that comes late is found", function()
   local result
   local task = clouds.spawn(function()
-    result = { client:call("r9", {}, { retry = 20 }) }
+    result = { client:call("r9", {}, { retry = 60, timeout = SHORT }) }
   end)
-  clouds.sleep(0.1)
+  local before = client:counters().retries
+  t.eventually(function()
+    return client:counters().retries > before
+  end, "an attempt that found nobody")
   local state = serve("r9", 0)
   task:wait()
   t.is(result, { 1 })

@@ -21,7 +21,7 @@ redis)
     tries=0
     until redis-cli -s "$tmp/redis.sock" ping >/dev/null 2>&1; do
         tries=$((tries + 1))
-        [ $tries -lt 400 ] || { echo "redis-server does not answer" >&2; exit 1; }
+        [ $tries -lt 1200 ] || { echo "redis-server does not answer" >&2; exit 1; }
         sleep 0.05
     done
     CLOUDS_TEST_URL="redis+unix://$tmp/redis.sock"

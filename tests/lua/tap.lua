@@ -93,7 +93,7 @@ end
 
 --- Waits until done() is true, up to a generous bound.
 function M.eventually(done, what)
-  local stop = M.clouds.now() + 20
+  local stop = M.clouds.now() + 60
   while not done() do
     if M.clouds.now() > stop then
       return fail("never came: " .. (what or "condition"))
