@@ -16,8 +16,6 @@ set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
 set(CPACK_DEBIAN_ENABLE_COMPONENT_DEPENDS ON)
 set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
 set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS_PRIVATE_DIRS ${CMAKE_BINARY_DIR}/capi)
-set(CPACK_DEBIAN_PACKAGE_GENERATE_SHLIBS ON)
-set(CPACK_DEBIAN_PACKAGE_GENERATE_SHLIBS_POLICY ">=")
 set(CPACK_DEBIAN_PACKAGE_CONTROL_STRICT_PERMISSION ON)
 set(CPACK_DEBIAN_PACKAGE_SOURCE clouds)
 set(CPACK_POST_BUILD_SCRIPTS ${PROJECT_SOURCE_DIR}/cmake/debian/finish.cmake)
@@ -39,6 +37,8 @@ if(CLOUDS_PACKAGES)
   string(TIMESTAMP CLOUDS_DATE "%a, %d %b %Y %H:%M:%S +0000" UTC) # of SOURCE_DATE_EPOCH, if that is there
   configure_file(cmake/debian/changelog.in ${debian}/changelog @ONLY)
   execute_process(COMMAND gzip -9nc ${debian}/changelog OUTPUT_FILE ${debian}/changelog.gz COMMAND_ERROR_IS_FATAL ANY)
+  # For dpkg-shlibdeps. CPack's own way looks at each file of each package.
+  file(WRITE ${debian}/shlibs "libclouds 0 libclouds0 (>= ${PROJECT_VERSION})\n")
 endif()
 
 # clouds_debian_package(COMPONENT c NAME n SECTION s SUMMARY text DESCRIPTION text [ARCH all] [DEPENDS components] [NEEDS packages]
@@ -81,6 +81,7 @@ processes of one machine or, with a Redis, over many. Calls end exactly
 once and say how. Servers come and go.")
 
 clouds_debian_package(COMPONENT library NAME libclouds0 SECTION libs
+  CONTROL ${debian}/shlibs ${PROJECT_SOURCE_DIR}/cmake/debian/triggers
   SUMMARY "services and calls by name (shared library)"
   DESCRIPTION "${what}\n.\nThis package has the library that all languages use.")
 clouds_debian_package(COMPONENT development NAME libclouds-dev SECTION libdevel DEPENDS library SUGGESTS clouds-doc

@@ -1,5 +1,4 @@
-# What CPack cannot say, said afterwards to each package it has made: Multi-Arch, and a trigger for ldconfig where CPack writes
-# two scripts.
+# What CPack cannot say, said afterwards to each package it has made: Multi-Arch, and no scripts where a trigger does it.
 set(together_libclouds0 same)
 set(together_libclouds-dev same)
 set(together_lua-clouds same)
@@ -19,9 +18,8 @@ foreach(package ${CPACK_PACKAGE_FILES})
     string(REGEX REPLACE "\nPackage: " "\nMulti-Arch: ${together_${name}}\nPackage: " text "${text}")
     file(WRITE ${control} "${text}")
   endif()
-  if(EXISTS ${folder}/DEBIAN/shlibs)
+  if(EXISTS ${folder}/DEBIAN/triggers)
     file(REMOVE ${folder}/DEBIAN/postinst ${folder}/DEBIAN/postrm)
-    file(WRITE ${folder}/DEBIAN/triggers "activate-noawait ldconfig\n")
   endif()
   execute_process(COMMAND dpkg-deb --build --root-owner-group ${CPACK_CLOUDS_COMPRESSION} ${folder} ${package}
                   OUTPUT_QUIET COMMAND_ERROR_IS_FATAL ANY)

@@ -81,6 +81,7 @@ class Debian(Tried):
             self.assertEqual(shlibs.read().strip(), f"libclouds 0 libclouds0 (>= {project_version()})")
         with open(control + "triggers") as triggers:
             self.assertIn("ldconfig", triggers.read())
+        self.assertEqual(set(os.listdir(control)), {"control", "md5sums", "shlibs", "triggers"})
 
     def test_no_file_in_two_packages(self):
         owner = {}
