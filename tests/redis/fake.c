@@ -11,12 +11,13 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { MOST = 16, INPUT = 1 << 16 };
+enum { MOST = 16, INPUT = 1 << 16, FAR_PIECE = 7 };
 
 typedef struct client {
     int fd;
     size_t len;
     long sent;
+    int subscribes;
     char input[INPUT];
 } client;
 
@@ -127,6 +128,7 @@ static int respond(fake *f, client *c, const command *cmd)
     char out[1024];
     pthread_mutex_lock(&f->lock);
     f->asked++;
+    c->subscribes |= is_verb(cmd, "SUBSCRIBE");
     int ok, is_chosen = strcmp(f->verb, "*") == 0 || (f->verb[0] && is_verb(cmd, f->verb));
     if (is_chosen) ok = f->bytes && send_some(f, c, f->bytes, f->len);
     else ok = send_some(f, c, out, behave(cmd, out, sizeof out));
@@ -172,6 +174,27 @@ static void drop(client **c)
     *c = NULL;
 }
 
+static void push(fake *f, client **clients)
+{
+    pthread_mutex_lock(&f->lock);
+    const char *bytes = f->push;
+    size_t n = f->push_len;
+    int to_subscriber = f->push_to_subscriber;
+    pthread_mutex_unlock(&f->lock); /* the other side may need it before it reads */
+    for (int i = 0; i < MOST; i++)
+        if (clients[i] && clients[i]->subscribes == to_subscriber && !write_all(clients[i]->fd, bytes, n))
+            drop(&clients[i]);
+}
+
+/* What was written into stop_pipe: 1 to go on. */
+static int obey(fake *f, client **clients)
+{
+    char what = 'x';
+    if (read(f->stop_pipe[0], &what, 1) != 1 || what != 'p') return 0;
+    push(f, clients);
+    return 1;
+}
+
 static void *run_fake(void *arg)
 {
     fake *f = arg;
@@ -182,7 +205,7 @@ static void *run_fake(void *arg)
         for (int i = 0; i < MOST; i++)
             fds[i + 2] = (struct pollfd){.fd = clients[i] ? clients[i]->fd : -1, .events = POLLIN};
         poll(fds, MOST + 2, -1);
-        if (fds[0].revents) break;
+        if (fds[0].revents && !obey(f, clients)) break;
         for (int i = 0; i < MOST; i++)
             if (clients[i] && fds[i + 2].revents && !serve(f, clients[i])) drop(&clients[i]);
         if (fds[1].revents) admit(f, clients);
@@ -232,6 +255,16 @@ void fake_burst(fake *f, const char *after, const char *bytes, size_t len)
     pthread_mutex_unlock(&f->lock);
 }
 
+void fake_push(fake *f, int subscriber, const char *bytes, size_t len)
+{
+    pthread_mutex_lock(&f->lock);
+    f->push = bytes;
+    f->push_len = len;
+    f->push_to_subscriber = subscriber;
+    pthread_mutex_unlock(&f->lock);
+    (void)!write(f->stop_pipe[1], "p", 1);
+}
+
 void fake_budget(fake *f, long bytes)
 {
     pthread_mutex_lock(&f->lock);
@@ -263,13 +296,13 @@ static int dial(const char *path)
     return -1;
 }
 
-/* Each byte is a write of its own; the reader is given the chance to take it alone. */
-static int trickle(int from, int to)
+/* Each piece is a write of its own; the reader is given the chance to take it alone. */
+static int trickle(int from, int to, ssize_t piece)
 {
     char bytes[4096];
     ssize_t n = read(from, bytes, sizeof bytes);
-    for (ssize_t i = 0; i < n; i++) {
-        if (!write_all(to, bytes + i, 1)) return 0;
+    for (ssize_t i = 0; i < n; i += piece) {
+        if (!write_all(to, bytes + i, (size_t)(n - i < piece ? n - i : piece))) return 0;
         if (i % 7 == 0) sched_yield();
     }
     return n > 0;
@@ -290,8 +323,8 @@ static void *run_splitter(void *arg)
         poll(fds, (nfds_t)(2 + 2 * count), -1);
         if (fds[0].revents) break;
         for (int i = 0; i < count; i++) {
-            int ok = (!fds[2 + 2 * i].revents || trickle(pairs[i].near, pairs[i].far)) &&
-                     (!fds[3 + 2 * i].revents || trickle(pairs[i].far, pairs[i].near));
+            int ok = (!fds[2 + 2 * i].revents || trickle(pairs[i].near, pairs[i].far, FAR_PIECE)) &&
+                     (!fds[3 + 2 * i].revents || trickle(pairs[i].far, pairs[i].near, 1));
             if (ok || pairs[i].near < 0) continue;
             close(pairs[i].near);
             close(pairs[i].far);

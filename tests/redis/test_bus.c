@@ -63,7 +63,8 @@ static void registers_and_is_found(void)
     CHECK_INT(kit_enroll(&a, &node_a, "math.add"), 0);
     const char *value = test_redis_command(&server, "GET clouds:S:math.add:" ID_A);
     CHECK_STR(value, strlen(value), "1");
-    CHECK_INT(atoi(test_redis_command(&server, "TTL clouds:S:math.add:" ID_A)), 4);
+    int ttl = atoi(test_redis_command(&server, "TTL clouds:S:math.add:" ID_A));
+    CHECK(ttl == 4 || ttl == 3);
     kit_note *n = kit_take(&b, "up");
     CHECK_STR(n->text, strlen(n->text), "math.add " ID_A "+");
     b.bus->ops->look(b.bus, CL_STR("math.add"), 0);

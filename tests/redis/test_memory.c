@@ -8,6 +8,8 @@
 #include "redis/kit.h"
 #include "support/tap.h"
 
+enum { PATIENCE = 20000 };
+
 static test_redis server;
 static kit a;
 static int node_a;
@@ -55,8 +57,10 @@ static void use(int patience)
     CHECK(expect("enrolled", bus->ops->enroll(bus, &node_a, CL_STR("m"), 1), patience));
     CHECK(expect("enrolled", bus->ops->enroll(bus, &node_a, CL_STR("n"), 2), patience));
     bus->ops->look(bus, CL_STR("m"), 0);
-    CHECK(expect("servers", 0, patience));
-    if (!asks_status) {
+    kit_note *list = await("servers", patience ? patience : 5);
+    CHECK(list || !patience);
+    int scanned = list && list->number == 0; /* an empty list took the scan of this second */
+    if (!asks_status && !scanned) {
         bus->ops->look(bus, CL_STR("nobody"), 0);
         CHECK(expect("servers", 0, patience));
     }
@@ -73,7 +77,7 @@ static void use(int patience)
         bus->ops->send(bus, &node_a, &e, 10 + i);
     }
     await("envelope", patience ? 20 : 2);
-    if (asks_status) {
+    if (asks_status && !scanned) {
         bus->ops->status(bus, 3);
         CHECK(expect("end", 0, patience));
     }
@@ -109,7 +113,7 @@ static void scenario(int patience)
 static long clean_run(void)
 {
     fail_at = 0;
-    scenario(3000);
+    scenario(PATIENCE);
     return count;
 }
 
@@ -120,7 +124,7 @@ static void each_in_turn(void)
         CHECK(n > 50);
         for (long i = 1; i <= n && !tap_bad; i++) {
             fail_at = i;
-            scenario(forever ? 0 : 5000);
+            scenario(forever ? 0 : PATIENCE);
             if (tap_bad) printf("# allocation %ld of %ld\n", i, n);
         }
     }

@@ -227,7 +227,7 @@ static void closed_while_away(void)
     a.bus->ops->node_close(a.bus, &node_a);
     CHECK(kit_find(&a, "closed") == NULL); /* never from inside */
     CHECK(kit_take(&a, "closed")->node == &node_a);
-    CHECK(cl_loop_now() - start < 1000);
+    CHECK(cl_loop_now() - start < 5000);
     int ended = 0;
     for (kit_note *n; (n = kit_find(&a, "enrolled"));) ended += n->id == 71 || n->id == 72;
     CHECK_INT(ended, 2);
@@ -255,7 +255,7 @@ static void a_frozen_redis_is_left(void)
     cl_limits limits;
     kit_limits(&limits);
     limits.ping_interval = 0.1;
-    limits.ping_timeout = 0.3;
+    limits.ping_timeout = 2;
     begin(&limits);
     kit_idle(500);
     CHECK(a.up && kit_find(&a, "state") == NULL); /* pings are answered */
@@ -298,9 +298,9 @@ static void attempts_back_off(void)
     REQUIRE(fake_start(&f) == 0);
     fake_answer(&f, "*", NULL, 0); /* closes at the first command */
     REQUIRE(kit_open(&a, f.url, &limits) == 0);
-    kit_idle(1500);
-    int tries = fake_accepted(&f);
-    CHECK(tries >= 10 && tries <= 60); /* of two connections */
+    int64_t start = cl_loop_now();
+    WAIT_FOR(fake_accepted(&f) >= 20); /* of two connections */
+    CHECK(cl_loop_now() - start >= 500);
     fake_answer(&f, "", NULL, 0);
     WAIT_FOR(a.up);
     kit_close(&a, 0);
