@@ -1,80 +1,28 @@
 """What the interop tests share: processes of both kinds that do what they are told, and eyes on Redis."""
 import atexit
-import json
 import os
 import shutil
-import socket
-import subprocess
 import sys
-import threading
-import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(os.path.dirname(HERE), "support"))
 sys.dont_write_bytecode = True
 
 import harness  # noqa: E402
-from harness import BOUND, CLOUDS, wait_until  # noqa: E402,F401
+from harness import CLOUDS, Lines, Watcher, wait_until  # noqa: E402,F401
 
 NPM = os.environ.get("CLOUDS_INTEROP_NPM") or os.path.join(
     os.environ.get("CLOUDS_BUILD_DIR", os.path.join(harness.SOURCE, "build", "dev")), "interop")
 TIMEOUT, NO_SERVER = "CLOUDS_CALL_SERVICE_TIMEOUT", "CLOUDS_NO_AVAILABLE_SERVER"
 
 
-class Agent:
+class Agent(Lines):
     """A process that obeys JSON lines (agent.js, agent.lua): npm's clouds or ours."""
 
     def __init__(self, kind, env):
+        super().__init__(kind, {"npm": [shutil.which("node") or "node", os.path.join(HERE, "agent.js")],
+                                "lua": [CLOUDS, "run", os.path.join(HERE, "agent.lua")]}[kind], env)
         self.kind = kind
-        program = {"npm": [shutil.which("node") or "node", os.path.join(HERE, "agent.js")],
-                   "lua": [CLOUDS, "run", os.path.join(HERE, "agent.lua")]}[kind]
-        self.popen = subprocess.Popen(program, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                      stderr=subprocess.PIPE, start_new_session=True)
-        self.err = harness.Output(self.popen.stderr)
-        self._changed, self._answers, self._events = threading.Condition(), {}, []
-        self._count, self._ended = 0, False
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
-
-    def _read(self):
-        for line in self.popen.stdout:
-            said = json.loads(line)
-            with self._changed:
-                if "n" in said:
-                    self._answers[said.pop("n")] = said
-                else:
-                    self._events.append(said)
-                self._changed.notify_all()
-        with self._changed:
-            self._ended = True
-            self._changed.notify_all()
-
-    def _wait(self, condition, what, bound=BOUND):
-        with self._changed:
-            self._changed.wait_for(lambda: condition() or self._ended, bound)
-            found = condition()
-            if not found:
-                raise AssertionError(f"{self.kind}: {'it ended before' if self._ended else 'not in time'}: {what}; "
-                                     f"it said {self.err.text()!r}")
-            return found
-
-    def begin(self, do, **words):
-        """Gives the order; what it gave is fetched with finish."""
-        self._count += 1
-        words.update({"n": self._count, "do": do})
-        self.popen.stdin.write(json.dumps(words).encode() + b"\n")
-        self.popen.stdin.flush()
-        return self._count
-
-    def finish(self, number, what="an answer"):
-        self._wait(lambda: number in self._answers, what)
-        answer = self._answers.pop(number)
-        if "problem" in answer:
-            raise AssertionError(f"{self.kind}: {answer['problem']}")
-        return answer
-
-    def ask(self, do, **words):
-        return self.finish(self.begin(do, **words), f"the answer to {do} {str(words)[:200]}")
 
     def node(self, kind, name=None, **options):
         """Creates a node; its id."""
@@ -92,82 +40,10 @@ class Agent:
     def call(self, method, *args, node="c", **more):
         return self.ask("call", node=node, method=method, args=list(args), **more)
 
-    def event(self, condition, what="an event"):
-        """Waits for the first event, of now or before, for which condition(event) is true."""
-        return self._wait(lambda: next((e for e in self._events if condition(e)), None), what)
-
-    def events(self):
-        with self._changed:
-            return list(self._events)
-
-    def forget(self):
+    def end_nodes(self):
         """Ends its nodes and forgets what they told."""
         self.ask("forget")
-        with self._changed:
-            self._answers, self._events = {}, []
-
-    def is_alive(self):
-        return self.popen.poll() is None
-
-    def kill(self):
-        self.popen.kill()
-        self.popen.wait()
-
-    def stop(self):
-        """Ours: stops in order; its exit code."""
-        self.popen.terminate()
-        return self.popen.wait(BOUND)
-
-    def discard(self):
-        if self.is_alive():
-            self.kill()
-        self._reader.join(BOUND)
-        self.err.join()
-        for pipe in (self.popen.stdin, self.popen.stdout, self.popen.stderr):
-            try:
-                pipe.close()
-            except BrokenPipeError:
-                pass
-
-
-class Watcher:
-    """A connection that collects what Redis says: everything published, or every command (MONITOR)."""
-
-    def __init__(self, path, *words):
-        self._socket = socket.socket(socket.AF_UNIX)
-        self._socket.connect(path)
-        self._file = self._socket.makefile("rb")
-        self._changed, self.seen = threading.Condition(), []
-        self._socket.sendall(b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%s\r\n" % (len(w), w.encode()) for w in words))
-        harness._read_answer(self._file)
-        threading.Thread(target=self._read, daemon=True).start()
-
-    def _read(self):
-        while True:
-            try:
-                answer = harness._read_answer(self._file)
-            except (OSError, ValueError):
-                return
-            with self._changed:
-                self.seen.append(answer)
-                self._changed.notify_all()
-
-    def all(self):
-        with self._changed:
-            return list(self.seen)
-
-    def wait_for(self, condition, what="it", bound=BOUND):
-        """Waits for the first answer for which condition is true."""
-        def first():
-            return next((a for a in self.seen if condition(a)), None)
-        with self._changed:
-            if not self._changed.wait_for(first, bound):
-                raise AssertionError(f"never seen: {what}; seen was {self.seen[-20:]}")
-            return first()
-
-    def close(self):
-        self._socket.shutdown(socket.SHUT_RDWR)
-        self._socket.close()
+        self.forget()
 
 
 # Processes of the original that wait for the next test: their start takes longer than most tests.
@@ -192,7 +68,7 @@ class Case(harness.Case):
 
     def retire(self, agent):
         if agent.kind == "npm" and agent.is_alive():
-            agent.forget()
+            agent.end_nodes()
             idle.append(agent)
         else:
             agent.discard()

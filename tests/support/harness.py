@@ -14,8 +14,9 @@ import threading
 import time
 import unittest
 
-BOUND = float(os.environ.get("CLOUDS_TEST_BOUND", "30"))  # seconds until a test says that something will not come
+BOUND = float(os.environ.get("CLOUDS_TEST_BOUND", "60"))  # seconds until a test says that something will not come
 CLOUDS = os.environ.get("CLOUDS_BIN", "clouds")
+SANITIZED = bool(os.environ.get("CLOUDS_SANITIZE"))  # memory and time say nothing then
 SOURCE = os.environ.get("CLOUDS_SOURCE", os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 
 
@@ -113,6 +114,134 @@ class Process:
         raise AssertionError("no VmRSS")
 
 
+class Lines:
+    """A program that does what JSON lines on its standard input say.
+
+    A command {"n": 1, "do": ...} has one answer, with the same n; a "problem" in it is an error. Lines without n are events.
+    """
+
+    def __init__(self, name, arguments, env):
+        self.name = name
+        self.popen = subprocess.Popen(arguments, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                      stderr=subprocess.PIPE, start_new_session=True)
+        self.err = Output(self.popen.stderr)
+        self._changed, self._writing = threading.Condition(), threading.Lock()
+        self._answers, self._events, self._count, self._ended = {}, [], 0, False
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    @property
+    def pid(self):
+        return self.popen.pid
+
+    def _read(self):
+        for line in self.popen.stdout:
+            try:
+                said = json.loads(line)
+            except ValueError:
+                said = {"problem": f"said no JSON: {line[:200]!r}"}
+            with self._changed:
+                if "n" in said:
+                    self._answers[said.pop("n")] = said
+                else:
+                    self._events.append(said)
+                self._changed.notify_all()
+        with self._changed:
+            self._ended = True
+            self._changed.notify_all()
+
+    def wait_for(self, condition, what, bound=BOUND):
+        """Waits until condition() is true and returns what it returned; fails at once when the program ends without it."""
+        with self._changed:
+            self._changed.wait_for(lambda: condition() or self._ended, bound)
+            found = condition()
+        if not found:
+            raise AssertionError(f"{self.name}: {'it ended before' if self._ended else 'not in time'}: {what}; "
+                                 f"it said {self.events()[-5:]} {self.err.text()!r}")
+        return found
+
+    def begin(self, do, **words):
+        """Gives a command; what finish() takes."""
+        with self._writing:
+            self._count += 1
+            number = self._count
+            try:
+                self.popen.stdin.write(json.dumps({"n": number, "do": do, **words}, separators=(",", ":")).encode() + b"\n")
+                self.popen.stdin.flush()
+            except BrokenPipeError:
+                pass  # finish() tells
+        return number
+
+    def finish(self, number, what="an answer", bound=BOUND):
+        self.wait_for(lambda: number in self._answers, what, bound)
+        with self._changed:
+            answer = self._answers.pop(number)
+        if "problem" in answer:
+            raise AssertionError(f"{self.name}: {answer['problem']}")
+        return answer
+
+    def ask(self, do, **words):
+        return self.finish(self.begin(do, **words), f"the answer to {do} {str(words)[:200]}")
+
+    def event(self, condition, what="an event"):
+        """Waits for the first event, of now or before, for which condition(event) is true."""
+        return self.wait_for(lambda: next((e for e in self.events() if condition(e)), None), what)
+
+    def events(self):
+        with self._changed:
+            return list(self._events)
+
+    def forget(self):
+        """Forgets what it has said so far."""
+        with self._changed:
+            self._answers, self._events = {}, []
+
+    def is_alive(self):
+        return self.popen.poll() is None
+
+    def kill(self):
+        self.popen.kill()
+        self.popen.wait()
+
+    def stop(self):
+        """Asks for an orderly stop and waits for it; the exit code."""
+        self.popen.terminate()
+        return self.popen.wait(BOUND)
+
+    def end(self):
+        """Ends its input and waits for it to end thereby; the exit code."""
+        self._close(self.popen.stdin)
+        return self.popen.wait(BOUND)
+
+    def discard(self):
+        if self.is_alive():
+            self.kill()
+        self._reader.join(BOUND)
+        self.err.join()
+        for pipe in (self.popen.stdin, self.popen.stdout, self.popen.stderr):
+            self._close(pipe)
+
+    def _close(self, pipe):
+        try:
+            pipe.close()
+        except BrokenPipeError:
+            pass  # of what was still to be written
+
+
+def say(path, data):
+    """Says `data` at a unix socket, on a connection of its own, and waits until the other side has had enough of it."""
+    with socket.socket(socket.AF_UNIX) as link:
+        link.settimeout(BOUND)
+        link.connect(path)
+        try:
+            link.sendall(data)
+            link.shutdown(socket.SHUT_WR)
+            while link.recv(65536):
+                pass
+        except (BrokenPipeError, ConnectionResetError):
+            pass
+
+
 class Redis:
     """A redis-server of the test's own, on a unix socket in a folder of its own; it saves nothing."""
 
@@ -155,13 +284,19 @@ class Redis:
         with socket.socket(socket.AF_UNIX) as connection:
             connection.settimeout(BOUND)
             connection.connect(self.socket)
-            parts = [w if isinstance(w, bytes) else str(w).encode() for w in words]
-            connection.sendall(b"*%d\r\n" % len(parts) + b"".join(b"$%d\r\n%s\r\n" % (len(p), p) for p in parts))
+            connection.sendall(redis_command(*words))
             with connection.makefile("rb") as answer:
-                return _read_answer(answer)
+                return read_answer(answer)
 
 
-def _read_answer(answer):
+def redis_command(*words):
+    """The bytes of a command to Redis."""
+    parts = [w if isinstance(w, bytes) else str(w).encode() for w in words]
+    return b"*%d\r\n" % len(parts) + b"".join(b"$%d\r\n%s\r\n" % (len(p), p) for p in parts)
+
+
+def read_answer(answer):
+    """The next answer of Redis in a file: simple, bulk, integer and array; RuntimeError for an error."""
     line = answer.readline()
     if not line.endswith(b"\r\n"):
         raise ConnectionResetError("no whole answer from Redis")
@@ -173,8 +308,48 @@ def _read_answer(answer):
     if kind == b"$":
         return None if rest == b"-1" else answer.read(int(rest) + 2)[:-2]
     if kind == b"*":
-        return None if rest == b"-1" else [_read_answer(answer) for _ in range(int(rest))]
+        return None if rest == b"-1" else [read_answer(answer) for _ in range(int(rest))]
     return rest
+
+
+class Watcher:
+    """A connection that collects what Redis says: everything published, or every command (MONITOR)."""
+
+    def __init__(self, path, *words):
+        self._socket = socket.socket(socket.AF_UNIX)
+        self._socket.connect(path)
+        self._file = self._socket.makefile("rb")
+        self._changed, self.seen = threading.Condition(), []
+        self._socket.sendall(redis_command(*words))
+        read_answer(self._file)
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def _read(self):
+        while True:
+            try:
+                answer = read_answer(self._file)
+            except (OSError, ValueError):
+                return
+            with self._changed:
+                self.seen.append(answer)
+                self._changed.notify_all()
+
+    def all(self):
+        with self._changed:
+            return list(self.seen)
+
+    def wait_for(self, condition, what="it", bound=BOUND):
+        """Waits for the first answer for which condition is true."""
+        def first():
+            return next((a for a in self.seen if condition(a)), None)
+        with self._changed:
+            if not self._changed.wait_for(first, bound):
+                raise AssertionError(f"never seen: {what}; seen was {self.seen[-20:]}")
+            return first()
+
+    def close(self):
+        self._socket.shutdown(socket.SHUT_RDWR)
+        self._socket.close()
 
 
 class Case(unittest.TestCase):
