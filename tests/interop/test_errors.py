@@ -7,6 +7,7 @@ from support import CROSS, NO_SERVER, TIMEOUT, Case
 # A lookup that finds nothing is repeated at most once a second, which may be longer than one attempt of ours lasts.
 EXPIRED = "CLOUDS_EXPIRED"
 
+
 class Errors(Case):
     def pair(self, caller, server, *methods, **options):
         one, two = self.agents(caller, server)
@@ -60,7 +61,7 @@ class Errors(Case):
         self.assertTrue(server.is_alive())
 
     def test_a_result_that_is_too_long_is_an_error(self):
-        client, _ = self.pair("npm", "lua", "big", timeout=10)
+        client, _ = self.pair("npm", "lua", "big", timeout=20)
         self.assertEqual(len(client.call("big", 3000000)["values"][0]), 3000000)
         result = client.call("big", 5000000)
         self.assertIsNotNone(result["error"])
@@ -92,16 +93,16 @@ class Errors(Case):
     def test_a_timeout(self):
         for caller, server in CROSS:
             method = f"{caller}.hang"
-            client, _ = self.pair(caller, server, f"{method}=hang", timeout=0.5)
+            client, _ = self.pair(caller, server, f"{method}=hang", timeout=1.5)
             started = time.monotonic()
             self.expect_code(client.call(method), TIMEOUT)
-            self.assertGreaterEqual(time.monotonic() - started, 0.45)
+            self.assertGreaterEqual(time.monotonic() - started, 1.45)
 
     def test_retry_until_a_server_comes(self):
         for caller, server in CROSS:
             one, two = self.agents(caller, server)
-            one.node("client", "c", timeout=0.2)
-            order = one.begin("bind", node="c", method=f"{caller}.echo", retry=100, args=["late"])
+            one.node("client", "c", timeout=1)
+            order = one.begin("bind", node="c", method=f"{caller}.echo", retry=60, args=["late"])
             two.server(f"{caller}.echo=echo")
             result = one.finish(order)
             self.assertEqual((result["error"], result["values"]), (None, ["late"]), caller)
@@ -109,10 +110,11 @@ class Errors(Case):
     def test_on_retry_runs_before_each_attempt(self):
         for caller, server in CROSS:
             method = f"{caller}.hang"
-            client, _ = self.pair(caller, server, f"{method}=hang", f"{caller}.echo=echo", timeout=0.3)
+            client, _ = self.pair(caller, server, f"{method}=hang", f"{caller}.echo=echo", timeout=20)
+            client.node("client", "hasty", timeout=0.3)
             result = client.ask("bind", node="c", method=f"{caller}.echo", retry=3, hook=True, args=["a"])
             self.assertEqual((result["values"], result["attempts"]), (["a", 1], 1), caller)
-            result = client.ask("bind", node="c", method=method, retry=2, hook=True, args=["a"])
+            result = client.ask("bind", node="hasty", method=method, retry=2, hook=True, args=["a"])
             self.assertEqual(result["attempts"], 3, caller)
             self.assertIn(result["error"]["code"], (TIMEOUT, NO_SERVER, EXPIRED), caller)
 

@@ -82,10 +82,10 @@ class Hostile(Case):
     def setUp(self):
         super().setUp()
         self.ours, self.npm = self.agents("lua", "npm")
-        self.ids = {kind: self.ours.node(kind, kind, timeout=10) for kind in ("client", "monitor", "base")}
-        self.ids["server"] = self.ours.server("echo", "fail", name="server", heartbeat=1)
-        self.npm.server("npm.echo=echo", heartbeat=1)
-        self.npm.node("client", "c", timeout=10)
+        self.ids = {kind: self.ours.node(kind, kind, timeout=20) for kind in ("client", "monitor", "base")}
+        self.ids["server"] = self.ours.server("echo", "fail", name="server")
+        self.npm.server("npm.echo=echo")
+        self.npm.node("client", "c", timeout=20)
 
     def publish(self, id, payload):
         return self.server.command("PUBLISH", f"clouds:L:{id}", payload)
@@ -153,7 +153,7 @@ class Hostile(Case):
             with self.subTest(answer=answer):
                 method = f"silent{number}"
                 calls = self.watch("SUBSCRIBE", "clouds:L:s.fake.1.1")
-                order = self.ours.begin("call", node="client", method=method, args=[], options={"timeout": 0.7})
+                order = self.ours.begin("call", node="client", method=method, args=[], options={"timeout": 1.5 if code == TIMEOUT else 20})
                 call = json.loads(calls.wait_for(lambda m: json.loads(m[2])["d"]["m"] == method, "the call")[2])
                 text = '{"t":"r","s":"s.fake.1.1","d":{"i":"%s"%s}}' % (call["d"]["i"], answer)
                 self.assertEqual(self.publish(self.ids["client"], text), 1)
