@@ -127,16 +127,14 @@ class Loop(Case):
                 local pages = io.open("/proc/self/statm"):read("*a"):match("%d+ (%d+)")
                 return tonumber(pages) * 4
             end
-            local function round(n)
+            local function rounds(n, done)
                 for i = 1, 1000 do later(0, function() end):stop() later(1, function() end):stop() end
-                if n > 0 then return later(0, function() round(n - 1) end) end
+                later(0, n > 0 and function() rounds(n - 1, done) end or done)
             end
-            round(20)
-            later(0.2, function()
+            rounds(20, function()
                 collectgarbage() collectgarbage()
                 local before = rss()
-                round(100)
-                later(0.4, function() collectgarbage() collectgarbage() print(rss() - before < 4096) end)
+                rounds(100, function() collectgarbage() collectgarbage() print(rss() - before < 4096) end)
             end)""")
         self.assertEqual(result.stdout, "true\n")
 

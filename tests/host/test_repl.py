@@ -162,7 +162,7 @@ class OnPipe(Case):
     def test_a_file(self):
         with open(self.file("input", "print('from a file')\n1+1\n")) as source:
             result = subprocess.run([CLOUDS, "run", "-i"], env=self.env, stdin=source, capture_output=True, text=True,
-                                    timeout=30)
+                                    timeout=BOUND)
         self.assertEqual(result.stdout, "from a file\n2\n")
 
     def test_nothing(self):
