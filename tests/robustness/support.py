@@ -7,17 +7,20 @@ import sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "support"))
 sys.dont_write_bytecode = True
 
-from harness import BOUND, CLOUDS, SOURCE, Case, Output, Process, Redis, wait_until  # noqa: E402,F401
+from harness import BOUND, CLOUDS, SANITIZED, SOURCE, Case, Process, Redis, say, wait_until  # noqa: E402,F401
 
 PROGRAMS = os.path.join(os.environ.get("CLOUDS_BUILD_DIR", os.path.join(SOURCE, "build", "dev")), "tests", "robustness")
-SANITIZED = bool(os.environ.get("CLOUDS_SANITIZE"))  # memory and time say nothing then
+LONG = bool(os.environ.get("CLOUDS_LONG"))
+LATE = 5  # seconds after its deadline that a completion may come on a machine that is busy
 
 ECHO = """
 local clouds = require "clouds"
-local server = clouds.server { heartbeat = 1 }
+local server = clouds.server {}
 server:register("test.echo", function(...) return ... end)
 print("ready", server.id)
 """
+HEARTBEAT = 1
+RENEWING = ECHO.replace("{}", "{ heartbeat = %d }" % HEARTBEAT)  # for those who wait for what a heartbeat brings back
 
 
 class Load:
@@ -32,9 +35,9 @@ class Load:
         case.addCleanup(self._process.discard)
 
     def succeeded(self):
-        """How many calls have succeeded so far."""
-        lines = self._process.out.text().rpartition("\n")[0].split("\n")
-        return int(lines[-1] or 0) if lines[-1].isdigit() or not lines[-1] else 0
+        """How many calls have succeeded so far: its last whole line."""
+        last = self._process.out.text().rpartition("\n")[0].rpartition("\n")[2]
+        return int(last) if last.isdigit() else 0
 
     def goes_on(self, calls=200):
         """Waits until that many more calls have succeeded."""

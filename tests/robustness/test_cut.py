@@ -5,10 +5,8 @@ import socket
 import threading
 import unittest
 
-from support import Case, ECHO, Load, SANITIZED, wait_until
+from support import Case, ECHO, LATE, LONG, Load, wait_until
 
-LATE = 5 if SANITIZED else 1
-LONG = os.environ.get("CLOUDS_LONG")
 SEEDS = range(10) if LONG else range(1)
 CUTS = 30 if LONG else 8
 

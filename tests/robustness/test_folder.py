@@ -5,7 +5,7 @@ import stat
 import subprocess
 import unittest
 
-from support import Case, CLOUDS, ECHO, wait_until
+from support import BOUND, Case, CLOUDS, ECHO, RENEWING, wait_until
 
 
 class Folder(Case):
@@ -45,17 +45,17 @@ class Folder(Case):
         os.symlink("x" * 4000, os.path.join(folder, f"{'d' * 16}-{'d' * 16}.m"))
         os.mkdir(os.path.join(folder, "e" * 16 + ".sock"))
         for _ in range(5):
-            self.assertEqual(self.json(self.run_clouds("call", "test.echo", "1", "--json", "--retry", "5", "--timeout", "2")), [1])
+            self.assertEqual(self.json(self.run_clouds("call", "test.echo", "1", "--json", "--retry", "5", "--timeout", "5")), [1])
         self.serve(ECHO)
         self.json(self.run_clouds("status", "--json"))
 
     def test_the_folder_vanishes_under_a_service(self):
         """It comes back, and so does the registration."""
-        service = self.serve(ECHO)
+        service = self.serve(RENEWING)
         folder = os.path.join(self.runtime, "default")
         for name in os.listdir(folder):
             os.unlink(os.path.join(folder, name))
-        wait_until(lambda: self.run_clouds("call", "test.echo", "1", "--timeout", "0.5").returncode == 0,
+        wait_until(lambda: self.run_clouds("call", "test.echo", "1", "--timeout", "3").returncode == 0,
                    "the service is found again")
         self.assertEqual(service.stop(), 0)
 
@@ -64,7 +64,7 @@ class Folder(Case):
         for arguments in (("call", "test.echo", "1", "--timeout", "1"),
                           ("run", "-e", "local s = require('clouds').server{} assert(s:register('m', print))")):
             result = subprocess.run([*prefix, CLOUDS, *arguments], env={**self.env, "CLOUDS_RUNTIME_DIR": path}, text=True,
-                                    stdin=subprocess.DEVNULL, capture_output=True, timeout=60)
+                                    stdin=subprocess.DEVNULL, capture_output=True, timeout=BOUND)
             self.assertIn(result.returncode, (1, 2, 3), result.stderr)
             self.assertIn(path, result.stderr)
             self.assertTrue(any(word in result.stderr for word in words), result.stderr)

@@ -7,7 +7,7 @@ from support import Case, SANITIZED
 SERVICE = """
 local clouds = require "clouds"
 clouds.on_error = function() end
-local server = clouds.server { heartbeat = 1, max_in_flight = 200 }
+local server = clouds.server { max_in_flight = 200 }
 local cyclic = {}; cyclic.a = cyclic
 local deep = 1; for _ = 1, 300 do deep = { deep } end
 local bad = {
@@ -90,6 +90,7 @@ FAILS = ["raises", "raises_table", "raises_nil", "raises_cyclic", "raises_functi
          "returns_much", "overflows", "forgets", "wakes_elsewhere"]
 WORKS = {"answers_twice": "ok 1", "returns_nothing": "ok 0", "returns_nils": "ok 2"}
 ROUNDS = 5
+CROWDS = 2
 LIMIT = 200  # max_in_flight of the service
 
 
@@ -120,7 +121,7 @@ class Handlers(Case):
     def crowd(self):
         service = self.serve(SERVICE)
         before = service.resident_kb()
-        for _ in range(3):
+        for _ in range(CROWDS):
             result = self.json(self.run_clouds("run", self.file("crowd.lua", CROWD), "2", bound=60))
             self.assertEqual(sum(result["said"].values()), 1000, result)
             # The first to come keep their places until their callers gave up, and no longer.
@@ -130,8 +131,8 @@ class Handlers(Case):
             self.assertIsNone(service.popen.poll())
         if not SANITIZED:
             self.assertLess(service.resident_kb() - before, 20 * 1024)
-        self.assertEqual(self.json(self.run_clouds("call", "release", "--json", "--retry", "5", "--timeout", "3")),
-                         [3 * LIMIT])
+        self.assertEqual(self.json(self.run_clouds("call", "release", "--json", "--retry", "5", "--timeout", "10")),
+                         [CROWDS * LIMIT])
         self.assertEqual(self.json(self.run_clouds("call", "echo", "7", "--json")), [7])
         self.assertEqual(service.err.text().count("traceback"), 0)
 
@@ -147,7 +148,7 @@ class Handlers(Case):
         service = self.serve(SERVICE.replace('server:register("release"', '''
             clouds.spawn(function()
               while #kept < 200 do clouds.sleep(0.01) end
-              clouds.sleep(0.2)
+              while server:counters().refused_requests < 800 do clouds.sleep(0.01) end
               for _, r in ipairs(kept) do r:reply("late") end
               kept, open = {}, false
             end)

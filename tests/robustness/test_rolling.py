@@ -3,9 +3,9 @@ import os
 import signal
 import unittest
 
-from support import Case, ECHO, Load, PROGRAMS, Process
+from support import Case, ECHO, LONG, Load, PROGRAMS, Process
 
-ROUNDS = 60 if os.environ.get("CLOUDS_LONG") else 6
+ROUNDS = 60 if LONG else 6
 
 
 class Rolling(Case):
