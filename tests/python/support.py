@@ -11,7 +11,7 @@ from harness import BOUND, Case, Process, wait_until  # noqa: E402,F401
 import clouds  # noqa: E402
 
 LONG = bool(os.environ.get("CLOUDS_LONG"))
-SANITIZED = bool(os.environ.get("CLOUDS_SANITIZED"))
+SANITIZED = bool(os.environ.get("CLOUDS_SANITIZE"))
 _numbers = itertools.count()
 
 
@@ -79,9 +79,9 @@ class AsyncCase(PythonCase):
             await asyncio.sleep(0.005)
 
 
-def over_each_bus(names, case):
+def over_each_bus(names, case, buses=("inproc", "local", "redis")):
     """Adds the test case to a module, once for each way to travel."""
-    for bus in ("inproc", "local", "redis"):
+    for bus in buses:
         name = f"{case.__name__}Over{bus.capitalize()}"
         names[name] = type(name, (case,), {"bus": bus, "__module__": names["__name__"]})
     del names[case.__name__]

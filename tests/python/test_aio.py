@@ -1,6 +1,8 @@
 """The asyncio face: calls, cancellation, loops, over each way to travel."""
 import asyncio
+import gc
 import unittest
+import warnings
 
 from support import AsyncCase, over_each_bus
 
@@ -8,7 +10,7 @@ import clouds
 from clouds import aio
 
 
-class Calls(AsyncCase):
+class Serving(AsyncCase):
 
     async def nodes(self):
         """A server with methods, and a client."""
@@ -31,6 +33,9 @@ class Calls(AsyncCase):
 
     async def close(self, *nodes):
         await asyncio.gather(*(node.close(0) for node in nodes))
+
+
+class Calls(Serving):
 
     async def test_call(self):
         server, client = await self.nodes()
@@ -58,8 +63,6 @@ class Calls(AsyncCase):
         problem = await self.raises_in(clouds.ServiceError, "E_NO: no", client.call("fail"))
         self.assertEqual(problem.more, {"x": 1})
         await self.raises_in(clouds.NoAvailableServer, "", client.call("elsewhere"))
-        await self.raises_in(clouds.CallTimeout, "", client.call("wait", timeout=0.5))
-        await self.raises_in(asyncio.TimeoutError, "", client.call("wait", deadline=0.1))
         self.raises(TypeError, "cannot send bytes", client.call, "add", b"")
         await self.close(server, client)
 
@@ -94,23 +97,6 @@ class Calls(AsyncCase):
         await self.eventually(lambda: not client._calls)
         await self.close(server, client)
 
-    async def test_retry(self):
-        server, client = await self.nodes()
-        await self.raises_in(clouds.Error, "", client.call("wait", timeout=0.5, retry=2))
-        await self.eventually(lambda: len(self.runs) == 3)
-        seen = []
-
-        async def hook(*arguments):
-            seen.append(arguments)
-            return (len(seen),)
-
-        call = client.bind("wait", retry=1, timeout=1, on_retry=hook)
-        await self.raises_in(clouds.CallTimeout, "", call("x"))
-        await self.eventually(lambda: len(self.runs) == 5)
-        self.assertEqual(seen, [("x",)] * 2)
-        self.assertEqual(sorted(self.runs), [(), (), (), (1,), (2,)])
-        await self.close(server, client)
-
     async def test_nodes(self):
         server, client = await self.nodes()
         status = await client.status()
@@ -133,6 +119,59 @@ class Calls(AsyncCase):
         self.assertEqual(await client.send("c.nobody.1.1", 1, confirm=True), 0)
         await server.unregister("add")
         self.assertNotIn("add", (await client.status())["methods"])
+        await self.close(server, client)
+
+    async def test_a_method_is_taken_back_while_it_is_called(self):
+        """What was accepted before is answered, by the handler that was there."""
+        server, client = await self.nodes()
+        back = []
+
+        def once(i):
+            back.append(i)
+            if len(back) == 1:
+                back.append(server.unregister("once"))
+            return i
+
+        server.register("once", once)
+        await server.ready()
+        got = await asyncio.gather(*(client.call("once", i) for i in range(50)), return_exceptions=True)
+        await back[1]
+        self.assertEqual([one for one in got if isinstance(one, clouds.Error) and not one.retryable], [])
+        self.assertEqual(server._methods.keys(), {"add", "wait", "plain"})
+        await self.close(server, client)
+
+    async def test_a_method_is_offered_anew_while_it_is_taken_back(self):
+        server, client = await self.nodes()
+        add = server._methods["add"].handler
+        gone = server.unregister("add")
+        server.register("add", add)
+        await gone
+        await server.ready()
+        self.assertEqual(await client.call("add", 1, 2), 3)
+        await self.close(server, client)
+
+    async def test_close_that_is_refused(self):
+        server, client = await self.nodes()
+        for bad, kind in ((float("nan"), ValueError), (-1, ValueError), ("5", TypeError)):
+            await self.raises_in(kind, "drain: expected a number of seconds", client.close(bad))
+        self.assertEqual(await client.call("add", 1, 2), 3)
+        await self.close(server, client)
+        await client.close(float("nan"))
+
+    async def test_who_waits_for_an_operation_holds_its_node(self):
+        server, client = await self.nodes()
+        await client.ready()
+        going = [aio.Monitor(self.url).status(), aio.Base(self.url).send(client.id, 1, confirm=True)]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ResourceWarning)  # that nobody closes them is meant
+            for _ in range(3):
+                await asyncio.sleep(0)
+                gc.collect()
+            status, sent = await asyncio.gather(*going)
+            self.assertIn(server.id, status["servers"])
+            self.assertEqual(sent, 1)
+            going.clear()
+            gc.collect()
         await self.close(server, client)
 
     async def test_close(self):
@@ -169,6 +208,29 @@ class Calls(AsyncCase):
             await server.ready()
             self.assertEqual(await client.call("one"), 1)
         self.assertTrue(server.closed and client.closed)
+
+
+class Limits(Serving):
+    """Timeouts and retries. What waits does so beside the others."""
+
+    async def test_timeouts_and_retries(self):
+        server, client = await self.nodes()
+        seen = []
+
+        async def hook(*arguments):
+            seen.append(arguments)
+            return ("hook", len(seen))
+
+        await asyncio.gather(
+            self.raises_in(clouds.CallTimeout, "", client.call("wait", timeout=1)),
+            self.raises_in(asyncio.TimeoutError, "", client.call("wait", deadline=0.1)),
+            self.raises_in(clouds.Error, "", client.call("wait", "retry", timeout=1, retry=2)),
+            self.raises_in(clouds.CallTimeout, "", client.bind("wait", retry=1, timeout=1, on_retry=hook)("x")),
+            self.raises_in(TypeError, "on_retry gave 3", client.bind("wait", on_retry=lambda: 3)()))
+        await self.eventually(lambda: len([one for one in self.runs if one]) == 5)
+        self.assertEqual(seen, [("x",)] * 2)
+        self.assertEqual(sorted(one for one in self.runs if one), [("hook", 1), ("hook", 2)] + [("retry",)] * 3)
+        await self.close(server, client)
 
 
 class Loops(AsyncCase):
@@ -241,6 +303,8 @@ class Loops(AsyncCase):
 
 
 over_each_bus(globals(), Calls)
+over_each_bus(globals(), Limits, ("inproc", "redis"))
+del Serving
 
 if __name__ == "__main__":
     unittest.main()

@@ -1,18 +1,24 @@
 """The synchronous face: calls, timeouts, retries, over each way to travel."""
+import concurrent.futures
 import threading
 import time
+import types
 import unittest
+from unittest import mock
 
-from support import PythonCase, over_each_bus, wait_until
+from support import BOUND, PythonCase, over_each_bus, wait_until
 
 import clouds
+from clouds._options import CallOptions
+from clouds._retry import Ask, Attempt, Pause, hooked
 
 
-class Calls(PythonCase):
+class Serving(PythonCase):
+    """A server with a method that waits, and a client."""
 
     def setUp(self):
         super().setUp()
-        self.server = self.node("Server")
+        self.server = self.node("Server", workers=20)
         self.client = self.node("Client", timeout=20)
         self.release = threading.Event()
         self.addCleanup(self.release.set)
@@ -23,8 +29,11 @@ class Calls(PythonCase):
 
     def _wait(self, *arguments):
         self.runs.append(arguments)
-        self.release.wait(20)
+        self.release.wait(BOUND)
         return "late"
+
+
+class Calls(Serving):
 
     def test_call(self):
         self.assertEqual(self.client.call("add", 1, 2), 3)
@@ -38,41 +47,16 @@ class Calls(PythonCase):
         self.assertEqual(add.__name__, "add")
         self.assertEqual(self.client.bind("add", retry=1, timeout=5, deadline=9, server=self.server.id)(3, 4), 7)
 
-    def test_timeout(self):
-        begin = time.monotonic()
-        problem = self.raises(clouds.CallTimeout, "timeout", self.client.call, "wait", timeout=0.5)
-        self.assertGreaterEqual(time.monotonic() - begin, 0.09)
-        self.assertEqual((problem.outcome, problem.retryable), ("UNKNOWN", False))
-        self.assertRaises(TimeoutError, self.client.call, "wait", deadline=0.1)
-
-    def test_retry_after_a_timeout(self):
-        self.assertRaises(clouds.Error, self.client.call, "wait", "x", timeout=0.5, retry=2)
-        wait_until(lambda: len(self.runs) == 3, "three attempts")
-        self.assertEqual(self.runs, [("x",)] * 3)
-
     def test_nobody_there(self):
         self.raises(clouds.NoAvailableServer, "", self.client.call, "elsewhere")
-        problem = self.raises(clouds.Error, "", self.client.call, "add", 1, 2, server="s.nobody.1.1", timeout=0.2)
+        problem = self.raises(clouds.Error, "", self.client.call, "add", 1, 2, server="s.nobody.1.1", timeout=10)
         self.assertEqual(problem.outcome, "NOT_DONE")
 
-    def test_a_server_that_comes_later(self):
-        def later():
-            self.server.register("later", lambda: "here")
-        threading.Timer(0.1, later).start()
-        self.assertEqual(self.client.call("later", timeout=0.2, retry=50), "here")
-
-    def test_on_retry(self):
-        seen = []
-
-        def hook(*arguments):
-            seen.append(arguments)
-            return [len(seen)] if len(seen) > 1 else None
-
-        call = self.client.bind("wait", retry=2, timeout=0.5, on_retry=hook)
-        self.assertRaises(clouds.CallTimeout, call, "first")
-        wait_until(lambda: len(self.runs) == 3, "three attempts")
-        self.assertEqual(seen, [("first",)] * 3)
-        self.assertEqual(sorted(self.runs, key=str), [("first",), (2,), (3,)])
+    def test_a_call_that_failed_is_not_cancelled(self):
+        with mock.patch("clouds._sync.lib", wraps=clouds._sync.lib) as library:
+            self.assertRaises(clouds.NoAvailableServer, self.client.call, "elsewhere")
+            self.assertRaises(clouds.InvalidArgument, self.client.call, "")
+        library.clouds_cancel.assert_not_called()
 
     def test_on_retry_that_fails(self):
         def hook(*_):
@@ -80,21 +64,9 @@ class Calls(PythonCase):
         self.raises(RuntimeError, "no more", self.client.bind("add", on_retry=hook), 1, 2)
         twice = self.client.bind("add", on_retry=lambda a, b: (a * 2, b * 2))
         self.assertEqual(twice(1, 2), 6)
-
-    def test_on_retry_and_nobody_there(self):
-        begin = time.monotonic()
-        call = self.client.bind("elsewhere", retry=1, timeout=0.2, on_retry=lambda: None)
-        self.assertRaises(clouds.NoAvailableServer, call)
-        self.assertGreaterEqual(time.monotonic() - begin, 0.19)
-        call = self.client.bind("elsewhere", retry=100, timeout=0.2, deadline=0.3, on_retry=lambda: None)
-        self.assertRaises(clouds.Error, call)
-
-    def test_retry_of_the_node(self):
-        client = self.node("Client", timeout=0.5, retry=1)
-        self.assertRaises(clouds.CallTimeout, client.call, "wait")
-        wait_until(lambda: len(self.runs) == 2, "two attempts")
-        self.assertRaises(clouds.CallTimeout, client.call, "wait", retry=0)
-        wait_until(lambda: len(self.runs) == 3, "one more")
+        for bad in (3, "ab", {"a": 1}):
+            self.raises(TypeError, f"on_retry gave {bad!r}: expected a list or tuple of arguments, or None",
+                        self.client.bind("add", on_retry=lambda *_, bad=bad: bad), 1, 2)
 
     def test_counters(self):
         before = self.client.counters()["calls"]
@@ -113,6 +85,15 @@ class Calls(PythonCase):
                     lambda: client.configure(timeout=1)):
             self.raises(clouds.Closed, "the node is closed", use)
 
+    def test_close_that_is_refused(self):
+        client = self.node("Client", timeout=20)
+        for bad, kind in ((float("nan"), ValueError), (-1, ValueError), ("5", TypeError)):
+            self.raises(kind, "drain: expected a number of seconds", client.close, bad)
+        self.raises(clouds.InvalidArgument, "drain is not a number", client._handle.close, float("nan"))
+        self.assertFalse(client.closed)
+        self.assertEqual(client.call("add", 1, 2), 3)
+        client.close(float("inf"))
+
     def test_close_ends_a_call_of_another_thread(self):
         client, got = self.node("Client"), []
 
@@ -126,11 +107,130 @@ class Calls(PythonCase):
         thread.start()
         wait_until(lambda: self.runs, "it runs")
         client.close()
-        thread.join(20)
+        thread.join(BOUND)
         self.assertIn(type(got[0]), (clouds.Canceled, clouds.Closed))
 
 
+class Limits(Serving):
+    """Timeouts and retries. What waits does so beside the others."""
+
+    def runs_of(self, name):
+        return [arguments[1:] for arguments in self.runs if arguments[0] == name]
+
+    def test_timeouts_and_retries(self):
+        with concurrent.futures.ThreadPoolExecutor() as pool:
+            for done in [pool.submit(part) for part in (self.timeout, self.retry, self.on_retry, self.retry_of_a_node,
+                                                        self.configured, self.nobody_there)]:
+                done.result()
+
+    def timeout(self):
+        begin = time.monotonic()
+        problem = self.raises(clouds.CallTimeout, "timeout", self.client.call, "wait", "timeout", timeout=1)
+        self.assertGreaterEqual(time.monotonic() - begin, 0.99)
+        self.assertEqual((problem.outcome, problem.retryable), ("UNKNOWN", False))
+        self.assertRaises(TimeoutError, self.client.call, "wait", "deadline", deadline=0.1)
+
+    def retry(self):
+        self.assertRaises(clouds.Error, self.client.call, "wait", "retry", "x", timeout=1, retry=2)
+        wait_until(lambda: len(self.runs_of("retry")) == 3, "three attempts")
+        self.assertEqual(self.runs_of("retry"), [("x",)] * 3)
+
+    def on_retry(self):
+        seen = []
+
+        def hook(*arguments):
+            seen.append(arguments)
+            return ["hook", len(seen)] if len(seen) > 1 else None
+
+        call = self.client.bind("wait", retry=2, timeout=1, on_retry=hook)
+        self.assertRaises(clouds.CallTimeout, call, "hook", 1)
+        wait_until(lambda: len(self.runs_of("hook")) == 3, "three attempts")
+        self.assertEqual(seen, [("hook", 1)] * 3)
+        self.assertEqual(sorted(self.runs_of("hook")), [(1,), (2,), (3,)])
+
+    def retry_of_a_node(self):
+        client = self.node("Client", timeout=1, retry=1)
+        self.assertRaises(clouds.CallTimeout, client.call, "wait", "node")
+        wait_until(lambda: len(self.runs_of("node")) == 2, "two attempts")
+        self.assertRaises(clouds.CallTimeout, client.call, "wait", "node", retry=0)
+        wait_until(lambda: len(self.runs_of("node")) == 3, "one more")
+
+    def configured(self):
+        """A bound function with a hook goes by what its node says when it is called."""
+        client, seen = self.node("Client", timeout=BOUND), []
+        call = client.bind("wait", on_retry=lambda *arguments: seen.append(arguments))
+        client.configure(timeout=1, retry=1)
+        self.assertRaises(clouds.CallTimeout, call, "configured")
+        self.assertEqual(len(seen), 2)
+        client.configure(timeout=2 * BOUND, deadline=0.5, retry=5)
+        begin = time.monotonic()
+        self.assertRaises(clouds.Timeout, call, "configured")
+        self.assertLess(time.monotonic() - begin, BOUND)
+
+    def nobody_there(self):
+        begin = time.monotonic()
+        # Over Redis looking for it may have to wait for a second.
+        call = self.client.bind("elsewhere", retry=1, timeout=2, on_retry=lambda: None)
+        self.assertRaises(clouds.NoAvailableServer, call)
+        self.assertGreaterEqual(time.monotonic() - begin, 1.99)
+
+    def test_a_server_that_comes_later(self):
+        def later():
+            wait_until(lambda: self.client.counters()["retries"], "nobody was there")
+            self.server.register("later", lambda: "here")
+        thread = threading.Thread(target=later)
+        thread.start()
+        self.assertEqual(self.client.call("later", timeout=1, retry=100), "here")
+        thread.join(BOUND)
+
+
+class Steps(unittest.TestCase):
+    """How a call with on_retry goes on, step by step."""
+
+    def steps(self, *arguments, retry=None, timeout=None, deadline=None, **node):
+        node = types.SimpleNamespace(**{"_retry": 1, "_timeout": 60.0, "_deadline": 0.0, **node})
+        return hooked(node, print, retry, CallOptions(0, timeout, deadline)).steps(arguments)
+
+    def ask(self, steps, step):
+        """It asks the hook, which says nothing, and makes an attempt."""
+        self.assertEqual(step, Ask((1,)))
+        return steps.send(None)
+
+    def test_what_is_tried_again(self):
+        for problem, pause in ((clouds.CallTimeout(), 0), (clouds.ConnectionLost(), 0), (clouds.Expired(), 0),
+                               (clouds.NoAvailableServer(), 7), (clouds.Draining(), 7)):
+            steps = self.steps(1, timeout=7)
+            self.assertEqual(self.ask(steps, next(steps))[:2], Attempt((1,), 7, 0)[:2])
+            step = steps.throw(problem)
+            if pause:
+                self.assertEqual(step, Pause(pause))
+                step = next(steps)
+            self.ask(steps, step)
+            with self.assertRaises(type(problem)):
+                steps.throw(problem)
+
+    def test_what_is_not(self):
+        for problem in (clouds.ServiceError(), clouds.Closed(), clouds.Overloaded()):
+            steps = self.steps(1, retry=5)
+            self.ask(steps, next(steps))
+            with self.assertRaises(type(problem)):
+                steps.throw(problem)
+
+    def test_a_pause_that_does_not_fit(self):
+        steps = self.steps(1, retry=5, deadline=50)
+        self.ask(steps, next(steps))
+        with self.assertRaises(clouds.NoAvailableServer):
+            steps.throw(clouds.NoAvailableServer())
+
+    def test_the_deadline(self):
+        for limits in ({"deadline": 20}, {"_deadline": 20}, {"deadline": 20, "_deadline": 1}):
+            steps = self.steps(1, **limits)
+            self.assertTrue(1 < self.ask(steps, next(steps)).deadline <= 20)
+
+
 over_each_bus(globals(), Calls)
+over_each_bus(globals(), Limits, ("inproc", "redis"))
+del Serving
 
 if __name__ == "__main__":
     unittest.main()

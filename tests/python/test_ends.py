@@ -13,6 +13,16 @@ def register():
     return server
 """
 
+# Tells the test when something is true.
+TELL = """
+import os, threading, time
+def tell_when(condition):
+    def tell():
+        while not condition(): time.sleep(0.01)
+        os.write(1, b"begun\\n")
+    threading.Thread(target=tell, daemon=True).start()
+"""
+
 
 class Ends(PythonCase):
     bus = "local"
@@ -39,10 +49,10 @@ class Interrupts(Ends):
         self.server = self.python(SILENT + """
 server = register(); print("serving", flush=True); server.run()""")
         self.server.out.wait_for("serving")
-        process = self.interrupted("""
-import clouds, os, threading, time
+        process = self.interrupted(TELL + """
+import clouds
 client = clouds.Client(timeout=1000)
-threading.Timer(0.05, os.write, (1, b"begun\\n")).start()
+tell_when(lambda: client.counters()["calls"])
 try:
     client.call("never")
 except KeyboardInterrupt:
@@ -56,10 +66,9 @@ except KeyboardInterrupt:
         self.assertEqual(self.server.stop(), 0, self.server.err.text())
 
     def test_not_caught(self):
-        process = self.interrupted(SILENT + """
-import os, threading
+        process = self.interrupted(SILENT + TELL + """
 server = register()
-threading.Timer(0.05, os.write, (1, b"begun\\n")).start()
+tell_when(lambda: server.counters()["calls"])
 server.call("never")
 """)
         self.assertEqual(process.wait(), -signal.SIGINT, process.err.text())
@@ -75,8 +84,8 @@ client = clouds.Client("inproc:", timeout=20)
 class Alarm(Exception): pass
 def alarm(*_): raise Alarm
 signal.signal(signal.SIGALRM, alarm)
-signal.setitimer(signal.ITIMER_REAL, 0.1)
 try:
+    signal.setitimer(signal.ITIMER_REAL, 0.1)
     client.call("wait", 0.5)
 except Alarm:
     print("raised")
@@ -95,20 +104,56 @@ server.close()
     def test_several_run_in_one_loop(self):
         out = self.ends("""
 import asyncio, clouds, os, signal
+async def end():
+    while signal.getsignal(signal.SIGTERM) == signal.SIG_DFL: await asyncio.sleep(0.01)
+    os.kill(os.getpid(), signal.SIGTERM)
 async def main():
     servers = [clouds.aio.Server() for _ in range(3)]
-    asyncio.get_running_loop().call_later(0.1, os.kill, os.getpid(), signal.SIGTERM)
-    await asyncio.gather(*(server.run() for server in servers))
+    await asyncio.gather(end(), *(server.run() for server in servers))
     print(all(server.closed for server in servers))
 asyncio.run(main())
 """)
         self.assertEqual(out, "True\n")
 
+    def test_signals_are_given_back(self):
+        for face in ("server.run()", "asyncio.run(server.run())"):
+            module = "clouds.aio" if "asyncio" in face else "clouds"
+            out = self.ends(f"""
+import asyncio, clouds, os, signal, threading, time
+def own(*_): print("own")
+signal.signal(signal.SIGTERM, own)
+before = signal.getsignal(signal.SIGINT)
+def end():
+    while signal.getsignal(signal.SIGTERM) is own: time.sleep(0.01)
+    os.kill(os.getpid(), signal.SIGTERM)
+server = {module}.Server()
+threading.Thread(target=end).start()
+{face}
+print(server.closed, signal.getsignal(signal.SIGINT) is before)
+os.kill(os.getpid(), signal.SIGTERM)
+""")
+            self.assertEqual(out, "True True\nown\n")
+
+    def test_a_loops_own_handler(self):
+        """It cannot be given back; then the signal ends the program as it does any other, and is not lost."""
+        process = self.python("""
+import asyncio, clouds, os, signal
+async def main():
+    loop, server = asyncio.get_running_loop(), clouds.aio.Server()
+    loop.add_signal_handler(signal.SIGTERM, print, "loop")
+    loop.call_soon(lambda: asyncio.ensure_future(server.close()))
+    await server.run()
+    os.kill(os.getpid(), signal.SIGTERM)
+    await asyncio.sleep(1000)
+asyncio.run(main())
+""")
+        self.assertEqual(process.wait(), -signal.SIGTERM, process.err.text())
+
     def test_in_ready_and_close(self):
-        process = self.interrupted("""
-import clouds, os, threading
+        process = self.interrupted(TELL + """
+import clouds
 client = clouds.Client("redis+unix:///nowhere/at/all")
-threading.Timer(0.05, os.write, (1, b"begun\\n")).start()
+tell_when(lambda: client._waiting)
 try:
     client.ready()
 except KeyboardInterrupt:
@@ -123,19 +168,14 @@ print("closed")
         for face in ("server.run()", "asyncio.run(server.run())"):
             for number in (signal.SIGINT, signal.SIGTERM):
                 module = "clouds.aio" if "asyncio" in face else "clouds"
-                process = self.python(f"""
-import asyncio, clouds, os, signal, threading, time
-def tell():
-    while signal.getsignal(signal.SIGTERM) == signal.SIG_DFL: time.sleep(0.01)
-    os.write(1, b"begun\\n")
-threading.Thread(target=tell).start()
+                process = self.interrupted(TELL + f"""
+import asyncio, clouds, signal
+tell_when(lambda: signal.getsignal(signal.SIGTERM) != signal.SIG_DFL)
 server = {module}.Server()
 server.on("exit", lambda left: print("exit", left, flush=True))
 {face}
 print("after")
-""")
-                process.out.wait_for("begun")
-                process.signal(number)
+""", number)
                 self.assertEqual(process.wait(), 0, process.err.text())
                 self.assertIn("after", process.out.text())
                 self.assertEqual(process.err.text(), "")

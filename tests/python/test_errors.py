@@ -2,11 +2,14 @@
 import asyncio
 import pickle
 import unittest
+from unittest import mock
 
 from support import PythonCase
 
 import clouds
-from clouds import errors
+from clouds import _abi, errors
+from clouds._events import Event, failure
+from clouds._library import error
 
 
 class Classes(PythonCase):
@@ -38,6 +41,20 @@ class Classes(PythonCase):
         self.assertTrue(clouds.NoAvailableServer().retryable)
         self.assertFalse(clouds.CallTimeout().retryable)
         self.assertIn("E_USER", repr(problem))
+
+    def test_those_of_a_later_library(self):
+        fewer = {number: kind for number, kind in errors.BY_NUMBER.items() if kind is not clouds.Draining}
+        event = Event(_abi.CLOUDS_EVENT_RESULT, clouds.Draining.number, 2, 1, 0, 0.0, "", "", "", '{"message":"wait"}')
+        with mock.patch("clouds._library.BY_NUMBER", fewer):
+            problem = failure(event)
+            self.assertEqual((type(problem), problem.code, problem.message, problem.outcome),
+                             (clouds.Error, "CLOUDS_DRAINING", "wait", "NOT_DONE"))
+            problem = failure(event._replace(error=""))
+            self.assertEqual(problem.message, clouds.Draining().message)
+            problem = error(clouds.Draining.number)
+            self.assertEqual((type(problem), problem.code, problem.outcome), (clouds.Error, "CLOUDS_DRAINING", "NOT_DONE"))
+        problem = error(-99)
+        self.assertEqual((type(problem), problem.code, problem.outcome), (clouds.Error, "CLOUDS_E?", "UNKNOWN"))
 
     def test_pickle(self):
         for problem in (clouds.ServiceError("a", code="E", more={"x": 1}, values=(2,)), clouds.CallTimeout(),
@@ -113,6 +130,9 @@ class OfHandlers(PythonCase):
         got = self.raises(clouds.NoAvailableServer, "no available server", self.client.call, "elsewhere")
         self.assertEqual((got.code, got.outcome), ("CLOUDS_NO_AVAILABLE_SERVER", "NOT_DONE"))
         self.raises(clouds.NoSuchMethod, "", self.client.call, "elsewhere", server=self.server.id)
+        self.server._methods.clear()  # as between its end here and in the library
+        got = self.raises(clouds.Error, "", self.client.call, "there")
+        self.assertEqual(got.code, "CLOUDS_NO_SUCH_METHOD")
 
 
 if __name__ == "__main__":

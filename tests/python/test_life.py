@@ -4,11 +4,14 @@ import gc
 import unittest
 import warnings
 import weakref
+from unittest import mock
 
-from support import LONG, SANITIZED, AsyncCase, PythonCase, descriptors, resident_kb, threads, wait_until
+from support import BOUND, LONG, SANITIZED, AsyncCase, PythonCase, descriptors, resident_kb, threads, wait_until
 
 import clouds
 from clouds import aio
+from clouds._events import Records
+from clouds._handle import poll_until_closed
 
 CALLS = 100000 if LONG else 5000
 ROUNDS = 200 if LONG else 60
@@ -114,13 +117,11 @@ class Life(AsyncCase):
 
     async def test_cancelled_tasks(self):
         async with aio.Server(self.url) as server, aio.Client(self.url, timeout=20) as client:
-            started = 0
+            release = asyncio.Event()
 
             @server.register("wait")
             async def wait():
-                nonlocal started
-                started += 1
-                await asyncio.sleep(0.05)
+                await release.wait()
             await server.ready()
             for _ in range(5):
                 tasks = [asyncio.ensure_future(self.await_it(client.call("wait"))) for _ in range(200)]
@@ -130,6 +131,7 @@ class Life(AsyncCase):
                 await asyncio.gather(*tasks, return_exceptions=True)
                 self.assertTrue(all(task.cancelled() for task in tasks))
             self.assertEqual(client._calls, {})
+            release.set()
             await self.eventually(lambda: client.counters()["results"] == client.counters()["calls"], "all have ended")
             await self.eventually(lambda: not server._tasks)
 
@@ -168,6 +170,21 @@ class Dropped(PythonCase):
             node.on_message(lambda *_: node)
             return [node]
         self.dropped(make())
+
+    def test_the_end_of_a_busy_node_takes_its_time(self):
+        """What comes in the meantime does not cut it short."""
+        busy = [1] * 5000
+
+        class Busy(Records):
+            def poll(self, context, timeout):
+                return busy.pop() if busy else super().poll(context, timeout)
+
+        client = aio.Client(self.url)
+        client._handle.close(0)
+        with mock.patch("clouds._handle.Records", Busy):
+            poll_until_closed(client._handle, BOUND)
+        self.assertEqual(busy, [])
+        client._handle.destroy()
 
     def test_a_closed_node_does_not_warn(self):
         with warnings.catch_warnings():

@@ -1,25 +1,23 @@
 """Messages, status, ready, close, up and down, and the choice of a server taken over, in the sync face."""
+import json
 import threading
 import unittest
 
 from support import BOUND, PythonCase, over_each_bus, wait_until
 
 import clouds
+from clouds._library import lib
 
 
 class Nodes(PythonCase):
 
     def test_messages(self):
         one, two = self.node("Base"), self.node("Client")
-        got, unknown = [], []
+        got = []
 
         @two.on_message
         def listen(sender, value):
             got.append((sender, value))
-
-        @two.on("unknown_message")
-        def _(*arguments):
-            unknown.append(arguments)
 
         two.ready(BOUND)
         one.ready(BOUND)
@@ -118,6 +116,34 @@ class Nodes(PythonCase):
         with self.assertLogs("clouds", "ERROR"):
             client.configure(find_server=lambda *_: 1 / 0)
             self.assertRaises(clouds.NoAvailableServer, client.call, "who")
+        for bad in (5, b"s.1", "\ud800"):
+            with self.assertLogs("clouds", "ERROR") as said:
+                client.configure(find_server=lambda *_, bad=bad: bad)
+                self.assertRaises(clouds.NoAvailableServer, client.call, "who")
+            self.assertIn(f"find_server gave {bad!r}: expected the id of a node, or None", said.output[0])
+
+    def test_an_operation_in_the_middle_of_another(self):
+        """As a signal's handler or a finalizer begins it."""
+        node, inner = self.node("Base"), []
+
+        def interrupted(*arguments):
+            inner.append(node.status())
+            node.ready()
+            return lib.clouds_node_status(*arguments)
+        node.ready()
+        self.assertEqual(node._begin(interrupted).result(BOUND), {"servers": {}, "methods": {}})
+        self.assertEqual(inner, [{"servers": {}, "methods": {}}])
+
+    def test_an_operation_that_ends_before_it_is_noted(self):
+        node = self.node("Base")
+        node.ready()
+
+        def slow(*arguments):
+            code = lib.clouds_node_status(*arguments)
+            wait_until(lambda: node._operations._known, "its event")
+            return code
+        self.assertEqual(node._begin(slow).result(BOUND), {"servers": {}, "methods": {}})
+        self.assertEqual(node._operations._known, {})
 
 
 class Connection(PythonCase):
@@ -141,6 +167,7 @@ class Connection(PythonCase):
             node = self.node("Client", url="redis+unix://" + self.folder + "/nothing", reconnect_max=0.05)
             self.raises(clouds.Timeout, "not ready in time", node.ready, 0.5)
             problem = self.raises(clouds.Error, "", node.call, "x", timeout=0.2)
+            wait_until(lambda: said.output, "it says so")
         self.assertEqual(len(said.output), 1, said.output)
         self.assertIn("not connected", said.output[0])
         self.assertEqual(problem.outcome, "NOT_DONE")
@@ -148,9 +175,27 @@ class Connection(PythonCase):
     def test_wrong_password(self):
         server = self.redis()
         server.command("CONFIG", "SET", "requirepass", "secret")
-        with self.assertLogs("clouds", "WARNING"):
-            node = self.node("Client", url=server.url)
-            self.assertRaises((clouds.AuthFailed, clouds.Timeout), node.ready, 1)
+        with self.assertLogs("clouds", "WARNING") as said:
+            self.node("Client", url=server.url)
+            wait_until(lambda: said.output, "it says so")
+        self.assertIn("not connected: CLOUDS_AUTH", said.output[0])
+        told = []
+        node = self.node("Client", url=server.url)
+        node.on("down", told.append)
+        wait_until(lambda: told, "it says so")
+        self.assertIs(type(told[0]), clouds.AuthFailed)
+        self.assertIn("NOAUTH", str(told[0]))
+
+    def test_unknown_messages(self):
+        server, got = self.redis(), []
+        node = self.node("Base", url=server.url)
+        node.on("unknown message", lambda *arguments: got.append(arguments))
+        node.on("unknown_message", lambda *arguments: got.append(arguments))
+        node.ready(BOUND)
+        text = json.dumps({"t": "zz", "s": "c.somebody", "d": {"x": [1]}})
+        self.assertEqual(server.command("PUBLISH", f"clouds:L:{node.id}", text), 1)
+        wait_until(lambda: len(got) == 2)
+        self.assertEqual(got, [("zz", "c.somebody", {"x": [1]}, text)] * 2)
 
 
 over_each_bus(globals(), Nodes)

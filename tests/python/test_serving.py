@@ -239,6 +239,21 @@ class Async(AsyncCase):
         self.assertEqual(seen, [None])
         await self.close(server, client)
 
+    async def test_a_node_that_a_handler_makes_is_outside_of_the_request(self):
+        made, seen = [], []
+
+        async def make():
+            made.append(aio.Base(self.url))
+            made[0].on_message(lambda *_: seen.append(clouds.request()))
+            await made[0].ready()
+        server, client = await self.pair(make=make)
+        await client.call("make")
+        await asyncio.sleep(0)  # what the handler's turn had begun
+        await client.send(made[0].id, 1, confirm=True)
+        await self.eventually(lambda: seen)
+        self.assertEqual(seen, [None])
+        await self.close(server, client, *made)
+
     async def test_nested_calls_inherit_the_time_left(self):
         async def inner():
             return clouds.request().time_left

@@ -79,6 +79,14 @@ class Codec(PythonCase):
         circle = []
         circle.append({"circle": circle})
         self.raises(ValueError, "contains itself", encode, circle)
+        for inmost in ("1", '"x"', str(2 ** 53)):  # the last takes the careful way
+            self.stable(json.loads("[" * 255 + inmost + "]" * 255))
+            for levels in (256, 300, 400, 3000):
+                deep = inmost
+                for _ in range(levels):
+                    deep = [deep]
+                self.raises(ValueError, "nests deeper than 256", encode, deep)
+                self.raises(ValueError, "nests deeper than 256", encode, {"a": deep})
 
     def test_another_interpreters_encoder(self):
         """What the quick way rests on may be gone one day: then the ordinary one gives the same."""

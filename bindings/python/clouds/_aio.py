@@ -11,14 +11,15 @@ from clouds import _abi
 from clouds._events import Records, failure
 from clouds._later import serve_later
 from clouds._library import lib
-from clouds._happened import log, settle
-from clouds._node import NodeBase
-from clouds._options import CallOptions, Number
+from clouds._happened import log
+from clouds._node import NodeBase, not_ready
+from clouds._operations import settle
+from clouds._options import CallOptions, Number, drain_seconds, method_name
 from clouds._request import Request, call_record, outside, serve
 from clouds._retry import Ask, Attempt, Hooked
 from clouds._values import encode_list, results
 from clouds._watch import Watch
-from clouds.errors import AfterFork, Timeout
+from clouds.errors import AfterFork
 
 _Self = TypeVar("_Self", bound="Node")
 
@@ -293,9 +294,7 @@ class Node(NodeBase):
         call. retry: further attempts after a timeout, or when no server is there. server: the id of the only node to
         ask. Several results come as clouds.Values.
         """
-        if not isinstance(method, str):
-            raise TypeError(f"expected the name of a method, got {method!r}")
-        return self._invoke(method.encode(), args, self._options(timeout, deadline, retry, server))
+        return self._invoke(method_name(method), args, self._options(timeout, deadline, retry, server))
 
     def bind(self, method: str, retry: Optional[int] = None, *, timeout: Optional[Number] = None,
              deadline: Optional[Number] = None, server: Optional[str] = None,
@@ -333,7 +332,7 @@ class Node(NodeBase):
         future = self._begin_ready()
         await asyncio.wait([future], timeout=timeout)
         if not future.done():
-            raise Timeout("not ready in time", code="CLOUDS_CALL_SERVICE_TIMEOUT", outcome="NOT_DONE")
+            raise not_ready()
         future.result()
 
     async def close(self, drain: Optional[float] = None) -> None:
@@ -346,8 +345,8 @@ class Node(NodeBase):
         if self._handle.forked():
             self._finalizer()
             return
-        future = self._wait_over()
-        self._handle.close(-1.0 if drain is None else float(drain))
+        seconds, future = drain_seconds(drain), self._wait_over()
+        self._handle.close(seconds)
         self._touched()
         await future
 
@@ -364,36 +363,52 @@ class Node(NodeBase):
             await self.close()
 
 
-# The nodes that run, by their loop: a signal is for all of them.
-_stops: "Dict[asyncio.AbstractEventLoop, List[asyncio.Future[Any]]]" = {}
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+class _Signals:
+    """SIGINT and SIGTERM while nodes run in a loop. They are for all of these nodes."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.stops: "List[asyncio.Future[Any]]" = []
+        self._loop = loop
+        self._before = {number: self._take(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def _take(self, number: int) -> Any:
+        """What the program did at this signal; None for what cannot be given back, as a handler of the loop."""
+        before = signal.getsignal(number)
+        self._loop.add_signal_handler(number, self._stop_all)
+        return None if before == signal.getsignal(number) else before
+
+    def _stop_all(self) -> None:
+        for stop in self.stops:
+            settle(stop)
+
+    def give_back(self) -> None:
+        """As it was before."""
+        for number, before in self._before.items():
+            self._loop.remove_signal_handler(number)
+            if before is not None:
+                signal.signal(number, before)
+
+
+_running_in: "Dict[asyncio.AbstractEventLoop, _Signals]" = {}
 
 
 def _begin_signals(loop: asyncio.AbstractEventLoop, stop: "asyncio.Future[Any]") -> None:
     """From here on a signal ends this future, if this is the main thread: no other hears of signals."""
     if threading.current_thread() is not threading.main_thread():
         return
-    stops = _stops.setdefault(loop, [])
-    stops.append(stop)
-    if len(stops) == 1:
-        for number in _SIGNALS:
-            loop.add_signal_handler(number, _stop_all, loop)
+    if loop not in _running_in:
+        _running_in[loop] = _Signals(loop)
+    _running_in[loop].stops.append(stop)
 
 
 def _end_signals(loop: asyncio.AbstractEventLoop, stop: "asyncio.Future[Any]") -> None:
-    stops = _stops.get(loop, [])
-    if stop not in stops:
+    signals = _running_in.get(loop)
+    if signals is None or stop not in signals.stops:
         return
-    stops.remove(stop)
-    if not stops:
-        del _stops[loop]
-        for number in _SIGNALS:
-            loop.remove_signal_handler(number)
-
-
-def _stop_all(loop: asyncio.AbstractEventLoop) -> None:
-    for stop in _stops.get(loop, ()):
-        settle(stop)
+    signals.stops.remove(stop)
+    if not signals.stops:
+        del _running_in[loop]
+        signals.give_back()
 
 
 def _log_listener(task: "asyncio.Future[Any]") -> None:

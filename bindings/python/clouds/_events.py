@@ -5,13 +5,11 @@ from typing import Any, Dict, Iterator, List, NamedTuple, Tuple
 
 from clouds import _abi
 from clouds._error import Error
-from clouds._library import lib
+from clouds._library import OUTCOMES, lib, make_error
 from clouds._values import decode, members
-from clouds.errors import BY_NUMBER
 
 RECORD = ctypes.sizeof(_abi.clouds_event)
 LARGE = 65536
-OUTCOMES = ("DONE", "APP_ERROR", "NOT_DONE", "UNKNOWN")
 
 _CODES: Dict[Any, str] = {ctypes.c_uint32: "I", ctypes.c_int32: "i", ctypes.c_uint64: "Q", ctypes.c_int64: "q",
                           ctypes.c_double: "d", ctypes.c_void_p: "P", ctypes.c_char_p: "P", ctypes.c_size_t: "N"}
@@ -123,7 +121,6 @@ class Records:
 
 def failure(event: Event) -> Error:
     """The exception for an event whose code is not 0."""
-    kind = BY_NUMBER.get(event.code, Error)
     more = members(event.error)
     if more is None:
         more = {"message": event.error} if event.error else {}
@@ -132,5 +129,5 @@ def failure(event: Event) -> Error:
     if event.code != _abi.CLOUDS_EAPP:
         code = None  # the library's own, which the class knows
     values = decode(event.data) if event.type == _abi.CLOUDS_EVENT_RESULT else None
-    return kind(message if isinstance(message, str) else None, code=code, outcome=OUTCOMES[event.outcome & 3],
-                more=more, values=values if isinstance(values, list) else ())
+    return make_error(event.code, message if isinstance(message, str) else None, code=code,
+                      outcome=OUTCOMES[event.outcome & 3], more=more, values=values if isinstance(values, list) else ())

@@ -2,6 +2,7 @@
 import ctypes
 import os
 import threading
+import time
 from typing import Any
 
 from clouds import _abi
@@ -54,9 +55,13 @@ class Handle:
 
     def close(self, drain: float) -> None:
         """Begins the orderly end; a second time does nothing."""
-        if not self.closing:
-            self.closing = True
-            lib.clouds_context_close(self.context, drain)
+        if self.closing:
+            return
+        self.closing = True
+        code = lib.clouds_context_close(self.context, drain)
+        if code < 0 and code != _abi.CLOUDS_ECLOSED:
+            self.closing = False
+            raise error(code)
 
     def destroy(self) -> None:
         """Frees everything; a second time does nothing."""
@@ -67,12 +72,13 @@ class Handle:
 
 def poll_until_closed(handle: Handle, seconds: float) -> None:
     """Does the I/O of an inline-mode context until it is closed, or the time is over."""
-    records, left = Records(64, 65536), max(1, round(seconds / 0.05))
-    while left > 0:
-        count = records.poll(handle.context, 0.05)
+    records, until = Records(64, 65536), time.monotonic() + seconds
+    while True:
+        count = records.poll(handle.context, max(0.0, until - time.monotonic()))
         if count < 0 or any(raw[0] == _abi.CLOUDS_EVENT_CONTEXT_CLOSED for raw in records.raw(count)):
             return
-        left -= 1
+        if time.monotonic() >= until:
+            return
 
 
 def farewell(handle: Handle, wait: Any) -> None:

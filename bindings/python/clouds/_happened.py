@@ -1,28 +1,19 @@
 """What a node of either face does when something happened: one function for each type of event."""
 import logging
-from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional
+from typing import TYPE_CHECKING, Any, Callable, Dict, List
 
 from clouds import _abi
-from clouds._error import Error
 from clouds._events import Event, failure
 from clouds._library import lib
+from clouds._operations import RESULT
 from clouds._request import Request
 from clouds._values import decode
+from clouds.errors import NoSuchMethod
 
 if TYPE_CHECKING:
     from clouds._node import NodeBase
 
 log = logging.getLogger("clouds")
-
-
-def settle(future: Any, result: Any = None, problem: Optional[Error] = None) -> None:
-    """Ends a future of either kind, unless it has ended."""
-    if future.done():
-        return
-    if problem is not None:
-        future.set_exception(problem)
-    else:
-        future.set_result(result)
 
 
 def _ignore(_: Any) -> None:
@@ -32,34 +23,21 @@ def _ignore(_: Any) -> None:
 _QUESTIONS = {_abi.CLOUDS_EVENT_FIND_SERVER: "find_server", _abi.CLOUDS_EVENT_SAVE_SERVERS: "save_servers",
               _abi.CLOUDS_EVENT_REMOVE_SERVER: "remove_server", _abi.CLOUDS_EVENT_CLEAR_SERVERS: "clear_servers"}
 
-# What an operation gives.
-_OUTCOME: Dict[int, Callable[[Event], Any]] = {
-    _abi.CLOUDS_EVENT_SENT: lambda event: event.number if event.number >= 0 else None,
-    _abi.CLOUDS_EVENT_STATUS: lambda event: decode(event.data),
-    _abi.CLOUDS_EVENT_UNREGISTERED: _ignore,
-}
-
 
 def _nothing(node: "NodeBase", event: Event) -> None:
     """The result of a call that was given up, or what a later version of the library tells."""
 
 
 def _operation(node: "NodeBase", event: Event) -> None:
-    with node._lock:
-        future = node._operations.pop(event.id, None)
-    if future is not None and event.code:
-        settle(future, None, failure(event))
-    elif future is not None:
-        settle(future, _OUTCOME[event.type](event))
+    node._operations.ended(event)
 
 
 def _registered(node: "NodeBase", event: Event) -> None:
-    with node._lock:
-        method = node._registering.pop(event.id, event.method)
-    node._failed.pop(method, None)
+    node._failed.pop(event.method, None)
     if event.code:
-        node._failed[method] = failure(event)
-        log.error("the method %r could not be registered: %s", method, node._failed[method])
+        node._failed[event.method] = problem = failure(event)
+        log.error("the method %r could not be registered: %s", event.method, problem)
+    node._operations.ended(event)
     node._look_ready()
 
 
@@ -71,12 +49,12 @@ def _ready(node: "NodeBase", event: Event) -> None:
 
 
 def _request(node: "NodeBase", event: Event) -> None:
-    handler = node._methods.get(event.method)
+    offered = node._methods.get(event.method)
     request = Request(node, node._context, event)
-    if handler is None:
-        request.fail(Error("service handler not found"))
+    if offered is None:
+        request.fail(NoSuchMethod())
     else:
-        node._serve(request, handler, decode(event.data))
+        node._serve(request, offered.handler, decode(event.data))
 
 
 def _message(node: "NodeBase", event: Event) -> None:
@@ -108,14 +86,27 @@ def _down(node: "NodeBase", event: Event) -> None:
     node._emit("down", problem)
 
 
+def _server(answer: Any) -> bytes:
+    """The id that find_server gave; empty: nobody."""
+    try:
+        if answer is None or isinstance(answer, str):
+            return (answer or "").encode()
+    except UnicodeError:
+        pass
+    log.error("find_server gave %r: expected the id of a node, or None", answer)
+    return b""
+
+
 def _question(node: "NodeBase", event: Event) -> None:
     name = _QUESTIONS[event.type]
     hook = node._hooks.get(name)
     question = event.id
 
     def choose_server(answer: Any) -> None:
-        server = answer.encode() if isinstance(answer, str) else b""
-        node._answer(lib.clouds_choose, node._context, question, server, len(server))
+        server = _server(answer)
+        code = node._answer(lib.clouds_choose, node._context, question, server, len(server))
+        if code < 0 and code != _abi.CLOUDS_ESTALE:
+            log.error("find_server gave %r: %s", answer, node._problem(code))
 
     then: Callable[[Any], None] = choose_server if name == "find_server" else _ignore
     if hook is None:
@@ -139,7 +130,7 @@ _HAPPENED: Dict[int, Callable[["NodeBase", Event], None]] = {
     _abi.CLOUDS_EVENT_CONTEXT_CLOSED: _context_closed,
     _abi.CLOUDS_EVENT_BUS_UP: _up,
     _abi.CLOUDS_EVENT_BUS_DOWN: _down,
-    **{kind: _operation for kind in _OUTCOME},
+    **{kind: _operation for kind in RESULT},
     **{kind: _question for kind in _QUESTIONS},
 }
 

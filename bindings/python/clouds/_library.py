@@ -4,12 +4,13 @@ Looked at, in this order: the path in CLOUDS_LIBRARY; the library that a wheel c
 """
 import ctypes
 import os
-from typing import Any, List, Tuple
+from typing import Any, List, Optional, Tuple
 
 from clouds import _abi
 from clouds._error import Error
-from clouds.errors import BY_NUMBER, Closed
+from clouds.errors import BY_NUMBER
 
+OUTCOMES = ("DONE", "APP_ERROR", "NOT_DONE", "UNKNOWN")
 SONAME = "libclouds.so.0"
 _CARRIED = os.path.join(os.path.dirname(os.path.abspath(__file__)), "_lib")
 
@@ -59,11 +60,20 @@ lib: Any = _load()
 version: str = lib.clouds_version().decode()
 
 
+def make_error(number: int, message: Optional[str], *, outcome: Optional[str] = None, **members: Any) -> Error:
+    """The exception for an error's number. The library knows one that this package does not know yet."""
+    kind = BY_NUMBER.get(number)
+    if kind is not None:
+        return kind(message, outcome=outcome, **members)
+    members["code"] = lib.clouds_err_name(number).decode()
+    return Error(lib.clouds_strerror(number).decode() if message is None else message,
+                 outcome=outcome or OUTCOMES[lib.clouds_err_outcome(number) & 3], **members)
+
+
 def error(number: int) -> Error:
     """The exception for a result below 0, with the words that the library has for it."""
-    kind = BY_NUMBER.get(number, Error)
     words = lib.clouds_last_error().decode("utf-8", "replace")
-    return kind(words or None)
+    return make_error(number, words or None)
 
 
 def check(number: int) -> int:
@@ -93,4 +103,3 @@ def _options() -> List[Option]:
 
 
 OPTIONS: List[Option] = _options()
-CLOSED = Closed.number

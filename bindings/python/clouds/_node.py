@@ -1,23 +1,25 @@
 """What nodes are, whichever face they have: options, events, methods, operations. A face says how to wait."""
 import ctypes
 import sys
-import threading
 import warnings
-from typing import Any, Callable, Dict, List, Optional
+from typing import Any, Callable, Dict, List, Optional, TypeVar, overload
 
 from clouds import _abi
-from clouds._error import Error
+from clouds._error import Error, Timeout
 from clouds._events import Event
 from clouds._handle import Handle
-from clouds._happened import happened, log, settle
+from clouds._happened import happened, log
 from clouds._library import lib
+from clouds._operations import Operation, Operations, Registration, settle, take_all
 from clouds._options import HOOKS, CallOptions, Hooks, Number, Options, choose, method_name
 from clouds._request import Request, is_deliberate
 from clouds._retry import Hooked, hooked
 from clouds._values import encode
+from clouds.errors import CallTimeout
 
 EVENTS = ("message", "unknown message", "ready", "exit", "up", "down")
 _Handler = Callable[..., Any]
+_F = TypeVar("_F", bound=_Handler)
 
 
 def listener_name(event: str) -> str:
@@ -35,6 +37,20 @@ def check_function(fn: Any) -> Any:
     return fn
 
 
+def not_ready() -> Timeout:
+    """ready() took too long."""
+    return Timeout("not ready in time", code=CallTimeout.default_code, outcome="NOT_DONE")
+
+
+class Offered:
+    """A handler, from one registration on: the same function, registered again, is another."""
+
+    __slots__ = ("handler",)
+
+    def __init__(self, handler: _Handler) -> None:
+        self.handler = handler
+
+
 class NodeBase:
     """One identity on the bus."""
 
@@ -44,17 +60,16 @@ class NodeBase:
 
     def __init__(self, url: Optional[str], options: Dict[str, Any]) -> None:
         chosen = choose(self._kind, self._mode, url, options)
-        self._lock = threading.Lock()
         self._hooks: Hooks = chosen.hooks
         self._listeners: Dict[str, List[_Handler]] = {}
-        self._methods: Dict[str, _Handler] = {}
-        self._operations: Dict[int, Any] = {}   # the futures of operations that go on
-        self._registering: Dict[int, str] = {}  # registrations that go on
-        self._failed: Dict[str, Error] = {}     # methods that could not be registered
-        self._readiness: Any = None             # True, or why it will not be
-        self._waiting: List[Any] = []           # the futures of ready()
+        self._methods: Dict[str, Offered] = {}
+        self._operations = Operations()
+        self._failed: Dict[str, Error] = {}  # methods that could not be registered
+        self._readiness: Any = None          # True, or why it will not be
+        self._waiting: List[Any] = []        # the futures of ready()
         self._down: Optional[str] = None
-        self._retry, self._timeout = int(chosen.node.get("retries", 0)), float(chosen.node.get("timeout", 0) or 60)
+        self._retry, self._timeout, self._deadline = 0, 60.0, 0.0
+        self._note_limits(chosen.node)
         self._plain = CallOptions(self._flags)
         self._handle = Handle(chosen)
         self._context, self._node = self._handle.context, self._handle.node
@@ -135,15 +150,24 @@ class NodeBase:
 
     # ---- operations: they end with an event
 
-    def _begin(self, function: Callable[..., int], *arguments: Any) -> Any:
+    def _begin(self, function: Callable[..., int], *arguments: Any, then: Optional[Callable[[], None]] = None) -> Any:
         """Starts an operation; its future."""
         self._handle.usable()
-        future, operation = self._new_future(), ctypes.c_uint64()
-        with self._lock:
-            self._checked(function(self._node, *arguments, ctypes.byref(operation)))
-            self._operations[operation.value] = future
+        future, number = self._new_future(), ctypes.c_uint64()
+        future.add_done_callback(self._operation_ended)
+        self._checked(function(self._node, *arguments, ctypes.byref(number)))
+        self._operations.begun(number.value, Operation(future, then))
+        self._look_over()
         self._touched()
         return future
+
+    def _operation_ended(self, future: Any) -> None:
+        """Does nothing: by this the future holds the node, which would be collected under who waits for it."""
+
+    def _look_over(self) -> None:
+        """After something was noted that an event should end: did another thread just take the last one?"""
+        if self._handle.over.is_set():
+            self._end_operations()
 
     def _begin_send(self, receiver: Any, value: Any, confirm: bool) -> Any:
         """A future for the number of receivers, with `confirm`; else None."""
@@ -157,28 +181,32 @@ class NodeBase:
         return None
 
     def _begin_unregister(self, method: Any) -> Any:
-        name = method_name(method)
-        future = self._begin(lib.clouds_node_unregister, name, len(name))
-        self._methods.pop(method, None)
+        name, offered = method_name(method), self._methods.get(method)
+        future = self._begin(lib.clouds_node_unregister, name, len(name), then=lambda: self._withdraw(method, offered))
         self._failed.pop(method, None)
         return future
 
+    def _withdraw(self, method: str, offered: Optional[Offered]) -> None:
+        """Forgets a handler, unless the method was registered anew meanwhile."""
+        found = self._methods.pop(method, None)
+        if found is not None and found is not offered:
+            self._methods.setdefault(method, found)
+
     def _offer(self, method: str, handler: _Handler) -> None:
         """Registers a method. It goes on by itself; ready() waits for it."""
-        name, operation = method_name(method), ctypes.c_uint64()
+        name, number = method_name(method), ctypes.c_uint64()
         self._usable()
         before = self._methods.get(method)
-        self._methods[method] = check_function(handler)
-        with self._lock:
-            code = lib.clouds_node_register(self._node, name, len(name), ctypes.byref(operation))
-            if code >= 0:
-                self._registering[operation.value] = method
+        self._methods[method] = Offered(check_function(handler))
+        code = lib.clouds_node_register(self._node, name, len(name), ctypes.byref(number))
         if code < 0:
             if before is None:
                 del self._methods[method]
             else:
                 self._methods[method] = before
             raise self._problem(code)
+        self._operations.begun(number.value, Registration())
+        self._look_ready()
         self._handle.serves = True
         self._touched()
 
@@ -186,30 +214,25 @@ class NodeBase:
         """A future that ends when the node listens and everything registered until now is."""
         self._handle.usable()
         future = self._new_future()
-        with self._lock:
-            if self._handle.over.is_set():  # just now, by another thread: nobody would end it any more
-                raise self._problem(_abi.CLOUDS_ECLOSED)
-            self._waiting.append(future)
+        self._waiting.append(future)
         self._look_ready()
+        self._look_over()
         return future
 
     def _look_ready(self) -> None:
-        with self._lock:
-            if self._readiness is None or self._registering:
-                return
-            waiting, self._waiting = self._waiting, []
+        if self._readiness is None or not self._waiting or self._operations.registering():
+            return
         problem: Optional[Error] = next(iter(self._failed.values()), None)
         problem = self._readiness if isinstance(self._readiness, Error) else problem
-        for future in waiting:
+        for future in take_all(self._waiting):
             settle(future, None, problem)
 
     def _end_operations(self) -> None:
         """The context is gone: nothing will come any more."""
-        with self._lock:
-            futures = [*self._operations.values(), *self._waiting]
-            self._operations, self._waiting = {}, []
-        for future in futures:
-            settle(future, None, self._problem(_abi.CLOUDS_ECLOSED))
+        problem = self._problem(_abi.CLOUDS_ECLOSED)
+        self._operations.fail(problem)
+        for future in take_all(self._waiting):
+            settle(future, None, problem)
 
     def counters(self) -> Dict[str, int]:
         """The library's counters of this connection, by name."""
@@ -236,9 +259,15 @@ class NodeBase:
             self._checked(lib.clouds_node_configure(self._node, made))
         hooks = {name: hook for name, hook in self._hooks.items() if name not in options}
         self._hooks = {**hooks, **chosen.hooks}
-        self._retry = int(values.get("retries", self._retry))
-        self._timeout = float(values.get("timeout", self._timeout) or 60)
+        self._note_limits(values)
         self._touched()
+
+    def _note_limits(self, options: Dict[str, Any]) -> None:
+        """What calls with on_retry need to know; all others leave it to the library."""
+        self._retry = int(options.get("retries", self._retry))
+        timeout = float(options.get("timeout", self._timeout))
+        self._timeout = timeout if timeout > 0 else 60.0
+        self._deadline = float(options.get("deadline", self._deadline))
 
     # ---- calling
 
@@ -257,7 +286,7 @@ class NodeBase:
         elif server is not None:
             raise TypeError("on_retry and server do not go together")
         else:
-            how = hooked(on_retry, retry, timeout, deadline, self._retry, self._timeout)
+            how = hooked(self, on_retry, retry, options)
 
             def bound(*arguments: Any) -> Any:
                 return self._invoke_hooked(name, arguments, how)
@@ -296,3 +325,27 @@ class NodeBase:
 
     def _event(self, event: Event) -> None:
         happened(self, event)
+
+
+class Serving(NodeBase):
+    """What nodes that serve have besides, whichever face they have."""
+
+    @overload
+    def register(self, method: str) -> Callable[[_F], _F]: ...
+
+    @overload
+    def register(self, method: str, handler: _F) -> _F: ...
+
+    def register(self, method: str, handler: Optional[_Handler] = None) -> Any:
+        """Offers a method: ``server.register("name", fn)``, or as a decorator ``@server.register("name")``.
+
+        The handler gets the arguments as they were sent, and what it returns is the result. In the waiting face it runs
+        in a thread of a pool, an ``async def`` in an event loop of its own thread; with asyncio an ``async def`` runs
+        as a task, any other function at once, so it should not wait. What it raises answers the caller with an error.
+        ready() waits for the registration; nothing has to. Registering again replaces the handler.
+        """
+        if handler is None:
+            method_name(method)
+            return lambda decorated: self.register(method, decorated)
+        self._offer(method, handler)
+        return handler

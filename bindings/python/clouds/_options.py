@@ -113,6 +113,11 @@ class Options:
 
 # ---- of one call
 
+def drain_seconds(drain: Optional[Number]) -> float:
+    """What close() was given, as the library takes it: below 0 is the node's default."""
+    return -1.0 if drain is None else math.inf if drain == math.inf else _seconds("drain", drain)
+
+
 def _seconds(name: str, value: Optional[Number]) -> float:
     if value is None:
         return 0.0

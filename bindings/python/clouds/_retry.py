@@ -1,13 +1,17 @@
 """Calls with a hook before every attempt. The rules are here once; each face walks through the steps in its own way."""
 import time
-from typing import Any, Callable, Generator, NamedTuple, Optional, Tuple, Union
+from typing import TYPE_CHECKING, Any, Callable, Generator, NamedTuple, Optional, Tuple, Union
 
-from clouds._options import CallOptions, Number, check_retry
+from clouds._options import CallOptions, check_retry
 from clouds._request import request
-from clouds.errors import CallTimeout, Expired, NoAvailableServer
+from clouds.errors import CallTimeout, ConnectionLost, Draining, Expired, NoAvailableServer
+
+if TYPE_CHECKING:
+    from clouds._node import NodeBase
 
 LONGEST = 86400.0
-_AGAIN = (CallTimeout, NoAvailableServer, Expired)
+_AT_ONCE = (CallTimeout, ConnectionLost, Expired)
+_LATER = (NoAvailableServer, Draining)
 
 
 class Ask(NamedTuple):
@@ -38,37 +42,51 @@ Step = Union[Ask, Attempt, Pause]
 
 
 class Hooked(NamedTuple):
-    """How a bound function with a hook makes its attempts."""
+    """How a bound function with a hook makes its attempts. What it leaves open, its node says when a call begins."""
 
+    node: "NodeBase"
     on_retry: Callable[..., Any]
-    retry: int
+    retry: Optional[int]
     timeout: float
     deadline: float
 
     def steps(self, arguments: Tuple[Any, ...]) -> Generator[Step, Any, Any]:
-        """The steps of one call; its result is what the last attempt gave."""
-        serving = request()
-        inherited = serving.time_left if serving is not None and serving.open else None
-        stop = time.monotonic() + min(self.deadline or LONGEST, LONGEST if inherited is None else inherited)
-        for left in range(self.retry, -1, -1):
-            changed = yield Ask(arguments)
+        """The steps of one call; its result is what the last attempt gave. The rules are those of the library."""
+        retry = self.node._retry if self.retry is None else self.retry
+        timeout, stop = self.timeout or self.node._timeout, time.monotonic() + self._longest()
+        for left in range(retry, -1, -1):
+            chosen = _chosen((yield Ask(arguments)), arguments)
             remaining = stop - time.monotonic()
             if remaining <= 0:
                 raise Expired()
             try:
-                return (yield Attempt(arguments if changed is None else tuple(changed), self.timeout, remaining))
-            except _AGAIN as problem:
-                if left == 0 or time.monotonic() >= stop:
+                return (yield Attempt(chosen, timeout, remaining))
+            except _AT_ONCE + _LATER as problem:
+                pause = timeout if isinstance(problem, _LATER) else 0.0
+                if left == 0 or time.monotonic() + pause >= stop:
                     raise
-                if isinstance(problem, NoAvailableServer):
-                    yield Pause(max(0.0, min(self.timeout, stop - time.monotonic())))
+            if pause:
+                yield Pause(pause)
         return None
 
+    def _longest(self) -> float:
+        """So many seconds may the whole call take."""
+        serving = request()
+        inherited = serving.time_left if serving is not None and serving.open else None
+        return min(self.deadline or self.node._deadline or LONGEST, LONGEST if inherited is None else inherited)
 
-def hooked(on_retry: Any, retry: Optional[int], timeout: Optional[Number], deadline: Optional[Number], node_retry: int,
-           node_timeout: float) -> Hooked:
+
+def _chosen(given: Any, arguments: Tuple[Any, ...]) -> Tuple[Any, ...]:
+    """The arguments of an attempt, from what the hook gave."""
+    if given is None:
+        return arguments
+    if isinstance(given, (list, tuple)):
+        return tuple(given)
+    raise TypeError(f"on_retry gave {given!r}: expected a list or tuple of arguments, or None")
+
+
+def hooked(node: "NodeBase", on_retry: Any, retry: Optional[int], options: CallOptions) -> Hooked:
     """Checks what bind() was given."""
     if not callable(on_retry):
         raise TypeError(f"on_retry: expected a function, got {on_retry!r}")
-    chosen = node_retry if retry is None else check_retry(retry)
-    return Hooked(on_retry, chosen, float(timeout or node_timeout), float(deadline or 0))
+    return Hooked(node, on_retry, None if retry is None else check_retry(retry), options.timeout, options.deadline)

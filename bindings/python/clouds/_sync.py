@@ -10,15 +10,15 @@ import threading
 import time
 import types
 import weakref
-from typing import Any, Callable, Dict, List, Optional, Type, TypeVar, Union, overload
+from typing import Any, Callable, Dict, List, Optional, Type, TypeVar, Union
 
 from clouds import _abi
 from clouds._events import Records
 from clouds._handle import Handle, farewell
 from clouds._library import lib
 from clouds._happened import log
-from clouds._node import NodeBase
-from clouds._options import CallOptions, Number, method_name
+from clouds._node import NodeBase, Serving, not_ready
+from clouds._options import CallOptions, Number, drain_seconds, method_name
 from clouds._request import Request, call_record, serve
 from clouds._retry import Ask, Attempt, Hooked
 from clouds._threads import Pool
@@ -26,7 +26,6 @@ from clouds._values import encode_list, results
 from clouds.errors import AfterFork, Timeout
 
 _Self = TypeVar("_Self", bound="Node")
-_F = TypeVar("_F", bound=Callable[..., Any])
 
 SLICE = 0.1  # so long a signal may wait for the main thread to hear of it
 EVENTS, TEXT = 256, 65536
@@ -154,21 +153,22 @@ class Node(NodeBase):
             code = lib.clouds_node_call(self._node, method, len(method), text, len(text), record, room.call_ref)
             if code < 0:
                 raise self._problem(code)
-            return self._wait(room.call.value, room.records)
-        except BaseException:  # Ctrl-C, or what a signal's handler raised: nobody will take the result
-            lib.clouds_cancel(self._context, room.call.value)
+            return self._wait(room)
+        except BaseException:
+            if room.call.value:  # Ctrl-C, or what a signal's handler raised: nobody will take the result
+                lib.clouds_cancel(self._context, room.call.value)
             raise
         finally:
             _rooms.append(room)
 
-    def _wait(self, call: int, records: Records) -> Any:
-        main = threading.get_ident() == threading.main_thread().ident
-        while True:
-            count = records.wait(self._context, call, SLICE if main else -1.0)
-            if count == 1:
-                return results(records.result())
-            if count < 0:
-                raise self._problem(count)
+    def _wait(self, room: _Room) -> Any:
+        main, count = threading.get_ident() == threading.main_thread().ident, 0
+        while count == 0:
+            count = room.records.wait(self._context, room.call.value, SLICE if main else -1.0)
+        room.call.value = 0  # it is over
+        if count < 0:
+            raise self._problem(count)
+        return results(room.records.result())
 
     def _invoke_hooked(self, method: bytes, arguments: Any, how: Hooked) -> Any:
         steps = how.steps(arguments)
@@ -200,9 +200,7 @@ class Node(NodeBase):
         timeout, or when no server is there. server: the id of the only node to ask. Several results come as
         clouds.Values.
         """
-        if not isinstance(method, str):
-            raise TypeError(f"expected the name of a method, got {method!r}")
-        return self._invoke(method.encode(), args, self._options(timeout, deadline, retry, server))
+        return self._invoke(method_name(method), args, self._options(timeout, deadline, retry, server))
 
     def bind(self, method: str, retry: Optional[int] = None, *, timeout: Optional[Number] = None,
              deadline: Optional[Number] = None, server: Optional[str] = None,
@@ -234,7 +232,7 @@ class Node(NodeBase):
         except concurrent.futures.TimeoutError as problem:
             if isinstance(problem, Timeout):
                 raise
-            raise Timeout("not ready in time", code="CLOUDS_CALL_SERVICE_TIMEOUT", outcome="NOT_DONE") from None
+            raise not_ready() from None
 
     def close(self, drain: Optional[float] = None) -> None:
         """Stops the node in order: unregisters, serves what it has accepted for up to `drain` seconds, and disconnects.
@@ -244,9 +242,10 @@ class Node(NodeBase):
         handle = self._handle
         if not self._finalizer.alive:
             return
+        seconds = drain_seconds(drain)
         try:
             if not handle.forked():
-                handle.close(-1.0 if drain is None else float(drain))
+                handle.close(seconds)
                 handle.over.wait()
         finally:
             handle.destroy()
@@ -281,7 +280,7 @@ class Client(Node):
     _kind = "client"
 
 
-class Server(Node):
+class Server(Serving, Node):
     """A node that serves. It can also call.
 
     ::
@@ -296,25 +295,6 @@ class Server(Node):
     """
 
     _kind = "server"
-
-    @overload
-    def register(self, method: str) -> Callable[[_F], _F]: ...
-
-    @overload
-    def register(self, method: str, handler: _F) -> _F: ...
-
-    def register(self, method: str, handler: Optional[Callable[..., Any]] = None) -> Any:
-        """Offers a method: ``server.register("name", fn)``, or as a decorator ``@server.register("name")``.
-
-        The handler gets the arguments as they were sent, and what it returns is the result. It runs in a thread of a
-        pool; an ``async def`` runs in an event loop of its own thread. What it raises answers the caller with an
-        error. ready() waits for the registration; nothing has to. Registering again replaces the handler.
-        """
-        if handler is None:
-            method_name(method)
-            return lambda decorated: self.register(method, decorated)
-        self._offer(method, handler)
-        return handler
 
     def unregister(self, method: str) -> None:
         """Takes a method back, and waits until that is done. Requests it has accepted are still answered."""

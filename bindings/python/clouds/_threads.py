@@ -38,8 +38,9 @@ class Pool:
 
     def stop(self) -> None:
         """The threads end when they have done what was submitted."""
-        for _ in range(self._started):
-            self._load.queue.put(None)
+        with self._load.lock:
+            for _ in range(self._started):
+                self._load.queue.put(None)
 
 
 def _work(load: _Load) -> None:

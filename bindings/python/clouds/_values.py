@@ -63,8 +63,10 @@ def _prebuilt() -> Callable[[Any], str]:
 _encode: Callable[[Any], str] = _prebuilt()
 
 
-def _fits(value: Iterable[Any]) -> bool:
-    """Can the members of a list be sent? False when that takes a closer look."""
+def _fits(value: Iterable[Any], left: int = DEEPEST) -> bool:
+    """Can the members of a list be sent, which may nest so deep? False when that takes a closer look."""
+    if left == 0:
+        return False
     kinds = set(map(type, value))
     if kinds <= _PLAIN:
         return True
@@ -73,15 +75,15 @@ def _fits(value: Iterable[Any]) -> bool:
         if kind is int:
             if not -MOST <= item <= MOST:
                 return False
-        elif kind not in _PLAIN and not _fits_in(item, kind):
+        elif kind not in _PLAIN and not _fits_in(item, kind, left - 1):
             return False
     return True
 
 
-def _fits_in(value: Any, kind: type) -> bool:
+def _fits_in(value: Any, kind: type, left: int) -> bool:
     if kind is dict:
-        return set(map(type, value)) <= _STR and _fits(value.values())
-    return (kind is list or kind is tuple) and _fits(value)
+        return set(map(type, value)) <= _STR and _fits(value.values(), left)
+    return (kind is list or kind is tuple) and _fits(value, left)
 
 
 def _place(path: List[Any]) -> str:
@@ -123,7 +125,7 @@ def _object(value: "dict[Any, Any]", path: List[Any]) -> Any:
 
 def _plain(value: Any, path: List[Any]) -> Any:
     """The same in the types that JSON has; raises with the place of what cannot be sent."""
-    if len(path) > DEEPEST:
+    if len(path) > DEEPEST and isinstance(value, (list, tuple, dict)):
         raise ValueError(f"cannot send a value that contains itself, or nests deeper than {DEEPEST}")
     if value is None or isinstance(value, bool):
         return value

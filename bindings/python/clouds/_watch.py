@@ -25,7 +25,7 @@ class Watch:
         if self._fd < 0:
             raise self.handle.problem(self._fd)
         self.loop, self.thread = loop, threading.get_ident()
-        loop.add_reader(self._fd, _readable, weakref.ref(node))
+        node._outside.run(loop.add_reader, self._fd, _readable, weakref.ref(node))
 
     def stop(self) -> None:
         """On the loop's thread, or when the loop does not run."""

@@ -3,14 +3,12 @@
 Everything happens on the event loop's thread: the library's one descriptor is watched by the loop, and events are
 taken in batches. A node belongs to the loop in which it is first used.
 """
-from typing import Any, Awaitable, Callable, Optional, TypeVar, overload
+from typing import Awaitable
 
 from clouds._aio import Call, Node
-from clouds._options import method_name
+from clouds._node import Serving
 
 __all__ = ["Client", "Server", "Monitor", "Base", "Call"]
-
-_F = TypeVar("_F", bound=Callable[..., Any])
 
 
 class Client(Node):
@@ -25,7 +23,7 @@ class Client(Node):
     _kind = "client"
 
 
-class Server(Node):
+class Server(Serving, Node):
     """A node that serves. It can also call.
 
     ::
@@ -40,25 +38,6 @@ class Server(Node):
     """
 
     _kind = "server"
-
-    @overload
-    def register(self, method: str) -> Callable[[_F], _F]: ...
-
-    @overload
-    def register(self, method: str, handler: _F) -> _F: ...
-
-    def register(self, method: str, handler: Optional[Callable[..., Any]] = None) -> Any:
-        """Offers a method: ``server.register("name", fn)``, or as a decorator ``@server.register("name")``.
-
-        The handler gets the arguments as they were sent, and what it returns is the result. An ``async def`` runs as
-        a task, any other function at once, so it should not wait. What it raises answers the caller with an error.
-        ready() waits for the registration; nothing has to. Registering again replaces the handler.
-        """
-        if handler is None:
-            method_name(method)
-            return lambda decorated: self.register(method, decorated)
-        self._offer(method, handler)
-        return handler
 
     def unregister(self, method: str) -> "Awaitable[None]":
         """Takes a method back; awaiting it waits until that is done. Requests it has accepted are still answered."""
