@@ -29,8 +29,8 @@ class Docs(PythonCase):
 
     def served(self, process, method="test.hello"):
         """Waits until the service is there."""
-        with clouds.Client("local:", timeout=0.1) as client:
-            client.call(method, "x", "y", retry=300)
+        with clouds.Client("local:", timeout=0.5) as client:
+            client.call(method, "x", "y", retry=120)
         return process
 
     def test_the_first_page(self):

@@ -107,8 +107,9 @@ class Options(PythonCase):
 
     def test_configure(self):
         client = self.node("Client")
-        client.configure(timeout=0.05, retry=1)
+        client.configure(timeout=1, retry=1)
         self.assertRaises(clouds.NoAvailableServer, client.call, "nobody")
+        self.assertEqual(client.counters()["retries"], 1)
         self.raises(TypeError, "unknown option", client.configure, nonsense=1)
         self.raises(TypeError, "belongs to the connection", client.configure, prefix="x")
         self.raises(TypeError, "belongs to the connection", client.configure, url="local:")
