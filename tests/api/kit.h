@@ -43,6 +43,24 @@ static inline void kit_clean(void)
     if (system(command) != 0) printf("# cannot remove %s\n", folder);
 }
 
+/* Runs the tests once in each mode of a context. */
+static inline void kit_modes(const char **mode, void (*tests)(void))
+{
+    static const char *const modes[] = {"inline", "thread"};
+    for (int i = 0; i < 2; i++) {
+        *mode = modes[i];
+        printf("# mode %s\n", *mode);
+        tests();
+    }
+}
+
+/* The end of main. */
+static inline int kit_end(void)
+{
+    kit_clean();
+    return tap_end();
+}
+
 static inline clouds_options *kit_options(const char *const *pairs)
 {
     clouds_options *options = NULL;
@@ -138,10 +156,10 @@ typedef struct kit_pair {
     clouds_node *server_node, *client_node;
 } kit_pair;
 
-/* A started server is callable by others within 200 ms; the bound here is wider, for a machine under load. */
+/* Until the client knows the server. */
 static inline int kit_find(kit_pair *p)
 {
-    double until = kit_now() + 2;
+    double until = kit_now() + KIT_PATIENCE;
     clouds_event e = {.code = CLOUDS_ENOSERVER};
     while (e.code == CLOUDS_ENOSERVER && kit_now() < until) {
         kit_call(p->client_node, "echo", "[]", NULL);

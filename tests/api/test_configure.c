@@ -43,7 +43,7 @@ static void timeout(void)
     kit_pair p = kit_open(kind, mode, mode);
     clouds_event e;
     CHECK_INT(configure(p.client_node, "user_data", "12"), 0);
-    CHECK_INT(configure(p.client_node, "timeout", "0.05"), 0);
+    CHECK_INT(configure(p.client_node, "timeout", "1"), 0);
     double start = kit_now();
     kit_call(p.client_node, "silent", "[]", NULL);
     CHECK_INT(kit_await(p.client, p.server, CLOUDS_EVENT_RESULT, &e), 1);
@@ -179,20 +179,19 @@ static void open_short(void)
     CHECK_INT(clouds_set_allocator(NULL, NULL), 0); /* nothing is left */
 }
 
+static void in_each_mode(void)
+{
+    RUN(find_server);
+    RUN(timeout);
+    RUN(sweep);
+    RUN(what_cannot);
+}
+
 int main(int argc, char **argv)
 {
-    static const char *const modes[] = {"inline", "thread"};
     if (argc > 1) kind = argv[1];
-    for (int i = 0; i < 2; i++) {
-        mode = modes[i];
-        printf("# mode %s\n", mode);
-        RUN(find_server);
-        RUN(timeout);
-        RUN(sweep);
-        RUN(what_cannot);
-    }
+    kit_modes(&mode, in_each_mode);
     RUN(from_many_threads);
     RUN(open_short);
-    kit_clean();
-    return tap_end();
+    return kit_end();
 }

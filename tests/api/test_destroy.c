@@ -184,21 +184,20 @@ static void under_workers(void)
     }
 }
 
+static void in_each_mode(void)
+{
+    RUN(every_order);
+    RUN(node_without_close);
+    RUN(node_closed_then_destroyed);
+    RUN(close_at_once);
+    RUN(churn);
+    RUN(under_a_poll);
+}
+
 int main(int argc, char **argv)
 {
-    static const char *const modes[] = {"inline", "thread"};
     kind = argc > 1 ? argv[1] : "inproc:";
-    for (int i = 0; i < 2; i++) {
-        mode = modes[i];
-        printf("# %s mode %s\n", kind, mode);
-        RUN(every_order);
-        RUN(node_without_close);
-        RUN(node_closed_then_destroyed);
-        RUN(close_at_once);
-        RUN(churn);
-        RUN(under_a_poll);
-    }
+    kit_modes(&mode, in_each_mode);
     RUN(under_workers);
-    kit_clean();
-    return tap_end();
+    return kit_end();
 }

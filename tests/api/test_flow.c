@@ -45,7 +45,7 @@ static void timeout_and_cancel(void)
 {
     kit_pair p = kit_open(kind, server_mode, client_mode);
     clouds_event e;
-    clouds_call_options fast = {.size = sizeof fast, .timeout = 0.4};
+    clouds_call_options fast = {.size = sizeof fast, .timeout = 1};
     uint64_t call = kit_call(p.client_node, "silent", "[]", &fast);
     REQUIRE(kit_await(p.client, p.server, CLOUDS_EVENT_RESULT, &e) == 1);
     CHECK(e.id == call);
@@ -269,7 +269,7 @@ static void a_draining_node_calls(void)
     CHECK_INT(kit_register(p.client, p.client_node, "helper"), 0);
     kit_call(p.client_node, "silent", "[]", NULL);
     REQUIRE(kit_await(p.server, p.client, CLOUDS_EVENT_REQUEST, &e) == 1);
-    clouds_call_options on_behalf = {.size = sizeof on_behalf, .parent = e.id, .retries = 20, .timeout = 0.5};
+    clouds_call_options on_behalf = {.size = sizeof on_behalf, .parent = e.id, .retries = 20, .timeout = 2};
     CHECK_INT(clouds_node_close(p.server_node, 20), 0);
     uint64_t call, other;
     CHECK_INT(clouds_node_call(p.server_node, "helper", 6, "[]", 2, NULL, &other), CLOUDS_ECLOSED);
@@ -354,6 +354,5 @@ int main(int argc, char **argv)
         client_mode = modes[i % 2];
         all();
     }
-    kit_clean();
-    return tap_end();
+    return kit_end();
 }

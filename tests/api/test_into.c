@@ -230,20 +230,19 @@ static void many_threads(void)
     clouds_context_destroy(busy);
 }
 
+static void in_each_mode(void)
+{
+    RUN(batches);
+    RUN(too_big);
+    RUN(no_text);
+    RUN(wait_in_steps);
+    RUN(misuse);
+}
+
 int main(int argc, char **argv)
 {
-    static const char *const modes[] = {"inline", "thread"};
     if (argc > 1) kind = argv[1];
-    for (int i = 0; i < 2; i++) {
-        mode = modes[i];
-        printf("# mode %s\n", mode);
-        RUN(batches);
-        RUN(too_big);
-        RUN(no_text);
-        RUN(wait_in_steps);
-        RUN(misuse);
-    }
+    kit_modes(&mode, in_each_mode);
     RUN(many_threads);
-    kit_clean();
-    return tap_end();
+    return kit_end();
 }

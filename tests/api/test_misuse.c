@@ -514,22 +514,21 @@ static void error_names(void)
     CHECK_INT(strcmp(clouds_outcome_name(-1), "UNKNOWN"), 0);
 }
 
+static void in_each_mode(void)
+{
+    RUN(bad_handles);
+    RUN(bad_arguments);
+    RUN(bad_calls);
+    RUN(deep_and_wide);
+    RUN(after_fork);
+}
+
 int main(void)
 {
     RUN(error_names);
-    static const char *const modes[] = {"inline", "thread"};
-    for (int i = 0; i < 2; i++) {
-        mode = modes[i];
-        printf("# mode %s\n", mode);
-        RUN(bad_handles);
-        RUN(bad_arguments);
-        RUN(bad_calls);
-        RUN(deep_and_wide);
-        RUN(after_fork);
-    }
+    kit_modes(&mode, in_each_mode);
     RUN(wrong_thread);
     RUN(two_polls);
     RUN(from_a_hook);
-    kit_clean();
-    return tap_end();
+    return kit_end();
 }
