@@ -6,21 +6,19 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "support"))
+sys.dont_write_bytecode = True
+
+from harness import Redis  # noqa: E402
 
 if not shutil.which("redis-server"):
     print("ok 1 - no redis-server here # SKIP\n1..1")
     sys.exit(0)
 with tempfile.TemporaryDirectory(prefix="clouds-") as home:
-    socket = home + "/redis.sock"
-    server = subprocess.Popen(["redis-server", "--port", "0", "--unixsocket", socket, "--save", "", "--dir", home],
-                              stdout=subprocess.DEVNULL)
+    redis = Redis(home)
     try:
-        until = time.time() + 20
-        while not os.path.exists(socket) and time.time() < until:
-            time.sleep(0.01)
-        code = subprocess.run([sys.argv[1], f"redis+unix://{socket}?prefix="] + sys.argv[2:]).returncode
+        code = subprocess.run([sys.argv[1], f"{redis.url}?prefix=", *sys.argv[2:]]).returncode
     finally:
-        server.kill()
-        server.wait()
+        redis.stop()
 sys.exit(code if code >= 0 else 1)

@@ -137,6 +137,6 @@ int main(int argc, char **argv)
     for (uint32_t i = 0; i < b.outstanding; i++) ask(s);
     uv_run(uv_default_loop(), UV_RUN_DEFAULT);
     bench_print(&b, "");
-    bench_end(server);
+    bench_end(server, SIGKILL);
     return 0;
 }

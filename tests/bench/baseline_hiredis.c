@@ -120,6 +120,6 @@ int main(int argc, char **argv)
     open_side(s, argv[1], client_channel, server_channel);
     uv_run(uv_default_loop(), UV_RUN_DEFAULT);
     bench_print(&b, "");
-    bench_end(server);
+    bench_end(server, SIGKILL);
     return 0;
 }

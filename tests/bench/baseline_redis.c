@@ -201,6 +201,6 @@ int main(int argc, char **argv)
     flush(s);
     while (s->now < b.end) turn(s);
     bench_print(&b, "");
-    bench_end(server);
+    bench_end(server, SIGKILL);
     return 0;
 }

@@ -119,9 +119,9 @@ static inline void bench_ready(int ready)
     close(ready);
 }
 
-static inline void bench_end(pid_t server)
+static inline void bench_end(pid_t server, int how)
 {
-    kill(server, SIGKILL);
+    kill(server, how);
     waitpid(server, NULL, 0);
 }
 

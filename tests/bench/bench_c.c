@@ -8,6 +8,8 @@
 enum { EVENTS = 512, SLOTS = 1 << 18 };
 
 static clouds_event events[EVENTS];
+static clouds_context *served;
+static volatile sig_atomic_t told; /* to end in order, which leaves no registration to those who come next */
 
 static void must(int code, const char *what)
 {
@@ -53,20 +55,36 @@ static void add(clouds_context *context, const clouds_event *e)
     clouds_reply(context, e->id, out + n, (size_t)(32 - n));
 }
 
+static void on_signal(int number)
+{
+    (void)number;
+    told = 1;
+    clouds_wakeup(served);
+}
+
+/* 1 when the context has closed. */
+static int handle(const clouds_event *e, int ready)
+{
+    if (e->type == CLOUDS_EVENT_REQUEST) add(served, e);
+    else if (e->type == CLOUDS_EVENT_REGISTERED) must(e->code, "registered"), bench_ready(ready);
+    return e->type == CLOUDS_EVENT_CONTEXT_CLOSED;
+}
+
 static void serve(void *url, int ready)
 {
     clouds_node *node;
-    clouds_context *context = open_context(url, "server", &node);
     uint64_t operation;
+    int closing = 0, closed = 0;
+    served = open_context(url, "server", &node);
+    signal(SIGTERM, on_signal);
     must(clouds_node_register(node, "bench.add", 9, &operation), "register");
-    for (;;) {
-        int n = clouds_poll(context, events, sizeof *events, EVENTS, -1);
+    while (!closed) {
+        if (told && !closing) must(clouds_context_close(served, 0), "close"), closing = 1;
+        int n = clouds_poll(served, events, sizeof *events, EVENTS, -1);
         must(n, "poll");
-        for (int i = 0; i < n; i++) {
-            if (events[i].type == CLOUDS_EVENT_REQUEST) add(context, &events[i]);
-            else if (events[i].type == CLOUDS_EVENT_REGISTERED) must(events[i].code, "registered"), bench_ready(ready);
-        }
+        for (int i = 0; i < n; i++) closed |= handle(&events[i], ready);
     }
+    clouds_context_destroy(served);
 }
 
 typedef struct client {
@@ -135,6 +153,7 @@ int main(int argc, char **argv)
     run_until(c, c->b.end, outstanding);
     snprintf(more, sizeof more, ",\"bad\":%u,\"heap_per_call\":%.0f", c->bad - bad, heap);
     bench_print(&c->b, more);
-    bench_end(server);
+    clouds_context_destroy(c->context); /* before the server, which would wait for who does not listen any more */
+    bench_end(server, SIGTERM);
     return c->bad != bad;
 }

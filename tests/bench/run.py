@@ -20,6 +20,9 @@ import time
 
 SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 sys.path.insert(0, os.path.join(SOURCE, "tests", "support"))
+sys.dont_write_bytecode = True
+
+from harness import Process, Redis  # noqa: E402
 
 
 def free_port():
@@ -29,26 +32,25 @@ def free_port():
 
 
 class Bench:
-    def __init__(self, build, seconds, tcp):
+    def __init__(self, build, seconds, tcp, smoke):
         self.build, self.seconds = build, seconds
+        self.warmup, self.starts = (0, 1) if smoke else (0.5, 11)
         self.folder = tempfile.mkdtemp(prefix="clouds-bench-")
-        self.socket = os.path.join(self.folder, "redis.sock")
-        self.address, self.redis_url = "unix:" + self.socket, "redis+unix://" + self.socket
-        port = free_port() if tcp else 0
-        if tcp:
-            self.address, self.redis_url = f"127.0.0.1:{port}", f"redis://127.0.0.1:{port}"
         self.env = dict(os.environ, CLOUDS_RUNTIME_DIR=os.path.join(self.folder, "run"))
         self.env.pop("CLOUDS_URL", None)
-        self.redis = subprocess.Popen(
-            ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--unixsocket", self.socket, "--save", "",
-             "--dir", self.folder],
-            stdout=subprocess.DEVNULL)
-        while not os.path.exists(self.socket):
-            time.sleep(0.01)
+        port = free_port() if tcp else 0
+        self.redis = Redis(self.folder, "--port", str(port), "--bind", "127.0.0.1")
+        self.address, self.redis_url = "unix:" + self.redis.socket, self.redis.url
+        if tcp:
+            self.address, self.redis_url = f"127.0.0.1:{port}", f"redis://127.0.0.1:{port}"
+        # The service in Lua has clusters of its own, so that it can stay while others serve the same method.
+        self.lua_redis_url, self.lua_local_url = self.redis_url + "?prefix=lua", "local:lua"
+        self.services = {}
 
     def close(self):
-        self.redis.kill()
-        self.redis.wait()
+        for service in self.services.values():
+            service.discard()
+        self.redis.stop()
         shutil.rmtree(self.folder)
 
     def program(self, name, *arguments):
@@ -60,24 +62,21 @@ class Bench:
     def clouds(self):
         return os.path.join(self.build, "host", "clouds")
 
-    def start_service(self, url):
-        service = subprocess.Popen([self.clouds, "--url", url, "run", os.path.join(SOURCE, "tests", "bench", "server.lua")],
-                                   env=self.env)
-        while subprocess.run([self.clouds, "--url", url, "call", "bench.add", "1", "2"], env=self.env,
-                             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode:
-            time.sleep(0.02)
-        return service
+    def service(self, url):
+        """The service in Lua, which is started once for each url."""
+        if url not in self.services:
+            script = os.path.join(SOURCE, "tests", "bench", "server.lua")
+            self.services[url] = Process([self.clouds, "--url", url, "run", script], self.env)
+            self.services[url].out.wait_for("ready")
+        return self.services[url]
 
     def lua(self, url, outstanding):
-        service = self.start_service(url)
-        try:
-            out = subprocess.run([self.clouds, "--url", url, "bench", "--json", "-m", "bench.add", "-c", str(outstanding),
-                                  "-t", str(self.seconds), "1", "2"], env=self.env, stdout=subprocess.PIPE, check=True)
-            got = json.loads(out.stdout)
-            return {"rate": got["rate"], "p50": got["p50"] * 1e6, "bad": got["errors"]}
-        finally:
-            service.terminate()
-            service.wait()
+        self.service(url)
+        out = subprocess.run([self.clouds, "--url", url, "bench", "--json", "-m", "bench.add", "-c", str(outstanding),
+                              "-t", str(self.seconds), "--warmup", str(self.warmup), "1", "2"],
+                             env=self.env, stdout=subprocess.PIPE, check=True)
+        got = json.loads(out.stdout)
+        return {"rate": got["rate"], "p50": got["p50"] * 1e6, "bad": got["errors"]}
 
     # The points. Each gives {"rate", "p50", ...}; p50 in microseconds.
 
@@ -91,7 +90,7 @@ class Bench:
         return self.program("bench_c", self.redis_url, w, self.seconds)
 
     def lua_redis(self, w):
-        return self.lua(self.redis_url, w)
+        return self.lua(self.lua_redis_url, w)
 
     def js(self, module, w):
         """The same program with npm's clouds and with ours, by callbacks; client and server are processes."""
@@ -124,17 +123,13 @@ class Bench:
 
     def python_redis(self, w):
         """The Python client against the service in Lua: one call at a time, or many by asyncio."""
-        service = self.start_service(self.redis_url)
+        self.service(self.lua_redis_url)
         env = dict(self.env, PYTHONPATH=os.path.join(SOURCE, "bindings", "python"), PYTHONDONTWRITEBYTECODE="1",
                    CLOUDS_LIBRARY=os.path.join(self.build, "capi", "libclouds.so"))
-        try:
-            out = subprocess.run(["/usr/bin/python3", os.path.join(SOURCE, "tests", "bench", "python_client.py"),
-                                  "sync" if w == 1 else "asyncio", self.redis_url, str(w), str(self.seconds)],
-                                 env=env, stdout=subprocess.PIPE, check=True, timeout=300)
-            return json.loads(out.stdout)
-        finally:
-            service.terminate()
-            service.wait()
+        out = subprocess.run(["/usr/bin/python3", os.path.join(SOURCE, "tests", "bench", "python_client.py"),
+                              "sync" if w == 1 else "asyncio", self.lua_redis_url, str(w), str(self.seconds)],
+                             env=env, stdout=subprocess.PIPE, check=True, timeout=300)
+        return json.loads(out.stdout)
 
     def floor_echo(self, w):
         return self.program("baseline_echo", w, self.seconds)
@@ -143,39 +138,29 @@ class Bench:
         return self.program("bench_c", "local:", w, self.seconds)
 
     def lua_local(self, w):
-        return self.lua("local:", w)
+        return self.lua(self.lua_local_url, w)
 
     def resident_mb(self):
         """RSS of a process with one idle service, in MB."""
-        service = self.start_service("local:")
-        try:
-            with open(f"/proc/{service.pid}/status", encoding="ascii") as status:
-                return next(int(line.split()[1]) / 1024 for line in status if line.startswith("VmRSS"))
-        finally:
-            service.terminate()
-            service.wait()
+        return self.service("local:idle").resident_kb() / 1024
 
-    def time_ms(self, *words):
+    def time_ms(self, url, *words):
         """The median time that a process takes from its start to its end, in ms."""
         times = []
-        for _ in range(11):
+        for _ in range(self.starts):
             begin = time.monotonic()
-            subprocess.run([self.clouds, "--url", "local:", *words], env=self.env, check=True, stdout=subprocess.DEVNULL)
+            subprocess.run([self.clouds, "--url", url, *words], env=self.env, check=True, stdout=subprocess.DEVNULL)
             times.append((time.monotonic() - begin) * 1e3)
         return statistics.median(times)
 
     def client_start_ms(self):
         """From the start of a client to the answer of a service that is there."""
-        service = self.start_service("local:")
-        try:
-            return self.time_ms("call", "bench.add", "1", "2")
-        finally:
-            service.terminate()
-            service.wait()
+        self.service(self.lua_local_url)
+        return self.time_ms(self.lua_local_url, "call", "bench.add", "1", "2")
 
     def service_start_ms(self):
         """From the start of a process to the answer of the service that it offers itself."""
-        return self.time_ms("run", os.path.join(SOURCE, "tests", "bench", "first.lua"))
+        return self.time_ms("local:", "run", os.path.join(SOURCE, "tests", "bench", "first.lua"))
 
 
 POINTS = ["floor_redis", "hiredis", "c_redis", "lua_redis", "floor_echo", "c_local", "lua_local"]
@@ -261,10 +246,10 @@ def main():
     options.add_argument("--json", action="store_true")
     options.add_argument("--smoke", action="store_true")
     o = options.parse_args()
-    if o.smoke:
-        o.rounds, o.seconds = 1, 0.2
     widths = [1, 100, 1000]
-    bench = Bench(o.build, o.seconds, o.tcp)
+    if o.smoke:
+        o.rounds, o.seconds, widths = 1, 0.2, [1, 100]
+    bench = Bench(o.build, o.seconds, o.tcp, o.smoke)
     try:
         m = measure(bench, o.rounds, widths)
         rows = targets(m, widths, bench.resident_mb(), bench.client_start_ms(), bench.service_start_ms())

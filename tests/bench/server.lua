@@ -4,3 +4,4 @@ local server = clouds.server()
 server:register("bench.add", function(a, b)
   return a + b
 end)
+print("ready")
