@@ -33,7 +33,6 @@ static clouds_node *open_node(const char *url, const char *method)
     must(clouds_options_create(&options), "options");
     must(clouds_options_set_string(options, "url", url), "url");
     must(clouds_options_set_string(options, "type", "server"), "type");
-    must(clouds_options_set_number(options, "heartbeat", 1), "heartbeat");
     must(clouds_context_create(options, &context), "context");
     must(clouds_node_create(context, options, &node), "node");
     clouds_options_destroy(options);
