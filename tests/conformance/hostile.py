@@ -57,7 +57,7 @@ class Impostor:
     def __enter__(self):
         self._calls = Watcher(self._redis.socket, "SUBSCRIBE", f"clouds:L:{self._id}")
         self._key = f"clouds:S:{self.method}:{self._id}"
-        self._redis.command("SETEX", self._key, 60, 1)
+        self._redis.command("SETEX", self._key, 600, 1)
         return self
 
     def answer(self, row):

@@ -12,7 +12,7 @@ sys.dont_write_bytecode = True
 
 from harness import BOUND, CLOUDS, SOURCE, Output, Redis, wait_until  # noqa: E402,F401
 
-BUILD = os.environ.get("CLOUDS_BUILD_DIR", os.path.join(SOURCE, "build", "dev"))
+BUILD = os.path.abspath(os.environ.get("CLOUDS_BUILD_DIR", os.path.join(SOURCE, "build", "dev")))
 LIBRARY = os.environ.get("CLOUDS_LIB", os.path.join(BUILD, "capi", "libclouds.so"))
 NPM = os.environ.get("CLOUDS_INTEROP_NPM", os.path.join(BUILD, "interop"))
 PYTHON = os.environ.get("CLOUDS_PYTHON", sys.executable)
@@ -51,8 +51,7 @@ def javascript(role, module):
 
 
 def node(role):
-    command, env = javascript(role, os.path.join(BUILD, "bindings", "node"))
-    return command, {**env, "CLOUDS_LIBRARY": LIBRARY}
+    return javascript(role, os.path.join(BUILD, "bindings", "node"))
 
 
 def npm(role):

@@ -52,12 +52,13 @@ class Pair:
         return f"{row['method']}.{self.client.kind}.{row['number']}" if own else row["method"]
 
     def register(self, row, **how):
-        self.server.ask("register", method=self.method(row), **how)
+        own = {of: row[of] for of in ("node", "heartbeat") if of in row}
+        self.server.ask("register", method=self.method(row), **{**own, **how})
 
     def prepare(self, row):
         """Before any row runs: registers what the row has for itself."""
         if row.get("ghost"):
-            self.redis.command("SETEX", f"clouds:S:{self.method(row)}:{self.server.id}", 60, 1)
+            self.redis.command("SETEX", f"clouds:S:{self.method(row)}:{self.server.id}", 600, 1)
         elif row.get("method") == "pick":
             self.register(row, **{"as": "never"})
             self.register(row, **{"as": "second", "node": "second"})

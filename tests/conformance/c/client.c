@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const double TIMEOUT = 20;
+static const double TIMEOUT = 60;
 static clouds_context *context;
 static clouds_node *node, *monitor;
 
@@ -85,7 +85,7 @@ static void begin_closing(span line)
     own.left = own.calls;
     own.line = (span){strndup(line.p, line.n), line.n};
     own.codes = open_memstream(&own.text, &own.length);
-    own.node = open_node(context, "client", TIMEOUT);
+    own.node = open_node(context, "client", TIMEOUT, 0);
 }
 
 static void close_own(void)
@@ -167,8 +167,8 @@ int main(void)
 {
     static const driver client = {on_command, on_event, NULL};
     context = open_context("inline");
-    node = open_node(context, "client", TIMEOUT);
-    monitor = open_node(context, "monitor", 0);
+    node = open_node(context, "client", TIMEOUT, 0);
+    monitor = open_node(context, "monitor", 0, 0);
     run(context, &client);
     close_context(context);
     return 0;

@@ -27,14 +27,14 @@ clouds_context *open_context(const char *mode)
     return context;
 }
 
-clouds_node *open_node(clouds_context *context, const char *type, double timeout)
+clouds_node *open_node(clouds_context *context, const char *type, double timeout, double heartbeat)
 {
     clouds_options *options;
     clouds_node *node;
     check(clouds_options_create(&options), "options");
     check(clouds_options_set_string(options, "type", type), "type");
-    check(clouds_options_set_number(options, "heartbeat", 1), "heartbeat");
     if (timeout > 0) check(clouds_options_set_number(options, "timeout", timeout), "timeout");
+    if (heartbeat > 0) check(clouds_options_set_number(options, "heartbeat", heartbeat), "heartbeat");
     check(clouds_node_create(context, options, &node), "node");
     clouds_options_destroy(options);
     return node;

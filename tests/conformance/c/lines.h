@@ -10,9 +10,9 @@
 /* Ends the program with words on standard error when a function of the library failed. */
 void check(int result, const char *what);
 
-/* A context at CLOUDS_URL whose I/O is done as `mode` says, and a node on it. `timeout` 0: the default. */
+/* A context at CLOUDS_URL whose I/O is done as `mode` says, and a node on it. Seconds of 0: the default. */
 clouds_context *open_context(const char *mode);
-clouds_node *open_node(clouds_context *context, const char *type, double timeout);
+clouds_node *open_node(clouds_context *context, const char *type, double timeout, double heartbeat);
 
 /* Begins the answer to command `n`: write members, each with a comma before it, and end it. */
 FILE *answer_begin(double n);

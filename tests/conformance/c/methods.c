@@ -146,7 +146,7 @@ static void count_failures(const clouds_event *e, span args)
 
 static void time_left(const clouds_event *e, span args)
 {
-    reply(e->id, e->time_left > 0 && e->time_left <= 8.5 ? "[true]" : "[false]");
+    reply(e->id, e->time_left > 0 && e->time_left <= 45 ? "[true]" : "[false]");
 }
 
 static void never(const clouds_event *e, span args)

@@ -9,6 +9,8 @@
 static clouds_context *context;
 static clouds_node *first;
 
+enum { HEARTBEAT = 30 }; /* a starved machine must not let registrations expire */
+
 /* Which name behaves as what: the methods themselves, and those that were registered by a command */
 
 typedef struct service {
@@ -73,13 +75,15 @@ static other *find_other(span name)
     return o;
 }
 
-static clouds_node *node_of(span name)
+static clouds_node *node_of(span line)
 {
+    span name = json_member(line, "node"), heartbeat = json_member(line, "heartbeat");
     if (!name.p) return first;
     other *o = find_other(name);
     if (o) return o->node;
     o = calloc(1, sizeof *o);
-    *o = (other){.next = others, .node = open_node(context, "server", 0), .name = json_word(name)};
+    *o = (other){.next = others, .name = json_word(name)};
+    o->node = open_node(context, "server", 0, heartbeat.p ? json_number(heartbeat) : HEARTBEAT);
     others = o;
     return o->node;
 }
@@ -112,7 +116,7 @@ static void say_held(span line)
 static void register_more(span line)
 {
     char *as = json_word(json_member(line, "as"));
-    offer(node_of(json_member(line, "node")), json_word(json_member(line, "method")), behaviour_of(as),
+    offer(node_of(line), json_word(json_member(line, "method")), behaviour_of(as),
           json_number(json_member(line, "n")));
     free(as);
 }
@@ -150,7 +154,7 @@ int main(void)
 {
     static const driver server = {on_command, on_event, answer_due};
     context = open_context("thread");
-    first = open_node(context, "server", 0);
+    first = open_node(context, "server", 0, HEARTBEAT);
     methods_begin(context);
     to_be_ready = methods_count();
     for (int i = 0; i < methods_count(); i++) offer(first, strdup(method_name(i)), behaviour_of(method_name(i)), 0);

@@ -3,7 +3,7 @@ local clouds = require("clouds")
 local canonical = require("canonical")
 local lines = require("lines")
 
-local TIMEOUT = 20
+local TIMEOUT = 60
 local OURS = { message = true, code = true, outcome = true, retryable = true, values = true, originStack = true }
 
 local client = clouds.client({ timeout = TIMEOUT })

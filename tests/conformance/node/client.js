@@ -5,7 +5,7 @@ const canonical = require('./canonical.js');
 const { clouds, original, options, say, messages, serve } = require('./lines.js');
 const { callWith, extra, end } = require(original ? './original.js' : './ours.js');
 
-const TIMEOUT = 20;
+const TIMEOUT = 60;
 const OURS = ['message', 'code', 'outcome', 'retryable', 'values', 'originStack', 'stack'];
 
 const client = clouds.createClient(options({ timeout: TIMEOUT }));

@@ -6,7 +6,7 @@ from typing import Any, Dict
 import clouds
 import clouds.aio
 from methods import Methods
-from shared import SERVING, Messages, say
+from shared import Messages, say, serving
 from streams import lines
 
 
@@ -20,14 +20,14 @@ class Waiting(Methods):
 
 
 async def main() -> None:
-    methods, nodes = Waiting(), {"first": clouds.aio.Server(**SERVING)}
+    methods, nodes = Waiting(), {"first": clouds.aio.Server(**serving({}))}
     first = nodes["first"]
     messages = Messages(first)
 
     async def register(line: Dict[str, Any]) -> Dict[str, Any]:
         name = line.get("node", "first")
         if name not in nodes:
-            nodes[name] = clouds.aio.Server(**SERVING)
+            nodes[name] = clouds.aio.Server(**serving(line))
         nodes[name].register(line["method"], methods.named(line["as"]))
         await nodes[name].ready()
         return {}

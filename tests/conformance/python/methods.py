@@ -88,7 +88,7 @@ class Methods:
 
     def time_left(self) -> bool:
         left = clouds.request().time_left
-        return left is not None and 0 < left <= 8.5
+        return left is not None and 0 < left <= 45
 
     def never(self, *values: Any) -> None:
         self._keep("for ever")

@@ -8,7 +8,7 @@ from typing import Any, Dict
 
 import clouds
 from methods import Methods
-from shared import SERVING, Messages, say
+from shared import Messages, say, serving
 
 
 class Waiting(Methods):
@@ -17,8 +17,13 @@ class Waiting(Methods):
         return clouds.Values(*values)
 
 
+def server(line: Dict[str, Any]) -> clouds.Server:
+    """One that has a thread for each client's call of slow, and some for the rest."""
+    return clouds.Server(workers=16, **serving(line))
+
+
 def main() -> None:
-    methods, nodes = Waiting(), {"first": clouds.Server(**SERVING)}
+    methods, nodes = Waiting(), {"first": server({})}
     first, making = nodes["first"], threading.Lock()
     messages = Messages(first)
 
@@ -26,7 +31,7 @@ def main() -> None:
         name = line.get("node", "first")
         with making:
             if name not in nodes:
-                nodes[name] = clouds.Server(**SERVING)
+                nodes[name] = server(line)
         nodes[name].register(line["method"], methods.named(line["as"]))
         nodes[name].ready()
         return {}
