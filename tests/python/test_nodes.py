@@ -1,4 +1,5 @@
 """Messages, status, ready, close, up and down, and the choice of a server taken over, in the sync face."""
+import asyncio
 import json
 import threading
 import unittest
@@ -179,12 +180,15 @@ class Connection(PythonCase):
             self.node("Client", url=server.url)
             wait_until(lambda: said.output, "it says so")
         self.assertIn("not connected: CLOUDS_AUTH", said.output[0])
-        told = []
-        node = self.node("Client", url=server.url)
-        node.on("down", told.append)
-        wait_until(lambda: told, "it says so")
-        self.assertIs(type(told[0]), clouds.AuthFailed)
-        self.assertIn("NOAUTH", str(told[0]))
+
+        async def told():
+            async with clouds.aio.Client(server.url) as node:  # nothing happens before this turn ends
+                problem = asyncio.get_running_loop().create_future()
+                node.on("down", lambda one: problem.done() or problem.set_result(one))
+                return await asyncio.wait_for(problem, BOUND)
+        problem = asyncio.run(told())
+        self.assertIs(type(problem), clouds.AuthFailed)
+        self.assertIn("NOAUTH", str(problem))
 
     def test_unknown_messages(self):
         server, got = self.redis(), []
