@@ -82,7 +82,7 @@ local function methods_of(object, without)
   return names
 end
 
-local server, client = clouds.server({ url = t.url }), clouds.client({ url = t.url, timeout = 20 })
+local server, client = clouds.server({ url = t.url }), clouds.client({ url = t.url, timeout = 60 })
 local request
 assert(server:register("look", function()
   request = clouds.request()

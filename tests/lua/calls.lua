@@ -3,7 +3,7 @@ local t = require("tap")
 local clouds = require("clouds")
 
 local server = clouds.server({ url = t.url })
-local client = clouds.client({ url = t.url, timeout = 5 })
+local client = clouds.client({ url = t.url, timeout = 60 })
 
 assert(server:register("echo", function(...)
   return ...
@@ -135,7 +135,7 @@ end)
 
 t.test("an error of a call can be handed on", function()
   assert(server:register("chain", function(kind)
-    local chained = clouds.client({ url = t.url, timeout = 5 })
+    local chained = clouds.client({ url = t.url, timeout = 60 })
     local result, err = chained:call("table", { kind })
     chained:close(0)
     if err then

@@ -33,7 +33,7 @@ end))
 local function calls_of_all_kinds(pause, stepmul)
   collectgarbage("setpause", pause)
   collectgarbage("setstepmul", stepmul)
-  local client = clouds.client({ url = t.url, timeout = 20 })
+  local client = clouds.client({ url = t.url, timeout = 60 })
   local tasks, done = {}, 0
   for i = 1, 20 do
     tasks[i] = function()
@@ -73,7 +73,7 @@ end)
 
 t.test("a client that nobody keeps goes away, its call does not", function()
   local got
-  clouds.client({ url = t.url, timeout = 20 }):call("slow", { 5 }, function(...)
+  clouds.client({ url = t.url, timeout = 60 }):call("slow", { 5 }, function(...)
     got = { ... }
   end)
   collectgarbage()
@@ -83,7 +83,7 @@ t.test("a client that nobody keeps goes away, its call does not", function()
   end)
   t.is(got, { nil, 5 })
   clouds.spawn(function()
-    got = { clouds.client({ url = t.url, timeout = 20 }):call("slow", { 6 }) }
+    got = { clouds.client({ url = t.url, timeout = 60 }):call("slow", { 6 }) }
   end)
   got = nil
   collectgarbage()
@@ -95,7 +95,7 @@ t.test("a client that nobody keeps goes away, its call does not", function()
 end)
 
 t.test("a bound function keeps its client", function()
-  local echo = clouds.client({ url = t.url, timeout = 20 }):bind("echo")
+  local echo = clouds.client({ url = t.url, timeout = 60 }):bind("echo")
   settle()
   t.is(echo("kept"), "kept")
 end)
@@ -110,7 +110,7 @@ t.test("a server that nobody keeps still serves", function()
     end))
   end
   settle()
-  local client = clouds.client({ url = t.url, timeout = 5 })
+  local client = clouds.client({ url = t.url, timeout = 60 })
   t.is(client:call("kept"), "kept")
   t.ok(client:status().servers[id])
   client:close(0)
@@ -119,7 +119,7 @@ end)
 -- Contexts of their own, dropped without a word or closed.
 local function churn(rounds, close)
   for i = 1, rounds do
-    local client = clouds.client({ url = t.url, timeout = 5, max_links = 100 + i % 2, max_events = 1000 + i })
+    local client = clouds.client({ url = t.url, timeout = 60, max_links = 100 + i % 2, max_events = 1000 + i })
     t.is(client:call("echo", { i }), i)
     if close then
       client:close(0)
@@ -152,7 +152,7 @@ end
 
 t.test("many calls leave nothing: no memory, no descriptors", function()
   local bursts = os.getenv("CLOUDS_LONG") and 100 or 10
-  local client = clouds.client({ url = t.url, timeout = 20 })
+  local client = clouds.client({ url = t.url, timeout = 60 })
   local echo = client:bind("echo")
   local function burst()
     local tasks = {}
