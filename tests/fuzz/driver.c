@@ -1,7 +1,12 @@
 /* Runs a fuzz target without libFuzzer: driver CORPUS [FILE ...]. With files it runs just these; otherwise every file
- * of the folder, then mutations of them. CLOUDS_FUZZ_RUNS     how many mutations (default: as many as fit into the
- * time) CLOUDS_FUZZ_SECONDS  how long (default 2) CLOUDS_FUZZ_SEED     the seed, printed at the start (default 1) What
- * brings the target down is left in the file crash-<target> of the current folder. */
+ * of the folder, then mutations of them. What brings the target down is left in the file crash-<target> of the current
+ * folder. In the environment:
+ *
+ * - CLOUDS_FUZZ_RUNS: how many mutations; without it as many as fit into the time
+ *
+ * - CLOUDS_FUZZ_SECONDS: how long, 2 without it; 0: the corpus only
+ *
+ * - CLOUDS_FUZZ_SEED: the seed, 1 without it; printed at the start */
 #include "fuzz.h"
 
 #include <dirent.h>
