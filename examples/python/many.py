@@ -6,7 +6,7 @@ import clouds
 
 
 async def main():
-    async with clouds.aio.Client(*sys.argv[1:], timeout=5) as c:
+    async with clouds.aio.Client(*sys.argv[1:], timeout=20) as c:
         answers = await asyncio.gather(*(c.call("test.hello", "Glen", i) for i in range(1000)))
     print(len(answers), "answers, the last:", answers[-1])
 

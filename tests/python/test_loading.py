@@ -46,7 +46,7 @@ class Loading(PythonCase):
     def system_has_one(self):
         return "libclouds.so.0" in subprocess.run(["/sbin/ldconfig", "-p"], capture_output=True, text=True).stdout
 
-    @unittest.skipIf(os.environ.get("CLOUDS_SANITIZED"), "the compiled library would need the sanitizer")
+    @unittest.skipIf(os.environ.get("CLOUDS_SANITIZE"), "the compiled library would need the sanitizer")
     def test_older(self):
         line = self.last_line(self.run_import(CLOUDS_LIBRARY=self.library(OLD)))
         self.assertIn("is older than this package", line)

@@ -5,7 +5,7 @@ import threading
 import time
 import unittest
 
-from support import AsyncCase, PythonCase, wait_until
+from support import BOUND, AsyncCase, PythonCase, wait_until
 
 import clouds
 from clouds import aio
@@ -63,14 +63,14 @@ class Sync(PythonCase):
         def meet():
             with lock:
                 names.add(threading.current_thread().name)
-            barrier.wait(20)
+            barrier.wait(BOUND)
             return True
         self.offer(meet=meet)
         callers = [threading.Thread(target=self.client.call, args=("meet",)) for _ in range(12)]
         for caller in callers:
             caller.start()
         for caller in callers:
-            caller.join(30)
+            caller.join(BOUND)
         self.assertEqual(len(names), 4)
 
     def test_request(self):
@@ -128,19 +128,19 @@ class Sync(PythonCase):
 
         def slow():
             started.set()
-            release.wait(20)
+            release.wait(BOUND)
             return "done"
         self.offer(slow=slow)
         self.server.on("exit", left.append)
         got = []
         caller = threading.Thread(target=lambda: got.append(self.client.call("slow")))
         caller.start()
-        started.wait(20)
+        started.wait(BOUND)
         closer = threading.Thread(target=self.server.close, args=(20,))
         closer.start()
         release.set()
-        caller.join(20)
-        closer.join(20)
+        caller.join(BOUND)
+        closer.join(BOUND)
         self.assertEqual(got, ["done"])
         wait_until(lambda: left == [0])
 
@@ -150,7 +150,7 @@ class Sync(PythonCase):
         self.offer(one=lambda: 1)
         self.assertEqual(self.client.call("one"), 1)
         self.server.close()
-        runner.join(20)
+        runner.join(BOUND)
         self.assertFalse(runner.is_alive())
 
 

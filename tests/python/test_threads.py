@@ -3,7 +3,7 @@ import sys
 import threading
 import unittest
 
-from support import PythonCase, over_each_bus
+from support import BOUND, PythonCase, over_each_bus
 
 import clouds
 from clouds._threads import Pool
@@ -24,7 +24,7 @@ class Threads(PythonCase):
         for thread in running:
             thread.start()
         for thread in running:
-            thread.join(60)
+            thread.join(BOUND)
         self.assertFalse(any(thread.is_alive() for thread in running), "a thread hangs")
         self.assertEqual(problems, [])
 
@@ -75,7 +75,7 @@ class Threads(PythonCase):
         client, begun = self.node("Client", timeout=60), threading.Barrier(9)
 
         def work(_):
-            begun.wait(20)
+            begun.wait(BOUND)
             try:
                 for i in range(100000):
                     client.call("add", i, i)
@@ -83,7 +83,7 @@ class Threads(PythonCase):
                 self.assertIn(type(problem), (clouds.Closed, clouds.Canceled))
 
         def close(_):
-            begun.wait(20)
+            begun.wait(BOUND)
             client.close()
         self.together(9, lambda number: close(number) if number == 8 else work(number))
 
@@ -104,11 +104,11 @@ class Pools(unittest.TestCase):
         for _ in range(2000):  # threads that are just becoming free are no reason to start none
             done = threading.Event()
             pool.submit(done.set)
-            done.wait(20)
+            done.wait(BOUND)
         together = threading.Barrier(size + 1)
         for _ in range(size):
-            pool.submit(together.wait, 20)
-        together.wait(20)
+            pool.submit(together.wait, BOUND)
+        together.wait(BOUND)
 
 if __name__ == "__main__":
     unittest.main()
