@@ -2,12 +2,8 @@
 import glob
 import json
 import os
-import socket
-import sys
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "interop"))
-
-from support import Watcher  # noqa: E402
+from harness import Watcher
 
 
 def sockets(runtime, pid):
@@ -21,20 +17,6 @@ def sockets(runtime, pid):
         except FileNotFoundError:
             pass  # of a node that has just gone
     return found
-
-
-def say(path, data):
-    """Says `data` at a socket, and waits until the other side has had enough of it."""
-    with socket.socket(socket.AF_UNIX) as link:
-        link.settimeout(30)
-        link.connect(path)
-        try:
-            link.sendall(data)
-            link.shutdown(socket.SHUT_WR)
-            while link.recv(65536):
-                pass
-        except (BrokenPipeError, ConnectionResetError):
-            pass
 
 
 def call(redis, caller, server, what):

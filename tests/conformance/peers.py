@@ -1,16 +1,14 @@
 """Processes of every kind: a driver in each language that does what JSON lines on its standard input say."""
-import json
 import os
 import shutil
 import subprocess
 import sys
-import threading
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(os.path.dirname(HERE), "support"))
 sys.dont_write_bytecode = True
 
-from harness import BOUND, CLOUDS, SOURCE, Output, Redis, wait_until  # noqa: E402,F401
+from harness import BOUND, CLOUDS, SOURCE, Lines, Redis  # noqa: E402,F401
 
 BUILD = os.path.abspath(os.environ.get("CLOUDS_BUILD_DIR", os.path.join(SOURCE, "build", "dev")))
 LIBRARY = os.environ.get("CLOUDS_LIB", os.path.join(BUILD, "capi", "libclouds.so"))
@@ -61,89 +59,31 @@ def npm(role):
 PROGRAMS = {"lua": lua, "python": python, "aio": aio, "node": node, "c": c, "npm": npm}
 
 
-class Peer:
-    """A driver that runs. It says {"ready": id} first; then an answer, with the number n, to each command."""
+class Peer(Lines):
+    """A driver that runs. It says {"ready": id} first; then an answer to each command."""
 
     def __init__(self, kind, role, env):
         command, more = PROGRAMS[kind](role)
+        super().__init__(f"the {kind} {role}", command, {**env, **more})
         self.kind, self.role, self.id = kind, role, None
-        self._popen = subprocess.Popen(command, env={**env, **more}, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                       stderr=subprocess.PIPE, start_new_session=True)
-        self._err = Output(self._popen.stderr)
-        self._changed, self._writing, self._answers = threading.Condition(), threading.Lock(), {}
-        self._count, self._ended, self._patience = 0, False, BOUND
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
+        self._patience = BOUND
 
-    def _read(self):
-        for line in self._popen.stdout:
-            try:
-                said = json.loads(line)
-            except ValueError:
-                said = {"n": 0, "problem": f"said no JSON: {line[:200]!r}"}
-            with self._changed:
-                self._answers["ready" if "ready" in said else said.pop("n")] = said
-                self._changed.notify_all()
-        with self._changed:
-            self._ended = True
-            self._changed.notify_all()
-
-    def _take(self, key, what):
-        with self._changed:
-            self._changed.wait_for(lambda: key in self._answers or self._ended, self._patience)
-            if key not in self._answers:
-                self._patience = 1  # who did not answer once is not waited for again and again
-                happened = "ended" if self._ended else "did not answer"
-                raise AssertionError(f"the {self.kind} {self.role} {happened}: {what}; "
-                                     f"it said {self._err.text()[-2000:]!r}")
-            return self._answers.pop(key)
-
-    @property
-    def pid(self):
-        return self._popen.pid
+    def wait_for(self, condition, what, bound=BOUND):
+        """Who was waited for in vain once is not waited for again and again."""
+        try:
+            return super().wait_for(condition, what, min(bound, self._patience))
+        except AssertionError:
+            self._patience = 1
+            raise
 
     def wait_ready(self):
-        self.id = self._take("ready", "no word that it is ready")["ready"]
+        self.id = self.event(lambda said: "ready" in said, "the word that it is ready")["ready"]
 
-    def begin(self, do, **words):
-        """Gives a command; finish() takes its answer."""
-        with self._writing:
-            self._count += 1
-            number = self._count
-            line = json.dumps({"n": number, "do": do, **words}, separators=(",", ":"))
-            try:
-                self._popen.stdin.write(line.encode() + b"\n")
-                self._popen.stdin.flush()
-            except BrokenPipeError:
-                pass  # finish() tells
-        return number, do
-
-    def finish(self, begun):
-        answer = self._take(*begun)
-        if "problem" in answer:
-            raise AssertionError(f"the {self.kind} {self.role}: {answer['problem']}")
-        return answer
-
-    def ask(self, do, **words):
-        return self.finish(self.begin(do, **words))
-
-    def stop(self):
+    def end(self):
         """The end of its input is the end of the driver: its exit code, and what it wrote to standard error."""
-        if self._popen.stdin and not self._popen.stdin.closed:
-            try:
-                self._popen.stdin.close()
-            except BrokenPipeError:
-                pass
         try:
-            code = self._popen.wait(BOUND)
+            code = super().end()
         except subprocess.TimeoutExpired:
             code = "none: it did not end"
         self.discard()
-        return code, self._err.join()
-
-    def discard(self):
-        if self._popen.poll() is None:
-            self._popen.kill()
-            self._popen.wait()
-        self._reader.join(BOUND)
-        self._err.join()
+        return code, self.err.text()

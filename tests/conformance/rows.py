@@ -2,7 +2,7 @@
 import time
 
 import hostile
-from harness import wait_until
+from harness import say, wait_until
 from table import canonical, fill
 
 BASE = ("echo", "describe", "add", "many", "nothing", "one_null", "big", "slow", "meet", "hold", "release", "fail",
@@ -171,7 +171,7 @@ class Pair:
             if self.redis:
                 expect_equal("receivers", 1, self.redis.command("PUBLISH", f"clouds:L:{target.id}", data))
             for door in doors:
-                hostile.say(door, data)
+                say(door, data)
             self.echo(data)
 
     def do_answer(self, row):

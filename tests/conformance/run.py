@@ -98,7 +98,7 @@ def start(stack, kind, role, env):
 
 
 def report_end(report, peer, who):
-    code, said = peer.stop()
+    code, said = peer.end()
     problem = None if code == 0 and not said else f"exit code {code}; on standard error: {said}"
     report.row(who, "ends when its input does", problem)
 

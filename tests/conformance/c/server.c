@@ -116,8 +116,7 @@ static void say_held(span line)
 static void register_more(span line)
 {
     char *as = json_word(json_member(line, "as"));
-    offer(node_of(line), json_word(json_member(line, "method")), behaviour_of(as),
-          json_number(json_member(line, "n")));
+    offer(node_of(line), json_word(json_member(line, "method")), behaviour_of(as), json_number(json_member(line, "n")));
     free(as);
 }
 
