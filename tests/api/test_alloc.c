@@ -122,7 +122,9 @@ static void operations(clouds_node *server, clouds_node *client)
     const clouds_call_options fast = {.size = sizeof fast, .timeout = 0.01, .deadline = 0.3};
     const clouds_call_options kept = {.size = sizeof fast, .timeout = 0.01, .deadline = 0.3, .flags = CLOUDS_CALL_WAIT};
     uint64_t id;
+    int before = failures;
     if (ok(clouds_node_register(server, "echo", 4, &id), "register")) completion(CLOUDS_EVENT_REGISTERED, id);
+    int has_scanned = failures > before && !calls_nobody; /* who calls what is in no list scans */
     if (ok(clouds_node_register(server, "silent", 6, &id), "register")) completion(CLOUDS_EVENT_REGISTERED, id);
     if (ok(clouds_node_call(client, "echo", 4, "[1,2]", 5, &fast, &id), "call")) completion(CLOUDS_EVENT_RESULT, id);
     if (ok(clouds_node_call(client, "silent", 6, "[]", 2, &fast, &id), "call")) completion(CLOUDS_EVENT_RESULT, id);
@@ -138,7 +140,7 @@ static void operations(clouds_node *server, clouds_node *client)
     const char *to = clouds_node_id(server);
     if (ok(clouds_node_send(client, to, strlen(to), "{}", 2, CLOUDS_SEND_CONFIRM, &id), "send"))
         completion(CLOUDS_EVENT_SENT, id);
-    if (asks_status && ok(clouds_node_status(client, &id), "status")) completion(CLOUDS_EVENT_STATUS, id);
+    if (asks_status && !has_scanned && ok(clouds_node_status(client, &id), "status")) completion(CLOUDS_EVENT_STATUS, id);
     if (ok(clouds_node_unregister(server, "echo", 4, &id), "unregister")) completion(CLOUDS_EVENT_UNREGISTERED, id);
 }
 
