@@ -115,6 +115,21 @@ asyncio.run(main())
 """)
         self.assertEqual(out, "True\n")
 
+    def test_a_signal_that_comes_as_soon_as_it_can(self):
+        out = self.ends("""
+import clouds, os, signal
+set_handler = signal.signal
+def interrupted(number, handler):
+    before = set_handler(number, handler)
+    if handler is signal.default_int_handler: os.kill(os.getpid(), number)
+    return before
+signal.signal = interrupted
+server = clouds.Server()
+server.run()
+print(server.closed, signal.getsignal(signal.SIGTERM) == signal.SIG_DFL)
+""")
+        self.assertEqual(out, "True True\n")
+
     def test_signals_are_given_back(self):
         for face in ("server.run()", "asyncio.run(server.run())"):
             module = "clouds.aio" if "asyncio" in face else "clouds"

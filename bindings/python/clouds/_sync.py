@@ -257,8 +257,10 @@ class Node(NodeBase):
         if self._handle.forked():
             raise AfterFork()
         main = threading.current_thread() is threading.main_thread()
-        before = signal.signal(signal.SIGTERM, signal.default_int_handler) if main else None
+        before = signal.getsignal(signal.SIGTERM) if main else None
         try:
+            if main:  # here, since from now on it may come at any moment
+                signal.signal(signal.SIGTERM, signal.default_int_handler)
             self._handle.over.wait()
         except KeyboardInterrupt:
             pass
