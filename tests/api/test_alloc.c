@@ -140,7 +140,8 @@ static void operations(clouds_node *server, clouds_node *client)
     const char *to = clouds_node_id(server);
     if (ok(clouds_node_send(client, to, strlen(to), "{}", 2, CLOUDS_SEND_CONFIRM, &id), "send"))
         completion(CLOUDS_EVENT_SENT, id);
-    if (asks_status && !has_scanned && ok(clouds_node_status(client, &id), "status")) completion(CLOUDS_EVENT_STATUS, id);
+    if (asks_status && !has_scanned && ok(clouds_node_status(client, &id), "status"))
+        completion(CLOUDS_EVENT_STATUS, id);
     if (ok(clouds_node_unregister(server, "echo", 4, &id), "unregister")) completion(CLOUDS_EVENT_UNREGISTERED, id);
 }
 
