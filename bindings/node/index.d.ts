@@ -129,7 +129,8 @@ export interface CallOptions {
   server?: string;
   /** Gives the call up: it fails with an AbortError whose code is `CLOUDS_CANCELED`. */
   signal?: AbortSignal;
-  /** The request on whose behalf it is made: the call has the time that is left for that. */
+  /** The request on whose behalf it is made: the call has the time that is left for that. A server that leaves may still
+   * make such calls. */
   parent?: Request;
 }
 
@@ -280,7 +281,8 @@ export class Server extends Base {
   unregister(method: string): Promise<void>;
   unregisterP(method: string): Promise<void>;
 
-  /** A handler threw, or its promise was rejected. The caller was told, too. */
+  /** A handler threw, or its promise was rejected. The caller was told, too. Without a listener an Error that has no code
+   * is a warning of the process. */
   on(event: 'handler error', listener: (error: unknown, request: Request) => void): this;
   on(event: string | symbol, listener: (...args: any[]) => void): this;
 }

@@ -14,7 +14,7 @@ before(async () => {
 after(() => redis.stop());
 
 test('find_one_server is taken over, and given back', async () => {
-  const client = clouds.createClient({ timeout: 5 });
+  const client = clouds.createClient();
   const servers = [clouds.createServer(), clouds.createServer()];
   for (const server of servers) await server.registerP('who', () => server.id);
   const usual = client._getHandler('find_one_server');
@@ -54,7 +54,7 @@ test('find_one_server is taken over, and given back', async () => {
 });
 
 test('the lists of servers are told', async () => {
-  const client = clouds.createClient({ timeout: 0.3, serverMaxAge: 0.4 }),
+  const client = clouds.createClient({ serverMaxAge: 0.4 }),
     server = clouds.createServer();
   const told = [];
   for (const name of ['save_server_list', 'remove_server', 'clear_server_list'])
@@ -65,8 +65,8 @@ test('the lists of servers are told', async () => {
     () => {}
   );
   await server.registerP('well', () => 1);
-  await client.call('well', [], { timeout: 10 });
-  await assert.rejects(client.call('silent', [], { timeout: 1.2 }), { code: 'CLOUDS_CALL_SERVICE_TIMEOUT' });
+  await client.call('well');
+  await assert.rejects(client.call('silent', [], { timeout: 1.5 }), { code: 'CLOUDS_CALL_SERVICE_TIMEOUT' });
   await until(() => told.some(([name]) => name === 'clear_server_list'));
   const find = (name, ...args) => told.some((row) => JSON.stringify(row) === JSON.stringify([name, ...args]));
   assert.ok(find('save_server_list', 'well', [server.id]), JSON.stringify(told));
@@ -158,7 +158,7 @@ class Connection extends EventEmitter {
 test("a connection of one's own carries the protocol", async () => {
   const bus = new Bus();
   const server = clouds.createServer({ connection: new Connection(bus), heartbeat: 0.3 });
-  const client = clouds.createClient({ connection: new Connection(bus), timeout: 0.3, id: 'c.mine' });
+  const client = clouds.createClient({ connection: new Connection(bus), timeout: 5, id: 'c.mine' });
   const monitor = clouds.createMonitor({ connection: new Connection(bus) });
   const base = clouds.createBase({ connection: new Connection(bus), type: 'other' });
   await Promise.all(
@@ -193,12 +193,22 @@ test("a connection of one's own carries the protocol", async () => {
   assert.deepStrictEqual([got[0].message, got[0].code, got[0].x, got[1]], ['boom', 'E', 1, 'beside']);
   await assert.rejects(client.call('not.there', [], { server: server.id }), { message: 'service handler not found' });
 
+  const retrying = clouds.createClient({ connection: new Connection(bus), timeout: 0.05, retry: 2 });
+  let looks = 0;
+  retrying._setHandler('find_one_server', (method, callback) => {
+    looks++;
+    callback(Object.assign(new Error('none'), { code: 'CLOUDS_NO_AVAILABLE_SERVER' }));
+  });
+  await assert.rejects(retrying.call('add', [1, 2]), { message: 'none' });
+  assert.strictEqual(looks, 3);
+  await retrying.exitP();
+
   // A silent server: its key is deleted, and it is back with the next heartbeat.
   let count = 0;
   server.register('second', (callback) => {
     if (++count === 2) callback(null, count);
   });
-  assert.strictEqual(await client.bindP('second', 20)(), 2);
+  assert.strictEqual(await client.bindP('second', { retry: 20, timeout: 1 })(), 2);
   await until(() => bus.keys.has(`S:second:${server.id}`));
 
   const heard = new Promise((resolve) => base.on('message', (...all) => resolve(all)));
@@ -226,7 +236,7 @@ test("a connection of one's own carries the protocol", async () => {
   await assert.rejects(hanging, { code: 'CLOUDS_CANCELED' });
 
   client._setHandler('find_one_server', (method, callback) => callback(null, 'x'.repeat(3)));
-  await assert.rejects(client.call('add', [1, 2]), { code: 'CLOUDS_CALL_SERVICE_TIMEOUT' });
+  await assert.rejects(client.call('add', [1, 2], { timeout: 0.3 }), { code: 'CLOUDS_CALL_SERVICE_TIMEOUT' });
   const pending = client.call('hang').catch((error) => error.code);
   await Promise.all([server, client, monitor, base].map((node) => node.exitP()));
   assert.strictEqual(await pending, 'CLOUDS_CANCELED');

@@ -104,7 +104,7 @@ test('every way to say where', async () => {
   ];
   for (const way of ways) {
     const client = clouds.createClient(way);
-    const reached = await client.call('where', [], { timeout: 10 }).catch((error) => error.code);
+    const reached = await client.call('where').catch((error) => error.code);
     // Without the database it finds no registration.
     assert.strictEqual(
       reached,
@@ -247,6 +247,46 @@ test('a server that leaves answers what it has accepted', async () => {
   await client.exitP();
 });
 
+test('a server that leaves still calls on behalf of what it serves', async () => {
+  const behind = clouds.createServer(),
+    server = clouds.createServer(),
+    client = clouds.createClient();
+  let go;
+  const left = new Promise((resolve) => (go = resolve));
+  let served;
+  await behind.registerP('behind', (value) => value);
+  await server.registerP('before', async function () {
+    await left;
+    served = this;
+    const hooked = server.bindP('behind', { parent: this, retry: 1, onRetry: (value, next) => next(value) });
+    return [await server.call('behind', [1], { parent: this }), await hooked(2)];
+  });
+  const call = client.call('before');
+  await until(() => server.counters().requests > 0);
+  const exit = server.exitP({ drain: 20 });
+  await assert.rejects(server.call('behind', [3]), { code: 'CLOUDS_CLOSED' });
+  const other = { parent: { id: 1, transport: client._transport, timeLeft: () => 5 } };
+  await assert.rejects(server.call('behind', [4], other), { code: 'CLOUDS_CLOSED' });
+  go();
+  assert.deepStrictEqual(await call, [1, 2]);
+  assert.strictEqual(await exit, 0);
+  await assert.rejects(server.call('behind', [5], { parent: served }), { code: 'CLOUDS_CLOSED' });
+  await Promise.all([behind.exitP(), client.exitP()]);
+});
+
+test('what cannot be a drain is refused, and the node stays', async () => {
+  const server = clouds.createServer();
+  await server.registerP('stays', () => 'here');
+  for (const drain of [NaN, -1, '1', {}]) {
+    assert.throws(() => server.exit({ drain }), TypeError);
+    await assert.rejects(server.exitP({ drain }), TypeError);
+  }
+  assert.strictEqual(await server.call('stays'), 'here');
+  assert.strictEqual(await server.exitP({ drain: 0 }), 0);
+  const another = clouds.createServer();
+  assert.strictEqual(await another.exitP({ drain: Infinity }), 0);
+});
+
 // ---- processes
 
 test('a process ends by itself when all is closed', async () => {
@@ -291,6 +331,44 @@ test('an uncaught error in a callback ends the process as it should', async () =
   const { code } = await child.ended;
   assert.strictEqual(code, 1);
   assert.match(child.err, /Error: mine/);
+});
+
+test('a listener of ready that throws stops neither listen nor the end', async () => {
+  const child = program(`
+    const c = clouds.createClient();
+    process.on('uncaughtException', (error) => console.log(error.message));
+    c.on('ready', () => { throw new Error('mine'); });
+    c.on('listen', () => { console.log('listens', c._transport.busy); c.exit(); });`);
+  assert.strictEqual(await finished(child), 'mine\nlistens 0\n');
+});
+
+test('a fault in a handler that nobody listens for is a warning', async () => {
+  const child = program(`
+    const s = clouds.createServer(), c = clouds.createClient();
+    const told = [];
+    process.on('uncaughtException', (error) => told.push(error.message));
+    process.on('unhandledRejection', () => told.push('rejected'));
+    const all = {
+      fault() { return told.no.such; },
+      text: async () => { throw 'plain words'; },
+      on_purpose() { throw Object.assign(new Error('with a code'), { code: 'E' }); },
+      table() { throw { message: 'no error' }; },
+    };
+    const ask = (name) => c.call(name).catch(() => {});
+    (async () => {
+      for (const name of Object.keys(all)) await s.registerP(name, all[name]);
+      for (const name of Object.keys(all)) await ask(name);
+      s.on('handler error', (error) => { throw new Error('of the listener'); });
+      await ask('fault');
+      await ask('text');
+      await s.exitP();
+      await c.exitP();
+      console.log(told.join());
+    })();`);
+  assert.strictEqual(await finished(child), 'of the listener,of the listener\n');
+  assert.match(child.err, /CloudsWarning: the handler of fault failed\nTypeError: .*\n +at /);
+  assert.match(child.err, /CloudsWarning: the handler of text failed\nplain words\n/);
+  assert.strictEqual(child.err.match(/CloudsWarning/g).length, 2);
 });
 
 test('Redis that is not there keeps nobody from leaving', async () => {

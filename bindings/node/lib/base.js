@@ -26,6 +26,7 @@ function Base(options, kind) {
   EventEmitter.call(this);
   const all = complete(options, kind || 'base');
   this._timeout = Number(all.timeout) || DEFAULTS.timeout;
+  this._retry = calls.count(all.retry);
   this._deadline = all.deadline > 0 ? Number(all.deadline) : 0;
   this._serverMaxAge = Number(all.serverMaxAge) || DEFAULTS.serverMaxAge;
   this._heartbeat = Number(all.heartbeat) || DEFAULTS.heartbeat;
@@ -51,6 +52,14 @@ function open(node, all) {
   return new Port(node, ofContext, ofNode);
 }
 
+// Seconds; -1 is what the node was made with.
+function drainOf(options) {
+  const drain = options ? options.drain : undefined;
+  if (drain === undefined || drain === null) return -1;
+  if (typeof drain !== 'number' || !(drain >= 0)) throw new TypeError('clouds: drain is a number of seconds');
+  return drain;
+}
+
 function announce(message) {
   this.emit('message', message.sender, message.data);
 }
@@ -62,7 +71,7 @@ extend(Base.prototype, {
     this._readiness = { error };
     this._waiting.splice(0).forEach((entry) => entry(error));
     if (error) return;
-    this.emit('ready');
+    guarded(() => this.emit('ready'))(); // it listens, whatever a listener throws
     if (delay === 0) {
       this.emit('listen');
       return;
@@ -225,7 +234,7 @@ extend(Base.prototype, {
 
   exit(options, callback) {
     if (typeof options === 'function') callback = options;
-    const drain = options && typeof options.drain === 'number' ? Math.max(0, options.drain) : -1;
+    const drain = drainOf(options);
     if (!this._exiting) {
       this._exiting = true;
       guarded(() => this.emit('exit', this))(); // it leaves, whatever a listener throws

@@ -58,13 +58,34 @@ function aborted(signal, error) {
   return problem;
 }
 
+// What each signal ends. It has one listener, however many calls it is for: with more than ten Node suspects a leak.
+const enders = new WeakMap();
+
+function onAbort(signal, end) {
+  let known = enders.get(signal);
+  if (!known) {
+    const ends = new Set();
+    known = { ends, listener: () => ends.forEach((each) => each()) };
+    enders.set(signal, known);
+    signal.addEventListener('abort', known.listener);
+  }
+  known.ends.add(end);
+}
+
+function offAbort(signal, end) {
+  const known = enders.get(signal);
+  if (!known || !known.ends.delete(end) || known.ends.size > 0) return;
+  enders.delete(signal);
+  signal.removeEventListener('abort', known.listener);
+}
+
 function watch(transport, call, signal) {
   const abort = () => transport.cancel(watched);
   const watched = new WatchedCall(call, (error) => {
-    signal.removeEventListener('abort', abort);
+    offAbort(signal, abort);
     return error && error.code === 'CLOUDS_CANCELED' && signal.aborted ? aborted(signal, error) : error;
   });
-  signal.addEventListener('abort', abort);
+  onAbort(signal, abort);
   return watched;
 }
 
@@ -88,13 +109,15 @@ function count(value) {
   return number > 0 ? Math.min(Math.floor(number), 2147483647) : 0;
 }
 
-// The options of a call as a transport takes them, or null when there are none.
-function howOf(options) {
+// The options of a call as a transport takes them, or null when there are none. Its own requests it knows by id.
+function howOf(transport, options) {
   if (options === undefined || options === null) return null;
   if (typeof options !== 'object') throw new TypeError('clouds: the options of a call are an object');
+  const own = options.parent && options.parent.transport === transport;
   return {
+    parent: own ? options.parent.id : 0,
     timeout: seconds(options, 'timeout'),
-    deadline: deadlineOf(options),
+    deadline: own ? seconds(options, 'deadline') : deadlineOf(options),
     retries: options.retry === undefined ? 0 : count(options.retry) || -1,
     server: options.server === undefined || options.server === null ? '' : nameOf(options.server),
   };
@@ -120,14 +143,14 @@ function signalOf(options) {
 function start(transport, method, args, options, call) {
   const signal = signalOf(options);
   if (!signal) {
-    transport.call(method, listOf(args), howOf(options), call);
+    transport.call(method, listOf(args), howOf(transport, options), call);
     return;
   }
   if (signal.aborted) {
     process.nextTick(() => call.finish(aborted(signal), NOTHING));
     return;
   }
-  transport.call(method, listOf(args), howOf(options), watch(transport, call, signal));
+  transport.call(method, listOf(args), howOf(transport, options), watch(transport, call, signal));
 }
 
 function callWith(node, method, args, options, callback) {
@@ -143,7 +166,7 @@ function callP(node, method, args, options) {
 
 // ---- bind
 
-const AT_ONCE = new Set(['CLOUDS_CALL_SERVICE_TIMEOUT', 'CLOUDS_CONNECTION_LOST', 'CLOUDS_EXPIRED']);
+const AT_ONCE = new Set(['CLOUDS_CALL_SERVICE_TIMEOUT', 'CLOUDS_CONNECTION_LOST']);
 const now = () => performance.now() / 1000;
 const LATER = new Set(['CLOUDS_NO_AVAILABLE_SERVER', 'CLOUDS_DRAINING']);
 
@@ -153,10 +176,14 @@ function bindOptions(retry, onRetry) {
   return options;
 }
 
+function retriesOf(node, options) {
+  return options && options.retry !== undefined ? count(options.retry) : node._retry;
+}
+
 // One attempt after the other, each with what onRetry hands on.
 class Attempts {
   constructor(node, method, options, args, call) {
-    Object.assign(this, { node, method, options, args, call, left: count(options.retry), over: false });
+    Object.assign(this, { node, method, options, args, call, left: retriesOf(node, options), over: false });
     const deadline = deadlineOf(options) || node._deadline;
     this.until = deadline ? now() + deadline : Infinity;
   }
@@ -166,7 +193,7 @@ class Attempts {
   }
 
   attempt(args) {
-    const options = Object.assign({}, this.options, { retry: 0, parent: null });
+    const options = Object.assign({}, this.options, { retry: 0 });
     if (this.until < Infinity) options.deadline = Math.max(0.001, this.until - now());
     const attempt = { slot: 0, id: 0, finish: (error, values) => this.ended(error, values) };
     start(this.node._transport, this.method, args, options, attempt);
@@ -207,7 +234,7 @@ class Attempts {
     const end = (error) => {
       clearTimeout(timer);
       pauses.delete(end);
-      if (signal) signal.removeEventListener('abort', abort);
+      if (signal) offAbort(signal, abort);
       if (error) this.finish(error, NOTHING);
       else this.again();
     };
@@ -215,17 +242,18 @@ class Attempts {
     const timer = setTimeout(end, period);
     pauses.add(end);
     if (signal && signal.aborted) abort();
-    else if (signal) signal.addEventListener('abort', abort);
+    else if (signal) onAbort(signal, abort);
   }
 }
 
 // One call for all attempts where the transport sees to them.
 function startAll(node, method, options, args, call) {
-  if (!options || (!options.onRetry && (node._transport.retries || !options.retry))) {
+  const hook = options && options.onRetry;
+  if (!hook && (node._transport.retries || retriesOf(node, options) === 0)) {
     start(node._transport, method, args, options, call);
     return;
   }
-  const onRetry = typeof options.onRetry === 'function' ? options.onRetry : handOn;
+  const onRetry = typeof hook === 'function' ? hook : handOn;
   new Attempts(node, method, Object.assign({}, options, { onRetry }), listOf(args), call).begin();
 }
 
@@ -250,4 +278,4 @@ function bindP(node, method, retry, onRetry) {
     });
 }
 
-module.exports = { callWith, callP, bind, bindP };
+module.exports = { callWith, callP, bind, bindP, count };

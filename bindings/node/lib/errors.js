@@ -134,6 +134,7 @@ module.exports = {
   received,
   pack,
   membersOf,
+  textOf,
   adopt,
   codeOf: (name) => known.get(name).code,
 };

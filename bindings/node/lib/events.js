@@ -71,8 +71,8 @@ function happened(port, at, peer, method, data, words) {
     case CONTEXT_CLOSED:
       return port.ended();
     case READY:
-      if (node) node._onReady(problem);
-      return port.leave();
+      port.leave();
+      return node ? node._onReady(problem) : undefined;
   }
   if (!node) return undefined;
   switch (type) {

@@ -19,7 +19,7 @@ const LIMITS = {
 const scopes = new Map();
 
 (function read(list) {
-  for (let i = 0; i < list.length; i += 3) scopes.set(list[i], list[i + 1]);
+  for (let i = 0; i < list.length; i += 2) scopes.set(list[i], list[i + 1]);
 })(addon.listOptions());
 
 // What is not passed on under its own name.

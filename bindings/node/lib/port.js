@@ -16,7 +16,7 @@ const CALL = 1,
   STATUS = 7,
   CANCEL = 8,
   CHOOSE = 9;
-const NUMBERS = 7; // kind, id, timeout (then the code), deadline, retries, slot, flags
+const NUMBERS = 7; // kind, id (of a call first its parent's), timeout (then the code), deadline, retries, slot, flags
 const MOST = 1024;
 const MUCH = 16 << 20; // characters that are given to the addon at once: texts have an end, and are copied
 const STALE = codeOf('CLOUDS_STALE_ID'),
@@ -103,12 +103,14 @@ class Port {
     return at;
   }
 
-  /** `entry` is told by finish(error, values), exactly once; `how` has the options of this call. */
+  /** `entry` is told by finish(error, values), exactly once; `how` has the options of this call. A node that leaves
+   * still calls on behalf of what it serves. */
   call(method, args, how, entry) {
     checkName(method, 'the name of a method');
     const text = JSON.stringify(args);
-    if (this.closing) return this.refuse(entry);
-    const at = this.order(CALL, 0),
+    const parent = how ? how.parent : 0;
+    if (this.closed || (this.closing && !parent)) return this.refuse(entry);
+    const at = this.order(CALL, parent),
       orders = this.orders;
     entry.slot = orders[at + 5] = this.book(entry);
     if (how) {

@@ -1,7 +1,8 @@
 // A request that is served, and the handler that serves it.
 'use strict';
 
-const { pack } = require('./errors');
+const { pack, textOf } = require('./errors');
+const { guarded } = require('./tools');
 
 /** The request being served: `this` of its handler. */
 class Request {
@@ -48,10 +49,21 @@ function give(request, value) {
   request.reply(null, value === undefined ? [] : [value]);
 }
 
-// It threw, or its promise was rejected: the caller is told, and who listens here.
+// An object that is no Error, or an error with a code, is what a service says on purpose.
+function isForCaller(error) {
+  if (typeof error !== 'object' || error === null) return false;
+  return !(error instanceof Error) || typeof error.code === 'string';
+}
+
+// It threw, or its promise was rejected: the caller is told, and who listens here. A fault of the program that nobody
+// listens for is a warning, or there would be no trace of it.
 function fault(request, error, server) {
   request.reply(error || new Error('the handler failed'), []);
-  server.emit('handler error', error, request);
+  guarded(() => {
+    if (server.emit('handler error', error, request) || isForCaller(error)) return;
+    const detail = error instanceof Error ? error.stack : textOf(error);
+    process.emitWarning(`the handler of ${request.method} failed`, { type: 'CloudsWarning', detail });
+  })();
 }
 
 // Does it take as many arguments as come, so that no parameter is surely the last?

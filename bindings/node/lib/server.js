@@ -58,9 +58,11 @@ extend(Server.prototype, {
     if (this._services.delete(method)) this._transport.leave();
   },
 
+  // Its handler goes when the registration has gone, and stays when another was registered meanwhile.
   _withdraw(method, done) {
+    const handler = this._services.get(method);
     this._transport.unregister(method, (error) => {
-      if (!error) this._forget(method);
+      if (!error && this._services.get(method) === handler) this._forget(method);
       done(error);
     });
   },

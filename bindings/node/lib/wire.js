@@ -4,11 +4,9 @@
 
 const { createHash } = require('crypto');
 const os = require('os');
-const Protocol = require('./protocol');
 const { Request } = require('./request');
 const { failure, closed, received, codeOf } = require('./errors');
 const { uncaught } = require('./tools');
-const { DEFAULTS } = require('./options');
 
 const EXIT_DELAY = 200; // callers that do not know yet are still answered
 const LONGEST = 2147483647;
@@ -34,23 +32,23 @@ function after(seconds, fn) {
   return setTimeout(fn, periodOf(seconds));
 }
 
+function nextOf(list) {
+  return list.ids[list.next++ % list.ids.length];
+}
+
 class Wire {
   constructor(owner, options) {
     this.owner = owner;
     this.connection = options.connection;
     this.id = options.id || makeId(options.type);
-    this.protocol = new Protocol(this.id);
     this.retries = false; // bind sees to them
-    this.timeout = Number(options.timeout) || DEFAULTS.timeout;
-    this.maxAge = Number(options.serverMaxAge) || DEFAULTS.serverMaxAge;
-    this.heartbeat = Number(options.heartbeat) || DEFAULTS.heartbeat;
     this.cleans = !options.notAutoCleanRemoteServer;
     this.lists = new Map(); // method -> { ids, since, next }
     this.pending = new Map(); // message id -> entry
     this.methods = new Set();
     this.closing = false;
-    this.timers = [setInterval(() => this.sweep(), periodOf(this.maxAge / 2))];
-    if (options.type === 'server') this.timers.push(setInterval(() => this.renew(), periodOf(this.heartbeat)));
+    this.timers = [setInterval(() => this.sweep(), periodOf(owner._serverMaxAge / 2))];
+    if (options.type === 'server') this.timers.push(setInterval(() => this.renew(), periodOf(owner._heartbeat)));
     this.connection.setId(this.id);
     this.connection.on('listen', () => this.owner._onReady(null, 0));
     this.connection.on('message', (text) => this.receive(text));
@@ -79,7 +77,7 @@ class Wire {
   receive(text) {
     let message;
     try {
-      message = this.protocol.unpack(String(text));
+      message = this.owner._protocol.unpack(String(text));
     } catch (unused) {
       return; // not an envelope
     }
@@ -123,14 +121,14 @@ class Wire {
   // ---- calls
 
   call(method, args, how, entry) {
-    const message = this.protocol.packCall(method, args);
+    const message = this.owner._protocol.packCall(method, args);
     if (this.closing) {
       process.nextTick(() => entry.finish(closed(), []));
       return;
     }
     entry.id = message.params.d.i;
     this.pending.set(entry.id, entry);
-    const limits = [how && how.timeout ? how.timeout : this.timeout].concat((how && how.deadline) || []);
+    const limits = [how && how.timeout ? how.timeout : this.owner._timeout].concat((how && how.deadline) || []);
     entry.timer = after(Math.min(...limits), () => this.timedOut(entry, method));
     if (how && how.server) this.ask(entry, how.server, message.raw);
     else this.choose(entry, method, message.raw);
@@ -180,7 +178,7 @@ class Wire {
   findServer(method, callback) {
     const list = this.lists.get(method);
     if (list && list.ids.length > 0) {
-      callback(null, list.ids[list.next++ % list.ids.length]);
+      callback(null, nextOf(list));
       return;
     }
     this.connection.keys(`S:${literal(method)}:*`, (error, keys) => {
@@ -195,7 +193,7 @@ class Wire {
         .filter((id) => id && !id.includes(':'));
       this.owner._getHandler('save_server_list').call(this.owner, method, ids);
       const known = this.lists.get(method);
-      if (known && known.ids.length > 0) callback(null, known.ids[known.next++ % known.ids.length]);
+      if (known && known.ids.length > 0) callback(null, nextOf(known));
       else callback(failure('CLOUDS_NO_AVAILABLE_SERVER'));
     });
   }
@@ -216,7 +214,7 @@ class Wire {
   }
 
   clearLists() {
-    const oldest = Date.now() - this.maxAge * 1000;
+    const oldest = Date.now() - this.owner._serverMaxAge * 1000;
     for (const [method, list] of this.lists) {
       if (list.since <= oldest) this.lists.delete(method);
     }
@@ -229,7 +227,7 @@ class Wire {
   }
 
   enlist(method, done) {
-    const ttl = Math.max(1, Math.ceil(this.heartbeat * 2));
+    const ttl = Math.max(1, Math.ceil(this.owner._heartbeat * 2));
     this.connection.registerKey(this.key(method, this.id), ttl, done);
   }
 
@@ -267,7 +265,7 @@ class Wire {
   send(receiver, value, done) {
     this.connection.send(
       receiver,
-      this.protocol.packMessage(value).raw,
+      this.owner._protocol.packMessage(value).raw,
       (error, receivers) => done && done(error || null, receivers)
     );
   }

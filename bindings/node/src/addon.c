@@ -42,7 +42,7 @@ static napi_value numbers(napi_env env, napi_callback_info info)
     return array;
 }
 
-static void put(napi_env env, napi_value list, uint32_t index, const char *text)
+void cl_put_text(napi_env env, napi_value list, uint32_t index, const char *text)
 {
     napi_value value;
     napi_create_string_utf8(env, text, NAPI_AUTO_LENGTH, &value);
@@ -60,9 +60,9 @@ static napi_value errors(napi_env env, napi_callback_info info)
     for (uint32_t i = 0; i < sizeof codes / sizeof *codes; i++) {
         napi_create_int32(env, codes[i], &code);
         napi_set_element(env, list, 4 * i, code);
-        put(env, list, 4 * i + 1, clouds_err_name(codes[i]));
-        put(env, list, 4 * i + 2, clouds_strerror(codes[i]));
-        put(env, list, 4 * i + 3, clouds_outcome_name(clouds_err_outcome(codes[i])));
+        cl_put_text(env, list, 4 * i + 1, clouds_err_name(codes[i]));
+        cl_put_text(env, list, 4 * i + 2, clouds_strerror(codes[i]));
+        cl_put_text(env, list, 4 * i + 3, clouds_outcome_name(clouds_err_outcome(codes[i])));
     }
     return list;
 }

@@ -24,7 +24,8 @@
 /* Of one record in the array of events: type, code, outcome, id, user data, number, time left, whether it has data. */
 enum { CL_BATCH = 1024, CL_EVENT_NUMBERS = 8 };
 
-/* Of one order: kind, id, timeout (then the code), deadline, retries, user data, flags. */
+/* Of one order: kind, id (of a call its parent's at first), timeout (then the code), deadline, retries, user data,
+ * flags. */
 enum { CL_ORDER_NUMBERS = 7 };
 
 typedef struct cl_text {
@@ -49,8 +50,8 @@ typedef struct cl_port {
     napi_ref receiver;
     napi_async_cleanup_hook_handle hook;
     int owners;
-    bool polling, shut; /* shut: the watcher is closing or closed */
-    bool over;          /* the last event of the context was told */
+    bool shut; /* the watcher is closing or closed */
+    bool over; /* the last event of the context was told */
 } cl_port;
 
 /* text.c */
@@ -80,6 +81,7 @@ void cl_port_poll(cl_port *port);
 napi_value cl_submit(napi_env env, napi_callback_info info);
 
 /* addon.c */
+void cl_put_text(napi_env env, napi_value list, uint32_t index, const char *text);
 napi_value cl_throw(napi_env env, int code);  /* an Error with the code and words of the library; NULL */
 napi_value cl_refuse(napi_env env, int code); /* the same for what we find ourselves */
 

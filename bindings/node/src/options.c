@@ -41,23 +41,15 @@ bool cl_read_options(napi_env env, napi_value list, clouds_options **out)
     return false;
 }
 
-static void put(napi_env env, napi_value list, uint32_t index, const char *text)
-{
-    napi_value value;
-    napi_create_string_utf8(env, text, NAPI_AUTO_LENGTH, &value);
-    napi_set_element(env, list, index, value);
-}
-
-/* listOptions(): [name, scope, type, ...] */
+/* listOptions(): [name, scope, ...] */
 napi_value cl_list_options(napi_env env, napi_callback_info info)
 {
     napi_value list;
     napi_create_array(env, &list);
     clouds_option_info option = {.size = sizeof option};
     for (uint32_t i = 0; clouds_option_describe(i, &option) == 0; i++) {
-        put(env, list, 3 * i, option.name);
-        put(env, list, 3 * i + 1, option.scope);
-        put(env, list, 3 * i + 2, option.type);
+        cl_put_text(env, list, 2 * i, option.name);
+        cl_put_text(env, list, 2 * i + 1, option.scope);
     }
     return list;
 }

@@ -15,14 +15,10 @@ static void on_closed(uv_handle_t *handle)
     leave(port);
 }
 
-/* Frees what the library holds and stops watching. In clouds_poll it waits until that has returned. */
+/* Frees what the library holds and stops watching. Not from within clouds_poll. */
 void cl_port_shut(cl_port *port)
 {
     if (port->shut) return;
-    if (port->polling) {
-        port->over = true;
-        return;
-    }
     port->shut = true;
     uv_poll_stop(&port->poll);
     clouds_context_destroy(port->context);
@@ -36,10 +32,7 @@ void cl_port_shut(cl_port *port)
 /* The environment ends with the port open: connections are cut. */
 static void on_cleanup(napi_async_cleanup_hook_handle hook, void *data)
 {
-    cl_port *port = data;
-    port->polling = false;  /* process.exit() inside a callback of ours never returns to it */
-    if (port->shut) return; /* its watcher is on its way out, and takes the hook along */
-    cl_port_shut(port);
+    cl_port_shut(data); /* if it was shut already, its watcher is on its way out, and takes the hook along */
 }
 
 static void on_readable(uv_poll_t *handle, int status, int events)
@@ -121,7 +114,7 @@ cl_port *cl_port_of(napi_env env, napi_value handle)
     return NULL;
 }
 
-/* close(port, drain): in order; told by the event of the context's end. drain < 0 is the option's, null cuts it off. */
+/* close(port, drain): in order; told by the event of the context's end. drain < 0 is the option's. */
 napi_value cl_close(napi_env env, napi_callback_info info)
 {
     size_t argc = 2;
@@ -130,10 +123,7 @@ napi_value cl_close(napi_env env, napi_callback_info info)
     napi_get_cb_info(env, info, &argc, a, NULL, NULL);
     cl_port *port = cl_port_of(env, a[0]);
     if (!port) return NULL;
-    if (napi_get_value_double(env, a[1], &drain) != napi_ok) {
-        cl_port_shut(port);
-        return NULL;
-    }
+    napi_get_value_double(env, a[1], &drain);
     int code = clouds_context_close(port->context, drain);
     return code == 0 || code == CLOUDS_ECLOSED ? NULL : cl_throw(env, code);
 }

@@ -27,13 +27,16 @@ static piece next(reader *r)
 static int call(cl_port *port, const double *order, reader *r, uint64_t *id)
 {
     piece method = next(r), server = next(r), arguments = next(r);
+    uint64_t parent = *id;
     clouds_call_options options = {.size = sizeof options,
                                    .timeout = order[2],
                                    .deadline = order[3],
                                    .retries = (int32_t)order[4],
                                    .user_data = (uint64_t)order[5],
                                    .server = server.p,
-                                   .server_len = server.n};
+                                   .server_len = server.n,
+                                   .parent = parent};
+    *id = 0;
     return clouds_node_call(port->node, method.p, method.n, arguments.p, arguments.n, &options, id);
 }
 
