@@ -167,7 +167,6 @@ module.exports = {
   clouds: require(PACKAGE),
   PACKAGE,
   BUILD,
-  BOUND,
   LONG,
   folder,
   sleep,

@@ -7,8 +7,8 @@ const { clouds, cluster, until, sleep, program, Redis } = require('./support.js'
 
 test('Redis restarts: registrations and subscriptions are back', async () => {
   const redis = await cluster();
-  const server = clouds.createServer({ heartbeat: 1 }),
-    client = clouds.createClient({ timeout: 2 });
+  const server = clouds.createServer(),
+    client = clouds.createClient();
   const seen = [];
   client.on('up', () => seen.push('up'));
   client.on('down', (error) => seen.push(error instanceof clouds.CloudsError ? 'down' : error));
@@ -19,7 +19,7 @@ test('Redis restarts: registrations and subscriptions are back', async () => {
   const error = await client.call('add', [1, 2], { timeout: 0.1 }).catch((problem) => problem);
   assert.deepStrictEqual([error.code, error.outcome], ['CLOUDS_CALL_SERVICE_TIMEOUT', 'NOT_DONE']);
   await redis.start();
-  assert.strictEqual(await client.bindP('add', 20)(1, 2), 3);
+  assert.strictEqual(await client.bindP('add', { retry: 20, timeout: 2 })(1, 2), 3);
   assert.deepStrictEqual(seen.slice(-2), ['down', 'up']);
   await Promise.all([server.exitP(), client.exitP()]);
   await redis.stop();
@@ -28,9 +28,9 @@ test('Redis restarts: registrations and subscriptions are back', async () => {
 test('Redis is not there yet: what was asked waits', async () => {
   const redis = new Redis();
   const server = clouds.createServer({ url: redis.url }),
-    client = clouds.createClient({ url: redis.url, timeout: 20 });
+    client = clouds.createClient({ url: redis.url });
   const registered = server.registerP('late', () => 'late'),
-    call = client.call('late', [], { retry: 20, timeout: 1 });
+    call = client.call('late', [], { retry: 60, timeout: 1 });
   await sleep(100);
   await redis.start();
   await registered;
@@ -54,10 +54,10 @@ test('a password, and a wrong one', async () => {
 test('a server is killed: others take over, and none is left in the end', async () => {
   const redis = await cluster();
   const code =
-    's = clouds.createServer({ heartbeat: 1 }); s.registerP("die", () => s.id).then(() => console.log("ready"))';
+    's = clouds.createServer(); s.registerP("die", () => s.id).then(() => console.log("ready"))';
   const doomed = program(`let ${code}`),
     other = program(`let ${code}`);
-  const client = clouds.createClient({ timeout: 10 });
+  const client = clouds.createClient();
   await until(() => doomed.out.includes('ready') && other.out.includes('ready'));
   const ids = new Set();
   await until(async () => ids.add(await client.call('die')).size === 2);

@@ -3,23 +3,28 @@
 
 const assert = require('assert');
 const { test, before, after } = require('node:test');
-const { clouds, cluster, until, sleep, original } = require('./support.js');
+const { clouds, cluster, until, original } = require('./support.js');
 
 const npm = original();
-let redis, options;
+let redis,
+  count = 0;
+
+// Those of a test: each has a part of Redis of its own.
+const options = (prefix, more) => Object.assign({ redis: { path: redis.socket, prefix } }, more);
 
 before(async () => {
   redis = await cluster();
-  options = (more) => Object.assign({ redis: { path: redis.socket } }, more);
 });
 
 after(async () => {
-  await sleep(500); // the original closes its connections 200 ms after exit, and would hold on to a Redis that is gone
+  // The original closes its connections 200 ms after exit, and would hold on to a Redis that is gone.
+  await until(async () => (await redis.command('CLIENT', 'LIST')).trim().split('\n').length === 1, 'all have left');
   await redis.stop();
 });
 
 function exit(node) {
-  node.exit();
+  if (node instanceof clouds.Base) node.exit({ drain: 0 });
+  else node.exit();
   clearInterval(node._clearServerListTid); // the original's clients keep a timer for ever
 }
 
@@ -37,16 +42,21 @@ const register = (server, name, handler) =>
 const got = (begin) => new Promise((resolve) => begin((...all) => resolve(all)));
 
 async function pair(t, caller, server, more) {
-  await until(async () => (await redis.keys()).length === 0, 'those of the test before have left');
+  const prefix = `p${++count}`;
   const nodes = {
-    client: caller.createClient(options(Object.assign({ timeout: 20 }, more))),
-    server: server.createServer(options()),
+    prefix,
+    client: caller.createClient(options(prefix, Object.assign({ timeout: 20 }, more))),
+    server: server.createServer(options(prefix)),
   };
   await listens(nodes.client, nodes.server);
   nodes.call = (method, ...args) => got((done) => nodes.client.call(method, args, done));
   t.after(() => [nodes.client, nodes.server].forEach(exit));
   return nodes;
 }
+
+// Tests that mostly wait.
+const waiting = [];
+const waits = (name, check) => waiting.push([name, check]);
 
 const VALUES = [
   [],
@@ -129,8 +139,8 @@ for (const [callerName, caller, serverName, server] of PAIRS) {
     );
   });
 
-  test(`timeouts, and retries with onRetry, from ${callerName} to ${serverName}`, async (t) => {
-    const nodes = await pair(t, caller, server, { timeout: 0.4, notAutoCleanRemoteServer: true });
+  waits(`timeouts, and retries with onRetry, from ${callerName} to ${serverName}`, async (t) => {
+    const nodes = await pair(t, caller, server, { timeout: 1.5, notAutoCleanRemoteServer: true });
     let served = 0,
       begun = 0;
     await register(nodes.server, 'silent', (a, callback) => {
@@ -142,7 +152,7 @@ for (const [callerName, caller, serverName, server] of PAIRS) {
     const bound = nodes.client.bind('silent', 5, (a, callback) => callback(a + begun++));
     assert.deepStrictEqual(await got((done) => bound(1, done)), [null, 3]);
     assert.deepStrictEqual([served, begun], [4, 3]);
-    const other = caller.createClient(options({ timeout: 20 }));
+    const other = caller.createClient(options(nodes.prefix, { timeout: 20 }));
     t.after(() => exit(other));
     const [none] = await got((done) => other.call('nobody', [], done));
     assert.deepStrictEqual([none.message, none.code], ['no available server', 'CLOUDS_NO_AVAILABLE_SERVER']);
@@ -150,9 +160,9 @@ for (const [callerName, caller, serverName, server] of PAIRS) {
 }
 
 for (const [callerName, caller, serverName, server] of PAIRS) {
-  test(`${callerName} does not ask a server of ${serverName} again for a method in which it was silent`, async (t) => {
+  waits(`${callerName} does not ask a server of ${serverName} again for a method in which it was silent`, async (t) => {
     // Longer than the second between two looks for the keys of npm's servers.
-    const nodes = await pair(t, caller, server, { timeout: 1.2 });
+    const nodes = await pair(t, caller, server, { timeout: 1.5 });
     await register(nodes.server, 'silent.one', () => {});
     await register(nodes.server, 'healthy', (callback) => callback(null, 'well'));
     const first = await nodes.call('silent.one'),
@@ -166,24 +176,28 @@ for (const [callerName, caller, serverName, server] of PAIRS) {
 }
 
 for (const notAutoCleanRemoteServer of [false, true]) {
-  test(`a timeout deletes the registration of an npm server: ${!notAutoCleanRemoteServer}`, async (t) => {
-    const nodes = await pair(t, clouds, npm, { timeout: 0.3, notAutoCleanRemoteServer });
+  waits(`a timeout deletes the registration of an npm server: ${!notAutoCleanRemoteServer}`, async (t) => {
+    const nodes = await pair(t, clouds, npm, { timeout: 1.5, notAutoCleanRemoteServer });
     await register(nodes.server, 'dead', () => {});
     await nodes.call('dead');
-    const key = `clouds:S:dead:${nodes.server.id}`;
-    if (notAutoCleanRemoteServer) assert.deepStrictEqual(await redis.keys(), [key]);
-    else await until(async () => (await redis.keys()).length === 0);
+    const key = `${nodes.prefix}:S:dead:${nodes.server.id}`;
+    const keys = () => redis.keys(`${nodes.prefix}:S:*`);
+    if (notAutoCleanRemoteServer) assert.deepStrictEqual(await keys(), [key]);
+    else await until(async () => (await keys()).length === 0);
   });
 }
 
+test('those that wait for timeouts', { concurrency: true }, (t) =>
+  Promise.all(waiting.map(([name, check]) => t.test(name, check)))
+);
+
 test('both monitors see the same', async () => {
-  await until(async () => (await redis.keys()).length === 0);
-  const servers = [clouds.createServer(options()), npm.createServer(options())];
+  const servers = [clouds.createServer(options('both')), npm.createServer(options('both'))];
   await listens(...servers);
   await register(servers[0], 'a', () => {});
   await register(servers[0], 'b', () => {});
   await register(servers[1], 'a', () => {});
-  const monitors = [clouds.createMonitor(options()), npm.createMonitor(options())];
+  const monitors = [clouds.createMonitor(options('both')), npm.createMonitor(options('both'))];
   const sorted = (groups) => Object.fromEntries(Object.entries(groups).map(([name, list]) => [name, list.sort()]));
   for (const monitor of monitors) {
     const [error, status] = await got((done) => monitor.status(done));
@@ -197,7 +211,8 @@ test('both monitors see the same', async () => {
 for (const [callerName, caller, serverName, server] of PAIRS) {
   test(`calls of ${callerName} go to one server of ${serverName} after the other`, async (t) => {
     const nodes = await pair(t, caller, server);
-    const servers = [nodes.server, server.createServer(options()), server.createServer(options())];
+    const another = () => server.createServer(options(nodes.prefix));
+    const servers = [nodes.server, another(), another()];
     t.after(() => servers.slice(1).forEach(exit));
     for (const one of servers) await register(one, 'turn', (callback) => callback(null, one.id));
     const counts = {};
@@ -210,15 +225,15 @@ for (const [callerName, caller, serverName, server] of PAIRS) {
 }
 
 test('what kills the original does not kill ours', async () => {
-  const server = clouds.createServer(options()),
-    client = clouds.createClient(options());
+  const server = clouds.createServer(options('killed')),
+    client = clouds.createClient(options('killed'));
   await listens(server, client);
   await register(server, 'alive', (callback) => callback(null, true));
   const unknown = [];
   server.on('unknown message', (message) =>
     unknown.push([message.type, message.sender, message.data, typeof message.raw])
   );
-  const channel = `clouds:L:${server.id}`;
+  const channel = `killed:L:${server.id}`;
   for (const text of [
     '',
     'no json',
@@ -232,15 +247,14 @@ test('what kills the original does not kill ours', async () => {
     '{"t":"c","s":"x","d":{"i":"1","m":"alive","a":{}}}',
     '{"t":"zz","s":"x","d":[1]}',
   ])
-    for (const to of [channel, `clouds:L:${client.id}`]) await redis.command('PUBLISH', to, text);
-  assert.strictEqual(await client.call('alive', [], { timeout: 10 }), true);
+    for (const to of [channel, `killed:L:${client.id}`]) await redis.command('PUBLISH', to, text);
+  assert.strictEqual(await client.call('alive', [], { timeout: 20 }), true);
   await until(() => unknown.length > 0);
   assert.deepStrictEqual(
     unknown.find(([type]) => type === 'zz'),
     ['zz', 'x', [1], 'string']
   );
   await Promise.all([server.exitP(), client.exitP()]);
-  await sleep(0);
 });
 
 test('the envelopes of the protocol helper are those of the original', () => {
