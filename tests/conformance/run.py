@@ -15,7 +15,7 @@ from peers import PROGRAMS, Peer, Redis
 from rows import Pair
 from table import Table, load
 
-# How many rows of one pair run beside each other, in each of three rounds, which all pairs begin together: what keeps the
+# How many rows of one pair run beside each other, in each of three rounds that all pairs begin together: what keeps the
 # processors busy, what has a timeout that an answer must beat, and what leaves traces.
 AT_ONCE = (8, 16, 1)
 SHORT = 10  # seconds; no answer takes as long, however slow the machine
@@ -56,11 +56,11 @@ def run_rows(pair, rows, at_once, report):
 
 
 def run_rounds(pairs, report, only):
-    plan = [(pair, prepared(pair, only)) for pair in pairs]
+    rows_of = [prepared(pair, only) for pair in pairs]
     with ThreadPoolExecutor(len(pairs)) as pool:
         for number, at_once in enumerate(AT_ONCE):
-            list(pool.map(lambda of: run_rows(of[0], [row for row in of[1] if round_of(row) == number], at_once, report),
-                          plan))
+            of_round = [[row for row in rows if round_of(row) == number] for rows in rows_of]
+            list(pool.map(run_rows, pairs, of_round, [at_once] * len(pairs), [report] * len(pairs)))
 
 
 def prepared(pair, only):
