@@ -78,7 +78,9 @@ static int append(redis_bus *bus, redis_batch *batch, const cl_envelope *e, uint
 {
     size_t before = batch->body.len;
     int code = batch->count ? cl_buf_put_char(&batch->body, ',') : 0;
+    size_t start = batch->body.len;
     if (!code) code = cl_envelope_encode(e, &batch->body);
+    if (!code && batch->body.len - start > bus->limits.message) code = CLOUDS_ETOOBIG;
     if (!code) code = keep_token(batch, token);
     if (code) {
         batch->body.len = before;
