@@ -33,6 +33,9 @@ static inline int cl_str_starts(cl_str s, cl_str head)
     return s.n >= head.n && memcmp(s.p, head.p, head.n) == 0;
 }
 
+/* Whether it is a decimal number, digits only and at most nine, within the bounds; then *out is set. */
+int cl_str_number(cl_str s, int least, int most, int *out);
+
 /* An owned copy, ended with a NUL that does not count; free it with cl_free. NULL when out of memory. */
 char *cl_str_dup(cl_str s);
 

@@ -75,24 +75,13 @@ static int unescape(parser *p, cl_str s, char **out)
     return 0;
 }
 
-static int read_number(cl_str s, int least, int most, int *out)
-{
-    int value = 0;
-    for (size_t i = 0; i < s.n; i++) {
-        if (s.p[i] < '0' || s.p[i] > '9' || i > 8) return 0;
-        value = value * 10 + (s.p[i] - '0');
-    }
-    *out = value;
-    return s.n > 0 && value >= least && value <= most;
-}
-
 /* ---- parts of an address */
 
 static int read_db(parser *p, cl_str text)
 {
     if (p->seen & SEEN_DB) return refuse("expected the database once");
     p->seen |= SEEN_DB;
-    if (!read_number(text, 0, 999999, &p->url.db)) return refuse("expected a database number, 0 to 999999");
+    if (!cl_str_number(text, 0, 999999, &p->url.db)) return refuse("expected a database number, 0 to 999999");
     return 0;
 }
 
@@ -151,7 +140,7 @@ static int read_host_and_port(parser *p, cl_str text)
 {
     int code = read_host(p, &text);
     if (code != 0 || text.n == 0) return code;
-    if (text.p[0] != ':' || !read_number(cl_str_of(text.p + 1, text.n - 1), 1, 65535, &p->url.port))
+    if (text.p[0] != ':' || !cl_str_number(cl_str_of(text.p + 1, text.n - 1), 1, 65535, &p->url.port))
         return refuse("expected a port from 1 to 65535 after ':' (an IPv6 address stands in brackets)");
     return 0;
 }

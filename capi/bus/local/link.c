@@ -11,6 +11,7 @@
  * node's methods are served elsewhere, what had not left is not sent, and then the node is down. */
 #include "bus/local/local.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -19,7 +20,8 @@
 #include "base/log.h"
 #include "base/mem.h"
 
-#define VERSION "2"
+#define VERSION "2"  /* the highest that we speak */
+enum { LOWEST = 2 }; /* that we speak */
 
 static void release(cl_local_link *link)
 {
@@ -213,15 +215,11 @@ static int accept_hello(cl_local_link *link, const cl_envelope *hello)
     return code == 0 ? say_hello(link, link->node) : code;
 }
 
-/* Who says hello speaks every version up to the one it names; 2 is the lowest of ours, and the highest. */
+/* Who says hello speaks every version up to the one it names. */
 static int is_spoken(cl_str version)
 {
-    long number = 0;
-    for (size_t i = 0; i < version.n && i < 6; i++) {
-        if (version.p[i] < '0' || version.p[i] > '9') return 0;
-        number = number * 10 + version.p[i] - '0';
-    }
-    return number >= 2;
+    int number;
+    return cl_str_number(version, LOWEST, INT_MAX, &number);
 }
 
 static int check_hello(const cl_local_link *link, const cl_envelope *hello)
