@@ -353,14 +353,12 @@ void cl_attempt_due(cl_core *core, cl_timed *timed, int64_t now)
 void cl_attempt_resume(cl_method *m, int64_t now)
 {
     cl_link woken;
-    m->refs++;
     cl_list_move(&m->paused, &woken);
     while (!cl_list_empty(&woken)) {
         cl_call *call = CL_OWNER(woken.next, cl_call, place);
         cl_attempt_leave(call);
         cl_attempt_begin(call, now, now);
     }
-    m->refs--;
 }
 
 void cl_attempt_unpark(cl_core *core, int64_t now)

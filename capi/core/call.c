@@ -187,6 +187,7 @@ void cl_call_fail(cl_call *call, int code)
 {
     cl_str error = CL_STR_NONE;
     if (code == call->reason && call->reason_error) error = cl_str_of(call->reason_error, call->reason_error_len);
+    else if (code == CLOUDS_EEXPIRED && !call->node->core->bus_up) error = cl_words_bus_away(call->node->core, code);
     cl_call_complete(call, code, error, CL_STR_NONE);
 }
 

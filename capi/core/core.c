@@ -1,5 +1,7 @@
 #include "core/internal.h"
 
+#include <stdio.h>
+
 /* The state of a context: creation and end, counters, what arrives, and the bus coming and going. */
 
 enum { SCRATCH = 512 };
@@ -27,6 +29,7 @@ int cl_core_create(const cl_core_config *config, const cl_port *port, cl_core **
     core->port = *port;
     cl_attempt_set_keys(core);
     core->armed = INT64_MAX;
+    snprintf(core->bus_words, sizeof core->bus_words, "not connected yet");
     core->max_deadline = cl_ms(config->max_deadline) > 0 ? cl_ms(config->max_deadline) : 1;
     cl_list_init(&core->row);
     cl_list_init(&core->recent);
@@ -130,9 +133,11 @@ static void bus_went(cl_core *core, int code, const char *words)
     int news = core->bus_up || core->bus_code != code;
     core->bus_up = 0;
     core->bus_code = code;
+    if (!words || !*words) words = clouds_strerror(code);
+    snprintf(core->bus_words, sizeof core->bus_words, "%s", words);
     if (!news) return;
     clouds_event event = {.type = CLOUDS_EVENT_BUS_DOWN, .code = code, .outcome = (uint32_t)clouds_err_outcome(code)};
-    cl_set_text(&event.error, &event.error_len, cl_str_z(words && *words ? words : clouds_strerror(code)));
+    cl_set_text(&event.error, &event.error_len, cl_str_z(words));
     cl_emit(core, NULL, &event);
 }
 

@@ -194,9 +194,8 @@ static void tell_saved(cl_core *core, cl_method *m)
 static void wake(cl_method *m, int code, int64_t now)
 {
     cl_link woken;
-    cl_list_init(&woken);
     m->refs++;
-    CL_LIST_EACH(it, &m->waiting) cl_list_remove(it), cl_list_append(&woken, it);
+    cl_list_move(&m->waiting, &woken);
     while (!cl_list_empty(&woken)) {
         cl_call *call = CL_OWNER(woken.next, cl_call, place);
         cl_attempt_leave(call);
@@ -230,8 +229,8 @@ void cl_core_server_up(cl_core *core, cl_str method, cl_server server)
     if (!m || add(core, m, server) != 0) return;
     int64_t now = cl_core_now(core);
     m->refs++;
-    if (!cl_list_empty(&m->waiting)) wake(m, 0, now);
-    if (!cl_list_empty(&m->paused)) cl_attempt_resume(m, now);
+    wake(m, 0, now);
+    cl_attempt_resume(m, now);
     m->refs--;
 }
 

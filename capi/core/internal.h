@@ -198,6 +198,7 @@ struct cl_core {
     size_t call_bytes; /* arguments that are held outside of call records */
     cl_budget budget;
     int bus_up, was_up, bus_code;
+    char bus_words[200]; /* why the bus is not there */
     int64_t up_since;
     int64_t max_age;
     int64_t max_deadline;
@@ -329,6 +330,8 @@ typedef struct cl_words {
 cl_str cl_words_of(cl_core *core, int code); /* {"message","code"}, in the scratch or static */
 /* The same with the last words of this thread for its message. */
 cl_str cl_words_said(cl_core *core, int code);
+/* The same for what expired because the bus is not there. */
+cl_str cl_words_bus_away(cl_core *core, int code);
 void cl_words_read(const cl_core *core, cl_str error, cl_words *out);
 int cl_words_is_false(cl_str error); /* null, false, 0, "": no error for the original */
 cl_str cl_words_normal(cl_core *core, cl_str error, const cl_words *words);

@@ -56,6 +56,15 @@ static void take_over(cl_node *node, const cl_node_config *config)
     node->deadline = cl_ms(config->deadline);
 }
 
+/* The sweep keeps its pace when nothing of it changed. */
+static void set_sweep(cl_node *node, int was_on, int64_t old_period)
+{
+    int on = node->config.clear_servers && node->state != CL_NODE_SHUTTING;
+    if (!on) cl_timers_stop(node->core, &node->sweep);
+    else if (!was_on || old_period != sweep_period(node))
+        cl_timers_set(node->core, &node->sweep, cl_core_now(node->core) + sweep_period(node));
+}
+
 int cl_node_create(cl_core *core, cl_str id, const cl_node_config *config, void *tag, cl_node **out)
 {
     if (!id.n) return CLOUDS_EINVAL;
@@ -73,18 +82,9 @@ int cl_node_create(cl_core *core, cl_str id, const cl_node_config *config, void 
     if (code == 0) code = core->port.reserve(core->port.self); /* NODE_CLOSED */
     if (code) return cl_node_free(node), code;
     learn_age(core, node);
-    if (config->clear_servers) cl_timers_set(core, &node->sweep, cl_core_now(core) + sweep_period(node));
+    set_sweep(node, 0, 0);
     *out = node;
     return 0;
-}
-
-/* The sweep keeps its pace when nothing of it changed. */
-static void set_sweep(cl_node *node, int was_on, int64_t old_period)
-{
-    int on = node->config.clear_servers && node->state != CL_NODE_SHUTTING;
-    if (!on) cl_timers_stop(node->core, &node->sweep);
-    else if (!was_on || old_period != sweep_period(node))
-        cl_timers_set(node->core, &node->sweep, cl_core_now(node->core) + sweep_period(node));
 }
 
 void cl_node_configure(cl_node *node, const cl_node_config *config)

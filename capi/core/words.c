@@ -13,14 +13,26 @@ cl_str cl_words_of(cl_core *core, int code)
     return CL_STR("{\"message\":\"out of memory\",\"code\":\"CLOUDS_OUT_OF_MEMORY\"}");
 }
 
-cl_str cl_words_said(cl_core *core, int code)
+static cl_str words_with(cl_core *core, int code, cl_str message)
 {
     cl_buf *out = &core->scratch;
     cl_buf_clear(out);
     int failed = cl_buf_put_str(out, CL_STR("{\"message\":"));
-    if (failed == 0) failed = cl_json_quote(cl_str_z(clouds_last_error()), out);
+    if (failed == 0) failed = cl_json_quote(message, out);
     if (failed == 0) failed = cl_buf_printf(out, ",\"code\":\"%s\"}", clouds_err_name(code));
     return failed == 0 ? cl_buf_str(out) : cl_words_of(core, code);
+}
+
+cl_str cl_words_said(cl_core *core, int code)
+{
+    return words_with(core, code, cl_str_z(clouds_last_error()));
+}
+
+cl_str cl_words_bus_away(cl_core *core, int code)
+{
+    char message[sizeof core->bus_words + 100];
+    snprintf(message, sizeof message, "%s: %s", clouds_strerror(code), core->bus_words);
+    return words_with(core, code, cl_str_z(message));
 }
 
 int cl_words_is_false(cl_str error)
