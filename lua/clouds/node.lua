@@ -321,7 +321,7 @@ function M.event(name, number, ...)
     return bus_changed(number, name, (...))
   end
   local node = nodes[number]
-  if not node or node.number ~= number then
+  if not node then
     return
   end
   local fn = happened[name]

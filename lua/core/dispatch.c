@@ -100,7 +100,7 @@ static void on_request(lua_State *L, cl_state *s, cl_ctx *ctx, const clouds_even
         refuse(ctx, event->id, late, sizeof late - 1);
         return;
     }
-    cl_task *task = cl_task_begin(L, s);
+    int base = lua_gettop(L) + 1;
     if (!push_handler(L, s, event)) {
         refuse(ctx, event->id, missing, sizeof missing - 1);
         return;
@@ -110,6 +110,8 @@ static void on_request(lua_State *L, cl_state *s, cl_ctx *ctx, const clouds_even
         refuse(ctx, event->id, broken, sizeof broken - 1);
         return;
     }
+    cl_task *task = cl_task_begin(L, s);
+    lua_insert(L, base);
     cl_handle scope = cl_request_handle(s, cl_request_new(L, s, ctx, event));
     cl_task_start(L, s, task, CL_TASK_REQUEST, scope, count + 1);
 }
