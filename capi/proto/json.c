@@ -423,12 +423,14 @@ int cl_json_end(cl_json *j)
     return cl_json_peek(j) == 0 && j->p == j->end ? 0 : CLOUDS_EJSON;
 }
 
-/* The whole text is one such row, as arguments and results mostly are. */
+enum { SHORT = 256 };
+
+/* The whole text is one such row, as arguments and results mostly are. A long one would be read twice if it is none. */
 static inline int is_row(cl_str text, cl_json_limits limits)
 {
     uint32_t count = 0;
     int closed = 0;
-    if (text.n < 2 || text.p[0] != '[' || limits.depth == 0) return 0;
+    if (text.n < 2 || text.n > SHORT || text.p[0] != '[' || limits.depth == 0) return 0;
     const char *end = text.p + text.n;
     return skip_row(text.p + 1, end, &count, &closed) == end && closed && count < limits.values;
 }
