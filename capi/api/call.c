@@ -26,7 +26,8 @@ static double clamp(double seconds)
     return seconds > 2147483 ? 2147483 : seconds;
 }
 
-/* While it drains a node may still call on behalf of what it serves: the core knows what that is, and in thread mode `open`. */
+/* While it drains a node may still call on behalf of what it serves: the core knows what that is, and in thread mode
+ * `open`. */
 static int is_closed(cl_api_node *node, uint64_t parent)
 {
     cl_context *context = node->context;
@@ -54,7 +55,7 @@ static int check_call(cl_api_node *node, const cl_command *c)
 /* Room for the completion, and what cancel needs to know. Under the lock. */
 static int book(cl_context *context, uint64_t id)
 {
-    int held = id & 1;
+    int held = cl_id_is_held(id);
     if (context->threaded && context->calls_open >= context->max_in_flight) return CLOUDS_ELIMIT;
     if (held && context->held.len >= context->max_in_flight) return CLOUDS_ELIMIT;
     int code = held ? cl_held_add(&context->held, id) : cl_events_reserve(&context->events, 1);
@@ -69,7 +70,7 @@ static int book(cl_context *context, uint64_t id)
 static void unbook(cl_context *context, uint64_t id)
 {
     cl_context_lock(context);
-    if (id & 1) cl_held_drop(&context->held, id);
+    if (cl_id_is_held(id)) cl_held_drop(&context->held, id);
     else cl_events_unreserve(&context->events, 1);
     if (context->threaded) {
         cl_idmap_take(&context->open, cl_open_key(CL_OPEN_CALL, id));
@@ -143,7 +144,7 @@ static int prepare_cancel(cl_context *context, uint64_t call)
 {
     cl_context_lock(context);
     int code = 0;
-    if (call & 1) code = cancel_held(context, call);
+    if (cl_id_is_held(call)) code = cancel_held(context, call);
     /* Taken out: a second cancel finds nothing. */
     else if (context->threaded && !cl_idmap_take(&context->open, cl_open_key(CL_OPEN_CALL, call))) code = CLOUDS_ESTALE;
     cl_context_unlock(context);
@@ -154,7 +155,7 @@ static int prepare_cancel(cl_context *context, uint64_t call)
 static void undo_cancel(cl_context *context, uint64_t call)
 {
     cl_context_lock(context);
-    cl_held *held = call & 1 ? cl_idmap_get(&context->held, call) : NULL;
+    cl_held *held = cl_id_is_held(call) ? cl_idmap_get(&context->held, call) : NULL;
     if (held) held->abandoned = 0;
     else if (context->threaded) cl_idmap_put(&context->open, cl_open_key(CL_OPEN_CALL, call), context);
     cl_context_unlock(context);

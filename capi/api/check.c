@@ -1,16 +1,17 @@
 #include "api/check.h"
 
+#include <math.h>
+
 #include "api/guard.h"
 #include "base/buf.h"
 #include "base/error.h"
 #include "proto/json.h"
 #include "proto/utf8.h"
-#include "proto/utf8.h"
 
 int cl_check_utf8(cl_str text)
 {
     const char *end = text.p + text.n;
-    for (const char *p = text.p; p < end;) {
+    for (const char *p = cl_text_skip_plain(text.p, end); p < end; p = cl_text_skip_plain(p, end)) {
         int n = cl_utf8_sequence(p, end);
         if (n < 0) return CLOUDS_EINVAL;
         p += n;
@@ -78,4 +79,13 @@ int cl_check_record(size_t size, size_t least, const char *what)
 {
     if (size >= least && size <= CL_LARGEST_RECORD && size % 8 == 0) return 0;
     return cl_error(CLOUDS_EINVAL, "the size of %s is %zu, expected %zu or more", what, size, least);
+}
+
+int cl_check_target(const void *records, size_t size, const cl_text_room *room, double timeout)
+{
+    int code = cl_check_record(size, sizeof(clouds_event), "clouds_event");
+    if (code == 0 && !records) code = cl_error(CLOUDS_EINVAL, "there is no room for an event");
+    if (code == 0 && room) code = cl_check_text(room->text, room->size, "the room for texts");
+    if (code == 0 && isnan(timeout)) code = cl_error(CLOUDS_EINVAL, "the timeout is not a number");
+    return code;
 }

@@ -2,6 +2,7 @@
 #ifndef CL_CHECK_H
 #define CL_CHECK_H
 
+#include "api/events.h"
 #include "base/str.h"
 #include "proto/peer.h"
 
@@ -24,5 +25,8 @@ int cl_check_period(double seconds, const char *what);
 
 /* A record that the caller handed over: its size must be that of this or a later version. */
 int cl_check_record(size_t size, size_t least, const char *what);
+
+/* Where events are to go: room for a record, for its texts if they have a room of their own, and how long to wait. */
+int cl_check_target(const void *records, size_t size, const cl_text_room *room, double timeout);
 
 #endif

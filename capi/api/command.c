@@ -56,10 +56,9 @@ static cl_command *record(cl_command_queue *q, size_t bytes)
 
 enum wake { WAKE_NOBODY, WAKE_LOOP, WAKE_THREAD };
 
-/* A call that is waited for: its id is odd. */
 static int is_waited_for(const cl_command *c)
 {
-    return c->kind == CL_DO_CALL && c->id & 1;
+    return c->kind == CL_DO_CALL && cl_id_is_held(c->id);
 }
 
 /* Under the lock: whom a further command wakes. */

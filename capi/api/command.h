@@ -1,5 +1,5 @@
 /* Commands: what the user asks of the engine. In inline mode they are carried out at once; in thread mode they are
- * copied, queued, and carried out by the I/O thread. */
+ * copied, queued, and carried out by whoever runs the engine. */
 #ifndef CL_COMMAND_H
 #define CL_COMMAND_H
 

@@ -9,6 +9,7 @@
 
 #include "api/check.h"
 #include "api/config.h"
+#include "api/deadline.h"
 #include "api/handle.h"
 #include "base/error.h"
 #include "base/log.h"
@@ -65,12 +66,8 @@ static int make_engine(cl_context *context, const cl_options *options)
 
 static void make_locks(cl_context *context)
 {
-    pthread_condattr_t attr;
     pthread_mutex_init(&context->lock, NULL);
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&context->arrived, &attr);
-    pthread_condattr_destroy(&attr);
+    cl_cond_init(&context->arrived);
     cl_queue_init(&context->queue);
     cl_lead_init(&context->lead);
 }
@@ -84,7 +81,6 @@ static int create(const cl_options *options, cl_context **out)
     cl_guard_keep(1);
     context->fork_generation = cl_guard_generation();
     context->event_fd = -1;
-    snprintf(context->bus_words, sizeof context->bus_words, "not connected yet");
     atomic_init(&context->next_id, 2);
     cl_list_init(&context->nodes);
     make_locks(context);

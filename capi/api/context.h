@@ -47,11 +47,10 @@ typedef struct cl_context {
     cl_limits limits;
     size_t max_in_flight, max_events, max_event_bytes;
     uint64_t random_state;
-    char bus_words[200]; /* why the bus is not there; "": it is */
-    int executing;       /* a command of the user is being carried out */
-    int held_done;       /* thread mode: a call completed that is waited for */
-    int unflushed;       /* inline: something may wait in an output buffer */
-    int finish_due;      /* the last node of a closing context is gone: close the bus at the end of the turn */
+    int executing;  /* a command of the user is being carried out */
+    int held_done;  /* thread mode: a call completed that is waited for */
+    int unflushed;  /* inline: something may wait in an output buffer */
+    int finish_due; /* the last node of a closing context is gone: close the bus at the end of the turn */
     int bus_closing, bus_closed;
     int close_begun;
     size_t core_nodes; /* nodes that the core has */
@@ -122,6 +121,11 @@ static inline uint64_t cl_context_id(cl_context *context, int held)
     return atomic_fetch_add_explicit(&context->next_id, 2, memory_order_relaxed) + (held ? 1 : 0);
 }
 
+static inline int cl_id_is_held(uint64_t id)
+{
+    return (int)(id & 1);
+}
+
 /* Keys of `open`: what an id belongs to. */
 enum cl_open_kind { CL_OPEN_CALL = 1, CL_OPEN_REQUEST = 2, CL_OPEN_QUESTION = 3 };
 
@@ -138,7 +142,6 @@ void cl_glue_turn(void *context);
 /* raise.c: one event for the user, from the engine. */
 void cl_raise(cl_context *context, cl_api_node *node, const clouds_event *event);
 /* The same for what expired while the bus was not there: it says why. */
-void cl_raise_expired(cl_context *context, cl_api_node *node, const clouds_event *event);
 /* Room for the event of a request that arrived; 0 or why it must be refused. */
 int cl_raise_reserve_request(cl_context *context);
 /* At the end of a turn: tells who waits. */

@@ -1,7 +1,8 @@
-/* Timeouts in seconds, as the user gives them, on the monotonic clock. */
+/* Timeouts in seconds, as the user gives them, on the monotonic clock; and conditions that wait by it. */
 #ifndef CL_DEADLINE_H
 #define CL_DEADLINE_H
 
+#include <pthread.h>
 #include <stdint.h>
 #include <time.h>
 
@@ -39,6 +40,15 @@ static inline void cl_deadline_timespec(double timeout, struct timespec *out)
         out->tv_nsec -= 1000000000;
         out->tv_sec++;
     }
+}
+
+static inline void cl_cond_init(pthread_cond_t *cond)
+{
+    pthread_condattr_t attr;
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(cond, &attr);
+    pthread_condattr_destroy(&attr);
 }
 
 #endif

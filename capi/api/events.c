@@ -6,6 +6,7 @@
 
 #include <string.h>
 
+#include "base/error.h"
 #include "base/mem.h"
 
 enum { CHUNK_BYTES = 16 * 1024, SPARES = 32, FIRST_RING = 64 };
@@ -21,33 +22,39 @@ size_t cl_event_bytes(const clouds_event *e)
     return e->peer_len + e->method_len + e->data_len + e->error_len;
 }
 
-static char *place_one(const char **text, size_t len, char *to)
+static char *place_one(const char **text, size_t len, char *to, const char *none)
 {
     if (len) memcpy(to, *text, len);
-    *text = len ? to : "";
+    *text = len ? to : none;
     return to + len;
+}
+
+static void place(clouds_event *e, char *to, const char *none)
+{
+    to = place_one(&e->peer, e->peer_len, to, none);
+    to = place_one(&e->method, e->method_len, to, none);
+    to = place_one(&e->data, e->data_len, to, none);
+    place_one(&e->error, e->error_len, to, none);
 }
 
 void cl_event_place(clouds_event *e, char *to)
 {
-    to = place_one(&e->peer, e->peer_len, to);
-    to = place_one(&e->method, e->method_len, to);
-    to = place_one(&e->data, e->data_len, to);
-    place_one(&e->error, e->error_len, to);
+    place(e, to, "");
 }
 
 int cl_event_place_into(clouds_event *e, cl_text_room *room)
 {
     size_t bytes = cl_event_bytes(e);
     if (bytes > room->size - room->used) return 0;
-    cl_event_place(e, room->text + room->used);
+    place(e, room->text + room->used, room->size ? room->text : "");
     room->used += bytes;
-    const char *none = room->size ? room->text : "";
-    if (!e->peer_len) e->peer = none;
-    if (!e->method_len) e->method = none;
-    if (!e->data_len) e->data = none;
-    if (!e->error_len) e->error = none;
     return 1;
+}
+
+int cl_text_room_lacks(cl_text_room *room, size_t bytes, const char *whose)
+{
+    room->used = bytes;
+    return cl_error(CLOUDS_ETOOBIG, "the texts of %s take %zu bytes, there is room for %zu", whose, bytes, room->size);
 }
 
 void cl_event_clear(clouds_event *e)

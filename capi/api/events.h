@@ -49,6 +49,8 @@ size_t cl_event_bytes(const clouds_event *event);
 void cl_event_place(clouds_event *event, char *to);
 /* The same into a room, where absent texts are led to its beginning. 1, or 0 when it does not fit. */
 int cl_event_place_into(clouds_event *event, cl_text_room *room);
+/* CLOUDS_ETOOBIG, with its words; room->used becomes what `whose` texts take. */
+int cl_text_room_lacks(cl_text_room *room, size_t bytes, const char *whose);
 /* All texts become absent. */
 void cl_event_clear(clouds_event *event);
 /* What a completion becomes when there is no memory for its texts. */

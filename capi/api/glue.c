@@ -74,9 +74,7 @@ static int port_status(void *self, uint64_t operation)
 
 static void port_event(void *self, void *tag, const clouds_event *event)
 {
-    cl_context *context = self;
-    if (event->code == CLOUDS_EEXPIRED && *context->bus_words) cl_raise_expired(context, tag, event);
-    else cl_raise(context, tag, event);
+    cl_raise(self, tag, event);
 }
 
 /* What the user asked for was given its place when it was accepted; so this is about requests. */
@@ -125,10 +123,7 @@ static cl_node *node_of(void *node)
 static void sink_state(void *self, int up, int code, const char *words)
 {
     cl_context *context = self;
-    if (is_deaf(context)) return;
-    const char *why = up ? "" : words && *words ? words : clouds_strerror(code);
-    snprintf(context->bus_words, sizeof context->bus_words, "%s", why);
-    cl_core_bus(context->core, up, code, words);
+    if (!is_deaf(context)) cl_core_bus(context->core, up, code, words);
 }
 
 static void sink_node_ready(void *self, void *node, int code, const char *words)
@@ -254,4 +249,6 @@ void cl_glue_turn(void *self)
     if (!context->bus_closed) context->bus->ops->flush(context->bus);
     context->unflushed = 0;
     context->poked = 0;
+    /* What could not be written may have ended a call: nobody may sleep before that is told. */
+    if (context->signal_due) cl_loop_poke(context->loop);
 }

@@ -3,6 +3,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "api/deadline.h"
 #include "api/events.h"
 #include "api/guard.h"
 #include "base/mem.h"
@@ -22,11 +23,7 @@ int cl_held_add(cl_idmap *set, uint64_t call)
     cl_held *held = cl_calloc(1, sizeof *held);
     if (!held) return CLOUDS_ENOMEM;
     held->event.id = call;
-    pthread_condattr_t attr;
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&held->changed, &attr);
-    pthread_condattr_destroy(&attr);
+    cl_cond_init(&held->changed);
     if (cl_idmap_put(set, call, held) == 0) return 0;
     free_held(held);
     return CLOUDS_ENOMEM;

@@ -20,12 +20,8 @@
 
 void cl_lead_init(cl_lead *l)
 {
-    pthread_condattr_t attr;
     pthread_mutex_init(&l->lock, NULL);
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&l->turn, &attr);
-    pthread_condattr_destroy(&attr);
+    cl_cond_init(&l->turn);
 }
 
 void cl_lead_free(cl_lead *l)

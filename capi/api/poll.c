@@ -1,6 +1,5 @@
 /* clouds_poll, clouds_poll_into, clouds_fd, clouds_wakeup. */
 #include <errno.h>
-#include <math.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <time.h>
@@ -50,13 +49,6 @@ static size_t without_expired(cl_context *context, const poll_target *to, size_t
     return kept;
 }
 
-static int no_room(const cl_context *context, cl_text_room *room)
-{
-    room->used = cl_events_next_bytes(&context->events);
-    return cl_error(CLOUDS_ETOOBIG, "the texts of the next event take %zu bytes, there is room for %zu", room->used,
-                    room->size);
-}
-
 /* The number of events that were handed out, or CLOUDS_ETOOBIG. */
 static int take(cl_context *context, const poll_target *to)
 {
@@ -65,7 +57,7 @@ static int take(cl_context *context, const poll_target *to)
     while (n == 0 && q->len) {
         n = to->room ? cl_events_take_into(q, to->records, to->size, to->capacity, to->room)
                      : cl_events_take(q, to->records, to->size, to->capacity);
-        if (n == 0) return no_room(context, to->room);
+        if (n == 0) return cl_text_room_lacks(to->room, cl_events_next_bytes(q), "the next event");
         n = without_expired(context, to, n);
     }
     if (n && record(to, n - 1)->type == CLOUDS_EVENT_CONTEXT_CLOSED) context->over = 1;
@@ -158,11 +150,7 @@ static int poll_events(clouds_context *handle, poll_target *to, double timeout)
     int code = cl_guard_context(handle, CL_USE, &context);
     if (code != 0) return code;
     if (to->capacity > 1 << 30) to->capacity = 1 << 30;
-    code = cl_check_record(to->size, sizeof(clouds_event), "clouds_event");
-    if (code == 0 && (!to->records || to->capacity == 0))
-        code = cl_error(CLOUDS_EINVAL, "there is no room for an event");
-    if (code == 0 && to->room) code = cl_check_text(to->room->text, to->room->size, "the room for texts");
-    if (code == 0 && isnan(timeout)) code = cl_error(CLOUDS_EINVAL, "the timeout is not a number");
+    code = cl_check_target(to->capacity ? to->records : NULL, to->size, to->room, timeout);
     if (code == 0) code = context->threaded ? poll_threaded(context, to, timeout) : poll_inline(context, to, timeout);
     cl_guard_leave(context, CL_USE);
     return code;

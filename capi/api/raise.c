@@ -1,8 +1,6 @@
 /* Events on their way from the engine to the user. */
 #include "api/context.h"
-#include "base/buf.h"
 #include "base/log.h"
-#include "proto/json.h"
 
 /* Completions: their place was reserved when what they complete was accepted. */
 static int is_reserved(uint32_t type)
@@ -102,7 +100,7 @@ static void raise_request(cl_context *context, const clouds_event *event, clouds
 static void raise_result(cl_context *context, const clouds_event *event, clouds_node *node)
 {
     forget_call(context, event->id);
-    if (event->id & 1) context->held_done = 1, cl_held_complete(&context->held, event, node);
+    if (cl_id_is_held(event->id)) context->held_done = 1, cl_held_complete(&context->held, event, node);
     else cl_events_complete(&context->events, event, node);
 }
 
@@ -145,30 +143,6 @@ void cl_raise(cl_context *context, cl_api_node *node, const clouds_event *event)
     cl_context_unlock(context);
 }
 
-/* {"message","code"}, or text where that is told. 0 or an error. */
-static int put_reason(const cl_context *context, const clouds_event *event, cl_buf *plain, cl_buf *out)
-{
-    int code = cl_buf_printf(plain, "%s: %s", clouds_strerror(event->code), context->bus_words);
-    if (code != 0 || event->type != CLOUDS_EVENT_RESULT)
-        return code != 0 ? code : cl_buf_put_str(out, cl_buf_str(plain));
-    code = cl_buf_put_str(out, CL_STR("{\"message\":"));
-    if (code == 0) code = cl_json_quote(cl_buf_str(plain), out);
-    return code != 0 ? code : cl_buf_printf(out, ",\"code\":\"%s\"}", clouds_err_name(event->code));
-}
-
-void cl_raise_expired(cl_context *context, cl_api_node *node, const clouds_event *event)
-{
-    clouds_event said = *event;
-    cl_buf plain = {0}, error = {0};
-    if (put_reason(context, event, &plain, &error) == 0) {
-        said.error = error.data;
-        said.error_len = error.len;
-    }
-    cl_raise(context, node, &said);
-    cl_buf_free(&plain);
-    cl_buf_free(&error);
-}
-
 static void answer_refusals(cl_context *context)
 {
     static const char busy[] = "{\"message\":\"the server is busy\",\"code\":\"CLOUDS_OVERLOADED\"}";
@@ -187,7 +161,10 @@ static void set_event_fd(cl_context *context)
 void cl_raise_flush(cl_context *context)
 {
     if (context->refusal_count) answer_refusals(context);
-    if (!context->threaded) return;
+    if (!context->threaded) {
+        context->signal_due = 0;
+        return;
+    }
     pthread_mutex_lock(&context->lock);
     const uint64_t *counters = cl_core_counters(context->core);
     for (int i = 0; i < CL_COUNTERS; i++) context->core_counters[i] = counters[i];

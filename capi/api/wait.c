@@ -1,6 +1,5 @@
 /* clouds_wait, clouds_wait_into and clouds_event_release. */
 #include <errno.h>
-#include <math.h>
 
 #include "api/check.h"
 #include "api/context.h"
@@ -28,9 +27,7 @@ static int hand_out(const waiting *w)
         return 1;
     }
     if (cl_held_take_into(set, w->held, w->event, w->size, w->room)) return 1;
-    w->room->used = cl_event_bytes(&w->held->event);
-    return cl_error(CLOUDS_ETOOBIG, "the texts of the completion take %zu bytes, there is room for %zu", w->room->used,
-                    w->room->size);
+    return cl_text_room_lacks(w->room, cl_event_bytes(&w->held->event), "the completion");
 }
 
 /* 1 when it was taken, 0 when it is still to come, or an error. */
@@ -57,15 +54,18 @@ static int wait_inline(const waiting *w, double timeout)
     return code;
 }
 
-/* Runs the engine meanwhile, which is this thread's. Under the lock. */
-static int lead(const waiting *w, double timeout)
+/* Runs the engine meanwhile, which is this thread's. What was asked of it may fail at once, so it looks again before it
+ * sleeps. Under the lock. */
+static int lead(const waiting *w, int64_t until)
 {
     cl_context *context = w->context;
-    int64_t until = cl_deadline_ms(timeout), left = 1;
-    int code, begun = 0;
+    int64_t left = 1;
+    int code;
+    pthread_mutex_unlock(&context->lock);
+    cl_queue_run(context);
+    pthread_mutex_lock(&context->lock);
     while ((code = look(w)) == 0 && left != 0) {
         pthread_mutex_unlock(&context->lock);
-        if (!begun++) cl_queue_run(context);
         left = cl_deadline_left(until);
         cl_loop_run(context->loop, left);
         pthread_mutex_lock(&context->lock);
@@ -77,13 +77,14 @@ static int lead(const waiting *w, double timeout)
 /* Under the lock. */
 static int wait_threaded(const waiting *w, double timeout)
 {
-    struct timespec until;
-    cl_deadline_timespec(timeout, &until);
+    int64_t until = cl_deadline_ms(timeout);
+    struct timespec moment;
+    cl_deadline_timespec(timeout, &moment);
     int code, expired = timeout == 0;
     while ((code = look(w)) == 0 && !expired) {
-        if (cl_lead_take(w->context)) return lead(w, timeout);
+        if (cl_lead_take(w->context)) return lead(w, until);
         if (timeout < 0) pthread_cond_wait(&w->held->changed, &w->context->lock);
-        else expired = pthread_cond_timedwait(&w->held->changed, &w->context->lock, &until) == ETIMEDOUT;
+        else expired = pthread_cond_timedwait(&w->held->changed, &w->context->lock, &moment) == ETIMEDOUT;
     }
     return code;
 }
@@ -102,10 +103,7 @@ static int wait_call(clouds_context *handle, uint64_t call, double timeout, wait
 {
     int code = cl_guard_context(handle, CL_USE, &w->context);
     if (code != 0) return code;
-    code = cl_check_record(w->size, sizeof *w->event, "clouds_event");
-    if (code == 0 && !w->event) code = cl_error(CLOUDS_EINVAL, "there is no room for an event");
-    if (code == 0 && w->room) code = cl_check_text(w->room->text, w->room->size, "the room for texts");
-    if (code == 0 && isnan(timeout)) code = cl_error(CLOUDS_EINVAL, "the timeout is not a number");
+    code = cl_check_target(w->event, w->size, w->room, timeout);
     if (code == 0) code = wait_for(w, call, timeout);
     cl_guard_leave(w->context, CL_USE);
     return code;

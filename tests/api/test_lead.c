@@ -25,12 +25,32 @@ static void *serve(void *unused)
     return NULL;
 }
 
-static void begin(void)
+static clouds_context *client_of(const char *url, const char *max_message)
 {
-    kit_pair p = kit_open(kind, "thread", "thread");
+    clouds_context *context = NULL;
+    clouds_options *options = KIT_OPTIONS("url", url, "mode", "thread", "max_message", max_message);
+    CHECK_INT(clouds_context_create(options, &context), 0);
+    clouds_options_destroy(options);
+    return context;
+}
+
+static void begin_with(const char *max_message)
+{
+    const char *url = kit_url(kind);
+    kit_pair p = {.server = kit_context(url, "thread"), .client = client_of(url, max_message)};
+    p.server_node = kit_node(p.server, "server");
+    p.client_node = kit_node(p.client, "client");
+    CHECK_INT(kit_register(p.server, p.server_node, "echo"), 0);
+    CHECK_INT(kit_register(p.server, p.server_node, "silent"), 0);
+    CHECK(kit_find(&p));
     client = p.client, server = p.server, client_node = p.client_node, server_node = p.server_node;
     atomic_store(&stop, 0);
     pthread_create(&server_thread, NULL, serve, NULL);
+}
+
+static void begin(void)
+{
+    begin_with("1048576");
 }
 
 static void end_server(void)
@@ -127,6 +147,27 @@ static void the_descriptor(void)
     CHECK_INT(poll(&fd, 1, KIT_PATIENCE * 1000), 1);
     CHECK_INT(kit_await(client, NULL, CLOUDS_EVENT_MESSAGE, &e), 1);
     CHECK(call_once(1));
+    end();
+}
+
+/* A call that its leader cannot even send, since the envelope adds to it, is over before the leader sleeps. */
+static void over_at_once(void)
+{
+    char args[1020];
+    clouds_event e;
+    begin_with("1024");
+    memset(args, ' ', sizeof args);
+    args[0] = '[', args[sizeof args - 1] = ']';
+    for (int i = 0; i < 20; i++) {
+        CHECK(get_the_lead());
+        uint64_t call;
+        CHECK_INT(clouds_node_call(client_node, "echo", 4, args, sizeof args, &kept, &call), 0);
+        double start = kit_now();
+        CHECK_INT(clouds_wait(client, call, KIT_PATIENCE, &e, sizeof e), 1);
+        CHECK_INT(e.code, CLOUDS_ETOOBIG);
+        CHECK(kit_now() - start < KIT_PATIENCE / 2);
+        clouds_event_release(&e);
+    }
     end();
 }
 
@@ -285,6 +326,7 @@ int main(int argc, char **argv)
     RUN(one_after_the_other);
     RUN(what_else_is_asked);
     RUN(the_descriptor);
+    RUN(over_at_once);
     RUN(leaving_early);
     RUN(canceled_under_the_leader);
     RUN(destroyed_under_the_leader);
