@@ -143,7 +143,7 @@ local function run(options, operands)
   node.fail_fast(client)
   local method = options.method or start_echo()
   local ok, err = first_call(client, method, list, not options.method)
-  if not ok then return node.fail(err) end
+  if not ok then return node.fail(err, false, method) end
   if options.warmup ~= 0 then measure(client, method, list, concurrency, options.warmup or 0.5) end
   local counts = measure(client, method, list, concurrency, options.time or 5)
   show(summary(counts, method, concurrency), counts, options.json)

@@ -51,14 +51,14 @@ local function print_results(count, results, as_json)
   output.write(table.concat(lines))
 end
 
-local function finish(as_json, count, first, err, ...)
-  if first == nil and require("clouds").is_error(err) then return node.fail(err, as_json) end
+local function finish(as_json, method, count, first, err, ...)
+  if first == nil and require("clouds").is_error(err) then return node.fail(err, as_json, method) end
   print_results(count, { first, err, ... }, as_json)
   return node.OK
 end
 
-local function count_and_finish(as_json, ...)
-  return finish(as_json, select("#", ...), ...)
+local function count_and_finish(as_json, method, ...)
+  return finish(as_json, method, select("#", ...), ...)
 end
 
 function M.main(options, operands)
@@ -66,7 +66,7 @@ function M.main(options, operands)
     local list = M.arguments("call", operands, 2, options.string)
     local client = node.open("call", "client", {})
     node.fail_fast(client, options.json)
-    return count_and_finish(options.json, client:call(operands[1], list, {
+    return count_and_finish(options.json, operands[1], client:call(operands[1], list, {
       timeout = options.timeout,
       deadline = options.deadline,
       retry = options.retry,

@@ -116,14 +116,17 @@ local function harmless(text)
   return (tostring(text):gsub("[%z\1-\8\11-\31\127]", function(c) return ("\\x%02x"):format(c:byte()) end))
 end
 
--- Reports a failed operation and returns its exit code. Once the program ends, what fails because of that is no news.
-function M.fail(err, as_json)
+-- Reports a failed operation, of a `method` if it was a call, and returns its exit code. Once the program ends, what
+-- fails because of that is no news.
+function M.fail(err, as_json, method)
   if ending then return M.exit_code(err) end
   if as_json then
     local clouds = require "clouds"
     require("clouds.cli.output").write(clouds.json.encode({ error = M.error_table(err) }), "\n")
   end
-  io.stderr:write(("%s: %s\n"):format(harmless(err.code or "error"), harmless(err.message)))
+  local nobody = err.code == "CLOUDS_NO_AVAILABLE_SERVER" and method
+  local more = nobody and (" for '%s' ('clouds status' lists who serves what)"):format(method) or ""
+  io.stderr:write(("%s: %s\n"):format(harmless(err.code or "error"), harmless(err.message .. more)))
   return M.exit_code(err)
 end
 
