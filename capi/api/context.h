@@ -141,7 +141,6 @@ void cl_glue_turn(void *context);
 
 /* raise.c: one event for the user, from the engine. */
 void cl_raise(cl_context *context, cl_api_node *node, const clouds_event *event);
-/* The same for what expired while the bus was not there: it says why. */
 /* Room for the event of a request that arrived; 0 or why it must be refused. */
 int cl_raise_reserve_request(cl_context *context);
 /* At the end of a turn: tells who waits. */

@@ -10,6 +10,7 @@ enum {
     HOLD = 50,
     NOT_SENT_MAX = 4, /* sends after which a server that nothing can be sent to counts as tried */
     FULL_MAX = 3,     /* further servers that are tried when the queue towards one is full */
+    UNHEARD_MAX = 8,  /* servers that an attempt may find gone for nothing: where all are, Redis would pay for each */
     EMPTY_MS = 2000   /* how long the word that nobody serves a method holds; a scan of Redis comes once a second */
 };
 
@@ -216,10 +217,16 @@ static void fail_at_limit(cl_call *call, int code, int has_words)
     cl_call_fail(call, code);
 }
 
+/* What no server has received is load on none. */
+static int costs_budget(const cl_call *call)
+{
+    return call->failing == CL_FAILING_REFUSED || (call->failing == CL_FAILING_UNHEARD && call->tried_n > UNHEARD_MAX);
+}
+
 void cl_attempt_send(cl_call *call, cl_peer *peer, int64_t now)
 {
     cl_core *core = call->node->core;
-    int paid = call->failing == CL_FAILING_REFUSED;
+    int paid = costs_budget(call);
     unsigned words = cl_error_serial();
     if (paid && !cl_budget_take(&core->budget, now)) {
         hold(call, now);

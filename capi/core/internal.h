@@ -74,7 +74,7 @@ enum cl_call_state {
     CL_CALL_HELD     /* would fail over, and waits for the budget */
 };
 
-/* Why an attempt looks for another server by itself. Only work that a server had already costs budget. */
+/* Why an attempt looks for another server by itself. */
 enum cl_failing {
     CL_FAILING_NOT,
     CL_FAILING_UNHEARD, /* no server has received it */

@@ -1,3 +1,4 @@
+#include "core/internal.h"
 #include "fake.h"
 
 /* What happens when a server provably did not do it, and when it is lost. */
@@ -305,6 +306,22 @@ static void what_nobody_received_costs_no_budget(void)
     fake_end(&f);
 }
 
+/* Where nobody is left of many, Redis is not asked for each of them by every call. */
+static void a_graveyard_is_not_walked_through(void)
+{
+    fake f = {0};
+    fake_start(&f);
+    for (int i = 0; i < 200; i++) cl_budget_take(&f.core->budget, 1000000); /* spent by others */
+    uint64_t id = fake_call_spec(&f, (cl_call_spec){.timeout = 5});
+    fake_servers(&f, "m", "a1,a2,a3,a4,a5,a6,a7,a8,a9,b1,b2,b3,b4,b5,b6,b7,b8,b9,c1,c2");
+    for (int i = 0; i < f.n_sent; i++) fake_fate(&f, i, CL_FATE_NOBODY);
+    CHECK_INT(f.n_sent, 9);
+    fake_advance(&f, 5000);
+    CHECK_INT(fake_result(&f, id)->e.code, CLOUDS_ENOSERVER);
+    CHECK_INT(fake_result(&f, id)->e.outcome, CLOUDS_NOT_DONE);
+    fake_end(&f);
+}
+
 static void many_servers_can_be_tried(void)
 {
     fake f = {0};
@@ -394,6 +411,7 @@ int main(void)
     RUN(the_budget_grows_with_the_calls);
     RUN(a_busy_cluster_gets_no_more_than_the_budget);
     RUN(what_nobody_received_costs_no_budget);
+    RUN(a_graveyard_is_not_walked_through);
     RUN(many_servers_can_be_tried);
     RUN(a_loss_of_the_bus_is_not_the_servers_fault);
     RUN(a_full_queue_to_one_server);
