@@ -3,11 +3,15 @@ import asyncio
 import json
 import threading
 import unittest
+from concurrent.futures import Future
+from types import SimpleNamespace
 
 from support import BOUND, PythonCase, over_each_bus, wait_until
 
 import clouds
+from clouds import _abi
 from clouds._library import lib
+from clouds._operations import Operation, Operations
 
 
 class Nodes(PythonCase):
@@ -145,6 +149,18 @@ class Nodes(PythonCase):
             return code
         self.assertEqual(node._begin(slow).result(BOUND), {"servers": {}, "methods": {}})
         self.assertEqual(node._operations._known, {})
+
+    def test_an_operation_that_meets_its_event_while_all_of_them_end(self):
+        operations, future = Operations(), Future()
+
+        class Known(dict):
+            def setdefault(self, number, mine):
+                other = super().setdefault(number, mine)
+                operations.fail(clouds.Closed())  # as another thread does it just now
+                return other
+        operations._known = Known({1: SimpleNamespace(id=1, code=0, type=_abi.CLOUDS_EVENT_UNREGISTERED)})
+        operations.begun(1, Operation(future))
+        self.assertTrue(future.done())
 
 
 class Connection(PythonCase):

@@ -85,9 +85,10 @@ class Operations:
 
     def _meet(self, number: int, mine: Any) -> Any:
         """Leaves something for the other; what the other has left, or None for the first."""
-        if self._known.setdefault(number, mine) is mine:
+        other = self._known.setdefault(number, mine)
+        if other is mine:
             return None
-        return self._known.pop(number, None)
+        return self._known.pop(number, other)  # fail() may have taken it just now
 
     def begun(self, number: int, operation: Operation) -> None:
         """Notes an operation."""
