@@ -297,6 +297,25 @@ test('the request is this, and hands its time on', async () => {
   assert.ok(seen[2] > 0 && seen[2] <= 4.5, seen[2]);
 });
 
+test('a call made after its request was answered has the time that was left all the same', async () => {
+  let left;
+  const later = new Promise((resolve) => {
+    serve('afterwards', function (callback) {
+      callback(null, 'done');
+      const parent = this;
+      setImmediate(() => server.call('left', [], { parent, timeout: 60 }).then(resolve, resolve));
+    });
+  });
+  await serve('left', function (callback) {
+    left = this.timeLeft();
+    callback(null);
+  });
+  await server.ready();
+  assert.strictEqual(await client.call('afterwards', [], { deadline: 5, retry: 3 }), 'done');
+  await later;
+  assert.ok(left > 0 && left <= 5.5, left);
+});
+
 test('a method that is taken back and offered again at once is served', async () => {
   const { busy } = server._transport;
   await server.registerP('renewed', () => 1);
@@ -474,6 +493,9 @@ test('one AbortSignal gives up many calls, with one listener', async () => {
   controller.abort();
   await Promise.all(ends);
   assert.strictEqual(listeners(), 0);
+  const fresh = new AbortController();
+  await assert.rejects(client.call('add', [1n], { signal: fresh.signal }), TypeError);
+  assert.strictEqual(getEventListeners(fresh.signal, 'abort').length, 0); // it never began
   await pausing.exitP();
 });
 

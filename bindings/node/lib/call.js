@@ -109,13 +109,15 @@ function count(value) {
   return number > 0 ? Math.min(Math.floor(number), 2147483647) : 0;
 }
 
-// The options of a call as a transport takes them, or null when there are none. Its own requests it knows by id.
+// The options of a call as a transport takes them, or null when there are none. Its own requests it knows by id, until
+// they are answered.
 function howOf(transport, options) {
   if (options === undefined || options === null) return null;
   if (typeof options !== 'object') throw new TypeError('clouds: the options of a call are an object');
-  const own = options.parent && options.parent.transport === transport;
+  const { parent } = options,
+    own = parent && parent.transport === transport && !parent.answered;
   return {
-    parent: own ? options.parent.id : 0,
+    parent: own ? parent.id : 0,
     timeout: seconds(options, 'timeout'),
     deadline: own ? seconds(options, 'deadline') : deadlineOf(options),
     retries: options.retry === undefined ? 0 : count(options.retry) || -1,
@@ -150,7 +152,15 @@ function start(transport, method, args, options, call) {
     process.nextTick(() => call.finish(aborted(signal), NOTHING));
     return;
   }
-  transport.call(method, listOf(args), howOf(transport, options), watch(transport, call, signal));
+  const list = listOf(args),
+    how = howOf(transport, options),
+    watched = watch(transport, call, signal);
+  try {
+    transport.call(method, list, how, watched);
+  } catch (problem) {
+    watched.before(null); // it never began
+    throw problem;
+  }
 }
 
 function callWith(node, method, args, options, callback) {

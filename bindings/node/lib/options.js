@@ -29,6 +29,7 @@ const TAKEN = new Set([
   'connection',
   'type',
   'retry',
+  'retries',
   'notAutoCleanRemoteServer',
   'user_data',
   'mode',

@@ -13,6 +13,7 @@ class Request {
     this.caller = caller;
     this.until = timeLeft < 0 ? null : timeLeft;
     this.since = timeLeft < 0 ? 0 : performance.now();
+    this.answered = false;
   }
 
   /** Seconds until the caller gives up; null when it did not say. */
@@ -21,6 +22,7 @@ class Request {
   }
 
   reply(error, values) {
+    this.answered = true;
     if (error) {
       this.transport.fail(this.id, pack(error), values.length ? encode(values, '') : '');
       return;
