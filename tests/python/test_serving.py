@@ -100,6 +100,7 @@ class Sync(PythonCase):
             kept.append(clouds.request().detach())
         self.offer(now=now, later=later, failing=later)
         self.assertEqual(self.client.call("now"), "early")
+        wait_until(lambda: late, "what the handler did after its answer")
         self.assertEqual(late, ["stale"])
         threading.Thread(target=lambda: kept_one(kept).reply(clouds.Values(1, 2))).start()
         self.assertEqual(self.client.call("later"), (1, 2))
