@@ -32,16 +32,10 @@ static void refused(cl_core *core, cl_call *call, int code, cl_str error)
     cl_attempt_fail_over(call, CL_FAILING_REFUSED, code, error, cl_core_now(core));
 }
 
-static void is_alive(cl_peer *peer)
-{
-    peer->strikes = 0;
-    peer->avoid_until = INT64_MIN;
-}
-
 static void answered(cl_core *core, cl_call *call, const cl_envelope *e)
 {
     if (cl_words_is_false(e->error)) {
-        is_alive(call->peer);
+        cl_peer_forgive(call->peer);
         cl_call_complete(call, 0, CL_STR_NONE, e->result);
         return;
     }
@@ -52,7 +46,7 @@ static void answered(cl_core *core, cl_call *call, const cl_envelope *e)
         refused(core, call, code, e->error);
         return;
     }
-    is_alive(call->peer);
+    cl_peer_forgive(call->peer);
     cl_call_complete(call, CLOUDS_EAPP, cl_words_normal(core, e->error, &words), e->result);
 }
 

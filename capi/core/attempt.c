@@ -24,6 +24,14 @@ void cl_attempt_leave(cl_call *call)
     cl_list_remove(&call->place);
 }
 
+cl_call *cl_attempt_next(cl_link *places)
+{
+    if (cl_list_empty(places)) return NULL;
+    cl_call *call = CL_OWNER(places->next, cl_call, place);
+    cl_attempt_leave(call);
+    return call;
+}
+
 static void enter(cl_call *call, enum cl_call_state state, cl_link *list)
 {
     call->state = (uint8_t)state;
@@ -361,22 +369,14 @@ void cl_attempt_resume(cl_method *m, int64_t now)
 {
     cl_link woken;
     cl_list_move(&m->paused, &woken);
-    while (!cl_list_empty(&woken)) {
-        cl_call *call = CL_OWNER(woken.next, cl_call, place);
-        cl_attempt_leave(call);
-        cl_attempt_begin(call, now, now);
-    }
+    for (cl_call *call; (call = cl_attempt_next(&woken));) cl_attempt_begin(call, now, now);
 }
 
 void cl_attempt_unpark(cl_core *core, int64_t now)
 {
     cl_link woken;
     cl_list_move(&core->parked, &woken);
-    while (!cl_list_empty(&woken)) {
-        cl_call *call = CL_OWNER(woken.next, cl_call, place);
-        cl_attempt_leave(call);
-        cl_attempt_dispatch(call, now);
-    }
+    for (cl_call *call; (call = cl_attempt_next(&woken));) cl_attempt_dispatch(call, now);
 }
 
 static void untry(cl_call *call)

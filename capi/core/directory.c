@@ -196,9 +196,7 @@ static void wake(cl_method *m, int code, int64_t now)
     cl_link woken;
     m->refs++;
     cl_list_move(&m->waiting, &woken);
-    while (!cl_list_empty(&woken)) {
-        cl_call *call = CL_OWNER(woken.next, cl_call, place);
-        cl_attempt_leave(call);
+    for (cl_call *call; (call = cl_attempt_next(&woken));) {
         if (code) cl_call_fail(call, code);
         else cl_attempt_dispatch(call, now);
     }
@@ -224,7 +222,7 @@ void cl_core_servers(cl_core *core, cl_str method, const cl_server *servers, siz
 void cl_core_server_up(cl_core *core, cl_str method, cl_server server)
 {
     cl_peer *known = cl_peer_find(core, server.id);
-    if (known) known->strikes = 0, known->avoid_until = INT64_MIN;
+    if (known) cl_peer_forgive(known);
     cl_method *m = cl_strmap_get(&core->methods, method);
     if (!m || add(core, m, server) != 0) return;
     int64_t now = cl_core_now(core);

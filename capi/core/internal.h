@@ -242,6 +242,11 @@ cl_peer *cl_peer_find(const cl_core *core, cl_str id); /* not counted */
 void cl_peer_hold(cl_peer *peer);
 void cl_peer_release(cl_core *core, cl_peer *peer);
 void cl_peer_avoid(cl_peer *peer, int64_t now);
+static inline void cl_peer_forgive(cl_peer *peer)
+{
+    peer->strikes = 0;
+    peer->avoid_until = INT64_MIN;
+}
 static inline int cl_peer_is_well(const cl_peer *peer, int64_t now)
 {
     return peer->avoid_until <= now;
@@ -285,6 +290,8 @@ void cl_attempt_unpark(cl_core *core, int64_t now);
 /* A server came up: the next attempts of those that found none begin now. */
 void cl_attempt_resume(cl_method *m, int64_t now);
 void cl_attempt_leave(cl_call *call); /* whatever place it waits in */
+/* The first that waits in a list, taken out of it; or NULL. */
+cl_call *cl_attempt_next(cl_link *places);
 
 /* answer.c */
 void cl_answer_arrived(cl_core *core, cl_node *node, const cl_envelope *e);

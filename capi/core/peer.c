@@ -53,13 +53,12 @@ void cl_core_peer_down(cl_core *core, cl_str id)
     if (!peer) return;
     cl_peer_hold(peer);
     cl_directory_drop_all(core, peer);
-    peer->strikes = 0;
-    peer->avoid_until = INT64_MIN;
+    cl_peer_forgive(peer);
     int64_t now = cl_core_now(core);
     /* A pinned call may be sent to it again at once: only those that wait now are visited. */
     cl_link lost;
     cl_list_move(&peer->calls, &lost);
-    while (!cl_list_empty(&lost)) cl_attempt_lost(CL_OWNER(lost.next, cl_call, place), now);
+    for (cl_call *call; (call = cl_attempt_next(&lost));) cl_attempt_lost(call, now);
     cl_peer_release(core, peer);
 }
 
