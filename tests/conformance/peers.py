@@ -25,8 +25,9 @@ def lua(role):
     if role == "server":
         return [CLOUDS, "run", driver("lua", "server.lua")], {}
     here, ours = driver("lua"), os.path.join(SOURCE, "lua")
+    support = os.path.join(SOURCE, "tests", "support")
     return [shutil.which("luajit") or "luajit", driver("lua", "client.lua")], {
-        "LUA_PATH": f"{here}/?.lua;{ours}/?.lua;{ours}/?/init.lua;;",
+        "LUA_PATH": f"{here}/?.lua;{support}/?.lua;{ours}/?.lua;{ours}/?/init.lua;;",
         "LUA_CPATH": os.path.join(BUILD, "lua", "?.so") + ";;"}
 
 

@@ -1,8 +1,9 @@
 -- A process of ours that does what JSON lines on its standard input say, as agent.js does for the original.
 local clouds = require("clouds")
-local uv = require("luv")
 
 local folder = arg[0]:match("^(.*)/[^/]*$") or "."
+package.path = folder .. "/../support/?.lua;" .. package.path
+local lines = require("lines")
 local samples = dofile(folder .. "/samples.lua")
 local nodes = {}
 
@@ -16,11 +17,6 @@ local function list(packed, from)
     values[#values + 1] = packed[i] == nil and clouds.null or packed[i]
   end
   return clouds.array(values)
-end
-
-local function say(line)
-  io.stdout:write(assert(clouds.json.encode(line)), "\n")
-  io.stdout:flush()
 end
 
 -- The error that results are, or null; and the values.
@@ -110,10 +106,10 @@ function commands.node(line)
   local node = clouds[line.kind](line.options or {})
   nodes[line.name] = node
   node:on("message", function(from, value)
-    say({ event = "message", node = line.name, from = from, value = value == nil and clouds.null or value })
+    lines.say({ event = "message", node = line.name, from = from, value = value == nil and clouds.null or value })
   end)
   node:on("unknown message", function(kind, from)
-    say({ event = "unknown message", node = line.name, type = kind, from = from })
+    lines.say({ event = "unknown message", node = line.name, type = kind, from = from })
   end)
   assert(node:ready())
   return { id = node.id }
@@ -194,30 +190,4 @@ function commands.exit(line)
   return {}
 end
 
-local function obey(text)
-  local line = assert(clouds.json.decode(text))
-  local ok, answer = xpcall(commands[line["do"]], debug.traceback, line)
-  if not ok then
-    answer = { problem = tostring(answer) }
-  end
-  answer.n = line.n
-  say(answer)
-end
-
-local input, rest = uv.new_pipe(false), ""
-input:open(0)
-input:read_start(function(_, data)
-  if not data then
-    return uv.stop()
-  end
-  if not data:find("\n", 1, true) then
-    rest = rest .. data
-    return
-  end
-  local lines, from = rest .. data, 1
-  for text, behind in lines:gmatch("([^\n]*)\n()") do
-    from = behind
-    clouds.spawn(obey, text)
-  end
-  rest = lines:sub(from)
-end)
+lines.serve(commands)

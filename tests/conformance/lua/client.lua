@@ -2,6 +2,7 @@
 local clouds = require("clouds")
 local canonical = require("canonical")
 local lines = require("lines")
+local messages = require("messages")
 
 local TIMEOUT = 60
 local OURS = { message = true, code = true, outcome = true, retryable = true, values = true, originStack = true }
@@ -49,7 +50,7 @@ local function arguments(line)
   return args
 end
 
-local commands = lines.messages(client)
+local commands = messages(client)
 
 function commands.call(line)
   return told(pack(client:call(line.method, arguments(line), line.options)))

@@ -1,8 +1,10 @@
 -- The server in Lua: see README.md for its methods.
-package.path = arg[0]:match("^(.*/)") .. "?.lua;" .. package.path
+local here = arg[0]:match("^(.*/)")
+package.path = here .. "?.lua;" .. here .. "../../support/?.lua;" .. package.path
 local clouds = require("clouds")
 local canonical = require("canonical")
 local lines = require("lines")
+local messages = require("messages")
 
 -- All clients ask at once, and a starved machine must not let registrations expire.
 local function server(heartbeat)
@@ -109,7 +111,7 @@ local methods = {
   end,
 }
 
-local commands = lines.messages(nodes.first)
+local commands = messages(nodes.first)
 
 function commands.register(line)
   local name = line.node or "first"

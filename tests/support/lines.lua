@@ -1,6 +1,5 @@
 --- Commands on standard input, answers on standard output, JSON lines both; in the host and in plain LuaJIT.
 local clouds = require("clouds")
-local canonical = require("canonical")
 
 local M = {}
 
@@ -70,26 +69,6 @@ function M.serve(commands)
   end
   read_in_plain_luajit(take)
   clouds.run()
-end
-
---- The two commands that both sides know, for a node.
-function M.messages(node)
-  local heard = {}
-  node:on("message", function(from, value)
-    heard[from] = heard[from] or clouds.array({})
-    table.insert(heard[from], canonical.of(value))
-  end)
-  return {
-    messages = function(line)
-      return { values = heard[line.from] or clouds.array({}) }
-    end,
-    send = function(line)
-      for _, value in ipairs(line.values) do
-        assert(node:send(line.to, value))
-      end
-      return {}
-    end,
-  }
 end
 
 return M
