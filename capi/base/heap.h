@@ -1,4 +1,5 @@
-/* Timers: an intrusive 4-ary min-heap of points in time. Adding in rising order and removing from anywhere are cheap. */
+/* Timers: an intrusive 4-ary min-heap of points in time. Adding in rising order and removing from anywhere are cheap.
+ */
 #ifndef CL_HEAP_H
 #define CL_HEAP_H
 
@@ -6,8 +7,8 @@
 #include <stdint.h>
 
 typedef struct cl_timer {
-    int64_t when;  /* milliseconds of the clock of whoever owns the heap */
-    size_t index;  /* place in the heap + 1; 0: not in it */
+    int64_t when; /* milliseconds of the clock of whoever owns the heap */
+    size_t index; /* place in the heap + 1; 0: not in it */
 } cl_timer;
 
 typedef struct cl_heap {

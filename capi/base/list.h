@@ -8,10 +8,10 @@ typedef struct cl_link {
     struct cl_link *prev, *next;
 } cl_link;
 
-#define CL_OWNER(link, type, member) ((type *)(void *)((char *)(link) - offsetof(type, member)))
+#define CL_OWNER(link, type, member) ((type *)(void *)((char *)(link)-offsetof(type, member)))
 
 /* Visits every link; the one visited may be removed meanwhile. */
-#define CL_LIST_EACH(it, head) \
+#define CL_LIST_EACH(it, head)                                                                                         \
     for (cl_link *it = (head)->next, *it##_next = it->next; it != (head); it = it##_next, it##_next = it->next)
 
 static inline void cl_list_init(cl_link *head)

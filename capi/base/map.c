@@ -4,7 +4,8 @@
 #include "mem.h"
 #include "rand.h"
 
-/* Linear probing at a load of at most 3/4; removal closes the gap by moving entries back, so there are no tombstones. */
+/* Linear probing at a load of at most 3/4; removal closes the gap by moving entries back, so there are no tombstones.
+ */
 
 static size_t grown(size_t cap)
 {
@@ -92,7 +93,8 @@ void *cl_idmap_next(const cl_idmap *m, size_t *at)
 static size_t str_find(const cl_strmap *m, cl_str key, uint64_t hash)
 {
     size_t i = hash & (m->cap - 1);
-    while (m->slots[i].value && !(m->slots[i].hash == hash && cl_str_eq(m->slots[i].key, key))) i = (i + 1) & (m->cap - 1);
+    while (m->slots[i].value && !(m->slots[i].hash == hash && cl_str_eq(m->slots[i].key, key)))
+        i = (i + 1) & (m->cap - 1);
     return i;
 }
 

@@ -1,4 +1,5 @@
-/* Hash maps: from ids and from text to pointers. Open addressing; all zero is a valid empty map. Values are never NULL. */
+/* Hash maps: from ids and from text to pointers. Open addressing; all zero is a valid empty map. Values are never NULL.
+ */
 #ifndef CL_MAP_H
 #define CL_MAP_H
 
@@ -12,7 +13,7 @@ typedef struct cl_idmap {
     struct cl_idmap_slot {
         uint64_t key; /* 0: free */
         void *value;
-    } *slots;
+    } * slots;
     size_t cap, len;
 } cl_idmap;
 
@@ -23,13 +24,14 @@ void cl_idmap_free(cl_idmap *m);
 /* Walks: start with *at = 0; NULL at the end. Nothing may be added or taken meanwhile. */
 void *cl_idmap_next(const cl_idmap *m, size_t *at);
 
-/* Keys are text, borrowed: they must live as long as the entry, best inside the value. Hashed with a secret of the process. */
+/* Keys are text, borrowed: they must live as long as the entry, best inside the value. Hashed with a secret of the
+ * process. */
 typedef struct cl_strmap {
     struct cl_strmap_slot {
         cl_str key;
         uint64_t hash;
         void *value; /* NULL: free */
-    } *slots;
+    } * slots;
     size_t cap, len;
 } cl_strmap;
 

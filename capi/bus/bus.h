@@ -30,8 +30,9 @@ typedef struct cl_bus_sink {
     void (*envelope)(void *self, void *node, const cl_envelope *e);
     /* Something broken arrived and was dropped. */
     void (*dropped)(void *self, int code);
-    /* What became of an envelope with a token, at most once for each. Every fate but WRITTEN is told; WRITTEN is told when
-     * the bus learns the number of receivers (redis: always, links: for messages). No word means: it may have arrived. */
+    /* What became of an envelope with a token, at most once for each. Every fate but WRITTEN is told; WRITTEN is told
+     * when the bus learns the number of receivers (redis: always, links: for messages). No word means: it may have
+     * arrived. */
     void (*fate)(void *self, uint64_t token, enum cl_fate fate, int64_t number);
     /* The answer to look: the complete list. code not 0: it could not be had (the old list stays). */
     void (*servers)(void *self, cl_str method, const cl_server *servers, size_t n, int code);
@@ -50,30 +51,32 @@ typedef struct cl_bus_sink {
 } cl_bus_sink;
 
 typedef struct cl_bus_ops {
-    /* Opens the address of a node; `node` is the handle used everywhere; `id` lives as long as it. heartbeat in seconds. */
+    /* Opens the address of a node; `node` is the handle used everywhere; `id` lives as long as it. heartbeat in
+     * seconds. */
     int (*node_open)(cl_bus *bus, void *node, cl_str id, double heartbeat);
     /* Stage 1 of a stop: withdraw every registration now and tell everybody; envelopes still arrive and go out. */
     void (*node_drain)(cl_bus *bus, void *node);
-    /* Stage 2: nothing more for this node; ends with node_closed (soon, but never before what was accepted is written). */
+    /* Stage 2: nothing more for this node; ends with node_closed (soon, but never before what was accepted is written).
+     */
     void (*node_close)(cl_bus *bus, void *node);
     /* Registers a method, and keeps it registered through every loss; withdraw takes it back. End with `enrolled`. */
     int (*enroll)(cl_bus *bus, void *node, cl_str method, uint64_t operation);
     int (*withdraw)(cl_bus *bus, void *node, cl_str method, uint64_t operation);
     /* Sends from `node`, which is ready. CL_NATIVE in e->flags says that e->to is ours. token 0: nobody wants its fate.
-     * Refused at once, without a fate: CLOUDS_EUNREACHABLE, CLOUDS_ELIMIT, CLOUDS_ETOOBIG, CLOUDS_ENOMEM. While the bus is
-     * down, calls are refused (the core keeps them); results and messages queue within write_soft, and what is past its
-     * deadline then is never sent. */
+     * Refused at once, without a fate: CLOUDS_EUNREACHABLE, CLOUDS_ELIMIT, CLOUDS_ETOOBIG, CLOUDS_ENOMEM. While the bus
+     * is down, calls are refused (the core keeps them); results and messages queue within write_soft, and what is past
+     * its deadline then is never sent. */
     int (*send)(cl_bus *bus, void *node, const cl_envelope *e, uint64_t token);
-    /* Asks for the servers of a method; several asks may share one answer, which is `servers` (while the bus is down: with
-     * CLOUDS_EUNREACHABLE). `known`: the caller has living servers, so this is only a refresh and may wait. */
+    /* Asks for the servers of a method; several asks may share one answer, which is `servers` (while the bus is down:
+     * with CLOUDS_EUNREACHABLE). `known`: the caller has living servers, so this is only a refresh and may wait. */
     void (*look)(cl_bus *bus, cl_str method, int known);
     /* Deletes the registration of a server that did not answer in time (npm nodes only; the original's rule). */
     void (*forget)(cl_bus *bus, cl_str method, cl_str server);
     void (*status)(cl_bus *bus, uint64_t operation);
     /* Hands to the kernel what was queued in this turn. */
     void (*flush)(cl_bus *bus);
-    /* Closes all; ends with `closed`. Then destroy frees. destroy without close is allowed only after the loop was closed
-     * by cl_loop_close (which ends every handle). */
+    /* Closes all; ends with `closed`. Then destroy frees. destroy without close is allowed only after the loop was
+     * closed by cl_loop_close (which ends every handle). */
     void (*close)(cl_bus *bus);
     void (*destroy)(cl_bus *bus);
 } cl_bus_ops;
@@ -83,8 +86,11 @@ struct cl_bus {
 };
 
 /* The constructors. They begin to connect at once. `limits` is copied. The clock is cl_loop_now. */
-int cl_redis_bus_create(struct cl_loop *loop, const cl_url *url, const cl_limits *limits, const cl_bus_sink *sink, cl_bus **out);
-int cl_local_bus_create(struct cl_loop *loop, const cl_url *url, const cl_limits *limits, const cl_bus_sink *sink, cl_bus **out);
-int cl_inproc_bus_create(struct cl_loop *loop, const cl_url *url, const cl_limits *limits, const cl_bus_sink *sink, cl_bus **out);
+int cl_redis_bus_create(struct cl_loop *loop, const cl_url *url, const cl_limits *limits, const cl_bus_sink *sink,
+                        cl_bus **out);
+int cl_local_bus_create(struct cl_loop *loop, const cl_url *url, const cl_limits *limits, const cl_bus_sink *sink,
+                        cl_bus **out);
+int cl_inproc_bus_create(struct cl_loop *loop, const cl_url *url, const cl_limits *limits, const cl_bus_sink *sink,
+                         cl_bus **out);
 
 #endif

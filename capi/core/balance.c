@@ -1,8 +1,8 @@
 #include "core/internal.h"
 
 /* Round robin per method. Preference: servers this call has not tried before those it has, healthy before avoided. At
- * most half of the servers (at least one) count as avoided, the first of them in the order of the list. A node that shuns
- * silent servers does not ask one that is avoided for the method it was silent in, even when no other is left. */
+ * most half of the servers (at least one) count as avoided, the first of them in the order of the list. A node that
+ * shuns silent servers does not ask one that is avoided for the method it was silent in, even when no other is left. */
 
 int cl_call_has_tried(const cl_call *call, const cl_peer *peer)
 {

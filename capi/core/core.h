@@ -42,16 +42,30 @@ typedef struct cl_port {
 
 typedef struct cl_core_config {
     cl_limits limits;
-    uint32_t max_in_flight;  /* calls out, and requests in, each */
-    double max_deadline;     /* seconds */
-    uint64_t secret[2];      /* key for the ids of attempts */
+    uint32_t max_in_flight; /* calls out, and requests in, each */
+    double max_deadline;    /* seconds */
+    uint64_t secret[2];     /* key for the ids of attempts */
 } cl_core_config;
 
 enum cl_counter {
-    CL_COUNT_CALLS, CL_COUNT_RESULTS, CL_COUNT_TIMEOUTS, CL_COUNT_RETRIES, CL_COUNT_FAILOVERS, CL_COUNT_LATE_ANSWERS,
-    CL_COUNT_FOREIGN_ANSWERS, CL_COUNT_REQUESTS, CL_COUNT_REPLIES, CL_COUNT_EXPIRED_REQUESTS, CL_COUNT_REFUSED_REQUESTS,
-    CL_COUNT_MESSAGES_IN, CL_COUNT_MESSAGES_OUT, CL_COUNT_BROKEN_INPUT, CL_COUNT_LIMIT_HITS, CL_COUNT_LOOKUPS,
-    CL_COUNT_RECONNECTS, CL_COUNTERS
+    CL_COUNT_CALLS,
+    CL_COUNT_RESULTS,
+    CL_COUNT_TIMEOUTS,
+    CL_COUNT_RETRIES,
+    CL_COUNT_FAILOVERS,
+    CL_COUNT_LATE_ANSWERS,
+    CL_COUNT_FOREIGN_ANSWERS,
+    CL_COUNT_REQUESTS,
+    CL_COUNT_REPLIES,
+    CL_COUNT_EXPIRED_REQUESTS,
+    CL_COUNT_REFUSED_REQUESTS,
+    CL_COUNT_MESSAGES_IN,
+    CL_COUNT_MESSAGES_OUT,
+    CL_COUNT_BROKEN_INPUT,
+    CL_COUNT_LIMIT_HITS,
+    CL_COUNT_LOOKUPS,
+    CL_COUNT_RECONNECTS,
+    CL_COUNTERS
 };
 
 int cl_core_create(const cl_core_config *config, const cl_port *port, cl_core **out);
@@ -65,12 +79,12 @@ extern const char *const cl_counter_names[CL_COUNTERS];
 /* ---- nodes */
 
 typedef struct cl_node_config {
-    char type[16];           /* server, client, monitor, base, or any other word */
+    char type[16];            /* server, client, monitor, base, or any other word */
     double timeout, deadline; /* seconds; deadline 0: from attempts */
     int32_t retries;
     double server_max_age;
-    int auto_clean;          /* a timeout deletes the registration of an npm server */
-    int shun_silent;         /* not even the last server is asked for what it was silent in, while it is avoided */
+    int auto_clean;  /* a timeout deletes the registration of an npm server */
+    int shun_silent; /* not even the last server is asked for what it was silent in, while it is avoided */
     int find_server, save_servers, remove_server, clear_servers; /* taken over by the user */
     double drain_timeout;
     uint64_t user_data;
@@ -92,7 +106,7 @@ typedef struct cl_call_spec {
     double timeout, deadline;    /* 0: the node's */
     int32_t retries;
     uint64_t parent, user_data;
-    int64_t made_at;             /* when the user called (its clock starts then) */
+    int64_t made_at; /* when the user called (its clock starts then) */
 } cl_call_spec;
 
 /* 0, CLOUDS_EINVAL, ETOOBIG, ELIMIT, ENOMEM, ECLOSED, or why the node never listened. The outcome of the completion is
@@ -105,8 +119,8 @@ int cl_node_send(cl_node *node, cl_str receiver, cl_str value, uint64_t operatio
 int cl_node_status(cl_node *node, uint64_t operation);
 /* Both texts checked by the caller; error empty: success. */
 int cl_core_answer(cl_core *core, uint64_t request, cl_str error, cl_str result);
-/* Its deadline passed before the user saw it (clouds_event.number of CLOUDS_EVENT_REQUEST is the deadline by port.now; 0:
- * none): nobody is answered. 0 or CLOUDS_ESTALE. */
+/* Its deadline passed before the user saw it (clouds_event.number of CLOUDS_EVENT_REQUEST is the deadline by port.now;
+ * 0: none): nobody is answered. 0 or CLOUDS_ESTALE. */
 int cl_core_expire(cl_core *core, uint64_t request);
 int cl_core_choose(cl_core *core, uint64_t question, cl_str server);
 /* In order: withdraw, finish or refuse requests, complete own calls, shut; then cl_core_node_closed raises

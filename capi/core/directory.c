@@ -145,8 +145,8 @@ static void drop_unlisted(cl_core *core, cl_method *m, const cl_server *servers,
     m->turn = before_turn;
 }
 
-/* What a call waited for comes from whoever answers first; servers that only a scan finds come with the first refresh, so
- * that is due soon. */
+/* What a call waited for comes from whoever answers first; servers that only a scan finds come with the first refresh,
+ * so that is due soon. */
 static int64_t head_start(const cl_core *core, const cl_method *m, int urgent)
 {
     if (!urgent || m->n == 0 || core->max_age == INT64_MAX || core->max_age <= FIRST_REFRESH) return 0;

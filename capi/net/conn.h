@@ -12,8 +12,8 @@ typedef struct cl_conn_hooks {
     void *self;
     void (*opened)(void *self);                        /* connected */
     void (*data)(void *self, const char *p, size_t n); /* bytes, at most 64 kB at a time, valid during the call */
-    /* Everything in the output buffer was handed to the kernel. Told by the turn or by the loop, never from inside commit
-     * or flush; may be NULL. */
+    /* Everything in the output buffer was handed to the kernel. Told by the turn or by the loop, never from inside
+     * commit or flush; may be NULL. */
     void (*drained)(void *self);
     /* The end, exactly once, however it came: code 0 (closed by us) or CLOUDS_E*, and words. The conn is freed after
      * it. */

@@ -22,17 +22,17 @@ enum cl_envelope_flags {
 };
 
 typedef struct cl_envelope {
-    int type;       /* enum cl_envelope_type */
-    unsigned flags; /* enum cl_envelope_flags */
+    int type;        /* enum cl_envelope_type */
+    unsigned flags;  /* enum cl_envelope_flags */
     cl_str from, to; /* node ids, plain text */
     /* call, result: id of the attempt. Opaque, to be returned as it came (on Redis: raw JSON string text) */
     cl_str id;
-    cl_str method;   /* call: plain text */
-    cl_str args;     /* call: JSON array */
-    cl_str error;    /* result: JSON text; empty: none (null) */
-    cl_str result;   /* result: JSON array; empty: absent */
-    cl_str data;     /* message, other: JSON value; empty: left out */
-    cl_str raw;      /* other: the whole envelope */
+    cl_str method;    /* call: plain text */
+    cl_str args;      /* call: JSON array */
+    cl_str error;     /* result: JSON text; empty: none (null) */
+    cl_str result;    /* result: JSON array; empty: absent */
+    cl_str data;      /* message, other: JSON value; empty: left out */
+    cl_str raw;       /* other: the whole envelope */
     int64_t deadline; /* call: when it expires, ms of the clock of whoever handles the envelope; 0: not known */
     int64_t arrived;  /* when it was read, on the same clock; 0: not known, so as good as now */
     uint64_t link;    /* bus's own: where it came from; a result carries that of its call back. 0: by name */
@@ -55,8 +55,8 @@ size_t cl_envelope_length(const cl_envelope *e);
 /* Reads the JSON form. Spans point into `text` or into `scratch` (escaped names are resolved there; a text with bad
  * UTF-8 is mended there first and then everything points into it). `scratch` is cleared first. Everything that WIRE.md
  * section 11 calls broken is CLOUDS_EJSON or CLOUDS_ETOOBIG: to be counted and dropped. Unknown members are skipped; of
- * duplicate members the last counts. A call whose `i` is no text is an error; so is one without `s`. One whose `m` is no
- * text has an empty method. JSON that is no object (but null, which is broken) is CL_OTHER without a name. */
+ * duplicate members the last counts. A call whose `i` is no text is an error; so is one without `s`. One whose `m` is
+ * no text has an empty method. JSON that is no object (but null, which is broken) is CL_OTHER without a name. */
 int cl_envelope_decode(cl_str text, cl_json_limits limits, cl_buf *scratch, cl_envelope *out);
 
 #endif

@@ -7,10 +7,9 @@
 static cl_server *servers_of(const cl_entries *list)
 {
     cl_server *servers = list ? cl_malloc(list->n * sizeof *servers) : NULL;
+    if (!servers) return NULL;
     size_t n = 0;
-    if (servers)
-        CL_LIST_EACH(it, &list->list)
-        servers[n++] = (cl_server){CL_OWNER(it, cl_entry, in_method)->id, CL_NATIVE_LINKED};
+    CL_LIST_EACH(it, &list->list) servers[n++] = (cl_server){CL_OWNER(it, cl_entry, in_method)->id, CL_NATIVE_LINKED};
     return servers;
 }
 

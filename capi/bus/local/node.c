@@ -1,9 +1,9 @@
 /* Design notes
  *
  * A node is open when its lock is held and its socket listens; only then entries are made, so whoever finds an entry
- * finds a listener. Draining removes the entries and tells every link, which answers behind its last call. Closing ends the
- * listener, and each link when that answer has come and all is written (bounded by CLOSE_MS): until then calls still come
- * and are refused. At last the files are removed, the lock after the others. */
+ * finds a listener. Draining removes the entries and tells every link, which answers behind its last call. Closing ends
+ * the listener, and each link when that answer has come and all is written (bounded by CLOSE_MS): until then calls
+ * still come and are refused. At last the files are removed, the lock after the others. */
 #include "bus/local/local.h"
 
 #include <errno.h>
@@ -79,7 +79,8 @@ int cl_local_node_open(cl_bus *base, void *handle, cl_str id, double heartbeat)
         code = publish(node);
         /* Whatever is wrong with the folder is told by the event, as for every bus. */
         cl_str words = code ? cl_str_z(clouds_last_error()) : CL_STR_NONE;
-        if (code == CLOUDS_ENOMEM || cl_task_add(&bus->tasks, CL_TASK_READY, handle, 0, code, words) != 0) code = CLOUDS_ENOMEM;
+        if (code == CLOUDS_ENOMEM || cl_task_add(&bus->tasks, CL_TASK_READY, handle, 0, code, words) != 0)
+            code = CLOUDS_ENOMEM;
         else code = 0;
     }
     if (code != 0) cl_local_node_free(node);
@@ -145,7 +146,8 @@ int cl_local_enroll(cl_bus *base, void *handle, cl_str method, uint64_t operatio
     if (keep(node, method) != 0) return cl_error(CLOUDS_ENOMEM, NULL);
     /* The word is kept first, so that it cannot fail afterwards. */
     int code = cl_task_add(&bus->tasks, CL_TASK_ENROLLED, NULL, operation, 0, CL_STR_NONE);
-    if (code == 0 && (code = cl_file_put_entry(&bus->folder, node->key, node->id, method)) != 0) cl_task_drop_last(&bus->tasks);
+    if (code == 0 && (code = cl_file_put_entry(&bus->folder, node->key, node->id, method)) != 0)
+        cl_task_drop_last(&bus->tasks);
     if (code == 0) look_later(node, method); /* without memory for that the watch tells */
     else if (is_new) cl_free(cl_strmap_take(&node->enrolled, method));
     return code;
