@@ -113,6 +113,17 @@ CLOUDS_API int clouds_err_outcome(int code);
 /* The name of an `outcome`: "OK", "APP_ERROR", "NOT_DONE" or "UNKNOWN". Never NULL, static. Thread: any. Since 0.1. */
 CLOUDS_API const char *clouds_outcome_name(int outcome);
 
+/* Whether what ended with an error is worth another attempt. */
+enum clouds_retry {
+    CLOUDS_RETRY_NO = 0,   /* another attempt would end the same way, or is not the library's to make */
+    CLOUDS_RETRY_NOW = 1,  /* at once */
+    CLOUDS_RETRY_LATER = 2 /* when a server comes up, at the latest after the length of an attempt */
+};
+
+/* What the library does with an attempt that ended with `code` while the call has retries left, an enum clouds_retry;
+ * CLOUDS_RETRY_NO for a number that is no error. Errors: none. Thread: any. Since 0.1. */
+CLOUDS_API int clouds_retry_rule(int code);
+
 /* What the last failed call on this thread had to say: one line, with the offending value. Valid until the next failing
  * call on this thread; "" before the first. Thread: any. Since 0.1. */
 CLOUDS_API const char *clouds_last_error(void);
@@ -235,7 +246,10 @@ enum clouds_event_type {
                                      Answer with clouds_choose, now or later */
     CLOUDS_EVENT_SAVE_SERVERS = 15,   /* node option save_servers: a list was learned: method, data (JSON array of ids) */
     CLOUDS_EVENT_REMOVE_SERVER = 16,  /* node option remove_server: a server did not answer in time: peer, method */
-    CLOUDS_EVENT_CLEAR_SERVERS = 17   /* node option clear_servers: the sweep of the aged lists is due */
+    CLOUDS_EVENT_CLEAR_SERVERS = 17,  /* node option clear_servers: the sweep of the aged lists is due */
+    CLOUDS_EVENT_ATTEMPT = 18 /* CLOUDS_CALL_ASK: an attempt is about to begin: id (of the call), method, user_data (of
+                                 the call), number (attempts made so far), code (why the last one ended; 0: this is the
+                                 first), data (the arguments). Answer with clouds_attempt, now or later */
 };
 
 /* One thing that happened. After clouds_poll pointers are valid until the next poll on the context, after clouds_wait
@@ -248,7 +262,7 @@ typedef struct clouds_event {
     uint32_t reserved;
     uint64_t id;         /* of the call, request, question or operation; 0 if the type has none */
     clouds_node *node;   /* the node of ours it concerns; NULL for events of the context */
-    uint64_t user_data;  /* RESULT and FIND_SERVER: that of clouds_call_options; else the node option user_data, or 0 */
+    uint64_t user_data;  /* RESULT, FIND_SERVER, ATTEMPT: that of clouds_call_options; else the node option user_data, or 0 */
     int64_t number;      /* see the type */
     double time_left;    /* CLOUDS_EVENT_REQUEST: seconds until the caller gives up; < 0: not known */
     const char *peer;    /* id of the other node */
@@ -282,8 +296,9 @@ CLOUDS_API int clouds_poll_into(clouds_context *context, clouds_event *events, s
 /* Waits for the completion of `call`, which was made with CLOUDS_CALL_WAIT, and fills `event`, a record of
  * `event_size` bytes; such a call completes here and nowhere else. What `event` points to is yours until
  * clouds_event_release. Returns 1; 0 when `timeout` seconds passed first (the call goes on; < 0: for ever). It does the
- * context's I/O meanwhile: in inline mode always, in thread mode where that is faster. Errors: CLOUDS_ESTALE (no such
- * call, or taken already), CLOUDS_ECLOSED, CLOUDS_EINVAL, CLOUDS_EHANDLE. Thread: by mode. Since 0.1. */
+ * context's I/O meanwhile: in inline mode always, in thread mode where that is faster. The questions of a call made with
+ * CLOUDS_CALL_ASK as well come here too, as CLOUDS_EVENT_ATTEMPT: answer, and wait again. Errors: CLOUDS_ESTALE (no
+ * such call, or taken already), CLOUDS_ECLOSED, CLOUDS_EINVAL, CLOUDS_EHANDLE. Thread: by mode. Since 0.1. */
 CLOUDS_API int clouds_wait(clouds_context *context, uint64_t call, double timeout, clouds_event *event,
                            size_t event_size);
 
@@ -353,7 +368,8 @@ CLOUDS_API int clouds_node_register(clouds_node *node, const char *method, size_
 CLOUDS_API int clouds_node_unregister(clouds_node *node, const char *method, size_t method_len, uint64_t *operation);
 
 enum clouds_call_flags {
-    CLOUDS_CALL_WAIT = 1 /* the completion is kept for clouds_wait */
+    CLOUDS_CALL_WAIT = 1, /* the completion is kept for clouds_wait */
+    CLOUDS_CALL_ASK = 2   /* CLOUDS_EVENT_ATTEMPT asks before every attempt, the first included */
 };
 
 /* Per-call options; zero means the node's default. Members are added at the end only. */
@@ -361,7 +377,8 @@ typedef struct clouds_call_options {
     uint32_t size;       /* sizeof(clouds_call_options) */
     uint32_t flags;      /* enum clouds_call_flags */
     double timeout;      /* seconds for one attempt; 0: the node's */
-    double deadline;     /* seconds for the whole call; 0: what the attempts and the waits between them can take */
+    double deadline;     /* seconds for the whole call; 0: what the attempts and the waits between them can take (not
+                            counting the time in which CLOUDS_EVENT_ATTEMPT was answered) */
     int32_t retries;     /* further attempts after a timeout or when no server is there; < 0: none; 0: the node's */
     uint32_t reserved;
     uint64_t parent;     /* the request on whose behalf this call is made: it inherits the time left; 0: none */
@@ -400,6 +417,15 @@ CLOUDS_API int clouds_fail(clouds_context *context, uint64_t request, const char
  * (answered, or the call has ended), CLOUDS_EINVAL, CLOUDS_EHANDLE, CLOUDS_ELIMIT, CLOUDS_ENOMEM. Thread: by mode.
  * Since 0.1. */
 CLOUDS_API int clouds_choose(clouds_context *context, uint64_t question, const char *server, size_t server_len);
+
+/* Answers CLOUDS_EVENT_ATTEMPT, whose id is `call`: the attempt begins, with `args` (`args_len` bytes), a JSON array, for
+ * it and those that follow; NULL: with the arguments it has. clouds_cancel gives the call up instead. While the question
+ * is open no attempt begins, and the call ends by its deadline, or with its node or context, as ever. Without room for
+ * the arguments it ends with CLOUDS_ELIMIT, CLOUDS_ETOOBIG (name and arguments together) or CLOUDS_ENOMEM. After an
+ * error of this function the question is open as before. Errors: CLOUDS_ESTALE (answered, or the call has ended),
+ * CLOUDS_EJSON, CLOUDS_ETOOBIG, CLOUDS_EINVAL, CLOUDS_EHANDLE, CLOUDS_ELIMIT, CLOUDS_ENOMEM. Thread: by mode.
+ * Since 0.1. */
+CLOUDS_API int clouds_attempt(clouds_context *context, uint64_t call, const char *args, size_t args_len);
 
 enum clouds_send_flags {
     CLOUDS_SEND_CONFIRM = 1 /* tell the number of receivers by CLOUDS_EVENT_SENT */

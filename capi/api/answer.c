@@ -1,4 +1,4 @@
-/* clouds_reply, clouds_fail, clouds_choose. */
+/* clouds_reply, clouds_fail, clouds_choose, clouds_attempt. */
 #include "api/check.h"
 #include "api/context.h"
 #include "base/error.h"
@@ -90,6 +90,19 @@ int clouds_choose(clouds_context *handle, uint64_t question, const char *server,
     code = cl_check_text(server, server_len, "the server");
     if (code == 0 && server_len) code = cl_check_name(command.a, 65535, "server");
     if (code == 0) code = submit(context, CL_OPEN_QUESTION, &command);
+    cl_guard_leave(context, CL_USE);
+    return code;
+}
+
+int clouds_attempt(clouds_context *handle, uint64_t call, const char *args, size_t args_len)
+{
+    cl_context *context;
+    int code = cl_guard_context(handle, CL_USE, &context);
+    if (code != 0) return code;
+    cl_command command = {.kind = CL_DO_ATTEMPT, .id = call, .a = cl_str_of(args, args_len)};
+    code = cl_check_text(args, args_len, "the list of arguments");
+    if (code == 0 && args) code = cl_check_json(&context->limits, command.a, '[', "the list of arguments");
+    if (code == 0) code = submit(context, CL_OPEN_ATTEMPT, &command);
     cl_guard_leave(context, CL_USE);
     return code;
 }

@@ -12,7 +12,8 @@ static int check_options(const clouds_call_options *o)
 {
     int code = cl_check_record(o->size, sizeof *o, "clouds_call_options");
     if (code != 0) return code;
-    if (o->flags & ~(uint32_t)CLOUDS_CALL_WAIT) return cl_error(CLOUDS_EINVAL, "unknown flags %u", o->flags);
+    if (o->flags & ~(uint32_t)(CLOUDS_CALL_WAIT | CLOUDS_CALL_ASK))
+        return cl_error(CLOUDS_EINVAL, "unknown flags %u", o->flags);
     code = cl_check_period(o->timeout, "the timeout");
     if (code == 0) code = cl_check_period(o->deadline, "the deadline");
     if (code == 0) code = cl_check_text(o->server, o->server_len, "the server");
@@ -107,6 +108,7 @@ int clouds_node_call(clouds_node *handle, const char *method, size_t method_len,
     if (code == 0) {
         cl_command c = {.kind = CL_DO_CALL,
                         .node = node,
+                        .flags = o->flags,
                         .retries = o->retries,
                         .parent = o->parent,
                         .user_data = o->user_data,

@@ -12,11 +12,12 @@ struct cl_context;
 struct cl_api_node;
 
 enum cl_command_kind {
-    CL_DO_CALL,       /* a method, b args, c server */
+    CL_DO_CALL,       /* a method, b args, c server; flags: enum clouds_call_flags */
     CL_DO_CANCEL,     /* id */
     CL_DO_ANSWER,     /* id; a error, b result */
     CL_DO_EXPIRE,     /* id: a request whose deadline passed before it was handed out */
     CL_DO_CHOOSE,     /* id; a server */
+    CL_DO_ATTEMPT,    /* id; a args */
     CL_DO_SEND,       /* a receiver, b value; id: operation; flags 1: confirm */
     CL_DO_REGISTER,   /* a method, id */
     CL_DO_UNREGISTER, /* a method, id */

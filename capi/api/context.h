@@ -127,7 +127,7 @@ static inline int cl_id_is_held(uint64_t id)
 }
 
 /* Keys of `open`: what an id belongs to. */
-enum cl_open_kind { CL_OPEN_CALL = 1, CL_OPEN_REQUEST = 2, CL_OPEN_QUESTION = 3 };
+enum cl_open_kind { CL_OPEN_ATTEMPT, CL_OPEN_CALL, CL_OPEN_REQUEST, CL_OPEN_QUESTION };
 
 static inline uint64_t cl_open_key(enum cl_open_kind kind, uint64_t id)
 {
@@ -139,8 +139,8 @@ void cl_glue_port(cl_context *context, cl_port *port);
 void cl_glue_sink(cl_context *context, cl_bus_sink *sink);
 void cl_glue_turn(void *context);
 
-/* raise.c: one event for the user, from the engine. */
-void cl_raise(cl_context *context, cl_api_node *node, const clouds_event *event);
+/* raise.c: one event for the user, from the engine. 0; for a question also CLOUDS_ENOMEM: it was not asked. */
+int cl_raise(cl_context *context, cl_api_node *node, const clouds_event *event);
 /* Room for the event of a request that arrived; 0 or why it must be refused. */
 int cl_raise_reserve_request(cl_context *context);
 /* At the end of a turn: tells who waits. */

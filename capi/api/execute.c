@@ -18,6 +18,7 @@ static int do_call(const cl_command *c)
                                .retries = c->retries,
                                .parent = c->parent,
                                .user_data = c->user_data,
+                               .ask = (c->flags & CLOUDS_CALL_ASK) != 0,
                                .made_at = c->made_at};
     return cl_node_call(c->node->core, &spec);
 }
@@ -121,6 +122,8 @@ static int dispatch(cl_context *context, const cl_command *c)
         return cl_core_expire(context->core, c->id);
     case CL_DO_CHOOSE:
         return cl_core_choose(context->core, c->id, c->a);
+    case CL_DO_ATTEMPT:
+        return cl_core_attempt(context->core, c->id, c->a);
     case CL_DO_OPEN:
         return do_open(context, c->node);
     case CL_DO_CLOSE_NODE:

@@ -72,9 +72,9 @@ static int port_status(void *self, uint64_t operation)
     return 0;
 }
 
-static void port_event(void *self, void *tag, const clouds_event *event)
+static int port_event(void *self, void *tag, const clouds_event *event)
 {
-    cl_raise(self, tag, event);
+    return cl_raise(self, tag, event);
 }
 
 /* What the user asked for was given its place when it was accepted; so this is about requests. */

@@ -57,6 +57,32 @@ void cl_held_leave(cl_held *held)
     if (--held->waiters == 0 && held->gone) free_held(held);
 }
 
+/* 0, or CLOUDS_ENOMEM: the event is there without its texts. */
+static int fill(cl_held *held, const clouds_event *event, clouds_node *node)
+{
+    size_t bytes = cl_event_bytes(event);
+    cl_free(held->block);
+    held->block = bytes ? cl_malloc(bytes) : NULL;
+    held->event = *event;
+    held->event.node = node;
+    if (bytes && !held->block) {
+        cl_event_strip(&held->event);
+        return CLOUDS_ENOMEM;
+    }
+    cl_event_place(&held->event, held->block);
+    return 0;
+}
+
+int cl_held_ask(cl_idmap *set, const clouds_event *event, clouds_node *node)
+{
+    cl_held *held = cl_idmap_get(set, event->id);
+    if (!held) return 0;
+    int code = fill(held, event, node);
+    held->asks = code == 0;
+    if (held->asks) pthread_cond_broadcast(&held->changed);
+    return code;
+}
+
 void cl_held_complete(cl_idmap *set, const clouds_event *event, clouds_node *node)
 {
     cl_held *held = cl_idmap_get(set, event->id);
@@ -65,12 +91,8 @@ void cl_held_complete(cl_idmap *set, const clouds_event *event, clouds_node *nod
         cl_held_drop(set, event->id);
         return;
     }
-    size_t bytes = cl_event_bytes(event);
-    held->event = *event;
-    held->event.node = node;
-    if (bytes) held->block = cl_malloc(bytes);
-    if (bytes && !held->block) cl_event_strip(&held->event);
-    else cl_event_place(&held->event, held->block);
+    fill(held, event, node);
+    held->asks = 0;
     held->done = 1;
     pthread_cond_broadcast(&held->changed);
 }
@@ -82,6 +104,13 @@ static char *first_text(const clouds_event *e)
     return (char *)(uintptr_t)first;
 }
 
+/* The user has the event. */
+static void taken(cl_idmap *set, cl_held *held)
+{
+    held->asks = 0;
+    if (held->done) let_go(set, held);
+}
+
 void cl_held_take(cl_idmap *set, cl_held *held, clouds_event *event, size_t event_size)
 {
     if (held->block) {
@@ -91,7 +120,7 @@ void cl_held_take(cl_idmap *set, cl_held *held, clouds_event *event, size_t even
     }
     memset(event, 0, event_size);
     memcpy(event, &held->event, sizeof held->event);
-    let_go(set, held);
+    taken(set, held);
 }
 
 int cl_held_take_into(cl_idmap *set, cl_held *held, clouds_event *event, size_t event_size, cl_text_room *room)
@@ -100,7 +129,7 @@ int cl_held_take_into(cl_idmap *set, cl_held *held, clouds_event *event, size_t 
     if (!cl_event_place_into(&told, room)) return 0;
     memset(event, 0, event_size);
     memcpy(event, &told, sizeof told);
-    let_go(set, held);
+    taken(set, held);
     return 1;
 }
 

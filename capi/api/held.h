@@ -1,5 +1,5 @@
-/* Completions of calls made with CLOUDS_CALL_WAIT: kept by call id until clouds_wait takes them. The place is made with
- * the call, so that its completion cannot fail. */
+/* Completions of calls made with CLOUDS_CALL_WAIT, and their questions before: kept by call id until clouds_wait takes
+ * them. The place is made with the call, so that its completion cannot fail. */
 #ifndef CL_HELD_H
 #define CL_HELD_H
 
@@ -11,8 +11,9 @@
 
 typedef struct cl_held {
     clouds_event event;
-    char *block; /* the texts, or NULL */
-    int done;
+    char *block;   /* the texts, or NULL */
+    int asks;      /* the event is a question */
+    int done;      /* it is the completion */
     int waiters;   /* threads that look at it; the last one frees it when it is out of the set */
     int gone;      /* out of the set */
     int abandoned; /* canceled, and nobody waits: to be dropped when it completes */
@@ -23,9 +24,11 @@ typedef struct cl_held {
 int cl_held_add(cl_idmap *set, uint64_t call);
 /* Takes it out of the set; CLOUDS_ESTALE for those who wait. */
 void cl_held_drop(cl_idmap *set, uint64_t call);
+/* Fills in a question, and wakes who waits. 0 or CLOUDS_ENOMEM. */
+int cl_held_ask(cl_idmap *set, const clouds_event *event, clouds_node *node);
 /* Fills in the completion, and wakes who waits; drops one that is abandoned. */
 void cl_held_complete(cl_idmap *set, const clouds_event *event, clouds_node *node);
-/* Takes one that is done out of the set and gives its event to the user, who frees the texts by cl_held_release. */
+/* Gives its event to the user, who frees the texts by cl_held_release; one that is done is taken out of the set. */
 void cl_held_take(cl_idmap *set, cl_held *held, clouds_event *event, size_t event_size);
 /* The same with the texts copied to the room; 1, or 0 when they do not fit: then it stays. */
 int cl_held_take_into(cl_idmap *set, cl_held *held, clouds_event *event, size_t event_size, cl_text_room *room);

@@ -86,6 +86,7 @@ static void forget_call(cl_context *context, uint64_t id)
     if (!context->threaded) return;
     cl_idmap_take(&context->open, cl_open_key(CL_OPEN_CALL, id));
     cl_idmap_take(&context->open, cl_open_key(CL_OPEN_QUESTION, id));
+    cl_idmap_take(&context->open, cl_open_key(CL_OPEN_ATTEMPT, id));
     context->calls_open--;
 }
 
@@ -104,19 +105,35 @@ static void raise_result(cl_context *context, const clouds_event *event, clouds_
     else cl_events_complete(&context->events, event, node);
 }
 
+/* Those before an attempt go to who waits for the call. */
+static int raise_question(cl_context *context, const clouds_event *event, clouds_node *node)
+{
+    int attempt = event->type == CLOUDS_EVENT_ATTEMPT;
+    enum cl_open_kind kind = attempt ? CL_OPEN_ATTEMPT : CL_OPEN_QUESTION;
+    if (remember(context, kind, event->id) != 0) return CLOUDS_ENOMEM;
+    int held = attempt && cl_id_is_held(event->id);
+    return held ? cl_held_ask(&context->held, event, node) : cl_events_add(&context->events, event, node);
+}
+
 static void raise_other(cl_context *context, const clouds_event *event, clouds_node *node)
 {
-    if (event->type == CLOUDS_EVENT_FIND_SERVER) remember(context, CL_OPEN_QUESTION, event->id);
     if ((may_drop(event->type) && is_full(context)) || cl_events_add(&context->events, event, node) != 0)
         context->counters[CL_COUNT_DROPPED_EVENTS]++;
 }
 
-static void add(cl_context *context, const clouds_event *event, clouds_node *node)
+static int is_question(uint32_t type)
 {
+    return type == CLOUDS_EVENT_FIND_SERVER || type == CLOUDS_EVENT_ATTEMPT;
+}
+
+static int add(cl_context *context, const clouds_event *event, clouds_node *node)
+{
+    if (is_question(event->type)) return raise_question(context, event, node);
     if (event->type == CLOUDS_EVENT_RESULT) raise_result(context, event, node);
     else if (event->type == CLOUDS_EVENT_REQUEST) raise_request(context, event, node);
     else if (is_reserved(event->type)) cl_events_complete(&context->events, event, node);
     else raise_other(context, event, node);
+    return 0;
 }
 
 /* The life of a node, as it is told; 0 when this event is not to be told. */
@@ -128,19 +145,21 @@ static int note(cl_api_node *node, uint32_t type)
     return 1;
 }
 
-void cl_raise(cl_context *context, cl_api_node *node, const clouds_event *event)
+int cl_raise(cl_context *context, cl_api_node *node, const clouds_event *event)
 {
+    int code = 0;
     cl_context_lock(context);
     if (event->type == CLOUDS_EVENT_REQUEST) cl_events_unreserve(&context->events, 1);
     if (!node || note(node, event->type)) {
         clouds_event said = *event;
-        int of_call = event->type == CLOUDS_EVENT_RESULT || event->type == CLOUDS_EVENT_FIND_SERVER;
+        int of_call = event->type == CLOUDS_EVENT_RESULT || is_question(event->type);
         if (node && !of_call) said.user_data = node->config.user_data;
-        add(context, &said, node ? node->handle : NULL);
+        code = add(context, &said, node ? node->handle : NULL);
         context->counters[CL_COUNT_EVENTS]++;
     }
     context->signal_due = 1;
     cl_context_unlock(context);
+    return code;
 }
 
 static void answer_refusals(cl_context *context)

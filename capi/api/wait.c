@@ -27,14 +27,14 @@ static int hand_out(const waiting *w)
         return 1;
     }
     if (cl_held_take_into(set, w->held, w->event, w->size, w->room)) return 1;
-    return cl_text_room_lacks(w->room, cl_event_bytes(&w->held->event), "the completion");
+    return cl_text_room_lacks(w->room, cl_event_bytes(&w->held->event), "the event");
 }
 
 /* 1 when it was taken, 0 when it is still to come, or an error. */
 static int look(const waiting *w)
 {
     if (w->held->gone) return no_such_call();
-    if (w->held->done) return hand_out(w);
+    if (w->held->done || w->held->asks) return hand_out(w);
     int ending = atomic_load_explicit(&w->context->ending, memory_order_acquire);
     return ending ? cl_error(CLOUDS_ECLOSED, "the context is closed") : 0;
 }

@@ -65,6 +65,23 @@ int clouds_err_outcome(int code)
     return row ? row->outcome : code == 0 ? CLOUDS_DONE : CLOUDS_UNKNOWN;
 }
 
+/* Every other code is CLOUDS_RETRY_NO: the call could never work, has been given up, was answered, or, when a server is
+ * busy, would be more of what keeps it busy. */
+int clouds_retry_rule(int code)
+{
+    switch (code) {
+    case CLOUDS_ETIMEOUT:
+    case CLOUDS_ELOST:
+    case CLOUDS_EEXPIRED:
+        return CLOUDS_RETRY_NOW;
+    case CLOUDS_ENOSERVER:
+    case CLOUDS_EDRAINING:
+        return CLOUDS_RETRY_LATER;
+    default:
+        return CLOUDS_RETRY_NO;
+    }
+}
+
 const char *clouds_outcome_name(int outcome)
 {
     static const char *const names[] = {"OK", "APP_ERROR", "NOT_DONE", "UNKNOWN"};

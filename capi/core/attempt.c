@@ -60,13 +60,55 @@ static void keep_reason(cl_call *call, int code, cl_str error)
     call->reason_error_len = error.n; /* without memory our own words stand in */
 }
 
-void cl_attempt_begin(cl_call *call, int64_t start, int64_t now)
+/* Its time runs from `start` on. */
+static void start_attempt(cl_call *call, int64_t start, int64_t now)
 {
     forget_reason(call);
+    call->attempts++;
     call->failing = CL_FAILING_NOT;
     call->looked = 0;
     call->until = start + call->timeout < call->deadline ? start + call->timeout : call->deadline;
     cl_attempt_dispatch(call, now);
+}
+
+/* The attempt's own time begins with the answer; until then the reason of the one before is that of the call. */
+static void ask_before(cl_call *call, int64_t now)
+{
+    enter(call, CL_CALL_ASKED, NULL);
+    call->sent_at = now;
+    wait_until(call, call->deadline);
+    clouds_event event = {.type = CLOUDS_EVENT_ATTEMPT,
+                          .code = call->ended,
+                          .outcome = (uint32_t)clouds_err_outcome(call->ended),
+                          .id = call->id,
+                          .user_data = call->user_data,
+                          .number = call->attempts};
+    cl_set_text(&event.method, &event.method_len, call->method->name);
+    cl_set_text(&event.data, &event.data_len, call->args);
+    if (cl_emit(call->node->core, call->node, &event) != 0) cl_call_fail(call, CLOUDS_ENOMEM);
+}
+
+void cl_attempt_begin(cl_call *call, int64_t start, int64_t now)
+{
+    if (call->ask) ask_before(call, now);
+    else start_attempt(call, start, now);
+}
+
+int cl_core_attempt(cl_core *core, uint64_t id, cl_str args)
+{
+    cl_call *call = cl_call_find(core, id);
+    if (!call || call->state != CL_CALL_ASKED) return CLOUDS_ESTALE;
+    int64_t now = cl_core_now(core);
+    int code = args.n ? cl_call_set_args(call, args) : 0;
+    if (code) {
+        cl_call_fail(call, code);
+        return 0;
+    }
+    /* A deadline that only counts the attempts does not count the question. */
+    call->deadline += now - call->sent_at;
+    if (call->deadline > call->latest) call->deadline = call->latest;
+    start_attempt(call, now, now);
+    return 0;
 }
 
 static void park(cl_call *call)
@@ -261,27 +303,18 @@ void cl_attempt_send(cl_call *call, cl_peer *peer, int64_t now)
     wait_until(call, call->until);
 }
 
-static int is_retried_at_once(int code)
-{
-    return code == CLOUDS_ETIMEOUT || code == CLOUDS_ELOST || code == CLOUDS_EEXPIRED;
-}
-
-static int is_retried_later(int code)
-{
-    return code == CLOUDS_ENOSERVER || code == CLOUDS_EDRAINING;
-}
-
 void cl_attempt_failed(cl_call *call, int code, int64_t now)
 {
-    int64_t start = is_retried_at_once(code) ? now : now + call->timeout;
-    int again = call->retries > 0 && start < call->deadline && (is_retried_at_once(code) || is_retried_later(code));
-    if (!again) {
+    int rule = clouds_retry_rule(code);
+    int64_t start = rule == CLOUDS_RETRY_NOW ? now : now + call->timeout;
+    if (rule == CLOUDS_RETRY_NO || call->retries == 0 || start >= call->deadline) {
         cl_call_fail(call, code);
         return;
     }
     call->retries--;
+    call->ended = code;
     call->node->core->counters[CL_COUNT_RETRIES]++;
-    if (is_retried_at_once(code)) {
+    if (rule == CLOUDS_RETRY_NOW) {
         cl_attempt_begin(call, now, now);
         return;
     }

@@ -21,30 +21,50 @@ static cl_call *take_record(cl_core *core)
     return call;
 }
 
+static void drop_args(cl_core *core, cl_call *call)
+{
+    if (call->big) core->call_bytes -= call->args.n;
+    cl_free(call->big);
+    call->big = NULL;
+}
+
 static int keep_args(cl_core *core, cl_call *call, cl_str args)
 {
     if (args.n <= CL_CALL_INLINE) {
+        drop_args(core, call);
         memcpy(call->small, args.p, args.n);
         call->args = cl_str_of(call->small, args.n);
         return 0;
     }
     if (core->call_bytes + args.n > HELD_FACTOR * core->config.limits.message)
         return cl_error(CLOUDS_ELIMIT, "the arguments of the calls outstanding take too much memory");
-    call->big = cl_str_dup(args);
-    if (!call->big) return CLOUDS_ENOMEM;
+    char *big = cl_str_dup(args);
+    if (!big) return CLOUDS_ENOMEM;
+    drop_args(core, call);
+    call->big = big;
     core->call_bytes += args.n;
     call->args = cl_str_of(call->big, args.n);
     return 0;
 }
 
+static int fits(const cl_core *core, cl_str method, cl_str args)
+{
+    return args.n + method.n <= core->config.limits.message;
+}
+
+int cl_call_set_args(cl_call *call, cl_str args)
+{
+    cl_core *core = call->node->core;
+    return fits(core, call->method->name, args) ? keep_args(core, call, args) : CLOUDS_ETOOBIG;
+}
+
 static void free_texts(cl_core *core, cl_call *call)
 {
-    if (call->big) core->call_bytes -= call->args.n;
-    cl_free(call->big);
+    drop_args(core, call);
     cl_free(call->reason_error);
     for (unsigned i = 0; i < call->tried_n; i++) cl_peer_release(core, call->tried[i]);
     if (call->tried != call->tried_few) cl_free(call->tried);
-    call->big = call->reason_error = NULL;
+    call->reason_error = NULL;
     call->tried = call->tried_few;
     call->tried_n = 0;
 }
@@ -92,8 +112,11 @@ static void set_times(cl_call *call, const cl_call_spec *spec, int64_t start)
     int64_t length = spec->deadline > 0 ? cl_ms(spec->deadline) : node->deadline;
     if (length == 0) length = call->retries > max / call->timeout ? max : ((int64_t)call->retries + 1) * call->timeout;
     call->deadline = start + clamp(length, max);
+    call->latest = spec->deadline > 0 || node->deadline ? call->deadline : start + max;
     cl_request *parent = cl_request_find(core, spec->parent);
-    if (parent && parent->deadline && parent->deadline < call->deadline) call->deadline = parent->deadline;
+    if (!parent || !parent->deadline) return;
+    if (parent->deadline < call->deadline) call->deadline = parent->deadline;
+    if (parent->deadline < call->latest) call->latest = parent->deadline;
 }
 
 static int may_call(const cl_node *node, const cl_call_spec *spec)
@@ -103,7 +126,7 @@ static int may_call(const cl_node *node, const cl_call_spec *spec)
     if (node->draining && !cl_request_find(node->core, spec->parent)) return CLOUDS_ECLOSED;
     int is_new = spec->id > node->core->newest; /* as most often */
     if (!spec->id || !spec->method.n || (!is_new && cl_call_find(node->core, spec->id))) return CLOUDS_EINVAL;
-    if (spec->args.n + spec->method.n > node->core->config.limits.message) return CLOUDS_ETOOBIG;
+    if (!fits(node->core, spec->method, spec->args)) return CLOUDS_ETOOBIG;
     return 0;
 }
 
@@ -126,6 +149,7 @@ int cl_node_call(cl_node *node, const cl_call_spec *spec)
     call->tried_cap = CL_TRIED_INLINE;
     call->pinned = spec->server.n != 0;
     call->user_data = spec->user_data;
+    call->ask = spec->ask != 0;
     cl_list_init(&call->place);
     if ((code = furnish(core, call, spec)) != 0) {
         core->counters[CL_COUNT_LIMIT_HITS] += code == CLOUDS_ELIMIT;

@@ -17,7 +17,7 @@ void cl_choose_ask(cl_call *call, int64_t now)
     clouds_event event = {.type = CLOUDS_EVENT_FIND_SERVER, .id = call->id, .user_data = call->user_data};
     cl_set_text(&event.method, &event.method_len, call->method->name);
     cl_set_text(&event.data, &event.data_len, cl_buf_str(&core->scratch));
-    cl_emit(core, call->node, &event);
+    if (cl_emit(core, call->node, &event) != 0) cl_call_fail(call, CLOUDS_ENOMEM);
 }
 
 int cl_core_choose(cl_core *core, uint64_t question, cl_str server)

@@ -76,13 +76,13 @@ static void no_null(const char **p)
     if (!*p) *p = "";
 }
 
-void cl_emit(cl_core *core, const cl_node *node, clouds_event *event)
+int cl_emit(cl_core *core, const cl_node *node, clouds_event *event)
 {
     no_null(&event->peer);
     no_null(&event->method);
     no_null(&event->data);
     no_null(&event->error);
-    core->port.event(core->port.self, node ? node->tag : NULL, event);
+    return core->port.event(core->port.self, node ? node->tag : NULL, event);
 }
 
 static void tell_unknown(cl_core *core, cl_node *node, const cl_envelope *e)

@@ -30,8 +30,9 @@ typedef struct cl_port {
     int (*status)(void *self, uint64_t operation);
     /* Something for the user: the port copies it, all text is valid during the call only. A completion cannot fail,
      * since room for its record was reserved; when there is no memory for its texts it is told without them, as
-     * CLOUDS_ENOMEM. event->node is unset (the port knows it by tag). Must not call back into the core. */
-    void (*event)(void *self, void *tag, const clouds_event *event);
+     * CLOUDS_ENOMEM. event->node is unset (the port knows it by tag). Must not call back into the core. 0; for a
+     * question (FIND_SERVER, ATTEMPT) also CLOUDS_ENOMEM: it was not asked. */
+    int (*event)(void *self, void *tag, const clouds_event *event);
     /* Promise room for one more completion, so that event cannot fail later. 0 or CLOUDS_ENOMEM / CLOUDS_ELIMIT. Asked
      * once for every event of the types RESULT, REQUEST, REGISTERED, UNREGISTERED, SENT, STATUS, READY and NODE_CLOSED,
      * before what it completes is accepted; for no other. */
@@ -106,6 +107,7 @@ typedef struct cl_call_spec {
     double timeout, deadline;    /* 0: the node's */
     int32_t retries;
     uint64_t parent, user_data;
+    int ask;         /* CLOUDS_EVENT_ATTEMPT before every attempt */
     int64_t made_at; /* when the user called (its clock starts then) */
 } cl_call_spec;
 
@@ -123,6 +125,9 @@ int cl_core_answer(cl_core *core, uint64_t request, cl_str error, cl_str result)
  * 0: none): nobody is answered. 0 or CLOUDS_ESTALE. */
 int cl_core_expire(cl_core *core, uint64_t request);
 int cl_core_choose(cl_core *core, uint64_t question, cl_str server);
+/* Answers CLOUDS_EVENT_ATTEMPT; args empty: those it has. 0 (also when there is no room for them, and the call ends by
+ * that) or CLOUDS_ESTALE. */
+int cl_core_attempt(cl_core *core, uint64_t call, cl_str args);
 /* In order: withdraw, finish or refuse requests, complete own calls, shut; then cl_core_node_closed raises
  * CLOUDS_EVENT_NODE_CLOSED and frees the node. drain in seconds, < 0: its own. A second time: CLOUDS_ECLOSED. */
 int cl_node_close(cl_node *node, double drain);

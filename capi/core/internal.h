@@ -71,6 +71,7 @@ enum cl_call_state {
     CL_CALL_ASKING,  /* waits for cl_core_choose */
     CL_CALL_SENT,    /* waits for the answer: peer->calls */
     CL_CALL_PAUSED,  /* waits for the next attempt to begin: method->paused, if for a server */
+    CL_CALL_ASKED,   /* waits for cl_core_attempt */
     CL_CALL_HELD     /* would fail over, and waits for the budget */
 };
 
@@ -87,10 +88,13 @@ typedef struct cl_call {
     cl_node *node;
     uint64_t id, user_data;
     int64_t timeout, deadline; /* ms: length of an attempt; end of the call */
-    int64_t until, sent_at;    /* end of this attempt; when it was sent */
+    int64_t until, sent_at;    /* end of this attempt; when it was sent, or its beginning was asked for */
+    int64_t latest;            /* how far the deadline may move while attempts are asked for */
     int32_t retries;           /* attempts that the caller still allows */
     /* From here to `tried`: zero at first. */
-    uint32_t sends; /* attempts on the wire so far */
+    uint32_t sends; /* envelopes on the wire so far */
+    uint32_t attempts;
+    int32_t ended; /* why the last attempt ended; 0: this is the first */
     cl_method *method;
     cl_peer *peer;      /* the pinned, or the one asked last; counted */
     char *reason_error; /* JSON that came with the reason; owned */
@@ -101,6 +105,7 @@ typedef struct cl_call {
     uint8_t failing;   /* enum cl_failing of this attempt */
     uint8_t looked;    /* the list was asked for since the last send */
     uint8_t maybe;     /* an earlier attempt may have been executed */
+    uint8_t ask;       /* the user is asked before each attempt */
     uint8_t as_native; /* this attempt told the server that we are one of its kind */
     uint8_t as_linked; /* only the peer can answer this attempt */
     uint16_t tried_n, tried_cap;
@@ -270,6 +275,8 @@ int cl_call_has_tried(const cl_call *call, const cl_peer *peer);
 
 /* call.c */
 cl_call *cl_call_find(const cl_core *core, uint64_t id);
+/* Copies the arguments; those it has stay when there is no room. 0, CLOUDS_ELIMIT, CLOUDS_ETOOBIG or CLOUDS_ENOMEM. */
+int cl_call_set_args(cl_call *call, cl_str args);
 /* The end of a call. error empty: made from the code (0: success). */
 void cl_call_complete(cl_call *call, int code, cl_str error, cl_str data);
 void cl_call_fail(cl_call *call, int code); /* with our own words, or those kept with the reason */
@@ -344,7 +351,7 @@ int cl_words_is_false(cl_str error); /* null, false, 0, "": no error for the ori
 cl_str cl_words_normal(cl_core *core, cl_str error, const cl_words *words);
 
 /* core.c */
-void cl_emit(cl_core *core, const cl_node *node, clouds_event *event);
+int cl_emit(cl_core *core, const cl_node *node, clouds_event *event);
 static inline void cl_set_text(const char **p, size_t *n, cl_str s)
 {
     *p = s.p;

@@ -317,6 +317,34 @@ static void choosing_a_server(void)
     kit_close(&p);
 }
 
+static void asking_before_attempts(void)
+{
+    kit_pair p = kit_open(kind, server_mode, client_mode);
+    clouds_call_options ask = {
+        .size = sizeof ask, .flags = CLOUDS_CALL_ASK, .user_data = 9, .retries = 1, .timeout = 0.2};
+    clouds_event e;
+    uint64_t call = kit_call(p.client_node, "echo", "[3]", &ask);
+    REQUIRE(kit_await(p.client, p.server, CLOUDS_EVENT_ATTEMPT, &e) == 1);
+    CHECK(e.id == call && e.user_data == 9 && e.number == 0 && e.code == 0 && e.node == p.client_node);
+    CHECK_STR(e.data, e.data_len, "[3]");
+    CHECK_INT(clouds_choose(p.client, call, "x", 1), CLOUDS_ESTALE); /* it is not that question */
+    CHECK_INT(clouds_attempt(p.client, call, "{}", 2), CLOUDS_EJSON);
+    CHECK_INT(clouds_attempt(p.client, call, "[4]", 3), 0);
+    CHECK_INT(clouds_attempt(p.client, call, NULL, 0), CLOUDS_ESTALE);
+    REQUIRE(kit_await(p.client, p.server, CLOUDS_EVENT_RESULT, &e) == 1);
+    CHECK_STR(e.data, e.data_len, "[4]");
+    call = kit_call(p.client_node, "silent", "[]", &ask);
+    REQUIRE(kit_await(p.client, p.server, CLOUDS_EVENT_ATTEMPT, &e) == 1);
+    CHECK_INT(clouds_attempt(p.client, call, NULL, 0), 0);
+    REQUIRE(kit_await(p.client, p.server, CLOUDS_EVENT_ATTEMPT, &e) == 1);
+    CHECK(e.id == call && e.number == 1 && e.code == CLOUDS_ETIMEOUT);
+    CHECK_INT(clouds_cancel(p.client, call), 0);
+    REQUIRE(kit_await(p.client, p.server, CLOUDS_EVENT_RESULT, &e) == 1);
+    CHECK_INT(e.code, CLOUDS_ECANCELED);
+    CHECK_INT(clouds_attempt(p.client, call, NULL, 0), CLOUDS_ESTALE);
+    kit_close(&p);
+}
+
 static void both_in_one_context(void)
 {
     clouds_context *context = kit_context(kit_url(kind), client_mode);
@@ -348,6 +376,7 @@ static void all(void)
     RUN(a_request_expires_before_it_is_polled);
     RUN(a_draining_node_calls);
     RUN(choosing_a_server);
+    RUN(asking_before_attempts);
     RUN(both_in_one_context);
 }
 

@@ -49,6 +49,51 @@ static void a_value_outlives_the_context(void)
     CHECK_INT(clouds_set_allocator(NULL, NULL), 0);
 }
 
+/* The questions of a call come where its completion does. */
+static void questions_come_here_too(void)
+{
+    const clouds_call_options ask = {.size = sizeof ask, .flags = CLOUDS_CALL_WAIT | CLOUDS_CALL_ASK, .timeout = 20};
+    clouds_event e = {0};
+    char text[64];
+    size_t needed = 0;
+    open_echo();
+    uint64_t call = kit_call(node, "silent", "[1]", &ask);
+    CHECK_INT(clouds_wait_into(context, call, KIT_PATIENCE, &e, sizeof e, text, 1, &needed), CLOUDS_ETOOBIG);
+    CHECK_INT(needed, 9);
+    CHECK_INT(clouds_wait(context, call, KIT_PATIENCE, &e, sizeof e), 1);
+    CHECK(e.type == CLOUDS_EVENT_ATTEMPT && e.id == call && e.number == 0);
+    CHECK_STR(e.data, e.data_len, "[1]");
+    clouds_event_release(&e);
+    CHECK_INT(clouds_wait(context, call, 0, &e, sizeof e), 0); /* it waits for the answer */
+    CHECK_INT(clouds_attempt(context, call, NULL, 0), 0);
+    CHECK_INT(clouds_attempt(context, call, NULL, 0), CLOUDS_ESTALE);
+    CHECK_INT(clouds_node_close(node, 0), 0);
+    CHECK_INT(clouds_wait(context, call, KIT_PATIENCE, &e, sizeof e), 1);
+    CHECK_INT(e.type, CLOUDS_EVENT_RESULT);
+    clouds_event_release(&e);
+    CHECK_INT(clouds_wait(context, call, 0, &e, sizeof e), CLOUDS_ESTALE);
+    clouds_context_destroy(context);
+}
+
+/* Its completion takes the place of a question that nobody took. */
+static void a_question_nobody_took(void)
+{
+    const clouds_call_options ask = {.size = sizeof ask, .flags = CLOUDS_CALL_WAIT | CLOUDS_CALL_ASK, .deadline = 0.05};
+    clouds_event e = {0};
+    open_echo();
+    uint64_t call = kit_call(node, "silent", "[1]", &ask);
+    double until = kit_now() + KIT_PATIENCE;
+    uint64_t results = 0;
+    while (results == 0 && kit_now() < until) {
+        kit_next(context, &e, 0.01);
+        clouds_counter(context, "results", 0, NULL, &results);
+    }
+    CHECK_INT(clouds_wait(context, call, KIT_PATIENCE, &e, sizeof e), 1);
+    CHECK(e.type == CLOUDS_EVENT_RESULT && e.code == CLOUDS_EEXPIRED);
+    clouds_event_release(&e);
+    clouds_context_destroy(context);
+}
+
 static void time_passes(void)
 {
     clouds_event e;
@@ -221,6 +266,8 @@ static void in_each_mode(void)
 {
     RUN(ends_here_only);
     RUN(a_value_outlives_the_context);
+    RUN(questions_come_here_too);
+    RUN(a_question_nobody_took);
     RUN(time_passes);
     RUN(not_made_for_it);
     RUN(cancel_drops_it);

@@ -94,10 +94,12 @@ static int port_status(void *self, uint64_t operation)
     return f->status_code;
 }
 
-static void port_event(void *self, void *tag, const clouds_event *event)
+static int port_event(void *self, void *tag, const clouds_event *event)
 {
     fake *f = self;
-    if (f->n_events == FAKE_MAX) return;
+    int is_question = event->type == CLOUDS_EVENT_FIND_SERVER || event->type == CLOUDS_EVENT_ATTEMPT;
+    if (is_question && f->question_code) return f->question_code;
+    if (f->n_events == FAKE_MAX) return 0;
     fake_event *e = &f->events[f->n_events++];
     e->e = *event;
     e->tag = tag;
@@ -106,6 +108,7 @@ static void port_event(void *self, void *tag, const clouds_event *event)
     keep(e->method, sizeof e->method, event->method, event->method_len);
     keep(e->data, sizeof e->data, event->data, event->data_len);
     keep(e->error, sizeof e->error, event->error, event->error_len);
+    return 0;
 }
 
 static int port_reserve(void *self)

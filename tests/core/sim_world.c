@@ -123,17 +123,18 @@ static void on_request(sim_node *n, const clouds_event *e)
         snprintf(item->error, sizeof item->error, "{\"message\":\"%.*s\"}", (int)e->data_len, e->data);
 }
 
-static void port_event(void *self, void *tag, const clouds_event *e)
+static int port_event(void *self, void *tag, const clouds_event *e)
 {
     sim_node *n = self;
     sim *w = n->world;
     w->events++;
     sim_note(w, e->type, e->id ^ (uint64_t)w->now << 20 ^ (uint64_t)(uint32_t)e->code);
     if (e->type == CLOUDS_EVENT_REQUEST) on_request(n, e);
-    if (e->type != CLOUDS_EVENT_RESULT) return;
-    if (w->broken == SIM_SILENT && sim_chance(w, 0.01)) return;
+    if (e->type != CLOUDS_EVENT_RESULT) return 0;
+    if (w->broken == SIM_SILENT && sim_chance(w, 0.01)) return 0;
     sim_completed(w, n, e);
     if (w->broken == SIM_TWICE && sim_chance(w, 0.01)) sim_completed(w, n, e);
+    return 0;
 }
 
 /* ---- lives of nodes */

@@ -189,6 +189,96 @@ static void a_server_that_comes_up_ends_the_wait(void)
     fake_end(&f);
 }
 
+/* The question before each attempt: what it says, and that the attempt's time begins with the answer. */
+static void attempts_are_asked_for(void)
+{
+    fake f = {0};
+    fake_start(&f);
+    uint64_t id = fake_call_spec(&f, (cl_call_spec){.retries = 2, .ask = 1, .user_data = 7, .args = CL_STR("[0]")});
+    fake_event *e = fake_find(&f, CLOUDS_EVENT_ATTEMPT);
+    CHECK(e && e->e.id == id && e->e.user_data == 7 && e->e.number == 0 && e->e.code == 0);
+    CHECK_STR(e->method, 1, "m");
+    CHECK_STR(e->data, strlen(e->data), "[0]");
+    CHECK_INT(f.n_looks, 0);
+    fake_advance(&f, 1500);
+    int64_t start = f.now;
+    CHECK_INT(cl_core_attempt(f.core, id, CL_STR("[1]")), 0);
+    CHECK_INT(cl_core_attempt(f.core, id, CL_STR("[1]")), CLOUDS_ESTALE);
+    fake_servers(&f, "m", "s.1,s.2");
+    CHECK_STR(fake_last_sent(&f)->args, 3, "[1]");
+    CHECK_INT(fake_last_sent(&f)->deadline, start + 2000);
+    fake_advance(&f, 2000);
+    e = fake_find(&f, CLOUDS_EVENT_ATTEMPT);
+    CHECK(e->e.number == 1 && e->e.code == CLOUDS_ETIMEOUT && e->e.outcome == CLOUDS_UNKNOWN);
+    CHECK_STR(e->data, strlen(e->data), "[1]");
+    CHECK_INT(cl_core_attempt(f.core, id, CL_STR_NONE), 0);
+    CHECK_INT(f.n_sent, 2);
+    CHECK_STR(fake_last_sent(&f)->args, 3, "[1]");
+    fake_answer(&f, 1, "", "[]");
+    CHECK_INT(fake_result(&f, id)->e.code, 0);
+    CHECK_INT(cl_core_attempt(f.core, id, CL_STR_NONE), CLOUDS_ESTALE);
+    fake_end(&f);
+}
+
+/* Nobody answers the question: a deadline that was given holds, and the reason of the attempt before is not lost. */
+static void a_question_ends_with_its_call(void)
+{
+    fake f = {0};
+    fake_start(&f);
+    int64_t start = f.now;
+    uint64_t never = fake_call_spec(&f, (cl_call_spec){.ask = 1, .deadline = 3});
+    uint64_t second = fake_call_spec(&f, (cl_call_spec){.ask = 1, .retries = 5, .deadline = 4});
+    uint64_t canceled = fake_call_spec(&f, (cl_call_spec){.ask = 1});
+    CHECK_INT(cl_core_cancel(f.core, canceled), 0);
+    CHECK_INT(fake_result(&f, canceled)->e.code, CLOUDS_ECANCELED);
+    CHECK_INT(cl_core_attempt(f.core, second, CL_STR_NONE), 0);
+    fake_servers(&f, "m", "");
+    fake_advance(&f, 2500); /* the pause of the second is over */
+    CHECK_INT(fake_find(&f, CLOUDS_EVENT_ATTEMPT)->e.code, CLOUDS_ENOSERVER);
+    fake_advance(&f, 2000);
+    CHECK_INT(fake_result(&f, never)->e.code, CLOUDS_EEXPIRED);
+    CHECK_INT(fake_result(&f, never)->at, start + 3000);
+    CHECK_INT(fake_result(&f, second)->e.code, CLOUDS_ENOSERVER);
+    CHECK_INT(fake_result(&f, second)->at, start + 4000);
+    uint64_t closed = fake_call_spec(&f, (cl_call_spec){.ask = 1});
+    CHECK_INT(cl_node_close(f.node, 0), 0);
+    CHECK_INT(fake_result(&f, closed)->e.code, CLOUDS_ECLOSED);
+    fake_end(&f);
+}
+
+static void a_question_waits_for_no_pause(void)
+{
+    fake f = {0};
+    fake_start(&f);
+    uint64_t id = fake_call_spec(&f, (cl_call_spec){.ask = 1, .retries = 1});
+    CHECK_INT(cl_core_attempt(f.core, id, CL_STR_NONE), 0);
+    fake_servers(&f, "m", "");
+    CHECK_INT(fake_count(&f, CLOUDS_EVENT_ATTEMPT), 1);
+    cl_core_server_up(f.core, CL_STR("m"), (cl_server){CL_STR("s.2"), 1});
+    CHECK_INT(fake_count(&f, CLOUDS_EVENT_ATTEMPT), 2);
+    CHECK_INT(cl_core_attempt(f.core, id, CL_STR_NONE), 0);
+    CHECK_INT(f.n_sent, 1);
+    fake_end(&f);
+}
+
+/* Arguments that do not fit, and questions that cannot be asked: the call ends by that. */
+static void a_question_without_room(void)
+{
+    fake f = {0};
+    cl_core_config config = fake_core_config();
+    fake_start(&f);
+    char *big = malloc(config.limits.message);
+    memset(big, '1', config.limits.message);
+    uint64_t id = fake_call_spec(&f, (cl_call_spec){.ask = 1});
+    CHECK_INT(cl_core_attempt(f.core, id, cl_str_of(big, config.limits.message)), 0);
+    CHECK_INT(fake_result(&f, id)->e.code, CLOUDS_ETOOBIG);
+    free(big);
+    f.question_code = CLOUDS_ENOMEM;
+    id = fake_call_spec(&f, (cl_call_spec){.ask = 1});
+    CHECK_INT(fake_result(&f, id)->e.code, CLOUDS_ENOMEM);
+    fake_end(&f);
+}
+
 static void timeouts_are_retried_elsewhere_at_once(void)
 {
     fake f = {0};
@@ -551,6 +641,10 @@ int main(void)
     RUN(removal_can_be_taken_over);
     RUN(no_server_is_retried_later);
     RUN(a_server_that_comes_up_ends_the_wait);
+    RUN(attempts_are_asked_for);
+    RUN(a_question_ends_with_its_call);
+    RUN(a_question_waits_for_no_pause);
+    RUN(a_question_without_room);
     RUN(timeouts_are_retried_elsewhere_at_once);
     RUN(a_retry_that_finds_nobody_is_not_harmless);
     RUN(deadline_limits_the_whole);

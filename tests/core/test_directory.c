@@ -58,7 +58,8 @@ static void old_lists_serve_while_refreshed(void)
     fake_start(&f);
     fake_call(&f, "m");
     fake_servers(&f, "m", "s.1");
-    /* The first refresh is due soon, since what a call waited for may lack those whom only a scan finds; later ones by age. */
+    /* The first refresh is due soon, since what a call waited for may lack those whom only a scan finds; later ones by
+     * age. */
     const int64_t ages[] = {1000, 60000};
     for (int i = 0; i < 2; i++) {
         f.now += ages[i] - 1;

@@ -46,6 +46,7 @@ static clouds_event next(uint32_t type)
             const char *id = clouds_node_id(server);
             CHECK(clouds_choose(context, event.id, id, strlen(id)) == 0);
         }
+        if (event.type == CLOUDS_EVENT_ATTEMPT) CHECK(clouds_attempt(context, event.id, "[1]", 3) == 0);
         if (event.type == type) return event;
     }
     CHECK(!"this event comes");
@@ -65,6 +66,7 @@ static void about_the_library(void)
     CHECK(strcmp(clouds_err_name(CLOUDS_ETIMEOUT), "CLOUDS_CALL_SERVICE_TIMEOUT") == 0);
     CHECK(strcmp(clouds_strerror(CLOUDS_ETIMEOUT), "timeout") == 0);
     CHECK(clouds_err_outcome(CLOUDS_ETIMEOUT) == CLOUDS_UNKNOWN);
+    CHECK(clouds_retry_rule(CLOUDS_ETIMEOUT) == CLOUDS_RETRY_NOW);
     CHECK(strcmp(clouds_outcome_name(CLOUDS_NOT_DONE), "NOT_DONE") == 0);
     while (clouds_option_describe(rows, &info) == 0) {
         CHECK(info.name[0] && info.type[0] && info.scope[0] && info.help[0] && info.unit && info.default_value);
@@ -114,7 +116,7 @@ static void serve(void)
     CHECK(event.id == id && event.code == 0 && event.outcome == CLOUDS_DONE && event.user_data == 42);
     CHECK(is(event.data, event.data_len, "[2]"));
 
-    id = call("old", 0);
+    id = call("old", CLOUDS_CALL_ASK);
     CHECK(clouds_fail(context, next(CLOUDS_EVENT_REQUEST).id, "{\"message\":\"no\"}", 16, NULL, 0) == 0);
     event = next(CLOUDS_EVENT_RESULT);
     CHECK(event.id == id && event.code == CLOUDS_EAPP && event.outcome == CLOUDS_APP_ERROR && event.error_len > 0);

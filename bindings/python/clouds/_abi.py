@@ -40,6 +40,9 @@ CLOUDS_ESYSTEM = -27
 CLOUDS_ENOTSUP = -28
 CLOUDS_EEXIST = -29
 CLOUDS_OK = 0
+CLOUDS_RETRY_NO = 0
+CLOUDS_RETRY_NOW = 1
+CLOUDS_RETRY_LATER = 2
 CLOUDS_LOG_DEBUG = 0
 CLOUDS_LOG_INFO = 1
 CLOUDS_LOG_WARN = 2
@@ -61,7 +64,9 @@ CLOUDS_EVENT_FIND_SERVER = 14
 CLOUDS_EVENT_SAVE_SERVERS = 15
 CLOUDS_EVENT_REMOVE_SERVER = 16
 CLOUDS_EVENT_CLEAR_SERVERS = 17
+CLOUDS_EVENT_ATTEMPT = 18
 CLOUDS_CALL_WAIT = 1
+CLOUDS_CALL_ASK = 2
 CLOUDS_SEND_CONFIRM = 1
 
 
@@ -129,6 +134,7 @@ FUNCTIONS: Dict[str, Tuple[Any, ...]] = {
         "clouds_err_name": (c_char_p, c_int,),
         "clouds_err_outcome": (c_int, c_int,),
         "clouds_outcome_name": (c_char_p, c_int,),
+        "clouds_retry_rule": (c_int, c_int,),
         "clouds_last_error": (c_char_p,),
         "clouds_set_log": (c_int, clouds_log_fn, c_void_p, c_int,),
         "clouds_set_allocator": (c_int, clouds_realloc_fn, c_void_p,),
@@ -165,6 +171,7 @@ FUNCTIONS: Dict[str, Tuple[Any, ...]] = {
         "clouds_reply": (c_int, c_void_p, c_uint64, c_char_p, c_size_t,),
         "clouds_fail": (c_int, c_void_p, c_uint64, c_char_p, c_size_t, c_char_p, c_size_t,),
         "clouds_choose": (c_int, c_void_p, c_uint64, c_char_p, c_size_t,),
+        "clouds_attempt": (c_int, c_void_p, c_uint64, c_char_p, c_size_t,),
         "clouds_node_send": (c_int, c_void_p, c_char_p, c_size_t, c_char_p, c_size_t, c_uint32, POINTER(c_uint64),),
         "clouds_node_status": (c_int, c_void_p, POINTER(c_uint64),),
 }
