@@ -30,18 +30,23 @@ static int submit(cl_context *context, enum cl_open_kind kind, const cl_command 
         if (code != 0 && code != CLOUDS_ESTALE) unclaim(context, kind, command->id);
     }
     if (code == CLOUDS_ESTALE) cl_error(code, "no such id, or it is answered, expired or closed");
-    return code;
+    return cl_refused(context, code);
 }
 
 /* An answer that is too large by itself: the caller is told so, and so is ours. */
 static int answer(cl_context *context, uint64_t request, cl_str error, cl_str result, int too_big)
 {
     cl_command command = {.kind = CL_DO_ANSWER, .id = request, .a = error, .b = result};
-    if (too_big) command.a = command.b = CL_STR_NONE;
-    command.flags = (unsigned)too_big;
+    if (too_big) {
+        command.a = command.b = CL_STR_NONE;
+        command.size = error.n + result.n;
+    }
     int code = submit(context, CL_OPEN_REQUEST, &command);
-    return too_big && code == 0 ? cl_error(CLOUDS_ETOOBIG, "the answer is larger than max_message; its caller was told")
-                                : code;
+    if (code == CLOUDS_ELIMIT && context->threaded)
+        return cl_error(code, "too many bytes of answers wait already (max_event_bytes); the request stays open");
+    if (!too_big || code != 0) return code;
+    return cl_error(CLOUDS_ETOOBIG, "the answer has %zu bytes, more than max_message (%zu); its caller was told",
+                    error.n + result.n, context->limits.message);
 }
 
 static int is_too_big(const cl_context *context, size_t bytes)

@@ -119,7 +119,7 @@ int clouds_node_call(clouds_node *handle, const char *method, size_t method_len,
                         .c = cl_str_of(o->server, o->server_len)};
         code = check_call(node, &c);
         c.id = cl_context_id(node->context, (o->flags & CLOUDS_CALL_WAIT) != 0);
-        if (code == 0) code = start_call(node->context, &c);
+        if (code == 0) code = cl_refused(node->context, start_call(node->context, &c));
         if (code == 0) *call = c.id;
     }
     cl_guard_leave_node(node);

@@ -10,12 +10,13 @@
 #include "base/error.h"
 #include "base/mem.h"
 
-enum { SMALL_TEXT = 384, SPARES = 4096 };
+enum { SMALL_TEXT = 384, SPARES = 4096, LATE_TRIES = 64 };
 
 void cl_queue_init(cl_command_queue *q)
 {
     pthread_mutex_init(&q->lock, NULL);
     q->end = &q->first;
+    q->late_end = &q->late;
 }
 
 static void free_chain(cl_command *c)
@@ -31,7 +32,8 @@ void cl_queue_free(cl_command_queue *q)
 {
     free_chain(q->first);
     free_chain(q->spare);
-    q->first = q->spare = NULL;
+    free_chain(q->late);
+    q->first = q->spare = q->late = NULL;
     pthread_mutex_destroy(&q->lock);
 }
 
@@ -93,7 +95,8 @@ static int enqueue(cl_context *context, const cl_command *command)
     cl_command_queue *q = &context->queue;
     size_t bytes = command->a.n + command->b.n + command->c.n;
     pthread_mutex_lock(&q->lock);
-    int full = q->count && q->bytes + bytes > context->max_event_bytes;
+    size_t waits = q->bytes + q->late_bytes;
+    int full = (q->count || q->late_bytes) && waits + bytes > context->max_event_bytes;
     cl_command *c = full ? NULL : record(q, bytes);
     if (!c) {
         pthread_mutex_unlock(&q->lock);
@@ -140,6 +143,15 @@ int cl_submit_embedded(cl_context *context, cl_command *command)
     pthread_mutex_unlock(&context->queue.lock);
     wake(context, whom);
     return 0;
+}
+
+int cl_refused(cl_context *context, int code)
+{
+    if (code != CLOUDS_ELIMIT || context->threaded) return code;
+    char words[256]; /* as many as are kept */
+    snprintf(words, sizeof words, "%s", clouds_last_error());
+    cl_poll_turn(context);
+    return cl_error(code, "%s", words);
 }
 
 /* ---- the engine's side */
@@ -214,6 +226,59 @@ int cl_queue_is_urgent(cl_command_queue *q)
     return urgent;
 }
 
+/* ---- answers that found no room */
+
+/* Who gave them was told that they are accepted. So they wait here, their bytes counted with those of the queue, until
+ * there is room or their requests are closed. */
+
+static int may_wait(const cl_command *c, int code)
+{
+    return c->kind == CL_DO_ANSWER && (code == CLOUDS_ELIMIT || code == CLOUDS_ENOMEM);
+}
+
+static void count_late(cl_command_queue *q, size_t add, size_t remove)
+{
+    pthread_mutex_lock(&q->lock);
+    q->late_bytes += add;
+    q->late_bytes -= remove;
+    pthread_mutex_unlock(&q->lock);
+}
+
+static void put_off(cl_command_queue *q, cl_command *c)
+{
+    c->next = NULL;
+    *q->late_end = c;
+    q->late_end = &c->next;
+    q->late_count++;
+}
+
+static cl_command *take_late(cl_command_queue *q)
+{
+    cl_command *c = q->late;
+    q->late = c->next;
+    if (!q->late) q->late_end = &q->late;
+    q->late_count--;
+    return c;
+}
+
+/* Some a turn, each of them in its turn: the queue towards one peer may be full for long. */
+void cl_queue_run_late(cl_context *context)
+{
+    cl_command_queue *q = &context->queue;
+    size_t tries = q->late_count < LATE_TRIES ? q->late_count : LATE_TRIES;
+    for (; tries > 0; tries--) {
+        cl_command *c = take_late(q);
+        if (may_wait(c, cl_execute(context, c))) {
+            put_off(q, c);
+            continue;
+        }
+        count_late(q, 0, c->bytes);
+        c->next = NULL;
+        give_back(q, c);
+    }
+    if (q->late_count) cl_core_wake_soon(context->core);
+}
+
 void cl_queue_run(cl_context *context)
 {
     cl_command *done = NULL;
@@ -221,6 +286,12 @@ void cl_queue_run(cl_context *context)
         next = c->next;
         int embedded = c->embedded; /* carrying it out may free what it lies in */
         int code = cl_execute(context, c);
+        if (may_wait(c, code)) {
+            count_late(&context->queue, c->bytes, 0);
+            put_off(&context->queue, c);
+            cl_core_wake_soon(context->core);
+            continue;
+        }
         if (code != 0) tell_failure(context, c, code);
         if (embedded) continue;
         c->next = done;

@@ -14,7 +14,7 @@ struct cl_api_node;
 enum cl_command_kind {
     CL_DO_CALL,       /* a method, b args, c server; flags: enum clouds_call_flags */
     CL_DO_CANCEL,     /* id */
-    CL_DO_ANSWER,     /* id; a error, b result */
+    CL_DO_ANSWER,     /* id; a error, b result; or the size that is too large */
     CL_DO_EXPIRE,     /* id: a request whose deadline passed before it was handed out */
     CL_DO_CHOOSE,     /* id; a server */
     CL_DO_ATTEMPT,    /* id; a args */
@@ -40,6 +40,7 @@ typedef struct cl_command {
     double x, y; /* call: timeout, deadline */
     int64_t made_at;
     cl_str a, b, c;
+    size_t size;
     size_t bytes; /* queued: of the texts */
 } cl_command;
 
@@ -48,6 +49,9 @@ typedef struct cl_command_queue {
     cl_command *first, **end;
     cl_command *spare; /* records of the small size */
     size_t spares, bytes, count;
+    cl_command *late, **late_end; /* the engine's: answers that could not be queued yet */
+    size_t late_bytes;            /* of their texts; under the lock */
+    size_t late_count;
     int woken; /* the engine was told since it last took the list */
 } cl_command_queue;
 
@@ -59,10 +63,16 @@ int cl_queue_is_urgent(cl_command_queue *queue);
 /* Who runs the engine: carries out everything that is queued. */
 void cl_queue_run(struct cl_context *context);
 
+/* The same for the answers that found no room. */
+void cl_queue_run_late(struct cl_context *context);
+
 /* Carries out or queues. 0: accepted. In thread mode a failure after that becomes the event that completes it. */
 int cl_submit(struct cl_context *context, const cl_command *command);
 /* The same for an embedded command, which needs no memory. */
 int cl_submit_embedded(struct cl_context *context, cl_command *command);
+/* Hands a code on. Inline: who tries again at once because there was no room must not keep the loop from making some,
+ * so after CLOUDS_ELIMIT it turns once. */
+int cl_refused(struct cl_context *context, int code);
 
 /* Carries out, on the engine's thread. */
 int cl_execute(struct cl_context *context, const cl_command *command);

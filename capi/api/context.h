@@ -50,6 +50,7 @@ typedef struct cl_context {
     int executing;  /* a command of the user is being carried out */
     int held_done;  /* thread mode: a call completed that is waited for */
     int unflushed;  /* inline: something may wait in an output buffer */
+    int64_t turned; /* inline: when poll last let the loop turn */
     int finish_due; /* the last node of a closing context is gone: close the bus at the end of the turn */
     int bus_closing, bus_closed;
     int close_begun;
@@ -145,6 +146,9 @@ int cl_raise(cl_context *context, cl_api_node *node, const clouds_event *event);
 int cl_raise_reserve_request(cl_context *context);
 /* At the end of a turn: tells who waits. */
 void cl_raise_flush(cl_context *context);
+
+/* poll.c, inline mode: one turn of the loop that waits for nothing. */
+void cl_poll_turn(cl_context *context);
 
 /* thread.c */
 void cl_event_fd_write(int fd);

@@ -1,11 +1,10 @@
 /* Commands meet the core. */
+#include <stdio.h>
 #include <string.h>
 
 #include "api/config.h"
 #include "api/context.h"
 #include "base/error.h"
-
-static const char too_big[] = "{\"message\":\"the answer is larger than the limit\",\"code\":\"CLOUDS_TOO_BIG\"}";
 
 static int do_call(const cl_command *c)
 {
@@ -23,13 +22,26 @@ static int do_call(const cl_command *c)
     return cl_node_call(c->node->core, &spec);
 }
 
-/* An answer that does not fit (flags: known before): its caller hears that instead. */
+static int answer_too_big(cl_context *context, const cl_command *c)
+{
+    char error[200];
+    snprintf(error, sizeof error,
+             "{\"message\":\"the answer has %llu bytes, more than max_message (%zu)\","
+             "\"code\":\"CLOUDS_TOO_BIG\",\"size\":%llu,\"limit\":%zu}",
+             (unsigned long long)c->size, context->limits.message, (unsigned long long)c->size,
+             context->limits.message);
+    int code = cl_core_answer(context->core, c->id, cl_str_z(error), CL_STR_NONE);
+    return code ? code : CLOUDS_ETOOBIG;
+}
+
+/* An answer that does not fit (size: known before): its caller hears that instead. */
 static int do_answer(cl_context *context, const cl_command *c)
 {
-    int code = c->flags ? cl_core_answer(context->core, c->id, cl_str_z(too_big), CL_STR_NONE)
-                        : cl_core_answer(context->core, c->id, c->a, c->b);
-    if (c->flags && code == 0) code = CLOUDS_ETOOBIG;
-    return code == CLOUDS_ETOOBIG ? cl_error(code, "the answer is larger than max_message; its caller was told") : code;
+    int code = c->size ? answer_too_big(context, c) : cl_core_answer(context->core, c->id, c->a, c->b);
+    if (code == CLOUDS_ETOOBIG)
+        return cl_error(code, "the answer is larger than max_message (%zu); its caller was told",
+                        context->limits.message);
+    return code == CLOUDS_ELIMIT ? cl_error(code, "the answer cannot be queued now; the request stays open") : code;
 }
 
 /* The bus opens the address; what fails here is undone without an event. */

@@ -4,6 +4,8 @@
 #include "api/context.h"
 #include "base/rand.h"
 
+enum { ROUNDS = 16 }; /* a turn comes to its end */
+
 /* ---- the port */
 
 static int64_t port_now(void *self)
@@ -236,6 +238,13 @@ void cl_glue_sink(cl_context *context, cl_bus_sink *sink)
                           .closed = sink_closed};
 }
 
+/* What waits for room in the queues of the bus, while writing makes some. */
+static void use_room(cl_context *context)
+{
+    if (context->queue.late_count) cl_queue_run_late(context);
+    for (int i = 0; i < ROUNDS && cl_core_room(context->core) > 0; i++) context->bus->ops->flush(context->bus);
+}
+
 /* The loop's turn: what became due in callbacks, then the output. */
 void cl_glue_turn(void *self)
 {
@@ -246,7 +255,10 @@ void cl_glue_turn(void *self)
         context->bus_closing = 1;
         context->bus->ops->close(context->bus);
     }
-    if (!context->bus_closed) context->bus->ops->flush(context->bus);
+    if (!context->bus_closed) {
+        context->bus->ops->flush(context->bus);
+        use_room(context);
+    }
     context->unflushed = 0;
     context->poked = 0;
     /* What could not be written may have ended a call: nobody may sleep before that is told. */

@@ -267,7 +267,7 @@ int clouds_node_send(clouds_node *handle, const char *receiver, size_t receiver_
     } else if (code == 0) {
         command.id = cl_context_id(node->context, 0);
         uint64_t id = command.id;
-        code = cl_submit(node->context, &command);
+        code = cl_refused(node->context, cl_submit(node->context, &command));
         if (code == 0 && operation) *operation = id;
     }
     cl_guard_leave_node(node);

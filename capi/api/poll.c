@@ -72,6 +72,26 @@ static int is_finished(const cl_context *context)
 
 /* ---- inline mode */
 
+enum { TURN_MS = 2 };
+
+void cl_poll_turn(cl_context *context)
+{
+    context->turned = cl_loop_now();
+    cl_loop_run(context->loop, 0);
+}
+
+/* While events wait poll need not run the loop to have something to say. But whoever answers each event by new work
+ * would never run it: no byte would go or come, and no heartbeat. */
+static void turn_now_and_then(cl_context *context)
+{
+    if (cl_loop_now() - context->turned >= TURN_MS) {
+        cl_poll_turn(context);
+    } else if (context->unflushed && !context->bus_closed) {
+        context->bus->ops->flush(context->bus);
+        context->unflushed = 0;
+    }
+}
+
 /* Runs the loop until events are there. */
 static int run_until(cl_context *context, const poll_target *to, double timeout)
 {
@@ -80,6 +100,7 @@ static int run_until(cl_context *context, const poll_target *to, double timeout)
         int last = atomic_load_explicit(&context->woken, memory_order_relaxed) && atomic_exchange(&context->woken, 0);
         int64_t wait = last ? 0 : cl_deadline_left(until);
         cl_loop_run(context->loop, wait);
+        context->turned = cl_loop_now();
         int n = take(context, to);
         if (n) return n;
         if (is_finished(context)) return cl_error(CLOUDS_ECLOSED, "the context is closed");
@@ -91,10 +112,7 @@ static int poll_inline(cl_context *context, const poll_target *to, double timeou
 {
     cl_events_release(&context->events);
     /* Before the events are taken, so that nothing lies between the look at their deadlines and the return. */
-    if (context->events.len) {
-        if (context->unflushed && !context->bus_closed) context->bus->ops->flush(context->bus);
-        context->unflushed = 0;
-    }
+    if (context->events.len) turn_now_and_then(context);
     int n = take(context, to);
     if (n == 0 && is_finished(context)) return cl_error(CLOUDS_ECLOSED, "the context is closed");
     if (n == 0) n = run_until(context, to, timeout);

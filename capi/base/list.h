@@ -32,6 +32,11 @@ static inline void cl_list_append(cl_link *head, cl_link *link)
     head->prev = link;
 }
 
+static inline void cl_list_insert_first(cl_link *head, cl_link *link)
+{
+    cl_list_append(head->next, link);
+}
+
 /* Removes a link from whatever list it is in; removing it again is harmless. */
 static inline void cl_list_remove(cl_link *link)
 {

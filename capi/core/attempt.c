@@ -220,7 +220,9 @@ static int put_on_wire(cl_call *call)
         .raw = CL_STR_NONE,
         .deadline = call->until,
     };
-    return core->port.send(core->port.self, call->node->tag, &e, token);
+    int code = core->port.send(core->port.self, call->node->tag, &e, token);
+    if (code) call->sends--; /* nobody has seen the token */
+    return code;
 }
 
 static void ask_this_one(cl_call *call, cl_peer *peer)
@@ -231,13 +233,15 @@ static void ask_this_one(cl_call *call, cl_peer *peer)
     call->peer = peer;
 }
 
-/* 0: it left. CLOUDS_ELIMIT: the queue towards this server is full, so it counts as tried. */
+/* 0: it left. CLOUDS_ELIMIT: the queue towards this server is full, or others wait for room in it already; it counts
+ * as tried then. */
 static int try_to_send(cl_call *call, cl_peer *peer)
 {
+    int is_next = call->state == CL_CALL_CROWDED && call->peer == peer;
     int code = room_for_tried(call);
     if (code) return code;
     ask_this_one(call, peer);
-    code = put_on_wire(call);
+    code = is_next || cl_list_empty(&peer->crowd) ? put_on_wire(call) : CLOUDS_ELIMIT;
     if ((code == 0 || code == CLOUDS_ELIMIT) && !cl_call_has_tried(call, peer)) {
         cl_peer_hold(peer);
         call->tried[call->tried_n++] = peer;
@@ -267,6 +271,31 @@ static void fail_at_limit(cl_call *call, int code, int has_words)
     cl_call_fail(call, code);
 }
 
+static void forget_tried(cl_call *call, unsigned from)
+{
+    while (call->tried_n > from) cl_peer_release(call->node->core, call->tried[--call->tried_n]);
+}
+
+/* All queues are full: it waits for room in that of `peer`, behind those that came before. `from`: the servers that
+ * were tried before this. */
+static void crowd(cl_call *call, cl_peer *peer, unsigned from, int has_words)
+{
+    cl_core *core = call->node->core;
+    int was_next = call->state == CL_CALL_CROWDED;
+    if (!was_next) {
+        core->counters[CL_COUNT_LIMIT_HITS]++;
+        keep_reason(call, CLOUDS_ELIMIT, has_words ? cl_words_said(core, CLOUDS_ELIMIT) : CL_STR_NONE);
+    }
+    ask_this_one(call, peer);
+    forget_tried(call, from);
+    enter(call, CL_CALL_CROWDED, NULL);
+    if (was_next) cl_list_insert_first(&peer->crowd, &call->place);
+    else cl_list_append(&peer->crowd, &call->place);
+    if (cl_list_empty(&peer->crowded)) cl_list_append(&core->crowded, &peer->crowded);
+    wait_until(call, call->until);
+    cl_core_wake_soon(core);
+}
+
 /* What no server has received is load on none. */
 static int costs_budget(const cl_call *call)
 {
@@ -277,7 +306,7 @@ void cl_attempt_send(cl_call *call, cl_peer *peer, int64_t now)
 {
     cl_core *core = call->node->core;
     int paid = costs_budget(call);
-    unsigned words = cl_error_serial();
+    unsigned words = cl_error_serial(), tried = call->tried_n;
     if (paid && !cl_budget_take(&core->budget, now)) {
         hold(call, now);
         return;
@@ -288,7 +317,11 @@ void cl_attempt_send(cl_call *call, cl_peer *peer, int64_t now)
         try_soon(call, now);
         return;
     }
-    if (code == CLOUDS_ELIMIT || code == CLOUDS_ETOOBIG) {
+    if (code == CLOUDS_ELIMIT) {
+        crowd(call, peer, tried, words != cl_error_serial());
+        return;
+    }
+    if (code == CLOUDS_ETOOBIG) {
         fail_at_limit(call, code, words != cl_error_serial());
         return;
     }
@@ -410,6 +443,52 @@ void cl_attempt_unpark(cl_core *core, int64_t now)
     cl_link woken;
     cl_list_move(&core->parked, &woken);
     for (cl_call *call; (call = cl_attempt_next(&woken));) cl_attempt_dispatch(call, now);
+}
+
+static cl_call *first_of(const cl_link *places)
+{
+    return cl_list_empty(places) ? NULL : CL_OWNER(places->next, cl_call, place);
+}
+
+/* In their order, as long as there is room. */
+static size_t go_on(cl_peer *peer, int64_t now)
+{
+    size_t n = 0;
+    for (cl_call *call; (call = first_of(&peer->crowd)); n++) {
+        cl_attempt_send(call, call->peer, now);
+        if (first_of(&peer->crowd) == call) break;
+    }
+    return n;
+}
+
+size_t cl_core_room(cl_core *core)
+{
+    size_t n = 0;
+    if (cl_list_empty(&core->crowded)) return 0;
+    int64_t now = cl_core_now(core);
+    cl_link crowded;
+    cl_list_move(&core->crowded, &crowded);
+    while (!cl_list_empty(&crowded)) {
+        cl_peer *peer = CL_OWNER(crowded.next, cl_peer, crowded);
+        cl_list_remove(&peer->crowded);
+        cl_peer_hold(peer);
+        n += go_on(peer, now);
+        if (!cl_list_empty(&peer->crowd) && cl_list_empty(&peer->crowded))
+            cl_list_append(&core->crowded, &peer->crowded);
+        cl_peer_release(core, peer);
+    }
+    if (!cl_list_empty(&core->crowded)) cl_core_wake_soon(core);
+    return n;
+}
+
+void cl_attempt_disperse(cl_peer *peer, int64_t now)
+{
+    cl_link woken;
+    cl_list_move(&peer->crowd, &woken);
+    for (cl_call *call; (call = cl_attempt_next(&woken));) {
+        enter(call, CL_CALL_HELD, NULL);
+        cl_attempt_dispatch(call, now);
+    }
 }
 
 static void untry(cl_call *call)

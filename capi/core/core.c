@@ -9,7 +9,7 @@ enum { SCRATCH = 512 };
 const char *const cl_counter_names[CL_COUNTERS] = {
     "calls",           "results",      "timeouts",   "retries",          "failovers",        "late_answers",
     "foreign_answers", "requests",     "replies",    "expired_requests", "refused_requests", "messages_in",
-    "messages_out",    "broken_input", "limit_hits", "lookups",          "reconnects",
+    "messages_out",    "broken_input", "limit_hits", "lookups",          "reconnects",       "lost_answers",
 };
 
 static void nudge_due(cl_core *core, cl_timed *timed, int64_t now)
@@ -19,6 +19,12 @@ static void nudge_due(cl_core *core, cl_timed *timed, int64_t now)
     cl_directory_look_waiting(core, now);
     cl_attempt_unpark(core, now);
     cl_status_ask_all(core);
+}
+
+static void room_due(cl_core *core, cl_timed *timed, int64_t now)
+{
+    cl_timers_stop(core, timed);
+    cl_core_room(core);
 }
 
 int cl_core_create(const cl_core_config *config, const cl_port *port, cl_core **out)
@@ -35,7 +41,10 @@ int cl_core_create(const cl_core_config *config, const cl_port *port, cl_core **
     cl_list_init(&core->recent);
     cl_list_init(&core->parked);
     cl_list_init(&core->nodes);
-    if (cl_buf_reserve(&core->scratch, SCRATCH) != 0 || cl_timers_adopt(core, &core->nudge, nudge_due) != 0) {
+    cl_list_init(&core->crowded);
+    if (cl_buf_reserve(&core->scratch, SCRATCH) != 0 || cl_timers_adopt(core, &core->nudge, nudge_due) != 0 ||
+        cl_timers_adopt(core, &core->room, room_due) != 0) {
+        cl_heap_free(&core->timers);
         cl_buf_free(&core->scratch);
         cl_free(core);
         return CLOUDS_ENOMEM;

@@ -66,6 +66,7 @@ enum cl_counter {
     CL_COUNT_LIMIT_HITS,
     CL_COUNT_LOOKUPS,
     CL_COUNT_RECONNECTS,
+    CL_COUNT_LOST_ANSWERS, /* that could not be sent, and whose callers hear nothing */
     CL_COUNTERS
 };
 
@@ -119,7 +120,8 @@ int cl_node_register(cl_node *node, cl_str method, uint64_t operation);
 int cl_node_unregister(cl_node *node, cl_str method, uint64_t operation);
 int cl_node_send(cl_node *node, cl_str receiver, cl_str value, uint64_t operation, int confirm);
 int cl_node_status(cl_node *node, uint64_t operation);
-/* Both texts checked by the caller; error empty: success. */
+/* Both texts checked by the caller; error empty: success. CLOUDS_ELIMIT and CLOUDS_ENOMEM: it cannot be queued now, and
+ * the request stays open. */
 int cl_core_answer(cl_core *core, uint64_t request, cl_str error, cl_str result);
 /* Its deadline passed before the user saw it (clouds_event.number of CLOUDS_EVENT_REQUEST is the deadline by port.now;
  * 0: none): nobody is answered. 0 or CLOUDS_ESTALE. */
@@ -136,6 +138,10 @@ int cl_node_is_closing(const cl_node *node);
 /* ---- what the outside tells */
 
 void cl_core_tick(cl_core *core); /* timers that are due */
+/* Something waits for room in a queue: there will be a tick soon. */
+void cl_core_wake_soon(cl_core *core);
+/* There may be room in the queues of the bus: the number of calls that waited for it and went out. */
+size_t cl_core_room(cl_core *core);
 void cl_core_envelope(cl_core *core, cl_node *node, const cl_envelope *e);
 void cl_core_fate(cl_core *core, uint64_t token, enum cl_fate fate, int64_t number);
 void cl_core_enrolled(cl_core *core, uint64_t operation, int code, const char *words);

@@ -4,7 +4,8 @@
  *
  * - Every record that can wait has a cl_timed, adopted once (cl_timers_adopt): setting a timer cannot fail later.
  *
- * - A call is in one state and one place: the parked list, the waiting list of its method, the calls of its peer, none.
+ * - A call is in one state and one place: the parked list, the waiting list of its method, the calls of its peer or
+ *   those that wait for room towards it, none.
  *
  * - Peers are counted: one lives while a list names it or a call points to it. Methods live while calls use them, and
  *   then as long as the cache has room.
@@ -40,6 +41,8 @@ typedef struct cl_timed {
 /* A server, or a node that may become one. */
 typedef struct cl_peer {
     cl_link calls;    /* attempts that wait for its answer */
+    cl_link crowd;    /* calls that wait for room in the queue towards it, in their order */
+    cl_link crowded;  /* in core->crowded while there are such */
     uint32_t refs;    /* entries of lists, and calls that point here */
     uint32_t strikes; /* timeouts in a row */
     uint64_t listed;  /* the new list that named it last */
@@ -72,7 +75,8 @@ enum cl_call_state {
     CL_CALL_SENT,    /* waits for the answer: peer->calls */
     CL_CALL_PAUSED,  /* waits for the next attempt to begin: method->paused, if for a server */
     CL_CALL_ASKED,   /* waits for cl_core_attempt */
-    CL_CALL_HELD     /* would fail over, and waits for the budget */
+    CL_CALL_HELD,    /* would fail over, and waits for the budget */
+    CL_CALL_CROWDED  /* all queues are full, and it waits for room in one: peer->crowd */
 };
 
 /* Why an attempt looks for another server by itself. */
@@ -195,10 +199,11 @@ struct cl_core {
     cl_link row;   /* timers that were set in the order in which they are due */
     size_t timed;  /* records that may be in the heap */
     int64_t armed; /* what the port was told last; INT64_MIN while ticking */
-    cl_timed nudge;
+    cl_timed nudge, room;
     cl_idmap calls, requests, ops;
     cl_strmap methods, peers;
     cl_link recent, parked, nodes;
+    cl_link crowded; /* peers towards which calls wait for room */
     cl_pool spare_calls, spare_requests;
     size_t call_bytes; /* arguments that are held outside of call records */
     cl_budget budget;
@@ -294,6 +299,8 @@ void cl_attempt_failed(cl_call *call, int code, int64_t now);
 void cl_attempt_fail_over(cl_call *call, enum cl_failing how, int code, cl_str error, int64_t now);
 void cl_attempt_lost(cl_call *call, int64_t now);
 void cl_attempt_unpark(cl_core *core, int64_t now);
+/* Those that wait for room towards a peer which is gone look for another. */
+void cl_attempt_disperse(cl_peer *peer, int64_t now);
 /* A server came up: the next attempts of those that found none begin now. */
 void cl_attempt_resume(cl_method *m, int64_t now);
 void cl_attempt_leave(cl_call *call); /* whatever place it waits in */

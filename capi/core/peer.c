@@ -15,6 +15,8 @@ static cl_peer *create(cl_core *core, cl_str id)
     peer->id = cl_str_of(peer->text, id.n);
     peer->avoid_until = INT64_MIN;
     cl_list_init(&peer->calls);
+    cl_list_init(&peer->crowd);
+    cl_list_init(&peer->crowded);
     if (cl_strmap_put(&core->peers, peer->id, peer) == 0) return peer;
     cl_free(peer);
     return NULL;
@@ -37,6 +39,7 @@ void cl_peer_release(cl_core *core, cl_peer *peer)
 {
     if (!peer || --peer->refs) return;
     cl_strmap_take(&core->peers, peer->id);
+    cl_list_remove(&peer->crowded);
     cl_free(peer);
 }
 
@@ -59,6 +62,7 @@ void cl_core_peer_down(cl_core *core, cl_str id)
     cl_link lost;
     cl_list_move(&peer->calls, &lost);
     for (cl_call *call; (call = cl_attempt_next(&lost));) cl_attempt_lost(call, now);
+    cl_attempt_disperse(peer, now);
     cl_peer_release(core, peer);
 }
 

@@ -96,7 +96,7 @@ static void refuse_with(cl_core *core, cl_node *node, const cl_envelope *e, unsi
         .raw = CL_STR_NONE,
     };
     core->counters[CL_COUNT_REFUSED_REQUESTS]++;
-    core->port.send(core->port.self, node->tag, &answer, 0);
+    if (core->port.send(core->port.self, node->tag, &answer, 0) != 0) core->counters[CL_COUNT_LOST_ANSWERS]++;
 }
 
 static void refuse(cl_core *core, cl_node *node, const cl_envelope *e, int code)
@@ -192,15 +192,23 @@ static int send_answer(cl_core *core, const cl_request *r, cl_str error, cl_str 
     return core->port.send(core->port.self, r->node->tag, &answer, 0);
 }
 
+/* There may be room for it later. */
+static int may_wait(int code)
+{
+    return code == CLOUDS_ELIMIT || code == CLOUDS_ENOMEM;
+}
+
 int cl_core_answer(cl_core *core, uint64_t request, cl_str error, cl_str result)
 {
     cl_request *r = cl_request_find(core, request);
     if (!r) return CLOUDS_ESTALE;
     int code = send_answer(core, r, error, result);
-    if (code == 0) core->counters[CL_COUNT_REPLIES]++;
-    if (code == CLOUDS_ETOOBIG || code == CLOUDS_ELIMIT) core->counters[CL_COUNT_LIMIT_HITS]++;
     /* The caller need not wait for what can't be sent. */
-    if (code == CLOUDS_ETOOBIG) send_answer(core, r, cl_words_of(core, code), CL_STR_NONE);
+    int told = code == CLOUDS_ETOOBIG ? send_answer(core, r, cl_words_of(core, code), CL_STR_NONE) : 0;
+    if (code == CLOUDS_ETOOBIG || code == CLOUDS_ELIMIT) core->counters[CL_COUNT_LIMIT_HITS]++;
+    if (may_wait(told)) code = told;
+    if (may_wait(code)) return code;
+    core->counters[code == 0 ? CL_COUNT_REPLIES : CL_COUNT_LOST_ANSWERS]++;
     cl_node *node = r->node;
     drop(core, r);
     cl_node_settle(node);

@@ -6,7 +6,7 @@
  * The port is told only when the earliest moment comes nearer. When it goes away, the port still ticks at the old
  * moment, finds nothing due, and is armed anew: one idle tick instead of two calls of the port for every call made. */
 
-enum { NUDGE = 50 };
+enum { NUDGE = 50, ROOM = 5 };
 
 int64_t cl_ms(double seconds)
 {
@@ -94,6 +94,11 @@ void cl_core_tick(cl_core *core)
     while ((timed = first(core)) && timed->timer.when <= now) timed->due(core, timed, now);
     core->armed = timed ? timed->timer.when : INT64_MAX;
     core->port.arm(core->port.self, core->armed);
+}
+
+void cl_core_wake_soon(cl_core *core)
+{
+    if (!cl_timers_is_set(&core->room)) cl_timers_set(core, &core->room, cl_core_now(core) + ROOM);
 }
 
 void cl_core_nudge(cl_core *core, int64_t now)

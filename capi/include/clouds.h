@@ -401,14 +401,14 @@ CLOUDS_API int clouds_cancel(clouds_context *context, uint64_t call);
 
 /* Answers `request` with `result` (`result_len` bytes), a JSON array of values. Exactly one of clouds_reply and
  * clouds_fail per request. Errors: CLOUDS_ESTALE (answered, expired or closed), CLOUDS_EJSON, CLOUDS_ETOOBIG (the
- * caller was told, with an error), CLOUDS_EINVAL, CLOUDS_EHANDLE, CLOUDS_ELIMIT, CLOUDS_ENOMEM. Thread: by mode.
- * Since 0.1. */
+ * caller was told, with an error), CLOUDS_EINVAL, CLOUDS_EHANDLE, CLOUDS_ELIMIT, CLOUDS_ENOMEM. After the last two
+ * the request is still open: there was no room for the answer now. Thread: by mode. Since 0.1. */
 CLOUDS_API int clouds_reply(clouds_context *context, uint64_t request, const char *result, size_t result_len);
 
 /* Answers `request` with `error` (`error_len` bytes), a JSON object with at least a text member "message", and
  * optionally with the values `result` (`result_len` bytes), a JSON array; NULL: none. Errors: CLOUDS_ESTALE
  * (answered, expired or closed), CLOUDS_EJSON, CLOUDS_ETOOBIG (the caller was told, with an error), CLOUDS_EINVAL,
- * CLOUDS_EHANDLE, CLOUDS_ELIMIT, CLOUDS_ENOMEM. Thread: by mode. Since 0.1. */
+ * CLOUDS_EHANDLE, CLOUDS_ELIMIT, CLOUDS_ENOMEM (as clouds_reply). Thread: by mode. Since 0.1. */
 CLOUDS_API int clouds_fail(clouds_context *context, uint64_t request, const char *error, size_t error_len,
                            const char *result, size_t result_len);
 

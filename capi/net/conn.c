@@ -13,6 +13,7 @@
 #include "net/inside.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -22,7 +23,14 @@
 #include "base/error.h"
 #include "base/mem.h"
 
-enum { FLUSH_BYTES = 16 * 1024, FLUSH_COMMITS = 256, READS_PER_EVENT = 8, READS_AT_END = 128, KEEP_BYTES = 256 * 1024 };
+enum {
+    FLUSH_BYTES = 16 * 1024,
+    FLUSH_COMMITS = 256,
+    READS_PER_EVENT = 8,
+    READS_AT_END = 128,
+    KEEP_BYTES = 256 * 1024,
+    IDLE_MS = 100 /* after so much silence the peer may have closed without our having read that */
+};
 
 static void on_io(uv_poll_t *poll, int status, int events);
 
@@ -129,6 +137,11 @@ size_t cl_conn_pending(const cl_conn *conn)
     return conn->out.len - conn->at;
 }
 
+uint64_t cl_conn_handed(const cl_conn *conn)
+{
+    return conn->handed;
+}
+
 static void mark_dirty(cl_conn *conn)
 {
     if (conn->state == CL_CONN_CLOSING || !cl_list_empty(&conn->dirty)) return;
@@ -178,15 +191,32 @@ static void on_broken(cl_conn *conn, int error)
     mark_dirty(conn);
 }
 
+/* TCP takes bytes for a peer that has closed, and they are lost. So who writes after a silence (a Redis with an idle
+ * timeout, a peer that ended while this process was busy) asks first: what was not written is known not to be done. */
+static int has_peer_gone(cl_conn *conn)
+{
+    int64_t now = cl_loop_now();
+    int idle = now - conn->active >= IDLE_MS;
+    conn->active = now;
+    if (!idle) return 0;
+    struct pollfd end = {.fd = conn->fd, .events = POLLRDHUP};
+    return poll(&end, 1, 0) == 1 && (end.revents & (POLLRDHUP | POLLHUP | POLLERR));
+}
+
 void cl_conn_flush(cl_conn *conn)
 {
     conn->commits = 0;
     if (conn->broken) drop_output(conn);
     if (!is_live(conn) || conn->blocked || conn->at == conn->out.len) return;
+    if (has_peer_gone(conn)) {
+        on_broken(conn, EPIPE);
+        return;
+    }
     while (conn->at < conn->out.len) {
         ssize_t n = send(conn->fd, conn->out.data + conn->at, conn->out.len - conn->at, MSG_NOSIGNAL | MSG_DONTWAIT);
         if (n >= 0) {
             conn->at += (size_t)n;
+            conn->handed += (uint64_t)n;
         } else if (errno == EAGAIN) {
             on_blocked(conn);
             return;

@@ -36,6 +36,9 @@ void cl_conn_commit(cl_conn *conn);
 void cl_conn_flush(cl_conn *conn);
 /* Bytes not yet handed to the kernel. */
 size_t cl_conn_pending(const cl_conn *conn);
+/* Bytes that the kernel has taken since the conn was opened. What stands behind them in the stream of output when the
+ * conn ends has provably not left this process; what broken connections were given afterwards has neither. */
+uint64_t cl_conn_handed(const cl_conn *conn);
 
 /* The uid of the process at the other end of a unix socket, or -1. */
 long cl_conn_peer_uid(const cl_conn *conn);

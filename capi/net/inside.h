@@ -61,6 +61,8 @@ struct cl_conn {
     struct cl_dial *dial; /* while it connects */
     cl_buf out;
     size_t at;        /* bytes at the head of `out` that the kernel has */
+    uint64_t handed;  /* bytes that the kernel has taken in all */
+    int64_t active;   /* when bytes were last written */
     unsigned commits; /* since the last flush */
     int wrote;        /* `drained` is owed */
     cl_link dirty;

@@ -300,6 +300,7 @@ static inline const char *skip_value(cl_json *j, const char *p)
 
 void cl_json_start(cl_json *j, cl_str text, cl_json_limits limits)
 {
+    if (!text.p) text = CL_STR(""); /* no offset is added to a null pointer */
     *j = (cl_json){.p = text.p,
                    .end = text.p + text.n,
                    .depth_left = limits.depth,

@@ -383,15 +383,83 @@ static void a_full_queue_to_one_server(void)
     CHECK_INT(cl_core_counters(f.core)[CL_COUNT_FAILOVERS], 0);
     fake_answer(&f, 1, "", "[1]");
     CHECK_INT(fake_result(&f, around)->e.code, 0);
-    f.send_code = CLOUDS_ELIMIT; /* all are: an error at once */
-    id = fake_call(&f, "m");
-    CHECK_INT(fake_result(&f, id)->e.code, CLOUDS_ELIMIT);
-    CHECK_INT(fake_result(&f, id)->e.outcome, CLOUDS_NOT_DONE);
-    CHECK_INT(f.n_sent, 2);
-    CHECK(cl_core_counters(f.core)[CL_COUNT_LIMIT_HITS] > 0);
+    id = fake_call_spec(&f, (cl_call_spec){.server = CL_STR("s.2")}); /* that queue and no other */
+    fake_advance(&f, 100);
+    CHECK_INT(fake_results(&f, id), 0);
+    f.full = NULL;
+    fake_advance(&f, 10);
+    CHECK_INT(f.n_sent, 3);
+    CHECK_STR(f.sent[2].to, 3, "s.2");
+    fake_answer(&f, 2, "", "[1]");
+    CHECK_INT(fake_result(&f, id)->e.code, 0);
+    fake_end(&f);
+}
+
+/* All queues are full: calls wait for room in their order, and none that is new goes ahead of them. */
+static void full_queues_are_waited_for(void)
+{
+    fake f = {0};
+    fake_start(&f);
+    fake_call(&f, "m");
+    fake_servers(&f, "m", "s.1");
+    CHECK_INT(f.n_sent, 1);
+    f.full = "s.1";
+    uint64_t ids[4];
+    for (int i = 0; i < 3; i++) ids[i] = fake_call(&f, "m");
+    fake_advance(&f, 500);
+    CHECK_INT(f.n_sent, 1);
+    CHECK_INT(cl_core_counters(f.core)[CL_COUNT_LIMIT_HITS], 3);
+    CHECK_INT(cl_core_room(f.core), 0);
+    f.full = NULL;
+    ids[3] = fake_call(&f, "m");
+    CHECK_INT(f.n_sent, 1); /* its turn has not come */
+    CHECK_INT(cl_core_room(f.core), 4);
+    CHECK_INT(f.n_sent, 5);
+    for (int i = 0; i < 4; i++) CHECK_INT(f.sent[1 + i].token & 0xffffffff, ids[i]);
+    for (int i = 1; i < 5; i++) fake_answer(&f, i, "", "[]");
+    for (int i = 0; i < 4; i++) CHECK_INT(fake_result(&f, ids[i])->e.code, 0);
+    fake_end(&f);
+}
+
+/* Room that does not come is an error at the end of the call's own time, and a retry begins the wait anew. */
+static void a_queue_that_stays_full(void)
+{
+    fake f = {0};
+    fake_start(&f);
+    fake_call(&f, "m");
+    fake_servers(&f, "m", "s.1,s.2");
+    f.send_code = CLOUDS_ELIMIT;
+    uint64_t once = fake_call_spec(&f, (cl_call_spec){.timeout = 1});
+    uint64_t twice = fake_call_spec(&f, (cl_call_spec){.timeout = 1, .retries = 1});
+    fake_advance(&f, 999);
+    CHECK_INT(fake_results(&f, once), 0);
+    fake_advance(&f, 2);
+    CHECK_INT(fake_result(&f, once)->e.code, CLOUDS_ELIMIT);
+    CHECK_INT(fake_result(&f, once)->e.outcome, CLOUDS_NOT_DONE);
+    CHECK_INT(fake_results(&f, twice), 0);
     f.send_code = 0;
-    id = fake_call_spec(&f, (cl_call_spec){.method = CL_STR("m"), .args = CL_STR("[]"), .server = CL_STR("s.2")});
-    CHECK_INT(fake_result(&f, id)->e.code, CLOUDS_ELIMIT);
+    fake_advance(&f, 10);
+    CHECK_INT(f.n_sent, 2);
+    fake_answer(&f, 1, "", "[]");
+    CHECK_INT(fake_result(&f, twice)->e.code, 0);
+    fake_end(&f);
+}
+
+/* Who waits for room towards a server that goes away looks for another; nothing of it has left. */
+static void a_crowd_disperses(void)
+{
+    fake f = {0};
+    fake_start(&f);
+    fake_call(&f, "m");
+    fake_servers(&f, "m", "s.1");
+    f.full = "s.1";
+    uint64_t id = fake_call(&f, "m");
+    cl_core_server_up(f.core, CL_STR("m"), (cl_server){CL_STR("s.2"), CL_NATIVE_OURS});
+    cl_core_peer_down(f.core, CL_STR("s.1"));
+    fake_sent *s = fake_last_sent(&f);
+    CHECK_STR(s->to, strlen(s->to), "s.2");
+    fake_answer(&f, f.n_sent - 1, "", "[]");
+    CHECK_INT(fake_result(&f, id)->e.code, 0);
     fake_end(&f);
 }
 
@@ -415,5 +483,8 @@ int main(void)
     RUN(many_servers_can_be_tried);
     RUN(a_loss_of_the_bus_is_not_the_servers_fault);
     RUN(a_full_queue_to_one_server);
+    RUN(full_queues_are_waited_for);
+    RUN(a_queue_that_stays_full);
+    RUN(a_crowd_disperses);
     return tap_end();
 }

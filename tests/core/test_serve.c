@@ -49,6 +49,31 @@ static void requests_are_answered(void)
     fake_end(&f);
 }
 
+/* Who answers is told that there is no room, and may answer again. */
+static void an_answer_without_room(void)
+{
+    fake f = {0};
+    start_server(&f);
+    uint64_t id = fake_inbound(&f, f.node, "c.9", "abc", "up", CL_NATIVE, 0);
+    static const int codes[] = {CLOUDS_ELIMIT, CLOUDS_ENOMEM};
+    for (int i = 0; i < 2; i++) {
+        f.send_code = codes[i];
+        CHECK_INT(cl_core_answer(f.core, id, CL_STR_NONE, CL_STR("[8]")), codes[i]);
+    }
+    CHECK_INT(cl_core_counters(f.core)[CL_COUNT_REPLIES], 0);
+    f.send_code = 0;
+    CHECK_INT(cl_core_answer(f.core, id, CL_STR_NONE, CL_STR("[8]")), 0);
+    CHECK_STR(fake_last_sent(&f)->result, 3, "[8]");
+    CHECK_INT(cl_core_counters(f.core)[CL_COUNT_REPLIES], 1);
+    CHECK_INT(cl_core_answer(f.core, id, CL_STR_NONE, CL_STR("[8]")), CLOUDS_ESTALE);
+    id = fake_inbound(&f, f.node, "c.9", "abd", "up", CL_NATIVE, 0);
+    f.send_code = CLOUDS_EUNREACHABLE; /* its caller is gone: nobody waits */
+    CHECK_INT(cl_core_answer(f.core, id, CL_STR_NONE, CL_STR("[8]")), CLOUDS_EUNREACHABLE);
+    CHECK_INT(cl_core_answer(f.core, id, CL_STR_NONE, CL_STR("[8]")), CLOUDS_ESTALE);
+    CHECK_INT(cl_core_counters(f.core)[CL_COUNT_LOST_ANSWERS], 1);
+    fake_end(&f);
+}
+
 static void expired_requests_are_not_started(void)
 {
     fake f = {0};
@@ -402,6 +427,7 @@ static void bus_news_are_told_once(void)
 int main(void)
 {
     RUN(requests_are_answered);
+    RUN(an_answer_without_room);
     RUN(expired_requests_are_not_started);
     RUN(what_is_not_served_is_refused);
     RUN(who_serves_nothing_says_nothing);

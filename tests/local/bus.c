@@ -258,6 +258,43 @@ static void limits_of_a_send(void)
     end_both(&a, &b);
 }
 
+/* A link that breaks loses what it has carried, and nothing else. */
+static void what_the_kernel_did_not_take(void)
+{
+    side a, b;
+    int node_a, node_b;
+    static char big[4001];
+    memset(big, ' ', sizeof big - 1);
+    big[0] = '[', big[sizeof big - 2] = ']';
+    start_both(&a, &node_a, "s.1", &b, &node_b, "c.1");
+    CHECK_INT(side_call(&b, &node_b, "c.1", "s.1", "[]", 1), 0);
+    UNTIL2(&a, &b, a.envelopes == 1);
+    int sent = 1;
+    while (side_call(&b, &node_b, "c.1", "s.1", big, (uint64_t)sent + 1) == 0) sent++; /* a does not read */
+    side_end(&a);
+    UNTIL(&b, b.peer_downs == 1);
+    CHECK(b.fates[CL_FATE_NOT_SENT] > 100); /* about write_soft bytes of them */
+    CHECK(b.fates[CL_FATE_NOT_SENT] < sent);
+    CHECK_INT(b.fates[CL_FATE_LOST] + b.fates[CL_FATE_NOBODY], 0);
+    CHECK(b.fate_order < b.down_order); /* told before the rest counts as lost */
+    side_end(&b);
+}
+
+/* The other end is gone, but that was not read yet: nothing is written for nobody. */
+static void nothing_leaves_for_who_is_gone(void)
+{
+    side a, b;
+    int node_a, node_b;
+    start_both(&a, &node_a, "s.1", &b, &node_b, "c.1");
+    CHECK_INT(side_call(&b, &node_b, "c.1", "s.1", "[]", 1), 0);
+    UNTIL2(&a, &b, a.envelopes == 1);
+    side_end(&a);
+    for (uint64_t i = 2; i < 12; i++) CHECK_INT(side_call(&b, &node_b, "c.1", "s.1", "[]", i), 0);
+    UNTIL(&b, b.peer_downs == 1);
+    CHECK_INT(b.fates[CL_FATE_NOT_SENT], 10);
+    side_end(&b);
+}
+
 static void what_is_overdue_is_not_sent(void)
 {
     side a, b;
@@ -596,6 +633,8 @@ int main(void)
     RUN(a_result_without_its_link);
     RUN(an_id_in_use);
     RUN(limits_of_a_send);
+    RUN(what_the_kernel_did_not_take);
+    RUN(nothing_leaves_for_who_is_gone);
     RUN(what_is_overdue_is_not_sent);
     RUN(a_killed_peer);
     RUN(a_stale_entry);

@@ -35,6 +35,7 @@ static void release(cl_local_link *link)
     if (link->node) link->node->links--;
     cl_buf_free(&link->tail);
     cl_buf_free(&link->queue);
+    cl_buf_free(&link->unsent);
     cl_free(link->peer);
     cl_free(link);
 }

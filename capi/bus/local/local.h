@@ -119,6 +119,7 @@ typedef struct cl_local_link {
     cl_buf tail;  /* the beginning of a frame whose end has not come */
     cl_buf queue; /* frames that wait for the link, each behind a cl_waiting */
     size_t waiting;
+    cl_buf unsent; /* cl_unsent of the calls that the kernel may not have taken yet */
     int64_t calls; /* sent and not answered */
     int cut;       /* ended by us because of its peer */
     int fenced;    /* ours: the node drains, no further call goes; accepted: nothing more comes */
@@ -133,6 +134,11 @@ typedef struct cl_waiting {
     uint32_t length;
     uint32_t type;
 } cl_waiting;
+
+/* A call in the output of a link: where it ends in the stream. */
+typedef struct cl_unsent {
+    uint64_t end, token;
+} cl_unsent;
 
 /* A node to be looked after: its link broke, and its lock is still to be seen free. */
 typedef struct cl_suspect {
@@ -203,6 +209,7 @@ void cl_link_read(void *link, const char *p, size_t n);
 /* send.c */
 int cl_local_send(cl_bus *base, void *handle, const cl_envelope *e, uint64_t token);
 void cl_link_send_waiting(cl_local_link *link);
+/* The link has ended: tells of the calls that it did not carry. nobody: who it was opened for does not listen. */
 void cl_link_fail_waiting(cl_local_link *link, int nobody);
 
 /* tick.c: what time does to links, suspects and ends. */

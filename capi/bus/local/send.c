@@ -3,6 +3,9 @@
  * Over an open link a frame goes straight into the conn's output. Before, it waits in the link's queue behind a small
  * head that remembers its token and deadline; what is overdue when the link opens is not sent.
  *
+ * A call counts as not sent until the kernel has all of its bytes: `unsent` lists the calls in the conn's output with
+ * their ends, so that a link that breaks loses only what it has carried.
+ *
  * A result goes back over the link its call came on; when that is gone, to the node by name. */
 #include "bus/local/local.h"
 
@@ -81,6 +84,25 @@ static void count_call(cl_local_link *link)
     cl_local_tick_by(link->bus, link->heard + (int64_t)(link->bus->limits.ping_interval * 1000));
 }
 
+/* Of the calls that the kernel has, nothing need be known any more. */
+static void forget_sent(cl_local_link *link)
+{
+    const cl_unsent *list = (const cl_unsent *)(const void *)link->unsent.data;
+    size_t n = link->unsent.len / sizeof *list, sent = 0;
+    while (sent < n && list[sent].end <= cl_conn_handed(link->conn)) sent++;
+    cl_buf_consume(&link->unsent, sent * sizeof *list);
+}
+
+/* Without memory the call counts as sent. */
+static void remember_unsent(cl_local_link *link, uint64_t token, size_t pending_before)
+{
+    cl_buf *list = &link->unsent;
+    const cl_unsent call = {cl_conn_handed(link->conn) + cl_conn_pending(link->conn), token};
+    if (pending_before == 0) cl_buf_clear(list);
+    else if (list->cap - list->len < sizeof call) forget_sent(link);
+    cl_buf_put(list, &call, sizeof call);
+}
+
 static int write_to(cl_local_link *link, const void *handle, const cl_envelope *e, uint64_t token)
 {
     /* A message's sender asks how many got it. The word is kept first, so that it cannot fail afterwards. */
@@ -89,13 +111,17 @@ static int write_to(cl_local_link *link, const void *handle, const cl_envelope *
         return CLOUDS_ENOMEM;
     cl_str from = link->named && link->named->handle == handle ? e->from : CL_STR_NONE;
     cl_str to = link->accepted ? link->peer_id : e->to; /* one of ours was found by the name of its peer */
+    size_t before = cl_conn_pending(link->conn);
     int code = cl_frame_encode_between(e, from, to, cl_conn_out(link->conn));
     if (code != 0) {
         if (token && e->type == CL_MESSAGE) cl_task_drop_last(&link->bus->tasks);
         return code;
     }
+    if (e->type == CL_CALL) {
+        remember_unsent(link, token, before);
+        count_call(link);
+    }
     cl_conn_commit(link->conn);
-    if (e->type == CL_CALL) count_call(link);
     return 0;
 }
 
@@ -134,12 +160,16 @@ void cl_link_send_waiting(cl_local_link *link)
     int64_t now = cl_loop_now();
     for (size_t at = 0; (frame = next_waiting(link, &at, &w));) {
         int late = w.type == CL_CALL && w.deadline && w.deadline <= now;
+        size_t before = cl_conn_pending(link->conn);
         if (late || cl_buf_put(cl_conn_out(link->conn), frame, w.length) != 0) {
             tell(bus, w.token, CL_FATE_NOT_SENT);
             continue;
         }
+        if (w.type == CL_CALL) {
+            remember_unsent(link, w.token, before);
+            count_call(link);
+        }
         cl_conn_commit(link->conn);
-        if (w.type == CL_CALL) count_call(link);
         if (w.type == CL_MESSAGE) tell(bus, w.token, CL_FATE_WRITTEN);
     }
     cl_buf_free(&link->queue);
@@ -149,6 +179,9 @@ void cl_link_send_waiting(cl_local_link *link)
 void cl_link_fail_waiting(cl_local_link *link, int nobody)
 {
     cl_waiting w;
+    if (link->unsent.len) forget_sent(link);
+    const cl_unsent *list = (const cl_unsent *)(const void *)link->unsent.data;
+    for (size_t i = 0; i < link->unsent.len / sizeof *list; i++) tell(link->bus, list[i].token, CL_FATE_NOT_SENT);
     for (size_t at = 0; next_waiting(link, &at, &w);)
         tell(link->bus, w.token, nobody ? CL_FATE_NOBODY : CL_FATE_NOT_SENT);
     cl_buf_free(&link->queue);

@@ -1,5 +1,5 @@
-/* Results and messages that were sent while Redis was away. They wait here as finished commands, within write_soft
- * bytes: the one that passes it is the last. */
+/* Results and messages that were sent while Redis was away. They wait here as finished commands: messages within
+ * write_soft bytes (the one that passes it is the last), results within write_hard. */
 #include "base/mem.h"
 #include "bus/redis/inside.h"
 #include "clouds.h"
@@ -26,7 +26,7 @@ static void release(redis_bus *bus, waiting *w)
 
 int cl_redis_backlog_add(redis_bus *bus, const cl_envelope *e, uint64_t token)
 {
-    if (bus->backlog_bytes > bus->limits.write_soft) return CLOUDS_ELIMIT;
+    if (e->type != CL_RESULT && bus->backlog_bytes > bus->limits.write_soft) return CLOUDS_ELIMIT;
     waiting *w = cl_calloc(1, sizeof *w);
     if (!w) return CLOUDS_ENOMEM;
     cl_list_init(&w->link);

@@ -84,11 +84,12 @@ static int may_batch(const cl_envelope *e, size_t size)
     return (e->flags & CL_NATIVE) && e->type != CL_MESSAGE && size <= 4096;
 }
 
-/* One envelope may be larger than write_soft; what counts there is what waits already. */
-static int has_room(const redis_bus *bus, size_t size)
+/* One envelope may be larger than write_soft; what counts there is what waits already. The answer to work that is done
+ * finds room as long as there is any. */
+static int has_room(const redis_bus *bus, const cl_envelope *e, size_t size)
 {
     size_t waits = cl_session_unwritten(bus->commands) + bus->batched_bytes;
-    return waits <= bus->limits.write_soft && waits + size <= bus->limits.write_hard;
+    return (e->type == CL_RESULT || waits <= bus->limits.write_soft) && waits + size <= bus->limits.write_hard;
 }
 
 static int publish(redis_bus *bus, const cl_envelope *e, uint64_t token)
@@ -96,7 +97,7 @@ static int publish(redis_bus *bus, const cl_envelope *e, uint64_t token)
     cl_buf *out;
     size_t size = estimate(e);
     if (size > bus->limits.message + SLACK) return CLOUDS_ETOOBIG;
-    if (!has_room(bus, size)) return CLOUDS_ELIMIT;
+    if (!has_room(bus, e, size)) return CLOUDS_ELIMIT;
     if (may_batch(e, size)) return cl_redis_batch_add(bus, e, token);
     int code = cl_session_begin(bus->commands, &out);
     if (code) return code;
@@ -117,7 +118,9 @@ static void to_redis_time(const redis_bus *bus, cl_envelope *e)
 int cl_redis_send(cl_bus *base, void *handle, const cl_envelope *e, uint64_t token)
 {
     redis_bus *bus = (redis_bus *)base;
-    if (bus->closing || (e->type == CL_CALL && !bus->up)) return cl_error(CLOUDS_EUNREACHABLE, NULL);
+    int is_here = cl_session_is_ready(bus->commands);
+    /* A call that waited here would not be known to have stayed here. */
+    if (bus->closing || (e->type == CL_CALL && !(bus->up && is_here))) return cl_error(CLOUDS_EUNREACHABLE, NULL);
     if (!is_sound(e)) return cl_error(CLOUDS_EJSON, "the envelope would break its receiver");
     cl_envelope timed;
     if (e->type == CL_CALL && (e->flags & CL_NATIVE)) {
@@ -125,7 +128,6 @@ int cl_redis_send(cl_bus *base, void *handle, const cl_envelope *e, uint64_t tok
         to_redis_time(bus, &timed);
         e = &timed;
     }
-    int is_here = cl_session_is_ready(bus->commands);
     int code = is_here ? publish(bus, e, token) : cl_redis_backlog_add(bus, e, token);
     return code ? cl_error(code, NULL) : 0;
 }

@@ -122,7 +122,7 @@ static void ended(cl_session *s, int code, const char *words)
 static void on_closed(void *self, int code, const char *words)
 {
     cl_session *s = self;
-    uint64_t handed = s->queued - cl_conn_pending(s->conn);
+    uint64_t handed = cl_conn_handed(s->conn);
     s->conn = NULL;
     s->phase = SESSION_CUT;
     cl_resp_destroy(s->resp);
