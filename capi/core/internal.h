@@ -173,6 +173,7 @@ struct cl_node {
     enum cl_node_state state;
     int draining;
     int failure;               /* CL_NODE_FAILED: why */
+    char failure_words[256];
     int64_t timeout, deadline; /* ms; deadline 0: from the attempts */
     cl_strmap services;
     const cl_service *last_service; /* the one asked last, most often the one asked next; or NULL */
@@ -328,7 +329,7 @@ int cl_op_create(cl_node *node, enum cl_op_kind kind, uint64_t id, cl_str text, 
 cl_op *cl_op_find(const cl_core *core, uint64_t id);
 /* Raises its event and frees it. */
 void cl_op_end(cl_op *op, int code, const char *words, int64_t number, cl_str data);
-void cl_op_end_all(cl_node *node, int code);
+void cl_op_end_all(cl_node *node, int code, const char *words); /* words NULL: those of the code */
 void cl_op_discard(cl_core *core, cl_op *op);
 
 /* message.c */

@@ -1,3 +1,5 @@
+#include <stdio.h>
+
 #include "core/internal.h"
 
 /* Nodes: opening, ready, draining, shutting, gone. While draining a node serves what it has accepted; then it is shut,
@@ -124,13 +126,14 @@ static void tell_ready(cl_node *node, int code, const char *words)
 }
 
 /* It will never listen: whatever waits for that ends. */
-static void failed(cl_node *node, int code)
+static void failed(cl_node *node, int code, const char *words)
 {
     node->state = CL_NODE_FAILED;
     node->failure = code;
+    snprintf(node->failure_words, sizeof node->failure_words, "%s", words && *words ? words : clouds_strerror(code));
     while (!cl_list_empty(&node->calls)) cl_call_fail(CL_OWNER(node->calls.next, cl_call, of_node), code);
     cl_message_drop_all(node, code);
-    cl_op_end_all(node, code);
+    cl_op_end_all(node, code, node->failure_words);
 }
 
 void cl_node_ready(cl_node *node, int code, const char *words)
@@ -140,7 +143,7 @@ void cl_node_ready(cl_node *node, int code, const char *words)
     if (code == 0) node->state = CL_NODE_READY;
     tell_ready(node, code, words);
     if (code) {
-        failed(node, code);
+        failed(node, code, words);
         return;
     }
     cl_message_flush(node);
@@ -214,7 +217,7 @@ void cl_core_node_closed(cl_core *core, cl_node *node)
     cl_call_close_all(node);
     cl_message_drop_all(node, CLOUDS_ECLOSED);
     end_operations(node);
-    cl_op_end_all(node, 0);
+    cl_op_end_all(node, 0, NULL);
     clouds_event event = {.type = CLOUDS_EVENT_NODE_CLOSED, .user_data = node->config.user_data};
     event.number = (int64_t)cl_request_drop_all(node);
     cl_emit(core, node, &event);

@@ -1,3 +1,4 @@
+#include "base/error.h"
 #include "core/internal.h"
 
 /* Operations: register, unregister, a confirmed message, status. Each ends with one event. */
@@ -79,11 +80,11 @@ void cl_op_end(cl_op *op, int code, const char *words, int64_t number, cl_str da
     cl_op_discard(core, op);
 }
 
-void cl_op_end_all(cl_node *node, int code)
+void cl_op_end_all(cl_node *node, int code, const char *words)
 {
     while (!cl_list_empty(&node->ops)) {
         cl_op *op = CL_OWNER(node->ops.next, cl_op, of_node);
-        cl_op_end(op, code, NULL, -1, CL_STR_NONE);
+        cl_op_end(op, code, words, -1, CL_STR_NONE);
     }
 }
 
@@ -119,7 +120,7 @@ static int is_open(const cl_node *node)
 int cl_node_register(cl_node *node, cl_str method, uint64_t operation)
 {
     if (!is_open(node)) return CLOUDS_ECLOSED;
-    if (node->state == CL_NODE_FAILED) return node->failure;
+    if (node->state == CL_NODE_FAILED) return cl_error(node->failure, "%s", node->failure_words);
     if (!method.n) return CLOUDS_EINVAL;
     cl_op *op;
     int new = cl_strmap_get(&node->services, method) == NULL;

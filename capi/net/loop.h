@@ -51,9 +51,13 @@ int cl_bell_create(cl_loop *loop, void (*fn)(void *self), void *self, cl_bell **
 void cl_bell_ring(cl_bell *bell);
 void cl_bell_destroy(cl_bell *bell); /* NULL is fine; nobody rings it any more */
 
-/* ---- watch: names that change in a folder (inotify). */
+/* ---- watch: names that change in a folder (inotify); NULL: nobody knows which. */
 int cl_watch_create(cl_loop *loop, const char *folder, void (*fn)(void *self, const char *name), void *self,
                     cl_watch **out);
 void cl_watch_destroy(cl_watch *watch);
+/* Tells at once what has changed until now. */
+void cl_watch_now(cl_watch *watch);
+/* Does the kernel tell of changes, or are they looked for now and then? */
+int cl_watch_is_told(const cl_watch *watch);
 
 #endif

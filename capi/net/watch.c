@@ -3,23 +3,25 @@
  * inotify of our own instead of uv's, because uv drops the news that the kernel's queue ran over. Then, and whenever it
  * is not known what changed, the name is NULL: look at everything.
  *
- * A user has few inotify instances (128 by default); without one the folder's time of change is looked at every 50 ms.
- */
+ * A user has few inotify instances (128 by default); without one the folder's time of change is looked at every 200 ms,
+ * and less often while nothing changes and nobody asks. */
 #include "net/inside.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <sys/inotify.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/error.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
 
 enum {
-    LOOK_MS = 50,
-    SETTLE_MS = 200,
+    LOOK_MS = 200, /* longer than a tick of the file system's clock */
+    LOOK_MOST_MS = 1000,
     MASK = IN_CREATE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR
 };
 
@@ -36,7 +38,8 @@ struct cl_watch {
         uv_timer_t timer;
     } uv;
     struct timespec seen;
-    int unsettled; /* looks left for which a further change in the same tick of the clock would not show */
+    int unsettled; /* a further change in the same tick of the clock would not show: one more look is due */
+    uint64_t pause;
     int open, owned;
 };
 
@@ -67,9 +70,8 @@ static int is_wanted(const cl_watch *watch)
     return watch->owned && !uv_is_closing(&watch->uv.handle);
 }
 
-static void on_news(uv_poll_t *poll, int status, int events)
+static void read_news(cl_watch *watch)
 {
-    cl_watch *watch = CL_OWNER(poll, cl_watch, uv);
     char bytes[8192] __attribute__((aligned(8)));
     for (;;) {
         ssize_t n = read(watch->fd, bytes, sizeof bytes);
@@ -84,18 +86,47 @@ static void on_news(uv_poll_t *poll, int status, int events)
     }
 }
 
+static void on_news(uv_poll_t *poll, int status, int events)
+{
+    read_news(CL_OWNER(poll, cl_watch, uv));
+}
+
+static void look(cl_watch *watch)
+{
+    struct stat s;
+    if (stat(watch->folder, &s) != 0) s.st_mtim = (struct timespec){0};
+    int changed = s.st_mtim.tv_sec != watch->seen.tv_sec || s.st_mtim.tv_nsec != watch->seen.tv_nsec;
+    int tell = changed || watch->unsettled;
+    watch->seen = s.st_mtim;
+    watch->unsettled = changed;
+    if (tell) watch->pause = LOOK_MS;
+    if (tell) watch->fn(watch->self, NULL);
+}
+
 static void on_look(uv_timer_t *timer)
 {
     cl_watch *watch = CL_OWNER(timer, cl_watch, uv);
-    struct stat s;
-    if (stat(watch->folder, &s) != 0) s.st_mtim = (struct timespec){0};
-    if (s.st_mtim.tv_sec != watch->seen.tv_sec || s.st_mtim.tv_nsec != watch->seen.tv_nsec)
-        watch->unsettled = SETTLE_MS / LOOK_MS;
-    else if (watch->unsettled == 0) return;
-    else watch->unsettled--;
-    watch->seen = s.st_mtim;
+    watch->pause = watch->pause * 2 < LOOK_MOST_MS ? watch->pause * 2 : LOOK_MOST_MS;
     cl_loop_hurry(watch->loop);
-    watch->fn(watch->self, NULL);
+    look(watch);
+    if (is_wanted(watch)) uv_timer_start(timer, on_look, watch->pause, 0);
+}
+
+void cl_watch_now(cl_watch *watch)
+{
+    if (!is_wanted(watch)) return;
+    if (watch->fd >= 0) {
+        read_news(watch);
+        return;
+    }
+    watch->pause = LOOK_MS;
+    look(watch);
+    if (is_wanted(watch)) uv_timer_start(&watch->uv.timer, on_look, watch->pause, 0);
+}
+
+int cl_watch_is_told(const cl_watch *watch)
+{
+    return watch->fd >= 0;
 }
 
 static int start_inotify(cl_watch *watch)
@@ -113,6 +144,18 @@ static int start_inotify(cl_watch *watch)
     return 0;
 }
 
+static void start_timer(cl_watch *watch, int why)
+{
+    static atomic_flag said = ATOMIC_FLAG_INIT;
+    if (!atomic_flag_test_and_set(&said))
+        cl_log(CLOUDS_LOG_WARN, "no inotify (%s): changes in %s are seen late; this user needs a higher %s",
+               uv_strerror(why), watch->folder,
+               why == -EMFILE ? "fs.inotify.max_user_instances (or limit of open files)"
+                              : "fs.inotify.max_user_watches");
+    uv_timer_init(&watch->loop->uv, &watch->uv.timer);
+    uv_timer_start(&watch->uv.timer, on_look, watch->pause, 0);
+}
+
 int cl_watch_create(cl_loop *loop, const char *folder, void (*fn)(void *self, const char *name), void *self,
                     cl_watch **out)
 {
@@ -123,12 +166,17 @@ int cl_watch_create(cl_loop *loop, const char *folder, void (*fn)(void *self, co
         cl_free(watch);
         return cl_error(CLOUDS_ENOMEM, NULL);
     }
-    *watch = (cl_watch){
-        .anchor = {shut}, .loop = loop, .fn = fn, .self = self, .folder = copy, .fd = -1, .open = 1, .owned = 1};
-    if (start_inotify(watch) != 0) {
-        uv_timer_init(&loop->uv, &watch->uv.timer);
-        uv_timer_start(&watch->uv.timer, on_look, LOOK_MS, LOOK_MS);
-    }
+    *watch = (cl_watch){.anchor = {shut},
+                        .loop = loop,
+                        .fn = fn,
+                        .self = self,
+                        .folder = copy,
+                        .fd = -1,
+                        .open = 1,
+                        .owned = 1,
+                        .pause = LOOK_MS};
+    int code = start_inotify(watch);
+    if (code != 0) start_timer(watch, code);
     watch->uv.handle.data = &watch->anchor;
     *out = watch;
     return 0;

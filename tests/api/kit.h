@@ -27,7 +27,7 @@ static inline const char *kit_url(const char *kind)
     if (!*folder) {
         snprintf(folder, sizeof folder, "/tmp/clouds-api-XXXXXX");
         if (!mkdtemp(folder)) abort();
-        setenv("XDG_RUNTIME_DIR", folder, 1);
+        setenv("CLOUDS_RUNTIME_DIR", folder, 1);
     }
     snprintf(url, sizeof url, "%sapi%d-%d", kind, (int)getpid(), number++);
     return url;
@@ -36,7 +36,7 @@ static inline const char *kit_url(const char *kind)
 /* Removes the runtime folder of kit_url. */
 static inline void kit_clean(void)
 {
-    const char *folder = getenv("XDG_RUNTIME_DIR");
+    const char *folder = getenv("CLOUDS_RUNTIME_DIR");
     char command[128];
     if (!folder || strncmp(folder, "/tmp/clouds-api-", 16) != 0) return;
     snprintf(command, sizeof command, "rm -rf '%s'", folder);

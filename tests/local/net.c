@@ -595,7 +595,7 @@ static void watching_a_folder_by_time(void)
     UNTIL(loop, changes > 0); /* the first look */
     for (int before = -1; before != changes;) {
         before = changes; /* until it has settled */
-        int64_t until = cl_loop_now() + 150;
+        int64_t until = cl_loop_now() + 450;
         while (cl_loop_now() < until) cl_loop_run(loop, 50);
     }
     changes = 0;

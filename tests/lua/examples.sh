@@ -10,7 +10,7 @@ cleanup() {
 }
 trap cleanup EXIT
 trap 'exit 1' INT TERM
-export XDG_RUNTIME_DIR="$tmp"
+export CLOUDS_RUNTIME_DIR="$tmp"
 unset CLOUDS_URL
 cd "$CLOUDS_SOURCE/examples/lua"
 

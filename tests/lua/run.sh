@@ -12,7 +12,7 @@ cleanup() {
 trap cleanup EXIT
 trap 'exit 1' INT TERM
 
-export XDG_RUNTIME_DIR="$tmp"
+export CLOUDS_RUNTIME_DIR="$tmp"
 chmod 700 "$tmp"
 case $bus in
 redis)

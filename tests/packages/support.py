@@ -32,9 +32,9 @@ endforeach()
 
 
 def environment(home, **more):
-    """What a stranger has: no variable of ours, nothing of the build; local: lives below `home`."""
+    """What a stranger has: no variable of ours but the place of local:, nothing of the build; that is below `home`."""
     os.makedirs(home + "/run", mode=0o700, exist_ok=True)
-    return {"PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8", "HOME": home, "XDG_RUNTIME_DIR": home + "/run",
+    return {"PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8", "HOME": home, "CLOUDS_RUNTIME_DIR": home + "/run",
             **more}
 
 

@@ -87,12 +87,20 @@ class Folder(Case):
         self.serve(ECHO)
         self.assertEqual(self.json(self.run_clouds("call", "test.echo", "1", "--json")), [1])
 
-    def test_a_folder_that_others_can_write_becomes_private(self):
+    def test_a_folder_that_others_made_is_not_changed(self):
         path = self.env["CLOUDS_RUNTIME_DIR"] = os.path.join(self.folder, "open")
         os.mkdir(path)
-        os.chmod(path, 0o777)
+        os.chmod(path, 0o1777)
         self.serve(ECHO)
-        self.assertEqual(stat.S_IMODE(os.stat(path).st_mode), 0o700)
+        self.assertEqual(stat.S_IMODE(os.stat(path).st_mode), 0o1777)
+        self.assertEqual(stat.S_IMODE(os.stat(os.path.join(path, "default")).st_mode), 0o700)
+
+    def test_a_place_that_others_can_read_is_refused(self):
+        path = os.path.join(self.folder, "etc")
+        os.makedirs(os.path.join(path, "default"))
+        os.chmod(os.path.join(path, "default"), 0o755)
+        self.refused(path, "is open to other users")
+        self.assertEqual(stat.S_IMODE(os.stat(os.path.join(path, "default")).st_mode), 0o755)
 
     @unittest.skipUnless(os.geteuid() == 0, "only root can give a folder to somebody else")
     def test_a_folder_of_somebody_else(self):

@@ -154,7 +154,6 @@ int cl_hall_sit(cl_hall *hall, cl_seat *seat)
     int code = cl_strmap_get(&hall->seats, seat->id) ? CLOUDS_EEXIST : cl_strmap_put(&hall->seats, seat->id, seat);
     seat->taken = code == 0;
     pthread_mutex_unlock(&hall->lock);
-    if (code == CLOUDS_EEXIST) return cl_error(code, "the node id %.*s is in use", (int)seat->id.n, seat->id.p);
     return code;
 }
 

@@ -180,6 +180,12 @@ static void flush(cl_bus *base)
 
 /* ---- nodes */
 
+static int id_in_use(cl_str id)
+{
+    return cl_error(CLOUDS_EEXIST, "the node id %.*s is in use by process %ld (this one)",
+                    (int)(id.n < 100 ? id.n : 100), id.p, (long)getpid());
+}
+
 static int node_open(cl_bus *base, void *handle, cl_str id, double heartbeat)
 {
     inproc *bus = of(base);
@@ -192,6 +198,7 @@ static int node_open(cl_bus *base, void *handle, cl_str id, double heartbeat)
     cl_list_append(&bus->seats, &seat->mine);
     int code = cl_idmap_put(&bus->seat_by_handle, (uint64_t)(uintptr_t)handle, seat);
     int taken = code == 0 ? cl_hall_sit(bus->hall, seat) : 0;
+    if (taken == CLOUDS_EEXIST) id_in_use(id);
     if (taken == 0 && code == 0) code = cl_strmap_put(&bus->seat_by_id, seat->id, seat);
     if (code == 0 && taken != CLOUDS_ENOMEM)
         code = cl_task_add(&bus->tasks, CL_TASK_READY, handle, 0, taken,
@@ -227,7 +234,8 @@ static int enroll(cl_bus *base, void *handle, cl_str method, uint64_t operation)
 {
     inproc *bus = of(base);
     cl_seat *seat = seat_of(bus, handle);
-    if (!seat || !seat->taken) return cl_error(CLOUDS_ECLOSED, NULL);
+    if (!seat || seat->is_closing) return cl_error(CLOUDS_ECLOSED, NULL);
+    if (!seat->taken) return id_in_use(seat->id);
     int code = cl_task_add(&bus->tasks, CL_TASK_ENROLLED, NULL, operation, 0, CL_STR_NONE);
     if (code == 0 && (code = cl_hall_enroll(bus->hall, seat, method)) != 0) cl_task_drop_last(&bus->tasks);
     return code ? cl_error(code, NULL) : 0;

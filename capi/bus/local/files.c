@@ -3,50 +3,31 @@
  * A node has three kinds of files, named after its key, 16 hex digits of a hash of its id (ids may hold any byte and be
  * long):
  *
- *   <key>.lock          locked with flock by its process for as long as it lives; holds the pid and the pid namespace
+ *   <key>.lock          locked with flock by its process for as long as it lives; see names.c for what it holds
  *   <key>.sock          the unix socket it listens on
  *   <key>-<method>.m    a symbolic link to "<id>/<method>", both percent-escaped: made in one step, read in one step
  *
  * They are made in this order and removed in the other one, so an entry without a held lock belongs to nobody living.
- * Whoever meets such a node takes the lock itself, removes the files, the lock last, and only then lets it go. Who
- * takes a lock makes sure afterwards that the file is still there under its name: it may have waited for a sweeper.
+ *
+ * A lock is made under another name (.<key>-<random>), locked and filled, and only then linked to its name: nobody ever
+ * sees a lock of a living node that is free. So whoever can take a lock knows that its node is dead: it removes the
+ * files, the lock last, and only then lets it go. A lock names the methods of its node, so that this costs no look at
+ * all of the folder.
  *
  * A child of a fork without exec keeps its parent's lock held. So a held lock whose process is gone counts as free too,
  * but its files stay until the child is gone. */
-#include "bus/local/local.h"
-
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <sys/file.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/error.h"
 #include "base/rand.h"
+#include "bus/local/local.h"
 
-enum { TARGET_MAX = 4000, LOCK_TRIES = 50, LOCK_PAUSE_US = 1000 };
-
-void cl_file_key(cl_str name, char out[CL_KEY + 1])
-{
-    static const uint64_t secret[2] = {0x636c6f756473206cu, 0x6f63616c20766572u}; /* the same in every process */
-    snprintf(out, CL_KEY + 1, "%016llx", (unsigned long long)cl_siphash(secret, name.p, name.n));
-}
-
-void cl_file_of(const char *key, const char *suffix, char out[CL_FILE_NAME])
-{
-    snprintf(out, CL_FILE_NAME, "%.16s%.8s", key, suffix);
-}
-
-void cl_file_entry(const char *key, cl_str method, char out[CL_FILE_NAME])
-{
-    char of_method[CL_KEY + 1];
-    cl_file_key(method, of_method);
-    snprintf(out, CL_FILE_NAME, "%.16s-%s.m", key, of_method);
-}
+enum { TRIES = 8, CHUNK = 64 * (CL_KEY + 1) };
 
 int cl_file_path(const cl_folder *folder, const char *file, char *out, size_t cap)
 {
@@ -61,20 +42,6 @@ int cl_file_path(const cl_folder *folder, const char *file, char *out, size_t ca
 
 /* ---- locks */
 
-static long pid_namespace(void)
-{
-    struct stat s;
-    return stat("/proc/self/ns/pid", &s) == 0 ? (long)s.st_ino : 0;
-}
-
-static int open_lock(const cl_folder *folder, const char *key)
-{
-    char file[CL_FILE_NAME];
-    cl_file_of(key, ".lock", file);
-    int fd = openat(folder->fd, file, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
-    return fd < 0 ? cl_error(CLOUDS_ESYSTEM, "cannot open %s/%s: %s", folder->path, file, strerror(errno)) : fd;
-}
-
 int cl_file_is_current(const cl_folder *folder, const char *key, int lock)
 {
     char file[CL_FILE_NAME];
@@ -84,141 +51,207 @@ int cl_file_is_current(const cl_folder *folder, const char *key, int lock)
            ours.st_ino == theirs.st_ino && ours.st_dev == theirs.st_dev;
 }
 
-static long owner_of(int lock, long *names)
+static int cannot(const char *what, const cl_folder *folder, const char *file)
 {
-    char text[64] = "";
-    long pid = 0;
-    if (pread(lock, text, sizeof text - 1, 0) <= 0 || sscanf(text, "%ld %ld", &pid, names) != 2) return 0;
-    return pid;
+    return cl_error(CLOUDS_ESYSTEM, "cannot %s %s/%s: %s", what, folder->path, file, strerror(errno));
 }
 
-/* The descriptor of the lock, held by us; CLOUDS_EEXIST: another process has it; or an error. */
-static int take_lock(const cl_folder *folder, const char *key, int tries, long *owner)
+/* Locks and fills a file that has no name yet, and gives it one: 0, CLOUDS_EEXIST: the name is taken, CLOUDS_ENOSERVER:
+ * a sweeper was faster, or CLOUDS_ESYSTEM. */
+static int finish_lock(const cl_folder *folder, const char *unfinished, const char *file, int fd)
 {
-    while (tries-- > 0) {
-        int fd = open_lock(folder, key);
-        if (fd < 0) return fd;
-        if (flock(fd, LOCK_EX | LOCK_NB) == 0) {
-            if (cl_file_is_current(folder, key, fd)) return fd;
-        } else {
-            long names = 0;
-            *owner = owner_of(fd, &names);
-            if (*owner > 0 && names == pid_namespace() && kill((pid_t)*owner, 0) != 0 && errno == ESRCH) *owner = -1;
+    char head[CL_LOCK_HEAD];
+    int n = cl_lock_write((long)getpid(), folder->names, head);
+    if (flock(fd, LOCK_EX | LOCK_NB) != 0) return CLOUDS_ENOSERVER;
+    if (write(fd, head, (size_t)n) != n) return cannot("write", folder, file);
+    if (linkat(folder->fd, unfinished, folder->fd, file, 0) == 0) return 0;
+    return errno == EEXIST ? CLOUDS_EEXIST : errno == ENOENT ? CLOUDS_ENOSERVER : cannot("make", folder, file);
+}
+
+/* A lock where none is: its descriptor, CLOUDS_EEXIST, or CLOUDS_ESYSTEM. */
+static int new_lock(const cl_folder *folder, const char *key)
+{
+    char file[CL_FILE_NAME], unfinished[CL_FILE_NAME];
+    int code = CLOUDS_ENOSERVER;
+    cl_file_of(key, ".lock", file);
+    for (int i = 0; i < TRIES && code == CLOUDS_ENOSERVER; i++) {
+        unsigned long long random;
+        if (cl_random_bytes(&random, sizeof random) != 0) return CLOUDS_ESYSTEM;
+        snprintf(unfinished, sizeof unfinished, ".%.16s-%016llx", key, random);
+        int fd = openat(folder->fd, unfinished, O_RDWR | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
+        if (fd < 0 && errno == EEXIST) continue;
+        if (fd < 0) return cannot("make", folder, file);
+        code = finish_lock(folder, unfinished, file, fd);
+        unlinkat(folder->fd, unfinished, 0);
+        if (code == 0) return fd;
+        close(fd);
+    }
+    return code == CLOUDS_ENOSERVER ? CLOUDS_EEXIST : code;
+}
+
+/* Whose lock it is: a process, 0: not known, -1: one that is gone. */
+static long owner_of(const cl_folder *folder, int lock)
+{
+    char head[CL_LOCK_HEAD];
+    long pid, names;
+    ssize_t n = pread(lock, head, sizeof head, 0);
+    if (n <= 0 || cl_lock_read(head, (size_t)n, &pid, &names) != 0) return 0;
+    return names == folder->names && kill((pid_t)pid, 0) != 0 && errno == ESRCH ? -1 : pid;
+}
+
+/* Takes the lock of a dead node: its descriptor, CLOUDS_EEXIST: somebody holds it (`owner`), CLOUDS_ENOSERVER: there is
+ * none, or CLOUDS_ESYSTEM: nothing can be said. */
+static int dead_lock(const cl_folder *folder, const char *key, long *owner)
+{
+    char file[CL_FILE_NAME];
+    cl_file_of(key, ".lock", file);
+    int fd = openat(folder->fd, file, O_RDWR | O_APPEND | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    if (fd < 0) return errno == ENOENT ? CLOUDS_ENOSERVER : cannot("open", folder, file);
+    int code = CLOUDS_EEXIST;
+    if (flock(fd, LOCK_EX | LOCK_NB) != 0) *owner = owner_of(folder, fd);
+    else if (cl_file_is_current(folder, key, fd)) return fd;
+    else code = CLOUDS_ENOSERVER;
+    close(fd);
+    return code;
+}
+
+int cl_file_lock(const cl_folder *folder, const char *key, cl_str id, int *out, long *owner)
+{
+    *owner = 0;
+    for (int i = 0; i < TRIES; i++) {
+        int fd = new_lock(folder, key);
+        if (fd >= 0) *out = fd;
+        if (fd != CLOUDS_EEXIST) return fd < 0 ? fd : 0;
+        fd = dead_lock(folder, key, owner);
+        if (fd >= 0) {
+            cl_file_remove_node(folder, key, fd);
+            close(fd);
+        } else if (fd == CLOUDS_ESYSTEM) {
+            return fd;
+        } else if (fd == CLOUDS_EEXIST) {
+            break;
         }
-        close(fd);
-        if (tries) usleep(LOCK_PAUSE_US);
     }
-    return CLOUDS_EEXIST;
-}
-
-int cl_file_lock(const cl_folder *folder, const char *key, cl_str id, int *out)
-{
-    long owner = 0;
-    int fd = take_lock(folder, key, LOCK_TRIES, &owner);
-    if (fd == CLOUDS_EEXIST)
-        return cl_error(fd, "the node id %.*s is in use (process %ld)", (int)(id.n < 100 ? id.n : 100), id.p, owner);
-    if (fd < 0) return fd;
-    char text[64];
-    int n = snprintf(text, sizeof text, "%ld %ld\n", (long)getpid(), pid_namespace());
-    if (ftruncate(fd, 0) != 0 || pwrite(fd, text, (size_t)n, 0) != n) {
-        close(fd);
-        return cl_error(CLOUDS_ESYSTEM, "cannot write into %s: %s", folder->path, strerror(errno));
-    }
-    *out = fd;
-    return 0;
+    int n = (int)(id.n < 100 ? id.n : 100);
+    if (*owner > 0) return cl_error(CLOUDS_EEXIST, "the node id %.*s is in use by process %ld", n, id.p, *owner);
+    return cl_error(CLOUDS_EEXIST, "the node id %.*s is in use by %s", n, id.p,
+                    *owner ? "a child of a process that has ended" : "a process that is not known");
 }
 
 /* ---- removal */
 
-static DIR *list(const cl_folder *folder)
-{
-    int fd = openat(folder->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-    if (!dir && fd >= 0) close(fd);
-    return dir;
-}
-
-static void remove_all(const cl_folder *folder, const char *key)
+static void remove_file(const cl_folder *folder, const char *key, const char *suffix)
 {
     char file[CL_FILE_NAME];
-    DIR *dir = list(folder);
-    for (struct dirent *d; dir && (d = readdir(dir));)
-        if (strncmp(d->d_name, key, CL_KEY) == 0 && d->d_name[CL_KEY] == '-') unlinkat(folder->fd, d->d_name, 0);
-    if (dir) closedir(dir);
-    cl_file_of(key, ".sock", file);
-    unlinkat(folder->fd, file, 0);
-    cl_file_of(key, ".lock", file);
+    cl_file_of(key, suffix, file);
     unlinkat(folder->fd, file, 0);
 }
 
-void cl_file_remove_node(const cl_folder *folder, const char *key)
+static void remove_entries(const cl_folder *folder, const char *key, int lock)
 {
-    remove_all(folder, key);
+    char text[CHUNK], method[CL_KEY + 1], file[CL_FILE_NAME];
+    off_t from = 0;
+    for (ssize_t n; (n = pread(lock, text, sizeof text, from)) > 0;) {
+        size_t at = 0;
+        while (cl_lock_next(text, (size_t)n, &at, method)) {
+            snprintf(file, sizeof file, "%.16s-%s.m", key, method);
+            unlinkat(folder->fd, file, 0);
+        }
+        const char *last = memrchr(text, '\n', (size_t)n);
+        if (!last) return;
+        from += last - text + 1;
+    }
 }
 
-int cl_file_is_alive(const cl_folder *folder, const char *key)
+void cl_file_remove_node(const cl_folder *folder, const char *key, int lock)
+{
+    remove_entries(folder, key, lock);
+    remove_file(folder, key, ".sock");
+    remove_file(folder, key, ".lock");
+}
+
+/* Files without a lock. Whoever removes them holds it, lest a node that opens meanwhile loses its own. */
+static void remove_lost(const cl_folder *folder, const char *key, const char *met)
+{
+    int fd = new_lock(folder, key);
+    if (fd < 0) return;
+    if (met) unlinkat(folder->fd, met, 0);
+    cl_file_remove_node(folder, key, fd);
+    close(fd);
+}
+
+int cl_file_is_alive(const cl_folder *folder, const char *key, const char *met)
 {
     long owner = 0;
-    int fd = take_lock(folder, key, 1, &owner);
+    int fd = dead_lock(folder, key, &owner);
     if (fd == CLOUDS_EEXIST) return owner != -1;
-    if (fd < 0) return 1; /* nothing can be said */
-    remove_all(folder, key);
+    if (fd == CLOUDS_ENOSERVER) remove_lost(folder, key, met);
+    if (fd < 0) return fd != CLOUDS_ENOSERVER;
+    if (met) unlinkat(folder->fd, met, 0);
+    cl_file_remove_node(folder, key, fd);
     close(fd);
     return 0;
 }
 
+static void remove_unfinished(const cl_folder *folder, const char *file)
+{
+    int fd = openat(folder->fd, file, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    if (fd < 0) return;
+    if (flock(fd, LOCK_EX | LOCK_NB) == 0) unlinkat(folder->fd, file, 0);
+    close(fd);
+}
+
+static int has_lock(const cl_folder *folder, const char *key)
+{
+    char lock[CL_FILE_NAME];
+    cl_file_of(key, ".lock", lock);
+    return faccessat(folder->fd, lock, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+void cl_file_sweep(const cl_folder *folder, const char *file)
+{
+    char key[CL_KEY + 1];
+    switch (cl_file_kind_of(file, key)) {
+    case CL_FILE_LOCK:
+        cl_file_is_alive(folder, key, NULL);
+        break;
+    case CL_FILE_SOCKET:
+    case CL_FILE_ENTRY:
+        if (!has_lock(folder, key)) cl_file_is_alive(folder, key, file);
+        break;
+    case CL_FILE_UNFINISHED:
+        remove_unfinished(folder, file);
+        break;
+    default:
+        break;
+    }
+}
+
 /* ---- entries */
 
-static size_t escape(cl_str s, char *out)
+int cl_file_note_method(const cl_folder *folder, const char *key, int lock, cl_str method)
 {
-    static const char hex[] = "0123456789abcdef";
-    size_t n = 0;
-    for (size_t i = 0; i < s.n; i++) {
-        unsigned char c = (unsigned char)s.p[i];
-        if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || (c && strchr("._-:", c))) {
-            out[n++] = (char)c;
-        } else {
-            out[n++] = '%';
-            out[n++] = hex[c >> 4];
-            out[n++] = hex[c & 15];
-        }
-    }
-    return n;
-}
-
-static int digit(char c)
-{
-    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-/* In place; the new length, or -1. */
-static long unescape(char *p, size_t n)
-{
-    size_t to = 0;
-    for (size_t i = 0; i < n; i++) {
-        if (p[i] != '%') {
-            p[to++] = p[i];
-            continue;
-        }
-        if (i + 2 >= n || digit(p[i + 1]) < 0 || digit(p[i + 2]) < 0) return -1;
-        p[to++] = (char)(digit(p[i + 1]) << 4 | digit(p[i + 2]));
-        i += 2;
-    }
-    return (long)to;
+    char line[CL_KEY + 2], file[CL_FILE_NAME];
+    off_t before = lseek(lock, 0, SEEK_END);
+    cl_file_key(method, line);
+    line[CL_KEY] = '\n';
+    ssize_t n = write(lock, line, CL_KEY + 1);
+    if (n == CL_KEY + 1) return 0;
+    if (n >= 0) errno = ENOSPC;
+    cl_file_of(key, ".lock", file);
+    int code = cannot("write", folder, file);
+    /* Half a line must not swallow the next one. */
+    return ftruncate(lock, before) == 0 ? code : cannot("write", folder, file);
 }
 
 int cl_file_put_entry(const cl_folder *folder, const char *key, cl_str id, cl_str method)
 {
-    char file[CL_FILE_NAME], target[TARGET_MAX + 2];
-    if (id.n * 3 + method.n * 3 > TARGET_MAX)
-        return cl_error(CLOUDS_ETOOBIG, "the method's name is too long for the registry");
-    size_t n = escape(id, target);
-    target[n++] = '/';
-    n += escape(method, target + n);
-    target[n] = '\0';
+    char file[CL_FILE_NAME], target[CL_ENTRY_MAX + 2];
+    if (cl_entry_write(id, method, target) != 0)
+        return cl_error(CLOUDS_ETOOBIG, "the method's name is too long for the registry (%zu bytes)", method.n);
     cl_file_entry(key, method, file);
     if (symlinkat(target, folder->fd, file) == 0 || errno == EEXIST) return 0;
-    return cl_error(CLOUDS_ESYSTEM, "cannot register in %s: %s", folder->path, strerror(errno));
+    return cannot("register in", folder, file);
 }
 
 void cl_file_remove_entry(const cl_folder *folder, const char *key, cl_str method)
@@ -228,26 +261,17 @@ void cl_file_remove_entry(const cl_folder *folder, const char *key, cl_str metho
     unlinkat(folder->fd, file, 0);
 }
 
-static int belongs(const char *file, cl_str id, cl_str method)
+int cl_file_has_entry(const cl_folder *folder, const char *key, cl_str method)
 {
-    char key[CL_KEY + 1], expected[CL_FILE_NAME];
-    cl_file_key(id, key);
-    cl_file_entry(key, method, expected);
-    return strcmp(file, expected) == 0;
+    char file[CL_FILE_NAME];
+    cl_file_entry(key, method, file);
+    return faccessat(folder->fd, file, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
 int cl_file_read_entry(const cl_folder *folder, const char *file, cl_buf *memory, cl_str *id, cl_str *method)
 {
     memory->len = 0;
-    if (cl_buf_reserve(memory, TARGET_MAX + 2) != 0) return CLOUDS_ENOMEM;
-    ssize_t n = readlinkat(folder->fd, file, memory->data, TARGET_MAX + 2);
-    if (n < 0) return CLOUDS_ENOSERVER;
-    char *cut = memchr(memory->data, '/', (size_t)n);
-    if (!cut) return CLOUDS_EPROTO;
-    long id_n = unescape(memory->data, (size_t)(cut - memory->data));
-    long method_n = unescape(cut + 1, (size_t)(memory->data + n - cut - 1));
-    if (id_n <= 0 || method_n < 0) return CLOUDS_EPROTO;
-    *id = cl_str_of(memory->data, (size_t)id_n);
-    *method = cl_str_of(cut + 1, (size_t)method_n);
-    return belongs(file, *id, *method) ? 0 : CLOUDS_EPROTO;
+    if (cl_buf_reserve(memory, CL_ENTRY_MAX + 2) != 0) return CLOUDS_ENOMEM;
+    ssize_t n = readlinkat(folder->fd, file, memory->data, CL_ENTRY_MAX + 2);
+    return n < 0 ? CLOUDS_ENOSERVER : cl_entry_read(file, memory->data, (size_t)n, id, method);
 }

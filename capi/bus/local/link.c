@@ -111,17 +111,28 @@ static int is_same_user(const cl_local_link *link)
     return uid == 0 || uid == (long)geteuid();
 }
 
+static cl_local_node *open_node(const cl_local *bus)
+{
+    CL_LIST_EACH(it, &bus->nodes)
+    {
+        cl_local_node *node = CL_OWNER(it, cl_local_node, place);
+        if (node->opened) return node;
+    }
+    return NULL;
+}
+
 static void on_opened(void *self)
 {
     cl_local_link *link = self;
     cl_local *bus = link->bus;
-    if (!is_same_user(link) || cl_list_empty(&bus->nodes)) {
+    /* Any living node of ours may stand for the link: it only names where it comes from. */
+    cl_local_node *as = open_node(bus);
+    if (!is_same_user(link) || !as) {
         cl_link_cut(link);
         return;
     }
-    /* Any living node of ours may stand for the link: it only names where it comes from. */
     await_hello(link);
-    if (say_hello(link, CL_OWNER(bus->nodes.next, cl_local_node, place)) != 0) cl_link_cut(link);
+    if (say_hello(link, as) != 0) cl_link_cut(link);
 }
 
 static void on_drained(void *self)

@@ -76,11 +76,13 @@ static void destroy(cl_bus *base)
     CL_LIST_EACH(it, &bus->nodes) cl_local_node_free(CL_OWNER(it, cl_local_node, place));
     CL_LIST_EACH(at, &bus->suspects) cl_free(CL_OWNER(at, cl_suspect, place));
     cl_tasks_free(&bus->tasks);
+    cl_local_sweep_end(bus);
     cl_watch_destroy(bus->watch);
     cl_alarm_destroy(bus->tick);
     cl_folder_close(&bus->folder);
     cl_registry_free(&bus->registry);
     cl_strmap_free(&bus->node_by_id);
+    cl_strmap_free(&bus->node_by_key);
     cl_strmap_free(&bus->link_by_peer);
     cl_idmap_free(&bus->node_by_handle);
     cl_idmap_free(&bus->link_by_id);
@@ -116,6 +118,7 @@ static void init(cl_local *bus, cl_loop *loop, const cl_limits *limits, const cl
     cl_list_init(&bus->links);
     cl_tasks_init(&bus->tasks, loop, &bus->sink, bus, cl_local_answer);
     cl_list_init(&bus->suspects);
+    cl_registry_init(&bus->registry);
 }
 
 int cl_local_bus_create(cl_loop *loop, const cl_url *url, const cl_limits *limits, const cl_bus_sink *sink,
@@ -132,9 +135,7 @@ int cl_local_bus_create(cl_loop *loop, const cl_url *url, const cl_limits *limit
         destroy(&bus->base);
         return code == CLOUDS_ENOMEM ? cl_error(code, NULL) : code;
     }
-    cl_registry_sweep(bus);
-    cl_registry_look(bus, NULL, 0);
-    bus->heal = 0;
+    cl_local_sweep_begin(bus);
     *out = &bus->base;
     return 0;
 }

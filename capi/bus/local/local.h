@@ -2,6 +2,7 @@
 #ifndef CL_LOCAL_H
 #define CL_LOCAL_H
 
+#include <dirent.h>
 #include <limits.h>
 #include <sys/stat.h>
 #include <sys/types.h>
@@ -18,76 +19,132 @@
 typedef struct cl_folder {
     char path[PATH_MAX];
     int fd;
+    long names; /* the pid namespace of this process */
 } cl_folder;
 
 /* Finds or makes the private folder of this user for `name`. Errors are CLOUDS_ESYSTEM and say which folder and why. */
 int cl_folder_open(cl_folder *folder, const char *name);
 void cl_folder_close(cl_folder *folder);
+/* Is it still the folder that others find? */
+int cl_folder_is_current(const cl_folder *folder);
+/* Whether the folder's dead are to be swept now: once in a while for all processes of a user. Then no other is told so
+ * for that while. */
+int cl_folder_sweep_is_due(const cl_folder *folder);
+DIR *cl_folder_list(const cl_folder *folder);
 
-/* ---- files.c: what lies in the folder; see the notes there */
+/* ---- names.c: the names and contents of its files */
 
-enum { CL_KEY = 16, CL_FILE_NAME = 48 };
+enum { CL_KEY = 16, CL_FILE_NAME = 48, CL_ENTRY_MAX = 4000, CL_LOCK_HEAD = 64 };
+
+enum cl_file_kind { CL_FILE_FOREIGN, CL_FILE_LOCK, CL_FILE_SOCKET, CL_FILE_ENTRY, CL_FILE_UNFINISHED };
 
 /* The 16 hex digits that stand for a name in file names. */
 void cl_file_key(cl_str name, char out[CL_KEY + 1]);
 void cl_file_of(const char *key, const char *suffix, char out[CL_FILE_NAME]);
 void cl_file_entry(const char *key, cl_str method, char out[CL_FILE_NAME]);
+/* What a file of that name is, and (but for a foreign one) its node's key. The key of an entry's method stands at
+ * file + CL_KEY + 1. */
+enum cl_file_kind cl_file_kind_of(const char *file, char key[CL_KEY + 1]);
+
+/* What an entry points to. Writing: 0 or CLOUDS_ETOOBIG. Reading changes `target`, into which id and method point
+ * afterwards: 0, or CLOUDS_EPROTO when it is not what the entry of that name holds. */
+int cl_entry_write(cl_str id, cl_str method, char out[CL_ENTRY_MAX + 2]);
+int cl_entry_read(const char *file, char *target, size_t n, cl_str *id, cl_str *method);
+
+/* What a lock holds: the length of its head; 0 or CLOUDS_EPROTO; 1 and the key of a further method, or 0. */
+int cl_lock_write(long pid, long names, char out[CL_LOCK_HEAD]);
+int cl_lock_read(const char *text, size_t n, long *pid, long *names);
+int cl_lock_next(const char *text, size_t n, size_t *at, char method[CL_KEY + 1]);
+
+/* ---- files.c: what lies in the folder; see the notes there */
+
 /* A path of a file in the folder that fits a socket's address; CLOUDS_ETOOBIG when there is none. */
 int cl_file_path(const cl_folder *folder, const char *file, char *out, size_t cap);
 
-/* Takes the lock of a node: 0 and the descriptor, CLOUDS_EEXIST (another process has it), CLOUDS_ESYSTEM. */
-int cl_file_lock(const cl_folder *folder, const char *key, cl_str id, int *out);
-/* Does the node live? One that does not is swept away. */
-int cl_file_is_alive(const cl_folder *folder, const char *key);
+/* Takes the lock of a node: 0 and the descriptor, CLOUDS_EEXIST, CLOUDS_ESYSTEM. `owner`: the process that has it, 0:
+ * not known, -1: one that has ended (whose child holds it yet, or whose files are just being removed). */
+int cl_file_lock(const cl_folder *folder, const char *key, cl_str id, int *out, long *owner);
+/* Does the node live? Of one that does not, what it left is removed, and `met`, a file of its (or NULL). */
+int cl_file_is_alive(const cl_folder *folder, const char *key, const char *met);
 /* Is `lock` still the lock that others see? */
 int cl_file_is_current(const cl_folder *folder, const char *key, int lock);
-void cl_file_remove_node(const cl_folder *folder, const char *key);
+/* Removes the files of a node whose lock is held. */
+void cl_file_remove_node(const cl_folder *folder, const char *key, int lock);
+/* Removes the file, and what else is its node's, if nobody living owns it. */
+void cl_file_sweep(const cl_folder *folder, const char *file);
 
-/* Entries: 0 or an error. Reading: id and method point into `memory` (cleared first); CLOUDS_EPROTO when it is no
- * entry. */
+/* Entries: 0 or an error. A method is noted in the lock before its entry is made. Reading: id and method point into
+ * `memory` (cleared first); CLOUDS_EPROTO when it is no entry. */
+int cl_file_note_method(const cl_folder *folder, const char *key, int lock, cl_str method);
 int cl_file_put_entry(const cl_folder *folder, const char *key, cl_str id, cl_str method);
 void cl_file_remove_entry(const cl_folder *folder, const char *key, cl_str method);
+int cl_file_has_entry(const cl_folder *folder, const char *key, cl_str method);
 int cl_file_read_entry(const cl_folder *folder, const char *file, cl_buf *memory, cl_str *id, cl_str *method);
 
-/* ---- registry.c: the folder's entries, in memory */
+/* ---- registry.c: the entries of the methods that somebody here asked for, in memory */
 
 typedef struct cl_entry {
     char file[CL_FILE_NAME];
-    cl_str id, method;
+    cl_str id;
     cl_link in_method, in_peer;
-    struct cl_entries *methods, *peer;
+    struct cl_wanted *wanted;
+    struct cl_peer_entries *peer;
     unsigned round; /* of the scan that saw it */
     char text[];
 } cl_entry;
 
-/* All entries of one method, or of one node. */
-typedef struct cl_entries {
-    cl_str name;
+/* A method that was asked for, and its servers. */
+typedef struct cl_wanted {
+    cl_link place; /* registry->recent, the one asked for last at the end */
+    cl_str method;
+    char key[CL_KEY + 1];
+    cl_link list;
+    size_t n;
+    int64_t checked; /* when its servers were last seen to live */
+    char text[];
+} cl_wanted;
+
+/* The entries of one node. */
+typedef struct cl_peer_entries {
+    cl_str id;
     cl_link list;
     size_t n;
     char text[];
-} cl_entries;
+} cl_peer_entries;
 
 typedef struct cl_registry {
-    cl_strmap files, methods, peers; /* to cl_entry, cl_entries, cl_entries */
+    cl_strmap files, methods, keys, peers; /* to cl_entry, cl_wanted, cl_wanted, cl_peer_entries */
+    cl_link recent;
     unsigned round;
+    uint64_t scans, reads; /* looks at the whole folder; entries that were read */
 } cl_registry;
 
 struct cl_local;
-/* A file came, went, or (NULL) nobody knows: looks, and tells the sink when `tell` is set. */
-void cl_registry_look(struct cl_local *bus, const char *file, int tell);
-/* One entry, known without looking. 0 or CLOUDS_ENOMEM. */
-int cl_registry_add(struct cl_local *bus, const char *file, cl_str id, cl_str method, int tell);
-void cl_registry_drop(struct cl_local *bus, const char *file, int tell);
-/* Sweeps the dead servers of a method; tells of them. */
-void cl_registry_check(struct cl_local *bus, cl_str method);
-/* Sweeps what dead nodes left in the folder, whether they had entries or not. */
-void cl_registry_sweep(struct cl_local *bus);
+void cl_registry_init(cl_registry *registry);
+void cl_registry_free(cl_registry *registry);
+/* The servers of a method, known from now on: NULL without memory. */
+cl_wanted *cl_registry_want(struct cl_local *bus, cl_str method);
+/* A file came or went: looks at it if it is one of a wanted method. */
+void cl_registry_look(struct cl_local *bus, const char *file);
+/* Looks at all files. */
+void cl_registry_scan(struct cl_local *bus);
+/* Removes the dead servers of a method, now and then. */
+void cl_registry_check(struct cl_local *bus, cl_wanted *wanted);
+/* The node is dead: its entries go. */
+void cl_registry_forget(struct cl_local *bus, cl_str id);
 /* Tells of all entries of a node: they count (again), or they don't. The entries themselves stay. */
 void cl_registry_tell(struct cl_local *bus, cl_str id, int up);
-void cl_registry_free(cl_registry *registry);
 
 /* ---- nodes and links */
+
+/* A method that a node serves. */
+typedef struct cl_kept {
+    uint64_t operation; /* the registration that waits for the node to open; 0: none */
+    int noted;          /* the lock names it */
+    int failed;         /* it could not be registered */
+    size_t n;
+    char text[];
+} cl_kept;
 
 typedef struct cl_local_node {
     cl_link place;
@@ -97,9 +154,14 @@ typedef struct cl_local_node {
     char key[CL_KEY + 1];
     int lock; /* -1: none */
     cl_listener *listener;
-    cl_strmap enrolled; /* method -> itself, owned */
+    cl_strmap enrolled; /* method -> cl_kept, owned */
     size_t links;       /* accepted ones that live */
     int opened, draining, closing;
+    int pending;     /* registrations wait for it to open */
+    int opening;     /* its lock is held by somebody who may be about to let it go */
+    int64_t open_by; /* until when that is waited for */
+    int failure;     /* why it does not listen, and never will */
+    char words[256];
     int64_t close_by;
 } cl_local_node;
 
@@ -157,21 +219,24 @@ typedef struct cl_local {
     pid_t owner;
     char *name;
     cl_folder folder;
-    cl_watch *watch;
+    cl_watch *watch; /* NULL until somebody asks who serves a method */
+    DIR *sweep;      /* the sweep that is under way */
     cl_alarm *tick;
     int64_t tick_at; /* INT64_MAX: not set */
     cl_registry registry;
     cl_link nodes, links, suspects;
     cl_tasks tasks;
-    cl_strmap node_by_id, link_by_peer;
+    cl_strmap node_by_id, node_by_key, link_by_peer;
     cl_idmap node_by_handle;
     cl_local_link *last;            /* the link that was sent over last: the next send often is for it too */
     const cl_local_node *last_node; /* that received last */
     cl_idmap link_by_id;
     uint64_t next_link;
     size_t link_count;
-    int heal;     /* files of ours may be gone */
-    int settling; /* somebody waits for an end */
+    int heal;        /* files of ours may be gone */
+    int heal_failed; /* and could not be put back */
+    int64_t inspect; /* when files of ours are looked at next */
+    int settling;    /* somebody waits for an end */
     int closing, finishing, told_closed;
     int64_t close_by;
 } cl_local;
@@ -190,10 +255,26 @@ cl_local_node *cl_local_node_of(cl_local *bus, const void *handle);
 void cl_local_nodes_settle(cl_local *bus);
 void cl_local_node_begin_close(cl_local_node *node);
 void cl_local_node_free(cl_local_node *node);
-/* Opens the folder and watches it, instead of the one before. */
+/* Opens the folder instead of the one before. */
 int cl_local_enter_folder(cl_local *bus);
+/* Hears of changes in the folder from now on. */
+int cl_local_watch(cl_local *bus);
 /* Puts back what of ours is gone from the folder. */
 void cl_local_heal(cl_local *bus);
+/* The same soon. */
+void cl_local_heal_soon(cl_local *bus);
+/* Looks now and then whether files of ours are there, when nobody tells. */
+void cl_local_inspect(cl_local *bus, int64_t now);
+/* Nodes that wait for their lock try again. */
+void cl_local_nodes_retry(cl_local *bus, int64_t now);
+
+/* sweep.c: removes what dead nodes left, a piece of the folder at a time. */
+void cl_local_sweep_begin(cl_local *bus);
+void cl_local_sweep(cl_local *bus);
+void cl_local_sweep_end(cl_local *bus);
+
+/* status.c */
+void cl_local_status(cl_local *bus, uint64_t operation);
 
 /* link.c */
 int cl_link_open(cl_local *bus, cl_str to, cl_local_link **out);

@@ -1,13 +1,15 @@
 /* Design notes
  *
  * A node is open when its lock is held and its socket listens; only then entries are made, so whoever finds an entry
- * finds a listener. Draining removes the entries and tells every link, which answers behind its last call. Closing ends
- * the listener, and each link when that answer has come and all is written (bounded by CLOSE_MS): until then calls
- * still come and are refused. At last the files are removed, the lock after the others. */
+ * finds a listener. A lock that is held is tried again for a moment. Draining removes the entries and tells every link,
+ * which answers behind its last call. Closing ends the listener, and each link when that answer has come and all is
+ * written (bounded by CLOSE_MS): until then calls still come and are refused. At last the files are removed, the lock
+ * after the others. */
 #include "bus/local/local.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -15,7 +17,15 @@
 #include "base/log.h"
 #include "base/mem.h"
 
-enum { CLOSE_MS = 2000, HEAL_MS = 1000 };
+enum {
+    CLOSE_MS = 2000,
+    HEAL_MS = 20,
+    HEAL_AGAIN_MS = 1000,
+    INSPECT_MS = 2000,
+    RETRY_MS = 10,
+    LEAVE_MS = 100,  /* how long a process that ends may hold its lock yet */
+    REMOVE_MS = 2000 /* the files of one that was killed are being removed */
+};
 
 cl_local_node *cl_local_node_of(cl_local *bus, const void *handle)
 {
@@ -35,34 +45,106 @@ static int listen_at(cl_local_node *node)
     return cl_listener_unix(bus->loop, path, cl_link_accepted, node, &node->listener);
 }
 
-static int publish(cl_local_node *node)
-{
-    int code = cl_file_lock(&node->bus->folder, node->key, node->id, &node->lock);
-    if (code == 0) code = listen_at(node);
-    if (code == 0) node->opened = 1;
-    return code;
-}
-
 static void give_up_lock(cl_local_node *node)
 {
     const cl_folder *folder = &node->bus->folder;
     if (node->lock < 0) return;
     if (node->bus->owner == getpid() && cl_file_is_current(folder, node->key, node->lock))
-        cl_file_remove_node(folder, node->key);
+        cl_file_remove_node(folder, node->key, node->lock);
     close(node->lock);
     node->lock = -1;
 }
 
+/* CLOUDS_EEXIST: `owner` has the lock, see cl_file_lock. */
+static int publish(cl_local_node *node, long *owner)
+{
+    int code = cl_file_lock(&node->bus->folder, node->key, node->id, &node->lock, owner);
+    if (code != 0) return code;
+    code = listen_at(node);
+    if (code != 0) give_up_lock(node);
+    return code;
+}
+
+static void remove_from_maps(cl_local *bus, cl_local_node *node)
+{
+    if (cl_strmap_get(&bus->node_by_id, node->id) != node) return;
+    cl_strmap_take(&bus->node_by_id, node->id);
+    cl_strmap_take(&bus->node_by_key, cl_str_of(node->key, CL_KEY));
+    cl_idmap_take(&bus->node_by_handle, (uint64_t)(uintptr_t)node->handle);
+}
+
+/* One that has an id of a node here is no further node: only the handle finds it. */
 static int add(cl_local *bus, cl_local_node *node)
 {
-    if (cl_strmap_get(&bus->node_by_id, node->id))
-        return cl_error(CLOUDS_EEXIST, "the node id %.*s is in use", (int)node->id.n, node->id.p);
-    if (cl_strmap_put(&bus->node_by_id, node->id, node) != 0) return CLOUDS_ENOMEM;
-    if (cl_idmap_put(&bus->node_by_handle, (uint64_t)(uintptr_t)node->handle, node) != 0) {
-        cl_strmap_take(&bus->node_by_id, node->id);
-        return CLOUDS_ENOMEM;
+    int code = cl_idmap_put(&bus->node_by_handle, (uint64_t)(uintptr_t)node->handle, node);
+    if (code == 0) cl_list_append(&bus->nodes, &node->place);
+    if (code == 0 && cl_strmap_get(&bus->node_by_id, node->id))
+        return cl_error(CLOUDS_EEXIST, "the node id %.*s is in use by process %ld (this one)", (int)node->id.n,
+                        node->id.p, (long)getpid());
+    if (code == 0) code = cl_strmap_put(&bus->node_by_id, node->id, node);
+    if (code == 0) code = cl_strmap_put(&bus->node_by_key, cl_str_of(node->key, CL_KEY), node);
+    return code;
+}
+
+/* A lock that is held for a moment: its process is just ending, or its files are just being removed. */
+static int wait_for_lock(cl_local_node *node, long owner)
+{
+    int64_t now = cl_loop_now();
+    if (!node->opening) node->open_by = now + (owner > 0 ? LEAVE_MS : REMOVE_MS);
+    node->opening = now < node->open_by;
+    if (node->opening) cl_local_tick_by(node->bus, now + RETRY_MS);
+    return node->opening;
+}
+
+static void inspect_in_time(cl_local *bus)
+{
+    int64_t due = cl_loop_now() + INSPECT_MS;
+    if (bus->inspect) return;
+    bus->inspect = due;
+    cl_local_tick_by(bus, due);
+}
+
+static int tell_enrolled(cl_local_node *node, uint64_t operation, int code, const char *words)
+{
+    return cl_task_add(&node->bus->tasks, CL_TASK_ENROLLED, NULL, operation, code, cl_str_z(words));
+}
+
+static int put(cl_local_node *node, cl_kept *k);
+
+/* What was asked for while the node was opening. 0, or CLOUDS_ENOMEM: nothing could be said of the rest. */
+static int enroll_kept(cl_local_node *node)
+{
+    cl_kept *k;
+    for (size_t at = 0; (k = cl_strmap_next(&node->enrolled, &at));) {
+        if (!k->operation) continue;
+        int code = node->failure ? node->failure : put(node, k);
+        const char *words = node->failure ? node->words : code ? clouds_last_error() : "";
+        if (tell_enrolled(node, k->operation, code, words) != 0) return CLOUDS_ENOMEM;
+        k->operation = 0;
+        k->failed = code != 0;
     }
-    cl_list_append(&bus->nodes, &node->place);
+    return 0;
+}
+
+/* Opens, or finds that it cannot: then the event of the node tells why, as for every bus. CLOUDS_ENOMEM: that could not
+ * be said, and is to be tried again. */
+static int open_now(cl_local_node *node)
+{
+    cl_local *bus = node->bus;
+    long owner = 1;
+    int known = !node->opened && !node->failure;
+    int code = known ? publish(node, &owner) : 0;
+    if (code == CLOUDS_ENOMEM) return code;
+    if (code == CLOUDS_EEXIST && wait_for_lock(node, owner)) return 0;
+    if (known && code != 0) {
+        node->failure = code;
+        snprintf(node->words, sizeof node->words, "%s", clouds_last_error());
+    }
+    node->opened = !node->failure;
+    if (node->opened) inspect_in_time(bus);
+    if (cl_task_add(&bus->tasks, CL_TASK_READY, node->handle, 0, node->failure, cl_str_z(node->words)) != 0)
+        return CLOUDS_ENOMEM;
+    node->opening = 0;
     return 0;
 }
 
@@ -75,25 +157,34 @@ int cl_local_node_open(cl_bus *base, void *handle, cl_str id, double heartbeat)
     cl_list_init(&node->place);
     cl_file_key(id, node->key);
     int code = add(bus, node);
-    if (code == 0) {
-        code = publish(node);
-        /* Whatever is wrong with the folder is told by the event, as for every bus. */
-        cl_str words = code ? cl_str_z(clouds_last_error()) : CL_STR_NONE;
-        if (code == CLOUDS_ENOMEM || cl_task_add(&bus->tasks, CL_TASK_READY, handle, 0, code, words) != 0)
-            code = CLOUDS_ENOMEM;
-        else code = 0;
+    if (code == CLOUDS_EEXIST) {
+        node->failure = code;
+        snprintf(node->words, sizeof node->words, "%s", clouds_last_error());
     }
-    if (code != 0) cl_local_node_free(node);
-    return code;
+    if (code != CLOUDS_ENOMEM) code = open_now(node);
+    if (code == 0) return 0;
+    cl_local_node_free(node);
+    return cl_error(CLOUDS_ENOMEM, NULL);
+}
+
+void cl_local_nodes_retry(cl_local *bus, int64_t now)
+{
+    CL_LIST_EACH(it, &bus->nodes)
+    {
+        cl_local_node *node = CL_OWNER(it, cl_local_node, place);
+        if (node->closing || (!node->opening && !node->pending)) continue;
+        int code = node->opening ? open_now(node) : 0;
+        if (code == 0 && !node->opening) code = enroll_kept(node);
+        if (code == 0 && !node->opening) node->pending = 0;
+        else cl_local_tick_by(bus, now + RETRY_MS);
+    }
 }
 
 void cl_local_node_free(cl_local_node *node)
 {
     cl_local *bus = node->bus;
-    if (cl_strmap_get(&bus->node_by_id, node->id) == node) {
-        cl_strmap_take(&bus->node_by_id, node->id);
-        cl_idmap_take(&bus->node_by_handle, (uint64_t)(uintptr_t)node->handle);
-    }
+    remove_from_maps(bus, node);
+    cl_idmap_take(&bus->node_by_handle, (uint64_t)(uintptr_t)node->handle);
     if (bus->last_node == node) bus->last_node = NULL;
     CL_LIST_EACH(it, &bus->links)
     {
@@ -103,8 +194,8 @@ void cl_local_node_free(cl_local_node *node)
     cl_list_remove(&node->place);
     cl_listener_close(node->listener);
     give_up_lock(node);
-    char *method;
-    for (size_t at = 0; (method = cl_strmap_next(&node->enrolled, &at));) cl_free(method);
+    cl_kept *k;
+    for (size_t at = 0; (k = cl_strmap_next(&node->enrolled, &at));) cl_free(k);
     cl_strmap_free(&node->enrolled);
     cl_free(node);
 }
@@ -114,26 +205,33 @@ void cl_local_node_free(cl_local_node *node)
 static int look_later(cl_local_node *node, cl_str method)
 {
     char file[CL_FILE_NAME];
+    if (!cl_strmap_get(&node->bus->registry.methods, method)) return 0;
     cl_file_entry(node->key, method, file);
     return cl_task_add(&node->bus->tasks, CL_TASK_FILE, NULL, 0, 0, cl_str_z(file));
 }
 
-/* The key text is kept in a block of its own: length in front, for walking. */
-typedef struct kept {
-    size_t n;
-    char text[];
-} kept;
-
-static int keep(cl_local_node *node, cl_str method)
+static cl_kept *keep(cl_local_node *node, cl_str method)
 {
-    if (cl_strmap_get(&node->enrolled, method)) return 0;
-    kept *k = cl_malloc(sizeof *k + method.n);
-    if (!k) return CLOUDS_ENOMEM;
-    k->n = method.n;
+    cl_kept *k = cl_strmap_get(&node->enrolled, method);
+    if (k) return k;
+    k = cl_malloc(sizeof *k + method.n);
+    if (!k) return NULL;
+    *k = (cl_kept){.n = method.n};
     memcpy(k->text, method.p, method.n);
-    if (cl_strmap_put(&node->enrolled, cl_str_of(k->text, k->n), k) == 0) return 0;
+    if (cl_strmap_put(&node->enrolled, cl_str_of(k->text, k->n), k) == 0) return k;
     cl_free(k);
-    return CLOUDS_ENOMEM;
+    return NULL;
+}
+
+static int put(cl_local_node *node, cl_kept *k)
+{
+    const cl_folder *folder = &node->bus->folder;
+    cl_str method = cl_str_of(k->text, k->n);
+    int code = k->noted ? 0 : cl_file_note_method(folder, node->key, node->lock, method);
+    if (code == 0) k->noted = 1;
+    if (code == 0) code = cl_file_put_entry(folder, node->key, node->id, method);
+    if (code == 0) look_later(node, method); /* without memory for that the watch tells */
+    return code;
 }
 
 int cl_local_enroll(cl_bus *base, void *handle, cl_str method, uint64_t operation)
@@ -141,15 +239,19 @@ int cl_local_enroll(cl_bus *base, void *handle, cl_str method, uint64_t operatio
     cl_local *bus = CL_OWNER(base, cl_local, base);
     cl_local_node *node = cl_local_node_of(bus, handle);
     if (!node || node->draining || node->closing) return cl_error(CLOUDS_ECLOSED, NULL);
-    if (!node->opened) return cl_error(CLOUDS_ESYSTEM, "the node does not listen");
+    if (node->failure) return cl_error(node->failure, "%s", node->words);
     int is_new = !cl_strmap_get(&node->enrolled, method);
-    if (keep(node, method) != 0) return cl_error(CLOUDS_ENOMEM, NULL);
+    cl_kept *k = keep(node, method);
+    if (!k) return cl_error(CLOUDS_ENOMEM, NULL);
+    if (node->opening && !k->operation) {
+        k->operation = operation;
+        node->pending = 1;
+        return 0;
+    }
     /* The word is kept first, so that it cannot fail afterwards. */
-    int code = cl_task_add(&bus->tasks, CL_TASK_ENROLLED, NULL, operation, 0, CL_STR_NONE);
-    if (code == 0 && (code = cl_file_put_entry(&bus->folder, node->key, node->id, method)) != 0)
-        cl_task_drop_last(&bus->tasks);
-    if (code == 0) look_later(node, method); /* without memory for that the watch tells */
-    else if (is_new) cl_free(cl_strmap_take(&node->enrolled, method));
+    int code = tell_enrolled(node, operation, 0, "");
+    if (code == 0 && node->opened && (code = put(node, k)) != 0) cl_task_drop_last(&bus->tasks);
+    if (code != 0 && is_new) cl_free(cl_strmap_take(&node->enrolled, method));
     return code;
 }
 
@@ -158,17 +260,20 @@ int cl_local_withdraw(cl_bus *base, void *handle, cl_str method, uint64_t operat
     cl_local *bus = CL_OWNER(base, cl_local, base);
     cl_local_node *node = cl_local_node_of(bus, handle);
     if (!node) return cl_error(CLOUDS_ECLOSED, NULL);
+    cl_kept *k = cl_strmap_get(&node->enrolled, method);
+    if (k && k->operation && tell_enrolled(node, k->operation, CLOUDS_ECLOSED, "it was taken back") != 0)
+        return CLOUDS_ENOMEM;
     cl_free(cl_strmap_take(&node->enrolled, method));
     cl_file_remove_entry(&bus->folder, node->key, method);
     look_later(node, method);
-    return cl_task_add(&bus->tasks, CL_TASK_ENROLLED, NULL, operation, 0, CL_STR_NONE);
+    return tell_enrolled(node, operation, 0, "");
 }
 
 /* ---- the end */
 
 static void withdraw_all(cl_local_node *node)
 {
-    kept *k;
+    cl_kept *k;
     for (size_t at = 0; (k = cl_strmap_next(&node->enrolled, &at));) {
         cl_file_remove_entry(&node->bus->folder, node->key, cl_str_of(k->text, k->n));
         look_later(node, cl_str_of(k->text, k->n));
@@ -268,66 +373,101 @@ static int is_whole(const cl_local_node *node)
 /* 0, or an error that is worth another try. */
 static int restore(cl_local_node *node)
 {
-    const cl_folder *folder = &node->bus->folder;
     int code = 0;
+    long owner;
     if (node->closing || !node->opened) return 0;
+    cl_kept *k;
     if (!is_whole(node)) {
         cl_listener_close(node->listener);
         node->listener = NULL;
-        if (node->lock >= 0) close(node->lock);
-        node->lock = -1;
-        code = publish(node);
+        give_up_lock(node);
+        for (size_t at = 0; (k = cl_strmap_next(&node->enrolled, &at));) k->noted = 0;
+        code = publish(node, &owner);
     }
-    kept *k;
     for (size_t at = 0; code == 0 && (k = cl_strmap_next(&node->enrolled, &at));)
-        code = cl_file_put_entry(folder, node->key, node->id, cl_str_of(k->text, k->n));
+        if (!k->failed && !cl_file_has_entry(&node->bus->folder, node->key, cl_str_of(k->text, k->n)))
+            code = put(node, k);
     return code;
 }
 
-static int is_current_folder(const cl_folder *folder)
+/* A file of a node of ours that is not there: perhaps nobody of ours removed it. */
+static int is_missed(const cl_local *bus, const char *file)
 {
-    struct stat ours, theirs;
-    return fstat(folder->fd, &ours) == 0 && lstat(folder->path, &theirs) == 0 && ours.st_ino == theirs.st_ino &&
-           ours.st_dev == theirs.st_dev;
+    char key[CL_KEY + 1];
+    if (cl_file_kind_of(file, key) == CL_FILE_FOREIGN || !cl_strmap_get(&bus->node_by_key, cl_str_of(key, CL_KEY)))
+        return 0;
+    return faccessat(bus->folder.fd, file, F_OK, AT_SYMLINK_NOFOLLOW) != 0;
+}
+
+void cl_local_heal_soon(cl_local *bus)
+{
+    if (bus->heal || bus->closing) return;
+    bus->heal = 1;
+    cl_local_tick_by(bus, cl_loop_now() + HEAL_MS);
 }
 
 static void on_change(void *self, const char *name)
 {
-    cl_registry_look(self, name, 1);
+    cl_local *bus = self;
+    if (name) cl_registry_look(bus, name);
+    else cl_registry_scan(bus);
+    if (!name || is_missed(bus, name)) cl_local_heal_soon(bus);
+}
+
+int cl_local_watch(cl_local *bus)
+{
+    cl_watch *watch = NULL;
+    int code = cl_watch_create(bus->loop, bus->folder.path, on_change, bus, &watch);
+    if (code != 0) return code;
+    cl_watch_destroy(bus->watch);
+    bus->watch = watch;
+    return 0;
 }
 
 int cl_local_enter_folder(cl_local *bus)
 {
     cl_folder folder;
-    cl_watch *watch = NULL;
     int code = cl_folder_open(&folder, bus->name);
-    if (code == 0) code = cl_watch_create(bus->loop, folder.path, on_change, bus, &watch);
-    if (code != 0) {
-        cl_folder_close(&folder);
-        return code;
-    }
-    cl_watch_destroy(bus->watch);
+    if (code != 0) return code;
+    cl_local_sweep_end(bus);
     cl_folder_close(&bus->folder);
-    bus->watch = watch;
     bus->folder = folder;
-    return 0;
+    code = bus->watch ? cl_local_watch(bus) : 0;
+    if (code == 0) cl_registry_scan(bus);
+    return code;
 }
 
-void cl_local_heal(cl_local *bus)
+static int put_back(cl_local *bus)
 {
-    bus->heal = 0;
-    int code = is_current_folder(&bus->folder) ? 0 : cl_local_enter_folder(bus);
+    int code = cl_folder_is_current(&bus->folder) ? 0 : cl_local_enter_folder(bus);
     CL_LIST_EACH(it, &bus->nodes)
     {
         int failed = code == 0 ? restore(CL_OWNER(it, cl_local_node, place)) : 0;
         if (failed) code = failed;
     }
-    if (code != 0) {
-        cl_log(CLOUDS_LOG_ERROR, "local: cannot put back what is gone from the folder: %s", clouds_last_error());
-        bus->heal = 1;
-        cl_local_tick_by(bus, cl_loop_now() + HEAL_MS);
+    return code;
+}
+
+void cl_local_heal(cl_local *bus)
+{
+    bus->heal = 0;
+    if (put_back(bus) != 0) {
+        if (!bus->heal_failed)
+            cl_log(CLOUDS_LOG_ERROR, "local: cannot put back what is gone from the folder: %s", clouds_last_error());
+        bus->heal_failed = bus->heal = 1;
+        cl_local_tick_by(bus, cl_loop_now() + HEAL_AGAIN_MS);
         return;
     }
-    cl_registry_look(bus, NULL, 1);
-    bus->heal = 0;
+    if (bus->heal_failed) cl_log(CLOUDS_LOG_INFO, "local: what was gone from %s is back", bus->folder.path);
+    bus->heal_failed = 0;
+}
+
+void cl_local_inspect(cl_local *bus, int64_t now)
+{
+    if (!bus->inspect || bus->closing) return;
+    if (now >= bus->inspect) {
+        bus->inspect = now + INSPECT_MS;
+        if (!bus->heal && !(bus->watch && cl_watch_is_told(bus->watch))) cl_local_heal(bus);
+    }
+    cl_local_tick_by(bus, bus->inspect);
 }

@@ -1,79 +1,67 @@
 /* Design notes
  *
- * The folder is the truth and this is its picture: inotify names what changed, and every name is looked at again, so it
- * does not matter in which order news arrives or whether we knew already. When news was lost, all of the folder is
- * looked at.
+ * The folder is the truth and this is a picture of a part of it: the entries of the methods that somebody here asked
+ * for. Who only serves keeps none, and watches nothing. The first question for a method looks at all names once; then
+ * the watch names what changed, and a name whose method nobody asked for costs one look into a table.
  *
- * An entry is in three places: by file, in the list of its method, in the list of its node. Lists vanish with their
- * last. */
-#include "bus/local/local.h"
-
-#include <dirent.h>
-#include <errno.h>
+ * An entry never changes, so it is read once. When news was lost, all names are looked at again, and those that are
+ * known are not read again.
+ *
+ * An entry is in three places: by file, in the list of its method, in the list of its node. */
 #include <fcntl.h>
 #include <unistd.h>
 
 #include "base/error.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "bus/local/local.h"
 
-enum { HEAL_MS = 20 };
+enum { WANTED_MAX = 10000, CHECK_MS = 1000 };
 
 /* ---- the picture */
 
-static cl_entries *entries_of(cl_strmap *map, cl_str name)
+static cl_peer_entries *peer_of(cl_registry *r, cl_str id)
 {
-    cl_entries *list = cl_strmap_get(map, name);
-    if (list) return list;
-    list = cl_malloc(sizeof *list + name.n);
-    if (!list) return NULL;
-    memcpy(list->text, name.p, name.n);
-    *list = (cl_entries){.name = {list->text, name.n}};
-    cl_list_init(&list->list);
-    if (cl_strmap_put(map, list->name, list) == 0) return list;
-    cl_free(list);
+    cl_peer_entries *peer = cl_strmap_get(&r->peers, id);
+    if (peer) return peer;
+    peer = cl_malloc(sizeof *peer + id.n);
+    if (!peer) return NULL;
+    memcpy(peer->text, id.p, id.n);
+    *peer = (cl_peer_entries){.id = {peer->text, id.n}};
+    cl_list_init(&peer->list);
+    if (cl_strmap_put(&r->peers, peer->id, peer) == 0) return peer;
+    cl_free(peer);
     return NULL;
 }
 
-static void forget_if_empty(cl_strmap *map, cl_entries *list)
+static void free_if_empty(cl_registry *r, cl_peer_entries *peer)
 {
-    if (!list || list->n) return;
-    cl_strmap_take(map, list->name);
-    cl_free(list);
+    if (!peer || peer->n) return;
+    cl_strmap_take(&r->peers, peer->id);
+    cl_free(peer);
 }
 
-static cl_entry *make_entry(const char *file, cl_str id, cl_str method)
-{
-    cl_entry *entry = cl_calloc(1, sizeof *entry + id.n + method.n);
-    if (!entry) return NULL;
-    memcpy(entry->file, file, strlen(file) + 1);
-    memcpy(entry->text, id.p, id.n);
-    memcpy(entry->text + id.n, method.p, method.n);
-    entry->id = cl_str_of(entry->text, id.n);
-    entry->method = cl_str_of(entry->text + id.n, method.n);
-    return entry;
-}
-
-int cl_registry_add(cl_local *bus, const char *file, cl_str id, cl_str method, int tell)
+static int add(cl_local *bus, const char *file, cl_str id, cl_wanted *wanted, int tell)
 {
     cl_registry *r = &bus->registry;
-    cl_entry *entry = make_entry(file, id, method);
-    cl_entries *of_method = entry ? entries_of(&r->methods, method) : NULL;
-    cl_entries *of_peer = of_method ? entries_of(&r->peers, id) : NULL;
-    if (!of_peer || cl_strmap_put(&r->files, cl_str_z(entry->file), entry) != 0) {
-        forget_if_empty(&r->methods, of_method);
-        forget_if_empty(&r->peers, of_peer);
+    cl_entry *entry = cl_calloc(1, sizeof *entry + id.n);
+    cl_peer_entries *peer = entry ? peer_of(r, id) : NULL;
+    if (peer) memcpy(entry->file, file, strlen(file) + 1);
+    if (!peer || cl_strmap_put(&r->files, cl_str_z(entry->file), entry) != 0) {
+        free_if_empty(r, peer);
         cl_free(entry);
         return CLOUDS_ENOMEM;
     }
+    memcpy(entry->text, id.p, id.n);
+    entry->id = cl_str_of(entry->text, id.n);
     entry->round = r->round;
-    entry->methods = of_method;
-    entry->peer = of_peer;
-    cl_list_append(&of_method->list, &entry->in_method);
-    cl_list_append(&of_peer->list, &entry->in_peer);
-    of_method->n++;
-    of_peer->n++;
-    if (tell) bus->sink.server_up(bus->sink.self, entry->method, (cl_server){entry->id, CL_NATIVE_LINKED});
+    entry->wanted = wanted;
+    entry->peer = peer;
+    cl_list_append(&wanted->list, &entry->in_method);
+    cl_list_append(&peer->list, &entry->in_peer);
+    wanted->n++;
+    peer->n++;
+    if (tell) bus->sink.server_up(bus->sink.self, wanted->method, (cl_server){entry->id, CL_NATIVE_LINKED});
     return 0;
 }
 
@@ -83,18 +71,16 @@ static void drop(cl_local *bus, cl_entry *entry, int tell)
     cl_strmap_take(&r->files, cl_str_z(entry->file));
     cl_list_remove(&entry->in_method);
     cl_list_remove(&entry->in_peer);
-    entry->methods->n--;
+    entry->wanted->n--;
     entry->peer->n--;
-    forget_if_empty(&r->methods, entry->methods);
-    forget_if_empty(&r->peers, entry->peer);
-    if (tell) bus->sink.server_down(bus->sink.self, entry->method, entry->id);
+    free_if_empty(r, entry->peer);
+    if (tell) bus->sink.server_down(bus->sink.self, entry->wanted->method, entry->id);
     cl_free(entry);
 }
 
-void cl_registry_drop(cl_local *bus, const char *file, int tell)
+void cl_registry_init(cl_registry *r)
 {
-    cl_entry *entry = cl_strmap_get(&bus->registry.files, cl_str_z(file));
-    if (entry) drop(bus, entry, tell);
+    cl_list_init(&r->recent);
 }
 
 void cl_registry_free(cl_registry *r)
@@ -105,135 +91,162 @@ void cl_registry_free(cl_registry *r)
     for (size_t at = 0; (value = cl_strmap_next(&r->peers, &at));) cl_free(value);
     cl_strmap_free(&r->files);
     cl_strmap_free(&r->methods);
+    cl_strmap_free(&r->keys);
     cl_strmap_free(&r->peers);
 }
 
 /* ---- looking */
 
-static int ends_with(const char *file, const char *suffix)
+static cl_wanted *wanted_by(cl_local *bus, const char *file)
 {
-    size_t n = strlen(file), m = strlen(suffix);
-    return n > m && strcmp(file + n - m, suffix) == 0;
+    char key[CL_KEY + 1];
+    if (cl_file_kind_of(file, key) != CL_FILE_ENTRY) return NULL;
+    return cl_strmap_get(&bus->registry.keys, cl_str_of(file + CL_KEY + 1, CL_KEY));
 }
 
-static int is_entry(const char *file)
+static int read_entry(cl_local *bus, const char *file, cl_wanted *wanted, int tell)
 {
-    return strlen(file) == 2 * CL_KEY + 3 && file[CL_KEY] == '-' && ends_with(file, ".m");
-}
-
-static void look_at_entry(cl_local *bus, const char *file, int tell)
-{
-    cl_entry *entry = cl_strmap_get(&bus->registry.files, cl_str_z(file));
     cl_buf memory = {0};
     cl_str id, method;
+    bus->registry.reads++;
     int code = cl_file_read_entry(&bus->folder, file, &memory, &id, &method);
-    if (code == 0 && !entry) code = cl_registry_add(bus, file, id, method, tell);
-    else if (code == 0) entry->round = bus->registry.round;
-    else if (code != CLOUDS_ENOMEM && entry) drop(bus, entry, tell);
-    if (code == CLOUDS_ENOMEM) cl_log(CLOUDS_LOG_WARN, "local: no memory to keep a registration");
+    if (code == 0 && cl_str_eq(method, wanted->method)) code = add(bus, file, id, wanted, tell);
     cl_buf_free(&memory);
+    if (code == CLOUDS_ENOMEM) cl_log(CLOUDS_LOG_WARN, "local: no memory to keep a registration");
+    return code;
 }
 
-/* A file of a node of ours that is not there: perhaps nobody of ours removed it. */
-static int is_missed(const cl_local *bus, const char *file)
+void cl_registry_look(cl_local *bus, const char *file)
 {
-    CL_LIST_EACH(it, &bus->nodes)
-    if (strncmp(CL_OWNER(it, cl_local_node, place)->key, file, CL_KEY) == 0)
-        return faccessat(bus->folder.fd, file, F_OK, AT_SYMLINK_NOFOLLOW) != 0;
-    return 0;
+    cl_wanted *wanted = wanted_by(bus, file);
+    if (!wanted) return;
+    cl_entry *entry = cl_strmap_get(&bus->registry.files, cl_str_z(file));
+    if (!entry) read_entry(bus, file, wanted, 1);
+    else if (faccessat(bus->folder.fd, file, F_OK, AT_SYMLINK_NOFOLLOW) != 0) drop(bus, entry, 1);
 }
 
-/* A scan saw what exists; what has an older round is gone. Dropping while walking is not allowed, so one at a time. */
-static void drop_unseen(cl_local *bus, int tell)
+/* Looks at all names: for all methods, or for one that was not asked for before, whose list is the answer then. */
+static void scan(cl_local *bus, const cl_wanted *only)
 {
     cl_registry *r = &bus->registry;
-    for (;;) {
-        cl_entry *entry, *unseen = NULL;
-        for (size_t at = 0; !unseen && (entry = cl_strmap_next(&r->files, &at));)
-            if (entry->round != r->round) unseen = entry;
-        if (!unseen) return;
-        drop(bus, unseen, tell);
+    DIR *dir = cl_folder_list(&bus->folder);
+    if (!dir) return;
+    r->round++;
+    r->scans++;
+    for (struct dirent *d; (d = readdir(dir));) {
+        cl_wanted *wanted = wanted_by(bus, d->d_name);
+        if (!wanted || (only && wanted != only)) continue;
+        cl_entry *entry = cl_strmap_get(&r->files, cl_str_z(d->d_name));
+        if (entry) entry->round = r->round;
+        else read_entry(bus, d->d_name, wanted, !only);
+    }
+    closedir(dir);
+}
+
+static void drop_unseen(cl_local *bus, cl_wanted *wanted)
+{
+    CL_LIST_EACH(it, &wanted->list)
+    {
+        cl_entry *entry = CL_OWNER(it, cl_entry, in_method);
+        if (entry->round != bus->registry.round) drop(bus, entry, 1);
     }
 }
 
-static DIR *open_folder(cl_local *bus)
+void cl_registry_scan(cl_local *bus)
 {
-    int fd = openat(bus->folder.fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-    if (!dir && fd >= 0) close(fd);
-    return dir;
+    if (cl_list_empty(&bus->registry.recent)) return;
+    unsigned before = bus->registry.round;
+    scan(bus, NULL);
+    if (bus->registry.round == before) return; /* the folder could not be read */
+    CL_LIST_EACH(it, &bus->registry.recent) drop_unseen(bus, CL_OWNER(it, cl_wanted, place));
 }
 
-static void look_at_all(cl_local *bus, int tell)
+/* ---- wanting */
+
+static void unwant(cl_registry *r, cl_wanted *wanted)
 {
-    DIR *dir = open_folder(bus);
-    if (!dir) return;
-    bus->registry.round++;
-    for (struct dirent *d; (d = readdir(dir));)
-        if (is_entry(d->d_name)) look_at_entry(bus, d->d_name, tell);
-    closedir(dir);
-    drop_unseen(bus, tell);
+    cl_list_remove(&wanted->place);
+    cl_strmap_take(&r->methods, wanted->method);
+    if (cl_strmap_get(&r->keys, cl_str_of(wanted->key, CL_KEY)) == wanted)
+        cl_strmap_take(&r->keys, cl_str_of(wanted->key, CL_KEY));
+    cl_free(wanted);
 }
 
-void cl_registry_look(cl_local *bus, const char *file, int tell)
+/* The method that was not asked for the longest is forgotten; who asks again is answered anew. */
+static void make_room(cl_local *bus)
 {
-    if (!file) look_at_all(bus, tell);
-    else if (is_entry(file)) look_at_entry(bus, file, tell);
-    if (bus->heal || bus->closing || (file && !is_missed(bus, file))) return;
-    bus->heal = 1;
-    cl_local_tick_by(bus, cl_loop_now() + HEAL_MS);
+    cl_registry *r = &bus->registry;
+    if (r->methods.len < WANTED_MAX) return;
+    cl_wanted *oldest = CL_OWNER(r->recent.next, cl_wanted, place);
+    CL_LIST_EACH(it, &oldest->list) drop(bus, CL_OWNER(it, cl_entry, in_method), 0);
+    unwant(r, oldest);
+}
+
+static cl_wanted *create(cl_registry *r, cl_str method)
+{
+    cl_wanted *wanted = cl_calloc(1, sizeof *wanted + method.n);
+    if (!wanted) return NULL;
+    memcpy(wanted->text, method.p, method.n);
+    wanted->method = cl_str_of(wanted->text, method.n);
+    wanted->checked = INT64_MIN;
+    cl_list_init(&wanted->list);
+    cl_list_append(&r->recent, &wanted->place);
+    cl_file_key(method, wanted->key);
+    if (cl_strmap_put(&r->methods, wanted->method, wanted) == 0 &&
+        cl_strmap_put(&r->keys, cl_str_of(wanted->key, CL_KEY), wanted) == 0)
+        return wanted;
+    unwant(r, wanted);
+    return NULL;
+}
+
+cl_wanted *cl_registry_want(cl_local *bus, cl_str method)
+{
+    cl_registry *r = &bus->registry;
+    if (!bus->watch && cl_local_watch(bus) != 0) return NULL;
+    cl_wanted *wanted = cl_strmap_get(&r->methods, method);
+    if (wanted) {
+        cl_list_remove(&wanted->place);
+        cl_list_append(&r->recent, &wanted->place);
+        cl_watch_now(bus->watch); /* nobody is told "none" while news waits to be read */
+        return wanted;
+    }
+    make_room(bus);
+    wanted = create(r, method);
+    if (wanted) scan(bus, wanted);
+    return wanted;
 }
 
 /* ---- the dead */
 
-void cl_registry_sweep(cl_local *bus)
+void cl_registry_forget(cl_local *bus, cl_str id)
 {
-    DIR *dir = open_folder(bus);
-    for (struct dirent *d; dir && (d = readdir(dir));) {
-        char key[CL_KEY + 1] = "", lock[CL_FILE_NAME];
-        if (strlen(d->d_name) < CL_KEY) continue;
-        memcpy(key, d->d_name, CL_KEY);
-        cl_file_of(key, ".lock", lock);
-        int lost = ends_with(d->d_name, ".sock") && faccessat(bus->folder.fd, lock, F_OK, AT_SYMLINK_NOFOLLOW) != 0;
-        if (lost || ends_with(d->d_name, ".lock")) cl_file_is_alive(&bus->folder, key);
-    }
-    if (dir) closedir(dir);
+    cl_peer_entries *peer = cl_strmap_get(&bus->registry.peers, id);
+    for (size_t left = peer ? peer->n : 0; left > 0; left--) drop(bus, CL_OWNER(peer->list.next, cl_entry, in_peer), 1);
 }
 
-static void drop_node(cl_local *bus, cl_str id)
+void cl_registry_check(cl_local *bus, cl_wanted *wanted)
 {
-    for (cl_entries *peer; (peer = cl_strmap_get(&bus->registry.peers, id));) {
-        int last = peer->n == 1;
-        drop(bus, CL_OWNER(peer->list.next, cl_entry, in_peer), 1);
-        if (last) return;
-    }
-}
-
-void cl_registry_check(cl_local *bus, cl_str method)
-{
-    cl_entries *list = cl_strmap_get(&bus->registry.methods, method);
-    for (size_t left = list ? list->n : 0; left && list; left--) {
-        cl_entry *entry = CL_OWNER(list->list.next, cl_entry, in_method);
-        cl_list_remove(&entry->in_method);
-        cl_list_append(&list->list, &entry->in_method);
+    int64_t now = cl_loop_now();
+    if (wanted->checked != INT64_MIN && now - wanted->checked < CHECK_MS) return;
+    wanted->checked = now;
+    CL_LIST_EACH(it, &wanted->list)
+    {
+        cl_entry *entry = CL_OWNER(it, cl_entry, in_method);
         char key[CL_KEY + 1] = "";
         memcpy(key, entry->file, CL_KEY);
-        if (cl_file_is_alive(&bus->folder, key)) continue;
-        cl_buf id = {0};
-        if (cl_buf_put_str(&id, entry->id) == 0) drop_node(bus, cl_buf_str(&id));
-        cl_buf_free(&id);
-        list = cl_strmap_get(&bus->registry.methods, method);
+        if (!cl_file_is_alive(&bus->folder, key, entry->file)) drop(bus, entry, 1);
     }
 }
 
 void cl_registry_tell(cl_local *bus, cl_str id, int up)
 {
-    cl_entries *peer = cl_strmap_get(&bus->registry.peers, id);
+    cl_peer_entries *peer = cl_strmap_get(&bus->registry.peers, id);
     if (!peer) return;
     CL_LIST_EACH(it, &peer->list)
     {
         const cl_entry *entry = CL_OWNER(it, cl_entry, in_peer);
-        if (up) bus->sink.server_up(bus->sink.self, entry->method, (cl_server){entry->id, CL_NATIVE_LINKED});
-        else bus->sink.server_down(bus->sink.self, entry->method, entry->id);
+        cl_str method = entry->wanted->method;
+        if (up) bus->sink.server_up(bus->sink.self, method, (cl_server){entry->id, CL_NATIVE_LINKED});
+        else bus->sink.server_down(bus->sink.self, method, entry->id);
     }
 }

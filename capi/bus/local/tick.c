@@ -60,7 +60,11 @@ void cl_local_suspect(cl_local *bus, cl_str id, int was_open)
     char key[CL_KEY + 1];
     cl_file_key(id, key);
     if (!cl_strmap_get(&bus->registry.peers, id) || bus->closing) return;
-    if (!cl_file_is_alive(&bus->folder, key) || !was_open) return; /* the watch tells what was swept */
+    if (!cl_file_is_alive(&bus->folder, key, NULL)) {
+        cl_registry_forget(bus, id);
+        return;
+    }
+    if (!was_open) return;
     cl_suspect *suspect = cl_malloc(sizeof *suspect + id.n);
     if (!suspect) return; /* the next look sees to it */
     *suspect = (cl_suspect){.when = cl_loop_now() + SUSPECT_MS, .n = id.n};
@@ -79,7 +83,9 @@ static void look_at_suspects(cl_local *bus, int64_t now)
             return;
         }
         cl_list_remove(&suspect->place);
-        if (cl_file_is_alive(&bus->folder, suspect->key)) cl_registry_tell(bus, cl_str_of(suspect->id, suspect->n), 1);
+        cl_str id = {suspect->id, suspect->n};
+        if (cl_file_is_alive(&bus->folder, suspect->key, NULL)) cl_registry_tell(bus, id, 1);
+        else cl_registry_forget(bus, id);
         cl_free(suspect);
     }
 }
@@ -91,6 +97,9 @@ void cl_local_tick(void *self)
     bus->tick_at = INT64_MAX;
     CL_LIST_EACH(it, &bus->links) look_at_link(CL_OWNER(it, cl_local_link, place), now);
     look_at_suspects(bus, now);
+    if (!bus->closing) cl_local_nodes_retry(bus, now);
     if (bus->heal && !bus->closing) cl_local_heal(bus);
+    cl_local_inspect(bus, now);
+    if (bus->sweep) cl_local_sweep(bus);
     if (bus->settling) cl_loop_poke(bus->loop);
 }
