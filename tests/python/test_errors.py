@@ -96,7 +96,7 @@ class OfHandlers(PythonCase):
     def test_an_exception_with_a_code(self):
         class Denied(Exception):
             code = "E_DENIED"
-        self.assertEqual(self.fails(Denied("no")).code, "E_DENIED")
+        self.assertEqual(self.fails(Denied("no"), logs=True).code, "E_DENIED")
 
     def test_errors_of_ours(self):
         got = self.fails(clouds.ServiceError("no such user", code="E_USER", more={"id": [7]}, values=(1, None)))

@@ -8,7 +8,7 @@ import unittest
 from support import BOUND, AsyncCase, PythonCase, wait_until
 
 import clouds
-from clouds import aio
+from clouds import _abi, aio
 
 
 class Sync(PythonCase):
@@ -123,6 +123,87 @@ class Sync(PythonCase):
         self.offer(outer=lambda: [self.server.call("inner", timeout=60), other.call("inner", timeout=60)])
         for left in self.client.call("outer", timeout=3):
             self.assertTrue(0 < left <= 3, left)
+
+    def test_what_has_expired_when_a_worker_is_free_is_not_started(self):
+        for name, blocking in (("plain", lambda: release.wait(BOUND)), ("later", None)):
+            with self.subTest(name):
+                server, release, ran = self.node("Server", workers=1), threading.Event(), []
+                server.register("block", lambda: release.wait(BOUND))
+
+                async def later(number):
+                    ran.append((number, clouds.request().time_left))
+                server.register("work", later if blocking is None else
+                                lambda number: ran.append((number, clouds.request().time_left)))
+                server.ready()
+                callers = [threading.Thread(target=self.client.call, args=("block",))]
+                callers += [threading.Thread(target=self.outcome, args=("work", number, 0.2)) for number in range(6)]
+                callers[0].start()
+                wait_until(lambda: server._threads.handlers._load.unfinished == 1)
+                for caller in callers[1:]:
+                    caller.start()
+                for caller in callers[1:]:
+                    caller.join(BOUND)  # each has given up
+                release.set()
+                callers[0].join(BOUND)
+                self.client.call("work", 7)
+                self.assertEqual([number for number, _ in ran], [7])
+                self.assertGreater(ran[0][1], 0)
+                self.assertEqual(server.counters()["expired_requests"], 6)
+                server.close(0)
+
+    def outcome(self, method, *arguments, timeout=None):
+        *arguments, timeout = arguments if timeout is None else (*arguments, timeout)
+        try:
+            return self.client.call(method, *arguments, timeout=timeout)
+        except clouds.Error as problem:
+            return problem.code
+
+    def test_what_waits_for_a_worker_is_limited(self):
+        server, release, got = self.node("Server", workers=1, max_events=16), threading.Event(), []
+        server.register("block", lambda: release.wait(BOUND))
+        server.ready()
+        with self.assertLogs("clouds", "WARNING") as said:
+            callers = [threading.Thread(target=lambda: got.append(self.outcome("block", timeout=BOUND)))
+                       for _ in range(40)]
+            for caller in callers:
+                caller.start()
+            wait_until(lambda: len(got) >= 20)
+            release.set()
+            for caller in callers:
+                caller.join(BOUND)
+        self.assertEqual(got.count("CLOUDS_OVERLOADED"), server.counters()["queue_refusals"])
+        self.assertLessEqual(got.count(True), 18)
+        self.assertEqual(len(said.output), 1, said.output)
+        self.assertIn("handlers are too slow", said.output[0])
+
+    def test_closed_by_its_own_handler(self):
+        async def close_later():
+            self.server.close(None)
+            return "later"
+        for handler, answer in ((lambda: self.server.close(None) or "closing", "closing"), (close_later, "later")):
+            self.server = self.node("Server")
+            self.offer(close=handler)
+            self.assertEqual(self.client.call("close", server=self.server.id), answer)
+            wait_until(self.server._handle.over.is_set)
+            self.server.close()
+
+    def test_an_answer_that_cannot_be_queued(self):
+        """The request stays open, and the answer is tried again."""
+        codes, tried = [_abi.CLOUDS_ELIMIT] * 3, []
+
+        def refusing(function, *arguments):
+            tried.append(function)
+            return codes.pop() if codes else answer(function, *arguments)
+
+        def reply():
+            request = clouds.request()
+            self.raises(clouds.LimitReached, "", request.reply, "first")
+            return [request.open, "second"]
+        self.offer(reply=reply)
+        answer = self.server._answer
+        self.server._answer = refusing
+        self.assertEqual(self.client.call("reply"), [True, "second"])
+        self.assertEqual(len(tried), 4)
 
     def test_drain(self):
         started, release, left = threading.Event(), threading.Event(), []
@@ -282,6 +363,82 @@ class Async(AsyncCase):
                                  client.call("unsendable"))
         self.assertEqual(len(said.output), 3)
         self.assertNotIn("_request.py", said.output[0])
+        await self.close(server, client)
+
+    async def test_an_answer_that_cannot_be_queued(self):
+        codes = [_abi.CLOUDS_ELIMIT] * 3
+
+        async def later():
+            return "later"
+        server, client = await self.pair(plain=lambda: "plain", later=later)
+        answer = server._answer
+        server._answer = lambda *arguments: codes.pop() if codes else answer(*arguments)
+        self.assertEqual(await client.call("plain"), "plain")
+        codes.extend([_abi.CLOUDS_ELIMIT] * 3)
+        self.assertEqual(await client.call("later"), "later")
+        await self.close(server, client)
+
+    async def test_closed_by_its_own_handler(self):
+        async def close():
+            await server.close()
+            return "closing"
+        server, client = await self.pair(close=close)
+        running = asyncio.ensure_future(server.run())
+        self.assertEqual(await client.call("close"), "closing")
+        await running
+        await self.close(server, client)
+
+    async def test_listeners_run_in_order(self):
+        server, client = await self.pair()
+        heard, first = [], asyncio.Event()
+
+        async def slow(sender, number):
+            if number == 0:
+                await first.wait()
+            heard.append(number)
+        server.on_message(slow)
+        server.on_message(lambda sender, number: heard.append(-number))
+        for number in range(4):
+            await client.send(server.id, number, confirm=True)
+        first.set()
+        await self.eventually(lambda: len(heard) == 8)
+        self.assertEqual(heard, [0, 0, 1, -1, 2, -2, 3, -3])
+        await self.close(server, client)
+
+    async def test_a_listener_may_close(self):
+        server, client = await self.pair()
+        heard = []
+
+        async def close(*_):
+            await server.close()
+            heard.append("closed")
+
+        async def ended(left):
+            await asyncio.sleep(0)
+            heard.append(left)
+        server.on("exit", ended)
+        server.on_message(close)
+        await client.send(server.id, 1)
+        await self.eventually(lambda: len(heard) == 2)
+        self.assertEqual(heard, ["closed", 0])
+        await self.close(server, client)
+
+    async def test_what_waits_for_a_listener_is_limited(self):
+        server = aio.Base(self.url, max_events=16, max_event_bytes=100000)
+        client, heard, first = aio.Client(self.url), [], asyncio.Event()
+
+        @server.on_message
+        async def slow(sender, value):
+            heard.append(value)
+            await first.wait()
+        await server.ready()
+        with self.assertLogs("clouds", "WARNING") as said:
+            for number in range(40):
+                await client.send(server.id, number, confirm=True)
+            first.set()
+            await self.eventually(lambda: len(heard) == 17)
+            self.assertEqual(server.counters()["dropped_events"], 23)
+            self.assertEqual(len(said.output), 1)
         await self.close(server, client)
 
     async def test_sync_client_and_async_server(self):

@@ -6,7 +6,7 @@ import unittest
 from support import BOUND, PythonCase, over_each_bus
 
 import clouds
-from clouds._threads import Pool
+from clouds._threads import Limits, Pool
 
 
 class Threads(PythonCase):
@@ -99,7 +99,7 @@ over_each_bus(globals(), Threads)
 class Pools(unittest.TestCase):
 
     def test_as_many_threads_as_there_is_work(self):
-        pool, size = Pool(6, "test"), 6
+        pool, size = Pool(6, "test", Limits(100, 1000), self.fail), 6
         self.addCleanup(pool.stop)
         for _ in range(2000):  # threads that are just becoming free are no reason to start none
             done = threading.Event()

@@ -1,8 +1,10 @@
 """Values cross exactly, or are refused with their place."""
+import collections
 import enum
 import json
 import math
 import pickle
+import typing
 import unittest
 from unittest import mock
 
@@ -19,6 +21,40 @@ class Color(enum.IntEnum):
 
 class Text(str):
     pass
+
+
+class Shade(str, enum.Enum):
+    DARK = "dark"
+
+
+class Loud(str):
+    def __str__(self):
+        return "LOUD"
+
+    __repr__ = __str__
+
+
+class Whole(int):
+    def __int__(self):
+        return 99
+
+    __str__ = __repr__ = __abs__ = __index__ = lambda self: 98
+
+
+class Real(float):
+    def __float__(self):
+        return 99.5
+
+    __str__ = __repr__ = lambda self: "99.5"
+
+
+class Point(typing.NamedTuple):
+    x: int
+    y: Shade
+
+
+class Status(enum.IntFlag):
+    ON = 4
 
 
 class Codec(PythonCase):
@@ -63,6 +99,17 @@ class Codec(PythonCase):
         self.assertEqual(encode((1, (2, [3]))), b"[1,[2,[3]]]")
         self.assertEqual(encode([Color.RED, True]), b"[3,true]")
         self.assertEqual(encode({Text("k"): Text("v")}), b'{"k":"v"}')
+
+    def test_what_derives_from_a_kind_travels_as_its_value(self):
+        for value, text in ((Shade.DARK, '"dark"'), (Loud("quiet"), '"quiet"'), (Whole(5), "5"), (Real(0.5), "0.5"),
+                            (Status.ON, "4"), (Point(1, Shade.DARK), '[1,"dark"]'), (True, "true"),
+                            (collections.OrderedDict(b=1, a=Shade.DARK), '{"b":1,"a":"dark"}'),
+                            (collections.defaultdict(list, k=[Loud("v")]), '{"k":["v"]}'),
+                            (collections.Counter("a"), '{"a":1}'), (type("L", (list,), {})([Whole(1)]), "[1]"),
+                            ({Shade.DARK: {Loud("k"): Text("v")}}, '{"dark":{"k":"v"}}')):
+            self.assertEqual(encode(value), text.encode())
+            if type(value) not in (Whole, Real):  # those say something else of themselves to json too
+                self.assertEqual(json.loads(json.dumps(value)), json.loads(text))
 
     def test_refused(self):
         self.raises(TypeError, "cannot send bytes at [0]: values are text", encode_list, [b"x"])
@@ -122,6 +169,23 @@ class Travelling(PythonCase):
         for values in ((), (None,), (None, None), (1, 2, None), ([], {})):
             got = self.client.call("echo", *values)
             self.assertEqual(got, {0: None, 1: values[0] if values else None}.get(len(values), clouds.Values(*values)))
+
+    def test_names_of_every_kind_of_text(self):
+        self.node("Server").on(Loud("message"), print)
+        server = self.node("Server", id=Loud("s.loud"))
+        server.register(Shade.DARK, lambda: {Shade.DARK: Shade.DARK})
+        server.ready()
+        self.assertEqual(self.client.call(Shade.DARK, server=Loud("s.loud")), {"dark": "dark"})
+        self.assertEqual(self.client.bind(Shade.DARK)(), {"dark": "dark"})
+        server.unregister(Shade.DARK)
+        self.assertEqual(server._methods, {})
+
+        def fail():
+            raise clouds.ServiceError(Shade.DARK, code=Shade.DARK, more={"shade": Shade.DARK})
+        server.register("fail", fail)
+        server.ready()
+        problem = self.raises(clouds.ServiceError, "dark", self.client.call, "fail")
+        self.assertEqual((problem.message, problem.code, problem.more), ("dark", "dark", {"shade": "dark"}))
 
     def test_results(self):
         self.assertIs(self.client.call("give", "None"), None)

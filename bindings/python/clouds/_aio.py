@@ -1,20 +1,23 @@
 """What the nodes of the asyncio face do: clouds.aio has the kinds of them."""
 import asyncio
+import collections
 import ctypes
 import signal
 import threading
 import types
 import weakref
-from typing import TYPE_CHECKING, Any, Awaitable, Callable, Dict, List, Optional, Set, Type, TypeVar
+from collections.abc import Coroutine
+from typing import TYPE_CHECKING, Any, Awaitable, Callable, Deque, Dict, Iterator, List, Optional, Set, Tuple, Type, TypeVar
 
 from clouds import _abi
+from clouds._error import Error
 from clouds._events import Records, failure
-from clouds._later import serve_later
+from clouds._faults import is_interrupt, tell
+from clouds._later import contained, finish_later, serve_later
 from clouds._library import lib
-from clouds._happened import log
-from clouds._node import NodeBase, not_ready
+from clouds._node import NodeBase
 from clouds._operations import settle
-from clouds._options import CallOptions, Number, drain_seconds, method_name
+from clouds._options import CallOptions, Number, check_wait, drain_seconds, method_name
 from clouds._request import Request, call_record, outside, serve
 from clouds._retry import Ask, Attempt, Hooked
 from clouds._values import encode_list, results
@@ -28,18 +31,43 @@ _RESULT = _abi.CLOUDS_EVENT_RESULT
 _running = asyncio.get_running_loop
 
 if TYPE_CHECKING:
-    _Future = asyncio.Future[Any]
+    class _Future(asyncio.Future[Any], Coroutine[Any, Any, Any]):
+        """What a Call is."""
 else:
     _Future = asyncio.Future
 
 
 class Call(_Future):
-    """A call that goes on. Await it for the result; cancelling it cancels the call."""
+    """A call that goes on. Await it for the result; cancelling it cancels the call.
 
-    __slots__ = ("_owner", "_id")
+    It is a coroutine too, for those who insist on one: asyncio.create_task, TaskGroup.create_task.
+    """
+
+    __slots__ = ("_owner", "_id", "_steps")
 
     _owner: "Node"
     _id: int
+    _steps: Any
+
+    def send(self, value: Any) -> Any:
+        """One step of a coroutine: whoever drives it waits for the result."""
+        return self._walk().send(value)
+
+    def throw(self, *problem: Any) -> Any:
+        """One step of a coroutine, with an exception."""
+        return self._walk().throw(*problem)
+
+    def close(self) -> None:
+        """The end of a coroutine: nobody will take the result."""
+        if not self.done() and not self.get_loop().is_closed():
+            self.cancel()
+
+    def _walk(self) -> Any:
+        try:
+            return self._steps
+        except AttributeError:
+            self._steps = self.__await__()
+            return self._steps
 
     def cancel(self, msg: Optional[Any] = None) -> bool:
         """Gives the call up."""
@@ -47,6 +75,10 @@ class Call(_Future):
             return False
         self._owner._give_up(self._id)
         return True
+
+
+if not TYPE_CHECKING:
+    Coroutine.register(Call)
 
 
 class Node(NodeBase):
@@ -62,7 +94,11 @@ class Node(NodeBase):
         """
         super().__init__(url, options)
         self._calls: Dict[int, Call] = {}
-        self._tasks: "Set[asyncio.Future[Any]]" = set()
+        self._tasks: "Set[asyncio.Future[Any]]" = set()  # handlers and hooks
+        self._closing: "Set[asyncio.Future[Any]]" = set()  # those of them that wait for the end
+        self._events: "Deque[_Told]" = collections.deque()  # what waits for a listener that takes its time
+        self._event_bytes, self._full = 0, False
+        self._listening: "Optional[asyncio.Future[Any]]" = None
         self._records = Records(EVENTS, TEXT)
         self._call_id = ctypes.c_uint64()
         self._call_ref = ctypes.byref(self._call_id)
@@ -115,26 +151,34 @@ class Node(NodeBase):
         if count < 0:
             self._broken(count)
             return
-        base, text, pop = records.text_address, records.text, self._calls.pop
-        for raw in records.raw(count):
-            if raw[0] != _RESULT:
-                self._event(records.event(raw))
-                continue
-            future = pop(raw[3], None)
-            if future is None:
-                continue
+        base, text, pop, interrupt = records.text_address, records.text, self._calls.pop, None
+        left = records.raw(count)
+        while True:
             try:
-                if raw[1]:
-                    future.set_exception(failure(records.event(raw)))
-                else:
-                    at = raw[10] - base
-                    future.set_result(results(text[at:at + raw[11]].decode("utf-8", "replace")))
-            except asyncio.InvalidStateError:
-                pass
-            except Exception as problem:
-                future.set_exception(problem)
+                for raw in left:
+                    if raw[0] != _RESULT:
+                        self._event(records.event(raw))
+                        continue
+                    future = pop(raw[3], None)
+                    if future is None:
+                        continue
+                    try:
+                        if raw[1]:
+                            future.set_exception(failure(records.event(raw)))
+                        else:
+                            at = raw[10] - base
+                            future.set_result(results(text[at:at + raw[11]].decode("utf-8", "replace")))
+                    except asyncio.InvalidStateError:
+                        pass
+                    except Exception as problem:
+                        future.set_exception(problem)
+                break
+            except KeyboardInterrupt as problem:  # the others of this batch are not lost
+                interrupt = problem
         if self._handle.over.is_set():
             self._end()
+        if interrupt is not None:
+            raise interrupt
 
     def _touched(self) -> None:
         if not self._flushing and self._loop is not None:
@@ -156,7 +200,7 @@ class Node(NodeBase):
         self._handle.destroy()
         self._finalizer.detach()
         self._end_operations()
-        for task in list(self._tasks):
+        for task in self._tasks - self._closing:
             task.cancel()
         self._tell_closers()
 
@@ -184,30 +228,79 @@ class Node(NodeBase):
         task.add_done_callback(self._tasks.discard)
         task.add_done_callback(then)
 
-    def _run(self, fn: Callable[..., Any], *arguments: Any) -> None:
-        try:
-            result = fn(*arguments)
-        except Exception:
-            log.exception("a listener failed")
-            return
-        if asyncio.iscoroutine(result):
-            self._spawn(result, _log_listener)
+    def _run(self, fns: List[Callable[..., Any]], make: Callable[[], Any], size: int, spare: int) -> bool:
+        if self._listening is None and not self._events:
+            going = _listen(fns, make)
+            first = next(going, None)
+            if first is not None:
+                self._listening = asyncio.ensure_future(self._listen(first, going))
+            return True
+        kept = self._keep(fns, make, size, spare)
+        if self._listening is None:
+            self._listening = asyncio.ensure_future(self._listen(None, iter(())))
+        return kept
 
-    def _run_hook(self, fn: Callable[..., Any], arguments: List[Any], then: Callable[[Any], None]) -> None:
+    def _keep(self, fns: List[Callable[..., Any]], make: Callable[[], Any], size: int, spare: int) -> bool:
+        """Keeps an event until the listeners are through with those before; False when too much waits already."""
+        count, limits = len(self._events), self._limits
+        if count and (count >= limits.items + spare or (self._event_bytes + size > limits.bytes and not spare)):
+            if not self._full:
+                self._full = True
+                self._too_slow("listeners", "further messages are dropped")
+            return False
+        self._event_bytes += size
+        self._events.append((fns, make, size))
+        return True
+
+    async def _listen(self, first: Optional[Awaitable[Any]], going: Iterator[Awaitable[Any]]) -> None:
+        """The listeners of one event after those of the other, since one of them has to be awaited."""
+        try:
+            while True:
+                while first is not None:
+                    await _heard(first)
+                    first = next(going, None)
+                if not self._events:
+                    return
+                fns, make, size = self._events.popleft()
+                self._event_bytes -= size
+                self._full = self._full and bool(self._events)
+                going = _listen(fns, make)
+                first = next(going, None)
+        finally:
+            self._listening = None
+
+    def _run_hook(self, fn: Callable[..., Any], arguments: List[Any], then: Callable[[Any], None], size: int) -> bool:
         answer = None
         try:
             answer = fn(*arguments)
-        except Exception:
-            log.exception("a hook failed")
-        if asyncio.iscoroutine(answer):
-            self._spawn(answer, lambda task: then(_outcome(task)))
-        else:
+        except BaseException as problem:
+            tell("a hook failed", problem)
+            if is_interrupt(problem):
+                then(None)
+                raise
+        if not asyncio.iscoroutine(answer) or isinstance(answer, Call):
             then(answer)
+        elif len(self._tasks) >= self._most_requests:
+            answer.close()
+            return False
+        else:
+            self._spawn(contained(answer), lambda task: then(_outcome(task)))
+        return True
 
-    def _serve(self, request: Request, handler: Callable[..., Any], arguments: List[Any]) -> None:
-        result = serve(request, handler, arguments)
+    def _serve(self, request: Request, handler: Callable[..., Any], arguments: str, size: int) -> bool:
+        if len(self._tasks) >= self._most_requests:
+            return False
+        result = serve(request, handler, arguments, self._finish)
         if result is not None:
             self._spawn(serve_later(request, result), _ignore)
+        return True
+
+    def _finish(self, request: Request, result: Any) -> None:
+        """Answers; what cannot be queued now is tried again meanwhile."""
+        rest = request._finish(result)
+        for _ in rest:
+            self._spawn(finish_later(request, rest), _ignore)
+            return
 
     def _elsewhere(self) -> bool:
         """Is this another thread than that of the running loop?"""
@@ -306,39 +399,56 @@ class Node(NodeBase):
         """
         return self._bind(method, retry, timeout, deadline, server, on_retry)
 
-    def send(self, receiver: str, value: Any = None, *, confirm: bool = False) -> "Awaitable[Optional[int]]":
+    def send(self, receiver: str, value: Any = None, *, confirm: bool = False,
+             timeout: Optional[float] = None) -> "Awaitable[Optional[int]]":
         """Sends a value to another node, and forgets; it is sent at once, awaited or not.
 
-        With confirm, awaiting it gives how many nodes got it; None: not known.
+        With confirm, awaiting it gives how many nodes got it; None: not known. timeout: the longest wait for that, in
+        seconds.
         """
         self._here()
         future = self._begin_send(receiver, value, confirm)
         if future is None:
             future = self._new_future()
             future.set_result(None)
-        sent: "Awaitable[Optional[int]]" = future
+        sent: "Awaitable[Optional[int]]" = self._limited(future, timeout, "the confirmation did not come")
         return sent
 
-    def status(self) -> "Awaitable[Dict[str, Dict[str, List[str]]]]":
+    def status(self, timeout: Optional[float] = None) -> "Awaitable[Dict[str, Dict[str, List[str]]]]":
         """Who serves what: ``{"servers": {id: [methods]}, "methods": {name: [ids]}}``."""
-        future: "Awaitable[Dict[str, Dict[str, List[str]]]]" = self._begin(lib.clouds_node_status)
+        future: "Awaitable[Dict[str, Dict[str, List[str]]]]" = self._limited(
+            self._begin(lib.clouds_node_status), timeout, "the status did not come")
         return future
+
+    async def ping(self, timeout: Optional[float] = None) -> float:
+        """Goes to the bus and back, and gives the seconds that it took; raises why it could not."""
+        loop = self._here()
+        begun = loop.time()
+        await self._limited(self._begin_ping(), timeout, "the bus did not answer")
+        return loop.time() - begun
 
     async def ready(self, timeout: Optional[float] = None) -> None:
         """Waits until the node listens, and everything that was registered until now is. Nothing has to wait for it.
 
         Raises what went wrong; clouds.Timeout when `timeout` seconds passed first.
         """
-        future = self._begin_ready()
-        await asyncio.wait([future], timeout=timeout)
-        if not future.done():
-            raise not_ready()
-        future.result()
+        await self._limited(self._begin_ready(), timeout, "not ready")
+
+    def _limited(self, future: "asyncio.Future[Any]", timeout: Optional[float], what: str) -> "asyncio.Future[Any]":
+        """The same future, which fails when the time is over."""
+        seconds = check_wait(timeout)
+        if seconds is None or future.done():
+            return future
+        timer = self._here().call_later(
+            seconds, lambda: settle(future, None, _caused(self._not_in_time(what, seconds), self._known_reason())))
+        future.add_done_callback(lambda _: timer.cancel())
+        return future
 
     async def close(self, drain: Optional[float] = None) -> None:
         """Stops the node in order: unregisters, serves what it has accepted for up to `drain` seconds, and disconnects.
 
-        Without `drain` the option drain_timeout says how long. A second time does nothing.
+        Without `drain` the option drain_timeout says how long. A second time does nothing. In a handler of this node it
+        only begins that, since the handler is one of those that are waited for.
         """
         if not self._finalizer.alive:
             return
@@ -348,7 +458,17 @@ class Node(NodeBase):
         seconds, future = drain_seconds(drain), self._wait_over()
         self._handle.close(seconds)
         self._touched()
-        await future
+        if self._serves_here():
+            return
+        task = asyncio.current_task()
+        if task is None:
+            await future
+            return
+        self._closing.add(task)
+        try:
+            await future
+        finally:
+            self._closing.discard(task)
 
     async def run(self) -> None:
         """Waits until the node is closed. SIGINT, SIGTERM and cancelling close it in order."""
@@ -411,19 +531,58 @@ def _end_signals(loop: asyncio.AbstractEventLoop, stop: "asyncio.Future[Any]") -
         signals.give_back()
 
 
-def _log_listener(task: "asyncio.Future[Any]") -> None:
-    if not task.cancelled() and task.exception() is not None:
-        log.error("a listener failed", exc_info=task.exception())
+def _caused(problem: Error, cause: Optional[BaseException]) -> Error:
+    problem.__cause__ = cause
+    return problem
+
+
+# ---- listeners
+
+_Told = Tuple[List[Callable[..., Any]], Callable[[], Any], int]
+
+
+def _listen(fns: List[Callable[..., Any]], make: Callable[[], Any]) -> Iterator[Awaitable[Any]]:
+    """Runs the listeners of one event. Gives what must be awaited before it goes on."""
+    interrupt: Optional[BaseException] = None
+    try:
+        arguments = make()
+    except Exception as problem:
+        tell("an event could not be read", problem)
+        return
+    for fn in fns:
+        try:
+            result = fn(*arguments)
+        except BaseException as problem:
+            tell("a listener failed", problem)
+            interrupt = problem if is_interrupt(problem) else interrupt
+            continue
+        if asyncio.iscoroutine(result) and not isinstance(result, Call):
+            yield result
+    if interrupt is not None:
+        raise interrupt
+
+
+async def _heard(coroutine: Awaitable[Any]) -> None:
+    """Waits for a listener. Whatever ends it does not end those that come after it."""
+    task = asyncio.ensure_future(contained(coroutine))
+    try:
+        await asyncio.wait([task])
+    except asyncio.CancelledError:
+        task.cancel()
+        raise
+    problem = None if task.cancelled() or task.exception() is not None else task.result()[1]
+    if problem is not None:
+        tell("a listener failed", problem)
 
 
 def _outcome(task: "asyncio.Future[Any]") -> Any:
     """What a hook gave; None when it failed."""
-    if task.cancelled():
+    if task.cancelled() or task.exception() is not None:
         return None
-    if task.exception() is not None:
-        log.error("a hook failed", exc_info=task.exception())
-        return None
-    return task.result()
+    value, problem = task.result()
+    if problem is not None:
+        tell("a hook failed", problem)
+    return value
 
 
 def _ignore(task: "asyncio.Future[Any]") -> None:

@@ -25,6 +25,16 @@ class Error(Exception):
     more: Dict[str, Any]
     #: Values that were sent beside the error.
     values: Tuple[Any, ...]
+    #: The method that was called; the id of the server that was asked last; the id of the node of ours it concerns;
+    #: the limit that was met, the size that was too large for it, and the cluster. None where there is no such thing.
+    method: Optional[str] = None
+    server: Optional[str] = None
+    node: Optional[str] = None
+    limit: Optional[float] = None
+    size: Optional[float] = None
+    cluster: Optional[str] = None
+    #: Did it come with the answer to a call, or of the library? False for one that the program has made.
+    received: bool = False
 
     def __init__(self, message: Optional[str] = None, *, code: Optional[str] = None, outcome: Optional[str] = None,
                  more: Optional[Mapping[str, Any]] = None, values: Sequence[Any] = ()) -> None:
@@ -48,13 +58,15 @@ class Error(Exception):
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.message!r}, code={self.code!r}, outcome={self.outcome!r})"
 
-    def __reduce__(self) -> Tuple[Callable[..., "Error"], Tuple[Any, ...]]:
-        return _rebuild, (type(self), self.message, self.code, self.outcome, self.more, self.values)
+    def __reduce__(self) -> Tuple[Callable[..., "Error"], Tuple[Any, ...], Dict[str, Any]]:
+        return _rebuild, (type(self), self.message), dict(vars(self))
 
 
-def _rebuild(kind: Type[Error], message: str, code: str, outcome: str, more: Dict[str, Any],
-             values: Tuple[Any, ...]) -> Error:
-    return kind(message, code=code, outcome=outcome, more=more, values=values)
+def _rebuild(kind: Type[Error], message: str) -> Error:
+    new: Any = kind.__new__  # without __init__: a kind of the program's may want other arguments
+    made: Error = new(kind, message)
+    made.args = (message,)
+    return made
 
 
 if sys.version_info >= (3, 11):

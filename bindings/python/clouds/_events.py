@@ -119,6 +119,9 @@ class Records:
         return [self.event(raw) for raw in self.raw(count)]
 
 
+_FACTS = ("method", "server", "node", "limit", "size", "cluster")
+
+
 def failure(event: Event) -> Error:
     """The exception for an event whose code is not 0."""
     more = members(event.error)
@@ -126,8 +129,16 @@ def failure(event: Event) -> Error:
         more = {"message": event.error} if event.error else {}
     message = more.pop("message", None)
     code = more.pop("code", None)
+    facts: Dict[str, Any] = {"method": event.method or None, "server": event.peer or None}
     if event.code != _abi.CLOUDS_EAPP:
         code = None  # the library's own, which the class knows
+        facts.update({name: more.pop(name) for name in _FACTS if name in more})
     values = decode(event.data) if event.type == _abi.CLOUDS_EVENT_RESULT else None
-    return make_error(event.code, message if isinstance(message, str) else None, code=code,
-                      outcome=OUTCOMES[event.outcome & 3], more=more, values=values if isinstance(values, list) else ())
+    problem = make_error(event.code, message if isinstance(message, str) else None, code=code,
+                         outcome=OUTCOMES[event.outcome & 3], more=more,
+                         values=values if isinstance(values, list) else ())
+    problem.received = True
+    for name, fact in facts.items():
+        if fact is not None:
+            setattr(problem, name, fact)
+    return problem

@@ -1,19 +1,20 @@
 """What a node of either face does when something happened: one function for each type of event."""
-import logging
+import sys
 from typing import TYPE_CHECKING, Any, Callable, Dict, List
 
 from clouds import _abi
 from clouds._events import Event, failure
+from clouds._faults import escaped, is_interrupt, log, tell
 from clouds._library import lib
 from clouds._operations import RESULT
 from clouds._request import Request
 from clouds._values import decode
-from clouds.errors import NoSuchMethod
+from clouds.errors import NoSuchMethod, Overloaded
 
 if TYPE_CHECKING:
     from clouds._node import NodeBase
 
-log = logging.getLogger("clouds")
+OVERHEAD = 600  # bytes that an event takes beside its texts
 
 
 def _ignore(_: Any) -> None:
@@ -36,7 +37,7 @@ def _registered(node: "NodeBase", event: Event) -> None:
     node._failed.pop(event.method, None)
     if event.code:
         node._failed[event.method] = problem = failure(event)
-        log.error("the method %r could not be registered: %s", event.method, problem)
+        log.error("the method '%s' could not be registered: %s", escaped(event.method), escaped(str(problem)))
     node._operations.ended(event)
     node._look_ready()
 
@@ -53,20 +54,26 @@ def _request(node: "NodeBase", event: Event) -> None:
     request = Request(node, node._context, event)
     if offered is None:
         request.fail(NoSuchMethod())
-    else:
-        node._serve(request, offered.handler, decode(event.data))
+    elif not node._serve(request, offered.handler, event.data, size_of(event)):
+        node._count("queue_refusals")
+        request._refuse(Overloaded())
+
+
+def size_of(event: Event) -> int:
+    """So much memory an event takes while it waits for its turn."""
+    return sys.getsizeof(event.data) + sys.getsizeof(event.error) + OVERHEAD
 
 
 def _message(node: "NodeBase", event: Event) -> None:
-    node._emit("message", event.peer, decode(event.data))
+    node._emit("message", lambda: (event.peer, decode(event.data)), size_of(event))
 
 
 def _unknown(node: "NodeBase", event: Event) -> None:
-    node._emit("unknown message", event.method, event.peer, decode(event.data), event.error)
+    node._emit("unknown message", lambda: (event.method, event.peer, decode(event.data), event.error), size_of(event))
 
 
 def _node_closed(node: "NodeBase", event: Event) -> None:
-    node._emit("exit", event.number)
+    node._emit("exit", lambda: (event.number,))
 
 
 def _context_closed(node: "NodeBase", _: Event) -> None:
@@ -74,16 +81,18 @@ def _context_closed(node: "NodeBase", _: Event) -> None:
 
 
 def _up(node: "NodeBase", _: Event) -> None:
-    node._down = None
+    if node._down is not None:
+        log.info("connected again: %s", node.id)
+    node._down, node._connected = None, True
     node._emit("up")
 
 
 def _down(node: "NodeBase", event: Event) -> None:
     problem = failure(event)
-    if not node._listeners.get("down") and node._down != str(problem):
-        node._down = str(problem)
-        log.warning("not connected: %s", problem)  # once; it is tried again by itself
-    node._emit("down", problem)
+    if not node._listeners.get("down") and str(node._down) != str(problem):
+        log.warning("not connected: %s", escaped(str(problem)))  # once; it is tried again by itself
+    node._down, node._connected = problem, False
+    node._emit("down", lambda: (problem,))
 
 
 def _server(answer: Any) -> bytes:
@@ -117,7 +126,9 @@ def _question(node: "NodeBase", event: Event) -> None:
         arguments = [event.peer, event.method]
     elif name != "clear_servers":
         arguments = [event.method, decode(event.data)]
-    node._run_hook(hook, arguments, then)
+    if not node._run_hook(hook, arguments, then, size_of(event)):
+        node._count("dropped_events")
+        then(None)
 
 
 _HAPPENED: Dict[int, Callable[["NodeBase", Event], None]] = {
@@ -139,5 +150,7 @@ def happened(node: "NodeBase", event: Event) -> None:
     """Something happened. Nothing that goes wrong here may end the one who tells."""
     try:
         _HAPPENED.get(event.type, _nothing)(node, event)
-    except Exception:
-        log.exception("clouds: an event could not be handled")
+    except BaseException as problem:
+        if is_interrupt(problem):
+            raise
+        tell("an event could not be handled", problem)

@@ -3,46 +3,96 @@ import asyncio
 import concurrent.futures
 import os
 import threading
-from typing import Any, Awaitable, Coroutine, Optional
+import types
+from typing import Any, Awaitable, Coroutine, Iterator, Optional, Tuple
 
+from clouds._faults import is_interrupt, tell
 from clouds._request import Request, enter
+from clouds._threads import at_the_end, start
 from clouds.errors import Canceled
+
+
+async def finish_later(request: Request, rest: Iterator[float]) -> None:
+    """Goes on answering until the answer could be queued."""
+    for pause in rest:
+        await asyncio.sleep(pause)
 
 
 async def serve_later(request: Request, result: Awaitable[Any]) -> None:
     """Waits for the result of a handler, and answers."""
     enter(request)
+    if request._over():
+        if isinstance(result, types.CoroutineType):
+            result.close()
+        return
     try:
         value = await result
-    except asyncio.CancelledError:
+    except (asyncio.CancelledError, GeneratorExit):
         request._finish_failed(Canceled("the handler was cancelled"))
         raise
-    except Exception as problem:
+    except BaseException as problem:  # SystemExit would end the loop, and all that runs in it
         request._finish_failed(problem)
-    except BaseException as problem:
-        request._finish_failed(problem)
+        if is_interrupt(problem):
+            raise
+        return
+    await finish_later(request, request._finish(value))
+
+
+async def contained(coroutine: Awaitable[Any]) -> Tuple[Any, Optional[BaseException]]:
+    """What a function of the program gave, or raised. SystemExit would end the loop, and all that runs in it."""
+    try:
+        return await coroutine, None
+    except GeneratorExit:
         raise
-    else:
-        request._finish(value)
+    except BaseException as problem:
+        if is_interrupt(problem) or isinstance(problem, asyncio.CancelledError):
+            raise
+        return None, problem
 
 
 class _Loop:
-    """The event loop for async handlers of sync servers: one for the process, made when it is needed."""
+    """The event loop for async functions of sync nodes: one for the process, made when it is needed."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._loop: Optional[asyncio.AbstractEventLoop] = None
+        self._thread: Optional[threading.Thread] = None
         self._pid = 0
 
     def get(self) -> asyncio.AbstractEventLoop:
         with self._lock:
             if self._loop is None or self._pid != os.getpid():
                 self._loop, self._pid = asyncio.new_event_loop(), os.getpid()
-                threading.Thread(target=self._loop.run_forever, name="clouds-async", daemon=True).start()
+                self._thread = start("clouds-async", _run_for_ever, self._loop)
+                at_the_end(self.end)
             return self._loop
+
+    def end(self) -> None:
+        """The end of the interpreter."""
+        if self._loop is not None and self._pid == os.getpid():
+            self._loop.call_soon_threadsafe(self._loop.stop)
+
+    def is_here(self) -> bool:
+        """Is this its thread?"""
+        return self._thread is threading.current_thread()
+
+
+def _run_for_ever(loop: asyncio.AbstractEventLoop) -> None:
+    """Until it is stopped: sys.exit() in a task that a handler has made ends that task, and nobody else's."""
+    while True:
+        try:
+            loop.run_forever()
+            return
+        except BaseException as problem:
+            tell("a task failed", problem)
 
 
 _loop = _Loop()
+
+
+def on_the_loop() -> bool:
+    """Is this the thread of the loop for async functions?"""
+    return _loop.is_here()
 
 
 def in_background(coroutine: "Coroutine[Any, Any, Any]") -> "concurrent.futures.Future[Any]":

@@ -1,24 +1,28 @@
 """What nodes are, whichever face they have: options, events, methods, operations. A face says how to wait."""
 import ctypes
 import sys
+import threading
 import warnings
-from typing import Any, Callable, Dict, List, Optional, TypeVar, overload
+from typing import Any, Callable, Dict, List, Optional, Sequence, TypeVar, overload
 
 from clouds import _abi
 from clouds._error import Error, Timeout
 from clouds._events import Event
 from clouds._handle import Handle
-from clouds._happened import happened, log
+from clouds._happened import happened
+from clouds._faults import log
 from clouds._library import lib
 from clouds._operations import Operation, Operations, Registration, settle, take_all
-from clouds._options import HOOKS, CallOptions, Hooks, Number, Options, choose, method_name
-from clouds._request import Request, is_deliberate
+from clouds._options import HOOKS, CallOptions, Hooks, Number, Options, choose, limit_of, method_name, method_text
+from clouds._request import Request, request
 from clouds._retry import Hooked, hooked
+from clouds._threads import SPARE, Limits
 from clouds._values import encode
 from clouds.errors import CallTimeout
 
 EVENTS = ("message", "unknown message", "ready", "exit", "up", "down")
 _Handler = Callable[..., Any]
+_Arguments = Callable[[], Sequence[Any]]  # makes them, when it is their turn
 _F = TypeVar("_F", bound=_Handler)
 
 
@@ -35,11 +39,6 @@ def check_function(fn: Any) -> Any:
     if not callable(fn):
         raise TypeError(f"expected a function, got {fn!r}")
     return fn
-
-
-def not_ready() -> Timeout:
-    """ready() took too long."""
-    return Timeout("not ready in time", code=CallTimeout.default_code, outcome="NOT_DONE")
 
 
 class Offered:
@@ -67,7 +66,12 @@ class NodeBase:
         self._failed: Dict[str, Error] = {}  # methods that could not be registered
         self._readiness: Any = None          # True, or why it will not be
         self._waiting: List[Any] = []        # the futures of ready()
-        self._down: Optional[str] = None
+        self._down: Optional[Error] = None   # why it is not connected
+        self._connected = False
+        self._counts: Dict[str, int] = {}    # what the queues of the binding add to the library's counters
+        self._counting = threading.RLock()   # a finalizer may count in the middle of it
+        self._limits = Limits(limit_of(chosen, "max_events"), limit_of(chosen, "max_event_bytes"))
+        self._most_requests = limit_of(chosen, "max_in_flight")
         self._retry, self._timeout, self._deadline = 0, 60.0, 0.0
         self._note_limits(chosen.node)
         self._plain = CallOptions(self._flags)
@@ -79,15 +83,19 @@ class NodeBase:
     def _new_future(self) -> Any:
         raise NotImplementedError
 
-    def _run(self, fn: _Handler, *arguments: Any) -> None:
-        """Runs a listener; listeners run in the order of the events."""
+    def _run(self, fns: List[_Handler], make: _Arguments, size: int, spare: int) -> bool:
+        """Runs listeners, in the order of the events. False when too many wait for their turn."""
         raise NotImplementedError
 
-    def _run_hook(self, fn: _Handler, arguments: List[Any], then: Callable[[Any], None]) -> None:
-        """Runs a function that takes over a question, and hands on what it gave; None when it failed."""
+    def _run_hook(self, fn: _Handler, arguments: List[Any], then: Callable[[Any], None], size: int) -> bool:
+        """Runs a function that takes over a question, and hands on what it gave; None when it failed.
+
+        False when too many wait for their turn.
+        """
         raise NotImplementedError
 
-    def _serve(self, request: Request, handler: _Handler, arguments: List[Any]) -> None:
+    def _serve(self, request: Request, handler: _Handler, arguments: str, size: int) -> bool:
+        """Runs a handler with the arguments that this text has. False when too many wait for their turn."""
         raise NotImplementedError
 
     def _touched(self) -> None:
@@ -105,6 +113,11 @@ class NodeBase:
     def id(self) -> str:
         """The id of the node, by which others send messages to it and ask it alone."""
         return self._handle.id
+
+    @property
+    def connected(self) -> bool:
+        """Is it connected now, as far as it knows?"""
+        return self._connected and not self.closed
 
     @property
     def closed(self) -> bool:
@@ -135,11 +148,17 @@ class NodeBase:
     def _forget(self, context: Any, request: int, error: bytes) -> None:
         lib.clouds_fail(context, request, error, len(error), None, 0)
 
-    def _tell_fault(self, problem: BaseException, method: str) -> None:
-        if not is_deliberate(problem):
-            trace = problem.__traceback__  # its first frame is ours
-            trace = trace.tb_next if trace is not None and trace.tb_next is not None else trace
-            log.error("the handler of %r failed", method, exc_info=(type(problem), problem, trace))
+    def _serves_here(self) -> bool:
+        """Is this in a handler of this node, which has not answered yet?"""
+        serving = request()
+        return serving is not None and serving._owner is self and serving._open
+
+    def _count(self, name: str) -> None:
+        with self._counting:
+            self._counts[name] = self._counts.get(name, 0) + 1
+
+    def _too_slow(self, what: str, then: str) -> None:
+        log.warning("%s: %s are too slow: %d events or %d bytes wait for them; %s", self.id, what, *self._limits, then)
 
     def _warn_unclosed(self) -> None:
         handle: Optional[Handle] = getattr(self, "_handle", None)
@@ -180,8 +199,28 @@ class NodeBase:
         self._touched()
         return None
 
+    def _begin_ping(self) -> Any:
+        """A future that ends when the bus has answered: to whom it is sent, nobody is."""
+        to = f"{self.id}.ping".encode()
+        return self._begin(lib.clouds_node_send, to, len(to), b"null", 4, _abi.CLOUDS_SEND_CONFIRM)
+
+    def _known_reason(self) -> Optional[Error]:
+        """Why things do not go on, as far as it is known."""
+        if isinstance(self._readiness, Error):
+            return self._readiness
+        return self._down or next(iter(self._failed.values()), None)
+
+    def _not_in_time(self, what: str, timeout: Optional[float]) -> Timeout:
+        """Somebody waited too long."""
+        reason = self._known_reason()
+        words = f"{what} within {timeout:g} s" + (f": {reason}" if reason is not None else "")
+        problem = Timeout(words, code=CallTimeout.default_code, outcome="UNKNOWN" if reason is None else reason.outcome)
+        problem.node = self.id
+        return problem
+
     def _begin_unregister(self, method: Any) -> Any:
-        name, offered = method_name(method), self._methods.get(method)
+        method = method_text(method)
+        name, offered = method.encode(), self._methods.get(method)
         future = self._begin(lib.clouds_node_unregister, name, len(name), then=lambda: self._withdraw(method, offered))
         self._failed.pop(method, None)
         return future
@@ -194,7 +233,8 @@ class NodeBase:
 
     def _offer(self, method: str, handler: _Handler) -> None:
         """Registers a method. It goes on by itself; ready() waits for it."""
-        name, number = method_name(method), ctypes.c_uint64()
+        method = method_text(method)
+        name, number = method.encode(), ctypes.c_uint64()
         self._usable()
         before = self._methods.get(method)
         self._methods[method] = Offered(check_function(handler))
@@ -241,6 +281,8 @@ class NodeBase:
         name, value = ctypes.c_char_p(), ctypes.c_uint64()
         while lib.clouds_counter(self._context, None, len(found), ctypes.byref(name), ctypes.byref(value)) == 0:
             found[(name.value or b"").decode()] = value.value
+        for counted, number in list(self._counts.items()):
+            found[counted] = found.get(counted, 0) + number
         return found
 
     def configure(self, **options: Any) -> None:
@@ -290,7 +332,7 @@ class NodeBase:
 
             def bound(*arguments: Any) -> Any:
                 return self._invoke_hooked(name, arguments, how)
-        bound.__name__ = bound.__qualname__ = method
+        bound.__name__ = bound.__qualname__ = name.decode("utf-8", "replace")
         bound.__doc__ = f"Calls the method {method!r}."
         return bound
 
@@ -301,13 +343,14 @@ class NodeBase:
 
         "message": id of the sender, value. "unknown message": type, id of the sender, value, raw text. "ready".
         "exit": how many requests were left unanswered. "up"; "down": the error. An underscore will do for the blank.
+        "ready" and "up" are told to who comes late, too.
         """
         name = listener_name(event)
         if fn is None:
             return lambda decorated: self.on(event, decorated)
         self._listeners[name] = self._listeners.get(name, []) + [check_function(fn)]
-        if name == "ready" and self._readiness is True:
-            self._run(fn)
+        if (name == "ready" and self._readiness is True) or (name == "up" and self.connected):
+            self._run([fn], tuple, 0, SPARE)
         return fn
 
     def off(self, event: str, fn: Optional[_Handler] = None) -> None:
@@ -319,9 +362,10 @@ class NodeBase:
         """Calls ``fn`` with the sender's id and the value of each message: ``@client.on_message``."""
         return self.on("message", fn)
 
-    def _emit(self, name: str, *arguments: Any) -> None:
-        for fn in self._listeners.get(name, ()):
-            self._run(fn, *arguments)
+    def _emit(self, name: str, make: _Arguments = tuple, size: int = 0) -> None:
+        fns = self._listeners.get(name)
+        if fns and not self._run(fns, make, size, 0 if size else SPARE):
+            self._count("dropped_events")
 
     def _event(self, event: Event) -> None:
         happened(self, event)

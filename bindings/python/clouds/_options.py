@@ -33,6 +33,11 @@ def default_url() -> str:
     return os.environ.get("CLOUDS_URL") or "local:"
 
 
+def limit_of(chosen: Chosen, name: str) -> int:
+    """A limit of the connection: what was given, else the library's default."""
+    return int(chosen.context.get(name) or float(_KNOWN[name].default))
+
+
 def _unknown(name: str) -> TypeError:
     import difflib  # slow to load, and seldom needed
     near = difflib.get_close_matches(name, _OFFERED, 1)
@@ -128,6 +133,11 @@ def _seconds(name: str, value: Optional[Number]) -> float:
     return float(value)
 
 
+def check_wait(timeout: Optional[Number]) -> Optional[float]:
+    """The longest wait for an operation; None: the node's own limit."""
+    return None if timeout is None else _seconds("timeout", timeout)
+
+
 def check_retry(retry: Any) -> int:
     """The number of further attempts."""
     if isinstance(retry, bool) or not isinstance(retry, int):
@@ -159,8 +169,13 @@ class CallOptions:
             self._server or None, len(self._server)))
 
 
-def method_name(name: Any) -> bytes:
-    """The name of a method, as the library takes it."""
+def method_text(name: Any) -> str:
+    """The name of a method as plain text: what derives from str may hash as another thing does."""
     if not isinstance(name, str):
         raise TypeError(f"expected the name of a method, got {name!r}")
-    return name.encode()
+    return str.__str__(name)
+
+
+def method_name(name: Any) -> bytes:
+    """The name of a method, as the library takes it."""
+    return method_text(name).encode()

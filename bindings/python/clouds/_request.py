@@ -1,14 +1,20 @@
 """Requests: what a handler is asked, and how it is answered."""
 import contextvars
 import time
-from typing import Any, Awaitable, Callable, Dict, List, Optional, Tuple
+from typing import Any, Awaitable, Callable, Iterator, Optional
 
+from clouds import _abi
 from clouds._error import Error
 from clouds._events import Event
+from clouds._faults import encode_error, is_interrupt, tell_failed_request
 from clouds._library import lib
 from clouds._options import CallOptions
-from clouds._values import Values, encode, encode_list
-from clouds.errors import ServiceError, StaleId
+from clouds._values import Values, decode, encode_list
+from clouds.errors import Expired, LimitReached, StaleId
+
+LONGEST_WAIT = 60.0  # seconds that a handler waits to hand in an answer whose caller did not say how long it waits
+# After these a request is over: it was answered, it is gone, or its caller was told.
+_ENDED = (_abi.CLOUDS_ESTALE, _abi.CLOUDS_ETOOBIG, _abi.CLOUDS_ECLOSED, _abi.CLOUDS_EHANDLE)
 
 _current: "contextvars.ContextVar[Optional[Request]]" = contextvars.ContextVar("clouds.request", default=None)
 
@@ -30,59 +36,26 @@ def outside() -> contextvars.Context:
     return context
 
 
-# ---- how results and errors are written
+# ---- how results are written
 
 def encode_result(result: Any) -> bytes:
     """What a handler returned, as the list of its results: one value, or the members of Values."""
-    return encode_list(result if type(result) is Values else (result,))
-
-
-def _sendable(members: Dict[str, Any]) -> Dict[str, Any]:
-    """Without what cannot be sent: the others say more than an error about the error would."""
-    kept = {}
-    for name, value in members.items():
-        try:
-            encode({name: value})
-        except (TypeError, ValueError):
-            continue
-        kept[name] = value
-    return kept
-
-
-def is_deliberate(problem: BaseException) -> bool:
-    """Is it the handler's answer, and not a fault in the program?"""
-    return isinstance(problem, Error) or isinstance(getattr(problem, "code", None), str)
-
-
-def encode_error(problem: BaseException) -> Tuple[bytes, bytes]:
-    """An exception as the error's members and the values beside it. Never the stack."""
-    code = getattr(problem, "code", None)
-    values: Tuple[Any, ...] = ()
-    more: Dict[str, Any] = {}
-    if isinstance(problem, Error):
-        more, values, message = _sendable(problem.more), problem.values, problem.message
-        code = None if code == ServiceError.default_code else code
-    else:
-        code = code if isinstance(code, str) else type(problem).__name__
-        message = str(problem) or type(problem).__name__
-    members = {"message": str(message), **({} if code is None else _sendable({"code": code})), **more}
-    try:
-        return encode(members), encode_list(values) if values else b""
-    except (TypeError, ValueError):
-        return encode(members), b""
+    return encode_list(result if isinstance(result, Values) else (result,))
 
 
 class Request:
     """A call that is being served: who asks, what for, and until when. ``clouds.request()`` gives it to a handler."""
 
-    __slots__ = ("caller", "method", "_owner", "_context", "_id", "_until", "_open", "_detached", "__weakref__")
+    __slots__ = ("caller", "method", "id", "_owner", "_context", "_until", "_open", "_detached", "__weakref__")
 
     def __init__(self, owner: Any, context: Any, event: Event) -> None:
         #: The id of the calling node.
         self.caller = event.peer
         #: The name of the method.
         self.method = event.method
-        self._owner, self._context, self._id = owner, context, event.id
+        #: Its number, unlike that of any other request of the node: for logs.
+        self.id = event.id
+        self._owner, self._context = owner, context
         self._until = time.monotonic() + event.time_left if event.time_left >= 0 else None
         self._open, self._detached = True, False
 
@@ -102,7 +75,11 @@ class Request:
         return self
 
     def reply(self, result: Any = None) -> None:
-        """Answers now, with what a handler would return. StaleId when it was answered before or has expired."""
+        """Answers now, with what a handler would return.
+
+        StaleId when it was answered before or has expired. LimitReached when the answer cannot be queued: then the
+        request is still open.
+        """
         text = encode_result(result)
         self._answer(lib.clouds_reply, text, len(text))
 
@@ -116,40 +93,65 @@ class Request:
             raise StaleId("the request is answered")
         self._open = False
         try:
-            code = self._owner._answer(function, self._context, self._id, *arguments)
+            code = self._owner._answer(function, self._context, self.id, *arguments)
         except BaseException:  # it may not have been answered
             self._open = True
             raise
         if code < 0:
+            self._open = code not in _ENDED
             raise self._owner._problem(code)
 
-    def _finish(self, result: Any) -> None:
-        """What the handler returned."""
+    def _over(self) -> bool:
+        """Has its caller given up? Then it is answered so, and counted."""
+        if self._until is None or time.monotonic() < self._until:
+            return False
+        if self._open:
+            self._owner._count("expired_requests")
+            self._refuse(Expired())
+        return True
+
+    def _refuse(self, problem: BaseException) -> None:
+        """Answers what was never started. Whether the caller still waits is not known."""
+        try:
+            self.fail(problem)
+        except Error:
+            pass
+
+    def _finish(self, result: Any) -> Iterator[float]:
+        """Answers with what the handler returned. Gives the seconds to wait while the answer cannot be queued."""
         if self._detached or not self._open:
             return
+        until, pause = self._until or time.monotonic() + LONGEST_WAIT, 0.001
         try:
-            self.reply(result)
-        except StaleId:
-            return
-        except Exception as problem:  # it cannot be sent; its caller waits
-            self._open = True
+            text = encode_result(result)
+        except Exception as problem:  # its caller waits
             if type(problem) in (TypeError, ValueError):
                 problem = type(problem)(f"the result cannot be sent: {problem}")
             self._finish_failed(problem)
+            return
+        while True:
+            try:
+                self._answer(lib.clouds_reply, text, len(text))
+                return
+            except StaleId:
+                return
+            except Exception as problem:
+                if not (isinstance(problem, LimitReached) and self._open and time.monotonic() < until):
+                    self._finish_failed(problem)
+                    return
+            yield pause
+            pause = min(2 * pause, 0.1)
 
     def _finish_failed(self, problem: BaseException) -> None:
         """What the handler raised."""
-        self._owner._tell_fault(problem, self.method)
+        tell_failed_request(self, problem)
         if self._open:
-            try:
-                self.fail(problem)
-            except Error:
-                pass
+            self._refuse(problem)
 
     def __del__(self) -> None:
         if getattr(self, "_open", False):
             words = "forgotten" if self._detached else "dropped"
-            self._owner._forget(self._context, self._id, f'{{"message":"the request was {words}"}}'.encode())
+            self._owner._forget(self._context, self.id, f'{{"message":"the request was {words}"}}'.encode())
 
     def __repr__(self) -> str:
         return f"<clouds.Request {self.method!r} of {self.caller}>"
@@ -157,20 +159,25 @@ class Request:
 
 # ---- serving
 
-def serve(request: Request, handler: Callable[..., Any], arguments: List[Any]) -> Optional[Awaitable[Any]]:
+def serve(request: Request, handler: Callable[..., Any], arguments: str,
+          finish: Callable[[Request, Any], None]) -> Optional[Awaitable[Any]]:
     """Runs a handler, and answers with what it returns or raises. What must be awaited first is given back."""
+    if request._over():
+        return None
     token = _current.set(request)
     try:
-        result = handler(*arguments)
+        result = handler(*decode(arguments))
     except BaseException as problem:
         request._finish_failed(problem)
+        if is_interrupt(problem):
+            raise
         return None
     finally:
         _current.reset(token)
     if hasattr(result, "__await__"):
         awaitable: Awaitable[Any] = result
         return awaitable
-    request._finish(result)
+    finish(request, result)
     return None
 
 
@@ -182,7 +189,7 @@ def call_record(context: Any, options: CallOptions) -> Any:
     if serving is None or not serving._open:
         return options.prepared
     if serving._context is context:
-        return options.record(serving._id, options.deadline)
+        return options.record(serving.id, options.deadline)
     left = serving.time_left
     if left is None:
         return options.prepared

@@ -6,24 +6,25 @@ import concurrent.futures
 import ctypes
 import os
 import signal
+import sys
 import threading
 import time
 import types
 import weakref
-from typing import Any, Callable, Dict, List, Optional, Type, TypeVar, Union
+from typing import Any, Awaitable, Callable, Dict, List, Optional, Type, TypeVar, Union
 
 from clouds import _abi
 from clouds._events import Records
 from clouds._handle import Handle, farewell
 from clouds._library import lib
-from clouds._happened import log
-from clouds._node import NodeBase, Serving, not_ready
-from clouds._options import CallOptions, Number, drain_seconds, method_name
+from clouds._faults import tell
+from clouds._node import NodeBase, Serving
+from clouds._options import CallOptions, Number, check_wait, drain_seconds, method_name
 from clouds._request import Request, call_record, serve
 from clouds._retry import Ask, Attempt, Hooked
-from clouds._threads import Pool
+from clouds._threads import SPARE, Limits, Pool, at_the_end, check_real, not_at_the_end, start
 from clouds._values import encode_list, results
-from clouds.errors import AfterFork, Timeout
+from clouds.errors import AfterFork, Overloaded
 
 _Self = TypeVar("_Self", bound="Node")
 
@@ -72,10 +73,12 @@ def _deliver(ref: "weakref.ref[Node]", handle: Handle) -> None:
 class _Threads:
     """The threads of a node that run code of the program, apart from each other so that none waits for the other."""
 
-    def __init__(self, workers: int) -> None:
-        self.handlers = Pool(workers, "clouds-handler")
-        self.listeners = Pool(1, "clouds-listener")
-        self.hooks = Pool(4, "clouds-hook")
+    def __init__(self, workers: int, limits: Limits, too_slow: Callable[[str, str], None]) -> None:
+        self.handlers = Pool(workers, "clouds-handler", limits,
+                             lambda: too_slow("handlers", "further requests are refused"))
+        self.listeners = Pool(1, "clouds-listener", limits,
+                              lambda: too_slow("listeners", "further messages are dropped"))
+        self.hooks = Pool(4, "clouds-hook", limits, lambda: too_slow("hooks", "no further ones are run"))
 
     def stop(self) -> None:
         for pool in (self.handlers, self.listeners, self.hooks):
@@ -86,9 +89,9 @@ def _wait_over(handle: Handle, seconds: float) -> None:
     handle.over.wait(seconds)
 
 
-def _end(handle: Handle, threads: _Threads, deliverer: threading.Thread) -> None:
+def _end(handle: Handle, threads: _Threads, deliverer: List[threading.Thread]) -> None:
     """The end of a node that nobody closed."""
-    if threading.current_thread() is deliverer:
+    if threading.current_thread() in deliverer:
         handle.forgotten = True
         handle.destroy()  # it cannot wait for itself
     else:
@@ -111,12 +114,14 @@ class Node(NodeBase):
         """
         if workers is not None and (isinstance(workers, bool) or not isinstance(workers, int) or workers < 1):
             raise ValueError(f"workers: expected a whole number from 1 on, got {workers!r}")
+        check_real()
         super().__init__(url, options)
-        self._threads = _Threads(workers or min(32, (os.cpu_count() or 1) + 4))
-        deliverer = threading.Thread(target=_deliver, args=(weakref.ref(self), self._handle), name="clouds-events",
-                                     daemon=True)
+        self._threads = _Threads(workers or min(32, (os.cpu_count() or 1) + 4), self._limits, _weakly(self))
+        self._running = 0  # async handlers
+        deliverer: List[threading.Thread] = []
         self._finalizer = weakref.finalize(self, _end, self._handle, self._threads, deliverer)
-        deliverer.start()
+        at_the_end(self._finalizer)
+        deliverer.append(start("clouds-events", _deliver, weakref.ref(self), self._handle))
 
     def __enter__(self: _Self) -> _Self:
         return self
@@ -133,14 +138,15 @@ class Node(NodeBase):
     def _new_future(self) -> "concurrent.futures.Future[Any]":
         return concurrent.futures.Future()
 
-    def _run(self, fn: Callable[..., Any], *arguments: Any) -> None:
-        self._threads.listeners.submit(_run_listener, fn, arguments)
+    def _run(self, fns: List[Callable[..., Any]], make: Callable[[], Any], size: int, spare: int) -> bool:
+        return self._threads.listeners.submit(_run_listeners, fns, make, size=size, spare=spare)
 
-    def _run_hook(self, fn: Callable[..., Any], arguments: List[Any], then: Callable[[Any], None]) -> None:
-        self._threads.hooks.submit(_run_hook, fn, arguments, then)
+    def _run_hook(self, fn: Callable[..., Any], arguments: List[Any], then: Callable[[Any], None], size: int) -> bool:
+        return self._threads.hooks.submit(_run_hook, fn, arguments, then, size=size, spare=SPARE)
 
-    def _serve(self, request: Request, handler: Callable[..., Any], arguments: List[Any]) -> None:
-        self._threads.handlers.submit(_serve, request, handler, arguments)
+    def _serve(self, request: Request, handler: Callable[..., Any], arguments: str, size: int) -> bool:
+        return self._threads.handlers.submit(_serve, self, request, handler, arguments, size=size,
+                                             given_up=request._over)
 
     def _invoke(self, method: bytes, arguments: Any, options: CallOptions) -> Any:
         text, record = encode_list(arguments), call_record(self._context, options)
@@ -190,6 +196,24 @@ class Node(NodeBase):
             except Exception as raised:
                 problem = raised
 
+    def _go_on(self, request: Request, result: Awaitable[Any]) -> None:
+        """Awaits what an async handler gives, in the loop for these."""
+        from clouds._later import in_background, serve_later
+        with self._counting:
+            full = self._running >= self._most_requests
+            self._running += 0 if full else 1
+        if full:
+            self._count("queue_refusals")
+            request._refuse(Overloaded())
+            if isinstance(result, types.CoroutineType):
+                result.close()
+            return
+        in_background(serve_later(request, result)).add_done_callback(self._went_on)
+
+    def _went_on(self, _: Any) -> None:
+        with self._counting:
+            self._running -= 1
+
     # ---- what programs use
 
     def call(self, method: str, *args: Any, timeout: Optional[Number] = None, deadline: Optional[Number] = None,
@@ -212,43 +236,69 @@ class Node(NodeBase):
         """
         return self._bind(method, retry, timeout, deadline, server, on_retry)
 
-    def send(self, receiver: str, value: Any = None, *, confirm: bool = False) -> Optional[int]:
-        """Sends a value to another node, and forgets. With confirm it gives how many nodes got it; None: not known."""
-        future = self._begin_send(receiver, value, confirm)
-        return future.result() if future is not None else None
+    def send(self, receiver: str, value: Any = None, *, confirm: bool = False,
+             timeout: Optional[float] = None) -> Optional[int]:
+        """Sends a value to another node, and forgets. With confirm it gives how many nodes got it; None: not known.
 
-    def status(self) -> Dict[str, Dict[str, List[str]]]:
+        timeout: the longest wait for that, in seconds.
+        """
+        future = self._begin_send(receiver, value, confirm)
+        return self._outcome(future, timeout, "the confirmation did not come") if future is not None else None
+
+    def status(self, timeout: Optional[float] = None) -> Dict[str, Dict[str, List[str]]]:
         """Who serves what: ``{"servers": {id: [methods]}, "methods": {name: [ids]}}``."""
-        result: Dict[str, Dict[str, List[str]]] = self._begin(lib.clouds_node_status).result()
+        result: Dict[str, Dict[str, List[str]]] = self._outcome(self._begin(lib.clouds_node_status), timeout,
+                                                                "the status did not come")
         return result
+
+    def ping(self, timeout: Optional[float] = None) -> float:
+        """Goes to the bus and back, and gives the seconds that it took; raises why it could not."""
+        begun = time.monotonic()
+        self._outcome(self._begin_ping(), timeout, "the bus did not answer")
+        return time.monotonic() - begun
 
     def ready(self, timeout: Optional[float] = None) -> None:
         """Waits until the node listens, and everything that was registered until now is. Nothing has to wait for it.
 
         Raises what went wrong; clouds.Timeout when `timeout` seconds passed first.
         """
+        self._outcome(self._begin_ready(), timeout, "not ready")
+
+    def _outcome(self, future: "concurrent.futures.Future[Any]", timeout: Optional[float], what: str) -> Any:
         try:
-            self._begin_ready().result(timeout)
+            return future.result(check_wait(timeout))
         except concurrent.futures.TimeoutError as problem:
-            if isinstance(problem, Timeout):
+            if future.done():
                 raise
-            raise not_ready() from None
+            raise self._not_in_time(what, timeout) from self._known_reason()
 
     def close(self, drain: Optional[float] = None) -> None:
         """Stops the node in order: unregisters, serves what it has accepted for up to `drain` seconds, and disconnects.
 
-        Without `drain` the option drain_timeout says how long. A second time does nothing.
+        Without `drain` the option drain_timeout says how long. A second time does nothing. In a handler of this node it
+        only begins that, since the handler is one of those that are waited for.
         """
         handle = self._handle
         if not self._finalizer.alive:
             return
         seconds = drain_seconds(drain)
+        if handle.forked():
+            self._close_rest()
+            return
+        handle.close(seconds)
+        if self._serves_here() or _is_on_the_loop():
+            start("clouds-close", self._close_rest)
+        else:
+            self._close_rest()
+
+    def _close_rest(self) -> None:
+        handle = self._handle
         try:
             if not handle.forked():
-                handle.close(seconds)
                 handle.over.wait()
         finally:
             handle.destroy()
+            not_at_the_end(self._finalizer)
             if self._finalizer.detach() and not handle.forked():
                 self._threads.stop()
 
@@ -298,9 +348,9 @@ class Server(Serving, Node):
 
     _kind = "server"
 
-    def unregister(self, method: str) -> None:
+    def unregister(self, method: str, *, timeout: Optional[float] = None) -> None:
         """Takes a method back, and waits until that is done. Requests it has accepted are still answered."""
-        self._begin_unregister(method).result()
+        self._outcome(self._begin_unregister(method), timeout, "not taken back")
 
 
 class Monitor(Server):
@@ -315,40 +365,71 @@ class Base(Server):
     _kind = "base"
 
 
+def _is_on_the_loop() -> bool:
+    """Is this the thread of all async functions? It may not wait for one of them."""
+    later = sys.modules.get("clouds._later")
+    return later is not None and bool(later.on_the_loop())
+
+
+def _weakly(node: Node) -> Callable[[str, str], None]:
+    """The node's way to say that something is too slow, which does not keep it alive."""
+    ref = weakref.ref(node)
+
+    def too_slow(what: str, then: str) -> None:
+        found = ref()
+        if found is not None:
+            found._too_slow(what, then)
+    return too_slow
+
+
 # ---- what the threads run: nothing that goes wrong may end them
 
 def _finished(result: Any) -> Any:
     """What a function of the program gave; of an `async def` what it gives in the end."""
     if not isinstance(result, types.CoroutineType):
         return result
-    from clouds._later import in_background
-    return in_background(result).result()
+    from clouds._later import contained, in_background
+    value, problem = in_background(contained(result)).result()
+    if problem is not None:
+        raise problem
+    return value
 
 
-def _run_listener(fn: Callable[..., Any], arguments: Any) -> None:
+def _run_listeners(fns: List[Callable[..., Any]], make: Callable[[], Any]) -> None:
     try:
-        _finished(fn(*arguments))
-    except BaseException:
-        log.exception("a listener failed")
+        arguments = make()
+    except BaseException as problem:
+        tell("an event could not be read", problem)
+        return
+    for fn in fns:
+        try:
+            _finished(fn(*arguments))
+        except BaseException as problem:
+            tell("a listener failed", problem)
 
 
 def _run_hook(fn: Callable[..., Any], arguments: List[Any], then: Callable[[Any], None]) -> None:
     answer: Union[str, None] = None
     try:
         answer = _finished(fn(*arguments))
-    except BaseException:
-        log.exception("a hook failed")
+    except BaseException as problem:
+        tell("a hook failed", problem)
     try:
         then(answer)
-    except BaseException:
-        log.exception("what a hook gave could not be used")
+    except BaseException as problem:
+        tell("what a hook gave could not be used", problem)
 
 
-def _serve(request: Request, handler: Callable[..., Any], arguments: List[Any]) -> None:
+def _finish(request: Request, result: Any) -> None:
+    """Answers. While the answer cannot be queued this thread has nothing better to do than to try it again."""
+    for pause in request._finish(result):
+        time.sleep(pause)
+
+
+def _serve(node: Node, request: Request, handler: Callable[..., Any], arguments: str) -> None:
     try:
-        result = serve(request, handler, arguments)
+        result = serve(request, handler, arguments, _finish)
         if result is not None:
-            from clouds._later import in_background, serve_later
-            in_background(serve_later(request, result))
-    except BaseException:
-        log.exception("a request could not be answered")
+            node._go_on(request, result)
+    except BaseException as problem:
+        tell("a request could not be answered", problem)

@@ -91,9 +91,10 @@ def _place(path: List[Any]) -> str:
     return f" at {text}" if text else ""
 
 
-def _number(value: int, path: List[Any]) -> Any:
+def _number(given: int, path: List[Any]) -> Any:
+    value = int.__int__(given)
     if abs(value) <= MOST:
-        return int(value)
+        return value
     try:
         near = float(value)
     except OverflowError:
@@ -108,10 +109,11 @@ def _short(value: int) -> str:
     return str(value) if value.bit_length() < 200 else "a whole number this large"
 
 
-def _float(value: float, path: List[Any]) -> float:
+def _float(given: float, path: List[Any]) -> float:
+    value = float.__float__(given)
     if math.isfinite(value):
-        return float(value)
-    raise ValueError(f"cannot send {float(value)!r}{_place(path)}: it is no number in JSON")
+        return value
+    raise ValueError(f"cannot send {value!r}{_place(path)}: it is no number in JSON")
 
 
 def _object(value: "dict[Any, Any]", path: List[Any]) -> Any:
@@ -119,18 +121,22 @@ def _object(value: "dict[Any, Any]", path: List[Any]) -> Any:
     for key, item in value.items():
         if not isinstance(key, str):
             raise TypeError(f"cannot send a dict with the key {key!r}{_place(path)}: keys are text")
-        made[str(key)] = _plain(item, path + [key])
+        made[str.__str__(key)] = _plain(item, path + [key])
     return made
 
 
 def _plain(value: Any, path: List[Any]) -> Any:
-    """The same in the types that JSON has; raises with the place of what cannot be sent."""
+    """The same in the types that JSON has; raises with the place of what cannot be sent.
+
+    What is of a kind derived from one of them travels as its value, whatever it says of itself: str() of a member of
+    an Enum that is also a str is its name.
+    """
     if len(path) > DEEPEST and isinstance(value, (list, tuple, dict)):
         raise ValueError(f"cannot send a value that contains itself, or nests deeper than {DEEPEST}")
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, str):
-        return str(value)
+        return str.__str__(value)
     if isinstance(value, int):
         return _number(value, path)
     if isinstance(value, float):

@@ -3,7 +3,7 @@
 Everything happens on the event loop's thread: the library's one descriptor is watched by the loop, and events are
 taken in batches. A node belongs to the loop in which it is first used.
 """
-from typing import Awaitable
+from typing import Awaitable, Optional
 
 from clouds._aio import Call, Node
 from clouds._node import Serving
@@ -39,9 +39,9 @@ class Server(Serving, Node):
 
     _kind = "server"
 
-    def unregister(self, method: str) -> "Awaitable[None]":
+    def unregister(self, method: str, *, timeout: Optional[float] = None) -> "Awaitable[None]":
         """Takes a method back; awaiting it waits until that is done. Requests it has accepted are still answered."""
-        future: "Awaitable[None]" = self._begin_unregister(method)
+        future: "Awaitable[None]" = self._limited(self._begin_unregister(method), timeout, "not taken back")
         return future
 
 
