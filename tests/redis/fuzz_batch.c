@@ -1,0 +1,35 @@
+/* Fuzz target: several envelopes in one message. Those that come out lie in the message one behind the other, each is
+ * JSON, and a message that is whole is read to its end. */
+#include "bus/redis/inside.h"
+#include "clouds.h"
+#include "fuzz/fuzz.h"
+
+static const cl_json_limits limits = {32, 500};
+
+typedef struct seen {
+    const char *at, *end;
+    size_t n;
+} seen;
+
+static void on_envelope(void *self, cl_str envelope)
+{
+    seen *s = self;
+    cl_json j;
+    cl_str span;
+    HOLDS(envelope.n > 0 && envelope.p >= s->at && envelope.p + envelope.n <= s->end);
+    s->at = envelope.p + envelope.n;
+    s->n++;
+    cl_json_start(&j, envelope, limits);
+    HOLDS(cl_json_value(&j, &span) == 0 && span.n == envelope.n);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    cl_str payload = {(const char *)data, size};
+    if (!cl_redis_is_batch(payload)) return 0;
+    seen s = {payload.p, payload.p + payload.n, 0};
+    int code = cl_redis_batch_read(payload, limits, on_envelope, &s);
+    HOLDS(code == 0 || code == CLOUDS_EJSON || code == CLOUDS_ETOOBIG);
+    HOLDS(s.n <= limits.values);
+    return 0;
+}
