@@ -22,20 +22,64 @@ function M.is_error(value)
   return type(value) == "table" and getmetatable(value) == Error
 end
 
+-- What was thrown, for who did not say: a table as JSON, as much of it as fits on a line.
+local MOST_SHOWN = 200
+
+local function show(value)
+  local text = type(value) == "table" and core.encode(value) or tostring(value)
+  if #text > MOST_SHOWN then
+    text = text:sub(1, MOST_SHOWN):gsub("[\128-\255]+$", "") .. "..."
+  end
+  return ("an error that is a %s: %s"):format(type(value), text)
+end
+
 local function message_of(err)
   local message = rawget(err, "message")
   if type(message) == "string" then
     return message
   end
-  if message ~= nil then
-    return tostring(message)
+  if message ~= nil and message ~= core.null then
+    return type(message) == "table" and show(message) or tostring(message)
   end
   local meta = getmetatable(err)
   if type(meta) == "table" and meta.__tostring then
     return tostring(err)
   end
   local code = rawget(err, "code")
-  return code ~= nil and tostring(code) or "error"
+  if code ~= nil and code ~= core.null then
+    return tostring(code)
+  end
+  return show(err)
+end
+
+--- Was it made to be sent, with words or a code of its own? What failed in the library on the way of a handler is none.
+function M.is_answer(err)
+  if type(err) ~= "table" or (M.is_error(err) and rawget(err, "outcome") ~= "APP_ERROR") then
+    return false
+  end
+  return rawget(err, "code") ~= nil or rawget(err, "message") ~= nil
+end
+
+--- Where a handler failed, for people: its request and who called.
+function M.place(about)
+  if type(about) ~= "table" then
+    return ""
+  end
+  return M.escape((" (request %s of %s)"):format(tostring(about.request), tostring(about.caller)))
+end
+
+local named = { ["\n"] = "\\n", ["\r"] = "\\r", ["\t"] = "\\t" }
+
+--- A text without control characters but those in `kept`, for a terminal or a log.
+function M.escape(text, kept)
+  return (text:gsub("[%c]", function(char)
+    if kept and kept:find(char, 1, true) then
+      return char
+    end
+    return named[char] or ("\\x%02x"):format(char:byte())
+  end):gsub("\194[\128-\159]", function(pair)
+    return ("\\x%02x"):format(pair:byte(2))
+  end))
 end
 
 --- Any error in words: one line for people.
@@ -53,7 +97,7 @@ function M.describe(err)
     code, message = rawget(err, "code"), rawget(err, "message")
   end
   if code == nil and message == nil then
-    return ("(error object is a %s value)"):format(type(err))
+    return show(err)
   end
   if code == nil or message == nil then
     return tostring(message == nil and code or message)
@@ -97,7 +141,8 @@ end
 -- more than an error about the error would.
 function M.pack(err)
   if type(err) ~= "table" then
-    return { message = clean(tostring(err)) }
+    local text = (type(err) == "string" or type(err) == "number") and tostring(err) or show(err)
+    return { message = clean(text) }
   end
   local ours = M.is_error(err)
   local members = {}

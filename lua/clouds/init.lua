@@ -7,6 +7,8 @@ local Client = require("clouds.client")
 local Server = require("clouds.server")
 
 scheduler.start(node.event)
+require("clouds.coroutines").install()
+require("clouds.modules").install()
 
 local M = {
   version = core.version,

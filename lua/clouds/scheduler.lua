@@ -13,20 +13,42 @@ end
 
 ---- errors that nobody takes ----
 
--- clouds.on_error of the public module, which may be replaced.
-function M.on_error(err, traceback, what)
-  local lines = { "clouds: error in a ", what, ": ", errors.describe(err), "\n" }
+-- clouds.on_error of the public module, which may be replaced. What the words say may come from elsewhere: they stay on
+-- one line, and no character of theirs reaches the terminal as a command.
+function M.on_error(err, traceback, what, about)
+  local where = errors.escape(what) .. errors.place(about)
+  local lines = { "clouds: error in a ", where, ": ", errors.escape(errors.describe(err)), "\n" }
   if traceback then
-    lines[#lines + 1] = traceback .. "\n"
+    lines[#lines + 1] = errors.escape(traceback, "\n\t") .. "\n"
   end
   io.stderr:write(table.concat(lines))
 end
 
-local function report(err, traceback, what)
-  local ok, problem = pcall(M.on_error, err, traceback and errors.trim(traceback) or nil, what)
+local function report(err, traceback, what, about)
+  local ok, problem = pcall(M.on_error, err, traceback and errors.trim(traceback) or nil, what, about)
   if not ok then
-    io.stderr:write("clouds: error in clouds.on_error: ", tostring(problem), "\n")
+    io.stderr:write("clouds: error in clouds.on_error: ", errors.escape(tostring(problem)), "\n")
   end
+end
+
+-- `about` is there when a handler failed. What it raised to be sent is the caller's alone.
+local function report_from_core(err, traceback, what, about)
+  if not (about and errors.is_answer(err)) then
+    report(err, traceback, what, about)
+  end
+end
+
+-- The answer of a handler that found no room. Its caller waits.
+local SOON = 0.02
+
+local function unsent(...)
+  local args = pack(...)
+  local function again()
+    if not core.resend(unpack(args, 1, args.n)) then
+      loop.timer(SOON, again)
+    end
+  end
+  loop.timer(SOON, again)
 end
 
 ---- waiting ----
@@ -248,7 +270,8 @@ end
 function M.start(event)
   core.setup({
     can_block = loop.can_block,
-    report = report,
+    report = report_from_core,
+    unsent = unsent,
     pack = errors.pack,
     block = block,
     defer = M.defer,

@@ -15,15 +15,23 @@ typedef struct target {
     size_t method_len, server_len;
 } target;
 
-/* The error goes to the callback, later, as every other. */
-static int fail_later(lua_State *L, cl_state *s, int code, int callback)
+/* nil and an error are at the top. They are returned; with a callback (its stack index) the error goes to that, later,
+ * as every other. */
+static int failed(lua_State *L, cl_state *s, int callback)
 {
+    if (!callback) return 2;
+    int err = lua_gettop(L);
     cl_push_hook(L, s, "defer");
     lua_pushvalue(L, callback);
-    cl_fail(L, s, code);
-    lua_remove(L, -2);
+    lua_pushvalue(L, err);
     lua_call(L, 2, 0);
     return 0;
+}
+
+static int refused(lua_State *L, cl_state *s, int callback)
+{
+    cl_refuse(L, s, "arguments");
+    return failed(L, s, callback);
 }
 
 /* The library knows what time a call has that is made for a request of the same context; for one of another, this. */
@@ -63,7 +71,8 @@ static int start_call(lua_State *L, cl_state *s, const target *to, int callback,
     if (s->out.cap > 1 << 20) cl_text_trim(&s->out);
     if (code != 0) {
         cl_slot_release(L, s, slot);
-        return callback ? fail_later(L, s, code, callback) : cl_fail(L, s, code);
+        cl_fail(L, s, code);
+        return failed(L, s, callback);
     }
     cl_slot_bind(L, s, slot, node, id, false);
     if (!callback) return cl_slot_wait(L, s, slot);
@@ -82,7 +91,7 @@ static int call_bound(lua_State *L)
     if (last > 0 && lua_isfunction(L, last)) callback = last--;
     else cl_slot_check_wait(L, s);
     s->out.len = 0;
-    if (!cl_encode_values(L, &s->codec, 1, last, &s->out)) return luaL_error(L, "bad arguments: %s", s->codec.error);
+    if (!cl_encode_values(L, &s->codec, 1, last, &s->out)) return refused(L, s, callback);
     const spec *options = lua_touserdata(L, lua_upvalueindex(3));
     target to = {.node = lua_touserdata(L, lua_upvalueindex(2)),
                  .options = options,
@@ -131,6 +140,6 @@ int cl_node_call(lua_State *L)
     }
     if (!callback) cl_slot_check_wait(L, s);
     s->out.len = 0;
-    if (!cl_encode_list(L, &s->codec, 3, &s->out)) return luaL_error(L, "bad arguments: %s", s->codec.error);
+    if (!cl_encode_list(L, &s->codec, 3, &s->out)) return refused(L, s, callback);
     return start_call(L, s, &to, callback, 1);
 }

@@ -25,7 +25,23 @@ static int core_run(lua_State *L)
     return 1;
 }
 
-/* setup(hooks): a table of functions: event, report, pack, block, defer; and can_block, a boolean */
+/* take(): the program has the running coroutine, and may resume it itself */
+static int core_take(lua_State *L)
+{
+    cl_task *task = cl_task_of(L, cl_state_of(L));
+    if (task) task->taken = true;
+    return 0;
+}
+
+/* is_unknown() -> whether this runs in a coroutine of ours that the program has no hold of */
+static int core_is_unknown(lua_State *L)
+{
+    cl_task *task = cl_task_of(L, cl_state_of(L));
+    lua_pushboolean(L, task && !task->taken);
+    return 1;
+}
+
+/* setup(hooks): a table of functions: event, report, pack, block, defer, unsent; and can_block, a boolean */
 static int core_setup(lua_State *L)
 {
     cl_state *s = cl_state_of(L);
@@ -122,6 +138,8 @@ __attribute__((visibility("default"))) int luaopen_clouds_core(lua_State *L)
 {
     static const luaL_Reg functions[] = {{"run", core_run},
                                          {"setup", core_setup},
+                                         {"take", core_take},
+                                         {"is_unknown", core_is_unknown},
                                          {"clock", core_clock},
                                          {"wait_readable", core_wait_readable},
                                          {"new_error", core_new_error},

@@ -7,10 +7,11 @@ static void set_string(lua_State *L, const char *key, const char *value)
     lua_setfield(L, -2, key);
 }
 
-static bool has_field(lua_State *L, const char *key)
+/* A null is as if the member were absent. */
+static bool has_field(lua_State *L, const cl_state *s, const char *key)
 {
     lua_getfield(L, -1, key);
-    bool has = !lua_isnil(L, -1);
+    bool has = !lua_isnil(L, -1) && lua_touserdata(L, -1) != s->codec.null;
     lua_pop(L, 1);
     return has;
 }
@@ -21,7 +22,7 @@ static void complete(lua_State *L, cl_state *s, int code, int outcome)
     set_string(L, "outcome", clouds_outcome_name(outcome));
     lua_pushboolean(L, outcome == CLOUDS_NOT_DONE);
     lua_setfield(L, -2, "retryable");
-    if (code != CLOUDS_EAPP || !has_field(L, "code")) set_string(L, "code", clouds_err_name(code));
+    if (code != CLOUDS_EAPP || !has_field(L, s, "code")) set_string(L, "code", clouds_err_name(code));
     lua_getfield(L, -1, "message");
     bool worded = lua_type(L, -1) == LUA_TSTRING;
     lua_pop(L, 1);
@@ -57,6 +58,32 @@ void cl_push_event_error(lua_State *L, cl_state *s, const clouds_event *event)
     }
     complete(L, s, event->code, (int)event->outcome);
     if (event->type == CLOUDS_EVENT_RESULT) add_values(L, s, event);
+}
+
+bool cl_is_error(lua_State *L, cl_state *s, int index)
+{
+    if (!lua_istable(L, index) || !lua_getmetatable(L, index)) return false;
+    lua_rawgeti(L, LUA_REGISTRYINDEX, s->error_ref);
+    bool ours = lua_rawequal(L, -1, -2);
+    lua_pop(L, 2);
+    return ours;
+}
+
+bool cl_is_failure(lua_State *L, cl_state *s, int first, int count)
+{
+    return count == 2 && lua_isnil(L, first) && cl_is_error(L, s, first + 1);
+}
+
+int cl_refuse(lua_State *L, cl_state *s, const char *what)
+{
+    static const int codes[] = {[CL_JSON_BAD_TEXT] = CLOUDS_EJSON,
+                                [CL_JSON_TOO_DEEP] = CLOUDS_ETOOBIG,
+                                [CL_JSON_TOO_LONG] = CLOUDS_ETOOBIG,
+                                [CL_JSON_NO_MEMORY] = CLOUDS_ENOMEM};
+    if (s->codec.fault == CL_JSON_MISUSE) return luaL_error(L, "bad %s: %s", what, s->codec.error);
+    lua_pushnil(L);
+    cl_push_error(L, s, codes[s->codec.fault], s->codec.error);
+    return 2;
 }
 
 int cl_fail(lua_State *L, cl_state *s, int code)

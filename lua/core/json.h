@@ -11,11 +11,22 @@
 
 enum { CL_JSON_DEPTH = 256, CL_JSON_LONGEST = 256 << 20, CL_JSON_MOST_VALUES = 7000 };
 
+/* Why a value cannot be encoded: a mistake in the program (a type that no data has, a list that is none), or what data
+ * may be at run time. */
+typedef enum cl_json_fault {
+    CL_JSON_MISUSE,
+    CL_JSON_BAD_TEXT, /* a string that is not UTF-8 */
+    CL_JSON_TOO_DEEP,
+    CL_JSON_TOO_LONG,
+    CL_JSON_NO_MEMORY
+} cl_json_fault;
+
 typedef struct cl_codec {
     const void *null, *array; /* identities of the null and of the array metatable */
     int null_ref, array_ref;  /* where the registry has them */
     int n_ref;                /* and the string "n" */
     cl_text scratch;          /* strings being unescaped */
+    cl_json_fault fault;      /* the kind of the last failure to encode */
     char error[256];          /* why the last encode or decode failed */
 } cl_codec;
 
@@ -25,11 +36,12 @@ void cl_codec_close(cl_codec *codec);
 
 void cl_push_null(lua_State *L, const cl_codec *codec);
 
-/* Each appends to `out`. false: codec->error says why and `out` has what was written so far. */
+/* Each appends to `out`. false: codec->fault and codec->error say why, and `out` has what was written so far. */
 bool cl_encode_value(lua_State *L, cl_codec *codec, int index, cl_text *out);
 /* The values first .. last of the stack as one array; nil is null. */
 bool cl_encode_values(lua_State *L, cl_codec *codec, int first, int last, cl_text *out);
-/* A list in a table (its field n counts, or its length), whose nils are null: the arguments of a call. */
+/* A list in a table, whose nils are null: the arguments of a call. With holes its field n has to count; a table with
+ * any other key is no list. */
 bool cl_encode_list(lua_State *L, cl_codec *codec, int index, cl_text *out);
 void cl_encode_string(cl_text *out, const char *s, size_t len, bool *ok, size_t *bad_at);
 

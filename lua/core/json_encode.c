@@ -1,9 +1,10 @@
 /* Lua values to JSON text.
  *
  * Design note. One pass with lua_next: a table whose keys come as 1, 2, 3 ... is written as an array while they come,
- * one whose first key is a string as an object. Only a table that turns out otherwise (integer keys in the hash part)
- * is begun again the slow way. The encoder never raises: it remembers why it failed and where, from the keys on the Lua
- * stack. */
+ * one whose first key is a string as an object. Only a table that turns out otherwise (integer keys in the hash part,
+ * a field n) is begun again the slow way. Nothing of a table is ever left out in silence: a key that has no place in an
+ * array is a failure. The encoder never raises: it remembers why it failed and where, from the keys on the Lua stack.
+ */
 #include <math.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -49,6 +50,7 @@ __attribute__((format(printf, 2, 3))) static bool fail(encoder *e, const char *f
     va_start(list, format);
     len = (size_t)vsnprintf(text, room, format, list);
     va_end(list);
+    e->codec->fault = CL_JSON_MISUSE;
     if (e->depth > 0 && len + 8 < room) {
         len += (size_t)snprintf(text + len, room - len, " at ");
         int shown = e->depth > 6 ? 6 : e->depth;
@@ -58,14 +60,28 @@ __attribute__((format(printf, 2, 3))) static bool fail(encoder *e, const char *f
     return false;
 }
 
+/* What data may be: `fail` is for the mistakes of a program. */
+static bool refuse(encoder *e, cl_json_fault fault)
+{
+    e->codec->fault = fault;
+    return false;
+}
+
 static bool no_memory(encoder *e)
 {
-    return fail(e, "not enough memory");
+    fail(e, "not enough memory");
+    return refuse(e, CL_JSON_NO_MEMORY);
+}
+
+static bool too_long(encoder *e)
+{
+    fail(e, "the JSON text is larger than 256 MB");
+    return refuse(e, CL_JSON_TOO_LONG);
 }
 
 static bool add(encoder *e, const char *bytes, size_t len)
 {
-    if (e->out->len + len > CL_JSON_LONGEST) return fail(e, "the JSON text is larger than 256 MB");
+    if (e->out->len + len > CL_JSON_LONGEST) return too_long(e);
     return cl_text_add(e->out, bytes, len) || no_memory(e);
 }
 
@@ -157,11 +173,12 @@ static bool encode_string(encoder *e, int index)
     size_t len, bad_at;
     const char *s = lua_tolstring(e->L, index, &len);
     bool ok;
-    if (e->out->len + len > CL_JSON_LONGEST) return fail(e, "the JSON text is larger than 256 MB");
+    if (e->out->len + len > CL_JSON_LONGEST) return too_long(e);
     cl_encode_string(e->out, s, len, &ok, &bad_at);
     if (ok) return true;
     if (bad_at == SIZE_MAX) return no_memory(e);
-    return fail(e, "cannot encode a string that is not UTF-8 (byte %zu)", bad_at + 1);
+    fail(e, "cannot encode a string that is not UTF-8 (byte %zu)", bad_at + 1);
+    return refuse(e, CL_JSON_BAD_TEXT);
 }
 
 static bool encode_number(encoder *e, int index)
@@ -178,7 +195,10 @@ static bool enter(encoder *e, int index)
     const void *table = lua_topointer(e->L, index);
     for (int i = 0; i < e->depth; i++)
         if (e->levels[i].table == table) return fail(e, "cannot encode a table that contains itself");
-    if (e->depth == CL_JSON_DEPTH) return fail(e, "cannot encode tables nested deeper than %d", CL_JSON_DEPTH);
+    if (e->depth == CL_JSON_DEPTH) {
+        fail(e, "cannot encode tables nested deeper than %d", CL_JSON_DEPTH);
+        return refuse(e, CL_JSON_TOO_DEEP);
+    }
     if (!lua_checkstack(e->L, 8)) return no_memory(e);
     e->levels[e->depth++] = (level){.table = table};
     return true;
@@ -190,18 +210,6 @@ static bool is_marked(encoder *e, int index)
     bool marked = lua_topointer(e->L, -1) == e->codec->array;
     lua_pop(e->L, 1);
     return marked;
-}
-
-/* How many elements a list has: its field n, or its length. */
-static bool count_list(encoder *e, int index, size_t *count)
-{
-    lua_rawgeti(e->L, LUA_REGISTRYINDEX, e->codec->n_ref);
-    lua_rawget(e->L, index);
-    lua_Number n = lua_type(e->L, -1) == LUA_TNUMBER ? lua_tonumber(e->L, -1) : -1;
-    lua_pop(e->L, 1);
-    if (n > CL_JSON_LONGEST / 2) return fail(e, "cannot encode an array of %.14g elements", n);
-    *count = n >= 0 ? (size_t)n : lua_objlen(e->L, index);
-    return true;
 }
 
 static bool encode_elements(encoder *e, int index, size_t count)
@@ -217,12 +225,6 @@ static bool encode_elements(encoder *e, int index, size_t count)
         lua_pop(e->L, 1);
     }
     return add_char(e, ']');
-}
-
-static bool encode_marked(encoder *e, int index)
-{
-    size_t count = 0;
-    return count_list(e, index, &count) && encode_elements(e, index, count);
 }
 
 /* The keys are not 1, 2, 3 ... in this order: fine if they are exactly 1 .. n in another one. */
@@ -280,6 +282,87 @@ static bool encode_array(encoder *e, int index, bool *again)
     return add_char(e, ']');
 }
 
+/* What the keys of a list say: the largest index, how many indices there are, and its field n (-1: none). */
+typedef struct extent {
+    lua_Number most, count, n;
+} extent;
+
+static bool is_index(lua_State *L, int index)
+{
+    lua_Number key = lua_type(L, index) == LUA_TNUMBER ? lua_tonumber(L, index) : 0;
+    return key >= 1 && key == floor(key) && key <= CL_JSON_LONGEST;
+}
+
+/* The pair at the top is n and a count. */
+static bool take_n(encoder *e, extent *to)
+{
+    lua_Number n = lua_type(e->L, -1) == LUA_TNUMBER ? lua_tonumber(e->L, -1) : -1;
+    if (n < 0 || n != floor(n)) return fail(e, "the field n of a list is a count, not a %s", luaL_typename(e->L, -1));
+    if (n > CL_JSON_LONGEST / 2) return fail(e, "cannot encode an array of %.14g elements", n);
+    to->n = n;
+    return true;
+}
+
+static bool no_list(encoder *e)
+{
+    char key[48];
+    level at = {.key = lua_gettop(e->L) - 1};
+    if (lua_type(e->L, at.key) == LUA_TSTRING || lua_type(e->L, at.key) == LUA_TNUMBER)
+        append_key(e, &at, key, sizeof key);
+    else snprintf(key, sizeof key, "a %s", luaL_typename(e->L, at.key));
+    return fail(e, "a list cannot have the key %s: to send a table as one value, put it into the list: { { a = 1 } }",
+                key[0] == '.' ? key + 1 : key);
+}
+
+static bool measure(encoder *e, int index, extent *to)
+{
+    lua_State *L = e->L;
+    *to = (extent){.n = -1};
+    lua_rawgeti(L, LUA_REGISTRYINDEX, e->codec->n_ref);
+    int n = lua_gettop(L);
+    lua_pushnil(L);
+    while (lua_next(L, index)) {
+        if (is_index(L, -2)) {
+            to->count++;
+            if (lua_tonumber(L, -2) > to->most) to->most = lua_tonumber(L, -2);
+        } else if (lua_rawequal(L, -2, n) ? !take_n(e, to) : !no_list(e)) {
+            return false;
+        }
+        lua_pop(L, 1);
+    }
+    lua_pop(L, 1);
+    return true;
+}
+
+/* The slow way for lists: with a field n, with holes, or with their keys in another order. */
+static bool encode_measured(encoder *e, int index)
+{
+    extent is;
+    e->depth--; /* what is wrong is wrong with the list itself */
+    if (!measure(e, index, &is)) return false;
+    if (is.n < 0 && is.most != is.count)
+        return fail(e, "a list with holes must say how many it has: clouds.array(t, n), or the field n");
+    if (is.n >= 0 && is.most > is.n)
+        return fail(e, "a list whose field n is %.14g has an element %.14g", is.n, is.most);
+    e->depth++;
+    return encode_elements(e, index, (size_t)(is.n < 0 ? is.count : is.n));
+}
+
+/* What is certainly a list: one that is marked as an array, or arguments. */
+static bool encode_list(encoder *e, int index)
+{
+    lua_State *L = e->L;
+    size_t start = e->out->len;
+    bool again = false;
+    lua_pushnil(L);
+    if (!lua_next(L, index)) return add(e, "[]", 2);
+    if (!encode_array(e, index, &again)) return false;
+    if (!again) return true;
+    e->out->len = start;
+    lua_pop(L, 2);
+    return encode_measured(e, index);
+}
+
 /* The first pair is on the stack. */
 static bool encode_object(encoder *e, int index, bool *again)
 {
@@ -318,7 +401,7 @@ static bool encode_unmarked(encoder *e, int index)
 static bool encode_table(encoder *e, int index)
 {
     if (!enter(e, index)) return false;
-    if (!(is_marked(e, index) ? encode_marked(e, index) : encode_unmarked(e, index))) return false;
+    if (!(is_marked(e, index) ? encode_list(e, index) : encode_unmarked(e, index))) return false;
     e->depth--;
     return true;
 }
@@ -382,5 +465,5 @@ bool cl_encode_list(lua_State *L, cl_codec *codec, int index, cl_text *out)
     int top = lua_gettop(L);
     e.L = L, e.codec = codec, e.out = out, e.depth = 0;
     if (!enter(&e, index)) return false;
-    return finish(&e, top, encode_marked(&e, index));
+    return finish(&e, top, encode_list(&e, index));
 }

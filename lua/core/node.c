@@ -160,7 +160,7 @@ static int node_send(lua_State *L)
     if (!node->node) return closed(L, s);
     if (confirm) cl_slot_check_wait(L, s);
     s->out.len = 0;
-    if (!cl_encode_value(L, &s->codec, 3, &s->out)) return luaL_error(L, "bad value: %s", s->codec.error);
+    if (!cl_encode_value(L, &s->codec, 3, &s->out)) return cl_refuse(L, s, "value");
     uint64_t operation = 0;
     node->ctx->dirty = true;
     int code = clouds_node_send(node->node, receiver, len, s->out.data, s->out.len, CLOUDS_SEND_CONFIRM, &operation);

@@ -9,6 +9,7 @@
 #include "number.h"
 
 #define EXACT 9007199254740992.0 /* 2^53: up to here each integer has a double of its own */
+static const uint64_t exact_integer = (uint64_t)1 << 53;
 
 static const double powers[] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,  1e8,  1e9,  1e10, 1e11,
                                 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
@@ -283,7 +284,9 @@ const char *cl_number_read(const char *p, const char *end, double *out)
     const char *start = p + negative, *behind = scan_number(start, end, &s);
     if (!behind) return NULL;
     double d = (double)s.mantissa;
-    if (s.inexact || d > EXACT || s.exponent > LAST_POWER || s.exponent < -LAST_POWER) {
+    /* Exact only as long as neither the mantissa nor the power is rounded: the integer decides, for its double may have
+     * been rounded down to 2^53. */
+    if (s.inexact || s.mantissa > exact_integer || s.exponent > LAST_POWER || s.exponent < -LAST_POWER) {
         if (!read_slow(start, (size_t)(behind - start), &d)) return NULL;
     } else if (s.exponent < 0) {
         d /= powers[-s.exponent];

@@ -1,4 +1,5 @@
 /* Inbound requests: kept until answered, and what a handler sees of them (clouds.request()). */
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "state.h"
@@ -60,6 +61,7 @@ cl_request *cl_request_new(lua_State *L, cl_state *s, cl_ctx *ctx, const clouds_
     request->holders = 0;
     request->ctx = ctx;
     request->id = event->id;
+    request->node = (int)event->user_data;
     request->arrived = s->now;
     request->time_left = event->time_left;
     keep_text(request, event);
@@ -117,55 +119,174 @@ static int send_failure(cl_state *s, cl_request *request)
                        worded ? s->out.len : sizeof plain - 1, s->out2.len ? s->out2.data : NULL, s->out2.len);
 }
 
-/* Pushes what an error is reported as. */
+static const char *text_of(const cl_request *request)
+{
+    return request->text ? request->text : "";
+}
+
+/* Pushes what an error of its handler is reported as. */
 static const char *push_place(lua_State *L, const cl_request *request)
 {
     lua_pushliteral(L, "handler of '");
-    lua_pushlstring(L, request->text ? request->text : "", request->method_len);
+    lua_pushlstring(L, text_of(request), request->method_len);
     lua_pushliteral(L, "'");
     lua_concat(L, 3);
     return lua_tostring(L, -1);
 }
 
-/* What cannot be sent as it is must still be an answer: its caller waits. */
-static void fail_with(lua_State *L, cl_state *s, cl_request *request, const char *format, const char *what)
+/* Pushes what more there is to say about it. */
+static void push_details(lua_State *L, const cl_request *request)
 {
-    const char *place = push_place(L, request);
-    lua_pushfstring(L, format, what);
-    cl_request_fail(L, s, request, lua_gettop(L));
-    cl_report(L, s, place);
+    char id[24];
+    snprintf(id, sizeof id, "%llu", (unsigned long long)request->id);
+    lua_createtable(L, 0, 3);
+    lua_pushlstring(L, text_of(request), request->method_len);
+    lua_setfield(L, -2, "method");
+    lua_pushlstring(L, text_of(request) + request->method_len, request->peer_len);
+    lua_setfield(L, -2, "caller");
+    lua_pushstring(L, id);
+    lua_setfield(L, -2, "request");
+}
+
+static void trim(cl_state *s)
+{
+    cl_text_trim(&s->out);
+    cl_text_trim(&s->out2);
+}
+
+/* There was no room for the answer: it can be tried again. All else that an answer is refused for is final. */
+static bool is_open_after(int code)
+{
+    return code == CLOUDS_ELIMIT || code == CLOUDS_ENOMEM;
+}
+
+/* Sends s->out and s->out2 as the error. Released unless it can be tried again. */
+static int fail_encoded(cl_state *s, cl_request *request)
+{
+    static const char plain[] = "{\"message\":\"the error could not be sent\"}";
+    int code = send_failure(s, request);
+    if (code == CLOUDS_EJSON || code == CLOUDS_EINVAL) {
+        s->out.len = s->out2.len = 0;
+        cl_text_add(&s->out, plain, sizeof plain - 1);
+        code = send_failure(s, request);
+    }
+    if (!is_open_after(code)) cl_request_release(s, request);
+    return code;
+}
+
+static int fail_with(lua_State *L, cl_state *s, cl_request *request, int index)
+{
+    cl_encode_error(L, s, index);
+    return fail_encoded(s, request);
+}
+
+/* What cannot be sent as it is must still be an answer: its caller waits. Pushes the error that says why. */
+static int fail_unsendable(lua_State *L, cl_state *s, cl_request *request, const char *why)
+{
+    lua_pushfstring(L, "the result cannot be sent: %s", why);
+    cl_push_error(L, s, CLOUDS_EJSON, lua_tostring(L, -1));
+    lua_insert(L, -2);
+    int code = fail_with(L, s, request, lua_gettop(L));
     lua_pop(L, 1);
+    return is_open_after(code) ? code : CLOUDS_EJSON;
+}
+
+/* Answers with the values first .. last of the stack; a failed call (nil and one of our errors) is handed on. 0; or the
+ * library's error, and pushes it. Released unless it can be tried again. */
+static int reply(lua_State *L, cl_state *s, cl_request *request, int first, int last)
+{
+    int code;
+    s->out.len = s->out2.len = 0;
+    if (cl_is_failure(L, s, first, last - first + 1)) {
+        code = fail_with(L, s, request, last);
+    } else if (!cl_encode_values(L, &s->codec, first, last, &s->out)) {
+        return fail_unsendable(L, s, request, s->codec.error);
+    } else {
+        request->ctx->dirty = true;
+        code = clouds_reply(request->ctx->context, request->id, s->out.data, s->out.len);
+        if (code == CLOUDS_EJSON) return fail_unsendable(L, s, request, clouds_last_error());
+        if (!is_open_after(code)) cl_request_release(s, request);
+    }
+    if (code != 0) cl_push_error(L, s, code, clouds_last_error());
+    return code;
+}
+
+/* ---- the end of a handler ---- */
+
+/* Nobody is left who could try again to send s->out (and s->out2, of an error): the module in Lua does, by core.resend.
+ */
+static void keep_trying(lua_State *L, cl_state *s, cl_request *request, bool is_error)
+{
+    cl_handle handle = cl_request_handle(s, request);
+    cl_request_hold(s, handle);
+    cl_push_hook(L, s, "unsent");
+    lua_pushnumber(L, (lua_Number)handle);
+    lua_pushboolean(L, is_error);
+    lua_pushlstring(L, s->out.data ? s->out.data : "", s->out.len);
+    lua_pushlstring(L, s->out2.data ? s->out2.data : "", s->out2.len);
+    lua_call(L, 4, 0);
+}
+
+/* resend(handle, whether it is an error, text, values) -> whether that is over */
+static int core_resend(lua_State *L)
+{
+    cl_state *s = cl_state_of(L);
+    cl_handle handle = (cl_handle)luaL_checknumber(L, 1);
+    cl_request *request = cl_request_find(s, handle);
+    size_t len, values_len;
+    const char *text = luaL_checklstring(L, 3, &len), *values = luaL_checklstring(L, 4, &values_len);
+    int code = CLOUDS_ESTALE;
+    if (request) {
+        clouds_context *context = request->ctx->context;
+        request->ctx->dirty = true;
+        if (lua_toboolean(L, 2))
+            code = clouds_fail(context, request->id, text, len, values_len ? values : NULL, values_len);
+        else code = clouds_reply(context, request->id, text, len);
+        if (!is_open_after(code)) cl_request_release(s, request);
+    }
+    lua_pushboolean(L, !is_open_after(code));
+    return 1;
+}
+
+/* Reports the error at `index`, of the request whose place and details are at `place`. */
+static void report_at(lua_State *L, cl_state *s, int index, int place)
+{
+    lua_pushvalue(L, index);
+    lua_pushvalue(L, place + 1);
+    cl_report_about(L, s, lua_tostring(L, place));
 }
 
 void cl_request_fail(lua_State *L, cl_state *s, cl_request *request, int index)
 {
-    cl_encode_error(L, s, index);
-    int code = send_failure(s, request);
-    if (code == CLOUDS_EJSON || code == CLOUDS_EINVAL) {
-        s->out.len = s->out2.len = 0;
-        cl_text_add(&s->out, "{\"message\":\"the error could not be sent\"}", 40);
-        send_failure(s, request);
-    }
-    cl_text_trim(&s->out);
-    cl_text_trim(&s->out2);
-    cl_request_release(s, request);
+    int place = lua_gettop(L) + 1;
+    luaL_checkstack(L, 16, NULL);
+    push_place(L, request);
+    push_details(L, request);
+    if (is_open_after(fail_with(L, s, request, index))) keep_trying(L, s, request, true);
+    trim(s);
+    report_at(L, s, index, place);
+    lua_settop(L, place - 1);
 }
 
-void cl_request_reply(lua_State *L, cl_state *s, cl_request *request, int first, int last)
+static void end_with_values(lua_State *L, cl_state *s, cl_request *request)
 {
-    s->out.len = 0;
-    if (!cl_encode_values(L, &s->codec, first, last, &s->out)) {
-        fail_with(L, s, request, "the result cannot be sent: %s", s->codec.error);
+    int last = lua_gettop(L);
+    if (cl_is_failure(L, s, 2, last - 1)) {
+        cl_request_fail(L, s, request, last);
         return;
     }
-    request->ctx->dirty = true;
-    int code = clouds_reply(request->ctx->context, request->id, s->out.data, s->out.len);
-    if (s->out.cap > 1 << 20) cl_text_trim(&s->out);
-    if (code == CLOUDS_EJSON) {
-        fail_with(L, s, request, "the result cannot be sent: %s", clouds_last_error());
+    luaL_checkstack(L, 16, NULL);
+    int code = reply(L, s, request, 2, last);
+    if (code == 0) {
+        if (s->out.cap > 1 << 20) trim(s);
         return;
     }
-    cl_request_release(s, request);
+    int problem = lua_gettop(L);
+    push_place(L, request);
+    push_details(L, request);
+    if (is_open_after(code)) keep_trying(L, s, request, s->out.data[0] == '{');
+    trim(s);
+    if (code != CLOUDS_ESTALE) report_at(L, s, problem, problem + 1);
 }
 
 static bool is_pending(lua_State *L, cl_state *s)
@@ -178,17 +299,13 @@ void cl_request_end(lua_State *L, cl_state *s, cl_handle scope, bool ok)
     cl_request *request = cl_request_find(s, scope);
     if (!ok) {
         lua_settop(L, 2);
-        const char *place = request ? push_place(L, request) : "handler";
         if (request) cl_request_fail(L, s, request, 2);
-        if (lua_isstring(L, 2)) {
-            lua_pushvalue(L, 2);
-            cl_report(L, s, place);
-        }
+        else cl_report(L, s, "handler");
         return;
     }
     if (!request) return;
     if (is_pending(L, s)) request->detached = true;
-    if (!request->detached) cl_request_reply(L, s, request, 2, lua_gettop(L));
+    if (!request->detached) end_with_values(L, s, request);
 }
 
 /* ---- clouds.request(): a userdata that holds the handle ---- */
@@ -205,15 +322,34 @@ static cl_request *strip_self(lua_State *L, cl_state *s)
     return check_request(L, s, lua_upvalueindex(2));
 }
 
+static int answered(lua_State *L, cl_state *s)
+{
+    lua_pushnil(L);
+    cl_push_error(L, s, CLOUDS_ESTALE, "the request is answered, or its time is over");
+    return 2;
+}
+
+/* true; or nil and the error at the top. */
+static int outcome(lua_State *L, int code)
+{
+    if (code == 0) {
+        lua_pushboolean(L, 1);
+        return 1;
+    }
+    lua_pushnil(L);
+    lua_insert(L, -2);
+    return 2;
+}
+
 /* request.reply(...) -> true, or nil and the error: it was answered before, or nobody waits for it any more */
 static int request_reply(lua_State *L)
 {
     cl_state *s = cl_state_of(L);
     cl_request *request = strip_self(L, s);
-    if (!request) return lua_pushnil(L), cl_push_error(L, s, CLOUDS_ESTALE, "the request is answered"), 2;
-    cl_request_reply(L, s, request, 1, lua_gettop(L));
-    lua_pushboolean(L, 1);
-    return 1;
+    if (!request) return answered(L, s);
+    int code = reply(L, s, request, 1, lua_gettop(L));
+    trim(s);
+    return outcome(L, code);
 }
 
 /* request.fail(error, ...) -> as reply */
@@ -222,16 +358,16 @@ static int request_fail(lua_State *L)
     cl_state *s = cl_state_of(L);
     cl_request *request = strip_self(L, s);
     luaL_checkany(L, 1);
-    if (!request) return lua_pushnil(L), cl_push_error(L, s, CLOUDS_ESTALE, "the request is answered"), 2;
+    if (!request) return answered(L, s);
     cl_encode_error(L, s, 1);
     if (lua_gettop(L) > 1) {
         s->out2.len = 0;
-        if (!cl_encode_values(L, &s->codec, 2, lua_gettop(L), &s->out2)) return luaL_error(L, "%s", s->codec.error);
+        if (!cl_encode_values(L, &s->codec, 2, lua_gettop(L), &s->out2)) return cl_refuse(L, s, "values");
     }
-    send_failure(s, request);
-    cl_request_release(s, request);
-    lua_pushboolean(L, 1);
-    return 1;
+    int code = fail_encoded(s, request);
+    if (code != 0) cl_push_error(L, s, code, clouds_last_error());
+    trim(s);
+    return outcome(L, code);
 }
 
 /* request.detach(): the handler's return is no answer; reply or fail will be. Gives the request back. */
@@ -310,9 +446,19 @@ static int core_request(lua_State *L)
     return 1;
 }
 
+/* serving(number) -> whether this code runs on behalf of an unanswered request of the node of that number */
+static int core_serving(lua_State *L)
+{
+    cl_state *s = cl_state_of(L);
+    cl_request *request = cl_request_find(s, cl_scope_of(L, s));
+    lua_pushboolean(L, request && !request->detached && request->node == (int)luaL_checknumber(L, 1));
+    return 1;
+}
+
 void cl_request_add(lua_State *L, cl_state *s)
 {
-    static const luaL_Reg functions[] = {{"request", core_request}, {NULL, NULL}};
+    static const luaL_Reg functions[] = {
+        {"request", core_request}, {"resend", core_resend}, {"serving", core_serving}, {NULL, NULL}};
     static const luaL_Reg none[] = {{NULL, NULL}};
     cl_add_type(L, s, "clouds.request", none, request_collect);
     luaL_getmetatable(L, "clouds.request");

@@ -134,6 +134,7 @@ static void wake(lua_State *L, cl_state *s, cl_slot *slot, int values)
     release(L, s, slot, false);
     if (lua_status(co) == LUA_YIELD) {
         luaL_checkstack(co, values + 8, "too many values");
+        lua_settop(co, 0); /* the mark and the handle that it yielded */
         lua_xmove(L, co, values);
         cl_resume(L, s, co, values, scope);
     } else {
@@ -143,21 +144,11 @@ static void wake(lua_State *L, cl_state *s, cl_slot *slot, int values)
     lua_pop(L, 1);
 }
 
-/* Are the two values from `first` on nil and an error? */
-static bool is_failure(lua_State *L, cl_state *s, int first)
-{
-    if (!lua_isnil(L, first) || !lua_istable(L, first + 1) || !lua_getmetatable(L, first + 1)) return false;
-    lua_rawgeti(L, LUA_REGISTRYINDEX, s->error_ref);
-    bool failed = lua_rawequal(L, -1, -2);
-    lua_pop(L, 2);
-    return failed;
-}
-
 /* callback(error, values ...): a failure is nil and the error at the top. */
 static void call_back(lua_State *L, cl_state *s, cl_slot *slot, int values)
 {
     int first = lua_gettop(L) - values + 1;
-    bool failed = values == 2 && is_failure(L, s, first);
+    bool failed = cl_is_failure(L, s, first, values);
     cl_handle scope = slot->scope;
     cl_task *task = cl_task_begin(L, s);
     lua_insert(L, first);
@@ -254,10 +245,14 @@ int cl_slot_wait(lua_State *L, cl_state *s, cl_slot *slot)
     if (lua_isyieldable(L)) {
         slot->state = CL_SLOT_WAITING;
         slot->co = L;
-        cl_slot_set_scope(s, slot, cl_scope_of(L, s));
+        cl_task *task = cl_task_of(L, s);
+        if (task) task->waits = true;
+        cl_slot_set_scope(s, slot, task ? task->scope : s->scope);
         lua_pushthread(L);
         anchor(L, s, slot);
-        return lua_yield(L, 0);
+        lua_pushlightuserdata(L, s);
+        lua_pushnumber(L, (lua_Number)cl_slot_handle(s, slot));
+        return lua_yield(L, 2);
     }
     cl_handle handle = cl_slot_handle(s, slot);
     int top = lua_gettop(L);
@@ -311,6 +306,29 @@ static int core_done(lua_State *L)
     return 1;
 }
 
+/* adopt(handle): waits, in the place of a coroutine that has yielded the mark and this handle, for what it waits for */
+static int core_adopt(lua_State *L)
+{
+    cl_state *s = cl_state_of(L);
+    cl_slot *slot = check_slot(L, s, 1);
+    if (!slot || slot->state != CL_SLOT_WAITING) return luaL_error(L, "no such slot to wait for");
+    take_anchored(L, s, slot);
+    lua_pop(L, 1);
+    slot->state = CL_SLOT_OPEN;
+    if (!cl_slot_may_wait(L, s)) cl_slot_release(L, s, slot);
+    cl_slot_check_wait(L, s);
+    return cl_slot_wait(L, s, slot);
+}
+
+/* waits(coroutine) -> whether it is one of ours that waits */
+static int core_waits(lua_State *L)
+{
+    lua_State *co = lua_tothread(L, 1);
+    cl_task *task = co ? cl_task_of(co, cl_state_of(L)) : NULL;
+    lua_pushboolean(L, task && task->waits);
+    return 1;
+}
+
 /* drop(handle): it is not waited for after all */
 static int core_drop(lua_State *L)
 {
@@ -342,6 +360,9 @@ void cl_slot_add(lua_State *L, cl_state *s)
     static const luaL_Reg functions[] = {{"slot", core_slot},         {"wake", core_wake},
                                          {"wait", core_wait},         {"done", core_done},
                                          {"drop", core_drop},         {"check_wait", core_check_wait},
-                                         {"may_wait", core_may_wait}, {NULL, NULL}};
+                                         {"may_wait", core_may_wait}, {"adopt", core_adopt},
+                                         {"waits", core_waits},       {NULL, NULL}};
     cl_add_functions(L, s, functions);
+    lua_pushlightuserdata(L, s);
+    lua_setfield(L, -2, "wait_mark");
 }

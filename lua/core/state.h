@@ -3,7 +3,8 @@
  * Design note. The library tells what happened in batches of events; this module hands each of them to Lua without a
  * detour: the results of a call go onto the stack of the coroutine that waits for it, the arguments of a request onto
  * the stack of a pooled coroutine that runs the handler. C never waits: what waits in Lua is a coroutine that has
- * yielded and that a slot knows.
+ * yielded and that a slot knows. It yields a mark and the slot's handle, so that a coroutine of the program's own hands
+ * its wait on to who resumed it (clouds.coroutines).
  *
  *   slot     one thing waited for: a call, an operation, a sleep. Few and reused; its handle carries a generation, so
  * that a stale one finds nothing. task     a coroutine of ours; it goes back into the pool when its function has ended.
@@ -49,6 +50,8 @@ typedef struct cl_task {
     lua_State *co;
     enum cl_task_kind kind;
     bool finished;
+    bool waits;      /* in cl_slot_wait */
+    bool taken;      /* the program has it by coroutine.running, and may resume it */
     int place;       /* where the pool had it last */
     cl_handle scope; /* held until it has finished, and 0 then */
 } cl_task;
@@ -59,6 +62,7 @@ typedef struct cl_request {
     int holders; /* who may still answer: coroutines and waits on its behalf, and what clouds.request() gave out */
     cl_ctx *ctx;
     uint64_t id;
+    int node; /* the number of the node that serves it */
     double arrived, time_left;
     char *text; /* method, then the caller's id; kept for the next request in this place */
     size_t method_len, peer_len, room;
@@ -140,8 +144,10 @@ cl_task *cl_task_of(lua_State *L, cl_state *s);
 cl_handle cl_scope_of(lua_State *L, cl_state *s);
 /* Resumes `co` (anchored by the caller) with the `values` at its top. */
 void cl_resume(lua_State *L, cl_state *s, lua_State *co, int values, cl_handle scope);
-/* Reports the error at the top of L, and pops it, through the hook `report`. */
+/* Reports the error at the top of L, and pops it, through the hook `report`. cl_report_about: a table that says more
+ * about it is above the error, and popped too. */
 void cl_report(lua_State *L, cl_state *s, const char *what);
+void cl_report_about(lua_State *L, cl_state *s, const char *what);
 void cl_task_open(lua_State *L, cl_state *s);
 
 /* slot.c */
@@ -167,6 +173,12 @@ void cl_slot_add(lua_State *L, cl_state *s);
 /* error.c */
 void cl_push_error(lua_State *L, cl_state *s, int code, const char *text);
 void cl_push_event_error(lua_State *L, cl_state *s, const clouds_event *event);
+/* Is it an error of the library's kind? Are the `count` values from `first` on nil and such an error: a failed call? */
+bool cl_is_error(lua_State *L, cl_state *s, int index);
+bool cl_is_failure(lua_State *L, cl_state *s, int first, int count);
+/* What the codec refused: raises when that is a mistake of the program ("bad arguments: ..."), for `what`; else, since
+ * data may be anything, nil and the error. */
+int cl_refuse(lua_State *L, cl_state *s, const char *what);
 /* nil and the error of `code` with what the library says about it. */
 int cl_fail(lua_State *L, cl_state *s, int code);
 /* Writes the error at `index` as a JSON object into s->out; its values, if it has some, into s->out2. */
@@ -181,8 +193,7 @@ void cl_request_release(cl_state *s, cl_request *request);
  * may be used in finalisers. No request, or one that is answered: nothing. */
 void cl_request_hold(cl_state *s, cl_handle handle);
 void cl_request_let(cl_state *s, cl_handle handle);
-/* Answers and releases; with the values first .. last of the stack, or with the error at `index`. */
-void cl_request_reply(lua_State *L, cl_state *s, cl_request *request, int first, int last);
+/* The handler failed: the error at `index` goes to the caller, and is reported. */
 void cl_request_fail(lua_State *L, cl_state *s, cl_request *request, int index);
 /* The handler ended: pcall's results are on the whole stack. */
 void cl_request_end(lua_State *L, cl_state *s, cl_handle scope, bool ok);

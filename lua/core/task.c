@@ -31,29 +31,51 @@ cl_handle cl_scope_of(lua_State *L, cl_state *s)
     return task ? task->scope : s->scope;
 }
 
-/* The error handler of the body: keeps the traceback of a string for finish; the error stays as it was raised. */
+/* An error that was made to be sent: with a code, or with words. */
+static bool is_worded(lua_State *L, int index)
+{
+    static const char *const members[] = {"code", "message"};
+    for (int i = 0; i < 2 && lua_istable(L, index); i++) {
+        lua_pushstring(L, members[i]);
+        lua_rawget(L, index);
+        bool has = !lua_isnil(L, -1);
+        lua_pop(L, 1);
+        if (has) return true;
+    }
+    return false;
+}
+
+/* The error handler of the body: keeps the traceback of what looks like a fault for finish; the error stays as it was
+ * raised. */
 static int keep_traceback(lua_State *L)
 {
     cl_state *s = cl_state_of(L);
     cl_task *task = cl_task_of(L, s);
     lua_settop(L, 1);
-    if (task && task->kind == CL_TASK_REQUEST && !lua_isstring(L, 1)) return 1;
+    if (task && task->kind == CL_TASK_REQUEST && is_worded(L, 1)) return 1;
     luaL_traceback(L, L, NULL, 1);
     lua_rawseti(L, LUA_REGISTRYINDEX, s->traceback_ref);
     return 1;
 }
 
-void cl_report(lua_State *L, cl_state *s, const char *what)
+void cl_report_about(lua_State *L, cl_state *s, const char *what)
 {
     int top = lua_gettop(L);
     cl_push_hook(L, s, "report");
-    lua_pushvalue(L, top);
+    lua_pushvalue(L, top - 1);
     lua_rawgeti(L, LUA_REGISTRYINDEX, s->traceback_ref);
     lua_pushstring(L, what);
+    lua_pushvalue(L, top);
     lua_pushboolean(L, 0);
     lua_rawseti(L, LUA_REGISTRYINDEX, s->traceback_ref);
-    if (lua_pcall(L, 3, 0, 0) != 0) fprintf(stderr, "clouds: error while reporting an error\n");
-    lua_settop(L, top - 1);
+    if (lua_pcall(L, 4, 0, 0) != 0) fprintf(stderr, "clouds: error while reporting an error\n");
+    lua_settop(L, top - 2);
+}
+
+void cl_report(lua_State *L, cl_state *s, const char *what)
+{
+    lua_pushnil(L);
+    cl_report_about(L, s, what);
 }
 
 static void leave_scope(cl_state *s, cl_task *task)
@@ -175,15 +197,15 @@ static void died(lua_State *L, cl_state *s, lua_State *co, cl_task *task)
 {
     if (lua_gettop(co) > 0) lua_xmove(co, L, 1);
     else lua_pushliteral(L, "a coroutine ended abnormally");
-    if (task && task->kind == CL_TASK_REQUEST && !task->finished) {
-        cl_request *request = cl_request_find(s, task->scope);
-        if (request) cl_request_fail(L, s, request, lua_gettop(L));
-    }
+    bool answers = task && task->kind == CL_TASK_REQUEST && !task->finished;
+    cl_request *request = answers ? cl_request_find(s, task->scope) : NULL;
+    if (request) cl_request_fail(L, s, request, lua_gettop(L));
     if (task) {
         task->finished = true;
         leave_scope(s, task);
     }
-    cl_report(L, s, "coroutine");
+    if (request) lua_pop(L, 1);
+    else cl_report(L, s, "coroutine");
 }
 
 static void resume(lua_State *L, cl_state *s, lua_State *co, cl_task *task, int values, cl_handle scope)
@@ -201,13 +223,16 @@ static void resume(lua_State *L, cl_state *s, lua_State *co, cl_task *task, int 
         recycle(L, s, task);
         return;
     }
+    if (status == 0) lua_settop(co, 0); /* with results on its stack it would not count as dead */
     if (task) give_up_place(L, s, task);
     if (status != 0 && status != LUA_YIELD) died(L, s, co, task);
 }
 
 void cl_resume(lua_State *L, cl_state *s, lua_State *co, int values, cl_handle scope)
 {
-    resume(L, s, co, cl_task_of(co, s), values, scope);
+    cl_task *task = cl_task_of(co, s);
+    if (task) task->waits = false;
+    resume(L, s, co, task, values, scope);
 }
 
 void cl_task_start(lua_State *L, cl_state *s, cl_task *task, enum cl_task_kind kind, cl_handle scope, int values)
@@ -215,7 +240,7 @@ void cl_task_start(lua_State *L, cl_state *s, cl_task *task, enum cl_task_kind k
     lua_State *co = task->co;
     task->kind = kind;
     task->scope = scope;
-    task->finished = false;
+    task->finished = task->waits = task->taken = false;
     cl_request_hold(s, scope);
     luaL_checkstack(co, values + 8, "too many values");
     lua_xmove(L, co, values);

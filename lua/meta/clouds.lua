@@ -11,7 +11,7 @@
 ---@field pending userdata What a handler returns when the answer comes later, by request.reply or request.fail.
 ---@field defaults clouds.Defaults What counts for nodes that do not say otherwise.
 ---@field json clouds.Json JSON text and values.
----@field on_error? fun(err: any, traceback: string?, what: string) Told of errors that nobody else takes; nil brings the default back.
+---@field on_error? fun(err: any, traceback: string?, what: string, about: table?) Told of errors that nobody else takes; nil brings the default back.
 local clouds = {}
 
 ---@class clouds.Defaults
@@ -247,7 +247,7 @@ local Client = {}
 
 ---Calls a method and waits for the results; nil and an error when it fails. With a callback it does not wait.
 ---@param name string
----@param args? clouds.Value[] `n` counts, if there are nils at the end.
+---@param args? clouds.Value[] A list; `n` counts, if there are nils among them.
 ---@param options? clouds.CallOptions|clouds.Callback
 ---@param callback? clouds.Callback
 ---@return clouds.Value ...

@@ -129,8 +129,27 @@ t.test("a handler fails with a table", function()
   t.is({ err.code, err.message }, { 7, "7" })
   _, err = client:call("table", { "reserved" })
   t.is({ err.outcome, err.retryable }, { "APP_ERROR", false })
+  local told
+  clouds.on_error = function(_, _, what)
+    told = what
+  end
   _, err = client:call("table")
-  t.is(err.message, "error")
+  t.is(err.message, "an error that is a table: {}")
+  t.is(told, "handler of 'table'", "a fault is told")
+  assert(server:register("odd", function(kind)
+    local odd = { other = { why = "no", n = 1 }, number = 5, truth = false, long = { ("x"):rep(1000) } }
+    error(odd[kind], 0)
+  end))
+  local words = {
+    other = 'an error that is a table: {"', number = "5", truth = "an error that is a boolean: false",
+    long = 'an error that is a table: ["xxx', nothing = "an error that is a nil: nil",
+  }
+  for kind, text in pairs(words) do
+    _, err = client:call("odd", { kind })
+    t.has(err.message, text, kind)
+    t.ok(#err.message < 300)
+  end
+  clouds.on_error = nil
 end)
 
 t.test("an error of a call can be handed on", function()
@@ -145,6 +164,101 @@ t.test("an error of a call can be handed on", function()
   end))
   local _, err = client:call("chain", { "full" })
   t.is({ err.message, err.code, err.status, err.outcome }, { "gone", "E_GONE", 410, "APP_ERROR" })
+end)
+
+t.test("a failed call that a handler returns, or replies with, is its failure", function()
+  local told, nobody = {}, clouds.client({ url = t.url, timeout = 60 })
+  clouds.on_error = function(err, _, what, about)
+    told[#told + 1] = { err.code, what, about.caller, about.method }
+  end
+  assert(server:register("hands on", function(method, ...)
+    return nobody:call(method, { ... })
+  end))
+  assert(server:register("replies", function(method)
+    clouds.request().reply(nobody:call(method))
+  end))
+  local got = { client:call("hands on", { "table", "full" }) }
+  t.is({ got[1], got[2].code, got[2].message, got[2].status }, { nil, "E_GONE", "gone", 410 })
+  t.is(#told, 0, "the service's own error is nobody else's")
+  for _, method in ipairs({ "hands on", "replies" }) do
+    local result, err = client:call(method, { "nobody serves this" })
+    t.is({ result, err.code, err.outcome }, { nil, "CLOUDS_NO_AVAILABLE_SERVER", "APP_ERROR" })
+  end
+  t.is(told, { { "CLOUDS_NO_AVAILABLE_SERVER", "handler of 'hands on'", client.id, "hands on" } })
+  -- Anything else that an error is part of is a value.
+  assert(server:register("as a value", function(err)
+    return err, { list = { err } }
+  end))
+  local _, err = nobody:call("table", { "full" })
+  local value, inside = client:call("as a value", { err })
+  t.is({ value.code, value.status, inside.list[1].message }, { "E_GONE", 410, "gone" })
+  t.is(clouds.is_error(value), false)
+  t.is({ client:call("echo", { nil, "just a text", n = 2 }) }, { nil, "just a text" })
+  nobody:close(0)
+  clouds.on_error = nil
+end)
+
+t.test("arguments are a list, and nothing of them is lost in silence", function()
+  local wrong = {
+    { { a = 1 }, "a list cannot have the key a" },
+    { { 1, 2, a = 1 }, "a list cannot have the key a" },
+    { { [true] = 1 }, "the key a boolean" },
+    { { [0] = 1 }, "the key [0]" },
+    { { 1, nil, 3 }, "clouds.array(t, n), or the field n" },
+    { { nil, 2 }, "clouds.array(t, n), or the field n" },
+    { { 1, n = "x" }, "the field n of a list is a count" },
+    { { 1, n = -1 }, "the field n of a list is a count" },
+    { { 1, n = 1.5 }, "the field n of a list is a count" },
+    { { 1, 2, 3, n = 2 }, "field n is 2 has an element 3" },
+    { clouds.array({ 1, x = 2 }), "a list cannot have the key x" },
+    { { clouds.array({ x = 2 }) }, "a list cannot have the key x" },
+    { { clouds.array({ 1, nil, 3 }) }, "clouds.array(t, n)" },
+  }
+  for i, case in ipairs(wrong) do
+    t.raises(function()
+      client:call("count", case[1])
+    end, case[2], "case " .. i)
+    t.raises(function()
+      client:call("count", case[1], print)
+    end, case[2], "case " .. i .. " with a callback")
+  end
+  t.is(client:call("count", { { a = 1 } }), 1)
+  t.is(client:call("count", { 1, nil, 3, n = 3 }), 3)
+  t.is(client:call("count", clouds.array({ 1, nil, 3 }, 3)), 3)
+  local unordered = {}
+  for i = 9, 1, -1 do
+    unordered[i] = i
+  end
+  t.is(client:call("count", unordered), 9)
+end)
+
+-- What data may be gives nil and an error, in every form of a call; what only a program can get wrong raises.
+t.test("data never raises", function()
+  local deep = {}
+  for _ = 1, 300 do
+    deep = { deep }
+  end
+  local half = ("x"):rep(140 * 2 ^ 20)
+  local data = {
+    { "\255", "CLOUDS_INVALID_JSON" }, { { ["\255"] = 1 }, "CLOUDS_INVALID_JSON" }, { deep, "CLOUDS_TOO_BIG" },
+    { ("x"):rep(5000000), "CLOUDS_TOO_BIG" }, { { half, half }, "CLOUDS_TOO_BIG" },
+  }
+  for i, case in ipairs(data) do
+    local got
+    local result, err = echo(case[1])
+    t.is({ result, err.code, err.outcome }, { nil, case[2], "NOT_DONE" }, "bound " .. i)
+    result, err = client:call("echo", { case[1] })
+    t.is({ result, err.code }, { nil, case[2] }, "call " .. i)
+    result, err = client:send(client.id, case[1])
+    t.is({ result, err.code }, { nil, case[2] }, "send " .. i)
+    echo(case[1], function(problem)
+      got = problem
+    end)
+    t.eventually(function()
+      return got
+    end)
+    t.is(got.code, case[2], "callback " .. i)
+  end
 end)
 
 t.test("what cannot be sent of an error is left out", function()

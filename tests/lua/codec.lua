@@ -177,7 +177,21 @@ t.test("nulls inside", function()
   encodes(nil, "null")
 end)
 
+t.test("integers beyond 2^53 are rounded once", function()
+  local texts = { "9007199254740991", "9007199254740992", "9007199254740993", "9007199254740995", "90071992547409930" }
+  for _, mantissa in ipairs(texts) do
+    for exponent = -22, 22 do
+      local text = mantissa .. "e" .. exponent
+      t.is(json.decode(text), tonumber(text), text)
+      t.is(json.decode(("[-%s]"):format(text))[1], -tonumber(text), text)
+    end
+  end
+end)
+
 t.test("tables that are no clear array or object", function()
+  refuses(clouds.array({ 1, nil, 3 }), "clouds.array(t, n)")
+  refuses(clouds.array({ a = 1 }), "a list cannot have the key a")
+  refuses({ x = clouds.array({ 1, n = "2" }) }, "the field n of a list is a count, not a string at .x")
   refuses({ 1, nil, 3 }, "holes")
   refuses({ [2] = 1 }, "holes")
   refuses({ 1, a = 2 }, "both numbers and strings")

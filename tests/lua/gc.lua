@@ -41,7 +41,7 @@ local function calls_of_all_kinds(pause, stepmul)
       for j = 1, 25 do
         local value = { i, { text = "x" .. j } }
         assert(echo(value)[2].text == "x" .. j)
-        assert(client:call("slow", { j, nil, value })== j)
+        assert(client:call("slow", { j, nil, value, n = 3 }) == j)
         local _, err = client:call("bad")
         assert(err.list[3] == 3)
         client:call("echo", { j }, function(_, got)
