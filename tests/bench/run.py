@@ -32,8 +32,8 @@ def free_port():
 
 
 class Bench:
-    def __init__(self, build, seconds, tcp, smoke):
-        self.build, self.seconds = build, seconds
+    def __init__(self, build, seconds, tcp, smoke, source=SOURCE):
+        self.build, self.seconds, self.source = build, seconds, source
         self.warmup, self.starts = (0, 1) if smoke else (0.5, 11)
         self.folder = tempfile.mkdtemp(prefix="clouds-bench-")
         self.env = dict(os.environ, CLOUDS_RUNTIME_DIR=os.path.join(self.folder, "run"))
@@ -124,7 +124,7 @@ class Bench:
     def python_redis(self, w):
         """The Python client against the service in Lua: one call at a time, or many by asyncio."""
         self.service(self.lua_redis_url)
-        env = dict(self.env, PYTHONPATH=os.path.join(SOURCE, "bindings", "python"), PYTHONDONTWRITEBYTECODE="1",
+        env = dict(self.env, PYTHONPATH=os.path.join(self.source, "bindings", "python"), PYTHONDONTWRITEBYTECODE="1",
                    CLOUDS_LIBRARY=os.path.join(self.build, "capi", "libclouds.so"))
         out = subprocess.run(["/usr/bin/python3", os.path.join(SOURCE, "tests", "bench", "python_client.py"),
                               "sync" if w == 1 else "asyncio", self.lua_redis_url, str(w), str(self.seconds)],
