@@ -55,14 +55,24 @@ void cl_host_end(int status);
 void cl_host_run(void);
 void cl_host_close_handles(void);
 
+/* init.c: when this is process 1, goes on in a child of it. */
+void cl_init_split(void);
+
+/* signals.c: from here on SIGINT, SIGTERM and SIGHUP end the process, also where they have no default action. */
+void cl_signals_open(void);
+
+/* output.c: flushes standard output; the status to end with when all was written, or not. Tells why, once. */
+int cl_output_status(int status);
+
 /* signals.c: stops as SIGTERM would (number 0), or ends at once when nothing is set up for that. */
 void cl_signals_stop(lua_State *L);
 
 /* loop.c: what clouds wants to do before the loop waits, or ends. */
 void cl_loop_before_sleep(lua_State *L);
 
-/* repl.c: gives the terminal back. */
+/* repl.c: gives the terminal back; the second may be called in a signal handler. */
 void cl_repl_close(void);
+void cl_repl_restore_terminal(void);
 
 /* module.c: the loop ran dry: lets the command say so, or start its last work. */
 void cl_host_at_end(lua_State *L);
@@ -79,5 +89,6 @@ void cl_repl_add(lua_State *L);    /* repl.c */
 void cl_signals_add(lua_State *L); /* signals.c */
 void cl_luv_add(lua_State *L);     /* luv.c */
 void cl_process_add(lua_State *L); /* process.c */
+void cl_output_add(lua_State *L);  /* output.c; also the global print */
 
 #endif

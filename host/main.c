@@ -1,12 +1,17 @@
 /* clouds: the host program. All of the command line is Lua (host/cli); this starts it and runs the loop. */
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 #include <lua.h>
 #include <lauxlib.h>
 
 #include "host.h"
+
+enum { NEEDED_DESCRIPTORS = 8 }; /* the loop's own, and a few to work with */
 
 static void push_arguments(lua_State *L, int argc, char **argv)
 {
@@ -24,6 +29,21 @@ static void open_standard_descriptors(void)
     do fd = open("/dev/null", O_RDWR);
     while (fd >= 0 && fd <= STDERR_FILENO);
     if (fd >= 0) close(fd);
+}
+
+/* libuv ends the process where it gets no descriptors for itself: looked for before it starts. */
+static bool has_descriptors(void)
+{
+    int count = 0, taken[NEEDED_DESCRIPTORS];
+    while (count < NEEDED_DESCRIPTORS && (taken[count] = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3)) >= 0) count++;
+    int problem = errno;
+    for (int i = 0; i < count; i++) close(taken[i]);
+    if (count == NEEDED_DESCRIPTORS) return true;
+    struct rlimit limit = {0};
+    getrlimit(RLIMIT_NOFILE, &limit);
+    fprintf(stderr, "clouds: cannot open files: %s (the limit, ulimit -n, is %llu)\n", strerror(problem),
+            (unsigned long long)limit.rlim_cur);
+    return false;
 }
 
 typedef struct start {
@@ -51,16 +71,14 @@ static bool run_command(cl_host *host, int argc, char **argv)
     return cl_host_call(host->L, 1, 0, "internal error");
 }
 
-static int flush_output(int status)
-{
-    return fflush(stdout) != 0 && status == CL_EXIT_OK ? CL_EXIT_ERROR : status;
-}
-
 int main(int argc, char **argv)
 {
     cl_host *host = cl_host_get();
     open_standard_descriptors();
+    cl_init_split();
+    cl_signals_open();
     signal(SIGPIPE, SIG_IGN);
+    if (!has_descriptors()) return CL_EXIT_ERROR;
     host->loop = uv_default_loop();
     host->L = host->loop ? cl_state_open() : NULL;
     if (!host->L) {
@@ -69,7 +87,7 @@ int main(int argc, char **argv)
     }
     if (run_command(host, argc, argv)) cl_host_run();
     else host->status = CL_EXIT_ERROR;
-    int status = flush_output(host->status);
+    int status = cl_output_status(host->status);
     cl_repl_close();
     cl_host_close_handles();
     lua_close(host->L);

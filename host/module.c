@@ -66,6 +66,7 @@ int cl_open_host(lua_State *L)
     lua_newtable(L);
     luaL_setfuncs(L, functions, 0);
     cl_luv_add(L);
+    cl_output_add(L);
     cl_process_add(L);
     cl_repl_add(L);
     cl_signals_add(L);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <lua.h>
 #include <lauxlib.h>
@@ -101,6 +102,24 @@ static int host_is_terminal(lua_State *L)
     return 1;
 }
 
+/* host.is_file(path): whether there is a file that is no folder. */
+static int host_is_file(lua_State *L)
+{
+    struct stat found;
+    lua_pushboolean(L, stat(luaL_checkstring(L, 1), &found) == 0 && !S_ISDIR(found.st_mode));
+    return 1;
+}
+
+/* host.folder_of(path): the folder of the file that `path` leads to; nil when there is none. */
+static int host_folder_of(lua_State *L)
+{
+    char *real = realpath(luaL_checkstring(L, 1), NULL);
+    if (!real) return 0;
+    lua_pushlstring(L, real, (size_t)(strrchr(real, '/') - real));
+    free(real);
+    return 1;
+}
+
 /* host.clock(): seconds of a steady clock, read now (not the loop's cached time). */
 static int host_clock(lua_State *L)
 {
@@ -110,8 +129,10 @@ static int host_clock(lua_State *L)
 
 void cl_process_add(lua_State *L)
 {
-    static const luaL_Reg functions[] = {
-        {"spawn_self", host_spawn_self}, {"kill_child", host_kill_child},   {"follow", host_follow}, {"pid", host_pid},
-        {"setenv", host_setenv},         {"is_terminal", host_is_terminal}, {"clock", host_clock},   {NULL, NULL}};
+    static const luaL_Reg functions[] = {{"spawn_self", host_spawn_self}, {"kill_child", host_kill_child},
+                                         {"follow", host_follow},         {"pid", host_pid},
+                                         {"setenv", host_setenv},         {"is_terminal", host_is_terminal},
+                                         {"is_file", host_is_file},       {"folder_of", host_folder_of},
+                                         {"clock", host_clock},           {NULL, NULL}};
     luaL_setfuncs(L, functions, 0);
 }

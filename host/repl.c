@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <termios.h>
 #include <unistd.h>
 #include <lua.h>
 #include <lauxlib.h>
@@ -24,6 +25,8 @@ static const cl_slot line_function;
 
 static struct {
     bool open, editing, pollable, end;
+    struct termios before; /* the terminal's settings before the first line */
+    bool is_terminal;
     int epoll;
     uv_poll_t poll;
     uv_timer_t later; /* delivers what is there already, from the loop */
@@ -178,6 +181,7 @@ static void open_input(void)
 {
     uv_loop_t *loop = cl_host_get()->loop;
     input.open = true;
+    input.is_terminal = tcgetattr(STDIN_FILENO, &input.before) == 0;
     uv_timer_init(loop, &input.later);
     input.pollable = watch_stdin(loop);
     input.editing = input.pollable && load_editor();
@@ -210,6 +214,11 @@ static int host_stop_reading(lua_State *L)
 {
     cl_repl_close();
     return 0;
+}
+
+void cl_repl_restore_terminal(void)
+{
+    if (editor.installed && input.is_terminal) tcsetattr(STDIN_FILENO, TCSANOW, &input.before);
 }
 
 void cl_repl_close(void)

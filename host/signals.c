@@ -1,38 +1,92 @@
-/* SIGINT and SIGTERM: the first asks for an orderly stop, the second ends the process.
+/* SIGINT, SIGTERM and SIGHUP: the first asks for an orderly stop, the second ends the process; so does the time limit.
  *
- * Design note. uv's own signal handles are no use here: their handler stays installed until the loop gets a turn, so a
- * script caught in an endless loop would swallow the second signal too. Our handler restores the default action of both
- * signals itself, before anything else, and then wakes the loop (uv_async_send is async-signal-safe). */
+ * Design note. uv's own signal handles are no use here: they need a turn of the loop, so a script caught in an endless
+ * loop would swallow everything. Our handler decides itself what a signal means. It ends the process by the signal's
+ * default action, so that the parent sees the signal; where that action does not exist (process 1) by _exit(128 + n).
+ * The first signal of an orderly stop starts alarm(), whose handler ends the process whatever the script does: no Lua
+ * hook could do that, since compiled loops run no hooks.
+ *
+ * The console takes SIGINT for itself. It reaches Lua in the loop's next turn; a hook, which works there since what is
+ * typed is not compiled, raises in a statement that lets the loop have none. */
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
+#include <unistd.h>
 #include <lua.h>
 #include <lauxlib.h>
 
 #include "host.h"
 
-static const cl_slot stop_function;
-static uv_async_t wake;
-static bool installed;
-static volatile sig_atomic_t caught;
+enum stage { AT_ONCE, ORDERLY, STOPPING };
 
-static void restore_defaults(void)
+static const int stop_signals[] = {SIGINT, SIGTERM, SIGHUP};
+enum { STOP_SIGNALS = sizeof stop_signals / sizeof *stop_signals };
+
+static const cl_slot stop_function, interrupt_function;
+static uv_async_t wake;
+static bool wakeable;
+static unsigned limit; /* seconds from the first signal to the end */
+static volatile sig_atomic_t stage, caught, interruptible, interrupts;
+static lua_State *statement; /* the coroutine that SIGINT ends */
+
+/* ---- In the handlers: only what is safe there ---- */
+
+static void end_by(int number)
 {
     struct sigaction action;
+    sigset_t set;
+    cl_repl_restore_terminal();
     memset(&action, 0, sizeof action);
     action.sa_handler = SIG_DFL;
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
+    sigaction(number, &action, NULL);
+    sigemptyset(&set);
+    sigaddset(&set, number);
+    sigprocmask(SIG_UNBLOCK, &set, NULL);
+    raise(number);
+    _exit(128 + number);
+}
+
+static void on_limit(int number)
+{
+    static const char text[] = "clouds: the script went on beyond the time that a stop may take: ended\n";
+    (void)number;
+    cl_repl_restore_terminal();
+    ssize_t ignored = write(STDERR_FILENO, text, sizeof text - 1);
+    (void)ignored;
+    _exit(128 + caught);
+}
+
+/* Raises in the statement; in anything else only when a second SIGINT found the loop without a turn. */
+static void on_hook(lua_State *L, lua_Debug *unused)
+{
+    (void)unused;
+    if (L != statement && interrupts < 2) return;
+    lua_sethook(L, NULL, 0, 0);
+    luaL_error(L, "interrupted");
+}
+
+static void hook(lua_State *L)
+{
+    lua_sethook(L, on_hook, LUA_MASKCALL | LUA_MASKRET | LUA_MASKCOUNT, 1);
 }
 
 static void on_signal(int number)
 {
     int before = errno; /* of what was interrupted */
-    restore_defaults();
-    caught = number;
+    if (number == SIGINT && interruptible && stage == ORDERLY) {
+        interrupts++;
+        hook(cl_host_get()->L);
+    } else {
+        if (stage != ORDERLY) end_by(number);
+        stage = STOPPING;
+        caught = number;
+        alarm(limit);
+    }
     uv_async_send(&wake);
     errno = before;
 }
+
+/* ---- In the loop ---- */
 
 static void stop_by(lua_State *L, int number)
 {
@@ -43,49 +97,126 @@ static void stop_by(lua_State *L, int number)
 
 void cl_signals_stop(lua_State *L)
 {
-    if (installed) stop_by(L, 0);
+    if (wakeable) stop_by(L, 0);
     else cl_host_end(CL_EXIT_OK);
 }
 
 static void on_wake(uv_async_t *handle)
 {
-    cl_host *host = handle->data;
-    int number = caught;
-    caught = 0;
-    if (number != 0) stop_by(host->L, number);
+    lua_State *L = ((cl_host *)handle->data)->L;
+    if (interrupts) {
+        interrupts = 0;
+        lua_sethook(L, NULL, 0, 0);
+        cl_slot_get(L, &interrupt_function);
+        cl_host_call(L, 0, 0, "console");
+    }
+    if (stage == STOPPING && caught != 0 && !cl_host_get()->ended) {
+        static bool told;
+        if (!told) stop_by(L, caught);
+        told = true;
+    }
 }
 
-static void install(void)
+static void handle(int number, void (*handler)(int))
 {
     struct sigaction action;
     memset(&action, 0, sizeof action);
-    action.sa_handler = on_signal;
+    action.sa_handler = handler;
     action.sa_flags = SA_RESTART;
     sigemptyset(&action.sa_mask);
-    sigaddset(&action.sa_mask, SIGINT);
-    sigaddset(&action.sa_mask, SIGTERM);
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
+    for (int i = 0; i < STOP_SIGNALS; i++) sigaddset(&action.sa_mask, stop_signals[i]);
+    sigaction(number, &action, NULL);
 }
 
-/* host.on_stop(fn): fn(signal number) is called in the loop after the first SIGINT or SIGTERM. */
+static bool is_ignored(int number)
+{
+    struct sigaction action;
+    return sigaction(number, NULL, &action) == 0 && action.sa_handler == SIG_IGN;
+}
+
+/* What was ignored when the program started (nohup, a job in the background of a script) stays so. */
+void cl_signals_open(void)
+{
+    for (int i = 0; i < STOP_SIGNALS; i++)
+        if (!is_ignored(stop_signals[i])) handle(stop_signals[i], on_signal);
+}
+
+static void be_wakeable(lua_State *L)
+{
+    cl_host *host = cl_host_get();
+    if (wakeable) return;
+    if (uv_async_init(host->loop, &wake, on_wake) != 0) luaL_error(L, "cannot watch for signals");
+    wake.data = host;
+    uv_unref((uv_handle_t *)&wake);
+    wakeable = true;
+}
+
+static void allow_alarm(void)
+{
+    sigset_t set;
+    handle(SIGALRM, on_limit);
+    sigemptyset(&set);
+    sigaddset(&set, SIGALRM);
+    sigprocmask(SIG_UNBLOCK, &set, NULL);
+}
+
+/* host.on_stop(fn, seconds): fn(signal number) is called in the loop after the first SIGINT, SIGTERM or SIGHUP. The
+ * process ends not much later than `seconds` after it, whatever it does. */
 static int host_on_stop(lua_State *L)
+{
+    static const double longest = 1e6;
+    luaL_checktype(L, 1, LUA_TFUNCTION);
+    double seconds = luaL_checknumber(L, 2);
+    lua_settop(L, 1);
+    cl_slot_set(L, &stop_function);
+    limit = seconds < longest ? (unsigned)seconds + 1 : 0;
+    be_wakeable(L);
+    allow_alarm();
+    handle(SIGINT, on_signal);
+    handle(SIGTERM, on_signal);
+    if (stage == AT_ONCE) stage = ORDERLY;
+    return 0;
+}
+
+/* host.on_interrupt(fn): from now on SIGINT stops nothing; fn() is called in the loop. */
+static int host_on_interrupt(lua_State *L)
 {
     luaL_checktype(L, 1, LUA_TFUNCTION);
     lua_settop(L, 1);
-    cl_slot_set(L, &stop_function);
-    if (installed) return 0;
-    cl_host *host = cl_host_get();
-    if (uv_async_init(host->loop, &wake, on_wake) != 0) return luaL_error(L, "cannot watch for signals");
-    wake.data = host;
-    uv_unref((uv_handle_t *)&wake);
-    installed = true;
-    install();
+    cl_slot_set(L, &interrupt_function);
+    be_wakeable(L);
+    interruptible = 1;
     return 0;
+}
+
+/* host.interruptible(coroutine or nil): what SIGINT ends when it runs. */
+static int host_interruptible(lua_State *L)
+{
+    statement = lua_tothread(L, 1);
+    return 0;
+}
+
+/* host.raise_in(coroutine, fn): calls fn(), which resumes the coroutine; that raises at its first instruction. */
+static int host_raise_in(lua_State *L)
+{
+    lua_State *before = statement;
+    luaL_checktype(L, 1, LUA_TTHREAD);
+    luaL_checktype(L, 2, LUA_TFUNCTION);
+    statement = lua_tothread(L, 1);
+    lua_settop(L, 2);
+    hook(L);
+    int code = lua_pcall(L, 0, 0, 0);
+    lua_sethook(L, NULL, 0, 0);
+    statement = before;
+    return code == 0 ? 0 : lua_error(L);
 }
 
 void cl_signals_add(lua_State *L)
 {
-    lua_pushcfunction(L, host_on_stop);
-    lua_setfield(L, -2, "on_stop");
+    static const luaL_Reg functions[] = {{"on_stop", host_on_stop},
+                                         {"on_interrupt", host_on_interrupt},
+                                         {"interruptible", host_interruptible},
+                                         {"raise_in", host_raise_in},
+                                         {NULL, NULL}};
+    luaL_setfuncs(L, functions, 0);
 }

@@ -132,7 +132,10 @@ end
 
 local function check_operands(command, operands)
   local least, most = command.operands and command.operands[1] or 0, command.operands and command.operands[2] or 0
-  if #operands < least then M.fail(command.name, "expected: clouds %s", command.usage) end
+  if #operands < least then
+    local missing = operands[1] and ("something is missing after '%s'"):format(operands[#operands]) or "nothing was given"
+    M.fail(command.name, "%s; expected: clouds %s", missing, command.usage)
+  end
   local extra = operands[most + 1]
   if extra then M.fail(command.name, "unexpected argument '%s'; expected: clouds %s", extra, command.usage) end
 end
@@ -151,7 +154,7 @@ function M.parse(command, argv, first)
   while argv[index] do
     local word = argv[index]
     if not only_operands and word == "--" then
-      only_operands = true
+      only_operands, result.ended = true, true
     elseif not only_operands and word:sub(1, 2) == "--" then
       index = take_long(command, argv, index, result)
     elseif not only_operands and is_option(command, word) then

@@ -47,15 +47,14 @@ local function start_echo()
 end
 
 -- Waits until the service answers one call; nil and the error when it does not.
-local function first_call(client, method, list, own)
-  local value, err
-  for _ = 1, own and 100 or 1 do
-    value, err = client:call(method, list, { deadline = 5 })
-    if not (value == nil and require("clouds").is_error(err)) then return true end
-    if err.outcome ~= "NOT_DONE" then return nil, err end
-    require("clouds").sleep(0.05)
+local function first_call(client, method, list, own, seconds)
+  local clouds, stop = require "clouds", host.clock() + seconds
+  while true do
+    local value, err = client:call(method, list, { deadline = math.max(0.001, stop - host.clock()) })
+    if not (value == nil and clouds.is_error(err)) then return true end
+    if not own or err.outcome ~= "NOT_DONE" or host.clock() >= stop then return nil, err end
+    clouds.sleep(0.05)
   end
-  return nil, err
 end
 
 -- Keeps `concurrency` calls outstanding for `seconds`; what was counted.
@@ -121,7 +120,7 @@ end
 local function show(result, counts, as_json)
   if as_json then
     result.error_codes = counts.by_code
-    return output.write(require("clouds").json.encode(result), "\n")
+    return output.write(output.json(result), "\n")
   end
   local lines = {
     ("%s, %d outstanding, %.1f s"):format(result.method, result.concurrency, result.seconds),
@@ -131,23 +130,25 @@ local function show(result, counts, as_json)
     ("latency  mean %s, p50 %s, p99 %s, p99.9 %s, max %s"):format(duration(result.mean), duration(result.p50),
       duration(result.p99), duration(result["p99.9"]), duration(result.max)),
   }
-  for code, count in pairs(counts.by_code) do lines[#lines + 1] = ("  %s: %d"):format(code, count) end
-  output.write(table.concat(lines, "\n"), "\n")
+  for code, count in pairs(counts.by_code) do lines[#lines + 1] = ("  %s: %d"):format(output.plain(code), count) end
+  return output.write(table.concat(lines, "\n"), "\n")
 end
 
 local function run(options, operands)
   local concurrency = options.concurrency or 100
   local list = call.arguments("bench", operands, 1)
   if list.n == 0 then list = { 1, 2, n = 2 } end
-  local client = node.open("bench", "client", echo.settings { timeout = options.timeout or 10 })
+  local timeout = options.timeout or 10
+  local client = node.open("bench", "client", echo.settings { timeout = timeout })
   node.fail_fast(client)
-  local method = options.method or start_echo()
-  local ok, err = first_call(client, method, list, not options.method)
-  if not ok then return node.fail(err, false, method) end
+  local method = options.method and call.text("bench", options.method) or start_echo()
+  local ok, err = first_call(client, method, list, not options.method, timeout)
+  if not ok then return node.fail(err, false, { method = method }) end
   if options.warmup ~= 0 then measure(client, method, list, concurrency, options.warmup or 0.5) end
   local counts = measure(client, method, list, concurrency, options.time or 5)
-  show(summary(counts, method, concurrency), counts, options.json)
+  local shown = show(summary(counts, method, concurrency), counts, options.json)
   host.kill_child()
+  if not shown then return node.ERROR end
   return counts.calls == 0 and counts.first_error and node.exit_code(counts.first_error) or node.OK
 end
 

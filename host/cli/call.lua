@@ -25,52 +25,64 @@ M.command = {
   operands = { 1, math.huge },
 }
 
+-- A word of the command line that is to be sent as text.
+function M.text(command, word)
+  if require("clouds").json.encode(word) then return word end
+  args.fail(command, "'%s' is not UTF-8; bytes can be sent as a text that encodes them, such as base64",
+    (word:gsub("[\128-\255]", function(c) return ("\\x%02x"):format(c:byte()) end)))
+end
+
+local function from_json(command, word)
+  local value, problem = require("clouds").json.decode(word)
+  if not problem then return value end
+  args.fail(command, "argument '%s' is not JSON (%s); text needs quotes: '\"%s\"', or use --string",
+    word, tostring(type(problem) == "table" and problem.message or problem), word)
+end
+
 -- The arguments as Lua values with their number; raises wrong usage for one that is no JSON.
 function M.arguments(command, words, first, as_text)
-  local json, list = require("clouds").json, { n = math.max(0, #words - first + 1) }
+  local list = { n = math.max(0, #words - first + 1) }
   for i = first, #words do
-    local value, problem = words[i], nil
-    if not as_text then value, problem = json.decode(words[i]) end
-    if problem then
-      args.fail(command, "argument '%s' is not JSON (%s); text needs quotes: '\"%s\"', or use --string",
-        words[i], tostring(type(problem) == "table" and problem.message or problem), words[i])
+    if as_text then
+      list[i - first + 1] = M.text(command, words[i])
+    else
+      list[i - first + 1] = from_json(command, words[i])
     end
-    list[i - first + 1] = value
   end
   return list
 end
 
 local function print_results(count, results, as_json)
   local clouds = require "clouds"
-  if as_json then return output.write(clouds.json.encode(clouds.array(results, count)), "\n") end
+  if as_json then return output.write(output.json(clouds.array(results, count)), "\n") end
   local lines = {}
   for i = 1, count do
     local value = results[i]
-    lines[i] = clouds.json.encode(value == nil and clouds.null or value) .. "\n"
+    lines[i] = output.json(value == nil and clouds.null or value) .. "\n"
   end
-  output.write(table.concat(lines))
+  return output.write(table.concat(lines))
 end
 
-local function finish(as_json, method, count, first, err, ...)
-  if first == nil and require("clouds").is_error(err) then return node.fail(err, as_json, method) end
-  print_results(count, { first, err, ... }, as_json)
-  return node.OK
+local function finish(as_json, call, count, first, err, ...)
+  if first == nil and require("clouds").is_error(err) then return node.fail(err, as_json, call) end
+  return print_results(count, { first, err, ... }, as_json) and node.OK or node.ERROR
 end
 
-local function count_and_finish(as_json, method, ...)
-  return finish(as_json, method, select("#", ...), ...)
+local function count_and_finish(as_json, call, ...)
+  return finish(as_json, call, select("#", ...), ...)
 end
 
 function M.main(options, operands)
   node.command("call", options, function()
     local list = M.arguments("call", operands, 2, options.string)
+    local call = { method = M.text("call", operands[1]), server = options.server and M.text("call", options.server) }
     local client = node.open("call", "client", {})
     node.fail_fast(client, options.json)
-    return count_and_finish(options.json, operands[1], client:call(operands[1], list, {
+    return count_and_finish(options.json, call, client:call(call.method, list, {
       timeout = options.timeout,
       deadline = options.deadline,
       retry = options.retry,
-      server = options.server,
+      server = call.server,
     }))
   end)
 end

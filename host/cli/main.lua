@@ -2,6 +2,7 @@
 local host = require "clouds.host"
 local args = require "clouds.cli.args"
 local nearest = require "clouds.nearest"
+local output = require "clouds.cli.output"
 
 local commands = {
   { "run", "run a Lua script, with services and clients on one loop" },
@@ -27,7 +28,7 @@ end
 
 local general = {
   name = "",
-  usage = "[--url URL] COMMAND [arguments]",
+  usage = "[--url URL] COMMAND [arguments]\n   or: clouds [--url URL] SCRIPT [arguments]",
   summary = "Services and calls over processes and machines, by name.",
   options = { { long = "version", short = "V", help = "show versions, as the command version does" } },
   operands = { 0, math.huge },
@@ -44,7 +45,9 @@ exit codes
 local function general_help()
   local lines = { args.help(general), "\ncommands\n" }
   for _, row in ipairs(commands) do lines[#lines + 1] = ("  %-10s %s\n"):format(row[1], row[2]) end
-  lines[#lines + 1] = "\n'clouds COMMAND --help' says more.\n" .. exit_text
+  lines[#lines + 1] = "\n'clouds SCRIPT', for a first line #!/usr/bin/env clouds, is 'clouds run SCRIPT'.\n"
+    .. "'clouds -e', '-l' and '-i' are as 'clouds run' with that option.\n"
+    .. "'clouds COMMAND --help' says more.\n" .. exit_text
   return table.concat(lines)
 end
 
@@ -52,8 +55,12 @@ local function check_command(name)
   if is_command(name) then return end
   local near = nearest(name, command_names())
   local hint = near and ("did you mean %s?"):format(near) or "expected one of " .. table.concat(command_names(), ", ")
-  if name:match("%.lua$") then hint = ("to run a script: clouds run %s"):format(name) end
-  args.fail(nil, "unknown command '%s'; %s", name, hint)
+  args.fail(nil, "unknown command '%s', and no file of that name; %s", name, hint)
+end
+
+-- The word names a script, if it is no command: a path, a name as scripts have, or a file that is there.
+local function is_script(word)
+  return word:find("/", 1, true) ~= nil or word:match("%.lua$") ~= nil or host.is_file(word)
 end
 
 local function show_help(name)
@@ -83,7 +90,10 @@ local function run_command(name, argv, first, global)
   module.main(options, operands, argv, first_operand)
 end
 
+local run_options = { ["-e"] = true, ["-l"] = true, ["-i"] = true }
+
 local function dispatch(argv)
+  if run_options[argv[1]] then return run_command("run", argv, 1, {}) end
   local global, operands, at = args.parse(general, argv, 1)
   if global.version then return require("clouds.cli.version").main({}, {}) end
   if not at then
@@ -92,6 +102,7 @@ local function dispatch(argv)
     return host.finish(2)
   end
   local name = operands[1]
+  if not is_command(name) and is_script(name) then return run_command("run", argv, at, global) end
   check_command(name)
   run_command(name, argv, at + 1, global)
 end
@@ -103,6 +114,7 @@ return function(argv)
   if ok then return end
   if not args.is_usage(problem) then error(problem, 0) end
   local command = problem.command and problem.command ~= "" and " " .. problem.command or ""
-  io.stderr:write(("clouds%s: %s\nclouds%s --help says more\n"):format(command, problem.text, command))
+  local text = output.plain_lines(problem.text)
+  io.stderr:write(("clouds%s: %s\nclouds%s --help says more\n"):format(command, text, command))
   host.finish(2)
 end

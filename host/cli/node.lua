@@ -1,6 +1,7 @@
 -- What the commands share: the address, a client, the codes they exit with, and the orderly end.
 local host = require "clouds.host"
 local args = require "clouds.cli.args"
+local output = require "clouds.cli.output"
 local M = {}
 
 M.OK, M.ERROR, M.USAGE, M.UNREACHABLE, M.UNKNOWN = 0, 1, 2, 3, 4
@@ -64,20 +65,29 @@ end
 
 local ending = false
 
+-- How long closing may take beyond the time for accepted requests, in seconds: then the program ends as it is. A short
+-- command serves nothing, so that nobody misses anything when it ends before its peers have heard of it.
+local CLOSE_TIME, SHORT_CLOSE_TIME = 2, 0.25
+local close_time = CLOSE_TIME
+
 -- Ends the program with `status` once every node is closed; `drain` seconds for what was accepted.
 function M.finish(status, drain)
   host.stop_reading()
   if ending then return end
   ending = true
+  if output.failed then status = M.ERROR end
+  local function finish() host.finish(status) end
+  require("clouds.loop").timer((drain or 0) + close_time, finish)
   M.spawn(function()
     pcall(require("clouds").shutdown, drain or 0)
-    host.finish(status)
+    finish()
   end)
 end
 
--- The first SIGINT or SIGTERM closes the nodes in order, and then the program ends with 0.
+-- The first SIGINT, SIGTERM or SIGHUP closes the nodes in order, and then the program ends with 0. A script that keeps
+-- the loop from its turn is ended by force.
 function M.stop_on_signal(drain)
-  host.on_stop(function() M.finish(M.OK, drain) end)
+  host.on_stop(function() M.finish(M.OK, drain) end, drain + CLOSE_TIME + 0.5)
 end
 
 -- A new node of the given type; a URL or an option that it cannot take is wrong usage.
@@ -90,13 +100,14 @@ end
 -- Runs a short command in a coroutine: what it returns is the exit code. A usage error inside is reported as one.
 function M.command(name, options, body)
   M.settle_url(name, options)
+  close_time = SHORT_CLOSE_TIME
   M.spawn(function()
     local ok, status = xpcall(body, function(problem)
       return args.is_usage(problem) and problem or host.traceback(problem)
     end)
     if not ok then
       local usage = args.is_usage(status)
-      io.stderr:write(("clouds %s: %s\n"):format(name, usage and status.text or status))
+      io.stderr:write(("clouds %s: %s\n"):format(name, output.plain_lines(usage and status.text or status)))
       status = usage and M.USAGE or M.ERROR
     end
     M.finish(status or M.OK)
@@ -111,23 +122,39 @@ function M.error_table(err)
   return result
 end
 
--- Text of others, made harmless for a terminal: only tabs and newlines remain of what controls it.
-local function harmless(text)
-  return (tostring(text):gsub("[%z\1-\8\11-\31\127]", function(c) return ("\\x%02x"):format(c:byte()) end))
+-- What of a failed call its message does not say by itself. Only the library speaks of the method that was called: the
+-- service's own error may be about another.
+local function more_about(err, call)
+  if err.code ~= "CLOUDS_NO_AVAILABLE_SERVER" or err.outcome ~= "NOT_DONE" or not call then return "" end
+  local function unnamed(name) return name and not err.message:find(name, 1, true) end
+  local more = ""
+  if unnamed(call.method) then more = (" for '%s'"):format(call.method) end
+  if unnamed(call.server) then more = more .. (" with the id '%s'"):format(call.server) end
+  return more .. " ('clouds status' lists who serves what)"
 end
 
--- Reports a failed operation, of a `method` if it was a call, and returns its exit code. Once the program ends, what
--- fails because of that is no news.
-function M.fail(err, as_json, method)
+-- Reports a failed operation, of { method =, server = } if it was a call, and returns its exit code. Once the program
+-- ends, what fails because of that is no news.
+function M.fail(err, as_json, call)
   if ending then return M.exit_code(err) end
-  if as_json then
-    local clouds = require "clouds"
-    require("clouds.cli.output").write(clouds.json.encode({ error = M.error_table(err) }), "\n")
-  end
-  local nobody = err.code == "CLOUDS_NO_AVAILABLE_SERVER" and method
-  local more = nobody and (" for '%s' ('clouds status' lists who serves what)"):format(method) or ""
-  io.stderr:write(("%s: %s\n"):format(harmless(err.code or "error"), harmless(err.message .. more)))
+  if as_json then output.write(output.json({ error = M.error_table(err) }), "\n") end
+  io.stderr:write(("%s: %s\n"):format(output.plain(err.code or "error"),
+    output.plain(err.message .. more_about(err, call))))
   return M.exit_code(err)
+end
+
+-- Ends the command when it takes longer than `seconds`, with what is known of the reason. A function that lifts it.
+function M.limit(seconds, node)
+  local reason
+  node:on("down", function(err) reason = err end)
+  node:on("up", function() reason = nil end)
+  local timer = require("clouds.loop").timer(seconds, function()
+    if ending then return end
+    if reason then return M.finish(M.fail(reason)) end
+    io.stderr:write(("CLOUDS_CALL_SERVICE_TIMEOUT: no answer from the cluster within %g s\n"):format(seconds))
+    M.finish(M.UNKNOWN)
+  end)
+  return function() timer:stop() end
 end
 
 -- Ends the program when the cluster cannot be reached before the first connection: nothing was done, so say so at once

@@ -2,15 +2,18 @@
 local host = require "clouds.host"
 local args = require "clouds.cli.args"
 local node = require "clouds.cli.node"
+local output = require "clouds.cli.output"
 local M = {}
 
 M.command = {
   name = "run",
   usage = "run [options] SCRIPT [arguments]\n   or: clouds run -e CODE | -l MODULE | -i | -",
   summary = "Run a Lua script. It ends when nothing is left to wait for; one with services runs until stopped.",
-  text = "SIGINT or SIGTERM stops in order: unregister, finish what was accepted, exit 0; a second signal\n"
+  text = "One script is run; what follows it are its arguments, also when these are files.\n"
+    .. "SIGINT, SIGTERM or SIGHUP stops in order: unregister, finish what was accepted, exit 0; a second signal\n"
     .. "stops at once. A number that the script returns is the exit status. SCRIPT - is standard input.\n"
-    .. "In the script: arg[0] is its name, arg[1] ... and ... the arguments; require \"clouds\" and require \"luv\".",
+    .. "In the script: arg[0] is its name, arg[1] ... and ... the arguments; require \"clouds\" and require \"luv\".\n"
+    .. "require also finds NAME.lua and NAME/init.lua beside the script.",
   options = {
     { long = "execute", short = "e", value = "CODE", many = true, help = "run CODE (before SCRIPT; may be repeated)" },
     { long = "library", short = "l", value = "MODULE", many = true,
@@ -27,13 +30,43 @@ local main_ended, status = false, 0
 
 local function report(problem)
   io.stdout:flush()
-  io.stderr:write("clouds: ", tostring(problem), "\n")
+  io.stderr:write("clouds: ", output.plain_lines(tostring(problem)), "\n")
+end
+
+-- A script that cannot be read is wrong usage, one that is no Lua is an error of its own.
+local function check_readable(name)
+  local file, problem = io.open(name, "r")
+  if not file then args.fail("run", "cannot read the script %s; expected: clouds run SCRIPT", problem) end
+  local _, trouble = file:read(0)
+  file:close()
+  if trouble then args.fail("run", "cannot read the script %s: %s; expected a file", name, trouble) end
 end
 
 local function compile_script(name)
+  if name ~= "-" then check_readable(name) end
   local chunk, problem = loadfile(name ~= "-" and name or nil, "t")
   if chunk then return chunk end
   report(problem)
+end
+
+-- Who lists scripts expects all of them to run.
+local function warn_of_scripts(options, operands)
+  if options.ended or not operands[1]:match("%.lua$") then return end
+  for i = 2, #operands do
+    if operands[i]:match("%.lua$") and host.is_file(operands[i]) then
+      return report(("%s is an argument of %s and is not run itself; -l MODULE runs more in one process\n"
+        .. "(if it is meant so: clouds run -- %s %s)"):format(operands[i], operands[1], operands[1], operands[i]))
+    end
+  end
+end
+
+-- Modules beside the script are found wherever it is started from, before those of the current folder. A folder that
+-- package.path cannot express is left out.
+local function add_folder_of(script)
+  local folder = host.folder_of(script)
+  if not folder or folder:find("[?;]") then return end
+  folder = folder:gsub("/?$", "/", 1)
+  package.path = ("%s?.lua;%s?/init.lua;%s"):format(folder, folder, package.path)
 end
 
 -- The pieces to run, in the order of the command line; nil when one cannot be compiled.
@@ -66,6 +99,15 @@ end
 local function exit_status(value)
   if type(value) == "number" then return math.floor(value) % 256 end
   return 0
+end
+
+-- os.exit ends the process at once, but not with 0 when output was lost.
+local function exit_with_output()
+  local exit = os.exit
+  rawset(os, "exit", function(code, close)
+    if code == nil or code == true then code = 0 elseif code == false then code = 1 end
+    return exit(host.output_status(code), close)
+  end)
 end
 
 local function run_pieces(list, operands)
@@ -105,6 +147,11 @@ function M.main(options, operands, argv, first_operand)
   node.settle_url("run", options)
   io.stdout:setvbuf("line")
   set_arg(argv, first_operand)
+  exit_with_output()
+  if operands[1] and operands[1] ~= "-" then
+    add_folder_of(operands[1])
+    warn_of_scripts(options, operands)
+  end
   local list = pieces(options, operands)
   if not list then return host.finish(1) end
   node.stop_on_signal(options.drain or 8)

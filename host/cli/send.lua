@@ -1,6 +1,7 @@
 -- clouds send
 local node = require "clouds.cli.node"
 local call = require "clouds.cli.call"
+local output = require "clouds.cli.output"
 local M = {}
 
 M.command = {
@@ -10,6 +11,8 @@ M.command = {
   text = "Says so when no one received it, and exits 0 all the same; 3 with --strict.",
   options = {
     { long = "string", short = "s", help = "take the message as plain text instead of JSON" },
+    { long = "timeout", short = "t", value = "SECONDS", kind = "number",
+      help = "longest wait for everything (default 10)" },
     { long = "strict", help = "exit 3 when no one received it" },
   },
   operands = { 2, 2 },
@@ -18,14 +21,16 @@ M.command = {
 function M.main(options, operands)
   node.command("send", options, function()
     local list = call.arguments("send", operands, 2, options.string)
+    local receiver = call.text("send", operands[1])
     local base = node.open("send", "client", {})
     node.fail_fast(base)
+    node.limit(options.timeout or 10, base)
     local value = list[1]
     if value == nil then value = require("clouds").null end
-    local count, err = base:send(operands[1], value, { confirm = true })
+    local count, err = base:send(receiver, value, { confirm = true })
     if not count then return node.fail(err) end
     if count ~= 0 then return node.OK end
-    io.stderr:write(("clouds send: no one received it: there is no node '%s'\n"):format(operands[1]))
+    io.stderr:write(("clouds send: no one received it: there is no node '%s'\n"):format(output.plain(receiver)))
     return options.strict and node.UNREACHABLE or node.OK
   end)
 end

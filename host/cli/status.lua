@@ -6,12 +6,14 @@ local M = {}
 
 M.command = {
   name = "status",
-  usage = "status [--json] [--watch [SECONDS]]",
+  usage = "status [options]",
   summary = "Show which servers serve which methods.",
   options = {
     { long = "json", help = "print {\"servers\":{id:[methods]},\"methods\":{name:[ids]}}, one line each time" },
     { long = "watch", short = "w", value = "[SECONDS]", optional = "1", kind = "number", least = 0.1,
       help = "again every SECONDS (default 1), until stopped" },
+    { long = "timeout", short = "t", value = "SECONDS", kind = "number",
+      help = "longest wait for everything (default 10); with --watch, for the first answer" },
   },
 }
 
@@ -22,10 +24,7 @@ local function sorted_keys(map)
   return keys
 end
 
--- What others wrote into the registry goes to a terminal: no control characters.
-local function plain(text)
-  return (text:gsub("%c", function(c) return ("\\x%02x"):format(c:byte()) end))
-end
+local plain = output.plain
 
 local function table_of(methods)
   local names, width = sorted_keys(methods), #"METHOD"
@@ -43,7 +42,7 @@ local function table_of(methods)
 end
 
 local function show(status, options)
-  if options.json then return output.write(require("clouds").json.encode(status), "\n") end
+  if options.json then return output.write(output.json(status), "\n") end
   local text = next(status.methods) and table_of(status.methods) or "no services\n"
   if not options.watch then return output.write(text) end
   return output.write(host.is_terminal(1) and "\27[H\27[2J" or "", os.date("%H:%M:%S"), "\n", text)
@@ -57,7 +56,7 @@ local function watch(monitor, options)
     if status then
       if not show(status, options) then return node.ERROR end
     else
-      io.stderr:write(("clouds status: %s\n"):format(err.message))
+      io.stderr:write(("clouds status: %s\n"):format(output.plain(err.message)))
     end
   end
 end
@@ -67,7 +66,9 @@ function M.main(options)
     local monitor = node.open("status", "monitor", {})
     node.fail_fast(monitor)
     if options.watch then node.stop_on_signal(0) end
+    local stop_limit = node.limit(options.timeout or 10, monitor)
     local status, err = monitor:status()
+    stop_limit()
     if not status then return node.fail(err) end
     if not show(status, options) then return node.ERROR end
     return options.watch and watch(monitor, options) or node.OK

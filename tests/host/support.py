@@ -5,4 +5,4 @@ import sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "support"))
 sys.dont_write_bytecode = True
 
-from harness import BOUND, CLOUDS, SANITIZED, Case, wait_until  # noqa: E402,F401
+from harness import BOUND, CLOUDS, SANITIZED, Case, Process, wait_until  # noqa: E402,F401

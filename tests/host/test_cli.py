@@ -50,11 +50,12 @@ class WrongUsage(Case):
         for text in texts:
             self.assertIn(text, result.stderr)
         self.assertNotIn("traceback", result.stderr)
+        self.assertNotIn("\x1b", result.stderr)
 
     def test_commands(self):
         self.expect(["rnu"], "unknown command 'rnu'", "did you mean run?")
         self.expect(["frobnicate"], "expected one of run, call, send, status, bench, version, help")
-        self.expect(["hello.lua"], "clouds run hello.lua")
+        self.expect(["hello.lua"], "cannot read the script hello.lua: No such file", "clouds run SCRIPT")
         self.expect(["help", "nothing"], "unknown command")
 
     def test_options(self):
@@ -110,6 +111,12 @@ class WrongUsage(Case):
         self.expect(["send", "n", "hello"], "not JSON")
         self.expect(["bench", "hello"], "not JSON")
 
+    def test_bytes_that_are_no_text(self):
+        bad = b"\xff\x1b"
+        for words in ([b"call", b"-s", b"m", bad], [b"call", bad], [b"call", b"--server", bad, b"m"],
+                      [b"send", b"-s", b"n", bad], [b"send", bad, b"1"], [b"bench", b"-m", bad]):
+            self.expect(words, "'\\xff\\x1b' is not UTF-8")
+
     def test_any_bytes_on_the_command_line_only_give_an_error(self):
         long = b"a" * 100000
         for word in (b"\xff\xfe", b"-\xff", b"--\xff\xfe", b"--=", b"-", b"--url=\x01", long, b"--" + long):
@@ -140,9 +147,24 @@ class Output(Case):
                                   stderr=subprocess.PIPE, text=True, timeout=30)
 
     def test_a_full_device_is_an_error(self):
-        result = self.run_into("/dev/full", "version")
-        self.assertEqual(result.returncode, 1)
-        self.assertIn("No space left", result.stderr)
+        self.serve("require('clouds').server{}:register('m', function() return 1 end) print('ready')")
+        for words in (["version"], ["help"], ["call", "m"], ["call", "m", "--json"], ["status"], ["status", "--json"],
+                      ["bench", "-m", "m", "-t", "0.05", "--warmup", "0"], ["run", "-e", "print('x')"],
+                      ["run", "-e", "io.write('x')"], ["run", "-e", "print('x') os.exit(0)"],
+                      ["run", "-e", "print('x') require('clouds').sleep(0.01)"]):
+            result = self.run_into("/dev/full", *words)
+            self.assertEqual(result.returncode, 1, words)
+            self.assertRegex(result.stderr, "^clouds: cannot write the output: No space left on device\n$", words)
+        self.assertEqual(self.run_into("/dev/full", "run", "-e", "io.write('x\\n')").returncode, 1)
+        self.assertEqual(self.run_into("/dev/full", "run", "-e", "print(1) return 3").returncode, 3)
+
+    def test_too_few_descriptors_are_an_error(self):
+        for limit in range(4, 12):
+            result = subprocess.run(f"ulimit -n {limit}; exec {CLOUDS} version", shell=True, env=self.env, timeout=30,
+                                    capture_output=True, text=True)
+            self.assertIn(result.returncode, (0, 1))
+            if result.returncode == 1:
+                self.assertIn(f"Too many open files (the limit, ulimit -n, is {limit})", result.stderr)
 
     def test_a_closed_pipe_ends_quietly(self):
         read_end, write_end = os.pipe()

@@ -12,6 +12,55 @@ class Scripts(Case):
         result = self.run_clouds("run", script, "-x", "--", "y")
         self.assertEqual(result.stdout, f"{script}\t-x\t--\t3\t-x\t--\ty\nrun\t{CLOUDS}\n")
 
+    def test_a_script_is_a_program_by_its_first_line(self):
+        folder = os.path.dirname(CLOUDS)
+        env = {**self.env, "PATH": folder + ":" + self.env["PATH"]}
+        for line in ("#!" + CLOUDS, "#!/usr/bin/env clouds"):
+            script = self.file("program", line + "\nprint(arg[0], ...) return 5")
+            os.chmod(script, 0o755)
+            result = subprocess.run([script, "run", "--help", "-x"], env=env, stdin=subprocess.DEVNULL,
+                                    capture_output=True, text=True, timeout=BOUND)
+            self.assertEqual((result.returncode, result.stdout), (5, f"{script}\trun\t--help\t-x\n"), result.stderr)
+
+    def test_a_script_needs_no_command(self):
+        self.file("plain", "print('plain', ...)")
+        self.file("named.lua", "print('named', ...)")
+        self.file("call", "print('not this')")
+        for words, out in ((["plain", "-x"], "plain\t-x\n"), (["named.lua"], "named\n"), (["./plain"], "plain\n"),
+                           (["--url", "inproc:", "plain", "1"], "plain\t1\n"), (["-e", "print(1)"], "1\n"),
+                           (["-e", "print(1)", "plain", "2"], "1\nplain\t2\n")):
+            result = self.run_clouds(*words, cwd=self.folder)
+            self.assertEqual((result.returncode, result.stdout, result.stderr), (0, out, ""), words)
+        self.assertEqual(self.run_clouds("call", cwd=self.folder).returncode, 2)
+
+    def test_a_second_script_is_not_left_out_in_silence(self):
+        a, b = self.file("a.lua", "print('a', #arg)"), self.file("b.lua", "print('b')")
+        result = self.run_clouds("run", a, b)
+        self.assertEqual((result.returncode, result.stdout), (0, "a\t1\n"))
+        self.assertIn("b.lua is an argument of", result.stderr)
+        self.assertEqual(self.run_clouds("run", "--", a, b).stderr, "")
+        self.assertEqual(self.run_clouds("run", a, "none.lua").stderr, "")
+
+    def test_modules_beside_the_script(self):
+        os.makedirs(os.path.join(self.folder, "parts", "deep"))
+        self.file("one.lua", "return 1")
+        self.file("parts/init.lua", "return 20")
+        self.file("parts/deep/three.lua", "return 300")
+        script = self.file("main.lua", "print(require 'one' + require 'parts' + require 'parts.deep.three')")
+        os.symlink(script, os.path.join(self.folder, "parts", "link"))
+        for path, cwd in ((script, "/"), ("main.lua", self.folder), ("../main.lua", os.path.join(self.folder, "parts")),
+                          (os.path.join(self.folder, "parts", "link"), "/")):
+            self.assertEqual(self.run_clouds("run", path, cwd=cwd).stdout, "321\n", path)
+
+    def test_modules_beside_the_script_come_before_those_of_the_current_folder(self):
+        os.mkdir(os.path.join(self.folder, "here"))
+        self.file("one.lua", "return 'beside'")
+        self.file("here/one.lua", "return 'here'")
+        self.file("here/two.lua", "return 'here'")
+        script = self.file("main.lua", "print(require 'one', require 'two')")
+        result = self.run_clouds("run", script, cwd=os.path.join(self.folder, "here"))
+        self.assertEqual(result.stdout, "beside\there\n")
+
     def test_pieces_run_in_order(self):
         self.file("mod_a.lua", "print('module', ...)")
         script = self.file("b.lua", "print('script', ...)")
@@ -123,11 +172,13 @@ class Errors(Case):
         self.assertNotIn("[clouds", result.stderr)
 
     def test_missing_files(self):
-        result = self.run_clouds("run", os.path.join(self.folder, "none.lua"))
-        self.assertEqual(result.returncode, 1)
-        self.assertIn("No such file", result.stderr)
-        result = self.run_clouds("run", self.folder)
-        self.assertEqual(result.returncode, 1)
+        for words in (["run"], []):
+            result = self.run_clouds(*words, os.path.join(self.folder, "none.lua"))
+            self.assertEqual(result.returncode, 2)
+            self.assertIn("none.lua: No such file", result.stderr)
+            result = self.run_clouds(*words, self.folder)
+            self.assertEqual(result.returncode, 2)
+            self.assertIn("Is a directory", result.stderr)
         result = self.run_clouds("run", "-l", "no.such.module")
         self.assertEqual(result.returncode, 1)
         self.assertIn("module 'no.such.module' not found", result.stderr)

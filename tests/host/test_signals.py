@@ -1,9 +1,12 @@
-"""SIGINT and SIGTERM: the first stops in order, the second at once; under load nothing accepted is lost."""
+"""SIGINT, SIGTERM and SIGHUP: the first stops in order, the second at once; under load nothing accepted is lost."""
 import json
+import os
+import shutil
 import signal
+import subprocess
 import unittest
 
-from support import Case, wait_until
+from support import CLOUDS, Case, Process, wait_until
 
 SLOW = """
     local clouds = require "clouds"
@@ -18,8 +21,8 @@ SLOW = """
 
 
 class Stop(Case):
-    def test_both_signals_stop_an_idle_service(self):
-        for number in (signal.SIGINT, signal.SIGTERM):
+    def test_each_signal_stops_an_idle_service(self):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             service = self.serve("require('clouds').server{}:register('m', function() end) print('ready')")
             service.signal(number)
             self.assertEqual(service.wait(), 0)
@@ -35,12 +38,24 @@ class Stop(Case):
             self.assertEqual(self.json(self.run_clouds("status", "--json")), {"servers": {}, "methods": {}})
 
     def test_accepted_requests_are_finished(self):
-        service = self.serve(SLOW)
-        call = self.start("call", "slow", "1", "--json", "--retry", "5")
-        service.err.wait_for("accepted")
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            service = self.serve(SLOW)
+            call = self.start("call", "slow", "0.5", "--json", "--retry", "5")
+            service.err.wait_for("accepted")
+            service.signal(number)
+            self.assertEqual(service.wait(), 0)
+            self.assertEqual(call.wait(), 0, call.err.text())
+            self.assertEqual(call.out.text(), '["finished"]\n')
+
+    def test_a_hangup_that_was_ignored_stays_so(self):
+        script = self.file("s.lua", "require('clouds').server{}:register('m', function() return 1 end) print('ready')")
+        service = Process(["nohup", CLOUDS, "run", script], self.env)
+        self.addCleanup(service.discard)
+        service.out.wait_for("ready")
+        service.signal(signal.SIGHUP)
+        wait_until(lambda: not pending(service.pid, signal.SIGHUP), "the signal was taken")
+        self.assertEqual(self.json(self.run_clouds("call", "m", "--json")), [1])
         self.assertEqual(service.stop(), 0)
-        self.assertEqual(call.wait(), 0, call.err.text())
-        self.assertEqual(call.out.text(), '["finished"]\n')
 
     def test_the_drain_time_limits_that(self):
         service = self.start("run", "--drain", "0.2", self.file("slow.lua", SLOW.replace("slow", "slower")))
@@ -77,17 +92,99 @@ class Stop(Case):
         self.under_load()
 
 
+class Limit(Case):
+    """A script that keeps the loop from its turn, or goes on after the stop, is ended."""
+
+    def expect_ended(self, code):
+        process = self.start("run", "--drain", "0", "-e", code)
+        process.out.wait_for("ready")
+        process.signal(signal.SIGTERM)
+        return process.wait(), process.err.text()
+
+    def test_what_keeps_the_loop_from_its_turn(self):
+        nobody_writes = os.path.join(self.folder, "fifo")
+        os.mkfifo(nobody_writes)
+        for code in ("while true do end", f"io.open('{nobody_writes}')"):
+            status, text = self.expect_ended("print('ready') " + code)
+            self.assertEqual(status, 128 + signal.SIGTERM)
+            self.assertIn("beyond the time that a stop may take", text)
+
+    def test_a_loop_that_waits_is_no_hindrance(self):
+        for loop in ("while true do clouds.sleep(0) end", "clouds.spawn(function() while true do clouds.sleep(0) end end)"):
+            self.assertEqual(self.expect_ended("clouds = require 'clouds' print('ready') " + loop), (0, ""))
+
+
+def children(pid):
+    try:
+        with open(f"/proc/{pid}/task/{pid}/children") as file:
+            return [int(word) for word in file.read().split()]
+    except FileNotFoundError:
+        return []
+
+
+@unittest.skipUnless(subprocess.run(["unshare", "-p", "--fork", "true"], stderr=subprocess.DEVNULL).returncode == 0
+                     if shutil.which("unshare") else False, "no process namespaces here")
+class FirstProcess(Case):
+    """As process 1 of a container."""
+
+    def start_first(self, *words):
+        outer = Process(["unshare", "-p", "--fork", "--kill-child", CLOUDS, *words], self.env)
+        self.addCleanup(outer.discard)
+        return outer, wait_until(lambda: children(outer.pid), "the first process")[0]
+
+    def test_the_first_signal_stops_in_order_and_the_second_at_once(self):
+        script = self.file("slow.lua", SLOW)
+        for signals, code in (([signal.SIGTERM], 0), ([signal.SIGTERM, signal.SIGTERM], 143),
+                              ([signal.SIGTERM, signal.SIGINT], 130)):
+            outer, first = self.start_first("run", "--drain", "1000", script)
+            outer.out.wait_for("ready")
+            if len(signals) > 1:
+                self.start("call", "slow", "1000")
+                outer.err.wait_for("accepted")
+            program = children(first)[0]
+            for number in signals:
+                os.kill(first, number)
+                wait_until(lambda: not pending(first, number) and not pending(program, number), "it was taken")
+            self.assertEqual(outer.wait(), code)
+
+    def test_a_short_command_ends_by_the_signal(self):
+        self.serve(SLOW)
+        outer, first = self.start_first("call", "slow", "1000")
+        wait_until(lambda: children(first), "the program")
+        os.kill(first, signal.SIGTERM)
+        self.assertEqual(outer.wait(), 143)
+
+    def test_orphans_are_collected_and_own_children_keep_their_status(self):
+        outer, first = self.start_first("run", "-e", """
+            os.execute("(sleep 0.01 &)")
+            local pipe = io.popen("exit 3")
+            require("clouds").sleep(0.1)
+            print(pipe:close(), os.execute("exit 4"))
+            print("ready")
+            require("clouds").sleep(1000)""")
+        outer.out.wait_for("ready")
+        program = children(first)[0]
+        wait_until(lambda: children(first) == [program], "no other is left")
+        self.assertEqual(children(program), [])
+        self.assertIn("true\t1024", outer.out.text())
+        os.kill(first, signal.SIGTERM)
+        self.assertEqual(outer.wait(), 0)
+
+    def test_the_status_of_the_program_is_that_of_the_container(self):
+        outer, _ = self.start_first("run", "-e", "print(1) return 7")
+        self.assertEqual((outer.wait(), outer.out.text()), (7, "1\n"))
+
+
 class AtOnce(Case):
     def expect_killed(self, process, first, second):
         process.signal(first)
-        # The handler restores the default action of both before anything else: seen in the mask of caught signals.
-        wait_until(lambda: not caught(process.pid) & (1 << (second - 1)), "the first signal was taken")
+        wait_until(lambda: not pending(process.pid, first), "the first signal was taken")
         process.signal(second)
         self.assertEqual(process.wait(), -second)
 
     def test_a_second_signal_while_draining(self):
         for first, second in ((signal.SIGINT, signal.SIGINT), (signal.SIGTERM, signal.SIGINT),
-                              (signal.SIGINT, signal.SIGTERM)):
+                              (signal.SIGHUP, signal.SIGTERM)):
             service = self.serve(SLOW)
             self.start("call", "slow", "100")
             service.err.wait_for("accepted")
@@ -114,12 +211,16 @@ class AtOnce(Case):
         self.assertEqual(call.wait(), -signal.SIGINT)
 
 
-def caught(pid):
-    with open(f"/proc/{pid}/status") as status:
-        for line in status:
-            if line.startswith("SigCgt:"):
-                return int(line.split()[1], 16)
-    return 0
+def pending(pid, number):
+    """Whether a signal to the process waits to be taken."""
+    try:
+        with open(f"/proc/{pid}/status") as status:
+            for line in status:
+                if line.startswith("ShdPnd:"):
+                    return bool(int(line.split()[1], 16) & (1 << (number - 1)))
+    except (FileNotFoundError, ProcessLookupError):
+        pass
+    return False
 
 
 if __name__ == "__main__":
