@@ -133,7 +133,7 @@ end
 local function check_operands(command, operands)
   local least, most = command.operands and command.operands[1] or 0, command.operands and command.operands[2] or 0
   if #operands < least then
-    local missing = operands[1] and ("something is missing after '%s'"):format(operands[#operands]) or "nothing was given"
+    local missing = operands[1] and ("nothing after '%s'"):format(operands[#operands]) or "nothing given"
     M.fail(command.name, "%s; expected: clouds %s", missing, command.usage)
   end
   local extra = operands[most + 1]
