@@ -4,7 +4,7 @@ import gc
 import unittest
 import warnings
 
-from support import AsyncCase, over_each_bus
+from support import BOUND, AsyncCase, over_each_bus
 
 import clouds
 from clouds import aio
@@ -231,6 +231,79 @@ class Limits(Serving):
         self.assertEqual(seen, [("x",)] * 2)
         self.assertEqual(sorted(one for one in self.runs if one), [("hook", 1), ("hook", 2)] + [("retry",)] * 3)
         await self.close(server, client)
+
+
+class Hooks(AsyncCase):
+
+    async def test_a_hook_that_never_goes_on(self):
+        async def never():
+            await asyncio.sleep(1000)
+        client = aio.Client(self.url)
+        await self.raises_in(clouds.Timeout, "", client.bind("x", deadline=0.1, on_retry=never)())
+        self.assertEqual(client._askings, {})
+        call = client.bind("x", on_retry=never)()
+        self.assertIs(type(call), aio.Call)
+        await self.eventually(lambda: client.counters()["calls"] == 2)
+        await client.close()
+        self.assertIn(type(call.exception()), (clouds.Closed, clouds.Canceled))
+        await self.eventually(lambda: len(asyncio.all_tasks()) == 2, "the hooks have ended")
+
+    async def test_cancelled_while_the_hook_runs(self):
+        ended = []
+
+        async def never():
+            try:
+                await asyncio.sleep(1000)
+            finally:
+                ended.append(True)
+        async with aio.Client(self.url) as client:
+            task = asyncio.create_task(client.bind("x", on_retry=never)())
+            await self.eventually(lambda: client._askings and next(iter(client._askings.values())).going)
+            await asyncio.sleep(0)
+            task.cancel()
+            with self.assertRaises(asyncio.CancelledError):
+                await task
+            await self.eventually(lambda: ended)
+
+
+class Coroutines(AsyncCase):
+    """A call is a future that has begun, and whoever insists on a coroutine may take it for one."""
+
+    async def asyncSetUp(self):
+        self.server, self.client = aio.Server(self.url), aio.Client(self.url, timeout=BOUND)
+        self.release = asyncio.Event()
+        self.server.register("add", lambda a, b: a + b)
+        self.server.register("wait", self.release.wait)
+        await self.server.ready()
+
+    async def test_tasks(self):
+        await self.asyncSetUp()
+        add, loop = self.client.bind("add", on_retry=lambda *_: None), asyncio.get_running_loop()
+        self.assertTrue(asyncio.iscoroutine(self.client.call("add", 0, 0)))
+        self.assertEqual(await asyncio.create_task(self.client.call("add", 1, 2), name="sum"), 3)
+        self.assertEqual(await asyncio.create_task(add(1, 2)), 3)
+        self.assertEqual(await asyncio.gather(self.client.call("add", 1, 1), add(2, 2)), [2, 4])
+        self.assertEqual(await asyncio.wait_for(self.client.call("add", 1, 1), BOUND), 2)
+        if hasattr(asyncio, "TaskGroup"):
+            async with asyncio.TaskGroup() as group:
+                task = group.create_task(self.client.call("add", 2, 3))
+            self.assertEqual(task.result(), 5)
+        await self.raises_in(clouds.NoAvailableServer, "", asyncio.create_task(self.client.call("nobody")))
+        task = asyncio.create_task(self.client.call("wait"))
+        await asyncio.sleep(0)
+        self.assertIn("Call", repr(task))
+        task.cancel()
+        with self.assertRaises(asyncio.CancelledError):
+            await task
+        self.assertEqual(self.client._calls, {})
+        elsewhere = await asyncio.to_thread(
+            lambda: asyncio.run_coroutine_threadsafe(self.client.call("add", 3, 4), loop).result(BOUND))
+        self.assertEqual(elsewhere, 7)
+        begun = self.client.call("wait")
+        begun.close()
+        self.assertTrue(begun.cancelled())
+        await self.server.close(0)
+        await self.client.close()
 
 
 class Loops(AsyncCase):

@@ -1,16 +1,14 @@
 """The synchronous face: calls, timeouts, retries, over each way to travel."""
+import asyncio
 import concurrent.futures
 import threading
 import time
-import types
 import unittest
 from unittest import mock
 
 from support import BOUND, PythonCase, over_each_bus, wait_until
 
 import clouds
-from clouds._options import CallOptions
-from clouds._retry import Ask, Attempt, Pause, hooked
 
 
 class Serving(PythonCase):
@@ -184,48 +182,72 @@ class Limits(Serving):
         thread.join(BOUND)
 
 
-class Steps(unittest.TestCase):
-    """How a call with on_retry goes on, step by step."""
+class Hooks(PythonCase):
+    """Whatever a hook does, deadline and close hold; and a call with a hook goes on as one without."""
 
-    def steps(self, *arguments, retry=None, timeout=None, deadline=None, **node):
-        node = types.SimpleNamespace(**{"_retry": 1, "_timeout": 60.0, "_deadline": 0.0, **node})
-        return hooked(node, print, retry, CallOptions(0, timeout, deadline)).steps(arguments)
+    bus = "local"
 
-    def ask(self, steps, step):
-        """It asks the hook, which says nothing, and makes an attempt."""
-        self.assertEqual(step, Ask((1,)))
-        return steps.send(None)
+    async def never(self, *_):
+        await asyncio.sleep(1000)
 
-    def test_what_is_tried_again(self):
-        for problem, pause in ((clouds.CallTimeout(), 0), (clouds.ConnectionLost(), 0), (clouds.Expired(), 0),
-                               (clouds.NoAvailableServer(), 7), (clouds.Draining(), 7)):
-            steps = self.steps(1, timeout=7)
-            self.assertEqual(self.ask(steps, next(steps))[:2], Attempt((1,), 7, 0)[:2])
-            step = steps.throw(problem)
-            if pause:
-                self.assertEqual(step, Pause(pause))
-                step = next(steps)
-            self.ask(steps, step)
-            with self.assertRaises(type(problem)):
-                steps.throw(problem)
+    def test_a_hook_that_never_goes_on(self):
+        client = self.node("Client")
+        self.raises(clouds.Timeout, "", client.bind("x", deadline=0.1, on_retry=self.never))
+        problems, bound = [], client.bind("x", on_retry=self.never)
 
-    def test_what_is_not(self):
-        for problem in (clouds.ServiceError(), clouds.Closed(), clouds.Overloaded()):
-            steps = self.steps(1, retry=5)
-            self.ask(steps, next(steps))
-            with self.assertRaises(type(problem)):
-                steps.throw(problem)
+        def call():
+            try:
+                bound()
+            except clouds.Error as problem:
+                problems.append(type(problem))
+        thread = threading.Thread(target=call)
+        thread.start()
+        wait_until(lambda: client.counters()["calls"] == 2)
+        client.close()
+        thread.join(BOUND)
+        self.assertIn(problems, ([clouds.Closed], [clouds.Canceled]))
 
-    def test_a_pause_that_does_not_fit(self):
-        steps = self.steps(1, retry=5, deadline=50)
-        self.ask(steps, next(steps))
-        with self.assertRaises(clouds.NoAvailableServer):
-            steps.throw(clouds.NoAvailableServer())
+    def test_a_server_that_comes_up(self):
+        client, asked = self.node("Client", timeout=1000), []
+        bound = client.bind("late", retry=3, on_retry=lambda *arguments: asked.append(arguments))
 
-    def test_the_deadline(self):
-        for limits in ({"deadline": 20}, {"_deadline": 20}, {"deadline": 20, "_deadline": 1}):
-            steps = self.steps(1, **limits)
-            self.assertTrue(1 < self.ask(steps, next(steps)).deadline <= 20)
+        def later():
+            wait_until(lambda: asked)
+            server = self.node("Server")
+            server.register("late", lambda number: number)
+        thread = threading.Thread(target=later)
+        thread.start()
+        self.assertEqual(bound(7), 7)  # not only after the timeout
+        thread.join(BOUND)
+        self.assertIn(asked, ([(7,)], [(7,)] * 2))
+
+    def test_an_async_hook(self):
+        server = self.node("Server")
+        server.register("add", lambda a, b: a + b)
+        server.ready()
+
+        async def hook(a, b):
+            await asyncio.sleep(0)
+            if a < 0:
+                raise SystemExit("no")
+            return (a, b * 10)
+        bound = self.node("Client", timeout=BOUND).bind("add", server=server.id, on_retry=hook)
+        self.assertEqual(bound(1, 2), 21)
+        self.assertRaises(SystemExit, bound, -1, 2)
+        self.assertEqual(bound(1, 2), 21)
+
+    def test_arguments_of_one_attempt(self):
+        """What a hook gave once holds for that attempt; the next is asked with those of the call."""
+        seen, release = [], threading.Event()
+        server = self.node("Server")
+        server.register("wait", lambda *arguments: seen.append(arguments) or release.wait(BOUND))
+        self.addCleanup(release.set)
+        server.ready()
+        answers = [["once"], None]
+        bound = self.node("Client", timeout=0.5).bind("wait", retry=1, on_retry=lambda *_: answers.pop(0))
+        self.raises(clouds.CallTimeout, "", bound, "own")
+        wait_until(lambda: len(seen) == 2)
+        self.assertEqual(seen, [("once",), ("own",)])
 
 
 over_each_bus(globals(), Calls)

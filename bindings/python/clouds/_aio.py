@@ -7,11 +7,11 @@ import threading
 import types
 import weakref
 from collections.abc import Coroutine
-from typing import TYPE_CHECKING, Any, Awaitable, Callable, Deque, Dict, Iterator, List, Optional, Set, Tuple, Type, TypeVar
+from typing import TYPE_CHECKING, Any, Awaitable, Callable, Deque, Dict, Iterator, List, Optional, Set, Tuple, Type, TypeVar, cast
 
 from clouds import _abi
 from clouds._error import Error
-from clouds._events import Records, failure
+from clouds._events import Event, Records, failure
 from clouds._faults import is_interrupt, tell
 from clouds._later import contained, finish_later, serve_later
 from clouds._library import lib
@@ -19,7 +19,7 @@ from clouds._node import NodeBase
 from clouds._operations import settle
 from clouds._options import CallOptions, Number, check_wait, drain_seconds, method_name
 from clouds._request import Request, call_record, outside, serve
-from clouds._retry import Ask, Attempt, Hooked
+from clouds._retry import Asking, Hooked
 from clouds._values import encode_list, results
 from clouds._watch import Watch
 from clouds.errors import AfterFork
@@ -94,6 +94,7 @@ class Node(NodeBase):
         """
         super().__init__(url, options)
         self._calls: Dict[int, Call] = {}
+        self._askings: Dict[int, Asking] = {}  # of calls with a hook
         self._tasks: "Set[asyncio.Future[Any]]" = set()  # handlers and hooks
         self._closing: "Set[asyncio.Future[Any]]" = set()  # those of them that wait for the end
         self._events: "Deque[_Told]" = collections.deque()  # what waits for a listener that takes its time
@@ -337,7 +338,12 @@ class Node(NodeBase):
                 self._touched()
 
     def _invoke(self, method: bytes, arguments: Any, options: CallOptions) -> Call:
-        loop = _running()
+        try:
+            loop = _running()
+        except RuntimeError:
+            if not self._elsewhere():
+                raise
+            return cast(Call, self._invoke_there(self._invoke, method, arguments, options))
         if loop is not self._loop:
             self._here()
         text = encode_list(arguments)
@@ -356,26 +362,65 @@ class Node(NodeBase):
             loop.call_soon(self._pump, context=self._outside)
         return future
 
-    async def _invoke_hooked(self, method: bytes, arguments: Any, how: Hooked) -> Any:
-        steps = how.steps(arguments)
-        result: Any = None
-        problem: Optional[Exception] = None
-        while True:
-            try:
-                step = steps.throw(problem) if problem is not None else steps.send(result)
-            except StopIteration as end:
-                return end.value
-            result = problem = None
-            try:
-                if isinstance(step, Ask):
-                    result = how.on_retry(*step.arguments)
-                    result = await result if asyncio.iscoroutine(result) else result
-                elif isinstance(step, Attempt):
-                    result = await self._invoke(method, step.arguments, step.options(self._flags))
-                else:
-                    await asyncio.sleep(step.seconds)
-            except Exception as raised:
-                problem = raised
+    async def _invoke_there(self, invoke: Callable[..., Call], *arguments: Any) -> Any:
+        """On another thread a call is a coroutine for the node's loop: asyncio.run_coroutine_threadsafe takes it."""
+        return await invoke(*arguments)
+
+    def _invoke_hooked(self, method: bytes, arguments: Any, how: Hooked) -> Call:
+        if self._elsewhere():
+            return cast(Call, self._invoke_there(self._invoke_hooked, method, arguments, how))
+        call = self._invoke(method, arguments, how.options)
+        if not call.done():
+            number, asking = call._id, Asking(how, arguments, encode_list(arguments))
+            self._askings[number] = asking
+            call.add_done_callback(lambda _: self._asking_ended(number))
+        return call
+
+    def _asking_ended(self, call: int) -> None:
+        asking = self._askings.pop(call, None)
+        if asking is not None:
+            asking.end()
+
+    def _asked(self, event: Event) -> None:
+        call, found = event.id, self._askings.get(event.id)
+        if found is None:
+            return
+        asking: Asking = found
+        try:
+            given = asking.on_retry(*asking.arguments)
+            if asyncio.iscoroutine(given) and not isinstance(given, Call):
+                asking.going = asyncio.ensure_future(contained(given))
+                asking.going.add_done_callback(lambda task: self._asked_later(call, asking, task))
+                return
+            self._attempt(call, asking.answer(given))
+        except BaseException as problem:
+            self._failed_hook(call, problem)
+            if is_interrupt(problem):
+                raise
+
+    def _asked_later(self, call: int, asking: Asking, task: "asyncio.Future[Any]") -> None:
+        try:
+            given, problem = task.result()
+            if problem is not None:
+                raise problem
+            self._attempt(call, asking.answer(given))
+        except BaseException as problem:
+            self._failed_hook(call, problem)
+
+    def _attempt(self, call: int, text: Optional[bytes]) -> None:
+        code = lib.clouds_attempt(self._context, call, text, 0 if text is None else len(text))
+        self._touched()
+        if code < 0 and code != _abi.CLOUDS_ESTALE:  # the call has ended meanwhile, and its result comes
+            raise self._problem(code)
+
+    def _failed_hook(self, call: int, problem: BaseException) -> None:
+        """What the hook raised ends the call."""
+        future = self._calls.pop(call, None)
+        if future is not None:
+            lib.clouds_cancel(self._context, call)
+            self._touched()
+            if not future.done():
+                future.set_exception(problem)
 
     # ---- what programs use
 
@@ -391,7 +436,7 @@ class Node(NodeBase):
 
     def bind(self, method: str, retry: Optional[int] = None, *, timeout: Optional[Number] = None,
              deadline: Optional[Number] = None, server: Optional[str] = None,
-             on_retry: Optional[Callable[..., Any]] = None) -> Callable[..., Awaitable[Any]]:
+             on_retry: Optional[Callable[..., Any]] = None) -> "Callable[..., Call]":
         """A function of the method's arguments, to be awaited.
 
         on_retry, which may be async, is called with the arguments before every attempt, the first included; a list or

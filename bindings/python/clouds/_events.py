@@ -104,6 +104,10 @@ class Records:
         return Event(raw[0], raw[1], raw[2], raw[3], raw[4], raw[5], string(raw[6], raw[7]), string(raw[8], raw[9]),
                      string(raw[10], raw[11]), string(raw[12], raw[13]))
 
+    def asks(self) -> bool:
+        """Did a wait bring a question before an attempt, and not the end of the call?"""
+        return bool(LAYOUT.unpack_from(self._view)[0] == _abi.CLOUDS_EVENT_ATTEMPT)
+
     def result(self) -> str:
         """The results that a wait brought; raises the error of a call that failed."""
         raw: Raw = LAYOUT.unpack_from(self._view)

@@ -95,6 +95,10 @@ def _down(node: "NodeBase", event: Event) -> None:
     node._emit("down", lambda: (problem,))
 
 
+def _attempt(node: "NodeBase", event: Event) -> None:
+    node._asked(event)
+
+
 def _server(answer: Any) -> bytes:
     """The id that find_server gave; empty: nobody."""
     try:
@@ -141,6 +145,7 @@ _HAPPENED: Dict[int, Callable[["NodeBase", Event], None]] = {
     _abi.CLOUDS_EVENT_CONTEXT_CLOSED: _context_closed,
     _abi.CLOUDS_EVENT_BUS_UP: _up,
     _abi.CLOUDS_EVENT_BUS_DOWN: _down,
+    _abi.CLOUDS_EVENT_ATTEMPT: _attempt,
     **{kind: _operation for kind in RESULT},
     **{kind: _question for kind in _QUESTIONS},
 }

@@ -15,7 +15,7 @@ from clouds._library import lib
 from clouds._operations import Operation, Operations, Registration, settle, take_all
 from clouds._options import HOOKS, CallOptions, Hooks, Number, Options, choose, limit_of, method_name, method_text
 from clouds._request import Request, request
-from clouds._retry import Hooked, hooked
+from clouds._retry import Hooked, check_hook
 from clouds._threads import SPARE, Limits
 from clouds._values import encode
 from clouds.errors import CallTimeout
@@ -72,8 +72,6 @@ class NodeBase:
         self._counting = threading.RLock()   # a finalizer may count in the middle of it
         self._limits = Limits(limit_of(chosen, "max_events"), limit_of(chosen, "max_event_bytes"))
         self._most_requests = limit_of(chosen, "max_in_flight")
-        self._retry, self._timeout, self._deadline = 0, 60.0, 0.0
-        self._note_limits(chosen.node)
         self._plain = CallOptions(self._flags)
         self._handle = Handle(chosen)
         self._context, self._node = self._handle.context, self._handle.node
@@ -106,6 +104,9 @@ class NodeBase:
 
     def _invoke_hooked(self, method: bytes, arguments: Any, how: Hooked) -> Any:
         raise NotImplementedError
+
+    def _asked(self, event: Event) -> None:
+        """A call that nobody waits for in the library asks before an attempt."""
 
     # ---- what both have
 
@@ -301,15 +302,7 @@ class NodeBase:
             self._checked(lib.clouds_node_configure(self._node, made))
         hooks = {name: hook for name, hook in self._hooks.items() if name not in options}
         self._hooks = {**hooks, **chosen.hooks}
-        self._note_limits(values)
         self._touched()
-
-    def _note_limits(self, options: Dict[str, Any]) -> None:
-        """What calls with on_retry need to know; all others leave it to the library."""
-        self._retry = int(options.get("retries", self._retry))
-        timeout = float(options.get("timeout", self._timeout))
-        self._timeout = timeout if timeout > 0 else 60.0
-        self._deadline = float(options.get("deadline", self._deadline))
 
     # ---- calling
 
@@ -325,10 +318,9 @@ class NodeBase:
         if on_retry is None:
             def bound(*arguments: Any) -> Any:
                 return self._invoke(name, arguments, options)
-        elif server is not None:
-            raise TypeError("on_retry and server do not go together")
         else:
-            how = hooked(self, on_retry, retry, options)
+            how = Hooked(check_hook(on_retry), CallOptions(self._flags | _abi.CLOUDS_CALL_ASK, timeout, deadline, retry,
+                                                           server))
 
             def bound(*arguments: Any) -> Any:
                 return self._invoke_hooked(name, arguments, how)
@@ -337,6 +329,12 @@ class NodeBase:
         return bound
 
     # ---- listeners
+
+    @overload
+    def on(self, event: str) -> Callable[[_F], _F]: ...
+
+    @overload
+    def on(self, event: str, fn: _F) -> _F: ...
 
     def on(self, event: str, fn: Optional[_Handler] = None) -> Any:
         """Calls ``fn`` each time it happens: ``client.on("message", fn)``, or ``@client.on("message")``.
@@ -358,7 +356,7 @@ class NodeBase:
         name = listener_name(event)
         self._listeners[name] = [other for other in self._listeners.get(name, []) if fn is not None and other != fn]
 
-    def on_message(self, fn: _Handler) -> Any:
+    def on_message(self, fn: _F) -> _F:
         """Calls ``fn`` with the sender's id and the value of each message: ``@client.on_message``."""
         return self.on("message", fn)
 

@@ -1,92 +1,45 @@
-"""Calls with a hook before every attempt. The rules are here once; each face walks through the steps in its own way."""
-import time
-from typing import TYPE_CHECKING, Any, Callable, Generator, NamedTuple, Optional, Tuple, Union
+"""Calls with a hook before every attempt. The library asks, and has the rules; here is what the hook may answer."""
+from typing import Any, Callable, NamedTuple, Optional, Tuple
 
-from clouds._options import CallOptions, check_retry
-from clouds._request import request
-from clouds.errors import CallTimeout, ConnectionLost, Draining, Expired, NoAvailableServer
-
-if TYPE_CHECKING:
-    from clouds._node import NodeBase
-
-LONGEST = 86400.0
-_AT_ONCE = (CallTimeout, ConnectionLost, Expired)
-_LATER = (NoAvailableServer, Draining)
-
-
-class Ask(NamedTuple):
-    """Run the hook; it gives the arguments of this attempt, or None for the original ones."""
-
-    arguments: Tuple[Any, ...]
-
-
-class Attempt(NamedTuple):
-    """Call once."""
-
-    arguments: Tuple[Any, ...]
-    timeout: float
-    deadline: float
-
-    def options(self, flags: int) -> CallOptions:
-        """What limits this attempt."""
-        return CallOptions(flags, self.timeout, self.deadline, 0)
-
-
-class Pause(NamedTuple):
-    """Wait."""
-
-    seconds: float
-
-
-Step = Union[Ask, Attempt, Pause]
+from clouds._options import CallOptions
+from clouds._values import encode_list
 
 
 class Hooked(NamedTuple):
-    """How a bound function with a hook makes its attempts. What it leaves open, its node says when a call begins."""
+    """How a bound function with a hook makes its calls."""
 
-    node: "NodeBase"
     on_retry: Callable[..., Any]
-    retry: Optional[int]
-    timeout: float
-    deadline: float
-
-    def steps(self, arguments: Tuple[Any, ...]) -> Generator[Step, Any, Any]:
-        """The steps of one call; its result is what the last attempt gave. The rules are those of the library."""
-        retry = self.node._retry if self.retry is None else self.retry
-        timeout, stop = self.timeout or self.node._timeout, time.monotonic() + self._longest()
-        for left in range(retry, -1, -1):
-            chosen = _chosen((yield Ask(arguments)), arguments)
-            remaining = stop - time.monotonic()
-            if remaining <= 0:
-                raise Expired()
-            try:
-                return (yield Attempt(chosen, timeout, remaining))
-            except _AT_ONCE + _LATER as problem:
-                pause = timeout if isinstance(problem, _LATER) else 0.0
-                if left == 0 or time.monotonic() + pause >= stop:
-                    raise
-            if pause:
-                yield Pause(pause)
-        return None
-
-    def _longest(self) -> float:
-        """So many seconds may the whole call take."""
-        serving = request()
-        inherited = serving.time_left if serving is not None and serving.open else None
-        return min(self.deadline or self.node._deadline or LONGEST, LONGEST if inherited is None else inherited)
+    options: CallOptions
 
 
-def _chosen(given: Any, arguments: Tuple[Any, ...]) -> Tuple[Any, ...]:
-    """The arguments of an attempt, from what the hook gave."""
-    if given is None:
-        return arguments
-    if isinstance(given, (list, tuple)):
-        return tuple(given)
-    raise TypeError(f"on_retry gave {given!r}: expected a list or tuple of arguments, or None")
+class Asking:
+    """One call that asks before every attempt."""
+
+    __slots__ = ("on_retry", "arguments", "text", "problem", "going", "_changed")
+
+    def __init__(self, how: Hooked, arguments: Tuple[Any, ...], text: bytes) -> None:
+        self.on_retry, self.arguments, self.text = how.on_retry, arguments, text
+        self.problem: Optional[BaseException] = None  # what the hook raised: it ends the call
+        self.going: Any = None                        # the future of a hook that takes its time
+        self._changed = False
+
+    def answer(self, given: Any) -> Optional[bytes]:
+        """The arguments of the attempt from what the hook gave; None: those that it has."""
+        if given is None:
+            return self.text if self._changed else None
+        if not isinstance(given, (list, tuple)):
+            raise TypeError(f"on_retry gave {given!r}: expected a list or tuple of arguments, or None")
+        self._changed = True
+        return encode_list(tuple(given))
+
+    def end(self) -> None:
+        """The call is over: nobody waits for the hook any more."""
+        if self.going is not None:
+            self.going.cancel()
 
 
-def hooked(node: "NodeBase", on_retry: Any, retry: Optional[int], options: CallOptions) -> Hooked:
-    """Checks what bind() was given."""
+def check_hook(on_retry: Any) -> Any:
+    """A TypeError for what is no function."""
     if not callable(on_retry):
         raise TypeError(f"on_retry: expected a function, got {on_retry!r}")
-    return Hooked(node, on_retry, None if retry is None else check_retry(retry), options.timeout, options.deadline)
+    return on_retry

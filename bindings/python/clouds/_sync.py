@@ -21,7 +21,7 @@ from clouds._faults import tell
 from clouds._node import NodeBase, Serving
 from clouds._options import CallOptions, Number, check_wait, drain_seconds, method_name
 from clouds._request import Request, call_record, serve
-from clouds._retry import Ask, Attempt, Hooked
+from clouds._retry import Asking, Hooked
 from clouds._threads import SPARE, Limits, Pool, at_the_end, check_real, not_at_the_end, start
 from clouds._values import encode_list, results
 from clouds.errors import AfterFork, Overloaded
@@ -149,7 +149,18 @@ class Node(NodeBase):
                                              given_up=request._over)
 
     def _invoke(self, method: bytes, arguments: Any, options: CallOptions) -> Any:
-        text, record = encode_list(arguments), call_record(self._context, options)
+        return self._begin_call(method, encode_list(arguments), options, None)
+
+    def _invoke_hooked(self, method: bytes, arguments: Any, how: Hooked) -> Any:
+        text = encode_list(arguments)
+        asking = Asking(how, arguments, text)
+        try:
+            return self._begin_call(method, text, how.options, asking)
+        finally:
+            asking.end()
+
+    def _begin_call(self, method: bytes, text: bytes, options: CallOptions, asking: Optional[Asking]) -> Any:
+        record = call_record(self._context, options)
         try:
             room = _rooms.pop()
         except IndexError:
@@ -159,7 +170,7 @@ class Node(NodeBase):
             code = lib.clouds_node_call(self._node, method, len(method), text, len(text), record, room.call_ref)
             if code < 0:
                 raise self._problem(code)
-            return self._wait(room)
+            return self._wait(room, asking)
         except BaseException:
             if room.call.value:  # Ctrl-C, or what a signal's handler raised: nobody will take the result
                 lib.clouds_cancel(self._context, room.call.value)
@@ -167,34 +178,46 @@ class Node(NodeBase):
         finally:
             _rooms.append(room)
 
-    def _wait(self, room: _Room) -> Any:
-        main, count = threading.get_ident() == threading.main_thread().ident, 0
-        while count == 0:
+    def _wait(self, room: _Room, asking: Optional[Asking]) -> Any:
+        main = threading.get_ident() == threading.main_thread().ident
+        while True:
             count = room.records.wait(self._context, room.call.value, SLICE if main else -1.0)
+            if count == 0:
+                continue
+            if count < 0 or asking is None or not room.records.asks():
+                break
+            self._ask(room.call.value, asking)
         room.call.value = 0  # it is over
+        if asking is not None and asking.problem is not None:
+            raise asking.problem
         if count < 0:
             raise self._problem(count)
         return results(room.records.result())
 
-    def _invoke_hooked(self, method: bytes, arguments: Any, how: Hooked) -> Any:
-        steps = how.steps(arguments)
-        result: Any = None
-        problem: Optional[Exception] = None
-        while True:
-            try:
-                step = steps.throw(problem) if problem is not None else steps.send(result)
-            except StopIteration as end:
-                return end.value
-            result = problem = None
-            try:
-                if isinstance(step, Ask):
-                    result = _finished(how.on_retry(*step.arguments))
-                elif isinstance(step, Attempt):
-                    result = self._invoke(method, step.arguments, step.options(self._flags))
-                else:
-                    time.sleep(step.seconds)
-            except Exception as raised:
-                problem = raised
+    def _ask(self, call: int, asking: Asking) -> None:
+        """Asks the hook, in the thread that waits. An async one is not waited for: the call may end before it does."""
+        given = asking.on_retry(*asking.arguments)
+        if not isinstance(given, types.CoroutineType):
+            self._attempt(call, asking.answer(given))
+            return
+        from clouds._later import contained, in_background
+        asking.going = in_background(contained(given))
+        asking.going.add_done_callback(lambda future: self._asked_later(call, asking, future))
+
+    def _attempt(self, call: int, text: Optional[bytes]) -> None:
+        code = lib.clouds_attempt(self._context, call, text, 0 if text is None else len(text))
+        if code < 0 and code != _abi.CLOUDS_ESTALE:  # the call has ended meanwhile; the wait tells how
+            raise self._problem(code)
+
+    def _asked_later(self, call: int, asking: Asking, future: "concurrent.futures.Future[Any]") -> None:
+        try:
+            given, problem = future.result()
+            if problem is not None:
+                raise problem
+            self._attempt(call, asking.answer(given))
+        except BaseException as problem:
+            asking.problem = problem
+            lib.clouds_cancel(self._context, call)
 
     def _go_on(self, request: Request, result: Awaitable[Any]) -> None:
         """Awaits what an async handler gives, in the loop for these."""
