@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Makes clouds/_abi.py, the declarations for ctypes, and clouds/errors.py, an exception for each error, from clouds.h.
+"""Makes clouds/_abi.py, the declarations for ctypes, and clouds/errors.py, an exception for each error, from clouds.h;
+and clouds/_keywords.py, the options as keyword arguments, from the library's table of options.
 
 Usage: generate.py [--check] [--cc COMPILER]. The header goes through the preprocessor and pycparser, so what is
 declared is what a compiler sees. --check writes nothing and ends with 1 when a file is not what it would write.
@@ -18,6 +19,7 @@ from pycparser import c_ast, c_parser
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 HEADER = os.path.join(ROOT, "capi", "include", "clouds.h")
+OPTIONS = os.path.join(ROOT, "capi", "api", "options.def")
 PACKAGE = os.path.join(HERE, "clouds")
 WIDTH = 120
 
@@ -206,6 +208,62 @@ def render_errors(rows: Rows) -> str:
         ""])
 
 
+HOOKS = ("find_server", "save_servers", "remove_server", "clear_servers")
+KEYWORDS = {"TEXT": "Optional[str]", "NUMBER": "Optional[float]", "COUNT": "Optional[int]", "BOOL": "Optional[bool]"}
+
+
+def keywords(scopes: Tuple[str, ...]) -> List[str]:
+    """The options of these scopes as parameters of a function."""
+    with open(OPTIONS, encoding="utf-8") as file:
+        rows = re.findall(r"^OPTION\((\w+), (\w+), (\w+),", file.read(), re.M)
+    if not rows:
+        raise SystemExit("generate.py: no options in options.def")
+    made = []
+    for name, scope, kind in rows:
+        if scope not in scopes or name in ("url", "mode", "user_data"):
+            continue
+        name = "retry" if name == "retries" else name
+        text = "Optional[Union[str, os.PathLike[str]]]" if name.endswith("_file") else KEYWORDS[kind]
+        made.append(f"{name}: {'Optional[Callable[..., Any]]' if name in HOOKS else text} = None")
+    return made
+
+
+def signature(name: str, first: List[str], parameters: List[str]) -> List[str]:
+    head = f"    def {name}("
+    parts = [part.replace(" ", "\0") for part in ["self"] + first + parameters]  # a parameter stays on one line
+    text = head + ", ".join(parts) + ")\0->\0None:\0..."
+    lines = textwrap.wrap(text, WIDTH, subsequent_indent=" " * len(head), break_long_words=False)
+    return [line.replace("\0", " ") for line in lines]
+
+
+def render_keywords() -> str:
+    whole, live = keywords(("CONTEXT", "NODE", "LIVE")), keywords(("LIVE",))
+    url = "url: Optional[str] = None"
+    return "\n".join([
+        '"""The options as keyword arguments, for type checkers only. Made from options.def by generate.py: do not edit."""',
+        "import os",
+        "from typing import Any, Callable, Optional, Union",
+        "",
+        "",
+        "class Live:",
+        '    """What can change while a node lives."""',
+        "",
+        *signature("configure", ["*"], live),
+        "",
+        "",
+        "class Waiting:",
+        '    """How nodes that wait are made."""',
+        "",
+        *signature("__init__", [url, "*", "workers: Optional[int] = None"], whole),
+        "",
+        "",
+        "class Awaited:",
+        '    """How nodes of asyncio are made."""',
+        "",
+        *signature("__init__", [url, "*"], whole),
+        ""])
+
+
 def read(path: str) -> str:
     try:
         with open(path, encoding="utf-8") as file:
@@ -215,11 +273,12 @@ def read(path: str) -> str:
 
 
 def main() -> int:
-    options = argparse.ArgumentParser(description="Makes clouds/_abi.py from clouds.h.")
+    options = argparse.ArgumentParser(description="Makes clouds/_abi.py, errors.py and _keywords.py.")
     options.add_argument("--check", action="store_true", help="only compare")
     options.add_argument("--cc", default=os.environ.get("CC", "cc"), help="the C compiler")
     chosen = options.parse_args()
-    made = {"_abi.py": render_abi(Declarations(parse(chosen.cc))), "errors.py": render_errors(errors(chosen.cc))}
+    made = {"_abi.py": render_abi(Declarations(parse(chosen.cc))), "errors.py": render_errors(errors(chosen.cc)),
+            "_keywords.py": render_keywords()}
     stale = [name for name, text in made.items() if text != read(os.path.join(PACKAGE, name))]
     for name in stale:
         if chosen.check:

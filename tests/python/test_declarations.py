@@ -18,8 +18,9 @@ class Declarations(unittest.TestCase):
     def setUp(self):
         self.folder = tempfile.mkdtemp(prefix="clouds-test-")
         self.addCleanup(shutil.rmtree, self.folder)
-        for path in ("CMakeLists.txt", "capi/include/clouds.h", GENERATE, "bindings/python/clouds/_abi.py",
-                     "bindings/python/clouds/errors.py"):
+        for path in ("CMakeLists.txt", "capi/include/clouds.h", "capi/api/options.def", GENERATE,
+                     "bindings/python/clouds/_abi.py", "bindings/python/clouds/errors.py",
+                     "bindings/python/clouds/_keywords.py"):
             os.makedirs(os.path.dirname(os.path.join(self.folder, path)), exist_ok=True)
             shutil.copy(os.path.join(SOURCE, path), os.path.join(self.folder, path))
 

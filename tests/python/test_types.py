@@ -10,6 +10,7 @@ MYPY = shutil.which("mypy", path="/usr/bin") or shutil.which("mypy")
 CACHE = os.path.join(os.environ["CLOUDS_BUILD_DIR"], "mypy")  # what mypy knows of Python itself takes it long to learn
 PACKAGE = os.path.join(os.environ["CLOUDS_SOURCE"], "bindings", "python")
 PROGRAM = """
+import asyncio
 import clouds
 
 server = clouds.Server("inproc:", workers=2)
@@ -18,7 +19,19 @@ server = clouds.Server("inproc:", workers=2)
 def double(x: int) -> int:
     return 2 * x
 
+@server.on("message")
+def heard(sender: str, value: object) -> None:
+    print(sender, value)
+
+@server.on_message
+async def heard_later(sender: str, value: object) -> None:
+    print(sender, value)
+
+server.on("down", print)
+server.configure(timeout=5, find_server=lambda method, known: known[0])
 reveal_type(double)
+reveal_type(heard)
+reveal_type(server.connected)
 with clouds.Client(timeout=2) as client:
     reveal_type(client)
     reveal_type(client.send("c.x", 1, confirm=True))
@@ -31,9 +44,14 @@ async def main() -> None:
     async with clouds.aio.Client() as client:
         reveal_type(client)
         reveal_type(await client.status())
+        task = asyncio.create_task(client.call("double", 1))
+        hooked = asyncio.create_task(client.bind("double", on_retry=print)(1))
+        await asyncio.gather(task, hooked, client.call("double", 1))
 
 client.call(5)
 client.call("double", timout=1)
+clouds.Client(timeot=1)
+clouds.aio.Client(timeout="soon")
 """
 
 
@@ -51,9 +69,11 @@ class Types(PythonCase):
         for words in ('"def (x: builtins.int) -> builtins.int"', '"clouds._sync.Client"', '"clouds.aio.Client"',
                       '"Union[builtins.int, None]"', '"builtins.str"', "builtins.dict[builtins.str, builtins.list[",
                       'Argument 1 to "call" of "Node" has incompatible type "int"',
-                      'Unexpected keyword argument "timout"'):
+                      'Unexpected keyword argument "timout"', 'Unexpected keyword argument "timeot" for "Client"',
+                      'Argument "timeout" to "Client" has incompatible type "str"',
+                      '"def (sender: builtins.str, value: builtins.object)"', '"builtins.bool"'):
             self.assertIn(words, said)
-        self.assertIn("Found 2 errors", said)
+        self.assertIn("Found 4 errors", said)
 
 
 if __name__ == "__main__":

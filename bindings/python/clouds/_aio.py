@@ -7,7 +7,8 @@ import threading
 import types
 import weakref
 from collections.abc import Coroutine
-from typing import TYPE_CHECKING, Any, Awaitable, Callable, Deque, Dict, Iterator, List, Optional, Set, Tuple, Type, TypeVar, cast
+from typing import (TYPE_CHECKING, Any, Awaitable, Callable, Deque, Dict, Iterator, List, Optional, Set, Tuple, Type, TypeVar,
+                    cast)
 
 from clouds import _abi
 from clouds._error import Error
@@ -81,18 +82,28 @@ if not TYPE_CHECKING:
     Coroutine.register(Call)
 
 
-class Node(NodeBase):
+if TYPE_CHECKING:
+    from clouds._keywords import Awaited as _Keywords
+else:
+    class _Keywords:
+        """The options as keyword arguments: which there are, the library says."""
+
+        def __init__(self, url: Optional[str] = None, **options: Any) -> None:
+            """Connects by itself, again and again; nothing has to wait for it.
+
+            url: where to; without it the environment's CLOUDS_URL, else "local:". All other keyword arguments are
+            options of docs/CONFIGURATION.md, and `retry`.
+            """
+            self._start(url, options)
+
+
+class Node(_Keywords, NodeBase):
     """What clients, servers, monitors and bases share."""
 
     _mode = "inline"
 
-    def __init__(self, url: Optional[str] = None, **options: Any) -> None:
-        """Connects by itself, again and again; nothing has to wait for it.
-
-        url: where to; without it the environment's CLOUDS_URL, else "local:". All other keyword arguments are options
-        of docs/CONFIGURATION.md, and `retry`.
-        """
-        super().__init__(url, options)
+    def _start(self, url: Optional[str], options: Dict[str, Any]) -> None:
+        self._make(url, options)
         self._calls: Dict[int, Call] = {}
         self._askings: Dict[int, Asking] = {}  # of calls with a hook
         self._tasks: "Set[asyncio.Future[Any]]" = set()  # handlers and hooks

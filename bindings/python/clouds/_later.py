@@ -1,4 +1,4 @@
-"""What is finished in an event loop. Apart, because programs that only wait need no asyncio, which takes long to load."""
+"""What is finished in an event loop. Apart: programs that only wait need no asyncio, which takes long to load."""
 import asyncio
 import concurrent.futures
 import os

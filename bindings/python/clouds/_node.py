@@ -3,7 +3,7 @@ import ctypes
 import sys
 import threading
 import warnings
-from typing import Any, Callable, Dict, List, Optional, Sequence, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Sequence, TypeVar, overload
 
 from clouds import _abi
 from clouds._error import Error, Timeout
@@ -50,14 +50,28 @@ class Offered:
         self.handler = handler
 
 
-class NodeBase:
+if TYPE_CHECKING:
+    from clouds._keywords import Live as _Live
+else:
+    class _Live:
+        """The options as keyword arguments: which there are, the library says."""
+
+        def configure(self, **options: Any) -> None:
+            """Changes options while the node lives: timeout, deadline, retry, find_server and such.
+
+            None gives a hook back. InvalidOption for one that can only be given at the creation.
+            """
+            self._configure(options)
+
+
+class NodeBase(_Live):
     """One identity on the bus."""
 
     _kind = "base"
     _mode = ""
     _flags = 0
 
-    def __init__(self, url: Optional[str], options: Dict[str, Any]) -> None:
+    def _make(self, url: Optional[str], options: Dict[str, Any]) -> None:
         chosen = choose(self._kind, self._mode, url, options)
         self._hooks: Hooks = chosen.hooks
         self._listeners: Dict[str, List[_Handler]] = {}
@@ -286,11 +300,7 @@ class NodeBase:
             found[counted] = found.get(counted, 0) + number
         return found
 
-    def configure(self, **options: Any) -> None:
-        """Changes options while the node lives: timeout, deadline, retry, find_server and such; None gives a hook back.
-
-        InvalidOption for one that can only be given at the creation.
-        """
+    def _configure(self, options: Dict[str, Any]) -> None:
         self._usable()
         chosen = choose(self._kind, self._mode, None, {name: options[name] for name in options if name != "url"})
         for name in ("url", *chosen.context):

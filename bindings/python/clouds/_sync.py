@@ -11,7 +11,7 @@ import threading
 import time
 import types
 import weakref
-from typing import Any, Awaitable, Callable, Dict, List, Optional, Type, TypeVar, Union
+from typing import TYPE_CHECKING, Any, Awaitable, Callable, Dict, List, Optional, Type, TypeVar, Union
 
 from clouds import _abi
 from clouds._events import Records
@@ -100,22 +100,32 @@ def _end(handle: Handle, threads: _Threads, deliverer: List[threading.Thread]) -
         threads.stop()
 
 
-class Node(NodeBase):
+if TYPE_CHECKING:
+    from clouds._keywords import Waiting as _Keywords
+else:
+    class _Keywords:
+        """The options as keyword arguments: which there are, the library says."""
+
+        def __init__(self, url: Optional[str] = None, *, workers: Optional[int] = None, **options: Any) -> None:
+            """Connects by itself, again and again; nothing has to wait for it.
+
+            url: where to; without it the environment's CLOUDS_URL, else "local:". workers: the most handlers that run
+            at a time. All other keyword arguments are options of docs/CONFIGURATION.md, and `retry`.
+            """
+            self._start(url, workers, options)
+
+
+class Node(_Keywords, NodeBase):
     """What clients, servers, monitors and bases share. Any number of threads may use a node at the same time."""
 
     _mode = "thread"
     _flags = _abi.CLOUDS_CALL_WAIT
 
-    def __init__(self, url: Optional[str] = None, *, workers: Optional[int] = None, **options: Any) -> None:
-        """Connects by itself, again and again; nothing has to wait for it.
-
-        url: where to; without it the environment's CLOUDS_URL, else "local:". workers: the most handlers that run at
-        a time. All other keyword arguments are options of docs/CONFIGURATION.md, and `retry`.
-        """
+    def _start(self, url: Optional[str], workers: Optional[int], options: Dict[str, Any]) -> None:
         if workers is not None and (isinstance(workers, bool) or not isinstance(workers, int) or workers < 1):
             raise ValueError(f"workers: expected a whole number from 1 on, got {workers!r}")
         check_real()
-        super().__init__(url, options)
+        self._make(url, options)
         self._threads = _Threads(workers or min(32, (os.cpu_count() or 1) + 4), self._limits, _weakly(self))
         self._running = 0  # async handlers
         deliverer: List[threading.Thread] = []

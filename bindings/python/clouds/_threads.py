@@ -1,4 +1,4 @@
-"""Threads for handlers and listeners, and what waits for them. They are daemons: none keeps the interpreter from its end."""
+"""Threads for handlers and listeners, and what waits for them. None keeps the main interpreter from its end."""
 import _thread
 import atexit
 import collections
@@ -12,7 +12,7 @@ from typing import Any, Callable, Deque, NamedTuple, Optional, Set, Tuple
 # That of C, whatever was patched over it: its users are real threads.
 SimpleQueue: Any = importlib.import_module("_queue").SimpleQueue
 SPARE = 1000  # so many events that are no messages find room in a full queue
-_MOMENT, _PATIENCE = 0.2, 10.0  # seconds that threads may take to end when the interpreter does; when it is not the main one
+_MOMENT, _PATIENCE = 0.2, 10.0  # seconds for threads to end, when the main interpreter ends, and when another does
 
 
 # ---- threads
@@ -26,9 +26,9 @@ def check_real() -> None:
     if isinstance(_thread.start_new_thread, types.BuiltinFunctionType):
         return
     who = getattr(_thread.start_new_thread, "__module__", None) or "something"
-    raise RuntimeError(f"threads are patched by {who.partition('.')[0]}: the classes of clouds that wait need real ones. "
-                       "Leave threads out of the patching (gevent.monkey.patch_all(thread=False), "
-                       "eventlet.monkey_patch(thread=False)), or use a process of its own")
+    raise RuntimeError(f"threads are patched by {who.partition('.')[0]}: clouds needs real ones. Leave threads out of the "
+                       "patching, as by gevent.monkey.patch_all(thread=False) or eventlet.monkey_patch(thread=False), "
+                       "or use a process of its own")
 
 
 def start(name: str, target: Callable[..., None], *arguments: Any) -> threading.Thread:
@@ -172,7 +172,8 @@ class Pool:
 
     def _has_room(self, size: int, spare: int) -> bool:
         waiting, limits = len(self._load.waiting), self._limits
-        return waiting == 0 or (waiting < limits.items + spare and (self._load.bytes + size <= limits.bytes or spare > 0))
+        fits = self._load.bytes + size <= limits.bytes or spare > 0
+        return waiting == 0 or (waiting < limits.items + spare and fits)
 
     def _make_room(self, size: int, spare: int) -> bool:
         load = self._load

@@ -1,0 +1,57 @@
+"""The options as keyword arguments, for type checkers only. Made from options.def by generate.py: do not edit."""
+import os
+from typing import Any, Callable, Optional, Union
+
+
+class Live:
+    """What can change while a node lives."""
+
+    def configure(self, *, timeout: Optional[float] = None, deadline: Optional[float] = None,
+                  retry: Optional[int] = None, server_max_age: Optional[float] = None,
+                  auto_clean: Optional[bool] = None, shun_silent: Optional[bool] = None,
+                  find_server: Optional[Callable[..., Any]] = None, save_servers: Optional[Callable[..., Any]] = None,
+                  remove_server: Optional[Callable[..., Any]] = None,
+                  clear_servers: Optional[Callable[..., Any]] = None,
+                  drain_timeout: Optional[float] = None) -> None: ...
+
+
+class Waiting:
+    """How nodes that wait are made."""
+
+    def __init__(self, url: Optional[str] = None, *, workers: Optional[int] = None, prefix: Optional[str] = None,
+                 password_file: Optional[Union[str, os.PathLike[str]]] = None, connect_timeout: Optional[float] = None,
+                 hello_timeout: Optional[float] = None, ping_interval: Optional[float] = None,
+                 ping_timeout: Optional[float] = None, reconnect_min: Optional[float] = None,
+                 reconnect_max: Optional[float] = None, linger: Optional[float] = None,
+                 max_deadline: Optional[float] = None, max_message: Optional[int] = None,
+                 max_method: Optional[int] = None, max_depth: Optional[int] = None, max_values: Optional[int] = None,
+                 max_in_flight: Optional[int] = None, max_links: Optional[int] = None, max_events: Optional[int] = None,
+                 max_event_bytes: Optional[int] = None, write_soft: Optional[int] = None,
+                 write_hard: Optional[int] = None, resp_line: Optional[int] = None, resp_buffered: Optional[int] = None,
+                 id: Optional[str] = None, type: Optional[str] = None, heartbeat: Optional[float] = None,
+                 timeout: Optional[float] = None, deadline: Optional[float] = None, retry: Optional[int] = None,
+                 server_max_age: Optional[float] = None, auto_clean: Optional[bool] = None,
+                 shun_silent: Optional[bool] = None, find_server: Optional[Callable[..., Any]] = None,
+                 save_servers: Optional[Callable[..., Any]] = None, remove_server: Optional[Callable[..., Any]] = None,
+                 clear_servers: Optional[Callable[..., Any]] = None, drain_timeout: Optional[float] = None) -> None: ...
+
+
+class Awaited:
+    """How nodes of asyncio are made."""
+
+    def __init__(self, url: Optional[str] = None, *, prefix: Optional[str] = None,
+                 password_file: Optional[Union[str, os.PathLike[str]]] = None, connect_timeout: Optional[float] = None,
+                 hello_timeout: Optional[float] = None, ping_interval: Optional[float] = None,
+                 ping_timeout: Optional[float] = None, reconnect_min: Optional[float] = None,
+                 reconnect_max: Optional[float] = None, linger: Optional[float] = None,
+                 max_deadline: Optional[float] = None, max_message: Optional[int] = None,
+                 max_method: Optional[int] = None, max_depth: Optional[int] = None, max_values: Optional[int] = None,
+                 max_in_flight: Optional[int] = None, max_links: Optional[int] = None, max_events: Optional[int] = None,
+                 max_event_bytes: Optional[int] = None, write_soft: Optional[int] = None,
+                 write_hard: Optional[int] = None, resp_line: Optional[int] = None, resp_buffered: Optional[int] = None,
+                 id: Optional[str] = None, type: Optional[str] = None, heartbeat: Optional[float] = None,
+                 timeout: Optional[float] = None, deadline: Optional[float] = None, retry: Optional[int] = None,
+                 server_max_age: Optional[float] = None, auto_clean: Optional[bool] = None,
+                 shun_silent: Optional[bool] = None, find_server: Optional[Callable[..., Any]] = None,
+                 save_servers: Optional[Callable[..., Any]] = None, remove_server: Optional[Callable[..., Any]] = None,
+                 clear_servers: Optional[Callable[..., Any]] = None, drain_timeout: Optional[float] = None) -> None: ...
