@@ -259,7 +259,7 @@ class Documentation(Copy):
 
 
 class Generated(Copy):
-    parts = (*Copy.parts, "docs", "bindings/python", "CMakeLists.txt")
+    parts = (*Copy.parts, "docs", "bindings/python", "capi/api/options.def", "CMakeLists.txt")
 
     def test_the_reference(self):
         check = ("tools/reference.py", "--check", self.source + "/docs/REFERENCE.md")

@@ -1,4 +1,5 @@
 """The end of a program: Ctrl-C, SIGTERM, forgetting to close, fork. Real processes and real signals."""
+import importlib.util
 import signal
 import unittest
 
@@ -253,6 +254,72 @@ server.register("end", lambda: os._exit(3))
 server.ready()
 server.call("end")
 """, code=3)
+
+
+class Interpreters(Ends):
+
+    PATCHED = """
+import _thread, sys
+def start_new_thread(*_): raise AssertionError("it was used")
+start_new_thread.__module__ = "greens.monkey"
+if len(sys.argv) > 1: _thread.start_new_thread = start_new_thread
+import clouds
+try:
+    clouds.Client("inproc:")
+except RuntimeError as problem:
+    print(problem)
+"""
+
+    def test_an_interpreter_that_ends(self):
+        """Its threads end before it does; one that is left would abort the process."""
+        out = self.ends("""
+import sys
+try:
+    import _interpreters as interpreters
+except ImportError:
+    import _xxsubinterpreters as interpreters
+one = interpreters.create("legacy") if sys.version_info >= (3, 13) else interpreters.create(isolated=False)
+problem = interpreters.run_string(one, '''
+import clouds
+server, client = clouds.Server("inproc:"), clouds.Client("inproc:")
+server.register("add", lambda a, b: a + b)
+async def later(a): return a
+server.register("later", later)
+server.ready()
+server.on_message(lambda *_: None)
+assert client.call("add", 1, 2) == 3 and client.call("later", 4) == 4
+client.send(server.id, 1, confirm=True)
+client.close()
+import atexit, sys
+if sys.version_info < (3, 12): atexit._run_exitfuncs()  # that module asks for threads before it lets them end
+''')
+assert problem is None, problem
+interpreters.destroy(one)
+print("end")
+""")
+        self.assertEqual(out, "end\n")
+
+    def test_threads_that_are_none(self):
+        process = self.python(self.PATCHED, "patch")
+        self.assertEqual(process.wait(), 0, process.err.text())
+        self.assertIn("threads are patched by greens: clouds needs real ones", process.out.text())
+
+    def test_gevent_and_eventlet(self):
+        for name, patch in (("gevent", "import gevent.monkey; gevent.monkey.patch_all("),
+                            ("eventlet", "import eventlet; eventlet.monkey_patch(")):
+            if importlib.util.find_spec(name) is None:
+                continue
+            self.assertIn(f"threads are patched by {name}", self.ends(patch + ")" + self.PATCHED))
+            out = self.ends(patch + """thread=False)
+import clouds, threading
+heard = threading.Event()
+with clouds.Server("inproc:") as server, clouds.Client("inproc:", timeout=20) as client:
+    server.register("add", lambda a, b: a + b)
+    server.on_message(lambda *_: heard.set())
+    server.ready()
+    print(client.call("add", 1, 2), client.send(server.id, 1, confirm=True), heard.wait(20))
+""", err=None)
+            self.assertEqual(out, "3 1 True\n")
 
 
 class Forks(Ends):

@@ -7,8 +7,8 @@ import threading
 import types
 import weakref
 from collections.abc import Coroutine
-from typing import (TYPE_CHECKING, Any, Awaitable, Callable, Deque, Dict, Iterator, List, Optional, Set, Tuple, Type, TypeVar,
-                    cast)
+from typing import (TYPE_CHECKING, Any, Awaitable, Callable, Deque, Dict, Iterator, List, Optional, Set, Tuple, Type,
+                    TypeVar, cast)
 
 from clouds import _abi
 from clouds._error import Error

@@ -3,6 +3,7 @@ import asyncio
 import concurrent.futures
 import os
 import threading
+import time
 import types
 from typing import Any, Awaitable, Coroutine, Iterator, Optional, Tuple
 
@@ -79,10 +80,16 @@ class _Loop:
 
 def _run_for_ever(loop: asyncio.AbstractEventLoop) -> None:
     """Until it is stopped: sys.exit() in a task that a handler has made ends that task, and nobody else's."""
+    told = ""
     while True:
         try:
             loop.run_forever()
             return
+        except Exception as problem:  # not of a task, but of the loop: what it waits with was patched, or lacks memory
+            if told != type(problem).__name__:
+                told = type(problem).__name__
+                tell("the loop of async functions failed, and goes on", problem)
+            time.sleep(0.01)
         except BaseException as problem:
             tell("a task failed", problem)
 

@@ -26,7 +26,7 @@ def check_real() -> None:
     if isinstance(_thread.start_new_thread, types.BuiltinFunctionType):
         return
     who = getattr(_thread.start_new_thread, "__module__", None) or "something"
-    raise RuntimeError(f"threads are patched by {who.partition('.')[0]}: clouds needs real ones. Leave threads out of the "
+    raise RuntimeError(f"threads are patched by {who.partition('.')[0]}: clouds needs real ones. Leave them out of the "
                        "patching, as by gevent.monkey.patch_all(thread=False) or eventlet.monkey_patch(thread=False), "
                        "or use a process of its own")
 
