@@ -32,6 +32,7 @@ class Copy(unittest.TestCase):
             if os.path.isdir(f"{SOURCE}/{part}"):
                 shutil.copytree(f"{SOURCE}/{part}", f"{self.source}/{part}", ignore=shutil.ignore_patterns("__pycache__"))
             else:
+                os.makedirs(os.path.dirname(f"{self.source}/{part}"), exist_ok=True)
                 shutil.copy(f"{SOURCE}/{part}", f"{self.source}/{part}")
 
     def change(self, path, pattern, to, count=1):
