@@ -22,6 +22,8 @@
 enum {
     LOOK_MS = 200, /* longer than a tick of the file system's clock */
     LOOK_MOST_MS = 1000,
+    LOOK_COST = 50, /* where to look at all takes long, that is at most a fiftieth of the time */
+    LOOK_MOST_COSTLY_MS = 5000,
     MASK = IN_CREATE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR
 };
 
@@ -99,14 +101,17 @@ static void look(cl_watch *watch)
     int tell = changed || watch->unsettled;
     watch->seen = s.st_mtim;
     watch->unsettled = changed;
-    if (tell) watch->pause = LOOK_MS;
-    if (tell) watch->fn(watch->self, NULL);
+    if (!tell) return;
+    uint64_t from = uv_hrtime();
+    watch->fn(watch->self, NULL);
+    uint64_t most = (uv_hrtime() - from) / 1000000 * LOOK_COST;
+    watch->pause = most < LOOK_MS ? LOOK_MS : most < LOOK_MOST_COSTLY_MS ? most : LOOK_MOST_COSTLY_MS;
 }
 
 static void on_look(uv_timer_t *timer)
 {
     cl_watch *watch = CL_OWNER(timer, cl_watch, uv);
-    watch->pause = watch->pause * 2 < LOOK_MOST_MS ? watch->pause * 2 : LOOK_MOST_MS;
+    if (watch->pause < LOOK_MOST_MS) watch->pause = watch->pause * 2 < LOOK_MOST_MS ? watch->pause * 2 : LOOK_MOST_MS;
     cl_loop_hurry(watch->loop);
     look(watch);
     if (is_wanted(watch)) uv_timer_start(timer, on_look, watch->pause, 0);
