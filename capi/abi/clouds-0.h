@@ -8,7 +8,10 @@
  *   Result     0 (or a count) on success, a negative CLOUDS_E* on failure. After a failure clouds_last_error() of the
  *              same thread has the words. Out parameters come last and are untouched on failure.
  *   Text       Pointer and length, UTF-8, no terminating NUL needed. Values are JSON text.
- *   Errors     `Errors:` lists what a function can give. Every function that takes a context or a node can also give
+ *   Errors     The `error` of an event that failed is a JSON object with "message", "code" (the name, as in the table
+ *              below) and, where they exist, "method", "server", "node", "cluster", "size" and "limit"; what a service
+ *              answered itself (CLOUDS_EAPP) is passed on as it is. Other members may come: ignore them.
+ *              `Errors:` lists what a function can give. Every function that takes a context or a node can also give
  *              CLOUDS_EBUSY (from inside a hook), CLOUDS_EFORK (see below) and, in inline mode, CLOUDS_ETHREAD.
  *   Ownership  What you pass in is borrowed for the time of the call, and copied if it is kept. What an event points to
  *              lives until the next poll on that context, or lies in memory of yours (clouds_poll_into and
@@ -128,6 +131,11 @@ CLOUDS_API int clouds_retry_rule(int code);
  * call on this thread; "" before the first. Thread: any. Since 0.1. */
 CLOUDS_API const char *clouds_last_error(void);
 
+/* The same as a JSON object: "message" (the words), "code" (the name of the error), and, where they exist, "method",
+ * "server", "node" and "cluster" (what it is about), "size" and "limit" (what was too large or too many, and how much
+ * is possible). Valid until the next call of it on this thread; "" before the first failure. Thread: any. Since 0.1. */
+CLOUDS_API const char *clouds_last_error_json(void);
+
 /* ---- Hooks of the process -------------------------------------------------------------------------------------- */
 
 enum clouds_log_level { CLOUDS_LOG_DEBUG = 0, CLOUDS_LOG_INFO = 1, CLOUDS_LOG_WARN = 2, CLOUDS_LOG_ERROR = 3 };
@@ -229,7 +237,8 @@ CLOUDS_API int clouds_fd(clouds_context *context);
 
 enum clouds_event_type {
     CLOUDS_EVENT_READY = 1,       /* node: it listens; its messages and replies will arrive. code: why not */
-    CLOUDS_EVENT_RESULT = 2,      /* a call completed: id, code, outcome, data (JSON array), error (JSON object), peer */
+    CLOUDS_EVENT_RESULT = 2,      /* a call completed: id, code, outcome, method, data (JSON array), error, peer (the
+                                     server that was asked last; empty: none) */
     CLOUDS_EVENT_REQUEST = 3,     /* a call for a method of ours: id to answer to, method, data (JSON array), peer */
     CLOUDS_EVENT_MESSAGE = 4,     /* a message for a node of ours: peer, data (JSON value, or empty when left out) */
     CLOUDS_EVENT_UNKNOWN = 5,     /* a message of a type nobody here handles: method (its type), peer, data, error (raw) */
@@ -240,7 +249,7 @@ enum clouds_event_type {
     CLOUDS_EVENT_NODE_CLOSED = 10,/* clouds_node_close ended: node; number: requests left unanswered at the drain limit */
     CLOUDS_EVENT_CONTEXT_CLOSED = 11, /* clouds_context_close ended */
     CLOUDS_EVENT_BUS_UP = 12,     /* connected, or connected again */
-    CLOUDS_EVENT_BUS_DOWN = 13,   /* not connected: code, error (text). It is tried again by itself */
+    CLOUDS_EVENT_BUS_DOWN = 13,   /* not connected: code, error. It is tried again by itself */
     CLOUDS_EVENT_FIND_SERVER = 14,/* node option find_server: which server for this call? id (of the call and of the
                                      question), method, data (JSON array of the known ids), user_data (of the call).
                                      Answer with clouds_choose, now or later */
@@ -271,7 +280,7 @@ typedef struct clouds_event {
     size_t method_len;
     const char *data;    /* JSON text */
     size_t data_len;
-    const char *error;   /* JSON object of a failed call; text elsewhere */
+    const char *error;   /* JSON object, when code is not 0; the raw text of an UNKNOWN message */
     size_t error_len;
 } clouds_event;
 
@@ -401,14 +410,14 @@ CLOUDS_API int clouds_cancel(clouds_context *context, uint64_t call);
 
 /* Answers `request` with `result` (`result_len` bytes), a JSON array of values. Exactly one of clouds_reply and
  * clouds_fail per request. Errors: CLOUDS_ESTALE (answered, expired or closed), CLOUDS_EJSON, CLOUDS_ETOOBIG (the
- * caller was told, with an error), CLOUDS_EINVAL, CLOUDS_EHANDLE, CLOUDS_ELIMIT, CLOUDS_ENOMEM. Thread: by mode.
- * Since 0.1. */
+ * caller was told, with an error), CLOUDS_EINVAL, CLOUDS_EHANDLE, CLOUDS_ELIMIT, CLOUDS_ENOMEM. After the last two
+ * the request is still open: there was no room for the answer now. Thread: by mode. Since 0.1. */
 CLOUDS_API int clouds_reply(clouds_context *context, uint64_t request, const char *result, size_t result_len);
 
 /* Answers `request` with `error` (`error_len` bytes), a JSON object with at least a text member "message", and
  * optionally with the values `result` (`result_len` bytes), a JSON array; NULL: none. Errors: CLOUDS_ESTALE
  * (answered, expired or closed), CLOUDS_EJSON, CLOUDS_ETOOBIG (the caller was told, with an error), CLOUDS_EINVAL,
- * CLOUDS_EHANDLE, CLOUDS_ELIMIT, CLOUDS_ENOMEM. Thread: by mode. Since 0.1. */
+ * CLOUDS_EHANDLE, CLOUDS_ELIMIT, CLOUDS_ENOMEM (as clouds_reply). Thread: by mode. Since 0.1. */
 CLOUDS_API int clouds_fail(clouds_context *context, uint64_t request, const char *error, size_t error_len,
                            const char *result, size_t result_len);
 

@@ -43,10 +43,12 @@ static int answer(cl_context *context, uint64_t request, cl_str error, cl_str re
     }
     int code = submit(context, CL_OPEN_REQUEST, &command);
     if (code == CLOUDS_ELIMIT && context->threaded)
-        return cl_error(code, "too many bytes of answers wait already (max_event_bytes); the request stays open");
+        return cl_error_limit(code, context->max_event_bytes, context->max_event_bytes,
+                              "too many bytes of answers wait already (max_event_bytes); the request stays open");
     if (!too_big || code != 0) return code;
-    return cl_error(CLOUDS_ETOOBIG, "the answer has %zu bytes, more than max_message (%zu); its caller was told",
-                    error.n + result.n, context->limits.message);
+    return cl_error_limit(CLOUDS_ETOOBIG, error.n + result.n, context->limits.message,
+                          "the answer has %zu bytes, max_message is %zu; its caller was told", error.n + result.n,
+                          context->limits.message);
 }
 
 static int is_too_big(const cl_context *context, size_t bytes)

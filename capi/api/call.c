@@ -48,7 +48,7 @@ static int check_call(cl_api_node *node, const cl_command *c)
     int code = cl_check_name(c->a, 65535, "method");
     if (code == 0) code = cl_check_json(limits, c->b, '[', "the list of arguments");
     if (code == 0 && c->a.n + c->b.n > limits->message)
-        code = cl_error(CLOUDS_ETOOBIG, "the call is larger than max_message");
+        code = cl_error_too_big("the call", c->a.n + c->b.n, limits->message);
     if (code == 0 && is_closed(node, c->parent)) code = cl_error(CLOUDS_ECLOSED, "the node is closed");
     return code;
 }
@@ -85,13 +85,23 @@ static int start_call(cl_context *context, cl_command *c)
     cl_context_lock(context);
     int code = book(context, c->id);
     cl_context_unlock(context);
-    if (code == CLOUDS_ELIMIT) return cl_error(code, "max_in_flight calls are outstanding");
+    if (code == CLOUDS_ELIMIT)
+        return cl_error_limit(code, context->max_in_flight, context->max_in_flight,
+                              "%zu calls are outstanding already (max_in_flight)", context->max_in_flight);
     if (code != 0) return cl_error(code, NULL);
     if (context->threaded) c->made_at = cl_loop_now(); /* else it is made now */
     uint64_t id = c->id;                               /* in thread mode the command may be done already */
     code = cl_submit(context, c);
     if (code != 0) unbook(context, id);
     return code;
+}
+
+static void about(const cl_api_node *node, const char *method, size_t len, const clouds_call_options *options)
+{
+    cl_facts facts = {.cluster = cl_str_z(node->context->shown)};
+    if (method) facts.method = cl_str_of(method, len);
+    if (options->server) facts.server = cl_str_of(options->server, options->server_len);
+    cl_error_about(&facts);
 }
 
 int clouds_node_call(clouds_node *handle, const char *method, size_t method_len, const char *args, size_t args_len,
@@ -122,6 +132,7 @@ int clouds_node_call(clouds_node *handle, const char *method, size_t method_len,
         if (code == 0) code = cl_refused(node->context, start_call(node->context, &c));
         if (code == 0) *call = c.id;
     }
+    if (code != 0) about(node, method, method_len, o);
     cl_guard_leave_node(node);
     return code;
 }

@@ -28,19 +28,20 @@ int cl_check_name(cl_str name, size_t max, const char *what)
 {
     if (name.n == 0) return cl_error(CLOUDS_EINVAL, "the %s is empty", what);
     if (name.n > max)
-        return cl_error(CLOUDS_EINVAL, "the %s has %zu bytes, at most %zu are possible", what, name.n, max);
+        return cl_error_limit(CLOUDS_EINVAL, name.n, max, "the %s has %zu bytes, at most %zu are possible", what,
+                              name.n, max);
     return cl_check_utf8(name) == 0 ? 0 : cl_error(CLOUDS_EINVAL, "the %s is not valid UTF-8", what);
 }
 
 int cl_check_json(const cl_limits *limits, cl_str text, char bracket, const char *what)
 {
-    if (text.n > limits->message)
-        return cl_error(CLOUDS_ETOOBIG, "%s has %zu bytes, max_message is %zu", what, text.n, limits->message);
+    if (text.n > limits->message) return cl_error_too_big(what, text.n, limits->message);
     int code = cl_json_check(text, bracket, limits->json);
     if (code == 0) return 0;
     const char *kind = bracket == '[' ? " array" : bracket == '{' ? " object" : "";
     if (code == CLOUDS_EJSON) return cl_error(code, "%s is not a valid JSON%s", what, kind);
-    return cl_error(code, "%s is nested deeper than max_depth, or has more than max_values values", what);
+    return cl_error(code, "%s is nested deeper than max_depth (%u), or has more than max_values (%u) values", what,
+                    limits->json.depth, limits->json.values);
 }
 
 static int is_message(cl_str key, int escaped, int *code)

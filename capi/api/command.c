@@ -3,12 +3,12 @@
  * (lead.c). A record carries its texts behind itself; those of the small size are used again. */
 #include "api/command.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #include "api/context.h"
 #include "base/error.h"
 #include "base/mem.h"
+#include "proto/error_object.h"
 
 enum { SMALL_TEXT = 384, SPARES = 4096, LATE_TRIES = 64 };
 
@@ -114,12 +114,19 @@ static int enqueue(cl_context *context, const cl_command *command)
     return 0;
 }
 
-/* Inline mode: now, on this thread. */
-static int carry_out(cl_context *context, const cl_command *command)
+/* A failure leaves words of its own, and what they are about. */
+static int execute(cl_context *context, const cl_command *command)
 {
     unsigned words = cl_error_serial();
     int code = cl_execute(context, command);
     if (code != 0 && words == cl_error_serial()) cl_error(code, NULL);
+    return code;
+}
+
+/* Inline mode: now, on this thread. */
+static int carry_out(cl_context *context, const cl_command *command)
+{
+    int code = execute(context, command);
     context->unflushed = 1;
     if (context->fd_used && !context->poked) {
         cl_loop_poke(context->loop);
@@ -148,10 +155,11 @@ int cl_submit_embedded(cl_context *context, cl_command *command)
 int cl_refused(cl_context *context, int code)
 {
     if (code != CLOUDS_ELIMIT || context->threaded) return code;
-    char words[256]; /* as many as are kept */
-    snprintf(words, sizeof words, "%s", clouds_last_error());
+    cl_error_record why;
+    cl_error_save(&why);
     cl_poll_turn(context);
-    return cl_error(code, "%s", words);
+    cl_error_restore(&why);
+    return code;
 }
 
 /* ---- the engine's side */
@@ -169,10 +177,14 @@ static void tell_failure(cl_context *context, const cl_command *c, int code)
                                      [CL_DO_CLOSE] = 0};
     uint32_t type = types[c->kind];
     if (!type || (type == CLOUDS_EVENT_SENT && !c->flags)) return;
-    char error[256];
-    int n = snprintf(error, sizeof error, type == CLOUDS_EVENT_RESULT ? "{\"message\":\"%s\",\"code\":\"%s\"}" : "%s",
-                     clouds_strerror(code), clouds_err_name(code));
-    int named = type == CLOUDS_EVENT_REGISTERED || type == CLOUDS_EVENT_UNREGISTERED;
+    int named = type == CLOUDS_EVENT_RESULT || type == CLOUDS_EVENT_REGISTERED || type == CLOUDS_EVENT_UNREGISTERED;
+    cl_facts facts = cl_error_facts();
+    if (named) facts.method = c->a;
+    facts.cluster = cl_str_z(context->shown);
+    if (type == CLOUDS_EVENT_SENT) facts.node = c->a;
+    else if (type != CLOUDS_EVENT_RESULT) facts.node = cl_str_z(c->node->id);
+    cl_buf error = {0};
+    if (cl_error_object(&error, code, cl_str_z(clouds_last_error()), &facts) != 0) cl_buf_clear(&error);
     cl_raise(context, c->node,
              &(clouds_event){.type = type,
                              .code = code,
@@ -182,10 +194,11 @@ static void tell_failure(cl_context *context, const cl_command *c, int code)
                              .time_left = -1,
                              .peer = "",
                              .data = "",
-                             .error = error,
-                             .error_len = (size_t)n,
+                             .error = error.len ? error.data : "",
+                             .error_len = error.len,
                              .method = named ? c->a.p : "",
                              .method_len = named ? c->a.n : 0});
+    cl_buf_free(&error);
 }
 
 static cl_command *take_all(cl_command_queue *q)
@@ -285,7 +298,7 @@ void cl_queue_run(cl_context *context)
     for (cl_command *c = take_all(&context->queue), *next; c; c = next) {
         next = c->next;
         int embedded = c->embedded; /* carrying it out may free what it lies in */
-        int code = cl_execute(context, c);
+        int code = execute(context, c);
         if (may_wait(c, code)) {
             count_late(&context->queue, c->bytes, 0);
             put_off(&context->queue, c);

@@ -40,7 +40,7 @@ typedef struct cl_command {
     double x, y; /* call: timeout, deadline */
     int64_t made_at;
     cl_str a, b, c;
-    size_t size;
+    size_t size;  /* answer that is too large: its bytes */
     size_t bytes; /* queued: of the texts */
 } cl_command;
 

@@ -68,6 +68,7 @@ static int read_url(cl_context *context, const cl_options *options)
         if (!context->prefix) return cl_error(CLOUDS_ENOMEM, NULL);
         context->url.prefix = context->prefix;
     }
+    cl_url_describe(&context->url, context->shown, sizeof context->shown);
     return 0;
 }
 
@@ -90,7 +91,8 @@ void cl_config_core(const cl_context *context, const cl_options *options, cl_cor
 {
     *out = (cl_core_config){.limits = context->limits,
                             .max_in_flight = (uint32_t)context->max_in_flight,
-                            .max_deadline = cl_options_number(options, CL_OPTION_max_deadline)};
+                            .max_deadline = cl_options_number(options, CL_OPTION_max_deadline),
+                            .cluster = context->shown};
 }
 
 void cl_config_free(cl_context *context)

@@ -44,6 +44,7 @@ typedef struct cl_context {
     cl_core *core;
     cl_url url;
     char *password, *prefix; /* instead of those in the url */
+    char shown[256];         /* the url without the password, for errors */
     cl_limits limits;
     size_t max_in_flight, max_events, max_event_bytes;
     uint64_t random_state;

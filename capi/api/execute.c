@@ -26,22 +26,20 @@ static int answer_too_big(cl_context *context, const cl_command *c)
 {
     char error[200];
     snprintf(error, sizeof error,
-             "{\"message\":\"the answer has %llu bytes, more than max_message (%zu)\","
-             "\"code\":\"CLOUDS_TOO_BIG\",\"size\":%llu,\"limit\":%zu}",
-             (unsigned long long)c->size, context->limits.message, (unsigned long long)c->size,
-             context->limits.message);
+             "{\"message\":\"the answer has %zu bytes, max_message is %zu\",\"code\":\"CLOUDS_TOO_BIG\","
+             "\"size\":%zu,\"limit\":%zu}",
+             c->size, context->limits.message, c->size, context->limits.message);
     int code = cl_core_answer(context->core, c->id, cl_str_z(error), CL_STR_NONE);
-    return code ? code : CLOUDS_ETOOBIG;
+    return code ? code : cl_error_too_big("the answer", c->size, context->limits.message);
 }
 
 /* An answer that does not fit (size: known before): its caller hears that instead. */
 static int do_answer(cl_context *context, const cl_command *c)
 {
     int code = c->size ? answer_too_big(context, c) : cl_core_answer(context->core, c->id, c->a, c->b);
-    if (code == CLOUDS_ETOOBIG)
-        return cl_error(code, "the answer is larger than max_message (%zu); its caller was told",
-                        context->limits.message);
-    return code == CLOUDS_ELIMIT ? cl_error(code, "the answer cannot be queued now; the request stays open") : code;
+    if (code != CLOUDS_ELIMIT) return code;
+    cl_facts facts = cl_error_facts();
+    return cl_error_limit(code, facts.size, facts.limit, "the answer cannot be queued now; the request stays open");
 }
 
 /* The bus opens the address; what fails here is undone without an event. */

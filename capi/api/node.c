@@ -186,6 +186,16 @@ int clouds_node_configure(clouds_node *handle, const clouds_options *options_han
 
 /* ---- operations that end with one event */
 
+/* What a refused operation is about. */
+static int about(const cl_api_node *node, cl_str method, cl_str receiver, int code)
+{
+    if (code == 0) return 0;
+    cl_error_about(&(cl_facts){.method = method,
+                               .node = receiver.n ? receiver : cl_str_z(node->id),
+                               .cluster = cl_str_z(node->context->shown)});
+    return code;
+}
+
 /* Draws an id, reserves the event, submits. */
 static int start(cl_command *command, uint64_t *operation)
 {
@@ -212,6 +222,7 @@ static int method_operation(clouds_node *handle, enum cl_command_kind kind, cons
     code = cl_check_text(method, len, "the method");
     if (code == 0) code = cl_check_name(command.a, node->context->limits.method, "method");
     if (code == 0) code = start(&command, operation);
+    if (code != 0) about(node, cl_str_of(method ? method : "", method ? len : 0), CL_STR_NONE, code);
     cl_guard_leave_node(node);
     return code;
 }
@@ -231,7 +242,7 @@ int clouds_node_status(clouds_node *handle, uint64_t *operation)
     cl_api_node *node;
     int code = cl_guard_node(handle, &node);
     if (code != 0) return code;
-    code = start(&(cl_command){.kind = CL_DO_STATUS, .node = node}, operation);
+    code = about(node, CL_STR_NONE, CL_STR_NONE, start(&(cl_command){.kind = CL_DO_STATUS, .node = node}, operation));
     cl_guard_leave_node(node);
     return code;
 }
@@ -270,6 +281,7 @@ int clouds_node_send(clouds_node *handle, const char *receiver, size_t receiver_
         code = cl_refused(node->context, cl_submit(node->context, &command));
         if (code == 0 && operation) *operation = id;
     }
+    if (code != 0) about(node, CL_STR_NONE, cl_str_of(receiver ? receiver : "", receiver ? receiver_len : 0), code);
     cl_guard_leave_node(node);
     return code;
 }

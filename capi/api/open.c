@@ -1,4 +1,5 @@
 /* clouds_open: the short way to a context with one node. */
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/error.h"
@@ -27,6 +28,15 @@ static int make_both(const clouds_options *options, clouds_context **context, cl
     return code;
 }
 
+/* An address that the caller did not give has a place where it can be mended. */
+static int explain(int code, const char *url)
+{
+    char why[400];
+    if (code != CLOUDS_EURL || url) return code;
+    snprintf(why, sizeof why, "%s", clouds_last_error());
+    return cl_error(code, "%s (from the environment's CLOUDS_URL)", why);
+}
+
 int clouds_open(const char *url, const char *type, clouds_context **context, clouds_node **node)
 {
     clouds_options *options;
@@ -36,5 +46,5 @@ int clouds_open(const char *url, const char *type, clouds_context **context, clo
     code = fill(options, url, type);
     if (code == 0) code = make_both(options, context, node);
     clouds_options_destroy(options);
-    return code;
+    return explain(code, url);
 }

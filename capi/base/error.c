@@ -1,24 +1,112 @@
 #include "error.h"
 
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
-static _Thread_local char last_error[256];
+static _Thread_local cl_error_record last;
 static _Thread_local unsigned serial;
+
+static void begin(int code)
+{
+    serial++;
+    last.code = code;
+    last.method.n = last.server.n = last.node.n = last.cluster.n = 0;
+    last.size = last.limit = 0;
+}
+
+/* vsnprintf may have cut a character of several bytes in two. */
+static void cut_whole(char *text, int wanted)
+{
+    if (wanted < CL_ERROR_TEXT) return;
+    size_t n = CL_ERROR_TEXT - 1;
+    while (n > 0 && ((unsigned char)text[n - 1] & 0xc0) == 0x80) n--;
+    if (n > 0 && (unsigned char)text[n - 1] >= 0xc0) text[n - 1] = '\0';
+}
+
+static void say(const char *format, va_list args)
+{
+    cut_whole(last.text, vsnprintf(last.text, sizeof last.text, format, args));
+}
 
 int cl_error(int code, const char *format, ...)
 {
-    serial++;
+    begin(code);
     if (!format) {
-        snprintf(last_error, sizeof last_error, "%s", clouds_strerror(code));
+        snprintf(last.text, sizeof last.text, "%s", clouds_strerror(code));
         return code;
     }
     va_list args;
     va_start(args, format);
-    vsnprintf(last_error, sizeof last_error, format, args);
+    say(format, args);
     va_end(args);
     return code;
+}
+
+int cl_error_limit(int code, uint64_t size, uint64_t limit, const char *format, ...)
+{
+    begin(code);
+    last.size = size;
+    last.limit = limit;
+    va_list args;
+    va_start(args, format);
+    say(format, args);
+    va_end(args);
+    return code;
+}
+
+int cl_error_too_big(const char *what, uint64_t size, uint64_t max_message)
+{
+    return cl_error_limit(CLOUDS_ETOOBIG, size, max_message, "%s has %" PRIu64 " bytes, max_message is %" PRIu64, what,
+                          size, max_message);
+}
+
+static void keep(cl_error_name *to, cl_str text)
+{
+    if (text.n == 0 || text.n > CL_ERROR_NAME) return;
+    memcpy(to->p, text.p, text.n);
+    to->n = text.n;
+}
+
+void cl_error_about(const cl_facts *facts)
+{
+    keep(&last.method, facts->method);
+    keep(&last.server, facts->server);
+    keep(&last.node, facts->node);
+    keep(&last.cluster, facts->cluster);
+}
+
+int cl_error_code(void)
+{
+    return last.code;
+}
+
+static cl_str text_of(const cl_error_name *kept)
+{
+    return cl_str_of(kept->p, kept->n);
+}
+
+cl_facts cl_error_facts(void)
+{
+    return (cl_facts){.method = text_of(&last.method),
+                      .server = text_of(&last.server),
+                      .node = text_of(&last.node),
+                      .cluster = text_of(&last.cluster),
+                      .size = last.size,
+                      .limit = last.limit};
+}
+
+void cl_error_save(cl_error_record *out)
+{
+    *out = last;
+}
+
+int cl_error_restore(const cl_error_record *record)
+{
+    serial++;
+    last = *record;
+    return last.code;
 }
 
 unsigned cl_error_serial(void)
@@ -28,7 +116,7 @@ unsigned cl_error_serial(void)
 
 const char *clouds_last_error(void)
 {
-    return last_error;
+    return last.text;
 }
 
 typedef struct error_row {

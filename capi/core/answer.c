@@ -1,3 +1,4 @@
+#include "base/error.h"
 #include "core/internal.h"
 
 /* A result arrived: whose is it, and what does it say? */
@@ -25,11 +26,24 @@ static int refusal(const cl_call *call, const cl_envelope *e, const cl_words *wo
     return not_found ? CLOUDS_ENOMETHOD : 0;
 }
 
-static void refused(cl_core *core, cl_call *call, int code, cl_str error)
+/* What the server said beyond the text of the code is said on; 1 when it did. */
+static int says_more(int code, const cl_words *words)
+{
+    cl_str usual = cl_str_z(clouds_strerror(code));
+    if (!words->message.n || cl_str_eq(words->message, usual)) return 0;
+    cl_buf plain = {0};
+    if (cl_json_unescape(words->message, &plain) == 0) cl_error(code, "%.*s", (int)plain.len, plain.data);
+    else cl_error(code, NULL);
+    cl_buf_free(&plain);
+    return 1;
+}
+
+static void refused(cl_core *core, cl_call *call, int code, const cl_words *words)
 {
     if (code == CLOUDS_EDRAINING) cl_directory_drop_all(core, call->peer);
     if (code == CLOUDS_ENOMETHOD) cl_directory_drop(core, call->method, call->peer);
-    cl_attempt_fail_over(call, CL_FAILING_REFUSED, code, error, cl_core_now(core));
+    cl_attempt_fail_over(call, CL_FAILING_REFUSED, code, cl_words_of_call(call, code, says_more(code, words)),
+                         cl_core_now(core));
 }
 
 static void answered(cl_core *core, cl_call *call, const cl_envelope *e)
@@ -43,7 +57,7 @@ static void answered(cl_core *core, cl_call *call, const cl_envelope *e)
     cl_words_read(core, e->error, &words);
     int code = refusal(call, e, &words);
     if (code) {
-        refused(core, call, code, e->error);
+        refused(core, call, code, &words);
         return;
     }
     cl_peer_forgive(call->peer);

@@ -60,6 +60,13 @@ static void keep_reason(cl_call *call, int code, cl_str error)
     call->reason_error_len = error.n; /* without memory our own words stand in */
 }
 
+/* Ends the call; `said`: with the last words of this thread. */
+static void fail_said(cl_call *call, int code, int said)
+{
+    if (said) keep_reason(call, code, cl_words_of_call(call, code, 1));
+    cl_call_fail(call, code);
+}
+
 /* Its time runs from `start` on. */
 static void start_attempt(cl_call *call, int64_t start, int64_t now)
 {
@@ -99,9 +106,10 @@ int cl_core_attempt(cl_core *core, uint64_t id, cl_str args)
     cl_call *call = cl_call_find(core, id);
     if (!call || call->state != CL_CALL_ASKED) return CLOUDS_ESTALE;
     int64_t now = cl_core_now(core);
+    unsigned words = cl_error_serial();
     int code = args.n ? cl_call_set_args(call, args) : 0;
     if (code) {
-        cl_call_fail(call, code);
+        fail_said(call, code, words != cl_error_serial());
         return 0;
     }
     /* A deadline that only counts the attempts does not count the question. */
@@ -265,10 +273,8 @@ static int send_where_room_is(cl_call *call, cl_peer *peer, int64_t now)
 /* The words of the bus tell the caller which limit it was. */
 static void fail_at_limit(cl_call *call, int code, int has_words)
 {
-    cl_core *core = call->node->core;
-    core->counters[CL_COUNT_LIMIT_HITS]++;
-    if (has_words) keep_reason(call, code, cl_words_said(core, code));
-    cl_call_fail(call, code);
+    call->node->core->counters[CL_COUNT_LIMIT_HITS]++;
+    fail_said(call, code, has_words);
 }
 
 static void forget_tried(cl_call *call, unsigned from)
@@ -326,7 +332,7 @@ void cl_attempt_send(cl_call *call, cl_peer *peer, int64_t now)
         return;
     }
     if (code) {
-        cl_call_fail(call, code);
+        fail_said(call, code, words != cl_error_serial());
         return;
     }
     core->counters[CL_COUNT_FAILOVERS] += call->failing != CL_FAILING_NOT;

@@ -37,7 +37,8 @@ static int keep_args(cl_core *core, cl_call *call, cl_str args)
         return 0;
     }
     if (core->call_bytes + args.n > HELD_FACTOR * core->config.limits.message)
-        return cl_error(CLOUDS_ELIMIT, "the arguments of the calls outstanding take too much memory");
+        return cl_error_limit(CLOUDS_ELIMIT, core->call_bytes + args.n, HELD_FACTOR * core->config.limits.message,
+                              "the arguments of the calls outstanding take %zu bytes already", core->call_bytes);
     char *big = cl_str_dup(args);
     if (!big) return CLOUDS_ENOMEM;
     drop_args(core, call);
@@ -52,10 +53,15 @@ static int fits(const cl_core *core, cl_str method, cl_str args)
     return args.n + method.n <= core->config.limits.message;
 }
 
+static int too_big(const cl_core *core, cl_str method, cl_str args)
+{
+    return cl_error_too_big("the call", method.n + args.n, core->config.limits.message);
+}
+
 int cl_call_set_args(cl_call *call, cl_str args)
 {
     cl_core *core = call->node->core;
-    return fits(core, call->method->name, args) ? keep_args(core, call, args) : CLOUDS_ETOOBIG;
+    return fits(core, call->method->name, args) ? keep_args(core, call, args) : too_big(core, call->method->name, args);
 }
 
 static void free_texts(cl_core *core, cl_call *call)
@@ -126,7 +132,7 @@ static int may_call(const cl_node *node, const cl_call_spec *spec)
     if (node->draining && !cl_request_find(node->core, spec->parent)) return CLOUDS_ECLOSED;
     int is_new = spec->id > node->core->newest; /* as most often */
     if (!spec->id || !spec->method.n || (!is_new && cl_call_find(node->core, spec->id))) return CLOUDS_EINVAL;
-    if (!fits(node->core, spec->method, spec->args)) return CLOUDS_ETOOBIG;
+    if (!fits(node->core, spec->method, spec->args)) return too_big(node->core, spec->method, spec->args);
     return 0;
 }
 
@@ -135,7 +141,8 @@ int cl_node_call(cl_node *node, const cl_call_spec *spec)
     cl_core *core = node->core;
     int code = may_call(node, spec);
     if (code == 0 && core->calls.len >= core->config.max_in_flight)
-        code = cl_error(CLOUDS_ELIMIT, "max_in_flight calls are outstanding");
+        code = cl_error_limit(CLOUDS_ELIMIT, core->calls.len, core->config.max_in_flight,
+                              "%zu calls are outstanding already (max_in_flight)", (size_t)core->calls.len);
     if (code) {
         core->counters[CL_COUNT_LIMIT_HITS] += code == CLOUDS_ELIMIT || code == CLOUDS_ETOOBIG;
         return code;
@@ -198,8 +205,8 @@ void cl_call_complete(cl_call *call, int code, cl_str error, cl_str data)
                           .outcome = outcome_of(call, code),
                           .id = call->id,
                           .user_data = call->user_data};
-    if (code && !error.n) error = cl_words_of(core, code);
-    if (call->peer) cl_set_text(&event.peer, &event.peer_len, call->peer->id);
+    if (code && !error.n) error = cl_words_of_call(call, code, 0);
+    if (call->peer && call->sends) cl_set_text(&event.peer, &event.peer_len, call->peer->id);
     cl_set_text(&event.method, &event.method_len, call->method->name);
     cl_set_text(&event.data, &event.data_len, data.n && data.p[0] == '[' ? data : CL_STR("[]"));
     cl_set_text(&event.error, &event.error_len, error);
@@ -211,7 +218,6 @@ void cl_call_fail(cl_call *call, int code)
 {
     cl_str error = CL_STR_NONE;
     if (code == call->reason && call->reason_error) error = cl_str_of(call->reason_error, call->reason_error_len);
-    else if (code == CLOUDS_EEXPIRED && !call->node->core->bus_up) error = cl_words_bus_away(call->node->core, code);
     cl_call_complete(call, code, error, CL_STR_NONE);
 }
 

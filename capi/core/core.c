@@ -33,6 +33,7 @@ int cl_core_create(const cl_core_config *config, const cl_port *port, cl_core **
     if (!core) return CLOUDS_ENOMEM;
     core->config = *config;
     core->port = *port;
+    core->cluster = config->cluster ? cl_str_z(config->cluster) : CL_STR_NONE;
     cl_attempt_set_keys(core);
     core->armed = INT64_MAX;
     snprintf(core->bus_words, sizeof core->bus_words, "not connected yet");
@@ -42,10 +43,11 @@ int cl_core_create(const cl_core_config *config, const cl_port *port, cl_core **
     cl_list_init(&core->parked);
     cl_list_init(&core->nodes);
     cl_list_init(&core->crowded);
-    if (cl_buf_reserve(&core->scratch, SCRATCH) != 0 || cl_timers_adopt(core, &core->nudge, nudge_due) != 0 ||
-        cl_timers_adopt(core, &core->room, room_due) != 0) {
+    if (cl_buf_reserve(&core->scratch, SCRATCH) != 0 || cl_buf_reserve(&core->message, SCRATCH) != 0 ||
+        cl_timers_adopt(core, &core->nudge, nudge_due) != 0 || cl_timers_adopt(core, &core->room, room_due) != 0) {
         cl_heap_free(&core->timers);
         cl_buf_free(&core->scratch);
+        cl_buf_free(&core->message);
         cl_free(core);
         return CLOUDS_ENOMEM;
     }
@@ -67,6 +69,7 @@ void cl_core_destroy(cl_core *core)
     cl_strmap_free(&core->peers);
     cl_heap_free(&core->timers);
     cl_buf_free(&core->scratch);
+    cl_buf_free(&core->message);
     cl_free(core);
 }
 
@@ -146,7 +149,7 @@ static void bus_went(cl_core *core, int code, const char *words)
     snprintf(core->bus_words, sizeof core->bus_words, "%s", words);
     if (!news) return;
     clouds_event event = {.type = CLOUDS_EVENT_BUS_DOWN, .code = code, .outcome = (uint32_t)clouds_err_outcome(code)};
-    cl_set_text(&event.error, &event.error_len, cl_str_z(words));
+    cl_set_text(&event.error, &event.error_len, cl_words_of_bus(core, code, words));
     cl_emit(core, NULL, &event);
 }
 

@@ -46,6 +46,7 @@ typedef struct cl_core_config {
     uint32_t max_in_flight; /* calls out, and requests in, each */
     double max_deadline;    /* seconds */
     uint64_t secret[2];     /* key for the ids of attempts */
+    const char *cluster;    /* its address, for errors; lives as long as the core; NULL: not said */
 } cl_core_config;
 
 enum cl_counter {

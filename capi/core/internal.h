@@ -15,6 +15,7 @@
 #define CL_CORE_INTERNAL_H
 
 #include "base/buf.h"
+#include "base/error.h"
 #include "base/heap.h"
 #include "base/list.h"
 #include "base/map.h"
@@ -217,6 +218,8 @@ struct cl_core {
     int64_t swept;          /* when places of requests were last made free */
     cl_method *last_method; /* the one called last, most often the one called next */
     cl_buf scratch;         /* JSON under construction */
+    cl_buf message;         /* words under construction */
+    cl_str cluster;
 };
 
 /* timers.c */
@@ -349,11 +352,16 @@ typedef struct cl_words {
     int has_message, has_code;
     cl_str message, code; /* raw, when they are text */
 } cl_words;
-cl_str cl_words_of(cl_core *core, int code); /* {"message","code"}, in the scratch or static */
-/* The same with the last words of this thread for its message. */
+/* Error objects of ours; all are in the scratch, or static. Only with the text of the code: */
+cl_str cl_words_of(cl_core *core, int code);
+/* With the last words of this thread, and what they are about. */
 cl_str cl_words_said(cl_core *core, int code);
-/* The same for what expired because the bus is not there. */
-cl_str cl_words_bus_away(cl_core *core, int code);
+/* Of a call: what it called, whom it asked. `said`: with the last words of this thread. */
+cl_str cl_words_of_call(const cl_call *call, int code, int said);
+/* Of an operation or a node; `why` empty or NULL: what is known of the bus, or the text of the code. */
+cl_str cl_words_of_op(const cl_op *op, int code, const char *why);
+cl_str cl_words_of_node(const cl_node *node, int code, const char *why);
+cl_str cl_words_of_bus(cl_core *core, int code, const char *why);
 void cl_words_read(const cl_core *core, cl_str error, cl_words *out);
 int cl_words_is_false(cl_str error); /* null, false, 0, "": no error for the original */
 cl_str cl_words_normal(cl_core *core, cl_str error, const cl_words *words);

@@ -51,10 +51,13 @@ static int may_send(const cl_node *node, cl_str receiver, cl_str value)
     if (node->state == CL_NODE_SHUTTING) return CLOUDS_ECLOSED;
     if (node->state == CL_NODE_FAILED) return node->failure;
     if (!receiver.n) return CLOUDS_EINVAL;
-    if (receiver.n + value.n > limits->message) return CLOUDS_ETOOBIG;
-    if (node->state == CL_NODE_OPENING &&
-        node->letter_bytes + sizeof(cl_letter) + receiver.n + value.n > limits->write_soft)
-        return CLOUDS_ELIMIT;
+    size_t size = receiver.n + value.n;
+    if (size > limits->message) return cl_error_too_big("the message", size, limits->message);
+    size_t waiting = node->letter_bytes + sizeof(cl_letter) + size;
+    if (node->state == CL_NODE_OPENING && waiting > limits->write_soft)
+        return cl_error_limit(CLOUDS_ELIMIT, waiting, limits->write_soft,
+                              "messages of %zu bytes wait for the node to listen already (write_soft)",
+                              node->letter_bytes);
     return 0;
 }
 

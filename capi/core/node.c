@@ -121,7 +121,7 @@ static void tell_ready(cl_node *node, int code, const char *words)
                           .code = code,
                           .outcome = (uint32_t)clouds_err_outcome(code),
                           .user_data = node->config.user_data};
-    if (code) cl_set_text(&event.error, &event.error_len, cl_str_z(words && *words ? words : clouds_strerror(code)));
+    if (code) cl_set_text(&event.error, &event.error_len, cl_words_of_node(node, code, words));
     cl_emit(node->core, node, &event);
 }
 

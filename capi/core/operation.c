@@ -26,11 +26,18 @@ static void (*due_of(enum cl_op_kind kind))(cl_core *, cl_timed *, int64_t)
     return kind == CL_OP_SEND ? cl_message_due : kind == CL_OP_STATUS ? cl_status_due : never_due;
 }
 
+static int too_many(cl_core *core)
+{
+    core->counters[CL_COUNT_LIMIT_HITS]++;
+    return cl_error_limit(CLOUDS_ELIMIT, core->ops.len, core->config.max_in_flight,
+                          "%zu operations are outstanding already (max_in_flight)", (size_t)core->ops.len);
+}
+
 int cl_op_create(cl_node *node, enum cl_op_kind kind, uint64_t id, cl_str text, cl_op **out)
 {
     cl_core *core = node->core;
     if (!id || cl_op_find(core, id)) return CLOUDS_EINVAL;
-    if (core->ops.len >= core->config.max_in_flight) return core->counters[CL_COUNT_LIMIT_HITS]++, CLOUDS_ELIMIT;
+    if (core->ops.len >= core->config.max_in_flight) return too_many(core);
     cl_op *op = allocate(node, kind, id, text);
     if (!op) return CLOUDS_ENOMEM;
     int code = cl_timers_adopt(core, &op->timed, due_of(kind));
@@ -75,7 +82,7 @@ void cl_op_end(cl_op *op, int code, const char *words, int64_t number, cl_str da
     if (op->kind == CL_OP_SEND) cl_set_text(&event.peer, &event.peer_len, op->text);
     else cl_set_text(&event.method, &event.method_len, op->text);
     cl_set_text(&event.data, &event.data_len, data);
-    if (code) cl_set_text(&event.error, &event.error_len, cl_str_z(words && *words ? words : clouds_strerror(code)));
+    if (code) cl_set_text(&event.error, &event.error_len, cl_words_of_op(op, code, words));
     cl_emit(core, op->node, &event);
     cl_op_discard(core, op);
 }

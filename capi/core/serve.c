@@ -204,7 +204,7 @@ int cl_core_answer(cl_core *core, uint64_t request, cl_str error, cl_str result)
     if (!r) return CLOUDS_ESTALE;
     int code = send_answer(core, r, error, result);
     /* The caller need not wait for what can't be sent. */
-    int told = code == CLOUDS_ETOOBIG ? send_answer(core, r, cl_words_of(core, code), CL_STR_NONE) : 0;
+    int told = code == CLOUDS_ETOOBIG ? send_answer(core, r, cl_words_said(core, code), CL_STR_NONE) : 0;
     if (code == CLOUDS_ETOOBIG || code == CLOUDS_ELIMIT) core->counters[CL_COUNT_LIMIT_HITS]++;
     if (may_wait(told)) code = told;
     if (may_wait(code)) return code;

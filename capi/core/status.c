@@ -130,7 +130,8 @@ static void finish(cl_op *op)
 static void gather(cl_core *core, cl_op *op, const cl_str *methods, const cl_server *servers, size_t n)
 {
     for (size_t i = 0; i < n && !op->failure; i++) {
-        if (op->rows.len > ROWS_FACTOR * core->config.limits.message) op->failure = CLOUDS_ETOOBIG;
+        size_t most = ROWS_FACTOR * core->config.limits.message;
+        if (op->rows.len > most) op->failure = CLOUDS_ETOOBIG;
         if (!op->failure) op->failure = put_text(&op->rows, methods[i]);
         if (!op->failure) op->failure = put_text(&op->rows, servers[i].id);
     }

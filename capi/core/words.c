@@ -1,39 +1,138 @@
 #include "core/internal.h"
+#include "proto/error_object.h"
 
 #include <stdio.h>
 
 /* Error objects: reading what the other side sent, and making our own. */
 
-cl_str cl_words_of(cl_core *core, int code)
+static cl_str object(cl_core *core, int code, cl_str message, const cl_facts *facts)
 {
     cl_buf_clear(&core->scratch);
-    if (cl_buf_printf(&core->scratch, "{\"message\":\"%s\",\"code\":\"%s\"}", clouds_strerror(code),
-                      clouds_err_name(code)) == 0)
-        return cl_buf_str(&core->scratch);
+    if (cl_error_object(&core->scratch, code, message, facts) == 0) return cl_buf_str(&core->scratch);
     return CL_STR("{\"message\":\"out of memory\",\"code\":\"CLOUDS_OUT_OF_MEMORY\"}");
 }
 
-static cl_str words_with(cl_core *core, int code, cl_str message)
+static cl_str text_of(int code)
 {
-    cl_buf *out = &core->scratch;
-    cl_buf_clear(out);
-    int failed = cl_buf_put_str(out, CL_STR("{\"message\":"));
-    if (failed == 0) failed = cl_json_quote(message, out);
-    if (failed == 0) failed = cl_buf_printf(out, ",\"code\":\"%s\"}", clouds_err_name(code));
-    return failed == 0 ? cl_buf_str(out) : cl_words_of(core, code);
+    return cl_str_z(clouds_strerror(code));
+}
+
+cl_str cl_words_of(cl_core *core, int code)
+{
+    return object(core, code, text_of(code), &(cl_facts){0});
 }
 
 cl_str cl_words_said(cl_core *core, int code)
 {
-    return words_with(core, code, cl_str_z(clouds_last_error()));
+    cl_facts facts = cl_error_facts();
+    return object(core, code, cl_str_z(clouds_last_error()), &facts);
 }
 
-cl_str cl_words_bus_away(cl_core *core, int code)
+/* ---- messages: the parts in a row, without the empty ones' lead */
+
+static cl_buf *begin(cl_core *core, cl_str text)
 {
-    char message[sizeof core->bus_words + 100];
-    snprintf(message, sizeof message, "%s: %s", clouds_strerror(code), core->bus_words);
-    return words_with(core, code, cl_str_z(message));
+    cl_buf_clear(&core->message);
+    cl_buf_put_str(&core->message, text); /* without memory for all of it a message is shorter */
+    return &core->message;
 }
+
+static void add(cl_buf *message, const char *lead, cl_str text)
+{
+    if (text.n && cl_buf_put_str(message, cl_str_z(lead)) == 0) cl_buf_put_str(message, text);
+}
+
+static cl_str bus_words(const cl_core *core)
+{
+    return core->bus_up ? CL_STR_NONE : cl_str_z(core->bus_words);
+}
+
+static void add_expired(cl_buf *message, const cl_core *core, const cl_facts *facts)
+{
+    cl_str away = bus_words(core);
+    cl_buf_put_str(message, CL_STR("the deadline passed before "));
+    cl_buf_put_str(message, facts->method);
+    cl_buf_put_str(message, CL_STR(" was sent"));
+    if (away.n) add(message, ": ", away);
+    else add(message, " on ", facts->cluster);
+}
+
+static void describe_call(const cl_call *call, int code, const cl_facts *facts)
+{
+    cl_core *core = call->node->core;
+    cl_buf *message = begin(core, CL_STR_NONE);
+    if (code == CLOUDS_EEXPIRED) {
+        add_expired(message, core, facts);
+        return;
+    }
+    int no_answer = code == CLOUDS_ETIMEOUT, lost = code == CLOUDS_ELOST;
+    cl_buf_put_str(message, text_of(code));
+    if (code == CLOUDS_ENOSERVER) {
+        if (call->pinned) add(message, " ", facts->server);
+        add(message, " for ", facts->method);
+    } else if (no_answer || lost) {
+        add(message, no_answer ? ": no answer to " : " to ", facts->method);
+        add(message, " from ", facts->server);
+    } else {
+        add(message, ": ", facts->method);
+        add(message, " at ", facts->server);
+    }
+    add(message, " on ", facts->cluster);
+}
+
+cl_str cl_words_of_call(const cl_call *call, int code, int said)
+{
+    cl_core *core = call->node->core;
+    cl_facts facts = {0};
+    if (said) facts = cl_error_facts();
+    facts.method = call->method->name;
+    if (call->peer && (call->sends || call->pinned)) facts.server = call->peer->id;
+    facts.cluster = core->cluster;
+    if (!said) {
+        describe_call(call, code, &facts);
+    } else {
+        add(begin(core, call->method->name), ": ", cl_str_z(clouds_last_error()));
+        add(&core->message, " on ", core->cluster);
+    }
+    return object(core, code, cl_buf_str(&core->message), &facts);
+}
+
+/* Ends the message with the reason. */
+static void add_reason(cl_core *core, int code, const char *why)
+{
+    int away = code == CLOUDS_EUNREACHABLE || code == CLOUDS_ETIMEOUT || code == CLOUDS_EEXPIRED;
+    cl_str known = away ? bus_words(core) : CL_STR_NONE;
+    add(&core->message, ": ", why && *why ? cl_str_z(why) : known.n ? known : text_of(code));
+}
+
+cl_str cl_words_of_op(const cl_op *op, int code, const char *why)
+{
+    static const char *const begins[] = {"cannot register ", "cannot unregister ", "cannot send to ", "no status"};
+    cl_core *core = op->node->core;
+    cl_facts facts = {.node = op->kind == CL_OP_SEND ? op->text : op->node->id, .cluster = core->cluster};
+    if (op->kind == CL_OP_REGISTER || op->kind == CL_OP_UNREGISTER) facts.method = op->text;
+    cl_buf_put_str(begin(core, cl_str_z(begins[op->kind])), op->text);
+    add(&core->message, " on ", core->cluster);
+    add_reason(core, code, why);
+    return object(core, code, cl_buf_str(&core->message), &facts);
+}
+
+cl_str cl_words_of_node(const cl_node *node, int code, const char *why)
+{
+    cl_core *core = node->core;
+    const cl_facts facts = {.node = node->id, .cluster = core->cluster};
+    cl_buf_put_str(begin(core, node->id), CL_STR(" does not listen"));
+    add(&core->message, " on ", core->cluster);
+    add_reason(core, code, why);
+    return object(core, code, cl_buf_str(&core->message), &facts);
+}
+
+cl_str cl_words_of_bus(cl_core *core, int code, const char *why)
+{
+    return object(core, code, cl_str_z(why), &(cl_facts){.cluster = core->cluster});
+}
+
+/* ---- reading */
 
 int cl_words_is_false(cl_str error)
 {

@@ -7,7 +7,7 @@
 #include "base/error.h"
 #include "base/mem.h"
 
-/* Design note. No message quotes the address: whatever is wrong with it, a piece of it may be the password. Texts are
+/* Design note. Messages quote the address without what may be the password, whatever is wrong with it. Texts are
  * unescaped into one block, which is large enough because nothing grows but by the defaults and the ending NULs. */
 
 enum { PATH_LONGEST = 107, HOST_LONGEST = 255, NAME_LONGEST = 64 };
@@ -22,7 +22,7 @@ typedef struct parser {
 
 static int refuse(const char *expected)
 {
-    return cl_error(CLOUDS_EURL, "not a valid url: %s", expected);
+    return cl_error(CLOUDS_EURL, "%s", expected); /* the address is added by cl_url_parse */
 }
 
 /* ---- pieces of text */
@@ -220,6 +220,49 @@ static read_kind *find_kind(cl_str text, size_t *length)
     return NULL;
 }
 
+/* Where the user and the password begin: behind the scheme and its slashes, or at the beginning. */
+static size_t authority_of(cl_str text)
+{
+    const char *colon = find_char(text, ':'), *at = find_last(text, '@');
+    if (!colon || (at && at < colon)) return 0;
+    size_t begin = (size_t)(colon - text.p) + 1;
+    while (begin < text.n && text.p[begin] == '/') begin++;
+    return begin;
+}
+
+/* What follows a colon and is no port may be a password whose '@' is missing. */
+static int is_port(cl_str text)
+{
+    size_t n = 0;
+    while (n < text.n && text.p[n] >= '0' && text.p[n] <= '9') n++;
+    return n > 0 && n <= 5 && (n == text.n || text.p[n] == '/' || text.p[n] == '?');
+}
+
+static cl_str shortened(cl_str text, size_t most)
+{
+    return cl_str_of(text.p, text.n < most ? text.n : most);
+}
+
+static int quote(cl_str text, const char *expected)
+{
+    size_t begin = authority_of(text);
+    cl_str scheme = shortened(cl_str_of(text.p, begin), 40);
+    cl_str before = cl_str_of(text.p + begin, text.n - begin), after = CL_STR_NONE;
+    const char *at = find_last(before, '@'), *colon = find_last(before, ':'), *hidden = "";
+    if (at) {
+        after = shortened(cl_str_of(at, before.n - (size_t)(at - before.p)), 120);
+        before.n = 0;
+        hidden = "***";
+    } else if (colon && before.p[0] != '[' &&
+               !is_port(cl_str_of(colon + 1, before.n - (size_t)(colon + 1 - before.p)))) {
+        before.n = (size_t)(colon + 1 - before.p);
+        hidden = "***";
+    }
+    before = shortened(before, 120);
+    return cl_error(CLOUDS_EURL, "not a valid url '%.*s%.*s%s%.*s': %s", (int)scheme.n, scheme.p, (int)before.n,
+                    before.p, hidden, (int)after.n, after.p, expected);
+}
+
 static int refuse_scheme(cl_str text)
 {
     if (text.n >= 9 && strncasecmp(text.p, "rediss://", 9) == 0) return refuse("TLS (rediss://) is not supported");
@@ -227,7 +270,7 @@ static int refuse_scheme(cl_str text)
         "expected redis://[user:password@]host[:port][/db], redis+unix:///path, local:[name] or inproc:[name]");
 }
 
-int cl_url_parse(cl_str text, cl_url *out)
+static int parse(cl_str text, cl_url *out)
 {
     size_t scheme;
     read_kind *read = find_kind(text, &scheme);
@@ -248,6 +291,15 @@ int cl_url_parse(cl_str text, cl_url *out)
         cl_free(p.url.memory);
     }
     return code;
+}
+
+int cl_url_parse(cl_str text, cl_url *out)
+{
+    int code = parse(text, out);
+    if (code != CLOUDS_EURL) return code;
+    char expected[256];
+    snprintf(expected, sizeof expected, "%s", clouds_last_error());
+    return quote(text, expected);
 }
 
 void cl_url_free(cl_url *url)

@@ -182,6 +182,12 @@ function json.is_array(t) end
 ---@field outcome "APP_ERROR"|"NOT_DONE"|"UNKNOWN" Was it executed?
 ---@field retryable boolean May it be repeated without doing anything twice?
 ---@field values? clouds.Value[] Values that were sent beside the error.
+---@field method? string What was called or registered.
+---@field server? string The node that was asked last.
+---@field node? string The node that it concerns.
+---@field cluster? string The address of the cluster.
+---@field size? number What was too large, or too many ...
+---@field limit? number ... and how much is possible.
 ---@field [string] clouds.Value The further members that the service sent.
 
 ---One identity on the bus.

@@ -84,7 +84,9 @@ static void timeout_of_npm_server_deletes_it(void)
     fake_event *e = fake_result(&f, id);
     CHECK_INT(e->e.code, CLOUDS_ETIMEOUT);
     CHECK_INT(e->e.outcome, CLOUDS_UNKNOWN);
-    CHECK_STR(e->error, strlen(e->error), "{\"message\":\"timeout\",\"code\":\"CLOUDS_CALL_SERVICE_TIMEOUT\"}");
+    CHECK_STR(e->error, strlen(e->error),
+              "{\"message\":\"timeout: no answer to m from "
+              "n.1\",\"code\":\"CLOUDS_CALL_SERVICE_TIMEOUT\",\"method\":\"m\",\"server\":\"n.1\"}");
     CHECK_INT(f.n_forgets, 1);
     CHECK_STR(f.forgot_server, 3, "n.1");
     CHECK_STR(f.forgot_method, 1, "m");
@@ -163,7 +165,7 @@ static void no_server_is_retried_later(void)
     CHECK_INT(e->e.code, CLOUDS_ENOSERVER);
     CHECK_INT(e->e.outcome, CLOUDS_NOT_DONE);
     CHECK_STR(e->error, strlen(e->error),
-              "{\"message\":\"no available server\",\"code\":\"CLOUDS_NO_AVAILABLE_SERVER\"}");
+              "{\"message\":\"no available server for m\",\"code\":\"CLOUDS_NO_AVAILABLE_SERVER\",\"method\":\"m\"}");
     CHECK_INT(cl_core_counters(f.core)[CL_COUNT_RETRIES], 2);
     fake_end(&f);
 }

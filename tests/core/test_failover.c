@@ -33,7 +33,9 @@ static void the_last_refusal_is_the_answer(void)
     fake_event *e = fake_result(&f, id);
     CHECK_INT(e->e.code, CLOUDS_EOVERLOAD);
     CHECK_INT(e->e.outcome, CLOUDS_NOT_DONE);
-    CHECK_STR(e->error, strlen(e->error), "{\"message\":\"from the server\",\"code\":\"CLOUDS_OVERLOADED\"}");
+    CHECK_STR(
+        e->error, strlen(e->error),
+        "{\"message\":\"m: from the server\",\"code\":\"CLOUDS_OVERLOADED\",\"method\":\"m\",\"server\":\"s.2\"}");
     CHECK_INT(f.n_looks, 1);
     id = fake_call(&f, "m");
     fake_refuse(&f, 2, CLOUDS_EDRAINING);

@@ -260,7 +260,8 @@ static void a_node_that_never_listens(void)
     fake_event *e = fake_find(&f, CLOUDS_EVENT_READY);
     CHECK_INT(e->e.code, CLOUDS_EAUTH);
     CHECK_INT(e->e.user_data, 31);
-    CHECK_STR(e->error, strlen(e->error), "no way");
+    CHECK_STR(e->error, strlen(e->error),
+              "{\"message\":\"c.1 does not listen: no way\",\"code\":\"CLOUDS_AUTH_FAILED\",\"node\":\"c.1\"}");
     CHECK_INT(fake_result(&f, id)->e.code, CLOUDS_EAUTH);
     CHECK_INT(fake_find(&f, CLOUDS_EVENT_SENT)->e.code, CLOUDS_EAUTH);
     CHECK_INT(fake_find(&f, CLOUDS_EVENT_REGISTERED)->e.code, CLOUDS_EAUTH);
@@ -346,7 +347,9 @@ static void registering(void)
     cl_core_enrolled(f.core, 8, CLOUDS_EREDIS, "full");
     fake_event *e = fake_find(&f, CLOUDS_EVENT_REGISTERED);
     CHECK_INT(e->e.code, CLOUDS_EREDIS);
-    CHECK_STR(e->error, strlen(e->error), "full");
+    CHECK_STR(e->error, strlen(e->error),
+              "{\"message\":\"cannot register up: "
+              "full\",\"code\":\"CLOUDS_REDIS_ERROR\",\"method\":\"up\",\"node\":\"c.1\"}");
     cl_core_enrolled(f.core, 8, 0, NULL);
     cl_core_enrolled(f.core, 4711, 0, NULL);
     CHECK_INT(fake_count(&f, CLOUDS_EVENT_REGISTERED), 2);

@@ -82,6 +82,7 @@ static void start(const char *mode)
     clouds_options *options;
     CHECK(clouds_options_create(&options) == 0);
     CHECK(clouds_options_set_string(options, "nonsense", "x") == CLOUDS_EOPTION && strstr(clouds_last_error(), "nonsense"));
+    CHECK(strstr(clouds_last_error_json(), "CLOUDS_INVALID_OPTION"));
     CHECK(clouds_options_set_string(options, "url", "inproc:recorded") == 0);
     CHECK(clouds_options_set_string(options, "mode", mode) == 0);
     CHECK(clouds_options_set_number(options, "timeout", PATIENCE) == 0);

@@ -340,7 +340,8 @@ t.test("nobody there", function()
   t.is(err.code, "CLOUDS_NO_AVAILABLE_SERVER")
   t.is(err.outcome, "NOT_DONE")
   t.is(err.retryable, true)
-  t.is(tostring(err), "CLOUDS_NO_AVAILABLE_SERVER: no available server")
+  t.is(err.method, "nobody.there")
+  t.is(tostring(err), "CLOUDS_NO_AVAILABLE_SERVER: no available server for nobody.there on " .. err.cluster)
 end)
 
 local answers -- when set, the method "late" answers

@@ -33,11 +33,20 @@ class CloudsError extends Error {
   }
 }
 
-// An error of the library, by the number or the name of its code.
+// The members of an error of the library that tell what it is about.
+function describe(error, members) {
+  for (const key of Object.keys(members)) {
+    if (!OURS.has(key) && key !== 'message' && key !== 'code') error[key] = members[key];
+  }
+}
+
+// An error of the library, by the number or the name of its code. `words` is a text or an object with a message.
 function failure(code, words) {
   const row = known.get(code) || { name: 'CLOUDS_E?', text: 'unknown error', outcome: 'UNKNOWN' };
-  const error = new CloudsError(words || row.text, row.outcome);
+  const members = words !== null && typeof words === 'object' ? words : { message: words };
+  const error = new CloudsError(members.message || row.text, row.outcome);
   error.code = row.name;
+  describe(error, members);
   return error;
 }
 
@@ -54,12 +63,16 @@ function wordsOf(members) {
   return words;
 }
 
-// A call that was never sent, because Redis was away, say, times out in the original. What it said more is kept.
-function timedOut(words, values) {
+// What the original gives too has the message of the original.
+const PLAIN = new Set(['CLOUDS_CALL_SERVICE_TIMEOUT', 'CLOUDS_NO_AVAILABLE_SERVER', 'CLOUDS_NO_SUCH_METHOD']);
+
+// A call that was never sent, because Redis was away, say, times out in the original. What the library said is kept.
+function timedOut(members, values) {
   const row = known.get('CLOUDS_CALL_SERVICE_TIMEOUT');
-  const plain = !words || words === known.get('CLOUDS_EXPIRED').text;
-  const error = new CloudsError(plain ? row.text : `${row.text}: ${words}`, 'NOT_DONE', values);
+  const words = members && members.message;
+  const error = new CloudsError(words ? `${row.text}: ${words}` : row.text, 'NOT_DONE', values);
   error.code = row.name;
+  if (members) describe(error, members);
   return error;
 }
 
@@ -67,9 +80,9 @@ function timedOut(words, values) {
 function received(code, outcome, members, values) {
   if (code === known.get('CLOUDS_CLOSED').code) return closed();
   const row = known.get(code) || known.get('CLOUDS_SERVICE_ERROR');
-  if (row.name === 'CLOUDS_EXPIRED') return timedOut(members && members.message, values);
+  if (row.name === 'CLOUDS_EXPIRED') return timedOut(members, values);
   const from = members && typeof members === 'object' ? members : { message: members || row.text };
-  const error = new CloudsError(wordsOf(from), OUTCOMES[outcome] || 'UNKNOWN', values);
+  const error = new CloudsError(PLAIN.has(row.name) ? row.text : wordsOf(from), OUTCOMES[outcome] || 'UNKNOWN', values);
   const spelled = typeof from.message !== 'string' && error.message !== '';
   for (const key of Object.keys(from)) {
     if (OURS.has(key) || key === 'message' || (spelled && /^\d+$/.test(key))) continue;

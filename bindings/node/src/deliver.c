@@ -17,7 +17,7 @@ static bool comma(cl_text *out)
 }
 
 /* The texts of an event: of a result its values, and its error when it failed; of a request method, peer and arguments;
- * of all others peer, method, value and words. */
+ * of all others peer, method, value and error. */
 static bool add_texts(cl_text *out, const clouds_event *e)
 {
     if (e->type == CLOUDS_EVENT_RESULT)
@@ -28,7 +28,7 @@ static bool add_texts(cl_text *out, const clouds_event *e)
                comma(out) && add_json(out, e->data, e->data_len);
     return cl_text_quote(out, e->peer, e->peer_len) && comma(out) && cl_text_quote(out, e->method, e->method_len) &&
            comma(out) && add_json(out, e->data, e->data_len) && comma(out) &&
-           cl_text_quote(out, e->error, e->error_len);
+           (e->code == 0 ? cl_text_quote(out, e->error, e->error_len) : add_json(out, e->error, e->error_len));
 }
 
 static void add_numbers(double *to, const clouds_event *e)

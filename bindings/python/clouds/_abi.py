@@ -136,6 +136,7 @@ FUNCTIONS: Dict[str, Tuple[Any, ...]] = {
         "clouds_outcome_name": (c_char_p, c_int,),
         "clouds_retry_rule": (c_int, c_int,),
         "clouds_last_error": (c_char_p,),
+        "clouds_last_error_json": (c_char_p,),
         "clouds_set_log": (c_int, clouds_log_fn, c_void_p, c_int,),
         "clouds_set_allocator": (c_int, clouds_realloc_fn, c_void_p,),
         "clouds_options_create": (c_int, POINTER(c_void_p),),

@@ -257,8 +257,7 @@ static int send(cl_bus *base, void *handle, const cl_envelope *e, uint64_t token
     inproc *bus = of(base);
     size_t size = cl_envelope_size(e);
     if (bus->closing) return cl_error(CLOUDS_ECLOSED, NULL);
-    if (size > bus->limits.message)
-        return cl_error(CLOUDS_ETOOBIG, "%zu bytes are more than a message may have (%zu)", size, bus->limits.message);
+    if (size > bus->limits.message) return cl_error_too_big("the message", size, bus->limits.message);
     int wants_word = token && e->type == CL_MESSAGE;
     if (wants_word && cl_task_add(&bus->tasks, CL_TASK_FATE, NULL, token, CL_FATE_WRITTEN, CL_STR_NONE) != 0)
         return CLOUDS_ENOMEM;

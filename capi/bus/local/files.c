@@ -248,7 +248,8 @@ int cl_file_put_entry(const cl_folder *folder, const char *key, cl_str id, cl_st
 {
     char file[CL_FILE_NAME], target[CL_ENTRY_MAX + 2];
     if (cl_entry_write(id, method, target) != 0)
-        return cl_error(CLOUDS_ETOOBIG, "the method's name is too long for the registry (%zu bytes)", method.n);
+        return cl_error_limit(CLOUDS_ETOOBIG, id.n * 3 + method.n * 3, CL_ENTRY_MAX,
+                              "the method's name is too long for the registry (%zu bytes)", method.n);
     cl_file_entry(key, method, file);
     if (symlinkat(target, folder->fd, file) == 0 || errno == EEXIST) return 0;
     return cannot("register in", folder, file);

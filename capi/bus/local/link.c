@@ -43,7 +43,8 @@ static void release(cl_local_link *link)
 static int make(cl_local *bus, cl_local_link **out)
 {
     if (bus->link_count >= bus->limits.links)
-        return cl_error(CLOUDS_ELIMIT, "there are %zu links already (max_links)", bus->link_count);
+        return cl_error_limit(CLOUDS_ELIMIT, bus->link_count, bus->limits.links,
+                              "there are %zu links already (max_links)", bus->link_count);
     cl_local_link *link = cl_calloc(1, sizeof *link);
     if (!link || cl_idmap_put(&bus->link_by_id, bus->next_link + 1, link) != 0) {
         cl_free(link);

@@ -41,6 +41,12 @@ static int find(cl_local *bus, const cl_envelope *e, cl_local_link **out)
     return code;
 }
 
+static int full(const cl_envelope *e, size_t unwritten, const char *name, size_t limit)
+{
+    return cl_error_limit(CLOUDS_ELIMIT, unwritten, limit, "%zu bytes wait for %.*s already (%s, %zu)", unwritten,
+                          (int)e->to.n, e->to.p, name, limit);
+}
+
 /* Nothing can flow off before the link is open: as many calls as may be outstanding should find room until then. */
 static int room_for(cl_local_link *link, const cl_envelope *e, size_t size)
 {
@@ -48,12 +54,10 @@ static int room_for(cl_local_link *link, const cl_envelope *e, size_t size)
     int is_open = link->state == CL_LINK_OPEN;
     size_t unwritten = is_open ? cl_conn_pending(link->conn) : link->queue.len;
     if (unwritten <= limits->write_soft) return 0;
-    if (e->type != CL_RESULT && is_open)
-        return cl_error(CLOUDS_ELIMIT, "%zu bytes wait for %.*s already (write_soft)", unwritten, (int)e->to.n,
-                        e->to.p);
+    if (e->type != CL_RESULT && is_open) return full(e, unwritten, "write_soft", limits->write_soft);
     if (unwritten + size <= limits->write_hard) return 0;
     if (link->state == CL_LINK_OPEN) cl_link_cut(link);
-    return cl_error(CLOUDS_ELIMIT, "%zu bytes wait for %.*s already (write_hard)", unwritten, (int)e->to.n, e->to.p);
+    return full(e, unwritten, "write_hard", limits->write_hard);
 }
 
 static int wait_for(cl_local_link *link, const cl_envelope *e, uint64_t token)
@@ -130,8 +134,7 @@ int cl_local_send(cl_bus *base, void *handle, const cl_envelope *e, uint64_t tok
     cl_local *bus = CL_OWNER(base, cl_local, base);
     cl_local_link *link;
     size_t size = cl_envelope_size(e);
-    if (size > bus->limits.message)
-        return cl_error(CLOUDS_ETOOBIG, "%zu bytes are more than a message may have (%zu)", size, bus->limits.message);
+    if (size > bus->limits.message) return cl_error_too_big("the message", size, bus->limits.message);
     if (bus->closing) return cl_error(CLOUDS_ECLOSED, NULL);
     int code = find(bus, e, &link);
     if (code == 0 && link->fenced && e->type == CL_CALL)

@@ -1,5 +1,6 @@
 /* Results and messages that were sent while Redis was away. They wait here as finished commands: messages within
  * write_soft bytes (the one that passes it is the last), results within write_hard. */
+#include "base/error.h"
 #include "base/mem.h"
 #include "bus/redis/inside.h"
 #include "clouds.h"
@@ -24,15 +25,22 @@ static void release(redis_bus *bus, waiting *w)
     cl_free(w);
 }
 
+static int full(const redis_bus *bus, const char *name, size_t limit)
+{
+    return cl_error_limit(CLOUDS_ELIMIT, bus->backlog_bytes, limit, "%zu bytes wait for Redis already (%s, %zu)",
+                          bus->backlog_bytes, name, limit);
+}
+
 int cl_redis_backlog_add(redis_bus *bus, const cl_envelope *e, uint64_t token)
 {
-    if (e->type != CL_RESULT && bus->backlog_bytes > bus->limits.write_soft) return CLOUDS_ELIMIT;
+    if (e->type != CL_RESULT && bus->backlog_bytes > bus->limits.write_soft)
+        return full(bus, "write_soft", bus->limits.write_soft);
     waiting *w = cl_calloc(1, sizeof *w);
     if (!w) return CLOUDS_ENOMEM;
     cl_list_init(&w->link);
     int code = cl_redis_publish_format(bus, e, &w->command);
     bus->backlog_bytes += weight(w);
-    if (!code && bus->backlog_bytes > bus->limits.write_hard) code = CLOUDS_ELIMIT;
+    if (!code && bus->backlog_bytes > bus->limits.write_hard) code = full(bus, "write_hard", bus->limits.write_hard);
     if (code) {
         release(bus, w);
         return code;

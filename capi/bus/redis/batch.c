@@ -2,6 +2,7 @@
  * that go to one node of ours within one turn travel as one message, {"t":"b","d":[envelope,...]}, which a node of
  * 0.1.14 would merely not know. What is alone in its turn travels as it always did. A batch is sent at the end of the
  * turn (flush), at 16 kB or at 256 envelopes; so nothing waits longer than the bytes of the connection do. */
+#include "base/error.h"
 #include "base/mem.h"
 #include "bus/redis/inside.h"
 #include "clouds.h"
@@ -80,7 +81,8 @@ static int append(redis_bus *bus, redis_batch *batch, const cl_envelope *e, uint
     int code = batch->count ? cl_buf_put_char(&batch->body, ',') : 0;
     size_t start = batch->body.len;
     if (!code) code = cl_envelope_encode(e, &batch->body);
-    if (!code && batch->body.len - start > bus->limits.message) code = CLOUDS_ETOOBIG;
+    if (!code && batch->body.len - start > bus->limits.message)
+        code = cl_error_too_big("the message", batch->body.len - start, bus->limits.message);
     if (!code) code = keep_token(batch, token);
     if (code) {
         batch->body.len = before;

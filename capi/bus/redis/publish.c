@@ -57,7 +57,7 @@ static int put_body(const cl_envelope *e, size_t most, cl_buf *out)
     int code = cl_envelope_encode(e, out);
     if (code) return code;
     size_t body = out->len - start, n = cl_digits(digits, body);
-    if (body > most) return CLOUDS_ETOOBIG;
+    if (body > most) return cl_error_too_big("the message", body, most);
     if (cl_buf_reserve(out, 24)) return CLOUDS_ENOMEM;
     if (n != guess) memmove(out->data + mark + n + 3, out->data + start, body);
     out->len = mark;
@@ -69,10 +69,15 @@ static int put_body(const cl_envelope *e, size_t most, cl_buf *out)
     return 0;
 }
 
+static int too_big(const redis_bus *bus, const cl_envelope *e)
+{
+    return cl_error_too_big("the message", estimate(e), bus->limits.message);
+}
+
 int cl_redis_publish_format(const redis_bus *bus, const cl_envelope *e, cl_buf *out)
 {
     size_t before = out->len;
-    int code = estimate(e) > bus->limits.message + SLACK ? CLOUDS_ETOOBIG : cl_redis_publish_head(bus, e->to, out);
+    int code = estimate(e) > bus->limits.message + SLACK ? too_big(bus, e) : cl_redis_publish_head(bus, e->to, out);
     if (!code) code = put_body(e, bus->limits.message, out);
     if (code) out->len = before;
     return code;
@@ -92,12 +97,22 @@ static int has_room(const redis_bus *bus, const cl_envelope *e, size_t size)
     return (e->type == CL_RESULT || waits <= bus->limits.write_soft) && waits + size <= bus->limits.write_hard;
 }
 
+static int no_room(const redis_bus *bus, const cl_envelope *e, size_t size)
+{
+    size_t waits = cl_session_unwritten(bus->commands) + bus->batched_bytes;
+    int soft = e->type != CL_RESULT && waits > bus->limits.write_soft;
+    size_t limit = soft ? bus->limits.write_soft : bus->limits.write_hard;
+    return cl_error_limit(CLOUDS_ELIMIT, soft ? waits : waits + size, limit,
+                          "%zu bytes wait for Redis already (%s, %zu)", waits, soft ? "write_soft" : "write_hard",
+                          limit);
+}
+
 static int publish(redis_bus *bus, const cl_envelope *e, uint64_t token)
 {
     cl_buf *out;
     size_t size = estimate(e);
-    if (size > bus->limits.message + SLACK) return CLOUDS_ETOOBIG;
-    if (!has_room(bus, e, size)) return CLOUDS_ELIMIT;
+    if (size > bus->limits.message + SLACK) return too_big(bus, e);
+    if (!has_room(bus, e, size)) return no_room(bus, e, size);
     if (may_batch(e, size)) return cl_redis_batch_add(bus, e, token);
     int code = cl_session_begin(bus->commands, &out);
     if (code) return code;

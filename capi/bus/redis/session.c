@@ -6,6 +6,7 @@
  *
  * Whether a command may have been executed is told by its place in the output: what the kernel had not taken when the
  * connection ended cannot have arrived. */
+#include "base/error.h"
 #include "bus/redis/session.h"
 
 #include <stdio.h>
@@ -304,7 +305,8 @@ int cl_session_send(cl_session *s, int kind, uint64_t ref, size_t argc, const cl
     if (code) return code;
     if (cl_conn_pending(s->conn) > s->limits->write_hard) {
         cl_session_cut(s, CLOUDS_ELIMIT, "Redis does not take what is sent: write_hard is reached");
-        return CLOUDS_ELIMIT;
+        return cl_error_limit(CLOUDS_ELIMIT, cl_conn_pending(s->conn), s->limits->write_hard,
+                              "more than %zu bytes wait for Redis (write_hard)", s->limits->write_hard);
     }
     size_t before = out->len;
     code = cl_resp_command(out, argc, argv);
