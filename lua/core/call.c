@@ -19,7 +19,7 @@ typedef struct target {
  * as every other. */
 static int failed(lua_State *L, cl_state *s, int callback)
 {
-    if (!callback) return 2;
+    if (!callback) return cl_slot_wait_refused(L, s);
     int err = lua_gettop(L);
     cl_push_hook(L, s, "defer");
     lua_pushvalue(L, callback);

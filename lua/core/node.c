@@ -86,6 +86,13 @@ static int wait_operation(lua_State *L, cl_state *s, uint64_t operation, bool mu
     return cl_slot_wait(L, s, slot);
 }
 
+/* The library refused what would wait for its outcome. */
+static int refused(lua_State *L, cl_state *s, int code)
+{
+    cl_fail(L, s, code);
+    return cl_slot_wait_refused(L, s);
+}
+
 static int node_id(lua_State *L)
 {
     cl_lua_node *node = cl_check_node(L, 1);
@@ -117,11 +124,11 @@ static int node_register(lua_State *L)
     size_t len;
     const char *method = luaL_checklstring(L, 2, &len);
     luaL_checktype(L, 3, LUA_TFUNCTION);
-    if (!node->node) return closed(L, s);
+    if (!node->node) return refused(L, s, CLOUDS_ECLOSED);
     uint64_t operation;
     node->ctx->dirty = true;
     int code = clouds_node_register(node->node, method, len, &operation);
-    if (code != 0) return cl_fail(L, s, code);
+    if (code != 0) return refused(L, s, code);
     set_handler(L, s, node);
     return wait_operation(L, s, operation, false);
 }
@@ -133,11 +140,11 @@ static int node_unregister(lua_State *L)
     cl_lua_node *node = cl_check_node(L, 1);
     size_t len;
     const char *method = luaL_checklstring(L, 2, &len);
-    if (!node->node) return closed(L, s);
+    if (!node->node) return refused(L, s, CLOUDS_ECLOSED);
     uint64_t operation;
     node->ctx->dirty = true;
     int code = clouds_node_unregister(node->node, method, len, &operation);
-    if (code != 0) return cl_fail(L, s, code);
+    if (code != 0) return refused(L, s, code);
     push_methods(L, s, node);
     lua_pushvalue(L, 2);
     lua_pushnil(L);
@@ -180,11 +187,11 @@ static int node_status(lua_State *L)
     cl_state *s = cl_state_of(L);
     cl_lua_node *node = cl_check_node(L, 1);
     cl_slot_check_wait(L, s);
-    if (!node->node) return closed(L, s);
+    if (!node->node) return refused(L, s, CLOUDS_ECLOSED);
     uint64_t operation;
     node->ctx->dirty = true;
     int code = clouds_node_status(node->node, &operation);
-    if (code != 0) return cl_fail(L, s, code);
+    if (code != 0) return refused(L, s, code);
     return wait_operation(L, s, operation, true);
 }
 

@@ -298,6 +298,24 @@ static int core_wait(lua_State *L)
     return cl_slot_wait(L, s, slot);
 }
 
+/* What waits when all is well may be tried again at once when it was refused: that would keep the loop from what makes
+ * room, and from its end. */
+int cl_slot_wait_refused(lua_State *L, cl_state *s)
+{
+    if (!cl_slot_may_wait(L, s)) return 2;
+    int first = lua_gettop(L) - 1;
+    cl_handle handle = cl_slot_handle(s, cl_slot_new(L, s));
+    cl_push_hook(L, s, "defer");
+    lua_insert(L, first);
+    lua_pushlightuserdata(L, s);
+    lua_pushcclosure(L, core_wake, 1);
+    lua_insert(L, first + 1);
+    lua_pushnumber(L, (lua_Number)handle);
+    lua_insert(L, first + 2);
+    lua_call(L, 4, 0);
+    return cl_slot_wait(L, s, cl_slot_find(s, handle));
+}
+
 /* done(handle) -> whether waiting would not wait */
 static int core_done(lua_State *L)
 {

@@ -163,6 +163,8 @@ void cl_slot_complete(lua_State *L, cl_state *s, cl_slot *slot, int values);
 void cl_slot_release(lua_State *L, cl_state *s, cl_slot *slot);
 /* Ends a C function with the values of the slot, waiting for them if need be. */
 int cl_slot_wait(lua_State *L, cl_state *s, cl_slot *slot);
+/* Gives nil and the error at the top in the loop's next turn; at once where nothing can wait. */
+int cl_slot_wait_refused(lua_State *L, cl_state *s);
 /* May the running code wait? cl_slot_check_wait raises when not. */
 bool cl_slot_may_wait(lua_State *L, cl_state *s);
 void cl_slot_check_wait(lua_State *L, cl_state *s);

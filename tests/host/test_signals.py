@@ -110,8 +110,12 @@ class Limit(Case):
             self.assertIn("beyond the time that a stop may take", text)
 
     def test_a_loop_that_waits_is_no_hindrance(self):
-        for loop in ("while true do clouds.sleep(0) end", "clouds.spawn(function() while true do clouds.sleep(0) end end)"):
-            self.assertEqual(self.expect_ended("clouds = require 'clouds' print('ready') " + loop), (0, ""))
+        self.serve("require('clouds').server{}:register('m', function() return 1 end) print('ready')")
+        start = "clouds = require 'clouds' c, s = clouds.client{}, clouds.server{} c:call('m') print('ready') "
+        for body in ("clouds.sleep(0)", "c:call('m')", "c:bind('m')()", "c:call('nobody')", "s:status()", "s:register('n', print)",
+                     "clouds.client():call('m')"):
+            for loop in ("while true do %s end", "clouds.spawn(function() while true do pcall(function() %s end) end end)"):
+                self.assertEqual(self.expect_ended(start + loop % body), (0, ""), body)
 
 
 def children(pid):
