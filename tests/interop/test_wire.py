@@ -100,7 +100,7 @@ class Wire(Case):
     def test_the_shape_of_everything_that_goes_through_a_channel_of_a_node(self):
         one, two = self.agents("lua", "lua")
         seen = self.watch("PSUBSCRIBE", "*")
-        self.talk(one, two)
+        self.talk(one, two, self.speakers(one, two)[0])
         count = 0
         for _, _, channel, text in seen.all():
             if b":L:" not in channel:
@@ -113,10 +113,11 @@ class Wire(Case):
                 self.assertIsInstance(value["d"].get("a" if value["t"] == "c" else "r", []), list, text)
         self.assertGreater(count, 10)
 
-    def talk(self, one, two):
+    def speakers(self, one, two):
+        return one.server("echo", "fail", "slow", "hang"), two.node("client", "c", timeout=20)
+
+    def talk(self, one, two, server):
         """Two processes of ours, with all that ours say to ours: batches, deadlines, refusals, errors, messages."""
-        server = one.server("echo", "fail", "slow", "hang")
-        client = two.node("client", "c", timeout=20)
         got = two.ask("calls", node="c", method="echo", args=[1], count=2000, at_once=500)["got"]
         self.assertEqual(got, [1] * 2000)
         two.call("fail", "members"), two.call("fail", "raise"), two.call("fail", "error", 1, 2)
@@ -124,15 +125,16 @@ class Wire(Case):
         two.call("slow", 0.1, options={"deadline": 3})
         self.assertGreaterEqual(two.ask("send", node="c", to=server, value={"a": 1})["received"], 1)
         one.event(lambda e: e["event"] == "message")
-        return server, client
 
     def test_an_original_that_listens_where_ours_talk_lives(self):
-        # A client of the original under the id of each: it hears all that ours say to ours.
+        # A client of the original under the id of each: it hears all that ours say to ours. The original does not ask
+        # whether an id is in use.
         one, two, npm = self.agents("lua", "lua", "npm")
-        for number, (agent, letter) in enumerate(((one, "s"), (two, "c"))):
-            probe = agent.node("base", "probe")
-            npm.node("client", f"listener{number}", id=f"{letter}.{probe.split('.', 1)[1].rsplit('.', 1)[0]}.1")
-        server, client = self.talk(one, two)
+        server, client = self.speakers(one, two)
+        for number, id in enumerate((server, client)):
+            npm.node("client", f"listener{number}", id=id)
+            wait_until(lambda: self.server.command("PUBSUB", "NUMSUB", f"clouds:L:{id}")[1] == 2, "both listen")
+        self.talk(one, two, server)
         for id in (server, client):
             self.assertEqual(self.server.command("PUBLISH", f"clouds:L:{id}", '{"t":"m","s":"x","d":"end"}'), 2, id)
         for number in (0, 1):

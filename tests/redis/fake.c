@@ -101,7 +101,10 @@ static size_t behave(const command *cmd, char *out, size_t cap)
     clock_gettime(CLOCK_REALTIME, &t);
     if (is_verb(cmd, "TIME"))
         return (size_t)snprintf(out, cap, "*2\r\n$10\r\n%010ld\r\n$6\r\n%06ld\r\n", (long)t.tv_sec, t.tv_nsec / 1000);
-    if (is_verb(cmd, "INFO")) return (size_t)snprintf(out, cap, "$17\r\ncluster_enabled:0\r\n");
+    if (is_verb(cmd, "INFO"))
+        return (size_t)snprintf(out, cap, "$50\r\ncluster_enabled:0\r\nrole:master\r\nconnected_slaves:0\r\n");
+    if (is_verb(cmd, "GET")) return (size_t)snprintf(out, cap, "$-1\r\n");
+    if (is_verb(cmd, "PUBSUB")) return (size_t)snprintf(out, cap, "*2\r\n$1\r\nx\r\n:1\r\n");
     if (is_verb(cmd, "SUBSCRIBE") || is_verb(cmd, "UNSUBSCRIBE"))
         return (size_t)snprintf(out, cap, "*3\r\n$%zu\r\n%s\r\n$%zu\r\n%.*s\r\n:1\r\n", cmd->n[0],
                                 is_verb(cmd, "SUBSCRIBE") ? "subscribe" : "unsubscribe", cmd->n[1], (int)cmd->n[1],

@@ -275,9 +275,9 @@ static void a_replica_is_named(void)
     snprintf(port, sizeof port, "%d", server.port);
     REQUIRE(test_redis_start(&replica, &options) == 0);
     REQUIRE(kit_open(&a, replica.url, NULL) == 0);
-    REQUIRE(kit_node(&a, &node_a, ID_A, 0.3) == 0);
+    REQUIRE(a.bus->ops->node_open(a.bus, &node_a, CL_STR(ID_A), 0.3) == 0);
     REQUIRE(a.bus->ops->enroll(a.bus, &node_a, CL_STR("ro"), 51) == 0);
-    kit_note *n = kit_take(&a, "enrolled");
+    kit_note *n = kit_take(&a, "state");
     CHECK_INT(n->code, CLOUDS_EREDIS);
     CHECK(strstr(n->text, "this Redis is a replica: give the address of its primary") != NULL);
     test_redis_command(&replica, "REPLICAOF NO ONE");

@@ -55,6 +55,12 @@ static void on_reply(void *self, const cl_pending *pending, const cl_reply *repl
     case KIND_FENCE:
         cl_redis_node_unref(bus, redis_from_ref(pending->ref));
         break;
+    case KIND_CLAIM_SET:
+    case KIND_CLAIM_GET:
+    case KIND_CLAIM_COUNT:
+    case KIND_CLAIM_LOCK:
+        cl_redis_claim_reply(bus, pending, reply);
+        break;
     case KIND_MEMBERS:
         cl_redis_look_members(bus, redis_from_ref(pending->ref), reply);
         break;
@@ -86,6 +92,12 @@ static void on_unanswered(void *self, const cl_pending *pending, int handed)
     case KIND_FENCE:
         cl_redis_node_unref(bus, redis_from_ref(pending->ref));
         break;
+    case KIND_CLAIM_SET:
+    case KIND_CLAIM_GET:
+    case KIND_CLAIM_COUNT:
+    case KIND_CLAIM_LOCK:
+        cl_redis_claim_unanswered(bus, pending);
+        break;
     case KIND_MEMBERS:
     case KIND_LIVING:
         cl_redis_look_lost(bus, redis_from_ref(pending->ref));
@@ -102,8 +114,13 @@ static void on_unanswered(void *self, const cl_pending *pending, int handed)
 static void on_ready(void *self)
 {
     redis_bus *bus = self;
-    bus->wrote = 0;
-    CL_LIST_EACH(link, &bus->nodes) cl_redis_restore(bus, CL_OWNER(link, redis_node, link));
+    CL_LIST_EACH(link, &bus->nodes)
+    {
+        redis_node *node = CL_OWNER(link, redis_node, link);
+        node->tries = 0;
+        if (node->subscribed) cl_redis_claim(bus, node);
+        else cl_redis_restore(bus, node);
+    }
     cl_redis_backlog_send(bus);
     cl_redis_check_up(bus);
 }
@@ -111,6 +128,7 @@ static void on_ready(void *self)
 static void on_down(void *self, int was_ready, int code, const char *words)
 {
     redis_bus *bus = self;
+    if (cl_session_role(bus->commands)->is_replica) cl_session_cut(bus->subscriber, code, words);
     cl_redis_looks_fail(bus);
     cl_redis_statuses_fail(bus);
     cl_redis_down(bus, code, words);

@@ -2,15 +2,17 @@
  *   AUTH, SELECT   when the address says so
  *   TIME           Redis' clock against ours
  *   EXISTS         of a key that is never there: finds a Redis that cannot serve yet
- *   INFO cluster   whether the number that PUBLISH returns means anything
- *   CLIENT SETNAME for whoever looks at CLIENT LIST
- * A user without the right to TIME, INFO or CLIENT gets along without. */
+ *   INFO           cluster: whether the number that PUBLISH returns means anything; replication: whether it is a
+ * primary; server: which process it is, so that both connections are known to lead to the same one CLIENT SETNAME for
+ * whoever looks at CLIENT LIST A user without the right to TIME, INFO or CLIENT gets along without. */
 #include "bus/redis/session_state.h"
 
 #include <stdlib.h>
 
 #include "base/log.h"
 #include "clouds.h"
+
+enum { STEP_MS = 1000, EXACT_MS = 200 };
 
 static int send_auth(cl_session *s)
 {
@@ -35,12 +37,25 @@ static int send_time(cl_session *s)
     return cl_session_send(s, SESSION_TIME, (uint64_t)s->clock_asked, 1, time);
 }
 
+static int send_info(cl_session *s, cl_str section)
+{
+    cl_str info[] = {CL_STR("INFO"), section};
+    return cl_session_send(s, SESSION_INFO, 0, 2, info);
+}
+
 static int send_questions(cl_session *s)
 {
-    cl_str probe[] = {CL_STR("EXISTS"), s->address->probe}, info[] = {CL_STR("INFO"), CL_STR("cluster")};
+    cl_str probe[] = {CL_STR("EXISTS"), s->address->probe};
     int code = send_time(s);
     if (!code) code = cl_session_send(s, SESSION_PROBE, 0, 2, probe);
-    return code ? code : cl_session_send(s, SESSION_INFO, 0, 2, info);
+    return code ? code : send_info(s, CL_STR("cluster"));
+}
+
+static int send_role(cl_session *s)
+{
+    int code = send_info(s, CL_STR("replication"));
+    s->role_asked = cl_loop_now();
+    return code ? code : send_info(s, CL_STR("server"));
 }
 
 int cl_session_greet(cl_session *s)
@@ -49,6 +64,7 @@ int cl_session_greet(cl_session *s)
     int code = send_auth(s);
     if (!code) code = send_select(s);
     if (!code && !s->pushes) code = send_questions(s);
+    if (!code) code = send_role(s);
     return code ? code : cl_session_send(s, SESSION_NAME, 0, 3, name);
 }
 
@@ -81,19 +97,24 @@ static int is_harmless(cl_session *s, int kind, cl_str error)
     }
 }
 
-/* The offset lies between two bounds; an old one that fits is kept, for a loaded connection gives wide bounds. */
+/* The offset lies between two bounds; an old one that fits is kept, for a loaded connection gives wide bounds. A new
+ * one that is not exact is asked for again. */
 static void learn_clock(cl_session *s, int64_t asked, int64_t redis_ms)
 {
-    int64_t low = redis_ms - s->heard, high = redis_ms + 1 - asked;
+    int64_t low = redis_ms - s->heard, high = redis_ms + 1 - asked, offset = low + (high - low) / 2;
     if (s->clock_known && s->clock_offset >= low && s->clock_offset <= high) return;
-    s->clock_offset = low + (high - low) / 2;
+    int64_t step = offset - s->clock_offset;
+    if (s->clock_known && (step > STEP_MS || step < -STEP_MS))
+        cl_log(CLOUDS_LOG_WARN, "%s: the clock of Redis stepped by %.1f s", s->address->shown, (double)step / 1000);
+    s->clock_offset = offset;
     s->clock_known = 1;
+    if (high - low <= EXACT_MS) s->clock_again = 0;
+    else if (s->phase == SESSION_READY && s->clock_again++ < 3) send_time(s);
 }
 
-static int64_t number_of(const cl_reply *reply, size_t i)
+static int64_t to_number(cl_str text)
 {
     char digits[24];
-    cl_str text = cl_reply_text(reply, i);
     if (text.n == 0 || text.n >= 18) return -1;
     memcpy(digits, text.p, text.n);
     digits[text.n] = '\0';
@@ -110,21 +131,47 @@ static void time_came(cl_session *s, const cl_pending *pending, const cl_reply *
     }
     int64_t seconds = -1, micros = -1;
     if (reply->len == 3 && cl_reply_is_text(reply, 1) && cl_reply_is_text(reply, 2)) {
-        seconds = number_of(reply, 1);
-        micros = number_of(reply, 2);
+        seconds = to_number(cl_reply_text(reply, 1));
+        micros = to_number(cl_reply_text(reply, 2));
     }
     if (seconds < 0 || seconds > INT64_C(9000000000000) || micros < 0 || micros >= 1000000)
         cl_session_cut(s, CLOUDS_EPROTO, "Redis answered TIME with something else");
     else learn_clock(s, (int64_t)pending->ref, seconds * 1000 + micros / 1000);
 }
 
-static void info_came(cl_session *s, const cl_reply *reply)
+/* The value of a line "name:value" of INFO; empty when there is none. */
+static cl_str info_value(cl_str text, const char *name)
 {
-    if (!cl_reply_is_text(reply, 0)) return;
-    cl_str text = cl_reply_text(reply, 0);
-    if (!memmem(text.p, text.n, "cluster_enabled:1", 17)) return;
+    size_t n = strlen(name);
+    const char *p = memmem(text.p, text.n, name, n), *end = text.p + text.n, *value;
+    if (!p || (p > text.p && p[-1] != '\n')) return CL_STR_NONE;
+    for (p = value = p + n; p < end && *p != '\r' && *p != '\n';) p++;
+    return cl_str_of(value, (size_t)(p - value));
+}
+
+static void cluster_came(cl_session *s)
+{
     if (!s->cluster) cl_log(CLOUDS_LOG_WARN, "%s is in cluster mode, which clouds does not use", s->address->shown);
     s->cluster = 1;
+}
+
+static void role_came(cl_session *s, cl_str role, cl_str text)
+{
+    s->role.known = 1;
+    s->role.is_replica = !cl_str_eq(role, CL_STR("master"));
+    s->role.replicas = to_number(info_value(text, "connected_slaves:"));
+    s->role.was_promoted = to_number(info_value(text, "second_repl_offset:")) >= 0;
+    s->role.learned = s->heard;
+    if (s->role.is_replica) refused(s, CL_STR("READONLY role:slave"));
+}
+
+void cl_session_learn_info(cl_session *s, const cl_reply *reply)
+{
+    if (!cl_reply_is_text(reply, 0)) return;
+    cl_str text = cl_reply_text(reply, 0), role = info_value(text, "role:"), run_id = info_value(text, "run_id:");
+    if (memmem(text.p, text.n, "cluster_enabled:1", 17)) cluster_came(s);
+    if (run_id.n > 0 && run_id.n < sizeof s->role.run_id) memcpy(s->role.run_id, run_id.p, run_id.n);
+    if (role.n > 0) role_came(s, role, text);
 }
 
 void cl_session_greeted(cl_session *s, const cl_pending *pending, const cl_reply *reply)
@@ -134,13 +181,23 @@ void cl_session_greeted(cl_session *s, const cl_pending *pending, const cl_reply
         return;
     }
     if (pending->kind == SESSION_TIME) time_came(s, pending, reply);
-    if (pending->kind == SESSION_INFO) info_came(s, reply);
+    if (pending->kind == SESSION_INFO) cl_session_learn_info(s, reply);
     if (s->phase == SESSION_GREETING && s->ring.len == 0) cl_session_became_ready(s);
 }
 
 void cl_session_ping(cl_session *s)
 {
     cl_str ping[] = {CL_STR("PING")};
-    if (!s->pushes && !s->clock_refused) send_time(s);
-    else cl_session_send(s, SESSION_PING, 0, 1, ping);
+    if (!s->pushes && !s->clock_refused) {
+        send_time(s);
+        return;
+    }
+    s->clock_asked = cl_loop_now();
+    cl_session_send(s, SESSION_PING, 0, 1, ping);
+}
+
+void cl_session_ask_role(cl_session *s)
+{
+    s->role_asked = cl_loop_now();
+    send_info(s, CL_STR("replication"));
 }

@@ -7,6 +7,7 @@
  *   commands.c    all other commands, and the answers to every one
  *   backlog.c     results and messages that wait for Redis to come back
  *   nodes.c       the life of a node on the bus
+ *   claim.c       that an id has one owner
  *   registry.c    its registrations and their heartbeat
  *   news.c        what our nodes tell each other about registrations
  *   lookup.c, scan.c, status.c   who serves what
@@ -29,6 +30,10 @@ enum redis_kind {
     KIND_SET,          /* redis_reg: the key is made */
     KIND_RENEW,        /* redis_reg: the key lives on, or is gone */
     KIND_DELETE,       /* redis_reg: the key is taken away */
+    KIND_CLAIM_SET,    /* redis_node: its record is made, unless there is one */
+    KIND_CLAIM_GET,    /* redis_node: whose record it is */
+    KIND_CLAIM_COUNT,  /* redis_node: how many listen on its channel */
+    KIND_CLAIM_LOCK,   /* redis_node: of those who are refused, it may wait longer */
     KIND_RECORD,       /* redis_node: its record is made */
     KIND_RENEW_RECORD, /* redis_node */
     KIND_FENCE,        /* redis_node: all it sent before is executed */
@@ -53,9 +58,19 @@ typedef struct redis_node {
     cl_alarm *alarm;     /* heartbeat, later linger */
     unsigned refs;       /* pending commands that point here */
     unsigned renewing;   /* renewals under way */
-    int listening, told; /* its SUBSCRIBE is confirmed; the owner knows */
+    int subscribed;      /* its SUBSCRIBE is confirmed */
+    int listening, told; /* and so is that the id is its own; the owner knows */
     int deaf;            /* why it was refused, 0: it was not */
     int recorded;        /* its record is known to be there */
+    int owned;           /* the id was its own once, and nobody is known to have taken it */
+    int again;           /* it had to subscribe once more: others may have missed what it serves */
+    int claiming;        /* questions for the owner of the id are under way */
+    int64_t listeners;   /* on its channel; -1: not known */
+    int is_foreign;      /* the record is another's */
+    int is_last;         /* of those that contend for the id, all others leave */
+    unsigned tries;      /* in a row that failed */
+    char holder[120];    /* whose it is, in words */
+    cl_buf held;         /* what arrived before the id was known to be its own */
     int was_registered, draining, closing, leaving, has_news;
     int64_t started; /* ms since 1970 */
 } redis_node;
@@ -120,7 +135,10 @@ typedef struct redis_bus {
     cl_session *commands, *subscriber;
     int up, closing, open_sessions;
     unsigned unconfirmed; /* SUBSCRIBEs under way */
-    int wrote;            /* this connection has taken a write */
+    unsigned claiming;    /* nodes whose ids are being claimed */
+    char token[20];       /* tells the records of this context from those of others */
+    char place[80];       /* the name of this machine, fit for JSON */
+    int was_up, down_code;
     int64_t complained;   /* when the log last heard */
     cl_idmap by_handle;   /* redis_node */
     cl_strmap by_channel; /* redis_node */
@@ -168,7 +186,20 @@ void cl_redis_chore(redis_bus *bus, redis_node *node); /* node may be NULL */
 /* Logs, but not more than once a second. */
 void cl_redis_complain(redis_bus *bus, const char *what, cl_str error);
 
+/* This Redis is not, or not any more, the one to talk to: both connections are made anew. */
+void cl_redis_leave_server(redis_bus *bus, int code, const char *words);
+
+/* ---- claim.c */
+void cl_redis_claim_prepare(redis_bus *bus);
+/* Asks for the id of a node that is subscribed. */
+void cl_redis_claim(redis_bus *bus, redis_node *node);
+void cl_redis_claim_reply(redis_bus *bus, const cl_pending *pending, const cl_reply *reply);
+void cl_redis_claim_unanswered(redis_bus *bus, const cl_pending *pending);
+/* The text of a record; "" without memory. */
+cl_str cl_redis_record(redis_bus *bus, const redis_node *node);
+
 /* ---- subscriber.c */
+void cl_redis_held_deliver(redis_bus *bus, redis_node *node);
 int cl_redis_subscriber_create(redis_bus *bus);
 void cl_redis_subscribe(redis_bus *bus, redis_node *node);
 void cl_redis_unsubscribe(redis_bus *bus, redis_node *node);
@@ -209,6 +240,13 @@ int cl_redis_node_open(cl_bus *base, void *handle, cl_str id, double heartbeat);
 void cl_redis_node_drain(cl_bus *base, void *handle);
 void cl_redis_node_close(cl_bus *base, void *handle);
 void cl_redis_node_confirmed(redis_bus *bus, redis_node *node, int code, const char *words);
+void cl_redis_node_listens(redis_bus *bus, redis_node *node);
+/* It may not listen: told to the owner when it never did, else tried again. */
+void cl_redis_node_refused(redis_bus *bus, redis_node *node, int code, const char *words);
+/* The alarm of a node that does not listen. */
+void cl_redis_node_pursue(redis_bus *bus, redis_node *node);
+/* Sets the alarm of a node. 0 or CLOUDS_ENOMEM. */
+int cl_redis_node_wake(redis_bus *bus, redis_node *node, int64_t delay);
 void cl_redis_nodes_announce(redis_bus *bus); /* node_ready for those that listen */
 void cl_redis_node_leave(redis_bus *bus, redis_node *node);
 void cl_redis_node_unref(redis_bus *bus, redis_node *node);
@@ -220,6 +258,9 @@ int cl_redis_enroll(cl_bus *base, void *handle, cl_str method, uint64_t operatio
 int cl_redis_withdraw(cl_bus *base, void *handle, cl_str method, uint64_t operation);
 void cl_redis_restore(redis_bus *bus, redis_node *node); /* when it listens, and after a reconnect */
 void cl_redis_renew(redis_bus *bus, redis_node *node);
+void cl_redis_node_due(void *node); /* the alarm of a node */
+void cl_redis_regs_unlist(redis_node *node);
+void cl_redis_send_record(redis_bus *bus, redis_node *node);
 void cl_redis_withdraw_all(redis_bus *bus, redis_node *node);
 void cl_redis_enrolls_end(redis_bus *bus, redis_node *node, int code, const char *words);
 void cl_redis_regs_end(redis_bus *bus, redis_node *node);

@@ -1,5 +1,6 @@
 /* Design note. A node of ours on the bus lives from node_open to node_closed:
- *   open      SUBSCRIBE is under way (again after each loss); confirmed and the bus up: node_ready, once
+ *   open      SUBSCRIBE is under way (again after each loss); confirmed, the id its own (claim.c) and the bus up:
+ *             node_ready, once. Refused: node_ready with the reason, once; after that a refusal is tried again
  *   draining  its registrations are being taken back
  *   closing   lingers, if it was registered: callers that do not know yet are still answered
  *   leaving   UNSUBSCRIBE and a fence behind all it sent; when both are answered: node_closed
@@ -9,6 +10,7 @@
 #include <time.h>
 
 #include "base/error.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "bus/redis/inside.h"
 #include "clouds.h"
@@ -94,13 +96,69 @@ static void tell_ready(redis_bus *bus, redis_node *node, int code, const char *w
     bus->sink.node_ready(bus->sink.self, node->handle, code, words);
 }
 
+int cl_redis_node_wake(redis_bus *bus, redis_node *node, int64_t delay)
+{
+    int code = node->alarm ? 0 : cl_alarm_create(bus->loop, cl_redis_node_due, node, &node->alarm);
+    if (!code) cl_alarm_set(node->alarm, cl_loop_now() + delay);
+    return code;
+}
+
+/* Its SUBSCRIBE is answered. */
 void cl_redis_node_confirmed(redis_bus *bus, redis_node *node, int code, const char *words)
 {
-    node->listening = code == 0;
+    node->subscribed = code == 0;
+    if (code) cl_redis_node_refused(bus, node, code, words);
+    else cl_redis_claim(bus, node);
+}
+
+void cl_redis_node_listens(redis_bus *bus, redis_node *node)
+{
+    if (node->deaf) cl_log(CLOUDS_LOG_WARN, "%s: the node %.*s listens again", bus->shown, (int)node->id.n, node->id.p);
+    node->listening = node->owned = 1;
+    node->deaf = 0;
+    node->tries = 0;
+    if (node->was_registered) cl_redis_node_wake(bus, node, node->period);
+    cl_redis_restore(bus, node);
+    cl_redis_held_deliver(bus, node);
+    if (!node->told && bus->up) tell_ready(bus, node, 0, "");
+}
+
+/* Soon at first, then about as often as the heartbeat. */
+static int64_t pause_of(redis_node *node)
+{
+    int64_t pause = 100;
+    for (unsigned i = 0; i < node->tries && pause < node->period; i++) pause *= 2;
+    if (node->tries < 30) node->tries++;
+    return pause < node->period ? pause : node->period;
+}
+
+void cl_redis_node_refused(redis_bus *bus, redis_node *node, int code, const char *words)
+{
+    int is_new = node->deaf != code;
+    node->subscribed = node->listening = 0;
     node->deaf = code;
-    if (code) cl_redis_enrolls_end(bus, node, code, words);
-    else cl_redis_restore(bus, node);
-    if (!node->told && (code || bus->up)) tell_ready(bus, node, code, words);
+    cl_buf_free(&node->held);
+    if (is_new) node->tries = 0;
+    if (is_new && node->told)
+        cl_log(CLOUDS_LOG_WARN, "%s: the node %.*s cannot listen, and tries again: %s", bus->shown, (int)node->id.n,
+               node->id.p, words);
+    cl_redis_regs_unlist(node);
+    cl_redis_enrolls_end(bus, node, code, words);
+    int is_final = !node->told;
+    if (is_final) tell_ready(bus, node, code, words);
+    else cl_redis_node_wake(bus, node, pause_of(node));
+}
+
+/* The alarm of a node that does not listen. */
+void cl_redis_node_pursue(redis_bus *bus, redis_node *node)
+{
+    if (node->subscribed) {
+        cl_redis_claim(bus, node);
+        return;
+    }
+    if (!node->deaf || !node->told) return; /* who waits for the connection is asked by it */
+    cl_redis_subscribe(bus, node);
+    cl_redis_node_wake(bus, node, pause_of(node));
 }
 
 void cl_redis_nodes_announce(redis_bus *bus)
@@ -131,9 +189,9 @@ void cl_redis_node_close(cl_bus *base, void *handle)
     cl_redis_node_drain(base, handle);
     node->closing = 1;
     double linger = bus->limits.linger;
-    if (bus->up && node->was_registered && linger > 0)
-        cl_alarm_set(node->alarm, cl_loop_now() + (int64_t)((linger < 3600 ? linger : 3600) * 1000));
-    else cl_redis_chore(bus, node);
+    int lingers = bus->up && node->was_registered && linger > 0;
+    if (!lingers || cl_redis_node_wake(bus, node, (int64_t)((linger < 3600 ? linger : 3600) * 1000)))
+        cl_redis_chore(bus, node);
 }
 
 void cl_redis_node_leave(redis_bus *bus, redis_node *node)
@@ -141,6 +199,7 @@ void cl_redis_node_leave(redis_bus *bus, redis_node *node)
     if (!node->closing || node->leaving) return;
     node->leaving = 1;
     if (node->alarm) cl_alarm_stop(node->alarm);
+    cl_buf_free(&node->held);
     if (cl_strmap_get(&bus->by_channel, node->channel) == node) cl_redis_unsubscribe(bus, node);
     cl_redis_batch_flush(bus);
     cl_str fence[] = {CL_STR("PING")};
@@ -161,6 +220,7 @@ void cl_redis_node_free(redis_bus *bus, redis_node *node)
 {
     unlist_node(bus, node);
     cl_redis_regs_free(node);
+    cl_buf_free(&node->held);
     cl_alarm_destroy(node->alarm);
     cl_free(node->memory);
     cl_free(node);

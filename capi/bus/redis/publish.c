@@ -136,6 +136,8 @@ int cl_redis_send(cl_bus *base, void *handle, const cl_envelope *e, uint64_t tok
     int is_here = cl_session_is_ready(bus->commands);
     /* A call that waited here would not be known to have stayed here. */
     if (bus->closing || (e->type == CL_CALL && !(bus->up && is_here))) return cl_error(CLOUDS_EUNREACHABLE, NULL);
+    redis_node *node = e->type == CL_CALL ? cl_redis_node_of(bus, handle) : NULL;
+    if (node && !node->listening) return cl_error(CLOUDS_EUNREACHABLE, NULL); /* the answer could not be heard */
     if (!is_sound(e)) return cl_error(CLOUDS_EJSON, "the envelope would break its receiver");
     cl_envelope timed;
     if (e->type == CL_CALL && (e->flags & CL_NATIVE)) {

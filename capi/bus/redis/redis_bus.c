@@ -14,32 +14,58 @@
 
 /* ---- up and down */
 
+void cl_redis_leave_server(redis_bus *bus, int code, const char *words)
+{
+    cl_session_cut(bus->subscriber, code, words);
+    cl_session_cut(bus->commands, code, words);
+}
+
+/* The name led elsewhere between the two connections: what one publishes would not be heard on the other. */
+static int leads_to_two(redis_bus *bus)
+{
+    const char *a = cl_session_role(bus->commands)->run_id, *b = cl_session_role(bus->subscriber)->run_id;
+    if (!*a || !*b || strcmp(a, b) == 0) return 0;
+    cl_redis_leave_server(bus, CLOUDS_EREDIS, "the address leads to two different servers");
+    return 1;
+}
+
 void cl_redis_check_up(redis_bus *bus)
 {
-    if (bus->up || bus->closing || bus->unconfirmed > 0) return;
+    if (bus->up || bus->closing || bus->unconfirmed > 0 || bus->claiming > 0) return;
     if (!cl_session_is_ready(bus->commands) || !cl_session_is_ready(bus->subscriber)) return;
+    if (leads_to_two(bus)) return;
     bus->up = 1;
-    cl_log(CLOUDS_LOG_INFO, "%s: connected", bus->shown);
+    if (bus->was_up || bus->down_code) cl_log(CLOUDS_LOG_WARN, "%s: connected again", bus->shown);
+    else cl_log(CLOUDS_LOG_INFO, "%s: connected", bus->shown);
+    bus->was_up = 1;
+    bus->down_code = 0;
     bus->sink.state(bus->sink.self, 1, 0, "");
     cl_redis_nodes_announce(bus);
 }
 
 void cl_redis_down(redis_bus *bus, int code, const char *words)
 {
+    int is_new = bus->up || bus->down_code != code;
     bus->up = 0;
+    bus->down_code = code;
     CL_LIST_EACH(link, &bus->nodes)
     {
         redis_node *node = CL_OWNER(link, redis_node, link);
         if (node->closing) cl_redis_chore(bus, node); /* no lingering where nobody is heard */
     }
     if (bus->closing) return;
-    cl_log(CLOUDS_LOG_WARN, "%s", words);
+    if (is_new) cl_log(CLOUDS_LOG_WARN, "%s", words); /* not for each attempt */
     bus->sink.state(bus->sink.self, 0, code, words);
 }
 
 void cl_redis_complain(redis_bus *bus, const char *what, cl_str error)
 {
     int64_t now = cl_loop_now();
+    cl_redis_words why;
+    if (cl_redis_is_replica(error)) {
+        cl_redis_explain(error, &why);
+        cl_redis_leave_server(bus, CLOUDS_EREDIS, why.text);
+    }
     if (bus->complained && now - bus->complained < 1000) return;
     bus->complained = now;
     cl_redis_words words;
@@ -202,6 +228,7 @@ int cl_redis_bus_create(cl_loop *loop, const cl_url *url, const cl_limits *limit
     cl_list_init(&bus->open_batches);
     cl_list_init(&bus->idle_batches);
     cl_list_init(&bus->awaited);
+    cl_redis_claim_prepare(bus);
     int code = keep_address(bus, url);
     if (!code) code = start(bus);
     if (code) {

@@ -69,36 +69,31 @@ static void send_renewal(redis_bus *bus, redis_reg *reg)
     if (!reg_command(bus, reg, KIND_RENEW, 3, expire)) reg->node->renewing++;
 }
 
+static int is_anothers(const redis_node *node)
+{
+    return node->deaf == CLOUDS_EEXIST;
+}
+
+/* What is registered under an id that another node has taken is only looked at. */
 static void send_delete(redis_bus *bus, redis_reg *reg)
 {
-    cl_str del[] = {CL_STR("DEL"), reg->key}, rem[] = {CL_STR("SREM"), reg->index_key, reg->node->id};
-    cl_redis_command(bus, KIND_NEWS, NULL, 3, rem);
+    int is_ours = !is_anothers(reg->node);
+    cl_str del[] = {is_ours ? CL_STR("DEL") : CL_STR("EXISTS"), reg->key};
+    cl_str rem[] = {CL_STR("SREM"), reg->index_key, reg->node->id};
+    if (is_ours) cl_redis_command(bus, KIND_NEWS, NULL, 3, rem);
     reg_command(bus, reg, KIND_DELETE, 2, del);
 }
 
-/* The host part of an id of the usual shape; "" for another. */
-static cl_str host_of(cl_str id)
+void cl_redis_send_record(redis_bus *bus, redis_node *node)
 {
-    if (id.n < 12 || id.p[1] != '.' || id.p[10] != '.') return CL_STR_NONE;
-    return strspn(id.p + 2, "0123456789abcdef") >= 8 ? cl_str_of(id.p + 2, 8) : CL_STR_NONE;
-}
-
-static void send_record(redis_bus *bus, redis_node *node)
-{
-    char json[200];
-    cl_str host = host_of(node->id);
-    int n = snprintf(
-        json, sizeof json,
-        "{\"v\":1,\"host\":\"%.*s\",\"pid\":%ld,\"started\":%lld,\"abilities\":[\"deadline\",\"refuse\",\"batch\"]}",
-        (int)host.n, host.p, (long)getpid(), (long long)node->started);
-    cl_str set[] = {CL_STR("SET"), node->record_key, cl_str_of(json, (size_t)n), CL_STR("EX"), cl_str_z(node->ttl)};
+    cl_str set[] = {CL_STR("SET"), node->record_key, cl_redis_record(bus, node), CL_STR("EX"), cl_str_z(node->ttl)};
     if (!cl_redis_command(bus, KIND_RECORD, node, 5, set)) node->refs++;
 }
 
 static void keep_record(redis_bus *bus, redis_node *node)
 {
     if (!node->recorded) {
-        send_record(bus, node);
+        cl_redis_send_record(bus, node);
         return;
     }
     cl_str expire[] = {CL_STR("EXPIRE"), node->record_key, cl_str_z(node->ttl)};
@@ -137,31 +132,39 @@ void cl_redis_renew(redis_bus *bus, redis_node *node)
         if (reg->wanted || !reg->refs) pursue(bus, reg);
 }
 
+/* What is known to be there is told once more when the node had to subscribe again: who called it meanwhile was told
+ * that nobody listens. */
 void cl_redis_restore(redis_bus *bus, redis_node *node)
 {
     size_t at = 0;
     node->renewing = 0;
     if (node->listening && wants_any(node)) keep_record(bus, node);
-    for (redis_reg *reg; (reg = cl_strmap_next(&node->regs, &at));) pursue(bus, reg);
+    for (redis_reg *reg; (reg = cl_strmap_next(&node->regs, &at));) {
+        if (node->again && reg->wanted && reg->listed) reg->fresh = node->has_news = 1;
+        pursue(bus, reg);
+    }
+    node->again = 0;
+    if (node->has_news) cl_redis_chore(bus, node);
 }
 
-static void on_alarm(void *self)
+/* The keys may be another's now. */
+void cl_redis_regs_unlist(redis_node *node)
+{
+    size_t at = 0;
+    for (redis_reg *reg; (reg = cl_strmap_next(&node->regs, &at));) reg->listed = 0;
+}
+
+void cl_redis_node_due(void *self)
 {
     redis_node *node = self;
     if (node->closing) {
         cl_redis_node_leave(node->bus, node);
-        return;
+    } else if (!node->listening) {
+        cl_redis_node_pursue(node->bus, node);
+    } else {
+        cl_redis_renew(node->bus, node);
+        if (node->was_registered) cl_redis_node_wake(node->bus, node, node->period);
     }
-    cl_redis_renew(node->bus, node);
-    cl_alarm_set(node->alarm, cl_loop_now() + node->period);
-}
-
-static int begin_heartbeat(redis_bus *bus, redis_node *node)
-{
-    if (node->alarm) return 0;
-    int code = cl_alarm_create(bus->loop, on_alarm, node, &node->alarm);
-    if (!code) cl_alarm_set(node->alarm, cl_loop_now() + node->period);
-    return code;
 }
 
 /* ---- enroll and withdraw */
@@ -221,8 +224,8 @@ int cl_redis_enroll(cl_bus *base, void *handle, cl_str method, uint64_t operatio
     redis_bus *bus = (redis_bus *)base;
     redis_node *node = cl_redis_node_of(bus, handle);
     if (!node || node->draining) return cl_error(CLOUDS_ECLOSED, NULL);
-    if (node->deaf) return cl_error(node->deaf, "Redis does not let this node listen");
-    if (begin_heartbeat(bus, node)) return cl_error(CLOUDS_ENOMEM, NULL);
+    if (node->deaf && !node->owned) return cl_error(node->deaf, "Redis does not let this node listen");
+    if (!node->was_registered && cl_redis_node_wake(bus, node, node->period)) return cl_error(CLOUDS_ENOMEM, NULL);
     redis_reg *reg = cl_strmap_get(&node->regs, method);
     int is_first = !wants_any(node);
     if (!reg) reg = reg_make(bus, node, method);
@@ -250,17 +253,24 @@ int cl_redis_withdraw(cl_bus *base, void *handle, cl_str method, uint64_t operat
     return 0;
 }
 
+static void send_record_end(redis_bus *bus, redis_node *node)
+{
+    cl_str del[] = {CL_STR("DEL"), node->record_key};
+    if (node->recorded && !is_anothers(node)) cl_redis_command(bus, KIND_NEWS, NULL, 2, del);
+    node->recorded = 0;
+}
+
 void cl_redis_withdraw_all(redis_bus *bus, redis_node *node)
 {
-    if (!wants_any(node)) return;
     size_t at = 0;
+    int any = wants_any(node);
     for (redis_reg *reg; (reg = cl_strmap_next(&node->regs, &at));)
         if (reg->wanted) send_delete(bus, reg);
-    cl_redis_news_send(bus, node, 'd', CL_STR_NONE); /* behind the deletions, so that nobody finds it again */
+    /* behind the deletions, so that nobody finds it again */
+    if (any && !is_anothers(node)) cl_redis_news_send(bus, node, 'd', CL_STR_NONE);
     at = 0;
     for (redis_reg *reg; (reg = cl_strmap_next(&node->regs, &at));) reg->wanted = reg->listed = reg->fresh = 0;
-    cl_str del[] = {CL_STR("DEL"), node->record_key};
-    cl_redis_command(bus, KIND_NEWS, NULL, 2, del);
+    send_record_end(bus, node);
 }
 
 void cl_redis_enrolls_end(redis_bus *bus, redis_node *node, int code, const char *words)
@@ -294,13 +304,11 @@ static void failed(redis_bus *bus, redis_reg *reg, cl_link *ops, const char *wha
     int code = cl_redis_explain(error, &words);
     cl_redis_complain(bus, what, error);
     end_ops(bus, ops, code, words.text);
-    /* It took writes before: a failover. Whoever has the address now is perhaps the new primary. */
-    if (cl_redis_is_replica(error) && bus->wrote) cl_session_cut(bus->commands, CLOUDS_EREDIS, words.text);
 }
 
 static void listed(redis_bus *bus, redis_reg *reg, int anew)
 {
-    bus->wrote = 1;
+    cl_session_wrote(bus->commands);
     if (!reg->wanted) return;
     reg->listed = 1;
     if (anew) {
@@ -356,7 +364,7 @@ static void on_record(redis_bus *bus, redis_node *node, int kind, const cl_reply
         node->recorded = !cl_redis_is_bad(bus, reply, CL_REPLY_STATUS, "SET");
     } else if (!cl_redis_is_bad(bus, reply, CL_REPLY_INTEGER, "EXPIRE") && reply->items[0].number != 1) {
         node->recorded = 0;
-        if (wants_any(node)) send_record(bus, node);
+        if (wants_any(node)) cl_redis_send_record(bus, node);
     }
     cl_redis_node_unref(bus, node);
 }

@@ -1,8 +1,8 @@
 /* Design note. A session is in one phase at a time:
  *   WAITING -> CONNECTING -> GREETING -> READY -> CUT -> WAITING ...
  * Every loss goes through on_closed, which the connection calls exactly once: there the pending commands are ended, the
- * owner is told, and the next attempt is planned. cl_session_cut only begins that. Nothing is carried over from one
- * connection to the next; what has to be said again is the owner's business.
+ * owner is told, and the next attempt is planned. cl_session_cut only begins that. Nothing but the clock is carried
+ * over from one connection to the next; what has to be said again is the owner's business.
  *
  * Whether a command may have been executed is told by its place in the output: what the kernel had not taken when the
  * connection ended cannot have arrived. */
@@ -17,7 +17,7 @@
 #include "bus/redis/session_state.h"
 #include "clouds.h"
 
-enum { CLOSE_GRACE_MS = 1000, SUSPECT_MS = 50 };
+enum { CLOSE_GRACE_MS = 1000, SUSPECT_MS = 50, ROLE_MS = 5000, DOUBT_MS = 1000 };
 
 static int64_t to_ms(double seconds)
 {
@@ -155,7 +155,8 @@ static void attempt(cl_session *s)
     s->phase = SESSION_CONNECTING;
     s->queued = 0;
     s->code = 0;
-    s->suspect = s->clock_known = s->clock_refused = s->cluster = 0;
+    s->suspect = s->clock_refused = s->cluster = 0;
+    s->role = (cl_redis_role){0};
     int code = dial(s);
     if (code) ended(s, code, clouds_strerror(code));
 }
@@ -165,6 +166,7 @@ void cl_session_became_ready(cl_session *s)
     s->phase = SESSION_READY;
     s->was_ready = 1;
     s->ready_at = s->heard;
+    cl_alarm_set(s->alarm, s->heard); /* the watch sets its own pace */
     s->hooks.ready(s->hooks.self);
 }
 
@@ -178,9 +180,19 @@ static void suspect(cl_session *s, int64_t now)
     else cl_session_cut(s, CLOUDS_ELOST, "Redis does not answer");
 }
 
+/* Whether or not the connection is busy: a clock steps and a primary is demoted without a word. Who writes hears of the
+ * latter by itself. */
+static void ask_on_schedule(cl_session *s, int64_t now, int64_t interval)
+{
+    int64_t sure = s->wrote_at > s->role_asked ? s->wrote_at : s->role_asked;
+    if (now - s->clock_asked >= interval) cl_session_ping(s);
+    if (s->role.known && now - sure >= (interval < ROLE_MS ? interval : ROLE_MS)) cl_session_ask_role(s);
+}
+
 static void watch(cl_session *s, int64_t now)
 {
     int64_t interval = to_ms(s->limits->ping_interval), patience = to_ms(s->limits->ping_timeout);
+    int64_t pace = !s->pushes && interval > ROLE_MS ? ROLE_MS : interval;
     if (interval < 1) interval = 1;
     if (patience < 1) patience = 1;
     if (s->ring.len > 0) {
@@ -190,13 +202,14 @@ static void watch(cl_session *s, int64_t now)
             suspect(s, now);
             return;
         }
-        if (s->phase == SESSION_READY && !s->pushes && !s->clock_refused && now - s->clock_asked >= interval)
-            cl_session_ping(s);
-        cl_alarm_set(s->alarm, last + patience < now + interval ? last + patience : now + interval);
+        if (s->phase == SESSION_READY && !s->pushes) ask_on_schedule(s, now, interval);
+        cl_alarm_set(s->alarm, last + patience < now + pace ? last + patience : now + pace);
         return;
     }
-    if (now - s->complete >= interval) cl_session_ping(s);
-    cl_alarm_set(s->alarm, s->ring.len ? now + (patience < interval ? patience : interval) : s->complete + interval);
+    if (!s->pushes) ask_on_schedule(s, now, interval);
+    else if (now - s->complete >= interval) cl_session_ping(s);
+    int64_t next = s->pushes ? s->complete + interval : now + pace;
+    cl_alarm_set(s->alarm, s->ring.len ? now + (patience < pace ? patience : pace) : next);
 }
 
 static void on_alarm(void *self)
@@ -278,6 +291,27 @@ int cl_session_clock(const cl_session *s, int64_t *offset)
 {
     if (s->clock_known) *offset = s->clock_offset;
     return s->clock_known;
+}
+
+void cl_session_doubt_clock(cl_session *s)
+{
+    if (s->phase != SESSION_READY || s->clock_refused || cl_loop_now() - s->clock_asked < DOUBT_MS) return;
+    cl_session_ping(s);
+}
+
+const cl_redis_role *cl_session_role(const cl_session *s)
+{
+    return &s->role;
+}
+
+int64_t cl_session_since(const cl_session *s)
+{
+    return s->ready_at;
+}
+
+void cl_session_wrote(cl_session *s)
+{
+    s->wrote_at = cl_loop_now();
 }
 
 /* ---- commands */

@@ -21,6 +21,16 @@ typedef struct cl_redis_address {
     const char *shown; /* for messages, without the password */
 } cl_redis_address;
 
+/* What INFO said of the server at the other end of this connection. */
+typedef struct cl_redis_role {
+    int known; /* 0: INFO is not allowed, or says nothing of it */
+    int is_replica;
+    int was_promoted; /* it was a replica once */
+    int64_t replicas; /* connected to it */
+    int64_t learned;  /* when */
+    char run_id[48];  /* of this server process; "": not known */
+} cl_redis_role;
+
 typedef struct cl_session_hooks {
     void *self;
     /* Greeted: commands may be sent. */
@@ -49,8 +59,17 @@ void cl_session_destroy(cl_session *session);
 int cl_session_is_ready(const cl_session *session);
 /* 1 when the greeting found a server in cluster mode. */
 int cl_session_is_cluster(const cl_session *session);
-/* Redis' clock minus the loop's, in ms; 0 when it is not known. */
+/* Redis' clock minus the loop's, in ms; 0 when it was never learned. */
 int cl_session_clock(const cl_session *session, int64_t *offset);
+/* Something does not fit the clock: it is learned anew, at most once a second. */
+void cl_session_doubt_clock(cl_session *session);
+const cl_redis_role *cl_session_role(const cl_session *session);
+/* The answer to INFO, asked by the owner. */
+void cl_session_learn_info(cl_session *session, const cl_reply *reply);
+/* When this connection became ready. */
+int64_t cl_session_since(const cl_session *session);
+/* The owner's write was taken, so this is no replica. */
+void cl_session_wrote(cl_session *session);
 
 /* The way to send, for whoever formats by itself: begin gives the buffer and makes room for a pending command, then
  * `end` is called with the length that the buffer had. begin fails with CLOUDS_EUNREACHABLE, CLOUDS_ELIMIT or

@@ -46,8 +46,12 @@ struct cl_session {
     int suspect;       /* it seems dead: one more turn, since it may be us who slept */
     unsigned attempts; /* failed in a row */
     uint64_t random;   /* for jitter */
-    int clock_known, clock_refused, cluster;
+    int clock_known;   /* the offset is kept from one connection to the next: an old one is better than none */
+    int clock_refused, cluster;
     int64_t clock_offset, clock_asked;
+    unsigned clock_again; /* questions in a row whose answers came too late to be exact */
+    cl_redis_role role;
+    int64_t role_asked, wrote_at;
     int code; /* why we cut it, 0: we did not */
     cl_redis_words words;
 };
@@ -58,6 +62,8 @@ int cl_session_greet(cl_session *session);
 void cl_session_greeted(cl_session *session, const cl_pending *pending, const cl_reply *reply);
 /* Asks whether Redis is alive, and what time it is. */
 void cl_session_ping(cl_session *session);
+/* Asks whether it is still the primary. */
+void cl_session_ask_role(cl_session *session);
 /* All of the greeting is answered. */
 void cl_session_became_ready(cl_session *session);
 

@@ -3,6 +3,8 @@
 #include "bus/redis/inside.h"
 #include "clouds.h"
 
+enum { FARTHEST_MS = 7 * 24 * 3600 * 1000 };
+
 static void send_one(redis_bus *bus, enum redis_kind kind, redis_node *node, cl_str verb, cl_str channel)
 {
     cl_str command[] = {verb, channel};
@@ -70,6 +72,7 @@ static void subscribed(redis_bus *bus, redis_node *node, const cl_reply *reply)
     bus->unconfirmed--;
     if (!node && !confirmed) cl_log(CLOUDS_LOG_WARN, "no news of servers from Redis: %s", words.text);
     if (node) {
+        node->again = node->owned;
         if (!node->leaving) cl_redis_node_confirmed(bus, node, code, code ? words.text : "");
         cl_redis_node_unref(bus, node);
     }
@@ -100,7 +103,13 @@ static void on_down(void *self, int was_ready, int code, const char *words)
 {
     redis_bus *bus = self;
     bus->unconfirmed = 0;
-    CL_LIST_EACH(link, &bus->nodes) CL_OWNER(link, redis_node, link)->listening = 0;
+    CL_LIST_EACH(link, &bus->nodes)
+    {
+        redis_node *node = CL_OWNER(link, redis_node, link);
+        node->subscribed = node->listening = 0;
+        node->tries = 0;
+    }
+    if (cl_session_role(bus->subscriber)->is_replica) cl_session_cut(bus->commands, code, words);
     /* While the other connection fails too, it speaks for both. */
     if (was_ready || cl_session_is_ready(bus->commands)) cl_redis_down(bus, code, words);
 }
@@ -116,11 +125,15 @@ static void on_channel(void *self, cl_str channel)
     if (!bus->current) bus->current_is_news = cl_str_eq(channel, bus->news_channel);
 }
 
-/* From Redis' time to the loop's; 0 when that cannot be. */
+/* From Redis' time to the loop's; 0 when Redis does not allow TIME. What seems to have expired may come from one who
+ * has learned the clock before or after it stepped, and what is far away is nonsense. */
 static int64_t to_loop_time(const redis_bus *bus, int64_t deadline)
 {
-    int64_t offset, result;
-    if (!cl_session_clock(bus->commands, &offset) || __builtin_sub_overflow(deadline, offset, &result)) return 0;
+    int64_t offset, result, now = cl_loop_now();
+    if (!cl_session_clock(bus->commands, &offset)) return 0;
+    if (__builtin_sub_overflow(deadline, offset, &result)) return deadline > 0 ? now + FARTHEST_MS : 1;
+    if (result <= now) cl_session_doubt_clock(bus->commands);
+    if (result > now + FARTHEST_MS) return now + FARTHEST_MS;
     return result > 0 ? result : 1;
 }
 
@@ -139,7 +152,43 @@ static void on_envelope(void *self, cl_str payload)
     if (e.deadline) e.deadline = to_loop_time(bus, e.deadline);
     e.to = node->id;
     e.link = 0;
+    if (e.flags & CL_REFUSED) cl_session_doubt_clock(bus->commands); /* perhaps for an age that it does not have */
     bus->sink.envelope(bus->sink.self, node->handle, &e);
+}
+
+/* ---- what comes before the id of the node is known to be its own */
+
+static void hold(redis_bus *bus, redis_node *node, cl_str payload)
+{
+    uint32_t n = (uint32_t)payload.n;
+    int code = payload.n > bus->limits.message ? CLOUDS_ETOOBIG
+               : node->held.len + sizeof n + payload.n > bus->limits.write_hard
+                   ? CLOUDS_ELIMIT
+                   : cl_buf_reserve(&node->held, sizeof n + n);
+    if (code) {
+        bus->sink.dropped(bus->sink.self, code);
+        return;
+    }
+    cl_buf_add(&node->held, (const char *)&n, sizeof n);
+    cl_buf_add_str(&node->held, payload);
+}
+
+static void deliver(redis_bus *bus, cl_str payload);
+
+void cl_redis_held_deliver(redis_bus *bus, redis_node *node)
+{
+    if (node->held.len == 0) return;
+    cl_buf held = node->held;
+    node->held = (cl_buf){0};
+    bus->current = node;
+    for (size_t at = 0; at < held.len && bus->current == node;) {
+        uint32_t n;
+        memcpy(&n, held.data + at, sizeof n);
+        deliver(bus, cl_str_of(held.data + at + sizeof n, n));
+        at += sizeof n + n;
+    }
+    bus->current = NULL; /* each message begins with its channel */
+    cl_buf_free(&held);
 }
 
 static void on_batch(redis_bus *bus, cl_str payload)
@@ -149,12 +198,19 @@ static void on_batch(redis_bus *bus, cl_str payload)
     if (code) bus->sink.dropped(bus->sink.self, code);
 }
 
+static void deliver(redis_bus *bus, cl_str payload)
+{
+    if (cl_redis_is_batch(payload)) on_batch(bus, payload);
+    else on_envelope(bus, payload);
+}
+
 static void on_message(void *self, cl_str payload)
 {
     redis_bus *bus = self;
+    redis_node *node = bus->current;
     if (bus->current_is_news) cl_redis_news_came(bus, payload);
-    else if (cl_redis_is_batch(payload)) on_batch(bus, payload);
-    else on_envelope(bus, payload);
+    else if (node && !node->listening && !node->leaving) hold(bus, node, payload);
+    else deliver(bus, payload);
 }
 
 static void on_closed(void *self)

@@ -1,0 +1,219 @@
+/* Design note. Two nodes with one id would both run every request that is sent to it. So an id has an owner, and the
+ * record of the node, which holds a token of its context, says who that is. A node subscribes first and asks then, in
+ * one round trip:
+ *
+ *   SET record NX EX   ours, if there was none
+ *   GET record         whose it is
+ *   PUBSUB NUMSUB      how many listen on the channel, this node included
+ *
+ * Since everybody is subscribed before making a record, a record of another without a second listener is what a dead
+ * process left: it is taken over. With one, the other lives, and this node is refused. A second listener without a
+ * record is an npm node, or somebody who is about to be refused: it is asked a few times more before it counts.
+ * A node that was the owner before a loss asks again; there its own ghost, a connection that Redis does not know to be
+ * dead yet, may be the second listener, so only a foreign record counts. Until the answer is there, what arrives is
+ * held. Where Redis does not allow these commands the node goes on without. */
+#include <stdio.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/rand.h"
+#include "bus/redis/inside.h"
+#include "clouds.h"
+
+enum { AGAIN_MS = 80, TRIES = 4 };
+
+void cl_redis_claim_prepare(redis_bus *bus)
+{
+    uint64_t random = 0;
+    if (cl_random_bytes(&random, sizeof random)) random = (uint64_t)getpid() << 32 ^ (uint64_t)cl_loop_now();
+    snprintf(bus->token, sizeof bus->token, "%016llx", (unsigned long long)random);
+    char name[sizeof bus->place] = "";
+    gethostname(name, sizeof name - 1);
+    size_t n = 0;
+    for (const char *p = name; *p; p++)
+        if (*p > ' ' && *p < 127 && *p != '"' && *p != '\\') bus->place[n++] = *p;
+    bus->place[n] = '\0';
+}
+
+/* The host part of an id of the usual shape; "" for another. */
+static cl_str host_of(cl_str id)
+{
+    if (id.n < 12 || id.p[1] != '.' || id.p[10] != '.') return CL_STR_NONE;
+    return strspn(id.p + 2, "0123456789abcdef") >= 8 ? cl_str_of(id.p + 2, 8) : CL_STR_NONE;
+}
+
+cl_str cl_redis_record(redis_bus *bus, const redis_node *node)
+{
+    cl_str host = host_of(node->id);
+    cl_buf_clear(&bus->text);
+    int code = cl_buf_printf(&bus->text,
+                             "{\"v\":1,\"host\":\"%.*s\",\"pid\":%ld,\"started\":%lld,\"abilities\":[\"deadline\","
+                             "\"refuse\",\"batch\"],\"token\":\"%s\",\"at\":\"%s\"}",
+                             (int)host.n, host.p, (long)getpid(), (long long)node->started, bus->token, bus->place);
+    return code ? CL_STR_NONE : cl_buf_str(&bus->text);
+}
+
+/* ---- asking */
+
+static int ask(redis_bus *bus, redis_node *node, enum redis_kind kind, size_t argc, const cl_str *argv)
+{
+    int code = cl_redis_command(bus, kind, node, argc, argv);
+    if (!code) node->refs++;
+    return code;
+}
+
+void cl_redis_claim(redis_bus *bus, redis_node *node)
+{
+    if (node->claiming || node->leaving || !node->subscribed || !cl_session_is_ready(bus->commands)) return;
+    cl_str set[] = {CL_STR("SET"), node->record_key, cl_redis_record(bus, node),
+                    CL_STR("NX"),  CL_STR("EX"),     cl_str_z(node->ttl)};
+    cl_str get[] = {CL_STR("GET"), node->record_key}, count[] = {CL_STR("PUBSUB"), CL_STR("NUMSUB"), node->channel};
+    node->is_foreign = 0;
+    node->listeners = -1;
+    int code = ask(bus, node, KIND_CLAIM_SET, 6, set);
+    if (!code) code = ask(bus, node, KIND_CLAIM_GET, 2, get);
+    if (!code) code = ask(bus, node, KIND_CLAIM_COUNT, 3, count);
+    if (code) {
+        cl_session_cut(bus->commands, code, clouds_strerror(code)); /* it is asked again when the connection is back */
+        return;
+    }
+    node->claiming = 1;
+    bus->claiming++;
+}
+
+/* ---- deciding */
+
+/* P:C:<id>, held for a moment by one of those who contend for an id. "" without memory. */
+static cl_str lock_key(redis_bus *bus, const redis_node *node)
+{
+    cl_buf_clear(&bus->text);
+    int code = cl_buf_put_str(&bus->text, bus->prefix);
+    if (!code) code = cl_buf_put(&bus->text, ":C:", 3);
+    if (!code) code = cl_buf_put_str(&bus->text, node->id);
+    return code ? CL_STR_NONE : cl_buf_str(&bus->text);
+}
+
+static void unlock(redis_bus *bus, redis_node *node)
+{
+    cl_str del[] = {CL_STR("DEL"), node->is_last ? lock_key(bus, node) : CL_STR_NONE};
+    if (node->is_last) cl_redis_command(bus, KIND_NEWS, NULL, 2, del);
+    node->is_last = 0;
+}
+
+static void take_over(redis_bus *bus, redis_node *node)
+{
+    node->is_foreign = 0;
+    cl_redis_send_record(bus, node);
+}
+
+static void lose(redis_bus *bus, redis_node *node)
+{
+    char words[400];
+    snprintf(words, sizeof words, "the node id %.*s is in use: %s", node->id.n < 150 ? (int)node->id.n : 150,
+             node->id.p, node->is_foreign ? node->holder : "somebody who left no record listens to it");
+    if (node->recorded && !node->is_foreign) {
+        cl_str del[] = {CL_STR("DEL"), node->record_key};
+        cl_redis_command(bus, KIND_NEWS, NULL, 2, del);
+    }
+    node->recorded = node->owned = 0;
+    unlock(bus, node);
+    cl_redis_unsubscribe(bus, node);
+    cl_redis_node_refused(bus, node, CLOUDS_EEXIST, words);
+}
+
+/* It asks a few times more. */
+static int waits(redis_bus *bus, redis_node *node)
+{
+    return ++node->tries <= TRIES && cl_redis_node_wake(bus, node, AGAIN_MS) == 0;
+}
+
+/* The second listener may be one more who wants what a dead process left: one of them stays, and sees then whether the
+ * owner lives. */
+static int asks_to_be_last(redis_bus *bus, redis_node *node)
+{
+    if (node->is_last || !node->is_foreign) return 0;
+    cl_str set[] = {CL_STR("SET"), lock_key(bus, node), cl_str_z(bus->token),
+                    CL_STR("NX"),  CL_STR("PX"),        CL_STR("2000")};
+    return set[1].n > 0 && ask(bus, node, KIND_CLAIM_LOCK, 6, set) == 0;
+}
+
+static void lock_came(redis_bus *bus, redis_node *node, const cl_reply *reply)
+{
+    if (node->leaving || !node->subscribed || node->listening) return;
+    node->is_last = reply->items[0].type == CL_REPLY_STATUS;
+    node->tries = 0;
+    if (!node->is_last || !waits(bus, node)) lose(bus, node);
+}
+
+static void decide(redis_bus *bus, redis_node *node)
+{
+    int has_rival = node->listeners < 0 ? node->is_foreign : node->listeners > 1;
+    if (node->is_foreign && !has_rival) take_over(bus, node);
+    if (!has_rival || (node->owned && !node->is_foreign)) {
+        unlock(bus, node);
+        cl_redis_node_listens(bus, node);
+    } else if (!waits(bus, node) && !asks_to_be_last(bus, node)) {
+        lose(bus, node);
+    }
+}
+
+/* ---- answers */
+
+/* What stands behind "name": in the record, up to one of the ends. */
+static cl_str member(cl_str record, const char *name, const char *ends)
+{
+    const char *p = memmem(record.p, record.n, name, strlen(name)), *stop = record.p + record.n, *value;
+    if (!p) return CL_STR("?");
+    for (p = value = p + strlen(name); p < stop && !strchr(ends, *p);) p++;
+    return cl_str_of(value, (size_t)(p - value));
+}
+
+static void owner_came(redis_bus *bus, redis_node *node, const cl_reply *reply)
+{
+    if (reply->items[0].type == CL_REPLY_ERROR) cl_redis_complain(bus, "GET", cl_reply_text(reply, 0));
+    if (reply->items[0].type != CL_REPLY_STRING) return;
+    cl_str record = cl_reply_text(reply, 0);
+    node->is_foreign = memmem(record.p, record.n, bus->token, strlen(bus->token)) == NULL;
+    if (!node->is_foreign) return;
+    cl_str pid = member(record, "\"pid\":", ",}"), at = member(record, "\"at\":\"", "\"");
+    snprintf(node->holder, sizeof node->holder, "process %.*s on %.*s", pid.n < 20 ? (int)pid.n : 20, pid.p,
+             at.n < 80 ? (int)at.n : 80, at.p);
+}
+
+static void count_came(redis_bus *bus, redis_node *node, const cl_reply *reply)
+{
+    if (reply->items[0].type == CL_REPLY_ERROR) cl_redis_complain(bus, "PUBSUB", cl_reply_text(reply, 0));
+    else if (reply->len == 3 && reply->items[2].type == CL_REPLY_INTEGER) node->listeners = reply->items[2].number;
+    bus->claiming--;
+    node->claiming = 0;
+    if (node->leaving || !node->subscribed) return;
+    decide(bus, node);
+    cl_redis_check_up(bus);
+}
+
+void cl_redis_claim_reply(redis_bus *bus, const cl_pending *pending, const cl_reply *reply)
+{
+    redis_node *node = redis_from_ref(pending->ref);
+    if (pending->kind == KIND_CLAIM_SET) {
+        if (reply->items[0].type == CL_REPLY_ERROR) cl_redis_complain(bus, "SET", cl_reply_text(reply, 0));
+        if (reply->items[0].type == CL_REPLY_STATUS) node->recorded = 1;
+    } else if (pending->kind == KIND_CLAIM_GET) {
+        owner_came(bus, node, reply);
+    } else if (pending->kind == KIND_CLAIM_LOCK) {
+        lock_came(bus, node, reply);
+    } else {
+        count_came(bus, node, reply);
+    }
+    cl_redis_node_unref(bus, node);
+}
+
+void cl_redis_claim_unanswered(redis_bus *bus, const cl_pending *pending)
+{
+    redis_node *node = redis_from_ref(pending->ref);
+    if (pending->kind == KIND_CLAIM_COUNT) {
+        bus->claiming--;
+        node->claiming = 0;
+    }
+    cl_redis_node_unref(bus, node);
+}

@@ -1,0 +1,187 @@
+/* Two nodes with one id: one of them wins, the other is told who holds it, and neither loses what it registered. */
+#include <stdio.h>
+#include <unistd.h>
+
+#include "clouds.h"
+#include "redis/kit.h"
+#include "support/tap.h"
+
+static test_redis server;
+static kit a, b, c;
+static int node_a, node_b, node_c;
+
+#define ID "s.686c821a.1.0"
+#define KEY "clouds:S:m:" ID
+#define RECORD "clouds:N:" ID
+
+static void begin(void)
+{
+    test_redis_command(&server, "FLUSHALL");
+    REQUIRE(kit_open(&a, server.url, NULL) == 0);
+    REQUIRE(kit_node(&a, &node_a, ID, 1) == 0);
+    REQUIRE(kit_enroll(&a, &node_a, "m") == 0);
+}
+
+#define says(command, expected) (strcmp(test_redis_command(&server, command), expected) == 0)
+
+static void a_living_id_is_refused(void)
+{
+    char pid[32];
+    begin();
+    REQUIRE(kit_open(&b, server.url, NULL) == 0);
+    REQUIRE(b.bus->ops->node_open(b.bus, &node_b, CL_STR(ID), 1) == 0);
+    REQUIRE(b.bus->ops->enroll(b.bus, &node_b, CL_STR("m"), 7) == 0);
+    kit_note *n = kit_take(&b, "ready");
+    CHECK_INT(n->code, CLOUDS_EEXIST);
+    snprintf(pid, sizeof pid, "process %ld", (long)getpid());
+    CHECK(strstr(n->text, ID) != NULL && strstr(n->text, pid) != NULL);
+    CHECK_INT(kit_take(&b, "enrolled")->code, CLOUDS_EEXIST);
+    WAIT_FOR(says("PUBSUB NUMSUB clouds:L:" ID, "clouds:L:" ID "\n1"));
+    CHECK_INT(kit_call(&a, ID, ID, "m", "iiiiiiii", "[]", 3), 0);
+    CHECK(kit_take(&a, "envelope")->node == &node_a);
+    kit_idle(20);
+    CHECK(kit_find(&b, "envelope") == NULL);
+    b.bus->ops->node_close(b.bus, &node_b);
+    kit_take(&b, "closed");
+    CHECK(says("EXISTS " KEY " " RECORD, "2")); /* the end of one takes nothing from the other */
+    kit_close(&b, 0);
+    CHECK(says("EXISTS " KEY " " RECORD, "2"));
+    a.bus->ops->node_close(a.bus, &node_a);
+    kit_take(&a, "closed");
+    CHECK(says("EXISTS " KEY " " RECORD, "0"));
+    kit_close(&a, 0);
+}
+
+static void of_two_at_once_one_wins(void)
+{
+    test_redis_command(&server, "FLUSHALL");
+    for (int i = 0; i < 5; i++) {
+        REQUIRE(kit_open(&a, server.url, NULL) == 0);
+        REQUIRE(kit_open(&b, server.url, NULL) == 0);
+        REQUIRE(a.bus->ops->node_open(a.bus, &node_a, CL_STR(ID), 1) == 0);
+        REQUIRE(b.bus->ops->node_open(b.bus, &node_b, CL_STR(ID), 1) == 0);
+        int first = kit_take(&a, "ready")->code, second = kit_take(&b, "ready")->code;
+        CHECK((first == 0) + (second == 0) == 1);
+        CHECK_INT(first + second, CLOUDS_EEXIST);
+        kit_close(&a, 0);
+        kit_close(&b, 0);
+    }
+}
+
+/* What a killed process left is taken over at once. */
+static void a_dead_owner_does_not_count(void)
+{
+    begin();
+    test_redis_command(&server, "SET " RECORD " {\"pid\":1,\"token\":\"x\"} EX 600");
+    kit_close(&a, 1);
+    test_redis_command(&server, "SET " RECORD " {\"pid\":1,\"token\":\"x\"} EX 600");
+    REQUIRE(kit_open(&b, server.url, NULL) == 0);
+    CHECK_INT(kit_node(&b, &node_b, ID, 1), 0);
+    CHECK_INT(kit_enroll(&b, &node_b, "m"), 0);
+    CHECK(atoi(test_redis_command(&server, "TTL " RECORD)) <= 2);
+    kit_close(&b, 0);
+}
+
+static void who_listens_without_a_record_counts(void)
+{
+    test_redis_command(&server, "FLUSHALL");
+    REQUIRE(kit_open(&a, server.url, NULL) == 0);
+    REQUIRE(kit_node(&a, &node_a, ID, 60) == 0);
+    test_redis_command(&server, "FLUSHALL");
+    REQUIRE(kit_open(&b, server.url, NULL) == 0);
+    CHECK_INT(kit_node(&b, &node_b, ID, 1), CLOUDS_EEXIST);
+    WAIT_FOR(says("EXISTS " RECORD, "0"));
+    kit_close(&b, 0);
+    kit_close(&a, 0);
+}
+
+/* The owner was away, and another came: it is not an owner any more, and comes back when the other is gone. */
+static void who_was_away_too_long_waits(void)
+{
+    begin();
+    test_redis_command(&server, "ACL SETUSER default resetchannels");
+    test_redis_command(&server, "CLIENT KILL TYPE pubsub");
+    WAIT_FOR(says("PUBSUB NUMSUB clouds:L:" ID, "clouds:L:" ID "\n0"));
+    test_redis_command(&server, "DEL " RECORD);
+    test_redis_command(&server, "ACL SETUSER other on nopass +@all ~* &*");
+    char url[200];
+    snprintf(url, sizeof url, "redis+unix://other:x@%s", server.socket);
+    REQUIRE(kit_open(&c, url, NULL) == 0);
+    REQUIRE(kit_node(&c, &node_c, ID, 1) == 0);
+    REQUIRE(kit_enroll(&c, &node_c, "m") == 0);
+    test_redis_command(&server, "ACL SETUSER default allchannels");
+    kit_idle(1500);
+    kit_forget(&a);
+    CHECK_INT(kit_call(&c, ID, ID, "m", "iiiiiiii", "[]", 3), 0);
+    CHECK(kit_take(&c, "envelope")->node == &node_c);
+    CHECK(kit_find(&a, "envelope") == NULL);
+    kit_close(&c, 0);
+    WAIT_FOR(says("GET " KEY, "1"));
+    WAIT_FOR(says("PUBSUB NUMSUB clouds:L:" ID, "clouds:L:" ID "\n1"));
+    CHECK_INT(kit_say(&a, ID, ID, "1", 3), 0);
+    CHECK(kit_take(&a, "envelope")->node == &node_a);
+    kit_close(&a, 0);
+}
+
+/* A call that comes between the new subscription and the answer who owns the id is not lost. */
+static void nothing_is_lost_while_it_asks(void)
+{
+    begin();
+    REQUIRE(kit_open(&b, server.url, NULL) == 0);
+    WAIT_FOR(b.up);
+    for (int i = 0; i < 10; i++) {
+        test_redis_command(&server, "CLIENT KILL TYPE pubsub");
+        int64_t receivers = 0, end = cl_loop_now() + 20000;
+        while (!receivers && cl_loop_now() < end) {
+            receivers =
+                atoi(test_redis_command(&server, "PUBLISH clouds:L:" ID " {\"t\":\"m\",\"s\":\"x\",\"d\":%d}", i));
+            cl_loop_run(a.loop, 0);
+        }
+        CHECK_INT(receivers, 1);
+        kit_note *n = kit_take(&a, "envelope");
+        char data[16];
+        snprintf(data, sizeof data, "data=%d", i);
+        CHECK(strstr(n->text, data) != NULL);
+        WAIT_FOR(a.up && b.up);
+    }
+    kit_close(&b, 0);
+    kit_close(&a, 0);
+}
+
+/* Who was told meanwhile that nobody listens waits for news, not for its timeout. */
+static void a_blink_is_told_to_the_callers(void)
+{
+    begin();
+    REQUIRE(kit_open(&c, server.url, NULL) == 0);
+    WAIT_FOR(c.up);
+    c.bus->ops->look(c.bus, CL_STR("m"), 0);
+    kit_take(&c, "servers");
+    kit_forget(&c);
+    int64_t end = cl_loop_now() + 20000;
+    kit_note *n = NULL;
+    while (!n && cl_loop_now() < end) { /* the one who asks may have lost its connection with the same blow */
+        test_redis_command(&server, "CLIENT KILL TYPE pubsub");
+        WAIT_FOR(!a.up);
+        WAIT_FOR(a.up && c.up);
+        kit_idle(30);
+        n = kit_find(&c, "up");
+    }
+    CHECK(n != NULL);
+    if (n) CHECK_STR(n->text, strlen("m " ID "+"), "m " ID "+");
+    kit_close(&a, 0);
+    kit_close(&c, 0);
+}
+
+int main(void)
+{
+    if (test_redis_start(&server, NULL)) return EXIT_FAILURE;
+    RUN(a_living_id_is_refused);
+    RUN(of_two_at_once_one_wins);
+    RUN(a_dead_owner_does_not_count);
+    RUN(who_listens_without_a_record_counts);
+    RUN(who_was_away_too_long_waits);
+    RUN(nothing_is_lost_while_it_asks);
+    RUN(a_blink_is_told_to_the_callers);
+    test_redis_stop(&server);
+    return tap_end();
+}
