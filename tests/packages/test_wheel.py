@@ -73,6 +73,7 @@ class Wheel(Tried):
         self.assertEqual(len(said), 7, said)  # the package and the three libraries
         for path in said[3:]:
             self.assertTrue(path.startswith(os.path.realpath(folder) + "/"), path)
+        self.assertEqual(run(python, "-m", "clouds", "call", "test.hello", "-s", "Glen", "hi", env=env), '"Hello Glen, hi"')
         script = write(env["HOME"] + "/readme.py", readme("python"))
         self.assertEqual(run(python, script, env=env), "Hello Glen, hi")
         self.assertEqual(service.stop(), 0, service.err.text())

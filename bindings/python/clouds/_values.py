@@ -181,7 +181,8 @@ _LONG = re.compile(r"[0-9][0-9]{15}")  # the first apart, so that the search for
 _SHORTEST_LONG = 18
 
 
-def _whole(text: str) -> Any:
+def whole(text: str) -> Any:
+    """A whole number of a JSON text: an int where every language has it, else the nearest float."""
     if len(text) < 16:
         return int(text)
     if len(text) > 400:
@@ -191,7 +192,7 @@ def _whole(text: str) -> Any:
 
 
 _scan: Callable[[str, int], Tuple[Any, int]] = getattr(json.JSONDecoder(), "scan_once")
-_scan_long: Callable[[str, int], Tuple[Any, int]] = getattr(json.JSONDecoder(parse_int=_whole), "scan_once")
+_scan_long: Callable[[str, int], Tuple[Any, int]] = getattr(json.JSONDecoder(parse_int=whole), "scan_once")
 
 
 def decode(text: str) -> Any:
