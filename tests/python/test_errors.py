@@ -1,10 +1,11 @@
 """Exceptions: one for each error of the library, and what a handler's error becomes."""
 import asyncio
 import pickle
+import threading
 import unittest
 from unittest import mock
 
-from support import PythonCase
+from support import BOUND, PythonCase
 
 import clouds
 from clouds import _abi, errors
@@ -63,6 +64,54 @@ class Classes(PythonCase):
             self.assertIs(type(copy), type(problem))
             self.assertEqual(vars(copy), vars(problem))
             self.assertEqual(str(copy), str(problem))
+
+
+class Facts(PythonCase):
+    """What an error concerns, as members and in its words; and its class says which it is."""
+
+    bus = "local"
+
+    def test_each(self):
+        server, client = self.node("Server", id="s.facts", workers=2), self.node("Client", timeout=BOUND)
+        release = threading.Event()
+        self.addCleanup(release.set)
+        server.register("wait", lambda: release.wait(BOUND))
+        server.register("large", lambda: "x" * 5000000)
+        server.ready()
+        said = self.raises(clouds.NoAvailableServer, "for nobody on local:", client.call, "nobody")
+        self.assertEqual((said.method, said.server, said.received), ("nobody", None, True))
+        self.assertIn("local:", said.cluster)
+        said = self.raises(clouds.CallTimeout, "wait", client.call, "wait", timeout=0.1)
+        self.assertEqual((said.method, said.server), ("wait", "s.facts"))
+        said = self.raises(clouds.Error, "s.nobody", client.call, "wait", server="s.nobody", timeout=0.2)
+        self.assertEqual((said.method, said.server), ("wait", "s.nobody"))
+        said = self.raises(clouds.TooBig, "4194304", client.call, "wait", "x" * 5000000)
+        self.assertEqual((said.method, said.limit), ("wait", 4194304))
+        self.assertGreater(said.size, 5000000)
+        with self.assertLogs("clouds", "INFO"):
+            said = self.raises(clouds.Error, "4194304", client.call, "large")
+        self.assertIn(type(said), (clouds.TooBig, clouds.ServiceError))
+        said = self.raises(clouds.InvalidUrl, "redis://:", clouds.Client, "redis://:x")
+        copy = pickle.loads(pickle.dumps(said))
+        self.assertEqual((type(copy), str(copy)), (type(said), str(said)))
+
+    def test_of_a_service(self):
+        """Its own members stay in `more`, whatever their names."""
+        server, client = self.node("Server"), self.node("Client", timeout=BOUND)
+
+        def fail():
+            raise clouds.ServiceError("no", more={"method": "own", "limit": [1], "toString": 1})
+        server.register("fail", fail)
+        server.ready()
+        said = self.raises(clouds.ServiceError, "no", client.call, "fail")
+        self.assertEqual((said.method, said.server, said.limit), ("fail", server.id, None))
+        self.assertEqual(said.more, {"method": "own", "limit": [1], "toString": 1})
+
+    def test_a_code_that_is_null(self):
+        failed = Event(_abi.CLOUDS_EVENT_RESULT, clouds.ServiceError.number, 1, 1, 0, 0.0, "s.x", "m", "",
+                       '{"message":"a\\u0000b","code":null,"more":1}')
+        problem = failure(failed)
+        self.assertEqual((problem.message, problem.code, problem.more), ("a\0b", "CLOUDS_SERVICE_ERROR", {"more": 1}))
 
 
 class OfHandlers(PythonCase):

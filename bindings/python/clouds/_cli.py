@@ -7,7 +7,7 @@ import sys
 from typing import Any, Awaitable, Callable, Dict, List, NoReturn, Optional, Tuple
 
 from clouds import aio
-from clouds._error import Error
+from clouds._error import FACTS, Error
 from clouds._faults import escaped
 from clouds._library import version
 from clouds._options import default_url
@@ -57,7 +57,7 @@ def exit_code(problem: Error) -> int:
 def fail(problem: Error, as_json: bool = False) -> int:
     """Tells an error; the exit code."""
     if as_json:
-        facts = {name: getattr(problem, name) for name in ("method", "server", "node", "limit", "size", "cluster")}
+        facts = {name: getattr(problem, name) for name in FACTS}
         known = {name: fact for name, fact in facts.items() if fact is not None}
         write(json_text({"error": {**known, **problem.more, "code": problem.code, "message": problem.message,
                                    "outcome": problem.outcome}}))

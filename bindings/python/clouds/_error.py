@@ -62,6 +62,22 @@ class Error(Exception):
         return _rebuild, (type(self), self.message), dict(vars(self))
 
 
+FACTS = ("method", "server", "node", "limit", "size", "cluster")
+
+
+def take_facts(more: Dict[str, Any]) -> Dict[str, Any]:
+    """Takes out of the members of an error of the library those that have a name of their own."""
+    return {name: more.pop(name) for name in FACTS if name in more}
+
+
+def set_facts(problem: "Error", facts: Mapping[str, Any]) -> "Error":
+    """Says of an error what it concerns."""
+    for name, fact in facts.items():
+        if fact is not None:
+            setattr(problem, name, fact)
+    return problem
+
+
 def _rebuild(kind: Type[Error], message: str) -> Error:
     new: Any = kind.__new__  # without __init__: a kind of the program's may want other arguments
     made: Error = new(kind, message)

@@ -4,7 +4,7 @@ import struct
 from typing import Any, Dict, Iterator, List, NamedTuple, Tuple
 
 from clouds import _abi
-from clouds._error import Error
+from clouds._error import Error, set_facts, take_facts
 from clouds._library import OUTCOMES, lib, make_error
 from clouds._values import decode, members
 
@@ -123,9 +123,6 @@ class Records:
         return [self.event(raw) for raw in self.raw(count)]
 
 
-_FACTS = ("method", "server", "node", "limit", "size", "cluster")
-
-
 def failure(event: Event) -> Error:
     """The exception for an event whose code is not 0."""
     more = members(event.error)
@@ -136,13 +133,10 @@ def failure(event: Event) -> Error:
     facts: Dict[str, Any] = {"method": event.method or None, "server": event.peer or None}
     if event.code != _abi.CLOUDS_EAPP:
         code = None  # the library's own, which the class knows
-        facts.update({name: more.pop(name) for name in _FACTS if name in more})
+        facts.update(take_facts(more))
     values = decode(event.data) if event.type == _abi.CLOUDS_EVENT_RESULT else None
     problem = make_error(event.code, message if isinstance(message, str) else None, code=code,
                          outcome=OUTCOMES[event.outcome & 3], more=more,
                          values=values if isinstance(values, list) else ())
     problem.received = True
-    for name, fact in facts.items():
-        if fact is not None:
-            setattr(problem, name, fact)
-    return problem
+    return set_facts(problem, facts)

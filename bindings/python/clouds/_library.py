@@ -7,7 +7,8 @@ import os
 from typing import Any, List, Optional, Tuple
 
 from clouds import _abi
-from clouds._error import Error
+from clouds._error import Error, set_facts, take_facts
+from clouds._values import members
 from clouds.errors import BY_NUMBER
 
 OUTCOMES = ("DONE", "APP_ERROR", "NOT_DONE", "UNKNOWN")
@@ -72,8 +73,9 @@ def make_error(number: int, message: Optional[str], *, outcome: Optional[str] = 
 
 def error(number: int) -> Error:
     """The exception for a result below 0, with the words that the library has for it."""
-    words = lib.clouds_last_error().decode("utf-8", "replace")
-    return make_error(number, words or None)
+    more = members(lib.clouds_last_error_json().decode("utf-8", "replace")) or {}
+    words = more.get("message")
+    return set_facts(make_error(number, words if isinstance(words, str) and words else None), take_facts(more))
 
 
 def check(number: int) -> int:
