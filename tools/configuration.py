@@ -22,6 +22,7 @@ COUNTERS = {
     "limit_hits": "times a limit was reached",
     "lookups": "lists of servers asked for",
     "reconnects": "connections made again after a loss",
+    "overdue_requests": "requests that were begun and not answered before their deadline",
     "lost_answers": "answers and refusals that could not be sent",
     "events": "events raised",
     "dropped_events": "events dropped because the queue was full or memory was short",

@@ -414,6 +414,10 @@ CLOUDS_API int clouds_cancel(clouds_context *context, uint64_t call);
  * the request is still open: there was no room for the answer now. Thread: by mode. Since 0.1. */
 CLOUDS_API int clouds_reply(clouds_context *context, uint64_t request, const char *result, size_t result_len);
 
+/* Can `request` still be answered? 1: yes; 0: it is answered, its deadline has passed (its caller has given up), or its
+ * node has ended. A handler that works for long asks now and then. Errors: CLOUDS_EHANDLE. Thread: by mode. Since 0.1. */
+CLOUDS_API int clouds_request_open(clouds_context *context, uint64_t request);
+
 /* Answers `request` with `error` (`error_len` bytes), a JSON object with at least a text member "message", and
  * optionally with the values `result` (`result_len` bytes), a JSON array; NULL: none. Errors: CLOUDS_ESTALE
  * (answered, expired or closed), CLOUDS_EJSON, CLOUDS_ETOOBIG (the caller was told, with an error), CLOUDS_EINVAL,

@@ -1,36 +1,62 @@
-/* clouds_reply, clouds_fail, clouds_choose, clouds_attempt. */
+/* clouds_reply, clouds_fail, clouds_request_open, clouds_choose, clouds_attempt. */
 #include "api/check.h"
 #include "api/context.h"
 #include "base/error.h"
 
 /* In thread mode the core is asked later, so what may be answered is known here: once each. */
-static int claim(cl_context *context, enum cl_open_kind kind, uint64_t id)
+static int claim(cl_context *context, enum cl_open_kind kind, uint64_t id, void **until)
 {
     if (!context->threaded) return 0;
     cl_context_lock(context);
-    void *there = cl_idmap_take(&context->open, cl_open_key(kind, id));
+    *until = cl_idmap_get(&context->open, cl_open_key(kind, id));
+    int is_open = *until && !cl_open_is_over(*until);
+    if (is_open) cl_idmap_take(&context->open, cl_open_key(kind, id));
     cl_context_unlock(context);
-    return there ? 0 : CLOUDS_ESTALE;
+    return is_open ? 0 : CLOUDS_ESTALE;
 }
 
 /* The command could not be queued: it may be tried again. */
-static void unclaim(cl_context *context, enum cl_open_kind kind, uint64_t id)
+static void unclaim(cl_context *context, enum cl_open_kind kind, uint64_t id, void *until)
 {
     if (!context->threaded) return;
     cl_context_lock(context);
-    cl_idmap_put(&context->open, cl_open_key(kind, id), context); /* its place is still there */
+    cl_idmap_put(&context->open, cl_open_key(kind, id), until); /* its place is still there */
     cl_context_unlock(context);
 }
 
 static int submit(cl_context *context, enum cl_open_kind kind, const cl_command *command)
 {
-    int code = claim(context, kind, command->id);
+    void *until = NULL;
+    int code = claim(context, kind, command->id, &until);
     if (code == 0) {
         code = cl_submit(context, command);
-        if (code != 0 && code != CLOUDS_ESTALE) unclaim(context, kind, command->id);
+        if (code != 0 && code != CLOUDS_ESTALE) unclaim(context, kind, command->id, until);
     }
     if (code == CLOUDS_ESTALE) cl_error(code, "no such id, or it is answered, expired or closed");
     return cl_refused(context, code);
+}
+
+static int is_open(cl_context *context, uint64_t request)
+{
+    int64_t deadline = 0;
+    if (!context->threaded) {
+        int there = cl_core_request(context->core, request, &deadline);
+        return there && !(deadline && cl_loop_now() >= deadline);
+    }
+    pthread_mutex_lock(&context->lock);
+    const void *until = cl_idmap_get(&context->open, cl_open_key(CL_OPEN_REQUEST, request));
+    pthread_mutex_unlock(&context->lock);
+    return until && !cl_open_is_over(until);
+}
+
+int clouds_request_open(clouds_context *handle, uint64_t request)
+{
+    cl_context *context;
+    int code = cl_guard_context(handle, CL_USE, &context);
+    if (code != 0) return code;
+    code = is_open(context, request);
+    cl_guard_leave(context, CL_USE);
+    return code;
 }
 
 /* An answer that is too large by itself: the caller is told so, and so is ours. */

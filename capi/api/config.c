@@ -91,6 +91,7 @@ void cl_config_core(const cl_context *context, const cl_options *options, cl_cor
 {
     *out = (cl_core_config){.limits = context->limits,
                             .max_in_flight = (uint32_t)context->max_in_flight,
+                            .max_in_flight_bytes = size_of(options, CL_OPTION_max_in_flight_bytes),
                             .max_deadline = cl_options_number(options, CL_OPTION_max_deadline),
                             .cluster = context->shown};
 }

@@ -66,7 +66,8 @@ typedef struct cl_context {
     cl_idmap held;
     cl_idmap open; /* thread mode: calls, requests and questions that can still be canceled or answered */
     size_t calls_open;
-    uint64_t requests_pruned; /* requests up to this id were forgotten by prune */
+    uint64_t begun;   /* the latest request that was handed out */
+    size_t withdrawn; /* requests in `events` that are not handed out any more */
     cl_link nodes;
     uint64_t counters[CL_API_COUNTERS];
     uint64_t core_counters[CL_COUNTERS]; /* thread mode: as of the last turn */
@@ -136,6 +137,17 @@ static inline uint64_t cl_open_key(enum cl_open_kind kind, uint64_t id)
     return id << 2 | (uint64_t)kind;
 }
 
+/* Thread mode: what `open` keeps with a key. Until when it can be answered, 0: always. */
+static inline void *cl_open_until(int64_t deadline)
+{
+    return (void *)(uintptr_t)(deadline ? deadline : INTPTR_MAX);
+}
+
+static inline int cl_open_is_over(const void *until)
+{
+    return (intptr_t)until != INTPTR_MAX && cl_loop_now() >= (intptr_t)until;
+}
+
 /* glue.c: the port that the core sees, and the sink that the bus sees. */
 void cl_glue_port(cl_context *context, cl_port *port);
 void cl_glue_sink(cl_context *context, cl_bus_sink *sink);
@@ -145,6 +157,9 @@ void cl_glue_turn(void *context);
 int cl_raise(cl_context *context, cl_api_node *node, const clouds_event *event);
 /* Room for the event of a request that arrived; 0 or why it must be refused. */
 int cl_raise_reserve_request(cl_context *context);
+/* See cl_port. */
+int cl_raise_withdraw(cl_context *context, uint64_t request);
+void cl_raise_forget(cl_context *context, uint64_t request);
 /* At the end of a turn: tells who waits. */
 void cl_raise_flush(cl_context *context);
 

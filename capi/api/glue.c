@@ -86,6 +86,16 @@ static int port_reserve(void *self)
     return context->executing ? 0 : cl_raise_reserve_request(context);
 }
 
+static int port_withdraw_request(void *self, uint64_t request)
+{
+    return cl_raise_withdraw(self, request);
+}
+
+static void port_forget_request(void *self, uint64_t request)
+{
+    cl_raise_forget(self, request);
+}
+
 static uint64_t port_next_id(void *self)
 {
     return cl_context_id(self, 0);
@@ -107,6 +117,8 @@ void cl_glue_port(cl_context *context, cl_port *port)
                       .status = port_status,
                       .event = port_event,
                       .reserve = port_reserve,
+                      .withdraw_request = port_withdraw_request,
+                      .forget_request = port_forget_request,
                       .next_id = port_next_id};
 }
 

@@ -36,13 +36,31 @@ static int is_expired(cl_context *context, clouds_event *e, int64_t *now)
     return 1;
 }
 
+/* The core has closed it meanwhile, and told its caller that it was not done. */
+static int is_withdrawn(cl_context *context, uint64_t request)
+{
+    int64_t deadline;
+    int is_open = context->threaded ? cl_idmap_get(&context->open, cl_open_key(CL_OPEN_REQUEST, request)) != NULL
+                                    : cl_core_request(context->core, request, &deadline);
+    context->withdrawn -= !is_open;
+    return !is_open;
+}
+
+/* 1: this request is not handed out. */
+static int is_dead(cl_context *context, clouds_event *e, int64_t *now)
+{
+    int dead = (context->withdrawn && is_withdrawn(context, e->id)) || (e->number && is_expired(context, e, now));
+    context->begun = e->id;
+    return dead;
+}
+
 static size_t without_expired(cl_context *context, const poll_target *to, size_t n)
 {
     int64_t now = 0;
     size_t kept = 0;
     for (size_t i = 0; i < n; i++) {
         clouds_event *e = record(to, i);
-        if (e->type == CLOUDS_EVENT_REQUEST && e->number && is_expired(context, e, &now)) continue;
+        if (e->type == CLOUDS_EVENT_REQUEST && is_dead(context, e, &now)) continue;
         if (kept < i) memcpy(record(to, kept), e, to->size);
         kept++;
     }

@@ -49,36 +49,35 @@ static int refuse_request(cl_context *context, const clouds_event *event)
 {
     if (context->refusal_count == CL_REFUSALS) return 0;
     context->refusals[context->refusal_count++] = event->id;
+    if (context->threaded) cl_idmap_take(&context->open, cl_open_key(CL_OPEN_REQUEST, event->id));
     context->counters[CL_COUNT_QUEUE_REFUSALS]++;
     return 1;
 }
 
-/* Requests that were never answered do not pile up in the map: the oldest are forgotten. The core knows better anyway.
- */
-static void prune(cl_context *context)
-{
-    uint64_t newest = atomic_load_explicit(&context->next_id, memory_order_relaxed);
-    uint64_t from = context->requests_pruned;
-    context->requests_pruned = from + (newest - from) / 2;
-    cl_idmap kept = {0};
-    for (size_t i = 0; i < context->open.cap; i++) {
-        struct cl_idmap_slot *slot = &context->open.slots[i];
-        int old = (slot->key & 3) == CL_OPEN_REQUEST && slot->key >> 2 <= context->requests_pruned;
-        if (!slot->key || old) continue;
-        if (cl_idmap_put(&kept, slot->key, slot->value) == 0) continue;
-        cl_idmap_free(&kept);
-        return;
-    }
-    cl_idmap_free(&context->open);
-    context->open = kept;
-}
-
-/* Thread mode: can be answered from now on. */
-static int remember(cl_context *context, enum cl_open_kind kind, uint64_t id)
+/* Thread mode: can be answered from now on, until a deadline (0: none). */
+static int remember(cl_context *context, enum cl_open_kind kind, uint64_t id, int64_t deadline)
 {
     if (!context->threaded) return 0;
-    if (context->open.len > 4 * context->max_in_flight + 1024) prune(context);
-    return cl_idmap_put(&context->open, cl_open_key(kind, id), context);
+    return cl_idmap_put(&context->open, cl_open_key(kind, id), cl_open_until(deadline));
+}
+
+void cl_raise_forget(cl_context *context, uint64_t request)
+{
+    if (!context->threaded) return;
+    pthread_mutex_lock(&context->lock);
+    cl_idmap_take(&context->open, cl_open_key(CL_OPEN_REQUEST, request));
+    pthread_mutex_unlock(&context->lock);
+}
+
+/* Ids of requests rise, and their events are handed out in this order. */
+int cl_raise_withdraw(cl_context *context, uint64_t request)
+{
+    cl_context_lock(context);
+    int waits = request > context->begun;
+    context->withdrawn += (size_t)waits;
+    if (waits && context->threaded) cl_idmap_take(&context->open, cl_open_key(CL_OPEN_REQUEST, request));
+    cl_context_unlock(context);
+    return waits;
 }
 
 static void forget_call(cl_context *context, uint64_t id)
@@ -92,7 +91,8 @@ static void forget_call(cl_context *context, uint64_t id)
 
 static void raise_request(cl_context *context, const clouds_event *event, clouds_node *node)
 {
-    if (remember(context, CL_OPEN_REQUEST, event->id) != 0 || cl_events_add(&context->events, event, node) != 0) {
+    if (remember(context, CL_OPEN_REQUEST, event->id, event->number) != 0 ||
+        cl_events_add(&context->events, event, node) != 0) {
         if (refuse_request(context, event)) return;
         cl_events_complete(&context->events, event, node);
     }
@@ -110,7 +110,7 @@ static int raise_question(cl_context *context, const clouds_event *event, clouds
 {
     int attempt = event->type == CLOUDS_EVENT_ATTEMPT;
     enum cl_open_kind kind = attempt ? CL_OPEN_ATTEMPT : CL_OPEN_QUESTION;
-    if (remember(context, kind, event->id) != 0) return CLOUDS_ENOMEM;
+    if (remember(context, kind, event->id, 0) != 0) return CLOUDS_ENOMEM;
     int held = attempt && cl_id_is_held(event->id);
     return held ? cl_held_ask(&context->held, event, node) : cl_events_add(&context->events, event, node);
 }
@@ -164,10 +164,9 @@ int cl_raise(cl_context *context, cl_api_node *node, const clouds_event *event)
 
 static void answer_refusals(cl_context *context)
 {
-    static const char busy[] = "{\"message\":\"the server is busy\",\"code\":\"CLOUDS_OVERLOADED\"}";
     size_t n = context->refusal_count;
     context->refusal_count = 0;
-    for (size_t i = 0; i < n; i++) cl_core_answer(context->core, context->refusals[i], cl_str_z(busy), CL_STR_NONE);
+    for (size_t i = 0; i < n; i++) cl_core_refuse(context->core, context->refusals[i], CLOUDS_EOVERLOAD);
 }
 
 static void set_event_fd(cl_context *context)

@@ -15,7 +15,7 @@ static int is_empty_array(cl_str text)
 /* Why the server did not run it; 0 when it did. */
 static int refusal(const cl_call *call, const cl_envelope *e, const cl_words *words)
 {
-    static const int codes[] = {CLOUDS_EDRAINING, CLOUDS_EOVERLOAD, CLOUDS_ENOMETHOD};
+    static const int codes[] = {CLOUDS_EDRAINING, CLOUDS_EOVERLOAD, CLOUDS_ENOMETHOD, CLOUDS_EEXPIRED};
     if (e->flags & CL_REFUSED) {
         for (size_t i = 0; i < sizeof codes / sizeof *codes; i++)
             if (cl_str_eq(words->code, cl_str_z(clouds_err_name(codes[i])))) return codes[i];
@@ -51,6 +51,10 @@ static void answered(cl_core *core, cl_call *call, const cl_envelope *e)
     if (cl_words_is_false(e->error)) {
         cl_peer_forgive(call->peer);
         cl_call_complete(call, 0, CL_STR_NONE, e->result);
+        return;
+    }
+    if (e->flags & CL_LOST) {
+        cl_attempt_lost(call, cl_core_now(core));
         return;
     }
     cl_words words;

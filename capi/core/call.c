@@ -7,8 +7,6 @@
 
 _Static_assert(sizeof(cl_call) <= 640, "a call outstanding has to stay below 1 kB with all that belongs to it");
 
-enum { HELD_FACTOR = 64 }; /* arguments held outside of records: this many times the largest envelope */
-
 cl_call *cl_call_find(const cl_core *core, uint64_t id)
 {
     return cl_idmap_get(&core->calls, id);
@@ -36,9 +34,10 @@ static int keep_args(cl_core *core, cl_call *call, cl_str args)
         call->args = cl_str_of(call->small, args.n);
         return 0;
     }
-    if (core->call_bytes + args.n > HELD_FACTOR * core->config.limits.message)
-        return cl_error_limit(CLOUDS_ELIMIT, core->call_bytes + args.n, HELD_FACTOR * core->config.limits.message,
-                              "the arguments of the calls outstanding take %zu bytes already", core->call_bytes);
+    if (core->call_bytes && core->call_bytes + args.n > core->config.max_in_flight_bytes)
+        return cl_error_limit(CLOUDS_ELIMIT, core->call_bytes + args.n, core->config.max_in_flight_bytes,
+                              "the arguments of the calls outstanding take %zu bytes already (max_in_flight_bytes)",
+                              core->call_bytes);
     char *big = cl_str_dup(args);
     if (!big) return CLOUDS_ENOMEM;
     drop_args(core, call);
@@ -120,6 +119,7 @@ static void set_times(cl_call *call, const cl_call_spec *spec, int64_t start)
     call->deadline = start + clamp(length, max);
     call->latest = spec->deadline > 0 || node->deadline ? call->deadline : start + max;
     cl_request *parent = cl_request_find(core, spec->parent);
+    if (!parent && spec->parent && cl_request_is_overdue(core, spec->parent)) call->deadline = call->latest = start;
     if (!parent || !parent->deadline) return;
     if (parent->deadline < call->deadline) call->deadline = parent->deadline;
     if (parent->deadline < call->latest) call->latest = parent->deadline;

@@ -7,9 +7,11 @@
 enum { SCRATCH = 512 };
 
 const char *const cl_counter_names[CL_COUNTERS] = {
-    "calls",           "results",      "timeouts",   "retries",          "failovers",        "late_answers",
-    "foreign_answers", "requests",     "replies",    "expired_requests", "refused_requests", "messages_in",
-    "messages_out",    "broken_input", "limit_hits", "lookups",          "reconnects",       "lost_answers",
+    "calls",        "results",          "timeouts",         "retries",
+    "failovers",    "late_answers",     "foreign_answers",  "requests",
+    "replies",      "expired_requests", "refused_requests", "messages_in",
+    "messages_out", "broken_input",     "limit_hits",       "lookups",
+    "reconnects",   "lost_answers",     "overdue_requests",
 };
 
 static void nudge_due(cl_core *core, cl_timed *timed, int64_t now)

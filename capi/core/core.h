@@ -37,16 +37,21 @@ typedef struct cl_port {
      * once for every event of the types RESULT, REQUEST, REGISTERED, UNREGISTERED, SENT, STATUS, READY and NODE_CLOSED,
      * before what it completes is accepted; for no other. */
     int (*reserve)(void *self);
+    /* A request ends although the user has not answered it. withdraw: its event is not handed out any more (1), or was
+     * handed out before (0). forget: the request cannot be answered any more. */
+    int (*withdraw_request)(void *self, uint64_t request);
+    void (*forget_request)(void *self, uint64_t request);
     /* A new id from the one space of ids (below 2^53, never 0, never again): for inbound requests. */
     uint64_t (*next_id)(void *self);
 } cl_port;
 
 typedef struct cl_core_config {
     cl_limits limits;
-    uint32_t max_in_flight; /* calls out, and requests in, each */
-    double max_deadline;    /* seconds */
-    uint64_t secret[2];     /* key for the ids of attempts */
-    const char *cluster;    /* its address, for errors; lives as long as the core; NULL: not said */
+    uint32_t max_in_flight;     /* calls out, and requests in, each */
+    size_t max_in_flight_bytes; /* of their arguments, each */
+    double max_deadline;        /* seconds */
+    uint64_t secret[2];         /* key for the ids of attempts */
+    const char *cluster;        /* its address, for errors; lives as long as the core; NULL: not said */
 } cl_core_config;
 
 enum cl_counter {
@@ -67,7 +72,8 @@ enum cl_counter {
     CL_COUNT_LIMIT_HITS,
     CL_COUNT_LOOKUPS,
     CL_COUNT_RECONNECTS,
-    CL_COUNT_LOST_ANSWERS, /* that could not be sent, and whose callers hear nothing */
+    CL_COUNT_LOST_ANSWERS,     /* that could not be sent, and whose callers hear nothing */
+    CL_COUNT_OVERDUE_REQUESTS, /* begun, and not answered before their deadline */
     CL_COUNTERS
 };
 
@@ -125,8 +131,12 @@ int cl_node_status(cl_node *node, uint64_t operation);
  * the request stays open. */
 int cl_core_answer(cl_core *core, uint64_t request, cl_str error, cl_str result);
 /* Its deadline passed before the user saw it (clouds_event.number of CLOUDS_EVENT_REQUEST is the deadline by port.now;
- * 0: none): nobody is answered. 0 or CLOUDS_ESTALE. */
+ * 0: none): its caller is told so. 0 or CLOUDS_ESTALE. */
 int cl_core_expire(cl_core *core, uint64_t request);
+/* The user will never see it: its caller is told why. 0 or CLOUDS_ESTALE. */
+int cl_core_refuse(cl_core *core, uint64_t request, int code);
+/* 1 and its deadline (0: none), or 0: it has ended. */
+int cl_core_request(const cl_core *core, uint64_t request, int64_t *deadline);
 int cl_core_choose(cl_core *core, uint64_t question, cl_str server);
 /* Answers CLOUDS_EVENT_ATTEMPT; args empty: those it has. 0 (also when there is no room for them, and the call ends by
  * that) or CLOUDS_ESTALE. */

@@ -31,6 +31,7 @@ enum {
     CL_CALL_INLINE = 160,   /* bytes of arguments that need no memory of their own */
     CL_REQUEST_INLINE = 96,
     CL_TRIED_INLINE = 4,
+    CL_OVERDUE = 256,
 };
 
 typedef struct cl_timed {
@@ -123,11 +124,13 @@ typedef struct cl_call {
 } cl_call;
 
 typedef struct cl_request {
+    cl_timed timed; /* its deadline */
     cl_link of_node;
     cl_node *node;
     uint64_t id, link;
     int64_t deadline; /* 0: not known */
     int native;
+    size_t bytes;           /* of its arguments */
     cl_str caller, wire_id; /* in `small` or in `big` */
     char *big;
     char small[CL_REQUEST_INLINE];
@@ -173,6 +176,7 @@ struct cl_node {
     cl_node_config config;
     enum cl_node_state state;
     int draining;
+    size_t unanswered;         /* requests that ended without an answer, because the node does */
     int failure;               /* CL_NODE_FAILED: why */
     char failure_words[256];
     int64_t timeout, deadline; /* ms; deadline 0: from the attempts */
@@ -207,7 +211,10 @@ struct cl_core {
     cl_link recent, parked, nodes;
     cl_link crowded; /* peers towards which calls wait for room */
     cl_pool spare_calls, spare_requests;
-    size_t call_bytes; /* arguments that are held outside of call records */
+    size_t call_bytes;            /* arguments that are held outside of call records */
+    size_t request_bytes;         /* arguments of the open requests */
+    uint64_t overdue[CL_OVERDUE]; /* requests that were begun and ended at their deadline, the latest */
+    unsigned overdue_at;
     cl_budget budget;
     int bus_up, was_up, bus_code;
     char bus_words[200]; /* why the bus is not there */
@@ -215,7 +222,6 @@ struct cl_core {
     int64_t max_age;
     int64_t max_deadline;
     uint64_t lists;         /* lists learned so far */
-    int64_t swept;          /* when places of requests were last made free */
     cl_method *last_method; /* the one called last, most often the one called next */
     cl_buf scratch;         /* JSON under construction */
     cl_buf message;         /* words under construction */
@@ -320,7 +326,13 @@ void cl_choose_ask(cl_call *call, int64_t now);
 /* serve.c */
 void cl_serve_call(cl_core *core, cl_node *node, const cl_envelope *e);
 cl_request *cl_request_find(const cl_core *core, uint64_t id);
-size_t cl_request_drop_all(cl_node *node);
+/* The time of a handler that still runs is over: what it calls is, too. */
+int cl_request_is_overdue(const cl_core *core, uint64_t id);
+/* The node stops to serve: those not begun are refused. */
+void cl_request_refuse_waiting(cl_node *node);
+/* The node ends: the others are lost, and their callers told so as far as they can be reached. */
+void cl_request_end_all(cl_node *node);
+void cl_request_discard_all(cl_node *node);
 
 /* node.c */
 void cl_node_settle(cl_node *node); /* is the drain over? */

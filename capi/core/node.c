@@ -168,6 +168,7 @@ static void shut(cl_node *node)
     cl_timers_stop(core, &node->drain);
     cl_timers_stop(core, &node->sweep);
     if (!opened) tell_ready(node, CLOUDS_ECLOSED, NULL);
+    cl_request_refuse_waiting(node);
     cl_call_close_all(node);
     cl_message_drop_all(node, CLOUDS_ECLOSED);
     end_operations(node);
@@ -199,7 +200,7 @@ void cl_node_free(cl_node *node)
     while (!cl_list_empty(&node->calls)) cl_call_discard(core, CL_OWNER(node->calls.next, cl_call, of_node));
     while (!cl_list_empty(&node->ops)) cl_op_discard(core, CL_OWNER(node->ops.next, cl_op, of_node));
     cl_message_drop_all(node, 0);
-    cl_request_drop_all(node);
+    cl_request_discard_all(node);
     size_t at = 0;
     for (void *service; (service = cl_strmap_next(&node->services, &at));) cl_free(service);
     cl_strmap_free(&node->services);
@@ -219,7 +220,8 @@ void cl_core_node_closed(cl_core *core, cl_node *node)
     end_operations(node);
     cl_op_end_all(node, 0, NULL);
     clouds_event event = {.type = CLOUDS_EVENT_NODE_CLOSED, .user_data = node->config.user_data};
-    event.number = (int64_t)cl_request_drop_all(node);
+    cl_request_end_all(node);
+    event.number = (int64_t)node->unanswered;
     cl_emit(core, node, &event);
     cl_node_free(node);
 }

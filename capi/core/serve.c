@@ -1,13 +1,34 @@
-#include "base/log.h"
 #include "core/internal.h"
 
-/* Calls from others: taken in, handed to the user, answered through their id. */
+/* Calls from others: taken in, handed to the user, answered through their id. Each ends: by its answer, at its
+ * deadline, or with its node. */
 
-enum { SWEEP_MS = 100 };
+static void request_due(cl_core *core, cl_timed *timed, int64_t now);
 
 cl_request *cl_request_find(const cl_core *core, uint64_t id)
 {
     return cl_idmap_get(&core->requests, id);
+}
+
+static int is_over(const cl_core *core, const cl_request *r)
+{
+    return r->deadline && cl_core_now(core) >= r->deadline;
+}
+
+int cl_core_request(const cl_core *core, uint64_t request, int64_t *deadline)
+{
+    const cl_request *r = cl_request_find(core, request);
+    if (r) *deadline = r->deadline;
+    return r != NULL;
+}
+
+/* One whose deadline has passed is closed, though its timer may be late. */
+static cl_request *open_request(cl_core *core, uint64_t id)
+{
+    cl_request *r = cl_request_find(core, id);
+    if (!r || !is_over(core, r)) return r;
+    request_due(core, &r->timed, r->deadline);
+    return NULL;
 }
 
 static int keep_texts(cl_request *r, const cl_envelope *e)
@@ -25,57 +46,39 @@ static int keep_texts(cl_request *r, const cl_envelope *e)
 
 static void drop(cl_core *core, cl_request *r)
 {
+    cl_timers_abandon(core, &r->timed);
+    core->request_bytes -= r->bytes;
     cl_idmap_take(&core->requests, r->id);
     cl_list_remove(&r->of_node);
     cl_free(r->big);
     cl_pool_give(&core->spare_requests, r);
 }
 
-static size_t drop_overdue(cl_core *core, cl_node *node, int64_t now)
+static int has_room(cl_core *core, size_t bytes)
 {
-    size_t n = 0;
-    CL_LIST_EACH(it, &node->requests)
-    {
-        cl_request *r = CL_OWNER(it, cl_request, of_node);
-        if (!r->deadline || now < r->deadline) continue;
-        drop(core, r);
-        n++;
-    }
-    return n;
+    return core->requests.len < core->config.max_in_flight &&
+           (core->request_bytes == 0 || core->request_bytes + bytes <= core->config.max_in_flight_bytes);
 }
 
-/* Handlers that never answer must not shut out everybody else for ever: those whose callers gave up lose their places.
- */
-static int is_full(cl_core *core, int64_t now)
+static cl_request *admit(cl_core *core, cl_node *node, const cl_envelope *e)
 {
-    if (core->requests.len < core->config.max_in_flight) return 0;
-    if (now < core->swept + SWEEP_MS) return 1;
-    core->swept = now;
-    size_t n = 0;
-    CL_LIST_EACH(it, &core->nodes)
-    {
-        cl_node *node = CL_OWNER(it, cl_node, of_core);
-        if (!node->draining) n += drop_overdue(core, node, now);
-    }
-    if (n) cl_log(CLOUDS_LOG_WARN, "%zu requests were not answered before their deadline; others take their places", n);
-    return core->requests.len >= core->config.max_in_flight;
-}
-
-static cl_request *admit(cl_core *core, cl_node *node, const cl_envelope *e, int64_t now)
-{
-    if (is_full(core, now)) return NULL;
+    if (!has_room(core, e->args.n)) return NULL;
     cl_request *r = cl_pool_take(&core->spare_requests, sizeof *r);
     if (!r) return NULL;
-    if (keep_texts(r, e) != 0) return cl_pool_give(&core->spare_requests, r), NULL;
+    if (cl_timers_adopt(core, &r->timed, request_due) != 0) return cl_pool_give(&core->spare_requests, r), NULL;
+    r->bytes = e->args.n;
+    core->request_bytes += r->bytes;
     r->node = node;
     r->id = core->port.next_id(core->port.self);
     r->link = e->link;
     r->deadline = e->deadline;
     r->native = (e->flags & CL_NATIVE) != 0;
     cl_list_init(&r->of_node);
-    if (cl_idmap_put(&core->requests, r->id, r) != 0 || core->port.reserve(core->port.self) != 0)
+    if (keep_texts(r, e) != 0 || cl_idmap_put(&core->requests, r->id, r) != 0 ||
+        core->port.reserve(core->port.self) != 0)
         return drop(core, r), NULL;
     cl_list_append(&node->requests, &r->of_node);
+    if (r->deadline) cl_timers_set_next(core, &r->timed, r->deadline);
     return r;
 }
 
@@ -95,18 +98,19 @@ static void refuse_with(cl_core *core, cl_node *node, const cl_envelope *e, unsi
         .data = CL_STR_NONE,
         .raw = CL_STR_NONE,
     };
-    core->counters[CL_COUNT_REFUSED_REQUESTS]++;
     if (core->port.send(core->port.self, node->tag, &answer, 0) != 0) core->counters[CL_COUNT_LOST_ANSWERS]++;
 }
 
 static void refuse(cl_core *core, cl_node *node, const cl_envelope *e, int code)
 {
     int native = (e->flags & CL_NATIVE) != 0;
+    core->counters[code == CLOUDS_EEXPIRED ? CL_COUNT_EXPIRED_REQUESTS : CL_COUNT_REFUSED_REQUESTS]++;
     if (code == CLOUDS_ENOMETHOD && !native) {
         refuse_with(core, node, e, 0, CL_STR("{\"message\":\"service handler not found\"}"));
         return;
     }
-    refuse_with(core, node, e, native ? CL_REFUSED : 0, cl_words_of(core, code));
+    cl_str late = CL_STR("{\"message\":\"the deadline passed before the server began\",\"code\":\"CLOUDS_EXPIRED\"}");
+    refuse_with(core, node, e, native ? CL_REFUSED : 0, code == CLOUDS_EEXPIRED ? late : cl_words_of(core, code));
 }
 
 static void tell_request(cl_core *core, cl_node *node, const cl_request *r, const cl_envelope *e, int64_t now)
@@ -150,7 +154,7 @@ void cl_serve_call(cl_core *core, cl_node *node, const cl_envelope *e)
     int64_t now = e->arrived ? e->arrived : cl_core_now(core); /* the user's poll looks at the deadline once more */
     int known = serves(node, e->method);
     if (e->deadline && now >= e->deadline) {
-        core->counters[CL_COUNT_EXPIRED_REQUESTS]++;
+        refuse(core, node, e, CLOUDS_EEXPIRED);
     } else if (node->draining && (e->flags & CL_NATIVE)) {
         refuse(core, node, e, CLOUDS_EDRAINING);
     } else if (serves_nothing(node)) {
@@ -158,11 +162,12 @@ void cl_serve_call(cl_core *core, cl_node *node, const cl_envelope *e)
     } else if (!known) {
         refuse(core, node, e, CLOUDS_ENOMETHOD);
     } else if (e->flags & CL_NO_ARRAY) {
+        core->counters[CL_COUNT_REFUSED_REQUESTS]++;
         refuse_with(
             core, node, e, 0,
             CL_STR("{\"message\":\"the arguments of a call must be an array\",\"code\":\"CLOUDS_INVALID_ARGUMENT\"}"));
     } else {
-        cl_request *r = admit(core, node, e, now);
+        cl_request *r = admit(core, node, e);
         if (!r) {
             core->counters[CL_COUNT_LIMIT_HITS]++;
             refuse(core, node, e, CLOUDS_EOVERLOAD);
@@ -200,7 +205,7 @@ static int may_wait(int code)
 
 int cl_core_answer(cl_core *core, uint64_t request, cl_str error, cl_str result)
 {
-    cl_request *r = cl_request_find(core, request);
+    cl_request *r = open_request(core, request);
     if (!r) return CLOUDS_ESTALE;
     int code = send_answer(core, r, error, result);
     /* The caller need not wait for what can't be sent. */
@@ -215,20 +220,82 @@ int cl_core_answer(cl_core *core, uint64_t request, cl_str error, cl_str result)
     return code;
 }
 
-int cl_core_expire(cl_core *core, uint64_t request)
+/* ---- requests that end without an answer of the user's */
+
+static cl_envelope call_of(const cl_request *r)
+{
+    return (cl_envelope){.flags = r->native ? CL_NATIVE : 0, .from = r->caller, .id = r->wire_id, .link = r->link};
+}
+
+int cl_core_refuse(cl_core *core, uint64_t request, int code)
 {
     cl_request *r = cl_request_find(core, request);
     if (!r) return CLOUDS_ESTALE;
-    core->counters[CL_COUNT_EXPIRED_REQUESTS]++;
+    const cl_envelope e = call_of(r);
     cl_node *node = r->node;
+    refuse(core, node, &e, code);
     drop(core, r);
     cl_node_settle(node);
     return 0;
 }
 
-size_t cl_request_drop_all(cl_node *node)
+int cl_core_expire(cl_core *core, uint64_t request)
 {
-    size_t n = 0;
-    for (; !cl_list_empty(&node->requests); n++) drop(node->core, CL_OWNER(node->requests.next, cl_request, of_node));
-    return n;
+    return cl_core_refuse(core, request, CLOUDS_EEXPIRED);
+}
+
+/* Its caller has given up. What was begun cannot be stopped, but is not waited for. */
+static void request_due(cl_core *core, cl_timed *timed, int64_t now)
+{
+    cl_request *r = CL_OWNER(timed, cl_request, timed);
+    cl_node *node = r->node;
+    if (core->port.withdraw_request(core->port.self, r->id)) {
+        cl_core_expire(core, r->id);
+        return;
+    }
+    core->counters[CL_COUNT_OVERDUE_REQUESTS]++;
+    core->overdue[core->overdue_at++ % CL_OVERDUE] = r->id;
+    core->port.forget_request(core->port.self, r->id);
+    drop(core, r);
+    cl_node_settle(node);
+}
+
+int cl_request_is_overdue(const cl_core *core, uint64_t id)
+{
+    for (size_t i = 0; i < CL_OVERDUE; i++)
+        if (core->overdue[i] == id) return 1;
+    return 0;
+}
+
+void cl_request_refuse_waiting(cl_node *node)
+{
+    cl_core *core = node->core;
+    CL_LIST_EACH(it, &node->requests)
+    {
+        cl_request *r = CL_OWNER(it, cl_request, of_node);
+        if (!core->port.withdraw_request(core->port.self, r->id)) continue;
+        const cl_envelope e = call_of(r);
+        refuse(core, node, &e, CLOUDS_EDRAINING);
+        drop(core, r);
+        node->unanswered++;
+    }
+}
+
+void cl_request_end_all(cl_node *node)
+{
+    cl_core *core = node->core;
+    cl_request_refuse_waiting(node);
+    while (!cl_list_empty(&node->requests)) {
+        cl_request *r = CL_OWNER(node->requests.next, cl_request, of_node);
+        const cl_envelope e = call_of(r);
+        core->port.forget_request(core->port.self, r->id);
+        refuse_with(core, node, &e, r->native ? CL_LOST : 0, cl_words_of(core, CLOUDS_ELOST));
+        drop(core, r);
+        node->unanswered++;
+    }
+}
+
+void cl_request_discard_all(cl_node *node)
+{
+    while (!cl_list_empty(&node->requests)) drop(node->core, CL_OWNER(node->requests.next, cl_request, of_node));
 }

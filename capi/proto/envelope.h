@@ -18,6 +18,7 @@ enum cl_envelope_type {
 enum cl_envelope_flags {
     CL_NATIVE = 1,  /* call: the caller is one of ours, and so is the receiver */
     CL_REFUSED = 2, /* result: the call was not executed (only towards ours) */
+    CL_LOST = 8,    /* result: the call was begun, and its server ended without an answer (only towards ours) */
     CL_NO_ARRAY = 4 /* call: `a` was no array (`args` is then empty): answer with an error, do not run */
 };
 
@@ -45,8 +46,8 @@ static inline size_t cl_envelope_size(const cl_envelope *e)
 }
 
 /* Appends the JSON form: exactly {"t","s","d"} towards npm nodes; a call with CL_NATIVE carries its deadline as d.x
- * (ms of Redis' clock), a result with CL_REFUSED carries d.n = 1. args, error, result, data must be valid JSON; empty
- * args and results become []. 0 or CLOUDS_ENOMEM. */
+ * (ms of Redis' clock), a result with CL_REFUSED carries d.n = 1, one with CL_LOST d.n = 2. args, error, result, data
+ * must be valid JSON; empty args and results become []. 0 or CLOUDS_ENOMEM. */
 int cl_envelope_encode(const cl_envelope *e, cl_buf *out);
 
 /* The exact length that cl_envelope_encode appends. */

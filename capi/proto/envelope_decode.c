@@ -202,7 +202,8 @@ static int settle_result(const fields *f, cl_envelope *out)
         out->error = f->span[F_ERROR];
         if (f->kind[F_ERROR] == '"') out->error = cl_str_of(out->error.p - 1, out->error.n + 2);
     }
-    if (f->kind[F_REFUSED] == '1' && f->span[F_REFUSED].n == 1) out->flags |= CL_REFUSED;
+    if (f->span[F_REFUSED].n == 1 && f->kind[F_REFUSED] == '1') out->flags |= CL_REFUSED;
+    if (f->span[F_REFUSED].n == 1 && f->kind[F_REFUSED] == '2') out->flags |= CL_LOST;
     return 0;
 }
 

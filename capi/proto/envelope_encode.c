@@ -39,7 +39,7 @@ static inline void measure_call(const cl_envelope *e, sizes *out)
 
 static inline void measure_result(const cl_envelope *e, sizes *out)
 {
-    size_t refused = e->flags & CL_REFUSED ? sizeof ",\"n\":1" - 1 : 0;
+    size_t refused = e->flags & (CL_REFUSED | CL_LOST) ? sizeof ",\"n\":1" - 1 : 0;
     out->all += sizeof "{\"t\":\"r\",\"s\":,\"d\":{\"i\":\"\",\"e\":,\"r\":}}" - 1 + e->id.n +
                 (e->error.n ? e->error.n : 4) + (e->result.n ? e->result.n : 2) + refused;
 }
@@ -104,6 +104,7 @@ static char *put_result(char *p, const cl_envelope *e, const sizes *s)
     p = PUT(p, ",\"r\":");
     p = put(p, or_else(e->result, CL_STR("[]")));
     if (e->flags & CL_REFUSED) p = PUT(p, ",\"n\":1");
+    else if (e->flags & CL_LOST) p = PUT(p, ",\"n\":2");
     return PUT(p, "}}");
 }
 

@@ -72,6 +72,7 @@ static int read_result(cl_json *j, cl_envelope *out)
     if (!TAKE(j, "null") && !take_value(j, '{', &out->error)) return 0;
     if (!TAKE(j, ",\"r\":") || !take_value(j, '[', &out->result)) return 0;
     if (TAKE(j, ",\"n\":1")) out->flags = CL_REFUSED;
+    else if (TAKE(j, ",\"n\":2")) out->flags = CL_LOST;
     return TAKE(j, "}}");
 }
 

@@ -3,7 +3,7 @@
 #include "clouds.h"
 #include "proto/utf8.h"
 
-enum { KNOWN_FLAGS = CL_NATIVE | CL_REFUSED };
+enum { KNOWN_FLAGS = CL_NATIVE | CL_REFUSED | CL_LOST };
 
 /* The first payload of each type. */
 static inline cl_str first_payload(const cl_envelope *e)

@@ -262,6 +262,63 @@ static void a_request_expires_before_it_is_polled(void)
 }
 
 /* What it has accepted may need others. */
+/* A request that was begun is closed at its deadline, whether its handler knows that or not. */
+static void a_request_is_closed_at_its_deadline(void)
+{
+    kit_pair p = kit_open(kind, server_mode, client_mode);
+    clouds_event e;
+    const clouds_call_options brief = {.size = sizeof brief, .timeout = 0.3};
+    kit_call(p.client_node, "silent", "[]", &brief);
+    CHECK_INT(kit_await(p.server, p.client, CLOUDS_EVENT_REQUEST, &e), 1);
+    uint64_t request = e.id;
+    CHECK_INT(clouds_request_open(p.server, request), 1);
+    CHECK_INT(kit_await(p.client, NULL, CLOUDS_EVENT_RESULT, &e), 1);
+    CHECK_INT(e.code, CLOUDS_ETIMEOUT);
+    double until = kit_now() + KIT_PATIENCE;
+    while (clouds_request_open(p.server, request) == 1 && kit_now() < until) usleep(1000);
+    CHECK_INT(clouds_request_open(p.server, request), 0);
+    CHECK_INT(clouds_reply(p.server, request, "[]", 2), CLOUDS_ESTALE);
+    CHECK_INT(clouds_request_open(p.server, 12345678), 0);
+    uint64_t overdue = 0;
+    while (overdue == 0 && kit_now() < until) {
+        CHECK_INT(clouds_counter(p.server, "overdue_requests", 0, NULL, &overdue), 0);
+        kit_next(p.server, &e, 0.001);
+    }
+    CHECK_INT(overdue, 1);
+    kit_close(&p);
+}
+
+/* What a closing node has accepted but its user never saw was not begun, and says so; what was begun is lost. */
+static void a_closing_node_tells_its_callers(void)
+{
+    kit_pair p = kit_open(kind, server_mode, client_mode);
+    clouds_event e;
+    uint64_t before = 0;
+    clouds_counter(p.server, "requests", 0, NULL, &before);
+    kit_call(p.client_node, "silent", "[1]", NULL);
+    CHECK_INT(kit_await(p.server, p.client, CLOUDS_EVENT_REQUEST, &e), 1); /* begun */
+    kit_call(p.client_node, "silent", "[2]", NULL);
+    double until = kit_now() + KIT_PATIENCE;
+    if (strcmp(server_mode, "thread") == 0) /* else it stays in the socket until the node closes, which is as good */
+        for (uint64_t requests = 0; requests < before + 2 && kit_now() < until; kit_next(p.client, &e, 0.001))
+            clouds_counter(p.server, "requests", 0, NULL, &requests);
+    CHECK_INT(clouds_node_close(p.server_node, 0), 0);
+    int codes[2] = {0};
+    for (int i = 0; i < 2; i++) {
+        while (clouds_poll(p.client, &e, sizeof e, 1, 0.002) == 0 || e.type != CLOUDS_EVENT_RESULT) {
+            clouds_event other;
+            int n = kit_next(p.server, &other, 0.002);
+            CHECK(n < 1 || other.type != CLOUDS_EVENT_REQUEST); /* it is not begun after that */
+            if (kit_now() > until) break;
+        }
+        codes[i] = e.code;
+        CHECK_INT(e.outcome, e.code == CLOUDS_ELOST ? CLOUDS_UNKNOWN : CLOUDS_NOT_DONE);
+    }
+    CHECK(codes[0] == CLOUDS_ELOST || codes[1] == CLOUDS_ELOST);
+    CHECK(codes[0] != codes[1]);
+    kit_close(&p);
+}
+
 static void a_draining_node_calls(void)
 {
     kit_pair p = kit_open(kind, server_mode, client_mode);
@@ -374,6 +431,8 @@ static void all(void)
     RUN(many_calls);
     RUN(orderly_close);
     RUN(a_request_expires_before_it_is_polled);
+    RUN(a_request_is_closed_at_its_deadline);
+    RUN(a_closing_node_tells_its_callers);
     RUN(a_draining_node_calls);
     RUN(choosing_a_server);
     RUN(asking_before_attempts);

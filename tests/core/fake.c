@@ -118,6 +118,15 @@ static int port_reserve(void *self)
     return f->reserve_code;
 }
 
+static int port_withdraw_request(void *self, uint64_t request)
+{
+    return ((fake *)self)->waiting;
+}
+
+static void port_forget_request(void *self, uint64_t request)
+{
+}
+
 static uint64_t port_next_id(void *self)
 {
     return ++((fake *)self)->ids;
@@ -129,6 +138,7 @@ cl_core_config fake_core_config(void)
         .limits =
             {.message = 1 << 20, .method = 128, .json = {256, 1000000}, .write_soft = 1 << 20, .write_hard = 8 << 20},
         .max_in_flight = 1000,
+        .max_in_flight_bytes = 64 << 20,
         .max_deadline = 86400,
         .secret = {1, 2},
     };
@@ -149,9 +159,23 @@ int fake_open(fake *f, const cl_core_config *config)
     f->sent = calloc(FAKE_MAX, sizeof *f->sent);
     f->events = calloc(FAKE_MAX, sizeof *f->events);
     f->looks = calloc(FAKE_MAX, sizeof *f->looks);
-    f->port = (cl_port){f,         port_now,    port_random, port_arm,      port_send,
-                        port_look, port_forget, port_enroll, port_withdraw, port_drain,
-                        port_shut, port_status, port_event,  port_reserve,  port_next_id};
+    f->port = (cl_port){f,
+                        port_now,
+                        port_random,
+                        port_arm,
+                        port_send,
+                        port_look,
+                        port_forget,
+                        port_enroll,
+                        port_withdraw,
+                        port_drain,
+                        port_shut,
+                        port_status,
+                        port_event,
+                        port_reserve,
+                        port_withdraw_request,
+                        port_forget_request,
+                        port_next_id};
     return cl_core_create(config, &f->port, &f->core);
 }
 

@@ -39,6 +39,7 @@ typedef struct fake {
     int64_t now, armed;
     int arms;
     uint64_t ids;
+    int waiting; /* requests were not handed to the user yet */
     int send_code, reserve_code, question_code, enroll_code, status_code;
     const char *full; /* the queue to this server is full */
     fake_sent *sent;

@@ -104,6 +104,15 @@ static int port_reserve(void *self)
     return sim_chance(((sim_node *)self)->world, 0.0005) ? CLOUDS_ELIMIT : 0;
 }
 
+static int port_withdraw_request(void *self, uint64_t request)
+{
+    return 0;
+}
+
+static void port_forget_request(void *self, uint64_t request)
+{
+}
+
 static uint64_t port_next_id(void *self)
 {
     return ++((sim_node *)self)->world->next_id;
@@ -143,6 +152,7 @@ static cl_core_config core_config(sim *w)
 {
     cl_core_config c = {.limits = {.message = 1 << 20, .method = 128, .json = {64, 10000}, .write_soft = 1 << 20},
                         .max_in_flight = 50,
+                        .max_in_flight_bytes = 1 << 20,
                         .max_deadline = 10};
     c.secret[0] = cl_rand_next(&w->state);
     c.secret[1] = cl_rand_next(&w->state);
@@ -151,9 +161,23 @@ static cl_core_config core_config(sim *w)
 
 static void come_alive(sim *w, sim_node *n)
 {
-    cl_port port = {n,         port_now,    port_random, port_arm,      sim_send,
-                    port_look, port_forget, port_enroll, port_withdraw, port_drain,
-                    port_shut, port_status, port_event,  port_reserve,  port_next_id};
+    cl_port port = {n,
+                    port_now,
+                    port_random,
+                    port_arm,
+                    sim_send,
+                    port_look,
+                    port_forget,
+                    port_enroll,
+                    port_withdraw,
+                    port_drain,
+                    port_shut,
+                    port_status,
+                    port_event,
+                    port_reserve,
+                    port_withdraw_request,
+                    port_forget_request,
+                    port_next_id};
     cl_core_config config = core_config(w);
     cl_node_config node = n->config = (cl_node_config){.timeout = 0.4 + (double)sim_random(w, 1000) / 1000,
                                                        .server_max_age = 2,

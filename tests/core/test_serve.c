@@ -23,7 +23,7 @@ static void requests_are_answered(void)
     CHECK_STR(e->method, strlen(e->method), "up");
     CHECK_STR(e->data, strlen(e->data), "[7]");
     CHECK(e->e.time_left > 1.49 && e->e.time_left < 1.51);
-    f.now += 5000; /* late, and still answered */
+    f.now += 1499;
     CHECK_INT(cl_core_answer(f.core, id, CL_STR_NONE, CL_STR("[8]")), 0);
     fake_sent *s = fake_last_sent(&f);
     CHECK_INT(s->type, CL_RESULT);
@@ -47,6 +47,16 @@ static void requests_are_answered(void)
     CHECK_STR(s->result, strlen(s->result), "[]");
     CHECK_INT(strlen(s->id), 63); /* as much as the fake keeps */
     fake_end(&f);
+}
+
+static void check_refused(fake *f, unsigned flags, const char *error)
+{
+    fake_sent *s = fake_last_sent(f);
+    CHECK_INT(s->type, CL_RESULT);
+    CHECK_INT(s->flags, flags);
+    CHECK_STR(s->error, strlen(s->error), error);
+    CHECK_STR(s->result, strlen(s->result), "[]");
+    CHECK_INT(s->link, 77);
 }
 
 /* Who answers is told that there is no room, and may answer again. */
@@ -79,20 +89,65 @@ static void expired_requests_are_not_started(void)
     fake f = {0};
     start_server(&f);
     CHECK_INT(fake_inbound(&f, f.node, "c.9", "abc", "up", CL_NATIVE, f.now), 0);
-    CHECK_INT(f.n_sent, 0);
+    check_refused(&f, CL_NATIVE | CL_REFUSED,
+                  "{\"message\":\"the deadline passed before the server began\",\"code\":\"CLOUDS_EXPIRED\"}");
     CHECK_INT(cl_core_counters(f.core)[CL_COUNT_EXPIRED_REQUESTS], 1);
     CHECK(fake_inbound(&f, f.node, "c.9", "abc", "up", CL_NATIVE, f.now + 1) != 0);
     fake_end(&f);
 }
 
-static void check_refused(fake *f, unsigned flags, const char *error)
+/* A request is closed at its deadline: one that the user has not seen is refused, one that was begun is over. */
+static void requests_end_at_their_deadline(void)
 {
-    fake_sent *s = fake_last_sent(f);
-    CHECK_INT(s->type, CL_RESULT);
-    CHECK_INT(s->flags, flags);
-    CHECK_STR(s->error, strlen(s->error), error);
-    CHECK_STR(s->result, strlen(s->result), "[]");
-    CHECK_INT(s->link, 77);
+    fake f = {0};
+    int64_t deadline = 0;
+    start_server(&f);
+    const uint64_t *counters = cl_core_counters(f.core);
+    f.waiting = 1;
+    uint64_t waiting = fake_inbound(&f, f.node, "c.9", "abc", "up", CL_NATIVE, f.now + 100);
+    uint64_t other = fake_inbound(&f, f.node, "c.9", "abd", "up", CL_NATIVE, 0);
+    fake_advance(&f, 99);
+    CHECK_INT(f.n_sent, 0);
+    CHECK_INT(cl_core_request(f.core, waiting, &deadline), 1);
+    CHECK_INT(deadline, f.now + 1);
+    fake_advance(&f, 1);
+    CHECK_INT(f.n_sent, 1);
+    CHECK_INT(fake_last_sent(&f)->flags, CL_NATIVE | CL_REFUSED);
+    CHECK_INT(counters[CL_COUNT_EXPIRED_REQUESTS], 1);
+    CHECK_INT(cl_core_answer(f.core, waiting, CL_STR_NONE, CL_STR("[8]")), CLOUDS_ESTALE);
+    f.waiting = 0;
+    uint64_t begun = fake_inbound(&f, f.node, "c.9", "abe", "up", CL_NATIVE, f.now + 100);
+    fake_advance(&f, 100);
+    CHECK_INT(f.n_sent, 1);
+    CHECK_INT(counters[CL_COUNT_OVERDUE_REQUESTS], 1);
+    CHECK_INT(cl_core_request(f.core, begun, &deadline), 0);
+    CHECK_INT(cl_core_answer(f.core, begun, CL_STR_NONE, CL_STR("[8]")), CLOUDS_ESTALE);
+    begun = fake_inbound(&f, f.node, "c.9", "abf", "up", CL_NATIVE, f.now + 100);
+    f.now += 100; /* the timer is late */
+    CHECK_INT(cl_core_answer(f.core, begun, CL_STR_NONE, CL_STR("[8]")), CLOUDS_ESTALE);
+    CHECK_INT(counters[CL_COUNT_OVERDUE_REQUESTS], 2);
+    CHECK_INT(cl_core_answer(f.core, other, CL_STR_NONE, CL_STR("[8]")), 0);
+    fake_end(&f);
+}
+
+/* The bytes of the requests that are open are bounded, too; a single one always has its chance. */
+static void requests_are_bounded_in_bytes(void)
+{
+    fake f = {.config = fake_node_config("server")};
+    cl_core_config config = fake_core_config();
+    config.max_in_flight_bytes = 5;
+    fake_open(&f, &config);
+    cl_core_bus(f.core, 1, 0, NULL);
+    f.node = fake_node(&f, "c.1", &f.config);
+    cl_node_ready(f.node, 0, NULL);
+    CHECK_INT(cl_node_register(f.node, CL_STR("up"), 7), 0);
+    uint64_t first = fake_inbound(&f, f.node, "c.9", "abc", "up", CL_NATIVE, 0); /* [7] */
+    CHECK(first != 0);
+    CHECK_INT(fake_inbound(&f, f.node, "c.9", "abd", "up", CL_NATIVE, 0), 0);
+    check_refused(&f, CL_NATIVE | CL_REFUSED, "{\"message\":\"the server is busy\",\"code\":\"CLOUDS_OVERLOADED\"}");
+    CHECK_INT(cl_core_answer(f.core, first, CL_STR_NONE, CL_STR("[8]")), 0);
+    CHECK(fake_inbound(&f, f.node, "c.9", "abe", "up", CL_NATIVE, 0) != 0);
+    fake_end(&f);
 }
 
 static void what_is_not_served_is_refused(void)
@@ -239,9 +294,30 @@ static void the_drain_has_an_end(void)
     CHECK_INT(f.n_shuts, 0);
     fake_advance(&f, 2);
     CHECK_INT(f.n_shuts, 1);
+    CHECK_INT(f.n_sent, 0);
     cl_core_node_closed(f.core, f.node);
+    CHECK_INT(f.n_sent, 2); /* begun, so nobody knows */
+    CHECK_INT(f.sent[0].flags, CL_NATIVE | CL_LOST);
     CHECK_INT(fake_find(&f, CLOUDS_EVENT_NODE_CLOSED)->e.number, 2);
     CHECK_INT(cl_core_answer(f.core, id, CL_STR_NONE, CL_STR("[]")), CLOUDS_ESTALE);
+    fake_end(&f);
+}
+
+/* What waits for the user when the drain is over was not begun. */
+static void the_end_of_the_drain_refuses(void)
+{
+    fake f = {0};
+    start_server(&f);
+    f.waiting = 1;
+    uint64_t id = fake_inbound(&f, f.node, "c.9", "abc", "up", CL_NATIVE, 0);
+    cl_node_close(f.node, 1);
+    fake_advance(&f, 1000);
+    CHECK_INT(f.n_shuts, 1);
+    check_refused(&f, CL_NATIVE | CL_REFUSED, "{\"message\":\"the server is stopping\",\"code\":\"CLOUDS_DRAINING\"}");
+    CHECK_INT(cl_core_answer(f.core, id, CL_STR_NONE, CL_STR("[]")), CLOUDS_ESTALE);
+    cl_core_node_closed(f.core, f.node);
+    CHECK_INT(f.n_sent, 1);
+    CHECK_INT(fake_find(&f, CLOUDS_EVENT_NODE_CLOSED)->e.number, 1);
     fake_end(&f);
 }
 
@@ -432,12 +508,15 @@ int main(void)
     RUN(requests_are_answered);
     RUN(an_answer_without_room);
     RUN(expired_requests_are_not_started);
+    RUN(requests_end_at_their_deadline);
+    RUN(requests_are_bounded_in_bytes);
     RUN(what_is_not_served_is_refused);
     RUN(who_serves_nothing_says_nothing);
     RUN(an_answer_too_big_is_an_error_answer);
     RUN(closing_without_work);
     RUN(draining_serves_what_was_accepted);
     RUN(the_drain_has_an_end);
+    RUN(the_end_of_the_drain_refuses);
     RUN(a_node_that_never_listens);
     RUN(messages_go_out);
     RUN(a_letter_that_never_left);

@@ -132,7 +132,10 @@ static void wait_for_calls(void)
     clouds_event event;
     size_t needed = 0;
     uint64_t id = call("old", CLOUDS_CALL_WAIT);
-    CHECK(clouds_reply(context, next(CLOUDS_EVENT_REQUEST).id, "[3]", 3) == 0);
+    event = next(CLOUDS_EVENT_REQUEST);
+    CHECK(clouds_request_open(context, event.id) == 1);
+    CHECK(clouds_reply(context, event.id, "[3]", 3) == 0);
+    CHECK(clouds_request_open(context, event.id) == 0);
     CHECK(clouds_wait(context, id, PATIENCE, &event, sizeof event) == 1 && is(event.data, event.data_len, "[3]"));
     clouds_event_release(&event);
 

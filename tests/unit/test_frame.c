@@ -181,7 +181,7 @@ static void what_is_unknown_passes(void)
     memset(b.data + 20, 0xff, 8); /* a deadline before all time */
     CHECK_INT(cl_frame_decode(cl_buf_str(&b), MAX, &got), (long long)b.len);
     CHECK_INT(got.type, 'Z');
-    CHECK_INT(got.flags, 0);
+    CHECK_INT(got.flags, CL_LOST);
     CHECK_INT(got.deadline, 0);
     CHECK_INT(cl_frame_check(&got, wide), 0);
     cl_buf_free(&b);

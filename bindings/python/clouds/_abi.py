@@ -170,6 +170,7 @@ FUNCTIONS: Dict[str, Tuple[Any, ...]] = {
                          POINTER(c_uint64),),
         "clouds_cancel": (c_int, c_void_p, c_uint64,),
         "clouds_reply": (c_int, c_void_p, c_uint64, c_char_p, c_size_t,),
+        "clouds_request_open": (c_int, c_void_p, c_uint64,),
         "clouds_fail": (c_int, c_void_p, c_uint64, c_char_p, c_size_t, c_char_p, c_size_t,),
         "clouds_choose": (c_int, c_void_p, c_uint64, c_char_p, c_size_t,),
         "clouds_attempt": (c_int, c_void_p, c_uint64, c_char_p, c_size_t,),
