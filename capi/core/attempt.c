@@ -290,7 +290,7 @@ static void crowd(cl_call *call, cl_peer *peer, unsigned from, int has_words)
     int was_next = call->state == CL_CALL_CROWDED;
     if (!was_next) {
         core->counters[CL_COUNT_LIMIT_HITS]++;
-        keep_reason(call, CLOUDS_ELIMIT, has_words ? cl_words_said(core, CLOUDS_ELIMIT) : CL_STR_NONE);
+        keep_reason(call, CLOUDS_ELIMIT, has_words ? cl_words_of_call(call, CLOUDS_ELIMIT, 1) : CL_STR_NONE);
     }
     ask_this_one(call, peer);
     forget_tried(call, from);

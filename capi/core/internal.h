@@ -176,8 +176,8 @@ struct cl_node {
     cl_node_config config;
     enum cl_node_state state;
     int draining;
-    size_t unanswered;         /* requests that ended without an answer, because the node does */
-    int failure;               /* CL_NODE_FAILED: why */
+    size_t unanswered; /* requests that ended without an answer, because the node does */
+    int failure;       /* CL_NODE_FAILED: why */
     char failure_words[256];
     int64_t timeout, deadline; /* ms; deadline 0: from the attempts */
     cl_strmap services;
