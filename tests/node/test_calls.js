@@ -411,11 +411,57 @@ test('the pause before a next attempt ends with the node and with the signal, an
     assert.rejects(aborted, { code: 'CLOUDS_CANCELED', name: 'AbortError' }),
     assert.rejects(thrown, { message: 'mine' }),
   ];
-  await until(() => paused === 2 && node._pauses.size === 2);
+  await until(() => paused === 2);
   controller.abort();
   await Promise.all(ends.slice(1));
   await node.exitP();
   await ends[0];
+});
+
+test('deadline, signal and exit hold while onRetry has not gone on; one that goes on twice calls once', async () => {
+  for (const url of [undefined, 'local:hooks', 'inproc:hooks']) {
+    const own = clouds.createServer(url),
+      node = clouds.createClient(url);
+    const ran = [];
+    await own.registerP('once', (a) => ran.push(a) && a);
+    const never = () => {};
+    const since = Date.now();
+    await assert.rejects(node.bindP('once', { deadline: 0.2, retry: 3, onRetry: never })(1), clouds.CloudsError);
+    assert.ok(Date.now() - since >= 150);
+    const controller = new AbortController();
+    const given = node.bindP('once', { retry: 3, onRetry: never, signal: controller.signal })(1);
+    setTimeout(() => controller.abort(), 10);
+    await assert.rejects(given, { name: 'AbortError' });
+    const twice = node.bindP('once', 3, (a, go) => {
+      go(a);
+      go(a);
+      setTimeout(go, 10, a);
+    });
+    assert.strictEqual(await twice(2), 2);
+    let late;
+    await assert.rejects(
+      node.bindP('once', { deadline: 0.05, onRetry: (a, go) => (late = () => go(a)) })(3),
+      clouds.CloudsError
+    );
+    late(); // its call has ended
+    assert.strictEqual(await node.bindP('once', 0, async (a, go) => setTimeout(go, 5, a + 1))(3), 4);
+    await assert.rejects(node.bindP('once', 0, (a, go) => go(1n))(1), TypeError);
+    const left = assert.rejects(node.bindP('once', { retry: 3, onRetry: never })(1), { code: 'CLOUDS_CLOSED' });
+    await node.exitP();
+    await left;
+    await own.exitP();
+    assert.deepStrictEqual(ran, [2, 4]);
+  }
+});
+
+test('with onRetry as without a call goes on when a server comes up', async () => {
+  const waiting = clouds.createClient({ timeout: 1000 });
+  let attempts = 0;
+  const call = waiting.bindP('comes.up', { retry: 1, onRetry: (go) => go(attempts++) })();
+  await until(() => attempts === 1);
+  await server.registerP('comes.up', () => 'here');
+  assert.strictEqual(await call, 'here');
+  await waiting.exitP();
 });
 
 test('an error of the service is not retried', async () => {
@@ -483,11 +529,12 @@ test('one AbortSignal gives up many calls, with one listener', async () => {
   const { signal } = controller;
   const listeners = () => getEventListeners(signal, 'abort').length;
   const pausing = clouds.createClient();
+  let paused = 0;
   await serve('hangs.all', () => {});
   const calls = Array.from({ length: 20 }, () => client.call('hangs.all', [], { signal }));
-  calls.push(pausing.bindP('nobody', { retry: 1, signal, onRetry: (go) => go() })());
+  calls.push(pausing.bindP('nobody', { retry: 1, signal, onRetry: (go) => go(paused++) })());
   const ends = calls.map((call) => assert.rejects(call, { name: 'AbortError' }));
-  await until(() => pausing._pauses.size === 1);
+  await until(() => paused === 1);
   assert.strictEqual(await client.call('add', [1, 2], { signal }), 3);
   assert.strictEqual(listeners(), 1);
   controller.abort();

@@ -68,7 +68,9 @@ test('listen comes 200 ms after ready, and not after exit', async () => {
   await sleep(250);
 });
 
-test("options are written to as by the original, and unknown ones are nobody's business", async () => {
+test("options are written to as by the original, and unknown ones are told and ignored", async () => {
+  const warnings = [];
+  process.on('warning', (warning) => warnings.push(warning.message));
   const options = { heartbeat: -1, foo: { bar: 1 }, function: () => {} };
   const server = clouds.createServer(options);
   assert.deepStrictEqual([options.heartbeat, options.type], [5, 'server']);
@@ -76,6 +78,9 @@ test("options are written to as by the original, and unknown ones are nobody's b
   assert.deepStrictEqual([client._timeout, client._serverMaxAge], [60, 60]);
   const base = clouds.createBase({ type: 'Worker' });
   assert.match(base.id, /^w\./);
+  await until(() => warnings.length === 2, 'the warnings');
+  assert.match(warnings.join(), /the option foo: .*,the option function: /);
+  process.removeAllListeners('warning');
   await Promise.all([server, client, base].map((node) => node.exitP()));
 });
 
@@ -84,7 +89,7 @@ test('options that cannot be', () => {
   assert.throws(() => clouds.createBase({ id: 'a\0b' }), { code: 'CLOUDS_INVALID_OPTION' });
   assert.throws(() => clouds.createBase('http://x'), { code: 'CLOUDS_INVALID_URL' });
   assert.throws(() => clouds.createBase({ url: 'redis://x:99999' }), { code: 'CLOUDS_INVALID_URL' });
-  assert.throws(() => clouds.createBase({ redis: { port: 'x' } }), { code: 'CLOUDS_INVALID_URL' });
+  assert.throws(() => clouds.createBase({ redis: { port: 'x' } }), { code: 'CLOUDS_INVALID_OPTION', message: /redis.port.*"x"/ });
   assert.throws(() => clouds.createBase({ maxMessage: 'x' }), { code: 'CLOUDS_INVALID_OPTION' });
   assert.throws(() => clouds.createBase(5), TypeError);
   assert.throws(() => clouds.createBase({ address: 'local:' }), /the option for an address is url, not address/);
@@ -121,7 +126,7 @@ test('every way to say where', async () => {
 });
 
 test('without any address it is the Redis of this machine', () => {
-  const { addressOf } = require(path.join(PACKAGE, 'lib', 'options.js'));
+  const { addressOf } = require(path.join(PACKAGE, 'lib', 'address.js'));
   const { CLOUDS_URL } = process.env;
   delete process.env.CLOUDS_URL;
   const wanted = [
@@ -143,6 +148,76 @@ test('without any address it is the Redis of this machine', () => {
   assert.strictEqual(addressOf({ redis: { prefix: 'x' } }), 'local:');
   assert.strictEqual(addressOf({ redis: { port: 1 } }), 'redis://127.0.0.1:1');
   process.env.CLOUDS_URL = CLOUDS_URL;
+});
+
+test('every form in which npm clouds takes the option redis', async () => {
+  const { addressOf } = require(path.join(PACKAGE, 'lib', 'address.js'));
+  const forms = [
+    ['redis://h', 'redis://h:6379'],
+    ['redis://h:7000', 'redis://h:7000'],
+    ['redis://:pw@h:7000/3', 'redis://:pw@h:7000?db=3'],
+    ['redis://u:p%40@h/', 'redis://u:p%40@h:6379'],
+    ['redis://h:7000/3?password=x&family=4', 'redis://:x@h:7000?db=3'],
+    ['redis://[::1]:7000', 'redis://[::1]:7000'],
+    ['//h:7000', 'redis://h:7000'],
+    ['h:7000', 'redis://h:7000'],
+    ['h', 'redis://h:6379'],
+    ['10.0.0.1', 'redis://10.0.0.1:6379'],
+    [7000, 'redis://127.0.0.1:7000'],
+    ['7000', 'redis://127.0.0.1:7000'],
+    ['/tmp/a.sock', 'redis+unix:///tmp/a.sock'],
+    ['/tmp/a.sock?db=2', 'redis+unix:///tmp/a.sock?db=2'],
+    ['redis+unix:///tmp/a.sock?db=2&prefix=p', 'redis+unix:///tmp/a.sock?db=2&prefix=p'],
+    [new URL('redis://h:7000/1'), 'redis://h:7000?db=1'],
+    [{ url: 'redis://h:7000/1' }, 'redis://h:7000?db=1'],
+    [{ url: 'redis://h:7000/1', db: 2, prefix: 'p' }, 'redis://h:7000?db=2&prefix=p'],
+    [{ host: 'h', port: '7000', db: '3', auth_pass: 'x' }, 'redis://:x@h:7000?db=3'],
+    [{ host: 'h', family: 4, retryStrategy: () => 1, tls: null, keyPrefix: '', sentinels: null }, 'redis://h:6379'],
+    ['local:x', 'local:x'],
+  ];
+  for (const [redis, url] of forms) assert.strictEqual(addressOf({ redis }), url, String(redis));
+  assert.strictEqual(addressOf({ url: 'redis://h:1/2', redis: { prefix: 'p' } }), 'redis://h:1?db=2&prefix=p');
+
+  const refused = [
+    [{ redis: true }, /redis: .*true/],
+    [{ redis: [] }, /redis: .*Array/],
+    [{ redis: () => {} }, /redis: .*Function/],
+    [{ redis: 'rediss://h' }, /redis: .*rediss:.*TLS/],
+    [{ redis: 'http://h' }, /redis: "http:\/\/h"/],
+    [{ redis: 'h:p:q' }, /redis: "h:p:q"/],
+    [{ redis: 'redis://h?what=1' }, /redis: .*"what"/],
+    [{ redis: 'redis://u:%zz@h' }, /redis: .*%/],
+    [{ redis: { url: 5 } }, /redis\.url: .*5/],
+    [{ redis: { url: 'x://h' } }, /redis\.url: "x:\/\/h"/],
+    [{ redis: { host: 'redis://h' } }, /redis\.host: .*redis:\/\/h/],
+    [{ redis: { port: 65536 } }, /redis\.port: .*65536/],
+    [{ redis: { db: -1 } }, /redis\.db: .*-1/],
+    [{ redis: { hostname: 'h' } }, /redis\.hostname/],
+    [{ redis: { tls: {} } }, /redis\.tls: TLS/],
+    [{ redis: { sentinels: [] } }, /redis\.sentinels: Sentinel/],
+    [{ redis: { keyPrefix: 'x:' } }, /redis\.keyPrefix: .*prefix/],
+    [{ url: 'redis://a', redis: 'redis://b' }, /redis: .*url/],
+    [{ url: 'local:', redis: { db: 3 } }, /redis: .*"local:"/],
+    [{ url: {} }, /url: .*Object/],
+    [{ host: '10.0.0.1' }, /host: .*redis\.host/],
+    [{ password: 'x' }, /password: .*redis\.password/],
+    [{ timeOut: 1 }, /timeOut/],
+    [{ server_max_Age: 1 }, /server_max_Age/],
+    [{ url: 'inproc:x', maxMessage: {} }, /maxMessage/],
+  ];
+  for (const [options, words] of refused)
+    assert.throws(() => clouds.createBase(options), { message: words, code: 'CLOUDS_INVALID_OPTION' });
+  assert.throws(() => addressOf({ redis: 'redis://h:secret@x:y' }), (error) => !error.message.includes('secret'));
+
+  // Not the one of CLOUDS_URL, and not that of this machine.
+  const { CLOUDS_URL } = process.env;
+  process.env.CLOUDS_URL = 'redis://127.0.0.1:1';
+  const server = clouds.createServer({ redis: redis.socket });
+  await server.registerP('form', () => 'here');
+  const client = clouds.createClient({ redis: { url: redis.url } });
+  assert.strictEqual(await client.call('form'), 'here');
+  process.env.CLOUDS_URL = CLOUDS_URL;
+  await Promise.all([server.exitP(), client.exitP()]);
 });
 
 test('local: and inproc:', async () => {
@@ -336,10 +411,11 @@ test('an uncaught error in a callback ends the process as it should', async () =
 test('a listener of ready that throws stops neither listen nor the end', async () => {
   const child = program(`
     const c = clouds.createClient();
-    process.on('uncaughtException', (error) => console.log(error.message));
+    process.on('uncaughtException', () => console.log('uncaught'));
     c.on('ready', () => { throw new Error('mine'); });
     c.on('listen', () => { console.log('listens', c._transport.busy); c.exit(); });`);
-  assert.strictEqual(await finished(child), 'mine\nlistens 0\n');
+  assert.strictEqual(await finished(child), 'listens 0\n');
+  assert.match(child.err, /CloudsWarning: a listener of ready failed\nError: mine\n/);
 });
 
 test('a fault in a handler that nobody listens for is a warning', async () => {
@@ -366,8 +442,8 @@ test('a fault in a handler that nobody listens for is a warning', async () => {
       console.log(told.join());
     })();`);
   assert.strictEqual(await finished(child), 'of the listener,of the listener\n');
-  assert.match(child.err, /CloudsWarning: the handler of fault failed\nTypeError: .*\n +at /);
-  assert.match(child.err, /CloudsWarning: the handler of text failed\nplain words\n/);
+  assert.match(child.err, /CloudsWarning: the handler of fault failed, called by \S+ \(request \d+\)\nTypeError: .*\n +at /);
+  assert.match(child.err, /CloudsWarning: the handler of text failed, called by .*\nplain words\n/);
   assert.strictEqual(child.err.match(/CloudsWarning/g).length, 2);
 });
 

@@ -63,7 +63,6 @@ const VALUES = [
   [null],
   [1, null, null],
   [undefined, 1, undefined],
-  [-0],
   [0.1, 1e308, 5e-324, 2 ** 53, 1e21],
   [NaN, Infinity],
   ['', '\0', 'a\0b', '\ud800', 'x\udfffy', '\ud83d\ude00', 'h\u00e9llo \u4e16', '\u2028"\\\n'],

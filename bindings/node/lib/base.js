@@ -2,15 +2,20 @@
 // connection.
 'use strict';
 
+const { AsyncResource } = require('async_hooks');
 const { EventEmitter } = require('events');
+const clock = require('./clock');
 const Port = require('./port');
 const Protocol = require('./protocol');
 const Wire = require('./wire');
 require('./events');
 const calls = require('./call');
 const { complete, forLibrary, DEFAULTS } = require('./options');
-const { failure, closed } = require('./errors');
-const { guarded, promised, extend, inherit } = require('./tools');
+const { failure } = require('./errors');
+const { fault } = require('./faults');
+const { encode } = require('./json');
+const log = require('./log');
+const { bound, promised, extend, inherit } = require('./tools');
 
 const LISTEN_DELAY = 200; // the original's, which gives others the time to listen, too
 const QUESTIONS = {
@@ -23,7 +28,8 @@ const HEARD = new Set(['message', 'unknown message', 'up', 'down', 'handler erro
 
 /** A node: one identity on the bus. */
 function Base(options, kind) {
-  EventEmitter.call(this);
+  if (!(this instanceof Base)) return new Base(options);
+  EventEmitter.call(this, { captureRejections: true });
   const all = complete(options, kind || 'base');
   this._timeout = Number(all.timeout) || DEFAULTS.timeout;
   this._retry = calls.count(all.retry);
@@ -33,9 +39,9 @@ function Base(options, kind) {
   this._exiting = this._listens = this._unheld = false;
   this._readiness = null;
   this._waiting = [];
-  this._pauses = new Set(); // what ends the pauses between attempts
   this._handlers = Object.create(null);
   this._handlers['message.m'] = announce;
+  this._scope = new AsyncResource('CLOUDS_NODE');
   this._transport = open(this, all);
   this._defaults = this._transport.handlers(this);
   Object.assign(this._handlers, this._defaults);
@@ -61,23 +67,62 @@ function drainOf(options) {
 }
 
 function announce(message) {
-  this.emit('message', message.sender, message.data);
+  this._tell('message', message.sender, message.data);
+}
+
+// What has happened once to each node that cannot reach its cluster, and who had to know.
+function downWords(node, error) {
+  return `${node.id} is not connected to its cluster: ${error.message}; it is tried again`;
 }
 
 // ---- events of the transport
 
 extend(Base.prototype, {
+  // Runs what the program brought, in an asynchronous context of its own that begins as the one in which the node was
+  // made: what it puts there (AsyncLocalStorage) reaches nobody else.
+  _within(fn) {
+    this._scope.runInAsyncScope(() => new AsyncResource('CLOUDS_EVENT').runInAsyncScope(fn));
+  },
+
+  // An event. What a listener throws is its own fault, and ends neither the process nor what comes after.
+  _tell(event, ...args) {
+    this._within(() => {
+      try {
+        this.emit(event, ...args);
+      } catch (error) {
+        fault(this, error, undefined, event);
+      }
+    });
+  },
+
+  // As _tell for a handler that was set by name.
+  _run(name, handler, args) {
+    this._within(() => {
+      try {
+        const result = handler.apply(this, args);
+        if (result instanceof Promise) result.then(undefined, (error) => fault(this, error, undefined, name));
+      } catch (error) {
+        fault(this, error, undefined, name);
+      }
+    });
+  },
+
+  // The promise of a listener was rejected.
+  [Symbol.for('nodejs.rejection')](error, event) {
+    fault(this, error, undefined, String(event));
+  },
+
   _onReady(error, delay = LISTEN_DELAY) {
     this._readiness = { error };
     this._waiting.splice(0).forEach((entry) => entry(error));
     if (error) return;
-    guarded(() => this.emit('ready'))(); // it listens, whatever a listener throws
+    this._tell('ready');
     if (delay === 0) {
-      this.emit('listen');
+      this._tell('listen');
       return;
     }
-    const timer = setTimeout(() => {
-      if (!this._exiting) this.emit('listen');
+    const timer = clock.setTimeout(() => {
+      if (!this._exiting) this._tell('listen');
     }, delay);
     if (this._unheld) timer.unref();
   },
@@ -85,12 +130,12 @@ extend(Base.prototype, {
   _onMessage(type, sender, data, raw) {
     const handler = this._handlers['message.' + type];
     if (handler === announce) {
-      this.emit('message', sender, data);
+      this._tell('message', sender, data);
       return;
     }
-    const message = { type, sender, data, raw: raw || JSON.stringify({ t: type, s: sender, d: data }) };
-    if (typeof handler === 'function') handler.call(this, message);
-    else this.emit('unknown message', message);
+    const message = { type, sender, data, raw: raw || encode({ t: type, s: sender, d: data }) };
+    if (typeof handler === 'function') this._run('message.' + type, handler, [message]);
+    else this._tell('unknown message', message);
   },
 
   // Only servers offer methods.
@@ -99,11 +144,18 @@ extend(Base.prototype, {
   },
 
   _onUp() {
-    this.emit('up');
+    if (this._warned) log.warn(`${this.id} is connected again`);
+    this._warned = false;
+    this._tell('up');
   },
 
+  // Without a listener it is a warning of the process, once for each time that it was lost.
   _onDown(error) {
-    this.emit('down', error);
+    if (this.listenerCount('down') === 0 && !this._warned && !this._exiting) {
+      this._warned = true;
+      log.warn(log.printable(downWords(this, error)));
+    }
+    this._tell('down', error);
   },
 
   // The choice of a server, taken over by a handler: it calls back with an error, or the id.
@@ -116,16 +168,18 @@ extend(Base.prototype, {
       if (error && !none) this._transport.giveUp(call, error);
       else this._transport.choose(question, none ? '' : String(id));
     };
-    try {
-      this._handlers.find_one_server.call(this, method, answer, ids);
-    } catch (error) {
-      answer(error);
-    }
+    this._within(() => {
+      try {
+        this._handlers.find_one_server.call(this, method, answer, ids);
+      } catch (error) {
+        answer(error);
+      }
+    });
   },
 
   _onQuestion(name, ...args) {
     const handler = this._handlers[name];
-    if (typeof handler === 'function') handler.apply(this, args);
+    if (typeof handler === 'function') this._run(name, handler, args);
   },
 });
 
@@ -170,7 +224,7 @@ extend(Base.prototype, {
 extend(Base.prototype, {
   send(receiver, message, callback) {
     const done = (error, receivers) => (error ? callback(error) : callback(null, receivers));
-    this._transport.send(String(receiver), message, typeof callback === 'function' ? guarded(done) : undefined);
+    this._transport.send(String(receiver), message, typeof callback === 'function' ? bound(done) : undefined);
     return this;
   },
 
@@ -202,7 +256,7 @@ extend(Base.prototype, {
 
   status(callback) {
     if (callback === undefined) return this.statusP();
-    this._transport.status(guarded((error, status) => (error ? callback(error) : callback(null, status))));
+    this._transport.status(bound((error, status) => (error ? callback(error) : callback(null, status))));
     return undefined;
   },
 
@@ -221,9 +275,9 @@ extend(Base.prototype, {
 extend(Base.prototype, {
   ready(callback) {
     if (callback === undefined) return this.readyP();
-    const entry = guarded((error) => callback(error || null));
-    if (this._readiness) process.nextTick(entry, this._readiness.error);
-    else if (this._exiting) process.nextTick(entry, failure('CLOUDS_CLOSED'));
+    const entry = bound((error) => callback(error || null));
+    if (this._readiness) clock.nextTick(entry, this._readiness.error);
+    else if (this._exiting) clock.nextTick(entry, failure('CLOUDS_CLOSED'));
     else this._waiting.push(entry);
     return undefined;
   },
@@ -237,12 +291,12 @@ extend(Base.prototype, {
     const drain = drainOf(options);
     if (!this._exiting) {
       this._exiting = true;
-      guarded(() => this.emit('exit', this))(); // it leaves, whatever a listener throws
+      this._tell('exit', this);
     }
+    const told = typeof callback === 'function' ? bound(callback) : () => {};
     this._transport.close(drain, (error, unanswered) => {
       this._waiting.splice(0).forEach((entry) => entry(failure('CLOUDS_CLOSED')));
-      this._pauses.forEach((end) => guarded(end)(closed()));
-      if (typeof callback === 'function') guarded(callback)(error || null, unanswered);
+      told(error || null, unanswered);
     });
   },
 

@@ -1,24 +1,29 @@
 // Calls as a program makes them: with a callback or for a promise, bound to a method, given up by an AbortSignal.
 'use strict';
 
-const { failure } = require('./errors');
-const { guarded } = require('./tools');
+const { AsyncResource } = require('async_hooks');
+const { failure, located, trace, traced } = require('./errors');
+const { nextTick } = require('./clock');
 
 const NOTHING = [];
 
-// Both are told by finish(error, values), exactly once. `slot` and `id` belong to the port.
-class CallbackCall {
+// Both are told by finish(error, values), exactly once. `slot` and `id` belong to the port. The callback runs in the
+// asynchronous context of the call (AsyncLocalStorage).
+class CallbackCall extends AsyncResource {
   constructor(callback) {
+    super('CLOUDS_CALL');
     this.callback = callback;
     this.slot = 0;
     this.id = 0;
+    trace(this, CallbackCall);
   }
 
   finish(error, values) {
-    const callback = this.callback;
-    if (values.length === 1) callback(error, values[0]);
-    else if (values.length === 0) callback(error);
-    else callback(error, ...values);
+    const { callback } = this;
+    if (error) traced(this, error);
+    if (values.length === 1) this.runInAsyncScope(callback, undefined, error, values[0]);
+    else if (values.length === 0) this.runInAsyncScope(callback, undefined, error);
+    else this.runInAsyncScope(callback, undefined, error, ...values);
   }
 }
 
@@ -29,11 +34,14 @@ class PromiseCall {
     this.all = all;
     this.slot = 0;
     this.id = 0;
+    trace(this, callP);
   }
 
   finish(error, values) {
-    if (error) this.reject(error);
-    else this.resolve(this.all ? values : values[0]);
+    if (error) {
+      traced(this, error);
+      this.reject(error);
+    } else this.resolve(this.all ? values : values[0]);
   }
 }
 
@@ -53,7 +61,7 @@ class WatchedCall {
 
 function aborted(signal, error) {
   const problem = error || failure('CLOUDS_CANCELED');
-  problem.name = 'AbortError';
+  Object.defineProperty(problem, 'name', { value: 'AbortError', configurable: true, writable: true });
   Object.defineProperty(problem, 'cause', { value: signal.reason, configurable: true, writable: true });
   return problem;
 }
@@ -109,6 +117,11 @@ function count(value) {
   return number > 0 ? Math.min(Math.floor(number), 2147483647) : 0;
 }
 
+// What runs before every attempt, in the asynchronous context of the call.
+function hookOf({ onRetry }) {
+  return typeof onRetry === 'function' ? AsyncResource.bind((...all) => onRetry(...all), 'CLOUDS_ATTEMPT') : null;
+}
+
 // The options of a call as a transport takes them, or null when there are none. Its own requests it knows by id, until
 // they are answered.
 function howOf(transport, options) {
@@ -122,6 +135,7 @@ function howOf(transport, options) {
     deadline: own ? seconds(options, 'deadline') : deadlineOf(options),
     retries: options.retry === undefined ? 0 : count(options.retry) || -1,
     server: options.server === undefined || options.server === null ? '' : nameOf(options.server),
+    hook: hookOf(options),
   };
 }
 
@@ -149,7 +163,7 @@ function start(transport, method, args, options, call) {
     return;
   }
   if (signal.aborted) {
-    process.nextTick(() => call.finish(aborted(signal), NOTHING));
+    nextTick(() => call.finish(aborted(signal), NOTHING));
     return;
   }
   const list = listOf(args),
@@ -165,20 +179,17 @@ function start(transport, method, args, options, call) {
 
 function callWith(node, method, args, options, callback) {
   if (typeof callback !== 'function') throw new TypeError('clouds: the callback is a function');
-  startAll(node, method, options, args, new CallbackCall(callback));
+  start(node._transport, method, args, options, new CallbackCall(callback));
 }
 
+// An error is given its stack in a reaction of the promise, where V8 knows the async functions that wait for it.
 function callP(node, method, args, options) {
   return new Promise((resolve, reject) => {
-    startAll(node, method, options, args, new PromiseCall(resolve, reject, options && options.all));
-  });
+    start(node._transport, method, args, options, new PromiseCall(resolve, reject, options && options.all));
+  }).then(undefined, located);
 }
 
 // ---- bind
-
-const AT_ONCE = new Set(['CLOUDS_CALL_SERVICE_TIMEOUT', 'CLOUDS_CONNECTION_LOST']);
-const now = () => performance.now() / 1000;
-const LATER = new Set(['CLOUDS_NO_AVAILABLE_SERVER', 'CLOUDS_DRAINING']);
 
 function bindOptions(retry, onRetry) {
   const options = Object.assign({ onRetry }, retry !== null && typeof retry === 'object' ? retry : { retry });
@@ -186,106 +197,18 @@ function bindOptions(retry, onRetry) {
   return options;
 }
 
-function retriesOf(node, options) {
-  return options && options.retry !== undefined ? count(options.retry) : node._retry;
-}
-
-// One attempt after the other, each with what onRetry hands on.
-class Attempts {
-  constructor(node, method, options, args, call) {
-    Object.assign(this, { node, method, options, args, call, left: retriesOf(node, options), over: false });
-    const deadline = deadlineOf(options) || node._deadline;
-    this.until = deadline ? now() + deadline : Infinity;
-  }
-
-  begin() {
-    this.options.onRetry(...this.args, (...args) => this.attempt(args));
-  }
-
-  attempt(args) {
-    const options = Object.assign({}, this.options, { retry: 0 });
-    if (this.until < Infinity) options.deadline = Math.max(0.001, this.until - now());
-    const attempt = { slot: 0, id: 0, finish: (error, values) => this.ended(error, values) };
-    start(this.node._transport, this.method, args, options, attempt);
-  }
-
-  ended(error, values) {
-    const code = error && error.outcome !== 'APP_ERROR' && this.left > 0 ? error.code : '';
-    const pause = AT_ONCE.has(code) ? 0 : this.options.timeout || this.node._timeout;
-    if ((!AT_ONCE.has(code) && !LATER.has(code)) || now() + pause >= this.until) {
-      this.finish(error, values);
-      return;
-    }
-    this.left--;
-    if (pause === 0) this.again();
-    else this.pause(Math.min(pause * 1000, 2147483647));
-  }
-
-  // What onRetry throws ends the call: no attempt would.
-  again() {
-    try {
-      this.begin();
-    } catch (problem) {
-      this.finish(problem, NOTHING);
-    }
-  }
-
-  // Once, though onRetry may go on twice, or go on and throw.
-  finish(error, values) {
-    if (this.over) return;
-    this.over = true;
-    this.call.finish(error, values);
-  }
-
-  // Until the time is over, the node leaves, or the call is given up.
-  pause(period) {
-    const pauses = this.node._pauses,
-      signal = signalOf(this.options);
-    const end = (error) => {
-      clearTimeout(timer);
-      pauses.delete(end);
-      if (signal) offAbort(signal, abort);
-      if (error) this.finish(error, NOTHING);
-      else this.again();
-    };
-    const abort = () => guarded(end)(aborted(signal));
-    const timer = setTimeout(end, period);
-    pauses.add(end);
-    if (signal && signal.aborted) abort();
-    else if (signal) onAbort(signal, abort);
-  }
-}
-
-// One call for all attempts where the transport sees to them.
-function startAll(node, method, options, args, call) {
-  const hook = options && options.onRetry;
-  if (!hook && (node._transport.retries || retriesOf(node, options) === 0)) {
-    start(node._transport, method, args, options, call);
-    return;
-  }
-  const onRetry = typeof hook === 'function' ? hook : handOn;
-  new Attempts(node, method, Object.assign({}, options, { onRetry }), listOf(args), call).begin();
-}
-
-function handOn(...args) {
-  args.pop()(...args);
-}
-
 function bind(node, method, retry, onRetry) {
   const options = bindOptions(retry, onRetry);
   return function (...args) {
     const callback = args.pop();
     if (typeof callback !== 'function') throw new Error('must provide a callback function');
-    startAll(node, method, options, args, new CallbackCall(callback));
+    start(node._transport, method, args, options, new CallbackCall(callback));
   };
 }
 
 function bindP(node, method, retry, onRetry) {
   const options = bindOptions(retry, onRetry);
-  return (...args) =>
-    new Promise((resolve, reject) => {
-      startAll(node, method, options, args, new PromiseCall(resolve, reject, options.all));
-    });
+  return (...args) => callP(node, method, args, options);
 }
 
 module.exports = { callWith, callP, bind, bindP, count };

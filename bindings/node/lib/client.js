@@ -6,6 +6,7 @@ const { inherit } = require('./tools');
 
 /** A node that calls services. */
 function Client(options) {
+  if (!(this instanceof Client)) return new Client(options);
   Base.call(this, options, 'client');
 }
 

@@ -2,19 +2,20 @@
 'use strict';
 
 const addon = require('./native');
+const { encode } = require('./json');
 
-// By number and by name: { code, name, text, outcome }.
+// By number and by name: { code, name, text, outcome, retry }.
 const known = new Map();
 
 (function read(list) {
-  for (let i = 0; i < list.length; i += 4) {
-    const row = { code: list[i], name: list[i + 1], text: list[i + 2], outcome: list[i + 3] };
+  for (let i = 0; i < list.length; i += 5) {
+    const row = { code: list[i], name: list[i + 1], text: list[i + 2], outcome: list[i + 3], retry: list[i + 4] };
     known.set(row.code, row).set(row.name, row);
   }
 })(addon.errors());
 
 const OUTCOMES = ['OK', 'APP_ERROR', 'NOT_DONE', 'UNKNOWN'];
-const OURS = new Set(['outcome', 'retryable', 'values', '__proto__']);
+const OURS = new Set(['outcome', 'retryable', 'values', 'members', 'stack', 'message', '__proto__']);
 
 function hide(error, name, value) {
   Object.defineProperty(error, name, { value, configurable: true, writable: true });
@@ -33,11 +34,62 @@ class CloudsError extends Error {
   }
 }
 
-// The members of an error of the library that tell what it is about.
-function describe(error, members) {
-  for (const key of Object.keys(members)) {
-    if (!OURS.has(key) && key !== 'message' && key !== 'code') error[key] = members[key];
+hide(CloudsError.prototype, 'name', 'CloudsError');
+
+// Makes the members that came those of an error, but what would stand in the way of the class: toString, constructor,
+// stack ...
+function assign(error, from, except) {
+  for (const key of Object.keys(from)) {
+    const value = from[key];
+    const shadows = OURS.has(key) || (key === 'name' ? typeof value !== 'string' : key in CloudsError.prototype);
+    if (!shadows && !except(key, value)) error[key] = value;
   }
+}
+
+// The members that a service sent. All of them, as they came, are in the member `members`.
+function adoptMembers(error, from, except) {
+  hide(error, 'members', from);
+  assign(error, from, except);
+}
+
+// What a promise is rejected with. Called in a reaction of the promise, where V8 knows who waits for it: the stack of
+// an error of ours is that of the async functions that made the call.
+function located(error) {
+  if (error instanceof CloudsError && !error[TRACED]) Error.captureStackTrace(error, located);
+  throw error;
+}
+
+// With CLOUDS_STACKS=1 every call keeps the stack with which it was made, for the error that may come.
+const TRACED = Symbol('traced');
+const keepsStacks = process.env.CLOUDS_STACKS === '1';
+
+function trace(call, below) {
+  if (!keepsStacks) return;
+  call.trace = {};
+  Error.captureStackTrace(call.trace, below);
+}
+
+function traced(call, error) {
+  if (!call.trace || !(error instanceof CloudsError)) return;
+  const { stack } = call.trace;
+  hide(error, 'stack', `${error.name}: ${error.message}${stack.slice(stack.indexOf('\n'))}`);
+  hide(error, TRACED, true);
+}
+
+function retryRule(name) {
+  return known.has(name) ? known.get(name).retry : 0;
+}
+
+// The members of an error of the library that tell what it is about. Where its message is that of npm clouds, what the
+// library says itself is the cause.
+function describe(error, members) {
+  if (members.message && !error.message.includes(members.message)) {
+    const cause = new CloudsError(members.message, error.outcome);
+    cause.code = error.code;
+    hide(cause, 'stack', `${cause.name}: ${cause.message}`);
+    hide(error, 'cause', cause);
+  }
+  assign(error, members, (key) => key === 'code' || key === 'name');
 }
 
 // An error of the library, by the number or the name of its code. `words` is a text or an object with a message.
@@ -57,7 +109,7 @@ function closed() {
 // A text error of the original travels as numbered characters, without a message.
 function wordsOf(members) {
   if (typeof members.message === 'string') return members.message;
-  if (members.message !== undefined && members.message !== null) return String(members.message);
+  if (members.message !== undefined && members.message !== null) return encode(members.message);
   let words = '';
   for (let i = 0; typeof members[i] === 'string'; i++) words += members[i];
   return words;
@@ -82,12 +134,16 @@ function received(code, outcome, members, values) {
   const row = known.get(code) || known.get('CLOUDS_SERVICE_ERROR');
   if (row.name === 'CLOUDS_EXPIRED') return timedOut(members, values);
   const from = members && typeof members === 'object' ? members : { message: members || row.text };
-  const error = new CloudsError(PLAIN.has(row.name) ? row.text : wordsOf(from), OUTCOMES[outcome] || 'UNKNOWN', values);
-  const spelled = typeof from.message !== 'string' && error.message !== '';
-  for (const key of Object.keys(from)) {
-    if (OURS.has(key) || key === 'message' || (spelled && /^\d+$/.test(key))) continue;
-    error[key] = from[key];
+  const words = PLAIN.has(row.name) ? row.text : wordsOf(from);
+  const error = new CloudsError(words, OUTCOMES[outcome] || 'UNKNOWN', values);
+  if (row.name !== 'CLOUDS_SERVICE_ERROR') {
+    error.code = row.name;
+    describe(error, from);
+    return error;
   }
+  const spelled = typeof from.message !== 'string' && error.message !== '';
+  const isAbsent = (key, value) => (key === 'code' && value === null) || (spelled && /^\d+$/.test(key));
+  adoptMembers(error, from, isAbsent);
   if (error.code === undefined) hide(error, 'code', row.name);
   return error;
 }
@@ -96,7 +152,7 @@ function textOf(value) {
   try {
     return typeof value === 'string' ? value : String(value);
   } catch (unused) {
-    return 'an error without words';
+    return canBeSent(value) ? encode(value) : 'an error without words';
   }
 }
 
@@ -105,7 +161,8 @@ function membersOf(error) {
   if (!isObject) return { message: textOf(error) };
   const members = { message: '' };
   for (const key of Object.keys(error)) {
-    if (key !== 'stack' && key !== 'originStack') members[key] = error[key];
+    if (key === '__proto__') Object.defineProperty(members, key, { value: error[key], enumerable: true });
+    else if (key !== 'stack' && key !== 'originStack') members[key] = error[key];
   }
   const message = members.message || error.message;
   members.message = message === undefined || message === null ? '' : textOf(message);
@@ -114,7 +171,7 @@ function membersOf(error) {
 
 function canBeSent(value) {
   try {
-    JSON.stringify(value);
+    encode(value);
     return true;
   } catch (unused) {
     return false;
@@ -126,12 +183,12 @@ function pack(error) {
   let members;
   try {
     members = membersOf(error);
-    return JSON.stringify(members);
+    return encode(members);
   } catch (unused) {
     for (const key of Object.keys(members || {})) {
       if (!canBeSent(members[key])) delete members[key];
     }
-    return JSON.stringify(members || { message: 'the error could not be described' });
+    return encode(members || { message: 'the error could not be described' });
   }
 }
 
@@ -149,5 +206,12 @@ module.exports = {
   membersOf,
   textOf,
   adopt,
+  adoptMembers,
+  hide,
+  wordsOf,
+  located,
+  trace,
+  traced,
+  retryRule,
   codeOf: (name) => known.get(name).code,
 };

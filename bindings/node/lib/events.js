@@ -4,9 +4,10 @@
 
 const addon = require('./native');
 const Port = require('./port');
-const { received, failure } = require('./errors');
+const { received, failure, hide } = require('./errors');
 const { Request } = require('./request');
 const { uncaught } = require('./tools');
+const { now } = require('./clock');
 
 const READY = 1,
   RESULT = 2,
@@ -24,23 +25,31 @@ const NODE_CLOSED = 10,
   FIND_SERVER = 14,
   SAVE_SERVERS = 15;
 const REMOVE_SERVER = 16,
-  CLEAR_SERVERS = 17;
+  CLEAR_SERVERS = 17,
+  ATTEMPT = 18;
 
 const NUMBERS = 8; // type, code, outcome, id, slot, number, time left, whether it has data
 const NONE = [];
 
 const numbers = addon.numbers();
 
-function settle(port, slot, code, outcome, values, error) {
+function settle(port, slot, code, outcome, values, error, method, server) {
   const entry = port.slots[slot];
   if (!entry) return;
   port.take(slot);
   try {
     if (code === 0) entry.finish(null, values);
-    else entry.finish(received(code, outcome, error, values), values || NONE);
+    else entry.finish(about(received(code, outcome, error, values), method, server), values || NONE);
   } catch (problem) {
     uncaught(problem);
   }
+}
+
+// What a call was, for errors that do not say so themselves.
+function about(error, method, server) {
+  if (method && error.method === undefined) hide(error, 'method', method);
+  if (server && error.server === undefined) hide(error, 'server', server);
+  return error;
 }
 
 function operationEnded(port, id, code, words, value) {
@@ -70,6 +79,8 @@ function happened(port, at, peer, method, data, words) {
       return undefined;
     case CONTEXT_CLOSED:
       return port.ended();
+    case ATTEMPT:
+      return port.ask(numbers[at + 4], id);
     case READY:
       port.leave();
       return node ? node._onReady(problem) : undefined;
@@ -97,23 +108,32 @@ function happened(port, at, peer, method, data, words) {
 }
 
 Port.prototype.dispatch = function (count, text) {
-  const values = JSON.parse(text);
+  const values = JSON.parse(text),
+    since = now();
   for (let i = 0, at = 0, v = 0; i < count; i++, at += NUMBERS) {
     const type = numbers[at],
       code = numbers[at + 1];
     if (type === RESULT) {
       const data = values[v++],
-        error = code === 0 ? null : values[v++];
-      settle(this, numbers[at + 4], code, numbers[at + 2], data, error);
+        failed = code !== 0;
+      settle(
+        this,
+        numbers[at + 4],
+        code,
+        numbers[at + 2],
+        data,
+        failed ? values[v] : null,
+        failed ? values[v + 1] : '',
+        failed ? values[v + 2] : ''
+      );
+      if (failed) v += 3;
       continue;
     }
     try {
       if (type === REQUEST) {
-        const request = new Request(this, numbers[at + 3], values[v], values[v + 1], numbers[at + 6]);
+        const request = new Request(this, numbers[at + 3], values[v], values[v + 1], numbers[at + 6], since);
         v += 3;
-        const node = this.owner || this.weak.deref();
-        if (node) node._onRequest(request, values[v - 1]);
-        else request.reply(failure('CLOUDS_NO_SUCH_METHOD'), []);
+        this.begin(request, values[v - 1]);
       } else {
         v += 4;
         happened(this, at, values[v - 4], values[v - 3], values[v - 2], values[v - 1]);

@@ -6,6 +6,7 @@ const { inherit } = require('./tools');
 
 /** A node that asks who serves what. */
 function Monitor(options) {
+  if (!(this instanceof Monitor)) return new Monitor(options);
   Base.call(this, options, 'monitor');
 }
 

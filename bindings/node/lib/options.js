@@ -3,9 +3,10 @@
 
 const addon = require('./native');
 const { failure } = require('./errors');
+const { addressOf } = require('./address');
+const log = require('./log');
 
 const DEFAULTS = { heartbeat: 5, timeout: 60, serverMaxAge: 60 };
-const DEFAULT_URL = 'redis://127.0.0.1:6379';
 
 // The original has no limits, and programs start thousands of calls at once.
 const LIMITS = {
@@ -43,75 +44,34 @@ function snake(name) {
   return name.replace(/[A-Z]/g, (letter) => '_' + letter.toLowerCase());
 }
 
-function escape(text) {
-  return encodeURIComponent(String(text)).replace(/[!'()*]/g, (c) => '%' + c.charCodeAt(0).toString(16));
+// Options of the package that are none of the library.
+const OWN = new Set(['url', 'redis', 'connection', 'type', 'retry', 'notAutoCleanRemoteServer']);
+
+// An address or a part of one that stands where nobody reads it would leave the node at another cluster.
+const MISPLACED = { host: 1, port: 1, path: 1, db: 1, username: 1, password: 1, auth_pass: 1, tls: 1, sentinels: 1 };
+
+function looksMisspelled(name) {
+  const plain = (text) => text.replace(/[_-]/g, '').toLowerCase();
+  return [...scopes.keys(), ...OWN].some((known) => plain(known) === plain(name) && known !== name);
 }
 
-function queryOf(redis) {
-  const words = [];
-  if (redis.db) words.push('db=' + escape(redis.db));
-  if (redis.prefix) words.push('prefix=' + escape(redis.prefix));
-  return words.length ? '?' + words.join('&') : '';
-}
-
-function userOf(redis) {
-  const password = redis.password || redis.auth_pass;
-  if (!password) return '';
-  return `${redis.username ? escape(redis.username) : ''}:${escape(password)}@`;
-}
-
-function hostOf(host) {
-  return String(host).includes(':') ? `[${host}]` : String(host);
-}
-
-function urlOfRedis(redis) {
-  if (redis.path) {
-    const path = String(redis.path).split('/').map(escape).join('/');
-    return `redis+unix://${userOf(redis)}${path}${queryOf(redis)}`;
+// npm clouds ignores what it does not know, and so programs may give anything: that is a warning. A mistake that would
+// lead to another cluster, or an option that was spelled in another way, is an error.
+function checkNames(options) {
+  for (const name of Object.keys(options)) {
+    if (OWN.has(name) || scopes.has(snake(name)) || options[name] === undefined) continue;
+    if (options.connection) continue;
+    const isAddress = /^(local:|inproc:|redis(\+unix)?:\/\/)/.test(options[name]);
+    if (isAddress) throw new TypeError(`clouds: the option for an address is url, not ${name}`);
+    if (Object.hasOwn(MISPLACED, name))
+      throw failure('CLOUDS_INVALID_OPTION', `the option ${name}: there is none; it belongs into redis, as redis.${name}`);
+    if (looksMisspelled(name)) throw failure('CLOUDS_INVALID_OPTION', `the option ${log.printable(name)}: there is none`);
+    log.warnOnce(`the option ${log.printable(name)}: there is none, and it is ignored`);
   }
-  return `redis://${userOf(redis)}${hostOf(redis.host || '127.0.0.1')}:${redis.port || 6379}${queryOf(redis)}`;
 }
 
-// The parts of an address for those that `redis` leaves open; undefined when it is no Redis server.
-function redisOfUrl(url) {
-  const unix = /^redis\+unix:\/\/(?:([^/]*)@)?(\/[^?]*)(?:\?(.*))?$/i.exec(url);
-  const tcp = /^redis:\/\/(?:(.*)@)?(\[[^\]]*\]|[^:/?]*)(?::(\d+))?(?:\/(\d*))?(?:\?(.*))?$/i.exec(url);
-  if (!unix && !tcp) return undefined;
-  const query = new URLSearchParams((unix ? unix[3] : tcp[5]) || '');
-  const [username, password] = ((unix ? unix[1] : tcp[1]) || ':').split(':').map(decodeURIComponent);
-  const place = unix ? { path: decodeURIComponent(unix[2]) } : { host: tcp[2].replace(/[[\]]/g, ''), port: tcp[3] };
-  return Object.assign(place, {
-    username,
-    password,
-    prefix: query.get('prefix'),
-    db: query.get('db') || (tcp && tcp[4]),
-  });
-}
-
-function given(object) {
-  return Object.fromEntries(
-    Object.entries(object).filter(([, value]) => value !== undefined && value !== null && value !== '')
-  );
-}
-
-// Where to: `url`; else what `redis` says, and CLOUDS_URL or the default for what it does not say.
-function addressOf(options) {
-  if (options.url) return String(options.url);
-  const base = process.env.CLOUDS_URL || DEFAULT_URL;
-  const redis = given(options.redis || {});
-  if (Object.keys(redis).length === 0) return base;
-  const said = redis.host || redis.port || redis.path;
-  const around = said ? {} : redisOfUrl(base);
-  return around ? urlOfRedis(Object.assign(given(around), redis)) : base;
-}
-
-// The original ignores what it does not know, and so programs may give anything; but an address in vain is a mistake.
-function checkMisspelled(options) {
-  if (options.url || options.redis || options.connection) return;
-  for (const name of ['address', 'addr', 'uri', 'host', 'server', 'bus']) {
-    if (/^(local:|inproc:|redis(\+unix)?:\/\/)/.test(options[name]))
-      throw new TypeError(`clouds: the option for an address is url, not ${name}`);
-  }
+function isNothing(value) {
+  return value === undefined || value === null || value === '';
 }
 
 function push(list, name, value) {
@@ -122,8 +82,9 @@ function passOn(options, ofContext, ofNode) {
   for (const name of Object.keys(options)) {
     const option = snake(name),
       value = options[name];
-    const plain = typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean';
-    if (!scopes.has(option) || TAKEN.has(name) || TAKEN.has(option) || !plain || value === '') continue;
+    if (!scopes.has(option) || TAKEN.has(name) || TAKEN.has(option) || isNothing(value)) continue;
+    if (!['string', 'number', 'boolean'].includes(typeof value))
+      throw failure('CLOUDS_INVALID_OPTION', `the option ${name}: it cannot be an object or a function`);
     push(scopes.get(option) === 'context' ? ofContext : ofNode, option, value);
   }
 }
@@ -150,7 +111,7 @@ function complete(options, kind) {
 function forLibrary(all) {
   const ofContext = [],
     ofNode = [];
-  checkMisspelled(all);
+  checkNames(all);
   push(ofContext, 'url', addressOf(all));
   for (const name of Object.keys(LIMITS)) push(ofContext, name, LIMITS[name]);
   passOn(all, ofContext, ofNode);

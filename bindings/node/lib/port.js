@@ -5,7 +5,9 @@
 
 const addon = require('./native');
 const { failure, closed, adopt, codeOf } = require('./errors');
+const { encode } = require('./json');
 const { guarded } = require('./tools');
+const { nextTick, setImmediate } = require('./clock');
 
 const CALL = 1,
   REPLY = 2,
@@ -15,13 +17,15 @@ const CALL = 1,
   UNREGISTER = 6,
   STATUS = 7,
   CANCEL = 8,
-  CHOOSE = 9;
+  CHOOSE = 9,
+  ATTEMPT = 10;
+const ASK = 2; // CLOUDS_CALL_ASK
 const NUMBERS = 7; // kind, id (of a call first its parent's), timeout (then the code), deadline, retries, slot, flags
 const MOST = 1024;
 const MUCH = 16 << 20; // characters that are given to the addon at once: texts have an end, and are copied
 const STALE = codeOf('CLOUDS_STALE_ID'),
   CLOSED = codeOf('CLOUDS_CLOSED');
-const LAST_RESORT = '{"message":"the answer could not be sent"}';
+const LAST_RESORT = 'the answer could not be sent';
 
 function flush(port) {
   port.due = false;
@@ -41,7 +45,6 @@ class Port {
   constructor(owner, ofContext, ofNode) {
     this.owner = owner;
     this.weak = new WeakRef(owner);
-    this.retries = true; // the library sees to them
     this.turn = 0;
     this.busy = 1; // it is not ready yet
     this.slots = [null];
@@ -55,6 +58,11 @@ class Port {
     this.closed = false;
     this.whenClosed = [];
     this.unanswered = 0;
+    this.open = new Set(); // requests that were not answered
+    this.many = 1000;
+    this.expired = 0; // requests that were not started, for their callers had given up
+    this.serving = null; // the request whose handler is running
+    this.awaited = []; // who left from within a handler, with its request
     try {
       this.handle = addon.open(this, ofContext, ofNode);
     } catch (error) {
@@ -95,7 +103,7 @@ class Port {
     if (this.count === MOST || this.text.length > MUCH) this.flush();
     if (!this.due) {
       this.due = true;
-      process.nextTick(flush, this);
+      nextTick(flush, this);
     }
     const at = this.count++ * NUMBERS;
     this.orders[at] = kind;
@@ -107,7 +115,7 @@ class Port {
    * still calls on behalf of what it serves. */
   call(method, args, how, entry) {
     checkName(method, 'the name of a method');
-    const text = JSON.stringify(args);
+    const text = encode(args);
     const parent = how ? how.parent : 0;
     if (this.closed || (this.closing && !parent)) return this.refuse(entry);
     const at = this.order(CALL, parent),
@@ -117,21 +125,82 @@ class Port {
       orders[at + 2] = how.timeout;
       orders[at + 3] = how.deadline;
       orders[at + 4] = how.retries;
+      orders[at + 6] = how.hook ? ASK : 0;
+      if (how.hook) Object.assign(entry, { hook: how.hook, args });
       this.text += method + '\0' + how.server + '\0' + text + '\0';
     } else {
-      orders[at + 2] = orders[at + 3] = orders[at + 4] = 0;
+      orders[at + 2] = orders[at + 3] = orders[at + 4] = orders[at + 6] = 0;
       this.text += method + '\0\0' + text + '\0';
     }
   }
 
   refuse(entry) {
-    process.nextTick(() => entry.finish(closed(), []));
+    nextTick(() => entry.finish(closed(), []));
   }
 
   cancel(entry) {
     if (this.slots[entry.slot] !== entry) return;
     if (!entry.id) this.flush();
     if (entry.id) this.order(CANCEL, entry.id);
+  }
+
+  // The library asks what to attempt. The hook gets the arguments of the call; its first answer counts, and what it
+  // throws ends the call.
+  ask(slot, id) {
+    const entry = this.slots[slot];
+    if (!entry || !entry.hook) return;
+    let gone = false;
+    const go = (...own) => {
+      if (gone || this.slots[slot] !== entry) return;
+      const text = encode(own);
+      gone = true;
+      this.orders[this.order(ATTEMPT, id) + 5] = slot;
+      this.text += text + '\0';
+    };
+    try {
+      entry.hook(...entry.args, go);
+    } catch (error) {
+      this.giveUp(entry, error);
+    }
+  }
+
+  // A request is served, unless its caller has given up while those before it in this batch were.
+  begin(request, args) {
+    const node = this.owner || this.weak.deref();
+    this.remember(request);
+    if (request.timeLeft() === 0) {
+      this.expired++;
+      request.reply(failure('CLOUDS_EXPIRED'), []);
+    } else if (node) node._onRequest(request, args);
+    else request.reply(failure('CLOUDS_NO_SUCH_METHOD'), []);
+  }
+
+  // Those whose callers gave up long ago are forgotten now and then.
+  remember(request) {
+    if (this.open.size >= this.many) {
+      for (const each of this.open) if (each.timeLeft() === 0) this.open.delete(each);
+      this.many = 1000 + 2 * this.open.size;
+    }
+    this.open.add(request);
+  }
+
+  answered(request) {
+    this.open.delete(request);
+    if (this.awaited.length) this.tellAwaited();
+  }
+
+  // Who leaves from within a handler cannot wait until that has answered, which may wait for it: it is told when no
+  // other request is open.
+  tellAwaited() {
+    const left = this.awaited.filter((each) => !each.request.answered);
+    for (const each of this.awaited) if (each.request.answered) this.whenClosed.push(each.done);
+    const others = this.open.size > left.length;
+    this.awaited = others ? left : [];
+    if (!others) left.forEach((each) => setImmediate(each.done, null, 0));
+  }
+
+  isOpen() {
+    return !this.closed;
   }
 
   reply(request, values) {
@@ -149,7 +218,7 @@ class Port {
 
   send(receiver, value, done) {
     checkName(receiver, 'the receiver');
-    const text = value === undefined ? '' : JSON.stringify(value);
+    const text = value === undefined ? '' : encode(value);
     if (this.closing) return done && this.refuse({ finish: done });
     const at = this.order(SEND, 0);
     this.orders[at + 5] = done ? this.book({ finish: done }) : 0;
@@ -222,7 +291,7 @@ class Port {
       problems = [];
       for (let i = 0; i < count; i++) {
         orders[i * NUMBERS + 2] = codeOf(error.code);
-        problems.push(i, error.message);
+        problems.push(i, JSON.stringify({ message: error.message }));
       }
     }
     for (let at = 0; at < count * NUMBERS; at += NUMBERS) {
@@ -236,19 +305,32 @@ class Port {
   settleProblems(problems) {
     for (let i = 0; i < problems.length; i += 2) {
       const at = problems[i] * NUMBERS,
-        words = problems[i + 1];
+        words = JSON.parse(problems[i + 1] || 'null');
       const [kind, id, code, , , slot, flags] = this.orders.subarray(at, at + NUMBERS);
       if (kind === CALL || (kind >= SEND && kind <= STATUS)) this.refused(kind, id, slot, code, words);
+      else if (kind === ATTEMPT) this.notAttempted(slot, id, code, words);
       else if ((kind === REPLY || kind === FAIL) && !flags && code !== STALE && code !== CLOSED)
-        this.fail(id, JSON.stringify({ message: words }) || LAST_RESORT, '', true);
+        this.unsent(id, code, words);
     }
+  }
+
+  // An answer that cannot be is told to its caller in the place of it.
+  unsent(id, code, words) {
+    const text = words ? words.message : LAST_RESORT;
+    this.fail(id, JSON.stringify({ message: text }), '', true);
+  }
+
+  // The arguments of an attempt cannot be: as those of the call could not.
+  notAttempted(slot, id, code, words) {
+    const entry = this.slots[slot];
+    if (code !== STALE && code !== CLOSED && entry && entry.id === id) this.giveUp(entry, failure(code, words));
   }
 
   refused(kind, id, slot, code, words) {
     if (!slot) return;
     if (kind !== CALL && this.operations.get(id) === slot) this.operations.delete(id);
     const error = code === CLOSED ? closed() : failure(code, words);
-    process.nextTick(() => {
+    nextTick(() => {
       if (this.slots[slot]) this.take(slot).finish(error, []);
     });
   }
@@ -257,12 +339,16 @@ class Port {
 
   close(drain, done) {
     if (this.closed) return setImmediate(done, null, 0);
-    this.whenClosed.push(done);
-    if (this.closing) return undefined;
-    this.flush();
-    this.closing = true;
-    this.enter();
-    addon.close(this.handle, drain);
+    const request = this.serving && !this.serving.answered ? this.serving : null;
+    if (request) this.awaited.push({ request, done });
+    else this.whenClosed.push(done);
+    if (!this.closing) {
+      this.flush();
+      this.closing = true;
+      this.enter();
+      addon.close(this.handle, drain);
+    }
+    if (request) this.tellAwaited();
     return undefined;
   }
 
@@ -271,6 +357,7 @@ class Port {
     this.closed = this.closing = true;
     collected.unregister(this);
     this.slots.forEach((entry, slot) => entry && guarded(() => this.take(slot).finish(closed(), []))());
+    for (const each of this.awaited.splice(0)) this.whenClosed.push(each.done);
     for (const done of this.whenClosed.splice(0)) setImmediate(done, null, this.unanswered);
     this.owner = null;
   }
@@ -288,7 +375,10 @@ class Port {
   }
 
   counters() {
-    return this.closed ? {} : addon.counters(this.handle);
+    if (this.closed) return {};
+    const all = addon.counters(this.handle);
+    all.expired_requests += this.expired;
+    return all;
   }
 }
 

@@ -2,7 +2,8 @@
 'use strict';
 
 const { randomBytes } = require('crypto');
-const { membersOf, CloudsError } = require('./errors');
+const { membersOf, adoptMembers, wordsOf, CloudsError } = require('./errors');
+const { encode } = require('./json');
 
 const LETTERS = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789';
 
@@ -19,7 +20,7 @@ function Protocol(sender) {
 
 Protocol.prototype._envelope = function (type, data) {
   const params = { t: type, s: this.sender, d: data };
-  return { params, raw: JSON.stringify(params) };
+  return { params, raw: encode(params) };
 };
 
 Protocol.prototype.packMessage = function (content) {
@@ -43,12 +44,10 @@ Protocol.prototype.unpack = function (text) {
   return message;
 };
 
-function errorOf(members) {
-  const error = new Error(typeof members === 'object' ? members.message : String(members));
-  if (typeof members !== 'object') return error;
-  for (const key of Object.keys(members)) {
-    if (key !== '__proto__') error[key] = members[key];
-  }
+function errorOf(sent) {
+  const members = typeof sent === 'object' ? sent : { message: String(sent) };
+  const error = new Error(typeof members.message === 'string' ? members.message : wordsOf(members));
+  adoptMembers(error, members, () => false);
   return error;
 }
 

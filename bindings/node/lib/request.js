@@ -1,43 +1,52 @@
 // A request that is served, and the handler that serves it.
 'use strict';
 
-const { pack, textOf } = require('./errors');
-const { guarded } = require('./tools');
+const { pack } = require('./errors');
+const { encode } = require('./json');
+const clock = require('./clock');
+const { fault } = require('./faults');
 
 /** The request being served: `this` of its handler. */
 class Request {
-  constructor(transport, id, method, caller, timeLeft) {
+  // `timeLeft` in seconds at the time `since` in milliseconds; < 0 is not known.
+  constructor(transport, id, method, caller, timeLeft, since) {
     this.transport = transport;
     this.id = id;
     this.method = method;
     this.caller = caller;
     this.until = timeLeft < 0 ? null : timeLeft;
-    this.since = timeLeft < 0 ? 0 : performance.now();
+    this.since = since;
     this.answered = false;
   }
 
   /** Seconds until the caller gives up; null when it did not say. */
   timeLeft() {
-    return this.until === null ? null : Math.max(0, this.until - (performance.now() - this.since) / 1000);
+    return this.until === null ? null : Math.max(0, this.until - (clock.now() - this.since) / 1000);
+  }
+
+  /** May it still be answered? Not when it was, when its caller has given up, or when the node has left. */
+  open() {
+    return !this.answered && this.timeLeft() !== 0 && this.transport.isOpen(this.id);
   }
 
   reply(error, values) {
+    if (!this.answered) this.transport.answered(this);
     this.answered = true;
     if (error) {
-      this.transport.fail(this.id, pack(error), values.length ? encode(values, '') : '');
+      this.transport.fail(this.id, pack(error), values.length ? encodeOr(values, '') : '');
       return;
     }
     try {
-      this.transport.reply(this.id, JSON.stringify(values));
+      this.transport.reply(this.id, encode(values));
     } catch (problem) {
       this.transport.fail(this.id, pack(new Error('the result cannot be sent: ' + problem.message)), '');
     }
   }
 }
 
-function encode(values, otherwise) {
+function encodeOr(values, otherwise) {
   try {
-    return JSON.stringify(values);
+    return encode(values);
   } catch (unused) {
     return otherwise;
   }
@@ -51,21 +60,10 @@ function give(request, value) {
   request.reply(null, value === undefined ? [] : [value]);
 }
 
-// An object that is no Error, or an error with a code, is what a service says on purpose.
-function isForCaller(error) {
-  if (typeof error !== 'object' || error === null) return false;
-  return !(error instanceof Error) || typeof error.code === 'string';
-}
-
-// It threw, or its promise was rejected: the caller is told, and who listens here. A fault of the program that nobody
-// listens for is a warning, or there would be no trace of it.
-function fault(request, error, server) {
+// It threw, or its promise was rejected: the caller is told, and who listens here.
+function failed(request, error, server) {
   request.reply(error || new Error('the handler failed'), []);
-  guarded(() => {
-    if (server.emit('handler error', error, request) || isForCaller(error)) return;
-    const detail = error instanceof Error ? error.stack : textOf(error);
-    process.emitWarning(`the handler of ${request.method} failed`, { type: 'CloudsWarning', detail });
-  })();
+  fault(server, error, request);
 }
 
 // Does it take as many arguments as come, so that no parameter is surely the last?
@@ -109,7 +107,7 @@ class Handler {
         this.place(args, (error, ...values) => request.reply(error, values))
       );
     } catch (error) {
-      fault(request, error, server);
+      failed(request, error, server);
       return;
     }
     if (!isThenable(result)) return;
@@ -119,7 +117,7 @@ class Handler {
       (value) => {
         if (value !== undefined || !later) give(request, value);
       },
-      (error) => fault(request, error, server)
+      (error) => failed(request, error, server)
     );
   }
 }
@@ -137,11 +135,11 @@ class ReturningHandler {
       if (isThenable(result))
         result.then(
           (value) => give(request, value),
-          (error) => fault(request, error, server)
+          (error) => failed(request, error, server)
         );
       else give(request, result);
     } catch (error) {
-      fault(request, error, server);
+      failed(request, error, server);
     }
   }
 }

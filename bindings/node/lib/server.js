@@ -4,10 +4,11 @@
 const Base = require('./base');
 const { Handler, ReturningHandler } = require('./request');
 const { failure } = require('./errors');
-const { guarded, promised, extend, inherit } = require('./tools');
+const { bound, promised, extend, inherit } = require('./tools');
 
 /** A node that offers methods. */
 function Server(options) {
+  if (!(this instanceof Server)) return new Server(options);
   this._services = new Map();
   Base.call(this, options, 'server');
 }
@@ -17,7 +18,7 @@ inherit(Server, Base);
 extend(Server.prototype, {
   register(method, handler, callback) {
     if (typeof handler !== 'function') throw new TypeError('clouds: the handler of a method is a function');
-    const done = typeof callback === 'function' ? guarded(callback) : () => {};
+    const done = typeof callback === 'function' ? bound(callback) : () => {};
     this._offer(method, new Handler(handler), (error) => (error ? done(error) : done(null, `S:${method}:${this.id}`)));
     return this;
   },
@@ -31,7 +32,7 @@ extend(Server.prototype, {
     if (callback === undefined) return this.unregisterP(method);
     this._withdraw(
       method,
-      guarded((error) => callback(error || null))
+      bound((error) => callback(error || null))
     );
     return undefined;
   },
@@ -67,9 +68,20 @@ extend(Server.prototype, {
     });
   },
 
+  _serve(handler, request, args) {
+    const transport = this._transport,
+      around = transport.serving;
+    transport.serving = request;
+    try {
+      handler.serve(request, args, this);
+    } finally {
+      transport.serving = around;
+    }
+  },
+
   _onRequest(request, args) {
     const handler = this._services.get(request.method);
-    if (handler) handler.serve(request, args, this);
+    if (handler) this._within(() => this._serve(handler, request, args));
     else request.reply(failure('CLOUDS_NO_SUCH_METHOD'), []);
   },
 });

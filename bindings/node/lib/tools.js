@@ -1,9 +1,12 @@
 // Small things that several files need.
 'use strict';
 
+const { AsyncResource } = require('async_hooks');
+const { nextTick } = require('./clock');
+
 // What a callback throws is an uncaught exception, as anywhere; who called it goes on.
 function uncaught(error) {
-  process.nextTick(() => {
+  nextTick(() => {
     throw error;
   });
 }
@@ -17,6 +20,11 @@ function guarded(callback) {
       uncaught(error);
     }
   };
+}
+
+// The same, in the asynchronous context of who gives it (AsyncLocalStorage).
+function bound(callback) {
+  return guarded(AsyncResource.bind((...args) => callback(...args), 'CLOUDS_CALLBACK'));
 }
 
 function promised(begin) {
@@ -35,4 +43,4 @@ function inherit(constructor, parent) {
   Object.setPrototypeOf(constructor, parent);
 }
 
-module.exports = { uncaught, guarded, promised, extend, inherit };
+module.exports = { uncaught, guarded, bound, promised, extend, inherit };

@@ -4,8 +4,12 @@
 
 const { createHash } = require('crypto');
 const os = require('os');
+const Attempts = require('./attempts');
+const clock = require('./clock');
+const { encode } = require('./json');
 const { Request } = require('./request');
 const { failure, closed, received, codeOf } = require('./errors');
+const { fault } = require('./faults');
 const { uncaught } = require('./tools');
 
 const EXIT_DELAY = 200; // callers that do not know yet are still answered
@@ -29,7 +33,7 @@ function periodOf(seconds) {
 }
 
 function after(seconds, fn) {
-  return setTimeout(fn, periodOf(seconds));
+  return clock.setTimeout(fn, periodOf(seconds));
 }
 
 function nextOf(list) {
@@ -41,14 +45,14 @@ class Wire {
     this.owner = owner;
     this.connection = options.connection;
     this.id = options.id || makeId(options.type);
-    this.retries = false; // bind sees to them
     this.cleans = !options.notAutoCleanRemoteServer;
     this.lists = new Map(); // method -> { ids, since, next }
     this.pending = new Map(); // message id -> entry
+    this.running = new Set(); // calls with several attempts
     this.methods = new Set();
     this.closing = false;
-    this.timers = [setInterval(() => this.sweep(), periodOf(owner._serverMaxAge / 2))];
-    if (options.type === 'server') this.timers.push(setInterval(() => this.renew(), periodOf(owner._heartbeat)));
+    this.timers = [clock.setInterval(() => this.sweep(), periodOf(owner._serverMaxAge / 2))];
+    if (options.type === 'server') this.timers.push(clock.setInterval(() => this.renew(), periodOf(owner._heartbeat)));
     this.connection.setId(this.id);
     this.connection.on('listen', () => this.owner._onReady(null, 0));
     this.connection.on('message', (text) => this.receive(text));
@@ -72,6 +76,12 @@ class Wire {
     return [...this.pending.values()];
   }
 
+  answered() {}
+
+  isOpen() {
+    return !this.closing;
+  }
+
   // ---- what comes in
 
   receive(text) {
@@ -84,9 +94,9 @@ class Wire {
     try {
       const handler = this.owner._getHandler('message.' + message.type);
       if (typeof handler === 'function') handler.call(this.owner, message);
-      else this.owner.emit('unknown message', message);
+      else this.owner._tell('unknown message', message);
     } catch (error) {
-      uncaught(error);
+      fault(this.owner, error, undefined, 'message.' + message.type);
     }
   }
 
@@ -107,13 +117,13 @@ class Wire {
     const entry = data && this.pending.get(data.i);
     if (!entry) return;
     const values = Array.isArray(data.r) ? data.r : [];
-    if (data.e) this.settle(entry, received(SERVICE_ERROR, 1, withMessage(data.e), values), values);
+    if (data.e) this.settle(entry, received(SERVICE_ERROR, 1, data.e.members, values), values);
     else this.settle(entry, null, values);
   }
 
   requested({ sender, data }) {
     if (!data || typeof data !== 'object' || typeof data.i !== 'string' || typeof sender !== 'string') return;
-    const request = new Request(this, { sender, id: data.i }, data.m, sender, -1);
+    const request = new Request(this, { sender, id: data.i }, data.m, sender, -1, 0);
     if (Array.isArray(data.a)) this.owner._onRequest(request, data.a);
     else request.reply(failure('CLOUDS_PROTOCOL_ERROR', 'the arguments of a call are an array'), []);
   }
@@ -121,16 +131,33 @@ class Wire {
   // ---- calls
 
   call(method, args, how, entry) {
+    const own = how ? how.retries : 0,
+      retries = Math.max(0, own === 0 ? this.owner._retry : own);
+    const limits = {
+      timeout: (how && how.timeout) || this.owner._timeout,
+      deadline: (how && how.deadline) || this.owner._deadline,
+    };
+    const all = Object.assign({}, how, limits);
+    if (this.closing || (retries === 0 && !all.hook)) {
+      this.attempt(method, args, all, entry);
+      return;
+    }
+    encode(args); // what cannot be sent is an error of the caller
+    entry.attempts = new Attempts(this, method, args, all, entry, retries);
+    entry.attempts.ask();
+  }
+
+  /** One attempt. */
+  attempt(method, args, how, entry) {
     const message = this.owner._protocol.packCall(method, args);
     if (this.closing) {
-      process.nextTick(() => entry.finish(closed(), []));
+      clock.nextTick(() => entry.finish(closed(), []));
       return;
     }
     entry.id = message.params.d.i;
     this.pending.set(entry.id, entry);
-    const limits = [how && how.timeout ? how.timeout : this.owner._timeout].concat((how && how.deadline) || []);
-    entry.timer = after(Math.min(...limits), () => this.timedOut(entry, method));
-    if (how && how.server) this.ask(entry, how.server, message.raw);
+    entry.timer = after(Math.min(...[how.timeout].concat(how.deadline || [])), () => this.timedOut(entry, method));
+    if (how.server) this.ask(entry, how.server, message.raw);
     else this.choose(entry, method, message.raw);
   }
 
@@ -154,7 +181,11 @@ class Wire {
 
   settle(entry, error, values) {
     if (!this.pending.delete(entry.id)) return;
-    clearTimeout(entry.timer);
+    clock.clearTimeout(entry.timer);
+    this.finish(entry, error, values);
+  }
+
+  finish(entry, error, values) {
     try {
       entry.finish(error, values);
     } catch (problem) {
@@ -170,7 +201,8 @@ class Wire {
   }
 
   cancel(entry) {
-    this.settle(entry, failure('CLOUDS_CANCELED'), []);
+    if (entry.attempts) entry.attempts.end(failure('CLOUDS_CANCELED'), []);
+    else this.settle(entry, failure('CLOUDS_CANCELED'), []);
   }
 
   // ---- the servers of a method
@@ -200,7 +232,7 @@ class Wire {
 
   saveList(method, ids) {
     const before = this.lists.get(method);
-    this.lists.set(method, { ids: ids || [], since: Date.now(), next: before ? before.next : 0 });
+    this.lists.set(method, { ids: ids || [], since: clock.now(), next: before ? before.next : 0 });
   }
 
   removeServer(id, method) {
@@ -214,7 +246,7 @@ class Wire {
   }
 
   clearLists() {
-    const oldest = Date.now() - this.owner._serverMaxAge * 1000;
+    const oldest = clock.now() - this.owner._serverMaxAge * 1000;
     for (const [method, list] of this.lists) {
       if (list.since <= oldest) this.lists.delete(method);
     }
@@ -292,22 +324,18 @@ class Wire {
   close(drain, done) {
     const end = () => this.connection.exit(() => done(null, 0));
     if (this.closing) {
-      setImmediate(done, null, 0);
+      clock.setImmediate(done, null, 0);
       return;
     }
     this.closing = true;
-    this.timers.forEach(clearInterval);
+    this.timers.forEach(clock.clearInterval);
+    for (const attempts of this.running) attempts.end(closed(), []);
     for (const entry of this.calls) this.settle(entry, failure('CLOUDS_CANCELED'), []);
     const keys = [...this.methods].map((method) => this.key(method, this.id));
-    const later = () => setTimeout(end, EXIT_DELAY);
+    const later = () => clock.setTimeout(end, EXIT_DELAY);
     if (keys.length) this.connection.deleteKeys(keys, later);
     else later();
   }
-}
-
-// An error that was unpacked has its message where no loop over members finds it.
-function withMessage(error) {
-  return Object.assign({ message: error.message }, error);
 }
 
 module.exports = Wire;

@@ -49,20 +49,22 @@ void cl_put_text(napi_env env, napi_value list, uint32_t index, const char *text
     napi_set_element(env, list, index, value);
 }
 
-/* errors(): [code, name, text, outcome, ...] */
+/* errors(): [code, name, text, outcome, retry rule, ...] */
 static napi_value errors(napi_env env, napi_callback_info info)
 {
 #define NUMBER(symbol, number, outcome, name, text) number,
     static const int codes[] = {CLOUDS_ERRORS(NUMBER)};
 #undef NUMBER
-    napi_value list, code;
+    napi_value list, number;
     napi_create_array(env, &list);
     for (uint32_t i = 0; i < sizeof codes / sizeof *codes; i++) {
-        napi_create_int32(env, codes[i], &code);
-        napi_set_element(env, list, 4 * i, code);
-        cl_put_text(env, list, 4 * i + 1, clouds_err_name(codes[i]));
-        cl_put_text(env, list, 4 * i + 2, clouds_strerror(codes[i]));
-        cl_put_text(env, list, 4 * i + 3, clouds_outcome_name(clouds_err_outcome(codes[i])));
+        napi_create_int32(env, codes[i], &number);
+        napi_set_element(env, list, 5 * i, number);
+        cl_put_text(env, list, 5 * i + 1, clouds_err_name(codes[i]));
+        cl_put_text(env, list, 5 * i + 2, clouds_strerror(codes[i]));
+        cl_put_text(env, list, 5 * i + 3, clouds_outcome_name(clouds_err_outcome(codes[i])));
+        napi_create_int32(env, clouds_retry_rule(codes[i]), &number);
+        napi_set_element(env, list, 5 * i + 4, number);
     }
     return list;
 }

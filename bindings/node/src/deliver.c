@@ -16,13 +16,18 @@ static bool comma(cl_text *out)
     return cl_text_add(out, ",", 1);
 }
 
-/* The texts of an event: of a result its values, and its error when it failed; of a request method, peer and arguments;
+static bool add_failure(cl_text *out, const clouds_event *e)
+{
+    return add_json(out, e->error, e->error_len) && comma(out) && cl_text_quote(out, e->method, e->method_len) &&
+           comma(out) && cl_text_quote(out, e->peer, e->peer_len);
+}
+
+/* The texts of an event: of a result its values, and when it failed its error, method and peer; of a request method, peer and arguments;
  * of all others peer, method, value and error. */
 static bool add_texts(cl_text *out, const clouds_event *e)
 {
     if (e->type == CLOUDS_EVENT_RESULT)
-        return add_json(out, e->data, e->data_len) &&
-               (e->code == 0 || (comma(out) && add_json(out, e->error, e->error_len)));
+        return add_json(out, e->data, e->data_len) && (e->code == 0 || (comma(out) && add_failure(out, e)));
     if (e->type == CLOUDS_EVENT_REQUEST)
         return cl_text_quote(out, e->method, e->method_len) && comma(out) && cl_text_quote(out, e->peer, e->peer_len) &&
                comma(out) && add_json(out, e->data, e->data_len);

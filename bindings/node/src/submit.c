@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-enum { CALL = 1, REPLY, FAIL, SEND, REGISTER, UNREGISTER, STATUS, CANCEL, CHOOSE };
+enum { CALL = 1, REPLY, FAIL, SEND, REGISTER, UNREGISTER, STATUS, CANCEL, CHOOSE, ATTEMPT };
 
 typedef struct piece {
     const char *p;
@@ -32,6 +32,7 @@ static int call(cl_port *port, const double *order, reader *r, uint64_t *id)
                                    .timeout = order[2],
                                    .deadline = order[3],
                                    .retries = (int32_t)order[4],
+                                   .flags = (uint32_t)order[6],
                                    .user_data = (uint64_t)order[5],
                                    .server = server.p,
                                    .server_len = server.n,
@@ -78,12 +79,15 @@ static int carry_out(cl_port *port, const double *order, reader *r, uint64_t *id
     case CHOOSE:
         text = next(r);
         return clouds_choose(port->context, *id, text.p, text.n);
+    case ATTEMPT:
+        text = next(r);
+        return clouds_attempt(port->context, *id, text.p, text.n);
     default:
         return CLOUDS_EINVAL;
     }
 }
 
-/* Adds the number of an order and the words of what went wrong to the list of problems, which is made for the first. */
+/* Adds the number of an order and the error as JSON to the list of problems, which is made for the first. */
 static void complain(napi_env env, napi_value *problems, uint32_t index)
 {
     napi_value number, words;
@@ -91,7 +95,7 @@ static void complain(napi_env env, napi_value *problems, uint32_t index)
     if (!*problems && napi_create_array(env, problems) != napi_ok) return;
     napi_get_array_length(env, *problems, &count);
     napi_create_uint32(env, index, &number);
-    napi_create_string_utf8(env, clouds_last_error(), NAPI_AUTO_LENGTH, &words);
+    napi_create_string_utf8(env, clouds_last_error_json(), NAPI_AUTO_LENGTH, &words);
     napi_set_element(env, *problems, count, number);
     napi_set_element(env, *problems, count + 1, words);
 }
@@ -121,7 +125,7 @@ static napi_value carry_out_all(napi_env env, cl_port *port, double *orders, uin
     return problems;
 }
 
-/* submit(port, orders, count, text, characters): undefined, or [index, words, ...] of the orders that were refused. */
+/* submit(port, orders, count, text, characters): undefined, or [index, error as JSON, ...] of the orders that were refused. */
 napi_value cl_submit(napi_env env, napi_callback_info info)
 {
     size_t argc = 5, length = 0;

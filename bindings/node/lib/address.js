@@ -1,0 +1,195 @@
+// Where a node connects to: the options `url` and `redis`, in every form that npm clouds and the ioredis below it take.
+// What cannot be meant is refused with the name of what was wrong, so that no node talks to a server that nobody named.
+'use strict';
+
+const { failure } = require('./errors');
+
+const DEFAULT_URL = 'redis://127.0.0.1:6379';
+const OWN_SCHEME = /^(redis|redis\+unix|local|inproc):/i;
+
+// Members of `redis` that say where the server is, and those that say what is used there.
+const PLACE = ['url', 'host', 'port', 'path'];
+const WORDS = [...PLACE, 'db', 'prefix', 'username', 'password', 'auth_pass'];
+
+// Members with which ioredis and node_redis tune their client. The library connects by itself, so they change nothing.
+const TUNING = new Set(
+  (
+    'family keepAlive noDelay connectionName connectTimeout commandTimeout socketTimeout retryStrategy retry_strategy ' +
+    'reconnectOnError enableReadyCheck enableOfflineQueue enable_offline_queue autoResubscribe lazyConnect parser ' +
+    'autoResendUnfulfilledCommands showFriendlyErrorStack maxRetriesPerRequest dropBufferSupport stringNumbers ' +
+    'enableAutoPipelining autoPipeliningIgnoredCommands maxLoadingRetryTime readOnly role return_buffers detect_buffers ' +
+    'socket_keepalive socket_initialdelay no_ready_check retry_max_delay connect_timeout max_attempts retry_unfulfilled_commands'
+  ).split(' ')
+);
+
+// What would need another client.
+const IMPOSSIBLE = {
+  tls: 'TLS is not supported',
+  sentinels: 'Sentinel is not supported',
+  name: 'Sentinel is not supported',
+  keyPrefix: 'keys and channels have the prefix that the member prefix says',
+};
+
+// ioredis' own defaults for the members above, as programs write them out.
+function isNothing(value) {
+  return value === undefined || value === null || value === '' || value === false;
+}
+
+function refuse(where, what) {
+  return failure('CLOUDS_INVALID_OPTION', `the option ${where}: ${what}`);
+}
+
+function show(value) {
+  const text = typeof value === 'string' ? JSON.stringify(value) : Object.prototype.toString.call(value).slice(8, -1);
+  const plain = typeof value === 'number' || typeof value === 'boolean' || typeof value === 'bigint';
+  return plain ? String(value) : text.replace(/:[^:@/]*@/, ':***@').slice(0, 100);
+}
+
+function escape(text) {
+  return encodeURIComponent(String(text)).replace(/[!'()*]/g, (c) => '%' + c.charCodeAt(0).toString(16));
+}
+
+function unescape(text, where) {
+  try {
+    return decodeURIComponent(text);
+  } catch (unused) {
+    throw refuse(where, 'it has a broken % in it');
+  }
+}
+
+function queryOf(redis) {
+  const words = [];
+  if (!isNothing(redis.db)) words.push('db=' + escape(redis.db));
+  if (redis.prefix) words.push('prefix=' + escape(redis.prefix));
+  return words.length ? '?' + words.join('&') : '';
+}
+
+function userOf(redis) {
+  const password = redis.password || redis.auth_pass;
+  if (!password) return '';
+  return `${redis.username ? escape(redis.username) : ''}:${escape(password)}@`;
+}
+
+function hostOf(host) {
+  return host.includes(':') ? `[${host}]` : host;
+}
+
+function urlOfRedis(redis) {
+  if (redis.path) {
+    const path = String(redis.path).split('/').map(escape).join('/');
+    return `redis+unix://${userOf(redis)}${path}${queryOf(redis)}`;
+  }
+  return `redis://${userOf(redis)}${hostOf(redis.host || '127.0.0.1')}:${redis.port || 6379}${queryOf(redis)}`;
+}
+
+// ---- texts
+
+function given(object) {
+  return Object.fromEntries(Object.entries(object).filter(([, value]) => !isNothing(value)));
+}
+
+function splitUser(text, where) {
+  const at = text.indexOf(':');
+  if (at < 0) return { username: unescape(text, where) };
+  return { username: unescape(text.slice(0, at), where), password: unescape(text.slice(at + 1), where) };
+}
+
+function readQuery(query, where) {
+  const words = {};
+  for (const [name, value] of new URLSearchParams(query || '')) {
+    if (IMPOSSIBLE[name]) throw refuse(where, `${name}: ${IMPOSSIBLE[name]}`);
+    if (!WORDS.includes(name) && !TUNING.has(name)) throw refuse(where, `it knows no ${JSON.stringify(name)}`);
+    if (WORDS.includes(name)) words[name] = value;
+  }
+  return words;
+}
+
+// The words of the address of a Redis server; undefined when it is none.
+function wordsOfUrl(url, where) {
+  const unix = /^redis\+unix:\/\/(?:([^/]*)@)?(\/[^?]*)(?:\?(.*))?$/i.exec(url);
+  const tcp = /^redis:\/\/(?:([^/?]*)@)?(\[[^\]]*\]|[^:/?@]*)(?::(\d+))?(?:\/([^?]*))?(?:\?(.*))?$/i.exec(url);
+  if (!unix && !tcp) return undefined;
+  const user = splitUser((unix ? unix[1] : tcp[1]) || ':', where);
+  const query = readQuery(unix ? unix[3] : tcp[5], where);
+  const place = unix
+    ? { path: unescape(unix[2], where) }
+    : { host: unescape(tcp[2], where).replace(/[[\]]/g, ''), port: tcp[3], db: tcp[4] };
+  return Object.assign(given(query), given(user), given(place));
+}
+
+// A text or a number in the place of an object, as ioredis takes them: a port, the path of a socket, an address with
+// or without its scheme. `where` names the option.
+function wordsOfText(text, where) {
+  if (/^\d+$/.test(text)) return { port: text };
+  if (/^\/(?!\/)/.test(text)) {
+    const [path, query] = text.split('?', 2);
+    return Object.assign(given(readQuery(query, where)), { path });
+  }
+  const plain = /^[^:/?#@]*(:\d*)?([/?].*)?$/.test(text) || /^[^/?]*@[^/]+$/.test(text);
+  const url = text.startsWith('//') ? 'redis:' + text : plain && !OWN_SCHEME.test(text) ? 'redis://' + text : text;
+  const words = wordsOfUrl(url, where);
+  if (words && (words.host || words.path)) return words;
+  if (/^rediss:/i.test(text)) throw refuse(where, `${show(text)}: ${IMPOSSIBLE.tls}`);
+  throw refuse(where, `${show(text)} is no address of a Redis server`);
+}
+
+// ---- the option `redis`
+
+const CHECKS = {
+  url: (value) => typeof value === 'string' || value instanceof URL,
+  host: (value) => typeof value === 'string' && !/[/@?#\s]/.test(value),
+  port: (value) => /^\d{1,5}$/.test(value) && Number(value) <= 65535,
+  path: (value) => typeof value === 'string',
+  db: (value) => /^\d+$/.test(value),
+};
+const IS_TEXT = (value) => typeof value === 'string' || typeof value === 'number';
+
+function checkMember(name, value) {
+  if (isNothing(value)) return;
+  if (IMPOSSIBLE[name]) throw refuse('redis.' + name, IMPOSSIBLE[name]);
+  if (TUNING.has(name)) return;
+  if (!WORDS.includes(name)) throw refuse('redis.' + name, 'there is none');
+  if (!(CHECKS[name] || IS_TEXT)(value)) throw refuse('redis.' + name, `it cannot be ${show(value)}`);
+}
+
+// The words of `redis`. That of its url are taken where it does not say otherwise.
+function wordsOfObject(redis) {
+  for (const name of Object.keys(redis)) checkMember(name, redis[name]);
+  const words = given(Object.fromEntries(WORDS.map((name) => [name, redis[name]])));
+  if (Number(words.port) === 0) delete words.port;
+  if (!words.url) return words;
+  const { url } = words;
+  delete words.url;
+  return Object.assign(wordsOfText(String(url), 'redis.url'), words);
+}
+
+function wordsOfRedis(redis) {
+  if (!redis) return {}; // as npm clouds
+  if (redis instanceof URL) return wordsOfText(redis.href, 'redis');
+  if (typeof redis === 'string' || typeof redis === 'number') return wordsOfText(String(redis), 'redis');
+  if (typeof redis !== 'object' || Array.isArray(redis)) throw refuse('redis', `it cannot be ${show(redis)}`);
+  return wordsOfObject(redis);
+}
+
+function textOfUrl(url) {
+  if (isNothing(url)) return '';
+  if (typeof url !== 'string' && !(url instanceof URL)) throw refuse('url', `it cannot be ${show(url)}`);
+  return String(url);
+}
+
+/** The url for the library: `url`, with what `redis` adds to it; else what `redis` says, and CLOUDS_URL or the default
+ * for what it does not say. */
+function addressOf(options) {
+  const url = textOfUrl(options.url);
+  if (typeof options.redis === 'string' && /^(local|inproc):/i.test(options.redis) && !url) return options.redis;
+  const redis = wordsOfRedis(options.redis);
+  const said = PLACE.some((name) => redis[name] !== undefined);
+  const base = url || process.env.CLOUDS_URL || DEFAULT_URL;
+  if (Object.keys(redis).length === 0) return base;
+  if (url && said) throw refuse('redis', 'it names a server, and so does url');
+  const around = said ? {} : wordsOfUrl(base, 'url');
+  if (url && !around) throw refuse('redis', `it says nothing for ${show(url)}`);
+  return around ? urlOfRedis(Object.assign(around, redis)) : base;
+}
+
+module.exports = { addressOf };

@@ -1,0 +1,39 @@
+// Values as JSON text. JSON.stringify makes 0 of -0; here it stays what it is, as every other number.
+'use strict';
+
+const { randomBytes } = require('crypto');
+
+// Stands for -0 within JSON.stringify; nobody can send it by chance.
+const MARK = `-0:${randomBytes(12).toString('hex')}`;
+const MARKED = new RegExp(`"${MARK}"`, 'g');
+
+function mark(key, value) {
+  return Object.is(value, -0) || (value instanceof Number && Object.is(value.valueOf(), -0)) ? MARK : value;
+}
+
+// May there be a -0 in it? Objects that say themselves what they are in JSON may have one.
+function mayHave(value) {
+  if (typeof value === 'number') return Object.is(value, -0);
+  if (typeof value !== 'object' || value === null) return false;
+  if (typeof value.toJSON === 'function') return !(value instanceof Date);
+  if (Array.isArray(value)) {
+    for (let i = 0; i < value.length; i++) {
+      if (mayHave(value[i])) return true;
+    }
+    return false;
+  }
+  if (value instanceof Number) return true;
+  for (const key in value) {
+    if (mayHave(value[key])) return true;
+  }
+  return false;
+}
+
+/** As JSON.stringify, which comes first: what it accepts has an end. */
+function encode(value) {
+  const text = JSON.stringify(value);
+  if (!mayHave(value)) return text;
+  return JSON.stringify(value, mark).replace(MARKED, '-0');
+}
+
+module.exports = { encode };

@@ -1,0 +1,274 @@
+// The program around it: asynchronous contexts, timers that tests put in the place of the true ones, faults of handlers and
+// listeners, errors that travel with hostile members, nodes that leave from within.
+'use strict';
+
+const assert = require('assert');
+const { AsyncLocalStorage } = require('async_hooks');
+const util = require('util');
+const { test, before, after } = require('node:test');
+const { clouds, cluster, until, program, finished, PACKAGE } = require('./support.js');
+
+let redis, server, client;
+
+before(async () => {
+  redis = await cluster();
+  server = clouds.createServer();
+  client = clouds.createClient();
+  await server.registerP('add', (a, b) => a + b);
+});
+after(async () => {
+  await Promise.all([server.exitP({ drain: 0 }), client.exitP()]);
+  await redis.stop();
+});
+
+const got = (begin) => new Promise((resolve) => begin((...all) => resolve(all)));
+
+test('AsyncLocalStorage: callbacks, hooks and promises keep that of who called', async () => {
+  const store = new AsyncLocalStorage();
+  const seen = await store.run('mine', async () => {
+    const all = [];
+    const note = () => all.push(store.getStore());
+    await got((done) => client.call('add', [1, 2], (...r) => (note(), done(...r))));
+    await got((done) => client.bind('add', 0, (a, b, go) => (note(), go(a, b)))(1, 2, (...r) => (note(), done(...r))));
+    await client.call('add', [1, 2]).then(note);
+    await got((done) => client.call('nobody.there', [], (...r) => (note(), done(...r))));
+    await got((done) => client.status((...r) => (note(), done(...r))));
+    await got((done) => client.send('nobody', 1, (...r) => (note(), done(...r))));
+    await got((done) => client.ready((...r) => (note(), done(...r))));
+    await got((done) => server.register('ctx', () => {}, (...r) => (note(), done(...r))));
+    await got((done) => server.unregister('ctx', (...r) => (note(), done(...r))));
+    const gone = clouds.createClient();
+    await got((done) => gone.exit((...r) => (note(), done(...r))));
+    return all;
+  });
+  assert.deepStrictEqual(seen, Array(11).fill('mine'));
+});
+
+test('AsyncLocalStorage: what a handler puts there reaches no other request', async () => {
+  const store = new AsyncLocalStorage();
+  const seen = [];
+  await server.registerP('enters', (name) => {
+    seen.push(store.getStore());
+    store.enterWith(name);
+  });
+  server.on('message', (sender, name) => {
+    seen.push(store.getStore());
+    store.enterWith(name);
+  });
+  await Promise.all(['a', 'b', 'c'].map((name) => client.call('enters', [name])));
+  for (const name of ['d', 'e']) await client.sendP(server.id, name);
+  await client.call('enters', ['f']);
+  await until(() => seen.length === 6);
+  assert.deepStrictEqual(seen, Array(6).fill(undefined));
+  server.removeAllListeners('message');
+});
+
+test('-0 stays -0, in arguments, values, messages and members of errors', async () => {
+  await server.registerP('same', (...all) => all);
+  const values = [-0, 0, [-0], { a: -0, b: [{ c: -0 }] }, '-0', { toJSON: () => -0 }, Object(-0)];
+  assert.deepStrictEqual(await client.call('same', values), [-0, 0, [-0], { a: -0, b: [{ c: -0 }] }, '-0', -0, -0]);
+  await server.registerP('zero', () => {
+    throw Object.assign(new Error('z'), { code: 'E', zero: -0 });
+  });
+  await assert.rejects(client.call('zero'), (error) => Object.is(error.zero, -0));
+  const heard = new Promise((resolve) => client.once('message', (sender, value) => resolve(value)));
+  server.send(client.id, [-0]);
+  assert.deepStrictEqual(await heard, [-0]);
+});
+
+test('without new it constructs', async () => {
+  for (const kind of ['Base', 'Client', 'Server', 'Monitor']) {
+    const { [kind]: make } = clouds;
+    const nodes = [make({ url: 'inproc:new' }), clouds[kind]({ url: 'inproc:new' })];
+    for (const node of nodes) assert.ok(node instanceof clouds[kind] && node.id);
+    await Promise.all(nodes.map((node) => node.exitP()));
+  }
+});
+
+test('timers that stand still hang nothing', async () => {
+  const faked = `
+    const names = ['setTimeout', 'setInterval', 'setImmediate', 'clearTimeout', 'clearInterval', 'clearImmediate'];
+    function fake() { // as @sinonjs/fake-timers does
+      const timers = require('timers');
+      const clock = {};
+      for (const name of names) {
+        clock['_' + name] = globalThis[name];
+        const stopped = () => ({ ref() {}, unref() {} });
+        stopped.clock = clock;
+        globalThis[name] = timers[name] = stopped;
+      }
+      clock._nextTick = process.nextTick;
+      process.nextTick = () => {};
+      process.nextTick.clock = clock;
+      Date.now = () => 0;
+      performance.now = () => 0;
+    }`;
+  const use = (clouds) => `
+    (async () => {
+      const s = ${clouds}.createServer('inproc:f'), c = ${clouds}.createClient('inproc:f');
+      await s.registerP('x', () => 1);
+      await new Promise((resolve) => c.on('listen', resolve));
+      const all = [await c.call('x'), await c.bindP('x', 1, (go) => go())()];
+      all.push(await c.call('nobody').catch((error) => error.code));
+      await new Promise((resolve) => c.call('x', [], resolve));
+      await c.ready();
+      await s.exitP();
+      await new Promise((resolve) => c.exit(resolve));
+      await new Promise((resolve) => c.exit(resolve));
+      console.log(all.join());
+    })();`;
+  const wanted = '1,1,CLOUDS_NO_AVAILABLE_SERVER\n';
+  const later = `delete require.cache[require.resolve(${JSON.stringify(PACKAGE)})];
+    for (const file of Object.keys(require.cache)) if (file.endsWith('.js')) delete require.cache[file];`;
+  const runs = [
+    program(`${faked} fake(); ${use('clouds')}`),
+    program(`${faked} fake(); ${later} const again = require(${JSON.stringify(PACKAGE)}); ${use('again')}`),
+  ];
+  for (const child of runs) assert.strictEqual(await finished(child), wanted);
+});
+
+test('faults of listeners and of their promises end nothing', async () => {
+  const child = program(`
+    const s = clouds.createServer(), c = clouds.createClient();
+    s.on('message', (sender, what) => { if (what === 1) throw new Error('thrown'); });
+    s.on('message', async (sender, what) => { if (what === 2) throw new Error('rejected'); });
+    s._setHandler('message.x', async () => { throw new Error('by type'); });
+    (async () => {
+      await s.registerP('later', async () => { await null; throw new Error('of a handler'); });
+      for (const what of [1, 2, 3]) await c.sendP(s.id, what);
+      await c.call('later').catch((error) => console.log(error.message));
+      await s.exitP();
+      await c.exitP();
+      console.log('done');
+    })();`);
+  assert.strictEqual(await finished(child), 'of a handler\ndone\n');
+  assert.match(child.err, /CloudsWarning: a listener of message failed\nError: thrown/);
+  assert.match(child.err, /CloudsWarning: a listener of message failed\nError: rejected/);
+  assert.match(child.err, /CloudsWarning: the handler of later failed, called by c\..*\nError: of a handler/);
+});
+
+test("which errors are the program's fault, and which a service says", async () => {
+  const child = program(`
+    const s = clouds.createServer('inproc:e'), c = clouds.createClient('inproc:e');
+    class Database extends Error {}
+    const all = {
+      system: () => require('fs').readFileSync('/nowhere/at/all'),
+      node: () => Buffer.alloc('x'),
+      passed: () => c.call('nobody'),
+      database() { throw Object.assign(new Database('duplicate'), { code: '23505' }); },
+      said() { throw Object.assign(new Error('said'), { code: 'E_SAID' }); },
+      exposed() { throw Object.assign(new Database('shown'), { code: 'E', expose: true }); },
+      escaped() { throw new Error('\\u001b[31mred\\nnext'); },
+    };
+    (async () => {
+      for (const name of Object.keys(all)) await s.registerP(name, all[name]);
+      for (const name of Object.keys(all)) await c.call(name).catch(() => {});
+      await c.call('database').catch(() => {});
+      await s.exitP();
+      await c.exitP();
+    })();`);
+  await finished(child);
+  const told = [...child.err.matchAll(/CloudsWarning: the handler of (\w+) failed/g)].map((match) => match[1]);
+  assert.deepStrictEqual(told, ['system', 'node', 'passed', 'database', 'escaped']);
+  assert.ok(!child.err.includes('\u001b') && child.err.includes('\\u001b[31mred'));
+});
+
+test('members of an error that are named like its methods are data only', async () => {
+  const members = JSON.parse(
+    `{"message":"hostile","code":"E","toString":1,"constructor":{"name":{}},"__proto__":{"x":1},"stack":{"a":1},` +
+      `"name":{"toString":1},"hasOwnProperty":2,"valueOf":null,"toJSON":3,"then":4,"inspect":5,"retryable":6,` +
+      `"outcome":"OK","values":"no","members":7,"isPrototypeOf":[],"extra":8,"cause":{"toString":0}}`
+  );
+  await server.registerP('hostile', () => Promise.reject(members));
+  const error = await client.call('hostile').catch((problem) => problem);
+  assert.ok(error instanceof clouds.CloudsError && error instanceof Error);
+  for (const print of [String, util.inspect, JSON.stringify, util.format, (e) => `${e}`, (e) => e.stack])
+    assert.match(print(error), print === JSON.stringify ? /E/ : /CloudsError: hostile/);
+  assert.deepStrictEqual([error.extra, error.code, error.retryable, error.outcome], [8, 'E', false, 'APP_ERROR']);
+  assert.strictEqual(error.constructor, clouds.CloudsError);
+  const { stack, ...sent } = members; // a stack is never sent
+  assert.ok(stack);
+  assert.deepStrictEqual(error.members, sent);
+  assert.strictEqual(Object.prototype.x, undefined);
+  // Messages that are no text, a code that is null.
+  for (const [thrown, message] of [
+    [{ message: { toString: 1 } }, '{"toString":1}'],
+    [{ message: null, code: null }, ''],
+    [{ message: 'm', code: null }, 'm'],
+  ]) {
+    await server.registerP('hostile', () => Promise.reject(thrown));
+    const problem = await client.call('hostile').catch((e) => e);
+    assert.strictEqual(problem.code, 'CLOUDS_SERVICE_ERROR');
+    assert.strictEqual(typeof problem.message, 'string');
+    if (message) assert.ok(problem.message === message || problem.message === '[object Object]', problem.message);
+  }
+  // The same through the protocol helper.
+  const text = JSON.stringify({ t: 'r', s: 'x', d: { i: '1', e: members, r: [] } });
+  assert.match(util.inspect(clouds.createProtocol('y').unpack(text).data.e), /hostile/);
+});
+
+test('the stack of an error is that of who waits for it; with CLOUDS_STACKS=1 of every call', async () => {
+  async function whoCalls() {
+    await client.call('nobody.there');
+  }
+  const error = await whoCalls().catch((problem) => problem);
+  assert.match(error.stack, /^CloudsError: no available server\n[^]*async whoCalls/);
+  const child = program(
+    `const c = clouds.createClient('inproc:s');
+    function whoCalls() { c.call('nobody', [], (error) => { console.log(error.stack); c.exit(); }); }
+    whoCalls();`,
+    { CLOUDS_STACKS: '1' }
+  );
+  assert.match(await finished(child), /^CloudsError: no available server\n[^]*at whoCalls/);
+});
+
+test('leaving from within a handler does not wait for it', async () => {
+  const ways = {
+    async promise(own) {
+      await own.exitP();
+      return 'bye';
+    },
+    callback: (own) => new Promise((resolve) => own.exit(() => resolve('bye'))),
+    forgets(own) {
+      own.exit();
+      return 'bye';
+    },
+  };
+  for (const name of Object.keys(ways)) {
+    const own = clouds.createServer({ drainTimeout: 1000 });
+    await own.registerP('leave', () => ways[name](own));
+    assert.strictEqual(await client.call('leave', [], { server: own.id }), 'bye', name);
+    await own.exitP();
+  }
+});
+
+test('a request whose caller has given up while others were served is not started', async () => {
+  const own = clouds.createServer();
+  let begun = 0;
+  await own.registerP('slow', () => {
+    begun++;
+    for (const end = Date.now() + 400; Date.now() < end; );
+  });
+  await client.call('slow', [], { timeout: 20 });
+  begun = 0;
+  const calls = Array.from({ length: 6 }, () => client.call('slow', [], { deadline: 0.5 }).catch((error) => error));
+  await Promise.all(calls);
+  await until(() => own.counters().expired_requests >= 1, 'expired requests are counted');
+  assert.ok(begun <= 3, `${begun} were started`);
+  assert.strictEqual(begun + own.counters().expired_requests, 6);
+  await own.exitP();
+});
+
+test('a request knows whether it is open', async () => {
+  const seen = [];
+  let kept;
+  await server.registerP('open', async function () {
+    kept = this;
+    seen.push(this.open());
+    await until(() => !this.open(), 'its caller gives up');
+    seen.push(this.timeLeft());
+  });
+  await assert.rejects(client.call('open', [], { deadline: 0.2 }));
+  await until(() => seen.length === 2);
+  assert.deepStrictEqual([...seen, kept.open()], [true, 0, false]);
+});
