@@ -22,8 +22,8 @@ static bool add_failure(cl_text *out, const clouds_event *e)
            comma(out) && cl_text_quote(out, e->peer, e->peer_len);
 }
 
-/* The texts of an event: of a result its values, and when it failed its error, method and peer; of a request method, peer and arguments;
- * of all others peer, method, value and error. */
+/* The texts of an event: of a result its values, and when it failed its error, method and peer; of a request method,
+ * peer and arguments; of all others peer, method, value and error. */
 static bool add_texts(cl_text *out, const clouds_event *e)
 {
     if (e->type == CLOUDS_EVENT_RESULT)

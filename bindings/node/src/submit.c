@@ -125,7 +125,8 @@ static napi_value carry_out_all(napi_env env, cl_port *port, double *orders, uin
     return problems;
 }
 
-/* submit(port, orders, count, text, characters): undefined, or [index, error as JSON, ...] of the orders that were refused. */
+/* submit(port, orders, count, text, characters): undefined, or [index, error as JSON, ...] of the orders that were
+ * refused. */
 napi_value cl_submit(napi_env env, napi_callback_info info)
 {
     size_t argc = 5, length = 0;
