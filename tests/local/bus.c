@@ -486,6 +486,55 @@ static void a_stopped_peer(void)
     side_end(&b);
 }
 
+/* A call does not spend all of its time on a link that does not open: it is given back, provably not sent, while there
+ * is time to ask another, and the caller hears that this server does not count for now. */
+static void a_call_is_given_back_in_time(void)
+{
+    pid_t pid = child_server("s.frozen", 0);
+    side b;
+    int node_b;
+    cl_limits limits = side_limits();
+    limits.hello_timeout = 1000;
+    CHECK_INT(side_start(&b, cl_local_bus_create, "t", &limits), 0);
+    side_node(&b, &node_b, "c.1");
+    ask(&b, CL_STR("m"));
+    CHECK_INT(b.list_n, 1);
+    kill(pid, SIGSTOP);
+    int64_t from = cl_loop_now();
+    int downs = b.server_downs;
+    cl_envelope e = {.type = CL_CALL,
+                     .from = CL_STR("c.1"),
+                     .to = CL_STR("s.frozen"),
+                     .id = CL_STR("1"),
+                     .method = CL_STR("m"),
+                     .args = CL_STR("[1]"),
+                     .deadline = from + 2000};
+    CHECK_INT(b.bus->ops->send(b.bus, &node_b, &e, 3), 0);
+    CHECK_INT(side_message(&b, &node_b, "c.1", "s.frozen", "1", 4), 0);
+    UNTIL(&b, b.fates[CL_FATE_NOT_SENT] == 1);
+    CHECK(cl_loop_now() - from >= 990);
+    CHECK_INT(b.server_downs, downs + 1);
+    CHECK_INT(b.peer_downs, 0);
+    kill(pid, SIGCONT); /* what still waits goes out, and the server counts again */
+    UNTIL(&b, b.fates[CL_FATE_WRITTEN] == 1 && b.server_ups == 1);
+    CHECK_INT(b.envelopes, 0); /* the call did not go out after all */
+    CHECK_INT(side_call(&b, &node_b, "c.1", "s.frozen", "[2]", 5), 0);
+    UNTIL(&b, b.envelopes == 1);
+    CHECK_STR(b.last_args, strlen(b.last_args), "[2]");
+    /* At the end nobody waits for a peer to take a call whose node is gone. */
+    kill(pid, SIGKILL);
+    waitpid(pid, NULL, 0);
+    UNTIL(&b, b.peer_downs == 1);
+    pid = child_server("s.frozen", 0);
+    kill(pid, SIGSTOP);
+    CHECK_INT(side_call(&b, &node_b, "c.1", "s.frozen", "[3]", 6), 0);
+    b.bus->ops->node_close(b.bus, &node_b);
+    UNTIL(&b, b.node_closed == 1);
+    CHECK_INT(CL_OWNER(b.bus, cl_local, base)->settling, 0);
+    kill_child(pid);
+    side_end(&b);
+}
+
 static void a_silent_peer_is_pinged_and_cut(void)
 {
     pid_t pid = child_server("s.silent", 0);
@@ -712,6 +761,7 @@ int main(void)
     RUN(leftovers_are_swept_by_the_next);
     RUN(leftovers_without_entries);
     RUN(a_stopped_peer);
+    RUN(a_call_is_given_back_in_time);
     RUN(a_silent_peer_is_pinged_and_cut);
     RUN(the_folder_is_removed);
     RUN(a_forked_child_harms_nobody);

@@ -2,7 +2,7 @@
 import signal
 import unittest
 
-from support import Case, ECHO, Load, wait_until
+from support import BOUND, Case, CLOUDS, ECHO, Load, Process, wait_until
 
 
 class Kill(Case):
@@ -46,6 +46,28 @@ class Kill(Case):
 
     def test_a_stop_in_order_costs_nobody_anything_over_local(self):
         self.stop_in_order("local:")
+
+    def test_a_stopped_server_beside_a_healthy_one(self):
+        """It listens and never says hello: nothing was sent to it, so its calls go to the other within their time."""
+        self.env["CLOUDS_URL"] = "local:"
+        stopped = [self.serve(ECHO) for _ in range(3)]
+        for service in stopped:
+            service.signal(signal.SIGSTOP)
+        self.serve(ECHO)
+        calls = [Process([CLOUDS, "call", "--timeout", str(BOUND), "test.echo", "1"], self.env) for _ in range(4)]
+        for call in calls:
+            self.addCleanup(call.discard)
+            self.assertEqual(call.wait(2 * BOUND), 0, call.err.text())
+        for service in stopped:
+            service.signal(signal.SIGCONT)
+
+    def test_nobody_waits_for_a_stopped_server_at_the_end(self):
+        self.env["CLOUDS_URL"] = "local:"
+        service = self.serve(ECHO)
+        service.signal(signal.SIGSTOP)
+        result = self.run_clouds("call", "--timeout", "0.2", "test.echo", "1")
+        self.assertEqual(result.returncode, 3, result.stderr)  # not done: it never left
+        service.signal(signal.SIGCONT)
 
     def test_leftovers_of_a_kill_harm_nobody(self):
         """A registration without a process, in an otherwise empty cluster: refused quickly and safe to repeat."""

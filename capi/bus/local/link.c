@@ -53,6 +53,7 @@ static int make(cl_local *bus, cl_local_link **out)
     link->bus = bus;
     link->id = ++bus->next_link;
     link->peer_id = CL_STR_NONE;
+    link->give_back = INT64_MAX;
     cl_list_append(&bus->links, &link->place);
     bus->link_count++;
     *out = link;
@@ -254,6 +255,8 @@ void cl_link_greeted(cl_local_link *link, const cl_envelope *hello)
     }
     link->state = CL_LINK_OPEN;
     link->was_open = 1;
+    if (link->doubted) cl_registry_tell(bus, link->peer_id, 1);
+    link->doubted = 0;
     if (link->accepted && link->node->draining) cl_link_say(link, CL_FRAME_DRAINING, link->node->id);
     cl_link_send_waiting(link);
 }

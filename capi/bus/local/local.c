@@ -11,7 +11,7 @@
 #include "base/error.h"
 #include "base/mem.h"
 
-enum { CLOSE_MS = 2500 };
+enum { CLOSE_MS = 1000 };
 
 static void look(cl_bus *base, cl_str method, int known)
 {

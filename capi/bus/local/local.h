@@ -181,11 +181,14 @@ typedef struct cl_local_link {
     cl_buf tail;  /* the beginning of a frame whose end has not come */
     cl_buf queue; /* frames that wait for the link, each behind a cl_waiting */
     size_t waiting;
-    cl_buf unsent; /* cl_unsent of the calls that the kernel may not have taken yet */
-    int64_t calls; /* sent and not answered */
-    int cut;       /* ended by us because of its peer */
-    int fenced;    /* ours: the node drains, no further call goes; accepted: nothing more comes */
-    int watched;   /* the tick looks at it */
+    size_t worth;      /* of those, what is worth to be waited for at the end: messages and results */
+    int64_t give_back; /* when the first of the calls among them is to go elsewhere; INT64_MAX: none */
+    int doubted;       /* some did */
+    cl_buf unsent;     /* cl_unsent of the calls that the kernel may not have taken yet */
+    int64_t calls;     /* sent and not answered */
+    int cut;           /* ended by us because of its peer */
+    int fenced;        /* ours: the node drains, no further call goes; accepted: nothing more comes */
+    int watched;       /* the tick looks at it */
     int was_open;
     int64_t pinged, greet_by, heard;
 } cl_local_link;
@@ -193,6 +196,7 @@ typedef struct cl_local_link {
 typedef struct cl_waiting {
     uint64_t token;
     int64_t deadline;
+    int64_t patience; /* a call: until when it waits for this link */
     uint32_t length;
     uint32_t type;
 } cl_waiting;
@@ -292,6 +296,8 @@ int cl_local_send(cl_bus *base, void *handle, const cl_envelope *e, uint64_t tok
 void cl_link_send_waiting(cl_local_link *link);
 /* The link has ended: tells of the calls that it did not carry. nobody: who it was opened for does not listen. */
 void cl_link_fail_waiting(cl_local_link *link, int nobody);
+/* Calls that waited for long enough go elsewhere. */
+void cl_link_give_back(cl_local_link *link, int64_t now);
 
 /* tick.c: what time does to links, suspects and ends. */
 void cl_local_tick(void *bus);

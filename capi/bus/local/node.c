@@ -18,7 +18,8 @@
 #include "base/mem.h"
 
 enum {
-    CLOSE_MS = 2000,
+    CLOSE_MS = 500, /* a peer that takes longer than that to take what is written, or to say that it stops too, may be
+                       stopped for good */
     HEAL_MS = 20,
     HEAL_AGAIN_MS = 1000,
     INSPECT_MS = 2000,
@@ -321,14 +322,13 @@ void cl_local_node_close(cl_bus *base, void *handle)
     if (node) cl_local_node_begin_close(node);
 }
 
-/* Nothing of what was accepted for sending waits any more. */
+/* Nothing of what was accepted for sending waits any more. Calls that wait for a link end with their node. */
 static int is_quiet(const cl_local *bus)
 {
     CL_LIST_EACH(it, &bus->links)
     {
         const cl_local_link *link = CL_OWNER(it, cl_local_link, place);
-        if (!link->accepted && (link->waiting || (link->state == CL_LINK_OPEN && cl_conn_pending(link->conn))))
-            return 0;
+        if (!link->accepted && (link->worth || (link->state == CL_LINK_OPEN && cl_conn_pending(link->conn)))) return 0;
     }
     return 1;
 }

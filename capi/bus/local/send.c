@@ -1,7 +1,8 @@
 /* Design notes
  *
  * Over an open link a frame goes straight into the conn's output. Before, it waits in the link's queue behind a small
- * head that remembers its token and deadline; what is overdue when the link opens is not sent.
+ * head that remembers its token and deadline; what is overdue when the link opens is not sent, and a call that has
+ * waited half of its time goes elsewhere, if there is another server.
  *
  * A call counts as not sent until the kernel has all of its bytes: `unsent` lists the calls in the conn's output with
  * their ends, so that a link that breaks loses only what it has carried.
@@ -60,11 +61,19 @@ static int room_for(cl_local_link *link, const cl_envelope *e, size_t size)
     return full(e, unwritten, "write_hard", limits->write_hard);
 }
 
+/* A peer that says no hello may do so later, or never: after half of its time a call is better off elsewhere. */
+static int64_t patience_of(const cl_envelope *e)
+{
+    int64_t now = cl_loop_now();
+    if (e->type != CL_CALL || !e->deadline) return INT64_MAX;
+    return e->deadline <= now ? e->deadline : now + (e->deadline - now + 1) / 2;
+}
+
 static int wait_for(cl_local_link *link, const cl_envelope *e, uint64_t token)
 {
     cl_buf *queue = &link->queue;
     size_t before = queue->len;
-    cl_waiting w = {.token = token, .deadline = e->deadline, .type = (uint32_t)e->type};
+    cl_waiting w = {.token = token, .deadline = e->deadline, .patience = patience_of(e), .type = (uint32_t)e->type};
     int code = cl_buf_put(queue, &w, sizeof w);
     if (code == 0) code = cl_frame_encode(e, queue);
     if (code != 0) {
@@ -74,6 +83,11 @@ static int wait_for(cl_local_link *link, const cl_envelope *e, uint64_t token)
     w.length = (uint32_t)(queue->len - before - sizeof w);
     memcpy(queue->data + before, &w, sizeof w);
     link->waiting++;
+    link->worth += e->type != CL_CALL;
+    if (w.patience < link->give_back) {
+        link->give_back = w.patience;
+        cl_local_tick_by(link->bus, w.patience);
+    }
     return 0;
 }
 
@@ -155,6 +169,13 @@ static const char *next_waiting(const cl_local_link *link, size_t *at, cl_waitin
     return frame;
 }
 
+static void clear_queue(cl_local_link *link)
+{
+    cl_buf_free(&link->queue);
+    link->waiting = link->worth = 0;
+    link->give_back = INT64_MAX;
+}
+
 void cl_link_send_waiting(cl_local_link *link)
 {
     cl_local *bus = link->bus;
@@ -162,6 +183,7 @@ void cl_link_send_waiting(cl_local_link *link)
     const char *frame;
     int64_t now = cl_loop_now();
     for (size_t at = 0; (frame = next_waiting(link, &at, &w));) {
+        if (!w.type) continue;
         int late = w.type == CL_CALL && w.deadline && w.deadline <= now;
         size_t before = cl_conn_pending(link->conn);
         if (late || cl_buf_put(cl_conn_out(link->conn), frame, w.length) != 0) {
@@ -175,8 +197,7 @@ void cl_link_send_waiting(cl_local_link *link)
         cl_conn_commit(link->conn);
         if (w.type == CL_MESSAGE) tell(bus, w.token, CL_FATE_WRITTEN);
     }
-    cl_buf_free(&link->queue);
-    link->waiting = 0;
+    clear_queue(link);
 }
 
 void cl_link_fail_waiting(cl_local_link *link, int nobody)
@@ -186,7 +207,28 @@ void cl_link_fail_waiting(cl_local_link *link, int nobody)
     const cl_unsent *list = (const cl_unsent *)(const void *)link->unsent.data;
     for (size_t i = 0; i < link->unsent.len / sizeof *list; i++) tell(link->bus, list[i].token, CL_FATE_NOT_SENT);
     for (size_t at = 0; next_waiting(link, &at, &w);)
-        tell(link->bus, w.token, nobody ? CL_FATE_NOBODY : CL_FATE_NOT_SENT);
-    cl_buf_free(&link->queue);
-    link->waiting = 0;
+        if (w.type) tell(link->bus, w.token, nobody ? CL_FATE_NOBODY : CL_FATE_NOT_SENT);
+    clear_queue(link);
+}
+
+/* Its place in the queue stays, without a type. What is told may put more into the queue. */
+static void give_one_back(cl_local_link *link, size_t at, cl_waiting *w)
+{
+    w->type = 0;
+    memcpy(link->queue.data + at, w, sizeof *w);
+    link->waiting--;
+    if (!link->doubted) cl_registry_tell(link->bus, link->peer_id, 0);
+    link->doubted = 1;
+    tell(link->bus, w->token, CL_FATE_NOT_SENT);
+}
+
+void cl_link_give_back(cl_local_link *link, int64_t now)
+{
+    cl_waiting w;
+    if (now < link->give_back) return;
+    for (size_t at = 0, next = 0; next_waiting(link, &next, &w); at = next)
+        if (w.type == CL_CALL && w.patience <= now) give_one_back(link, at, &w);
+    link->give_back = INT64_MAX;
+    for (size_t at = 0; next_waiting(link, &at, &w);)
+        if (w.type == CL_CALL && w.patience < link->give_back) link->give_back = w.patience;
 }

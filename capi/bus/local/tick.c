@@ -42,6 +42,10 @@ static void ask_for_life(cl_local_link *link, int64_t now)
 
 static void look_at_link(cl_local_link *link, int64_t now)
 {
+    if (link->waiting && (link->state == CL_LINK_DIALING || link->state == CL_LINK_GREETING)) {
+        cl_link_give_back(link, now);
+        if (link->give_back != INT64_MAX) cl_local_tick_by(link->bus, link->give_back);
+    }
     if (link->state == CL_LINK_GREETING) {
         if (now < link->greet_by) cl_local_tick_by(link->bus, link->greet_by);
         else cl_link_cut(link);
