@@ -144,7 +144,7 @@ enum clouds_log_level { CLOUDS_LOG_DEBUG = 0, CLOUDS_LOG_INFO = 1, CLOUDS_LOG_WA
  * characters escaped, valid during the call. Called on whatever thread the library runs, one call at a time. */
 typedef void (*clouds_log_fn)(void *user_data, int level, const char *text);
 
-/* Sets the log hook of the process, which is called with `user_data`; `hook` NULL switches it off.
+/* Sets the log hook of the process (for the lines of one context as events: the option log_level), which is called with `user_data`; `hook` NULL switches it off.
  * Errors: CLOUDS_EINVAL (`level` is none), CLOUDS_EBUSY. Thread: any. Since 0.1. */
 CLOUDS_API int clouds_set_log(clouds_log_fn hook, void *user_data, int level);
 
@@ -256,9 +256,12 @@ enum clouds_event_type {
     CLOUDS_EVENT_SAVE_SERVERS = 15,   /* node option save_servers: a list was learned: method, data (JSON array of ids) */
     CLOUDS_EVENT_REMOVE_SERVER = 16,  /* node option remove_server: a server did not answer in time: peer, method */
     CLOUDS_EVENT_CLEAR_SERVERS = 17,  /* node option clear_servers: the sweep of the aged lists is due */
-    CLOUDS_EVENT_ATTEMPT = 18 /* CLOUDS_CALL_ASK: an attempt is about to begin: id (of the call), method, user_data (of
+    CLOUDS_EVENT_ATTEMPT = 18, /* CLOUDS_CALL_ASK: an attempt is about to begin: id (of the call), method, user_data (of
                                  the call), number (attempts made so far), code (why the last one ended; 0: this is the
                                  first), data (the arguments). Answer with clouds_attempt, now or later */
+    CLOUDS_EVENT_LOG = 19     /* context option log_level: number (enum clouds_log_level), data (JSON object: "message",
+                                 and where they exist "method", "request", "caller", "node"). Lines for which there is
+                                 no room are counted, and a line says how many they were */
 };
 
 /* One thing that happened. After clouds_poll pointers are valid until the next poll on the context, after clouds_wait

@@ -72,12 +72,27 @@ static int read_url(cl_context *context, const cl_options *options)
     return 0;
 }
 
+static int read_log_level(cl_context *context, const char *name)
+{
+    static const char *const names[] = {"debug", "info", "warn", "error"};
+    if (strcmp(name, "off") == 0) return 0;
+    for (int level = 0; level < 4; level++) {
+        if (strcmp(name, names[level]) != 0) continue;
+        context->log = (cl_log_sink){cl_log_events_line, context, level};
+        return 0;
+    }
+    return cl_options_refuse("log_level", name, "\"off\", \"debug\", \"info\", \"warn\" or \"error\"");
+}
+
 int cl_config_context(cl_context *context, const cl_options *options)
 {
+    int code;
     const char *mode = cl_options_text(options, CL_OPTION_mode);
     context->threaded = strcmp(mode, "thread") == 0;
     if (!context->threaded && strcmp(mode, "inline") != 0)
         return cl_options_refuse("mode", mode, "\"inline\" or \"thread\"");
+    code = read_log_level(context, cl_options_text(options, CL_OPTION_log_level));
+    if (code != 0) return code;
     read_limits(options, &context->limits);
     context->max_in_flight = size_of(options, CL_OPTION_max_in_flight);
     context->max_events = size_of(options, CL_OPTION_max_events);

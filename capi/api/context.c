@@ -85,7 +85,9 @@ static int create(const cl_options *options, cl_context **out)
     cl_list_init(&context->nodes);
     make_locks(context);
     int code = cl_config_context(context, options);
+    cl_log_events_begin(context);
     if (code == 0) code = make_engine(context, options);
+    cl_log_events_end(context);
     if (code == 0) {
         context->handle = cl_handle_open(CL_HANDLE_CONTEXT, context);
         if (!context->handle) code = cl_error(CLOUDS_ENOMEM, NULL);

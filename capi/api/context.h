@@ -11,6 +11,7 @@
 #include "api/held.h"
 #include "api/lead.h"
 #include "base/list.h"
+#include "base/log.h"
 #include "base/map.h"
 #include "bus/bus.h"
 #include "clouds.h"
@@ -75,6 +76,11 @@ typedef struct cl_context {
     int polling;                         /* thread mode: somebody is in clouds_poll ... */
     int poll_sleeps;                     /* ... and waits for `arrived` */
     int signal_due;                      /* engine: events were added in this turn */
+
+    /* log lines as events */
+    cl_log_sink log;
+    size_t log_waiting;  /* in the queue */
+    uint64_t log_missed; /* for which there was no room since */
 
     /* the descriptor */
     int fd_used;
@@ -165,6 +171,14 @@ void cl_raise_flush(cl_context *context);
 
 /* poll.c, inline mode: one turn of the loop that waits for nothing. */
 void cl_poll_turn(cl_context *context);
+
+/* log_events.c: the lines of this thread are the context's; or nobody's any more. */
+void cl_log_events_begin(cl_context *context);
+void cl_log_events_end(cl_context *context);
+/* The sink of its lines. */
+void cl_log_events_line(void *self, int level, const char *text, const cl_log_facts *facts);
+/* Under the lock: `n` of them were handed out. */
+void cl_log_events_taken(cl_context *context, size_t n);
 
 /* thread.c */
 void cl_event_fd_write(int fd);

@@ -67,8 +67,10 @@ static int claim(cl_context *context)
 {
     uintptr_t me = (uintptr_t)&thread_mark, owner = 0;
     if (atomic_compare_exchange_strong_explicit(&context->owner, &owner, me, memory_order_acquire,
-                                                memory_order_relaxed))
+                                                memory_order_relaxed)) {
+        cl_log_events_begin(context);
         return 0;
+    }
     if (owner == me) return cl_error(CLOUDS_EBUSY, "this thread is inside a function of the context already");
     return cl_error(CLOUDS_ETHREAD, "another thread is inside a function of this inline-mode context");
 }
@@ -92,9 +94,15 @@ int cl_guard_context(clouds_context *handle, enum cl_guard_use use, cl_context *
     return code;
 }
 
+static void release(cl_context *context)
+{
+    cl_log_events_end(context);
+    atomic_store_explicit(&context->owner, 0, memory_order_release);
+}
+
 void cl_guard_leave(cl_context *context, enum cl_guard_use use)
 {
-    if (use == CL_USE && !context->threaded) atomic_store_explicit(&context->owner, 0, memory_order_release);
+    if (use == CL_USE && !context->threaded) release(context);
     cl_handle_leave(context->handle);
 }
 
@@ -113,7 +121,7 @@ int cl_guard_node(clouds_node *handle, cl_api_node **out)
 void cl_guard_leave_node(cl_api_node *node)
 {
     cl_context *context = node->context;
-    if (!context->threaded) atomic_store_explicit(&context->owner, 0, memory_order_release);
+    if (!context->threaded) release(context);
     cl_handle_leave(node->handle);
 }
 

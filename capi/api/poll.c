@@ -57,13 +57,15 @@ static int is_dead(cl_context *context, clouds_event *e, int64_t *now)
 static size_t without_expired(cl_context *context, const poll_target *to, size_t n)
 {
     int64_t now = 0;
-    size_t kept = 0;
+    size_t kept = 0, logged = 0;
     for (size_t i = 0; i < n; i++) {
         clouds_event *e = record(to, i);
+        logged += e->type == CLOUDS_EVENT_LOG;
         if (e->type == CLOUDS_EVENT_REQUEST && is_dead(context, e, &now)) continue;
         if (kept < i) memcpy(record(to, kept), e, to->size);
         kept++;
     }
+    if (logged) cl_log_events_taken(context, logged);
     return kept;
 }
 

@@ -24,6 +24,7 @@ static void *run(void *self)
 {
     cl_context *context = self;
     pthread_setname_np(pthread_self(), "clouds");
+    cl_log_events_begin(context);
     while (!atomic_load_explicit(&context->ending, memory_order_acquire)) {
         cl_loop_run(context->loop, -1);
         if (context->held_done) cl_lead_step_back(context);

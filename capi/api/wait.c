@@ -62,6 +62,7 @@ static int lead(const waiting *w, int64_t until)
     int64_t left = 1;
     int code;
     pthread_mutex_unlock(&context->lock);
+    cl_log_events_begin(context);
     cl_queue_run(context);
     pthread_mutex_lock(&context->lock);
     while ((code = look(w)) == 0 && left != 0) {
@@ -70,6 +71,7 @@ static int lead(const waiting *w, int64_t until)
         cl_loop_run(context->loop, left);
         pthread_mutex_lock(&context->lock);
     }
+    cl_log_events_end(context);
     cl_lead_leave(context);
     return code;
 }

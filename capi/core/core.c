@@ -1,3 +1,4 @@
+#include "base/log.h"
 #include "core/internal.h"
 
 #include <stdio.h>
@@ -127,10 +128,20 @@ void cl_core_envelope(cl_core *core, cl_node *node, const cl_envelope *e)
     }
 }
 
+/* As loud as the loss before it. */
+static void log_up(cl_core *core)
+{
+    int again = core->was_up || core->down_logged;
+    core->down_logged = 0;
+    if (again) cl_log(CLOUDS_LOG_WARN, "%.*s: connected again", (int)core->cluster.n, core->cluster.p);
+    else cl_log(CLOUDS_LOG_INFO, "%.*s: connected", (int)core->cluster.n, core->cluster.p);
+}
+
 static void bus_came(cl_core *core)
 {
     int64_t now = cl_core_now(core);
     core->counters[CL_COUNT_RECONNECTS] += (uint64_t)core->was_up;
+    log_up(core);
     core->bus_up = core->was_up = 1;
     core->bus_code = 0;
     core->up_since = now;
@@ -150,6 +161,8 @@ static void bus_went(cl_core *core, int code, const char *words)
     if (!words || !*words) words = clouds_strerror(code);
     snprintf(core->bus_words, sizeof core->bus_words, "%s", words);
     if (!news) return;
+    core->down_logged = 1;
+    cl_log(CLOUDS_LOG_WARN, "%s", words);
     clouds_event event = {.type = CLOUDS_EVENT_BUS_DOWN, .code = code, .outcome = (uint32_t)clouds_err_outcome(code)};
     cl_set_text(&event.error, &event.error_len, cl_words_of_bus(core, code, words));
     cl_emit(core, NULL, &event);

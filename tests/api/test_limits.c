@@ -175,6 +175,27 @@ static void log_lines(void)
     CHECK_INT(clouds_set_log(NULL, NULL, CLOUDS_LOG_INFO), 0);
 }
 
+/* The lines of a context as events: those of its level, a bound, and nothing behind the end. */
+static void log_events(void)
+{
+    clouds_options *options =
+        KIT_OPTIONS("url", "redis+unix:///nonexistent/%1b.sock", "mode", mode, "log_level", "warn");
+    clouds_context *context;
+    clouds_event e;
+    CHECK_INT(clouds_context_create(options, &context), 0);
+    CHECK_INT(clouds_options_set_string(options, "log_level", "loud"), 0);
+    clouds_context *refused = NULL;
+    CHECK_INT(clouds_context_create(options, &refused), CLOUDS_EOPTION);
+    clouds_options_destroy(options);
+    REQUIRE(kit_await(context, NULL, CLOUDS_EVENT_LOG, &e) == 1);
+    CHECK_INT(e.number, CLOUDS_LOG_WARN);
+    CHECK(memmem(e.data, e.data_len, "{\"message\":\"redis+unix:///nonexistent/\\\\x1b.sock: connect", 54));
+    CHECK_INT(clouds_context_close(context, 0), 0);
+    REQUIRE(kit_await(context, NULL, CLOUDS_EVENT_CONTEXT_CLOSED, &e) == 1);
+    CHECK_INT(kit_next(context, &e, 0), CLOUDS_ECLOSED);
+    clouds_context_destroy(context);
+}
+
 /* ---- a secret in a file */
 
 static int with_password(const char *content)
@@ -235,6 +256,7 @@ static void in_each_mode(void)
     RUN(in_flight);
     RUN(without_descriptors);
     RUN(expired_says_why);
+    RUN(log_events);
 }
 
 int main(void)

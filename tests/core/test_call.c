@@ -1,3 +1,4 @@
+#include "base/log.h"
 #include "fake.h"
 
 #include "base/rand.h"
@@ -616,6 +617,32 @@ static void a_linked_peer_gets_short_ids(void)
     fake_end(&f);
 }
 
+static char logged[8][200];
+static int n_logged;
+
+static void on_log(void *unused, int level, const char *text)
+{
+    if (n_logged < 8) snprintf(logged[n_logged++], sizeof *logged, "%d %s", level, text);
+}
+
+/* Each loss and each return is said once, as loud as each other, however often it is tried meanwhile. */
+static void the_bus_is_logged_once_each_way(void)
+{
+    fake f = {0};
+    cl_log_hook(on_log, NULL, CLOUDS_LOG_INFO);
+    fake_start(&f);
+    for (int i = 0; i < 3; i++) cl_core_bus(f.core, 0, CLOUDS_EUNREACHABLE, "connection refused");
+    cl_core_bus(f.core, 0, CLOUDS_EAUTH, "wrong password");
+    for (int i = 0; i < 2; i++) cl_core_bus(f.core, 1, 0, "");
+    CHECK_INT(n_logged, 4);
+    CHECK_STR(logged[0], strlen(logged[0]), "1 : connected");
+    CHECK_STR(logged[1], strlen(logged[1]), "2 connection refused");
+    CHECK_STR(logged[2], strlen(logged[2]), "2 wrong password");
+    CHECK_STR(logged[3], strlen(logged[3]), "2 : connected again");
+    cl_log_hook(NULL, NULL, 0);
+    fake_end(&f);
+}
+
 static void timers_are_armed_rarely(void)
 {
     fake f = {0};
@@ -662,6 +689,7 @@ int main(void)
     RUN(cancel_completes);
     RUN(only_its_answer_reaches_a_call);
     RUN(a_linked_peer_gets_short_ids);
+    RUN(the_bus_is_logged_once_each_way);
     RUN(timers_are_armed_rarely);
     return tap_end();
 }

@@ -138,8 +138,8 @@ typedef struct redis_bus {
     unsigned claiming;    /* nodes whose ids are being claimed */
     char token[20];       /* tells the records of this context from those of others */
     char place[80];       /* the name of this machine, fit for JSON */
-    int was_up, down_code;
-    int64_t complained;   /* when the log last heard */
+    uint64_t told[16];    /* hashes of what the log heard from this connection */
+    unsigned told_next;
     cl_idmap by_handle;   /* redis_node */
     cl_strmap by_channel; /* redis_node */
     cl_link nodes;

@@ -5,10 +5,12 @@
  * What must be told but cannot be told from inside a call of the owner is left to the chores, an alarm that is due at
  * once. */
 #include <stdio.h>
+#include <string.h>
 
 #include "base/error.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/rand.h"
 #include "bus/redis/inside.h"
 #include "clouds.h"
 
@@ -35,41 +37,40 @@ void cl_redis_check_up(redis_bus *bus)
     if (!cl_session_is_ready(bus->commands) || !cl_session_is_ready(bus->subscriber)) return;
     if (leads_to_two(bus)) return;
     bus->up = 1;
-    if (bus->was_up || bus->down_code) cl_log(CLOUDS_LOG_WARN, "%s: connected again", bus->shown);
-    else cl_log(CLOUDS_LOG_INFO, "%s: connected", bus->shown);
-    bus->was_up = 1;
-    bus->down_code = 0;
+    memset(bus->told, 0, sizeof bus->told);
     bus->sink.state(bus->sink.self, 1, 0, "");
     cl_redis_nodes_announce(bus);
 }
 
 void cl_redis_down(redis_bus *bus, int code, const char *words)
 {
-    int is_new = bus->up || bus->down_code != code;
     bus->up = 0;
-    bus->down_code = code;
     CL_LIST_EACH(link, &bus->nodes)
     {
         redis_node *node = CL_OWNER(link, redis_node, link);
         if (node->closing) cl_redis_chore(bus, node); /* no lingering where nobody is heard */
     }
     if (bus->closing) return;
-    if (is_new) cl_log(CLOUDS_LOG_WARN, "%s", words); /* not for each attempt */
     bus->sink.state(bus->sink.self, 0, code, words);
+}
+
+/* One reason is told once for each connection; when there are many, the oldest may be told again. */
+static int was_told(redis_bus *bus, const char *what, const char *words)
+{
+    enum { TOLD = sizeof bus->told / sizeof *bus->told };
+    uint64_t hash = cl_hash(cl_str_z(words)) ^ cl_hash(cl_str_z(what)) * 31;
+    for (int i = 0; i < TOLD; i++)
+        if (bus->told[i] == hash) return 1;
+    bus->told[bus->told_next++ % TOLD] = hash;
+    return 0;
 }
 
 void cl_redis_complain(redis_bus *bus, const char *what, cl_str error)
 {
-    int64_t now = cl_loop_now();
-    cl_redis_words why;
-    if (cl_redis_is_replica(error)) {
-        cl_redis_explain(error, &why);
-        cl_redis_leave_server(bus, CLOUDS_EREDIS, why.text);
-    }
-    if (bus->complained && now - bus->complained < 1000) return;
-    bus->complained = now;
     cl_redis_words words;
     cl_redis_explain(error, &words);
+    if (cl_redis_is_replica(error)) cl_redis_leave_server(bus, CLOUDS_EREDIS, words.text);
+    if (was_told(bus, what, words.text)) return;
     cl_log(CLOUDS_LOG_WARN, "%s: %s: %s", bus->shown, what, words.text);
 }
 
