@@ -29,7 +29,7 @@ class Proxy:
             try:
                 outside.connect(self.target)
             except OSError:
-                inside.close()
+                inside.close(), outside.close()
                 continue
             with self._lock:
                 self._carriers[inside, outside] = 2
