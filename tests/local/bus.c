@@ -324,6 +324,33 @@ static void nothing_leaves_for_who_is_gone(void)
     side_end(&b);
 }
 
+/* The queues of all links together are bounded too: one that holds nothing yet takes one message more. */
+static void limits_of_all_queues(void)
+{
+    side b;
+    int node_b, sent = 0, code = 0;
+    cl_limits limits = side_limits();
+    limits.write_hard = 10000;
+    CHECK_INT(side_start(&b, cl_local_bus_create, "t", &limits), 0);
+    side_node(&b, &node_b, "c.1");
+    char args[1000] = "[", id[16];
+    memset(args + 1, ' ', sizeof args - 3);
+    args[sizeof args - 2] = ']';
+    for (int round = 0; round < 9; round++) /* nobody listens there, but that is not known yet */
+        for (int i = 0; i < 40; i++) {
+            snprintf(id, sizeof id, "s.%d", i);
+            int last = side_call(&b, &node_b, "c.1", id, args, 1);
+            if (last == 0) sent++;
+            else code = last;
+        }
+    CHECK_INT(code, CLOUDS_ELIMIT);
+    CHECK(strstr(clouds_last_error(), "for all nodes together") != NULL);
+    CHECK(sent > 70 && sent < 85);
+    UNTIL(&b, b.fates[CL_FATE_NOBODY] == sent);
+    CHECK_INT(CL_OWNER(b.bus, cl_local, base)->out_bytes, 0);
+    side_end(&b);
+}
+
 static void what_is_overdue_is_not_sent(void)
 {
     side a, b;
@@ -755,6 +782,7 @@ int main(void)
     RUN(limits_of_a_send);
     RUN(what_the_kernel_did_not_take);
     RUN(nothing_leaves_for_who_is_gone);
+    RUN(limits_of_all_queues);
     RUN(what_is_overdue_is_not_sent);
     RUN(a_killed_peer);
     RUN(a_stale_entry);

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/rand.h"
+#include "bus/local/local.h"
 #include "local/side.h"
 #include "proto/frame.h"
 
@@ -337,6 +338,33 @@ static void a_peer_that_never_reads(void)
     still_serves();
 }
 
+/* Messages that begin and never end: those silent for the longest go, what all of them hold is bounded and given back.
+ */
+static void beginnings_without_ends(void)
+{
+    enum { LINKS = 24, LENGTH = 4 << 20, SENT = 3 << 20 };
+    static char bytes[SENT];
+    cl_local *bus = CL_OWNER(victim.bus, cl_local, base);
+    int fds[LINKS], closed = 0, before = victim.dropped;
+    size_t most = 0;
+    for (int i = 0; i < LINKS; i++) {
+        fds[i] = attack();
+        put(fds[i], bytes, hello(bytes));
+        memcpy(bytes, "\0\0\x40\0", 4); /* LENGTH */
+        put(fds[i], bytes, SENT);
+        if (bus->tail_bytes > most) most = bus->tail_bytes;
+        memset(bytes, 0, 512);
+    }
+    CHECK(most <= 9 * (size_t)LENGTH);
+    for (int i = 0; i < LINKS; i++) closed += is_closed(fds[i], 0) || is_closed(fds[i], 0); /* behind its hello */
+    CHECK(closed > 0 && closed < LINKS);
+    CHECK_INT(victim.dropped - before, closed);
+    CHECK_INT(victim.dropped_code, CLOUDS_ELIMIT);
+    for (int i = 0; i < LINKS; i++) close(fds[i]);
+    still_serves();
+    UNTIL(&victim, bus->tail_bytes == 0);
+}
+
 /* Connections beyond max_links are closed at once. */
 static void too_many_links(void)
 {
@@ -424,6 +452,7 @@ int main(void)
     RUN(random_bytes);
     RUN(turned_bits);
     RUN(a_peer_that_never_reads);
+    RUN(beginnings_without_ends);
     RUN(too_many_links);
     RUN(rubbish_in_the_folder);
     side_end(&friend_);

@@ -3,8 +3,13 @@
 #include "bus/local/local.h"
 
 #include "base/error.h"
+#include "base/log.h"
 
-enum { GREETING_BYTES = 4096, KEEP_BYTES = 64 * 1024 };
+enum {
+    GREETING_BYTES = 4096,
+    KEEP_BYTES = 64 * 1024,
+    TAILS = 8 /* beginnings of messages of the longest kind that all links together may hold */
+};
 
 static size_t longest(const cl_local_link *link)
 {
@@ -118,6 +123,44 @@ static size_t read_frames(cl_local_link *link, const char *p, size_t n)
     return at;
 }
 
+void cl_link_count_tail(cl_local_link *link)
+{
+    link->bus->tail_bytes += link->tail.cap - link->tail_counted;
+    link->tail_counted = link->tail.cap;
+}
+
+static void free_tail(cl_local_link *link)
+{
+    cl_buf_free(&link->tail);
+    cl_link_count_tail(link);
+}
+
+/* Of the links that owe the end of a frame, the one that has been silent for the longest goes. */
+static void make_room(cl_local *bus)
+{
+    cl_local_link *oldest = NULL;
+    CL_LIST_EACH(it, &bus->links)
+    {
+        cl_local_link *link = CL_OWNER(it, cl_local_link, place);
+        if (link->tail.cap && (!oldest || link->heard < oldest->heard)) oldest = link;
+    }
+    if (!oldest) return;
+    cl_log(CLOUDS_LOG_WARN, "local: the unfinished messages of all links take %zu bytes; the link to %s is cut",
+           bus->tail_bytes, oldest->peer ? oldest->peer : "an unknown node");
+    free_tail(oldest);
+    break_up(oldest, CLOUDS_ELIMIT);
+}
+
+static int put_tail(cl_local_link *link, const char *p, size_t n)
+{
+    cl_local *bus = link->bus;
+    int code = cl_buf_put(&link->tail, p, n);
+    cl_link_count_tail(link);
+    if (code != 0) break_up(link, CLOUDS_ENOMEM);
+    else if (bus->tail_bytes > TAILS * (bus->limits.message + CL_FRAME_HEAD)) make_room(bus);
+    return code == 0 && is_reading(link) ? 0 : -1;
+}
+
 static size_t length_of(const cl_buf *tail)
 {
     const unsigned char *p = (const unsigned char *)tail->data;
@@ -131,12 +174,9 @@ static int64_t complete_tail(cl_local_link *link, const char *p, size_t n)
     cl_buf *tail = &link->tail;
     size_t lacks = tail->len < CL_FRAME_PREFIX ? CL_FRAME_PREFIX - tail->len : length_of(tail) - tail->len;
     if (lacks > n) lacks = n;
-    if (cl_buf_put(tail, p, lacks) != 0) {
-        break_up(link, CLOUDS_ENOMEM);
-        return -1;
-    }
+    if (put_tail(link, p, lacks) != 0) return -1;
     if (read_frames(link, tail->data, tail->len) == 0) return (int64_t)lacks;
-    if (tail->cap > KEEP_BYTES) cl_buf_free(tail);
+    if (tail->cap > KEEP_BYTES) free_tail(link);
     else cl_buf_clear(tail);
     return (int64_t)lacks;
 }
@@ -153,5 +193,5 @@ void cl_link_read(void *self, const char *p, size_t n)
     }
     if (!n || !is_reading(link)) return;
     size_t took = read_frames(link, p, n);
-    if (is_reading(link) && took < n && cl_buf_put(&link->tail, p + took, n - took) != 0) break_up(link, CLOUDS_ENOMEM);
+    if (is_reading(link) && took < n) put_tail(link, p + took, n - took);
 }

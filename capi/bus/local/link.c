@@ -34,6 +34,8 @@ static void release(cl_local_link *link)
     bus->link_count--;
     if (link->node) link->node->links--;
     cl_buf_free(&link->tail);
+    cl_link_count_tail(link);
+    bus->out_bytes -= link->out_counted;
     cl_buf_free(&link->queue);
     cl_buf_free(&link->unsent);
     cl_free(link->peer);
@@ -140,6 +142,7 @@ static void on_opened(void *self)
 static void on_drained(void *self)
 {
     cl_local_link *link = self;
+    cl_link_count_out(link);
     if (link->bus->settling) cl_loop_poke(link->bus->loop);
 }
 

@@ -178,8 +178,10 @@ typedef struct cl_local_link {
     cl_local_node *named; /* ours, as our hello named it, while it lives */
     char *peer;           /* the node at the other end; NULL while not known */
     cl_str peer_id;
-    cl_buf tail;  /* the beginning of a frame whose end has not come */
-    cl_buf queue; /* frames that wait for the link, each behind a cl_waiting */
+    cl_buf tail;         /* the beginning of a frame whose end has not come */
+    size_t tail_counted; /* its memory, as the bus counts it */
+    size_t out_counted;  /* what waits to be written, as the bus counts it: never less than it is */
+    cl_buf queue;        /* frames that wait for the link, each behind a cl_waiting */
     size_t waiting;
     size_t worth;      /* of those, what is worth to be waited for at the end: messages and results */
     int64_t give_back; /* when the first of the calls among them is to go elsewhere; INT64_MAX: none */
@@ -237,10 +239,11 @@ typedef struct cl_local {
     cl_idmap link_by_id;
     uint64_t next_link;
     size_t link_count;
-    int heal;        /* files of ours may be gone */
-    int heal_failed; /* and could not be put back */
-    int64_t inspect; /* when files of ours are looked at next */
-    int settling;    /* somebody waits for an end */
+    size_t tail_bytes, out_bytes; /* of all links together */
+    int heal;                     /* files of ours may be gone */
+    int heal_failed;              /* and could not be put back */
+    int64_t inspect;              /* when files of ours are looked at next */
+    int settling;                 /* somebody waits for an end */
     int closing, finishing, told_closed;
     int64_t close_by;
 } cl_local;
@@ -290,12 +293,16 @@ int cl_link_say(cl_local_link *link, int type, cl_str from);
 
 /* frames.c */
 void cl_link_read(void *link, const char *p, size_t n);
+/* Counts the memory of the tail anew. */
+void cl_link_count_tail(cl_local_link *link);
 
 /* send.c */
 int cl_local_send(cl_bus *base, void *handle, const cl_envelope *e, uint64_t token);
 void cl_link_send_waiting(cl_local_link *link);
 /* The link has ended: tells of the calls that it did not carry. nobody: who it was opened for does not listen. */
 void cl_link_fail_waiting(cl_local_link *link, int nobody);
+/* Counts what waits to be written anew. */
+void cl_link_count_out(cl_local_link *link);
 /* Calls that waited for long enough go elsewhere. */
 void cl_link_give_back(cl_local_link *link, int64_t now);
 

@@ -12,6 +12,8 @@
 
 #include "base/error.h"
 
+enum { FULL_LINKS = 8 /* full queues that all links together may have */ };
+
 static void tell(cl_local *bus, uint64_t token, enum cl_fate fate)
 {
     if (token) bus->sink.fate(bus->sink.self, token, fate, fate == CL_FATE_WRITTEN);
@@ -48,12 +50,22 @@ static int full(const cl_envelope *e, size_t unwritten, const char *name, size_t
                           (int)e->to.n, e->to.p, name, limit);
 }
 
+void cl_link_count_out(cl_local_link *link)
+{
+    size_t now = link->queue.len + cl_conn_pending(link->conn);
+    link->bus->out_bytes += now - link->out_counted;
+    link->out_counted = now;
+}
+
 /* Nothing can flow off before the link is open: as many calls as may be outstanding should find room until then. */
 static int room_for(cl_local_link *link, const cl_envelope *e, size_t size)
 {
     const cl_limits *limits = &link->bus->limits;
     int is_open = link->state == CL_LINK_OPEN;
     size_t unwritten = is_open ? cl_conn_pending(link->conn) : link->queue.len;
+    if (unwritten && link->bus->out_bytes > FULL_LINKS * limits->write_hard)
+        return cl_error(CLOUDS_ELIMIT, "%zu bytes wait for all nodes together already (%d times write_hard)",
+                        link->bus->out_bytes, FULL_LINKS);
     if (unwritten <= limits->write_soft) return 0;
     if (e->type != CL_RESULT && is_open) return full(e, unwritten, "write_soft", limits->write_soft);
     if (unwritten + size <= limits->write_hard) return 0;
@@ -155,7 +167,9 @@ int cl_local_send(cl_bus *base, void *handle, const cl_envelope *e, uint64_t tok
         return cl_task_add(&bus->tasks, CL_TASK_FATE, NULL, token, CL_FATE_NOBODY, CL_STR_NONE);
     if (code == 0) code = room_for(link, e, size);
     if (code != 0) return code;
-    return link->state == CL_LINK_OPEN ? write_to(link, handle, e, token) : wait_for(link, e, token);
+    code = link->state == CL_LINK_OPEN ? write_to(link, handle, e, token) : wait_for(link, e, token);
+    cl_link_count_out(link);
+    return code;
 }
 
 /* ---- what waited */
