@@ -140,10 +140,7 @@ static int read_id(cl_api_node *node, const cl_options *options)
 {
     const char *id = cl_options_text(options, CL_OPTION_id);
     size_t n = strlen(id);
-    if (n == 0) {
-        node->id = cl_node_id_make(node->config.type);
-        return node->id ? 0 : cl_error(CLOUDS_ENOMEM, NULL);
-    }
+    if (n == 0) return cl_node_id_make(node->config.type, &node->id);
     if (n > CL_NODE_ID_MAX || strpbrk(id, ":*?[]\\") || cl_check_utf8(cl_str_z(id)) != 0)
         return cl_options_refuse("id", id,
                                  "up to 255 bytes of UTF-8 without ':' and without the glob characters *?[]\\");

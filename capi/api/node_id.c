@@ -1,32 +1,40 @@
 #include "api/node_id.h"
 
-#include <pthread.h>
+#include <inttypes.h>
 #include <stdatomic.h>
 #include <stdio.h>
-#include <string.h>
 #include <unistd.h>
 
-#include "base/md5.h"
+#include "base/error.h"
+#include "base/rand.h"
 #include "base/str.h"
 
-static char host[9];
-static pthread_once_t host_once = PTHREAD_ONCE_INIT;
+/* The eight hex digits are random, since host names and process ids are not enough: containers share them. They are
+ * drawn once for each process, in a forked child anew: (pid << 32 | digits). */
+static _Atomic uint64_t drawn;
 
-static void read_host(void)
+static int digits_of(uint32_t pid, uint32_t *out)
 {
-    char name[256] = "";
-    gethostname(name, sizeof name - 1);
-    unsigned char digest[16];
-    cl_md5(name, strlen(name), digest);
-    for (int i = 0; i < 4; i++) snprintf(host + 2 * i, 3, "%02x", digest[i]);
+    uint64_t known = atomic_load(&drawn);
+    if (known >> 32 != pid) {
+        uint32_t digits;
+        if (cl_random_bytes(&digits, sizeof digits) != 0) return cl_error(CLOUDS_ESYSTEM, "no random bytes");
+        uint64_t mine = (uint64_t)pid << 32 | digits;
+        if (atomic_compare_exchange_strong(&drawn, &known, mine)) known = mine;
+    }
+    *out = (uint32_t)known;
+    return 0;
 }
 
-char *cl_node_id_make(const char *type)
+int cl_node_id_make(const char *type, char **out)
 {
     static _Atomic unsigned long counter;
-    pthread_once(&host_once, read_host);
+    uint32_t digits, pid = (uint32_t)getpid();
     char id[64];
-    int n =
-        snprintf(id, sizeof id, "%c.%s.%ld.%lu", type[0] | 0x20, host, (long)getpid(), atomic_fetch_add(&counter, 1));
-    return cl_str_dup(cl_str_of(id, (size_t)n));
+    int code = digits_of(pid, &digits);
+    if (code != 0) return code;
+    int n = snprintf(id, sizeof id, "%c.%08" PRIx32 ".%" PRIu32 ".%lu", type[0] | 0x20, digits, pid,
+                     atomic_fetch_add(&counter, 1));
+    *out = cl_str_dup(cl_str_of(id, (size_t)n));
+    return *out ? 0 : cl_error(CLOUDS_ENOMEM, NULL);
 }

@@ -1,10 +1,10 @@
-/* Generated node ids: letter.host.pid.n, as docs/WIRE.md has them. */
+/* Generated node ids: letter.random.pid.n, as docs/WIRE.md has them. */
 #ifndef CL_NODE_ID_H
 #define CL_NODE_ID_H
 
 enum { CL_NODE_ID_MAX = 255 };
 
-/* An owned text, or NULL when out of memory. `type` gives the letter. */
-char *cl_node_id_make(const char *type);
+/* An owned text; `type` gives the letter. 0, CLOUDS_ENOMEM or CLOUDS_ESYSTEM (no random bytes). */
+int cl_node_id_make(const char *type, char **out);
 
 #endif

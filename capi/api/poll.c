@@ -90,6 +90,12 @@ static int is_finished(const cl_context *context)
     return context->over || atomic_load_explicit(&context->ending, memory_order_acquire);
 }
 
+/* The descriptor is readable then: an end is news for every poll from then on. */
+static int has_something_to_say(cl_context *context)
+{
+    return context->events.len || context->over || atomic_load(&context->woken);
+}
+
 /* ---- inline mode */
 
 enum { TURN_MS = 2 };
@@ -134,9 +140,9 @@ static int poll_inline(cl_context *context, const poll_target *to, double timeou
     /* Before the events are taken, so that nothing lies between the look at their deadlines and the return. */
     if (context->events.len) turn_now_and_then(context);
     int n = take(context, to);
-    if (n == 0 && is_finished(context)) return cl_error(CLOUDS_ECLOSED, "the context is closed");
-    if (n == 0) n = run_until(context, to, timeout);
-    if (context->fd_used && (context->events.len || atomic_load(&context->woken))) cl_loop_poke(context->loop);
+    if (n == 0)
+        n = is_finished(context) ? cl_error(CLOUDS_ECLOSED, "the context is closed") : run_until(context, to, timeout);
+    if (context->fd_used && has_something_to_say(context)) cl_loop_poke(context->loop);
     return n;
 }
 
@@ -144,7 +150,7 @@ static int poll_inline(cl_context *context, const poll_target *to, double timeou
 
 static void clear_event_fd(cl_context *context)
 {
-    if (!context->event_fd_set || context->events.len || atomic_load(&context->woken)) return;
+    if (!context->event_fd_set || has_something_to_say(context)) return;
     context->event_fd_set = 0;
     cl_event_fd_clear(context->event_fd);
 }
@@ -214,7 +220,7 @@ static int event_fd(cl_context *context)
     pthread_mutex_lock(&context->lock);
     if (context->event_fd < 0) {
         context->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-        context->event_fd_set = context->event_fd >= 0 && (context->events.len || atomic_load(&context->woken));
+        context->event_fd_set = context->event_fd >= 0 && has_something_to_say(context);
         if (context->event_fd_set) cl_event_fd_write(context->event_fd);
         cl_lead_call_thread(context); /* who sleeps outside hears of nothing that it has not read */
     }
@@ -228,7 +234,7 @@ static int loop_fd(cl_context *context)
     int fd = cl_loop_fd(context->loop);
     if (fd < 0 || context->fd_used) return fd;
     context->fd_used = 1;
-    if (context->events.len || context->unflushed || atomic_load(&context->woken)) cl_loop_poke(context->loop);
+    if (context->unflushed || has_something_to_say(context)) cl_loop_poke(context->loop);
     return fd;
 }
 

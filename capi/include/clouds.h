@@ -231,7 +231,7 @@ CLOUDS_API int clouds_context_close(clouds_context *context, double drain);
 CLOUDS_API void clouds_context_destroy(clouds_context *context);
 
 /* A descriptor for select, poll, epoll, asyncio, uv_poll ...: the same for the life of the context, readable whenever
- * clouds_poll(timeout 0) has work to do, timers included. Never read it or close it. Level-triggered.
+ * clouds_poll(timeout 0) has something to say or to do, timers included: for good once it would say CLOUDS_ECLOSED. Never read it or close it. Level-triggered.
  * Errors: CLOUDS_EHANDLE, CLOUDS_ESYSTEM. Thread: by mode. Since 0.1. */
 CLOUDS_API int clouds_fd(clouds_context *context);
 

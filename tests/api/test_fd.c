@@ -243,6 +243,28 @@ static void lost_events(void)
     pthread_join(thread, NULL);
 }
 
+/* Who sleeps on the descriptor alone learns of the end, however often it looks, and whether it asked before or after.
+ */
+static void readable_after_the_end(void)
+{
+    for (int late = 0; late < 2; late++) {
+        clouds_context *context =
+            kit_context(late ? "redis+unix:///nonexistent/clouds.sock" : kit_url("inproc:"), mode);
+        int fd = late ? -1 : clouds_fd(context);
+        clouds_event e;
+        kit_node(context, "base");
+        CHECK_INT(clouds_context_close(context, 0), 0);
+        if (late) CHECK_INT(kit_await(context, NULL, CLOUDS_EVENT_CONTEXT_CLOSED, &e), 1);
+        else CHECK_INT(await_by_fd(context, fd, CLOUDS_EVENT_CONTEXT_CLOSED, &e), 1);
+        if (late) fd = clouds_fd(context);
+        for (int i = 0; i < 3; i++) {
+            CHECK(readable(fd, KIT_PATIENCE));
+            CHECK_INT(kit_next(context, &e, 0), CLOUDS_ECLOSED);
+        }
+        clouds_context_destroy(context);
+    }
+}
+
 static void in_each_mode(void)
 {
     RUN(whole_flow);
@@ -254,6 +276,7 @@ static void in_each_mode(void)
     RUN(wakeups_make_it_readable);
     RUN(wakeup_before);
     RUN(lost_events);
+    RUN(readable_after_the_end);
 }
 
 int main(void)

@@ -2,8 +2,7 @@
 // connection has setId, registerKey, deleteKey, deleteKeys, keys, send and exit, and raises "message" and "listen".
 'use strict';
 
-const { createHash } = require('crypto');
-const os = require('os');
+const { randomBytes } = require('crypto');
 const Attempts = require('./attempts');
 const clock = require('./clock');
 const { encode } = require('./json');
@@ -15,12 +14,12 @@ const { uncaught } = require('./tools');
 const EXIT_DELAY = 200; // callers that do not know yet are still answered
 const LONGEST = 2147483647;
 const SERVICE_ERROR = codeOf('CLOUDS_SERVICE_ERROR');
-const HOST = createHash('md5').update(os.hostname()).digest('hex').slice(0, 8);
+const PROCESS = randomBytes(4).toString('hex'); // containers share host names and process ids
 
 let counter = 0;
 
 function makeId(type) {
-  return [type[0].toLowerCase(), HOST, process.pid, `w${counter++}`].join('.');
+  return [type[0].toLowerCase(), PROCESS, process.pid, `w${counter++}`].join('.');
 }
 
 // A name as a part of a glob pattern.
