@@ -90,11 +90,24 @@ function M.stop_on_signal(drain)
   host.on_stop(function() M.finish(M.OK, drain) end, drain + CLOSE_TIME + 0.5)
 end
 
--- A new node of the given type; a URL or an option that it cannot take is wrong usage.
+-- A new node of the given type; a URL or an option that it cannot take is wrong usage, anything else an error.
 function M.open(command, kind, settings)
   local ok, node = pcall(require("clouds")[kind], settings)
   if ok then return node end
+  local failure = require("clouds.node").failure
+  if failure and not wrong_usage[failure.code] then error(failure, 0) end
   args.fail(command, "%s", (tostring(node):gsub("^%[[%w.]+%]:%d+: ", "")))
+end
+
+-- Reports what a command raised; its exit code.
+local function failed(name, problem)
+  if require("clouds").is_error(problem) then
+    M.fail(problem)
+    return M.ERROR
+  end
+  local usage = args.is_usage(problem)
+  io.stderr:write(("clouds %s: %s\n"):format(name, output.plain_lines(usage and problem.text or problem)))
+  return usage and M.USAGE or M.ERROR
 end
 
 -- Runs a short command in a coroutine: what it returns is the exit code. A usage error inside is reported as one.
@@ -103,13 +116,10 @@ function M.command(name, options, body)
   close_time = SHORT_CLOSE_TIME
   M.spawn(function()
     local ok, status = xpcall(body, function(problem)
-      return args.is_usage(problem) and problem or host.traceback(problem)
+      local known = args.is_usage(problem) or require("clouds").is_error(problem)
+      return known and problem or host.traceback(problem)
     end)
-    if not ok then
-      local usage = args.is_usage(status)
-      io.stderr:write(("clouds %s: %s\n"):format(name, output.plain_lines(usage and status.text or status)))
-      status = usage and M.USAGE or M.ERROR
-    end
+    if not ok then status = failed(name, status) end
     M.finish(status or M.OK)
   end)
 end

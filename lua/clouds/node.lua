@@ -90,7 +90,8 @@ local function open(self)
   return true
 end
 
---- Makes a node of the class `class`. Raises when its options are wrong; `level` is whose mistake that is.
+--- Makes a node of the class `class`. Raises when there can be none; `level` is whose mistake that is. `M.failure` is
+--- then the library's error, unless the options are wrong in a way that the library never saw.
 function M.create(class, kind, options, level)
   if type(options) == "string" then
     options = { url = options }
@@ -116,6 +117,7 @@ function M.create(class, kind, options, level)
     end
     context = opened
   end
+  M.failure = ok and problem or nil
   local text = ok and problem.message or tostring(context)
   error(options.retry ~= nil and text:gsub("'retries'", "'retry'") or text, level)
 end

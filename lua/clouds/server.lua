@@ -9,6 +9,36 @@ local Server = node.class()
 -- Every node can call; a service does so from its handlers.
 Server.call, Server.bind = client.call, client.bind
 
+-- The library goes on trying these by itself.
+local still_wanted = {
+  CLOUDS_CALL_SERVICE_TIMEOUT = true,
+  CLOUDS_UNREACHABLE = true,
+  CLOUDS_CONNECTION_LOST = true,
+}
+
+local failing = setmetatable({}, { __mode = "k" }) -- node -> method -> why its registration failed
+
+-- A method that is offered in vain is nothing to keep the loop running for.
+local function note_registration(self, name, problem)
+  local failed = failing[self]
+  if failed or problem then
+    failed = failed or {}
+    failed[name] = problem
+    failing[self] = failed
+    self.core:failed(failed)
+  end
+end
+
+--- For a program that has nothing left to wait for: why the registrations of a server failed that was not closed.
+function Server.why_nothing_is_served()
+  for server, failed in pairs(failing) do
+    local _, problem = next(failed)
+    if problem and not server.closed and not server.closing then
+      return problem
+    end
+  end
+end
+
 --- Offers a method. true; or nil and an error. Waits for the registration where that is possible.
 function Server:register(name, handler)
   if type(name) ~= "string" then
@@ -18,12 +48,9 @@ function Server:register(name, handler)
     error("expected a function as the handler", 2)
   end
   self.methods = self.methods or {}
-  local before = self.methods[name]
   self.methods[name] = handler
   local ok, problem = self.core:register(name, handler)
-  if not ok then
-    self.methods[name] = before
-  end
+  note_registration(self, name, not ok and not still_wanted[problem.code] and problem or nil)
   return ok, problem
 end
 
@@ -36,8 +63,9 @@ function Server:unregister(name)
     return nil, errors.new(core.EINVAL, ("no method '%s' is registered"):format(name))
   end
   local ok, problem = self.core:unregister(name)
-  if ok then
+  if ok or (failing[self] and failing[self][name]) then
     self.methods[name] = nil
+    note_registration(self, name, nil)
   end
   return ok, problem
 end

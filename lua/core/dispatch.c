@@ -53,7 +53,14 @@ static void on_operation(lua_State *L, cl_state *s, cl_ctx *ctx, const clouds_ev
     if (event->code != 0) count = push_failure(L, s, event);
     else push_operation_value(L, s, event);
     cl_slot *slot = cl_slot_find_operation(s, ctx, event->id);
-    if (slot) cl_slot_complete(L, s, slot, count);
+    if (slot) {
+        cl_slot_complete(L, s, slot, count);
+    } else if (event->type == CLOUDS_EVENT_REGISTERED && event->code != 0) {
+        lua_remove(L, -2);
+        cl_report(L, s, "registration"); /* where it could not be waited for */
+    } else {
+        lua_pop(L, count);
+    }
 }
 
 static void refuse(cl_ctx *ctx, uint64_t id, const char *error, size_t len)

@@ -13,7 +13,7 @@ cl_lua_node *cl_check_node(lua_State *L, int index)
 
 void cl_node_settle(lua_State *L, cl_state *s, cl_lua_node *node, int index)
 {
-    bool serving = node->node && (node->methods > 0 || node->listening);
+    bool serving = node->node && (node->methods > node->failed || node->listening);
     if (serving != node->serving) {
         node->serving = serving;
         node->ctx->serving += serving ? 1 : -1;
@@ -204,6 +204,28 @@ static int node_listen(lua_State *L)
     return 0;
 }
 
+/* node:failed(names): the keys are methods whose registration failed for good */
+static int node_failed(lua_State *L)
+{
+    cl_state *s = cl_state_of(L);
+    cl_lua_node *node = cl_check_node(L, 1);
+    luaL_checktype(L, 2, LUA_TTABLE);
+    lua_settop(L, 2);
+    if (!node->node) return 0;
+    push_methods(L, s, node);
+    node->failed = 0;
+    lua_pushnil(L);
+    while (lua_next(L, 2)) {
+        lua_pop(L, 1);
+        lua_pushvalue(L, -1);
+        lua_rawget(L, 3);
+        if (!lua_isnil(L, -1)) node->failed++;
+        lua_pop(L, 1);
+    }
+    cl_node_settle(L, s, node, 1);
+    return 0;
+}
+
 /* node:close(drain) -> true, or nil and an error; the hook `event` hears "exit" when it is done */
 static int node_close(lua_State *L)
 {
@@ -280,6 +302,7 @@ void cl_node_add(lua_State *L, cl_state *s)
                                        {"send", node_send},
                                        {"status", node_status},
                                        {"listen", node_listen},
+                                       {"failed", node_failed},
                                        {"configure", node_configure},
                                        {"close", node_close},
                                        {"destroy", node_destroy},

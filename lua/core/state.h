@@ -89,6 +89,7 @@ struct cl_lua_node {
     clouds_node *node; /* NULL: destroyed */
     int number;        /* its user_data, which events carry */
     int methods;       /* registered ones */
+    int failed;        /* of these: whose registration failed for good, which keep nothing running */
     bool listening;    /* somebody wants its messages */
     bool serving;      /* for one of these reasons: it keeps the loop running */
     int calls;         /* slots that wait for it */

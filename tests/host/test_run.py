@@ -93,7 +93,7 @@ class Scripts(Case):
         self.assertEqual(service.err.text(), "")
 
     def test_waiting_for_nothing_is_told(self):
-        result = self.run_clouds("run", "-e", "coroutine.yield()")
+        result = self.run_clouds("run", "-e", "local core = require('clouds.core') core.wait(core.slot())")
         self.assertEqual(result.returncode, 1)
         self.assertIn("nothing is left that could wake it", result.stderr)
 
@@ -126,7 +126,7 @@ class Errors(Case):
         self.failing("error({ message = 'in a table' })", "in a table")
         self.failing("error(setmetatable({}, { __tostring = function() return 'by tostring' end }))", "by tostring")
         self.failing("error({ code = 'E_X', message = 'both' })", "E_X: both")
-        self.failing("error({})", "(error object is a table value)")
+        self.failing("error({})", "an error that is a table: {}")
         self.failing("error()", "(error object is a nil value)")
         self.failing("error(setmetatable({}, { __tostring = function() error('worse') end }))")
         self.failing("error(setmetatable({}, { __tostring = function() return {} end }))")
@@ -207,6 +207,56 @@ class Errors(Case):
     def test_os_exit_ends_at_once(self):
         result = self.run_clouds("run", "-e", "io.write('out') os.exit(5)", env={"ASAN_OPTIONS": "detect_leaks=0"})
         self.assertEqual((result.returncode, result.stdout), (5, "out"))
+
+
+class ServingNothing(Case):
+    """A service whose registrations all failed says so and ends, unless there is something else to wait for."""
+
+    SERVICE = "local s = require('clouds').server{} s:register('m', print) s:register('n', print) print('end') "
+
+    def setUp(self):
+        super().setUp()
+        # A user who may do everything but write: each registration fails.
+        self.server = self.redis()
+        self.server.command("ACL", "SETUSER", "reader", "on", ">pw", "~*", "&*", "+@all", "-@write")
+        self.env["CLOUDS_URL"] = self.server.url.replace("redis+unix://", "redis+unix://reader:pw@")
+
+    def test_it_ends_with_the_reason(self):
+        result = self.run_clouds("run", "-e", self.SERVICE)
+        self.assertEqual((result.returncode, result.stdout), (1, "end\n"))
+        self.assertRegex(result.stderr, r"clouds: nothing is served: CLOUDS_\w+: .")
+
+    def test_what_the_script_handles_is_left_to_it(self):
+        code = "require('clouds').spawn(function() require('clouds').sleep(0.05) print('handled') s:close() end) return 3"
+        result = self.run_clouds("run", "-e", self.SERVICE.replace("local s", "s") + code)
+        self.assertEqual((result.returncode, result.stdout), (3, "end\nhandled\n"))
+        self.assertNotIn("nothing is served", result.stderr)
+
+    def test_one_registration_is_enough(self):
+        service = self.serve(self.SERVICE + "require('clouds').server{ url = 'inproc:' }:register('m', print) print('ready')")
+        self.assertEqual(service.stop(), 0)
+
+
+class RuntimeFolder(Case):
+    def run_on(self, options, *words):
+        """Runs `clouds` with its runtime folder on a file system of its own with these options."""
+        script = 'mount -t tmpfs -o "$1" none "$CLOUDS_RUNTIME_DIR" && shift && exec "$@"'
+        return subprocess.run(["unshare", "-m", "sh", "-c", script, "sh", options, CLOUDS, *words], env=self.env,
+                              stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=BOUND)
+
+    def test_full_or_read_only(self):
+        if subprocess.run(["unshare", "-m", "true"], stderr=subprocess.DEVNULL).returncode != 0:
+            self.skipTest("no mount namespaces here")
+        for options, reason in (("ro", "Read-only file system"), ("nr_inodes=3", "No space left on device"),
+                                ("nr_inodes=5", "No space left on device")):
+            result = self.run_on(options, "run", "-e", "require('clouds').server{}:register('m', print)")
+            self.assertEqual(result.returncode, 1, (options, result.stderr))
+            self.assertIn(reason, result.stderr)
+        for words in (["call", "m"], ["status"], ["send", "n", "1"]):
+            result = self.run_on("ro", *words)
+            self.assertEqual(result.returncode, 1, (words, result.stderr))
+            self.assertIn("Read-only file system", result.stderr)
+            self.assertNotIn("traceback", result.stderr)
 
 
 class TextOnly(Case):
