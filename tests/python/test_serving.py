@@ -9,6 +9,7 @@ from support import BOUND, AsyncCase, PythonCase, wait_until
 
 import clouds
 from clouds import _abi, aio
+from clouds._threads import Limits
 
 
 class Sync(PythonCase):
@@ -144,6 +145,7 @@ class Sync(PythonCase):
                     caller.start()
                 for caller in callers[1:]:
                     caller.join(BOUND)  # each has given up
+                wait_until(lambda: server.counters().get("overdue_requests") == 6)
                 release.set()
                 callers[0].join(BOUND)
                 self.client.call("work", 7)
@@ -160,7 +162,8 @@ class Sync(PythonCase):
             return problem.code
 
     def test_what_waits_for_a_worker_is_limited(self):
-        server, release, got = self.node("Server", workers=1, max_events=16), threading.Event(), []
+        server, release, got = self.node("Server", workers=1), threading.Event(), []
+        server._threads.handlers._limits = Limits(16, 1 << 20)  # fewer than those of the library, which is quicker
         server.register("block", lambda: release.wait(BOUND))
         server.ready()
         with self.assertLogs("clouds", "WARNING") as said:
@@ -176,6 +179,18 @@ class Sync(PythonCase):
         self.assertEqual(got.count("CLOUDS_OVERLOADED"), server.counters()["queue_refusals"])
         self.assertEqual(len(said.output), 1, said.output)
         self.assertIn("handlers are too slow", said.output[0])
+
+    def test_a_request_that_nobody_answered(self):
+        """At its deadline it is closed, and who holds it can see that."""
+        kept = []
+
+        def keep():
+            kept.append(clouds.request().detach())
+        self.offer(keep=keep)
+        self.raises(clouds.CallTimeout, "", self.client.call, "keep", timeout=0.2)
+        wait_until(lambda: not kept[0].open, "it is closed")
+        self.raises(clouds.StaleId, "", kept[0].reply, 1)
+        wait_until(lambda: self.server.counters()["overdue_requests"] == 1)
 
     def test_closed_by_its_own_handler(self):
         async def close_later():

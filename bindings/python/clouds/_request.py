@@ -66,8 +66,11 @@ class Request:
 
     @property
     def open(self) -> bool:
-        """Can it still be answered?"""
-        return self._open
+        """Can it still be answered? False when it was, and when its caller has given up."""
+        if not self._open or (self._until is not None and time.monotonic() >= self._until):
+            return False
+        # On another thread than that of the loop only the time tells.
+        return bool(lib.clouds_request_open(self._context, self.id) in (1, _abi.CLOUDS_ETHREAD))
 
     def detach(self) -> "Request":
         """What the handler returns will be no answer: reply() or fail() will, later and from anywhere."""
@@ -103,7 +106,7 @@ class Request:
 
     def _over(self) -> bool:
         """Has its caller given up? Then it is answered so, and counted."""
-        if self._until is None or time.monotonic() < self._until:
+        if self.open:
             return False
         if self._open:
             self._owner._count("expired_requests")
