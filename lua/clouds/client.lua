@@ -1,6 +1,6 @@
 --- Calling: by name and list of arguments, or bound to a function.
 local core = require("clouds.core")
-local errors = require("clouds.error")
+local hooked = require("clouds.hooked")
 local node = require("clouds.node")
 local scheduler = require("clouds.scheduler")
 
@@ -79,98 +79,17 @@ end
 
 ---- retries with a hook before each attempt ----
 
--- Runs the hook; the arguments it goes on with, or nil when the time is over first.
-local function ask(hook, args, until_when)
-  local handle, answered = core.slot(), false
-  local timer
-  local function go(...)
-    if answered then
-      return
-    end
-    answered = true
-    if timer then
-      timer:stop()
-    end
-    core.wake(handle, scheduler.pack(...))
-  end
-  local ok, problem = pcall(hook, args, go)
-  if not ok then
-    answered = true
-    core.drop(handle)
-    error(problem, 0)
-  end
-  if not answered then
-    timer = scheduler.loop.timer(math.max(0, until_when - scheduler.loop.now()), function()
-      core.wake(handle)
-    end)
-  end
-  return core.wait(handle)
-end
-
-local function failure(results)
-  local err = results[1] == nil and results[2] or nil
-  return errors.is_error(err) and err or nil
-end
-
-local LONGEST = 86400
-
--- What another attempt is made after. CLOUDS_EXPIRED: it could not even be sent within the timeout of one attempt.
-local try_again = {
-  CLOUDS_CALL_SERVICE_TIMEOUT = true,
-  CLOUDS_NO_AVAILABLE_SERVER = true,
-  CLOUDS_EXPIRED = true,
-}
-
-local function attempt(self, name, options, args, stop)
-  local sent = ask(options.on_retry, args, stop)
-  local left = stop - scheduler.loop.now()
-  if not sent or left <= 0 then
-    return { n = 2, nil, errors.new(core.EEXPIRED) }
-  end
-  return scheduler.pack(self.core:call(name, sent, nil, options.timeout or 0, left, -1))
-end
-
-local function call_hooked(self, name, options, args)
-  local retry = options.retry or self.options.retries or 0
-  local timeout = options.timeout or self.options.timeout or 60
-  local stop = scheduler.loop.now() + (options.deadline or LONGEST)
-  for left = retry, 0, -1 do
-    local results = attempt(self, name, options, args, stop)
-    local err = failure(results)
-    local code = err and err.code
-    if left == 0 or not try_again[code] or scheduler.loop.now() >= stop then
-      return unpack(results, 1, results.n)
-    end
-    if code == "CLOUDS_NO_AVAILABLE_SERVER" then
-      scheduler.sleep(math.max(0, math.min(timeout, stop - scheduler.loop.now())))
-    end
-  end
-end
-
-local function hand_over(callback, ...)
-  local first, second = ...
-  if first == nil and errors.is_error(second) then
-    return callback(second)
-  end
-  return callback(nil, ...)
-end
-
 local function bind_hooked(self, name, options)
+  local timeout, deadline, retries = options.timeout or 0, options.deadline or 0, retries_of(options.retry)
   return function(...)
     local args = scheduler.pack(...)
-    local callback = args[args.n]
+    local asked, callback = { hook = options.on_retry, args = args }, args[args.n]
     if type(callback) ~= "function" then
       core.check_wait()
-      return call_hooked(self, name, options, args)
+      return hooked.outcome(asked, self.core:call(name, args, nil, timeout, deadline, retries, nil, asked))
     end
     args[args.n], args.n = nil, args.n - 1
-    scheduler.spawn(function()
-      local results = scheduler.pack(pcall(call_hooked, self, name, options, args))
-      if results[1] then
-        return hand_over(callback, unpack(results, 2, results.n))
-      end
-      return callback(errors.new(core.ECANCELED, "on_retry failed: " .. errors.describe(results[2])))
-    end)
+    self.core:call(name, args, hooked.outcome_for(callback, asked), timeout, deadline, retries, nil, asked)
   end
 end
 

@@ -3,10 +3,11 @@ local core = require("clouds.core")
 local errors = require("clouds.error")
 local scheduler = require("clouds.scheduler")
 local node = require("clouds.node")
+local hooked = require("clouds.hooked")
 local Client = require("clouds.client")
 local Server = require("clouds.server")
 
-scheduler.start(node.event)
+scheduler.start(node.event, hooked.attempt)
 require("clouds.coroutines").install()
 require("clouds.modules").install()
 

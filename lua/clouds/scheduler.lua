@@ -266,8 +266,8 @@ end
 
 ---- the hooks ----
 
---- `event` is told what happened to nodes and contexts.
-function M.start(event)
+--- `event` is told what happened to nodes and contexts, `attempt` is asked before attempts.
+function M.start(event, attempt)
   core.setup({
     can_block = loop.can_block,
     report = report_from_core,
@@ -276,6 +276,7 @@ function M.start(event)
     block = block,
     defer = M.defer,
     event = event,
+    attempt = attempt,
   })
   loop.before_sleep(before_sleep)
 end

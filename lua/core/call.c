@@ -13,6 +13,7 @@ typedef struct target {
     const spec *options;
     const char *method, *server;
     size_t method_len, server_len;
+    int asked; /* stack index of what the hook `attempt` is told, or 0 */
 } target;
 
 /* nil and an error are at the top. They are returned; with a callback (its stack index) the error goes to that, later,
@@ -50,6 +51,7 @@ static int send_call(cl_state *s, const target *to, cl_slot *slot, uint64_t *id)
     if (!node->node) return CLOUDS_ECLOSED;
     cl_request *parent = cl_request_find(s, slot->scope);
     clouds_call_options options = {.size = sizeof options,
+                                   .flags = to->asked ? CLOUDS_CALL_ASK : 0,
                                    .timeout = to->options->timeout,
                                    .deadline = deadline_of(parent, node->ctx, to->options->deadline),
                                    .retries = to->options->retries,
@@ -75,6 +77,10 @@ static int start_call(lua_State *L, cl_state *s, const target *to, int callback,
         return failed(L, s, callback);
     }
     cl_slot_bind(L, s, slot, node, id, false);
+    if (to->asked) {
+        lua_pushvalue(L, to->asked);
+        cl_slot_ask(L, s, slot);
+    }
     if (!callback) return cl_slot_wait(L, s, slot);
     slot->state = CL_SLOT_CALLBACK;
     lua_rawgeti(L, LUA_REGISTRYINDEX, s->waiting_ref);
@@ -124,7 +130,8 @@ int cl_node_bind(lua_State *L)
     return 1;
 }
 
-/* node:call(method, list, callback or nil, timeout, deadline, retries, server) -> results */
+/* node:call(method, list, callback or nil, timeout, deadline, retries, server, asked) -> results. Before each attempt
+ * the hook `attempt` is told `asked`, unless that is nil. */
 int cl_node_call(lua_State *L)
 {
     cl_state *s = cl_state_of(L);
@@ -137,6 +144,7 @@ int cl_node_call(lua_State *L)
         read_options(L, 5, &options);
         to.server = luaL_optlstring(L, 8, NULL, &to.server_len);
         if (!to.server) to.server_len = 0;
+        if (!lua_isnoneornil(L, 9)) to.asked = 9;
     }
     if (!callback) cl_slot_check_wait(L, s);
     s->out.len = 0;

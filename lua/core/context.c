@@ -230,6 +230,33 @@ static int context_choose(lua_State *L)
     return 1;
 }
 
+/* attempt(call, ...): the attempt begins with these arguments -> true; or nil and an error */
+static int context_attempt(lua_State *L)
+{
+    cl_state *s = cl_state_of(L);
+    cl_ctx *ctx = cl_check_context(L, 1);
+    uint64_t call = (uint64_t)luaL_checknumber(L, 2);
+    s->out.len = 0;
+    if (!cl_encode_values(L, &s->codec, 3, lua_gettop(L), &s->out)) return cl_refuse(L, s, "arguments");
+    ctx->dirty = true;
+    int code = clouds_attempt(ctx->context, call, s->out.data, s->out.len);
+    cl_text_trim(&s->out);
+    if (code != 0) return cl_fail(L, s, code);
+    lua_pushboolean(L, 1);
+    return 1;
+}
+
+/* cancel(call) -> true; or nil and an error: it has ended */
+static int context_cancel(lua_State *L)
+{
+    cl_ctx *ctx = cl_check_context(L, 1);
+    ctx->dirty = true;
+    int code = clouds_cancel(ctx->context, (uint64_t)luaL_checknumber(L, 2));
+    if (code != 0) return cl_fail(L, cl_state_of(L), code);
+    lua_pushboolean(L, 1);
+    return 1;
+}
+
 /* counter(name) -> its value, or nil */
 static int context_counter(lua_State *L)
 {
@@ -263,10 +290,17 @@ static int context_collect(lua_State *L)
 void cl_context_add(lua_State *L, cl_state *s)
 {
     static const luaL_Reg functions[] = {{"context", core_context}, {NULL, NULL}};
-    static const luaL_Reg methods[] = {
-        {"fd", context_fd},           {"poll", context_poll},         {"state", context_state},
-        {"close", context_close},     {"destroy", context_destroy},   {"choose", context_choose},
-        {"counter", context_counter}, {"counters", context_counters}, {NULL, NULL}};
+    static const luaL_Reg methods[] = {{"fd", context_fd},
+                                       {"poll", context_poll},
+                                       {"state", context_state},
+                                       {"close", context_close},
+                                       {"destroy", context_destroy},
+                                       {"choose", context_choose},
+                                       {"attempt", context_attempt},
+                                       {"cancel", context_cancel},
+                                       {"counter", context_counter},
+                                       {"counters", context_counters},
+                                       {NULL, NULL}};
     cl_add_type(L, s, "clouds.context", methods, context_collect);
     cl_add_functions(L, s, functions);
 }

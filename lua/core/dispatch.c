@@ -210,6 +210,26 @@ static void on_other(lua_State *L, cl_state *s, cl_ctx *ctx, const clouds_event 
     cl_task_start(L, s, task, CL_TASK_PLAIN, 0, lua_gettop(L) - function + 1);
 }
 
+/* attempt(asked, context, call, number, code): on behalf of the request that the call was made for. */
+static void on_attempt(lua_State *L, cl_state *s, cl_ctx *ctx, const clouds_event *event)
+{
+    cl_slot *slot = cl_slot_find(s, event->user_data);
+    if (!slot || slot->id != event->id || !slot->asks) return;
+    int place = (int)(slot - s->slots) + 1;
+    cl_handle scope = slot->scope;
+    cl_task *task = cl_task_begin(L, s);
+    cl_push_hook(L, s, "attempt");
+    lua_rawgeti(L, LUA_REGISTRYINDEX, s->asked_ref);
+    lua_rawgeti(L, -1, place);
+    lua_remove(L, -2);
+    lua_pushnumber(L, ctx->number);
+    lua_pushnumber(L, (lua_Number)event->id);
+    lua_pushnumber(L, (lua_Number)event->number);
+    if (event->code != 0) lua_pushstring(L, clouds_err_name(event->code));
+    else lua_pushnil(L);
+    cl_task_start(L, s, task, CL_TASK_PLAIN, scope, 6);
+}
+
 void cl_dispatch(lua_State *L, cl_state *s, cl_ctx *ctx, const clouds_event *event)
 {
     int top = lua_gettop(L);
@@ -219,6 +239,9 @@ void cl_dispatch(lua_State *L, cl_state *s, cl_ctx *ctx, const clouds_event *eve
         break;
     case CLOUDS_EVENT_REQUEST:
         on_request(L, s, ctx, event);
+        break;
+    case CLOUDS_EVENT_ATTEMPT:
+        on_attempt(L, s, ctx, event);
         break;
     case CLOUDS_EVENT_REGISTERED:
     case CLOUDS_EVENT_UNREGISTERED:

@@ -104,6 +104,20 @@ void cl_slot_set_scope(cl_state *s, cl_slot *slot, cl_handle scope)
     cl_request_let(s, before);
 }
 
+static void set_asked(lua_State *L, cl_state *s, const cl_slot *slot)
+{
+    lua_rawgeti(L, LUA_REGISTRYINDEX, s->asked_ref);
+    lua_insert(L, -2);
+    lua_rawseti(L, -2, (int)(slot - s->slots) + 1);
+    lua_pop(L, 1);
+}
+
+void cl_slot_ask(lua_State *L, cl_state *s, cl_slot *slot)
+{
+    slot->asks = true;
+    set_asked(L, s, slot);
+}
+
 /* `anchored`: the table still holds something for it. */
 static void release(lua_State *L, cl_state *s, cl_slot *slot, bool anchored)
 {
@@ -112,6 +126,10 @@ static void release(lua_State *L, cl_state *s, cl_slot *slot, bool anchored)
     if (anchored) {
         lua_pushboolean(L, 0);
         anchor(L, s, slot);
+    }
+    if (slot->asks) {
+        lua_pushboolean(L, 0);
+        set_asked(L, s, slot);
     }
     slot->state = CL_SLOT_FREE;
     slot->next_free = s->slot_free;

@@ -41,6 +41,7 @@ typedef struct cl_slot {
     uint64_t id;       /* of the call, or of the operation that completes it */
     cl_handle scope;   /* what was in force when the wait began; held */
     bool operation;    /* completed by an operation's id, not by user_data */
+    bool asks;         /* a call that asks before each attempt: the table `asked` has whom */
 } cl_slot;
 
 enum cl_task_kind { CL_TASK_PLAIN, CL_TASK_REQUEST };
@@ -117,6 +118,7 @@ struct cl_state {
     int waiting_ref; /* slot -> coroutine, mailbox or callback */
     int tasks_ref;   /* weak: coroutine -> its task */
     int pool_ref;    /* the coroutines of `pool`, each in the place of its task */
+    int asked_ref;   /* slot -> what the hook `attempt` is told */
     int methods_ref; /* node number -> method -> handler */
     int serving_ref; /* node number -> node userdata that must not be collected */
     int body_ref, traceback_ref, pending_ref;
@@ -161,6 +163,8 @@ void cl_slot_bind(lua_State *L, cl_state *s, cl_slot *slot, int index, uint64_t 
 void cl_slot_set_scope(cl_state *s, cl_slot *slot, cl_handle scope);
 /* Completes the slot with the `values` at the top of L, and pops them. */
 void cl_slot_complete(lua_State *L, cl_state *s, cl_slot *slot, int values);
+/* The value at the top of L, which is popped, is what the hook `attempt` is told of this call. */
+void cl_slot_ask(lua_State *L, cl_state *s, cl_slot *slot);
 void cl_slot_release(lua_State *L, cl_state *s, cl_slot *slot);
 /* Ends a C function with the values of the slot, waiting for them if need be. */
 int cl_slot_wait(lua_State *L, cl_state *s, cl_slot *slot);

@@ -175,6 +175,75 @@ t.test("with a hook: the callback form", function()
   state.server:close(0)
 end)
 
+-- The pause of these would be longer than what a test waits for anything.
+local LONG = 600
+
+local function counting()
+  local asked = { count = 0 }
+  function asked.hook(args, go)
+    asked.count = asked.count + 1
+    go(unpack(args, 1, args.n))
+  end
+  return asked
+end
+
+t.test("with a hook: a pause ends when a server comes up", function()
+  local asked = counting()
+  local bound = client:bind("h9", { retry = 3, timeout = LONG, on_retry = asked.hook })
+  local before = client:counters().retries
+  local task = clouds.spawn(bound, "late")
+  t.eventually(function()
+    return client:counters().retries > before
+  end, "an attempt that found nobody")
+  local state = serve("h9", 0)
+  t.is({ task:wait() }, { 1 })
+  t.is(state.args, { { "late" } })
+  t.ok(asked.count >= 2)
+  state.server:close(0)
+end)
+
+t.test("with a hook: closing the node ends a pause, and a question", function()
+  local own, asked = clouds.client({ url = t.url }), counting()
+  assert(own:ready())
+  local paused = clouds.spawn(own:bind("h10", { retry = 3, timeout = LONG, on_retry = asked.hook }))
+  local open = clouds.spawn(own:bind("h10", { timeout = LONG, on_retry = function() asked.open = true end }))
+  t.eventually(function()
+    return own:counters().retries > 0 and asked.open
+  end)
+  own:close(0)
+  for _, task in ipairs({ paused, open }) do
+    local result, err = task:wait()
+    t.is(result, nil)
+    t.ok(err.code == "CLOUDS_CLOSED" or err.code == "CLOUDS_CANCELED", tostring(err))
+    t.is(err.outcome, "NOT_DONE")
+  end
+end)
+
+-- Over Redis nothing tells that a server is gone but the time.
+if not t.url:find("^redis") then
+  t.test("with a hook: a lost server is followed by another attempt", function()
+    local asked, first = counting(), serve("h11", 1)
+    local task = clouds.spawn(client:bind("h11", { retry = 1, timeout = LONG, on_retry = asked.hook }), "again")
+    t.eventually(function()
+      return first.kept[1]
+    end)
+    local second = serve("h11", 0)
+    first.server:close(0)
+    t.is({ task:wait() }, { 1 })
+    t.is({ second.args, asked.count }, { { { "again" } }, 2 })
+    second.server:close(0)
+  end)
+end
+
+t.test("with a hook: what it goes on with may be wrong", function()
+  local state = serve("h12", 0)
+  local result, err = client:bind("h12", { on_retry = function(_, go) go("\255") end })()
+  t.is({ result, err.code }, { nil, "CLOUDS_INVALID_JSON" })
+  t.raises(client:bind("h12", { on_retry = function(_, go) go(print) end }), "bad arguments: cannot encode a function")
+  t.is(state.runs, 0)
+  state.server:close(0)
+end)
+
 t.test("a server that comes late is found", function()
   local result
   local task = clouds.spawn(function()
