@@ -1,5 +1,5 @@
---- Calls with a function of the program's before each attempt (on_retry). The library asks, counts and pauses; here is only
--- what that function says: the arguments of the attempt, or an error.
+--- Calls with a function of the program's before each attempt (on_retry). The library asks, counts and pauses; here is
+-- only what that function says: the arguments of the attempt, or an error.
 local core = require("clouds.core")
 local errors = require("clouds.error")
 local scheduler = require("clouds.scheduler")

@@ -1,16 +1,22 @@
 --- Nodes: one identity on the bus. Servers, clients and monitors are nodes with more (or other) methods.
 local core = require("clouds.core")
 local errors = require("clouds.error")
+local listeners = require("clouds.listeners")
 local nearest = require("clouds.nearest")
 local scheduler = require("clouds.scheduler")
 
 local M = { defaults = {} }
 
-local scopes = core.options()
+local scopes, default_of = core.options()
 local nodes = setmetatable({}, { __mode = "v" }) -- number -> node
 
 local Node = {}
 Node.__index = Node
+
+-- For people: what it is, and who.
+function Node:__tostring()
+  return ("clouds.%s: %s"):format(self.options.type, self.id or "not open")
+end
 
 ---- options ----
 
@@ -90,6 +96,14 @@ local function open(self)
   return true
 end
 
+-- What waits for poll and what listeners are at work with have the same limits.
+local function message_limits(options)
+  local function limit(name)
+    return tonumber(options[name]) or tonumber(default_of[name])
+  end
+  return { items = limit("max_events"), bytes = limit("max_event_bytes") }
+end
+
 --- Makes a node of the class `class`. Raises when there can be none; `level` is whose mistake that is. `M.failure` is
 --- then the library's error, unless the options are wrong in a way that the library never saw.
 function M.create(class, kind, options, level)
@@ -101,7 +115,10 @@ function M.create(class, kind, options, level)
   end
   options = options or {}
   local of_context, of_node = split(kind, options, questions, level)
-  local self = setmetatable({ options = of_node, listeners = {}, answers = {} }, class)
+  local self = setmetatable({ options = of_node, answers = {} }, class)
+  self.listeners = listeners.new(message_limits(of_context), function()
+    return self.id
+  end)
   for name, value in pairs(options) do
     if type(value) == "function" and questions[name] then
       self.answers[questions[name]] = value
@@ -128,30 +145,61 @@ local function wake_all(list)
   end
 end
 
--- Waits until the list that is kept under `name` is woken. The loop runs on meanwhile.
-local function wait_for(self, name)
+-- Waits until the list that is kept under `name` is woken, or the time is over: true then. The loop runs on.
+local function wait_for(self, name, timeout)
   local context, handle = self.context, core.slot()
   self[name] = self[name] or {}
   table.insert(self[name], handle)
+  local timer = timeout and scheduler.loop.timer(timeout, function()
+    core.wake(handle, true)
+  end)
   context.holds = context.holds + 1
-  local ok, problem = pcall(core.wait, handle)
+  local ok, late = pcall(core.wait, handle)
   context.holds = context.holds - 1
-  if not ok then
-    error(problem, 0)
+  if timer then
+    timer:stop()
   end
+  if not ok then
+    error(late, 0)
+  end
+  return late
 end
 
---- Waits until the node listens: true; or nil and an error.
-function Node:ready()
+--- The option `timeout` of a function that waits; raises for others.
+function M.wait_limit(options, level)
+  if options == nil then
+    return nil
+  end
+  if type(options) ~= "table" then
+    error("expected a table of options: { timeout = seconds }", level + 1)
+  end
+  for name in pairs(options) do
+    if name ~= "timeout" then
+      error(("unknown option '%s': expected timeout"):format(tostring(name)), level + 1)
+    end
+  end
+  if options.timeout ~= nil then
+    scheduler.check_seconds(options.timeout, level + 1)
+  end
+  return options.timeout
+end
+
+--- Waits until the node listens: true; or nil and an error. After { timeout = seconds } the error is why it does not
+-- listen yet, as far as that is known.
+function Node:ready(options)
+  local timeout = M.wait_limit(options, 2)
   if self.closed then
     return nil, errors.new(core.ECLOSED)
   end
-  if not self.is_ready and not self.failure and not self.closed then
+  local late
+  if not self.is_ready and not self.failure then
     core.check_wait()
-    wait_for(self, "waiting_ready")
+    late = wait_for(self, "waiting_ready", timeout)
   end
   if self.is_ready then
     return true
+  elseif late then
+    return nil, self.context.reason or errors.new(core.ETIMEOUT, ("%s does not listen yet"):format(self.id))
   end
   return nil, self.failure or errors.new(core.ECLOSED)
 end
@@ -166,11 +214,13 @@ local function end_node(self)
   wake_all(self.waiting_exit)
 end
 
---- Stops the node in order, with `drain` seconds for the requests it has accepted. Waits where that is possible.
-function Node:close(drain)
+--- Stops the node in order, with `drain` seconds for the requests it has accepted. Waits where that is possible; not on
+-- behalf of a request of its own: the end would wait for the answer, and the answer for the end.
+function Node:close(drain, options)
   if drain ~= nil then
     scheduler.check_seconds(drain, 2)
   end
+  local timeout = M.wait_limit(options, 2)
   if not self.closed and not self.closing then
     local ok, problem = self.core:close(drain)
     if not ok then
@@ -179,8 +229,11 @@ function Node:close(drain)
     self.closing = true
     self.context.holds = self.context.holds + 1
   end
-  if not self.closed and core.may_wait() then
-    wait_for(self, "waiting_exit")
+  if self.closed or not core.may_wait() or core.serving(self.number) then
+    return true
+  end
+  if wait_for(self, "waiting_exit", timeout) then
+    return nil, errors.new(core.ETIMEOUT, ("%s is not closed yet"):format(self.id))
   end
   return true
 end
@@ -194,17 +247,18 @@ local names = {
   ready = "ready",
   listen = "ready",
   exit = "exit",
+  error = "error",
   up = "up",
   down = "down",
 }
 
 local function event_name(name)
-  local expected = "message, unknown message, ready, exit, up or down"
+  local expected = "message, unknown message, ready, exit, error, up or down"
   return names[name] or error(("no such event: %s; expected %s"):format(tostring(name), expected), 3)
 end
 
 local function update_listening(self)
-  local listening = self.listeners["message"] or self.listeners["unknown message"]
+  local listening = self.listeners:has("message") or self.listeners:has("unknown message")
   self.core:listen(listening and not self.closed)
 end
 
@@ -214,8 +268,7 @@ function Node:on(name, fn)
   if type(fn) ~= "function" then
     error("expected a function", 2)
   end
-  self.listeners[name] = self.listeners[name] or {}
-  table.insert(self.listeners[name], fn)
+  self.listeners:add(name, fn)
   update_listening(self)
   if name == "ready" and self.is_ready then
     scheduler.defer(fn)
@@ -226,27 +279,17 @@ end
 --- Takes a function back (or all, without one).
 function Node:off(name, fn)
   name = event_name(name)
-  local kept = {}
-  for _, listener in ipairs(self.listeners[name] or {}) do
-    if fn and listener ~= fn then
-      kept[#kept + 1] = listener
-    end
-  end
-  self.listeners[name] = kept[1] and kept or nil
+  self.listeners:remove(name, fn)
   update_listening(self)
   return self
 end
 
-local function emit(self, name, ...)
-  local list = self.listeners[name]
-  if not list then
-    return
+--- What failed without anybody to hear of it.
+function M.failed(self, err, what)
+  if self.listeners:has("error") then
+    return self.listeners:emit("error", err, what)
   end
-  for _, fn in ipairs({ unpack(list) }) do
-    if not core.run(fn, ...) then
-      scheduler.defer(fn, ...)
-    end
-  end
+  scheduler.report(err, nil, what)
 end
 
 local happened = {}
@@ -254,7 +297,7 @@ local happened = {}
 function happened.ready(self, problem)
   if problem == true then
     self.is_ready = true
-    emit(self, "ready")
+    self.listeners:emit("ready")
   else
     self.failure = problem
   end
@@ -262,9 +305,17 @@ function happened.ready(self, problem)
   self.waiting_ready = nil
 end
 
+function happened.message(self, ...)
+  self.listeners:emit_message("message", ...)
+end
+
+happened["unknown message"] = function(self, ...)
+  self.listeners:emit_message("unknown message", ...)
+end
+
 function happened.exit(self, unanswered)
   end_node(self)
-  emit(self, "exit", unanswered)
+  self.listeners:emit("exit", unanswered)
 end
 
 function happened.find_server(self, question, method, known)
@@ -304,16 +355,17 @@ local function bus_changed(number, name, err)
   for _, node in pairs(nodes) do
     if node.context == context and not node.closed then
       concerned[#concerned + 1] = node
-      heard = heard or node.listeners[name] ~= nil
+      heard = heard or node.listeners:has(name)
     end
   end
+  context.reason = name == "down" and err or nil
   if name == "up" then
     context.down = nil
   elseif concerned[1] and not heard then
     tell_down(context, err)
   end
   for _, node in ipairs(concerned) do
-    emit(node, name, err)
+    node.listeners:emit(name, err)
   end
 end
 
@@ -330,7 +382,7 @@ function M.event(name, number, ...)
   if fn then
     return fn(node, ...)
   end
-  return emit(node, name, ...)
+  return node.listeners:emit(name, ...)
 end
 
 ---- messages, questions ----
@@ -381,14 +433,16 @@ function Node:status()
   return self.core:status()
 end
 
---- The library's counters.
+--- The library's counters, and how many messages to this node were dropped, its listeners being at work with too many.
 function Node:counters()
-  return self.context.core:counters()
+  local counters = self.context.core:counters()
+  counters.dropped_messages = self.listeners.dropped
+  return counters
 end
 
 function M.class()
   local class = setmetatable({}, Node)
-  class.__index = class
+  class.__index, class.__tostring = class, Node.__tostring
   return class
 end
 

@@ -3,6 +3,7 @@ local core = require("clouds.core")
 local client = require("clouds.client")
 local errors = require("clouds.error")
 local node = require("clouds.node")
+local scheduler = require("clouds.scheduler")
 
 local Server = node.class()
 
@@ -39,6 +40,31 @@ function Server.why_nothing_is_served()
   end
 end
 
+local function register(self, name, handler)
+  self.methods = self.methods or {}
+  self.methods[name] = handler
+  local ok, problem = self.core:register(name, handler)
+  note_registration(self, name, not ok and not still_wanted[problem.code] and problem or nil)
+  return ok, problem
+end
+
+-- Where nothing can wait, a failure that comes later is told as the event "error".
+local function register_beside(self, name, handler)
+  local at_once = true
+  local task = scheduler.spawn(function()
+    local ok, problem = register(self, name, handler)
+    if not ok and not at_once then
+      node.failed(self, problem, ("registration of '%s'"):format(name))
+    end
+    return ok, problem
+  end)
+  at_once = false
+  if task.done then
+    return task:wait()
+  end
+  return true
+end
+
 --- Offers a method. true; or nil and an error. Waits for the registration where that is possible.
 function Server:register(name, handler)
   if type(name) ~= "string" then
@@ -47,11 +73,10 @@ function Server:register(name, handler)
   if type(handler) ~= "function" then
     error("expected a function as the handler", 2)
   end
-  self.methods = self.methods or {}
-  self.methods[name] = handler
-  local ok, problem = self.core:register(name, handler)
-  note_registration(self, name, not ok and not still_wanted[problem.code] and problem or nil)
-  return ok, problem
+  if core.may_wait() then
+    return register(self, name, handler)
+  end
+  return register_beside(self, name, handler)
 end
 
 --- Takes a method back; requests it has accepted are still answered.

@@ -25,6 +25,7 @@ static int set_option(lua_State *L, clouds_options *options)
     case LUA_TBOOLEAN:
         return clouds_options_set_bool(options, name, lua_toboolean(L, -1));
     case LUA_TSTRING:
+        if (strlen(lua_tostring(L, -1)) != lua_objlen(L, -1)) return CLOUDS_EOPTION;
         return clouds_options_set_string(options, name, lua_tostring(L, -1));
     default:
         return CLOUDS_EOPTION;
@@ -50,8 +51,10 @@ clouds_options *cl_options_from(lua_State *L, int index)
     while (lua_next(L, index)) {
         code = set_option(L, options);
         if (code != 0) {
+            bool cut = lua_type(L, -1) == LUA_TSTRING && strlen(lua_tostring(L, -1)) != lua_objlen(L, -1);
             bool described = lua_isnumber(L, -1) || lua_isstring(L, -1) || lua_isboolean(L, -1);
             clouds_options_destroy(options);
+            if (cut) refuse(L, "option '%s' cannot have a NUL byte in its text", lua_tostring(L, top + 1), "");
             if (described) refuse(L, "%s", clouds_last_error(), "");
             lua_getglobal(L, "tostring");
             lua_pushvalue(L, top + 1);

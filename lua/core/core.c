@@ -95,17 +95,20 @@ static int core_new_error(lua_State *L)
     return 1;
 }
 
-/* options() -> name -> its scope, "context" or "node" */
+/* options() -> name -> its scope, "context" or "node"; and name -> its default, as text */
 static int core_options(lua_State *L)
 {
     clouds_option_info info = {.size = sizeof info};
     lua_newtable(L);
+    lua_newtable(L);
     for (uint32_t i = 0; clouds_option_describe(i, &info) == 0; i++) {
         lua_pushstring(L, info.scope);
+        lua_setfield(L, -3, info.name);
+        lua_pushstring(L, info.default_value);
         lua_setfield(L, -2, info.name);
         info.size = sizeof info;
     }
-    return 1;
+    return 2;
 }
 
 static void add_codes(lua_State *L)
@@ -114,7 +117,8 @@ static void add_codes(lua_State *L)
         const char *name;
         int code;
     } codes[] = {{"ECLOSED", CLOUDS_ECLOSED},   {"ETIMEOUT", CLOUDS_ETIMEOUT},   {"EINVAL", CLOUDS_EINVAL},
-                 {"EEXPIRED", CLOUDS_EEXPIRED}, {"ECANCELED", CLOUDS_ECANCELED}, {"ENOTSUP", CLOUDS_ENOTSUP}};
+                 {"EEXPIRED", CLOUDS_EEXPIRED}, {"ECANCELED", CLOUDS_ECANCELED}, {"ENOTSUP", CLOUDS_ENOTSUP},
+                 {"ELIMIT", CLOUDS_ELIMIT}};
     for (size_t i = 0; i < sizeof codes / sizeof *codes; i++) {
         lua_pushinteger(L, codes[i].code);
         lua_setfield(L, -2, codes[i].name);

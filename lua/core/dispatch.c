@@ -158,10 +158,12 @@ static void push_event_values(lua_State *L, cl_state *s, const clouds_event *eve
 {
     switch (event->type) {
     case CLOUDS_EVENT_MESSAGE:
+        lua_pushnumber(L, (lua_Number)event->data_len);
         push_text(L, event->peer, event->peer_len);
         push_data(L, s, event);
         break;
     case CLOUDS_EVENT_UNKNOWN:
+        lua_pushnumber(L, (lua_Number)(event->data_len + event->error_len));
         push_text(L, event->method, event->method_len);
         push_text(L, event->peer, event->peer_len);
         push_data(L, s, event);

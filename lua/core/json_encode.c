@@ -33,12 +33,30 @@ static bool encode(encoder *e, int index);
 
 /* ---- failures ---- */
 
+/* A name of data's: control characters are shown as what they are. Never cut inside of a character. */
+static size_t append_name(encoder *e, int index, char *to, size_t room)
+{
+    enum { MOST_SHOWN = 40, LONGEST_STEP = 5 };
+    size_t len, used = 0;
+    const unsigned char *name = (const unsigned char *)lua_tolstring(e->L, index, &len);
+    if (room < LONGEST_STEP + 1) return 0;
+    to[used++] = '.';
+    for (size_t i = 0; i < len && i < MOST_SHOWN && used + LONGEST_STEP < room;) {
+        int step = name[i] < 0x80 ? 1 : cl_utf8_step(name + i, len - i);
+        if (step == 1 && name[i] >= 0x20 && name[i] != 0x7F) to[used++] = (char)name[i];
+        else if (step > 1) memcpy(to + used, name + i, (size_t)step), used += (size_t)step;
+        else used += (size_t)snprintf(to + used, room - used, "\\x%02x", name[i]);
+        i += step > 1 ? (size_t)step : 1;
+    }
+    to[used] = 0;
+    return used;
+}
+
 static size_t append_key(encoder *e, const level *at, char *to, size_t room)
 {
     int len;
-    if (at->key && lua_type(e->L, at->key) == LUA_TSTRING)
-        len = snprintf(to, room, ".%.40s", lua_tostring(e->L, at->key));
-    else len = snprintf(to, room, "[%.14g]", at->key ? lua_tonumber(e->L, at->key) : at->number);
+    if (at->key && lua_type(e->L, at->key) == LUA_TSTRING) return append_name(e, at->key, to, room);
+    len = snprintf(to, room, "[%.14g]", at->key ? lua_tonumber(e->L, at->key) : at->number);
     return len < 0 ? 0 : (size_t)len;
 }
 

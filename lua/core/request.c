@@ -125,13 +125,12 @@ static const char *text_of(const cl_request *request)
 }
 
 /* Pushes what an error of its handler is reported as. */
-static const char *push_place(lua_State *L, const cl_request *request)
+static void push_place(lua_State *L, const cl_request *request)
 {
     lua_pushliteral(L, "handler of '");
     lua_pushlstring(L, text_of(request), request->method_len);
     lua_pushliteral(L, "'");
     lua_concat(L, 3);
-    return lua_tostring(L, -1);
 }
 
 /* Pushes what more there is to say about it. */
@@ -252,8 +251,9 @@ static int core_resend(lua_State *L)
 static void report_at(lua_State *L, cl_state *s, int index, int place)
 {
     lua_pushvalue(L, index);
+    lua_pushvalue(L, place);
     lua_pushvalue(L, place + 1);
-    cl_report_about(L, s, lua_tostring(L, place));
+    cl_report_about(L, s);
 }
 
 void cl_request_fail(lua_State *L, cl_state *s, cl_request *request, int index)

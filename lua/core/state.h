@@ -147,10 +147,10 @@ cl_task *cl_task_of(lua_State *L, cl_state *s);
 cl_handle cl_scope_of(lua_State *L, cl_state *s);
 /* Resumes `co` (anchored by the caller) with the `values` at its top. */
 void cl_resume(lua_State *L, cl_state *s, lua_State *co, int values, cl_handle scope);
-/* Reports the error at the top of L, and pops it, through the hook `report`. cl_report_about: a table that says more
- * about it is above the error, and popped too. */
+/* Reports the error at the top of L, and pops it, through the hook `report`. cl_report_about: above the error are the
+ * text of what failed and a table that says more, or nil; both are popped too. */
 void cl_report(lua_State *L, cl_state *s, const char *what);
-void cl_report_about(lua_State *L, cl_state *s, const char *what);
+void cl_report_about(lua_State *L, cl_state *s);
 void cl_task_open(lua_State *L, cl_state *s);
 
 /* slot.c */

@@ -58,24 +58,25 @@ static int keep_traceback(lua_State *L)
     return 1;
 }
 
-void cl_report_about(lua_State *L, cl_state *s, const char *what)
+void cl_report_about(lua_State *L, cl_state *s)
 {
     int top = lua_gettop(L);
     cl_push_hook(L, s, "report");
-    lua_pushvalue(L, top - 1);
+    lua_pushvalue(L, top - 2);
     lua_rawgeti(L, LUA_REGISTRYINDEX, s->traceback_ref);
-    lua_pushstring(L, what);
+    lua_pushvalue(L, top - 1);
     lua_pushvalue(L, top);
     lua_pushboolean(L, 0);
     lua_rawseti(L, LUA_REGISTRYINDEX, s->traceback_ref);
     if (lua_pcall(L, 4, 0, 0) != 0) fprintf(stderr, "clouds: error while reporting an error\n");
-    lua_settop(L, top - 2);
+    lua_settop(L, top - 3);
 }
 
 void cl_report(lua_State *L, cl_state *s, const char *what)
 {
+    lua_pushstring(L, what);
     lua_pushnil(L);
-    cl_report_about(L, s, what);
+    cl_report_about(L, s);
 }
 
 static void leave_scope(cl_state *s, cl_task *task)

@@ -58,8 +58,8 @@ local clouds = {}
 ---@field max_links? number Most direct links to other processes. Default: 1000.
 ---@field max_events? number Events waiting for poll: past it messages are dropped and requests are refused; completions are always kept. Default: 20000.
 ---@field max_event_bytes? number The same for the bytes of their texts. In bytes. Default: 67108864.
----@field write_soft? number Unwritten bytes of a connection past which sends are refused. In bytes. Default: 1048576.
----@field write_hard? number Unwritten bytes of a connection past which it is cut. In bytes. Default: 8388608.
+---@field write_soft? number Unwritten bytes of a connection past which calls wait for room, and other sends but answers are refused. In bytes. Default: 1048576.
+---@field write_hard? number Unwritten bytes of a connection past which answers are refused too, and past which a link is cut. In bytes. Default: 8388608.
 ---@field resp_line? number Redis: longest line that is no payload. In bytes. Default: 65536.
 ---@field resp_buffered? number Redis: most bytes read and not yet understood. In bytes. Default: 16777216.
 ---@field type? string "server", "client", "monitor", "base" or another word of up to 15 letters; it gives the id its first letter. Default: base.
@@ -195,21 +195,23 @@ function json.is_array(t) end
 ---@field id string
 local Node = {}
 
----Waits until the node listens. Nothing has to wait for it.
+---Waits until the node listens. Nothing has to wait for it. After the timeout the error is why it does not listen yet.
+---@param options? { timeout: number? } Seconds.
 ---@return true?
 ---@return clouds.Error?
-function Node:ready() end
+function Node:ready(options) end
 
 ---Stops the node in order: unregisters, serves what was accepted, refuses the rest. Waits where that is possible.
 ---@param drain? number Seconds for what was accepted; nil: the option drain_timeout.
+---@param options? { timeout: number? } Seconds to wait for the end.
 ---@return true?
 ---@return clouds.Error?
-function Node:close(drain) end
+function Node:close(drain, options) end
 
 ---Calls fn, in a coroutine of its own, each time it happens. Gives the node.
 ---@generic N: clouds.Node
 ---@param self N
----@param name "message"|"unknown message"|"ready"|"listen"|"exit"|"up"|"down"
+---@param name "message"|"unknown message"|"ready"|"listen"|"exit"|"error"|"up"|"down"
 ---@param fn fun(...)
 ---@return N
 function Node:on(name, fn) end
@@ -217,7 +219,7 @@ function Node:on(name, fn) end
 ---Takes a function back; without one, all of the event. Gives the node.
 ---@generic N: clouds.Node
 ---@param self N
----@param name "message"|"unknown message"|"ready"|"listen"|"exit"|"up"|"down"
+---@param name "message"|"unknown message"|"ready"|"listen"|"exit"|"error"|"up"|"down"
 ---@param fn? fun(...)
 ---@return N
 function Node:off(name, fn) end
@@ -244,7 +246,7 @@ function Node:set(name, fn) end
 ---@return clouds.Error?
 function Node:status() end
 
----The counters of the connection.
+---The counters of the connection, and dropped_messages of this node.
 ---@return table<string, integer>
 function Node:counters() end
 

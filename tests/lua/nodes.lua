@@ -365,4 +365,106 @@ t.test("the limit of calls in flight is an error at once", function()
   server:close(0)
 end)
 
+t.test("a node says who it is", function()
+  local own = clouds.client({ url = t.url })
+  t.is(tostring(own), "clouds.client: " .. own.id)
+  own:close(0)
+end)
+
+t.test("a text with a NUL is refused and not cut", function()
+  t.raises(function()
+    clouds.client({ url = t.url, id = "c.one\0two" })
+  end, "option 'id' cannot have a NUL byte")
+  t.raises(function()
+    clouds.client({ url = t.url .. "\0/more" })
+  end, "option 'url' cannot have a NUL byte")
+end)
+
+t.test("a wait for readiness has a limit, and says what is in the way", function()
+  local own, down = clouds.client({ url = "redis+unix:///nowhere/redis.sock" }), nil
+  own:on("down", function(err)
+    down = err
+  end)
+  t.eventually(function()
+    return down
+  end)
+  local ok, err = own:ready({ timeout = 0.01 })
+  t.is({ ok, err.code, err.message }, { nil, down.code, down.message })
+  t.raises(function()
+    own:ready({ timeout = -1 })
+  end, "expected a number of seconds")
+  t.raises(function()
+    own:ready({ drain = 1 })
+  end, "unknown option 'drain'")
+  own:close(0)
+end)
+
+t.test("a handler may close its own node", function()
+  local own, caller = clouds.server({ url = t.url }), clouds.client({ url = t.url, timeout = 60 })
+  local ended
+  own:on("exit", function(unanswered)
+    ended = unanswered
+  end)
+  assert(own:register("close yourself", function()
+    assert(own:close(60))
+    return "closing"
+  end))
+  t.is({ caller:call("close yourself") }, { "closing" })
+  t.eventually(function()
+    return ended
+  end)
+  t.is(ended, 0)
+  caller:close(0)
+end)
+
+t.test("listeners that wait have a limit, in number and in bytes", function()
+  local told = {}
+  clouds.on_error = function(err, _, what)
+    told[#told + 1] = { err.code, what }
+  end
+  for _, limit in ipairs({ { max_events = 16 }, { max_event_bytes = 165000 } }) do
+    limit.url = t.url
+    local own, sender = clouds.server(limit), clouds.client({ url = t.url })
+    assert(own:ready() and sender:ready())
+    local going, most, open = 0, 0, false
+    own:on("message", function()
+      going = going + 1
+      most = math.max(most, going)
+      t.eventually(function()
+        return open
+      end)
+      going = going - 1
+    end)
+    for _ = 1, 20 do
+      assert(sender:send(own.id, ("x"):rep(10000), { confirm = true }))
+    end
+    t.eventually(function()
+      return going + own:counters().dropped_messages == 20
+    end)
+    t.is({ most, own:counters().dropped_messages }, { 16, 4 })
+    open = true
+    t.eventually(function()
+      return going == 0
+    end)
+    assert(sender:send(own.id, "again"))
+    t.eventually(function()
+      return most == 16 and going == 0
+    end)
+    own:close(0)
+    sender:close(0)
+  end
+  clouds.on_error = nil
+  t.is(told, { { "CLOUDS_LIMIT_REACHED", "message listener" }, { "CLOUDS_LIMIT_REACHED", "message listener" } })
+end)
+
+t.test("a registration that fails is not served", function()
+  local own = clouds.server({ url = t.url })
+  local ok, err = own:register(("x"):rep(1000), print)
+  t.is({ ok, err.code }, { nil, "CLOUDS_INVALID_ARGUMENT" })
+  assert(own:register("kept", function() return 1 end))
+  own:close(0)
+  ok, err = own:register("late", print)
+  t.is({ ok, err.code }, { nil, "CLOUDS_CLOSED" })
+end)
+
 t.done()
