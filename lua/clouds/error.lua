@@ -30,7 +30,7 @@ local function show(value)
   if #text > MOST_SHOWN then
     text = text:sub(1, MOST_SHOWN):gsub("[\128-\255]+$", "") .. "..."
   end
-  return ("an error that is a %s: %s"):format(type(value), text)
+  return ("(error object is a %s value) %s"):format(type(value), text)
 end
 
 local function message_of(err)

@@ -31,7 +31,7 @@ local function note_registration(self, name, problem)
 end
 
 --- For a program that has nothing left to wait for: why the registrations of a server failed that was not closed.
-function Server.why_nothing_is_served()
+function node.why_nothing_is_served()
   for server, failed in pairs(failing) do
     local _, problem = next(failed)
     if problem and not server.closed and not server.closing then

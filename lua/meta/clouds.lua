@@ -55,6 +55,7 @@ local clouds = {}
 ---@field max_depth? number Deepest nesting of JSON. Default: 256.
 ---@field max_values? number Most values in one JSON text. Default: 1000000.
 ---@field max_in_flight? number Most calls outstanding, and most requests accepted and not answered. Default: 10000.
+---@field max_in_flight_bytes? number The same for the bytes of their arguments: one more call is refused, and one more request is answered busy. In bytes. Default: 268435456.
 ---@field max_links? number Most direct links to other processes. Default: 1000.
 ---@field max_events? number Events waiting for poll: past it messages are dropped and requests are refused; completions are always kept. Default: 20000.
 ---@field max_event_bytes? number The same for the bytes of their texts. In bytes. Default: 67108864.
@@ -62,6 +63,7 @@ local clouds = {}
 ---@field write_hard? number Unwritten bytes of a connection past which answers are refused too, and past which a link is cut. In bytes. Default: 8388608.
 ---@field resp_line? number Redis: longest line that is no payload. In bytes. Default: 65536.
 ---@field resp_buffered? number Redis: most bytes read and not yet understood. In bytes. Default: 16777216.
+---@field log_level? string Log lines of this level and above arrive as CLOUDS_EVENT_LOG: "debug", "info", "warn", "error" or "off". Default: off.
 ---@field type? string "server", "client", "monitor", "base" or another word of up to 15 letters; it gives the id its first letter. Default: base.
 ---@field server_max_age? number A list of servers of this age is forgotten at the next sweep. In seconds. Default: 60.
 ---@field auto_clean? boolean A call that timed out deletes the registration of the server (of clouds 0.1.14 servers only). Default: true.

@@ -134,15 +134,15 @@ t.test("a handler fails with a table", function()
     told = what
   end
   _, err = client:call("table")
-  t.is(err.message, "an error that is a table: {}")
+  t.is(err.message, "(error object is a table value) {}")
   t.is(told, "handler of 'table'", "a fault is told")
   assert(server:register("odd", function(kind)
     local odd = { other = { why = "no", n = 1 }, number = 5, truth = false, long = { ("x"):rep(1000) } }
     error(odd[kind], 0)
   end))
   local words = {
-    other = 'an error that is a table: {"', number = "5", truth = "an error that is a boolean: false",
-    long = 'an error that is a table: ["xxx', nothing = "an error that is a nil: nil",
+    other = '(error object is a table value) {"', number = "5", truth = "(error object is a boolean value) false",
+    long = '(error object is a table value) ["xxx', nothing = "(error object is a nil value) nil",
   }
   for kind, text in pairs(words) do
     _, err = client:call("odd", { kind })
