@@ -128,7 +128,7 @@ static void set_times(cl_call *call, const cl_call_spec *spec, int64_t start)
 static int may_call(const cl_node *node, const cl_call_spec *spec)
 {
     if (node->state == CL_NODE_SHUTTING) return CLOUDS_ECLOSED;
-    if (node->state == CL_NODE_FAILED) return node->failure;
+    if (node->state == CL_NODE_FAILED) return cl_error(node->failure, "%s", node->failure_words);
     if (node->draining && !cl_request_find(node->core, spec->parent)) return CLOUDS_ECLOSED;
     int is_new = spec->id > node->core->newest; /* as most often */
     if (!spec->id || !spec->method.n || (!is_new && cl_call_find(node->core, spec->id))) return CLOUDS_EINVAL;

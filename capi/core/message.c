@@ -1,3 +1,4 @@
+#include "base/error.h"
 #include "core/internal.h"
 
 /* Messages to a node: fire and forget. Until the node listens they wait here, within the bytes of a connection's queue.
@@ -49,7 +50,7 @@ static int may_send(const cl_node *node, cl_str receiver, cl_str value)
 {
     const cl_limits *limits = &node->core->config.limits;
     if (node->state == CL_NODE_SHUTTING) return CLOUDS_ECLOSED;
-    if (node->state == CL_NODE_FAILED) return node->failure;
+    if (node->state == CL_NODE_FAILED) return cl_error(node->failure, "%s", node->failure_words);
     if (!receiver.n) return CLOUDS_EINVAL;
     size_t size = receiver.n + value.n;
     if (size > limits->message) return cl_error_too_big("the message", size, limits->message);

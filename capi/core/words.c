@@ -65,6 +65,11 @@ static void describe_call(const cl_call *call, int code, const cl_facts *facts)
         add_expired(message, core, facts);
         return;
     }
+    if (call->node->state == CL_NODE_FAILED) {
+        cl_buf_put_str(message, facts->method);
+        add(message, " was not sent: ", cl_str_z(call->node->failure_words));
+        return;
+    }
     int no_answer = code == CLOUDS_ETIMEOUT, lost = code == CLOUDS_ELOST;
     cl_buf_put_str(message, text_of(code));
     if (code == CLOUDS_ENOSERVER) {

@@ -1,7 +1,9 @@
 /* Two and more local buses, in one process and in several. */
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -253,6 +255,57 @@ static void an_id_in_use(void)
     side_end(&b);
     CHECK(files_left() == 2); /* the other's lock and socket */
     side_end(&a);
+}
+
+static int highest_descriptor(void)
+{
+    int fd = dup(0);
+    close(fd);
+    return fd;
+}
+
+/* Errors of the system are told with the path and its words, by the node and by whatever is asked of it. */
+static void no_descriptor_is_left(void)
+{
+    side a;
+    int node;
+    struct rlimit limit, few;
+    START(&a);
+    CHECK_INT(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    few = (struct rlimit){(rlim_t)highest_descriptor(), limit.rlim_max};
+    CHECK_INT(setrlimit(RLIMIT_NOFILE, &few), 0);
+    CHECK_INT(a.bus->ops->node_open(a.bus, &node, CL_STR("s.few"), 1), 0);
+    UNTIL(&a, a.ready == 1);
+    CHECK_INT(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    CHECK_INT(a.ready_code, CLOUDS_ESYSTEM);
+    CHECK(strstr(a.words, folder) && strstr(a.words, strerror(EMFILE)));
+    CHECK_INT(a.bus->ops->enroll(a.bus, &node, CL_STR("m"), 1), CLOUDS_ESYSTEM);
+    CHECK(strstr(clouds_last_error(), strerror(EMFILE)) != NULL);
+    side_end(&a);
+    CHECK_INT(files_left(), 0);
+}
+
+/* A file in the way of an entry's note, as on a full disk: the registration says so, and the next one is sound. */
+static void nothing_can_be_written(void)
+{
+    side a;
+    int node;
+    struct rlimit limit, none;
+    START(&a);
+    side_node(&a, &node, "s.full");
+    CHECK_INT(getrlimit(RLIMIT_FSIZE, &limit), 0);
+    none = (struct rlimit){0, limit.rlim_max};
+    signal(SIGXFSZ, SIG_IGN);
+    CHECK_INT(setrlimit(RLIMIT_FSIZE, &none), 0);
+    CHECK_INT(a.bus->ops->enroll(a.bus, &node, CL_STR("m"), 1), CLOUDS_ESYSTEM);
+    CHECK_INT(setrlimit(RLIMIT_FSIZE, &limit), 0);
+    CHECK(strstr(clouds_last_error(), folder) && strstr(clouds_last_error(), strerror(EFBIG)));
+    CHECK_INT(files_left(), 2);
+    side_enroll(&a, &node, "m");
+    ask(&a, CL_STR("m"));
+    CHECK_INT(a.list_n, 1);
+    side_end(&a);
+    CHECK_INT(files_left(), 0);
 }
 
 static void limits_of_a_send(void)
@@ -779,6 +832,8 @@ int main(void)
     RUN(draining_is_told_on_every_link);
     RUN(a_result_without_its_link);
     RUN(an_id_in_use);
+    RUN(no_descriptor_is_left);
+    RUN(nothing_can_be_written);
     RUN(limits_of_a_send);
     RUN(what_the_kernel_did_not_take);
     RUN(nothing_leaves_for_who_is_gone);

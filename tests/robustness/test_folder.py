@@ -1,8 +1,10 @@
 """The folder of local:: leftovers of a kill are swept; a folder that cannot be used is told in words."""
 import os
+import shutil
 import signal
 import stat
 import subprocess
+import time
 import unittest
 
 from support import BOUND, Case, CLOUDS, ECHO, RENEWING, wait_until
@@ -108,6 +110,78 @@ class Folder(Case):
         os.mkdir(path, 0o700)
         os.chown(path, 12345, 12345)
         self.refused(path, "is not a folder of user")
+
+    def mount(self, options):
+        """A small file system of its own, where that is allowed."""
+        path = os.path.join(self.folder, "small")
+        os.mkdir(path)
+        if subprocess.run(["mount", "-t", "tmpfs", "-o", options, "none", path], capture_output=True).returncode:
+            self.skipTest("no right to mount")
+        self.addCleanup(subprocess.run, ["umount", path])
+        return path
+
+    def test_a_full_folder(self):
+        self.refused(self.mount("nr_inodes=3,mode=700"), "No space left on device")
+
+    def test_a_full_disk(self):
+        path = self.mount("size=4k,mode=700")
+        with open(os.path.join(path, "x"), "wb") as out:
+            out.write(bytes(4096))
+        self.refused(path, "No space left on device")
+
+    def test_a_folder_that_is_read_only(self):
+        path = self.mount("mode=700")
+        os.mkdir(os.path.join(path, "default"), 0o700)
+        subprocess.run(["mount", "-o", "remount,ro", path], check=True)
+        self.refused(path, "Read-only file system")
+
+    def test_a_login_ends_and_comes_again(self):
+        """The place is removed and made again by others: the service is there again, and callers find it."""
+        path = self.env["CLOUDS_RUNTIME_DIR"] = self.runtime = os.path.join(self.folder, "login")
+        os.mkdir(path, 0o700)
+        service = self.serve(ECHO)
+        shutil.rmtree(path)
+        with open(path, "w"):
+            pass  # and for a while nothing can be there
+        time.sleep(0.1)
+        os.unlink(path)
+        os.mkdir(path, 0o700)
+        wait_until(lambda: self.run_clouds("call", "test.echo", "1", "--timeout", "3").returncode == 0,
+                   "the service is found again")
+        self.assertEqual(service.stop(), 0)
+        self.assertEqual(self.entries(), [])
+
+    def test_one_place_whatever_the_environment(self):
+        """A service of cron meets a login shell."""
+        del self.env["CLOUDS_RUNTIME_DIR"]
+        name = f"local:test-{os.getpid()}"
+        login = {**self.env, "XDG_RUNTIME_DIR": self.folder, "CLOUDS_URL": name}
+        self.env.pop("XDG_RUNTIME_DIR", None)
+        self.env["CLOUDS_URL"] = name
+        service = self.serve(ECHO)
+        self.addCleanup(shutil.rmtree, f"/tmp/clouds-{os.geteuid()}/{name[6:]}", True)
+        result = subprocess.run([CLOUDS, "call", "test.echo", "1"], env=login, text=True, capture_output=True, timeout=BOUND)
+        self.assertEqual((result.returncode, result.stdout), (0, "1\n"), result.stderr)
+        self.assertEqual(service.stop(), 0)
+
+    def test_two_names_are_two_clusters(self):
+        for name in ("a", "b"):
+            self.env["CLOUDS_URL"] = f"local:{name}"
+            self.serve(f"local s = require('clouds').server{{}} assert(s:register('only.{name}', function() return '{name}' end)) print('ready')")
+        for name, other in (("a", "b"), ("b", "a")):
+            self.env["CLOUDS_URL"] = f"local:{name}"
+            self.assertEqual(self.json(self.run_clouds("call", f"only.{name}", "--json")), [name])
+            self.assertEqual(self.run_clouds("call", f"only.{other}", "--timeout", "1").returncode, 3)
+            self.assertEqual(list(self.json(self.run_clouds("status", "--json"))["methods"]), [f"only.{name}"])
+
+    def test_the_same_id_twice(self):
+        """Refused, with the process that has it; the first goes on."""
+        fixed = ECHO.replace("{}", "{ id = 's.fixed' }").replace("server:register(", "assert(server:register(").replace("end)", "end))")
+        first = self.serve(fixed)
+        result = self.run_clouds("run", "-e", fixed)
+        self.assertNotEqual(result.returncode, 0)
+        self.assertIn(f"s.fixed is in use by process {first.pid}", result.stderr)
+        self.assertEqual(self.json(self.run_clouds("call", "test.echo", "1", "--json")), [1])
 
     def test_a_folder_that_cannot_be_made(self):
         closed = os.path.join(self.folder, "closed")

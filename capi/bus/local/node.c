@@ -256,6 +256,14 @@ int cl_local_enroll(cl_bus *base, void *handle, cl_str method, uint64_t operatio
     return code;
 }
 
+/* Without the lock the files of this name are another process's. */
+static void take_out(cl_local_node *node, cl_str method)
+{
+    if (node->lock < 0) return;
+    cl_file_remove_entry(&node->bus->folder, node->key, method);
+    look_later(node, method);
+}
+
 int cl_local_withdraw(cl_bus *base, void *handle, cl_str method, uint64_t operation)
 {
     cl_local *bus = CL_OWNER(base, cl_local, base);
@@ -265,8 +273,7 @@ int cl_local_withdraw(cl_bus *base, void *handle, cl_str method, uint64_t operat
     if (k && k->operation && tell_enrolled(node, k->operation, CLOUDS_ECLOSED, "it was taken back") != 0)
         return CLOUDS_ENOMEM;
     cl_free(cl_strmap_take(&node->enrolled, method));
-    cl_file_remove_entry(&bus->folder, node->key, method);
-    look_later(node, method);
+    take_out(node, method);
     return tell_enrolled(node, operation, 0, "");
 }
 
@@ -276,8 +283,7 @@ static void withdraw_all(cl_local_node *node)
 {
     cl_kept *k;
     for (size_t at = 0; (k = cl_strmap_next(&node->enrolled, &at));) {
-        cl_file_remove_entry(&node->bus->folder, node->key, cl_str_of(k->text, k->n));
-        look_later(node, cl_str_of(k->text, k->n));
+        take_out(node, cl_str_of(k->text, k->n));
         cl_free(k);
     }
     cl_strmap_free(&node->enrolled);
