@@ -196,8 +196,38 @@ class Connection(PythonCase):
             problem = self.raises(clouds.Error, "", node.call, "x", timeout=0.2)
             wait_until(lambda: said.output, "it says so")
         self.assertEqual(len(said.output), 1, said.output)
-        self.assertIn("not connected", said.output[0])
+        self.assertIn("/nothing: no such file or directory", said.output[0])
         self.assertEqual(problem.outcome, "NOT_DONE")
+
+    def test_a_loss_and_its_return_are_logged_once_each(self):
+        server = self.redis()
+        with self.assertLogs("clouds", "INFO") as said:
+            node = self.node("Client", url=server.url, reconnect_max=0.05)
+            node.ready(BOUND)
+            wait_until(lambda: len(said.output) == 1)
+            server.kill()
+            wait_until(lambda: not node.connected)
+            server.start()
+            wait_until(lambda: "connected again" in said.output[-1])
+        words = [line.partition(server.url.partition("//")[0])[2] for line in said.output]
+        self.assertEqual(len([line for line in words if line.endswith("connected again")]), 1, words)
+        self.assertEqual(len([line for line in words if "closed by the peer" in line]), 1, words)
+        self.assertEqual(said.records[0].levelname, "INFO")
+        self.assertIsInstance(said.records[0].clouds, dict)
+
+    def test_what_a_user_of_redis_may_not_is_logged(self):
+        server = self.redis()
+        server.command("ACL", "SETUSER", "weak", "on", ">pw", "~*", "&*", "+@all", "-publish")
+        self.node("Server", url=server.url).register("add", lambda a, b: a + b)
+        with self.assertLogs("clouds", "WARNING") as said:
+            client = self.node("Client", url=server.url.replace("//", "//weak:pw@"))
+            self.raises(clouds.Error, "", client.call, "add", 1, 2, timeout=2, retry=1)
+            wait_until(lambda: any("publish" in line.lower() for line in said.output), "a word of it")
+
+    def test_the_level_of_the_log(self):
+        with self.assertNoLogs("clouds"):
+            node = self.node("Client", url="redis+unix:///nowhere", log_level="off")
+            self.raises(clouds.Error, "", node.call, "x", timeout=0.2)
 
     def test_wrong_password(self):
         server = self.redis()
@@ -205,7 +235,7 @@ class Connection(PythonCase):
         with self.assertLogs("clouds", "WARNING") as said:
             self.node("Client", url=server.url)
             wait_until(lambda: said.output, "it says so")
-        self.assertIn("not connected: CLOUDS_AUTH", said.output[0])
+        self.assertIn("NOAUTH", said.output[0])
 
         async def told():
             async with clouds.aio.Client(server.url) as node:  # nothing happens before this turn ends

@@ -103,7 +103,7 @@ def node_options(given: argparse.Namespace) -> Tuple[str, Dict[str, Any]]:
     url = given.url
     if url is None and given.url_file is not None:
         url = first_line("url-file", given.url_file)
-    return url or default_url(), {} if given.password_file is None else {"password_file": given.password_file}
+    return url or default_url(), {"log_level": "off", "password_file": given.password_file}  # what fails is told here
 
 
 # ---- the commands

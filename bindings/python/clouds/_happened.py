@@ -1,14 +1,15 @@
 """What a node of either face does when something happened: one function for each type of event."""
+import logging
 import sys
 from typing import TYPE_CHECKING, Any, Callable, Dict, List
 
 from clouds import _abi
 from clouds._events import Event, failure
-from clouds._faults import escaped, is_interrupt, log, tell
+from clouds._faults import escaped, is_interrupt, log, tell, text_of
 from clouds._library import lib
 from clouds._operations import RESULT
 from clouds._request import Request
-from clouds._values import decode
+from clouds._values import decode, members
 from clouds.errors import NoSuchMethod, Overloaded
 
 if TYPE_CHECKING:
@@ -81,18 +82,25 @@ def _context_closed(node: "NodeBase", _: Event) -> None:
 
 
 def _up(node: "NodeBase", _: Event) -> None:
-    if node._down is not None:
-        log.info("connected again: %s", node.id)
     node._down, node._connected = None, True
     node._emit("up")
 
 
 def _down(node: "NodeBase", event: Event) -> None:
     problem = failure(event)
-    if not node._listeners.get("down") and str(node._down) != str(problem):
-        log.warning("not connected: %s", escaped(str(problem)))  # once; it is tried again by itself
     node._down, node._connected = problem, False
     node._emit("down", lambda: (problem,))
+
+
+_LEVELS = {_abi.CLOUDS_LOG_DEBUG: logging.DEBUG, _abi.CLOUDS_LOG_INFO: logging.INFO,
+           _abi.CLOUDS_LOG_WARN: logging.WARNING, _abi.CLOUDS_LOG_ERROR: logging.ERROR}
+
+
+def _said(node: "NodeBase", event: Event) -> None:
+    """A line of the library's log."""
+    line = members(event.data) or {}
+    log.log(_LEVELS.get(event.number, logging.ERROR), "%s", escaped(text_of(line.pop("message", event.data))),
+            extra={"clouds": line})
 
 
 def _attempt(node: "NodeBase", event: Event) -> None:
@@ -146,6 +154,7 @@ _HAPPENED: Dict[int, Callable[["NodeBase", Event], None]] = {
     _abi.CLOUDS_EVENT_BUS_UP: _up,
     _abi.CLOUDS_EVENT_BUS_DOWN: _down,
     _abi.CLOUDS_EVENT_ATTEMPT: _attempt,
+    _abi.CLOUDS_EVENT_LOG: _said,
     **{kind: _operation for kind in RESULT},
     **{kind: _question for kind in _QUESTIONS},
 }

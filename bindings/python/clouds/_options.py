@@ -11,6 +11,7 @@ Number = Union[int, float]
 Hooks = Dict[str, Callable[..., Any]]
 
 HOOKS = ("find_server", "save_servers", "remove_server", "clear_servers")
+LOG_LEVEL = "info"  # of what the library says; the level of the logger `clouds` decides on what is written
 MOST_RETRIES = 1000000
 
 _KNOWN = {option.name: option for option in OPTIONS}
@@ -66,7 +67,7 @@ def choose(kind: str, mode: str, url: Optional[str], options: Dict[str, Any]) ->
     """Sorts the keyword arguments of a node; a TypeError for an unknown name or a value of the wrong type."""
     if url is not None and not isinstance(url, str):
         raise TypeError(f"expected an address as text, got {url!r}")
-    chosen = Chosen({"url": url or default_url(), "mode": mode}, {"type": kind}, {})
+    chosen = Chosen({"url": url or default_url(), "mode": mode, "log_level": LOG_LEVEL}, {"type": kind}, {})
     for name, value in options.items():
         if name not in _OFFERED:
             raise _unknown(name)

@@ -13,6 +13,7 @@ from clouds._values import Values, decode, encode_list
 from clouds.errors import Expired, LimitReached, StaleId
 
 LONGEST_WAIT = 60.0  # seconds that a handler waits to hand in an answer whose caller did not say how long it waits
+FRESH = 0.001  # seconds: a request that is younger was looked at just now, by the library
 # After these a request is over: it was answered, it is gone, or its caller was told.
 _ENDED = (_abi.CLOUDS_ESTALE, _abi.CLOUDS_ETOOBIG, _abi.CLOUDS_ECLOSED, _abi.CLOUDS_EHANDLE)
 
@@ -46,7 +47,7 @@ def encode_result(result: Any) -> bytes:
 class Request:
     """A call that is being served: who asks, what for, and until when. ``clouds.request()`` gives it to a handler."""
 
-    __slots__ = ("caller", "method", "id", "_owner", "_context", "_until", "_open", "_detached", "__weakref__")
+    __slots__ = ("caller", "method", "id", "_owner", "_context", "_came", "_until", "_open", "_detached", "__weakref__")
 
     def __init__(self, owner: Any, context: Any, event: Event) -> None:
         #: The id of the calling node.
@@ -56,7 +57,8 @@ class Request:
         #: Its number, unlike that of any other request of the node: for logs.
         self.id = event.id
         self._owner, self._context = owner, context
-        self._until = time.monotonic() + event.time_left if event.time_left >= 0 else None
+        self._came = time.monotonic()
+        self._until = self._came + event.time_left if event.time_left >= 0 else None
         self._open, self._detached = True, False
 
     @property
@@ -106,7 +108,7 @@ class Request:
 
     def _over(self) -> bool:
         """Has its caller given up? Then it is answered so, and counted."""
-        if self.open:
+        if time.monotonic() - self._came < FRESH or self.open:
             return False
         if self._open:
             self._owner._count("expired_requests")
