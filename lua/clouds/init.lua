@@ -51,18 +51,18 @@ function M.run()
   end
 end
 
---- clouds.on_error = function(err, traceback, what): told what no one else takes. nil brings the default back.
-local default_on_error = scheduler.on_error
+--- Functions that may be replaced; nil brings the default back.
+-- clouds.on_error = function(err, traceback, what, about): told of what no one else takes.
+-- clouds.on_log = function(level, message, about): told of the library's log lines.
+local defaults = { on_error = scheduler.on_error, on_log = scheduler.on_log }
 
 return setmetatable(M, {
   __index = function(_, key)
-    if key == "on_error" then
-      return scheduler.on_error
-    end
+    return defaults[key] and scheduler[key]
   end,
   __newindex = function(self, key, value)
-    if key == "on_error" then
-      scheduler.on_error = value or default_on_error
+    if defaults[key] then
+      scheduler[key] = value or defaults[key]
     else
       rawset(self, key, value)
     end

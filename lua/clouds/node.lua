@@ -351,6 +351,9 @@ end
 
 local function bus_changed(number, name, err)
   local context = scheduler.context_by_number(number)
+  if not context then
+    return
+  end
   local concerned, heard = {}, false
   for _, node in pairs(nodes) do
     if node.context == context and not node.closed then
@@ -359,6 +362,7 @@ local function bus_changed(number, name, err)
     end
   end
   context.reason = name == "down" and err or nil
+  context.lost = context.reason and err.message
   if name == "up" then
     context.down = nil
   elseif concerned[1] and not heard then
@@ -371,7 +375,9 @@ end
 
 --- The hook that the core calls, in a coroutine.
 function M.event(name, number, ...)
-  if name == "up" or name == "down" then
+  if name == "log" then
+    return scheduler.log(number, ...)
+  elseif name == "up" or name == "down" then
     return bus_changed(number, name, (...))
   end
   local node = nodes[number]

@@ -38,6 +38,19 @@ local function report_from_core(err, traceback, what, about)
   end
 end
 
+-- clouds.on_log of the public module, which may be replaced: the library's log lines of the level that the option
+-- log_level says. The library has escaped what came from elsewhere.
+function M.on_log(level, message, about)
+  local facts = {}
+  for _, name in ipairs({ "method", "request", "caller", "node" }) do
+    if about[name] then
+      facts[#facts + 1] = ("%s %s"):format(name, tostring(about[name]))
+    end
+  end
+  local more = facts[1] and (" (%s)"):format(errors.escape(table.concat(facts, ", "))) or ""
+  io.stderr:write("clouds: ", level, ": ", errors.escape(message), more, "\n")
+end
+
 -- The answer of a handler that found no room. Its caller waits.
 local SOON = 0.02
 
@@ -184,6 +197,26 @@ local function poll(entry)
   end
 end
 
+local levels = { [0] = "debug", "info", "warning", "error" }
+
+local function log(level, about)
+  local ok, problem = pcall(M.on_log, levels[level] or "error", tostring(about.message), about)
+  if not ok then
+    io.stderr:write("clouds: error in clouds.on_log: ", errors.escape(tostring(problem)), "\n")
+  end
+end
+
+--- A log line of the context of this number. That a connection was lost is told by the event that follows, to whom it
+-- concerns.
+function M.log(number, level, about)
+  loop.timer(0, function()
+    local entry = by_number[number]
+    if not (entry and entry.lost == about.message) then
+      log(level, about)
+    end
+  end)
+end
+
 local function drop(entry)
   entry.watch:stop()
   entry.core:destroy()
@@ -241,6 +274,7 @@ end
 
 --- The context of these options: nodes that say the same share one. nil and an error when there can be none.
 function M.context(options)
+  options.log_level = options.log_level or "warn"
   local key = key_of(options)
   local entry = contexts[key]
   if entry then

@@ -149,6 +149,8 @@ static const char *event_name(uint32_t type)
         return "remove_server";
     case CLOUDS_EVENT_CLEAR_SERVERS:
         return "clear_servers";
+    case CLOUDS_EVENT_LOG:
+        return "log";
     default:
         return NULL;
     }
@@ -183,6 +185,10 @@ static void push_event_values(lua_State *L, cl_state *s, const clouds_event *eve
     case CLOUDS_EVENT_NODE_CLOSED:
         lua_pushnumber(L, (lua_Number)event->number);
         break;
+    case CLOUDS_EVENT_LOG:
+        lua_pushnumber(L, (lua_Number)event->number);
+        push_data(L, s, event);
+        break;
     default:
         if (event->code != 0) cl_push_event_error(L, s, event);
         else lua_pushboolean(L, 1);
@@ -193,7 +199,7 @@ static void push_event_values(lua_State *L, cl_state *s, const clouds_event *eve
  * said. */
 static lua_Number subject(cl_state *s, const cl_ctx *ctx, const clouds_event *event)
 {
-    if (!event->node) return ctx->number;
+    if (!event->node || event->type == CLOUDS_EVENT_LOG) return ctx->number;
     if (event->type != CLOUDS_EVENT_FIND_SERVER) return (lua_Number)event->user_data;
     cl_slot *slot = cl_slot_find(s, event->user_data);
     return slot && slot->node ? slot->node->number : 0;

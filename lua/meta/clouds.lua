@@ -12,6 +12,7 @@
 ---@field defaults clouds.Defaults What counts for nodes that do not say otherwise.
 ---@field json clouds.Json JSON text and values.
 ---@field on_error? fun(err: any, traceback: string?, what: string, about: table?) Told of errors that nobody else takes; nil brings the default back.
+---@field on_log? fun(level: string, message: string, about: table) Told of the library's log lines; nil brings the default back.
 local clouds = {}
 
 ---@class clouds.Defaults

@@ -90,7 +90,7 @@ class OnTerminal(Case):
         t = self.terminal()
         t.enter("error('boom')", "boom")
         t.enter("x = = 1", "unexpected symbol")
-        t.enter("error({})", r"an error that is a table: \{\}")
+        t.enter("error({})", r"\(error object is a table value\) \{\}")
         t.enter("2+2", r"\n4\n")
 
     def test_the_end_of_input_stops_in_order_and_gives_the_terminal_back(self):

@@ -126,7 +126,7 @@ class Errors(Case):
         self.failing("error({ message = 'in a table' })", "in a table")
         self.failing("error(setmetatable({}, { __tostring = function() return 'by tostring' end }))", "by tostring")
         self.failing("error({ code = 'E_X', message = 'both' })", "E_X: both")
-        self.failing("error({})", "an error that is a table: {}")
+        self.failing("error({})", "(error object is a table value) {}")
         self.failing("error()", "(error object is a nil value)")
         self.failing("error(setmetatable({}, { __tostring = function() error('worse') end }))")
         self.failing("error(setmetatable({}, { __tostring = function() return {} end }))")

@@ -96,7 +96,7 @@ end)
 
 t.test("the module", function()
   local real = keys(clouds)
-  real.on_error = true
+  real.on_error, real.on_log = true, true
   t.is(sorted(names_of("clouds", "clouds")), sorted(real))
   t.is(sorted(names_of("json", "clouds.Json")), sorted(keys(clouds.json)))
   t.is(sorted(said.fields["clouds.Defaults"]), "url")

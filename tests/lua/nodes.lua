@@ -465,4 +465,23 @@ t.test("a registration that fails is not served", function()
   t.is({ ok, err.code }, { nil, "CLOUDS_CLOSED" })
 end)
 
+t.test("the library's log lines are told", function()
+  local lines = {}
+  clouds.on_log = function(level, message, about)
+    lines[#lines + 1] = { level, message, type(about) }
+  end
+  local own = clouds.client({ url = t.url, log_level = "info" })
+  assert(own:ready())
+  t.eventually(function()
+    return lines[1]
+  end)
+  t.is({ lines[1][1], lines[1][3] }, { "info", "table" })
+  t.has(lines[1][2], "connected")
+  own:close(0)
+  clouds.on_log = nil
+  t.raises(function()
+    clouds.client({ url = t.url, log_level = "loud" })
+  end, "log_level")
+end)
+
 t.done()
