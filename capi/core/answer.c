@@ -15,7 +15,7 @@ static int is_empty_array(cl_str text)
 /* Why the server did not run it; 0 when it did. */
 static int refusal(const cl_call *call, const cl_envelope *e, const cl_words *words)
 {
-    static const int codes[] = {CLOUDS_EDRAINING, CLOUDS_EOVERLOAD, CLOUDS_ENOMETHOD, CLOUDS_EEXPIRED};
+    static const int codes[] = {CLOUDS_EDRAINING, CLOUDS_EOVERLOAD, CLOUDS_ENOMETHOD, CLOUDS_EEXPIRED, CLOUDS_ETOOBIG};
     if (e->flags & CL_REFUSED) {
         for (size_t i = 0; i < sizeof codes / sizeof *codes; i++)
             if (cl_str_eq(words->code, cl_str_z(clouds_err_name(codes[i])))) return codes[i];
@@ -40,14 +40,36 @@ static int says_more(int code, const cl_words *words)
 
 static void refused(cl_core *core, cl_call *call, int code, const cl_words *words)
 {
+    if (code == CLOUDS_ETOOBIG) {
+        cl_call_complete(call, code, cl_words_of_call(call, code, says_more(code, words)), CL_STR_NONE);
+        return;
+    }
     if (code == CLOUDS_EDRAINING) cl_directory_drop_all(core, call->peer);
     if (code == CLOUDS_ENOMETHOD) cl_directory_drop(core, call->method, call->peer);
     cl_attempt_fail_over(call, CL_FAILING_REFUSED, code, cl_words_of_call(call, code, says_more(code, words)),
                          cl_core_now(core));
 }
 
+/* It was executed, but its answer is over our limits. */
+static void answer_too_big(cl_call *call, size_t size)
+{
+    const cl_limits *limits = &call->node->core->config.limits;
+    if (size > limits->message) cl_error_too_big("the answer", size, limits->message);
+    else
+        cl_error(CLOUDS_ETOOBIG,
+                 "the answer is nested deeper than max_depth (%u) or has more values than max_values (%u)",
+                 limits->json.depth, limits->json.values);
+    call->maybe = 1;
+    cl_peer_forgive(call->peer);
+    cl_call_complete(call, CLOUDS_ETOOBIG, cl_words_of_call(call, CLOUDS_ETOOBIG, 1), CL_STR_NONE);
+}
+
 static void answered(cl_core *core, cl_call *call, const cl_envelope *e)
 {
+    if (e->flags & CL_TOO_BIG) {
+        answer_too_big(call, e->size);
+        return;
+    }
     if (cl_words_is_false(e->error)) {
         cl_peer_forgive(call->peer);
         cl_call_complete(call, 0, CL_STR_NONE, e->result);

@@ -113,6 +113,19 @@ static void refuse(cl_core *core, cl_node *node, const cl_envelope *e, int code)
     refuse_with(core, node, e, native ? CL_REFUSED : 0, code == CLOUDS_EEXPIRED ? late : cl_words_of(core, code));
 }
 
+/* A call over our limits was not begun. */
+static void refuse_too_big(cl_core *core, cl_node *node, const cl_envelope *e)
+{
+    const cl_limits *limits = &core->config.limits;
+    if (e->size > limits->message) cl_error_too_big("the call", e->size, limits->message);
+    else
+        cl_error(CLOUDS_ETOOBIG,
+                 "the call is nested deeper than max_depth (%u) or has more values than max_values (%u)",
+                 limits->json.depth, limits->json.values);
+    core->counters[CL_COUNT_REFUSED_REQUESTS]++;
+    refuse_with(core, node, e, e->flags & CL_NATIVE ? CL_REFUSED : 0, cl_words_said(core, CLOUDS_ETOOBIG));
+}
+
 static void tell_request(cl_core *core, cl_node *node, const cl_request *r, const cl_envelope *e, int64_t now)
 {
     clouds_event event = {.type = CLOUDS_EVENT_REQUEST,
@@ -161,6 +174,8 @@ void cl_serve_call(cl_core *core, cl_node *node, const cl_envelope *e)
         tell_unknown(core, node, e);
     } else if (!known) {
         refuse(core, node, e, CLOUDS_ENOMETHOD);
+    } else if (e->flags & CL_TOO_BIG) {
+        refuse_too_big(core, node, e);
     } else if (e->flags & CL_NO_ARRAY) {
         core->counters[CL_COUNT_REFUSED_REQUESTS]++;
         refuse_with(

@@ -16,10 +16,11 @@ enum cl_envelope_type {
 };
 
 enum cl_envelope_flags {
-    CL_NATIVE = 1,  /* call: the caller is one of ours, and so is the receiver */
-    CL_REFUSED = 2, /* result: the call was not executed (only towards ours) */
-    CL_LOST = 8,    /* result: the call was begun, and its server ended without an answer (only towards ours) */
-    CL_NO_ARRAY = 4 /* call: `a` was no array (`args` is then empty): answer with an error, do not run */
+    CL_NATIVE = 1,   /* call: the caller is one of ours, and so is the receiver */
+    CL_REFUSED = 2,  /* result: the call was not executed (only towards ours) */
+    CL_LOST = 8,     /* result: the call was begun, and its server ended without an answer (only towards ours) */
+    CL_TOO_BIG = 16, /* a call or result that is over our limits: what it carries is left out. Never travels */
+    CL_NO_ARRAY = 4  /* call: `a` was no array (`args` is then empty): answer with an error, do not run */
 };
 
 typedef struct cl_envelope {
@@ -36,6 +37,7 @@ typedef struct cl_envelope {
     cl_str raw;       /* other: the whole envelope */
     int64_t deadline; /* call: when it expires, ms of the clock of whoever handles the envelope; 0: not known */
     int64_t arrived;  /* when it was read, on the same clock; 0: not known, so as good as now */
+    size_t size;      /* with CL_TOO_BIG: the bytes of all of it */
     uint64_t link;    /* bus's own: where it came from; a result carries that of its call back. 0: by name */
 } cl_envelope;
 
@@ -59,5 +61,12 @@ size_t cl_envelope_length(const cl_envelope *e);
  * duplicate members the last counts. A call whose `i` is no text is an error; so is one without `s`. One whose `m` is
  * no text has an empty method. JSON that is no object (but null, which is broken) is CL_OTHER without a name. */
 int cl_envelope_decode(cl_str text, cl_json_limits limits, cl_buf *scratch, cl_envelope *out);
+
+/* Reads who said what in a text that is over our limits, so that nobody has to wait for it: a call or a result with
+ * CL_TOO_BIG. 0, or CLOUDS_ETOOBIG when it is neither, or far beyond all limits. */
+int cl_envelope_decode_too_big(cl_str text, cl_buf *scratch, cl_envelope *out);
+
+/* Leaves out what a call or result carries. */
+void cl_envelope_mark_too_big(cl_envelope *e, size_t size);
 
 #endif

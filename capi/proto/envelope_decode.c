@@ -242,3 +242,19 @@ int cl_envelope_decode(cl_str text, cl_json_limits limits, cl_buf *scratch, cl_e
     }
     return code == 0 ? settle(&f, text, scratch, out) : code;
 }
+
+void cl_envelope_mark_too_big(cl_envelope *e, size_t size)
+{
+    e->args = e->error = e->result = e->data = e->raw = CL_STR_NONE;
+    e->flags = (e->flags & CL_NATIVE) | CL_TOO_BIG;
+    e->size = size;
+}
+
+int cl_envelope_decode_too_big(cl_str text, cl_buf *scratch, cl_envelope *out)
+{
+    const cl_json_limits widest = {CL_JSON_DEEPEST, UINT32_MAX};
+    int code = cl_envelope_decode(text, widest, scratch, out);
+    if (code != 0 || (out->type != CL_CALL && out->type != CL_RESULT)) return CLOUDS_ETOOBIG;
+    cl_envelope_mark_too_big(out, text.n);
+    return 0;
+}

@@ -124,6 +124,7 @@ static void read_frame(const char *frame, size_t length, cl_envelope *out)
 {
     const unsigned char *head = (const unsigned char *)frame + CL_FRAME_PREFIX;
     const char *p = frame + CL_FRAME_PREFIX + CL_FRAME_HEAD, *end = frame + CL_FRAME_PREFIX + length;
+    out->size = 0;
     out->type = head[0];
     out->flags = head[1] & KNOWN_FLAGS;
     out->from = take(&p, get16(head + 2));
@@ -150,6 +151,21 @@ int64_t cl_frame_decode(cl_str bytes, size_t max, cl_envelope *out)
     if (bytes.n - CL_FRAME_PREFIX < length) return 0;
     read_frame(bytes.p, length, out);
     return (int64_t)length + CL_FRAME_PREFIX;
+}
+
+int64_t cl_frame_decode_too_big(cl_str bytes, cl_envelope *out)
+{
+    if (bytes.n < CL_FRAME_PREFIX) return 0;
+    size_t length = get32((const unsigned char *)bytes.p);
+    if (length < CL_FRAME_HEAD || length > INT32_MAX) return CLOUDS_EPROTO;
+    if (bytes.n < CL_FRAME_PREFIX + CL_FRAME_HEAD) return 0;
+    const unsigned char *head = (const unsigned char *)bytes.p + CL_FRAME_PREFIX;
+    size_t names = (size_t)get16(head + 2) + get16(head + 4) + get16(head + 6) + get16(head + 8);
+    if (!is_sound(head, length)) return CLOUDS_EPROTO;
+    if (bytes.n < CL_FRAME_PREFIX + CL_FRAME_HEAD + names) return 0;
+    read_frame(bytes.p, CL_FRAME_HEAD + names, out);
+    cl_envelope_mark_too_big(out, CL_FRAME_PREFIX + length);
+    return (int64_t)(CL_FRAME_PREFIX + length);
 }
 
 /* ---- checking */

@@ -35,4 +35,8 @@ int64_t cl_frame_decode(cl_str bytes, size_t max, cl_envelope *out);
  * CLOUDS_EJSON or CLOUDS_ETOOBIG. */
 int cl_frame_check(const cl_envelope *e, cl_json_limits limits);
 
+/* Reads the head and the names of a frame that is longer than what we take: *out as after cl_envelope_mark_too_big. The
+ * bytes of the whole frame, 0 when more are needed for that, or CLOUDS_EPROTO. */
+int64_t cl_frame_decode_too_big(cl_str bytes, cl_envelope *out);
+
 #endif

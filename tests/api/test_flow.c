@@ -112,6 +112,58 @@ static void answer_too_big(void)
     kit_close(&p);
 }
 
+static int has(const char *text, size_t n, const char *part)
+{
+    return memmem(text, n, part, strlen(part)) != NULL;
+}
+
+/* Each side has limits of its own: what is over them is an error at once, that says by how much. */
+static void over_the_limits_of_the_other(void)
+{
+    static char big[5001], deep[91];
+    memset(big, ' ', 5000);
+    big[0] = '[', big[4999] = ']';
+    memset(deep, '[', 45);
+    memset(deep + 45, ']', 45);
+    const char *url = kit_url(kind);
+    kit_pair p = {.server = kit_context(url, server_mode)};
+    clouds_options *options =
+        KIT_OPTIONS("url", url, "mode", client_mode, "max_message", "3000", "max_depth", "20", "max_in_flight", "100");
+    CHECK_INT(clouds_context_create(options, &p.client), 0);
+    clouds_options_destroy(options);
+    p.server_node = kit_node(p.server, "server");
+    p.client_node = kit_node(p.client, "client");
+    CHECK_INT(kit_register(p.server, p.server_node, "silent"), 0);
+    CHECK_INT(kit_register(p.server, p.server_node, "echo"), 0);
+    CHECK_INT(kit_register(p.client, p.client_node, "silent2"), 0);
+    CHECK(kit_find(&p));
+    clouds_event e;
+    for (int i = 0; i < 2; i++) {
+        kit_call(p.client_node, "silent", "[]", NULL);
+        CHECK_INT(kit_await(p.server, p.client, CLOUDS_EVENT_REQUEST, &e), 1);
+        int code = i ? clouds_reply(p.server, e.id, deep, 90) : clouds_reply(p.server, e.id, big, 5000);
+        CHECK(code == 0 || code == CLOUDS_ETOOBIG);
+        CHECK_INT(kit_await(p.client, p.server, CLOUDS_EVENT_RESULT, &e), 1);
+        if (e.code == CLOUDS_EAPP) { /* inproc: the server knows it already */
+            CHECK(has(e.error, e.error_len, "CLOUDS_TOO_BIG"));
+        } else {
+            CHECK_INT(e.code, CLOUDS_ETOOBIG);
+            CHECK_INT(e.outcome, CLOUDS_UNKNOWN);
+        }
+        if (i == 0) CHECK(has(e.error, e.error_len, "\"limit\":3000"));
+        else CHECK(has(e.error, e.error_len, "deep"));
+    }
+    CHECK(kit_find(&p));          /* nobody is blamed, and the connection lives */
+    for (int i = 0; i < 2; i++) { /* the other way: not begun */
+        uint64_t call = kit_call(p.server_node, "silent2", i ? deep : big, NULL);
+        CHECK_INT(kit_await(p.server, p.client, CLOUDS_EVENT_RESULT, &e), 1);
+        CHECK_INT(e.id, call);
+        CHECK_INT(e.code, CLOUDS_ETOOBIG);
+        CHECK_INT(e.outcome, CLOUDS_NOT_DONE);
+    }
+    kit_close(&p);
+}
+
 static void messages(void)
 {
     kit_pair p = kit_open(kind, server_mode, client_mode);
@@ -425,6 +477,7 @@ static void all(void)
     RUN(timeout_and_cancel);
     RUN(request_details);
     RUN(answer_too_big);
+    RUN(over_the_limits_of_the_other);
     RUN(messages);
     RUN(message_confirmed);
     RUN(status_and_unregister);

@@ -352,6 +352,28 @@ static void an_early_deadline_deletes_nobody(void)
     fake_end(&f);
 }
 
+/* An answer that is over our limits: the call was executed, and its server is not to blame. */
+static void an_answer_that_is_too_big(void)
+{
+    fake f = {0};
+    fake_start(&f);
+    uint64_t id = fake_call_spec(&f, (cl_call_spec){.retries = 3});
+    fake_servers(&f, "m", "n.1");
+    cl_envelope e = {.type = CL_RESULT,
+                     .flags = CL_TOO_BIG,
+                     .from = CL_STR("n.1"),
+                     .id = cl_str_of(f.sent[0].id, f.sent[0].id_n),
+                     .size = 5000000};
+    cl_core_envelope(f.core, f.node, &e);
+    fake_event *r = fake_result(&f, id);
+    CHECK_INT(r->e.code, CLOUDS_ETOOBIG);
+    CHECK_INT(r->e.outcome, CLOUDS_UNKNOWN);
+    CHECK(strstr(r->error, "\"size\":5000000") && strstr(r->error, "\"limit\":1048576"));
+    fake_advance(&f, 100000);
+    CHECK_INT(f.n_forgets, 0);
+    fake_end(&f);
+}
+
 static void calls_inherit_the_time_left(void)
 {
     fake f = {.config = fake_node_config("server")};
@@ -678,6 +700,7 @@ int main(void)
     RUN(a_retry_that_finds_nobody_is_not_harmless);
     RUN(deadline_limits_the_whole);
     RUN(an_early_deadline_deletes_nobody);
+    RUN(an_answer_that_is_too_big);
     RUN(calls_inherit_the_time_left);
     RUN(calls_wait_for_bus_and_node);
     RUN(refused_sends_wait_for_the_bus);

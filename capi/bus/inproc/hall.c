@@ -123,14 +123,26 @@ static void tell_all(cl_hall *hall, const cl_member *from, int news, cl_str node
     }
 }
 
-int cl_hall_post(cl_hall *hall, cl_member *from, const cl_envelope *e)
+/* What fits the sender's limits mostly fits those of others, since these are mostly the same. */
+static int is_too_big(const cl_member *from, const cl_member *to, const cl_envelope *e)
+{
+    if (from->message > to->message && cl_envelope_size(e) > to->message) return 1;
+    int stricter = from->json.depth > to->json.depth || from->json.values > to->json.values;
+    return stricter && cl_frame_check(e, to->json) == CLOUDS_ETOOBIG;
+}
+
+int cl_hall_post(cl_hall *hall, cl_member *from, const cl_envelope *e, size_t *most)
 {
     pthread_mutex_lock(&hall->lock);
     cl_seat *seat = cl_strmap_get(&hall->seats, e->to);
     int code = CLOUDS_ENOSERVER;
     if (seat) {
-        size_t most = e->type == CL_RESULT ? seat->member->hard : seat->member->soft;
-        code = seat->member->box.len > most ? CLOUDS_ELIMIT : put(seat->member, from, e);
+        const cl_member *to = seat->member;
+        size_t room = e->type == CL_RESULT ? to->hard : to->soft;
+        *most = to->message;
+        code = is_too_big(from, to, e) ? CLOUDS_ETOOBIG
+               : to->box.len > room    ? CLOUDS_ELIMIT
+                                       : put(seat->member, from, e);
     }
     pthread_mutex_unlock(&hall->lock);
     return code;

@@ -261,9 +261,13 @@ static int send(cl_bus *base, void *handle, const cl_envelope *e, uint64_t token
     int wants_word = token && e->type == CL_MESSAGE;
     if (wants_word && cl_task_add(&bus->tasks, CL_TASK_FATE, NULL, token, CL_FATE_WRITTEN, CL_STR_NONE) != 0)
         return CLOUDS_ENOMEM;
-    int code = cl_hall_post(bus->hall, &bus->member, e);
+    size_t most = 0;
+    int code = cl_hall_post(bus->hall, &bus->member, e, &most);
     if (code == 0) return 0;
     if (wants_word) cl_task_drop_last(&bus->tasks);
+    if (code == CLOUDS_ETOOBIG && size > most) return cl_error_too_big("the message", size, most);
+    if (code == CLOUDS_ETOOBIG)
+        return cl_error(code, "the message is nested too deep or has too many values for its receiver");
     if (code == CLOUDS_ENOSERVER)
         return token ? cl_task_add(&bus->tasks, CL_TASK_FATE, NULL, token, CL_FATE_NOBODY, CL_STR_NONE) : 0;
     return code == CLOUDS_ELIMIT ? cl_error(code, "the mailbox of %.*s is full", (int)e->to.n, e->to.p)
@@ -343,6 +347,8 @@ int cl_inproc_bus_create(cl_loop *loop, const cl_url *url, const cl_limits *limi
     bus->owner = getpid();
     bus->member.soft = limits->write_soft;
     bus->member.hard = limits->write_hard;
+    bus->member.message = limits->message;
+    bus->member.json = limits->json;
     cl_list_init(&bus->member.place);
     cl_list_init(&bus->seats);
     cl_tasks_init(&bus->tasks, loop, &bus->sink, bus, answer);

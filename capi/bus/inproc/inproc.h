@@ -24,7 +24,8 @@ typedef struct cl_member {
     cl_buf box;
     int rung; /* it has been told of what lies in the box */
     int deaf; /* its loop is gone */
-    size_t soft, hard;
+    size_t soft, hard, message;
+    cl_json_limits json;
 } cl_member;
 
 /* A node in the hall. */
@@ -58,8 +59,8 @@ void cl_hall_withdraw(cl_hall *hall, cl_seat *seat, cl_str method);
 void cl_hall_drain(cl_hall *hall, cl_seat *seat);
 
 /* Puts a frame into the mailbox of the node e->to: 0, CLOUDS_ENOSERVER (nobody there), CLOUDS_ELIMIT, CLOUDS_ETOOBIG,
- * CLOUDS_ENOMEM. */
-int cl_hall_post(cl_hall *hall, cl_member *from, const cl_envelope *e);
+ * CLOUDS_ENOMEM. It is too big when it is over the limits of who reads the mailbox; *most becomes what that takes. */
+int cl_hall_post(cl_hall *hall, cl_member *from, const cl_envelope *e, size_t *most);
 /* Exchanges the contents of the mailbox for an empty buffer. */
 void cl_hall_fetch(cl_hall *hall, cl_member *member, cl_buf *out);
 /* Appends a frame (method, from) for each server of a method, or (NULL) of every one. 0 or CLOUDS_ENOMEM. */

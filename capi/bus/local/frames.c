@@ -36,10 +36,12 @@ static const cl_local_node *receiver(cl_local_link *link, cl_str to)
 static void on_envelope(cl_local_link *link, cl_envelope *e)
 {
     cl_local *bus = link->bus;
-    int code = cl_frame_check(e, bus->limits.json);
+    int code = e->flags & CL_TOO_BIG ? CLOUDS_ETOOBIG : cl_frame_check(e, bus->limits.json);
     if (code == CLOUDS_ETOOBIG) { /* the frame is whole, only too much for us */
         bus->sink.dropped(bus->sink.self, code);
-        return;
+        if (e->type == CL_MESSAGE) return;
+        if (!(e->flags & CL_TOO_BIG)) cl_envelope_mark_too_big(e, e->raw.n);
+        code = 0;
     }
     if (code != 0) {
         break_up(link, code);
@@ -105,6 +107,19 @@ static int is_reading(const cl_local_link *link)
     return link->state == CL_LINK_GREETING || link->state == CL_LINK_OPEN;
 }
 
+/* A frame that is longer than what we take: who it is for hears of it, and the rest of it is passed over. */
+static int64_t read_too_big(cl_local_link *link, cl_str bytes)
+{
+    cl_envelope e;
+    int64_t all = cl_frame_decode_too_big(bytes, &e);
+    if (all <= 0) return all;
+    if (e.type != CL_CALL && e.type != CL_RESULT && e.type != CL_MESSAGE) return CLOUDS_ETOOBIG;
+    on_envelope(link, &e);
+    if ((uint64_t)all <= bytes.n) return all;
+    link->skip = (uint64_t)all - bytes.n;
+    return (int64_t)bytes.n;
+}
+
 /* Reads whole frames; the number of bytes they took. */
 static size_t read_frames(cl_local_link *link, const char *p, size_t n)
 {
@@ -112,6 +127,11 @@ static size_t read_frames(cl_local_link *link, const char *p, size_t n)
     while (at < n && is_reading(link)) {
         cl_envelope e;
         int64_t took = cl_frame_decode(cl_str_of(p + at, n - at), longest(link), &e);
+        if (took == CLOUDS_ETOOBIG && link->state == CL_LINK_OPEN) {
+            took = read_too_big(link, cl_str_of(p + at, n - at));
+            if (took > 0) at += (size_t)took;
+            if (took > 0) continue;
+        }
         if (took == 0) break;
         if (took < 0) {
             break_up(link, (int)took);
@@ -185,6 +205,10 @@ void cl_link_read(void *self, const char *p, size_t n)
 {
     cl_local_link *link = self;
     link->heard = cl_loop_now();
+    size_t skipped = link->skip < n ? (size_t)link->skip : n;
+    link->skip -= skipped;
+    p += skipped;
+    n -= skipped;
     while (link->tail.len && n && is_reading(link)) {
         int64_t took = complete_tail(link, p, n);
         if (took < 0) return;

@@ -178,6 +178,7 @@ typedef struct cl_local_link {
     cl_local_node *named; /* ours, as our hello named it, while it lives */
     char *peer;           /* the node at the other end; NULL while not known */
     cl_str peer_id;
+    uint64_t skip;       /* bytes to come of a frame that was too large */
     cl_buf tail;         /* the beginning of a frame whose end has not come */
     size_t tail_counted; /* its memory, as the bus counts it */
     size_t out_counted;  /* what waits to be written, as the bus counts it: never less than it is */

@@ -145,10 +145,9 @@ static void on_envelope(void *self, cl_str payload)
     if (!node || node->leaving) return;
     int code = payload.n > bus->limits.message ? CLOUDS_ETOOBIG : 0;
     if (!code) code = cl_envelope_decode(payload, bus->limits.json, &bus->scratch, &e);
-    if (code) {
-        bus->sink.dropped(bus->sink.self, code);
-        return;
-    }
+    if (code) bus->sink.dropped(bus->sink.self, code);
+    if (code == CLOUDS_ETOOBIG) code = cl_envelope_decode_too_big(payload, &bus->scratch, &e);
+    if (code) return;
     if (e.deadline) e.deadline = to_loop_time(bus, e.deadline);
     e.to = node->id;
     e.link = 0;
@@ -191,10 +190,12 @@ void cl_redis_held_deliver(redis_bus *bus, redis_node *node)
     cl_buf_free(&held);
 }
 
+/* The limits are those of each envelope. */
 static void on_batch(redis_bus *bus, cl_str payload)
 {
+    const cl_json_limits widest = {CL_JSON_DEEPEST, UINT32_MAX};
     int code = payload.n > bus->limits.message ? CLOUDS_ETOOBIG : 0;
-    if (!code) code = cl_redis_batch_read(payload, bus->limits.json, on_envelope, bus);
+    if (!code) code = cl_redis_batch_read(payload, widest, on_envelope, bus);
     if (code) bus->sink.dropped(bus->sink.self, code);
 }
 
