@@ -259,6 +259,83 @@ test('a request whose caller has given up while others were served is not starte
   await own.exitP();
 });
 
+test('a process that ends by process.exit or an exception leaves its callers an answer and no registration', async () => {
+  for (const end of ['process.exit(3)', 'setTimeout(() => { throw new Error("end"); })']) {
+    const child = program(`
+      const s = clouds.createServer();
+      s.registerP('ends', () => { ${end}; return new Promise(() => {}); }).then(() => console.log('ready'));`);
+    await until(() => child.out.includes('ready'));
+    const error = await client.call('ends', [], { timeout: 60 }).catch((problem) => problem);
+    assert.ok(error instanceof clouds.CloudsError && error.code !== 'CLOUDS_CALL_SERVICE_TIMEOUT', String(error));
+    assert.notStrictEqual((await child.ended).code, 0);
+    await until(async () => !(await client.status()).methods.ends, 'the registration goes');
+  }
+});
+
+test('process.exit in a handler of a worker thread ends that thread', async () => {
+  const child = program(`
+    const { Worker } = require('worker_threads');
+    const code = \`const clouds = require(${JSON.stringify(PACKAGE)});
+      const s = clouds.createServer();
+      s.registerP('worker.ends', () => process.exit(4)).then(() => require('worker_threads').parentPort.postMessage(1));\`;
+    const worker = new Worker(code, { eval: true });
+    const c = clouds.createClient();
+    worker.on('message', () => {
+      for (let i = 0; i < 50; i++) c.call('worker.ends', [], { timeout: 60 }).catch(() => {});
+    });
+    worker.on('exit', (code) => { console.log(code); c.exit(); });`);
+  assert.strictEqual(await finished(child), '4\n');
+});
+
+test('answers that find no room are sent when there is some', async () => {
+  const own = clouds.createServer({ writeSoft: 20000, writeHard: 40000 });
+  const served = [];
+  await own.registerP('large', (i) => {
+    served.push(i);
+    return 'x'.repeat(15000) + i;
+  });
+  await client.call('large', [0]);
+  const calls = Array.from({ length: 40 }, (unused, i) => client.call('large', [i], { timeout: 60 }));
+  const values = await Promise.all(calls);
+  assert.deepStrictEqual(values.map((value) => Number(value.slice(15000))), Array.from(calls.keys()));
+  assert.deepStrictEqual([served.length, own.counters().lost_answers], [41, 0]);
+  await own.exitP();
+});
+
+test('lost and found clusters, and rights that are missing, are told', async () => {
+  const own = await new (require('./support.js').Redis)().start();
+  await own.command('ACL', 'SETUSER', 'weak', 'on', '>pw', '~*', '&*', '+@all', '-publish');
+  const code = `
+    const url = process.env.CLOUDS_URL;
+    const weak = url.replace('redis+unix://', 'redis+unix://weak:pw@');
+    const wrong = url.replace('redis+unix://', 'redis+unix://weak:nothing@');
+    const nodes = [clouds.createServer(), clouds.createServer(), clouds.createClient(weak), clouds.createClient(wrong),
+      clouds.createClient({ url: 'redis+unix:///nowhere/r.sock', logLevel: 'off' })];
+    const quiet = clouds.createServer();
+    quiet.on('log', (level, line) => console.log('log', level, line.message));
+    nodes[0].registerP('q', () => 1).then(() => nodes[2].call('q', [], { timeout: 60 }).catch(() => console.log('asked')));
+    process.stdin.on('data', () => Promise.all([...nodes, quiet].map((node) => node.exitP({ drain: 0 })))
+      .then(() => process.exit()));`;
+  const text = `'use strict'; const clouds = require(${JSON.stringify(PACKAGE)});\n${code}`;
+  const child = require('./support.js').run(process.execPath, ['-e', text], {
+    env: Object.assign({}, process.env, { CLOUDS_URL: own.url, DEBUG: 'clouds:server:*,-clouds:client:*' }),
+    stdio: ['pipe', 'pipe', 'pipe'],
+  });
+  await until(() => child.out.includes('asked') && /WRONGPASS/.test(child.err), 'the warnings');
+  await own.stop();
+  await until(() => /log warn .*(closed|reset)/.test(child.out), 'the loss is told');
+  await own.start();
+  await until(() => /log warn .*connected again/.test(child.out) && /CloudsWarning: .*connected again/.test(child.err));
+  child.stdin.end('end');
+  await child.ended;
+  const warnings = child.err.split('\n').filter((line) => line.includes('CloudsWarning'));
+  const count = (what) => warnings.filter((line) => what.test(line)).length;
+  assert.deepStrictEqual([count(/PUBLISH: .*NOPERM/), count(/connected again/)], [1, 1], child.err);
+  assert.strictEqual(count(/nowhere/), 0);
+  assert.match(child.err, /Z clouds:server:s\.\S+ .*: connected\n/);
+  assert.ok(!child.err.includes('clouds:client:'));
+});
+
 test('a request knows whether it is open', async () => {
   const seen = [];
   let kept;
@@ -266,9 +343,9 @@ test('a request knows whether it is open', async () => {
     kept = this;
     seen.push(this.open());
     await until(() => !this.open(), 'its caller gives up');
-    seen.push(this.timeLeft());
+    seen.push(this.timeLeft() < 0.1);
   });
   await assert.rejects(client.call('open', [], { deadline: 0.2 }));
   await until(() => seen.length === 2);
-  assert.deepStrictEqual([...seen, kept.open()], [true, 0, false]);
+  assert.deepStrictEqual([...seen, kept.open()], [true, true, false]);
 });

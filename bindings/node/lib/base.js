@@ -10,7 +10,7 @@ const Protocol = require('./protocol');
 const Wire = require('./wire');
 require('./events');
 const calls = require('./call');
-const { complete, forLibrary, DEFAULTS } = require('./options');
+const { complete, forLibrary, debugName, DEFAULTS } = require('./options');
 const { failure } = require('./errors');
 const { fault } = require('./faults');
 const { encode } = require('./json');
@@ -42,6 +42,9 @@ function Base(options, kind) {
   this._handlers = Object.create(null);
   this._handlers['message.m'] = announce;
   this._scope = new AsyncResource('CLOUDS_NODE');
+  this._type = all.type;
+  this._debugs = log.isWanted(debugName(all.type, all.id)) || Boolean(all.logLevel || all.log_level);
+  this.connected = false;
   this._transport = open(this, all);
   this._defaults = this._transport.handlers(this);
   Object.assign(this._handlers, this._defaults);
@@ -68,11 +71,6 @@ function drainOf(options) {
 
 function announce(message) {
   this._tell('message', message.sender, message.data);
-}
-
-// What has happened once to each node that cannot reach its cluster, and who had to know.
-function downWords(node, error) {
-  return `${node.id} is not connected to its cluster: ${error.message}; it is tried again`;
 }
 
 // ---- events of the transport
@@ -144,18 +142,26 @@ extend(Base.prototype, {
   },
 
   _onUp() {
-    if (this._warned) log.warn(`${this.id} is connected again`);
-    this._warned = false;
+    this.connected = true;
     this._tell('up');
   },
 
-  // Without a listener it is a warning of the process, once for each time that it was lost.
   _onDown(error) {
-    if (this.listenerCount('down') === 0 && !this._warned && !this._exiting) {
-      this._warned = true;
-      log.warn(log.printable(downWords(this, error)));
-    }
+    this.connected = false;
     this._tell('down', error);
+  },
+
+  // A line of the library's log: for who listens to 'log'; else warnings are those of the process, once a minute each,
+  // and DEBUG gets all of them.
+  _onLog(level, line) {
+    if (this.listenerCount('log') > 0) {
+      this._tell('log', log.LEVELS[level], line);
+      return;
+    }
+    const facts = ['method', 'request', 'caller'].filter((name) => line[name] !== undefined);
+    const text = line.message + facts.map((name) => ` ${name}=${line[name]}`).join('');
+    if (level >= log.WARN) log.warnNow(log.printable(text));
+    if (this._debugs) log.debug(debugName(this._type, this.id), text);
   },
 
   // The choice of a server, taken over by a handler: it calls back with an error, or the id.

@@ -26,7 +26,8 @@ const NODE_CLOSED = 10,
   SAVE_SERVERS = 15;
 const REMOVE_SERVER = 16,
   CLEAR_SERVERS = 17,
-  ATTEMPT = 18;
+  ATTEMPT = 18,
+  LOG = 19;
 
 const NUMBERS = 8; // type, code, outcome, id, slot, number, time left, whether it has data
 const NONE = [];
@@ -91,6 +92,8 @@ function happened(port, at, peer, method, data, words) {
       return node._onMessage('m', peer, numbers[at + 7] ? data : undefined);
     case UNKNOWN:
       return node._onMessage(method, peer, numbers[at + 7] ? data : undefined, words);
+    case LOG:
+      return node._onLog(numbers[at + 5], data);
     case BUS_UP:
       return node._onUp();
     case BUS_DOWN:

@@ -3,6 +3,9 @@
 
 const { now } = require('./clock');
 
+const LEVELS = ['debug', 'info', 'warn', 'error'];
+const WARN = 2;
+
 const CONTROL = /[\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g;
 
 /** Text from elsewhere, for a terminal: without control characters; lines stay lines where they may. */
@@ -17,14 +20,23 @@ function warn(text, detail) {
   process.emitWarning(text, { type: 'CloudsWarning', detail });
 }
 
-const known = new Map();
+const MANY = 1000;
+const MINUTE = 60000;
+const told = new Map(); // text -> when
+
+function warnAgain(text, period) {
+  const before = told.get(text);
+  if (before !== undefined && now() - before < period) return;
+  if (told.size >= MANY) told.delete(told.keys().next().value);
+  told.set(text, now());
+  warn(text);
+}
 
 /** The same text once only. */
-function warnOnce(text, detail) {
-  if (known.size >= 1000 || known.has(text)) return;
-  known.set(text, true);
-  warn(text, detail);
-}
+const warnOnce = (text) => warnAgain(text, Infinity);
+
+/** The same text once a minute: several nodes of a process lose the same server at once. */
+const warnNow = (text) => warnAgain(text, MINUTE);
 
 // ---- DEBUG
 
@@ -55,4 +67,4 @@ function debug(name, text) {
   process.stderr.write(`${head}${name} ${printable(text)}${process.stderr.isTTY ? ` +${since}ms` : ''}\n`);
 }
 
-module.exports = { printable, warn, warnOnce, isWanted, debug };
+module.exports = { LEVELS, WARN, printable, warn, warnOnce, warnNow, isWanted, debug };

@@ -108,6 +108,11 @@ function complete(options, kind) {
   return all;
 }
 
+// The name of a node for DEBUG, as npm clouds has it.
+function debugName(type, id) {
+  return `clouds:${type}:${id || ''}`;
+}
+
 function forLibrary(all) {
   const ofContext = [],
     ofNode = [];
@@ -115,6 +120,7 @@ function forLibrary(all) {
   push(ofContext, 'url', addressOf(all));
   for (const name of Object.keys(LIMITS)) push(ofContext, name, LIMITS[name]);
   passOn(all, ofContext, ofNode);
+  if (!all.logLevel && !all.log_level) push(ofContext, 'log_level', log.isWanted(debugName(all.type, all.id)) ? 'debug' : 'warn');
   push(ofNode, 'type', all.type);
   if (all.retry > 0) push(ofNode, 'retries', all.retry);
   push(ofNode, all.notAutoCleanRemoteServer ? 'auto_clean' : 'shun_silent', !all.notAutoCleanRemoteServer);
@@ -124,4 +130,4 @@ function forLibrary(all) {
   return { ofContext, ofNode };
 }
 
-module.exports = { complete, forLibrary, addressOf, DEFAULTS };
+module.exports = { complete, forLibrary, debugName, DEFAULTS };

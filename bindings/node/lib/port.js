@@ -7,7 +7,8 @@ const addon = require('./native');
 const { failure, closed, adopt, codeOf } = require('./errors');
 const { encode } = require('./json');
 const { guarded } = require('./tools');
-const { nextTick, setImmediate } = require('./clock');
+const { nextTick, setImmediate, setTimeout } = require('./clock');
+const { warnNow } = require('./log');
 
 const CALL = 1,
   REPLY = 2,
@@ -23,9 +24,24 @@ const ASK = 2; // CLOUDS_CALL_ASK
 const NUMBERS = 7; // kind, id (of a call first its parent's), timeout (then the code), deadline, retries, slot, flags
 const MOST = 1024;
 const MUCH = 16 << 20; // characters that are given to the addon at once: texts have an end, and are copied
-const STALE = codeOf('CLOUDS_STALE_ID'),
+const TEXTS = [0, 3, 1, 2, 2, 1, 1, 0, 0, 1, 1]; // by kind
+const KEPT_PAUSE = 10; // ms until answers that found no room are tried again
+const MOST_KEPT = 64 << 20; // characters of such answers
+const LIMIT = codeOf('CLOUDS_LIMIT_REACHED'),
+  STALE = codeOf('CLOUDS_STALE_ID'),
   CLOSED = codeOf('CLOUDS_CLOSED');
 const LAST_RESORT = 'the answer could not be sent';
+
+// The texts of each order, as they were appended.
+function textsOf(orders, count, text) {
+  const all = [];
+  for (let i = 0, from = 0; i < count; i++) {
+    const start = from;
+    for (let n = TEXTS[orders[i * NUMBERS]]; n > 0; n--) from = text.indexOf('\0', from) + 1;
+    all.push(text.slice(start, from));
+  }
+  return all;
+}
 
 function flush(port) {
   port.due = false;
@@ -37,6 +53,15 @@ function checkName(name, what) {
   if (typeof name !== 'string') throw new TypeError(`clouds: ${what} is a text`);
   if (name.includes('\0')) throw failure('CLOUDS_INVALID_ARGUMENT', `${what} has a NUL character in it`);
 }
+
+// The process ends with open nodes, by process.exit or an exception that nobody caught: who waits for an answer is told,
+// and the registrations go, as far as that is possible at once.
+const LAST_MOMENT = 0.5; // more than the 0.2 s for which a server that leaves still answers
+const opened = new Set();
+
+process.on('exit', () => {
+  for (const port of opened) port.finish(LAST_MOMENT / opened.size);
+});
 
 // Nodes that nothing refers to, have nothing outstanding and listen to nothing are closed when they are collected.
 const collected = new FinalizationRegistry((port) => port.close(0, () => {}));
@@ -60,6 +85,9 @@ class Port {
     this.unanswered = 0;
     this.open = new Set(); // requests that were not answered
     this.many = 1000;
+    this.kept = []; // answers that found no room
+    this.keptSize = 0;
+    this.lost = 0; // answers for which there was none either
     this.expired = 0; // requests that were not started, for their callers had given up
     this.serving = null; // the request whose handler is running
     this.awaited = []; // who left from within a handler, with its request
@@ -69,6 +97,7 @@ class Port {
       throw adopt(error);
     }
     this.id = addon.id(this.handle);
+    opened.add(this);
     collected.register(owner, this, this);
   }
 
@@ -199,8 +228,8 @@ class Port {
     if (!others) left.forEach((each) => setImmediate(each.done, null, 0));
   }
 
-  isOpen() {
-    return !this.closed;
+  isOpen(request) {
+    return !this.closed && addon.requestOpen(this.handle, request);
   }
 
   reply(request, values) {
@@ -299,10 +328,10 @@ class Port {
       if (orders[at] === CALL) this.slots[slot].id = orders[at + 1];
       else if (orders[at] >= SEND && orders[at] <= STATUS && slot) this.operations.set(orders[at + 1], slot);
     }
-    if (problems) this.settleProblems(problems);
+    if (problems) this.settleProblems(problems, textsOf(orders, count, text));
   }
 
-  settleProblems(problems) {
+  settleProblems(problems, texts) {
     for (let i = 0; i < problems.length; i += 2) {
       const at = problems[i] * NUMBERS,
         words = JSON.parse(problems[i + 1] || 'null');
@@ -310,14 +339,35 @@ class Port {
       if (kind === CALL || (kind >= SEND && kind <= STATUS)) this.refused(kind, id, slot, code, words);
       else if (kind === ATTEMPT) this.notAttempted(slot, id, code, words);
       else if ((kind === REPLY || kind === FAIL) && !flags && code !== STALE && code !== CLOSED)
-        this.unsent(id, code, words);
+        this.unsent(id, kind, code, words, texts[problems[i]]);
     }
   }
 
-  // An answer that cannot be is told to its caller in the place of it.
-  unsent(id, code, words) {
-    const text = words ? words.message : LAST_RESORT;
-    this.fail(id, JSON.stringify({ message: text }), '', true);
+  // An answer that cannot be is told to its caller in the place of it. One for which there is no room stays, with its
+  // request open, and is tried again until there is, or its caller has given up.
+  unsent(id, kind, code, words, text) {
+    if (code !== LIMIT) {
+      const message = words ? words.message : LAST_RESORT;
+      this.fail(id, JSON.stringify({ message }), '', true);
+    } else if (this.keptSize + text.length > MOST_KEPT) {
+      this.lost++;
+      warnNow(`${this.id}: an answer was lost: ${words.message}`);
+    } else this.keep(kind, id, text);
+  }
+
+  keep(kind, id, text) {
+    this.keptSize += text.length;
+    if (this.kept.push({ kind, id, text }) === 1) setTimeout(() => this.tryKept(), KEPT_PAUSE);
+  }
+
+  tryKept() {
+    this.keptSize = 0;
+    for (const { kind, id, text } of this.kept.splice(0)) {
+      if (this.closed) return;
+      const at = this.order(kind, id);
+      this.orders[at + 5] = this.orders[at + 6] = 0;
+      this.text += text;
+    }
   }
 
   // The arguments of an attempt cannot be: as those of the call could not.
@@ -355,11 +405,22 @@ class Port {
   // The last event of the context. Its descriptors are closed when this has returned.
   ended() {
     this.closed = this.closing = true;
+    opened.delete(this);
     collected.unregister(this);
     this.slots.forEach((entry, slot) => entry && guarded(() => this.take(slot).finish(closed(), []))());
     for (const each of this.awaited.splice(0)) this.whenClosed.push(each.done);
     for (const done of this.whenClosed.splice(0)) setImmediate(done, null, this.unanswered);
     this.owner = null;
+  }
+
+  finish(seconds) {
+    if (this.closed) return;
+    try {
+      this.flush();
+      addon.finish(this.handle, seconds);
+    } catch (unused) {
+      // the process ends whatever happens
+    }
   }
 
   get calls() {
@@ -378,6 +439,7 @@ class Port {
     if (this.closed) return {};
     const all = addon.counters(this.handle);
     all.expired_requests += this.expired;
+    all.lost_answers += this.lost;
     return all;
   }
 }

@@ -86,10 +86,18 @@ static napi_value export_all(napi_env env, napi_value exports)
     static const struct {
         const char *name;
         napi_callback fn;
-    } all[] = {{"numbers", numbers}, {"errors", errors},          {"listOptions", cl_list_options},
-               {"open", cl_open},    {"close", cl_close},         {"id", cl_node_name},
-               {"hold", cl_hold},    {"configure", cl_configure}, {"counters", cl_counters},
-               {"submit", cl_submit}};
+    } all[] = {{"numbers", numbers},
+               {"errors", errors},
+               {"listOptions", cl_list_options},
+               {"open", cl_open},
+               {"close", cl_close},
+               {"id", cl_node_name},
+               {"hold", cl_hold},
+               {"configure", cl_configure},
+               {"counters", cl_counters},
+               {"submit", cl_submit},
+               {"requestOpen", cl_request_is_open},
+               {"finish", cl_finish}};
     napi_value value;
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
         napi_create_function(env, all[i].name, NAPI_AUTO_LENGTH, all[i].fn, NULL, &value);

@@ -52,6 +52,7 @@ typedef struct cl_port {
     int owners;
     bool shut; /* the watcher is closing or closed */
     bool over; /* the last event of the context was told */
+    bool silent; /* the process ends: nothing is told any more */
 } cl_port;
 
 /* text.c */
@@ -66,10 +67,12 @@ napi_value cl_list_options(napi_env env, napi_callback_info info);
 
 /* port.c */
 napi_value cl_open(napi_env env, napi_callback_info info);
+napi_value cl_finish(napi_env env, napi_callback_info info);
 napi_value cl_close(napi_env env, napi_callback_info info);
 napi_value cl_node_name(napi_env env, napi_callback_info info);
 napi_value cl_hold(napi_env env, napi_callback_info info);
 napi_value cl_configure(napi_env env, napi_callback_info info);
+napi_value cl_request_is_open(napi_env env, napi_callback_info info);
 napi_value cl_counters(napi_env env, napi_callback_info info);
 cl_port *cl_port_of(napi_env env, napi_value handle); /* NULL: an exception is pending */
 void cl_port_shut(cl_port *port);

@@ -113,9 +113,10 @@ static int next_events(cl_port *port)
 
 void cl_port_poll(cl_port *port)
 {
-    for (int round = 0, n = 1; round < ROUNDS && n > 0 && !port->shut && !port->over; round++) {
+    for (int round = 0, n = 1; round < ROUNDS && n > 0 && !port->shut && !port->silent && !port->over; round++) {
         n = next_events(port);
-        for (int told = 0; told < n && !port->shut;) told += tell(port, port->state->events + told, n - told);
+        for (int told = 0; told < n && !port->shut && !port->silent;)
+            told += tell(port, port->state->events + told, n - told);
     }
     if (port->over) cl_port_shut(port);
 }

@@ -128,6 +128,42 @@ napi_value cl_close(napi_env env, napi_callback_info info)
     return code == 0 || code == CLOUDS_ECLOSED ? NULL : cl_throw(env, code);
 }
 
+/* finish(port, seconds): the process ends. What waits is sent and the node leaves, as far as that takes no longer.
+ * Nothing is told any more. */
+napi_value cl_finish(napi_env env, napi_callback_info info)
+{
+    size_t argc = 2;
+    napi_value a[2];
+    double seconds = 0;
+    napi_get_cb_info(env, info, &argc, a, NULL, NULL);
+    cl_port *port = cl_port_of(env, a[0]);
+    if (!port) return NULL;
+    napi_get_value_double(env, a[1], &seconds);
+    clouds_event *events = port->state->events;
+    uint64_t end = uv_hrtime() + (uint64_t)(seconds * 1e9);
+    port->silent = true;
+    clouds_context_close(port->context, 0);
+    for (uint64_t now = uv_hrtime(); now < end && !port->over; now = uv_hrtime()) {
+        int n = clouds_poll(port->context, events, sizeof *events, CL_BATCH, (double)(end - now) / 1e9);
+        port->over = n < 0 || (n > 0 && events[n - 1].type == CLOUDS_EVENT_CONTEXT_CLOSED);
+    }
+    return NULL;
+}
+
+/* requestOpen(port, request): may it still be answered? */
+napi_value cl_request_is_open(napi_env env, napi_callback_info info)
+{
+    size_t argc = 2;
+    napi_value a[2], yes = NULL;
+    double request = 0;
+    napi_get_cb_info(env, info, &argc, a, NULL, NULL);
+    cl_port *port = cl_port_of(env, a[0]);
+    if (!port) return NULL;
+    napi_get_value_double(env, a[1], &request);
+    napi_get_boolean(env, clouds_request_open(port->context, (uint64_t)request) == 1, &yes);
+    return yes;
+}
+
 /* id(port): text */
 napi_value cl_node_name(napi_env env, napi_callback_info info)
 {

@@ -1,0 +1,321 @@
+// `npx clouds`: the commands call, send and status of the program clouds, with the same words, output and exit codes.
+'use strict';
+
+const fs = require('fs');
+const clouds = require('./index');
+const { encode } = require('./json');
+const { printable } = require('./log');
+
+const OK = 0,
+  ERROR = 1,
+  USAGE = 2,
+  UNREACHABLE = 3,
+  UNKNOWN = 4;
+const BY_OUTCOME = { APP_ERROR: ERROR, NOT_DONE: UNREACHABLE, UNKNOWN };
+const WRONG_USAGE = /^CLOUDS_(INVALID_(ARGUMENT|URL|OPTION|JSON)|TOO_BIG)$/;
+const CLOSE_TIME = 250; // ms: a command serves nothing, so nobody misses anything when it ends before all have heard
+const FACTS = ['method', 'server', 'node', 'cluster', 'size', 'limit'];
+
+const COMMON = {
+  url: { value: 'URL', help: "the cluster (default: the environment's CLOUDS_URL, else local:)" },
+  'url-file': { value: 'FILE', help: 'the first line of FILE is the URL' },
+  'password-file': { value: 'FILE', help: 'the first line of FILE is the password for Redis' },
+  help: { short: 'h', help: 'show this help' },
+};
+const STRING = { short: 's', help: 'take the arguments as plain text instead of JSON' };
+const SECONDS = { short: 't', value: 'SECONDS', number: true };
+
+const COMMANDS = {
+  call: {
+    usage: 'call [options] METHOD [JSON ...]',
+    summary: 'Call a method and print what it returns, one value a line, as JSON.',
+    operands: [1, Infinity],
+    options: {
+      string: STRING,
+      json: { help: 'print one JSON array; an error as {"error":{...}}' },
+      timeout: Object.assign({ help: 'longest wait for one attempt (default 60)' }, SECONDS),
+      deadline: { short: 'd', value: 'SECONDS', number: true, help: 'longest wait for everything' },
+      retry: { short: 'r', value: 'COUNT', number: true, whole: true, help: 'further attempts' },
+      server: { value: 'ID', help: 'ask this node and no other' },
+    },
+    run: call,
+  },
+  send: {
+    usage: 'send [options] NODE JSON',
+    summary: 'Send a message to a node: fire and forget.',
+    operands: [2, 2],
+    options: {
+      string: STRING,
+      strict: { help: 'exit 3 when no one received it' },
+      timeout: Object.assign({ help: 'longest wait for everything (default 10)' }, SECONDS),
+    },
+    run: send,
+  },
+  status: {
+    usage: 'status [options]',
+    summary: 'Show which servers serve which methods.',
+    operands: [0, 0],
+    options: {
+      json: { help: 'print {"servers":{id:[methods]},"methods":{name:[ids]}}' },
+      timeout: Object.assign({ help: 'longest wait for everything (default 10)' }, SECONDS),
+    },
+    run: status,
+  },
+  version: {
+    usage: 'version [--json]',
+    summary: 'The version of the library.',
+    operands: [0, 0],
+    options: { json: { help: 'as JSON' } },
+    run: version,
+  },
+};
+
+class Usage extends Error {}
+
+// ---- the command line
+
+function valueOf(name, option, text) {
+  if (!option.number) return text;
+  const number = Number(text);
+  const isRight = /^[\d.]+$/.test(text) && number >= 0 && (!option.whole || Number.isInteger(number));
+  if (isRight) return number;
+  throw new Usage(`--${name}: expected a ${option.whole ? 'whole ' : ''}number of 0 or more, got '${text}'`);
+}
+
+class Line {
+  constructor(command, words) {
+    this.options = Object.assign({}, command.options, COMMON);
+    this.words = words.slice();
+    this.given = {};
+    this.operands = [];
+  }
+
+  set(name, shown, value) {
+    const option = Object.hasOwn(this.options, name) ? this.options[name] : undefined;
+    if (!option)
+      throw new Usage(`unknown option ${shown}; expected one of --${Object.keys(this.options).join(', --')}`);
+    if (!option.value) {
+      if (value !== undefined) throw new Usage(`${shown} takes no value`);
+      this.given[name] = true;
+      return;
+    }
+    const text = value === undefined ? this.words.shift() : value;
+    if (text === undefined) throw new Usage(`${shown} needs a value: ${option.value}`);
+    this.given[name] = valueOf(name, option, text);
+  }
+
+  byLetter(letter) {
+    return Object.keys(this.options).find((name) => this.options[name].short === letter);
+  }
+
+  letters(word) {
+    for (let i = 1; i < word.length; i++) {
+      const name = this.byLetter(word[i]);
+      const takes = name && this.options[name].value;
+      this.set(name, '-' + word[i], takes && i + 1 < word.length ? word.slice(i + 1) : undefined);
+      if (takes) return;
+    }
+  }
+
+  read() {
+    while (this.words.length) {
+      const word = this.words.shift();
+      const [, name, value] = /^--([^=]+)(?:=(.*))?$/s.exec(word) || [];
+      if (word === '--') this.operands.push(...this.words.splice(0));
+      else if (name) this.set(name, '--' + name, value);
+      else if (/^-[^\d]/.test(word)) this.letters(word);
+      else this.operands.push(word);
+    }
+    return this;
+  }
+}
+
+function helpOf(command) {
+  const lines = Object.entries(Object.assign({}, command.options, COMMON)).map(([name, { short, value, help }]) => {
+    const head = `${short ? `-${short}, ` : '    '}--${name}${value ? ' ' + value : ''}`;
+    return `  ${head.padEnd(26)} ${help}`;
+  });
+  return [`usage: clouds ${command.usage}`, '', command.summary, '', 'options', ...lines].join('\n');
+}
+
+function overview() {
+  const rows = Object.keys(COMMANDS).map((name) => `  ${name.padEnd(10)} ${COMMANDS[name].summary}`);
+  return ['usage: clouds COMMAND [options]', '', ...rows, '', 'clouds COMMAND --help describes one.'].join('\n');
+}
+
+// ---- output
+
+// Written whole before the end, or the end is an error.
+function write(text) {
+  const shown = process.stdout.isTTY ? printable(text, true) : text;
+  for (let rest = Buffer.from(shown + '\n'); rest.length; ) {
+    try {
+      rest = rest.subarray(fs.writeSync(1, rest));
+    } catch (error) {
+      if (error.code !== 'EAGAIN') throw error;
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5);
+    }
+  }
+}
+
+function complain(text) {
+  process.stderr.write(printable(text) + '\n');
+}
+
+function exitCode(error) {
+  if (WRONG_USAGE.test(error.code) && error.outcome === 'NOT_DONE') return USAGE;
+  return BY_OUTCOME[error.outcome] || UNKNOWN;
+}
+
+// The message of the library, which names what it was about, is the cause where that of npm clouds does not.
+function wordsOf(error) {
+  return error.cause instanceof clouds.CloudsError ? error.cause.message : error.message;
+}
+
+function describe(error) {
+  const facts = Object.fromEntries(FACTS.map((name) => [name, error[name]]).filter(([, value]) => value !== undefined));
+  const own = error.outcome === 'APP_ERROR' ? error.members : facts;
+  return Object.assign({}, own, { code: error.code, message: wordsOf(error), outcome: error.outcome });
+}
+
+function failed(error, asJson) {
+  if (asJson) write(encode({ error: describe(error) }));
+  complain(`${error.code}: ${wordsOf(error)}`);
+  return exitCode(error);
+}
+
+// ---- input
+
+function firstLine(option, file) {
+  let text;
+  try {
+    text = fs.readFileSync(file, 'utf8');
+  } catch (error) {
+    throw new Usage(`--${option}: ${error.message}`);
+  }
+  const line = text.split('\n', 1)[0].trim();
+  if (!line) throw new Usage(`--${option}: ${file} is empty, expected a text in its first line`);
+  return line;
+}
+
+function valuesOf(words, asText) {
+  return words.map((word) => {
+    if (asText) return word;
+    try {
+      return JSON.parse(word);
+    } catch (error) {
+      const hint = `text needs quotes: '"${word}"', or use --string`;
+      throw new Usage(`argument '${word}' is not JSON (${error.message}); ${hint}`);
+    }
+  });
+}
+
+function optionsOf(given) {
+  const file = given['url-file'],
+    url = given.url || (file && firstLine('url-file', file)) || process.env.CLOUDS_URL || 'local:';
+  const password = given['password-file'];
+  if (given.url && !/^[a-z+]+:/i.test(given.url)) throw new Usage(`--url: expected a URL, got '${given.url}'`);
+  return Object.assign({ url, logLevel: 'off' }, password ? { passwordFile: password } : {});
+}
+
+// ---- the commands
+
+async function call(open, given, [method, ...words]) {
+  const args = valuesOf(words, given.string);
+  const { timeout, deadline, retry, server } = given;
+  const values = await open('client').call(method, args, { timeout, deadline, retry, server, all: true });
+  if (given.json) write(encode(values));
+  else if (values.length) write(values.map(encode).join('\n'));
+  return OK;
+}
+
+async function send(open, given, [receiver, word]) {
+  const [value] = valuesOf([word], given.string);
+  const count = await open('client', given.timeout || 10).sendP(receiver, value);
+  if (count !== 0) return OK;
+  complain(`clouds send: no one received it: there is no node '${receiver}'`);
+  return given.strict ? UNREACHABLE : OK;
+}
+
+async function status(open, given) {
+  const found = await open('monitor', given.timeout || 10).status();
+  const names = Object.keys(found.methods).sort();
+  if (given.json) write(encode(found));
+  else if (names.length === 0) write('no services');
+  else {
+    const width = Math.max(6, ...names.map((name) => printable(name).length));
+    const row = (name) => {
+      const ids = found.methods[name].slice().sort().map((id) => printable(id));
+      return `${printable(name).padEnd(width)}  ${String(ids.length).padStart(7)}  ${ids.join(' ')}`;
+    };
+    write([`${'METHOD'.padEnd(width)}  SERVERS  IDS`, ...names.map(row)].join('\n'));
+  }
+  return OK;
+}
+
+async function version(open, given) {
+  write(given.json ? encode({ clouds: clouds.version, node: process.version }) : `clouds ${clouds.version}`);
+  return OK;
+}
+
+// A command that cannot connect says so at its first failed attempt, and one with a limit ends at it.
+function guard(node, limit, asJson) {
+  node.on('down', (error) => end(failed(error, asJson)));
+  if (!limit) return;
+  setTimeout(() => {
+    complain(`CLOUDS_CALL_SERVICE_TIMEOUT: no answer within ${limit} s`);
+    end(UNREACHABLE);
+  }, limit * 1000).unref();
+}
+
+function end(code) {
+  process.exit(code);
+}
+
+async function run(command, words) {
+  const { given, operands } = new Line(command, words).read();
+  if (given.help) {
+    write(helpOf(command));
+    return OK;
+  }
+  const [least, most] = command.operands;
+  if (operands.length < least) throw new Usage(`an argument is missing; expected: clouds ${command.usage}`);
+  if (operands.length > most) throw new Usage(`unexpected argument '${operands[most]}'; expected: clouds ${command.usage}`);
+  let node;
+  const open = (type, limit) => {
+    node = new clouds[type === 'client' ? 'Client' : 'Monitor'](optionsOf(given));
+    guard(node, limit, given.json);
+    return node;
+  };
+  const code = await command.run(open, given, operands).catch((error) => {
+    if (!(error instanceof clouds.CloudsError)) throw error;
+    return failed(error, given.json);
+  });
+  if (!node) return code;
+  setTimeout(end, CLOSE_TIME, code);
+  await node.exitP({ drain: 0 });
+  return code;
+}
+
+function wrong(error, name) {
+  if (error instanceof Usage) complain(`clouds ${name}: ${error.message}`);
+  else if (error.code === 'EPIPE') return OK;
+  else if (error.syscall === 'write') complain(`clouds ${name}: the output could not be written: ${error.message}`);
+  else complain(`clouds ${name}: ${error.message}`);
+  return error.syscall === 'write' ? ERROR : USAGE;
+}
+
+/** Ends the process with the code of the command. */
+function main(words) {
+  const [name, ...rest] = words;
+  const command = Object.hasOwn(COMMANDS, name || '') ? COMMANDS[name] : undefined;
+  if (!command) {
+    const asks = name === '--help' || name === '-h' || name === 'help';
+    if (asks) write(overview());
+    else complain(name ? `clouds: unknown command '${name}'; clouds --help lists them` : overview().split('\n')[0]);
+    end(asks ? OK : USAGE);
+  }
+  run(command, rest).then(end, (error) => end(wrong(error, name)));
+}
+
+module.exports = { main };
