@@ -393,20 +393,49 @@ end
 
 ---- messages, questions ----
 
---- Sends a value to another node. With { confirm = true } it waits and gives the number of nodes that got it.
+local function nothing() end
+
+--- Waits for fn, an operation of the library's; no longer than `timeout`, if there is one. The error is then what is in
+-- the way, as far as that is known. The operation goes on, and `late` is called with its outcome.
+function M.operation(self, timeout, what, fn, late)
+  if not timeout then
+    return fn()
+  end
+  local results = scheduler.pack(scheduler.within(timeout, late or nothing, fn))
+  if results.n > 0 then
+    return unpack(results, 1, results.n)
+  end
+  return nil, self.context.reason or errors.new(core.ETIMEOUT, ("%s took longer than %g s"):format(what, timeout))
+end
+
+local function check_send(options, level)
+  if options ~= nil and type(options) ~= "table" then
+    error("expected a table of options", level + 1)
+  end
+  for name in pairs(options or {}) do
+    if name ~= "confirm" and name ~= "timeout" then
+      error(("unknown option '%s': expected confirm or timeout"):format(tostring(name)), level + 1)
+    end
+  end
+  if options and options.timeout ~= nil then
+    scheduler.check_seconds(options.timeout, level + 1)
+  end
+  return options or {}
+end
+
+--- Sends a value to another node. With { confirm = true } it waits, for `timeout` seconds at most, and gives how many
+-- nodes got it.
 function Node:send(receiver, value, options)
   if type(receiver) ~= "string" then
     error("expected the id of a node", 2)
   end
-  if options ~= nil and type(options) ~= "table" then
-    error("expected a table of options", 2)
+  options = check_send(options, 2)
+  if not (options.confirm and options.timeout) then
+    return self.core:send(receiver, value, options.confirm)
   end
-  for name in pairs(options or {}) do
-    if name ~= "confirm" then
-      error(("unknown option '%s': expected confirm"):format(tostring(name)), 2)
-    end
-  end
-  return self.core:send(receiver, value, options and options.confirm)
+  return M.operation(self, options.timeout, "the confirmation of a message", function()
+    return self.core:send(receiver, value, true)
+  end)
 end
 
 --- Answers a question of the library by a function of the program's; nil gives it back to the library. The node; or nil
@@ -435,8 +464,10 @@ function Node:set(name, fn)
 end
 
 --- Who serves what: { servers = { id = { methods } }, methods = { name = { ids } } }.
-function Node:status()
-  return self.core:status()
+function Node:status(options)
+  return M.operation(self, M.wait_limit(options, 2), "the status", function()
+    return self.core:status()
+  end)
 end
 
 --- The library's counters, and how many messages to this node were dropped, its listeners being at work with too many.

@@ -165,6 +165,35 @@ local function task_from(item)
   error("wait_all: expected functions, or what clouds.spawn gave", 3)
 end
 
+--- What fn, which may wait, returns; or nothing when that takes longer than `seconds`: it goes on then, and `late` is
+-- called with what it returns. Raises what fn raises before it first waits.
+function M.within(seconds, late, fn)
+  core.check_wait()
+  local handle, over = core.slot(), false
+  local task = launch(true, function()
+    local results = pack(pcall(fn))
+    if over then
+      if results[1] then
+        late(unpack(results, 2, results.n))
+      end
+      return
+    end
+    core.wake(handle, unpack(results, 1, results.n))
+  end)
+  local timer = not task.done and loop.timer(seconds, function()
+    over = true
+    core.wake(handle)
+  end)
+  local results = pack(core.wait(handle))
+  if timer then
+    timer:stop()
+  end
+  if results.n > 0 and not results[1] then
+    error(results[2], 0)
+  end
+  return unpack(results, 2, results.n)
+end
+
 function M.wait_all(first, ...)
   local items = type(first) == "table" and getmetatable(first) ~= Task and first or { first, ... }
   local tasks, results = {}, {}

@@ -48,13 +48,21 @@ local function register(self, name, handler)
   return ok, problem
 end
 
+local function told_late(self, name)
+  return function(ok, problem)
+    if not ok and not self.closing and not self.closed then
+      node.failed(self, problem, ("registration of '%s'"):format(name))
+    end
+  end
+end
+
 -- Where nothing can wait, a failure that comes later is told as the event "error".
 local function register_beside(self, name, handler)
   local at_once = true
   local task = scheduler.spawn(function()
     local ok, problem = register(self, name, handler)
-    if not ok and not at_once then
-      node.failed(self, problem, ("registration of '%s'"):format(name))
+    if not at_once then
+      told_late(self, name)(ok, problem)
     end
     return ok, problem
   end)
@@ -65,34 +73,45 @@ local function register_beside(self, name, handler)
   return true
 end
 
---- Offers a method. true; or nil and an error. Waits for the registration where that is possible.
-function Server:register(name, handler)
+--- Offers a method. true; or nil and an error. Waits for the registration where that is possible; it is tried on after
+-- { timeout = seconds }.
+function Server:register(name, handler, options)
   if type(name) ~= "string" then
     error("expected the name of a method", 2)
   end
   if type(handler) ~= "function" then
     error("expected a function as the handler", 2)
   end
+  local timeout = node.wait_limit(options, 2)
   if core.may_wait() then
-    return register(self, name, handler)
+    return node.operation(self, timeout, ("the registration of '%s'"):format(name), function()
+      return register(self, name, handler)
+    end, told_late(self, name))
   end
   return register_beside(self, name, handler)
 end
 
---- Takes a method back; requests it has accepted are still answered.
-function Server:unregister(name)
-  if type(name) ~= "string" then
-    error("expected the name of a method", 2)
-  end
-  if not self.closed and not (self.methods and self.methods[name]) then
-    return nil, errors.new(core.EINVAL, ("no method '%s' is registered"):format(name))
-  end
+local function unregister(self, name)
   local ok, problem = self.core:unregister(name)
   if ok or (failing[self] and failing[self][name]) then
     self.methods[name] = nil
     note_registration(self, name, nil)
   end
   return ok, problem
+end
+
+--- Takes a method back; requests it has accepted are still answered.
+function Server:unregister(name, options)
+  if type(name) ~= "string" then
+    error("expected the name of a method", 2)
+  end
+  if not self.closed and not (self.methods and self.methods[name]) then
+    return nil, errors.new(core.EINVAL, ("no method '%s' is registered"):format(name))
+  end
+  local timeout = core.may_wait() and node.wait_limit(options, 2) or nil
+  return node.operation(self, timeout, ("to unregister '%s'"):format(name), function()
+    return unregister(self, name)
+  end)
 end
 
 return Server

@@ -29,9 +29,17 @@ static int failed(lua_State *L, cl_state *s, int callback)
     return 0;
 }
 
-static int refused(lua_State *L, cl_state *s, int callback)
+/* The error at the top is about this method. */
+static void name_method(lua_State *L, const target *to)
+{
+    lua_pushlstring(L, to->method, to->method_len);
+    lua_setfield(L, -2, "method");
+}
+
+static int refused(lua_State *L, cl_state *s, const target *to, int callback)
 {
     cl_refuse(L, s, "arguments");
+    name_method(L, to);
     return failed(L, s, callback);
 }
 
@@ -74,6 +82,7 @@ static int start_call(lua_State *L, cl_state *s, const target *to, int callback,
     if (code != 0) {
         cl_slot_release(L, s, slot);
         cl_fail(L, s, code);
+        name_method(L, to);
         return failed(L, s, callback);
     }
     cl_slot_bind(L, s, slot, node, id, false);
@@ -96,13 +105,13 @@ static int call_bound(lua_State *L)
     int last = lua_gettop(L), callback = 0;
     if (last > 0 && lua_isfunction(L, last)) callback = last--;
     else cl_slot_check_wait(L, s);
-    s->out.len = 0;
-    if (!cl_encode_values(L, &s->codec, 1, last, &s->out)) return refused(L, s, callback);
     const spec *options = lua_touserdata(L, lua_upvalueindex(3));
     target to = {.node = lua_touserdata(L, lua_upvalueindex(2)),
                  .options = options,
                  .method = (const char *)(options + 1),
                  .method_len = options->method_len};
+    s->out.len = 0;
+    if (!cl_encode_values(L, &s->codec, 1, last, &s->out)) return refused(L, s, &to, callback);
     return start_call(L, s, &to, callback, lua_upvalueindex(2));
 }
 
@@ -148,6 +157,6 @@ int cl_node_call(lua_State *L)
     }
     if (!callback) cl_slot_check_wait(L, s);
     s->out.len = 0;
-    if (!cl_encode_list(L, &s->codec, 3, &s->out)) return refused(L, s, callback);
+    if (!cl_encode_list(L, &s->codec, 3, &s->out)) return refused(L, s, &to, callback);
     return start_call(L, s, &to, callback, 1);
 }

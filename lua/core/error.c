@@ -86,11 +86,20 @@ int cl_refuse(lua_State *L, cl_state *s, const char *what)
     return 2;
 }
 
+void cl_push_last_error(lua_State *L, cl_state *s, int code)
+{
+    luaL_checkstack(L, 8, NULL);
+    lua_createtable(L, 0, 8);
+    /* A node of ours that is gone is no failure that the library heard of. */
+    const char *json = code == CLOUDS_ECLOSED ? "" : clouds_last_error_json();
+    if (*json) cl_decode_into(L, &s->codec, json, strlen(json), lua_gettop(L));
+    complete(L, s, code, clouds_err_outcome(code));
+}
+
 int cl_fail(lua_State *L, cl_state *s, int code)
 {
     lua_pushnil(L);
-    const char *words = code == CLOUDS_ECLOSED ? "" : clouds_last_error();
-    cl_push_error(L, s, code, words && *words ? words : clouds_strerror(code));
+    cl_push_last_error(L, s, code);
     return 2;
 }
 

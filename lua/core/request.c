@@ -206,7 +206,7 @@ static int reply(lua_State *L, cl_state *s, cl_request *request, int first, int 
         if (code == CLOUDS_EJSON) return fail_unsendable(L, s, request, clouds_last_error());
         if (!is_open_after(code)) cl_request_release(s, request);
     }
-    if (code != 0) cl_push_error(L, s, code, clouds_last_error());
+    if (code != 0) cl_push_last_error(L, s, code);
     return code;
 }
 
@@ -365,7 +365,7 @@ static int request_fail(lua_State *L)
         if (!cl_encode_values(L, &s->codec, 2, lua_gettop(L), &s->out2)) return cl_refuse(L, s, "values");
     }
     int code = fail_encoded(s, request);
-    if (code != 0) cl_push_error(L, s, code, clouds_last_error());
+    if (code != 0) cl_push_last_error(L, s, code);
     trim(s);
     return outcome(L, code);
 }
@@ -389,10 +389,11 @@ static int request_time_left(lua_State *L)
     return 1;
 }
 
-/* request.open() -> whether it still can be answered */
+/* request.open() -> whether it still can be answered: it was not, and its time is not over */
 static int request_open(lua_State *L)
 {
-    lua_pushboolean(L, strip_self(L, cl_state_of(L)) != NULL);
+    cl_request *request = strip_self(L, cl_state_of(L));
+    lua_pushboolean(L, request && clouds_request_open(request->ctx->context, request->id) > 0);
     return 1;
 }
 

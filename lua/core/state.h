@@ -186,7 +186,9 @@ bool cl_is_failure(lua_State *L, cl_state *s, int first, int count);
 /* What the codec refused: raises when that is a mistake of the program ("bad arguments: ..."), for `what`; else, since
  * data may be anything, nil and the error. */
 int cl_refuse(lua_State *L, cl_state *s, const char *what);
-/* nil and the error of `code` with what the library says about it. */
+/* Pushes the error of `code`, which a function of the library has just returned, with all it says about it. */
+void cl_push_last_error(lua_State *L, cl_state *s, int code);
+/* nil and that error. */
 int cl_fail(lua_State *L, cl_state *s, int code);
 /* Writes the error at `index` as a JSON object into s->out; its values, if it has some, into s->out2. */
 void cl_encode_error(lua_State *L, cl_state *s, int index);

@@ -230,7 +230,7 @@ function Node:off(name, fn) end
 ---Sends a value to another node. With confirm it waits, and gives how many nodes got it (true: that cannot be known).
 ---@param receiver string The id of a node.
 ---@param value clouds.Value
----@param options? { confirm: boolean? }
+---@param options? { confirm: boolean?, timeout: number? }
 ---@return true|integer?
 ---@return clouds.Error?
 function Node:send(receiver, value, options) end
@@ -245,9 +245,10 @@ function Node:send(receiver, value, options) end
 function Node:set(name, fn) end
 
 ---Who serves what.
+---@param options? { timeout: number? } Seconds.
 ---@return { servers: table<string, string[]>, methods: table<string, string[]> }?
 ---@return clouds.Error?
-function Node:status() end
+function Node:status(options) end
 
 ---The counters of the connection, and dropped_messages of this node.
 ---@return table<string, integer>
@@ -276,15 +277,17 @@ local Server = {}
 ---Offers a method; registering again replaces the handler. Waits for the registration where that is possible.
 ---@param name string
 ---@param handler clouds.Handler
+---@param options? { timeout: number? } Seconds to wait; it is tried on after that.
 ---@return true?
 ---@return clouds.Error?
-function Server:register(name, handler) end
+function Server:register(name, handler, options) end
 
 ---Takes a method back; what was accepted is still answered.
 ---@param name string
+---@param options? { timeout: number? } Seconds.
 ---@return true?
 ---@return clouds.Error?
-function Server:unregister(name) end
+function Server:unregister(name, options) end
 
 ---A request that is being served. Each function can be called with a dot or a colon, and handed on.
 ---@class clouds.Request

@@ -261,6 +261,17 @@ t.test("data never raises", function()
   end
 end)
 
+t.test("an error says what it is about", function()
+  local _, err = client:call("nobody serves this", {}, { server = "s.nobody" })
+  t.is({ err.method, err.server }, { "nobody serves this", "s.nobody" })
+  t.has(tostring(err), "nobody serves this")
+  _, err = echo(("x"):rep(5000000))
+  t.is({ err.method, err.size, err.limit, err.code }, { "echo", 5000004, 4194304, "CLOUDS_TOO_BIG" })
+  t.has(tostring(err), "5000004")
+  _, err = echo("\255")
+  t.is(err.method, "echo")
+end)
+
 t.test("what cannot be sent of an error is left out", function()
   assert(server:register("half", function()
     error({ message = "the words", code = "E_HALF", fn = print, bytes = "\255", more = 1 })

@@ -236,6 +236,21 @@ t.test("a request that nobody can answer is answered at once", function()
   end
 end)
 
+t.test("a request that nobody answers is closed at its deadline", function()
+  local left_open
+  assert(server:register("left_open for ever", function()
+    left_open = clouds.request():detach()
+  end))
+  local _, err = client:call("left_open for ever", {}, { deadline = 0.3 })
+  t.is(err.outcome, "UNKNOWN")
+  t.ok(left_open, "the handler ran")
+  t.eventually(function()
+    return not left_open:open() and not left_open.open()
+  end)
+  local ok, problem = left_open:reply("late")
+  t.is({ ok, problem.code }, { nil, "CLOUDS_STALE_ID" })
+end)
+
 t.test("a coroutine of the handler may ask for the request again and again", function()
   local function collect()
     collectgarbage()

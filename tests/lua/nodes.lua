@@ -484,4 +484,37 @@ t.test("the library's log lines are told", function()
   end, "log_level")
 end)
 
+t.test("every wait has a limit, and says what is in the way", function()
+  local own, down = clouds.server({ url = "redis+unix:///nowhere/redis.sock" }), nil
+  own:on("down", function(err)
+    down = err
+  end)
+  t.eventually(function()
+    return down
+  end)
+  local limit = { timeout = 0.01 }
+  local waits = {
+    register = function() return own:register("limited", print, limit) end,
+    unregister = function() return own:unregister("limited", limit) end,
+    status = function() return own:status(limit) end,
+    send = function() return own:send("c.somebody", 1, { confirm = true, timeout = 0.01 }) end,
+  }
+  for _, name in ipairs({ "register", "unregister", "status", "send" }) do
+    local ok, err = waits[name]()
+    t.is({ ok, err.code }, { nil, "CLOUDS_UNREACHABLE" }, name)
+  end
+  for _, fn in ipairs({ own.register, own.unregister }) do
+    t.raises(function()
+      fn(own, "limited", fn == own.register and print or { late = 1 }, { late = 1 })
+    end, "unknown option 'late'")
+  end
+  own:close(0)
+  local there = clouds.server({ url = t.url })
+  assert(there:register("in time", print, { timeout = 60 }))
+  t.ok(there:status({ timeout = 60 }).methods["in time"])
+  t.ok(there:send(there.id, 1, { confirm = true, timeout = 60 }))
+  assert(there:unregister("in time", { timeout = 60 }))
+  there:close(0)
+end)
+
 t.done()
