@@ -1,8 +1,7 @@
 /* Design notes
  *
  * A dial is what a conn needs until it is open: the addresses left to try, and one timer that limits all of it. The
- * timer counts among the conn's handles, so that a conn that never had a descriptor ends like any other. A lookup
- * cannot be stopped: it is its own block, and forgets its dial when that is over.
+ * timer counts among the conn's handles, so that a conn that never had a descriptor ends like any other.
  *
  * A unix listener whose queue is full says EAGAIN at once; the same address is tried again until the time is up. */
 #include "net/inside.h"
@@ -22,15 +21,10 @@
 
 enum { RETRY_MS = 5, KEEPALIVE_S = 15, UNANSWERED_MS = 20000 };
 
-typedef struct lookup {
-    uv_getaddrinfo_t request;
-    struct cl_dial *dial; /* NULL: nobody waits any more */
-} lookup;
-
 struct cl_dial {
     uv_timer_t timer;
     cl_conn *conn;
-    lookup *lookup;
+    cl_asker asker;
     int64_t until;
     double seconds;
     int waiting;                  /* the timer ends a pause, not the whole */
@@ -47,6 +41,7 @@ static void on_timer_closed(uv_handle_t *handle)
     struct cl_dial *dial = CL_OWNER(handle, struct cl_dial, timer);
     cl_conn *conn = dial->conn;
     if (dial->list) freeaddrinfo(dial->list);
+    cl_resolve_forget(&dial->asker);
     cl_free(dial);
     cl_conn_handle_closed(conn);
 }
@@ -55,10 +50,7 @@ void cl_dial_stop(cl_conn *conn)
 {
     struct cl_dial *dial = conn->dial;
     conn->dial = NULL;
-    if (dial->lookup) {
-        dial->lookup->dial = NULL;
-        uv_cancel((uv_req_t *)&dial->lookup->request);
-    }
+    cl_resolve_forget(&dial->asker);
     uv_close((uv_handle_t *)&dial->timer, on_timer_closed);
 }
 
@@ -186,34 +178,12 @@ static int start(cl_loop *loop, double seconds, const cl_conn_hooks *hooks, cl_c
     return 0;
 }
 
-static void on_looked_up(uv_getaddrinfo_t *request, int status, struct addrinfo *list)
+static void on_looked_up(cl_asker *asker, int status, struct addrinfo *list)
 {
-    lookup *l = CL_OWNER(request, lookup, request);
-    struct cl_dial *dial = l->dial;
-    cl_free(l);
-    if (!dial) {
-        if (list) uv_freeaddrinfo(list);
-        return;
-    }
-    dial->lookup = NULL;
-    dial->list = dial->next = list;
+    struct cl_dial *dial = CL_OWNER(asker, struct cl_dial, asker);
+    dial->next = list;
     if (status == 0) attempt(dial->conn);
-    else cl_conn_fail(dial->conn, CLOUDS_EUNREACHABLE, "resolve %s: %s", dial->what, uv_strerror(status));
-}
-
-static int look_up(cl_conn *conn, const char *host, const char *port)
-{
-    lookup *l = cl_calloc(1, sizeof *l);
-    if (!l) return UV_ENOMEM;
-    const struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV};
-    int code = uv_getaddrinfo(&conn->loop->uv, &l->request, on_looked_up, host, port, &hints);
-    if (code != 0) {
-        cl_free(l);
-        return code;
-    }
-    l->dial = conn->dial;
-    conn->dial->lookup = l;
-    return 0;
+    else cl_conn_fail(dial->conn, CLOUDS_EUNREACHABLE, "resolve %s: %s", dial->what, gai_strerror(status));
 }
 
 int cl_conn_tcp(cl_loop *loop, const char *host, int port, double connect_timeout, const cl_conn_hooks *hooks,
@@ -230,9 +200,10 @@ int cl_conn_tcp(cl_loop *loop, const char *host, int port, double connect_timeou
     if (getaddrinfo(host, service, &hints, &dial->list) == 0) {
         dial->next = dial->list;
         attempt(conn);
-    } else if ((code = look_up(conn, host, service)) != 0) {
-        cl_conn_fail(conn, code == UV_ENOMEM ? CLOUDS_ENOMEM : CLOUDS_EUNREACHABLE, "resolve %s: %s", dial->what,
-                     uv_strerror(code));
+    } else {
+        dial->asker.told = on_looked_up;
+        code = cl_resolve(loop, host, service, &dial->asker);
+        if (code != 0) cl_conn_fail(conn, code, "resolve %s: %s", dial->what, clouds_strerror(code));
     }
     *out = conn;
     return 0;

@@ -2,6 +2,7 @@
 #ifndef CL_NET_INSIDE_H
 #define CL_NET_INSIDE_H
 
+#include <netdb.h>
 #include <sys/types.h>
 #include <uv.h>
 
@@ -21,8 +22,9 @@ struct cl_loop {
     uv_async_t wake;
     uv_timer_t limit; /* ends a run that waits no longer than its timeout */
     cl_loop_hooks hooks;
-    cl_link dirty; /* conns with output of this turn */
-    pid_t owner;   /* the process that made it */
+    cl_link dirty;    /* conns with output of this turn */
+    cl_link resolved; /* cl_askers whose answer is there; under the lock of resolve.c */
+    pid_t owner;      /* the process that made it */
     int running, closing;
     int poked;   /* the next run must not wait */
     int changed; /* a watcher was started that uv has not installed yet: its descriptor tells nothing so far */
@@ -80,6 +82,24 @@ void cl_conn_fail(cl_conn *conn, int code, const char *format, ...) __attribute_
 /* One handle of the conn is closed; the last one ends it. */
 void cl_conn_handle_closed(cl_conn *conn);
 void cl_conn_turn(cl_loop *loop);
+
+/* resolve.c: names become addresses, without the loop waiting. */
+typedef struct cl_lookup cl_lookup;
+
+typedef struct cl_asker {
+    cl_link place; /* all zero at first */
+    cl_loop *loop;
+    cl_lookup *lookup; /* NULL: it asks nothing */
+    /* The answer, on the loop's thread: the status of getaddrinfo, and a list that lives until cl_resolve_forget. */
+    void (*told)(struct cl_asker *asker, int status, struct addrinfo *list);
+} cl_asker;
+
+/* 0, CLOUDS_ENOMEM, or CLOUDS_ESYSTEM: no thread can be started. */
+int cl_resolve(cl_loop *loop, const char *host, const char *service, cl_asker *asker);
+/* Whether it is told already or not; again is harmless. */
+void cl_resolve_forget(cl_asker *asker);
+/* Tells what was found out; the loop calls it when it is woken. */
+void cl_resolve_turn(cl_loop *loop);
 
 /* dial.c: gives up connecting; what is still under way ends by itself. */
 void cl_dial_stop(cl_conn *conn);

@@ -35,6 +35,7 @@ int64_t cl_loop_now(void)
 static void on_wake(uv_async_t *handle)
 {
     cl_loop *loop = CL_OWNER(handle, cl_loop, wake);
+    if (!loop->closing) cl_resolve_turn(loop);
     if (loop->hooks.woken && !loop->closing) loop->hooks.woken(loop->hooks.self);
 }
 
@@ -78,6 +79,7 @@ int cl_loop_create(const cl_loop_hooks *hooks, cl_loop **out)
     loop->fd = loop->event_fd = loop->timer_fd = -1;
     loop->changed = 1;
     cl_list_init(&loop->dirty);
+    cl_list_init(&loop->resolved);
     *out = loop;
     return 0;
 }

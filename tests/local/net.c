@@ -1,6 +1,8 @@
 /* The net layer by itself: loop, alarms, watches, conns and listeners. */
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <netdb.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -22,6 +24,31 @@ static const char *path_of(const char *name)
     static char path[128];
     snprintf(path, sizeof path, "%s/%s", folder, name);
     return path;
+}
+
+/* The resolver: knows localhost on every machine, and names that hang it until they are let go. */
+static pthread_mutex_t resolver = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
+static int hanging, hung, may_go;
+
+static void hang(void)
+{
+    pthread_mutex_lock(&resolver);
+    hanging++;
+    hung++;
+    while (!may_go) pthread_cond_wait(&changed, &resolver);
+    hanging--;
+    pthread_mutex_unlock(&resolver);
+}
+
+int getaddrinfo(const char *host, const char *service, const struct addrinfo *hints, struct addrinfo **out)
+{
+    int (*real)(const char *, const char *, const struct addrinfo *, struct addrinfo **);
+    *(void **)&real = dlsym(RTLD_NEXT, "getaddrinfo");
+    if (hints->ai_flags & AI_NUMERICHOST) return real(host, service, hints, out);
+    if (strcmp(host, "localhost") == 0) return real("127.0.0.1", service, hints, out);
+    hang();
+    return EAI_AGAIN;
 }
 
 static int woken, turns;
@@ -258,6 +285,48 @@ static void nobody_listens(void)
     UNTIL(loop, e.closed);
     CHECK_STR(e.words, strlen(e.words), "connect localhost:1: connection refused");
     CHECK_INT(e.opened, 0);
+    cl_loop_close(loop);
+}
+
+/* A name that does not resolve holds up neither other names, nor the time limit of its own, nor the end of the loop. */
+static void names_that_hang_the_resolver(void)
+{
+    enum { NAMES = 8 };
+    cl_loop *loop = make_loop();
+    end e[NAMES + 1], timed = {0}, named = {0};
+    memset(e, 0, sizeof e);
+    for (int i = 0; i <= NAMES; i++) { /* the last asks for the name of the first */
+        char host[32];
+        snprintf(host, sizeof host, "hangs%d.test", i % NAMES);
+        cl_conn_hooks hooks = hooks_of(&e[i]);
+        CHECK_INT(cl_conn_tcp(loop, host, 1, 1000, &hooks, &e[i].conn), 0);
+    }
+    cl_conn_hooks hooks = hooks_of(&named);
+    CHECK_INT(cl_conn_tcp(loop, "localhost", 1, 1000, &hooks, &named.conn), 0);
+    UNTIL(loop, named.closed);
+    CHECK_STR(named.words, strlen(named.words), "connect localhost:1: connection refused");
+    hooks = hooks_of(&timed);
+    CHECK_INT(cl_conn_tcp(loop, "hangs0.test", 1, 0.05, &hooks, &timed.conn), 0);
+    UNTIL(loop, timed.closed);
+    CHECK(strstr(timed.words, "no answer within 0.05 s") != NULL);
+    UNTIL(loop, __atomic_load_n(&hung, __ATOMIC_SEQ_CST) == NAMES);
+    CHECK_INT(e[0].closed, 0);
+    cl_conn_close(e[1].conn, 0);
+    UNTIL(loop, e[1].closed);
+    cl_loop_close(loop); /* returns although the resolver does not */
+    for (int i = 0; i <= NAMES; i++) CHECK_INT(e[i].closed, 1);
+    pthread_mutex_lock(&resolver);
+    CHECK_INT(hanging, NAMES); /* one for each name */
+    may_go = 1;
+    pthread_cond_broadcast(&changed);
+    pthread_mutex_unlock(&resolver);
+    loop = make_loop();
+    e[0] = (end){0};
+    hooks = hooks_of(&e[0]);
+    CHECK_INT(cl_conn_tcp(loop, "hangs9.test", 1, 1000, &hooks, &e[0].conn), 0);
+    UNTIL(loop, e[0].closed);
+    CHECK(strncmp(e[0].words, "resolve hangs9.test:1: ", 23) == 0);
+    UNTIL(loop, __atomic_load_n(&hanging, __ATOMIC_SEQ_CST) == 0);
     cl_loop_close(loop);
 }
 
@@ -659,6 +728,7 @@ int main(void)
     RUN(drained_comes_after_a_backlog);
     RUN(what_drained_writes_goes_out);
     RUN(nobody_listens);
+    RUN(names_that_hang_the_resolver);
     RUN(a_path_that_is_too_long);
     RUN(connecting_has_a_limit);
     RUN(the_end_from_inside_a_hook);
