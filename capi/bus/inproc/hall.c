@@ -21,12 +21,20 @@ struct cl_hall {
     char name[];
 };
 
-/* A method and who offers it. */
+enum { ASKS_MAX = 10000 };
+
+/* A method, who offers it, and who asked for it: news of it is for those. */
 typedef struct cl_service {
     cl_str method;
-    cl_link offers;
+    cl_link offers, asks;
     char text[];
 } cl_service;
+
+typedef struct cl_ask {
+    cl_link in_service, in_member;
+    cl_service *service;
+    cl_member *member;
+} cl_ask;
 
 typedef struct cl_offer {
     cl_link place;
@@ -65,6 +73,7 @@ int cl_hall_join(const char *name, cl_member *member, cl_hall **out)
     if (hall) {
         hall->members_n++;
         pthread_mutex_lock(&hall->lock);
+        cl_list_init(&member->asks);
         cl_list_append(&hall->members, &member->place);
         pthread_mutex_unlock(&hall->lock);
     }
@@ -81,10 +90,14 @@ void cl_hall_deafen(cl_hall *hall, cl_member *member)
     pthread_mutex_unlock(&hall->lock);
 }
 
+static void end_ask(cl_hall *hall, cl_ask *ask);
+
 void cl_hall_leave(cl_hall *hall, cl_member *member)
 {
     pthread_mutex_lock(&halls_lock);
     pthread_mutex_lock(&hall->lock);
+    while (!cl_list_empty(&member->asks)) end_ask(hall, CL_OWNER(member->asks.next, cl_ask, in_member));
+    cl_strmap_free(&member->asked);
     cl_list_remove(&member->place);
     cl_buf_free(&member->box);
     pthread_mutex_unlock(&hall->lock);
@@ -113,14 +126,22 @@ static int put(cl_member *to, const cl_member *from, const cl_envelope *e)
 
 /* Without memory for it, or behind a full mailbox that nobody reads, a bus learns it late: by its next look, or by its
  * calls' timeouts. */
-static void tell_all(cl_hall *hall, const cl_member *from, int news, cl_str node, cl_str method)
+static void tell_one(cl_member *to, const cl_member *from, const cl_envelope *e)
 {
-    const cl_envelope e = {.type = news, .from = node, .method = method};
-    CL_LIST_EACH(it, &hall->members)
-    {
-        cl_member *to = CL_OWNER(it, cl_member, place);
-        if (to->box.len <= to->hard) put(to, from, &e);
-    }
+    if (to->box.len <= to->hard) put(to, from, e);
+}
+
+/* That a node drains or is gone concerns whoever has asked it something. */
+static void tell_all(cl_hall *hall, const cl_member *from, int news, cl_str node)
+{
+    const cl_envelope e = {.type = news, .from = node};
+    CL_LIST_EACH(it, &hall->members) tell_one(CL_OWNER(it, cl_member, place), from, &e);
+}
+
+static void tell_askers(const cl_service *service, const cl_member *from, int news, cl_str node)
+{
+    const cl_envelope e = {.type = news, .from = node, .method = service->method};
+    CL_LIST_EACH(it, &service->asks) tell_one(CL_OWNER(it, cl_ask, in_service)->member, from, &e);
 }
 
 /* What fits the sender's limits mostly fits those of others, since these are mostly the same. */
@@ -178,6 +199,7 @@ static cl_service *service_of(cl_hall *hall, cl_str method)
     memcpy(service->text, method.p, method.n);
     service->method = cl_str_of(service->text, method.n);
     cl_list_init(&service->offers);
+    cl_list_init(&service->asks);
     if (cl_strmap_put(&hall->methods, service->method, service) == 0) return service;
     cl_free(service);
     return NULL;
@@ -185,7 +207,7 @@ static cl_service *service_of(cl_hall *hall, cl_str method)
 
 static void end_if_unused(cl_hall *hall, cl_service *service)
 {
-    if (!service || !cl_list_empty(&service->offers)) return;
+    if (!service || !cl_list_empty(&service->offers) || !cl_list_empty(&service->asks)) return;
     cl_strmap_take(&hall->methods, service->method);
     cl_free(service);
 }
@@ -202,7 +224,7 @@ static int enroll(cl_hall *hall, cl_seat *seat, cl_str method)
     }
     *offer = (cl_offer){.service = service, .seat = seat};
     cl_list_append(&service->offers, &offer->place);
-    tell_all(hall, seat->member, CL_NEWS_UP, seat->id, method);
+    tell_askers(service, seat->member, CL_NEWS_UP, seat->id);
     return 0;
 }
 
@@ -217,7 +239,7 @@ int cl_hall_enroll(cl_hall *hall, cl_seat *seat, cl_str method)
 static void end_offer(cl_hall *hall, cl_offer *offer)
 {
     cl_list_remove(&offer->place);
-    tell_all(hall, offer->seat->member, CL_NEWS_DOWN, offer->seat->id, offer->service->method);
+    tell_askers(offer->service, offer->seat->member, CL_NEWS_DOWN, offer->seat->id);
     end_if_unused(hall, offer->service);
     cl_free(offer);
 }
@@ -246,7 +268,7 @@ void cl_hall_drain(cl_hall *hall, cl_seat *seat)
 {
     pthread_mutex_lock(&hall->lock);
     withdraw_all(hall, seat);
-    tell_all(hall, seat->member, CL_NEWS_DRAINING, seat->id, CL_STR_NONE);
+    tell_all(hall, seat->member, CL_NEWS_DRAINING, seat->id);
     pthread_mutex_unlock(&hall->lock);
 }
 
@@ -266,8 +288,43 @@ void cl_hall_tell_gone(cl_hall *hall, cl_seat *seat)
     if (!seat->is_leaving) return;
     pthread_mutex_lock(&hall->lock);
     seat->is_leaving = 0;
-    tell_all(hall, seat->member, CL_NEWS_GONE, seat->id, CL_STR_NONE);
+    tell_all(hall, seat->member, CL_NEWS_GONE, seat->id);
     pthread_mutex_unlock(&hall->lock);
+}
+
+/* ---- asking */
+
+static void end_ask(cl_hall *hall, cl_ask *ask)
+{
+    cl_service *service = ask->service;
+    cl_strmap_take(&ask->member->asked, service->method);
+    cl_list_remove(&ask->in_service);
+    cl_list_remove(&ask->in_member);
+    cl_free(ask);
+    end_if_unused(hall, service);
+}
+
+/* The member hears of the method from now on; for the one it asked for first, if there are too many, no more. */
+static int ask(cl_hall *hall, cl_member *member, cl_str method, cl_service **out)
+{
+    cl_ask *known = cl_strmap_get(&member->asked, method);
+    if (known) {
+        *out = known->service;
+        return 0;
+    }
+    if (member->asked.len >= ASKS_MAX) end_ask(hall, CL_OWNER(member->asks.next, cl_ask, in_member));
+    cl_service *service = service_of(hall, method);
+    cl_ask *made = service ? cl_malloc(sizeof *made) : NULL;
+    if (!made || cl_strmap_put(&member->asked, service->method, made) != 0) {
+        cl_free(made);
+        end_if_unused(hall, service);
+        return CLOUDS_ENOMEM;
+    }
+    *made = (cl_ask){.service = service, .member = member};
+    cl_list_append(&service->asks, &made->in_service);
+    cl_list_append(&member->asks, &made->in_member);
+    *out = service;
+    return 0;
 }
 
 static int list_service(const cl_service *service, cl_buf *out)
@@ -282,14 +339,14 @@ static int list_service(const cl_service *service, cl_buf *out)
     return code;
 }
 
-int cl_hall_list(cl_hall *hall, const cl_str *method, cl_buf *out)
+int cl_hall_list(cl_hall *hall, cl_member *member, const cl_str *method, cl_buf *out)
 {
     int code = 0;
     pthread_mutex_lock(&hall->lock);
-    const cl_service *service;
+    cl_service *service;
     if (method) {
-        service = cl_strmap_get(&hall->methods, *method);
-        if (service) code = list_service(service, out);
+        code = ask(hall, member, *method, &service);
+        if (code == 0) code = list_service(service, out);
     } else {
         for (size_t at = 0; code == 0 && (service = cl_strmap_next(&hall->methods, &at));)
             code = list_service(service, out);

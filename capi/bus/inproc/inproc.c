@@ -53,7 +53,7 @@ typedef struct rows {
 static rows list_rows(inproc *bus, const cl_str *method)
 {
     rows r = {.n = 0};
-    r.code = cl_hall_list(bus->hall, method, &r.frames);
+    r.code = cl_hall_list(bus->hall, &bus->member, method, &r.frames);
     size_t most = r.frames.len / (CL_FRAME_PREFIX + CL_FRAME_HEAD) + 1;
     r.servers = r.code == 0 ? cl_malloc(most * (sizeof *r.servers + sizeof *r.methods)) : NULL;
     if (!r.servers) {

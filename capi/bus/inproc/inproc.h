@@ -26,6 +26,8 @@ typedef struct cl_member {
     int deaf; /* its loop is gone */
     size_t soft, hard, message;
     cl_json_limits json;
+    cl_strmap asked; /* method -> cl_ask: it hears who comes and goes there */
+    cl_link asks;    /* the same, oldest first */
 } cl_member;
 
 /* A node in the hall. */
@@ -63,7 +65,8 @@ void cl_hall_drain(cl_hall *hall, cl_seat *seat);
 int cl_hall_post(cl_hall *hall, cl_member *from, const cl_envelope *e, size_t *most);
 /* Exchanges the contents of the mailbox for an empty buffer. */
 void cl_hall_fetch(cl_hall *hall, cl_member *member, cl_buf *out);
-/* Appends a frame (method, from) for each server of a method, or (NULL) of every one. 0 or CLOUDS_ENOMEM. */
-int cl_hall_list(cl_hall *hall, const cl_str *method, cl_buf *out);
+/* Appends a frame (method, from) for each server of a method, whose news the member hears from now on, or (NULL) of
+ * every one. 0 or CLOUDS_ENOMEM. */
+int cl_hall_list(cl_hall *hall, cl_member *member, const cl_str *method, cl_buf *out);
 
 #endif

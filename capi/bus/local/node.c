@@ -259,7 +259,7 @@ int cl_local_enroll(cl_bus *base, void *handle, cl_str method, uint64_t operatio
 /* Without the lock the files of this name are another process's. */
 static void take_out(cl_local_node *node, cl_str method)
 {
-    if (node->lock < 0) return;
+    if (node->lock < 0 || !cl_file_is_current(&node->bus->folder, node->key, node->lock)) return;
     cl_file_remove_entry(&node->bus->folder, node->key, method);
     look_later(node, method);
 }
@@ -443,12 +443,14 @@ int cl_local_enter_folder(cl_local *bus)
     return code;
 }
 
+/* Each node for itself: one whose id was taken meanwhile is in nobody's way. */
 static int put_back(cl_local *bus)
 {
     int code = cl_folder_is_current(&bus->folder) ? 0 : cl_local_enter_folder(bus);
+    if (code != 0) return code;
     CL_LIST_EACH(it, &bus->nodes)
     {
-        int failed = code == 0 ? restore(CL_OWNER(it, cl_local_node, place)) : 0;
+        int failed = restore(CL_OWNER(it, cl_local_node, place));
         if (failed) code = failed;
     }
     return code;
