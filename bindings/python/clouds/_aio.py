@@ -299,10 +299,10 @@ class Node(_Keywords, NodeBase):
             self._spawn(contained(answer), lambda task: then(_outcome(task)))
         return True
 
-    def _serve(self, request: Request, handler: Callable[..., Any], arguments: str, size: int) -> bool:
+    def _serve(self, request: Request, handler: Callable[..., Any], event: Event) -> bool:
         if len(self._tasks) >= self._most_requests:
             return False
-        result = serve(request, handler, arguments, self._finish)
+        result = serve(request, handler, event.data, self._finish)
         if result is not None:
             self._spawn(serve_later(request, result), _ignore)
         return True
@@ -310,9 +310,8 @@ class Node(_Keywords, NodeBase):
     def _finish(self, request: Request, result: Any) -> None:
         """Answers; what cannot be queued now is tried again meanwhile."""
         rest = request._finish(result)
-        for _ in rest:
-            self._spawn(finish_later(request, rest), _ignore)
-            return
+        if rest is not None:
+            self._spawn(finish_later(rest), _ignore)
 
     def _elsewhere(self) -> bool:
         """Is this another thread than that of the running loop?"""

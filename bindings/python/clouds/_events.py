@@ -1,6 +1,7 @@
 """Events: whole batches of records in memory of ours, read without a further foreign call."""
 import ctypes
 import struct
+import sys
 from typing import Any, Dict, Iterator, List, NamedTuple, Tuple
 
 from clouds import _abi
@@ -10,6 +11,7 @@ from clouds._values import decode, members
 
 RECORD = ctypes.sizeof(_abi.clouds_event)
 LARGE = 65536
+OVERHEAD = 600  # bytes that an event takes beside its texts
 
 _CODES: Dict[Any, str] = {ctypes.c_uint32: "I", ctypes.c_int32: "i", ctypes.c_uint64: "Q", ctypes.c_int64: "q",
                           ctypes.c_double: "d", ctypes.c_void_p: "P", ctypes.c_char_p: "P", ctypes.c_size_t: "N"}
@@ -121,6 +123,11 @@ class Records:
     def events(self, count: int) -> List[Event]:
         """All of them, with their texts."""
         return [self.event(raw) for raw in self.raw(count)]
+
+
+def size_of(event: Event) -> int:
+    """So much memory an event takes while it waits for its turn."""
+    return sys.getsizeof(event.data) + sys.getsizeof(event.error) + OVERHEAD
 
 
 def failure(event: Event) -> Error:

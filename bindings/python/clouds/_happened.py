@@ -1,10 +1,9 @@
 """What a node of either face does when something happened: one function for each type of event."""
 import logging
-import sys
 from typing import TYPE_CHECKING, Any, Callable, Dict, List
 
 from clouds import _abi
-from clouds._events import Event, failure
+from clouds._events import Event, failure, size_of
 from clouds._faults import escaped, is_interrupt, log, tell, text_of
 from clouds._library import lib
 from clouds._operations import RESULT
@@ -14,9 +13,6 @@ from clouds.errors import NoSuchMethod, Overloaded
 
 if TYPE_CHECKING:
     from clouds._node import NodeBase
-
-OVERHEAD = 600  # bytes that an event takes beside its texts
-
 
 def _ignore(_: Any) -> None:
     pass
@@ -55,14 +51,9 @@ def _request(node: "NodeBase", event: Event) -> None:
     request = Request(node, node._context, event)
     if offered is None:
         request.fail(NoSuchMethod())
-    elif not node._serve(request, offered.handler, event.data, size_of(event)):
+    elif not node._serve(request, offered.handler, event):
         node._count("queue_refusals")
         request._refuse(Overloaded())
-
-
-def size_of(event: Event) -> int:
-    """So much memory an event takes while it waits for its turn."""
-    return sys.getsizeof(event.data) + sys.getsizeof(event.error) + OVERHEAD
 
 
 def _message(node: "NodeBase", event: Event) -> None:

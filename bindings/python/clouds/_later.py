@@ -13,7 +13,7 @@ from clouds._threads import at_the_end, start
 from clouds.errors import Canceled
 
 
-async def finish_later(request: Request, rest: Iterator[float]) -> None:
+async def finish_later(rest: Iterator[float]) -> None:
     """Goes on answering until the answer could be queued."""
     for pause in rest:
         await asyncio.sleep(pause)
@@ -36,7 +36,9 @@ async def serve_later(request: Request, result: Awaitable[Any]) -> None:
         if is_interrupt(problem):
             raise
         return
-    await finish_later(request, request._finish(value))
+    rest = request._finish(value)
+    if rest is not None:
+        await finish_later(rest)
 
 
 async def contained(coroutine: Awaitable[Any]) -> Tuple[Any, Optional[BaseException]]:

@@ -106,8 +106,8 @@ class NodeBase(_Live):
         """
         raise NotImplementedError
 
-    def _serve(self, request: Request, handler: _Handler, arguments: str, size: int) -> bool:
-        """Runs a handler with the arguments that this text has. False when too many wait for their turn."""
+    def _serve(self, request: Request, handler: _Handler, event: Event) -> bool:
+        """Runs a handler with the arguments that came with the event. False when too many wait for their turn."""
         raise NotImplementedError
 
     def _touched(self) -> None:

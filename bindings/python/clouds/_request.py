@@ -13,7 +13,7 @@ from clouds._values import Values, decode, encode_list
 from clouds.errors import Expired, LimitReached, StaleId
 
 LONGEST_WAIT = 60.0  # seconds that a handler waits to hand in an answer whose caller did not say how long it waits
-FRESH = 0.001  # seconds: a request that is younger was looked at just now, by the library
+FRESH = 0.01  # seconds: whether a request that is younger has expired, the library has looked just now
 # After these a request is over: it was answered, it is gone, or its caller was told.
 _ENDED = (_abi.CLOUDS_ESTALE, _abi.CLOUDS_ETOOBIG, _abi.CLOUDS_ECLOSED, _abi.CLOUDS_EHANDLE)
 
@@ -122,29 +122,49 @@ class Request:
         except Error:
             pass
 
-    def _finish(self, result: Any) -> Iterator[float]:
-        """Answers with what the handler returned. Gives the seconds to wait while the answer cannot be queued."""
+    def _finish(self, result: Any) -> Optional[Iterator[float]]:
+        """Answers with what the handler returned.
+
+        When the answer cannot be queued, it gives what goes on trying: the seconds to wait before each time.
+        """
         if self._detached or not self._open:
-            return
-        until, pause = self._until or time.monotonic() + LONGEST_WAIT, 0.001
+            return None
         try:
             text = encode_result(result)
         except Exception as problem:  # its caller waits
             if type(problem) in (TypeError, ValueError):
                 problem = type(problem)(f"the result cannot be sent: {problem}")
             self._finish_failed(problem)
-            return
+            return None
+        try:
+            self._answer(lib.clouds_reply, text, len(text))
+        except StaleId:
+            pass
+        except LimitReached:
+            if self._open:
+                return self._keep_trying(text)
+        except Exception as problem:
+            self._finish_failed(problem)
+        return None
+
+    def _try(self, text: bytes, again: bool) -> bool:
+        """Answers once more. False when there is no room for the answer, and it may be tried again."""
+        try:
+            self._answer(lib.clouds_reply, text, len(text))
+        except StaleId:
+            pass
+        except Exception as problem:
+            if again and isinstance(problem, LimitReached) and self._open:
+                return False
+            self._finish_failed(problem)
+        return True
+
+    def _keep_trying(self, text: bytes) -> Iterator[float]:
+        until, pause = self._until or time.monotonic() + LONGEST_WAIT, 0.001
         while True:
-            try:
-                self._answer(lib.clouds_reply, text, len(text))
-                return
-            except StaleId:
-                return
-            except Exception as problem:
-                if not (isinstance(problem, LimitReached) and self._open and time.monotonic() < until):
-                    self._finish_failed(problem)
-                    return
             yield pause
+            if self._try(text, time.monotonic() < until):
+                return
             pause = min(2 * pause, 0.1)
 
     def _finish_failed(self, problem: BaseException) -> None:
@@ -167,8 +187,6 @@ class Request:
 def serve(request: Request, handler: Callable[..., Any], arguments: str,
           finish: Callable[[Request, Any], None]) -> Optional[Awaitable[Any]]:
     """Runs a handler, and answers with what it returns or raises. What must be awaited first is given back."""
-    if request._over():
-        return None
     token = _current.set(request)
     try:
         result = handler(*decode(arguments))

@@ -14,7 +14,7 @@ import weakref
 from typing import TYPE_CHECKING, Any, Awaitable, Callable, Dict, List, Optional, Type, TypeVar, Union
 
 from clouds import _abi
-from clouds._events import Records
+from clouds._events import Event, Records, size_of
 from clouds._handle import Handle, farewell
 from clouds._library import lib
 from clouds._faults import tell
@@ -154,8 +154,8 @@ class Node(_Keywords, NodeBase):
     def _run_hook(self, fn: Callable[..., Any], arguments: List[Any], then: Callable[[Any], None], size: int) -> bool:
         return self._threads.hooks.submit(_run_hook, fn, arguments, then, size=size, spare=SPARE)
 
-    def _serve(self, request: Request, handler: Callable[..., Any], arguments: str, size: int) -> bool:
-        return self._threads.handlers.submit(_serve, self, request, handler, arguments, size=size,
+    def _serve(self, request: Request, handler: Callable[..., Any], event: Event) -> bool:
+        return self._threads.handlers.submit(_serve, self, request, handler, event.data, size=size_of(event),
                                              given_up=request._over)
 
     def _invoke(self, method: bytes, arguments: Any, options: CallOptions) -> Any:
@@ -455,11 +455,13 @@ def _run_hook(fn: Callable[..., Any], arguments: List[Any], then: Callable[[Any]
 
 def _finish(request: Request, result: Any) -> None:
     """Answers. While the answer cannot be queued this thread has nothing better to do than to try it again."""
-    for pause in request._finish(result):
+    for pause in request._finish(result) or ():
         time.sleep(pause)
 
 
 def _serve(node: Node, request: Request, handler: Callable[..., Any], arguments: str) -> None:
+    if request._over():
+        return
     try:
         result = serve(request, handler, arguments, _finish)
         if result is not None:
