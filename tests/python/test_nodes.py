@@ -2,6 +2,7 @@
 import asyncio
 import json
 import threading
+import time
 import unittest
 from concurrent.futures import Future
 from types import SimpleNamespace
@@ -214,6 +215,38 @@ class Connection(PythonCase):
         self.assertEqual(len([line for line in words if "closed by the peer" in line]), 1, words)
         self.assertEqual(said.records[0].levelname, "INFO")
         self.assertIsInstance(said.records[0].clouds, dict)
+
+    def test_redis_hangs(self):
+        """Every wait ends when it should, and says what is known; so does closing."""
+        server = self.redis()
+        patient = {"url": server.url, "ping_interval": 1000, "ping_timeout": 1000, "connect_timeout": 1000}
+        node, other = self.node("Server", **patient), self.node("Client", **patient)
+        node.register("add", print)
+        node.ready(BOUND)
+        other.ready(BOUND)
+
+        async def close():
+            async with clouds.aio.Server(**patient) as own:
+                own.register("own", print)
+                await own.ready()
+                server.pause()
+                with self.assertRaises(clouds.Timeout):
+                    await own.status(0.1)
+                call = own.call("nobody")
+                await own.close(0)
+                return call.exception()
+        self.addCleanup(server.resume)
+        begin = time.monotonic()
+        self.assertIsInstance(asyncio.run(close()), clouds.Error)
+        for wait, words in ((node.status, "the status did not come within 0.1 s"),
+                            (node.ping, "the bus did not answer within 0.1 s"),
+                            (lambda timeout: node.unregister("add", timeout=timeout), "not taken back within 0.1 s"),
+                            (lambda timeout: node.send(other.id, 1, confirm=True, timeout=timeout), "within 0.1 s")):
+            problem = self.raises(clouds.Timeout, words, wait, 0.1)
+            self.assertEqual(problem.node, node.id)
+        node.close(0)
+        other.close(0)
+        self.assertLess(time.monotonic() - begin, BOUND)
 
     def test_what_a_user_of_redis_may_not_is_logged(self):
         server = self.redis()

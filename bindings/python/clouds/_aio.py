@@ -2,6 +2,7 @@
 import asyncio
 import collections
 import ctypes
+import math
 import signal
 import threading
 import types
@@ -516,14 +517,16 @@ class Node(_Keywords, NodeBase):
         if self._serves_here():
             return
         task = asyncio.current_task()
-        if task is None:
-            await future
-            return
-        self._closing.add(task)
+        if task is not None:
+            self._closing.add(task)
         try:
-            await future
+            limit = self._longest_close(seconds)
+            await asyncio.wait([future], timeout=None if math.isinf(limit) else limit)
         finally:
-            self._closing.discard(task)
+            self._closing.discard(cast("asyncio.Future[Any]", task))
+        if not future.done():  # it takes longer than it may
+            self._broken(_abi.CLOUDS_ECLOSED)
+            self._end()
 
     async def run(self) -> None:
         """Waits until the node is closed. SIGINT, SIGTERM and cancelling close it in order."""

@@ -13,7 +13,7 @@ from clouds._happened import happened
 from clouds._faults import log
 from clouds._library import lib
 from clouds._operations import Operation, Operations, Registration, settle, take_all
-from clouds._options import HOOKS, CallOptions, Hooks, Number, Options, choose, limit_of, method_name, method_text
+from clouds._options import HOOKS, CallOptions, Hooks, Number, Options, choose, limit_of, method_name, method_text, seconds_of
 from clouds._request import Request, request
 from clouds._retry import Hooked, check_hook
 from clouds._threads import SPARE, Limits
@@ -39,6 +39,9 @@ def check_function(fn: Any) -> Any:
     if not callable(fn):
         raise TypeError(f"expected a function, got {fn!r}")
     return fn
+
+
+MOMENT = 1.0  # seconds that closing may take beside what it waits for on purpose
 
 
 class Offered:
@@ -86,6 +89,8 @@ class NodeBase(_Live):
         self._counting = threading.RLock()   # a finalizer may count in the middle of it
         self._limits = Limits(limit_of(chosen, "max_events"), limit_of(chosen, "max_event_bytes"))
         self._most_requests = limit_of(chosen, "max_in_flight")
+        self._drain = seconds_of(chosen.node, "drain_timeout")
+        self._linger = seconds_of(chosen.context, "linger")
         self._plain = CallOptions(self._flags)
         self._handle = Handle(chosen)
         self._context, self._node = self._handle.context, self._handle.node
@@ -162,6 +167,10 @@ class NodeBase(_Live):
 
     def _forget(self, context: Any, request: int, error: bytes) -> None:
         lib.clouds_fail(context, request, error, len(error), None, 0)
+
+    def _longest_close(self, drain: float) -> float:
+        """So long may closing take in all, whatever a peer or Redis does. Below 0 is the node's own limit."""
+        return (self._drain if drain < 0 else drain) + self._linger + MOMENT
 
     def _serves_here(self) -> bool:
         """Is this in a handler of this node, which has not answered yet?"""
@@ -308,6 +317,7 @@ class NodeBase(_Live):
                 raise TypeError(f"option '{name}' belongs to the connection, and cannot be changed")
         values = {name: value for name, value in chosen.node.items() if name != "type" or "type" in options}
         values.update({name: False for name in HOOKS if name in options and name not in chosen.hooks})
+        self._drain = float(values.get("drain_timeout", self._drain))
         with Options(values) as made:
             self._checked(lib.clouds_node_configure(self._node, made))
         hooks = {name: hook for name, hook in self._hooks.items() if name not in options}

@@ -39,6 +39,11 @@ def limit_of(chosen: Chosen, name: str) -> int:
     return int(chosen.context.get(name) or float(_KNOWN[name].default))
 
 
+def seconds_of(values: Dict[str, Any], name: str) -> float:
+    """A period: what was given, else the library's default."""
+    return float(values[name] if name in values else _KNOWN[name].default)
+
+
 def _unknown(name: str) -> TypeError:
     import difflib  # slow to load, and seldom needed
     near = difflib.get_close_matches(name, _OFFERED, 1)

@@ -316,19 +316,21 @@ class Node(_Keywords, NodeBase):
             return
         seconds = drain_seconds(drain)
         if handle.forked():
-            self._close_rest()
+            self._close_rest(0)
             return
         handle.close(seconds)
+        limit = self._longest_close(seconds)
         if self._serves_here() or _is_on_the_loop():
-            start("clouds-close", self._close_rest)
+            start("clouds-close", self._close_rest, limit)
         else:
-            self._close_rest()
+            self._close_rest(limit)
 
-    def _close_rest(self) -> None:
+    def _close_rest(self, limit: float) -> None:
+        """Waits for the end, and makes one when that takes longer than it may."""
         handle = self._handle
         try:
             if not handle.forked():
-                handle.over.wait()
+                handle.over.wait(min(limit, threading.TIMEOUT_MAX))
         finally:
             handle.destroy()
             not_at_the_end(self._finalizer)
