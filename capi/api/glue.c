@@ -31,6 +31,12 @@ static int port_send(void *self, void *tag, const cl_envelope *e, uint64_t token
     return bus->ops->send(bus, tag, e, token);
 }
 
+static int port_recall(void *self, cl_str to, uint64_t token)
+{
+    cl_bus *bus = ((cl_context *)self)->bus;
+    return bus->ops->recall ? bus->ops->recall(bus, to, token) : 0;
+}
+
 static void port_look(void *self, cl_str method, int known)
 {
     cl_bus *bus = ((cl_context *)self)->bus;
@@ -119,7 +125,8 @@ void cl_glue_port(cl_context *context, cl_port *port)
                       .reserve = port_reserve,
                       .withdraw_request = port_withdraw_request,
                       .forget_request = port_forget_request,
-                      .next_id = port_next_id};
+                      .next_id = port_next_id,
+                      .recall = port_recall};
 }
 
 /* ---- the sink; deaf while the context is destroyed */

@@ -411,9 +411,18 @@ static int nobody_serves(const cl_call *call, int64_t now)
     return call->state == CL_CALL_LOOKING && m->n == 0 && m->learned != INT64_MIN && now - m->learned <= EMPTY_MS;
 }
 
+/* It waited for its way to the server until now. */
+static int never_left(cl_call *call, int64_t now)
+{
+    const cl_port *port = &call->node->core->port;
+    if (!port->recall || !port->recall(port->self, call->peer->id, cl_token_of(call->id, call->sends))) return 0;
+    if (call->peer->avoid_until <= now) cl_peer_avoid(call->peer, now);
+    return 1;
+}
+
 static void timed_out(cl_call *call, int64_t now)
 {
-    if (call->state == CL_CALL_SENT) {
+    if (call->state == CL_CALL_SENT && !never_left(call, now)) {
         call->node->core->counters[CL_COUNT_TIMEOUTS]++;
         call->maybe = 1;
         blame(call, now);

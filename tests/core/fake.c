@@ -127,6 +127,12 @@ static void port_forget_request(void *self, uint64_t request)
 {
 }
 
+static int port_recall(void *self, cl_str to, uint64_t token)
+{
+    const fake *f = self;
+    return f->recalls && token == f->sent[f->n_sent - 1].token;
+}
+
 static uint64_t port_next_id(void *self)
 {
     return ++((fake *)self)->ids;
@@ -175,7 +181,8 @@ int fake_open(fake *f, const cl_core_config *config)
                         port_reserve,
                         port_withdraw_request,
                         port_forget_request,
-                        port_next_id};
+                        port_next_id,
+                        port_recall};
     return cl_core_create(config, &f->port, &f->core);
 }
 

@@ -41,6 +41,7 @@ typedef struct fake {
     uint64_t ids;
     int waiting; /* requests were not handed to the user yet */
     int send_code, reserve_code, question_code, enroll_code, status_code;
+    int recalls;      /* what was sent last has not left */
     const char *full; /* the queue to this server is full */
     fake_sent *sent;
     fake_event *events;

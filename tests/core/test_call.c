@@ -73,6 +73,31 @@ static void app_errors_pass(void)
     fake_end(&f);
 }
 
+/* It waited for its way to the server until its time was over: it was not done, and its next attempt goes elsewhere. */
+static void what_never_left_is_not_done(void)
+{
+    fake f = {0};
+    fake_start(&f);
+    f.recalls = 1;
+    uint64_t id = fake_call(&f, "m");
+    fake_servers(&f, "m", "s.1,s.2");
+    fake_advance(&f, 2001);
+    fake_event *e = fake_result(&f, id);
+    CHECK_INT(e->e.code, CLOUDS_EEXPIRED);
+    CHECK_INT(e->e.outcome, CLOUDS_NOT_DONE);
+    id = fake_call_spec(&f, (cl_call_spec){.retries = 1});
+    char first[48];
+    snprintf(first, sizeof first, "%s", fake_last_sent(&f)->to);
+    fake_advance(&f, 2001);
+    CHECK_INT(fake_results(&f, id), 0);
+    CHECK(strcmp(fake_last_sent(&f)->to, first) != 0);
+    f.recalls = 0; /* the second attempt did leave */
+    fake_advance(&f, 2001);
+    CHECK_INT(fake_result(&f, id)->e.code, CLOUDS_ETIMEOUT);
+    CHECK_INT(fake_result(&f, id)->e.outcome, CLOUDS_UNKNOWN);
+    fake_end(&f);
+}
+
 static void timeout_of_npm_server_deletes_it(void)
 {
     fake f = {0};
@@ -686,6 +711,7 @@ int main(void)
 {
     RUN(answers_complete);
     RUN(app_errors_pass);
+    RUN(what_never_left_is_not_done);
     RUN(timeout_of_npm_server_deletes_it);
     RUN(timeout_of_our_server_avoids_it);
     RUN(auto_clean_is_an_option);

@@ -570,7 +570,7 @@ static void a_stopped_peer(void)
  * is time to ask another, and the caller hears that this server does not count for now. */
 static void a_call_is_given_back_in_time(void)
 {
-    pid_t pid = child_server("s.frozen", 0);
+    pid_t pid = child_server("s.frozen", 0), other = child_server("s.other", 0);
     side b;
     int node_b;
     cl_limits limits = side_limits();
@@ -578,7 +578,7 @@ static void a_call_is_given_back_in_time(void)
     CHECK_INT(side_start(&b, cl_local_bus_create, "t", &limits), 0);
     side_node(&b, &node_b, "c.1");
     ask(&b, CL_STR("m"));
-    CHECK_INT(b.list_n, 1);
+    CHECK_INT(b.list_n, 2);
     kill(pid, SIGSTOP);
     int64_t from = cl_loop_now();
     int downs = b.server_downs;
@@ -595,6 +595,20 @@ static void a_call_is_given_back_in_time(void)
     CHECK(cl_loop_now() - from >= 990);
     CHECK_INT(b.server_downs, downs + 1);
     CHECK_INT(b.peer_downs, 0);
+    /* One that nobody else could take is left to its caller, who can take it back. */
+    kill_child(other);
+    for (int i = 0; i < 400 && cl_registry_has_other(CL_OWNER(b.bus, cl_local, base), e.to); i++) {
+        ask(&b, CL_STR("m")); /* sees now and then whether they live */
+        cl_loop_run(b.loop, 50);
+    }
+    e.deadline = cl_loop_now() + 200;
+    CHECK_INT(b.bus->ops->send(b.bus, &node_b, &e, 5), 0);
+    int64_t until = e.deadline;
+    UNTIL(&b, cl_loop_now() > until);
+    CHECK_INT(b.fates[CL_FATE_NOT_SENT], 1);
+    CHECK_INT(b.bus->ops->recall(b.bus, e.to, 5), 1);
+    CHECK_INT(b.bus->ops->recall(b.bus, e.to, 5), 0);
+    CHECK_INT(b.bus->ops->recall(b.bus, CL_STR("nobody"), 5), 0);
     kill(pid, SIGCONT); /* what still waits goes out, and the server counts again */
     UNTIL(&b, b.fates[CL_FATE_WRITTEN] == 1 && b.server_ups == 1);
     CHECK_INT(b.envelopes, 0); /* the call did not go out after all */

@@ -97,6 +97,7 @@ static const cl_bus_ops ops = {
     .enroll = cl_local_enroll,
     .withdraw = cl_local_withdraw,
     .send = cl_local_send,
+    .recall = cl_local_recall,
     .look = look,
     .forget = forget,
     .status = status,

@@ -130,6 +130,8 @@ void cl_registry_look(struct cl_local *bus, const char *file);
 void cl_registry_scan(struct cl_local *bus);
 /* Removes the dead servers of a method, now and then. */
 void cl_registry_check(struct cl_local *bus, cl_wanted *wanted);
+/* Does another node serve a method of this one? */
+int cl_registry_has_other(const struct cl_local *bus, cl_str id);
 /* The node is dead: its entries go. */
 void cl_registry_forget(struct cl_local *bus, cl_str id);
 /* Tells of all entries of a node: they count (again), or they don't. The entries themselves stay. */
@@ -201,7 +203,7 @@ typedef struct cl_waiting {
     int64_t deadline;
     int64_t patience; /* a call: until when it waits for this link */
     uint32_t length;
-    uint32_t type;
+    uint32_t type; /* 0: it is gone */
 } cl_waiting;
 
 /* A call in the output of a link: where it ends in the stream. */
@@ -299,6 +301,7 @@ void cl_link_count_tail(cl_local_link *link);
 
 /* send.c */
 int cl_local_send(cl_bus *base, void *handle, const cl_envelope *e, uint64_t token);
+int cl_local_recall(cl_bus *base, cl_str to, uint64_t token);
 void cl_link_send_waiting(cl_local_link *link);
 /* The link has ended: tells of the calls that it did not carry. nobody: who it was opened for does not listen. */
 void cl_link_fail_waiting(cl_local_link *link, int nobody);

@@ -216,6 +216,15 @@ cl_wanted *cl_registry_want(cl_local *bus, cl_str method)
     return wanted;
 }
 
+int cl_registry_has_other(const cl_local *bus, cl_str id)
+{
+    const cl_peer_entries *peer = cl_strmap_get(&bus->registry.peers, id);
+    if (!peer) return 0;
+    CL_LIST_EACH(it, &peer->list)
+    if (CL_OWNER(it, cl_entry, in_peer)->wanted->n > 1) return 1;
+    return 0;
+}
+
 /* ---- the dead */
 
 void cl_registry_forget(cl_local *bus, cl_str id)

@@ -2,7 +2,7 @@
  *
  * Over an open link a frame goes straight into the conn's output. Before, it waits in the link's queue behind a small
  * head that remembers its token and deadline; what is overdue when the link opens is not sent, and a call that has
- * waited half of its time goes elsewhere, if there is another server.
+ * waited half of its time goes elsewhere, if there is another server. Until it is written a call can be recalled.
  *
  * A call counts as not sent until the kernel has all of its bytes: `unsent` lists the calls in the conn's output with
  * their ends, so that a link that breaks loses only what it has carried.
@@ -225,24 +225,45 @@ void cl_link_fail_waiting(cl_local_link *link, int nobody)
     clear_queue(link);
 }
 
-/* Its place in the queue stays, without a type. What is told may put more into the queue. */
-static void give_one_back(cl_local_link *link, size_t at, cl_waiting *w)
+/* Its place in the queue stays, without a type. */
+static void take_out(cl_local_link *link, size_t at, cl_waiting *w)
 {
     w->type = 0;
     memcpy(link->queue.data + at, w, sizeof *w);
     link->waiting--;
+}
+
+/* What is told may put more into the queue. */
+static void give_one_back(cl_local_link *link, size_t at, cl_waiting *w)
+{
+    take_out(link, at, w);
     if (!link->doubted) cl_registry_tell(link->bus, link->peer_id, 0);
     link->doubted = 1;
     tell(link->bus, w->token, CL_FATE_NOT_SENT);
 }
 
+/* Where no other server is known a call may as well wait here: it is recalled when its time is up. */
 void cl_link_give_back(cl_local_link *link, int64_t now)
 {
     cl_waiting w;
     if (now < link->give_back) return;
-    for (size_t at = 0, next = 0; next_waiting(link, &next, &w); at = next)
+    int elsewhere = cl_registry_has_other(link->bus, link->peer_id);
+    for (size_t at = 0, next = 0; elsewhere && next_waiting(link, &next, &w); at = next)
         if (w.type == CL_CALL && w.patience <= now) give_one_back(link, at, &w);
     link->give_back = INT64_MAX;
     for (size_t at = 0; next_waiting(link, &at, &w);)
-        if (w.type == CL_CALL && w.patience < link->give_back) link->give_back = w.patience;
+        if (w.type == CL_CALL && w.patience > now && w.patience < link->give_back) link->give_back = w.patience;
+}
+
+int cl_local_recall(cl_bus *base, cl_str to, uint64_t token)
+{
+    cl_local *bus = CL_OWNER(base, cl_local, base);
+    cl_local_link *link = cl_strmap_get(&bus->link_by_peer, to);
+    cl_waiting w;
+    for (size_t at = 0, next = 0; link && next_waiting(link, &next, &w); at = next) {
+        if (!w.type || w.token != token) continue;
+        take_out(link, at, &w);
+        return 1;
+    }
+    return 0;
 }
