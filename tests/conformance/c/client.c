@@ -31,7 +31,8 @@ static void put_error(FILE *out, const clouds_event *e)
 {
     span error = {e->error, e->error_len}, code = json_member(error, "code"), message = json_member(error, "message");
     fprintf(out, ",\"error\":{\"outcome\":\"%s\"", clouds_outcome_name((int)e->outcome));
-    if (code.p) fprintf(out, ",\"code\":%.*s", (int)code.n, code.p);
+    int has_code = code.p && *code.p != 'n'; /* a null is as if it were absent */
+    if (has_code) fprintf(out, ",\"code\":%.*s", (int)code.n, code.p);
     else fprintf(out, ",\"code\":\"%s\"", clouds_err_name(e->code));
     if (message.p) fprintf(out, ",\"message\":%.*s", (int)message.n, message.p);
 }
