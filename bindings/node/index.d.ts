@@ -50,14 +50,28 @@ export class CloudsError extends Error {
   readonly retryable: boolean;
   /** The values that a service sent beside the error, if any. */
   readonly values?: unknown[];
-  /** Why a call was given up: the reason of its AbortSignal. */
+  /** What it is about, where that is known: the method, the server that was asked last, the node of ours, the cluster. */
+  readonly method?: string;
+  readonly server?: string;
+  readonly node?: string;
+  readonly cluster?: string;
+  /** How large or how many it was, and what is possible. */
+  readonly size?: number;
+  readonly limit?: number;
+  /** Of a call that was given up, the reason of its AbortSignal; else what the library says where `message` is that of npm
+   * clouds, or the last known reason of a wait that ended. */
   cause?: unknown;
+  /** All members that a service sent, as they came; those named like members of the class are only here. */
+  readonly members?: { [member: string]: unknown };
   /** Further members that the service sent. */
   [member: string]: unknown;
 }
 
-/** A Redis server, in the words of the original. */
+/** A Redis server, in the words of the original and of ioredis. Members with which ioredis tunes its client are taken and
+ * change nothing; all others are refused. */
 export interface RedisOptions {
+  /** redis://..., redis+unix://... */
+  url?: string | URL;
   /** Default: 127.0.0.1. */
   host?: string;
   /** Default: 6379. */
@@ -91,8 +105,9 @@ export interface Connection {
 export interface NodeOptions {
   /** Where to: `redis://...`, `redis+unix://...`, `local:[name]`, `inproc:[name]`. Default: what `redis` says, else
    * the environment's CLOUDS_URL, else `redis://127.0.0.1:6379`. */
-  url?: string;
-  redis?: RedisOptions;
+  url?: string | URL;
+  /** Or, as ioredis takes it: an address, a port, the path of a socket. */
+  redis?: RedisOptions | string | number | URL;
   /** Replaces the transport. */
   connection?: Connection;
   /** The id of the node, without ':' and glob characters. Default: a generated one. */
@@ -107,6 +122,10 @@ export interface NodeOptions {
   heartbeat?: number;
   /** Seconds until a list of servers is forgotten. Default: 60. */
   serverMaxAge?: number;
+  /** Longest wait, in seconds, of register, unregister, send with an answer, status and ready. Default: 60. */
+  operationTimeout?: number;
+  /** What of the library's log is told: see the event 'log'. Default: warn, or debug when DEBUG asks for it. */
+  logLevel?: 'debug' | 'info' | 'warn' | 'error' | 'off';
   /** Leave the registration of a server alone that did not answer in time. */
   notAutoCleanRemoteServer?: boolean;
   [option: string]: unknown;
@@ -174,6 +193,23 @@ export interface Request {
   readonly caller: string;
   /** Seconds until the caller gives up; null when it did not say. */
   timeLeft(): number | null;
+  /** May it still be answered? */
+  open(): boolean;
+}
+
+/** Of register, unregister, send, status and ready. */
+export interface WaitOptions {
+  /** Longest wait, in seconds; then it ends with the last known reason. Default: the node's `operationTimeout`. */
+  timeout?: number;
+}
+
+/** A line of the library's log. */
+export interface LogLine {
+  message: string;
+  method?: string;
+  request?: string | number;
+  caller?: string;
+  node?: string;
 }
 
 export interface ExitOptions {
@@ -186,6 +222,9 @@ export class Base extends EventEmitter {
   constructor(options?: BaseOptions | string);
 
   readonly id: string;
+
+  /** Is it connected to its cluster now? */
+  readonly connected: boolean;
 
   /** Calls `method`; `args` are its arguments. Without a callback it gives a promise for the first value. */
   call<T = any>(method: string, args?: readonly unknown[], options?: CallOptions): Promise<T>;
@@ -209,18 +248,26 @@ export class Base extends EventEmitter {
 
   /** Sends a value to another node and forgets. The callback is told how many got it; -1 when that cannot be known. */
   send(receiver: string, message: unknown, callback?: (error: CloudsError | null, receivers?: number) => void): this;
-  sendP(receiver: string, message: unknown): Promise<number>;
+  send(
+    receiver: string,
+    message: unknown,
+    options: WaitOptions | undefined,
+    callback: (error: CloudsError | null, receivers?: number) => void
+  ): this;
+  sendP(receiver: string, message: unknown, options?: WaitOptions): Promise<number>;
 
   /** Who serves what. */
   status(callback: (error: CloudsError | null, status?: Status) => void): void;
-  status(): Promise<Status>;
-  statusP(): Promise<Status>;
+  status(options: WaitOptions | undefined, callback: (error: CloudsError | null, status?: Status) => void): void;
+  status(options?: WaitOptions): Promise<Status>;
+  statusP(options?: WaitOptions): Promise<Status>;
 
   /** Is told when the node listens, at once and not 200 ms later as by the event `listen`. Nothing has to wait for
    * it. */
   ready(callback: (error: CloudsError | null) => void): void;
-  ready(): Promise<void>;
-  readyP(): Promise<void>;
+  ready(options: WaitOptions | undefined, callback: (error: CloudsError | null) => void): void;
+  ready(options?: WaitOptions): Promise<void>;
+  readyP(options?: WaitOptions): Promise<void>;
 
   /** Leaves in order: unregisters, serves what it has accepted, gives up its own calls, and closes its connections. */
   exit(callback?: (error: CloudsError | null, unanswered?: number) => void): void;
@@ -245,6 +292,10 @@ export class Base extends EventEmitter {
   on(event: 'up', listener: () => void): this;
   /** Not connected. It is tried again by itself. */
   on(event: 'down', listener: (error: CloudsError) => void): this;
+  /** A line of the library's log. Without a listener those of level warn and error are warnings of the process. */
+  on(event: 'log', listener: (level: 'debug' | 'info' | 'warn' | 'error', line: LogLine) => void): this;
+  /** A listener of this event threw, or its promise was rejected. Without a listener it is a warning of the process. */
+  on(event: 'listener error', listener: (error: unknown, event: string) => void): this;
   on(event: string | symbol, listener: (...args: any[]) => void): this;
 
   /** Replaces a handler by name: `message.<type>`, `find_one_server`, `save_server_list`, `remove_server`,
@@ -271,18 +322,29 @@ export class Server extends Base {
   /** Offers a method, with a handler that answers through its last argument: `reply(error, ...values)`. Registering
    * again replaces the handler. */
   register(method: string, handler: Handler, callback?: (error: CloudsError | null, key?: string) => void): this;
+  register(
+    method: string,
+    handler: Handler,
+    options: WaitOptions | undefined,
+    callback?: (error: CloudsError | null, key?: string) => void
+  ): this;
 
   /** Offers a method, with a handler that gets the arguments and nothing else: what it returns, or what its promise
    * gives, is the answer. */
-  registerP(method: string, handler: (this: Request, ...args: any[]) => unknown): Promise<void>;
+  registerP(
+    method: string,
+    handler: (this: Request, ...args: any[]) => unknown,
+    options?: WaitOptions
+  ): Promise<void>;
 
   /** Takes a method back; requests that were accepted are still answered. */
   unregister(method: string, callback: (error: CloudsError | null) => void): void;
-  unregister(method: string): Promise<void>;
-  unregisterP(method: string): Promise<void>;
+  unregister(method: string, options: WaitOptions | undefined, callback: (error: CloudsError | null) => void): void;
+  unregister(method: string, options?: WaitOptions): Promise<void>;
+  unregisterP(method: string, options?: WaitOptions): Promise<void>;
 
-  /** A handler threw, or its promise was rejected. The caller was told, too. Without a listener an Error that has no code
-   * is a warning of the process. */
+  /** A handler threw, or its promise was rejected. The caller was told, too. Without a listener a fault of the program is a
+   * warning of the process. */
   on(event: 'handler error', listener: (error: unknown, request: Request) => void): this;
   on(event: string | symbol, listener: (...args: any[]) => void): this;
 }

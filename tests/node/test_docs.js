@@ -61,7 +61,7 @@ test('the examples', async () => {
   const modules = path.join(folder, 'examples', 'node_modules');
   fs.mkdirSync(modules, { recursive: true });
   fs.symlinkSync(PACKAGE, path.join(modules, 'clouds'));
-  for (const name of ['service.js', 'client.js'])
+  for (const name of ['service.js', 'client.js', 'drain.js'])
     fs.copyFileSync(path.join(ROOT, 'examples', 'node', name), path.join(modules, '..', name));
   for (const url of [redis.url, 'local:examples']) {
     const service = run(process.execPath, [path.join(modules, '..', 'service.js'), url]);
@@ -71,6 +71,29 @@ test('the examples', async () => {
     assert.strictEqual(client.out, 'Hello Glen, hi\nE_ZERO division by zero APP_ERROR\nnull 0.25\n');
     service.kill('SIGTERM');
     assert.deepStrictEqual(await service.ended, { code: 0, signal: null }, service.err);
+  }
+  await redis.stop();
+});
+
+test('the example that drains at SIGTERM', async () => {
+  const redis = await cluster();
+  const file = path.join(folder, 'examples', 'drain.js');
+  for (const url of [redis.url, 'local:drain']) {
+    const service = run(process.execPath, [file, url]);
+    await until(() => service.out.includes('ready'), 'the service');
+    const [, id, port] = /ready: (\S+) (\d+)/.exec(service.out);
+    const page = await (await fetch(`http://127.0.0.1:${port}/`)).text();
+    assert.strictEqual(page, 'done\n');
+    const client = clouds.createClient(url);
+    const slow = client.call('test.slow', [1], { server: id, timeout: 60 });
+    await until(async () => (await client.call('test.slow', [0], { server: id })) === 'done');
+    service.kill('SIGTERM');
+    await until(() => service.out.includes('finishing'));
+    assert.strictEqual(await slow, 'done');
+    assert.deepStrictEqual(await service.ended, { code: 0, signal: null }, service.err);
+    assert.match(service.out, /ended, 0 left unanswered/);
+    assert.deepStrictEqual((await client.status()).methods, {});
+    await client.exitP();
   }
   await redis.stop();
 });

@@ -336,6 +336,32 @@ test('lost and found clusters, and rights that are missing, are told', async () 
   assert.ok(!child.err.includes('clouds:client:'));
 });
 
+test('every wait has a limit, and gives the last known reason', async () => {
+  await redis.command('ACL', 'SETUSER', 'limited', 'on', '>pw', '~*', '&*', '+@all');
+  const wrong = redis.url.replace('redis+unix://', 'redis+unix://limited:nothing@');
+  const own = clouds.createServer({ url: wrong, logLevel: 'off' });
+  const timeout = 0.2;
+  const waits = [
+    () => own.ready({ timeout }),
+    () => own.registerP('x', () => 1, { timeout }),
+    () => got((done) => own.register('y', () => {}, { timeout }, done)).then(([error]) => Promise.reject(error)),
+    () => own.status({ timeout }),
+    () => got((done) => own.status({ timeout }, done)).then(([error]) => Promise.reject(error)),
+    () => own.unregister('x', { timeout }),
+  ];
+  await new Promise((resolve) => own.once('down', resolve));
+  assert.strictEqual(own.connected, false);
+  for (const wait of waits)
+    await assert.rejects(wait(), { code: 'CLOUDS_AUTH_FAILED', message: /WRONGPASS/ }, String(wait));
+  await assert.rejects(own.sendP('nobody', 1, { timeout }), clouds.CloudsError);
+  await own.exitP({ drain: 0 });
+  const nowhere = clouds.createServer({ url: 'redis+unix:///nowhere/r.sock', logLevel: 'off', operationTimeout: 0.2 });
+  await assert.rejects(nowhere.ready(), { message: /nowhere/, node: nowhere.id });
+  await assert.rejects(nowhere.registerP('x', () => 1), { message: /nowhere/ }); // it is tried on
+  await nowhere.exitP({ drain: 0 });
+  assert.throws(() => server.status({ timeout: 'x' }, () => {}), TypeError);
+});
+
 test('a request knows whether it is open', async () => {
   const seen = [];
   let kept;

@@ -53,6 +53,11 @@ async function main(): Promise<void> {
   console.log(clouds.version, clouds.createProtocol('me').packCall('m', []).raw);
 }
 
+clouds.createClient({ redis: 'redis://h', operationTimeout: 1, logLevel: 'off' }).ready({ timeout: 1 }, () => {});
+clouds.createServer({ redis: 6380 }).on('log', (level, line) => console.log(level === 'warn', line.message));
+clouds.createServer().registerP('x', () => 1, { timeout: 1 });
+clouds.createServer({ logLevel: 'loud' }); // WRONG
+clouds.createServer().status({ timeout: 'x' }); // WRONG
 clouds.createClient(5); // WRONG
 clouds.createClient({ timeout: 'soon' }); // WRONG
 clouds.createClient().call(5); // WRONG

@@ -16,6 +16,7 @@ const { fault } = require('./faults');
 const { encode } = require('./json');
 const log = require('./log');
 const { bound, promised, extend, inherit } = require('./tools');
+const { split, limitOf, within } = require('./waits');
 
 const LISTEN_DELAY = 200; // the original's, which gives others the time to listen, too
 const QUESTIONS = {
@@ -36,6 +37,8 @@ function Base(options, kind) {
   this._deadline = all.deadline > 0 ? Number(all.deadline) : 0;
   this._serverMaxAge = Number(all.serverMaxAge) || DEFAULTS.serverMaxAge;
   this._heartbeat = Number(all.heartbeat) || DEFAULTS.heartbeat;
+  this._operationTimeout = all.operationTimeout > 0 ? Number(all.operationTimeout) : DEFAULTS.operationTimeout;
+  this._reason = null; // why it is not connected
   this._exiting = this._listens = this._unheld = false;
   this._readiness = null;
   this._waiting = [];
@@ -143,11 +146,13 @@ extend(Base.prototype, {
 
   _onUp() {
     this.connected = true;
+    this._reason = null;
     this._tell('up');
   },
 
   _onDown(error) {
     this.connected = false;
+    this._reason = error;
     this._tell('down', error);
   },
 
@@ -228,14 +233,22 @@ extend(Base.prototype, {
 // ---- messages and calls
 
 extend(Base.prototype, {
-  send(receiver, message, callback) {
-    const done = (error, receivers) => (error ? callback(error) : callback(null, receivers));
-    this._transport.send(String(receiver), message, typeof callback === 'function' ? bound(done) : undefined);
+  send(receiver, message, ...rest) {
+    const [options, callback] = split(...rest);
+    const tell = (error, receivers) => (error ? callback(error) : callback(null, receivers));
+    const done = typeof callback === 'function' ? this._limited('the message', options, bound(tell)) : undefined;
+    this._transport.send(String(receiver), message, done);
     return this;
   },
 
-  sendP(receiver, message) {
-    return promised((done) => this._transport.send(String(receiver), message, done));
+  sendP(receiver, message, options) {
+    return promised((done) =>
+      this._transport.send(String(receiver), message, this._limited('the message', options, done))
+    );
+  },
+
+  _limited(what, options, done) {
+    return within(this, what, limitOf(this, options), done);
   },
 
   call(method, args, options, callback) {
@@ -260,14 +273,16 @@ extend(Base.prototype, {
     return calls.bindP(this, method, retry, onRetry);
   },
 
-  status(callback) {
-    if (callback === undefined) return this.statusP();
-    this._transport.status(bound((error, status) => (error ? callback(error) : callback(null, status))));
+  status(...all) {
+    const [options, callback] = split(...all);
+    if (callback === undefined) return this.statusP(options);
+    const tell = bound((error, status) => (error ? callback(error) : callback(null, status)));
+    this._transport.status(this._limited('the status', options, tell));
     return undefined;
   },
 
-  statusP() {
-    return promised((done) => this._transport.status(done));
+  statusP(options) {
+    return promised((done) => this._transport.status(this._limited('the status', options, done)));
   },
 
   // The calls that are outstanding, as the original has them: an object with a member for each.
@@ -279,17 +294,18 @@ extend(Base.prototype, {
 // ---- life
 
 extend(Base.prototype, {
-  ready(callback) {
-    if (callback === undefined) return this.readyP();
-    const entry = bound((error) => callback(error || null));
+  ready(...all) {
+    const [options, callback] = split(...all);
+    if (callback === undefined) return this.readyP(options);
+    const entry = this._limited('getting ready', options, bound((error) => callback(error || null)));
     if (this._readiness) clock.nextTick(entry, this._readiness.error);
     else if (this._exiting) clock.nextTick(entry, failure('CLOUDS_CLOSED'));
     else this._waiting.push(entry);
     return undefined;
   },
 
-  readyP() {
-    return promised((done) => this.ready(done));
+  readyP(options) {
+    return promised((done) => this.ready(options, done));
   },
 
   exit(options, callback) {

@@ -1,5 +1,5 @@
 // What a handler or a listener of the program throws, and what the promise it gave is rejected with: told to whoever
-// listens to 'handler error', else a warning of the process. It never ends the process, and takes nobody else along.
+// listens to 'handler error' or 'listener error', else a warning of the process. It never ends the process, and takes nobody else along.
 'use strict';
 
 const { CloudsError, textOf } = require('./errors');
@@ -44,10 +44,15 @@ function report(error, request, where) {
   warn(`${where} failed${from}`, detailOf(error));
 }
 
+function tellListener(node, error, event) {
+  return event !== 'handler error' && event !== 'listener error' && node.emit('listener error', error, event);
+}
+
 /** `request` is undefined for a listener, then `event` is what it listened to. */
 function fault(node, error, request, event) {
   guarded(() => {
-    if (event !== 'handler error' && node.emit('handler error', error, request)) return;
+    const told = request ? node.emit('handler error', error, request) : tellListener(node, error, event);
+    if (told) return;
     report(error, request, request ? `the handler of ${printable(request.method)}` : `a listener of ${printable(event)}`);
   })();
 }

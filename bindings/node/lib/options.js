@@ -6,7 +6,7 @@ const { failure } = require('./errors');
 const { addressOf } = require('./address');
 const log = require('./log');
 
-const DEFAULTS = { heartbeat: 5, timeout: 60, serverMaxAge: 60 };
+const DEFAULTS = { heartbeat: 5, timeout: 60, serverMaxAge: 60, operationTimeout: 60 };
 
 // The original has no limits, and programs start thousands of calls at once.
 const LIMITS = {
@@ -45,7 +45,7 @@ function snake(name) {
 }
 
 // Options of the package that are none of the library.
-const OWN = new Set(['url', 'redis', 'connection', 'type', 'retry', 'notAutoCleanRemoteServer']);
+const OWN = new Set(['operationTimeout', 'url', 'redis', 'connection', 'type', 'retry', 'notAutoCleanRemoteServer']);
 
 // An address or a part of one that stands where nobody reads it would leave the node at another cluster.
 const MISPLACED = { host: 1, port: 1, path: 1, db: 1, username: 1, password: 1, auth_pass: 1, tls: 1, sentinels: 1 };

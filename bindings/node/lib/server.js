@@ -5,6 +5,11 @@ const Base = require('./base');
 const { Handler, ReturningHandler } = require('./request');
 const { failure } = require('./errors');
 const { bound, promised, extend, inherit } = require('./tools');
+const { split } = require('./waits');
+
+function checkHandler(handler) {
+  if (typeof handler !== 'function') throw new TypeError('clouds: the handler of a method is a function');
+}
 
 /** A node that offers methods. */
 function Server(options) {
@@ -16,29 +21,34 @@ function Server(options) {
 inherit(Server, Base);
 
 extend(Server.prototype, {
-  register(method, handler, callback) {
-    if (typeof handler !== 'function') throw new TypeError('clouds: the handler of a method is a function');
+  register(method, handler, ...rest) {
+    checkHandler(handler);
+    const [options, callback] = split(...rest);
     const done = typeof callback === 'function' ? bound(callback) : () => {};
-    this._offer(method, new Handler(handler), (error) => (error ? done(error) : done(null, `S:${method}:${this.id}`)));
+    const tell = (error) => (error ? done(error) : done(null, `S:${method}:${this.id}`));
+    this._offer(method, new Handler(handler), this._limited(`register ${method}`, options, tell));
     return this;
   },
 
-  registerP(method, handler) {
-    if (typeof handler !== 'function') throw new TypeError('clouds: the handler of a method is a function');
-    return promised((done) => this._offer(method, new ReturningHandler(handler), (error) => done(error)));
+  registerP(method, handler, options) {
+    checkHandler(handler);
+    return promised((done) =>
+      this._offer(method, new ReturningHandler(handler), this._limited(`register ${method}`, options, (error) => done(error)))
+    );
   },
 
-  unregister(method, callback) {
-    if (callback === undefined) return this.unregisterP(method);
-    this._withdraw(
-      method,
-      bound((error) => callback(error || null))
-    );
+  unregister(method, ...rest) {
+    const [options, callback] = split(...rest);
+    if (callback === undefined) return this.unregisterP(method, options);
+    const done = bound((error) => callback(error || null));
+    this._withdraw(method, this._limited(`unregister ${method}`, options, done));
     return undefined;
   },
 
-  unregisterP(method) {
-    return promised((done) => this._withdraw(method, (error) => done(error)));
+  unregisterP(method, options) {
+    return promised((done) =>
+      this._withdraw(method, this._limited(`unregister ${method}`, options, (error) => done(error)))
+    );
   },
 
   // While it offers something it stays, even when nothing else refers to it.

@@ -1,0 +1,45 @@
+// The limits of what a node is asked for besides calls: register, unregister, send, status, ready. Each ends within its time,
+// with the last known reason.
+'use strict';
+
+const clock = require('./clock');
+const { failure } = require('./errors');
+
+const LONGEST = 2147483647;
+
+/** The options and the callback of a function whose options may be left out. */
+function split(options, callback) {
+  return typeof options === 'function' ? [undefined, options] : [options, callback];
+}
+
+/** Seconds; the node's own where nothing is said. */
+function limitOf(node, options) {
+  const value = options === undefined || options === null ? undefined : options.timeout;
+  if (value === undefined || value === null) return node._operationTimeout;
+  if (typeof value !== 'number' || !(value >= 0)) throw new TypeError('clouds: timeout is a number of seconds');
+  return value;
+}
+
+function tooLong(node, what, seconds) {
+  const reason = node._reason;
+  const words = `${what} took more than ${seconds} s${reason ? ': ' + reason.message : ''}`;
+  const error = failure(reason ? reason.code : 'CLOUDS_CALL_SERVICE_TIMEOUT', { message: words, node: node.id });
+  if (reason) Object.defineProperty(error, 'cause', { value: reason, configurable: true, writable: true });
+  return error;
+}
+
+/** `done`, which is called at the latest after so many seconds; once. */
+function within(node, what, seconds, done) {
+  let timer = null;
+  const once = (...all) => {
+    if (timer === undefined) return;
+    clock.clearTimeout(timer);
+    timer = undefined;
+    done(...all);
+  };
+  timer = clock.setTimeout(() => once(tooLong(node, what, seconds)), Math.min(seconds * 1000, LONGEST));
+  if (node._unheld) timer.unref();
+  return once;
+}
+
+module.exports = { split, limitOf, within };
