@@ -1,4 +1,5 @@
 #include "base/error.h"
+#include "base/log.h"
 #include "core/internal.h"
 
 /* The state machine of a call. An attempt is what `timeout` limits: it begins (with a retry that the caller allowed, or
@@ -61,7 +62,7 @@ static void keep_reason(cl_call *call, int code, cl_str error)
 }
 
 /* Ends the call; `said`: with the last words of this thread. */
-static void fail_said(cl_call *call, int code, int said)
+void cl_attempt_fail_said(cl_call *call, int code, int said)
 {
     if (said) keep_reason(call, code, cl_words_of_call(call, code, 1));
     cl_call_fail(call, code);
@@ -109,7 +110,7 @@ int cl_core_attempt(cl_core *core, uint64_t id, cl_str args)
     unsigned words = cl_error_serial();
     int code = args.n ? cl_call_set_args(call, args) : 0;
     if (code) {
-        fail_said(call, code, words != cl_error_serial());
+        cl_attempt_fail_said(call, code, words != cl_error_serial());
         return 0;
     }
     /* A deadline that only counts the attempts does not count the question. */
@@ -168,6 +169,13 @@ static void hold(cl_call *call, int64_t now)
     wait_until(call, now + HOLD < call->until ? now + HOLD : call->until);
 }
 
+/* So many of the list were gone that a new one, which names the living, costs less than going on. */
+static int finds_the_dead(const cl_call *call)
+{
+    int many = call->tried_n >= UNHEARD_MAX && call->tried_n % UNHEARD_MAX == 0;
+    return many && call->failing == CL_FAILING_UNHEARD && !call->looked && !call->pinned;
+}
+
 void cl_attempt_dispatch(cl_call *call, int64_t now)
 {
     cl_core *core = call->node->core;
@@ -182,6 +190,10 @@ void cl_attempt_dispatch(cl_call *call, int64_t now)
     if (!call->pinned && call->node->config.find_server) {
         if (call->method->n == 0 && !call->looked) look(call, now);
         else cl_choose_ask(call, now);
+        return;
+    }
+    if (finds_the_dead(call)) {
+        look(call, now);
         return;
     }
     cl_peer *peer = call->pinned ? call->peer : cl_balance_pick(call->method, call, !call->failing, now);
@@ -274,7 +286,7 @@ static int send_where_room_is(cl_call *call, cl_peer *peer, int64_t now)
 static void fail_at_limit(cl_call *call, int code, int has_words)
 {
     call->node->core->counters[CL_COUNT_LIMIT_HITS]++;
-    fail_said(call, code, has_words);
+    cl_attempt_fail_said(call, code, has_words);
 }
 
 static void forget_tried(cl_call *call, unsigned from)
@@ -332,7 +344,7 @@ void cl_attempt_send(cl_call *call, cl_peer *peer, int64_t now)
         return;
     }
     if (code) {
-        fail_said(call, code, words != cl_error_serial());
+        cl_attempt_fail_said(call, code, words != cl_error_serial());
         return;
     }
     core->counters[CL_COUNT_FAILOVERS] += call->failing != CL_FAILING_NOT;
@@ -516,6 +528,18 @@ static void untry(cl_call *call)
     }
 }
 
+/* Each of them may execute it. Told once for each peer. */
+static void reached_several(const cl_call *call, int64_t number)
+{
+    cl_peer *peer = call->peer;
+    if (peer->several) return;
+    peer->several = 1;
+    cl_log(
+        CLOUDS_LOG_WARN,
+        "the call of %.*s to %.*s reached %lld receivers: several nodes have this id, or Redis holds a dead connection",
+        (int)call->method->name.n, call->method->name.p, (int)peer->id.n, peer->id.p, (long long)number);
+}
+
 void cl_core_fate(cl_core *core, uint64_t token, enum cl_fate fate, int64_t number)
 {
     uint64_t id = cl_token_call(token);
@@ -525,17 +549,24 @@ void cl_core_fate(cl_core *core, uint64_t token, enum cl_fate fate, int64_t numb
         return;
     }
     cl_call *call = cl_call_find(core, id);
-    if (!call || call->state != CL_CALL_SENT || cl_token_of(id, call->sends) != token || fate == CL_FATE_WRITTEN)
+    if (!call || call->state != CL_CALL_SENT || cl_token_of(id, call->sends) != token) return;
+    if (fate == CL_FATE_WRITTEN) {
+        if (number > 1) reached_several(call, number);
         return;
+    }
     int64_t now = cl_core_now(core);
-    if (fate == CL_FATE_LOST) {
+    if (fate == CL_FATE_NOBODY || fate == CL_FATE_UNPROVEN) cl_directory_drop_all(core, call->peer);
+    if (fate == CL_FATE_LOST || fate == CL_FATE_UNPROVEN) {
         cl_attempt_lost(call, now);
+        return;
+    }
+    if (fate == CL_FATE_NOT_SENT && number < 0) {
+        cl_attempt_fail_said(call, (int)number, 1);
         return;
     }
     /* That it did not go out says nothing about the server; the bus may be about to tell that it is down. */
     int again = fate == CL_FATE_NOT_SENT && call->sends < NOT_SENT_MAX;
     if (again) untry(call);
-    if (fate == CL_FATE_NOBODY) cl_directory_drop_all(core, call->peer);
     if (again && call->pinned) try_soon(call, now);
     else cl_attempt_fail_over(call, CL_FAILING_UNHEARD, CLOUDS_ENOSERVER, CL_STR_NONE, now);
 }

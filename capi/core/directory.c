@@ -192,14 +192,15 @@ static void tell_saved(cl_core *core, cl_method *m)
     }
 }
 
-/* The calls that wait go on, or end with `code`. Each may come back to this list, so it is emptied first. */
+/* The calls that wait go on, or end with `code`, whose words the bus has left when it is one of Redis. Each may come
+ * back to this list, so it is emptied first. */
 static void wake(cl_method *m, int code, int64_t now)
 {
     cl_link woken;
     m->refs++;
     cl_list_move(&m->waiting, &woken);
     for (cl_call *call; (call = cl_attempt_next(&woken));) {
-        if (code) cl_call_fail(call, code);
+        if (code) cl_attempt_fail_said(call, code, code == CLOUDS_EAUTH || code == CLOUDS_EREDIS);
         else cl_attempt_dispatch(call, now);
     }
     m->refs--;
@@ -218,7 +219,10 @@ void cl_core_servers(cl_core *core, cl_str method, const cl_server *servers, siz
     }
     if (code == 0) code = learn(core, m, servers, n, urgent, now);
     if (code == 0 && n) tell_saved(core, m);
+    m->refs++;
     wake(m, code, now);
+    if (code == 0 && n) cl_attempt_resume(m, now);
+    m->refs--;
 }
 
 void cl_core_server_up(cl_core *core, cl_str method, cl_server server)
@@ -258,6 +262,8 @@ void cl_directory_bus_up(cl_core *core, int64_t now)
         cl_method *m = CL_OWNER(it, cl_method, recent);
         m->learned = INT64_MIN;
         m->looking = 0;
+        /* news of a server may have come while nobody heard it */
+        if (!cl_list_empty(&m->paused)) cl_directory_look(core, m, 0, now);
     }
     cl_directory_look_waiting(core, now);
 }

@@ -50,6 +50,7 @@ typedef struct cl_peer {
     uint64_t listed;  /* the new list that named it last */
     int native;       /* enum cl_native */
     int64_t avoid_until;
+    int several;           /* that a call reached several nodes of this id was told */
     const void *silent_in; /* the method in which it was silent last; to be compared only */
     cl_str id;             /* in `text` */
     char text[];
@@ -295,7 +296,8 @@ cl_call *cl_call_find(const cl_core *core, uint64_t id);
 int cl_call_set_args(cl_call *call, cl_str args);
 /* The end of a call. error empty: made from the code (0: success). */
 void cl_call_complete(cl_call *call, int code, cl_str error, cl_str data);
-void cl_call_fail(cl_call *call, int code); /* with our own words, or those kept with the reason */
+void cl_attempt_fail_said(cl_call *call, int code, int said); /* said: with the last words of this thread */
+void cl_call_fail(cl_call *call, int code);                   /* with our own words, or those kept with the reason */
 void cl_call_close_all(cl_node *node);
 void cl_call_discard(cl_core *core, cl_call *call); /* at the end of all, without an event */
 

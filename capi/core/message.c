@@ -106,7 +106,12 @@ void cl_message_fate(cl_core *core, cl_op *op, enum cl_fate fate, int64_t number
 {
     if (op->kind != CL_OP_SEND) return;
     if (fate == CL_FATE_NOT_SENT) cl_op_end(op, CLOUDS_EUNREACHABLE, NULL, 0, CL_STR_NONE);
-    else cl_op_end(op, 0, NULL, fate == CL_FATE_NOBODY ? 0 : fate == CL_FATE_LOST ? -1 : number, CL_STR_NONE);
+    else
+        cl_op_end(op, 0, NULL,
+                  fate == CL_FATE_NOBODY || fate == CL_FATE_UNPROVEN ? 0
+                  : fate == CL_FATE_LOST                             ? -1
+                                                                     : number,
+                  CL_STR_NONE);
 }
 
 /* The bus said nothing: it may have arrived, unless it still waits here. */

@@ -23,8 +23,9 @@ typedef struct cl_server {
 enum cl_fate {
     CL_FATE_WRITTEN,  /* handed to the kernel, or further; number: receivers */
     CL_FATE_NOBODY,   /* provably reached no one: not executed */
-    CL_FATE_NOT_SENT, /* did not leave this process: not executed */
-    CL_FATE_LOST      /* the connection broke after it was written: not known */
+    CL_FATE_NOT_SENT, /* did not leave this process, or was refused: not executed; number < 0: why, in words too */
+    CL_FATE_LOST,     /* the connection broke after it was written: not known */
+    CL_FATE_UNPROVEN  /* nobody was counted, but somebody may listen elsewhere: not known */
 };
 
 /* The limits of a context; each is an option of the same name (docs/CONFIGURATION.md). */

@@ -308,6 +308,22 @@ static void what_nobody_received_costs_no_budget(void)
     fake_end(&f);
 }
 
+/* Nobody was counted, but that proves nothing: the call may have been executed, and the server is not asked again. */
+static void an_unproven_loss_is_not_repeated(void)
+{
+    fake f = {0};
+    fake_start(&f);
+    uint64_t id = fake_call(&f, "m");
+    fake_servers(&f, "m", "s.1,s.2");
+    fake_fate(&f, 0, CL_FATE_UNPROVEN);
+    CHECK_INT(f.n_sent, 1);
+    CHECK_INT(fake_result(&f, id)->e.code, CLOUDS_ELOST);
+    CHECK_INT(fake_result(&f, id)->e.outcome, CLOUDS_UNKNOWN);
+    for (int i = 0; i < 4; i++) fake_call(&f, "m");
+    for (int i = 1; i < f.n_sent; i++) CHECK_STR(f.sent[i].to, 3, "s.2");
+    fake_end(&f);
+}
+
 /* Where nobody is left of many, Redis is not asked for each of them by every call. */
 static void a_graveyard_is_not_walked_through(void)
 {
@@ -317,6 +333,9 @@ static void a_graveyard_is_not_walked_through(void)
     uint64_t id = fake_call_spec(&f, (cl_call_spec){.timeout = 5});
     fake_servers(&f, "m", "a1,a2,a3,a4,a5,a6,a7,a8,a9,b1,b2,b3,b4,b5,b6,b7,b8,b9,c1,c2");
     for (int i = 0; i < f.n_sent; i++) fake_fate(&f, i, CL_FATE_NOBODY);
+    CHECK_INT(f.n_sent, 8); /* it asks who lives before it goes on */
+    fake_servers(&f, "m", "b1,b2,b3,b4,b5,b6,b7,b8,b9,c1,c2");
+    for (int i = 8; i < f.n_sent; i++) fake_fate(&f, i, CL_FATE_NOBODY);
     CHECK_INT(f.n_sent, 9);
     fake_advance(&f, 5000);
     CHECK_INT(fake_result(&f, id)->e.code, CLOUDS_ENOSERVER);
@@ -481,6 +500,7 @@ int main(void)
     RUN(the_budget_grows_with_the_calls);
     RUN(a_busy_cluster_gets_no_more_than_the_budget);
     RUN(what_nobody_received_costs_no_budget);
+    RUN(an_unproven_loss_is_not_repeated);
     RUN(a_graveyard_is_not_walked_through);
     RUN(many_servers_can_be_tried);
     RUN(a_loss_of_the_bus_is_not_the_servers_fault);

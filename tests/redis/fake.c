@@ -104,6 +104,8 @@ static size_t behave(const command *cmd, char *out, size_t cap)
     if (is_verb(cmd, "INFO"))
         return (size_t)snprintf(out, cap, "$50\r\ncluster_enabled:0\r\nrole:master\r\nconnected_slaves:0\r\n");
     if (is_verb(cmd, "GET")) return (size_t)snprintf(out, cap, "$-1\r\n");
+    if (is_verb(cmd, "PUBSUB") && cmd->n[1] == 8) /* CHANNELS: an npm server listens */
+        return (size_t)snprintf(out, cap, "*1\r\n$14\r\nclouds:L:s.npm\r\n");
     if (is_verb(cmd, "PUBSUB")) return (size_t)snprintf(out, cap, "*2\r\n$1\r\nx\r\n:1\r\n");
     if (is_verb(cmd, "SUBSCRIBE") || is_verb(cmd, "UNSUBSCRIBE"))
         return (size_t)snprintf(out, cap, "*3\r\n$%zu\r\n%s\r\n$%zu\r\n%.*s\r\n:1\r\n", cmd->n[0],

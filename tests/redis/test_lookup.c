@@ -1,5 +1,8 @@
 /* Who serves what: by the index, by a scan, and never by KEYS. */
 #include <stdio.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
 
 #include "clouds.h"
 #include "redis/kit.h"
@@ -13,6 +16,19 @@ static monitor seen;
 
 #define ID_A "s.686c821a.100.0"
 #define ID_B "s.686c821a.100.1"
+
+/* A node that is there, as far as Redis knows: it listens. */
+static int listener(const char *id)
+{
+    struct sockaddr_un at = {.sun_family = AF_UNIX};
+    char text[200], answer[400];
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    snprintf(at.sun_path, sizeof at.sun_path, "%s", server.socket);
+    int n = snprintf(text, sizeof text, "SUBSCRIBE %s\r\n", id);
+    CHECK(connect(fd, (struct sockaddr *)&at, sizeof at) == 0 && write(fd, text, (size_t)n) == n);
+    CHECK(read(fd, answer, sizeof answer) > 0);
+    return fd;
+}
 
 static void begin(void)
 {
@@ -47,6 +63,7 @@ static void the_index_answers_without_a_scan(void)
 static void npm_servers_are_found_by_a_scan(void)
 {
     begin();
+    int npm = listener("clouds:L:s.aaaaaaaa.1.0");
     test_redis_command(&server, "SETEX clouds:S:npm.m:s.aaaaaaaa.1.0 100 1");
     test_redis_command(&server, "SETEX clouds:S:npm.m:s.aaaaaaaa.2.0 100 1");
     test_redis_command(&server, "SETEX clouds:S:npm.m:sub:s.aaaaaaaa.3.0 100 1"); /* another method: npm.m:sub */
@@ -55,11 +72,13 @@ static void npm_servers_are_found_by_a_scan(void)
     test_redis_command(&server, "SETEX clouds2:S:npm.m:s.aaaaaaaa.5.0 100 1");
     look("npm.m", 0, "npm.m s.aaaaaaaa.1.0 s.aaaaaaaa.2.0");
     kit_close(&a, 0);
+    close(npm);
 }
 
 static void a_refresh_sees_both_kinds(void)
 {
     begin();
+    int npm = listener("clouds:L:s.aaaaaaaa.1.0");
     CHECK_INT(kit_enroll(&a, &node_a, "mixed"), 0);
     test_redis_command(&server, "SETEX clouds:S:mixed:s.aaaaaaaa.1.0 100 1");
     look("mixed", 0, "mixed " ID_A "+"); /* the index has one: no call waits for a scan */
@@ -67,6 +86,70 @@ static void a_refresh_sees_both_kinds(void)
     look("mixed", 0, "mixed " ID_A "+ s.aaaaaaaa.1.0");
     test_redis_command(&server, "DEL clouds:S:mixed:s.aaaaaaaa.1.0"); /* what the scan saw is verified */
     look("mixed", 0, "mixed " ID_A "+");
+    kit_close(&a, 0);
+    close(npm);
+}
+
+/* Keys of others, however many, are not walked where nobody listens who has to be found so. */
+static void without_npm_nodes_no_key_is_walked(void)
+{
+    begin();
+    CHECK_INT(kit_enroll(&a, &node_a, "ours"), 0);
+    int named = listener("clouds:L:c.aaaaaaaa.1.0"), other = listener("elsewhere:L:s.aaaaaaaa.1.0");
+    REQUIRE(kit_open(&b, server.url, NULL) == 0);
+    REQUIRE(kit_node(&b, &node_b, "some-name", 0.2) == 0);
+    REQUIRE(monitor_start(&seen, &server) == 0);
+    kit_idle(2500); /* the record of a name that says nothing is kept */
+    for (int i = 0; i < 3; i++) {
+        look("ours", 1, "ours " ID_A "+");
+        look("theirs", 0, "theirs");
+    }
+    monitor_read(&seen, &server);
+    CHECK_INT(monitor_count(&seen, "\"SCAN\""), 0);
+    monitor_stop(&seen);
+    close(named);
+    close(other);
+    kit_close(&b, 0);
+    kit_close(&a, 0);
+}
+
+/* Killed a moment ago, with keys and records that live for a while: none of them is in the list. */
+static void the_killed_are_passed_over_in_one_look(void)
+{
+    begin();
+    CHECK_INT(kit_enroll(&a, &node_a, "grave"), 0);
+    for (int i = 0; i < 3000; i++) {
+        test_redis_command(&server, "SADD clouds:M:grave s.eeeeeeee.%d.0", i);
+        test_redis_command(&server, "SETEX clouds:S:grave:s.eeeeeeee.%d.0 100 1", i);
+        test_redis_command(&server, "SETEX clouds:N:s.eeeeeeee.%d.0 100 {}", i);
+    }
+    look("grave", 0, "grave " ID_A "+");
+    kit_close(&a, 0);
+}
+
+/* Its handler runs for so long that its keys run out. */
+static void the_only_one_is_busy(void)
+{
+    begin();
+    int busy = listener("clouds:L:s.bbbbbbbb.1.1");
+    test_redis_command(&server, "SADD clouds:M:busy s.bbbbbbbb.1.1 s.bbbbbbbb.1.2");
+    look("busy", 0, "busy s.bbbbbbbb.1.1+");
+    look("busy", 1, "busy s.bbbbbbbb.1.1+");
+    look("busy", 0, "busy s.bbbbbbbb.1.1+"); /* the index keeps it */
+    CHECK_INT(kit_enroll(&a, &node_a, "busy"), 0);
+    look("busy", 0, "busy " ID_A "+");
+    close(busy);
+    kit_close(&a, 0);
+}
+
+/* A key of somebody else's stands where the index should: the servers are found all the same. */
+static void a_key_of_another_kind_is_passed_over(void)
+{
+    begin();
+    test_redis_command(&server, "SET clouds:M:odd text");
+    CHECK_INT(kit_enroll(&a, &node_a, "odd"), 0);
+    look("odd", 0, "odd " ID_A "+");
+    CHECK(strcmp(test_redis_command(&server, "GET clouds:M:odd"), "text") == 0);
     kit_close(&a, 0);
 }
 
@@ -83,8 +166,10 @@ static void the_dead_leave_the_index(void)
     test_redis_command(&server, "SADD clouds:M:dead s.bbbbbbbb.1.1 s.bbbbbbbb.1.2");
     test_redis_command(&server, "SETEX clouds:S:dead:s.bbbbbbbb.1.2 100 1");
     test_redis_command(&server, "SETEX clouds:N:s.bbbbbbbb.1.2 100 {}");
+    int alive = listener("clouds:L:s.bbbbbbbb.1.2");
     look("dead", 0, "dead s.bbbbbbbb.1.2+");
     WAIT_FOR(strcmp(test_redis_command(&server, "SMEMBERS clouds:M:dead"), "s.bbbbbbbb.1.2") == 0);
+    close(alive);
     kit_close(&a, 0);
 }
 
@@ -92,6 +177,7 @@ static void the_dead_leave_the_index(void)
 static void scans_are_rare(void)
 {
     begin();
+    int npm = listener("clouds:L:s.aaaaaaaa.1.0");
     REQUIRE(monitor_start(&seen, &server) == 0);
     for (int i = 0; i < 50; i++) {
         char method[16];
@@ -110,16 +196,19 @@ static void scans_are_rare(void)
     CHECK(monitor_count(&seen, "\"SCAN\" \"0\"") <= 3);
     monitor_stop(&seen);
     kit_close(&a, 0);
+    close(npm);
 }
 
 static void many_keys(void)
 {
     begin();
+    int npm = listener("clouds:L:s.aaaaaaaa.1.0");
     test_redis_command(&server, "DEBUG POPULATE 20000 other");
     for (int i = 0; i < 3000; i++) test_redis_command(&server, "SETEX clouds:S:m%d:s.cccccccc.%d.0 100 1", i % 7, i);
     a.bus->ops->look(a.bus, CL_STR("m3"), 0);
     CHECK_INT(kit_take(&a, "servers")->number, 429);
     kit_close(&a, 0);
+    close(npm);
 }
 
 static void looks_are_independent_of_prefix_signs(void)
@@ -133,10 +222,13 @@ static void looks_are_independent_of_prefix_signs(void)
         REQUIRE(kit_open(&a, url, NULL) == 0);
         REQUIRE(kit_node(&a, &node_a, ID_A, 2) == 0);
         const char *plain = i == 4 ? "b\\s" : prefixes[i];
-        char key[64];
+        char key[64], channel[64];
+        snprintf(channel, sizeof channel, "\"%s%s:L:s.aaaaaaaa.1.0\"", i == 4 ? "b\\" : plain, i == 4 ? "\\s" : "");
+        int npm = listener(channel);
         snprintf(key, sizeof key, "%s:S:m:s.aaaaaaaa.1.0", plain);
         test_redis_argv(&server, 5, (const char *[]){"SET", key, "1", "EX", "100"}, NULL);
         look("m", 0, "m s.aaaaaaaa.1.0");
+        close(npm);
         kit_close(&a, 0);
     }
 }
@@ -218,6 +310,10 @@ int main(void)
     RUN(the_index_answers_without_a_scan);
     RUN(npm_servers_are_found_by_a_scan);
     RUN(a_refresh_sees_both_kinds);
+    RUN(without_npm_nodes_no_key_is_walked);
+    RUN(the_killed_are_passed_over_in_one_look);
+    RUN(the_only_one_is_busy);
+    RUN(a_key_of_another_kind_is_passed_over);
     RUN(nobody_is_an_empty_list);
     RUN(the_dead_leave_the_index);
     RUN(scans_are_rare);

@@ -4,9 +4,12 @@
 #include "bus/redis/inside.h"
 #include "clouds.h"
 
+enum { PROMOTION_MS = 15000 };
+
 int cl_redis_command(redis_bus *bus, enum redis_kind kind, const void *ref, size_t argc, const cl_str *argv)
 {
     if (!cl_session_is_ready(bus->commands)) return CLOUDS_EUNREACHABLE;
+    if (kind == KIND_NEWS) ref = argv[0].p; /* the verbs are literals */
     return cl_session_send(bus->commands, kind, redis_ref(ref), argc, argv);
 }
 
@@ -23,14 +26,28 @@ int cl_redis_is_bad(redis_bus *bus, const cl_reply *reply, int type, const char 
     return 1;
 }
 
+/* No receiver on a primary means that nobody has it - unless a replica has subscribers, who get it too and are not
+ * counted. Nodes of ours leave a replica as soon as they know; so for a while after a promotion, which is when this
+ * connection is young, the number proves nothing. */
+static int proves_nobody(redis_bus *bus)
+{
+    const cl_redis_role *role = cl_session_role(bus->commands);
+    if (!role->known || role->is_replica) return 0;
+    return !role->was_promoted || cl_loop_now() - cl_session_since(bus->commands) > PROMOTION_MS;
+}
+
 /* What the answer to a PUBLISH says of its message. */
 static enum cl_fate fate_of(redis_bus *bus, const cl_reply *reply, int64_t *receivers)
 {
     *receivers = 0;
     int is_error = reply->items[0].type == CL_REPLY_ERROR;
-    if (cl_redis_is_bad(bus, reply, CL_REPLY_INTEGER, "PUBLISH")) return is_error ? CL_FATE_NOT_SENT : CL_FATE_LOST;
+    if (cl_redis_is_bad(bus, reply, CL_REPLY_INTEGER, "PUBLISH")) {
+        if (is_error) *receivers = cl_redis_error(bus, "PUBLISH", cl_reply_text(reply, 0));
+        return is_error ? CL_FATE_NOT_SENT : CL_FATE_LOST;
+    }
     *receivers = cl_session_is_cluster(bus->commands) ? -1 : reply->items[0].number;
-    return *receivers == 0 ? CL_FATE_NOBODY : CL_FATE_WRITTEN;
+    if (*receivers != 0) return CL_FATE_WRITTEN;
+    return proves_nobody(bus) ? CL_FATE_NOBODY : CL_FATE_UNPROVEN;
 }
 
 static void published(redis_bus *bus, const cl_pending *pending, const cl_reply *reply)
@@ -41,16 +58,55 @@ static void published(redis_bus *bus, const cl_pending *pending, const cl_reply 
     else if (pending->ref) bus->sink.fate(bus->sink.self, pending->ref, fate, receivers);
 }
 
+static const char *verb_of(const cl_pending *pending)
+{
+    switch (pending->kind) {
+    case KIND_PUBLISH:
+    case KIND_BATCH:
+        return "PUBLISH";
+    case KIND_NEWS:
+        return redis_from_ref(pending->ref);
+    case KIND_SET:
+    case KIND_RECORD:
+    case KIND_CLAIM_SET:
+        return "SET";
+    case KIND_RENEW:
+    case KIND_RENEW_RECORD:
+        return "EXPIRE";
+    case KIND_INDEX:
+        return "SADD";
+    case KIND_DELETE:
+        return "DEL";
+    case KIND_CLAIM_GET:
+        return "GET";
+    case KIND_CLAIM_COUNT:
+    case KIND_COUNTS:
+    case KIND_CHANNELS:
+        return "PUBSUB";
+    case KIND_MEMBERS:
+        return "SMEMBERS";
+    case KIND_LIVING:
+    case KIND_RECORDS:
+        return "MGET";
+    case KIND_SCAN:
+        return "SCAN";
+    default:
+        return "";
+    }
+}
+
 static void on_reply(void *self, const cl_pending *pending, const cl_reply *reply)
 {
     redis_bus *bus = self;
+    if (bus->troubled && reply->items[0].type != CL_REPLY_ERROR) cl_redis_taken(bus, verb_of(pending));
     switch (pending->kind) {
     case KIND_PUBLISH:
     case KIND_BATCH:
         published(bus, pending, reply);
         break;
     case KIND_NEWS:
-        if (reply->items[0].type == CL_REPLY_ERROR) cl_redis_complain(bus, "Redis", cl_reply_text(reply, 0));
+        if (reply->items[0].type == CL_REPLY_ERROR)
+            cl_redis_complain(bus, redis_from_ref(pending->ref), cl_reply_text(reply, 0));
         break;
     case KIND_FENCE:
         cl_redis_node_unref(bus, redis_from_ref(pending->ref));
@@ -66,6 +122,15 @@ static void on_reply(void *self, const cl_pending *pending, const cl_reply *repl
         break;
     case KIND_LIVING:
         cl_redis_look_living(bus, redis_from_ref(pending->ref), reply);
+        break;
+    case KIND_COUNTS:
+        cl_redis_look_counts(bus, redis_from_ref(pending->ref), reply);
+        break;
+    case KIND_CHANNELS:
+        cl_redis_scan_channels(bus, reply);
+        break;
+    case KIND_RECORDS:
+        cl_redis_scan_records(bus, reply);
         break;
     case KIND_SCAN:
         cl_redis_scan_page(bus, reply);
@@ -98,10 +163,16 @@ static void on_unanswered(void *self, const cl_pending *pending, int handed)
     case KIND_CLAIM_LOCK:
         cl_redis_claim_unanswered(bus, pending);
         break;
-    case KIND_MEMBERS:
     case KIND_LIVING:
+        if (cl_redis_look_counts_pending(redis_from_ref(pending->ref))) break; /* the next tells it */
         cl_redis_look_lost(bus, redis_from_ref(pending->ref));
         break;
+    case KIND_MEMBERS:
+    case KIND_COUNTS:
+        cl_redis_look_lost(bus, redis_from_ref(pending->ref));
+        break;
+    case KIND_CHANNELS:
+    case KIND_RECORDS:
     case KIND_SCAN:
         cl_redis_scan_lost(bus);
         break;

@@ -26,9 +26,10 @@
 enum redis_kind {
     KIND_PUBLISH,      /* token, or 0 */
     KIND_BATCH,        /* redis_tokens */
-    KIND_NEWS,         /* nothing; like all that nobody waits for */
+    KIND_NEWS,         /* the verb; like all that nobody waits for */
     KIND_SET,          /* redis_reg: the key is made */
     KIND_RENEW,        /* redis_reg: the key lives on, or is gone */
+    KIND_INDEX,        /* redis_reg: it is in the index of the method */
     KIND_DELETE,       /* redis_reg: the key is taken away */
     KIND_CLAIM_SET,    /* redis_node: its record is made, unless there is one */
     KIND_CLAIM_GET,    /* redis_node: whose record it is */
@@ -39,6 +40,9 @@ enum redis_kind {
     KIND_FENCE,        /* redis_node: all it sent before is executed */
     KIND_MEMBERS,      /* redis_look: the index of a method */
     KIND_LIVING,       /* redis_look: which of them live */
+    KIND_COUNTS,       /* redis_look: who of them listens */
+    KIND_CHANNELS,     /* nothing: who listens at all */
+    KIND_RECORDS,      /* nothing: who of them is ours */
     KIND_SCAN,         /* one page */
     KIND_SUBSCRIBE,    /* redis_node */
     KIND_UNSUBSCRIBE,  /* redis_node */
@@ -105,9 +109,12 @@ typedef struct redis_listing {
 
 typedef struct redis_scan {
     int running;
-    uint64_t round;  /* number of the scan that runs or ran last; the first is 1 */
-    int64_t started; /* when; INT64_MIN: never */
-    int wanted;      /* one more as soon as it may be */
+    uint64_t round;      /* number of the scan that runs or ran last; the first is 1 */
+    int64_t started;     /* when; INT64_MIN: never */
+    int64_t spacing;     /* until the next may start; 0: the shortest */
+    int must;            /* the next walks, whoever listens */
+    cl_strmap natives;   /* ids that were seen with a record */
+    cl_strmap strangers; /* ids of this round that listen and whose records are asked for; values are the texts */
     cl_alarm *alarm;
     redis_picture next, picture;
 } redis_scan;
@@ -121,7 +128,7 @@ typedef struct redis_tokens {
 
 typedef struct redis_batch redis_batch;
 
-enum { REDIS_UNASKED = 16, REDIS_UNLOOKED = 8 };
+enum { REDIS_UNASKED = 16, REDIS_UNLOOKED = 8, REDIS_TROUBLES = 12 };
 
 typedef struct redis_bus {
     cl_bus base;
@@ -138,8 +145,10 @@ typedef struct redis_bus {
     unsigned claiming;    /* nodes whose ids are being claimed */
     char token[20];       /* tells the records of this context from those of others */
     char place[80];       /* the name of this machine, fit for JSON */
-    uint64_t told[16];    /* hashes of what the log heard from this connection */
-    unsigned told_next;
+    struct redis_trouble {
+        char verb[16], head[12]; /* a command that is refused, and how the refusal begins */
+    } troubles[REDIS_TROUBLES];
+    size_t troubled;
     cl_idmap by_handle;   /* redis_node */
     cl_strmap by_channel; /* redis_node */
     cl_link nodes;
@@ -183,8 +192,13 @@ void cl_redis_down(redis_bus *bus, int code, const char *words);
 void cl_redis_session_closed(redis_bus *bus);
 /* Chores run soon, from the loop: what cannot be told from inside a call. */
 void cl_redis_chore(redis_bus *bus, redis_node *node); /* node may be NULL */
-/* Logs, but not more than once a second. */
-void cl_redis_complain(redis_bus *bus, const char *what, cl_str error);
+/* Redis refuses a command: told once, until it is taken again. */
+void cl_redis_complain(redis_bus *bus, const char *verb, cl_str error);
+/* The same; a value of the wrong kind is told with its key. */
+void cl_redis_complain_of_key(redis_bus *bus, const char *verb, cl_str key, cl_str error);
+void cl_redis_taken(redis_bus *bus, const char *verb);
+/* Leaves the words as the last error of this thread. The code. */
+int cl_redis_error(redis_bus *bus, const char *verb, cl_str error);
 
 /* This Redis is not, or not any more, the one to talk to: both connections are made anew. */
 void cl_redis_leave_server(redis_bus *bus, int code, const char *words);
@@ -260,6 +274,7 @@ void cl_redis_restore(redis_bus *bus, redis_node *node); /* when it listens, and
 void cl_redis_renew(redis_bus *bus, redis_node *node);
 void cl_redis_node_due(void *node); /* the alarm of a node */
 void cl_redis_regs_unlist(redis_node *node);
+int cl_redis_has_heartbeat(const redis_node *node);
 void cl_redis_send_record(redis_bus *bus, redis_node *node);
 void cl_redis_withdraw_all(redis_bus *bus, redis_node *node);
 void cl_redis_enrolls_end(redis_bus *bus, redis_node *node, int code, const char *words);
@@ -279,6 +294,8 @@ void cl_redis_lookup(cl_bus *base, cl_str method, int known);
 void cl_redis_forget(cl_bus *base, cl_str method, cl_str server);
 void cl_redis_look_members(redis_bus *bus, redis_look *look, const cl_reply *reply);
 void cl_redis_look_living(redis_bus *bus, redis_look *look, const cl_reply *reply);
+void cl_redis_look_counts(redis_bus *bus, redis_look *look, const cl_reply *reply);
+int cl_redis_look_counts_pending(const redis_look *look);
 void cl_redis_look_lost(redis_bus *bus, redis_look *look);
 /* A scan ended; code not 0: badly. */
 void cl_redis_looks_scanned(redis_bus *bus, int code);
@@ -289,8 +306,12 @@ void cl_redis_looks_free(redis_bus *bus);
 
 /* ---- scan.c */
 int cl_redis_scan_create(redis_bus *bus);
+/* Its id is that of a generated client, base or monitor. */
+int cl_redis_is_client(cl_str id);
 void cl_redis_scan_want(redis_bus *bus);
 void cl_redis_scan_page(redis_bus *bus, const cl_reply *reply);
+void cl_redis_scan_channels(redis_bus *bus, const cl_reply *reply);
+void cl_redis_scan_records(redis_bus *bus, const cl_reply *reply);
 void cl_redis_scan_lost(redis_bus *bus);
 void cl_redis_scan_free(redis_bus *bus);
 redis_listing *cl_redis_picture_get(const redis_picture *picture, cl_str method);

@@ -1,8 +1,9 @@
 /* Design note. Who serves a method is found in three steps, never with KEYS:
  *
  *   MEMBERS    SMEMBERS of the index, to which the latest picture of a scan adds the npm servers
- *   LIVING     one MGET of the registration keys and the node records of all of them: who lives, and who is ours
- *   SCANNING   only when nobody lives, or for a refresh whose picture is old; then once more from the start
+ *   LIVING     one MGET of the registration keys and the node records of all of them, and how many listen on the
+ * channel of each: who lives, and who is ours SCANNING   only when nobody lives, or for a refresh whose picture is old;
+ * then once more from the start. It walks the keys only when somebody listens who may be an npm server (scan.c)
  *
  * So an answer is always verified, and it waits for a scan only when there is nobody to ask meanwhile. Looks for the
  * same method share an answer, but for refreshes, which may wait longer. */
@@ -12,6 +13,7 @@
 
 enum { MOST_IDS = 20000, REFRESH_AGE_MS = 1000 };
 
+enum sign { SIGN_KEY = 1, SIGN_RECORD = 2, SIGN_LISTENS = 4, SIGN_DEAF = 8 };
 enum look_step { LOOK_MEMBERS, LOOK_LIVING, LOOK_SCANNING, LOOK_FAILED };
 
 struct redis_look {
@@ -24,7 +26,9 @@ struct redis_look {
     int scanned;    /* that one is over */
     cl_buf text;    /* of the ids */
     cl_server *ids;
-    size_t len, indexed; /* the first `indexed` came from the index */
+    size_t len, indexed;  /* the first `indexed` came from the index */
+    unsigned char *signs; /* what is known of each: enum sign */
+    int counting;         /* the answer who listens is to come */
     int code;
 };
 
@@ -35,6 +39,7 @@ static void look_free(redis_bus *bus, redis_look *look)
     cl_list_remove(&look->link);
     cl_buf_free(&look->text);
     cl_free(look->ids);
+    cl_free(look->signs);
     cl_free(look->memory);
     cl_free(look);
 }
@@ -72,10 +77,12 @@ static int make_room(redis_look *look, const cl_reply *reply, const redis_listin
     for (size_t at = 0; listing && at < listing->ids.cap; at++)
         if (listing->ids.slots[at].value) bytes += listing->ids.slots[at].key.n;
     cl_free(look->ids);
+    cl_free(look->signs);
     look->len = look->indexed = 0;
     cl_buf_clear(&look->text);
     look->ids = cl_malloc(count * sizeof *look->ids);
-    return look->ids ? cl_buf_reserve(&look->text, bytes + 1) : CLOUDS_ENOMEM;
+    look->signs = cl_calloc(count, 1);
+    return look->ids && look->signs ? cl_buf_reserve(&look->text, bytes + 1) : CLOUDS_ENOMEM;
 }
 
 static void add_id(redis_look *look, cl_str id)
@@ -154,17 +161,52 @@ static void drop_dead(redis_bus *bus, redis_look *look, cl_str id)
     cl_buf_free(&key);
 }
 
+/* One of ours whose record and key are there, but to whom nobody listens, was killed a moment ago. One in the index
+ * whose keys ran out, but who listens, is busy: it counts where there is no other. */
+static int is_alive(unsigned sign)
+{
+    int is_dead = (sign & SIGN_RECORD) && (sign & SIGN_DEAF);
+    return (sign & SIGN_KEY) && !is_dead;
+}
+
+static int is_any_alive(const redis_look *look)
+{
+    for (size_t i = 0; i < look->len; i++)
+        if (is_alive(look->signs[i])) return 1;
+    return 0;
+}
+
 /* Keeps the living. */
-static void sift(redis_bus *bus, redis_look *look, const cl_reply *reply)
+static void sift(redis_bus *bus, redis_look *look)
 {
     size_t n = look->len, kept = 0;
+    int any = is_any_alive(look);
     for (size_t i = 0; i < n; i++) {
         cl_server server = look->ids[i];
-        server.native = reply->items[1 + n + i].type == CL_REPLY_STRING;
-        if (reply->items[1 + i].type == CL_REPLY_STRING) look->ids[kept++] = server;
-        else if (i < look->indexed) drop_dead(bus, look, server.id);
+        unsigned sign = look->signs[i];
+        int is_busy = i < look->indexed && (sign & SIGN_LISTENS);
+        server.native = (sign & SIGN_RECORD) || (is_busy && !(sign & SIGN_KEY)) ? CL_NATIVE_OURS : CL_NATIVE_NOT;
+        if (is_alive(sign) || (!any && is_busy)) look->ids[kept++] = server;
+        else if (i < look->indexed && !(sign & (SIGN_KEY | SIGN_LISTENS))) drop_dead(bus, look, server.id);
     }
     look->len = kept;
+}
+
+static int ask_counts(redis_bus *bus, redis_look *look)
+{
+    size_t n = look->len;
+    cl_buf names = {0};
+    cl_str *argv = cl_malloc((2 + n) * sizeof *argv);
+    int code = argv ? cl_buf_reserve(&names, n * (bus->prefix.n + 4) + look->text.len + 1) : CLOUDS_ENOMEM;
+    if (!code) {
+        argv[0] = CL_STR("PUBSUB");
+        argv[1] = CL_STR("NUMSUB");
+        for (size_t i = 0; i < n; i++) argv[2 + i] = put_key(bus, &names, 'L', CL_STR_NONE, look->ids[i].id);
+        code = cl_redis_command(bus, KIND_COUNTS, look, 2 + n, argv);
+    }
+    cl_buf_free(&names);
+    cl_free(argv);
+    return code;
 }
 
 /* ---- the steps */
@@ -176,10 +218,19 @@ static void await_scan(redis_bus *bus, redis_look *look)
     cl_redis_scan_want(bus);
 }
 
+/* Scans that find nothing are not repeated for every call; news tell of who comes. */
+static int is_scan_recent(const redis_bus *bus)
+{
+    const redis_scan *scan = &bus->scan;
+    return scan->round > 0 && !scan->running && scan->spacing > REFRESH_AGE_MS &&
+           cl_loop_now() - scan->started < scan->spacing;
+}
+
 static void decide(redis_bus *bus, redis_look *look)
 {
     int is_old = bus->scan.round == 0 || cl_loop_now() - bus->scan.started > REFRESH_AGE_MS;
-    if (!look->scanned && (look->len == 0 || (look->known && is_old))) await_scan(bus, look);
+    int wants = look->len == 0 || (look->known && is_old);
+    if (!look->scanned && wants && !is_scan_recent(bus)) await_scan(bus, look);
     else answer(bus, look, 0);
 }
 
@@ -190,42 +241,98 @@ static void broken(redis_bus *bus, redis_look *look, const char *words)
     answer(bus, look, CLOUDS_EUNREACHABLE);
 }
 
-/* 1: the reply is no array, and the look is answered. */
-static int is_refused(redis_bus *bus, redis_look *look, const cl_reply *reply, const char *what)
+/* 0, or why the reply is no array. */
+static int refusal(redis_bus *bus, const cl_reply *reply, const char *verb)
 {
-    if (!cl_redis_is_bad(bus, reply, CL_REPLY_ARRAY, what)) return 0;
-    cl_redis_words words;
+    if (!cl_redis_is_bad(bus, reply, CL_REPLY_ARRAY, verb)) return 0;
     int is_error = reply->items[0].type == CL_REPLY_ERROR;
-    answer(bus, look, is_error ? cl_redis_explain(cl_reply_text(reply, 0), &words) : CLOUDS_EUNREACHABLE);
-    return 1;
+    return is_error ? cl_redis_error(bus, verb, cl_reply_text(reply, 0)) : CLOUDS_EUNREACHABLE;
+}
+
+static int is_wrong_kind(const cl_reply *reply)
+{
+    return reply->items[0].type == CL_REPLY_ERROR && cl_str_starts(cl_reply_text(reply, 0), CL_STR("WRONGTYPE"));
+}
+
+/* Somebody else's key stands where the index should: it is passed over, and the keys themselves are walked. */
+static void pass_over(redis_bus *bus, redis_look *look, const cl_reply *reply)
+{
+    cl_buf key = {0};
+    if (cl_buf_reserve(&key, bus->prefix.n + look->method.n + 4) == 0)
+        cl_redis_complain_of_key(bus, "SMEMBERS", put_key(bus, &key, 'M', look->method, CL_STR_NONE),
+                                 cl_reply_text(reply, 0));
+    cl_buf_free(&key);
+    bus->scan.must = 1;
+}
+
+static void ask_who_lives(redis_bus *bus, redis_look *look)
+{
+    look->step = LOOK_LIVING;
+    int code = ask_living(bus, look);
+    if (code) {
+        answer(bus, look, code);
+        return;
+    }
+    look->counting = !cl_session_is_cluster(bus->commands) && ask_counts(bus, look) == 0;
 }
 
 void cl_redis_look_members(redis_bus *bus, redis_look *look, const cl_reply *reply)
 {
-    if (is_refused(bus, look, reply, "SMEMBERS")) return;
-    int code = collect(bus, look, reply);
-    if (code == CLOUDS_EPROTO) {
-        broken(bus, look, "Redis answered SMEMBERS with something else");
+    cl_reply_item empty = {.type = CL_REPLY_ARRAY};
+    const cl_reply nobody = {.items = &empty, .len = 1};
+    if (is_wrong_kind(reply)) {
+        pass_over(bus, look, reply);
+        reply = &nobody;
+    }
+    int code = refusal(bus, reply, "SMEMBERS");
+    if (!code) code = collect(bus, look, reply);
+    if (code == CLOUDS_EPROTO) broken(bus, look, "Redis answered SMEMBERS with something else");
+    else if (code) answer(bus, look, code);
+    else if (look->len == 0) decide(bus, look);
+    else ask_who_lives(bus, look);
+}
+
+static void conclude(redis_bus *bus, redis_look *look)
+{
+    if (look->code) {
+        answer(bus, look, look->code);
         return;
     }
-    if (!code && look->len == 0) {
-        decide(bus, look);
-        return;
-    }
-    look->step = LOOK_LIVING;
-    if (!code) code = ask_living(bus, look);
-    if (code) answer(bus, look, code);
+    sift(bus, look);
+    decide(bus, look);
 }
 
 void cl_redis_look_living(redis_bus *bus, redis_look *look, const cl_reply *reply)
 {
-    if (is_refused(bus, look, reply, "MGET")) return;
-    if (reply->len != 1 + 2 * look->len) {
-        broken(bus, look, "Redis answered MGET with something else");
-        return;
+    size_t n = look->len;
+    look->code = refusal(bus, reply, "MGET");
+    if (!look->code && reply->len != 1 + 2 * n) {
+        cl_session_cut(bus->commands, CLOUDS_EPROTO, "Redis answered MGET with something else");
+        look->code = CLOUDS_EUNREACHABLE;
     }
-    sift(bus, look, reply);
-    decide(bus, look);
+    for (size_t i = 0; i < n && !look->code; i++) {
+        int has_key = reply->items[1 + i].type == CL_REPLY_STRING;
+        int has_record = reply->items[1 + n + i].type == CL_REPLY_STRING;
+        look->signs[i] = (unsigned char)((has_key ? SIGN_KEY : 0) | (has_record ? SIGN_RECORD : 0));
+    }
+    if (!look->counting) conclude(bus, look);
+}
+
+/* The reply names each channel and its number. Who may not ask goes without. */
+void cl_redis_look_counts(redis_bus *bus, redis_look *look, const cl_reply *reply)
+{
+    look->counting = 0;
+    if (reply->items[0].type == CL_REPLY_ERROR) cl_redis_complain(bus, "PUBSUB", cl_reply_text(reply, 0));
+    for (size_t i = 0; i < look->len && reply->len == 1 + 2 * look->len; i++) {
+        const cl_reply_item *count = &reply->items[2 + 2 * i];
+        if (count->type == CL_REPLY_INTEGER) look->signs[i] |= count->number > 0 ? SIGN_LISTENS : SIGN_DEAF;
+    }
+    conclude(bus, look);
+}
+
+int cl_redis_look_counts_pending(const redis_look *look)
+{
+    return look->counting;
 }
 
 void cl_redis_look_lost(redis_bus *bus, redis_look *look)

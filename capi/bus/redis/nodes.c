@@ -117,7 +117,7 @@ void cl_redis_node_listens(redis_bus *bus, redis_node *node)
     node->listening = node->owned = 1;
     node->deaf = 0;
     node->tries = 0;
-    if (node->was_registered) cl_redis_node_wake(bus, node, node->period);
+    if (cl_redis_has_heartbeat(node)) cl_redis_node_wake(bus, node, node->period);
     cl_redis_restore(bus, node);
     cl_redis_held_deliver(bus, node);
     if (!node->told && bus->up) tell_ready(bus, node, 0, "");

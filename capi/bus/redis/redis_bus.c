@@ -37,7 +37,6 @@ void cl_redis_check_up(redis_bus *bus)
     if (!cl_session_is_ready(bus->commands) || !cl_session_is_ready(bus->subscriber)) return;
     if (leads_to_two(bus)) return;
     bus->up = 1;
-    memset(bus->told, 0, sizeof bus->told);
     bus->sink.state(bus->sink.self, 1, 0, "");
     cl_redis_nodes_announce(bus);
 }
@@ -54,24 +53,62 @@ void cl_redis_down(redis_bus *bus, int code, const char *words)
     bus->sink.state(bus->sink.self, 0, code, words);
 }
 
-/* One reason is told once for each connection; when there are many, the oldest may be told again. */
-static int was_told(redis_bus *bus, const char *what, const char *words)
+/* ---- what Redis refuses */
+
+static struct redis_trouble *trouble_of(redis_bus *bus, const char *verb)
 {
-    enum { TOLD = sizeof bus->told / sizeof *bus->told };
-    uint64_t hash = cl_hash(cl_str_z(words)) ^ cl_hash(cl_str_z(what)) * 31;
-    for (int i = 0; i < TOLD; i++)
-        if (bus->told[i] == hash) return 1;
-    bus->told[bus->told_next++ % TOLD] = hash;
+    for (size_t i = 0; i < bus->troubled; i++)
+        if (strcmp(bus->troubles[i].verb, verb) == 0) return &bus->troubles[i];
+    return NULL;
+}
+
+static int is_told(redis_bus *bus, const char *verb, cl_str error)
+{
+    char head[sizeof bus->troubles->head];
+    size_t n = 0;
+    while (n + 1 < sizeof head && n < error.n && error.p[n] > ' ') n++;
+    snprintf(head, sizeof head, "%.*s", (int)n, error.p);
+    struct redis_trouble *t = trouble_of(bus, verb);
+    if (t && strcmp(t->head, head) == 0) return 1;
+    if (!t && bus->troubled < REDIS_TROUBLES) t = &bus->troubles[bus->troubled++];
+    if (!t) return 0;
+    snprintf(t->verb, sizeof t->verb, "%s", verb);
+    snprintf(t->head, sizeof t->head, "%s", head);
     return 0;
 }
 
-void cl_redis_complain(redis_bus *bus, const char *what, cl_str error)
+void cl_redis_complain(redis_bus *bus, const char *verb, cl_str error)
 {
     cl_redis_words words;
-    cl_redis_explain(error, &words);
+    cl_redis_explain_command(error, verb, bus->prefix, &words);
+    if (!is_told(bus, verb, error)) cl_log(CLOUDS_LOG_WARN, "%s: %s", bus->shown, words.text);
     if (cl_redis_is_replica(error)) cl_redis_leave_server(bus, CLOUDS_EREDIS, words.text);
-    if (was_told(bus, what, words.text)) return;
-    cl_log(CLOUDS_LOG_WARN, "%s: %s: %s", bus->shown, what, words.text);
+}
+
+void cl_redis_complain_of_key(redis_bus *bus, const char *verb, cl_str key, cl_str error)
+{
+    if (!cl_str_starts(error, CL_STR("WRONGTYPE"))) {
+        cl_redis_complain(bus, verb, error);
+        return;
+    }
+    if (!is_told(bus, verb, error))
+        cl_log(CLOUDS_LOG_WARN, "%s: %s: the key %.*s holds a value of another kind, and is passed over", bus->shown,
+               verb, key.n < 200 ? (int)key.n : 200, key.p);
+}
+
+void cl_redis_taken(redis_bus *bus, const char *verb)
+{
+    struct redis_trouble *t = bus->troubled ? trouble_of(bus, verb) : NULL;
+    if (!t) return;
+    cl_log(CLOUDS_LOG_WARN, "%s: %s is taken again", bus->shown, verb);
+    *t = bus->troubles[--bus->troubled];
+}
+
+int cl_redis_error(redis_bus *bus, const char *verb, cl_str error)
+{
+    cl_redis_words words;
+    int code = cl_redis_explain_command(error, verb, bus->prefix, &words);
+    return cl_error(code, "%s", words.text);
 }
 
 /* ---- chores */

@@ -59,7 +59,7 @@ static void send_index(redis_bus *bus, redis_reg *reg)
 {
     cl_str add[] = {CL_STR("SADD"), reg->index_key, reg->node->id};
     cl_str expire[] = {CL_STR("EXPIRE"), reg->index_key, CL_STR("86400")};
-    cl_redis_command(bus, KIND_NEWS, NULL, 3, add);
+    reg_command(bus, reg, KIND_INDEX, 3, add);
     cl_redis_command(bus, KIND_NEWS, NULL, 3, expire);
 }
 
@@ -123,11 +123,17 @@ static int wants_any(const redis_node *node)
     return 0;
 }
 
+/* A node that registers methods, and one whose id does not tell that it is no npm server (scan.c). */
+int cl_redis_has_heartbeat(const redis_node *node)
+{
+    return !node->draining && (node->was_registered || !cl_redis_is_client(node->id));
+}
+
 void cl_redis_renew(redis_bus *bus, redis_node *node)
 {
     if (node->renewing || !cl_session_is_ready(bus->commands)) return;
     size_t at = 0;
-    if (node->listening && wants_any(node)) keep_record(bus, node);
+    if (node->listening && (wants_any(node) || cl_redis_has_heartbeat(node))) keep_record(bus, node);
     for (redis_reg *reg; (reg = cl_strmap_next(&node->regs, &at));)
         if (reg->wanted || !reg->refs) pursue(bus, reg);
 }
@@ -163,7 +169,7 @@ void cl_redis_node_due(void *self)
         cl_redis_node_pursue(node->bus, node);
     } else {
         cl_redis_renew(node->bus, node);
-        if (node->was_registered) cl_redis_node_wake(node->bus, node, node->period);
+        if (cl_redis_has_heartbeat(node)) cl_redis_node_wake(node->bus, node, node->period);
     }
 }
 
@@ -301,7 +307,7 @@ void cl_redis_regs_free(redis_node *node)
 static void failed(redis_bus *bus, redis_reg *reg, cl_link *ops, const char *what, cl_str error)
 {
     cl_redis_words words;
-    int code = cl_redis_explain(error, &words);
+    int code = cl_redis_explain_command(error, what, bus->prefix, &words);
     cl_redis_complain(bus, what, error);
     end_ops(bus, ops, code, words.text);
 }
@@ -316,6 +322,14 @@ static void listed(redis_bus *bus, redis_reg *reg, int anew)
         cl_redis_chore(bus, reg->node);
     }
     end_ops(bus, &reg->enrolls, 0, "");
+}
+
+/* A key of another kind there is somebody else's: it is named and left alone. Servers of the method are found by a
+ * scan. */
+static void on_indexed(redis_bus *bus, redis_reg *reg, const cl_reply *reply)
+{
+    if (reply->items[0].type != CL_REPLY_ERROR) return;
+    cl_redis_complain_of_key(bus, "SADD", reg->index_key, cl_reply_text(reply, 0));
 }
 
 static void on_set(redis_bus *bus, redis_reg *reg, const cl_reply *reply)
@@ -364,7 +378,7 @@ static void on_record(redis_bus *bus, redis_node *node, int kind, const cl_reply
         node->recorded = !cl_redis_is_bad(bus, reply, CL_REPLY_STATUS, "SET");
     } else if (!cl_redis_is_bad(bus, reply, CL_REPLY_INTEGER, "EXPIRE") && reply->items[0].number != 1) {
         node->recorded = 0;
-        if (wants_any(node)) cl_redis_send_record(bus, node);
+        if (wants_any(node) || cl_redis_has_heartbeat(node)) cl_redis_send_record(bus, node);
     }
     cl_redis_node_unref(bus, node);
 }
@@ -381,6 +395,9 @@ void cl_redis_registry_reply(redis_bus *bus, const cl_pending *pending, const cl
         break;
     case KIND_DELETE:
         on_deleted(bus, reg, reply);
+        break;
+    case KIND_INDEX:
+        on_indexed(bus, reg, reply);
         break;
     default:
         on_record(bus, redis_from_ref(pending->ref), pending->kind, reply);

@@ -1,11 +1,12 @@
 /* Design note. A scan walks all keys and keeps what looks like a registration: the picture. It is the only way to find
- * npm servers. One runs at a time and at most one starts in a second; who wants one that starts after now asks for the
- * number of the next round. The picture of the latest scan stays until the next is complete. */
+ * npm servers, and is left out where none can be there. One runs at a time and at most one starts in a second; who
+ * wants one that starts after now asks for the number of the next round. The picture of the latest scan stays until the
+ * next is complete. */
 #include "base/mem.h"
 #include "bus/redis/inside.h"
 #include "clouds.h"
 
-enum { SPACING_MS = 1000, PATIENCE_MS = 30000 };
+enum { SPACING_MS = 1000, LONGEST_MS = 30000, PATIENCE_MS = 30000, MOST_IDS = 20000 };
 
 /* ---- the picture */
 
@@ -72,7 +73,7 @@ static int add_key(redis_bus *bus, cl_str key)
 
 /* ---- the walk */
 
-static int put_pattern(redis_bus *bus, cl_buf *out)
+static int put_pattern(redis_bus *bus, char kind, cl_buf *out)
 {
     cl_buf_clear(out);
     if (cl_buf_reserve(out, bus->prefix.n * 2 + 8)) return CLOUDS_ENOMEM;
@@ -80,32 +81,51 @@ static int put_pattern(redis_bus *bus, cl_buf *out)
         if (memchr("*?[]\\^-", bus->prefix.p[i], 7)) cl_buf_add_char(out, '\\');
         cl_buf_add_char(out, bus->prefix.p[i]);
     }
-    cl_buf_add(out, ":S:*", 4);
+    cl_buf_add_char(out, ':');
+    cl_buf_add_char(out, kind);
+    cl_buf_add(out, ":*", 2);
     return 0;
 }
 
 static int ask_page(redis_bus *bus, cl_str cursor)
 {
-    if (put_pattern(bus, &bus->text)) return CLOUDS_ENOMEM;
+    if (put_pattern(bus, 'S', &bus->text)) return CLOUDS_ENOMEM;
     cl_str scan[] = {CL_STR("SCAN"), cursor, CL_STR("MATCH"), cl_buf_str(&bus->text), CL_STR("COUNT"), CL_STR("1000")};
     return cl_redis_command(bus, KIND_SCAN, NULL, 6, scan);
 }
 
+static int ask_channels(redis_bus *bus)
+{
+    if (put_pattern(bus, 'L', &bus->text)) return CLOUDS_ENOMEM;
+    cl_str ask[] = {CL_STR("PUBSUB"), CL_STR("CHANNELS"), cl_buf_str(&bus->text)};
+    return cl_redis_command(bus, KIND_CHANNELS, NULL, 3, ask);
+}
+
+/* ---- is there anybody who has to be found so?
+ *
+ * Every node listens on its channel, and Redis counts channels, not keys. So a round asks for the channels first, which
+ * costs next to nothing, and walks the keys only when there is one that is neither ours nor, by its id, a client. */
+
 static void begin(redis_bus *bus)
 {
-    if (ask_page(bus, CL_STR("0"))) return; /* the connection is gone; whoever waits hears of that */
-    bus->scan.running = 1;
-    bus->scan.round++;
-    bus->scan.started = cl_loop_now();
+    redis_scan *scan = &bus->scan;
+    int must = scan->must || cl_redis_statuses_want_scan(bus, scan->round + 1) || cl_session_is_cluster(bus->commands);
+    int code = must ? ask_page(bus, CL_STR("0")) : ask_channels(bus);
+    if (code) return; /* the connection is gone; whoever waits hears of that */
+    scan->must = 0;
+    scan->running = 1;
+    scan->round++;
+    scan->started = cl_loop_now();
 }
 
 void cl_redis_scan_want(redis_bus *bus)
 {
     redis_scan *scan = &bus->scan;
     if (scan->running || !cl_session_is_ready(bus->commands)) return;
-    int64_t now = cl_loop_now();
-    if (scan->round == 0 || now - scan->started >= SPACING_MS) begin(bus);
-    else cl_alarm_set(scan->alarm, scan->started + SPACING_MS);
+    int64_t now = cl_loop_now(), spacing = scan->spacing;
+    if (spacing < SPACING_MS || cl_redis_statuses_want_scan(bus, scan->round + 1)) spacing = SPACING_MS;
+    if (scan->round == 0 || now - scan->started >= spacing) begin(bus);
+    else cl_alarm_set(scan->alarm, scan->started + spacing);
 }
 
 static void want_again(redis_bus *bus)
@@ -133,6 +153,116 @@ static void end(redis_bus *bus, int code)
     want_again(bus);
 }
 
+/* A walk may take a fiftieth of the time, however many keys Redis holds. */
+static void walked(redis_bus *bus, int code)
+{
+    int64_t spacing = (cl_loop_now() - bus->scan.started) * 50;
+    bus->scan.spacing = spacing > LONGEST_MS ? LONGEST_MS : spacing;
+    end(bus, code);
+}
+
+static void forget_ids(cl_strmap *map)
+{
+    size_t at = 0;
+    for (void *id; (id = cl_strmap_next(map, &at));) cl_free(id);
+    cl_strmap_free(map);
+}
+
+static int keep_id(cl_strmap *map, cl_str id)
+{
+    if (cl_strmap_get(map, id)) return 0;
+    char *copy = cl_str_dup(id);
+    if (copy && cl_strmap_put(map, cl_str_of(copy, id.n), copy) == 0) return 0;
+    cl_free(copy);
+    return CLOUDS_ENOMEM;
+}
+
+/* c.<8 hex digits>.<pid>.<number> and the like: npm nodes of these kinds cannot register. */
+int cl_redis_is_client(cl_str id)
+{
+    if (id.n < 14 || !memchr("cbm", id.p[0], 3) || id.p[1] != '.' || id.p[10] != '.') return 0;
+    for (size_t i = 2; i < id.n; i++)
+        if (!memchr("0123456789abcdef.", id.p[i], 17)) return 0;
+    return 1;
+}
+
+static int gather(redis_bus *bus, const cl_reply *reply)
+{
+    redis_scan *scan = &bus->scan;
+    int code = 0;
+    if (scan->natives.len > MOST_IDS) forget_ids(&scan->natives);
+    forget_ids(&scan->strangers);
+    for (size_t i = 1; i < reply->len && !code && scan->strangers.len < MOST_IDS; i++) {
+        cl_str channel = cl_reply_is_text(reply, i) ? cl_reply_text(reply, i) : CL_STR_NONE;
+        if (channel.n <= bus->prefix.n + 3 || cl_strmap_get(&bus->by_channel, channel)) continue;
+        cl_str id = cl_str_of(channel.p + bus->prefix.n + 3, channel.n - bus->prefix.n - 3);
+        if (!cl_redis_is_client(id) && !cl_strmap_get(&scan->natives, id)) code = keep_id(&scan->strangers, id);
+    }
+    return code;
+}
+
+static int ask_records(redis_bus *bus)
+{
+    redis_scan *scan = &bus->scan;
+    size_t n = 1, bytes = 0;
+    for (size_t at = 0; at < scan->strangers.cap; at++)
+        if (scan->strangers.slots[at].value) bytes += scan->strangers.slots[at].key.n + bus->prefix.n + 3;
+    cl_buf keys = {0};
+    cl_str *argv = cl_malloc((1 + scan->strangers.len) * sizeof *argv);
+    int code = argv ? cl_buf_reserve(&keys, bytes + 1) : CLOUDS_ENOMEM;
+    if (!code) argv[0] = CL_STR("MGET");
+    for (size_t at = 0; at < scan->strangers.cap && !code; at++) {
+        if (!scan->strangers.slots[at].value) continue;
+        const char *p = keys.data + keys.len;
+        cl_buf_add_str(&keys, bus->prefix);
+        cl_buf_add(&keys, ":N:", 3);
+        cl_buf_add_str(&keys, scan->strangers.slots[at].key);
+        argv[n++] = cl_str_of(p, (size_t)(keys.data + keys.len - p));
+    }
+    if (!code) code = cl_redis_command(bus, KIND_RECORDS, NULL, n, argv);
+    cl_buf_free(&keys);
+    cl_free(argv);
+    return code;
+}
+
+/* Without the right to ask, or memory to know, the keys are walked. */
+static void walk(redis_bus *bus)
+{
+    int code = ask_page(bus, CL_STR("0"));
+    if (code) end(bus, code);
+}
+
+static void nobody_to_find(redis_bus *bus)
+{
+    bus->scan.spacing = 0;
+    end(bus, 0);
+}
+
+void cl_redis_scan_channels(redis_bus *bus, const cl_reply *reply)
+{
+    if (reply->items[0].type == CL_REPLY_ERROR) cl_redis_complain(bus, "PUBSUB", cl_reply_text(reply, 0));
+    int code = reply->items[0].type == CL_REPLY_ARRAY ? gather(bus, reply) : CLOUDS_EREDIS;
+    if (!code && bus->scan.strangers.len == 0) {
+        nobody_to_find(bus);
+        return;
+    }
+    if (code || ask_records(bus)) walk(bus);
+}
+
+void cl_redis_scan_records(redis_bus *bus, const cl_reply *reply)
+{
+    redis_scan *scan = &bus->scan;
+    size_t n = 1, strange = 0;
+    int is_sound = reply->items[0].type == CL_REPLY_ARRAY && reply->len == 1 + scan->strangers.len;
+    for (size_t at = 0; at < scan->strangers.cap && is_sound; at++) {
+        if (!scan->strangers.slots[at].value) continue;
+        if (reply->items[n++].type != CL_REPLY_STRING) strange++;
+        else keep_id(&scan->natives, scan->strangers.slots[at].key);
+    }
+    if (is_sound && !strange) nobody_to_find(bus);
+    else walk(bus);
+}
+
 static int add_page(redis_bus *bus, const cl_reply *reply)
 {
     for (size_t i = 3; i < reply->len; i++) {
@@ -142,12 +272,20 @@ static int add_page(redis_bus *bus, const cl_reply *reply)
     return bus->scan.next.bytes > bus->limits.resp_buffered ? CLOUDS_ELIMIT : 0;
 }
 
+/* Who only calls services of ours can do without; who asked for the status cannot. */
+static void refused_page(redis_bus *bus, const cl_reply *reply)
+{
+    int is_error = reply->items[0].type == CL_REPLY_ERROR;
+    int code = is_error ? cl_redis_error(bus, "SCAN", cl_reply_text(reply, 0)) : CLOUDS_EPROTO;
+    int is_asked = cl_redis_statuses_want_scan(bus, bus->scan.round);
+    bus->scan.spacing = LONGEST_MS;
+    end(bus, is_error && !is_asked ? 0 : code);
+}
+
 void cl_redis_scan_page(redis_bus *bus, const cl_reply *reply)
 {
     if (cl_redis_is_bad(bus, reply, CL_REPLY_ARRAY, "SCAN")) {
-        cl_redis_words words;
-        int is_error = reply->items[0].type == CL_REPLY_ERROR;
-        end(bus, is_error ? cl_redis_explain(cl_reply_text(reply, 0), &words) : CLOUDS_EPROTO);
+        refused_page(bus, reply);
         return;
     }
     int is_sound = reply->items[0].number == 2 && reply->len >= 3 && cl_reply_is_text(reply, 1) &&
@@ -157,7 +295,7 @@ void cl_redis_scan_page(redis_bus *bus, const cl_reply *reply)
     if (!code && cl_loop_now() - bus->scan.started > PATIENCE_MS) code = CLOUDS_EREDIS;
     int is_last = cl_str_eq(code ? CL_STR_NONE : cl_reply_text(reply, 1), CL_STR("0"));
     if (!code && !is_last) code = ask_page(bus, cl_reply_text(reply, 1));
-    if (code || is_last) end(bus, code);
+    if (code || is_last) walked(bus, code);
 }
 
 void cl_redis_scan_lost(redis_bus *bus)
@@ -175,5 +313,7 @@ void cl_redis_scan_free(redis_bus *bus)
 {
     picture_free(&bus->scan.next);
     picture_free(&bus->scan.picture);
+    forget_ids(&bus->scan.natives);
+    forget_ids(&bus->scan.strangers);
     cl_alarm_destroy(bus->scan.alarm);
 }

@@ -45,7 +45,7 @@ static void on_ready(void *self)
 static int is_confirmed(redis_bus *bus, const cl_reply *reply, const char *verb, int *code, cl_redis_words *words)
 {
     if (reply->items[0].type == CL_REPLY_ERROR) {
-        *code = cl_redis_explain(cl_reply_text(reply, 0), words);
+        *code = cl_redis_explain_command(cl_reply_text(reply, 0), "SUBSCRIBE", bus->prefix, words);
         return 0;
     }
     *code = 0;

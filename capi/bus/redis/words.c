@@ -1,6 +1,7 @@
 #include "bus/redis/words.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "clouds.h"
 
@@ -57,6 +58,46 @@ int cl_redis_explain(cl_str error, cl_redis_words *words)
     snprintf(words->text, sizeof words->text, "Redis answered: %.*s", clip, error.p);
     defuse(words->text);
     return CLOUDS_EREDIS;
+}
+
+static int has(cl_str text, const char *part)
+{
+    return memmem(text.p, text.n, part, strlen(part)) != NULL;
+}
+
+static void lower(char *out, size_t cap, const char *verb)
+{
+    size_t n = 0;
+    for (; *verb && n + 1 < cap; verb++)
+        out[n++] = *verb == ' ' ? '|' : *verb >= 'A' && *verb <= 'Z' ? *verb + 32 : *verb;
+    out[n] = '\0';
+}
+
+int cl_redis_explain_command(cl_str error, const char *verb, cl_str prefix, cl_redis_words *words)
+{
+    char right[32];
+    int clip = error.n < 120 ? (int)error.n : 120, p = prefix.n < 60 ? (int)prefix.n : 60;
+    lower(right, sizeof right, verb);
+    if (begins(error, "NOPERM") && has(error, "channel"))
+        snprintf(words->text, sizeof words->text, "%s: this Redis user lacks a right that clouds needs: &%.*s:* (%.*s)",
+                 verb, p, prefix.p, clip, error.p);
+    else if (begins(error, "NOPERM") && has(error, " key"))
+        snprintf(words->text, sizeof words->text, "%s: this Redis user lacks a right that clouds needs: ~%.*s:* (%.*s)",
+                 verb, p, prefix.p, clip, error.p);
+    else if (begins(error, "NOPERM"))
+        snprintf(words->text, sizeof words->text, "%s: this Redis user lacks a right that clouds needs: +%s (%.*s)",
+                 verb, right, clip, error.p);
+    else if (begins(error, "ERR unknown command") || begins(error, "ERR Unknown command"))
+        snprintf(words->text, sizeof words->text, "%s: this Redis has no such command, which clouds needs (%.*s)", verb,
+                 clip, error.p);
+    else {
+        cl_redis_words plain;
+        int code = cl_redis_explain(error, &plain);
+        snprintf(words->text, sizeof words->text, "%s: %.280s", verb, plain.text);
+        return code;
+    }
+    defuse(words->text);
+    return begins(error, "NOPERM") ? CLOUDS_EAUTH : CLOUDS_EREDIS;
 }
 
 int cl_redis_needs_no_password(cl_str error)

@@ -15,6 +15,9 @@ typedef struct cl_redis_words {
 /* Fills words and returns CLOUDS_EREDIS or CLOUDS_EAUTH. */
 int cl_redis_explain(cl_str error, cl_redis_words *words);
 
+/* The same for the answer to a command: names it, and what is missing for keys and channels that begin so. */
+int cl_redis_explain_command(cl_str error, const char *verb, cl_str prefix, cl_redis_words *words);
+
 /* 1 when the server has no password but was given one: not an error, as the original sees it. */
 int cl_redis_needs_no_password(cl_str error);
 /* 1 when the command is not there or not permitted, which a caller that can do without it accepts. */
