@@ -82,7 +82,7 @@ class Errors(Case):
             id = two.server(f"{caller}.known=echo")
             self.server.command("SETEX", f"clouds:S:{caller}.unknown:{id}", 10, 1)
             result = one.call(f"{caller}.unknown")
-            self.assertEqual(result["error"]["message"], "service handler not found", caller)
+            self.assertTrue(result["error"]["message"].startswith("service handler not found"), result)
 
     def test_no_server(self):
         for kind in ("npm", "lua"):

@@ -1,6 +1,7 @@
 /* Passwords, users, rights: what is refused is said in words that help, and mends by itself when the cause is gone. */
 #include <stdio.h>
 
+#include "base/log.h"
 #include "clouds.h"
 #include "redis/kit.h"
 #include "support/tap.h"
@@ -154,6 +155,72 @@ static void too_many_clients_is_named(void)
     kit_close(&a, 0);
 }
 
+static char told[20000];
+
+static void on_log(void *self, int level, const char *line)
+{
+    size_t n = strlen(told);
+    if (level >= CLOUDS_LOG_WARN) snprintf(told + n, sizeof told - n, "%s\n", line);
+}
+
+static int times(const char *words)
+{
+    int n = 0;
+    for (const char *p = told; (p = strstr(p, words)); p++) n++;
+    return n;
+}
+
+/* However often it is tried: once when it begins, and once when it is over. */
+static void a_refusal_is_told_once_each_way(void)
+{
+    told[0] = '\0';
+    cl_log_hook(on_log, NULL, CLOUDS_LOG_DEBUG);
+    REQUIRE(kit_open(&a, open_server.url, NULL) == 0);
+    REQUIRE(kit_node(&a, &node_a, ID_A, 0.2) == 0);
+    REQUIRE(kit_enroll(&a, &node_a, "m") == 0);
+    CHECK_INT(times("\n"), 0);
+    test_redis_command(&open_server, "CONFIG SET min-replicas-to-write 1");
+    WAIT_FOR(times("NOREPLICAS") == 1);
+    kit_idle(700);
+    CHECK_INT(times("NOREPLICAS"), 1);
+    test_redis_command(&open_server, "CONFIG SET min-replicas-to-write 0");
+    WAIT_FOR(times("EXPIRE is taken again") == 1);
+    WAIT_FOR(strcmp(test_redis_command(&open_server, "EXISTS clouds:S:m:" ID_A), "1") == 0);
+    test_redis_command(&open_server, "ACL SETUSER default -publish");
+    for (int i = 0; i < 20; i++) {
+        CHECK_INT(kit_call(&a, ID_A, ID_A, "m", "iiiiiiii", "[]", 5), 0);
+        kit_note *n = kit_take(&a, "fate");
+        CHECK_INT(n->code, CL_FATE_NOT_SENT);
+        CHECK_INT(n->number, CLOUDS_EAUTH);
+        CHECK(strstr(clouds_last_error(), "PUBLISH") && strstr(clouds_last_error(), "+publish"));
+    }
+    CHECK_INT(times("PUBLISH: this Redis user lacks"), 1);
+    test_redis_command(&open_server, "ACL SETUSER default +publish");
+    CHECK_INT(kit_call(&a, ID_A, ID_A, "m", "iiiiiiii", "[]", 5), 0);
+    kit_take(&a, "envelope");
+    WAIT_FOR(times("PUBLISH is taken again") == 1);
+    kit_close(&a, 0);
+    cl_log_hook(NULL, NULL, 0);
+}
+
+/* A loss is one line, and so is its end, however many attempts are made. */
+static void a_loss_is_told_once_each_way(void)
+{
+    told[0] = '\0';
+    cl_log_hook(on_log, NULL, CLOUDS_LOG_DEBUG);
+    REQUIRE(kit_open(&a, open_server.url, NULL) == 0);
+    REQUIRE(kit_node(&a, &node_a, ID_A, 0.2) == 0);
+    test_redis_kill(&open_server);
+    WAIT_FOR(!a.up);
+    kit_idle(600);
+    CHECK(times("\n") >= 1 && times("\n") <= 2); /* the loss, and why no attempt succeeds */
+    REQUIRE(test_redis_restart(&open_server) == 0);
+    WAIT_FOR(a.up);
+    CHECK_INT(times("connected again"), 1);
+    kit_close(&a, 0);
+    cl_log_hook(NULL, NULL, 0);
+}
+
 int main(void)
 {
     if (test_redis_start(&server, &(test_redis_options){.tcp = 1, .password = "secret"})) return EXIT_FAILURE;
@@ -167,6 +234,8 @@ int main(void)
     RUN(a_forbidden_channel_is_named);
     RUN(a_password_that_changes_and_comes_back);
     RUN(too_many_clients_is_named);
+    RUN(a_refusal_is_told_once_each_way);
+    RUN(a_loss_is_told_once_each_way);
     test_redis_stop(&server);
     test_redis_stop(&open_server);
     return tap_end();

@@ -249,6 +249,57 @@ static void prefixes_are_worlds(void)
     kit_close(&b, 0);
 }
 
+/* app and app:x are two worlds; with app:S, keys of one would be read by the other. */
+static void prefixes_that_begin_alike(void)
+{
+    char url[400];
+    static const char *const refused[] = {"app:S", "app:M:x", "a:b:L", "x:D"};
+    test_redis_command(&server, "FLUSHALL");
+    snprintf(url, sizeof url, "%s?prefix=app", server.url);
+    REQUIRE(kit_open(&a, url, NULL) == 0);
+    snprintf(url, sizeof url, "%s?prefix=app:x", server.url);
+    REQUIRE(kit_open(&b, url, NULL) == 0);
+    REQUIRE(kit_node(&a, &node_a, ID_A, 2) == 0);
+    REQUIRE(kit_node(&b, &node_b, ID_B, 2) == 0);
+    CHECK_INT(kit_enroll(&b, &node_b, "m"), 0);
+    look("m", 0, "m");
+    a.bus->ops->status(a.bus, 72);
+    CHECK_INT(kit_take(&a, "end")->code, 0);
+    CHECK(kit_find(&a, "status") == NULL && kit_find(&a, "up") == NULL);
+    kit_close(&a, 0);
+    kit_close(&b, 0);
+    for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
+        snprintf(url, sizeof url, "%s?prefix=%s", server.url, refused[i]);
+        CHECK_INT(kit_open(&a, url, NULL), CLOUDS_EURL);
+        CHECK(strstr(clouds_last_error(), refused[i]) != NULL);
+        kit_close(&a, 1);
+    }
+}
+
+/* Channels know no database, so what is told there does. */
+static void databases_are_worlds(void)
+{
+    char url[400];
+    test_redis_command(&server, "FLUSHALL");
+    snprintf(url, sizeof url, "%s?db=3", server.url);
+    REQUIRE(kit_open(&a, url, NULL) == 0);
+    snprintf(url, sizeof url, "%s?db=1", server.url);
+    REQUIRE(kit_open(&b, url, NULL) == 0);
+    REQUIRE(kit_node(&a, &node_a, ID_A, 2) == 0);
+    REQUIRE(kit_node(&b, &node_b, ID_B, 2) == 0);
+    a.bus->ops->look(a.bus, CL_STR("m"), 0);
+    kit_take(&a, "servers");
+    b.bus->ops->look(b.bus, CL_STR("m"), 0);
+    kit_take(&b, "servers");
+    CHECK_INT(kit_enroll(&a, &node_a, "m"), 0);
+    CHECK_STR(kit_take(&a, "up")->text, strlen("m " ID_A "+"), "m " ID_A "+");
+    b.bus->ops->look(b.bus, CL_STR("m"), 0);
+    CHECK_INT(kit_take(&b, "servers")->number, 0);
+    CHECK(kit_find(&b, "up") == NULL);
+    kit_close(&a, 0);
+    kit_close(&b, 0);
+}
+
 static void databases_part_the_registry(void)
 {
     char url[400];
@@ -320,6 +371,8 @@ int main(void)
     RUN(many_keys);
     RUN(looks_are_independent_of_prefix_signs);
     RUN(prefixes_are_worlds);
+    RUN(prefixes_that_begin_alike);
+    RUN(databases_are_worlds);
     RUN(databases_part_the_registry);
     RUN(status_tells_every_row);
     RUN(questions_while_redis_is_away);

@@ -83,9 +83,10 @@ typedef struct redis_reg {
     redis_node *node;
     char *memory;
     cl_str key, method, index_key;
-    int wanted; /* to be registered; else to be taken back */
-    int listed; /* the key is known to be there */
-    int fresh;  /* others are to be told */
+    int wanted;      /* to be registered; else to be taken back */
+    int listed;      /* the key is known to be there */
+    int fresh;       /* others are to be told */
+    int64_t indexed; /* when it was put into the index; 0: it is not known to be there */
     unsigned refs;
     cl_link enrolls, withdraws; /* redis_op */
 } redis_reg;

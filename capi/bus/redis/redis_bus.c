@@ -213,12 +213,25 @@ static cl_str keep(char **to, const char *text)
     return cl_str_of(p, n);
 }
 
+/* With the prefix app:S the keys of the prefix app would be read as ours: after the first part none may be a letter
+ * that stands for a kind of key or channel. */
+static int is_taken_apart(const char *prefix)
+{
+    for (const char *p = strchr(prefix, ':'); p; p = strchr(p + 1, ':'))
+        if (p[1] && strchr("SNMCLD", p[1]) && (p[2] == ':' || !p[2])) return 1;
+    return 0;
+}
+
 /* Copies what the address says; the url may go. */
 static int keep_address(redis_bus *bus, const cl_url *url)
 {
     const char *prefix = url->prefix[0] ? url->prefix : "clouds";
+    if (is_taken_apart(prefix))
+        return cl_error(
+            CLOUDS_EURL,
+            "the prefix %.100s would read keys of another: no part after the first may be S, N, M, C, L or D", prefix);
     size_t n =
-        strlen(url->path) + strlen(url->host) + strlen(url->user) + strlen(url->password) + 2 * strlen(prefix) + 16;
+        strlen(url->path) + strlen(url->host) + strlen(url->user) + strlen(url->password) + 2 * strlen(prefix) + 40;
     char *p = bus->memory = cl_malloc(n);
     if (!p) return CLOUDS_ENOMEM;
     cl_redis_address *a = &bus->address;
@@ -230,9 +243,10 @@ static int keep_address(redis_bus *bus, const cl_url *url)
     a->port = url->port;
     a->db = url->db;
     bus->prefix = keep(&p, prefix);
-    bus->news_channel = cl_str_of(p, bus->prefix.n + 2);
-    keep(&p, prefix);
-    memcpy(p - 1, ":D", 3);
+    /* Channels know no database: who uses another hears nothing of this one. */
+    int n_channel = a->db ? snprintf(p, bus->prefix.n + 24, "%s:D:%d", prefix, a->db)
+                          : snprintf(p, bus->prefix.n + 24, "%s:D", prefix);
+    bus->news_channel = cl_str_of(p, (size_t)n_channel);
     a->probe = bus->news_channel;
     cl_url_describe(url, bus->shown, sizeof bus->shown);
     a->shown = bus->shown;
@@ -271,7 +285,7 @@ int cl_redis_bus_create(cl_loop *loop, const cl_url *url, const cl_limits *limit
     if (!code) code = start(bus);
     if (code) {
         bus_destroy(&bus->base);
-        return cl_error(code, NULL);
+        return code == CLOUDS_EURL ? code : cl_error(code, NULL);
     }
     *out = &bus->base;
     return 0;

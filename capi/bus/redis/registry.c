@@ -3,6 +3,7 @@
  *
  *   wanted, not listed   SET key 1 EX ttl   on enroll, and when a renewal finds the key gone
  *   wanted, listed       EXPIRE key ttl     each heartbeat, and after a reconnect (a full Redis takes it too)
+ *                        SADD index         once a minute, and whenever the key was gone
  *   not wanted           DEL key            on withdraw, and after a reconnect if that was not answered
  *
  * Nothing of it while the node's subscription is not confirmed. Whatever fails is tried again with the next heartbeat.
@@ -14,6 +15,8 @@
 #include "base/mem.h"
 #include "bus/redis/inside.h"
 #include "clouds.h"
+
+enum { INDEX_MS = 60000 };
 
 /* ---- operations */
 
@@ -57,6 +60,7 @@ static void send_set(redis_bus *bus, redis_reg *reg)
 
 static void send_index(redis_bus *bus, redis_reg *reg)
 {
+    reg->indexed = cl_loop_now();
     cl_str add[] = {CL_STR("SADD"), reg->index_key, reg->node->id};
     cl_str expire[] = {CL_STR("EXPIRE"), reg->index_key, CL_STR("86400")};
     reg_command(bus, reg, KIND_INDEX, 3, add);
@@ -110,7 +114,8 @@ static void pursue(redis_bus *bus, redis_reg *reg)
         return;
     }
     if (!reg->node->listening) return;
-    send_index(bus, reg);
+    int is_due = !reg->listed || !reg->indexed || cl_loop_now() - reg->indexed >= INDEX_MS;
+    if (is_due) send_index(bus, reg);
     if (reg->listed) send_renewal(bus, reg);
     else send_set(bus, reg);
 }
@@ -147,6 +152,7 @@ void cl_redis_restore(redis_bus *bus, redis_node *node)
     if (node->listening && wants_any(node)) keep_record(bus, node);
     for (redis_reg *reg; (reg = cl_strmap_next(&node->regs, &at));) {
         if (node->again && reg->wanted && reg->listed) reg->fresh = node->has_news = 1;
+        reg->indexed = 0;
         pursue(bus, reg);
     }
     node->again = 0;
@@ -329,6 +335,7 @@ static void listed(redis_bus *bus, redis_reg *reg, int anew)
 static void on_indexed(redis_bus *bus, redis_reg *reg, const cl_reply *reply)
 {
     if (reply->items[0].type != CL_REPLY_ERROR) return;
+    reg->indexed = 0;
     cl_redis_complain_of_key(bus, "SADD", reg->index_key, cl_reply_text(reply, 0));
 }
 
@@ -348,6 +355,7 @@ static void on_renewed(redis_bus *bus, redis_reg *reg, const cl_reply *reply)
             listed(bus, reg, 0);
         } else if (reg->wanted) {
             reg->listed = 0;
+            send_index(bus, reg); /* that is gone, too, or somebody took this node for dead */
             send_set(bus, reg);
         }
     }
