@@ -203,24 +203,6 @@ static void a_refusal_is_told_once_each_way(void)
     cl_log_hook(NULL, NULL, 0);
 }
 
-/* A loss is one line, and so is its end, however many attempts are made. */
-static void a_loss_is_told_once_each_way(void)
-{
-    told[0] = '\0';
-    cl_log_hook(on_log, NULL, CLOUDS_LOG_DEBUG);
-    REQUIRE(kit_open(&a, open_server.url, NULL) == 0);
-    REQUIRE(kit_node(&a, &node_a, ID_A, 0.2) == 0);
-    test_redis_kill(&open_server);
-    WAIT_FOR(!a.up);
-    kit_idle(600);
-    CHECK(times("\n") >= 1 && times("\n") <= 2); /* the loss, and why no attempt succeeds */
-    REQUIRE(test_redis_restart(&open_server) == 0);
-    WAIT_FOR(a.up);
-    CHECK_INT(times("connected again"), 1);
-    kit_close(&a, 0);
-    cl_log_hook(NULL, NULL, 0);
-}
-
 int main(void)
 {
     if (test_redis_start(&server, &(test_redis_options){.tcp = 1, .password = "secret"})) return EXIT_FAILURE;
@@ -235,7 +217,6 @@ int main(void)
     RUN(a_password_that_changes_and_comes_back);
     RUN(too_many_clients_is_named);
     RUN(a_refusal_is_told_once_each_way);
-    RUN(a_loss_is_told_once_each_way);
     test_redis_stop(&server);
     test_redis_stop(&open_server);
     return tap_end();
