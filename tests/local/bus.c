@@ -45,7 +45,7 @@ static int files_left(void)
     snprintf(path, sizeof path, "%s/t", folder);
     DIR *dir = opendir(path);
     int n = 0;
-    for (struct dirent *d; dir && (d = readdir(dir));) n += d->d_name[0] != '.';
+    for (struct dirent *d; dir && (d = readdir(dir));) n += strcmp(d->d_name, ".") != 0 && strcmp(d->d_name, "..") != 0;
     if (dir) closedir(dir);
     return n;
 }

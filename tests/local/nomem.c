@@ -43,12 +43,14 @@ static void use(side *a, side *b)
         return;
     SOON(a, b, a->ready && b->ready);
     if (!a->ready || !b->ready || a->ready_code || b->ready_code) return;
+    ops->look(b->bus, CL_STR("m"), 0); /* it hears of the method from now on */
+    SOON(a, b, b->lists);
     int refused = ops->enroll(a->bus, &node_a, CL_STR("m"), 1) != 0;
     SOON(a, b, refused || (a->enrolled && b->server_ups));
     ops->look(b->bus, CL_STR("m"), 0);
     ops->status(b->bus, 2);
-    SOON(a, b, b->lists && b->status_ends);
-    if (refused && b->lists) CHECK_INT(b->list_n, 0); /* what failed is not there either */
+    SOON(a, b, b->lists == 2 && b->status_ends);
+    if (refused && b->lists == 2) CHECK_INT(b->list_n, 0); /* what failed is not there either */
     a->answer = 1;
     side_call(b, &node_b, "c.1", "s.1", "[1,2]", 3);
     side_message(b, &node_b, "c.1", "s.1", "1", 4);
@@ -101,7 +103,7 @@ static int files_left(void)
     snprintf(path, sizeof path, "%s/t", folder);
     DIR *dir = opendir(path);
     int n = 0;
-    for (struct dirent *d; dir && (d = readdir(dir));) n += d->d_name[0] != '.';
+    for (struct dirent *d; dir && (d = readdir(dir));) n += strcmp(d->d_name, ".") != 0 && strcmp(d->d_name, "..") != 0;
     if (dir) closedir(dir);
     return n;
 }
