@@ -73,7 +73,7 @@ void cl_request_release(cl_state *s, cl_request *request)
     if (request->room > 4096) {
         free(request->text);
         request->text = NULL;
-        request->room = 0;
+        request->room = request->method_len = request->peer_len = 0;
     }
     request->used = false;
     request->next_free = s->request_free;
@@ -281,12 +281,15 @@ static void end_with_values(lua_State *L, cl_state *s, cl_request *request)
         if (s->out.cap > 1 << 20) trim(s);
         return;
     }
-    int problem = lua_gettop(L);
-    push_place(L, request);
-    push_details(L, request);
-    if (is_open_after(code)) keep_trying(L, s, request, s->out.data[0] == '{');
+    if (is_open_after(code)) {
+        keep_trying(L, s, request, s->out.data[0] == '{');
+    } else if (code != CLOUDS_ESTALE) {
+        int problem = lua_gettop(L);
+        push_place(L, request);
+        push_details(L, request);
+        report_at(L, s, problem, problem + 1);
+    }
     trim(s);
-    if (code != CLOUDS_ESTALE) report_at(L, s, problem, problem + 1);
 }
 
 static bool is_pending(lua_State *L, cl_state *s)

@@ -251,6 +251,70 @@ t.test("a request that nobody answers is closed at its deadline", function()
   t.is({ ok, problem.code }, { nil, "CLOUDS_STALE_ID" })
 end)
 
+-- A Redis that is stopped reads nothing.
+local socket = t.url:match("^redis%+unix://(.*)$")
+if socket then
+  t.test("an answer that finds no room is sent when there is some", function()
+    local pipe = io.popen(("redis-cli -s '%s' info server"):format(socket))
+    local pid = assert(pipe:read("*a"):match("process_id:(%d+)"))
+    pipe:close()
+    local own = clouds.server({ url = t.url, write_soft = 65536, write_hard = 65536 })
+    local waiting, open, refused, late = 0, false, nil, nil
+    assert(own:register("large", function(kind)
+      waiting = waiting + 1
+      t.eventually(function()
+        return open
+      end)
+      if kind == "returned" then
+        return ("x"):rep(20000)
+      end
+      -- The last to answer: there is no room, and the request stays open.
+      local request = clouds.request():detach()
+      t.eventually(function()
+        local ok, err = request.reply(("x"):rep(60000))
+        if not ok then
+          refused = refused or err.code
+          late = late or request.open()
+        end
+        return ok
+      end)
+    end))
+    local calls = {}
+    for i = 1, 60 do
+      calls[i] = clouds.spawn(client.call, client, "large", { i < 60 and "returned" or "replied" })
+    end
+    t.eventually(function()
+      return waiting == 60
+    end)
+    os.execute("kill -STOP " .. pid)
+    open = true
+    t.eventually(function()
+      return refused
+    end)
+    os.execute("kill -CONT " .. pid)
+    for i, call in ipairs(calls) do
+      local text, err = call:wait()
+      t.is(text and #text, i < 60 and 20000 or 60000, tostring(err))
+    end
+    t.is({ refused, late }, { "CLOUDS_LIMIT_REACHED", true })
+    own:close(0)
+  end)
+end
+
+t.test("a reply that cannot be sent is told to both sides", function()
+  local kinds = { text = "\255", type = print, size = ("x"):rep(5000000) }
+  local told
+  assert(server:register("unsendable reply", function(kind)
+    told = { clouds.request().reply(kinds[kind]) }
+    told[3] = clouds.request() ~= nil
+  end))
+  for kind, code in pairs({ text = "CLOUDS_INVALID_JSON", type = "CLOUDS_INVALID_JSON", size = "CLOUDS_TOO_BIG" }) do
+    local result, err = client:call("unsendable reply", { kind })
+    t.ok(result == nil and clouds.is_error(err), kind)
+    t.is({ told[1], told[2].code, told[3] }, { nil, code, false }, kind)
+  end
+end)
+
 t.test("a coroutine of the handler may ask for the request again and again", function()
   local function collect()
     collectgarbage()
