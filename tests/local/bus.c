@@ -227,6 +227,39 @@ static void a_result_without_its_link(void)
     end_both(&a, &b);
 }
 
+/* A lock names what was offered, without growing for ever where services are offered and taken back all the time. */
+static void offered_and_taken_back(void)
+{
+    enum { TIMES = 5000 };
+    side a;
+    int node;
+    char method[32], path[160], key[CL_KEY + 1];
+    struct stat s;
+    START(&a);
+    side_node(&a, &node, "s.1");
+    side_enroll(&a, &node, "stays");
+    for (int i = 0; i < TIMES; i++) {
+        snprintf(method, sizeof method, i % 2 ? "same" : "other.%d", i);
+        CHECK_INT(a.bus->ops->enroll(a.bus, &node, cl_str_z(method), 1), 0);
+        CHECK_INT(a.bus->ops->withdraw(a.bus, &node, cl_str_z(method), 1), 0);
+    }
+    UNTIL(&a, a.enrolled == 2 * TIMES + 1);
+    side_enroll(&a, &node, "same");
+    CHECK_INT(files_left(), 4);
+    cl_file_key(CL_STR("s.1"), key);
+    snprintf(path, sizeof path, "%s/t/%s.lock", folder, key);
+    CHECK_INT(stat(path, &s), 0);
+    CHECK(s.st_size > 2 * (CL_KEY + 1) && s.st_size < 1100 * (CL_KEY + 1));
+    /* Who finds it dead learns all its methods from it. */
+    int lock = open(path, O_RDONLY);
+    cl_file_remove_node(&CL_OWNER(a.bus, cl_local, base)->folder, key, lock);
+    close(lock);
+    CHECK_INT(files_left(), 0);
+    UNTIL(&a, files_left() == 4); /* and who lives puts it back */
+    side_end(&a);
+    CHECK_INT(files_left(), 0);
+}
+
 static void an_id_in_use(void)
 {
     side a, b;
@@ -845,6 +878,7 @@ int main(void)
     RUN(status_lists_all);
     RUN(draining_is_told_on_every_link);
     RUN(a_result_without_its_link);
+    RUN(offered_and_taken_back);
     RUN(an_id_in_use);
     RUN(no_descriptor_is_left);
     RUN(nothing_can_be_written);

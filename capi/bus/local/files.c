@@ -244,6 +244,13 @@ int cl_file_note_method(const cl_folder *folder, const char *key, int lock, cl_s
     return ftruncate(lock, before) == 0 ? code : cannot("write", folder, file);
 }
 
+int cl_file_forget_methods(const cl_folder *folder, int lock)
+{
+    char head[CL_LOCK_HEAD];
+    int n = cl_lock_write((long)getpid(), folder->names, head);
+    return ftruncate(lock, n) == 0 ? 0 : CLOUDS_ESYSTEM;
+}
+
 int cl_file_put_entry(const cl_folder *folder, const char *key, cl_str id, cl_str method)
 {
     char file[CL_FILE_NAME], target[CL_ENTRY_MAX + 2];

@@ -75,6 +75,7 @@ void cl_file_sweep(const cl_folder *folder, const char *file);
 
 /* Entries: 0 or an error. A method is noted in the lock before its entry is made. Reading: id and method point into
  * `memory` (cleared first); CLOUDS_EPROTO when it is no entry. */
+int cl_file_forget_methods(const cl_folder *folder, int lock);
 int cl_file_note_method(const cl_folder *folder, const char *key, int lock, cl_str method);
 int cl_file_put_entry(const cl_folder *folder, const char *key, cl_str id, cl_str method);
 void cl_file_remove_entry(const cl_folder *folder, const char *key, cl_str method);
@@ -142,6 +143,7 @@ void cl_registry_tell(struct cl_local *bus, cl_str id, int up);
 /* A method that a node serves. */
 typedef struct cl_kept {
     uint64_t operation; /* the registration that waits for the node to open; 0: none */
+    int offered;        /* else it was taken back, and only the lock still names it */
     int noted;          /* the lock names it */
     int failed;         /* it could not be registered */
     size_t n;
@@ -157,6 +159,7 @@ typedef struct cl_local_node {
     int lock; /* -1: none */
     cl_listener *listener;
     cl_strmap enrolled; /* method -> cl_kept, owned */
+    size_t taken_back;  /* of those */
     size_t links;       /* accepted ones that live */
     int opened, draining, closing;
     int pending;     /* registrations wait for it to open */

@@ -24,7 +24,8 @@ enum {
     HEAL_AGAIN_MS = 1000,
     INSPECT_MS = 2000,
     RETRY_MS = 10,
-    LEAVE_MS = 100,  /* how long a process that ends may hold its lock yet */
+    LEAVE_MS = 100, /* how long a process that ends may hold its lock yet */
+    TAKEN_BACK_MAX = 1000,
     REMOVE_MS = 2000 /* the files of one that was killed are being removed */
 };
 
@@ -214,10 +215,14 @@ static int look_later(cl_local_node *node, cl_str method)
 static cl_kept *keep(cl_local_node *node, cl_str method)
 {
     cl_kept *k = cl_strmap_get(&node->enrolled, method);
-    if (k) return k;
+    if (k) {
+        node->taken_back -= !k->offered;
+        k->offered = 1;
+        return k;
+    }
     k = cl_malloc(sizeof *k + method.n);
     if (!k) return NULL;
-    *k = (cl_kept){.n = method.n};
+    *k = (cl_kept){.offered = 1, .n = method.n};
     memcpy(k->text, method.p, method.n);
     if (cl_strmap_put(&node->enrolled, cl_str_of(k->text, k->n), k) == 0) return k;
     cl_free(k);
@@ -235,13 +240,51 @@ static int put(cl_local_node *node, cl_kept *k)
     return code;
 }
 
+/* The lock may name methods that were taken back; where a service does that all the time, not too many. */
+static void forget_taken_back(cl_local_node *node)
+{
+    cl_strmap offered = {0};
+    cl_kept *k;
+    if (node->taken_back < TAKEN_BACK_MAX || node->taken_back < node->enrolled.len / 2 || node->lock < 0) return;
+    int code = 0;
+    for (size_t at = 0; code == 0 && (k = cl_strmap_next(&node->enrolled, &at));)
+        if (k->offered) code = cl_strmap_put(&offered, cl_str_of(k->text, k->n), k);
+    if (code == 0) code = cl_file_forget_methods(&node->bus->folder, node->lock);
+    if (code != 0) {
+        cl_strmap_free(&offered);
+        return;
+    }
+    for (size_t at = 0; (k = cl_strmap_next(&node->enrolled, &at));) {
+        if (k->offered)
+            k->noted = cl_file_note_method(&node->bus->folder, node->key, node->lock, cl_str_of(k->text, k->n)) == 0;
+        else cl_free(k);
+    }
+    cl_strmap_free(&node->enrolled);
+    node->enrolled = offered;
+    node->taken_back = 0;
+}
+
+static void take_back(cl_local_node *node, cl_kept *k)
+{
+    k->offered = k->failed = 0;
+    k->operation = 0;
+    node->taken_back++;
+    forget_taken_back(node);
+}
+
+static int is_offered(const cl_local_node *node, cl_str method)
+{
+    const cl_kept *k = cl_strmap_get(&node->enrolled, method);
+    return k && k->offered;
+}
+
 int cl_local_enroll(cl_bus *base, void *handle, cl_str method, uint64_t operation)
 {
     cl_local *bus = CL_OWNER(base, cl_local, base);
     cl_local_node *node = cl_local_node_of(bus, handle);
     if (!node || node->draining || node->closing) return cl_error(CLOUDS_ECLOSED, NULL);
     if (node->failure) return cl_error(node->failure, "%s", node->words);
-    int is_new = !cl_strmap_get(&node->enrolled, method);
+    int is_new = !is_offered(node, method);
     cl_kept *k = keep(node, method);
     if (!k) return cl_error(CLOUDS_ENOMEM, NULL);
     if (node->opening && !k->operation) {
@@ -252,7 +295,8 @@ int cl_local_enroll(cl_bus *base, void *handle, cl_str method, uint64_t operatio
     /* The word is kept first, so that it cannot fail afterwards. */
     int code = tell_enrolled(node, operation, 0, "");
     if (code == 0 && node->opened && (code = put(node, k)) != 0) cl_task_drop_last(&bus->tasks);
-    if (code != 0 && is_new) cl_free(cl_strmap_take(&node->enrolled, method));
+    if (code == 0) k->failed = 0;
+    else if (is_new) take_back(node, k);
     return code;
 }
 
@@ -272,8 +316,8 @@ int cl_local_withdraw(cl_bus *base, void *handle, cl_str method, uint64_t operat
     cl_kept *k = cl_strmap_get(&node->enrolled, method);
     if (k && k->operation && tell_enrolled(node, k->operation, CLOUDS_ECLOSED, "it was taken back") != 0)
         return CLOUDS_ENOMEM;
-    cl_free(cl_strmap_take(&node->enrolled, method));
     take_out(node, method);
+    if (k && k->offered) take_back(node, k);
     return tell_enrolled(node, operation, 0, "");
 }
 
@@ -287,6 +331,7 @@ static void withdraw_all(cl_local_node *node)
         cl_free(k);
     }
     cl_strmap_free(&node->enrolled);
+    node->taken_back = 0;
 }
 
 void cl_local_node_drain(cl_bus *base, void *handle)
@@ -391,7 +436,7 @@ static int restore(cl_local_node *node)
         code = publish(node, &owner);
     }
     for (size_t at = 0; code == 0 && (k = cl_strmap_next(&node->enrolled, &at));)
-        if (!k->failed && !cl_file_has_entry(&node->bus->folder, node->key, cl_str_of(k->text, k->n)))
+        if (k->offered && !k->failed && !cl_file_has_entry(&node->bus->folder, node->key, cl_str_of(k->text, k->n)))
             code = put(node, k);
     return code;
 }
