@@ -7,11 +7,13 @@
  * One line is asked for at a time: what is typed while a command runs waits in the kernel. */
 #include <dlfcn.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <locale.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/stat.h>
 #include <termios.h>
 #include <unistd.h>
 #include <lua.h>
@@ -39,8 +41,12 @@ static struct {
     void (*read_char)(void);
     void (*remove)(void);
     int (*add_history)(const char *line);
+    char **(*completion_matches)(const char *text, char *(*next)(const char *text, int state));
+    int *completion_over, *append_character;
     bool installed;
 } editor;
+
+static const cl_slot complete_function;
 
 static void want_more(void);
 
@@ -151,6 +157,54 @@ static void on_edited(char *line)
     free(line);
 }
 
+/* The completions of a word, one at a time: the list that Lua made is at the top of the stack. */
+static char *next_completion(const char *text, int state)
+{
+    static int at;
+    lua_State *L = cl_host_get()->L;
+    (void)text;
+    at = state == 0 ? 1 : at + 1;
+    lua_rawgeti(L, -1, at);
+    const char *word = lua_tostring(L, -1);
+    char *copy = word ? strdup(word) : NULL; /* libedit's to free */
+    lua_pop(L, 1);
+    return copy;
+}
+
+static char **complete(const char *text, int start, int end)
+{
+    lua_State *L = cl_host_get()->L;
+    (void)start;
+    (void)end;
+    *editor.completion_over = 1; /* no names of files */
+    *editor.append_character = '\0';
+    cl_slot_get(L, &complete_function);
+    lua_pushstring(L, text);
+    if (!lua_isfunction(L, -2)) {
+        lua_pop(L, 2);
+        return NULL;
+    }
+    if (!cl_host_call(L, 1, 1, "completion")) return NULL;
+    char **matches = lua_istable(L, -1) ? editor.completion_matches(text, next_completion) : NULL;
+    lua_pop(L, 1);
+    return matches;
+}
+
+/* Completion is left out where the library has none. */
+static void prepare_completion(void *library)
+{
+    static const char breaks[] = " \t\n\"\\'`$><=;|&{}(+-*/%#~,[]^!)";
+    char **(**function)(const char *, int, int) = dlsym(library, "rl_attempted_completion_function");
+    const char **characters = dlsym(library, "rl_basic_word_break_characters");
+    *(void **)&editor.completion_matches = dlsym(library, "rl_completion_matches");
+    editor.completion_over = dlsym(library, "rl_attempted_completion_over");
+    editor.append_character = dlsym(library, "rl_completion_append_character");
+    if (!function || !characters || !editor.completion_matches || !editor.completion_over || !editor.append_character)
+        return;
+    *characters = breaks;
+    *function = complete;
+}
+
 static bool load_editor(void)
 {
     if (!isatty(STDIN_FILENO) || !isatty(STDOUT_FILENO)) return false;
@@ -161,6 +215,7 @@ static bool load_editor(void)
     *(void **)&editor.remove = dlsym(library, "rl_callback_handler_remove");
     *(void **)&editor.add_history = dlsym(library, "add_history");
     if (!editor.install || !editor.read_char || !editor.remove || !editor.add_history) return false;
+    prepare_completion(library);
     setlocale(LC_CTYPE, ""); /* so that a character of several bytes is one to the editor */
     return true;
 }
@@ -180,6 +235,7 @@ static bool watch_stdin(uv_loop_t *loop)
 static void open_input(void)
 {
     uv_loop_t *loop = cl_host_get()->loop;
+    if (input.open) return;
     input.open = true;
     input.is_terminal = tcgetattr(STDIN_FILENO, &input.before) == 0;
     uv_timer_init(loop, &input.later);
@@ -193,7 +249,7 @@ static int host_read_line(lua_State *L)
     const char *prompt = luaL_checkstring(L, 1);
     luaL_checktype(L, 2, LUA_TFUNCTION);
     lua_settop(L, 2);
-    if (!input.open) open_input();
+    open_input();
     cl_slot_set(L, &line_function);
     if (input.editing && !input.end) {
         editor.installed = true;
@@ -207,6 +263,58 @@ static int host_read_line(lua_State *L)
     }
     uv_timer_start(&input.later, on_later, 0, 0);
     return 0;
+}
+
+/* host.add_history(line): a line of an earlier session, before the first host.read_line. */
+static int host_add_history(lua_State *L)
+{
+    const char *line = luaL_checkstring(L, 1);
+    open_input();
+    if (input.editing) editor.add_history(line);
+    return 0;
+}
+
+/* host.completer(fn): fn(word) gives the list of what the word may become. */
+static int host_completer(lua_State *L)
+{
+    luaL_checktype(L, 1, LUA_TFUNCTION);
+    lua_settop(L, 1);
+    cl_slot_set(L, &complete_function);
+    return 0;
+}
+
+/* host.cancel_line(): the line that is being edited is given up; another may be asked for. */
+static int host_cancel_line(lua_State *L)
+{
+    (void)L;
+    if (!input.open) return 0;
+    uninstall_editor();
+    if (input.pollable) uv_poll_stop(&input.poll);
+    uv_timer_stop(&input.later);
+    putchar('\n');
+    return 0;
+}
+
+/* host.make_private(path): makes the file, for this user alone, and the folders above it; true, or nil and why not. */
+static int host_make_private(lua_State *L)
+{
+    const char *path = luaL_checkstring(L, 1);
+    char *at = lua_newuserdata(L, strlen(path) + 1), *folder = at;
+    strcpy(folder, path);
+    while ((at = strchr(at + 1, '/'))) {
+        *at = '\0';
+        mkdir(folder, 0700); /* the open tells */
+        *at = '/';
+    }
+    int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    if (fd < 0) {
+        lua_pushnil(L);
+        lua_pushstring(L, strerror(errno));
+        return 2;
+    }
+    close(fd);
+    lua_pushboolean(L, 1);
+    return 1;
 }
 
 /* host.stop_reading(): no further line will come, the terminal is as it was. */
@@ -236,8 +344,12 @@ void cl_repl_close(void)
 
 void cl_repl_add(lua_State *L)
 {
-    lua_pushcfunction(L, host_read_line);
-    lua_setfield(L, -2, "read_line");
-    lua_pushcfunction(L, host_stop_reading);
-    lua_setfield(L, -2, "stop_reading");
+    static const luaL_Reg functions[] = {{"read_line", host_read_line},
+                                         {"stop_reading", host_stop_reading},
+                                         {"cancel_line", host_cancel_line},
+                                         {"add_history", host_add_history},
+                                         {"make_private", host_make_private},
+                                         {"completer", host_completer},
+                                         {NULL, NULL}};
+    luaL_setfuncs(L, functions, 0);
 }

@@ -62,7 +62,9 @@ static void on_hook(lua_State *L, lua_Debug *unused)
     (void)unused;
     if (L != statement && interrupts < 2) return;
     lua_sethook(L, NULL, 0, 0);
-    luaL_error(L, "interrupted");
+    interrupts = 0; /* nothing is left for the loop to do */
+    lua_pushliteral(L, "interrupted");
+    lua_error(L);
 }
 
 static void hook(lua_State *L)

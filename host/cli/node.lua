@@ -155,14 +155,16 @@ end
 
 -- Ends the command when it takes longer than `seconds`, with what is known of the reason. A function that lifts it.
 function M.limit(seconds, node)
-  local reason
+  local connected, reason = false, nil
   node:on("down", function(err) reason = err end)
-  node:on("up", function() reason = nil end)
+  node:on("up", function() connected, reason = true, nil end)
   local timer = require("clouds.loop").timer(seconds, function()
     if ending then return end
     if reason then return M.finish(M.fail(reason)) end
-    io.stderr:write(("CLOUDS_CALL_SERVICE_TIMEOUT: no answer from the cluster within %g s\n"):format(seconds))
-    M.finish(M.UNKNOWN)
+    local text = connected and "CLOUDS_CALL_SERVICE_TIMEOUT: no answer from the cluster within %g s\n"
+      or "CLOUDS_UNREACHABLE: not connected within %g s\n"
+    io.stderr:write(text:format(seconds))
+    M.finish(connected and M.UNKNOWN or M.UNREACHABLE)
   end)
   return function() timer:stop() end
 end

@@ -1,11 +1,46 @@
 -- The console of clouds run -i: reads a chunk, runs it in a coroutine, prints what it returns, and reads on. It lives
 -- on the loop, so services and timers go on while it waits for a line.
 local host = require "clouds.host"
+local clouds = require "clouds"
+local complete = require "clouds.cli.complete"
+local core = require "clouds.core"
+local history = require "clouds.cli.history"
 local node = require "clouds.cli.node"
+local output = require "clouds.cli.output"
 local M = {}
 
 local PROMPT, CONTINUED = "> ", ">> "
 local MAX_DEPTH, MAX_ITEMS = 3, 50
+
+local help_text = [[
+clouds    the module: clouds.server{}, clouds.client{}, clouds.spawn, clouds.sleep, clouds.json ...
+client    a client, made when it is first used: client:call("method", { 1, 2 }), client:status()
+help()    this text
+
+A line that is an expression, or begins with =, is printed. A line may wait, also for an answer; services and timers go
+on meanwhile. Tab completes names. Ctrl-C gives up the line or ends what runs, Ctrl-D ends the console.]]
+
+-- help and help() give the same.
+local help = setmetatable({}, {
+  __tostring = function() return help_text end,
+  __call = function() print(help_text) end,
+})
+
+-- Globals that are there when they are used, and never in the way of the program's own.
+local made_on_use = { client = function() return clouds.client{} end }
+
+local function add_globals()
+  if rawget(_G, "clouds") == nil then _G.clouds = clouds end
+  if rawget(_G, "help") == nil then _G.help = help end
+  if getmetatable(_G) then return end
+  setmetatable(_G, { __index = function(_, name)
+    local make = made_on_use[name]
+    if not make then return nil end
+    local value = make()
+    rawset(_G, name, value)
+    return value
+  end })
+end
 
 local show
 
@@ -32,10 +67,9 @@ end
 
 function show(value, depth)
   if type(value) == "string" then return depth == 0 and value or ("%q"):format(value) end
-  local meta = getmetatable(value)
-  if type(value) ~= "table" or depth >= MAX_DEPTH or (type(meta) == "table" and meta.__tostring) then
-    return tostring(value)
-  end
+  if type(value) ~= "table" or depth >= MAX_DEPTH then return tostring(value) end
+  -- An object says itself what it is; its insides are nobody's business.
+  if getmetatable(value) ~= nil and not clouds.json.is_array(value) then return tostring(value) end
   return show_table(value, depth)
 end
 
@@ -43,7 +77,8 @@ local function print_results(count, ...)
   if count == 0 then return end
   local texts = {}
   for i = 1, count do texts[i] = show((select(i, ...)), 0) end
-  print(table.concat(texts, "\t"))
+  local text = table.concat(texts, "\t")
+  print(host.is_terminal(1) and output.plain_lines(text) or text)
 end
 
 -- The compiled chunk, or nil and what is wrong, or nil, nil when more lines are needed.
@@ -60,26 +95,45 @@ end
 
 local function report(problem)
   io.stdout:flush()
-  io.stderr:write(tostring(problem), "\n")
+  io.stderr:write(output.plain_lines(tostring(problem)), "\n")
 end
 
 local function run(chunk)
   local function finish(ok, ...)
     if ok then return print_results(select("#", ...), ...) end
-    report((...))
+    local problem = (...)
+    report(problem:match("^[^\n]*interrupted%f[\n%z]") and "interrupted" or problem)
   end
   finish(xpcall(chunk, require("clouds.error").explain))
 end
 
 -- Reads and runs until the input ends, then calls `done`.
 function M.start(done)
+  local on_terminal = host.is_terminal(0) and host.is_terminal(1)
+  local remember = on_terminal and history.open() or function() end
   local pending, read
+  local running -- the coroutine of the line that was entered last, until it has ended
+
+  local function start(chunk)
+    jit.off(chunk, true) -- compiled loops could not be interrupted
+    node.spawn(function()
+      local this = coroutine.running()
+      running = this
+      host.interruptible(this)
+      run(chunk)
+      if running ~= this then return end
+      running = nil
+      host.interruptible(nil)
+      read()
+    end)
+  end
 
   local function on_line(line)
     if not line then
       if pending then report("stdin: the input ends inside a chunk") end
       return done()
     end
+    remember(line)
     local text = pending and pending .. "\n" .. line or line
     local chunk, problem = compile(text)
     if not chunk and not problem then
@@ -87,18 +141,35 @@ function M.start(done)
       return read()
     end
     pending = nil
-    if not chunk then
-      report(problem)
+    if chunk then return start(chunk) end
+    report(problem)
+    read()
+  end
+
+  -- What waits is woken, to raise. What waits for something else is left to itself.
+  local function interrupt()
+    local waited, this = false, running
+    if not this then
+      pending = nil
+      host.cancel_line()
       return read()
     end
-    node.spawn(function()
-      run(chunk)
-      read()
-    end)
+    host.raise_in(this, function() waited = core.interrupt(this) end)
+    if waited or running ~= this then return end
+    running = nil
+    host.interruptible(nil)
+    report("interrupted: what runs goes on by itself")
+    read()
   end
 
   function read()
     host.read_line(pending and CONTINUED or PROMPT, on_line)
+  end
+
+  add_globals()
+  if on_terminal then
+    host.completer(function(word) return complete.list(word, { client = require("clouds.client") }) end)
+    host.on_interrupt(interrupt)
   end
   read()
 end

@@ -334,6 +334,22 @@ int cl_slot_wait_refused(lua_State *L, cl_state *s)
     return cl_slot_wait(L, s, cl_slot_find(s, handle));
 }
 
+/* interrupt(coroutine) -> whether it waited: its wait ends, with nothing */
+static int core_interrupt(lua_State *L)
+{
+    cl_state *s = cl_state_of(L);
+    luaL_checktype(L, 1, LUA_TTHREAD);
+    lua_State *co = lua_tothread(L, 1);
+    for (uint32_t i = 0; i < s->slot_count; i++) {
+        if (s->slots[i].state != CL_SLOT_WAITING || s->slots[i].co != co) continue;
+        cl_slot_complete(L, s, &s->slots[i], 0);
+        lua_pushboolean(L, 1);
+        return 1;
+    }
+    lua_pushboolean(L, 0);
+    return 1;
+}
+
 /* done(handle) -> whether waiting would not wait */
 static int core_done(lua_State *L)
 {
@@ -393,11 +409,17 @@ static int core_may_wait(lua_State *L)
 
 void cl_slot_add(lua_State *L, cl_state *s)
 {
-    static const luaL_Reg functions[] = {{"slot", core_slot},         {"wake", core_wake},
-                                         {"wait", core_wait},         {"done", core_done},
-                                         {"drop", core_drop},         {"check_wait", core_check_wait},
-                                         {"may_wait", core_may_wait}, {"adopt", core_adopt},
-                                         {"waits", core_waits},       {NULL, NULL}};
+    static const luaL_Reg functions[] = {{"slot", core_slot},
+                                         {"wake", core_wake},
+                                         {"wait", core_wait},
+                                         {"interrupt", core_interrupt},
+                                         {"done", core_done},
+                                         {"drop", core_drop},
+                                         {"check_wait", core_check_wait},
+                                         {"may_wait", core_may_wait},
+                                         {"adopt", core_adopt},
+                                         {"waits", core_waits},
+                                         {NULL, NULL}};
     cl_add_functions(L, s, functions);
     lua_pushlightuserdata(L, s);
     lua_setfield(L, -2, "wait_mark");

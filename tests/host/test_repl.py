@@ -9,7 +9,7 @@ import termios
 import time
 import unittest
 
-from support import BOUND, CLOUDS, Case
+from support import BOUND, CLOUDS, Case, pending, wait_until
 
 
 class Terminal:
@@ -20,7 +20,7 @@ class Terminal:
         self.slave = slave
         self.before = termios.tcgetattr(slave)
         self.text = ""
-        self.popen = subprocess.Popen([CLOUDS, "run", "-i", *arguments], env={**env, "TERM": "xterm"}, stdin=slave,
+        self.popen = subprocess.Popen([CLOUDS, "run", "-i", *arguments], env={"XDG_STATE_HOME": env["CLOUDS_RUNTIME_DIR"] + "-state", **env, "TERM": "xterm"}, stdin=slave,
                                       stdout=slave, stderr=slave, start_new_session=True,
                                       preexec_fn=lambda: take_terminal(slave))
 
@@ -74,6 +74,10 @@ class OnTerminal(Case):
         terminal.wait_for("> ")
         return terminal
 
+    def test_the_short_form(self):
+        result = self.run_clouds("-i", input="1 + 1\n")
+        self.assertEqual((result.returncode, result.stdout), (0, "2\n"))
+
     def test_expressions_statements_and_continuation(self):
         t = self.terminal()
         t.enter("1+1", r"\n2\n")
@@ -105,10 +109,90 @@ class OnTerminal(Case):
         t.popen.send_signal(signal.SIGTERM)
         self.assertEqual(t.end(), (0, True))
 
-    def test_control_c_stops_in_order(self):
-        t = self.terminal()
+    def test_control_c_gives_up_the_line_and_not_the_services(self):
+        t = self.terminal("-e", "clouds = require 'clouds' clouds.server{}:register('m', function(x) return x end)")
         t.type("abc\x03")
+        t.wait_for(r"\n> ")
+        t.enter("for i = 1, 2 do", ">> ")
+        t.type("\x03")
+        t.wait_for("> ")
+        t.enter("40 + 2", r"\n42\n")
+        self.assertEqual(self.json(self.run_clouds("call", "m", "3", "--json")), [3])
+        t.type("\x04")
         self.assertEqual(t.end(), (0, True))
+
+    def test_control_c_ends_what_runs(self):
+        t = self.terminal()
+        t.enter("x = 0 function loop() while true do x = x + 1 end end", "> ")
+        for line, sign in (("print('now') while true do end", "now\n"), ("print('now') clouds.sleep(1000)", "now\n"),
+                           ("print('now') loop()", "now\n"),
+                           ("print('now') client:call('nobody', {}, { retry = 9 })", "now\n"),
+                           ("print('now') while true do clouds.sleep(0) end", "now\n")):
+            t.enter(line, sign)
+            t.type("\x03")
+            t.wait_for("interrupted\n(?s:.)*> ")
+        t.enter("x > 0", r"\ntrue\n")
+        t.type("\x04")
+        self.assertEqual(t.end(), (0, True))
+
+    def test_control_c_twice_ends_a_service_in_a_loop(self):
+        t = self.terminal()
+        t.enter("s = clouds.server{}", "> ")
+        t.enter("function hang() print('in it') while true do end end", "> ")
+        t.enter("s:register('hang', hang)", "true")
+        self.start("call", "hang", "--timeout", "100")
+        t.wait_for("in it\n")
+        t.popen.send_signal(signal.SIGINT)
+        wait_until(lambda: not pending(t.popen.pid, signal.SIGINT), "the first was taken")
+        t.popen.send_signal(signal.SIGINT)
+        t.wait_for("interrupted")
+        t.enter("'still ' .. 'here'", r"\nstill here\n")
+
+    def test_what_is_there_to_begin_with(self):
+        self.serve("require('clouds').server{}:register('m', function(x) return x + 1 end) print('ready')")
+        t = self.terminal()
+        t.enter("client:call('m', { 1 })", r"\n2\n")
+        t.enter("clouds.version", r"\n\d+\.\d+\.\d+\n")
+        t.enter("help()", r"Tab completes names")
+        t.enter("help", r"Tab completes names")
+        t.enter("not_there", r"\nnil\n")
+
+    def test_a_node_is_not_taken_apart(self):
+        t = self.terminal()
+        answer = t.enter("client", r"\n([^\n]*)\n> ").group(1)
+        self.assertNotIn("listeners", answer)
+        t.enter("clouds.array({ 1, { 2 } })", re.escape("{ 1, { 2 } }"))
+        t.enter("print(1) return 'a\\27[31mb'", re.escape(r"a\x1b[31mb"))
+
+    def test_completion(self):
+        t = self.terminal()
+        for typed, rest, answer in (("cloud", "", "table: "), ("clouds.vers", "", r"\d+\."), ("clouds.json.enc", "", "function: "),
+                                    ("client:clos", "()", "true"), ("#string.rep('x', mat", ".floor(3))", "3")):
+            t.type(typed + "\t" + rest + "\n")
+            t.wait_for(r"\n" + answer)
+            t.wait_for("> ")
+
+    def test_history_is_kept(self):
+        t = self.terminal()
+        t.enter("'one' .. 'two'", r"\nonetwo\n")
+        t.type("\x04")
+        t.end()
+        path = os.path.join(self.folder, "run-state", "clouds", "history")
+        with open(path) as file:
+            self.assertEqual(file.read(), "'one' .. 'two'\n")
+        self.assertEqual(os.stat(path).st_mode & 0o777, 0o600)
+        with open(path, "w") as file:
+            file.write("".join(f"{i}\n" for i in range(3000)) + "'three' .. 'four'\n")
+        t = self.terminal()
+        t.type("\x1b[A\n")
+        t.wait_for(r"\nthreefour\n")
+        with open(path) as file:
+            self.assertEqual(len(file.readlines()), 1001)
+
+    def test_a_history_that_cannot_be_written_is_no_trouble(self):
+        self.file("run-state", "no folder")
+        t = self.terminal()
+        t.enter("'one' .. 'two'", r"\nonetwo\n")
 
     def test_services_go_on_while_a_line_is_awaited(self):
         t = self.terminal("-e", "clouds = require 'clouds' clouds.server{}:register('m', function(x) return x end)")

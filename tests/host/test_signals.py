@@ -6,7 +6,7 @@ import signal
 import subprocess
 import unittest
 
-from support import CLOUDS, Case, Process, wait_until
+from support import CLOUDS, Case, Process, pending, wait_until
 
 SLOW = """
     local clouds = require "clouds"
@@ -213,18 +213,6 @@ class AtOnce(Case):
         service.err.wait_for("accepted")
         call.signal(signal.SIGINT)
         self.assertEqual(call.wait(), -signal.SIGINT)
-
-
-def pending(pid, number):
-    """Whether a signal to the process waits to be taken."""
-    try:
-        with open(f"/proc/{pid}/status") as status:
-            for line in status:
-                if line.startswith("ShdPnd:"):
-                    return bool(int(line.split()[1], 16) & (1 << (number - 1)))
-    except (FileNotFoundError, ProcessLookupError):
-        pass
-    return False
 
 
 if __name__ == "__main__":
