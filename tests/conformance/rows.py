@@ -44,7 +44,8 @@ class Pair:
     # ---- what goes before a call ----
 
     def words(self, row):
-        return {"$row": f"{self.client.kind}.{row['number']}", "$server": self.server.id, "$client": self.client.id}
+        return {"$row": f"{self.client.kind}.{row['number']}", "$server": self.server.id, "$client": self.client.id,
+                "$server with NUL": self.server.id + "\0more"}
 
     def method(self, row):
         """The method to call; a row that is alone has its own, so that its timeouts disturb no other."""

@@ -238,11 +238,14 @@ t.test("data never raises", function()
   for _ = 1, 300 do
     deep = { deep }
   end
-  local half = ("x"):rep(140 * 2 ^ 20)
   local data = {
     { "\255", "CLOUDS_INVALID_JSON" }, { { ["\255"] = 1 }, "CLOUDS_INVALID_JSON" }, { deep, "CLOUDS_TOO_BIG" },
-    { ("x"):rep(5000000), "CLOUDS_TOO_BIG" }, { { half, half }, "CLOUDS_TOO_BIG" },
+    { ("x"):rep(5000000), "CLOUDS_TOO_BIG" },
   }
+  if t.url:find("^inproc") then -- once is enough for so much
+    local half = ("x"):rep(130 * 2 ^ 20)
+    data[#data + 1] = { { half, half }, "CLOUDS_TOO_BIG" }
+  end
   for i, case in ipairs(data) do
     local got
     local result, err = echo(case[1])
