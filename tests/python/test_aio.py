@@ -299,6 +299,8 @@ class Coroutines(AsyncCase):
         elsewhere = await asyncio.to_thread(
             lambda: asyncio.run_coroutine_threadsafe(self.client.call("add", 3, 4), loop).result(BOUND))
         self.assertEqual(elsewhere, 7)
+        done, _ = await asyncio.wait([asyncio.create_task(self.client.call("add", number, 1)) for number in range(3)])
+        self.assertEqual({task.result() for task in done}, {1, 2, 3})
         begun = self.client.call("wait")
         begun.close()
         self.assertTrue(begun.cancelled())
