@@ -90,7 +90,7 @@ function M.stop_on_signal(drain)
   host.on_stop(function() M.finish(M.OK, drain) end, drain + CLOSE_TIME + 0.5)
 end
 
--- A new node of the given type; a URL or an option that it cannot take is wrong usage, anything else an error.
+-- A new node of the given type; a URL or an option that it cannot take is wrong usage, anything else the library's error.
 function M.open(command, kind, settings)
   local ok, node = pcall(require("clouds")[kind], settings)
   if ok then return node end
@@ -101,10 +101,7 @@ end
 
 -- Reports what a command raised; its exit code.
 local function failed(name, problem)
-  if require("clouds").is_error(problem) then
-    M.fail(problem)
-    return M.ERROR
-  end
+  if require("clouds").is_error(problem) then return M.fail(problem) end
   local usage = args.is_usage(problem)
   io.stderr:write(("clouds %s: %s\n"):format(name, output.plain_lines(usage and problem.text or problem)))
   return usage and M.USAGE or M.ERROR

@@ -1,10 +1,13 @@
 """clouds call, send and status: values, errors, exit codes, over local: and Redis; and with no cluster to reach."""
 import json
 import os
+import pty
+import signal
+import subprocess
 import time
 import unittest
 
-from support import BOUND, Case, wait_until
+from support import BOUND, CLOUDS, Case, wait_until
 
 SERVICE = """
     local clouds = require "clouds"
@@ -13,6 +16,12 @@ SERVICE = """
     server:register("none", function() end)
     server:register("fail", function() error{ message = "it broke", code = "E_BROKEN", detail = { 1, 2 } } end)
     server:register("raise", function() error("plain words", 0) end)
+    server:register("inner", function() return server:call("no.such.inner", {}, { deadline = 5 }) end)
+    server:register("escape", function(fail)
+        local text = "a\\27[31m\\nb\\127\\194\\155"
+        if fail then error{ message = text, code = "E\\27" } end
+        return text
+    end)
     server:register("hang", function() clouds.sleep(1000) end)
     server:on("message", function(from, value) print("message " .. clouds.json.encode(value)) end)
     print("id " .. server.id)
@@ -89,6 +98,30 @@ class Commands:
             self.assertEqual(result.stdout, "1\n")
         result = self.run_clouds("call", "echo", "1", "--server", "s.nobody", "--deadline", "2")
         self.assertIn(result.returncode, (3, 4))
+        self.assertIn("s.nobody", result.stderr)
+
+    def test_an_inner_failure_names_the_inner_method(self):
+        self.start_service()
+        result = self.run_clouds("call", "inner")
+        self.assertEqual(result.returncode, 1)
+        self.assertIn("no.such.inner", result.stderr)
+        self.assertNotIn("'inner'", result.stderr)
+        self.assertNotIn("for inner", result.stderr)
+
+    def test_text_of_others_is_escaped(self):
+        self.start_service()
+        result = self.run_clouds("call", "escape", "true")
+        self.assertEqual((result.returncode, result.stderr), (1, r"E\x1b: a\x1b[31m\nb\x7f\u009b" + "\n"))
+        plain = "a\x1b[31m\nb\x7f\x9b"
+        self.assertEqual(self.json(self.run_clouds("call", "escape", "--json")), [plain])
+        master, slave = pty.openpty()
+        self.addCleanup(os.close, master)
+        self.addCleanup(os.close, slave)
+        process = subprocess.run([CLOUDS, "call", "escape"], env=self.env, stdin=slave, stdout=slave, timeout=BOUND)
+        self.assertEqual(process.returncode, 0)
+        shown = os.read(master, 1000).decode().rstrip("\r\n")
+        self.assertTrue(shown.isascii() and shown.isprintable(), shown)
+        self.assertEqual(json.loads(shown), plain)
 
     def test_retry_waits_for_a_server(self):
         call = self.start("call", "echo", "5", "--retry", "60", "--timeout", "1")
@@ -114,7 +147,7 @@ class Commands:
         self.assertEqual(self.status(), {"servers": {}, "methods": {}})
         self.assertEqual(self.run_clouds("status").stdout, "no services\n")
         first, second = self.start_service(), self.start_service()
-        methods = ["echo", "fail", "hang", "none", "raise"]
+        methods = ["echo", "escape", "fail", "hang", "inner", "none", "raise"]
         status = wait_until(lambda: (lambda s: len(s["servers"]) == 2 and s)(self.status()), "both are listed")
         self.assertEqual({id: sorted(names) for id, names in status["servers"].items()},
                          {first.id: methods, second.id: methods})
@@ -143,7 +176,24 @@ class Commands:
 
 
 class Local(Commands, Case):
-    pass
+    def test_the_end_waits_for_no_peer(self):
+        service = self.start_service()
+        commands = (["call", "-t", "0.2", "echo"], ["send", "-t", "0.2", service.id, "1"],
+                    ["call", "--json", "-t", "0.2", "echo"])
+
+        def run_all():
+            started = time.monotonic()
+            codes = [self.run_clouds(*words).returncode for words in commands]
+            return codes, time.monotonic() - started
+
+        codes, usual = run_all()
+        self.assertEqual(codes, [0, 0, 0])
+        service.signal(signal.SIGSTOP)
+        codes, frozen = run_all()
+        service.signal(signal.SIGCONT)
+        self.assertTrue(set(codes) <= {0, 3, 4}, codes)
+        # An end that waits for the peer takes 2 s each.
+        self.assertLess(frozen, 3 * usual + 3 * 0.2 + 4)
 
 
 class OverRedis(Commands, Case):
@@ -191,6 +241,21 @@ class Unreachable(Case):
         result = self.expect_fast("call", "m", "--json", "--url", "redis://127.0.0.1:1")
         error = json.loads(result.stdout)["error"]
         self.assertEqual(error["outcome"], "NOT_DONE")
+
+    def test_the_limit_is_one_of_the_whole_command(self):
+        server = self.redis()
+        server.pause()
+        for words in (["status"], ["send", "n", "1"], ["call", "m"]):
+            result = self.run_clouds(*words, "-t", "0.3")
+            self.assertEqual(result.returncode, 3, (words, result.stderr))
+            self.assertRegex(result.stderr, "not connected")
+
+    def test_the_reason_is_the_last_known_one(self):
+        server = self.redis()
+        server.command("CONFIG", "SET", "requirepass", "s3cret")
+        for words in (["status"], ["send", "n", "1"], ["call", "m"], ["bench", "-m", "m"]):
+            result = self.expect_fast(*words)
+            self.assertIn("CLOUDS_AUTH_FAILED", result.stderr, words)
 
     def test_a_redis_that_dies_under_a_call(self):
         server = self.redis()

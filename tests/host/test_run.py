@@ -254,7 +254,7 @@ class RuntimeFolder(Case):
             self.assertIn(reason, result.stderr)
         for words in (["call", "m"], ["status"], ["send", "n", "1"]):
             result = self.run_on("ro", *words)
-            self.assertEqual(result.returncode, 1, (words, result.stderr))
+            self.assertEqual(result.returncode, 3, (words, result.stderr))
             self.assertIn("Read-only file system", result.stderr)
             self.assertNotIn("traceback", result.stderr)
 
