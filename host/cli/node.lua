@@ -90,7 +90,8 @@ function M.stop_on_signal(drain)
   host.on_stop(function() M.finish(M.OK, drain) end, drain + CLOSE_TIME + 0.5)
 end
 
--- A new node of the given type; a URL or an option that it cannot take is wrong usage, anything else the library's error.
+-- A new node of the given type. A URL or an option that it cannot take is wrong usage, anything else the library's
+-- error.
 function M.open(command, kind, settings)
   local ok, node = pcall(require("clouds")[kind], settings)
   if ok then return node end
