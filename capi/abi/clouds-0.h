@@ -219,10 +219,26 @@ CLOUDS_API int clouds_context_create(const clouds_options *options, clouds_conte
  * CLOUDS_ENOMEM, CLOUDS_ESYSTEM. Completed by: CLOUDS_EVENT_READY, as clouds_node_create. Thread: any. Since 0.1. */
 CLOUDS_API int clouds_open(const char *url, const char *type, clouds_context **context, clouds_node **node);
 
+enum clouds_operation_flags {
+    CLOUDS_OPERATION_WAIT = 1 /* the completion is kept for clouds_wait */
+};
+
+/* Options of what ends with an event and is no call: a registration and its end, a confirmed message, a status, a close.
+ * Where they are NULL, they are all zero. Members are added at the end only. */
+typedef struct clouds_operation_options {
+    uint32_t size;      /* sizeof(clouds_operation_options) */
+    uint32_t flags;     /* enum clouds_operation_flags */
+    double timeout;     /* seconds until it ends with the last known reason; 0: the node option operation_timeout. A close
+                           is limited by its drain alone, and takes 0 only */
+    uint64_t user_data; /* comes back in the event; 0: that of the node */
+} clouds_operation_options;
+
 /* Closes every node in order, as clouds_node_close with `drain` does (seconds; < 0: the option drain_timeout of
- * each), then the connections. Completed by: one CLOUDS_EVENT_CONTEXT_CLOSED; every call of the context has completed
- * before it. Errors: CLOUDS_ECLOSED (a second time), CLOUDS_EINVAL, CLOUDS_EHANDLE. Thread: by mode. Since 0.1. */
-CLOUDS_API int clouds_context_close(clouds_context *context, double drain);
+ * each), then the connections. `options` and `operation` may be NULL. Completed by: one CLOUDS_EVENT_CONTEXT_CLOSED
+ * with *operation as id; every call of the context has completed before it. Errors: CLOUDS_ECLOSED (a second time),
+ * CLOUDS_EINVAL, CLOUDS_EHANDLE, CLOUDS_ELIMIT, CLOUDS_ENOMEM. Thread: by mode. Since 0.1. */
+CLOUDS_API int clouds_context_close(clouds_context *context, double drain, const clouds_operation_options *options,
+                                    uint64_t *operation);
 
 /* Frees the context, its nodes, and all they own; NULL is fine, and so is a second time. Without a clouds_context_close
  * before, connections are cut at once, registrations are left to their TTL, and completions nobody polled are dropped.
@@ -274,7 +290,8 @@ typedef struct clouds_event {
     uint32_t reserved;
     uint64_t id;         /* of the call, request, question or operation; 0 if the type has none */
     clouds_node *node;   /* the node of ours it concerns; NULL for events of the context */
-    uint64_t user_data;  /* RESULT, FIND_SERVER, ATTEMPT: that of clouds_call_options; else the node option user_data, or 0 */
+    uint64_t user_data;  /* RESULT, FIND_SERVER, ATTEMPT: that of clouds_call_options; operations: that of
+                            clouds_operation_options; else, and where it is 0, the node option user_data, or 0 */
     int64_t number;      /* see the type */
     double time_left;    /* CLOUDS_EVENT_REQUEST: seconds until the caller gives up; < 0: not known */
     const char *peer;    /* id of the other node */
@@ -305,7 +322,8 @@ CLOUDS_API int clouds_poll(clouds_context *context, clouds_event *events, size_t
 CLOUDS_API int clouds_poll_into(clouds_context *context, clouds_event *events, size_t event_size, size_t capacity,
                                 char *text, size_t text_size, size_t *text_needed, double timeout);
 
-/* Waits for the completion of `call`, which was made with CLOUDS_CALL_WAIT, and fills `event`, a record of
+/* Waits for the completion of `call`, which was made with CLOUDS_CALL_WAIT (or is an operation begun with
+ * CLOUDS_OPERATION_WAIT), and fills `event`, a record of
  * `event_size` bytes; such a call completes here and nowhere else. What `event` points to is yours until
  * clouds_event_release. Returns 1; 0 when `timeout` seconds passed first (the call goes on; < 0: for ever). It does the
  * context's I/O meanwhile: in inline mode always, in thread mode where that is faster. The questions of a call made with
@@ -355,9 +373,11 @@ CLOUDS_API int clouds_node_configure(clouds_node *node, const clouds_options *op
 /* Stops a node in order: unregisters its methods, serves what it has accepted for up to `drain` seconds (< 0: the
  * option drain_timeout), refuses the rest, completes its own calls (CLOUDS_ECANCELED, or CLOUDS_ECLOSED if not sent
  * yet). Until then it may still call on behalf of a request it has accepted (clouds_call_options.parent).
- * Completed by: one CLOUDS_EVENT_NODE_CLOSED. Errors: CLOUDS_ECLOSED (a second time), CLOUDS_EINVAL, CLOUDS_EHANDLE.
- * Thread: by mode. Since 0.1. */
-CLOUDS_API int clouds_node_close(clouds_node *node, double drain);
+ * `options` and `operation` may be NULL. Completed by: one CLOUDS_EVENT_NODE_CLOSED with *operation as id. Errors:
+ * CLOUDS_ECLOSED (a second time), CLOUDS_EINVAL, CLOUDS_EHANDLE, CLOUDS_ELIMIT, CLOUDS_ENOMEM. Thread: by mode.
+ * Since 0.1. */
+CLOUDS_API int clouds_node_close(clouds_node *node, double drain, const clouds_operation_options *options,
+                                 uint64_t *operation);
 
 /* Frees the handle; NULL, a second time, and after the context's end are fine. A node that is not closed is closed
  * with no drain; completions of its calls still arrive. Thread: by mode; where the rule forbids it, nothing is done.
@@ -368,16 +388,19 @@ CLOUDS_API void clouds_node_destroy(clouds_node *node);
 CLOUDS_API const char *clouds_node_id(clouds_node *node);
 
 /* Offers `method`, `method_len` bytes: calls for it arrive as CLOUDS_EVENT_REQUEST. Kept and renewed until
- * unregistered or closed; doing it again is fine. Completed by: CLOUDS_EVENT_REGISTERED with *operation as id;
- * `operation` may be NULL. Errors: CLOUDS_EINVAL (empty, or longer than the option max_method), CLOUDS_EHANDLE,
+ * unregistered or closed; doing it again is fine. When its time is over before it is confirmed, the event says why and
+ * has the number 1: the method stays offered, and is registered as soon as that is possible. `options` and `operation`
+ * may be NULL. Completed by: CLOUDS_EVENT_REGISTERED with *operation as id. Errors: CLOUDS_EINVAL (empty, or longer than the option max_method), CLOUDS_EHANDLE,
  * CLOUDS_ECLOSED, CLOUDS_ELIMIT, CLOUDS_ENOMEM. Thread: by mode. Since 0.1. */
-CLOUDS_API int clouds_node_register(clouds_node *node, const char *method, size_t method_len, uint64_t *operation);
+CLOUDS_API int clouds_node_register(clouds_node *node, const char *method, size_t method_len,
+                                    const clouds_operation_options *options, uint64_t *operation);
 
 /* Takes `method`, `method_len` bytes, back; requests accepted before are still yours to answer. Completed by:
- * CLOUDS_EVENT_UNREGISTERED with *operation as id; `operation` may be NULL. Errors: CLOUDS_EINVAL (empty or too long;
+ * CLOUDS_EVENT_UNREGISTERED with *operation as id; `options` and `operation` may be NULL. Errors: CLOUDS_EINVAL (empty or too long;
  * in inline mode also: not registered, which thread mode tells by the event), CLOUDS_EHANDLE, CLOUDS_ECLOSED,
  * CLOUDS_ELIMIT, CLOUDS_ENOMEM. Thread: by mode. Since 0.1. */
-CLOUDS_API int clouds_node_unregister(clouds_node *node, const char *method, size_t method_len, uint64_t *operation);
+CLOUDS_API int clouds_node_unregister(clouds_node *node, const char *method, size_t method_len,
+                                      const clouds_operation_options *options, uint64_t *operation);
 
 enum clouds_call_flags {
     CLOUDS_CALL_WAIT = 1, /* the completion is kept for clouds_wait */
@@ -406,8 +429,8 @@ typedef struct clouds_call_options {
 CLOUDS_API int clouds_node_call(clouds_node *node, const char *method, size_t method_len, const char *args,
                                 size_t args_len, const clouds_call_options *options, uint64_t *call);
 
-/* Gives `call` up: it completes with CLOUDS_ECANCELED. A completion that waits for clouds_wait is dropped.
- * Errors: CLOUDS_ESTALE (no such call, or it has completed), CLOUDS_EHANDLE, CLOUDS_ELIMIT, CLOUDS_ENOMEM.
+/* Gives `call` up: it completes with CLOUDS_ECANCELED. A completion that waits for clouds_wait is dropped. It may be an
+ * operation too, but for a close; what was asked of others stays asked, and a method stays offered. Errors: CLOUDS_ESTALE (no such call, or it has completed), CLOUDS_EHANDLE, CLOUDS_ELIMIT, CLOUDS_ENOMEM.
  * Thread: by mode. Since 0.1. */
 CLOUDS_API int clouds_cancel(clouds_context *context, uint64_t call);
 
@@ -449,16 +472,18 @@ enum clouds_send_flags {
 
 /* Sends `value` (`value_len` bytes), JSON text, to the node with the id `receiver` (`receiver_len` bytes): fire and
  * forget, no error when nobody is there. `flags` is of enum clouds_send_flags or 0. Completed by: CLOUDS_EVENT_SENT
- * with *operation as id, if CLOUDS_SEND_CONFIRM is set; without it there is no event, and `operation` may be NULL.
+ * with *operation as id, if CLOUDS_SEND_CONFIRM is set; without it there is no event, `options` is not used (it may be
+ * NULL always), and `operation` may be NULL.
  * Errors: CLOUDS_EINVAL, CLOUDS_EJSON, CLOUDS_ETOOBIG, CLOUDS_ELIMIT, CLOUDS_ECLOSED, CLOUDS_EHANDLE, CLOUDS_ENOMEM;
  * in inline mode also why the node never listened, or cannot send. Thread: by mode. Since 0.1. */
 CLOUDS_API int clouds_node_send(clouds_node *node, const char *receiver, size_t receiver_len, const char *value,
-                                size_t value_len, uint32_t flags, uint64_t *operation);
+                                size_t value_len, uint32_t flags, const clouds_operation_options *options,
+                                uint64_t *operation);
 
-/* Asks who serves what. Completed by: CLOUDS_EVENT_STATUS with *operation as id (`operation` may be NULL); its data
+/* Asks who serves what. Completed by: CLOUDS_EVENT_STATUS with *operation as id (it and `options` may be NULL); its data
  * is {"servers":{id:[methods]},"methods":{name:[ids]}}. Errors: CLOUDS_EHANDLE, CLOUDS_ECLOSED, CLOUDS_ELIMIT,
  * CLOUDS_ENOMEM. Thread: by mode. Since 0.1. */
-CLOUDS_API int clouds_node_status(clouds_node *node, uint64_t *operation);
+CLOUDS_API int clouds_node_status(clouds_node *node, const clouds_operation_options *options, uint64_t *operation);
 
 #ifdef __cplusplus
 }

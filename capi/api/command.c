@@ -190,7 +190,7 @@ static void tell_failure(cl_context *context, const cl_command *c, int code)
                              .code = code,
                              .outcome = (uint32_t)clouds_err_outcome(code),
                              .id = c->id,
-                             .user_data = type == CLOUDS_EVENT_RESULT ? c->user_data : c->node->config.user_data,
+                             .user_data = c->user_data,
                              .time_left = -1,
                              .peer = "",
                              .data = "",

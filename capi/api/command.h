@@ -18,15 +18,15 @@ enum cl_command_kind {
     CL_DO_EXPIRE,     /* id: a request whose deadline passed before it was handed out */
     CL_DO_CHOOSE,     /* id; a server */
     CL_DO_ATTEMPT,    /* id; a args */
-    CL_DO_SEND,       /* a receiver, b value; id: operation; flags 1: confirm */
-    CL_DO_REGISTER,   /* a method, id */
-    CL_DO_UNREGISTER, /* a method, id */
-    CL_DO_STATUS,     /* id */
+    CL_DO_SEND,       /* a receiver, b value; flags 1: confirm; operation */
+    CL_DO_REGISTER,   /* a method; operation */
+    CL_DO_UNREGISTER, /* a method; operation */
+    CL_DO_STATUS,     /* operation: id, x timeout, user_data */
     CL_DO_CONFIGURE,  /* node; a cl_config_change[] */
     CL_DO_OPEN,       /* node */
-    CL_DO_CLOSE_NODE, /* node, x drain */
+    CL_DO_CLOSE_NODE, /* node, x drain, id, user_data */
     CL_DO_DESTROY,    /* node */
-    CL_DO_CLOSE       /* x drain */
+    CL_DO_CLOSE       /* x drain, id, user_data */
 };
 
 typedef struct cl_command {
@@ -37,7 +37,7 @@ typedef struct cl_command {
     int32_t retries;
     struct cl_api_node *node;
     uint64_t id, parent, user_data;
-    double x, y; /* call: timeout, deadline */
+    double x, y; /* call: timeout, deadline; operation: timeout */
     int64_t made_at;
     cl_str a, b, c;
     size_t size;  /* answer that is too large: its bytes */

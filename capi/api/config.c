@@ -185,6 +185,9 @@ void cl_config_apply(cl_node_config *c, const cl_config_change *change)
     case CL_OPTION_drain_timeout:
         c->drain_timeout = x;
         break;
+    case CL_OPTION_operation_timeout:
+        c->operation_timeout = x;
+        break;
     case CL_OPTION_user_data:
         c->user_data = (uint64_t)x;
         break;

@@ -56,7 +56,8 @@ typedef struct cl_context {
     int finish_due; /* the last node of a closing context is gone: close the bus at the end of the turn */
     int bus_closing, bus_closed;
     int close_begun;
-    size_t core_nodes; /* nodes that the core has */
+    uint64_t close_id, close_user_data; /* of the operation */
+    size_t core_nodes;                  /* nodes that the core has */
     uint64_t refusals[CL_REFUSALS];
     size_t refusal_count;
 
@@ -106,11 +107,12 @@ typedef struct cl_api_node {
     double heartbeat;
     atomic_int closing; /* no new work is taken */
     /* engine */
-    cl_node *core; /* NULL before it is opened and after it closed */
-    int destroyed; /* the user has no handle any more: freed when it is closed */
-    int unborn;    /* its opening failed half-way: nothing is told of it */
-    int silent;    /* destroyed without a close: its end is not told */
-    int promised;  /* events reserved and not raised yet: READY and NODE_CLOSED */
+    cl_node *core;                      /* NULL before it is opened and after it closed */
+    int destroyed;                      /* the user has no handle any more: freed when it is closed */
+    int unborn;                         /* its opening failed half-way: nothing is told of it */
+    int silent;                         /* destroyed without a close: its end is not told */
+    int promised;                       /* events reserved and not raised yet: READY and NODE_CLOSED */
+    uint64_t close_id, close_user_data; /* of the operation that closes it; 0: the context does */
     cl_command close_command, destroy_command;
 } cl_api_node;
 
@@ -185,6 +187,15 @@ void cl_event_fd_write(int fd);
 void cl_event_fd_clear(int fd);
 int cl_thread_start(cl_context *context);
 void cl_thread_stop(cl_context *context);
+
+/* operation.c: what every operation has in common. */
+int cl_operation_check(const clouds_operation_options *options, const uint64_t *operation, int is_close);
+/* Draws the id of the command, makes room for its completion, and submits it. */
+int cl_operation_start(cl_context *context, const clouds_operation_options *options, cl_command *command,
+                       uint64_t *operation);
+/* The same for a close, whose event has its room already; `command` lies in the node or the context. */
+int cl_operation_start_close(cl_context *context, const clouds_operation_options *options, cl_command *command,
+                             uint64_t *operation);
 
 /* node.c */
 void cl_api_node_free(cl_api_node *node);

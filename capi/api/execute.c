@@ -71,9 +71,14 @@ static int do_configure(const cl_command *c)
     return 0;
 }
 
-static int do_close_node(cl_api_node *node, double drain)
+/* When the context closes already, its end of the node is this one's too. */
+static int do_close_node(const cl_command *c)
 {
-    return node->core ? cl_node_close(node->core, drain) : CLOUDS_ECLOSED;
+    cl_api_node *node = c->node;
+    node->close_id = c->id;
+    node->close_user_data = c->user_data;
+    if (!node->core) return CLOUDS_ECLOSED;
+    return cl_node_is_closing(node->core) ? 0 : cl_node_close(node->core, c->x);
 }
 
 static int do_destroy(cl_api_node *node, int silent)
@@ -89,9 +94,12 @@ static int do_destroy(cl_api_node *node, int silent)
     return 0;
 }
 
-static int do_close(cl_context *context, double drain)
+static int do_close(cl_context *context, const cl_command *c)
 {
+    double drain = c->x;
     context->close_begun = 1;
+    context->close_id = c->id;
+    context->close_user_data = c->user_data;
     CL_LIST_EACH(it, &context->nodes)
     {
         cl_api_node *node = CL_OWNER(it, cl_api_node, link);
@@ -105,19 +113,20 @@ static int with_node(cl_context *context, const cl_command *c)
 {
     cl_api_node *node = c->node;
     if (!node->core) return CLOUDS_ECLOSED;
+    const cl_op_spec spec = {c->id, c->x, c->user_data};
     switch (c->kind) {
     case CL_DO_CALL:
         return do_call(c);
     case CL_DO_CONFIGURE:
         return do_configure(c);
     case CL_DO_SEND:
-        return cl_node_send(node->core, c->a, c->b, c->id, (int)c->flags);
+        return cl_node_send(node->core, c->a, c->b, &spec, (int)c->flags);
     case CL_DO_REGISTER:
-        return cl_node_register(node->core, c->a, c->id);
+        return cl_node_register(node->core, c->a, &spec);
     case CL_DO_UNREGISTER:
-        return cl_node_unregister(node->core, c->a, c->id);
+        return cl_node_unregister(node->core, c->a, &spec);
     default:
-        return cl_node_status(node->core, c->id);
+        return cl_node_status(node->core, &spec);
     }
 }
 
@@ -137,11 +146,11 @@ static int dispatch(cl_context *context, const cl_command *c)
     case CL_DO_OPEN:
         return do_open(context, c->node);
     case CL_DO_CLOSE_NODE:
-        return do_close_node(c->node, c->x);
+        return do_close_node(c);
     case CL_DO_DESTROY:
         return do_destroy(c->node, (int)c->flags);
     case CL_DO_CLOSE:
-        return do_close(context, c->x);
+        return do_close(context, c);
     default:
         return with_node(context, c);
     }

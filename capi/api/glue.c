@@ -232,10 +232,15 @@ static void sink_closed(void *self)
     cl_context *context = self;
     if (is_deaf(context)) return;
     context->bus_closed = 1;
-    cl_raise(
-        context, NULL,
-        &(clouds_event){
-            .type = CLOUDS_EVENT_CONTEXT_CLOSED, .time_left = -1, .peer = "", .method = "", .data = "", .error = ""});
+    cl_raise(context, NULL,
+             &(clouds_event){.type = CLOUDS_EVENT_CONTEXT_CLOSED,
+                             .id = context->close_id,
+                             .user_data = context->close_user_data,
+                             .time_left = -1,
+                             .peer = "",
+                             .method = "",
+                             .data = "",
+                             .error = ""});
 }
 
 void cl_glue_sink(cl_context *context, cl_bus_sink *sink)

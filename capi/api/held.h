@@ -1,5 +1,6 @@
-/* Completions of calls made with CLOUDS_CALL_WAIT, and their questions before: kept by call id until clouds_wait takes
- * them. The place is made with the call, so that its completion cannot fail. */
+/* Completions of calls made with CLOUDS_CALL_WAIT and of operations begun with CLOUDS_OPERATION_WAIT, and their
+ * questions before: kept by call id until clouds_wait takes them. The place is made with the call, so that its
+ * completion cannot fail. */
 #ifndef CL_HELD_H
 #define CL_HELD_H
 

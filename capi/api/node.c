@@ -17,13 +17,6 @@ static int reserve(cl_context *context, size_t n)
     return code == 0 ? 0 : cl_error(code, NULL);
 }
 
-static void unreserve(cl_context *context, size_t n)
-{
-    cl_context_lock(context);
-    cl_events_unreserve(&context->events, n);
-    cl_context_unlock(context);
-}
-
 /* ---- create */
 
 /* On the engine's thread, or when it never got there: out of the list, and freed. */
@@ -108,18 +101,22 @@ const char *clouds_node_id(clouds_node *handle)
 
 /* ---- close and destroy */
 
-int clouds_node_close(clouds_node *handle, double drain)
+int clouds_node_close(clouds_node *handle, double drain, const clouds_operation_options *options, uint64_t *operation)
 {
     cl_api_node *node;
     int code = cl_guard_node(handle, &node);
     if (code != 0) return code;
-    if (isnan(drain)) {
+    code = cl_operation_check(options, operation, 1);
+    if (code != 0) {
+        /* nothing is done */
+    } else if (isnan(drain)) {
         code = cl_error(CLOUDS_EINVAL, "drain is not a number");
     } else if (atomic_load(&node->context->closing) || atomic_exchange(&node->closing, 1)) {
         code = cl_error(CLOUDS_ECLOSED, "the node is closed already");
     } else {
         node->close_command = (cl_command){.kind = CL_DO_CLOSE_NODE, .node = node, .x = drain};
-        code = cl_submit_embedded(node->context, &node->close_command);
+        code = cl_operation_start_close(node->context, options, &node->close_command, operation);
+        if (code == CLOUDS_ENOMEM) atomic_store(&node->closing, 0);
     }
     cl_guard_leave_node(node);
     return code;
@@ -196,24 +193,17 @@ static int about(const cl_api_node *node, cl_str method, cl_str receiver, int co
     return code;
 }
 
-/* Draws an id, reserves the event, submits. */
-static int start(cl_command *command, uint64_t *operation)
+static int start(cl_command *command, const clouds_operation_options *options, uint64_t *operation)
 {
-    cl_context *context = command->node->context;
-    int code = check_open(command->node);
-    if (code == 0) code = reserve(context, 1);
+    int code = cl_operation_check(options, operation, 0);
+    if (code == 0) code = check_open(command->node);
     if (code != 0) return code;
-    command->id = cl_context_id(context, 0);
-    uint64_t id = command->id;
-    if (command->kind == CL_DO_REGISTER) atomic_store(&context->serves, 1);
-    code = cl_submit(context, command);
-    if (code != 0) unreserve(context, 1);
-    else if (operation) *operation = id;
-    return code;
+    if (command->kind == CL_DO_REGISTER) atomic_store(&command->node->context->serves, 1);
+    return cl_operation_start(command->node->context, options, command, operation);
 }
 
 static int method_operation(clouds_node *handle, enum cl_command_kind kind, const char *method, size_t len,
-                            uint64_t *operation)
+                            const clouds_operation_options *options, uint64_t *operation)
 {
     cl_api_node *node;
     int code = cl_guard_node(handle, &node);
@@ -221,28 +211,31 @@ static int method_operation(clouds_node *handle, enum cl_command_kind kind, cons
     cl_command command = {.kind = kind, .node = node, .a = cl_str_of(method, len)};
     code = cl_check_text(method, len, "the method");
     if (code == 0) code = cl_check_name(command.a, node->context->limits.method, "method");
-    if (code == 0) code = start(&command, operation);
+    if (code == 0) code = start(&command, options, operation);
     if (code != 0) about(node, cl_str_of(method ? method : "", method ? len : 0), CL_STR_NONE, code);
     cl_guard_leave_node(node);
     return code;
 }
 
-int clouds_node_register(clouds_node *node, const char *method, size_t method_len, uint64_t *operation)
+int clouds_node_register(clouds_node *node, const char *method, size_t method_len,
+                         const clouds_operation_options *options, uint64_t *operation)
 {
-    return method_operation(node, CL_DO_REGISTER, method, method_len, operation);
+    return method_operation(node, CL_DO_REGISTER, method, method_len, options, operation);
 }
 
-int clouds_node_unregister(clouds_node *node, const char *method, size_t method_len, uint64_t *operation)
+int clouds_node_unregister(clouds_node *node, const char *method, size_t method_len,
+                           const clouds_operation_options *options, uint64_t *operation)
 {
-    return method_operation(node, CL_DO_UNREGISTER, method, method_len, operation);
+    return method_operation(node, CL_DO_UNREGISTER, method, method_len, options, operation);
 }
 
-int clouds_node_status(clouds_node *handle, uint64_t *operation)
+int clouds_node_status(clouds_node *handle, const clouds_operation_options *options, uint64_t *operation)
 {
     cl_api_node *node;
     int code = cl_guard_node(handle, &node);
     if (code != 0) return code;
-    code = about(node, CL_STR_NONE, CL_STR_NONE, start(&(cl_command){.kind = CL_DO_STATUS, .node = node}, operation));
+    code = about(node, CL_STR_NONE, CL_STR_NONE,
+                 start(&(cl_command){.kind = CL_DO_STATUS, .node = node}, options, operation));
     cl_guard_leave_node(node);
     return code;
 }
@@ -260,7 +253,7 @@ static int check_send(const cl_api_node *node, cl_str receiver, cl_str value, ui
 }
 
 int clouds_node_send(clouds_node *handle, const char *receiver, size_t receiver_len, const char *value,
-                     size_t value_len, uint32_t flags, uint64_t *operation)
+                     size_t value_len, uint32_t flags, const clouds_operation_options *options, uint64_t *operation)
 {
     cl_api_node *node;
     int code = cl_guard_node(handle, &node);
@@ -274,7 +267,7 @@ int clouds_node_send(clouds_node *handle, const char *receiver, size_t receiver_
     if (code == 0) code = cl_check_text(value, value_len, "the value");
     if (code == 0) code = check_send(node, command.a, command.b, flags, operation);
     if (code == 0 && flags) {
-        code = start(&command, operation);
+        code = start(&command, options, operation);
     } else if (code == 0) {
         command.id = cl_context_id(node->context, 0);
         uint64_t id = command.id;

@@ -105,6 +105,26 @@ static void raise_result(cl_context *context, const clouds_event *event, clouds_
     else cl_events_complete(&context->events, event, node);
 }
 
+static int is_close(uint32_t type)
+{
+    return type == CLOUDS_EVENT_NODE_CLOSED || type == CLOUDS_EVENT_CONTEXT_CLOSED;
+}
+
+/* The room of a close was made in the queue, before anybody said that its event would go elsewhere. */
+static void raise_operation(cl_context *context, const clouds_event *event, clouds_node *node)
+{
+    int held = event->id && cl_id_is_held(event->id);
+    if (context->threaded && event->id) cl_idmap_take(&context->open, cl_open_key(CL_OPEN_CALL, event->id));
+    if (!held) {
+        cl_events_complete(&context->events, event, node);
+        return;
+    }
+    if (is_close(event->type)) cl_events_unreserve(&context->events, 1);
+    if (event->type == CLOUDS_EVENT_CONTEXT_CLOSED) context->over = 1;
+    context->held_done = 1;
+    cl_held_complete(&context->held, event, node);
+}
+
 /* Those before an attempt go to who waits for the call. */
 static int raise_question(cl_context *context, const clouds_event *event, clouds_node *node)
 {
@@ -121,6 +141,12 @@ static void raise_other(cl_context *context, const clouds_event *event, clouds_n
         context->counters[CL_COUNT_DROPPED_EVENTS]++;
 }
 
+static int is_operation(uint32_t type)
+{
+    return type == CLOUDS_EVENT_REGISTERED || type == CLOUDS_EVENT_UNREGISTERED || type == CLOUDS_EVENT_SENT ||
+           type == CLOUDS_EVENT_STATUS || is_close(type);
+}
+
 static int is_question(uint32_t type)
 {
     return type == CLOUDS_EVENT_FIND_SERVER || type == CLOUDS_EVENT_ATTEMPT;
@@ -131,7 +157,7 @@ static int add(cl_context *context, const clouds_event *event, clouds_node *node
     if (is_question(event->type)) return raise_question(context, event, node);
     if (event->type == CLOUDS_EVENT_RESULT) raise_result(context, event, node);
     else if (event->type == CLOUDS_EVENT_REQUEST) raise_request(context, event, node);
-    else if (is_reserved(event->type)) cl_events_complete(&context->events, event, node);
+    else if (is_reserved(event->type)) raise_operation(context, event, node);
     else raise_other(context, event, node);
     return 0;
 }
@@ -141,7 +167,7 @@ static int note(cl_api_node *node, uint32_t type)
 {
     if (type != CLOUDS_EVENT_READY && type != CLOUDS_EVENT_NODE_CLOSED) return 1;
     if (node->unborn || (node->silent && type == CLOUDS_EVENT_NODE_CLOSED)) return 0;
-    node->promised--;
+    if (node->promised > 0) node->promised--;
     return 1;
 }
 
@@ -153,7 +179,10 @@ int cl_raise(cl_context *context, cl_api_node *node, const clouds_event *event)
     if (!node || note(node, event->type)) {
         clouds_event said = *event;
         int of_call = event->type == CLOUDS_EVENT_RESULT || is_question(event->type);
-        if (node && !of_call) said.user_data = node->config.user_data;
+        if (node && event->type == CLOUDS_EVENT_NODE_CLOSED)
+            said.id = node->close_id, said.user_data = node->close_user_data;
+        if (node && !of_call && (!said.user_data || !is_operation(event->type)))
+            said.user_data = node->config.user_data;
         code = add(context, &said, node ? node->handle : NULL);
         context->counters[CL_COUNT_EVENTS]++;
     }
@@ -186,7 +215,7 @@ void cl_raise_flush(cl_context *context)
     pthread_mutex_lock(&context->lock);
     const uint64_t *counters = cl_core_counters(context->core);
     for (int i = 0; i < CL_COUNTERS; i++) context->core_counters[i] = counters[i];
-    if (context->signal_due && context->events.len) {
+    if (context->signal_due && (context->events.len || context->over)) {
         if (context->poll_sleeps) pthread_cond_signal(&context->arrived);
         set_event_fd(context);
     }

@@ -224,7 +224,7 @@ void cl_call_fail(cl_call *call, int code)
 int cl_core_cancel(cl_core *core, uint64_t id)
 {
     cl_call *call = cl_call_find(core, id);
-    if (!call) return CLOUDS_ESTALE;
+    if (!call) return cl_op_cancel(core, id);
     cl_call_fail(call, CLOUDS_ECANCELED);
     return 0;
 }

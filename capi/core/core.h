@@ -97,7 +97,7 @@ typedef struct cl_node_config {
     int auto_clean;  /* a timeout deletes the registration of an npm server */
     int shun_silent; /* not even the last server is asked for what it was silent in, while it is avoided */
     int find_server, save_servers, remove_server, clear_servers; /* taken over by the user */
-    double drain_timeout;
+    double drain_timeout, operation_timeout;
     uint64_t user_data;
 } cl_node_config;
 
@@ -124,11 +124,18 @@ typedef struct cl_call_spec {
 /* 0, CLOUDS_EINVAL, ETOOBIG, ELIMIT, ENOMEM, ECLOSED, or why the node never listened. The outcome of the completion is
  * that of its code, except for NOT_DONE when an earlier attempt of the call may have been executed: that is UNKNOWN. */
 int cl_node_call(cl_node *node, const cl_call_spec *spec);
-int cl_core_cancel(cl_core *core, uint64_t call); /* 0 or CLOUDS_ESTALE */
-int cl_node_register(cl_node *node, cl_str method, uint64_t operation);
-int cl_node_unregister(cl_node *node, cl_str method, uint64_t operation);
-int cl_node_send(cl_node *node, cl_str receiver, cl_str value, uint64_t operation, int confirm);
-int cl_node_status(cl_node *node, uint64_t operation);
+int cl_core_cancel(cl_core *core, uint64_t id); /* a call or an operation; 0 or CLOUDS_ESTALE */
+
+typedef struct cl_op_spec {
+    uint64_t id;
+    double timeout; /* 0: the node's operation_timeout */
+    uint64_t user_data;
+} cl_op_spec;
+
+int cl_node_register(cl_node *node, cl_str method, const cl_op_spec *spec);
+int cl_node_unregister(cl_node *node, cl_str method, const cl_op_spec *spec);
+int cl_node_send(cl_node *node, cl_str receiver, cl_str value, const cl_op_spec *spec, int confirm);
+int cl_node_status(cl_node *node, const cl_op_spec *spec);
 /* Both texts checked by the caller; error empty: success. CLOUDS_ELIMIT and CLOUDS_ENOMEM: it cannot be queued now, and
  * the request stays open. */
 int cl_core_answer(cl_core *core, uint64_t request, cl_str error, cl_str result);

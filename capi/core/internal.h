@@ -144,7 +144,7 @@ typedef struct cl_op {
     cl_timed timed;
     cl_link of_node;
     cl_node *node;
-    uint64_t id;
+    uint64_t id, user_data;
     enum cl_op_kind kind;
     int asked;   /* status: the bus has it */
     int failure; /* status: no memory or too much */
@@ -343,11 +343,14 @@ void cl_node_free(cl_node *node);
 int cl_node_may_send(const cl_node *node);
 
 /* operation.c */
-int cl_op_create(cl_node *node, enum cl_op_kind kind, uint64_t id, cl_str text, cl_op **out);
+int cl_op_create(cl_node *node, enum cl_op_kind kind, const cl_op_spec *spec, cl_str text, cl_op **out);
 cl_op *cl_op_find(const cl_core *core, uint64_t id);
 /* Raises its event and frees it. */
 void cl_op_end(cl_op *op, int code, const char *words, int64_t number, cl_str data);
 void cl_op_end_all(cl_node *node, int code, const char *words); /* words NULL: those of the code */
+/* Why it is not done in time, as far as it is known. */
+int cl_op_late_code(const cl_core *core);
+int cl_op_cancel(cl_core *core, uint64_t id);
 void cl_op_discard(cl_core *core, cl_op *op);
 
 /* message.c */
@@ -355,10 +358,10 @@ void cl_message_arrived(cl_core *core, cl_node *node, const cl_envelope *e);
 void cl_message_flush(cl_node *node);
 void cl_message_drop_all(cl_node *node, int code);
 void cl_message_fate(cl_core *core, cl_op *op, enum cl_fate fate, int64_t number);
-void cl_message_due(cl_core *core, cl_timed *timed, int64_t now);
+void cl_message_due(cl_op *op);
+void cl_message_forget(cl_op *op); /* what of it still waits here */
 
 /* status.c */
-void cl_status_due(cl_core *core, cl_timed *timed, int64_t now);
 void cl_status_ask_all(cl_core *core);
 
 /* words.c */

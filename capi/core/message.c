@@ -62,18 +62,17 @@ static int may_send(const cl_node *node, cl_str receiver, cl_str value)
     return 0;
 }
 
-int cl_node_send(cl_node *node, cl_str receiver, cl_str value, uint64_t operation, int confirm)
+int cl_node_send(cl_node *node, cl_str receiver, cl_str value, const cl_op_spec *spec, int confirm)
 {
     cl_core *core = node->core;
     cl_op *op = NULL;
-    uint64_t token = confirm ? operation : 0;
+    uint64_t token = confirm ? spec->id : 0;
     int code = may_send(node, receiver, value);
     if (code) {
         core->counters[CL_COUNT_LIMIT_HITS] += code == CLOUDS_ELIMIT || code == CLOUDS_ETOOBIG;
         return code;
     }
-    if (confirm && (code = cl_op_create(node, CL_OP_SEND, operation, receiver, &op)) != 0) return code;
-    if (op) cl_timers_set(core, &op->timed, cl_core_now(core) + cl_ms(node->config.timeout));
+    if (confirm && (code = cl_op_create(node, CL_OP_SEND, spec, receiver, &op)) != 0) return code;
     if (node->state != CL_NODE_OPENING) code = put_on_wire(node, receiver, value, token);
     else if (!write_letter(node, receiver, value, token)) code = CLOUDS_ENOMEM;
     if (!code || !op) return code;
@@ -114,19 +113,30 @@ void cl_message_fate(cl_core *core, cl_op *op, enum cl_fate fate, int64_t number
                   CL_STR_NONE);
 }
 
-/* The bus said nothing: it may have arrived, unless it still waits here. */
-void cl_message_due(cl_core *core, cl_timed *timed, int64_t now)
+static cl_letter *letter_of(const cl_op *op)
 {
-    cl_op *op = CL_OWNER(timed, cl_op, timed);
     CL_LIST_EACH(it, &op->node->letters)
     {
         cl_letter *letter = CL_OWNER(it, cl_letter, of_node);
-        if (letter->operation != op->id) continue;
-        burn(op->node, letter);
-        cl_op_end(op, CLOUDS_EUNREACHABLE, NULL, 0, CL_STR_NONE);
-        return;
+        if (letter->operation == op->id) return letter;
     }
-    cl_op_end(op, 0, NULL, -1, CL_STR_NONE);
+    return NULL;
+}
+
+void cl_message_forget(cl_op *op)
+{
+    cl_letter *letter = letter_of(op);
+    if (letter) burn(op->node, letter);
+}
+
+/* The bus said nothing: it may have arrived, unless it still waits here. */
+void cl_message_due(cl_op *op)
+{
+    cl_letter *letter = letter_of(op);
+    int late = cl_op_late_code(op->node->core);
+    if (letter) burn(op->node, letter);
+    if (letter) cl_op_end(op, late == CLOUDS_ETIMEOUT ? CLOUDS_EUNREACHABLE : late, NULL, 0, CL_STR_NONE);
+    else cl_op_end(op, 0, NULL, -1, CL_STR_NONE);
 }
 
 void cl_message_arrived(cl_core *core, cl_node *node, const cl_envelope *e)

@@ -16,14 +16,27 @@ static cl_op *allocate(cl_node *node, enum cl_op_kind kind, uint64_t id, cl_str 
     return op;
 }
 
-static void never_due(cl_core *core, cl_timed *timed, int64_t now)
+int cl_op_late_code(const cl_core *core)
 {
-    cl_timers_stop(core, timed);
+    if (core->bus_up) return CLOUDS_ETIMEOUT;
+    return core->bus_code ? core->bus_code : CLOUDS_EUNREACHABLE;
 }
 
-static void (*due_of(enum cl_op_kind kind))(cl_core *, cl_timed *, int64_t)
+/* The method of a registration stays offered, and the bus goes on trying: the number says so. */
+static void op_due(cl_core *core, cl_timed *timed, int64_t now)
 {
-    return kind == CL_OP_SEND ? cl_message_due : kind == CL_OP_STATUS ? cl_status_due : never_due;
+    cl_op *op = CL_OWNER(timed, cl_op, timed);
+    if (op->kind == CL_OP_SEND) cl_message_due(op);
+    else cl_op_end(op, cl_op_late_code(core), NULL, op->kind == CL_OP_REGISTER, CL_STR_NONE);
+}
+
+int cl_op_cancel(cl_core *core, uint64_t id)
+{
+    cl_op *op = cl_op_find(core, id);
+    if (!op) return CLOUDS_ESTALE;
+    if (op->kind == CL_OP_SEND) cl_message_forget(op);
+    cl_op_end(op, CLOUDS_ECANCELED, NULL, op->kind == CL_OP_SEND ? -1 : op->kind == CL_OP_REGISTER, CL_STR_NONE);
+    return 0;
 }
 
 static int too_many(cl_core *core)
@@ -33,19 +46,23 @@ static int too_many(cl_core *core)
                           "%zu operations are outstanding already (max_in_flight)", (size_t)core->ops.len);
 }
 
-int cl_op_create(cl_node *node, enum cl_op_kind kind, uint64_t id, cl_str text, cl_op **out)
+int cl_op_create(cl_node *node, enum cl_op_kind kind, const cl_op_spec *spec, cl_str text, cl_op **out)
 {
     cl_core *core = node->core;
+    uint64_t id = spec->id;
     if (!id || cl_op_find(core, id)) return CLOUDS_EINVAL;
     if (core->ops.len >= core->config.max_in_flight) return too_many(core);
     cl_op *op = allocate(node, kind, id, text);
     if (!op) return CLOUDS_ENOMEM;
-    int code = cl_timers_adopt(core, &op->timed, due_of(kind));
+    int code = cl_timers_adopt(core, &op->timed, op_due);
     if (code) return cl_free(op), code;
     code = cl_idmap_put(&core->ops, id, op);
     if (code == 0) code = core->port.reserve(core->port.self);
     if (code) return cl_op_discard(core, op), code;
     cl_list_append(&node->ops, &op->of_node);
+    op->user_data = spec->user_data;
+    double seconds = spec->timeout > 0 ? spec->timeout : node->config.operation_timeout;
+    cl_timers_set(core, &op->timed, cl_core_now(core) + cl_ms(seconds));
     *out = op;
     return 0;
 }
@@ -78,6 +95,7 @@ void cl_op_end(cl_op *op, int code, const char *words, int64_t number, cl_str da
                           .code = code,
                           .outcome = (uint32_t)clouds_err_outcome(code),
                           .id = op->id,
+                          .user_data = op->user_data,
                           .number = number};
     if (op->kind == CL_OP_SEND) cl_set_text(&event.peer, &event.peer_len, op->text);
     else cl_set_text(&event.method, &event.method_len, op->text);
@@ -124,7 +142,7 @@ static int is_open(const cl_node *node)
     return !node->draining && node->state != CL_NODE_SHUTTING;
 }
 
-int cl_node_register(cl_node *node, cl_str method, uint64_t operation)
+int cl_node_register(cl_node *node, cl_str method, const cl_op_spec *spec)
 {
     if (!is_open(node)) return CLOUDS_ECLOSED;
     if (node->state == CL_NODE_FAILED) return cl_error(node->failure, "%s", node->failure_words);
@@ -133,26 +151,26 @@ int cl_node_register(cl_node *node, cl_str method, uint64_t operation)
     int new = cl_strmap_get(&node->services, method) == NULL;
     int code = offer(node, method);
     if (code) return code;
-    code = cl_op_create(node, CL_OP_REGISTER, operation, method, &op);
+    code = cl_op_create(node, CL_OP_REGISTER, spec, method, &op);
     if (code) {
         if (new) withdraw(node, method);
         return code;
     }
-    code = node->core->port.enroll(node->core->port.self, node->tag, method, operation);
+    code = node->core->port.enroll(node->core->port.self, node->tag, method, spec->id);
     if (code == 0) return 0;
     if (new) withdraw(node, method);
     cl_op_end(op, code, clouds_last_error(), 0, CL_STR_NONE); /* room is promised: so it is told by the event */
     return 0;
 }
 
-int cl_node_unregister(cl_node *node, cl_str method, uint64_t operation)
+int cl_node_unregister(cl_node *node, cl_str method, const cl_op_spec *spec)
 {
     if (!is_open(node)) return CLOUDS_ECLOSED;
     if (!cl_strmap_get(&node->services, method)) return CLOUDS_EINVAL;
     cl_op *op;
-    int code = cl_op_create(node, CL_OP_UNREGISTER, operation, method, &op);
+    int code = cl_op_create(node, CL_OP_UNREGISTER, spec, method, &op);
     if (code) return code;
-    code = node->core->port.withdraw(node->core->port.self, node->tag, op->text, operation);
+    code = node->core->port.withdraw(node->core->port.self, node->tag, op->text, spec->id);
     withdraw(node, op->text);
     if (code) cl_op_end(op, code, clouds_last_error(), 0, CL_STR_NONE);
     return 0;

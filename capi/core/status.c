@@ -20,14 +20,13 @@ static void ask(cl_core *core, cl_op *op)
     else if (code) cl_op_end(op, code, NULL, 0, CL_STR_NONE);
 }
 
-int cl_node_status(cl_node *node, uint64_t operation)
+int cl_node_status(cl_node *node, const cl_op_spec *spec)
 {
     if (node->state == CL_NODE_SHUTTING) return CLOUDS_ECLOSED;
     cl_op *op;
-    int code = cl_op_create(node, CL_OP_STATUS, operation, CL_STR_NONE, &op);
+    int code = cl_op_create(node, CL_OP_STATUS, spec, CL_STR_NONE, &op);
     if (code) return code;
     cl_core *core = node->core;
-    cl_timers_set(core, &op->timed, cl_core_now(core) + cl_ms(node->config.timeout));
     if (core->bus_up) ask(core, op);
     return 0;
 }
@@ -43,12 +42,6 @@ void cl_status_ask_all(cl_core *core)
             if (op->kind == CL_OP_STATUS && !op->asked) ask(core, op);
         }
     }
-}
-
-void cl_status_due(cl_core *core, cl_timed *timed, int64_t now)
-{
-    cl_op *op = CL_OWNER(timed, cl_op, timed);
-    cl_op_end(op, op->asked ? CLOUDS_ETIMEOUT : CLOUDS_EUNREACHABLE, NULL, 0, CL_STR_NONE);
 }
 
 static int put_text(cl_buf *rows, cl_str text)

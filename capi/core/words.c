@@ -105,7 +105,7 @@ cl_str cl_words_of_call(const cl_call *call, int code, int said)
 /* Ends the message with the reason. */
 static void add_reason(cl_core *core, int code, const char *why)
 {
-    int away = code == CLOUDS_EUNREACHABLE || code == CLOUDS_ETIMEOUT || code == CLOUDS_EEXPIRED;
+    int away = code == CLOUDS_EUNREACHABLE || code == CLOUDS_ETIMEOUT || code == core->bus_code;
     cl_str known = away ? bus_words(core) : CL_STR_NONE;
     add(&core->message, ": ", why && *why ? cl_str_z(why) : known.n ? known : text_of(code));
 }

@@ -29,7 +29,7 @@ static void join(worker *self, const clouds_options *options)
 {
     check(clouds_context_create(options, &self->context));
     check(clouds_node_create(self->context, NULL, &self->node));
-    check(clouds_node_register(self->node, "test.work", 9, NULL));
+    check(clouds_node_register(self->node, "test.work", 9, NULL, NULL));
 }
 
 /* [n] of the first n numbers' sum, slowly: something for a core to do. The answer says who did it. */
@@ -52,7 +52,7 @@ static void *run(void *argument)
     for (int n; (n = clouds_poll(self->context, events, sizeof *events, EVENTS, -1)) >= 0;) {
         for (int i = 0; i < n; i++)
             if (events[i].type == CLOUDS_EVENT_REQUEST) work(self, &events[i]);
-        if (n == 0) clouds_context_close(self->context, -1);
+        if (n == 0) clouds_context_close(self->context, -1, NULL, NULL);
     }
     clouds_context_destroy(self->context);
     return NULL;

@@ -8,7 +8,7 @@ int main(int argc, char **argv)
     clouds_node *node;
     clouds_event events[64];
     if (clouds_open(argc > 1 ? argv[1] : NULL, "server", &context, &node) ||
-        clouds_node_register(node, "test.echo", 9, NULL))
+        clouds_node_register(node, "test.echo", 9, NULL, NULL))
         errx(1, "%s", clouds_last_error());
     for (int n = 0; n >= 0; n = clouds_poll(context, events, sizeof *events, 64, -1))
         for (int i = 0; i < n; i++)

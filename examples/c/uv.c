@@ -26,8 +26,8 @@ static void check(int code)
 static void join(const char *url)
 {
     check(clouds_open(url, "server", &context, &node));
-    check(clouds_node_register(node, "test.echo", 9, NULL));
-    check(clouds_node_register(node, "test.ticks", 10, NULL));
+    check(clouds_node_register(node, "test.echo", 9, NULL, NULL));
+    check(clouds_node_register(node, "test.ticks", 10, NULL, NULL));
 }
 
 static void answer(const clouds_event *request)
@@ -74,7 +74,7 @@ static void on_tick(uv_timer_t *handle_)
 static void on_stop(uv_signal_t *handle_, int number)
 {
     (void)handle_, (void)number;
-    clouds_context_close(context, -1);
+    clouds_context_close(context, -1, NULL, NULL);
 }
 
 int main(int argc, char **argv)

@@ -90,12 +90,12 @@ class Server
     Server(clouds_context *context, clouds_node *node, std::string_view method) : context_(context)
     {
         uint64_t operation = 0;
-        check(clouds_node_register(node, method.data(), method.size(), &operation));
+        check(clouds_node_register(node, method.data(), method.size(), NULL, &operation));
         thread_ = std::thread([context] { serve(context); });
     }
     ~Server()
     {
-        clouds_context_close(context_, -1); // what was accepted is answered; then clouds_poll has nothing left
+        clouds_context_close(context_, -1, NULL, NULL); // what was accepted is answered; then clouds_poll has nothing left
         thread_.join();
     }
     Server(const Server &) = delete;

@@ -204,7 +204,7 @@ static int context_close(lua_State *L)
     cl_state *s = cl_state_of(L);
     cl_ctx *ctx = cl_check_context(L, 1);
     ctx->dirty = true;
-    int code = clouds_context_close(ctx->context, luaL_optnumber(L, 2, -1));
+    int code = clouds_context_close(ctx->context, luaL_optnumber(L, 2, -1), NULL, NULL);
     if (code != 0) return cl_fail(L, s, code);
     lua_pushboolean(L, 1);
     return 1;

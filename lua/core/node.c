@@ -116,6 +116,9 @@ static void set_handler(lua_State *L, cl_state *s, cl_lua_node *node)
     cl_node_settle(L, s, node, 1);
 }
 
+/* A registration goes on until it is there; who waits for it has a limit of its own. */
+static const clouds_operation_options until_it_is = {.size = sizeof until_it_is, .timeout = 2147483};
+
 /* node:register(method, handler) -> true, or nil and an error */
 static int node_register(lua_State *L)
 {
@@ -127,7 +130,7 @@ static int node_register(lua_State *L)
     if (!node->node) return refused(L, s, CLOUDS_ECLOSED);
     uint64_t operation;
     node->ctx->dirty = true;
-    int code = clouds_node_register(node->node, method, len, &operation);
+    int code = clouds_node_register(node->node, method, len, &until_it_is, &operation);
     if (code != 0) return refused(L, s, code);
     set_handler(L, s, node);
     return wait_operation(L, s, operation, false);
@@ -143,7 +146,7 @@ static int node_unregister(lua_State *L)
     if (!node->node) return refused(L, s, CLOUDS_ECLOSED);
     uint64_t operation;
     node->ctx->dirty = true;
-    int code = clouds_node_unregister(node->node, method, len, &operation);
+    int code = clouds_node_unregister(node->node, method, len, NULL, &operation);
     if (code != 0) return refused(L, s, code);
     push_methods(L, s, node);
     lua_pushvalue(L, 2);
@@ -170,7 +173,8 @@ static int node_send(lua_State *L)
     if (!cl_encode_value(L, &s->codec, 3, &s->out)) return cl_refuse(L, s, "value");
     uint64_t operation = 0;
     node->ctx->dirty = true;
-    int code = clouds_node_send(node->node, receiver, len, s->out.data, s->out.len, CLOUDS_SEND_CONFIRM, &operation);
+    int code =
+        clouds_node_send(node->node, receiver, len, s->out.data, s->out.len, CLOUDS_SEND_CONFIRM, NULL, &operation);
     if (s->out.cap > 1 << 20) cl_text_trim(&s->out);
     if (code != 0) return cl_fail(L, s, code);
     if (confirm) return wait_operation(L, s, operation, true);
@@ -190,7 +194,7 @@ static int node_status(lua_State *L)
     if (!node->node) return refused(L, s, CLOUDS_ECLOSED);
     uint64_t operation;
     node->ctx->dirty = true;
-    int code = clouds_node_status(node->node, &operation);
+    int code = clouds_node_status(node->node, NULL, &operation);
     if (code != 0) return refused(L, s, code);
     return wait_operation(L, s, operation, true);
 }
@@ -233,7 +237,7 @@ static int node_close(lua_State *L)
     cl_lua_node *node = cl_check_node(L, 1);
     if (!node->node) return closed(L, s);
     node->ctx->dirty = true;
-    int code = clouds_node_close(node->node, luaL_optnumber(L, 2, -1));
+    int code = clouds_node_close(node->node, luaL_optnumber(L, 2, -1), NULL, NULL);
     if (code != 0) return cl_fail(L, s, code);
     lua_pushboolean(L, 1);
     return 1;

@@ -136,7 +136,7 @@ static inline int kit_register(clouds_context *context, clouds_node *node, const
 {
     uint64_t operation = 0;
     clouds_event e;
-    int code = clouds_node_register(node, method, strlen(method), &operation);
+    int code = clouds_node_register(node, method, strlen(method), NULL, &operation);
     if (code != 0) return code;
     return kit_await(context, NULL, CLOUDS_EVENT_REGISTERED, &e) == 1 && e.id == operation ? e.code : -1000;
 }

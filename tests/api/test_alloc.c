@@ -111,6 +111,7 @@ static clouds_node *node_of(const char *type)
     /* What a bus could not even note down ends by the timeout. */
     if (ok(clouds_options_set_string(options, "type", type), "set_string") &&
         ok(clouds_options_set_number(options, "timeout", 0.5), "set_number") &&
+        ok(clouds_options_set_number(options, "operation_timeout", 0.5), "set_number") &&
         ok(clouds_options_set_number(options, "heartbeat", 0.5), "set_number"))
         ok(clouds_node_create(context, options, &node), "node_create");
     clouds_options_destroy(options);
@@ -123,9 +124,9 @@ static void operations(clouds_node *server, clouds_node *client)
     const clouds_call_options kept = {.size = sizeof fast, .timeout = 0.01, .deadline = 0.3, .flags = CLOUDS_CALL_WAIT};
     uint64_t id;
     int before = failures;
-    if (ok(clouds_node_register(server, "echo", 4, &id), "register")) completion(CLOUDS_EVENT_REGISTERED, id);
+    if (ok(clouds_node_register(server, "echo", 4, NULL, &id), "register")) completion(CLOUDS_EVENT_REGISTERED, id);
     int has_scanned = failures > before && !calls_nobody; /* who calls what is in no list scans */
-    if (ok(clouds_node_register(server, "silent", 6, &id), "register")) completion(CLOUDS_EVENT_REGISTERED, id);
+    if (ok(clouds_node_register(server, "silent", 6, NULL, &id), "register")) completion(CLOUDS_EVENT_REGISTERED, id);
     if (ok(clouds_node_call(client, "echo", 4, "[1,2]", 5, &fast, &id), "call")) completion(CLOUDS_EVENT_RESULT, id);
     if (ok(clouds_node_call(client, "silent", 6, "[]", 2, &fast, &id), "call")) completion(CLOUDS_EVENT_RESULT, id);
     if (ok(clouds_node_call(client, "silent", 6, "[]", 2, &fast, &id), "call")) {
@@ -138,11 +139,12 @@ static void operations(clouds_node *server, clouds_node *client)
         else tap_bad++, printf("# allocation %ld: wait: %s\n", fail_at, clouds_last_error());
     }
     const char *to = clouds_node_id(server);
-    if (ok(clouds_node_send(client, to, strlen(to), "{}", 2, CLOUDS_SEND_CONFIRM, &id), "send"))
+    if (ok(clouds_node_send(client, to, strlen(to), "{}", 2, CLOUDS_SEND_CONFIRM, NULL, &id), "send"))
         completion(CLOUDS_EVENT_SENT, id);
-    if (asks_status && !has_scanned && ok(clouds_node_status(client, &id), "status"))
+    if (asks_status && !has_scanned && ok(clouds_node_status(client, NULL, &id), "status"))
         completion(CLOUDS_EVENT_STATUS, id);
-    if (ok(clouds_node_unregister(server, "echo", 4, &id), "unregister")) completion(CLOUDS_EVENT_UNREGISTERED, id);
+    if (ok(clouds_node_unregister(server, "echo", 4, NULL, &id), "unregister"))
+        completion(CLOUDS_EVENT_UNREGISTERED, id);
 }
 
 static void live_once(const char *url)
@@ -159,9 +161,11 @@ static void live_once(const char *url)
     if (!context) return;
     clouds_node *server = node_of("server"), *client = node_of("client");
     if (server && client) operations(server, client);
-    if (server && ok(clouds_node_close(server, 0.01), "node_close")) completion(CLOUDS_EVENT_NODE_CLOSED, 0);
+    uint64_t id = 0;
+    if (server && ok(clouds_node_close(server, 0.01, NULL, &id), "node_close"))
+        completion(CLOUDS_EVENT_NODE_CLOSED, id);
     if (client) clouds_node_destroy(client);
-    if (ok(clouds_context_close(context, 0), "context_close")) completion(CLOUDS_EVENT_CONTEXT_CLOSED, 0);
+    if (ok(clouds_context_close(context, 0, NULL, &id), "context_close")) completion(CLOUDS_EVENT_CONTEXT_CLOSED, id);
     for (int i = 0; i < pendings; i++) say("never completed, of type", pending[i].type);
     clouds_context_destroy(context);
 }

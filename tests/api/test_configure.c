@@ -50,7 +50,7 @@ static void timeout(void)
     CHECK_INT(e.code, CLOUDS_ETIMEOUT);
     CHECK(kit_now() - start < 30); /* 60 before */
     const char *id = clouds_node_id(p.client_node);
-    CHECK_INT(clouds_node_send(p.server_node, id, strlen(id), "1", 1, 0, NULL), 0);
+    CHECK_INT(clouds_node_send(p.server_node, id, strlen(id), "1", 1, 0, NULL, NULL), 0);
     CHECK_INT(kit_await(p.client, p.server, CLOUDS_EVENT_MESSAGE, &e), 1);
     CHECK_INT(e.user_data, 12);
     kit_close(&p);
@@ -109,7 +109,7 @@ static void what_cannot(void)
     CHECK_INT(clouds_node_configure(node, (clouds_options *)node), CLOUDS_EHANDLE);
     clouds_options *nothing = KIT_OPTIONS(NULL);
     CHECK_INT(clouds_node_configure(node, nothing), 0);
-    CHECK_INT(clouds_node_close(node, 0), 0);
+    CHECK_INT(clouds_node_close(node, 0, NULL, NULL), 0);
     CHECK_INT(clouds_node_configure(node, nothing), CLOUDS_ECLOSED);
     clouds_options_destroy(nothing);
     clouds_context_destroy(context);

@@ -21,7 +21,7 @@ static void every_order(void)
             uint64_t id;
             CHECK_INT(clouds_context_create(options, &context), 0);
             clouds_node *a = kit_node(context, "server"), *b = kit_node(context, "client");
-            CHECK_INT(clouds_node_register(a, "silent", 6, &id), 0);
+            CHECK_INT(clouds_node_register(a, "silent", 6, NULL, &id), 0);
             for (int k = 0; k < polls; k++) kit_next(context, &e, 0.02);
             kit_call(b, "silent", "[]", NULL);
             kit_call(b, "silent", "[]",
@@ -54,7 +54,7 @@ static void node_without_close(void)
     CHECK(clouds_node_id(b) == NULL);
     while (kit_next(context, &e, 0.1) == 1) CHECK(e.type != CLOUDS_EVENT_NODE_CLOSED);
     /* The context forgets it: its closing waits for nothing. */
-    CHECK_INT(clouds_context_close(context, 0), 0);
+    CHECK_INT(clouds_context_close(context, 0, NULL, NULL), 0);
     CHECK_INT(kit_await(context, NULL, CLOUDS_EVENT_CONTEXT_CLOSED, &e), 1);
     clouds_context_destroy(context);
 }
@@ -64,7 +64,7 @@ static void node_closed_then_destroyed(void)
     clouds_context *context = kit_context(kit_url(kind), mode);
     clouds_node *a = kit_node(context, "server");
     clouds_event e;
-    CHECK_INT(clouds_node_close(a, 0), 0);
+    CHECK_INT(clouds_node_close(a, 0, NULL, NULL), 0);
     clouds_node_destroy(a);
     REQUIRE(kit_await(context, NULL, CLOUDS_EVENT_NODE_CLOSED, &e) == 1);
     CHECK(e.node == a);
@@ -79,7 +79,7 @@ static void close_at_once(void)
         uint64_t call = 0;
         clouds_node *a = i % 2 ? kit_node(context, "server") : NULL;
         if (a) call = kit_call(a, "nobody", "[]", NULL);
-        CHECK_INT(clouds_context_close(context, 0), 0);
+        CHECK_INT(clouds_context_close(context, 0, NULL, NULL), 0);
         int results = 0, n;
         while ((n = kit_next(context, &e, KIT_PATIENCE)) == 1) {
             results += e.type == CLOUDS_EVENT_RESULT && e.id == call;
@@ -100,13 +100,13 @@ static void churn(void)
         clouds_node *a = kit_node(context, "client");
         uint64_t call = kit_call(a, "nobody", "[]", NULL);
         CHECK(call != 0);
-        if (i % 3) clouds_node_close(a, 0);
+        if (i % 3) clouds_node_close(a, 0, NULL, NULL);
         clouds_node_destroy(a);
         if (i % 7 == 0) clouds_poll(context, e, sizeof *e, 64, 0);
     }
     clouds_node *last = kit_node(context, "server");
     CHECK_INT(kit_register(context, last, "echo"), 0);
-    CHECK_INT(clouds_context_close(context, 0), 0);
+    CHECK_INT(clouds_context_close(context, 0, NULL, NULL), 0);
     CHECK_INT(kit_await(context, NULL, CLOUDS_EVENT_CONTEXT_CLOSED, &e[0]), 1);
     clouds_context_destroy(context);
 }
@@ -162,7 +162,7 @@ static void *work(void *unused)
     do {
         code = clouds_node_call(shared_node, "nobody", 6, "[1]", 3, NULL, &call);
         if (code == 0) clouds_cancel(shared, call);
-        clouds_node_send(shared_node, "nobody", 6, "1", 1, 0, NULL);
+        clouds_node_send(shared_node, "nobody", 6, "1", 1, 0, NULL, NULL);
         clouds_wakeup(shared);
     } while (code == 0 || code == CLOUDS_ELIMIT);
     atomic_store(&result, code);

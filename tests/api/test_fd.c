@@ -47,7 +47,7 @@ static void whole_flow(void)
     clouds_event e;
     uint64_t operation;
     REQUIRE(await_by_fd(context, fd, CLOUDS_EVENT_READY, &e));
-    CHECK_INT(clouds_node_register(node, "echo", 4, &operation), 0);
+    CHECK_INT(clouds_node_register(node, "echo", 4, NULL, &operation), 0);
     REQUIRE(await_by_fd(context, fd, CLOUDS_EVENT_REGISTERED, &e));
     for (int i = 0; i < 200; i++) {
         kit_call(node, "echo", "[1]", NULL);
@@ -253,7 +253,7 @@ static void readable_after_the_end(void)
         int fd = late ? -1 : clouds_fd(context);
         clouds_event e;
         kit_node(context, "base");
-        CHECK_INT(clouds_context_close(context, 0), 0);
+        CHECK_INT(clouds_context_close(context, 0, NULL, NULL), 0);
         if (late) CHECK_INT(kit_await(context, NULL, CLOUDS_EVENT_CONTEXT_CLOSED, &e), 1);
         else CHECK_INT(await_by_fd(context, fd, CLOUDS_EVENT_CONTEXT_CLOSED, &e), 1);
         if (late) fd = clouds_fd(context);

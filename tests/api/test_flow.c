@@ -170,7 +170,8 @@ static void messages(void)
     clouds_event e;
     uint64_t operation = 0;
     const char *to = clouds_node_id(p.server_node);
-    CHECK_INT(clouds_node_send(p.client_node, to, strlen(to), "{\"a\":1}", 7, CLOUDS_SEND_CONFIRM, &operation), 0);
+    CHECK_INT(clouds_node_send(p.client_node, to, strlen(to), "{\"a\":1}", 7, CLOUDS_SEND_CONFIRM, NULL, &operation),
+              0);
     REQUIRE(kit_await(p.server, p.client, CLOUDS_EVENT_MESSAGE, &e) == 1);
     CHECK_STR(e.data, e.data_len, "{\"a\":1}");
     CHECK_STR(e.peer, e.peer_len, clouds_node_id(p.client_node));
@@ -184,12 +185,12 @@ static void message_confirmed(void)
     clouds_event e;
     uint64_t operation = 0;
     const char *to = clouds_node_id(p.server_node);
-    CHECK_INT(clouds_node_send(p.client_node, to, strlen(to), "1", 1, CLOUDS_SEND_CONFIRM, &operation), 0);
+    CHECK_INT(clouds_node_send(p.client_node, to, strlen(to), "1", 1, CLOUDS_SEND_CONFIRM, NULL, &operation), 0);
     REQUIRE(kit_await(p.client, p.server, CLOUDS_EVENT_SENT, &e) == 1);
     CHECK(e.id == operation);
     CHECK_INT(e.code, 0);
     CHECK(e.number == 1 || e.number == -1);
-    CHECK_INT(clouds_node_send(p.client_node, "nobody", 6, "1", 1, CLOUDS_SEND_CONFIRM, &operation), 0);
+    CHECK_INT(clouds_node_send(p.client_node, "nobody", 6, "1", 1, CLOUDS_SEND_CONFIRM, NULL, &operation), 0);
     REQUIRE(kit_await(p.client, p.server, CLOUDS_EVENT_SENT, &e) == 1);
     CHECK(e.id == operation);
     CHECK_INT(e.number, 0);
@@ -201,19 +202,19 @@ static void status_and_unregister(void)
     kit_pair p = kit_open(kind, server_mode, client_mode);
     clouds_event e;
     uint64_t operation = 0;
-    CHECK_INT(clouds_node_status(p.client_node, &operation), 0);
+    CHECK_INT(clouds_node_status(p.client_node, NULL, &operation), 0);
     REQUIRE(kit_await(p.client, p.server, CLOUDS_EVENT_STATUS, &e) == 1);
     CHECK(e.id == operation);
     CHECK_INT(e.code, 0);
     CHECK(memmem(e.data, e.data_len, "\"echo\"", 6));
     CHECK(memmem(e.data, e.data_len, clouds_node_id(p.server_node), strlen(clouds_node_id(p.server_node))));
-    CHECK_INT(clouds_node_unregister(p.server_node, "echo", 4, &operation), 0);
+    CHECK_INT(clouds_node_unregister(p.server_node, "echo", 4, NULL, &operation), 0);
     REQUIRE(kit_await(p.server, p.client, CLOUDS_EVENT_UNREGISTERED, &e) == 1);
     CHECK(e.id == operation);
     CHECK_INT(e.code, 0);
     CHECK_STR(e.method, e.method_len, "echo");
     /* Never there: at once in inline mode, by the event in thread mode. */
-    int code = clouds_node_unregister(p.server_node, "never", 5, &operation);
+    int code = clouds_node_unregister(p.server_node, "never", 5, NULL, &operation);
     if (code == 0) {
         REQUIRE(kit_await(p.server, p.client, CLOUDS_EVENT_UNREGISTERED, &e) == 1);
         code = e.code;
@@ -261,10 +262,10 @@ static void orderly_close(void)
     uint64_t call = kit_call(p.client_node, "silent", "[]", NULL);
     REQUIRE(kit_await(p.server, p.client, CLOUDS_EVENT_REQUEST, &e) == 1);
     uint64_t request = e.id;
-    CHECK_INT(clouds_node_close(p.server_node, 10), 0);
-    CHECK_INT(clouds_node_close(p.server_node, 10), CLOUDS_ECLOSED);
+    CHECK_INT(clouds_node_close(p.server_node, 10, NULL, NULL), 0);
+    CHECK_INT(clouds_node_close(p.server_node, 10, NULL, NULL), CLOUDS_ECLOSED);
     uint64_t operation;
-    CHECK_INT(clouds_node_register(p.server_node, "late", 4, &operation), CLOUDS_ECLOSED);
+    CHECK_INT(clouds_node_register(p.server_node, "late", 4, NULL, &operation), CLOUDS_ECLOSED);
     CHECK_INT(clouds_reply(p.server, request, "[2]", 3), 0);
     int answered = 0, gone = 0;
     for (double until = kit_now() + KIT_PATIENCE; !(answered && gone) && kit_now() < until;) {
@@ -276,8 +277,8 @@ static void orderly_close(void)
     /* The context: every call of it ends before it does. */
     call = kit_call(p.client_node, "nobody", "[]",
                     &(clouds_call_options){.size = sizeof(clouds_call_options), .retries = 3});
-    CHECK_INT(clouds_context_close(p.client, 1), 0);
-    CHECK_INT(clouds_context_close(p.client, 1), CLOUDS_ECLOSED);
+    CHECK_INT(clouds_context_close(p.client, 1, NULL, NULL), 0);
+    CHECK_INT(clouds_context_close(p.client, 1, NULL, NULL), CLOUDS_ECLOSED);
     int results = 0;
     do {
         REQUIRE(kit_await(p.client, p.server, 0, &e) == 1);
@@ -354,7 +355,7 @@ static void a_closing_node_tells_its_callers(void)
     if (strcmp(server_mode, "thread") == 0) /* else it stays in the socket until the node closes, which is as good */
         for (uint64_t requests = 0; requests < before + 2 && kit_now() < until; kit_next(p.client, &e, 0.001))
             clouds_counter(p.server, "requests", 0, NULL, &requests);
-    CHECK_INT(clouds_node_close(p.server_node, 0), 0);
+    CHECK_INT(clouds_node_close(p.server_node, 0, NULL, NULL), 0);
     int codes[2] = {0};
     for (int i = 0; i < 2; i++) {
         while (clouds_poll(p.client, &e, sizeof e, 1, 0.002) == 0 || e.type != CLOUDS_EVENT_RESULT) {
@@ -379,7 +380,7 @@ static void a_draining_node_calls(void)
     kit_call(p.client_node, "silent", "[]", NULL);
     REQUIRE(kit_await(p.server, p.client, CLOUDS_EVENT_REQUEST, &e) == 1);
     clouds_call_options on_behalf = {.size = sizeof on_behalf, .parent = e.id, .retries = 20, .timeout = 2};
-    CHECK_INT(clouds_node_close(p.server_node, 20), 0);
+    CHECK_INT(clouds_node_close(p.server_node, 20, NULL, NULL), 0);
     uint64_t call, other;
     CHECK_INT(clouds_node_call(p.server_node, "helper", 6, "[]", 2, NULL, &other), CLOUDS_ECLOSED);
     CHECK_INT(clouds_node_call(p.server_node, "helper", 6, "[]", 2, &on_behalf, &call), 0);
@@ -454,6 +455,45 @@ static void asking_before_attempts(void)
     kit_close(&p);
 }
 
+/* Each kind of operation is waited for as a call is, has user data of its own, and is ended by a cancel. */
+static void operations_are_waited_for(void)
+{
+    kit_pair p = kit_open(kind, server_mode, client_mode);
+    const clouds_operation_options wait = {.size = sizeof wait, .flags = CLOUDS_OPERATION_WAIT, .user_data = 77};
+    const char *server = clouds_node_id(p.server_node);
+    clouds_event e = {0};
+    uint64_t id = 0;
+    CHECK_INT(clouds_node_register(p.server_node, "more", 4, &wait, &id), 0);
+    CHECK_INT(clouds_wait(p.server, id, KIT_PATIENCE, &e, sizeof e), 1);
+    CHECK(e.type == CLOUDS_EVENT_REGISTERED && e.id == id && e.user_data == 77 && e.code == 0);
+    clouds_event_release(&e);
+    CHECK_INT(clouds_node_unregister(p.server_node, "more", 4, &wait, &id), 0);
+    CHECK_INT(clouds_wait(p.server, id, KIT_PATIENCE, &e, sizeof e), 1);
+    CHECK(e.type == CLOUDS_EVENT_UNREGISTERED && e.id == id && e.user_data == 77 && e.code == 0);
+    clouds_event_release(&e);
+    CHECK_INT(clouds_node_send(p.client_node, server, strlen(server), "1", 1, CLOUDS_SEND_CONFIRM, &wait, &id), 0);
+    CHECK_INT(clouds_wait(p.client, id, KIT_PATIENCE, &e, sizeof e), 1);
+    CHECK(e.type == CLOUDS_EVENT_SENT && e.id == id && e.user_data == 77 && e.code == 0);
+    clouds_event_release(&e);
+    CHECK_INT(clouds_node_status(p.client_node, &wait, &id), 0);
+    CHECK_INT(clouds_wait(p.client, id, KIT_PATIENCE, &e, sizeof e), 1);
+    CHECK(e.type == CLOUDS_EVENT_STATUS && e.id == id && e.user_data == 77 && e.data_len > 0);
+    clouds_event_release(&e);
+    CHECK_INT(clouds_cancel(p.client, id), CLOUDS_ESTALE);
+    CHECK_INT(clouds_node_close(p.client_node, 0, &wait, &id), 0);
+    CHECK_INT(clouds_cancel(p.client, id), CLOUDS_ESTALE); /* a close cannot be given up */
+    CHECK_INT(clouds_wait(p.client, id, KIT_PATIENCE, &e, sizeof e), 1);
+    CHECK(e.type == CLOUDS_EVENT_NODE_CLOSED && e.node == p.client_node && e.user_data == 77);
+    clouds_event_release(&e);
+    CHECK_INT(clouds_context_close(p.client, 0, &wait, &id), 0);
+    CHECK_INT(clouds_wait(p.client, id, KIT_PATIENCE, &e, sizeof e), 1);
+    CHECK(e.type == CLOUDS_EVENT_CONTEXT_CLOSED && e.id == id);
+    clouds_event_release(&e);
+    while (kit_next(p.client, &e, 0) == 1) continue;
+    CHECK_INT(kit_next(p.client, &e, 0), CLOUDS_ECLOSED);
+    kit_close(&p);
+}
+
 static void both_in_one_context(void)
 {
     clouds_context *context = kit_context(kit_url(kind), client_mode);
@@ -489,6 +529,7 @@ static void all(void)
     RUN(a_draining_node_calls);
     RUN(choosing_a_server);
     RUN(asking_before_attempts);
+    RUN(operations_are_waited_for);
     RUN(both_in_one_context);
 }
 

@@ -117,7 +117,7 @@ static void what_else_is_asked(void)
     for (int i = 0; i < 20; i++) {
         CHECK(get_the_lead());
         uint64_t sent;
-        CHECK_INT(clouds_node_send(client_node, to, strlen(to), "1", 1, CLOUDS_SEND_CONFIRM, &sent), 0);
+        CHECK_INT(clouds_node_send(client_node, to, strlen(to), "1", 1, CLOUDS_SEND_CONFIRM, NULL, &sent), 0);
         CHECK_INT(kit_await(client, NULL, CLOUDS_EVENT_SENT, &e), 1);
         CHECK(e.id == sent);
         CHECK(get_the_lead());
@@ -129,7 +129,7 @@ static void what_else_is_asked(void)
         CHECK_INT(clouds_wait(client, call, KIT_PATIENCE, &e, sizeof e), 1);
         clouds_event_release(&e);
         CHECK(get_the_lead());
-        CHECK_INT(clouds_node_send(server_node, back, strlen(back), "2", 1, 0, NULL), 0);
+        CHECK_INT(clouds_node_send(server_node, back, strlen(back), "2", 1, 0, NULL, NULL), 0);
         CHECK_INT(kit_await(client, NULL, CLOUDS_EVENT_MESSAGE, &e), 1);
     }
     end();
@@ -143,7 +143,7 @@ static void the_descriptor(void)
     while (kit_next(client, &e, 0) == 1) continue;
     struct pollfd fd = {.fd = clouds_fd(client), .events = POLLIN};
     const char *to = clouds_node_id(client_node);
-    CHECK_INT(clouds_node_send(server_node, to, strlen(to), "2", 1, 0, NULL), 0);
+    CHECK_INT(clouds_node_send(server_node, to, strlen(to), "2", 1, 0, NULL, NULL), 0);
     CHECK_INT(poll(&fd, 1, KIT_PATIENCE * 1000), 1);
     CHECK_INT(kit_await(client, NULL, CLOUDS_EVENT_MESSAGE, &e), 1);
     CHECK(call_once(1));
@@ -293,7 +293,7 @@ static void *many_things(void *unused)
     clouds_options *options = KIT_OPTIONS("retries", "1");
     uint64_t value;
     while (atomic_load(&running) > 0) {
-        CHECK_INT(clouds_node_send(client_node, to, strlen(to), "1", 1, 0, NULL), 0);
+        CHECK_INT(clouds_node_send(client_node, to, strlen(to), "1", 1, 0, NULL, NULL), 0);
         CHECK_INT(clouds_node_configure(client_node, options), 0);
         CHECK_INT(clouds_counter(client, "calls", 0, NULL, &value), 0);
         clouds_wakeup(client);

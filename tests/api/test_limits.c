@@ -36,7 +36,7 @@ static void messages_are_dropped_and_counted(void)
     kit_pair p = open_narrow();
     clouds_event e;
     const char *to = clouds_node_id(p.server_node);
-    for (int i = 0; i < 200; i++) CHECK_INT(clouds_node_send(p.client_node, to, strlen(to), "1", 1, 0, NULL), 0);
+    for (int i = 0; i < 200; i++) CHECK_INT(clouds_node_send(p.client_node, to, strlen(to), "1", 1, 0, NULL, NULL), 0);
     int got = 0, threaded = strcmp(mode, "thread") == 0;
     double until = kit_now() + KIT_PATIENCE;
     do kit_next(p.client, &e, 0.01);
@@ -190,9 +190,46 @@ static void log_events(void)
     REQUIRE(kit_await(context, NULL, CLOUDS_EVENT_LOG, &e) == 1);
     CHECK_INT(e.number, CLOUDS_LOG_WARN);
     CHECK(memmem(e.data, e.data_len, "{\"message\":\"redis+unix:///nonexistent/\\\\x1b.sock: connect", 54));
-    CHECK_INT(clouds_context_close(context, 0), 0);
+    CHECK_INT(clouds_context_close(context, 0, NULL, NULL), 0);
     REQUIRE(kit_await(context, NULL, CLOUDS_EVENT_CONTEXT_CLOSED, &e) == 1);
     CHECK_INT(kit_next(context, &e, 0), CLOUDS_ECLOSED);
+    clouds_context_destroy(context);
+}
+
+static int says(const clouds_event *e, const char *words)
+{
+    int found = memmem(e->error, e->error_len, words, strlen(words)) != NULL;
+    if (!found) printf("# error is %.*s\n", (int)e->error_len, e->error);
+    return found;
+}
+
+/* Nothing waits for ever for a cluster that is not there; what is known of the reason is told. */
+static void operations_have_a_limit(void)
+{
+    clouds_context *context = kit_context("redis+unix:///nonexistent/clouds.sock", mode);
+    clouds_node *node = kit_node_of(context, KIT_OPTIONS("type", "base", "operation_timeout", "0.2"));
+    const clouds_operation_options wait = {.size = sizeof wait, .flags = CLOUDS_OPERATION_WAIT};
+    const clouds_operation_options longer = {.size = sizeof wait, .flags = CLOUDS_OPERATION_WAIT, .timeout = 100};
+    uint64_t ids[4], patient;
+    clouds_event e = {0};
+    CHECK_INT(kit_await(context, NULL, CLOUDS_EVENT_BUS_DOWN, &e), 1);
+    CHECK_INT(clouds_node_register(node, "m", 1, &longer, &patient), 0);
+    CHECK_INT(clouds_node_register(node, "m", 1, &wait, &ids[0]), 0);
+    CHECK_INT(clouds_node_send(node, "s.1", 3, "1", 1, CLOUDS_SEND_CONFIRM, &wait, &ids[1]), 0);
+    CHECK_INT(clouds_node_status(node, &wait, &ids[2]), 0);
+    CHECK_INT(clouds_node_unregister(node, "m", 1, &wait, &ids[3]), 0);
+    for (int i = 0; i < 4; i++) {
+        CHECK_INT(clouds_wait(context, ids[i], KIT_PATIENCE, &e, sizeof e), 1);
+        int ended = e.type == CLOUDS_EVENT_UNREGISTERED || e.code == CLOUDS_EUNREACHABLE;
+        if (!CHECK(ended && (!e.code || says(&e, "no such file or directory"))))
+            printf("# event %u: %d %.*s\n", e.type, e.code, (int)e.error_len, e.error);
+        if (e.type == CLOUDS_EVENT_REGISTERED) CHECK_INT(e.number, 1); /* it stays wanted */
+        clouds_event_release(&e);
+    }
+    CHECK_INT(clouds_wait(context, patient, 0, &e, sizeof e), 0);
+    CHECK_INT(clouds_cancel(context, patient), 0);
+    CHECK_INT(clouds_node_register(node, "n", 1, &(clouds_operation_options){.size = 4}, &patient), CLOUDS_EINVAL);
+    CHECK_INT(clouds_node_close(node, 0, &longer, &patient), CLOUDS_EINVAL);
     clouds_context_destroy(context);
 }
 
@@ -220,13 +257,6 @@ static void password_files(void)
     CHECK_INT(with_password(""), CLOUDS_EOPTION);
     CHECK_INT(with_password("\nsecond line"), CLOUDS_EOPTION);
     CHECK(strstr(clouds_last_error(), "password_file") && !strstr(clouds_last_error(), "second"));
-}
-
-static int says(const clouds_event *e, const char *words)
-{
-    int found = memmem(e->error, e->error_len, words, strlen(words)) != NULL;
-    if (!found) printf("# error is %.*s\n", (int)e->error_len, e->error);
-    return found;
 }
 
 /* What waited in vain for the cluster says why: here its name has no one behind it. */
@@ -257,6 +287,7 @@ static void in_each_mode(void)
     RUN(without_descriptors);
     RUN(expired_says_why);
     RUN(log_events);
+    RUN(operations_have_a_limit);
 }
 
 int main(void)

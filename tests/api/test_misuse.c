@@ -94,15 +94,15 @@ static int node_configure(void *h)
 }
 static int node_close(void *h)
 {
-    return clouds_node_close(h, 0);
+    return clouds_node_close(h, 0, NULL, NULL);
 }
 static int node_register(void *h)
 {
-    return clouds_node_register(h, "m", 1, &id_out);
+    return clouds_node_register(h, "m", 1, NULL, &id_out);
 }
 static int node_unregister(void *h)
 {
-    return clouds_node_unregister(h, "m", 1, &id_out);
+    return clouds_node_unregister(h, "m", 1, NULL, &id_out);
 }
 static int node_call(void *h)
 {
@@ -110,11 +110,11 @@ static int node_call(void *h)
 }
 static int node_send(void *h)
 {
-    return clouds_node_send(h, "m", 1, "1", 1, 0, NULL);
+    return clouds_node_send(h, "m", 1, "1", 1, 0, NULL, NULL);
 }
 static int node_status(void *h)
 {
-    return clouds_node_status(h, &id_out);
+    return clouds_node_status(h, NULL, &id_out);
 }
 static int node_id(void *h)
 {
@@ -122,7 +122,7 @@ static int node_id(void *h)
 }
 static int context_close(void *h)
 {
-    return clouds_context_close(h, 0);
+    return clouds_context_close(h, 0, NULL, NULL);
 }
 
 static const call_site sites[] = {
@@ -227,8 +227,8 @@ static void bad_arguments(void)
     CHECK_INT(clouds_counter(context, "calls", 0, NULL, NULL), CLOUDS_EINVAL);
     CHECK_INT(clouds_counter(context, "nonsense", 0, NULL, &id_out), CLOUDS_EINVAL);
     CHECK_INT(clouds_counter(context, NULL, 10000, NULL, &id_out), CLOUDS_EINVAL);
-    CHECK_INT(clouds_node_close(node, NAN), CLOUDS_EINVAL);
-    CHECK_INT(clouds_context_close(context, NAN), CLOUDS_EINVAL);
+    CHECK_INT(clouds_node_close(node, NAN, NULL, NULL), CLOUDS_EINVAL);
+    CHECK_INT(clouds_context_close(context, NAN, NULL, NULL), CLOUDS_EINVAL);
     CHECK_INT(clouds_cancel(context, 0), CLOUDS_ESTALE);
     CHECK_INT(clouds_cancel(context, UINT64_MAX), CLOUDS_ESTALE);
     CHECK_INT(clouds_reply(context, 0, "[]", 2), CLOUDS_ESTALE);
@@ -274,15 +274,15 @@ static void bad_calls(void)
     o = (clouds_call_options){.size = sizeof o, .server = NULL, .server_len = 5};
     CHECK_INT(clouds_node_call(node, "m", 1, "[]", 2, &o, &call), CLOUDS_EINVAL);
     CHECK_INT(call, 4711); /* untouched on failure */
-    CHECK_INT(clouds_node_register(node, "", 0, &call), CLOUDS_EINVAL);
-    CHECK_INT(clouds_node_register(node, long_name, 129, &call), CLOUDS_EINVAL);
-    CHECK_INT(clouds_node_register(node, "m", 1, NULL), 0); /* who does not wait needs no id */
-    CHECK_INT(clouds_node_status(node, NULL), 0);
-    CHECK_INT(clouds_node_unregister(node, "m", 1, NULL), 0);
-    CHECK_INT(clouds_node_send(node, "", 0, "1", 1, 0, NULL), CLOUDS_EINVAL);
-    CHECK_INT(clouds_node_send(node, "x", 1, "{", 1, 0, NULL), CLOUDS_EJSON);
-    CHECK_INT(clouds_node_send(node, "x", 1, "1", 1, CLOUDS_SEND_CONFIRM, NULL), CLOUDS_EINVAL);
-    CHECK_INT(clouds_node_send(node, "x", 1, "1", 1, 64, NULL), CLOUDS_EINVAL);
+    CHECK_INT(clouds_node_register(node, "", 0, NULL, &call), CLOUDS_EINVAL);
+    CHECK_INT(clouds_node_register(node, long_name, 129, NULL, &call), CLOUDS_EINVAL);
+    CHECK_INT(clouds_node_register(node, "m", 1, NULL, NULL), 0); /* who does not wait needs no id */
+    CHECK_INT(clouds_node_status(node, NULL, NULL), 0);
+    CHECK_INT(clouds_node_unregister(node, "m", 1, NULL, NULL), 0);
+    CHECK_INT(clouds_node_send(node, "", 0, "1", 1, 0, NULL, NULL), CLOUDS_EINVAL);
+    CHECK_INT(clouds_node_send(node, "x", 1, "{", 1, 0, NULL, NULL), CLOUDS_EJSON);
+    CHECK_INT(clouds_node_send(node, "x", 1, "1", 1, CLOUDS_SEND_CONFIRM, NULL, NULL), CLOUDS_EINVAL);
+    CHECK_INT(clouds_node_send(node, "x", 1, "1", 1, 64, NULL, NULL), CLOUDS_EINVAL);
     CHECK_INT(call, 4711);
     /* A record of a later version is taken. */
     struct {

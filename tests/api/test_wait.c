@@ -67,7 +67,7 @@ static void questions_come_here_too(void)
     CHECK_INT(clouds_wait(context, call, 0, &e, sizeof e), 0); /* it waits for the answer */
     CHECK_INT(clouds_attempt(context, call, NULL, 0), 0);
     CHECK_INT(clouds_attempt(context, call, NULL, 0), CLOUDS_ESTALE);
-    CHECK_INT(clouds_node_close(node, 0), 0);
+    CHECK_INT(clouds_node_close(node, 0, NULL, NULL), 0);
     CHECK_INT(clouds_wait(context, call, KIT_PATIENCE, &e, sizeof e), 1);
     CHECK_INT(e.type, CLOUDS_EVENT_RESULT);
     clouds_event_release(&e);

@@ -77,9 +77,9 @@ static void serve(void *url, int ready)
     int closing = 0, closed = 0;
     served = open_context(url, "server", &node);
     signal(SIGTERM, on_signal);
-    must(clouds_node_register(node, "bench.add", 9, &operation), "register");
+    must(clouds_node_register(node, "bench.add", 9, NULL, &operation), "register");
     while (!closed) {
-        if (told && !closing) must(clouds_context_close(served, 0), "close"), closing = 1;
+        if (told && !closing) must(clouds_context_close(served, 0, NULL, NULL), "close"), closing = 1;
         int n = clouds_poll(served, events, sizeof *events, EVENTS, -1);
         must(n, "poll");
         for (int i = 0; i < n; i++) closed |= handle(&events[i], ready);

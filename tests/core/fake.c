@@ -152,7 +152,8 @@ cl_core_config fake_core_config(void)
 
 cl_node_config fake_node_config(const char *type)
 {
-    cl_node_config c = {.timeout = 2, .server_max_age = 60, .auto_clean = 1, .drain_timeout = 8};
+    cl_node_config c = {
+        .timeout = 2, .server_max_age = 60, .auto_clean = 1, .drain_timeout = 8, .operation_timeout = 2};
     snprintf(c.type, sizeof c.type, "%s", type);
     return c;
 }

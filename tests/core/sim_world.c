@@ -184,6 +184,7 @@ static void come_alive(sim *w, sim_node *n)
                                                        .server_max_age = 2,
                                                        .auto_clean = 1,
                                                        .drain_timeout = 1,
+                                                       .operation_timeout = 2,
                                                        .retries = (int32_t)sim_random(w, 3)};
     snprintf(node.type, sizeof node.type, "%s", n->server ? "server" : "client");
     snprintf(n->id, sizeof n->id, "%c.%d.%d", n->server ? 's' : 'c', n->index, ++n->life);
@@ -303,7 +304,7 @@ static void ready(sim *w, sim_node *n)
     for (int i = 0; i < n->n_methods; i++) {
         char name[8];
         snprintf(name, sizeof name, "m%d", n->methods[i]);
-        while (cl_node_register(n->node, cl_str_z(name), ++w->next_id) == CLOUDS_ELIMIT) {
+        while (cl_node_register(n->node, cl_str_z(name), &(cl_op_spec){.id = ++w->next_id}) == CLOUDS_ELIMIT) {
         }
     }
 }

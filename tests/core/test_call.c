@@ -403,7 +403,7 @@ static void calls_inherit_the_time_left(void)
 {
     fake f = {.config = fake_node_config("server")};
     fake_start(&f);
-    cl_node_register(f.node, CL_STR("up"), 7);
+    cl_node_register(f.node, CL_STR("up"), &(cl_op_spec){.id = 7});
     uint64_t parent = fake_inbound(&f, f.node, "c.9", "abc", "up", CL_NATIVE, f.now + 500);
     CHECK(parent != 0);
     uint64_t id = fake_call_spec(&f, (cl_call_spec){.parent = parent});

@@ -120,16 +120,16 @@ static void act(monkey *m, cl_node *node)
     uint64_t id = ++m->f.ids;
     switch (any(m, 10)) {
     case 0:
-        note(m, cl_node_register(node, any_method(m), id), id);
+        note(m, cl_node_register(node, any_method(m), &(cl_op_spec){.id = id}), id);
         break;
     case 1:
-        note(m, cl_node_unregister(node, any_method(m), id), id);
+        note(m, cl_node_unregister(node, any_method(m), &(cl_op_spec){.id = id}), id);
         break;
     case 2:
-        note(m, cl_node_send(node, any_peer(m), CL_STR("1"), id, 1), id);
+        note(m, cl_node_send(node, any_peer(m), CL_STR("1"), &(cl_op_spec){.id = id}, 1), id);
         break;
     case 3:
-        note(m, cl_node_status(node, id), id);
+        note(m, cl_node_status(node, &(cl_op_spec){.id = id}), id);
         break;
     case 4:
         cl_core_cancel(core, any_id(m));

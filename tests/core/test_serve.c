@@ -6,7 +6,7 @@ static void start_server(fake *f)
 {
     f->config = fake_node_config("server");
     fake_start(f);
-    CHECK_INT(cl_node_register(f->node, CL_STR("up"), 7), 0);
+    CHECK_INT(cl_node_register(f->node, CL_STR("up"), &(cl_op_spec){.id = 7}), 0);
     cl_core_enrolled(f->core, 7, 0, NULL);
 }
 
@@ -140,7 +140,7 @@ static void requests_are_bounded_in_bytes(void)
     cl_core_bus(f.core, 1, 0, NULL);
     f.node = fake_node(&f, "c.1", &f.config);
     cl_node_ready(f.node, 0, NULL);
-    CHECK_INT(cl_node_register(f.node, CL_STR("up"), 7), 0);
+    CHECK_INT(cl_node_register(f.node, CL_STR("up"), &(cl_op_spec){.id = 7}), 0);
     uint64_t first = fake_inbound(&f, f.node, "c.9", "abc", "up", CL_NATIVE, 0); /* [7] */
     CHECK(first != 0);
     CHECK_INT(fake_inbound(&f, f.node, "c.9", "abd", "up", CL_NATIVE, 0), 0);
@@ -235,10 +235,10 @@ static void closing_without_work(void)
     CHECK_INT(fake_result(&f, waiting)->e.outcome, CLOUDS_NOT_DONE);
     CHECK_INT(fake_result(&f, sent)->e.code, CLOUDS_ECANCELED);
     CHECK_INT(fake_call_code(&f, f.node, (cl_call_spec){.id = 5}), CLOUDS_ECLOSED);
-    CHECK_INT(cl_node_register(f.node, CL_STR("x"), 6), CLOUDS_ECLOSED);
-    CHECK_INT(cl_node_unregister(f.node, CL_STR("x"), 6), CLOUDS_ECLOSED);
-    CHECK_INT(cl_node_send(f.node, CL_STR("x"), CL_STR("1"), 6, 1), CLOUDS_ECLOSED);
-    CHECK_INT(cl_node_status(f.node, 6), CLOUDS_ECLOSED);
+    CHECK_INT(cl_node_register(f.node, CL_STR("x"), &(cl_op_spec){.id = 6}), CLOUDS_ECLOSED);
+    CHECK_INT(cl_node_unregister(f.node, CL_STR("x"), &(cl_op_spec){.id = 6}), CLOUDS_ECLOSED);
+    CHECK_INT(cl_node_send(f.node, CL_STR("x"), CL_STR("1"), &(cl_op_spec){.id = 6}, 1), CLOUDS_ECLOSED);
+    CHECK_INT(cl_node_status(f.node, &(cl_op_spec){.id = 6}), CLOUDS_ECLOSED);
     fake_answer(&f, 0, "", "[]"); /* in any order */
     cl_core_bus(f.core, 0, CLOUDS_EUNREACHABLE, "");
     cl_core_bus(f.core, 1, 0, NULL);
@@ -330,8 +330,8 @@ static void a_node_that_never_listens(void)
     fake_open(&f, &config);
     f.node = fake_node(&f, "c.1", &client);
     uint64_t id = fake_call(&f, "m");
-    cl_node_send(f.node, CL_STR("x"), CL_STR("1"), 6, 1);
-    cl_node_register(f.node, CL_STR("m"), 8);
+    cl_node_send(f.node, CL_STR("x"), CL_STR("1"), &(cl_op_spec){.id = 6}, 1);
+    cl_node_register(f.node, CL_STR("m"), &(cl_op_spec){.id = 8});
     cl_node_ready(f.node, CLOUDS_EAUTH, "no way");
     fake_event *e = fake_find(&f, CLOUDS_EVENT_READY);
     CHECK_INT(e->e.code, CLOUDS_EAUTH);
@@ -362,11 +362,12 @@ static void messages_go_out(void)
     config.limits.write_soft = 4096;
     fake_open(&f, &config);
     f.node = fake_node(&f, "c.1", &client);
-    CHECK_INT(cl_node_send(f.node, CL_STR("b.1"), CL_STR("{\"a\":1}"), 0, 0), 0);
-    CHECK_INT(cl_node_send(f.node, CL_STR("b.1"), CL_STR("2"), 6, 1), 0);
-    CHECK_INT(cl_node_send(f.node, CL_STR_NONE, CL_STR("2"), 0, 0), CLOUDS_EINVAL);
+    CHECK_INT(cl_node_send(f.node, CL_STR("b.1"), CL_STR("{\"a\":1}"), &(cl_op_spec){.id = 0}, 0), 0);
+    CHECK_INT(cl_node_send(f.node, CL_STR("b.1"), CL_STR("2"), &(cl_op_spec){.id = 6}, 1), 0);
+    CHECK_INT(cl_node_send(f.node, CL_STR_NONE, CL_STR("2"), &(cl_op_spec){.id = 0}, 0), CLOUDS_EINVAL);
     int code = 0;
-    for (int i = 0; i < 1000 && code == 0; i++) code = cl_node_send(f.node, CL_STR("b.1"), CL_STR("3"), 0, 0);
+    for (int i = 0; i < 1000 && code == 0; i++)
+        code = cl_node_send(f.node, CL_STR("b.1"), CL_STR("3"), &(cl_op_spec){.id = 0}, 0);
     CHECK_INT(code, CLOUDS_ELIMIT);
     CHECK_INT(f.n_sent, 0);
     cl_node_ready(f.node, 0, NULL);
@@ -382,18 +383,18 @@ static void messages_go_out(void)
         int code, number;
     } fates[] = {{CL_FATE_NOBODY, 0, 0}, {CL_FATE_NOT_SENT, CLOUDS_EUNREACHABLE, 0}, {CL_FATE_LOST, 0, -1}};
     for (int i = 0; i < 3; i++) {
-        cl_node_send(f.node, CL_STR("b.1"), CL_STR("2"), 50 + (uint64_t)i, 1);
+        cl_node_send(f.node, CL_STR("b.1"), CL_STR("2"), &(cl_op_spec){.id = 50 + (uint64_t)i}, 1);
         cl_core_fate(f.core, 50 + (uint64_t)i, fates[i].fate, 0);
         CHECK_INT(fake_find(&f, CLOUDS_EVENT_SENT)->e.code, fates[i].code);
         CHECK_INT(fake_find(&f, CLOUDS_EVENT_SENT)->e.number, fates[i].number);
     }
-    cl_node_send(f.node, CL_STR("b.1"), CL_STR("2"), 60, 1); /* no word from the bus */
+    cl_node_send(f.node, CL_STR("b.1"), CL_STR("2"), &(cl_op_spec){.id = 60}, 1); /* no word from the bus */
     fake_advance(&f, 2001);
     CHECK_INT(fake_find(&f, CLOUDS_EVENT_SENT)->e.id, 60);
     CHECK_INT(fake_find(&f, CLOUDS_EVENT_SENT)->e.number, -1);
     f.send_code = CLOUDS_ELIMIT;
-    CHECK_INT(cl_node_send(f.node, CL_STR("b.1"), CL_STR("2"), 0, 0), CLOUDS_ELIMIT);
-    CHECK_INT(cl_node_send(f.node, CL_STR("b.1"), CL_STR("2"), 61, 1), 0);
+    CHECK_INT(cl_node_send(f.node, CL_STR("b.1"), CL_STR("2"), &(cl_op_spec){.id = 0}, 0), CLOUDS_ELIMIT);
+    CHECK_INT(cl_node_send(f.node, CL_STR("b.1"), CL_STR("2"), &(cl_op_spec){.id = 61}, 1), 0);
     CHECK_INT(fake_find(&f, CLOUDS_EVENT_SENT)->e.code, CLOUDS_ELIMIT);
     fake_end(&f);
 }
@@ -405,7 +406,7 @@ static void a_letter_that_never_left(void)
     cl_node_config client = fake_node_config("client");
     fake_open(&f, &config);
     f.node = fake_node(&f, "c.1", &client);
-    cl_node_send(f.node, CL_STR("b.1"), CL_STR("2"), 6, 1);
+    cl_node_send(f.node, CL_STR("b.1"), CL_STR("2"), &(cl_op_spec){.id = 6}, 1);
     fake_advance(&f, 2001);
     CHECK_INT(fake_find(&f, CLOUDS_EVENT_SENT)->e.code, CLOUDS_EUNREACHABLE);
     cl_node_ready(f.node, 0, NULL);
@@ -417,8 +418,8 @@ static void registering(void)
 {
     fake f = {0};
     start_server(&f);
-    CHECK_INT(cl_node_register(f.node, CL_STR("up"), 8), 0);
-    CHECK_INT(cl_node_register(f.node, CL_STR("up"), 8), CLOUDS_EINVAL); /* an id twice */
+    CHECK_INT(cl_node_register(f.node, CL_STR("up"), &(cl_op_spec){.id = 8}), 0);
+    CHECK_INT(cl_node_register(f.node, CL_STR("up"), &(cl_op_spec){.id = 8}), CLOUDS_EINVAL); /* an id twice */
     CHECK_INT(f.n_enrolls, 2);
     cl_core_enrolled(f.core, 8, CLOUDS_EREDIS, "full");
     fake_event *e = fake_find(&f, CLOUDS_EVENT_REGISTERED);
@@ -429,17 +430,17 @@ static void registering(void)
     cl_core_enrolled(f.core, 8, 0, NULL);
     cl_core_enrolled(f.core, 4711, 0, NULL);
     CHECK_INT(fake_count(&f, CLOUDS_EVENT_REGISTERED), 2);
-    CHECK_INT(cl_node_unregister(f.node, CL_STR("nope"), 9), CLOUDS_EINVAL);
-    CHECK_INT(cl_node_unregister(f.node, CL_STR("up"), 9), 0);
+    CHECK_INT(cl_node_unregister(f.node, CL_STR("nope"), &(cl_op_spec){.id = 9}), CLOUDS_EINVAL);
+    CHECK_INT(cl_node_unregister(f.node, CL_STR("up"), &(cl_op_spec){.id = 9}), 0);
     CHECK_INT(f.n_withdraws, 1);
     cl_core_enrolled(f.core, 9, 0, NULL);
     CHECK_INT(fake_find(&f, CLOUDS_EVENT_UNREGISTERED)->e.id, 9);
     CHECK_INT(fake_inbound(&f, f.node, "n.9", "abc", "up", 0, 0), 0);
     f.enroll_code = CLOUDS_ENOMEM;
-    CHECK_INT(cl_node_register(f.node, CL_STR("late"), 10), 0);
+    CHECK_INT(cl_node_register(f.node, CL_STR("late"), &(cl_op_spec){.id = 10}), 0);
     CHECK_INT(fake_find(&f, CLOUDS_EVENT_REGISTERED)->e.code, CLOUDS_ENOMEM);
     f.enroll_code = 0;
-    cl_node_register(f.node, CL_STR("slow"), 11);
+    cl_node_register(f.node, CL_STR("slow"), &(cl_op_spec){.id = 11});
     cl_node_close(f.node, 0);
     CHECK_INT(fake_find(&f, CLOUDS_EVENT_REGISTERED)->e.code, CLOUDS_ECLOSED);
     cl_core_enrolled(f.core, 11, 0, NULL);
@@ -454,7 +455,7 @@ static void status_is_grouped(void)
     cl_node_config monitor = fake_node_config("monitor");
     fake_open(&f, &config);
     f.node = fake_node(&f, "m.1", &monitor);
-    CHECK_INT(cl_node_status(f.node, 5), 0);
+    CHECK_INT(cl_node_status(f.node, &(cl_op_spec){.id = 5}), 0);
     CHECK_INT(f.n_status, 0); /* not connected yet */
     cl_core_bus(f.core, 1, 0, NULL);
     CHECK_INT(f.n_status, 1);
@@ -471,14 +472,14 @@ static void status_is_grouped(void)
         e->data, strlen(e->data),
         "{\"servers\":{\"s.1\":[\"a\",\"b\"],\"s.2\":[\"a\"]},\"methods\":{\"a\":[\"s.1\",\"s.2\"],\"b\":[\"s.1\"]}}");
     cl_core_status(f.core, 5, NULL, NULL, 0, 1, 0);
-    cl_node_status(f.node, 7);
+    cl_node_status(f.node, &(cl_op_spec){.id = 7});
     cl_core_status(f.core, 7, NULL, NULL, 0, 1, 0);
     e = fake_find(&f, CLOUDS_EVENT_STATUS);
     CHECK_STR(e->data, strlen(e->data), "{\"servers\":{},\"methods\":{}}");
-    cl_node_status(f.node, 8);
+    cl_node_status(f.node, &(cl_op_spec){.id = 8});
     cl_core_status(f.core, 8, methods, servers, 1, 1, CLOUDS_EREDIS);
     CHECK_INT(fake_find(&f, CLOUDS_EVENT_STATUS)->e.code, CLOUDS_EREDIS);
-    cl_node_status(f.node, 9);
+    cl_node_status(f.node, &(cl_op_spec){.id = 9});
     cl_core_status(f.core, 9, NULL, NULL, 0, 1, CLOUDS_EUNREACHABLE);
     int before = f.n_status;
     fake_advance(&f, 200);

@@ -40,7 +40,7 @@ static cluster join(const char *mode)
     check(clouds_context_create(options, &c.context));
     check(clouds_node_create(c.context, NULL, &c.server));
     check(clouds_node_create(c.context, NULL, &c.client));
-    check(clouds_node_register(c.server, "echo", 4, NULL));
+    check(clouds_node_register(c.server, "echo", 4, NULL, NULL));
     clouds_options_destroy(options);
     return c;
 }
@@ -97,7 +97,7 @@ static void leave(cluster *c, int in_order)
 {
     clouds_event event;
     if (in_order) {
-        check(clouds_context_close(c->context, 0));
+        check(clouds_context_close(c->context, 0, NULL, NULL));
         while (clouds_poll(c->context, &event, sizeof event, 1, 20) >= 0) continue;
     }
     clouds_context_destroy(c->context);

@@ -110,7 +110,7 @@ int main(int argc, char **argv)
         while (open_calls < outstanding && ask()) continue;
         turn(0.05);
     }
-    must(clouds_context_close(context, 0), "close");
+    must(clouds_context_close(context, 0, NULL, NULL), "close");
     while (turn(0.05)) continue;
     over = 1;
     pthread_join(thread, NULL);

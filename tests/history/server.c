@@ -96,9 +96,9 @@ int main(int argc, char **argv)
     must(clouds_context_create(options, &context), "context");
     must(clouds_node_create(context, options, &node), "node");
     clouds_options_destroy(options);
-    must(clouds_node_register(node, "work", 4, NULL), "register");
+    must(clouds_node_register(node, "work", 4, NULL, NULL), "register");
     while (!stopped) turn();
-    must(clouds_context_close(context, 2), "close");
+    must(clouds_context_close(context, 2, NULL, NULL), "close");
     while (turn()) continue;
     clouds_context_destroy(context);
     return 0;

@@ -5,10 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CHECK(condition) \
-    do { \
-        if (!(condition)) \
-            fprintf(stderr, "%s:%d: %s (%s)\n", __FILE__, __LINE__, #condition, clouds_last_error()), exit(1); \
+#define CHECK(condition)                                                                                               \
+    do {                                                                                                               \
+        if (!(condition))                                                                                              \
+            fprintf(stderr, "%s:%d: %s (%s)\n", __FILE__, __LINE__, #condition, clouds_last_error()), exit(1);         \
     } while (0)
 
 enum { PATIENCE = 30, TEXT = 4096 };
@@ -32,7 +32,8 @@ static void *allocate(void *user_data, void *block, size_t size)
     return NULL;
 }
 
-/* The next event of this type; answers on the way which server it shall be. Every other poll is one into memory of ours. */
+/* The next event of this type; answers on the way which server it shall be. Every other poll is one into memory of
+ * ours. */
 static clouds_event next(uint32_t type)
 {
     static int turn;
@@ -81,7 +82,8 @@ static void start(const char *mode)
 {
     clouds_options *options;
     CHECK(clouds_options_create(&options) == 0);
-    CHECK(clouds_options_set_string(options, "nonsense", "x") == CLOUDS_EOPTION && strstr(clouds_last_error(), "nonsense"));
+    CHECK(clouds_options_set_string(options, "nonsense", "x") == CLOUDS_EOPTION &&
+          strstr(clouds_last_error(), "nonsense"));
     CHECK(strstr(clouds_last_error_json(), "CLOUDS_INVALID_OPTION"));
     CHECK(clouds_options_set_string(options, "url", "inproc:recorded") == 0);
     CHECK(clouds_options_set_string(options, "mode", mode) == 0);
@@ -105,7 +107,7 @@ static void serve(void)
 {
     uint64_t operation = 0;
     clouds_event event;
-    CHECK(clouds_node_register(server, "old", 3, &operation) == 0);
+    CHECK(clouds_node_register(server, "old", 3, NULL, &operation) == 0);
     CHECK(next(CLOUDS_EVENT_REGISTERED).id == operation);
 
     uint64_t id = call("old", 0);
@@ -152,11 +154,11 @@ static void others(void)
     uint64_t operation = 0, value = 0;
     const char *id = clouds_node_id(server), *name = NULL;
     clouds_event event;
-    CHECK(clouds_node_send(client, id, strlen(id), "\"hi\"", 4, CLOUDS_SEND_CONFIRM, &operation) == 0);
+    CHECK(clouds_node_send(client, id, strlen(id), "\"hi\"", 4, CLOUDS_SEND_CONFIRM, NULL, &operation) == 0);
     event = next(CLOUDS_EVENT_MESSAGE);
     CHECK(event.node == server && is(event.data, event.data_len, "\"hi\""));
     CHECK(next(CLOUDS_EVENT_SENT).id == operation);
-    CHECK(clouds_node_status(client, &operation) == 0);
+    CHECK(clouds_node_status(client, NULL, &operation) == 0);
     event = next(CLOUDS_EVENT_STATUS);
     CHECK(event.id == operation && event.data_len > 0);
     CHECK(clouds_counter(context, "calls", 0, NULL, &value) == 0 && value >= 5);
@@ -177,11 +179,11 @@ static void stop(void)
 {
     uint64_t operation = 0;
     clouds_event event;
-    CHECK(clouds_node_unregister(server, "old", 3, &operation) == 0);
+    CHECK(clouds_node_unregister(server, "old", 3, NULL, &operation) == 0);
     CHECK(next(CLOUDS_EVENT_UNREGISTERED).id == operation);
-    CHECK(clouds_node_close(client, 0) == 0 && next(CLOUDS_EVENT_NODE_CLOSED).node == client);
+    CHECK(clouds_node_close(client, 0, NULL, NULL) == 0 && next(CLOUDS_EVENT_NODE_CLOSED).node == client);
     clouds_node_destroy(client);
-    CHECK(clouds_context_close(context, 0) == 0);
+    CHECK(clouds_context_close(context, 0, NULL, NULL) == 0);
     next(CLOUDS_EVENT_CONTEXT_CLOSED);
     CHECK(clouds_poll(context, &event, sizeof event, 1, 0) == CLOUDS_ECLOSED);
     clouds_context_destroy(context);

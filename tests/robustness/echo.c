@@ -36,7 +36,7 @@ static clouds_node *open_node(const char *url, const char *method)
     must(clouds_context_create(options, &context), "context");
     must(clouds_node_create(context, options, &node), "node");
     clouds_options_destroy(options);
-    must(clouds_node_register(node, method, strlen(method), &operation), "register");
+    must(clouds_node_register(node, method, strlen(method), NULL, &operation), "register");
     return node;
 }
 
@@ -61,7 +61,7 @@ int main(int argc, char **argv)
     signal(SIGTERM, on_signal);
     while (!closed) {
         if (told && !closing) {
-            must(clouds_context_close(context, -1), "close");
+            must(clouds_context_close(context, -1, NULL, NULL), "close");
             closing = 1;
         }
         int n = clouds_poll(context, events, sizeof *events, EVENTS, -1);

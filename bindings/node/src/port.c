@@ -124,7 +124,7 @@ napi_value cl_close(napi_env env, napi_callback_info info)
     cl_port *port = cl_port_of(env, a[0]);
     if (!port) return NULL;
     napi_get_value_double(env, a[1], &drain);
-    int code = clouds_context_close(port->context, drain);
+    int code = clouds_context_close(port->context, drain, NULL, NULL);
     return code == 0 || code == CLOUDS_ECLOSED ? NULL : cl_throw(env, code);
 }
 
@@ -142,7 +142,7 @@ napi_value cl_finish(napi_env env, napi_callback_info info)
     clouds_event *events = port->state->events;
     uint64_t end = uv_hrtime() + (uint64_t)(seconds * 1e9);
     port->silent = true;
-    clouds_context_close(port->context, 0);
+    clouds_context_close(port->context, 0, NULL, NULL);
     for (uint64_t now = uv_hrtime(); now < end && !port->over; now = uv_hrtime()) {
         int n = clouds_poll(port->context, events, sizeof *events, CL_BATCH, (double)(end - now) / 1e9);
         port->over = n < 0 || (n > 0 && events[n - 1].type == CLOUDS_EVENT_CONTEXT_CLOSED);

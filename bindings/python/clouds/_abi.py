@@ -47,6 +47,7 @@ CLOUDS_LOG_DEBUG = 0
 CLOUDS_LOG_INFO = 1
 CLOUDS_LOG_WARN = 2
 CLOUDS_LOG_ERROR = 3
+CLOUDS_OPERATION_WAIT = 1
 CLOUDS_EVENT_READY = 1
 CLOUDS_EVENT_RESULT = 2
 CLOUDS_EVENT_REQUEST = 3
@@ -86,6 +87,15 @@ class clouds_option_info(Structure):
         ("unit", c_char_p),
         ("default_value", c_char_p),
         ("help", c_char_p),
+    ]
+
+
+class clouds_operation_options(Structure):
+    _fields_ = [
+        ("size", c_uint32),
+        ("flags", c_uint32),
+        ("timeout", c_double),
+        ("user_data", c_uint64),
     ]
 
 
@@ -148,7 +158,7 @@ FUNCTIONS: Dict[str, Tuple[Any, ...]] = {
         "clouds_option_describe": (c_int, c_uint32, POINTER(clouds_option_info),),
         "clouds_context_create": (c_int, c_void_p, POINTER(c_void_p),),
         "clouds_open": (c_int, c_char_p, c_char_p, POINTER(c_void_p), POINTER(c_void_p),),
-        "clouds_context_close": (c_int, c_void_p, c_double,),
+        "clouds_context_close": (c_int, c_void_p, c_double, POINTER(clouds_operation_options), POINTER(c_uint64),),
         "clouds_context_destroy": (None, c_void_p,),
         "clouds_fd": (c_int, c_void_p,),
         "clouds_poll": (c_int, c_void_p, POINTER(clouds_event), c_size_t, c_size_t, c_double,),
@@ -162,11 +172,13 @@ FUNCTIONS: Dict[str, Tuple[Any, ...]] = {
         "clouds_counter": (c_int, c_void_p, c_char_p, c_uint32, POINTER(c_char_p), POINTER(c_uint64),),
         "clouds_node_create": (c_int, c_void_p, c_void_p, POINTER(c_void_p),),
         "clouds_node_configure": (c_int, c_void_p, c_void_p,),
-        "clouds_node_close": (c_int, c_void_p, c_double,),
+        "clouds_node_close": (c_int, c_void_p, c_double, POINTER(clouds_operation_options), POINTER(c_uint64),),
         "clouds_node_destroy": (None, c_void_p,),
         "clouds_node_id": (c_char_p, c_void_p,),
-        "clouds_node_register": (c_int, c_void_p, c_char_p, c_size_t, POINTER(c_uint64),),
-        "clouds_node_unregister": (c_int, c_void_p, c_char_p, c_size_t, POINTER(c_uint64),),
+        "clouds_node_register": (c_int, c_void_p, c_char_p, c_size_t, POINTER(clouds_operation_options),
+                             POINTER(c_uint64),),
+        "clouds_node_unregister": (c_int, c_void_p, c_char_p, c_size_t, POINTER(clouds_operation_options),
+                               POINTER(c_uint64),),
         "clouds_node_call": (c_int, c_void_p, c_char_p, c_size_t, c_char_p, c_size_t, POINTER(clouds_call_options),
                          POINTER(c_uint64),),
         "clouds_cancel": (c_int, c_void_p, c_uint64,),
@@ -175,6 +187,7 @@ FUNCTIONS: Dict[str, Tuple[Any, ...]] = {
         "clouds_fail": (c_int, c_void_p, c_uint64, c_char_p, c_size_t, c_char_p, c_size_t,),
         "clouds_choose": (c_int, c_void_p, c_uint64, c_char_p, c_size_t,),
         "clouds_attempt": (c_int, c_void_p, c_uint64, c_char_p, c_size_t,),
-        "clouds_node_send": (c_int, c_void_p, c_char_p, c_size_t, c_char_p, c_size_t, c_uint32, POINTER(c_uint64),),
-        "clouds_node_status": (c_int, c_void_p, POINTER(c_uint64),),
+        "clouds_node_send": (c_int, c_void_p, c_char_p, c_size_t, c_char_p, c_size_t, c_uint32,
+                         POINTER(clouds_operation_options), POINTER(c_uint64),),
+        "clouds_node_status": (c_int, c_void_p, POINTER(clouds_operation_options), POINTER(c_uint64),),
 }

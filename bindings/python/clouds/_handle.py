@@ -58,7 +58,7 @@ class Handle:
         if self.closing:
             return
         self.closing = True
-        code = lib.clouds_context_close(self.context, drain)
+        code = lib.clouds_context_close(self.context, drain, None, None)
         if code < 0 and code != _abi.CLOUDS_ECLOSED:
             self.closing = False
             raise error(code)

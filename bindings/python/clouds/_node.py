@@ -21,6 +21,9 @@ from clouds._values import encode
 from clouds.errors import CallTimeout
 
 EVENTS = ("message", "unknown message", "ready", "exit", "up", "down")
+# A registration goes on until it is there: ready() has the limit, and knows the reason.
+_UNTIL_IT_IS = _abi.clouds_operation_options(size=ctypes.sizeof(_abi.clouds_operation_options), timeout=2147483.0)
+
 _Handler = Callable[..., Any]
 _Arguments = Callable[[], Sequence[Any]]  # makes them, when it is their turn
 _F = TypeVar("_F", bound=_Handler)
@@ -198,7 +201,7 @@ class NodeBase(_Live):
         self._handle.usable()
         future, number = self._new_future(), ctypes.c_uint64()
         future.add_done_callback(self._operation_ended)
-        self._checked(function(self._node, *arguments, ctypes.byref(number)))
+        self._checked(function(self._node, *arguments, None, ctypes.byref(number)))
         self._operations.begun(number.value, Operation(future, then))
         self._look_over()
         self._touched()
@@ -219,7 +222,7 @@ class NodeBase(_Live):
         to, text = receiver.encode(), encode(value)
         if confirm:
             return self._begin(lib.clouds_node_send, to, len(to), text, len(text), _abi.CLOUDS_SEND_CONFIRM)
-        self._checked(lib.clouds_node_send(self._node, to, len(to), text, len(text), 0, None))
+        self._checked(lib.clouds_node_send(self._node, to, len(to), text, len(text), 0, None, None))
         self._touched()
         return None
 
@@ -262,7 +265,7 @@ class NodeBase(_Live):
         self._usable()
         before = self._methods.get(method)
         self._methods[method] = Offered(check_function(handler))
-        code = lib.clouds_node_register(self._node, name, len(name), ctypes.byref(number))
+        code = lib.clouds_node_register(self._node, name, len(name), ctypes.byref(_UNTIL_IT_IS), ctypes.byref(number))
         if code < 0:
             if before is None:
                 del self._methods[method]

@@ -92,7 +92,7 @@ static void begin_closing(span line)
 static void close_own(void)
 {
     for (int i = 0; i < own.calls; i++) call(own.node, own.line, "[]", 2, 0);
-    check(clouds_node_close(own.node, 0), "close");
+    check(clouds_node_close(own.node, 0, NULL, NULL), "close");
 }
 
 static void own_result(const clouds_event *e)
@@ -122,7 +122,7 @@ static void ask_status(double n)
     int i = 0;
     while (asked[i].operation && i < ASKED - 1) i++;
     asked[i].n = n;
-    check(clouds_node_status(monitor, &asked[i].operation), "status");
+    check(clouds_node_status(monitor, NULL, &asked[i].operation), "status");
 }
 
 static void say_status(const clouds_event *e)

@@ -117,7 +117,7 @@ static void send_values(clouds_node *node, span line)
     span to = json_member(line, "to"), values = json_member(line, "values");
     size_t at = 0;
     for (span value; (value = json_next(values, &at)).p;)
-        check(clouds_node_send(node, to.p + 1, to.n - 2, value.p, value.n, 0, NULL), "send");
+        check(clouds_node_send(node, to.p + 1, to.n - 2, value.p, value.n, 0, NULL, NULL), "send");
     answer_begin(json_number(json_member(line, "n")));
     answer_end();
 }
@@ -190,7 +190,7 @@ void run(clouds_context *context, const driver *d)
 void close_context(clouds_context *context)
 {
     clouds_event events[EVENTS];
-    check(clouds_context_close(context, 0), "close");
+    check(clouds_context_close(context, 0, NULL, NULL), "close");
     for (int closed = 0; !closed;) {
         int count = clouds_poll(context, events, sizeof *events, EVENTS, -1);
         check(count, "poll");

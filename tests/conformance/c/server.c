@@ -29,7 +29,7 @@ static void offer(clouds_node *node, char *name, behaviour behave, double comman
     service *s = calloc(1, sizeof *s);
     *s = (service){.next = services, .node = node, .name = name, .behave = behave, .command = command};
     services = s;
-    check(clouds_node_register(node, name, strlen(name), &s->operation), "register");
+    check(clouds_node_register(node, name, strlen(name), NULL, &s->operation), "register");
 }
 
 static int to_be_ready;
@@ -92,7 +92,7 @@ static void leave(span line)
 {
     other *o = find_other(json_member(line, "node"));
     o->leaving = json_number(json_member(line, "n"));
-    check(clouds_node_close(o->node, json_number(json_member(line, "drain"))), "close");
+    check(clouds_node_close(o->node, json_number(json_member(line, "drain")), NULL, NULL), "close");
 }
 
 static void left(const clouds_event *e)

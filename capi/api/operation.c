@@ -1,0 +1,81 @@
+/* What ends with one event and is no call: ids, room for the completion, options. */
+#include "api/check.h"
+#include "api/context.h"
+#include "base/error.h"
+
+static const clouds_operation_options no_options = {.size = sizeof no_options};
+
+int cl_operation_check(const clouds_operation_options *o, const uint64_t *operation, int is_close)
+{
+    if (!o) return 0;
+    int code = cl_check_record(o->size, sizeof *o, "clouds_operation_options");
+    if (code != 0) return code;
+    if (o->flags & ~(uint32_t)CLOUDS_OPERATION_WAIT) return cl_error(CLOUDS_EINVAL, "unknown flags %u", o->flags);
+    if (o->flags && !operation) return cl_error(CLOUDS_EINVAL, "the pointer for the operation's id is NULL");
+    if (is_close && o->timeout != 0)
+        return cl_error(CLOUDS_EINVAL, "a close is limited by its drain, not by a timeout");
+    return cl_check_period(o->timeout, "the timeout");
+}
+
+/* Under the lock: room for the completion, and what cancel needs to know. */
+static int book(cl_context *context, uint64_t id)
+{
+    int held = cl_id_is_held(id);
+    if (held && context->held.len >= context->max_in_flight) return CLOUDS_ELIMIT;
+    int code = held ? cl_held_add(&context->held, id) : cl_events_reserve(&context->events, 1);
+    if (code != 0 || !context->threaded) return code;
+    code = cl_idmap_put(&context->open, cl_open_key(CL_OPEN_CALL, id), context);
+    if (code == 0) return 0;
+    if (held) cl_held_drop(&context->held, id);
+    else cl_events_unreserve(&context->events, 1);
+    return code;
+}
+
+static void unbook(cl_context *context, uint64_t id)
+{
+    cl_context_lock(context);
+    if (cl_id_is_held(id)) cl_held_drop(&context->held, id);
+    else cl_events_unreserve(&context->events, 1);
+    if (context->threaded) cl_idmap_take(&context->open, cl_open_key(CL_OPEN_CALL, id));
+    cl_context_unlock(context);
+}
+
+static int refused(cl_context *context, int code)
+{
+    if (code != CLOUDS_ELIMIT) return cl_error(code, NULL);
+    return cl_error_limit(code, context->max_in_flight, context->max_in_flight,
+                          "%zu calls and operations wait for clouds_wait already (max_in_flight)",
+                          context->max_in_flight);
+}
+
+int cl_operation_start(cl_context *context, const clouds_operation_options *options, cl_command *command,
+                       uint64_t *operation)
+{
+    const clouds_operation_options *o = options ? options : &no_options;
+    uint64_t id = command->id = cl_context_id(context, (o->flags & CLOUDS_OPERATION_WAIT) != 0);
+    command->x = o->timeout;
+    command->user_data = o->user_data;
+    cl_context_lock(context);
+    int code = book(context, id);
+    cl_context_unlock(context);
+    if (code != 0) return refused(context, code);
+    code = cl_submit(context, command);
+    if (code != 0) unbook(context, id);
+    else if (operation) *operation = id;
+    return code;
+}
+
+int cl_operation_start_close(cl_context *context, const clouds_operation_options *options, cl_command *command,
+                             uint64_t *operation)
+{
+    const clouds_operation_options *o = options ? options : &no_options;
+    int held = (o->flags & CLOUDS_OPERATION_WAIT) != 0;
+    uint64_t id = command->id = cl_context_id(context, held);
+    command->user_data = o->user_data;
+    cl_context_lock(context);
+    int code = held ? cl_held_add(&context->held, id) : 0;
+    cl_context_unlock(context);
+    if (code != 0) return cl_error(code, NULL);
+    if (operation) *operation = id;
+    return cl_submit_embedded(context, command);
+}
