@@ -299,7 +299,7 @@ void cl_queue_run(cl_context *context)
         next = c->next;
         int embedded = c->embedded; /* carrying it out may free what it lies in */
         int code = execute(context, c);
-        if (may_wait(c, code)) {
+        if (!embedded && may_wait(c, code)) {
             count_late(&context->queue, c->bytes, 0);
             put_off(&context->queue, c);
             cl_core_wake_soon(context->core);

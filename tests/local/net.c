@@ -35,7 +35,7 @@ static void hang(void)
 {
     pthread_mutex_lock(&resolver);
     hanging++;
-    hung++;
+    __atomic_add_fetch(&hung, 1, __ATOMIC_SEQ_CST);
     while (!may_go) pthread_cond_wait(&changed, &resolver);
     hanging--;
     pthread_mutex_unlock(&resolver);

@@ -22,7 +22,7 @@ enum {
                        stopped for good */
     HEAL_MS = 20,
     HEAL_AGAIN_MS = 1000,
-    INSPECT_MS = 2000,
+    INSPECT_MS = 5000,
     RETRY_MS = 10,
     LEAVE_MS = 100, /* how long a process that ends may hold its lock yet */
     TAKEN_BACK_MAX = 1000,
