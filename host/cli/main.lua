@@ -77,7 +77,8 @@ local function inherit(global, options)
   end
 end
 
-local function run_command(name, argv, first, global)
+-- `as_program`: the script was started by its own name, so whatever follows is meant as its arguments.
+local function run_command(name, argv, first, global, as_program)
   if name == "help" then
     local word = argv[first]
     if word == "--help" or word == "-h" then word = "help" end
@@ -87,6 +88,7 @@ local function run_command(name, argv, first, global)
   local options, operands, first_operand = args.parse(module.command, argv, first)
   if options.help or global.help then return show_help(name) end
   inherit(global, options)
+  options.ended = options.ended or as_program
   module.main(options, operands, argv, first_operand)
 end
 
@@ -102,7 +104,7 @@ local function dispatch(argv)
     return host.finish(2)
   end
   local name = operands[1]
-  if not is_command(name) and is_script(name) then return run_command("run", argv, at, global) end
+  if not is_command(name) and is_script(name) then return run_command("run", argv, at, global, true) end
   check_command(name)
   run_command(name, argv, at + 1, global)
 end

@@ -11,7 +11,7 @@ M.command = {
   text = "Says so when no one received it, and exits 0 all the same; 3 with --strict.",
   options = {
     { long = "string", short = "s", help = "take the message as plain text instead of JSON" },
-    { long = "timeout", short = "t", value = "SECONDS", kind = "number",
+    { long = "timeout", short = "t", value = "SECONDS", kind = "number", least = 0.001,
       help = "longest wait for everything (default 10)" },
     { long = "strict", help = "exit 3 when no one received it" },
   },

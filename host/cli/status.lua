@@ -12,7 +12,7 @@ M.command = {
     { long = "json", help = "print {\"servers\":{id:[methods]},\"methods\":{name:[ids]}}, one line each time" },
     { long = "watch", short = "w", value = "[SECONDS]", optional = "1", kind = "number", least = 0.1,
       help = "again every SECONDS (default 1), until stopped" },
-    { long = "timeout", short = "t", value = "SECONDS", kind = "number",
+    { long = "timeout", short = "t", value = "SECONDS", kind = "number", least = 0.001,
       help = "longest wait for everything (default 10); with --watch, for the first answer" },
   },
 }

@@ -70,6 +70,8 @@ class WrongUsage(Case):
         self.expect(["bench", "-c", "0"], "1 or more")
         self.expect(["bench", "-c", "1.5"], "expected a whole number")
         self.expect(["call", "--retry", "-1", "m"], "--retry")
+        for words in (["call", "m"], ["status"], ["send", "n", "1"], ["bench"]):
+            self.expect([*words, "--timeout", "0"], "--timeout: expected a number of 0.001 or more, got '0'")
 
     def test_operands(self):
         self.expect(["call"], "expected: clouds call [options] METHOD [JSON ...]")

@@ -39,6 +39,7 @@ class Scripts(Case):
         self.assertEqual((result.returncode, result.stdout), (0, "a\t1\n"))
         self.assertIn("b.lua is an argument of", result.stderr)
         self.assertEqual(self.run_clouds("run", "--", a, b).stderr, "")
+        self.assertEqual(self.run_clouds(a, b).stderr, "")
         self.assertEqual(self.run_clouds("run", a, "none.lua").stderr, "")
 
     def test_modules_beside_the_script(self):
