@@ -268,6 +268,24 @@ static void a_frozen_redis_is_left(void)
     kit_close(&a, 0);
 }
 
+/* The end of the last node waits for no Redis: the pings, which are far away here, are not what ends it. */
+static void a_close_waits_for_no_redis(void)
+{
+    cl_limits limits;
+    kit_limits(&limits);
+    limits.ping_interval = limits.ping_timeout = limits.connect_timeout = 1000;
+    begin(&limits);
+    CHECK_INT(kit_enroll(&a, &node_a, "m"), 0);
+    test_redis_freeze(&server, 1);
+    a.bus->ops->node_close(a.bus, &node_a);
+    CHECK(kit_take(&a, "closed")->node == &node_a);
+    a.bus->ops->close(a.bus);
+    WAIT_FOR(a.closed);
+    test_redis_freeze(&server, 0);
+    WAIT_FOR(strcmp(test_redis_command(&server, "EXISTS clouds:S:m:" ID_A), "0") == 0); /* what was sent is done */
+    kit_close(&a, 1);
+}
+
 static void only_one_connection_is_lost(void)
 {
     begin(NULL);
@@ -351,6 +369,7 @@ int main(void)
     RUN(registered_while_away);
     RUN(withdrawn_while_away);
     RUN(closed_while_away);
+    RUN(a_close_waits_for_no_redis);
     RUN(closed_while_lingering);
     RUN(a_frozen_redis_is_left);
     RUN(only_one_connection_is_lost);

@@ -274,6 +274,7 @@ int cl_redis_withdraw(cl_bus *base, void *handle, cl_str method, uint64_t operat
 void cl_redis_restore(redis_bus *bus, redis_node *node); /* when it listens, and after a reconnect */
 void cl_redis_renew(redis_bus *bus, redis_node *node);
 void cl_redis_node_due(void *node); /* the alarm of a node */
+void cl_redis_node_unanswered(redis_bus *bus, redis_node *node); /* Redis does not confirm that it left */
 void cl_redis_regs_unlist(redis_node *node);
 int cl_redis_has_heartbeat(const redis_node *node);
 void cl_redis_send_record(redis_bus *bus, redis_node *node);

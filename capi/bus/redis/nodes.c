@@ -3,7 +3,8 @@
  *             node_ready, once. Refused: node_ready with the reason, once; after that a refusal is tried again
  *   draining  its registrations are being taken back
  *   closing   lingers, if it was registered: callers that do not know yet are still answered
- *   leaving   UNSUBSCRIBE and a fence behind all it sent; when both are answered: node_closed
+ *   leaving   UNSUBSCRIBE and a fence behind all it sent; when both are answered: node_closed. When that takes long and
+ *             no other node stays, the connections are given up
  * Every pending command that points to a node or to one of its registrations holds a reference; a node is freed only
  * without. A connection that is lost ends its pending commands, and so ends the references: nothing waits for Redis to
  * come back. */
@@ -21,6 +22,8 @@ redis_node *cl_redis_node_of(redis_bus *bus, void *handle)
 }
 
 /* ---- open */
+
+enum { LEAVE_MS = 500 }; /* so long a node that leaves waits for the answers of Redis */
 
 static int name_node(redis_bus *bus, redis_node *node, cl_str id)
 {
@@ -204,7 +207,23 @@ void cl_redis_node_leave(redis_bus *bus, redis_node *node)
     cl_redis_batch_flush(bus);
     cl_str fence[] = {CL_STR("PING")};
     if (!cl_redis_command(bus, KIND_FENCE, node, 1, fence)) node->refs++;
+    cl_redis_node_wake(bus, node, LEAVE_MS);
     cl_redis_node_settle(bus, node);
+}
+
+static int others_stay(const redis_bus *bus)
+{
+    CL_LIST_EACH(link, &bus->nodes)
+    if (!CL_OWNER(link, redis_node, link)->closing) return 1;
+    return 0;
+}
+
+/* A close waits for no peer: when everybody here leaves, so do the connections. For those that stay the pings decide
+ * whether Redis is there, as ever. */
+void cl_redis_node_unanswered(redis_bus *bus, redis_node *node)
+{
+    if (others_stay(bus)) cl_redis_node_wake(bus, node, LEAVE_MS);
+    else cl_redis_leave_server(bus, CLOUDS_EUNREACHABLE, "Redis did not confirm the end of the nodes");
 }
 
 static void unlist_node(redis_bus *bus, redis_node *node)

@@ -169,7 +169,9 @@ void cl_redis_regs_unlist(redis_node *node)
 void cl_redis_node_due(void *self)
 {
     redis_node *node = self;
-    if (node->closing) {
+    if (node->leaving) {
+        cl_redis_node_unanswered(node->bus, node);
+    } else if (node->closing) {
         cl_redis_node_leave(node->bus, node);
     } else if (!node->listening) {
         cl_redis_node_pursue(node->bus, node);
