@@ -6,6 +6,7 @@ const fs = require('fs');
 const net = require('net');
 const os = require('os');
 const path = require('path');
+const { after } = require('node:test');
 
 const BUILD = process.env.CLOUDS_BUILD_DIR;
 const PACKAGE = path.join(BUILD, 'bindings', 'node');
@@ -23,6 +24,14 @@ process.on('exit', () => {
   children.forEach((child) => child.kill('SIGKILL'));
   fs.rmSync(folder, { recursive: true, force: true });
 });
+
+// A test that failed may leave nodes open.
+after(() =>
+  setTimeout(() => {
+    console.error('the process does not end after its tests');
+    process.exit(1);
+  }, BOUND).unref()
+);
 
 const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
@@ -42,7 +51,7 @@ function run(program, args, options = {}) {
   const child = spawn(program, args, Object.assign({ stdio: ['ignore', 'pipe', 'pipe'] }, options));
   children.add(child);
   child.out = child.err = '';
-  child.stdout.on('data', (data) => {
+  if (child.stdout) child.stdout.on('data', (data) => {
     child.out += data;
   });
   child.stderr.on('data', (data) => {

@@ -26,14 +26,23 @@ function usage() {
   return { heap: heapUsed / 1024, native: residentKb() - heapTotal / 1024 };
 }
 
+const TRIES = 5; // V8 keeps some megabytes or gives them back as it likes; what leaks grows every time
+
 // Memory stays flat while `round` runs again and again, after it ran for a while.
 async function isFlat(round, rounds) {
-  for (let i = 0; i < rounds; i++) await round();
-  const begin = usage();
-  for (let i = 0; i < rounds; i++) await round();
-  const end = usage();
-  assert.ok(end.heap - begin.heap < 1024, `${end.heap - begin.heap} kB of JavaScript's heap`);
-  assert.ok(end.native - begin.native < 6144, `${end.native - begin.native} kB outside of JavaScript's heap`);
+  const growth = [];
+  let before;
+  for (let i = 0; i <= TRIES; i++) {
+    for (let k = 0; k < rounds; k++) await round();
+    const now = usage();
+    if (before) {
+      const [heap, native] = [now.heap - before.heap, now.native - before.native];
+      if (heap < 1024 && native < 6144) return;
+      growth.push(`${heap} kB of JavaScript's heap, ${native} kB outside of it`);
+    }
+    before = now;
+  }
+  assert.fail(growth.join('; '));
 }
 
 test('calls', async () => {

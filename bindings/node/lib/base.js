@@ -78,11 +78,13 @@ function announce(message) {
 
 // ---- events of the transport
 
+const makeScope = () => new AsyncResource('CLOUDS_EVENT');
+
 extend(Base.prototype, {
   // Runs what the program brought, in an asynchronous context of its own that begins as the one in which the node was
   // made: what it puts there (AsyncLocalStorage) reaches nobody else.
   _within(fn) {
-    this._scope.runInAsyncScope(() => new AsyncResource('CLOUDS_EVENT').runInAsyncScope(fn));
+    this._scope.runInAsyncScope(makeScope).runInAsyncScope(fn);
   },
 
   // An event. What a listener throws is its own fault, and ends neither the process nor what comes after.

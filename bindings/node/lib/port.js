@@ -83,8 +83,7 @@ class Port {
     this.closed = false;
     this.whenClosed = [];
     this.unanswered = 0;
-    this.open = new Set(); // requests that were not answered
-    this.many = 1000;
+    this.open = 0; // requests that were not answered
     this.kept = []; // answers that found no room
     this.keptSize = 0;
     this.lost = 0; // answers for which there was none either
@@ -196,7 +195,7 @@ class Port {
   // A request is served, unless its caller has given up while those before it in this batch were.
   begin(request, args) {
     const node = this.owner || this.weak.deref();
-    this.remember(request);
+    this.open++;
     if (request.timeLeft() === 0) {
       this.expired++;
       request.reply(failure('CLOUDS_EXPIRED'), []);
@@ -204,17 +203,8 @@ class Port {
     else request.reply(failure('CLOUDS_NO_SUCH_METHOD'), []);
   }
 
-  // Those whose callers gave up long ago are forgotten now and then.
-  remember(request) {
-    if (this.open.size >= this.many) {
-      for (const each of this.open) if (each.timeLeft() === 0) this.open.delete(each);
-      this.many = 1000 + 2 * this.open.size;
-    }
-    this.open.add(request);
-  }
-
   answered(request) {
-    this.open.delete(request);
+    this.open--;
     if (this.awaited.length) this.tellAwaited();
   }
 
@@ -223,7 +213,7 @@ class Port {
   tellAwaited() {
     const left = this.awaited.filter((each) => !each.request.answered);
     for (const each of this.awaited) if (each.request.answered) this.whenClosed.push(each.done);
-    const others = this.open.size > left.length;
+    const others = this.open > left.length;
     this.awaited = others ? left : [];
     if (!others) left.forEach((each) => setImmediate(each.done, null, 0));
   }
