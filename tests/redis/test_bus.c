@@ -60,6 +60,10 @@ static void registers_and_is_found(void)
     REQUIRE(kit_open(&b, server.url, NULL) == 0);
     REQUIRE(kit_node(&a, &node_a, ID_A, 2) == 0);
     REQUIRE(kit_node(&b, &node_b, ID_B, 2) == 0);
+    CHECK(strstr(test_redis_command(&server, "PUBSUB CHANNELS"), "clouds:D") == NULL); /* nobody looks for anybody */
+    b.bus->ops->look(b.bus, CL_STR("math.add"), 0);
+    CHECK_INT(kit_take(&b, "servers")->number, 0);
+    CHECK(strcmp(test_redis_command(&server, "PUBSUB NUMSUB clouds:D"), "clouds:D\n1") == 0);
     CHECK_INT(kit_enroll(&a, &node_a, "math.add"), 0);
     const char *value = test_redis_command(&server, "GET clouds:S:math.add:" ID_A);
     CHECK_STR(value, strlen(value), "1");

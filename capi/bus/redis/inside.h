@@ -155,6 +155,8 @@ typedef struct redis_bus {
     cl_link nodes;
     redis_node *current; /* the message being read is for it */
     int current_is_news;
+    int wants_news; /* something here looked for servers, so who comes and goes matters */
+    int hears_news; /* the channel is subscribed, or refused */
     cl_buf scratch, text;
     cl_alarm *chore_alarm;
     cl_link chores;               /* redis_node */
@@ -217,6 +219,8 @@ cl_str cl_redis_record(redis_bus *bus, const redis_node *node);
 void cl_redis_held_deliver(redis_bus *bus, redis_node *node);
 int cl_redis_subscriber_create(redis_bus *bus);
 void cl_redis_subscribe(redis_bus *bus, redis_node *node);
+/* From the first look on; 1: what is asked now misses no news. */
+int cl_redis_hear_news(redis_bus *bus);
 void cl_redis_unsubscribe(redis_bus *bus, redis_node *node);
 
 /* ---- commands.c */
@@ -294,6 +298,7 @@ void cl_redis_news_came(redis_bus *bus, cl_str text);
 typedef struct redis_look redis_look;
 void cl_redis_lookup(cl_bus *base, cl_str method, int known);
 void cl_redis_forget(cl_bus *base, cl_str method, cl_str server);
+void cl_redis_looks_begin(redis_bus *bus); /* the news are heard */
 void cl_redis_look_members(redis_bus *bus, redis_look *look, const cl_reply *reply);
 void cl_redis_look_living(redis_bus *bus, redis_look *look, const cl_reply *reply);
 void cl_redis_look_counts(redis_bus *bus, redis_look *look, const cl_reply *reply);

@@ -1,5 +1,6 @@
 /* Design note. Who serves a method is found in three steps, never with KEYS:
  *
+ *   NEWS       the first look waits until announcements are heard, so that none is missed between the two
  *   MEMBERS    SMEMBERS of the index, to which the latest picture of a scan adds the npm servers
  *   LIVING     one MGET of the registration keys and the node records of all of them, and how many listen on the
  * channel of each: who lives, and who is ours SCANNING   only when nobody lives, or for a refresh whose picture is old;
@@ -14,7 +15,7 @@
 enum { MOST_IDS = 20000, REFRESH_AGE_MS = 1000 };
 
 enum sign { SIGN_KEY = 1, SIGN_RECORD = 2, SIGN_LISTENS = 4, SIGN_DEAF = 8 };
-enum look_step { LOOK_MEMBERS, LOOK_LIVING, LOOK_SCANNING, LOOK_FAILED };
+enum look_step { LOOK_NEWS, LOOK_MEMBERS, LOOK_LIVING, LOOK_SCANNING, LOOK_FAILED };
 
 struct redis_look {
     cl_link link;
@@ -340,6 +341,16 @@ void cl_redis_look_lost(redis_bus *bus, redis_look *look)
     answer(bus, look, CLOUDS_EUNREACHABLE);
 }
 
+/* Those that waited for the news. */
+void cl_redis_looks_begin(redis_bus *bus)
+{
+    CL_LIST_EACH(link, &bus->looks)
+    {
+        redis_look *look = CL_OWNER(link, redis_look, link);
+        if (look->step == LOOK_NEWS) ask_members(bus, look);
+    }
+}
+
 /* ---- scans */
 
 void cl_redis_looks_scanned(redis_bus *bus, int code)
@@ -412,7 +423,8 @@ void cl_redis_lookup(cl_bus *base, cl_str method, int known)
     redis_bus *bus = (redis_bus *)base;
     if (bus->closing || cl_strmap_get(&bus->looks_by_method[known != 0], method)) return;
     redis_look *look = look_make(bus, method, known != 0);
-    if (look) ask_members(bus, look);
+    if (look && !cl_redis_hear_news(bus)) look->step = LOOK_NEWS;
+    else if (look) ask_members(bus, look);
     else remember_unlooked(bus, method);
 }
 

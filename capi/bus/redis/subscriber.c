@@ -1,4 +1,5 @@
-/* The connection that listens: one SUBSCRIBE for each node, so that each has an answer of its own, and one for news. */
+/* The connection that listens: one SUBSCRIBE for each node, so that each has an answer of its own, and one for news
+ * where something looks for servers: who only serves is not woken by who comes and goes. */
 #include "base/log.h"
 #include "bus/redis/inside.h"
 #include "clouds.h"
@@ -28,16 +29,25 @@ void cl_redis_unsubscribe(redis_bus *bus, redis_node *node)
     send_one(bus, KIND_UNSUBSCRIBE, node, CL_STR("UNSUBSCRIBE"), node->channel);
 }
 
+int cl_redis_hear_news(redis_bus *bus)
+{
+    if (!bus->wants_news && cl_session_is_ready(bus->subscriber))
+        send_one(bus, KIND_SUBSCRIBE_NEWS, NULL, CL_STR("SUBSCRIBE"), bus->news_channel);
+    bus->wants_news = 1;
+    return bus->hears_news || !cl_session_is_ready(bus->subscriber);
+}
+
 static void on_ready(void *self)
 {
     redis_bus *bus = self;
     bus->unconfirmed = 0;
-    send_one(bus, KIND_SUBSCRIBE_NEWS, NULL, CL_STR("SUBSCRIBE"), bus->news_channel);
+    if (bus->wants_news) send_one(bus, KIND_SUBSCRIBE_NEWS, NULL, CL_STR("SUBSCRIBE"), bus->news_channel);
     CL_LIST_EACH(link, &bus->nodes)
     {
         redis_node *node = CL_OWNER(link, redis_node, link);
         if (!node->leaving) cl_redis_subscribe(bus, node);
     }
+    cl_redis_check_up(bus);
 }
 
 /* 1: it is an answer of this kind; 0: an error of Redis, in words; else the connection is cut. A right that is missing
@@ -70,6 +80,10 @@ static void subscribed(redis_bus *bus, redis_node *node, const cl_reply *reply)
         return;
     }
     bus->unconfirmed--;
+    if (!node) {
+        bus->hears_news = 1;
+        cl_redis_looks_begin(bus);
+    }
     if (!node && !confirmed) cl_log(CLOUDS_LOG_WARN, "no news of servers from Redis: %s", words.text);
     if (node) {
         node->again = node->owned;
@@ -103,6 +117,8 @@ static void on_down(void *self, int was_ready, int code, const char *words)
 {
     redis_bus *bus = self;
     bus->unconfirmed = 0;
+    bus->hears_news = 0;
+    cl_redis_looks_begin(bus); /* the connection that asks may be well */
     CL_LIST_EACH(link, &bus->nodes)
     {
         redis_node *node = CL_OWNER(link, redis_node, link);
