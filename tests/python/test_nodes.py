@@ -200,6 +200,23 @@ class Connection(PythonCase):
         self.assertIn("/nothing: no such file or directory", said.output[0])
         self.assertEqual(problem.outcome, "NOT_DONE")
 
+    def test_no_wait_is_without_a_limit(self):
+        node = self.node("Server", url="redis+unix:///nowhere", operation_timeout=0.1, log_level="off")
+        node.register("x", print)
+        for wait in (node.ready, node.status, node.ping, lambda: node.send("c.x", 1, confirm=True)):
+            self.raises(clouds.Error, "nowhere", wait)
+        self.assertEqual(node._waiting, [])
+        node.configure(operation_timeout=0.2)
+        self.assertIn("not ready within 0.2 s", str(self.raises(clouds.Timeout, "nowhere", node.ready)))
+
+        async def ready():
+            async with clouds.aio.Client("redis+unix:///nowhere", operation_timeout=0.1, log_level="off") as own:
+                for wait in (own.ready, own.status, own.ping):
+                    with self.assertRaisesRegex(clouds.Error, "nowhere"):
+                        await wait()
+                self.assertEqual(own._waiting, [])
+        asyncio.run(ready())
+
     def test_a_loss_and_its_return_are_logged_once_each(self):
         server = self.redis()
         with self.assertLogs("clouds", "INFO") as said:

@@ -463,7 +463,7 @@ class Node(_Keywords, NodeBase):
         seconds.
         """
         self._here()
-        future = self._begin_send(receiver, value, confirm)
+        future = self._begin_send(receiver, value, confirm, timeout)
         if future is None:
             future = self._new_future()
             future.set_result(None)
@@ -473,22 +473,23 @@ class Node(_Keywords, NodeBase):
     def status(self, timeout: Optional[float] = None) -> "Awaitable[Dict[str, Dict[str, List[str]]]]":
         """Who serves what: ``{"servers": {id: [methods]}, "methods": {name: [ids]}}``."""
         future: "Awaitable[Dict[str, Dict[str, List[str]]]]" = self._limited(
-            self._begin(lib.clouds_node_status), timeout, "the status did not come")
+            self._begin(lib.clouds_node_status, timeout=timeout), timeout, "the status did not come")
         return future
 
     async def ping(self, timeout: Optional[float] = None) -> float:
         """Goes to the bus and back, and gives the seconds that it took; raises why it could not."""
         loop = self._here()
         begun = loop.time()
-        await self._limited(self._begin_ping(), timeout, "the bus did not answer")
+        await self._limited(self._begin_ping(timeout), timeout, "the bus did not answer")
         return loop.time() - begun
 
     async def ready(self, timeout: Optional[float] = None) -> None:
         """Waits until the node listens, and everything that was registered until now is. Nothing has to wait for it.
 
-        Raises what went wrong; clouds.Timeout when `timeout` seconds passed first.
+        Raises what went wrong; clouds.Timeout when `timeout` seconds passed first (without it: those of the option
+        operation_timeout). It is tried on then, and may be waited for again.
         """
-        await self._limited(self._begin_ready(), timeout, "not ready")
+        await self._limited(self._begin_ready(), self._patience if timeout is None else timeout, "not ready")
 
     def _limited(self, future: "asyncio.Future[Any]", timeout: Optional[float], what: str) -> "asyncio.Future[Any]":
         """The same future, which fails when the time is over."""

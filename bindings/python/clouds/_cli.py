@@ -19,8 +19,9 @@ _WRONG_USAGE = ("CLOUDS_INVALID_ARGUMENT", "CLOUDS_INVALID_URL", "CLOUDS_INVALID
                 "CLOUDS_TOO_BIG")
 PROGRAM = "python3 -m clouds"
 CLOSE_TIME = 0.25  # seconds: a command serves nothing, so nobody misses anything when it ends before all have heard
-EPILOG = ("exit codes: 0 done; 1 the service answered with an error, or the output could not be written; 2 wrong usage; "
-          "3 nothing was executed (no server, not connected); 4 timeout or connection lost: it may have been executed")
+EPILOG = ("exit codes: 0 done; 1 the service answered with an error, or the output could not be written; "
+          "2 wrong usage; 3 nothing was executed (no server, not connected); "
+          "4 timeout or connection lost: it may have been executed")
 
 
 class Usage(Exception):

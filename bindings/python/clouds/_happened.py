@@ -34,7 +34,8 @@ def _registered(node: "NodeBase", event: Event) -> None:
     node._failed.pop(event.method, None)
     if event.code:
         node._failed[event.method] = problem = failure(event)
-        log.error("the method '%s' could not be registered: %s", escaped(event.method), escaped(str(problem)))
+        if not node.closed:
+            log.error("the method '%s' could not be registered: %s", escaped(event.method), escaped(str(problem)))
     node._operations.ended(event)
     node._look_ready()
 

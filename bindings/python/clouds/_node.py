@@ -13,7 +13,8 @@ from clouds._happened import happened
 from clouds._faults import log
 from clouds._library import lib
 from clouds._operations import Operation, Operations, Registration, settle, take_all
-from clouds._options import HOOKS, CallOptions, Hooks, Number, Options, choose, limit_of, method_name, method_text, seconds_of
+from clouds._options import (HOOKS, CallOptions, Hooks, Number, Options, check_wait, choose, limit_of, method_name,
+                             method_text, seconds_of)
 from clouds._request import Request, request
 from clouds._retry import Hooked, check_hook
 from clouds._threads import SPARE, Limits
@@ -23,6 +24,15 @@ from clouds.errors import CallTimeout
 EVENTS = ("message", "unknown message", "ready", "exit", "up", "down")
 # A registration goes on until it is there: ready() has the limit, and knows the reason.
 _UNTIL_IT_IS = _abi.clouds_operation_options(size=ctypes.sizeof(_abi.clouds_operation_options), timeout=2147483.0)
+_LONGEST = 2147483.0
+
+
+def _limit(timeout: Optional[float]) -> Any:
+    """The library's own limit of an operation: that of the node, or more than the one which is given here."""
+    if timeout is None:
+        return None
+    return ctypes.byref(_abi.clouds_operation_options(size=ctypes.sizeof(_abi.clouds_operation_options),
+                                                      timeout=min(2 * float(timeout) + 1, _LONGEST)))
 
 _Handler = Callable[..., Any]
 _Arguments = Callable[[], Sequence[Any]]  # makes them, when it is their turn
@@ -93,6 +103,7 @@ class NodeBase(_Live):
         self._limits = Limits(limit_of(chosen, "max_events"), limit_of(chosen, "max_event_bytes"))
         self._most_requests = limit_of(chosen, "max_in_flight")
         self._drain = seconds_of(chosen.node, "drain_timeout")
+        self._patience = seconds_of(chosen.node, "operation_timeout")
         self._linger = seconds_of(chosen.context, "linger")
         self._plain = CallOptions(self._flags)
         self._handle = Handle(chosen)
@@ -196,12 +207,13 @@ class NodeBase(_Live):
 
     # ---- operations: they end with an event
 
-    def _begin(self, function: Callable[..., int], *arguments: Any, then: Optional[Callable[[], None]] = None) -> Any:
+    def _begin(self, function: Callable[..., int], *arguments: Any, then: Optional[Callable[[], None]] = None,
+               timeout: Optional[float] = None) -> Any:
         """Starts an operation; its future."""
         self._handle.usable()
         future, number = self._new_future(), ctypes.c_uint64()
         future.add_done_callback(self._operation_ended)
-        self._checked(function(self._node, *arguments, None, ctypes.byref(number)))
+        self._checked(function(self._node, *arguments, _limit(check_wait(timeout)), ctypes.byref(number)))
         self._operations.begun(number.value, Operation(future, then))
         self._look_over()
         self._touched()
@@ -215,21 +227,22 @@ class NodeBase(_Live):
         if self._handle.over.is_set():
             self._end_operations()
 
-    def _begin_send(self, receiver: Any, value: Any, confirm: bool) -> Any:
+    def _begin_send(self, receiver: Any, value: Any, confirm: bool, timeout: Optional[float]) -> Any:
         """A future for the number of receivers, with `confirm`; else None."""
         if not isinstance(receiver, str):
             raise TypeError(f"expected the id of a node, got {receiver!r}")
         to, text = receiver.encode(), encode(value)
         if confirm:
-            return self._begin(lib.clouds_node_send, to, len(to), text, len(text), _abi.CLOUDS_SEND_CONFIRM)
+            return self._begin(lib.clouds_node_send, to, len(to), text, len(text), _abi.CLOUDS_SEND_CONFIRM,
+                               timeout=timeout)
         self._checked(lib.clouds_node_send(self._node, to, len(to), text, len(text), 0, None, None))
         self._touched()
         return None
 
-    def _begin_ping(self) -> Any:
+    def _begin_ping(self, timeout: Optional[float]) -> Any:
         """A future that ends when the bus has answered: to whom it is sent, nobody is."""
         to = f"{self.id}.ping".encode()
-        return self._begin(lib.clouds_node_send, to, len(to), b"null", 4, _abi.CLOUDS_SEND_CONFIRM)
+        return self._begin(lib.clouds_node_send, to, len(to), b"null", 4, _abi.CLOUDS_SEND_CONFIRM, timeout=timeout)
 
     def _known_reason(self) -> Optional[Error]:
         """Why things do not go on, as far as it is known."""
@@ -245,10 +258,11 @@ class NodeBase(_Live):
         problem.node = self.id
         return problem
 
-    def _begin_unregister(self, method: Any) -> Any:
+    def _begin_unregister(self, method: Any, timeout: Optional[float]) -> Any:
         method = method_text(method)
         name, offered = method.encode(), self._methods.get(method)
-        future = self._begin(lib.clouds_node_unregister, name, len(name), then=lambda: self._withdraw(method, offered))
+        future = self._begin(lib.clouds_node_unregister, name, len(name), timeout=timeout,
+                             then=lambda: self._withdraw(method, offered))
         self._failed.pop(method, None)
         return future
 
@@ -282,9 +296,16 @@ class NodeBase(_Live):
         self._handle.usable()
         future = self._new_future()
         self._waiting.append(future)
+        future.add_done_callback(self._waits_no_more)
         self._look_ready()
         self._look_over()
         return future
+
+    def _waits_no_more(self, future: Any) -> None:
+        try:
+            self._waiting.remove(future)
+        except ValueError:  # it was taken out to be told
+            pass
 
     def _look_ready(self) -> None:
         if self._readiness is None or not self._waiting or self._operations.registering():
@@ -321,6 +342,7 @@ class NodeBase(_Live):
         values = {name: value for name, value in chosen.node.items() if name != "type" or "type" in options}
         values.update({name: False for name in HOOKS if name in options and name not in chosen.hooks})
         self._drain = float(values.get("drain_timeout", self._drain))
+        self._patience = float(values.get("operation_timeout", self._patience))
         with Options(values) as made:
             self._checked(lib.clouds_node_configure(self._node, made))
         hooks = {name: hook for name, hook in self._hooks.items() if name not in options}

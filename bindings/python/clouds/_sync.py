@@ -275,27 +275,28 @@ class Node(_Keywords, NodeBase):
 
         timeout: the longest wait for that, in seconds.
         """
-        future = self._begin_send(receiver, value, confirm)
+        future = self._begin_send(receiver, value, confirm, timeout)
         return self._outcome(future, timeout, "the confirmation did not come") if future is not None else None
 
     def status(self, timeout: Optional[float] = None) -> Dict[str, Dict[str, List[str]]]:
         """Who serves what: ``{"servers": {id: [methods]}, "methods": {name: [ids]}}``."""
-        result: Dict[str, Dict[str, List[str]]] = self._outcome(self._begin(lib.clouds_node_status), timeout,
-                                                                "the status did not come")
+        future = self._begin(lib.clouds_node_status, timeout=timeout)
+        result: Dict[str, Dict[str, List[str]]] = self._outcome(future, timeout, "the status did not come")
         return result
 
     def ping(self, timeout: Optional[float] = None) -> float:
         """Goes to the bus and back, and gives the seconds that it took; raises why it could not."""
         begun = time.monotonic()
-        self._outcome(self._begin_ping(), timeout, "the bus did not answer")
+        self._outcome(self._begin_ping(timeout), timeout, "the bus did not answer")
         return time.monotonic() - begun
 
     def ready(self, timeout: Optional[float] = None) -> None:
         """Waits until the node listens, and everything that was registered until now is. Nothing has to wait for it.
 
-        Raises what went wrong; clouds.Timeout when `timeout` seconds passed first.
+        Raises what went wrong; clouds.Timeout when `timeout` seconds passed first (without it: those of the option
+        operation_timeout). It is tried on then, and may be waited for again.
         """
-        self._outcome(self._begin_ready(), timeout, "not ready")
+        self._outcome(self._begin_ready(), self._patience if timeout is None else timeout, "not ready")
 
     def _outcome(self, future: "concurrent.futures.Future[Any]", timeout: Optional[float], what: str) -> Any:
         try:
@@ -303,6 +304,7 @@ class Node(_Keywords, NodeBase):
         except concurrent.futures.TimeoutError as problem:
             if future.done():
                 raise
+            future.cancel()
             raise self._not_in_time(what, timeout) from self._known_reason()
 
     def close(self, drain: Optional[float] = None) -> None:
@@ -385,7 +387,7 @@ class Server(Serving, Node):
 
     def unregister(self, method: str, *, timeout: Optional[float] = None) -> None:
         """Takes a method back, and waits until that is done. Requests it has accepted are still answered."""
-        self._outcome(self._begin_unregister(method), timeout, "not taken back")
+        self._outcome(self._begin_unregister(method, timeout), timeout, "not taken back")
 
 
 class Monitor(Server):
