@@ -143,7 +143,7 @@ int clouds_node_call(clouds_node *handle, const char *method, size_t method_len,
 static int cancel_held(cl_context *context, uint64_t call)
 {
     cl_held *held = cl_idmap_get(&context->held, call);
-    if (!held || held->abandoned) return CLOUDS_ESTALE;
+    if (!held || held->abandoned || held->closing) return CLOUDS_ESTALE;
     if (held->done) {
         cl_held_drop(&context->held, call);
         return 1;

@@ -18,6 +18,7 @@ typedef struct cl_held {
     int waiters;   /* threads that look at it; the last one frees it when it is out of the set */
     int gone;      /* out of the set */
     int abandoned; /* canceled, and nobody waits: to be dropped when it completes */
+    int closing;   /* of a close, which cannot be canceled */
     pthread_cond_t changed;
 } cl_held;
 

@@ -74,6 +74,7 @@ int cl_operation_start_close(cl_context *context, const clouds_operation_options
     command->user_data = o->user_data;
     cl_context_lock(context);
     int code = held ? cl_held_add(&context->held, id) : 0;
+    if (held && code == 0) ((cl_held *)cl_idmap_get(&context->held, id))->closing = 1;
     cl_context_unlock(context);
     if (code != 0) return cl_error(code, NULL);
     if (operation) *operation = id;
