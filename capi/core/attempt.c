@@ -458,11 +458,21 @@ void cl_attempt_due(cl_core *core, cl_timed *timed, int64_t now)
     else timed_out(call, now);
 }
 
+/* Would its next attempt find a server now? Those that it has not left alone for being silent count. */
+static int finds_a_server(const cl_call *call, int64_t now)
+{
+    return call->node->config.find_server || cl_balance_pick(call->method, call, 1, now) != NULL;
+}
+
+/* Who would find nobody goes on waiting: an attempt for each list that comes would use up the retries at once. */
 void cl_attempt_resume(cl_method *m, int64_t now)
 {
     cl_link woken;
     cl_list_move(&m->paused, &woken);
-    for (cl_call *call; (call = cl_attempt_next(&woken));) cl_attempt_begin(call, now, now);
+    for (cl_call *call; (call = cl_attempt_next(&woken));) {
+        if (finds_a_server(call, now)) cl_attempt_begin(call, now, now);
+        else cl_list_append(&m->paused, &call->place);
+    }
 }
 
 void cl_attempt_unpark(cl_core *core, int64_t now)

@@ -111,7 +111,7 @@ class Pair:
 
     def do_late(self, row):
         begun = self.begin(row, "bind")
-        self.register(row, **{"as": "echo"})
+        self.register(row, **{"as": row.get("as", "echo")})
         self.check(row, self.client.finish(begun))
 
     def do_close(self, row):

@@ -217,6 +217,24 @@ static void a_server_that_comes_up_ends_the_wait(void)
     fake_end(&f);
 }
 
+/* A list with nobody but a server that is left alone for its silence is no reason to begin: the retries keep their
+ * pace. */
+static void a_shunned_server_ends_no_pause(void)
+{
+    fake f = {.config = fake_node_config("client")};
+    f.config.shun_silent = 1;
+    fake_start(&f);
+    uint64_t id = fake_call_spec(&f, (cl_call_spec){.retries = 3});
+    fake_servers(&f, "m", "s.1");
+    fake_advance(&f, 2000);
+    for (int i = 0; i < 5; i++) fake_servers(&f, "m", "s.1");
+    CHECK_INT(fake_results(&f, id), 0);
+    CHECK_INT(cl_core_counters(f.core)[CL_COUNT_RETRIES], 2); /* after the timeout, and for the pause */
+    cl_core_server_up(f.core, CL_STR("m"), (cl_server){CL_STR("s.2"), 1});
+    CHECK_STR(fake_last_sent(&f)->to, 3, "s.2");
+    fake_end(&f);
+}
+
 /* The question before each attempt: what it says, and that the attempt's time begins with the answer. */
 static void attempts_are_asked_for(void)
 {
@@ -718,6 +736,7 @@ int main(void)
     RUN(removal_can_be_taken_over);
     RUN(no_server_is_retried_later);
     RUN(a_server_that_comes_up_ends_the_wait);
+    RUN(a_shunned_server_ends_no_pause);
     RUN(attempts_are_asked_for);
     RUN(a_question_ends_with_its_call);
     RUN(a_question_waits_for_no_pause);

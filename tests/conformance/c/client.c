@@ -8,6 +8,54 @@ static const double TIMEOUT = 60;
 static clouds_context *context;
 static clouds_node *node, *monitor;
 
+/* ---- calls with on_retry: each attempt has its number behind the arguments */
+
+enum { HOOKED = 64 };
+
+static struct {
+    uint64_t tag; /* 0: free */
+    char *args;
+    size_t length;
+    int attempts;
+} hooked[HOOKED];
+
+static int find_hooked(uint64_t tag)
+{
+    for (int i = 0; i < HOOKED; i++)
+        if (hooked[i].tag == tag) return i;
+    return -1;
+}
+
+static void hook(uint64_t tag, const char *args, size_t length)
+{
+    int i = find_hooked(0);
+    if (i < 0) abort();
+    hooked[i].tag = tag;
+    hooked[i].args = strndup(args, length);
+    hooked[i].length = length;
+    hooked[i].attempts = 0;
+}
+
+static void on_attempt(const clouds_event *e)
+{
+    int i = find_hooked(e->user_data);
+    if (i < 0 || e->number != hooked[i].attempts) abort();
+    char *text = NULL;
+    size_t length = hooked[i].length - 1; /* without its bracket */
+    int n = asprintf(&text, "%.*s%s%d]", (int)length, hooked[i].args, length > 1 ? "," : "", ++hooked[i].attempts);
+    check(clouds_attempt(context, e->id, text, (size_t)n), "attempt");
+    free(text);
+}
+
+static void put_attempts(FILE *out, uint64_t tag)
+{
+    int i = find_hooked(tag);
+    if (i < 0 || tag == 0) return;
+    fprintf(out, ",\"attempts\":%d", hooked[i].attempts);
+    free(hooked[i].args);
+    hooked[i].tag = 0;
+}
+
 /* ---- calls: the event of a call carries the number of its command */
 
 static uint64_t call(clouds_node *from, span line, const char *args, size_t args_len, uint64_t tag)
@@ -19,6 +67,10 @@ static uint64_t call(clouds_node *from, span line, const char *args, size_t args
     how.timeout = json_number(json_member(options, "timeout"));
     how.deadline = json_number(json_member(options, "deadline"));
     how.retries = (int32_t)json_number(json_member(options, "retry"));
+    if (json_member(options, "on_retry").p) {
+        how.flags |= CLOUDS_CALL_ASK;
+        hook(tag, args, args_len);
+    }
     if (server.p) {
         how.server = server.p + 1;
         how.server_len = server.n - 2;
@@ -63,6 +115,7 @@ static void say_result(const clouds_event *e)
         if (e->data_len > 2) put_canonical(out, "values", (span){e->data, e->data_len}, NULL);
         fputc('}', out);
     }
+    put_attempts(out, e->user_data);
     answer_end();
 }
 
@@ -143,6 +196,7 @@ static int ready = 2;
 static void on_event(const clouds_event *e)
 {
     if (e->type == CLOUDS_EVENT_RESULT) own.node && e->node == own.node ? own_result(e) : say_result(e);
+    if (e->type == CLOUDS_EVENT_ATTEMPT) on_attempt(e);
     if (e->type == CLOUDS_EVENT_STATUS) say_status(e);
     if (e->type == CLOUDS_EVENT_MESSAGE) heard(e);
     if (e->type == CLOUDS_EVENT_READY && e->node == own.node) close_own();
