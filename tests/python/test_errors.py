@@ -128,7 +128,7 @@ class OfHandlers(PythonCase):
         self.server.register("fail", handler)
         self.server.ready()
         if not logs:
-            with self.assertNoLogs("clouds"):
+            with self.assertNoLogs("clouds", "WARNING"):
                 return self.raises(clouds.ServiceError, "", self.client.call, "fail")
         with self.assertLogs("clouds", "ERROR") as said:
             caught = self.raises(clouds.ServiceError, "", self.client.call, "fail")
