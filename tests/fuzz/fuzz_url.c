@@ -49,7 +49,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     HOLDS(code == 0 || code == CLOUDS_EURL);
     if (code != 0) {
         HOLDS(u.port == -7 && u.memory == NULL);
-        HOLDS(strncmp(clouds_last_error(), "not a valid url: ", 17) == 0);
+        HOLDS(strncmp(clouds_last_error(), "not a valid url", 15) == 0);
         return 0;
     }
     fields_are_sound(&u);
