@@ -153,7 +153,7 @@ static inline void *cl_open_until(int64_t deadline)
 
 static inline int cl_open_is_over(const void *until)
 {
-    return (intptr_t)until != INTPTR_MAX && cl_loop_now() >= (intptr_t)until;
+    return (intptr_t)until != INTPTR_MAX && cl_loop_now_about() >= (intptr_t)until;
 }
 
 /* glue.c: the port that the core sees, and the sink that the bus sees. */

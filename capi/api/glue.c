@@ -13,6 +13,11 @@ static int64_t port_now(void *self)
     return cl_loop_now();
 }
 
+static int64_t port_now_about(void *self)
+{
+    return cl_loop_now_about();
+}
+
 static uint64_t port_random(void *self)
 {
     return cl_rand_next(&((cl_context *)self)->random_state);
@@ -111,6 +116,7 @@ void cl_glue_port(cl_context *context, cl_port *port)
 {
     *port = (cl_port){.self = context,
                       .now = port_now,
+                      .now_about = port_now_about,
                       .random = port_random,
                       .arm = port_arm,
                       .send = port_send,

@@ -11,8 +11,7 @@ enum {
     HOLD = 50,
     NOT_SENT_MAX = 4, /* sends after which a server that nothing can be sent to counts as tried */
     FULL_MAX = 3,     /* further servers that are tried when the queue towards one is full */
-    UNHEARD_MAX = 8,  /* servers that an attempt may find gone for nothing: where all are, Redis would pay for each */
-    EMPTY_MS = 2000   /* how long the word that nobody serves a method holds; a scan of Redis comes once a second */
+    UNHEARD_MAX = 8   /* servers that an attempt may find gone for nothing: where all are, Redis would pay for each */
 };
 
 int cl_node_may_send(const cl_node *node)
@@ -416,11 +415,12 @@ static void blame(cl_call *call, int64_t now)
     }
 }
 
-/* It waited for a list until now, and the one before was empty. */
-static int nobody_serves(const cl_call *call, int64_t now)
+/* It waited for a list until now, and the one before was empty: until another comes that is what is known, whether
+ * looks are quick or slow. */
+static int nobody_serves(const cl_call *call)
 {
     const cl_method *m = call->method;
-    return call->state == CL_CALL_LOOKING && m->n == 0 && m->learned != INT64_MIN && now - m->learned <= EMPTY_MS;
+    return call->state == CL_CALL_LOOKING && m->n == 0 && m->learned != INT64_MIN;
 }
 
 /* It waited for its way to the server until now. */
@@ -446,7 +446,7 @@ static void timed_out(cl_call *call, int64_t now)
     int over = call->retries == 0 || now >= call->deadline;
     if (over && call->maybe) cl_call_fail(call, CLOUDS_ETIMEOUT);
     else if (over && call->reason) cl_call_fail(call, call->reason);
-    else if (over && nobody_serves(call, now)) cl_call_fail(call, CLOUDS_ENOSERVER);
+    else if (over && nobody_serves(call)) cl_call_fail(call, CLOUDS_ENOSERVER);
     else cl_attempt_failed(call, CLOUDS_EEXPIRED, now);
 }
 

@@ -16,6 +16,7 @@ typedef struct cl_node cl_node;
 typedef struct cl_port {
     void *self;
     int64_t (*now)(void *self);
+    int64_t (*now_about)(void *self); /* cheaper: up to some milliseconds behind, never ahead */
     uint64_t (*random)(void *self);
     /* The earliest moment at which cl_core_tick wants to be called changed; INT64_MAX: never. */
     void (*arm)(void *self, int64_t when);

@@ -238,6 +238,7 @@ void cl_timers_abandon(cl_core *core, cl_timed *timed);
 void cl_timers_set(cl_core *core, cl_timed *timed, int64_t when);
 void cl_timers_set_next(cl_core *core, cl_timed *timed,
                         int64_t when); /* the same, cheap when it is due after all others */
+void cl_timers_start_next(cl_core *core, cl_timed *timed, int64_t when); /* the same for one that is not set */
 void cl_timers_stop(cl_core *core, cl_timed *timed);
 int cl_timers_is_set(const cl_timed *timed);
 /* Something was refused although the bus seemed fine: look again soon. */

@@ -12,7 +12,7 @@ cl_request *cl_request_find(const cl_core *core, uint64_t id)
 
 static int is_over(const cl_core *core, const cl_request *r)
 {
-    return r->deadline && cl_core_now(core) >= r->deadline;
+    return r->deadline && core->port.now_about(core->port.self) >= r->deadline;
 }
 
 int cl_core_request(const cl_core *core, uint64_t request, int64_t *deadline)
@@ -78,7 +78,7 @@ static cl_request *admit(cl_core *core, cl_node *node, const cl_envelope *e)
         core->port.reserve(core->port.self) != 0)
         return drop(core, r), NULL;
     cl_list_append(&node->requests, &r->of_node);
-    if (r->deadline) cl_timers_set_next(core, &r->timed, r->deadline);
+    if (r->deadline) cl_timers_start_next(core, &r->timed, r->deadline);
     return r;
 }
 

@@ -66,6 +66,11 @@ void cl_timers_set(cl_core *core, cl_timed *timed, int64_t when)
 void cl_timers_set_next(cl_core *core, cl_timed *timed, int64_t when)
 {
     cl_timers_stop(core, timed);
+    cl_timers_start_next(core, timed, when);
+}
+
+void cl_timers_start_next(cl_core *core, cl_timed *timed, int64_t when)
+{
     if (!cl_list_empty(&core->row) && CL_OWNER(core->row.prev, cl_timed, row)->timer.when > when) {
         cl_timers_set(core, timed, when);
         return;

@@ -168,6 +168,7 @@ int fake_open(fake *f, const cl_core_config *config)
     f->looks = calloc(FAKE_MAX, sizeof *f->looks);
     f->port = (cl_port){f,
                         port_now,
+                        port_now,
                         port_random,
                         port_arm,
                         port_send,

@@ -163,6 +163,7 @@ static void come_alive(sim *w, sim_node *n)
 {
     cl_port port = {n,
                     port_now,
+                    port_now,
                     port_random,
                     port_arm,
                     sim_send,

@@ -129,8 +129,11 @@ static void remember_unsent(cl_local_link *link, uint64_t token, size_t pending_
     cl_buf *list = &link->unsent;
     const cl_unsent call = {cl_conn_handed(link->conn) + cl_conn_pending(link->conn), token};
     if (pending_before == 0) cl_buf_clear(list);
-    else if (list->cap - list->len < sizeof call) forget_sent(link);
-    cl_buf_put(list, &call, sizeof call);
+    if (list->cap - list->len < sizeof call) {
+        forget_sent(link);
+        if (cl_buf_reserve(list, sizeof call) != 0) return;
+    }
+    cl_buf_add(list, &call, sizeof call);
 }
 
 static int write_to(cl_local_link *link, const void *handle, const cl_envelope *e, uint64_t token)
