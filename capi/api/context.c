@@ -48,7 +48,7 @@ static int make_core(cl_context *context, const cl_options *options)
     cl_core_config config;
     cl_port port;
     cl_config_core(context, options, &config);
-    if (cl_random_bytes(config.secret, sizeof config.secret) != 0) return cl_error(CLOUDS_ESYSTEM, "no random bytes");
+    if (cl_random_bytes(config.secret, sizeof config.secret) != 0) return CLOUDS_ESYSTEM;
     cl_glue_port(context, &port);
     return cl_core_create(&config, &port, &context->core);
 }

@@ -18,7 +18,7 @@ static int digits_of(uint32_t pid, uint32_t *out)
     uint64_t known = atomic_load(&drawn);
     if (known >> 32 != pid) {
         uint32_t digits;
-        if (cl_random_bytes(&digits, sizeof digits) != 0) return cl_error(CLOUDS_ESYSTEM, "no random bytes");
+        if (cl_random_bytes(&digits, sizeof digits) != 0) return CLOUDS_ESYSTEM;
         uint64_t mine = (uint64_t)pid << 32 | digits;
         if (atomic_compare_exchange_strong(&drawn, &known, mine)) known = mine;
     }

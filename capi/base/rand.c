@@ -6,6 +6,7 @@
 #include <sys/random.h>
 
 #include "clouds.h"
+#include "error.h"
 
 int cl_random_bytes(void *out, size_t n)
 {
@@ -13,7 +14,7 @@ int cl_random_bytes(void *out, size_t n)
     while (n) {
         ssize_t got = getrandom(p, n, 0);
         if (got < 0 && errno == EINTR) continue;
-        if (got < 0) return CLOUDS_ESYSTEM;
+        if (got < 0) return cl_error(CLOUDS_ESYSTEM, "no random bytes: %s", strerror(errno));
         p += got;
         n -= (size_t)got;
     }
