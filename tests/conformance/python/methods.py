@@ -52,7 +52,7 @@ class Methods:
     def nothing(self) -> Any:
         return clouds.Values()
 
-    def one_null(self) -> None:
+    def one_null(self, *_: Any) -> None:
         return None
 
     def big(self, size: int) -> str:
