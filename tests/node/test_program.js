@@ -328,6 +328,7 @@ test('lost and found clusters, and rights that are missing, are told', async () 
   await until(() => /log warn .*connected again/.test(child.out) && /CloudsWarning: .*connected again/.test(child.err));
   child.stdin.end('end');
   await child.ended;
+  await own.stop();
   const warnings = child.err.split('\n').filter((line) => line.includes('CloudsWarning'));
   const count = (what) => warnings.filter((line) => what.test(line)).length;
   assert.deepStrictEqual([count(/PUBLISH: .*NOPERM/), count(/connected again/)], [1, 1], child.err);
