@@ -131,7 +131,7 @@ class OnTerminal(Case):
             t.enter(line, sign)
             t.type("\x03")
             t.wait_for("interrupted\n(?s:.)*> ")
-        t.enter("x > 0", r"\ntrue\n")
+        t.enter("6 * 7", r"\n42\n")
         t.type("\x04")
         self.assertEqual(t.end(), (0, True))
 

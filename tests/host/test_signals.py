@@ -131,9 +131,13 @@ def children(pid):
 class FirstProcess(Case):
     """As process 1 of a container."""
 
-    def start_first(self, *words):
+    def start_outer(self, *words):
         outer = Process(["unshare", "-p", "--fork", "--kill-child", CLOUDS, *words], self.env)
         self.addCleanup(outer.discard)
+        return outer
+
+    def start_first(self, *words):
+        outer = self.start_outer(*words)
         return outer, wait_until(lambda: children(outer.pid), "the first process")[0]
 
     def test_the_first_signal_stops_in_order_and_the_second_at_once(self):
@@ -175,7 +179,7 @@ class FirstProcess(Case):
         self.assertEqual(outer.wait(), 0)
 
     def test_the_status_of_the_program_is_that_of_the_container(self):
-        outer, _ = self.start_first("run", "-e", "print(1) return 7")
+        outer = self.start_outer("run", "-e", "print(1) return 7")
         self.assertEqual((outer.wait(), outer.out.text()), (7, "1\n"))
 
 
