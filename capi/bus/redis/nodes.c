@@ -57,7 +57,9 @@ static void set_heartbeat(redis_node *node, double heartbeat)
 static int list_node(redis_bus *bus, redis_node *node)
 {
     redis_node *old = cl_strmap_get(&bus->by_channel, node->channel);
-    if (old && !old->closing) return cl_error(CLOUDS_EEXIST, "a node with this id is open already");
+    if (old && !old->closing)
+        return cl_error(CLOUDS_EEXIST, "the node id %.*s is in use: by another node of this context",
+                        node->id.n < 150 ? (int)node->id.n : 150, node->id.p);
     if (cl_idmap_put(&bus->by_handle, redis_ref(node->handle), node)) return CLOUDS_ENOMEM;
     if (cl_strmap_put(&bus->by_channel, node->channel, node)) {
         cl_idmap_take(&bus->by_handle, redis_ref(node->handle));
