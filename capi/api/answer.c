@@ -41,7 +41,7 @@ static int is_open(cl_context *context, uint64_t request)
     int64_t deadline = 0;
     if (!context->threaded) {
         int there = cl_core_request(context->core, request, &deadline);
-        return there && !(deadline && cl_loop_now() >= deadline);
+        return there && !(deadline && cl_loop_now_about() >= deadline); /* as clouds_reply decides */
     }
     pthread_mutex_lock(&context->lock);
     const void *until = cl_idmap_get(&context->open, cl_open_key(CL_OPEN_REQUEST, request));
