@@ -51,7 +51,7 @@ local clouds = {}
 ---@field reconnect_max? number Longest delay before connecting again. In seconds. Default: 2.
 ---@field linger? number Redis: how long a stopped server still answers callers that do not know yet. In seconds. Default: 0.2.
 ---@field max_deadline? number Longest deadline a call can have; there is none without. In seconds. Default: 86400.
----@field max_message? number Longest message, envelope included, in and out. In bytes. Default: 4194304.
+---@field max_message? number Longest message, envelope included, in and out. What all links of local: hold of messages whose end has not come is eight times that. In bytes. Default: 4194304.
 ---@field max_method? number Longest name of a method that a node of this context may register. In bytes. Default: 128.
 ---@field max_depth? number Deepest nesting of JSON. Default: 256.
 ---@field max_values? number Most values in one JSON text. Default: 1000000.
@@ -61,7 +61,7 @@ local clouds = {}
 ---@field max_events? number Events waiting for poll: past it messages are dropped and requests are refused; completions are always kept. Default: 20000.
 ---@field max_event_bytes? number The same for the bytes of their texts. In bytes. Default: 67108864.
 ---@field write_soft? number Unwritten bytes of a connection past which calls wait for room, and other sends but answers are refused. In bytes. Default: 1048576.
----@field write_hard? number Unwritten bytes of a connection past which answers are refused too, and past which a link is cut. In bytes. Default: 8388608.
+---@field write_hard? number Unwritten bytes of a connection past which answers are refused too, and past which a link is cut. All links of local: together hold eight times that. In bytes. Default: 8388608.
 ---@field resp_line? number Redis: longest line that is no payload. In bytes. Default: 65536.
 ---@field resp_buffered? number Redis: most bytes read and not yet understood. In bytes. Default: 16777216.
 ---@field log_level? string Log lines of this level and above arrive as CLOUDS_EVENT_LOG: "debug", "info", "warn", "error" or "off". Default: off.
@@ -70,6 +70,7 @@ local clouds = {}
 ---@field auto_clean? boolean A call that timed out deletes the registration of the server (of clouds 0.1.14 servers only). Default: true.
 ---@field shun_silent? boolean A server that did not answer in time is not asked for that method again for a while, even when no other is left. Default: false.
 ---@field drain_timeout? number How long a closing node waits for the requests it has accepted. In seconds. Default: 8.
+---@field operation_timeout? number How long a registration, its end, a confirmed message and a status wait; what is known of the reason is told then. In seconds. Default: 10.
 ---@field user_data? number A number that the events of the node carry. Default: 0.
 
 ---Options of one call.
