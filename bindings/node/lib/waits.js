@@ -38,7 +38,7 @@ function within(node, what, seconds, done) {
     done(...all);
   };
   timer = clock.setTimeout(() => once(tooLong(node, what, seconds)), Math.min(seconds * 1000, LONGEST));
-  if (node._unheld) timer.unref();
+  timer.unref(); // what it waits for holds the process, as long as the node does
   return once;
 }
 
