@@ -122,7 +122,7 @@ export interface NodeOptions {
   heartbeat?: number;
   /** Seconds until a list of servers is forgotten. Default: 60. */
   serverMaxAge?: number;
-  /** Longest wait, in seconds, of register, unregister, send with an answer, status and ready. Default: 60. */
+  /** Longest wait, in seconds, of register, unregister, send with an answer, status and ready. Default: 10. */
   operationTimeout?: number;
   /** What of the library's log is told: see the event 'log'. Default: warn, or debug when DEBUG asks for it. */
   logLevel?: 'debug' | 'info' | 'warn' | 'error' | 'off';

@@ -238,19 +238,13 @@ extend(Base.prototype, {
   send(receiver, message, ...rest) {
     const [options, callback] = split(...rest);
     const tell = (error, receivers) => (error ? callback(error) : callback(null, receivers));
-    const done = typeof callback === 'function' ? this._limited('the message', options, bound(tell)) : undefined;
-    this._transport.send(String(receiver), message, done);
+    const done = typeof callback === 'function' ? bound(tell) : undefined;
+    this._transport.send(String(receiver), message, done, limitOf(this, options));
     return this;
   },
 
   sendP(receiver, message, options) {
-    return promised((done) =>
-      this._transport.send(String(receiver), message, this._limited('the message', options, done))
-    );
-  },
-
-  _limited(what, options, done) {
-    return within(this, what, limitOf(this, options), done);
+    return promised((done) => this._transport.send(String(receiver), message, done, limitOf(this, options)));
   },
 
   call(method, args, options, callback) {
@@ -279,12 +273,12 @@ extend(Base.prototype, {
     const [options, callback] = split(...all);
     if (callback === undefined) return this.statusP(options);
     const tell = bound((error, status) => (error ? callback(error) : callback(null, status)));
-    this._transport.status(this._limited('the status', options, tell));
+    this._transport.status(tell, limitOf(this, options));
     return undefined;
   },
 
   statusP(options) {
-    return promised((done) => this._transport.status(this._limited('the status', options, done)));
+    return promised((done) => this._transport.status(done, limitOf(this, options)));
   },
 
   // The calls that are outstanding, as the original has them: an object with a member for each.
@@ -299,7 +293,7 @@ extend(Base.prototype, {
   ready(...all) {
     const [options, callback] = split(...all);
     if (callback === undefined) return this.readyP(options);
-    const entry = this._limited('getting ready', options, bound((error) => callback(error || null)));
+    const entry = within(this, 'getting ready', limitOf(this, options), bound((error) => callback(error || null)));
     if (this._readiness) clock.nextTick(entry, this._readiness.error);
     else if (this._exiting) clock.nextTick(entry, failure('CLOUDS_CLOSED'));
     else this._waiting.push(entry);

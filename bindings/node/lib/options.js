@@ -6,7 +6,7 @@ const { failure } = require('./errors');
 const { addressOf } = require('./address');
 const log = require('./log');
 
-const DEFAULTS = { heartbeat: 5, timeout: 60, serverMaxAge: 60, operationTimeout: 60 };
+const DEFAULTS = { heartbeat: 5, timeout: 60, serverMaxAge: 60, operationTimeout: 10 };
 
 // The original has no limits, and programs start thousands of calls at once.
 const LIMITS = {

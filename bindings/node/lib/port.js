@@ -235,35 +235,38 @@ class Port {
     this.text += error + '\0' + (values || '') + '\0';
   }
 
-  send(receiver, value, done) {
+  send(receiver, value, done, seconds = 0) {
     checkName(receiver, 'the receiver');
     const text = value === undefined ? '' : encode(value);
     if (this.closing) return done && this.refuse({ finish: done });
     const at = this.order(SEND, 0);
+    this.orders[at + 2] = seconds;
     this.orders[at + 5] = done ? this.book({ finish: done }) : 0;
     this.orders[at + 6] = done ? 1 : 0;
     this.text += receiver + '\0' + (text === undefined ? '' : text) + '\0';
   }
 
-  operate(kind, text, done) {
+  // At the latest after so many seconds it ends with the last known reason; 0: the option operation_timeout.
+  operate(kind, text, done, seconds = 0) {
     if (this.closing) return this.refuse({ finish: done });
     const at = this.order(kind, 0);
+    this.orders[at + 2] = seconds;
     this.orders[at + 5] = this.book({ finish: done });
     if (text !== null) this.text += text + '\0';
   }
 
-  register(method, done) {
+  register(method, done, seconds) {
     checkName(method, 'the name of a method');
-    this.operate(REGISTER, method, done);
+    this.operate(REGISTER, method, done, seconds);
   }
 
-  unregister(method, done) {
+  unregister(method, done, seconds) {
     checkName(method, 'the name of a method');
-    this.operate(UNREGISTER, method, done);
+    this.operate(UNREGISTER, method, done, seconds);
   }
 
-  status(done) {
-    this.operate(STATUS, null, done);
+  status(done, seconds) {
+    this.operate(STATUS, null, done, seconds);
   }
 
   // What find_one_server is when nobody replaced it, for those who call it from their own: one after the other.

@@ -5,7 +5,7 @@ const Base = require('./base');
 const { Handler, ReturningHandler } = require('./request');
 const { failure } = require('./errors');
 const { bound, promised, extend, inherit } = require('./tools');
-const { split } = require('./waits');
+const { split, limitOf } = require('./waits');
 
 function checkHandler(handler) {
   if (typeof handler !== 'function') throw new TypeError('clouds: the handler of a method is a function');
@@ -26,14 +26,14 @@ extend(Server.prototype, {
     const [options, callback] = split(...rest);
     const done = typeof callback === 'function' ? bound(callback) : () => {};
     const tell = (error) => (error ? done(error) : done(null, `S:${method}:${this.id}`));
-    this._offer(method, new Handler(handler), this._limited(`register ${method}`, options, tell));
+    this._offer(method, new Handler(handler), tell, limitOf(this, options));
     return this;
   },
 
   registerP(method, handler, options) {
     checkHandler(handler);
     return promised((done) =>
-      this._offer(method, new ReturningHandler(handler), this._limited(`register ${method}`, options, (error) => done(error)))
+      this._offer(method, new ReturningHandler(handler), (error) => done(error), limitOf(this, options))
     );
   },
 
@@ -41,22 +41,20 @@ extend(Server.prototype, {
     const [options, callback] = split(...rest);
     if (callback === undefined) return this.unregisterP(method, options);
     const done = bound((error) => callback(error || null));
-    this._withdraw(method, this._limited(`unregister ${method}`, options, done));
+    this._withdraw(method, done, limitOf(this, options));
     return undefined;
   },
 
   unregisterP(method, options) {
-    return promised((done) =>
-      this._withdraw(method, this._limited(`unregister ${method}`, options, (error) => done(error)))
-    );
+    return promised((done) => this._withdraw(method, (error) => done(error), limitOf(this, options)));
   },
 
   // While it offers something it stays, even when nothing else refers to it.
-  _offer(method, handler, done) {
+  _offer(method, handler, done, seconds) {
     const replaced = this._services.get(method);
     this._services.set(method, handler);
     try {
-      this._transport.register(method, done);
+      this._transport.register(method, done, seconds);
     } catch (error) {
       if (replaced) this._services.set(method, replaced);
       else this._services.delete(method);
@@ -70,12 +68,13 @@ extend(Server.prototype, {
   },
 
   // Its handler goes when the registration has gone, and stays when another was registered meanwhile.
-  _withdraw(method, done) {
+  _withdraw(method, done, seconds) {
     const handler = this._services.get(method);
-    this._transport.unregister(method, (error) => {
+    const ended = (error) => {
       if (!error && this._services.get(method) === handler) this._forget(method);
       done(error);
-    });
+    };
+    this._transport.unregister(method, ended, seconds);
   },
 
   _serve(handler, request, args) {

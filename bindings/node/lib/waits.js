@@ -1,5 +1,5 @@
-// The limits of what a node is asked for besides calls: register, unregister, send, status, ready. Each ends within its time,
-// with the last known reason.
+// The limits of what a node is asked for besides calls. Those of register, unregister, send and status are the library's;
+// here is that of ready, and all of a node with a connection of the program.
 'use strict';
 
 const clock = require('./clock');

@@ -10,6 +10,7 @@ const { Request } = require('./request');
 const { failure, closed, received, codeOf } = require('./errors');
 const { fault } = require('./faults');
 const { uncaught } = require('./tools');
+const { within } = require('./waits');
 
 const EXIT_DELAY = 200; // callers that do not know yet are still answered
 const LONGEST = 2147483647;
@@ -262,13 +263,15 @@ class Wire {
     this.connection.registerKey(this.key(method, this.id), ttl, done);
   }
 
-  register(method, done) {
+  register(method, report, seconds) {
+    const done = within(this.owner, `register ${method}`, seconds, report);
     if (typeof method !== 'string') throw new TypeError('clouds: the name of a method is a text');
     this.methods.add(method);
     this.enlist(method, (error) => done(error || null));
   }
 
-  unregister(method, done) {
+  unregister(method, report, seconds) {
+    const done = within(this.owner, `unregister ${method}`, seconds, report);
     this.methods.delete(method);
     this.connection.deleteKey(this.key(method, this.id), (error) => done(error || null));
   }
@@ -293,7 +296,8 @@ class Wire {
 
   // ---- messages, status, end
 
-  send(receiver, value, done) {
+  send(receiver, value, report, seconds) {
+    const done = report && within(this.owner, 'the message', seconds, report);
     this.connection.send(
       receiver,
       this.owner._protocol.packMessage(value).raw,
@@ -301,7 +305,8 @@ class Wire {
     );
   }
 
-  status(done) {
+  status(report, seconds) {
+    const done = within(this.owner, 'the status', seconds, report);
     this.connection.keys('S:*', (error, keys) => {
       if (error) {
         done(error);

@@ -47,18 +47,22 @@ static int fail(cl_port *port, uint64_t request, reader *r)
     return clouds_fail(port->context, request, error.p, error.n, values.n ? values.p : NULL, values.n);
 }
 
+static clouds_operation_options limits(const double *order)
+{
+    return (clouds_operation_options){.size = sizeof(clouds_operation_options), .timeout = order[2]};
+}
+
 static int send_message(cl_port *port, const double *order, reader *r, uint64_t *id)
 {
     piece receiver = next(r), value = next(r);
-    return clouds_node_send(port->node, receiver.p, receiver.n, value.p, value.n, (uint32_t)order[6], NULL, id);
+    clouds_operation_options options = limits(order);
+    return clouds_node_send(port->node, receiver.p, receiver.n, value.p, value.n, (uint32_t)order[6], &options, id);
 }
-
-/* A registration goes on until it is there; who waits for it has a limit of its own. */
-static const clouds_operation_options until_it_is = {.size = sizeof until_it_is, .timeout = 2147483};
 
 static int carry_out(cl_port *port, const double *order, reader *r, uint64_t *id)
 {
     piece text;
+    clouds_operation_options options = limits(order);
     switch ((int)order[0]) {
     case CALL:
         return call(port, order, r, id);
@@ -71,12 +75,12 @@ static int carry_out(cl_port *port, const double *order, reader *r, uint64_t *id
         return send_message(port, order, r, id);
     case REGISTER:
         text = next(r);
-        return clouds_node_register(port->node, text.p, text.n, &until_it_is, id);
+        return clouds_node_register(port->node, text.p, text.n, &options, id);
     case UNREGISTER:
         text = next(r);
-        return clouds_node_unregister(port->node, text.p, text.n, NULL, id);
+        return clouds_node_unregister(port->node, text.p, text.n, &options, id);
     case STATUS:
-        return clouds_node_status(port->node, NULL, id);
+        return clouds_node_status(port->node, &options, id);
     case CANCEL:
         return clouds_cancel(port->context, *id);
     case CHOOSE:
