@@ -60,6 +60,7 @@ class Pair:
         """Before any row runs: registers what the row has for itself."""
         if row.get("ghost"):
             self.redis.command("SETEX", f"clouds:S:{self.method(row)}:{self.server.id}", 600, 1)
+            self.redis.command("SADD", f"clouds:M:{self.method(row)}", self.server.id)  # as every node with a record does
         elif row.get("method") == "pick":
             self.register(row, **{"as": "never"})
             self.register(row, **{"as": "second", "node": "second"})
