@@ -96,7 +96,7 @@ static int start_call(cl_context *context, cl_command *c)
     return code;
 }
 
-static void about(const cl_api_node *node, const char *method, size_t len, const clouds_call_options *options)
+CL_RARE static void about(const cl_api_node *node, const char *method, size_t len, const clouds_call_options *options)
 {
     cl_facts facts = {.cluster = cl_str_z(node->context->shown)};
     if (method) facts.method = cl_str_of(method, len);

@@ -13,6 +13,7 @@
 #include "base/list.h"
 #include "base/log.h"
 #include "base/map.h"
+#include "base/rare.h"
 #include "bus/bus.h"
 #include "clouds.h"
 #include "core/core.h"

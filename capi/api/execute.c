@@ -22,7 +22,7 @@ static int do_call(const cl_command *c)
     return cl_node_call(c->node->core, &spec);
 }
 
-static int answer_too_big(cl_context *context, const cl_command *c)
+CL_RARE static int answer_too_big(cl_context *context, const cl_command *c)
 {
     char error[200];
     snprintf(error, sizeof error,
@@ -33,13 +33,18 @@ static int answer_too_big(cl_context *context, const cl_command *c)
     return code ? code : cl_error_too_big("the answer", c->size, context->limits.message);
 }
 
+CL_RARE static int stays_open(void)
+{
+    cl_facts facts = cl_error_facts();
+    return cl_error_limit(CLOUDS_ELIMIT, facts.size, facts.limit,
+                          "the answer cannot be queued now; the request stays open");
+}
+
 /* An answer that does not fit (size: known before): its caller hears that instead. */
 static int do_answer(cl_context *context, const cl_command *c)
 {
     int code = c->size ? answer_too_big(context, c) : cl_core_answer(context->core, c->id, c->a, c->b);
-    if (code != CLOUDS_ELIMIT) return code;
-    cl_facts facts = cl_error_facts();
-    return cl_error_limit(code, facts.size, facts.limit, "the answer cannot be queued now; the request stays open");
+    return code == CLOUDS_ELIMIT ? stays_open() : code;
 }
 
 /* The bus opens the address; what fails here is undone without an event. */
@@ -113,10 +118,9 @@ static int with_node(cl_context *context, const cl_command *c)
 {
     cl_api_node *node = c->node;
     if (!node->core) return CLOUDS_ECLOSED;
+    if (c->kind == CL_DO_CALL) return do_call(c);
     const cl_op_spec spec = {c->id, c->x, c->user_data};
     switch (c->kind) {
-    case CL_DO_CALL:
-        return do_call(c);
     case CL_DO_CONFIGURE:
         return do_configure(c);
     case CL_DO_SEND:

@@ -1,7 +1,7 @@
 /* Design note. A thread inside a function of the API pins the handle it came with, so that a destroy on another thread
  * waits for it: that of a context for those who entered the context, and then for those who entered one of its nodes.
- * In inline mode the context's `owner` word names the thread that is inside: another one gets CLOUDS_ETHREAD, the same
- * one (a hook, a signal handler) CLOUDS_EBUSY. */
+ * In inline mode the context's `owner` word names the thread that is inside, by the address of what takes its log
+ * lines: another one gets CLOUDS_ETHREAD, the same one (a hook, a signal handler) CLOUDS_EBUSY. */
 #include "api/guard.h"
 
 #include <pthread.h>
@@ -17,7 +17,6 @@
 static atomic_uint fork_generation;
 static atomic_long kept;
 static atomic_int hooked;
-static _Thread_local char thread_mark; /* its address is the name of the thread */
 
 int cl_guard_hooks(void)
 {
@@ -65,10 +64,11 @@ long cl_guard_kept(void)
 
 static int claim(cl_context *context)
 {
-    uintptr_t me = (uintptr_t)&thread_mark, owner = 0;
+    const cl_log_sink **lines = cl_log_place();
+    uintptr_t me = (uintptr_t)lines, owner = 0;
     if (atomic_compare_exchange_strong_explicit(&context->owner, &owner, me, memory_order_acquire,
                                                 memory_order_relaxed)) {
-        cl_log_events_begin(context);
+        if (context->log.line) *lines = &context->log;
         return 0;
     }
     if (owner == me) return cl_error(CLOUDS_EBUSY, "this thread is inside a function of the context already");
@@ -96,7 +96,7 @@ int cl_guard_context(clouds_context *handle, enum cl_guard_use use, cl_context *
 
 static void release(cl_context *context)
 {
-    cl_log_events_end(context);
+    if (context->log.line) *(const cl_log_sink **)atomic_load_explicit(&context->owner, memory_order_relaxed) = NULL;
     atomic_store_explicit(&context->owner, 0, memory_order_release);
 }
 

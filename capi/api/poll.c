@@ -102,7 +102,7 @@ enum { TURN_MS = 2 };
 
 void cl_poll_turn(cl_context *context)
 {
-    context->turned = cl_loop_now();
+    context->turned = cl_loop_now_about();
     cl_loop_run(context->loop, 0);
 }
 
@@ -110,7 +110,7 @@ void cl_poll_turn(cl_context *context)
  * would never run it: no byte would go or come, and no heartbeat. */
 static void turn_now_and_then(cl_context *context)
 {
-    if (cl_loop_now() - context->turned >= TURN_MS) {
+    if (cl_loop_now_about() - context->turned >= TURN_MS) {
         cl_poll_turn(context);
     } else if (context->unflushed && !context->bus_closed) {
         context->bus->ops->flush(context->bus);
@@ -126,7 +126,7 @@ static int run_until(cl_context *context, const poll_target *to, double timeout)
         int last = atomic_load_explicit(&context->woken, memory_order_relaxed) && atomic_exchange(&context->woken, 0);
         int64_t wait = last ? 0 : cl_deadline_left(until);
         cl_loop_run(context->loop, wait);
-        context->turned = cl_loop_now();
+        context->turned = cl_loop_now_about();
         int n = take(context, to);
         if (n) return n;
         if (is_finished(context)) return cl_error(CLOUDS_ECLOSED, "the context is closed");

@@ -45,7 +45,7 @@ int cl_raise_reserve_request(cl_context *context)
 }
 
 /* Without memory for its texts a request cannot be served: its caller is told at the end of the turn. */
-static int refuse_request(cl_context *context, const clouds_event *event)
+CL_RARE static int refuse_request(cl_context *context, const clouds_event *event)
 {
     if (context->refusal_count == CL_REFUSALS) return 0;
     context->refusals[context->refusal_count++] = event->id;
@@ -111,7 +111,7 @@ static int is_close(uint32_t type)
 }
 
 /* The room of a close was made in the queue, before anybody said that its event would go elsewhere. */
-static void raise_operation(cl_context *context, const clouds_event *event, clouds_node *node)
+CL_RARE static void raise_operation(cl_context *context, const clouds_event *event, clouds_node *node)
 {
     int held = event->id && cl_id_is_held(event->id);
     if (context->threaded && event->id) cl_idmap_take(&context->open, cl_open_key(CL_OPEN_CALL, event->id));
@@ -126,7 +126,7 @@ static void raise_operation(cl_context *context, const clouds_event *event, clou
 }
 
 /* Those before an attempt go to who waits for the call. */
-static int raise_question(cl_context *context, const clouds_event *event, clouds_node *node)
+CL_RARE static int raise_question(cl_context *context, const clouds_event *event, clouds_node *node)
 {
     int attempt = event->type == CLOUDS_EVENT_ATTEMPT;
     enum cl_open_kind kind = attempt ? CL_OPEN_ATTEMPT : CL_OPEN_QUESTION;
@@ -135,7 +135,7 @@ static int raise_question(cl_context *context, const clouds_event *event, clouds
     return held ? cl_held_ask(&context->held, event, node) : cl_events_add(&context->events, event, node);
 }
 
-static void raise_other(cl_context *context, const clouds_event *event, clouds_node *node)
+CL_RARE static void raise_other(cl_context *context, const clouds_event *event, clouds_node *node)
 {
     if ((may_drop(event->type) && is_full(context)) || cl_events_add(&context->events, event, node) != 0)
         context->counters[CL_COUNT_DROPPED_EVENTS]++;
@@ -154,9 +154,9 @@ static int is_question(uint32_t type)
 
 static int add(cl_context *context, const clouds_event *event, clouds_node *node)
 {
-    if (is_question(event->type)) return raise_question(context, event, node);
     if (event->type == CLOUDS_EVENT_RESULT) raise_result(context, event, node);
     else if (event->type == CLOUDS_EVENT_REQUEST) raise_request(context, event, node);
+    else if (is_question(event->type)) return raise_question(context, event, node);
     else if (is_reserved(event->type)) raise_operation(context, event, node);
     else raise_other(context, event, node);
     return 0;

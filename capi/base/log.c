@@ -29,6 +29,11 @@ void cl_log_to(const cl_log_sink *sink)
     log_sink = sink;
 }
 
+const cl_log_sink **cl_log_place(void)
+{
+    return &log_sink;
+}
+
 /* The control characters, those of C1 (U+0080 to U+009F) too. */
 static void escape(char *out, size_t cap, const char *text)
 {

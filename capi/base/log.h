@@ -26,6 +26,8 @@ typedef struct cl_log_sink {
 
 /* From now on, on this thread; NULL: nobody. */
 void cl_log_to(const cl_log_sink *sink);
+/* Where that is kept for this thread: who sets it often need not look up the thread each time. */
+const cl_log_sink **cl_log_place(void);
 
 void cl_log_hook(cl_log_fn hook, void *user_data, int level);
 

@@ -27,7 +27,7 @@ static int refusal(const cl_call *call, const cl_envelope *e, const cl_words *wo
 }
 
 /* What the server said beyond the text of the code is said on; 1 when it did. */
-static int says_more(int code, const cl_words *words)
+CL_RARE static int says_more(int code, const cl_words *words)
 {
     cl_str usual = cl_str_z(clouds_strerror(code));
     if (!words->message.n || cl_str_eq(words->message, usual)) return 0;
@@ -38,7 +38,7 @@ static int says_more(int code, const cl_words *words)
     return 1;
 }
 
-static void refused(cl_core *core, cl_call *call, int code, const cl_words *words)
+CL_RARE static void refused(cl_core *core, cl_call *call, int code, const cl_words *words)
 {
     if (code == CLOUDS_ETOOBIG) {
         cl_call_complete(call, code, cl_words_of_call(call, code, says_more(code, words)), CL_STR_NONE);
@@ -51,7 +51,7 @@ static void refused(cl_core *core, cl_call *call, int code, const cl_words *word
 }
 
 /* It was executed, but its answer is over our limits. */
-static void answer_too_big(cl_call *call, size_t size)
+CL_RARE static void answer_too_big(cl_call *call, size_t size)
 {
     const cl_limits *limits = &call->node->core->config.limits;
     if (size > limits->message) cl_error_too_big("the answer", size, limits->message);

@@ -79,7 +79,7 @@ static void start_attempt(cl_call *call, int64_t start, int64_t now)
 }
 
 /* The attempt's own time begins with the answer; until then the reason of the one before is that of the call. */
-static void ask_before(cl_call *call, int64_t now)
+CL_RARE static void ask_before(cl_call *call, int64_t now)
 {
     enter(call, CL_CALL_ASKED, NULL);
     call->sent_at = now;
@@ -126,7 +126,7 @@ static void park(cl_call *call)
 }
 
 /* The wait for the bus is nobody's fault: what was tried before may be tried again, and the budget is not asked. */
-static void await_bus(cl_call *call)
+CL_RARE static void await_bus(cl_call *call)
 {
     forget_reason(call);
     call->failing = CL_FAILING_NOT;
@@ -134,13 +134,13 @@ static void await_bus(cl_call *call)
 }
 
 /* The bus refused it although it seems to be up. */
-static void try_soon(cl_call *call, int64_t now)
+CL_RARE static void try_soon(cl_call *call, int64_t now)
 {
     await_bus(call);
     cl_core_nudge(call->node->core, now);
 }
 
-static void look(cl_call *call, int64_t now)
+CL_RARE static void look(cl_call *call, int64_t now)
 {
     call->looked = 1;
     enter(call, CL_CALL_LOOKING, &call->method->waiting);
@@ -149,7 +149,7 @@ static void look(cl_call *call, int64_t now)
 }
 
 /* No server is left that this attempt could still ask. */
-static void no_server(cl_call *call, int64_t now)
+CL_RARE static void no_server(cl_call *call, int64_t now)
 {
     int look_helps = !call->pinned && !call->looked && call->reason != CLOUDS_EOVERLOAD;
     if (look_helps) look(call, now);
@@ -158,7 +158,7 @@ static void no_server(cl_call *call, int64_t now)
 
 /* Another server is there, but the budget is spent. A busy cluster gets no more load; for all other reasons it is worth
  * to wait. */
-static void hold(cl_call *call, int64_t now)
+CL_RARE static void hold(cl_call *call, int64_t now)
 {
     if (call->reason == CLOUDS_EOVERLOAD) {
         cl_attempt_failed(call, call->reason, now);
@@ -204,9 +204,8 @@ void cl_attempt_dispatch(cl_call *call, int64_t now)
     cl_attempt_send(call, peer, now);
 }
 
-static int room_for_tried(cl_call *call)
+CL_RARE static int make_room_for_tried(cl_call *call)
 {
-    if (call->tried_n < call->tried_cap) return 0;
     if (call->tried_cap >= 32768) return CLOUDS_ELIMIT;
     uint16_t cap = (uint16_t)(call->tried_cap * 2);
     cl_peer **tried = cl_malloc(cap * sizeof(*tried));
@@ -256,11 +255,11 @@ static void ask_this_one(cl_call *call, cl_peer *peer)
  * as tried then. */
 static int try_to_send(cl_call *call, cl_peer *peer)
 {
-    int is_next = call->state == CL_CALL_CROWDED && call->peer == peer;
-    int code = room_for_tried(call);
+    int code = call->tried_n < call->tried_cap ? 0 : make_room_for_tried(call);
     if (code) return code;
+    int may = cl_list_empty(&peer->crowd) || (call->state == CL_CALL_CROWDED && call->peer == peer);
     ask_this_one(call, peer);
-    code = is_next || cl_list_empty(&peer->crowd) ? put_on_wire(call) : CLOUDS_ELIMIT;
+    code = may ? put_on_wire(call) : CLOUDS_ELIMIT;
     if ((code == 0 || code == CLOUDS_ELIMIT) && !cl_call_has_tried(call, peer)) {
         cl_peer_hold(peer);
         call->tried[call->tried_n++] = peer;
@@ -282,20 +281,20 @@ static int send_where_room_is(cl_call *call, cl_peer *peer, int64_t now)
 }
 
 /* The words of the bus tell the caller which limit it was. */
-static void fail_at_limit(cl_call *call, int code, int has_words)
+CL_RARE static void fail_at_limit(cl_call *call, int code, int has_words)
 {
     call->node->core->counters[CL_COUNT_LIMIT_HITS]++;
     cl_attempt_fail_said(call, code, has_words);
 }
 
-static void forget_tried(cl_call *call, unsigned from)
+CL_RARE static void forget_tried(cl_call *call, unsigned from)
 {
     while (call->tried_n > from) cl_peer_release(call->node->core, call->tried[--call->tried_n]);
 }
 
 /* All queues are full: it waits for room in that of `peer`, behind those that came before. `from`: the servers that
  * were tried before this. */
-static void crowd(cl_call *call, cl_peer *peer, unsigned from, int has_words)
+CL_RARE static void crowd(cl_call *call, cl_peer *peer, unsigned from, int has_words)
 {
     cl_core *core = call->node->core;
     int was_next = call->state == CL_CALL_CROWDED;
@@ -498,10 +497,9 @@ static size_t go_on(cl_peer *peer, int64_t now)
     return n;
 }
 
-size_t cl_core_room(cl_core *core)
+CL_RARE static size_t wake_crowded(cl_core *core)
 {
     size_t n = 0;
-    if (cl_list_empty(&core->crowded)) return 0;
     int64_t now = cl_core_now(core);
     cl_link crowded;
     cl_list_move(&core->crowded, &crowded);
@@ -516,6 +514,11 @@ size_t cl_core_room(cl_core *core)
     }
     if (!cl_list_empty(&core->crowded)) cl_core_wake_soon(core);
     return n;
+}
+
+size_t cl_core_room(cl_core *core)
+{
+    return cl_list_empty(&core->crowded) ? 0 : wake_crowded(core);
 }
 
 void cl_attempt_disperse(cl_peer *peer, int64_t now)

@@ -19,21 +19,16 @@ static cl_call *take_record(cl_core *core)
     return call;
 }
 
-static void drop_args(cl_core *core, cl_call *call)
+static inline void drop_args(cl_core *core, cl_call *call)
 {
-    if (call->big) core->call_bytes -= call->args.n;
+    if (!call->big) return;
+    core->call_bytes -= call->args.n;
     cl_free(call->big);
     call->big = NULL;
 }
 
-static int keep_args(cl_core *core, cl_call *call, cl_str args)
+CL_RARE static int keep_big_args(cl_core *core, cl_call *call, cl_str args)
 {
-    if (args.n <= CL_CALL_INLINE) {
-        drop_args(core, call);
-        memcpy(call->small, args.p, args.n);
-        call->args = cl_str_of(call->small, args.n);
-        return 0;
-    }
     if (core->call_bytes && core->call_bytes + args.n > core->config.max_in_flight_bytes)
         return cl_error_limit(CLOUDS_ELIMIT, core->call_bytes + args.n, core->config.max_in_flight_bytes,
                               "the arguments of the calls outstanding take %zu bytes already (max_in_flight_bytes)",
@@ -47,17 +42,26 @@ static int keep_args(cl_core *core, cl_call *call, cl_str args)
     return 0;
 }
 
+static inline int keep_args(cl_core *core, cl_call *call, cl_str args)
+{
+    if (args.n > CL_CALL_INLINE) return keep_big_args(core, call, args);
+    drop_args(core, call);
+    memcpy(call->small, args.p, args.n);
+    call->args = cl_str_of(call->small, args.n);
+    return 0;
+}
+
 static int fits(const cl_core *core, cl_str method, cl_str args)
 {
     return args.n + method.n <= core->config.limits.message;
 }
 
-static int too_big(const cl_core *core, cl_str method, cl_str args)
+CL_RARE static int too_big(const cl_core *core, cl_str method, cl_str args)
 {
     return cl_error_too_big("the call", method.n + args.n, core->config.limits.message);
 }
 
-int cl_call_set_args(cl_call *call, cl_str args)
+CL_RARE int cl_call_set_args(cl_call *call, cl_str args)
 {
     cl_core *core = call->node->core;
     return fits(core, call->method->name, args) ? keep_args(core, call, args) : too_big(core, call->method->name, args);
@@ -66,7 +70,7 @@ int cl_call_set_args(cl_call *call, cl_str args)
 static void free_texts(cl_core *core, cl_call *call)
 {
     drop_args(core, call);
-    cl_free(call->reason_error);
+    if (call->reason_error) cl_free(call->reason_error);
     for (unsigned i = 0; i < call->tried_n; i++) cl_peer_release(core, call->tried[i]);
     if (call->tried != call->tried_few) cl_free(call->tried);
     call->reason_error = NULL;
@@ -125,6 +129,12 @@ static void set_times(cl_call *call, const cl_call_spec *spec, int64_t start)
     if (parent->deadline < call->latest) call->latest = parent->deadline;
 }
 
+CL_RARE static int too_many(const cl_core *core)
+{
+    return cl_error_limit(CLOUDS_ELIMIT, core->calls.len, core->config.max_in_flight,
+                          "%zu calls are outstanding already (max_in_flight)", (size_t)core->calls.len);
+}
+
 static int may_call(const cl_node *node, const cl_call_spec *spec)
 {
     if (node->state == CL_NODE_SHUTTING) return CLOUDS_ECLOSED;
@@ -140,9 +150,7 @@ int cl_node_call(cl_node *node, const cl_call_spec *spec)
 {
     cl_core *core = node->core;
     int code = may_call(node, spec);
-    if (code == 0 && core->calls.len >= core->config.max_in_flight)
-        code = cl_error_limit(CLOUDS_ELIMIT, core->calls.len, core->config.max_in_flight,
-                              "%zu calls are outstanding already (max_in_flight)", (size_t)core->calls.len);
+    if (code == 0 && core->calls.len >= core->config.max_in_flight) code = too_many(core);
     if (code) {
         core->counters[CL_COUNT_LIMIT_HITS] += code == CLOUDS_ELIMIT || code == CLOUDS_ETOOBIG;
         return code;

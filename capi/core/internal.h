@@ -19,6 +19,7 @@
 #include "base/heap.h"
 #include "base/list.h"
 #include "base/map.h"
+#include "base/rare.h"
 #include "base/mem.h"
 #include "base/pool.h"
 #include "core/core.h"

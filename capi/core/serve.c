@@ -50,7 +50,7 @@ static void drop(cl_core *core, cl_request *r)
     core->request_bytes -= r->bytes;
     cl_idmap_take(&core->requests, r->id);
     cl_list_remove(&r->of_node);
-    cl_free(r->big);
+    if (r->big) cl_free(r->big);
     cl_pool_give(&core->spare_requests, r);
 }
 
@@ -82,7 +82,7 @@ static cl_request *admit(cl_core *core, cl_node *node, const cl_envelope *e)
     return r;
 }
 
-static void refuse_with(cl_core *core, cl_node *node, const cl_envelope *e, unsigned flags, cl_str error)
+CL_RARE static void refuse_with(cl_core *core, cl_node *node, const cl_envelope *e, unsigned flags, cl_str error)
 {
     cl_envelope answer = {
         .type = CL_RESULT,
@@ -101,7 +101,7 @@ static void refuse_with(cl_core *core, cl_node *node, const cl_envelope *e, unsi
     if (core->port.send(core->port.self, node->tag, &answer, 0) != 0) core->counters[CL_COUNT_LOST_ANSWERS]++;
 }
 
-static void refuse(cl_core *core, cl_node *node, const cl_envelope *e, int code)
+CL_RARE static void refuse(cl_core *core, cl_node *node, const cl_envelope *e, int code)
 {
     int native = (e->flags & CL_NATIVE) != 0;
     core->counters[code == CLOUDS_EEXPIRED ? CL_COUNT_EXPIRED_REQUESTS : CL_COUNT_REFUSED_REQUESTS]++;
@@ -114,7 +114,7 @@ static void refuse(cl_core *core, cl_node *node, const cl_envelope *e, int code)
 }
 
 /* A call over our limits was not begun. */
-static void refuse_too_big(cl_core *core, cl_node *node, const cl_envelope *e)
+CL_RARE static void refuse_too_big(cl_core *core, cl_node *node, const cl_envelope *e)
 {
     const cl_limits *limits = &core->config.limits;
     if (e->size > limits->message) cl_error_too_big("the call", e->size, limits->message);
@@ -218,15 +218,20 @@ static int may_wait(int code)
     return code == CLOUDS_ELIMIT || code == CLOUDS_ENOMEM;
 }
 
+CL_RARE static int not_sent(cl_core *core, const cl_request *r, int code)
+{
+    /* The caller need not wait for what can't be sent. */
+    int told = code == CLOUDS_ETOOBIG ? send_answer(core, r, cl_words_said(core, code), CL_STR_NONE) : 0;
+    if (code == CLOUDS_ETOOBIG || code == CLOUDS_ELIMIT) core->counters[CL_COUNT_LIMIT_HITS]++;
+    return may_wait(told) ? told : code;
+}
+
 int cl_core_answer(cl_core *core, uint64_t request, cl_str error, cl_str result)
 {
     cl_request *r = open_request(core, request);
     if (!r) return CLOUDS_ESTALE;
     int code = send_answer(core, r, error, result);
-    /* The caller need not wait for what can't be sent. */
-    int told = code == CLOUDS_ETOOBIG ? send_answer(core, r, cl_words_said(core, code), CL_STR_NONE) : 0;
-    if (code == CLOUDS_ETOOBIG || code == CLOUDS_ELIMIT) core->counters[CL_COUNT_LIMIT_HITS]++;
-    if (may_wait(told)) code = told;
+    if (code != 0) code = not_sent(core, r, code);
     if (may_wait(code)) return code;
     core->counters[code == 0 ? CL_COUNT_REPLIES : CL_COUNT_LOST_ANSWERS]++;
     cl_node *node = r->node;
@@ -260,7 +265,7 @@ int cl_core_expire(cl_core *core, uint64_t request)
 }
 
 /* Its caller has given up. What was begun cannot be stopped, but is not waited for. */
-static void request_due(cl_core *core, cl_timed *timed, int64_t now)
+CL_RARE static void request_due(cl_core *core, cl_timed *timed, int64_t now)
 {
     cl_request *r = CL_OWNER(timed, cl_request, timed);
     cl_node *node = r->node;

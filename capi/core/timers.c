@@ -20,10 +20,14 @@ int64_t cl_core_now(const cl_core *core)
     return core->port.now(core->port.self);
 }
 
+CL_RARE static int make_room(cl_core *core)
+{
+    return cl_heap_reserve(&core->timers, core->timed + 1 - core->timers.len);
+}
+
 int cl_timers_adopt(cl_core *core, cl_timed *timed, void (*due)(cl_core *, cl_timed *, int64_t))
 {
-    size_t room = core->timed + 1 - core->timers.len;
-    if (cl_heap_reserve(&core->timers, room) != 0) return CLOUDS_ENOMEM;
+    if (core->timers.cap <= core->timed && make_room(core) != 0) return CLOUDS_ENOMEM;
     *timed = (cl_timed){.due = due};
     cl_list_init(&timed->row);
     core->timed++;
@@ -83,7 +87,7 @@ void cl_timers_start_next(cl_core *core, cl_timed *timed, int64_t when)
 void cl_timers_stop(cl_core *core, cl_timed *timed)
 {
     cl_list_remove(&timed->row);
-    cl_heap_remove(&core->timers, &timed->timer);
+    if (timed->timer.index) cl_heap_remove(&core->timers, &timed->timer);
 }
 
 int cl_timers_is_set(const cl_timed *timed)

@@ -1,5 +1,6 @@
 #include "proto/frame.h"
 
+#include "base/rare.h"
 #include "clouds.h"
 #include "proto/utf8.h"
 
@@ -120,7 +121,7 @@ static inline int is_sound(const unsigned char *head, uint64_t length)
     return CL_FRAME_HEAD + names + get32(head + 12) <= length;
 }
 
-static void read_frame(const char *frame, size_t length, cl_envelope *out)
+static inline void read_frame(const char *frame, size_t length, cl_envelope *out)
 {
     const unsigned char *head = (const unsigned char *)frame + CL_FRAME_PREFIX;
     const char *p = frame + CL_FRAME_PREFIX + CL_FRAME_HEAD, *end = frame + CL_FRAME_PREFIX + length;
@@ -153,7 +154,7 @@ int64_t cl_frame_decode(cl_str bytes, size_t max, cl_envelope *out)
     return (int64_t)length + CL_FRAME_PREFIX;
 }
 
-int64_t cl_frame_decode_too_big(cl_str bytes, cl_envelope *out)
+CL_RARE int64_t cl_frame_decode_too_big(cl_str bytes, cl_envelope *out)
 {
     if (bytes.n < CL_FRAME_PREFIX) return 0;
     size_t length = get32((const unsigned char *)bytes.p);

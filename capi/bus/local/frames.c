@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "base/rare.h"
 
 enum {
     GREETING_BYTES = 4096,
@@ -17,7 +18,7 @@ static size_t longest(const cl_local_link *link)
     return link->state == CL_LINK_OPEN || most < GREETING_BYTES ? most : GREETING_BYTES;
 }
 
-static void break_up(cl_local_link *link, int code)
+CL_RARE static void break_up(cl_local_link *link, int code)
 {
     link->bus->sink.dropped(link->bus->sink.self, code);
     cl_link_cut(link);
@@ -33,20 +34,24 @@ static const cl_local_node *receiver(cl_local_link *link, cl_str to)
     return bus->last_node;
 }
 
-static void on_envelope(cl_local_link *link, cl_envelope *e)
+/* 1: it is whole, only too much for us, which is told in its place. */
+CL_RARE static int is_tolerable(cl_local_link *link, cl_envelope *e, int code)
+{
+    if (code != CLOUDS_ETOOBIG) {
+        break_up(link, code);
+        return 0;
+    }
+    link->bus->sink.dropped(link->bus->sink.self, code);
+    if (e->type == CL_MESSAGE) return 0;
+    if (!(e->flags & CL_TOO_BIG)) cl_envelope_mark_too_big(e, e->raw.n);
+    return 1;
+}
+
+static inline void on_envelope(cl_local_link *link, cl_envelope *e)
 {
     cl_local *bus = link->bus;
     int code = e->flags & CL_TOO_BIG ? CLOUDS_ETOOBIG : cl_frame_check(e, bus->limits.json);
-    if (code == CLOUDS_ETOOBIG) { /* the frame is whole, only too much for us */
-        bus->sink.dropped(bus->sink.self, code);
-        if (e->type == CL_MESSAGE) return;
-        if (!(e->flags & CL_TOO_BIG)) cl_envelope_mark_too_big(e, e->raw.n);
-        code = 0;
-    }
-    if (code != 0) {
-        break_up(link, code);
-        return;
-    }
+    if (code != 0 && !is_tolerable(link, e, code)) return;
     if (!e->from.n) e->from = link->peer_id;
     const cl_local_node *node = receiver(link, e->to);
     if (e->type == CL_RESULT && !link->accepted && link->calls > 0) link->calls--;
@@ -63,7 +68,7 @@ static void on_envelope(cl_local_link *link, cl_envelope *e)
 
 /* The node at the other end of a link of ours says so; we answer in kind, behind the last call that we sent it. So it
  * knows when everything has come, and no call is cut off on its way. */
-static void on_draining(cl_local_link *link)
+CL_RARE static void on_draining(cl_local_link *link)
 {
     cl_local *bus = link->bus;
     int first = !link->fenced;
@@ -108,7 +113,7 @@ static int is_reading(const cl_local_link *link)
 }
 
 /* A frame that is longer than what we take: who it is for hears of it, and the rest of it is passed over. */
-static int64_t read_too_big(cl_local_link *link, cl_str bytes)
+CL_RARE static int64_t read_too_big(cl_local_link *link, cl_str bytes)
 {
     cl_envelope e;
     int64_t all = cl_frame_decode_too_big(bytes, &e);
@@ -156,7 +161,7 @@ static void free_tail(cl_local_link *link)
 }
 
 /* Of the links that owe the end of a frame, the one that has been silent for the longest goes. */
-static void make_room(cl_local *bus)
+CL_RARE static void make_room(cl_local *bus)
 {
     cl_local_link *oldest = NULL;
     CL_LIST_EACH(it, &bus->links)

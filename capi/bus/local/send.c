@@ -11,6 +11,7 @@
 #include "bus/local/local.h"
 
 #include "base/error.h"
+#include "base/rare.h"
 
 enum { FULL_LINKS = 8 /* full queues that all links together may have */ };
 
@@ -44,7 +45,7 @@ static int find(cl_local *bus, const cl_envelope *e, cl_local_link **out)
     return code;
 }
 
-static int full(const cl_envelope *e, size_t unwritten, const char *name, size_t limit)
+CL_RARE static int full(const cl_envelope *e, size_t unwritten, const char *name, size_t limit)
 {
     return cl_error_limit(CLOUDS_ELIMIT, unwritten, limit, "%zu bytes wait for %.*s already (%s, %zu)", unwritten,
                           (int)e->to.n, e->to.p, name, limit);
@@ -81,7 +82,7 @@ static int64_t patience_of(const cl_envelope *e)
     return e->deadline <= now ? e->deadline : now + (e->deadline - now + 1) / 2;
 }
 
-static int wait_for(cl_local_link *link, const cl_envelope *e, uint64_t token)
+CL_RARE static int wait_for(cl_local_link *link, const cl_envelope *e, uint64_t token)
 {
     cl_buf *queue = &link->queue;
     size_t before = queue->len;
@@ -115,7 +116,7 @@ static void count_call(cl_local_link *link)
 }
 
 /* Of the calls that the kernel has, nothing need be known any more. */
-static void forget_sent(cl_local_link *link)
+CL_RARE static void forget_sent(cl_local_link *link)
 {
     const cl_unsent *list = (const cl_unsent *)(const void *)link->unsent.data;
     size_t n = link->unsent.len / sizeof *list, sent = 0;
@@ -124,7 +125,7 @@ static void forget_sent(cl_local_link *link)
 }
 
 /* Without memory the call counts as sent. */
-static void remember_unsent(cl_local_link *link, uint64_t token, size_t pending_before)
+static inline void remember_unsent(cl_local_link *link, uint64_t token, size_t pending_before)
 {
     cl_buf *list = &link->unsent;
     const cl_unsent call = {cl_conn_handed(link->conn) + cl_conn_pending(link->conn), token};
