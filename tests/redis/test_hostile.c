@@ -50,6 +50,13 @@ static void begin_impatient(void)
     begin(0.1, 0.5);
 }
 
+/* A bus that looks for servers, and so subscribes even without a node. */
+static void open_bus(const char *url, const cl_limits *its_limits)
+{
+    REQUIRE(kit_open(&a, url, its_limits) == 0);
+    a.bus->ops->look(a.bus, CL_STR("m"), 0);
+}
+
 static void end(void)
 {
     fake_answer(&f, "", NULL, 0);
@@ -119,7 +126,7 @@ static void nonsense_while_greeting(void)
 {
     begin_impatient();
     fake_answer(&f, "*", "-ERR no\r\n", 9);
-    REQUIRE(kit_open(&a, f.url, &limits) == 0);
+    open_bus(f.url, &limits);
     for (size_t i = 0; i < sizeof nonsense / sizeof *nonsense; i++) {
         fake_answer(&f, "*", nonsense[i].p, nonsense[i].n);
         kit_forget(&a);
@@ -136,7 +143,7 @@ static void nonsense_while_greeting(void)
 static void nonsense_to_subscribe(void)
 {
     begin_impatient();
-    REQUIRE(kit_open(&a, f.url, &limits) == 0);
+    open_bus(f.url, &limits);
     for (size_t i = 0; i < sizeof nonsense / sizeof *nonsense; i++) {
         if (nonsense[i].p[0] == '-') continue; /* an error is an answer */
         fake_answer(&f, "SUBSCRIBE", nonsense[i].p, nonsense[i].n);
@@ -156,7 +163,7 @@ static void nonsense_out_of_the_blue(void)
 {
     static const char *const names[] = {"for commands", "subscribed"};
     begin_impatient();
-    REQUIRE(kit_open(&a, f.url, &limits) == 0);
+    open_bus(f.url, &limits);
     WAIT_FOR(a.up);
     for (int subscriber = 0; subscriber < 2; subscriber++)
         for (size_t i = 0; i < sizeof nonsense / sizeof *nonsense; i++) {
@@ -171,7 +178,7 @@ static void nonsense_out_of_the_blue(void)
 static void open_anew(void)
 {
     if (a.loop) kit_close(&a, 1);
-    REQUIRE(kit_open(&a, f.url, &limits) == 0);
+    open_bus(f.url, &limits);
     REQUIRE(kit_node(&a, &node_a, ID_A, 0.1) == 0);
 }
 
@@ -230,7 +237,7 @@ static void wrong_answers_to_commands(void)
 static void what_a_wrong_answer_means(void)
 {
     begin_patient();
-    REQUIRE(kit_open(&a, f.url, &limits) == 0);
+    open_bus(f.url, &limits);
     REQUIRE(kit_node(&a, &node_a, ID_A, 5) == 0);
     fake_answer(&f, "PUBLISH", "+OK\r\n", 5);
     CHECK_INT(kit_say(&a, ID_A, "x", "1", 5), 0);
@@ -268,7 +275,7 @@ static void what_never_ends(void)
     for (size_t i = 0; i + 4 <= sizeof many; i += 4) memcpy(many + i, ":1\r\n", 4);
     memcpy(many, "*040000\r\n:1\r", 12);
     const bytes endless[] = {{line, sizeof line}, {bulk, sizeof bulk}, {many, sizeof many}};
-    REQUIRE(kit_open(&a, f.url, &limits) == 0);
+    open_bus(f.url, &limits);
     WAIT_FOR(a.up);
     long before = resident_kb();
     for (int round = 0; round < 10; round++)
@@ -285,7 +292,7 @@ static void what_never_ends(void)
 static void truncated_at_every_byte(void)
 {
     begin_impatient();
-    REQUIRE(kit_open(&a, f.url, &limits) == 0);
+    open_bus(f.url, &limits);
     REQUIRE(kit_node(&a, &node_a, ID_A, 0.1) == 0);
     a.bus->ops->enroll(a.bus, &node_a, CL_STR("m"), 2);
     for (long budget = 0; budget < 330; budget += 1) {
@@ -327,7 +334,7 @@ static void broken_envelopes(void)
     };
     static test_redis server;
     REQUIRE(test_redis_start(&server, NULL) == 0);
-    REQUIRE(kit_open(&a, server.url, NULL) == 0);
+    open_bus(server.url, NULL);
     REQUIRE(kit_node(&a, &node_a, ID_A, 2) == 0);
     for (size_t i = 0; i < sizeof payloads / sizeof *payloads; i++) {
         const char *argv[] = {"PUBLISH", "clouds:L:" ID_A, payloads[i]}, *news[] = {"PUBLISH", "clouds:D", payloads[i]};
@@ -408,7 +415,7 @@ static void error_words(void)
         {"-ERR something\r\n", CLOUDS_EREDIS, "something"},
     };
     begin_patient();
-    REQUIRE(kit_open(&a, f.url, &limits) == 0);
+    open_bus(f.url, &limits);
     REQUIRE(kit_node(&a, &node_a, ID_A, 5) == 0);
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         char method[8];
@@ -427,7 +434,7 @@ static void loading_is_waited_for(void)
 {
     begin_patient();
     fake_answer(&f, "EXISTS", "-LOADING Redis is loading the dataset in memory\r\n", 49);
-    REQUIRE(kit_open(&a, f.url, &limits) == 0);
+    open_bus(f.url, &limits);
     kit_note *n = kit_take(&a, "state");
     CHECK_INT(n->number, 0);
     CHECK_INT(n->code, CLOUDS_EREDIS);
@@ -439,7 +446,7 @@ static void in_cluster_mode_zero_proves_nothing(void)
 {
     begin_patient();
     fake_answer(&f, "INFO", "$17\r\ncluster_enabled:1\r\n", 24);
-    REQUIRE(kit_open(&a, f.url, &limits) == 0);
+    open_bus(f.url, &limits);
     REQUIRE(kit_node(&a, &node_a, ID_A, 5) == 0);
     fake_answer(&f, "PUBLISH", ":0\r\n", 4);
     CHECK_INT(kit_say(&a, ID_A, "x", "1", 5), 0);
