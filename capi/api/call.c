@@ -42,13 +42,19 @@ static int is_closed(cl_api_node *node, uint64_t parent)
     return !serves;
 }
 
-static int check_call(cl_api_node *node, const cl_command *c)
+static int check_args(const cl_limits *limits, const cl_command *c)
 {
-    const cl_limits *limits = &node->context->limits;
-    int code = cl_check_name(c->a, 65535, "method");
-    if (code == 0) code = cl_check_json(limits, c->b, '[', "the list of arguments");
+    int code = cl_check_json(limits, c->b, '[', "the list of arguments");
     if (code == 0 && c->a.n + c->b.n > limits->message)
         code = cl_error_too_big("the call", c->a.n + c->b.n, limits->message);
+    if (code != 0 && c->a.n <= CL_ERROR_NAME) cl_error_lead(c->a);
+    return code;
+}
+
+static int check_call(cl_api_node *node, const cl_command *c)
+{
+    int code = cl_check_name(c->a, 65535, "method");
+    if (code == 0) code = check_args(&node->context->limits, c);
     if (code == 0 && is_closed(node, c->parent)) code = cl_error(CLOUDS_ECLOSED, "the node is closed");
     return code;
 }

@@ -62,6 +62,14 @@ int cl_error_too_big(const char *what, uint64_t size, uint64_t max_message)
                           size, max_message);
 }
 
+void cl_error_lead(cl_str method)
+{
+    char text[CL_ERROR_TEXT];
+    memcpy(text, last.text, sizeof text);
+    int wanted = snprintf(last.text, sizeof last.text, "%.*s: %s", (int)method.n, method.p, text);
+    cut_whole(last.text, wanted);
+}
+
 static void keep(cl_error_name *to, cl_str text)
 {
     if (text.n == 0 || text.n > CL_ERROR_NAME) return;

@@ -36,6 +36,9 @@ int cl_error_limit(int code, uint64_t size, uint64_t limit, const char *format, 
 /* CLOUDS_ETOOBIG: `what` has so many bytes, and no message may be longer than max_message. */
 int cl_error_too_big(const char *what, uint64_t size, uint64_t max_message);
 
+/* The last error of this thread is one of this method: its text begins with the name. */
+void cl_error_lead(cl_str method);
+
 /* Adds the texts that are not empty to the last error of this thread; one too long to be kept is left out. */
 void cl_error_about(const cl_facts *facts);
 

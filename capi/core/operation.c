@@ -166,7 +166,8 @@ int cl_node_register(cl_node *node, cl_str method, const cl_op_spec *spec)
 int cl_node_unregister(cl_node *node, cl_str method, const cl_op_spec *spec)
 {
     if (!is_open(node)) return CLOUDS_ECLOSED;
-    if (!cl_strmap_get(&node->services, method)) return CLOUDS_EINVAL;
+    if (!cl_strmap_get(&node->services, method))
+        return cl_error(CLOUDS_EINVAL, "no method '%.*s' is registered", (int)method.n, method.p);
     cl_op *op;
     int code = cl_op_create(node, CL_OP_UNREGISTER, spec, method, &op);
     if (code) return code;

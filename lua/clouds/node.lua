@@ -393,21 +393,6 @@ end
 
 ---- messages, questions ----
 
-local function nothing() end
-
---- Waits for fn, an operation of the library's; no longer than `timeout`, if there is one. The error is then what is in
--- the way, as far as that is known. The operation goes on, and `late` is called with its outcome.
-function M.operation(self, timeout, what, fn, late)
-  if not timeout then
-    return fn()
-  end
-  local results = scheduler.pack(scheduler.within(timeout, late or nothing, fn))
-  if results.n > 0 then
-    return unpack(results, 1, results.n)
-  end
-  return nil, self.context.reason or errors.new(core.ETIMEOUT, ("%s took longer than %g s"):format(what, timeout))
-end
-
 local function check_send(options, level)
   if options ~= nil and type(options) ~= "table" then
     error("expected a table of options", level + 1)
@@ -430,12 +415,7 @@ function Node:send(receiver, value, options)
     error("expected the id of a node", 2)
   end
   options = check_send(options, 2)
-  if not (options.confirm and options.timeout) then
-    return self.core:send(receiver, value, options.confirm)
-  end
-  return M.operation(self, options.timeout, "the confirmation of a message", function()
-    return self.core:send(receiver, value, true)
-  end)
+  return self.core:send(receiver, value, options.confirm, options.timeout)
 end
 
 --- Answers a question of the library by a function of the program's; nil gives it back to the library. The node; or nil
@@ -465,9 +445,7 @@ end
 
 --- Who serves what: { servers = { id = { methods } }, methods = { name = { ids } } }.
 function Node:status(options)
-  return M.operation(self, M.wait_limit(options, 2), "the status", function()
-    return self.core:status()
-  end)
+  return self.core:status(M.wait_limit(options, 2))
 end
 
 --- The library's counters, and how many messages to this node were dropped, its listeners being at work with too many.

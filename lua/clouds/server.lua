@@ -41,8 +41,6 @@ function node.why_nothing_is_served()
 end
 
 local function register(self, name, handler)
-  self.methods = self.methods or {}
-  self.methods[name] = handler
   local ok, problem = self.core:register(name, handler)
   note_registration(self, name, not ok and not still_wanted[problem.code] and problem or nil)
   return ok, problem
@@ -73,6 +71,18 @@ local function register_beside(self, name, handler)
   return true
 end
 
+-- It is tried on after the time; a failure that comes then is told as the event "error".
+local function register_within(self, name, handler, timeout)
+  local results = scheduler.pack(scheduler.within(timeout, told_late(self, name), function()
+    return register(self, name, handler)
+  end))
+  if results.n > 0 then
+    return unpack(results, 1, results.n)
+  end
+  local late = ("the registration of '%s' took longer than %g s"):format(name, timeout)
+  return nil, self.context.reason or errors.new(core.ETIMEOUT, late)
+end
+
 --- Offers a method. true; or nil and an error. Waits for the registration where that is possible; it is tried on after
 -- { timeout = seconds }.
 function Server:register(name, handler, options)
@@ -83,21 +93,12 @@ function Server:register(name, handler, options)
     error("expected a function as the handler", 2)
   end
   local timeout = node.wait_limit(options, 2)
-  if core.may_wait() then
-    return node.operation(self, timeout, ("the registration of '%s'"):format(name), function()
-      return register(self, name, handler)
-    end, told_late(self, name))
+  if timeout and core.may_wait() then
+    return register_within(self, name, handler, timeout)
+  elseif core.may_wait() then
+    return register(self, name, handler)
   end
   return register_beside(self, name, handler)
-end
-
-local function unregister(self, name)
-  local ok, problem = self.core:unregister(name)
-  if ok or (failing[self] and failing[self][name]) then
-    self.methods[name] = nil
-    note_registration(self, name, nil)
-  end
-  return ok, problem
 end
 
 --- Takes a method back; requests it has accepted are still answered.
@@ -105,13 +106,9 @@ function Server:unregister(name, options)
   if type(name) ~= "string" then
     error("expected the name of a method", 2)
   end
-  if not self.closed and not (self.methods and self.methods[name]) then
-    return nil, errors.new(core.EINVAL, ("no method '%s' is registered"):format(name))
-  end
-  local timeout = core.may_wait() and node.wait_limit(options, 2) or nil
-  return node.operation(self, timeout, ("to unregister '%s'"):format(name), function()
-    return unregister(self, name)
-  end)
+  local timeout = node.wait_limit(options, 2)
+  note_registration(self, name, nil)
+  return self.core:unregister(name, timeout)
 end
 
 return Server

@@ -1,6 +1,8 @@
 /* Nodes as userdata. The objects that users see are made over them in Lua (clouds.node). */
 #include "state.h"
 
+enum { LONGEST = 2147483 }; /* seconds */
+
 /* In a function of ours. luaL_checkudata would look the type up by its name each time. */
 cl_lua_node *cl_check_node(lua_State *L, int index)
 {
@@ -116,8 +118,34 @@ static void set_handler(lua_State *L, cl_state *s, cl_lua_node *node)
     cl_node_settle(L, s, node, 1);
 }
 
-/* A registration goes on until it is there; who waits for it has a limit of its own. */
-static const clouds_operation_options until_it_is = {.size = sizeof until_it_is, .timeout = 2147483};
+/* Of the method at index 2, if it has one. */
+static void drop_handler(lua_State *L, cl_state *s, cl_lua_node *node)
+{
+    push_methods(L, s, node);
+    lua_pushvalue(L, 2);
+    lua_rawget(L, -2);
+    bool had = !lua_isnil(L, -1);
+    lua_pop(L, 1);
+    lua_pushvalue(L, 2);
+    lua_pushnil(L);
+    lua_rawset(L, -3);
+    lua_pop(L, 1);
+    if (had) node->methods--;
+    cl_node_settle(L, s, node, 1);
+}
+
+/* The options of an operation with the limit at `index`, in seconds; none: the node option operation_timeout counts. */
+static clouds_operation_options limit_at(lua_State *L, int index)
+{
+    clouds_operation_options options = {.size = sizeof options, .timeout = luaL_optnumber(L, index, 0)};
+    if (!lua_isnoneornil(L, index) && options.timeout < 0.001) options.timeout = 0.001; /* 0 is no limit of its own */
+    if (options.timeout > LONGEST) options.timeout = LONGEST;
+    return options;
+}
+
+/* A registration goes on until it is there, and its failure is told whenever it comes; who waits for it has a limit of
+ * its own, in Lua. */
+static const clouds_operation_options until_it_is = {.size = sizeof until_it_is, .timeout = LONGEST};
 
 /* node:register(method, handler) -> true, or nil and an error */
 static int node_register(lua_State *L)
@@ -136,7 +164,7 @@ static int node_register(lua_State *L)
     return wait_operation(L, s, operation, false);
 }
 
-/* node:unregister(method) -> true, or nil and an error */
+/* node:unregister(method, timeout) -> true, or nil and an error */
 static int node_unregister(lua_State *L)
 {
     cl_state *s = cl_state_of(L);
@@ -146,19 +174,14 @@ static int node_unregister(lua_State *L)
     if (!node->node) return refused(L, s, CLOUDS_ECLOSED);
     uint64_t operation;
     node->ctx->dirty = true;
-    int code = clouds_node_unregister(node->node, method, len, NULL, &operation);
+    clouds_operation_options options = limit_at(L, 3);
+    int code = clouds_node_unregister(node->node, method, len, &options, &operation);
+    if (code == 0 || code == CLOUDS_EINVAL) drop_handler(L, s, node); /* EINVAL: its registration had failed */
     if (code != 0) return refused(L, s, code);
-    push_methods(L, s, node);
-    lua_pushvalue(L, 2);
-    lua_pushnil(L);
-    lua_rawset(L, -3);
-    lua_pop(L, 1);
-    node->methods--;
-    cl_node_settle(L, s, node, 1);
     return wait_operation(L, s, operation, false);
 }
 
-/* node:send(receiver, value, confirm) -> true, or the number of receivers (true: not known); or nil and an error. A
+/* node:send(receiver, value, confirm, timeout) -> true, or the number of receivers (true: not known); or nil and an error. A
  * message that is not confirmed has a slot too: the loop keeps running until it has left. */
 static int node_send(lua_State *L)
 {
@@ -171,10 +194,11 @@ static int node_send(lua_State *L)
     if (confirm) cl_slot_check_wait(L, s);
     s->out.len = 0;
     if (!cl_encode_value(L, &s->codec, 3, &s->out)) return cl_refuse(L, s, "value");
+    clouds_operation_options options = limit_at(L, 5);
     uint64_t operation = 0;
     node->ctx->dirty = true;
-    int code =
-        clouds_node_send(node->node, receiver, len, s->out.data, s->out.len, CLOUDS_SEND_CONFIRM, NULL, &operation);
+    int code = clouds_node_send(node->node, receiver, len, s->out.data, s->out.len, CLOUDS_SEND_CONFIRM, &options,
+                                &operation);
     if (s->out.cap > 1 << 20) cl_text_trim(&s->out);
     if (code != 0) return cl_fail(L, s, code);
     if (confirm) return wait_operation(L, s, operation, true);
@@ -185,16 +209,17 @@ static int node_send(lua_State *L)
     return 1;
 }
 
-/* node:status() -> { servers =, methods = }, or nil and an error */
+/* node:status(timeout) -> { servers =, methods = }, or nil and an error */
 static int node_status(lua_State *L)
 {
     cl_state *s = cl_state_of(L);
     cl_lua_node *node = cl_check_node(L, 1);
     cl_slot_check_wait(L, s);
     if (!node->node) return refused(L, s, CLOUDS_ECLOSED);
+    clouds_operation_options options = limit_at(L, 2);
     uint64_t operation;
     node->ctx->dirty = true;
-    int code = clouds_node_status(node->node, NULL, &operation);
+    int code = clouds_node_status(node->node, &options, &operation);
     if (code != 0) return refused(L, s, code);
     return wait_operation(L, s, operation, true);
 }

@@ -431,6 +431,7 @@ static void registering(void)
     cl_core_enrolled(f.core, 4711, 0, NULL);
     CHECK_INT(fake_count(&f, CLOUDS_EVENT_REGISTERED), 2);
     CHECK_INT(cl_node_unregister(f.node, CL_STR("nope"), &(cl_op_spec){.id = 9}), CLOUDS_EINVAL);
+    CHECK_STR(clouds_last_error(), strlen(clouds_last_error()), "no method 'nope' is registered");
     CHECK_INT(cl_node_unregister(f.node, CL_STR("up"), &(cl_op_spec){.id = 9}), 0);
     CHECK_INT(f.n_withdraws, 1);
     cl_core_enrolled(f.core, 9, 0, NULL);

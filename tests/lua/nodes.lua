@@ -503,6 +503,8 @@ t.test("every wait has a limit, and says what is in the way", function()
     local ok, err = waits[name]()
     t.is({ ok, err.code }, { nil, "CLOUDS_UNREACHABLE" }, name)
   end
+  local ok, err = own:unregister("limited")
+  t.is({ ok, err.message, err.method }, { nil, "no method 'limited' is registered", "limited" })
   for _, fn in ipairs({ own.register, own.unregister }) do
     t.raises(function()
       fn(own, "limited", fn == own.register and print or { late = 1 }, { late = 1 })

@@ -85,7 +85,7 @@ class Facts(PythonCase):
         self.assertEqual((said.method, said.server), ("wait", "s.facts"))
         said = self.raises(clouds.Error, "s.nobody", client.call, "wait", server="s.nobody", timeout=0.2)
         self.assertEqual((said.method, said.server), ("wait", "s.nobody"))
-        said = self.raises(clouds.TooBig, "4194304", client.call, "wait", "x" * 5000000)
+        said = self.raises(clouds.TooBig, "wait: the list of arguments has 5000004 bytes, max_message is 4194304", client.call, "wait", "x" * 5000000)
         self.assertEqual((said.method, said.limit), ("wait", 4194304))
         self.assertGreater(said.size, 5000000)
         with self.assertLogs("clouds", "INFO"):

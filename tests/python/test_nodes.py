@@ -255,12 +255,14 @@ class Connection(PythonCase):
         self.addCleanup(server.resume)
         begin = time.monotonic()
         self.assertIsInstance(asyncio.run(close()), clouds.Error)
-        for wait, words in ((node.status, "the status did not come within 0.1 s"),
-                            (node.ping, "the bus did not answer within 0.1 s"),
-                            (lambda timeout: node.unregister("add", timeout=timeout), "not taken back within 0.1 s"),
-                            (lambda timeout: node.send(other.id, 1, confirm=True, timeout=timeout), "within 0.1 s")):
+        for wait, words, about in (
+                (node.status, "no status on redis", node.id),
+                (node.ping, "the bus did not answer within 0.1 s", node.id),
+                (lambda timeout: node.unregister("add", timeout=timeout), "cannot unregister add on redis", node.id)):
             problem = self.raises(clouds.Timeout, words, wait, 0.1)
-            self.assertEqual(problem.node, node.id)
+            self.assertEqual(problem.node, about)
+        self.assertIsNone(node.send(other.id, 1, confirm=True, timeout=0.1))  # sent; who got it is not known
+        self.raises(clouds.InvalidArgument, "no method 'add' is registered", node.unregister, "add")
         node.close(0)
         other.close(0)
         self.assertLess(time.monotonic() - begin, BOUND)

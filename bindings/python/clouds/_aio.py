@@ -19,7 +19,7 @@ from clouds._later import contained, finish_later, serve_later
 from clouds._library import lib
 from clouds._node import NodeBase
 from clouds._operations import settle
-from clouds._options import CallOptions, Number, check_wait, drain_seconds, method_name
+from clouds._options import CallOptions, Number, drain_seconds, method_name
 from clouds._request import Request, call_record, outside, serve
 from clouds._retry import Asking, Hooked
 from clouds._values import encode_list, results
@@ -467,20 +467,19 @@ class Node(_Keywords, NodeBase):
         if future is None:
             future = self._new_future()
             future.set_result(None)
-        sent: "Awaitable[Optional[int]]" = self._limited(future, timeout, "the confirmation did not come")
+        sent: "Awaitable[Optional[int]]" = future
         return sent
 
     def status(self, timeout: Optional[float] = None) -> "Awaitable[Dict[str, Dict[str, List[str]]]]":
         """Who serves what: ``{"servers": {id: [methods]}, "methods": {name: [ids]}}``."""
-        future: "Awaitable[Dict[str, Dict[str, List[str]]]]" = self._limited(
-            self._begin(lib.clouds_node_status, timeout=timeout), timeout, "the status did not come")
+        future: "Awaitable[Dict[str, Dict[str, List[str]]]]" = self._begin(lib.clouds_node_status, timeout=timeout)
         return future
 
     async def ping(self, timeout: Optional[float] = None) -> float:
         """Goes to the bus and back, and gives the seconds that it took; raises why it could not."""
         loop = self._here()
         begun = loop.time()
-        await self._limited(self._begin_ping(timeout), timeout, "the bus did not answer")
+        self._check_ping(await self._begin_ping(timeout), timeout)
         return loop.time() - begun
 
     async def ready(self, timeout: Optional[float] = None) -> None:
@@ -489,17 +488,11 @@ class Node(_Keywords, NodeBase):
         Raises what went wrong; clouds.Timeout when `timeout` seconds passed first (without it: those of the option
         operation_timeout). It is tried on then, and may be waited for again.
         """
-        await self._limited(self._begin_ready(), self._patience if timeout is None else timeout, "not ready")
-
-    def _limited(self, future: "asyncio.Future[Any]", timeout: Optional[float], what: str) -> "asyncio.Future[Any]":
-        """The same future, which fails when the time is over."""
-        seconds = check_wait(timeout)
-        if seconds is None or future.done():
-            return future
+        seconds, future = self._wait_limit(timeout), self._begin_ready()
         timer = self._here().call_later(
-            seconds, lambda: settle(future, None, _caused(self._not_in_time(what, seconds), self._known_reason())))
+            seconds, lambda: settle(future, None, self._not_in_time("not ready", seconds)))
         future.add_done_callback(lambda _: timer.cancel())
-        return future
+        await future
 
     async def close(self, drain: Optional[float] = None) -> None:
         """Stops the node in order: unregisters, serves what it has accepted for up to `drain` seconds, and disconnects.
@@ -588,11 +581,6 @@ def _end_signals(loop: asyncio.AbstractEventLoop, stop: "asyncio.Future[Any]") -
     if not signals.stops:
         del _running_in[loop]
         signals.give_back()
-
-
-def _caused(problem: Error, cause: Optional[BaseException]) -> Error:
-    problem.__cause__ = cause
-    return problem
 
 
 # ---- listeners

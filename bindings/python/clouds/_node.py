@@ -22,17 +22,17 @@ from clouds._values import encode
 from clouds.errors import CallTimeout
 
 EVENTS = ("message", "unknown message", "ready", "exit", "up", "down")
-# A registration goes on until it is there: ready() has the limit, and knows the reason.
-_UNTIL_IT_IS = _abi.clouds_operation_options(size=ctypes.sizeof(_abi.clouds_operation_options), timeout=2147483.0)
 _LONGEST = 2147483.0
+# A registration goes on until it is there: ready() has the limit, and knows the reason.
+_UNTIL_IT_IS = _abi.clouds_operation_options(size=ctypes.sizeof(_abi.clouds_operation_options), timeout=_LONGEST)
 
 
 def _limit(timeout: Optional[float]) -> Any:
-    """The library's own limit of an operation: that of the node, or more than the one which is given here."""
+    """The limit of an operation, which the library keeps; None: that of the node. There 0 is none of its own."""
     if timeout is None:
         return None
     return ctypes.byref(_abi.clouds_operation_options(size=ctypes.sizeof(_abi.clouds_operation_options),
-                                                      timeout=min(2 * float(timeout) + 1, _LONGEST)))
+                                                      timeout=min(max(float(timeout), 0.001), _LONGEST)))
 
 _Handler = Callable[..., Any]
 _Arguments = Callable[[], Sequence[Any]]  # makes them, when it is their turn
@@ -244,18 +244,28 @@ class NodeBase(_Live):
         to = f"{self.id}.ping".encode()
         return self._begin(lib.clouds_node_send, to, len(to), b"null", 4, _abi.CLOUDS_SEND_CONFIRM, timeout=timeout)
 
+    def _check_ping(self, receivers: Optional[int], timeout: Optional[float]) -> None:
+        """Raises when the bus did not say how many got it: it has not answered in time."""
+        if receivers is None:
+            raise self._not_in_time("the bus did not answer", self._wait_limit(timeout))
+
     def _known_reason(self) -> Optional[Error]:
         """Why things do not go on, as far as it is known."""
         if isinstance(self._readiness, Error):
             return self._readiness
         return self._down or next(iter(self._failed.values()), None)
 
-    def _not_in_time(self, what: str, timeout: Optional[float]) -> Timeout:
+    def _wait_limit(self, timeout: Optional[float]) -> float:
+        """The longest wait where `timeout` was given, or not."""
+        seconds = check_wait(timeout)
+        return self._patience if seconds is None else seconds
+
+    def _not_in_time(self, what: str, timeout: float) -> Timeout:
         """Somebody waited too long."""
         reason = self._known_reason()
         words = f"{what} within {timeout:g} s" + (f": {reason}" if reason is not None else "")
         problem = Timeout(words, code=CallTimeout.default_code, outcome="UNKNOWN" if reason is None else reason.outcome)
-        problem.node = self.id
+        problem.node, problem.__cause__ = self.id, reason
         return problem
 
     def _begin_unregister(self, method: Any, timeout: Optional[float]) -> Any:

@@ -19,7 +19,7 @@ from clouds._handle import Handle, farewell
 from clouds._library import lib
 from clouds._faults import tell
 from clouds._node import NodeBase, Serving
-from clouds._options import CallOptions, Number, check_wait, drain_seconds, method_name
+from clouds._options import CallOptions, Number, drain_seconds, method_name
 from clouds._request import Request, call_record, serve
 from clouds._retry import Asking, Hooked
 from clouds._threads import SPARE, Limits, Pool, at_the_end, check_real, not_at_the_end, start
@@ -276,18 +276,18 @@ class Node(_Keywords, NodeBase):
         timeout: the longest wait for that, in seconds.
         """
         future = self._begin_send(receiver, value, confirm, timeout)
-        return self._outcome(future, timeout, "the confirmation did not come") if future is not None else None
+        return None if future is None else future.result()
 
     def status(self, timeout: Optional[float] = None) -> Dict[str, Dict[str, List[str]]]:
         """Who serves what: ``{"servers": {id: [methods]}, "methods": {name: [ids]}}``."""
         future = self._begin(lib.clouds_node_status, timeout=timeout)
-        result: Dict[str, Dict[str, List[str]]] = self._outcome(future, timeout, "the status did not come")
+        result: Dict[str, Dict[str, List[str]]] = future.result()
         return result
 
     def ping(self, timeout: Optional[float] = None) -> float:
         """Goes to the bus and back, and gives the seconds that it took; raises why it could not."""
         begun = time.monotonic()
-        self._outcome(self._begin_ping(timeout), timeout, "the bus did not answer")
+        self._check_ping(self._begin_ping(timeout).result(), timeout)
         return time.monotonic() - begun
 
     def ready(self, timeout: Optional[float] = None) -> None:
@@ -296,16 +296,12 @@ class Node(_Keywords, NodeBase):
         Raises what went wrong; clouds.Timeout when `timeout` seconds passed first (without it: those of the option
         operation_timeout). It is tried on then, and may be waited for again.
         """
-        self._outcome(self._begin_ready(), self._patience if timeout is None else timeout, "not ready")
-
-    def _outcome(self, future: "concurrent.futures.Future[Any]", timeout: Optional[float], what: str) -> Any:
-        try:
-            return future.result(check_wait(timeout))
-        except concurrent.futures.TimeoutError as problem:
-            if future.done():
-                raise
-            future.cancel()
-            raise self._not_in_time(what, timeout) from self._known_reason()
+        seconds, future = self._wait_limit(timeout), self._begin_ready()
+        if concurrent.futures.wait([future], seconds).done:
+            future.result()
+            return
+        future.cancel()
+        raise self._not_in_time("not ready", seconds)
 
     def close(self, drain: Optional[float] = None) -> None:
         """Stops the node in order: unregisters, serves what it has accepted for up to `drain` seconds, and disconnects.
@@ -387,7 +383,7 @@ class Server(Serving, Node):
 
     def unregister(self, method: str, *, timeout: Optional[float] = None) -> None:
         """Takes a method back, and waits until that is done. Requests it has accepted are still answered."""
-        self._outcome(self._begin_unregister(method, timeout), timeout, "not taken back")
+        self._begin_unregister(method, timeout).result()
 
 
 class Monitor(Server):

@@ -41,7 +41,7 @@ class Server(Serving, Node):
 
     def unregister(self, method: str, *, timeout: Optional[float] = None) -> "Awaitable[None]":
         """Takes a method back; awaiting it waits until that is done. Requests it has accepted are still answered."""
-        future: "Awaitable[None]" = self._limited(self._begin_unregister(method, timeout), timeout, "not taken back")
+        future: "Awaitable[None]" = self._begin_unregister(method, timeout)
         return future
 
 
