@@ -35,6 +35,7 @@ typedef struct cl_envelope {
     cl_str result;    /* result: JSON array; empty: absent */
     cl_str data;      /* message, other: JSON value; empty: left out */
     cl_str raw;       /* other: the whole envelope */
+    cl_str home;      /* call: what names the Redis that it was published at; empty: not known, or not over Redis */
     int64_t deadline; /* call: when it expires, ms of the clock of whoever handles the envelope; 0: not known */
     int64_t arrived;  /* when it was read, on the same clock; 0: not known, so as good as now */
     size_t size;      /* with CL_TOO_BIG: the bytes of all of it */
@@ -48,8 +49,8 @@ static inline size_t cl_envelope_size(const cl_envelope *e)
 }
 
 /* Appends the JSON form: exactly {"t","s","d"} towards npm nodes; a call with CL_NATIVE carries its deadline as d.x
- * (ms of Redis' clock), a result with CL_REFUSED carries d.n = 1, one with CL_LOST d.n = 2. args, error, result, data
- * must be valid JSON; empty args and results become []. 0 or CLOUDS_ENOMEM. */
+ * (ms of Redis' clock) and its home as d.h, a result with CL_REFUSED carries d.n = 1, one with CL_LOST d.n = 2. args,
+ * error, result, data must be valid JSON; empty args and results become []. 0 or CLOUDS_ENOMEM. */
 int cl_envelope_encode(const cl_envelope *e, cl_buf *out);
 
 /* The exact length that cl_envelope_encode appends. */

@@ -6,7 +6,20 @@
  * message's d may have them too, which harms nobody. What they mean is settled after it, for t may come last. Only bad
  * UTF-8 costs a second pass, over the mended text. All that only when the text has not the usual form. */
 
-enum field { F_TYPE, F_FROM, F_DATA, F_ID, F_METHOD, F_ARGS, F_ERROR, F_RESULT, F_DEADLINE, F_REFUSED, F_COUNT };
+enum field {
+    F_TYPE,
+    F_FROM,
+    F_DATA,
+    F_ID,
+    F_METHOD,
+    F_ARGS,
+    F_ERROR,
+    F_RESULT,
+    F_DEADLINE,
+    F_HOME,
+    F_REFUSED,
+    F_COUNT
+};
 
 typedef struct fields {
     char kind[F_COUNT];    /* first character of the value; 0: absent */
@@ -61,6 +74,8 @@ static inline int payload_field(int name)
         return F_RESULT;
     case 'x':
         return F_DEADLINE;
+    case 'h':
+        return F_HOME;
     case 'n':
         return F_REFUSED;
     default:
@@ -188,6 +203,7 @@ static int settle_call(const fields *f, cl_buf *scratch, cl_envelope *out)
     if (f->kind[F_ARGS] == '[') out->args = f->span[F_ARGS];
     else out->flags |= CL_NO_ARRAY;
     if (f->kind[F_DEADLINE] && read_time(f, &out->deadline)) out->flags |= CL_NATIVE;
+    if (out->flags & CL_NATIVE && f->kind[F_HOME] == '"' && !f->escaped[F_HOME]) out->home = f->span[F_HOME];
     return 0;
 }
 

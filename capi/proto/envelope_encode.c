@@ -32,9 +32,10 @@ static inline void measure_call(const cl_envelope *e, sizes *out)
 {
     out->method = cl_json_quoted_length(e->method);
     if (has_deadline(e)) out->digit_count = cl_digits(out->digits, (uint64_t)e->deadline);
-    size_t deadline = out->digit_count ? sizeof ",\"x\":" - 1 + out->digit_count : 0;
+    size_t ours = out->digit_count ? sizeof ",\"x\":" - 1 + out->digit_count : 0;
+    if (ours && e->home.n) ours += sizeof ",\"h\":\"\"" - 1 + e->home.n;
     out->all += sizeof "{\"t\":\"c\",\"s\":,\"d\":{\"i\":\"\",\"m\":,\"a\":}}" - 1 + e->id.n + out->method +
-                (e->args.n ? e->args.n : 2) + deadline;
+                (e->args.n ? e->args.n : 2) + ours;
 }
 
 static inline void measure_result(const cl_envelope *e, sizes *out)
@@ -90,6 +91,7 @@ static char *put_call(char *p, const cl_envelope *e, const sizes *s)
     p = PUT(p, ",\"a\":");
     p = put(p, or_else(e->args, CL_STR("[]")));
     if (s->digit_count) p = put(PUT(p, ",\"x\":"), cl_str_of(s->digits, s->digit_count));
+    if (s->digit_count && e->home.n) p = PUT(put(PUT(p, ",\"h\":\""), e->home), "\"");
     return PUT(p, "}}");
 }
 

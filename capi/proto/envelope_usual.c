@@ -10,7 +10,8 @@ const cl_envelope cl_envelope_empty = {.from = {"", 0},
                                        .error = {"", 0},
                                        .result = {"", 0},
                                        .data = {"", 0},
-                                       .raw = {"", 0}};
+                                       .raw = {"", 0},
+                                       .home = {"", 0}};
 
 /* What an envelope of the usual form needs of the limits beside its payload: with that much set aside, nothing passes
  * here that the general way would refuse. */
@@ -61,6 +62,7 @@ static int read_call(cl_json *j, cl_envelope *out)
     if (TAKE(j, ",\"x\":")) {
         if (!take_time(j, &out->deadline)) return 0;
         out->flags = CL_NATIVE;
+        if (TAKE(j, ",\"h\":\"") && !take_text(j, &out->home)) return 0;
     }
     return TAKE(j, "}}");
 }

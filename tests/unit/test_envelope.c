@@ -63,6 +63,13 @@ static void bytes_of_a_call(void)
     expect_bytes(&e,
                  "{\"t\":\"c\",\"s\":\"c.686c821a.12059.1\",\"d\":{\"i\":\"CtXG0EjB\",\"m\":\"test.hello\",\"a\":[],"
                  "\"x\":1763719639123}}");
+    e.home = CL_STR("0123456789abcdef");
+    expect_bytes(&e,
+                 "{\"t\":\"c\",\"s\":\"c.686c821a.12059.1\",\"d\":{\"i\":\"CtXG0EjB\",\"m\":\"test.hello\",\"a\":[],"
+                 "\"x\":1763719639123,\"h\":\"0123456789abcdef\"}}");
+    e.flags = 0;
+    expect_bytes(&e,
+                 "{\"t\":\"c\",\"s\":\"c.686c821a.12059.1\",\"d\":{\"i\":\"CtXG0EjB\",\"m\":\"test.hello\",\"a\":[]}}");
 }
 
 static void bytes_of_a_result(void)
@@ -371,7 +378,8 @@ static int same(const cl_envelope *a, const cl_envelope *b)
 {
     return a->type == b->type && a->flags == b->flags && cl_str_eq(a->from, b->from) && cl_str_eq(a->id, b->id) &&
            cl_str_eq(a->method, b->method) && cl_str_eq(a->args, b->args) && cl_str_eq(a->error, b->error) &&
-           cl_str_eq(a->result, b->result) && cl_str_eq(a->data, b->data) && a->deadline == b->deadline;
+           cl_str_eq(a->result, b->result) && cl_str_eq(a->data, b->data) && a->deadline == b->deadline &&
+           cl_str_eq(a->home, b->home);
 }
 
 static void round_trip(const cl_envelope *e)
@@ -405,6 +413,8 @@ static void what_is_written_is_read(void)
         call.flags = CL_NATIVE;
         for (call.deadline = 0; call.deadline < 1000000000000000; call.deadline = call.deadline * 11 + 3)
             round_trip(&call);
+        call.home = CL_STR("0123456789abcdef");
+        round_trip(&call);
         result.from = cl_str_z(names[i]);
         result.method = result.args = result.data = result.error = CL_STR_NONE;
         round_trip(&result);
@@ -429,6 +439,10 @@ static void both_ways_of_reading_agree(void)
         "{\"t\":\"c\",\"s\":\"c.1\",\"d\":{\"i\":\"1\",\"m\":\"f\",\"a\":[]}}",
         "{\"t\":\"c\",\"s\":\"\",\"d\":{\"i\":\"1\",\"m\":\"f\",\"a\":[]}}",
         "{\"t\":\"c\",\"s\":\"c.1\",\"d\":{\"i\":\"1\",\"m\":\"f\",\"a\":[1,\"x\",2.5,{}],\"x\":12}}",
+        "{\"t\":\"c\",\"s\":\"c.1\",\"d\":{\"i\":\"1\",\"m\":\"f\",\"a\":[],\"x\":12,\"h\":\"0123\"}}",
+        "{\"t\":\"c\",\"s\":\"c.1\",\"d\":{\"i\":\"1\",\"m\":\"f\",\"a\":[],\"x\":12,\"h\":5}}",
+        "{\"t\":\"c\",\"s\":\"c.1\",\"d\":{\"i\":\"1\",\"m\":\"f\",\"a\":[],\"x\":12,\"h\":\"\\u0030\"}}",
+        "{\"t\":\"c\",\"s\":\"c.1\",\"d\":{\"i\":\"1\",\"m\":\"f\",\"a\":[],\"h\":\"0123\"}}",
         "{\"t\":\"c\",\"s\":\"c.1\",\"d\":{\"i\":\"1\",\"m\":\"f\",\"a\":[],\"x\":01}}",
         "{\"t\":\"c\",\"s\":\"c.1\",\"d\":{\"i\":\"1\",\"m\":\"f\",\"a\":[],\"x\":1.5}}",
         "{\"t\":\"c\",\"s\":\"c.1\",\"d\":{\"i\":\"1\",\"m\":\"f\",\"a\":[],\"x\":1234567890123456789}}",

@@ -119,7 +119,7 @@ static void end_command(redis_bus *bus, redis_batch *batch, size_t before)
         cl_session_end(bus->commands, before, KIND_BATCH, redis_ref(tokens));
         return;
     }
-    cl_session_end(bus->commands, before, KIND_PUBLISH, n ? tokens->list[0] : 0);
+    cl_session_end(bus->commands, before, KIND_PUBLISH_OURS, n ? tokens->list[0] : 0);
     if (tokens) tokens->n = 0;
 }
 

@@ -26,18 +26,20 @@ int cl_redis_is_bad(redis_bus *bus, const cl_reply *reply, int type, const char 
     return 1;
 }
 
-/* No receiver on a primary means that nobody has it - unless a replica has subscribers, who get it too and are not
- * counted. Nodes of ours leave a replica as soon as they know; so for a while after a promotion, which is when this
- * connection is young, the number proves nothing. */
-static int proves_nobody(redis_bus *bus)
+/* No receiver means that nobody has it - unless a replica has subscribers, who get it too and are not counted, at once
+ * or when the replica comes to it. A node of ours takes no call from there that says where it was published. Others
+ * leave a replica as soon as they know; so for a while after a promotion, which is when this connection is young, the
+ * number proves nothing of them. */
+static int proves_nobody(redis_bus *bus, int to_ours)
 {
     const cl_redis_role *role = cl_session_role(bus->commands);
+    if (to_ours && role->run_id[0]) return 1;
     if (!role->known || role->is_replica) return 0;
     return !role->was_promoted || cl_loop_now() - cl_session_since(bus->commands) > PROMOTION_MS;
 }
 
 /* What the answer to a PUBLISH says of its message. */
-static enum cl_fate fate_of(redis_bus *bus, const cl_reply *reply, int64_t *receivers)
+static enum cl_fate fate_of(redis_bus *bus, const cl_pending *pending, const cl_reply *reply, int64_t *receivers)
 {
     *receivers = 0;
     int is_error = reply->items[0].type == CL_REPLY_ERROR;
@@ -47,13 +49,13 @@ static enum cl_fate fate_of(redis_bus *bus, const cl_reply *reply, int64_t *rece
     }
     *receivers = cl_session_is_cluster(bus->commands) ? -1 : reply->items[0].number;
     if (*receivers != 0) return CL_FATE_WRITTEN;
-    return proves_nobody(bus) ? CL_FATE_NOBODY : CL_FATE_UNPROVEN;
+    return proves_nobody(bus, pending->kind != KIND_PUBLISH) ? CL_FATE_NOBODY : CL_FATE_UNPROVEN;
 }
 
 static void published(redis_bus *bus, const cl_pending *pending, const cl_reply *reply)
 {
     int64_t receivers;
-    enum cl_fate fate = fate_of(bus, reply, &receivers);
+    enum cl_fate fate = fate_of(bus, pending, reply, &receivers);
     if (pending->kind == KIND_BATCH) cl_redis_batch_fate(bus, redis_from_ref(pending->ref), fate, receivers);
     else if (pending->ref) bus->sink.fate(bus->sink.self, pending->ref, fate, receivers);
 }
@@ -62,6 +64,7 @@ static const char *verb_of(const cl_pending *pending)
 {
     switch (pending->kind) {
     case KIND_PUBLISH:
+    case KIND_PUBLISH_OURS:
     case KIND_BATCH:
         return "PUBLISH";
     case KIND_NEWS:
@@ -101,6 +104,7 @@ static void on_reply(void *self, const cl_pending *pending, const cl_reply *repl
     if (bus->troubled && reply->items[0].type != CL_REPLY_ERROR) cl_redis_taken(bus, verb_of(pending));
     switch (pending->kind) {
     case KIND_PUBLISH:
+    case KIND_PUBLISH_OURS:
     case KIND_BATCH:
         published(bus, pending, reply);
         break;
@@ -147,6 +151,7 @@ static void on_unanswered(void *self, const cl_pending *pending, int handed)
     enum cl_fate lost = handed ? CL_FATE_LOST : CL_FATE_NOT_SENT;
     switch (pending->kind) {
     case KIND_PUBLISH:
+    case KIND_PUBLISH_OURS:
         if (pending->ref) bus->sink.fate(bus->sink.self, pending->ref, lost, 0);
         break;
     case KIND_BATCH:

@@ -25,6 +25,7 @@
 /* What a pending command was, and what its ref is. */
 enum redis_kind {
     KIND_PUBLISH,      /* token, or 0 */
+    KIND_PUBLISH_OURS, /* the same, of what only a node of ours gets */
     KIND_BATCH,        /* redis_tokens */
     KIND_NEWS,         /* the verb; like all that nobody waits for */
     KIND_SET,          /* redis_reg: the key is made */
@@ -129,6 +130,9 @@ typedef struct redis_tokens {
 
 typedef struct redis_batch redis_batch;
 
+/* So much of the name that a Redis gives itself tells it from others. */
+enum { REDIS_HOME = 16 };
+
 enum { REDIS_UNASKED = 16, REDIS_UNLOOKED = 8, REDIS_TROUBLES = 12 };
 
 typedef struct redis_bus {
@@ -141,6 +145,8 @@ typedef struct redis_bus {
     cl_str prefix, news_channel;
     char shown[256];
     cl_session *commands, *subscriber;
+    char home[REDIS_HOME +
+              1]; /* where what nodes hold came from: the Redis that the subscriber is or was connected to */
     int up, closing, open_sessions;
     unsigned unconfirmed; /* SUBSCRIBEs under way */
     unsigned claiming;    /* nodes whose ids are being claimed */
@@ -277,7 +283,7 @@ int cl_redis_enroll(cl_bus *base, void *handle, cl_str method, uint64_t operatio
 int cl_redis_withdraw(cl_bus *base, void *handle, cl_str method, uint64_t operation);
 void cl_redis_restore(redis_bus *bus, redis_node *node); /* when it listens, and after a reconnect */
 void cl_redis_renew(redis_bus *bus, redis_node *node);
-void cl_redis_node_due(void *node); /* the alarm of a node */
+void cl_redis_node_due(void *node);                              /* the alarm of a node */
 void cl_redis_node_unanswered(redis_bus *bus, redis_node *node); /* Redis does not confirm that it left */
 void cl_redis_regs_unlist(redis_node *node);
 int cl_redis_has_heartbeat(const redis_node *node);

@@ -30,7 +30,7 @@ enum { SLACK = 512 }; /* the estimate is not further off, but for escapes */
  */
 static size_t estimate(const cl_envelope *e)
 {
-    return e->args.n + e->error.n + e->result.n + e->data.n + e->method.n + e->id.n + e->from.n + 44;
+    return e->args.n + e->error.n + e->result.n + e->data.n + e->method.n + e->id.n + e->from.n + e->home.n + 44;
 }
 
 int cl_redis_publish_head(const redis_bus *bus, cl_str to, cl_buf *out)
@@ -118,8 +118,16 @@ static int publish(redis_bus *bus, const cl_envelope *e, uint64_t token)
     if (code) return code;
     size_t before = out->len;
     code = cl_redis_publish_format(bus, e, out);
-    if (!code) cl_session_end(bus->commands, before, KIND_PUBLISH, token);
+    if (!code) cl_session_end(bus->commands, before, e->flags & CL_NATIVE ? KIND_PUBLISH_OURS : KIND_PUBLISH, token);
     return code;
+}
+
+/* A replica hands on what its primary publishes, and is not counted. Its subscribers are no such receivers: they
+ * compare this with where they are. */
+static cl_str home_of(const redis_bus *bus)
+{
+    const char *run_id = cl_session_role(bus->commands)->run_id;
+    return cl_str_of(run_id, strnlen(run_id, REDIS_HOME));
 }
 
 /* The deadline travels in Redis' time, which both sides know; it is left out when we do not. */
@@ -127,7 +135,8 @@ static void to_redis_time(const redis_bus *bus, cl_envelope *e)
 {
     int64_t offset;
     int known = e->deadline && cl_session_clock(bus->commands, &offset);
-    if (!known || __builtin_add_overflow(e->deadline, offset, &e->deadline)) e->flags &= ~(unsigned)CL_NATIVE;
+    if (!known || __builtin_add_overflow(e->deadline, offset, &e->deadline) || e->deadline < 0)
+        e->flags &= ~(unsigned)CL_NATIVE;
 }
 
 int cl_redis_send(cl_bus *base, void *handle, const cl_envelope *e, uint64_t token)
@@ -143,6 +152,7 @@ int cl_redis_send(cl_bus *base, void *handle, const cl_envelope *e, uint64_t tok
     if (e->type == CL_CALL && (e->flags & CL_NATIVE)) {
         timed = *e;
         to_redis_time(bus, &timed);
+        timed.home = home_of(bus);
         e = &timed;
     }
     int code = is_here ? publish(bus, e, token) : cl_redis_backlog_add(bus, e, token);

@@ -37,10 +37,20 @@ int cl_redis_hear_news(redis_bus *bus)
     return bus->hears_news || !cl_session_is_ready(bus->subscriber);
 }
 
+/* What is held came from where we were: of another Redis it would not be known which call is meant for it. */
+static void come_home(redis_bus *bus)
+{
+    const char *run_id = cl_session_role(bus->subscriber)->run_id;
+    if (strncmp(bus->home, run_id, REDIS_HOME) == 0) return;
+    memcpy(bus->home, run_id, REDIS_HOME);
+    CL_LIST_EACH(link, &bus->nodes) cl_buf_free(&CL_OWNER(link, redis_node, link)->held);
+}
+
 static void on_ready(void *self)
 {
     redis_bus *bus = self;
     bus->unconfirmed = 0;
+    come_home(bus);
     if (bus->wants_news) send_one(bus, KIND_SUBSCRIBE_NEWS, NULL, CL_STR("SUBSCRIBE"), bus->news_channel);
     CL_LIST_EACH(link, &bus->nodes)
     {
@@ -153,6 +163,12 @@ static int64_t to_loop_time(const redis_bus *bus, int64_t deadline)
     return result > 0 ? result : 1;
 }
 
+/* A call that was published at another Redis, whose replica ours is by now: who made it was told that nobody got it. */
+static int is_astray(const redis_bus *bus, const cl_envelope *e)
+{
+    return e->type == CL_CALL && e->home.n && bus->home[0] && !cl_str_eq(e->home, cl_str_z(bus->home));
+}
+
 static void on_envelope(void *self, cl_str payload)
 {
     redis_bus *bus = self;
@@ -163,7 +179,7 @@ static void on_envelope(void *self, cl_str payload)
     if (!code) code = cl_envelope_decode(payload, bus->limits.json, &bus->scratch, &e);
     if (code) bus->sink.dropped(bus->sink.self, code);
     if (code == CLOUDS_ETOOBIG) code = cl_envelope_decode_too_big(payload, &bus->scratch, &e);
-    if (code) return;
+    if (code || is_astray(bus, &e)) return;
     if (e.deadline) e.deadline = to_loop_time(bus, e.deadline);
     e.to = node->id;
     e.link = 0;
