@@ -153,6 +153,14 @@ test('an error may cross two hops, and gets no code from us on its way', async (
   assert.deepStrictEqual([error.message, error.code, Object.keys(error)], ['deep', 'CLOUDS_SERVICE_ERROR', []]);
 });
 
+test('an error of the library that a handler hands on names what it is about', async () => {
+  await serve('hands.on', async () => client.call('nobody.inside'));
+  server.once('handler error', () => {});
+  const error = await client.call('hands.on').catch((problem) => problem);
+  assert.deepStrictEqual([error.code, error.method, error.outcome], ['CLOUDS_NO_AVAILABLE_SERVER', 'nobody.inside', 'APP_ERROR']);
+  assert.match(error.message, /^no available server for nobody\.inside on /);
+});
+
 test('nobody there', async () => {
   const [error] = await got((done) => client.call('nobody', [], done));
   assert.deepStrictEqual(

@@ -107,6 +107,16 @@ class Facts(PythonCase):
         self.assertEqual((said.method, said.server, said.limit), ("fail", server.id, None))
         self.assertEqual(said.more, {"method": "own", "limit": [1], "toString": 1})
 
+    def test_handed_on(self):
+        """The caller of a handler that hands an error of the library on gets what it concerns."""
+        server, client = self.node("Server"), self.node("Client", timeout=BOUND)
+        server.register("hands.on", lambda: server.call("nobody.inside"))
+        server.ready()
+        with self.assertLogs("clouds", "INFO"):
+            said = self.raises(clouds.ServiceError, "for nobody.inside on", client.call, "hands.on")
+        self.assertEqual((said.code, said.method), ("CLOUDS_NO_AVAILABLE_SERVER", "hands.on"))
+        self.assertEqual(said.more, {"method": "nobody.inside", "cluster": self.url})
+
     def test_a_code_that_is_null(self):
         failed = Event(_abi.CLOUDS_EVENT_RESULT, clouds.ServiceError.number, 1, 1, 0, 0.0, "s.x", "m", "",
                        '{"message":"a\\u0000b","code":null,"more":1}')

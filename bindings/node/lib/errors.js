@@ -156,6 +156,12 @@ function textOf(value) {
   }
 }
 
+// What an error says that is handed on: npm clouds' own messages do not say which method was meant.
+function saidByLibrary(error) {
+  const { cause } = error;
+  return error instanceof CloudsError && cause instanceof CloudsError && error.code === cause.code && cause.message;
+}
+
 function membersOf(error) {
   const isObject = (typeof error === 'object' && error !== null) || typeof error === 'function';
   if (!isObject) return { message: textOf(error) };
@@ -164,7 +170,7 @@ function membersOf(error) {
     if (key === '__proto__') Object.defineProperty(members, key, { value: error[key], enumerable: true });
     else if (key !== 'stack' && key !== 'originStack') members[key] = error[key];
   }
-  const message = members.message || error.message;
+  const message = members.message || saidByLibrary(error) || error.message;
   members.message = message === undefined || message === null ? '' : textOf(message);
   return members;
 }

@@ -3,6 +3,7 @@
 'use strict';
 
 const clock = require('./clock');
+const log = require('./log');
 const { failure } = require('./errors');
 
 const LONGEST = 2147483647;
@@ -14,7 +15,10 @@ function split(options, callback) {
 
 /** Seconds; the node's own where nothing is said. */
 function limitOf(node, options) {
-  const value = options === undefined || options === null ? undefined : options.timeout;
+  const all = options === undefined || options === null ? {} : options;
+  const unknown = Object.keys(all).find((name) => name !== 'timeout');
+  if (unknown !== undefined) throw new TypeError(`clouds: unknown option '${log.printable(unknown)}', expected timeout`);
+  const value = all.timeout;
   if (value === undefined || value === null) return node._operationTimeout;
   if (typeof value !== 'number' || !(value >= 0)) throw new TypeError('clouds: timeout is a number of seconds');
   return value;

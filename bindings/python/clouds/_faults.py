@@ -4,7 +4,7 @@ import threading
 import traceback
 from typing import TYPE_CHECKING, Any, Dict, Tuple
 
-from clouds._error import Error
+from clouds._error import FACTS, Error
 from clouds._values import encode, encode_list
 from clouds.errors import ServiceError
 
@@ -112,12 +112,19 @@ def _values(problem: Error) -> bytes:
         return b""
 
 
+def _facts(problem: Error) -> Dict[str, Any]:
+    """What an error of the library concerns, which the caller gets too. Those of a service's error are about our call."""
+    if isinstance(problem, ServiceError):
+        return {}
+    return _sendable({name: getattr(problem, name) for name in FACTS if getattr(problem, name) is not None})
+
+
 def _members(problem: BaseException) -> Dict[str, Any]:
     code = _member(problem, "code")
     if isinstance(problem, Error):
         code = None if code is None or code == ServiceError.default_code else code
-        return {"message": text_of(problem.message), **({} if code is None else _sendable({"code": code})),
-                **_sendable(problem.more)}
+        return {**_facts(problem), "message": text_of(problem.message),
+                **({} if code is None else _sendable({"code": code})), **_sendable(problem.more)}
     return {"message": text_of(problem) or type(problem).__name__,
             "code": text_of(code) if isinstance(code, str) else type(problem).__name__}
 
