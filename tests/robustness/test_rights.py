@@ -1,9 +1,12 @@
 """Redis users: the lines of the documentation are enough, and what is missing is named."""
 import os
 import shlex
+import sys
+import time
 import unittest
 
-from support import RENEWING, SOURCE, Case, wait_until
+from support import LONG, RENEWING, SOURCE, Case, wait_until
+
 
 def documented():
     with open(os.path.join(SOURCE, "docs", "OPERATIONS.md")) as text:
@@ -66,30 +69,94 @@ class Rights(Case):
         self.assertEqual(self.json(self.run_clouds("call", "test.echo", "7", env=self.url("client"))), 7)
 
 
-class Many(Case):
-    """Many nodes that start at once all serve, and leave nothing behind."""
-
-    def test_many_at_once(self):
-        server = self.redis()
-        code = """
+EACH = 50  # nodes of a process
+SIZES = (50, 200, 1000) if LONG else (50, 200)  # nodes in all
+IDLE = 10  # seconds
+SERVERS = """
 local clouds = require "clouds"
-local each, first = 50, tonumber(arg[1])
-for i = 1, each do
+local first, count = tonumber(arg[1]), tonumber(arg[2])
+for i = first, first + count - 1 do
     local node = clouds.server {}
-    node:register("many." .. (first + i), function() return node.id end)
+    node:register("many." .. i, function() return node.id end)
 end
 print("ready")
 """
-        processes = [self.start("run", self.file(f"many{p}.lua", code), str(p * 50)) for p in range(4)]
-        for process in processes:
-            process.out.wait_for("ready")
-        self.assertEqual(len(server.command("KEYS", "clouds:S:many.*")), 200)
-        ask = "local c = require('clouds').client {} local seen = {} for i = 1, 200 do seen[assert(c:call('many.' .. i))] = true end " \
-              "local n = 0 for _ in pairs(seen) do n = n + 1 end print(n)"
-        answer = self.run_clouds("run", "-e", ask)
-        self.assertEqual(answer.stdout.split(), ["200"], answer.stderr)
-        self.assertEqual([process.stop() for process in processes], [0] * 4)
-        self.assertEqual(server.command("KEYS", "clouds:*"), [])
+ASK = """
+local c, seen, n = require("clouds").client {}, {}, 0
+for i = 1, tonumber(arg[1]) do seen[assert(c:call("many." .. i))] = true end
+for _ in pairs(seen) do n = n + 1 end
+print(n)
+"""
+
+
+class Many(Case):
+    """Many nodes that start at once all serve, and leave nothing behind; what one more costs does not depend on how many there are."""
+
+    def setUp(self):
+        super().setUp()
+        self.server = self.redis()
+        self.program = self.file("many.lua", SERVERS)
+
+    def commands(self):
+        """How often each command was executed so far, but for those that nodes repeat by themselves."""
+        lines = self.server.command("INFO", "commandstats").decode().split()
+        counts = {line.split(":")[0][8:]: int(line.split("calls=")[1].split(",")[0]) for line in lines if "calls=" in line}
+        return {name: n for name, n in counts.items() if name not in ("expire", "sadd", "info", "time", "ping")}
+
+    def spent(self, before):
+        return {name: n - before.get(name, 0) for name, n in self.commands().items() if n > before.get(name, 0)}
+
+    def join(self, first, count):
+        return self.start("run", self.program, str(first), str(count))
+
+    def cost_of_one_more(self):
+        """The commands of a process that joins, registers one method, and leaves."""
+        before = self.commands()
+        one = self.join(9999, 1)
+        one.out.wait_for("ready")
+        self.assertEqual(one.stop(), 0)
+        return self.spent(before)
+
+    def idle(self, processes):
+        """Seconds of CPU of all in a second, and commands that Redis executes in it."""
+        def cpu():
+            total = 0
+            for process in processes:
+                with open(f"/proc/{process.pid}/stat") as stat:
+                    total += sum(map(int, stat.read().rpartition(")")[2].split()[11:13]))
+            return total / os.sysconf("SC_CLK_TCK")
+
+        def executed():
+            return int(self.server.command("INFO", "stats").decode().split("total_commands_processed:")[1].split()[0])
+
+        time.sleep(1)
+        begin, spent, done = time.monotonic(), cpu(), executed()
+        time.sleep(IDLE)
+        seconds = time.monotonic() - begin
+        return (cpu() - spent) / seconds, (executed() - done - 1) / seconds
+
+    def test_many_at_once(self):
+        processes, costs = [], {}
+        for size in SIZES:
+            before, begin, count = self.commands(), time.monotonic(), len(processes) * EACH
+            more = [self.join(first + 1, EACH) for first in range(count, size, EACH)]
+            for process in more:
+                process.out.wait_for("ready")
+            processes += more
+            took, spent, joined = time.monotonic() - begin, self.spent(before), size - count
+            self.assertEqual(len(self.server.command("KEYS", "clouds:S:many.*")), size)
+            costs[size] = self.cost_of_one_more()
+            if LONG:
+                cpu, rate = self.idle(processes)
+                print(f"{size} nodes in {len(processes)} processes: {joined} joined in {took:.2f} s with "
+                    f"{sum(spent.values()) / joined:.1f} commands each; one more: {costs[size]}; "
+                    f"processes that hear of it: {self.server.command('PUBSUB', 'NUMSUB', 'clouds:D')[1]}; "
+                    f"idle: {100 * cpu:.1f} % of a CPU for all, {rate:.0f} commands a second at Redis", file=sys.stderr)
+        self.assertLessEqual(sum(costs[SIZES[-1]].values()), 2 * sum(costs[SIZES[0]].values()), costs)
+        answer = self.run_clouds("run", self.file("ask.lua", ASK), str(SIZES[-1]))
+        self.assertEqual(answer.stdout.split(), [str(SIZES[-1])], answer.stderr)
+        self.assertEqual([process.stop() for process in processes], [0] * len(processes))
+        self.assertEqual(self.server.command("KEYS", "clouds:*"), [])
 
 
 if __name__ == "__main__":
