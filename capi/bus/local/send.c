@@ -124,12 +124,21 @@ CL_RARE static void forget_sent(cl_local_link *link)
     cl_buf_consume(&link->unsent, sent * sizeof *list);
 }
 
+/* That nothing waits to be written does not say so: a connection that broke has dropped its output. */
+static inline int have_all_left(const cl_local_link *link, uint64_t handed)
+{
+    const cl_unsent *list = (const cl_unsent *)(const void *)link->unsent.data;
+    size_t n = link->unsent.len / sizeof *list;
+    return n == 0 || list[n - 1].end <= handed;
+}
+
 /* Without memory the call counts as sent. */
 static inline void remember_unsent(cl_local_link *link, uint64_t token, size_t pending_before)
 {
     cl_buf *list = &link->unsent;
-    const cl_unsent call = {cl_conn_handed(link->conn) + cl_conn_pending(link->conn), token};
-    if (pending_before == 0) cl_buf_clear(list);
+    uint64_t handed = cl_conn_handed(link->conn);
+    const cl_unsent call = {handed + cl_conn_pending(link->conn), token};
+    if (pending_before == 0 && have_all_left(link, handed)) cl_buf_clear(list);
     if (list->cap - list->len < sizeof call) {
         forget_sent(link);
         if (cl_buf_reserve(list, sizeof call) != 0) return;
