@@ -394,6 +394,7 @@ static void broken_envelopes_are_not_sent(void)
     memset(big, '1', sizeof big);
     e = (cl_envelope){.type = CL_MESSAGE, .from = CL_STR(ID_A), .to = CL_STR(ID_A), .data = {big, sizeof big}};
     CHECK_INT(a.bus->ops->send(a.bus, &node_a, &e, 1), CLOUDS_ETOOBIG);
+    CHECK(strstr(clouds_last_error(), "max_message") != NULL);
     kit_say(&a, ID_A, ID_A, "1", 0);
     CHECK(kit_take(&a, "envelope")->text[0] == 'm');
     CHECK_INT(a.envelopes, 1);

@@ -2,6 +2,7 @@
  */
 #include <stdio.h>
 
+#include "base/error.h"
 #include "clouds.h"
 #include "redis/fake.h"
 #include "redis/kit.h"
@@ -123,6 +124,8 @@ static void write_soft_is_a_refusal(void)
     test_redis_freeze(&server, 1);
     for (int i = 0; i < 100 && !code; i++) code = kit_call(&a, ID_A, ID_A, "m", "iiiiiiii", args, 0);
     CHECK_INT(code, CLOUDS_ELIMIT);
+    CHECK(strstr(clouds_last_error(), "write_soft") != NULL);
+    CHECK_INT(cl_error_facts().limit, limits.write_soft);
     test_redis_freeze(&server, 0);
     WAIT_FOR(a.envelopes > 10);
     CHECK_INT(kit_call(&a, ID_A, ID_A, "m", "iiiiiiii", "[]", 0), 0);
@@ -174,6 +177,7 @@ static void the_backlog_has_a_limit(void)
     text[1000] = '\0';
     for (; taken < 1000 && !code; taken++) code = kit_say(&a, ID_A, ID_B, text, (uint64_t)taken + 1);
     CHECK_INT(code, CLOUDS_ELIMIT);
+    CHECK(strstr(clouds_last_error(), "write_soft") != NULL);
     CHECK(taken > 10 && taken < 60);
     kit_forget(&a);
     a.bus->ops->close(a.bus);

@@ -155,6 +155,5 @@ int cl_redis_send(cl_bus *base, void *handle, const cl_envelope *e, uint64_t tok
         timed.home = home_of(bus);
         e = &timed;
     }
-    int code = is_here ? publish(bus, e, token) : cl_redis_backlog_add(bus, e, token);
-    return code ? cl_error(code, NULL) : 0;
+    return is_here ? publish(bus, e, token) : cl_redis_backlog_add(bus, e, token);
 }
