@@ -75,7 +75,7 @@ enum cl_counter {
     CL_COUNT_LIMIT_HITS,
     CL_COUNT_LOOKUPS,
     CL_COUNT_RECONNECTS,
-    CL_COUNT_LOST_ANSWERS,     /* that could not be sent, and whose callers hear nothing */
+    CL_COUNT_LOST_ANSWERS,     /* answers and refusals that could not be sent */
     CL_COUNT_OVERDUE_REQUESTS, /* begun, and not answered before their deadline */
     CL_COUNTERS
 };

@@ -144,7 +144,8 @@ enum clouds_log_level { CLOUDS_LOG_DEBUG = 0, CLOUDS_LOG_INFO = 1, CLOUDS_LOG_WA
  * characters escaped, valid during the call. Called on whatever thread the library runs, one call at a time. */
 typedef void (*clouds_log_fn)(void *user_data, int level, const char *text);
 
-/* Sets the log hook of the process (for the lines of one context as events: the option log_level), which is called with `user_data`; `hook` NULL switches it off.
+/* Sets the log hook of the process, which is called with `user_data`; `hook` NULL switches it off. (The context option
+ * log_level gives the lines of one context as events.)
  * Errors: CLOUDS_EINVAL (`level` is none), CLOUDS_EBUSY. Thread: any. Since 0.1. */
 CLOUDS_API int clouds_set_log(clouds_log_fn hook, void *user_data, int level);
 
@@ -247,7 +248,8 @@ CLOUDS_API int clouds_context_close(clouds_context *context, double drain, const
 CLOUDS_API void clouds_context_destroy(clouds_context *context);
 
 /* A descriptor for select, poll, epoll, asyncio, uv_poll ...: the same for the life of the context, readable whenever
- * clouds_poll(timeout 0) has something to say or to do, timers included: for good once it would say CLOUDS_ECLOSED. Never read it or close it. Level-triggered.
+ * clouds_poll(timeout 0) has something to say or to do, timers included: for good once it would say CLOUDS_ECLOSED.
+ * Never read it or close it. Level-triggered.
  * Errors: CLOUDS_EHANDLE, CLOUDS_ESYSTEM. Thread: by mode. Since 0.1. */
 CLOUDS_API int clouds_fd(clouds_context *context);
 
@@ -390,15 +392,16 @@ CLOUDS_API const char *clouds_node_id(clouds_node *node);
 /* Offers `method`, `method_len` bytes: calls for it arrive as CLOUDS_EVENT_REQUEST. Kept and renewed until
  * unregistered or closed; doing it again is fine. When its time is over before it is confirmed, the event says why and
  * has the number 1: the method stays offered, and is registered as soon as that is possible. `options` and `operation`
- * may be NULL. Completed by: CLOUDS_EVENT_REGISTERED with *operation as id. Errors: CLOUDS_EINVAL (empty, or longer than the option max_method), CLOUDS_EHANDLE,
- * CLOUDS_ECLOSED, CLOUDS_ELIMIT, CLOUDS_ENOMEM. Thread: by mode. Since 0.1. */
+ * may be NULL. Completed by: CLOUDS_EVENT_REGISTERED with *operation as id. Errors: CLOUDS_EINVAL (empty, or longer
+ * than the option max_method), CLOUDS_EHANDLE, CLOUDS_ECLOSED, CLOUDS_ELIMIT, CLOUDS_ENOMEM. Thread: by mode.
+ * Since 0.1. */
 CLOUDS_API int clouds_node_register(clouds_node *node, const char *method, size_t method_len,
                                     const clouds_operation_options *options, uint64_t *operation);
 
 /* Takes `method`, `method_len` bytes, back; requests accepted before are still yours to answer. Completed by:
- * CLOUDS_EVENT_UNREGISTERED with *operation as id; `options` and `operation` may be NULL. Errors: CLOUDS_EINVAL (empty or too long;
- * in inline mode also: not registered, which thread mode tells by the event), CLOUDS_EHANDLE, CLOUDS_ECLOSED,
- * CLOUDS_ELIMIT, CLOUDS_ENOMEM. Thread: by mode. Since 0.1. */
+ * CLOUDS_EVENT_UNREGISTERED with *operation as id; `options` and `operation` may be NULL. Errors: CLOUDS_EINVAL (empty
+ * or too long; in inline mode also: not registered, which thread mode tells by the event), CLOUDS_EHANDLE,
+ * CLOUDS_ECLOSED, CLOUDS_ELIMIT, CLOUDS_ENOMEM. Thread: by mode. Since 0.1. */
 CLOUDS_API int clouds_node_unregister(clouds_node *node, const char *method, size_t method_len,
                                       const clouds_operation_options *options, uint64_t *operation);
 
@@ -430,7 +433,8 @@ CLOUDS_API int clouds_node_call(clouds_node *node, const char *method, size_t me
                                 size_t args_len, const clouds_call_options *options, uint64_t *call);
 
 /* Gives `call` up: it completes with CLOUDS_ECANCELED. A completion that waits for clouds_wait is dropped. It may be an
- * operation too, but for a close; what was asked of others stays asked, and a method stays offered. Errors: CLOUDS_ESTALE (no such call, or it has completed), CLOUDS_EHANDLE, CLOUDS_ELIMIT, CLOUDS_ENOMEM.
+ * operation too, but for a close; what was asked of others stays asked, and a method stays offered.
+ * Errors: CLOUDS_ESTALE (no such call, or it has completed), CLOUDS_EHANDLE, CLOUDS_ELIMIT, CLOUDS_ENOMEM.
  * Thread: by mode. Since 0.1. */
 CLOUDS_API int clouds_cancel(clouds_context *context, uint64_t call);
 

@@ -6,11 +6,14 @@
  * yielded and that a slot knows. It yields a mark and the slot's handle, so that a coroutine of the program's own hands
  * its wait on to who resumed it (clouds.coroutines).
  *
- *   slot     one thing waited for: a call, an operation, a sleep. Few and reused; its handle carries a generation, so
- * that a stale one finds nothing. task     a coroutine of ours; it goes back into the pool when its function has ended.
- * Whoever resumes it (we, or the user's own code), it ends in finish(), which answers the request it runs for. request
- * an inbound call until it is answered. scope    the request on whose behalf the running code acts: calls made in it
- * inherit its deadline. */
+ *   slot      one thing waited for: a call, an operation, a sleep
+ *   task      a coroutine of ours
+ *   request   an inbound call until it is answered
+ *   scope     the request on whose behalf the running code acts: calls made in it inherit its deadline
+ *
+ * Slots are few and reused; the handle of one carries a generation, so that a stale one finds nothing. A task goes back
+ * into the pool when its function has ended. Whoever resumes it (we, or the user's own code), it ends in finish(),
+ * which answers the request it runs for. */
 #ifndef CL_LUA_STATE_H
 #define CL_LUA_STATE_H
 

@@ -2,9 +2,12 @@
  *   AUTH, SELECT   when the address says so
  *   TIME           Redis' clock against ours
  *   EXISTS         of a key that is never there: finds a Redis that cannot serve yet
- *   INFO           cluster: whether the number that PUBLISH returns means anything; replication: whether it is a
- * primary; server: which process it is, so that both connections are known to lead to the same one CLIENT SETNAME for
- * whoever looks at CLIENT LIST A user without the right to TIME, INFO or CLIENT gets along without. */
+ *   INFO cluster   whether the number that PUBLISH returns means anything
+ *   INFO replication   whether it is a primary
+ *   INFO server    which process it is: both connections have to lead to the same one
+ *   CLIENT SETNAME for whoever looks at CLIENT LIST
+ *
+ * A user without the right to TIME, INFO or CLIENT gets along without. */
 #include "bus/redis/session_state.h"
 
 #include <stdlib.h>

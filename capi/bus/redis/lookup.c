@@ -2,9 +2,10 @@
  *
  *   NEWS       the first look waits until announcements are heard, so that none is missed between the two
  *   MEMBERS    SMEMBERS of the index, to which the latest picture of a scan adds the npm servers
- *   LIVING     one MGET of the registration keys and the node records of all of them, and how many listen on the
- * channel of each: who lives, and who is ours SCANNING   only when nobody lives, or for a refresh whose picture is old;
- * then once more from the start. It walks the keys only when somebody listens who may be an npm server (scan.c)
+ *   LIVING     one MGET of their registration keys and node records, and how many listen on the channel of each
+ *   SCANNING   only when nobody lives, or for a refresh whose picture is old; then once more from the start
+ *
+ * A scan walks the keys only when somebody listens who may be an npm server (scan.c).
  *
  * So an answer is always verified, and it waits for a scan only when there is nobody to ask meanwhile. Looks for the
  * same method share an answer, but for refreshes, which may wait longer. */
