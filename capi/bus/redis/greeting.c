@@ -168,12 +168,20 @@ static void role_came(cl_session *s, cl_str role, cl_str text)
     if (s->role.is_replica) refused(s, CL_STR("READONLY role:slave"));
 }
 
+/* It travels in calls as it is. */
+static int is_run_id(cl_str text)
+{
+    for (size_t i = 0; i < text.n; i++)
+        if (!strchr("0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-", text.p[i])) return 0;
+    return text.n > 0;
+}
+
 void cl_session_learn_info(cl_session *s, const cl_reply *reply)
 {
     if (!cl_reply_is_text(reply, 0)) return;
     cl_str text = cl_reply_text(reply, 0), role = info_value(text, "role:"), run_id = info_value(text, "run_id:");
     if (memmem(text.p, text.n, "cluster_enabled:1", 17)) cluster_came(s);
-    if (run_id.n > 0 && run_id.n < sizeof s->role.run_id) memcpy(s->role.run_id, run_id.p, run_id.n);
+    if (is_run_id(run_id) && run_id.n < sizeof s->role.run_id) memcpy(s->role.run_id, run_id.p, run_id.n);
     if (role.n > 0) role_came(s, role, text);
 }
 

@@ -123,9 +123,10 @@ static int publish(redis_bus *bus, const cl_envelope *e, uint64_t token)
 }
 
 /* A replica hands on what its primary publishes, and is not counted. Its subscribers are no such receivers: they
- * compare this with where they are. */
+ * compare this with where they are. In a cluster every subscriber counts, wherever it is. */
 static cl_str home_of(const redis_bus *bus)
 {
+    if (cl_session_is_cluster(bus->commands)) return CL_STR_NONE;
     const char *run_id = cl_session_role(bus->commands)->run_id;
     return cl_str_of(run_id, strnlen(run_id, REDIS_HOME));
 }
