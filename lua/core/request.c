@@ -173,10 +173,19 @@ static int fail_encoded(cl_state *s, cl_request *request)
     return code;
 }
 
+/* Writes the error at `index` to s->out and s->out2. Its words may be a function of the program's, which may do anything
+ * with the request: NULL when it is answered by then. */
+static cl_request *encode_error(lua_State *L, cl_state *s, cl_request *request, int index)
+{
+    cl_handle handle = cl_request_handle(s, request);
+    cl_encode_error(L, s, index);
+    return cl_request_find(s, handle);
+}
+
 static int fail_with(lua_State *L, cl_state *s, cl_request *request, int index)
 {
-    cl_encode_error(L, s, index);
-    return fail_encoded(s, request);
+    request = encode_error(L, s, request, index);
+    return request ? fail_encoded(s, request) : CLOUDS_ESTALE;
 }
 
 /* What cannot be sent as it is must still be an answer: its caller waits. Pushes the error that says why. */
@@ -361,8 +370,8 @@ static int request_fail(lua_State *L)
     cl_state *s = cl_state_of(L);
     cl_request *request = strip_self(L, s);
     luaL_checkany(L, 1);
+    request = request ? encode_error(L, s, request, 1) : NULL;
     if (!request) return answered(L, s);
-    cl_encode_error(L, s, 1);
     if (lua_gettop(L) > 1) {
         s->out2.len = 0;
         if (!cl_encode_values(L, &s->codec, 2, lua_gettop(L), &s->out2)) return cl_refuse(L, s, "values");

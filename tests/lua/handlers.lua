@@ -147,6 +147,37 @@ t.test("an early answer is the answer", function()
   end)
 end)
 
+t.test("an error may answer while it is put into words", function()
+  for _, how in ipairs({ "raised", "failed" }) do
+    assert(server:register(how, function()
+      local request = clouds.request()
+      local err = setmetatable({}, {
+        __tostring = function()
+          request.reply("in its words")
+          return "words"
+        end,
+      })
+      if how == "raised" then
+        error(err)
+      end
+      request.fail(err)
+    end))
+    t.is(client:call(how), "in its words")
+  end
+  assert(server:register("slow echo", function(value)
+    clouds.sleep(0.01)
+    return value
+  end))
+  local got, calls = {}, {}
+  for i = 1, 8 do
+    calls[i] = function()
+      got[i] = client:call("slow echo", { i }, { timeout = 2 })
+    end
+  end
+  clouds.wait_all(calls)
+  t.is(got, { 1, 2, 3, 4, 5, 6, 7, 8 })
+end)
+
 t.test("a handler in trouble does not harm the others", function()
   local reports = 0
   clouds.on_error = function()
