@@ -39,7 +39,8 @@ int cl_core_create(const cl_core_config *config, const cl_port *port, cl_core **
     core->cluster = config->cluster ? cl_str_z(config->cluster) : CL_STR_NONE;
     cl_attempt_set_keys(core);
     core->armed = INT64_MAX;
-    snprintf(core->bus_words, sizeof core->bus_words, "not connected yet");
+    snprintf(core->bus_words, sizeof core->bus_words, "%s%snot connected yet", config->cluster ? config->cluster : "",
+             config->cluster ? ": " : "");
     core->max_deadline = cl_ms(config->max_deadline) > 0 ? cl_ms(config->max_deadline) : 1;
     cl_list_init(&core->row);
     cl_list_init(&core->recent);

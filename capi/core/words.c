@@ -102,12 +102,19 @@ cl_str cl_words_of_call(const cl_call *call, int code, int said)
     return object(core, code, cl_buf_str(&core->message), &facts);
 }
 
-/* Ends the message with the reason. */
+static int begins_with(cl_str text, cl_str lead)
+{
+    return text.n >= lead.n && cl_str_eq(cl_str_of(text.p, lead.n), lead);
+}
+
+/* Ends the message with the cluster and the reason, which may name the cluster itself. */
 static void add_reason(cl_core *core, int code, const char *why)
 {
     int away = code == CLOUDS_EUNREACHABLE || code == CLOUDS_ETIMEOUT || code == core->bus_code;
     cl_str known = away ? bus_words(core) : CL_STR_NONE;
-    add(&core->message, ": ", why && *why ? cl_str_z(why) : known.n ? known : text_of(code));
+    cl_str reason = why && *why ? cl_str_z(why) : known.n ? known : text_of(code);
+    if (!begins_with(reason, core->cluster)) add(&core->message, " on ", core->cluster);
+    add(&core->message, ": ", reason);
 }
 
 cl_str cl_words_of_op(const cl_op *op, int code, const char *why)
@@ -117,7 +124,6 @@ cl_str cl_words_of_op(const cl_op *op, int code, const char *why)
     cl_facts facts = {.node = op->kind == CL_OP_SEND ? op->text : op->node->id, .cluster = core->cluster};
     if (op->kind == CL_OP_REGISTER || op->kind == CL_OP_UNREGISTER) facts.method = op->text;
     cl_buf_put_str(begin(core, cl_str_z(begins[op->kind])), op->text);
-    add(&core->message, " on ", core->cluster);
     add_reason(core, code, why);
     return object(core, code, cl_buf_str(&core->message), &facts);
 }
@@ -127,7 +133,6 @@ cl_str cl_words_of_node(const cl_node *node, int code, const char *why)
     cl_core *core = node->core;
     const cl_facts facts = {.node = node->id, .cluster = core->cluster};
     cl_buf_put_str(begin(core, node->id), CL_STR(" does not listen"));
-    add(&core->message, " on ", core->cluster);
     add_reason(core, code, why);
     return object(core, code, cl_buf_str(&core->message), &facts);
 }

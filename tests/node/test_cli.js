@@ -2,6 +2,8 @@
 'use strict';
 
 const assert = require('assert');
+const net = require('net');
+const os = require('os');
 const path = require('path');
 const fs = require('fs');
 const { test, before, after } = require('node:test');
@@ -61,6 +63,19 @@ test('call', async () => {
   const [code, out] = await npx('call', '--json', 'fails');
   const error = { message: 'no\u001b[31m', code: 'E', id: 7, outcome: 'APP_ERROR' };
   assert.deepStrictEqual([code, JSON.parse(out)], [1, { error }]);
+});
+
+test('a Redis that does not answer ends a command at its limit', async () => {
+  const socket = path.join(fs.mkdtempSync(path.join(os.tmpdir(), 'clouds-cli-')), 'redis.sock');
+  const silent = net.createServer((link) => link.on('error', () => {}));
+  await new Promise((resolve) => silent.listen(socket, resolve));
+  const url = ['--url', `redis+unix://${socket}`, '-t', '0.3'];
+  for (const words of [['status'], ['send', 'n', '1'], ['call', 'm']]) {
+    const [code, , said] = await npx(words[0], ...url, ...words.slice(1));
+    assert.deepStrictEqual([code, said.includes(`${socket}: not connected yet`)], [3, true], said);
+  }
+  silent.close();
+  fs.rmSync(path.dirname(socket), { recursive: true });
 });
 
 test('send, status, version, and output that cannot be written', async () => {

@@ -231,14 +231,14 @@ async function call(open, given, [method, ...words]) {
 
 async function send(open, given, [receiver, word]) {
   const [value] = valuesOf([word], given.string);
-  const count = await open('client', given.timeout || 10).sendP(receiver, value);
+  const count = await open('client').sendP(receiver, value, { timeout: given.timeout || 10 });
   if (count !== 0) return OK;
   complain(`clouds send: no one received it: there is no node '${receiver}'`);
   return given.strict ? UNREACHABLE : OK;
 }
 
 async function status(open, given) {
-  const found = await open('monitor', given.timeout || 10).status();
+  const found = await open('monitor').status({ timeout: given.timeout || 10 });
   const names = Object.keys(found.methods).sort();
   if (given.json) write(encode(found));
   else if (names.length === 0) write('no services');
@@ -258,16 +258,6 @@ async function version(open, given) {
   return OK;
 }
 
-// A command that cannot connect says so at its first failed attempt, and one with a limit ends at it.
-function guard(node, limit, asJson) {
-  node.on('down', (error) => end(failed(error, asJson)));
-  if (!limit) return;
-  setTimeout(() => {
-    complain(`CLOUDS_CALL_SERVICE_TIMEOUT: no answer within ${limit} s`);
-    end(UNREACHABLE);
-  }, limit * 1000).unref();
-}
-
 function end(code) {
   process.exit(code);
 }
@@ -282,9 +272,9 @@ async function run(command, words) {
   if (operands.length < least) throw new Usage(`an argument is missing; expected: clouds ${command.usage}`);
   if (operands.length > most) throw new Usage(`unexpected argument '${operands[most]}'; expected: clouds ${command.usage}`);
   let node;
-  const open = (type, limit) => {
+  const open = (type) => {
     node = new clouds[type === 'client' ? 'Client' : 'Monitor'](optionsOf(given));
-    guard(node, limit, given.json);
+    node.on('down', (error) => end(failed(error, given.json))); // at the first failed attempt to connect
     return node;
   };
   const code = await command.run(open, given, operands).catch((error) => {
