@@ -145,8 +145,7 @@ typedef struct redis_bus {
     cl_str prefix, news_channel;
     char shown[256];
     cl_session *commands, *subscriber;
-    char
-        home[REDIS_HOME + 1]; /* the Redis that the subscriber is, or was last, connected to; what is held is from it */
+    char home[REDIS_HOME + 1]; /* the Redis that the subscriber is or was at */
     int up, closing, open_sessions;
     unsigned unconfirmed; /* SUBSCRIBEs under way */
     unsigned claiming;    /* nodes whose ids are being claimed */
