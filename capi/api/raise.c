@@ -154,8 +154,7 @@ static int is_question(uint32_t type)
 
 static int add(cl_context *context, const clouds_event *event, clouds_node *node)
 {
-    if (event->type == CLOUDS_EVENT_RESULT) raise_result(context, event, node);
-    else if (event->type == CLOUDS_EVENT_REQUEST) raise_request(context, event, node);
+    if (event->type == CLOUDS_EVENT_REQUEST) raise_request(context, event, node);
     else if (is_question(event->type)) return raise_question(context, event, node);
     else if (is_reserved(event->type)) raise_operation(context, event, node);
     else raise_other(context, event, node);
@@ -176,9 +175,12 @@ int cl_raise(cl_context *context, cl_api_node *node, const clouds_event *event)
     int code = 0;
     cl_context_lock(context);
     if (event->type == CLOUDS_EVENT_REQUEST) cl_events_unreserve(&context->events, 1);
-    if (!node || note(node, event->type)) {
+    if (event->type == CLOUDS_EVENT_RESULT) { /* as most often: it says what the call was made with */
+        raise_result(context, event, node->handle);
+        context->counters[CL_COUNT_EVENTS]++;
+    } else if (!node || note(node, event->type)) {
         clouds_event said = *event;
-        int of_call = event->type == CLOUDS_EVENT_RESULT || is_question(event->type);
+        int of_call = is_question(event->type);
         if (node && event->type == CLOUDS_EVENT_NODE_CLOSED)
             said.id = node->close_id, said.user_data = node->close_user_data;
         if (node && !of_call && (!said.user_data || !is_operation(event->type)))

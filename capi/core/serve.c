@@ -44,7 +44,7 @@ static int keep_texts(cl_request *r, const cl_envelope *e)
     return 0;
 }
 
-static void drop(cl_core *core, cl_request *r)
+static inline void drop(cl_core *core, cl_request *r)
 {
     cl_timers_abandon(core, &r->timed);
     core->request_bytes -= r->bytes;

@@ -303,16 +303,14 @@ class Node(_Keywords, NodeBase):
     def _serve(self, request: Request, handler: Callable[..., Any], event: Event) -> bool:
         if len(self._tasks) >= self._most_requests:
             return False
-        result = serve(request, handler, event.data, self._finish)
+        result = serve(request, handler, event.data, self._finish_later)
         if result is not None:
             self._spawn(serve_later(request, result), _ignore)
         return True
 
-    def _finish(self, request: Request, result: Any) -> None:
-        """Answers; what cannot be queued now is tried again meanwhile."""
-        rest = request._finish(result)
-        if rest is not None:
-            self._spawn(finish_later(rest), _ignore)
+    def _finish_later(self, rest: Iterator[float]) -> None:
+        """What could not be queued now is tried again meanwhile."""
+        self._spawn(finish_later(rest), _ignore)
 
     def _elsewhere(self) -> bool:
         """Is this another thread than that of the running loop?"""

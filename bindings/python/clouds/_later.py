@@ -8,7 +8,7 @@ import types
 from typing import Any, Awaitable, Coroutine, Iterator, Optional, Tuple
 
 from clouds._faults import is_interrupt, tell
-from clouds._request import Request, enter
+from clouds._request import FRESH, Request, enter
 from clouds._threads import at_the_end, start
 from clouds.errors import Canceled
 
@@ -22,7 +22,7 @@ async def finish_later(rest: Iterator[float]) -> None:
 async def serve_later(request: Request, result: Awaitable[Any]) -> None:
     """Waits for the result of a handler, and answers."""
     enter(request)
-    if request._over():
+    if time.monotonic() - request._came >= FRESH and request._over():
         if isinstance(result, types.CoroutineType):
             result.close()
         return

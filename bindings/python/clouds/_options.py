@@ -184,4 +184,4 @@ def method_text(name: Any) -> str:
 
 def method_name(name: Any) -> bytes:
     """The name of a method, as the library takes it."""
-    return method_text(name).encode()
+    return name.encode() if type(name) is str else method_text(name).encode()

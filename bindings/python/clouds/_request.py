@@ -185,8 +185,11 @@ class Request:
 # ---- serving
 
 def serve(request: Request, handler: Callable[..., Any], arguments: str,
-          finish: Callable[[Request, Any], None]) -> Optional[Awaitable[Any]]:
-    """Runs a handler, and answers with what it returns or raises. What must be awaited first is given back."""
+          go_on: Callable[[Iterator[float]], None]) -> Optional[Awaitable[Any]]:
+    """Runs a handler, and answers with what it returns or raises. What must be awaited first is given back.
+
+    go_on: takes what goes on trying when the answer cannot be queued.
+    """
     token = _current.set(request)
     try:
         result = handler(*decode(arguments))
@@ -200,7 +203,9 @@ def serve(request: Request, handler: Callable[..., Any], arguments: str,
     if hasattr(result, "__await__"):
         awaitable: Awaitable[Any] = result
         return awaitable
-    finish(request, result)
+    rest = request._finish(result)
+    if rest is not None:
+        go_on(rest)
     return None
 
 

@@ -11,7 +11,7 @@ import threading
 import time
 import types
 import weakref
-from typing import TYPE_CHECKING, Any, Awaitable, Callable, Dict, List, Optional, Type, TypeVar, Union
+from typing import TYPE_CHECKING, Any, Awaitable, Callable, Dict, Iterator, List, Optional, Type, TypeVar, Union
 
 from clouds import _abi
 from clouds._events import Event, Records, size_of
@@ -453,9 +453,9 @@ def _run_hook(fn: Callable[..., Any], arguments: List[Any], then: Callable[[Any]
         tell("what a hook gave could not be used", problem)
 
 
-def _finish(request: Request, result: Any) -> None:
-    """Answers. While the answer cannot be queued this thread has nothing better to do than to try it again."""
-    for pause in request._finish(result) or ():
+def _finish_now(rest: Iterator[float]) -> None:
+    """While the answer cannot be queued this thread has nothing better to do than to try it again."""
+    for pause in rest:
         time.sleep(pause)
 
 
@@ -463,7 +463,7 @@ def _serve(node: Node, request: Request, handler: Callable[..., Any], arguments:
     if request._over():
         return
     try:
-        result = serve(request, handler, arguments, _finish)
+        result = serve(request, handler, arguments, _finish_now)
         if result is not None:
             node._go_on(request, result)
     except BaseException as problem:
