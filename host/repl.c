@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <locale.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -106,13 +107,21 @@ static void read_block(void)
     else if (got == 0 || (errno != EINTR && errno != EAGAIN)) input.end = true;
 }
 
-static void on_readable(uv_poll_t *poll, int status, int events)
+/* What was typed before the editor took the terminal over may be gone since the loop saw it: libedit would wait for more
+ * in read(), and everything else with it. */
+static bool is_still_readable(void)
 {
-    (void)poll;
+    struct pollfd fd = {.fd = STDIN_FILENO, .events = POLLIN};
+    return poll(&fd, 1, 0) > 0;
+}
+
+static void on_readable(uv_poll_t *handle, int status, int events)
+{
+    (void)handle;
     (void)status;
     (void)events;
     if (editor.installed) {
-        editor.read_char();
+        if (is_still_readable()) editor.read_char();
         return;
     }
     read_block();

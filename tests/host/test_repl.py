@@ -116,7 +116,7 @@ class OnTerminal(Case):
         t.enter("for i = 1, 2 do", ">> ")
         t.type("\x03")
         t.wait_for("> ")
-        t.enter("40 + 2", r"\n42\n")
+        t.enter("40 + 2", r"\n42\n(?s:.)*> ")
         self.assertEqual(self.json(self.run_clouds("call", "m", "3", "--json")), [3])
         t.type("\x04")
         self.assertEqual(t.end(), (0, True))
@@ -131,7 +131,7 @@ class OnTerminal(Case):
             t.enter(line, sign)
             t.type("\x03")
             t.wait_for("interrupted\n(?s:.)*> ")
-        t.enter("6 * 7", r"\n42\n")
+        t.enter("6 * 7", r"\n42\n(?s:.)*> ")
         t.type("\x04")
         self.assertEqual(t.end(), (0, True))
 
@@ -174,7 +174,7 @@ class OnTerminal(Case):
 
     def test_history_is_kept(self):
         t = self.terminal()
-        t.enter("'one' .. 'two'", r"\nonetwo\n")
+        t.enter("'one' .. 'two'", r"\nonetwo\n(?s:.)*> ")
         t.type("\x04")
         t.end()
         path = os.path.join(self.folder, "run-state", "clouds", "history")
