@@ -137,6 +137,7 @@ static inline void read_frame(const char *frame, size_t length, cl_envelope *out
     uint64_t deadline = get64(head + 16);
     out->deadline = deadline <= INT64_MAX ? (int64_t)deadline : 0;
     out->raw = cl_str_of(frame, CL_FRAME_PREFIX + length);
+    out->home = CL_STR_NONE;
     out->arrived = 0;
     out->link = 0;
 }

@@ -39,7 +39,8 @@ static cl_envelope some_call(void)
                          .from = CL_STR("c.686c821a.12059.1"),
                          .id = CL_STR("CtXG0EjB"),
                          .method = CL_STR("test.hello"),
-                         .args = CL_STR("[\"Glen\",\"hi\"]")};
+                         .args = CL_STR("[\"Glen\",\"hi\"]"),
+                         .home = CL_STR("")};
 }
 
 static cl_envelope some_result(void)
@@ -47,7 +48,8 @@ static cl_envelope some_result(void)
     return (cl_envelope){.type = CL_RESULT,
                          .from = CL_STR("s.686c821a.12059.0"),
                          .id = CL_STR("CtXG0EjB"),
-                         .result = CL_STR("[\"Hello Glen, hi\"]")};
+                         .result = CL_STR("[\"Hello Glen, hi\"]"),
+                         .home = CL_STR("")};
 }
 
 static void bytes_of_a_call(void)
@@ -405,7 +407,8 @@ static void what_is_written_is_read(void)
                             .args = CL_STR(""),
                             .error = CL_STR(""),
                             .result = CL_STR(""),
-                            .data = CL_STR("")};
+                            .data = CL_STR(""),
+                            .home = CL_STR("")};
         call.method = cl_str_z(names[i]);
         call.from = i ? call.method : call.from;
         call.error = call.result = call.data = CL_STR_NONE;
