@@ -154,9 +154,8 @@ static int is_question(uint32_t type)
 
 static int add(cl_context *context, const clouds_event *event, clouds_node *node)
 {
-    if (event->type == CLOUDS_EVENT_REQUEST) raise_request(context, event, node);
-    else if (is_question(event->type)) return raise_question(context, event, node);
-    else if (is_reserved(event->type)) raise_operation(context, event, node);
+    if (is_question(event->type)) return raise_question(context, event, node);
+    if (is_reserved(event->type)) raise_operation(context, event, node);
     else raise_other(context, event, node);
     return 0;
 }
@@ -170,23 +169,33 @@ static int note(cl_api_node *node, uint32_t type)
     return 1;
 }
 
+/* With what the node, and its end, are known by. */
+CL_RARE static int raise_of_node(cl_context *context, cl_api_node *node, const clouds_event *event)
+{
+    if (node && !note(node, event->type)) return 0;
+    clouds_event said = *event;
+    if (node && event->type == CLOUDS_EVENT_NODE_CLOSED)
+        said.id = node->close_id, said.user_data = node->close_user_data;
+    if (node && !is_question(event->type) && (!said.user_data || !is_operation(event->type)))
+        said.user_data = node->config.user_data;
+    context->counters[CL_COUNT_EVENTS]++;
+    return add(context, &said, node ? node->handle : NULL);
+}
+
+/* The events of calls and requests, most of all there are, are told as the core made them. */
 int cl_raise(cl_context *context, cl_api_node *node, const clouds_event *event)
 {
     int code = 0;
     cl_context_lock(context);
-    if (event->type == CLOUDS_EVENT_REQUEST) cl_events_unreserve(&context->events, 1);
-    if (event->type == CLOUDS_EVENT_RESULT) { /* as most often: it says what the call was made with */
+    if (event->type == CLOUDS_EVENT_RESULT) {
         raise_result(context, event, node->handle);
         context->counters[CL_COUNT_EVENTS]++;
-    } else if (!node || note(node, event->type)) {
-        clouds_event said = *event;
-        int of_call = is_question(event->type);
-        if (node && event->type == CLOUDS_EVENT_NODE_CLOSED)
-            said.id = node->close_id, said.user_data = node->close_user_data;
-        if (node && !of_call && (!said.user_data || !is_operation(event->type)))
-            said.user_data = node->config.user_data;
-        code = add(context, &said, node ? node->handle : NULL);
+    } else if (event->type == CLOUDS_EVENT_REQUEST) {
+        cl_events_unreserve(&context->events, 1);
+        raise_request(context, event, node->handle);
         context->counters[CL_COUNT_EVENTS]++;
+    } else {
+        code = raise_of_node(context, node, event);
     }
     context->signal_due = 1;
     cl_context_unlock(context);

@@ -57,7 +57,7 @@ static inline void drop(cl_core *core, cl_request *r)
 static int has_room(cl_core *core, size_t bytes)
 {
     return core->requests.len < core->config.max_in_flight &&
-           (core->request_bytes == 0 || core->request_bytes + bytes <= core->config.max_in_flight_bytes);
+           (core->request_bytes + bytes <= core->config.max_in_flight_bytes || core->request_bytes == 0);
 }
 
 static cl_request *admit(cl_core *core, cl_node *node, const cl_envelope *e)
@@ -130,6 +130,7 @@ static void tell_request(cl_core *core, cl_node *node, const cl_request *r, cons
 {
     clouds_event event = {.type = CLOUDS_EVENT_REQUEST,
                           .id = r->id,
+                          .user_data = node->config.user_data,
                           .number = r->deadline,
                           .time_left = r->deadline ? (double)(r->deadline - now) / 1000.0 : -1};
     cl_set_text(&event.peer, &event.peer_len, r->caller);
