@@ -136,7 +136,8 @@ static bool is_ignored(int number)
     return sigaction(number, NULL, &action) == 0 && action.sa_handler == SIG_IGN;
 }
 
-/* What was ignored when the program started (nohup, a job in the background of a script) stays so. */
+/* What was ignored when the program started (nohup, a job in the background of a script) stays so; but who serves is
+ * stopped by SIGINT and SIGTERM in any case (host_on_stop). */
 void cl_signals_open(void)
 {
     for (int i = 0; i < STOP_SIGNALS; i++)
