@@ -12,19 +12,24 @@ const LIMIT = 8; // seconds for what has begun; then the process ends with what 
 const server = clouds.createServer({ url: process.argv[2] });
 const client = clouds.createClient({ url: process.argv[2] });
 
-server.registerP('test.slow', async (seconds) => {
+// What fails because the cluster cannot be reached is tried on, until the program stops.
+const warn = (error) => console.error(`${error.code}: ${error.message}`);
+
+const slow = async (seconds) => {
   await sleep(seconds * 1000);
   return 'done';
-});
+};
+
+server.registerP('test.slow', slow).catch(warn);
 
 const web = http.createServer(async (request, response) => {
   const answer = await client.call('test.slow', [0.01]).catch((error) => error.code);
   response.end(`${answer}\n`);
 });
 
-web.listen(0, '127.0.0.1', async () => {
-  await server.ready();
-  console.log(`ready: ${server.id} ${web.address().port}`);
+web.listen(0, '127.0.0.1', () => {
+  const { port } = web.address();
+  server.ready().then(() => console.log(`ready: ${server.id} ${port}`), warn);
 });
 
 async function stop(signal) {
