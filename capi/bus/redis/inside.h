@@ -113,6 +113,7 @@ typedef struct redis_scan {
     int running;
     uint64_t round;      /* number of the scan that runs or ran last; the first is 1 */
     int64_t started;     /* when; INT64_MIN: never */
+    unsigned pages;      /* that this walk has read */
     int64_t spacing;     /* until the next may start; 0: the shortest */
     int must;            /* the next walks, whoever listens */
     cl_strmap natives;   /* ids that were seen with a record */

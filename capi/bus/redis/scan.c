@@ -6,7 +6,8 @@
 #include "bus/redis/inside.h"
 #include "clouds.h"
 
-enum { SPACING_MS = 1000, LONGEST_MS = 30000, PATIENCE_MS = 30000, MOST_IDS = 20000 };
+/* PAGE_MS: a page costs Redis half a millisecond, and a walk may take a fiftieth of its time. */
+enum { SPACING_MS = 1000, PAGE_MS = 25, LONGEST_MS = 30000, PATIENCE_MS = 30000, MOST_IDS = 20000 };
 
 /* ---- the picture */
 
@@ -115,6 +116,7 @@ static void begin(redis_bus *bus)
     scan->must = 0;
     scan->running = 1;
     scan->round++;
+    scan->pages = 0;
     scan->started = cl_loop_now();
 }
 
@@ -153,10 +155,11 @@ static void end(redis_bus *bus, int code)
     want_again(bus);
 }
 
-/* A walk may take a fiftieth of the time, however many keys Redis holds. */
+/* The more keys Redis holds, the longer it is left alone. Pages tell what a walk costs; how long it took would tell how
+ * busy this machine is, too. */
 static void walked(redis_bus *bus, int code)
 {
-    int64_t spacing = (cl_loop_now() - bus->scan.started) * 50;
+    int64_t spacing = (int64_t)bus->scan.pages * PAGE_MS;
     bus->scan.spacing = spacing > LONGEST_MS ? LONGEST_MS : spacing;
     end(bus, code);
 }
@@ -293,6 +296,7 @@ void cl_redis_scan_page(redis_bus *bus, const cl_reply *reply)
     int code = is_sound ? add_page(bus, reply) : CLOUDS_EPROTO;
     if (code == CLOUDS_EPROTO) cl_session_cut(bus->commands, code, "Redis answered SCAN with something else");
     if (!code && cl_loop_now() - bus->scan.started > PATIENCE_MS) code = CLOUDS_EREDIS;
+    bus->scan.pages++;
     int is_last = cl_str_eq(code ? CL_STR_NONE : cl_reply_text(reply, 1), CL_STR("0"));
     if (!code && !is_last) code = ask_page(bus, cl_reply_text(reply, 1));
     if (code || is_last) walked(bus, code);
