@@ -366,18 +366,49 @@ static bool encode_measured(encoder *e, int index)
     return encode_elements(e, index, (size_t)(is.n < 0 ? is.count : is.n));
 }
 
+/* The pair at the top is a field n that may be right for a list of `count` elements: then it is *n. */
+static bool is_field_n(lua_State *L, lua_Number count, lua_Number *n)
+{
+    size_t length;
+    if (lua_type(L, -2) != LUA_TSTRING || lua_type(L, -1) != LUA_TNUMBER) return false;
+    const char *key = lua_tolstring(L, -2, &length);
+    if (length != 1 || *key != 'n') return false;
+    *n = lua_tonumber(L, -1);
+    return *n >= count && *n <= CL_JSON_LONGEST / 2 && *n == floor(*n);
+}
+
+/* The usual lists in one pass: the keys come as 1, 2, 3 ..., and behind them perhaps n. *again: they do not. */
+static bool encode_in_order(encoder *e, int index, bool *again)
+{
+    lua_State *L = e->L;
+    level *here = &e->levels[e->depth - 1];
+    lua_Number count = 0, n = -1;
+    if (!add_char(e, '[')) return false;
+    for (lua_pushnil(L); lua_next(L, index); lua_pop(L, 1)) {
+        if (n < 0 && lua_type(L, -2) == LUA_TNUMBER && lua_tonumber(L, -2) == count + 1) {
+            here->number = ++count;
+            if (count > 1 && !add_char(e, ',')) return false;
+            if (!encode(e, lua_gettop(L))) return false;
+        } else if (n >= 0 || !is_field_n(L, count, &n)) {
+            *again = true;
+            return true;
+        }
+    }
+    for (; count < n; count++)
+        if (!add(e, count > 0 ? ",null" : "null", count > 0 ? 5 : 4)) return false;
+    return add_char(e, ']');
+}
+
 /* What is certainly a list: one that is marked as an array, or arguments. */
 static bool encode_list(encoder *e, int index)
 {
-    lua_State *L = e->L;
     size_t start = e->out->len;
+    int top = lua_gettop(e->L);
     bool again = false;
-    lua_pushnil(L);
-    if (!lua_next(L, index)) return add(e, "[]", 2);
-    if (!encode_array(e, index, &again)) return false;
+    if (!encode_in_order(e, index, &again)) return false;
     if (!again) return true;
     e->out->len = start;
-    lua_pop(L, 2);
+    lua_settop(e->L, top);
     return encode_measured(e, index);
 }
 
