@@ -66,6 +66,12 @@ static int port_withdraw(void *self, void *tag, cl_str method, uint64_t operatio
     return bus->ops->withdraw(bus, tag, method, operation);
 }
 
+static void port_abandon(void *self, uint64_t operation)
+{
+    cl_bus *bus = ((cl_context *)self)->bus;
+    if (bus->ops->abandon) bus->ops->abandon(bus, operation);
+}
+
 static void port_drain(void *self, void *tag)
 {
     cl_bus *bus = ((cl_context *)self)->bus;
@@ -132,7 +138,8 @@ void cl_glue_port(cl_context *context, cl_port *port)
                       .withdraw_request = port_withdraw_request,
                       .forget_request = port_forget_request,
                       .next_id = port_next_id,
-                      .recall = port_recall};
+                      .recall = port_recall,
+                      .abandon = port_abandon};
 }
 
 /* ---- the sink; deaf while the context is destroyed */

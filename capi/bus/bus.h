@@ -62,6 +62,9 @@ typedef struct cl_bus_ops {
     /* Registers a method, and keeps it registered through every loss; withdraw takes it back. End with `enrolled`. */
     int (*enroll)(cl_bus *bus, void *node, cl_str method, uint64_t operation);
     int (*withdraw)(cl_bus *bus, void *node, cl_str method, uint64_t operation);
+    /* The owner no longer waits for the end of an enroll or a withdraw: `enrolled` is not told any more, and what was
+     * asked for is pursued all the same. Unknown operations are fine. NULL: they never wait for long. */
+    void (*abandon)(cl_bus *bus, uint64_t operation);
     /* Sends from `node`, which is ready. CL_NATIVE in e->flags says that e->to is ours. token 0: nobody wants its fate.
      * Refused at once, without a fate: CLOUDS_EUNREACHABLE, CLOUDS_ELIMIT, CLOUDS_ETOOBIG, CLOUDS_ENOMEM. While the bus
      * is down, calls are refused (the core keeps them); results and messages queue within write_soft, and what is past

@@ -44,8 +44,9 @@ typedef struct cl_port {
     void (*forget_request)(void *self, uint64_t request);
     /* A new id from the one space of ids (below 2^53, never 0, never again): for inbound requests. */
     uint64_t (*next_id)(void *self);
-    /* The bus's, see bus/bus.h; may be NULL. */
+    /* The bus's, see bus/bus.h; these may be NULL. */
     int (*recall)(void *self, cl_str to, uint64_t token);
+    void (*abandon)(void *self, uint64_t operation);
 } cl_port;
 
 typedef struct cl_core_config {

@@ -22,10 +22,18 @@ int cl_op_late_code(const cl_core *core)
     return core->bus_code ? core->bus_code : CLOUDS_EUNREACHABLE;
 }
 
+/* Ended here: the bus need not remember whom to tell. */
+static void abandon(cl_core *core, const cl_op *op)
+{
+    if (core->port.abandon && (op->kind == CL_OP_REGISTER || op->kind == CL_OP_UNREGISTER))
+        core->port.abandon(core->port.self, op->id);
+}
+
 /* The method of a registration stays offered, and the bus goes on trying: the number says so. */
 static void op_due(cl_core *core, cl_timed *timed, int64_t now)
 {
     cl_op *op = CL_OWNER(timed, cl_op, timed);
+    abandon(core, op);
     if (op->kind == CL_OP_SEND) cl_message_due(op);
     else cl_op_end(op, cl_op_late_code(core), NULL, op->kind == CL_OP_REGISTER, CL_STR_NONE);
 }
@@ -34,6 +42,7 @@ int cl_op_cancel(cl_core *core, uint64_t id)
 {
     cl_op *op = cl_op_find(core, id);
     if (!op) return CLOUDS_ESTALE;
+    abandon(core, op);
     if (op->kind == CL_OP_SEND) cl_message_forget(op);
     cl_op_end(op, CLOUDS_ECANCELED, NULL, op->kind == CL_OP_SEND ? -1 : op->kind == CL_OP_REGISTER, CL_STR_NONE);
     return 0;

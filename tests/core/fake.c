@@ -77,6 +77,11 @@ static int port_withdraw(void *self, void *tag, cl_str method, uint64_t operatio
     return f->enroll_code;
 }
 
+static void port_abandon(void *self, uint64_t operation)
+{
+    ((fake *)self)->n_abandoned++;
+}
+
 static void port_drain(void *self, void *tag)
 {
     ((fake *)self)->n_drains++;
@@ -184,7 +189,8 @@ int fake_open(fake *f, const cl_core_config *config)
                         port_withdraw_request,
                         port_forget_request,
                         port_next_id,
-                        port_recall};
+                        port_recall,
+                        port_abandon};
     return cl_core_create(config, &f->port, &f->core);
 }
 

@@ -46,7 +46,8 @@ typedef struct fake {
     fake_sent *sent;
     fake_event *events;
     fake_look *looks;
-    int n_sent, n_events, n_looks, n_forgets, n_enrolls, n_withdraws, n_drains, n_shuts, n_status, n_reserved;
+    int n_sent, n_events, n_looks, n_forgets, n_enrolls, n_withdraws, n_drains, n_shuts, n_status, n_reserved,
+        n_abandoned;
     char forgot_method[64], forgot_server[64];
 } fake;
 

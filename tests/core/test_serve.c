@@ -441,11 +441,26 @@ static void registering(void)
     CHECK_INT(cl_node_register(f.node, CL_STR("late"), &(cl_op_spec){.id = 10}), 0);
     CHECK_INT(fake_find(&f, CLOUDS_EVENT_REGISTERED)->e.code, CLOUDS_ENOMEM);
     f.enroll_code = 0;
+    CHECK_INT(f.n_abandoned, 0); /* the bus has ended all of these */
     cl_node_register(f.node, CL_STR("slow"), &(cl_op_spec){.id = 11});
     cl_node_close(f.node, 0);
     CHECK_INT(fake_find(&f, CLOUDS_EVENT_REGISTERED)->e.code, CLOUDS_ECLOSED);
     cl_core_enrolled(f.core, 11, 0, NULL);
     CHECK_INT(fake_count(&f, CLOUDS_EVENT_REGISTERED), 4);
+    fake_end(&f);
+}
+
+static void the_bus_is_told_who_waits_no_longer(void)
+{
+    fake f = {0};
+    start_server(&f);
+    CHECK_INT(cl_node_register(f.node, CL_STR("up"), &(cl_op_spec){.id = 8, .timeout = 1}), 0);
+    CHECK_INT(cl_node_unregister(f.node, CL_STR("up"), &(cl_op_spec){.id = 9, .timeout = 3}), 0);
+    CHECK_INT(cl_node_status(f.node, &(cl_op_spec){.id = 10, .timeout = 1}), 0);
+    fake_advance(&f, 2000);
+    CHECK_INT(f.n_abandoned, 1);
+    CHECK_INT(cl_core_cancel(f.core, 9), 0);
+    CHECK_INT(f.n_abandoned, 2);
     fake_end(&f);
 }
 
@@ -523,6 +538,7 @@ int main(void)
     RUN(messages_go_out);
     RUN(a_letter_that_never_left);
     RUN(registering);
+    RUN(the_bus_is_told_who_waits_no_longer);
     RUN(status_is_grouped);
     RUN(bus_news_are_told_once);
     return tap_end();

@@ -13,7 +13,7 @@ enum { PATIENCE = 20000 };
 static test_redis server;
 static kit a;
 static int node_a;
-static long count, fail_at;
+static long count, fail_at, live;
 static int forever;
 static int asks_status; /* or looks for nobody: each wants a scan, and a second one would have to wait */
 
@@ -22,12 +22,15 @@ static int asks_status; /* or looks for nobody: each wants a scan, and a second 
 static void *allocate(void *unused, void *block, size_t size)
 {
     if (size == 0) {
+        live -= block != NULL;
         free(block);
         return NULL;
     }
     count++;
     if (fail_at && (count == fail_at || (forever && count > fail_at))) return NULL;
-    return realloc(block, size);
+    void *made = realloc(block, size);
+    live += made && !block;
+    return made;
 }
 
 static kit_note *await(const char *what, int ms)
@@ -142,12 +145,58 @@ static void from_then_on(void)
     each_in_turn();
 }
 
+/* A program that tries to register, again and again, while Redis is away. What is over leaves nothing behind. */
+static void try_in_vain(clouds_context *context, clouds_node *node, int round)
+{
+    enum { TRIES = 50 };
+    clouds_operation_options brief = {.size = sizeof brief, .timeout = 0.001};
+    int left = 0;
+    for (int i = 0; i < TRIES; i++) {
+        char other[32];
+        size_t n = (size_t)snprintf(other, sizeof other, "other.%d.%d", round, i);
+        CHECK_INT(clouds_node_register(node, "same", 4, &brief, NULL), 0);
+        CHECK_INT(clouds_node_register(node, other, n, &brief, NULL), 0);
+        CHECK_INT(clouds_node_unregister(node, other, n, &brief, NULL), 0);
+        left += 3;
+    }
+    int64_t end = cl_loop_now() + PATIENCE;
+    while (left > 0 && cl_loop_now() < end) {
+        clouds_event events[16];
+        int n = clouds_poll(context, events, sizeof *events, 16, 1);
+        for (int i = 0; i < n; i++)
+            left -= events[i].type == CLOUDS_EVENT_REGISTERED || events[i].type == CLOUDS_EVENT_UNREGISTERED;
+    }
+    CHECK_INT(left, 0);
+}
+
+static void registered_in_vain(void)
+{
+    clouds_options *options;
+    clouds_context *context;
+    clouds_node *node;
+    test_redis_kill(&server);
+    REQUIRE(clouds_options_create(&options) == 0);
+    REQUIRE(clouds_options_set_string(options, "url", server.url) == 0);
+    REQUIRE(clouds_options_set_string(options, "mode", "inline") == 0);
+    REQUIRE(clouds_context_create(options, &context) == 0);
+    REQUIRE(clouds_node_create(context, options, &node) == 0);
+    clouds_options_destroy(options);
+    for (int round = 0; round < 5; round++) try_in_vain(context, node, round);
+    long before = live;
+    for (int round = 5; round < 15; round++) try_in_vain(context, node, round);
+    CHECK(live < before + 50);
+    if (live >= before + 50) printf("# %ld blocks, then %ld\n", before, live);
+    clouds_context_destroy(context);
+}
+
 int main(void)
 {
     if (test_redis_start(&server, NULL)) return EXIT_FAILURE;
     cl_mem_hook(allocate, NULL);
     RUN(each_once);
     RUN(from_then_on);
+    fail_at = 0;
+    RUN(registered_in_vain);
     cl_mem_hook(NULL, NULL);
     test_redis_stop(&server);
     return tap_end();

@@ -133,6 +133,48 @@ static void write_soft_is_a_refusal(void)
     kit_close(&a, 0);
 }
 
+static int answer(const char *result, uint64_t token)
+{
+    cl_envelope e = {.type = CL_RESULT,
+                     .from = CL_STR(ID_A),
+                     .to = CL_STR(ID_A),
+                     .id = CL_STR("iiiiiiii"),
+                     .result = cl_str_z(result)};
+    return a.bus->ops->send(a.bus, &node_a, &e, token);
+}
+
+/* Answers may fill the queue to the brim; the commands that come then must not cost them. */
+static void a_full_queue_has_room_for_commands(void)
+{
+    cl_limits limits;
+    static char large[65100] = "[1]";
+    uint64_t answers = 0;
+    kit_limits(&limits);
+    limits.write_soft = limits.write_hard = 1 << 20;
+    begin(&limits);
+    memset(large + 2, ' ', 65000);
+    large[65002] = ']';
+    kit_forget(&a);
+    test_redis_freeze(&server, 1);
+    while (answers < 1000 && answer(large, answers + 1) == 0) answers++;
+    while (answers < 10000 && answer("[1]", answers + 1) == 0) answers++;
+    CHECK(strstr(clouds_last_error(), "write_hard") != NULL);
+    REQUIRE(answers < 2000); /* there is room for so many notes */
+    for (uint64_t i = 0; i < 40; i++) {
+        char method[16];
+        snprintf(method, sizeof method, "m%d", (int)i);
+        CHECK_INT(a.bus->ops->enroll(a.bus, &node_a, cl_str_z(method), 100000 + i), 0);
+    }
+    test_redis_freeze(&server, 0);
+    for (uint64_t i = 0; i < answers; i++) {
+        if (!CHECK(kit_take(&a, "fate")->code == CL_FATE_WRITTEN)) break;
+    }
+    for (int i = 0; i < 40; i++) CHECK_INT(kit_take(&a, "enrolled")->code, 0);
+    CHECK(kit_find(&a, "state") == NULL);
+    WAIT_FOR(a.envelopes == answers);
+    kit_close(&a, 0);
+}
+
 static void answers_and_messages_wait(void)
 {
     begin(NULL);
@@ -368,6 +410,7 @@ int main(void)
     RUN(fates_of_the_pending);
     RUN(what_the_kernel_did_not_take);
     RUN(write_soft_is_a_refusal);
+    RUN(a_full_queue_has_room_for_commands);
     RUN(answers_and_messages_wait);
     RUN(the_backlog_has_a_limit);
     RUN(registered_while_away);

@@ -87,6 +87,8 @@ typedef struct redis_reg {
     int wanted;      /* to be registered; else to be taken back */
     int listed;      /* the key is known to be there */
     int fresh;       /* others are to be told */
+    int sent;        /* a SET left once: Redis may hold the key */
+    int owed;        /* its deletion is to be answered yet */
     int64_t indexed; /* when it was put into the index; 0: it is not known to be there */
     unsigned refs;
     cl_link enrolls, withdraws; /* redis_op */
@@ -94,6 +96,7 @@ typedef struct redis_reg {
 
 typedef struct redis_op {
     cl_link link;
+    redis_reg *reg;
     uint64_t operation;
 } redis_op;
 
@@ -157,6 +160,7 @@ typedef struct redis_bus {
     } troubles[REDIS_TROUBLES];
     size_t troubled;
     cl_idmap by_handle;   /* redis_node */
+    cl_idmap ops;         /* redis_op by operation */
     cl_strmap by_channel; /* redis_node */
     cl_link nodes;
     redis_node *current; /* the message being read is for it */
@@ -281,6 +285,7 @@ void cl_redis_node_free(redis_bus *bus, redis_node *node);
 /* ---- registry.c */
 int cl_redis_enroll(cl_bus *base, void *handle, cl_str method, uint64_t operation);
 int cl_redis_withdraw(cl_bus *base, void *handle, cl_str method, uint64_t operation);
+void cl_redis_abandon(cl_bus *base, uint64_t operation);
 void cl_redis_restore(redis_bus *bus, redis_node *node); /* when it listens, and after a reconnect */
 void cl_redis_renew(redis_bus *bus, redis_node *node);
 void cl_redis_node_due(void *node);                              /* the alarm of a node */

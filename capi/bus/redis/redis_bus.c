@@ -180,6 +180,7 @@ static void bus_destroy(cl_bus *base)
     cl_redis_batch_free(bus);
     cl_alarm_destroy(bus->chore_alarm);
     cl_idmap_free(&bus->by_handle);
+    cl_idmap_free(&bus->ops);
     cl_strmap_free(&bus->by_channel);
     cl_buf_free(&bus->scratch);
     cl_buf_free(&bus->text);
@@ -195,6 +196,7 @@ static const cl_bus_ops ops = {
     .node_close = cl_redis_node_close,
     .enroll = cl_redis_enroll,
     .withdraw = cl_redis_withdraw,
+    .abandon = cl_redis_abandon,
     .send = cl_redis_send,
     .look = cl_redis_lookup,
     .forget = cl_redis_forget,

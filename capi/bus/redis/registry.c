@@ -7,7 +7,8 @@
  *   not wanted           DEL key            on withdraw, and after a reconnect if that was not answered
  *
  * Nothing of it while the node's subscription is not confirmed. Whatever fails is tried again with the next heartbeat.
- * An operation of the owner ends with the first answer that it meets, good or bad; while Redis is away it waits. */
+ * An operation of the owner ends with the first answer that it meets, good or bad; while Redis is away it waits, until
+ * its owner abandons it. */
 #include <stdio.h>
 #include <unistd.h>
 
@@ -20,14 +21,26 @@ enum { INDEX_MS = 60000 };
 
 /* ---- operations */
 
-static int add_op(cl_link *list, uint64_t operation)
+static int add_op(redis_bus *bus, redis_reg *reg, cl_link *list, uint64_t operation)
 {
     redis_op *op = cl_malloc(sizeof *op);
     if (!op) return CLOUDS_ENOMEM;
     op->operation = operation;
+    op->reg = reg;
+    if (operation && cl_idmap_put(&bus->ops, operation, op)) {
+        cl_free(op);
+        return CLOUDS_ENOMEM;
+    }
     cl_list_init(&op->link);
     cl_list_append(list, &op->link);
     return 0;
+}
+
+static void remove_op(redis_bus *bus, redis_op *op)
+{
+    if (op->operation) cl_idmap_take(&bus->ops, op->operation);
+    cl_list_remove(&op->link);
+    cl_free(op);
 }
 
 static void end_ops(redis_bus *bus, cl_link *list, int code, const char *words)
@@ -35,10 +48,14 @@ static void end_ops(redis_bus *bus, cl_link *list, int code, const char *words)
     while (!cl_list_empty(list)) {
         redis_op *op = CL_OWNER(list->next, redis_op, link);
         uint64_t operation = op->operation;
-        cl_list_remove(&op->link);
-        cl_free(op);
-        if (bus && operation) bus->sink.enrolled(bus->sink.self, operation, code, words);
+        remove_op(bus, op);
+        if (operation) bus->sink.enrolled(bus->sink.self, operation, code, words);
     }
+}
+
+static void drop_ops(redis_bus *bus, cl_link *list)
+{
+    while (!cl_list_empty(list)) remove_op(bus, CL_OWNER(list->next, redis_op, link));
 }
 
 /* ---- commands */
@@ -55,7 +72,7 @@ static int reg_command(redis_bus *bus, redis_reg *reg, enum redis_kind kind, siz
 static void send_set(redis_bus *bus, redis_reg *reg)
 {
     cl_str set[] = {CL_STR("SET"), reg->key, CL_STR("1"), CL_STR("EX"), cl_str_z(reg->node->ttl)};
-    reg_command(bus, reg, KIND_SET, 5, set);
+    if (!reg_command(bus, reg, KIND_SET, 5, set)) reg->sent = 1;
 }
 
 static void send_index(redis_bus *bus, redis_reg *reg)
@@ -185,8 +202,8 @@ void cl_redis_node_due(void *self)
 
 static void reg_free(redis_reg *reg)
 {
-    end_ops(NULL, &reg->enrolls, 0, "");
-    end_ops(NULL, &reg->withdraws, 0, "");
+    drop_ops(reg->node->bus, &reg->enrolls);
+    drop_ops(reg->node->bus, &reg->withdraws);
     cl_free(reg->memory);
     cl_free(reg);
 }
@@ -195,6 +212,13 @@ static void reg_remove(redis_reg *reg)
 {
     cl_strmap_take(&reg->node->regs, reg->method);
     reg_free(reg);
+}
+
+/* Nobody wants it, nothing points to it, and Redis is not known to hold anything of it. */
+static int is_over(const redis_reg *reg)
+{
+    int awaited = !cl_list_empty(&reg->enrolls) || !cl_list_empty(&reg->withdraws);
+    return !reg->wanted && !reg->owed && !reg->refs && !awaited;
 }
 
 /* key: prefix:S:method:id, index: prefix:M:method */
@@ -244,8 +268,8 @@ int cl_redis_enroll(cl_bus *base, void *handle, cl_str method, uint64_t operatio
     int is_first = !wants_any(node);
     if (!reg) reg = reg_make(bus, node, method);
     if (!reg) return cl_error(CLOUDS_ENOMEM, NULL);
-    if (add_op(&reg->enrolls, operation)) {
-        if (!reg->wanted && !reg->refs && cl_list_empty(&reg->withdraws)) reg_remove(reg);
+    if (add_op(bus, reg, &reg->enrolls, operation)) {
+        if (is_over(reg)) reg_remove(reg);
         return cl_error(CLOUDS_ENOMEM, NULL);
     }
     reg->wanted = node->was_registered = 1;
@@ -260,11 +284,23 @@ int cl_redis_withdraw(cl_bus *base, void *handle, cl_str method, uint64_t operat
     redis_node *node = cl_redis_node_of(bus, handle);
     redis_reg *reg = node ? cl_strmap_get(&node->regs, method) : NULL;
     if (!reg || !reg->wanted) return cl_error(CLOUDS_EINVAL, "the method is not registered");
-    if (add_op(&reg->withdraws, operation)) return cl_error(CLOUDS_ENOMEM, NULL);
+    if (add_op(bus, reg, &reg->withdraws, operation)) return cl_error(CLOUDS_ENOMEM, NULL);
     reg->wanted = reg->listed = reg->fresh = 0;
+    reg->owed = reg->sent;
     send_delete(bus, reg);
     cl_redis_news_send(bus, node, 'w', method);
     return 0;
+}
+
+/* What was asked for is pursued all the same. */
+void cl_redis_abandon(cl_bus *base, uint64_t operation)
+{
+    redis_bus *bus = (redis_bus *)base;
+    redis_op *op = cl_idmap_get(&bus->ops, operation);
+    if (!op) return;
+    redis_reg *reg = op->reg;
+    remove_op(bus, op);
+    if (is_over(reg)) reg_remove(reg);
 }
 
 static void send_record_end(redis_bus *bus, redis_node *node)
@@ -366,19 +402,21 @@ static void on_renewed(redis_bus *bus, redis_reg *reg, const cl_reply *reply)
 static void on_deleted(redis_bus *bus, redis_reg *reg, const cl_reply *reply)
 {
     if (reply->items[0].type == CL_REPLY_ERROR) {
+        reg->owed = 0;
         failed(bus, reg, &reg->withdraws, "DEL", cl_reply_text(reply, 0));
     } else if (!cl_redis_is_bad(bus, reply, CL_REPLY_INTEGER, "DEL")) {
+        reg->owed = 0;
         end_ops(bus, &reg->withdraws, 0, "");
         if (!reg->wanted) end_ops(bus, &reg->enrolls, CLOUDS_ECANCELED, "withdrawn meanwhile");
     }
 }
 
-/* Drops the reference of an answered command; a registration that nobody wants and nothing points to is over. */
+/* Drops the reference of an answered command. */
 static void reg_unref(redis_bus *bus, redis_reg *reg)
 {
     redis_node *node = reg->node;
     reg->refs--;
-    if (!reg->wanted && !reg->refs && cl_list_empty(&reg->enrolls) && cl_list_empty(&reg->withdraws)) reg_remove(reg);
+    if (is_over(reg)) reg_remove(reg);
     cl_redis_node_unref(bus, node);
 }
 

@@ -17,6 +17,8 @@
 #include "bus/redis/session_state.h"
 #include "clouds.h"
 
+enum { CONTROL_BYTES = 256 * 1024 };
+
 enum { CLOSE_GRACE_MS = 1000, SUSPECT_MS = 50, ROLE_MS = 5000, DOUBT_MS = 1000 };
 
 static int64_t to_ms(double seconds)
@@ -332,15 +334,23 @@ void cl_session_end(cl_session *s, size_t length_before, int kind, uint64_t ref)
     cl_conn_commit(s->conn);
 }
 
+/* Envelopes stop at write_hard (publish.c). What keeps the connection and the registrations alive goes a bit beyond:
+ * a heartbeat must not cost the answers that are queued. */
+static size_t most_unwritten(const cl_session *s)
+{
+    return s->limits->write_hard + CONTROL_BYTES;
+}
+
 int cl_session_send(cl_session *s, int kind, uint64_t ref, size_t argc, const cl_str *argv)
 {
     cl_buf *out;
     int code = cl_session_begin(s, &out);
     if (code) return code;
-    if (cl_conn_pending(s->conn) > s->limits->write_hard) {
+    if (cl_conn_pending(s->conn) > most_unwritten(s)) {
         cl_session_cut(s, CLOUDS_ELIMIT, "Redis does not take what is sent: write_hard is reached");
-        return cl_error_limit(CLOUDS_ELIMIT, cl_conn_pending(s->conn), s->limits->write_hard,
-                              "more than %zu bytes wait for Redis (write_hard)", s->limits->write_hard);
+        return cl_error_limit(CLOUDS_ELIMIT, cl_conn_pending(s->conn), most_unwritten(s),
+                              "more than %zu bytes wait for Redis (write_hard and what is kept for commands)",
+                              most_unwritten(s));
     }
     size_t before = out->len;
     code = cl_resp_command(out, argc, argv);
