@@ -81,6 +81,23 @@ test('more at once than fit into one batch, in the order in which they were made
   );
 });
 
+test('requests of several methods and callers that come at once are told apart', async () => {
+  const other = clouds.createClient(),
+    plain = ['', 'é', 'a"b', '\\', '\n', '\ud800', '😀', 1, -1, 0.1, 1e21, null, true, false];
+  for (const name of ['apart.a', 'apart.b', 'apart.bb']) await server.registerP(name, tell);
+  function tell(...args) {
+    return [this.method, this.caller, args];
+  }
+  const wanted = [];
+  for (let i = 0; i < 300; i++) {
+    const from = i % 5 < 3 ? client : other;
+    wanted.push([['apart.a', 'apart.b', 'apart.bb'][(i >> 1) % 3], from.id, [i, plain[i % plain.length]]]);
+  }
+  const calls = wanted.map(([method, id, args]) => (id === client.id ? client : other).call(method, args));
+  assert.deepStrictEqual(await Promise.all(calls), wanted);
+  await other.exitP();
+});
+
 test('many large answers at once', async () => {
   await serve('large', (i, callback) => callback(null, String(i % 10).repeat(400000)));
   const answers = await Promise.all(Array.from({ length: 60 }, (unused, i) => client.call('large', [i])));

@@ -31,6 +31,7 @@ const REMOVE_SERVER = 16,
 
 const NUMBERS = 8; // type, code, outcome, id, slot, number, time left, whether it has data
 const NONE = [];
+const AS_BEFORE = 0; // the method or the caller of the request before
 
 const numbers = addon.numbers();
 
@@ -110,9 +111,17 @@ function happened(port, at, peer, method, data, words) {
   return undefined;
 }
 
+// A batch happens within the asynchronous context of the node.
 Port.prototype.dispatch = function (count, text) {
+  const node = this.owner || this.weak.deref();
+  if (node) node._scope.runInAsyncScope(dispatch, this, count, text);
+  else dispatch.call(this, count, text);
+};
+
+function dispatch(count, text) {
   const values = JSON.parse(text),
     since = now();
+  let method, peer; // of the request before
   for (let i = 0, at = 0, v = 0; i < count; i++, at += NUMBERS) {
     const type = numbers[at],
       code = numbers[at + 1];
@@ -134,9 +143,10 @@ Port.prototype.dispatch = function (count, text) {
     }
     try {
       if (type === REQUEST) {
-        const request = new Request(this, numbers[at + 3], values[v], values[v + 1], numbers[at + 6], since);
+        if (values[v] !== AS_BEFORE) method = values[v];
+        if (values[v + 1] !== AS_BEFORE) peer = values[v + 1];
         v += 3;
-        this.begin(request, values[v - 1]);
+        this.begin(new Request(this, numbers[at + 3], method, peer, numbers[at + 6], since), values[v - 1]);
       } else {
         v += 4;
         happened(this, at, values[v - 4], values[v - 3], values[v - 2], values[v - 1]);
@@ -145,4 +155,4 @@ Port.prototype.dispatch = function (count, text) {
       uncaught(problem);
     }
   }
-};
+}

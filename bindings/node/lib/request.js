@@ -93,7 +93,8 @@ class Handler {
 
   place(args, reply) {
     const room = this.fixed - 1;
-    if (this.fixed > 0 && (args.length < room || !this.isAsync)) args.length = room;
+    const fits = args.length === room || (this.isAsync && args.length > room);
+    if (this.fixed > 0 && !fits) args.length = room;
     args.push(reply);
     return args;
   }

@@ -1,6 +1,7 @@
 // A node that serves.
 'use strict';
 
+const { AsyncResource } = require('async_hooks');
 const Base = require('./base');
 const { Handler, ReturningHandler } = require('./request');
 const { failure } = require('./errors');
@@ -9,6 +10,17 @@ const { split, limitOf } = require('./waits');
 
 function checkHandler(handler) {
   if (typeof handler !== 'function') throw new TypeError('clouds: the handler of a method is a function');
+}
+
+function serve(node, handler, request, args) {
+  const transport = node._transport,
+    around = transport.serving;
+  transport.serving = request;
+  try {
+    handler.serve(request, args, node);
+  } finally {
+    transport.serving = around;
+  }
 }
 
 /** A node that offers methods. */
@@ -77,20 +89,10 @@ extend(Server.prototype, {
     this._transport.unregister(method, ended, seconds);
   },
 
-  _serve(handler, request, args) {
-    const transport = this._transport,
-      around = transport.serving;
-    transport.serving = request;
-    try {
-      handler.serve(request, args, this);
-    } finally {
-      transport.serving = around;
-    }
-  },
-
+  // Within the node's asynchronous context: the handler has one of its own, which begins as that.
   _onRequest(request, args) {
     const handler = this._services.get(request.method);
-    if (handler) this._within(() => this._serve(handler, request, args));
+    if (handler) new AsyncResource('CLOUDS_EVENT').runInAsyncScope(serve, undefined, this, handler, request, args);
     else request.reply(failure('CLOUDS_NO_SUCH_METHOD'), []);
   },
 });

@@ -124,7 +124,8 @@ class Wire {
   requested({ sender, data }) {
     if (!data || typeof data !== 'object' || typeof data.i !== 'string' || typeof sender !== 'string') return;
     const request = new Request(this, { sender, id: data.i }, data.m, sender, -1, 0);
-    if (Array.isArray(data.a)) this.owner._onRequest(request, data.a);
+    const { owner } = this;
+    if (Array.isArray(data.a)) owner._scope.runInAsyncScope(() => owner._onRequest(request, data.a));
     else request.reply(failure('CLOUDS_PROTOCOL_ERROR', 'the arguments of a call are an array'), []);
   }
 

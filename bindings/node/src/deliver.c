@@ -1,6 +1,8 @@
 /* What happened, on its way into JavaScript. */
 #include "addon.h"
 
+#include <string.h>
+
 enum { ROUNDS = 8 };
 
 /* Texts of so many bytes are told at once, what is more later: JavaScript's texts have an end. */
@@ -22,15 +24,30 @@ static bool add_failure(cl_text *out, const clouds_event *e)
            comma(out) && cl_text_quote(out, e->peer, e->peer_len);
 }
 
+/* A text, or 0 where it is that of the event before: requests often have the same method and caller. */
+static bool add_name(cl_text *out, const char *p, size_t n, const char *before, size_t before_n)
+{
+    if (before && n == before_n && memcmp(p, before, n) == 0) return cl_text_add(out, "0", 1);
+    return cl_text_quote(out, p, n);
+}
+
+static bool add_request(cl_text *out, const clouds_event *e, const clouds_event *before)
+{
+    static const clouds_event none;
+    if (!before || before->type != CLOUDS_EVENT_REQUEST) before = &none;
+    return add_name(out, e->method, e->method_len, before->method, before->method_len) && comma(out) &&
+           add_name(out, e->peer, e->peer_len, before->peer, before->peer_len) && comma(out) &&
+           add_json(out, e->data, e->data_len);
+}
+
 /* The texts of an event: of a result its values, and when it failed its error, method and peer; of a request method,
- * peer and arguments; of all others peer, method, value and error. */
-static bool add_texts(cl_text *out, const clouds_event *e)
+ * peer and arguments; of all others peer, method, value and error. `before` is the event before it that JavaScript is
+ * told at once, or NULL. */
+static bool add_texts(cl_text *out, const clouds_event *e, const clouds_event *before)
 {
     if (e->type == CLOUDS_EVENT_RESULT)
         return add_json(out, e->data, e->data_len) && (e->code == 0 || (comma(out) && add_failure(out, e)));
-    if (e->type == CLOUDS_EVENT_REQUEST)
-        return cl_text_quote(out, e->method, e->method_len) && comma(out) && cl_text_quote(out, e->peer, e->peer_len) &&
-               comma(out) && add_json(out, e->data, e->data_len);
+    if (e->type == CLOUDS_EVENT_REQUEST) return add_request(out, e, before);
     return cl_text_quote(out, e->peer, e->peer_len) && comma(out) && cl_text_quote(out, e->method, e->method_len) &&
            comma(out) && add_json(out, e->data, e->data_len) && comma(out) &&
            (e->code == 0 ? cl_text_quote(out, e->error, e->error_len) : add_json(out, e->error, e->error_len));
@@ -56,7 +73,7 @@ static int describe(cl_state *state, const clouds_event *events, int n)
     int i = 0;
     for (; ok && i < n && out->len < MUCH; i++) {
         add_numbers(state->numbers + i * CL_EVENT_NUMBERS, &events[i]);
-        ok = (i == 0 || comma(out)) && add_texts(out, &events[i]);
+        ok = (i == 0 || comma(out)) && add_texts(out, &events[i], i ? &events[i - 1] : NULL);
     }
     return ok && cl_text_add(out, "]", 1) ? i : 0;
 }
