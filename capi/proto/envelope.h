@@ -58,7 +58,7 @@ size_t cl_envelope_length(const cl_envelope *e);
 
 /* Reads the JSON form. Spans point into `text` or into `scratch` (escaped names are resolved there; a text with bad
  * UTF-8 is mended there first and then everything points into it). `scratch` is cleared first. Everything that WIRE.md
- * section 11 calls broken is CLOUDS_EJSON or CLOUDS_ETOOBIG: to be counted and dropped. Unknown members are skipped; of
+ * 5.2 calls broken is CLOUDS_EJSON or CLOUDS_ETOOBIG: to be counted and dropped. Unknown members are skipped; of
  * duplicate members the last counts. A call whose `i` is no text is an error; so is one without `s`. One whose `m` is
  * no text has an empty method. JSON that is no object (but null, which is broken) is CL_OTHER without a name. */
 int cl_envelope_decode(cl_str text, cl_json_limits limits, cl_buf *scratch, cl_envelope *out);

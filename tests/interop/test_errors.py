@@ -119,7 +119,7 @@ class Errors(Case):
             self.assertIn(result["error"]["code"], (TIMEOUT, NO_SERVER, EXPIRED), caller)
 
     def test_what_a_call_says_whose_first_attempt_timed_out(self):
-        # One silent server: the first attempt times out and unlists it, the second finds none (WIRE.md 7.3). Ours
+        # One silent server: the first attempt times out and unlists it, the second finds none (WIRE.md 5.1). Ours
         # tells beside the last error that the call may have been executed.
         for caller in ("npm", "lua"):
             client, _ = self.pair(caller, "npm", f"{caller}.hang=hang", timeout=1.2)

@@ -1,4 +1,4 @@
-"""What kills the original (WIRE.md 11), published at nodes of ours: they live, and go on answering the original."""
+"""What kills the original (WIRE.md 5.2), published at nodes of ours: they live, and go on answering the original."""
 import json
 import unittest
 

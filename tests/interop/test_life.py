@@ -119,7 +119,7 @@ class Registrations(Case):
         self.wait_for_keys(0)
 
     def test_ids_that_begin_alike_do_not_take_each_other_along(self):
-        # The original deletes every key that contains the id of the one that leaves (WIRE.md Q7): ours come back.
+        # The original deletes every key that contains the id of the one that leaves (WIRE.md 5.4): ours come back.
         npm, lua = self.agents("npm", "lua")
         lua.server("echo", id="s.x.10", heartbeat=2), lua.server("echo", name="t", id="s.x.11", heartbeat=2)
         npm.server("echo", id="s.x.1", heartbeat=2)

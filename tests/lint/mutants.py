@@ -259,6 +259,33 @@ class Documentation(Copy):
         self.without(r"those of `options`", "clouds_context_create: .*clouds_nothing", "clouds_nothing")
 
 
+class References(unittest.TestCase):
+    def refers(self, comment, page="# Title\n\n## 5. A\n\n### 5.2 B\n\nSee `capi/a.c`.\n"):
+        """What the guard says of a file with this comment beside docs/WIRE.md."""
+        with tempfile.TemporaryDirectory() as folder:
+            for name, text in (("capi/a.c", comment), ("docs/WIRE.md", page)):
+                os.makedirs(os.path.dirname(f"{folder}/{name}"))
+                pathlib.Path(folder, name).write_text(text)
+            done = subprocess.run([sys.executable, SOURCE + "/tests/lint/references.py", folder], capture_output=True, text=True)
+            return done.returncode, done.stdout
+
+    def test_what_is_there(self):
+        for comment in ("/* docs/WIRE.md */", "/* WIRE.md 5.2 */", "/* see WIRE.md\n * 5.2: it */", "/* WIRE.md, section 5. */"):
+            self.assertEqual(self.refers(comment)[0], 0, comment)
+
+    def test_what_is_not_there(self):
+        for comment, why in (("/* docs/PLAN.md */", "docs/PLAN.md is not there"), ("/* PLAN.md 2 */", "PLAN.md is not there"),
+                             ("/* WIRE.md 5.3 */", "no section 5.3"), ("/* WIRE.md\n * 7.3 */", "no section 7.3"),
+                             ("/* WIRE.md, section 11: it */", "no section 11"), ("/* WIRE.md 5 and 6 */", "no section 6")):
+            code, said = self.refers(comment)
+            self.assertEqual(code, 1, comment)
+            self.assertIn(why, said)
+
+    def test_a_path_in_a_page(self):
+        code, said = self.refers("/* WIRE.md */", "`capi/b.c` and `capi/*.c`\n")
+        self.assertEqual((code, "capi/b.c is not there" in said, "capi/*.c" in said), (1, True, False), said)
+
+
 class Generated(Copy):
     parts = (*Copy.parts, "docs", "bindings/python", "capi/api/options.def", "CMakeLists.txt")
 

@@ -67,7 +67,7 @@ static void npm_servers_are_found_by_a_scan(void)
     test_redis_command(&server, "SETEX clouds:S:npm.m:s.aaaaaaaa.1.0 100 1");
     test_redis_command(&server, "SETEX clouds:S:npm.m:s.aaaaaaaa.2.0 100 1");
     test_redis_command(&server, "SETEX clouds:S:npm.m:sub:s.aaaaaaaa.3.0 100 1"); /* another method: npm.m:sub */
-    test_redis_command(&server, "SETEX clouds:S:npm.m: 100 1");                   /* no id (Q19) */
+    test_redis_command(&server, "SETEX clouds:S:npm.m: 100 1");                   /* no id (WIRE.md 5.4) */
     test_redis_command(&server, "SETEX clouds:S:npm.mm:s.aaaaaaaa.4.0 100 1");
     test_redis_command(&server, "SETEX clouds2:S:npm.m:s.aaaaaaaa.5.0 100 1");
     look("npm.m", 0, "npm.m s.aaaaaaaa.1.0 s.aaaaaaaa.2.0");

@@ -62,7 +62,7 @@ static void is_byte_exact(void)
     monitor_stop(&seen);
 }
 
-/* Registered before it listens: Redis sees the subscription first all the same (Q2). */
+/* Registered before it listens: Redis sees the subscription first all the same (WIRE.md 5.4). */
 static void listens_before_it_is_found(void)
 {
     for (int i = 0; i < 10; i++) {

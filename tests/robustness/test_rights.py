@@ -13,10 +13,17 @@ def documented():
         return [shlex.split(line) for line in text if line.startswith("ACL SETUSER ")]
 
 
+def settings():
+    """The lines of redis.conf that are documented, as options of redis-server."""
+    with open(os.path.join(SOURCE, "docs", "OPERATIONS.md")) as text:
+        lines = text.read().split("## Settings of Redis")[1].split("```")[1].strip().splitlines()
+    return [word for line in lines for word in ("--" + line.split(" ", 1)[0], *shlex.split(line.split(" ", 1)[1]))]
+
+
 class Rights(Case):
     def setUp(self):
         super().setUp()
-        self.server = self.redis()
+        self.server = self.redis(*settings())
         for line in documented():
             self.server.command(*line)
 
@@ -42,6 +49,11 @@ class Rights(Case):
             self.assertEqual(service.stop(), 0)
         self.assertEqual(self.denied(), [])
         self.assertEqual(self.server.command("KEYS", "clouds:[SMN]:*"), [])
+
+    def test_the_documented_settings_are_taken(self):
+        for name, value in (("save", ""), ("maxmemory-policy", "noeviction"), ("timeout", "0"), ("appendonly", "no"),
+                            ("client-output-buffer-limit", "pubsub 33554432 8388608 60")):
+            self.assertIn(value, self.server.command("CONFIG", "GET", name)[1].decode(), name)
 
     def test_a_right_that_is_missing_is_named_by_the_call(self):
         self.serve(RENEWING, env=self.url("service"))

@@ -21,7 +21,7 @@ static void expect_code(const char *text, int want)
 
 #define CHECK_SPAN(span, want) CHECK_STR((span).p, (span).n, want)
 
-/* ---- exact bytes (WIRE.md, section 3) */
+/* ---- exact bytes (WIRE.md 1 and 2) */
 
 static void expect_bytes(const cl_envelope *e, const char *want)
 {
@@ -291,7 +291,7 @@ static void other_types(void)
     }
 }
 
-/* WIRE.md, section 11: what ends the original */
+/* WIRE.md 5.2: what ends npm clouds 0.1 */
 static void broken_envelopes(void)
 {
     static const char *const texts[] = {"",

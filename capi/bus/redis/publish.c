@@ -8,7 +8,7 @@ static int is_kind(cl_str json, char open, char close)
     return json.n >= 2 && json.p[0] == open && json.p[json.n - 1] == close;
 }
 
-/* What a node of 0.1.14 would die of never leaves (docs/WIRE.md, section 11). The texts are valid JSON already. */
+/* Never publish an envelope that would end npm clouds 0.1 (WIRE.md 5.2). The texts are valid JSON already. */
 static int is_sound(const cl_envelope *e)
 {
     switch (e->type) {
