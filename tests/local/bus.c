@@ -6,6 +6,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "bus/local/local.h"
@@ -662,6 +663,39 @@ static void a_call_is_given_back_in_time(void)
     side_end(&b);
 }
 
+static double cpu_seconds(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+/* All calls that wait for a peer that is stopped run out of time one after the other: to take one back costs what it
+ * costs to send one, however many wait. */
+static void many_calls_are_taken_back(void)
+{
+    enum { MANY = 20000 };
+    pid_t pid = child_server("s.frozen", 0);
+    side b;
+    int node_b;
+    START(&b);
+    side_node(&b, &node_b, "c.1");
+    kill(pid, SIGSTOP);
+    double from = cpu_seconds();
+    for (uint64_t i = 1; i <= MANY; i++) CHECK_INT(side_call(&b, &node_b, "c.1", "s.frozen", "[]", i), 0);
+    double sent = cpu_seconds();
+    for (uint64_t i = MANY; i > 1; i--) CHECK_INT(b.bus->ops->recall(b.bus, CL_STR("s.frozen"), i), 1);
+    double back = cpu_seconds();
+    CHECK(back - sent < 5 * (sent - from));
+    CHECK_INT(b.bus->ops->recall(b.bus, CL_STR("s.frozen"), MANY), 0);
+    kill(pid, SIGCONT);
+    UNTIL(&b, b.envelopes == 1); /* the one that was not */
+    CHECK_INT(b.bus->ops->recall(b.bus, CL_STR("s.frozen"), 1), 0);
+    CHECK_INT(b.fates[CL_FATE_NOT_SENT] + b.fates[CL_FATE_NOBODY], 0);
+    kill_child(pid);
+    side_end(&b);
+}
+
 static void a_silent_peer_is_pinged_and_cut(void)
 {
     pid_t pid = child_server("s.silent", 0);
@@ -893,6 +927,7 @@ int main(void)
     RUN(leftovers_without_entries);
     RUN(a_stopped_peer);
     RUN(a_call_is_given_back_in_time);
+    RUN(many_calls_are_taken_back);
     RUN(a_silent_peer_is_pinged_and_cut);
     RUN(the_folder_is_removed);
     RUN(a_forked_child_harms_nobody);

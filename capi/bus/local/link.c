@@ -37,6 +37,7 @@ static void release(cl_local_link *link)
     cl_link_count_tail(link);
     bus->out_bytes -= link->out_counted;
     cl_buf_free(&link->queue);
+    cl_idmap_free(&link->places);
     cl_buf_free(&link->unsent);
     cl_free(link->peer);
     cl_free(link);

@@ -188,6 +188,7 @@ typedef struct cl_local_link {
     size_t tail_counted; /* its memory, as the bus counts it */
     size_t out_counted;  /* what waits to be written, as the bus counts it: never less than it is */
     cl_buf queue;        /* frames that wait for the link, each behind a cl_waiting */
+    cl_idmap places;     /* of the calls among them: token -> where it stands in the queue, from 1 on */
     size_t waiting;
     size_t worth;      /* of those, what is worth to be waited for at the end: messages and results */
     int64_t give_back; /* when the first of the calls among them is to go elsewhere; INT64_MAX: none */

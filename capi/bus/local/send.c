@@ -2,7 +2,8 @@
  *
  * Over an open link a frame goes straight into the conn's output. Before, it waits in the link's queue behind a small
  * head that remembers its token and deadline; what is overdue when the link opens is not sent, and a call that has
- * waited half of its time goes elsewhere, if there is another server. Until it is written a call can be recalled.
+ * waited half of its time goes elsewhere, if there is another server. Until it is written a call can be recalled: all
+ * calls to a peer that is stopped are, one by one, so each is found by its token.
  *
  * A call counts as not sent until the kernel has all of its bytes: `unsent` lists the calls in the conn's output with
  * their ends, so that a link that breaks loses only what it has carried.
@@ -82,6 +83,16 @@ static int64_t patience_of(const cl_envelope *e)
     return e->deadline <= now ? e->deadline : now + (e->deadline - now + 1) / 2;
 }
 
+static int can_be_recalled(const cl_waiting *w)
+{
+    return w->type == CL_CALL && w->token;
+}
+
+static void *place_at(size_t at)
+{
+    return (void *)(uintptr_t)(at + 1);
+}
+
 CL_RARE static int wait_for(cl_local_link *link, const cl_envelope *e, uint64_t token)
 {
     cl_buf *queue = &link->queue;
@@ -89,6 +100,7 @@ CL_RARE static int wait_for(cl_local_link *link, const cl_envelope *e, uint64_t 
     cl_waiting w = {.token = token, .deadline = e->deadline, .patience = patience_of(e), .type = (uint32_t)e->type};
     int code = cl_buf_put(queue, &w, sizeof w);
     if (code == 0) code = cl_frame_encode(e, queue);
+    if (code == 0 && can_be_recalled(&w)) code = cl_idmap_put(&link->places, token, place_at(before));
     if (code != 0) {
         queue->len = before;
         return code;
@@ -199,6 +211,7 @@ static const char *next_waiting(const cl_local_link *link, size_t *at, cl_waitin
 static void clear_queue(cl_local_link *link)
 {
     cl_buf_free(&link->queue);
+    cl_idmap_free(&link->places);
     link->waiting = link->worth = 0;
     link->give_back = INT64_MAX;
 }
@@ -241,6 +254,7 @@ void cl_link_fail_waiting(cl_local_link *link, int nobody)
 /* Its place in the queue stays, without a type. */
 static void take_out(cl_local_link *link, size_t at, cl_waiting *w)
 {
+    cl_idmap_take(&link->places, w->token);
     w->type = 0;
     memcpy(link->queue.data + at, w, sizeof *w);
     link->waiting--;
@@ -272,11 +286,10 @@ int cl_local_recall(cl_bus *base, cl_str to, uint64_t token)
 {
     cl_local *bus = CL_OWNER(base, cl_local, base);
     cl_local_link *link = cl_strmap_get(&bus->link_by_peer, to);
+    size_t place = link ? (size_t)(uintptr_t)cl_idmap_get(&link->places, token) : 0;
+    if (!place) return 0;
     cl_waiting w;
-    for (size_t at = 0, next = 0; link && next_waiting(link, &next, &w); at = next) {
-        if (!w.type || w.token != token) continue;
-        take_out(link, at, &w);
-        return 1;
-    }
-    return 0;
+    memcpy(&w, link->queue.data + place - 1, sizeof w);
+    take_out(link, place - 1, &w);
+    return 1;
 }
