@@ -145,17 +145,17 @@ class Declarations:
         self.functions.append("\n".join(textwrap.wrap(line, WIDTH, initial_indent="    ", subsequent_indent=indent)))
 
 
-def version() -> Tuple[str, int]:
-    with open(os.path.join(ROOT, "CMakeLists.txt"), encoding="utf-8") as file:
-        found = re.search(r"project\(clouds VERSION (\d+)\.(\d+)\.(\d+)", file.read())
+def version(cc: str) -> Tuple[str, int]:
+    """CLOUDS_VERSION and CLOUDS_VERSION_NUMBER."""
+    found = re.findall(r'^"([\d.]+)" (\d+)$', preprocess(cc, '#include "clouds.h"\nCLOUDS_VERSION CLOUDS_VERSION_NUMBER\n'),
+                       re.M)
     if not found:
-        raise SystemExit("generate.py: no version in CMakeLists.txt")
-    major, minor, patch = map(int, found.groups())
-    return f"{major}.{minor}.{patch}", major * 1000000 + minor * 1000 + patch
+        raise SystemExit("generate.py: no version in clouds.h")
+    return found[0][0], int(found[0][1])
 
 
-def render_abi(declared: Declarations) -> str:
-    words, number = version()
+def render_abi(declared: Declarations, cc: str) -> str:
+    words, number = version(cc)
     return "\n".join([
         '"""The C ABI for ctypes. Made from clouds.h by generate.py: do not edit."""',
         "from ctypes import CFUNCTYPE, POINTER, Structure, c_char_p, c_double, c_int, c_int32, c_int64, c_size_t",
@@ -277,7 +277,7 @@ def main() -> int:
     options.add_argument("--check", action="store_true", help="only compare")
     options.add_argument("--cc", default=os.environ.get("CC", "cc"), help="the C compiler")
     chosen = options.parse_args()
-    made = {"_abi.py": render_abi(Declarations(parse(chosen.cc))), "errors.py": render_errors(errors(chosen.cc)),
+    made = {"_abi.py": render_abi(Declarations(parse(chosen.cc)), chosen.cc), "errors.py": render_errors(errors(chosen.cc)),
             "_keywords.py": render_keywords()}
     stale = [name for name, text in made.items() if text != read(os.path.join(PACKAGE, name))]
     for name in stale:

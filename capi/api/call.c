@@ -4,16 +4,16 @@
 
 #include "api/check.h"
 #include "api/context.h"
+#include "api/record.h"
 #include "base/error.h"
 
-static const clouds_call_options no_options = {.size = sizeof no_options};
-
-static int check_options(const clouds_call_options *o)
+static int check_options(const clouds_call_options *theirs, clouds_call_options *o)
 {
-    int code = cl_check_record(o->size, sizeof *o, "clouds_call_options");
+    int code = theirs ? cl_record_read(CL_RECORD_clouds_call_options, theirs, o) : 0;
     if (code != 0) return code;
     if (o->flags & ~(uint32_t)(CLOUDS_CALL_WAIT | CLOUDS_CALL_ASK))
         return cl_error(CLOUDS_EINVAL, "unknown flags %u", o->flags);
+    if (o->reserved) return cl_error(CLOUDS_EINVAL, "clouds_call_options.reserved is %u, and must be 0", o->reserved);
     code = cl_check_period(o->timeout, "the timeout");
     if (code == 0) code = cl_check_period(o->deadline, "the deadline");
     if (code == 0) code = cl_check_text(o->server, o->server_len, "the server");
@@ -116,29 +116,29 @@ int clouds_node_call(clouds_node *handle, const char *method, size_t method_len,
     cl_api_node *node;
     int code = cl_guard_node(handle, &node);
     if (code != 0) return code;
-    const clouds_call_options *o = options ? options : &no_options;
-    code = check_options(o);
+    clouds_call_options o = {0};
+    code = check_options(options, &o);
     if (code == 0) code = cl_check_text(method, method_len, "the method");
     if (code == 0) code = cl_check_text(args, args_len, "the list of arguments");
     if (code == 0 && !call) code = cl_error(CLOUDS_EINVAL, "the pointer for the call's id is NULL");
     if (code == 0) {
         cl_command c = {.kind = CL_DO_CALL,
                         .node = node,
-                        .flags = o->flags,
-                        .retries = o->retries,
-                        .parent = o->parent,
-                        .user_data = o->user_data,
-                        .x = clamp(o->timeout),
-                        .y = clamp(o->deadline),
+                        .flags = o.flags,
+                        .retries = o.retries,
+                        .parent = o.parent,
+                        .user_data = o.user_data,
+                        .x = clamp(o.timeout),
+                        .y = clamp(o.deadline),
                         .a = cl_str_of(method, method_len),
                         .b = cl_str_of(args, args_len),
-                        .c = cl_str_of(o->server, o->server_len)};
+                        .c = cl_str_of(o.server, o.server_len)};
         code = check_call(node, &c);
-        c.id = cl_context_id(node->context, (o->flags & CLOUDS_CALL_WAIT) != 0);
+        c.id = cl_context_id(node->context, (o.flags & CLOUDS_CALL_WAIT) != 0);
         if (code == 0) code = cl_refused(node->context, start_call(node->context, &c));
         if (code == 0) *call = c.id;
     }
-    if (code != 0) about(node, method, method_len, o);
+    if (code != 0) about(node, method, method_len, &o);
     cl_guard_leave_node(node);
     return code;
 }

@@ -2,7 +2,7 @@
 
 #include <math.h>
 
-#include "api/guard.h"
+#include "api/record.h"
 #include "base/buf.h"
 #include "base/error.h"
 #include "proto/json.h"
@@ -76,15 +76,9 @@ int cl_check_period(double seconds, const char *what)
     return seconds >= 0 ? 0 : cl_error(CLOUDS_EINVAL, "%s is %g: expected seconds, 0 or more", what, seconds);
 }
 
-int cl_check_record(size_t size, size_t least, const char *what)
-{
-    if (size >= least && size <= CL_LARGEST_RECORD && size % 8 == 0) return 0;
-    return cl_error(CLOUDS_EINVAL, "the size of %s is %zu, expected %zu or more", what, size, least);
-}
-
 int cl_check_target(const void *records, size_t size, const cl_text_room *room, double timeout)
 {
-    int code = cl_check_record(size, sizeof(clouds_event), "clouds_event");
+    int code = cl_record_check_array(CL_RECORD_clouds_event, size);
     if (code == 0 && !records) code = cl_error(CLOUDS_EINVAL, "there is no room for an event");
     if (code == 0 && room) code = cl_check_text(room->text, room->size, "the room for texts");
     if (code == 0 && isnan(timeout)) code = cl_error(CLOUDS_EINVAL, "the timeout is not a number");

@@ -132,16 +132,17 @@ int clouds_context_create(const clouds_options *handle, clouds_context **out)
 int clouds_context_close(clouds_context *handle, double drain, const clouds_operation_options *options,
                          uint64_t *operation)
 {
+    clouds_operation_options own;
     cl_context *context;
     int code = cl_guard_context(handle, CL_USE, &context);
     if (code != 0) return code;
-    code = cl_operation_check(options, operation, 1);
+    code = cl_operation_read(options, operation, 1, &own);
     if (code == 0 && isnan(drain)) code = cl_error(CLOUDS_EINVAL, "drain is not a number");
     if (code == 0 && atomic_exchange(&context->closing, 1))
         code = cl_error(CLOUDS_ECLOSED, "the context is closed already");
     if (code == 0) {
         context->close_command = (cl_command){.kind = CL_DO_CLOSE, .x = drain};
-        code = cl_operation_start_close(context, options, &context->close_command, operation);
+        code = cl_operation_start_close(context, &own, &context->close_command, operation);
         if (code == CLOUDS_ENOMEM) atomic_store(&context->closing, 0);
     }
     cl_guard_leave(context, CL_USE);

@@ -190,7 +190,9 @@ int cl_thread_start(cl_context *context);
 void cl_thread_stop(cl_context *context);
 
 /* operation.c: what every operation has in common. */
-int cl_operation_check(const clouds_operation_options *options, const uint64_t *operation, int is_close);
+/* Reads the options of the caller's (NULL: all zero), and checks them. */
+int cl_operation_read(const clouds_operation_options *theirs, const uint64_t *operation, int is_close,
+                      clouds_operation_options *out);
 /* Draws the id of the command, makes room for its completion, and submits it. */
 int cl_operation_start(cl_context *context, const clouds_operation_options *options, cl_command *command,
                        uint64_t *operation);

@@ -6,6 +6,7 @@
 
 #include <string.h>
 
+#include "api/record.h"
 #include "base/error.h"
 #include "base/mem.h"
 
@@ -207,8 +208,7 @@ int cl_events_add(cl_events *q, const clouds_event *event, clouds_node *node)
 static void take_one(cl_events *q, const clouds_event *told, char *record, size_t size)
 {
     size_t bytes = cl_event_bytes(told);
-    memcpy(record, told, sizeof *told);
-    if (size > sizeof *told) memset(record + sizeof *told, 0, size - sizeof *told);
+    cl_record_write(record, size, told, sizeof *told);
     if (bytes) text_read(q, bytes);
     q->head = (q->head + 1) & (q->cap - 1);
     q->len--;

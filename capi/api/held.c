@@ -6,6 +6,7 @@
 #include "api/deadline.h"
 #include "api/events.h"
 #include "api/guard.h"
+#include "api/record.h"
 #include "base/mem.h"
 
 /* In clouds_event.reserved: this event owns a block, which begins with its first text. */
@@ -118,8 +119,7 @@ void cl_held_take(cl_idmap *set, cl_held *held, clouds_event *event, size_t even
         held->block = NULL;
         cl_guard_keep(1);
     }
-    memset(event, 0, event_size);
-    memcpy(event, &held->event, sizeof held->event);
+    cl_record_write(event, event_size, &held->event, sizeof held->event);
     taken(set, held);
 }
 
@@ -127,8 +127,7 @@ int cl_held_take_into(cl_idmap *set, cl_held *held, clouds_event *event, size_t 
 {
     clouds_event told = held->event;
     if (!cl_event_place_into(&told, room)) return 0;
-    memset(event, 0, event_size);
-    memcpy(event, &told, sizeof told);
+    cl_record_write(event, event_size, &told, sizeof told);
     taken(set, held);
     return 1;
 }

@@ -103,10 +103,11 @@ const char *clouds_node_id(clouds_node *handle)
 
 int clouds_node_close(clouds_node *handle, double drain, const clouds_operation_options *options, uint64_t *operation)
 {
+    clouds_operation_options own;
     cl_api_node *node;
     int code = cl_guard_node(handle, &node);
     if (code != 0) return code;
-    code = cl_operation_check(options, operation, 1);
+    code = cl_operation_read(options, operation, 1, &own);
     if (code != 0) {
         /* nothing is done */
     } else if (isnan(drain)) {
@@ -115,7 +116,7 @@ int clouds_node_close(clouds_node *handle, double drain, const clouds_operation_
         code = cl_error(CLOUDS_ECLOSED, "the node is closed already");
     } else {
         node->close_command = (cl_command){.kind = CL_DO_CLOSE_NODE, .node = node, .x = drain};
-        code = cl_operation_start_close(node->context, options, &node->close_command, operation);
+        code = cl_operation_start_close(node->context, &own, &node->close_command, operation);
         if (code == CLOUDS_ENOMEM) atomic_store(&node->closing, 0);
     }
     cl_guard_leave_node(node);
@@ -195,11 +196,12 @@ static int about(const cl_api_node *node, cl_str method, cl_str receiver, int co
 
 static int start(cl_command *command, const clouds_operation_options *options, uint64_t *operation)
 {
-    int code = cl_operation_check(options, operation, 0);
+    clouds_operation_options own;
+    int code = cl_operation_read(options, operation, 0, &own);
     if (code == 0) code = check_open(command->node);
     if (code != 0) return code;
     if (command->kind == CL_DO_REGISTER) atomic_store(&command->node->context->serves, 1);
-    return cl_operation_start(command->node->context, options, command, operation);
+    return cl_operation_start(command->node->context, &own, command, operation);
 }
 
 static int method_operation(clouds_node *handle, enum cl_command_kind kind, const char *method, size_t len,

@@ -1,14 +1,14 @@
 /* What ends with one event and is no call: ids, room for the completion, options. */
 #include "api/check.h"
 #include "api/context.h"
+#include "api/record.h"
 #include "base/error.h"
 
-static const clouds_operation_options no_options = {.size = sizeof no_options};
-
-int cl_operation_check(const clouds_operation_options *o, const uint64_t *operation, int is_close)
+int cl_operation_read(const clouds_operation_options *theirs, const uint64_t *operation, int is_close,
+                      clouds_operation_options *o)
 {
-    if (!o) return 0;
-    int code = cl_check_record(o->size, sizeof *o, "clouds_operation_options");
+    *o = (clouds_operation_options){0};
+    int code = theirs ? cl_record_read(CL_RECORD_clouds_operation_options, theirs, o) : 0;
     if (code != 0) return code;
     if (o->flags & ~(uint32_t)CLOUDS_OPERATION_WAIT) return cl_error(CLOUDS_EINVAL, "unknown flags %u", o->flags);
     if (o->flags && !operation) return cl_error(CLOUDS_EINVAL, "the pointer for the operation's id is NULL");
@@ -48,10 +48,9 @@ static int refused(cl_context *context, int code)
                           context->max_in_flight);
 }
 
-int cl_operation_start(cl_context *context, const clouds_operation_options *options, cl_command *command,
+int cl_operation_start(cl_context *context, const clouds_operation_options *o, cl_command *command,
                        uint64_t *operation)
 {
-    const clouds_operation_options *o = options ? options : &no_options;
     uint64_t id = command->id = cl_context_id(context, (o->flags & CLOUDS_OPERATION_WAIT) != 0);
     command->x = o->timeout;
     command->user_data = o->user_data;
@@ -65,10 +64,9 @@ int cl_operation_start(cl_context *context, const clouds_operation_options *opti
     return code;
 }
 
-int cl_operation_start_close(cl_context *context, const clouds_operation_options *options, cl_command *command,
+int cl_operation_start_close(cl_context *context, const clouds_operation_options *o, cl_command *command,
                              uint64_t *operation)
 {
-    const clouds_operation_options *o = options ? options : &no_options;
     int held = (o->flags & CLOUDS_OPERATION_WAIT) != 0;
     uint64_t id = command->id = cl_context_id(context, held);
     command->user_data = o->user_data;

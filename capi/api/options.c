@@ -9,6 +9,7 @@
 
 #include "api/guard.h"
 #include "api/handle.h"
+#include "api/record.h"
 #include "base/error.h"
 #include "base/mem.h"
 #include "base/str.h"
@@ -234,13 +235,14 @@ int clouds_options_set_bool(clouds_options *handle, const char *name, int value)
 int clouds_option_describe(uint32_t index, clouds_option_info *out)
 {
     static const char *const types[] = {"string", "number", "number", "bool"};
-    if (!out || out->size < sizeof *out || out->size > CL_LARGEST_RECORD)
-        return cl_error(CLOUDS_EINVAL, "clouds_option_describe: the size of the record is wrong");
+    if (!out) return cl_error(CLOUDS_EINVAL, "clouds_option_describe: out is NULL");
+    int code = cl_record_check(CL_RECORD_clouds_option_info, out->size);
+    if (code != 0) return code;
     if (index >= CL_OPTIONS) return cl_error(CLOUDS_EINVAL, "there are %d options", CL_OPTIONS);
     const option_row *row = &rows[index];
-    uint32_t size = out->size;
-    memset(out, 0, size);
-    *out = (clouds_option_info){size, row->name, types[row->kind], row->scope, row->unit, row->initial, row->help};
+    const clouds_option_info info = {out->size, row->name, types[row->kind], row->scope,
+                                     row->unit, row->initial, row->help};
+    cl_record_write(out, out->size, &info, sizeof info);
     return 0;
 }
 

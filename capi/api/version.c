@@ -9,13 +9,7 @@ const char *clouds_version(void)
 
 uint32_t clouds_version_number(void)
 {
-    uint32_t parts[3] = {0, 0, 0};
-    int at = 0;
-    for (const char *p = CLOUDS_VERSION; *p && at < 3; p++) {
-        if (*p == '.') at++;
-        else parts[at] = parts[at] * 10 + (uint32_t)(*p - '0');
-    }
-    return parts[0] * 1000000 + parts[1] * 1000 + parts[2];
+    return CLOUDS_VERSION_NUMBER;
 }
 
 int clouds_has_feature(const char *name)

@@ -155,6 +155,11 @@ const char *clouds_err_name(int code)
     return row ? row->name : code == 0 ? "CLOUDS_OK" : "CLOUDS_E?";
 }
 
+int clouds_error_at(uint32_t index)
+{
+    return index < sizeof rows / sizeof *rows ? rows[index].code : CLOUDS_OK;
+}
+
 int clouds_err_outcome(int code)
 {
     const error_row *row = find(code);

@@ -211,9 +211,40 @@ class Header(Copy):
     def test_a_macro_that_a_binding_cannot_see(self):
         self.refused("macros", "#define CLOUDS_MORE 3", "the macro CLOUDS_MORE")
 
-    def test_another_size_than_the_library_has(self):
-        self.change("tests/lint/cdef.lua", r'sizeof "clouds_event" ==', 'sizeof "clouds_event" + 8 ==')
-        self.bites("clouds_event", self.guarded, "luajit", library=LIBRARY)
+    def test_another_shape_than_the_library_has(self):
+        self.change(HEADER, r"    int64_t number;", "    int64_t sooner;\n    int64_t number;")
+        self.bites("clouds_event has another size", self.guarded, "luajit", library=LIBRARY)
+
+
+class Layout(Copy):
+    guarded = "tests/lint/layout.py"
+
+    def refused(self, check, path, pattern, to, words):
+        self.change(path, pattern, to)
+        self.bites(words, self.guarded, check, library=LIBRARY)
+
+    def test_as_it_is(self):
+        self.passes(self.guarded, "members", "names", library=LIBRARY)
+
+    def test_a_member_that_is_not_told(self):
+        self.refused("members", HEADER, r"    size_t error_len;\n}", "    size_t error_len;\n    int64_t later;\n}",
+                     "does not tell of .'clouds_event', 'later', 'int64'")
+
+    def test_a_member_of_another_type(self):
+        self.refused("members", HEADER, r"int64_t number;", "double number;", "'clouds_event', 'number', 'double'")
+
+    def test_a_member_that_is_gone(self):
+        self.refused("members", HEADER, r"    double time_left;", "", "'clouds_event', 'time_left', 'double'.*does not have")
+
+    def test_a_record_that_is_not_told(self):
+        self.refused("members", HEADER, r"^typedef struct clouds_event \{",
+                     "typedef struct clouds_more { double a; } clouds_more;\ntypedef struct clouds_event {", "clouds_more")
+
+    def test_an_event_without_a_name(self):
+        self.refused("names", HEADER, r"CLOUDS_EVENT_LOG = ", "CLOUDS_EVENT_MORE = 70, CLOUDS_EVENT_LOG = ", "'MORE'")
+
+    def test_an_error_that_is_not_told(self):
+        self.refused("names", HEADER, r"X\(CLOUDS_EEXIST, -29", "X(CLOUDS_EEXIST, -30", "clouds_error_at")
 
 
 class Documentation(Copy):

@@ -1,11 +1,11 @@
-"""clouds.h after the preprocessor, without what the system's headers bring."""
+"""A clouds.h after the preprocessor, without what the system's headers bring."""
 import os
 import re
 import subprocess
 
 
-def header():
-    path = os.environ["CLOUDS_SOURCE"] + "/capi/include/clouds.h"
+def header(path=None):
+    path = path or os.environ["CLOUDS_SOURCE"] + "/capi/include/clouds.h"
     text = subprocess.run(["cc", "-E", path], check=True, capture_output=True, text=True).stdout
     kept, ours = [], False
     for line in text.split("\n"):

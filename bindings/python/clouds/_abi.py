@@ -3,8 +3,8 @@ from ctypes import CFUNCTYPE, POINTER, Structure, c_char_p, c_double, c_int, c_i
 from ctypes import c_uint32, c_uint64, c_void_p
 from typing import Any, Dict, Tuple
 
-VERSION = "0.1.0"
-VERSION_NUMBER = 1000
+VERSION = "0.2.0"
+VERSION_NUMBER = 2000
 
 CLOUDS_DONE = 0
 CLOUDS_APP_ERROR = 1
@@ -70,6 +70,18 @@ CLOUDS_EVENT_LOG = 19
 CLOUDS_CALL_WAIT = 1
 CLOUDS_CALL_ASK = 2
 CLOUDS_SEND_CONFIRM = 1
+
+
+class clouds_layout_info(Structure):
+    _fields_ = [
+        ("size", c_uint32),
+        ("record_size", c_uint32),
+        ("offset", c_uint32),
+        ("length", c_uint32),
+        ("record", c_char_p),
+        ("member", c_char_p),
+        ("kind", c_char_p),
+    ]
 
 
 clouds_log_fn = CFUNCTYPE(None, c_void_p, c_int, c_char_p)
@@ -140,10 +152,12 @@ class clouds_call_options(Structure):
 FUNCTIONS: Dict[str, Tuple[Any, ...]] = {
         "clouds_version": (c_char_p,),
         "clouds_version_number": (c_uint32,),
+        "clouds_layout": (c_int, c_uint32, POINTER(clouds_layout_info),),
         "clouds_has_feature": (c_int, c_char_p,),
         "clouds_strerror": (c_char_p, c_int,),
         "clouds_err_name": (c_char_p, c_int,),
         "clouds_err_outcome": (c_int, c_int,),
+        "clouds_error_at": (c_int, c_uint32,),
         "clouds_outcome_name": (c_char_p, c_int,),
         "clouds_retry_rule": (c_int, c_int,),
         "clouds_last_error": (c_char_p,),
@@ -161,6 +175,7 @@ FUNCTIONS: Dict[str, Tuple[Any, ...]] = {
         "clouds_context_close": (c_int, c_void_p, c_double, POINTER(clouds_operation_options), POINTER(c_uint64),),
         "clouds_context_destroy": (None, c_void_p,),
         "clouds_fd": (c_int, c_void_p,),
+        "clouds_event_name": (c_char_p, c_uint32,),
         "clouds_poll": (c_int, c_void_p, POINTER(clouds_event), c_size_t, c_size_t, c_double,),
         "clouds_poll_into": (c_int, c_void_p, POINTER(clouds_event), c_size_t, c_size_t, c_void_p, c_size_t,
                          POINTER(c_size_t), c_double,),
