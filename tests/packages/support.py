@@ -60,17 +60,20 @@ def project_version():
         return next(line.split("VERSION", 1)[1].split()[0] for line in lists if line.startswith("project("))
 
 
-def readme(language):
-    """The first block of code in that language in README.md, which a stranger copies."""
+def readme_blocks(language):
+    """The blocks of code in that language in README.md."""
     with open(os.path.join(SOURCE, "README.md"), encoding="utf-8") as file:
-        return file.read().split(f"```{language}\n", 1)[1].split("```", 1)[0]
+        return [part.split("```", 1)[0] for part in file.read().split(f"```{language}\n")[1:]]
+
+
+def readme(language):
+    """The first of them, which a stranger copies."""
+    return readme_blocks(language)[0]
 
 
 def readme_lua():
-    """The service and the client in Lua, which stand side by side there."""
-    lines = readme("lua").split("\n")
-    middle = lines[0].index("-- client.lua")
-    return ["\n".join(side) for side in zip(*((line[:middle].rstrip(), line[middle:]) for line in lines))]
+    """The service and the client in Lua."""
+    return readme_blocks("lua")[:2]
 
 
 def write(path, text):
