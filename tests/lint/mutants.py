@@ -55,9 +55,14 @@ class Copy(unittest.TestCase):
                        check=True)
         os.symlink(self.library, self.library + ".0")
 
-    def guard(self, name, *arguments, library=None):
+    def release(self):
+        """The version of the copy is released."""
+        shutil.copy(f"{self.source}/{HEADER}", f"{self.source}/capi/abi/0.2.0/clouds.h")
+        subprocess.run([self.source + "/tools/abi-record.sh", "--released"], check=True)
+
+    def guard(self, name, *arguments, library=None, **more):
         """Runs a guard on the copy: did it pass, and what did it say?"""
-        environment = {**os.environ, "CLOUDS_SOURCE": self.source, "CLOUDS_LIB": library or self.library}
+        environment = {**os.environ, "CLOUDS_SOURCE": self.source, "CLOUDS_LIB": library or self.library, **more}
         done = subprocess.run([sys.executable, f"{self.source}/{name}", *arguments], env=environment, text=True,
                               capture_output=True, timeout=100)
         return done.returncode == 0, done.stdout + done.stderr
@@ -73,7 +78,14 @@ class Copy(unittest.TestCase):
 
 
 class Exports(Copy):
+    parts = (*Copy.parts, "capi/abi")
     guarded = "tests/lint/exports.py"
+    MORE = "CLOUDS_API int clouds_more(int value);"
+
+    def more(self, since, to, pattern=r"(    local:\s*\*;\s*\};\n)"):
+        """A function more, which is since a version, and a change of the list."""
+        self.change(HEADER, r"^#ifdef __cplusplus\n}", f"/* Since {since}. */\n{self.MORE}\n#ifdef __cplusplus\n}}")
+        self.change(MAP, pattern, to)
 
     def test_as_it_is(self):
         self.build()
@@ -103,18 +115,49 @@ class Exports(Copy):
         self.change(HEADER, r"^CLOUDS_API int clouds_wakeup\(.*?;\n", "")
         self.bites("only in the library: clouds_wakeup", self.guarded)
 
+    def test_a_function_more_in_a_node_of_its_own(self):
+        self.more("0.3", r"\1\nCLOUDS_0.3 { global: clouds_more; } CLOUDS_0.2;\n")
+        self.build()
+        self.passes(self.guarded)
+
+    def test_a_function_more_in_the_first_node(self):
+        self.more("0.3", "        clouds_more;\n    local:", "    local:")
+        self.build()
+        self.bites("clouds_more is since 0.3, and in the node CLOUDS_0.2", self.guarded)
+
+    def test_a_function_more_in_a_node_that_is_released(self):
+        self.release()
+        self.more("0.2", "        clouds_more;\n    local:", "    local:")
+        self.build()
+        self.bites("clouds_more is in the node CLOUDS_0.2 of clouds.map, and 0.2.0 does not have it", self.guarded)
+
+    def test_a_node_that_inherits_nothing(self):
+        self.more("0.3", r"\1\nCLOUDS_0.3 { global: clouds_more; };\n")
+        self.build()
+        self.bites("the node CLOUDS_0.3 .*does not inherit", self.guarded)
+
 
 class Abi(Copy):
     parts = (*Copy.parts, "capi/abi")
     guarded = "tests/lint/abi.py"
+    MEMBER = r"    int64_t number; [^\n]*\n"
 
     def refused(self, words):
         self.build()
         self.bites(words, self.guarded, "functions")
 
+    def refused_record(self, pattern, to, words):
+        self.change(HEADER, pattern, to)
+        self.bites("clouds_event of 0.2.0 had " + words, self.guarded, "records")
+
     def test_as_it_is_and_with_a_function_more(self):
         self.change(HEADER, r"^#ifdef __cplusplus\n}", "CLOUDS_API int clouds_more(int value);\n#ifdef __cplusplus\n}")
         self.change(MAP, r"    local:", "        clouds_more;\n    local:")
+        self.build()
+        self.passes(self.guarded)
+
+    def test_a_member_more_at_the_end(self):
+        self.change(HEADER, r"^(\} clouds_\w+;)$", r"    uint64_t later;\n\1", count=0)
         self.build()
         self.passes(self.guarded)
 
@@ -123,25 +166,30 @@ class Abi(Copy):
         self.bites("clouds_wakeup", self.guarded, "functions")
 
     def test_a_changed_member(self):
-        self.change(HEADER, r"double time_left;", "float time_left;")
-        self.refused("time_left")
+        self.refused_record(r"double time_left;", "float time_left;", "double time_left")
+
+    def test_a_member_of_another_type_of_the_same_size(self):
+        self.refused_record(r"int64_t number;", "uint64_t number;", "int64_t number")
 
     def test_a_removed_member(self):
-        self.change(HEADER, r"    int64_t number; [^\n]*\n", "")
-        self.refused("number")
+        self.refused_record(self.MEMBER, "", "int64_t number")
 
     def test_a_member_in_the_middle(self):
-        self.change(HEADER, r"    int64_t number;", "    int64_t sooner;\n    int64_t number;")
-        self.refused("sooner")
+        self.refused_record(r"    int64_t number;", "    int64_t sooner;\n    int64_t number;", "int64_t number")
 
-    def test_a_member_more_at_the_end(self):
-        self.change(HEADER, r"    size_t error_len;\n}", "    size_t error_len;\n    int later;\n}")
-        self.refused("size changed")
+    def test_a_moved_member(self):
+        self.change(HEADER, self.MEMBER, "")
+        self.refused_record(r"^(\} clouds_event;)$", r"    int64_t number;\n\1", "int64_t number")
+
+    def test_a_changed_member_where_another_came_at_the_end(self):
+        self.change(HEADER, r"^(\} clouds_event;)$", r"    uint64_t later;\n\1")
+        self.refused_record(r"int64_t number;", "uint64_t number;", "int64_t number")
 
     def test_a_changed_parameter(self):
         self.change(HEADER, r"uint64_t call, double timeout, clouds_event \*event,\s+size_t event_size\);",
                     "uint32_t call, double timeout, clouds_event *event, size_t event_size);")
         self.refused("parameter 2")
+        self.bites(r"clouds_wait of 0.2.0 was int \(clouds_context \*, uint64_t", self.guarded, "functions")
 
     def test_a_changed_result(self):
         self.change(HEADER, r"^CLOUDS_API int clouds_fd", "CLOUDS_API short clouds_fd")
@@ -163,17 +211,54 @@ class Abi(Copy):
         self.build(flags=("-g0",))
         self.bites("no debug information", self.guarded, "debug")
 
-    def test_a_recorded_program_needs_all_functions(self):
-        self.build(left_out=["clouds_choose"])
-        self.bites("clouds_choose", "tests/lint/recorded.py")
-
-    def test_a_recorded_program_needs_a_library_that_works(self):
+    def test_a_released_version_stays_as_it_is(self):
         self.build()
-        self.bites("the program ended with", "tests/lint/recorded.py")
+        self.release()
+        self.passes(self.guarded, "recorded")
+        done = subprocess.run([self.source + "/tools/abi-record.sh", self.library], capture_output=True, text=True)
+        self.assertIn("0.2.0 is released", done.stderr)
+        self.assertNotEqual(done.returncode, 0)
+        self.change("capi/abi/0.2.0/clouds.h", r"double time_left;", "float time_left;")
+        self.bites("clouds.h has changed, and 0.2.0 is released", self.guarded, "recorded")
 
-    def test_a_recorded_header_belongs_to_its_abi(self):
-        self.change("capi/abi/clouds-0.h", r"^CLOUDS_API int clouds_wakeup\(.*?;\n", "")
-        self.bites("clouds_wakeup", "tests/lint/recorded.py", library=LIBRARY)
+    def test_a_new_version_is_recorded_beside_the_released_one(self):
+        self.release()
+        self.change(HEADER, r'CLOUDS_VERSION "0.2.0"', 'CLOUDS_VERSION "0.3.0"')
+        self.build()
+        self.bites("capi/abi has 0.2.0, not 0.2.0, 0.3.0", self.guarded, "recorded")
+        subprocess.run([self.source + "/tools/abi-record.sh", self.library], check=True)
+        self.passes(self.guarded)
+
+
+class Recorded(Copy):
+    """The programs of recorded versions, with libraries that are wrong."""
+    parts = ("capi", "tools", "tests/lint")
+    guarded = "tests/lint/recorded.py"
+
+    def test_it_needs_all_functions(self):
+        self.build(left_out=["clouds_choose"])
+        self.bites("clouds_choose", self.guarded)
+
+    def test_it_needs_a_library_that_works(self):
+        self.build()
+        self.bites("the program ended with", self.guarded)
+
+    def test_a_header_belongs_to_its_abi(self):
+        self.change("capi/abi/0.2.0/clouds.h", r"^CLOUDS_API int clouds_wakeup\(.*?;\n", "")
+        self.bites("clouds_wakeup", self.guarded, library=LIBRARY)
+
+    def test_it_is_run_with_no_other_library(self):
+        self.build()
+        self.passes(self.guarded, library=LIBRARY, LD_LIBRARY_PATH=self.folder)
+        self.bites("the program ended with", self.guarded, LD_LIBRARY_PATH=os.path.dirname(LIBRARY))
+
+    def test_the_least_size_of_a_record_is_that_of_its_first_version(self):
+        self.change("capi/api/record.c", r"END_OF\(name, last\), ", "sizeof(name), ")
+        self.bites("whose records have grown.*|the size of clouds_", self.guarded, library=LIBRARY)
+
+    def test_no_more_is_written_than_the_caller_has(self):
+        self.change("capi/api/record.h", r"if \(size < known\)", "if (0)")
+        self.bites("guard", self.guarded, library=LIBRARY)
 
 
 class Header(Copy):

@@ -1,5 +1,6 @@
-/* A program as it was built with the recorded header. It uses every function, with the sizes of then, and must run with
- * today's library: in inline mode and in thread mode. */
+/* A program as it was built with a recorded header. It uses every function, with the sizes of then, and must run with
+ * today's library, in inline mode and in thread mode; behind every record of its own are bytes that nobody may touch. What
+ * later versions have more stands under CLOUDS_VERSION_NUMBER. */
 #include <clouds.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,7 +12,19 @@
             fprintf(stderr, "%s:%d: %s (%s)\n", __FILE__, __LINE__, #condition, clouds_last_error()), exit(1);         \
     } while (0)
 
-enum { PATIENCE = 30, TEXT = 4096 };
+enum { PATIENCE = 30, TEXT = 4096, BATCH = 3, GUARD = 64, GUARDED = 0xa5 };
+
+/* A record, and what must stay as it is. */
+#define BOXED(record, count)                                                                                           \
+    struct {                                                                                                           \
+        record here[count];                                                                                            \
+        unsigned char guard[GUARD];                                                                                    \
+    }
+#define CLOSE(box) memset((box).guard, GUARDED, sizeof(box).guard)
+#define CHECK_BOX(box)                                                                                                 \
+    do {                                                                                                               \
+        for (int at = 0; at < GUARD; at++) CHECK((box).guard[at] == GUARDED);                                          \
+    } while (0)
 
 static clouds_context *context;
 static clouds_node *server, *client;
@@ -32,17 +45,30 @@ static void *allocate(void *user_data, void *block, size_t size)
     return NULL;
 }
 
-/* The next event of this type; answers on the way which server it shall be. Every other poll is one into memory of
- * ours. */
-static clouds_event next(uint32_t type)
+static BOXED(clouds_event, BATCH) batch;
+static int had, given;
+
+/* Every other poll is one into memory of ours. */
+static void poll_batch(void)
 {
     static int turn;
+    size_t needed = 0;
+    memset(&batch, 0, sizeof batch);
+    CLOSE(batch);
+    had = turn++ % 2 ? clouds_poll(context, batch.here, sizeof *batch.here, BATCH, PATIENCE)
+                     : clouds_poll_into(context, batch.here, sizeof *batch.here, BATCH, text, sizeof text, &needed,
+                                        PATIENCE);
+    CHECK(had >= 1 && had <= BATCH);
+    CHECK_BOX(batch);
+    given = 0;
+}
+
+/* The next event of this type; answers on the way which server it shall be. */
+static clouds_event next(uint32_t type)
+{
     for (int i = 0; i < 1000; i++) {
-        clouds_event event = {0};
-        size_t needed = 0;
-        int n = turn++ % 2 ? clouds_poll(context, &event, sizeof event, 1, PATIENCE)
-                           : clouds_poll_into(context, &event, sizeof event, 1, text, sizeof text, &needed, PATIENCE);
-        CHECK(n == 1);
+        if (given == had) poll_batch();
+        clouds_event event = batch.here[given++];
         if (event.type == CLOUDS_EVENT_FIND_SERVER) {
             const char *id = clouds_node_id(server);
             CHECK(clouds_choose(context, event.id, id, strlen(id)) == 0);
@@ -59,21 +85,42 @@ static int is(const char *have, size_t len, const char *want)
     return len == strlen(want) && memcmp(have, want, len) == 0;
 }
 
+static void about_its_shape(void)
+{
+    unsigned rows = 0;
+    BOXED(clouds_layout_info, 1) row = {.here = {{.size = sizeof *row.here}}};
+    const clouds_layout_info *info = row.here;
+    CLOSE(row);
+    for (; clouds_layout(rows, row.here) == 0; rows++) {
+        int is_last = strcmp(info->record, "clouds_event") == 0 && strcmp(info->member, "error_len") == 0;
+        if (is_last) CHECK(info->offset == offsetof(clouds_event, error_len) && strcmp(info->kind, "size") == 0);
+        CHECK(info->offset + info->length <= info->record_size);
+    }
+    CHECK(rows > 40);
+    CHECK_BOX(row);
+    CHECK(strcmp(clouds_event_name(CLOUDS_EVENT_RESULT), "RESULT") == 0);
+    CHECK(clouds_error_at(0) == CLOUDS_EINVAL);
+}
+
 static void about_the_library(void)
 {
     unsigned rows = 0;
-    clouds_option_info info = {.size = sizeof info};
+    BOXED(clouds_option_info, 1) row = {.here = {{.size = sizeof *row.here}}};
+    const clouds_option_info *info = row.here;
     CHECK(clouds_version()[0] && clouds_version_number() > 0 && clouds_has_feature("inproc") == 1);
     CHECK(strcmp(clouds_err_name(CLOUDS_ETIMEOUT), "CLOUDS_CALL_SERVICE_TIMEOUT") == 0);
     CHECK(strcmp(clouds_strerror(CLOUDS_ETIMEOUT), "timeout") == 0);
     CHECK(clouds_err_outcome(CLOUDS_ETIMEOUT) == CLOUDS_UNKNOWN);
     CHECK(clouds_retry_rule(CLOUDS_ETIMEOUT) == CLOUDS_RETRY_NOW);
     CHECK(strcmp(clouds_outcome_name(CLOUDS_NOT_DONE), "NOT_DONE") == 0);
-    while (clouds_option_describe(rows, &info) == 0) {
-        CHECK(info.name[0] && info.type[0] && info.scope[0] && info.help[0] && info.unit && info.default_value);
+    CLOSE(row);
+    while (clouds_option_describe(rows, row.here) == 0) {
+        CHECK(info->name[0] && info->type[0] && info->scope[0] && info->help[0] && info->unit && info->default_value);
         rows++;
     }
     CHECK(rows > 20);
+    CHECK_BOX(row);
+    about_its_shape();
     CHECK(clouds_set_allocator(allocate, &allocated) == 0);
     CHECK(clouds_set_log(log_line, text, CLOUDS_LOG_DEBUG) == 0);
 }
@@ -97,9 +144,11 @@ static void start(const char *mode)
 
 static uint64_t call(const char *method, uint32_t flags)
 {
-    clouds_call_options how = {.size = sizeof how, .flags = flags, .user_data = 42};
+    BOXED(clouds_call_options, 1) how = {.here = {{.size = sizeof *how.here, .flags = flags, .user_data = 42}}};
     uint64_t id = 0;
-    CHECK(clouds_node_call(client, method, strlen(method), "[1]", 3, &how, &id) == 0 && id);
+    CLOSE(how);
+    CHECK(clouds_node_call(client, method, strlen(method), "[1]", 3, how.here, &id) == 0 && id);
+    CHECK_BOX(how);
     return id;
 }
 
@@ -131,22 +180,26 @@ static void serve(void)
 
 static void wait_for_calls(void)
 {
-    clouds_event event;
+    BOXED(clouds_event, 1) box;
+    clouds_event *event = box.here;
     size_t needed = 0;
     uint64_t id = call("old", CLOUDS_CALL_WAIT);
-    event = next(CLOUDS_EVENT_REQUEST);
-    CHECK(clouds_request_open(context, event.id) == 1);
-    CHECK(clouds_reply(context, event.id, "[3]", 3) == 0);
-    CHECK(clouds_request_open(context, event.id) == 0);
-    CHECK(clouds_wait(context, id, PATIENCE, &event, sizeof event) == 1 && is(event.data, event.data_len, "[3]"));
-    clouds_event_release(&event);
+    uint64_t request = next(CLOUDS_EVENT_REQUEST).id;
+    CLOSE(box);
+    CHECK(clouds_request_open(context, request) == 1);
+    CHECK(clouds_reply(context, request, "[3]", 3) == 0);
+    CHECK(clouds_request_open(context, request) == 0);
+    CHECK(clouds_wait(context, id, PATIENCE, event, sizeof *event) == 1 && is(event->data, event->data_len, "[3]"));
+    clouds_event_release(event);
+    CHECK_BOX(box);
 
     id = call("old", CLOUDS_CALL_WAIT);
     CHECK(clouds_reply(context, next(CLOUDS_EVENT_REQUEST).id, "[4]", 3) == 0);
-    CHECK(clouds_wait_into(context, id, PATIENCE, &event, sizeof event, text, 1, &needed) == CLOUDS_ETOOBIG);
+    CHECK(clouds_wait_into(context, id, PATIENCE, event, sizeof *event, text, 1, &needed) == CLOUDS_ETOOBIG);
     CHECK(needed > 1 && needed < sizeof text);
-    CHECK(clouds_wait_into(context, id, PATIENCE, &event, sizeof event, text, sizeof text, &needed) == 1);
-    CHECK(is(event.data, event.data_len, "[4]") && event.data >= text && event.data < text + sizeof text);
+    CHECK(clouds_wait_into(context, id, PATIENCE, event, sizeof *event, text, sizeof text, &needed) == 1);
+    CHECK(is(event->data, event->data_len, "[4]") && event->data >= text && event->data < text + sizeof text);
+    CHECK_BOX(box);
 }
 
 static void others(void)
@@ -158,12 +211,15 @@ static void others(void)
     event = next(CLOUDS_EVENT_MESSAGE);
     CHECK(event.node == server && is(event.data, event.data_len, "\"hi\""));
     CHECK(next(CLOUDS_EVENT_SENT).id == operation);
-    CHECK(clouds_node_status(client, NULL, &operation) == 0);
+    BOXED(clouds_operation_options, 1) how = {.here = {{.size = sizeof *how.here, .timeout = PATIENCE, .user_data = 7}}};
+    CLOSE(how);
+    CHECK(clouds_node_status(client, how.here, &operation) == 0);
+    CHECK_BOX(how);
     event = next(CLOUDS_EVENT_STATUS);
-    CHECK(event.id == operation && event.data_len > 0);
+    CHECK(event.id == operation && event.user_data == 7 && event.data_len > 0);
     CHECK(clouds_counter(context, "calls", 0, NULL, &value) == 0 && value >= 5);
     CHECK(clouds_counter(context, NULL, 0, &name, &value) == 0 && name[0]);
-    CHECK(clouds_wakeup(context) == 0);
+    CHECK(given == had && clouds_wakeup(context) == 0);
     while (clouds_poll(context, &event, sizeof event, 1, -1) != 0) continue;
 }
 

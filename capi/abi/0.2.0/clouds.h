@@ -45,11 +45,33 @@ extern "C" {
 
 /* ---- Versions -------------------------------------------------------------------------------------------------- */
 
-/* The version of the library that is running, for example "0.1.0". Static. Thread: any. Since 0.1. */
+/* The version of this header, as text and as one number, major * 1000000 + minor * 1000 + patch. */
+#define CLOUDS_VERSION "0.2.0"
+#define CLOUDS_VERSION_NUMBER 2000
+
+/* The version of the library that is running, for example "0.2.0". Static. Thread: any. Since 0.1. */
 CLOUDS_API const char *clouds_version(void);
 
-/* The same as one number, major * 1000000 + minor * 1000 + patch. Thread: any. Since 0.1. */
+/* The same as one number, as CLOUDS_VERSION_NUMBER. Thread: any. Since 0.1. */
 CLOUDS_API uint32_t clouds_version_number(void);
+
+/* One member of one public record. All text is static. */
+typedef struct clouds_layout_info {
+    uint32_t size;        /* set by the caller: sizeof(clouds_layout_info) */
+    uint32_t record_size; /* the size of the whole record */
+    uint32_t offset;      /* where the member begins in it */
+    uint32_t length;      /* the size of the member */
+    const char *record;   /* "clouds_event", ... */
+    const char *member;   /* its name */
+    const char *kind;     /* "uint32", "int32", "uint64", "int64", "double", "size" (size_t), "text" (const char *) or
+                             "handle" (a pointer to an opaque type) */
+} clouds_layout_info;
+
+/* Describes member number `index`, from 0, of all public records in `out`, as the library was built with them: for a
+ * binding that checks its own declarations. The members of a record follow each other, in their order. Later versions
+ * have more, at the end of a record. Errors: CLOUDS_EINVAL (past the last, or the size is wrong). Thread: any.
+ * Since 0.2. */
+CLOUDS_API int clouds_layout(uint32_t index, clouds_layout_info *out);
 
 /* 1 when this library has the feature called `name` ("redis", "local", "inproc", "thread", ...), else 0; NULL is 0.
  * Errors: none. Thread: any. Since 0.1. */
@@ -112,6 +134,10 @@ CLOUDS_API const char *clouds_err_name(int code);
 /* The outcome that `code` belongs to, an enum clouds_outcome; CLOUDS_UNKNOWN for a number that is none.
  * Errors: none. Thread: any. Since 0.1. */
 CLOUDS_API int clouds_err_outcome(int code);
+
+/* The code of error number `index`, from 0, of the table above; 0 past the last. Later versions have more, at the end.
+ * Errors: none. Thread: any. Since 0.2. */
+CLOUDS_API int clouds_error_at(uint32_t index);
 
 /* The name of an `outcome`: "OK", "APP_ERROR", "NOT_DONE" or "UNKNOWN". Never NULL, static. Thread: any. Since 0.1. */
 CLOUDS_API const char *clouds_outcome_name(int outcome);
@@ -281,6 +307,10 @@ enum clouds_event_type {
                                  and where they exist "method", "request", "caller", "node"). Lines for which there is
                                  no room are counted, and a line says how many they were */
 };
+
+/* The name of an event's `type`, without CLOUDS_EVENT_ ("RESULT"); "" for a number that is none. Never NULL, static.
+ * Thread: any. Since 0.2. */
+CLOUDS_API const char *clouds_event_name(uint32_t type);
 
 /* One thing that happened. After clouds_poll pointers are valid until the next poll on the context, after clouds_wait
  * until clouds_event_release; after clouds_poll_into and clouds_wait_into they point into the memory that was handed
