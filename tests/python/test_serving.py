@@ -187,7 +187,7 @@ class Sync(PythonCase):
         def keep():
             kept.append(clouds.request().detach())
         self.offer(keep=keep)
-        self.raises(clouds.CallTimeout, "", self.client.call, "keep", timeout=0.2)
+        self.raises(clouds.CallTimeout, "", self.client.call, "keep", timeout=1)
         wait_until(lambda: not kept[0].open, "it is closed")
         self.raises(clouds.StaleId, "", kept[0].reply, 1)
         wait_until(lambda: self.server.counters()["overdue_requests"] == 1)
