@@ -247,7 +247,8 @@ int cl_envelope_decode(cl_str text, cl_json_limits limits, cl_buf *scratch, cl_e
     fields f;
     int bad_utf8;
     cl_buf_clear(scratch);
-    if (cl_envelope_decode_usual(text, limits, out)) return 0;
+    size_t usual = cl_envelope_decode_usual(text, limits, out);
+    if (usual && usual == text.n) return 0;
     int code = read_text(text, limits, &f, &bad_utf8);
     if (code == 0 && bad_utf8) {
         if (cl_utf8_mend(text, scratch) != 0) return CLOUDS_ENOMEM;

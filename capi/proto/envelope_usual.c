@@ -17,14 +17,11 @@ const cl_envelope cl_envelope_empty = {.from = {"", 0},
  * here that the general way would refuse. */
 enum { FRAME_VALUES = 8, FRAME_DEPTH = 2 };
 
-#define TAKE(j, literal) take(j, literal, sizeof literal - 1)
-
-static inline int take(cl_json *j, const char *word, size_t n)
-{
-    if ((size_t)(j->end - j->p) < n || memcmp(j->p, word, n) != 0) return 0;
-    j->p += n;
-    return 1;
-}
+/* Of a known length, so that comparing needs no call. */
+#define TAKE(j, literal)                                                                                               \
+    ((size_t)((j)->end - (j)->p) >= sizeof literal - 1 && memcmp((j)->p, literal, sizeof literal - 1) == 0             \
+         ? ((j)->p += sizeof literal - 1, 1)                                                                           \
+         : 0)
 
 /* Text without escapes, and the quote behind it. */
 static inline int take_text(cl_json *j, cl_str *out)
@@ -85,7 +82,7 @@ static int read_message(cl_json *j, cl_envelope *out)
     return TAKE(j, "}");
 }
 
-int cl_envelope_decode_usual(cl_str text, cl_json_limits limits, cl_envelope *out)
+size_t cl_envelope_decode_usual(cl_str text, cl_json_limits limits, cl_envelope *out)
 {
     if (text.n < 24 || memcmp(text.p, "{\"t\":\"", 6) != 0 || memcmp(text.p + 7, "\",\"s\":\"", 7) != 0) return 0;
     if (limits.values < FRAME_VALUES || limits.depth < FRAME_DEPTH) return 0;
@@ -99,5 +96,5 @@ int cl_envelope_decode_usual(cl_str text, cl_json_limits limits, cl_envelope *ou
                : type == 'r' ? read_result(&j, out)
                : type == 'm' ? read_message(&j, out)
                              : 0;
-    return done && j.p == j.end && !j.bad_utf8;
+    return done && !j.bad_utf8 ? (size_t)(j.p - text.p) : 0;
 }

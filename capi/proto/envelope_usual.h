@@ -8,8 +8,9 @@
 /* An envelope with nothing in it. */
 extern const cl_envelope cl_envelope_empty;
 
-/* 1 when the text has the usual form and *out is set; 0 when it must be read in the general way, which then also finds
- * what is wrong with it. The two never disagree about a text that this one accepts. */
-int cl_envelope_decode_usual(cl_str text, cl_json_limits limits, cl_envelope *out);
+/* The length of the envelope that `text` begins with when it has the usual form, and *out is set; 0 when it must be read
+ * in the general way, which then also finds what is wrong with it. The two never disagree about a text that this one
+ * accepts. What follows the envelope is not looked at. */
+size_t cl_envelope_decode_usual(cl_str text, cl_json_limits limits, cl_envelope *out);
 
 #endif

@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "bus/redis/inside.h"
 #include "clouds.h"
+#include "proto/envelope_usual.h"
 
 enum { BATCH_BYTES = 16 * 1024, BATCH_ENVELOPES = 256, IDLE_BATCHES = 64 };
 
@@ -37,6 +38,7 @@ static void batch_free(redis_batch *batch)
 
 static void retire(redis_bus *bus, redis_batch *batch)
 {
+    if (bus->last_batch == batch) bus->last_batch = NULL;
     cl_strmap_take(&bus->batches, cl_buf_str(&batch->to));
     cl_list_remove(&batch->link);
     bus->batched_bytes -= batch->body.len;
@@ -144,9 +146,15 @@ static int is_full(const redis_batch *batch)
     return batch->count >= BATCH_ENVELOPES || batch->body.len >= BATCH_BYTES;
 }
 
+static redis_batch *find(const redis_bus *bus, cl_str to)
+{
+    redis_batch *last = bus->last_batch;
+    return last && cl_str_eq(cl_buf_str(&last->to), to) ? last : cl_strmap_get(&bus->batches, to);
+}
+
 int cl_redis_batch_add(redis_bus *bus, const cl_envelope *e, uint64_t token)
 {
-    redis_batch *batch = cl_strmap_get(&bus->batches, e->to);
+    redis_batch *batch = find(bus, e->to);
     if (batch && is_full(batch)) {
         int code = send_batch(bus, batch);
         if (code) return code;
@@ -154,6 +162,7 @@ int cl_redis_batch_add(redis_bus *bus, const cl_envelope *e, uint64_t token)
     }
     if (!batch) batch = open_batch(bus, e->to);
     if (!batch) return CLOUDS_ENOMEM;
+    bus->last_batch = batch;
     int code = append(bus, batch, e, token);
     if (batch->count == 0) retire(bus, batch);
     else if (is_full(batch)) send_batch(bus, batch); /* if that fails, the end of the turn tries again and tells */
@@ -203,7 +212,20 @@ int cl_redis_is_batch(cl_str payload)
     return cl_str_starts(payload, head);
 }
 
-int cl_redis_batch_read(cl_str payload, cl_json_limits limits, void (*each)(void *self, cl_str envelope), void *self)
+/* Nearly all have the usual form, so one pass finds the end of an envelope and what it says. */
+static int next(cl_json *j, cl_json_limits of_each, cl_str *envelope, cl_envelope *read)
+{
+    cl_str rest = {j->p, (size_t)(j->end - j->p)};
+    size_t n = j->values_left ? cl_envelope_decode_usual(rest, of_each, read) : 0;
+    if (n == 0) return cl_json_value(j, envelope);
+    *envelope = (cl_str){rest.p, n};
+    j->p += n;
+    j->values_left--;
+    return 1;
+}
+
+int cl_redis_batch_read(cl_str payload, cl_json_limits limits, cl_json_limits of_each,
+                        void (*each)(void *self, cl_str envelope, cl_envelope *read), void *self)
 {
     cl_json j;
     int more, code;
@@ -211,8 +233,9 @@ int cl_redis_batch_read(cl_str payload, cl_json_limits limits, void (*each)(void
     if ((code = cl_json_enter(&j, '[')) != 0) return code;
     while ((more = cl_json_element(&j)) == 1) {
         cl_str envelope;
-        if ((code = cl_json_value(&j, &envelope)) != 0) return code;
-        each(self, envelope);
+        cl_envelope read;
+        if ((code = next(&j, of_each, &envelope, &read)) < 0) return code;
+        each(self, envelope, code ? &read : NULL);
     }
     return more;
 }

@@ -165,6 +165,7 @@ typedef struct redis_bus {
     cl_link nodes;
     redis_node *current; /* the message being read is for it */
     int current_is_news;
+    int64_t read_at; /* when this message was read */
     int wants_news; /* something here looked for servers, so who comes and goes matters */
     int hears_news; /* the channel is subscribed, or refused */
     cl_buf scratch, text;
@@ -184,6 +185,7 @@ typedef struct redis_bus {
     cl_link backlog;
     size_t backlog_bytes;
     cl_strmap batches; /* redis_batch by receiver: those that are open */
+    redis_batch *last_batch; /* the one added to last, most often the one added to next; or NULL */
     cl_link open_batches, idle_batches;
     cl_link awaited; /* redis_tokens whose answer is to come */
     size_t idle_len, batched_bytes;
@@ -256,7 +258,10 @@ void cl_redis_batch_flush(redis_bus *bus);
 void cl_redis_batch_fate(redis_bus *bus, redis_tokens *tokens, enum cl_fate fate, int64_t number);
 void cl_redis_batch_free(redis_bus *bus);
 int cl_redis_is_batch(cl_str payload);
-int cl_redis_batch_read(cl_str payload, cl_json_limits limits, void (*each)(void *self, cl_str envelope), void *self);
+/* `limits` are those of the whole, `of_each` those of an envelope. `read` is what it says if that is clear already, or
+ * NULL: then it must be decoded. */
+int cl_redis_batch_read(cl_str payload, cl_json_limits limits, cl_json_limits of_each,
+                        void (*each)(void *self, cl_str envelope, cl_envelope *read), void *self);
 
 /* ---- backlog.c */
 int cl_redis_backlog_add(redis_bus *bus, const cl_envelope *e, uint64_t token);

@@ -155,7 +155,7 @@ static void on_channel(void *self, cl_str channel)
  * has learned the clock before or after it stepped, and what is far away is nonsense. */
 static int64_t to_loop_time(const redis_bus *bus, int64_t deadline)
 {
-    int64_t offset, result, now = cl_loop_now();
+    int64_t offset, result, now = bus->read_at;
     if (!cl_session_clock(bus->commands, &offset)) return 0;
     if (__builtin_sub_overflow(deadline, offset, &result)) return deadline > 0 ? now + FARTHEST_MS : 1;
     if (result <= now) cl_session_doubt_clock(bus->commands);
@@ -169,22 +169,33 @@ static int is_astray(const redis_bus *bus, const cl_envelope *e)
     return e->type == CL_CALL && e->home.n && bus->home[0] && !cl_str_eq(e->home, cl_str_z(bus->home));
 }
 
-static void on_envelope(void *self, cl_str payload)
+/* `e` is changed to what the core sees. */
+static void hand_on(redis_bus *bus, const redis_node *node, cl_envelope *e)
+{
+    if (is_astray(bus, e)) return;
+    if (e->deadline) e->deadline = to_loop_time(bus, e->deadline);
+    e->arrived = bus->read_at;
+    e->to = node->id;
+    e->link = 0;
+    if (e->flags & CL_REFUSED) cl_session_doubt_clock(bus->commands); /* perhaps for an age that it does not have */
+    bus->sink.envelope(bus->sink.self, node->handle, e);
+}
+
+static void on_envelope(void *self, cl_str payload, cl_envelope *read)
 {
     redis_bus *bus = self;
     redis_node *node = bus->current;
     cl_envelope e;
     if (!node || node->leaving) return;
+    if (read && payload.n <= bus->limits.message) {
+        hand_on(bus, node, read);
+        return;
+    }
     int code = payload.n > bus->limits.message ? CLOUDS_ETOOBIG : 0;
     if (!code) code = cl_envelope_decode(payload, bus->limits.json, &bus->scratch, &e);
     if (code) bus->sink.dropped(bus->sink.self, code);
     if (code == CLOUDS_ETOOBIG) code = cl_envelope_decode_too_big(payload, &bus->scratch, &e);
-    if (code || is_astray(bus, &e)) return;
-    if (e.deadline) e.deadline = to_loop_time(bus, e.deadline);
-    e.to = node->id;
-    e.link = 0;
-    if (e.flags & CL_REFUSED) cl_session_doubt_clock(bus->commands); /* perhaps for an age that it does not have */
-    bus->sink.envelope(bus->sink.self, node->handle, &e);
+    if (code == 0) hand_on(bus, node, &e);
 }
 
 /* ---- what comes before the id of the node is known to be its own */
@@ -227,14 +238,15 @@ static void on_batch(redis_bus *bus, cl_str payload)
 {
     const cl_json_limits widest = {CL_JSON_DEEPEST, UINT32_MAX};
     int code = payload.n > bus->limits.message ? CLOUDS_ETOOBIG : 0;
-    if (!code) code = cl_redis_batch_read(payload, widest, on_envelope, bus);
+    if (!code) code = cl_redis_batch_read(payload, widest, bus->limits.json, on_envelope, bus);
     if (code) bus->sink.dropped(bus->sink.self, code);
 }
 
 static void deliver(redis_bus *bus, cl_str payload)
 {
+    bus->read_at = cl_loop_now();
     if (cl_redis_is_batch(payload)) on_batch(bus, payload);
-    else on_envelope(bus, payload);
+    else on_envelope(bus, payload, NULL);
 }
 
 static void on_message(void *self, cl_str payload)
