@@ -79,14 +79,17 @@ void cl_buf_free(cl_buf *b)
     *b = (cl_buf){0};
 }
 
+/* Two digits a step, from the last. */
 size_t cl_digits(char *out, uint64_t v)
 {
-    char reversed[20];
-    size_t n = 0;
-    do {
-        reversed[n++] = (char)('0' + v % 10);
-        v /= 10;
-    } while (v);
-    for (size_t i = 0; i < n; i++) out[i] = reversed[n - 1 - i];
-    return n;
+    static const char pairs[] = "00010203040506070809101112131415161718192021222324252627282930313233343536373839"
+                                "40414243444546474849505152535455565758596061626364656667686970717273747576777879"
+                                "8081828384858687888990919293949596979899";
+    char digits[20];
+    size_t at = sizeof digits;
+    for (; v >= 100; v /= 100) memcpy(digits + (at -= 2), pairs + v % 100 * 2, 2);
+    if (v >= 10) memcpy(digits + (at -= 2), pairs + v * 2, 2);
+    else digits[--at] = (char)('0' + v);
+    memcpy(out, digits + at, sizeof digits - at);
+    return sizeof digits - at;
 }

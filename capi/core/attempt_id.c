@@ -71,9 +71,31 @@ static void hash_both(const cl_core *core, uint64_t token, uint64_t out[2])
     out[1] = y.a ^ y.b ^ y.c ^ y.d;
 }
 
-static void write_digits(uint64_t value, char *out)
+/* Eight digits in one go: their values spread over the bytes of a word, and in each what its character differs by. */
+static inline uint64_t eight_digits(uint64_t value)
 {
-    for (int i = 0; i < TOKEN_DIGITS; i++, value >>= 6) out[i] = digits[value & 63];
+    const uint64_t ones = UINT64_C(0x0101010101010101);
+    uint64_t v = value & 0xffffff, high = value >> 24 & 0xffffff;
+    v |= high << 32;
+    v = (v & UINT64_C(0x00000fff00000fff)) | (v & UINT64_C(0x00fff00000fff000)) << 4;
+    v = (v & UINT64_C(0x003f003f003f003f)) | (v & UINT64_C(0x0fc00fc00fc00fc0)) << 2;
+    uint64_t small = (v + ones * (128 - 26)) >> 7 & ones; /* 1 in each byte from 'a' on */
+    uint64_t number = (v + ones * (128 - 52)) >> 7 & ones;
+    uint64_t dash = (v + ones * (128 - 62)) >> 7 & ones;
+    uint64_t line = (v + ones * (128 - 63)) >> 7 & ones;
+    return v + ones * 'A' + small * ('a' - 26 - 'A') - number * ('a' - 26 + 52 - '0') - dash * ('0' - 52 + 62 - '-') +
+           line * ('_' - 63 + 62 - '-');
+}
+
+static inline void write_digits(uint64_t value, char *out)
+{
+    uint64_t first = eight_digits(value);
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    first = __builtin_bswap64(first);
+#endif
+    memcpy(out, &first, 8);
+    value >>= 48;
+    for (int i = 8; i < TOKEN_DIGITS; i++, value >>= 6) out[i] = digits[value & 63];
 }
 
 void cl_attempt_set_keys(cl_core *core)
