@@ -127,10 +127,18 @@ static inline void cl_context_unlock(cl_context *context)
     if (context->threaded) pthread_mutex_unlock(&context->lock);
 }
 
-/* A fresh id: even, or odd for a call whose completion is kept for clouds_wait. */
+/* A fresh id: even, or odd for a call whose completion is kept for clouds_wait. In inline mode one thread at a time is
+ * inside, so that a locked step would be paid for nothing. */
 static inline uint64_t cl_context_id(cl_context *context, int held)
 {
-    return atomic_fetch_add_explicit(&context->next_id, 2, memory_order_relaxed) + (held ? 1 : 0);
+    uint64_t id;
+    if (context->threaded) {
+        id = atomic_fetch_add_explicit(&context->next_id, 2, memory_order_relaxed);
+    } else {
+        id = atomic_load_explicit(&context->next_id, memory_order_relaxed);
+        atomic_store_explicit(&context->next_id, id + 2, memory_order_relaxed);
+    }
+    return id + (held ? 1 : 0);
 }
 
 static inline int cl_id_is_held(uint64_t id)
