@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Compares two checkouts, both built as release: the same points in turn, and the ratio of each pair of runs.
 
-Usage: compare.py BEFORE [AFTER] [--rounds N] [--seconds S] [--worse PERCENT]
+Usage: compare.py BEFORE [AFTER] [--points PREFIX] [--rounds N] [--seconds S] [--worse PERCENT]
 
-AFTER is this checkout unless told. Each row: the medians of before and after, the median of the ratios after / before, and the
+AFTER is this checkout unless told. PREFIX leaves those points out whose names begin otherwise: c_, c_local, lua. Each row: the medians of before and after, the median of the ratios after / before, and the
 smallest and largest of them, which say how noisy the machine was. Ends with 1 when a median ratio is worse than PERCENT (3).
 """
 import argparse
@@ -47,6 +47,7 @@ def main():
     options = argparse.ArgumentParser()
     options.add_argument("before")
     options.add_argument("after", nargs="?", default=run.SOURCE)
+    options.add_argument("--points", default="")
     options.add_argument("--rounds", type=int, default=5)
     options.add_argument("--seconds", type=float, default=1)
     options.add_argument("--worse", type=float, default=3)
@@ -55,7 +56,7 @@ def main():
     print(f"{'calls per second':24}{'before':>14}{'after':>14}{'ratio':>8}   (smallest to largest)")
     try:
         for point, w in POINTS:
-            if not all(can_run(bench, point) for bench in benches):
+            if not point.startswith(o.points) or not all(can_run(bench, point) for bench in benches):
                 continue
             got = pairs(benches, point, w, o.rounds)
             ratios = [after / before for before, after in got]
