@@ -16,13 +16,13 @@ from clouds._error import Error
 from clouds._events import Event, Records, failure
 from clouds._faults import is_interrupt, tell
 from clouds._later import contained, finish_later, serve_later
-from clouds._library import lib
+from clouds._library import lib, quick
 from clouds._node import NodeBase
 from clouds._operations import settle
 from clouds._options import CallOptions, Number, drain_seconds, method_name
-from clouds._request import Request, call_record, outside, serve
+from clouds._request import Request, call_record, outside, serve, serving as _serving
 from clouds._retry import Asking, Hooked
-from clouds._values import encode_list, results
+from clouds._values import encode_list, results, results_at
 from clouds._watch import Watch
 from clouds.errors import AfterFork
 
@@ -31,6 +31,8 @@ _Self = TypeVar("_Self", bound="Node")
 EVENTS, TEXT = 1024, 262144
 _RESULT = _abi.CLOUDS_EVENT_RESULT
 _running = asyncio.get_running_loop
+_thread = threading.get_ident
+_begin_call = quick("clouds_node_call")
 
 if TYPE_CHECKING:
     class _Future(asyncio.Future[Any], Coroutine[Any, Any, Any]):
@@ -164,23 +166,28 @@ class Node(_Keywords, NodeBase):
         if count < 0:
             self._broken(count)
             return
-        base, text, pop, interrupt = records.text_address, records.text, self._calls.pop, None
-        left = records.raw(count)
+        if count == 0:
+            return
+        base, pop, interrupt = records.text_address, self._calls.pop, None
+        text = records.ascii(count)
+        room = len(text)
+        left = enumerate(records.results(count))
         while True:
             try:
-                for raw in left:
-                    if raw[0] != _RESULT:
-                        self._event(records.event(raw))
+                for index, (kind, code, call, at, length) in left:
+                    if kind != _RESULT:
+                        self._event(records.event(records.at(index)))
                         continue
-                    future = pop(raw[3], None)
+                    future = pop(call, None)
                     if future is None:
                         continue
                     try:
-                        if raw[1]:
-                            future.set_exception(failure(records.event(raw)))
+                        if code:
+                            future.set_exception(failure(records.event(records.at(index))))
+                        elif at + length - base > room:
+                            future.set_result(results(records.string(at, length)))
                         else:
-                            at = raw[10] - base
-                            future.set_result(results(text[at:at + raw[11]].decode("utf-8", "replace")))
+                            future.set_result(results_at(text, at - base, length))
                     except asyncio.InvalidStateError:
                         pass
                     except Exception as problem:
@@ -347,17 +354,20 @@ class Node(_Keywords, NodeBase):
                 self._touched()
 
     def _invoke(self, method: bytes, arguments: Any, options: CallOptions) -> Call:
-        try:
-            loop = _running()
-        except RuntimeError:
-            if not self._elsewhere():
-                raise
-            return cast(Call, self._invoke_there(self._invoke, method, arguments, options))
-        if loop is not self._loop:
+        loop = self._loop
+        if loop is None or _thread() != self._watch.thread or not loop.is_running():
+            # It is not known to be the running loop; asking for that costs a system call.
+            try:
+                loop = _running()
+            except RuntimeError:
+                if not self._elsewhere():
+                    raise
+                return cast(Call, self._invoke_there(self._invoke, method, arguments, options))
             self._here()
         text = encode_list(arguments)
-        code = lib.clouds_node_call(self._node, method, len(method), text, len(text),
-                                    call_record(self._context, options), self._call_ref)
+        code = _begin_call(self._node, method, len(method), text, len(text),
+                           options.prepared if _serving() is None else call_record(self._context, options),
+                           self._call_ref)
         future = Call(loop=loop)
         future._owner = self
         if code:
@@ -441,7 +451,11 @@ class Node(_Keywords, NodeBase):
         call. retry: further attempts after a timeout, or when no server is there. server: the id of the only node to
         ask. Several results come as clouds.Values.
         """
-        return self._invoke(method_name(method), args, self._options(timeout, deadline, retry, server))
+        if timeout is None and deadline is None and retry is None and server is None:
+            options = self._plain
+        else:
+            options = self._options(timeout, deadline, retry, server)
+        return self._invoke(method.encode() if type(method) is str else method_name(method), args, options)
 
     def bind(self, method: str, retry: Optional[int] = None, *, timeout: Optional[Number] = None,
              deadline: Optional[Number] = None, server: Optional[str] = None,

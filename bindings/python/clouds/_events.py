@@ -2,7 +2,7 @@
 import ctypes
 import struct
 import sys
-from typing import Any, Dict, Iterator, List, NamedTuple, Tuple
+from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Tuple
 
 from clouds import _abi
 from clouds._error import Error, set_facts, take_facts
@@ -19,21 +19,25 @@ _CODES: Dict[Any, str] = {ctypes.c_uint32: "I", ctypes.c_int32: "i", ctypes.c_ui
 _UNREAD = ("reserved", "node", "user_data")
 
 
-def _format() -> struct.Struct:
-    """The layout of a record, with the members that nobody reads left out."""
+_OF_RESULTS = ("type", "code", "id", "data", "data_len")
+
+
+def _format(read: Callable[[str], bool]) -> struct.Struct:
+    """The layout of a record, with the members that are not read left out."""
     text = ""
     for name, kind in _abi.clouds_event._fields_:
         code = _CODES[kind]
         at = struct.calcsize(text + "0" + code)
         if at != getattr(_abi.clouds_event, name).offset:
             raise ImportError(f"clouds: the member {name} of an event is not where Python expects it")
-        text += f"0{code}{struct.calcsize(code)}x" if name in _UNREAD else code
+        text += code if read(name) else f"0{code}{struct.calcsize(code)}x"
     if struct.calcsize(text) != RECORD:
         raise ImportError("clouds: an event is not as large as Python expects it")
     return struct.Struct(text)
 
 
-LAYOUT = _format()
+LAYOUT = _format(lambda name: name not in _UNREAD)
+LAYOUT_OF_RESULTS = _format(lambda name: name in _OF_RESULTS)
 
 # type, code, outcome, id, number, time_left; then pointer and length of peer, method, data and error
 Raw = Tuple[Any, ...]
@@ -94,6 +98,23 @@ class Records:
     def raw(self, count: int) -> Iterator[Any]:
         """The records as they are, for those who are in a hurry."""
         return LAYOUT.iter_unpack(self._view[:count * RECORD])
+
+    def results(self, count: int) -> Iterator[Raw]:
+        """What the result of a call has of each record: type, code, id, where its data begin, and their length."""
+        return LAYOUT_OF_RESULTS.iter_unpack(self._view[:count * RECORD])
+
+    def ascii(self, count: int) -> str:
+        """The texts of the records as one; empty when they are not all ASCII."""
+        raw = self.at(count - 1)
+        end = max(raw[at] + raw[at + 1] if raw[at + 1] else 0 for at in (6, 8, 10, 12))
+        try:
+            return str(memoryview(self.text)[:max(0, end - self.text_address)], "ascii")
+        except UnicodeDecodeError:
+            return ""
+
+    def at(self, index: int) -> Raw:
+        """One of the records as it is."""
+        return LAYOUT.unpack_from(self._view, index * RECORD)
 
     def string(self, pointer: int, length: int) -> str:
         """A text that a record points to."""

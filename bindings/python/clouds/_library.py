@@ -58,6 +58,16 @@ def _load() -> Any:
 
 
 lib: Any = _load()
+
+
+def quick(name: str) -> Any:
+    """A function of the library without declared arguments, which saves an object for each of them at each call.
+
+    It takes bytes, whole numbers of 32 bits, None, and what byref() or an instance of c_void_p points to.
+    """
+    return lib[name]
+
+
 version: str = lib.clouds_version().decode()
 
 

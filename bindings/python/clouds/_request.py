@@ -20,6 +20,10 @@ _ENDED = (_abi.CLOUDS_ESTALE, _abi.CLOUDS_ETOOBIG, _abi.CLOUDS_ECLOSED, _abi.CLO
 _current: "contextvars.ContextVar[Optional[Request]]" = contextvars.ContextVar("clouds.request", default=None)
 
 
+#: The request that is served here, answered or not, or None.
+serving: "Callable[[], Optional[Request]]" = _current.get
+
+
 def request() -> "Optional[Request]":
     """The request that is being served, in a handler and in the tasks it makes; elsewhere None."""
     return _current.get()

@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any, Awaitable, Callable, Dict, Iterator, List
 from clouds import _abi
 from clouds._events import Event, Records, size_of
 from clouds._handle import Handle, farewell
-from clouds._library import lib
+from clouds._library import lib, quick
 from clouds._faults import tell
 from clouds._node import NodeBase, Serving
 from clouds._options import CallOptions, Number, drain_seconds, method_name
-from clouds._request import Request, call_record, serve
+from clouds._request import Request, call_record, serve, serving as _serving
 from clouds._retry import Asking, Hooked
 from clouds._threads import SPARE, Limits, Pool, at_the_end, check_real, not_at_the_end, start
 from clouds._values import encode_list, results
@@ -30,6 +30,7 @@ _Self = TypeVar("_Self", bound="Node")
 
 SLICE = 0.1  # so long a signal may wait for the main thread to hear of it
 EVENTS, TEXT = 256, 65536
+_call = quick("clouds_node_call")
 
 
 class _Room:
@@ -170,14 +171,14 @@ class Node(_Keywords, NodeBase):
             asking.end()
 
     def _begin_call(self, method: bytes, text: bytes, options: CallOptions, asking: Optional[Asking]) -> Any:
-        record = call_record(self._context, options)
+        record = options.prepared if _serving() is None else call_record(self._context, options)
         try:
             room = _rooms.pop()
         except IndexError:
             room = _Room()
         room.call.value = 0
         try:
-            code = lib.clouds_node_call(self._node, method, len(method), text, len(text), record, room.call_ref)
+            code = _call(self._node, method, len(method), text, len(text), record, room.call_ref)
             if code < 0:
                 raise self._problem(code)
             return self._wait(room, asking)

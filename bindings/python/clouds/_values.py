@@ -44,7 +44,7 @@ def _refuse(value: Any) -> Any:
     raise TypeError(f"cannot send an object of type {type(value).__name__}")
 
 
-def _prebuilt() -> Callable[[Any], str]:
+def _prebuilt() -> Callable[[Any], bytes]:
     """JSONEncoder.encode makes one of these for each text that it writes, which takes longer than the writing.
 
     It is none of what Python promises, so it is tried first.
@@ -54,13 +54,14 @@ def _prebuilt() -> Callable[[Any], str]:
         make = getattr(encoder, "c_make_encoder")(None, _refuse, getattr(encoder, "encode_basestring"), None, ":", ",",
                                                   False, False, False)
         if join(make([1, "a", {"b": None}], 0)) == '[1,"a",{"b":null}]':
-            return lambda value: join(make(value, 0))
+            return lambda value: join(make(value, 0)).encode()
     except (AttributeError, TypeError):
         pass
-    return JSONEncoder(ensure_ascii=False, allow_nan=False, check_circular=False, separators=(",", ":")).encode
+    encode = JSONEncoder(ensure_ascii=False, allow_nan=False, check_circular=False, separators=(",", ":")).encode
+    return lambda value: encode(value).encode()
 
 
-_encode: Callable[[Any], str] = _prebuilt()
+_encode: Callable[[Any], bytes] = _prebuilt()
 
 
 def _fits(value: Iterable[Any], left: int = DEEPEST) -> bool:
@@ -163,8 +164,15 @@ def encode_list(values: Any) -> bytes:
     Raises TypeError or ValueError, with the place, for what cannot be sent.
     """
     try:
-        if _fits(values):
-            return _encode(values).encode()
+        for value in values:
+            kind = type(value)
+            if kind is int:
+                if not -MOST <= value <= MOST:
+                    break
+            elif kind is not str and kind not in _PLAIN and not _fits_in(value, kind, DEEPEST - 1):
+                break
+        else:
+            return _encode(values)
     except (UnicodeEncodeError, ValueError, RecursionError):  # a lone surrogate, NaN, nested too deep
         pass
     return _careful(values)
@@ -203,6 +211,17 @@ def decode(text: str) -> Any:
         return _scan(text, 0)[0] if text else None
     except StopIteration:
         raise ValueError(f"not JSON: {text[:100]!r}") from None
+
+
+def results_at(text: str, at: int, length: int) -> Any:
+    """What a call gives for the array of its results, which is a part of a text."""
+    if length >= _SHORTEST_LONG and _LONG.search(text, at, at + length):
+        values = _scan_long(text, at)[0]
+    else:
+        values = _scan(text, at)[0]
+    if len(values) == 1:
+        return values[0]
+    return Values(*values) if values else None
 
 
 def results(text: str) -> Any:
