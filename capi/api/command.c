@@ -129,7 +129,7 @@ static int carry_out(cl_context *context, const cl_command *command)
     int code = execute(context, command);
     context->unflushed = 1;
     if (context->fd_used && !context->poked) {
-        cl_loop_poke(context->loop);
+        cl_loop_defer(context->loop);
         context->poked = 1;
     }
     return code;

@@ -58,7 +58,7 @@ static int make_engine(cl_context *context, const cl_options *options)
     const cl_loop_hooks hooks = {.self = context, .turn = cl_glue_turn, .woken = on_woken};
     int code = cl_events_reserve(&context->events, 1); /* for CONTEXT_CLOSED */
     if (code == 0) code = cl_loop_create(&hooks, &context->loop);
-    if (code == 0) code = cl_alarm_create(context->loop, on_alarm, context, &context->alarm);
+    if (code == 0) code = cl_loop_timer_create(context->loop, on_alarm, context, &context->alarm);
     if (code == 0) code = make_core(context, options);
     if (code == 0) code = make_bus(context);
     return code;
@@ -155,7 +155,7 @@ int clouds_context_close(clouds_context *handle, double drain, const clouds_oper
 static void free_context(cl_context *context)
 {
     atomic_store(&context->ending, 2);
-    cl_alarm_destroy(context->alarm);
+    cl_loop_timer_destroy(context->alarm);
     cl_loop_close(context->loop);
     if (context->bus) context->bus->ops->destroy(context->bus);
     if (context->core) cl_core_destroy(context->core);

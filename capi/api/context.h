@@ -41,7 +41,7 @@ typedef struct cl_context {
 
     /* the engine */
     cl_loop *loop;
-    cl_alarm *alarm;
+    cl_loop_timer *alarm;
     cl_bus *bus;
     cl_core *core;
     cl_url url;

@@ -26,8 +26,8 @@ static uint64_t port_random(void *self)
 static void port_arm(void *self, int64_t when)
 {
     cl_context *context = self;
-    if (when == INT64_MAX) cl_alarm_stop(context->alarm);
-    else cl_alarm_set(context->alarm, when);
+    if (when == INT64_MAX) cl_loop_timer_stop(context->alarm);
+    else cl_loop_timer_set(context->alarm, when);
 }
 
 static int port_send(void *self, void *tag, const cl_envelope *e, uint64_t token)
@@ -299,5 +299,5 @@ void cl_glue_turn(void *self)
     context->unflushed = 0;
     context->poked = 0;
     /* What could not be written may have ended a call: nobody may sleep before that is told. */
-    if (context->signal_due) cl_loop_poke(context->loop);
+    if (context->signal_due) cl_loop_defer(context->loop);
 }

@@ -142,7 +142,7 @@ static int poll_inline(cl_context *context, const poll_target *to, double timeou
     int n = take(context, to);
     if (n == 0)
         n = is_finished(context) ? cl_error(CLOUDS_ECLOSED, "the context is closed") : run_until(context, to, timeout);
-    if (context->fd_used && has_something_to_say(context)) cl_loop_poke(context->loop);
+    if (context->fd_used && has_something_to_say(context)) cl_loop_defer(context->loop);
     return n;
 }
 
@@ -234,7 +234,7 @@ static int loop_fd(cl_context *context)
     int fd = cl_loop_fd(context->loop);
     if (fd < 0 || context->fd_used) return fd;
     context->fd_used = 1;
-    if (context->unflushed || has_something_to_say(context)) cl_loop_poke(context->loop);
+    if (context->unflushed || has_something_to_say(context)) cl_loop_defer(context->loop);
     return fd;
 }
 

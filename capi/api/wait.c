@@ -50,7 +50,7 @@ static int wait_inline(const waiting *w, double timeout)
         code = look(w);
         break;
     }
-    if (w->context->fd_used && (w->context->events.len || w->context->over)) cl_loop_poke(w->context->loop);
+    if (w->context->fd_used && (w->context->events.len || w->context->over)) cl_loop_defer(w->context->loop);
     return code;
 }
 

@@ -19,7 +19,7 @@ int cl_task_add(cl_tasks *tasks, enum cl_task_kind kind, void *node, uint64_t nu
     memcpy(task->memory, text.p, text.n);
     task->memory[text.n] = '\0';
     cl_list_append(&tasks->list, &task->place);
-    cl_loop_poke(tasks->loop);
+    cl_loop_defer(tasks->loop);
     return 0;
 }
 

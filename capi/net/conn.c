@@ -10,7 +10,7 @@
  *
  * Every end goes through cl_conn_fail: handles are closed, and the callback of the last one tells `closed` and frees.
  * So an end is never told from inside a call of the owner. */
-#include "net/inside.h"
+#include "net/internal.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -34,7 +34,7 @@ enum {
 
 static void on_io(uv_poll_t *poll, int status, int events);
 
-static void shut(cl_anchor *anchor)
+static void close_handle(cl_anchor *anchor)
 {
     cl_conn_fail(CL_OWNER(anchor, cl_conn, anchor), 0, "closed");
 }
@@ -43,7 +43,7 @@ cl_conn *cl_conn_new(cl_loop *loop, const cl_conn_hooks *hooks)
 {
     cl_conn *conn = cl_calloc(1, sizeof *conn);
     if (!conn) return NULL;
-    conn->anchor.shut = shut;
+    conn->anchor.close_handle = close_handle;
     conn->loop = loop;
     if (hooks) conn->hooks = *hooks;
     conn->fd = -1;
@@ -104,7 +104,7 @@ void cl_conn_fail(cl_conn *conn, int code, const char *format, ...)
     conn->has_poll = 0;
     conn->fd = -1;
     if (conn->dial) cl_dial_stop(conn);
-    if (!conn->loop->running) cl_loop_signal(conn->loop);
+    if (!conn->loop->running) cl_loop_set_readable(conn->loop);
 }
 
 static int is_live(const cl_conn *conn)
@@ -146,7 +146,7 @@ static void mark_dirty(cl_conn *conn)
 {
     if (conn->state == CL_CONN_CLOSING || !cl_list_empty(&conn->dirty)) return;
     cl_list_append(&conn->loop->dirty, &conn->dirty);
-    if (!conn->loop->running) cl_loop_signal(conn->loop);
+    if (!conn->loop->running) cl_loop_set_readable(conn->loop);
 }
 
 void cl_conn_commit(cl_conn *conn)

@@ -4,7 +4,7 @@
  * timer counts among the conn's handles, so that a conn that never had a descriptor ends like any other.
  *
  * A unix listener whose queue is full says EAGAIN at once; the same address is tried again until the time is up. */
-#include "net/inside.h"
+#include "net/internal.h"
 
 #include <errno.h>
 #include <netdb.h>
@@ -24,7 +24,7 @@ enum { RETRY_MS = 5, KEEPALIVE_S = 15, UNANSWERED_MS = 20000 };
 struct cl_dial {
     uv_timer_t timer;
     cl_conn *conn;
-    cl_asker asker;
+    cl_resolve_request request;
     int64_t until;
     double seconds;
     int waiting;                  /* the timer ends a pause, not the whole */
@@ -41,7 +41,7 @@ static void on_timer_closed(uv_handle_t *handle)
     struct cl_dial *dial = CL_OWNER(handle, struct cl_dial, timer);
     cl_conn *conn = dial->conn;
     if (dial->list) freeaddrinfo(dial->list);
-    cl_resolve_forget(&dial->asker);
+    cl_resolve_forget(&dial->request);
     cl_free(dial);
     cl_conn_handle_closed(conn);
 }
@@ -50,7 +50,7 @@ void cl_dial_stop(cl_conn *conn)
 {
     struct cl_dial *dial = conn->dial;
     conn->dial = NULL;
-    cl_resolve_forget(&dial->asker);
+    cl_resolve_forget(&dial->request);
     uv_close((uv_handle_t *)&dial->timer, on_timer_closed);
 }
 
@@ -58,7 +58,7 @@ static void on_timer(uv_timer_t *timer)
 {
     struct cl_dial *dial = CL_OWNER(timer, struct cl_dial, timer);
     int64_t now = (int64_t)uv_now(timer->loop);
-    cl_loop_hurry(dial->conn->loop);
+    cl_loop_end_wait(dial->conn->loop);
     if (dial->waiting && now < dial->until) {
         dial->waiting = 0;
         uv_timer_start(timer, on_timer, (uint64_t)(dial->until - now), 0);
@@ -178,9 +178,9 @@ static int start(cl_loop *loop, double seconds, const cl_conn_hooks *hooks, cl_c
     return 0;
 }
 
-static void on_looked_up(cl_asker *asker, int status, struct addrinfo *list)
+static void on_looked_up(cl_resolve_request *request, int status, struct addrinfo *list)
 {
-    struct cl_dial *dial = CL_OWNER(asker, struct cl_dial, asker);
+    struct cl_dial *dial = CL_OWNER(request, struct cl_dial, request);
     dial->next = list;
     if (status == 0) attempt(dial->conn);
     else cl_conn_fail(dial->conn, CLOUDS_EUNREACHABLE, "resolve %s: %s", dial->what, gai_strerror(status));
@@ -201,8 +201,8 @@ int cl_conn_tcp(cl_loop *loop, const char *host, int port, double connect_timeou
         dial->next = dial->list;
         attempt(conn);
     } else {
-        dial->asker.told = on_looked_up;
-        code = cl_resolve(loop, host, service, &dial->asker);
+        dial->request.done = on_looked_up;
+        code = cl_resolve(loop, host, service, &dial->request);
         if (code != 0) cl_conn_fail(conn, code, "resolve %s: %s", dial->what, clouds_strerror(code));
     }
     *out = conn;

@@ -1,6 +1,6 @@
 /* Design note: when there are no descriptors or no memory for a new conn, listening pauses for a moment instead of
  * spinning. */
-#include "net/inside.h"
+#include "net/internal.h"
 
 #include <errno.h>
 #include <string.h>
@@ -43,7 +43,7 @@ static void on_pause_closed(uv_handle_t *handle)
     release(listener);
 }
 
-static void shut(cl_anchor *anchor)
+static void close_handle(cl_anchor *anchor)
 {
     cl_listener *listener = CL_OWNER(anchor, cl_listener, anchor);
     if (listener->fd < 0) return;
@@ -58,7 +58,7 @@ static void on_pending(uv_poll_t *poll, int status, int events);
 static void on_pause_over(uv_timer_t *timer)
 {
     cl_listener *listener = CL_OWNER(timer, cl_listener, pause);
-    cl_loop_hurry(listener->loop);
+    cl_loop_end_wait(listener->loop);
     cl_loop_poll(listener->loop, &listener->poll, UV_READABLE, on_pending);
 }
 
@@ -122,8 +122,8 @@ int cl_listener_unix(cl_loop *loop, const char *path, void (*accepted)(void *sel
     if (loop->closing) return cl_error(CLOUDS_ECLOSED, NULL);
     cl_listener *listener = cl_malloc(sizeof *listener);
     if (!listener) return cl_error(CLOUDS_ENOMEM, NULL);
-    *listener =
-        (cl_listener){.anchor = {shut}, .loop = loop, .accepted = accepted, .self = self, .handles = 2, .owned = 1};
+    *listener = (cl_listener){
+        .anchor = {close_handle}, .loop = loop, .accepted = accepted, .self = self, .handles = 2, .owned = 1};
     int code = open_socket(path, &listener->fd);
     if (code == 0 && (code = uv_poll_init(&loop->uv, &listener->poll, listener->fd)) != 0) {
         cl_error(CLOUDS_ESYSTEM, "listen on %s: %s", path, uv_strerror(code));
@@ -145,6 +145,6 @@ void cl_listener_close(cl_listener *listener)
 {
     if (!listener) return;
     listener->owned = 0;
-    shut(&listener->anchor);
+    close_handle(&listener->anchor);
     release(listener);
 }

@@ -2,7 +2,7 @@
  *
  * A run is: turn, uv_run once, turn. A wait with a limit uses one uv timer, so that there is one epoll_wait a run. uv
  * runs the timers that are due before it waits and then waits all the same: so every timer of ours ends with
- * cl_loop_hurry.
+ * cl_loop_end_wait.
  *
  * The descriptor of cl_loop_fd is an epoll over three: uv's own (I/O and wakes), an eventfd (work that waits in memory)
  * and a timerfd (the earliest uv timer). uv installs its watchers only while it polls: whoever starts one leaves
@@ -11,7 +11,7 @@
  *
  * In a child after fork the epoll set is shared with the parent: closing handles there would take them from the parent,
  * so the loop is given an epoll of its own first. */
-#include "net/inside.h"
+#include "net/internal.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -48,10 +48,10 @@ static void on_wake(uv_async_t *handle)
 
 static void on_limit(uv_timer_t *handle)
 {
-    cl_loop_hurry(CL_OWNER(handle, cl_loop, limit));
+    cl_loop_end_wait(CL_OWNER(handle, cl_loop, limit));
 }
 
-void cl_loop_hurry(cl_loop *loop)
+void cl_loop_end_wait(cl_loop *loop)
 {
     uv_stop(&loop->uv);
 }
@@ -97,20 +97,20 @@ static void turn(cl_loop *loop)
     if (!cl_list_empty(&loop->dirty)) cl_conn_turn(loop);
 }
 
-static void clear_signal(cl_loop *loop)
+static void clear_readable(cl_loop *loop)
 {
     uint64_t count;
-    if (loop->signalled && read(loop->event_fd, &count, sizeof count) < 0 && errno == EINTR) return;
-    loop->signalled = 0;
+    if (loop->readable && read(loop->event_fd, &count, sizeof count) < 0 && errno == EINTR) return;
+    loop->readable = 0;
 }
 
 void cl_loop_run(cl_loop *loop, int64_t timeout_ms)
 {
     loop->running = 1;
     turn(loop);
-    if (loop->poked || !cl_list_empty(&loop->dirty)) timeout_ms = 0;
-    loop->poked = loop->changed = 0;
-    clear_signal(loop);
+    if (loop->deferred || !cl_list_empty(&loop->dirty)) timeout_ms = 0;
+    loop->deferred = loop->changed = 0;
+    clear_readable(loop);
     if (timeout_ms > 0) {
         uv_update_time(&loop->uv);
         uv_timer_start(&loop->limit, on_limit, (uint64_t)timeout_ms, 0);
@@ -122,12 +122,12 @@ void cl_loop_run(cl_loop *loop, int64_t timeout_ms)
     cl_loop_rearm(loop);
 }
 
-void cl_loop_signal(cl_loop *loop)
+void cl_loop_set_readable(cl_loop *loop)
 {
     uint64_t one = 1;
-    if (loop->fd < 0 || loop->signalled) return;
+    if (loop->fd < 0 || loop->readable) return;
     while (write(loop->event_fd, &one, sizeof one) < 0 && errno == EINTR) continue;
-    loop->signalled = 1;
+    loop->readable = 1;
 }
 
 static void set_timer(cl_loop *loop, int64_t when)
@@ -144,7 +144,7 @@ void cl_loop_rearm(cl_loop *loop)
 {
     if (loop->fd < 0 || loop->closing) return;
     int wait = uv_backend_timeout(&loop->uv);
-    if (wait == 0 || loop->poked || loop->changed || !cl_list_empty(&loop->dirty)) cl_loop_signal(loop);
+    if (wait == 0 || loop->deferred || loop->changed || !cl_list_empty(&loop->dirty)) cl_loop_set_readable(loop);
     set_timer(loop, wait > 0 ? (int64_t)uv_now(&loop->uv) + wait : 0);
 }
 
@@ -175,9 +175,9 @@ int cl_loop_fd(cl_loop *loop)
         return code;
     }
     loop->fd = fd;
-    loop->signalled = 0;
+    loop->readable = 0;
     loop->timer_at = 0;
-    cl_loop_signal(loop);
+    cl_loop_set_readable(loop);
     cl_loop_rearm(loop);
     return fd;
 }
@@ -187,25 +187,25 @@ void cl_loop_wake(cl_loop *loop)
     uv_async_send(&loop->wake);
 }
 
-void cl_loop_poke(cl_loop *loop)
+void cl_loop_defer(cl_loop *loop)
 {
-    loop->poked = 1;
-    cl_loop_signal(loop);
+    loop->deferred = 1;
+    cl_loop_set_readable(loop);
 }
 
 int cl_loop_poll(cl_loop *loop, uv_poll_t *poll, int events, uv_poll_cb fn)
 {
     int code = uv_poll_start(poll, events, fn);
     loop->changed = 1;
-    if (!loop->running) cl_loop_signal(loop);
+    if (!loop->running) cl_loop_set_readable(loop);
     return code;
 }
 
-static void shut(uv_handle_t *handle, void *unused)
+static void close_handle(uv_handle_t *handle, void *unused)
 {
     if (uv_is_closing(handle)) return;
     cl_anchor *anchor = handle->data;
-    if (anchor) anchor->shut(anchor);
+    if (anchor) anchor->close_handle(anchor);
     else uv_close(handle, NULL);
 }
 
@@ -215,7 +215,7 @@ void cl_loop_close(cl_loop *loop)
     loop->closing = 1;
     if (loop->owner != getpid()) uv_loop_fork(&loop->uv);
     while (uv_loop_close(&loop->uv) == UV_EBUSY) {
-        uv_walk(&loop->uv, shut, NULL);
+        uv_walk(&loop->uv, close_handle, NULL);
         uv_run(&loop->uv, UV_RUN_ONCE);
     }
     close_fd(&loop->fd);

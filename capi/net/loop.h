@@ -1,12 +1,12 @@
-/* The loop: libuv behind a small face. One thread at a time, but for cl_loop_wake. */
+/* The loop: libuv behind a small interface. One thread at a time, but for cl_loop_wake. */
 #ifndef CL_LOOP_H
 #define CL_LOOP_H
 
 #include <stdint.h>
 
 typedef struct cl_loop cl_loop;
-typedef struct cl_alarm cl_alarm;
-typedef struct cl_watch cl_watch;
+typedef struct cl_loop_timer cl_loop_timer;
+typedef struct cl_fs_watch cl_fs_watch;
 
 typedef struct cl_loop_hooks {
     void *self;
@@ -26,7 +26,7 @@ int64_t cl_loop_now(void);
 /* The same for a fraction of the cost, up to some milliseconds behind and never ahead. */
 int64_t cl_loop_now_about(void);
 
-/* One descriptor, readable whenever cl_loop_run(loop, 0) has work: I/O, a wake, or a due alarm. < 0: an error.
+/* One descriptor, readable whenever cl_loop_run(loop, 0) has work: I/O, a wake, or a due timer. < 0: an error.
  * Call cl_loop_rearm after each run and after each change outside of a run once the descriptor is in use. */
 int cl_loop_fd(cl_loop *loop);
 void cl_loop_rearm(cl_loop *loop);
@@ -34,32 +34,32 @@ void cl_loop_rearm(cl_loop *loop);
 /* Makes a run return and calls `woken`. Any thread. */
 void cl_loop_wake(cl_loop *loop);
 
-/* The same for this turn only: the loop has work to do at the next run (something was queued outside of a run). */
-void cl_loop_poke(cl_loop *loop);
+/* Work was deferred: the next run does not wait before it does it. On the loop's thread only. */
+void cl_loop_defer(cl_loop *loop);
 
 /* Closes every handle that is still open, runs their callbacks, and frees the loop. */
 void cl_loop_close(cl_loop *loop);
 
-/* ---- alarms: one-shot timers. They live in the caller's memory no longer than between create and destroy. */
-int cl_alarm_create(cl_loop *loop, void (*fn)(void *self), void *self, cl_alarm **out);
-void cl_alarm_set(cl_alarm *alarm, int64_t when_ms); /* absolute; replaces */
-void cl_alarm_stop(cl_alarm *alarm);
-void cl_alarm_destroy(cl_alarm *alarm); /* NULL is fine; inside its own callback too */
+/* ---- timers, one-shot. They live in the caller's memory no longer than between create and destroy. */
+int cl_loop_timer_create(cl_loop *loop, void (*fn)(void *self), void *self, cl_loop_timer **out);
+void cl_loop_timer_set(cl_loop_timer *timer, int64_t when_ms); /* absolute; replaces */
+void cl_loop_timer_stop(cl_loop_timer *timer);
+void cl_loop_timer_destroy(cl_loop_timer *timer); /* NULL is fine; inside its own callback too */
 
-/* ---- bells: calls into the loop's thread from any other. Ringing is safe until the bell is destroyed, even when the
- * loop is closed already; several rings may be one call. */
-typedef struct cl_bell cl_bell;
-int cl_bell_create(cl_loop *loop, void (*fn)(void *self), void *self, cl_bell **out);
-void cl_bell_ring(cl_bell *bell);
-void cl_bell_destroy(cl_bell *bell); /* NULL is fine; nobody rings it any more */
+/* ---- wakers: a call into the loop's thread from any other. Waking is safe until the waker is destroyed, even when the
+ * loop is closed already; several wakes may be one call. */
+typedef struct cl_waker cl_waker;
+int cl_waker_create(cl_loop *loop, void (*fn)(void *self), void *self, cl_waker **out);
+void cl_waker_wake(cl_waker *waker);
+void cl_waker_destroy(cl_waker *waker); /* NULL is fine; nobody wakes it any more */
 
-/* ---- watch: names that change in a folder (inotify); NULL: nobody knows which. */
-int cl_watch_create(cl_loop *loop, const char *folder, void (*fn)(void *self, const char *name), void *self,
-                    cl_watch **out);
-void cl_watch_destroy(cl_watch *watch);
-/* Tells at once what has changed until now. */
-void cl_watch_now(cl_watch *watch);
-/* Does the kernel tell of changes, or are they looked for now and then? */
-int cl_watch_is_told(const cl_watch *watch);
+/* ---- fs_watch: names that change in a folder (inotify); NULL: nobody knows which. */
+int cl_fs_watch_create(cl_loop *loop, const char *folder, void (*fn)(void *self, const char *name), void *self,
+                       cl_fs_watch **out);
+void cl_fs_watch_destroy(cl_fs_watch *watch);
+/* Reports at once what has changed until now. */
+void cl_fs_watch_read(cl_fs_watch *watch);
+/* 1: the kernel notifies of changes; 0: they are polled for. */
+int cl_fs_watch_is_notified(const cl_fs_watch *watch);
 
 #endif

@@ -5,10 +5,10 @@
  * own, which is left behind when nobody wants to know any more. Who asks for a name that is being looked up waits for
  * the same answer: a resolver that hangs costs one thread a name, however often it is asked.
  *
- * One lock guards all of it. A thread touches a loop only under the lock and while an asker of the loop is in its list;
- * whoever gives up takes the asker out first. The memory of a lookup is not that of the library's allocator, since it
- * may outlive every context. */
-#include "net/inside.h"
+ * One lock guards all of it. A thread touches a loop only under the lock and while a request of the loop is in its
+ * list; whoever gives up takes the request out first. The memory of a lookup is not that of the library's allocator,
+ * since it may outlive every context. */
+#include "net/internal.h"
 
 #include <netdb.h>
 #include <pthread.h>
@@ -19,10 +19,10 @@
 #include "base/error.h"
 
 struct cl_lookup {
-    cl_link place;  /* in `running`, until the answer is there */
-    cl_link askers; /* that wait for it */
-    int refs;       /* its thread, and askers */
-    int status;     /* of getaddrinfo */
+    cl_link place;    /* in `running`, until the answer is there */
+    cl_link requests; /* that wait for it */
+    int refs;         /* its thread, and requests */
+    int status;       /* of getaddrinfo */
     struct addrinfo *list;
     char service[16];
     char host[];
@@ -64,12 +64,12 @@ static void release(cl_lookup *lookup)
 
 static void answer(cl_lookup *lookup)
 {
-    CL_LIST_EACH(it, &lookup->askers)
+    CL_LIST_EACH(it, &lookup->requests)
     {
-        cl_asker *asker = CL_OWNER(it, cl_asker, place);
-        cl_list_remove(&asker->place);
-        cl_list_append(&asker->loop->resolved, &asker->place);
-        cl_loop_wake(asker->loop);
+        cl_resolve_request *request = CL_OWNER(it, cl_resolve_request, place);
+        cl_list_remove(&request->place);
+        cl_list_append(&request->loop->resolved, &request->place);
+        cl_loop_wake(request->loop);
     }
 }
 
@@ -121,7 +121,7 @@ static int begin(const char *host, const char *service, cl_lookup **out)
     if (!lookup) return CLOUDS_ENOMEM;
     memcpy(lookup->host, host, n);
     strncpy(lookup->service, service, sizeof lookup->service - 1);
-    cl_list_init(&lookup->askers);
+    cl_list_init(&lookup->requests);
     lookup->refs = 1;
     cl_list_append(&running, &lookup->place);
     if (start_thread(lookup) != 0) {
@@ -133,7 +133,7 @@ static int begin(const char *host, const char *service, cl_lookup **out)
     return 0;
 }
 
-int cl_resolve(cl_loop *loop, const char *host, const char *service, cl_asker *asker)
+int cl_resolve(cl_loop *loop, const char *host, const char *service, cl_resolve_request *request)
 {
     int code = 0;
     enter();
@@ -141,35 +141,36 @@ int cl_resolve(cl_loop *loop, const char *host, const char *service, cl_asker *a
     if (!lookup) code = begin(host, service, &lookup);
     if (code == 0) {
         lookup->refs++;
-        asker->loop = loop;
-        asker->lookup = lookup;
-        cl_list_append(&lookup->askers, &asker->place);
+        request->loop = loop;
+        request->lookup = lookup;
+        cl_list_append(&lookup->requests, &request->place);
     }
     leave();
     return code;
 }
 
-void cl_resolve_forget(cl_asker *asker)
+void cl_resolve_forget(cl_resolve_request *request)
 {
-    if (!asker->lookup) return;
+    if (!request->lookup) return;
     enter();
-    cl_list_remove(&asker->place);
-    release(asker->lookup);
-    asker->lookup = NULL;
+    cl_list_remove(&request->place);
+    release(request->lookup);
+    request->lookup = NULL;
     leave();
 }
 
-static cl_asker *next_answered(cl_loop *loop)
+static cl_resolve_request *next_answered(cl_loop *loop)
 {
     enter();
-    cl_asker *asker = cl_list_empty(&loop->resolved) ? NULL : CL_OWNER(loop->resolved.next, cl_asker, place);
-    if (asker) cl_list_remove(&asker->place);
+    cl_resolve_request *request =
+        cl_list_empty(&loop->resolved) ? NULL : CL_OWNER(loop->resolved.next, cl_resolve_request, place);
+    if (request) cl_list_remove(&request->place);
     leave();
-    return asker;
+    return request;
 }
 
 void cl_resolve_turn(cl_loop *loop)
 {
-    for (cl_asker *asker; (asker = next_answered(loop));)
-        asker->told(asker, asker->lookup->status, asker->lookup->list);
+    for (cl_resolve_request *request; (request = next_answered(loop));)
+        request->done(request, request->lookup->status, request->lookup->list);
 }

@@ -498,46 +498,46 @@ static void closing_the_loop_ends_everything(void)
     cl_conn_hooks hooks = hooks_of(&named);
     named = (end){0};
     cl_conn_tcp(loop, "localhost", 9, 5, &hooks, &named.conn);
-    cl_alarm *alarm = NULL;
-    cl_alarm_create(loop, on_woken, NULL, &alarm);
-    cl_alarm_set(alarm, cl_loop_now() + 1000000);
+    cl_loop_timer *alarm = NULL;
+    cl_loop_timer_create(loop, on_woken, NULL, &alarm);
+    cl_loop_timer_set(alarm, cl_loop_now() + 1000000);
     cl_loop_close(loop);
     CHECK_INT(open.closed + dialing.closed + refused.closed + named.closed, 4);
     CHECK_INT(accepted[0].closed, 1);
-    cl_alarm_set(alarm, 1);
-    cl_alarm_destroy(alarm);
+    cl_loop_timer_set(alarm, 1);
+    cl_loop_timer_destroy(alarm);
     cl_listener_close(listener);
 }
 
-static cl_alarm *self_destroying;
+static cl_loop_timer *self_destroying;
 static int rung;
 
 static void ring(void *self)
 {
     rung++;
-    if (self) cl_alarm_destroy(self_destroying);
+    if (self) cl_loop_timer_destroy(self_destroying);
 }
 
 static void alarms(void)
 {
     cl_loop *loop = make_loop();
-    cl_alarm *a = NULL;
+    cl_loop_timer *a = NULL;
     rung = 0;
-    cl_alarm_create(loop, ring, NULL, &a);
-    cl_alarm_create(loop, ring, loop, &self_destroying);
+    cl_loop_timer_create(loop, ring, NULL, &a);
+    cl_loop_timer_create(loop, ring, loop, &self_destroying);
     int64_t from = cl_loop_now();
-    cl_alarm_set(a, from + 5);
-    cl_alarm_set(a, from + 30);
+    cl_loop_timer_set(a, from + 5);
+    cl_loop_timer_set(a, from + 30);
     UNTIL(loop, rung == 1);
     CHECK(cl_loop_now() >= from + 29);
-    cl_alarm_set(self_destroying, from);
+    cl_loop_timer_set(self_destroying, from);
     UNTIL(loop, rung == 2);
-    cl_alarm_set(a, cl_loop_now() + 5);
-    cl_alarm_stop(a);
+    cl_loop_timer_set(a, cl_loop_now() + 5);
+    cl_loop_timer_stop(a);
     cl_loop_run(loop, 20);
     CHECK_INT(rung, 2);
-    cl_alarm_destroy(a);
-    cl_alarm_destroy(NULL);
+    cl_loop_timer_destroy(a);
+    cl_loop_timer_destroy(NULL);
     cl_loop_close(loop);
 }
 
@@ -560,14 +560,14 @@ static void the_descriptor(void)
     cl_loop_run(loop, 0);
     CHECK_INT(woken, 1);
     settle(loop, fd);
-    cl_loop_poke(loop);
+    cl_loop_defer(loop);
     CHECK(is_readable(fd, 0));
     cl_loop_run(loop, -1); /* must not wait */
     settle(loop, fd);
-    cl_alarm *a = NULL;
+    cl_loop_timer *a = NULL;
     rung = 0;
-    cl_alarm_create(loop, ring, NULL, &a);
-    cl_alarm_set(a, cl_loop_now() + 20);
+    cl_loop_timer_create(loop, ring, NULL, &a);
+    cl_loop_timer_set(a, cl_loop_now() + 20);
     cl_loop_rearm(loop);
     CHECK(is_readable(fd, 1000));
     for (int64_t until = cl_loop_now() + 5000; !rung && cl_loop_now() < until;) {
@@ -576,7 +576,7 @@ static void the_descriptor(void)
     }
     CHECK_INT(rung, 1);
     settle(loop, fd);
-    cl_alarm_destroy(a);
+    cl_loop_timer_destroy(a);
     cl_loop_close(loop);
 }
 
@@ -635,16 +635,16 @@ static void watching_a_folder(void)
 {
     cl_loop *loop = make_loop();
     mkdir(path_of("watched"), 0700);
-    cl_watch *watch = NULL;
-    CHECK_INT(cl_watch_create(loop, path_of("watched"), on_change, NULL, &watch), 0);
+    cl_fs_watch *watch = NULL;
+    CHECK_INT(cl_fs_watch_create(loop, path_of("watched"), on_change, NULL, &watch), 0);
     seen[0] = 0;
     FILE *f = fopen(path_of("watched/one"), "w");
     if (f) fclose(f);
     UNTIL(loop, strcmp(seen, "one ") == 0);
     unlink(path_of("watched/one"));
     UNTIL(loop, strcmp(seen, "one one ") == 0);
-    cl_watch_destroy(watch);
-    cl_watch_destroy(NULL);
+    cl_fs_watch_destroy(watch);
+    cl_fs_watch_destroy(NULL);
     cl_loop_close(loop);
 }
 
@@ -654,11 +654,11 @@ static void watching_a_folder_by_time(void)
     cl_loop *loop = make_loop();
     struct rlimit limit, none;
     mkdir(path_of("looked"), 0700);
-    cl_watch *watch = NULL;
+    cl_fs_watch *watch = NULL;
     CHECK_INT(getrlimit(RLIMIT_NOFILE, &limit), 0);
     none = (struct rlimit){0, limit.rlim_max};
     CHECK_INT(setrlimit(RLIMIT_NOFILE, &none), 0);
-    CHECK_INT(cl_watch_create(loop, path_of("looked"), on_change, NULL, &watch), 0);
+    CHECK_INT(cl_fs_watch_create(loop, path_of("looked"), on_change, NULL, &watch), 0);
     CHECK_INT(setrlimit(RLIMIT_NOFILE, &limit), 0);
     changes = 0;
     UNTIL(loop, changes > 0); /* the first look */
@@ -671,7 +671,7 @@ static void watching_a_folder_by_time(void)
     FILE *f = fopen(path_of("looked/one"), "w");
     if (f) fclose(f);
     UNTIL(loop, changes > 0);
-    cl_watch_destroy(watch);
+    cl_fs_watch_destroy(watch);
     cl_loop_close(loop);
 }
 
@@ -679,20 +679,20 @@ static void watching_a_folder_by_time(void)
 static void every_run_ends(void)
 {
     cl_loop *loop = make_loop();
-    cl_alarm *alarm = NULL;
+    cl_loop_timer *alarm = NULL;
     rung = 0;
-    cl_alarm_create(loop, ring, NULL, &alarm);
+    cl_loop_timer_create(loop, ring, NULL, &alarm);
     int64_t from = cl_loop_now();
     for (int i = 0; i < 1000; i++) {
         usleep((unsigned)(i % 10) * 100);
         cl_loop_run(loop, 1);
-        cl_alarm_set(alarm, cl_loop_now() + 1);
+        cl_loop_timer_set(alarm, cl_loop_now() + 1);
         usleep((unsigned)(i % 7) * 200);
         cl_loop_run(loop, -1); /* the alarm ends it, whether due before or after the wait */
     }
     CHECK(rung >= 1000);
     CHECK(cl_loop_now() - from < 60000);
-    cl_alarm_destroy(alarm);
+    cl_loop_timer_destroy(alarm);
     cl_loop_close(loop);
 }
 

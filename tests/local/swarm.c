@@ -164,7 +164,8 @@ static void a_join_costs_the_same_among_many(void)
     UNTIL(&caller, caller.lists == 1);
     cl_local *serving = CL_OWNER(server.bus, cl_local, base), *calling = CL_OWNER(caller.bus, cl_local, base);
     uint64_t scans = calling->registry.scans;
-    if (!calling->watch || !cl_watch_is_told(calling->watch)) scans = UINT64_MAX; /* no inotify is left for this user */
+    if (!calling->watch || !cl_fs_watch_is_notified(calling->watch))
+        scans = UINT64_MAX; /* no inotify is left for this user */
     for (int i = 0; i < 400; i++) {
         uint64_t reads = calling->registry.reads;
         snprintf(ids[i], sizeof ids[i], "s.%d", i);

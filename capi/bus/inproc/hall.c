@@ -1,8 +1,8 @@
 /* Design notes
  *
  * A hall is what all buses of one name in this process share: who sits there, who serves what, and a mailbox per bus.
- * One lock guards all of it and is held for the time of a copy. Nothing calls out of here but cl_bell_ring and, on the
- * bus's own thread, cl_loop_poke.
+ * One lock guards all of it and is held for the time of a copy. Nothing calls out of here but cl_waker_wake and, on the
+ * bus's own thread, cl_loop_defer.
  *
  * The registry is the truth; news of it goes into every mailbox like any other frame, so it keeps its order with the
  * frames of the node that it is about. */
@@ -119,8 +119,8 @@ static int put(cl_member *to, const cl_member *from, const cl_envelope *e)
     int code = cl_frame_encode(e, &to->box);
     if (code != 0 || to->rung) return code;
     to->rung = 1;
-    if (to == from) cl_loop_poke(to->loop);
-    else cl_bell_ring(to->bell);
+    if (to == from) cl_loop_defer(to->loop);
+    else cl_waker_wake(to->bell);
     return 0;
 }
 

@@ -220,7 +220,7 @@ static void close_seat(inproc *bus, cl_seat *seat)
 {
     cl_hall_stand_up(bus->hall, seat);
     seat->is_closing = 1;
-    cl_loop_poke(bus->loop);
+    cl_loop_defer(bus->loop);
 }
 
 static void node_close(cl_bus *base, void *handle)
@@ -294,7 +294,7 @@ static void close_bus(cl_bus *base)
     if (bus->closing) return;
     bus->closing = 1;
     CL_LIST_EACH(it, &bus->seats) close_seat(bus, CL_OWNER(it, cl_seat, mine));
-    cl_loop_poke(bus->loop);
+    cl_loop_defer(bus->loop);
 }
 
 static void destroy(cl_bus *base)
@@ -313,7 +313,7 @@ static void destroy(cl_bus *base)
     }
     cl_tasks_free(&bus->tasks);
     if (bus->hall && !is_child) cl_hall_leave(bus->hall, &bus->member);
-    cl_bell_destroy(bus->member.bell);
+    cl_waker_destroy(bus->member.bell);
     cl_idmap_free(&bus->seat_by_handle);
     cl_strmap_free(&bus->seat_by_id);
     cl_buf_free(&bus->reading);
@@ -352,7 +352,7 @@ int cl_inproc_bus_create(cl_loop *loop, const cl_url *url, const cl_limits *limi
     cl_list_init(&bus->member.place);
     cl_list_init(&bus->seats);
     cl_tasks_init(&bus->tasks, loop, &bus->sink, bus, answer);
-    int code = cl_bell_create(loop, read_box, bus, &bus->member.bell);
+    int code = cl_waker_create(loop, read_box, bus, &bus->member.bell);
     if (code == 0) code = cl_hall_join(url->name, &bus->member, &bus->hall);
     if (code == 0) code = cl_task_add(&bus->tasks, CL_TASK_UP, NULL, 0, 0, CL_STR_NONE);
     if (code != 0) {

@@ -20,7 +20,7 @@ enum { CL_NEWS_UP = 'U', CL_NEWS_DOWN = 'D', CL_NEWS_GONE = 'X', CL_NEWS_DRAININ
 typedef struct cl_member {
     cl_link place;
     cl_loop *loop;
-    cl_bell *bell;
+    cl_waker *bell;
     cl_buf box;
     int rung; /* it has been told of what lies in the box */
     int deaf; /* its loop is gone */

@@ -144,7 +144,7 @@ static void on_drained(void *self)
 {
     cl_local_link *link = self;
     cl_link_count_out(link);
-    if (link->bus->settling) cl_loop_poke(link->bus->loop);
+    if (link->bus->settling) cl_loop_defer(link->bus->loop);
 }
 
 static void on_closed(void *self, int code, const char *words)
@@ -166,7 +166,7 @@ static void on_closed(void *self, int code, const char *words)
     if (lost) bus->sink.peer_down(bus->sink.self, id);
     if (lost) cl_local_suspect(bus, id, was_open);
     cl_free(memory);
-    if (bus->settling) cl_loop_poke(bus->loop);
+    if (bus->settling) cl_loop_defer(bus->loop);
 }
 
 static cl_conn_hooks hooks_of(cl_local_link *link)

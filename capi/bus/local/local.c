@@ -66,7 +66,7 @@ static void close_bus(cl_bus *base)
     bus->closing = bus->settling = 1;
     bus->close_by = cl_loop_now() + CLOSE_MS;
     cl_local_tick_by(bus, bus->close_by);
-    cl_loop_poke(bus->loop);
+    cl_loop_defer(bus->loop);
 }
 
 static void destroy(cl_bus *base)
@@ -77,8 +77,8 @@ static void destroy(cl_bus *base)
     CL_LIST_EACH(at, &bus->suspects) cl_free(CL_OWNER(at, cl_suspect, place));
     cl_tasks_free(&bus->tasks);
     cl_local_sweep_end(bus);
-    cl_watch_destroy(bus->watch);
-    cl_alarm_destroy(bus->tick);
+    cl_fs_watch_destroy(bus->watch);
+    cl_loop_timer_destroy(bus->tick);
     cl_folder_close(&bus->folder);
     cl_registry_free(&bus->registry);
     cl_strmap_free(&bus->node_by_id);
@@ -129,7 +129,7 @@ int cl_local_bus_create(cl_loop *loop, const cl_url *url, const cl_limits *limit
     if (!bus) return cl_error(CLOUDS_ENOMEM, NULL);
     init(bus, loop, limits, sink);
     bus->name = cl_str_dup(cl_str_z(url->name));
-    int code = bus->name ? cl_alarm_create(loop, cl_local_tick, bus, &bus->tick) : CLOUDS_ENOMEM;
+    int code = bus->name ? cl_loop_timer_create(loop, cl_local_tick, bus, &bus->tick) : CLOUDS_ENOMEM;
     if (code == 0) code = cl_local_enter_folder(bus);
     if (code == 0) code = cl_task_add(&bus->tasks, CL_TASK_UP, NULL, 0, 0, CL_STR_NONE);
     if (code != 0) {

@@ -232,9 +232,9 @@ typedef struct cl_local {
     pid_t owner;
     char *name;
     cl_folder folder;
-    cl_watch *watch; /* NULL until somebody asks who serves a method */
-    DIR *sweep;      /* the sweep that is under way */
-    cl_alarm *tick;
+    cl_fs_watch *watch; /* NULL until somebody asks who serves a method */
+    DIR *sweep;         /* the sweep that is under way */
+    cl_loop_timer *tick;
     int64_t tick_at; /* INT64_MAX: not set */
     cl_registry registry;
     cl_link nodes, links, suspects;

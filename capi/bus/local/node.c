@@ -364,7 +364,7 @@ void cl_local_node_begin_close(cl_local_node *node)
     bus->settling = 1;
     node->close_by = cl_loop_now() + CLOSE_MS;
     cl_local_tick_by(bus, node->close_by);
-    cl_loop_poke(bus->loop);
+    cl_loop_defer(bus->loop);
 }
 
 void cl_local_node_close(cl_bus *base, void *handle)
@@ -467,10 +467,10 @@ static void on_change(void *self, const char *name)
 
 int cl_local_watch(cl_local *bus)
 {
-    cl_watch *watch = NULL;
-    int code = cl_watch_create(bus->loop, bus->folder.path, on_change, bus, &watch);
+    cl_fs_watch *watch = NULL;
+    int code = cl_fs_watch_create(bus->loop, bus->folder.path, on_change, bus, &watch);
     if (code != 0) return code;
-    cl_watch_destroy(bus->watch);
+    cl_fs_watch_destroy(bus->watch);
     bus->watch = watch;
     return 0;
 }
@@ -520,7 +520,7 @@ void cl_local_inspect(cl_local *bus, int64_t now)
     if (!bus->inspect || bus->closing) return;
     if (now >= bus->inspect) {
         bus->inspect = now + INSPECT_MS;
-        if (!bus->heal && !(bus->watch && cl_watch_is_told(bus->watch))) cl_local_heal(bus);
+        if (!bus->heal && !(bus->watch && cl_fs_watch_is_notified(bus->watch))) cl_local_heal(bus);
     }
     cl_local_tick_by(bus, bus->inspect);
 }

@@ -207,7 +207,7 @@ cl_wanted *cl_registry_want(cl_local *bus, cl_str method)
     if (wanted) {
         cl_list_remove(&wanted->place);
         cl_list_append(&r->recent, &wanted->place);
-        cl_watch_now(bus->watch); /* nobody is told "none" while news waits to be read */
+        cl_fs_watch_read(bus->watch); /* nobody is told "none" while news waits to be read */
         return wanted;
     }
     make_room(bus);

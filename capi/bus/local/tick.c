@@ -11,7 +11,7 @@ void cl_local_tick_by(cl_local *bus, int64_t when)
 {
     if (when >= bus->tick_at) return;
     bus->tick_at = when;
-    cl_alarm_set(bus->tick, when);
+    cl_loop_timer_set(bus->tick, when);
 }
 
 /* ---- links */
@@ -105,5 +105,5 @@ void cl_local_tick(void *self)
     if (bus->heal && !bus->closing) cl_local_heal(bus);
     cl_local_inspect(bus, now);
     if (bus->sweep) cl_local_sweep(bus);
-    if (bus->settling) cl_loop_poke(bus->loop);
+    if (bus->settling) cl_loop_defer(bus->loop);
 }

@@ -59,23 +59,23 @@ typedef struct redis_node {
     cl_str channel, id, record_key;
     int64_t period; /* of the heartbeat, ms */
     char ttl[24];
-    cl_strmap regs;      /* by method */
-    cl_alarm *alarm;     /* heartbeat, later linger */
-    unsigned refs;       /* pending commands that point here */
-    unsigned renewing;   /* renewals under way */
-    int subscribed;      /* its SUBSCRIBE is confirmed */
-    int listening, told; /* and so is that the id is its own; the owner knows */
-    int deaf;            /* why it was refused, 0: it was not */
-    int recorded;        /* its record is known to be there */
-    int owned;           /* the id was its own once, and nobody is known to have taken it */
-    int again;           /* it had to subscribe once more: others may have missed what it serves */
-    int claiming;        /* questions for the owner of the id are under way */
-    int64_t listeners;   /* on its channel; -1: not known */
-    int is_foreign;      /* the record is another's */
-    int is_last;         /* of those that contend for the id, all others leave */
-    unsigned tries;      /* in a row that failed */
-    char holder[120];    /* whose it is, in words */
-    cl_buf held;         /* what arrived before the id was known to be its own */
+    cl_strmap regs;       /* by method */
+    cl_loop_timer *alarm; /* heartbeat, later linger */
+    unsigned refs;        /* pending commands that point here */
+    unsigned renewing;    /* renewals under way */
+    int subscribed;       /* its SUBSCRIBE is confirmed */
+    int listening, told;  /* and so is that the id is its own; the owner knows */
+    int deaf;             /* why it was refused, 0: it was not */
+    int recorded;         /* its record is known to be there */
+    int owned;            /* the id was its own once, and nobody is known to have taken it */
+    int again;            /* it had to subscribe once more: others may have missed what it serves */
+    int claiming;         /* questions for the owner of the id are under way */
+    int64_t listeners;    /* on its channel; -1: not known */
+    int is_foreign;       /* the record is another's */
+    int is_last;          /* of those that contend for the id, all others leave */
+    unsigned tries;       /* in a row that failed */
+    char holder[120];     /* whose it is, in words */
+    cl_buf held;          /* what arrived before the id was known to be its own */
     int was_registered, draining, closing, leaving, has_news;
     int64_t started; /* ms since 1970 */
 } redis_node;
@@ -121,7 +121,7 @@ typedef struct redis_scan {
     int must;            /* the next walks, whoever listens */
     cl_strmap natives;   /* ids that were seen with a record */
     cl_strmap strangers; /* ids of this round that listen and whose records are asked for; values are the texts */
-    cl_alarm *alarm;
+    cl_loop_timer *alarm;
     redis_picture next, picture;
 } redis_scan;
 
@@ -169,7 +169,7 @@ typedef struct redis_bus {
     int wants_news; /* something here looked for servers, so who comes and goes matters */
     int hears_news; /* the channel is subscribed, or refused */
     cl_buf scratch, text;
-    cl_alarm *chore_alarm;
+    cl_loop_timer *chore_alarm;
     cl_link chores;               /* redis_node */
     cl_link looks;                /* redis_look */
     cl_strmap looks_by_method[2]; /* the urgent, and those that only refresh */

@@ -103,8 +103,8 @@ static void tell_ready(redis_bus *bus, redis_node *node, int code, const char *w
 
 int cl_redis_node_wake(redis_bus *bus, redis_node *node, int64_t delay)
 {
-    int code = node->alarm ? 0 : cl_alarm_create(bus->loop, cl_redis_node_due, node, &node->alarm);
-    if (!code) cl_alarm_set(node->alarm, cl_loop_now() + delay);
+    int code = node->alarm ? 0 : cl_loop_timer_create(bus->loop, cl_redis_node_due, node, &node->alarm);
+    if (!code) cl_loop_timer_set(node->alarm, cl_loop_now() + delay);
     return code;
 }
 
@@ -203,7 +203,7 @@ void cl_redis_node_leave(redis_bus *bus, redis_node *node)
 {
     if (!node->closing || node->leaving) return;
     node->leaving = 1;
-    if (node->alarm) cl_alarm_stop(node->alarm);
+    if (node->alarm) cl_loop_timer_stop(node->alarm);
     cl_buf_free(&node->held);
     if (cl_strmap_get(&bus->by_channel, node->channel) == node) cl_redis_unsubscribe(bus, node);
     cl_redis_batch_flush(bus);
@@ -242,7 +242,7 @@ void cl_redis_node_free(redis_bus *bus, redis_node *node)
     unlist_node(bus, node);
     cl_redis_regs_free(node);
     cl_buf_free(&node->held);
-    cl_alarm_destroy(node->alarm);
+    cl_loop_timer_destroy(node->alarm);
     cl_free(node->memory);
     cl_free(node);
 }

@@ -116,7 +116,7 @@ int cl_redis_error(redis_bus *bus, const char *verb, cl_str error)
 void cl_redis_chore(redis_bus *bus, redis_node *node)
 {
     if (node && cl_list_empty(&node->chore)) cl_list_append(&bus->chores, &node->chore);
-    cl_alarm_set(bus->chore_alarm, cl_loop_now());
+    cl_loop_timer_set(bus->chore_alarm, cl_loop_now());
 }
 
 static void node_chore(redis_bus *bus, redis_node *node)
@@ -161,7 +161,7 @@ static void bus_close(cl_bus *base)
     if (bus->closing) return;
     bus->closing = 1;
     bus->up = 0;
-    cl_alarm_stop(bus->scan.alarm);
+    cl_loop_timer_stop(bus->scan.alarm);
     cl_redis_batch_flush(bus);
     cl_session_close(bus->commands);
     cl_session_close(bus->subscriber);
@@ -178,7 +178,7 @@ static void bus_destroy(cl_bus *base)
     cl_redis_backlog_drop(bus, 0);
     cl_redis_scan_free(bus);
     cl_redis_batch_free(bus);
-    cl_alarm_destroy(bus->chore_alarm);
+    cl_loop_timer_destroy(bus->chore_alarm);
     cl_idmap_free(&bus->by_handle);
     cl_idmap_free(&bus->ops);
     cl_strmap_free(&bus->by_channel);
@@ -257,7 +257,7 @@ static int keep_address(redis_bus *bus, const cl_url *url)
 
 static int start(redis_bus *bus)
 {
-    int code = cl_alarm_create(bus->loop, on_chores, bus, &bus->chore_alarm);
+    int code = cl_loop_timer_create(bus->loop, on_chores, bus, &bus->chore_alarm);
     if (!code) code = cl_redis_scan_create(bus);
     if (!code) code = cl_redis_commands_create(bus);
     if (!code) code = cl_redis_subscriber_create(bus);

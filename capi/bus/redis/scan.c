@@ -127,7 +127,7 @@ void cl_redis_scan_want(redis_bus *bus)
     int64_t now = cl_loop_now(), spacing = scan->spacing;
     if (spacing < SPACING_MS || cl_redis_statuses_want_scan(bus, scan->round + 1)) spacing = SPACING_MS;
     if (scan->round == 0 || now - scan->started >= spacing) begin(bus);
-    else cl_alarm_set(scan->alarm, scan->started + spacing);
+    else cl_loop_timer_set(scan->alarm, scan->started + spacing);
 }
 
 static void want_again(redis_bus *bus)
@@ -310,7 +310,7 @@ void cl_redis_scan_lost(redis_bus *bus)
 
 int cl_redis_scan_create(redis_bus *bus)
 {
-    return cl_alarm_create(bus->loop, on_alarm, bus, &bus->scan.alarm);
+    return cl_loop_timer_create(bus->loop, on_alarm, bus, &bus->scan.alarm);
 }
 
 void cl_redis_scan_free(redis_bus *bus)
@@ -319,5 +319,5 @@ void cl_redis_scan_free(redis_bus *bus)
     picture_free(&bus->scan.picture);
     forget_ids(&bus->scan.natives);
     forget_ids(&bus->scan.strangers);
-    cl_alarm_destroy(bus->scan.alarm);
+    cl_loop_timer_destroy(bus->scan.alarm);
 }

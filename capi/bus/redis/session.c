@@ -63,7 +63,7 @@ static void on_opened(void *self)
     s->heard = s->complete = s->waiting_since = cl_loop_now();
     int code = cl_session_greet(s);
     if (code) cl_session_cut(s, code, clouds_strerror(code));
-    else cl_alarm_set(s->alarm, s->heard + to_ms(s->limits->ping_timeout));
+    else cl_loop_timer_set(s->alarm, s->heard + to_ms(s->limits->ping_timeout));
 }
 
 static void on_data(void *self, const char *p, size_t n)
@@ -100,7 +100,7 @@ static void end_pending(cl_session *s, uint64_t handed)
 static void finish_close(cl_session *s)
 {
     s->phase = SESSION_CLOSED;
-    cl_alarm_stop(s->alarm);
+    cl_loop_timer_stop(s->alarm);
     s->hooks.closed(s->hooks.self);
 }
 
@@ -116,7 +116,7 @@ static void ended(cl_session *s, int code, const char *words)
         finish_close(s);
         return;
     }
-    cl_alarm_set(s->alarm, now + backoff(s, code));
+    cl_loop_timer_set(s->alarm, now + backoff(s, code));
     cl_redis_words full;
     snprintf(full.text, sizeof full.text, "%s: %s", s->address->shown, words);
     s->hooks.down(s->hooks.self, was_ready, code, full.text);
@@ -168,7 +168,7 @@ void cl_session_became_ready(cl_session *s)
     s->phase = SESSION_READY;
     s->was_ready = 1;
     s->ready_at = s->heard;
-    cl_alarm_set(s->alarm, s->heard); /* the watch sets its own pace */
+    cl_loop_timer_set(s->alarm, s->heard); /* the watch sets its own pace */
     s->hooks.ready(s->hooks.self);
 }
 
@@ -178,7 +178,7 @@ void cl_session_became_ready(cl_session *s)
  * again. */
 static void suspect(cl_session *s, int64_t now)
 {
-    if (s->suspect++ == 0) cl_alarm_set(s->alarm, now + SUSPECT_MS);
+    if (s->suspect++ == 0) cl_loop_timer_set(s->alarm, now + SUSPECT_MS);
     else cl_session_cut(s, CLOUDS_ELOST, "Redis does not answer");
 }
 
@@ -205,13 +205,13 @@ static void watch(cl_session *s, int64_t now)
             return;
         }
         if (s->phase == SESSION_READY && !s->pushes) ask_on_schedule(s, now, interval);
-        cl_alarm_set(s->alarm, last + patience < now + pace ? last + patience : now + pace);
+        cl_loop_timer_set(s->alarm, last + patience < now + pace ? last + patience : now + pace);
         return;
     }
     if (!s->pushes) ask_on_schedule(s, now, interval);
     else if (now - s->complete >= interval) cl_session_ping(s);
     int64_t next = s->pushes ? s->complete + interval : now + pace;
-    cl_alarm_set(s->alarm, s->ring.len ? now + (patience < pace ? patience : pace) : next);
+    cl_loop_timer_set(s->alarm, s->ring.len ? now + (patience < pace ? patience : pace) : next);
 }
 
 static void on_alarm(void *self)
@@ -240,13 +240,13 @@ int cl_session_create(cl_loop *loop, const cl_redis_address *address, const cl_l
     s->pushes = pushes;
     s->hooks = *hooks;
     s->phase = SESSION_WAITING;
-    int code = cl_alarm_create(loop, on_alarm, s, &s->alarm);
+    int code = cl_loop_timer_create(loop, on_alarm, s, &s->alarm);
     if (!code && cl_random_bytes(&s->random, sizeof s->random)) code = CLOUDS_ESYSTEM;
     if (code) {
         cl_session_destroy(s);
         return code;
     }
-    cl_alarm_set(s->alarm, cl_loop_now());
+    cl_loop_timer_set(s->alarm, cl_loop_now());
     *out = s;
     return 0;
 }
@@ -255,7 +255,7 @@ void cl_session_close(cl_session *s)
 {
     if (s->closing) return;
     s->closing = 1;
-    cl_alarm_set(s->alarm, cl_loop_now() + (s->conn ? CLOSE_GRACE_MS : 0));
+    cl_loop_timer_set(s->alarm, cl_loop_now() + (s->conn ? CLOSE_GRACE_MS : 0));
     if (s->resp) cl_resp_stop(s->resp);
     if (s->conn) cl_conn_close(s->conn, 1);
 }
@@ -263,7 +263,7 @@ void cl_session_close(cl_session *s)
 void cl_session_destroy(cl_session *s)
 {
     if (!s) return;
-    cl_alarm_destroy(s->alarm);
+    cl_loop_timer_destroy(s->alarm);
     cl_resp_destroy(s->resp);
     cl_ring_free(&s->ring);
     cl_free(s);

@@ -35,7 +35,7 @@ struct cl_session {
     enum session_phase phase;
     int was_ready, closing;
     cl_conn *conn;
-    cl_alarm *alarm; /* the next attempt, or the next look after the peer */
+    cl_loop_timer *alarm; /* the next attempt, or the next look after the peer */
     cl_resp *resp;
     cl_ring ring;
     uint64_t queued;       /* bytes ever put into the output of this connection */

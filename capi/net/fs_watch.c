@@ -1,11 +1,11 @@
 /* Design notes
  *
- * inotify of our own instead of uv's, because uv drops the news that the kernel's queue ran over. Then, and whenever it
- * is not known what changed, the name is NULL: look at everything.
+ * inotify of our own instead of uv's, because uv drops the event that the kernel's queue ran over. Then, and whenever
+ * it is not known what changed, the name is NULL: look at everything.
  *
  * A user has few inotify instances (128 by default); without one the folder's time of change is looked at every 200 ms,
  * and less often while nothing changes and nobody asks. */
-#include "net/inside.h"
+#include "net/internal.h"
 
 #include <errno.h>
 #include <stdatomic.h>
@@ -27,7 +27,7 @@ enum {
     MASK = IN_CREATE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR
 };
 
-struct cl_watch {
+struct cl_fs_watch {
     cl_anchor anchor;
     cl_loop *loop;
     void (*fn)(void *self, const char *name);
@@ -45,7 +45,7 @@ struct cl_watch {
     int open, owned;
 };
 
-static void release(cl_watch *watch)
+static void release(cl_fs_watch *watch)
 {
     if (watch->open || watch->owned) return;
     cl_free(watch->folder);
@@ -54,25 +54,25 @@ static void release(cl_watch *watch)
 
 static void on_closed(uv_handle_t *handle)
 {
-    cl_watch *watch = CL_OWNER(handle, cl_watch, uv);
+    cl_fs_watch *watch = CL_OWNER(handle, cl_fs_watch, uv);
     watch->open = 0;
     release(watch);
 }
 
-static void shut(cl_anchor *anchor)
+static void close_handle(cl_anchor *anchor)
 {
-    cl_watch *watch = CL_OWNER(anchor, cl_watch, anchor);
+    cl_fs_watch *watch = CL_OWNER(anchor, cl_fs_watch, anchor);
     uv_close(&watch->uv.handle, on_closed);
     if (watch->fd >= 0) close(watch->fd);
     watch->fd = -1;
 }
 
-static int is_wanted(const cl_watch *watch)
+static int is_wanted(const cl_fs_watch *watch)
 {
     return watch->owned && !uv_is_closing(&watch->uv.handle);
 }
 
-static void read_news(cl_watch *watch)
+static void read_changes(cl_fs_watch *watch)
 {
     char bytes[8192] __attribute__((aligned(8)));
     for (;;) {
@@ -88,12 +88,12 @@ static void read_news(cl_watch *watch)
     }
 }
 
-static void on_news(uv_poll_t *poll, int status, int events)
+static void on_events(uv_poll_t *poll, int status, int events)
 {
-    read_news(CL_OWNER(poll, cl_watch, uv));
+    read_changes(CL_OWNER(poll, cl_fs_watch, uv));
 }
 
-static void look(cl_watch *watch)
+static void look(cl_fs_watch *watch)
 {
     struct stat s;
     if (stat(watch->folder, &s) != 0) s.st_mtim = (struct timespec){0};
@@ -110,18 +110,18 @@ static void look(cl_watch *watch)
 
 static void on_look(uv_timer_t *timer)
 {
-    cl_watch *watch = CL_OWNER(timer, cl_watch, uv);
+    cl_fs_watch *watch = CL_OWNER(timer, cl_fs_watch, uv);
     if (watch->pause < LOOK_MOST_MS) watch->pause = watch->pause * 2 < LOOK_MOST_MS ? watch->pause * 2 : LOOK_MOST_MS;
-    cl_loop_hurry(watch->loop);
+    cl_loop_end_wait(watch->loop);
     look(watch);
     if (is_wanted(watch)) uv_timer_start(timer, on_look, watch->pause, 0);
 }
 
-void cl_watch_now(cl_watch *watch)
+void cl_fs_watch_read(cl_fs_watch *watch)
 {
     if (!is_wanted(watch)) return;
     if (watch->fd >= 0) {
-        read_news(watch);
+        read_changes(watch);
         return;
     }
     watch->pause = LOOK_MS;
@@ -129,12 +129,12 @@ void cl_watch_now(cl_watch *watch)
     if (is_wanted(watch)) uv_timer_start(&watch->uv.timer, on_look, watch->pause, 0);
 }
 
-int cl_watch_is_told(const cl_watch *watch)
+int cl_fs_watch_is_notified(const cl_fs_watch *watch)
 {
     return watch->fd >= 0;
 }
 
-static int start_inotify(cl_watch *watch)
+static int start_inotify(cl_fs_watch *watch)
 {
     int fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
     if (fd < 0) return -errno;
@@ -145,11 +145,11 @@ static int start_inotify(cl_watch *watch)
         return code;
     }
     watch->fd = fd;
-    cl_loop_poll(watch->loop, &watch->uv.poll, UV_READABLE, on_news);
+    cl_loop_poll(watch->loop, &watch->uv.poll, UV_READABLE, on_events);
     return 0;
 }
 
-static void start_timer(cl_watch *watch, int why)
+static void start_timer(cl_fs_watch *watch, int why)
 {
     static atomic_flag said = ATOMIC_FLAG_INIT;
     if (!atomic_flag_test_and_set(&said))
@@ -161,25 +161,25 @@ static void start_timer(cl_watch *watch, int why)
     uv_timer_start(&watch->uv.timer, on_look, watch->pause, 0);
 }
 
-int cl_watch_create(cl_loop *loop, const char *folder, void (*fn)(void *self, const char *name), void *self,
-                    cl_watch **out)
+int cl_fs_watch_create(cl_loop *loop, const char *folder, void (*fn)(void *self, const char *name), void *self,
+                       cl_fs_watch **out)
 {
     if (loop->closing) return cl_error(CLOUDS_ECLOSED, NULL);
-    cl_watch *watch = cl_calloc(1, sizeof *watch);
+    cl_fs_watch *watch = cl_calloc(1, sizeof *watch);
     char *copy = watch ? cl_str_dup(cl_str_z(folder)) : NULL;
     if (!copy) {
         cl_free(watch);
         return cl_error(CLOUDS_ENOMEM, NULL);
     }
-    *watch = (cl_watch){.anchor = {shut},
-                        .loop = loop,
-                        .fn = fn,
-                        .self = self,
-                        .folder = copy,
-                        .fd = -1,
-                        .open = 1,
-                        .owned = 1,
-                        .pause = LOOK_MS};
+    *watch = (cl_fs_watch){.anchor = {close_handle},
+                           .loop = loop,
+                           .fn = fn,
+                           .self = self,
+                           .folder = copy,
+                           .fd = -1,
+                           .open = 1,
+                           .owned = 1,
+                           .pause = LOOK_MS};
     int code = start_inotify(watch);
     if (code != 0) start_timer(watch, code);
     watch->uv.handle.data = &watch->anchor;
@@ -187,10 +187,10 @@ int cl_watch_create(cl_loop *loop, const char *folder, void (*fn)(void *self, co
     return 0;
 }
 
-void cl_watch_destroy(cl_watch *watch)
+void cl_fs_watch_destroy(cl_fs_watch *watch)
 {
     if (!watch) return;
     watch->owned = 0;
-    if (watch->open && !uv_is_closing(&watch->uv.handle)) shut(&watch->anchor);
+    if (watch->open && !uv_is_closing(&watch->uv.handle)) close_handle(&watch->anchor);
     release(watch);
 }

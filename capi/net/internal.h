@@ -1,6 +1,6 @@
 /* What the files of net share: the loop's inside, and how a handle of ours is closed with it. */
-#ifndef CL_NET_INSIDE_H
-#define CL_NET_INSIDE_H
+#ifndef CL_NET_INTERNAL_H
+#define CL_NET_INTERNAL_H
 
 #include <netdb.h>
 #include <sys/types.h>
@@ -14,7 +14,7 @@ enum { CL_INPUT_BYTES = 64 * 1024 };
 
 /* The data of every uv handle of ours points to one of these: how the loop's end closes what belongs to the handle. */
 typedef struct cl_anchor {
-    void (*shut)(struct cl_anchor *anchor);
+    void (*close_handle)(struct cl_anchor *anchor);
 } cl_anchor;
 
 struct cl_loop {
@@ -23,14 +23,14 @@ struct cl_loop {
     uv_timer_t limit; /* ends a run that waits no longer than its timeout */
     cl_loop_hooks hooks;
     cl_link dirty;    /* conns with output of this turn */
-    cl_link resolved; /* cl_askers whose answer is there; under the lock of resolve.c */
+    cl_link resolved; /* cl_resolve_requests whose answer is there; under the lock of resolve.c */
     pid_t owner;      /* the process that made it */
     int running, closing;
-    int poked;   /* the next run must not wait */
-    int changed; /* a watcher was started that uv has not installed yet: its descriptor tells nothing so far */
+    int deferred; /* the next run must not wait */
+    int changed;  /* a watcher was started that uv has not installed yet: its descriptor tells nothing so far */
     /* The one descriptor, see cl_loop_fd. */
     int fd, event_fd, timer_fd;
-    int signalled;    /* event_fd is readable */
+    int readable;     /* event_fd is readable */
     int64_t timer_at; /* what timer_fd is set to, 0: nothing */
     char input[CL_INPUT_BYTES];
 };
@@ -39,10 +39,10 @@ struct cl_loop {
 int cl_loop_poll(cl_loop *loop, uv_poll_t *poll, int events, uv_poll_cb fn);
 
 /* For the callbacks of timers: the run that is under way does not wait any more. */
-void cl_loop_hurry(cl_loop *loop);
+void cl_loop_end_wait(cl_loop *loop);
 
 /* Something waits that the next run does at its beginning: makes the descriptor readable, does not shorten the run. */
-void cl_loop_signal(cl_loop *loop);
+void cl_loop_set_readable(cl_loop *loop);
 
 /* conn.c, for the loop and for those who make conns. */
 enum cl_conn_state { CL_CONN_DIALING, CL_CONN_OPEN, CL_CONN_FINISHING, CL_CONN_CLOSING };
@@ -86,18 +86,18 @@ void cl_conn_turn(cl_loop *loop);
 /* resolve.c: names become addresses, without the loop waiting. */
 typedef struct cl_lookup cl_lookup;
 
-typedef struct cl_asker {
+typedef struct cl_resolve_request {
     cl_link place; /* all zero at first */
     cl_loop *loop;
-    cl_lookup *lookup; /* NULL: it asks nothing */
+    cl_lookup *lookup; /* NULL: it waits for nothing */
     /* The answer, on the loop's thread: the status of getaddrinfo, and a list that lives until cl_resolve_forget. */
-    void (*told)(struct cl_asker *asker, int status, struct addrinfo *list);
-} cl_asker;
+    void (*done)(struct cl_resolve_request *request, int status, struct addrinfo *list);
+} cl_resolve_request;
 
 /* 0, CLOUDS_ENOMEM, or CLOUDS_ESYSTEM: no thread can be started. */
-int cl_resolve(cl_loop *loop, const char *host, const char *service, cl_asker *asker);
-/* Whether it is told already or not; again is harmless. */
-void cl_resolve_forget(cl_asker *asker);
+int cl_resolve(cl_loop *loop, const char *host, const char *service, cl_resolve_request *request);
+/* Whether it is done already or not; again is harmless. */
+void cl_resolve_forget(cl_resolve_request *request);
 /* Tells what was found out; the loop calls it when it is woken. */
 void cl_resolve_turn(cl_loop *loop);
 
