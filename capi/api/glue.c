@@ -45,7 +45,7 @@ static int port_recall(void *self, cl_str to, uint64_t token)
 static void port_look(void *self, cl_str method, int known)
 {
     cl_bus *bus = ((cl_context *)self)->bus;
-    bus->ops->look(bus, method, known);
+    bus->ops->lookup(bus, method, known);
 }
 
 static void port_forget(void *self, cl_str method, cl_str server)
@@ -57,13 +57,13 @@ static void port_forget(void *self, cl_str method, cl_str server)
 static int port_enroll(void *self, void *tag, cl_str method, uint64_t operation)
 {
     cl_bus *bus = ((cl_context *)self)->bus;
-    return bus->ops->enroll(bus, tag, method, operation);
+    return bus->ops->register_method(bus, tag, method, operation);
 }
 
 static int port_withdraw(void *self, void *tag, cl_str method, uint64_t operation)
 {
     cl_bus *bus = ((cl_context *)self)->bus;
-    return bus->ops->withdraw(bus, tag, method, operation);
+    return bus->ops->unregister_method(bus, tag, method, operation);
 }
 
 static void port_abandon(void *self, uint64_t operation)
@@ -177,7 +177,7 @@ static void sink_node_closed(void *self, void *tag)
     if (atomic_load(&context->closing) && context->core_nodes == 0) context->finish_due = 1;
 }
 
-static void sink_enrolled(void *self, uint64_t operation, int code, const char *words)
+static void sink_registered(void *self, uint64_t operation, int code, const char *words)
 {
     cl_context *context = self;
     if (!is_deaf(context)) cl_core_enrolled(context->core, operation, code, words);
@@ -262,7 +262,7 @@ void cl_glue_sink(cl_context *context, cl_bus_sink *sink)
                           .state = sink_state,
                           .node_ready = sink_node_ready,
                           .node_closed = sink_node_closed,
-                          .enrolled = sink_enrolled,
+                          .registered = sink_registered,
                           .envelope = sink_envelope,
                           .dropped = sink_dropped,
                           .fate = sink_fate,

@@ -24,8 +24,8 @@ typedef struct cl_bus_sink {
     void (*node_ready)(void *self, void *node, int code, const char *words);
     /* The node's registrations are gone, accepted bytes are written, and its address is given up. */
     void (*node_closed)(void *self, void *node);
-    /* enroll or withdraw ended. */
-    void (*enrolled)(void *self, uint64_t operation, int code, const char *words);
+    /* register_method or unregister_method ended. */
+    void (*registered)(void *self, uint64_t operation, int code, const char *words);
     /* An envelope for `node`, decoded and checked; deadline is on the loop's clock. */
     void (*envelope)(void *self, void *node, const cl_envelope *e);
     /* Something broken arrived and was dropped. */
@@ -34,9 +34,9 @@ typedef struct cl_bus_sink {
      * when the bus learns the number of receivers (redis: always, links: for messages). No word means: it may have
      * arrived. */
     void (*fate)(void *self, uint64_t token, enum cl_fate fate, int64_t number);
-    /* The answer to look: the complete list. code not 0: it could not be had (the old list stays). */
+    /* The answer to lookup: the complete list. code not 0: it could not be had (the old list stays). */
     void (*servers)(void *self, cl_str method, const cl_server *servers, size_t n, int code);
-    /* News between looks: a server of a method came or went. */
+    /* Between lookups: a server of a method came or went. */
     void (*server_up)(void *self, cl_str method, cl_server server);
     void (*server_down)(void *self, cl_str method, cl_str server);
     /* A node is gone (its link broke, its lock is free, nobody subscribes): calls it has not answered are lost. */
@@ -59,24 +59,27 @@ typedef struct cl_bus_ops {
     /* Stage 2: nothing more for this node; ends with node_closed (soon, but never before what was accepted is written).
      */
     void (*node_close)(cl_bus *bus, void *node);
-    /* Registers a method, and keeps it registered through every loss; withdraw takes it back. End with `enrolled`. */
-    int (*enroll)(cl_bus *bus, void *node, cl_str method, uint64_t operation);
-    int (*withdraw)(cl_bus *bus, void *node, cl_str method, uint64_t operation);
-    /* The owner no longer waits for the end of an enroll or a withdraw: `enrolled` is not told any more, and what was
-     * asked for is pursued all the same. Unknown operations are fine. NULL: they never wait for long. */
+    /* Registers a method, and keeps it registered through every loss; unregister_method takes it back. End with
+     * `registered`. */
+    int (*register_method)(cl_bus *bus, void *node, cl_str method, uint64_t operation);
+    int (*unregister_method)(cl_bus *bus, void *node, cl_str method, uint64_t operation);
+    /* The owner no longer waits for the end of a register_method or unregister_method: `registered` is not told any
+     * more, and what was asked for is pursued all the same. Unknown operations are fine. NULL: they never wait for
+     * long. */
     void (*abandon)(cl_bus *bus, uint64_t operation);
     /* Sends from `node`, which is ready. CL_NATIVE in e->flags says that e->to is ours. token 0: nobody wants its fate.
      * Refused at once, without a fate: CLOUDS_EUNREACHABLE, CLOUDS_ELIMIT, CLOUDS_ETOOBIG, CLOUDS_ENOMEM. While the bus
      * is down, calls are refused (the core keeps them); results and messages queue within write_soft, and what is past
      * its deadline then is never sent. */
     int (*send)(cl_bus *bus, void *node, const cl_envelope *e, uint64_t token);
-    /* Takes an envelope back that was sent to `to`. 1: it had not left, never will, and no fate of it is told; 0: it may
-     * have left. NULL: what was sent cannot be taken back. */
+    /* Takes an envelope back that was sent to `to`. 1: it had not left, never will, and no fate of it is told; 0: it
+     * may have left. NULL: what was sent cannot be taken back. */
     int (*recall)(cl_bus *bus, cl_str to, uint64_t token);
-    /* Asks for the servers of a method; several asks may share one answer, which is `servers` (while the bus is down:
-     * with CLOUDS_EUNREACHABLE). `known`: the caller has living servers, so this is only a refresh and may wait. */
-    void (*look)(cl_bus *bus, cl_str method, int known);
-    /* Deletes the registration of a server that did not answer in time (npm nodes only; the original's rule). */
+    /* Asks for the servers of a method; several lookups may share one answer, which is `servers` (while the bus is
+     * down: with CLOUDS_EUNREACHABLE). `known`: the caller has living servers, so this is only a refresh and may wait.
+     */
+    void (*lookup)(cl_bus *bus, cl_str method, int known);
+    /* Deletes the registration of a server that did not answer in time (npm nodes only, as npm clouds does). */
     void (*forget)(cl_bus *bus, cl_str method, cl_str server);
     void (*status)(cl_bus *bus, uint64_t operation);
     /* Hands to the kernel what was queued in this turn. */

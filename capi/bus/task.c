@@ -30,14 +30,14 @@ void cl_task_drop_last(cl_tasks *tasks)
     cl_free(task);
 }
 
-void cl_task_look(cl_tasks *tasks, cl_str method)
+void cl_task_lookup(cl_tasks *tasks, cl_str method)
 {
     CL_LIST_EACH(it, &tasks->list)
     {
         const cl_task *task = CL_OWNER(it, cl_task, place);
-        if (task->kind == CL_TASK_LOOK && cl_str_eq(task->text, method)) return;
+        if (task->kind == CL_TASK_LOOKUP && cl_str_eq(task->text, method)) return;
     }
-    cl_task_add(tasks, CL_TASK_LOOK, NULL, 0, 0, method); /* without memory the caller's own deadline ends its wait */
+    cl_task_add(tasks, CL_TASK_LOOKUP, NULL, 0, 0, method); /* without memory the caller's own deadline ends its wait */
 }
 
 static void run(cl_tasks *tasks, const cl_task *task)
@@ -53,8 +53,8 @@ static void run(cl_tasks *tasks, const cl_task *task)
     case CL_TASK_NODE_CLOSED:
         sink->node_closed(sink->self, task->node);
         break;
-    case CL_TASK_ENROLLED:
-        sink->enrolled(sink->self, task->number, task->code, task->text.p);
+    case CL_TASK_REGISTERED:
+        sink->registered(sink->self, task->number, task->code, task->text.p);
         break;
     case CL_TASK_FATE:
         sink->fate(sink->self, task->number, (enum cl_fate)task->code, task->code == CL_FATE_WRITTEN);

@@ -10,10 +10,10 @@ enum cl_task_kind {
     CL_TASK_UP,
     CL_TASK_READY,
     CL_TASK_NODE_CLOSED,
-    CL_TASK_ENROLLED,
+    CL_TASK_REGISTERED,
     CL_TASK_FATE,
     /* These are the bus's own to carry out: */
-    CL_TASK_LOOK,
+    CL_TASK_LOOKUP,
     CL_TASK_STATUS,
     CL_TASK_FILE
 };
@@ -43,7 +43,7 @@ int cl_task_add(cl_tasks *tasks, enum cl_task_kind kind, void *node, uint64_t nu
 /* Takes back what was added last: for a word that is kept first, so that it cannot fail afterwards. */
 void cl_task_drop_last(cl_tasks *tasks);
 /* Asks for a method's servers, once however often it is asked in a turn. */
-void cl_task_look(cl_tasks *tasks, cl_str method);
+void cl_task_lookup(cl_tasks *tasks, cl_str method);
 void cl_tasks_run(cl_tasks *tasks);
 void cl_tasks_free(cl_tasks *tasks);
 

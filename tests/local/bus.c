@@ -20,7 +20,7 @@ static char folder[64];
 static void ask(side *s, cl_str method)
 {
     int before = s->lists;
-    s->bus->ops->look(s->bus, method, 0);
+    s->bus->ops->lookup(s->bus, method, 0);
     UNTIL(s, s->lists > before);
 }
 
@@ -62,8 +62,8 @@ static void a_call_and_its_answer(void)
     side_enroll(&a, &node_a, "m");
     UNTIL2(&a, &b, b.server_ups == 1 && a.server_ups == 1);
     CHECK_STR(b.last_up, strlen(b.last_up), "s.1");
-    b.bus->ops->look(b.bus, CL_STR("m"), 0);
-    b.bus->ops->look(b.bus, CL_STR("m"), 1);
+    b.bus->ops->lookup(b.bus, CL_STR("m"), 0);
+    b.bus->ops->lookup(b.bus, CL_STR("m"), 1);
     CHECK_INT(b.lists, 1);
     UNTIL(&b, b.lists == 2);
     CHECK_STR(b.list, strlen(b.list), "s.1 ");
@@ -76,7 +76,7 @@ static void a_call_and_its_answer(void)
     CHECK_INT(b.fates[CL_FATE_WRITTEN] + b.fates[CL_FATE_NOBODY] + b.fates[CL_FATE_NOT_SENT], 0);
     a.bus->ops->node_close(a.bus, &node_a);
     UNTIL2(&a, &b, a.node_closed == 1 && b.server_downs == 1);
-    b.bus->ops->look(b.bus, CL_STR("m"), 0);
+    b.bus->ops->lookup(b.bus, CL_STR("m"), 0);
     UNTIL(&b, b.lists == 3);
     CHECK_INT(b.list_n, 0);
     a.bus->ops->close(a.bus);
@@ -96,7 +96,7 @@ static void a_node_calls_its_neighbour(void)
     side_node(&a, &one, "s.1");
     side_node(&a, &two, "c.1");
     side_enroll(&a, &one, "m");
-    a.bus->ops->look(a.bus, CL_STR("m"), 0);
+    a.bus->ops->lookup(a.bus, CL_STR("m"), 0);
     UNTIL(&a, a.lists == 1);
     CHECK_INT(a.list_n, 1);
     a.answer = 1;
@@ -143,7 +143,7 @@ static void names_of_any_bytes(void)
     side_enroll(&a, &node_a, "../a b*?\x01%41");
     side_enroll(&a, &node_a, long_name);
     side_enroll(&a, &node_a, "");
-    CHECK_INT(a.bus->ops->enroll(a.bus, &node_a, cl_str_of("x\0y", 3), 1), 0);
+    CHECK_INT(a.bus->ops->register_method(a.bus, &node_a, cl_str_of("x\0y", 3), 1), 0);
     UNTIL2(&a, &b, b.server_ups == 4);
     ask(&b, cl_str_of("x\0y", 3));
     CHECK_INT(b.list_n, 1);
@@ -155,8 +155,8 @@ static void names_of_any_bytes(void)
     UNTIL2(&a, &b, b.envelopes == 1);
     static char endless[5001];
     memset(endless, 'e', 5000);
-    CHECK_INT(a.bus->ops->enroll(a.bus, &node_a, cl_str_z(endless), 1), CLOUDS_ETOOBIG);
-    CHECK_INT(a.bus->ops->withdraw(a.bus, &node_a, CL_STR(""), 1), 0);
+    CHECK_INT(a.bus->ops->register_method(a.bus, &node_a, cl_str_z(endless), 1), CLOUDS_ETOOBIG);
+    CHECK_INT(a.bus->ops->unregister_method(a.bus, &node_a, CL_STR(""), 1), 0);
     UNTIL2(&a, &b, b.server_downs == 1);
     end_both(&a, &b);
     CHECK_INT(files_left(), 0);
@@ -241,10 +241,10 @@ static void offered_and_taken_back(void)
     side_enroll(&a, &node, "stays");
     for (int i = 0; i < TIMES; i++) {
         snprintf(method, sizeof method, i % 2 ? "same" : "other.%d", i);
-        CHECK_INT(a.bus->ops->enroll(a.bus, &node, cl_str_z(method), 1), 0);
-        CHECK_INT(a.bus->ops->withdraw(a.bus, &node, cl_str_z(method), 1), 0);
+        CHECK_INT(a.bus->ops->register_method(a.bus, &node, cl_str_z(method), 1), 0);
+        CHECK_INT(a.bus->ops->unregister_method(a.bus, &node, cl_str_z(method), 1), 0);
     }
-    UNTIL(&a, a.enrolled == 2 * TIMES + 1);
+    UNTIL(&a, a.registered == 2 * TIMES + 1);
     side_enroll(&a, &node, "same");
     CHECK_INT(files_left(), 4);
     cl_file_key(CL_STR("s.1"), key);
@@ -274,18 +274,18 @@ static void an_id_in_use(void)
     char holder[64];
     snprintf(holder, sizeof holder, "s.1 is in use by process %ld", (long)getpid());
     CHECK(strstr(b.words, holder) != NULL);
-    CHECK_INT(b.bus->ops->enroll(b.bus, &node_b, CL_STR("m"), 1), CLOUDS_EEXIST);
+    CHECK_INT(b.bus->ops->register_method(b.bus, &node_b, CL_STR("m"), 1), CLOUDS_EEXIST);
     CHECK(strstr(clouds_last_error(), holder) != NULL);
     /* The same in one bus. */
     CHECK_INT(a.bus->ops->node_open(a.bus, &node_b, CL_STR("s.1"), 1), 0);
     UNTIL(&a, a.ready == 2);
     CHECK_INT(a.ready_code, CLOUDS_EEXIST);
     CHECK(strstr(a.words, holder) != NULL);
-    CHECK_INT(a.bus->ops->enroll(a.bus, &node_b, CL_STR("m"), 1), CLOUDS_EEXIST);
+    CHECK_INT(a.bus->ops->register_method(a.bus, &node_b, CL_STR("m"), 1), CLOUDS_EEXIST);
     a.bus->ops->node_close(a.bus, &node_b);
     UNTIL(&a, a.node_closed == 1);
     side_enroll(&a, &node_a, "m"); /* the first is as it was */
-    CHECK_INT(a.bus->ops->withdraw(a.bus, &node_a, CL_STR("m"), 1), 0);
+    CHECK_INT(a.bus->ops->unregister_method(a.bus, &node_a, CL_STR("m"), 1), 0);
     side_end(&b);
     CHECK(files_left() == 2); /* the other's lock and socket */
     side_end(&a);
@@ -313,7 +313,7 @@ static void no_descriptor_is_left(void)
     CHECK_INT(setrlimit(RLIMIT_NOFILE, &limit), 0);
     CHECK_INT(a.ready_code, CLOUDS_ESYSTEM);
     CHECK(strstr(a.words, folder) && strstr(a.words, strerror(EMFILE)));
-    CHECK_INT(a.bus->ops->enroll(a.bus, &node, CL_STR("m"), 1), CLOUDS_ESYSTEM);
+    CHECK_INT(a.bus->ops->register_method(a.bus, &node, CL_STR("m"), 1), CLOUDS_ESYSTEM);
     CHECK(strstr(clouds_last_error(), strerror(EMFILE)) != NULL);
     side_end(&a);
     CHECK_INT(files_left(), 0);
@@ -331,7 +331,7 @@ static void nothing_can_be_written(void)
     none = (struct rlimit){0, limit.rlim_max};
     signal(SIGXFSZ, SIG_IGN);
     CHECK_INT(setrlimit(RLIMIT_FSIZE, &none), 0);
-    CHECK_INT(a.bus->ops->enroll(a.bus, &node, CL_STR("m"), 1), CLOUDS_ESYSTEM);
+    CHECK_INT(a.bus->ops->register_method(a.bus, &node, CL_STR("m"), 1), CLOUDS_ESYSTEM);
     CHECK_INT(setrlimit(RLIMIT_FSIZE, &limit), 0);
     CHECK(strstr(clouds_last_error(), folder) && strstr(clouds_last_error(), strerror(EFBIG)));
     CHECK_INT(files_left(), 2);
@@ -405,7 +405,8 @@ static void nothing_leaves_for_who_is_gone(void)
     CHECK_INT(side_call(&b, &node_b, "c.1", "s.1", "[]", 1), 0);
     UNTIL2(&a, &b, a.envelopes == 1);
     side_end(&a);
-    for (uint64_t i = 2; i < 602; i++) CHECK_INT(side_call(&b, &node_b, "c.1", "s.1", "[]", i), 0); /* in several writes */
+    for (uint64_t i = 2; i < 602; i++)
+        CHECK_INT(side_call(&b, &node_b, "c.1", "s.1", "[]", i), 0); /* in several writes */
     UNTIL(&b, b.peer_downs == 1);
     CHECK_INT(b.fates[CL_FATE_NOT_SENT], 600);
     side_end(&b);
@@ -568,7 +569,7 @@ static void leftovers_are_swept_by_the_next(void)
     CHECK(files_left() >= 6);
     side b;
     START(&b);
-    b.bus->ops->look(b.bus, CL_STR("m"), 0);
+    b.bus->ops->lookup(b.bus, CL_STR("m"), 0);
     UNTIL(&b, b.lists == 1);
     CHECK_STR(b.list, strlen(b.list), "s.three ");
     CHECK_INT(files_left(), 3);
@@ -790,7 +791,7 @@ static void a_lock_that_outlives_its_process(void)
     kill_child(pid);
     side b;
     START(&b);
-    b.bus->ops->look(b.bus, CL_STR("m"), 0);
+    b.bus->ops->lookup(b.bus, CL_STR("m"), 0);
     UNTIL(&b, b.lists == 1);
     CHECK_INT(b.list_n, 0);
     kill(keeper, SIGKILL);
@@ -819,9 +820,9 @@ static void two_hundred_nodes(void)
     for (int i = 0; i < N; i++) {
         snprintf(ids[i], sizeof ids[i], "s.%d", i);
         a.bus->ops->node_open(a.bus, &nodes[i], cl_str_z(ids[i]), 1);
-        a.bus->ops->enroll(a.bus, &nodes[i], CL_STR("m"), 1);
+        a.bus->ops->register_method(a.bus, &nodes[i], CL_STR("m"), 1);
     }
-    UNTIL2(&a, &b, a.ready == N && a.enrolled == N && b.server_ups == N);
+    UNTIL2(&a, &b, a.ready == N && a.registered == N && b.server_ups == N);
     side_node(&b, &nodes[N], "c.1");
     a.answer = 1;
     for (int i = 0; i < N; i++) CHECK_INT(side_call(&b, &nodes[N], "c.1", ids[i], "[1]", 0), 0);

@@ -18,14 +18,14 @@ static void a_call_and_its_answer(void)
     side_node(&a, &node_a, "s.1");
     side_node(&b, &node_b, "c.1");
     side_enroll(&a, &node_a, "other");
-    b.bus->ops->look(b.bus, CL_STR("m"), 0);
+    b.bus->ops->lookup(b.bus, CL_STR("m"), 0);
     UNTIL(&b, b.lists == 1);
     CHECK_INT(b.list_n, 0);
     side_enroll(&a, &node_a, "m"); /* who asked for it hears of it, and nobody else */
     UNTIL2(&a, &b, b.server_ups == 1);
     CHECK_INT(a.server_ups, 0);
-    CHECK_INT(a.bus->ops->withdraw(a.bus, &node_a, CL_STR("other"), 1), 0);
-    b.bus->ops->look(b.bus, CL_STR("m"), 0);
+    CHECK_INT(a.bus->ops->unregister_method(a.bus, &node_a, CL_STR("other"), 1), 0);
+    b.bus->ops->lookup(b.bus, CL_STR("m"), 0);
     UNTIL(&b, b.lists == 2);
     CHECK_STR(b.list, strlen(b.list), "s.1 ");
     a.answer = 1;
@@ -77,7 +77,7 @@ static void names_are_apart(void)
     side_node(&a, &node_a, "s.1");
     side_node(&b, &node_b, "s.1");
     side_enroll(&a, &node_a, "m");
-    b.bus->ops->look(b.bus, CL_STR("m"), 0);
+    b.bus->ops->lookup(b.bus, CL_STR("m"), 0);
     UNTIL2(&a, &b, b.lists == 1);
     CHECK_INT(b.list_n, 0);
     side_end(&a);
@@ -114,16 +114,16 @@ static void news_has_a_limit(void)
     START(&a);
     CHECK_INT(side_start(&b, cl_inproc_bus_create, "t", &limits), 0);
     side_node(&a, &node, "s.1");
-    b.bus->ops->look(b.bus, CL_STR("m"), 0);
+    b.bus->ops->lookup(b.bus, CL_STR("m"), 0);
     UNTIL(&b, b.lists == 1);
     for (int i = 0; i < 1000; i++) {
-        CHECK_INT(a.bus->ops->enroll(a.bus, &node, CL_STR("m"), 1), 0);
-        CHECK_INT(a.bus->ops->withdraw(a.bus, &node, CL_STR("m"), 2), 0);
+        CHECK_INT(a.bus->ops->register_method(a.bus, &node, CL_STR("m"), 1), 0);
+        CHECK_INT(a.bus->ops->unregister_method(a.bus, &node, CL_STR("m"), 2), 0);
     }
-    CHECK_INT(a.bus->ops->enroll(a.bus, &node, CL_STR("m"), 1), 0);
+    CHECK_INT(a.bus->ops->register_method(a.bus, &node, CL_STR("m"), 1), 0);
     UNTIL(&b, b.server_ups > 0);
     CHECK(b.server_ups < 100);
-    b.bus->ops->look(b.bus, CL_STR("m"), 0);
+    b.bus->ops->lookup(b.bus, CL_STR("m"), 0);
     UNTIL(&b, b.lists == 2);
     CHECK_STR(b.list, strlen(b.list), "s.1 ");
     side_end(&a);

@@ -43,11 +43,11 @@ static void use(side *a, side *b)
         return;
     SOON(a, b, a->ready && b->ready);
     if (!a->ready || !b->ready || a->ready_code || b->ready_code) return;
-    ops->look(b->bus, CL_STR("m"), 0); /* it hears of the method from now on */
+    ops->lookup(b->bus, CL_STR("m"), 0); /* it hears of the method from now on */
     SOON(a, b, b->lists);
-    int refused = ops->enroll(a->bus, &node_a, CL_STR("m"), 1) != 0;
-    SOON(a, b, refused || (a->enrolled && b->server_ups));
-    ops->look(b->bus, CL_STR("m"), 0);
+    int refused = ops->register_method(a->bus, &node_a, CL_STR("m"), 1) != 0;
+    SOON(a, b, refused || (a->registered && b->server_ups));
+    ops->lookup(b->bus, CL_STR("m"), 0);
     ops->status(b->bus, 2);
     SOON(a, b, b->lists == 2 && b->status_ends);
     if (refused && b->lists == 2) CHECK_INT(b->list_n, 0); /* what failed is not there either */

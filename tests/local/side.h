@@ -12,7 +12,7 @@ typedef struct side {
     cl_loop *loop;
     cl_bus *bus;
     int ups, ready, ready_code, node_closed, closed, dropped, dropped_code, peer_downs, drainings, lists, list_code;
-    int enrolled, enrolled_code, status_rows, status_ends, server_ups, server_downs, envelopes;
+    int registered, registered_code, status_rows, status_ends, server_ups, server_downs, envelopes;
     int fates[4];
     int order, fate_order, down_order, envelope_order;
     int64_t fate_number;
@@ -51,11 +51,11 @@ static void side_node_closed(void *self, void *node)
     ((side *)self)->node_closed++;
 }
 
-static void side_enrolled(void *self, uint64_t operation, int code, const char *words)
+static void side_registered(void *self, uint64_t operation, int code, const char *words)
 {
     side *s = self;
-    s->enrolled++;
-    s->enrolled_code = code;
+    s->registered++;
+    s->registered_code = code;
 }
 
 static void side_envelope(void *self, void *node, const cl_envelope *e)
@@ -184,8 +184,8 @@ typedef int (*side_maker)(struct cl_loop *, const cl_url *, const cl_limits *, c
 static int side_start(side *s, side_maker make, const char *name, const cl_limits *limits)
 {
     const cl_bus_sink sink = {
-        s,          side_state,   side_ready,     side_node_closed, side_enrolled,  side_envelope, side_dropped,
-        side_fate,  side_servers, side_server_up, side_server_down, side_peer_down, side_draining, side_status,
+        s,          side_state,   side_ready,     side_node_closed, side_registered, side_envelope, side_dropped,
+        side_fate,  side_servers, side_server_up, side_server_down, side_peer_down,  side_draining, side_status,
         side_closed};
     const cl_loop_hooks hooks = {.self = s, .turn = side_turn};
     const cl_limits standard = side_limits();
@@ -224,10 +224,10 @@ static inline void side_node(side *s, void *handle, const char *id)
 
 static inline void side_enroll(side *s, void *handle, const char *method)
 {
-    int before = s->enrolled;
-    CHECK_INT(s->bus->ops->enroll(s->bus, handle, cl_str_z(method), 7), 0);
-    UNTIL(s, s->enrolled > before);
-    CHECK_INT(s->enrolled_code, 0);
+    int before = s->registered;
+    CHECK_INT(s->bus->ops->register_method(s->bus, handle, cl_str_z(method), 7), 0);
+    UNTIL(s, s->registered > before);
+    CHECK_INT(s->registered_code, 0);
 }
 
 static inline int side_call(side *s, void *handle, const char *from, const char *to, const char *args, uint64_t token)

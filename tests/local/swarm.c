@@ -49,11 +49,11 @@ static void serve(int index, int nodes, int callers, int start, int ready)
         snprintf(id, sizeof id, "s.%d.%d", index, i);
         memcpy(ids[i], id, sizeof id);
         must(ops->node_open(mine.bus, &handles[i], cl_str_z(ids[i]), 1) == 0);
-        must(ops->enroll(mine.bus, &handles[i], CL_STR("m"), 1) == 0);
+        must(ops->register_method(mine.bus, &handles[i], CL_STR("m"), 1) == 0);
     }
-    if (callers) ops->look(mine.bus, CL_STR("m"), 0);
-    while ((mine.enrolled < nodes || mine.lists < callers) && !ending) cl_loop_run(mine.loop, -1);
-    must(ending || (mine.ready_code == 0 && mine.enrolled_code == 0));
+    if (callers) ops->lookup(mine.bus, CL_STR("m"), 0);
+    while ((mine.registered < nodes || mine.lists < callers) && !ending) cl_loop_run(mine.loop, -1);
+    must(ending || (mine.ready_code == 0 && mine.registered_code == 0));
     must(write(ready, "x", 1) == 1);
     while (!ending) cl_loop_run(mine.loop, -1);
     ops->close(mine.bus);
@@ -135,7 +135,7 @@ static void all_start_at_once(void)
     int node;
     CHECK_INT(side_start(&b, cl_local_bus_create, "t", &limits), 0);
     side_node(&b, &node, "c.1");
-    b.bus->ops->look(b.bus, CL_STR("m"), 0);
+    b.bus->ops->lookup(b.bus, CL_STR("m"), 0);
     UNTIL(&b, b.lists == 1);
     CHECK_INT(b.list_n, n);
     static char ids[MOST][32];
@@ -160,7 +160,7 @@ static void a_join_costs_the_same_among_many(void)
     CHECK_INT(side_start(&joining, cl_local_bus_create, "t", NULL), 0);
     side_node(&server, &one, "s.first");
     side_enroll(&server, &one, "m");
-    caller.bus->ops->look(caller.bus, CL_STR("m"), 0);
+    caller.bus->ops->lookup(caller.bus, CL_STR("m"), 0);
     UNTIL(&caller, caller.lists == 1);
     cl_local *serving = CL_OWNER(server.bus, cl_local, base), *calling = CL_OWNER(caller.bus, cl_local, base);
     uint64_t scans = calling->registry.scans;
@@ -229,14 +229,14 @@ static double join(void)
     side caller, server;
     CHECK_INT(side_start(&caller, cl_local_bus_create, "t", NULL), 0);
     CHECK_INT(side_start(&server, cl_local_bus_create, "t", NULL), 0);
-    caller.bus->ops->look(caller.bus, CL_STR("m"), 0);
+    caller.bus->ops->lookup(caller.bus, CL_STR("m"), 0);
     UNTIL(&caller, caller.lists == 1);
     for (int i = 0; i < ROUNDS; i++) {
         int ups = caller.server_ups;
         double from = in_ms();
         snprintf(ids[i], sizeof ids[i], "s.join.%d", i);
         side_node(&server, &node[i], ids[i]);
-        server.bus->ops->enroll(server.bus, &node[i], CL_STR("m"), 1);
+        server.bus->ops->register_method(server.bus, &node[i], CL_STR("m"), 1);
         while (caller.server_ups == ups) {
             cl_loop_run(server.loop, 0);
             cl_loop_run(caller.loop, 1);

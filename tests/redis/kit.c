@@ -281,7 +281,7 @@ int kit_node(kit *k, void *node, const char *id, double heartbeat)
 int kit_enroll(kit *k, void *node, const char *method)
 {
     static uint64_t operations = 1000000;
-    int code = k->bus->ops->enroll(k->bus, node, cl_str_z(method), ++operations);
+    int code = k->bus->ops->register_method(k->bus, node, cl_str_z(method), ++operations);
     if (code) return code;
     kit_note *n = kit_take(k, "enrolled");
     return n->id == operations ? n->code : 998;

@@ -85,7 +85,7 @@ static void a_user_with_just_enough_rights(void)
     CHECK_INT(a.bus->ops->send(a.bus, &node_a, &e, 0), 0);
     kit_take(&a, "envelope");
     CHECK_INT(kit_take(&a, "envelope")->number, 0); /* without a common clock no deadline travels */
-    a.bus->ops->look(a.bus, CL_STR("acl"), 0);
+    a.bus->ops->lookup(a.bus, CL_STR("acl"), 0);
     CHECK_INT(kit_take(&a, "servers")->number, 1);
     kit_close(&a, 0);
 }
@@ -97,7 +97,7 @@ static void a_missing_right_is_named(void)
     url_with(url, sizeof url, "noset:pw@");
     REQUIRE(kit_open(&a, url, NULL) == 0);
     REQUIRE(kit_node(&a, &node_a, ID_A, 0.2) == 0);
-    REQUIRE(a.bus->ops->enroll(a.bus, &node_a, CL_STR("m2"), 5) == 0);
+    REQUIRE(a.bus->ops->register_method(a.bus, &node_a, CL_STR("m2"), 5) == 0);
     kit_note *n = kit_take(&a, "enrolled");
     CHECK_INT(n->code, CLOUDS_EAUTH);
     CHECK(strstr(n->text, "lacks a right") && strstr(n->text, "NOPERM"));
@@ -113,12 +113,12 @@ static void a_forbidden_channel_is_named(void)
     url_with(url, sizeof url, "deaf:pw@");
     REQUIRE(kit_open(&a, url, NULL) == 0);
     REQUIRE(a.bus->ops->node_open(a.bus, &node_a, CL_STR(ID_A), 2) == 0);
-    REQUIRE(a.bus->ops->enroll(a.bus, &node_a, CL_STR("unheard"), 8) == 0);
+    REQUIRE(a.bus->ops->register_method(a.bus, &node_a, CL_STR("unheard"), 8) == 0);
     kit_note *n = kit_take(&a, "ready");
     CHECK_INT(n->code, CLOUDS_EAUTH);
     CHECK(strstr(n->text, "NOPERM") != NULL);
     CHECK_INT(kit_take(&a, "enrolled")->code, CLOUDS_EAUTH);
-    CHECK_INT(a.bus->ops->enroll(a.bus, &node_a, CL_STR("unheard"), 9), CLOUDS_EAUTH);
+    CHECK_INT(a.bus->ops->register_method(a.bus, &node_a, CL_STR("unheard"), 9), CLOUDS_EAUTH);
     CHECK_INT(kit_say(&a, ID_A, "x", "1", 9), 0); /* nor may it publish there */
     CHECK_INT(kit_take(&a, "fate")->code, CL_FATE_NOT_SENT);
     kit_close(&a, 0);

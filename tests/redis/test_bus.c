@@ -61,7 +61,7 @@ static void registers_and_is_found(void)
     REQUIRE(kit_node(&a, &node_a, ID_A, 2) == 0);
     REQUIRE(kit_node(&b, &node_b, ID_B, 2) == 0);
     CHECK(strstr(test_redis_command(&server, "PUBSUB CHANNELS"), "clouds:D") == NULL); /* nobody looks for anybody */
-    b.bus->ops->look(b.bus, CL_STR("math.add"), 0);
+    b.bus->ops->lookup(b.bus, CL_STR("math.add"), 0);
     CHECK_INT(kit_take(&b, "servers")->number, 0);
     CHECK(strcmp(test_redis_command(&server, "PUBSUB NUMSUB clouds:D"), "clouds:D\n1") == 0);
     CHECK_INT(kit_enroll(&a, &node_a, "math.add"), 0);
@@ -71,7 +71,7 @@ static void registers_and_is_found(void)
     CHECK(ttl == 4 || ttl == 3);
     kit_note *n = kit_take(&b, "up");
     CHECK_STR(n->text, strlen(n->text), "math.add " ID_A "+");
-    b.bus->ops->look(b.bus, CL_STR("math.add"), 0);
+    b.bus->ops->lookup(b.bus, CL_STR("math.add"), 0);
     n = kit_take(&b, "servers");
     CHECK_INT(n->code, 0);
     CHECK_STR(n->text, strlen(n->text), "math.add " ID_A "+");

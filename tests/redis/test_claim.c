@@ -30,7 +30,7 @@ static void a_living_id_is_refused(void)
     begin();
     REQUIRE(kit_open(&b, server.url, NULL) == 0);
     REQUIRE(b.bus->ops->node_open(b.bus, &node_b, CL_STR(ID), 1) == 0);
-    REQUIRE(b.bus->ops->enroll(b.bus, &node_b, CL_STR("m"), 7) == 0);
+    REQUIRE(b.bus->ops->register_method(b.bus, &node_b, CL_STR("m"), 7) == 0);
     kit_note *n = kit_take(&b, "ready");
     CHECK_INT(n->code, CLOUDS_EEXIST);
     snprintf(pid, sizeof pid, "process %ld", (long)getpid());
@@ -154,7 +154,7 @@ static void a_blink_is_told_to_the_callers(void)
     begin();
     REQUIRE(kit_open(&c, server.url, NULL) == 0);
     WAIT_FOR(c.up);
-    c.bus->ops->look(c.bus, CL_STR("m"), 0);
+    c.bus->ops->lookup(c.bus, CL_STR("m"), 0);
     kit_take(&c, "servers");
     kit_forget(&c);
     int64_t end = cl_loop_now() + 20000;

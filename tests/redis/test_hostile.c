@@ -54,7 +54,7 @@ static void begin_impatient(void)
 static void open_bus(const char *url, const cl_limits *its_limits)
 {
     REQUIRE(kit_open(&a, url, its_limits) == 0);
-    a.bus->ops->look(a.bus, CL_STR("m"), 0);
+    a.bus->ops->lookup(a.bus, CL_STR("m"), 0);
 }
 
 static void end(void)
@@ -223,9 +223,9 @@ static void wrong_answers_to_commands(void)
         kit_say(&a, ID_A, ID_A, "1", 1);
         char method[16]; /* a new one is SET, an old one renewed */
         snprintf(method, sizeof method, "m%zu", i);
-        a.bus->ops->enroll(a.bus, &node_a, cl_str_z(method), 2);
-        a.bus->ops->look(a.bus, CL_STR("other"), 0);
-        if (strcmp(rows[i].verb, "DEL") == 0) a.bus->ops->withdraw(a.bus, &node_a, cl_str_z(method), 3);
+        a.bus->ops->register_method(a.bus, &node_a, cl_str_z(method), 2);
+        a.bus->ops->lookup(a.bus, CL_STR("other"), 0);
+        if (strcmp(rows[i].verb, "DEL") == 0) a.bus->ops->unregister_method(a.bus, &node_a, cl_str_z(method), 3);
         goes_down(rows[i].verb, i);
         comes_back();
     }
@@ -251,7 +251,7 @@ static void what_a_wrong_answer_means(void)
     for (int i = 0; i < 2; i++) {
         kit_forget(&a);
         fake_answer(&f, "SMEMBERS", wrong[i].p, wrong[i].n);
-        a.bus->ops->look(a.bus, CL_STR("m"), 0);
+        a.bus->ops->lookup(a.bus, CL_STR("m"), 0);
         CHECK_INT(kit_take(&a, "servers")->code, CLOUDS_EUNREACHABLE);
         comes_back();
     }
@@ -294,7 +294,7 @@ static void truncated_at_every_byte(void)
     begin_impatient();
     open_bus(f.url, &limits);
     REQUIRE(kit_node(&a, &node_a, ID_A, 0.1) == 0);
-    a.bus->ops->enroll(a.bus, &node_a, CL_STR("m"), 2);
+    a.bus->ops->register_method(a.bus, &node_a, CL_STR("m"), 2);
     for (long budget = 0; budget < 330; budget += 1) {
         int before = fake_accepted(&f);
         fake_budget(&f, budget);
@@ -422,7 +422,7 @@ static void error_words(void)
         char method[8];
         snprintf(method, sizeof method, "m%zu", i);
         fake_answer(&f, "SET", rows[i].error, strlen(rows[i].error));
-        REQUIRE(a.bus->ops->enroll(a.bus, &node_a, cl_str_z(method), 10 + i) == 0);
+        REQUIRE(a.bus->ops->register_method(a.bus, &node_a, cl_str_z(method), 10 + i) == 0);
         kit_note *n = kit_take(&a, "enrolled");
         CHECK_INT(n->id, 10 + i);
         CHECK_INT(n->code, rows[i].code);

@@ -39,7 +39,7 @@ static void begin(void)
 
 static void look(const char *method, int known, const char *want)
 {
-    a.bus->ops->look(a.bus, cl_str_z(method), known);
+    a.bus->ops->lookup(a.bus, cl_str_z(method), known);
     kit_note *n = kit_take(&a, "servers");
     CHECK_INT(n->code, 0);
     CHECK_STR(n->text, strlen(n->text), want);
@@ -182,8 +182,8 @@ static void scans_are_rare(void)
     for (int i = 0; i < 50; i++) {
         char method[16];
         snprintf(method, sizeof method, "none.%d", i);
-        a.bus->ops->look(a.bus, cl_str_z(method), 0);
-        a.bus->ops->look(a.bus, cl_str_z(method), 0);
+        a.bus->ops->lookup(a.bus, cl_str_z(method), 0);
+        a.bus->ops->lookup(a.bus, cl_str_z(method), 0);
     }
     for (int i = 0; i < 50; i++) CHECK_INT(kit_take(&a, "servers")->code, 0);
     monitor_read(&seen, &server);
@@ -205,7 +205,7 @@ static void many_keys(void)
     int npm = listener("clouds:L:s.aaaaaaaa.1.0");
     test_redis_command(&server, "DEBUG POPULATE 20000 other");
     for (int i = 0; i < 3000; i++) test_redis_command(&server, "SETEX clouds:S:m%d:s.cccccccc.%d.0 100 1", i % 7, i);
-    a.bus->ops->look(a.bus, CL_STR("m3"), 0);
+    a.bus->ops->lookup(a.bus, CL_STR("m3"), 0);
     CHECK_INT(kit_take(&a, "servers")->number, 429);
     kit_close(&a, 0);
     close(npm);
@@ -287,13 +287,13 @@ static void databases_are_worlds(void)
     REQUIRE(kit_open(&b, url, NULL) == 0);
     REQUIRE(kit_node(&a, &node_a, ID_A, 2) == 0);
     REQUIRE(kit_node(&b, &node_b, ID_B, 2) == 0);
-    a.bus->ops->look(a.bus, CL_STR("m"), 0);
+    a.bus->ops->lookup(a.bus, CL_STR("m"), 0);
     kit_take(&a, "servers");
-    b.bus->ops->look(b.bus, CL_STR("m"), 0);
+    b.bus->ops->lookup(b.bus, CL_STR("m"), 0);
     kit_take(&b, "servers");
     CHECK_INT(kit_enroll(&a, &node_a, "m"), 0);
     CHECK_STR(kit_take(&a, "up")->text, strlen("m " ID_A "+"), "m " ID_A "+");
-    b.bus->ops->look(b.bus, CL_STR("m"), 0);
+    b.bus->ops->lookup(b.bus, CL_STR("m"), 0);
     CHECK_INT(kit_take(&b, "servers")->number, 0);
     CHECK(kit_find(&b, "up") == NULL);
     kit_close(&a, 0);
@@ -344,7 +344,7 @@ static void questions_while_redis_is_away(void)
     kit_note *n = kit_take(&a, "state");
     CHECK_INT(n->number, 0);
     CHECK(n->code < 0 && strstr(n->text, "/nonexistent/socket"));
-    a.bus->ops->look(a.bus, CL_STR("m"), 0);
+    a.bus->ops->lookup(a.bus, CL_STR("m"), 0);
     CHECK(kit_find(&a, "servers") == NULL); /* never from inside */
     CHECK_INT(kit_take(&a, "servers")->code, CLOUDS_EUNREACHABLE);
     a.bus->ops->status(a.bus, 71);

@@ -57,14 +57,14 @@ static void use(int patience)
     int code = bus->ops->node_open(bus, &node_a, CL_STR(ID_A), 0.1);
     if (code) return;
     CHECK(expect("ready", 0, patience));
-    CHECK(expect("enrolled", bus->ops->enroll(bus, &node_a, CL_STR("m"), 1), patience));
-    CHECK(expect("enrolled", bus->ops->enroll(bus, &node_a, CL_STR("n"), 2), patience));
-    bus->ops->look(bus, CL_STR("m"), 0);
+    CHECK(expect("enrolled", bus->ops->register_method(bus, &node_a, CL_STR("m"), 1), patience));
+    CHECK(expect("enrolled", bus->ops->register_method(bus, &node_a, CL_STR("n"), 2), patience));
+    bus->ops->lookup(bus, CL_STR("m"), 0);
     kit_note *list = await("servers", patience ? patience : 5);
     CHECK(list || !patience);
     int scanned = list && list->number == 0; /* an empty list took the scan of this second */
     if (!asks_status && !scanned) {
-        bus->ops->look(bus, CL_STR("nobody"), 0);
+        bus->ops->lookup(bus, CL_STR("nobody"), 0);
         CHECK(expect("servers", 0, patience));
     }
     for (uint64_t i = 1; i <= 3; i++) {
@@ -85,7 +85,7 @@ static void use(int patience)
         CHECK(expect("end", 0, patience));
     }
     bus->ops->forget(bus, CL_STR("m"), CL_STR("x"));
-    CHECK(expect("enrolled", bus->ops->withdraw(bus, &node_a, CL_STR("n"), 4), patience));
+    CHECK(expect("enrolled", bus->ops->unregister_method(bus, &node_a, CL_STR("n"), 4), patience));
     bus->ops->node_drain(bus, &node_a);
     bus->ops->node_close(bus, &node_a);
     CHECK(expect("closed", 0, patience));

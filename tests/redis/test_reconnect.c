@@ -163,7 +163,7 @@ static void a_full_queue_has_room_for_commands(void)
     for (uint64_t i = 0; i < 40; i++) {
         char method[16];
         snprintf(method, sizeof method, "m%d", (int)i);
-        CHECK_INT(a.bus->ops->enroll(a.bus, &node_a, cl_str_z(method), 100000 + i), 0);
+        CHECK_INT(a.bus->ops->register_method(a.bus, &node_a, cl_str_z(method), 100000 + i), 0);
     }
     test_redis_freeze(&server, 0);
     for (uint64_t i = 0; i < answers; i++) {
@@ -233,7 +233,7 @@ static void registered_while_away(void)
     begin(NULL);
     test_redis_kill(&server);
     WAIT_FOR(!a.up);
-    REQUIRE(a.bus->ops->enroll(a.bus, &node_a, CL_STR("later"), 60) == 0);
+    REQUIRE(a.bus->ops->register_method(a.bus, &node_a, CL_STR("later"), 60) == 0);
     REQUIRE(a.bus->ops->node_open(a.bus, &node_b, CL_STR(ID_B), 2) == 0);
     kit_idle(50);
     CHECK(kit_find(&a, "enrolled") == NULL);
@@ -252,7 +252,7 @@ static void withdrawn_while_away(void)
     test_redis_command(&server, "CLIENT KILL TYPE normal SKIPME yes");
     test_redis_command(&server, "CLIENT KILL TYPE pubsub");
     WAIT_FOR(!a.up);
-    CHECK_INT(a.bus->ops->withdraw(a.bus, &node_a, CL_STR("w"), 61), 0);
+    CHECK_INT(a.bus->ops->unregister_method(a.bus, &node_a, CL_STR("w"), 61), 0);
     kit_note *n = kit_take(&a, "enrolled");
     CHECK_INT(n->id, 61);
     CHECK_INT(n->code, 0);
@@ -264,11 +264,11 @@ static void closed_while_away(void)
 {
     begin(NULL);
     CHECK_INT(kit_enroll(&a, &node_a, "m"), 0);
-    REQUIRE(a.bus->ops->enroll(a.bus, &node_a, CL_STR("n"), 70) == 0);
+    REQUIRE(a.bus->ops->register_method(a.bus, &node_a, CL_STR("n"), 70) == 0);
     test_redis_kill(&server);
     WAIT_FOR(!a.up);
-    REQUIRE(a.bus->ops->enroll(a.bus, &node_a, CL_STR("o"), 71) == 0);
-    REQUIRE(a.bus->ops->withdraw(a.bus, &node_a, CL_STR("m"), 72) == 0);
+    REQUIRE(a.bus->ops->register_method(a.bus, &node_a, CL_STR("o"), 71) == 0);
+    REQUIRE(a.bus->ops->unregister_method(a.bus, &node_a, CL_STR("m"), 72) == 0);
     int64_t start = cl_loop_now();
     a.bus->ops->node_close(a.bus, &node_a);
     CHECK(kit_find(&a, "closed") == NULL); /* never from inside */
@@ -396,7 +396,7 @@ static void torn_down_without_close(void)
     begin(NULL);
     CHECK_INT(kit_enroll(&a, &node_a, "m"), 0);
     for (uint64_t i = 1; i < 20; i++) kit_call(&a, ID_A, ID_A, "m", "iiiiiiii", "[]", i);
-    a.bus->ops->look(a.bus, CL_STR("x"), 0);
+    a.bus->ops->lookup(a.bus, CL_STR("x"), 0);
     a.bus->ops->status(a.bus, 5);
     a.bus->ops->node_close(a.bus, &node_a);
     kit_close(&a, 1);

@@ -71,7 +71,7 @@ static void listens_before_it_is_found(void)
         REQUIRE(kit_open(&a, server.url, NULL) == 0);
         if (i % 2) kit_take(&a, "state");
         REQUIRE(a.bus->ops->node_open(a.bus, &node_a, CL_STR(ID_A), 2) == 0);
-        REQUIRE(a.bus->ops->enroll(a.bus, &node_a, CL_STR("early"), 1) == 0);
+        REQUIRE(a.bus->ops->register_method(a.bus, &node_a, CL_STR("early"), 1) == 0);
         CHECK_INT(kit_take(&a, "enrolled")->code, 0);
         monitor_read(&seen, &server);
         const char *subscribed = strstr(seen.text, "\"SUBSCRIBE\" \"clouds:L:"),
@@ -143,11 +143,11 @@ static void withdraw_takes_it_back(void)
     begin();
     REQUIRE(kit_open(&b, server.url, NULL) == 0);
     REQUIRE(kit_node(&b, &node_b, ID_B, 2) == 0);
-    b.bus->ops->look(b.bus, CL_STR("gone"), 0);
+    b.bus->ops->lookup(b.bus, CL_STR("gone"), 0);
     kit_take(&b, "servers");
     CHECK_INT(kit_enroll(&a, &node_a, "gone"), 0);
     CHECK_INT(kit_enroll(&a, &node_a, "stays"), 0);
-    CHECK_INT(a.bus->ops->withdraw(a.bus, &node_a, CL_STR("gone"), 5), 0);
+    CHECK_INT(a.bus->ops->unregister_method(a.bus, &node_a, CL_STR("gone"), 5), 0);
     kit_note *n = kit_take(&a, "enrolled");
     CHECK_INT(n->id, 5);
     CHECK_INT(n->code, 0);
@@ -156,7 +156,7 @@ static void withdraw_takes_it_back(void)
     CHECK(redis_says("EXISTS clouds:S:stays:" ID_A, "1"));
     n = kit_take(&b, "down");
     CHECK_STR(n->text, strlen(n->text), "gone " ID_A);
-    CHECK_INT(a.bus->ops->withdraw(a.bus, &node_a, CL_STR("gone"), 6), CLOUDS_EINVAL);
+    CHECK_INT(a.bus->ops->unregister_method(a.bus, &node_a, CL_STR("gone"), 6), CLOUDS_EINVAL);
     CHECK_INT(kit_enroll(&a, &node_a, "gone"), 0);
     CHECK(redis_says("EXISTS clouds:S:gone:" ID_A, "1"));
     kit_close(&a, 0);
@@ -167,10 +167,10 @@ static void enroll_and_withdraw_at_once(void)
 {
     begin();
     for (uint64_t i = 0; i < 5; i++) {
-        CHECK_INT(a.bus->ops->enroll(a.bus, &node_a, CL_STR("flip"), 100 + i), 0);
-        CHECK_INT(a.bus->ops->withdraw(a.bus, &node_a, CL_STR("flip"), 200 + i), 0);
+        CHECK_INT(a.bus->ops->register_method(a.bus, &node_a, CL_STR("flip"), 100 + i), 0);
+        CHECK_INT(a.bus->ops->unregister_method(a.bus, &node_a, CL_STR("flip"), 200 + i), 0);
     }
-    CHECK_INT(a.bus->ops->enroll(a.bus, &node_a, CL_STR("flip"), 300), 0);
+    CHECK_INT(a.bus->ops->register_method(a.bus, &node_a, CL_STR("flip"), 300), 0);
     int ended = 0;
     for (int i = 0; i < 11; i++) ended += kit_take(&a, "enrolled")->id != 0;
     CHECK_INT(ended, 11);
@@ -183,7 +183,7 @@ static void drain_and_close_in_order(void)
     begin();
     REQUIRE(kit_open(&b, server.url, NULL) == 0);
     REQUIRE(kit_node(&b, &node_b, ID_B, 2) == 0);
-    b.bus->ops->look(b.bus, CL_STR("one"), 0);
+    b.bus->ops->lookup(b.bus, CL_STR("one"), 0);
     kit_take(&b, "servers");
     CHECK_INT(kit_enroll(&a, &node_a, "one"), 0);
     CHECK_INT(kit_enroll(&a, &node_a, "two"), 0);
@@ -197,7 +197,7 @@ static void drain_and_close_in_order(void)
     /* Whoever does not know yet is still heard. */
     CHECK_INT(kit_call(&b, ID_B, ID_A, "one", "idididid", "[]", 0), 0);
     kit_take(&a, "envelope");
-    CHECK_INT(a.bus->ops->enroll(a.bus, &node_a, CL_STR("late"), 9), CLOUDS_ECLOSED);
+    CHECK_INT(a.bus->ops->register_method(a.bus, &node_a, CL_STR("late"), 9), CLOUDS_ECLOSED);
     a.bus->ops->node_close(a.bus, &node_a);
     int64_t begun = cl_loop_now();
     n = kit_take(&a, "closed");
@@ -212,14 +212,14 @@ static void news_travel_fast(void)
     begin();
     REQUIRE(kit_open(&b, server.url, NULL) == 0);
     kit_take(&b, "state");
-    b.bus->ops->look(b.bus, CL_STR("quick0"), 0);
+    b.bus->ops->lookup(b.bus, CL_STR("quick0"), 0);
     kit_take(&b, "servers");
     int64_t best = 20000;
     for (uint64_t i = 0; i < 20 && best >= 200; i++) { /* a busy machine may take longer */
         char name[16];
         snprintf(name, sizeof name, "quick%d", (int)i);
         int64_t start = cl_loop_now();
-        REQUIRE(a.bus->ops->enroll(a.bus, &node_a, cl_str_z(name), i) == 0);
+        REQUIRE(a.bus->ops->register_method(a.bus, &node_a, cl_str_z(name), i) == 0);
         kit_take(&b, "up");
         if (cl_loop_now() - start < best) best = cl_loop_now() - start;
     }
@@ -235,12 +235,12 @@ static void odd_names(void)
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         char want[100];
         CHECK_INT(kit_enroll(&a, &node_a, names[i]), 0);
-        a.bus->ops->look(a.bus, cl_str_z(names[i]), 0);
+        a.bus->ops->lookup(a.bus, cl_str_z(names[i]), 0);
         kit_note *n = kit_take(&a, "servers");
         snprintf(want, sizeof want, "%s " ID_A "+", names[i]);
         CHECK_STR(n->text, strlen(n->text), want);
     }
-    a.bus->ops->look(a.bus, CL_STR("a"), 0);
+    a.bus->ops->lookup(a.bus, CL_STR("a"), 0);
     CHECK_INT(kit_take(&a, "servers")->number, 0);
     kit_close(&a, 0);
 }
@@ -260,7 +260,7 @@ static void a_full_redis_is_named_and_tried_again(void)
     CHECK_INT(kit_node(&a, &node_b, ID_B, 1), 0);
     CHECK_INT(kit_enroll(&a, &node_b, "before"), 0);
     test_redis_command(&server, "CONFIG SET maxmemory 1");
-    CHECK_INT(a.bus->ops->enroll(a.bus, &node_b, CL_STR("during"), 50), 0);
+    CHECK_INT(a.bus->ops->register_method(a.bus, &node_b, CL_STR("during"), 50), 0);
     kit_note *n = kit_take(&a, "enrolled");
     CHECK_INT(n->id, 50);
     CHECK_INT(n->code, CLOUDS_EREDIS);
@@ -282,7 +282,7 @@ static void a_replica_is_named(void)
     REQUIRE(test_redis_start(&replica, &options) == 0);
     REQUIRE(kit_open(&a, replica.url, NULL) == 0);
     REQUIRE(a.bus->ops->node_open(a.bus, &node_a, CL_STR(ID_A), 0.3) == 0);
-    REQUIRE(a.bus->ops->enroll(a.bus, &node_a, CL_STR("ro"), 51) == 0);
+    REQUIRE(a.bus->ops->register_method(a.bus, &node_a, CL_STR("ro"), 51) == 0);
     kit_note *n = kit_take(&a, "state");
     CHECK_INT(n->code, CLOUDS_EREDIS);
     CHECK(strstr(n->text, "this Redis is a replica: give the address of its primary") != NULL);

@@ -56,7 +56,7 @@ static tally run(const char *url, int messages)
     now.hash = 14695981039346656037u;
     if (!CHECK(kit_open(&a, url, NULL) == 0) || !CHECK(kit_node(&a, &node_a, ID_A, 5) == 0)) return none;
     CHECK_INT(kit_enroll(&a, &node_a, "m.add"), 0);
-    a.bus->ops->look(a.bus, CL_STR("m.add"), 0);
+    a.bus->ops->lookup(a.bus, CL_STR("m.add"), 0);
     kit_note *n = kit_take(&a, "servers");
     CHECK_STR(n->text, strlen(n->text), "m.add " ID_A "+");
     a.quiet = 1;

@@ -95,7 +95,7 @@ static void status_now(inproc *bus, uint64_t operation)
 
 static void answer(void *self, const cl_task *task)
 {
-    if (task->kind == CL_TASK_LOOK) look_now(self, task->text);
+    if (task->kind == CL_TASK_LOOKUP) look_now(self, task->text);
     else status_now(self, task->number);
 }
 
@@ -236,7 +236,7 @@ static int enroll(cl_bus *base, void *handle, cl_str method, uint64_t operation)
     cl_seat *seat = seat_of(bus, handle);
     if (!seat || seat->is_closing) return cl_error(CLOUDS_ECLOSED, NULL);
     if (!seat->taken) return id_in_use(seat->id);
-    int code = cl_task_add(&bus->tasks, CL_TASK_ENROLLED, NULL, operation, 0, CL_STR_NONE);
+    int code = cl_task_add(&bus->tasks, CL_TASK_REGISTERED, NULL, operation, 0, CL_STR_NONE);
     if (code == 0 && (code = cl_hall_enroll(bus->hall, seat, method)) != 0) cl_task_drop_last(&bus->tasks);
     return code ? cl_error(code, NULL) : 0;
 }
@@ -247,7 +247,7 @@ static int withdraw(cl_bus *base, void *handle, cl_str method, uint64_t operatio
     cl_seat *seat = seat_of(bus, handle);
     if (!seat || !seat->taken) return cl_error(CLOUDS_ECLOSED, NULL);
     cl_hall_withdraw(bus->hall, seat, method);
-    return cl_task_add(&bus->tasks, CL_TASK_ENROLLED, NULL, operation, 0, CL_STR_NONE);
+    return cl_task_add(&bus->tasks, CL_TASK_REGISTERED, NULL, operation, 0, CL_STR_NONE);
 }
 
 /* ---- the rest */
@@ -276,7 +276,7 @@ static int send(cl_bus *base, void *handle, const cl_envelope *e, uint64_t token
 
 static void look(cl_bus *base, cl_str method, int known)
 {
-    cl_task_look(&of(base)->tasks, method);
+    cl_task_lookup(&of(base)->tasks, method);
 }
 
 static void forget(cl_bus *base, cl_str method, cl_str server)
@@ -324,10 +324,10 @@ static const cl_bus_ops ops = {
     .node_open = node_open,
     .node_drain = node_drain,
     .node_close = node_close,
-    .enroll = enroll,
-    .withdraw = withdraw,
+    .register_method = enroll,
+    .unregister_method = withdraw,
     .send = send,
-    .look = look,
+    .lookup = look,
     .forget = forget,
     .status = status,
     .flush = flush,

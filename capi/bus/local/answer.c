@@ -25,6 +25,6 @@ void cl_local_answer(void *self, const cl_task *task)
 {
     cl_local *bus = self;
     if (task->kind == CL_TASK_FILE) cl_registry_look(bus, task->text.p);
-    else if (task->kind == CL_TASK_LOOK) look(bus, task->text);
+    else if (task->kind == CL_TASK_LOOKUP) look(bus, task->text);
     else cl_local_status(bus, task->number);
 }

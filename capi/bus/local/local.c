@@ -15,7 +15,7 @@ enum { CLOSE_MS = 1000 };
 
 static void look(cl_bus *base, cl_str method, int known)
 {
-    cl_task_look(&CL_OWNER(base, cl_local, base)->tasks, method);
+    cl_task_lookup(&CL_OWNER(base, cl_local, base)->tasks, method);
 }
 
 static void forget(cl_bus *base, cl_str method, cl_str server)
@@ -94,11 +94,11 @@ static const cl_bus_ops ops = {
     .node_open = cl_local_node_open,
     .node_drain = cl_local_node_drain,
     .node_close = cl_local_node_close,
-    .enroll = cl_local_enroll,
-    .withdraw = cl_local_withdraw,
+    .register_method = cl_local_enroll,
+    .unregister_method = cl_local_withdraw,
     .send = cl_local_send,
     .recall = cl_local_recall,
-    .look = look,
+    .lookup = look,
     .forget = forget,
     .status = status,
     .flush = flush,

@@ -108,7 +108,7 @@ static void inspect_in_time(cl_local *bus)
 
 static int tell_enrolled(cl_local_node *node, uint64_t operation, int code, const char *words)
 {
-    return cl_task_add(&node->bus->tasks, CL_TASK_ENROLLED, NULL, operation, code, cl_str_z(words));
+    return cl_task_add(&node->bus->tasks, CL_TASK_REGISTERED, NULL, operation, code, cl_str_z(words));
 }
 
 static int put(cl_local_node *node, cl_kept *k);

@@ -2,7 +2,7 @@
  * write_soft bytes (the one that passes it is the last), results within write_hard. */
 #include "base/error.h"
 #include "base/mem.h"
-#include "bus/redis/inside.h"
+#include "bus/redis/internal.h"
 #include "clouds.h"
 
 typedef struct waiting {

@@ -1,10 +1,10 @@
-/* Design note. Redis' one thread is the wall: it pays for each PUBLISH, hardly for its length. So the calls and results
+/* Design note. Redis is single-threaded and its cost is per PUBLISH, hardly per byte. So the calls and results
  * that go to one node of ours within one turn travel as one message, {"t":"b","d":[envelope,...]}, which a node of
- * 0.1.14 would merely not know. What is alone in its turn travels as it always did. A batch is sent at the end of the
- * turn (flush), at 16 kB or at 256 envelopes; so nothing waits longer than the bytes of the connection do. */
+ * npm clouds would merely not know. What is alone in its turn travels as it always did. A batch is sent at the end of
+ * the turn (flush), at 16 kB or at 256 envelopes; so nothing waits longer than the bytes of the connection do. */
 #include "base/error.h"
 #include "base/mem.h"
-#include "bus/redis/inside.h"
+#include "bus/redis/internal.h"
 #include "clouds.h"
 #include "proto/envelope_usual.h"
 

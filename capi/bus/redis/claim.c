@@ -18,7 +18,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/rand.h"
-#include "bus/redis/inside.h"
+#include "bus/redis/internal.h"
 #include "clouds.h"
 
 enum { AGAIN_MS = 80, TRIES = 4 };
@@ -97,7 +97,7 @@ static cl_str lock_key(redis_bus *bus, const redis_node *node)
 static void unlock(redis_bus *bus, redis_node *node)
 {
     cl_str del[] = {CL_STR("DEL"), node->is_last ? lock_key(bus, node) : CL_STR_NONE};
-    if (node->is_last) cl_redis_command(bus, KIND_NEWS, NULL, 2, del);
+    if (node->is_last) cl_redis_command(bus, KIND_UNAWAITED, NULL, 2, del);
     node->is_last = 0;
 }
 
@@ -114,7 +114,7 @@ static void lose(redis_bus *bus, redis_node *node)
              node->id.p, node->is_foreign ? node->holder : "somebody who left no record listens to it");
     if (node->recorded && !node->is_foreign) {
         cl_str del[] = {CL_STR("DEL"), node->record_key};
-        cl_redis_command(bus, KIND_NEWS, NULL, 2, del);
+        cl_redis_command(bus, KIND_UNAWAITED, NULL, 2, del);
     }
     node->recorded = node->owned = 0;
     unlock(bus, node);
@@ -125,7 +125,7 @@ static void lose(redis_bus *bus, redis_node *node)
 /* It asks a few times more. */
 static int waits(redis_bus *bus, redis_node *node)
 {
-    return ++node->tries <= TRIES && cl_redis_node_wake(bus, node, AGAIN_MS) == 0;
+    return ++node->tries <= TRIES && cl_redis_node_set_timer(bus, node, AGAIN_MS) == 0;
 }
 
 /* The second listener may be one more who wants what a dead process left: one of them stays, and sees then whether the
@@ -171,7 +171,7 @@ static cl_str member(cl_str record, const char *name, const char *ends)
 
 static void owner_came(redis_bus *bus, redis_node *node, const cl_reply *reply)
 {
-    if (reply->items[0].type == CL_REPLY_ERROR) cl_redis_complain(bus, "GET", cl_reply_text(reply, 0));
+    if (reply->items[0].type == CL_REPLY_ERROR) cl_redis_log_once(bus, "GET", cl_reply_text(reply, 0));
     if (reply->items[0].type != CL_REPLY_STRING) return;
     cl_str record = cl_reply_text(reply, 0);
     node->is_foreign = memmem(record.p, record.n, bus->token, strlen(bus->token)) == NULL;
@@ -183,7 +183,7 @@ static void owner_came(redis_bus *bus, redis_node *node, const cl_reply *reply)
 
 static void count_came(redis_bus *bus, redis_node *node, const cl_reply *reply)
 {
-    if (reply->items[0].type == CL_REPLY_ERROR) cl_redis_complain(bus, "PUBSUB", cl_reply_text(reply, 0));
+    if (reply->items[0].type == CL_REPLY_ERROR) cl_redis_log_once(bus, "PUBSUB", cl_reply_text(reply, 0));
     else if (reply->len == 3 && reply->items[2].type == CL_REPLY_INTEGER) node->listeners = reply->items[2].number;
     bus->claiming--;
     node->claiming = 0;
@@ -196,7 +196,7 @@ void cl_redis_claim_reply(redis_bus *bus, const cl_pending *pending, const cl_re
 {
     redis_node *node = redis_from_ref(pending->ref);
     if (pending->kind == KIND_CLAIM_SET) {
-        if (reply->items[0].type == CL_REPLY_ERROR) cl_redis_complain(bus, "SET", cl_reply_text(reply, 0));
+        if (reply->items[0].type == CL_REPLY_ERROR) cl_redis_log_once(bus, "SET", cl_reply_text(reply, 0));
         if (reply->items[0].type == CL_REPLY_STATUS) node->recorded = 1;
     } else if (pending->kind == KIND_CLAIM_GET) {
         owner_came(bus, node, reply);

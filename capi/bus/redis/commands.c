@@ -1,7 +1,7 @@
 /* The connection for commands: what goes out on it beside envelopes, and whom each answer belongs to. */
 #include <stdio.h>
 
-#include "bus/redis/inside.h"
+#include "bus/redis/internal.h"
 #include "clouds.h"
 
 enum { PROMOTION_MS = 15000 };
@@ -9,7 +9,7 @@ enum { PROMOTION_MS = 15000 };
 int cl_redis_command(redis_bus *bus, enum redis_kind kind, const void *ref, size_t argc, const cl_str *argv)
 {
     if (!cl_session_is_ready(bus->commands)) return CLOUDS_EUNREACHABLE;
-    if (kind == KIND_NEWS) ref = argv[0].p; /* the verbs are literals */
+    if (kind == KIND_UNAWAITED) ref = argv[0].p; /* the verbs are literals */
     return cl_session_send(bus->commands, kind, redis_ref(ref), argc, argv);
 }
 
@@ -17,10 +17,10 @@ int cl_redis_is_bad(redis_bus *bus, const cl_reply *reply, int type, const char 
 {
     if (reply->items[0].type == type) return 0;
     if (reply->items[0].type == CL_REPLY_ERROR) {
-        cl_redis_complain(bus, what, cl_reply_text(reply, 0));
+        cl_redis_log_once(bus, what, cl_reply_text(reply, 0));
         return 1;
     }
-    cl_redis_words words;
+    cl_redis_error_text words;
     snprintf(words.text, sizeof words.text, "Redis answered %s with something else", what);
     cl_session_cut(bus->commands, CLOUDS_EPROTO, words.text);
     return 1;
@@ -67,7 +67,7 @@ static const char *verb_of(const cl_pending *pending)
     case KIND_PUBLISH_OURS:
     case KIND_BATCH:
         return "PUBLISH";
-    case KIND_NEWS:
+    case KIND_UNAWAITED:
         return redis_from_ref(pending->ref);
     case KIND_SET:
     case KIND_RECORD:
@@ -101,18 +101,18 @@ static const char *verb_of(const cl_pending *pending)
 static void on_reply(void *self, const cl_pending *pending, const cl_reply *reply)
 {
     redis_bus *bus = self;
-    if (bus->troubled && reply->items[0].type != CL_REPLY_ERROR) cl_redis_taken(bus, verb_of(pending));
+    if (bus->refusals_len && reply->items[0].type != CL_REPLY_ERROR) cl_redis_accepted(bus, verb_of(pending));
     switch (pending->kind) {
     case KIND_PUBLISH:
     case KIND_PUBLISH_OURS:
     case KIND_BATCH:
         published(bus, pending, reply);
         break;
-    case KIND_NEWS:
+    case KIND_UNAWAITED:
         if (reply->items[0].type == CL_REPLY_ERROR)
-            cl_redis_complain(bus, redis_from_ref(pending->ref), cl_reply_text(reply, 0));
+            cl_redis_log_once(bus, redis_from_ref(pending->ref), cl_reply_text(reply, 0));
         break;
-    case KIND_FENCE:
+    case KIND_BARRIER:
         cl_redis_node_unref(bus, redis_from_ref(pending->ref));
         break;
     case KIND_CLAIM_SET:
@@ -122,13 +122,13 @@ static void on_reply(void *self, const cl_pending *pending, const cl_reply *repl
         cl_redis_claim_reply(bus, pending, reply);
         break;
     case KIND_MEMBERS:
-        cl_redis_look_members(bus, redis_from_ref(pending->ref), reply);
+        cl_redis_lookup_members(bus, redis_from_ref(pending->ref), reply);
         break;
     case KIND_LIVING:
-        cl_redis_look_living(bus, redis_from_ref(pending->ref), reply);
+        cl_redis_lookup_living(bus, redis_from_ref(pending->ref), reply);
         break;
     case KIND_COUNTS:
-        cl_redis_look_counts(bus, redis_from_ref(pending->ref), reply);
+        cl_redis_lookup_counts(bus, redis_from_ref(pending->ref), reply);
         break;
     case KIND_CHANNELS:
         cl_redis_scan_channels(bus, reply);
@@ -157,9 +157,9 @@ static void on_unanswered(void *self, const cl_pending *pending, int handed)
     case KIND_BATCH:
         cl_redis_batch_fate(bus, redis_from_ref(pending->ref), lost, 0);
         break;
-    case KIND_NEWS:
+    case KIND_UNAWAITED:
         break;
-    case KIND_FENCE:
+    case KIND_BARRIER:
         cl_redis_node_unref(bus, redis_from_ref(pending->ref));
         break;
     case KIND_CLAIM_SET:
@@ -169,12 +169,12 @@ static void on_unanswered(void *self, const cl_pending *pending, int handed)
         cl_redis_claim_unanswered(bus, pending);
         break;
     case KIND_LIVING:
-        if (cl_redis_look_counts_pending(redis_from_ref(pending->ref))) break; /* the next tells it */
-        cl_redis_look_lost(bus, redis_from_ref(pending->ref));
+        if (cl_redis_lookup_counts_pending(redis_from_ref(pending->ref))) break; /* the next one reports it */
+        cl_redis_lookup_lost(bus, redis_from_ref(pending->ref));
         break;
     case KIND_MEMBERS:
     case KIND_COUNTS:
-        cl_redis_look_lost(bus, redis_from_ref(pending->ref));
+        cl_redis_lookup_lost(bus, redis_from_ref(pending->ref));
         break;
     case KIND_CHANNELS:
     case KIND_RECORDS:
@@ -205,14 +205,14 @@ static void on_down(void *self, int was_ready, int code, const char *words)
 {
     redis_bus *bus = self;
     if (cl_session_role(bus->commands)->is_replica) cl_session_cut(bus->subscriber, code, words);
-    cl_redis_looks_fail(bus);
+    cl_redis_lookups_fail(bus);
     cl_redis_statuses_fail(bus);
     cl_redis_down(bus, code, words);
 }
 
 static void on_nothing(void *self, cl_str text)
 {
-    /* This connection subscribes to nothing, and its reader knows no pushes. */
+    /* This connection subscribes to nothing, and its reader takes no pushes. */
 }
 
 static void on_closed(void *self)

@@ -3,17 +3,16 @@
  *             node_ready, once. Refused: node_ready with the reason, once; after that a refusal is tried again
  *   draining  its registrations are being taken back
  *   closing   lingers, if it was registered: callers that do not know yet are still answered
- *   leaving   UNSUBSCRIBE and a fence behind all it sent; when both are answered: node_closed. When that takes long and
- *             no other node stays, the connections are given up
- * Every pending command that points to a node or to one of its registrations holds a reference; a node is freed only
- * without. A connection that is lost ends its pending commands, and so ends the references: nothing waits for Redis to
- * come back. */
+ *   leaving   UNSUBSCRIBE and a barrier behind all it sent; when both are answered: node_closed. When that takes long
+ * and no other node stays, the connections are given up. Every pending command that points to a node or to one of its
+ * registrations holds a reference; a node is freed only without. A connection that is lost ends its pending commands,
+ * and so ends the references: nothing waits for Redis to come back. */
 #include <time.h>
 
 #include "base/error.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "bus/redis/inside.h"
+#include "bus/redis/internal.h"
 #include "clouds.h"
 
 redis_node *cl_redis_node_of(redis_bus *bus, void *handle)
@@ -79,7 +78,7 @@ int cl_redis_node_open(cl_bus *base, void *handle, cl_str id, double heartbeat)
     node->bus = bus;
     node->handle = handle;
     cl_list_init(&node->link);
-    cl_list_init(&node->chore);
+    cl_list_init(&node->deferred);
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
     node->started = (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
@@ -101,10 +100,10 @@ static void tell_ready(redis_bus *bus, redis_node *node, int code, const char *w
     bus->sink.node_ready(bus->sink.self, node->handle, code, words);
 }
 
-int cl_redis_node_wake(redis_bus *bus, redis_node *node, int64_t delay)
+int cl_redis_node_set_timer(redis_bus *bus, redis_node *node, int64_t delay)
 {
-    int code = node->alarm ? 0 : cl_loop_timer_create(bus->loop, cl_redis_node_due, node, &node->alarm);
-    if (!code) cl_loop_timer_set(node->alarm, cl_loop_now() + delay);
+    int code = node->timer ? 0 : cl_loop_timer_create(bus->loop, cl_redis_node_due, node, &node->timer);
+    if (!code) cl_loop_timer_set(node->timer, cl_loop_now() + delay);
     return code;
 }
 
@@ -118,11 +117,12 @@ void cl_redis_node_confirmed(redis_bus *bus, redis_node *node, int code, const c
 
 void cl_redis_node_listens(redis_bus *bus, redis_node *node)
 {
-    if (node->deaf) cl_log(CLOUDS_LOG_WARN, "%s: the node %.*s listens again", bus->shown, (int)node->id.n, node->id.p);
+    if (node->refused_code)
+        cl_log(CLOUDS_LOG_WARN, "%s: the node %.*s listens again", bus->display_url, (int)node->id.n, node->id.p);
     node->listening = node->owned = 1;
-    node->deaf = 0;
+    node->refused_code = 0;
     node->tries = 0;
-    if (cl_redis_has_heartbeat(node)) cl_redis_node_wake(bus, node, node->period);
+    if (cl_redis_has_heartbeat(node)) cl_redis_node_set_timer(bus, node, node->period);
     cl_redis_restore(bus, node);
     cl_redis_held_deliver(bus, node);
     if (!node->told && bus->up) tell_ready(bus, node, 0, "");
@@ -139,31 +139,31 @@ static int64_t pause_of(redis_node *node)
 
 void cl_redis_node_refused(redis_bus *bus, redis_node *node, int code, const char *words)
 {
-    int is_new = node->deaf != code;
+    int is_new = node->refused_code != code;
     node->subscribed = node->listening = 0;
-    node->deaf = code;
+    node->refused_code = code;
     cl_buf_free(&node->held);
     if (is_new) node->tries = 0;
     if (is_new && node->told)
-        cl_log(CLOUDS_LOG_WARN, "%s: the node %.*s cannot listen, and tries again: %s", bus->shown, (int)node->id.n,
-               node->id.p, words);
+        cl_log(CLOUDS_LOG_WARN, "%s: the node %.*s cannot listen, and tries again: %s", bus->display_url,
+               (int)node->id.n, node->id.p, words);
     cl_redis_regs_unlist(node);
-    cl_redis_enrolls_end(bus, node, code, words);
+    cl_redis_registers_end(bus, node, code, words);
     int is_final = !node->told;
     if (is_final) tell_ready(bus, node, code, words);
-    else cl_redis_node_wake(bus, node, pause_of(node));
+    else cl_redis_node_set_timer(bus, node, pause_of(node));
 }
 
-/* The alarm of a node that does not listen. */
+/* The timer of a node that does not listen. */
 void cl_redis_node_pursue(redis_bus *bus, redis_node *node)
 {
     if (node->subscribed) {
         cl_redis_claim(bus, node);
         return;
     }
-    if (!node->deaf || !node->told) return; /* who waits for the connection is asked by it */
+    if (!node->refused_code || !node->told) return; /* who waits for the connection is asked by it */
     cl_redis_subscribe(bus, node);
-    cl_redis_node_wake(bus, node, pause_of(node));
+    cl_redis_node_set_timer(bus, node, pause_of(node));
 }
 
 void cl_redis_nodes_announce(redis_bus *bus)
@@ -183,7 +183,7 @@ void cl_redis_node_drain(cl_bus *base, void *handle)
     redis_node *node = cl_redis_node_of(bus, handle);
     if (!node || node->draining) return;
     node->draining = 1;
-    cl_redis_withdraw_all(bus, node);
+    cl_redis_unregister_all(bus, node);
 }
 
 void cl_redis_node_close(cl_bus *base, void *handle)
@@ -195,21 +195,21 @@ void cl_redis_node_close(cl_bus *base, void *handle)
     node->closing = 1;
     double linger = bus->limits.linger;
     int lingers = bus->up && node->was_registered && linger > 0;
-    if (!lingers || cl_redis_node_wake(bus, node, (int64_t)((linger < 3600 ? linger : 3600) * 1000)))
-        cl_redis_chore(bus, node);
+    if (!lingers || cl_redis_node_set_timer(bus, node, (int64_t)((linger < 3600 ? linger : 3600) * 1000)))
+        cl_redis_defer(bus, node);
 }
 
 void cl_redis_node_leave(redis_bus *bus, redis_node *node)
 {
     if (!node->closing || node->leaving) return;
     node->leaving = 1;
-    if (node->alarm) cl_loop_timer_stop(node->alarm);
+    if (node->timer) cl_loop_timer_stop(node->timer);
     cl_buf_free(&node->held);
     if (cl_strmap_get(&bus->by_channel, node->channel) == node) cl_redis_unsubscribe(bus, node);
     cl_redis_batch_flush(bus);
-    cl_str fence[] = {CL_STR("PING")};
-    if (!cl_redis_command(bus, KIND_FENCE, node, 1, fence)) node->refs++;
-    cl_redis_node_wake(bus, node, LEAVE_MS);
+    cl_str barrier[] = {CL_STR("PING")};
+    if (!cl_redis_command(bus, KIND_BARRIER, node, 1, barrier)) node->refs++;
+    cl_redis_node_set_timer(bus, node, LEAVE_MS);
     cl_redis_node_settle(bus, node);
 }
 
@@ -224,8 +224,8 @@ static int others_stay(const redis_bus *bus)
  * whether Redis is there, as ever. */
 void cl_redis_node_unanswered(redis_bus *bus, redis_node *node)
 {
-    if (others_stay(bus)) cl_redis_node_wake(bus, node, LEAVE_MS);
-    else cl_redis_leave_server(bus, CLOUDS_EUNREACHABLE, "Redis did not confirm the end of the nodes");
+    if (others_stay(bus)) cl_redis_node_set_timer(bus, node, LEAVE_MS);
+    else cl_redis_reconnect(bus, CLOUDS_EUNREACHABLE, "Redis did not confirm the end of the nodes");
 }
 
 static void unlist_node(redis_bus *bus, redis_node *node)
@@ -234,7 +234,7 @@ static void unlist_node(redis_bus *bus, redis_node *node)
     cl_idmap_take(&bus->by_handle, redis_ref(node->handle));
     if (cl_strmap_get(&bus->by_channel, node->channel) == node) cl_strmap_take(&bus->by_channel, node->channel);
     cl_list_remove(&node->link);
-    cl_list_remove(&node->chore);
+    cl_list_remove(&node->deferred);
 }
 
 void cl_redis_node_free(redis_bus *bus, redis_node *node)
@@ -242,7 +242,7 @@ void cl_redis_node_free(redis_bus *bus, redis_node *node)
     unlist_node(bus, node);
     cl_redis_regs_free(node);
     cl_buf_free(&node->held);
-    cl_loop_timer_destroy(node->alarm);
+    cl_loop_timer_destroy(node->timer);
     cl_free(node->memory);
     cl_free(node);
 }

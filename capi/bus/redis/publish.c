@@ -1,6 +1,6 @@
 /* The hot path: an envelope becomes a PUBLISH, formatted straight into the output of the connection. */
 #include "base/error.h"
-#include "bus/redis/inside.h"
+#include "bus/redis/internal.h"
 #include "clouds.h"
 
 static int is_kind(cl_str json, char open, char close)

@@ -1,9 +1,8 @@
 /* Design note. Two connections, shared by all nodes of a context: one listens, one commands. The bus is up when both
- * are greeted, every SUBSCRIBE of the nodes is answered and the registrations are sent again; only then `state` tells
- * so, and only then a node that listens is told that it is ready.
+ * are ready, every SUBSCRIBE of the nodes is answered and the registrations are sent again; only then `state` reports
+ * it, and only then a node that listens is reported as ready.
  *
- * What must be told but cannot be told from inside a call of the owner is left to the chores, an alarm that is due at
- * once. */
+ * What cannot be reported from inside a call of the owner is deferred to a timer that is due at once. */
 #include <stdio.h>
 #include <string.h>
 
@@ -11,12 +10,12 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/rand.h"
-#include "bus/redis/inside.h"
+#include "bus/redis/internal.h"
 #include "clouds.h"
 
 /* ---- up and down */
 
-void cl_redis_leave_server(redis_bus *bus, int code, const char *words)
+void cl_redis_reconnect(redis_bus *bus, int code, const char *words)
 {
     cl_session_cut(bus->subscriber, code, words);
     cl_session_cut(bus->commands, code, words);
@@ -27,7 +26,7 @@ static int leads_to_two(redis_bus *bus)
 {
     const char *a = cl_session_role(bus->commands)->run_id, *b = cl_session_role(bus->subscriber)->run_id;
     if (!*a || !*b || strcmp(a, b) == 0) return 0;
-    cl_redis_leave_server(bus, CLOUDS_EREDIS, "the address leads to two different servers");
+    cl_redis_reconnect(bus, CLOUDS_EREDIS, "the address leads to two different servers");
     return 1;
 }
 
@@ -47,7 +46,7 @@ void cl_redis_down(redis_bus *bus, int code, const char *words)
     CL_LIST_EACH(link, &bus->nodes)
     {
         redis_node *node = CL_OWNER(link, redis_node, link);
-        if (node->closing) cl_redis_chore(bus, node); /* no lingering where nobody is heard */
+        if (node->closing) cl_redis_defer(bus, node); /* no lingering where nobody is heard */
     }
     if (bus->closing) return;
     bus->sink.state(bus->sink.self, 0, code, words);
@@ -55,86 +54,87 @@ void cl_redis_down(redis_bus *bus, int code, const char *words)
 
 /* ---- what Redis refuses */
 
-static struct redis_trouble *trouble_of(redis_bus *bus, const char *verb)
+static struct redis_refusal *refusal_of(redis_bus *bus, const char *verb)
 {
-    for (size_t i = 0; i < bus->troubled; i++)
-        if (strcmp(bus->troubles[i].verb, verb) == 0) return &bus->troubles[i];
+    for (size_t i = 0; i < bus->refusals_len; i++)
+        if (strcmp(bus->refusals[i].verb, verb) == 0) return &bus->refusals[i];
     return NULL;
 }
 
-static int is_told(redis_bus *bus, const char *verb, cl_str error)
+static int is_logged(redis_bus *bus, const char *verb, cl_str error)
 {
-    char head[sizeof bus->troubles->head];
+    char head[sizeof bus->refusals->head];
     size_t n = 0;
     while (n + 1 < sizeof head && n < error.n && error.p[n] > ' ') n++;
     snprintf(head, sizeof head, "%.*s", (int)n, error.p);
-    struct redis_trouble *t = trouble_of(bus, verb);
+    struct redis_refusal *t = refusal_of(bus, verb);
     if (t && strcmp(t->head, head) == 0) return 1;
-    if (!t && bus->troubled < REDIS_TROUBLES) t = &bus->troubles[bus->troubled++];
+    if (!t && bus->refusals_len < REDIS_REFUSALS) t = &bus->refusals[bus->refusals_len++];
     if (!t) return 0;
     snprintf(t->verb, sizeof t->verb, "%s", verb);
     snprintf(t->head, sizeof t->head, "%s", head);
     return 0;
 }
 
-void cl_redis_complain(redis_bus *bus, const char *verb, cl_str error)
+void cl_redis_log_once(redis_bus *bus, const char *verb, cl_str error)
 {
-    cl_redis_words words;
+    cl_redis_error_text words;
     cl_redis_explain_command(error, verb, bus->prefix, &words);
-    if (!is_told(bus, verb, error)) cl_log(CLOUDS_LOG_WARN, "%s: %s", bus->shown, words.text);
-    if (cl_redis_is_replica(error)) cl_redis_leave_server(bus, CLOUDS_EREDIS, words.text);
+    if (!is_logged(bus, verb, error)) cl_log(CLOUDS_LOG_WARN, "%s: %s", bus->display_url, words.text);
+    if (cl_redis_is_replica(error)) cl_redis_reconnect(bus, CLOUDS_EREDIS, words.text);
 }
 
-void cl_redis_complain_of_key(redis_bus *bus, const char *verb, cl_str key, cl_str error)
+void cl_redis_log_key_once(redis_bus *bus, const char *verb, cl_str key, cl_str error)
 {
     if (!cl_str_starts(error, CL_STR("WRONGTYPE"))) {
-        cl_redis_complain(bus, verb, error);
+        cl_redis_log_once(bus, verb, error);
         return;
     }
-    if (!is_told(bus, verb, error))
-        cl_log(CLOUDS_LOG_WARN, "%s: %s: the key %.*s holds a value of another kind, and is passed over", bus->shown,
-               verb, key.n < 200 ? (int)key.n : 200, key.p);
+    if (!is_logged(bus, verb, error))
+        cl_log(CLOUDS_LOG_WARN, "%s: %s: the key %.*s holds a value of another kind, and is passed over",
+               bus->display_url, verb, key.n < 200 ? (int)key.n : 200, key.p);
 }
 
-void cl_redis_taken(redis_bus *bus, const char *verb)
+void cl_redis_accepted(redis_bus *bus, const char *verb)
 {
-    struct redis_trouble *t = bus->troubled ? trouble_of(bus, verb) : NULL;
+    struct redis_refusal *t = bus->refusals_len ? refusal_of(bus, verb) : NULL;
     if (!t) return;
-    cl_log(CLOUDS_LOG_WARN, "%s: %s is taken again", bus->shown, verb);
-    *t = bus->troubles[--bus->troubled];
+    cl_log(CLOUDS_LOG_WARN, "%s: %s is taken again", bus->display_url, verb);
+    *t = bus->refusals[--bus->refusals_len];
 }
 
 int cl_redis_error(redis_bus *bus, const char *verb, cl_str error)
 {
-    cl_redis_words words;
+    cl_redis_error_text words;
     int code = cl_redis_explain_command(error, verb, bus->prefix, &words);
     return cl_error(code, "%s", words.text);
 }
 
-/* ---- chores */
+/* ---- deferred work */
 
-void cl_redis_chore(redis_bus *bus, redis_node *node)
+void cl_redis_defer(redis_bus *bus, redis_node *node)
 {
-    if (node && cl_list_empty(&node->chore)) cl_list_append(&bus->chores, &node->chore);
-    cl_loop_timer_set(bus->chore_alarm, cl_loop_now());
+    if (node && cl_list_empty(&node->deferred)) cl_list_append(&bus->deferred_nodes, &node->deferred);
+    cl_loop_timer_set(bus->deferred_timer, cl_loop_now());
 }
 
-static void node_chore(redis_bus *bus, redis_node *node)
+static void node_deferred(redis_bus *bus, redis_node *node)
 {
-    cl_list_remove(&node->chore);
-    if (node->has_news) {
-        node->has_news = 0;
-        cl_redis_news_send(bus, node, 'u', CL_STR_NONE);
+    cl_list_remove(&node->deferred);
+    if (node->to_announce) {
+        node->to_announce = 0;
+        cl_redis_announce(bus, node, 'u', CL_STR_NONE);
     }
     cl_redis_node_leave(bus, node);
 }
 
-static void on_chores(void *self)
+static void on_deferred(void *self)
 {
     redis_bus *bus = self;
-    while (!cl_list_empty(&bus->chores)) node_chore(bus, CL_OWNER(bus->chores.next, redis_node, chore));
-    cl_redis_looks_failed(bus);
-    cl_redis_statuses_unasked(bus);
+    while (!cl_list_empty(&bus->deferred_nodes))
+        node_deferred(bus, CL_OWNER(bus->deferred_nodes.next, redis_node, deferred));
+    cl_redis_lookups_failed(bus);
+    cl_redis_statuses_failed(bus);
     if (!cl_session_is_ready(bus->commands)) cl_redis_statuses_fail(bus);
 }
 
@@ -161,7 +161,7 @@ static void bus_close(cl_bus *base)
     if (bus->closing) return;
     bus->closing = 1;
     bus->up = 0;
-    cl_loop_timer_stop(bus->scan.alarm);
+    cl_loop_timer_stop(bus->scan.timer);
     cl_redis_batch_flush(bus);
     cl_session_close(bus->commands);
     cl_session_close(bus->subscriber);
@@ -173,12 +173,12 @@ static void bus_destroy(cl_bus *base)
     cl_session_destroy(bus->commands);
     cl_session_destroy(bus->subscriber);
     while (!cl_list_empty(&bus->nodes)) cl_redis_node_free(bus, CL_OWNER(bus->nodes.next, redis_node, link));
-    cl_redis_looks_free(bus);
+    cl_redis_lookups_free(bus);
     cl_redis_statuses_free(bus);
     cl_redis_backlog_drop(bus, 0);
     cl_redis_scan_free(bus);
     cl_redis_batch_free(bus);
-    cl_loop_timer_destroy(bus->chore_alarm);
+    cl_loop_timer_destroy(bus->deferred_timer);
     cl_idmap_free(&bus->by_handle);
     cl_idmap_free(&bus->ops);
     cl_strmap_free(&bus->by_channel);
@@ -194,11 +194,11 @@ static const cl_bus_ops ops = {
     .node_open = cl_redis_node_open,
     .node_drain = cl_redis_node_drain,
     .node_close = cl_redis_node_close,
-    .enroll = cl_redis_enroll,
-    .withdraw = cl_redis_withdraw,
+    .register_method = cl_redis_register,
+    .unregister_method = cl_redis_unregister,
     .abandon = cl_redis_abandon,
     .send = cl_redis_send,
-    .look = cl_redis_lookup,
+    .lookup = cl_redis_lookup,
     .forget = cl_redis_forget,
     .status = cl_redis_status,
     .flush = bus_flush,
@@ -245,19 +245,19 @@ static int keep_address(redis_bus *bus, const cl_url *url)
     a->port = url->port;
     a->db = url->db;
     bus->prefix = keep(&p, prefix);
-    /* Channels know no database: who uses another hears nothing of this one. */
+    /* Channels know no database: who uses another must not receive what is announced here. */
     int n_channel = a->db ? snprintf(p, bus->prefix.n + 24, "%s:D:%d", prefix, a->db)
                           : snprintf(p, bus->prefix.n + 24, "%s:D", prefix);
-    bus->news_channel = cl_str_of(p, (size_t)n_channel);
-    a->probe = bus->news_channel;
-    cl_url_describe(url, bus->shown, sizeof bus->shown);
-    a->shown = bus->shown;
+    bus->announce_channel = cl_str_of(p, (size_t)n_channel);
+    a->probe = bus->announce_channel;
+    cl_url_describe(url, bus->display_url, sizeof bus->display_url);
+    a->display_url = bus->display_url;
     return 0;
 }
 
 static int start(redis_bus *bus)
 {
-    int code = cl_loop_timer_create(bus->loop, on_chores, bus, &bus->chore_alarm);
+    int code = cl_loop_timer_create(bus->loop, on_deferred, bus, &bus->deferred_timer);
     if (!code) code = cl_redis_scan_create(bus);
     if (!code) code = cl_redis_commands_create(bus);
     if (!code) code = cl_redis_subscriber_create(bus);
@@ -275,8 +275,8 @@ int cl_redis_bus_create(cl_loop *loop, const cl_url *url, const cl_limits *limit
     bus->limits = *limits;
     bus->open_sessions = 2;
     cl_list_init(&bus->nodes);
-    cl_list_init(&bus->chores);
-    cl_list_init(&bus->looks);
+    cl_list_init(&bus->deferred_nodes);
+    cl_list_init(&bus->lookups);
     cl_list_init(&bus->statuses);
     cl_list_init(&bus->backlog);
     cl_list_init(&bus->open_batches);

@@ -1,10 +1,10 @@
 /* Design note. A registration is a key with a TTL. `wanted` is what its owner asked for, `listed` what Redis is known
  * to hold; commands bring the second to the first:
  *
- *   wanted, not listed   SET key 1 EX ttl   on enroll, and when a renewal finds the key gone
+ *   wanted, not listed   SET key 1 EX ttl   on register_method, and when a renewal finds the key gone
  *   wanted, listed       EXPIRE key ttl     each heartbeat, and after a reconnect (a full Redis takes it too)
  *                        SADD index         once a minute, and whenever the key was gone
- *   not wanted           DEL key            on withdraw, and after a reconnect if that was not answered
+ *   not wanted           DEL key            on unregister_method, and after a reconnect if that was not answered
  *
  * Nothing of it while the node's subscription is not confirmed. Whatever fails is tried again with the next heartbeat.
  * An operation of the owner ends with the first answer that it meets, good or bad; while Redis is away it waits, until
@@ -14,7 +14,7 @@
 
 #include "base/error.h"
 #include "base/mem.h"
-#include "bus/redis/inside.h"
+#include "bus/redis/internal.h"
 #include "clouds.h"
 
 enum { INDEX_MS = 60000 };
@@ -49,7 +49,7 @@ static void end_ops(redis_bus *bus, cl_link *list, int code, const char *words)
         redis_op *op = CL_OWNER(list->next, redis_op, link);
         uint64_t operation = op->operation;
         remove_op(bus, op);
-        if (operation) bus->sink.enrolled(bus->sink.self, operation, code, words);
+        if (operation) bus->sink.registered(bus->sink.self, operation, code, words);
     }
 }
 
@@ -81,7 +81,7 @@ static void send_index(redis_bus *bus, redis_reg *reg)
     cl_str add[] = {CL_STR("SADD"), reg->index_key, reg->node->id};
     cl_str expire[] = {CL_STR("EXPIRE"), reg->index_key, CL_STR("86400")};
     reg_command(bus, reg, KIND_INDEX, 3, add);
-    cl_redis_command(bus, KIND_NEWS, NULL, 3, expire);
+    cl_redis_command(bus, KIND_UNAWAITED, NULL, 3, expire);
 }
 
 static void send_renewal(redis_bus *bus, redis_reg *reg)
@@ -92,7 +92,7 @@ static void send_renewal(redis_bus *bus, redis_reg *reg)
 
 static int is_anothers(const redis_node *node)
 {
-    return node->deaf == CLOUDS_EEXIST;
+    return node->refused_code == CLOUDS_EEXIST;
 }
 
 /* What is registered under an id that another node has taken is only looked at. */
@@ -101,7 +101,7 @@ static void send_delete(redis_bus *bus, redis_reg *reg)
     int is_ours = !is_anothers(reg->node);
     cl_str del[] = {is_ours ? CL_STR("DEL") : CL_STR("EXISTS"), reg->key};
     cl_str rem[] = {CL_STR("SREM"), reg->index_key, reg->node->id};
-    if (is_ours) cl_redis_command(bus, KIND_NEWS, NULL, 3, rem);
+    if (is_ours) cl_redis_command(bus, KIND_UNAWAITED, NULL, 3, rem);
     reg_command(bus, reg, KIND_DELETE, 2, del);
 }
 
@@ -168,12 +168,12 @@ void cl_redis_restore(redis_bus *bus, redis_node *node)
     node->renewing = 0;
     if (node->listening && wants_any(node)) keep_record(bus, node);
     for (redis_reg *reg; (reg = cl_strmap_next(&node->regs, &at));) {
-        if (node->again && reg->wanted && reg->listed) reg->fresh = node->has_news = 1;
+        if (node->again && reg->wanted && reg->listed) reg->fresh = node->to_announce = 1;
         reg->indexed = 0;
         pursue(bus, reg);
     }
     node->again = 0;
-    if (node->has_news) cl_redis_chore(bus, node);
+    if (node->to_announce) cl_redis_defer(bus, node);
 }
 
 /* The keys may be another's now. */
@@ -194,16 +194,16 @@ void cl_redis_node_due(void *self)
         cl_redis_node_pursue(node->bus, node);
     } else {
         cl_redis_renew(node->bus, node);
-        if (cl_redis_has_heartbeat(node)) cl_redis_node_wake(node->bus, node, node->period);
+        if (cl_redis_has_heartbeat(node)) cl_redis_node_set_timer(node->bus, node, node->period);
     }
 }
 
-/* ---- enroll and withdraw */
+/* ---- register and unregister */
 
 static void reg_free(redis_reg *reg)
 {
-    drop_ops(reg->node->bus, &reg->enrolls);
-    drop_ops(reg->node->bus, &reg->withdraws);
+    drop_ops(reg->node->bus, &reg->registers);
+    drop_ops(reg->node->bus, &reg->unregisters);
     cl_free(reg->memory);
     cl_free(reg);
 }
@@ -217,7 +217,7 @@ static void reg_remove(redis_reg *reg)
 /* Nobody wants it, nothing points to it, and Redis is not known to hold anything of it. */
 static int is_over(const redis_reg *reg)
 {
-    int awaited = !cl_list_empty(&reg->enrolls) || !cl_list_empty(&reg->withdraws);
+    int awaited = !cl_list_empty(&reg->registers) || !cl_list_empty(&reg->unregisters);
     return !reg->wanted && !reg->owed && !reg->refs && !awaited;
 }
 
@@ -247,8 +247,8 @@ static redis_reg *reg_make(redis_bus *bus, redis_node *node, cl_str method)
     redis_reg *reg = cl_calloc(1, sizeof *reg);
     if (!reg) return NULL;
     reg->node = node;
-    cl_list_init(&reg->enrolls);
-    cl_list_init(&reg->withdraws);
+    cl_list_init(&reg->registers);
+    cl_list_init(&reg->unregisters);
     if (name_reg(bus, reg, method) || cl_strmap_put(&node->regs, reg->method, reg)) {
         cl_free(reg->memory);
         cl_free(reg);
@@ -257,18 +257,18 @@ static redis_reg *reg_make(redis_bus *bus, redis_node *node, cl_str method)
     return reg;
 }
 
-int cl_redis_enroll(cl_bus *base, void *handle, cl_str method, uint64_t operation)
+int cl_redis_register(cl_bus *base, void *handle, cl_str method, uint64_t operation)
 {
     redis_bus *bus = (redis_bus *)base;
     redis_node *node = cl_redis_node_of(bus, handle);
     if (!node || node->draining) return cl_error(CLOUDS_ECLOSED, NULL);
-    if (node->deaf && !node->owned) return cl_error(node->deaf, "Redis does not let this node listen");
-    if (!node->was_registered && cl_redis_node_wake(bus, node, node->period)) return cl_error(CLOUDS_ENOMEM, NULL);
+    if (node->refused_code && !node->owned) return cl_error(node->refused_code, "Redis does not let this node listen");
+    if (!node->was_registered && cl_redis_node_set_timer(bus, node, node->period)) return cl_error(CLOUDS_ENOMEM, NULL);
     redis_reg *reg = cl_strmap_get(&node->regs, method);
     int is_first = !wants_any(node);
     if (!reg) reg = reg_make(bus, node, method);
     if (!reg) return cl_error(CLOUDS_ENOMEM, NULL);
-    if (add_op(bus, reg, &reg->enrolls, operation)) {
+    if (add_op(bus, reg, &reg->registers, operation)) {
         if (is_over(reg)) reg_remove(reg);
         return cl_error(CLOUDS_ENOMEM, NULL);
     }
@@ -278,17 +278,17 @@ int cl_redis_enroll(cl_bus *base, void *handle, cl_str method, uint64_t operatio
     return 0;
 }
 
-int cl_redis_withdraw(cl_bus *base, void *handle, cl_str method, uint64_t operation)
+int cl_redis_unregister(cl_bus *base, void *handle, cl_str method, uint64_t operation)
 {
     redis_bus *bus = (redis_bus *)base;
     redis_node *node = cl_redis_node_of(bus, handle);
     redis_reg *reg = node ? cl_strmap_get(&node->regs, method) : NULL;
     if (!reg || !reg->wanted) return cl_error(CLOUDS_EINVAL, "the method is not registered");
-    if (add_op(bus, reg, &reg->withdraws, operation)) return cl_error(CLOUDS_ENOMEM, NULL);
+    if (add_op(bus, reg, &reg->unregisters, operation)) return cl_error(CLOUDS_ENOMEM, NULL);
     reg->wanted = reg->listed = reg->fresh = 0;
     reg->owed = reg->sent;
     send_delete(bus, reg);
-    cl_redis_news_send(bus, node, 'w', method);
+    cl_redis_announce(bus, node, 'w', method);
     return 0;
 }
 
@@ -306,27 +306,27 @@ void cl_redis_abandon(cl_bus *base, uint64_t operation)
 static void send_record_end(redis_bus *bus, redis_node *node)
 {
     cl_str del[] = {CL_STR("DEL"), node->record_key};
-    if (node->recorded && !is_anothers(node)) cl_redis_command(bus, KIND_NEWS, NULL, 2, del);
+    if (node->recorded && !is_anothers(node)) cl_redis_command(bus, KIND_UNAWAITED, NULL, 2, del);
     node->recorded = 0;
 }
 
-void cl_redis_withdraw_all(redis_bus *bus, redis_node *node)
+void cl_redis_unregister_all(redis_bus *bus, redis_node *node)
 {
     size_t at = 0;
     int any = wants_any(node);
     for (redis_reg *reg; (reg = cl_strmap_next(&node->regs, &at));)
         if (reg->wanted) send_delete(bus, reg);
     /* behind the deletions, so that nobody finds it again */
-    if (any && !is_anothers(node)) cl_redis_news_send(bus, node, 'd', CL_STR_NONE);
+    if (any && !is_anothers(node)) cl_redis_announce(bus, node, 'd', CL_STR_NONE);
     at = 0;
     for (redis_reg *reg; (reg = cl_strmap_next(&node->regs, &at));) reg->wanted = reg->listed = reg->fresh = 0;
     send_record_end(bus, node);
 }
 
-void cl_redis_enrolls_end(redis_bus *bus, redis_node *node, int code, const char *words)
+void cl_redis_registers_end(redis_bus *bus, redis_node *node, int code, const char *words)
 {
     size_t at = 0;
-    for (redis_reg *reg; (reg = cl_strmap_next(&node->regs, &at));) end_ops(bus, &reg->enrolls, code, words);
+    for (redis_reg *reg; (reg = cl_strmap_next(&node->regs, &at));) end_ops(bus, &reg->registers, code, words);
 }
 
 /* What is still open when the node goes. */
@@ -334,8 +334,8 @@ void cl_redis_regs_end(redis_bus *bus, redis_node *node)
 {
     size_t at = 0;
     for (redis_reg *reg; (reg = cl_strmap_next(&node->regs, &at));) {
-        end_ops(bus, &reg->enrolls, CLOUDS_ECLOSED, "the node was closed");
-        end_ops(bus, &reg->withdraws, CLOUDS_EUNREACHABLE, "Redis is away: the registration ends by itself");
+        end_ops(bus, &reg->registers, CLOUDS_ECLOSED, "the node was closed");
+        end_ops(bus, &reg->unregisters, CLOUDS_EUNREACHABLE, "Redis is away: the registration ends by itself");
     }
 }
 
@@ -350,9 +350,9 @@ void cl_redis_regs_free(redis_node *node)
 
 static void failed(redis_bus *bus, redis_reg *reg, cl_link *ops, const char *what, cl_str error)
 {
-    cl_redis_words words;
+    cl_redis_error_text words;
     int code = cl_redis_explain_command(error, what, bus->prefix, &words);
-    cl_redis_complain(bus, what, error);
+    cl_redis_log_once(bus, what, error);
     end_ops(bus, ops, code, words.text);
 }
 
@@ -362,10 +362,10 @@ static void listed(redis_bus *bus, redis_reg *reg, int anew)
     if (!reg->wanted) return;
     reg->listed = 1;
     if (anew) {
-        reg->fresh = reg->node->has_news = 1;
-        cl_redis_chore(bus, reg->node);
+        reg->fresh = reg->node->to_announce = 1;
+        cl_redis_defer(bus, reg->node);
     }
-    end_ops(bus, &reg->enrolls, 0, "");
+    end_ops(bus, &reg->registers, 0, "");
 }
 
 /* A key of another kind there is somebody else's: it is named and left alone. Servers of the method are found by a
@@ -374,12 +374,12 @@ static void on_indexed(redis_bus *bus, redis_reg *reg, const cl_reply *reply)
 {
     if (reply->items[0].type != CL_REPLY_ERROR) return;
     reg->indexed = 0;
-    cl_redis_complain_of_key(bus, "SADD", reg->index_key, cl_reply_text(reply, 0));
+    cl_redis_log_key_once(bus, "SADD", reg->index_key, cl_reply_text(reply, 0));
 }
 
 static void on_set(redis_bus *bus, redis_reg *reg, const cl_reply *reply)
 {
-    if (reply->items[0].type == CL_REPLY_ERROR) failed(bus, reg, &reg->enrolls, "SET", cl_reply_text(reply, 0));
+    if (reply->items[0].type == CL_REPLY_ERROR) failed(bus, reg, &reg->registers, "SET", cl_reply_text(reply, 0));
     else if (!cl_redis_is_bad(bus, reply, CL_REPLY_STATUS, "SET")) listed(bus, reg, 1);
 }
 
@@ -387,7 +387,7 @@ static void on_renewed(redis_bus *bus, redis_reg *reg, const cl_reply *reply)
 {
     if (reg->node->renewing) reg->node->renewing--;
     if (reply->items[0].type == CL_REPLY_ERROR) {
-        failed(bus, reg, &reg->enrolls, "EXPIRE", cl_reply_text(reply, 0));
+        failed(bus, reg, &reg->registers, "EXPIRE", cl_reply_text(reply, 0));
     } else if (!cl_redis_is_bad(bus, reply, CL_REPLY_INTEGER, "EXPIRE")) {
         if (reply->items[0].number == 1) {
             listed(bus, reg, 0);
@@ -403,11 +403,11 @@ static void on_deleted(redis_bus *bus, redis_reg *reg, const cl_reply *reply)
 {
     if (reply->items[0].type == CL_REPLY_ERROR) {
         reg->owed = 0;
-        failed(bus, reg, &reg->withdraws, "DEL", cl_reply_text(reply, 0));
+        failed(bus, reg, &reg->unregisters, "DEL", cl_reply_text(reply, 0));
     } else if (!cl_redis_is_bad(bus, reply, CL_REPLY_INTEGER, "DEL")) {
         reg->owed = 0;
-        end_ops(bus, &reg->withdraws, 0, "");
-        if (!reg->wanted) end_ops(bus, &reg->enrolls, CLOUDS_ECANCELED, "withdrawn meanwhile");
+        end_ops(bus, &reg->unregisters, 0, "");
+        if (!reg->wanted) end_ops(bus, &reg->registers, CLOUDS_ECANCELED, "withdrawn meanwhile");
     }
 }
 

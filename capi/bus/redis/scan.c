@@ -1,55 +1,55 @@
-/* Design note. A scan walks all keys and keeps what looks like a registration: the picture. It is the only way to find
+/* Design note. A scan walks all keys and keeps what lookups like a registration: the result. It is the only way to find
  * npm servers, and is left out where none can be there. One runs at a time and at most one starts in a second; who
- * wants one that starts after now asks for the number of the next round. The picture of the latest scan stays until the
+ * wants one that starts after now asks for the number of the next round. The result of the latest scan stays until the
  * next is complete. */
 #include "base/mem.h"
-#include "bus/redis/inside.h"
+#include "bus/redis/internal.h"
 #include "clouds.h"
 
 /* PAGE_MS: a page costs Redis half a millisecond, and a walk may take a fiftieth of its time. */
 enum { SPACING_MS = 1000, PAGE_MS = 25, LONGEST_MS = 30000, PATIENCE_MS = 30000, MOST_IDS = 20000 };
 
-/* ---- the picture */
+/* ---- the result */
 
-static void picture_free(redis_picture *picture)
+static void result_free(redis_scan_result *result)
 {
     size_t at = 0;
-    for (redis_listing *l; (l = cl_strmap_next(&picture->methods, &at));) {
+    for (redis_scan_method *l; (l = cl_strmap_next(&result->methods, &at));) {
         size_t id_at = 0;
         for (void *id; (id = cl_strmap_next(&l->ids, &id_at));) cl_free(id);
         cl_strmap_free(&l->ids);
         cl_free(l->memory);
         cl_free(l);
     }
-    cl_strmap_free(&picture->methods);
-    picture->bytes = 0;
+    cl_strmap_free(&result->methods);
+    result->bytes = 0;
 }
 
-redis_listing *cl_redis_picture_get(const redis_picture *picture, cl_str method)
+redis_scan_method *cl_redis_scan_get(const redis_scan_result *result, cl_str method)
 {
-    return cl_strmap_get(&picture->methods, method);
+    return cl_strmap_get(&result->methods, method);
 }
 
-static redis_listing *listing_of(redis_picture *picture, cl_str method)
+static redis_scan_method *found_of(redis_scan_result *result, cl_str method)
 {
-    redis_listing *l = cl_redis_picture_get(picture, method);
+    redis_scan_method *l = cl_redis_scan_get(result, method);
     if (l) return l;
     l = cl_calloc(1, sizeof *l);
     if (!l) return NULL;
     l->memory = cl_str_dup(method);
     l->method = cl_str_of(l->memory, method.n);
-    if (!l->memory || cl_strmap_put(&picture->methods, l->method, l)) {
+    if (!l->memory || cl_strmap_put(&result->methods, l->method, l)) {
         cl_free(l->memory);
         cl_free(l);
         return NULL;
     }
-    picture->bytes += sizeof *l + method.n;
+    result->bytes += sizeof *l + method.n;
     return l;
 }
 
-static int add(redis_picture *picture, cl_str method, cl_str id)
+static int add(redis_scan_result *result, cl_str method, cl_str id)
 {
-    redis_listing *l = listing_of(picture, method);
+    redis_scan_method *l = found_of(result, method);
     if (!l) return CLOUDS_ENOMEM;
     if (cl_strmap_get(&l->ids, id)) return 0;
     char *copy = cl_str_dup(id);
@@ -57,7 +57,7 @@ static int add(redis_picture *picture, cl_str method, cl_str id)
         cl_free(copy);
         return CLOUDS_ENOMEM;
     }
-    picture->bytes += id.n + 64;
+    result->bytes += id.n + 64;
     return 0;
 }
 
@@ -127,16 +127,16 @@ void cl_redis_scan_want(redis_bus *bus)
     int64_t now = cl_loop_now(), spacing = scan->spacing;
     if (spacing < SPACING_MS || cl_redis_statuses_want_scan(bus, scan->round + 1)) spacing = SPACING_MS;
     if (scan->round == 0 || now - scan->started >= spacing) begin(bus);
-    else cl_loop_timer_set(scan->alarm, scan->started + spacing);
+    else cl_loop_timer_set(scan->timer, scan->started + spacing);
 }
 
 static void want_again(redis_bus *bus)
 {
     uint64_t next = bus->scan.round + 1;
-    if (cl_redis_looks_want_scan(bus, next) || cl_redis_statuses_want_scan(bus, next)) cl_redis_scan_want(bus);
+    if (cl_redis_lookups_want_scan(bus, next) || cl_redis_statuses_want_scan(bus, next)) cl_redis_scan_want(bus);
 }
 
-static void on_alarm(void *self)
+static void on_timer(void *self)
 {
     want_again(self);
 }
@@ -145,12 +145,12 @@ static void end(redis_bus *bus, int code)
 {
     bus->scan.running = 0;
     if (!code) {
-        redis_picture old = bus->scan.picture;
-        bus->scan.picture = bus->scan.next;
+        redis_scan_result old = bus->scan.result;
+        bus->scan.result = bus->scan.next;
         bus->scan.next = old;
     }
-    picture_free(&bus->scan.next);
-    cl_redis_looks_scanned(bus, code);
+    result_free(&bus->scan.next);
+    cl_redis_lookups_scanned(bus, code);
     cl_redis_statuses_scanned(bus, code);
     want_again(bus);
 }
@@ -243,7 +243,7 @@ static void nobody_to_find(redis_bus *bus)
 
 void cl_redis_scan_channels(redis_bus *bus, const cl_reply *reply)
 {
-    if (reply->items[0].type == CL_REPLY_ERROR) cl_redis_complain(bus, "PUBSUB", cl_reply_text(reply, 0));
+    if (reply->items[0].type == CL_REPLY_ERROR) cl_redis_log_once(bus, "PUBSUB", cl_reply_text(reply, 0));
     int code = reply->items[0].type == CL_REPLY_ARRAY ? gather(bus, reply) : CLOUDS_EREDIS;
     if (!code && bus->scan.strangers.len == 0) {
         nobody_to_find(bus);
@@ -305,19 +305,19 @@ void cl_redis_scan_page(redis_bus *bus, const cl_reply *reply)
 void cl_redis_scan_lost(redis_bus *bus)
 {
     bus->scan.running = 0;
-    picture_free(&bus->scan.next);
+    result_free(&bus->scan.next);
 }
 
 int cl_redis_scan_create(redis_bus *bus)
 {
-    return cl_loop_timer_create(bus->loop, on_alarm, bus, &bus->scan.alarm);
+    return cl_loop_timer_create(bus->loop, on_timer, bus, &bus->scan.timer);
 }
 
 void cl_redis_scan_free(redis_bus *bus)
 {
-    picture_free(&bus->scan.next);
-    picture_free(&bus->scan.picture);
+    result_free(&bus->scan.next);
+    result_free(&bus->scan.result);
     forget_ids(&bus->scan.natives);
     forget_ids(&bus->scan.strangers);
-    cl_loop_timer_destroy(bus->scan.alarm);
+    cl_loop_timer_destroy(bus->scan.timer);
 }

@@ -14,12 +14,12 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/rand.h"
-#include "bus/redis/session_state.h"
+#include "bus/redis/session_internal.h"
 #include "clouds.h"
 
 enum { CONTROL_BYTES = 256 * 1024 };
 
-enum { CLOSE_GRACE_MS = 1000, SUSPECT_MS = 50, ROLE_MS = 5000, DOUBT_MS = 1000 };
+enum { CLOSE_GRACE_MS = 1000, PROBE_MS = 50, ROLE_MS = 5000, DOUBT_MS = 1000 };
 
 static int64_t to_ms(double seconds)
 {
@@ -29,16 +29,16 @@ static int64_t to_ms(double seconds)
 static void on_reply(void *self, const cl_reply *reply)
 {
     cl_session *s = self;
-    if (s->ring.len == 0) {
-        cl_redis_words words = {"Redis sent an answer that nobody asked for"};
+    if (s->pending.len == 0) {
+        cl_redis_error_text words = {"Redis sent an answer that nobody asked for"};
         int code = CLOUDS_EPROTO;
         if (reply->items[0].type == CL_REPLY_ERROR) code = cl_redis_explain(cl_reply_text(reply, 0), &words);
         cl_session_cut(s, code, words.text);
         return;
     }
-    cl_pending pending = cl_ring_pop(&s->ring);
+    cl_pending pending = cl_pending_pop(&s->pending);
     s->waiting_since = s->complete = s->heard;
-    if (pending.kind < 0) cl_session_greeted(s, &pending, reply);
+    if (pending.kind < 0) cl_session_handshake_reply(s, &pending, reply);
     else s->hooks.reply(s->hooks.self, &pending, reply);
 }
 
@@ -59,19 +59,19 @@ static void on_opened(void *self)
 {
     cl_session *s = self;
     if (s->phase != SESSION_CONNECTING) return;
-    s->phase = SESSION_GREETING;
+    s->phase = SESSION_HANDSHAKE;
     s->heard = s->complete = s->waiting_since = cl_loop_now();
-    int code = cl_session_greet(s);
+    int code = cl_session_handshake(s);
     if (code) cl_session_cut(s, code, clouds_strerror(code));
-    else cl_loop_timer_set(s->alarm, s->heard + to_ms(s->limits->ping_timeout));
+    else cl_loop_timer_set(s->timer, s->heard + to_ms(s->limits->ping_timeout));
 }
 
 static void on_data(void *self, const char *p, size_t n)
 {
     cl_session *s = self;
-    if (s->phase != SESSION_GREETING && s->phase != SESSION_READY) return;
+    if (s->phase != SESSION_HANDSHAKE && s->phase != SESSION_READY) return;
     s->heard = cl_loop_now();
-    s->suspect = 0;
+    s->probe = 0;
     int code = cl_resp_feed(s->resp, p, n);
     if (code) cl_session_cut(s, code, cl_resp_words(s->resp));
 }
@@ -91,8 +91,8 @@ static int64_t backoff(cl_session *s, int code)
 
 static void end_pending(cl_session *s, uint64_t handed)
 {
-    while (s->ring.len > 0) {
-        cl_pending pending = cl_ring_pop(&s->ring);
+    while (s->pending.len > 0) {
+        cl_pending pending = cl_pending_pop(&s->pending);
         if (pending.kind >= 0) s->hooks.unanswered(s->hooks.self, &pending, pending.end <= handed);
     }
 }
@@ -100,7 +100,7 @@ static void end_pending(cl_session *s, uint64_t handed)
 static void finish_close(cl_session *s)
 {
     s->phase = SESSION_CLOSED;
-    cl_loop_timer_stop(s->alarm);
+    cl_loop_timer_stop(s->timer);
     s->hooks.closed(s->hooks.self);
 }
 
@@ -116,9 +116,9 @@ static void ended(cl_session *s, int code, const char *words)
         finish_close(s);
         return;
     }
-    cl_loop_timer_set(s->alarm, now + backoff(s, code));
-    cl_redis_words full;
-    snprintf(full.text, sizeof full.text, "%s: %s", s->address->shown, words);
+    cl_loop_timer_set(s->timer, now + backoff(s, code));
+    cl_redis_error_text full;
+    snprintf(full.text, sizeof full.text, "%s: %s", s->address->display_url, words);
     s->hooks.down(s->hooks.self, was_ready, code, full.text);
 }
 
@@ -131,7 +131,7 @@ static void on_closed(void *self, int code, const char *words)
     cl_resp_destroy(s->resp);
     s->resp = NULL;
     end_pending(s, handed);
-    cl_redis_words why = s->words;
+    cl_redis_error_text why = s->words;
     if (s->code) ended(s, s->code, why.text);
     else ended(s, code ? code : CLOUDS_ELOST, words);
 }
@@ -157,7 +157,7 @@ static void attempt(cl_session *s)
     s->phase = SESSION_CONNECTING;
     s->queued = 0;
     s->code = 0;
-    s->suspect = s->clock_refused = s->cluster = 0;
+    s->probe = s->clock_refused = s->cluster = 0;
     s->role = (cl_redis_role){0};
     int code = dial(s);
     if (code) ended(s, code, clouds_strerror(code));
@@ -168,7 +168,7 @@ void cl_session_became_ready(cl_session *s)
     s->phase = SESSION_READY;
     s->was_ready = 1;
     s->ready_at = s->heard;
-    cl_loop_timer_set(s->alarm, s->heard); /* the watch sets its own pace */
+    cl_loop_timer_set(s->timer, s->heard); /* the watch sets its own pace */
     s->hooks.ready(s->hooks.self);
 }
 
@@ -176,9 +176,9 @@ void cl_session_became_ready(cl_session *s)
 
 /* Nothing came for too long. But if this process was stopped meanwhile, the answer lies unread in the socket: look
  * again. */
-static void suspect(cl_session *s, int64_t now)
+static void probe(cl_session *s, int64_t now)
 {
-    if (s->suspect++ == 0) cl_loop_timer_set(s->alarm, now + SUSPECT_MS);
+    if (s->probe++ == 0) cl_loop_timer_set(s->timer, now + PROBE_MS);
     else cl_session_cut(s, CLOUDS_ELOST, "Redis does not answer");
 }
 
@@ -197,24 +197,24 @@ static void watch(cl_session *s, int64_t now)
     int64_t pace = !s->pushes && interval > ROLE_MS ? ROLE_MS : interval;
     if (interval < 1) interval = 1;
     if (patience < 1) patience = 1;
-    if (s->ring.len > 0) {
+    if (s->pending.len > 0) {
         int64_t last = s->heard > s->waiting_since ? s->heard : s->waiting_since;
-        int dawdles = now - s->waiting_since >= patience * (s->phase == SESSION_READY ? 4 : 2);
-        if (now - last >= patience || dawdles) {
-            suspect(s, now);
+        int stalled = now - s->waiting_since >= patience * (s->phase == SESSION_READY ? 4 : 2);
+        if (now - last >= patience || stalled) {
+            probe(s, now);
             return;
         }
         if (s->phase == SESSION_READY && !s->pushes) ask_on_schedule(s, now, interval);
-        cl_loop_timer_set(s->alarm, last + patience < now + pace ? last + patience : now + pace);
+        cl_loop_timer_set(s->timer, last + patience < now + pace ? last + patience : now + pace);
         return;
     }
     if (!s->pushes) ask_on_schedule(s, now, interval);
     else if (now - s->complete >= interval) cl_session_ping(s);
     int64_t next = s->pushes ? s->complete + interval : now + pace;
-    cl_loop_timer_set(s->alarm, s->ring.len ? now + (patience < pace ? patience : pace) : next);
+    cl_loop_timer_set(s->timer, s->pending.len ? now + (patience < pace ? patience : pace) : next);
 }
 
-static void on_alarm(void *self)
+static void on_timer(void *self)
 {
     cl_session *s = self;
     if (s->closing) {
@@ -222,7 +222,7 @@ static void on_alarm(void *self)
         else finish_close(s);
     } else if (s->phase == SESSION_WAITING) {
         attempt(s);
-    } else if (s->phase == SESSION_GREETING || s->phase == SESSION_READY) {
+    } else if (s->phase == SESSION_HANDSHAKE || s->phase == SESSION_READY) {
         watch(s, cl_loop_now());
     }
 }
@@ -240,13 +240,13 @@ int cl_session_create(cl_loop *loop, const cl_redis_address *address, const cl_l
     s->pushes = pushes;
     s->hooks = *hooks;
     s->phase = SESSION_WAITING;
-    int code = cl_loop_timer_create(loop, on_alarm, s, &s->alarm);
+    int code = cl_loop_timer_create(loop, on_timer, s, &s->timer);
     if (!code && cl_random_bytes(&s->random, sizeof s->random)) code = CLOUDS_ESYSTEM;
     if (code) {
         cl_session_destroy(s);
         return code;
     }
-    cl_loop_timer_set(s->alarm, cl_loop_now());
+    cl_loop_timer_set(s->timer, cl_loop_now());
     *out = s;
     return 0;
 }
@@ -255,7 +255,7 @@ void cl_session_close(cl_session *s)
 {
     if (s->closing) return;
     s->closing = 1;
-    cl_loop_timer_set(s->alarm, cl_loop_now() + (s->conn ? CLOSE_GRACE_MS : 0));
+    cl_loop_timer_set(s->timer, cl_loop_now() + (s->conn ? CLOSE_GRACE_MS : 0));
     if (s->resp) cl_resp_stop(s->resp);
     if (s->conn) cl_conn_close(s->conn, 1);
 }
@@ -263,9 +263,9 @@ void cl_session_close(cl_session *s)
 void cl_session_destroy(cl_session *s)
 {
     if (!s) return;
-    cl_loop_timer_destroy(s->alarm);
+    cl_loop_timer_destroy(s->timer);
     cl_resp_destroy(s->resp);
-    cl_ring_free(&s->ring);
+    cl_pending_free(&s->pending);
     cl_free(s);
 }
 
@@ -320,17 +320,17 @@ void cl_session_wrote(cl_session *s)
 
 int cl_session_begin(cl_session *s, cl_buf **out)
 {
-    if (s->phase != SESSION_READY && s->phase != SESSION_GREETING) return CLOUDS_EUNREACHABLE;
+    if (s->phase != SESSION_READY && s->phase != SESSION_HANDSHAKE) return CLOUDS_EUNREACHABLE;
     if (s->closing) return CLOUDS_EUNREACHABLE;
     *out = cl_conn_out(s->conn);
-    return cl_ring_reserve(&s->ring);
+    return cl_pending_reserve(&s->pending);
 }
 
 void cl_session_end(cl_session *s, size_t length_before, int kind, uint64_t ref)
 {
     s->queued += cl_conn_out(s->conn)->len - length_before;
-    if (s->ring.len == 0) s->waiting_since = cl_loop_now();
-    cl_ring_push(&s->ring, (cl_pending){ref, s->queued, kind});
+    if (s->pending.len == 0) s->waiting_since = cl_loop_now();
+    cl_pending_push(&s->pending, (cl_pending){ref, s->queued, kind});
     cl_conn_commit(s->conn);
 }
 

@@ -1,11 +1,11 @@
-/* One connection to Redis that is kept alive: connect, greet, ping, reconnect with backoff. It pairs replies with
+/* One connection to Redis that is kept alive: connect, handshake, ping, reconnect with backoff. It pairs replies with
  * commands. */
 #ifndef CL_REDIS_SESSION_H
 #define CL_REDIS_SESSION_H
 
 #include "base/buf.h"
 #include "bus/redis/resp.h"
-#include "bus/redis/ring.h"
+#include "bus/redis/pending.h"
 #include "net/loop.h"
 #include "proto/peer.h"
 
@@ -17,8 +17,8 @@ typedef struct cl_redis_address {
     const char *host;
     int port, db;
     cl_str user, password;
-    cl_str probe;      /* a key of ours that is never there */
-    const char *shown; /* for messages, without the password */
+    cl_str probe;            /* a key of ours that is never there */
+    const char *display_url; /* for messages, without the password */
 } cl_redis_address;
 
 /* What INFO said of the server at the other end of this connection. */
@@ -33,7 +33,7 @@ typedef struct cl_redis_role {
 
 typedef struct cl_session_hooks {
     void *self;
-    /* Greeted: commands may be sent. */
+    /* The handshake is over: commands may be sent. */
     void (*ready)(void *self);
     /* An attempt failed (was_ready 0), or the connection is lost (1). Told after `unanswered` for all that was pending.
      */
@@ -57,7 +57,7 @@ void cl_session_close(cl_session *session);
 void cl_session_destroy(cl_session *session);
 
 int cl_session_is_ready(const cl_session *session);
-/* 1 when the greeting found a server in cluster mode. */
+/* 1 when the handshake found a server in cluster mode. */
 int cl_session_is_cluster(const cl_session *session);
 /* Redis' clock minus the loop's, in ms; 0 when it was never learned. */
 int cl_session_clock(const cl_session *session, int64_t *offset);

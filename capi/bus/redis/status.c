@@ -1,7 +1,7 @@
 /* Who serves what: one scan that begins after the question, told in rows. */
 #include "base/error.h"
 #include "base/mem.h"
-#include "bus/redis/inside.h"
+#include "bus/redis/internal.h"
 #include "clouds.h"
 
 enum { ROWS = 256 };
@@ -26,13 +26,13 @@ static void flush(rows *r)
     r->n = 0;
 }
 
-static void tell_listing(rows *r, const redis_listing *listing)
+static void tell_found(rows *r, const redis_scan_method *found)
 {
     size_t at = 0;
-    for (const struct cl_strmap_slot *slot; at < listing->ids.cap; at++) {
-        slot = &listing->ids.slots[at];
+    for (const struct cl_strmap_slot *slot; at < found->ids.cap; at++) {
+        slot = &found->ids.slots[at];
         if (!slot->value) continue;
-        r->methods[r->n] = listing->method;
+        r->methods[r->n] = found->method;
         r->servers[r->n++] = (cl_server){slot->key, 0};
         if (r->n == ROWS) flush(r);
     }
@@ -46,7 +46,7 @@ static void answer(redis_bus *bus, question *q, int code)
     if (!code) {
         rows r = {.bus = bus, .operation = operation};
         size_t at = 0;
-        for (redis_listing *l; (l = cl_strmap_next(&bus->scan.picture.methods, &at));) tell_listing(&r, l);
+        for (redis_scan_method *l; (l = cl_strmap_next(&bus->scan.result.methods, &at));) tell_found(&r, l);
         flush(&r);
     }
     bus->sink.status(bus->sink.self, operation, NULL, NULL, 0, 1, code);
@@ -56,15 +56,16 @@ void cl_redis_status(cl_bus *base, uint64_t operation)
 {
     redis_bus *bus = (redis_bus *)base;
     question *q = cl_malloc(sizeof *q);
-    if (!q) { /* told by the chores; with more than fit there, nothing is left but silence */
-        if (bus->unasked_len < REDIS_UNASKED) bus->unasked[bus->unasked_len++] = operation;
-        cl_redis_chore(bus, NULL);
+    if (!q) { /* reported later; with more than fit there, nothing is left but silence */
+        if (bus->failed_statuses_len < REDIS_FAILED_STATUSES)
+            bus->failed_statuses[bus->failed_statuses_len++] = operation;
+        cl_redis_defer(bus, NULL);
         return;
     }
     *q = (question){.operation = operation, .round = bus->scan.round + 1};
     cl_list_append(&bus->statuses, &q->link);
     if (cl_session_is_ready(bus->commands)) cl_redis_scan_want(bus);
-    else cl_redis_chore(bus, NULL);
+    else cl_redis_defer(bus, NULL);
 }
 
 int cl_redis_statuses_want_scan(redis_bus *bus, uint64_t round)
@@ -83,10 +84,11 @@ void cl_redis_statuses_scanned(redis_bus *bus, int code)
     }
 }
 
-void cl_redis_statuses_unasked(redis_bus *bus)
+void cl_redis_statuses_failed(redis_bus *bus)
 {
-    while (bus->unasked_len > 0)
-        bus->sink.status(bus->sink.self, bus->unasked[--bus->unasked_len], NULL, NULL, 0, 1, CLOUDS_ENOMEM);
+    while (bus->failed_statuses_len > 0)
+        bus->sink.status(bus->sink.self, bus->failed_statuses[--bus->failed_statuses_len], NULL, NULL, 0, 1,
+                         CLOUDS_ENOMEM);
 }
 
 void cl_redis_statuses_fail(redis_bus *bus)

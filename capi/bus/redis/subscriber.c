@@ -1,7 +1,7 @@
-/* The connection that listens: one SUBSCRIBE for each node, so that each has an answer of its own, and one for news
- * where something looks for servers: who only serves is not woken by who comes and goes. */
+/* The connection that listens: one SUBSCRIBE for each node, so that each has an answer of its own, and one for
+ * announcements where something lookups for servers: who only serves is not woken by who comes and goes. */
 #include "base/log.h"
-#include "bus/redis/inside.h"
+#include "bus/redis/internal.h"
 #include "clouds.h"
 
 enum { FARTHEST_MS = 7 * 24 * 3600 * 1000 };
@@ -29,12 +29,12 @@ void cl_redis_unsubscribe(redis_bus *bus, redis_node *node)
     send_one(bus, KIND_UNSUBSCRIBE, node, CL_STR("UNSUBSCRIBE"), node->channel);
 }
 
-int cl_redis_hear_news(redis_bus *bus)
+int cl_redis_hear_announcements(redis_bus *bus)
 {
-    if (!bus->wants_news && cl_session_is_ready(bus->subscriber))
-        send_one(bus, KIND_SUBSCRIBE_NEWS, NULL, CL_STR("SUBSCRIBE"), bus->news_channel);
-    bus->wants_news = 1;
-    return bus->hears_news || !cl_session_is_ready(bus->subscriber);
+    if (!bus->wants_announcements && cl_session_is_ready(bus->subscriber))
+        send_one(bus, KIND_SUBSCRIBE_ANNOUNCEMENTS, NULL, CL_STR("SUBSCRIBE"), bus->announce_channel);
+    bus->wants_announcements = 1;
+    return bus->hears_announcements || !cl_session_is_ready(bus->subscriber);
 }
 
 /* What is held came from where we were: of another Redis it would not be known which call is meant for it. */
@@ -51,7 +51,8 @@ static void on_ready(void *self)
     redis_bus *bus = self;
     bus->unconfirmed = 0;
     come_home(bus);
-    if (bus->wants_news) send_one(bus, KIND_SUBSCRIBE_NEWS, NULL, CL_STR("SUBSCRIBE"), bus->news_channel);
+    if (bus->wants_announcements)
+        send_one(bus, KIND_SUBSCRIBE_ANNOUNCEMENTS, NULL, CL_STR("SUBSCRIBE"), bus->announce_channel);
     CL_LIST_EACH(link, &bus->nodes)
     {
         redis_node *node = CL_OWNER(link, redis_node, link);
@@ -62,7 +63,7 @@ static void on_ready(void *self)
 
 /* 1: it is an answer of this kind; 0: an error of Redis, in words; else the connection is cut. A right that is missing
  * is the node's end; every other error passes, so that the connection is tried again. */
-static int is_confirmed(redis_bus *bus, const cl_reply *reply, const char *verb, int *code, cl_redis_words *words)
+static int is_confirmed(redis_bus *bus, const cl_reply *reply, const char *verb, int *code, cl_redis_error_text *words)
 {
     if (reply->items[0].type == CL_REPLY_ERROR) {
         *code = cl_redis_explain_command(cl_reply_text(reply, 0), "SUBSCRIBE", bus->prefix, words);
@@ -79,7 +80,7 @@ static int is_confirmed(redis_bus *bus, const cl_reply *reply, const char *verb,
 static void subscribed(redis_bus *bus, redis_node *node, const cl_reply *reply)
 {
     int code;
-    cl_redis_words words;
+    cl_redis_error_text words;
     int confirmed = is_confirmed(bus, reply, "subscribe", &code, &words);
     if (confirmed == 0 && code != CLOUDS_EAUTH) {
         cl_session_cut(bus->subscriber, code, words.text);
@@ -91,10 +92,10 @@ static void subscribed(redis_bus *bus, redis_node *node, const cl_reply *reply)
     }
     bus->unconfirmed--;
     if (!node) {
-        bus->hears_news = 1;
-        cl_redis_looks_begin(bus);
+        bus->hears_announcements = 1;
+        cl_redis_lookups_begin(bus);
     }
-    if (!node && !confirmed) cl_log(CLOUDS_LOG_WARN, "no news of servers from Redis: %s", words.text);
+    if (!node && !confirmed) cl_log(CLOUDS_LOG_WARN, "no announcements of servers from Redis: %s", words.text);
     if (node) {
         node->again = node->owned;
         if (!node->leaving) cl_redis_node_confirmed(bus, node, code, code ? words.text : "");
@@ -108,7 +109,7 @@ static void on_reply(void *self, const cl_pending *pending, const cl_reply *repl
     redis_bus *bus = self;
     redis_node *node = redis_from_ref(pending->ref);
     int code;
-    cl_redis_words words;
+    cl_redis_error_text words;
     if (pending->kind == KIND_UNSUBSCRIBE) {
         is_confirmed(bus, reply, "unsubscribe", &code, &words);
         cl_redis_node_unref(bus, node);
@@ -127,8 +128,8 @@ static void on_down(void *self, int was_ready, int code, const char *words)
 {
     redis_bus *bus = self;
     bus->unconfirmed = 0;
-    bus->hears_news = 0;
-    cl_redis_looks_begin(bus); /* the connection that asks may be well */
+    bus->hears_announcements = 0;
+    cl_redis_lookups_begin(bus); /* the connection that asks may be well */
     CL_LIST_EACH(link, &bus->nodes)
     {
         redis_node *node = CL_OWNER(link, redis_node, link);
@@ -145,10 +146,10 @@ static void on_down(void *self, int was_ready, int code, const char *words)
 static void on_channel(void *self, cl_str channel)
 {
     redis_bus *bus = self;
-    bus->current_is_news = 0;
+    bus->current_is_announcement = 0;
     if (bus->current && cl_str_eq(bus->current->channel, channel)) return;
     bus->current = cl_strmap_get(&bus->by_channel, channel);
-    if (!bus->current) bus->current_is_news = cl_str_eq(channel, bus->news_channel);
+    if (!bus->current) bus->current_is_announcement = cl_str_eq(channel, bus->announce_channel);
 }
 
 /* From Redis' time to the loop's; 0 when Redis does not allow TIME. What seems to have expired may come from one who
@@ -253,7 +254,7 @@ static void on_message(void *self, cl_str payload)
 {
     redis_bus *bus = self;
     redis_node *node = bus->current;
-    if (bus->current_is_news) cl_redis_news_came(bus, payload);
+    if (bus->current_is_announcement) cl_redis_announced(bus, payload);
     else if (node && !node->listening && !node->leaving) hold(bus, node, payload);
     else deliver(bus, payload);
 }

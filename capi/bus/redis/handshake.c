@@ -1,14 +1,14 @@
-/* Design note. The greeting is one pipeline; it is over when all of it is answered. In the order of sending:
+/* Design note. The handshake is one pipeline; it is over when all of it is answered. In the order of sending:
  *   AUTH, SELECT   when the address says so
  *   TIME           Redis' clock against ours
  *   EXISTS         of a key that is never there: finds a Redis that cannot serve yet
  *   INFO cluster   whether the number that PUBLISH returns means anything
  *   INFO replication   whether it is a primary
  *   INFO server    which process it is: both connections have to lead to the same one
- *   CLIENT SETNAME for whoever looks at CLIENT LIST
+ *   CLIENT SETNAME for whoever lookups at CLIENT LIST
  *
  * A user without the right to TIME, INFO or CLIENT gets along without. */
-#include "bus/redis/session_state.h"
+#include "bus/redis/session_internal.h"
 
 #include <stdlib.h>
 
@@ -61,7 +61,7 @@ static int send_role(cl_session *s)
     return code ? code : send_info(s, CL_STR("server"));
 }
 
-int cl_session_greet(cl_session *s)
+int cl_session_handshake(cl_session *s)
 {
     cl_str name[] = {CL_STR("CLIENT"), CL_STR("SETNAME"), CL_STR("clouds")};
     int code = send_auth(s);
@@ -73,18 +73,18 @@ int cl_session_greet(cl_session *s)
 
 static void refused(cl_session *s, cl_str error)
 {
-    cl_redis_words words;
+    cl_redis_error_text words;
     int code = cl_redis_explain(error, &words);
     cl_session_cut(s, code, words.text);
 }
 
-/* May the greeting go on after this error? */
+/* May the handshake go on after this error? */
 static int is_harmless(cl_session *s, int kind, cl_str error)
 {
     switch (kind) {
     case SESSION_AUTH:
         if (!cl_redis_needs_no_password(error)) return 0;
-        cl_log(CLOUDS_LOG_WARN, "%s: the address has a password, but this Redis has none", s->address->shown);
+        cl_log(CLOUDS_LOG_WARN, "%s: the address has a password, but this Redis has none", s->address->display_url);
         return 1;
     case SESSION_TIME:
     case SESSION_NAME:
@@ -108,7 +108,8 @@ static void learn_clock(cl_session *s, int64_t asked, int64_t redis_ms)
     if (s->clock_known && s->clock_offset >= low && s->clock_offset <= high) return;
     int64_t step = offset - s->clock_offset;
     if (s->clock_known && (step > STEP_MS || step < -STEP_MS))
-        cl_log(CLOUDS_LOG_WARN, "%s: the clock of Redis stepped by %.1f s", s->address->shown, (double)step / 1000);
+        cl_log(CLOUDS_LOG_WARN, "%s: the clock of Redis stepped by %.1f s", s->address->display_url,
+               (double)step / 1000);
     s->clock_offset = offset;
     s->clock_known = 1;
     if (high - low <= EXACT_MS) s->clock_again = 0;
@@ -154,7 +155,8 @@ static cl_str info_value(cl_str text, const char *name)
 
 static void cluster_came(cl_session *s)
 {
-    if (!s->cluster) cl_log(CLOUDS_LOG_WARN, "%s is in cluster mode, which clouds does not use", s->address->shown);
+    if (!s->cluster)
+        cl_log(CLOUDS_LOG_WARN, "%s is in cluster mode, which clouds does not use", s->address->display_url);
     s->cluster = 1;
 }
 
@@ -185,7 +187,7 @@ void cl_session_learn_info(cl_session *s, const cl_reply *reply)
     if (role.n > 0) role_came(s, role, text);
 }
 
-void cl_session_greeted(cl_session *s, const cl_pending *pending, const cl_reply *reply)
+void cl_session_handshake_reply(cl_session *s, const cl_pending *pending, const cl_reply *reply)
 {
     if (reply->items[0].type == CL_REPLY_ERROR && !is_harmless(s, pending->kind, cl_reply_text(reply, 0))) {
         refused(s, cl_reply_text(reply, 0));
@@ -193,7 +195,7 @@ void cl_session_greeted(cl_session *s, const cl_pending *pending, const cl_reply
     }
     if (pending->kind == SESSION_TIME) time_came(s, pending, reply);
     if (pending->kind == SESSION_INFO) cl_session_learn_info(s, reply);
-    if (s->phase == SESSION_GREETING && s->ring.len == 0) cl_session_became_ready(s);
+    if (s->phase == SESSION_HANDSHAKE && s->pending.len == 0) cl_session_became_ready(s);
 }
 
 void cl_session_ping(cl_session *s)

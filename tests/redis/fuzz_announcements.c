@@ -1,7 +1,7 @@
 /* Fuzz target: what stands on the channel for news about registrations, which anybody who may PUBLISH can write.
  * Whatever it is, ids and methods that come out of it are texts that the message holds, and what is broken is dropped
  * with a reason. */
-#include "bus/redis/inside.h"
+#include "bus/redis/internal.h"
 #include "clouds.h"
 #include "fuzz/fuzz.h"
 
@@ -60,7 +60,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                  .dropped = on_dropped},
         .limits = {.message = 3000, .json = {32, 200}},
     };
-    cl_redis_news_came(&bus, (cl_str){(const char *)data, size});
+    cl_redis_announced(&bus, (cl_str){(const char *)data, size});
     HOLDS(h.dropped <= 1 && h.draining <= 1);
     HOLDS(h.up == 0 || h.down == 0);
     if (h.dropped) HOLDS(h.up + h.down + h.draining == 0);

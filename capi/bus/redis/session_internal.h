@@ -1,15 +1,15 @@
-/* The inside of a session, for session.c and greeting.c. */
-#ifndef CL_REDIS_SESSION_STATE_H
-#define CL_REDIS_SESSION_STATE_H
+/* The inside of a session, for session.c and handshake.c. */
+#ifndef CL_REDIS_INTERNAL_H
+#define CL_REDIS_INTERNAL_H
 
 #include "bus/redis/session.h"
-#include "bus/redis/words.h"
+#include "bus/redis/redis_error.h"
 #include "net/conn.h"
 
 enum session_phase {
     SESSION_WAITING,
     SESSION_CONNECTING,
-    SESSION_GREETING,
+    SESSION_HANDSHAKE,
     SESSION_READY,
     SESSION_CUT,
     SESSION_CLOSED
@@ -35,15 +35,15 @@ struct cl_session {
     enum session_phase phase;
     int was_ready, closing;
     cl_conn *conn;
-    cl_loop_timer *alarm; /* the next attempt, or the next look after the peer */
+    cl_loop_timer *timer; /* the next attempt, or the next check of the peer */
     cl_resp *resp;
-    cl_ring ring;
+    cl_pending_queue pending;
     uint64_t queued;       /* bytes ever put into the output of this connection */
     int64_t heard;         /* when bytes last came */
     int64_t complete;      /* when an answer or a message was last complete: bytes that only drip are no sign of life */
     int64_t waiting_since; /* since when an answer is due, or when the last one came */
     int64_t ready_at;
-    int suspect;       /* it seems dead: one more turn, since it may be us who slept */
+    int probe;         /* it seems dead: one more turn, since it may be us who slept */
     unsigned attempts; /* failed in a row */
     uint64_t random;   /* for jitter */
     int clock_known;   /* the offset is kept from one connection to the next: an old one is better than none */
@@ -53,18 +53,18 @@ struct cl_session {
     cl_redis_role role;
     int64_t role_asked, wrote_at;
     int code; /* why we cut it, 0: we did not */
-    cl_redis_words words;
+    cl_redis_error_text words;
 };
 
-/* Sends the greeting. 0 or an error. */
-int cl_session_greet(cl_session *session);
+/* Sends the handshake. 0 or an error. */
+int cl_session_handshake(cl_session *session);
 /* The answer to one of our own commands. */
-void cl_session_greeted(cl_session *session, const cl_pending *pending, const cl_reply *reply);
+void cl_session_handshake_reply(cl_session *session, const cl_pending *pending, const cl_reply *reply);
 /* Asks whether Redis is alive, and what time it is. */
 void cl_session_ping(cl_session *session);
 /* Asks whether it is still the primary. */
 void cl_session_ask_role(cl_session *session);
-/* All of the greeting is answered. */
+/* All of the handshake is answered. */
 void cl_session_became_ready(cl_session *session);
 
 #endif

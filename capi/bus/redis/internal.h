@@ -1,7 +1,7 @@
 /* The inside of the redis bus: one struct for the whole, and what its files offer each other.
  *
  *   session.c     a connection that stays alive               (session.h)
- *   subscriber.c  what comes in: envelopes and news
+ *   subscriber.c  what comes in: envelopes and announcements
  *   publish.c     envelopes that go out
  *   batch.c       several of them in one message, between nodes of ours
  *   commands.c    all other commands, and the answers to every one
@@ -9,17 +9,17 @@
  *   nodes.c       the life of a node on the bus
  *   claim.c       that an id has one owner
  *   registry.c    its registrations and their heartbeat
- *   news.c        what our nodes tell each other about registrations
+ *   announcements.c              what native nodes announce about registrations
  *   lookup.c, scan.c, status.c   who serves what
  *   redis_bus.c   the bus itself */
-#ifndef CL_REDIS_INSIDE_H
-#define CL_REDIS_INSIDE_H
+#ifndef CL_REDIS_BUS_INTERNAL_H
+#define CL_REDIS_BUS_INTERNAL_H
 
 #include "base/list.h"
 #include "base/map.h"
 #include "bus/bus.h"
 #include "bus/redis/session.h"
-#include "bus/redis/words.h"
+#include "bus/redis/redis_error.h"
 #include "net/loop.h"
 
 /* What a pending command was, and what its ref is. */
@@ -27,7 +27,7 @@ enum redis_kind {
     KIND_PUBLISH,      /* token, or 0 */
     KIND_PUBLISH_OURS, /* the same, of what only a node of ours gets */
     KIND_BATCH,        /* redis_tokens */
-    KIND_NEWS,         /* the verb; like all that nobody waits for */
+    KIND_UNAWAITED,    /* the verb; like all that nobody waits for */
     KIND_SET,          /* redis_reg: the key is made */
     KIND_RENEW,        /* redis_reg: the key lives on, or is gone */
     KIND_INDEX,        /* redis_reg: it is in the index of the method */
@@ -38,34 +38,34 @@ enum redis_kind {
     KIND_CLAIM_LOCK,   /* redis_node: of those who are refused, it may wait longer */
     KIND_RECORD,       /* redis_node: its record is made */
     KIND_RENEW_RECORD, /* redis_node */
-    KIND_FENCE,        /* redis_node: all it sent before is executed */
-    KIND_MEMBERS,      /* redis_look: the index of a method */
-    KIND_LIVING,       /* redis_look: which of them live */
-    KIND_COUNTS,       /* redis_look: who of them listens */
+    KIND_BARRIER,      /* redis_node: all it sent before is executed */
+    KIND_MEMBERS,      /* redis_lookup: the index of a method */
+    KIND_LIVING,       /* redis_lookup: which of them live */
+    KIND_COUNTS,       /* redis_lookup: who of them listens */
     KIND_CHANNELS,     /* nothing: who listens at all */
     KIND_RECORDS,      /* nothing: who of them is ours */
     KIND_SCAN,         /* one page */
     KIND_SUBSCRIBE,    /* redis_node */
     KIND_UNSUBSCRIBE,  /* redis_node */
-    KIND_SUBSCRIBE_NEWS
+    KIND_SUBSCRIBE_ANNOUNCEMENTS
 };
 
 typedef struct redis_node {
     cl_link link;
     struct redis_bus *bus;
-    cl_link chore; /* in bus->chores while there is something to do for it */
-    void *handle;  /* the owner's name for it */
-    char *memory;  /* channel and record key */
+    cl_link deferred; /* in bus->deferred_nodes while there is something to do for it */
+    void *handle;     /* the owner's name for it */
+    char *memory;     /* channel and record key */
     cl_str channel, id, record_key;
     int64_t period; /* of the heartbeat, ms */
     char ttl[24];
     cl_strmap regs;       /* by method */
-    cl_loop_timer *alarm; /* heartbeat, later linger */
+    cl_loop_timer *timer; /* heartbeat, later linger */
     unsigned refs;        /* pending commands that point here */
     unsigned renewing;    /* renewals under way */
     int subscribed;       /* its SUBSCRIBE is confirmed */
     int listening, told;  /* and so is that the id is its own; the owner knows */
-    int deaf;             /* why it was refused, 0: it was not */
+    int refused_code;     /* why it was refused, 0: it was not */
     int recorded;         /* its record is known to be there */
     int owned;            /* the id was its own once, and nobody is known to have taken it */
     int again;            /* it had to subscribe once more: others may have missed what it serves */
@@ -76,7 +76,7 @@ typedef struct redis_node {
     unsigned tries;       /* in a row that failed */
     char holder[120];     /* whose it is, in words */
     cl_buf held;          /* what arrived before the id was known to be its own */
-    int was_registered, draining, closing, leaving, has_news;
+    int was_registered, draining, closing, leaving, to_announce;
     int64_t started; /* ms since 1970 */
 } redis_node;
 
@@ -91,7 +91,7 @@ typedef struct redis_reg {
     int owed;        /* its deletion is to be answered yet */
     int64_t indexed; /* when it was put into the index; 0: it is not known to be there */
     unsigned refs;
-    cl_link enrolls, withdraws; /* redis_op */
+    cl_link registers, unregisters; /* redis_op */
 } redis_reg;
 
 typedef struct redis_op {
@@ -101,16 +101,16 @@ typedef struct redis_op {
 } redis_op;
 
 /* What the latest scan found: methods and the ids below each. */
-typedef struct redis_picture {
-    cl_strmap methods; /* redis_listing */
+typedef struct redis_scan_result {
+    cl_strmap methods; /* redis_scan_method */
     size_t bytes;
-} redis_picture;
+} redis_scan_result;
 
-typedef struct redis_listing {
+typedef struct redis_scan_method {
     char *memory;
     cl_str method;
     cl_strmap ids; /* values are the texts themselves */
-} redis_listing;
+} redis_scan_method;
 
 typedef struct redis_scan {
     int running;
@@ -121,8 +121,8 @@ typedef struct redis_scan {
     int must;            /* the next walks, whoever listens */
     cl_strmap natives;   /* ids that were seen with a record */
     cl_strmap strangers; /* ids of this round that listen and whose records are asked for; values are the texts */
-    cl_loop_timer *alarm;
-    redis_picture next, picture;
+    cl_loop_timer *timer;
+    redis_scan_result next, result;
 } redis_scan;
 
 /* The tokens of a batch, until its fate is known. */
@@ -137,7 +137,7 @@ typedef struct redis_batch redis_batch;
 /* So much of the name that a Redis gives itself tells it from others. */
 enum { REDIS_HOME = 16 };
 
-enum { REDIS_UNASKED = 16, REDIS_UNLOOKED = 8, REDIS_TROUBLES = 12 };
+enum { REDIS_FAILED_STATUSES = 16, REDIS_FAILED_LOOKUPS = 8, REDIS_REFUSALS = 12 };
 
 typedef struct redis_bus {
     cl_bus base;
@@ -146,8 +146,8 @@ typedef struct redis_bus {
     cl_limits limits;
     char *memory; /* of the address */
     cl_redis_address address;
-    cl_str prefix, news_channel;
-    char shown[256];
+    cl_str prefix, announce_channel;
+    char display_url[256];
     cl_session *commands, *subscriber;
     char home[REDIS_HOME + 1]; /* the Redis that the subscriber is or was at */
     int up, closing, open_sessions;
@@ -155,33 +155,33 @@ typedef struct redis_bus {
     unsigned claiming;    /* nodes whose ids are being claimed */
     char token[20];       /* tells the records of this context from those of others */
     char place[80];       /* the name of this machine, fit for JSON */
-    struct redis_trouble {
+    struct redis_refusal {
         char verb[16], head[12]; /* a command that is refused, and how the refusal begins */
-    } troubles[REDIS_TROUBLES];
-    size_t troubled;
+    } refusals[REDIS_REFUSALS];
+    size_t refusals_len;
     cl_idmap by_handle;   /* redis_node */
     cl_idmap ops;         /* redis_op by operation */
     cl_strmap by_channel; /* redis_node */
     cl_link nodes;
     redis_node *current; /* the message being read is for it */
-    int current_is_news;
+    int current_is_announcement;
     int64_t read_at; /* when this message was read */
-    int wants_news; /* something here looked for servers, so who comes and goes matters */
-    int hears_news; /* the channel is subscribed, or refused */
+    int wants_announcements; /* something here looked for servers, so who comes and goes matters */
+    int hears_announcements; /* the channel is subscribed, or refused */
     cl_buf scratch, text;
-    cl_loop_timer *chore_alarm;
-    cl_link chores;               /* redis_node */
-    cl_link looks;                /* redis_look */
-    cl_strmap looks_by_method[2]; /* the urgent, and those that only refresh */
-    struct redis_unlooked {
+    cl_loop_timer *deferred_timer;
+    cl_link deferred_nodes;         /* redis_node */
+    cl_link lookups;                /* redis_lookup */
+    cl_strmap lookups_by_method[2]; /* the urgent, and those that only refresh */
+    struct redis_failed_lookup {
         size_t n;
         char text[256];
-    } unlooked[REDIS_UNLOOKED]; /* looks that there was no memory for */
-    size_t unlooked_len;
+    } failed_lookups[REDIS_FAILED_LOOKUPS]; /* lookups that there was no memory for */
+    size_t failed_lookups_len;
     redis_scan scan;
     cl_link statuses;
-    uint64_t unasked[REDIS_UNASKED]; /* questions for the status that there was no memory for */
-    size_t unasked_len;
+    uint64_t failed_statuses[REDIS_FAILED_STATUSES]; /* questions for the status that there was no memory for */
+    size_t failed_statuses_len;
     cl_link backlog;
     size_t backlog_bytes;
     cl_strmap batches; /* redis_batch by receiver: those that are open */
@@ -205,18 +205,18 @@ static inline void *redis_from_ref(uint64_t ref)
 void cl_redis_check_up(redis_bus *bus);
 void cl_redis_down(redis_bus *bus, int code, const char *words);
 void cl_redis_session_closed(redis_bus *bus);
-/* Chores run soon, from the loop: what cannot be told from inside a call. */
-void cl_redis_chore(redis_bus *bus, redis_node *node); /* node may be NULL */
-/* Redis refuses a command: told once, until it is taken again. */
-void cl_redis_complain(redis_bus *bus, const char *verb, cl_str error);
-/* The same; a value of the wrong kind is told with its key. */
-void cl_redis_complain_of_key(redis_bus *bus, const char *verb, cl_str key, cl_str error);
-void cl_redis_taken(redis_bus *bus, const char *verb);
+/* Deferred work runs soon, from the loop: what cannot be reported from inside a call. */
+void cl_redis_defer(redis_bus *bus, redis_node *node); /* node may be NULL */
+/* Redis refuses a command: logged once, until it accepts that again. */
+void cl_redis_log_once(redis_bus *bus, const char *verb, cl_str error);
+/* The same; a value of the wrong kind is named with its key. */
+void cl_redis_log_key_once(redis_bus *bus, const char *verb, cl_str key, cl_str error);
+void cl_redis_accepted(redis_bus *bus, const char *verb);
 /* Leaves the words as the last error of this thread. The code. */
 int cl_redis_error(redis_bus *bus, const char *verb, cl_str error);
 
 /* This Redis is not, or not any more, the one to talk to: both connections are made anew. */
-void cl_redis_leave_server(redis_bus *bus, int code, const char *words);
+void cl_redis_reconnect(redis_bus *bus, int code, const char *words);
 
 /* ---- claim.c */
 void cl_redis_claim_prepare(redis_bus *bus);
@@ -231,8 +231,8 @@ cl_str cl_redis_record(redis_bus *bus, const redis_node *node);
 void cl_redis_held_deliver(redis_bus *bus, redis_node *node);
 int cl_redis_subscriber_create(redis_bus *bus);
 void cl_redis_subscribe(redis_bus *bus, redis_node *node);
-/* From the first look on; 1: what is asked now misses no news. */
-int cl_redis_hear_news(redis_bus *bus);
+/* From the first lookup on; 1: what is asked now misses no announcement. */
+int cl_redis_hear_announcements(redis_bus *bus);
 void cl_redis_unsubscribe(redis_bus *bus, redis_node *node);
 
 /* ---- commands.c */
@@ -277,10 +277,10 @@ void cl_redis_node_confirmed(redis_bus *bus, redis_node *node, int code, const c
 void cl_redis_node_listens(redis_bus *bus, redis_node *node);
 /* It may not listen: told to the owner when it never did, else tried again. */
 void cl_redis_node_refused(redis_bus *bus, redis_node *node, int code, const char *words);
-/* The alarm of a node that does not listen. */
+/* The timer of a node that does not listen. */
 void cl_redis_node_pursue(redis_bus *bus, redis_node *node);
-/* Sets the alarm of a node. 0 or CLOUDS_ENOMEM. */
-int cl_redis_node_wake(redis_bus *bus, redis_node *node, int64_t delay);
+/* Sets the timer of a node. 0 or CLOUDS_ENOMEM. */
+int cl_redis_node_set_timer(redis_bus *bus, redis_node *node, int64_t delay);
 void cl_redis_nodes_announce(redis_bus *bus); /* node_ready for those that listen */
 void cl_redis_node_leave(redis_bus *bus, redis_node *node);
 void cl_redis_node_unref(redis_bus *bus, redis_node *node);
@@ -288,44 +288,44 @@ void cl_redis_node_settle(redis_bus *bus, redis_node *node); /* ends it if nothi
 void cl_redis_node_free(redis_bus *bus, redis_node *node);
 
 /* ---- registry.c */
-int cl_redis_enroll(cl_bus *base, void *handle, cl_str method, uint64_t operation);
-int cl_redis_withdraw(cl_bus *base, void *handle, cl_str method, uint64_t operation);
+int cl_redis_register(cl_bus *base, void *handle, cl_str method, uint64_t operation);
+int cl_redis_unregister(cl_bus *base, void *handle, cl_str method, uint64_t operation);
 void cl_redis_abandon(cl_bus *base, uint64_t operation);
 void cl_redis_restore(redis_bus *bus, redis_node *node); /* when it listens, and after a reconnect */
 void cl_redis_renew(redis_bus *bus, redis_node *node);
-void cl_redis_node_due(void *node);                              /* the alarm of a node */
+void cl_redis_node_due(void *node);                              /* the timer of a node */
 void cl_redis_node_unanswered(redis_bus *bus, redis_node *node); /* Redis does not confirm that it left */
 void cl_redis_regs_unlist(redis_node *node);
 int cl_redis_has_heartbeat(const redis_node *node);
 void cl_redis_send_record(redis_bus *bus, redis_node *node);
-void cl_redis_withdraw_all(redis_bus *bus, redis_node *node);
-void cl_redis_enrolls_end(redis_bus *bus, redis_node *node, int code, const char *words);
+void cl_redis_unregister_all(redis_bus *bus, redis_node *node);
+void cl_redis_registers_end(redis_bus *bus, redis_node *node, int code, const char *words);
 void cl_redis_regs_end(redis_bus *bus, redis_node *node);
 void cl_redis_regs_free(redis_node *node);
 void cl_redis_registry_reply(redis_bus *bus, const cl_pending *pending, const cl_reply *reply);
 void cl_redis_registry_unanswered(redis_bus *bus, const cl_pending *pending);
 
-/* ---- news.c */
-void cl_redis_news_send(redis_bus *bus, redis_node *node, char type, cl_str method);
+/* ---- announcements.c */
+void cl_redis_announce(redis_bus *bus, redis_node *node, char type, cl_str method);
 /* 'u': the fresh ones, 'd': all, 'w': this one. */
-void cl_redis_news_came(redis_bus *bus, cl_str text);
+void cl_redis_announced(redis_bus *bus, cl_str text);
 
 /* ---- lookup.c */
-typedef struct redis_look redis_look;
+typedef struct redis_lookup redis_lookup;
 void cl_redis_lookup(cl_bus *base, cl_str method, int known);
 void cl_redis_forget(cl_bus *base, cl_str method, cl_str server);
-void cl_redis_looks_begin(redis_bus *bus); /* the news are heard */
-void cl_redis_look_members(redis_bus *bus, redis_look *look, const cl_reply *reply);
-void cl_redis_look_living(redis_bus *bus, redis_look *look, const cl_reply *reply);
-void cl_redis_look_counts(redis_bus *bus, redis_look *look, const cl_reply *reply);
-int cl_redis_look_counts_pending(const redis_look *look);
-void cl_redis_look_lost(redis_bus *bus, redis_look *look);
+void cl_redis_lookups_begin(redis_bus *bus); /* announcements are received */
+void cl_redis_lookup_members(redis_bus *bus, redis_lookup *lookup, const cl_reply *reply);
+void cl_redis_lookup_living(redis_bus *bus, redis_lookup *lookup, const cl_reply *reply);
+void cl_redis_lookup_counts(redis_bus *bus, redis_lookup *lookup, const cl_reply *reply);
+int cl_redis_lookup_counts_pending(const redis_lookup *lookup);
+void cl_redis_lookup_lost(redis_bus *bus, redis_lookup *lookup);
 /* A scan ended; code not 0: badly. */
-void cl_redis_looks_scanned(redis_bus *bus, int code);
-int cl_redis_looks_want_scan(redis_bus *bus, uint64_t round);
-void cl_redis_looks_fail(redis_bus *bus);   /* Redis is away: ends those that wait for a scan */
-void cl_redis_looks_failed(redis_bus *bus); /* a chore: tells those that failed at once */
-void cl_redis_looks_free(redis_bus *bus);
+void cl_redis_lookups_scanned(redis_bus *bus, int code);
+int cl_redis_lookups_want_scan(redis_bus *bus, uint64_t round);
+void cl_redis_lookups_fail(redis_bus *bus);   /* Redis is away: ends those that wait for a scan */
+void cl_redis_lookups_failed(redis_bus *bus); /* deferred: reports those that failed at once */
+void cl_redis_lookups_free(redis_bus *bus);
 
 /* ---- scan.c */
 int cl_redis_scan_create(redis_bus *bus);
@@ -337,13 +337,13 @@ void cl_redis_scan_channels(redis_bus *bus, const cl_reply *reply);
 void cl_redis_scan_records(redis_bus *bus, const cl_reply *reply);
 void cl_redis_scan_lost(redis_bus *bus);
 void cl_redis_scan_free(redis_bus *bus);
-redis_listing *cl_redis_picture_get(const redis_picture *picture, cl_str method);
+redis_scan_method *cl_redis_scan_get(const redis_scan_result *result, cl_str method);
 
 /* ---- status.c */
 void cl_redis_status(cl_bus *base, uint64_t operation);
 void cl_redis_statuses_scanned(redis_bus *bus, int code);
 int cl_redis_statuses_want_scan(redis_bus *bus, uint64_t round);
-void cl_redis_statuses_unasked(redis_bus *bus);
+void cl_redis_statuses_failed(redis_bus *bus);
 void cl_redis_statuses_fail(redis_bus *bus);
 void cl_redis_statuses_free(redis_bus *bus);
 

@@ -1,4 +1,4 @@
-#include "bus/redis/words.h"
+#include "bus/redis/redis_error.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -46,7 +46,7 @@ static void defuse(char *text)
         if ((unsigned char)*text < ' ' || *text == 127) *text = '?';
 }
 
-int cl_redis_explain(cl_str error, cl_redis_words *words)
+int cl_redis_explain(cl_str error, cl_redis_error_text *words)
 {
     int clip = error.n < 160 ? (int)error.n : 160;
     for (size_t i = 0; i < sizeof meanings / sizeof *meanings; i++) {
@@ -73,7 +73,7 @@ static void lower(char *out, size_t cap, const char *verb)
     out[n] = '\0';
 }
 
-int cl_redis_explain_command(cl_str error, const char *verb, cl_str prefix, cl_redis_words *words)
+int cl_redis_explain_command(cl_str error, const char *verb, cl_str prefix, cl_redis_error_text *words)
 {
     char right[32];
     int clip = error.n < 120 ? (int)error.n : 120, p = prefix.n < 60 ? (int)prefix.n : 60;
@@ -91,7 +91,7 @@ int cl_redis_explain_command(cl_str error, const char *verb, cl_str prefix, cl_r
         snprintf(words->text, sizeof words->text, "%s: this Redis has no such command, which clouds needs (%.*s)", verb,
                  clip, error.p);
     else {
-        cl_redis_words plain;
+        cl_redis_error_text plain;
         int code = cl_redis_explain(error, &plain);
         snprintf(words->text, sizeof words->text, "%s: %.280s", verb, plain.text);
         return code;

@@ -1,6 +1,6 @@
-/* What our nodes tell each other about registrations, on a channel that npm nodes do not know:
+/* What native nodes announce about their registrations, on a channel that npm nodes do not subscribe to:
  * {"t":"u","s":"<id>","d":{"m":["method",...]}} - u: up, w: withdrawn, d: draining, and so withdrawn too. */
-#include "bus/redis/inside.h"
+#include "bus/redis/internal.h"
 #include "clouds.h"
 
 /* ---- out */
@@ -23,7 +23,7 @@ static int put_methods(cl_buf *out, redis_node *node, char type, cl_str method, 
     return 0;
 }
 
-void cl_redis_news_send(redis_bus *bus, redis_node *node, char type, cl_str method)
+void cl_redis_announce(redis_bus *bus, redis_node *node, char type, cl_str method)
 {
     cl_buf *text = &bus->text;
     int count = 0;
@@ -33,24 +33,24 @@ void cl_redis_news_send(redis_bus *bus, redis_node *node, char type, cl_str meth
     if (!code) code = cl_buf_put_str(text, CL_STR(",\"d\":{\"m\":["));
     if (!code) code = put_methods(text, node, type, method, &count);
     if (!code) code = cl_buf_put_str(text, CL_STR("]}}"));
-    cl_str publish[] = {CL_STR("PUBLISH"), bus->news_channel, cl_buf_str(text)};
-    if (!code && count > 0) cl_redis_command(bus, KIND_NEWS, NULL, 3, publish);
+    cl_str publish[] = {CL_STR("PUBLISH"), bus->announce_channel, cl_buf_str(text)};
+    if (!code && count > 0) cl_redis_command(bus, KIND_UNAWAITED, NULL, 3, publish);
 }
 
 /* ---- in */
 
-typedef struct news {
+typedef struct announcement {
     char type;
     cl_str id; /* raw */
     cl_str data;
-} news;
+} announcement;
 
-static int read_head(redis_bus *bus, cl_str text, news *out)
+static int read_head(redis_bus *bus, cl_str text, announcement *out)
 {
     cl_json j;
     cl_str key, type = CL_STR_NONE;
     int escaped, more;
-    *out = (news){0};
+    *out = (announcement){0};
     cl_json_start(&j, text, bus->limits.json);
     int code = cl_json_enter(&j, '{');
     if (code) return code;
@@ -88,7 +88,7 @@ static void tell_methods(redis_bus *bus, cl_json *j, char type, size_t id_len)
     }
 }
 
-static void tell_all(redis_bus *bus, const news *n, size_t id_len)
+static void tell_all(redis_bus *bus, const announcement *n, size_t id_len)
 {
     cl_json j;
     cl_str key, ignored;
@@ -104,9 +104,9 @@ static void tell_all(redis_bus *bus, const news *n, size_t id_len)
     }
 }
 
-void cl_redis_news_came(redis_bus *bus, cl_str text)
+void cl_redis_announced(redis_bus *bus, cl_str text)
 {
-    news n;
+    announcement n;
     int code = text.n > bus->limits.message ? CLOUDS_ETOOBIG : read_head(bus, text, &n);
     cl_buf_clear(&bus->scratch);
     if (!code) code = cl_json_unescape(n.id, &bus->scratch);

@@ -1,6 +1,6 @@
 /* The commands that were sent and not yet answered, in order: Redis answers in the order of asking. */
-#ifndef CL_REDIS_RING_H
-#define CL_REDIS_RING_H
+#ifndef CL_REDIS_PENDING_H
+#define CL_REDIS_PENDING_H
 
 #include <stddef.h>
 #include <stdint.h>
@@ -11,27 +11,27 @@ typedef struct cl_pending {
     int kind;
 } cl_pending;
 
-typedef struct cl_ring {
+typedef struct cl_pending_queue {
     cl_pending *items;
     size_t cap; /* a power of two, or 0 */
     size_t head, len;
-} cl_ring;
+} cl_pending_queue;
 
 /* Makes room for one more. 0, CLOUDS_ENOMEM, or CLOUDS_ELIMIT when there are too many already. */
-int cl_ring_reserve(cl_ring *ring);
+int cl_pending_reserve(cl_pending_queue *queue);
 /* Expects that the room is there. */
-static inline void cl_ring_push(cl_ring *ring, cl_pending pending)
+static inline void cl_pending_push(cl_pending_queue *queue, cl_pending pending)
 {
-    ring->items[(ring->head + ring->len++) & (ring->cap - 1)] = pending;
+    queue->items[(queue->head + queue->len++) & (queue->cap - 1)] = pending;
 }
 /* Expects that it is not empty. */
-static inline cl_pending cl_ring_pop(cl_ring *ring)
+static inline cl_pending cl_pending_pop(cl_pending_queue *queue)
 {
-    cl_pending pending = ring->items[ring->head];
-    ring->head = (ring->head + 1) & (ring->cap - 1);
-    ring->len--;
+    cl_pending pending = queue->items[queue->head];
+    queue->head = (queue->head + 1) & (queue->cap - 1);
+    queue->len--;
     return pending;
 }
-void cl_ring_free(cl_ring *ring);
+void cl_pending_free(cl_pending_queue *queue);
 
 #endif
