@@ -9,7 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "bus/local/local.h"
+#include "bus/local/internal.h"
 #include "local/side.h"
 
 static char folder[64];
@@ -659,7 +659,7 @@ static void a_call_is_given_back_in_time(void)
     CHECK_INT(side_call(&b, &node_b, "c.1", "s.frozen", "[3]", 6), 0);
     b.bus->ops->node_close(b.bus, &node_b);
     UNTIL(&b, b.node_closed == 1);
-    CHECK_INT(CL_OWNER(b.bus, cl_local, base)->settling, 0);
+    CHECK_INT(CL_OWNER(b.bus, cl_local, base)->ending, 0);
     kill_child(pid);
     side_end(&b);
 }

@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "base/rand.h"
-#include "bus/local/local.h"
+#include "bus/local/internal.h"
 #include "local/side.h"
 #include "proto/frame.h"
 

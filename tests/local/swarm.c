@@ -9,7 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "bus/local/local.h"
+#include "bus/local/internal.h"
 #include "local/side.h"
 
 enum { MOST = 2000 };

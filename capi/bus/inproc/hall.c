@@ -6,7 +6,7 @@
  *
  * The registry is the truth; news of it goes into every mailbox like any other frame, so it keeps its order with the
  * frames of the node that it is about. */
-#include "bus/inproc/inproc.h"
+#include "bus/inproc/internal.h"
 
 #include "base/error.h"
 #include "base/mem.h"

@@ -6,7 +6,7 @@
  *
  * When the process was forked, the hall's locks may be held by threads that the child does not have: it touches none.
  */
-#include "bus/inproc/inproc.h"
+#include "bus/inproc/internal.h"
 
 #include <unistd.h>
 

@@ -1,6 +1,6 @@
 /* The tasks of this bus: what is asked of it, and files of its own that changed. */
 #include "base/mem.h"
-#include "bus/local/local.h"
+#include "bus/local/internal.h"
 #include "clouds.h"
 
 static cl_server *servers_of(const cl_wanted *wanted)

@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
-#include "bus/local/local.h"
+#include "bus/local/internal.h"
 
 enum { SWEEP_SECONDS = 10 };
 

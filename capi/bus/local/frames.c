@@ -1,13 +1,13 @@
-/* Design note: frames are read where they lie, in the loop's input. Only a frame whose end has not come is kept, in
- * `tail`; of the next bytes just what it lacks is copied. */
-#include "bus/local/local.h"
+/* Design note: frames are read where they lie, in the loop's input. Only a frame whose end has not come is
+ * registration, in `tail`; of the next bytes just what it lacks is copied. */
+#include "bus/local/internal.h"
 
 #include "base/error.h"
 #include "base/log.h"
 #include "base/rare.h"
 
 enum {
-    GREETING_BYTES = 4096,
+    HELLO_BYTES = 4096,
     KEEP_BYTES = 64 * 1024,
     TAILS = 8 /* beginnings of messages of the longest kind that all links together may hold */
 };
@@ -15,7 +15,7 @@ enum {
 static size_t longest(const cl_local_link *link)
 {
     size_t most = link->bus->limits.message + CL_FRAME_HEAD;
-    return link->state == CL_LINK_OPEN || most < GREETING_BYTES ? most : GREETING_BYTES;
+    return link->state == CL_LINK_OPEN || most < HELLO_BYTES ? most : HELLO_BYTES;
 }
 
 CL_RARE static void break_up(cl_local_link *link, int code)
@@ -71,20 +71,20 @@ static inline void on_envelope(cl_local_link *link, cl_envelope *e)
 CL_RARE static void on_draining(cl_local_link *link)
 {
     cl_local *bus = link->bus;
-    int first = !link->fenced;
-    link->fenced = 1;
+    int first = !link->half_closed;
+    link->half_closed = 1;
     if (link->accepted) {
         if (link->node && link->node->closing) cl_link_finish(link);
         return;
     }
     bus->sink.peer_draining(bus->sink.self, link->peer_id);
-    if (first && cl_link_say(link, CL_FRAME_DRAINING, CL_STR_NONE) != 0) cl_link_cut(link);
+    if (first && cl_link_send_control(link, CL_FRAME_DRAINING, CL_STR_NONE) != 0) cl_link_cut(link);
 }
 
 static void on_frame(cl_local_link *link, cl_envelope *e)
 {
-    if (link->state == CL_LINK_GREETING) {
-        if (e->type == CL_FRAME_HELLO) cl_link_greeted(link, e);
+    if (link->state == CL_LINK_HELLO) {
+        if (e->type == CL_FRAME_HELLO) cl_link_hello_came(link, e);
         else break_up(link, CLOUDS_EPROTO);
         return;
     }
@@ -95,7 +95,7 @@ static void on_frame(cl_local_link *link, cl_envelope *e)
         on_envelope(link, e);
         break;
     case CL_FRAME_PING:
-        if (cl_link_say(link, CL_FRAME_PONG, CL_STR_NONE) != 0 ||
+        if (cl_link_send_control(link, CL_FRAME_PONG, CL_STR_NONE) != 0 ||
             cl_conn_pending(link->conn) > link->bus->limits.write_hard)
             cl_link_cut(link);
         break;
@@ -109,7 +109,7 @@ static void on_frame(cl_local_link *link, cl_envelope *e)
 
 static int is_reading(const cl_local_link *link)
 {
-    return link->state == CL_LINK_GREETING || link->state == CL_LINK_OPEN;
+    return link->state == CL_LINK_HELLO || link->state == CL_LINK_OPEN;
 }
 
 /* A frame that is longer than what we take: who it is for hears of it, and the rest of it is passed over. */

@@ -9,7 +9,7 @@
  *
  * A link ends in on_closed and nowhere else. If it was ours and its end was not our wish, the order of the news is: its
  * node's methods are served elsewhere, what had not left is not sent, and then the node is down. */
-#include "bus/local/local.h"
+#include "bus/local/internal.h"
 
 #include <limits.h>
 #include <stdio.h>
@@ -63,7 +63,7 @@ static int make(cl_local *bus, cl_local_link **out)
     return 0;
 }
 
-int cl_link_say(cl_local_link *link, int type, cl_str from)
+int cl_link_send_control(cl_local_link *link, int type, cl_str from)
 {
     const cl_envelope e = {.type = type,
                            .from = from,
@@ -83,15 +83,15 @@ static int name_peer(cl_local_link *link, cl_str id)
 
 static void await_hello(cl_local_link *link)
 {
-    link->state = CL_LINK_GREETING;
-    link->greet_by = cl_loop_now() + (int64_t)(link->bus->limits.hello_timeout * 1000);
-    cl_local_tick_by(link->bus, link->greet_by);
+    link->state = CL_LINK_HELLO;
+    link->hello_by = cl_loop_now() + (int64_t)(link->bus->limits.hello_timeout * 1000);
+    cl_local_tick_by(link->bus, link->hello_by);
 }
 
 static int say_hello(cl_local_link *link, cl_local_node *as)
 {
     link->named = as;
-    return cl_link_say(link, CL_FRAME_HELLO, as->id);
+    return cl_link_send_control(link, CL_FRAME_HELLO, as->id);
 }
 
 void cl_link_cut(cl_local_link *link)
@@ -144,7 +144,7 @@ static void on_drained(void *self)
 {
     cl_local_link *link = self;
     cl_link_count_out(link);
-    if (link->bus->settling) cl_loop_defer(link->bus->loop);
+    if (link->bus->ending) cl_loop_defer(link->bus->loop);
 }
 
 static void on_closed(void *self, int code, const char *words)
@@ -164,9 +164,9 @@ static void on_closed(void *self, int code, const char *words)
     link->peer_id = id;
     release(link);
     if (lost) bus->sink.peer_down(bus->sink.self, id);
-    if (lost) cl_local_suspect(bus, id, was_open);
+    if (lost) cl_local_probe(bus, id, was_open);
     cl_free(memory);
-    if (bus->settling) cl_loop_defer(bus->loop);
+    if (bus->ending) cl_loop_defer(bus->loop);
 }
 
 static cl_conn_hooks hooks_of(cl_local_link *link)
@@ -246,7 +246,7 @@ static int check_hello(const cl_local_link *link, const cl_envelope *hello)
     return code == 0 && !is_spoken(hello->method) ? CLOUDS_EPROTO : code;
 }
 
-void cl_link_greeted(cl_local_link *link, const cl_envelope *hello)
+void cl_link_hello_came(cl_local_link *link, const cl_envelope *hello)
 {
     cl_local *bus = link->bus;
     int code = check_hello(link, hello);
@@ -259,8 +259,8 @@ void cl_link_greeted(cl_local_link *link, const cl_envelope *hello)
     }
     link->state = CL_LINK_OPEN;
     link->was_open = 1;
-    if (link->doubted) cl_registry_tell(bus, link->peer_id, 1);
-    link->doubted = 0;
-    if (link->accepted && link->node->draining) cl_link_say(link, CL_FRAME_DRAINING, link->node->id);
+    if (link->suspended) cl_registry_tell(bus, link->peer_id, 1);
+    link->suspended = 0;
+    if (link->accepted && link->node->draining) cl_link_send_control(link, CL_FRAME_DRAINING, link->node->id);
     cl_link_send_waiting(link);
 }

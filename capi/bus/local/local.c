@@ -4,14 +4,14 @@
  * themselves; what they have to say becomes a task, and tasks run in flush, once a turn.
  *
  * Files of ours are removed by the process that made them only: a child after fork just lets go. */
-#include "bus/local/local.h"
+#include "bus/local/internal.h"
 
 #include <unistd.h>
 
 #include "base/error.h"
 #include "base/mem.h"
 
-enum { CLOSE_MS = 1000 };
+enum { CLOSE_BUS_MS = 1000 };
 
 static void look(cl_bus *base, cl_str method, int known)
 {
@@ -34,14 +34,14 @@ static void force_links(cl_local *bus)
     CL_LIST_EACH(it, &bus->links) cl_conn_close(CL_OWNER(it, cl_local_link, place)->conn, 0);
 }
 
-static void settle_close(cl_local *bus)
+static void finish_close(cl_local *bus)
 {
     if (!bus->closing || bus->told_closed || !cl_list_empty(&bus->nodes)) return;
     if (cl_loop_now() >= bus->close_by) force_links(bus);
     else cl_local_tick_by(bus, bus->close_by);
     if (!cl_list_empty(&bus->links) || !cl_list_empty(&bus->tasks.list)) return;
     bus->told_closed = 1;
-    bus->settling = 0;
+    bus->ending = 0;
     bus->sink.closed(bus->sink.self);
 }
 
@@ -49,13 +49,13 @@ static void flush(cl_bus *base)
 {
     cl_local *bus = CL_OWNER(base, cl_local, base);
     if (!cl_list_empty(&bus->tasks.list)) cl_tasks_run(&bus->tasks);
-    if (!bus->settling) return;
-    cl_local_nodes_settle(bus);
+    if (!bus->ending) return;
+    cl_local_nodes_finish(bus);
     if (bus->closing && cl_list_empty(&bus->nodes) && !bus->finishing) {
         bus->finishing = 1;
         CL_LIST_EACH(it, &bus->links) cl_link_finish(CL_OWNER(it, cl_local_link, place));
     }
-    settle_close(bus);
+    finish_close(bus);
 }
 
 static void close_bus(cl_bus *base)
@@ -63,8 +63,8 @@ static void close_bus(cl_bus *base)
     cl_local *bus = CL_OWNER(base, cl_local, base);
     if (bus->closing) return;
     CL_LIST_EACH(it, &bus->nodes) cl_local_node_begin_close(CL_OWNER(it, cl_local_node, place));
-    bus->closing = bus->settling = 1;
-    bus->close_by = cl_loop_now() + CLOSE_MS;
+    bus->closing = bus->ending = 1;
+    bus->close_by = cl_loop_now() + CLOSE_BUS_MS;
     cl_local_tick_by(bus, bus->close_by);
     cl_loop_defer(bus->loop);
 }
@@ -74,7 +74,7 @@ static void destroy(cl_bus *base)
     if (!base) return;
     cl_local *bus = CL_OWNER(base, cl_local, base);
     CL_LIST_EACH(it, &bus->nodes) cl_local_node_free(CL_OWNER(it, cl_local_node, place));
-    CL_LIST_EACH(at, &bus->suspects) cl_free(CL_OWNER(at, cl_suspect, place));
+    CL_LIST_EACH(at, &bus->probes) cl_free(CL_OWNER(at, cl_probe, place));
     cl_tasks_free(&bus->tasks);
     cl_local_sweep_end(bus);
     cl_fs_watch_destroy(bus->watch);
@@ -94,8 +94,8 @@ static const cl_bus_ops ops = {
     .node_open = cl_local_node_open,
     .node_drain = cl_local_node_drain,
     .node_close = cl_local_node_close,
-    .register_method = cl_local_enroll,
-    .unregister_method = cl_local_withdraw,
+    .register_method = cl_local_register,
+    .unregister_method = cl_local_unregister,
     .send = cl_local_send,
     .recall = cl_local_recall,
     .lookup = look,
@@ -118,7 +118,7 @@ static void init(cl_local *bus, cl_loop *loop, const cl_limits *limits, const cl
     cl_list_init(&bus->nodes);
     cl_list_init(&bus->links);
     cl_tasks_init(&bus->tasks, loop, &bus->sink, bus, cl_local_answer);
-    cl_list_init(&bus->suspects);
+    cl_list_init(&bus->probes);
     cl_registry_init(&bus->registry);
 }
 

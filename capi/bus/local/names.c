@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "base/rand.h"
-#include "bus/local/local.h"
+#include "bus/local/internal.h"
 #include "clouds.h"
 
 void cl_file_key(cl_str name, char out[CL_KEY + 1])

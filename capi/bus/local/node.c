@@ -3,9 +3,9 @@
  * A node is open when its lock is held and its socket listens; only then entries are made, so whoever finds an entry
  * finds a listener. A lock that is held is tried again for a moment. Draining removes the entries and tells every link,
  * which answers behind its last call. Closing ends the listener, and each link when that answer has come and all is
- * written (bounded by CLOSE_MS): until then calls still come and are refused. At last the files are removed, the lock
- * after the others. */
-#include "bus/local/local.h"
+ * written (bounded by CLOSE_NODE_MS): until then calls still come and are refused. At last the files are removed, the
+ * lock after the others. */
+#include "bus/local/internal.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -18,10 +18,10 @@
 #include "base/mem.h"
 
 enum {
-    CLOSE_MS = 500, /* a peer that takes longer than that to take what is written, or to say that it stops too, may be
-                       stopped for good */
-    HEAL_MS = 20,
-    HEAL_AGAIN_MS = 1000,
+    CLOSE_NODE_MS = 500, /* a peer that takes longer than that to take what is written, or to say that it stops too, may
+                       be stopped for good */
+    REPUBLISH_MS = 20,
+    REPUBLISH_AGAIN_MS = 1000,
     INSPECT_MS = 5000,
     RETRY_MS = 10,
     LEAVE_MS = 100, /* how long a process that ends may hold its lock yet */
@@ -106,22 +106,22 @@ static void inspect_in_time(cl_local *bus)
     cl_local_tick_by(bus, due);
 }
 
-static int tell_enrolled(cl_local_node *node, uint64_t operation, int code, const char *words)
+static int tell_registered(cl_local_node *node, uint64_t operation, int code, const char *words)
 {
     return cl_task_add(&node->bus->tasks, CL_TASK_REGISTERED, NULL, operation, code, cl_str_z(words));
 }
 
-static int put(cl_local_node *node, cl_kept *k);
+static int put(cl_local_node *node, cl_registration *k);
 
 /* What was asked for while the node was opening. 0, or CLOUDS_ENOMEM: nothing could be said of the rest. */
-static int enroll_kept(cl_local_node *node)
+static int register_waiting(cl_local_node *node)
 {
-    cl_kept *k;
-    for (size_t at = 0; (k = cl_strmap_next(&node->enrolled, &at));) {
+    cl_registration *k;
+    for (size_t at = 0; (k = cl_strmap_next(&node->registrations, &at));) {
         if (!k->operation) continue;
         int code = node->failure ? node->failure : put(node, k);
         const char *words = node->failure ? node->words : code ? clouds_last_error() : "";
-        if (tell_enrolled(node, k->operation, code, words) != 0) return CLOUDS_ENOMEM;
+        if (tell_registered(node, k->operation, code, words) != 0) return CLOUDS_ENOMEM;
         k->operation = 0;
         k->failed = code != 0;
     }
@@ -176,7 +176,7 @@ void cl_local_nodes_retry(cl_local *bus, int64_t now)
         cl_local_node *node = CL_OWNER(it, cl_local_node, place);
         if (node->closing || (!node->opening && !node->pending)) continue;
         int code = node->opening ? open_now(node) : 0;
-        if (code == 0 && !node->opening) code = enroll_kept(node);
+        if (code == 0 && !node->opening) code = register_waiting(node);
         if (code == 0 && !node->opening) node->pending = 0;
         else cl_local_tick_by(bus, now + RETRY_MS);
     }
@@ -196,9 +196,9 @@ void cl_local_node_free(cl_local_node *node)
     cl_list_remove(&node->place);
     cl_listener_close(node->listener);
     give_up_lock(node);
-    cl_kept *k;
-    for (size_t at = 0; (k = cl_strmap_next(&node->enrolled, &at));) cl_free(k);
-    cl_strmap_free(&node->enrolled);
+    cl_registration *k;
+    for (size_t at = 0; (k = cl_strmap_next(&node->registrations, &at));) cl_free(k);
+    cl_strmap_free(&node->registrations);
     cl_free(node);
 }
 
@@ -212,9 +212,9 @@ static int look_later(cl_local_node *node, cl_str method)
     return cl_task_add(&node->bus->tasks, CL_TASK_FILE, NULL, 0, 0, cl_str_z(file));
 }
 
-static cl_kept *keep(cl_local_node *node, cl_str method)
+static cl_registration *keep(cl_local_node *node, cl_str method)
 {
-    cl_kept *k = cl_strmap_get(&node->enrolled, method);
+    cl_registration *k = cl_strmap_get(&node->registrations, method);
     if (k) {
         node->taken_back -= !k->offered;
         k->offered = 1;
@@ -222,14 +222,14 @@ static cl_kept *keep(cl_local_node *node, cl_str method)
     }
     k = cl_malloc(sizeof *k + method.n);
     if (!k) return NULL;
-    *k = (cl_kept){.offered = 1, .n = method.n};
+    *k = (cl_registration){.offered = 1, .n = method.n};
     memcpy(k->text, method.p, method.n);
-    if (cl_strmap_put(&node->enrolled, cl_str_of(k->text, k->n), k) == 0) return k;
+    if (cl_strmap_put(&node->registrations, cl_str_of(k->text, k->n), k) == 0) return k;
     cl_free(k);
     return NULL;
 }
 
-static int put(cl_local_node *node, cl_kept *k)
+static int put(cl_local_node *node, cl_registration *k)
 {
     const cl_folder *folder = &node->bus->folder;
     cl_str method = cl_str_of(k->text, k->n);
@@ -244,27 +244,27 @@ static int put(cl_local_node *node, cl_kept *k)
 static void forget_taken_back(cl_local_node *node)
 {
     cl_strmap offered = {0};
-    cl_kept *k;
-    if (node->taken_back < TAKEN_BACK_MAX || node->taken_back < node->enrolled.len / 2 || node->lock < 0) return;
+    cl_registration *k;
+    if (node->taken_back < TAKEN_BACK_MAX || node->taken_back < node->registrations.len / 2 || node->lock < 0) return;
     int code = 0;
-    for (size_t at = 0; code == 0 && (k = cl_strmap_next(&node->enrolled, &at));)
+    for (size_t at = 0; code == 0 && (k = cl_strmap_next(&node->registrations, &at));)
         if (k->offered) code = cl_strmap_put(&offered, cl_str_of(k->text, k->n), k);
     if (code == 0) code = cl_file_forget_methods(&node->bus->folder, node->lock);
     if (code != 0) {
         cl_strmap_free(&offered);
         return;
     }
-    for (size_t at = 0; (k = cl_strmap_next(&node->enrolled, &at));) {
+    for (size_t at = 0; (k = cl_strmap_next(&node->registrations, &at));) {
         if (k->offered)
             k->noted = cl_file_note_method(&node->bus->folder, node->key, node->lock, cl_str_of(k->text, k->n)) == 0;
         else cl_free(k);
     }
-    cl_strmap_free(&node->enrolled);
-    node->enrolled = offered;
+    cl_strmap_free(&node->registrations);
+    node->registrations = offered;
     node->taken_back = 0;
 }
 
-static void take_back(cl_local_node *node, cl_kept *k)
+static void take_back(cl_local_node *node, cl_registration *k)
 {
     k->offered = k->failed = 0;
     k->operation = 0;
@@ -274,26 +274,26 @@ static void take_back(cl_local_node *node, cl_kept *k)
 
 static int is_offered(const cl_local_node *node, cl_str method)
 {
-    const cl_kept *k = cl_strmap_get(&node->enrolled, method);
+    const cl_registration *k = cl_strmap_get(&node->registrations, method);
     return k && k->offered;
 }
 
-int cl_local_enroll(cl_bus *base, void *handle, cl_str method, uint64_t operation)
+int cl_local_register(cl_bus *base, void *handle, cl_str method, uint64_t operation)
 {
     cl_local *bus = CL_OWNER(base, cl_local, base);
     cl_local_node *node = cl_local_node_of(bus, handle);
     if (!node || node->draining || node->closing) return cl_error(CLOUDS_ECLOSED, NULL);
     if (node->failure) return cl_error(node->failure, "%s", node->words);
     int is_new = !is_offered(node, method);
-    cl_kept *k = keep(node, method);
+    cl_registration *k = keep(node, method);
     if (!k) return cl_error(CLOUDS_ENOMEM, NULL);
     if (node->opening && !k->operation) {
         k->operation = operation;
         node->pending = 1;
         return 0;
     }
-    /* The word is kept first, so that it cannot fail afterwards. */
-    int code = tell_enrolled(node, operation, 0, "");
+    /* The word is registration first, so that it cannot fail afterwards. */
+    int code = tell_registered(node, operation, 0, "");
     if (code == 0 && node->opened && (code = put(node, k)) != 0) cl_task_drop_last(&bus->tasks);
     if (code == 0) k->failed = 0;
     else if (is_new) take_back(node, k);
@@ -308,29 +308,29 @@ static void take_out(cl_local_node *node, cl_str method)
     look_later(node, method);
 }
 
-int cl_local_withdraw(cl_bus *base, void *handle, cl_str method, uint64_t operation)
+int cl_local_unregister(cl_bus *base, void *handle, cl_str method, uint64_t operation)
 {
     cl_local *bus = CL_OWNER(base, cl_local, base);
     cl_local_node *node = cl_local_node_of(bus, handle);
     if (!node) return cl_error(CLOUDS_ECLOSED, NULL);
-    cl_kept *k = cl_strmap_get(&node->enrolled, method);
-    if (k && k->operation && tell_enrolled(node, k->operation, CLOUDS_ECLOSED, "it was taken back") != 0)
+    cl_registration *k = cl_strmap_get(&node->registrations, method);
+    if (k && k->operation && tell_registered(node, k->operation, CLOUDS_ECLOSED, "it was taken back") != 0)
         return CLOUDS_ENOMEM;
     take_out(node, method);
     if (k && k->offered) take_back(node, k);
-    return tell_enrolled(node, operation, 0, "");
+    return tell_registered(node, operation, 0, "");
 }
 
 /* ---- the end */
 
-static void withdraw_all(cl_local_node *node)
+static void unregister_all(cl_local_node *node)
 {
-    cl_kept *k;
-    for (size_t at = 0; (k = cl_strmap_next(&node->enrolled, &at));) {
+    cl_registration *k;
+    for (size_t at = 0; (k = cl_strmap_next(&node->registrations, &at));) {
         take_out(node, cl_str_of(k->text, k->n));
         cl_free(k);
     }
-    cl_strmap_free(&node->enrolled);
+    cl_strmap_free(&node->registrations);
     node->taken_back = 0;
 }
 
@@ -340,11 +340,11 @@ void cl_local_node_drain(cl_bus *base, void *handle)
     cl_local_node *node = cl_local_node_of(bus, handle);
     if (!node || node->draining) return;
     node->draining = 1;
-    withdraw_all(node);
+    unregister_all(node);
     CL_LIST_EACH(it, &bus->links)
     {
         cl_local_link *link = CL_OWNER(it, cl_local_link, place);
-        if (link->node == node && link->state == CL_LINK_OPEN) cl_link_say(link, CL_FRAME_DRAINING, node->id);
+        if (link->node == node && link->state == CL_LINK_OPEN) cl_link_send_control(link, CL_FRAME_DRAINING, node->id);
     }
 }
 
@@ -359,10 +359,10 @@ void cl_local_node_begin_close(cl_local_node *node)
     CL_LIST_EACH(it, &bus->links)
     {
         cl_local_link *link = CL_OWNER(it, cl_local_link, place);
-        if (link->node == node && link->fenced) cl_link_finish(link);
+        if (link->node == node && link->half_closed) cl_link_finish(link);
     }
-    bus->settling = 1;
-    node->close_by = cl_loop_now() + CLOSE_MS;
+    bus->ending = 1;
+    node->close_by = cl_loop_now() + CLOSE_NODE_MS;
     cl_local_tick_by(bus, node->close_by);
     cl_loop_defer(bus->loop);
 }
@@ -384,9 +384,9 @@ static int is_quiet(const cl_local *bus)
     return 1;
 }
 
-void cl_local_nodes_settle(cl_local *bus)
+void cl_local_nodes_finish(cl_local *bus)
 {
-    if (!bus->settling) return;
+    if (!bus->ending) return;
     int left = 0, quiet = is_quiet(bus);
     int64_t now = cl_loop_now();
     CL_LIST_EACH(it, &bus->nodes)
@@ -407,7 +407,7 @@ void cl_local_nodes_settle(cl_local *bus)
         cl_local_node_free(node);
         bus->sink.node_closed(bus->sink.self, handle);
     }
-    bus->settling = left || bus->closing;
+    bus->ending = left || bus->closing;
 }
 
 /* ---- losses */
@@ -427,15 +427,15 @@ static int restore(cl_local_node *node)
     int code = 0;
     long owner;
     if (node->closing || !node->opened) return 0;
-    cl_kept *k;
+    cl_registration *k;
     if (!is_whole(node)) {
         cl_listener_close(node->listener);
         node->listener = NULL;
         give_up_lock(node);
-        for (size_t at = 0; (k = cl_strmap_next(&node->enrolled, &at));) k->noted = 0;
+        for (size_t at = 0; (k = cl_strmap_next(&node->registrations, &at));) k->noted = 0;
         code = publish(node, &owner);
     }
-    for (size_t at = 0; code == 0 && (k = cl_strmap_next(&node->enrolled, &at));)
+    for (size_t at = 0; code == 0 && (k = cl_strmap_next(&node->registrations, &at));)
         if (k->offered && !k->failed && !cl_file_has_entry(&node->bus->folder, node->key, cl_str_of(k->text, k->n)))
             code = put(node, k);
     return code;
@@ -450,11 +450,11 @@ static int is_missed(const cl_local *bus, const char *file)
     return faccessat(bus->folder.fd, file, F_OK, AT_SYMLINK_NOFOLLOW) != 0;
 }
 
-void cl_local_heal_soon(cl_local *bus)
+void cl_local_republish_soon(cl_local *bus)
 {
-    if (bus->heal || bus->closing) return;
-    bus->heal = 1;
-    cl_local_tick_by(bus, cl_loop_now() + HEAL_MS);
+    if (bus->republish || bus->closing) return;
+    bus->republish = 1;
+    cl_local_tick_by(bus, cl_loop_now() + REPUBLISH_MS);
 }
 
 static void on_change(void *self, const char *name)
@@ -462,7 +462,7 @@ static void on_change(void *self, const char *name)
     cl_local *bus = self;
     if (name) cl_registry_look(bus, name);
     else cl_registry_scan(bus);
-    if (!name || is_missed(bus, name)) cl_local_heal_soon(bus);
+    if (!name || is_missed(bus, name)) cl_local_republish_soon(bus);
 }
 
 int cl_local_watch(cl_local *bus)
@@ -501,18 +501,18 @@ static int put_back(cl_local *bus)
     return code;
 }
 
-void cl_local_heal(cl_local *bus)
+void cl_local_republish(cl_local *bus)
 {
-    bus->heal = 0;
+    bus->republish = 0;
     if (put_back(bus) != 0) {
-        if (!bus->heal_failed)
+        if (!bus->republish_failed)
             cl_log(CLOUDS_LOG_ERROR, "local: cannot put back what is gone from the folder: %s", clouds_last_error());
-        bus->heal_failed = bus->heal = 1;
-        cl_local_tick_by(bus, cl_loop_now() + HEAL_AGAIN_MS);
+        bus->republish_failed = bus->republish = 1;
+        cl_local_tick_by(bus, cl_loop_now() + REPUBLISH_AGAIN_MS);
         return;
     }
-    if (bus->heal_failed) cl_log(CLOUDS_LOG_INFO, "local: what was gone from %s is back", bus->folder.path);
-    bus->heal_failed = 0;
+    if (bus->republish_failed) cl_log(CLOUDS_LOG_INFO, "local: what was gone from %s is back", bus->folder.path);
+    bus->republish_failed = 0;
 }
 
 void cl_local_inspect(cl_local *bus, int64_t now)
@@ -520,7 +520,7 @@ void cl_local_inspect(cl_local *bus, int64_t now)
     if (!bus->inspect || bus->closing) return;
     if (now >= bus->inspect) {
         bus->inspect = now + INSPECT_MS;
-        if (!bus->heal && !(bus->watch && cl_fs_watch_is_notified(bus->watch))) cl_local_heal(bus);
+        if (!bus->republish && !(bus->watch && cl_fs_watch_is_notified(bus->watch))) cl_local_republish(bus);
     }
     cl_local_tick_by(bus, bus->inspect);
 }

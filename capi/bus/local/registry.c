@@ -14,7 +14,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "bus/local/local.h"
+#include "bus/local/internal.h"
 
 enum { WANTED_MAX = 10000, CHECK_MS = 1000 };
 

@@ -9,7 +9,7 @@
  * their ends, so that a link that breaks loses only what it has carried.
  *
  * A result goes back over the link its call came on; when that is gone, to the node by name. */
-#include "bus/local/local.h"
+#include "bus/local/internal.h"
 
 #include "base/error.h"
 #include "base/rare.h"
@@ -160,7 +160,7 @@ static inline void remember_unsent(cl_local_link *link, uint64_t token, size_t p
 
 static int write_to(cl_local_link *link, const void *handle, const cl_envelope *e, uint64_t token)
 {
-    /* A message's sender asks how many got it. The word is kept first, so that it cannot fail afterwards. */
+    /* A message's sender asks how many got it. The word is registration first, so that it cannot fail afterwards. */
     if (token && e->type == CL_MESSAGE &&
         cl_task_add(&link->bus->tasks, CL_TASK_FATE, NULL, token, CL_FATE_WRITTEN, CL_STR_NONE) != 0)
         return CLOUDS_ENOMEM;
@@ -188,7 +188,7 @@ int cl_local_send(cl_bus *base, void *handle, const cl_envelope *e, uint64_t tok
     if (size > bus->limits.message) return cl_error_too_big("the message", size, bus->limits.message);
     if (bus->closing) return cl_error(CLOUDS_ECLOSED, NULL);
     int code = find(bus, e, &link);
-    if (code == 0 && link->fenced && e->type == CL_CALL)
+    if (code == 0 && link->half_closed && e->type == CL_CALL)
         return cl_task_add(&bus->tasks, CL_TASK_FATE, NULL, token, CL_FATE_NOBODY, CL_STR_NONE);
     if (code == 0) code = room_for(link, e, size);
     if (code != 0) return code;
@@ -264,8 +264,8 @@ static void take_out(cl_local_link *link, size_t at, cl_waiting *w)
 static void give_one_back(cl_local_link *link, size_t at, cl_waiting *w)
 {
     take_out(link, at, w);
-    if (!link->doubted) cl_registry_tell(link->bus, link->peer_id, 0);
-    link->doubted = 1;
+    if (!link->suspended) cl_registry_tell(link->bus, link->peer_id, 0);
+    link->suspended = 1;
     tell(link->bus, w->token, CL_FATE_NOT_SENT);
 }
 

@@ -1,6 +1,6 @@
 /* The answer to status: what the folder holds, read afresh. */
 #include "base/mem.h"
-#include "bus/local/local.h"
+#include "bus/local/internal.h"
 #include "clouds.h"
 
 /* A node that was met. */

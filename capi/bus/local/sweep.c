@@ -1,7 +1,7 @@
 /* Design note: whoever starts looks for what killed processes left, at most once in ten seconds for all processes of a
  * user, and a piece at a time: with thousands of them the loop has other work too. Those that a call would meet are
  * found without it, when the servers of a method are looked at. */
-#include "bus/local/local.h"
+#include "bus/local/internal.h"
 
 enum { PIECE = 200, PAUSE_MS = 1 };
 

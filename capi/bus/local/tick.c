@@ -1,11 +1,11 @@
 /* Design note: one alarm serves all that takes time here. It is set for the earliest thing and looks at everything when
  * it rings, so a thing that got earlier or vanished costs nothing. */
-#include "bus/local/local.h"
+#include "bus/local/internal.h"
 
 #include "base/log.h"
 #include "base/mem.h"
 
-enum { SUSPECT_MS = 200 };
+enum { PROBE_MS = 200 };
 
 void cl_local_tick_by(cl_local *bus, int64_t when)
 {
@@ -21,7 +21,7 @@ static int64_t in_ms(double seconds)
     return (int64_t)(seconds * 1000);
 }
 
-static void ask_for_life(cl_local_link *link, int64_t now)
+static void keepalive(cl_local_link *link, int64_t now)
 {
     const cl_limits *limits = &link->bus->limits;
     if (link->pinged > link->heard) {
@@ -36,30 +36,30 @@ static void ask_for_life(cl_local_link *link, int64_t now)
         return;
     }
     link->pinged = now > link->heard ? now : link->heard + 1;
-    if (cl_link_say(link, CL_FRAME_PING, CL_STR_NONE) != 0) cl_link_cut(link);
+    if (cl_link_send_control(link, CL_FRAME_PING, CL_STR_NONE) != 0) cl_link_cut(link);
     cl_local_tick_by(link->bus, link->pinged + in_ms(limits->ping_timeout));
 }
 
-static void look_at_link(cl_local_link *link, int64_t now)
+static void tick_link(cl_local_link *link, int64_t now)
 {
-    if (link->waiting && (link->state == CL_LINK_DIALING || link->state == CL_LINK_GREETING)) {
+    if (link->waiting && (link->state == CL_LINK_DIALING || link->state == CL_LINK_HELLO)) {
         cl_link_give_back(link, now);
         if (link->give_back != INT64_MAX) cl_local_tick_by(link->bus, link->give_back);
     }
-    if (link->state == CL_LINK_GREETING) {
-        if (now < link->greet_by) cl_local_tick_by(link->bus, link->greet_by);
+    if (link->state == CL_LINK_HELLO) {
+        if (now < link->hello_by) cl_local_tick_by(link->bus, link->hello_by);
         else cl_link_cut(link);
     } else if (link->state == CL_LINK_OPEN && link->watched) {
-        if (link->calls > 0) ask_for_life(link, now);
+        if (link->calls > 0) keepalive(link, now);
         else link->watched = 0;
     }
 }
 
-/* ---- suspects */
+/* ---- probes */
 
 /* Its link broke: if its lock is free it is swept away, else it counts again. The lock of a process that was killed may
  * still be held for a moment after its links are closed. */
-void cl_local_suspect(cl_local *bus, cl_str id, int was_open)
+void cl_local_probe(cl_local *bus, cl_str id, int was_open)
 {
     char key[CL_KEY + 1];
     cl_file_key(id, key);
@@ -69,28 +69,28 @@ void cl_local_suspect(cl_local *bus, cl_str id, int was_open)
         return;
     }
     if (!was_open) return;
-    cl_suspect *suspect = cl_malloc(sizeof *suspect + id.n);
-    if (!suspect) return; /* the next look sees to it */
-    *suspect = (cl_suspect){.when = cl_loop_now() + SUSPECT_MS, .n = id.n};
-    memcpy(suspect->id, id.p, id.n);
-    memcpy(suspect->key, key, sizeof key);
-    cl_list_append(&bus->suspects, &suspect->place);
-    cl_local_tick_by(bus, suspect->when);
+    cl_probe *probe = cl_malloc(sizeof *probe + id.n);
+    if (!probe) return; /* the next look sees to it */
+    *probe = (cl_probe){.when = cl_loop_now() + PROBE_MS, .n = id.n};
+    memcpy(probe->id, id.p, id.n);
+    memcpy(probe->key, key, sizeof key);
+    cl_list_append(&bus->probes, &probe->place);
+    cl_local_tick_by(bus, probe->when);
 }
 
-static void look_at_suspects(cl_local *bus, int64_t now)
+static void run_probes(cl_local *bus, int64_t now)
 {
-    while (!cl_list_empty(&bus->suspects)) {
-        cl_suspect *suspect = CL_OWNER(bus->suspects.next, cl_suspect, place);
-        if (suspect->when > now) {
-            cl_local_tick_by(bus, suspect->when);
+    while (!cl_list_empty(&bus->probes)) {
+        cl_probe *probe = CL_OWNER(bus->probes.next, cl_probe, place);
+        if (probe->when > now) {
+            cl_local_tick_by(bus, probe->when);
             return;
         }
-        cl_list_remove(&suspect->place);
-        cl_str id = {suspect->id, suspect->n};
-        if (cl_file_is_alive(&bus->folder, suspect->key, NULL)) cl_registry_tell(bus, id, 1);
+        cl_list_remove(&probe->place);
+        cl_str id = {probe->id, probe->n};
+        if (cl_file_is_alive(&bus->folder, probe->key, NULL)) cl_registry_tell(bus, id, 1);
         else cl_registry_forget(bus, id);
-        cl_free(suspect);
+        cl_free(probe);
     }
 }
 
@@ -99,11 +99,11 @@ void cl_local_tick(void *self)
     cl_local *bus = self;
     int64_t now = cl_loop_now();
     bus->tick_at = INT64_MAX;
-    CL_LIST_EACH(it, &bus->links) look_at_link(CL_OWNER(it, cl_local_link, place), now);
-    look_at_suspects(bus, now);
+    CL_LIST_EACH(it, &bus->links) tick_link(CL_OWNER(it, cl_local_link, place), now);
+    run_probes(bus, now);
     if (!bus->closing) cl_local_nodes_retry(bus, now);
-    if (bus->heal && !bus->closing) cl_local_heal(bus);
+    if (bus->republish && !bus->closing) cl_local_republish(bus);
     cl_local_inspect(bus, now);
     if (bus->sweep) cl_local_sweep(bus);
-    if (bus->settling) cl_loop_defer(bus->loop);
+    if (bus->ending) cl_loop_defer(bus->loop);
 }

@@ -1,6 +1,6 @@
 /* What the files of the inproc bus share. */
-#ifndef CL_INPROC_H
-#define CL_INPROC_H
+#ifndef CL_INPROC_INTERNAL_H
+#define CL_INPROC_INTERNAL_H
 
 #include <pthread.h>
 #include <sys/types.h>

@@ -1,6 +1,6 @@
 /* What the files of the local bus share. */
-#ifndef CL_LOCAL_H
-#define CL_LOCAL_H
+#ifndef CL_LOCAL_INTERNAL_H
+#define CL_LOCAL_INTERNAL_H
 
 #include <dirent.h>
 #include <limits.h>
@@ -141,14 +141,14 @@ void cl_registry_tell(struct cl_local *bus, cl_str id, int up);
 /* ---- nodes and links */
 
 /* A method that a node serves. */
-typedef struct cl_kept {
+typedef struct cl_registration {
     uint64_t operation; /* the registration that waits for the node to open; 0: none */
     int offered;        /* else it was taken back, and only the lock still names it */
     int noted;          /* the lock names it */
     int failed;         /* it could not be registered */
     size_t n;
     char text[];
-} cl_kept;
+} cl_registration;
 
 typedef struct cl_local_node {
     cl_link place;
@@ -158,9 +158,9 @@ typedef struct cl_local_node {
     char key[CL_KEY + 1];
     int lock; /* -1: none */
     cl_listener *listener;
-    cl_strmap enrolled; /* method -> cl_kept, owned */
-    size_t taken_back;  /* of those */
-    size_t links;       /* accepted ones that live */
+    cl_strmap registrations; /* method -> cl_registration, owned */
+    size_t taken_back;       /* of those */
+    size_t links;            /* accepted ones that live */
     int opened, draining, closing;
     int pending;     /* registrations wait for it to open */
     int opening;     /* its lock is held by somebody who may be about to let it go */
@@ -170,7 +170,7 @@ typedef struct cl_local_node {
     int64_t close_by;
 } cl_local_node;
 
-enum cl_link_state { CL_LINK_DIALING, CL_LINK_GREETING, CL_LINK_OPEN, CL_LINK_ENDING };
+enum cl_link_state { CL_LINK_DIALING, CL_LINK_HELLO, CL_LINK_OPEN, CL_LINK_ENDING };
 
 typedef struct cl_local_link {
     cl_link place;
@@ -192,14 +192,14 @@ typedef struct cl_local_link {
     size_t waiting;
     size_t worth;      /* of those, what is worth to be waited for at the end: messages and results */
     int64_t give_back; /* when the first of the calls among them is to go elsewhere; INT64_MAX: none */
-    int doubted;       /* some did */
+    int suspended;     /* some did */
     cl_buf unsent;     /* cl_unsent of the calls that the kernel may not have taken yet */
     int64_t calls;     /* sent and not answered */
     int cut;           /* ended by us because of its peer */
-    int fenced;        /* ours: the node drains, no further call goes; accepted: nothing more comes */
+    int half_closed;   /* ours: the node drains, no further call goes; accepted: nothing more comes */
     int watched;       /* the tick looks at it */
     int was_open;
-    int64_t pinged, greet_by, heard;
+    int64_t pinged, hello_by, heard;
 } cl_local_link;
 
 typedef struct cl_waiting {
@@ -216,13 +216,13 @@ typedef struct cl_unsent {
 } cl_unsent;
 
 /* A node to be looked after: its link broke, and its lock is still to be seen free. */
-typedef struct cl_suspect {
+typedef struct cl_probe {
     cl_link place;
     int64_t when;
     char key[CL_KEY + 1];
     size_t n;
     char id[];
-} cl_suspect;
+} cl_probe;
 
 typedef struct cl_local {
     cl_bus base;
@@ -237,7 +237,7 @@ typedef struct cl_local {
     cl_loop_timer *tick;
     int64_t tick_at; /* INT64_MAX: not set */
     cl_registry registry;
-    cl_link nodes, links, suspects;
+    cl_link nodes, links, probes;
     cl_tasks tasks;
     cl_strmap node_by_id, node_by_key, link_by_peer;
     cl_idmap node_by_handle;
@@ -247,10 +247,10 @@ typedef struct cl_local {
     uint64_t next_link;
     size_t link_count;
     size_t tail_bytes, out_bytes; /* of all links together */
-    int heal;                     /* files of ours may be gone */
-    int heal_failed;              /* and could not be put back */
+    int republish;                /* files of ours may be gone */
+    int republish_failed;         /* and could not be put back */
     int64_t inspect;              /* when files of ours are looked at next */
-    int settling;                 /* somebody waits for an end */
+    int ending;                   /* somebody waits for an end */
     int closing, finishing, told_closed;
     int64_t close_by;
 } cl_local;
@@ -262,11 +262,11 @@ void cl_local_answer(void *bus, const cl_task *task);
 int cl_local_node_open(cl_bus *base, void *handle, cl_str id, double heartbeat);
 void cl_local_node_drain(cl_bus *base, void *handle);
 void cl_local_node_close(cl_bus *base, void *handle);
-int cl_local_enroll(cl_bus *base, void *handle, cl_str method, uint64_t operation);
-int cl_local_withdraw(cl_bus *base, void *handle, cl_str method, uint64_t operation);
+int cl_local_register(cl_bus *base, void *handle, cl_str method, uint64_t operation);
+int cl_local_unregister(cl_bus *base, void *handle, cl_str method, uint64_t operation);
 cl_local_node *cl_local_node_of(cl_local *bus, const void *handle);
 /* Ends the nodes whose close is through. */
-void cl_local_nodes_settle(cl_local *bus);
+void cl_local_nodes_finish(cl_local *bus);
 void cl_local_node_begin_close(cl_local_node *node);
 void cl_local_node_free(cl_local_node *node);
 /* Opens the folder instead of the one before. */
@@ -274,9 +274,9 @@ int cl_local_enter_folder(cl_local *bus);
 /* Hears of changes in the folder from now on. */
 int cl_local_watch(cl_local *bus);
 /* Puts back what of ours is gone from the folder. */
-void cl_local_heal(cl_local *bus);
+void cl_local_republish(cl_local *bus);
 /* The same soon. */
-void cl_local_heal_soon(cl_local *bus);
+void cl_local_republish_soon(cl_local *bus);
 /* Looks now and then whether files of ours are there, when nobody tells. */
 void cl_local_inspect(cl_local *bus, int64_t now);
 /* Nodes that wait for their lock try again. */
@@ -295,8 +295,8 @@ int cl_link_open(cl_local *bus, cl_str to, cl_local_link **out);
 void cl_link_accepted(void *node, cl_conn *conn);
 void cl_link_cut(cl_local_link *link);
 void cl_link_finish(cl_local_link *link);
-void cl_link_greeted(cl_local_link *link, const cl_envelope *hello);
-int cl_link_say(cl_local_link *link, int type, cl_str from);
+void cl_link_hello_came(cl_local_link *link, const cl_envelope *hello);
+int cl_link_send_control(cl_local_link *link, int type, cl_str from);
 
 /* frames.c */
 void cl_link_read(void *link, const char *p, size_t n);
@@ -314,9 +314,9 @@ void cl_link_count_out(cl_local_link *link);
 /* Calls that waited for long enough go elsewhere. */
 void cl_link_give_back(cl_local_link *link, int64_t now);
 
-/* tick.c: what time does to links, suspects and ends. */
+/* tick.c: what time does to links, probes and ends. */
 void cl_local_tick(void *bus);
 void cl_local_tick_by(cl_local *bus, int64_t when);
-void cl_local_suspect(cl_local *bus, cl_str id, int was_open);
+void cl_local_probe(cl_local *bus, cl_str id, int was_open);
 
 #endif
