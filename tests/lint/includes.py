@@ -10,7 +10,8 @@ below = {
     "proto": {"proto", "base"},
     "net": {"net", "base"},
     "core": {"core", "proto", "base"},
-    "bus": {"bus", "net", "proto", "base"},
+    "redis": {"redis", "net", "proto", "base"},
+    "bus": {"bus", "redis", "net", "proto", "base"},
     "api": {"api", "core", "bus", "net", "proto", "base"},
 }
 JOIN_A_LOOP = ("host/", "bindings/node/", "examples/c/uv.c")  # of those who use the library, these know libuv
@@ -50,10 +51,12 @@ def check_library(path):
         target = name.split("/")[0] if "/" in name else None
         if target in below and target not in below[layer]:
             complain(path, line, f"{layer} may not use {target}")
+        if target == "redis" and layer == "bus" and parts[1] != "redis":
+            complain(path, line, "only bus/redis uses the Redis client")
         if layer == "bus" and target == "bus" and len(parts) > 2 and name.count("/") > 1 and name.split("/")[1] != parts[1]:
             complain(path, line, "one bus may not use another")
-        if name.startswith("hiredis") and parts[:2] != ["bus", "redis"]:
-            complain(path, line, "only bus/redis uses hiredis")
+        if name.startswith("hiredis") and layer != "redis":
+            complain(path, line, "only redis uses hiredis")
         if is_uv(name) and layer != "net":
             complain(path, line, "only net uses libuv")
         if target in (None,) and name == "internal.h":

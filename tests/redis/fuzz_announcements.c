@@ -58,7 +58,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                  .server_down = on_down,
                  .peer_draining = on_draining,
                  .dropped = on_dropped},
-        .limits = {.message = 3000, .json = {32, 200}},
+        .client = {.limits = {.message = 3000, .json = {32, 200}}},
     };
     cl_redis_announced(&bus, (cl_str){(const char *)data, size});
     HOLDS(h.dropped <= 1 && h.draining <= 1);

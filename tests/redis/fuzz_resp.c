@@ -1,6 +1,6 @@
 /* Fuzz target: bytes as Redis might send them, cut into slices as the first byte says. Whatever they are, the reader
  * keeps its limits, and the bytes in one piece mean the same as in many. */
-#include "bus/redis/resp.h"
+#include "redis/resp.h"
 #include "fuzz/fuzz.h"
 
 enum { LINE = 300, BUFFERED = 4000 };

@@ -33,8 +33,8 @@ void cl_redis_announce(redis_bus *bus, redis_node *node, char type, cl_str metho
     if (!code) code = cl_buf_put_str(text, CL_STR(",\"d\":{\"m\":["));
     if (!code) code = put_methods(text, node, type, method, &count);
     if (!code) code = cl_buf_put_str(text, CL_STR("]}}"));
-    cl_str publish[] = {CL_STR("PUBLISH"), bus->announce_channel, cl_buf_str(text)};
-    if (!code && count > 0) cl_redis_command(bus, KIND_UNAWAITED, NULL, 3, publish);
+    cl_str publish[] = {CL_STR("PUBLISH"), bus->client.announce_channel, cl_buf_str(text)};
+    if (!code && count > 0) cl_redis_client_send_unawaited(&bus->client, 3, publish);
 }
 
 /* ---- in */
@@ -51,7 +51,7 @@ static int read_head(redis_bus *bus, cl_str text, announcement *out)
     cl_str key, type = CL_STR_NONE;
     int escaped, more;
     *out = (announcement){0};
-    cl_json_start(&j, text, bus->limits.json);
+    cl_json_start(&j, text, bus->client.limits.json);
     int code = cl_json_enter(&j, '{');
     if (code) return code;
     while ((more = cl_json_member(&j, &key, &escaped)) > 0) {
@@ -93,7 +93,7 @@ static void tell_all(redis_bus *bus, const announcement *n, size_t id_len)
     cl_json j;
     cl_str key, ignored;
     int escaped;
-    cl_json_start(&j, n->data, bus->limits.json);
+    cl_json_start(&j, n->data, bus->client.limits.json);
     if (cl_json_enter(&j, '{')) return;
     while (cl_json_member(&j, &key, &escaped) > 0) {
         if (cl_str_eq(key, CL_STR("m")) && cl_json_peek(&j) == '[') {
@@ -107,7 +107,7 @@ static void tell_all(redis_bus *bus, const announcement *n, size_t id_len)
 void cl_redis_announced(redis_bus *bus, cl_str text)
 {
     announcement n;
-    int code = text.n > bus->limits.message ? CLOUDS_ETOOBIG : read_head(bus, text, &n);
+    int code = text.n > bus->client.limits.message ? CLOUDS_ETOOBIG : read_head(bus, text, &n);
     cl_buf_clear(&bus->scratch);
     if (!code) code = cl_json_unescape(n.id, &bus->scratch);
     if (code) {

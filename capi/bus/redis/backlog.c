@@ -33,14 +33,15 @@ static int full(const redis_bus *bus, const char *name, size_t limit)
 
 int cl_redis_backlog_add(redis_bus *bus, const cl_envelope *e, uint64_t token)
 {
-    if (e->type != CL_RESULT && bus->backlog_bytes > bus->limits.write_soft)
-        return full(bus, "write_soft", bus->limits.write_soft);
+    if (e->type != CL_RESULT && bus->backlog_bytes > bus->client.limits.write_soft)
+        return full(bus, "write_soft", bus->client.limits.write_soft);
     waiting *w = cl_calloc(1, sizeof *w);
     if (!w) return CLOUDS_ENOMEM;
     cl_list_init(&w->link);
     int code = cl_redis_publish_format(bus, e, &w->command);
     bus->backlog_bytes += weight(w);
-    if (!code && bus->backlog_bytes > bus->limits.write_hard) code = full(bus, "write_hard", bus->limits.write_hard);
+    if (!code && bus->backlog_bytes > bus->client.limits.write_hard)
+        code = full(bus, "write_hard", bus->client.limits.write_hard);
     if (code) {
         release(bus, w);
         return code;
@@ -55,12 +56,12 @@ static int send_waiting(redis_bus *bus, waiting *w, int64_t now)
 {
     if (w->deadline && w->deadline <= now) return CLOUDS_EEXPIRED;
     cl_buf *out;
-    int code = cl_session_begin(bus->commands, &out);
+    int code = cl_session_begin(bus->client.commands, &out);
     if (!code) code = cl_buf_reserve(out, w->command.len);
     if (code) return code;
     size_t before = out->len;
     cl_buf_add_str(out, cl_buf_str(&w->command));
-    cl_session_end(bus->commands, before, KIND_PUBLISH, w->token);
+    cl_session_end(bus->client.commands, before, &cl_redis_publish_handler, w->token);
     return 0;
 }
 

@@ -83,8 +83,8 @@ static int append(redis_bus *bus, redis_batch *batch, const cl_envelope *e, uint
     int code = batch->count ? cl_buf_put_char(&batch->body, ',') : 0;
     size_t start = batch->body.len;
     if (!code) code = cl_envelope_encode(e, &batch->body);
-    if (!code && batch->body.len - start > bus->limits.message)
-        code = cl_error_too_big("the message", batch->body.len - start, bus->limits.message);
+    if (!code && batch->body.len - start > bus->client.limits.message)
+        code = cl_error_too_big("the message", batch->body.len - start, bus->client.limits.message);
     if (!code) code = keep_token(batch, token);
     if (code) {
         batch->body.len = before;
@@ -110,6 +110,29 @@ static int put_command(redis_bus *bus, const redis_batch *batch, cl_buf *out)
     return 0;
 }
 
+/* Frees the tokens. */
+static void tell_fate(redis_bus *bus, redis_tokens *tokens, enum cl_fate fate, int64_t number)
+{
+    cl_list_remove(&tokens->link);
+    for (size_t i = 0; i < tokens->n; i++) bus->sink.fate(bus->sink.self, tokens->list[i], fate, number);
+    cl_free(tokens);
+}
+
+static void on_published(void *self, const cl_pending *pending, const cl_reply *reply)
+{
+    redis_bus *bus = redis_bus_of(self);
+    int64_t receivers;
+    enum cl_fate fate = cl_redis_publish_fate(bus, reply, 1, &receivers);
+    tell_fate(bus, cl_redis_from_ref(pending), fate, receivers);
+}
+
+static void on_lost(void *self, const cl_pending *pending, int sent)
+{
+    tell_fate(redis_bus_of(self), cl_redis_from_ref(pending), sent ? CL_FATE_LOST : CL_FATE_NOT_SENT, 0);
+}
+
+static const cl_redis_handler batch_handler = {"PUBLISH", on_published, on_lost, 0}; /* redis_tokens */
+
 /* One token goes with its command; several need a list of their own until the answer comes. */
 static void end_command(redis_bus *bus, redis_batch *batch, size_t before)
 {
@@ -118,17 +141,17 @@ static void end_command(redis_bus *bus, redis_batch *batch, size_t before)
     if (n > 1) {
         batch->tokens = NULL;
         cl_list_append(&bus->awaited, &tokens->link);
-        cl_session_end(bus->commands, before, KIND_BATCH, redis_ref(tokens));
+        cl_session_end(bus->client.commands, before, &batch_handler, cl_redis_ref(tokens));
         return;
     }
-    cl_session_end(bus->commands, before, KIND_PUBLISH_OURS, n ? tokens->list[0] : 0);
+    cl_session_end(bus->client.commands, before, &cl_redis_publish_native_handler, n ? tokens->list[0] : 0);
     if (tokens) tokens->n = 0;
 }
 
 static int send_batch(redis_bus *bus, redis_batch *batch)
 {
     cl_buf *out;
-    int code = cl_session_begin(bus->commands, &out);
+    int code = cl_session_begin(bus->client.commands, &out);
     if (code) return code;
     size_t before = out->len;
     code = put_command(bus, batch, out);
@@ -174,14 +197,7 @@ static void give_up(redis_bus *bus, redis_batch *batch)
     redis_tokens *tokens = batch->tokens;
     batch->tokens = NULL;
     retire(bus, batch);
-    if (tokens) cl_redis_batch_fate(bus, tokens, CL_FATE_NOT_SENT, 0);
-}
-
-void cl_redis_batch_fate(redis_bus *bus, redis_tokens *tokens, enum cl_fate fate, int64_t number)
-{
-    cl_list_remove(&tokens->link);
-    for (size_t i = 0; i < tokens->n; i++) bus->sink.fate(bus->sink.self, tokens->list[i], fate, number);
-    cl_free(tokens);
+    if (tokens) tell_fate(bus, tokens, CL_FATE_NOT_SENT, 0);
 }
 
 /* A fate may open new batches: the loop below goes on until there are none. */

@@ -56,26 +56,29 @@ cl_str cl_redis_record(redis_bus *bus, const redis_node *node)
 
 /* ---- asking */
 
-static int ask(redis_bus *bus, redis_node *node, enum redis_kind kind, size_t argc, const cl_str *argv)
+static const cl_redis_handler set_handler, get_handler, count_handler, lock_handler;
+
+static int ask(redis_bus *bus, redis_node *node, const cl_redis_handler *handler, size_t argc, const cl_str *argv)
 {
-    int code = cl_redis_command(bus, kind, node, argc, argv);
+    int code = cl_redis_client_send(&bus->client, handler, node, argc, argv);
     if (!code) node->refs++;
     return code;
 }
 
 void cl_redis_claim(redis_bus *bus, redis_node *node)
 {
-    if (node->claiming || node->leaving || !node->subscribed || !cl_session_is_ready(bus->commands)) return;
+    if (node->claiming || node->leaving || !node->subscribed || !cl_session_is_ready(bus->client.commands)) return;
     cl_str set[] = {CL_STR("SET"), node->record_key, cl_redis_record(bus, node),
                     CL_STR("NX"),  CL_STR("EX"),     cl_str_z(node->ttl)};
     cl_str get[] = {CL_STR("GET"), node->record_key}, count[] = {CL_STR("PUBSUB"), CL_STR("NUMSUB"), node->channel};
     node->is_foreign = 0;
     node->listeners = -1;
-    int code = ask(bus, node, KIND_CLAIM_SET, 6, set);
-    if (!code) code = ask(bus, node, KIND_CLAIM_GET, 2, get);
-    if (!code) code = ask(bus, node, KIND_CLAIM_COUNT, 3, count);
+    int code = ask(bus, node, &set_handler, 6, set);
+    if (!code) code = ask(bus, node, &get_handler, 2, get);
+    if (!code) code = ask(bus, node, &count_handler, 3, count);
     if (code) {
-        cl_session_cut(bus->commands, code, clouds_strerror(code)); /* it is asked again when the connection is back */
+        cl_session_cut(bus->client.commands, code,
+                       clouds_strerror(code)); /* it is asked again when the connection is back */
         return;
     }
     node->claiming = 1;
@@ -88,7 +91,7 @@ void cl_redis_claim(redis_bus *bus, redis_node *node)
 static cl_str lock_key(redis_bus *bus, const redis_node *node)
 {
     cl_buf_clear(&bus->text);
-    int code = cl_buf_put_str(&bus->text, bus->prefix);
+    int code = cl_buf_put_str(&bus->text, bus->client.prefix);
     if (!code) code = cl_buf_put(&bus->text, ":C:", 3);
     if (!code) code = cl_buf_put_str(&bus->text, node->id);
     return code ? CL_STR_NONE : cl_buf_str(&bus->text);
@@ -97,7 +100,7 @@ static cl_str lock_key(redis_bus *bus, const redis_node *node)
 static void unlock(redis_bus *bus, redis_node *node)
 {
     cl_str del[] = {CL_STR("DEL"), node->is_last ? lock_key(bus, node) : CL_STR_NONE};
-    if (node->is_last) cl_redis_command(bus, KIND_UNAWAITED, NULL, 2, del);
+    if (node->is_last) cl_redis_client_send_unawaited(&bus->client, 2, del);
     node->is_last = 0;
 }
 
@@ -114,7 +117,7 @@ static void lose(redis_bus *bus, redis_node *node)
              node->id.p, node->is_foreign ? node->holder : "somebody who left no record listens to it");
     if (node->recorded && !node->is_foreign) {
         cl_str del[] = {CL_STR("DEL"), node->record_key};
-        cl_redis_command(bus, KIND_UNAWAITED, NULL, 2, del);
+        cl_redis_client_send_unawaited(&bus->client, 2, del);
     }
     node->recorded = node->owned = 0;
     unlock(bus, node);
@@ -135,7 +138,7 @@ static int asks_to_be_last(redis_bus *bus, redis_node *node)
     if (node->is_last || !node->is_foreign) return 0;
     cl_str set[] = {CL_STR("SET"), lock_key(bus, node), cl_str_z(bus->token),
                     CL_STR("NX"),  CL_STR("PX"),        CL_STR("2000")};
-    return set[1].n > 0 && ask(bus, node, KIND_CLAIM_LOCK, 6, set) == 0;
+    return set[1].n > 0 && ask(bus, node, &lock_handler, 6, set) == 0;
 }
 
 static void lock_came(redis_bus *bus, redis_node *node, const cl_reply *reply)
@@ -171,7 +174,7 @@ static cl_str member(cl_str record, const char *name, const char *ends)
 
 static void owner_came(redis_bus *bus, redis_node *node, const cl_reply *reply)
 {
-    if (reply->items[0].type == CL_REPLY_ERROR) cl_redis_log_once(bus, "GET", cl_reply_text(reply, 0));
+    if (reply->items[0].type == CL_REPLY_ERROR) cl_redis_client_log_once(&bus->client, "GET", cl_reply_text(reply, 0));
     if (reply->items[0].type != CL_REPLY_STRING) return;
     cl_str record = cl_reply_text(reply, 0);
     node->is_foreign = memmem(record.p, record.n, bus->token, strlen(bus->token)) == NULL;
@@ -183,7 +186,8 @@ static void owner_came(redis_bus *bus, redis_node *node, const cl_reply *reply)
 
 static void count_came(redis_bus *bus, redis_node *node, const cl_reply *reply)
 {
-    if (reply->items[0].type == CL_REPLY_ERROR) cl_redis_log_once(bus, "PUBSUB", cl_reply_text(reply, 0));
+    if (reply->items[0].type == CL_REPLY_ERROR)
+        cl_redis_client_log_once(&bus->client, "PUBSUB", cl_reply_text(reply, 0));
     else if (reply->len == 3 && reply->items[2].type == CL_REPLY_INTEGER) node->listeners = reply->items[2].number;
     bus->claiming--;
     node->claiming = 0;
@@ -192,28 +196,48 @@ static void count_came(redis_bus *bus, redis_node *node, const cl_reply *reply)
     cl_redis_check_up(bus);
 }
 
-void cl_redis_claim_reply(redis_bus *bus, const cl_pending *pending, const cl_reply *reply)
+static void on_set(void *self, const cl_pending *pending, const cl_reply *reply)
 {
-    redis_node *node = redis_from_ref(pending->ref);
-    if (pending->kind == KIND_CLAIM_SET) {
-        if (reply->items[0].type == CL_REPLY_ERROR) cl_redis_log_once(bus, "SET", cl_reply_text(reply, 0));
-        if (reply->items[0].type == CL_REPLY_STATUS) node->recorded = 1;
-    } else if (pending->kind == KIND_CLAIM_GET) {
-        owner_came(bus, node, reply);
-    } else if (pending->kind == KIND_CLAIM_LOCK) {
-        lock_came(bus, node, reply);
-    } else {
-        count_came(bus, node, reply);
-    }
+    redis_bus *bus = redis_bus_of(self);
+    redis_node *node = cl_redis_from_ref(pending);
+    if (reply->items[0].type == CL_REPLY_ERROR) cl_redis_client_log_once(self, "SET", cl_reply_text(reply, 0));
+    if (reply->items[0].type == CL_REPLY_STATUS) node->recorded = 1;
     cl_redis_node_unref(bus, node);
 }
 
-void cl_redis_claim_unanswered(redis_bus *bus, const cl_pending *pending)
+static void on_get(void *self, const cl_pending *pending, const cl_reply *reply)
 {
-    redis_node *node = redis_from_ref(pending->ref);
-    if (pending->kind == KIND_CLAIM_COUNT) {
-        bus->claiming--;
-        node->claiming = 0;
-    }
+    owner_came(redis_bus_of(self), cl_redis_from_ref(pending), reply);
+    cl_redis_node_unref(redis_bus_of(self), cl_redis_from_ref(pending));
+}
+
+static void on_count(void *self, const cl_pending *pending, const cl_reply *reply)
+{
+    count_came(redis_bus_of(self), cl_redis_from_ref(pending), reply);
+    cl_redis_node_unref(redis_bus_of(self), cl_redis_from_ref(pending));
+}
+
+static void on_lock(void *self, const cl_pending *pending, const cl_reply *reply)
+{
+    lock_came(redis_bus_of(self), cl_redis_from_ref(pending), reply);
+    cl_redis_node_unref(redis_bus_of(self), cl_redis_from_ref(pending));
+}
+
+static void on_lost(void *self, const cl_pending *pending, int sent)
+{
+    cl_redis_node_unref(redis_bus_of(self), cl_redis_from_ref(pending));
+}
+
+static void on_count_lost(void *self, const cl_pending *pending, int sent)
+{
+    redis_bus *bus = redis_bus_of(self);
+    redis_node *node = cl_redis_from_ref(pending);
+    bus->claiming--;
+    node->claiming = 0;
     cl_redis_node_unref(bus, node);
 }
+
+static const cl_redis_handler set_handler = {"SET", on_set, on_lost, 0};
+static const cl_redis_handler get_handler = {"GET", on_get, on_lost, 0};
+static const cl_redis_handler count_handler = {"PUBSUB", on_count, on_count_lost, 0};
+static const cl_redis_handler lock_handler = {"", on_lock, on_lost, 0}; /* a refusal is not logged */

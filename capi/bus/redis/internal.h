@@ -18,37 +18,8 @@
 #include "base/list.h"
 #include "base/map.h"
 #include "bus/bus.h"
-#include "bus/redis/session.h"
-#include "bus/redis/redis_error.h"
 #include "net/loop.h"
-
-/* What a pending command was, and what its ref is. */
-enum redis_kind {
-    KIND_PUBLISH,      /* token, or 0 */
-    KIND_PUBLISH_OURS, /* the same, of what only a node of ours gets */
-    KIND_BATCH,        /* redis_tokens */
-    KIND_UNAWAITED,    /* the verb; like all that nobody waits for */
-    KIND_SET,          /* redis_reg: the key is made */
-    KIND_RENEW,        /* redis_reg: the key lives on, or is gone */
-    KIND_INDEX,        /* redis_reg: it is in the index of the method */
-    KIND_DELETE,       /* redis_reg: the key is taken away */
-    KIND_CLAIM_SET,    /* redis_node: its record is made, unless there is one */
-    KIND_CLAIM_GET,    /* redis_node: whose record it is */
-    KIND_CLAIM_COUNT,  /* redis_node: how many listen on its channel */
-    KIND_CLAIM_LOCK,   /* redis_node: of those who are refused, it may wait longer */
-    KIND_RECORD,       /* redis_node: its record is made */
-    KIND_RENEW_RECORD, /* redis_node */
-    KIND_BARRIER,      /* redis_node: all it sent before is executed */
-    KIND_MEMBERS,      /* redis_lookup: the index of a method */
-    KIND_LIVING,       /* redis_lookup: which of them live */
-    KIND_COUNTS,       /* redis_lookup: who of them listens */
-    KIND_CHANNELS,     /* nothing: who listens at all */
-    KIND_RECORDS,      /* nothing: who of them is ours */
-    KIND_SCAN,         /* one page */
-    KIND_SUBSCRIBE,    /* redis_node */
-    KIND_UNSUBSCRIBE,  /* redis_node */
-    KIND_SUBSCRIBE_ANNOUNCEMENTS
-};
+#include "redis/client.h"
 
 typedef struct redis_node {
     cl_link link;
@@ -137,28 +108,19 @@ typedef struct redis_batch redis_batch;
 /* So much of the name that a Redis gives itself tells it from others. */
 enum { REDIS_HOME = 16 };
 
-enum { REDIS_FAILED_STATUSES = 16, REDIS_FAILED_LOOKUPS = 8, REDIS_REFUSALS = 12 };
+enum { REDIS_FAILED_STATUSES = 16, REDIS_FAILED_LOOKUPS = 8 };
 
 typedef struct redis_bus {
     cl_bus base;
     cl_loop *loop;
     cl_bus_sink sink;
-    cl_limits limits;
-    char *memory; /* of the address */
-    cl_redis_address address;
-    cl_str prefix, announce_channel;
-    char display_url[256];
-    cl_session *commands, *subscriber;
+    cl_redis_client client;
     char home[REDIS_HOME + 1]; /* the Redis that the subscriber is or was at */
     int up, closing, open_sessions;
     unsigned unconfirmed; /* SUBSCRIBEs under way */
     unsigned claiming;    /* nodes whose ids are being claimed */
     char token[20];       /* tells the records of this context from those of others */
     char place[80];       /* the name of this machine, fit for JSON */
-    struct redis_refusal {
-        char verb[16], head[12]; /* a command that is refused, and how the refusal begins */
-    } refusals[REDIS_REFUSALS];
-    size_t refusals_len;
     cl_idmap by_handle;   /* redis_node */
     cl_idmap ops;         /* redis_op by operation */
     cl_strmap by_channel; /* redis_node */
@@ -191,14 +153,10 @@ typedef struct redis_bus {
     size_t idle_len, batched_bytes;
 } redis_bus;
 
-static inline uint64_t redis_ref(const void *p)
+/* The `self` of the sessions' hooks and of all handlers is the client. */
+static inline redis_bus *redis_bus_of(void *client)
 {
-    return (uint64_t)(uintptr_t)p;
-}
-
-static inline void *redis_from_ref(uint64_t ref)
-{
-    return (void *)(uintptr_t)ref;
+    return CL_OWNER(client, redis_bus, client);
 }
 
 /* ---- redis_bus.c */
@@ -207,23 +165,10 @@ void cl_redis_down(redis_bus *bus, int code, const char *words);
 void cl_redis_session_closed(redis_bus *bus);
 /* Deferred work runs soon, from the loop: what cannot be reported from inside a call. */
 void cl_redis_defer(redis_bus *bus, redis_node *node); /* node may be NULL */
-/* Redis refuses a command: logged once, until it accepts that again. */
-void cl_redis_log_once(redis_bus *bus, const char *verb, cl_str error);
-/* The same; a value of the wrong kind is named with its key. */
-void cl_redis_log_key_once(redis_bus *bus, const char *verb, cl_str key, cl_str error);
-void cl_redis_accepted(redis_bus *bus, const char *verb);
-/* Leaves the words as the last error of this thread. The code. */
-int cl_redis_error(redis_bus *bus, const char *verb, cl_str error);
-
-/* This Redis is not, or not any more, the one to talk to: both connections are made anew. */
-void cl_redis_reconnect(redis_bus *bus, int code, const char *words);
-
 /* ---- claim.c */
 void cl_redis_claim_prepare(redis_bus *bus);
 /* Asks for the id of a node that is subscribed. */
 void cl_redis_claim(redis_bus *bus, redis_node *node);
-void cl_redis_claim_reply(redis_bus *bus, const cl_pending *pending, const cl_reply *reply);
-void cl_redis_claim_unanswered(redis_bus *bus, const cl_pending *pending);
 /* The text of a record; "" without memory. */
 cl_str cl_redis_record(redis_bus *bus, const redis_node *node);
 
@@ -237,12 +182,11 @@ void cl_redis_unsubscribe(redis_bus *bus, redis_node *node);
 
 /* ---- commands.c */
 int cl_redis_commands_create(redis_bus *bus);
-/* Sends a command; a failure is not told, since the loss of the connection that follows is. */
-int cl_redis_command(redis_bus *bus, enum redis_kind kind, const void *ref, size_t argc, const cl_str *argv);
-/* The reply is an error of Redis, or not of the type: then it is dealt with, and the result is not 0. */
-int cl_redis_is_bad(redis_bus *bus, const cl_reply *reply, int type, const char *what);
-
-/* ---- publish.c */
+/* ---- publish.c: a PUBLISH of one envelope, whose token is the ref. */
+extern const cl_redis_handler cl_redis_publish_handler;
+extern const cl_redis_handler cl_redis_publish_native_handler; /* the same, of what only a native node receives */
+/* What became of a PUBLISH. */
+enum cl_fate cl_redis_publish_fate(redis_bus *bus, const cl_reply *reply, int to_native, int64_t *receivers);
 int cl_redis_send(cl_bus *base, void *handle, const cl_envelope *e, uint64_t token);
 /* Appends the command that publishes an envelope. 0, CLOUDS_ETOOBIG or CLOUDS_ENOMEM with the buffer unchanged. */
 int cl_redis_publish_format(const redis_bus *bus, const cl_envelope *e, cl_buf *out);
@@ -254,8 +198,6 @@ int cl_redis_publish_head(const redis_bus *bus, cl_str to, cl_buf *out);
 /* Takes an envelope for a node of ours into this turn's message for it. 0, or an error with nothing kept. */
 int cl_redis_batch_add(redis_bus *bus, const cl_envelope *e, uint64_t token);
 void cl_redis_batch_flush(redis_bus *bus);
-/* Tells what became of a batch, and frees its tokens. */
-void cl_redis_batch_fate(redis_bus *bus, redis_tokens *tokens, enum cl_fate fate, int64_t number);
 void cl_redis_batch_free(redis_bus *bus);
 int cl_redis_is_batch(cl_str payload);
 /* `limits` are those of the whole, `of_each` those of an envelope. `read` is what it says if that is clear already, or
@@ -302,8 +244,6 @@ void cl_redis_unregister_all(redis_bus *bus, redis_node *node);
 void cl_redis_registers_end(redis_bus *bus, redis_node *node, int code, const char *words);
 void cl_redis_regs_end(redis_bus *bus, redis_node *node);
 void cl_redis_regs_free(redis_node *node);
-void cl_redis_registry_reply(redis_bus *bus, const cl_pending *pending, const cl_reply *reply);
-void cl_redis_registry_unanswered(redis_bus *bus, const cl_pending *pending);
 
 /* ---- announcements.c */
 void cl_redis_announce(redis_bus *bus, redis_node *node, char type, cl_str method);
@@ -315,11 +255,6 @@ typedef struct redis_lookup redis_lookup;
 void cl_redis_lookup(cl_bus *base, cl_str method, int known);
 void cl_redis_forget(cl_bus *base, cl_str method, cl_str server);
 void cl_redis_lookups_begin(redis_bus *bus); /* announcements are received */
-void cl_redis_lookup_members(redis_bus *bus, redis_lookup *lookup, const cl_reply *reply);
-void cl_redis_lookup_living(redis_bus *bus, redis_lookup *lookup, const cl_reply *reply);
-void cl_redis_lookup_counts(redis_bus *bus, redis_lookup *lookup, const cl_reply *reply);
-int cl_redis_lookup_counts_pending(const redis_lookup *lookup);
-void cl_redis_lookup_lost(redis_bus *bus, redis_lookup *lookup);
 /* A scan ended; code not 0: badly. */
 void cl_redis_lookups_scanned(redis_bus *bus, int code);
 int cl_redis_lookups_want_scan(redis_bus *bus, uint64_t round);
@@ -332,10 +267,6 @@ int cl_redis_scan_create(redis_bus *bus);
 /* Its id is that of a generated client, base or monitor. */
 int cl_redis_is_client(cl_str id);
 void cl_redis_scan_want(redis_bus *bus);
-void cl_redis_scan_page(redis_bus *bus, const cl_reply *reply);
-void cl_redis_scan_channels(redis_bus *bus, const cl_reply *reply);
-void cl_redis_scan_records(redis_bus *bus, const cl_reply *reply);
-void cl_redis_scan_lost(redis_bus *bus);
 void cl_redis_scan_free(redis_bus *bus);
 redis_scan_method *cl_redis_scan_get(const redis_scan_result *result, cl_str method);
 

@@ -56,16 +56,18 @@ static void answer(redis_bus *bus, redis_lookup *lookup, int code)
 
 /* ---- MEMBERS */
 
+static const cl_redis_handler members_handler, living_handler, counts_handler;
+
 static void ask_members(redis_bus *bus, redis_lookup *lookup)
 {
     cl_buf *key = &bus->text;
     cl_buf_clear(key);
     lookup->step = LOOKUP_MEMBERS;
-    int code = cl_buf_put_str(key, bus->prefix);
+    int code = cl_buf_put_str(key, bus->client.prefix);
     if (!code) code = cl_buf_put(key, ":M:", 3);
     if (!code) code = cl_buf_put_str(key, lookup->method);
     cl_str members[] = {CL_STR("SMEMBERS"), cl_buf_str(key)};
-    if (!code) code = cl_redis_command(bus, KIND_MEMBERS, lookup, 2, members);
+    if (!code) code = cl_redis_client_send(&bus->client, &members_handler, lookup, 2, members);
     if (!code) return;
     lookup->step = LOOKUP_FAILED;
     lookup->code = code;
@@ -124,7 +126,7 @@ static int collect(redis_bus *bus, redis_lookup *lookup, const cl_reply *reply)
 static cl_str put_key(redis_bus *bus, cl_buf *b, char kind, cl_str method, cl_str id)
 {
     const char *p = b->data + b->len;
-    cl_buf_add_str(b, bus->prefix);
+    cl_buf_add_str(b, bus->client.prefix);
     cl_buf_add_char(b, ':');
     cl_buf_add_char(b, kind);
     cl_buf_add_char(b, ':');
@@ -136,7 +138,7 @@ static cl_str put_key(redis_bus *bus, cl_buf *b, char kind, cl_str method, cl_st
 
 static int ask_living(redis_bus *bus, redis_lookup *lookup)
 {
-    size_t n = lookup->len, bytes = n * (2 * bus->prefix.n + lookup->method.n + 8) + 2 * lookup->text.len;
+    size_t n = lookup->len, bytes = n * (2 * bus->client.prefix.n + lookup->method.n + 8) + 2 * lookup->text.len;
     cl_buf keys = {0};
     cl_str *argv = cl_malloc((1 + 2 * n) * sizeof *argv);
     int code = argv ? cl_buf_reserve(&keys, bytes) : CLOUDS_ENOMEM;
@@ -146,7 +148,7 @@ static int ask_living(redis_bus *bus, redis_lookup *lookup)
             argv[1 + i] = put_key(bus, &keys, 'S', lookup->method, lookup->ids[i].id);
             argv[1 + n + i] = put_key(bus, &keys, 'N', CL_STR_NONE, lookup->ids[i].id);
         }
-        code = cl_redis_command(bus, KIND_LIVING, lookup, 1 + 2 * n, argv);
+        code = cl_redis_client_send(&bus->client, &living_handler, lookup, 1 + 2 * n, argv);
     }
     cl_buf_free(&keys);
     cl_free(argv);
@@ -157,9 +159,9 @@ static int ask_living(redis_bus *bus, redis_lookup *lookup)
 static void drop_dead(redis_bus *bus, redis_lookup *lookup, cl_str id)
 {
     cl_buf key = {0};
-    if (cl_buf_reserve(&key, bus->prefix.n + lookup->method.n + 4)) return;
+    if (cl_buf_reserve(&key, bus->client.prefix.n + lookup->method.n + 4)) return;
     cl_str rem[] = {CL_STR("SREM"), put_key(bus, &key, 'M', lookup->method, CL_STR_NONE), id};
-    cl_redis_command(bus, KIND_UNAWAITED, NULL, 3, rem);
+    cl_redis_client_send_unawaited(&bus->client, 3, rem);
     cl_buf_free(&key);
 }
 
@@ -199,12 +201,12 @@ static int ask_counts(redis_bus *bus, redis_lookup *lookup)
     size_t n = lookup->len;
     cl_buf names = {0};
     cl_str *argv = cl_malloc((2 + n) * sizeof *argv);
-    int code = argv ? cl_buf_reserve(&names, n * (bus->prefix.n + 4) + lookup->text.len + 1) : CLOUDS_ENOMEM;
+    int code = argv ? cl_buf_reserve(&names, n * (bus->client.prefix.n + 4) + lookup->text.len + 1) : CLOUDS_ENOMEM;
     if (!code) {
         argv[0] = CL_STR("PUBSUB");
         argv[1] = CL_STR("NUMSUB");
         for (size_t i = 0; i < n; i++) argv[2 + i] = put_key(bus, &names, 'L', CL_STR_NONE, lookup->ids[i].id);
-        code = cl_redis_command(bus, KIND_COUNTS, lookup, 2 + n, argv);
+        code = cl_redis_client_send(&bus->client, &counts_handler, lookup, 2 + n, argv);
     }
     cl_buf_free(&names);
     cl_free(argv);
@@ -239,16 +241,16 @@ static void decide(redis_bus *bus, redis_lookup *lookup)
 /* Nothing was sent of what waits for this: it is asked again when the connection is back. */
 static void broken(redis_bus *bus, redis_lookup *lookup, const char *words)
 {
-    cl_session_cut(bus->commands, CLOUDS_EPROTO, words);
+    cl_session_cut(bus->client.commands, CLOUDS_EPROTO, words);
     answer(bus, lookup, CLOUDS_EUNREACHABLE);
 }
 
 /* 0, or why the reply is no array. */
 static int refusal(redis_bus *bus, const cl_reply *reply, const char *verb)
 {
-    if (!cl_redis_is_bad(bus, reply, CL_REPLY_ARRAY, verb)) return 0;
+    if (!cl_redis_client_is_bad(&bus->client, reply, CL_REPLY_ARRAY, verb)) return 0;
     int is_error = reply->items[0].type == CL_REPLY_ERROR;
-    return is_error ? cl_redis_error(bus, verb, cl_reply_text(reply, 0)) : CLOUDS_EUNREACHABLE;
+    return is_error ? cl_redis_client_error(&bus->client, verb, cl_reply_text(reply, 0)) : CLOUDS_EUNREACHABLE;
 }
 
 static int is_wrong_kind(const cl_reply *reply)
@@ -260,9 +262,9 @@ static int is_wrong_kind(const cl_reply *reply)
 static void pass_over(redis_bus *bus, redis_lookup *lookup, const cl_reply *reply)
 {
     cl_buf key = {0};
-    if (cl_buf_reserve(&key, bus->prefix.n + lookup->method.n + 4) == 0)
-        cl_redis_log_key_once(bus, "SMEMBERS", put_key(bus, &key, 'M', lookup->method, CL_STR_NONE),
-                              cl_reply_text(reply, 0));
+    if (cl_buf_reserve(&key, bus->client.prefix.n + lookup->method.n + 4) == 0)
+        cl_redis_client_log_key_once(&bus->client, "SMEMBERS", put_key(bus, &key, 'M', lookup->method, CL_STR_NONE),
+                                     cl_reply_text(reply, 0));
     cl_buf_free(&key);
     bus->scan.must = 1;
 }
@@ -275,11 +277,13 @@ static void ask_who_lives(redis_bus *bus, redis_lookup *lookup)
         answer(bus, lookup, code);
         return;
     }
-    lookup->counting = !cl_session_is_cluster(bus->commands) && ask_counts(bus, lookup) == 0;
+    lookup->counting = !cl_session_is_cluster(bus->client.commands) && ask_counts(bus, lookup) == 0;
 }
 
-void cl_redis_lookup_members(redis_bus *bus, redis_lookup *lookup, const cl_reply *reply)
+static void on_members(void *self, const cl_pending *pending, const cl_reply *reply)
 {
+    redis_bus *bus = redis_bus_of(self);
+    redis_lookup *lookup = cl_redis_from_ref(pending);
     cl_reply_item empty = {.type = CL_REPLY_ARRAY};
     const cl_reply nobody = {.items = &empty, .len = 1};
     if (is_wrong_kind(reply)) {
@@ -304,12 +308,14 @@ static void conclude(redis_bus *bus, redis_lookup *lookup)
     decide(bus, lookup);
 }
 
-void cl_redis_lookup_living(redis_bus *bus, redis_lookup *lookup, const cl_reply *reply)
+static void on_living(void *self, const cl_pending *pending, const cl_reply *reply)
 {
+    redis_bus *bus = redis_bus_of(self);
+    redis_lookup *lookup = cl_redis_from_ref(pending);
     size_t n = lookup->len;
     lookup->code = refusal(bus, reply, "MGET");
     if (!lookup->code && reply->len != 1 + 2 * n) {
-        cl_session_cut(bus->commands, CLOUDS_EPROTO, "Redis answered MGET with something else");
+        cl_session_cut(bus->client.commands, CLOUDS_EPROTO, "Redis answered MGET with something else");
         lookup->code = CLOUDS_EUNREACHABLE;
     }
     for (size_t i = 0; i < n && !lookup->code; i++) {
@@ -321,10 +327,13 @@ void cl_redis_lookup_living(redis_bus *bus, redis_lookup *lookup, const cl_reply
 }
 
 /* The reply names each channel and its number. Who may not ask goes without. */
-void cl_redis_lookup_counts(redis_bus *bus, redis_lookup *lookup, const cl_reply *reply)
+static void on_counts(void *self, const cl_pending *pending, const cl_reply *reply)
 {
+    redis_bus *bus = redis_bus_of(self);
+    redis_lookup *lookup = cl_redis_from_ref(pending);
     lookup->counting = 0;
-    if (reply->items[0].type == CL_REPLY_ERROR) cl_redis_log_once(bus, "PUBSUB", cl_reply_text(reply, 0));
+    if (reply->items[0].type == CL_REPLY_ERROR)
+        cl_redis_client_log_once(&bus->client, "PUBSUB", cl_reply_text(reply, 0));
     for (size_t i = 0; i < lookup->len && reply->len == 1 + 2 * lookup->len; i++) {
         const cl_reply_item *count = &reply->items[2 + 2 * i];
         if (count->type == CL_REPLY_INTEGER) lookup->signs[i] |= count->number > 0 ? SIGN_LISTENS : SIGN_UNHEARD;
@@ -332,15 +341,21 @@ void cl_redis_lookup_counts(redis_bus *bus, redis_lookup *lookup, const cl_reply
     conclude(bus, lookup);
 }
 
-int cl_redis_lookup_counts_pending(const redis_lookup *lookup)
+static void on_lost(void *self, const cl_pending *pending, int sent)
 {
-    return lookup->counting;
+    answer(redis_bus_of(self), cl_redis_from_ref(pending), CLOUDS_EUNREACHABLE);
 }
 
-void cl_redis_lookup_lost(redis_bus *bus, redis_lookup *lookup)
+/* While the next reply is pending, that one reports it. */
+static void on_living_lost(void *self, const cl_pending *pending, int sent)
 {
-    answer(bus, lookup, CLOUDS_EUNREACHABLE);
+    const redis_lookup *lookup = cl_redis_from_ref(pending);
+    if (!lookup->counting) on_lost(self, pending, sent);
 }
+
+static const cl_redis_handler members_handler = {"SMEMBERS", on_members, on_lost, 0};
+static const cl_redis_handler living_handler = {"MGET", on_living, on_living_lost, 0};
+static const cl_redis_handler counts_handler = {"PUBSUB", on_counts, on_lost, 0};
 
 /* Those that waited for the subscription to announcements. */
 void cl_redis_lookups_begin(redis_bus *bus)
@@ -433,9 +448,9 @@ void cl_redis_forget(cl_bus *base, cl_str method, cl_str server)
 {
     redis_bus *bus = (redis_bus *)base;
     cl_buf key = {0};
-    if (cl_buf_reserve(&key, bus->prefix.n + method.n + server.n + 4)) return;
+    if (cl_buf_reserve(&key, bus->client.prefix.n + method.n + server.n + 4)) return;
     cl_str del[] = {CL_STR("DEL"), put_key(bus, &key, 'S', method, server)};
-    cl_redis_command(bus, KIND_UNAWAITED, NULL, 2, del);
+    cl_redis_client_send_unawaited(&bus->client, 2, del);
     cl_buf_free(&key);
 }
 

@@ -17,7 +17,7 @@
 
 redis_node *cl_redis_node_of(redis_bus *bus, void *handle)
 {
-    return cl_idmap_get(&bus->by_handle, redis_ref(handle));
+    return cl_idmap_get(&bus->by_handle, cl_redis_ref(handle));
 }
 
 /* ---- open */
@@ -26,18 +26,18 @@ enum { LEAVE_MS = 500 }; /* so long a node that leaves waits for the answers of 
 
 static int name_node(redis_bus *bus, redis_node *node, cl_str id)
 {
-    size_t n = bus->prefix.n + 3 + id.n;
+    size_t n = bus->client.prefix.n + 3 + id.n;
     node->memory = cl_malloc(n * 2);
     if (!node->memory) return CLOUDS_ENOMEM;
     cl_str *names[] = {&node->channel, &node->record_key};
     for (int i = 0; i < 2; i++) {
         char *p = node->memory + n * (size_t)i;
-        memcpy(p, bus->prefix.p, bus->prefix.n);
-        memcpy(p + bus->prefix.n, i ? ":N:" : ":L:", 3);
-        memcpy(p + bus->prefix.n + 3, id.p, id.n);
+        memcpy(p, bus->client.prefix.p, bus->client.prefix.n);
+        memcpy(p + bus->client.prefix.n, i ? ":N:" : ":L:", 3);
+        memcpy(p + bus->client.prefix.n + 3, id.p, id.n);
         *names[i] = cl_str_of(p, n);
     }
-    node->id = cl_str_of(node->channel.p + bus->prefix.n + 3, id.n);
+    node->id = cl_str_of(node->channel.p + bus->client.prefix.n + 3, id.n);
     return 0;
 }
 
@@ -59,9 +59,9 @@ static int list_node(redis_bus *bus, redis_node *node)
     if (old && !old->closing)
         return cl_error(CLOUDS_EEXIST, "the node id %.*s is in use: by another node of this context",
                         node->id.n < 150 ? (int)node->id.n : 150, node->id.p);
-    if (cl_idmap_put(&bus->by_handle, redis_ref(node->handle), node)) return CLOUDS_ENOMEM;
+    if (cl_idmap_put(&bus->by_handle, cl_redis_ref(node->handle), node)) return CLOUDS_ENOMEM;
     if (cl_strmap_put(&bus->by_channel, node->channel, node)) {
-        cl_idmap_take(&bus->by_handle, redis_ref(node->handle));
+        cl_idmap_take(&bus->by_handle, cl_redis_ref(node->handle));
         return CLOUDS_ENOMEM;
     }
     if (bus->current == old) bus->current = NULL;
@@ -118,7 +118,8 @@ void cl_redis_node_confirmed(redis_bus *bus, redis_node *node, int code, const c
 void cl_redis_node_listens(redis_bus *bus, redis_node *node)
 {
     if (node->refused_code)
-        cl_log(CLOUDS_LOG_WARN, "%s: the node %.*s listens again", bus->display_url, (int)node->id.n, node->id.p);
+        cl_log(CLOUDS_LOG_WARN, "%s: the node %.*s listens again", bus->client.display_url, (int)node->id.n,
+               node->id.p);
     node->listening = node->owned = 1;
     node->refused_code = 0;
     node->tries = 0;
@@ -145,7 +146,7 @@ void cl_redis_node_refused(redis_bus *bus, redis_node *node, int code, const cha
     cl_buf_free(&node->held);
     if (is_new) node->tries = 0;
     if (is_new && node->told)
-        cl_log(CLOUDS_LOG_WARN, "%s: the node %.*s cannot listen, and tries again: %s", bus->display_url,
+        cl_log(CLOUDS_LOG_WARN, "%s: the node %.*s cannot listen, and tries again: %s", bus->client.display_url,
                (int)node->id.n, node->id.p, words);
     cl_redis_regs_unlist(node);
     cl_redis_registers_end(bus, node, code, words);
@@ -193,11 +194,24 @@ void cl_redis_node_close(cl_bus *base, void *handle)
     if (!node || node->closing) return;
     cl_redis_node_drain(base, handle);
     node->closing = 1;
-    double linger = bus->limits.linger;
+    double linger = bus->client.limits.linger;
     int lingers = bus->up && node->was_registered && linger > 0;
     if (!lingers || cl_redis_node_set_timer(bus, node, (int64_t)((linger < 3600 ? linger : 3600) * 1000)))
         cl_redis_defer(bus, node);
 }
+
+static void on_barrier(void *self, const cl_pending *pending, const cl_reply *reply)
+{
+    cl_redis_node_unref(redis_bus_of(self), cl_redis_from_ref(pending));
+}
+
+static void on_barrier_lost(void *self, const cl_pending *pending, int sent)
+{
+    cl_redis_node_unref(redis_bus_of(self), cl_redis_from_ref(pending));
+}
+
+/* All that the node sent before is executed. */
+static const cl_redis_handler barrier_handler = {"PING", on_barrier, on_barrier_lost, 0};
 
 void cl_redis_node_leave(redis_bus *bus, redis_node *node)
 {
@@ -208,7 +222,7 @@ void cl_redis_node_leave(redis_bus *bus, redis_node *node)
     if (cl_strmap_get(&bus->by_channel, node->channel) == node) cl_redis_unsubscribe(bus, node);
     cl_redis_batch_flush(bus);
     cl_str barrier[] = {CL_STR("PING")};
-    if (!cl_redis_command(bus, KIND_BARRIER, node, 1, barrier)) node->refs++;
+    if (!cl_redis_client_send(&bus->client, &barrier_handler, node, 1, barrier)) node->refs++;
     cl_redis_node_set_timer(bus, node, LEAVE_MS);
     cl_redis_node_settle(bus, node);
 }
@@ -225,13 +239,13 @@ static int others_stay(const redis_bus *bus)
 void cl_redis_node_unanswered(redis_bus *bus, redis_node *node)
 {
     if (others_stay(bus)) cl_redis_node_set_timer(bus, node, LEAVE_MS);
-    else cl_redis_reconnect(bus, CLOUDS_EUNREACHABLE, "Redis did not confirm the end of the nodes");
+    else cl_redis_client_reconnect(&bus->client, CLOUDS_EUNREACHABLE, "Redis did not confirm the end of the nodes");
 }
 
 static void unlist_node(redis_bus *bus, redis_node *node)
 {
     if (bus->current == node) bus->current = NULL;
-    cl_idmap_take(&bus->by_handle, redis_ref(node->handle));
+    cl_idmap_take(&bus->by_handle, cl_redis_ref(node->handle));
     if (cl_strmap_get(&bus->by_channel, node->channel) == node) cl_strmap_take(&bus->by_channel, node->channel);
     cl_list_remove(&node->link);
     cl_list_remove(&node->deferred);

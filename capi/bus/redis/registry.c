@@ -60,9 +60,12 @@ static void drop_ops(redis_bus *bus, cl_link *list)
 
 /* ---- commands */
 
-static int reg_command(redis_bus *bus, redis_reg *reg, enum redis_kind kind, size_t argc, const cl_str *argv)
+static const cl_redis_handler set_handler, renew_handler, index_handler, delete_handler, record_handler,
+    renew_record_handler;
+
+static int reg_command(redis_bus *bus, redis_reg *reg, const cl_redis_handler *handler, size_t argc, const cl_str *argv)
 {
-    int code = cl_redis_command(bus, kind, reg, argc, argv);
+    int code = cl_redis_client_send(&bus->client, handler, reg, argc, argv);
     if (code) return code;
     reg->refs++;
     reg->node->refs++;
@@ -72,7 +75,7 @@ static int reg_command(redis_bus *bus, redis_reg *reg, enum redis_kind kind, siz
 static void send_set(redis_bus *bus, redis_reg *reg)
 {
     cl_str set[] = {CL_STR("SET"), reg->key, CL_STR("1"), CL_STR("EX"), cl_str_z(reg->node->ttl)};
-    if (!reg_command(bus, reg, KIND_SET, 5, set)) reg->sent = 1;
+    if (!reg_command(bus, reg, &set_handler, 5, set)) reg->sent = 1;
 }
 
 static void send_index(redis_bus *bus, redis_reg *reg)
@@ -80,14 +83,14 @@ static void send_index(redis_bus *bus, redis_reg *reg)
     reg->indexed = cl_loop_now();
     cl_str add[] = {CL_STR("SADD"), reg->index_key, reg->node->id};
     cl_str expire[] = {CL_STR("EXPIRE"), reg->index_key, CL_STR("86400")};
-    reg_command(bus, reg, KIND_INDEX, 3, add);
-    cl_redis_command(bus, KIND_UNAWAITED, NULL, 3, expire);
+    reg_command(bus, reg, &index_handler, 3, add);
+    cl_redis_client_send_unawaited(&bus->client, 3, expire);
 }
 
 static void send_renewal(redis_bus *bus, redis_reg *reg)
 {
     cl_str expire[] = {CL_STR("EXPIRE"), reg->key, cl_str_z(reg->node->ttl)};
-    if (!reg_command(bus, reg, KIND_RENEW, 3, expire)) reg->node->renewing++;
+    if (!reg_command(bus, reg, &renew_handler, 3, expire)) reg->node->renewing++;
 }
 
 static int is_anothers(const redis_node *node)
@@ -101,14 +104,14 @@ static void send_delete(redis_bus *bus, redis_reg *reg)
     int is_ours = !is_anothers(reg->node);
     cl_str del[] = {is_ours ? CL_STR("DEL") : CL_STR("EXISTS"), reg->key};
     cl_str rem[] = {CL_STR("SREM"), reg->index_key, reg->node->id};
-    if (is_ours) cl_redis_command(bus, KIND_UNAWAITED, NULL, 3, rem);
-    reg_command(bus, reg, KIND_DELETE, 2, del);
+    if (is_ours) cl_redis_client_send_unawaited(&bus->client, 3, rem);
+    reg_command(bus, reg, &delete_handler, 2, del);
 }
 
 void cl_redis_send_record(redis_bus *bus, redis_node *node)
 {
     cl_str set[] = {CL_STR("SET"), node->record_key, cl_redis_record(bus, node), CL_STR("EX"), cl_str_z(node->ttl)};
-    if (!cl_redis_command(bus, KIND_RECORD, node, 5, set)) node->refs++;
+    if (!cl_redis_client_send(&bus->client, &record_handler, node, 5, set)) node->refs++;
 }
 
 static void keep_record(redis_bus *bus, redis_node *node)
@@ -118,7 +121,7 @@ static void keep_record(redis_bus *bus, redis_node *node)
         return;
     }
     cl_str expire[] = {CL_STR("EXPIRE"), node->record_key, cl_str_z(node->ttl)};
-    if (!cl_redis_command(bus, KIND_RENEW_RECORD, node, 3, expire)) node->refs++;
+    if (!cl_redis_client_send(&bus->client, &renew_record_handler, node, 3, expire)) node->refs++;
 }
 
 /* ---- the heartbeat */
@@ -153,7 +156,7 @@ int cl_redis_has_heartbeat(const redis_node *node)
 
 void cl_redis_renew(redis_bus *bus, redis_node *node)
 {
-    if (node->renewing || !cl_session_is_ready(bus->commands)) return;
+    if (node->renewing || !cl_session_is_ready(bus->client.commands)) return;
     size_t at = 0;
     if (node->listening && (wants_any(node) || cl_redis_has_heartbeat(node))) keep_record(bus, node);
     for (redis_reg *reg; (reg = cl_strmap_next(&node->regs, &at));)
@@ -225,19 +228,19 @@ static int is_over(const redis_reg *reg)
 static int name_reg(redis_bus *bus, redis_reg *reg, cl_str method)
 {
     cl_buf b = {0};
-    if (cl_buf_reserve(&b, bus->prefix.n * 2 + method.n * 2 + reg->node->id.n + 8)) return CLOUDS_ENOMEM;
-    cl_buf_add_str(&b, bus->prefix);
+    if (cl_buf_reserve(&b, bus->client.prefix.n * 2 + method.n * 2 + reg->node->id.n + 8)) return CLOUDS_ENOMEM;
+    cl_buf_add_str(&b, bus->client.prefix);
     cl_buf_add(&b, ":S:", 3);
     cl_buf_add_str(&b, method);
     cl_buf_add_char(&b, ':');
     cl_buf_add_str(&b, reg->node->id);
     size_t n = b.len;
-    cl_buf_add_str(&b, bus->prefix);
+    cl_buf_add_str(&b, bus->client.prefix);
     cl_buf_add(&b, ":M:", 3);
     cl_buf_add_str(&b, method);
     reg->memory = b.data;
     reg->key = cl_str_of(b.data, n);
-    reg->method = cl_str_of(b.data + bus->prefix.n + 3, method.n);
+    reg->method = cl_str_of(b.data + bus->client.prefix.n + 3, method.n);
     reg->index_key = cl_str_of(b.data + n, b.len - n);
     return 0;
 }
@@ -306,7 +309,7 @@ void cl_redis_abandon(cl_bus *base, uint64_t operation)
 static void send_record_end(redis_bus *bus, redis_node *node)
 {
     cl_str del[] = {CL_STR("DEL"), node->record_key};
-    if (node->recorded && !is_anothers(node)) cl_redis_command(bus, KIND_UNAWAITED, NULL, 2, del);
+    if (node->recorded && !is_anothers(node)) cl_redis_client_send_unawaited(&bus->client, 2, del);
     node->recorded = 0;
 }
 
@@ -351,14 +354,14 @@ void cl_redis_regs_free(redis_node *node)
 static void failed(redis_bus *bus, redis_reg *reg, cl_link *ops, const char *what, cl_str error)
 {
     cl_redis_error_text words;
-    int code = cl_redis_explain_command(error, what, bus->prefix, &words);
-    cl_redis_log_once(bus, what, error);
+    int code = cl_redis_explain_command(error, what, bus->client.prefix, &words);
+    cl_redis_client_log_once(&bus->client, what, error);
     end_ops(bus, ops, code, words.text);
 }
 
 static void listed(redis_bus *bus, redis_reg *reg, int anew)
 {
-    cl_session_wrote(bus->commands);
+    cl_session_wrote(bus->client.commands);
     if (!reg->wanted) return;
     reg->listed = 1;
     if (anew) {
@@ -374,13 +377,13 @@ static void on_indexed(redis_bus *bus, redis_reg *reg, const cl_reply *reply)
 {
     if (reply->items[0].type != CL_REPLY_ERROR) return;
     reg->indexed = 0;
-    cl_redis_log_key_once(bus, "SADD", reg->index_key, cl_reply_text(reply, 0));
+    cl_redis_client_log_key_once(&bus->client, "SADD", reg->index_key, cl_reply_text(reply, 0));
 }
 
 static void on_set(redis_bus *bus, redis_reg *reg, const cl_reply *reply)
 {
     if (reply->items[0].type == CL_REPLY_ERROR) failed(bus, reg, &reg->registers, "SET", cl_reply_text(reply, 0));
-    else if (!cl_redis_is_bad(bus, reply, CL_REPLY_STATUS, "SET")) listed(bus, reg, 1);
+    else if (!cl_redis_client_is_bad(&bus->client, reply, CL_REPLY_STATUS, "SET")) listed(bus, reg, 1);
 }
 
 static void on_renewed(redis_bus *bus, redis_reg *reg, const cl_reply *reply)
@@ -388,7 +391,7 @@ static void on_renewed(redis_bus *bus, redis_reg *reg, const cl_reply *reply)
     if (reg->node->renewing) reg->node->renewing--;
     if (reply->items[0].type == CL_REPLY_ERROR) {
         failed(bus, reg, &reg->registers, "EXPIRE", cl_reply_text(reply, 0));
-    } else if (!cl_redis_is_bad(bus, reply, CL_REPLY_INTEGER, "EXPIRE")) {
+    } else if (!cl_redis_client_is_bad(&bus->client, reply, CL_REPLY_INTEGER, "EXPIRE")) {
         if (reply->items[0].number == 1) {
             listed(bus, reg, 0);
         } else if (reg->wanted) {
@@ -404,7 +407,7 @@ static void on_deleted(redis_bus *bus, redis_reg *reg, const cl_reply *reply)
     if (reply->items[0].type == CL_REPLY_ERROR) {
         reg->owed = 0;
         failed(bus, reg, &reg->unregisters, "DEL", cl_reply_text(reply, 0));
-    } else if (!cl_redis_is_bad(bus, reply, CL_REPLY_INTEGER, "DEL")) {
+    } else if (!cl_redis_client_is_bad(&bus->client, reply, CL_REPLY_INTEGER, "DEL")) {
         reg->owed = 0;
         end_ops(bus, &reg->unregisters, 0, "");
         if (!reg->wanted) end_ops(bus, &reg->registers, CLOUDS_ECANCELED, "withdrawn meanwhile");
@@ -420,47 +423,68 @@ static void reg_unref(redis_bus *bus, redis_reg *reg)
     cl_redis_node_unref(bus, node);
 }
 
-static void on_record(redis_bus *bus, redis_node *node, int kind, const cl_reply *reply)
+static void on_set_reply(void *self, const cl_pending *pending, const cl_reply *reply)
 {
-    if (kind == KIND_RECORD) {
-        node->recorded = !cl_redis_is_bad(bus, reply, CL_REPLY_STATUS, "SET");
-    } else if (!cl_redis_is_bad(bus, reply, CL_REPLY_INTEGER, "EXPIRE") && reply->items[0].number != 1) {
+    on_set(redis_bus_of(self), cl_redis_from_ref(pending), reply);
+    reg_unref(redis_bus_of(self), cl_redis_from_ref(pending));
+}
+
+static void on_renew_reply(void *self, const cl_pending *pending, const cl_reply *reply)
+{
+    on_renewed(redis_bus_of(self), cl_redis_from_ref(pending), reply);
+    reg_unref(redis_bus_of(self), cl_redis_from_ref(pending));
+}
+
+static void on_delete_reply(void *self, const cl_pending *pending, const cl_reply *reply)
+{
+    on_deleted(redis_bus_of(self), cl_redis_from_ref(pending), reply);
+    reg_unref(redis_bus_of(self), cl_redis_from_ref(pending));
+}
+
+static void on_index_reply(void *self, const cl_pending *pending, const cl_reply *reply)
+{
+    on_indexed(redis_bus_of(self), cl_redis_from_ref(pending), reply);
+    reg_unref(redis_bus_of(self), cl_redis_from_ref(pending));
+}
+
+static void on_reg_lost(void *self, const cl_pending *pending, int sent)
+{
+    reg_unref(redis_bus_of(self), cl_redis_from_ref(pending));
+}
+
+static void on_renew_lost(void *self, const cl_pending *pending, int sent)
+{
+    redis_reg *reg = cl_redis_from_ref(pending);
+    if (reg->node->renewing) reg->node->renewing--;
+    reg_unref(redis_bus_of(self), reg);
+}
+
+static void on_record(void *self, const cl_pending *pending, const cl_reply *reply)
+{
+    redis_node *node = cl_redis_from_ref(pending);
+    node->recorded = !cl_redis_client_is_bad(self, reply, CL_REPLY_STATUS, "SET");
+    cl_redis_node_unref(redis_bus_of(self), node);
+}
+
+static void on_record_renewed(void *self, const cl_pending *pending, const cl_reply *reply)
+{
+    redis_bus *bus = redis_bus_of(self);
+    redis_node *node = cl_redis_from_ref(pending);
+    if (!cl_redis_client_is_bad(&bus->client, reply, CL_REPLY_INTEGER, "EXPIRE") && reply->items[0].number != 1) {
         node->recorded = 0;
         if (wants_any(node) || cl_redis_has_heartbeat(node)) cl_redis_send_record(bus, node);
     }
     cl_redis_node_unref(bus, node);
 }
 
-void cl_redis_registry_reply(redis_bus *bus, const cl_pending *pending, const cl_reply *reply)
+static void on_record_lost(void *self, const cl_pending *pending, int sent)
 {
-    redis_reg *reg = redis_from_ref(pending->ref);
-    switch (pending->kind) {
-    case KIND_SET:
-        on_set(bus, reg, reply);
-        break;
-    case KIND_RENEW:
-        on_renewed(bus, reg, reply);
-        break;
-    case KIND_DELETE:
-        on_deleted(bus, reg, reply);
-        break;
-    case KIND_INDEX:
-        on_indexed(bus, reg, reply);
-        break;
-    default:
-        on_record(bus, redis_from_ref(pending->ref), pending->kind, reply);
-        return;
-    }
-    reg_unref(bus, reg);
+    cl_redis_node_unref(redis_bus_of(self), cl_redis_from_ref(pending));
 }
 
-void cl_redis_registry_unanswered(redis_bus *bus, const cl_pending *pending)
-{
-    if (pending->kind == KIND_RECORD || pending->kind == KIND_RENEW_RECORD) {
-        cl_redis_node_unref(bus, redis_from_ref(pending->ref));
-        return;
-    }
-    redis_reg *reg = redis_from_ref(pending->ref);
-    if (pending->kind == KIND_RENEW && reg->node->renewing) reg->node->renewing--;
-    reg_unref(bus, reg);
-}
+static const cl_redis_handler set_handler = {"SET", on_set_reply, on_reg_lost, 0};
+static const cl_redis_handler renew_handler = {"EXPIRE", on_renew_reply, on_renew_lost, 0};
+static const cl_redis_handler index_handler = {"SADD", on_index_reply, on_reg_lost, 0};
+static const cl_redis_handler delete_handler = {"DEL", on_delete_reply, on_reg_lost, 0};
+static const cl_redis_handler record_handler = {"SET", on_record, on_record_lost, 0};
+static const cl_redis_handler renew_record_handler = {"EXPIRE", on_record_renewed, on_record_lost, 0};

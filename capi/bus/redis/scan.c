@@ -1,4 +1,4 @@
-/* Design note. A scan walks all keys and keeps what lookups like a registration: the result. It is the only way to find
+/* Design note. A scan walks all keys and keeps what looks like a registration: the result. It is the only way to find
  * npm servers, and is left out where none can be there. One runs at a time and at most one starts in a second; who
  * wants one that starts after now asks for the number of the next round. The result of the latest scan stays until the
  * next is complete. */
@@ -64,8 +64,9 @@ static int add(redis_scan_result *result, cl_str method, cl_str id)
 /* prefix:S:<method>:<id>; the method may have colons, an id has none. */
 static int add_key(redis_bus *bus, cl_str key)
 {
-    size_t head = bus->prefix.n + 3;
-    if (key.n <= head || !cl_str_starts(key, bus->prefix) || memcmp(key.p + bus->prefix.n, ":S:", 3) != 0) return 0;
+    size_t head = bus->client.prefix.n + 3;
+    if (key.n <= head || !cl_str_starts(key, bus->client.prefix) || memcmp(key.p + bus->client.prefix.n, ":S:", 3) != 0)
+        return 0;
     const char *rest = key.p + head, *colon = memrchr(rest, ':', key.n - head);
     if (!colon || colon + 1 == key.p + key.n) return 0;
     return add(&bus->scan.next, cl_str_of(rest, (size_t)(colon - rest)),
@@ -74,13 +75,15 @@ static int add_key(redis_bus *bus, cl_str key)
 
 /* ---- the walk */
 
+static const cl_redis_handler page_handler, channels_handler, records_handler;
+
 static int put_pattern(redis_bus *bus, char kind, cl_buf *out)
 {
     cl_buf_clear(out);
-    if (cl_buf_reserve(out, bus->prefix.n * 2 + 8)) return CLOUDS_ENOMEM;
-    for (size_t i = 0; i < bus->prefix.n; i++) {
-        if (memchr("*?[]\\^-", bus->prefix.p[i], 7)) cl_buf_add_char(out, '\\');
-        cl_buf_add_char(out, bus->prefix.p[i]);
+    if (cl_buf_reserve(out, bus->client.prefix.n * 2 + 8)) return CLOUDS_ENOMEM;
+    for (size_t i = 0; i < bus->client.prefix.n; i++) {
+        if (memchr("*?[]\\^-", bus->client.prefix.p[i], 7)) cl_buf_add_char(out, '\\');
+        cl_buf_add_char(out, bus->client.prefix.p[i]);
     }
     cl_buf_add_char(out, ':');
     cl_buf_add_char(out, kind);
@@ -92,14 +95,14 @@ static int ask_page(redis_bus *bus, cl_str cursor)
 {
     if (put_pattern(bus, 'S', &bus->text)) return CLOUDS_ENOMEM;
     cl_str scan[] = {CL_STR("SCAN"), cursor, CL_STR("MATCH"), cl_buf_str(&bus->text), CL_STR("COUNT"), CL_STR("1000")};
-    return cl_redis_command(bus, KIND_SCAN, NULL, 6, scan);
+    return cl_redis_client_send(&bus->client, &page_handler, NULL, 6, scan);
 }
 
 static int ask_channels(redis_bus *bus)
 {
     if (put_pattern(bus, 'L', &bus->text)) return CLOUDS_ENOMEM;
     cl_str ask[] = {CL_STR("PUBSUB"), CL_STR("CHANNELS"), cl_buf_str(&bus->text)};
-    return cl_redis_command(bus, KIND_CHANNELS, NULL, 3, ask);
+    return cl_redis_client_send(&bus->client, &channels_handler, NULL, 3, ask);
 }
 
 /* ---- is there anybody who has to be found so?
@@ -110,7 +113,8 @@ static int ask_channels(redis_bus *bus)
 static void begin(redis_bus *bus)
 {
     redis_scan *scan = &bus->scan;
-    int must = scan->must || cl_redis_statuses_want_scan(bus, scan->round + 1) || cl_session_is_cluster(bus->commands);
+    int must =
+        scan->must || cl_redis_statuses_want_scan(bus, scan->round + 1) || cl_session_is_cluster(bus->client.commands);
     int code = must ? ask_page(bus, CL_STR("0")) : ask_channels(bus);
     if (code) return; /* the connection is gone; whoever waits hears of that */
     scan->must = 0;
@@ -123,7 +127,7 @@ static void begin(redis_bus *bus)
 void cl_redis_scan_want(redis_bus *bus)
 {
     redis_scan *scan = &bus->scan;
-    if (scan->running || !cl_session_is_ready(bus->commands)) return;
+    if (scan->running || !cl_session_is_ready(bus->client.commands)) return;
     int64_t now = cl_loop_now(), spacing = scan->spacing;
     if (spacing < SPACING_MS || cl_redis_statuses_want_scan(bus, scan->round + 1)) spacing = SPACING_MS;
     if (scan->round == 0 || now - scan->started >= spacing) begin(bus);
@@ -197,8 +201,8 @@ static int gather(redis_bus *bus, const cl_reply *reply)
     forget_ids(&scan->strangers);
     for (size_t i = 1; i < reply->len && !code && scan->strangers.len < MOST_IDS; i++) {
         cl_str channel = cl_reply_is_text(reply, i) ? cl_reply_text(reply, i) : CL_STR_NONE;
-        if (channel.n <= bus->prefix.n + 3 || cl_strmap_get(&bus->by_channel, channel)) continue;
-        cl_str id = cl_str_of(channel.p + bus->prefix.n + 3, channel.n - bus->prefix.n - 3);
+        if (channel.n <= bus->client.prefix.n + 3 || cl_strmap_get(&bus->by_channel, channel)) continue;
+        cl_str id = cl_str_of(channel.p + bus->client.prefix.n + 3, channel.n - bus->client.prefix.n - 3);
         if (!cl_redis_is_client(id) && !cl_strmap_get(&scan->natives, id)) code = keep_id(&scan->strangers, id);
     }
     return code;
@@ -209,7 +213,7 @@ static int ask_records(redis_bus *bus)
     redis_scan *scan = &bus->scan;
     size_t n = 1, bytes = 0;
     for (size_t at = 0; at < scan->strangers.cap; at++)
-        if (scan->strangers.slots[at].value) bytes += scan->strangers.slots[at].key.n + bus->prefix.n + 3;
+        if (scan->strangers.slots[at].value) bytes += scan->strangers.slots[at].key.n + bus->client.prefix.n + 3;
     cl_buf keys = {0};
     cl_str *argv = cl_malloc((1 + scan->strangers.len) * sizeof *argv);
     int code = argv ? cl_buf_reserve(&keys, bytes + 1) : CLOUDS_ENOMEM;
@@ -217,12 +221,12 @@ static int ask_records(redis_bus *bus)
     for (size_t at = 0; at < scan->strangers.cap && !code; at++) {
         if (!scan->strangers.slots[at].value) continue;
         const char *p = keys.data + keys.len;
-        cl_buf_add_str(&keys, bus->prefix);
+        cl_buf_add_str(&keys, bus->client.prefix);
         cl_buf_add(&keys, ":N:", 3);
         cl_buf_add_str(&keys, scan->strangers.slots[at].key);
         argv[n++] = cl_str_of(p, (size_t)(keys.data + keys.len - p));
     }
-    if (!code) code = cl_redis_command(bus, KIND_RECORDS, NULL, n, argv);
+    if (!code) code = cl_redis_client_send(&bus->client, &records_handler, NULL, n, argv);
     cl_buf_free(&keys);
     cl_free(argv);
     return code;
@@ -241,9 +245,11 @@ static void nobody_to_find(redis_bus *bus)
     end(bus, 0);
 }
 
-void cl_redis_scan_channels(redis_bus *bus, const cl_reply *reply)
+static void on_channels(void *self, const cl_pending *pending, const cl_reply *reply)
 {
-    if (reply->items[0].type == CL_REPLY_ERROR) cl_redis_log_once(bus, "PUBSUB", cl_reply_text(reply, 0));
+    redis_bus *bus = redis_bus_of(self);
+    if (reply->items[0].type == CL_REPLY_ERROR)
+        cl_redis_client_log_once(&bus->client, "PUBSUB", cl_reply_text(reply, 0));
     int code = reply->items[0].type == CL_REPLY_ARRAY ? gather(bus, reply) : CLOUDS_EREDIS;
     if (!code && bus->scan.strangers.len == 0) {
         nobody_to_find(bus);
@@ -252,8 +258,9 @@ void cl_redis_scan_channels(redis_bus *bus, const cl_reply *reply)
     if (code || ask_records(bus)) walk(bus);
 }
 
-void cl_redis_scan_records(redis_bus *bus, const cl_reply *reply)
+static void on_records(void *self, const cl_pending *pending, const cl_reply *reply)
 {
+    redis_bus *bus = redis_bus_of(self);
     redis_scan *scan = &bus->scan;
     size_t n = 1, strange = 0;
     int is_sound = reply->items[0].type == CL_REPLY_ARRAY && reply->len == 1 + scan->strangers.len;
@@ -272,29 +279,30 @@ static int add_page(redis_bus *bus, const cl_reply *reply)
         if (reply->items[i].type != CL_REPLY_STRING) return CLOUDS_EPROTO;
         if (add_key(bus, cl_reply_text(reply, i))) return CLOUDS_ENOMEM;
     }
-    return bus->scan.next.bytes > bus->limits.resp_buffered ? CLOUDS_ELIMIT : 0;
+    return bus->scan.next.bytes > bus->client.limits.resp_buffered ? CLOUDS_ELIMIT : 0;
 }
 
 /* Who only calls services of ours can do without; who asked for the status cannot. */
 static void refused_page(redis_bus *bus, const cl_reply *reply)
 {
     int is_error = reply->items[0].type == CL_REPLY_ERROR;
-    int code = is_error ? cl_redis_error(bus, "SCAN", cl_reply_text(reply, 0)) : CLOUDS_EPROTO;
+    int code = is_error ? cl_redis_client_error(&bus->client, "SCAN", cl_reply_text(reply, 0)) : CLOUDS_EPROTO;
     int is_asked = cl_redis_statuses_want_scan(bus, bus->scan.round);
     bus->scan.spacing = LONGEST_MS;
     end(bus, is_error && !is_asked ? 0 : code);
 }
 
-void cl_redis_scan_page(redis_bus *bus, const cl_reply *reply)
+static void on_page(void *self, const cl_pending *pending, const cl_reply *reply)
 {
-    if (cl_redis_is_bad(bus, reply, CL_REPLY_ARRAY, "SCAN")) {
+    redis_bus *bus = redis_bus_of(self);
+    if (cl_redis_client_is_bad(&bus->client, reply, CL_REPLY_ARRAY, "SCAN")) {
         refused_page(bus, reply);
         return;
     }
     int is_sound = reply->items[0].number == 2 && reply->len >= 3 && cl_reply_is_text(reply, 1) &&
                    reply->items[2].type == CL_REPLY_ARRAY;
     int code = is_sound ? add_page(bus, reply) : CLOUDS_EPROTO;
-    if (code == CLOUDS_EPROTO) cl_session_cut(bus->commands, code, "Redis answered SCAN with something else");
+    if (code == CLOUDS_EPROTO) cl_session_cut(bus->client.commands, code, "Redis answered SCAN with something else");
     if (!code && cl_loop_now() - bus->scan.started > PATIENCE_MS) code = CLOUDS_EREDIS;
     bus->scan.pages++;
     int is_last = cl_str_eq(code ? CL_STR_NONE : cl_reply_text(reply, 1), CL_STR("0"));
@@ -302,11 +310,16 @@ void cl_redis_scan_page(redis_bus *bus, const cl_reply *reply)
     if (code || is_last) walked(bus, code);
 }
 
-void cl_redis_scan_lost(redis_bus *bus)
+static void on_lost(void *self, const cl_pending *pending, int sent)
 {
+    redis_bus *bus = redis_bus_of(self);
     bus->scan.running = 0;
     result_free(&bus->scan.next);
 }
+
+static const cl_redis_handler page_handler = {"SCAN", on_page, on_lost, 0};
+static const cl_redis_handler channels_handler = {"PUBSUB", on_channels, on_lost, 0};
+static const cl_redis_handler records_handler = {"MGET", on_records, on_lost, 0};
 
 int cl_redis_scan_create(redis_bus *bus)
 {

@@ -64,7 +64,7 @@ void cl_redis_status(cl_bus *base, uint64_t operation)
     }
     *q = (question){.operation = operation, .round = bus->scan.round + 1};
     cl_list_append(&bus->statuses, &q->link);
-    if (cl_session_is_ready(bus->commands)) cl_redis_scan_want(bus);
+    if (cl_session_is_ready(bus->client.commands)) cl_redis_scan_want(bus);
     else cl_redis_defer(bus, NULL);
 }
 

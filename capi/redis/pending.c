@@ -1,4 +1,4 @@
-#include "bus/redis/pending.h"
+#include "redis/pending.h"
 
 #include <string.h>
 

@@ -6,15 +6,14 @@
  *
  * Whether a command may have been executed is told by its place in the output: what the kernel had not taken when the
  * connection ended cannot have arrived. */
-#include "base/error.h"
-#include "bus/redis/session.h"
+#include "redis/internal.h"
 
 #include <stdio.h>
 
+#include "base/error.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/rand.h"
-#include "bus/redis/session_internal.h"
 #include "clouds.h"
 
 enum { CONTROL_BYTES = 256 * 1024 };
@@ -38,8 +37,8 @@ static void on_reply(void *self, const cl_reply *reply)
     }
     cl_pending pending = cl_pending_pop(&s->pending);
     s->waiting_since = s->complete = s->heard;
-    if (pending.kind < 0) cl_session_handshake_reply(s, &pending, reply);
-    else s->hooks.reply(s->hooks.self, &pending, reply);
+    if (s->reports_accepted && reply->items[0].type != CL_REPLY_ERROR) s->hooks.accepted(s->hooks.self, &pending);
+    pending.handler->on_reply(pending.handler->is_internal ? s : s->hooks.self, &pending, reply);
 }
 
 static void on_channel(void *self, cl_str channel)
@@ -93,7 +92,7 @@ static void end_pending(cl_session *s, uint64_t handed)
 {
     while (s->pending.len > 0) {
         cl_pending pending = cl_pending_pop(&s->pending);
-        if (pending.kind >= 0) s->hooks.unanswered(s->hooks.self, &pending, pending.end <= handed);
+        if (pending.handler->on_lost) pending.handler->on_lost(s->hooks.self, &pending, pending.end <= handed);
     }
 }
 
@@ -316,6 +315,11 @@ void cl_session_wrote(cl_session *s)
     s->wrote_at = cl_loop_now();
 }
 
+void cl_session_report_accepted(cl_session *s, int on)
+{
+    s->reports_accepted = on;
+}
+
 /* ---- commands */
 
 int cl_session_begin(cl_session *s, cl_buf **out)
@@ -326,11 +330,11 @@ int cl_session_begin(cl_session *s, cl_buf **out)
     return cl_pending_reserve(&s->pending);
 }
 
-void cl_session_end(cl_session *s, size_t length_before, int kind, uint64_t ref)
+void cl_session_end(cl_session *s, size_t length_before, const cl_redis_handler *handler, uint64_t ref)
 {
     s->queued += cl_conn_out(s->conn)->len - length_before;
     if (s->pending.len == 0) s->waiting_since = cl_loop_now();
-    cl_pending_push(&s->pending, (cl_pending){ref, s->queued, kind});
+    cl_pending_push(&s->pending, (cl_pending){handler, ref, s->queued});
     cl_conn_commit(s->conn);
 }
 
@@ -341,7 +345,7 @@ static size_t most_unwritten(const cl_session *s)
     return s->limits->write_hard + CONTROL_BYTES;
 }
 
-int cl_session_send(cl_session *s, int kind, uint64_t ref, size_t argc, const cl_str *argv)
+int cl_session_send(cl_session *s, const cl_redis_handler *handler, uint64_t ref, size_t argc, const cl_str *argv)
 {
     cl_buf *out;
     int code = cl_session_begin(s, &out);
@@ -354,7 +358,7 @@ int cl_session_send(cl_session *s, int kind, uint64_t ref, size_t argc, const cl
     }
     size_t before = out->len;
     code = cl_resp_command(out, argc, argv);
-    if (!code) cl_session_end(s, before, kind, ref);
+    if (!code) cl_session_end(s, before, handler, ref);
     return code;
 }
 

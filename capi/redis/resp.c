@@ -5,7 +5,7 @@
  *
  * The reader sets no limits of its own. Ours: a line that does not end, an array that announces more elements than
  * could ever fit, and the bytes that one reply may take. Whatever breaks a limit ends the stream. */
-#include "bus/redis/resp.h"
+#include "redis/resp.h"
 
 #include <stdio.h>
 #include <hiredis/read.h>

@@ -2,9 +2,9 @@
 #ifndef CL_REDIS_INTERNAL_H
 #define CL_REDIS_INTERNAL_H
 
-#include "bus/redis/session.h"
-#include "bus/redis/redis_error.h"
 #include "net/conn.h"
+#include "redis/redis_error.h"
+#include "redis/session.h"
 
 enum session_phase {
     SESSION_WAITING,
@@ -15,17 +15,6 @@ enum session_phase {
     SESSION_CLOSED
 };
 
-/* Kinds of our own commands; those of the owner are >= 0. */
-enum session_kind {
-    SESSION_AUTH = -8,
-    SESSION_SELECT,
-    SESSION_TIME,
-    SESSION_PROBE,
-    SESSION_INFO,
-    SESSION_NAME,
-    SESSION_PING
-};
-
 struct cl_session {
     cl_loop *loop;
     const cl_redis_address *address;
@@ -34,6 +23,7 @@ struct cl_session {
     cl_session_hooks hooks;
     enum session_phase phase;
     int was_ready, closing;
+    int reports_accepted;
     cl_conn *conn;
     cl_loop_timer *timer; /* the next attempt, or the next check of the peer */
     cl_resp *resp;
@@ -58,8 +48,6 @@ struct cl_session {
 
 /* Sends the handshake. 0 or an error. */
 int cl_session_handshake(cl_session *session);
-/* The answer to one of our own commands. */
-void cl_session_handshake_reply(cl_session *session, const cl_pending *pending, const cl_reply *reply);
 /* Asks whether Redis is alive, and what time it is. */
 void cl_session_ping(cl_session *session);
 /* Asks whether it is still the primary. */

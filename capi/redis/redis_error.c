@@ -1,4 +1,4 @@
-#include "bus/redis/redis_error.h"
+#include "redis/redis_error.h"
 
 #include <stdio.h>
 #include <string.h>

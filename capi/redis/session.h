@@ -4,10 +4,9 @@
 #define CL_REDIS_SESSION_H
 
 #include "base/buf.h"
-#include "bus/redis/resp.h"
-#include "bus/redis/pending.h"
 #include "net/loop.h"
 #include "proto/peer.h"
+#include "redis/pending.h"
 
 typedef struct cl_session cl_session;
 
@@ -35,13 +34,11 @@ typedef struct cl_session_hooks {
     void *self;
     /* The handshake is over: commands may be sent. */
     void (*ready)(void *self);
-    /* An attempt failed (was_ready 0), or the connection is lost (1). Told after `unanswered` for all that was pending.
+    /* An attempt failed (was_ready 0), or the connection is lost (1). Called after `on_lost` of all pending commands.
      */
     void (*down)(void *self, int was_ready, int code, const char *words);
-    /* The answer to a command of kind >= 0. */
-    void (*reply)(void *self, const cl_pending *pending, const cl_reply *reply);
-    /* No answer will come; handed tells whether all its bytes went to the kernel. */
-    void (*unanswered)(void *self, const cl_pending *pending, int handed);
+    /* While cl_session_report_accepted is on: before on_reply of a command that was not answered by an error. */
+    void (*accepted)(void *self, const cl_pending *pending);
     void (*channel)(void *self, cl_str channel); /* see resp.h */
     void (*message)(void *self, cl_str payload);
     /* After cl_session_close: nothing is open any more. */
@@ -64,8 +61,6 @@ int cl_session_clock(const cl_session *session, int64_t *offset);
 /* Something does not fit the clock: it is learned anew, at most once a second. */
 void cl_session_doubt_clock(cl_session *session);
 const cl_redis_role *cl_session_role(const cl_session *session);
-/* The answer to INFO, asked by the owner. */
-void cl_session_learn_info(cl_session *session, const cl_reply *reply);
 /* When this connection became ready. */
 int64_t cl_session_since(const cl_session *session);
 /* The owner's write was taken, so this is no replica. */
@@ -75,14 +70,17 @@ void cl_session_wrote(cl_session *session);
  * `end` is called with the length that the buffer had. begin fails with CLOUDS_EUNREACHABLE, CLOUDS_ELIMIT or
  * CLOUDS_ENOMEM. */
 int cl_session_begin(cl_session *session, cl_buf **out);
-void cl_session_end(cl_session *session, size_t length_before, int kind, uint64_t ref);
+void cl_session_end(cl_session *session, size_t length_before, const cl_redis_handler *handler, uint64_t ref);
 
 /* Sends a command. Errors as begin. */
-int cl_session_send(cl_session *session, int kind, uint64_t ref, size_t argc, const cl_str *argv);
+int cl_session_send(cl_session *session, const cl_redis_handler *handler, uint64_t ref, size_t argc,
+                    const cl_str *argv);
 
 /* Bytes that wait for the kernel. */
 size_t cl_session_unwritten(const cl_session *session);
 void cl_session_flush(cl_session *session);
+
+void cl_session_report_accepted(cl_session *session, int on);
 
 /* Drops the connection for this reason; it is tried again. */
 void cl_session_cut(cl_session *session, int code, const char *words);

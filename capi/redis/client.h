@@ -1,0 +1,53 @@
+/* A client of one Redis: a connection for commands and one that subscribes, and what is known of the server. Below bus:
+ * it knows no node and no envelope. */
+#ifndef CL_REDIS_CLIENT_H
+#define CL_REDIS_CLIENT_H
+
+#include "proto/url.h"
+#include "redis/redis_error.h"
+#include "redis/session.h"
+
+enum { CL_REDIS_REFUSALS = 12 };
+
+typedef struct cl_redis_client {
+    cl_loop *loop;
+    cl_limits limits;
+    cl_redis_address address;
+    char *memory; /* of the address */
+    cl_str prefix, announce_channel;
+    char display_url[256];
+    cl_session *commands, *subscriber;
+    struct cl_redis_refusal {
+        char verb[16], head[12]; /* a command that is refused, and how the refusal begins */
+    } refusals[CL_REDIS_REFUSALS];
+    size_t refusals_len;
+} cl_redis_client;
+
+/* Copies what the address says; the url may go. The error says why. */
+int cl_redis_client_init(cl_redis_client *client, cl_loop *loop, const cl_url *url, const cl_limits *limits);
+void cl_redis_client_free(cl_redis_client *client);
+
+/* Both connections are made anew: this Redis is not, or not any more, the one to talk to. */
+void cl_redis_client_reconnect(cl_redis_client *client, int code, const char *words);
+/* 1: the two connections lead to different servers (and are made anew). What is published on one would not be received
+ * on the other. */
+int cl_redis_client_is_split(cl_redis_client *client);
+
+/* Sends a command; a failure is not reported, since the loss of the connection that follows is. */
+int cl_redis_client_send(cl_redis_client *client, const cl_redis_handler *handler, const void *ref, size_t argc,
+                         const cl_str *argv);
+/* The same for one whose answer nobody waits for; a refusal is logged once. argv[0] is a literal. */
+int cl_redis_client_send_unawaited(cl_redis_client *client, size_t argc, const cl_str *argv);
+
+/* The hook `accepted` of the commands. */
+void cl_redis_client_accepted(cl_redis_client *client, const char *verb);
+/* Redis refuses a command: logged once, until it accepts that again. */
+void cl_redis_client_log_once(cl_redis_client *client, const char *verb, cl_str error);
+/* The same; a value of the wrong kind is named with its key. */
+void cl_redis_client_log_key_once(cl_redis_client *client, const char *verb, cl_str key, cl_str error);
+/* Leaves the words as the last error of this thread. The code. */
+int cl_redis_client_error(cl_redis_client *client, const char *verb, cl_str error);
+/* The reply is an error of Redis, or not of the type: then it is dealt with, and the result is not 0. */
+int cl_redis_client_is_bad(cl_redis_client *client, const cl_reply *reply, int type, const char *verb);
+
+#endif
