@@ -32,7 +32,7 @@ static void on_woken(void *self)
 static int make_bus(cl_context *context)
 {
     cl_bus_sink sink;
-    cl_glue_sink(context, &sink);
+    cl_core_sink(context->core, &sink);
     switch (context->url.kind) {
     case CL_URL_LOCAL:
         return cl_local_bus_create(context->loop, &context->url, &context->limits, &sink, &context->bus);
@@ -49,18 +49,19 @@ static int make_core(cl_context *context, const cl_options *options)
     cl_port port;
     cl_config_core(context, options, &config);
     if (cl_random_bytes(config.secret, sizeof config.secret) != 0) return CLOUDS_ESYSTEM;
-    cl_glue_port(context, &port);
+    cl_engine_port(context, &port);
     return cl_core_create(&config, &port, &context->core);
 }
 
 static int make_engine(cl_context *context, const cl_options *options)
 {
-    const cl_loop_hooks hooks = {.self = context, .turn = cl_glue_turn, .woken = on_woken};
+    const cl_loop_hooks hooks = {.self = context, .turn = cl_engine_turn, .woken = on_woken};
     int code = cl_events_reserve(&context->events, 1); /* for CONTEXT_CLOSED */
     if (code == 0) code = cl_loop_create(&hooks, &context->loop);
     if (code == 0) code = cl_loop_timer_create(context->loop, on_alarm, context, &context->alarm);
     if (code == 0) code = make_core(context, options);
     if (code == 0) code = make_bus(context);
+    if (code == 0) cl_core_set_bus(context->core, context->bus);
     return code;
 }
 
@@ -155,6 +156,7 @@ int clouds_context_close(clouds_context *handle, double drain, const clouds_oper
 static void free_context(cl_context *context)
 {
     atomic_store(&context->ending, 2);
+    if (context->core) cl_core_mute(context->core);
     cl_loop_timer_destroy(context->alarm);
     cl_loop_close(context->loop);
     if (context->bus) context->bus->ops->destroy(context->bus);

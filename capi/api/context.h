@@ -165,10 +165,9 @@ static inline int cl_open_is_over(const void *until)
     return (intptr_t)until != INTPTR_MAX && cl_loop_now_about() >= (intptr_t)until;
 }
 
-/* glue.c: the port that the core sees, and the sink that the bus sees. */
-void cl_glue_port(cl_context *context, cl_port *port);
-void cl_glue_sink(cl_context *context, cl_bus_sink *sink);
-void cl_glue_turn(void *context);
+/* engine.c: the port that the core sees, and the turn of the loop. */
+void cl_engine_port(cl_context *context, cl_port *port);
+void cl_engine_turn(void *context);
 
 /* raise.c: one event for the user, from the engine. 0; for a question also CLOUDS_ENOMEM: it was not asked. */
 int cl_raise(cl_context *context, cl_api_node *node, const clouds_event *event);

@@ -54,13 +54,11 @@ static int do_open(cl_context *context, cl_api_node *node)
     int code = cl_node_create(context->core, cl_str_z(node->id), &node->config, node, &node->core);
     if (code != 0) return code;
     context->core_nodes++;
-    code = context->bus->ops->node_open(context->bus, node, cl_str_z(node->id), node->heartbeat);
+    code = cl_node_open(node->core, node->heartbeat);
     if (code == 0) return 0;
     node->unborn = 1;
     cl_core_node_closed(context->core, node->core);
     node->unborn = 0;
-    node->core = NULL;
-    context->core_nodes--;
     return code;
 }
 

@@ -238,7 +238,7 @@ static int put_on_wire(cl_call *call)
         .raw = CL_STR_NONE,
         .deadline = call->until,
     };
-    int code = core->port.send(core->port.self, call->node->tag, &e, token);
+    int code = core->bus->ops->send(core->bus, call->node, &e, token);
     if (code) call->sends--; /* nobody has seen the token */
     return code;
 }
@@ -406,7 +406,7 @@ static void blame(cl_call *call, int64_t now)
     }
     int whole = had >= call->timeout / 2;
     if (whole && !call->peer->native && call->node->config.auto_clean) {
-        core->port.forget(core->port.self, call->method->name, call->peer->id);
+        core->bus->ops->forget(core->bus, call->method->name, call->peer->id);
         cl_directory_drop(core, call->method, call->peer);
     } else {
         call->peer->silent_in = call->method;
@@ -425,8 +425,8 @@ static int nobody_serves(const cl_call *call)
 /* It waited for its way to the server until now. */
 static int never_left(cl_call *call, int64_t now)
 {
-    const cl_port *port = &call->node->core->port;
-    if (!port->recall || !port->recall(port->self, call->peer->id, cl_token_of(call->id, call->sends))) return 0;
+    cl_bus *bus = call->node->core->bus;
+    if (!bus->ops->recall || !bus->ops->recall(bus, call->peer->id, cl_token_of(call->id, call->sends))) return 0;
     if (call->peer->avoid_until <= now) cl_peer_avoid(call->peer, now);
     return 1;
 }

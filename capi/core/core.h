@@ -1,14 +1,14 @@
 /* core: what a node is. Calls, requests, messages, the directory, balancing, retry, deadlines - as a pure state
- * machine: no socket, no clock, no thread. It reaches the outside through a cl_port and hears back through the inputs
- * below. One cl_core serves all nodes of a context. Time is int64_t milliseconds of any monotonic clock. */
+ * machine: no socket, no clock, no thread. It reaches the outside through a cl_bus and a cl_port, and the outside
+ * reaches it through the inputs below. One cl_core serves all nodes of a context. Time is int64_t milliseconds of any
+ * monotonic clock. */
 #ifndef CL_CORE_H
 #define CL_CORE_H
 
 #include <stdint.h>
 
 #include "clouds.h"
-#include "proto/envelope.h"
-#include "proto/peer.h"
+#include "bus/bus.h"
 
 typedef struct cl_core cl_core;
 typedef struct cl_node cl_node;
@@ -20,19 +20,10 @@ typedef struct cl_port {
     uint64_t (*random)(void *self);
     /* The earliest moment at which cl_core_tick wants to be called changed; INT64_MAX: never. */
     void (*arm)(void *self, int64_t when);
-    /* The bus, see bus/bus.h; `tag` is what cl_node_create was given. */
-    int (*send)(void *self, void *tag, const cl_envelope *e, uint64_t token);
-    void (*look)(void *self, cl_str method, int known);
-    void (*forget)(void *self, cl_str method, cl_str server);
-    int (*enroll)(void *self, void *tag, cl_str method, uint64_t operation);
-    int (*withdraw)(void *self, void *tag, cl_str method, uint64_t operation);
-    void (*drain)(void *self, void *tag);
-    void (*shut)(void *self, void *tag);
-    int (*status)(void *self, uint64_t operation);
-    /* Something for the user: the port copies it, all text is valid during the call only. A completion cannot fail,
-     * since room for its record was reserved; when there is no memory for its texts it is told without them, as
-     * CLOUDS_ENOMEM. event->node is unset (the port knows it by tag). Must not call back into the core. 0; for a
-     * question (FIND_SERVER, ATTEMPT) also CLOUDS_ENOMEM: it was not asked. */
+    /* Something for the user; `tag` is what cl_node_create was given. The port copies it, all text is valid during the
+     * call only. A completion cannot fail, since room for its record was reserved; when there is no memory for its
+     * texts it is told without them, as CLOUDS_ENOMEM. event->node is unset (the port knows it by tag). Must not call
+     * back into the core. 0; for a question (FIND_SERVER, ATTEMPT) also CLOUDS_ENOMEM: it was not asked. */
     int (*event)(void *self, void *tag, const clouds_event *event);
     /* Promise room for one more completion, so that event cannot fail later. 0 or CLOUDS_ENOMEM / CLOUDS_ELIMIT. Asked
      * once for every event of the types RESULT, REQUEST, REGISTERED, UNREGISTERED, SENT, STATUS, READY and NODE_CLOSED,
@@ -44,9 +35,8 @@ typedef struct cl_port {
     void (*forget_request)(void *self, uint64_t request);
     /* A new id from the one space of ids (below 2^53, never 0, never again): for inbound requests. */
     uint64_t (*next_id)(void *self);
-    /* The bus's, see bus/bus.h; these may be NULL. */
-    int (*recall)(void *self, cl_str to, uint64_t token);
-    void (*abandon)(void *self, uint64_t operation);
+    /* The node is gone, after its CLOUDS_EVENT_NODE_CLOSED; tag NULL: the bus is closed. May be NULL. */
+    void (*closed)(void *self, void *tag);
 } cl_port;
 
 typedef struct cl_core_config {
@@ -82,6 +72,12 @@ enum cl_counter {
 };
 
 int cl_core_create(const cl_core_config *config, const cl_port *port, cl_core **out);
+/* The sink for the bus of this core, which is made with it and then given to cl_core_set_bus before anything is asked
+ * of the core. A node's handle on the bus is the cl_node. */
+void cl_core_sink(cl_core *core, cl_bus_sink *out);
+void cl_core_set_bus(cl_core *core, cl_bus *bus);
+/* Whatever the bus reports from now on is ignored. */
+void cl_core_mute(cl_core *core);
 /* Frees everything; no event is raised. */
 void cl_core_destroy(cl_core *core);
 
@@ -103,8 +99,11 @@ typedef struct cl_node_config {
     uint64_t user_data;
 } cl_node_config;
 
-/* `id` is copied. The bus must be told by the caller (node_open) and its answer be passed to cl_node_ready. */
+/* `id` is copied. cl_node_open follows. */
 int cl_node_create(cl_core *core, cl_str id, const cl_node_config *config, void *tag, cl_node **out);
+/* Opens its address on the bus, whose answer raises CLOUDS_EVENT_READY. On an error the node is to be ended by
+ * cl_core_node_closed. */
+int cl_node_open(cl_node *node, double heartbeat);
 /* Changes all of it but the type, for what begins from now on. */
 void cl_node_configure(cl_node *node, const cl_node_config *config);
 cl_str cl_node_id(const cl_node *node);
@@ -152,12 +151,12 @@ int cl_core_choose(cl_core *core, uint64_t question, cl_str server);
 /* Answers CLOUDS_EVENT_ATTEMPT; args empty: those it has. 0 (also when there is no room for them, and the call ends by
  * that) or CLOUDS_ESTALE. */
 int cl_core_attempt(cl_core *core, uint64_t call, cl_str args);
-/* In order: withdraw, finish or refuse requests, complete own calls, shut; then cl_core_node_closed raises
+/* In order: unregister, finish or refuse requests, complete own calls, close; then cl_core_node_closed raises
  * CLOUDS_EVENT_NODE_CLOSED and frees the node. drain in seconds, < 0: its own. A second time: CLOUDS_ECLOSED. */
 int cl_node_close(cl_node *node, double drain);
 int cl_node_is_closing(const cl_node *node);
 
-/* ---- what the outside tells */
+/* ---- what the outside reports: the bus through the sink, tests directly */
 
 void cl_core_tick(cl_core *core); /* timers that are due */
 /* Something waits for room in a queue: there will be a tick soon. */
@@ -166,7 +165,7 @@ void cl_core_wake_soon(cl_core *core);
 size_t cl_core_room(cl_core *core);
 void cl_core_envelope(cl_core *core, cl_node *node, const cl_envelope *e);
 void cl_core_fate(cl_core *core, uint64_t token, enum cl_fate fate, int64_t number);
-void cl_core_enrolled(cl_core *core, uint64_t operation, int code, const char *words);
+void cl_core_registered(cl_core *core, uint64_t operation, int code, const char *words);
 void cl_core_servers(cl_core *core, cl_str method, const cl_server *servers, size_t n, int code);
 void cl_core_server_up(cl_core *core, cl_str method, cl_server server);
 void cl_core_server_down(cl_core *core, cl_str method, cl_str server);

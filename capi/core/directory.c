@@ -73,7 +73,7 @@ void cl_directory_look(cl_core *core, cl_method *m, int known, int64_t now)
     m->looking = level;
     m->asked = now;
     core->counters[CL_COUNT_LOOKUPS]++;
-    core->port.look(core->port.self, m->name, known);
+    core->bus->ops->lookup(core->bus, m->name, known);
 }
 
 void cl_directory_refresh(cl_core *core, cl_method *m, int64_t now)

@@ -10,7 +10,7 @@
  * - Peers are counted: one lives while a list names it or a call points to it. Methods live while calls use them, and
  *   then as long as the cache has room.
  *
- * - port.event never calls back, so a function may go on after it; port.send may refuse at once. */
+ * - port.event never calls back, so a function may go on after it; the bus may refuse a send at once. */
 #ifndef CL_CORE_INTERNAL_H
 #define CL_CORE_INTERNAL_H
 
@@ -199,6 +199,8 @@ typedef struct cl_budget {
 struct cl_core {
     cl_core_config config;
     cl_port port;
+    cl_bus *bus;
+    int muted; /* what the bus reports is ignored */
     uint64_t counters[CL_COUNTERS];
     uint64_t second_key[2];
     uint64_t link_mask; /* hides the tokens in the ids towards linked peers */

@@ -19,7 +19,7 @@ static int put_on_wire(cl_node *node, cl_str receiver, cl_str value, uint64_t to
         .result = CL_STR_NONE,
         .raw = CL_STR_NONE,
     };
-    int code = core->port.send(core->port.self, node->tag, &e, token);
+    int code = core->bus->ops->send(core->bus, node, &e, token);
     if (code == 0) core->counters[CL_COUNT_MESSAGES_OUT]++;
     else if (code == CLOUDS_ELIMIT || code == CLOUDS_ETOOBIG) core->counters[CL_COUNT_LIMIT_HITS]++;
     return code;

@@ -19,12 +19,12 @@ static void sweep_due(cl_core *core, cl_timed *timed, int64_t now)
     cl_emit(core, node, &event);
 }
 
-static void shut(cl_node *node);
+static void close_node(cl_node *node);
 
 static void drain_due(cl_core *core, cl_timed *timed, int64_t now)
 {
     cl_timers_stop(core, timed);
-    shut(CL_OWNER(timed, cl_node, drain));
+    close_node(CL_OWNER(timed, cl_node, drain));
 }
 
 static void learn_age(cl_core *core, const cl_node *node)
@@ -87,6 +87,11 @@ int cl_node_create(cl_core *core, cl_str id, const cl_node_config *config, void 
     set_sweep(node, 0, 0);
     *out = node;
     return 0;
+}
+
+int cl_node_open(cl_node *node, double heartbeat)
+{
+    return node->core->bus->ops->node_open(node->core->bus, node, node->id, heartbeat);
 }
 
 void cl_node_configure(cl_node *node, const cl_node_config *config)
@@ -160,7 +165,7 @@ static void end_operations(cl_node *node)
     }
 }
 
-static void shut(cl_node *node)
+static void close_node(cl_node *node)
 {
     cl_core *core = node->core;
     int opened = node->state != CL_NODE_OPENING;
@@ -172,12 +177,12 @@ static void shut(cl_node *node)
     cl_call_close_all(node);
     cl_message_drop_all(node, CLOUDS_ECLOSED);
     end_operations(node);
-    core->port.shut(core->port.self, node->tag);
+    core->bus->ops->node_close(core->bus, node);
 }
 
 void cl_node_settle(cl_node *node)
 {
-    if (node->draining && node->state != CL_NODE_SHUTTING && cl_list_empty(&node->requests)) shut(node);
+    if (node->draining && node->state != CL_NODE_SHUTTING && cl_list_empty(&node->requests)) close_node(node);
 }
 
 int cl_node_close(cl_node *node, double drain)
@@ -185,7 +190,7 @@ int cl_node_close(cl_node *node, double drain)
     if (node->draining) return CLOUDS_ECLOSED;
     cl_core *core = node->core;
     node->draining = 1;
-    core->port.drain(core->port.self, node->tag);
+    core->bus->ops->node_drain(core->bus, node);
     if (!cl_list_empty(&node->requests)) {
         if (!(drain >= 0)) drain = node->config.drain_timeout;
         cl_timers_set(core, &node->drain, cl_core_now(core) + cl_ms(drain));
@@ -223,5 +228,7 @@ void cl_core_node_closed(cl_core *core, cl_node *node)
     cl_request_end_all(node);
     event.number = (int64_t)node->unanswered;
     cl_emit(core, node, &event);
+    void *tag = node->tag;
     cl_node_free(node);
+    if (core->port.closed) core->port.closed(core->port.self, tag);
 }

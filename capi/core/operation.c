@@ -25,8 +25,8 @@ int cl_op_late_code(const cl_core *core)
 /* Ended here: the bus need not remember whom to tell. */
 static void abandon(cl_core *core, const cl_op *op)
 {
-    if (core->port.abandon && (op->kind == CL_OP_REGISTER || op->kind == CL_OP_UNREGISTER))
-        core->port.abandon(core->port.self, op->id);
+    if (core->bus->ops->abandon && (op->kind == CL_OP_REGISTER || op->kind == CL_OP_UNREGISTER))
+        core->bus->ops->abandon(core->bus, op->id);
 }
 
 /* The method of a registration stays offered, and the bus goes on trying: the number says so. */
@@ -122,7 +122,7 @@ void cl_op_end_all(cl_node *node, int code, const char *words)
     }
 }
 
-void cl_core_enrolled(cl_core *core, uint64_t operation, int code, const char *words)
+void cl_core_registered(cl_core *core, uint64_t operation, int code, const char *words)
 {
     cl_op *op = cl_op_find(core, operation);
     if (op && (op->kind == CL_OP_REGISTER || op->kind == CL_OP_UNREGISTER)) cl_op_end(op, code, words, 0, CL_STR_NONE);
@@ -165,7 +165,7 @@ int cl_node_register(cl_node *node, cl_str method, const cl_op_spec *spec)
         if (new) withdraw(node, method);
         return code;
     }
-    code = node->core->port.enroll(node->core->port.self, node->tag, method, spec->id);
+    code = node->core->bus->ops->register_method(node->core->bus, node, method, spec->id);
     if (code == 0) return 0;
     if (new) withdraw(node, method);
     cl_op_end(op, code, clouds_last_error(), 0, CL_STR_NONE); /* room is promised: so it is told by the event */
@@ -180,7 +180,7 @@ int cl_node_unregister(cl_node *node, cl_str method, const cl_op_spec *spec)
     cl_op *op;
     int code = cl_op_create(node, CL_OP_UNREGISTER, spec, method, &op);
     if (code) return code;
-    code = node->core->port.withdraw(node->core->port.self, node->tag, op->text, spec->id);
+    code = node->core->bus->ops->unregister_method(node->core->bus, node, op->text, spec->id);
     withdraw(node, op->text);
     if (code) cl_op_end(op, code, clouds_last_error(), 0, CL_STR_NONE);
     return 0;

@@ -98,7 +98,7 @@ CL_RARE static void refuse_with(cl_core *core, cl_node *node, const cl_envelope 
         .data = CL_STR_NONE,
         .raw = CL_STR_NONE,
     };
-    if (core->port.send(core->port.self, node->tag, &answer, 0) != 0) core->counters[CL_COUNT_LOST_ANSWERS]++;
+    if (core->bus->ops->send(core->bus, node, &answer, 0) != 0) core->counters[CL_COUNT_LOST_ANSWERS]++;
 }
 
 CL_RARE static void refuse(cl_core *core, cl_node *node, const cl_envelope *e, int code)
@@ -210,7 +210,7 @@ static int send_answer(cl_core *core, const cl_request *r, cl_str error, cl_str 
         .data = CL_STR_NONE,
         .raw = CL_STR_NONE,
     };
-    return core->port.send(core->port.self, r->node->tag, &answer, 0);
+    return core->bus->ops->send(core->bus, r->node, &answer, 0);
 }
 
 /* There may be room for it later. */

@@ -15,9 +15,7 @@ static void ask(cl_core *core, cl_op *op)
     op->asked = 1;
     op->failure = 0;
     cl_buf_clear(&op->rows);
-    int code = core->port.status(core->port.self, op->id);
-    if (code == CLOUDS_EUNREACHABLE) op->asked = 0;
-    else if (code) cl_op_end(op, code, NULL, 0, CL_STR_NONE);
+    core->bus->ops->status(core->bus, op->id);
 }
 
 int cl_node_status(cl_node *node, const cl_op_spec *spec)

@@ -26,9 +26,9 @@ static void port_arm(void *self, int64_t when)
     f->arms++;
 }
 
-static int port_send(void *self, void *tag, const cl_envelope *e, uint64_t token)
+static int bus_send(cl_bus *bus, void *node, const cl_envelope *e, uint64_t token)
 {
-    fake *f = self;
+    fake *f = CL_OWNER(bus, fake, bus);
     if (f->send_code) return f->send_code;
     if (f->full && cl_str_eq(e->to, cl_str_z(f->full))) return CLOUDS_ELIMIT;
     if (f->n_sent == FAKE_MAX) return 0;
@@ -40,63 +40,61 @@ static int port_send(void *self, void *tag, const cl_envelope *e, uint64_t token
                      .token = token,
                      .link = e->link,
                      .id_n = e->id.n,
-                     .tag = tag};
+                     .tag = cl_node_tag(node)};
     KEEP(s->from, e->from), KEEP(s->to, e->to), KEEP(s->id, e->id), KEEP(s->method, e->method);
     KEEP(s->args, e->args), KEEP(s->error, e->error), KEEP(s->result, e->result), KEEP(s->data, e->data);
     return 0;
 }
 
-static void port_look(void *self, cl_str method, int known)
+static void bus_lookup(cl_bus *bus, cl_str method, int known)
 {
-    fake *f = self;
+    fake *f = CL_OWNER(bus, fake, bus);
     if (f->n_looks == FAKE_MAX) return;
     fake_look *l = &f->looks[f->n_looks++];
     KEEP(l->method, method);
     l->known = known;
 }
 
-static void port_forget(void *self, cl_str method, cl_str server)
+static void bus_forget(cl_bus *bus, cl_str method, cl_str server)
 {
-    fake *f = self;
+    fake *f = CL_OWNER(bus, fake, bus);
     f->n_forgets++;
     KEEP(f->forgot_method, method);
     KEEP(f->forgot_server, server);
 }
 
-static int port_enroll(void *self, void *tag, cl_str method, uint64_t operation)
+static int bus_register(cl_bus *bus, void *node, cl_str method, uint64_t operation)
 {
-    fake *f = self;
-    f->n_enrolls++;
-    return f->enroll_code;
+    fake *f = CL_OWNER(bus, fake, bus);
+    f->n_registers++;
+    return f->register_code;
 }
 
-static int port_withdraw(void *self, void *tag, cl_str method, uint64_t operation)
+static int bus_unregister(cl_bus *bus, void *node, cl_str method, uint64_t operation)
 {
-    fake *f = self;
-    f->n_withdraws++;
-    return f->enroll_code;
+    fake *f = CL_OWNER(bus, fake, bus);
+    f->n_unregisters++;
+    return f->register_code;
 }
 
-static void port_abandon(void *self, uint64_t operation)
+static void bus_abandon(cl_bus *bus, uint64_t operation)
 {
-    ((fake *)self)->n_abandoned++;
+    CL_OWNER(bus, fake, bus)->n_abandoned++;
 }
 
-static void port_drain(void *self, void *tag)
+static void bus_drain(cl_bus *bus, void *node)
 {
-    ((fake *)self)->n_drains++;
+    CL_OWNER(bus, fake, bus)->n_drains++;
 }
 
-static void port_shut(void *self, void *tag)
+static void bus_close_node(cl_bus *bus, void *node)
 {
-    ((fake *)self)->n_shuts++;
+    CL_OWNER(bus, fake, bus)->n_closes++;
 }
 
-static int port_status(void *self, uint64_t operation)
+static void bus_status(cl_bus *bus, uint64_t operation)
 {
-    fake *f = self;
-    f->n_status++;
-    return f->status_code;
+    CL_OWNER(bus, fake, bus)->n_status++;
 }
 
 static int port_event(void *self, void *tag, const clouds_event *event)
@@ -132,9 +130,9 @@ static void port_forget_request(void *self, uint64_t request)
 {
 }
 
-static int port_recall(void *self, cl_str to, uint64_t token)
+static int bus_recall(cl_bus *bus, cl_str to, uint64_t token)
 {
-    const fake *f = self;
+    const fake *f = CL_OWNER(bus, fake, bus);
     return f->recalls && token == f->sent[f->n_sent - 1].token;
 }
 
@@ -142,6 +140,19 @@ static uint64_t port_next_id(void *self)
 {
     return ++((fake *)self)->ids;
 }
+
+static const cl_bus_ops bus_ops = {
+    .node_drain = bus_drain,
+    .node_close = bus_close_node,
+    .register_method = bus_register,
+    .unregister_method = bus_unregister,
+    .abandon = bus_abandon,
+    .send = bus_send,
+    .recall = bus_recall,
+    .lookup = bus_lookup,
+    .forget = bus_forget,
+    .status = bus_status,
+};
 
 cl_core_config fake_core_config(void)
 {
@@ -176,22 +187,16 @@ int fake_open(fake *f, const cl_core_config *config)
                         port_now,
                         port_random,
                         port_arm,
-                        port_send,
-                        port_look,
-                        port_forget,
-                        port_enroll,
-                        port_withdraw,
-                        port_drain,
-                        port_shut,
-                        port_status,
                         port_event,
                         port_reserve,
                         port_withdraw_request,
                         port_forget_request,
                         port_next_id,
-                        port_recall,
-                        port_abandon};
-    return cl_core_create(config, &f->port, &f->core);
+                        NULL};
+    f->bus.ops = &bus_ops;
+    int code = cl_core_create(config, &f->port, &f->core);
+    if (code == 0) cl_core_set_bus(f->core, &f->bus);
+    return code;
 }
 
 cl_node *fake_node(fake *f, const char *id, const cl_node_config *config)

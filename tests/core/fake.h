@@ -1,10 +1,12 @@
-/* A port that does nothing but remember, and a clock that stands still: what the tests of core see of the outside. */
+/* A port and a bus that do nothing but remember, and a clock that stands still: what the tests of core see of the
+ * outside. */
 #ifndef FAKE_H
 #define FAKE_H
 
 #include <stdio.h>
 
 #include "core/core.h"
+#include "base/list.h"
 #include "support/tap.h"
 
 enum { FAKE_MAX = 4096 };
@@ -35,18 +37,19 @@ typedef struct fake {
     cl_core *core;
     cl_node *node;
     cl_port port;
+    cl_bus bus;
     cl_node_config config;
     int64_t now, armed;
     int arms;
     uint64_t ids;
     int waiting; /* requests were not handed to the user yet */
-    int send_code, reserve_code, question_code, enroll_code, status_code;
+    int send_code, reserve_code, question_code, register_code;
     int recalls;      /* what was sent last has not left */
     const char *full; /* the queue to this server is full */
     fake_sent *sent;
     fake_event *events;
     fake_look *looks;
-    int n_sent, n_events, n_looks, n_forgets, n_enrolls, n_withdraws, n_drains, n_shuts, n_status, n_reserved,
+    int n_sent, n_events, n_looks, n_forgets, n_registers, n_unregisters, n_drains, n_closes, n_status, n_reserved,
         n_abandoned;
     char forgot_method[64], forgot_server[64];
 } fake;

@@ -9,6 +9,7 @@
 
 #include <stdlib.h>
 
+#include "base/list.h"
 #include "base/heap.h"
 #include "base/rand.h"
 #include "core/core.h"
@@ -48,7 +49,7 @@ enum sim_what {
     SIM_PEER_DOWN,
     SIM_PEER_DRAINING,
     SIM_UNLIST,
-    SIM_ENROLLED
+    SIM_REGISTERED
 };
 
 /* Something that will happen to a node, unless that life of it is over. */
@@ -66,6 +67,7 @@ typedef struct sim_item {
 } sim_item;
 
 typedef struct sim_node {
+    cl_bus bus;
     sim *world;
     int index, life, alive, server, native, bus_up;
     int methods[3], n_methods;
@@ -115,7 +117,7 @@ void sim_completed(sim *w, sim_node *n, const clouds_event *e);
 uint64_t sim_random(sim *w, uint64_t below);
 int sim_chance(sim *w, double p);
 sim_item *sim_later(sim *w, int64_t delay, enum sim_what what, int node);
-int sim_send(void *self, void *tag, const cl_envelope *e, uint64_t token);
+int sim_send(cl_bus *bus, void *node, const cl_envelope *e, uint64_t token);
 void sim_deliver(sim *w, sim_item *item);
 int64_t sim_delay(sim *w);
 

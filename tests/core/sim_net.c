@@ -54,9 +54,9 @@ static void mark_duplicated(sim *w, const sim_item *p)
     if (p->type == CL_CALL && number < w->n_calls) w->calls[number].duplicated = 1;
 }
 
-int sim_send(void *self, void *tag, const cl_envelope *e, uint64_t token)
+int sim_send(cl_bus *bus, void *node, const cl_envelope *e, uint64_t token)
 {
-    sim_node *n = self;
+    sim_node *n = CL_OWNER(bus, sim_node, bus);
     sim *w = n->world;
     if (!n->bus_up && e->type == CL_CALL) return CLOUDS_EUNREACHABLE;
     if (sim_chance(w, 0.0005)) return CLOUDS_ELIMIT;

@@ -2,7 +2,7 @@
 
 #include <stdio.h>
 
-/* ---- the port of each node */
+/* ---- the port and the bus of each node */
 
 static int64_t port_now(void *self)
 {
@@ -24,9 +24,9 @@ static void port_arm(void *self, int64_t when)
     cl_heap_set(&w->agenda, &n->tick->timer, when);
 }
 
-static void port_look(void *self, cl_str method, int known)
+static void bus_lookup(cl_bus *bus, cl_str method, int known)
 {
-    sim_node *n = self;
+    sim_node *n = CL_OWNER(bus, sim_node, bus);
     sim_item *item = sim_later(n->world, sim_delay(n->world), SIM_LOOKED, n->index);
     item->method = method.p[1] - '0';
 }
@@ -54,49 +54,44 @@ static void spread(sim *w, const sim_node *about, enum sim_what what, int method
     }
 }
 
-static void port_forget(void *self, cl_str method, cl_str server)
+static void bus_forget(cl_bus *bus, cl_str method, cl_str server)
 {
-    sim_node *n = self;
+    sim_node *n = CL_OWNER(bus, sim_node, bus);
     char id[24];
     snprintf(id, sizeof id, "%.*s", (int)server.n, server.p);
     sim_node *forgotten = sim_find(n->world, id);
     if (forgotten) list(n->world, forgotten, method.p[1] - '0', 0);
 }
 
-static int port_enroll(void *self, void *tag, cl_str method, uint64_t operation)
+static int bus_register(cl_bus *bus, void *node, cl_str method, uint64_t operation)
 {
-    sim_node *n = self;
+    sim_node *n = CL_OWNER(bus, sim_node, bus);
     list(n->world, n, method.p[1] - '0', 1);
     if (n->native) spread(n->world, n, SIM_NEWS_UP, method.p[1] - '0');
-    sim_later(n->world, sim_delay(n->world), SIM_ENROLLED, n->index)->id = operation;
+    sim_later(n->world, sim_delay(n->world), SIM_REGISTERED, n->index)->id = operation;
     return 0;
 }
 
-static int port_withdraw(void *self, void *tag, cl_str method, uint64_t operation)
+static int bus_unregister(cl_bus *bus, void *node, cl_str method, uint64_t operation)
 {
-    sim_node *n = self;
+    sim_node *n = CL_OWNER(bus, sim_node, bus);
     list(n->world, n, method.p[1] - '0', 0);
-    sim_later(n->world, sim_delay(n->world), SIM_ENROLLED, n->index)->id = operation;
+    sim_later(n->world, sim_delay(n->world), SIM_REGISTERED, n->index)->id = operation;
     return 0;
 }
 
-static void port_drain(void *self, void *tag)
+static void bus_drain(cl_bus *bus, void *node)
 {
-    sim_node *n = self;
+    sim_node *n = CL_OWNER(bus, sim_node, bus);
     for (int i = 0; i < n->n_methods; i++) list(n->world, n, n->methods[i], 0);
     if (n->native) spread(n->world, n, SIM_PEER_DRAINING, 0);
     if (n->native && n->n_methods) spread(n->world, n, SIM_NEWS_DOWN, n->methods[0]);
 }
 
-static void port_shut(void *self, void *tag)
+static void bus_close_node(cl_bus *bus, void *node)
 {
-    sim_node *n = self;
+    sim_node *n = CL_OWNER(bus, sim_node, bus);
     sim_later(n->world, sim_delay(n->world), SIM_CLOSED, n->index);
-}
-
-static int port_status(void *self, uint64_t operation)
-{
-    return CLOUDS_ENOTSUP;
 }
 
 static int port_reserve(void *self)
@@ -161,25 +156,25 @@ static cl_core_config core_config(sim *w)
 
 static void come_alive(sim *w, sim_node *n)
 {
+    static const cl_bus_ops bus_ops = {
+        .node_drain = bus_drain,
+        .node_close = bus_close_node,
+        .register_method = bus_register,
+        .unregister_method = bus_unregister,
+        .send = sim_send,
+        .lookup = bus_lookup,
+        .forget = bus_forget,
+    };
     cl_port port = {n,
                     port_now,
                     port_now,
                     port_random,
                     port_arm,
-                    sim_send,
-                    port_look,
-                    port_forget,
-                    port_enroll,
-                    port_withdraw,
-                    port_drain,
-                    port_shut,
-                    port_status,
                     port_event,
                     port_reserve,
                     port_withdraw_request,
                     port_forget_request,
                     port_next_id,
-                    NULL,
                     NULL};
     cl_core_config config = core_config(w);
     cl_node_config node = n->config = (cl_node_config){.timeout = 0.4 + (double)sim_random(w, 1000) / 1000,
@@ -192,6 +187,8 @@ static void come_alive(sim *w, sim_node *n)
     snprintf(n->id, sizeof n->id, "%c.%d.%d", n->server ? 's' : 'c', n->index, ++n->life);
     n->tick = sim_later(w, 3600 * 1000, SIM_TICK, n->index);
     if (cl_core_create(&config, &port, &n->core) != 0) abort();
+    n->bus.ops = &bus_ops;
+    cl_core_set_bus(n->core, &n->bus);
     while (cl_node_create(n->core, cl_str_z(n->id), &node, n, &n->node) != 0) {
     } /* the port refuses at random */
     n->alive = 1;
@@ -346,8 +343,8 @@ static void to_core(sim *w, sim_node *n, const sim_item *item)
     case SIM_ANSWER:
         cl_core_answer(n->core, item->id, cl_str_z(item->error), cl_str_z(item->text));
         break;
-    case SIM_ENROLLED:
-        cl_core_enrolled(n->core, item->id, 0, NULL);
+    case SIM_REGISTERED:
+        cl_core_registered(n->core, item->id, 0, NULL);
         break;
     case SIM_NEWS_UP:
         cl_core_server_up(n->core, method, (cl_server){about, item->number});

@@ -84,7 +84,7 @@ static void live(fake *f)
     f->node = fake_node(f, "c.1", &node);
     if (!f->node) return;
     note_operation(cl_node_register(f->node, CL_STR("up"), &(cl_op_spec){.id = 7}), 7);
-    cl_core_enrolled(f->core, 7, 0, NULL);
+    cl_core_registered(f->core, 7, 0, NULL);
     note_operation(cl_node_send(f->node, CL_STR("b.1"), CL_STR("1"), &(cl_op_spec){.id = 8}, 1), 8);
     cl_node_send(f->node, CL_STR("b.1"), CL_STR("1"), &(cl_op_spec){.id = 0}, 0);
     make_calls(f);

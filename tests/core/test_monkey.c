@@ -141,7 +141,7 @@ static void act(monkey *m, cl_node *node)
         cl_core_choose(core, any_id(m), any(m, 4) ? any_peer(m) : CL_STR_NONE);
         break;
     case 7:
-        cl_core_enrolled(core, any_id(m), any(m, 2) ? 0 : CLOUDS_EREDIS, "");
+        cl_core_registered(core, any_id(m), any(m, 2) ? 0 : CLOUDS_EREDIS, "");
         break;
     case 8:
         cl_node_ready(node, any(m, 20) ? 0 : CLOUDS_EAUTH, "");

@@ -7,7 +7,7 @@ static void start_server(fake *f)
     f->config = fake_node_config("server");
     fake_start(f);
     CHECK_INT(cl_node_register(f->node, CL_STR("up"), &(cl_op_spec){.id = 7}), 0);
-    cl_core_enrolled(f->core, 7, 0, NULL);
+    cl_core_registered(f->core, 7, 0, NULL);
 }
 
 static void requests_are_answered(void)
@@ -230,7 +230,7 @@ static void closing_without_work(void)
     CHECK_INT(cl_node_close(f.node, -1), CLOUDS_ECLOSED);
     CHECK(cl_node_is_closing(f.node));
     CHECK_INT(f.n_drains, 1);
-    CHECK_INT(f.n_shuts, 1);
+    CHECK_INT(f.n_closes, 1);
     CHECK_INT(fake_result(&f, waiting)->e.code, CLOUDS_ECLOSED);
     CHECK_INT(fake_result(&f, waiting)->e.outcome, CLOUDS_NOT_DONE);
     CHECK_INT(fake_result(&f, sent)->e.code, CLOUDS_ECANCELED);
@@ -257,7 +257,7 @@ static void draining_serves_what_was_accepted(void)
     uint64_t own = fake_call(&f, "m");
     cl_node_close(f.node, 5);
     CHECK_INT(f.n_drains, 1);
-    CHECK_INT(f.n_shuts, 0);
+    CHECK_INT(f.n_closes, 0);
     CHECK_INT(fake_inbound(&f, f.node, "c.9", "abd", "up", CL_NATIVE, 0), 0);
     check_refused(&f, CL_NATIVE | CL_REFUSED, "{\"message\":\"the server is stopping\",\"code\":\"CLOUDS_DRAINING\"}");
     uint64_t npm = fake_inbound(&f, f.node, "n.9", "abe", "up", 0, 0);
@@ -269,15 +269,15 @@ static void draining_serves_what_was_accepted(void)
     uint64_t child = fake_call_spec(&f, (cl_call_spec){.parent = id});
     CHECK(child != 0);
     CHECK_INT(cl_core_answer(f.core, id, CL_STR_NONE, CL_STR("[]")), 0);
-    CHECK_INT(f.n_shuts, 0);
+    CHECK_INT(f.n_closes, 0);
     CHECK_INT(cl_core_answer(f.core, npm, CL_STR_NONE, CL_STR("[]")), 0);
-    CHECK_INT(f.n_shuts, 1);
+    CHECK_INT(f.n_closes, 1);
     CHECK_INT(fake_result(&f, child)->e.code, CLOUDS_ECANCELED);
     /* the bus lingers for npm callers that do not know yet */
     npm = fake_inbound(&f, f.node, "n.9", "abf", "up", 0, 0);
     CHECK(npm != 0);
     CHECK_INT(cl_core_answer(f.core, npm, CL_STR_NONE, CL_STR("[]")), 0);
-    CHECK_INT(f.n_shuts, 1);
+    CHECK_INT(f.n_closes, 1);
     cl_core_node_closed(f.core, f.node);
     CHECK_INT(fake_find(&f, CLOUDS_EVENT_NODE_CLOSED)->e.number, 0);
     fake_end(&f);
@@ -291,9 +291,9 @@ static void the_drain_has_an_end(void)
     fake_inbound(&f, f.node, "c.9", "abd", "up", CL_NATIVE, 0);
     cl_node_close(f.node, -1);
     fake_advance(&f, 7999);
-    CHECK_INT(f.n_shuts, 0);
+    CHECK_INT(f.n_closes, 0);
     fake_advance(&f, 2);
-    CHECK_INT(f.n_shuts, 1);
+    CHECK_INT(f.n_closes, 1);
     CHECK_INT(f.n_sent, 0);
     cl_core_node_closed(f.core, f.node);
     CHECK_INT(f.n_sent, 2); /* begun, so nobody knows */
@@ -312,7 +312,7 @@ static void the_end_of_the_drain_refuses(void)
     uint64_t id = fake_inbound(&f, f.node, "c.9", "abc", "up", CL_NATIVE, 0);
     cl_node_close(f.node, 1);
     fake_advance(&f, 1000);
-    CHECK_INT(f.n_shuts, 1);
+    CHECK_INT(f.n_closes, 1);
     check_refused(&f, CL_NATIVE | CL_REFUSED, "{\"message\":\"the server is stopping\",\"code\":\"CLOUDS_DRAINING\"}");
     CHECK_INT(cl_core_answer(f.core, id, CL_STR_NONE, CL_STR("[]")), CLOUDS_ESTALE);
     cl_core_node_closed(f.core, f.node);
@@ -420,32 +420,32 @@ static void registering(void)
     start_server(&f);
     CHECK_INT(cl_node_register(f.node, CL_STR("up"), &(cl_op_spec){.id = 8}), 0);
     CHECK_INT(cl_node_register(f.node, CL_STR("up"), &(cl_op_spec){.id = 8}), CLOUDS_EINVAL); /* an id twice */
-    CHECK_INT(f.n_enrolls, 2);
-    cl_core_enrolled(f.core, 8, CLOUDS_EREDIS, "full");
+    CHECK_INT(f.n_registers, 2);
+    cl_core_registered(f.core, 8, CLOUDS_EREDIS, "full");
     fake_event *e = fake_find(&f, CLOUDS_EVENT_REGISTERED);
     CHECK_INT(e->e.code, CLOUDS_EREDIS);
     CHECK_STR(e->error, strlen(e->error),
               "{\"message\":\"cannot register up: "
               "full\",\"code\":\"CLOUDS_REDIS_ERROR\",\"method\":\"up\",\"node\":\"c.1\"}");
-    cl_core_enrolled(f.core, 8, 0, NULL);
-    cl_core_enrolled(f.core, 4711, 0, NULL);
+    cl_core_registered(f.core, 8, 0, NULL);
+    cl_core_registered(f.core, 4711, 0, NULL);
     CHECK_INT(fake_count(&f, CLOUDS_EVENT_REGISTERED), 2);
     CHECK_INT(cl_node_unregister(f.node, CL_STR("nope"), &(cl_op_spec){.id = 9}), CLOUDS_EINVAL);
     CHECK_STR(clouds_last_error(), strlen(clouds_last_error()), "no method 'nope' is registered");
     CHECK_INT(cl_node_unregister(f.node, CL_STR("up"), &(cl_op_spec){.id = 9}), 0);
-    CHECK_INT(f.n_withdraws, 1);
-    cl_core_enrolled(f.core, 9, 0, NULL);
+    CHECK_INT(f.n_unregisters, 1);
+    cl_core_registered(f.core, 9, 0, NULL);
     CHECK_INT(fake_find(&f, CLOUDS_EVENT_UNREGISTERED)->e.id, 9);
     CHECK_INT(fake_inbound(&f, f.node, "n.9", "abc", "up", 0, 0), 0);
-    f.enroll_code = CLOUDS_ENOMEM;
+    f.register_code = CLOUDS_ENOMEM;
     CHECK_INT(cl_node_register(f.node, CL_STR("late"), &(cl_op_spec){.id = 10}), 0);
     CHECK_INT(fake_find(&f, CLOUDS_EVENT_REGISTERED)->e.code, CLOUDS_ENOMEM);
-    f.enroll_code = 0;
+    f.register_code = 0;
     CHECK_INT(f.n_abandoned, 0); /* the bus has ended all of these */
     cl_node_register(f.node, CL_STR("slow"), &(cl_op_spec){.id = 11});
     cl_node_close(f.node, 0);
     CHECK_INT(fake_find(&f, CLOUDS_EVENT_REGISTERED)->e.code, CLOUDS_ECLOSED);
-    cl_core_enrolled(f.core, 11, 0, NULL);
+    cl_core_registered(f.core, 11, 0, NULL);
     CHECK_INT(fake_count(&f, CLOUDS_EVENT_REGISTERED), 4);
     fake_end(&f);
 }

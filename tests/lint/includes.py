@@ -49,6 +49,8 @@ def check_library(path):
         return
     for line, name in includes(path):
         target = name.split("/")[0] if "/" in name else None
+        if layer == "core" and name == "bus/bus.h":
+            continue  # the interface of every bus, with no I/O in it
         if target in below and target not in below[layer]:
             complain(path, line, f"{layer} may not use {target}")
         if target == "redis" and layer == "bus" and parts[1] != "redis":

@@ -1,0 +1,135 @@
+/* The engine: what the core asks of this layer, and the turn of its loop. All of it runs on the engine's thread. */
+#include <stdio.h>
+
+#include "api/context.h"
+#include "base/rand.h"
+
+enum { ROUNDS = 16 }; /* a turn comes to its end */
+
+/* ---- the port */
+
+static int64_t port_now(void *self)
+{
+    return cl_loop_now();
+}
+
+static int64_t port_now_about(void *self)
+{
+    return cl_loop_now_about();
+}
+
+static uint64_t port_random(void *self)
+{
+    return cl_rand_next(&((cl_context *)self)->random_state);
+}
+
+static void port_arm(void *self, int64_t when)
+{
+    cl_context *context = self;
+    if (when == INT64_MAX) cl_loop_timer_stop(context->alarm);
+    else cl_loop_timer_set(context->alarm, when);
+}
+
+static int port_event(void *self, void *tag, const clouds_event *event)
+{
+    return cl_raise(self, tag, event);
+}
+
+/* What the user asked for was given its place when it was accepted; so this is about requests. */
+static int port_reserve(void *self)
+{
+    cl_context *context = self;
+    return context->executing ? 0 : cl_raise_reserve_request(context);
+}
+
+static int port_withdraw_request(void *self, uint64_t request)
+{
+    return cl_raise_withdraw(self, request);
+}
+
+static void port_forget_request(void *self, uint64_t request)
+{
+    cl_raise_forget(self, request);
+}
+
+static uint64_t port_next_id(void *self)
+{
+    return cl_context_id(self, 0);
+}
+
+static void bus_is_closed(cl_context *context)
+{
+    context->bus_closed = 1;
+    cl_raise(context, NULL,
+             &(clouds_event){.type = CLOUDS_EVENT_CONTEXT_CLOSED,
+                             .id = context->close_id,
+                             .user_data = context->close_user_data,
+                             .time_left = -1,
+                             .peer = "",
+                             .method = "",
+                             .data = "",
+                             .error = ""});
+}
+
+static void port_closed(void *self, void *tag)
+{
+    cl_context *context = self;
+    cl_api_node *node = tag;
+    if (!node) {
+        bus_is_closed(context);
+        return;
+    }
+    node->core = NULL;
+    context->core_nodes--;
+    if (node->destroyed) cl_api_node_free(node);
+    if (context->close_begun && context->core_nodes == 0) context->finish_due = 1;
+}
+
+void cl_engine_port(cl_context *context, cl_port *port)
+{
+    *port = (cl_port){.self = context,
+                      .now = port_now,
+                      .now_about = port_now_about,
+                      .random = port_random,
+                      .arm = port_arm,
+                      .event = port_event,
+                      .reserve = port_reserve,
+                      .withdraw_request = port_withdraw_request,
+                      .forget_request = port_forget_request,
+                      .next_id = port_next_id,
+                      .closed = port_closed};
+}
+
+/* ---- the turn */
+
+/* What waits for room in the queues of the bus, while writing makes some. */
+static void use_room(cl_context *context)
+{
+    if (context->queue.late_count) cl_queue_run_late(context);
+    for (int i = 0; i < ROUNDS && cl_core_room(context->core) > 0; i++) context->bus->ops->flush(context->bus);
+}
+
+static int is_ended(const cl_context *context)
+{
+    return !context->core || atomic_load_explicit(&context->ending, memory_order_relaxed) == 2;
+}
+
+/* The loop's turn: what became due in callbacks, then the output. */
+void cl_engine_turn(void *self)
+{
+    cl_context *context = self;
+    if (is_ended(context) || !context->bus) return;
+    cl_raise_flush(context);
+    if (context->finish_due && !context->bus_closing) {
+        context->bus_closing = 1;
+        context->bus->ops->close(context->bus);
+    }
+    if (!context->bus_closed) {
+        context->bus->ops->flush(context->bus);
+        use_room(context);
+    }
+    context->unflushed = 0;
+    context->poked = 0;
+    /* What could not be written may have ended a call: nobody may sleep before that is told. */
+    if (context->signal_due) cl_loop_defer(context->loop);
+}
