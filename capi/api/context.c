@@ -33,14 +33,7 @@ static int make_bus(cl_context *context)
 {
     cl_bus_sink sink;
     cl_core_sink(context->core, &sink);
-    switch (context->url.kind) {
-    case CL_URL_LOCAL:
-        return cl_local_bus_create(context->loop, &context->url, &context->limits, &sink, &context->bus);
-    case CL_URL_INPROC:
-        return cl_inproc_bus_create(context->loop, &context->url, &context->limits, &sink, &context->bus);
-    default:
-        return cl_redis_bus_create(context->loop, &context->url, &context->limits, &sink, &context->bus);
-    }
+    return cl_bus_create(context->loop, &context->url, &context->limits, &sink, &context->bus);
 }
 
 static int make_core(cl_context *context, const cl_options *options)

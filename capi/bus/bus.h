@@ -1,4 +1,4 @@
-/* A bus: how envelopes travel and where registrations are kept. redis, local and inproc each make one.
+/* A bus, as the core sees it: how envelopes travel and where registrations are kept.
  *
  * A bus runs on the loop of its context and on no other thread. It calls its sink only from loop callbacks or from
  * flush/turn, never from inside a function below - except `send`, whose immediate refusal is its return value.
@@ -94,12 +94,14 @@ struct cl_bus {
     const cl_bus_ops *ops;
 };
 
-/* The constructors. They begin to connect at once. `limits` is copied. The clock is cl_loop_now. */
+/* Makes the bus of an address, which begins to connect at once. `limits` is copied. The clock is cl_loop_now. */
+int cl_bus_create(struct cl_loop *loop, const cl_url *url, const cl_limits *limits, const cl_bus_sink *sink,
+                  cl_bus **out);
+
+/* Those that are not made of a directory and transports. */
 int cl_redis_bus_create(struct cl_loop *loop, const cl_url *url, const cl_limits *limits, const cl_bus_sink *sink,
                         cl_bus **out);
 int cl_local_bus_create(struct cl_loop *loop, const cl_url *url, const cl_limits *limits, const cl_bus_sink *sink,
                         cl_bus **out);
-int cl_inproc_bus_create(struct cl_loop *loop, const cl_url *url, const cl_limits *limits, const cl_bus_sink *sink,
-                         cl_bus **out);
 
 #endif

@@ -11,7 +11,9 @@ below = {
     "net": {"net", "base"},
     "core": {"core", "proto", "base"},
     "redis": {"redis", "net", "proto", "base"},
-    "bus": {"bus", "redis", "net", "proto", "base"},
+    "directory": {"directory", "net", "proto", "base"},
+    "transport": {"transport", "net", "proto", "base"},
+    "bus": {"bus", "directory", "transport", "redis", "net", "proto", "base"},
     "api": {"api", "core", "bus", "net", "proto", "base"},
 }
 JOIN_A_LOOP = ("host/", "bindings/node/", "examples/c/uv.c")  # of those who use the library, these know libuv

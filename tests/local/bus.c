@@ -14,7 +14,7 @@
 
 static char folder[64];
 
-#define START(s) CHECK_INT(side_start(s, cl_local_bus_create, "t", NULL), 0)
+#define START(s) CHECK_INT(side_start(s, CL_URL_LOCAL, "t", NULL), 0)
 
 /* A bus tells news of the methods that somebody asked for. */
 static void ask(side *s, cl_str method)
@@ -351,7 +351,7 @@ static void limits_of_a_send(void)
     limits.write_soft = 500;
     limits.write_hard = 5000;
     START(&a);
-    CHECK_INT(side_start(&b, cl_local_bus_create, "t", &limits), 0);
+    CHECK_INT(side_start(&b, CL_URL_LOCAL, "t", &limits), 0);
     side_node(&a, &node_a, "s.1");
     side_node(&b, &node_b, "c.1");
     char big[2100] = "[";
@@ -419,7 +419,7 @@ static void limits_of_all_queues(void)
     int node_b, sent = 0, code = 0;
     cl_limits limits = side_limits();
     limits.write_hard = 10000;
-    CHECK_INT(side_start(&b, cl_local_bus_create, "t", &limits), 0);
+    CHECK_INT(side_start(&b, CL_URL_LOCAL, "t", &limits), 0);
     side_node(&b, &node_b, "c.1");
     char args[1000] = "[", id[16];
     memset(args + 1, ' ', sizeof args - 3);
@@ -468,7 +468,7 @@ static pid_t child_server(const char *id, int stop_after_open)
     if (pid == 0) {
         side s;
         int node;
-        if (side_start(&s, cl_local_bus_create, "t", NULL) != 0) _exit(1);
+        if (side_start(&s, CL_URL_LOCAL, "t", NULL) != 0) _exit(1);
         s.answer = 1;
         side_node(&s, &node, id);
         side_enroll(&s, &node, "m");
@@ -590,7 +590,7 @@ static void a_stopped_peer(void)
     int node_b;
     cl_limits limits = side_limits();
     limits.hello_timeout = 1;
-    CHECK_INT(side_start(&b, cl_local_bus_create, "t", &limits), 0);
+    CHECK_INT(side_start(&b, CL_URL_LOCAL, "t", &limits), 0);
     side_node(&b, &node_b, "c.1");
     CHECK_INT(side_call(&b, &node_b, "c.1", "s.stopped", "[1]", 3), 0);
     UNTIL(&b, b.fates[CL_FATE_NOT_SENT] == 1 && b.peer_downs == 1);
@@ -610,7 +610,7 @@ static void a_call_is_given_back_in_time(void)
     int node_b;
     cl_limits limits = side_limits();
     limits.hello_timeout = 1000;
-    CHECK_INT(side_start(&b, cl_local_bus_create, "t", &limits), 0);
+    CHECK_INT(side_start(&b, CL_URL_LOCAL, "t", &limits), 0);
     side_node(&b, &node_b, "c.1");
     ask(&b, CL_STR("m"));
     CHECK_INT(b.list_n, 2);
@@ -705,7 +705,7 @@ static void a_silent_peer_is_pinged_and_cut(void)
     cl_limits limits = side_limits();
     limits.ping_interval = 0.1;
     limits.ping_timeout = 2;
-    CHECK_INT(side_start(&b, cl_local_bus_create, "t", &limits), 0);
+    CHECK_INT(side_start(&b, CL_URL_LOCAL, "t", &limits), 0);
     side_node(&b, &node_b, "c.1");
     ask(&b, CL_STR("m"));
     side_call(&b, &node_b, "c.1", "s.silent", "[1]", 0);
@@ -777,7 +777,7 @@ static void a_lock_that_outlives_its_process(void)
     if (pid == 0) {
         side s;
         int node;
-        if (side_start(&s, cl_local_bus_create, "t", NULL) != 0) _exit(1);
+        if (side_start(&s, CL_URL_LOCAL, "t", NULL) != 0) _exit(1);
         side_node(&s, &node, "s.parent");
         side_enroll(&s, &node, "m");
         pid_t keeper = fork();
@@ -838,7 +838,7 @@ static void two_hundred_nodes(void)
 static int try_folder(void)
 {
     side s;
-    int code = side_start(&s, cl_local_bus_create, "", NULL);
+    int code = side_start(&s, CL_URL_LOCAL, "", NULL);
     side_end(&s);
     return code;
 }
@@ -882,7 +882,7 @@ static void runtime_folders(void)
     setenv("CLOUDS_RUNTIME_DIR", path, 1);
     side a;
     int node;
-    CHECK_INT(side_start(&a, cl_local_bus_create, "", NULL), 0);
+    CHECK_INT(side_start(&a, CL_URL_LOCAL, "", NULL), 0);
     CHECK_INT(a.bus->ops->node_open(a.bus, &node, CL_STR("s.1"), 1), 0);
     UNTIL(&a, a.ready == 1);
     CHECK_INT(a.ready_code, 0); /* longer than a socket's address, and usable all the same */
@@ -894,7 +894,7 @@ static void runtime_folders(void)
     for (int login = 0; login < 2; login++) {
         if (login) setenv("XDG_RUNTIME_DIR", folder, 1);
         else unsetenv("XDG_RUNTIME_DIR");
-        CHECK_INT(side_start(&a, cl_local_bus_create, "", NULL), 0);
+        CHECK_INT(side_start(&a, CL_URL_LOCAL, "", NULL), 0);
         CHECK_STR(CL_OWNER(a.bus, cl_local, base)->folder.path, strlen(common), common);
         side_end(&a);
     }

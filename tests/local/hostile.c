@@ -374,7 +374,7 @@ static void too_many_links(void)
     cl_limits limits = side_limits();
     limits.links = 5;
     setenv("CLOUDS_RUNTIME_DIR", folder, 1);
-    CHECK_INT(side_start(&s, cl_local_bus_create, "many", &limits), 0);
+    CHECK_INT(side_start(&s, CL_URL_LOCAL, "many", &limits), 0);
     side_node(&s, &node, "s.1");
     char path[256], keep[256];
     snprintf(path, sizeof path, "%s/many", folder);
@@ -416,7 +416,7 @@ static void rubbish_in_the_folder(void)
     CHECK_INT(mkdir(path, 0700), 0);
     for (int i = 0; i < 10; i++) cl_loop_run(victim.loop, 1);
     side s;
-    CHECK_INT(side_start(&s, cl_local_bus_create, "t", NULL), 0);
+    CHECK_INT(side_start(&s, CL_URL_LOCAL, "t", NULL), 0);
     s.bus->ops->status(s.bus, 1);
     UNTIL(&s, s.status_ends == 1);
     CHECK_STR(s.rows, strlen(s.rows), "m@s.1 ");
@@ -431,8 +431,7 @@ int main(void)
     setenv("CLOUDS_RUNTIME_DIR", folder, 1);
     cl_limits limits = side_limits();
     limits.hello_timeout = 1;
-    if (side_start(&victim, cl_local_bus_create, "t", &limits) != 0 ||
-        side_start(&friend_, cl_local_bus_create, "t", NULL) != 0)
+    if (side_start(&victim, CL_URL_LOCAL, "t", &limits) != 0 || side_start(&friend_, CL_URL_LOCAL, "t", NULL) != 0)
         return 98;
     side_node(&victim, &victim_node, "s.1");
     if (!socket_path(victim_path, sizeof victim_path, 0)) return 97;

@@ -6,7 +6,7 @@
 
 #include "local/side.h"
 
-#define START(s) CHECK_INT(side_start(s, cl_inproc_bus_create, "t", NULL), 0)
+#define START(s) CHECK_INT(side_start(s, CL_URL_INPROC, "t", NULL), 0)
 
 static void a_call_and_its_answer(void)
 {
@@ -72,8 +72,8 @@ static void names_are_apart(void)
 {
     side a, b;
     int node_a, node_b;
-    CHECK_INT(side_start(&a, cl_inproc_bus_create, "one", NULL), 0);
-    CHECK_INT(side_start(&b, cl_inproc_bus_create, "two", NULL), 0);
+    CHECK_INT(side_start(&a, CL_URL_INPROC, "one", NULL), 0);
+    CHECK_INT(side_start(&b, CL_URL_INPROC, "two", NULL), 0);
     side_node(&a, &node_a, "s.1");
     side_node(&b, &node_b, "s.1");
     side_enroll(&a, &node_a, "m");
@@ -90,7 +90,7 @@ static void a_full_mailbox(void)
     int node_a, node_b;
     cl_limits limits = side_limits();
     limits.write_soft = 1000;
-    CHECK_INT(side_start(&a, cl_inproc_bus_create, "t", &limits), 0);
+    CHECK_INT(side_start(&a, CL_URL_INPROC, "t", &limits), 0);
     START(&b);
     side_node(&a, &node_a, "s.1");
     side_node(&b, &node_b, "c.1");
@@ -112,7 +112,7 @@ static void news_has_a_limit(void)
     cl_limits limits = side_limits();
     limits.write_hard = 2000;
     START(&a);
-    CHECK_INT(side_start(&b, cl_inproc_bus_create, "t", &limits), 0);
+    CHECK_INT(side_start(&b, CL_URL_INPROC, "t", &limits), 0);
     side_node(&a, &node, "s.1");
     b.bus->ops->lookup(b.bus, CL_STR("m"), 0);
     UNTIL(&b, b.lists == 1);

@@ -64,7 +64,7 @@ static void use(side *a, side *b)
     went_well = b->envelopes == 1 && a->closed && b->closed;
 }
 
-static void scenario(side_maker make)
+static void scenario(int kind)
 {
     const cl_loop_hooks hooks = {0};
     cl_loop *probe = NULL;
@@ -76,23 +76,23 @@ static void scenario(side_maker make)
     countdown = 0;
     a = (side){0}, b = (side){0};
     const cl_limits limits = side_limits();
-    if (side_start(&a, make, "t", &limits) != 0 || side_start(&b, make, "t", &limits) != 0) exit(95);
+    if (side_start(&a, kind, "t", &limits) != 0 || side_start(&b, kind, "t", &limits) != 0) exit(95);
     countdown = keep;
     use(&a, &b);
     side_end(&a);
     side_end(&b);
 }
 
-static void creation(side_maker make)
+static void creation(int kind)
 {
     const cl_limits limits = side_limits();
     const cl_bus_sink sink = {0};
-    const cl_url url = {.name = (char *)(size_t) "t"};
+    const cl_url url = {.kind = kind, .name = (char *)(size_t) "t"};
     const cl_loop_hooks hooks = {0};
     cl_loop *loop = NULL;
     cl_bus *bus = NULL;
     if (cl_loop_create(&hooks, &loop) != 0) return;
-    went_well = make(loop, &url, &limits, &sink, &bus) == 0;
+    went_well = cl_bus_create(loop, &url, &limits, &sink, &bus) == 0;
     cl_loop_close(loop);
     if (bus) bus->ops->destroy(bus);
 }
@@ -108,13 +108,13 @@ static int files_left(void)
     return n;
 }
 
-static void fail_each(void (*what)(side_maker), side_maker make)
+static void fail_each(void (*what)(int kind), int kind)
 {
     cl_mem_hook(meter, NULL);
     countdown = 0;
     calls = 0;
     turns = MANY;
-    what(make);
+    what(kind);
     CHECK(went_well);
     turns = FEW;
     long most = calls;
@@ -122,35 +122,35 @@ static void fail_each(void (*what)(side_maker), side_maker make)
     for (for_ever = 0; for_ever < 2; for_ever++) {
         for (long n = 1; n <= most; n++) {
             countdown = n;
-            what(make);
+            what(kind);
             countdown = 0;
             CHECK_INT(files_left(), 0);
         }
     }
     turns = MANY;
-    what(make);
+    what(kind);
     CHECK(went_well);
     cl_mem_hook(NULL, NULL);
 }
 
 static void local_creation(void)
 {
-    fail_each(creation, cl_local_bus_create);
+    fail_each(creation, CL_URL_LOCAL);
 }
 
 static void local_use(void)
 {
-    fail_each(scenario, cl_local_bus_create);
+    fail_each(scenario, CL_URL_LOCAL);
 }
 
 static void inproc_creation(void)
 {
-    fail_each(creation, cl_inproc_bus_create);
+    fail_each(creation, CL_URL_INPROC);
 }
 
 static void inproc_use(void)
 {
-    fail_each(scenario, cl_inproc_bus_create);
+    fail_each(scenario, CL_URL_INPROC);
 }
 
 int main(void)

@@ -179,9 +179,7 @@ static cl_limits side_limits(void)
                        .reconnect_max = 2};
 }
 
-typedef int (*side_maker)(struct cl_loop *, const cl_url *, const cl_limits *, const cl_bus_sink *, cl_bus **);
-
-static int side_start(side *s, side_maker make, const char *name, const cl_limits *limits)
+static int side_start(side *s, int kind, const char *name, const cl_limits *limits)
 {
     const cl_bus_sink sink = {
         s,          side_state,   side_ready,     side_node_closed, side_registered, side_envelope, side_dropped,
@@ -189,10 +187,10 @@ static int side_start(side *s, side_maker make, const char *name, const cl_limit
         side_closed};
     const cl_loop_hooks hooks = {.self = s, .turn = side_turn};
     const cl_limits standard = side_limits();
-    cl_url url = {.kind = CL_URL_LOCAL, .name = (char *)(size_t)name};
+    cl_url url = {.kind = kind, .name = (char *)(size_t)name};
     *s = (side){0};
     if (cl_loop_create(&hooks, &s->loop) != 0) exit(97);
-    return make(s->loop, &url, limits ? limits : &standard, &sink, &s->bus);
+    return cl_bus_create(s->loop, &url, limits ? limits : &standard, &sink, &s->bus);
 }
 
 static void side_end(side *s)

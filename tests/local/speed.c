@@ -15,7 +15,7 @@ static void serve(int out)
 {
     side s;
     int mine;
-    if (side_start(&s, cl_local_bus_create, "t", NULL) != 0) _exit(1);
+    if (side_start(&s, CL_URL_LOCAL, "t", NULL) != 0) _exit(1);
     s.answer = 1;
     side_node(&s, &mine, "s.1");
     if (write(out, "x", 1) != 1) _exit(2);
@@ -59,7 +59,7 @@ int main(int argc, char **argv)
     if (pipe(ready) != 0) return 98;
     pid_t pid = fork();
     if (pid == 0) serve(ready[1]);
-    if (read(ready[0], &x, 1) != 1 || side_start(&client, cl_local_bus_create, "t", NULL) != 0) return 97;
+    if (read(ready[0], &x, 1) != 1 || side_start(&client, CL_URL_LOCAL, "t", NULL) != 0) return 97;
     client.quiet = 1;
     side_node(&client, &node, "c.1");
     RUN(rates);

@@ -40,7 +40,7 @@ static void serve(int index, int nodes, int callers, int start, int ready)
     char id[32], x;
     while (read(start, &x, 1) > 0) continue;
     const cl_bus_ops *ops;
-    must(side_start(&mine, cl_local_bus_create, "t", NULL) == 0);
+    must(side_start(&mine, CL_URL_LOCAL, "t", NULL) == 0);
     signal(SIGTERM, on_term);
     mine.answer = 1;
     ops = mine.bus->ops;
@@ -133,7 +133,7 @@ static void all_start_at_once(void)
     waitpid(sweeper, NULL, 0);
     side b;
     int node;
-    CHECK_INT(side_start(&b, cl_local_bus_create, "t", &limits), 0);
+    CHECK_INT(side_start(&b, CL_URL_LOCAL, "t", &limits), 0);
     side_node(&b, &node, "c.1");
     b.bus->ops->lookup(b.bus, CL_STR("m"), 0);
     UNTIL(&b, b.lists == 1);
@@ -155,9 +155,9 @@ static void a_join_costs_the_same_among_many(void)
     static int one, more[400];
     static char ids[400][16];
     side server, caller, joining;
-    CHECK_INT(side_start(&server, cl_local_bus_create, "t", NULL), 0);
-    CHECK_INT(side_start(&caller, cl_local_bus_create, "t", NULL), 0);
-    CHECK_INT(side_start(&joining, cl_local_bus_create, "t", NULL), 0);
+    CHECK_INT(side_start(&server, CL_URL_LOCAL, "t", NULL), 0);
+    CHECK_INT(side_start(&caller, CL_URL_LOCAL, "t", NULL), 0);
+    CHECK_INT(side_start(&joining, CL_URL_LOCAL, "t", NULL), 0);
     side_node(&server, &one, "s.first");
     side_enroll(&server, &one, "m");
     caller.bus->ops->lookup(caller.bus, CL_STR("m"), 0);
@@ -227,8 +227,8 @@ static double join(void)
     static char ids[ROUNDS][16];
     double took[ROUNDS];
     side caller, server;
-    CHECK_INT(side_start(&caller, cl_local_bus_create, "t", NULL), 0);
-    CHECK_INT(side_start(&server, cl_local_bus_create, "t", NULL), 0);
+    CHECK_INT(side_start(&caller, CL_URL_LOCAL, "t", NULL), 0);
+    CHECK_INT(side_start(&server, CL_URL_LOCAL, "t", NULL), 0);
     caller.bus->ops->lookup(caller.bus, CL_STR("m"), 0);
     UNTIL(&caller, caller.lists == 1);
     for (int i = 0; i < ROUNDS; i++) {

@@ -1,0 +1,309 @@
+/* A bus is made of a directory, which knows who serves what, and of transports, which carry envelopes. This file puts
+ * them together by address and hands on what they report; node.c has the life of a node, route.c the choice of a way.
+ *
+ * A call is lost only by the word of the transport that carried it (peer_lost). Whether the node itself is dead is the
+ * directory's to find out: suspect, and peer_gone. The bus is up when the directory and the first transport are. */
+#include "bus/internal.h"
+
+#include "base/error.h"
+#include "base/mem.h"
+
+/* ---- up and down */
+
+static void check_up(cl_composed *bus)
+{
+    if (bus->up || bus->closing || !bus->directory->up || !bus->transports[0]->up) return;
+    bus->up = 1;
+    bus->sink.state(bus->sink.self, 1, 0, "");
+    cl_bus_nodes_up(bus);
+}
+
+static void on_state(void *self, int up, int code, const char *words)
+{
+    cl_composed *bus = self;
+    if (bus->closing) return;
+    if (up) {
+        check_up(bus);
+        return;
+    }
+    bus->up = 0;
+    bus->sink.state(bus->sink.self, 0, code, words);
+}
+
+static void first_state(void *owner, const cl_deferred *d)
+{
+    check_up(owner);
+}
+
+/* ---- what the directory reports */
+
+static void on_registered(void *self, uint64_t operation, int code, const char *words)
+{
+    const cl_bus_sink *sink = &((cl_composed *)self)->sink;
+    sink->registered(sink->self, operation, code, words);
+}
+
+static void on_servers(void *self, cl_str method, const cl_server *servers, size_t n, int code)
+{
+    const cl_bus_sink *sink = &((cl_composed *)self)->sink;
+    sink->servers(sink->self, method, servers, n, code);
+}
+
+static void on_server_up(void *self, cl_str method, cl_server server)
+{
+    const cl_bus_sink *sink = &((cl_composed *)self)->sink;
+    sink->server_up(sink->self, method, server);
+}
+
+static void on_server_down(void *self, cl_str method, cl_str server)
+{
+    const cl_bus_sink *sink = &((cl_composed *)self)->sink;
+    sink->server_down(sink->self, method, server);
+}
+
+static void on_peer_draining(void *self, cl_str id)
+{
+    const cl_bus_sink *sink = &((cl_composed *)self)->sink;
+    sink->peer_draining(sink->self, id);
+}
+
+static void on_peer_gone(void *self, cl_str id)
+{
+    const cl_bus_sink *sink = &((cl_composed *)self)->sink;
+    sink->peer_down(sink->self, id);
+}
+
+static void on_located(void *self, cl_str id, int code, const cl_address *address)
+{
+    /* Every directory so far knows at once. */
+}
+
+static void on_dropped(void *self, int code)
+{
+    const cl_bus_sink *sink = &((cl_composed *)self)->sink;
+    sink->dropped(sink->self, code);
+}
+
+static void on_status(void *self, uint64_t operation, const cl_str *methods, const cl_server *servers, size_t n,
+                      int end, int code)
+{
+    const cl_bus_sink *sink = &((cl_composed *)self)->sink;
+    sink->status(sink->self, operation, methods, servers, n, end, code);
+}
+
+static void on_directory_closed(void *self)
+{
+    const cl_bus_sink *sink = &((cl_composed *)self)->sink;
+    sink->closed(sink->self);
+}
+
+static cl_directory_sink directory_sink(cl_composed *bus)
+{
+    return (cl_directory_sink){.self = bus,
+                               .state = on_state,
+                               .claimed = cl_bus_node_claimed,
+                               .announced = cl_bus_node_announced,
+                               .relisten = cl_bus_node_relisten,
+                               .left = cl_bus_node_left,
+                               .registered = on_registered,
+                               .servers = on_servers,
+                               .server_up = on_server_up,
+                               .server_down = on_server_down,
+                               .peer_draining = on_peer_draining,
+                               .peer_gone = on_peer_gone,
+                               .located = on_located,
+                               .dropped = on_dropped,
+                               .status = on_status,
+                               .closed = on_directory_closed};
+}
+
+/* ---- what a transport reports */
+
+static int on_locate(void *self, cl_str id, cl_address *address)
+{
+    cl_directory *d = ((cl_composed *)self)->directory;
+    return d->ops->locate(d, id, address);
+}
+
+static int on_has_other(void *self, cl_str id)
+{
+    cl_directory *d = ((cl_composed *)self)->directory;
+    return d->ops->has_other && d->ops->has_other(d, id);
+}
+
+static void on_suspended(void *self, cl_str id, int on)
+{
+    cl_directory *d = ((cl_composed *)self)->directory;
+    if (d->ops->suspend) d->ops->suspend(d, id, on);
+}
+
+static void on_peer_lost(void *self, cl_str id, int was_open)
+{
+    cl_composed *bus = self;
+    cl_directory *d = bus->directory;
+    bus->sink.peer_down(bus->sink.self, id);
+    if (d->ops->suspect && !bus->closing) d->ops->suspect(d, id, was_open);
+}
+
+static void on_transport_closed(void *self)
+{
+    cl_composed *bus = self;
+    bus->transports_open--;
+    cl_loop_defer(bus->loop);
+}
+
+static cl_transport_sink transport_sink(cl_composed *bus)
+{
+    return (cl_transport_sink){.self = bus,
+                               .state = on_state,
+                               .opened = cl_bus_node_opened,
+                               .node_closed = cl_bus_node_closed,
+                               .receiver = bus->sink.self,
+                               .envelope = bus->sink.envelope,
+                               .dropped = bus->sink.dropped,
+                               .delivery = bus->sink.fate,
+                               .locate = on_locate,
+                               .has_other = on_has_other,
+                               .suspended = on_suspended,
+                               .peer_lost = on_peer_lost,
+                               .peer_draining = on_peer_draining,
+                               .closed = on_transport_closed};
+}
+
+/* ---- operations */
+
+static int send(cl_bus *base, void *node, const cl_envelope *e, uint64_t token)
+{
+    cl_composed *bus = CL_OWNER(base, cl_composed, base);
+    cl_transport *t = bus->direct;
+    if (!t && !(t = cl_bus_route(bus, e->to))) return cl_error_code();
+    return t->ops->send(t, node, e, token);
+}
+
+static int recall(cl_bus *base, cl_str to, uint64_t token)
+{
+    cl_composed *bus = CL_OWNER(base, cl_composed, base);
+    for (size_t i = 0; i < bus->transports_n; i++) {
+        cl_transport *t = bus->transports[i];
+        if (t->ops->recall && t->ops->recall(t, to, token)) return 1;
+    }
+    return 0;
+}
+
+static void abandon(cl_bus *base, uint64_t operation)
+{
+    cl_directory *d = CL_OWNER(base, cl_composed, base)->directory;
+    if (d->ops->abandon) d->ops->abandon(d, operation);
+}
+
+static void lookup(cl_bus *base, cl_str method, int known)
+{
+    cl_directory *d = CL_OWNER(base, cl_composed, base)->directory;
+    d->ops->lookup(d, method, known);
+}
+
+static void forget(cl_bus *base, cl_str method, cl_str server)
+{
+    cl_directory *d = CL_OWNER(base, cl_composed, base)->directory;
+    if (d->ops->forget) d->ops->forget(d, method, server);
+}
+
+static void status(cl_bus *base, uint64_t operation)
+{
+    cl_directory *d = CL_OWNER(base, cl_composed, base)->directory;
+    d->ops->status(d, operation);
+}
+
+/* When no transport holds anything any more, the directory is the last to go. */
+static void finish_close(cl_composed *bus)
+{
+    if (bus->directory_closing || bus->transports_open || !cl_list_empty(&bus->nodes)) return;
+    bus->directory_closing = 1;
+    bus->directory->ops->close(bus->directory);
+}
+
+static void flush(cl_bus *base)
+{
+    cl_composed *bus = CL_OWNER(base, cl_composed, base);
+    cl_directory *d = bus->directory;
+    if (d->ops->flush) d->ops->flush(d);
+    for (size_t i = 0; i < bus->transports_n; i++) bus->transports[i]->ops->flush(bus->transports[i]);
+    if (!cl_deferred_is_empty(&bus->deferred)) cl_deferred_run(&bus->deferred);
+    if (bus->closing_n) cl_bus_nodes_flush(bus);
+    if (bus->closing) finish_close(bus);
+}
+
+static void close_bus(cl_bus *base)
+{
+    cl_composed *bus = CL_OWNER(base, cl_composed, base);
+    if (bus->closing) return;
+    cl_bus_nodes_close(bus);
+    bus->closing = 1;
+    bus->direct = NULL;
+    for (size_t i = 0; i < bus->transports_n; i++) bus->transports[i]->ops->close(bus->transports[i]);
+    cl_loop_defer(bus->loop);
+}
+
+static void destroy(cl_bus *base)
+{
+    if (!base) return;
+    cl_composed *bus = CL_OWNER(base, cl_composed, base);
+    for (size_t i = 0; i < bus->transports_n; i++) bus->transports[i]->ops->destroy(bus->transports[i]);
+    if (bus->directory) bus->directory->ops->destroy(bus->directory);
+    cl_bus_nodes_free(bus);
+    cl_deferred_free(&bus->deferred);
+    cl_idmap_free(&bus->by_handle);
+    cl_free(bus);
+}
+
+static const cl_bus_ops ops = {
+    .node_open = cl_bus_node_open,
+    .node_drain = cl_bus_node_drain,
+    .node_close = cl_bus_node_close,
+    .register_method = cl_bus_node_register,
+    .unregister_method = cl_bus_node_unregister,
+    .abandon = abandon,
+    .send = send,
+    .recall = recall,
+    .lookup = lookup,
+    .forget = forget,
+    .status = status,
+    .flush = flush,
+    .close = close_bus,
+    .destroy = destroy,
+};
+
+/* ---- composition */
+
+static int compose(cl_composed *bus, const cl_url *url, const cl_limits *limits)
+{
+    const cl_directory_sink of_directory = directory_sink(bus);
+    const cl_transport_sink of_transport = transport_sink(bus);
+    int code;
+    code = cl_memory_directory_create(bus->loop, url->name, limits, &of_directory, &bus->directory);
+    if (code == 0) code = cl_mailbox_transport_create(bus->loop, url->name, limits, &of_transport, &bus->transports[0]);
+    if (code == 0) bus->transports_n = bus->transports_open = 1;
+    return code;
+}
+
+int cl_bus_create(cl_loop *loop, const cl_url *url, const cl_limits *limits, const cl_bus_sink *sink, cl_bus **out)
+{
+    if (url->kind == CL_URL_LOCAL) return cl_local_bus_create(loop, url, limits, sink, out);
+    if (url->kind != CL_URL_INPROC) return cl_redis_bus_create(loop, url, limits, sink, out);
+    cl_composed *bus = cl_calloc(1, sizeof *bus);
+    if (!bus) return cl_error(CLOUDS_ENOMEM, NULL);
+    bus->base.ops = &ops;
+    bus->loop = loop;
+    bus->sink = *sink;
+    cl_list_init(&bus->nodes);
+    cl_deferred_init(&bus->deferred, loop, bus);
+    int code = compose(bus, url, limits);
+    if (code == 0 && bus->transports_n == 1) bus->direct = bus->transports[0];
+    if (code == 0) code = cl_defer(&bus->deferred, first_state, NULL, 0, 0, CL_STR_NONE);
+    if (code != 0) {
+        destroy(&bus->base);
+        return code == CLOUDS_ENOMEM ? cl_error(code, NULL) : code;
+    }
+    *out = &bus->base;
+    return 0;
+}

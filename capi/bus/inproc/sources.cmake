@@ -1,1 +1,0 @@
-set(bus/inproc_sources inproc.c hall.c)

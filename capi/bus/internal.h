@@ -1,0 +1,56 @@
+/* What bus.c, node.c and route.c share: one bus made of a directory and transports. */
+#ifndef CL_BUS_INTERNAL_H
+#define CL_BUS_INTERNAL_H
+
+#include "base/list.h"
+#include "base/map.h"
+#include "bus/bus.h"
+#include "directory/directory.h"
+#include "net/deferred.h"
+#include "net/loop.h"
+#include "transport/transport.h"
+
+enum { CL_TRANSPORTS = 2 };
+
+/* bus.c: a directory, and transports in order of preference. Handles of nodes are the owner's, on every floor. */
+typedef struct cl_composed {
+    cl_bus base;
+    cl_transport *direct; /* the transport of every envelope; NULL: see route.c */
+    cl_loop *loop;
+    cl_bus_sink sink;
+    cl_directory *directory;
+    cl_transport *transports[CL_TRANSPORTS];
+    size_t transports_n, transports_open;
+    cl_deferred_queue deferred;
+    cl_link nodes; /* cl_bus_node */
+    cl_idmap by_handle;
+    size_t closing_n; /* nodes that close and that no transport holds any more */
+    int up;           /* told */
+    int closing, directory_closing;
+} cl_composed;
+
+/* ---- node.c: the life of a node */
+int cl_bus_node_open(cl_bus *base, void *handle, cl_str id, double heartbeat);
+void cl_bus_node_drain(cl_bus *base, void *handle);
+void cl_bus_node_close(cl_bus *base, void *handle);
+int cl_bus_node_register(cl_bus *base, void *handle, cl_str method, uint64_t operation);
+int cl_bus_node_unregister(cl_bus *base, void *handle, cl_str method, uint64_t operation);
+void cl_bus_nodes_close(cl_composed *bus);
+/* The bus is up: nodes that listen are ready. */
+void cl_bus_nodes_up(cl_composed *bus);
+/* In flush: those that are closed leave. */
+void cl_bus_nodes_flush(cl_composed *bus);
+void cl_bus_nodes_free(cl_composed *bus);
+/* The parts of the sinks that are about a node of ours. */
+void cl_bus_node_claimed(void *bus, void *handle, int code, const char *words, const cl_address *at);
+void cl_bus_node_announced(void *bus, void *handle, int code, const char *words);
+int cl_bus_node_relisten(void *bus, void *handle, const cl_address *at);
+void cl_bus_node_left(void *bus, void *handle);
+void cl_bus_node_opened(void *bus, void *handle, int code, const char *words);
+void cl_bus_node_closed(void *bus, void *handle);
+
+/* ---- route.c: which transport carries an envelope to a node */
+/* NULL: none reaches it. */
+cl_transport *cl_bus_route(cl_composed *bus, cl_str to);
+
+#endif

@@ -1,0 +1,109 @@
+/* A directory: who serves which method, and where a node is to be found. It never moves an envelope and knows no socket
+ * that one travels over. memory, folder and redis each make one; any number of transports can be under it.
+ *
+ * A node goes through it as claim -> (a transport listens) -> announce -> add, remove ... -> drain -> leave.
+ *
+ * Whatever may take longer than the call returns CL_PENDING and is reported to the sink later; 0 means done, and then
+ * nothing is reported; < 0 is an error, in words too. The sink is called only from loop callbacks and from flush,
+ * except where a function says so. Everything happens on the loop's thread; bytes are valid during a call only. */
+#ifndef CL_DIRECTORY_H
+#define CL_DIRECTORY_H
+
+#include <stdint.h>
+
+#include "base/str.h"
+#include "proto/address.h"
+#include "proto/peer.h"
+
+typedef struct cl_directory cl_directory;
+
+typedef struct cl_directory_sink {
+    void *self;
+    /* It can be asked, and the registrations of all announced nodes are restored (up 1), or not (0: code and words).
+     * Once per change, and once for each failed attempt to get there. */
+    void (*state)(void *self, int up, int code, const char *words);
+    /* The end of a claim: the id is the node's own (0), and it is to listen at `at` - or never will be. */
+    void (*claimed)(void *self, void *node, int code, const char *words, const cl_address *at);
+    /* The end of an announcement: others find the node, or never will. */
+    void (*announced)(void *self, void *node, int code, const char *words);
+    /* The claim was lost although the node lives (its files were removed, its lease ran out) and is held again: listen
+     * anew at `at`. 0: it listens; else the directory tries again later. The registrations follow by themselves. */
+    int (*relisten)(void *self, void *node, const cl_address *at);
+    /* The end of a leave. */
+    void (*left)(void *self, void *node);
+    /* The end of an add or a remove. */
+    void (*registered)(void *self, uint64_t operation, int code, const char *words);
+    /* The answer to lookup: the complete list. code not 0: it could not be had. */
+    void (*servers)(void *self, cl_str method, const cl_server *servers, size_t n, int code);
+    /* Between lookups: a server of a method came or went. */
+    void (*server_up)(void *self, cl_str method, cl_server server);
+    void (*server_down)(void *self, cl_str method, cl_str server);
+    /* A node is draining: new calls go elsewhere, answers still come. */
+    void (*peer_draining)(void *self, cl_str id);
+    /* A node is known to be dead. */
+    void (*peer_gone)(void *self, cl_str id);
+    /* The end of a locate. */
+    void (*located)(void *self, cl_str id, int code, const cl_address *address);
+    /* Something broken arrived and was dropped. */
+    void (*dropped)(void *self, int code);
+    /* The answer to status: a row per (method, server). Then once with n 0: the end, with code. */
+    void (*status)(void *self, uint64_t operation, const cl_str *methods, const cl_server *servers, size_t n, int end,
+                   int code);
+    /* Everything of it is closed; destroy may follow. */
+    void (*closed)(void *self);
+} cl_directory_sink;
+
+typedef struct cl_directory_ops {
+    /* Takes an id for a node of ours, for as long as it lives; `id` lives as long as the node. heartbeat in seconds.
+     * 0 or CL_PENDING; at once: *at says where to listen. CLOUDS_EEXIST: it is another's. */
+    int (*claim)(cl_directory *d, void *node, cl_str id, double heartbeat, cl_address *at);
+    /* The node listens at these addresses: from now on it may be found. */
+    int (*announce)(cl_directory *d, void *node, const cl_address *addresses, size_t n);
+    /* Registers a method and keeps it registered through every loss, also of a node that is not announced yet; remove
+     * takes it back. */
+    int (*add)(cl_directory *d, void *node, cl_str method, uint64_t operation);
+    int (*remove)(cl_directory *d, void *node, cl_str method, uint64_t operation);
+    /* Nobody waits for the end of an add or a remove any more; it is pursued all the same. NULL: they never wait. */
+    void (*abandon)(cl_directory *d, uint64_t operation);
+    /* Takes all methods back and tells whoever looks that the node drains. It keeps its id. */
+    void (*drain)(cl_directory *d, void *node);
+    /* Gives the id up; the node no longer listens. 0 or CL_PENDING. A node that was never claimed may leave too. */
+    int (*leave)(cl_directory *d, void *node);
+    /* Asks for the servers of a method; several lookups may share one answer. `known`: the caller has living servers,
+     * so this is a refresh and may wait. */
+    void (*lookup)(cl_directory *d, cl_str method, int known);
+    /* Where a node is: 0 and *address, CL_PENDING, or CLOUDS_ENOSERVER. Allowed at any time. */
+    int (*locate)(cl_directory *d, cl_str id, cl_address *address);
+    /* Does any other node serve a method of this one, as far as is known here? NULL: not known. */
+    int (*has_other)(cl_directory *d, cl_str id);
+    /* Whoever asked for its methods is told that a node's servers are down (on 1) or up again (0): its link does not
+     * open. May call server_up and server_down at once. NULL: no link of it can fail to open. */
+    void (*suspend)(cl_directory *d, cl_str id, int on);
+    /* The way to a suspended node broke; was_open: it had worked. Finds out whether it lives: its servers come up
+     * again, or peer_gone. May call the sink at once. NULL: whoever is gone says so itself. */
+    void (*suspect)(cl_directory *d, cl_str id, int was_open);
+    /* Deletes the registration of a server that did not answer in time (npm nodes only). NULL: there are none. */
+    void (*forget)(cl_directory *d, cl_str method, cl_str server);
+    void (*status)(cl_directory *d, uint64_t operation);
+    /* Does what was deferred, and hands to the kernel what was queued. NULL: there is never any. */
+    void (*flush)(cl_directory *d);
+    /* All nodes have left. Ends with `closed`. destroy without close only after the end of the loop. */
+    void (*close)(cl_directory *d);
+    void (*destroy)(cl_directory *d);
+} cl_directory_ops;
+
+struct cl_directory {
+    const cl_directory_ops *ops;
+    int up; /* it can be asked; changes are told by state */
+};
+
+struct cl_loop;
+struct cl_limits;
+
+/* The constructors; each begins to connect at once. `limits` is copied. */
+int cl_memory_directory_create(struct cl_loop *loop, const char *name, const struct cl_limits *limits,
+                               const cl_directory_sink *sink, cl_directory **out);
+int cl_folder_directory_create(struct cl_loop *loop, const char *name, const cl_directory_sink *sink,
+                               cl_directory **out);
+
+#endif

@@ -1,0 +1,1 @@
+set(directory_sources memory.c)

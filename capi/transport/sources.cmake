@@ -1,0 +1,1 @@
+set(transport_sources mailbox.c)

@@ -1,0 +1,82 @@
+/* A transport: how envelopes reach a node whose address is known. It knows no methods and no registry. mailbox, link
+ * and pubsub each make one; a bus has one or several, in order of preference.
+ *
+ * As in a directory, CL_PENDING means that the end is reported later, 0 that it is done, < 0 an error, in words too.
+ * The sink is called only from loop callbacks and from flush, except where a function says so. */
+#ifndef CL_TRANSPORT_H
+#define CL_TRANSPORT_H
+
+#include <stdint.h>
+
+#include "proto/address.h"
+#include "proto/envelope.h"
+#include "proto/peer.h"
+
+typedef struct cl_transport cl_transport;
+
+typedef struct cl_transport_sink {
+    void *self;
+    /* Envelopes can be sent and received (up 1) or not. As for a directory. */
+    void (*state)(void *self, int up, int code, const char *words);
+    /* The end of an open: the node listens, its own envelopes will arrive - or never will. */
+    void (*opened)(void *self, void *node, int code, const char *words);
+    /* The end of a close_node: what was accepted is written, and nothing more comes. */
+    void (*node_closed)(void *self, void *node);
+    /* These three are bus/bus.h's, with a `self` of their own, so that nothing stands between a transport and the core.
+     */
+    void *receiver;
+    void (*envelope)(void *receiver, void *node, const cl_envelope *e);
+    void (*dropped)(void *receiver, int code);
+    void (*delivery)(void *receiver, uint64_t token, enum cl_fate delivery, int64_t number);
+    /* Where a node is; asked from inside send, when a way to it has to be made. As directory.locate. */
+    int (*locate)(void *self, cl_str id, cl_address *address);
+    /* Is there another server for what this node serves? NULL is not allowed. */
+    int (*has_other)(void *self, cl_str id);
+    /* Calls wait for a way to a node that does not open (on 1), or that opened after all (0). */
+    void (*suspended)(void *self, cl_str id, int on);
+    /* The way to a node broke: what it had carried and was not answered is lost. was_open: it had worked. `suspended`
+     * and the deliveries NOT_SENT of what it had not carried come before. */
+    void (*peer_lost)(void *self, cl_str id, int was_open);
+    /* A node says that it drains. */
+    void (*peer_draining)(void *self, cl_str id);
+    /* Everything of it is closed; destroy may follow. */
+    void (*closed)(void *self);
+} cl_transport_sink;
+
+typedef struct cl_transport_ops {
+    /* Listens for a node of ours, at `at` if that is not empty; *addresses (room for CL_NODE_ADDRESSES) and *n say
+     * where others reach it. `id` lives as long as the node. Again for an open node: listens anew. 0 or CL_PENDING. */
+    int (*open)(cl_transport *t, void *node, cl_str id, const cl_address *at, cl_address *addresses, size_t *n);
+    /* Can it reach such an address? NULL: it reaches all that its bus can find. */
+    int (*reaches)(cl_transport *t, const cl_address *address);
+    /* See bus/bus.h. Without a way to e->to it makes one, and asks `locate` for the address. */
+    int (*send)(cl_transport *t, void *node, const cl_envelope *e, uint64_t token);
+    int (*recall)(cl_transport *t, cl_str to, uint64_t token); /* NULL: what was sent cannot be taken back */
+    /* Tells everybody who has a way to the node that it drains; envelopes still arrive and go out. */
+    void (*drain)(cl_transport *t, void *node);
+    /* Nothing more for this node. Ends with node_closed, soon, but never before what was accepted is written. */
+    void (*close_node)(cl_transport *t, void *node);
+    /* Hands to the kernel what was queued in this turn, and does what was deferred. */
+    void (*flush)(cl_transport *t);
+    /* All nodes are closed or closing, and nothing is sent any more. Ends with `closed`. destroy without close only
+     * after the end of the loop. */
+    void (*close)(cl_transport *t);
+    void (*destroy)(cl_transport *t);
+} cl_transport_ops;
+
+enum { CL_NODE_ADDRESSES = 4 };
+
+struct cl_transport {
+    const cl_transport_ops *ops;
+    int up; /* envelopes can be sent; changes are told by state */
+};
+
+struct cl_loop;
+struct cl_limits;
+
+int cl_mailbox_transport_create(struct cl_loop *loop, const char *name, const struct cl_limits *limits,
+                                const cl_transport_sink *sink, cl_transport **out);
+int cl_link_transport_create(struct cl_loop *loop, const struct cl_limits *limits, const cl_transport_sink *sink,
+                             cl_transport **out);
+
+#endif
