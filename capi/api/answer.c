@@ -3,35 +3,24 @@
 #include "api/context.h"
 #include "base/error.h"
 
-/* In thread mode the core is asked later, so what may be answered is known here: once each. */
-static int claim(cl_context *context, enum cl_open_kind kind, uint64_t id, void **until)
+/* In thread mode the core is asked later, so what may be answered is known here: once each. The lock is held until the
+ * command is queued: what could not be queued is open as before, unless the core closes it, which then finds it. */
+static int enqueue(cl_context *context, enum cl_open_kind kind, const cl_command *command)
 {
-    if (!context->threaded) return 0;
-    cl_context_lock(context);
-    *until = cl_idmap_get(&context->open, cl_open_key(kind, id));
-    int is_open = *until && !cl_open_is_over(*until);
-    if (is_open) cl_idmap_take(&context->open, cl_open_key(kind, id));
-    cl_context_unlock(context);
-    return is_open ? 0 : CLOUDS_ESTALE;
-}
-
-/* The command could not be queued: it may be tried again. */
-static void unclaim(cl_context *context, enum cl_open_kind kind, uint64_t id, void *until)
-{
-    if (!context->threaded) return;
-    cl_context_lock(context);
-    cl_idmap_put(&context->open, cl_open_key(kind, id), until); /* its place is still there */
-    cl_context_unlock(context);
+    uint64_t key = cl_open_key(kind, command->id);
+    enum cl_wake whom = CL_WAKE_NOBODY;
+    pthread_mutex_lock(&context->lock);
+    const void *until = cl_idmap_get(&context->open, key);
+    int code = until && !cl_open_is_over(until) ? cl_queue_put(context, command, &whom) : CLOUDS_ESTALE;
+    if (code == 0) cl_idmap_take(&context->open, key);
+    pthread_mutex_unlock(&context->lock);
+    cl_queue_wake(context, whom);
+    return code;
 }
 
 static int submit(cl_context *context, enum cl_open_kind kind, const cl_command *command)
 {
-    void *until = NULL;
-    int code = claim(context, kind, command->id, &until);
-    if (code == 0) {
-        code = cl_submit(context, command);
-        if (code != 0 && code != CLOUDS_ESTALE) unclaim(context, kind, command->id, until);
-    }
+    int code = context->threaded ? enqueue(context, kind, command) : cl_submit(context, command);
     if (code == CLOUDS_ESTALE) cl_error(code, "no such id, or it is answered, expired or closed");
     return cl_refused(context, code);
 }

@@ -146,38 +146,50 @@ int clouds_node_call(clouds_node *handle, const char *method, size_t method_len,
 /* ---- cancel */
 
 /* A call kept for clouds_wait: 1 when there is nothing more to do, 0 when the core must be told. Under the lock. */
-static int cancel_held(cl_context *context, uint64_t call)
+static int can_cancel_held(cl_context *context, uint64_t call)
 {
-    cl_held *held = cl_idmap_get(&context->held, call);
+    const cl_held *held = cl_idmap_get(&context->held, call);
     if (!held || held->abandoned || held->closing) return CLOUDS_ESTALE;
-    if (held->done) {
-        cl_held_drop(&context->held, call);
-        return 1;
-    }
-    held->abandoned = held->waiters == 0;
-    return 0;
+    if (!held->done) return 0;
+    cl_held_drop(&context->held, call);
+    return 1;
 }
 
-/* 0: the core must be told; 1: done; or CLOUDS_ESTALE. */
-static int prepare_cancel(cl_context *context, uint64_t call)
+/* 0: the core must be told; 1: done; or CLOUDS_ESTALE. Under the lock. */
+static int can_cancel(cl_context *context, uint64_t call)
 {
-    cl_context_lock(context);
-    int code = 0;
-    if (cl_id_is_held(call)) code = cancel_held(context, call);
-    /* Taken out: a second cancel finds nothing. */
-    else if (context->threaded && !cl_idmap_take(&context->open, cl_open_key(CL_OPEN_CALL, call))) code = CLOUDS_ESTALE;
-    cl_context_unlock(context);
+    if (cl_id_is_held(call)) return can_cancel_held(context, call);
+    return context->threaded && !cl_idmap_get(&context->open, cl_open_key(CL_OPEN_CALL, call)) ? CLOUDS_ESTALE : 0;
+}
+
+/* A second cancel finds nothing. Under the lock. */
+static void note_canceled(cl_context *context, uint64_t call, int canceled)
+{
+    cl_held *held = cl_id_is_held(call) ? cl_idmap_get(&context->held, call) : NULL;
+    if (held) held->abandoned = canceled && held->waiters == 0;
+    else if (context->threaded) cl_idmap_take(&context->open, cl_open_key(CL_OPEN_CALL, call));
+}
+
+static int cancel_inline(cl_context *context, uint64_t call, const cl_command *command)
+{
+    int code = can_cancel(context, call);
+    if (code != 0) return code;
+    note_canceled(context, call, 1);
+    code = cl_submit(context, command);
+    if (code != 0 && code != CLOUDS_ESTALE) note_canceled(context, call, 0);
     return code;
 }
 
-/* The command could not be queued: cancel may be tried again. */
-static void undo_cancel(cl_context *context, uint64_t call)
+/* The lock is held until the command is queued: the call cannot complete before it is known whether it was. */
+static int cancel_threaded(cl_context *context, uint64_t call, const cl_command *command)
 {
-    cl_context_lock(context);
-    cl_held *held = cl_id_is_held(call) ? cl_idmap_get(&context->held, call) : NULL;
-    if (held) held->abandoned = 0;
-    else if (context->threaded) cl_idmap_put(&context->open, cl_open_key(CL_OPEN_CALL, call), context);
-    cl_context_unlock(context);
+    enum cl_wake whom = CL_WAKE_NOBODY;
+    pthread_mutex_lock(&context->lock);
+    int code = can_cancel(context, call);
+    if (code == 0 && (code = cl_queue_put(context, command, &whom)) == 0) note_canceled(context, call, 1);
+    pthread_mutex_unlock(&context->lock);
+    cl_queue_wake(context, whom);
+    return code;
 }
 
 int clouds_cancel(clouds_context *handle, uint64_t call)
@@ -185,10 +197,9 @@ int clouds_cancel(clouds_context *handle, uint64_t call)
     cl_context *context;
     int code = cl_guard_context(handle, CL_USE, &context);
     if (code != 0) return code;
-    code = prepare_cancel(context, call);
-    if (code == 0) code = cl_submit(context, &(cl_command){.kind = CL_DO_CANCEL, .id = call});
+    const cl_command command = {.kind = CL_DO_CANCEL, .id = call};
+    code = context->threaded ? cancel_threaded(context, call, &command) : cancel_inline(context, call, &command);
     if (code == CLOUDS_ESTALE) cl_error(code, "no such call, or it has completed");
-    else if (code < 0) undo_cancel(context, call);
     cl_guard_leave(context, CL_USE);
     return code < 0 ? code : 0;
 }

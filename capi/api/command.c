@@ -56,30 +56,28 @@ static cl_command *record(cl_command_queue *q, size_t bytes)
     return c;
 }
 
-enum wake { WAKE_NOBODY, WAKE_LOOP, WAKE_THREAD };
-
 static int is_waited_for(const cl_command *c)
 {
     return c->kind == CL_DO_CALL && cl_id_is_held(c->id);
 }
 
 /* Under the lock: whom a further command wakes. */
-static enum wake whom_to_wake(cl_context *context, const cl_command *c)
+static enum cl_wake whom_to_wake(cl_context *context, const cl_command *c)
 {
     cl_command_queue *q = &context->queue;
     int nobody = atomic_load(&context->lead.leader) == CL_LED_BY_NOBODY;
-    if (q->woken || (nobody && is_waited_for(c))) return WAKE_NOBODY;
+    if (q->woken || (nobody && is_waited_for(c))) return CL_WAKE_NOBODY;
     q->woken = 1;
-    return nobody ? WAKE_THREAD : WAKE_LOOP;
+    return nobody ? CL_WAKE_THREAD : CL_WAKE_LOOP;
 }
 
-static void wake(cl_context *context, enum wake whom)
+void cl_queue_wake(cl_context *context, enum cl_wake whom)
 {
-    if (whom != WAKE_NOBODY) cl_loop_wake(context->loop);
-    if (whom == WAKE_THREAD) cl_lead_call_thread(context);
+    if (whom != CL_WAKE_NOBODY) cl_loop_wake(context->loop);
+    if (whom == CL_WAKE_THREAD) cl_lead_call_thread(context);
 }
 
-static enum wake push(cl_context *context, cl_command *c)
+static enum cl_wake push(cl_context *context, cl_command *c)
 {
     cl_command_queue *q = &context->queue;
     c->next = NULL;
@@ -90,7 +88,7 @@ static enum wake push(cl_context *context, cl_command *c)
     return whom_to_wake(context, c);
 }
 
-static int enqueue(cl_context *context, const cl_command *command)
+int cl_queue_put(cl_context *context, const cl_command *command, enum cl_wake *whom)
 {
     cl_command_queue *q = &context->queue;
     size_t bytes = command->a.n + command->b.n + command->c.n;
@@ -108,10 +106,17 @@ static int enqueue(cl_context *context, const cl_command *command)
     c->a = keep(&to, command->a);
     c->b = keep(&to, command->b);
     c->c = keep(&to, command->c);
-    enum wake whom = push(context, c);
+    *whom = push(context, c);
     pthread_mutex_unlock(&q->lock);
-    wake(context, whom);
     return 0;
+}
+
+static int enqueue(cl_context *context, const cl_command *command)
+{
+    enum cl_wake whom;
+    int code = cl_queue_put(context, command, &whom);
+    if (code == 0) cl_queue_wake(context, whom);
+    return code;
 }
 
 /* A failure leaves words of its own, and what they are about. */
@@ -146,9 +151,9 @@ int cl_submit_embedded(cl_context *context, cl_command *command)
     command->embedded = 1;
     command->bytes = 0;
     pthread_mutex_lock(&context->queue.lock);
-    enum wake whom = push(context, command);
+    enum cl_wake whom = push(context, command);
     pthread_mutex_unlock(&context->queue.lock);
-    wake(context, whom);
+    cl_queue_wake(context, whom);
     return 0;
 }
 

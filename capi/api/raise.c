@@ -69,12 +69,19 @@ void cl_raise_forget(cl_context *context, uint64_t request)
     pthread_mutex_unlock(&context->lock);
 }
 
-/* Ids of requests rise, and their events are handed out in this order. */
+static int is_refused(const cl_context *context, uint64_t request)
+{
+    for (size_t i = 0; i < context->refusal_count; i++)
+        if (context->refusals[i] == request) return 1;
+    return 0;
+}
+
+/* Ids of requests rise, and their events are handed out in this order. One that is to be refused has no event. */
 int cl_raise_withdraw(cl_context *context, uint64_t request)
 {
     cl_context_lock(context);
     int waits = request > context->begun;
-    context->withdrawn += (size_t)waits;
+    context->withdrawn += waits && !is_refused(context, request);
     if (waits && context->threaded) cl_idmap_take(&context->open, cl_open_key(CL_OPEN_REQUEST, request));
     cl_context_unlock(context);
     return waits;

@@ -1,0 +1,125 @@
+/* What can be answered or canceled, while the queue of commands is full and it ends by itself: nothing is lost, and
+ * nothing is kept. */
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "api/inside.h"
+
+enum { MANY = 300 };
+
+static atomic_int go_on, refused;
+static clouds_context *hammered;
+static uint64_t ids[MANY];
+static int count;
+
+/* The queue of commands is full, or not any more. */
+static void fill(clouds_context *handle, int full)
+{
+    cl_context *context = cl_handle_enter(handle, CL_HANDLE_CONTEXT);
+    pthread_mutex_lock(&context->queue.lock);
+    context->queue.late_bytes = full ? (size_t)1 << 40 : 0;
+    pthread_mutex_unlock(&context->queue.lock);
+    cl_handle_leave(handle);
+}
+
+static size_t open_now(clouds_context *handle)
+{
+    cl_context *context = cl_handle_enter(handle, CL_HANDLE_CONTEXT);
+    pthread_mutex_lock(&context->lock);
+    size_t n = context->open.len;
+    pthread_mutex_unlock(&context->lock);
+    cl_handle_leave(handle);
+    return n;
+}
+
+/* Begins it, and goes on once something was refused. */
+static pthread_t hammer(clouds_context *context, void *(*what)(void *))
+{
+    pthread_t thread;
+    double until = kit_now() + KIT_PATIENCE;
+    fill(context, 1);
+    hammered = context;
+    atomic_store(&refused, 0);
+    atomic_store(&go_on, 1);
+    pthread_create(&thread, NULL, what, NULL);
+    while (atomic_load(&refused) == 0 && kit_now() < until) usleep(100);
+    CHECK(atomic_load(&refused) > 0);
+    return thread;
+}
+
+static void end_hammer(pthread_t thread)
+{
+    atomic_store(&go_on, 0);
+    pthread_join(thread, NULL);
+    fill(hammered, 0);
+}
+
+static void *answer_again_and_again(void *unused)
+{
+    while (atomic_load(&go_on))
+        for (int i = 0; i < count; i++)
+            if (clouds_reply(hammered, ids[i], "[1]", 3) == CLOUDS_ELIMIT) atomic_fetch_add(&refused, 1);
+    return NULL;
+}
+
+static void answers_while_requests_end(void)
+{
+    kit_pair p = kit_open("inproc:", "thread", "thread");
+    clouds_event e;
+    for (int i = 0; i < MANY; i++) kit_call(p.client_node, "silent", "[]", NULL);
+    for (count = 0; count < MANY && kit_await(p.server, NULL, CLOUDS_EVENT_REQUEST, &e) == 1; count++)
+        ids[count] = e.id;
+    pthread_t thread = hammer(p.server, answer_again_and_again);
+    CHECK_INT(clouds_node_close(p.server_node, 0, NULL, NULL), 0);
+    CHECK_INT(kit_await(p.server, NULL, CLOUDS_EVENT_NODE_CLOSED, &e), 1);
+    end_hammer(thread);
+    CHECK_INT(open_now(p.server), 0);
+    for (int i = 0; i < MANY; i++) CHECK_INT(clouds_reply(p.server, ids[i], "[1]", 3), CLOUDS_ESTALE);
+    kit_close(&p);
+}
+
+static void *cancel_again_and_again(void *unused)
+{
+    while (atomic_load(&go_on))
+        for (int i = 0; i < count; i++)
+            if (clouds_cancel(hammered, ids[i]) == CLOUDS_ELIMIT) atomic_fetch_add(&refused, 1);
+    return NULL;
+}
+
+/* A cancel that is refused changes nothing: each call has its result. */
+static void cancels_while_calls_end(void)
+{
+    kit_pair p = kit_open("inproc:", "thread", "thread");
+    const clouds_call_options options = {.size = sizeof options, .deadline = 0.5};
+    clouds_event e;
+    for (count = 0; count < MANY; count++) ids[count] = kit_call(p.client_node, "silent", "[]", &options);
+    pthread_t thread = hammer(p.client, cancel_again_and_again);
+    for (int i = 0; i < MANY; i++) CHECK_INT(kit_await(p.client, NULL, CLOUDS_EVENT_RESULT, &e), 1);
+    end_hammer(thread);
+    CHECK_INT(open_now(p.client), 0);
+    for (int i = 0; i < MANY; i++) CHECK_INT(clouds_cancel(p.client, ids[i]), CLOUDS_ESTALE);
+    kit_close(&p);
+}
+
+/* A request that is refused at the end of the turn has no event that would be left out. */
+static void one_to_be_refused_is_withdrawn(void)
+{
+    clouds_context *handle = kit_context(kit_url("inproc:"), "inline");
+    cl_context *context = cl_handle_enter(handle, CL_HANDLE_CONTEXT);
+    context->refusals[context->refusal_count++] = 1000;
+    CHECK_INT(cl_raise_withdraw(context, 1000), 1);
+    CHECK_INT(context->withdrawn, 0);
+    CHECK_INT(cl_raise_withdraw(context, 1002), 1);
+    CHECK_INT(context->withdrawn, 1);
+    context->refusal_count = 0;
+    cl_handle_leave(handle);
+    clouds_context_destroy(handle);
+}
+
+int main(void)
+{
+    RUN(answers_while_requests_end);
+    RUN(cancels_while_calls_end);
+    RUN(one_to_be_refused_is_withdrawn);
+    return kit_end();
+}
