@@ -81,6 +81,7 @@ class Declarations:
         self.constants: List[str] = []
         self.structs: List[str] = []
         self.functions: List[str] = []
+        self.records: List[str] = []
         self._known: Dict[str, str] = dict(CTYPES)
         for node in tree.ext:
             kind = node.type
@@ -110,6 +111,7 @@ class Declarations:
             self.structs.append(f"{node.name} = {self._prototype(kind.type, 'CFUNCTYPE({})')}\n")
         elif isinstance(kind.type, c_ast.Struct) and kind.type.decls:
             self._known[node.name] = node.name
+            self.records.append(node.name)
             self._struct(node.name, kind.type)
         elif isinstance(kind.type, c_ast.Struct):
             self._known[node.name] = ""  # opaque: only ever a pointer
@@ -169,6 +171,10 @@ def render_abi(declared: Declarations, cc: str) -> str:
         "",
         "",
         "\n\n".join(declared.structs),
+        "",
+        "RECORDS: Tuple[Any, ...] = (",
+        *[f"    {name}," for name in declared.records],
+        ")",
         "",
         "# Name: type of the result, types of the arguments.",
         "FUNCTIONS: Dict[str, Tuple[Any, ...]] = {",

@@ -1,6 +1,7 @@
 """Where the library is found, and what is said when it is not, or too old."""
 import os
 import re
+import shutil
 import subprocess
 import sys
 import unittest
@@ -56,6 +57,30 @@ class Loading(PythonCase):
         text = OLD + "uint32_t clouds_version_number(void) { return 9; }\n" + functions
         line = self.last_line(self.run_import(CLOUDS_LIBRARY=self.library(text)))
         self.assertIn(f"is version 0.0.9, and this package needs {_abi.VERSION} or later", line)
+
+    def grown(self, pattern, to):
+        """The package of another version: with another clouds_event."""
+        package = os.path.join(self.folder, "clouds")
+        source = os.path.join(os.environ["CLOUDS_SOURCE"], "bindings", "python", "clouds")
+        if not os.path.exists(package):
+            shutil.copytree(source, package, ignore=shutil.ignore_patterns("__pycache__"))
+        with open(package + "/_abi.py", encoding="utf-8") as file:
+            text, n = re.subn(pattern, to, file.read())
+        self.assertEqual(n, 1)
+        with open(package + "/_abi.py", "w", encoding="utf-8") as file:
+            file.write(text)
+        return self.run_import(CLOUDS_LIBRARY=LIBRARY, PYTHONPATH=self.folder)
+
+    def test_another_layout(self):
+        line = self.last_line(self.grown(r'\("number", c_int64\)', '("sooner", c_int64), ("number", c_int64)'))
+        self.assertRegex(line, r"does not fit this package .*: it has clouds_event.sooner nowhere, expected 8 bytes at \d+")
+        line = self.last_line(self.grown(r'\("sooner", c_int64\), ', '("id", c_uint64), '))
+        self.assertRegex(line, r"it has clouds_event.id 8 bytes at \d+, expected 8 bytes at \d+")
+
+    def test_a_member_more_than_the_library_has(self):
+        line = self.last_line(self.grown(r'(class clouds_event\(Structure\):\n(?:.*\n)*?)    \]\n',
+                                         r'\1        ("later", c_uint64),\n    ]\n'))
+        self.assertRegex(line, r"it has clouds_event.later nowhere, expected 8 bytes at \d+")
 
     def test_beside_the_package(self):
         package = os.path.join(self.folder, "clouds")

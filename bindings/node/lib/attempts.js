@@ -2,10 +2,11 @@
 // library's rule of what is tried again, within one deadline, each with the arguments that the hook hands on.
 'use strict';
 
+const { shape } = require('./native');
 const clock = require('./clock');
 const { failure, retryRule } = require('./errors');
 
-const NOW = 1;
+const NOW = shape.RETRY_NOW;
 const LONGEST = 2147483647;
 
 class Attempts {

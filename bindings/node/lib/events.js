@@ -9,27 +9,11 @@ const { Request } = require('./request');
 const { uncaught } = require('./tools');
 const { now } = require('./clock');
 
-const READY = 1,
-  RESULT = 2,
-  REQUEST = 3,
-  MESSAGE = 4,
-  UNKNOWN = 5,
-  REGISTERED = 6,
-  UNREGISTERED = 7,
-  SENT = 8,
-  STATUS = 9;
-const NODE_CLOSED = 10,
-  CONTEXT_CLOSED = 11,
-  BUS_UP = 12,
-  BUS_DOWN = 13,
-  FIND_SERVER = 14,
-  SAVE_SERVERS = 15;
-const REMOVE_SERVER = 16,
-  CLEAR_SERVERS = 17,
-  ATTEMPT = 18,
-  LOG = 19;
+const { READY, RESULT, REQUEST, MESSAGE, UNKNOWN, REGISTERED, UNREGISTERED, SENT, STATUS } = addon.shape.events;
+const { NODE_CLOSED, CONTEXT_CLOSED, BUS_UP, BUS_DOWN, ATTEMPT, LOG } = addon.shape.events;
+const { FIND_SERVER, SAVE_SERVERS, REMOVE_SERVER, CLEAR_SERVERS } = addon.shape.events;
 
-const NUMBERS = 8; // type, code, outcome, id, slot, number, time left, whether it has data
+const NUMBERS = addon.shape.EVENT_NUMBERS; // type, code, outcome, id, slot, number, time left, whether it has data
 const NONE = [];
 const AS_BEFORE = 0; // the method or the caller of the request before
 

@@ -1,10 +1,11 @@
 // What the package has to say: warnings of the process, and lines for DEBUG=clouds:* in the way of the package debug.
 'use strict';
 
+const { shape } = require('./native');
 const { now } = require('./clock');
 
-const LEVELS = ['debug', 'info', 'warn', 'error'];
-const WARN = 2;
+const LEVELS = shape.logLevels;
+const WARN = shape.LOG_WARN;
 
 const CONTROL = /[\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g;
 

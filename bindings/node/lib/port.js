@@ -10,21 +10,13 @@ const { guarded } = require('./tools');
 const { nextTick, setImmediate, setTimeout } = require('./clock');
 const { warnNow } = require('./log');
 
-const CALL = 1,
-  REPLY = 2,
-  FAIL = 3,
-  SEND = 4,
-  REGISTER = 5,
-  UNREGISTER = 6,
-  STATUS = 7,
-  CANCEL = 8,
-  CHOOSE = 9,
-  ATTEMPT = 10;
-const ASK = 2; // CLOUDS_CALL_ASK
-const NUMBERS = 7; // kind, id (of a call first its parent's), timeout (then the code), deadline, retries, slot, flags
+const { CALL, REPLY, FAIL, SEND, REGISTER, UNREGISTER, STATUS, CANCEL, CHOOSE, ATTEMPT } = addon.shape.orders;
+const { CALL_ASK, SEND_CONFIRM } = addon.shape;
+// Kind, id (of a call first its parent's), timeout (then the code), deadline, retries, slot, flags.
+const NUMBERS = addon.shape.ORDER_NUMBERS;
 const MOST = 1024;
 const MUCH = 16 << 20; // characters that are given to the addon at once: texts have an end, and are copied
-const TEXTS = [0, 3, 1, 2, 2, 1, 1, 0, 0, 1, 1]; // by kind
+const TEXTS = addon.shape.orderTexts; // by kind
 const KEPT_PAUSE = 10; // ms until answers that found no room are tried again
 const MOST_KEPT = 64 << 20; // characters of such answers
 const LIMIT = codeOf('CLOUDS_LIMIT_REACHED'),
@@ -153,7 +145,7 @@ class Port {
       orders[at + 2] = how.timeout;
       orders[at + 3] = how.deadline;
       orders[at + 4] = how.retries;
-      orders[at + 6] = how.hook ? ASK : 0;
+      orders[at + 6] = how.hook ? CALL_ASK : 0;
       if (how.hook) Object.assign(entry, { hook: how.hook, args });
       this.text += method + '\0' + how.server + '\0' + text + '\0';
     } else {
@@ -242,7 +234,7 @@ class Port {
     const at = this.order(SEND, 0);
     this.orders[at + 2] = seconds;
     this.orders[at + 5] = done ? this.book({ finish: done }) : 0;
-    this.orders[at + 6] = done ? 1 : 0;
+    this.orders[at + 6] = done ? SEND_CONFIRM : 0;
     this.text += receiver + '\0' + (text === undefined ? '' : text) + '\0';
   }
 

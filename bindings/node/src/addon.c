@@ -52,18 +52,16 @@ void cl_put_text(napi_env env, napi_value list, uint32_t index, const char *text
 /* errors(): [code, name, text, outcome, retry rule, ...] */
 static napi_value errors(napi_env env, napi_callback_info info)
 {
-#define NUMBER(symbol, number, outcome, name, text) number,
-    static const int codes[] = {CLOUDS_ERRORS(NUMBER)};
-#undef NUMBER
     napi_value list, number;
     napi_create_array(env, &list);
-    for (uint32_t i = 0; i < sizeof codes / sizeof *codes; i++) {
-        napi_create_int32(env, codes[i], &number);
+    for (uint32_t i = 0; clouds_error_at(i) != 0; i++) {
+        int code = clouds_error_at(i);
+        napi_create_int32(env, code, &number);
         napi_set_element(env, list, 5 * i, number);
-        cl_put_text(env, list, 5 * i + 1, clouds_err_name(codes[i]));
-        cl_put_text(env, list, 5 * i + 2, clouds_strerror(codes[i]));
-        cl_put_text(env, list, 5 * i + 3, clouds_outcome_name(clouds_err_outcome(codes[i])));
-        napi_create_int32(env, clouds_retry_rule(codes[i]), &number);
+        cl_put_text(env, list, 5 * i + 1, clouds_err_name(code));
+        cl_put_text(env, list, 5 * i + 2, clouds_strerror(code));
+        cl_put_text(env, list, 5 * i + 3, clouds_outcome_name(clouds_err_outcome(code)));
+        napi_create_int32(env, clouds_retry_rule(code), &number);
         napi_set_element(env, list, 5 * i + 4, number);
     }
     return list;
@@ -77,6 +75,16 @@ static bool check_uv(napi_env env)
     char words[128];
     snprintf(words, sizeof words, "clouds needs a node with libuv %u.%u or later, this one has %s", need >> 16,
              need >> 8 & 255, uv_version_string());
+    napi_throw_error(env, "CLOUDS_NOT_SUPPORTED", words);
+    return false;
+}
+
+/* A later library has all that this one has. */
+static bool check_library(napi_env env)
+{
+    if (clouds_version_number() >= CLOUDS_VERSION_NUMBER) return true;
+    char words[128];
+    snprintf(words, sizeof words, "clouds needs libclouds " CLOUDS_VERSION " or later, this one is %s", clouds_version());
     napi_throw_error(env, "CLOUDS_NOT_SUPPORTED", words);
     return false;
 }
@@ -105,12 +113,13 @@ static napi_value export_all(napi_env env, napi_value exports)
     }
     napi_create_string_utf8(env, clouds_version(), NAPI_AUTO_LENGTH, &value);
     napi_set_named_property(env, exports, "version", value);
+    napi_set_named_property(env, exports, "shape", cl_shape(env));
     return exports;
 }
 
 NAPI_MODULE_INIT()
 {
-    if (!check_uv(env)) return NULL;
+    if (!check_uv(env) || !check_library(env)) return NULL;
     cl_state *state = calloc(1, sizeof *state);
     if (!state || napi_set_instance_data(env, state, on_end, NULL) != napi_ok) {
         free(state);

@@ -28,6 +28,10 @@ enum { CL_BATCH = 1024, CL_EVENT_NUMBERS = 8 };
  * flags. */
 enum { CL_ORDER_NUMBERS = 7 };
 
+/* The orders, and how many texts each has. Their numbers, from 1, are told to JavaScript by shape.c. */
+#define CL_ORDERS(X) \
+    X(CALL, 3) X(REPLY, 1) X(FAIL, 2) X(SEND, 2) X(REGISTER, 1) X(UNREGISTER, 1) X(STATUS, 0) X(CANCEL, 0) X(CHOOSE, 1) X(ATTEMPT, 1)
+
 typedef struct cl_text {
     char *p;
     size_t len, cap;
@@ -82,6 +86,9 @@ void cl_port_poll(cl_port *port);
 
 /* submit.c */
 napi_value cl_submit(napi_env env, napi_callback_info info);
+
+/* shape.c */
+napi_value cl_shape(napi_env env);
 
 /* addon.c */
 void cl_put_text(napi_env env, napi_value list, uint32_t index, const char *text);

@@ -3,7 +3,9 @@
 
 #include <string.h>
 
-enum { CALL = 1, REPLY, FAIL, SEND, REGISTER, UNREGISTER, STATUS, CANCEL, CHOOSE, ATTEMPT };
+#define NUMBER(name, texts) name,
+enum { NO_ORDER, CL_ORDERS(NUMBER) };
+#undef NUMBER
 
 typedef struct piece {
     const char *p;

@@ -148,6 +148,14 @@ class clouds_call_options(Structure):
     ]
 
 
+RECORDS: Tuple[Any, ...] = (
+    clouds_layout_info,
+    clouds_option_info,
+    clouds_operation_options,
+    clouds_event,
+    clouds_call_options,
+)
+
 # Name: type of the result, types of the arguments.
 FUNCTIONS: Dict[str, Tuple[Any, ...]] = {
         "clouds_version": (c_char_p,),

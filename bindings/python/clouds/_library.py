@@ -4,7 +4,7 @@ Looked at, in this order: the path in CLOUDS_LIBRARY; the library that a wheel c
 """
 import ctypes
 import os
-from typing import Any, List, Optional, Tuple
+from typing import Any, Dict, List, Optional, Tuple
 
 from clouds import _abi
 from clouds._error import Error, set_facts, take_facts
@@ -51,9 +51,31 @@ def _declare(where: str, library: Any) -> None:
         raise ImportError(f"clouds: {where} is version {version}, and this package needs {_abi.VERSION} or later")
 
 
+def _layout(library: Any) -> Dict[Tuple[str, str], Tuple[int, int]]:
+    """The offset and the length of each member of each record of the library."""
+    rows: Dict[Tuple[str, str], Tuple[int, int]] = {}
+    info = _abi.clouds_layout_info(size=ctypes.sizeof(_abi.clouds_layout_info))
+    while library.clouds_layout(len(rows), ctypes.byref(info)) == 0:
+        rows[info.record.decode(), info.member.decode()] = (info.offset, info.length)
+    return rows
+
+
+def _compare(where: str, library: Any) -> None:
+    """An ImportError when a record is not declared as the library has it. What a later one has more is at its end."""
+    rows = _layout(library)
+    for record in _abi.RECORDS:
+        for name, *_ in record._fields_:
+            declared, found = getattr(record, name), rows.get((record.__name__, name))
+            if found != (declared.offset, declared.size):
+                place = "{1} bytes at {0}".format(*found) if found else "nowhere"
+                raise ImportError(f"clouds: {where} does not fit this package ({_abi.VERSION}): it has {record.__name__}."
+                                  f"{name} {place}, expected {declared.size} bytes at {declared.offset}")
+
+
 def _load() -> Any:
     where, library = _open()
     _declare(where, library)
+    _compare(where, library)
     return library
 
 

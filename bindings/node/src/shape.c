@@ -1,0 +1,82 @@
+/* What JavaScript has to know of the numbers that go in both directions: it has none of them by itself. */
+#include "addon.h"
+
+/* No type of an event has a number above it for long: they are counted from 1. */
+enum { MOST_EVENTS = 256 };
+
+static void put(napi_env env, napi_value object, const char *name, uint32_t number)
+{
+    napi_value value;
+    napi_create_uint32(env, number, &value);
+    napi_set_named_property(env, object, name, value);
+}
+
+static napi_value events(napi_env env)
+{
+    napi_value all;
+    napi_create_object(env, &all);
+    for (uint32_t type = 1; type < MOST_EVENTS; type++)
+        if (*clouds_event_name(type)) put(env, all, clouds_event_name(type), type);
+    return all;
+}
+
+static const struct {
+    const char *name;
+    uint32_t texts;
+} orders[] = {
+#define ORDER(name, texts) {#name, texts},
+    CL_ORDERS(ORDER)
+#undef ORDER
+};
+enum { ORDERS = sizeof orders / sizeof *orders };
+
+static napi_value order_kinds(napi_env env)
+{
+    napi_value all;
+    napi_create_object(env, &all);
+    for (uint32_t i = 0; i < ORDERS; i++) put(env, all, orders[i].name, i + 1);
+    return all;
+}
+
+/* By kind; no order has the kind 0. */
+static napi_value order_texts(napi_env env)
+{
+    napi_value all, number;
+    napi_create_array(env, &all);
+    for (uint32_t kind = 0; kind <= ORDERS; kind++) {
+        napi_create_uint32(env, kind ? orders[kind - 1].texts : 0, &number);
+        napi_set_element(env, all, kind, number);
+    }
+    return all;
+}
+
+static napi_value log_levels(napi_env env)
+{
+    static const char *const names[] = {[CLOUDS_LOG_DEBUG] = "debug",
+                                        [CLOUDS_LOG_INFO] = "info",
+                                        [CLOUDS_LOG_WARN] = "warn",
+                                        [CLOUDS_LOG_ERROR] = "error"};
+    napi_value all;
+    napi_create_array(env, &all);
+    for (uint32_t i = 0; i < sizeof names / sizeof *names; i++) cl_put_text(env, all, i, names[i]);
+    return all;
+}
+
+/* {events, orders: name -> number; orderTexts: how many by kind; how many numbers an event and an order have; constants;
+ * the names of the log levels} */
+napi_value cl_shape(napi_env env)
+{
+    napi_value shape;
+    napi_create_object(env, &shape);
+    napi_set_named_property(env, shape, "events", events(env));
+    napi_set_named_property(env, shape, "orders", order_kinds(env));
+    napi_set_named_property(env, shape, "orderTexts", order_texts(env));
+    put(env, shape, "EVENT_NUMBERS", CL_EVENT_NUMBERS);
+    put(env, shape, "ORDER_NUMBERS", CL_ORDER_NUMBERS);
+    put(env, shape, "CALL_ASK", CLOUDS_CALL_ASK);
+    put(env, shape, "SEND_CONFIRM", CLOUDS_SEND_CONFIRM);
+    put(env, shape, "RETRY_NOW", CLOUDS_RETRY_NOW);
+    put(env, shape, "LOG_WARN", CLOUDS_LOG_WARN);
+    napi_set_named_property(env, shape, "logLevels", log_levels(env));
+    return shape;
+}
