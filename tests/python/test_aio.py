@@ -1,5 +1,6 @@
 """The asyncio face: calls, cancellation, loops, over each way to travel."""
 import asyncio
+import contextvars
 import gc
 import unittest
 import warnings
@@ -308,6 +309,126 @@ class Coroutines(AsyncCase):
         await self.client.close()
 
 
+class Waking(AsyncCase):
+    """Who waits for a call goes on when it ends, whoever that is and however it ends."""
+
+    async def asyncSetUp(self):
+        self.server, self.client = aio.Server(self.url), aio.Client(self.url, timeout=BOUND)
+        self.server.register("add", lambda a, b: a + b)
+        self.server.register("wait", asyncio.Event().wait)
+        await self.server.ready()
+
+    async def asyncTearDown(self):
+        await self.server.close(0)
+        await self.client.close()
+
+    async def test_several_wait(self):
+        await self.asyncSetUp()
+        call, heard = self.client.call("add", 1, 2), []
+
+        async def waiter(name):
+            heard.append((name, await call, asyncio.current_task().get_name()))
+
+        call.add_done_callback(lambda future: heard.append(("callback", future.result(), "")))
+        removed = heard.append
+        call.add_done_callback(removed)
+        self.assertEqual(call.remove_done_callback(removed), 1)
+        tasks = [asyncio.create_task(waiter(name), name=name) for name in ("a", "b", "c")]
+        await asyncio.gather(*tasks, asyncio.shield(call))
+        self.assertEqual(sorted(heard), [("a", 3, "a"), ("b", 3, "b"), ("c", 3, "c"), ("callback", 3, "")])
+        self.assertEqual(await call, 3)  # again
+        late = self.loop_future()
+        call.add_done_callback(late.set_result)
+        self.assertIs(await late, call)
+        await self.asyncTearDown()
+
+    def loop_future(self):
+        return asyncio.get_running_loop().create_future()
+
+    async def test_a_task_keeps_its_context(self):
+        await self.asyncSetUp()
+        variable = contextvars.ContextVar("variable", default="none")
+
+        async def waiter(value):
+            variable.set(value)
+            await self.client.call("add", 1, 2)
+            return variable.get(), asyncio.current_task() in asyncio.all_tasks()
+
+        got = await asyncio.gather(*(waiter(value) for value in range(100)))
+        self.assertEqual(got, [(value, True) for value in range(100)])
+        self.assertEqual(variable.get(), "none")
+        await self.asyncTearDown()
+
+    async def test_one_that_went_on_ends_others(self):
+        await self.asyncSetUp()
+        calls, ended = [], []
+
+        async def first(call):
+            await call
+            for other in calls[1:]:
+                other.cancel()
+            raise ValueError("of the task")
+
+        async def second(call):
+            try:
+                await call
+            except asyncio.CancelledError:
+                ended.append(call.cancelled())
+
+        calls.extend(self.client.call("add", 1, number) for number in range(10))
+        tasks = [asyncio.create_task((second if index else first)(call)) for index, call in enumerate(calls)]
+        got = await asyncio.gather(*tasks, return_exceptions=True)
+        self.assertEqual([repr(each) for each in got], ["ValueError('of the task')"] + ["None"] * 9)
+        self.assertEqual([call.done() for call in calls], [True] * 10)
+        self.assertEqual(self.client._calls, {})
+        self.assertEqual(await self.client.call("add", 1, 2), 3)
+        await self.asyncTearDown()
+
+    async def test_a_task_that_is_cancelled(self):
+        await self.asyncSetUp()
+        call = self.client.call("wait")
+
+        async def waiter():
+            await call
+
+        task = asyncio.create_task(waiter())
+        await asyncio.sleep(0)
+        task.cancel()
+        with self.assertRaises(asyncio.CancelledError):
+            await task
+        self.assertTrue(call.cancelled())
+        self.assertEqual(self.client._calls, {})
+        ended = asyncio.create_task(self.raises_in(clouds.Error, "", self.client.call("wait")))
+        await asyncio.sleep(0)
+        await self.client.close(0)
+        await ended
+        await self.asyncTearDown()
+
+    def test_a_task_that_ends_the_loop(self):
+        async def main():
+            await self.asyncSetUp()
+            ended = []
+
+            async def waiter(number):
+                await self.client.call("add", 1, number)
+                ended.append(number)
+                if number == 1:
+                    raise SystemExit(7)
+
+            tasks = [asyncio.create_task(waiter(number)) for number in range(10)]
+            await asyncio.wait(tasks)
+            return tasks
+
+        loop = asyncio.new_event_loop()
+        waiting = loop.create_task(main())
+        with self.assertRaises(SystemExit):
+            loop.run_until_complete(waiting)
+        tasks = loop.run_until_complete(waiting)
+        self.assertEqual([type(task.exception()) for task in tasks], [type(None), SystemExit] + [type(None)] * 8)
+        loop.run_until_complete(self.asyncTearDown())
+        loop.close()
+
+
 class Loops(AsyncCase):
     """A node belongs to the loop that uses it first."""
 
@@ -378,6 +499,7 @@ class Loops(AsyncCase):
 
 
 over_each_bus(globals(), Calls)
+over_each_bus(globals(), Waking, ("inproc", "redis"))
 over_each_bus(globals(), Limits, ("inproc", "redis"))
 del Serving
 

@@ -7,11 +7,11 @@ import signal
 import threading
 import types
 import weakref
-from collections.abc import Coroutine
 from typing import (TYPE_CHECKING, Any, Awaitable, Callable, Deque, Dict, Iterator, List, Optional, Set, Tuple, Type,
                     TypeVar, cast)
 
 from clouds import _abi
+from clouds._call import Call, _set_result as set_result
 from clouds._error import Error
 from clouds._events import Event, Records, failure
 from clouds._faults import is_interrupt, tell
@@ -33,57 +33,6 @@ _RESULT = _abi.CLOUDS_EVENT_RESULT
 _running = asyncio.get_running_loop
 _thread = threading.get_ident
 _begin_call = quick("clouds_node_call")
-
-if TYPE_CHECKING:
-    class _Future(asyncio.Future[Any], Coroutine[Any, Any, Any]):
-        """What a Call is."""
-else:
-    _Future = asyncio.Future
-
-
-class Call(_Future):
-    """A call that goes on. Await it for the result; cancelling it cancels the call.
-
-    It is a coroutine too, for those who insist on one: asyncio.create_task, TaskGroup.create_task.
-    """
-
-    __slots__ = ("_owner", "_id", "_steps")
-
-    _owner: "Node"
-    _id: int
-    _steps: Any
-
-    def send(self, value: Any) -> Any:
-        """One step of a coroutine: whoever drives it waits for the result."""
-        return self._walk().send(value)
-
-    def throw(self, *problem: Any) -> Any:
-        """One step of a coroutine, with an exception."""
-        return self._walk().throw(*problem)
-
-    def close(self) -> None:
-        """The end of a coroutine: nobody will take the result."""
-        if not self.done() and not self.get_loop().is_closed():
-            self.cancel()
-
-    def _walk(self) -> Any:
-        try:
-            return self._steps
-        except AttributeError:
-            self._steps = self.__await__()
-            return self._steps
-
-    def cancel(self, msg: Optional[Any] = None) -> bool:
-        """Gives the call up."""
-        if not super().cancel(msg=msg):
-            return False
-        self._owner._give_up(self._id)
-        return True
-
-
-if not TYPE_CHECKING:
-    Coroutine.register(Call)
-
 
 if TYPE_CHECKING:
     from clouds._keywords import Awaited as _Keywords
@@ -168,7 +117,7 @@ class Node(_Keywords, NodeBase):
             return
         if count == 0:
             return
-        base, pop, interrupt = records.text_address, self._calls.pop, None
+        base, pop, interrupt, future = records.text_address, self._calls.pop, None, None
         text = records.ascii(count)
         room = len(text)
         left = enumerate(records.results(count))
@@ -184,17 +133,26 @@ class Node(_Keywords, NodeBase):
                     try:
                         if code:
                             future.set_exception(failure(records.event(records.at(index))))
-                        elif at + length - base > room:
-                            future.set_result(results(records.string(at, length)))
+                            continue
+                        if length == 0 or at + length - base > room:
+                            result = results(records.string(at, length))
                         else:
-                            future.set_result(results_at(text, at - base, length))
+                            result = results_at(text, at - base, length)
+                        set_result(future, result)
                     except asyncio.InvalidStateError:
-                        pass
+                        continue
                     except Exception as problem:
                         future.set_exception(problem)
+                        continue
+                    wake = future._wake
+                    if wake is not None:
+                        future._wake = None
+                        future._context.run(wake, future)
                 break
-            except KeyboardInterrupt as problem:  # the others of this batch are not lost
+            except BaseException as problem:  # Ctrl-C, or what ended a task: the others of this batch are not lost
                 interrupt = problem
+                if future is not None and future.done():
+                    future._wake_later()
         if self._handle.over.is_set():
             self._end()
         if interrupt is not None:
@@ -369,7 +327,7 @@ class Node(_Keywords, NodeBase):
                            options.prepared if _serving() is None else call_record(self._context, options),
                            self._call_ref)
         future = Call(loop=loop)
-        future._owner = self
+        future._owner, future._wake = self, None
         if code:
             future._id = 0
             future.set_exception(self._problem(code))

@@ -8,7 +8,7 @@ import math
 import re
 from json import encoder
 from json.encoder import JSONEncoder
-from typing import Any, Callable, FrozenSet, Iterable, List, Optional, Tuple
+from typing import Any, Callable, FrozenSet, Iterable, List, Optional, Tuple, cast
 
 MOST = 2 ** 53 - 1
 DEEPEST = 256
@@ -44,24 +44,24 @@ def _refuse(value: Any) -> Any:
     raise TypeError(f"cannot send an object of type {type(value).__name__}")
 
 
-def _prebuilt() -> Callable[[Any], bytes]:
+def _prebuilt() -> Callable[[Any, int], Iterable[str]]:
     """JSONEncoder.encode makes one of these for each text that it writes, which takes longer than the writing.
 
     It is none of what Python promises, so it is tried first.
     """
-    join = "".join
     try:
         make = getattr(encoder, "c_make_encoder")(None, _refuse, getattr(encoder, "encode_basestring"), None, ":", ",",
                                                   False, False, False)
-        if join(make([1, "a", {"b": None}], 0)) == '[1,"a",{"b":null}]':
-            return lambda value: join(make(value, 0)).encode()
+        if "".join(make([1, "a", {"b": None}], 0)) == '[1,"a",{"b":null}]':
+            return cast(Callable[[Any, int], Iterable[str]], make)
     except (AttributeError, TypeError):
         pass
     encode = JSONEncoder(ensure_ascii=False, allow_nan=False, check_circular=False, separators=(",", ":")).encode
-    return lambda value: encode(value).encode()
+    return lambda value, _: (encode(value),)
 
 
-_encode: Callable[[Any], bytes] = _prebuilt()
+# The parts of a JSON text; the second argument is always 0.
+_parts: Callable[[Any, int], Iterable[str]] = _prebuilt()
 
 
 def _fits(value: Iterable[Any], left: int = DEEPEST) -> bool:
@@ -172,7 +172,7 @@ def encode_list(values: Any) -> bytes:
             elif kind is not str and kind not in _PLAIN and not _fits_in(value, kind, DEEPEST - 1):
                 break
         else:
-            return _encode(values)
+            return "".join(_parts(values, 0)).encode()
     except (UnicodeEncodeError, ValueError, RecursionError):  # a lone surrogate, NaN, nested too deep
         pass
     return _careful(values)
@@ -215,10 +215,13 @@ def decode(text: str) -> Any:
 
 def results_at(text: str, at: int, length: int) -> Any:
     """What a call gives for the array of its results, which is a part of a text."""
-    if length >= _SHORTEST_LONG and _LONG.search(text, at, at + length):
-        values = _scan_long(text, at)[0]
-    else:
-        values = _scan(text, at)[0]
+    try:
+        if length < _SHORTEST_LONG or not _LONG.search(text, at, at + length):
+            values = _scan(text, at)[0]
+        else:
+            values = _scan_long(text, at)[0]
+    except StopIteration:
+        raise ValueError(f"not JSON: {text[at:at + min(length, 100)]!r}") from None
     if len(values) == 1:
         return values[0]
     return Values(*values) if values else None

@@ -5,7 +5,8 @@ taken in batches. A node belongs to the loop in which it is first used.
 """
 from typing import Awaitable, Optional
 
-from clouds._aio import Call, Node
+from clouds._aio import Node
+from clouds._call import Call
 from clouds._node import Serving
 
 __all__ = ["Client", "Server", "Monitor", "Base", "Call"]
