@@ -312,7 +312,7 @@ class Layout(Copy):
         self.passes(self.guarded, "members", "names", library=LIBRARY)
 
     def test_a_member_that_is_not_told(self):
-        self.refused("members", HEADER, r"    size_t error_len;\n}", "    size_t error_len;\n    int64_t later;\n}",
+        self.refused("members", HEADER, r"^(\} clouds_event;)$", r"    int64_t later;\n\1",
                      "does not tell of .'clouds_event', 'later', 'int64'")
 
     def test_a_member_of_another_type(self):
