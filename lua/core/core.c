@@ -149,6 +149,8 @@ __attribute__((visibility("default"))) int luaopen_clouds_core(lua_State *L)
                                          {"new_error", core_new_error},
                                          {"options", core_options},
                                          {NULL, NULL}};
+    if (clouds_version_number() < CLOUDS_VERSION_NUMBER) /* a later library has all that this module was built with */
+        return luaL_error(L, "clouds.core needs libclouds " CLOUDS_VERSION " or later, this one is %s", clouds_version());
     cl_state *s = cl_state_create(L);
     lua_newtable(L);
     cl_add_functions(L, s, functions);
