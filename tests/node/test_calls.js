@@ -131,6 +131,18 @@ test('an error of a service: message, code, members, values beside it', async ()
   await assert.rejects(client.call('fails'), { message: 'boom', code: 'E', status: 5 });
 });
 
+test('in the error of a service every member is its own', async () => {
+  const said = { method: 'm', server: 's', node: 'n', cluster: 'c', size: 1, limit: 2 };
+  await serve('says', (what, callback) => callback(Object.assign(new Error('said'), what)));
+  const one = await client.call('says', [said]).catch((error) => error);
+  assert.deepStrictEqual({ ...one, code: undefined }, { ...said, code: undefined });
+  assert.deepStrictEqual(one.members, { message: 'said', ...said });
+  const other = await client.call('says', [{}]).catch((error) => error);
+  assert.deepStrictEqual([other.message, ...Object.keys(said).map((name) => other[name])], ['said', ...Array(6).fill(undefined)]);
+  const ours = await client.call('says', [{}], { server: 'nobody' }).catch((error) => error);
+  assert.strictEqual(ours.method, 'says');
+});
+
 test('errors that are no Error', async () => {
   const wanted = [
     ['plain', 'plain'],
@@ -572,6 +584,26 @@ test('one AbortSignal gives up many calls, with one listener', async () => {
 });
 
 // ---- misuse
+
+test('an unknown option of a call is refused by its name, with the one that was meant', async () => {
+  const refused = (words) => (error) => error.code === 'CLOUDS_INVALID_OPTION' && error.message.includes(words);
+  const cases = [
+    [{ timout: 1 }, "the option 'timout' of a call: there is none; did you mean 'timeout'?"],
+    [{ timeout: 1, retries: 2 }, "the option 'retries' of a call: there is none; did you mean 'retry'?"],
+    [{ onretry() {} }, "did you mean 'onRetry'?"],
+    [{ 'quite\nanother': 1 }, 'there are timeout, deadline, retry, server'],
+  ];
+  for (const [options, words] of cases) {
+    await assert.rejects(client.call('add', [1, 2], options), refused(words));
+    assert.throws(() => client.call('add', [1, 2], options, () => {}), refused(words));
+    assert.throws(() => client.bind('add', options), refused(words));
+    assert.throws(() => client.bindP('add', options), refused(words));
+    const signal = new AbortController().signal;
+    await assert.rejects(client.call('add', [1, 2], { signal, ...options }), refused(words));
+    assert.strictEqual(getEventListeners(signal, 'abort').length, 0);
+  }
+  assert.strictEqual(await client.call('add', [1, 2], { timeout: 5, unknown: undefined }), 3);
+});
 
 test('wrong input is told at once', async () => {
   for (const method of [undefined, null, 5, {}, []]) assert.throws(() => client.call(method, [], () => {}), TypeError);

@@ -4,6 +4,8 @@
 const { AsyncResource } = require('async_hooks');
 const { failure, located, trace, traced } = require('./errors');
 const { nextTick } = require('./clock');
+const { printable } = require('./log');
+const { hint } = require('./tools');
 
 const NOTHING = [];
 
@@ -122,11 +124,22 @@ function hookOf({ onRetry }) {
   return typeof onRetry === 'function' ? AsyncResource.bind((...all) => onRetry(...all), 'CLOUDS_ATTEMPT') : null;
 }
 
+const OPTIONS = ['timeout', 'deadline', 'retry', 'server', 'signal', 'parent', 'onRetry', 'all'];
+const known = new Set(OPTIONS);
+
+function checkNames(options) {
+  for (const name in options) {
+    if (known.has(name) || options[name] === undefined) continue;
+    throw failure('CLOUDS_INVALID_OPTION', `the option '${printable(name)}' of a call: there is none; ${hint(name, OPTIONS)}`);
+  }
+}
+
 // The options of a call as a transport takes them, or null when there are none. Its own requests it knows by id, until
 // they are answered.
 function howOf(transport, options) {
   if (options === undefined || options === null) return null;
   if (typeof options !== 'object') throw new TypeError('clouds: the options of a call are an object');
+  checkNames(options);
   const { parent } = options,
     own = parent && parent.transport === transport && !parent.answered;
   return {
@@ -192,8 +205,10 @@ function callP(node, method, args, options) {
 // ---- bind
 
 function bindOptions(retry, onRetry) {
+  if (retry === undefined && !onRetry) return null;
   const options = Object.assign({ onRetry }, retry !== null && typeof retry === 'object' ? retry : { retry });
   if (options.retry !== undefined) options.retry = count(options.retry);
+  checkNames(options);
   return options;
 }
 

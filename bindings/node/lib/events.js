@@ -4,7 +4,7 @@
 
 const addon = require('./native');
 const Port = require('./port');
-const { received, failure, hide } = require('./errors');
+const { received, failure, hide, codeOf } = require('./errors');
 const { Request } = require('./request');
 const { uncaught } = require('./tools');
 const { now } = require('./clock');
@@ -15,6 +15,7 @@ const { FIND_SERVER, SAVE_SERVERS, REMOVE_SERVER, CLEAR_SERVERS } = addon.shape.
 
 const NUMBERS = addon.shape.EVENT_NUMBERS; // type, code, outcome, id, slot, number, time left, whether it has data
 const NONE = [];
+const SERVICE_ERROR = codeOf('CLOUDS_SERVICE_ERROR');
 const AS_BEFORE = 0; // the method or the caller of the request before
 
 const numbers = addon.numbers();
@@ -25,14 +26,15 @@ function settle(port, slot, code, outcome, values, error, method, server) {
   port.take(slot);
   try {
     if (code === 0) entry.finish(null, values);
-    else entry.finish(about(received(code, outcome, error, values), method, server), values || NONE);
+    else entry.finish(about(received(code, outcome, error, values), code, method, server), values || NONE);
   } catch (problem) {
     uncaught(problem);
   }
 }
 
-// What a call was, for errors that do not say so themselves.
-function about(error, method, server) {
+// What a call was, for errors of the library that do not say so themselves. In that of a service everything is its own.
+function about(error, code, method, server) {
+  if (code === SERVICE_ERROR) return error;
   if (method && error.method === undefined) hide(error, 'method', method);
   if (server && error.server === undefined) hide(error, 'server', server);
   return error;

@@ -31,6 +31,28 @@ function promised(begin) {
   return new Promise((resolve, reject) => begin((error, value) => (error ? reject(error) : resolve(value))));
 }
 
+// How many single-character edits apart two words are.
+function distance(a, b) {
+  let row = Array.from({ length: b.length + 1 }, (_, j) => j);
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i];
+    for (let j = 1; j <= b.length; j++)
+      next.push(Math.min(next[j - 1] + 1, row[j] + 1, row[j - 1] + (a[i - 1] === b[j - 1] ? 0 : 1)));
+    row = next;
+  }
+  return row[b.length];
+}
+
+// "Did you mean ...?", with the one of some words that is near enough to be what was meant; else all of them.
+function hint(word, words) {
+  const short = word.slice(0, 40).toLowerCase(),
+    far = words.map((each) => distance(short, each.toLowerCase()));
+  const best = far.indexOf(Math.min(...far));
+  return far[best] * 2 <= Math.max(short.length, words[best].length)
+    ? `did you mean '${words[best]}'?`
+    : `there are ${words.join(', ')}`;
+}
+
 // Methods as those of a class: not enumerable.
 function extend(prototype, methods) {
   const descriptors = Object.getOwnPropertyDescriptors(methods);
@@ -43,4 +65,4 @@ function inherit(constructor, parent) {
   Object.setPrototypeOf(constructor, parent);
 }
 
-module.exports = { uncaught, guarded, bound, promised, extend, inherit };
+module.exports = { uncaught, guarded, bound, promised, hint, extend, inherit };
