@@ -27,6 +27,7 @@ COUNTERS = {
     "events": "events raised",
     "dropped_events": "events dropped because the queue was full or memory was short",
     "queue_refusals": "requests refused because the queue of events was full",
+    "lost_results": "results that were lost because too many bytes of them waited to be taken",
 }
 
 

@@ -59,13 +59,29 @@ static int check_call(cl_api_node *node, const cl_command *c)
     return code;
 }
 
+CL_RARE static int no_room_for_results(const cl_context *context)
+{
+    size_t bytes = context->events.bytes + context->held_bytes;
+    return cl_error_limit(CLOUDS_ELIMIT, bytes, context->max_result_bytes,
+                          "%zu bytes of results wait to be taken already (max_event_bytes and max_in_flight_bytes)",
+                          bytes);
+}
+
+CL_RARE static int too_many(const cl_context *context)
+{
+    return cl_error_limit(CLOUDS_ELIMIT, context->max_in_flight, context->max_in_flight,
+                          "%zu calls are outstanding already (max_in_flight)", context->max_in_flight);
+}
+
 /* Room for the completion, and what cancel needs to know. Under the lock. */
 static int book(cl_context *context, uint64_t id)
 {
     int held = cl_id_is_held(id);
-    if (context->threaded && context->calls_open >= context->max_in_flight) return CLOUDS_ELIMIT;
-    if (held && context->held.len >= context->max_in_flight) return CLOUDS_ELIMIT;
-    int code = held ? cl_held_add(&context->held, id) : cl_events_reserve(&context->events, 1);
+    if (context->threaded && context->calls_open >= context->max_in_flight) return too_many(context);
+    if (held && context->held.len >= context->max_in_flight) return too_many(context);
+    /* The rest is for the results of those that are outstanding. */
+    if (cl_raise_is_full(context, context->max_result_bytes / 2)) return no_room_for_results(context);
+    int code = held ? cl_held_add(&context->held, id, &context->held_bytes) : cl_events_reserve(&context->events, 1);
     if (code != 0 || !context->threaded) return code;
     code = cl_idmap_put(&context->open, cl_open_key(CL_OPEN_CALL, id), context);
     if (code == 0) context->calls_open++;
@@ -91,10 +107,7 @@ static int start_call(cl_context *context, cl_command *c)
     cl_context_lock(context);
     int code = book(context, c->id);
     cl_context_unlock(context);
-    if (code == CLOUDS_ELIMIT)
-        return cl_error_limit(code, context->max_in_flight, context->max_in_flight,
-                              "%zu calls are outstanding already (max_in_flight)", context->max_in_flight);
-    if (code != 0) return cl_error(code, NULL);
+    if (code != 0) return code == CLOUDS_ENOMEM ? cl_error(code, NULL) : code;
     if (context->threaded) c->made_at = cl_loop_now(); /* else it is made now */
     uint64_t id = c->id;                               /* in thread mode the command may be done already */
     code = cl_submit(context, c);

@@ -45,12 +45,18 @@ static cl_str keep(char **to, cl_str text)
     return kept;
 }
 
+/* What a record takes, whatever it asks for: a command without texts counts too. */
+static size_t record_size(size_t bytes)
+{
+    return sizeof(cl_command) + (bytes > SMALL_TEXT ? bytes : SMALL_TEXT);
+}
+
 /* Under the lock: a record with room for so many bytes of text. */
 static cl_command *record(cl_command_queue *q, size_t bytes)
 {
-    if (bytes > SMALL_TEXT) return cl_malloc(sizeof(cl_command) + bytes);
+    if (bytes > SMALL_TEXT) return cl_malloc(record_size(bytes));
     cl_command *c = q->spare;
-    if (!c) return cl_malloc(sizeof *c + SMALL_TEXT);
+    if (!c) return cl_malloc(record_size(bytes));
     q->spare = c->next;
     q->spares--;
     return c;
@@ -83,9 +89,15 @@ static enum cl_wake push(cl_context *context, cl_command *c)
     c->next = NULL;
     *q->end = c;
     q->end = &c->next;
-    q->bytes += c->bytes;
+    q->bytes += c->embedded ? 0 : record_size(c->bytes);
     q->count++;
     return whom_to_wake(context, c);
+}
+
+CL_RARE static int full(const cl_context *context, size_t waits)
+{
+    return cl_error_limit(CLOUDS_ELIMIT, waits, context->max_event_bytes,
+                          "%zu bytes wait for the library's thread already (max_event_bytes)", waits);
 }
 
 int cl_queue_put(cl_context *context, const cl_command *command, enum cl_wake *whom)
@@ -94,11 +106,11 @@ int cl_queue_put(cl_context *context, const cl_command *command, enum cl_wake *w
     size_t bytes = command->a.n + command->b.n + command->c.n;
     pthread_mutex_lock(&q->lock);
     size_t waits = q->bytes + q->late_bytes;
-    int full = (q->count || q->late_bytes) && waits + bytes > context->max_event_bytes;
-    cl_command *c = full ? NULL : record(q, bytes);
+    int is_full = (q->count || q->late_bytes) && waits + record_size(bytes) > context->max_event_bytes;
+    cl_command *c = is_full ? NULL : record(q, bytes);
     if (!c) {
         pthread_mutex_unlock(&q->lock);
-        return cl_error(full ? CLOUDS_ELIMIT : CLOUDS_ENOMEM, NULL);
+        return is_full ? full(context, waits) : cl_error(CLOUDS_ENOMEM, NULL);
     }
     *c = *command;
     c->bytes = bytes;
@@ -290,7 +302,7 @@ void cl_queue_run_late(cl_context *context)
             put_off(q, c);
             continue;
         }
-        count_late(q, 0, c->bytes);
+        count_late(q, 0, record_size(c->bytes));
         c->next = NULL;
         give_back(q, c);
     }
@@ -305,7 +317,7 @@ void cl_queue_run(cl_context *context)
         int embedded = c->embedded; /* carrying it out may free what it lies in */
         int code = execute(context, c);
         if (!embedded && may_wait(c, code)) {
-            count_late(&context->queue, c->bytes, 0);
+            count_late(&context->queue, record_size(c->bytes), 0);
             put_off(&context->queue, c);
             cl_core_wake_soon(context->core);
             continue;

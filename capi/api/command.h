@@ -48,9 +48,10 @@ typedef struct cl_command_queue {
     pthread_mutex_t lock;
     cl_command *first, **end;
     cl_command *spare; /* records of the small size */
-    size_t spares, bytes, count;
+    size_t spares, count;
+    size_t bytes;                 /* of the records that wait */
     cl_command *late, **late_end; /* the engine's: answers that could not be queued yet */
-    size_t late_bytes;            /* of their texts; under the lock */
+    size_t late_bytes;            /* of their records; under the lock */
     size_t late_count;
     int woken; /* the engine was told since it last took the list */
 } cl_command_queue;

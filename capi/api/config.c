@@ -97,6 +97,7 @@ int cl_config_context(cl_context *context, const cl_options *options)
     context->max_in_flight = size_of(options, CL_OPTION_max_in_flight);
     context->max_events = size_of(options, CL_OPTION_max_events);
     context->max_event_bytes = size_of(options, CL_OPTION_max_event_bytes);
+    context->max_result_bytes = context->max_event_bytes + size_of(options, CL_OPTION_max_in_flight_bytes);
     if (cl_random_bytes(&context->random_state, sizeof context->random_state) != 0) return CLOUDS_ESYSTEM;
     return read_url(context, options);
 }

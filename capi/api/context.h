@@ -20,7 +20,13 @@
 #include "net/loop.h"
 
 /* Counters of this layer, after those of the core. */
-enum cl_api_counter { CL_COUNT_EVENTS, CL_COUNT_DROPPED_EVENTS, CL_COUNT_QUEUE_REFUSALS, CL_API_COUNTERS };
+enum cl_api_counter {
+    CL_COUNT_EVENTS,
+    CL_COUNT_DROPPED_EVENTS,
+    CL_COUNT_QUEUE_REFUSALS,
+    CL_COUNT_LOST_RESULTS,
+    CL_API_COUNTERS
+};
 
 /* Requests that found the event queue full, to be refused at the end of the turn. */
 enum { CL_REFUSALS = 256 };
@@ -49,6 +55,7 @@ typedef struct cl_context {
     char shown[256];         /* the url without the password, for errors */
     cl_limits limits;
     size_t max_in_flight, max_events, max_event_bytes;
+    size_t max_result_bytes; /* of all texts that wait for the user; beyond it a result is told without its own */
     uint64_t random_state;
     int executing;  /* a command of the user is being carried out */
     int held_done;  /* thread mode: a call completed that is waited for */
@@ -67,7 +74,8 @@ typedef struct cl_context {
     pthread_cond_t arrived;
     cl_events events;
     cl_idmap held;
-    cl_idmap open; /* thread mode: calls, requests and questions that can still be canceled or answered */
+    size_t held_bytes; /* of the texts in it */
+    cl_idmap open;     /* thread mode: calls, requests and questions that can still be canceled or answered */
     size_t calls_open;
     uint64_t begun;   /* the latest request that was handed out */
     size_t withdrawn; /* requests in `events` that are not handed out any more */
@@ -171,6 +179,8 @@ void cl_engine_turn(void *context);
 
 /* raise.c: one event for the user, from the engine. 0; for a question also CLOUDS_ENOMEM: it was not asked. */
 int cl_raise(cl_context *context, cl_api_node *node, const clouds_event *event);
+/* Under the lock: the texts that wait for the user leave no room for those of one more result. */
+int cl_raise_is_full(const cl_context *context, size_t bytes);
 /* Room for the event of a request that arrived; 0 or why it must be refused. */
 int cl_raise_reserve_request(cl_context *context);
 /* See cl_port. */

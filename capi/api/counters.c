@@ -9,6 +9,7 @@ const char *const cl_api_counter_names[CL_API_COUNTERS] = {
     [CL_COUNT_EVENTS] = "events",
     [CL_COUNT_DROPPED_EVENTS] = "dropped_events",
     [CL_COUNT_QUEUE_REFUSALS] = "queue_refusals",
+    [CL_COUNT_LOST_RESULTS] = "lost_results",
 };
 
 static const char *name_of(uint32_t index)

@@ -15,15 +15,17 @@ enum { OWNS_BLOCK = 0x57616974 };
 static void free_held(cl_held *held)
 {
     pthread_cond_destroy(&held->changed);
+    *held->total -= held->bytes;
     cl_free(held->block);
     cl_free(held);
 }
 
-int cl_held_add(cl_idmap *set, uint64_t call)
+int cl_held_add(cl_idmap *set, uint64_t call, size_t *total)
 {
     cl_held *held = cl_calloc(1, sizeof *held);
     if (!held) return CLOUDS_ENOMEM;
     held->event.id = call;
+    held->total = total;
     cl_cond_init(&held->changed);
     if (cl_idmap_put(set, call, held) == 0) return 0;
     free_held(held);
@@ -58,12 +60,19 @@ void cl_held_leave(cl_held *held)
     if (--held->waiters == 0 && held->gone) free_held(held);
 }
 
+static void count(cl_held *held, size_t bytes)
+{
+    *held->total += bytes - held->bytes;
+    held->bytes = bytes;
+}
+
 /* 0, or CLOUDS_ENOMEM: the event is there without its texts. */
 static int fill(cl_held *held, const clouds_event *event, clouds_node *node)
 {
     size_t bytes = cl_event_bytes(event);
     cl_free(held->block);
     held->block = bytes ? cl_malloc(bytes) : NULL;
+    count(held, held->block ? bytes : 0);
     held->event = *event;
     held->event.node = node;
     if (bytes && !held->block) {
@@ -117,6 +126,7 @@ void cl_held_take(cl_idmap *set, cl_held *held, clouds_event *event, size_t even
     if (held->block) {
         held->event.reserved = OWNS_BLOCK;
         held->block = NULL;
+        count(held, 0);
         cl_guard_keep(1);
     }
     cl_record_write(event, event_size, &held->event, sizeof held->event);

@@ -13,6 +13,8 @@
 typedef struct cl_held {
     clouds_event event;
     char *block;   /* the texts, or NULL */
+    size_t bytes;  /* of them */
+    size_t *total; /* of all */
     int asks;      /* the event is a question */
     int done;      /* it is the completion */
     int waiters;   /* threads that look at it; the last one frees it when it is out of the set */
@@ -22,8 +24,8 @@ typedef struct cl_held {
     pthread_cond_t changed;
 } cl_held;
 
-/* 0 or CLOUDS_ENOMEM. */
-int cl_held_add(cl_idmap *set, uint64_t call);
+/* 0 or CLOUDS_ENOMEM. *total counts the bytes of the texts that are kept. */
+int cl_held_add(cl_idmap *set, uint64_t call, size_t *total);
 /* Takes it out of the set; CLOUDS_ESTALE for those who wait. */
 void cl_held_drop(cl_idmap *set, uint64_t call);
 /* Fills in a question, and wakes who waits. 0 or CLOUDS_ENOMEM. */

@@ -22,7 +22,7 @@ static int book(cl_context *context, uint64_t id)
 {
     int held = cl_id_is_held(id);
     if (held && context->held.len >= context->max_in_flight) return CLOUDS_ELIMIT;
-    int code = held ? cl_held_add(&context->held, id) : cl_events_reserve(&context->events, 1);
+    int code = held ? cl_held_add(&context->held, id, &context->held_bytes) : cl_events_reserve(&context->events, 1);
     if (code != 0 || !context->threaded) return code;
     code = cl_idmap_put(&context->open, cl_open_key(CL_OPEN_CALL, id), context);
     if (code == 0) return 0;
@@ -48,8 +48,7 @@ static int refused(cl_context *context, int code)
                           context->max_in_flight);
 }
 
-int cl_operation_start(cl_context *context, const clouds_operation_options *o, cl_command *command,
-                       uint64_t *operation)
+int cl_operation_start(cl_context *context, const clouds_operation_options *o, cl_command *command, uint64_t *operation)
 {
     uint64_t id = command->id = cl_context_id(context, (o->flags & CLOUDS_OPERATION_WAIT) != 0);
     command->x = o->timeout;
@@ -71,7 +70,7 @@ int cl_operation_start_close(cl_context *context, const clouds_operation_options
     uint64_t id = command->id = cl_context_id(context, held);
     command->user_data = o->user_data;
     cl_context_lock(context);
-    int code = held ? cl_held_add(&context->held, id) : 0;
+    int code = held ? cl_held_add(&context->held, id, &context->held_bytes) : 0;
     if (held && code == 0) ((cl_held *)cl_idmap_get(&context->held, id))->closing = 1;
     cl_context_unlock(context);
     if (code != 0) return cl_error(code, NULL);

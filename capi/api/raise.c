@@ -1,6 +1,7 @@
 /* Events on their way from the engine to the user. */
 #include "api/context.h"
 #include "base/log.h"
+#include "proto/error_object.h"
 
 /* Completions: their place was reserved when what they complete was accepted. */
 static int is_reserved(uint32_t type)
@@ -105,11 +106,48 @@ static void raise_request(cl_context *context, const clouds_event *event, clouds
     }
 }
 
+int cl_raise_is_full(const cl_context *context, size_t bytes)
+{
+    return context->events.bytes + context->held_bytes + bytes > context->max_result_bytes;
+}
+
+static void complete_call(cl_context *context, const clouds_event *event, clouds_node *node)
+{
+    if (cl_id_is_held(event->id)) context->held_done = 1, cl_held_complete(&context->held, event, node);
+    else cl_events_complete(&context->events, event, node);
+}
+
+/* The user takes results more slowly than they come: the call completes, with the fact that what it gave is lost. */
+CL_RARE static void lose_result(cl_context *context, const clouds_event *event, clouds_node *node)
+{
+    cl_buf error = {0};
+    cl_facts facts = {.method = cl_str_of(event->method, event->method_len),
+                      .server = cl_str_of(event->peer, event->peer_len),
+                      .cluster = cl_str_z(context->shown),
+                      .size = cl_event_bytes(event),
+                      .limit = context->max_result_bytes};
+    cl_str words = CL_STR("the result is lost: too many bytes of results wait to be taken already (max_event_bytes and "
+                          "max_in_flight_bytes together)");
+    if (cl_error_object(&error, CLOUDS_ELIMIT, words, &facts) != 0) cl_buf_clear(&error);
+    clouds_event said = *event;
+    said.code = CLOUDS_ELIMIT;
+    said.outcome = CLOUDS_UNKNOWN;
+    said.data = "";
+    said.data_len = 0;
+    said.error = error.len ? error.data : "";
+    said.error_len = error.len;
+    context->counters[CL_COUNT_LOST_RESULTS]++;
+    complete_call(context, &said, node);
+    cl_buf_free(&error);
+}
+
+/* Only what a server sent is large. */
 static void raise_result(cl_context *context, const clouds_event *event, clouds_node *node)
 {
     forget_call(context, event->id);
-    if (cl_id_is_held(event->id)) context->held_done = 1, cl_held_complete(&context->held, event, node);
-    else cl_events_complete(&context->events, event, node);
+    int is_answer = event->outcome == CLOUDS_DONE || event->outcome == CLOUDS_APP_ERROR;
+    if (is_answer && cl_raise_is_full(context, cl_event_bytes(event))) lose_result(context, event, node);
+    else complete_call(context, event, node);
 }
 
 static int is_close(uint32_t type)

@@ -59,7 +59,7 @@ local clouds = {}
 ---@field max_in_flight_bytes? number The same for the bytes of their arguments: one more call is refused, and one more request is answered busy. In bytes. Default: 268435456.
 ---@field max_links? number Most direct links to other processes. Default: 1000.
 ---@field max_events? number Events waiting for poll: past it messages are dropped and requests are refused; completions are always kept. Default: 20000.
----@field max_event_bytes? number The same for the bytes of their texts. In bytes. Default: 67108864.
+---@field max_event_bytes? number The same for the bytes of their texts, and in thread mode of what waits for the library's thread. With `max_in_flight_bytes` together: bytes of results that wait; past them a result is lost. In bytes. Default: 67108864.
 ---@field write_soft? number Unwritten bytes of a connection past which calls wait for room, and other sends but answers are refused. In bytes. Default: 1048576.
 ---@field write_hard? number Unwritten bytes of a connection past which answers are refused too, and past which a link is cut. All links of local: together hold eight times that. In bytes. Default: 8388608.
 ---@field resp_line? number Redis: longest line that is no payload. In bytes. Default: 65536.
