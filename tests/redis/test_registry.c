@@ -178,6 +178,34 @@ static void enroll_and_withdraw_at_once(void)
     kit_close(&a, 0);
 }
 
+/* What is asked while Redis is away: the last word counts, and what it supersedes is told so when Redis is back. */
+static void the_last_word_counts(void)
+{
+    begin();
+    CHECK_INT(kit_enroll(&a, &node_a, "kept"), 0);
+    CHECK_INT(kit_enroll(&a, &node_a, "gone"), 0);
+    test_redis_kill(&server);
+    WAIT_FOR(!a.up);
+    CHECK_INT(a.bus->ops->unregister_method(a.bus, &node_a, CL_STR("kept"), 100), 0);
+    CHECK_INT(a.bus->ops->register_method(a.bus, &node_a, CL_STR("kept"), 101), 0);
+    CHECK_INT(a.bus->ops->unregister_method(a.bus, &node_a, CL_STR("gone"), 200), 0);
+    CHECK_INT(a.bus->ops->register_method(a.bus, &node_a, CL_STR("gone"), 201), 0);
+    CHECK_INT(a.bus->ops->unregister_method(a.bus, &node_a, CL_STR("gone"), 202), 0);
+    REQUIRE(test_redis_restart(&server) == 0);
+    int codes[300], ended = 0;
+    for (int i = 0; i < 300; i++) codes[i] = 1;
+    for (kit_note *n; ended < 5 && (n = kit_take(&a, "enrolled")); ended++) codes[n->id] = n->code;
+    CHECK_INT(ended, 5);
+    CHECK_INT(codes[100], CLOUDS_ECANCELED);
+    CHECK_INT(codes[101], 0);
+    CHECK_INT(codes[200], 0);
+    CHECK_INT(codes[201], CLOUDS_ECANCELED);
+    CHECK_INT(codes[202], 0);
+    CHECK(becomes("EXISTS clouds:S:kept:" ID_A, "1"));
+    CHECK(becomes("EXISTS clouds:S:gone:" ID_A, "0"));
+    kit_close(&a, 0);
+}
+
 static void drain_and_close_in_order(void)
 {
     begin();
@@ -318,6 +346,7 @@ int main(void)
     RUN(heals_after_flushall);
     RUN(withdraw_takes_it_back);
     RUN(enroll_and_withdraw_at_once);
+    RUN(the_last_word_counts);
     RUN(drain_and_close_in_order);
     RUN(news_travel_fast);
     RUN(odd_names);

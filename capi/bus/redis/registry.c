@@ -8,7 +8,7 @@
  *
  * Nothing of it while the node's subscription is not confirmed. Whatever fails is tried again with the next heartbeat.
  * An operation of the owner ends with the first answer that it meets, good or bad; while Redis is away it waits, until
- * its owner abandons it. */
+ * its owner abandons it. One that the other kind has superseded by then is canceled. */
 #include <stdio.h>
 #include <unistd.h>
 
@@ -369,6 +369,8 @@ static void listed(redis_bus *bus, redis_reg *reg, int anew)
         cl_redis_defer(bus, reg->node);
     }
     end_ops(bus, &reg->registers, 0, "");
+    /* Commands are answered in their order: the deletion was lost, and the registration has taken its place. */
+    end_ops(bus, &reg->unregisters, CLOUDS_ECANCELED, "registered again meanwhile");
 }
 
 /* A key of another kind there is somebody else's: it is named and left alone. Servers of the method are found by a
