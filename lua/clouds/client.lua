@@ -51,6 +51,30 @@ local function retries_of(retry)
   return retry > 0 and retry or -1
 end
 
+-- How many arguments a list has that is a short one of the usual kind: its keys come as 1, 2, 3, and behind them
+-- perhaps the right n. -1: the core looks at it more closely, where a step from key to key costs four times as much. No
+-- loop, which would keep LuaJIT from compiling what calls this.
+local function count_of(args)
+  local count = 0
+  local key, value = next(args)
+  if key == 1 then
+    count = 1
+    key, value = next(args, 1)
+    if key == 2 then
+      count = 2
+      key, value = next(args, 2)
+      if key == 3 then
+        count = 3
+        key, value = next(args, 3)
+      end
+    end
+  end
+  if key == nil or (key == "n" and value == count and next(args, "n") == nil) then
+    return count
+  end
+  return -1
+end
+
 --- call(name, arguments [, options] [, callback]): results, or nil and an error; a callback gets error, results.
 function Client:call(name, args, options, callback)
   if type(options) == "function" then
@@ -62,13 +86,15 @@ function Client:call(name, args, options, callback)
   if args ~= nil and type(args) ~= "table" then
     error("expected the arguments in a table", 2)
   end
+  local count = args == nil and 0 or count_of(args)
   if options == nil then
-    return self.core:call(name, args or {}, callback)
+    return self.core:call(name, args, count, callback)
   end
   check_options(options, true, 2)
   return self.core:call(
     name,
-    args or {},
+    args,
+    count,
     callback,
     options.timeout or 0,
     options.deadline or 0,
@@ -86,10 +112,10 @@ local function bind_hooked(self, name, options)
     local asked, callback = { hook = options.on_retry, args = args }, args[args.n]
     if type(callback) ~= "function" then
       core.check_wait()
-      return hooked.outcome(asked, self.core:call(name, args, nil, timeout, deadline, retries, nil, asked))
+      return hooked.outcome(asked, self.core:call(name, args, -1, nil, timeout, deadline, retries, nil, asked))
     end
     args[args.n], args.n = nil, args.n - 1
-    self.core:call(name, args, hooked.outcome_for(callback, asked), timeout, deadline, retries, nil, asked)
+    self.core:call(name, args, -1, hooked.outcome_for(callback, asked), timeout, deadline, retries, nil, asked)
   end
 end
 

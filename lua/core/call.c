@@ -1,12 +1,17 @@
 /* Calls: arguments from the Lua stack to JSON, and the wait for the result. */
 #include "state.h"
 
-/* What a bound function keeps: its method follows. */
 typedef struct spec {
     double timeout, deadline;
     int32_t retries;
-    size_t method_len;
 } spec;
+
+/* What a bound function keeps: its method follows. */
+typedef struct bound {
+    cl_lua_node *node;
+    spec options;
+    size_t method_len;
+} bound;
 
 typedef struct target {
     cl_lua_node *node;
@@ -71,8 +76,8 @@ static int send_call(cl_state *s, const target *to, cl_slot *slot, uint64_t *id)
     return clouds_node_call(node->node, to->method, to->method_len, s->out.data, s->out.len, &options, id);
 }
 
-/* s->out has the arguments. `callback`: its stack index, or 0 to wait; `node`: where the node is. */
-static int start_call(lua_State *L, cl_state *s, const target *to, int callback, int node)
+/* s->out has the arguments. `callback`: its stack index, or 0 to wait; `node_index`: where the node is. */
+static int start_call(lua_State *L, cl_state *s, const target *to, int callback, int node_index)
 {
     cl_slot *slot = cl_slot_new(L, s);
     uint64_t id = 0;
@@ -85,34 +90,28 @@ static int start_call(lua_State *L, cl_state *s, const target *to, int callback,
         name_method(L, to);
         return failed(L, s, callback);
     }
-    cl_slot_bind(L, s, slot, node, id, false);
+    cl_slot_bind(L, slot, to->node, node_index, id, false);
     if (to->asked) {
         lua_pushvalue(L, to->asked);
         cl_slot_ask(L, s, slot);
     }
     if (!callback) return cl_slot_wait(L, s, slot);
-    slot->state = CL_SLOT_CALLBACK;
-    lua_rawgeti(L, LUA_REGISTRYINDEX, s->waiting_ref);
-    lua_pushvalue(L, callback);
-    lua_rawseti(L, -2, (int)(slot - s->slots) + 1);
+    cl_slot_call_back(L, slot, callback);
     return 0;
 }
 
-/* Upvalues: state, node, spec. bound(...) waits; bound(..., function) calls back. */
+/* Upvalues: node, what is bound. bound(...) waits; bound(..., function) calls back. */
 static int call_bound(lua_State *L)
 {
-    cl_state *s = cl_state_of(L);
+    const bound *b = lua_touserdata(L, lua_upvalueindex(2));
+    cl_state *s = b->node->state;
     int last = lua_gettop(L), callback = 0;
     if (last > 0 && lua_isfunction(L, last)) callback = last--;
     else cl_slot_check_wait(L, s);
-    const spec *options = lua_touserdata(L, lua_upvalueindex(3));
-    target to = {.node = lua_touserdata(L, lua_upvalueindex(2)),
-                 .options = options,
-                 .method = (const char *)(options + 1),
-                 .method_len = options->method_len};
+    target to = {.node = b->node, .options = &b->options, .method = (const char *)(b + 1), .method_len = b->method_len};
     s->out.len = 0;
     if (!cl_encode_values(L, &s->codec, 1, last, &s->out)) return refused(L, s, &to, callback);
-    return start_call(L, s, &to, callback, lua_upvalueindex(2));
+    return start_call(L, s, &to, callback, lua_upvalueindex(1));
 }
 
 static void read_options(lua_State *L, int index, spec *options)
@@ -125,38 +124,39 @@ static void read_options(lua_State *L, int index, spec *options)
 /* node:bind(method, timeout, deadline, retries) -> a function */
 int cl_node_bind(lua_State *L)
 {
-    cl_check_node(L, 1);
-    size_t len;
-    const char *method = luaL_checklstring(L, 2, &len);
-    spec read = {.method_len = len};
-    read_options(L, 3, &read);
-    lua_pushvalue(L, lua_upvalueindex(1));
+    bound read = {.node = cl_check_node(L, 1)};
+    const char *method = luaL_checklstring(L, 2, &read.method_len);
+    read_options(L, 3, &read.options);
     lua_pushvalue(L, 1);
-    spec *options = lua_newuserdata(L, sizeof *options + len);
-    *options = read;
-    memcpy(options + 1, method, len);
-    lua_pushcclosure(L, call_bound, 3);
+    bound *b = lua_newuserdata(L, sizeof *b + read.method_len);
+    *b = read;
+    memcpy(b + 1, method, read.method_len);
+    lua_pushcclosure(L, call_bound, 2);
     return 1;
 }
 
-/* node:call(method, list, callback or nil, timeout, deadline, retries, server, asked) -> results. Before each attempt
- * the hook `attempt` is told `asked`, unless that is nil. */
+/* node:call(method, list, count, callback or nil, timeout, deadline, retries, server, asked) -> results. The count is
+ * that of a list which is known to have no other keys, or -1. Before each attempt the hook `attempt` is told `asked`,
+ * unless that is nil. */
 int cl_node_call(lua_State *L)
 {
-    cl_state *s = cl_state_of(L);
     spec options = {0};
     target to = {.node = cl_check_node(L, 1), .options = &options};
+    cl_state *s = to.node->state;
     to.method = luaL_checklstring(L, 2, &to.method_len);
-    luaL_checktype(L, 3, LUA_TTABLE);
-    int callback = lua_isfunction(L, 4) ? 4 : 0;
-    if (lua_gettop(L) > 4) {
-        read_options(L, 5, &options);
-        to.server = luaL_optlstring(L, 8, NULL, &to.server_len);
+    lua_Number count = lua_tonumber(L, 4);
+    int callback = lua_isfunction(L, 5) ? 5 : 0;
+    if (lua_gettop(L) > 5) {
+        read_options(L, 6, &options);
+        to.server = luaL_optlstring(L, 9, NULL, &to.server_len);
         if (!to.server) to.server_len = 0;
-        if (!lua_isnoneornil(L, 9)) to.asked = 9;
+        if (!lua_isnoneornil(L, 10)) to.asked = 10;
     }
     if (!callback) cl_slot_check_wait(L, s);
     s->out.len = 0;
-    if (!cl_encode_list(L, &s->codec, 3, &s->out)) return refused(L, s, &to, callback);
+    if (count != 0) luaL_checktype(L, 3, LUA_TTABLE);
+    bool ok = count < 0 ? cl_encode_list(L, &s->codec, 3, &s->out)
+                        : cl_encode_counted(L, &s->codec, 3, (size_t)count, &s->out);
+    if (!ok) return refused(L, s, &to, callback);
     return start_call(L, s, &to, callback, 1);
 }

@@ -18,9 +18,7 @@ static int core_run(lua_State *L)
         return 1;
     }
     cl_handle scope = cl_scope_of(L, s);
-    cl_task *task = cl_task_begin(L, s);
-    lua_insert(L, 1);
-    cl_task_start(L, s, task, CL_TASK_PLAIN, scope, count);
+    cl_task_start(L, s, cl_task_begin(L, s), CL_TASK_PLAIN, scope, count);
     lua_pushboolean(L, 1);
     return 1;
 }

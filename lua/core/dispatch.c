@@ -107,7 +107,6 @@ static void on_request(lua_State *L, cl_state *s, cl_ctx *ctx, const clouds_even
         refuse(ctx, event->id, late, sizeof late - 1);
         return;
     }
-    int base = lua_gettop(L) + 1;
     if (!push_handler(L, s, event)) {
         refuse(ctx, event->id, missing, sizeof missing - 1);
         return;
@@ -117,10 +116,8 @@ static void on_request(lua_State *L, cl_state *s, cl_ctx *ctx, const clouds_even
         refuse(ctx, event->id, broken, sizeof broken - 1);
         return;
     }
-    cl_task *task = cl_task_begin(L, s);
-    lua_insert(L, base);
     cl_handle scope = cl_request_handle(s, cl_request_new(L, s, ctx, event));
-    cl_task_start(L, s, task, CL_TASK_REQUEST, scope, count + 1);
+    cl_task_start(L, s, cl_task_begin(L, s), CL_TASK_REQUEST, scope, count + 1);
 }
 
 /* What the module in Lua is told: the name of the event, the number of the node (or context), and more. */
@@ -209,13 +206,13 @@ static void on_other(lua_State *L, cl_state *s, cl_ctx *ctx, const clouds_event 
 {
     const char *name = event_name(event->type);
     if (!name) return;
-    cl_task *task = cl_task_begin(L, s);
+    luaL_checkstack(L, 16, NULL);
     cl_push_hook(L, s, "event");
     int function = lua_gettop(L);
     lua_pushstring(L, name);
     lua_pushnumber(L, subject(s, ctx, event));
     push_event_values(L, s, event);
-    cl_task_start(L, s, task, CL_TASK_PLAIN, 0, lua_gettop(L) - function + 1);
+    cl_task_start(L, s, cl_task_begin(L, s), CL_TASK_PLAIN, 0, lua_gettop(L) - function + 1);
 }
 
 /* attempt(asked, context, call, number, code): on behalf of the request that the call was made for. */
@@ -225,7 +222,7 @@ static void on_attempt(lua_State *L, cl_state *s, cl_ctx *ctx, const clouds_even
     if (!slot || slot->id != event->id || !slot->asks) return;
     int place = (int)(slot - s->slots) + 1;
     cl_handle scope = slot->scope;
-    cl_task *task = cl_task_begin(L, s);
+    luaL_checkstack(L, 16, NULL);
     cl_push_hook(L, s, "attempt");
     lua_rawgeti(L, LUA_REGISTRYINDEX, s->asked_ref);
     lua_rawgeti(L, -1, place);
@@ -235,7 +232,7 @@ static void on_attempt(lua_State *L, cl_state *s, cl_ctx *ctx, const clouds_even
     lua_pushnumber(L, (lua_Number)event->number);
     if (event->code != 0) lua_pushstring(L, clouds_err_name(event->code));
     else lua_pushnil(L);
-    cl_task_start(L, s, task, CL_TASK_PLAIN, scope, 6);
+    cl_task_start(L, s, cl_task_begin(L, s), CL_TASK_PLAIN, scope, 6);
 }
 
 void cl_dispatch(lua_State *L, cl_state *s, cl_ctx *ctx, const clouds_event *event)

@@ -43,6 +43,8 @@ bool cl_encode_values(lua_State *L, cl_codec *codec, int first, int last, cl_tex
 /* A list in a table, whose nils are null: the arguments of a call. With holes its field n has to count; a table with
  * any other key is no list. */
 bool cl_encode_list(lua_State *L, cl_codec *codec, int index, cl_text *out);
+/* The same for a table that has just the keys 1 .. count; when that is 0 there need be none. */
+bool cl_encode_counted(lua_State *L, cl_codec *codec, int index, size_t count, cl_text *out);
 void cl_encode_string(cl_text *out, const char *s, size_t len, bool *ok, size_t *bad_at);
 
 /* Pushes the value of the text. false: codec->error says why, and nothing is pushed. May raise for want of memory. */

@@ -279,27 +279,6 @@ static bool encode_member(encoder *e)
     return encode_string(e, top - 1) && add_char(e, ':') && encode(e, top);
 }
 
-/* The first pair is on the stack. Keys that come as 1, 2, 3 ...; *again: they do not. */
-static bool encode_array(encoder *e, int index, bool *again)
-{
-    lua_State *L = e->L;
-    level *here = &e->levels[e->depth - 1];
-    lua_Number expected = 1;
-    if (!add_char(e, '[')) return false;
-    do {
-        if (lua_type(L, -2) != LUA_TNUMBER || lua_tonumber(L, -2) != expected) {
-            *again = true;
-            return true;
-        }
-        here->number = expected;
-        if (expected > 1 && !add_char(e, ',')) return false;
-        if (!encode(e, lua_gettop(L))) return false;
-        lua_pop(L, 1);
-        expected++;
-    } while (lua_next(L, index));
-    return add_char(e, ']');
-}
-
 /* What the keys of a list say: the largest index, how many indices there are, and its field n (-1: none). */
 typedef struct extent {
     lua_Number most, count, n;
@@ -377,23 +356,25 @@ static bool is_field_n(lua_State *L, lua_Number count, lua_Number *n)
     return *n >= count && *n <= CL_JSON_LONGEST / 2 && *n == floor(*n);
 }
 
-/* The usual lists in one pass: the keys come as 1, 2, 3 ..., and behind them perhaps n. *again: they do not. */
-static bool encode_in_order(encoder *e, int index, bool *again)
+/* The usual arrays in one pass; the first pair is on the stack. The keys come as 1, 2, 3 ..., and behind them perhaps,
+ * in a list that may count itself, n. *again: they do not. */
+static bool encode_in_order(encoder *e, int index, bool may_count, bool *again)
 {
     lua_State *L = e->L;
     level *here = &e->levels[e->depth - 1];
     lua_Number count = 0, n = -1;
     if (!add_char(e, '[')) return false;
-    for (lua_pushnil(L); lua_next(L, index); lua_pop(L, 1)) {
+    do {
         if (n < 0 && lua_type(L, -2) == LUA_TNUMBER && lua_tonumber(L, -2) == count + 1) {
             here->number = ++count;
             if (count > 1 && !add_char(e, ',')) return false;
             if (!encode(e, lua_gettop(L))) return false;
-        } else if (n >= 0 || !is_field_n(L, count, &n)) {
+        } else if (n >= 0 || !may_count || !is_field_n(L, count, &n)) {
             *again = true;
             return true;
         }
-    }
+        lua_pop(L, 1);
+    } while (lua_next(L, index));
     for (; count < n; count++)
         if (!add(e, count > 0 ? ",null" : "null", count > 0 ? 5 : 4)) return false;
     return add_char(e, ']');
@@ -405,7 +386,9 @@ static bool encode_list(encoder *e, int index)
     size_t start = e->out->len;
     int top = lua_gettop(e->L);
     bool again = false;
-    if (!encode_in_order(e, index, &again)) return false;
+    lua_pushnil(e->L);
+    if (!lua_next(e->L, index)) return add(e, "[]", 2);
+    if (!encode_in_order(e, index, true, &again)) return false;
     if (!again) return true;
     e->out->len = start;
     lua_settop(e->L, top);
@@ -440,7 +423,8 @@ static bool encode_unmarked(encoder *e, int index)
     bool again = false;
     lua_pushnil(L);
     if (!lua_next(L, index)) return add(e, "{}", 2);
-    bool done = lua_type(L, -2) == LUA_TSTRING ? encode_object(e, index, &again) : encode_array(e, index, &again);
+    bool done =
+        lua_type(L, -2) == LUA_TSTRING ? encode_object(e, index, &again) : encode_in_order(e, index, false, &again);
     if (!done || !again) return done;
     e->out->len = start;
     lua_settop(L, lua_gettop(L) - 2);
@@ -515,4 +499,14 @@ bool cl_encode_list(lua_State *L, cl_codec *codec, int index, cl_text *out)
     e.L = L, e.codec = codec, e.out = out, e.depth = 0;
     if (!enter(&e, index)) return false;
     return finish(&e, top, encode_list(&e, index));
+}
+
+bool cl_encode_counted(lua_State *L, cl_codec *codec, int index, size_t count, cl_text *out)
+{
+    encoder e;
+    int top = lua_gettop(L);
+    e.L = L, e.codec = codec, e.out = out, e.depth = 0;
+    if (count == 0) return add(&e, "[]", 2);
+    if (!enter(&e, index)) return false;
+    return finish(&e, top, encode_elements(&e, index, count));
 }

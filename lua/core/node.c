@@ -6,10 +6,13 @@ enum { LONGEST = 2147483 }; /* seconds */
 /* In a function of ours. luaL_checkudata would look the type up by its name each time. */
 cl_lua_node *cl_check_node(lua_State *L, int index)
 {
+    cl_state *s = cl_state_of(L);
     cl_lua_node *node = lua_touserdata(L, index);
+    if (node && node == s->known) return node;
     bool ours = node && lua_getmetatable(L, index);
-    if (!ours || lua_topointer(L, -1) != cl_state_of(L)->node_type) return luaL_checkudata(L, index, "clouds.node");
+    if (!ours || lua_topointer(L, -1) != s->node_type) return luaL_checkudata(L, index, "clouds.node");
     lua_pop(L, 1);
+    s->known = node;
     return node;
 }
 
@@ -53,7 +56,7 @@ static int core_node(lua_State *L)
     cl_state *s = cl_state_of(L);
     cl_ctx *ctx = cl_check_context(L, 1);
     cl_lua_node *node = lua_newuserdata(L, sizeof *node);
-    *node = (cl_lua_node){.ctx = ctx, .number = ++s->last_node};
+    *node = (cl_lua_node){.state = s, .ctx = ctx, .number = ++s->last_node};
     clouds_options *options = cl_options_from(L, 2);
     int code = clouds_options_set_number(options, "user_data", node->number);
     if (code == 0) code = clouds_node_create(ctx->context, options, &node->node);
@@ -77,14 +80,15 @@ static int closed(lua_State *L, cl_state *s)
 }
 
 /* Ends with the outcome of an operation of the node at index 1, or at once where nothing may wait. */
-static int wait_operation(lua_State *L, cl_state *s, uint64_t operation, bool must)
+static int wait_operation(lua_State *L, cl_lua_node *node, uint64_t operation, bool must)
 {
+    cl_state *s = node->state;
     if (!must && !cl_slot_may_wait(L, s)) {
         lua_pushboolean(L, 1);
         return 1;
     }
     cl_slot *slot = cl_slot_new(L, s);
-    cl_slot_bind(L, s, slot, 1, operation, true);
+    cl_slot_bind(L, slot, node, 1, operation, true);
     return cl_slot_wait(L, s, slot);
 }
 
@@ -161,7 +165,7 @@ static int node_register(lua_State *L)
     int code = clouds_node_register(node->node, method, len, &until_it_is, &operation);
     if (code != 0) return refused(L, s, code);
     set_handler(L, s, node);
-    return wait_operation(L, s, operation, false);
+    return wait_operation(L, node, operation, false);
 }
 
 /* node:unregister(method, timeout) -> true, or nil and an error */
@@ -178,7 +182,7 @@ static int node_unregister(lua_State *L)
     int code = clouds_node_unregister(node->node, method, len, &options, &operation);
     if (code == 0 || code == CLOUDS_EINVAL) drop_handler(L, s, node); /* EINVAL: its registration had failed */
     if (code != 0) return refused(L, s, code);
-    return wait_operation(L, s, operation, false);
+    return wait_operation(L, node, operation, false);
 }
 
 /* node:send(receiver, value, confirm, timeout) -> true, or the number of receivers (true: not known); or nil and an error. A
@@ -201,9 +205,9 @@ static int node_send(lua_State *L)
                                 &operation);
     if (s->out.cap > 1 << 20) cl_text_trim(&s->out);
     if (code != 0) return cl_fail(L, s, code);
-    if (confirm) return wait_operation(L, s, operation, true);
+    if (confirm) return wait_operation(L, node, operation, true);
     cl_slot *slot = cl_slot_new(L, s);
-    cl_slot_bind(L, s, slot, 1, operation, true);
+    cl_slot_bind(L, slot, node, 1, operation, true);
     slot->state = CL_SLOT_IGNORED;
     lua_pushboolean(L, 1);
     return 1;
@@ -221,7 +225,7 @@ static int node_status(lua_State *L)
     node->ctx->dirty = true;
     int code = clouds_node_status(node->node, &options, &operation);
     if (code != 0) return refused(L, s, code);
-    return wait_operation(L, s, operation, true);
+    return wait_operation(L, node, operation, true);
 }
 
 /* node:listen(yes): keeps the loop running for its messages, or not */
@@ -318,7 +322,9 @@ static int node_destroy(lua_State *L)
 static int node_collect(lua_State *L)
 {
     cl_state *s = cl_state_of(L);
-    if (!s->closed) destroy(L, s, lua_touserdata(L, 1), 1);
+    cl_lua_node *node = lua_touserdata(L, 1);
+    if (s->known == node) s->known = NULL;
+    if (!s->closed) destroy(L, s, node, 1);
     return 0;
 }
 

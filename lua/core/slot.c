@@ -28,6 +28,7 @@ cl_slot *cl_slot_find_operation(cl_state *s, const cl_ctx *ctx, uint64_t id)
 
 static void grow(lua_State *L, cl_state *s)
 {
+    if (s->slot_count < s->slot_room) return;
     uint32_t room = s->slot_room ? s->slot_room * 2 : 64;
     cl_slot *slots = room <= CL_HANDLE_SPAN ? realloc(s->slots, room * sizeof *slots) : NULL;
     if (!slots) luaL_error(L, "too much is waited for");
@@ -35,52 +36,62 @@ static void grow(lua_State *L, cl_state *s)
     s->slot_room = room;
 }
 
+/* One more that is free. What allocates may run finalisers, which may take the room. */
+static void add_slot(lua_State *L, cl_state *s)
+{
+    grow(L, s);
+    lua_pushboolean(L, 0);
+    int ref = luaL_ref(L, LUA_REGISTRYINDEX);
+    grow(L, s);
+    s->slots[s->slot_count] = (cl_slot){.state = CL_SLOT_FREE, .ref = ref, .next_free = s->slot_free};
+    s->slot_free = s->slot_count++;
+}
+
 cl_slot *cl_slot_new(lua_State *L, cl_state *s)
 {
-    cl_slot *slot;
-    if (s->slot_free != UINT32_MAX) {
-        slot = &s->slots[s->slot_free];
-        s->slot_free = slot->next_free;
-    } else {
-        if (s->slot_count == s->slot_room) grow(L, s);
-        slot = &s->slots[s->slot_count++];
-        slot->generation = 0;
-    }
+    if (s->slot_free == UINT32_MAX) add_slot(L, s);
+    cl_slot *slot = &s->slots[s->slot_free];
+    s->slot_free = slot->next_free;
     uint32_t generation = slot->generation + 1;
-    *slot = (cl_slot){.generation = generation ? generation : 1, .state = CL_SLOT_OPEN};
+    *slot = (cl_slot){.generation = generation ? generation : 1, .state = CL_SLOT_OPEN, .ref = slot->ref};
     return slot;
 }
 
 /* Anchors the value at the top of L for as long as the slot needs it, and pops it. */
-static void anchor(lua_State *L, cl_state *s, const cl_slot *slot)
+static void anchor(lua_State *L, const cl_slot *slot)
 {
-    lua_rawgeti(L, LUA_REGISTRYINDEX, s->waiting_ref);
-    lua_insert(L, -2);
-    lua_rawseti(L, -2, (int)(slot - s->slots) + 1);
-    lua_pop(L, 1);
+    lua_rawseti(L, LUA_REGISTRYINDEX, slot->ref);
+}
+
+static void drop_anchored(lua_State *L, const cl_slot *slot)
+{
+    lua_pushboolean(L, 0);
+    anchor(L, slot);
 }
 
 /* Pushes what is anchored, which is anchored no longer. */
-static void take_anchored(lua_State *L, cl_state *s, const cl_slot *slot)
+static void take_anchored(lua_State *L, const cl_slot *slot)
 {
-    int place = (int)(slot - s->slots) + 1;
-    lua_rawgeti(L, LUA_REGISTRYINDEX, s->waiting_ref);
-    lua_rawgeti(L, -1, place);
-    lua_pushboolean(L, 0);
-    lua_rawseti(L, -3, place);
-    lua_remove(L, -2);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, slot->ref);
+    drop_anchored(L, slot);
 }
 
-void cl_slot_bind(lua_State *L, cl_state *s, cl_slot *slot, int index, uint64_t id, bool operation)
+void cl_slot_call_back(lua_State *L, cl_slot *slot, int index)
 {
-    cl_lua_node *node = lua_touserdata(L, index);
+    slot->state = CL_SLOT_CALLBACK;
+    lua_pushvalue(L, index);
+    anchor(L, slot);
+}
+
+void cl_slot_bind(lua_State *L, cl_slot *slot, cl_lua_node *node, int index, uint64_t id, bool operation)
+{
     slot->node = node;
     slot->ctx = node->ctx;
     slot->id = id;
     slot->operation = operation;
     slot->ctx->waiting++;
     slot->ctx->refs++;
-    if (node->calls++ == 0) cl_node_settle(L, s, node, index);
+    if (node->calls++ == 0) cl_node_settle(L, node->state, node, index);
 }
 
 static void unbind(lua_State *L, cl_state *s, cl_slot *slot)
@@ -123,10 +134,7 @@ static void release(lua_State *L, cl_state *s, cl_slot *slot, bool anchored)
 {
     unbind(L, s, slot);
     cl_slot_set_scope(s, slot, 0);
-    if (anchored) {
-        lua_pushboolean(L, 0);
-        anchor(L, s, slot);
-    }
+    if (anchored) drop_anchored(L, slot);
     if (slot->asks) {
         lua_pushboolean(L, 0);
         set_asked(L, s, slot);
@@ -146,7 +154,7 @@ static void wake(lua_State *L, cl_state *s, cl_slot *slot, int values)
 {
     lua_State *co = slot->co;
     cl_handle scope = slot->scope;
-    take_anchored(L, s, slot);
+    take_anchored(L, slot);
     lua_insert(L, -values - 1);
     cl_request_hold(s, scope);
     release(L, s, slot, false);
@@ -169,9 +177,8 @@ static void call_back(lua_State *L, cl_state *s, cl_slot *slot, int values)
     bool failed = cl_is_failure(L, s, first, values);
     cl_handle scope = slot->scope;
     cl_task *task = cl_task_begin(L, s);
-    lua_insert(L, first);
-    take_anchored(task->co, s, slot);
-    if (failed) lua_remove(L, first + 1);
+    take_anchored(task->co, slot);
+    if (failed) lua_remove(L, first);
     else lua_pushnil(task->co);
     cl_request_hold(s, scope);
     release(L, s, slot, false);
@@ -186,14 +193,13 @@ static void keep(lua_State *L, cl_state *s, cl_slot *slot, int values)
     unbind(L, s, slot);
     slot->state = CL_SLOT_DONE;
     slot->co = box;
-    anchor(L, s, slot);
+    anchor(L, slot);
     luaL_checkstack(box, values + 1, "too many values");
     lua_xmove(L, box, values);
 }
 
 void cl_slot_complete(lua_State *L, cl_state *s, cl_slot *slot, int values)
 {
-    luaL_checkstack(L, 16, "too many values");
     switch (slot->state) {
     case CL_SLOT_WAITING:
         wake(L, s, slot, values);
@@ -267,7 +273,7 @@ int cl_slot_wait(lua_State *L, cl_state *s, cl_slot *slot)
         if (task) task->waits = true;
         cl_slot_set_scope(s, slot, task ? task->scope : s->scope);
         lua_pushthread(L);
-        anchor(L, s, slot);
+        anchor(L, slot);
         lua_pushlightuserdata(L, s);
         lua_pushnumber(L, (lua_Number)cl_slot_handle(s, slot));
         return lua_yield(L, 2);
@@ -364,8 +370,7 @@ static int core_adopt(lua_State *L)
     cl_state *s = cl_state_of(L);
     cl_slot *slot = check_slot(L, s, 1);
     if (!slot || slot->state != CL_SLOT_WAITING) return luaL_error(L, "no such slot to wait for");
-    take_anchored(L, s, slot);
-    lua_pop(L, 1);
+    drop_anchored(L, slot);
     slot->state = CL_SLOT_OPEN;
     if (!cl_slot_may_wait(L, s)) cl_slot_release(L, s, slot);
     cl_slot_check_wait(L, s);

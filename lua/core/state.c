@@ -98,7 +98,6 @@ cl_state *cl_state_create(lua_State *L)
     lua_setmetatable(L, -2);
     luaL_ref(L, LUA_REGISTRYINDEX);
     cl_codec_open(L, &s->codec);
-    s->waiting_ref = new_table_ref(L);
     s->asked_ref = new_table_ref(L);
     s->methods_ref = new_table_ref(L);
     s->serving_ref = new_table_ref(L);

@@ -38,7 +38,8 @@ enum cl_slot_state { CL_SLOT_FREE, CL_SLOT_OPEN, CL_SLOT_WAITING, CL_SLOT_CALLBA
 typedef struct cl_slot {
     uint32_t generation, next_free;
     enum cl_slot_state state;
-    lua_State *co;     /* WAITING: who waits; DONE: a thread that holds the values. The table `waiting` anchors both */
+    lua_State *co;     /* WAITING: who waits; DONE: a thread that holds the values. Anchored, as a callback is */
+    int ref;           /* the place in the registry for what it anchors, for as long as there are slots */
     cl_ctx *ctx;       /* the context whose event completes it, or NULL */
     cl_lua_node *node; /* whose call or operation it is; anchored meanwhile */
     uint64_t id;       /* of the call, or of the operation that completes it */
@@ -56,7 +57,8 @@ typedef struct cl_task {
     bool finished;
     bool waits;      /* in cl_slot_wait */
     bool taken;      /* the program has it by coroutine.running, and may resume it */
-    int place;       /* where the pool had it last */
+    bool anchored;   /* its place in the registry has its coroutine */
+    int ref;         /* that place */
     cl_handle scope; /* held until it has finished, and 0 then */
 } cl_task;
 
@@ -89,7 +91,8 @@ struct cl_ctx {
 };
 
 struct cl_lua_node {
-    cl_ctx *ctx;
+    cl_state *state;
+    cl_ctx *ctx;       /* not to be used when the node is destroyed */
     clouds_node *node; /* NULL: destroyed */
     int number;        /* its user_data, which events carry */
     int methods;       /* registered ones */
@@ -110,7 +113,7 @@ struct cl_state {
     cl_task *current; /* the task that runs now, if we resumed it */
     cl_handle scope;
     int depth;      /* of resumes inside of resumes */
-    cl_task **pool; /* the first `pooled` wait for work; behind them those at work keep their places, or NULL */
+    cl_task **pool; /* these wait for work */
     int pooled, pool_room;
     cl_ctx *contexts;
     double last_context;
@@ -118,9 +121,7 @@ struct cl_state {
     double now;
     bool polling, can_block, closed;
     /* Places in the registry. */
-    int waiting_ref; /* slot -> coroutine, mailbox or callback */
     int tasks_ref;   /* weak: coroutine -> its task */
-    int pool_ref;    /* the coroutines of `pool`, each in the place of its task */
     int asked_ref;   /* slot -> what the hook `attempt` is told */
     int methods_ref; /* node number -> method -> handler */
     int serving_ref; /* node number -> node userdata that must not be collected */
@@ -128,6 +129,7 @@ struct cl_state {
     int error_ref;                   /* metatable of errors */
     int hooks_ref;                   /* the table that core.setup was given */
     const void *pending, *node_type; /* what they are known by: core.pending, and the metatable of nodes */
+    cl_lua_node *known;              /* the last that was found to be a node, if it was not collected since */
 };
 
 /* state.c */
@@ -141,8 +143,8 @@ void cl_add_functions(lua_State *L, cl_state *s, const luaL_Reg *functions);
 /* Makes the metatable `name` whose __index has `methods`; pushes nothing. */
 void cl_add_type(lua_State *L, cl_state *s, const char *name, const luaL_Reg *methods, lua_CFunction collect);
 
-/* task.c: begin pushes the coroutine (as an anchor). The caller pushes a function and its arguments, the first of them
- * onto the coroutine if it likes; start moves the `values` that are left at the top of L, runs, and pops the anchor. */
+/* task.c: the caller pushes a function and its arguments, the first of them onto the coroutine if it likes; start moves
+ * the `values` that are at the top of L, and runs. What begun is started: nothing between may raise. */
 cl_task *cl_task_begin(lua_State *L, cl_state *s);
 void cl_task_start(lua_State *L, cl_state *s, cl_task *task, enum cl_task_kind kind, cl_handle scope, int values);
 /* The task whose coroutine L is, or NULL. */
@@ -162,9 +164,11 @@ cl_handle cl_slot_handle(const cl_state *s, const cl_slot *slot);
 cl_slot *cl_slot_find(cl_state *s, cl_handle handle);
 cl_slot *cl_slot_find_operation(cl_state *s, const cl_ctx *ctx, uint64_t id);
 /* The event `id` will complete it; the node is on the stack at `index`. */
-void cl_slot_bind(lua_State *L, cl_state *s, cl_slot *slot, int index, uint64_t id, bool operation);
+void cl_slot_bind(lua_State *L, cl_slot *slot, cl_lua_node *node, int index, uint64_t id, bool operation);
 void cl_slot_set_scope(cl_state *s, cl_slot *slot, cl_handle scope);
-/* Completes the slot with the `values` at the top of L, and pops them. */
+/* Its callback is the function at `index`. */
+void cl_slot_call_back(lua_State *L, cl_slot *slot, int index);
+/* Completes the slot with the `values` at the top of L, and pops them. There is room for a few more. */
 void cl_slot_complete(lua_State *L, cl_state *s, cl_slot *slot, int values);
 /* The value at the top of L, which is popped, is what the hook `attempt` is told of this call. */
 void cl_slot_ask(lua_State *L, cl_state *s, cl_slot *slot);

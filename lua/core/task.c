@@ -1,14 +1,15 @@
 /* Coroutines of ours: a pool, and how each of them runs and ends.
  *
- * Design note. Most tasks end without having waited. So a task keeps its place in the pool while it runs, and most
- * often finds itself there when it has ended: nothing is written to the table that anchors the coroutines. Only a task
- * that waits gives its place up, for it must be collected when nobody can resume it any more. */
+ * Design note. Each task has a place in the registry that anchors its coroutine, in the pool and while it runs. Most
+ * tasks end without having waited, and then nothing is written there. Only a task that waits gives its anchor up, for
+ * it must be collected when nobody can resume it any more. */
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "state.h"
 
-enum { MOST_POOLED = 1024 };
+/* A coroutine has room for FEW_VALUES from its beginning: that is LUA_MINSTACK, less what is pushed beside. */
+enum { MOST_POOLED = 1024, FEW_VALUES = LUA_MINSTACK - 8 };
 
 /* Runs in the coroutine. However it is resumed, finish() learns how the function ended. */
 static const char body_source[] = "local xpcall, finish, traceback = ...\n"
@@ -109,37 +110,10 @@ static int task_collect(lua_State *L)
 {
     cl_task *task = lua_touserdata(L, 1);
     cl_state *s = task->state;
-    if (!s->closed) leave_scope(s, task);
+    if (s->closed) return 0;
+    leave_scope(s, task);
+    luaL_unref(L, LUA_REGISTRYINDEX, task->ref);
     return 0;
-}
-
-static cl_task *task_new(lua_State *L, cl_state *s)
-{
-    lua_State *co = lua_newthread(L);
-    lua_rawgeti(L, LUA_REGISTRYINDEX, s->tasks_ref);
-    lua_pushvalue(L, -2);
-    cl_task *task = lua_newuserdata(L, sizeof *task);
-    *task = (cl_task){.state = s, .co = co, .finished = true};
-    luaL_getmetatable(L, "clouds.task");
-    lua_setmetatable(L, -2);
-    lua_rawset(L, -3);
-    lua_pop(L, 1);
-    return task;
-}
-
-cl_task *cl_task_begin(lua_State *L, cl_state *s)
-{
-    cl_task *task;
-    luaL_checkstack(L, 16, "too much waits");
-    if (s->pooled == 0) {
-        task = task_new(L, s);
-    } else {
-        task = s->pool[--s->pooled];
-        lua_pushthread(task->co);
-        lua_xmove(task->co, L, 1);
-    }
-    lua_rawgeti(task->co, LUA_REGISTRYINDEX, s->body_ref);
-    return task;
 }
 
 /* Room for one more, up to MOST_POOLED. */
@@ -150,47 +124,62 @@ static bool pool_has_room(cl_state *s)
     int room = s->pool_room ? s->pool_room * 2 : 16;
     cl_task **pool = realloc(s->pool, (size_t)room * sizeof *pool);
     if (!pool) return false;
-    for (int i = s->pool_room; i < room; i++) pool[i] = NULL;
     s->pool = pool;
     s->pool_room = room;
     return true;
 }
 
-/* Sets the place in the pool to the coroutine at the top of L, which is popped. */
-static void set_place(lua_State *L, cl_state *s, int place, cl_task *task)
+static void anchor(lua_State *L, cl_task *task)
 {
-    lua_rawgeti(L, LUA_REGISTRYINDEX, s->pool_ref);
-    lua_insert(L, -2);
-    lua_rawseti(L, -2, place + 1);
-    lua_pop(L, 1);
-    s->pool[place] = task;
+    lua_pushthread(task->co);
+    lua_xmove(task->co, L, 1);
+    lua_rawseti(L, LUA_REGISTRYINDEX, task->ref);
+    task->anchored = true;
 }
 
-static bool has_place(const cl_state *s, const cl_task *task)
+static cl_task *task_new(lua_State *L, cl_state *s)
 {
-    return task->place < s->pool_room && s->pool[task->place] == task;
-}
-
-static void give_up_place(lua_State *L, cl_state *s, const cl_task *task)
-{
-    if (!has_place(s, task)) return;
+    luaL_checkstack(L, 16, "too much waits");
+    lua_State *co = lua_newthread(L);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, s->tasks_ref);
+    lua_pushvalue(L, -2);
+    cl_task *task = lua_newuserdata(L, sizeof *task);
+    *task = (cl_task){.state = s, .co = co, .finished = true, .ref = LUA_NOREF};
+    luaL_getmetatable(L, "clouds.task");
+    lua_setmetatable(L, -2);
+    lua_rawset(L, -3);
     lua_pushboolean(L, 0);
-    set_place(L, s, task->place, NULL);
+    task->ref = luaL_ref(L, LUA_REGISTRYINDEX);
+    anchor(L, task);
+    lua_pop(L, 2);
+    return task;
+}
+
+cl_task *cl_task_begin(lua_State *L, cl_state *s)
+{
+    cl_task *task = s->pooled > 0 ? s->pool[--s->pooled] : task_new(L, s);
+    lua_rawgeti(task->co, LUA_REGISTRYINDEX, s->body_ref);
+    return task;
+}
+
+/* Only a task that waits is anchored by who will resume it alone: it must be collected when nobody can any more. */
+static void let_go(lua_State *L, cl_task *task)
+{
+    if (!task->anchored) return;
+    lua_pushboolean(L, 0);
+    lua_rawseti(L, LUA_REGISTRYINDEX, task->ref);
+    task->anchored = false;
 }
 
 static void recycle(lua_State *L, cl_state *s, cl_task *task)
 {
     lua_settop(task->co, 0);
-    if (!pool_has_room(s)) return;
-    int place = s->pooled;
-    if (s->pool[place] != task) {
-        give_up_place(L, s, task);
-        lua_pushthread(task->co);
-        lua_xmove(task->co, L, 1);
-        set_place(L, s, place, task);
-        task->place = place;
+    if (!pool_has_room(s)) {
+        let_go(L, task);
+        return;
     }
-    s->pooled++;
+    if (!task->anchored) anchor(L, task);
+    s->pool[s->pooled++] = task;
 }
 
 /* The coroutine died although its function runs protected (no memory, a stack overflow in finish). */
@@ -225,8 +214,8 @@ static void resume(lua_State *L, cl_state *s, lua_State *co, cl_task *task, int 
         return;
     }
     if (status == 0) lua_settop(co, 0); /* with results on its stack it would not count as dead */
-    if (task) give_up_place(L, s, task);
     if (status != 0 && status != LUA_YIELD) died(L, s, co, task);
+    if (task) let_go(L, task);
 }
 
 void cl_resume(lua_State *L, cl_state *s, lua_State *co, int values, cl_handle scope)
@@ -243,10 +232,9 @@ void cl_task_start(lua_State *L, cl_state *s, cl_task *task, enum cl_task_kind k
     task->scope = scope;
     task->finished = task->waits = task->taken = false;
     cl_request_hold(s, scope);
-    luaL_checkstack(co, values + 8, "too many values");
+    if (values > FEW_VALUES) luaL_checkstack(co, values + 8, "too many values");
     lua_xmove(L, co, values);
     resume(L, s, co, task, lua_gettop(co) - 1, scope);
-    lua_pop(L, 1);
 }
 
 static void open_body(lua_State *L, cl_state *s)
@@ -271,8 +259,6 @@ void cl_task_open(lua_State *L, cl_state *s)
     lua_setfield(L, -2, "__mode");
     lua_setmetatable(L, -2);
     s->tasks_ref = luaL_ref(L, LUA_REGISTRYINDEX);
-    lua_newtable(L);
-    s->pool_ref = luaL_ref(L, LUA_REGISTRYINDEX);
     lua_pushboolean(L, 0);
     s->traceback_ref = luaL_ref(L, LUA_REGISTRYINDEX);
     open_body(L, s);

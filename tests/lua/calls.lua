@@ -232,6 +232,34 @@ t.test("arguments are a list, and nothing of them is lost in silence", function(
   t.is(client:call("count", unordered), 9)
 end)
 
+t.test("lists of every length are looked at alike", function()
+  for count = 0, 5 do
+    local function list(more)
+      local items = {}
+      for i = 1, count do
+        items[i] = i
+      end
+      for key, value in pairs(more or {}) do
+        items[key] = value
+      end
+      return items
+    end
+    local function refused(more, words)
+      t.raises(function()
+        client:call("count", list(more))
+      end, words, "of " .. count)
+    end
+    t.is(client:call("count", list()), count)
+    t.is(client:call("count", list({ n = count })), count)
+    t.is(client:call("count", list({ n = count + 2 })), count + 2)
+    refused({ other = 1 }, "a list cannot have the key other")
+    refused({ n = count, other = 1 }, "a list cannot have the key other")
+    refused({ ["1"] = 1 }, "a list cannot have the key 1")
+    refused({ [count + 2] = 1 }, "clouds.array(t, n), or the field n")
+    refused({ n = count - 1 }, count == 0 and "is a count" or "has an element " .. count)
+  end
+end)
+
 -- What data may be gives nil and an error, in every form of a call; what only a program can get wrong raises.
 t.test("data never raises", function()
   local deep = {}
