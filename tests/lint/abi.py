@@ -74,12 +74,16 @@ def constants():
 
 def records():
     """A record of then is the beginning of the record of now. What is as it was in all has the same offset: the order
-    and the types say where a member is."""
+    and the types say where a member is. The least size of a record is that of its first version."""
+    least = dict(re.findall(r"^RECORD\((\w+), (\w+)\)", open(source + "/capi/api/records.def").read(), re.M))
     for version in versions():
         then = Shapes(f"{folder}{version}/clouds.h").records
         if len(then) < 5:
             yield f"only {len(then)} records in {version}"
         for record, members in then.items():
+            last = least.pop(record, None)
+            if last and last != members[-1][0]:
+                yield f"{record} of {version} ended with {members[-1][0]}, and its least size in records.def with {last}"
             for was, is_now in zip(members, now.records.get(record, []) + [None] * len(members)):
                 if was != is_now:
                     yield f"{record} of {version} had {was[1]} {was[0]}, where now is {is_now}"
