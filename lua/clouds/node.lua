@@ -96,6 +96,11 @@ local function open(self)
   return true
 end
 
+-- How long waits without a limit of their own last, in seconds.
+local function patience_of(options)
+  return tonumber(options.operation_timeout) or tonumber(default_of.operation_timeout)
+end
+
 -- What waits for poll and what listeners are at work with have the same limits.
 local function message_limits(options)
   local function limit(name)
@@ -115,7 +120,7 @@ function M.create(class, kind, options, level)
   end
   options = options or {}
   local of_context, of_node = split(kind, options, questions, level)
-  local self = setmetatable({ options = of_node, answers = {} }, class)
+  local self = setmetatable({ options = of_node, answers = {}, patience = patience_of(of_node) }, class)
   self.listeners = listeners.new(message_limits(of_context), function()
     return self.id
   end)
@@ -184,10 +189,10 @@ function M.wait_limit(options, level)
   return options.timeout
 end
 
---- Waits until the node listens: true; or nil and an error. After { timeout = seconds } the error is why it does not
--- listen yet, as far as that is known.
+--- Waits until the node listens: true; or nil and an error. After { timeout = seconds }, or the option
+-- `operation_timeout`, the error is why it does not listen yet, as far as that is known.
 function Node:ready(options)
-  local timeout = M.wait_limit(options, 2)
+  local timeout = M.wait_limit(options, 2) or self.patience
   if self.closed then
     return nil, errors.new(core.ECLOSED)
   end

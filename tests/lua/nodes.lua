@@ -390,6 +390,10 @@ t.test("a wait for readiness has a limit, and says what is in the way", function
   end)
   local ok, err = own:ready({ timeout = 0.01 })
   t.is({ ok, err.code, err.message }, { nil, down.code, down.message })
+  local patient = clouds.client({ url = "redis+unix:///nowhere/redis.sock", operation_timeout = 0.05 })
+  ok, err = patient:ready() -- a node that is told so has a limit for all waits
+  t.is({ ok, err.code }, { nil, "CLOUDS_UNREACHABLE" })
+  patient:close(0)
   t.raises(function()
     own:ready({ timeout = -1 })
   end, "expected a number of seconds")
