@@ -32,15 +32,16 @@ COUNTERS = {
 
 
 class Info(ctypes.Structure):
-    _fields_ = [("size", ctypes.c_uint32)] + [(n, ctypes.c_char_p) for n in
-                                             ("name", "type", "scope", "unit", "default_value", "help")]
+    TEXTS = ("name", "type", "scope", "unit", "default_value", "help")
+    _fields_ = [("size", ctypes.c_uint32), ("flags", ctypes.c_uint32), ("minimum", ctypes.c_double),
+                ("maximum", ctypes.c_double)] + [(name, ctypes.c_char_p) for name in TEXTS]
 
 
 def options(lib):
     info, index = Info(), 0
     info.size = ctypes.sizeof(Info)
     while lib.clouds_option_describe(index, ctypes.byref(info)) == 0:
-        yield {name: getattr(info, name).decode() for name, _ in Info._fields_[1:]}
+        yield {name: getattr(info, name).decode() for name in Info.TEXTS}
         index += 1
 
 

@@ -4,17 +4,33 @@
 
 #include "api/check.h"
 #include "api/context.h"
+#include "api/last_error.h"
 #include "api/record.h"
 #include "base/error.h"
+
+/* What has its place in the record, and cannot be done yet. */
+static int check_later(const clouds_call_options *o)
+{
+    const char *what = o->meta_len          ? "meta"
+                       : o->bytes_len       ? "bytes"
+                       : o->key_len         ? "key"
+                       : o->once_len        ? "once"
+                       : o->reply_to_len    ? "reply_to"
+                       : o->correlation_len ? "correlation"
+                       : o->hedge != 0      ? "hedge"
+                                            : NULL;
+    return what ? cl_error(CLOUDS_ENOTSUP, "this version cannot do '%s' of clouds_call_options", what) : 0;
+}
 
 static int check_options(const clouds_call_options *theirs, clouds_call_options *o)
 {
     int code = theirs ? cl_record_read(CL_RECORD_clouds_call_options, theirs, o) : 0;
     if (code != 0) return code;
     if (o->flags & ~(uint32_t)(CLOUDS_CALL_WAIT | CLOUDS_CALL_ASK))
-        return cl_error(CLOUDS_EINVAL, "unknown flags %u", o->flags);
+        return cl_error(CLOUDS_ENOTSUP, "this version does not know the flags %u of clouds_call_options", o->flags);
     if (o->reserved) return cl_error(CLOUDS_EINVAL, "clouds_call_options.reserved is %u, and must be 0", o->reserved);
-    code = cl_check_period(o->timeout, "the timeout");
+    code = check_later(o);
+    if (code == 0) code = cl_check_period(o->timeout, "the timeout");
     if (code == 0) code = cl_check_period(o->deadline, "the deadline");
     if (code == 0) code = cl_check_text(o->server, o->server_len, "the server");
     if (code == 0 && o->server_len) code = cl_check_name(cl_str_of(o->server, o->server_len), 65535, "server");
@@ -123,8 +139,8 @@ CL_RARE static void about(const cl_api_node *node, const char *method, size_t le
     cl_error_about(&facts);
 }
 
-int clouds_node_call(clouds_node *handle, const char *method, size_t method_len, const char *args, size_t args_len,
-                     const clouds_call_options *options, uint64_t *call)
+static int call_method(clouds_node *handle, const char *method, size_t method_len, const char *args, size_t args_len,
+                       const clouds_call_options *options, uint64_t *call)
 {
     cl_api_node *node;
     int code = cl_guard_node(handle, &node);
@@ -154,6 +170,12 @@ int clouds_node_call(clouds_node *handle, const char *method, size_t method_len,
     if (code != 0) about(node, method, method_len, &o);
     cl_guard_leave_node(node);
     return code;
+}
+
+int clouds_node_call(clouds_node *node, const char *method, size_t method_len, const char *args, size_t args_len,
+                     const clouds_call_options *options, uint64_t *call)
+{
+    return cl_told_for_call(options, call_method(node, method, method_len, args, args_len, options, call));
 }
 
 /* ---- cancel */

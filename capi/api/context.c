@@ -11,6 +11,7 @@
 #include "api/config.h"
 #include "api/deadline.h"
 #include "api/handle.h"
+#include "api/last_error.h"
 #include "base/error.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -123,7 +124,7 @@ int clouds_context_create(const clouds_options *handle, clouds_context **out)
 
 /* ---- close */
 
-int clouds_context_close(clouds_context *handle, double drain, const clouds_operation_options *options,
+static int close_context(clouds_context *handle, double drain, const clouds_operation_options *options,
                          uint64_t *operation)
 {
     clouds_operation_options own;
@@ -141,6 +142,12 @@ int clouds_context_close(clouds_context *handle, double drain, const clouds_oper
     }
     cl_guard_leave(context, CL_USE);
     return code;
+}
+
+int clouds_context_close(clouds_context *context, double drain, const clouds_operation_options *options,
+                         uint64_t *operation)
+{
+    return cl_told_for_operation(options, close_context(context, drain, options, operation));
 }
 
 /* ---- death */

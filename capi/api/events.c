@@ -20,7 +20,7 @@ struct cl_text_chunk {
 
 size_t cl_event_bytes(const clouds_event *e)
 {
-    return e->peer_len + e->method_len + e->data_len + e->error_len;
+    return e->peer_len + e->method_len + e->data_len + e->error_len + e->meta_len + e->bytes_len;
 }
 
 static char *place_one(const char **text, size_t len, char *to, const char *none)
@@ -35,7 +35,10 @@ static void place(clouds_event *e, char *to, const char *none)
     to = place_one(&e->peer, e->peer_len, to, none);
     to = place_one(&e->method, e->method_len, to, none);
     to = place_one(&e->data, e->data_len, to, none);
-    place_one(&e->error, e->error_len, to, none);
+    to = place_one(&e->error, e->error_len, to, none);
+    to = place_one(&e->meta, e->meta_len, to, none);
+    if (e->bytes_len) memcpy(to, e->bytes, e->bytes_len);
+    e->bytes = e->bytes_len ? to : none;
 }
 
 void cl_event_place(clouds_event *e, char *to)
@@ -60,8 +63,8 @@ int cl_text_room_lacks(cl_text_room *room, size_t bytes, const char *whose)
 
 void cl_event_clear(clouds_event *e)
 {
-    e->peer = e->method = e->data = e->error = "";
-    e->peer_len = e->method_len = e->data_len = e->error_len = 0;
+    e->peer = e->method = e->data = e->error = e->meta = e->bytes = "";
+    e->peer_len = e->method_len = e->data_len = e->error_len = e->meta_len = e->bytes_len = 0;
 }
 
 void cl_event_strip(clouds_event *e)

@@ -5,7 +5,7 @@
 
 #include <stdint.h>
 
-enum cl_handle_kind { CL_HANDLE_OPTIONS = 1, CL_HANDLE_CONTEXT = 2, CL_HANDLE_NODE = 3 };
+enum cl_handle_kind { CL_HANDLE_OPTIONS = 1, CL_HANDLE_CONTEXT = 2, CL_HANDLE_NODE = 3, CL_HANDLE_TEXTS = 4 };
 
 /* A new handle for an object, or NULL when there is no room. */
 void *cl_handle_open(enum cl_handle_kind kind, void *object);

@@ -6,11 +6,10 @@
 #include "api/deadline.h"
 #include "api/events.h"
 #include "api/guard.h"
+#include "api/handle.h"
 #include "api/record.h"
+#include "base/error.h"
 #include "base/mem.h"
-
-/* In clouds_event.reserved: this event owns a block, which begins with its first text. */
-enum { OWNS_BLOCK = 0x57616974 };
 
 static void free_held(cl_held *held)
 {
@@ -107,13 +106,6 @@ void cl_held_complete(cl_idmap *set, const clouds_event *event, clouds_node *nod
     pthread_cond_broadcast(&held->changed);
 }
 
-/* The block is found again by the first text that lies in it. */
-static char *first_text(const clouds_event *e)
-{
-    const char *first = e->peer_len ? e->peer : e->method_len ? e->method : e->data_len ? e->data : e->error;
-    return (char *)(uintptr_t)first;
-}
-
 /* The user has the event. */
 static void taken(cl_idmap *set, cl_held *held)
 {
@@ -121,16 +113,23 @@ static void taken(cl_idmap *set, cl_held *held)
     if (held->done) let_go(set, held);
 }
 
-void cl_held_take(cl_idmap *set, cl_held *held, clouds_event *event, size_t event_size)
+/* The block becomes the user's: who releases it twice, or a copy of the record too, finds that its handle is dead. */
+static int hand_over_block(cl_held *held)
 {
-    if (held->block) {
-        held->event.reserved = OWNS_BLOCK;
-        held->block = NULL;
-        count(held, 0);
-        cl_guard_keep(1);
-    }
+    held->event.owned = cl_handle_open(CL_HANDLE_TEXTS, held->block);
+    if (!held->event.owned) return cl_error(CLOUDS_ENOMEM, "too many events of clouds_wait are not released");
+    held->block = NULL;
+    count(held, 0);
+    cl_guard_keep(1);
+    return 0;
+}
+
+int cl_held_take(cl_idmap *set, cl_held *held, clouds_event *event, size_t event_size)
+{
+    if (held->block && hand_over_block(held) != 0) return CLOUDS_ENOMEM;
     cl_record_write(event, event_size, &held->event, sizeof held->event);
     taken(set, held);
+    return 0;
 }
 
 int cl_held_take_into(cl_idmap *set, cl_held *held, clouds_event *event, size_t event_size, cl_text_room *room)
@@ -142,13 +141,17 @@ int cl_held_take_into(cl_idmap *set, cl_held *held, clouds_event *event, size_t 
     return 1;
 }
 
-void cl_held_release(clouds_event *event)
+int cl_held_release(clouds_event *event)
 {
-    if (event->reserved != OWNS_BLOCK || cl_event_bytes(event) == 0) return;
-    cl_free(first_text(event));
+    void *block;
+    if (!event->owned) return 0;
+    if (!cl_handle_revoke(event->owned, CL_HANDLE_TEXTS, &block))
+        return cl_error(CLOUDS_ESTALE, "the event, or a copy of it, is released already");
+    cl_handle_retire(event->owned);
+    cl_free(block);
     cl_guard_keep(-1);
-    event->reserved = 0;
     cl_event_clear(event);
+    return 0;
 }
 
 void cl_held_stir(cl_idmap *set)

@@ -32,11 +32,13 @@ void cl_held_drop(cl_idmap *set, uint64_t call);
 int cl_held_ask(cl_idmap *set, const clouds_event *event, clouds_node *node);
 /* Fills in the completion, and wakes who waits; drops one that is abandoned. */
 void cl_held_complete(cl_idmap *set, const clouds_event *event, clouds_node *node);
-/* Gives its event to the user, who frees the texts by cl_held_release; one that is done is taken out of the set. */
-void cl_held_take(cl_idmap *set, cl_held *held, clouds_event *event, size_t event_size);
+/* Gives its event to the user, who frees the texts by cl_held_release; one that is done is taken out of the set. 0, or
+ * CLOUDS_ENOMEM: too many of them are not released, and it stays. */
+int cl_held_take(cl_idmap *set, cl_held *held, clouds_event *event, size_t event_size);
 /* The same with the texts copied to the room; 1, or 0 when they do not fit: then it stays. */
 int cl_held_take_into(cl_idmap *set, cl_held *held, clouds_event *event, size_t event_size, cl_text_room *room);
-void cl_held_release(clouds_event *event);
+/* 0, or CLOUDS_ESTALE: they are released already. */
+int cl_held_release(clouds_event *event);
 /* To look at one over some time: enter, and leave. */
 cl_held *cl_held_enter(cl_idmap *set, uint64_t call);
 void cl_held_leave(cl_held *held);

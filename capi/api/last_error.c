@@ -1,4 +1,7 @@
-/* clouds_last_error_json. */
+/* clouds_last_error_json, and the same words in a room of the caller's. */
+#include "api/last_error.h"
+
+#include <stddef.h>
 #include <string.h>
 
 #include "proto/error_object.h"
@@ -23,4 +26,28 @@ const char *clouds_last_error_json(void)
     object[out.len] = '\0';
     cl_buf_free(&out);
     return object;
+}
+
+static void tell(char *room, size_t size)
+{
+    if (!room || size == 0) return;
+    const char *words = clouds_last_error_json();
+    size_t n = strlen(words);
+    if (n < size) memcpy(room, words, n + 1);
+    else room[0] = '\0';
+}
+
+/* A record of the first version has both members; one that is refused for its size is not read. */
+#define HAS_ROOM(record, o) ((o) && (o)->size >= offsetof(record, error_size) + sizeof(o)->error_size)
+
+int cl_told_for_call(const clouds_call_options *o, int code)
+{
+    if (code < 0 && HAS_ROOM(clouds_call_options, o)) tell(o->error, o->error_size);
+    return code;
+}
+
+int cl_told_for_operation(const clouds_operation_options *o, int code)
+{
+    if (code < 0 && HAS_ROOM(clouds_operation_options, o)) tell(o->error, o->error_size);
+    return code;
 }

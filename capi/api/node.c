@@ -5,6 +5,7 @@
 #include "api/check.h"
 #include "api/config.h"
 #include "api/handle.h"
+#include "api/last_error.h"
 #include "base/error.h"
 #include "base/mem.h"
 
@@ -101,7 +102,7 @@ const char *clouds_node_id(clouds_node *handle)
 
 /* ---- close and destroy */
 
-int clouds_node_close(clouds_node *handle, double drain, const clouds_operation_options *options, uint64_t *operation)
+static int close_node(clouds_node *handle, double drain, const clouds_operation_options *options, uint64_t *operation)
 {
     clouds_operation_options own;
     cl_api_node *node;
@@ -121,6 +122,11 @@ int clouds_node_close(clouds_node *handle, double drain, const clouds_operation_
     }
     cl_guard_leave_node(node);
     return code;
+}
+
+int clouds_node_close(clouds_node *node, double drain, const clouds_operation_options *options, uint64_t *operation)
+{
+    return cl_told_for_operation(options, close_node(node, drain, options, operation));
 }
 
 /* The handle is dead; what becomes of the node is the engine's business. */
@@ -222,16 +228,18 @@ static int method_operation(clouds_node *handle, enum cl_command_kind kind, cons
 int clouds_node_register(clouds_node *node, const char *method, size_t method_len,
                          const clouds_operation_options *options, uint64_t *operation)
 {
-    return method_operation(node, CL_DO_REGISTER, method, method_len, options, operation);
+    return cl_told_for_operation(
+        options, method_operation(node, CL_DO_REGISTER, method, method_len, options, operation));
 }
 
 int clouds_node_unregister(clouds_node *node, const char *method, size_t method_len,
                            const clouds_operation_options *options, uint64_t *operation)
 {
-    return method_operation(node, CL_DO_UNREGISTER, method, method_len, options, operation);
+    return cl_told_for_operation(
+        options, method_operation(node, CL_DO_UNREGISTER, method, method_len, options, operation));
 }
 
-int clouds_node_status(clouds_node *handle, const clouds_operation_options *options, uint64_t *operation)
+static int ask_status(clouds_node *handle, const clouds_operation_options *options, uint64_t *operation)
 {
     cl_api_node *node;
     int code = cl_guard_node(handle, &node);
@@ -242,20 +250,25 @@ int clouds_node_status(clouds_node *handle, const clouds_operation_options *opti
     return code;
 }
 
+int clouds_node_status(clouds_node *node, const clouds_operation_options *options, uint64_t *operation)
+{
+    return cl_told_for_operation(options, ask_status(node, options, operation));
+}
+
 /* ---- messages */
 
 static int check_send(const cl_api_node *node, cl_str receiver, cl_str value, uint32_t flags, const uint64_t *operation)
 {
     const cl_limits *limits = &node->context->limits;
-    if (flags & ~(uint32_t)CLOUDS_SEND_CONFIRM) return cl_error(CLOUDS_EINVAL, "unknown flags %u", flags);
+    if (flags & ~(uint32_t)CLOUDS_SEND_CONFIRM) return cl_error(CLOUDS_ENOTSUP, "this version does not know the flags %u of a message", flags);
     if (flags && !operation) return cl_error(CLOUDS_EINVAL, "the pointer for the operation's id is NULL");
     int code = cl_check_name(receiver, 65535, "receiver");
     if (code == 0 && value.n) code = cl_check_json(limits, value, 0, "the value");
     return code == 0 ? check_open(node) : code;
 }
 
-int clouds_node_send(clouds_node *handle, const char *receiver, size_t receiver_len, const char *value,
-                     size_t value_len, uint32_t flags, const clouds_operation_options *options, uint64_t *operation)
+static int send_value(clouds_node *handle, const char *receiver, size_t receiver_len, const char *value,
+                      size_t value_len, uint32_t flags, const clouds_operation_options *options, uint64_t *operation)
 {
     cl_api_node *node;
     int code = cl_guard_node(handle, &node);
@@ -279,4 +292,11 @@ int clouds_node_send(clouds_node *handle, const char *receiver, size_t receiver_
     if (code != 0) about(node, CL_STR_NONE, cl_str_of(receiver ? receiver : "", receiver ? receiver_len : 0), code);
     cl_guard_leave_node(node);
     return code;
+}
+
+int clouds_node_send(clouds_node *node, const char *receiver, size_t receiver_len, const char *value, size_t value_len,
+                     uint32_t flags, const clouds_operation_options *options, uint64_t *operation)
+{
+    return cl_told_for_operation(
+        options, send_value(node, receiver, receiver_len, value, value_len, flags, options, operation));
 }

@@ -10,7 +10,8 @@ int cl_operation_read(const clouds_operation_options *theirs, const uint64_t *op
     *o = (clouds_operation_options){0};
     int code = theirs ? cl_record_read(CL_RECORD_clouds_operation_options, theirs, o) : 0;
     if (code != 0) return code;
-    if (o->flags & ~(uint32_t)CLOUDS_OPERATION_WAIT) return cl_error(CLOUDS_EINVAL, "unknown flags %u", o->flags);
+    if (o->flags & ~(uint32_t)CLOUDS_OPERATION_WAIT)
+        return cl_error(CLOUDS_ENOTSUP, "this version does not know the flags %u of an operation", o->flags);
     if (o->flags && !operation) return cl_error(CLOUDS_EINVAL, "the pointer for the operation's id is NULL");
     if (is_close && o->timeout != 0)
         return cl_error(CLOUDS_EINVAL, "a close is limited by its drain, not by a timeout");

@@ -44,6 +44,9 @@ static const member_row members[] = {
 #define TYPE_double double
 #define TYPE_size size_t
 #define TYPE_text const char *
+#define TYPE_bytes const void *
+#define TYPE_room char *
+#define TYPE_pointer void *
 #define TYPE_handle clouds_node *
 #define RECORD(name, last)
 #define MEMBER(record, member, kind)                                                                                   \

@@ -23,8 +23,8 @@ static int hand_out(const waiting *w)
 {
     cl_idmap *set = &w->context->held;
     if (!w->room) {
-        cl_held_take(set, w->held, w->event, w->size);
-        return 1;
+        int code = cl_held_take(set, w->held, w->event, w->size);
+        return code == 0 ? 1 : code;
     }
     if (cl_held_take_into(set, w->held, w->event, w->size, w->room)) return 1;
     return cl_text_room_lacks(w->room, cl_event_bytes(&w->held->event), "the event");
@@ -125,7 +125,8 @@ int clouds_wait_into(clouds_context *context, uint64_t call, double timeout, clo
     return code;
 }
 
-void clouds_event_release(clouds_event *event)
+int clouds_event_release(clouds_event *event)
 {
-    if (event && cl_guard_hooks() == 0) cl_held_release(event);
+    int code = event ? cl_guard_hooks() : 0;
+    return event && code == 0 ? cl_held_release(event) : code;
 }

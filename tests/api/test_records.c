@@ -95,7 +95,7 @@ static void told_about_options(void)
     }
     r.info.size = sizeof r.info - 1;
     CHECK_INT(clouds_option_describe(0, &r.info), CLOUDS_EINVAL);
-    CHECK(says("the size of clouds_option_info is 55 bytes") && says("takes 56 ") && says("4096"));
+    CHECK(says("the size of clouds_option_info is 71 bytes") && says("takes 72 ") && says("4096"));
     clouds_layout_info info = {.size = sizeof info - 1};
     CHECK_INT(clouds_layout(0, &info), CLOUDS_EINVAL);
     CHECK(says("clouds_layout_info") && info.record == NULL);

@@ -15,7 +15,7 @@ from shapes import Shapes
 source = os.environ["CLOUDS_SOURCE"]
 shapes = Shapes()
 KINDS = {"uint32_t": "uint32", "int32_t": "int32", "uint64_t": "uint64", "int64_t": "int64", "double": "double",
-         "size_t": "size", "const char *": "text"}
+         "size_t": "size", "const char *": "text", "const void *": "bytes", "char *": "room", "void *": "pointer"}
 WORDS = (("-m64",), ("-m64", "-malign-double")), (("-m32",), ("-m32", "-malign-double"), ("-mx32",))
 
 

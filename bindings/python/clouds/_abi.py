@@ -47,6 +47,8 @@ CLOUDS_LOG_DEBUG = 0
 CLOUDS_LOG_INFO = 1
 CLOUDS_LOG_WARN = 2
 CLOUDS_LOG_ERROR = 3
+CLOUDS_OPTION_LIVE = 1
+CLOUDS_OPTION_CLAMPED = 2
 CLOUDS_OPERATION_WAIT = 1
 CLOUDS_EVENT_READY = 1
 CLOUDS_EVENT_RESULT = 2
@@ -93,6 +95,9 @@ clouds_realloc_fn = CFUNCTYPE(c_void_p, c_void_p, c_void_p, c_size_t)
 class clouds_option_info(Structure):
     _fields_ = [
         ("size", c_uint32),
+        ("flags", c_uint32),
+        ("minimum", c_double),
+        ("maximum", c_double),
         ("name", c_char_p),
         ("type", c_char_p),
         ("scope", c_char_p),
@@ -108,6 +113,8 @@ class clouds_operation_options(Structure):
         ("flags", c_uint32),
         ("timeout", c_double),
         ("user_data", c_uint64),
+        ("error", c_void_p),
+        ("error_size", c_size_t),
     ]
 
 
@@ -116,12 +123,14 @@ class clouds_event(Structure):
         ("type", c_uint32),
         ("code", c_int32),
         ("outcome", c_uint32),
-        ("reserved", c_uint32),
+        ("flags", c_uint32),
         ("id", c_uint64),
-        ("node", c_void_p),
         ("user_data", c_uint64),
         ("number", c_int64),
         ("time_left", c_double),
+        ("sequence", c_uint64),
+        ("node", c_void_p),
+        ("owned", c_void_p),
         ("peer", c_char_p),
         ("peer_len", c_size_t),
         ("method", c_char_p),
@@ -130,6 +139,10 @@ class clouds_event(Structure):
         ("data_len", c_size_t),
         ("error", c_char_p),
         ("error_len", c_size_t),
+        ("meta", c_char_p),
+        ("meta_len", c_size_t),
+        ("bytes", c_void_p),
+        ("bytes_len", c_size_t),
     ]
 
 
@@ -137,14 +150,29 @@ class clouds_call_options(Structure):
     _fields_ = [
         ("size", c_uint32),
         ("flags", c_uint32),
-        ("timeout", c_double),
-        ("deadline", c_double),
         ("retries", c_int32),
         ("reserved", c_uint32),
+        ("timeout", c_double),
+        ("deadline", c_double),
+        ("hedge", c_double),
         ("parent", c_uint64),
         ("user_data", c_uint64),
         ("server", c_char_p),
         ("server_len", c_size_t),
+        ("meta", c_char_p),
+        ("meta_len", c_size_t),
+        ("bytes", c_void_p),
+        ("bytes_len", c_size_t),
+        ("key", c_char_p),
+        ("key_len", c_size_t),
+        ("once", c_char_p),
+        ("once_len", c_size_t),
+        ("reply_to", c_char_p),
+        ("reply_to_len", c_size_t),
+        ("correlation", c_char_p),
+        ("correlation_len", c_size_t),
+        ("error", c_void_p),
+        ("error_size", c_size_t),
     ]
 
 
@@ -190,7 +218,7 @@ FUNCTIONS: Dict[str, Tuple[Any, ...]] = {
         "clouds_wait": (c_int, c_void_p, c_uint64, c_double, POINTER(clouds_event), c_size_t,),
         "clouds_wait_into": (c_int, c_void_p, c_uint64, c_double, POINTER(clouds_event), c_size_t, c_void_p, c_size_t,
                          POINTER(c_size_t),),
-        "clouds_event_release": (None, POINTER(clouds_event),),
+        "clouds_event_release": (c_int, POINTER(clouds_event),),
         "clouds_wakeup": (c_int, c_void_p,),
         "clouds_counter": (c_int, c_void_p, c_char_p, c_uint32, POINTER(c_char_p), POINTER(c_uint64),),
         "clouds_node_create": (c_int, c_void_p, c_void_p, POINTER(c_void_p),),

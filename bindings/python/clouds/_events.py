@@ -16,7 +16,7 @@ OVERHEAD = 600  # bytes that an event takes beside its texts
 _CODES: Dict[Any, str] = {ctypes.c_uint32: "I", ctypes.c_int32: "i", ctypes.c_uint64: "Q", ctypes.c_int64: "q",
                           ctypes.c_double: "d", ctypes.c_void_p: "P", ctypes.c_char_p: "P", ctypes.c_size_t: "N"}
 # Every node has a context of its own, and gives no user data.
-_UNREAD = ("reserved", "node", "user_data")
+_UNREAD = ("flags", "user_data", "sequence", "node", "owned", "meta", "meta_len", "bytes", "bytes_len")
 
 
 _OF_RESULTS = ("type", "code", "id", "data", "data_len")

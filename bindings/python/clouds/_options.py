@@ -171,7 +171,7 @@ class CallOptions:
     def record(self, parent: int, deadline: float) -> Any:
         """A pointer to the record that the library takes, with a parent and a deadline of one call."""
         return ctypes.byref(_abi.clouds_call_options(
-            ctypes.sizeof(_abi.clouds_call_options), self._flags, self.timeout, deadline, self.retries, 0, parent, 0,
+            ctypes.sizeof(_abi.clouds_call_options), self._flags, self.retries, 0, self.timeout, deadline, 0, parent, 0,
             self._server or None, len(self._server)))
 
 

@@ -19,6 +19,8 @@
  *   Time       Seconds, as double. A negative timeout of clouds_poll and clouds_wait means "for ever".
  *   Ids        A call, a request, a question and an operation are uint64_t, never 0, below 2^53 and never reused in the
  *              life of a context. A stale id is CLOUDS_ESTALE, never a crash.
+ *   Records    Structs that grow, at their end only. Every member has the same offset on all machines of one word size, and
+ *              there is no padding. What a record has beyond what you know is left alone, or zero.
  *   Threads    In thread mode every function may be called from every thread at any time (polling: by one thread at a
  *              time, a second gets CLOUDS_ETHREAD). In inline mode a context and its nodes are used by one thread at a
  *              time, not always the same; a second that comes meanwhile gets CLOUDS_ETHREAD, and nothing is done.
@@ -63,8 +65,9 @@ typedef struct clouds_layout_info {
     uint32_t length;      /* the size of the member */
     const char *record;   /* "clouds_event", ... */
     const char *member;   /* its name */
-    const char *kind;     /* "uint32", "int32", "uint64", "int64", "double", "size" (size_t), "text" (const char *) or
-                             "handle" (a pointer to an opaque type) */
+    const char *kind;     /* "uint32", "int32", "uint64", "int64", "double", "size" (size_t), "text" (const char *),
+                             "bytes" (const void *), "room" (char *), "pointer" (void *) or "handle" (a pointer to an
+                             opaque type) */
 } clouds_layout_info;
 
 /* Describes member number `index`, from 0, of all public records in `out`, as the library was built with them: for a
@@ -209,9 +212,17 @@ CLOUDS_API int clouds_options_set_number(clouds_options *options, const char *na
  * CLOUDS_EBUSY. Thread: any, one at a time for each set. Since 0.1. */
 CLOUDS_API int clouds_options_set_bool(clouds_options *options, const char *name, int value);
 
+enum clouds_option_flags {
+    CLOUDS_OPTION_LIVE = 1,   /* clouds_node_configure can change it */
+    CLOUDS_OPTION_CLAMPED = 2 /* more than the maximum is the maximum, not an error */
+};
+
 /* One row of the option table. All text is static. */
 typedef struct clouds_option_info {
-    uint32_t size; /* set by the caller: sizeof(clouds_option_info) */
+    uint32_t size;             /* set by the caller: sizeof(clouds_option_info) */
+    uint32_t flags;            /* enum clouds_option_flags */
+    double minimum;            /* of a number or bool; of a string 0 */
+    double maximum;
     const char *name;
     const char *type;          /* "string", "number" or "bool" */
     const char *scope;         /* "context" or "node" */
@@ -254,10 +265,13 @@ enum clouds_operation_flags {
  * Where they are NULL, they are all zero. Members are added at the end only. */
 typedef struct clouds_operation_options {
     uint32_t size;      /* sizeof(clouds_operation_options) */
-    uint32_t flags;     /* enum clouds_operation_flags */
+    uint32_t flags;     /* enum clouds_operation_flags; others are CLOUDS_ENOTSUP */
     double timeout;     /* seconds until it ends with the last known reason; 0: the node option operation_timeout. A close
                            is limited by its drain alone, and takes 0 only */
     uint64_t user_data; /* comes back in the event; 0: that of the node */
+    char *error;        /* room for the words of a failure of the function itself, `error_size` bytes, or NULL: it then
+                           has what clouds_last_error_json would say, ended by NUL; "" when they do not fit */
+    size_t error_size;
 } clouds_operation_options;
 
 /* Closes every node in order, as clouds_node_close with `drain` does (seconds; < 0: the option drain_timeout of
@@ -316,16 +330,18 @@ CLOUDS_API const char *clouds_event_name(uint32_t type);
  * until clouds_event_release; after clouds_poll_into and clouds_wait_into they point into the memory that was handed
  * in. Absent text is a valid pointer with length 0. New members are added at the end only. */
 typedef struct clouds_event {
-    uint32_t type;    /* enum clouds_event_type */
-    int32_t code;     /* 0 or CLOUDS_E* */
-    uint32_t outcome; /* enum clouds_outcome */
-    uint32_t reserved;
+    uint32_t type;       /* enum clouds_event_type: leave alone what you do not know */
+    int32_t code;        /* 0 or CLOUDS_E* */
+    uint32_t outcome;    /* enum clouds_outcome */
+    uint32_t flags;      /* 0 in this version; leave alone what you do not know */
     uint64_t id;         /* of the call, request, question or operation; 0 if the type has none */
-    clouds_node *node;   /* the node of ours it concerns; NULL for events of the context */
     uint64_t user_data;  /* RESULT, FIND_SERVER, ATTEMPT: that of clouds_call_options; operations: that of
                             clouds_operation_options; else, and where it is 0, the node option user_data, or 0 */
     int64_t number;      /* see the type */
     double time_left;    /* CLOUDS_EVENT_REQUEST: seconds until the caller gives up; < 0: not known */
+    uint64_t sequence;   /* 0 in this version */
+    clouds_node *node;   /* the node of ours it concerns; NULL for events of the context */
+    void *owned;         /* what clouds_event_release frees; NULL: nothing */
     const char *peer;    /* id of the other node */
     size_t peer_len;
     const char *method;
@@ -334,6 +350,10 @@ typedef struct clouds_event {
     size_t data_len;
     const char *error;   /* JSON object, when code is not 0; the raw text of an UNKNOWN message */
     size_t error_len;
+    const char *meta;    /* JSON object; absent in this version */
+    size_t meta_len;
+    const void *bytes;   /* absent in this version */
+    size_t bytes_len;
 } clouds_event;
 
 /* Does what is due and fills `events`, an array of `capacity` records of `event_size` bytes each
@@ -360,7 +380,8 @@ CLOUDS_API int clouds_poll_into(clouds_context *context, clouds_event *events, s
  * clouds_event_release. Returns 1; 0 when `timeout` seconds passed first (the call goes on; < 0: for ever). It does the
  * context's I/O meanwhile: in inline mode always, in thread mode where that is faster. The questions of a call made with
  * CLOUDS_CALL_ASK as well come here too, as CLOUDS_EVENT_ATTEMPT: answer, and wait again. Errors: CLOUDS_ESTALE (no
- * such call, or taken already), CLOUDS_ECLOSED, CLOUDS_EINVAL, CLOUDS_EHANDLE. Thread: by mode. Since 0.1. */
+ * such call, or taken already), CLOUDS_ECLOSED, CLOUDS_EINVAL, CLOUDS_EHANDLE, CLOUDS_ENOMEM (a million events are not
+ * released: the completion stays). Thread: by mode. Since 0.1. */
 CLOUDS_API int clouds_wait(clouds_context *context, uint64_t call, double timeout, clouds_event *event,
                            size_t event_size);
 
@@ -373,8 +394,10 @@ CLOUDS_API int clouds_wait(clouds_context *context, uint64_t call, double timeou
 CLOUDS_API int clouds_wait_into(clouds_context *context, uint64_t call, double timeout, clouds_event *event,
                                 size_t event_size, char *text, size_t text_size, size_t *text_needed);
 
-/* Frees what an `event` of clouds_wait points to; NULL and other events are fine. Thread: any. Since 0.1. */
-CLOUDS_API void clouds_event_release(clouds_event *event);
+/* Frees what an `event` of clouds_wait points to; its texts are absent then. NULL and events that own nothing are fine.
+ * Errors: CLOUDS_ESTALE (it was released before, or a copy of it: nothing is done), CLOUDS_EBUSY. Thread: any.
+ * Since 0.1. */
+CLOUDS_API int clouds_event_release(clouds_event *event);
 
 /* Makes the poll that waits now, or the next one that would wait, return at once. Sticky, and cheap to repeat.
  * Errors: CLOUDS_EHANDLE. Thread: any. Since 0.1. */
@@ -440,25 +463,41 @@ enum clouds_call_flags {
     CLOUDS_CALL_ASK = 2   /* CLOUDS_EVENT_ATTEMPT asks before every attempt, the first included */
 };
 
-/* Per-call options; zero means the node's default. Members are added at the end only. */
+/* Per-call options; zero means the node's default. Members are added at the end only. What this version cannot do yet
+ * (those below `server_len`, but for `error`) has its place here, and is CLOUDS_ENOTSUP when it is asked for. */
 typedef struct clouds_call_options {
     uint32_t size;       /* sizeof(clouds_call_options) */
     uint32_t flags;      /* enum clouds_call_flags */
+    int32_t retries;     /* further attempts after a timeout or when no server is there; < 0: none; 0: the node's */
+    uint32_t reserved;   /* 0 */
     double timeout;      /* seconds for one attempt; 0: the node's */
     double deadline;     /* seconds for the whole call; 0: what the attempts and the waits between them can take (not
                             counting the time in which CLOUDS_EVENT_ATTEMPT was answered) */
-    int32_t retries;     /* further attempts after a timeout or when no server is there; < 0: none; 0: the node's */
-    uint32_t reserved;
+    double hedge;        /* later: seconds after which a second server is asked too */
     uint64_t parent;     /* the request on whose behalf this call is made: it inherits the time left; 0: none */
     uint64_t user_data;  /* comes back in the event */
     const char *server;  /* ask this node and no other; NULL: choose */
     size_t server_len;
+    const char *meta;    /* later: a JSON object that goes along, headers included */
+    size_t meta_len;
+    const void *bytes;   /* later: bytes that the arguments refer to */
+    size_t bytes_len;
+    const char *key;     /* later: calls with the same key go to the same server */
+    size_t key_len;
+    const char *once;    /* later: an idempotency key */
+    size_t once_len;
+    const char *reply_to; /* later: the topic to which the answer is published */
+    size_t reply_to_len;
+    const char *correlation; /* later: what it is recognized by */
+    size_t correlation_len;
+    char *error;         /* room for the words of a failure of clouds_node_call itself, as in clouds_operation_options */
+    size_t error_size;
 } clouds_call_options;
 
 /* Calls `method` (`method_len` bytes) with `args` (`args_len` bytes), a JSON array. Completed by: exactly one
  * CLOUDS_EVENT_RESULT with *call as id, no later than its deadline; an error return means that none will come.
- * `options` may be NULL. Errors: CLOUDS_EINVAL, CLOUDS_EJSON, CLOUDS_ETOOBIG, CLOUDS_ELIMIT, CLOUDS_ECLOSED,
- * CLOUDS_EHANDLE, CLOUDS_ENOMEM; in inline mode also why the node never listened. Thread: by mode. Since 0.1. */
+ * `options` may be NULL. Errors: CLOUDS_EINVAL, CLOUDS_EJSON, CLOUDS_ETOOBIG, CLOUDS_ELIMIT, CLOUDS_ENOTSUP (an option
+ * or flag that is for a later version), CLOUDS_ECLOSED, CLOUDS_EHANDLE, CLOUDS_ENOMEM; in inline mode also why the node never listened. Thread: by mode. Since 0.1. */
 CLOUDS_API int clouds_node_call(clouds_node *node, const char *method, size_t method_len, const char *args,
                                 size_t args_len, const clouds_call_options *options, uint64_t *call);
 
@@ -508,8 +547,8 @@ enum clouds_send_flags {
  * forget, no error when nobody is there. `flags` is of enum clouds_send_flags or 0. Completed by: CLOUDS_EVENT_SENT
  * with *operation as id, if CLOUDS_SEND_CONFIRM is set; without it there is no event, `options` is not used (it may be
  * NULL always), and `operation` may be NULL.
- * Errors: CLOUDS_EINVAL, CLOUDS_EJSON, CLOUDS_ETOOBIG, CLOUDS_ELIMIT, CLOUDS_ECLOSED, CLOUDS_EHANDLE, CLOUDS_ENOMEM;
- * in inline mode also why the node never listened, or cannot send. Thread: by mode. Since 0.1. */
+ * Errors: CLOUDS_EINVAL, CLOUDS_EJSON, CLOUDS_ETOOBIG, CLOUDS_ELIMIT, CLOUDS_ENOTSUP (unknown flags), CLOUDS_ECLOSED,
+ * CLOUDS_EHANDLE, CLOUDS_ENOMEM; in inline mode also why the node never listened, or cannot send. Thread: by mode. Since 0.1. */
 CLOUDS_API int clouds_node_send(clouds_node *node, const char *receiver, size_t receiver_len, const char *value,
                                 size_t value_len, uint32_t flags, const clouds_operation_options *options,
                                 uint64_t *operation);
