@@ -547,10 +547,10 @@ static void reached_several(const cl_call *call, int64_t number)
     cl_peer *peer = call->peer;
     if (peer->several) return;
     peer->several = 1;
-    cl_log(
-        CLOUDS_LOG_WARN,
-        "the call of %.*s to %.*s reached %lld receivers: several nodes have this id, or Redis holds a dead connection",
-        (int)call->method->name.n, call->method->name.p, (int)peer->id.n, peer->id.p, (long long)number);
+    const cl_log_facts facts = {.method = call->method->name, .caller = call->node->id, .node = peer->id};
+    cl_log_about(CLOUDS_LOG_WARN, &facts,
+                 "a call reached %lld receivers: several nodes have this id, or Redis holds a dead connection",
+                 (long long)number);
 }
 
 void cl_core_fate(cl_core *core, uint64_t token, enum cl_fate fate, int64_t number)

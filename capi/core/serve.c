@@ -1,3 +1,4 @@
+#include "base/log.h"
 #include "core/internal.h"
 
 /* Calls from others: taken in, handed to the user, answered through their id. Each ends: by its answer, at its
@@ -274,6 +275,8 @@ CL_RARE static void request_due(cl_core *core, cl_timed *timed, int64_t now)
         cl_core_expire(core, r->id);
         return;
     }
+    const cl_log_facts facts = {.caller = r->caller, .node = node->id, .request = r->id};
+    cl_log_about(CLOUDS_LOG_DEBUG, &facts, "a request was not answered before its deadline");
     core->counters[CL_COUNT_OVERDUE_REQUESTS]++;
     core->overdue[core->overdue_at++ % CL_OVERDUE] = r->id;
     core->port.forget_request(core->port.self, r->id);

@@ -1,5 +1,7 @@
 #include "fake.h"
 
+#include "base/log.h"
+
 /* Requests from others, and the life of a node. */
 
 static void start_server(fake *f)
@@ -93,6 +95,30 @@ static void expired_requests_are_not_started(void)
                   "{\"message\":\"the deadline passed before the server began\",\"code\":\"CLOUDS_EXPIRED\"}");
     CHECK_INT(cl_core_counters(f.core)[CL_COUNT_EXPIRED_REQUESTS], 1);
     CHECK(fake_inbound(&f, f.node, "c.9", "abc", "up", CL_NATIVE, f.now + 1) != 0);
+    fake_end(&f);
+}
+
+static char logged[400];
+
+static void keep_line(void *user_data, int level, const char *text)
+{
+    snprintf(logged, sizeof logged, "%d %s", level, text);
+}
+
+/* A line about a request says whose it is, and nothing in it forges another line. */
+static void a_line_names_its_request(void)
+{
+    fake f = {0};
+    char want[400];
+    start_server(&f);
+    cl_log_hook(keep_line, NULL, CLOUDS_LOG_DEBUG);
+    uint64_t begun = fake_inbound(&f, f.node, "c.9\n", "abe", "up", CL_NATIVE, f.now + 100);
+    fake_advance(&f, 100);
+    cl_log_hook(NULL, NULL, 0);
+    snprintf(want, sizeof want,
+             "%d a request was not answered before its deadline; caller c.9\\x0a; node c.1; request %llu",
+             CLOUDS_LOG_DEBUG, (unsigned long long)begun);
+    CHECK_STR(logged, strlen(logged), want);
     fake_end(&f);
 }
 
@@ -526,6 +552,7 @@ int main(void)
     RUN(an_answer_without_room);
     RUN(expired_requests_are_not_started);
     RUN(requests_end_at_their_deadline);
+    RUN(a_line_names_its_request);
     RUN(requests_are_bounded_in_bytes);
     RUN(what_is_not_served_is_refused);
     RUN(who_serves_nothing_says_nothing);

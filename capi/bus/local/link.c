@@ -155,7 +155,7 @@ static void on_closed(void *self, int code, const char *words)
     link->state = CL_LINK_ENDING;
     cl_str id = {link->peer ? link->peer : "", link->peer_id.n};
     if (lost) {
-        cl_log(CLOUDS_LOG_DEBUG, "local: link to %s: %s", id.p, words);
+        cl_log_about(CLOUDS_LOG_DEBUG, &(cl_log_facts){.node = id}, "local: link to %s: %s", id.p, words);
         cl_registry_tell(bus, id, 0);
     }
     cl_link_fail_waiting(link, code == CLOUDS_EUNREACHABLE);

@@ -118,8 +118,8 @@ void cl_redis_node_confirmed(redis_bus *bus, redis_node *node, int code, const c
 void cl_redis_node_listens(redis_bus *bus, redis_node *node)
 {
     if (node->refused_code)
-        cl_log(CLOUDS_LOG_WARN, "%s: the node %.*s listens again", bus->client.display_url, (int)node->id.n,
-               node->id.p);
+        cl_log_about(CLOUDS_LOG_WARN, &(cl_log_facts){.node = node->id}, "%s: the node %.*s listens again",
+                     bus->client.display_url, (int)node->id.n, node->id.p);
     node->listening = node->owned = 1;
     node->refused_code = 0;
     node->tries = 0;
@@ -146,8 +146,9 @@ void cl_redis_node_refused(redis_bus *bus, redis_node *node, int code, const cha
     cl_buf_free(&node->held);
     if (is_new) node->tries = 0;
     if (is_new && node->told)
-        cl_log(CLOUDS_LOG_WARN, "%s: the node %.*s cannot listen, and tries again: %s", bus->client.display_url,
-               (int)node->id.n, node->id.p, words);
+        cl_log_about(CLOUDS_LOG_WARN, &(cl_log_facts){.node = node->id},
+                     "%s: the node %.*s cannot listen, and tries again: %s", bus->client.display_url, (int)node->id.n,
+                     node->id.p, words);
     cl_redis_regs_unlist(node);
     cl_redis_registers_end(bus, node, code, words);
     int is_final = !node->told;
