@@ -124,7 +124,7 @@ export interface NodeOptions {
   serverMaxAge?: number;
   /** Longest wait, in seconds, of register, unregister, send with an answer, status and ready. Default: 10. */
   operationTimeout?: number;
-  /** What of the library's log is told: see the event 'log'. Default: warn, or debug when DEBUG asks for it. */
+  /** Which lines of the library's log are shown: see the event 'log'. Default: warn, or debug when DEBUG asks for it. */
   logLevel?: 'debug' | 'info' | 'warn' | 'error' | 'off';
   /** Leave the registration of a server alone that did not answer in time. */
   notAutoCleanRemoteServer?: boolean;
@@ -246,7 +246,7 @@ export class Base extends EventEmitter {
     onRetry?: OnRetry
   ): (...args: A) => Promise<T>;
 
-  /** Sends a value to another node and forgets. The callback is told how many got it; -1 when that cannot be known. */
+  /** Sends a value to another node; there is no answer. The callback gets the number of nodes that received it; -1 when that is unknown. */
   send(receiver: string, message: unknown, callback?: (error: CloudsError | null, receivers?: number) => void): this;
   send(
     receiver: string,
@@ -262,7 +262,7 @@ export class Base extends EventEmitter {
   status(options?: WaitOptions): Promise<Status>;
   statusP(options?: WaitOptions): Promise<Status>;
 
-  /** Is told when the node listens, at once and not 200 ms later as by the event `listen`. Nothing has to wait for
+  /** Resolves when the node listens, at once and not 200 ms later as by the event `listen`. Nothing has to wait for
    * it. */
   ready(callback: (error: CloudsError | null) => void): void;
   ready(options: WaitOptions | undefined, callback: (error: CloudsError | null) => void): void;
@@ -343,7 +343,7 @@ export class Server extends Base {
   unregister(method: string, options?: WaitOptions): Promise<void>;
   unregisterP(method: string, options?: WaitOptions): Promise<void>;
 
-  /** A handler threw, or its promise was rejected. The caller was told, too. Without a listener a fault of the program is a
+  /** A handler threw, or its promise was rejected. The caller got the error, too. Without a listener a fault of the program is a
    * warning of the process. */
   on(event: 'handler error', listener: (error: unknown, request: Request) => void): this;
   on(event: string | symbol, listener: (...args: any[]) => void): this;

@@ -11,8 +11,8 @@
 ---@field pending userdata What a handler returns when the answer comes later, by request.reply or request.fail.
 ---@field defaults clouds.Defaults What counts for nodes that do not say otherwise.
 ---@field json clouds.Json JSON text and values.
----@field on_error? fun(err: any, traceback: string?, what: string, about: table?) Told of errors that nobody else takes; nil brings the default back.
----@field on_log? fun(level: string, message: string, about: table) Told of the library's log lines; nil brings the default back.
+---@field on_error? fun(err: any, traceback: string?, what: string, about: table?) Called with errors that nothing else takes; nil restores the default.
+---@field on_log? fun(level: string, message: string, about: table) Called with the library's log lines; nil restores the default.
 local clouds = {}
 
 ---@class clouds.Defaults
@@ -37,9 +37,9 @@ local clouds = {}
 ---@field heartbeat? number Seconds between renewals of the registrations. Default: 5.
 ---@field id? string The id, instead of a generated one.
 ---@field find_server? fun(method: string, known: string[]): string? Which server shall a call go to?
----@field save_servers? fun(method: string, ids: string[]) Told when a list of servers was learned.
----@field remove_server? fun(id: string, method: string) Told when a server did not answer in time.
----@field clear_servers? fun() Told when the aged lists are due to be forgotten.
+---@field save_servers? fun(method: string, ids: string[]) A list of servers was learned.
+---@field remove_server? fun(id: string, method: string) A server did not answer in time.
+---@field clear_servers? fun() The aged lists are due to be forgotten.
 ---@field mode? string Who does the I/O: "inline" (the caller, in poll and wait) or "thread" (a thread of the library). Default: inline.
 ---@field prefix? string Redis: what the names of keys and channels begin with; overrides the one in the url (clouds).
 ---@field password_file? string Redis: a file whose first line is the password; overrides the one in the url.
@@ -70,7 +70,7 @@ local clouds = {}
 ---@field auto_clean? boolean A call that timed out deletes the registration of the server (of clouds 0.1.14 servers only). Default: true.
 ---@field shun_silent? boolean A server that did not answer in time is not asked for that method again for a while, even when no other is left. Default: false.
 ---@field drain_timeout? number How long a closing node waits for the requests it has accepted. In seconds. Default: 8.
----@field operation_timeout? number How long a registration, its end, a confirmed message and a status wait; what is known of the reason is told then. In seconds. Default: 10.
+---@field operation_timeout? number Longest wait of a registration, its end, a confirmed message and a status; then the last known reason is the error. In seconds. Default: 10.
 ---@field user_data? number A number that the events of the node carry. Default: 0.
 
 ---Options of one call.
