@@ -9,10 +9,10 @@
 
 #include "base/rand.h"
 #include "bus/local/internal.h"
+#include "local/folder.h"
 #include "local/side.h"
 #include "proto/frame.h"
 
-static char folder[64];
 static side victim, friend_;
 static int victim_node, friend_node;
 
@@ -426,9 +426,7 @@ static void rubbish_in_the_folder(void)
 
 int main(void)
 {
-    strcpy(folder, "/tmp/clouds-bad-XXXXXX");
-    if (!mkdtemp(folder)) return 99;
-    setenv("CLOUDS_RUNTIME_DIR", folder, 1);
+    folder_begin();
     cl_limits limits = side_limits();
     limits.hello_timeout = 1;
     if (side_start(&victim, CL_URL_LOCAL, "t", &limits) != 0 || side_start(&friend_, CL_URL_LOCAL, "t", NULL) != 0)
@@ -457,7 +455,5 @@ int main(void)
     RUN(rubbish_in_the_folder);
     side_end(&friend_);
     side_end(&victim);
-    char command[128];
-    snprintf(command, sizeof command, "rm -rf '%s'", folder);
-    return system(command) == 0 ? tap_end() : 1;
+    return folder_end();
 }

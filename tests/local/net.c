@@ -14,10 +14,9 @@
 #include <unistd.h>
 
 #include "clouds.h"
+#include "local/folder.h"
 #include "net/conn.h"
 #include "support/tap.h"
-
-static char folder[64];
 
 static const char *path_of(const char *name)
 {
@@ -721,8 +720,7 @@ static void a_child_takes_nothing_from_its_parent(void)
 
 int main(void)
 {
-    strcpy(folder, "/tmp/clouds-net-XXXXXX");
-    if (!mkdtemp(folder)) return 99;
+    folder_begin();
     RUN(echo_over_a_unix_socket);
     RUN(a_backlog_is_written_before_the_end);
     RUN(drained_comes_after_a_backlog);
@@ -745,7 +743,5 @@ int main(void)
     RUN(watching_a_folder_by_time);
     RUN(every_run_ends);
     RUN(a_child_takes_nothing_from_its_parent);
-    char command[128];
-    snprintf(command, sizeof command, "rm -rf '%s'", folder);
-    return system(command) == 0 ? tap_end() : 1;
+    return folder_end();
 }

@@ -3,11 +3,11 @@
 #include <dirent.h>
 #include <unistd.h>
 
+#include "local/folder.h"
 #include "local/side.h"
 
 enum { FEW = 15, MANY = 5000 };
 
-static char folder[64];
 static long countdown, calls;
 static int for_ever;
 
@@ -97,17 +97,6 @@ static void creation(int kind)
     if (bus) bus->ops->destroy(bus);
 }
 
-static int files_left(void)
-{
-    char path[128];
-    snprintf(path, sizeof path, "%s/t", folder);
-    DIR *dir = opendir(path);
-    int n = 0;
-    for (struct dirent *d; dir && (d = readdir(dir));) n += strcmp(d->d_name, ".") != 0 && strcmp(d->d_name, "..") != 0;
-    if (dir) closedir(dir);
-    return n;
-}
-
 static void fail_each(void (*what)(int kind), int kind)
 {
     cl_mem_hook(meter, NULL);
@@ -155,14 +144,10 @@ static void inproc_use(void)
 
 int main(void)
 {
-    strcpy(folder, "/tmp/clouds-mem-XXXXXX");
-    if (!mkdtemp(folder)) return 99;
-    setenv("CLOUDS_RUNTIME_DIR", folder, 1);
+    folder_begin();
     RUN(local_creation);
     RUN(local_use);
     RUN(inproc_creation);
     RUN(inproc_use);
-    char command[128];
-    snprintf(command, sizeof command, "rm -rf '%s'", folder);
-    return system(command) == 0 ? tap_end() : 1;
+    return folder_end();
 }

@@ -4,9 +4,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "local/folder.h"
 #include "local/side.h"
 
-static char folder[64];
 static side client;
 static int node;
 static long sent;
@@ -48,9 +48,7 @@ static void rates(void)
 
 int main(int argc, char **argv)
 {
-    strcpy(folder, "/tmp/clouds-fast-XXXXXX");
-    if (!mkdtemp(folder)) return 99;
-    setenv("CLOUDS_RUNTIME_DIR", folder, 1);
+    folder_begin();
     if (argc > 1) seconds = atof(argv[1]);
     if (argc > 2) numbers_n = 0;
     for (int i = 2; i < argc && numbers_n < 8; i++) numbers[numbers_n++] = atoi(argv[i]);
@@ -66,7 +64,5 @@ int main(int argc, char **argv)
     kill(pid, SIGKILL);
     waitpid(pid, NULL, 0);
     side_end(&client);
-    char command[128];
-    snprintf(command, sizeof command, "rm -rf '%s'", folder);
-    return system(command) == 0 ? tap_end() : 1;
+    return folder_end();
 }

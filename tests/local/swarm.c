@@ -10,11 +10,11 @@
 #include <unistd.h>
 
 #include "bus/local/internal.h"
+#include "local/folder.h"
 #include "local/side.h"
 
 enum { MOST = 2000 };
 
-static char folder[64];
 static pid_t children[MOST];
 static int32_t handles[MOST];
 
@@ -92,17 +92,6 @@ static void stop_all(int processes)
         waitpid(children[i], &status, 0);
         CHECK_INT(status, 0);
     }
-}
-
-static int files_left(void)
-{
-    char path[80];
-    snprintf(path, sizeof path, "%s/t", folder);
-    DIR *dir = opendir(path);
-    int n = 0;
-    for (struct dirent *d; dir && (d = readdir(dir));) n += strcmp(d->d_name, ".") != 0 && strcmp(d->d_name, "..") != 0;
-    if (dir) closedir(dir);
-    return n;
 }
 
 /* Somebody who sweeps all the time: it must take nothing from those who start. */
@@ -281,18 +270,15 @@ int main(int argc, char **argv)
         files.rlim_cur = files.rlim_max;
         setrlimit(RLIMIT_NOFILE, &files);
     }
-    strcpy(folder, "/tmp/clouds-swarm-XXXXXX");
-    if (!mkdtemp(folder)) return 99;
-    setenv("CLOUDS_RUNTIME_DIR", folder, 1);
+    folder_begin();
     int code = 0;
     if (argc > 1) {
         code = measure_all(argc - 1, argv + 1);
+        folder_remove();
     } else {
         RUN(all_start_at_once);
         RUN(a_join_costs_the_same_among_many);
-        code = tap_end();
+        code = folder_end();
     }
-    char command[128];
-    snprintf(command, sizeof command, "rm -rf '%s'", folder);
-    return system(command) == 0 ? code : 1;
+    return code;
 }
