@@ -69,10 +69,51 @@ static void refuse(cl_ctx *ctx, uint64_t id, const char *error, size_t len)
     clouds_fail(ctx->context, id, error, len, NULL, 0);
 }
 
+void cl_forget_handlers(lua_State *L, cl_state *s)
+{
+    for (int i = 0; i < CL_FOUND; i++) {
+        if (s->found[i].node == 0) continue;
+        s->found[i].node = 0;
+        lua_pushboolean(L, 0);
+        lua_rawseti(L, LUA_REGISTRYINDEX, s->found[i].ref);
+    }
+}
+
+/* Where the handler of this request would be kept; NULL: its name is too long for that. */
+static cl_found *place_of(cl_state *s, const clouds_event *event)
+{
+    uint32_t hash = (uint32_t)event->user_data;
+    if (event->method_len > CL_FOUND_NAME) return NULL;
+    for (size_t i = 0; i < event->method_len; i++) hash = hash * 31 + (unsigned char)event->method[i];
+    return &s->found[hash % CL_FOUND];
+}
+
+static bool is_of(const cl_found *found, const clouds_event *event)
+{
+    return found->node == (int)event->user_data && found->method_len == event->method_len &&
+           memcmp(found->method, event->method, event->method_len) == 0;
+}
+
+/* Keeps the handler at the top. */
+static void remember(lua_State *L, cl_found *place, const clouds_event *event)
+{
+    if (!place) return;
+    lua_pushvalue(L, -1);
+    lua_rawseti(L, LUA_REGISTRYINDEX, place->ref);
+    place->node = (int)event->user_data;
+    place->method_len = event->method_len;
+    memcpy(place->method, event->method, event->method_len);
+}
+
 /* Pushes the handler. */
 static bool push_handler(lua_State *L, cl_state *s, const clouds_event *event)
 {
     int top = lua_gettop(L);
+    cl_found *place = place_of(s, event);
+    if (place && is_of(place, event)) {
+        lua_rawgeti(L, LUA_REGISTRYINDEX, place->ref);
+        return true;
+    }
     lua_rawgeti(L, LUA_REGISTRYINDEX, s->methods_ref);
     lua_rawgeti(L, top + 1, (int)event->user_data);
     if (lua_istable(L, -1)) {
@@ -81,6 +122,7 @@ static bool push_handler(lua_State *L, cl_state *s, const clouds_event *event)
         if (lua_isfunction(L, -1)) {
             lua_replace(L, top + 1);
             lua_settop(L, top + 1);
+            remember(L, place, event);
             return true;
         }
     }

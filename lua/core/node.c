@@ -43,6 +43,7 @@ static void push_methods(lua_State *L, cl_state *s, const cl_lua_node *node)
 /* Gives it a new table of methods, or (fresh false) takes it away. */
 static void set_methods(lua_State *L, cl_state *s, const cl_lua_node *node, bool fresh)
 {
+    cl_forget_handlers(L, s);
     lua_rawgeti(L, LUA_REGISTRYINDEX, s->methods_ref);
     if (fresh) lua_newtable(L);
     else lua_pushnil(L);
@@ -110,6 +111,7 @@ static int node_id(lua_State *L)
 
 static void set_handler(lua_State *L, cl_state *s, cl_lua_node *node)
 {
+    cl_forget_handlers(L, s);
     push_methods(L, s, node);
     lua_pushvalue(L, 2);
     lua_rawget(L, -2);
@@ -125,6 +127,7 @@ static void set_handler(lua_State *L, cl_state *s, cl_lua_node *node)
 /* Of the method at index 2, if it has one. */
 static void drop_handler(lua_State *L, cl_state *s, cl_lua_node *node)
 {
+    cl_forget_handlers(L, s);
     push_methods(L, s, node);
     lua_pushvalue(L, 2);
     lua_rawget(L, -2);

@@ -103,6 +103,10 @@ cl_state *cl_state_create(lua_State *L)
     s->serving_ref = new_table_ref(L);
     s->hooks_ref = new_table_ref(L);
     s->error_ref = new_table_ref(L);
+    for (int i = 0; i < CL_FOUND; i++) {
+        lua_pushboolean(L, 0);
+        s->found[i].ref = luaL_ref(L, LUA_REGISTRYINDEX);
+    }
     cl_task_open(L, s);
     return s;
 }

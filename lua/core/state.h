@@ -76,6 +76,16 @@ typedef struct cl_request {
 
 enum { CL_BATCH = 256 };
 
+/* A handler that was found before: neither the tables nor the text of its method have to be looked at again. */
+enum { CL_FOUND = 8, CL_FOUND_NAME = 48 };
+
+typedef struct cl_found {
+    int node; /* its number; 0: none is kept here */
+    int ref;  /* the place in the registry that has the handler */
+    size_t method_len;
+    char method[CL_FOUND_NAME];
+} cl_found;
+
 struct cl_ctx {
     cl_ctx *next;
     cl_state *state;
@@ -115,6 +125,7 @@ struct cl_state {
     int depth;      /* of resumes inside of resumes */
     cl_task **pool; /* these wait for work */
     int pooled, pool_room;
+    cl_found found[CL_FOUND]; /* each method has one place */
     cl_ctx *contexts;
     double last_context;
     int last_node;
@@ -222,6 +233,8 @@ cl_ctx *cl_check_context(lua_State *L, int index);
 clouds_options *cl_options_from(lua_State *L, int index); /* raises */
 void cl_context_cut(lua_State *L, cl_state *s, cl_ctx *ctx);
 void cl_context_unref(cl_ctx *ctx);
+/* Handlers were set, or are gone. */
+void cl_forget_handlers(lua_State *L, cl_state *s);
 void cl_dispatch(lua_State *L, cl_state *s, cl_ctx *ctx, const clouds_event *event);
 void cl_node_add(lua_State *L, cl_state *s);
 cl_lua_node *cl_check_node(lua_State *L, int index);

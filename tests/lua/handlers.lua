@@ -443,4 +443,44 @@ t.test("closing answers what was accepted", function()
   t.is(got, { nil, "done" })
 end)
 
+t.test("the handler that counts is the last that was registered", function()
+  local other, names = clouds.server({ url = t.url }), {}
+  for i = 1, 20 do
+    names[i] = i % 4 == 0 and ("long."):rep(12) .. i or "counts." .. i
+  end
+  local function offer(word)
+    for _, name in ipairs(names) do
+      assert(server:register(name, function()
+        return word, name, "one"
+      end))
+      assert(other:register(name, function()
+        return word, name, "other"
+      end))
+    end
+  end
+  for _, word in ipairs({ "first", "second" }) do
+    offer(word)
+    for round = 1, 2 do
+      for _, name in ipairs(names) do
+        t.is({ client:call(name, {}, { server = server.id }) }, { word, name, "one" }, "round " .. round)
+        t.is({ client:call(name, {}, { server = other.id }) }, { word, name, "other" }, "round " .. round)
+      end
+    end
+  end
+  local handler = setmetatable({}, { __mode = "v" })
+  handler[1] = function()
+    return "last"
+  end
+  assert(server:register(names[1], handler[1]))
+  t.is(client:call(names[1], {}, { server = server.id }), "last")
+  for _, name in ipairs(names) do
+    assert(server:unregister(name))
+    t.is({ client:call(name, {}) }, { "second", name, "other" })
+  end
+  collectgarbage()
+  collectgarbage()
+  t.is(handler[1], nil)
+  other:close(0)
+end)
+
 t.done()
