@@ -226,9 +226,9 @@ static void flush(cl_bus *base)
 {
     cl_composed *bus = CL_OWNER(base, cl_composed, base);
     cl_directory *d = bus->directory;
+    if (!cl_deferred_is_empty(&bus->deferred)) cl_deferred_run(&bus->deferred); /* that a node is ready comes first */
     if (d->ops->flush) d->ops->flush(d);
     for (size_t i = 0; i < bus->transports_n; i++) bus->transports[i]->ops->flush(bus->transports[i]);
-    if (!cl_deferred_is_empty(&bus->deferred)) cl_deferred_run(&bus->deferred);
     if (bus->closing_n) cl_bus_nodes_flush(bus);
     if (bus->closing) finish_close(bus);
 }
@@ -280,16 +280,22 @@ static int compose(cl_composed *bus, const cl_url *url, const cl_limits *limits)
     const cl_directory_sink of_directory = directory_sink(bus);
     const cl_transport_sink of_transport = transport_sink(bus);
     int code;
-    code = cl_memory_directory_create(bus->loop, url->name, limits, &of_directory, &bus->directory);
-    if (code == 0) code = cl_mailbox_transport_create(bus->loop, url->name, limits, &of_transport, &bus->transports[0]);
+    if (url->kind == CL_URL_INPROC) {
+        code = cl_memory_directory_create(bus->loop, url->name, limits, &of_directory, &bus->directory);
+        if (code == 0)
+            code = cl_mailbox_transport_create(bus->loop, url->name, limits, &of_transport, &bus->transports[0]);
+    } else {
+        code = cl_folder_directory_create(bus->loop, url->name, &of_directory, &bus->directory);
+        if (code == 0) code = cl_link_transport_create(bus->loop, limits, &of_transport, &bus->transports[0]);
+    }
     if (code == 0) bus->transports_n = bus->transports_open = 1;
     return code;
 }
 
 int cl_bus_create(cl_loop *loop, const cl_url *url, const cl_limits *limits, const cl_bus_sink *sink, cl_bus **out)
 {
-    if (url->kind == CL_URL_LOCAL) return cl_local_bus_create(loop, url, limits, sink, out);
-    if (url->kind != CL_URL_INPROC) return cl_redis_bus_create(loop, url, limits, sink, out);
+    if (url->kind != CL_URL_LOCAL && url->kind != CL_URL_INPROC)
+        return cl_redis_bus_create(loop, url, limits, sink, out);
     cl_composed *bus = cl_calloc(1, sizeof *bus);
     if (!bus) return cl_error(CLOUDS_ENOMEM, NULL);
     bus->base.ops = &ops;

@@ -1,1 +1,2 @@
-set(directory_sources memory.c)
+set(directory_sources memory.c folder/folder.c folder/names.c folder/files.c folder/entries.c folder/claim.c folder/republish.c
+    folder/schedule.c folder/sweep.c folder/status.c folder/directory.c)

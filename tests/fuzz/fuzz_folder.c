@@ -3,7 +3,7 @@
 #include "fuzz.h"
 
 #include "base/mem.h"
-#include "bus/local/internal.h"
+#include "directory/folder/internal.h"
 #include "clouds.h"
 
 static void names_are_told_apart(const char *file)

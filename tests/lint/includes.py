@@ -57,10 +57,10 @@ def check_library(path):
             complain(path, line, f"{layer} may not use {target}")
         if target == "redis" and layer == "bus" and parts[1] != "redis":
             complain(path, line, "only bus/redis uses the Redis client")
-        if layer == "bus" and target == "bus" and len(parts) > 2 and name.count("/") > 1 and name.split("/")[1] != parts[1]:
-            complain(path, line, "one bus may not use another")
         if name.startswith("hiredis") and layer != "redis":
             complain(path, line, "only redis uses hiredis")
+        if layer in ("directory", "bus") and name == "net/conn.h":
+            complain(path, line, "a directory, and a bus, knows no socket: that is a transport's")
         if is_uv(name) and layer != "net":
             complain(path, line, "only net uses libuv")
         if target in (None,) and name == "internal.h":

@@ -5,7 +5,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 
-#include "bus/local/internal.h"
+#include "local/inside.h"
 #include "local/pair.h"
 
 static void a_call_and_its_answer(void)
@@ -210,7 +210,7 @@ static void offered_and_taken_back(void)
     CHECK(s.st_size > 2 * (CL_KEY + 1) && s.st_size < 1100 * (CL_KEY + 1));
     /* Who finds it dead learns all its methods from it. */
     int lock = open(path, O_RDONLY);
-    cl_file_remove_node(&CL_OWNER(a.bus, cl_local, base)->folder, key, lock);
+    cl_file_remove_node(&folder_of(a.bus)->folder, key, lock);
     close(lock);
     CHECK_INT(files_left(), 0);
     UNTIL(&a, files_left() == 4); /* and who lives puts it back */
@@ -392,7 +392,7 @@ static void limits_of_all_queues(void)
     CHECK(strstr(clouds_last_error(), "for all nodes together") != NULL);
     CHECK(sent > 70 && sent < 85);
     UNTIL(&b, b.fates[CL_FATE_NOBODY] == sent);
-    CHECK_INT(CL_OWNER(b.bus, cl_local, base)->out_bytes, 0);
+    CHECK_INT(links_of(b.bus)->out_bytes, 0);
     side_end(&b);
 }
 
@@ -477,7 +477,7 @@ static void runtime_folders(void)
         if (login) setenv("XDG_RUNTIME_DIR", folder, 1);
         else unsetenv("XDG_RUNTIME_DIR");
         CHECK_INT(side_start(&a, CL_URL_LOCAL, "", NULL), 0);
-        CHECK_STR(CL_OWNER(a.bus, cl_local, base)->folder.path, strlen(common), common);
+        CHECK_STR(folder_of(a.bus)->folder.path, strlen(common), common);
         side_end(&a);
     }
     setenv("CLOUDS_RUNTIME_DIR", folder, 1);

@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "base/rand.h"
-#include "bus/local/internal.h"
+#include "local/inside.h"
 #include "local/folder.h"
 #include "local/side.h"
 #include "proto/frame.h"
@@ -345,7 +345,7 @@ static void beginnings_without_ends(void)
 {
     enum { LINKS = 24, LENGTH = 4 << 20, SENT = 3 << 20 };
     static char bytes[SENT];
-    cl_local *bus = CL_OWNER(victim.bus, cl_local, base);
+    cl_link_transport *t = links_of(victim.bus);
     int fds[LINKS], closed = 0, before = victim.dropped;
     size_t most = 0;
     for (int i = 0; i < LINKS; i++) {
@@ -353,7 +353,7 @@ static void beginnings_without_ends(void)
         put(fds[i], bytes, hello(bytes));
         memcpy(bytes, "\0\0\x40\0", 4); /* LENGTH */
         put(fds[i], bytes, SENT);
-        if (bus->tail_bytes > most) most = bus->tail_bytes;
+        if (t->tail_bytes > most) most = t->tail_bytes;
         memset(bytes, 0, 512);
     }
     CHECK(most <= 9 * (size_t)LENGTH);
@@ -363,7 +363,7 @@ static void beginnings_without_ends(void)
     CHECK_INT(victim.dropped_code, CLOUDS_ELIMIT);
     for (int i = 0; i < LINKS; i++) close(fds[i]);
     still_serves();
-    UNTIL(&victim, bus->tail_bytes == 0);
+    UNTIL(&victim, t->tail_bytes == 0);
 }
 
 /* Connections beyond max_links are closed at once. */

@@ -5,7 +5,7 @@
 #include <sys/wait.h>
 #include <time.h>
 
-#include "bus/local/internal.h"
+#include "local/inside.h"
 #include "local/pair.h"
 
 static pid_t child_server(const char *id, int stop_after_open)
@@ -180,7 +180,7 @@ static void a_call_is_given_back_in_time(void)
     CHECK_INT(b.peer_downs, 0);
     /* One that nobody else could take is left to its caller, who can take it back. */
     kill_child(other);
-    for (int i = 0; i < 400 && cl_registry_has_other(CL_OWNER(b.bus, cl_local, base), e.to); i++) {
+    for (int i = 0; i < 400 && cl_entries_has_other(folder_of(b.bus), e.to); i++) {
         ask(&b, CL_STR("m")); /* sees now and then whether they live */
         cl_loop_run(b.loop, 50);
     }
@@ -207,7 +207,7 @@ static void a_call_is_given_back_in_time(void)
     CHECK_INT(side_call(&b, &node_b, "c.1", "s.frozen", "[3]", 6), 0);
     b.bus->ops->node_close(b.bus, &node_b);
     UNTIL(&b, b.node_closed == 1);
-    CHECK_INT(CL_OWNER(b.bus, cl_local, base)->ending, 0);
+    CHECK_INT(links_of(b.bus)->ending, 0);
     kill_child(pid);
     side_end(&b);
 }

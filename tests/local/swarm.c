@@ -9,7 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "bus/local/internal.h"
+#include "local/inside.h"
 #include "local/folder.h"
 #include "local/side.h"
 
@@ -151,22 +151,22 @@ static void a_join_costs_the_same_among_many(void)
     side_enroll(&server, &one, "m");
     caller.bus->ops->lookup(caller.bus, CL_STR("m"), 0);
     UNTIL(&caller, caller.lists == 1);
-    cl_local *serving = CL_OWNER(server.bus, cl_local, base), *calling = CL_OWNER(caller.bus, cl_local, base);
-    uint64_t scans = calling->registry.scans;
+    cl_folder_directory *serving = folder_of(server.bus), *calling = folder_of(caller.bus);
+    uint64_t scans = calling->entries.scans;
     if (!calling->watch || !cl_fs_watch_is_notified(calling->watch))
         scans = UINT64_MAX; /* no inotify is left for this user */
     for (int i = 0; i < 400; i++) {
-        uint64_t reads = calling->registry.reads;
+        uint64_t reads = calling->entries.reads;
         snprintf(ids[i], sizeof ids[i], "s.%d", i);
         side_node(&joining, &more[i], ids[i]);
         int ups = caller.server_ups;
         side_enroll(&joining, &more[i], i % 2 ? "m" : "other");
         if (i % 2) UNTIL(&caller, caller.server_ups > ups);
         else cl_loop_run(caller.loop, 0);
-        CHECK_INT(calling->registry.reads - reads, i % 2);
+        CHECK_INT(calling->entries.reads - reads, i % 2);
     }
-    if (scans != UINT64_MAX) CHECK_INT(calling->registry.scans, scans);
-    CHECK_INT(serving->registry.scans + serving->registry.reads, 0);
+    if (scans != UINT64_MAX) CHECK_INT(calling->entries.scans, scans);
+    CHECK_INT(serving->entries.scans + serving->entries.reads, 0);
     CHECK(serving->watch == NULL);
     side_end(&joining);
     side_end(&caller);

@@ -9,40 +9,40 @@
  * their ends, so that a link that breaks loses only what it has carried.
  *
  * A result goes back over the link its call came on; when that is gone, to the node by name. */
-#include "bus/local/internal.h"
+#include "transport/link/internal.h"
 
 #include "base/error.h"
 #include "base/rare.h"
 
 enum { FULL_LINKS = 8 /* full queues that all links together may have */ };
 
-static void tell(cl_local *bus, uint64_t token, enum cl_fate fate)
+static void tell(cl_link_transport *t, uint64_t token, enum cl_fate fate)
 {
-    if (token) bus->sink.fate(bus->sink.self, token, fate, fate == CL_FATE_WRITTEN);
+    if (token) t->sink.delivery(t->sink.receiver, token, fate, fate == CL_FATE_WRITTEN);
 }
 
-static cl_local_link *way_back(cl_local *bus, const cl_envelope *e)
+static cl_peer_link *way_back(cl_link_transport *t, const cl_envelope *e)
 {
-    cl_local_link *link = bus->last && bus->last->id == e->link ? bus->last : cl_idmap_get(&bus->link_by_id, e->link);
+    cl_peer_link *link = t->last && t->last->id == e->link ? t->last : cl_idmap_get(&t->link_by_id, e->link);
     return link && link->state == CL_LINK_OPEN ? link : NULL;
 }
 
-static int by_name(cl_local *bus, cl_str to, cl_local_link **out)
+static int by_name(cl_link_transport *t, cl_str to, cl_peer_link **out)
 {
-    cl_local_link *link = bus->last;
-    if (!link || link->accepted || !cl_str_eq(link->peer_id, to)) link = cl_strmap_get(&bus->link_by_peer, to);
-    if (!link) return cl_link_open(bus, to, out);
+    cl_peer_link *link = t->last;
+    if (!link || link->accepted || !cl_str_eq(link->peer_id, to)) link = cl_strmap_get(&t->link_by_peer, to);
+    if (!link) return cl_link_open(t, to, out);
     if (link->state == CL_LINK_ENDING)
         return cl_error(CLOUDS_EUNREACHABLE, "the link to %.*s is ending", (int)to.n, to.p);
     *out = link;
     return 0;
 }
 
-static int find(cl_local *bus, const cl_envelope *e, cl_local_link **out)
+static int find(cl_link_transport *t, const cl_envelope *e, cl_peer_link **out)
 {
-    cl_local_link *link = e->type == CL_RESULT && e->link ? way_back(bus, e) : NULL;
-    int code = link ? 0 : by_name(bus, e->to, &link);
-    if (code == 0) *out = bus->last = link;
+    cl_peer_link *link = e->type == CL_RESULT && e->link ? way_back(t, e) : NULL;
+    int code = link ? 0 : by_name(t, e->to, &link);
+    if (code == 0) *out = t->last = link;
     return code;
 }
 
@@ -52,22 +52,22 @@ CL_RARE static int full(const cl_envelope *e, size_t unwritten, const char *name
                           (int)e->to.n, e->to.p, name, limit);
 }
 
-void cl_link_count_out(cl_local_link *link)
+void cl_link_count_out(cl_peer_link *link)
 {
     size_t now = link->queue.len + cl_conn_pending(link->conn);
-    link->bus->out_bytes += now - link->out_counted;
+    link->t->out_bytes += now - link->out_counted;
     link->out_counted = now;
 }
 
 /* Nothing can flow off before the link is open: as many calls as may be outstanding should find room until then. */
-static int room_for(cl_local_link *link, const cl_envelope *e, size_t size)
+static int room_for(cl_peer_link *link, const cl_envelope *e, size_t size)
 {
-    const cl_limits *limits = &link->bus->limits;
+    const cl_limits *limits = &link->t->limits;
     int is_open = link->state == CL_LINK_OPEN;
     size_t unwritten = is_open ? cl_conn_pending(link->conn) : link->queue.len;
-    if (unwritten && link->bus->out_bytes > FULL_LINKS * limits->write_hard)
+    if (unwritten && link->t->out_bytes > FULL_LINKS * limits->write_hard)
         return cl_error(CLOUDS_ELIMIT, "%zu bytes wait for all nodes together already (%d times write_hard)",
-                        link->bus->out_bytes, FULL_LINKS);
+                        link->t->out_bytes, FULL_LINKS);
     if (unwritten <= limits->write_soft) return 0;
     if (e->type != CL_RESULT && is_open) return full(e, unwritten, "write_soft", limits->write_soft);
     if (unwritten + size <= limits->write_hard) return 0;
@@ -93,7 +93,7 @@ static void *place_at(size_t at)
     return (void *)(uintptr_t)(at + 1);
 }
 
-CL_RARE static int wait_for(cl_local_link *link, const cl_envelope *e, uint64_t token)
+CL_RARE static int wait_for(cl_peer_link *link, const cl_envelope *e, uint64_t token)
 {
     cl_buf *queue = &link->queue;
     size_t before = queue->len;
@@ -111,24 +111,24 @@ CL_RARE static int wait_for(cl_local_link *link, const cl_envelope *e, uint64_t 
     link->worth += e->type != CL_CALL;
     if (w.patience < link->give_back) {
         link->give_back = w.patience;
-        cl_local_tick_by(link->bus, w.patience);
+        cl_links_due_by(link->t, w.patience);
     }
     return 0;
 }
 
 /* A link with unanswered calls is pinged when it falls silent. */
-static void count_call(cl_local_link *link)
+static void count_call(cl_peer_link *link)
 {
     link->calls++;
     if (link->watched) return;
     link->watched = 1;
     link->pinged = 0;
     link->heard = cl_loop_now();
-    cl_local_tick_by(link->bus, link->heard + (int64_t)(link->bus->limits.ping_interval * 1000));
+    cl_links_due_by(link->t, link->heard + (int64_t)(link->t->limits.ping_interval * 1000));
 }
 
 /* Of the calls that the kernel has, nothing need be known any more. */
-CL_RARE static void forget_sent(cl_local_link *link)
+CL_RARE static void forget_sent(cl_peer_link *link)
 {
     const cl_unsent *list = (const cl_unsent *)(const void *)link->unsent.data;
     size_t n = link->unsent.len / sizeof *list, sent = 0;
@@ -137,7 +137,7 @@ CL_RARE static void forget_sent(cl_local_link *link)
 }
 
 /* That nothing waits to be written does not say so: a connection that broke has dropped its output. */
-static inline int have_all_left(const cl_local_link *link, uint64_t handed)
+static inline int have_all_left(const cl_peer_link *link, uint64_t handed)
 {
     const cl_unsent *list = (const cl_unsent *)(const void *)link->unsent.data;
     size_t n = link->unsent.len / sizeof *list;
@@ -145,7 +145,7 @@ static inline int have_all_left(const cl_local_link *link, uint64_t handed)
 }
 
 /* Without memory the call counts as sent. */
-static inline void remember_unsent(cl_local_link *link, uint64_t token, size_t pending_before)
+static inline void remember_unsent(cl_peer_link *link, uint64_t token, size_t pending_before)
 {
     cl_buf *list = &link->unsent;
     uint64_t handed = cl_conn_handed(link->conn);
@@ -158,48 +158,56 @@ static inline void remember_unsent(cl_local_link *link, uint64_t token, size_t p
     cl_buf_add(list, &call, sizeof call);
 }
 
-static int write_to(cl_local_link *link, const void *handle, const cl_envelope *e, uint64_t token)
+static void delivered(void *owner, const cl_deferred *d)
 {
-    /* A message's sender asks how many got it. The word is registration first, so that it cannot fail afterwards. */
-    if (token && e->type == CL_MESSAGE &&
-        cl_task_add(&link->bus->tasks, CL_TASK_FATE, NULL, token, CL_FATE_WRITTEN, CL_STR_NONE) != 0)
-        return CLOUDS_ENOMEM;
-    cl_str from = link->named && link->named->handle == handle ? e->from : CL_STR_NONE;
+    tell(owner, d->number, (enum cl_fate)d->code);
+}
+
+static int write_to(cl_peer_link *link, const void *node, const cl_envelope *e, uint64_t token)
+{
+    /* A message's sender asks how many got it. What is to be reported is reserved, so that it cannot fail afterwards. */
+    cl_deferred *report = NULL;
+    if (token && e->type == CL_MESSAGE) {
+        report = cl_deferred_reserve(delivered, NULL, token, CL_FATE_WRITTEN, CL_STR_NONE);
+        if (!report) return CLOUDS_ENOMEM;
+    }
+    cl_str from = link->named && link->named->node == node ? e->from : CL_STR_NONE;
     cl_str to = link->accepted ? link->peer_id : e->to; /* one of ours was found by the name of its peer */
     size_t before = cl_conn_pending(link->conn);
     int code = cl_frame_encode_between(e, from, to, cl_conn_out(link->conn));
     if (code != 0) {
-        if (token && e->type == CL_MESSAGE) cl_task_drop_last(&link->bus->tasks);
+        cl_deferred_discard(report);
         return code;
     }
     if (e->type == CL_CALL) {
         remember_unsent(link, token, before);
         count_call(link);
     }
+    if (report) cl_deferred_put(&link->t->deferred, report);
     cl_conn_commit(link->conn);
     return 0;
 }
 
-int cl_local_send(cl_bus *base, void *handle, const cl_envelope *e, uint64_t token)
+int cl_link_send(cl_transport *base, void *node, const cl_envelope *e, uint64_t token)
 {
-    cl_local *bus = CL_OWNER(base, cl_local, base);
-    cl_local_link *link;
+    cl_link_transport *t = cl_links_of(base);
+    cl_peer_link *link;
     size_t size = cl_envelope_size(e);
-    if (size > bus->limits.message) return cl_error_too_big("the message", size, bus->limits.message);
-    if (bus->closing) return cl_error(CLOUDS_ECLOSED, NULL);
-    int code = find(bus, e, &link);
+    if (size > t->limits.message) return cl_error_too_big("the message", size, t->limits.message);
+    if (t->closing) return cl_error(CLOUDS_ECLOSED, NULL);
+    int code = find(t, e, &link);
     if (code == 0 && link->half_closed && e->type == CL_CALL)
-        return cl_task_add(&bus->tasks, CL_TASK_FATE, NULL, token, CL_FATE_NOBODY, CL_STR_NONE);
+        return cl_defer(&t->deferred, delivered, NULL, token, CL_FATE_NOBODY, CL_STR_NONE);
     if (code == 0) code = room_for(link, e, size);
     if (code != 0) return code;
-    code = link->state == CL_LINK_OPEN ? write_to(link, handle, e, token) : wait_for(link, e, token);
+    code = link->state == CL_LINK_OPEN ? write_to(link, node, e, token) : wait_for(link, e, token);
     cl_link_count_out(link);
     return code;
 }
 
 /* ---- what waited */
 
-static const char *next_waiting(const cl_local_link *link, size_t *at, cl_waiting *w)
+static const char *next_waiting(const cl_peer_link *link, size_t *at, cl_waiting *w)
 {
     if (*at >= link->queue.len) return NULL;
     memcpy(w, link->queue.data + *at, sizeof *w);
@@ -208,7 +216,7 @@ static const char *next_waiting(const cl_local_link *link, size_t *at, cl_waitin
     return frame;
 }
 
-static void clear_queue(cl_local_link *link)
+static void clear_queue(cl_peer_link *link)
 {
     cl_buf_free(&link->queue);
     cl_idmap_free(&link->places);
@@ -216,9 +224,9 @@ static void clear_queue(cl_local_link *link)
     link->give_back = INT64_MAX;
 }
 
-void cl_link_send_waiting(cl_local_link *link)
+void cl_link_send_waiting(cl_peer_link *link)
 {
-    cl_local *bus = link->bus;
+    cl_link_transport *t = link->t;
     cl_waiting w;
     const char *frame;
     int64_t now = cl_loop_now();
@@ -227,7 +235,7 @@ void cl_link_send_waiting(cl_local_link *link)
         int late = w.type == CL_CALL && w.deadline && w.deadline <= now;
         size_t before = cl_conn_pending(link->conn);
         if (late || cl_buf_put(cl_conn_out(link->conn), frame, w.length) != 0) {
-            tell(bus, w.token, CL_FATE_NOT_SENT);
+            tell(t, w.token, CL_FATE_NOT_SENT);
             continue;
         }
         if (w.type == CL_CALL) {
@@ -235,24 +243,24 @@ void cl_link_send_waiting(cl_local_link *link)
             count_call(link);
         }
         cl_conn_commit(link->conn);
-        if (w.type == CL_MESSAGE) tell(bus, w.token, CL_FATE_WRITTEN);
+        if (w.type == CL_MESSAGE) tell(t, w.token, CL_FATE_WRITTEN);
     }
     clear_queue(link);
 }
 
-void cl_link_fail_waiting(cl_local_link *link, int nobody)
+void cl_link_fail_waiting(cl_peer_link *link, int nobody)
 {
     cl_waiting w;
     if (link->unsent.len) forget_sent(link);
     const cl_unsent *list = (const cl_unsent *)(const void *)link->unsent.data;
-    for (size_t i = 0; i < link->unsent.len / sizeof *list; i++) tell(link->bus, list[i].token, CL_FATE_NOT_SENT);
+    for (size_t i = 0; i < link->unsent.len / sizeof *list; i++) tell(link->t, list[i].token, CL_FATE_NOT_SENT);
     for (size_t at = 0; next_waiting(link, &at, &w);)
-        if (w.type) tell(link->bus, w.token, nobody ? CL_FATE_NOBODY : CL_FATE_NOT_SENT);
+        if (w.type) tell(link->t, w.token, nobody ? CL_FATE_NOBODY : CL_FATE_NOT_SENT);
     clear_queue(link);
 }
 
 /* Its place in the queue stays, without a type. */
-static void take_out(cl_local_link *link, size_t at, cl_waiting *w)
+static void take_out(cl_peer_link *link, size_t at, cl_waiting *w)
 {
     cl_idmap_take(&link->places, w->token);
     w->type = 0;
@@ -261,20 +269,20 @@ static void take_out(cl_local_link *link, size_t at, cl_waiting *w)
 }
 
 /* What is told may put more into the queue. */
-static void give_one_back(cl_local_link *link, size_t at, cl_waiting *w)
+static void give_one_back(cl_peer_link *link, size_t at, cl_waiting *w)
 {
     take_out(link, at, w);
-    if (!link->suspended) cl_registry_tell(link->bus, link->peer_id, 0);
+    if (!link->suspended) link->t->sink.suspended(link->t->sink.self, link->peer_id, 1);
     link->suspended = 1;
-    tell(link->bus, w->token, CL_FATE_NOT_SENT);
+    tell(link->t, w->token, CL_FATE_NOT_SENT);
 }
 
 /* Where no other server is known a call may as well wait here: it is recalled when its time is up. */
-void cl_link_give_back(cl_local_link *link, int64_t now)
+void cl_link_give_back(cl_peer_link *link, int64_t now)
 {
     cl_waiting w;
     if (now < link->give_back) return;
-    int elsewhere = cl_registry_has_other(link->bus, link->peer_id);
+    int elsewhere = link->t->sink.has_other(link->t->sink.self, link->peer_id);
     for (size_t at = 0, next = 0; elsewhere && next_waiting(link, &next, &w); at = next)
         if (w.type == CL_CALL && w.patience <= now) give_one_back(link, at, &w);
     link->give_back = INT64_MAX;
@@ -282,10 +290,10 @@ void cl_link_give_back(cl_local_link *link, int64_t now)
         if (w.type == CL_CALL && w.patience > now && w.patience < link->give_back) link->give_back = w.patience;
 }
 
-int cl_local_recall(cl_bus *base, cl_str to, uint64_t token)
+int cl_link_recall(cl_transport *base, cl_str to, uint64_t token)
 {
-    cl_local *bus = CL_OWNER(base, cl_local, base);
-    cl_local_link *link = cl_strmap_get(&bus->link_by_peer, to);
+    cl_link_transport *t = cl_links_of(base);
+    cl_peer_link *link = cl_strmap_get(&t->link_by_peer, to);
     size_t place = link ? (size_t)(uintptr_t)cl_idmap_get(&link->places, token) : 0;
     if (!place) return 0;
     cl_waiting w;

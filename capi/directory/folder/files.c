@@ -25,7 +25,7 @@
 
 #include "base/error.h"
 #include "base/rand.h"
-#include "bus/local/internal.h"
+#include "directory/folder/internal.h"
 
 enum { TRIES = 8, CHUNK = 64 * (CL_KEY + 1) };
 

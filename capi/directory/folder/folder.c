@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
-#include "bus/local/internal.h"
+#include "directory/folder/internal.h"
 
 enum { SWEEP_SECONDS = 10 };
 

@@ -1,6 +1,6 @@
 /* The answer to status: what the folder holds, read afresh. */
 #include "base/mem.h"
-#include "bus/local/internal.h"
+#include "directory/folder/internal.h"
 #include "clouds.h"
 
 /* A node that was met. */
@@ -9,7 +9,7 @@ typedef struct seen {
     int alive;
 } seen;
 
-static int is_alive(cl_local *bus, cl_strmap *nodes, const char *file, const char *key)
+static int is_alive(cl_folder_directory *dir, cl_strmap *nodes, const char *file, const char *key)
 {
     seen *node = cl_strmap_get(nodes, cl_str_of(key, CL_KEY));
     if (node) return node->alive;
@@ -20,34 +20,36 @@ static int is_alive(cl_local *bus, cl_strmap *nodes, const char *file, const cha
         cl_free(node);
         return CLOUDS_ENOMEM;
     }
-    return node->alive = cl_file_is_alive(&bus->folder, key, file);
+    return node->alive = cl_file_is_alive(&dir->folder, key, file);
 }
 
-static int tell_row(cl_local *bus, uint64_t operation, cl_strmap *nodes, cl_buf *memory, const char *file)
+static int tell_row(cl_folder_directory *dir, uint64_t operation, cl_strmap *nodes, cl_buf *memory, const char *file)
 {
     char key[CL_KEY + 1];
     cl_str id, method;
     if (cl_file_kind_of(file, key) != CL_FILE_ENTRY) return 0;
-    int alive = is_alive(bus, nodes, file, key);
+    int alive = is_alive(dir, nodes, file, key);
     if (alive <= 0) return alive;
-    int code = cl_file_read_entry(&bus->folder, file, memory, &id, &method);
+    int code = cl_file_read_entry(&dir->folder, file, memory, &id, &method);
     const cl_server server = {id, CL_NATIVE_LINKED};
-    if (code == 0) bus->sink.status(bus->sink.self, operation, &method, &server, 1, 0, 0);
+    if (code == 0) dir->sink.status(dir->sink.self, operation, &method, &server, 1, 0, 0);
     return code == CLOUDS_ENOMEM ? code : 0;
 }
 
-void cl_local_status(cl_local *bus, uint64_t operation)
+void cl_folder_status(void *self, const cl_deferred *question)
 {
+    cl_folder_directory *dir = self;
+    uint64_t operation = question->number;
     cl_strmap nodes = {0};
     cl_buf memory = {0};
     int code = 0;
-    DIR *dir = cl_folder_list(&bus->folder);
-    for (struct dirent *d; code == 0 && dir && (d = readdir(dir));)
-        code = tell_row(bus, operation, &nodes, &memory, d->d_name);
-    if (dir) closedir(dir);
+    DIR *list = cl_folder_list(&dir->folder);
+    for (struct dirent *d; code == 0 && list && (d = readdir(list));)
+        code = tell_row(dir, operation, &nodes, &memory, d->d_name);
+    if (list) closedir(list);
     cl_buf_free(&memory);
     seen *node;
     for (size_t at = 0; (node = cl_strmap_next(&nodes, &at));) cl_free(node);
     cl_strmap_free(&nodes);
-    bus->sink.status(bus->sink.self, operation, NULL, NULL, 0, 1, dir ? code : CLOUDS_ESYSTEM);
+    dir->sink.status(dir->sink.self, operation, NULL, NULL, 0, 1, list ? code : CLOUDS_ESYSTEM);
 }

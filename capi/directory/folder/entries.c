@@ -14,13 +14,13 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "bus/local/internal.h"
+#include "directory/folder/internal.h"
 
 enum { WANTED_MAX = 10000, CHECK_MS = 1000 };
 
 /* ---- the picture */
 
-static cl_peer_entries *peer_of(cl_registry *r, cl_str id)
+static cl_peer_entries *peer_of(cl_entries *r, cl_str id)
 {
     cl_peer_entries *peer = cl_strmap_get(&r->peers, id);
     if (peer) return peer;
@@ -34,16 +34,16 @@ static cl_peer_entries *peer_of(cl_registry *r, cl_str id)
     return NULL;
 }
 
-static void free_if_empty(cl_registry *r, cl_peer_entries *peer)
+static void free_if_empty(cl_entries *r, cl_peer_entries *peer)
 {
     if (!peer || peer->n) return;
     cl_strmap_take(&r->peers, peer->id);
     cl_free(peer);
 }
 
-static int add(cl_local *bus, const char *file, cl_str id, cl_wanted *wanted, int tell)
+static int add(cl_folder_directory *d, const char *file, cl_str id, cl_wanted *wanted, int tell)
 {
-    cl_registry *r = &bus->registry;
+    cl_entries *r = &d->entries;
     cl_entry *entry = cl_calloc(1, sizeof *entry + id.n);
     cl_peer_entries *peer = entry ? peer_of(r, id) : NULL;
     if (peer) memcpy(entry->file, file, strlen(file) + 1);
@@ -61,29 +61,29 @@ static int add(cl_local *bus, const char *file, cl_str id, cl_wanted *wanted, in
     cl_list_append(&peer->list, &entry->in_peer);
     wanted->n++;
     peer->n++;
-    if (tell) bus->sink.server_up(bus->sink.self, wanted->method, (cl_server){entry->id, CL_NATIVE_LINKED});
+    if (tell) d->sink.server_up(d->sink.self, wanted->method, (cl_server){entry->id, CL_NATIVE_LINKED});
     return 0;
 }
 
-static void drop(cl_local *bus, cl_entry *entry, int tell)
+static void drop(cl_folder_directory *d, cl_entry *entry, int tell)
 {
-    cl_registry *r = &bus->registry;
+    cl_entries *r = &d->entries;
     cl_strmap_take(&r->files, cl_str_z(entry->file));
     cl_list_remove(&entry->in_method);
     cl_list_remove(&entry->in_peer);
     entry->wanted->n--;
     entry->peer->n--;
     free_if_empty(r, entry->peer);
-    if (tell) bus->sink.server_down(bus->sink.self, entry->wanted->method, entry->id);
+    if (tell) d->sink.server_down(d->sink.self, entry->wanted->method, entry->id);
     cl_free(entry);
 }
 
-void cl_registry_init(cl_registry *r)
+void cl_entries_init(cl_entries *r)
 {
     cl_list_init(&r->recent);
 }
 
-void cl_registry_free(cl_registry *r)
+void cl_entries_free(cl_entries *r)
 {
     void *value;
     for (size_t at = 0; (value = cl_strmap_next(&r->files, &at));) cl_free(value);
@@ -97,73 +97,73 @@ void cl_registry_free(cl_registry *r)
 
 /* ---- looking */
 
-static cl_wanted *wanted_by(cl_local *bus, const char *file)
+static cl_wanted *wanted_by(cl_folder_directory *d, const char *file)
 {
     char key[CL_KEY + 1];
     if (cl_file_kind_of(file, key) != CL_FILE_ENTRY) return NULL;
-    return cl_strmap_get(&bus->registry.keys, cl_str_of(file + CL_KEY + 1, CL_KEY));
+    return cl_strmap_get(&d->entries.keys, cl_str_of(file + CL_KEY + 1, CL_KEY));
 }
 
-static int read_entry(cl_local *bus, const char *file, cl_wanted *wanted, int tell)
+static int read_entry(cl_folder_directory *d, const char *file, cl_wanted *wanted, int tell)
 {
     cl_buf memory = {0};
     cl_str id, method;
-    bus->registry.reads++;
-    int code = cl_file_read_entry(&bus->folder, file, &memory, &id, &method);
-    if (code == 0 && cl_str_eq(method, wanted->method)) code = add(bus, file, id, wanted, tell);
+    d->entries.reads++;
+    int code = cl_file_read_entry(&d->folder, file, &memory, &id, &method);
+    if (code == 0 && cl_str_eq(method, wanted->method)) code = add(d, file, id, wanted, tell);
     cl_buf_free(&memory);
     if (code == CLOUDS_ENOMEM) cl_log(CLOUDS_LOG_WARN, "local: no memory to keep a registration");
     return code;
 }
 
-void cl_registry_look(cl_local *bus, const char *file)
+void cl_entries_look(cl_folder_directory *d, const char *file)
 {
-    cl_wanted *wanted = wanted_by(bus, file);
+    cl_wanted *wanted = wanted_by(d, file);
     if (!wanted) return;
-    cl_entry *entry = cl_strmap_get(&bus->registry.files, cl_str_z(file));
-    if (!entry) read_entry(bus, file, wanted, 1);
-    else if (faccessat(bus->folder.fd, file, F_OK, AT_SYMLINK_NOFOLLOW) != 0) drop(bus, entry, 1);
+    cl_entry *entry = cl_strmap_get(&d->entries.files, cl_str_z(file));
+    if (!entry) read_entry(d, file, wanted, 1);
+    else if (faccessat(d->folder.fd, file, F_OK, AT_SYMLINK_NOFOLLOW) != 0) drop(d, entry, 1);
 }
 
 /* Looks at all names: for all methods, or for one that was not asked for before, whose list is the answer then. */
-static void scan(cl_local *bus, const cl_wanted *only)
+static void scan(cl_folder_directory *d, const cl_wanted *only)
 {
-    cl_registry *r = &bus->registry;
-    DIR *dir = cl_folder_list(&bus->folder);
+    cl_entries *r = &d->entries;
+    DIR *dir = cl_folder_list(&d->folder);
     if (!dir) return;
     r->round++;
     r->scans++;
-    for (struct dirent *d; (d = readdir(dir));) {
-        cl_wanted *wanted = wanted_by(bus, d->d_name);
+    for (struct dirent *f; (f = readdir(dir));) {
+        cl_wanted *wanted = wanted_by(d, f->d_name);
         if (!wanted || (only && wanted != only)) continue;
-        cl_entry *entry = cl_strmap_get(&r->files, cl_str_z(d->d_name));
+        cl_entry *entry = cl_strmap_get(&r->files, cl_str_z(f->d_name));
         if (entry) entry->round = r->round;
-        else read_entry(bus, d->d_name, wanted, !only);
+        else read_entry(d, f->d_name, wanted, !only);
     }
     closedir(dir);
 }
 
-static void drop_unseen(cl_local *bus, cl_wanted *wanted)
+static void drop_unseen(cl_folder_directory *d, cl_wanted *wanted)
 {
     CL_LIST_EACH(it, &wanted->list)
     {
         cl_entry *entry = CL_OWNER(it, cl_entry, in_method);
-        if (entry->round != bus->registry.round) drop(bus, entry, 1);
+        if (entry->round != d->entries.round) drop(d, entry, 1);
     }
 }
 
-void cl_registry_scan(cl_local *bus)
+void cl_entries_scan(cl_folder_directory *d)
 {
-    if (cl_list_empty(&bus->registry.recent)) return;
-    unsigned before = bus->registry.round;
-    scan(bus, NULL);
-    if (bus->registry.round == before) return; /* the folder could not be read */
-    CL_LIST_EACH(it, &bus->registry.recent) drop_unseen(bus, CL_OWNER(it, cl_wanted, place));
+    if (cl_list_empty(&d->entries.recent)) return;
+    unsigned before = d->entries.round;
+    scan(d, NULL);
+    if (d->entries.round == before) return; /* the folder could not be read */
+    CL_LIST_EACH(it, &d->entries.recent) drop_unseen(d, CL_OWNER(it, cl_wanted, place));
 }
 
 /* ---- wanting */
 
-static void unwant(cl_registry *r, cl_wanted *wanted)
+static void unwant(cl_entries *r, cl_wanted *wanted)
 {
     cl_list_remove(&wanted->place);
     cl_strmap_take(&r->methods, wanted->method);
@@ -173,16 +173,16 @@ static void unwant(cl_registry *r, cl_wanted *wanted)
 }
 
 /* The method that was not asked for the longest is forgotten; who asks again is answered anew. */
-static void make_room(cl_local *bus)
+static void make_room(cl_folder_directory *d)
 {
-    cl_registry *r = &bus->registry;
+    cl_entries *r = &d->entries;
     if (r->methods.len < WANTED_MAX) return;
     cl_wanted *oldest = CL_OWNER(r->recent.next, cl_wanted, place);
-    CL_LIST_EACH(it, &oldest->list) drop(bus, CL_OWNER(it, cl_entry, in_method), 0);
+    CL_LIST_EACH(it, &oldest->list) drop(d, CL_OWNER(it, cl_entry, in_method), 0);
     unwant(r, oldest);
 }
 
-static cl_wanted *create(cl_registry *r, cl_str method)
+static cl_wanted *create(cl_entries *r, cl_str method)
 {
     cl_wanted *wanted = cl_calloc(1, sizeof *wanted + method.n);
     if (!wanted) return NULL;
@@ -199,26 +199,26 @@ static cl_wanted *create(cl_registry *r, cl_str method)
     return NULL;
 }
 
-cl_wanted *cl_registry_want(cl_local *bus, cl_str method)
+cl_wanted *cl_entries_want(cl_folder_directory *d, cl_str method)
 {
-    cl_registry *r = &bus->registry;
-    if (!bus->watch && cl_local_watch(bus) != 0) return NULL;
+    cl_entries *r = &d->entries;
+    if (!d->watch && cl_folder_watch(d) != 0) return NULL;
     cl_wanted *wanted = cl_strmap_get(&r->methods, method);
     if (wanted) {
         cl_list_remove(&wanted->place);
         cl_list_append(&r->recent, &wanted->place);
-        cl_fs_watch_read(bus->watch); /* nobody is told "none" while news waits to be read */
+        cl_fs_watch_read(d->watch); /* nobody is told "none" while news waits to be read */
         return wanted;
     }
-    make_room(bus);
+    make_room(d);
     wanted = create(r, method);
-    if (wanted) scan(bus, wanted);
+    if (wanted) scan(d, wanted);
     return wanted;
 }
 
-int cl_registry_has_other(const cl_local *bus, cl_str id)
+int cl_entries_has_other(const cl_folder_directory *d, cl_str id)
 {
-    const cl_peer_entries *peer = cl_strmap_get(&bus->registry.peers, id);
+    const cl_peer_entries *peer = cl_strmap_get(&d->entries.peers, id);
     if (!peer) return 0;
     CL_LIST_EACH(it, &peer->list)
     if (CL_OWNER(it, cl_entry, in_peer)->wanted->n > 1) return 1;
@@ -227,13 +227,13 @@ int cl_registry_has_other(const cl_local *bus, cl_str id)
 
 /* ---- the dead */
 
-void cl_registry_forget(cl_local *bus, cl_str id)
+void cl_entries_forget(cl_folder_directory *d, cl_str id)
 {
-    cl_peer_entries *peer = cl_strmap_get(&bus->registry.peers, id);
-    for (size_t left = peer ? peer->n : 0; left > 0; left--) drop(bus, CL_OWNER(peer->list.next, cl_entry, in_peer), 1);
+    cl_peer_entries *peer = cl_strmap_get(&d->entries.peers, id);
+    for (size_t left = peer ? peer->n : 0; left > 0; left--) drop(d, CL_OWNER(peer->list.next, cl_entry, in_peer), 1);
 }
 
-void cl_registry_check(cl_local *bus, cl_wanted *wanted)
+void cl_entries_check(cl_folder_directory *d, cl_wanted *wanted)
 {
     int64_t now = cl_loop_now();
     if (wanted->checked != INT64_MIN && now - wanted->checked < CHECK_MS) return;
@@ -243,19 +243,19 @@ void cl_registry_check(cl_local *bus, cl_wanted *wanted)
         cl_entry *entry = CL_OWNER(it, cl_entry, in_method);
         char key[CL_KEY + 1] = "";
         memcpy(key, entry->file, CL_KEY);
-        if (!cl_file_is_alive(&bus->folder, key, entry->file)) drop(bus, entry, 1);
+        if (!cl_file_is_alive(&d->folder, key, entry->file)) drop(d, entry, 1);
     }
 }
 
-void cl_registry_tell(cl_local *bus, cl_str id, int up)
+void cl_entries_tell(cl_folder_directory *d, cl_str id, int up)
 {
-    cl_peer_entries *peer = cl_strmap_get(&bus->registry.peers, id);
+    cl_peer_entries *peer = cl_strmap_get(&d->entries.peers, id);
     if (!peer) return;
     CL_LIST_EACH(it, &peer->list)
     {
         const cl_entry *entry = CL_OWNER(it, cl_entry, in_peer);
         cl_str method = entry->wanted->method;
-        if (up) bus->sink.server_up(bus->sink.self, method, (cl_server){entry->id, CL_NATIVE_LINKED});
-        else bus->sink.server_down(bus->sink.self, method, entry->id);
+        if (up) d->sink.server_up(d->sink.self, method, (cl_server){entry->id, CL_NATIVE_LINKED});
+        else d->sink.server_down(d->sink.self, method, entry->id);
     }
 }

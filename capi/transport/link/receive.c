@@ -1,6 +1,6 @@
 /* Design note: frames are read where they lie, in the loop's input. Only a frame whose end has not come is
  * registration, in `tail`; of the next bytes just what it lacks is copied. */
-#include "bus/local/internal.h"
+#include "transport/link/internal.h"
 
 #include "base/error.h"
 #include "base/log.h"
@@ -12,76 +12,77 @@ enum {
     TAILS = 8 /* beginnings of messages of the longest kind that all links together may hold */
 };
 
-static size_t longest(const cl_local_link *link)
+static size_t longest(const cl_peer_link *link)
 {
-    size_t most = link->bus->limits.message + CL_FRAME_HEAD;
+    size_t most = link->t->limits.message + CL_FRAME_HEAD;
     return link->state == CL_LINK_OPEN || most < HELLO_BYTES ? most : HELLO_BYTES;
 }
 
-CL_RARE static void break_up(cl_local_link *link, int code)
+CL_RARE static void break_up(cl_peer_link *link, int code)
 {
-    link->bus->sink.dropped(link->bus->sink.self, code);
+    link->t->sink.dropped(link->t->sink.receiver, code);
     cl_link_cut(link);
 }
 
 /* The node of ours that an envelope is for. An accepted link serves the node that its hello named, and no other. */
-static const cl_local_node *receiver(cl_local_link *link, cl_str to)
+static const cl_endpoint *receiver(cl_peer_link *link, cl_str to)
 {
-    cl_local *bus = link->bus;
+    cl_link_transport *t = link->t;
     if (!to.n) return link->named;
     if (link->accepted) return link->named && cl_str_eq(to, link->named->id) ? link->named : NULL;
-    if (!bus->last_node || !cl_str_eq(to, bus->last_node->id)) bus->last_node = cl_strmap_get(&bus->node_by_id, to);
-    return bus->last_node;
+    if (!t->last_endpoint || !cl_str_eq(to, t->last_endpoint->id))
+        t->last_endpoint = cl_strmap_get(&t->endpoint_by_id, to);
+    return t->last_endpoint;
 }
 
 /* 1: it is whole, only too much for us, which is told in its place. */
-CL_RARE static int is_tolerable(cl_local_link *link, cl_envelope *e, int code)
+CL_RARE static int is_tolerable(cl_peer_link *link, cl_envelope *e, int code)
 {
     if (code != CLOUDS_ETOOBIG) {
         break_up(link, code);
         return 0;
     }
-    link->bus->sink.dropped(link->bus->sink.self, code);
+    link->t->sink.dropped(link->t->sink.receiver, code);
     if (e->type == CL_MESSAGE) return 0;
     if (!(e->flags & CL_TOO_BIG)) cl_envelope_mark_too_big(e, e->raw.n);
     return 1;
 }
 
-static inline void on_envelope(cl_local_link *link, cl_envelope *e)
+static inline void on_envelope(cl_peer_link *link, cl_envelope *e)
 {
-    cl_local *bus = link->bus;
-    int code = e->flags & CL_TOO_BIG ? CLOUDS_ETOOBIG : cl_frame_check(e, bus->limits.json);
+    cl_link_transport *t = link->t;
+    int code = e->flags & CL_TOO_BIG ? CLOUDS_ETOOBIG : cl_frame_check(e, t->limits.json);
     if (code != 0 && !is_tolerable(link, e, code)) return;
     if (!e->from.n) e->from = link->peer_id;
-    const cl_local_node *node = receiver(link, e->to);
+    const cl_endpoint *node = receiver(link, e->to);
     if (e->type == CL_RESULT && !link->accepted && link->calls > 0) link->calls--;
     /* What we opened a link to speaks for itself only. */
     if (!node || (!link->accepted && !cl_str_eq(e->from, link->peer_id))) {
-        bus->sink.dropped(bus->sink.self, CLOUDS_EPROTO);
+        t->sink.dropped(t->sink.receiver, CLOUDS_EPROTO);
         return;
     }
     e->link = link->id;
     e->arrived = link->heard;
     if (e->type == CL_CALL) e->flags |= CL_NATIVE;
-    bus->sink.envelope(bus->sink.self, node->handle, e);
+    t->sink.envelope(t->sink.receiver, node->node, e);
 }
 
 /* The node at the other end of a link of ours says so; we answer in kind, behind the last call that we sent it. So it
  * knows when everything has come, and no call is cut off on its way. */
-CL_RARE static void on_draining(cl_local_link *link)
+CL_RARE static void on_draining(cl_peer_link *link)
 {
-    cl_local *bus = link->bus;
+    cl_link_transport *t = link->t;
     int first = !link->half_closed;
     link->half_closed = 1;
     if (link->accepted) {
-        if (link->node && link->node->closing) cl_link_finish(link);
+        if (link->endpoint && link->endpoint->closing) cl_link_finish(link);
         return;
     }
-    bus->sink.peer_draining(bus->sink.self, link->peer_id);
+    t->sink.peer_draining(t->sink.self, link->peer_id);
     if (first && cl_link_send_control(link, CL_FRAME_DRAINING, CL_STR_NONE) != 0) cl_link_cut(link);
 }
 
-static void on_frame(cl_local_link *link, cl_envelope *e)
+static void on_frame(cl_peer_link *link, cl_envelope *e)
 {
     if (link->state == CL_LINK_HELLO) {
         if (e->type == CL_FRAME_HELLO) cl_link_hello_came(link, e);
@@ -96,7 +97,7 @@ static void on_frame(cl_local_link *link, cl_envelope *e)
         break;
     case CL_FRAME_PING:
         if (cl_link_send_control(link, CL_FRAME_PONG, CL_STR_NONE) != 0 ||
-            cl_conn_pending(link->conn) > link->bus->limits.write_hard)
+            cl_conn_pending(link->conn) > link->t->limits.write_hard)
             cl_link_cut(link);
         break;
     case CL_FRAME_DRAINING:
@@ -107,13 +108,13 @@ static void on_frame(cl_local_link *link, cl_envelope *e)
     }
 }
 
-static int is_reading(const cl_local_link *link)
+static int is_reading(const cl_peer_link *link)
 {
     return link->state == CL_LINK_HELLO || link->state == CL_LINK_OPEN;
 }
 
 /* A frame that is longer than what we take: who it is for hears of it, and the rest of it is passed over. */
-CL_RARE static int64_t read_too_big(cl_local_link *link, cl_str bytes)
+CL_RARE static int64_t read_too_big(cl_peer_link *link, cl_str bytes)
 {
     cl_envelope e;
     int64_t all = cl_frame_decode_too_big(bytes, &e);
@@ -126,7 +127,7 @@ CL_RARE static int64_t read_too_big(cl_local_link *link, cl_str bytes)
 }
 
 /* Reads whole frames; the number of bytes they took. */
-static size_t read_frames(cl_local_link *link, const char *p, size_t n)
+static size_t read_frames(cl_peer_link *link, const char *p, size_t n)
 {
     size_t at = 0;
     while (at < n && is_reading(link)) {
@@ -148,41 +149,41 @@ static size_t read_frames(cl_local_link *link, const char *p, size_t n)
     return at;
 }
 
-void cl_link_count_tail(cl_local_link *link)
+void cl_link_count_tail(cl_peer_link *link)
 {
-    link->bus->tail_bytes += link->tail.cap - link->tail_counted;
+    link->t->tail_bytes += link->tail.cap - link->tail_counted;
     link->tail_counted = link->tail.cap;
 }
 
-static void free_tail(cl_local_link *link)
+static void free_tail(cl_peer_link *link)
 {
     cl_buf_free(&link->tail);
     cl_link_count_tail(link);
 }
 
 /* Of the links that owe the end of a frame, the one that has been silent for the longest goes. */
-CL_RARE static void make_room(cl_local *bus)
+CL_RARE static void make_room(cl_link_transport *t)
 {
-    cl_local_link *oldest = NULL;
-    CL_LIST_EACH(it, &bus->links)
+    cl_peer_link *oldest = NULL;
+    CL_LIST_EACH(it, &t->links)
     {
-        cl_local_link *link = CL_OWNER(it, cl_local_link, place);
+        cl_peer_link *link = CL_OWNER(it, cl_peer_link, place);
         if (link->tail.cap && (!oldest || link->heard < oldest->heard)) oldest = link;
     }
     if (!oldest) return;
     cl_log(CLOUDS_LOG_WARN, "local: the unfinished messages of all links take %zu bytes; the link to %s is cut",
-           bus->tail_bytes, oldest->peer ? oldest->peer : "an unknown node");
+           t->tail_bytes, oldest->peer ? oldest->peer : "an unknown node");
     free_tail(oldest);
     break_up(oldest, CLOUDS_ELIMIT);
 }
 
-static int put_tail(cl_local_link *link, const char *p, size_t n)
+static int put_tail(cl_peer_link *link, const char *p, size_t n)
 {
-    cl_local *bus = link->bus;
+    cl_link_transport *t = link->t;
     int code = cl_buf_put(&link->tail, p, n);
     cl_link_count_tail(link);
     if (code != 0) break_up(link, CLOUDS_ENOMEM);
-    else if (bus->tail_bytes > TAILS * (bus->limits.message + CL_FRAME_HEAD)) make_room(bus);
+    else if (t->tail_bytes > TAILS * (t->limits.message + CL_FRAME_HEAD)) make_room(t);
     return code == 0 && is_reading(link) ? 0 : -1;
 }
 
@@ -194,7 +195,7 @@ static size_t length_of(const cl_buf *tail)
 
 /* Gives the tail what it lacks; the number of bytes taken, or -1. A hostile length is found by cl_frame_decode as soon
  * as its four bytes are there, before anything is collected for it. */
-static int64_t complete_tail(cl_local_link *link, const char *p, size_t n)
+static int64_t complete_tail(cl_peer_link *link, const char *p, size_t n)
 {
     cl_buf *tail = &link->tail;
     size_t lacks = tail->len < CL_FRAME_PREFIX ? CL_FRAME_PREFIX - tail->len : length_of(tail) - tail->len;
@@ -208,7 +209,7 @@ static int64_t complete_tail(cl_local_link *link, const char *p, size_t n)
 
 void cl_link_read(void *self, const char *p, size_t n)
 {
-    cl_local_link *link = self;
+    cl_peer_link *link = self;
     link->heard = cl_loop_now();
     size_t skipped = link->skip < n ? (size_t)link->skip : n;
     link->skip -= skipped;

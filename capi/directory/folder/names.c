@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "base/rand.h"
-#include "bus/local/internal.h"
+#include "directory/folder/internal.h"
 #include "clouds.h"
 
 void cl_file_key(cl_str name, char out[CL_KEY + 1])

@@ -1,0 +1,60 @@
+/* Design note: one alarm serves all that takes time here. It is set for the earliest thing and looks at everything when
+ * it is due, so a thing that got earlier or vanished costs nothing. */
+#include "transport/link/internal.h"
+
+void cl_links_due_by(cl_link_transport *t, int64_t when)
+{
+    if (when >= t->due) return;
+    t->due = when;
+    cl_loop_timer_set(t->timer, when);
+}
+
+/* ---- links */
+
+static int64_t in_ms(double seconds)
+{
+    return (int64_t)(seconds * 1000);
+}
+
+static void keepalive(cl_peer_link *link, int64_t now)
+{
+    const cl_limits *limits = &link->t->limits;
+    if (link->pinged > link->heard) {
+        if (now < link->pinged + in_ms(limits->ping_timeout))
+            cl_links_due_by(link->t, link->pinged + in_ms(limits->ping_timeout));
+        else cl_link_cut(link);
+        return;
+    }
+    int64_t due = link->heard + in_ms(limits->ping_interval);
+    if (now < due) {
+        cl_links_due_by(link->t, due);
+        return;
+    }
+    link->pinged = now > link->heard ? now : link->heard + 1;
+    if (cl_link_send_control(link, CL_FRAME_PING, CL_STR_NONE) != 0) cl_link_cut(link);
+    cl_links_due_by(link->t, link->pinged + in_ms(limits->ping_timeout));
+}
+
+static void tick_link(cl_peer_link *link, int64_t now)
+{
+    if (link->waiting && (link->state == CL_LINK_DIALING || link->state == CL_LINK_HELLO)) {
+        cl_link_give_back(link, now);
+        if (link->give_back != INT64_MAX) cl_links_due_by(link->t, link->give_back);
+    }
+    if (link->state == CL_LINK_HELLO) {
+        if (now < link->hello_by) cl_links_due_by(link->t, link->hello_by);
+        else cl_link_cut(link);
+    } else if (link->state == CL_LINK_OPEN && link->watched) {
+        if (link->calls > 0) keepalive(link, now);
+        else link->watched = 0;
+    }
+}
+
+void cl_links_due(void *self)
+{
+    cl_link_transport *t = self;
+    int64_t now = cl_loop_now();
+    t->due = INT64_MAX;
+    CL_LIST_EACH(it, &t->links) tick_link(CL_OWNER(it, cl_peer_link, place), now);
+    if (t->ending) cl_loop_defer(t->loop);
+}
