@@ -18,11 +18,17 @@ static int enqueue(cl_context *context, enum cl_open_kind kind, const cl_command
     return code;
 }
 
+/* What the caller hears of it. */
+static int told(cl_context *context, int code)
+{
+    if (code == CLOUDS_ESTALE) cl_error(code, "no such id, or it is answered, expired or closed");
+    return cl_refused(context, code);
+}
+
 static int submit(cl_context *context, enum cl_open_kind kind, const cl_command *command)
 {
     int code = context->threaded ? enqueue(context, kind, command) : cl_submit(context, command);
-    if (code == CLOUDS_ESTALE) cl_error(code, "no such id, or it is answered, expired or closed");
-    return cl_refused(context, code);
+    return told(context, code);
 }
 
 static int is_open(cl_context *context, uint64_t request)
@@ -51,6 +57,11 @@ int clouds_request_open(clouds_context *handle, uint64_t request)
 /* An answer that is too large by itself: the caller is told so, and so is ours. */
 static int answer(cl_context *context, uint64_t request, cl_str error, cl_str result, int too_big)
 {
+    if (!context->threaded && !too_big) {
+        int done = cl_execute_answer(context, request, error, result);
+        cl_context_touch(context);
+        return told(context, done);
+    }
     cl_command command = {.kind = CL_DO_ANSWER, .id = request, .a = error, .b = result};
     if (too_big) {
         command.a = command.b = CL_STR_NONE;

@@ -131,35 +131,17 @@ static int enqueue(cl_context *context, const cl_command *command)
     return code;
 }
 
-/* A failure leaves words of its own, and what they are about. */
-static int execute(cl_context *context, const cl_command *command)
-{
-    unsigned words = cl_error_serial();
-    int code = cl_execute(context, command);
-    if (code != 0 && words == cl_error_serial()) cl_error(code, NULL);
-    return code;
-}
-
-/* Inline mode: now, on this thread. */
-static int carry_out(cl_context *context, const cl_command *command)
-{
-    int code = execute(context, command);
-    context->unflushed = 1;
-    if (context->fd_used && !context->poked) {
-        cl_loop_defer(context->loop);
-        context->poked = 1;
-    }
-    return code;
-}
-
 int cl_submit(cl_context *context, const cl_command *command)
 {
-    return context->threaded ? enqueue(context, command) : carry_out(context, command);
+    if (context->threaded) return enqueue(context, command);
+    int code = cl_execute(context, command); /* now, on this thread */
+    cl_context_touch(context);
+    return code;
 }
 
 int cl_submit_embedded(cl_context *context, cl_command *command)
 {
-    if (!context->threaded) return carry_out(context, command);
+    if (!context->threaded) return cl_submit(context, command);
     command->embedded = 1;
     command->bytes = 0;
     pthread_mutex_lock(&context->queue.lock);
@@ -315,7 +297,7 @@ void cl_queue_run(cl_context *context)
     for (cl_command *c = take_all(&context->queue), *next; c; c = next) {
         next = c->next;
         int embedded = c->embedded; /* carrying it out may free what it lies in */
-        int code = execute(context, c);
+        int code = cl_execute(context, c);
         if (!embedded && may_wait(c, code)) {
             count_late(&context->queue, record_size(c->bytes), 0);
             put_off(&context->queue, c);

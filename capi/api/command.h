@@ -80,7 +80,9 @@ int cl_submit_embedded(struct cl_context *context, cl_command *command);
  * so after CLOUDS_ELIMIT it turns once. */
 int cl_refused(struct cl_context *context, int code);
 
-/* Carries out, on the engine's thread. */
+/* Carries out, on the engine's thread. A failure leaves words of its own, and what they are about. */
 int cl_execute(struct cl_context *context, const cl_command *command);
+/* The same for an answer that is not too large, without a command: they are as many as the requests. */
+int cl_execute_answer(struct cl_context *context, uint64_t request, cl_str error, cl_str result);
 
 #endif

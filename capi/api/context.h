@@ -135,6 +135,16 @@ static inline void cl_context_unlock(cl_context *context)
     if (context->threaded) pthread_mutex_unlock(&context->lock);
 }
 
+/* Inline mode: something was carried out, which may have left output for the next turn. */
+static inline void cl_context_touch(cl_context *context)
+{
+    context->unflushed = 1;
+    if (context->fd_used && !context->poked) {
+        cl_loop_defer(context->loop);
+        context->poked = 1;
+    }
+}
+
 /* A fresh id: even, or odd for a call whose completion is kept for clouds_wait. In inline mode one thread at a time is
  * inside, so that a locked step would be paid for nothing. */
 static inline uint64_t cl_context_id(cl_context *context, int held)

@@ -19,7 +19,7 @@ static int do_call(const cl_command *c)
                                .user_data = c->user_data,
                                .ask = (c->flags & CLOUDS_CALL_ASK) != 0,
                                .made_at = c->made_at};
-    return cl_node_call(c->node->core, &spec);
+    return c->node->core ? cl_node_call(c->node->core, &spec) : CLOUDS_ECLOSED;
 }
 
 CL_RARE static int answer_too_big(cl_context *context, const cl_command *c)
@@ -45,6 +45,17 @@ static int do_answer(cl_context *context, const cl_command *c)
 {
     int code = c->size ? answer_too_big(context, c) : cl_core_answer(context->core, c->id, c->a, c->b);
     return code == CLOUDS_ELIMIT ? stays_open() : code;
+}
+
+int cl_execute_answer(cl_context *context, uint64_t request, cl_str error, cl_str result)
+{
+    unsigned words = cl_error_serial();
+    context->executing = 1;
+    int code = cl_core_answer(context->core, request, error, result);
+    context->executing = 0;
+    if (code == CLOUDS_ELIMIT) return stays_open();
+    if (code != 0 && words == cl_error_serial()) cl_error(code, NULL);
+    return code;
 }
 
 /* The bus opens the address; what fails here is undone without an event. */
@@ -116,7 +127,6 @@ static int with_node(cl_context *context, const cl_command *c)
 {
     cl_api_node *node = c->node;
     if (!node->core) return CLOUDS_ECLOSED;
-    if (c->kind == CL_DO_CALL) return do_call(c);
     const cl_op_spec spec = {c->id, c->x, c->user_data};
     switch (c->kind) {
     case CL_DO_CONFIGURE:
@@ -160,8 +170,10 @@ static int dispatch(cl_context *context, const cl_command *c)
 
 int cl_execute(cl_context *context, const cl_command *command)
 {
+    unsigned words = cl_error_serial();
     context->executing = 1;
-    int code = dispatch(context, command);
+    int code = command->kind == CL_DO_CALL ? do_call(command) : dispatch(context, command);
     context->executing = 0;
+    if (code != 0 && words == cl_error_serial()) cl_error(code, NULL);
     return code;
 }

@@ -17,40 +17,22 @@ static int is_full(size_t len, size_t cap)
     return (len + 1) * 4 > cap * 3;
 }
 
-static uint64_t id_hash(uint64_t key)
-{
-    key *= 0x9E3779B97F4A7C15u;
-    return key ^ (key >> 32);
-}
-
-static size_t id_find(const cl_idmap *m, uint64_t key)
-{
-    size_t i = id_hash(key) & (m->cap - 1);
-    while (m->slots[i].key && m->slots[i].key != key) i = (i + 1) & (m->cap - 1);
-    return i;
-}
-
 static int id_grow(cl_idmap *m)
 {
     cl_idmap bigger = {.cap = grown(m->cap), .len = m->len};
     bigger.slots = cl_calloc(bigger.cap, sizeof *bigger.slots);
     if (!bigger.slots) return CLOUDS_ENOMEM;
     for (size_t i = 0; i < m->cap; i++)
-        if (m->slots[i].key) bigger.slots[id_find(&bigger, m->slots[i].key)] = m->slots[i];
+        if (m->slots[i].key) bigger.slots[cl_idmap_find(&bigger, m->slots[i].key)] = m->slots[i];
     cl_free(m->slots);
     *m = bigger;
     return 0;
 }
 
-void *cl_idmap_get(const cl_idmap *m, uint64_t key)
-{
-    return m->len && key ? m->slots[id_find(m, key)].value : NULL;
-}
-
 int cl_idmap_put(cl_idmap *m, uint64_t key, void *value)
 {
     if (is_full(m->len, m->cap) && id_grow(m) != 0) return CLOUDS_ENOMEM;
-    size_t i = id_find(m, key);
+    size_t i = cl_idmap_find(m, key);
     if (!m->slots[i].key) m->len++;
     m->slots[i].key = key;
     m->slots[i].value = value;
@@ -60,11 +42,11 @@ int cl_idmap_put(cl_idmap *m, uint64_t key, void *value)
 void *cl_idmap_take(cl_idmap *m, uint64_t key)
 {
     if (!m->len || !key) return NULL;
-    size_t mask = m->cap - 1, gap = id_find(m, key);
+    size_t mask = m->cap - 1, gap = cl_idmap_find(m, key);
     if (!m->slots[gap].key) return NULL;
     void *value = m->slots[gap].value;
     for (size_t i = (gap + 1) & mask; m->slots[i].key; i = (i + 1) & mask) {
-        size_t home = id_hash(m->slots[i].key) & mask;
+        size_t home = cl_idmap_hash(m->slots[i].key) & mask;
         if (((i - home) & mask) < ((i - gap) & mask)) continue; /* its home lies behind the gap */
         m->slots[gap] = m->slots[i];
         gap = i;

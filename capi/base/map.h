@@ -17,7 +17,25 @@ typedef struct cl_idmap {
     size_t cap, len;
 } cl_idmap;
 
-void *cl_idmap_get(const cl_idmap *m, uint64_t key);
+static inline uint64_t cl_idmap_hash(uint64_t key)
+{
+    key *= 0x9E3779B97F4A7C15u;
+    return key ^ (key >> 32);
+}
+
+/* Where a key is, or would be; the map must have slots. */
+static inline size_t cl_idmap_find(const cl_idmap *m, uint64_t key)
+{
+    size_t i = cl_idmap_hash(key) & (m->cap - 1);
+    while (m->slots[i].key && m->slots[i].key != key) i = (i + 1) & (m->cap - 1);
+    return i;
+}
+
+static inline void *cl_idmap_get(const cl_idmap *m, uint64_t key)
+{
+    return m->len && key ? m->slots[cl_idmap_find(m, key)].value : NULL;
+}
+
 int cl_idmap_put(cl_idmap *m, uint64_t key, void *value); /* 0 or CLOUDS_ENOMEM; replaces */
 void *cl_idmap_take(cl_idmap *m, uint64_t key);           /* removes and returns, or NULL */
 void cl_idmap_free(cl_idmap *m);

@@ -68,14 +68,13 @@ void cl_attempt_fail_said(cl_call *call, int code, int said)
 }
 
 /* Its time runs from `start` on. */
-static void start_attempt(cl_call *call, int64_t start, int64_t now)
+static void start_attempt(cl_call *call, int64_t start)
 {
     forget_reason(call);
     call->attempts++;
     call->failing = CL_FAILING_NOT;
     call->looked = 0;
     call->until = start + call->timeout < call->deadline ? start + call->timeout : call->deadline;
-    cl_attempt_dispatch(call, now);
 }
 
 /* The attempt's own time begins with the answer; until then the reason of the one before is that of the call. */
@@ -97,8 +96,12 @@ CL_RARE static void ask_before(cl_call *call, int64_t now)
 
 void cl_attempt_begin(cl_call *call, int64_t start, int64_t now)
 {
-    if (call->ask) ask_before(call, now);
-    else start_attempt(call, start, now);
+    if (call->ask) {
+        ask_before(call, now);
+        return;
+    }
+    start_attempt(call, start);
+    cl_attempt_dispatch(call, now);
 }
 
 int cl_core_attempt(cl_core *core, uint64_t id, cl_str args)
@@ -115,7 +118,8 @@ int cl_core_attempt(cl_core *core, uint64_t id, cl_str args)
     /* A deadline that only counts the attempts does not count the question. */
     call->deadline += now - call->sent_at;
     if (call->deadline > call->latest) call->deadline = call->latest;
-    start_attempt(call, now, now);
+    start_attempt(call, now);
+    cl_attempt_dispatch(call, now);
     return 0;
 }
 
@@ -268,12 +272,12 @@ static int try_to_send(cl_call *call, cl_peer *peer)
 }
 
 /* While one queue is full there may be room in another's. Nothing has left, so this costs no server anything. */
-static int send_where_room_is(cl_call *call, cl_peer *peer, int64_t now)
+CL_RARE static int send_where_room_is(cl_call *call, int64_t now)
 {
-    int code = try_to_send(call, peer);
+    int code = CLOUDS_ELIMIT;
     if (call->pinned || call->node->config.find_server) return code;
     for (int left = FULL_MAX; code == CLOUDS_ELIMIT && left > 0; left--) {
-        peer = cl_balance_pick(call->method, call, 0, now);
+        cl_peer *peer = cl_balance_pick(call->method, call, 0, now);
         if (!peer) break;
         code = try_to_send(call, peer);
     }
@@ -327,7 +331,8 @@ void cl_attempt_send(cl_call *call, cl_peer *peer, int64_t now)
         hold(call, now);
         return;
     }
-    int code = send_where_room_is(call, peer, now);
+    int code = try_to_send(call, peer);
+    if (code == CLOUDS_ELIMIT) code = send_where_room_is(call, now);
     if (code && paid) cl_budget_give_back(&core->budget);
     if (code == CLOUDS_EUNREACHABLE) {
         try_soon(call, now);

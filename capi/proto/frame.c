@@ -65,8 +65,10 @@ static inline void put_head(unsigned char *p, const cl_envelope *e, cl_str from,
     put32(p + 20, (uint32_t)((uint64_t)e->deadline >> 32));
 }
 
-static inline int encode(const cl_envelope *e, cl_str from, cl_str to, cl_buf *out)
+int cl_frame_encode_between(const cl_envelope *e, cl_str known_from, cl_str known_to, cl_buf *out)
 {
+    cl_str from = known_from.n && cl_str_eq(e->from, known_from) ? CL_STR_NONE : e->from;
+    cl_str to = known_to.n && cl_str_eq(e->to, known_to) ? CL_STR_NONE : e->to;
     cl_str first = first_payload(e), second = e->type == CL_RESULT ? e->result : CL_STR_NONE;
     if ((from.n | to.n | e->id.n | e->method.n) > UINT16_MAX) return CLOUDS_ETOOBIG;
     if (first.n > INT32_MAX || second.n > INT32_MAX) return CLOUDS_ETOOBIG;
@@ -84,12 +86,7 @@ static inline int encode(const cl_envelope *e, cl_str from, cl_str to, cl_buf *o
 
 int cl_frame_encode(const cl_envelope *e, cl_buf *out)
 {
-    return encode(e, e->from, e->to, out);
-}
-
-int cl_frame_encode_between(const cl_envelope *e, cl_str from, cl_str to, cl_buf *out)
-{
-    return encode(e, cl_str_eq(e->from, from) ? CL_STR_NONE : e->from, cl_str_eq(e->to, to) ? CL_STR_NONE : e->to, out);
+    return cl_frame_encode_between(e, CL_STR_NONE, CL_STR_NONE, out);
 }
 
 /* ---- reading */
