@@ -52,9 +52,6 @@ static inline unsigned cl_text_marks16(const char *p)
 /* The first byte at or after p that is not printable ASCII free of quote and backslash; or end. */
 static inline const char *cl_text_skip_plain(const char *p, const char *end)
 {
-#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-    const char *start = p;
-#endif
 #ifdef __SSE2__
     for (; end - p >= 16; p += 16) {
         unsigned marks = cl_text_marks16(p);
@@ -67,12 +64,6 @@ static inline const char *cl_text_skip_plain(const char *p, const char *end)
         memcpy(&w, p, 8);
         uint64_t marks = cl_text_marks(w);
         if (marks) return p + (__builtin_ctzll(marks) >> 3);
-    }
-    if (p < end && end - start >= 8) { /* what is left, behind some that was seen already */
-        uint64_t w;
-        memcpy(&w, end - 8, 8);
-        uint64_t marks = cl_text_marks(w);
-        return marks ? end - 8 + (__builtin_ctzll(marks) >> 3) : end;
     }
 #endif
     while (p < end && !cl_text_is_special((unsigned char)*p)) p++;
