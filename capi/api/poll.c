@@ -118,6 +118,15 @@ static void turn_now_and_then(cl_context *context)
     }
 }
 
+/* What travels within this process comes by the turn alone, without asking the kernel whether anything has happened;
+ * that is asked all the same now and then. A descriptor in use is kept right by whole runs only. */
+static int take_without_run(cl_context *context, const poll_target *to)
+{
+    if (context->fd_used || cl_loop_now_about() - context->turned >= TURN_MS) return 0;
+    cl_loop_turn(context->loop);
+    return take(context, to);
+}
+
 /* Runs the loop until events are there. */
 static int run_until(cl_context *context, const poll_target *to, double timeout)
 {
@@ -140,6 +149,7 @@ static int poll_inline(cl_context *context, const poll_target *to, double timeou
     /* Before the events are taken, so that nothing lies between the look at their deadlines and the return. */
     if (context->events.len) turn_now_and_then(context);
     int n = take(context, to);
+    if (n == 0 && !is_finished(context)) n = take_without_run(context, to);
     if (n == 0)
         n = is_finished(context) ? cl_error(CLOUDS_ECLOSED, "the context is closed") : run_until(context, to, timeout);
     if (context->fd_used && has_something_to_say(context)) cl_loop_defer(context->loop);

@@ -97,6 +97,13 @@ static void turn(cl_loop *loop)
     if (!cl_list_empty(&loop->dirty)) cl_conn_turn(loop);
 }
 
+void cl_loop_turn(cl_loop *loop)
+{
+    loop->running = 1;
+    turn(loop);
+    loop->running = 0;
+}
+
 static void clear_readable(cl_loop *loop)
 {
     uint64_t count;

@@ -21,6 +21,9 @@ int cl_loop_create(const cl_loop_hooks *hooks, cl_loop **out);
 /* One turn: waits up to timeout_ms (0: not at all, < 0: for ever) until something happened, and runs the callbacks. */
 void cl_loop_run(cl_loop *loop, int64_t timeout_ms);
 
+/* The same as far as it needs nothing of the kernel but writing: what waits in memory is done, no callback runs. */
+void cl_loop_turn(cl_loop *loop);
+
 /* Milliseconds of CLOCK_MONOTONIC, read afresh. The same in every process of a machine. */
 int64_t cl_loop_now(void);
 /* The same for a fraction of the cost, up to some milliseconds behind and never ahead. */

@@ -3,8 +3,9 @@
 
 Usage: compare.py BEFORE [AFTER] [--points PREFIX] [--rounds N] [--seconds S] [--worse PERCENT]
 
-AFTER is this checkout unless told. PREFIX leaves those points out whose names begin otherwise: c_, c_local, lua. Each row: the medians of before and after, the median of the ratios after / before, and the
-smallest and largest of them, which say how noisy the machine was. Ends with 1 when a median ratio is worse than PERCENT (3).
+AFTER is this checkout unless told. PREFIX leaves those points out whose names begin otherwise: c_, c_local, lua. Each row: the
+medians of before and after, the median of the ratios after / before, and the smallest and largest of them, which say how noisy the
+machine was. Ends with 1 when a median ratio is worse than PERCENT (3).
 """
 import argparse
 import os
