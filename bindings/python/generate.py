@@ -33,7 +33,6 @@ RENAMED = {"CLOUDS_CALL_SERVICE_TIMEOUT": "CallTimeout", "CLOUDS_SYSTEM_ERROR": 
 BASES = {"CallTimeout": "Timeout", "Expired": "Timeout", "ConnectionLost": "Error, ConnectionError",
          "Unreachable": "Error, ConnectionError", "InvalidArgument": "Error, ValueError",
          "InvalidOption": "Error, ValueError", "InvalidUrl": "Error, ValueError"}
-OUTCOMES = {"CLOUDS_APP_ERROR": "APP_ERROR", "CLOUDS_NOT_DONE": "NOT_DONE", "CLOUDS_UNKNOWN": "UNKNOWN"}
 
 Rows = List[Tuple[str, int, str, str, str]]
 
@@ -190,7 +189,7 @@ def render_class(symbol: str, number: int, outcome: str, name: str, text: str) -
             "",
             f"    number = {number}",
             f'    default_code = "{name}"',
-            f'    default_outcome = "{OUTCOMES[outcome]}"',
+            f'    default_outcome = "{outcome[len("CLOUDS_OUTCOME_"):]}"',
             f'    default_message = "{text}"',
             "", ""]
 

@@ -189,27 +189,33 @@ void cl_config_apply(cl_node_config *c, const cl_config_change *change)
         c->operation_timeout = x;
         break;
     case CL_OPTION_user_data:
-        c->user_data = (uint64_t)x;
+        c->user_data = change->word;
         break;
     default:
         break;
     }
 }
 
+static cl_config_change change_of(const cl_options *options, int i)
+{
+    enum cl_option_index which = (enum cl_option_index)i;
+    return (cl_config_change){which, cl_options_number(options, which), cl_options_word(options, which)};
+}
+
 size_t cl_config_changes(const cl_options *options, cl_config_change out[CL_OPTIONS])
 {
     size_t n = 0;
     for (int i = 0; i < CL_OPTIONS; i++)
-        if (options->values[i].is_set)
-            out[n++] = (cl_config_change){(enum cl_option_index)i, cl_options_number(options, (enum cl_option_index)i)};
+        if (options->values[i].is_set) out[n++] = change_of(options, i);
     return n;
 }
 
 int cl_config_node(cl_api_node *node, const cl_options *o)
 {
-    for (int i = 0; i < CL_OPTIONS; i++)
-        cl_config_apply(&node->config,
-                        &(cl_config_change){(enum cl_option_index)i, cl_options_number(o, (enum cl_option_index)i)});
+    for (int i = 0; i < CL_OPTIONS; i++) {
+        const cl_config_change initial = change_of(o, i);
+        cl_config_apply(&node->config, &initial);
+    }
     node->heartbeat = cl_options_number(o, CL_OPTION_heartbeat);
     int code = read_type(&node->config, o);
     return code != 0 ? code : read_id(node, o);

@@ -17,6 +17,7 @@ int cl_config_node(cl_api_node *node, const cl_options *options);
 typedef struct cl_config_change {
     enum cl_option_index which;
     double value;
+    uint64_t word; /* of an option of 64 bits */
 } cl_config_change;
 
 /* Lists those that are set; returns how many. All must be of scope LIVE. */

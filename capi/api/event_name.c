@@ -25,6 +25,7 @@ const char *clouds_event_name(uint32_t type)
         NAME(CLEAR_SERVERS);
         NAME(ATTEMPT);
         NAME(LOG);
+        NAME(CANCELED);
     }
 #undef NAME
     return "";

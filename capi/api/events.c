@@ -69,7 +69,7 @@ void cl_event_clear(clouds_event *e)
 
 void cl_event_strip(clouds_event *e)
 {
-    if (e->outcome != CLOUDS_NOT_DONE) e->outcome = CLOUDS_UNKNOWN;
+    if (e->outcome != CLOUDS_OUTCOME_NOT_DONE) e->outcome = CLOUDS_OUTCOME_UNKNOWN;
     e->code = CLOUDS_ENOMEM;
     cl_event_clear(e);
 }

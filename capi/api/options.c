@@ -2,6 +2,7 @@
  * docs/CONFIGURATION.md. */
 #include "api/options.h"
 
+#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,7 +15,10 @@
 #include "base/mem.h"
 #include "base/str.h"
 
-enum option_kind { TEXT, NUMBER, COUNT, BOOL };
+enum option_kind { TEXT, NUMBER, COUNT, WORD, BOOL };
+
+/* So far a double tells every whole number. */
+#define EXACT 9007199254740991.0
 enum option_rule { STRICT, PERIOD, LAX };
 
 typedef struct option_row {
@@ -55,6 +59,7 @@ static const char *expected(const option_row *row, char *out, size_t cap)
 {
     if (row->kind == TEXT) return "text";
     if (row->kind == BOOL) return "true or false";
+    if (row->kind == WORD) return "a whole number of 64 bits (as a double: up to 2^53 - 1)";
     const char *what = row->kind == COUNT ? "a whole number" : "a number";
     snprintf(out, cap, "%s from %.15g to %.15g%s%s", what, row->min, row->max, *row->unit ? " " : "", row->unit);
     return out;
@@ -124,8 +129,19 @@ static int settle_number(const option_row *row, double *value)
     return 0;
 }
 
+static int store_word(cl_option_value *to, uint64_t value)
+{
+    to->word = value;
+    to->is_set = 1;
+    return 0;
+}
+
 static int store_number(cl_option_value *to, const option_row *row, double value)
 {
+    if (row->kind == WORD) {
+        int exact = value >= 0 && value <= EXACT && floor(value) == value;
+        return exact ? store_word(to, (uint64_t)value) : refuse_number(row, value);
+    }
     int code = settle_number(row, &value);
     if (code != 0) return code;
     to->number = value;
@@ -143,9 +159,25 @@ static int store_text(cl_option_value *to, const char *value)
     return 0;
 }
 
+/* Reads a whole number of 64 bits in digits alone. 1, or 0 when it is none. */
+static int parse_word(const char *text, uint64_t *out)
+{
+    uint64_t value = 0;
+    const char *p = text;
+    for (; *p >= '0' && *p <= '9'; p++) {
+        unsigned digit = (unsigned)(*p - '0');
+        if (value > (UINT64_MAX - digit) / 10) return 0;
+        value = value * 10 + digit;
+    }
+    *out = value;
+    return p > text && !*p;
+}
+
 static int store_from_text(cl_option_value *to, const option_row *row, const char *value)
 {
     double number;
+    uint64_t word;
+    if (row->kind == WORD && parse_word(value, &word)) return store_word(to, word);
     if (row->kind == TEXT) return store_text(to, value);
     if (row->kind == BOOL ? !parse_bool(value, &number) : !parse_number(value, &number)) return refuse(row, value);
     return store_number(to, row, number);
@@ -219,6 +251,22 @@ int clouds_options_set_number(clouds_options *handle, const char *name, double v
     return code;
 }
 
+int clouds_options_set_integer(clouds_options *handle, const char *name, uint64_t value)
+{
+    cl_options *options;
+    int index;
+    int code = enter_for(handle, name, &options, &index);
+    if (code != 0) return code;
+    const option_row *row = &rows[index];
+    char text[24];
+    snprintf(text, sizeof text, "%" PRIu64, value);
+    if (row->kind == WORD) code = store_word(&options->values[index], value);
+    else if (row->kind == TEXT || row->kind == BOOL || (double)value > EXACT) code = refuse(row, text);
+    else code = store_number(&options->values[index], row, (double)value);
+    cl_handle_leave(handle);
+    return code;
+}
+
 int clouds_options_set_bool(clouds_options *handle, const char *name, int value)
 {
     cl_options *options;
@@ -234,7 +282,7 @@ int clouds_options_set_bool(clouds_options *handle, const char *name, int value)
 
 int clouds_option_describe(uint32_t index, clouds_option_info *out)
 {
-    static const char *const types[] = {"string", "number", "number", "bool"};
+    static const char *const types[] = {"string", "number", "number", "number", "bool"};
     if (!out) return cl_error(CLOUDS_EINVAL, "clouds_option_describe: out is NULL");
     int code = cl_record_check(CL_RECORD_clouds_option_info, out->size);
     if (code != 0) return code;
@@ -272,6 +320,11 @@ double cl_options_number(const cl_options *options, enum cl_option_index which)
 {
     const cl_option_value *value = &options->values[which];
     return value->is_set ? value->number : initial_number(&rows[which]);
+}
+
+uint64_t cl_options_word(const cl_options *options, enum cl_option_index which)
+{
+    return options->values[which].word;
 }
 
 int cl_options_check_live(const cl_options *options)

@@ -14,6 +14,7 @@ enum cl_option_index {
 typedef struct cl_option_value {
     int is_set;
     double number; /* number, count, bool */
+    uint64_t word; /* word */
     char *text;    /* text */
 } cl_option_value;
 
@@ -26,6 +27,7 @@ int cl_options_enter(const clouds_options *handle, const cl_options **out);
 void cl_options_leave(const clouds_options *handle);
 
 double cl_options_number(const cl_options *options, enum cl_option_index which);
+uint64_t cl_options_word(const cl_options *options, enum cl_option_index which);
 /* 0 when all that are set can change while a node lives, else an error. */
 int cl_options_check_live(const cl_options *options);
 const char *cl_options_text(const cl_options *options, enum cl_option_index which);

@@ -131,7 +131,7 @@ CL_RARE static void lose_result(cl_context *context, const clouds_event *event, 
     if (cl_error_object(&error, CLOUDS_ELIMIT, words, &facts) != 0) cl_buf_clear(&error);
     clouds_event said = *event;
     said.code = CLOUDS_ELIMIT;
-    said.outcome = CLOUDS_UNKNOWN;
+    said.outcome = CLOUDS_OUTCOME_UNKNOWN;
     said.data = "";
     said.data_len = 0;
     said.error = error.len ? error.data : "";
@@ -145,7 +145,7 @@ CL_RARE static void lose_result(cl_context *context, const clouds_event *event, 
 static void raise_result(cl_context *context, const clouds_event *event, clouds_node *node)
 {
     forget_call(context, event->id);
-    int is_answer = event->outcome == CLOUDS_DONE || event->outcome == CLOUDS_APP_ERROR;
+    int is_answer = event->outcome == CLOUDS_OUTCOME_OK || event->outcome == CLOUDS_OUTCOME_APP_ERROR;
     if (is_answer && cl_raise_is_full(context, cl_event_bytes(event))) lose_result(context, event, node);
     else complete_call(context, event, node);
 }

@@ -163,7 +163,7 @@ int clouds_error_at(uint32_t index)
 int clouds_err_outcome(int code)
 {
     const error_row *row = find(code);
-    return row ? row->outcome : code == 0 ? CLOUDS_DONE : CLOUDS_UNKNOWN;
+    return row ? row->outcome : code == 0 ? CLOUDS_OUTCOME_OK : CLOUDS_OUTCOME_UNKNOWN;
 }
 
 /* Every other code is CLOUDS_RETRY_NO: the call could never work, has been given up, was answered, or, when a server is

@@ -197,10 +197,10 @@ void cl_call_discard(cl_core *core, cl_call *call)
 
 static uint32_t outcome_of(const cl_call *call, int code)
 {
-    if (code == 0) return CLOUDS_DONE;
+    if (code == 0) return CLOUDS_OUTCOME_OK;
     int outcome = clouds_err_outcome(code);
     /* The last attempt was not executed, but an earlier one may have been. */
-    return (uint32_t)(outcome == CLOUDS_NOT_DONE && call->maybe ? CLOUDS_UNKNOWN : outcome);
+    return (uint32_t)(outcome == CLOUDS_OUTCOME_NOT_DONE && call->maybe ? CLOUDS_OUTCOME_UNKNOWN : outcome);
 }
 
 void cl_call_complete(cl_call *call, int code, cl_str error, cl_str data)

@@ -84,43 +84,43 @@ CLOUDS_API int clouds_has_feature(const char *name);
 
 /* How an operation ended. Every error code belongs to exactly one of these. */
 enum clouds_outcome {
-    CLOUDS_DONE = 0,      /* it worked */
-    CLOUDS_APP_ERROR = 1, /* the service ran and answered with an error of its own */
-    CLOUDS_NOT_DONE = 2,  /* guaranteed not executed: safe to repeat */
-    CLOUDS_UNKNOWN = 3    /* it left this process and no answer came: it may have been executed */
+    CLOUDS_OUTCOME_OK = 0,        /* it worked */
+    CLOUDS_OUTCOME_APP_ERROR = 1, /* the service ran and answered with an error of its own */
+    CLOUDS_OUTCOME_NOT_DONE = 2,  /* guaranteed not executed: safe to repeat */
+    CLOUDS_OUTCOME_UNKNOWN = 3    /* it left this process and no answer came: it may have been executed */
 };
 
 /* Every error: symbol, number, outcome, name on the wire and in every language, text. */
 #define CLOUDS_ERRORS(X) \
-    X(CLOUDS_EINVAL, -1, CLOUDS_NOT_DONE, "CLOUDS_INVALID_ARGUMENT", "invalid argument") \
-    X(CLOUDS_ENOMEM, -2, CLOUDS_NOT_DONE, "CLOUDS_OUT_OF_MEMORY", "out of memory") \
-    X(CLOUDS_ECLOSED, -3, CLOUDS_NOT_DONE, "CLOUDS_CLOSED", "closed") \
-    X(CLOUDS_ESTALE, -4, CLOUDS_NOT_DONE, "CLOUDS_STALE_ID", "no such id, or it is finished") \
-    X(CLOUDS_EHANDLE, -5, CLOUDS_NOT_DONE, "CLOUDS_BAD_HANDLE", "not a live handle of this kind") \
-    X(CLOUDS_ETHREAD, -6, CLOUDS_NOT_DONE, "CLOUDS_WRONG_THREAD", "the context is in use by another thread") \
-    X(CLOUDS_EBUSY, -7, CLOUDS_NOT_DONE, "CLOUDS_REENTERED", "called from inside a hook or during another call") \
-    X(CLOUDS_EFORK, -8, CLOUDS_NOT_DONE, "CLOUDS_AFTER_FORK", "the context was created before fork()") \
-    X(CLOUDS_ELIMIT, -9, CLOUDS_NOT_DONE, "CLOUDS_LIMIT_REACHED", "a queue or limit is full") \
-    X(CLOUDS_ETOOBIG, -10, CLOUDS_NOT_DONE, "CLOUDS_TOO_BIG", "larger than the limit") \
-    X(CLOUDS_EJSON, -11, CLOUDS_NOT_DONE, "CLOUDS_INVALID_JSON", "not valid JSON") \
-    X(CLOUDS_EURL, -12, CLOUDS_NOT_DONE, "CLOUDS_INVALID_URL", "not a valid clouds URL") \
-    X(CLOUDS_EOPTION, -13, CLOUDS_NOT_DONE, "CLOUDS_INVALID_OPTION", "unknown option, or a value it cannot take") \
-    X(CLOUDS_ETIMEOUT, -14, CLOUDS_UNKNOWN, "CLOUDS_CALL_SERVICE_TIMEOUT", "timeout") \
-    X(CLOUDS_ENOSERVER, -15, CLOUDS_NOT_DONE, "CLOUDS_NO_AVAILABLE_SERVER", "no available server") \
-    X(CLOUDS_EAPP, -16, CLOUDS_APP_ERROR, "CLOUDS_SERVICE_ERROR", "the service answered with an error") \
-    X(CLOUDS_ENOMETHOD, -17, CLOUDS_NOT_DONE, "CLOUDS_NO_SUCH_METHOD", "service handler not found") \
-    X(CLOUDS_EEXPIRED, -18, CLOUDS_NOT_DONE, "CLOUDS_EXPIRED", "the deadline passed before it was sent") \
-    X(CLOUDS_EUNREACHABLE, -19, CLOUDS_NOT_DONE, "CLOUDS_UNREACHABLE", "not connected") \
-    X(CLOUDS_ELOST, -20, CLOUDS_UNKNOWN, "CLOUDS_CONNECTION_LOST", "the connection was lost before the answer") \
-    X(CLOUDS_ECANCELED, -21, CLOUDS_UNKNOWN, "CLOUDS_CANCELED", "canceled") \
-    X(CLOUDS_EOVERLOAD, -22, CLOUDS_NOT_DONE, "CLOUDS_OVERLOADED", "the server is busy") \
-    X(CLOUDS_EDRAINING, -23, CLOUDS_NOT_DONE, "CLOUDS_DRAINING", "the server is stopping") \
-    X(CLOUDS_EREDIS, -24, CLOUDS_NOT_DONE, "CLOUDS_REDIS_ERROR", "Redis answered with an error") \
-    X(CLOUDS_EAUTH, -25, CLOUDS_NOT_DONE, "CLOUDS_AUTH_FAILED", "authentication failed") \
-    X(CLOUDS_EPROTO, -26, CLOUDS_UNKNOWN, "CLOUDS_PROTOCOL_ERROR", "the peer broke the protocol") \
-    X(CLOUDS_ESYSTEM, -27, CLOUDS_NOT_DONE, "CLOUDS_SYSTEM_ERROR", "a system call failed") \
-    X(CLOUDS_ENOTSUP, -28, CLOUDS_NOT_DONE, "CLOUDS_NOT_SUPPORTED", "not supported here") \
-    X(CLOUDS_EEXIST, -29, CLOUDS_NOT_DONE, "CLOUDS_EXISTS", "exists already")
+    X(CLOUDS_EINVAL, -1, CLOUDS_OUTCOME_NOT_DONE, "CLOUDS_INVALID_ARGUMENT", "invalid argument") \
+    X(CLOUDS_ENOMEM, -2, CLOUDS_OUTCOME_NOT_DONE, "CLOUDS_OUT_OF_MEMORY", "out of memory") \
+    X(CLOUDS_ECLOSED, -3, CLOUDS_OUTCOME_NOT_DONE, "CLOUDS_CLOSED", "closed") \
+    X(CLOUDS_ESTALE, -4, CLOUDS_OUTCOME_NOT_DONE, "CLOUDS_STALE_ID", "no such id, or it is finished") \
+    X(CLOUDS_EHANDLE, -5, CLOUDS_OUTCOME_NOT_DONE, "CLOUDS_BAD_HANDLE", "not a live handle of this kind") \
+    X(CLOUDS_ETHREAD, -6, CLOUDS_OUTCOME_NOT_DONE, "CLOUDS_WRONG_THREAD", "the context is in use by another thread") \
+    X(CLOUDS_EBUSY, -7, CLOUDS_OUTCOME_NOT_DONE, "CLOUDS_REENTERED", "called from inside a hook or during another call") \
+    X(CLOUDS_EFORK, -8, CLOUDS_OUTCOME_NOT_DONE, "CLOUDS_AFTER_FORK", "the context was created before fork()") \
+    X(CLOUDS_ELIMIT, -9, CLOUDS_OUTCOME_NOT_DONE, "CLOUDS_LIMIT_REACHED", "a queue or limit is full") \
+    X(CLOUDS_ETOOBIG, -10, CLOUDS_OUTCOME_NOT_DONE, "CLOUDS_TOO_BIG", "larger than the limit") \
+    X(CLOUDS_EJSON, -11, CLOUDS_OUTCOME_NOT_DONE, "CLOUDS_INVALID_JSON", "not valid JSON") \
+    X(CLOUDS_EURL, -12, CLOUDS_OUTCOME_NOT_DONE, "CLOUDS_INVALID_URL", "not a valid clouds URL") \
+    X(CLOUDS_EOPTION, -13, CLOUDS_OUTCOME_NOT_DONE, "CLOUDS_INVALID_OPTION", "unknown option, or a value it cannot take") \
+    X(CLOUDS_ETIMEOUT, -14, CLOUDS_OUTCOME_UNKNOWN, "CLOUDS_CALL_SERVICE_TIMEOUT", "timeout") \
+    X(CLOUDS_ENOSERVER, -15, CLOUDS_OUTCOME_NOT_DONE, "CLOUDS_NO_AVAILABLE_SERVER", "no available server") \
+    X(CLOUDS_EAPP, -16, CLOUDS_OUTCOME_APP_ERROR, "CLOUDS_SERVICE_ERROR", "the service answered with an error") \
+    X(CLOUDS_ENOMETHOD, -17, CLOUDS_OUTCOME_NOT_DONE, "CLOUDS_NO_SUCH_METHOD", "service handler not found") \
+    X(CLOUDS_EEXPIRED, -18, CLOUDS_OUTCOME_NOT_DONE, "CLOUDS_EXPIRED", "the deadline passed before it was sent") \
+    X(CLOUDS_EUNREACHABLE, -19, CLOUDS_OUTCOME_NOT_DONE, "CLOUDS_UNREACHABLE", "not connected") \
+    X(CLOUDS_ELOST, -20, CLOUDS_OUTCOME_UNKNOWN, "CLOUDS_CONNECTION_LOST", "the connection was lost before the answer") \
+    X(CLOUDS_ECANCELED, -21, CLOUDS_OUTCOME_UNKNOWN, "CLOUDS_CANCELED", "canceled") \
+    X(CLOUDS_EOVERLOAD, -22, CLOUDS_OUTCOME_NOT_DONE, "CLOUDS_OVERLOADED", "the server is busy") \
+    X(CLOUDS_EDRAINING, -23, CLOUDS_OUTCOME_NOT_DONE, "CLOUDS_DRAINING", "the server is stopping") \
+    X(CLOUDS_EREDIS, -24, CLOUDS_OUTCOME_NOT_DONE, "CLOUDS_REDIS_ERROR", "Redis answered with an error") \
+    X(CLOUDS_EAUTH, -25, CLOUDS_OUTCOME_NOT_DONE, "CLOUDS_AUTH_FAILED", "authentication failed") \
+    X(CLOUDS_EPROTO, -26, CLOUDS_OUTCOME_UNKNOWN, "CLOUDS_PROTOCOL_ERROR", "the peer broke the protocol") \
+    X(CLOUDS_ESYSTEM, -27, CLOUDS_OUTCOME_NOT_DONE, "CLOUDS_SYSTEM_ERROR", "a system call failed") \
+    X(CLOUDS_ENOTSUP, -28, CLOUDS_OUTCOME_NOT_DONE, "CLOUDS_NOT_SUPPORTED", "not supported here") \
+    X(CLOUDS_EEXIST, -29, CLOUDS_OUTCOME_NOT_DONE, "CLOUDS_EXISTS", "exists already")
 
 #define CLOUDS_ERROR_ENUM_(symbol, number, outcome, name, text) symbol = number,
 enum clouds_error { CLOUDS_ERRORS(CLOUDS_ERROR_ENUM_) CLOUDS_OK = 0 };
@@ -134,7 +134,7 @@ CLOUDS_API const char *clouds_strerror(int code);
  * Never NULL, static. Thread: any. Since 0.1. */
 CLOUDS_API const char *clouds_err_name(int code);
 
-/* The outcome that `code` belongs to, an enum clouds_outcome; CLOUDS_UNKNOWN for a number that is none.
+/* The outcome that `code` belongs to, an enum clouds_outcome; CLOUDS_OUTCOME_UNKNOWN for a number that is none.
  * Errors: none. Thread: any. Since 0.1. */
 CLOUDS_API int clouds_err_outcome(int code);
 
@@ -207,6 +207,11 @@ CLOUDS_API int clouds_options_set_string(clouds_options *options, const char *na
 /* Sets the number option `name` to `value` (seconds, bytes or a count, see docs/CONFIGURATION.md). Errors:
  * CLOUDS_EOPTION, CLOUDS_EINVAL, CLOUDS_EHANDLE, CLOUDS_EBUSY. Thread: any, one at a time for each set. Since 0.1. */
 CLOUDS_API int clouds_options_set_number(clouds_options *options, const char *name, double value);
+
+/* Sets the number option `name` to the whole number `value`; of 64 bits where the option has as many (user_data), which
+ * a double does not hold. Errors: CLOUDS_EOPTION, CLOUDS_EINVAL, CLOUDS_EHANDLE, CLOUDS_EBUSY. Thread: any, one at a time
+ * for each set. Since 0.2. */
+CLOUDS_API int clouds_options_set_integer(clouds_options *options, const char *name, uint64_t value);
 
 /* Sets the boolean option `name`; `value` is 0 or 1. Errors: CLOUDS_EOPTION, CLOUDS_EINVAL, CLOUDS_EHANDLE,
  * CLOUDS_EBUSY. Thread: any, one at a time for each set. Since 0.1. */
@@ -317,9 +322,11 @@ enum clouds_event_type {
     CLOUDS_EVENT_ATTEMPT = 18, /* CLOUDS_CALL_ASK: an attempt is about to begin: id (of the call), method, user_data (of
                                  the call), number (attempts made so far), code (why the last one ended; 0: this is the
                                  first), data (the arguments). Answer with clouds_attempt, now or later */
-    CLOUDS_EVENT_LOG = 19     /* context option log_level: number (enum clouds_log_level), data (JSON object: "message",
+    CLOUDS_EVENT_LOG = 19,    /* context option log_level: number (enum clouds_log_level), data (JSON object: "message",
                                  and where they exist "method", "request", "caller", "node"). Lines for which there is
                                  no room are counted, and a line says how many they were */
+    CLOUDS_EVENT_CANCELED = 20 /* node option cancel_events: the caller of a request has given up: id (of the request),
+                                 which may still be answered, or not. No bus of this version carries it */
 };
 
 /* The name of an event's `type`, without CLOUDS_EVENT_ ("RESULT"); "" for a number that is none. Never NULL, static.

@@ -28,7 +28,7 @@ struct Error : std::runtime_error {
         : std::runtime_error(std::string(clouds_err_name(error)) + ": " + std::string(text)), code(error)
     {
     }
-    bool may_repeat() const { return clouds_err_outcome(code) == CLOUDS_NOT_DONE; }
+    bool may_repeat() const { return clouds_err_outcome(code) == CLOUDS_OUTCOME_NOT_DONE; }
     int code;
 };
 

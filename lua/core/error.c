@@ -20,7 +20,7 @@ static bool has_field(lua_State *L, const cl_state *s, const char *key)
 static void complete(lua_State *L, cl_state *s, int code, int outcome)
 {
     set_string(L, "outcome", clouds_outcome_name(outcome));
-    lua_pushboolean(L, outcome == CLOUDS_NOT_DONE);
+    lua_pushboolean(L, outcome == CLOUDS_OUTCOME_NOT_DONE);
     lua_setfield(L, -2, "retryable");
     if (code != CLOUDS_EAPP || !has_field(L, s, "code")) set_string(L, "code", clouds_err_name(code));
     lua_getfield(L, -1, "message");

@@ -146,7 +146,7 @@ static void results(uint32_t flags)
     CHECK(strstr(clouds_last_error(), "bytes of results wait") != NULL);
     for (int i = 0; i < CALLS && CHECK(take(held, i, &e)); i++) {
         if (e.code == 0) whole += e.data_len == LARGE;
-        else lost += e.code == CLOUDS_ELIMIT && e.outcome == CLOUDS_UNKNOWN && strstr(e.error, "\"method\":\"large\"");
+        else lost += e.code == CLOUDS_ELIMIT && e.outcome == CLOUDS_OUTCOME_UNKNOWN && strstr(e.error, "\"method\":\"large\"");
         if (held) clouds_event_release(&e);
     }
     CHECK_INT(whole, 2 * ROOM / LARGE);

@@ -42,7 +42,7 @@ static void timeout(void)
 {
     kit_pair p = kit_open(kind, mode, mode);
     clouds_event e;
-    CHECK_INT(configure(p.client_node, "user_data", "12"), 0);
+    CHECK_INT(configure(p.client_node, "user_data", "18446744073709551615"), 0);
     CHECK_INT(configure(p.client_node, "timeout", "1"), 0);
     double start = kit_now();
     kit_call(p.client_node, "silent", "[]", NULL);
@@ -52,7 +52,7 @@ static void timeout(void)
     const char *id = clouds_node_id(p.client_node);
     CHECK_INT(clouds_node_send(p.server_node, id, strlen(id), "1", 1, 0, NULL, NULL), 0);
     CHECK_INT(kit_await(p.client, p.server, CLOUDS_EVENT_MESSAGE, &e), 1);
-    CHECK_INT(e.user_data, 12);
+    CHECK(e.user_data == UINT64_MAX);
     kit_close(&p);
 }
 

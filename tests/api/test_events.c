@@ -104,7 +104,7 @@ static void no_memory(void)
     CHECK_INT(cl_events_take(&q, &got, sizeof got, 1), 1);
     CHECK_INT(got.id, 8);
     CHECK_INT(got.code, CLOUDS_ENOMEM);
-    CHECK_INT(got.outcome, CLOUDS_UNKNOWN);
+    CHECK_INT(got.outcome, CLOUDS_OUTCOME_UNKNOWN);
     CHECK_INT(got.data_len + got.peer_len, 0);
     cl_events_free(&q);
     cl_mem_hook(NULL, NULL);

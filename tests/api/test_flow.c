@@ -12,7 +12,7 @@ static void values_and_errors(void)
     REQUIRE(kit_await(p.client, p.server, CLOUDS_EVENT_RESULT, &e) == 1);
     CHECK(e.id == call);
     CHECK_INT(e.code, 0);
-    CHECK_INT(e.outcome, CLOUDS_DONE);
+    CHECK_INT(e.outcome, CLOUDS_OUTCOME_OK);
     CHECK_INT(e.user_data, 77);
     CHECK(e.node == p.client_node);
     CHECK_STR(e.data, e.data_len, "[1,\"zwei\",null,{},[]]");
@@ -23,7 +23,7 @@ static void values_and_errors(void)
     REQUIRE(kit_await(p.client, p.server, CLOUDS_EVENT_RESULT, &e) == 1);
     CHECK(e.id == call);
     CHECK_INT(e.code, CLOUDS_EAPP);
-    CHECK_INT(e.outcome, CLOUDS_APP_ERROR);
+    CHECK_INT(e.outcome, CLOUDS_OUTCOME_APP_ERROR);
     CHECK_STR(e.data, e.data_len, "[7]");
     CHECK_STR(e.error, e.error_len, "{\"message\":\"no\",\"code\":\"E_NO\",\"extra\":[1]}");
     kit_close(&p);
@@ -36,7 +36,7 @@ static void no_server(void)
     kit_call(p.client_node, "nobody.has.this", "[]", NULL);
     REQUIRE(kit_await(p.client, p.server, CLOUDS_EVENT_RESULT, &e) == 1);
     CHECK_INT(e.code, CLOUDS_ENOSERVER);
-    CHECK_INT(e.outcome, CLOUDS_NOT_DONE);
+    CHECK_INT(e.outcome, CLOUDS_OUTCOME_NOT_DONE);
     CHECK(e.error_len > 0 && memmem(e.error, e.error_len, "CLOUDS_NO_AVAILABLE_SERVER", 26));
     kit_close(&p);
 }
@@ -50,7 +50,7 @@ static void timeout_and_cancel(void)
     REQUIRE(kit_await(p.client, p.server, CLOUDS_EVENT_RESULT, &e) == 1);
     CHECK(e.id == call);
     CHECK_INT(e.code, CLOUDS_ETIMEOUT);
-    CHECK_INT(e.outcome, CLOUDS_UNKNOWN);
+    CHECK_INT(e.outcome, CLOUDS_OUTCOME_UNKNOWN);
 
     call = kit_call(p.client_node, "silent", "[]", NULL);
     CHECK_INT(clouds_cancel(p.client, call), 0);
@@ -148,7 +148,7 @@ static void over_the_limits_of_the_other(void)
             CHECK(has(e.error, e.error_len, "CLOUDS_TOO_BIG"));
         } else {
             CHECK_INT(e.code, CLOUDS_ETOOBIG);
-            CHECK_INT(e.outcome, CLOUDS_UNKNOWN);
+            CHECK_INT(e.outcome, CLOUDS_OUTCOME_UNKNOWN);
         }
         if (i == 0) CHECK(has(e.error, e.error_len, "\"limit\":3000"));
         else CHECK(has(e.error, e.error_len, "deep"));
@@ -159,7 +159,7 @@ static void over_the_limits_of_the_other(void)
         CHECK_INT(kit_await(p.server, p.client, CLOUDS_EVENT_RESULT, &e), 1);
         CHECK_INT(e.id, call);
         CHECK_INT(e.code, CLOUDS_ETOOBIG);
-        CHECK_INT(e.outcome, CLOUDS_NOT_DONE);
+        CHECK_INT(e.outcome, CLOUDS_OUTCOME_NOT_DONE);
     }
     kit_close(&p);
 }
@@ -365,7 +365,7 @@ static void a_closing_node_tells_its_callers(void)
             if (kit_now() > until) break;
         }
         codes[i] = e.code;
-        CHECK_INT(e.outcome, e.code == CLOUDS_ELOST ? CLOUDS_UNKNOWN : CLOUDS_NOT_DONE);
+        CHECK_INT(e.outcome, e.code == CLOUDS_ELOST ? CLOUDS_OUTCOME_UNKNOWN : CLOUDS_OUTCOME_NOT_DONE);
     }
     CHECK(codes[0] == CLOUDS_ELOST || codes[1] == CLOUDS_ELOST);
     CHECK(codes[0] != codes[1]);

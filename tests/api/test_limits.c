@@ -61,7 +61,7 @@ static void requests_are_refused(void)
     while (requests + refused + others < CALLS && kit_now() < until) {
         while (kit_next(p.client, &e, 0.02) == 1) {
             if (e.type != CLOUDS_EVENT_RESULT) continue;
-            if (e.code == CLOUDS_EOVERLOAD && e.outcome == CLOUDS_NOT_DONE) refused++;
+            if (e.code == CLOUDS_EOVERLOAD && e.outcome == CLOUDS_OUTCOME_NOT_DONE) refused++;
             else others++;
         }
         if (kit_next(p.server, &e, 0.005) == 1) requests += e.type == CLOUDS_EVENT_REQUEST;

@@ -506,10 +506,10 @@ static void error_names(void)
         CHECK(strncmp(clouds_err_name(codes[i]), "CLOUDS_", 7) == 0 &&
               strcmp(clouds_err_name(codes[i]), "CLOUDS_E?") != 0);
         CHECK(*clouds_strerror(codes[i]) && strcmp(clouds_strerror(codes[i]), "unknown error") != 0);
-        CHECK(clouds_err_outcome(codes[i]) >= CLOUDS_APP_ERROR && clouds_err_outcome(codes[i]) <= CLOUDS_UNKNOWN);
+        CHECK(clouds_err_outcome(codes[i]) >= CLOUDS_OUTCOME_APP_ERROR && clouds_err_outcome(codes[i]) <= CLOUDS_OUTCOME_UNKNOWN);
     }
     CHECK_INT(strcmp(clouds_err_name(-12345), "CLOUDS_E?"), 0);
-    CHECK_INT(clouds_err_outcome(12345), CLOUDS_UNKNOWN);
+    CHECK_INT(clouds_err_outcome(12345), CLOUDS_OUTCOME_UNKNOWN);
     CHECK_INT(strcmp(clouds_strerror(INT32_MIN), "unknown error"), 0);
     CHECK_INT(strcmp(clouds_outcome_name(-1), "UNKNOWN"), 0);
 }

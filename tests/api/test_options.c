@@ -51,6 +51,21 @@ static void values(void)
     CHECK_INT(clouds_options_set_string(set, "auto_clean", "false"), 0);
     CHECK_INT(clouds_options_set_bool(set, "auto_clean", 1), 0);
     CHECK_INT(clouds_options_set_number(set, "max_message", 65536), 0);
+    CHECK_INT(clouds_options_set_integer(set, "max_message", 65536), 0);
+    CHECK_INT(clouds_options_set_integer(set, "user_data", UINT64_MAX), 0);
+    CHECK_INT(clouds_options_set_string(set, "user_data", "18446744073709551615"), 0);
+    CHECK_INT(clouds_options_set_string(set, "user_data", "1e3"), 0);
+    CHECK_INT(clouds_options_set_number(set, "user_data", 9007199254740991.0), 0);
+    CHECK_INT(clouds_options_set_number(set, "user_data", 9007199254740992.0), CLOUDS_EOPTION);
+    CHECK(says("user_data") && says("2^53 - 1"));
+    CHECK_INT(clouds_options_set_number(set, "user_data", -1), CLOUDS_EOPTION);
+    CHECK_INT(clouds_options_set_number(set, "user_data", 0.5), CLOUDS_EOPTION);
+    CHECK_INT(clouds_options_set_string(set, "user_data", "18446744073709551616"), CLOUDS_EOPTION);
+    CHECK_INT(clouds_options_set_integer(set, "max_message", UINT64_MAX), CLOUDS_EOPTION);
+    CHECK(says("18446744073709551615"));
+    CHECK_INT(clouds_options_set_integer(set, "url", 1), CLOUDS_EOPTION);
+    CHECK_INT(clouds_options_set_integer(set, "auto_clean", 1), CLOUDS_EOPTION);
+    CHECK_INT(clouds_options_set_bool(set, "cancel_events", 1), 0);
 }
 
 static void refused(void)

@@ -47,7 +47,7 @@ static sim_call *by_number(sim *w, const char *text, size_t n)
 
 static void check_not_done(sim *w, const sim_call *call)
 {
-    if (call->outcome == CLOUDS_NOT_DONE && call->started && !call->duplicated)
+    if (call->outcome == CLOUDS_OUTCOME_NOT_DONE && call->started && !call->duplicated)
         sim_fail(w, "call %llu ended as NOT_DONE and was executed", (unsigned long long)call->id);
 }
 

@@ -23,7 +23,7 @@ static void answers_complete(void)
     fake_answer(&f, 0, "", "[\"x\"]");
     fake_event *e = fake_result(&f, id);
     CHECK_INT(e->e.code, 0);
-    CHECK_INT(e->e.outcome, CLOUDS_DONE);
+    CHECK_INT(e->e.outcome, CLOUDS_OUTCOME_OK);
     CHECK_INT(e->e.user_data, 42);
     CHECK_STR(e->data, strlen(e->data), "[\"x\"]");
     CHECK_STR(e->peer, strlen(e->peer), "s.1");
@@ -59,7 +59,7 @@ static void app_errors_pass(void)
         fake_answer(&f, f.n_sent - 1, cases[i].sent, "[3]");
         fake_event *e = fake_result(&f, id);
         CHECK_INT(e->e.code, CLOUDS_EAPP);
-        CHECK_INT(e->e.outcome, CLOUDS_APP_ERROR);
+        CHECK_INT(e->e.outcome, CLOUDS_OUTCOME_APP_ERROR);
         CHECK_STR(e->error, strlen(e->error), cases[i].seen);
         CHECK_STR(e->data, strlen(e->data), "[3]");
     }
@@ -84,7 +84,7 @@ static void what_never_left_is_not_done(void)
     fake_advance(&f, 2001);
     fake_event *e = fake_result(&f, id);
     CHECK_INT(e->e.code, CLOUDS_EEXPIRED);
-    CHECK_INT(e->e.outcome, CLOUDS_NOT_DONE);
+    CHECK_INT(e->e.outcome, CLOUDS_OUTCOME_NOT_DONE);
     id = fake_call_spec(&f, (cl_call_spec){.retries = 1});
     char first[48];
     snprintf(first, sizeof first, "%s", fake_last_sent(&f)->to);
@@ -94,7 +94,7 @@ static void what_never_left_is_not_done(void)
     f.recalls = 0; /* the second attempt did leave */
     fake_advance(&f, 2001);
     CHECK_INT(fake_result(&f, id)->e.code, CLOUDS_ETIMEOUT);
-    CHECK_INT(fake_result(&f, id)->e.outcome, CLOUDS_UNKNOWN);
+    CHECK_INT(fake_result(&f, id)->e.outcome, CLOUDS_OUTCOME_UNKNOWN);
     fake_end(&f);
 }
 
@@ -109,7 +109,7 @@ static void timeout_of_npm_server_deletes_it(void)
     fake_advance(&f, 2);
     fake_event *e = fake_result(&f, id);
     CHECK_INT(e->e.code, CLOUDS_ETIMEOUT);
-    CHECK_INT(e->e.outcome, CLOUDS_UNKNOWN);
+    CHECK_INT(e->e.outcome, CLOUDS_OUTCOME_UNKNOWN);
     CHECK_STR(e->error, strlen(e->error),
               "{\"message\":\"timeout: no answer to m from "
               "n.1\",\"code\":\"CLOUDS_CALL_SERVICE_TIMEOUT\",\"method\":\"m\",\"server\":\"n.1\"}");
@@ -189,7 +189,7 @@ static void no_server_is_retried_later(void)
     fake_event *e = fake_result(&f, id);
     CHECK(e->at - start >= 4000 && e->at - start < 4010);
     CHECK_INT(e->e.code, CLOUDS_ENOSERVER);
-    CHECK_INT(e->e.outcome, CLOUDS_NOT_DONE);
+    CHECK_INT(e->e.outcome, CLOUDS_OUTCOME_NOT_DONE);
     CHECK_STR(e->error, strlen(e->error),
               "{\"message\":\"no available server for m\",\"code\":\"CLOUDS_NO_AVAILABLE_SERVER\",\"method\":\"m\"}");
     CHECK_INT(cl_core_counters(f.core)[CL_COUNT_RETRIES], 2);
@@ -255,7 +255,7 @@ static void attempts_are_asked_for(void)
     CHECK_INT(fake_last_sent(&f)->deadline, start + 2000);
     fake_advance(&f, 2000);
     e = fake_find(&f, CLOUDS_EVENT_ATTEMPT);
-    CHECK(e->e.number == 1 && e->e.code == CLOUDS_ETIMEOUT && e->e.outcome == CLOUDS_UNKNOWN);
+    CHECK(e->e.number == 1 && e->e.code == CLOUDS_ETIMEOUT && e->e.outcome == CLOUDS_OUTCOME_UNKNOWN);
     CHECK_STR(e->data, strlen(e->data), "[1]");
     CHECK_INT(cl_core_attempt(f.core, id, CL_STR_NONE), 0);
     CHECK_INT(f.n_sent, 2);
@@ -357,7 +357,7 @@ static void a_retry_that_finds_nobody_is_not_harmless(void)
     fake_servers(&f, "m", "");
     fake_event *e = fake_result(&f, id);
     CHECK_INT(e->e.code, CLOUDS_ENOSERVER);
-    CHECK_INT(e->e.outcome, CLOUDS_UNKNOWN); /* the first attempt may have been executed */
+    CHECK_INT(e->e.outcome, CLOUDS_OUTCOME_UNKNOWN); /* the first attempt may have been executed */
     fake_end(&f);
 }
 
@@ -410,7 +410,7 @@ static void an_answer_that_is_too_big(void)
     cl_core_envelope(f.core, f.node, &e);
     fake_event *r = fake_result(&f, id);
     CHECK_INT(r->e.code, CLOUDS_ETOOBIG);
-    CHECK_INT(r->e.outcome, CLOUDS_UNKNOWN);
+    CHECK_INT(r->e.outcome, CLOUDS_OUTCOME_UNKNOWN);
     CHECK(strstr(r->error, "\"size\":5000000") && strstr(r->error, "\"limit\":1048576"));
     fake_advance(&f, 100000);
     CHECK_INT(f.n_forgets, 0);
@@ -450,7 +450,7 @@ static void calls_wait_for_bus_and_node(void)
     CHECK_INT(f.n_looks, 0);
     fake_advance(&f, 501);
     CHECK_INT(fake_result(&f, early)->e.code, CLOUDS_EEXPIRED);
-    CHECK_INT(fake_result(&f, early)->e.outcome, CLOUDS_NOT_DONE);
+    CHECK_INT(fake_result(&f, early)->e.outcome, CLOUDS_OUTCOME_NOT_DONE);
     cl_core_bus(f.core, 1, 0, NULL);
     CHECK_INT(f.n_looks, 0);
     cl_node_ready(f.node, 0, NULL);
@@ -506,7 +506,7 @@ static void nobody_served_it_a_moment_ago(void)
     CHECK_INT(fake_results(&f, id), 0); /* one may have come meanwhile */
     fake_advance(&f, 201);
     CHECK_INT(fake_result(&f, id)->e.code, CLOUDS_ENOSERVER);
-    CHECK_INT(fake_result(&f, id)->e.outcome, CLOUDS_NOT_DONE);
+    CHECK_INT(fake_result(&f, id)->e.outcome, CLOUDS_OUTCOME_NOT_DONE);
     fake_advance(&f, 10000); /* and it holds until there is another */
     id = fake_call_spec(&f, (cl_call_spec){.timeout = 0.2});
     fake_advance(&f, 201);
@@ -525,7 +525,7 @@ static void other_send_errors_end_the_call(void)
         f.send_code = codes[i];
         uint64_t id = fake_call_spec(&f, (cl_call_spec){.retries = 3});
         CHECK_INT(fake_result(&f, id)->e.code, codes[i]);
-        CHECK_INT(fake_result(&f, id)->e.outcome, CLOUDS_NOT_DONE);
+        CHECK_INT(fake_result(&f, id)->e.outcome, CLOUDS_OUTCOME_NOT_DONE);
     }
     fake_end(&f);
 }

@@ -91,7 +91,7 @@ static void failed_looks(void)
     CHECK(f.n_looks >= 2);
     fake_servers_code(&f, "m", CLOUDS_EREDIS);
     CHECK_INT(fake_result(&f, id)->e.code, CLOUDS_EREDIS);
-    CHECK_INT(fake_result(&f, id)->e.outcome, CLOUDS_NOT_DONE);
+    CHECK_INT(fake_result(&f, id)->e.outcome, CLOUDS_OUTCOME_NOT_DONE);
     fake_end(&f);
 }
 
@@ -187,7 +187,7 @@ static void who_shuns_silent_servers_asks_none_of_them(void)
     fake_servers(&f, "m", "s.1"); /* the look finds it again */
     CHECK_INT(f.n_sent, 1);
     CHECK_INT(fake_result(&f, id)->e.code, CLOUDS_ENOSERVER);
-    CHECK_INT(fake_result(&f, id)->e.outcome, CLOUDS_UNKNOWN); /* the first attempt may have run */
+    CHECK_INT(fake_result(&f, id)->e.outcome, CLOUDS_OUTCOME_UNKNOWN); /* the first attempt may have run */
     fake_call(&f, "other");
     fake_servers(&f, "other", "s.1");
     CHECK_INT(f.n_sent, 2); /* what else it serves is not its fault */

@@ -32,7 +32,7 @@ static void the_last_refusal_is_the_answer(void)
     fake_refuse(&f, 1, CLOUDS_EOVERLOAD);
     fake_event *e = fake_result(&f, id);
     CHECK_INT(e->e.code, CLOUDS_EOVERLOAD);
-    CHECK_INT(e->e.outcome, CLOUDS_NOT_DONE);
+    CHECK_INT(e->e.outcome, CLOUDS_OUTCOME_NOT_DONE);
     CHECK_STR(
         e->error, strlen(e->error),
         "{\"message\":\"m: from the server\",\"code\":\"CLOUDS_OVERLOADED\",\"method\":\"m\",\"server\":\"s.2\"}");
@@ -65,7 +65,7 @@ static void a_server_without_the_method_is_left(void)
     fake_refuse(&f, 1, CLOUDS_ENOMETHOD);
     fake_servers(&f, "m", "");
     CHECK_INT(fake_result(&f, id)->e.code, CLOUDS_ENOMETHOD);
-    CHECK_INT(fake_result(&f, id)->e.outcome, CLOUDS_NOT_DONE);
+    CHECK_INT(fake_result(&f, id)->e.outcome, CLOUDS_OUTCOME_NOT_DONE);
     /* the same words with a code, with values, or from one of ours, are the service's own */
     id = fake_call(&f, "m");
     fake_servers(&f, "m", "n.1");
@@ -96,7 +96,7 @@ static void nobody_there_is_an_answer(void)
     fake_servers(&f, "m", "n.1,n.2"); /* the keys are still there */
     fake_event *e = fake_result(&f, id);
     CHECK_INT(e->e.code, CLOUDS_ENOSERVER);
-    CHECK_INT(e->e.outcome, CLOUDS_NOT_DONE);
+    CHECK_INT(e->e.outcome, CLOUDS_OUTCOME_NOT_DONE);
     CHECK_INT(f.n_forgets, 0);
     int looks = f.n_looks;
     fake_call(&f, "other"); /* gone from all lists */
@@ -169,7 +169,7 @@ static void lost_is_unknown(void)
     fake_fate(&f, 0, CL_FATE_LOST);
     fake_fate(&f, 1, CL_FATE_LOST);
     CHECK_INT(fake_result(&f, id)->e.code, CLOUDS_ELOST);
-    CHECK_INT(fake_result(&f, id)->e.outcome, CLOUDS_UNKNOWN);
+    CHECK_INT(fake_result(&f, id)->e.outcome, CLOUDS_OUTCOME_UNKNOWN);
     CHECK_INT(f.n_sent, 3);
     CHECK_STR(f.sent[2].to, 3, "s.2");
     fake_fate(&f, 1, CL_FATE_LOST); /* of the attempt before */
@@ -190,7 +190,7 @@ static void what_was_lost_once_stays_unknown(void)
     fake_fate(&f, 1, CL_FATE_NOBODY);
     fake_servers(&f, "m", "");
     CHECK_INT(fake_result(&f, id)->e.code, CLOUDS_ENOSERVER);
-    CHECK_INT(fake_result(&f, id)->e.outcome, CLOUDS_UNKNOWN);
+    CHECK_INT(fake_result(&f, id)->e.outcome, CLOUDS_OUTCOME_UNKNOWN);
     fake_end(&f);
 }
 
@@ -318,7 +318,7 @@ static void an_unproven_loss_is_not_repeated(void)
     fake_fate(&f, 0, CL_FATE_UNPROVEN);
     CHECK_INT(f.n_sent, 1);
     CHECK_INT(fake_result(&f, id)->e.code, CLOUDS_ELOST);
-    CHECK_INT(fake_result(&f, id)->e.outcome, CLOUDS_UNKNOWN);
+    CHECK_INT(fake_result(&f, id)->e.outcome, CLOUDS_OUTCOME_UNKNOWN);
     for (int i = 0; i < 4; i++) fake_call(&f, "m");
     for (int i = 1; i < f.n_sent; i++) CHECK_STR(f.sent[i].to, 3, "s.2");
     fake_end(&f);
@@ -339,7 +339,7 @@ static void a_graveyard_is_not_walked_through(void)
     CHECK_INT(f.n_sent, 9);
     fake_advance(&f, 5000);
     CHECK_INT(fake_result(&f, id)->e.code, CLOUDS_ENOSERVER);
-    CHECK_INT(fake_result(&f, id)->e.outcome, CLOUDS_NOT_DONE);
+    CHECK_INT(fake_result(&f, id)->e.outcome, CLOUDS_OUTCOME_NOT_DONE);
     fake_end(&f);
 }
 
@@ -373,7 +373,7 @@ static void a_loss_of_the_bus_is_not_the_servers_fault(void)
     fake_servers(&f, "m", "n.1");
     fake_advance(&f, 100000);
     CHECK_INT(fake_result(&f, before)->e.code, CLOUDS_ETIMEOUT);
-    CHECK_INT(fake_result(&f, before)->e.outcome, CLOUDS_UNKNOWN);
+    CHECK_INT(fake_result(&f, before)->e.outcome, CLOUDS_OUTCOME_UNKNOWN);
     CHECK_INT(f.n_forgets, 0);
     uint64_t late = fake_call(&f, "m"); /* still known */
     CHECK_INT(f.n_sent, 3);
@@ -456,7 +456,7 @@ static void a_queue_that_stays_full(void)
     CHECK_INT(fake_results(&f, once), 0);
     fake_advance(&f, 2);
     CHECK_INT(fake_result(&f, once)->e.code, CLOUDS_ELIMIT);
-    CHECK_INT(fake_result(&f, once)->e.outcome, CLOUDS_NOT_DONE);
+    CHECK_INT(fake_result(&f, once)->e.outcome, CLOUDS_OUTCOME_NOT_DONE);
     CHECK_INT(fake_results(&f, twice), 0);
     f.send_code = 0;
     fake_advance(&f, 10);

@@ -258,7 +258,7 @@ static void closing_without_work(void)
     CHECK_INT(f.n_drains, 1);
     CHECK_INT(f.n_closes, 1);
     CHECK_INT(fake_result(&f, waiting)->e.code, CLOUDS_ECLOSED);
-    CHECK_INT(fake_result(&f, waiting)->e.outcome, CLOUDS_NOT_DONE);
+    CHECK_INT(fake_result(&f, waiting)->e.outcome, CLOUDS_OUTCOME_NOT_DONE);
     CHECK_INT(fake_result(&f, sent)->e.code, CLOUDS_ECANCELED);
     CHECK_INT(fake_call_code(&f, f.node, (cl_call_spec){.id = 5}), CLOUDS_ECLOSED);
     CHECK_INT(cl_node_register(f.node, CL_STR("x"), &(cl_op_spec){.id = 6}), CLOUDS_ECLOSED);

@@ -59,8 +59,8 @@ int clouds_poll(clouds_context *context, clouds_event *events, size_t event_size
         else if (is("late") && chosen_one(e, CLOUDS_EVENT_REQUEST)) make_late(e);
         else if (is("foreign") && i > 0 && events[i - 1].type == e->type && chosen_one(e, CLOUDS_EVENT_RESULT))
             e->data = events[i - 1].data, e->data_len = events[i - 1].data_len;
-        else if (is("turned") && e->type == CLOUDS_EVENT_RESULT && e->outcome == CLOUDS_UNKNOWN)
-            e->outcome = CLOUDS_NOT_DONE;
+        else if (is("turned") && e->type == CLOUDS_EVENT_RESULT && e->outcome == CLOUDS_OUTCOME_UNKNOWN)
+            e->outcome = CLOUDS_OUTCOME_NOT_DONE;
     }
     return n;
 }

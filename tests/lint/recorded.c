@@ -110,9 +110,9 @@ static void about_the_library(void)
     CHECK(clouds_version()[0] && clouds_version_number() > 0 && clouds_has_feature("inproc") == 1);
     CHECK(strcmp(clouds_err_name(CLOUDS_ETIMEOUT), "CLOUDS_CALL_SERVICE_TIMEOUT") == 0);
     CHECK(strcmp(clouds_strerror(CLOUDS_ETIMEOUT), "timeout") == 0);
-    CHECK(clouds_err_outcome(CLOUDS_ETIMEOUT) == CLOUDS_UNKNOWN);
+    CHECK(clouds_err_outcome(CLOUDS_ETIMEOUT) == CLOUDS_OUTCOME_UNKNOWN);
     CHECK(clouds_retry_rule(CLOUDS_ETIMEOUT) == CLOUDS_RETRY_NOW);
-    CHECK(strcmp(clouds_outcome_name(CLOUDS_NOT_DONE), "NOT_DONE") == 0);
+    CHECK(strcmp(clouds_outcome_name(CLOUDS_OUTCOME_NOT_DONE), "NOT_DONE") == 0);
     CLOSE(row);
     while (clouds_option_describe(rows, row.here) == 0) {
         CHECK(info->name[0] && info->type[0] && info->scope[0] && info->help[0] && info->unit && info->default_value);
@@ -138,6 +138,7 @@ static void start(const char *mode)
     CHECK(clouds_context_create(options, &context) == 0 && clouds_fd(context) >= 0);
     CHECK(clouds_node_create(context, options, &server) == 0 && clouds_node_id(server)[0]);
     CHECK(clouds_options_set_bool(options, "find_server", 1) == 0);
+    CHECK(clouds_options_set_integer(options, "user_data", UINT64_MAX) == 0);
     CHECK(clouds_node_create(context, options, &client) == 0);
     clouds_options_destroy(options);
 }
@@ -165,13 +166,13 @@ static void serve(void)
     CHECK(event.time_left > 0 && is(event.peer, event.peer_len, clouds_node_id(client)));
     CHECK(clouds_reply(context, event.id, "[2]", 3) == 0);
     event = next(CLOUDS_EVENT_RESULT);
-    CHECK(event.id == id && event.code == 0 && event.outcome == CLOUDS_DONE && event.user_data == 42);
+    CHECK(event.id == id && event.code == 0 && event.outcome == CLOUDS_OUTCOME_OK && event.user_data == 42);
     CHECK(is(event.data, event.data_len, "[2]"));
 
     id = call("old", CLOUDS_CALL_ASK);
     CHECK(clouds_fail(context, next(CLOUDS_EVENT_REQUEST).id, "{\"message\":\"no\"}", 16, NULL, 0) == 0);
     event = next(CLOUDS_EVENT_RESULT);
-    CHECK(event.id == id && event.code == CLOUDS_EAPP && event.outcome == CLOUDS_APP_ERROR && event.error_len > 0);
+    CHECK(event.id == id && event.code == CLOUDS_EAPP && event.outcome == CLOUDS_OUTCOME_APP_ERROR && event.error_len > 0);
 
     id = call("old", 0);
     next(CLOUDS_EVENT_REQUEST);

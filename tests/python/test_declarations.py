@@ -56,7 +56,7 @@ class Declarations(unittest.TestCase):
     def test_a_new_error_becomes_an_exception(self):
         self.change('"CLOUDS_EXISTS", "exists already")',
                     '"CLOUDS_EXISTS", "exists already") \\\n'
-                    'X(CLOUDS_ENEW, -99, CLOUDS_NOT_DONE, "CLOUDS_BRAND_NEW", "new")')
+                    'X(CLOUDS_ENEW, -99, CLOUDS_OUTCOME_NOT_DONE, "CLOUDS_BRAND_NEW", "new")')
         self.assertEqual(self.check().returncode, 0)
         with open(os.path.join(self.folder, "bindings/python/clouds/errors.py"), encoding="utf-8") as file:
             self.assertIn('class BrandNew(Error):\n    """CLOUDS_BRAND_NEW: new."""', file.read())

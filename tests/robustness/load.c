@@ -85,7 +85,7 @@ static void judge(books *b, const slot *s, const clouds_event *e)
     size_t len = arguments(s->number, b->longest, want);
     double late = now() - s->due;
     if (late > b->latest) b->latest = late;
-    b->outcomes[e->outcome < 4 ? e->outcome : CLOUDS_UNKNOWN]++;
+    b->outcomes[e->outcome < 4 ? e->outcome : CLOUDS_OUTCOME_UNKNOWN]++;
     if (e->code != 0) b->codes[-e->code < CODES ? -e->code : 0]++;
     else if (e->data_len == len && memcmp(e->data, want, len) == 0) b->ok++;
     else b->wrong++;

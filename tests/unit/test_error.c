@@ -29,9 +29,9 @@ static void other_numbers_have_words_too(void)
     CHECK_STR(clouds_err_name(0), strlen(clouds_err_name(0)), "CLOUDS_OK");
     CHECK_STR(clouds_err_name(12345), strlen(clouds_err_name(12345)), "CLOUDS_E?");
     CHECK(strlen(clouds_strerror(0)) > 0 && strlen(clouds_strerror(-9999)) > 0);
-    CHECK_INT(clouds_err_outcome(0), CLOUDS_DONE);
-    CHECK_INT(clouds_err_outcome(-9999), CLOUDS_UNKNOWN);
-    CHECK_STR(clouds_outcome_name(CLOUDS_DONE), strlen(clouds_outcome_name(CLOUDS_DONE)), "OK");
+    CHECK_INT(clouds_err_outcome(0), CLOUDS_OUTCOME_OK);
+    CHECK_INT(clouds_err_outcome(-9999), CLOUDS_OUTCOME_UNKNOWN);
+    CHECK_STR(clouds_outcome_name(CLOUDS_OUTCOME_OK), strlen(clouds_outcome_name(CLOUDS_OUTCOME_OK)), "OK");
     CHECK_STR(clouds_outcome_name(-1), strlen(clouds_outcome_name(-1)), "UNKNOWN");
     CHECK_STR(clouds_outcome_name(99), strlen(clouds_outcome_name(99)), "UNKNOWN");
 }

@@ -6,10 +6,10 @@ from typing import Any, Dict, Tuple
 VERSION = "0.2.0"
 VERSION_NUMBER = 2000
 
-CLOUDS_DONE = 0
-CLOUDS_APP_ERROR = 1
-CLOUDS_NOT_DONE = 2
-CLOUDS_UNKNOWN = 3
+CLOUDS_OUTCOME_OK = 0
+CLOUDS_OUTCOME_APP_ERROR = 1
+CLOUDS_OUTCOME_NOT_DONE = 2
+CLOUDS_OUTCOME_UNKNOWN = 3
 CLOUDS_EINVAL = -1
 CLOUDS_ENOMEM = -2
 CLOUDS_ECLOSED = -3
@@ -69,6 +69,7 @@ CLOUDS_EVENT_REMOVE_SERVER = 16
 CLOUDS_EVENT_CLEAR_SERVERS = 17
 CLOUDS_EVENT_ATTEMPT = 18
 CLOUDS_EVENT_LOG = 19
+CLOUDS_EVENT_CANCELED = 20
 CLOUDS_CALL_WAIT = 1
 CLOUDS_CALL_ASK = 2
 CLOUDS_SEND_CONFIRM = 1
@@ -204,6 +205,7 @@ FUNCTIONS: Dict[str, Tuple[Any, ...]] = {
         "clouds_options_destroy": (None, c_void_p,),
         "clouds_options_set_string": (c_int, c_void_p, c_char_p, c_char_p,),
         "clouds_options_set_number": (c_int, c_void_p, c_char_p, c_double,),
+        "clouds_options_set_integer": (c_int, c_void_p, c_char_p, c_uint64,),
         "clouds_options_set_bool": (c_int, c_void_p, c_char_p, c_int,),
         "clouds_option_describe": (c_int, c_uint32, POINTER(clouds_option_info),),
         "clouds_context_create": (c_int, c_void_p, POINTER(c_void_p),),

@@ -11,8 +11,8 @@ class Live:
                   auto_clean: Optional[bool] = None, shun_silent: Optional[bool] = None,
                   find_server: Optional[Callable[..., Any]] = None, save_servers: Optional[Callable[..., Any]] = None,
                   remove_server: Optional[Callable[..., Any]] = None,
-                  clear_servers: Optional[Callable[..., Any]] = None, drain_timeout: Optional[float] = None,
-                  operation_timeout: Optional[float] = None) -> None: ...
+                  clear_servers: Optional[Callable[..., Any]] = None, cancel_events: Optional[bool] = None,
+                  drain_timeout: Optional[float] = None, operation_timeout: Optional[float] = None) -> None: ...
 
 
 class Waiting:
@@ -34,8 +34,8 @@ class Waiting:
                  retry: Optional[int] = None, server_max_age: Optional[float] = None, auto_clean: Optional[bool] = None,
                  shun_silent: Optional[bool] = None, find_server: Optional[Callable[..., Any]] = None,
                  save_servers: Optional[Callable[..., Any]] = None, remove_server: Optional[Callable[..., Any]] = None,
-                 clear_servers: Optional[Callable[..., Any]] = None, drain_timeout: Optional[float] = None,
-                 operation_timeout: Optional[float] = None) -> None: ...
+                 clear_servers: Optional[Callable[..., Any]] = None, cancel_events: Optional[bool] = None,
+                 drain_timeout: Optional[float] = None, operation_timeout: Optional[float] = None) -> None: ...
 
 
 class Awaited:
@@ -57,5 +57,5 @@ class Awaited:
                  retry: Optional[int] = None, server_max_age: Optional[float] = None, auto_clean: Optional[bool] = None,
                  shun_silent: Optional[bool] = None, find_server: Optional[Callable[..., Any]] = None,
                  save_servers: Optional[Callable[..., Any]] = None, remove_server: Optional[Callable[..., Any]] = None,
-                 clear_servers: Optional[Callable[..., Any]] = None, drain_timeout: Optional[float] = None,
-                 operation_timeout: Optional[float] = None) -> None: ...
+                 clear_servers: Optional[Callable[..., Any]] = None, cancel_events: Optional[bool] = None,
+                 drain_timeout: Optional[float] = None, operation_timeout: Optional[float] = None) -> None: ...
