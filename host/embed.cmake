@@ -13,5 +13,5 @@ foreach(module ${modules})
   math(EXPR number "${number} + 1")
 endforeach()
 file(WRITE "${OUTPUT}"
-     "/* Made by embed.cmake. */\n#include \"host.h\"\n\n${arrays}\n"
-     "const cl_embedded cl_embedded_modules[] = {\n${rows}};\nconst unsigned cl_embedded_count = ${number};\n")
+     "/* Made by embed.cmake. */\n#include \"internal.h\"\n\n${arrays}\n"
+     "const host_embedded host_embedded_modules[] = {\n${rows}};\nconst unsigned host_embedded_count = ${number};\n")

@@ -8,7 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "host.h"
+#include "internal.h"
 
 /* Collects every child that has ended; when the program is among them, ends as it did. */
 static void collect(pid_t program)
@@ -28,7 +28,7 @@ static void forward(pid_t program, const sigset_t *signals)
     }
 }
 
-void cl_init_split(void)
+void host_init_fork(void)
 {
     sigset_t all, before;
     if (getpid() != 1) return;

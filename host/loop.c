@@ -9,7 +9,7 @@
 #include <lua.h>
 #include <lauxlib.h>
 
-#include "host.h"
+#include "internal.h"
 
 #define TIMER_TYPE "clouds.loop.timer"
 #define WATCH_TYPE "clouds.loop.watch"
@@ -42,7 +42,7 @@ typedef struct watch_box {
     unsigned generation;
 } watch_box;
 
-static const cl_slot sleep_function;
+static const host_anchor sleep_function;
 
 static struct {
     timer *all_timers, *free_timers;
@@ -62,7 +62,7 @@ static timer *take_timer(lua_State *L)
         return t;
     }
     t = calloc(1, sizeof *t);
-    if (!t || uv_timer_init(cl_host_get()->loop, &t->uv) != 0) {
+    if (!t || uv_timer_init(host_get()->loop, &t->uv) != 0) {
         free(t);
         luaL_error(L, "not enough memory");
         return NULL;
@@ -85,10 +85,10 @@ static void retire_timer(lua_State *L, timer *t)
 
 static void fire(timer *t)
 {
-    lua_State *L = cl_host_get()->L;
+    lua_State *L = host_get()->L;
     lua_rawgeti(L, LUA_REGISTRYINDEX, t->function);
     retire_timer(L, t);
-    cl_host_call(L, 0, 0, "error in a timer");
+    host_call(L, 0, 0, "error in a timer");
 }
 
 static void on_timer(uv_timer_t *handle)
@@ -128,7 +128,7 @@ static void queue_timer(timer *t)
 static uint64_t delay_from_loop_time(double seconds)
 {
     double due = ceil((double)uv_hrtime() / 1e6 + seconds * 1e3);
-    double start = (double)uv_now(cl_host_get()->loop);
+    double start = (double)uv_now(host_get()->loop);
     return due > start ? (uint64_t)(due - start) : 0;
 }
 
@@ -185,11 +185,11 @@ static void free_watch(watch *w)
 static void on_readable(uv_poll_t *handle, int status, int events)
 {
     watch *w = (watch *)handle;
-    lua_State *L = cl_host_get()->L;
+    lua_State *L = host_get()->L;
     (void)status;
     (void)events;
     lua_rawgeti(L, LUA_REGISTRYINDEX, w->function);
-    cl_host_call(L, 0, 0, "error in a watch");
+    host_call(L, 0, 0, "error in a watch");
 }
 
 static void on_watch_closed(uv_handle_t *handle)
@@ -207,7 +207,7 @@ static int loop_watch(lua_State *L)
     lua_pushvalue(L, 2);
     int function = luaL_ref(L, LUA_REGISTRYINDEX);
     watch *w = take_watch(L);
-    int code = uv_poll_init(cl_host_get()->loop, &w->uv, fd);
+    int code = uv_poll_init(host_get()->loop, &w->uv, fd);
     if (code != 0) {
         free_watch(w);
         luaL_unref(L, LUA_REGISTRYINDEX, function);
@@ -249,24 +249,24 @@ static int watch_stop(lua_State *L)
 
 /* ---- The rest ---- */
 
-void cl_loop_before_sleep(lua_State *L)
+void host_loop_before_sleep(lua_State *L)
 {
-    cl_slot_get(L, &sleep_function);
-    if (lua_isfunction(L, -1)) cl_host_call(L, 0, 0, "error before sleep");
+    host_anchor_get(L, &sleep_function);
+    if (lua_isfunction(L, -1)) host_call(L, 0, 0, "error before sleep");
     else lua_pop(L, 1);
 }
 
 static void on_prepare(uv_prepare_t *handle)
 {
     (void)handle;
-    cl_loop_before_sleep(cl_host_get()->L);
+    host_loop_before_sleep(host_get()->L);
 }
 
 static int loop_before_sleep(lua_State *L)
 {
     luaL_checktype(L, 1, LUA_TFUNCTION);
     lua_settop(L, 1);
-    cl_slot_set(L, &sleep_function);
+    host_anchor_set(L, &sleep_function);
     uv_prepare_start(&pool.before_sleep, on_prepare);
     uv_unref((uv_handle_t *)&pool.before_sleep);
     return 0;
@@ -287,7 +287,7 @@ static void make_type(lua_State *L, const char *name, const luaL_Reg *methods)
     lua_pop(L, 1);
 }
 
-int cl_open_loop(lua_State *L)
+int host_open_loop(lua_State *L)
 {
     static const luaL_Reg timer_methods[] = {{"stop", timer_stop}, {NULL, NULL}};
     static const luaL_Reg watch_methods[] = {{"hold", watch_hold}, {"stop", watch_stop}, {NULL, NULL}};
@@ -296,7 +296,7 @@ int cl_open_loop(lua_State *L)
                                          {"timer", loop_timer},
                                          {"before_sleep", loop_before_sleep},
                                          {NULL, NULL}};
-    uv_loop_t *loop = cl_host_get()->loop;
+    uv_loop_t *loop = host_get()->loop;
     uv_idle_init(loop, &pool.next_turn);
     uv_prepare_init(loop, &pool.before_sleep);
     pool.last_queued = &pool.first_queued;

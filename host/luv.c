@@ -12,20 +12,20 @@
 #include <lua.h>
 #include <lauxlib.h>
 
-#include "host.h"
+#include "internal.h"
 #include "luv_api.h"
 
 enum { FLAG_NO_MESSAGE = 4 }; /* luv: the caller looks at the error itself */
 
-static const cl_slot spawn_function;
-static cl_luv luv;
+static const host_anchor spawn_function;
+static host_luv luv;
 
 /* host.luv_spawn(fn): callbacks of luv are started with fn(callback, ...), which never raises. */
-static int host_luv_spawn(lua_State *L)
+static int l_luv_spawn(lua_State *L)
 {
     luaL_checktype(L, 1, LUA_TFUNCTION);
     lua_settop(L, 1);
-    cl_slot_set(L, &spawn_function);
+    host_anchor_set(L, &spawn_function);
     return 0;
 }
 
@@ -35,7 +35,7 @@ static int call_back(lua_State *L, int arguments, int results, int flags)
 {
     int base = lua_gettop(L) - arguments - 1;
     if (results == 0) {
-        cl_slot_get(L, &spawn_function);
+        host_anchor_get(L, &spawn_function);
         if (lua_isfunction(L, -1)) {
             lua_insert(L, base + 1);
             arguments++;
@@ -44,7 +44,7 @@ static int call_back(lua_State *L, int arguments, int results, int flags)
         }
     }
     bool quiet = (flags & FLAG_NO_MESSAGE) != 0;
-    if (!cl_host_call(L, arguments, results, quiet ? NULL : "error in a luv callback")) return -LUA_ERRRUN;
+    if (!host_call(L, arguments, results, quiet ? NULL : "error in a luv callback")) return -LUA_ERRRUN;
     return lua_gettop(L) - base;
 }
 
@@ -57,7 +57,7 @@ static int luv_run(lua_State *L)
 
 static int luv_stop(lua_State *L)
 {
-    cl_signals_stop(L);
+    host_signals_stop(L);
     return 0;
 }
 
@@ -103,7 +103,7 @@ static void find_functions(lua_State *L, void *library, const char *path)
     find_symbol(L, library, path, "luaopen_luv", &luv.open);
 }
 
-int cl_open_luv(lua_State *L)
+int host_open_luv(lua_State *L)
 {
     const char *path = find_luv(L);
     void *library = dlopen(path, RTLD_NOW | RTLD_LOCAL); /* stays open: Lua holds functions of it until the end */
@@ -111,18 +111,18 @@ int cl_open_luv(lua_State *L)
     if (dlsym(library, "uv_run") != dlsym(RTLD_DEFAULT, "uv_run"))
         return luaL_error(L, "module 'luv': %s carries a libuv of its own, so it cannot share the loop", path);
     find_functions(L, library, path);
-    cl_host *host = cl_host_get();
+    host_program *host = host_get();
     luv.set_loop(host->L, host->loop);
     luv.set_callback(host->L, call_back);
-    cl_luv_set_threads(&luv);
+    host_luv_set_threads(&luv);
     lua_pushcfunction(L, luv.open);
     lua_call(L, 0, 1);
     replace_loop_functions(L);
     return 1;
 }
 
-void cl_luv_add(lua_State *L)
+void host_luv_add(lua_State *L)
 {
-    lua_pushcfunction(L, host_luv_spawn);
+    lua_pushcfunction(L, l_luv_spawn);
     lua_setfield(L, -2, "luv_spawn");
 }

@@ -10,7 +10,7 @@
 
 enum { FLAG_NO_EXIT = 1 };
 
-static const cl_luv *luv; /* the functions of the loaded module; set once, before any thread */
+static const host_luv *luv; /* the functions of the loaded module; set once, before any thread */
 
 static int call_without_exit(lua_State *L, int arguments, int results, int flags)
 {
@@ -44,7 +44,7 @@ static lua_State *acquire_state(void)
     exit(EXIT_FAILURE);
 }
 
-void cl_luv_set_threads(const cl_luv *functions)
+void host_luv_set_threads(const host_luv *functions)
 {
     luv = functions;
     luv->set_thread_cb(acquire_state, lua_close);

@@ -9,7 +9,7 @@
 #include <lua.h>
 #include <lauxlib.h>
 
-#include "host.h"
+#include "internal.h"
 
 enum { NEEDED_DESCRIPTORS = 8 }; /* the loop's own, and a few to work with */
 
@@ -63,33 +63,33 @@ static int start_command(lua_State *L)
     return 0;
 }
 
-static bool run_command(cl_host *host, int argc, char **argv)
+static bool run_command(host_program *host, int argc, char **argv)
 {
     start from = {argc, argv};
     lua_pushcfunction(host->L, start_command);
     lua_pushlightuserdata(host->L, &from);
-    return cl_host_call(host->L, 1, 0, "internal error");
+    return host_call(host->L, 1, 0, "internal error");
 }
 
 int main(int argc, char **argv)
 {
-    cl_host *host = cl_host_get();
+    host_program *host = host_get();
     open_standard_descriptors();
-    cl_init_split();
-    cl_signals_open();
+    host_init_fork();
+    host_signals_open();
     signal(SIGPIPE, SIG_IGN);
-    if (!has_descriptors()) return CL_EXIT_ERROR;
+    if (!has_descriptors()) return HOST_EXIT_ERROR;
     host->loop = uv_default_loop();
-    host->L = host->loop ? cl_state_open() : NULL;
+    host->L = host->loop ? host_lua_open() : NULL;
     if (!host->L) {
         fprintf(stderr, "clouds: out of memory\n");
-        return CL_EXIT_ERROR;
+        return HOST_EXIT_ERROR;
     }
-    if (run_command(host, argc, argv)) cl_host_run();
-    else host->status = CL_EXIT_ERROR;
-    int status = cl_output_status(host->status);
-    cl_repl_close();
-    cl_host_close_handles();
+    if (run_command(host, argc, argv)) host_run();
+    else host->status = HOST_EXIT_ERROR;
+    int status = host_output_status(host->status);
+    host_stdin_close();
+    host_close_handles();
     lua_close(host->L);
     uv_loop_close(host->loop);
     return status;

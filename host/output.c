@@ -7,7 +7,7 @@
 #include <lua.h>
 #include <lauxlib.h>
 
-#include "host.h"
+#include "internal.h"
 
 static int failure; /* errno of the first failed print */
 
@@ -18,7 +18,7 @@ static void put(const char *text, size_t size)
 }
 
 /* print as Lua defines it. */
-static int host_print(lua_State *L)
+static int l_print(lua_State *L)
 {
     int count = lua_gettop(L);
     lua_getglobal(L, "tostring");
@@ -44,40 +44,40 @@ static bool reader_is_gone(void)
     return poll(&out, 1, 0) == 1 && (out.revents & POLLERR) != 0;
 }
 
-int cl_output_status(int status)
+int host_output_status(int status)
 {
     static bool told;
     bool lost = fflush(stdout) != 0;
     if (lost && failure == 0) failure = errno;
     if (!lost && !ferror(stdout)) return status;
     if (failure == EPIPE || (failure == 0 && reader_is_gone()))
-        return lost && status == CL_EXIT_OK ? CL_EXIT_ERROR : status;
+        return lost && status == HOST_EXIT_OK ? HOST_EXIT_ERROR : status;
     if (!told) fprintf(stderr, "clouds: cannot write the output: %s\n", failure ? strerror(failure) : "a write failed");
     told = true;
-    return status == CL_EXIT_OK ? CL_EXIT_ERROR : status;
+    return status == HOST_EXIT_OK ? HOST_EXIT_ERROR : status;
 }
 
 /* host.output_status(status): flushes; the status to end with, which is not 0 when output was lost. */
-static int host_output_status(lua_State *L)
+static int l_output_status(lua_State *L)
 {
-    lua_pushinteger(L, cl_output_status((int)luaL_checkinteger(L, 1)));
+    lua_pushinteger(L, host_output_status((int)luaL_checkinteger(L, 1)));
     return 1;
 }
 
 /* host.output_failed(): output.lua has told a failure already. */
-static int host_output_failed(lua_State *L)
+static int l_output_failed(lua_State *L)
 {
     (void)L;
     failure = EPIPE;
     return 0;
 }
 
-void cl_output_add(lua_State *L)
+void host_output_add(lua_State *L)
 {
-    lua_pushcfunction(L, host_print);
+    lua_pushcfunction(L, l_print);
     lua_setglobal(L, "print");
-    lua_pushcfunction(L, host_output_status);
+    lua_pushcfunction(L, l_output_status);
     lua_setfield(L, -2, "output_status");
-    lua_pushcfunction(L, host_output_failed);
+    lua_pushcfunction(L, l_output_failed);
     lua_setfield(L, -2, "output_failed");
 }

@@ -9,24 +9,24 @@
 #include <lua.h>
 #include <lauxlib.h>
 
-#include "host.h"
+#include "internal.h"
 
 enum { MAX_ARGUMENTS = 32 };
 
-static const cl_slot exit_function;
+static const host_anchor exit_function;
 static uv_process_t child;
 static bool child_runs, child_wanted;
 
 static void on_child_exit(uv_process_t *process, int64_t status, int signal_number)
 {
-    cl_host *host = cl_host_get();
+    host_program *host = host_get();
     child_runs = false;
     uv_close((uv_handle_t *)process, NULL);
     if (!child_wanted) return;
-    cl_slot_get(host->L, &exit_function);
+    host_anchor_get(host->L, &exit_function);
     lua_pushinteger(host->L, (lua_Integer)status);
     lua_pushinteger(host->L, signal_number);
-    cl_host_call(host->L, 2, 0, "child process");
+    host_call(host->L, 2, 0, "child process");
 }
 
 static int start_child(char **arguments)
@@ -35,11 +35,11 @@ static int start_child(char **arguments)
         {.flags = UV_IGNORE}, {.flags = UV_INHERIT_FD, .data.fd = 1}, {.flags = UV_INHERIT_FD, .data.fd = 2}};
     uv_process_options_t options = {
         .exit_cb = on_child_exit, .file = "/proc/self/exe", .args = arguments, .stdio_count = 3, .stdio = stdio};
-    return uv_spawn(cl_host_get()->loop, &child, &options);
+    return uv_spawn(host_get()->loop, &child, &options);
 }
 
 /* host.spawn_self({arguments}, on_exit): starts this program again, one at a time. */
-static int host_spawn_self(lua_State *L)
+static int l_spawn_self(lua_State *L)
 {
     char *arguments[MAX_ARGUMENTS + 2] = {(char *)"clouds"};
     luaL_checktype(L, 1, LUA_TTABLE);
@@ -59,12 +59,12 @@ static int host_spawn_self(lua_State *L)
     }
     child_runs = child_wanted = true;
     lua_pushvalue(L, 2);
-    cl_slot_set(L, &exit_function);
+    host_anchor_set(L, &exit_function);
     return 0;
 }
 
 /* host.kill_child(): asks the child to stop; the loop no longer waits for it, and its end is no news. */
-static int host_kill_child(lua_State *L)
+static int l_kill_child(lua_State *L)
 {
     if (!child_runs) return 0;
     child_wanted = false;
@@ -74,7 +74,7 @@ static int host_kill_child(lua_State *L)
 }
 
 /* host.follow(pid): this process gets SIGTERM when its parent, `pid`, ends; false if that has happened. */
-static int host_follow(lua_State *L)
+static int l_follow(lua_State *L)
 {
     pid_t parent = (pid_t)luaL_checkinteger(L, 1);
     prctl(PR_SET_PDEATHSIG, SIGTERM);
@@ -82,28 +82,28 @@ static int host_follow(lua_State *L)
     return 1;
 }
 
-static int host_pid(lua_State *L)
+static int l_pid(lua_State *L)
 {
     lua_pushinteger(L, (lua_Integer)getpid());
     return 1;
 }
 
 /* host.setenv(name, value): for this process and its children. */
-static int host_setenv(lua_State *L)
+static int l_setenv(lua_State *L)
 {
     if (setenv(luaL_checkstring(L, 1), luaL_checkstring(L, 2), 1) != 0) return luaL_error(L, "%s", strerror(errno));
     return 0;
 }
 
 /* host.is_terminal(fd) */
-static int host_is_terminal(lua_State *L)
+static int l_is_terminal(lua_State *L)
 {
     lua_pushboolean(L, isatty((int)luaL_checkinteger(L, 1)));
     return 1;
 }
 
 /* host.is_file(path): whether there is a file that is no folder. */
-static int host_is_file(lua_State *L)
+static int l_is_file(lua_State *L)
 {
     struct stat found;
     lua_pushboolean(L, stat(luaL_checkstring(L, 1), &found) == 0 && !S_ISDIR(found.st_mode));
@@ -111,7 +111,7 @@ static int host_is_file(lua_State *L)
 }
 
 /* host.folder_of(path): the folder of the file that `path` leads to; nil when there is none. */
-static int host_folder_of(lua_State *L)
+static int l_folder_of(lua_State *L)
 {
     char *real = realpath(luaL_checkstring(L, 1), NULL);
     if (!real) return 0;
@@ -121,18 +121,18 @@ static int host_folder_of(lua_State *L)
 }
 
 /* host.clock(): seconds of a steady clock, read now (not the loop's cached time). */
-static int host_clock(lua_State *L)
+static int l_clock(lua_State *L)
 {
     lua_pushnumber(L, (lua_Number)uv_hrtime() / 1e9);
     return 1;
 }
 
-void cl_process_add(lua_State *L)
+void host_process_add(lua_State *L)
 {
-    static const luaL_Reg functions[] = {{"spawn_self", host_spawn_self}, {"kill_child", host_kill_child},
-                                         {"follow", host_follow},         {"pid", host_pid},
-                                         {"setenv", host_setenv},         {"is_terminal", host_is_terminal},
-                                         {"is_file", host_is_file},       {"folder_of", host_folder_of},
-                                         {"clock", host_clock},           {NULL, NULL}};
+    static const luaL_Reg functions[] = {{"spawn_self", l_spawn_self}, {"kill_child", l_kill_child},
+                                         {"follow", l_follow},         {"pid", l_pid},
+                                         {"setenv", l_setenv},         {"is_terminal", l_is_terminal},
+                                         {"is_file", l_is_file},       {"folder_of", l_folder_of},
+                                         {"clock", l_clock},           {NULL, NULL}};
     luaL_setfuncs(L, functions, 0);
 }

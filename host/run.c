@@ -3,11 +3,11 @@
 #include <lua.h>
 #include <lauxlib.h>
 
-#include "host.h"
+#include "internal.h"
 
-static cl_host the_host;
+static host_program the_host;
 
-cl_host *cl_host_get(void)
+host_program *host_get(void)
 {
     return &the_host;
 }
@@ -24,7 +24,7 @@ static void push_words(lua_State *L)
     lua_pushfstring(L, "(error object is a %s value)", luaL_typename(L, 1));
 }
 
-int cl_traceback(lua_State *L)
+int host_traceback(lua_State *L)
 {
     lua_settop(L, 1);
     if (!lua_isstring(L, 1)) push_words(L);
@@ -32,10 +32,10 @@ int cl_traceback(lua_State *L)
     return 1;
 }
 
-bool cl_host_call(lua_State *L, int arguments, int results, const char *what)
+bool host_call(lua_State *L, int arguments, int results, const char *what)
 {
     int function = lua_gettop(L) - arguments;
-    lua_pushcfunction(L, cl_traceback);
+    lua_pushcfunction(L, host_traceback);
     lua_insert(L, function);
     int code = lua_pcall(L, arguments, results, function);
     lua_remove(L, function);
@@ -48,7 +48,7 @@ bool cl_host_call(lua_State *L, int arguments, int results, const char *what)
     return false;
 }
 
-void cl_host_end(int status)
+void host_end(int status)
 {
     the_host.status = status;
     the_host.ended = true;
@@ -60,16 +60,16 @@ static void run_until_dry(void)
 {
     while (!the_host.ended) {
         if (uv_run(the_host.loop, UV_RUN_DEFAULT) != 0) continue;
-        cl_loop_before_sleep(the_host.L);
+        host_loop_before_sleep(the_host.L);
         if (!uv_loop_alive(the_host.loop)) return;
     }
 }
 
-void cl_host_run(void)
+void host_run(void)
 {
     run_until_dry();
     if (the_host.ended) return;
-    cl_host_at_end(the_host.L);
+    host_at_end(the_host.L);
     run_until_dry();
 }
 
@@ -79,7 +79,7 @@ static void close_handle(uv_handle_t *handle, void *unused)
     if (!uv_is_closing(handle)) uv_close(handle, NULL);
 }
 
-void cl_host_close_handles(void)
+void host_close_handles(void)
 {
     /* A close callback or a request that ends now may open something new: a few rounds, then it is left to the exit. */
     for (int round = 0; round < 4; round++) {

@@ -15,14 +15,14 @@
 #include <lua.h>
 #include <lauxlib.h>
 
-#include "host.h"
+#include "internal.h"
 
 enum stage { AT_ONCE, ORDERLY, STOPPING };
 
 static const int stop_signals[] = {SIGINT, SIGTERM, SIGHUP};
 enum { STOP_SIGNALS = sizeof stop_signals / sizeof *stop_signals };
 
-static const cl_slot stop_function, interrupt_function;
+static const host_anchor stop_function, interrupt_function;
 static uv_async_t wake;
 static bool wakeable;
 static unsigned limit; /* seconds from the first signal to the end */
@@ -35,7 +35,7 @@ static void end_by(int number)
 {
     struct sigaction action;
     sigset_t set;
-    cl_repl_restore_terminal();
+    host_stdin_restore_terminal();
     memset(&action, 0, sizeof action);
     action.sa_handler = SIG_DFL;
     sigaction(number, &action, NULL);
@@ -50,7 +50,7 @@ static void on_limit(int number)
 {
     static const char text[] = "clouds: the script went on beyond the time that a stop may take: ended\n";
     (void)number;
-    cl_repl_restore_terminal();
+    host_stdin_restore_terminal();
     ssize_t ignored = write(STDERR_FILENO, text, sizeof text - 1);
     (void)ignored;
     _exit(128 + caught);
@@ -77,7 +77,7 @@ static void on_signal(int number)
     int before = errno; /* of what was interrupted */
     if (number == SIGINT && interruptible && stage == ORDERLY) {
         interrupts++;
-        hook(cl_host_get()->L);
+        hook(host_get()->L);
     } else {
         if (stage != ORDERLY) end_by(number);
         stage = STOPPING;
@@ -92,27 +92,27 @@ static void on_signal(int number)
 
 static void stop_by(lua_State *L, int number)
 {
-    cl_slot_get(L, &stop_function);
+    host_anchor_get(L, &stop_function);
     lua_pushinteger(L, number);
-    if (!cl_host_call(L, 1, 0, "stopping")) cl_host_end(CL_EXIT_ERROR);
+    if (!host_call(L, 1, 0, "stopping")) host_end(HOST_EXIT_ERROR);
 }
 
-void cl_signals_stop(lua_State *L)
+void host_signals_stop(lua_State *L)
 {
     if (wakeable) stop_by(L, 0);
-    else cl_host_end(CL_EXIT_OK);
+    else host_end(HOST_EXIT_OK);
 }
 
 static void on_wake(uv_async_t *handle)
 {
-    lua_State *L = ((cl_host *)handle->data)->L;
+    lua_State *L = ((host_program *)handle->data)->L;
     if (interrupts) {
         interrupts = 0;
         lua_sethook(L, NULL, 0, 0);
-        cl_slot_get(L, &interrupt_function);
-        cl_host_call(L, 0, 0, "console");
+        host_anchor_get(L, &interrupt_function);
+        host_call(L, 0, 0, "console");
     }
-    if (stage == STOPPING && caught != 0 && !cl_host_get()->ended) {
+    if (stage == STOPPING && caught != 0 && !host_get()->ended) {
         static bool told;
         if (!told) stop_by(L, caught);
         told = true;
@@ -137,8 +137,8 @@ static bool is_ignored(int number)
 }
 
 /* What was ignored when the program started (nohup, a job in the background of a script) stays so; but who serves is
- * stopped by SIGINT and SIGTERM in any case (host_on_stop). */
-void cl_signals_open(void)
+ * stopped by SIGINT and SIGTERM in any case (l_on_stop). */
+void host_signals_open(void)
 {
     for (int i = 0; i < STOP_SIGNALS; i++)
         if (!is_ignored(stop_signals[i])) handle(stop_signals[i], on_signal);
@@ -146,7 +146,7 @@ void cl_signals_open(void)
 
 static void be_wakeable(lua_State *L)
 {
-    cl_host *host = cl_host_get();
+    host_program *host = host_get();
     if (wakeable) return;
     if (uv_async_init(host->loop, &wake, on_wake) != 0) luaL_error(L, "cannot watch for signals");
     wake.data = host;
@@ -165,13 +165,13 @@ static void allow_alarm(void)
 
 /* host.on_stop(fn, seconds): fn(signal number) is called in the loop after the first SIGINT, SIGTERM or SIGHUP. The
  * process ends not much later than `seconds` after it, whatever it does. */
-static int host_on_stop(lua_State *L)
+static int l_on_stop(lua_State *L)
 {
     static const double longest = 1e6;
     luaL_checktype(L, 1, LUA_TFUNCTION);
     double seconds = luaL_checknumber(L, 2);
     lua_settop(L, 1);
-    cl_slot_set(L, &stop_function);
+    host_anchor_set(L, &stop_function);
     limit = seconds < longest ? (unsigned)seconds + 1 : 0;
     be_wakeable(L);
     allow_alarm();
@@ -182,25 +182,25 @@ static int host_on_stop(lua_State *L)
 }
 
 /* host.on_interrupt(fn): from now on SIGINT stops nothing; fn() is called in the loop. */
-static int host_on_interrupt(lua_State *L)
+static int l_on_interrupt(lua_State *L)
 {
     luaL_checktype(L, 1, LUA_TFUNCTION);
     lua_settop(L, 1);
-    cl_slot_set(L, &interrupt_function);
+    host_anchor_set(L, &interrupt_function);
     be_wakeable(L);
     interruptible = 1;
     return 0;
 }
 
 /* host.interruptible(coroutine or nil): what SIGINT ends when it runs. */
-static int host_interruptible(lua_State *L)
+static int l_interruptible(lua_State *L)
 {
     statement = lua_tothread(L, 1);
     return 0;
 }
 
 /* host.raise_in(coroutine, fn): calls fn(), which resumes the coroutine; that raises at its first instruction. */
-static int host_raise_in(lua_State *L)
+static int l_raise_in(lua_State *L)
 {
     lua_State *before = statement;
     luaL_checktype(L, 1, LUA_TTHREAD);
@@ -214,12 +214,12 @@ static int host_raise_in(lua_State *L)
     return code == 0 ? 0 : lua_error(L);
 }
 
-void cl_signals_add(lua_State *L)
+void host_signals_add(lua_State *L)
 {
-    static const luaL_Reg functions[] = {{"on_stop", host_on_stop},
-                                         {"on_interrupt", host_on_interrupt},
-                                         {"interruptible", host_interruptible},
-                                         {"raise_in", host_raise_in},
+    static const luaL_Reg functions[] = {{"on_stop", l_on_stop},
+                                         {"on_interrupt", l_on_interrupt},
+                                         {"interruptible", l_interruptible},
+                                         {"raise_in", l_raise_in},
                                          {NULL, NULL}};
     luaL_setfuncs(L, functions, 0);
 }

@@ -3,18 +3,18 @@
 #include <lauxlib.h>
 #include <lualib.h>
 
-#include "host.h"
+#include "internal.h"
 
 int luaopen_clouds_core(lua_State *L);
 
-void cl_slot_set(lua_State *L, const cl_slot *slot)
+void host_anchor_set(lua_State *L, const host_anchor *slot)
 {
     lua_pushlightuserdata(L, (void *)slot);
     lua_insert(L, -2);
     lua_rawset(L, LUA_REGISTRYINDEX);
 }
 
-void cl_slot_get(lua_State *L, const cl_slot *slot)
+void host_anchor_get(lua_State *L, const host_anchor *slot)
 {
     lua_pushlightuserdata(L, (void *)slot);
     lua_rawget(L, LUA_REGISTRYINDEX);
@@ -23,7 +23,7 @@ void cl_slot_get(lua_State *L, const cl_slot *slot)
 /* The loader of an embedded module: upvalue 1 is its number. Compiled only when somebody requires it. */
 static int load_embedded(lua_State *L)
 {
-    const cl_embedded *module = &cl_embedded_modules[lua_tointeger(L, lua_upvalueindex(1))];
+    const host_embedded *module = &host_embedded_modules[lua_tointeger(L, lua_upvalueindex(1))];
     const char *chunk_name = lua_pushfstring(L, "=[%s]", module->name);
     if (luaL_loadbufferx(L, (const char *)module->text, module->size, chunk_name, "t") != 0) return lua_error(L);
     lua_pushstring(L, module->name);
@@ -41,15 +41,15 @@ static void fill_preload(lua_State *L)
 {
     lua_getglobal(L, "package");
     lua_getfield(L, -1, "preload");
-    for (unsigned i = 0; i < cl_embedded_count; i++) {
+    for (unsigned i = 0; i < host_embedded_count; i++) {
         lua_pushinteger(L, (lua_Integer)i);
         lua_pushcclosure(L, load_embedded, 1);
-        lua_setfield(L, -2, cl_embedded_modules[i].name);
+        lua_setfield(L, -2, host_embedded_modules[i].name);
     }
     preload_c(L, "clouds.core", luaopen_clouds_core);
-    preload_c(L, "clouds.host", cl_open_host);
-    preload_c(L, "clouds.loop.host", cl_open_loop);
-    preload_c(L, "luv", cl_open_luv);
+    preload_c(L, "clouds.host", host_open_host);
+    preload_c(L, "clouds.loop.host", host_open_loop);
+    preload_c(L, "luv", host_open_luv);
     lua_pop(L, 2);
 }
 
@@ -64,7 +64,7 @@ static int open_all(lua_State *L)
     return 0;
 }
 
-lua_State *cl_state_open(void)
+lua_State *host_lua_open(void)
 {
     lua_State *L = luaL_newstate();
     if (!L) return NULL;

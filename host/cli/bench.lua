@@ -2,7 +2,7 @@
 local host = require "clouds.host"
 local args = require "clouds.cli.args"
 local call = require "clouds.cli.call"
-local node = require "clouds.cli.node"
+local common = require "clouds.cli.common"
 local output = require "clouds.cli.output"
 local echo = require "clouds.cli.echo"
 local histogram = require "clouds.cli.histogram"
@@ -42,7 +42,7 @@ local function start_echo()
   host.spawn_self({ "bench", "--serve", method, "--parent", tostring(host.pid()) }, function(status, signal)
     io.stderr:write(("clouds bench: the echo service ended (%s %d)\n"):format(
       signal ~= 0 and "signal" or "exit code", signal ~= 0 and signal or status))
-    node.finish(node.ERROR)
+    common.finish(common.ERROR)
   end)
   return method
 end
@@ -140,26 +140,26 @@ local function run(options, operands)
   local list = call.arguments("bench", operands, 1)
   if list.n == 0 then list = { 1, 2, n = 2 } end
   local timeout = options.timeout or 10
-  local client = node.open("bench", "client", echo.settings { timeout = timeout })
-  node.fail_fast(client)
+  local client = common.open("bench", "client", echo.settings { timeout = timeout })
+  common.fail_fast(client)
   local method = options.method and call.text("bench", options.method) or start_echo()
   local ok, err = first_call(client, method, list, not options.method, timeout)
-  if not ok then return node.fail(err, false, { method = method }) end
+  if not ok then return common.fail(err, false, { method = method }) end
   if options.warmup ~= 0 then measure(client, method, list, concurrency, options.warmup or 0.5) end
   local counts = measure(client, method, list, concurrency, options.time or 5)
   local shown = show(summary(counts, method, concurrency), counts, options.json)
   host.kill_child()
-  if not shown then return node.ERROR end
-  return counts.calls == 0 and counts.first_error and node.exit_code(counts.first_error) or node.OK
+  if not shown then return common.ERROR end
+  return counts.calls == 0 and counts.first_error and common.exit_code(counts.first_error) or common.OK
 end
 
 function M.main(options, operands)
   if options.serve then
     if not options.parent then args.fail("bench", "--serve needs --parent") end
-    node.settle_url("bench", options)
+    common.set_default_url("bench", options)
     return echo.serve(options.serve, options.parent)
   end
-  node.command("bench", options, function() return run(options, operands) end)
+  common.command("bench", options, function() return run(options, operands) end)
 end
 
 return M

@@ -1,6 +1,6 @@
 -- clouds call
 local args = require "clouds.cli.args"
-local node = require "clouds.cli.node"
+local common = require "clouds.cli.common"
 local output = require "clouds.cli.output"
 local M = {}
 
@@ -65,8 +65,8 @@ local function print_results(count, results, as_json)
 end
 
 local function finish(as_json, call, count, first, err, ...)
-  if first == nil and require("clouds").is_error(err) then return node.fail(err, as_json, call) end
-  return print_results(count, { first, err, ... }, as_json) and node.OK or node.ERROR
+  if first == nil and require("clouds").is_error(err) then return common.fail(err, as_json, call) end
+  return print_results(count, { first, err, ... }, as_json) and common.OK or common.ERROR
 end
 
 local function count_and_finish(as_json, call, ...)
@@ -74,11 +74,11 @@ local function count_and_finish(as_json, call, ...)
 end
 
 function M.main(options, operands)
-  node.command("call", options, function()
+  common.command("call", options, function()
     local list = M.arguments("call", operands, 2, options.string)
     local call = { method = M.text("call", operands[1]), server = options.server and M.text("call", options.server) }
-    local client = node.open("call", "client", {})
-    node.fail_fast(client, options.json)
+    local client = common.open("call", "client", {})
+    common.fail_fast(client, options.json)
     return count_and_finish(options.json, call, client:call(call.method, list, {
       timeout = options.timeout,
       deadline = options.deadline,

@@ -1,6 +1,6 @@
 -- The built-in echo service of clouds bench: in a process of its own, except over inproc:, which reaches no other.
 local host = require "clouds.host"
-local node = require "clouds.cli.node"
+local common = require "clouds.cli.common"
 local M = {}
 
 -- Limits that thousands of calls in one turn of the loop do not reach.
@@ -20,13 +20,13 @@ function M.settings(more)
 end
 
 function M.start(method)
-  local server = node.open("bench", "server", M.settings())
+  local server = common.open("bench", "server", M.settings())
   server:register(method, function(...) return ... end)
 end
 
 -- Serves `method` until the process `parent` ends or stops it.
 function M.serve(method, parent)
-  node.stop_on_signal(0)
+  common.stop_on_signal(0)
   if not host.follow(parent) then return host.finish(0) end
   M.start(method)
 end

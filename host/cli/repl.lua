@@ -5,7 +5,7 @@ local clouds = require "clouds"
 local complete = require "clouds.cli.complete"
 local core = require "clouds.core"
 local history = require "clouds.cli.history"
-local node = require "clouds.cli.node"
+local common = require "clouds.cli.common"
 local output = require "clouds.cli.output"
 local M = {}
 
@@ -116,7 +116,7 @@ function M.start(done)
 
   local function start(chunk)
     jit.off(chunk, true) -- compiled loops could not be interrupted
-    node.spawn(function()
+    common.spawn(function()
       local this = coroutine.running()
       running = this
       host.interruptible(this)

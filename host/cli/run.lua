@@ -1,7 +1,7 @@
 -- clouds run: scripts, code and modules on the host's loop, until nothing is left to wait for or a signal comes.
 local host = require "clouds.host"
 local args = require "clouds.cli.args"
-local node = require "clouds.cli.node"
+local common = require "clouds.cli.common"
 local output = require "clouds.cli.output"
 local M = {}
 
@@ -117,7 +117,7 @@ local function run_pieces(list, operands)
 end
 
 local function start_console()
-  require("clouds.cli.repl").start(function() node.finish(status) end)
+  require("clouds.cli.repl").start(function() common.finish(status) end)
 end
 
 -- Runs in a coroutine: it may wait.
@@ -127,7 +127,7 @@ local function main_chunk(list, operands, interactive)
   if not ok then report(value) end
   status = ok and exit_status(value) or 1
   if interactive then return start_console() end
-  if not ok then return node.finish(status) end
+  if not ok then return common.finish(status) end
   host.set_status(status)
 end
 
@@ -142,14 +142,14 @@ local function at_end()
     report("nothing is served: " .. require("clouds.error").describe(problem))
     status = status ~= 0 and status or 1
   end
-  node.finish(status)
+  common.finish(status)
 end
 
 function M.main(options, operands, argv, first_operand)
   if not operands[1] and not options.execute and not options.library and not options.interactive then
     args.fail("run", "expected a script, -e, -l or -i")
   end
-  node.settle_url("run", options)
+  common.set_default_url("run", options)
   io.stdout:setvbuf("line")
   set_arg(argv, first_operand)
   exit_with_output()
@@ -159,9 +159,9 @@ function M.main(options, operands, argv, first_operand)
   end
   local list = pieces(options, operands)
   if not list then return host.finish(1) end
-  node.stop_on_signal(options.drain or 8)
+  common.stop_on_signal(options.drain or 8)
   host.at_end(at_end)
-  node.spawn(main_chunk, list, operands, options.interactive)
+  common.spawn(main_chunk, list, operands, options.interactive)
 end
 
 return M

@@ -1,5 +1,5 @@
 -- clouds send
-local node = require "clouds.cli.node"
+local common = require "clouds.cli.common"
 local call = require "clouds.cli.call"
 local output = require "clouds.cli.output"
 local M = {}
@@ -19,19 +19,19 @@ M.command = {
 }
 
 function M.main(options, operands)
-  node.command("send", options, function()
+  common.command("send", options, function()
     local list = call.arguments("send", operands, 2, options.string)
     local receiver = call.text("send", operands[1])
-    local base = node.open("send", "client", {})
-    node.fail_fast(base)
-    node.limit(options.timeout or 10, base)
+    local base = common.open("send", "client", {})
+    common.fail_fast(base)
+    common.limit(options.timeout or 10, base)
     local value = list[1]
     if value == nil then value = require("clouds").null end
     local count, err = base:send(receiver, value, { confirm = true })
-    if not count then return node.fail(err) end
-    if count ~= 0 then return node.OK end
+    if not count then return common.fail(err) end
+    if count ~= 0 then return common.OK end
     io.stderr:write(("clouds send: no one received it: there is no node '%s'\n"):format(output.plain(receiver)))
-    return options.strict and node.UNREACHABLE or node.OK
+    return options.strict and common.UNREACHABLE or common.OK
   end)
 end
 

@@ -1,6 +1,6 @@
 -- clouds status
 local host = require "clouds.host"
-local node = require "clouds.cli.node"
+local common = require "clouds.cli.common"
 local output = require "clouds.cli.output"
 local M = {}
 
@@ -54,7 +54,7 @@ local function watch(monitor, options)
     clouds.sleep(options.watch)
     local status, err = monitor:status()
     if status then
-      if not show(status, options) then return node.ERROR end
+      if not show(status, options) then return common.ERROR end
     else
       io.stderr:write(("clouds status: %s\n"):format(output.plain(err.message)))
     end
@@ -62,16 +62,16 @@ local function watch(monitor, options)
 end
 
 function M.main(options)
-  node.command("status", options, function()
-    local monitor = node.open("status", "monitor", {})
-    node.fail_fast(monitor)
-    if options.watch then node.stop_on_signal(0) end
-    local stop_limit = node.limit(options.timeout or 10, monitor)
+  common.command("status", options, function()
+    local monitor = common.open("status", "monitor", {})
+    common.fail_fast(monitor)
+    if options.watch then common.stop_on_signal(0) end
+    local stop_limit = common.limit(options.timeout or 10, monitor)
     local status, err = monitor:status()
     stop_limit()
-    if not status then return node.fail(err) end
-    if not show(status, options) then return node.ERROR end
-    return options.watch and watch(monitor, options) or node.OK
+    if not status then return common.fail(err) end
+    if not show(status, options) then return common.ERROR end
+    return options.watch and watch(monitor, options) or common.OK
   end)
 end
 

@@ -20,11 +20,11 @@
 #include <lua.h>
 #include <lauxlib.h>
 
-#include "host.h"
+#include "internal.h"
 
 enum { MAX_LINE = 1 << 20 };
 
-static const cl_slot line_function;
+static const host_anchor line_function;
 
 static struct {
     bool open, editing, pollable, end;
@@ -47,19 +47,19 @@ static struct {
     bool installed;
 } editor;
 
-static const cl_slot complete_function;
+static const host_anchor complete_function;
 
 static void want_more(void);
 
 /* Hands a line (NULL: the end of the input) to the function that waits for it. */
 static void deliver(const char *line, size_t size)
 {
-    lua_State *L = cl_host_get()->L;
+    lua_State *L = host_get()->L;
     if (input.pollable) uv_poll_stop(&input.poll);
-    cl_slot_get(L, &line_function);
+    host_anchor_get(L, &line_function);
     if (line) lua_pushlstring(L, line, size);
     else lua_pushnil(L);
-    cl_host_call(L, 1, 0, "console");
+    host_call(L, 1, 0, "console");
 }
 
 static void deliver_buffered(void)
@@ -74,7 +74,7 @@ static void deliver_buffered(void)
         deliver(NULL, 0);
         return;
     }
-    lua_State *L = cl_host_get()->L;
+    lua_State *L = host_get()->L;
     lua_pushlstring(L, input.text, line); /* keeps it alive while the buffer moves */
     size_t used = end ? line + 1 : line;
     input.size -= used;
@@ -107,8 +107,8 @@ static void read_block(void)
     else if (got == 0 || (errno != EINTR && errno != EAGAIN)) input.end = true;
 }
 
-/* What was typed before the editor took the terminal over may be gone since the loop saw it: libedit would wait for more
- * in read(), and everything else with it. */
+/* What was typed before the editor took the terminal over may be gone since the loop saw it: libedit would wait for
+ * more in read(), and everything else with it. */
 static bool is_still_readable(void)
 {
     struct pollfd fd = {.fd = STDIN_FILENO, .events = POLLIN};
@@ -170,7 +170,7 @@ static void on_edited(char *line)
 static char *next_completion(const char *text, int state)
 {
     static int at;
-    lua_State *L = cl_host_get()->L;
+    lua_State *L = host_get()->L;
     (void)text;
     at = state == 0 ? 1 : at + 1;
     lua_rawgeti(L, -1, at);
@@ -182,18 +182,18 @@ static char *next_completion(const char *text, int state)
 
 static char **complete(const char *text, int start, int end)
 {
-    lua_State *L = cl_host_get()->L;
+    lua_State *L = host_get()->L;
     (void)start;
     (void)end;
     *editor.completion_over = 1; /* no names of files */
     *editor.append_character = '\0';
-    cl_slot_get(L, &complete_function);
+    host_anchor_get(L, &complete_function);
     lua_pushstring(L, text);
     if (!lua_isfunction(L, -2)) {
         lua_pop(L, 2);
         return NULL;
     }
-    if (!cl_host_call(L, 1, 1, "completion")) return NULL;
+    if (!host_call(L, 1, 1, "completion")) return NULL;
     char **matches = lua_istable(L, -1) ? editor.completion_matches(text, next_completion) : NULL;
     lua_pop(L, 1);
     return matches;
@@ -243,7 +243,7 @@ static bool watch_stdin(uv_loop_t *loop)
 
 static void open_input(void)
 {
-    uv_loop_t *loop = cl_host_get()->loop;
+    uv_loop_t *loop = host_get()->loop;
     if (input.open) return;
     input.open = true;
     input.is_terminal = tcgetattr(STDIN_FILENO, &input.before) == 0;
@@ -253,13 +253,13 @@ static void open_input(void)
 }
 
 /* host.read_line(prompt, fn): fn(line) once, with the next line or nil at the end of the input. */
-static int host_read_line(lua_State *L)
+static int l_read_line(lua_State *L)
 {
     const char *prompt = luaL_checkstring(L, 1);
     luaL_checktype(L, 2, LUA_TFUNCTION);
     lua_settop(L, 2);
     open_input();
-    cl_slot_set(L, &line_function);
+    host_anchor_set(L, &line_function);
     if (input.editing && !input.end) {
         editor.installed = true;
         editor.install(prompt, on_edited);
@@ -275,7 +275,7 @@ static int host_read_line(lua_State *L)
 }
 
 /* host.add_history(line): a line of an earlier session, before the first host.read_line. */
-static int host_add_history(lua_State *L)
+static int l_add_history(lua_State *L)
 {
     const char *line = luaL_checkstring(L, 1);
     open_input();
@@ -284,16 +284,16 @@ static int host_add_history(lua_State *L)
 }
 
 /* host.completer(fn): fn(word) gives the list of what the word may become. */
-static int host_completer(lua_State *L)
+static int l_completer(lua_State *L)
 {
     luaL_checktype(L, 1, LUA_TFUNCTION);
     lua_settop(L, 1);
-    cl_slot_set(L, &complete_function);
+    host_anchor_set(L, &complete_function);
     return 0;
 }
 
 /* host.cancel_line(): the line that is being edited is given up; another may be asked for. */
-static int host_cancel_line(lua_State *L)
+static int l_cancel_line(lua_State *L)
 {
     (void)L;
     if (!input.open) return 0;
@@ -305,7 +305,7 @@ static int host_cancel_line(lua_State *L)
 }
 
 /* host.make_private(path): makes the file, for this user alone, and the folders above it; true, or nil and why not. */
-static int host_make_private(lua_State *L)
+static int l_make_private(lua_State *L)
 {
     const char *path = luaL_checkstring(L, 1);
     char *at = lua_newuserdata(L, strlen(path) + 1), *folder = at;
@@ -327,18 +327,18 @@ static int host_make_private(lua_State *L)
 }
 
 /* host.stop_reading(): no further line will come, the terminal is as it was. */
-static int host_stop_reading(lua_State *L)
+static int l_stop_reading(lua_State *L)
 {
-    cl_repl_close();
+    host_stdin_close();
     return 0;
 }
 
-void cl_repl_restore_terminal(void)
+void host_stdin_restore_terminal(void)
 {
     if (editor.installed && input.is_terminal) tcsetattr(STDIN_FILENO, TCSANOW, &input.before);
 }
 
-void cl_repl_close(void)
+void host_stdin_close(void)
 {
     if (!input.open) return;
     if (editor.installed) putchar('\n'); /* leaves the prompt's line */
@@ -351,14 +351,14 @@ void cl_repl_close(void)
     input.size = input.capacity = 0;
 }
 
-void cl_repl_add(lua_State *L)
+void host_stdin_add(lua_State *L)
 {
-    static const luaL_Reg functions[] = {{"read_line", host_read_line},
-                                         {"stop_reading", host_stop_reading},
-                                         {"cancel_line", host_cancel_line},
-                                         {"add_history", host_add_history},
-                                         {"make_private", host_make_private},
-                                         {"completer", host_completer},
+    static const luaL_Reg functions[] = {{"read_line", l_read_line},
+                                         {"stop_reading", l_stop_reading},
+                                         {"cancel_line", l_cancel_line},
+                                         {"add_history", l_add_history},
+                                         {"make_private", l_make_private},
+                                         {"completer", l_completer},
                                          {NULL, NULL}};
     luaL_setfuncs(L, functions, 0);
 }

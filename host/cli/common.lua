@@ -47,7 +47,7 @@ local function with_password(command, url, password)
 end
 
 -- Makes --url and the other common options the default of the module clouds.
-function M.settle_url(command, options)
+function M.set_default_url(command, options)
   local url = options.url or (options.url_file and first_line(command, "url-file", options.url_file))
   if options.password_file then
     local password = first_line(command, "password-file", options.password_file)
@@ -110,7 +110,7 @@ end
 
 -- Runs a short command in a coroutine: what it returns is the exit code. A usage error inside is reported as one.
 function M.command(name, options, body)
-  M.settle_url(name, options)
+  M.set_default_url(name, options)
   close_time = SHORT_CLOSE_TIME
   M.spawn(function()
     local ok, status = xpcall(body, function(problem)

@@ -1,0 +1,100 @@
+/* The host: one Lua state on one uv loop. What its files share.
+ *
+ * Design note. The process has one host, one thread, one uv loop (the default one) and one Lua state. Everything that
+ * runs Lua is entered from the loop through host_call, which never lets an error out: it is reported and the loop
+ * goes on. The command line itself is Lua (host/cli); it tells the host through the module "clouds.host" how to end. */
+#ifndef HOST_INTERNAL_H
+#define HOST_INTERNAL_H
+
+#include <stdbool.h>
+#include <lua.h>
+#include <uv.h>
+
+/* How a command ends. */
+enum host_exit {
+    HOST_EXIT_OK = 0,
+    HOST_EXIT_ERROR = 1,
+    HOST_EXIT_USAGE = 2,
+    HOST_EXIT_UNREACHABLE = 3,
+    HOST_EXIT_UNKNOWN = 4
+};
+
+/* A place in the registry for a Lua value that is looked up by address. */
+typedef struct host_anchor {
+    char unused;
+} host_anchor;
+
+typedef struct host_program {
+    lua_State *L;
+    uv_loop_t *loop;
+    int status; /* what the process will exit with */
+    bool ended; /* the command said it is over */
+} host_program;
+
+/* One Lua source that is compiled into the program (made by embed.cmake). */
+typedef struct host_embedded {
+    const char *name;
+    const unsigned char *text;
+    unsigned long size;
+} host_embedded;
+
+extern const host_embedded host_embedded_modules[];
+extern const unsigned host_embedded_count;
+
+/* The host of the process. */
+host_program *host_get(void);
+
+/* state.c: the Lua state with everything in package.preload. NULL when there is no memory. */
+lua_State *host_lua_open(void);
+
+/* run.c: calls the function below `arguments` values; on failure reports the error, with a traceback, and leaves
+ * nothing. Returns whether it worked. `what` says in the report what failed; NULL: nothing. */
+bool host_call(lua_State *L, int arguments, int results, const char *what);
+
+/* run.c: a traceback handler for lua_pcall that honours __tostring. */
+int host_traceback(lua_State *L);
+
+/* run.c: ends the loop; the process will exit with `status`. */
+void host_end(int status);
+
+/* run.c: runs the loop until the command ends or nothing is left to wait for, then closes every handle. */
+void host_run(void);
+void host_close_handles(void);
+
+/* init.c: when this is process 1, goes on in a child of it. */
+void host_init_fork(void);
+
+/* signals.c: from here on SIGINT, SIGTERM and SIGHUP end the process, also where they have no default action. */
+void host_signals_open(void);
+
+/* output.c: flushes standard output; the status to end with when all was written, or not. Tells why, once. */
+int host_output_status(int status);
+
+/* signals.c: stops as SIGTERM would (number 0), or ends at once when nothing is set up for that. */
+void host_signals_stop(lua_State *L);
+
+/* loop.c: what clouds wants to do before the loop waits, or ends. */
+void host_loop_before_sleep(lua_State *L);
+
+/* stdin_lines.c: gives the terminal back; the second may be called in a signal handler. */
+void host_stdin_close(void);
+void host_stdin_restore_terminal(void);
+
+/* module.c: the loop ran dry: lets the command say so, or start its last work. */
+void host_at_end(lua_State *L);
+
+/* A Lua value kept under the address of `slot`. host_anchor_set takes the value on the top of the stack. */
+void host_anchor_set(lua_State *L, const host_anchor *slot);
+void host_anchor_get(lua_State *L, const host_anchor *slot);
+
+/* Modules, each a lua_CFunction that leaves one value; host_*_add add to the table of clouds.host at the top. */
+int host_open_host(lua_State *L);    /* clouds.host */
+int host_open_luv(lua_State *L);     /* luv on our loop */
+int host_open_loop(lua_State *L);    /* clouds.loop.host: our loop for the module clouds */
+void host_stdin_add(lua_State *L);   /* stdin_lines.c */
+void host_signals_add(lua_State *L); /* signals.c */
+void host_luv_add(lua_State *L);     /* luv.c */
+void host_process_add(lua_State *L); /* process.c */
+void host_output_add(lua_State *L);  /* output.c; also the global print */
+
+#endif
