@@ -241,7 +241,7 @@ class Hooks(AsyncCase):
             await asyncio.sleep(1000)
         client = aio.Client(self.url)
         await self.raises_in(clouds.Timeout, "", client.bind("x", deadline=0.1, on_retry=never)())
-        self.assertEqual(client._askings, {})
+        self.assertEqual(client._hooked_calls, {})
         call = client.bind("x", on_retry=never)()
         self.assertIs(type(call), aio.Call)
         await self.eventually(lambda: client.counters()["calls"] == 2)
@@ -259,7 +259,7 @@ class Hooks(AsyncCase):
                 ended.append(True)
         async with aio.Client(self.url) as client:
             task = asyncio.create_task(client.bind("x", on_retry=never)())
-            await self.eventually(lambda: client._askings and next(iter(client._askings.values())).going)
+            await self.eventually(lambda: client._hooked_calls and next(iter(client._hooked_calls.values())).going)
             await asyncio.sleep(0)
             task.cancel()
             with self.assertRaises(asyncio.CancelledError):

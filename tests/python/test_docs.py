@@ -112,8 +112,8 @@ class Documented(PythonCase):
     def test_options_are_those_of_the_library(self):
         with open(SOURCE + "/docs/CONFIGURATION.md", encoding="utf-8") as file:
             known = set(re.findall(r"^\| `(\w+)` \| (?:string|number|bool)", file.read(), re.M))
-        from clouds._options import _OFFERED
-        self.assertEqual(known - set(_OFFERED), {"mode", "url", "retries", "user_data"})
+        from clouds._options import _ACCEPTED
+        self.assertEqual(known - set(_ACCEPTED), {"mode", "url", "retries", "user_data"})
 
 
 if __name__ == "__main__":

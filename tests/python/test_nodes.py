@@ -146,20 +146,20 @@ class Nodes(PythonCase):
 
         def slow(*arguments):
             code = lib.clouds_node_status(*arguments)
-            wait_until(lambda: node._operations._known, "its event")
+            wait_until(lambda: node._operations._pending, "its event")
             return code
         self.assertEqual(node._begin(slow).result(BOUND), {"servers": {}, "methods": {}})
-        self.assertEqual(node._operations._known, {})
+        self.assertEqual(node._operations._pending, {})
 
     def test_an_operation_that_meets_its_event_while_all_of_them_end(self):
         operations, future = Operations(), Future()
 
-        class Known(dict):
+        class Pending(dict):
             def setdefault(self, number, mine):
                 other = super().setdefault(number, mine)
                 operations.fail(clouds.Closed())  # as another thread does it just now
                 return other
-        operations._known = Known({1: SimpleNamespace(id=1, code=0, type=_abi.CLOUDS_EVENT_UNREGISTERED)})
+        operations._pending = Pending({1: SimpleNamespace(id=1, code=0, type=_abi.CLOUDS_EVENT_UNREGISTERED)})
         operations.begun(1, Operation(future))
         self.assertTrue(future.done())
 

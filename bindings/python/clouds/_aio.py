@@ -1,4 +1,4 @@
-"""What the nodes of the asyncio face do: clouds.aio has the kinds of them."""
+"""The nodes of the async API; clouds.aio has their kinds."""
 import asyncio
 import collections
 import ctypes
@@ -14,16 +14,16 @@ from clouds import _abi
 from clouds._call import Call, _set_result as set_result
 from clouds._error import Error
 from clouds._events import Event, Records, failure
-from clouds._faults import is_interrupt, tell
-from clouds._later import contained, finish_later, serve_later
-from clouds._library import lib, quick
+from clouds._faults import is_interrupt, log_failure
+from clouds._delayed import contained, finish_later, serve_later
+from clouds._library import lib, undeclared
 from clouds._node import NodeBase
 from clouds._operations import settle
 from clouds._options import CallOptions, Number, drain_seconds, method_name
-from clouds._request import Request, call_record, outside, serve, serving as _serving
-from clouds._retry import Asking, Hooked
+from clouds._request import Request, call_record, detached_context, serve, serving as _serving
+from clouds._retry import HookedCall, Hooked
 from clouds._values import encode_list, results, results_at
-from clouds._watch import Watch
+from clouds._readable import LoopReader
 from clouds.errors import AfterFork
 
 _Self = TypeVar("_Self", bound="Node")
@@ -32,7 +32,7 @@ EVENTS, TEXT = 1024, 262144
 _RESULT = _abi.CLOUDS_EVENT_RESULT
 _running = asyncio.get_running_loop
 _thread = threading.get_ident
-_begin_call = quick("clouds_node_call")
+_begin_call = undeclared("clouds_node_call")
 
 if TYPE_CHECKING:
     from clouds._keywords import Awaited as _Keywords
@@ -57,10 +57,10 @@ class Node(_Keywords, NodeBase):
     def _start(self, url: Optional[str], options: Dict[str, Any]) -> None:
         self._make(url, options)
         self._calls: Dict[int, Call] = {}
-        self._askings: Dict[int, Asking] = {}  # of calls with a hook
+        self._hooked_calls: Dict[int, HookedCall] = {}  # of calls with a hook
         self._tasks: "Set[asyncio.Future[Any]]" = set()  # handlers and hooks
         self._closing: "Set[asyncio.Future[Any]]" = set()  # those of them that wait for the end
-        self._events: "Deque[_Told]" = collections.deque()  # what waits for a listener that takes its time
+        self._events: "Deque[_QueuedEvent]" = collections.deque()  # what waits for a listener that takes its time
         self._event_bytes, self._full = 0, False
         self._listening: "Optional[asyncio.Future[Any]]" = None
         self._records = Records(EVENTS, TEXT)
@@ -68,10 +68,10 @@ class Node(_Keywords, NodeBase):
         self._call_ref = ctypes.byref(self._call_id)
         self._flushing = False
         self._loop: Optional[asyncio.AbstractEventLoop] = None
-        self._watch = Watch(self._handle)
-        self._finalizer = weakref.finalize(self, self._watch.end)
+        self._reader = LoopReader(self._handle)
+        self._finalizer = weakref.finalize(self, self._reader.end)
         self._closers: "List[asyncio.Future[Any]]" = []
-        self._outside = outside()
+        self._detached_context = detached_context()
         try:
             loop = _running()
         except RuntimeError:
@@ -79,7 +79,7 @@ class Node(_Keywords, NodeBase):
         self._attach(loop)
 
     async def __aenter__(self: _Self) -> _Self:
-        self._here()
+        self._own_loop()
         return self
 
     async def __aexit__(self, kind: Optional[Type[BaseException]], problem: Optional[BaseException],
@@ -92,18 +92,18 @@ class Node(_Keywords, NodeBase):
     # ---- the loop
 
     def _attach(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._watch.start(loop, self)
+        self._reader.start(loop, self)
         self._loop = loop
-        self._touched()
+        self._schedule_flush()
 
-    def _here(self) -> asyncio.AbstractEventLoop:
+    def _own_loop(self) -> asyncio.AbstractEventLoop:
         """The running loop; a RuntimeError when it is not the node's."""
         loop = _running()
         if loop is not self._loop:
             if self._loop is not None:
                 state = "is closed" if self._loop.is_closed() else "is another"
                 raise RuntimeError(f"{self!r} belongs to an event loop, and that {state}")
-            self._handle.usable()
+            self._handle.check_usable()
             self._attach(loop)
         return loop
 
@@ -113,7 +113,7 @@ class Node(_Keywords, NodeBase):
         records = self._records
         count = records.poll(self._context, 0.0)
         if count < 0:
-            self._broken(count)
+            self._fail_all(count)
             return
         if count == 0:
             return
@@ -158,31 +158,31 @@ class Node(_Keywords, NodeBase):
         if interrupt is not None:
             raise interrupt
 
-    def _touched(self) -> None:
+    def _schedule_flush(self) -> None:
         if not self._flushing and self._loop is not None:
             self._flushing = True
-            self._loop.call_soon(self._pump, context=self._outside)
+            self._loop.call_soon(self._pump, context=self._detached_context)
 
-    def _broken(self, code: int) -> None:
+    def _fail_all(self, code: int) -> None:
         """No event will come any more: the context is gone, or this is a forked child."""
         problem = self._problem(code)
-        self._watch.stop()
+        self._reader.stop()
         calls, self._calls = self._calls, {}
         for future in calls.values():
             settle(future, None, problem)
         self._end_operations()
-        self._tell_closers()
+        self._resolve_closers()
 
     def _end(self) -> None:
-        self._watch.stop()
+        self._reader.stop()
         self._handle.destroy()
         self._finalizer.detach()
         self._end_operations()
         for task in self._tasks - self._closing:
             task.cancel()
-        self._tell_closers()
+        self._resolve_closers()
 
-    def _tell_closers(self) -> None:
+    def _resolve_closers(self) -> None:
         closers, self._closers = self._closers, []
         for future in closers:
             settle(future)
@@ -192,13 +192,13 @@ class Node(_Keywords, NodeBase):
         future = self._new_future()
         self._closers.append(future)
         if self._handle.over.is_set():
-            self._tell_closers()
+            self._resolve_closers()
         return future
 
-    # ---- how this face waits and runs code
+    # ---- how the async API waits, and runs code of the program
 
     def _new_future(self) -> "asyncio.Future[Any]":
-        return self._here().create_future()
+        return self._own_loop().create_future()
 
     def _spawn(self, awaitable: Awaitable[Any], then: Callable[["asyncio.Future[Any]"], None]) -> None:
         task = asyncio.ensure_future(awaitable)
@@ -208,17 +208,17 @@ class Node(_Keywords, NodeBase):
 
     def _run(self, fns: List[Callable[..., Any]], make: Callable[[], Any], size: int, spare: int) -> bool:
         if self._listening is None and not self._events:
-            going = _listen(fns, make)
+            going = _run_listeners(fns, make)
             first = next(going, None)
             if first is not None:
-                self._listening = asyncio.ensure_future(self._listen(first, going))
+                self._listening = asyncio.ensure_future(self._drain_events(first, going))
             return True
-        kept = self._keep(fns, make, size, spare)
+        kept = self._enqueue(fns, make, size, spare)
         if self._listening is None:
-            self._listening = asyncio.ensure_future(self._listen(None, iter(())))
+            self._listening = asyncio.ensure_future(self._drain_events(None, iter(())))
         return kept
 
-    def _keep(self, fns: List[Callable[..., Any]], make: Callable[[], Any], size: int, spare: int) -> bool:
+    def _enqueue(self, fns: List[Callable[..., Any]], make: Callable[[], Any], size: int, spare: int) -> bool:
         """Keeps an event until the listeners are through with those before; False when too much waits already."""
         count, limits = len(self._events), self._limits
         if count and (count >= limits.items + spare or (self._event_bytes + size > limits.bytes and not spare)):
@@ -230,19 +230,19 @@ class Node(_Keywords, NodeBase):
         self._events.append((fns, make, size))
         return True
 
-    async def _listen(self, first: Optional[Awaitable[Any]], going: Iterator[Awaitable[Any]]) -> None:
+    async def _drain_events(self, first: Optional[Awaitable[Any]], going: Iterator[Awaitable[Any]]) -> None:
         """The listeners of one event after those of the other, since one of them has to be awaited."""
         try:
             while True:
                 while first is not None:
-                    await _heard(first)
+                    await _await_listener(first)
                     first = next(going, None)
                 if not self._events:
                     return
                 fns, make, size = self._events.popleft()
                 self._event_bytes -= size
                 self._full = self._full and bool(self._events)
-                going = _listen(fns, make)
+                going = _run_listeners(fns, make)
                 first = next(going, None)
         finally:
             self._listening = None
@@ -252,7 +252,7 @@ class Node(_Keywords, NodeBase):
         try:
             answer = fn(*arguments)
         except BaseException as problem:
-            tell("a hook failed", problem)
+            log_failure("a hook failed", problem)
             if is_interrupt(problem):
                 then(None)
                 raise
@@ -277,51 +277,51 @@ class Node(_Keywords, NodeBase):
         """What could not be queued now is tried again meanwhile."""
         self._spawn(finish_later(rest), _ignore)
 
-    def _elsewhere(self) -> bool:
+    def _on_other_thread(self) -> bool:
         """Is this another thread than that of the running loop?"""
         return (self._loop is not None and self._loop.is_running()
-                and threading.get_ident() != self._watch.thread)
+                and threading.get_ident() != self._reader.thread)
 
-    def _usable(self) -> None:
-        super()._usable()
-        if self._elsewhere():
+    def _check_usable(self) -> None:
+        super()._check_usable()
+        if self._on_other_thread():
             raise RuntimeError(f"{self!r} belongs to an event loop, and may be used on the thread of that only")
 
     def _answer(self, function: Callable[..., int], *arguments: Any) -> int:
         loop = self._loop
-        if loop is not None and self._elsewhere():  # whether it was in time, nobody hears
+        if loop is not None and self._on_other_thread():  # whether it was in time is not reported
             loop.call_soon_threadsafe(self._answer, function, *arguments)
             return 0
-        self._here()
+        self._own_loop()
         return super()._answer(function, *arguments)
 
     def _forget(self, context: Any, request: int, error: bytes) -> None:
         loop = self._loop
         if loop is None or not loop.is_running():
             return
-        if self._elsewhere():
+        if self._on_other_thread():
             loop.call_soon_threadsafe(self._forget, context, request, error)
             return
         super()._forget(context, request, error)
-        self._touched()
+        self._schedule_flush()
 
-    def _give_up(self, call: int) -> None:
+    def _cancel_call(self, call: int) -> None:
         if self._calls.pop(call, None) is not None and self._loop is not None and not self._loop.is_closed():
             lib.clouds_cancel(self._context, call)
             if self._loop.is_running():
-                self._touched()
+                self._schedule_flush()
 
     def _invoke(self, method: bytes, arguments: Any, options: CallOptions) -> Call:
         loop = self._loop
-        if loop is None or _thread() != self._watch.thread or not loop.is_running():
-            # It is not known to be the running loop; asking for that costs a system call.
+        if loop is None or _thread() != self._reader.thread or not loop.is_running():
+            # It is not known to be the running loop; to ask for that costs a system call.
             try:
                 loop = _running()
             except RuntimeError:
-                if not self._elsewhere():
+                if not self._on_other_thread():
                     raise
-                return cast(Call, self._invoke_there(self._invoke, method, arguments, options))
-            self._here()
+                return cast(Call, self._invoke_on_loop(self._invoke, method, arguments, options))
+            self._own_loop()
         text = encode_list(arguments)
         code = _begin_call(self._node, method, len(method), text, len(text),
                            options.prepared if _serving() is None else call_record(self._context, options),
@@ -336,66 +336,66 @@ class Node(_Keywords, NodeBase):
         self._calls[call] = future
         if not self._flushing:
             self._flushing = True
-            loop.call_soon(self._pump, context=self._outside)
+            loop.call_soon(self._pump, context=self._detached_context)
         return future
 
-    async def _invoke_there(self, invoke: Callable[..., Call], *arguments: Any) -> Any:
+    async def _invoke_on_loop(self, invoke: Callable[..., Call], *arguments: Any) -> Any:
         """On another thread a call is a coroutine for the node's loop: asyncio.run_coroutine_threadsafe takes it."""
         return await invoke(*arguments)
 
     def _invoke_hooked(self, method: bytes, arguments: Any, how: Hooked) -> Call:
-        if self._elsewhere():
-            return cast(Call, self._invoke_there(self._invoke_hooked, method, arguments, how))
+        if self._on_other_thread():
+            return cast(Call, self._invoke_on_loop(self._invoke_hooked, method, arguments, how))
         call = self._invoke(method, arguments, how.options)
         if not call.done():
-            number, asking = call._id, Asking(how, arguments, encode_list(arguments))
-            self._askings[number] = asking
-            call.add_done_callback(lambda _: self._asking_ended(number))
+            number, hooked = call._id, HookedCall(how, arguments, encode_list(arguments))
+            self._hooked_calls[number] = hooked
+            call.add_done_callback(lambda _: self._hooked_call_ended(number))
         return call
 
-    def _asking_ended(self, call: int) -> None:
-        asking = self._askings.pop(call, None)
-        if asking is not None:
-            asking.end()
+    def _hooked_call_ended(self, call: int) -> None:
+        hooked = self._hooked_calls.pop(call, None)
+        if hooked is not None:
+            hooked.end()
 
-    def _asked(self, event: Event) -> None:
-        call, found = event.id, self._askings.get(event.id)
+    def _on_attempt(self, event: Event) -> None:
+        call, found = event.id, self._hooked_calls.get(event.id)
         if found is None:
             return
-        asking: Asking = found
+        hooked: HookedCall = found
         try:
-            given = asking.on_retry(*asking.arguments)
+            given = hooked.on_retry(*hooked.arguments)
             if asyncio.iscoroutine(given) and not isinstance(given, Call):
-                asking.going = asyncio.ensure_future(contained(given))
-                asking.going.add_done_callback(lambda task: self._asked_later(call, asking, task))
+                hooked.going = asyncio.ensure_future(contained(given))
+                hooked.going.add_done_callback(lambda task: self._hook_done(call, hooked, task))
                 return
-            self._attempt(call, asking.answer(given))
+            self._attempt(call, hooked.answer(given))
         except BaseException as problem:
-            self._failed_hook(call, problem)
+            self._hook_failed(call, problem)
             if is_interrupt(problem):
                 raise
 
-    def _asked_later(self, call: int, asking: Asking, task: "asyncio.Future[Any]") -> None:
+    def _hook_done(self, call: int, hooked: HookedCall, task: "asyncio.Future[Any]") -> None:
         try:
             given, problem = task.result()
             if problem is not None:
                 raise problem
-            self._attempt(call, asking.answer(given))
+            self._attempt(call, hooked.answer(given))
         except BaseException as problem:
-            self._failed_hook(call, problem)
+            self._hook_failed(call, problem)
 
     def _attempt(self, call: int, text: Optional[bytes]) -> None:
         code = lib.clouds_attempt(self._context, call, text, 0 if text is None else len(text))
-        self._touched()
+        self._schedule_flush()
         if code < 0 and code != _abi.CLOUDS_ESTALE:  # the call has ended meanwhile, and its result comes
             raise self._problem(code)
 
-    def _failed_hook(self, call: int, problem: BaseException) -> None:
+    def _hook_failed(self, call: int, problem: BaseException) -> None:
         """What the hook raised ends the call."""
         future = self._calls.pop(call, None)
         if future is not None:
             lib.clouds_cancel(self._context, call)
-            self._touched()
+            self._schedule_flush()
             if not future.done():
                 future.set_exception(problem)
 
@@ -432,7 +432,7 @@ class Node(_Keywords, NodeBase):
         With confirm, awaiting it gives how many nodes got it; None: not known. timeout: the longest wait for that, in
         seconds.
         """
-        self._here()
+        self._own_loop()
         future = self._begin_send(receiver, value, confirm, timeout)
         if future is None:
             future = self._new_future()
@@ -447,7 +447,7 @@ class Node(_Keywords, NodeBase):
 
     async def ping(self, timeout: Optional[float] = None) -> float:
         """Goes to the bus and back, and gives the seconds that it took; raises why it could not."""
-        loop = self._here()
+        loop = self._own_loop()
         begun = loop.time()
         self._check_ping(await self._begin_ping(timeout), timeout)
         return loop.time() - begun
@@ -459,7 +459,7 @@ class Node(_Keywords, NodeBase):
         operation_timeout). It is tried on then, and may be waited for again.
         """
         seconds, future = self._wait_limit(timeout), self._begin_ready()
-        timer = self._here().call_later(
+        timer = self._own_loop().call_later(
             seconds, lambda: settle(future, None, self._not_in_time("not ready", seconds)))
         future.add_done_callback(lambda _: timer.cancel())
         await future
@@ -477,7 +477,7 @@ class Node(_Keywords, NodeBase):
             return
         seconds, future = drain_seconds(drain), self._wait_over()
         self._handle.close(seconds)
-        self._touched()
+        self._schedule_flush()
         if self._serves_here():
             return
         task = asyncio.current_task()
@@ -489,14 +489,14 @@ class Node(_Keywords, NodeBase):
         finally:
             self._closing.discard(cast("asyncio.Future[Any]", task))
         if not future.done():  # it takes longer than it may
-            self._broken(_abi.CLOUDS_ECLOSED)
+            self._fail_all(_abi.CLOUDS_ECLOSED)
             self._end()
 
     async def run(self) -> None:
         """Waits until the node is closed. SIGINT, SIGTERM and cancelling close it in order."""
         if self._handle.forked():
             raise AfterFork()
-        loop, stop, over = self._here(), self._new_future(), self._wait_over()
+        loop, stop, over = self._own_loop(), self._new_future(), self._wait_over()
         _begin_signals(loop, stop)
         try:
             await asyncio.wait([stop, over], return_when=asyncio.FIRST_COMPLETED)
@@ -555,22 +555,22 @@ def _end_signals(loop: asyncio.AbstractEventLoop, stop: "asyncio.Future[Any]") -
 
 # ---- listeners
 
-_Told = Tuple[List[Callable[..., Any]], Callable[[], Any], int]
+_QueuedEvent = Tuple[List[Callable[..., Any]], Callable[[], Any], int]
 
 
-def _listen(fns: List[Callable[..., Any]], make: Callable[[], Any]) -> Iterator[Awaitable[Any]]:
+def _run_listeners(fns: List[Callable[..., Any]], make: Callable[[], Any]) -> Iterator[Awaitable[Any]]:
     """Runs the listeners of one event. Gives what must be awaited before it goes on."""
     interrupt: Optional[BaseException] = None
     try:
         arguments = make()
     except Exception as problem:
-        tell("an event could not be read", problem)
+        log_failure("an event could not be read", problem)
         return
     for fn in fns:
         try:
             result = fn(*arguments)
         except BaseException as problem:
-            tell("a listener failed", problem)
+            log_failure("a listener failed", problem)
             interrupt = problem if is_interrupt(problem) else interrupt
             continue
         if asyncio.iscoroutine(result) and not isinstance(result, Call):
@@ -579,7 +579,7 @@ def _listen(fns: List[Callable[..., Any]], make: Callable[[], Any]) -> Iterator[
         raise interrupt
 
 
-async def _heard(coroutine: Awaitable[Any]) -> None:
+async def _await_listener(coroutine: Awaitable[Any]) -> None:
     """Waits for a listener. Whatever ends it does not end those that come after it."""
     task = asyncio.ensure_future(contained(coroutine))
     try:
@@ -589,7 +589,7 @@ async def _heard(coroutine: Awaitable[Any]) -> None:
         raise
     problem = None if task.cancelled() or task.exception() is not None else task.result()[1]
     if problem is not None:
-        tell("a listener failed", problem)
+        log_failure("a listener failed", problem)
 
 
 def _outcome(task: "asyncio.Future[Any]") -> Any:
@@ -598,7 +598,7 @@ def _outcome(task: "asyncio.Future[Any]") -> Any:
         return None
     value, problem = task.result()
     if problem is not None:
-        tell("a hook failed", problem)
+        log_failure("a hook failed", problem)
     return value
 
 

@@ -1,4 +1,4 @@
-"""A call of the asyncio face, as its program holds it."""
+"""The object that a call of the async API returns."""
 import asyncio
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any, Callable, Optional
@@ -56,12 +56,12 @@ class Call(_Future):
         if not super().cancel(msg=msg):
             return False
         self._wake_later()
-        self._owner._give_up(self._id)
+        self._owner._cancel_call(self._id)
         return True
 
-    # A task that awaits a call goes on where the result is taken, which is a callback of the loop and in no task: another
-    # turn of the loop, which asyncio takes for each, costs as much as a third of the call. All else that waits for it, and
-    # the task too when the call ends in another way, is told by the loop.
+    # A task that awaits a call is resumed where the result is read, which is a callback of the loop and in no task. The
+    # further turn of the loop that asyncio takes for each would cost a third of the call. Every other callback, and the
+    # task too when the call ends in another way, runs in the next turn of the loop.
 
     def add_done_callback(self, fn: Callable[..., Any], *, context: Any = None) -> None:
         """As that of every future."""

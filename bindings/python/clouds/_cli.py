@@ -38,7 +38,7 @@ def write(text: str) -> None:
     sys.stdout.flush()
 
 
-def complain(text: str) -> None:
+def print_error(text: str) -> None:
     """One line on standard error."""
     print(escaped(text), file=sys.stderr)
 
@@ -56,13 +56,13 @@ def exit_code(problem: Error) -> int:
 
 
 def fail(problem: Error, as_json: bool = False) -> int:
-    """Tells an error; the exit code."""
+    """Prints an error; the exit code."""
     if as_json:
         facts = {name: getattr(problem, name) for name in FACTS}
         known = {name: fact for name, fact in facts.items() if fact is not None}
         write(json_text({"error": {**known, **problem.more, "code": problem.code, "message": problem.message,
                                    "outcome": problem.outcome}}))
-    complain(f"{problem.code}: {problem.message}")
+    print_error(f"{problem.code}: {problem.message}")
     return exit_code(problem)
 
 
@@ -104,7 +104,8 @@ def node_options(given: argparse.Namespace) -> Tuple[str, Dict[str, Any]]:
     url = given.url
     if url is None and given.url_file is not None:
         url = first_line("url-file", given.url_file)
-    return url or default_url(), {"log_level": "off", "password_file": given.password_file}  # what fails is told here
+    # The log is off since this program prints what fails.
+    return url or default_url(), {"log_level": "off", "password_file": given.password_file}
 
 
 # ---- the commands
@@ -127,7 +128,7 @@ async def send(node: Any, given: argparse.Namespace) -> int:
     count = await node.send(given.NODE, values_of([given.JSON], given.string)[0], confirm=True, timeout=given.timeout)
     if count != 0:
         return OK
-    complain(f"clouds send: no one received it: there is no node '{given.NODE}'")
+    print_error(f"clouds send: no one received it: there is no node '{given.NODE}'")
     return UNREACHABLE if given.strict else OK
 
 
@@ -251,12 +252,12 @@ def main(words: Optional[List[str]] = None) -> int:
     except Error as problem:  # of an address or an option
         return fail(problem, getattr(given, "json", False))
     except (Usage, TypeError, ValueError) as problem:
-        complain(f"clouds {given.command}: {problem}")
+        print_error(f"clouds {given.command}: {problem}")
         return USAGE
-    except BrokenPipeError:  # its reader is gone: nobody to complain to
+    except BrokenPipeError:  # its reader is gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return ERROR
     except OSError as problem:
-        complain(f"clouds: cannot write the output: {problem}")
+        print_error(f"clouds: cannot write the output: {problem}")
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return ERROR

@@ -1,4 +1,4 @@
-"""Events: whole batches of records in memory of ours, read without a further foreign call."""
+"""Events: batches of records and their texts in memory of Python, read without a further foreign call."""
 import ctypes
 import struct
 import sys
@@ -96,7 +96,7 @@ class Records:
             self._make_text(self.needed.value)
 
     def raw(self, count: int) -> Iterator[Any]:
-        """The records as they are, for those who are in a hurry."""
+        """The records without their texts."""
         return LAYOUT.iter_unpack(self._view[:count * RECORD])
 
     def results(self, count: int) -> Iterator[Raw]:
@@ -127,8 +127,8 @@ class Records:
         return Event(raw[0], raw[1], raw[2], raw[3], raw[4], raw[5], string(raw[6], raw[7]), string(raw[8], raw[9]),
                      string(raw[10], raw[11]), string(raw[12], raw[13]))
 
-    def asks(self) -> bool:
-        """Did a wait bring a question before an attempt, and not the end of the call?"""
+    def is_attempt(self) -> bool:
+        """Is the record of a wait the event before an attempt, and not the end of the call?"""
         return bool(LAYOUT.unpack_from(self._view)[0] == _abi.CLOUDS_EVENT_ATTEMPT)
 
     def result(self) -> str:

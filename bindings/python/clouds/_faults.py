@@ -1,4 +1,4 @@
-"""What goes wrong in code of the program: how it is told to the log, and written for a caller."""
+"""Failures in code of the program: how they are logged, and sent to a caller."""
 import logging
 import threading
 import traceback
@@ -24,7 +24,7 @@ def escaped(text: str) -> str:
 
 
 def text_of(thing: Any) -> str:
-    """A thing as text; the name of its class where it cannot even say that."""
+    """An object as text; the name of its class where str() of it fails."""
     if isinstance(thing, str):
         return str.__str__(thing)
     try:
@@ -67,18 +67,18 @@ class _Escaping(logging.Filter):
 log.addFilter(_Escaping())
 
 
-def tell(words: str, problem: BaseException, *arguments: Any) -> None:
-    """Tells a fault in the program, with its stack. Its first frame is ours, and left out."""
+def log_failure(words: str, problem: BaseException, *arguments: Any) -> None:
+    """Logs a failure in code of the program, with its stack. The first frame is of this package, and left out."""
     trace = problem.__traceback__
     trace = trace.tb_next if trace is not None and trace.tb_next is not None else trace
     log.error(words, *arguments, exc_info=(type(problem), problem, trace))
 
 
-def tell_failed_request(request: "Request", problem: BaseException) -> None:
-    """A handler has raised: what is no answer on purpose is told, with who asked for what."""
+def log_failed_request(request: "Request", problem: BaseException) -> None:
+    """Logs what a handler raised, with caller and method; what it raised on purpose is a debug line."""
     where = (escaped(request.method), escaped(request.caller), request.id)
     if not isinstance(problem, Error):
-        tell("the handler of '%s' failed: caller %s, request %d", problem, *where)
+        log_failure("the handler of '%s' failed: caller %s, request %d", problem, *where)
     elif isinstance(problem, ServiceError) and not problem.received:
         log.debug("the handler of '%s' refused: caller %s, request %d: %s", *where, escaped(text_of(problem)))
     else:

@@ -1,4 +1,4 @@
-"""A connection and its one node in the library: made together, and freed exactly once, whoever comes first."""
+"""A context and its one node in the library: made together, and freed exactly once."""
 import ctypes
 import os
 import threading
@@ -9,16 +9,16 @@ from clouds import _abi
 from clouds._error import Error
 from clouds._events import Records
 from clouds._library import check, error, lib
-from clouds._options import Chosen, Options
+from clouds._options import Options, SortedOptions
 from clouds.errors import AfterFork, Closed
 
-FAREWELL = 0.5  # the longest that a node which nobody closed may take to unregister its methods, in seconds
+FINALIZE_TIMEOUT = 0.5  # the longest that a node which nobody closed may take to unregister its methods, in seconds
 
 
 class Handle:
-    """What must be freed. It knows nothing of the object that the program holds, so that this can be collected."""
+    """What must be freed. It has no reference to the node object, so that this can be collected."""
 
-    def __init__(self, chosen: Chosen) -> None:
+    def __init__(self, chosen: SortedOptions) -> None:
         context, node = ctypes.c_void_p(), ctypes.c_void_p()
         with Options(chosen.context) as options:
             check(lib.clouds_context_create(options, ctypes.byref(context)))
@@ -31,7 +31,7 @@ class Handle:
         self.context, self.node = context, node
         self.id: str = lib.clouds_node_id(node).decode()
         self.pid = os.getpid()
-        self.serves = False  # methods are registered: others should hear of the end
+        self.serves = False  # methods are registered, which are unregistered at the end
         self.closing = False
         self.forgotten = False  # nobody closed it
         self.over = threading.Event()  # CLOUDS_EVENT_CONTEXT_CLOSED came, or the context is gone
@@ -46,7 +46,7 @@ class Handle:
             return Closed("the node is closed")
         return error(number)
 
-    def usable(self) -> None:
+    def check_usable(self) -> None:
         """Raises when the node is closed, or was inherited by a fork."""
         if self.forked():
             raise AfterFork()
@@ -81,7 +81,7 @@ def poll_until_closed(handle: Handle, seconds: float) -> None:
             return
 
 
-def farewell(handle: Handle, wait: Any) -> None:
+def finalize(handle: Handle, wait: Any) -> None:
     """The end of a node that nobody closed: its methods are unregistered if that is quick, and everything is freed.
 
     `wait` is called with the handle and seconds, and returns when the context is closed or the time is over.
@@ -89,5 +89,5 @@ def farewell(handle: Handle, wait: Any) -> None:
     handle.forgotten = True
     if handle.serves and not handle.closing and not handle.forked():
         handle.close(0)
-        wait(handle, FAREWELL)
+        wait(handle, FINALIZE_TIMEOUT)
     handle.destroy()

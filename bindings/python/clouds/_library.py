@@ -13,15 +13,15 @@ from clouds.errors import BY_NUMBER
 
 OUTCOMES = ("DONE", "APP_ERROR", "NOT_DONE", "UNKNOWN")
 SONAME = "libclouds.so.0"
-_CARRIED = os.path.join(os.path.dirname(os.path.abspath(__file__)), "_lib")
+_BUNDLED = os.path.join(os.path.dirname(os.path.abspath(__file__)), "_lib")
 
 
-def _load_carried() -> Any:
+def _load_bundled() -> Any:
     """The wheel's own library. What it needs lies beside it, and is loaded first so that it is found."""
-    for name in sorted(os.listdir(_CARRIED)):
+    for name in sorted(os.listdir(_BUNDLED)):
         if name != SONAME and ".so" in name:
-            ctypes.CDLL(os.path.join(_CARRIED, name))
-    return ctypes.CDLL(os.path.join(_CARRIED, SONAME))
+            ctypes.CDLL(os.path.join(_BUNDLED, name))
+    return ctypes.CDLL(os.path.join(_BUNDLED, SONAME))
 
 
 def _open() -> Tuple[str, Any]:
@@ -30,8 +30,8 @@ def _open() -> Tuple[str, Any]:
     try:
         if named:
             return named, ctypes.CDLL(named)
-        if os.path.exists(os.path.join(_CARRIED, SONAME)):
-            return os.path.join(_CARRIED, SONAME), _load_carried()
+        if os.path.exists(os.path.join(_BUNDLED, SONAME)):
+            return os.path.join(_BUNDLED, SONAME), _load_bundled()
         return SONAME, ctypes.CDLL(SONAME)
     except OSError as problem:
         where = f"CLOUDS_LIBRARY is {named}" if named else "CLOUDS_LIBRARY may name its path"
@@ -82,7 +82,7 @@ def _load() -> Any:
 lib: Any = _load()
 
 
-def quick(name: str) -> Any:
+def undeclared(name: str) -> Any:
     """A function of the library without declared arguments, which saves an object for each of them at each call.
 
     It takes bytes, whole numbers of 32 bits, None, and what byref() or an instance of c_void_p points to.

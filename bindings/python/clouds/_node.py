@@ -1,4 +1,4 @@
-"""What nodes are, whichever face they have: options, events, methods, operations. A face says how to wait."""
+"""What nodes of the sync and the async API have in common: options, events, methods, operations."""
 import ctypes
 import sys
 import threading
@@ -9,7 +9,7 @@ from clouds import _abi
 from clouds._error import Error, Timeout
 from clouds._events import Event
 from clouds._handle import Handle
-from clouds._happened import happened
+from clouds._dispatch import dispatch
 from clouds._faults import log
 from clouds._library import lib
 from clouds._operations import Operation, Operations, Registration, settle, take_all
@@ -22,9 +22,9 @@ from clouds._values import encode
 from clouds.errors import CallTimeout
 
 EVENTS = ("message", "unknown message", "ready", "exit", "up", "down")
-_LONGEST = 2147483.0
+_MAX_TIMEOUT = 2147483.0
 # A registration goes on until it is there: ready() has the limit, and knows the reason.
-_UNTIL_IT_IS = _abi.clouds_operation_options(size=ctypes.sizeof(_abi.clouds_operation_options), timeout=_LONGEST)
+_UNLIMITED = _abi.clouds_operation_options(size=ctypes.sizeof(_abi.clouds_operation_options), timeout=_MAX_TIMEOUT)
 
 
 def _limit(timeout: Optional[float]) -> Any:
@@ -32,7 +32,7 @@ def _limit(timeout: Optional[float]) -> Any:
     if timeout is None:
         return None
     return ctypes.byref(_abi.clouds_operation_options(size=ctypes.sizeof(_abi.clouds_operation_options),
-                                                      timeout=min(max(float(timeout), 0.001), _LONGEST)))
+                                                      timeout=min(max(float(timeout), 0.001), _MAX_TIMEOUT)))
 
 _Handler = Callable[..., Any]
 _Arguments = Callable[[], Sequence[Any]]  # makes them, when it is their turn
@@ -54,10 +54,10 @@ def check_function(fn: Any) -> Any:
     return fn
 
 
-MOMENT = 1.0  # seconds that closing may take beside what it waits for on purpose
+CLOSE_MARGIN = 1.0  # seconds that closing may take beside what it waits for on purpose
 
 
-class Offered:
+class MethodEntry:
     """A handler, from one registration on: the same function, registered again, is another."""
 
     __slots__ = ("handler",)
@@ -91,7 +91,7 @@ class NodeBase(_Live):
         chosen = choose(self._kind, self._mode, url, options)
         self._hooks: Hooks = chosen.hooks
         self._listeners: Dict[str, List[_Handler]] = {}
-        self._methods: Dict[str, Offered] = {}
+        self._methods: Dict[str, MethodEntry] = {}
         self._operations = Operations()
         self._failed: Dict[str, Error] = {}  # methods that could not be registered
         self._readiness: Any = None          # True, or why it will not be
@@ -103,13 +103,13 @@ class NodeBase(_Live):
         self._limits = Limits(limit_of(chosen, "max_events"), limit_of(chosen, "max_event_bytes"))
         self._most_requests = limit_of(chosen, "max_in_flight")
         self._drain = seconds_of(chosen.node, "drain_timeout")
-        self._patience = seconds_of(chosen.node, "operation_timeout")
+        self._operation_timeout = seconds_of(chosen.node, "operation_timeout")
         self._linger = seconds_of(chosen.context, "linger")
         self._plain = CallOptions(self._flags)
         self._handle = Handle(chosen)
         self._context, self._node = self._handle.context, self._handle.node
 
-    # ---- what a face does in its own way
+    # ---- what each API does in its own way
 
     def _new_future(self) -> Any:
         raise NotImplementedError
@@ -129,8 +129,8 @@ class NodeBase(_Live):
         """Runs a handler with the arguments that came with the event. False when too many wait for their turn."""
         raise NotImplementedError
 
-    def _touched(self) -> None:
-        """Something was handed to the library."""
+    def _schedule_flush(self) -> None:
+        """There is something to send. In thread mode the library does so by itself."""
 
     def _invoke(self, method: bytes, arguments: Any, options: CallOptions) -> Any:
         raise NotImplementedError
@@ -138,7 +138,7 @@ class NodeBase(_Live):
     def _invoke_hooked(self, method: bytes, arguments: Any, how: Hooked) -> Any:
         raise NotImplementedError
 
-    def _asked(self, event: Event) -> None:
+    def _on_attempt(self, event: Event) -> None:
         """A call that nobody waits for in the library asks before an attempt."""
 
     # ---- what both have
@@ -170,13 +170,13 @@ class NodeBase(_Live):
             raise self._problem(number)
         return number
 
-    def _usable(self) -> None:
+    def _check_usable(self) -> None:
         """Raises when the node cannot be used, or not here."""
-        self._handle.usable()
+        self._handle.check_usable()
 
     def _answer(self, function: Callable[..., int], *arguments: Any) -> int:
         code = function(*arguments)
-        self._touched()
+        self._schedule_flush()
         return code
 
     def _forget(self, context: Any, request: int, error: bytes) -> None:
@@ -184,7 +184,7 @@ class NodeBase(_Live):
 
     def _longest_close(self, drain: float) -> float:
         """So long may closing take in all, whatever a peer or Redis does. Below 0 is the node's own limit."""
-        return (self._drain if drain < 0 else drain) + self._linger + MOMENT
+        return (self._drain if drain < 0 else drain) + self._linger + CLOSE_MARGIN
 
     def _serves_here(self) -> bool:
         """Is this in a handler of this node, which has not answered yet?"""
@@ -210,20 +210,20 @@ class NodeBase(_Live):
     def _begin(self, function: Callable[..., int], *arguments: Any, then: Optional[Callable[[], None]] = None,
                timeout: Optional[float] = None) -> Any:
         """Starts an operation; its future."""
-        self._handle.usable()
+        self._handle.check_usable()
         future, number = self._new_future(), ctypes.c_uint64()
         future.add_done_callback(self._operation_ended)
         self._checked(function(self._node, *arguments, _limit(check_wait(timeout)), ctypes.byref(number)))
         self._operations.begun(number.value, Operation(future, then))
-        self._look_over()
-        self._touched()
+        self._check_closed()
+        self._schedule_flush()
         return future
 
     def _operation_ended(self, future: Any) -> None:
-        """Does nothing: by this the future holds the node, which would be collected under who waits for it."""
+        """Does nothing. By this the future references the node, else the node could be collected meanwhile."""
 
-    def _look_over(self) -> None:
-        """After something was noted that an event should end: did another thread just take the last one?"""
+    def _check_closed(self) -> None:
+        """Ends what was just added, when another thread has meanwhile read the last event."""
         if self._handle.over.is_set():
             self._end_operations()
 
@@ -236,7 +236,7 @@ class NodeBase(_Live):
             return self._begin(lib.clouds_node_send, to, len(to), text, len(text), _abi.CLOUDS_SEND_CONFIRM,
                                timeout=timeout)
         self._checked(lib.clouds_node_send(self._node, to, len(to), text, len(text), 0, None, None))
-        self._touched()
+        self._schedule_flush()
         return None
 
     def _begin_ping(self, timeout: Optional[float]) -> Any:
@@ -258,7 +258,7 @@ class NodeBase(_Live):
     def _wait_limit(self, timeout: Optional[float]) -> float:
         """The longest wait where `timeout` was given, or not."""
         seconds = check_wait(timeout)
-        return self._patience if seconds is None else seconds
+        return self._operation_timeout if seconds is None else seconds
 
     def _not_in_time(self, what: str, timeout: float) -> Timeout:
         """Somebody waited too long."""
@@ -270,26 +270,26 @@ class NodeBase(_Live):
 
     def _begin_unregister(self, method: Any, timeout: Optional[float]) -> Any:
         method = method_text(method)
-        name, offered = method.encode(), self._methods.get(method)
+        name, entry = method.encode(), self._methods.get(method)
         future = self._begin(lib.clouds_node_unregister, name, len(name), timeout=timeout,
-                             then=lambda: self._withdraw(method, offered))
+                             then=lambda: self._withdraw(method, entry))
         self._failed.pop(method, None)
         return future
 
-    def _withdraw(self, method: str, offered: Optional[Offered]) -> None:
+    def _withdraw(self, method: str, entry: Optional[MethodEntry]) -> None:
         """Forgets a handler, unless the method was registered anew meanwhile."""
         found = self._methods.pop(method, None)
-        if found is not None and found is not offered:
+        if found is not None and found is not entry:
             self._methods.setdefault(method, found)
 
-    def _offer(self, method: str, handler: _Handler) -> None:
+    def _begin_register(self, method: str, handler: _Handler) -> None:
         """Registers a method. It goes on by itself; ready() waits for it."""
         method = method_text(method)
         name, number = method.encode(), ctypes.c_uint64()
-        self._usable()
+        self._check_usable()
         before = self._methods.get(method)
-        self._methods[method] = Offered(check_function(handler))
-        code = lib.clouds_node_register(self._node, name, len(name), ctypes.byref(_UNTIL_IT_IS), ctypes.byref(number))
+        self._methods[method] = MethodEntry(check_function(handler))
+        code = lib.clouds_node_register(self._node, name, len(name), ctypes.byref(_UNLIMITED), ctypes.byref(number))
         if code < 0:
             if before is None:
                 del self._methods[method]
@@ -297,27 +297,27 @@ class NodeBase(_Live):
                 self._methods[method] = before
             raise self._problem(code)
         self._operations.begun(number.value, Registration())
-        self._look_ready()
+        self._check_ready()
         self._handle.serves = True
-        self._touched()
+        self._schedule_flush()
 
     def _begin_ready(self) -> Any:
         """A future that ends when the node listens and everything registered until now is."""
-        self._handle.usable()
+        self._handle.check_usable()
         future = self._new_future()
         self._waiting.append(future)
         future.add_done_callback(self._waits_no_more)
-        self._look_ready()
-        self._look_over()
+        self._check_ready()
+        self._check_closed()
         return future
 
     def _waits_no_more(self, future: Any) -> None:
         try:
             self._waiting.remove(future)
-        except ValueError:  # it was taken out to be told
+        except ValueError:  # it was taken out to be resolved
             pass
 
-    def _look_ready(self) -> None:
+    def _check_ready(self) -> None:
         if self._readiness is None or not self._waiting or self._operations.registering():
             return
         problem: Optional[Error] = next(iter(self._failed.values()), None)
@@ -334,7 +334,7 @@ class NodeBase(_Live):
 
     def counters(self) -> Dict[str, int]:
         """The library's counters of this connection, by name."""
-        self._usable()
+        self._check_usable()
         found: Dict[str, int] = {}
         name, value = ctypes.c_char_p(), ctypes.c_uint64()
         while lib.clouds_counter(self._context, None, len(found), ctypes.byref(name), ctypes.byref(value)) == 0:
@@ -344,7 +344,7 @@ class NodeBase(_Live):
         return found
 
     def _configure(self, options: Dict[str, Any]) -> None:
-        self._usable()
+        self._check_usable()
         chosen = choose(self._kind, self._mode, None, {name: options[name] for name in options if name != "url"})
         for name in ("url", *chosen.context):
             if name in options:
@@ -352,12 +352,12 @@ class NodeBase(_Live):
         values = {name: value for name, value in chosen.node.items() if name != "type" or "type" in options}
         values.update({name: False for name in HOOKS if name in options and name not in chosen.hooks})
         self._drain = float(values.get("drain_timeout", self._drain))
-        self._patience = float(values.get("operation_timeout", self._patience))
+        self._operation_timeout = float(values.get("operation_timeout", self._operation_timeout))
         with Options(values) as made:
             self._checked(lib.clouds_node_configure(self._node, made))
         hooks = {name: hook for name, hook in self._hooks.items() if name not in options}
         self._hooks = {**hooks, **chosen.hooks}
-        self._touched()
+        self._schedule_flush()
 
     # ---- calling
 
@@ -396,7 +396,7 @@ class NodeBase(_Live):
 
         "message": id of the sender, value. "unknown message": type, id of the sender, value, raw text. "ready".
         "exit": how many requests were left unanswered. "up"; "down": the error. An underscore will do for the blank.
-        "ready" and "up" are told to who comes late, too.
+        A listener that is added later still gets "ready" and "up".
         """
         name = listener_name(event)
         if fn is None:
@@ -421,11 +421,11 @@ class NodeBase(_Live):
             self._count("dropped_events")
 
     def _event(self, event: Event) -> None:
-        happened(self, event)
+        dispatch(self, event)
 
 
 class Serving(NodeBase):
-    """What nodes that serve have besides, whichever face they have."""
+    """What nodes that serve have besides."""
 
     @overload
     def register(self, method: str) -> Callable[[_F], _F]: ...
@@ -436,7 +436,7 @@ class Serving(NodeBase):
     def register(self, method: str, handler: Optional[_Handler] = None) -> Any:
         """Offers a method: ``server.register("name", fn)``, or as a decorator ``@server.register("name")``.
 
-        The handler gets the arguments as they were sent, and what it returns is the result. In the waiting face it runs
+        The handler gets the arguments as they were sent, and what it returns is the result. In the sync API it runs
         in a thread of a pool, an ``async def`` in an event loop of its own thread; with asyncio an ``async def`` runs
         as a task, any other function at once, so it should not wait. What it raises answers the caller with an error.
         ready() waits for the registration; nothing has to. Registering again replaces the handler.
@@ -444,5 +444,5 @@ class Serving(NodeBase):
         if handler is None:
             method_name(method)
             return lambda decorated: self.register(method, decorated)
-        self._offer(method, handler)
+        self._begin_register(method, handler)
         return handler

@@ -81,36 +81,36 @@ class Operations:
     """
 
     def __init__(self) -> None:
-        self._known: Dict[int, Any] = {}
+        self._pending: Dict[int, Any] = {}
 
-    def _meet(self, number: int, mine: Any) -> Any:
-        """Leaves something for the other; what the other has left, or None for the first."""
-        other = self._known.setdefault(number, mine)
+    def _pair(self, number: int, mine: Any) -> Any:
+        """Stores the first of an operation and its event; returns the first to the second, and None to the first."""
+        other = self._pending.setdefault(number, mine)
         if other is mine:
             return None
-        return self._known.pop(number, other)  # fail() may have taken it just now
+        return self._pending.pop(number, other)  # fail() may have taken it just now
 
     def begun(self, number: int, operation: Operation) -> None:
         """Notes an operation."""
-        event = self._meet(number, operation)
+        event = self._pair(number, operation)
         if event is not None:
             operation.ended(event)
 
     def ended(self, event: Event) -> None:
-        """Tells the operation that its event came."""
-        operation = self._meet(event.id, event)
+        """Ends the operation of an event."""
+        operation = self._pair(event.id, event)
         if operation is not None:
             operation.ended(event)
 
     def registering(self) -> bool:
         """Does a registration go on?"""
-        return any(isinstance(one, Registration) for one in list(self._known.values()))
+        return any(isinstance(one, Registration) for one in list(self._pending.values()))
 
     def fail(self, problem: Error) -> None:
         """No event will come any more."""
         try:
-            while self._known:
-                _, one = self._known.popitem()
+            while self._pending:
+                _, one = self._pending.popitem()
                 if isinstance(one, Operation):
                     one.failed(problem)
         except KeyError:  # another thread does it too

@@ -12,16 +12,16 @@ Hooks = Dict[str, Callable[..., Any]]
 
 HOOKS = ("find_server", "save_servers", "remove_server", "clear_servers")
 LOG_LEVEL = "info"  # of what the library says; the level of the logger `clouds` decides on what is written
-MOST_RETRIES = 1000000
+MAX_RETRIES = 1000000
 
 _KNOWN = {option.name: option for option in OPTIONS}
-# The face decides on the mode, and what this package has no use for is not offered.
+# The API decides on the mode, and options without a use in Python are not accepted.
 _HIDDEN = ("mode", "user_data", "retries", "url")
-_OFFERED = sorted({name for name in _KNOWN if name not in _HIDDEN} | {"retry"})
-_OF_C = {"retry": "retries"}
+_ACCEPTED = sorted({name for name in _KNOWN if name not in _HIDDEN} | {"retry"})
+_C_NAMES = {"retry": "retries"}
 
 
-class Chosen(NamedTuple):
+class SortedOptions(NamedTuple):
     """The options of a node, sorted by whom they are for."""
 
     context: Dict[str, Any]
@@ -34,7 +34,7 @@ def default_url() -> str:
     return os.environ.get("CLOUDS_URL") or "local:"
 
 
-def limit_of(chosen: Chosen, name: str) -> int:
+def limit_of(chosen: SortedOptions, name: str) -> int:
     """A limit of the connection: what was given, else the library's default."""
     return int(chosen.context.get(name) or float(_KNOWN[name].default))
 
@@ -46,7 +46,7 @@ def seconds_of(values: Dict[str, Any], name: str) -> float:
 
 def _unknown(name: str) -> TypeError:
     import difflib  # slow to load, and seldom needed
-    near = difflib.get_close_matches(name, _OFFERED, 1)
+    near = difflib.get_close_matches(name, _ACCEPTED, 1)
     hint = f"did you mean '{near[0]}'?" if near else "docs/CONFIGURATION.md lists them"
     return TypeError(f"unknown option '{name}'; {hint}")
 
@@ -59,7 +59,7 @@ def _check_hook(name: str, value: Any) -> bool:
 
 
 def _check_value(name: str, value: Any) -> None:
-    kind = _KNOWN[_OF_C.get(name, name)].type
+    kind = _KNOWN[_C_NAMES.get(name, name)].type
     if kind == "bool" and not isinstance(value, bool):
         raise TypeError(f"option '{name}': expected True or False, got {value!r}")
     if kind == "number" and (isinstance(value, bool) or not isinstance(value, (int, float)) or math.isnan(value)):
@@ -68,13 +68,13 @@ def _check_value(name: str, value: Any) -> None:
         raise TypeError(f"option '{name}': expected text, got {value!r}")
 
 
-def choose(kind: str, mode: str, url: Optional[str], options: Dict[str, Any]) -> Chosen:
+def choose(kind: str, mode: str, url: Optional[str], options: Dict[str, Any]) -> SortedOptions:
     """Sorts the keyword arguments of a node; a TypeError for an unknown name or a value of the wrong type."""
     if url is not None and not isinstance(url, str):
         raise TypeError(f"expected an address as text, got {url!r}")
-    chosen = Chosen({"url": url or default_url(), "mode": mode, "log_level": LOG_LEVEL}, {"type": kind}, {})
+    chosen = SortedOptions({"url": url or default_url(), "mode": mode, "log_level": LOG_LEVEL}, {"type": kind}, {})
     for name, value in options.items():
-        if name not in _OFFERED:
+        if name not in _ACCEPTED:
             raise _unknown(name)
         if name in HOOKS:
             if _check_hook(name, value):
@@ -84,7 +84,7 @@ def choose(kind: str, mode: str, url: Optional[str], options: Dict[str, Any]) ->
             _check_value(name, value)
             if name == "retry":
                 check_retry(value)
-            known = _OF_C.get(name, name)
+            known = _C_NAMES.get(name, name)
             (chosen.context if _KNOWN[known].scope == "context" else chosen.node)[known] = value
     return chosen
 
@@ -148,13 +148,13 @@ def check_retry(retry: Any) -> int:
     """The number of further attempts."""
     if isinstance(retry, bool) or not isinstance(retry, int):
         raise TypeError(f"retry: expected a whole number, got {retry!r}")
-    if not 0 <= retry <= MOST_RETRIES:
-        raise ValueError(f"retry: expected a whole number from 0 to {MOST_RETRIES}, got {retry!r}")
+    if not 0 <= retry <= MAX_RETRIES:
+        raise ValueError(f"retry: expected a whole number from 0 to {MAX_RETRIES}, got {retry!r}")
     return retry
 
 
 class CallOptions:
-    """What limits a call, checked; None is the node's default. `flags` are those of the face."""
+    """What limits a call, checked; None is the node's default. `flags` are those of the API."""
 
     __slots__ = ("timeout", "deadline", "retries", "prepared", "_flags", "_server")
 

@@ -6,15 +6,15 @@ from typing import Any, Awaitable, Callable, Iterator, Optional
 from clouds import _abi
 from clouds._error import Error
 from clouds._events import Event
-from clouds._faults import encode_error, is_interrupt, tell_failed_request
+from clouds._faults import encode_error, is_interrupt, log_failed_request
 from clouds._library import lib
 from clouds._options import CallOptions
 from clouds._values import Values, decode, encode_list
 from clouds.errors import Expired, LimitReached, StaleId
 
-LONGEST_WAIT = 60.0  # seconds that a handler waits to hand in an answer whose caller did not say how long it waits
-FRESH = 0.01  # seconds: whether a request that is younger has expired, the library has looked just now
-# After these a request is over: it was answered, it is gone, or its caller was told.
+MAX_REPLY_WAIT = 60.0  # seconds that a handler waits to hand in an answer whose caller did not say how long it waits
+RECENT = 0.01  # seconds: whether a request that is younger has expired, the library has looked just now
+# After these codes a request is over: it was answered, or its caller got an error.
 _ENDED = (_abi.CLOUDS_ESTALE, _abi.CLOUDS_ETOOBIG, _abi.CLOUDS_ECLOSED, _abi.CLOUDS_EHANDLE)
 
 _current: "contextvars.ContextVar[Optional[Request]]" = contextvars.ContextVar("clouds.request", default=None)
@@ -29,15 +29,15 @@ def request() -> "Optional[Request]":
     return _current.get()
 
 
-def enter(request: "Optional[Request]") -> None:
+def set_current(request: "Optional[Request]") -> None:
     """From here on this request is being served, in this task."""
     _current.set(request)
 
 
-def outside() -> contextvars.Context:
+def detached_context() -> contextvars.Context:
     """A copy of the context in which no request is being served."""
     context = contextvars.copy_context()
-    context.run(enter, None)
+    context.run(set_current, None)
     return context
 
 
@@ -51,7 +51,8 @@ def encode_result(result: Any) -> bytes:
 class Request:
     """A call that is being served: who asks, what for, and until when. ``clouds.request()`` gives it to a handler."""
 
-    __slots__ = ("caller", "method", "id", "_owner", "_context", "_came", "_until", "_open", "_detached", "__weakref__")
+    __slots__ = ("caller", "method", "id", "_owner", "_context", "_arrived", "_until", "_open", "_detached",
+                 "__weakref__")
 
     def __init__(self, owner: Any, context: Any, event: Event) -> None:
         #: The id of the calling node.
@@ -61,8 +62,8 @@ class Request:
         #: Its number, unlike that of any other request of the node: for logs.
         self.id = event.id
         self._owner, self._context = owner, context
-        self._came = time.monotonic()
-        self._until = self._came + event.time_left if event.time_left >= 0 else None
+        self._arrived = time.monotonic()
+        self._until = self._arrived + event.time_left if event.time_left >= 0 else None
         self._open, self._detached = True, False
 
     @property
@@ -75,7 +76,7 @@ class Request:
         """Can it still be answered? False when it was, and when its caller has given up."""
         if not self._open or (self._until is not None and time.monotonic() >= self._until):
             return False
-        # On another thread than that of the loop only the time tells.
+        # On another thread than that of the loop only the time can be checked.
         return bool(lib.clouds_request_open(self._context, self.id) in (1, _abi.CLOUDS_ETHREAD))
 
     def detach(self) -> "Request":
@@ -112,7 +113,7 @@ class Request:
 
     def _over(self) -> bool:
         """Has its caller given up? Then it is answered so, and counted."""
-        if time.monotonic() - self._came < FRESH or self.open:
+        if time.monotonic() - self._arrived < RECENT or self.open:
             return False
         if self._open:
             self._owner._count("expired_requests")
@@ -146,7 +147,7 @@ class Request:
             pass
         except LimitReached:
             if self._open:
-                return self._keep_trying(text)
+                return self._retry_reply(text)
         except Exception as problem:
             self._finish_failed(problem)
         return None
@@ -163,8 +164,8 @@ class Request:
             self._finish_failed(problem)
         return True
 
-    def _keep_trying(self, text: bytes) -> Iterator[float]:
-        until, pause = self._until or time.monotonic() + LONGEST_WAIT, 0.001
+    def _retry_reply(self, text: bytes) -> Iterator[float]:
+        until, pause = self._until or time.monotonic() + MAX_REPLY_WAIT, 0.001
         while True:
             yield pause
             if self._try(text, time.monotonic() < until):
@@ -173,7 +174,7 @@ class Request:
 
     def _finish_failed(self, problem: BaseException) -> None:
         """What the handler raised."""
-        tell_failed_request(self, problem)
+        log_failed_request(self, problem)
         if self._open:
             self._refuse(problem)
 
@@ -189,10 +190,10 @@ class Request:
 # ---- serving
 
 def serve(request: Request, handler: Callable[..., Any], arguments: str,
-          go_on: Callable[[Iterator[float]], None]) -> Optional[Awaitable[Any]]:
+          retry_reply: Callable[[Iterator[float]], None]) -> Optional[Awaitable[Any]]:
     """Runs a handler, and answers with what it returns or raises. What must be awaited first is given back.
 
-    go_on: takes what goes on trying when the answer cannot be queued.
+    retry_reply: takes what goes on trying when the answer cannot be queued.
     """
     token = _current.set(request)
     try:
@@ -209,7 +210,7 @@ def serve(request: Request, handler: Callable[..., Any], arguments: str,
         return awaitable
     rest = request._finish(result)
     if rest is not None:
-        go_on(rest)
+        retry_reply(rest)
     return None
 
 

@@ -1,4 +1,4 @@
-"""Calls with a hook before every attempt. The library asks, and has the rules; here is what the hook may answer."""
+"""Calls with a hook before every attempt. The library has the retry rule; this checks what the hook returns."""
 from typing import Any, Callable, NamedTuple, Optional, Tuple
 
 from clouds._options import CallOptions
@@ -12,8 +12,8 @@ class Hooked(NamedTuple):
     options: CallOptions
 
 
-class Asking:
-    """One call that asks before every attempt."""
+class HookedCall:
+    """One call with a hook before every attempt."""
 
     __slots__ = ("on_retry", "arguments", "text", "problem", "going", "_changed")
 
@@ -33,7 +33,7 @@ class Asking:
         return encode_list(tuple(given))
 
     def end(self) -> None:
-        """The call is over: nobody waits for the hook any more."""
+        """The call is over: an async hook is cancelled."""
         if self.going is not None:
             self.going.cancel()
 

@@ -1,4 +1,4 @@
-"""The synchronous face. The I/O is done by a thread of the library; whoever waits does so there, and lets others run.
+"""The nodes of the sync API. A thread of the library does the I/O; callers wait in the library without the GIL.
 
 One thread of each node takes its events and hands them to the threads that run handlers, listeners and hooks.
 """
@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Any, Awaitable, Callable, Dict, Iterator, List
 
 from clouds import _abi
 from clouds._events import Event, Records, size_of
-from clouds._handle import Handle, farewell
-from clouds._library import lib, quick
-from clouds._faults import tell
+from clouds._handle import Handle, finalize
+from clouds._library import lib, undeclared
+from clouds._faults import log_failure
 from clouds._node import NodeBase, Serving
 from clouds._options import CallOptions, Number, drain_seconds, method_name
 from clouds._request import Request, call_record, serve, serving as _serving
-from clouds._retry import Asking, Hooked
-from clouds._threads import SPARE, Limits, Pool, at_the_end, check_real, not_at_the_end, start
+from clouds._retry import HookedCall, Hooked
+from clouds._threads import SPARE, Limits, Pool, at_exit, check_real, cancel_at_exit, start
 from clouds._values import encode_list, results
 from clouds.errors import AfterFork, Overloaded
 
@@ -30,10 +30,10 @@ _Self = TypeVar("_Self", bound="Node")
 
 SLICE = 0.1  # so long a signal may wait for the main thread to hear of it
 EVENTS, TEXT = 256, 65536
-_call = quick("clouds_node_call")
+_call = undeclared("clouds_node_call")
 
 
-class _Room:
+class _ResultBuffer:
     """Where the result of a call arrives."""
 
     __slots__ = ("records", "call", "call_ref")
@@ -46,7 +46,7 @@ class _Room:
 
 # Those that no call uses. A signal's handler or a finalizer may call in the middle of a call of the same thread, so a
 # thread cannot have one of its own.
-_rooms: List[_Room] = []
+_result_buffers: List[_ResultBuffer] = []
 
 
 def _deliver(ref: "weakref.ref[Node]", handle: Handle) -> None:
@@ -96,7 +96,7 @@ def _end(handle: Handle, threads: _Threads, deliverer: List[threading.Thread]) -
         handle.forgotten = True
         handle.destroy()  # it cannot wait for itself
     else:
-        farewell(handle, _wait_over)
+        finalize(handle, _wait_over)
     if not handle.forked():
         threads.stop()
 
@@ -127,11 +127,11 @@ class Node(_Keywords, NodeBase):
             raise ValueError(f"workers: expected a whole number from 1 on, got {workers!r}")
         check_real()
         self._make(url, options)
-        self._threads = _Threads(workers or min(32, (os.cpu_count() or 1) + 4), self._limits, _weakly(self))
+        self._threads = _Threads(workers or min(32, (os.cpu_count() or 1) + 4), self._limits, _weak_too_slow(self))
         self._running = 0  # async handlers
         deliverer: List[threading.Thread] = []
         self._finalizer = weakref.finalize(self, _end, self._handle, self._threads, deliverer)
-        at_the_end(self._finalizer)
+        at_exit(self._finalizer)
         deliverer.append(start("clouds-events", _deliver, weakref.ref(self), self._handle))
 
     def __enter__(self: _Self) -> _Self:
@@ -144,7 +144,7 @@ class Node(_Keywords, NodeBase):
     def __del__(self) -> None:
         self._warn_unclosed()
 
-    # ---- how this face waits and runs code
+    # ---- how the sync API waits, and runs code of the program
 
     def _new_future(self) -> "concurrent.futures.Future[Any]":
         return concurrent.futures.Future()
@@ -164,75 +164,75 @@ class Node(_Keywords, NodeBase):
 
     def _invoke_hooked(self, method: bytes, arguments: Any, how: Hooked) -> Any:
         text = encode_list(arguments)
-        asking = Asking(how, arguments, text)
+        hooked = HookedCall(how, arguments, text)
         try:
-            return self._begin_call(method, text, how.options, asking)
+            return self._begin_call(method, text, how.options, hooked)
         finally:
-            asking.end()
+            hooked.end()
 
-    def _begin_call(self, method: bytes, text: bytes, options: CallOptions, asking: Optional[Asking]) -> Any:
+    def _begin_call(self, method: bytes, text: bytes, options: CallOptions, hooked: Optional[HookedCall]) -> Any:
         record = options.prepared if _serving() is None else call_record(self._context, options)
         try:
-            room = _rooms.pop()
+            buffer = _result_buffers.pop()
         except IndexError:
-            room = _Room()
-        room.call.value = 0
+            buffer = _ResultBuffer()
+        buffer.call.value = 0
         try:
-            code = _call(self._node, method, len(method), text, len(text), record, room.call_ref)
+            code = _call(self._node, method, len(method), text, len(text), record, buffer.call_ref)
             if code < 0:
                 raise self._problem(code)
-            return self._wait(room, asking)
+            return self._wait(buffer, hooked)
         except BaseException:
-            if room.call.value:  # Ctrl-C, or what a signal's handler raised: nobody will take the result
-                lib.clouds_cancel(self._context, room.call.value)
+            if buffer.call.value:  # Ctrl-C, or what a signal's handler raised: nobody will take the result
+                lib.clouds_cancel(self._context, buffer.call.value)
             raise
         finally:
-            _rooms.append(room)
+            _result_buffers.append(buffer)
 
-    def _wait(self, room: _Room, asking: Optional[Asking]) -> Any:
+    def _wait(self, buffer: _ResultBuffer, hooked: Optional[HookedCall]) -> Any:
         main = threading.get_ident() == threading.main_thread().ident
         while True:
-            count = room.records.wait(self._context, room.call.value, SLICE if main else -1.0)
+            count = buffer.records.wait(self._context, buffer.call.value, SLICE if main else -1.0)
             if count == 0:
                 continue
-            if count < 0 or asking is None or not room.records.asks():
+            if count < 0 or hooked is None or not buffer.records.is_attempt():
                 break
-            self._ask(room.call.value, asking)
-        room.call.value = 0  # it is over
-        if asking is not None and asking.problem is not None:
-            raise asking.problem
+            self._run_on_retry(buffer.call.value, hooked)
+        buffer.call.value = 0  # it is over
+        if hooked is not None and hooked.problem is not None:
+            raise hooked.problem
         if count < 0:
             raise self._problem(count)
-        return results(room.records.result())
+        return results(buffer.records.result())
 
-    def _ask(self, call: int, asking: Asking) -> None:
+    def _run_on_retry(self, call: int, hooked: HookedCall) -> None:
         """Asks the hook, in the thread that waits. An async one is not waited for: the call may end before it does."""
-        given = asking.on_retry(*asking.arguments)
+        given = hooked.on_retry(*hooked.arguments)
         if not isinstance(given, types.CoroutineType):
-            self._attempt(call, asking.answer(given))
+            self._attempt(call, hooked.answer(given))
             return
-        from clouds._later import contained, in_background
-        asking.going = in_background(contained(given))
-        asking.going.add_done_callback(lambda future: self._asked_later(call, asking, future))
+        from clouds._delayed import contained, in_background
+        hooked.going = in_background(contained(given))
+        hooked.going.add_done_callback(lambda future: self._hook_done(call, hooked, future))
 
     def _attempt(self, call: int, text: Optional[bytes]) -> None:
         code = lib.clouds_attempt(self._context, call, text, 0 if text is None else len(text))
-        if code < 0 and code != _abi.CLOUDS_ESTALE:  # the call has ended meanwhile; the wait tells how
+        if code < 0 and code != _abi.CLOUDS_ESTALE:  # else the call has ended meanwhile
             raise self._problem(code)
 
-    def _asked_later(self, call: int, asking: Asking, future: "concurrent.futures.Future[Any]") -> None:
+    def _hook_done(self, call: int, hooked: HookedCall, future: "concurrent.futures.Future[Any]") -> None:
         try:
             given, problem = future.result()
             if problem is not None:
                 raise problem
-            self._attempt(call, asking.answer(given))
+            self._attempt(call, hooked.answer(given))
         except BaseException as problem:
-            asking.problem = problem
+            hooked.problem = problem
             lib.clouds_cancel(self._context, call)
 
-    def _go_on(self, request: Request, result: Awaitable[Any]) -> None:
+    def _await_result(self, request: Request, result: Awaitable[Any]) -> None:
         """Awaits what an async handler gives, in the loop for these."""
-        from clouds._later import in_background, serve_later
+        from clouds._delayed import in_background, serve_later
         with self._counting:
             full = self._running >= self._most_requests
             self._running += 0 if full else 1
@@ -242,9 +242,9 @@ class Node(_Keywords, NodeBase):
             if isinstance(result, types.CoroutineType):
                 result.close()
             return
-        in_background(serve_later(request, result)).add_done_callback(self._went_on)
+        in_background(serve_later(request, result)).add_done_callback(self._awaited)
 
-    def _went_on(self, _: Any) -> None:
+    def _awaited(self, _: Any) -> None:
         with self._counting:
             self._running -= 1
 
@@ -332,7 +332,7 @@ class Node(_Keywords, NodeBase):
                 handle.over.wait(min(limit, threading.TIMEOUT_MAX))
         finally:
             handle.destroy()
-            not_at_the_end(self._finalizer)
+            cancel_at_exit(self._finalizer)
             if self._finalizer.detach() and not handle.forked():
                 self._threads.stop()
 
@@ -401,11 +401,11 @@ class Base(Server):
 
 def _is_on_the_loop() -> bool:
     """Is this the thread of all async functions? It may not wait for one of them."""
-    later = sys.modules.get("clouds._later")
+    later = sys.modules.get("clouds._delayed")
     return later is not None and bool(later.on_the_loop())
 
 
-def _weakly(node: Node) -> Callable[[str, str], None]:
+def _weak_too_slow(node: Node) -> Callable[[str, str], None]:
     """The node's way to say that something is too slow, which does not keep it alive."""
     ref = weakref.ref(node)
 
@@ -422,7 +422,7 @@ def _finished(result: Any) -> Any:
     """What a function of the program gave; of an `async def` what it gives in the end."""
     if not isinstance(result, types.CoroutineType):
         return result
-    from clouds._later import contained, in_background
+    from clouds._delayed import contained, in_background
     value, problem = in_background(contained(result)).result()
     if problem is not None:
         raise problem
@@ -433,13 +433,13 @@ def _run_listeners(fns: List[Callable[..., Any]], make: Callable[[], Any]) -> No
     try:
         arguments = make()
     except BaseException as problem:
-        tell("an event could not be read", problem)
+        log_failure("an event could not be read", problem)
         return
     for fn in fns:
         try:
             _finished(fn(*arguments))
         except BaseException as problem:
-            tell("a listener failed", problem)
+            log_failure("a listener failed", problem)
 
 
 def _run_hook(fn: Callable[..., Any], arguments: List[Any], then: Callable[[Any], None]) -> None:
@@ -447,15 +447,15 @@ def _run_hook(fn: Callable[..., Any], arguments: List[Any], then: Callable[[Any]
     try:
         answer = _finished(fn(*arguments))
     except BaseException as problem:
-        tell("a hook failed", problem)
+        log_failure("a hook failed", problem)
     try:
         then(answer)
     except BaseException as problem:
-        tell("what a hook gave could not be used", problem)
+        log_failure("what a hook gave could not be used", problem)
 
 
 def _finish_now(rest: Iterator[float]) -> None:
-    """While the answer cannot be queued this thread has nothing better to do than to try it again."""
+    """Repeats an answer that could not be queued, in the thread of the handler."""
     for pause in rest:
         time.sleep(pause)
 
@@ -466,6 +466,6 @@ def _serve(node: Node, request: Request, handler: Callable[..., Any], arguments:
     try:
         result = serve(request, handler, arguments, _finish_now)
         if result is not None:
-            node._go_on(request, result)
+            node._await_result(request, result)
     except BaseException as problem:
-        tell("a request could not be answered", problem)
+        log_failure("a request could not be answered", problem)

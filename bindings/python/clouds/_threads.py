@@ -1,4 +1,4 @@
-"""Threads for handlers and listeners, and what waits for them. None keeps the main interpreter from its end."""
+"""Threads for handlers and listeners, and their queues. None delays the end of the main interpreter."""
 import _thread
 import atexit
 import collections
@@ -12,13 +12,14 @@ from typing import Any, Callable, Deque, NamedTuple, Optional, Set, Tuple
 # That of C, whatever was patched over it: its users are real threads.
 SimpleQueue: Any = importlib.import_module("_queue").SimpleQueue
 SPARE = 1000  # so many events that are no messages find room in a full queue
-_MOMENT, _PATIENCE = 0.2, 10.0  # seconds for threads to end, when the main interpreter ends, and when another does
+# Seconds that threads have to end when the main interpreter ends, and when another does.
+_MAIN_EXIT_TIMEOUT, _EXIT_TIMEOUT = 0.2, 10.0
 
 
 # ---- threads
 
 _alive: "Set[threading.Thread]" = set()
-_ends: "Set[Callable[[], Any]]" = set()  # what ends the nodes that nobody has closed
+_at_exit: "Set[Callable[[], Any]]" = set()  # what ends the nodes that nobody has closed
 
 
 def check_real() -> None:
@@ -48,14 +49,14 @@ def start(name: str, target: Callable[..., None], *arguments: Any) -> threading.
     return thread
 
 
-def at_the_end(end: Callable[[], Any]) -> None:
+def at_exit(end: Callable[[], Any]) -> None:
     """Calls this when the interpreter ends, before its threads are waited for."""
-    _ends.add(end)
+    _at_exit.add(end)
 
 
-def not_at_the_end(end: Callable[[], Any]) -> None:
+def cancel_at_exit(end: Callable[[], Any]) -> None:
     """Takes that back."""
-    _ends.discard(end)
+    _at_exit.discard(end)
 
 
 def _is_main_interpreter() -> bool:
@@ -64,17 +65,17 @@ def _is_main_interpreter() -> bool:
     return bool(number(get()) == 0)
 
 
-def _end_all() -> None:
+def _exit() -> None:
     """The end of the interpreter. One that is not the main one must not end while a thread of its is left."""
-    for end in list(_ends):
+    for end in list(_at_exit):
         end()
-    until = time.monotonic() + (_MOMENT if _is_main_interpreter() else _PATIENCE)
+    until = time.monotonic() + (_MAIN_EXIT_TIMEOUT if _is_main_interpreter() else _EXIT_TIMEOUT)
     for thread in list(_alive):
         if thread is not threading.current_thread():
             thread.join(max(0.0, until - time.monotonic()))
 
 
-atexit.register(_end_all)
+atexit.register(_exit)
 
 
 # ---- pools
@@ -194,7 +195,7 @@ class Pool:
 
 
 def _work(load: _Load) -> None:
-    """The life of a thread. It knows what is to be done, not the pool, so that the pool's owner can be collected."""
+    """The loop of a thread. It has no reference to the pool, so that the pool's owner can be collected."""
     while load.tokens.get():
         work = load.take()
         if work is None:

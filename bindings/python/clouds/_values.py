@@ -10,8 +10,8 @@ from json import encoder
 from json.encoder import JSONEncoder
 from typing import Any, Callable, FrozenSet, Iterable, List, Optional, Tuple, cast
 
-MOST = 2 ** 53 - 1
-DEEPEST = 256
+MAX_WHOLE = 2 ** 53 - 1
+MAX_DEPTH = 256
 
 _STR: FrozenSet[type] = frozenset((str,))
 _PLAIN: FrozenSet[type] = frozenset((str, float, bool, type(None)))
@@ -64,7 +64,7 @@ def _prebuilt() -> Callable[[Any, int], Iterable[str]]:
 _parts: Callable[[Any, int], Iterable[str]] = _prebuilt()
 
 
-def _fits(value: Iterable[Any], left: int = DEEPEST) -> bool:
+def _fits(value: Iterable[Any], left: int = MAX_DEPTH) -> bool:
     """Can the members of a list be sent, which may nest so deep? False when that takes a closer look."""
     if left == 0:
         return False
@@ -74,7 +74,7 @@ def _fits(value: Iterable[Any], left: int = DEEPEST) -> bool:
     for item in value:
         kind = type(item)
         if kind is int:
-            if not -MOST <= item <= MOST:
+            if not -MAX_WHOLE <= item <= MAX_WHOLE:
                 return False
         elif kind not in _PLAIN and not _fits_in(item, kind, left - 1):
             return False
@@ -94,7 +94,7 @@ def _place(path: List[Any]) -> str:
 
 def _number(given: int, path: List[Any]) -> Any:
     value = int.__int__(given)
-    if abs(value) <= MOST:
+    if abs(value) <= MAX_WHOLE:
         return value
     try:
         near = float(value)
@@ -132,8 +132,8 @@ def _plain(value: Any, path: List[Any]) -> Any:
     What is of a kind derived from one of them travels as its value, whatever it says of itself: str() of a member of
     an Enum that is also a str is its name.
     """
-    if len(path) > DEEPEST and isinstance(value, (list, tuple, dict)):
-        raise ValueError(f"cannot send a value that contains itself, or nests deeper than {DEEPEST}")
+    if len(path) > MAX_DEPTH and isinstance(value, (list, tuple, dict)):
+        raise ValueError(f"cannot send a value that contains itself, or nests deeper than {MAX_DEPTH}")
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, str):
@@ -152,7 +152,7 @@ def _plain(value: Any, path: List[Any]) -> Any:
     raise TypeError(f"cannot send an object of type {type(value).__name__}{_place(path)}")
 
 
-def _careful(values: Any) -> bytes:
+def _encode_checked(values: Any) -> bytes:
     """For all that is not quite ordinary: subclasses, large numbers, mistakes."""
     plain = [_plain(value, [0, index]) for index, value in enumerate(values)]
     return _encode_ascii(plain).encode("ascii")
@@ -167,15 +167,15 @@ def encode_list(values: Any) -> bytes:
         for value in values:
             kind = type(value)
             if kind is int:
-                if not -MOST <= value <= MOST:
+                if not -MAX_WHOLE <= value <= MAX_WHOLE:
                     break
-            elif kind is not str and kind not in _PLAIN and not _fits_in(value, kind, DEEPEST - 1):
+            elif kind is not str and kind not in _PLAIN and not _fits_in(value, kind, MAX_DEPTH - 1):
                 break
         else:
             return "".join(_parts(values, 0)).encode()
     except (UnicodeEncodeError, ValueError, RecursionError):  # a lone surrogate, NaN, nested too deep
         pass
-    return _careful(values)
+    return _encode_checked(values)
 
 
 def encode(value: Any) -> bytes:
@@ -185,7 +185,7 @@ def encode(value: Any) -> bytes:
 
 # ---- from JSON
 
-_LONG = re.compile(r"[0-9][0-9]{15}")  # the first apart, so that the search for it is quick
+_LONG = re.compile(r"[0-9][0-9]{15}")  # the first apart, so that the search for it is undeclared
 _SHORTEST_LONG = 18
 
 
@@ -196,7 +196,7 @@ def whole(text: str) -> Any:
     if len(text) > 400:
         return float(text)
     value = int(text)
-    return value if -MOST <= value <= MOST else float(value) if abs(value) < 1e308 else float(text)
+    return value if -MAX_WHOLE <= value <= MAX_WHOLE else float(value) if abs(value) < 1e308 else float(text)
 
 
 _scan: Callable[[str, int], Tuple[Any, int]] = getattr(json.JSONDecoder(), "scan_once")

@@ -1,4 +1,4 @@
-"""The asyncio face: the same classes as in clouds, whose calls are awaited.
+"""The async API: the same classes as in clouds, whose calls are awaited.
 
 Everything happens on the event loop's thread: the library's one descriptor is watched by the loop, and events are
 taken in batches. A node belongs to the loop in which it is first used.

@@ -1,4 +1,4 @@
-"""What is finished in an event loop. Apart: programs that only wait need no asyncio, which takes long to load."""
+"""What is awaited in an event loop. Loaded when it is needed, since asyncio takes long to load."""
 import asyncio
 import concurrent.futures
 import os
@@ -7,9 +7,9 @@ import time
 import types
 from typing import Any, Awaitable, Coroutine, Iterator, Optional, Tuple
 
-from clouds._faults import is_interrupt, tell
-from clouds._request import FRESH, Request, enter
-from clouds._threads import at_the_end, start
+from clouds._faults import is_interrupt, log_failure
+from clouds._request import RECENT, Request, set_current
+from clouds._threads import at_exit, start
 from clouds.errors import Canceled
 
 
@@ -21,8 +21,8 @@ async def finish_later(rest: Iterator[float]) -> None:
 
 async def serve_later(request: Request, result: Awaitable[Any]) -> None:
     """Waits for the result of a handler, and answers."""
-    enter(request)
-    if time.monotonic() - request._came >= FRESH and request._over():
+    set_current(request)
+    if time.monotonic() - request._arrived >= RECENT and request._over():
         if isinstance(result, types.CoroutineType):
             result.close()
         return
@@ -67,7 +67,7 @@ class _Loop:
             if self._loop is None or self._pid != os.getpid():
                 self._loop, self._pid = asyncio.new_event_loop(), os.getpid()
                 self._thread = start("clouds-async", _run_for_ever, self._loop)
-                at_the_end(self.end)
+                at_exit(self.end)
             return self._loop
 
     def end(self) -> None:
@@ -81,19 +81,19 @@ class _Loop:
 
 
 def _run_for_ever(loop: asyncio.AbstractEventLoop) -> None:
-    """Until it is stopped: sys.exit() in a task that a handler has made ends that task, and nobody else's."""
-    told = ""
+    """Until it is stopped: sys.exit() in a task that a handler has made ends that task, and no other."""
+    logged = ""
     while True:
         try:
             loop.run_forever()
             return
         except Exception as problem:  # not of a task, but of the loop: what it waits with was patched, or lacks memory
-            if told != type(problem).__name__:
-                told = type(problem).__name__
-                tell("the loop of async functions failed, and goes on", problem)
+            if logged != type(problem).__name__:
+                logged = type(problem).__name__
+                log_failure("the loop of async functions failed, and goes on", problem)
             time.sleep(0.01)
         except BaseException as problem:
-            tell("a task failed", problem)
+            log_failure("a task failed", problem)
 
 
 _loop = _Loop()
@@ -105,5 +105,5 @@ def on_the_loop() -> bool:
 
 
 def in_background(coroutine: "Coroutine[Any, Any, Any]") -> "concurrent.futures.Future[Any]":
-    """Runs a coroutine of the sync face in the loop of the process."""
+    """Runs a coroutine of the sync API in the loop of the process."""
     return asyncio.run_coroutine_threadsafe(coroutine, _loop.get())

@@ -1,18 +1,18 @@
-"""How an event loop watches a node of the asyncio face, without keeping it alive."""
+"""The registration of a node's descriptor with an event loop, which does not keep the node alive."""
 import asyncio
 import threading
 import weakref
 from typing import TYPE_CHECKING, Optional
 
-from clouds._handle import Handle, farewell, poll_until_closed
+from clouds._handle import Handle, finalize, poll_until_closed
 from clouds._library import lib
 
 if TYPE_CHECKING:
     from clouds._aio import Node
 
 
-class Watch:
-    """The loop that watches a node's descriptor. It does not keep the node alive, nor does the loop."""
+class LoopReader:
+    """The reader of a node's descriptor in an event loop. Neither it nor the loop keeps the node alive."""
 
     def __init__(self, handle: Handle) -> None:
         self.handle = handle
@@ -25,7 +25,7 @@ class Watch:
         if self._fd < 0:
             raise self.handle.problem(self._fd)
         self.loop, self.thread = loop, threading.get_ident()
-        node._outside.run(loop.add_reader, self._fd, _readable, weakref.ref(node))
+        node._detached_context.run(loop.add_reader, self._fd, _readable, weakref.ref(node))
 
     def stop(self) -> None:
         """On the loop's thread, or when the loop does not run."""
@@ -37,16 +37,16 @@ class Watch:
         """The end of a node that nobody closed, on whatever thread the last reference was dropped."""
         if self.loop is not None and self.loop.is_running() and threading.get_ident() != self.thread:
             try:
-                self.loop.call_soon_threadsafe(self._end_here)
+                self.loop.call_soon_threadsafe(self._end_now)
                 return
             except RuntimeError:
                 pass  # it was closed just now
-        self._end_here()
+        self._end_now()
 
-    def _end_here(self) -> None:
+    def _end_now(self) -> None:
         if not self.handle.forked():  # the loop's descriptors are the parent's too
             self.stop()
-        farewell(self.handle, poll_until_closed)
+        finalize(self.handle, poll_until_closed)
 
 
 def _readable(ref: "weakref.ref[Node]") -> None:

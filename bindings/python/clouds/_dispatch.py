@@ -1,10 +1,10 @@
-"""What a node of either face does when something happened: one function for each type of event."""
+"""Handles the events of a node: one function for each type of event."""
 import logging
 from typing import TYPE_CHECKING, Any, Callable, Dict, List
 
 from clouds import _abi
 from clouds._events import Event, failure, size_of
-from clouds._faults import escaped, is_interrupt, log, tell, text_of
+from clouds._faults import escaped, is_interrupt, log, log_failure, text_of
 from clouds._library import lib
 from clouds._operations import RESULT
 from clouds._request import Request
@@ -18,12 +18,12 @@ def _ignore(_: Any) -> None:
     pass
 
 
-_QUESTIONS = {_abi.CLOUDS_EVENT_FIND_SERVER: "find_server", _abi.CLOUDS_EVENT_SAVE_SERVERS: "save_servers",
+_HOOKS = {_abi.CLOUDS_EVENT_FIND_SERVER: "find_server", _abi.CLOUDS_EVENT_SAVE_SERVERS: "save_servers",
               _abi.CLOUDS_EVENT_REMOVE_SERVER: "remove_server", _abi.CLOUDS_EVENT_CLEAR_SERVERS: "clear_servers"}
 
 
-def _nothing(node: "NodeBase", event: Event) -> None:
-    """The result of a call that was given up, or what a later version of the library tells."""
+def _ignore_event(node: "NodeBase", event: Event) -> None:
+    """The result of a cancelled call, or an event of a later version of the library."""
 
 
 def _operation(node: "NodeBase", event: Event) -> None:
@@ -37,22 +37,22 @@ def _registered(node: "NodeBase", event: Event) -> None:
         if not node.closed:
             log.error("the method '%s' could not be registered: %s", escaped(event.method), escaped(str(problem)))
     node._operations.ended(event)
-    node._look_ready()
+    node._check_ready()
 
 
 def _ready(node: "NodeBase", event: Event) -> None:
     node._readiness = failure(event) if event.code else True
-    node._look_ready()
+    node._check_ready()
     if not event.code:
         node._emit("ready")
 
 
 def _request(node: "NodeBase", event: Event) -> None:
-    offered = node._methods.get(event.method)
+    entry = node._methods.get(event.method)
     request = Request(node, node._context, event)
-    if offered is None:
+    if entry is None:
         request.fail(NoSuchMethod())
-    elif not node._serve(request, offered.handler, event):
+    elif not node._serve(request, entry.handler, event):
         node._count("queue_refusals")
         request._refuse(Overloaded())
 
@@ -88,7 +88,7 @@ _LEVELS = {_abi.CLOUDS_LOG_DEBUG: logging.DEBUG, _abi.CLOUDS_LOG_INFO: logging.I
            _abi.CLOUDS_LOG_WARN: logging.WARNING, _abi.CLOUDS_LOG_ERROR: logging.ERROR}
 
 
-def _said(node: "NodeBase", event: Event) -> None:
+def _log_line(node: "NodeBase", event: Event) -> None:
     """A line of the library's log."""
     line = members(event.data) or {}
     log.log(_LEVELS.get(event.number, logging.ERROR), "%s", escaped(text_of(line.pop("message", event.data))),
@@ -96,7 +96,7 @@ def _said(node: "NodeBase", event: Event) -> None:
 
 
 def _attempt(node: "NodeBase", event: Event) -> None:
-    node._asked(event)
+    node._on_attempt(event)
 
 
 def _server(answer: Any) -> bytes:
@@ -110,14 +110,14 @@ def _server(answer: Any) -> bytes:
     return b""
 
 
-def _question(node: "NodeBase", event: Event) -> None:
-    name = _QUESTIONS[event.type]
+def _hook(node: "NodeBase", event: Event) -> None:
+    name = _HOOKS[event.type]
     hook = node._hooks.get(name)
-    question = event.id
+    hook_id = event.id
 
     def choose_server(answer: Any) -> None:
         server = _server(answer)
-        code = node._answer(lib.clouds_choose, node._context, question, server, len(server))
+        code = node._answer(lib.clouds_choose, node._context, hook_id, server, len(server))
         if code < 0 and code != _abi.CLOUDS_ESTALE:
             log.error("find_server gave %r: %s", answer, node._problem(code))
 
@@ -135,7 +135,7 @@ def _question(node: "NodeBase", event: Event) -> None:
         then(None)
 
 
-_HAPPENED: Dict[int, Callable[["NodeBase", Event], None]] = {
+_HANDLERS: Dict[int, Callable[["NodeBase", Event], None]] = {
     _abi.CLOUDS_EVENT_READY: _ready,
     _abi.CLOUDS_EVENT_REQUEST: _request,
     _abi.CLOUDS_EVENT_MESSAGE: _message,
@@ -146,17 +146,17 @@ _HAPPENED: Dict[int, Callable[["NodeBase", Event], None]] = {
     _abi.CLOUDS_EVENT_BUS_UP: _up,
     _abi.CLOUDS_EVENT_BUS_DOWN: _down,
     _abi.CLOUDS_EVENT_ATTEMPT: _attempt,
-    _abi.CLOUDS_EVENT_LOG: _said,
+    _abi.CLOUDS_EVENT_LOG: _log_line,
     **{kind: _operation for kind in RESULT},
-    **{kind: _question for kind in _QUESTIONS},
+    **{kind: _hook for kind in _HOOKS},
 }
 
 
-def happened(node: "NodeBase", event: Event) -> None:
-    """Something happened. Nothing that goes wrong here may end the one who tells."""
+def dispatch(node: "NodeBase", event: Event) -> None:
+    """Handles one event. A failure in it must not end the thread or the loop that reads the events."""
     try:
-        _HAPPENED.get(event.type, _nothing)(node, event)
+        _HANDLERS.get(event.type, _ignore_event)(node, event)
     except BaseException as problem:
         if is_interrupt(problem):
             raise
-        tell("an event could not be handled", problem)
+        log_failure("an event could not be handled", problem)
