@@ -180,13 +180,20 @@ int clouds_node_call(clouds_node *node, const char *method, size_t method_len, c
 
 /* ---- cancel */
 
-/* A call kept for clouds_wait: 1 when there is nothing more to do, 0 when the core must be told. Under the lock. */
+/* A call kept for clouds_wait: 1 when there is nothing more to do, 0 when the core must be told. The first cancel leaves
+ * the completion to a wait, even one that is there already: between two slices of waiting nobody waits. The second says
+ * that nobody will. Under the lock. */
 static int can_cancel_held(cl_context *context, uint64_t call)
 {
-    const cl_held *held = cl_idmap_get(&context->held, call);
+    cl_held *held = cl_idmap_get(&context->held, call);
     if (!held || held->abandoned || held->closing) return CLOUDS_ESTALE;
-    if (!held->done) return 0;
-    cl_held_drop(&context->held, call);
+    if (!held->canceled) {
+        held->canceled = held->done;
+        return held->done;
+    }
+    if (held->waiters) return CLOUDS_ESTALE;
+    held->abandoned = 1;
+    if (held->done) cl_held_drop(&context->held, call);
     return 1;
 }
 
@@ -197,11 +204,11 @@ static int can_cancel(cl_context *context, uint64_t call)
     return context->threaded && !cl_idmap_get(&context->open, cl_open_key(CL_OPEN_CALL, call)) ? CLOUDS_ESTALE : 0;
 }
 
-/* A second cancel finds nothing. Under the lock. */
+/* A second cancel of an event to come finds nothing. Under the lock. */
 static void note_canceled(cl_context *context, uint64_t call, int canceled)
 {
     cl_held *held = cl_id_is_held(call) ? cl_idmap_get(&context->held, call) : NULL;
-    if (held) held->abandoned = canceled && held->waiters == 0;
+    if (held) held->canceled = canceled;
     else if (context->threaded) cl_idmap_take(&context->open, cl_open_key(CL_OPEN_CALL, call));
 }
 

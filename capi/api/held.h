@@ -19,7 +19,8 @@ typedef struct cl_held {
     int done;      /* it is the completion */
     int waiters;   /* threads that look at it; the last one frees it when it is out of the set */
     int gone;      /* out of the set */
-    int abandoned; /* canceled, and nobody waits: to be dropped when it completes */
+    int canceled;  /* once */
+    int abandoned; /* twice: nobody waits, and it is dropped when it completes */
     int closing;   /* of a close, which cannot be canceled */
     pthread_cond_t changed;
 } cl_held;

@@ -508,7 +508,8 @@ typedef struct clouds_call_options {
 CLOUDS_API int clouds_node_call(clouds_node *node, const char *method, size_t method_len, const char *args,
                                 size_t args_len, const clouds_call_options *options, uint64_t *call);
 
-/* Gives `call` up: it completes with CLOUDS_ECANCELED. A completion that waits for clouds_wait is dropped. It may be an
+/* Gives `call` up: it completes with CLOUDS_ECANCELED. What is kept for clouds_wait stays until a wait takes it, also a
+ * completion that came before the cancel; a second clouds_cancel drops it, for who will not wait any more. It may be an
  * operation too, but for a close; what was asked of others stays asked, and a method stays offered.
  * Errors: CLOUDS_ESTALE (no such call, or it has completed), CLOUDS_EHANDLE, CLOUDS_ELIMIT, CLOUDS_ENOMEM.
  * Thread: by mode. Since 0.1. */

@@ -120,7 +120,75 @@ static void not_made_for_it(void)
     clouds_context_destroy(context);
 }
 
-static void cancel_drops_it(void)
+/* Waits in slices, as a language does that must look for signals. */
+static int wait_in_slices(uint64_t call, clouds_event *e)
+{
+    double until = kit_now() + KIT_PATIENCE;
+    int code = 0;
+    while (code == 0 && kit_now() < until) code = clouds_wait(context, call, 0.00005, e, sizeof *e);
+    return code;
+}
+
+static atomic_ullong to_cancel;
+
+static void *cancel_each(void *unused)
+{
+    for (unsigned long long call, last = 0; (call = atomic_load(&to_cancel)) != UINT64_MAX;) {
+        if (call == last) continue;
+        for (unsigned spin = (unsigned)call % 97 * 40; spin > 0; spin--) atomic_load(&to_cancel);
+        CHECK_INT(clouds_cancel(context, call), 0);
+        last = call;
+    }
+    return unused;
+}
+
+/* Wherever the cancel falls, before, between and in slices: the wait hears of it. */
+static void cancel_between_slices(void)
+{
+    enum { ROUNDS = 400 };
+    int threaded = strcmp(mode, "thread") == 0, heard = 0;
+    pthread_t canceler;
+    clouds_event e;
+    open_echo();
+    atomic_store(&to_cancel, 0);
+    if (threaded) pthread_create(&canceler, NULL, cancel_each, NULL);
+    for (int i = 0; i < ROUNDS; i++) {
+        uint64_t call = kit_call(node, "silent", "[]", &kept);
+        if (threaded) atomic_store(&to_cancel, call);
+        for (int slice = 0; !threaded && slice < i % 3; slice++) clouds_wait(context, call, 0.00005, &e, sizeof e);
+        if (!threaded) CHECK_INT(clouds_cancel(context, call), 0);
+        if (wait_in_slices(call, &e) != 1) continue;
+        heard += e.code == CLOUDS_ECANCELED;
+        clouds_event_release(&e);
+        CHECK_INT(clouds_wait(context, call, 0, &e, sizeof e), CLOUDS_ESTALE); /* once */
+    }
+    CHECK_INT(heard, ROUNDS);
+    atomic_store(&to_cancel, UINT64_MAX);
+    if (threaded) pthread_join(canceler, NULL);
+    clouds_context_destroy(context);
+}
+
+/* A cancel that comes too late changes nothing. */
+static void cancel_after_the_end(void)
+{
+    clouds_event e;
+    open_echo();
+    uint64_t call = kit_call(node, "nobody", "[]", &kept);
+    double until = kit_now() + KIT_PATIENCE;
+    uint64_t results = 0;
+    while (results == 0 && kit_now() < until) {
+        kit_next(context, &e, 0.01);
+        clouds_counter(context, "results", 0, NULL, &results);
+    }
+    CHECK_INT(clouds_cancel(context, call), 0);
+    CHECK_INT(clouds_wait(context, call, KIT_PATIENCE, &e, sizeof e), 1);
+    CHECK_INT(e.code, CLOUDS_ENOSERVER);
+    clouds_event_release(&e);
+    CHECK_INT(clouds_cancel(context, call), CLOUDS_ESTALE);
+    clouds_context_destroy(context);
+}
+
+static void a_second_cancel_drops_it(void)
 {
     clouds_event e;
     open_echo();
@@ -128,9 +196,11 @@ static void cancel_drops_it(void)
     double until = kit_now() + 0.3;
     while (kit_now() < until) kit_next(context, &e, 0.05);
     CHECK_INT(clouds_cancel(context, done), 0);
+    CHECK_INT(clouds_cancel(context, done), 0);
     CHECK_INT(clouds_cancel(context, done), CLOUDS_ESTALE);
     CHECK_INT(clouds_wait(context, done, 0, &e, sizeof e), CLOUDS_ESTALE);
     uint64_t pending = kit_call(node, "silent", "[]", &kept);
+    CHECK_INT(clouds_cancel(context, pending), 0);
     CHECK_INT(clouds_cancel(context, pending), 0);
     CHECK_INT(clouds_cancel(context, pending), CLOUDS_ESTALE);
     CHECK_INT(clouds_wait(context, pending, 0, &e, sizeof e), CLOUDS_ESTALE);
@@ -270,7 +340,9 @@ static void in_each_mode(void)
     RUN(a_question_nobody_took);
     RUN(time_passes);
     RUN(not_made_for_it);
-    RUN(cancel_drops_it);
+    RUN(cancel_between_slices);
+    RUN(cancel_after_the_end);
+    RUN(a_second_cancel_drops_it);
     RUN(too_many_kept);
 }
 

@@ -185,6 +185,7 @@ class Node(_Keywords, NodeBase):
         except BaseException:
             if buffer.call.value:  # Ctrl-C, or what a signal's handler raised: nobody will take the result
                 lib.clouds_cancel(self._context, buffer.call.value)
+                lib.clouds_cancel(self._context, buffer.call.value)  # so it is dropped
             raise
         finally:
             _result_buffers.append(buffer)
