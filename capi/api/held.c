@@ -141,6 +141,16 @@ int cl_held_take_into(cl_idmap *set, cl_held *held, clouds_event *event, size_t 
     return 1;
 }
 
+/* Nobody has said how long this record is. */
+static void clear(clouds_event *event)
+{
+    size_t least = cl_record_least(CL_RECORD_clouds_event);
+    clouds_event cleared = {0};
+    cl_record_write(&cleared, sizeof cleared, event, least);
+    cl_event_clear(&cleared);
+    cl_record_write(event, least, &cleared, sizeof cleared);
+}
+
 int cl_held_release(clouds_event *event)
 {
     void *block;
@@ -150,7 +160,7 @@ int cl_held_release(clouds_event *event)
     cl_handle_retire(event->owned);
     cl_free(block);
     cl_guard_keep(-1);
-    cl_event_clear(event);
+    clear(event);
     return 0;
 }
 

@@ -1,9 +1,9 @@
 /* clouds_last_error_json, and the same words in a room of the caller's. */
 #include "api/last_error.h"
 
-#include <stddef.h>
 #include <string.h>
 
+#include "api/record.h"
 #include "proto/error_object.h"
 
 /* Text of 511 bytes and four names of 160, each byte of which may become six. */
@@ -38,7 +38,7 @@ static void tell(char *room, size_t size)
 }
 
 /* A record of the first version has both members; one that is refused for its size is not read. */
-#define HAS_ROOM(record, o) ((o) && (o)->size >= offsetof(record, error_size) + sizeof(o)->error_size)
+#define HAS_ROOM(record, o) ((o) && cl_record_fits(CL_RECORD_##record, (o)->size))
 
 int cl_told_for_call(const clouds_call_options *o, int code)
 {

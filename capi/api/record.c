@@ -62,10 +62,19 @@ static int refuse(const record_row *row, size_t size)
                     size % row->step ? ", and an array of them only aligned ones" : "");
 }
 
+size_t cl_record_least(enum cl_record which)
+{
+    return records[which].least;
+}
+
+int cl_record_fits(enum cl_record which, size_t size)
+{
+    return size >= records[which].least && size <= CL_LARGEST_RECORD;
+}
+
 int cl_record_check(enum cl_record which, size_t size)
 {
-    const record_row *row = &records[which];
-    return size >= row->least && size <= CL_LARGEST_RECORD ? 0 : refuse(row, size);
+    return cl_record_fits(which, size) ? 0 : refuse(&records[which], size);
 }
 
 int cl_record_check_array(enum cl_record which, size_t size)

@@ -16,7 +16,13 @@ enum cl_record {
     CL_RECORDS
 };
 
-/* Can a record of the caller's have this size? 0 or an error with its words. For an array each must be aligned, too. */
+/* The size in the first version, which every record of a caller's has. */
+size_t cl_record_least(enum cl_record which);
+
+/* Can a record of the caller's have this size? 1 or 0. */
+int cl_record_fits(enum cl_record which, size_t size);
+
+/* The same: 0 or an error with its words. For an array each must be aligned, too. */
 int cl_record_check(enum cl_record which, size_t size);
 int cl_record_check_array(enum cl_record which, size_t size);
 

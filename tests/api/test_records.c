@@ -188,12 +188,20 @@ static void wrong_sizes(void)
     uint64_t id = 4711;
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
         longer it = longer_by(sizes[i], 0);
+        char words[256] = {1};
+        it.r.call.error = words;
+        it.r.call.error_size = sizeof words;
         CHECK_INT(clouds_node_call(node, "m", 1, "[]", 2, &it.r.call, &id), CLOUDS_EINVAL);
         CHECK(says("the size of clouds_call_options is"));
+        CHECK_INT(words[0], 1); /* a record of no size that is known has no members either */
+        it = longer_by(sizes[i], 0);
+        it.r.operation.error = words;
+        it.r.operation.error_size = sizeof words;
         CHECK_INT(clouds_node_status(node, &it.r.operation, &id), CLOUDS_EINVAL);
         CHECK(says("the size of clouds_operation_options is"));
         CHECK_INT(clouds_node_close(node, 0, &it.r.operation, &id), CLOUDS_EINVAL);
         CHECK_INT(clouds_context_close(context, 0, &it.r.operation, &id), CLOUDS_EINVAL);
+        CHECK_INT(words[0], 1);
     }
     CHECK_INT(id, 4711);
     clouds_context_destroy(context);

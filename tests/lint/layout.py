@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """What the library tells of its own shape is what clouds.h says: the members of all records, the names of all events, all
-errors. And the records have the same layout on every ABI of one word size.
+errors. And the records have the same layout on every ABI of one word size, without padding.
 Usage: layout.py [members] [names] [words]: these checks only."""
 import ctypes
 import os
@@ -70,7 +70,8 @@ def offsets(flags):
     """The offset of each member and the size of each record with these flags of the compiler, read in what it makes of
     them, since to link or run it would take libraries that are not there; None when it does not know the flags."""
     rows = [(record, name) for record, members in shapes.records.items() for name, _ in members]
-    values = [f"offsetof({record}, {name})" for record, name in rows] + [f"sizeof({r})" for r in shapes.records]
+    values = [f"offsetof({record}, {name})" for record, name in rows] + [f"sizeof({r})" for r in shapes.records] + \
+             [f"sizeof((({record} *)0)->{name})" for record, name in rows]
     text = '#include "clouds.h"\nconst unsigned marked[] = {' + ", ".join(f"{value} + 1" for value in values) + "};\n"
     done = subprocess.run(["cc", *flags, "-ffreestanding", "-fno-lto", "-S", "-x", "c", "-I" + source + "/capi/include",
                            "-", "-o", "-"], input=text, capture_output=True, text=True)
@@ -80,7 +81,17 @@ def offsets(flags):
         return None
     numbers = [int(n) - 1 for n in re.findall(r"^\s*\.long\s+(\d+)", done.stdout, re.M)]
     assert len(numbers) == len(values), done.stdout
-    return dict(zip([".".join(row) for row in rows] + list(shapes.records), numbers))
+    names = [".".join(row) for row in rows]
+    return dict(zip(names + list(shapes.records), numbers)), dict(zip(names, numbers[-len(names):]))
+
+
+def padding(found, lengths):
+    """The members behind which something lies that is none."""
+    for record, members in shapes.records.items():
+        names = [f"{record}.{name}" for name, _ in members]
+        for name, following in zip(names, [found[one] for one in names[1:]] + [found[record]]):
+            if found[name] + lengths[name] != following:
+                yield name
 
 
 def words():
@@ -88,8 +99,12 @@ def words():
         print("skipped: only the compilers of x86-64 make programs of several ABIs")
         return
     for flags in WORDS:
-        known = {chosen: found for chosen in flags if (found := offsets(chosen))}
+        compiled = {chosen: found for chosen in flags if (found := offsets(chosen))}
+        known = {chosen: found for chosen, (found, _) in compiled.items()}
         print(" = ".join(" ".join(chosen) for chosen in known) or "skipped: " + str(flags))
+        for chosen, found in compiled.items():
+            for name in padding(*found):
+                yield f"{name} is followed by padding with {' '.join(chosen)}"
         first = next(iter(known.values()), {})
         for chosen, found in known.items():
             for name, value in found.items():
