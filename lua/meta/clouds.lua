@@ -40,6 +40,7 @@ local clouds = {}
 ---@field save_servers? fun(method: string, ids: string[]) A list of servers was learned.
 ---@field remove_server? fun(id: string, method: string) A server did not answer in time.
 ---@field clear_servers? fun() The aged lists are due to be forgotten.
+---@field cancel_events? boolean Raise CLOUDS_EVENT_CANCELED when the caller of a request has given up. No bus of this version carries it. Default: false.
 ---@field mode? string Who does the I/O: "inline" (the caller, in poll and wait) or "thread" (a thread of the library). Default: inline.
 ---@field prefix? string Redis: what the names of keys and channels begin with; overrides the one in the url (clouds).
 ---@field password_file? string Redis: a file whose first line is the password; overrides the one in the url.
@@ -71,7 +72,7 @@ local clouds = {}
 ---@field shun_silent? boolean A server that did not answer in time is not asked for that method again for a while, even when no other is left. Default: false.
 ---@field drain_timeout? number How long a closing node waits for the requests it has accepted. In seconds. Default: 8.
 ---@field operation_timeout? number Longest wait of a registration, its end, a confirmed message and a status; then the last known reason is the error. In seconds. Default: 10.
----@field user_data? number A number that the events of the node carry. Default: 0.
+---@field user_data? number A number of 64 bits that the events of the node carry. Default: 0.
 
 ---Options of one call.
 ---@class clouds.CallOptions
