@@ -27,7 +27,9 @@ static void on_alarm(void *self)
 static void on_woken(void *self)
 {
     cl_context *context = self;
-    if (context->threaded && !atomic_load_explicit(&context->ending, memory_order_relaxed)) cl_queue_run(context);
+    if (!context->threaded || atomic_load_explicit(&context->ending, memory_order_relaxed)) return;
+    if (atomic_load(&context->woken)) cl_raise_wakeup(context);
+    cl_queue_run(context);
 }
 
 static int make_bus(cl_context *context)

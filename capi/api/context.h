@@ -196,6 +196,8 @@ int cl_raise_reserve_request(cl_context *context);
 /* See cl_port. */
 int cl_raise_withdraw(cl_context *context, uint64_t request);
 void cl_raise_forget(cl_context *context, uint64_t request);
+/* Thread mode: who polls is to return; see clouds_wakeup. */
+void cl_raise_wakeup(cl_context *context);
 /* At the end of a turn: tells who waits. */
 void cl_raise_flush(cl_context *context);
 

@@ -27,8 +27,7 @@ long cl_guard_kept(void);
 
 /* What may be done with a context at this moment. */
 enum cl_guard_use {
-    CL_USE,       /* inline mode: by one thread at a time */
-    CL_USE_ANYHOW /* by any thread in any mode: wakeup */
+    CL_USE /* inline mode: by one thread at a time */
 };
 
 /* 0, then cl_guard_leave is due; or an error, and nothing is. */

@@ -10,8 +10,12 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <limits.h>
+#include <linux/futex.h>
 #include <stddef.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 _Static_assert(sizeof(void *) == 8, "handles need 64-bit pointers");
 
@@ -32,7 +36,6 @@ typedef struct slot {
 
 static _Atomic(slot *) chunks[CHUNKS];
 static pthread_mutex_t table_lock = PTHREAD_MUTEX_INITIALIZER;
-static pthread_cond_t table_left = PTHREAD_COND_INITIALIZER;
 static uint32_t slots_used; /* slots ever handed out */
 static uint32_t free_head;  /* index + 1 of the first free slot; the next is in its `object` */
 
@@ -114,13 +117,18 @@ void *cl_handle_enter(const void *handle, enum cl_handle_kind kind)
     return s->object;
 }
 
+/* The half of the state that counts who is inside. The kernel waits on it, and not a condition, since who leaves may be a
+ * signal's handler. */
+static void *inside_word(slot *s)
+{
+    return (char *)(void *)&s->state + (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__ ? 4 : 0);
+}
+
 void cl_handle_leave(const void *handle)
 {
     uint64_t before = atomic_fetch_sub_explicit(&named_slot(handle)->state, 1, memory_order_acq_rel);
     if (!(before & REVOKED) || (before & INSIDE_MASK) != 1) return;
-    pthread_mutex_lock(&table_lock);
-    pthread_cond_broadcast(&table_left);
-    pthread_mutex_unlock(&table_lock);
+    syscall(SYS_futex, inside_word(named_slot(handle)), FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
 }
 
 int cl_handle_revoke(const void *handle, enum cl_handle_kind kind, void **object)
@@ -141,9 +149,10 @@ void cl_handle_retire(const void *handle)
 {
     slot *s = named_slot(handle);
     uint64_t index = (uint64_t)(uintptr_t)handle >> KIND_BITS & INDEX_MASK;
+    uint32_t inside;
+    while ((inside = (uint32_t)(atomic_load_explicit(&s->state, memory_order_acquire) & INSIDE_MASK)) != 0)
+        syscall(SYS_futex, inside_word(s), FUTEX_WAIT_PRIVATE, inside, NULL, NULL, 0);
     pthread_mutex_lock(&table_lock);
-    while (atomic_load_explicit(&s->state, memory_order_acquire) & INSIDE_MASK)
-        pthread_cond_wait(&table_left, &table_lock);
     uint64_t generation = (atomic_load_explicit(&s->state, memory_order_relaxed) >> (TAG_SHIFT + KIND_BITS)) + 1;
     s->object = NULL;
     atomic_store_explicit(&s->state, (generation % GENERATIONS) << (TAG_SHIFT + KIND_BITS), memory_order_release);
@@ -166,8 +175,5 @@ void cl_handle_after_fork(void)
 
 void cl_handle_in_child(void)
 {
-    /* The threads that were inside or waiting do not exist here. */
-    pthread_cond_t fresh = PTHREAD_COND_INITIALIZER;
-    table_left = fresh;
     pthread_mutex_unlock(&table_lock);
 }

@@ -7,6 +7,7 @@
 #include "api/check.h"
 #include "api/deadline.h"
 #include "api/context.h"
+#include "api/handle.h"
 #include "base/error.h"
 
 typedef struct poll_target {
@@ -258,24 +259,16 @@ int clouds_fd(clouds_context *handle)
     return code;
 }
 
+/* From a signal's handler too, which may have interrupted anything: no lock, no words, nothing of the thread's own. In
+ * thread mode the engine tells who polls (on_woken). */
 int clouds_wakeup(clouds_context *handle)
 {
-    cl_context *context;
-    int code = cl_guard_context(handle, CL_USE_ANYHOW, &context);
-    if (code != 0) return code;
-    if (atomic_exchange(&context->woken, 1) == 0) {
-        if (!context->threaded) {
-            cl_loop_wake(context->loop);
-        } else {
-            pthread_mutex_lock(&context->lock);
-            pthread_cond_signal(&context->arrived);
-            if (context->event_fd >= 0 && !context->event_fd_set) {
-                context->event_fd_set = 1;
-                cl_event_fd_write(context->event_fd);
-            }
-            pthread_mutex_unlock(&context->lock);
-        }
-    }
-    cl_guard_leave(context, CL_USE_ANYHOW);
-    return 0;
+    int before = errno;
+    cl_context *context = cl_handle_enter(handle, CL_HANDLE_CONTEXT);
+    if (!context) return CLOUDS_EHANDLE;
+    int code = context->fork_generation == cl_guard_generation() ? 0 : CLOUDS_EFORK;
+    if (code == 0 && atomic_exchange(&context->woken, 1) == 0) cl_loop_wake(context->loop);
+    cl_handle_leave(handle);
+    errno = before;
+    return code;
 }

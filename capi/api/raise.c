@@ -261,6 +261,16 @@ static void set_event_fd(cl_context *context)
     cl_event_fd_write(context->event_fd);
 }
 
+void cl_raise_wakeup(cl_context *context)
+{
+    pthread_mutex_lock(&context->lock);
+    if (atomic_load(&context->woken)) {
+        if (context->poll_sleeps) pthread_cond_signal(&context->arrived);
+        set_event_fd(context);
+    }
+    pthread_mutex_unlock(&context->lock);
+}
+
 void cl_raise_flush(cl_context *context)
 {
     if (context->refusal_count) answer_refusals(context);

@@ -27,6 +27,9 @@
  *              "Thread: by mode." is this rule; "Thread: any." is every thread at any time, in both modes.
  *   Callbacks  There are none, but for the log and allocator hooks. A hook may not call back into the library (it gets
  *              CLOUDS_EBUSY); everything else reaches you as an event.
+ *   Signals    No signal ends clouds_poll or clouds_wait, whatever its handler returns. A handler may call clouds_wakeup, and
+ *              nothing else of the library. So a thread that must look for signals, or end with its program, waits in
+ *              slices, or polls and is woken.
  *   Fork       After fork() the child may only destroy what it inherited; all else is CLOUDS_EFORK.
  */
 #ifndef CLOUDS_H
@@ -406,7 +409,8 @@ CLOUDS_API int clouds_wait_into(clouds_context *context, uint64_t call, double t
  * Since 0.1. */
 CLOUDS_API int clouds_event_release(clouds_event *event);
 
-/* Makes the poll that waits now, or the next one that would wait, return at once. Sticky, and cheap to repeat.
+/* Makes the poll that waits now, or the next one that would wait, return at once. Sticky, and cheap to repeat. It is
+ * async-signal-safe: a signal's handler may call it, and a hook. It leaves errno as it was, and clouds_last_error too.
  * Errors: CLOUDS_EHANDLE. Thread: any. Since 0.1. */
 CLOUDS_API int clouds_wakeup(clouds_context *context);
 
