@@ -250,6 +250,8 @@ static void destroy(cl_bus *base)
     cl_composed *bus = CL_OWNER(base, cl_composed, base);
     for (size_t i = 0; i < bus->transports_n; i++) bus->transports[i]->ops->destroy(bus->transports[i]);
     if (bus->directory) bus->directory->ops->destroy(bus->directory);
+    if (bus->redis) cl_redis_client_free(bus->redis);
+    cl_free(bus->redis);
     cl_bus_nodes_free(bus);
     cl_deferred_free(&bus->deferred);
     cl_idmap_free(&bus->by_handle);
@@ -275,27 +277,45 @@ static const cl_bus_ops ops = {
 
 /* ---- composition */
 
-static int compose(cl_composed *bus, const cl_url *url, const cl_limits *limits)
+static int compose_inproc(cl_composed *bus, const cl_url *url, const cl_limits *limits)
 {
     const cl_directory_sink of_directory = directory_sink(bus);
     const cl_transport_sink of_transport = transport_sink(bus);
-    int code;
-    if (url->kind == CL_URL_INPROC) {
-        code = cl_memory_directory_create(bus->loop, url->name, limits, &of_directory, &bus->directory);
-        if (code == 0)
-            code = cl_mailbox_transport_create(bus->loop, url->name, limits, &of_transport, &bus->transports[0]);
-    } else {
-        code = cl_folder_directory_create(bus->loop, url->name, &of_directory, &bus->directory);
-        if (code == 0) code = cl_link_transport_create(bus->loop, limits, &of_transport, &bus->transports[0]);
-    }
+    int code = cl_memory_directory_create(bus->loop, url->name, limits, &of_directory, &bus->directory);
+    return code ? code : cl_mailbox_transport_create(bus->loop, url->name, limits, &of_transport, &bus->transports[0]);
+}
+
+static int compose_local(cl_composed *bus, const cl_url *url, const cl_limits *limits)
+{
+    const cl_directory_sink of_directory = directory_sink(bus);
+    const cl_transport_sink of_transport = transport_sink(bus);
+    int code = cl_folder_directory_create(bus->loop, url->name, &of_directory, &bus->directory);
+    return code ? code : cl_link_transport_create(bus->loop, limits, &of_transport, &bus->transports[0]);
+}
+
+/* Both speak to one Redis. */
+static int compose_redis(cl_composed *bus, const cl_url *url, const cl_limits *limits)
+{
+    const cl_directory_sink of_directory = directory_sink(bus);
+    const cl_transport_sink of_transport = transport_sink(bus);
+    bus->redis = cl_calloc(1, sizeof *bus->redis);
+    if (!bus->redis) return cl_error(CLOUDS_ENOMEM, NULL);
+    int code = cl_redis_client_init(bus->redis, bus->loop, url, limits);
+    if (code == 0) code = cl_redis_directory_create(bus->redis, &of_directory, &bus->directory);
+    return code ? code : cl_pubsub_transport_create(bus->redis, &of_transport, &bus->transports[0]);
+}
+
+static int compose(cl_composed *bus, const cl_url *url, const cl_limits *limits)
+{
+    int code = url->kind == CL_URL_INPROC  ? compose_inproc(bus, url, limits)
+               : url->kind == CL_URL_LOCAL ? compose_local(bus, url, limits)
+                                           : compose_redis(bus, url, limits);
     if (code == 0) bus->transports_n = bus->transports_open = 1;
     return code;
 }
 
 int cl_bus_create(cl_loop *loop, const cl_url *url, const cl_limits *limits, const cl_bus_sink *sink, cl_bus **out)
 {
-    if (url->kind != CL_URL_LOCAL && url->kind != CL_URL_INPROC)
-        return cl_redis_bus_create(loop, url, limits, sink, out);
     cl_composed *bus = cl_calloc(1, sizeof *bus);
     if (!bus) return cl_error(CLOUDS_ENOMEM, NULL);
     bus->base.ops = &ops;

@@ -98,8 +98,4 @@ struct cl_bus {
 int cl_bus_create(struct cl_loop *loop, const cl_url *url, const cl_limits *limits, const cl_bus_sink *sink,
                   cl_bus **out);
 
-/* The one that is not made of a directory and transports. */
-int cl_redis_bus_create(struct cl_loop *loop, const cl_url *url, const cl_limits *limits, const cl_bus_sink *sink,
-                        cl_bus **out);
-
 #endif

@@ -8,6 +8,7 @@
 #include "directory/directory.h"
 #include "net/deferred.h"
 #include "net/loop.h"
+#include "redis/client.h"
 #include "transport/transport.h"
 
 enum { CL_TRANSPORTS = 2 };
@@ -18,6 +19,7 @@ typedef struct cl_composed {
     cl_transport *direct; /* the transport of every envelope; NULL: see route.c */
     cl_loop *loop;
     cl_bus_sink sink;
+    cl_redis_client *redis; /* of a bus on Redis; NULL: it is none */
     cl_directory *directory;
     cl_transport *transports[CL_TRANSPORTS];
     size_t transports_n, transports_open;

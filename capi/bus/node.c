@@ -31,6 +31,7 @@ typedef struct cl_bus_node {
     int claimed, told;
     unsigned opening, listening; /* a bit for each transport */
     int draining, closing;
+    int served;    /* a method was registered once */
     int is_closed; /* counted in closing_n */
     cl_deferred *ready;
     cl_address addresses[CL_TRANSPORTS * CL_NODE_ADDRESSES];
@@ -70,16 +71,27 @@ static void fail(cl_bus_node *node, int code, const char *words)
     report(node, code, node->words);
 }
 
+static void confirm(cl_bus_node *node, int code)
+{
+    cl_composed *bus = node->bus;
+    for (size_t i = 0; i < bus->transports_n; i++) {
+        cl_transport *t = bus->transports[i];
+        if (t->ops->confirm && node->listening & 1u << i) t->ops->confirm(t, node->handle, code);
+    }
+}
+
 static void became_ready(cl_bus_node *node)
 {
     node->state = READY;
     if (node->bus->up) report(node, 0, "");
+    confirm(node, 0);
 }
 
+/* Again when it had to listen anew. */
 static void announce(cl_bus_node *node)
 {
     cl_directory *d = node->bus->directory;
-    node->state = ANNOUNCING;
+    if (node->state != READY) node->state = ANNOUNCING;
     int code = d->ops->announce(d, node->handle, node->addresses, node->addresses_n);
     if (code < 0) fail(node, code, clouds_last_error());
     else if (code == 0) became_ready(node);
@@ -135,7 +147,8 @@ static void undo(cl_bus_node *node)
 {
     cl_composed *bus = node->bus;
     for (size_t i = 0; i < bus->transports_n; i++)
-        if (node->listening & 1u << i) bus->transports[i]->ops->close_node(bus->transports[i], node->handle);
+        if (node->listening & 1u << i)
+            bus->transports[i]->ops->close_node(bus->transports[i], node->handle, node->served);
     if (node->claimed) bus->directory->ops->leave(bus->directory, node->handle);
     node_free(node);
 }
@@ -158,9 +171,11 @@ int cl_bus_node_open(cl_bus *base, void *handle, cl_str id, double heartbeat)
         return cl_error(CLOUDS_ENOMEM, NULL);
     }
     claim(node, heartbeat);
-    if (node->state != FAILED || node->failure != CLOUDS_ENOMEM) return 0;
+    if (node->state != FAILED) return 0;
+    int code = node->failure;
+    if (code != CLOUDS_ENOMEM && !bus->directory->refuses_at_once) return 0;
     undo(node);
-    return cl_error(CLOUDS_ENOMEM, NULL);
+    return code == CLOUDS_ENOMEM ? cl_error(code, NULL) : code;
 }
 
 void cl_bus_nodes_up(cl_composed *bus)
@@ -185,27 +200,30 @@ void cl_bus_node_claimed(void *self, void *handle, int code, const char *words, 
 void cl_bus_node_opened(void *self, void *handle, int code, const char *words)
 {
     cl_bus_node *node = node_of(self, handle);
-    if (!node || node->closing || node->state != OPENING) return;
-    if (code) {
-        fail(node, code, words);
-        return;
-    }
-    node->opening &= node->opening - 1;
-    if (!node->opening) announce(node);
+    if (!node || node->closing || node->state == CLAIMING || node->state == FAILED) return;
+    const cl_directory_ops *ops = node->bus->directory->ops;
+    if (node->opening) node->opening &= node->opening - 1;
+    if (code && ops->unlistened) ops->unlistened(node->bus->directory, handle, code, words);
+    else if (code) fail(node, code, words);
+    else if (!node->opening) announce(node);
 }
 
 void cl_bus_node_announced(void *self, void *handle, int code, const char *words)
 {
     cl_bus_node *node = node_of(self, handle);
-    if (!node || node->closing || node->state != ANNOUNCING) return;
-    if (code) fail(node, code, words);
-    else became_ready(node);
+    if (!node || node->closing || node->state == CLAIMING || node->state == FAILED) return;
+    if (code == 0) {
+        became_ready(node);
+        return;
+    }
+    if (node->state != READY || node->ready) fail(node, code, words);
+    confirm(node, code);
 }
 
 int cl_bus_node_relisten(void *self, void *handle, const cl_address *at)
 {
     cl_bus_node *node = node_of(self, handle);
-    return node && !node->closing ? listen_at(node, at) : CLOUDS_ECLOSED;
+    return node && !node->closing && node->state != FAILED ? listen_at(node, at) : CLOUDS_ECLOSED;
 }
 
 /* ---- registrations */
@@ -231,10 +249,12 @@ static int change(cl_composed *bus, void *handle, cl_str method, uint64_t operat
 int cl_bus_node_register(cl_bus *base, void *handle, cl_str method, uint64_t operation)
 {
     cl_composed *bus = CL_OWNER(base, cl_composed, base);
-    const cl_bus_node *node = node_of(bus, handle);
+    cl_bus_node *node = node_of(bus, handle);
     if (!node || node->draining || node->closing) return cl_error(CLOUDS_ECLOSED, NULL);
     if (node->state == FAILED) return cl_error(node->failure, "%s", node->words);
-    return change(bus, handle, method, operation, bus->directory->ops->add);
+    int code = change(bus, handle, method, operation, bus->directory->ops->add);
+    if (code == 0) node->served = 1;
+    return code;
 }
 
 int cl_bus_node_unregister(cl_bus *base, void *handle, cl_str method, uint64_t operation)
@@ -278,7 +298,8 @@ static void close_node(cl_bus_node *node)
     node->closing = 1;
     if (!node->listening) no_longer_listens(node);
     for (size_t i = 0; i < bus->transports_n; i++)
-        if (node->listening & 1u << i) bus->transports[i]->ops->close_node(bus->transports[i], node->handle);
+        if (node->listening & 1u << i)
+            bus->transports[i]->ops->close_node(bus->transports[i], node->handle, node->served);
 }
 
 void cl_bus_node_close(cl_bus *base, void *handle)

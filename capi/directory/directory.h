@@ -24,7 +24,8 @@ typedef struct cl_directory_sink {
     void (*state)(void *self, int up, int code, const char *words);
     /* The end of a claim: the id is the node's own (0), and it is to listen at `at` - or never will be. */
     void (*claimed)(void *self, void *node, int code, const char *words, const cl_address *at);
-    /* The end of an announcement: others find the node, or never will. */
+    /* The end of an announcement: others find the node (0), or it is refused. Again whenever that changes: a node that
+     * is refused after it was found is tried again by the directory, with relisten. */
     void (*announced)(void *self, void *node, int code, const char *words);
     /* The claim was lost although the node lives (its files were removed, its lease ran out) and is held again: listen
      * anew at `at`. 0: it listens; else the directory tries again later. The registrations follow by themselves. */
@@ -59,6 +60,9 @@ typedef struct cl_directory_ops {
     int (*claim)(cl_directory *d, void *node, cl_str id, double heartbeat, cl_address *at);
     /* The node listens at these addresses: from now on it may be found. */
     int (*announce)(cl_directory *d, void *node, const cl_address *addresses, size_t n);
+    /* A node that listened no longer may, and why. The directory sees to it that it listens again (relisten). NULL: it
+     * cannot happen. */
+    void (*unlistened)(cl_directory *d, void *node, int code, const char *words);
     /* Registers a method and keeps it registered through every loss, also of a node that is not announced yet; remove
      * takes it back. */
     int (*add)(cl_directory *d, void *node, cl_str method, uint64_t operation);
@@ -94,7 +98,9 @@ typedef struct cl_directory_ops {
 
 struct cl_directory {
     const cl_directory_ops *ops;
-    int up; /* it can be asked; changes are told by state */
+    int up; /* it can be asked, and all that is announced is restored; state reports when it is so again */
+    /* What is refused within the call of claim is an error of whoever opens the node; else the end of its opening. */
+    int refuses_at_once;
 };
 
 struct cl_loop;
@@ -105,5 +111,8 @@ int cl_memory_directory_create(struct cl_loop *loop, const char *name, const str
                                const cl_directory_sink *sink, cl_directory **out);
 int cl_folder_directory_create(struct cl_loop *loop, const char *name, const cl_directory_sink *sink,
                                cl_directory **out);
+/* The client lives longer; its connection for commands is the directory's, and pubsub is made after it. */
+struct cl_redis_client;
+int cl_redis_directory_create(struct cl_redis_client *client, const cl_directory_sink *sink, cl_directory **out);
 
 #endif

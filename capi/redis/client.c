@@ -75,12 +75,13 @@ void cl_redis_client_reconnect(cl_redis_client *client, int code, const char *wo
     cl_session_cut(client->commands, code, words);
 }
 
-int cl_redis_client_is_split(cl_redis_client *client)
+int cl_redis_client_is_ready(cl_redis_client *client)
 {
+    if (!cl_session_is_ready(client->commands) || !cl_session_is_ready(client->subscriber)) return 0;
     const char *a = cl_session_role(client->commands)->run_id, *b = cl_session_role(client->subscriber)->run_id;
-    if (!*a || !*b || strcmp(a, b) == 0) return 0;
+    if (!*a || !*b || strcmp(a, b) == 0) return 1;
     cl_redis_client_reconnect(client, CLOUDS_EREDIS, "the address leads to two different servers");
-    return 1;
+    return 0;
 }
 
 /* ---- what Redis refuses */
@@ -154,6 +155,23 @@ int cl_redis_client_is_bad(cl_redis_client *client, const cl_reply *reply, int t
     snprintf(words.text, sizeof words.text, "Redis answered %s with something else", verb);
     cl_session_cut(client->commands, CLOUDS_EPROTO, words.text);
     return 1;
+}
+
+int cl_redis_client_is_confirmed(cl_redis_client *client, const cl_reply *reply, const char *verb, int *code,
+                                 cl_redis_error_text *words)
+{
+    *code = 0;
+    if (reply->items[0].type == CL_REPLY_ERROR) {
+        *code = cl_redis_explain_command(cl_reply_text(reply, 0), "SUBSCRIBE", client->prefix, words);
+        if (*code == CLOUDS_EAUTH) return 0;
+        cl_session_cut(client->subscriber, *code, words->text);
+        return -1;
+    }
+    if (reply->len == 4 && reply->items[0].number == 3 && cl_reply_is_text(reply, 1) &&
+        cl_str_eq(cl_reply_text(reply, 1), cl_str_z(verb)))
+        return 1;
+    cl_session_cut(client->subscriber, CLOUDS_EPROTO, "Redis answered SUBSCRIBE with something else");
+    return -1;
 }
 
 /* ---- commands */

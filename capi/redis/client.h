@@ -9,6 +9,13 @@
 
 enum { CL_REDIS_REFUSALS = 12 };
 
+typedef struct cl_redis_user {
+    void *self;
+    void (*ready)(void *self); /* the other's connection */
+    void (*down)(void *self);
+    void (*announcement)(void *self, cl_str payload); /* on the channel of announcements; for the directory */
+} cl_redis_user;
+
 typedef struct cl_redis_client {
     cl_loop *loop;
     cl_limits limits;
@@ -17,6 +24,9 @@ typedef struct cl_redis_client {
     cl_str prefix, announce_channel;
     char display_url[256];
     cl_session *commands, *subscriber;
+    /* Who uses it: the directory, which has the commands, and pubsub, which has the subscriber. Each is told of the
+     * other's connection. */
+    cl_redis_user directory, pubsub;
     struct cl_redis_refusal {
         char verb[16], head[12]; /* a command that is refused, and how the refusal begins */
     } refusals[CL_REDIS_REFUSALS];
@@ -29,9 +39,14 @@ void cl_redis_client_free(cl_redis_client *client);
 
 /* Both connections are made anew: this Redis is not, or not any more, the one to talk to. */
 void cl_redis_client_reconnect(cl_redis_client *client, int code, const char *words);
-/* 1: the two connections lead to different servers (and are made anew). What is published on one would not be received
- * on the other. */
-int cl_redis_client_is_split(cl_redis_client *client);
+/* Both connections are ready, and lead to the same server. When they lead to two, what is published on one would not be
+ * received on the other: both are made anew. */
+int cl_redis_client_is_ready(cl_redis_client *client);
+
+/* The reply to SUBSCRIBE or UNSUBSCRIBE (`verb` in small letters). 1: it is confirmed; 0: an error of Redis, in words;
+ * -1: the connection is cut. A missing right is the node's end; every other error cuts, so that it is tried again. */
+int cl_redis_client_is_confirmed(cl_redis_client *client, const cl_reply *reply, const char *verb, int *code,
+                                 cl_redis_error_text *words);
 
 /* Sends a command; a failure is not reported, since the loss of the connection that follows is. */
 int cl_redis_client_send(cl_redis_client *client, const cl_redis_handler *handler, const void *ref, size_t argc,

@@ -235,7 +235,7 @@ static void drain(cl_transport *base, void *node)
 {
 }
 
-static void close_node(cl_transport *base, void *node)
+static void close_node(cl_transport *base, void *node, int served)
 {
     mailbox *m = of(base);
     endpoint *e = endpoint_of(m, node);

@@ -18,7 +18,8 @@ typedef struct cl_transport_sink {
     void *self;
     /* Envelopes can be sent and received (up 1) or not. As for a directory. */
     void (*state)(void *self, int up, int code, const char *words);
-    /* The end of an open: the node listens, its own envelopes will arrive - or never will. */
+    /* The end of an open: the node listens, its own envelopes will arrive - or it may not listen, and why. Again
+     * whenever it listens anew after a loss. */
     void (*opened)(void *self, void *node, int code, const char *words);
     /* The end of a close_node: what was accepted is written, and nothing more comes. */
     void (*node_closed)(void *self, void *node);
@@ -47,6 +48,9 @@ typedef struct cl_transport_ops {
     /* Listens for a node of ours, at `at` if that is not empty; *addresses (room for CL_NODE_ADDRESSES) and *n say
      * where others reach it. `id` lives as long as the node. Again for an open node: listens anew. 0 or CL_PENDING. */
     int (*open)(cl_transport *t, void *node, cl_str id, const cl_address *at, cl_address *addresses, size_t *n);
+    /* The directory has announced the node (0): what arrived for it until then is delivered now. Or it is refused: it
+     * no longer listens until it is opened again. NULL: nothing arrives before. */
+    void (*confirm)(cl_transport *t, void *node, int code);
     /* Can it reach such an address? NULL: it reaches all that its bus can find. */
     int (*reaches)(cl_transport *t, const cl_address *address);
     /* See bus/bus.h. Without a way to e->to it makes one, and asks `locate` for the address. */
@@ -54,8 +58,9 @@ typedef struct cl_transport_ops {
     int (*recall)(cl_transport *t, cl_str to, uint64_t token); /* NULL: what was sent cannot be taken back */
     /* Tells everybody who has a way to the node that it drains; envelopes still arrive and go out. */
     void (*drain)(cl_transport *t, void *node);
-    /* Nothing more for this node. Ends with node_closed, soon, but never before what was accepted is written. */
-    void (*close_node)(cl_transport *t, void *node);
+    /* Nothing more for this node. Ends with node_closed, soon, but never before what was accepted is written. served:
+     * it has served methods, so somebody may not know yet that it is gone. */
+    void (*close_node)(cl_transport *t, void *node, int served);
     /* Hands to the kernel what was queued in this turn, and does what was deferred. */
     void (*flush)(cl_transport *t);
     /* All nodes are closed or closing, and nothing is sent any more. Ends with `closed`. destroy without close only
@@ -76,6 +81,9 @@ struct cl_limits;
 
 int cl_mailbox_transport_create(struct cl_loop *loop, const char *name, const struct cl_limits *limits,
                                 const cl_transport_sink *sink, cl_transport **out);
+/* The client lives longer; its subscribing connection is the transport's. */
+struct cl_redis_client;
+int cl_pubsub_transport_create(struct cl_redis_client *client, const cl_transport_sink *sink, cl_transport **out);
 int cl_link_transport_create(struct cl_loop *loop, const struct cl_limits *limits, const cl_transport_sink *sink,
                              cl_transport **out);
 

@@ -1,7 +1,7 @@
 /* Fuzz target: what stands on the channel for news about registrations, which anybody who may PUBLISH can write.
  * Whatever it is, ids and methods that come out of it are texts that the message holds, and what is broken is dropped
  * with a reason. */
-#include "bus/redis/internal.h"
+#include "directory/redis/internal.h"
 #include "clouds.h"
 #include "fuzz/fuzz.h"
 
@@ -52,20 +52,21 @@ static void on_dropped(void *self, int code)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     heard h = {.size = size};
-    redis_bus bus = {
+    cl_redis_client client = {.limits = {.message = 3000, .json = {32, 200}}};
+    redis_directory d = {
         .sink = {.self = &h,
                  .server_up = on_up,
                  .server_down = on_down,
                  .peer_draining = on_draining,
                  .dropped = on_dropped},
-        .client = {.limits = {.message = 3000, .json = {32, 200}}},
+        .client = &client,
     };
-    cl_redis_announced(&bus, (cl_str){(const char *)data, size});
+    cl_redis_announced(&d, (cl_str){(const char *)data, size});
     HOLDS(h.dropped <= 1 && h.draining <= 1);
     HOLDS(h.up == 0 || h.down == 0);
     if (h.dropped) HOLDS(h.up + h.down + h.draining == 0);
     if (size > 3000) HOLDS(h.dropped == 1);
-    cl_buf_free(&bus.scratch);
-    cl_buf_free(&bus.text);
+    cl_buf_free(&d.scratch);
+    cl_buf_free(&d.text);
     return 0;
 }

@@ -1,6 +1,6 @@
 /* Fuzz target: several envelopes in one message. Those that come out lie in the message one behind the other, each is
  * JSON, what is read of one already is what decoding it finds, and a message that is whole is read to its end. */
-#include "bus/redis/internal.h"
+#include "transport/pubsub/internal.h"
 #include "clouds.h"
 #include "fuzz/fuzz.h"
 

@@ -204,7 +204,7 @@ int kit_open(kit *k, const char *url, const cl_limits *limits)
     code = cl_loop_create(&hooks, &k->loop);
     cl_bus_sink own = sink;
     own.self = k;
-    if (!code) code = cl_redis_bus_create(k->loop, &parsed, &k->limits, &own, &k->bus);
+    if (!code) code = cl_bus_create(k->loop, &parsed, &k->limits, &own, &k->bus);
     cl_url_free(&parsed);
     list_kit(NULL, k);
     return code;

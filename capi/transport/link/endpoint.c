@@ -112,7 +112,7 @@ void cl_endpoint_begin_close(cl_endpoint *e)
     cl_loop_defer(t->loop);
 }
 
-void cl_endpoint_close(cl_transport *base, void *node)
+void cl_endpoint_close(cl_transport *base, void *node, int served)
 {
     cl_endpoint *e = endpoint_of(cl_links_of(base), node);
     if (e) cl_endpoint_begin_close(e);

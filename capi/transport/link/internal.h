@@ -108,7 +108,7 @@ int cl_endpoint_unix_is_trusted(const cl_conn *conn);
 /* endpoint.c */
 int cl_endpoint_open(cl_transport *base, void *node, cl_str id, const cl_address *at, cl_address *addresses, size_t *n);
 void cl_endpoint_drain(cl_transport *base, void *node);
-void cl_endpoint_close(cl_transport *base, void *node);
+void cl_endpoint_close(cl_transport *base, void *node, int served);
 void cl_endpoint_begin_close(cl_endpoint *endpoint);
 /* Ends those whose close is through. */
 void cl_endpoints_finish(cl_link_transport *t);

@@ -165,7 +165,8 @@ static void delivered(void *owner, const cl_deferred *d)
 
 static int write_to(cl_peer_link *link, const void *node, const cl_envelope *e, uint64_t token)
 {
-    /* A message's sender asks how many got it. What is to be reported is reserved, so that it cannot fail afterwards. */
+    /* A message's sender asks how many got it. What is to be reported is reserved, so that it cannot fail afterwards.
+     */
     cl_deferred *report = NULL;
     if (token && e->type == CL_MESSAGE) {
         report = cl_deferred_reserve(delivered, NULL, token, CL_FATE_WRITTEN, CL_STR_NONE);

@@ -18,22 +18,22 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/rand.h"
-#include "bus/redis/internal.h"
+#include "directory/redis/internal.h"
 #include "clouds.h"
 
 enum { AGAIN_MS = 80, TRIES = 4 };
 
-void cl_redis_claim_prepare(redis_bus *bus)
+void cl_redis_claim_prepare(redis_directory *d)
 {
     uint64_t random = 0;
     if (cl_random_bytes(&random, sizeof random)) random = (uint64_t)getpid() << 32 ^ (uint64_t)cl_loop_now();
-    snprintf(bus->token, sizeof bus->token, "%016llx", (unsigned long long)random);
-    char name[sizeof bus->place] = "";
+    snprintf(d->token, sizeof d->token, "%016llx", (unsigned long long)random);
+    char name[sizeof d->place] = "";
     gethostname(name, sizeof name - 1);
     size_t n = 0;
     for (const char *p = name; *p; p++)
-        if (*p > ' ' && *p < 127 && *p != '"' && *p != '\\') bus->place[n++] = *p;
-    bus->place[n] = '\0';
+        if (*p > ' ' && *p < 127 && *p != '"' && *p != '\\') d->place[n++] = *p;
+    d->place[n] = '\0';
 }
 
 /* The host part of an id of the usual shape; "" for another. */
@@ -43,121 +43,120 @@ static cl_str host_of(cl_str id)
     return strspn(id.p + 2, "0123456789abcdef") >= 8 ? cl_str_of(id.p + 2, 8) : CL_STR_NONE;
 }
 
-cl_str cl_redis_record(redis_bus *bus, const redis_node *node)
+cl_str cl_redis_record(redis_directory *d, const redis_node *node)
 {
     cl_str host = host_of(node->id);
-    cl_buf_clear(&bus->text);
-    int code = cl_buf_printf(&bus->text,
+    cl_buf_clear(&d->text);
+    int code = cl_buf_printf(&d->text,
                              "{\"v\":1,\"host\":\"%.*s\",\"pid\":%ld,\"started\":%lld,\"abilities\":[\"deadline\","
                              "\"refuse\",\"batch\"],\"token\":\"%s\",\"at\":\"%s\"}",
-                             (int)host.n, host.p, (long)getpid(), (long long)node->started, bus->token, bus->place);
-    return code ? CL_STR_NONE : cl_buf_str(&bus->text);
+                             (int)host.n, host.p, (long)getpid(), (long long)node->started, d->token, d->place);
+    return code ? CL_STR_NONE : cl_buf_str(&d->text);
 }
 
 /* ---- asking */
 
 static const cl_redis_handler set_handler, get_handler, count_handler, lock_handler;
 
-static int ask(redis_bus *bus, redis_node *node, const cl_redis_handler *handler, size_t argc, const cl_str *argv)
+static int ask(redis_directory *d, redis_node *node, const cl_redis_handler *handler, size_t argc, const cl_str *argv)
 {
-    int code = cl_redis_client_send(&bus->client, handler, node, argc, argv);
+    int code = cl_redis_client_send(d->client, handler, node, argc, argv);
     if (!code) node->refs++;
     return code;
 }
 
-void cl_redis_claim(redis_bus *bus, redis_node *node)
+void cl_redis_claim(redis_directory *d, redis_node *node)
 {
-    if (node->claiming || node->leaving || !node->subscribed || !cl_session_is_ready(bus->client.commands)) return;
-    cl_str set[] = {CL_STR("SET"), node->record_key, cl_redis_record(bus, node),
+    if (node->claiming || node->leaving || !node->subscribed || !cl_session_is_ready(d->client->commands)) return;
+    cl_str set[] = {CL_STR("SET"), node->record_key, cl_redis_record(d, node),
                     CL_STR("NX"),  CL_STR("EX"),     cl_str_z(node->ttl)};
     cl_str get[] = {CL_STR("GET"), node->record_key}, count[] = {CL_STR("PUBSUB"), CL_STR("NUMSUB"), node->channel};
     node->is_foreign = 0;
     node->listeners = -1;
-    int code = ask(bus, node, &set_handler, 6, set);
-    if (!code) code = ask(bus, node, &get_handler, 2, get);
-    if (!code) code = ask(bus, node, &count_handler, 3, count);
+    int code = ask(d, node, &set_handler, 6, set);
+    if (!code) code = ask(d, node, &get_handler, 2, get);
+    if (!code) code = ask(d, node, &count_handler, 3, count);
     if (code) {
-        cl_session_cut(bus->client.commands, code,
+        cl_session_cut(d->client->commands, code,
                        clouds_strerror(code)); /* it is asked again when the connection is back */
         return;
     }
     node->claiming = 1;
-    bus->claiming++;
+    d->claiming++;
+    d->base.up = 0; /* what is up already stays so: only a change is reported */
 }
 
 /* ---- deciding */
 
 /* P:C:<id>, held for a moment by one of those who contend for an id. "" without memory. */
-static cl_str lock_key(redis_bus *bus, const redis_node *node)
+static cl_str lock_key(redis_directory *d, const redis_node *node)
 {
-    cl_buf_clear(&bus->text);
-    int code = cl_buf_put_str(&bus->text, bus->client.prefix);
-    if (!code) code = cl_buf_put(&bus->text, ":C:", 3);
-    if (!code) code = cl_buf_put_str(&bus->text, node->id);
-    return code ? CL_STR_NONE : cl_buf_str(&bus->text);
+    cl_buf_clear(&d->text);
+    int code = cl_buf_put_str(&d->text, d->client->prefix);
+    if (!code) code = cl_buf_put(&d->text, ":C:", 3);
+    if (!code) code = cl_buf_put_str(&d->text, node->id);
+    return code ? CL_STR_NONE : cl_buf_str(&d->text);
 }
 
-static void unlock(redis_bus *bus, redis_node *node)
+static void unlock(redis_directory *d, redis_node *node)
 {
-    cl_str del[] = {CL_STR("DEL"), node->is_last ? lock_key(bus, node) : CL_STR_NONE};
-    if (node->is_last) cl_redis_client_send_unawaited(&bus->client, 2, del);
+    cl_str del[] = {CL_STR("DEL"), node->is_last ? lock_key(d, node) : CL_STR_NONE};
+    if (node->is_last) cl_redis_client_send_unawaited(d->client, 2, del);
     node->is_last = 0;
 }
 
-static void take_over(redis_bus *bus, redis_node *node)
+static void take_over(redis_directory *d, redis_node *node)
 {
     node->is_foreign = 0;
-    cl_redis_send_record(bus, node);
+    cl_redis_send_record(d, node);
 }
 
-static void lose(redis_bus *bus, redis_node *node)
+static void lose(redis_directory *d, redis_node *node)
 {
     char words[400];
     snprintf(words, sizeof words, "the node id %.*s is in use: %s", node->id.n < 150 ? (int)node->id.n : 150,
              node->id.p, node->is_foreign ? node->holder : "somebody who left no record listens to it");
     if (node->recorded && !node->is_foreign) {
         cl_str del[] = {CL_STR("DEL"), node->record_key};
-        cl_redis_client_send_unawaited(&bus->client, 2, del);
+        cl_redis_client_send_unawaited(d->client, 2, del);
     }
     node->recorded = node->owned = 0;
-    unlock(bus, node);
-    cl_redis_unsubscribe(bus, node);
-    cl_redis_node_refused(bus, node, CLOUDS_EEXIST, words);
+    unlock(d, node);
+    cl_redis_node_refused(d, node, CLOUDS_EEXIST, words);
 }
 
 /* It asks a few times more. */
-static int waits(redis_bus *bus, redis_node *node)
+static int waits(redis_directory *d, redis_node *node)
 {
-    return ++node->tries <= TRIES && cl_redis_node_set_timer(bus, node, AGAIN_MS) == 0;
+    return ++node->tries <= TRIES && cl_redis_node_set_timer(d, node, AGAIN_MS) == 0;
 }
 
 /* The second listener may be one more who wants what a dead process left: one of them stays, and sees then whether the
  * owner lives. */
-static int asks_to_be_last(redis_bus *bus, redis_node *node)
+static int asks_to_be_last(redis_directory *d, redis_node *node)
 {
     if (node->is_last || !node->is_foreign) return 0;
-    cl_str set[] = {CL_STR("SET"), lock_key(bus, node), cl_str_z(bus->token),
-                    CL_STR("NX"),  CL_STR("PX"),        CL_STR("2000")};
-    return set[1].n > 0 && ask(bus, node, &lock_handler, 6, set) == 0;
+    cl_str set[] = {CL_STR("SET"), lock_key(d, node), cl_str_z(d->token), CL_STR("NX"), CL_STR("PX"), CL_STR("2000")};
+    return set[1].n > 0 && ask(d, node, &lock_handler, 6, set) == 0;
 }
 
-static void lock_came(redis_bus *bus, redis_node *node, const cl_reply *reply)
+static void lock_came(redis_directory *d, redis_node *node, const cl_reply *reply)
 {
     if (node->leaving || !node->subscribed || node->listening) return;
     node->is_last = reply->items[0].type == CL_REPLY_STATUS;
     node->tries = 0;
-    if (!node->is_last || !waits(bus, node)) lose(bus, node);
+    if (!node->is_last || !waits(d, node)) lose(d, node);
 }
 
-static void decide(redis_bus *bus, redis_node *node)
+static void decide(redis_directory *d, redis_node *node)
 {
     int has_rival = node->listeners < 0 ? node->is_foreign : node->listeners > 1;
-    if (node->is_foreign && !has_rival) take_over(bus, node);
+    if (node->is_foreign && !has_rival) take_over(d, node);
     if (!has_rival || (node->owned && !node->is_foreign)) {
-        unlock(bus, node);
-        cl_redis_node_listens(bus, node);
-    } else if (!waits(bus, node) && !asks_to_be_last(bus, node)) {
-        lose(bus, node);
+        unlock(d, node);
+        cl_redis_node_listens(d, node);
+    } else if (!waits(d, node) && !asks_to_be_last(d, node)) {
+        lose(d, node);
     }
 }
 
@@ -172,69 +171,68 @@ static cl_str member(cl_str record, const char *name, const char *ends)
     return cl_str_of(value, (size_t)(p - value));
 }
 
-static void owner_came(redis_bus *bus, redis_node *node, const cl_reply *reply)
+static void owner_came(redis_directory *d, redis_node *node, const cl_reply *reply)
 {
-    if (reply->items[0].type == CL_REPLY_ERROR) cl_redis_client_log_once(&bus->client, "GET", cl_reply_text(reply, 0));
+    if (reply->items[0].type == CL_REPLY_ERROR) cl_redis_client_log_once(d->client, "GET", cl_reply_text(reply, 0));
     if (reply->items[0].type != CL_REPLY_STRING) return;
     cl_str record = cl_reply_text(reply, 0);
-    node->is_foreign = memmem(record.p, record.n, bus->token, strlen(bus->token)) == NULL;
+    node->is_foreign = memmem(record.p, record.n, d->token, strlen(d->token)) == NULL;
     if (!node->is_foreign) return;
     cl_str pid = member(record, "\"pid\":", ",}"), at = member(record, "\"at\":\"", "\"");
     snprintf(node->holder, sizeof node->holder, "process %.*s on %.*s", pid.n < 20 ? (int)pid.n : 20, pid.p,
              at.n < 80 ? (int)at.n : 80, at.p);
 }
 
-static void count_came(redis_bus *bus, redis_node *node, const cl_reply *reply)
+static void count_came(redis_directory *d, redis_node *node, const cl_reply *reply)
 {
-    if (reply->items[0].type == CL_REPLY_ERROR)
-        cl_redis_client_log_once(&bus->client, "PUBSUB", cl_reply_text(reply, 0));
+    if (reply->items[0].type == CL_REPLY_ERROR) cl_redis_client_log_once(d->client, "PUBSUB", cl_reply_text(reply, 0));
     else if (reply->len == 3 && reply->items[2].type == CL_REPLY_INTEGER) node->listeners = reply->items[2].number;
-    bus->claiming--;
+    d->claiming--;
     node->claiming = 0;
     if (node->leaving || !node->subscribed) return;
-    decide(bus, node);
-    cl_redis_check_up(bus);
+    decide(d, node);
+    cl_redis_check_up(d);
 }
 
 static void on_set(void *self, const cl_pending *pending, const cl_reply *reply)
 {
-    redis_bus *bus = redis_bus_of(self);
+    redis_directory *d = redis_directory_of(self);
     redis_node *node = cl_redis_from_ref(pending);
     if (reply->items[0].type == CL_REPLY_ERROR) cl_redis_client_log_once(self, "SET", cl_reply_text(reply, 0));
     if (reply->items[0].type == CL_REPLY_STATUS) node->recorded = 1;
-    cl_redis_node_unref(bus, node);
+    cl_redis_node_unref(d, node);
 }
 
 static void on_get(void *self, const cl_pending *pending, const cl_reply *reply)
 {
-    owner_came(redis_bus_of(self), cl_redis_from_ref(pending), reply);
-    cl_redis_node_unref(redis_bus_of(self), cl_redis_from_ref(pending));
+    owner_came(redis_directory_of(self), cl_redis_from_ref(pending), reply);
+    cl_redis_node_unref(redis_directory_of(self), cl_redis_from_ref(pending));
 }
 
 static void on_count(void *self, const cl_pending *pending, const cl_reply *reply)
 {
-    count_came(redis_bus_of(self), cl_redis_from_ref(pending), reply);
-    cl_redis_node_unref(redis_bus_of(self), cl_redis_from_ref(pending));
+    count_came(redis_directory_of(self), cl_redis_from_ref(pending), reply);
+    cl_redis_node_unref(redis_directory_of(self), cl_redis_from_ref(pending));
 }
 
 static void on_lock(void *self, const cl_pending *pending, const cl_reply *reply)
 {
-    lock_came(redis_bus_of(self), cl_redis_from_ref(pending), reply);
-    cl_redis_node_unref(redis_bus_of(self), cl_redis_from_ref(pending));
+    lock_came(redis_directory_of(self), cl_redis_from_ref(pending), reply);
+    cl_redis_node_unref(redis_directory_of(self), cl_redis_from_ref(pending));
 }
 
 static void on_lost(void *self, const cl_pending *pending, int sent)
 {
-    cl_redis_node_unref(redis_bus_of(self), cl_redis_from_ref(pending));
+    cl_redis_node_unref(redis_directory_of(self), cl_redis_from_ref(pending));
 }
 
 static void on_count_lost(void *self, const cl_pending *pending, int sent)
 {
-    redis_bus *bus = redis_bus_of(self);
+    redis_directory *d = redis_directory_of(self);
     redis_node *node = cl_redis_from_ref(pending);
-    bus->claiming--;
+    d->claiming--;
     node->claiming = 0;
-    cl_redis_node_unref(bus, node);
+    cl_redis_node_unref(d, node);
 }
 
 static const cl_redis_handler set_handler = {"SET", on_set, on_lost, 0};

@@ -1,6 +1,6 @@
 /* What native nodes announce about their registrations, on a channel that npm nodes do not subscribe to:
  * {"t":"u","s":"<id>","d":{"m":["method",...]}} - u: up, w: withdrawn, d: draining, and so withdrawn too. */
-#include "bus/redis/internal.h"
+#include "directory/redis/internal.h"
 #include "clouds.h"
 
 /* ---- out */
@@ -23,9 +23,9 @@ static int put_methods(cl_buf *out, redis_node *node, char type, cl_str method, 
     return 0;
 }
 
-void cl_redis_announce(redis_bus *bus, redis_node *node, char type, cl_str method)
+void cl_redis_announce(redis_directory *d, redis_node *node, char type, cl_str method)
 {
-    cl_buf *text = &bus->text;
+    cl_buf *text = &d->text;
     int count = 0;
     cl_buf_clear(text);
     int code = cl_buf_printf(text, "{\"t\":\"%c\",\"s\":", type);
@@ -33,8 +33,8 @@ void cl_redis_announce(redis_bus *bus, redis_node *node, char type, cl_str metho
     if (!code) code = cl_buf_put_str(text, CL_STR(",\"d\":{\"m\":["));
     if (!code) code = put_methods(text, node, type, method, &count);
     if (!code) code = cl_buf_put_str(text, CL_STR("]}}"));
-    cl_str publish[] = {CL_STR("PUBLISH"), bus->client.announce_channel, cl_buf_str(text)};
-    if (!code && count > 0) cl_redis_client_send_unawaited(&bus->client, 3, publish);
+    cl_str publish[] = {CL_STR("PUBLISH"), d->client->announce_channel, cl_buf_str(text)};
+    if (!code && count > 0) cl_redis_client_send_unawaited(d->client, 3, publish);
 }
 
 /* ---- in */
@@ -45,13 +45,13 @@ typedef struct announcement {
     cl_str data;
 } announcement;
 
-static int read_head(redis_bus *bus, cl_str text, announcement *out)
+static int read_head(redis_directory *d, cl_str text, announcement *out)
 {
     cl_json j;
     cl_str key, type = CL_STR_NONE;
     int escaped, more;
     *out = (announcement){0};
-    cl_json_start(&j, text, bus->client.limits.json);
+    cl_json_start(&j, text, d->client->limits.json);
     int code = cl_json_enter(&j, '{');
     if (code) return code;
     while ((more = cl_json_member(&j, &key, &escaped)) > 0) {
@@ -67,55 +67,55 @@ static int read_head(redis_bus *bus, cl_str text, announcement *out)
     return cl_json_end(&j);
 }
 
-static void tell(redis_bus *bus, char type, cl_str id, cl_str method)
+static void tell(redis_directory *d, char type, cl_str id, cl_str method)
 {
-    void *self = bus->sink.self;
-    if (type == 'u') bus->sink.server_up(self, method, (cl_server){id, 1});
-    else bus->sink.server_down(self, method, id);
+    void *self = d->sink.self;
+    if (type == 'u') d->sink.server_up(self, method, (cl_server){id, 1});
+    else d->sink.server_down(self, method, id);
 }
 
 /* The buffer holds the id, and behind it one method at a time. */
-static void tell_methods(redis_bus *bus, cl_json *j, char type, size_t id_len)
+static void tell_methods(redis_directory *d, cl_json *j, char type, size_t id_len)
 {
     cl_str raw;
     int escaped;
-    cl_buf *b = &bus->scratch;
+    cl_buf *b = &d->scratch;
     if (cl_json_enter(j, '[')) return;
     while (cl_json_element(j) > 0) {
         b->len = id_len;
         if (cl_json_string(j, &raw, &escaped) || cl_json_unescape(raw, b)) return;
-        tell(bus, type, cl_str_of(b->data, id_len), cl_str_of(b->data + id_len, b->len - id_len));
+        tell(d, type, cl_str_of(b->data, id_len), cl_str_of(b->data + id_len, b->len - id_len));
     }
 }
 
-static void tell_all(redis_bus *bus, const announcement *n, size_t id_len)
+static void tell_all(redis_directory *d, const announcement *n, size_t id_len)
 {
     cl_json j;
     cl_str key, ignored;
     int escaped;
-    cl_json_start(&j, n->data, bus->client.limits.json);
+    cl_json_start(&j, n->data, d->client->limits.json);
     if (cl_json_enter(&j, '{')) return;
     while (cl_json_member(&j, &key, &escaped) > 0) {
         if (cl_str_eq(key, CL_STR("m")) && cl_json_peek(&j) == '[') {
-            tell_methods(bus, &j, n->type, id_len);
+            tell_methods(d, &j, n->type, id_len);
             return;
         }
         if (cl_json_value(&j, &ignored)) return;
     }
 }
 
-void cl_redis_announced(redis_bus *bus, cl_str text)
+void cl_redis_announced(redis_directory *d, cl_str text)
 {
     announcement n;
-    int code = text.n > bus->client.limits.message ? CLOUDS_ETOOBIG : read_head(bus, text, &n);
-    cl_buf_clear(&bus->scratch);
-    if (!code) code = cl_json_unescape(n.id, &bus->scratch);
+    int code = text.n > d->client->limits.message ? CLOUDS_ETOOBIG : read_head(d, text, &n);
+    cl_buf_clear(&d->scratch);
+    if (!code) code = cl_json_unescape(n.id, &d->scratch);
     if (code) {
-        bus->sink.dropped(bus->sink.self, code);
+        d->sink.dropped(d->sink.self, code);
         return;
     }
-    size_t id_len = bus->scratch.len;
+    size_t id_len = d->scratch.len;
     if (id_len == 0 || !memchr("uwd", n.type ? n.type : '?', 3)) return;
-    if (n.type == 'd') bus->sink.peer_draining(bus->sink.self, cl_buf_str(&bus->scratch));
-    tell_all(bus, &n, id_len);
+    if (n.type == 'd') d->sink.peer_draining(d->sink.self, cl_buf_str(&d->scratch));
+    tell_all(d, &n, id_len);
 }

@@ -4,7 +4,7 @@
  * the turn (flush), at 16 kB or at 256 envelopes; so nothing waits longer than the bytes of the connection do. */
 #include "base/error.h"
 #include "base/mem.h"
-#include "bus/redis/internal.h"
+#include "transport/pubsub/internal.h"
 #include "clouds.h"
 #include "proto/envelope_usual.h"
 
@@ -19,11 +19,11 @@ struct redis_batch {
     redis_tokens *tokens; /* room for all a batch can hold; NULL: nobody asked for a fate */
 };
 
-static redis_batch *reuse(redis_bus *bus)
+static redis_batch *reuse(cl_pubsub *p)
 {
-    if (cl_list_empty(&bus->idle_batches)) return NULL;
-    bus->idle_len--;
-    redis_batch *batch = CL_OWNER(bus->idle_batches.next, redis_batch, link);
+    if (cl_list_empty(&p->idle_batches)) return NULL;
+    p->idle_len--;
+    redis_batch *batch = CL_OWNER(p->idle_batches.next, redis_batch, link);
     cl_list_remove(&batch->link);
     return batch;
 }
@@ -36,34 +36,34 @@ static void batch_free(redis_batch *batch)
     cl_free(batch);
 }
 
-static void retire(redis_bus *bus, redis_batch *batch)
+static void retire(cl_pubsub *p, redis_batch *batch)
 {
-    if (bus->last_batch == batch) bus->last_batch = NULL;
-    cl_strmap_take(&bus->batches, cl_buf_str(&batch->to));
+    if (p->last_batch == batch) p->last_batch = NULL;
+    cl_strmap_take(&p->batches, cl_buf_str(&batch->to));
     cl_list_remove(&batch->link);
-    bus->batched_bytes -= batch->body.len;
+    p->batched_bytes -= batch->body.len;
     cl_buf_clear(&batch->body);
     cl_buf_clear(&batch->to);
     batch->count = 0;
-    if (bus->idle_len >= IDLE_BATCHES) {
+    if (p->idle_len >= IDLE_BATCHES) {
         batch_free(batch);
         return;
     }
-    cl_list_append(&bus->idle_batches, &batch->link);
-    bus->idle_len++;
+    cl_list_append(&p->idle_batches, &batch->link);
+    p->idle_len++;
 }
 
-static redis_batch *open_batch(redis_bus *bus, cl_str to)
+static redis_batch *open_batch(cl_pubsub *p, cl_str to)
 {
-    redis_batch *batch = reuse(bus);
+    redis_batch *batch = reuse(p);
     if (!batch) batch = cl_calloc(1, sizeof *batch);
     if (!batch) return NULL;
     cl_list_init(&batch->link);
-    if (cl_buf_put_str(&batch->to, to) || cl_strmap_put(&bus->batches, cl_buf_str(&batch->to), batch)) {
+    if (cl_buf_put_str(&batch->to, to) || cl_strmap_put(&p->batches, cl_buf_str(&batch->to), batch)) {
         batch_free(batch);
         return NULL;
     }
-    cl_list_append(&bus->open_batches, &batch->link);
+    cl_list_append(&p->open_batches, &batch->link);
     return batch;
 }
 
@@ -77,30 +77,30 @@ static int keep_token(redis_batch *batch, uint64_t token)
     return 0;
 }
 
-static int append(redis_bus *bus, redis_batch *batch, const cl_envelope *e, uint64_t token)
+static int append(cl_pubsub *p, redis_batch *batch, const cl_envelope *e, uint64_t token)
 {
     size_t before = batch->body.len;
     int code = batch->count ? cl_buf_put_char(&batch->body, ',') : 0;
     size_t start = batch->body.len;
     if (!code) code = cl_envelope_encode(e, &batch->body);
-    if (!code && batch->body.len - start > bus->client.limits.message)
-        code = cl_error_too_big("the message", batch->body.len - start, bus->client.limits.message);
+    if (!code && batch->body.len - start > p->client->limits.message)
+        code = cl_error_too_big("the message", batch->body.len - start, p->client->limits.message);
     if (!code) code = keep_token(batch, token);
     if (code) {
         batch->body.len = before;
         return code;
     }
     batch->count++;
-    bus->batched_bytes += batch->body.len - before;
+    p->batched_bytes += batch->body.len - before;
     return 0;
 }
 
-static int put_command(redis_bus *bus, const redis_batch *batch, cl_buf *out)
+static int put_command(cl_pubsub *p, const redis_batch *batch, cl_buf *out)
 {
     int alone = batch->count == 1;
     size_t body = batch->body.len + (alone ? 0 : head.n + tail.n);
     if (cl_buf_reserve(out, body + 32)) return CLOUDS_ENOMEM;
-    int code = cl_redis_publish_head(bus, cl_buf_str(&batch->to), out);
+    int code = cl_redis_publish_head(p, cl_buf_str(&batch->to), out);
     if (code || cl_buf_reserve(out, body + 32)) return CLOUDS_ENOMEM;
     cl_resp_add_head(out, '$', body);
     if (!alone) cl_buf_add_str(out, head);
@@ -111,56 +111,56 @@ static int put_command(redis_bus *bus, const redis_batch *batch, cl_buf *out)
 }
 
 /* Frees the tokens. */
-static void tell_fate(redis_bus *bus, redis_tokens *tokens, enum cl_fate fate, int64_t number)
+static void tell_fate(cl_pubsub *p, redis_tokens *tokens, enum cl_fate fate, int64_t number)
 {
     cl_list_remove(&tokens->link);
-    for (size_t i = 0; i < tokens->n; i++) bus->sink.fate(bus->sink.self, tokens->list[i], fate, number);
+    for (size_t i = 0; i < tokens->n; i++) p->sink.delivery(p->sink.receiver, tokens->list[i], fate, number);
     cl_free(tokens);
 }
 
 static void on_published(void *self, const cl_pending *pending, const cl_reply *reply)
 {
-    redis_bus *bus = redis_bus_of(self);
+    cl_pubsub *p = cl_pubsub_by(self);
     int64_t receivers;
-    enum cl_fate fate = cl_redis_publish_fate(bus, reply, 1, &receivers);
-    tell_fate(bus, cl_redis_from_ref(pending), fate, receivers);
+    enum cl_fate fate = cl_redis_publish_fate(p, reply, 1, &receivers);
+    tell_fate(p, cl_redis_from_ref(pending), fate, receivers);
 }
 
 static void on_lost(void *self, const cl_pending *pending, int sent)
 {
-    tell_fate(redis_bus_of(self), cl_redis_from_ref(pending), sent ? CL_FATE_LOST : CL_FATE_NOT_SENT, 0);
+    tell_fate(cl_pubsub_by(self), cl_redis_from_ref(pending), sent ? CL_FATE_LOST : CL_FATE_NOT_SENT, 0);
 }
 
 static const cl_redis_handler batch_handler = {"PUBLISH", on_published, on_lost, 0}; /* redis_tokens */
 
 /* One token goes with its command; several need a list of their own until the answer comes. */
-static void end_command(redis_bus *bus, redis_batch *batch, size_t before)
+static void end_command(cl_pubsub *p, redis_batch *batch, size_t before)
 {
     redis_tokens *tokens = batch->tokens;
     size_t n = tokens ? tokens->n : 0;
     if (n > 1) {
         batch->tokens = NULL;
-        cl_list_append(&bus->awaited, &tokens->link);
-        cl_session_end(bus->client.commands, before, &batch_handler, cl_redis_ref(tokens));
+        cl_list_append(&p->awaited, &tokens->link);
+        cl_session_end(p->client->commands, before, &batch_handler, cl_redis_ref(tokens));
         return;
     }
-    cl_session_end(bus->client.commands, before, &cl_redis_publish_native_handler, n ? tokens->list[0] : 0);
+    cl_session_end(p->client->commands, before, &cl_redis_publish_native_handler, n ? tokens->list[0] : 0);
     if (tokens) tokens->n = 0;
 }
 
-static int send_batch(redis_bus *bus, redis_batch *batch)
+static int send_batch(cl_pubsub *p, redis_batch *batch)
 {
     cl_buf *out;
-    int code = cl_session_begin(bus->client.commands, &out);
+    int code = cl_session_begin(p->client->commands, &out);
     if (code) return code;
     size_t before = out->len;
-    code = put_command(bus, batch, out);
+    code = put_command(p, batch, out);
     if (code) {
         out->len = before;
         return code;
     }
-    end_command(bus, batch, before);
-    retire(bus, batch);
+    end_command(p, batch, before);
+    retire(p, batch);
     return 0;
 }
 
@@ -169,56 +169,56 @@ static int is_full(const redis_batch *batch)
     return batch->count >= BATCH_ENVELOPES || batch->body.len >= BATCH_BYTES;
 }
 
-static redis_batch *find(const redis_bus *bus, cl_str to)
+static redis_batch *find(const cl_pubsub *p, cl_str to)
 {
-    redis_batch *last = bus->last_batch;
-    return last && cl_str_eq(cl_buf_str(&last->to), to) ? last : cl_strmap_get(&bus->batches, to);
+    redis_batch *last = p->last_batch;
+    return last && cl_str_eq(cl_buf_str(&last->to), to) ? last : cl_strmap_get(&p->batches, to);
 }
 
-int cl_redis_batch_add(redis_bus *bus, const cl_envelope *e, uint64_t token)
+int cl_redis_batch_add(cl_pubsub *p, const cl_envelope *e, uint64_t token)
 {
-    redis_batch *batch = find(bus, e->to);
+    redis_batch *batch = find(p, e->to);
     if (batch && is_full(batch)) {
-        int code = send_batch(bus, batch);
+        int code = send_batch(p, batch);
         if (code) return code;
         batch = NULL;
     }
-    if (!batch) batch = open_batch(bus, e->to);
+    if (!batch) batch = open_batch(p, e->to);
     if (!batch) return CLOUDS_ENOMEM;
-    bus->last_batch = batch;
-    int code = append(bus, batch, e, token);
-    if (batch->count == 0) retire(bus, batch);
-    else if (is_full(batch)) send_batch(bus, batch); /* if that fails, the end of the turn tries again and tells */
+    p->last_batch = batch;
+    int code = append(p, batch, e, token);
+    if (batch->count == 0) retire(p, batch);
+    else if (is_full(batch)) send_batch(p, batch); /* if that fails, the end of the turn tries again and tells */
     return code;
 }
 
-static void give_up(redis_bus *bus, redis_batch *batch)
+static void give_up(cl_pubsub *p, redis_batch *batch)
 {
     redis_tokens *tokens = batch->tokens;
     batch->tokens = NULL;
-    retire(bus, batch);
-    if (tokens) tell_fate(bus, tokens, CL_FATE_NOT_SENT, 0);
+    retire(p, batch);
+    if (tokens) tell_fate(p, tokens, CL_FATE_NOT_SENT, 0);
 }
 
 /* A fate may open new batches: the loop below goes on until there are none. */
-void cl_redis_batch_flush(redis_bus *bus)
+void cl_redis_batch_flush(cl_pubsub *p)
 {
-    while (!cl_list_empty(&bus->open_batches)) {
-        redis_batch *batch = CL_OWNER(bus->open_batches.next, redis_batch, link);
-        if (send_batch(bus, batch)) give_up(bus, batch);
+    while (!cl_list_empty(&p->open_batches)) {
+        redis_batch *batch = CL_OWNER(p->open_batches.next, redis_batch, link);
+        if (send_batch(p, batch)) give_up(p, batch);
     }
 }
 
-void cl_redis_batch_free(redis_bus *bus)
+void cl_redis_batch_free(cl_pubsub *p)
 {
-    cl_link *lists[] = {&bus->open_batches, &bus->idle_batches};
+    cl_link *lists[] = {&p->open_batches, &p->idle_batches};
     for (int i = 0; i < 2; i++) {
         CL_LIST_EACH(link, lists[i]) batch_free(CL_OWNER(link, redis_batch, link));
         cl_list_init(lists[i]);
     }
-    CL_LIST_EACH(link, &bus->awaited) cl_free(CL_OWNER(link, redis_tokens, link));
-    cl_list_init(&bus->awaited);
-    cl_strmap_free(&bus->batches);
+    CL_LIST_EACH(link, &p->awaited) cl_free(CL_OWNER(link, redis_tokens, link));
+    cl_list_init(&p->awaited);
+    cl_strmap_free(&p->batches);
 }
 
 /* ---- reading */

@@ -10,7 +10,7 @@
  * So an answer is always verified, and it waits for a scan only when there is nobody to ask meanwhile. Looks for the
  * same method share an answer, but for refreshes, which may wait longer. */
 #include "base/mem.h"
-#include "bus/redis/internal.h"
+#include "directory/redis/internal.h"
 #include "clouds.h"
 
 enum { MOST_IDS = 20000, REFRESH_AGE_MS = 1000 };
@@ -34,9 +34,9 @@ struct redis_lookup {
     int code;
 };
 
-static void lookup_free(redis_bus *bus, redis_lookup *lookup)
+static void lookup_free(redis_directory *d, redis_lookup *lookup)
 {
-    cl_strmap *map = &bus->lookups_by_method[lookup->known];
+    cl_strmap *map = &d->lookups_by_method[lookup->known];
     if (cl_strmap_get(map, lookup->method) == lookup) cl_strmap_take(map, lookup->method);
     cl_list_remove(&lookup->link);
     cl_buf_free(&lookup->text);
@@ -47,31 +47,31 @@ static void lookup_free(redis_bus *bus, redis_lookup *lookup)
 }
 
 /* It leaves the map first: who asks from inside the answer asks anew. */
-static void answer(redis_bus *bus, redis_lookup *lookup, int code)
+static void answer(redis_directory *d, redis_lookup *lookup, int code)
 {
-    cl_strmap_take(&bus->lookups_by_method[lookup->known], lookup->method);
-    bus->sink.servers(bus->sink.self, lookup->method, lookup->ids, code ? 0 : lookup->len, code);
-    lookup_free(bus, lookup);
+    cl_strmap_take(&d->lookups_by_method[lookup->known], lookup->method);
+    d->sink.servers(d->sink.self, lookup->method, lookup->ids, code ? 0 : lookup->len, code);
+    lookup_free(d, lookup);
 }
 
 /* ---- MEMBERS */
 
 static const cl_redis_handler members_handler, living_handler, counts_handler;
 
-static void ask_members(redis_bus *bus, redis_lookup *lookup)
+static void ask_members(redis_directory *d, redis_lookup *lookup)
 {
-    cl_buf *key = &bus->text;
+    cl_buf *key = &d->text;
     cl_buf_clear(key);
     lookup->step = LOOKUP_MEMBERS;
-    int code = cl_buf_put_str(key, bus->client.prefix);
+    int code = cl_buf_put_str(key, d->client->prefix);
     if (!code) code = cl_buf_put(key, ":M:", 3);
     if (!code) code = cl_buf_put_str(key, lookup->method);
     cl_str members[] = {CL_STR("SMEMBERS"), cl_buf_str(key)};
-    if (!code) code = cl_redis_client_send(&bus->client, &members_handler, lookup, 2, members);
+    if (!code) code = cl_redis_client_send(d->client, &members_handler, lookup, 2, members);
     if (!code) return;
     lookup->step = LOOKUP_FAILED;
     lookup->code = code;
-    cl_redis_defer(bus, NULL);
+    cl_redis_defer(d, NULL);
 }
 
 /* Room for all texts is made beforehand, so that they stay where they are. */
@@ -110,9 +110,9 @@ static int add_scanned(redis_lookup *lookup, const redis_scan_method *found)
     return code;
 }
 
-static int collect(redis_bus *bus, redis_lookup *lookup, const cl_reply *reply)
+static int collect(redis_directory *d, redis_lookup *lookup, const cl_reply *reply)
 {
-    const redis_scan_method *found = cl_redis_scan_get(&bus->scan.result, lookup->method);
+    const redis_scan_method *found = cl_redis_scan_get(&d->scan.result, lookup->method);
     for (size_t i = 1; i < reply->len; i++)
         if (reply->items[i].type != CL_REPLY_STRING) return CLOUDS_EPROTO;
     if (make_room(lookup, reply, found)) return CLOUDS_ENOMEM;
@@ -123,10 +123,10 @@ static int collect(redis_bus *bus, redis_lookup *lookup, const cl_reply *reply)
 
 /* ---- LIVING */
 
-static cl_str put_key(redis_bus *bus, cl_buf *b, char kind, cl_str method, cl_str id)
+static cl_str put_key(redis_directory *d, cl_buf *b, char kind, cl_str method, cl_str id)
 {
     const char *p = b->data + b->len;
-    cl_buf_add_str(b, bus->client.prefix);
+    cl_buf_add_str(b, d->client->prefix);
     cl_buf_add_char(b, ':');
     cl_buf_add_char(b, kind);
     cl_buf_add_char(b, ':');
@@ -136,19 +136,19 @@ static cl_str put_key(redis_bus *bus, cl_buf *b, char kind, cl_str method, cl_st
     return cl_str_of(p, (size_t)(b->data + b->len - p));
 }
 
-static int ask_living(redis_bus *bus, redis_lookup *lookup)
+static int ask_living(redis_directory *d, redis_lookup *lookup)
 {
-    size_t n = lookup->len, bytes = n * (2 * bus->client.prefix.n + lookup->method.n + 8) + 2 * lookup->text.len;
+    size_t n = lookup->len, bytes = n * (2 * d->client->prefix.n + lookup->method.n + 8) + 2 * lookup->text.len;
     cl_buf keys = {0};
     cl_str *argv = cl_malloc((1 + 2 * n) * sizeof *argv);
     int code = argv ? cl_buf_reserve(&keys, bytes) : CLOUDS_ENOMEM;
     if (!code) {
         argv[0] = CL_STR("MGET");
         for (size_t i = 0; i < n; i++) {
-            argv[1 + i] = put_key(bus, &keys, 'S', lookup->method, lookup->ids[i].id);
-            argv[1 + n + i] = put_key(bus, &keys, 'N', CL_STR_NONE, lookup->ids[i].id);
+            argv[1 + i] = put_key(d, &keys, 'S', lookup->method, lookup->ids[i].id);
+            argv[1 + n + i] = put_key(d, &keys, 'N', CL_STR_NONE, lookup->ids[i].id);
         }
-        code = cl_redis_client_send(&bus->client, &living_handler, lookup, 1 + 2 * n, argv);
+        code = cl_redis_client_send(d->client, &living_handler, lookup, 1 + 2 * n, argv);
     }
     cl_buf_free(&keys);
     cl_free(argv);
@@ -156,12 +156,12 @@ static int ask_living(redis_bus *bus, redis_lookup *lookup)
 }
 
 /* An index entry of a server that is no more. */
-static void drop_dead(redis_bus *bus, redis_lookup *lookup, cl_str id)
+static void drop_dead(redis_directory *d, redis_lookup *lookup, cl_str id)
 {
     cl_buf key = {0};
-    if (cl_buf_reserve(&key, bus->client.prefix.n + lookup->method.n + 4)) return;
-    cl_str rem[] = {CL_STR("SREM"), put_key(bus, &key, 'M', lookup->method, CL_STR_NONE), id};
-    cl_redis_client_send_unawaited(&bus->client, 3, rem);
+    if (cl_buf_reserve(&key, d->client->prefix.n + lookup->method.n + 4)) return;
+    cl_str rem[] = {CL_STR("SREM"), put_key(d, &key, 'M', lookup->method, CL_STR_NONE), id};
+    cl_redis_client_send_unawaited(d->client, 3, rem);
     cl_buf_free(&key);
 }
 
@@ -181,7 +181,7 @@ static int is_any_alive(const redis_lookup *lookup)
 }
 
 /* Keeps the living. */
-static void sift(redis_bus *bus, redis_lookup *lookup)
+static void sift(redis_directory *d, redis_lookup *lookup)
 {
     size_t n = lookup->len, kept = 0;
     int any = is_any_alive(lookup);
@@ -191,22 +191,22 @@ static void sift(redis_bus *bus, redis_lookup *lookup)
         int is_busy = i < lookup->indexed && (sign & SIGN_LISTENS);
         server.native = (sign & SIGN_RECORD) || (is_busy && !(sign & SIGN_KEY)) ? CL_NATIVE_OURS : CL_NATIVE_NOT;
         if (is_alive(sign) || (!any && is_busy)) lookup->ids[kept++] = server;
-        else if (i < lookup->indexed && !(sign & (SIGN_KEY | SIGN_LISTENS))) drop_dead(bus, lookup, server.id);
+        else if (i < lookup->indexed && !(sign & (SIGN_KEY | SIGN_LISTENS))) drop_dead(d, lookup, server.id);
     }
     lookup->len = kept;
 }
 
-static int ask_counts(redis_bus *bus, redis_lookup *lookup)
+static int ask_counts(redis_directory *d, redis_lookup *lookup)
 {
     size_t n = lookup->len;
     cl_buf names = {0};
     cl_str *argv = cl_malloc((2 + n) * sizeof *argv);
-    int code = argv ? cl_buf_reserve(&names, n * (bus->client.prefix.n + 4) + lookup->text.len + 1) : CLOUDS_ENOMEM;
+    int code = argv ? cl_buf_reserve(&names, n * (d->client->prefix.n + 4) + lookup->text.len + 1) : CLOUDS_ENOMEM;
     if (!code) {
         argv[0] = CL_STR("PUBSUB");
         argv[1] = CL_STR("NUMSUB");
-        for (size_t i = 0; i < n; i++) argv[2 + i] = put_key(bus, &names, 'L', CL_STR_NONE, lookup->ids[i].id);
-        code = cl_redis_client_send(&bus->client, &counts_handler, lookup, 2 + n, argv);
+        for (size_t i = 0; i < n; i++) argv[2 + i] = put_key(d, &names, 'L', CL_STR_NONE, lookup->ids[i].id);
+        code = cl_redis_client_send(d->client, &counts_handler, lookup, 2 + n, argv);
     }
     cl_buf_free(&names);
     cl_free(argv);
@@ -215,42 +215,42 @@ static int ask_counts(redis_bus *bus, redis_lookup *lookup)
 
 /* ---- the steps */
 
-static void await_scan(redis_bus *bus, redis_lookup *lookup)
+static void await_scan(redis_directory *d, redis_lookup *lookup)
 {
     lookup->step = LOOKUP_SCANNING;
-    lookup->round = bus->scan.round + 1;
-    cl_redis_scan_want(bus);
+    lookup->round = d->scan.round + 1;
+    cl_redis_scan_want(d);
 }
 
 /* Scans that find nothing are not repeated for every call; announcements name who comes. */
-static int is_scan_recent(const redis_bus *bus)
+static int is_scan_recent(const redis_directory *d)
 {
-    const redis_scan *scan = &bus->scan;
+    const redis_scan *scan = &d->scan;
     return scan->round > 0 && !scan->running && scan->spacing > REFRESH_AGE_MS &&
            cl_loop_now() - scan->started < scan->spacing;
 }
 
-static void decide(redis_bus *bus, redis_lookup *lookup)
+static void decide(redis_directory *d, redis_lookup *lookup)
 {
-    int is_old = bus->scan.round == 0 || cl_loop_now() - bus->scan.started > REFRESH_AGE_MS;
+    int is_old = d->scan.round == 0 || cl_loop_now() - d->scan.started > REFRESH_AGE_MS;
     int wants = lookup->len == 0 || (lookup->known && is_old);
-    if (!lookup->scanned && wants && !is_scan_recent(bus)) await_scan(bus, lookup);
-    else answer(bus, lookup, 0);
+    if (!lookup->scanned && wants && !is_scan_recent(d)) await_scan(d, lookup);
+    else answer(d, lookup, 0);
 }
 
 /* Nothing was sent of what waits for this: it is asked again when the connection is back. */
-static void broken(redis_bus *bus, redis_lookup *lookup, const char *words)
+static void broken(redis_directory *d, redis_lookup *lookup, const char *words)
 {
-    cl_session_cut(bus->client.commands, CLOUDS_EPROTO, words);
-    answer(bus, lookup, CLOUDS_EUNREACHABLE);
+    cl_session_cut(d->client->commands, CLOUDS_EPROTO, words);
+    answer(d, lookup, CLOUDS_EUNREACHABLE);
 }
 
 /* 0, or why the reply is no array. */
-static int refusal(redis_bus *bus, const cl_reply *reply, const char *verb)
+static int refusal(redis_directory *d, const cl_reply *reply, const char *verb)
 {
-    if (!cl_redis_client_is_bad(&bus->client, reply, CL_REPLY_ARRAY, verb)) return 0;
+    if (!cl_redis_client_is_bad(d->client, reply, CL_REPLY_ARRAY, verb)) return 0;
     int is_error = reply->items[0].type == CL_REPLY_ERROR;
-    return is_error ? cl_redis_client_error(&bus->client, verb, cl_reply_text(reply, 0)) : CLOUDS_EUNREACHABLE;
+    return is_error ? cl_redis_client_error(d->client, verb, cl_reply_text(reply, 0)) : CLOUDS_EUNREACHABLE;
 }
 
 static int is_wrong_kind(const cl_reply *reply)
@@ -259,63 +259,63 @@ static int is_wrong_kind(const cl_reply *reply)
 }
 
 /* Somebody else's key stands where the index should: it is passed over, and the keys themselves are walked. */
-static void pass_over(redis_bus *bus, redis_lookup *lookup, const cl_reply *reply)
+static void pass_over(redis_directory *d, redis_lookup *lookup, const cl_reply *reply)
 {
     cl_buf key = {0};
-    if (cl_buf_reserve(&key, bus->client.prefix.n + lookup->method.n + 4) == 0)
-        cl_redis_client_log_key_once(&bus->client, "SMEMBERS", put_key(bus, &key, 'M', lookup->method, CL_STR_NONE),
+    if (cl_buf_reserve(&key, d->client->prefix.n + lookup->method.n + 4) == 0)
+        cl_redis_client_log_key_once(d->client, "SMEMBERS", put_key(d, &key, 'M', lookup->method, CL_STR_NONE),
                                      cl_reply_text(reply, 0));
     cl_buf_free(&key);
-    bus->scan.must = 1;
+    d->scan.must = 1;
 }
 
-static void ask_who_lives(redis_bus *bus, redis_lookup *lookup)
+static void ask_who_lives(redis_directory *d, redis_lookup *lookup)
 {
     lookup->step = LOOKUP_LIVING;
-    int code = ask_living(bus, lookup);
+    int code = ask_living(d, lookup);
     if (code) {
-        answer(bus, lookup, code);
+        answer(d, lookup, code);
         return;
     }
-    lookup->counting = !cl_session_is_cluster(bus->client.commands) && ask_counts(bus, lookup) == 0;
+    lookup->counting = !cl_session_is_cluster(d->client->commands) && ask_counts(d, lookup) == 0;
 }
 
 static void on_members(void *self, const cl_pending *pending, const cl_reply *reply)
 {
-    redis_bus *bus = redis_bus_of(self);
+    redis_directory *d = redis_directory_of(self);
     redis_lookup *lookup = cl_redis_from_ref(pending);
     cl_reply_item empty = {.type = CL_REPLY_ARRAY};
     const cl_reply nobody = {.items = &empty, .len = 1};
     if (is_wrong_kind(reply)) {
-        pass_over(bus, lookup, reply);
+        pass_over(d, lookup, reply);
         reply = &nobody;
     }
-    int code = refusal(bus, reply, "SMEMBERS");
-    if (!code) code = collect(bus, lookup, reply);
-    if (code == CLOUDS_EPROTO) broken(bus, lookup, "Redis answered SMEMBERS with something else");
-    else if (code) answer(bus, lookup, code);
-    else if (lookup->len == 0) decide(bus, lookup);
-    else ask_who_lives(bus, lookup);
+    int code = refusal(d, reply, "SMEMBERS");
+    if (!code) code = collect(d, lookup, reply);
+    if (code == CLOUDS_EPROTO) broken(d, lookup, "Redis answered SMEMBERS with something else");
+    else if (code) answer(d, lookup, code);
+    else if (lookup->len == 0) decide(d, lookup);
+    else ask_who_lives(d, lookup);
 }
 
-static void conclude(redis_bus *bus, redis_lookup *lookup)
+static void conclude(redis_directory *d, redis_lookup *lookup)
 {
     if (lookup->code) {
-        answer(bus, lookup, lookup->code);
+        answer(d, lookup, lookup->code);
         return;
     }
-    sift(bus, lookup);
-    decide(bus, lookup);
+    sift(d, lookup);
+    decide(d, lookup);
 }
 
 static void on_living(void *self, const cl_pending *pending, const cl_reply *reply)
 {
-    redis_bus *bus = redis_bus_of(self);
+    redis_directory *d = redis_directory_of(self);
     redis_lookup *lookup = cl_redis_from_ref(pending);
     size_t n = lookup->len;
-    lookup->code = refusal(bus, reply, "MGET");
+    lookup->code = refusal(d, reply, "MGET");
     if (!lookup->code && reply->len != 1 + 2 * n) {
-        cl_session_cut(bus->client.commands, CLOUDS_EPROTO, "Redis answered MGET with something else");
+        cl_session_cut(d->client->commands, CLOUDS_EPROTO, "Redis answered MGET with something else");
         lookup->code = CLOUDS_EUNREACHABLE;
     }
     for (size_t i = 0; i < n && !lookup->code; i++) {
@@ -323,27 +323,26 @@ static void on_living(void *self, const cl_pending *pending, const cl_reply *rep
         int has_record = reply->items[1 + n + i].type == CL_REPLY_STRING;
         lookup->signs[i] = (unsigned char)((has_key ? SIGN_KEY : 0) | (has_record ? SIGN_RECORD : 0));
     }
-    if (!lookup->counting) conclude(bus, lookup);
+    if (!lookup->counting) conclude(d, lookup);
 }
 
 /* The reply names each channel and its number. Who may not ask goes without. */
 static void on_counts(void *self, const cl_pending *pending, const cl_reply *reply)
 {
-    redis_bus *bus = redis_bus_of(self);
+    redis_directory *d = redis_directory_of(self);
     redis_lookup *lookup = cl_redis_from_ref(pending);
     lookup->counting = 0;
-    if (reply->items[0].type == CL_REPLY_ERROR)
-        cl_redis_client_log_once(&bus->client, "PUBSUB", cl_reply_text(reply, 0));
+    if (reply->items[0].type == CL_REPLY_ERROR) cl_redis_client_log_once(d->client, "PUBSUB", cl_reply_text(reply, 0));
     for (size_t i = 0; i < lookup->len && reply->len == 1 + 2 * lookup->len; i++) {
         const cl_reply_item *count = &reply->items[2 + 2 * i];
         if (count->type == CL_REPLY_INTEGER) lookup->signs[i] |= count->number > 0 ? SIGN_LISTENS : SIGN_UNHEARD;
     }
-    conclude(bus, lookup);
+    conclude(d, lookup);
 }
 
 static void on_lost(void *self, const cl_pending *pending, int sent)
 {
-    answer(redis_bus_of(self), cl_redis_from_ref(pending), CLOUDS_EUNREACHABLE);
+    answer(redis_directory_of(self), cl_redis_from_ref(pending), CLOUDS_EUNREACHABLE);
 }
 
 /* While the next reply is pending, that one reports it. */
@@ -358,38 +357,38 @@ static const cl_redis_handler living_handler = {"MGET", on_living, on_living_los
 static const cl_redis_handler counts_handler = {"PUBSUB", on_counts, on_lost, 0};
 
 /* Those that waited for the subscription to announcements. */
-void cl_redis_lookups_begin(redis_bus *bus)
+void cl_redis_lookups_begin(redis_directory *d)
 {
-    CL_LIST_EACH(link, &bus->lookups)
+    CL_LIST_EACH(link, &d->lookups)
     {
         redis_lookup *lookup = CL_OWNER(link, redis_lookup, link);
-        if (lookup->step == LOOKUP_SUBSCRIBING) ask_members(bus, lookup);
+        if (lookup->step == LOOKUP_SUBSCRIBING) ask_members(d, lookup);
     }
 }
 
 /* ---- scans */
 
-void cl_redis_lookups_scanned(redis_bus *bus, int code)
+void cl_redis_lookups_scanned(redis_directory *d, int code)
 {
-    for (cl_link *link = bus->lookups.next; link != &bus->lookups;) {
+    for (cl_link *link = d->lookups.next; link != &d->lookups;) {
         redis_lookup *lookup = CL_OWNER(link, redis_lookup, link);
         link = link->next;
         if (lookup->step != LOOKUP_SCANNING) continue;
-        int is_final = lookup->round <= bus->scan.round;
+        int is_final = lookup->round <= d->scan.round;
         if (code && is_final) {
             lookup->code = code;
             lookup->step = LOOKUP_FAILED;
-            cl_redis_defer(bus, NULL);
-        } else if (!code && (is_final || cl_redis_scan_get(&bus->scan.result, lookup->method))) {
+            cl_redis_defer(d, NULL);
+        } else if (!code && (is_final || cl_redis_scan_get(&d->scan.result, lookup->method))) {
             lookup->scanned = is_final;
-            ask_members(bus, lookup);
+            ask_members(d, lookup);
         }
     }
 }
 
-int cl_redis_lookups_want_scan(redis_bus *bus, uint64_t round)
+int cl_redis_lookups_want_scan(redis_directory *d, uint64_t round)
 {
-    CL_LIST_EACH(link, &bus->lookups)
+    CL_LIST_EACH(link, &d->lookups)
     {
         redis_lookup *lookup = CL_OWNER(link, redis_lookup, link);
         if (lookup->step == LOOKUP_SCANNING && lookup->round >= round) return 1;
@@ -399,67 +398,67 @@ int cl_redis_lookups_want_scan(redis_bus *bus, uint64_t round)
 
 /* ---- life */
 
-static redis_lookup *lookup_make(redis_bus *bus, cl_str method, int known)
+static redis_lookup *lookup_make(redis_directory *d, cl_str method, int known)
 {
     redis_lookup *lookup = cl_calloc(1, sizeof *lookup);
     if (!lookup) return NULL;
     lookup->known = known;
     lookup->memory = cl_str_dup(method);
     lookup->method = cl_str_of(lookup->memory, method.n);
-    if (!lookup->memory || cl_strmap_put(&bus->lookups_by_method[known], lookup->method, lookup)) {
+    if (!lookup->memory || cl_strmap_put(&d->lookups_by_method[known], lookup->method, lookup)) {
         cl_free(lookup->memory);
         cl_free(lookup);
         return NULL;
     }
     cl_list_init(&lookup->link);
-    cl_list_append(&bus->lookups, &lookup->link);
+    cl_list_append(&d->lookups, &lookup->link);
     return lookup;
 }
 
 /* There was no memory for it: reported later, from a place that needs none. */
-static void remember_failed(redis_bus *bus, cl_str method)
+static void remember_failed(redis_directory *d, cl_str method)
 {
-    if (bus->failed_lookups_len == REDIS_FAILED_LOOKUPS || method.n > sizeof bus->failed_lookups[0].text) return;
-    struct redis_failed_lookup *u = &bus->failed_lookups[bus->failed_lookups_len++];
+    if (d->failed_lookups_len == REDIS_FAILED_LOOKUPS || method.n > sizeof d->failed_lookups[0].text) return;
+    struct redis_failed_lookup *u = &d->failed_lookups[d->failed_lookups_len++];
     memcpy(u->text, method.p, method.n);
     u->n = method.n;
-    cl_redis_defer(bus, NULL);
+    cl_redis_defer(d, NULL);
 }
 
-static void tell_failed(redis_bus *bus)
+static void tell_failed(redis_directory *d)
 {
-    while (bus->failed_lookups_len > 0) {
-        struct redis_failed_lookup u = bus->failed_lookups[--bus->failed_lookups_len];
-        bus->sink.servers(bus->sink.self, cl_str_of(u.text, u.n), NULL, 0, CLOUDS_ENOMEM);
+    while (d->failed_lookups_len > 0) {
+        struct redis_failed_lookup u = d->failed_lookups[--d->failed_lookups_len];
+        d->sink.servers(d->sink.self, cl_str_of(u.text, u.n), NULL, 0, CLOUDS_ENOMEM);
     }
 }
 
-void cl_redis_lookup(cl_bus *base, cl_str method, int known)
+void cl_redis_lookup(cl_directory *base, cl_str method, int known)
 {
-    redis_bus *bus = (redis_bus *)base;
-    if (bus->closing || cl_strmap_get(&bus->lookups_by_method[known != 0], method)) return;
-    redis_lookup *lookup = lookup_make(bus, method, known != 0);
-    if (lookup && !cl_redis_hear_announcements(bus)) lookup->step = LOOKUP_SUBSCRIBING;
-    else if (lookup) ask_members(bus, lookup);
-    else remember_failed(bus, method);
+    redis_directory *d = redis_of(base);
+    if (d->closing || cl_strmap_get(&d->lookups_by_method[known != 0], method)) return;
+    redis_lookup *lookup = lookup_make(d, method, known != 0);
+    if (lookup && !cl_redis_receive_announcements(d)) lookup->step = LOOKUP_SUBSCRIBING;
+    else if (lookup) ask_members(d, lookup);
+    else remember_failed(d, method);
 }
 
-void cl_redis_forget(cl_bus *base, cl_str method, cl_str server)
+void cl_redis_forget(cl_directory *base, cl_str method, cl_str server)
 {
-    redis_bus *bus = (redis_bus *)base;
+    redis_directory *d = redis_of(base);
     cl_buf key = {0};
-    if (cl_buf_reserve(&key, bus->client.prefix.n + method.n + server.n + 4)) return;
-    cl_str del[] = {CL_STR("DEL"), put_key(bus, &key, 'S', method, server)};
-    cl_redis_client_send_unawaited(&bus->client, 2, del);
+    if (cl_buf_reserve(&key, d->client->prefix.n + method.n + server.n + 4)) return;
+    cl_str del[] = {CL_STR("DEL"), put_key(d, &key, 'S', method, server)};
+    cl_redis_client_send_unawaited(d->client, 2, del);
     cl_buf_free(&key);
 }
 
 /* Ends those that cannot be served; those with a pending command hear from that. */
-static void end_all(redis_bus *bus, enum lookup_step step, int code)
+static void end_all(redis_directory *d, enum lookup_step step, int code)
 {
     cl_link batch; /* what is asked anew from inside an answer waits for the next time */
     cl_list_init(&batch);
-    CL_LIST_EACH(link, &bus->lookups)
+    CL_LIST_EACH(link, &d->lookups)
     {
         if (CL_OWNER(link, redis_lookup, link)->step != step) continue;
         cl_list_remove(link);
@@ -467,24 +466,24 @@ static void end_all(redis_bus *bus, enum lookup_step step, int code)
     }
     while (!cl_list_empty(&batch)) {
         redis_lookup *lookup = CL_OWNER(batch.next, redis_lookup, link);
-        answer(bus, lookup, code ? code : lookup->code);
+        answer(d, lookup, code ? code : lookup->code);
     }
 }
 
-void cl_redis_lookups_failed(redis_bus *bus)
+void cl_redis_lookups_failed(redis_directory *d)
 {
-    tell_failed(bus);
-    end_all(bus, LOOKUP_FAILED, 0);
+    tell_failed(d);
+    end_all(d, LOOKUP_FAILED, 0);
 }
 
-void cl_redis_lookups_fail(redis_bus *bus)
+void cl_redis_lookups_fail(redis_directory *d)
 {
-    end_all(bus, LOOKUP_SCANNING, CLOUDS_EUNREACHABLE);
+    end_all(d, LOOKUP_SCANNING, CLOUDS_EUNREACHABLE);
 }
 
-void cl_redis_lookups_free(redis_bus *bus)
+void cl_redis_lookups_free(redis_directory *d)
 {
-    while (!cl_list_empty(&bus->lookups)) lookup_free(bus, CL_OWNER(bus->lookups.next, redis_lookup, link));
-    cl_strmap_free(&bus->lookups_by_method[0]);
-    cl_strmap_free(&bus->lookups_by_method[1]);
+    while (!cl_list_empty(&d->lookups)) lookup_free(d, CL_OWNER(d->lookups.next, redis_lookup, link));
+    cl_strmap_free(&d->lookups_by_method[0]);
+    cl_strmap_free(&d->lookups_by_method[1]);
 }

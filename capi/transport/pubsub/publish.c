@@ -1,6 +1,6 @@
 /* The hot path: an envelope becomes a PUBLISH, formatted straight into the output of the connection. */
 #include "base/error.h"
-#include "bus/redis/internal.h"
+#include "transport/pubsub/internal.h"
 #include "clouds.h"
 
 static int is_kind(cl_str json, char open, char close)
@@ -35,12 +35,12 @@ static size_t estimate(const cl_envelope *e)
     return e->args.n + e->error.n + e->result.n + e->data.n + e->method.n + e->id.n + e->from.n + e->home.n + 44;
 }
 
-int cl_redis_publish_head(const redis_bus *bus, cl_str to, cl_buf *out)
+int cl_redis_publish_head(const cl_pubsub *p, cl_str to, cl_buf *out)
 {
-    if (cl_buf_reserve(out, 80 + bus->client.prefix.n + to.n)) return CLOUDS_ENOMEM;
+    if (cl_buf_reserve(out, 80 + p->client->prefix.n + to.n)) return CLOUDS_ENOMEM;
     cl_buf_add(out, "*3\r\n$7\r\nPUBLISH\r\n", 17);
-    cl_resp_add_head(out, '$', bus->client.prefix.n + 3 + to.n);
-    cl_buf_add_str(out, bus->client.prefix);
+    cl_resp_add_head(out, '$', p->client->prefix.n + 3 + to.n);
+    cl_buf_add_str(out, p->client->prefix);
     cl_buf_add(out, ":L:", 3);
     cl_buf_add_str(out, to);
     cl_buf_add(out, "\r\n", 2);
@@ -71,17 +71,16 @@ static int put_body(const cl_envelope *e, size_t most, cl_buf *out)
     return 0;
 }
 
-static int too_big(const redis_bus *bus, const cl_envelope *e)
+static int too_big(const cl_pubsub *p, const cl_envelope *e)
 {
-    return cl_error_too_big("the message", estimate(e), bus->client.limits.message);
+    return cl_error_too_big("the message", estimate(e), p->client->limits.message);
 }
 
-int cl_redis_publish_format(const redis_bus *bus, const cl_envelope *e, cl_buf *out)
+int cl_redis_publish_format(const cl_pubsub *p, const cl_envelope *e, cl_buf *out)
 {
     size_t before = out->len;
-    int code =
-        estimate(e) > bus->client.limits.message + SLACK ? too_big(bus, e) : cl_redis_publish_head(bus, e->to, out);
-    if (!code) code = put_body(e, bus->client.limits.message, out);
+    int code = estimate(e) > p->client->limits.message + SLACK ? too_big(p, e) : cl_redis_publish_head(p, e->to, out);
+    if (!code) code = put_body(e, p->client->limits.message, out);
     if (code) out->len = before;
     return code;
 }
@@ -94,75 +93,75 @@ static int may_batch(const cl_envelope *e, size_t size)
 
 /* One envelope may be larger than write_soft; what counts there is what waits already. The answer to work that is done
  * finds room as long as there is any. */
-static int has_room(const redis_bus *bus, const cl_envelope *e, size_t size)
+static int has_room(const cl_pubsub *p, const cl_envelope *e, size_t size)
 {
-    size_t waits = cl_session_unwritten(bus->client.commands) + bus->batched_bytes;
-    return (e->type == CL_RESULT || waits <= bus->client.limits.write_soft) &&
-           waits + size <= bus->client.limits.write_hard;
+    size_t waits = cl_session_unwritten(p->client->commands) + p->batched_bytes;
+    return (e->type == CL_RESULT || waits <= p->client->limits.write_soft) &&
+           waits + size <= p->client->limits.write_hard;
 }
 
-static int no_room(const redis_bus *bus, const cl_envelope *e, size_t size)
+static int no_room(const cl_pubsub *p, const cl_envelope *e, size_t size)
 {
-    size_t waits = cl_session_unwritten(bus->client.commands) + bus->batched_bytes;
-    int soft = e->type != CL_RESULT && waits > bus->client.limits.write_soft;
-    size_t limit = soft ? bus->client.limits.write_soft : bus->client.limits.write_hard;
+    size_t waits = cl_session_unwritten(p->client->commands) + p->batched_bytes;
+    int soft = e->type != CL_RESULT && waits > p->client->limits.write_soft;
+    size_t limit = soft ? p->client->limits.write_soft : p->client->limits.write_hard;
     return cl_error_limit(CLOUDS_ELIMIT, soft ? waits : waits + size, limit,
                           "%zu bytes wait for Redis already (%s, %zu)", waits, soft ? "write_soft" : "write_hard",
                           limit);
 }
 
-static int publish(redis_bus *bus, const cl_envelope *e, uint64_t token)
+static int publish(cl_pubsub *p, const cl_envelope *e, uint64_t token)
 {
     cl_buf *out;
     size_t size = estimate(e);
-    if (size > bus->client.limits.message + SLACK) return too_big(bus, e);
-    if (!has_room(bus, e, size)) return no_room(bus, e, size);
-    if (may_batch(e, size)) return cl_redis_batch_add(bus, e, token);
-    int code = cl_session_begin(bus->client.commands, &out);
+    if (size > p->client->limits.message + SLACK) return too_big(p, e);
+    if (!has_room(p, e, size)) return no_room(p, e, size);
+    if (may_batch(e, size)) return cl_redis_batch_add(p, e, token);
+    int code = cl_session_begin(p->client->commands, &out);
     if (code) return code;
     size_t before = out->len;
-    code = cl_redis_publish_format(bus, e, out);
+    code = cl_redis_publish_format(p, e, out);
     if (!code)
-        cl_session_end(bus->client.commands, before,
+        cl_session_end(p->client->commands, before,
                        e->flags & CL_NATIVE ? &cl_redis_publish_native_handler : &cl_redis_publish_handler, token);
     return code;
 }
 
 /* A replica hands on what its primary publishes, and is not counted. Its subscribers are no such receivers: they
  * compare this with where they are. In a cluster every subscriber counts, wherever it is. */
-static cl_str home_of(const redis_bus *bus)
+static cl_str home_of(const cl_pubsub *p)
 {
-    if (cl_session_is_cluster(bus->client.commands)) return CL_STR_NONE;
-    const char *run_id = cl_session_role(bus->client.commands)->run_id;
+    if (cl_session_is_cluster(p->client->commands)) return CL_STR_NONE;
+    const char *run_id = cl_session_role(p->client->commands)->run_id;
     return cl_str_of(run_id, strnlen(run_id, REDIS_HOME));
 }
 
 /* The deadline travels in Redis' time, which both sides know; it is left out when we do not. */
-static void to_redis_time(const redis_bus *bus, cl_envelope *e)
+static void to_redis_time(const cl_pubsub *p, cl_envelope *e)
 {
     int64_t offset;
-    int known = e->deadline && cl_session_clock(bus->client.commands, &offset);
+    int known = e->deadline && cl_session_clock(p->client->commands, &offset);
     if (!known || __builtin_add_overflow(e->deadline, offset, &e->deadline) || e->deadline < 0)
         e->flags &= ~(unsigned)CL_NATIVE;
 }
 
-int cl_redis_send(cl_bus *base, void *handle, const cl_envelope *e, uint64_t token)
+int cl_redis_send(cl_transport *base, void *handle, const cl_envelope *e, uint64_t token)
 {
-    redis_bus *bus = (redis_bus *)base;
-    int is_here = cl_session_is_ready(bus->client.commands);
+    cl_pubsub *p = cl_pubsub_of(base);
+    int is_here = cl_session_is_ready(p->client->commands);
     /* A call that waited here would not be known to have stayed here. */
-    if (bus->closing || (e->type == CL_CALL && !(bus->up && is_here))) return cl_error(CLOUDS_EUNREACHABLE, NULL);
-    redis_node *node = e->type == CL_CALL ? cl_redis_node_of(bus, handle) : NULL;
+    if (p->closing || (e->type == CL_CALL && !(p->base.up && is_here))) return cl_error(CLOUDS_EUNREACHABLE, NULL);
+    pubsub_node *node = e->type == CL_CALL ? cl_pubsub_node_of(p, handle) : NULL;
     if (node && !node->listening) return cl_error(CLOUDS_EUNREACHABLE, NULL); /* the answer could not be heard */
     if (!is_sound(e)) return cl_error(CLOUDS_EJSON, "the envelope would break its receiver");
     cl_envelope timed;
     if (e->type == CL_CALL && (e->flags & CL_NATIVE)) {
         timed = *e;
-        to_redis_time(bus, &timed);
-        timed.home = home_of(bus);
+        to_redis_time(p, &timed);
+        timed.home = home_of(p);
         e = &timed;
     }
-    return is_here ? publish(bus, e, token) : cl_redis_backlog_add(bus, e, token);
+    return is_here ? publish(p, e, token) : cl_redis_backlog_add(p, e, token);
 }
 
 /* ---- what became of it */
@@ -171,48 +170,48 @@ int cl_redis_send(cl_bus *base, void *handle, const cl_envelope *e, uint64_t tok
  * or when the replica comes to it. A node of ours takes no call from there that says where it was published. Others
  * leave a replica as soon as they know; so for a while after a promotion, which is when this connection is young, the
  * number proves nothing of them. */
-static int proves_nobody(redis_bus *bus, int to_native)
+static int proves_nobody(cl_pubsub *p, int to_native)
 {
-    const cl_redis_role *role = cl_session_role(bus->client.commands);
+    const cl_redis_role *role = cl_session_role(p->client->commands);
     if (to_native && role->run_id[0]) return 1;
     if (!role->known || role->is_replica) return 0;
-    return !role->was_promoted || cl_loop_now() - cl_session_since(bus->client.commands) > PROMOTION_MS;
+    return !role->was_promoted || cl_loop_now() - cl_session_since(p->client->commands) > PROMOTION_MS;
 }
 
-enum cl_fate cl_redis_publish_fate(redis_bus *bus, const cl_reply *reply, int to_native, int64_t *receivers)
+enum cl_fate cl_redis_publish_fate(cl_pubsub *p, const cl_reply *reply, int to_native, int64_t *receivers)
 {
     *receivers = 0;
     int is_error = reply->items[0].type == CL_REPLY_ERROR;
-    if (cl_redis_client_is_bad(&bus->client, reply, CL_REPLY_INTEGER, "PUBLISH")) {
-        if (is_error) *receivers = cl_redis_client_error(&bus->client, "PUBLISH", cl_reply_text(reply, 0));
+    if (cl_redis_client_is_bad(p->client, reply, CL_REPLY_INTEGER, "PUBLISH")) {
+        if (is_error) *receivers = cl_redis_client_error(p->client, "PUBLISH", cl_reply_text(reply, 0));
         return is_error ? CL_FATE_NOT_SENT : CL_FATE_LOST;
     }
-    *receivers = cl_session_is_cluster(bus->client.commands) ? -1 : reply->items[0].number;
+    *receivers = cl_session_is_cluster(p->client->commands) ? -1 : reply->items[0].number;
     if (*receivers != 0) return CL_FATE_WRITTEN;
-    return proves_nobody(bus, to_native) ? CL_FATE_NOBODY : CL_FATE_UNPROVEN;
+    return proves_nobody(p, to_native) ? CL_FATE_NOBODY : CL_FATE_UNPROVEN;
 }
 
-static void published(redis_bus *bus, const cl_pending *pending, const cl_reply *reply, int to_native)
+static void published(cl_pubsub *p, const cl_pending *pending, const cl_reply *reply, int to_native)
 {
     int64_t receivers;
-    enum cl_fate fate = cl_redis_publish_fate(bus, reply, to_native, &receivers);
-    if (pending->ref) bus->sink.fate(bus->sink.self, pending->ref, fate, receivers);
+    enum cl_fate fate = cl_redis_publish_fate(p, reply, to_native, &receivers);
+    if (pending->ref) p->sink.delivery(p->sink.receiver, pending->ref, fate, receivers);
 }
 
 static void on_published(void *self, const cl_pending *pending, const cl_reply *reply)
 {
-    published(redis_bus_of(self), pending, reply, 0);
+    published(cl_pubsub_by(self), pending, reply, 0);
 }
 
 static void on_published_native(void *self, const cl_pending *pending, const cl_reply *reply)
 {
-    published(redis_bus_of(self), pending, reply, 1);
+    published(cl_pubsub_by(self), pending, reply, 1);
 }
 
 static void on_lost(void *self, const cl_pending *pending, int sent)
 {
-    redis_bus *bus = redis_bus_of(self);
-    if (pending->ref) bus->sink.fate(bus->sink.self, pending->ref, sent ? CL_FATE_LOST : CL_FATE_NOT_SENT, 0);
+    cl_pubsub *p = cl_pubsub_by(self);
+    if (pending->ref) p->sink.delivery(p->sink.receiver, pending->ref, sent ? CL_FATE_LOST : CL_FATE_NOT_SENT, 0);
 }
 
 const cl_redis_handler cl_redis_publish_handler = {"PUBLISH", on_published, on_lost, 0};

@@ -1,0 +1,89 @@
+/* Results and messages that were sent while Redis was away. They wait here as finished commands: messages within
+ * write_soft bytes (the one that passes it is the last), results within write_hard. */
+#include "base/error.h"
+#include "base/mem.h"
+#include "transport/pubsub/internal.h"
+#include "clouds.h"
+
+typedef struct waiting {
+    cl_link link;
+    uint64_t token;
+    int64_t deadline; /* 0: none */
+    cl_buf command;
+} waiting;
+
+static size_t weight(const waiting *w)
+{
+    return sizeof *w + w->command.cap;
+}
+
+static void release(cl_pubsub *p, waiting *w)
+{
+    cl_list_remove(&w->link);
+    p->backlog_bytes -= weight(w);
+    cl_buf_free(&w->command);
+    cl_free(w);
+}
+
+static int full(const cl_pubsub *p, const char *name, size_t limit)
+{
+    return cl_error_limit(CLOUDS_ELIMIT, p->backlog_bytes, limit, "%zu bytes wait for Redis already (%s, %zu)",
+                          p->backlog_bytes, name, limit);
+}
+
+int cl_redis_backlog_add(cl_pubsub *p, const cl_envelope *e, uint64_t token)
+{
+    if (e->type != CL_RESULT && p->backlog_bytes > p->client->limits.write_soft)
+        return full(p, "write_soft", p->client->limits.write_soft);
+    waiting *w = cl_calloc(1, sizeof *w);
+    if (!w) return CLOUDS_ENOMEM;
+    cl_list_init(&w->link);
+    int code = cl_redis_publish_format(p, e, &w->command);
+    p->backlog_bytes += weight(w);
+    if (!code && p->backlog_bytes > p->client->limits.write_hard)
+        code = full(p, "write_hard", p->client->limits.write_hard);
+    if (code) {
+        release(p, w);
+        return code;
+    }
+    w->token = token;
+    w->deadline = e->deadline;
+    cl_list_append(&p->backlog, &w->link);
+    return 0;
+}
+
+static int send_waiting(cl_pubsub *p, waiting *w, int64_t now)
+{
+    if (w->deadline && w->deadline <= now) return CLOUDS_EEXPIRED;
+    cl_buf *out;
+    int code = cl_session_begin(p->client->commands, &out);
+    if (!code) code = cl_buf_reserve(out, w->command.len);
+    if (code) return code;
+    size_t before = out->len;
+    cl_buf_add_str(out, cl_buf_str(&w->command));
+    cl_session_end(p->client->commands, before, &cl_redis_publish_handler, w->token);
+    return 0;
+}
+
+/* What is sent from inside `fate` comes behind what waits, since the session is ready by now. */
+void cl_redis_backlog_send(cl_pubsub *p)
+{
+    int64_t now = cl_loop_now();
+    while (!cl_list_empty(&p->backlog)) {
+        waiting *w = CL_OWNER(p->backlog.next, waiting, link);
+        uint64_t token = w->token;
+        int code = send_waiting(p, w, now);
+        release(p, w);
+        if (code && token) p->sink.delivery(p->sink.receiver, token, CL_FATE_NOT_SENT, 0);
+    }
+}
+
+void cl_redis_backlog_drop(cl_pubsub *p, int tell)
+{
+    while (!cl_list_empty(&p->backlog)) {
+        waiting *w = CL_OWNER(p->backlog.next, waiting, link);
+        uint64_t token = w->token;
+        release(p, w);
+        if (tell && token) p->sink.delivery(p->sink.receiver, token, CL_FATE_NOT_SENT, 0);
+    }
+}
