@@ -63,7 +63,7 @@ static int check_args(const cl_limits *limits, const cl_command *c)
     int code = cl_check_json(limits, c->b, '[', "the list of arguments");
     if (code == 0 && c->a.n + c->b.n > limits->message)
         code = cl_error_too_big("the call", c->a.n + c->b.n, limits->message);
-    if (code != 0 && c->a.n <= CL_ERROR_NAME) cl_error_lead(c->a);
+    if (code != 0 && c->a.n <= CL_ERROR_NAME) cl_error_prefix(c->a);
     return code;
 }
 

@@ -288,7 +288,7 @@ void cl_queue_run_late(cl_context *context)
         c->next = NULL;
         give_back(q, c);
     }
-    if (q->late_count) cl_core_wake_soon(context->core);
+    if (q->late_count) cl_core_check_room_soon(context->core);
 }
 
 void cl_queue_run(cl_context *context)
@@ -301,7 +301,7 @@ void cl_queue_run(cl_context *context)
         if (!embedded && may_wait(c, code)) {
             count_late(&context->queue, record_size(c->bytes), 0);
             put_off(&context->queue, c);
-            cl_core_wake_soon(context->core);
+            cl_core_check_room_soon(context->core);
             continue;
         }
         if (code != 0) tell_failure(context, c, code);

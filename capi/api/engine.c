@@ -106,7 +106,7 @@ void cl_engine_port(cl_context *context, cl_port *port)
 static void use_room(cl_context *context)
 {
     if (context->queue.late_count) cl_queue_run_late(context);
-    for (int i = 0; i < ROUNDS && cl_core_room(context->core) > 0; i++) context->bus->ops->flush(context->bus);
+    for (int i = 0; i < ROUNDS && cl_core_check_room(context->core) > 0; i++) context->bus->ops->flush(context->bus);
 }
 
 static int is_ended(const cl_context *context)

@@ -62,7 +62,7 @@ int cl_error_too_big(const char *what, uint64_t size, uint64_t max_message)
                           size, max_message);
 }
 
-void cl_error_lead(cl_str method)
+void cl_error_prefix(cl_str method)
 {
     char text[CL_ERROR_TEXT];
     memcpy(text, last.text, sizeof text);

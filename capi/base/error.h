@@ -37,7 +37,7 @@ int cl_error_limit(int code, uint64_t size, uint64_t limit, const char *format, 
 int cl_error_too_big(const char *what, uint64_t size, uint64_t max_message);
 
 /* The last error of this thread is one of this method: its text begins with the name. */
-void cl_error_lead(cl_str method);
+void cl_error_prefix(cl_str method);
 
 /* Adds the texts that are not empty to the last error of this thread; one too long to be kept is left out. */
 void cl_error_about(const cl_facts *facts);

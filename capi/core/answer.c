@@ -13,7 +13,7 @@ static int is_empty_array(cl_str text)
 }
 
 /* Why the server did not run it; 0 when it did. */
-static int refusal(const cl_call *call, const cl_envelope *e, const cl_words *words)
+static int refusal(const cl_call *call, const cl_envelope *e, const cl_remote_error *words)
 {
     static const int codes[] = {CLOUDS_EDRAINING, CLOUDS_EOVERLOAD, CLOUDS_ENOMETHOD, CLOUDS_EEXPIRED, CLOUDS_ETOOBIG};
     if (e->flags & CL_REFUSED) {
@@ -26,8 +26,8 @@ static int refusal(const cl_call *call, const cl_envelope *e, const cl_words *wo
     return not_found ? CLOUDS_ENOMETHOD : 0;
 }
 
-/* What the server said beyond the text of the code is said on; 1 when it did. */
-CL_RARE static int says_more(int code, const cl_words *words)
+/* What the server has_text beyond the text of the code is has_text on; 1 when it did. */
+CL_RARE static int keep_message(int code, const cl_remote_error *words)
 {
     cl_str usual = cl_str_z(clouds_strerror(code));
     if (!words->message.n || cl_str_eq(words->message, usual)) return 0;
@@ -38,15 +38,15 @@ CL_RARE static int says_more(int code, const cl_words *words)
     return 1;
 }
 
-CL_RARE static void refused(cl_core *core, cl_call *call, int code, const cl_words *words)
+CL_RARE static void refused(cl_core *core, cl_call *call, int code, const cl_remote_error *words)
 {
     if (code == CLOUDS_ETOOBIG) {
-        cl_call_complete(call, code, cl_words_of_call(call, code, says_more(code, words)), CL_STR_NONE);
+        cl_call_complete(call, code, cl_error_text_of_call(call, code, keep_message(code, words)), CL_STR_NONE);
         return;
     }
     if (code == CLOUDS_EDRAINING) cl_directory_drop_all(core, call->peer);
     if (code == CLOUDS_ENOMETHOD) cl_directory_drop(core, call->method, call->peer);
-    cl_attempt_fail_over(call, CL_FAILING_REFUSED, code, cl_words_of_call(call, code, says_more(code, words)),
+    cl_attempt_fail_over(call, CL_FAILING_REFUSED, code, cl_error_text_of_call(call, code, keep_message(code, words)),
                          cl_core_now(core));
 }
 
@@ -61,7 +61,7 @@ CL_RARE static void answer_too_big(cl_call *call, size_t size)
                  limits->json.depth, limits->json.values);
     call->maybe = 1;
     cl_peer_forgive(call->peer);
-    cl_call_complete(call, CLOUDS_ETOOBIG, cl_words_of_call(call, CLOUDS_ETOOBIG, 1), CL_STR_NONE);
+    cl_call_complete(call, CLOUDS_ETOOBIG, cl_error_text_of_call(call, CLOUDS_ETOOBIG, 1), CL_STR_NONE);
 }
 
 static void answered(cl_core *core, cl_call *call, const cl_envelope *e)
@@ -70,7 +70,7 @@ static void answered(cl_core *core, cl_call *call, const cl_envelope *e)
         answer_too_big(call, e->size);
         return;
     }
-    if (cl_words_is_false(e->error)) {
+    if (cl_remote_error_is_falsy(e->error)) {
         cl_peer_forgive(call->peer);
         cl_call_complete(call, 0, CL_STR_NONE, e->result);
         return;
@@ -79,15 +79,15 @@ static void answered(cl_core *core, cl_call *call, const cl_envelope *e)
         cl_attempt_lost(call, cl_core_now(core));
         return;
     }
-    cl_words words;
-    cl_words_read(core, e->error, &words);
+    cl_remote_error words;
+    cl_remote_error_read(core, e->error, &words);
     int code = refusal(call, e, &words);
     if (code) {
         refused(core, call, code, &words);
         return;
     }
     cl_peer_forgive(call->peer);
-    cl_call_complete(call, CLOUDS_EAPP, cl_words_normal(core, e->error, &words), e->result);
+    cl_call_complete(call, CLOUDS_EAPP, cl_remote_error_normal(core, e->error, &words), e->result);
 }
 
 /* The answer to the attempt that runs. A short id is no proof, so it counts from the peer alone. */

@@ -8,10 +8,10 @@
  * that matters. */
 
 enum {
-    HOLD = 50,
-    NOT_SENT_MAX = 4, /* sends after which a server that nothing can be sent to counts as tried */
-    FULL_MAX = 3,     /* further servers that are tried when the queue towards one is full */
-    UNHEARD_MAX = 8   /* servers that an attempt may find gone for nothing: where all are, Redis would pay for each */
+    BACKOFF_MS = 50,
+    NOT_SENT_MAX = 4,  /* sends after which a server that nothing can be sent to counts as tried */
+    FULL_MAX = 3,      /* further servers that are tried when the queue towards one is full */
+    UNRECEIVED_MAX = 8 /* servers that an attempt may find gone for nothing: where all are, Redis would pay for each */
 };
 
 int cl_node_may_send(const cl_node *node)
@@ -60,10 +60,10 @@ static void keep_reason(cl_call *call, int code, cl_str error)
     call->reason_error_len = error.n; /* without memory our own words stand in */
 }
 
-/* Ends the call; `said`: with the last words of this thread. */
-void cl_attempt_fail_said(cl_call *call, int code, int said)
+/* Ends the call; `has_text`: with the last words of this thread. */
+void cl_attempt_fail_with_text(cl_call *call, int code, int has_text)
 {
-    if (said) keep_reason(call, code, cl_words_of_call(call, code, 1));
+    if (has_text) keep_reason(call, code, cl_error_text_of_call(call, code, 1));
     cl_call_fail(call, code);
 }
 
@@ -73,7 +73,7 @@ static void start_attempt(cl_call *call, int64_t start)
     forget_reason(call);
     call->attempts++;
     call->failing = CL_FAILING_NOT;
-    call->looked = 0;
+    call->looked_up = 0;
     call->until = start + call->timeout < call->deadline ? start + call->timeout : call->deadline;
 }
 
@@ -109,10 +109,10 @@ int cl_core_attempt(cl_core *core, uint64_t id, cl_str args)
     cl_call *call = cl_call_find(core, id);
     if (!call || call->state != CL_CALL_ASKED) return CLOUDS_ESTALE;
     int64_t now = cl_core_now(core);
-    unsigned words = cl_error_serial();
+    unsigned serial = cl_error_serial();
     int code = args.n ? cl_call_set_args(call, args) : 0;
     if (code) {
-        cl_attempt_fail_said(call, code, words != cl_error_serial());
+        cl_attempt_fail_with_text(call, code, serial != cl_error_serial());
         return 0;
     }
     /* A deadline that only counts the attempts does not count the question. */
@@ -138,45 +138,45 @@ CL_RARE static void await_bus(cl_call *call)
 }
 
 /* The bus refused it although it seems to be up. */
-CL_RARE static void try_soon(cl_call *call, int64_t now)
+CL_RARE static void retry_soon(cl_call *call, int64_t now)
 {
     await_bus(call);
-    cl_core_nudge(call->node->core, now);
+    cl_core_retry_soon(call->node->core, now);
 }
 
-CL_RARE static void look(cl_call *call, int64_t now)
+CL_RARE static void lookup_method(cl_call *call, int64_t now)
 {
-    call->looked = 1;
-    enter(call, CL_CALL_LOOKING, &call->method->waiting);
+    call->looked_up = 1;
+    enter(call, CL_CALL_LOOKUP, &call->method->waiting);
     wait_until(call, call->until);
-    cl_directory_look(call->node->core, call->method, 0, now);
+    cl_directory_lookup(call->node->core, call->method, 0, now);
 }
 
 /* No server is left that this attempt could still ask. */
 CL_RARE static void no_server(cl_call *call, int64_t now)
 {
-    int look_helps = !call->pinned && !call->looked && call->reason != CLOUDS_EOVERLOAD;
-    if (look_helps) look(call, now);
+    int lookup_helps = !call->pinned && !call->looked_up && call->reason != CLOUDS_EOVERLOAD;
+    if (lookup_helps) lookup_method(call, now);
     else cl_attempt_failed(call, call->reason ? call->reason : CLOUDS_ENOSERVER, now);
 }
 
 /* Another server is there, but the budget is spent. A busy cluster gets no more load; for all other reasons it is worth
  * to wait. */
-CL_RARE static void hold(cl_call *call, int64_t now)
+CL_RARE static void back_off(cl_call *call, int64_t now)
 {
     if (call->reason == CLOUDS_EOVERLOAD) {
         cl_attempt_failed(call, call->reason, now);
         return;
     }
-    enter(call, CL_CALL_HELD, NULL);
-    wait_until(call, now + HOLD < call->until ? now + HOLD : call->until);
+    enter(call, CL_CALL_BACKOFF, NULL);
+    wait_until(call, now + BACKOFF_MS < call->until ? now + BACKOFF_MS : call->until);
 }
 
 /* So many of the list were gone that a new one, which names the living, costs less than going on. */
-static int finds_the_dead(const cl_call *call)
+static int servers_seem_gone(const cl_call *call)
 {
-    int many = call->tried_n >= UNHEARD_MAX && call->tried_n % UNHEARD_MAX == 0;
-    return many && call->failing == CL_FAILING_UNHEARD && !call->looked && !call->pinned;
+    int many = call->tried_n >= UNRECEIVED_MAX && call->tried_n % UNRECEIVED_MAX == 0;
+    return many && call->failing == CL_FAILING_UNRECEIVED && !call->looked_up && !call->pinned;
 }
 
 void cl_attempt_dispatch(cl_call *call, int64_t now)
@@ -191,12 +191,12 @@ void cl_attempt_dispatch(cl_call *call, int64_t now)
         return;
     }
     if (!call->pinned && call->node->config.find_server) {
-        if (call->method->n == 0 && !call->looked) look(call, now);
+        if (call->method->n == 0 && !call->looked_up) lookup_method(call, now);
         else cl_choose_ask(call, now);
         return;
     }
-    if (finds_the_dead(call)) {
-        look(call, now);
+    if (servers_seem_gone(call)) {
+        lookup_method(call, now);
         return;
     }
     cl_peer *peer = call->pinned ? call->peer : cl_balance_pick(call->method, call, !call->failing, now);
@@ -221,7 +221,7 @@ CL_RARE static int make_room_for_tried(cl_call *call)
     return 0;
 }
 
-static int put_on_wire(cl_call *call)
+static int send_attempt(cl_call *call)
 {
     cl_core *core = call->node->core;
     uint64_t token = cl_token_of(call->id, ++call->sends);
@@ -247,7 +247,7 @@ static int put_on_wire(cl_call *call)
     return code;
 }
 
-static void ask_this_one(cl_call *call, cl_peer *peer)
+static void set_peer(cl_call *call, cl_peer *peer)
 {
     if (call->peer == peer) return;
     cl_peer_hold(peer);
@@ -261,9 +261,9 @@ static int try_to_send(cl_call *call, cl_peer *peer)
 {
     int code = call->tried_n < call->tried_cap ? 0 : make_room_for_tried(call);
     if (code) return code;
-    int may = cl_list_empty(&peer->crowd) || (call->state == CL_CALL_CROWDED && call->peer == peer);
-    ask_this_one(call, peer);
-    code = may ? put_on_wire(call) : CLOUDS_ELIMIT;
+    int may = cl_list_empty(&peer->blocked) || (call->state == CL_CALL_BLOCKED && call->peer == peer);
+    set_peer(call, peer);
+    code = may ? send_attempt(call) : CLOUDS_ELIMIT;
     if ((code == 0 || code == CLOUDS_ELIMIT) && !cl_call_has_tried(call, peer)) {
         cl_peer_hold(peer);
         call->tried[call->tried_n++] = peer;
@@ -285,10 +285,10 @@ CL_RARE static int send_where_room_is(cl_call *call, int64_t now)
 }
 
 /* The words of the bus tell the caller which limit it was. */
-CL_RARE static void fail_at_limit(cl_call *call, int code, int has_words)
+CL_RARE static void fail_at_limit(cl_call *call, int code, int has_text)
 {
     call->node->core->counters[CL_COUNT_LIMIT_HITS]++;
-    cl_attempt_fail_said(call, code, has_words);
+    cl_attempt_fail_with_text(call, code, has_text);
 }
 
 CL_RARE static void forget_tried(cl_call *call, unsigned from)
@@ -298,61 +298,62 @@ CL_RARE static void forget_tried(cl_call *call, unsigned from)
 
 /* All queues are full: it waits for room in that of `peer`, behind those that came before. `from`: the servers that
  * were tried before this. */
-CL_RARE static void crowd(cl_call *call, cl_peer *peer, unsigned from, int has_words)
+CL_RARE static void block(cl_call *call, cl_peer *peer, unsigned from, int has_text)
 {
     cl_core *core = call->node->core;
-    int was_next = call->state == CL_CALL_CROWDED;
+    int was_next = call->state == CL_CALL_BLOCKED;
     if (!was_next) {
         core->counters[CL_COUNT_LIMIT_HITS]++;
-        keep_reason(call, CLOUDS_ELIMIT, has_words ? cl_words_of_call(call, CLOUDS_ELIMIT, 1) : CL_STR_NONE);
+        keep_reason(call, CLOUDS_ELIMIT, has_text ? cl_error_text_of_call(call, CLOUDS_ELIMIT, 1) : CL_STR_NONE);
     }
-    ask_this_one(call, peer);
+    set_peer(call, peer);
     forget_tried(call, from);
-    enter(call, CL_CALL_CROWDED, NULL);
-    if (was_next) cl_list_insert_first(&peer->crowd, &call->place);
-    else cl_list_append(&peer->crowd, &call->place);
-    if (cl_list_empty(&peer->crowded)) cl_list_append(&core->crowded, &peer->crowded);
+    enter(call, CL_CALL_BLOCKED, NULL);
+    if (was_next) cl_list_insert_first(&peer->blocked, &call->place);
+    else cl_list_append(&peer->blocked, &call->place);
+    if (cl_list_empty(&peer->blocked_place)) cl_list_append(&core->blocked_peers, &peer->blocked_place);
     wait_until(call, call->until);
-    cl_core_wake_soon(core);
+    cl_core_check_room_soon(core);
 }
 
 /* What no server has received is load on none. */
 static int costs_budget(const cl_call *call)
 {
-    return call->failing == CL_FAILING_REFUSED || (call->failing == CL_FAILING_UNHEARD && call->tried_n > UNHEARD_MAX);
+    return call->failing == CL_FAILING_REFUSED ||
+           (call->failing == CL_FAILING_UNRECEIVED && call->tried_n > UNRECEIVED_MAX);
 }
 
 void cl_attempt_send(cl_call *call, cl_peer *peer, int64_t now)
 {
     cl_core *core = call->node->core;
     int paid = costs_budget(call);
-    unsigned words = cl_error_serial(), tried = call->tried_n;
+    unsigned serial = cl_error_serial(), tried = call->tried_n;
     if (paid && !cl_budget_take(&core->budget, now)) {
-        hold(call, now);
+        back_off(call, now);
         return;
     }
     int code = try_to_send(call, peer);
     if (code == CLOUDS_ELIMIT) code = send_where_room_is(call, now);
     if (code && paid) cl_budget_give_back(&core->budget);
     if (code == CLOUDS_EUNREACHABLE) {
-        try_soon(call, now);
+        retry_soon(call, now);
         return;
     }
     if (code == CLOUDS_ELIMIT) {
-        crowd(call, peer, tried, words != cl_error_serial());
+        block(call, peer, tried, serial != cl_error_serial());
         return;
     }
     if (code == CLOUDS_ETOOBIG) {
-        fail_at_limit(call, code, words != cl_error_serial());
+        fail_at_limit(call, code, serial != cl_error_serial());
         return;
     }
     if (code) {
-        cl_attempt_fail_said(call, code, words != cl_error_serial());
+        cl_attempt_fail_with_text(call, code, serial != cl_error_serial());
         return;
     }
     core->counters[CL_COUNT_FAILOVERS] += call->failing != CL_FAILING_NOT;
     call->sent_at = now;
-    call->looked = 0;
+    call->looked_up = 0;
     enter(call, CL_CALL_SENT, &call->peer->calls);
     wait_until(call, call->until);
 }
@@ -381,7 +382,7 @@ void cl_attempt_fail_over(cl_call *call, enum cl_failing how, int code, cl_str e
 {
     keep_reason(call, code, error);
     call->failing = (uint8_t)how;
-    enter(call, CL_CALL_HELD, NULL);
+    enter(call, CL_CALL_BACKOFF, NULL);
     if (call->pinned && cl_node_may_send(call->node)) cl_attempt_failed(call, code, now);
     else cl_attempt_dispatch(call, now);
 }
@@ -389,14 +390,14 @@ void cl_attempt_fail_over(cl_call *call, enum cl_failing how, int code, cl_str e
 void cl_attempt_lost(cl_call *call, int64_t now)
 {
     call->maybe = 1;
-    enter(call, CL_CALL_HELD, NULL);
+    enter(call, CL_CALL_BACKOFF, NULL);
     cl_attempt_failed(call, CLOUDS_ELOST, now);
 }
 
 /* A server that had its time and did not answer. The registration of an npm server is deleted, as the original does;
  * one of ours is only avoided for a while. Who cut the time short with an early deadline deletes nothing; and when the
  * bus was lost meanwhile, so was the answer perhaps. */
-static void blame(cl_call *call, int64_t now)
+static void penalize(cl_call *call, int64_t now)
 {
     cl_core *core = call->node->core;
     int64_t had = now - call->sent_at;
@@ -421,14 +422,14 @@ static void blame(cl_call *call, int64_t now)
 
 /* It waited for a list until now, and the one before was empty: until another comes that is what is known, whether
  * looks are quick or slow. */
-static int nobody_serves(const cl_call *call)
+static int has_no_server(const cl_call *call)
 {
     const cl_method *m = call->method;
-    return call->state == CL_CALL_LOOKING && m->n == 0 && m->learned != INT64_MIN;
+    return call->state == CL_CALL_LOOKUP && m->n == 0 && m->learned != INT64_MIN;
 }
 
 /* It waited for its way to the server until now. */
-static int never_left(cl_call *call, int64_t now)
+static int recall_attempt(cl_call *call, int64_t now)
 {
     cl_bus *bus = call->node->core->bus;
     if (!bus->ops->recall || !bus->ops->recall(bus, call->peer->id, cl_token_of(call->id, call->sends))) return 0;
@@ -438,10 +439,10 @@ static int never_left(cl_call *call, int64_t now)
 
 static void timed_out(cl_call *call, int64_t now)
 {
-    if (call->state == CL_CALL_SENT && !never_left(call, now)) {
+    if (call->state == CL_CALL_SENT && !recall_attempt(call, now)) {
         call->node->core->counters[CL_COUNT_TIMEOUTS]++;
         call->maybe = 1;
-        blame(call, now);
+        penalize(call, now);
         cl_attempt_leave(call);
         cl_attempt_failed(call, CLOUDS_ETIMEOUT, now);
         return;
@@ -450,7 +451,7 @@ static void timed_out(cl_call *call, int64_t now)
     int over = call->retries == 0 || now >= call->deadline;
     if (over && call->maybe) cl_call_fail(call, CLOUDS_ETIMEOUT);
     else if (over && call->reason) cl_call_fail(call, call->reason);
-    else if (over && nobody_serves(call)) cl_call_fail(call, CLOUDS_ENOSERVER);
+    else if (over && has_no_server(call)) cl_call_fail(call, CLOUDS_ENOSERVER);
     else cl_attempt_failed(call, CLOUDS_EEXPIRED, now);
 }
 
@@ -458,7 +459,7 @@ void cl_attempt_due(cl_core *core, cl_timed *timed, int64_t now)
 {
     cl_call *call = CL_OWNER(timed, cl_call, timed);
     if (call->state == CL_CALL_PAUSED) cl_attempt_begin(call, now, now);
-    else if (call->state == CL_CALL_HELD && now < call->until) cl_attempt_dispatch(call, now);
+    else if (call->state == CL_CALL_BACKOFF && now < call->until) cl_attempt_dispatch(call, now);
     else timed_out(call, now);
 }
 
@@ -492,46 +493,46 @@ static cl_call *first_of(const cl_link *places)
 }
 
 /* In their order, as long as there is room. */
-static size_t go_on(cl_peer *peer, int64_t now)
+static size_t send_blocked(cl_peer *peer, int64_t now)
 {
     size_t n = 0;
-    for (cl_call *call; (call = first_of(&peer->crowd)); n++) {
+    for (cl_call *call; (call = first_of(&peer->blocked)); n++) {
         cl_attempt_send(call, call->peer, now);
-        if (first_of(&peer->crowd) == call) break;
+        if (first_of(&peer->blocked) == call) break;
     }
     return n;
 }
 
-CL_RARE static size_t wake_crowded(cl_core *core)
+CL_RARE static size_t resume_blocked(cl_core *core)
 {
     size_t n = 0;
     int64_t now = cl_core_now(core);
-    cl_link crowded;
-    cl_list_move(&core->crowded, &crowded);
-    while (!cl_list_empty(&crowded)) {
-        cl_peer *peer = CL_OWNER(crowded.next, cl_peer, crowded);
-        cl_list_remove(&peer->crowded);
+    cl_link blocked_peers;
+    cl_list_move(&core->blocked_peers, &blocked_peers);
+    while (!cl_list_empty(&blocked_peers)) {
+        cl_peer *peer = CL_OWNER(blocked_peers.next, cl_peer, blocked_place);
+        cl_list_remove(&peer->blocked_place);
         cl_peer_hold(peer);
-        n += go_on(peer, now);
-        if (!cl_list_empty(&peer->crowd) && cl_list_empty(&peer->crowded))
-            cl_list_append(&core->crowded, &peer->crowded);
+        n += send_blocked(peer, now);
+        if (!cl_list_empty(&peer->blocked) && cl_list_empty(&peer->blocked_place))
+            cl_list_append(&core->blocked_peers, &peer->blocked_place);
         cl_peer_release(core, peer);
     }
-    if (!cl_list_empty(&core->crowded)) cl_core_wake_soon(core);
+    if (!cl_list_empty(&core->blocked_peers)) cl_core_check_room_soon(core);
     return n;
 }
 
-size_t cl_core_room(cl_core *core)
+size_t cl_core_check_room(cl_core *core)
 {
-    return cl_list_empty(&core->crowded) ? 0 : wake_crowded(core);
+    return cl_list_empty(&core->blocked_peers) ? 0 : resume_blocked(core);
 }
 
-void cl_attempt_disperse(cl_peer *peer, int64_t now)
+void cl_attempt_redirect_blocked(cl_peer *peer, int64_t now)
 {
     cl_link woken;
-    cl_list_move(&peer->crowd, &woken);
+    cl_list_move(&peer->blocked, &woken);
     for (cl_call *call; (call = cl_attempt_next(&woken));) {
-        enter(call, CL_CALL_HELD, NULL);
+        enter(call, CL_CALL_BACKOFF, NULL);
         cl_attempt_dispatch(call, now);
     }
 }
@@ -579,12 +580,12 @@ void cl_core_fate(cl_core *core, uint64_t token, enum cl_fate fate, int64_t numb
         return;
     }
     if (fate == CL_FATE_NOT_SENT && number < 0) {
-        cl_attempt_fail_said(call, (int)number, 1);
+        cl_attempt_fail_with_text(call, (int)number, 1);
         return;
     }
     /* That it did not go out says nothing about the server; the bus may be about to tell that it is down. */
     int again = fate == CL_FATE_NOT_SENT && call->sends < NOT_SENT_MAX;
     if (again) untry(call);
-    if (again && call->pinned) try_soon(call, now);
-    else cl_attempt_fail_over(call, CL_FAILING_UNHEARD, CLOUDS_ENOSERVER, CL_STR_NONE, now);
+    if (again && call->pinned) retry_soon(call, now);
+    else cl_attempt_fail_over(call, CL_FAILING_UNRECEIVED, CLOUDS_ENOSERVER, CL_STR_NONE, now);
 }

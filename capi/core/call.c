@@ -79,7 +79,7 @@ static void free_texts(cl_core *core, cl_call *call)
 }
 
 /* What needs memory or room, in the order in which it is undone. */
-static int furnish(cl_core *core, cl_call *call, const cl_call_spec *spec)
+static int prepare(cl_core *core, cl_call *call, const cl_call_spec *spec)
 {
     int code = keep_args(core, call, spec->args);
     if (code) return code;
@@ -95,7 +95,7 @@ static int furnish(cl_core *core, cl_call *call, const cl_call_spec *spec)
     return code;
 }
 
-static void strip(cl_core *core, cl_call *call)
+static void release_record(cl_core *core, cl_call *call)
 {
     cl_peer_release(core, call->peer);
     if (call->method) cl_directory_release(core, call->method);
@@ -137,8 +137,8 @@ CL_RARE static int too_many(const cl_core *core)
 
 static int may_call(const cl_node *node, const cl_call_spec *spec)
 {
-    if (node->state == CL_NODE_SHUTTING) return CLOUDS_ECLOSED;
-    if (node->state == CL_NODE_FAILED) return cl_error(node->failure, "%s", node->failure_words);
+    if (node->state == CL_NODE_CLOSING) return CLOUDS_ECLOSED;
+    if (node->state == CL_NODE_FAILED) return cl_error(node->failure, "%s", node->failure_text);
     if (node->draining && !cl_request_find(node->core, spec->parent)) return CLOUDS_ECLOSED;
     int is_new = spec->id > node->core->newest; /* as most often */
     if (!spec->id || !spec->method.n || (!is_new && cl_call_find(node->core, spec->id))) return CLOUDS_EINVAL;
@@ -166,9 +166,9 @@ int cl_node_call(cl_node *node, const cl_call_spec *spec)
     call->user_data = spec->user_data;
     call->ask = spec->ask != 0;
     cl_list_init(&call->place);
-    if ((code = furnish(core, call, spec)) != 0) {
+    if ((code = prepare(core, call, spec)) != 0) {
         core->counters[CL_COUNT_LIMIT_HITS] += code == CLOUDS_ELIMIT;
-        strip(core, call);
+        release_record(core, call);
         return code;
     }
     int64_t now = cl_core_now(core), start = spec->made_at && spec->made_at < now ? spec->made_at : now;
@@ -181,7 +181,7 @@ int cl_node_call(cl_node *node, const cl_call_spec *spec)
 }
 
 /* After this nothing but the record itself is left. */
-static void unhook(cl_core *core, cl_call *call)
+static void detach(cl_core *core, cl_call *call)
 {
     cl_attempt_leave(call);
     cl_list_remove(&call->of_node);
@@ -191,8 +191,8 @@ static void unhook(cl_core *core, cl_call *call)
 
 void cl_call_discard(cl_core *core, cl_call *call)
 {
-    unhook(core, call);
-    strip(core, call);
+    detach(core, call);
+    release_record(core, call);
 }
 
 static uint32_t outcome_of(const cl_call *call, int code)
@@ -206,20 +206,20 @@ static uint32_t outcome_of(const cl_call *call, int code)
 void cl_call_complete(cl_call *call, int code, cl_str error, cl_str data)
 {
     cl_core *core = call->node->core;
-    unhook(core, call);
+    detach(core, call);
     core->counters[CL_COUNT_RESULTS]++;
     clouds_event event = {.type = CLOUDS_EVENT_RESULT,
                           .code = code,
                           .outcome = outcome_of(call, code),
                           .id = call->id,
                           .user_data = call->user_data};
-    if (code && !error.n) error = cl_words_of_call(call, code, 0);
+    if (code && !error.n) error = cl_error_text_of_call(call, code, 0);
     if (call->peer && call->sends) cl_set_text(&event.peer, &event.peer_len, call->peer->id);
     cl_set_text(&event.method, &event.method_len, call->method->name);
     cl_set_text(&event.data, &event.data_len, data.n && data.p[0] == '[' ? data : CL_STR("[]"));
     cl_set_text(&event.error, &event.error_len, error);
     cl_emit(core, call->node, &event);
-    strip(core, call);
+    release_record(core, call);
 }
 
 void cl_call_fail(cl_call *call, int code)

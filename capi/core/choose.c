@@ -12,7 +12,7 @@ void cl_choose_ask(cl_call *call, int64_t now)
         return;
     }
     cl_attempt_leave(call);
-    call->state = CL_CALL_ASKING;
+    call->state = CL_CALL_CHOOSING;
     cl_timers_set(core, &call->timed, call->until);
     clouds_event event = {.type = CLOUDS_EVENT_FIND_SERVER, .id = call->id, .user_data = call->user_data};
     cl_set_text(&event.method, &event.method_len, call->method->name);
@@ -23,7 +23,7 @@ void cl_choose_ask(cl_call *call, int64_t now)
 int cl_core_choose(cl_core *core, uint64_t question, cl_str server)
 {
     cl_call *call = cl_call_find(core, question);
-    if (!call || call->state != CL_CALL_ASKING) return CLOUDS_ESTALE;
+    if (!call || call->state != CL_CALL_CHOOSING) return CLOUDS_ESTALE;
     int64_t now = cl_core_now(core);
     if (server.n == 0) {
         cl_attempt_failed(call, call->reason ? call->reason : CLOUDS_ENOSERVER, now);

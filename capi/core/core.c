@@ -15,11 +15,11 @@ const char *const cl_counter_names[CL_COUNTERS] = {
     "reconnects",   "lost_answers",     "overdue_requests",
 };
 
-static void nudge_due(cl_core *core, cl_timed *timed, int64_t now)
+static void retry_due(cl_core *core, cl_timed *timed, int64_t now)
 {
     cl_timers_stop(core, timed);
     if (!core->bus_up) return; /* when it comes up, all of this is done anyway */
-    cl_directory_look_waiting(core, now);
+    cl_directory_lookup_waiting(core, now);
     cl_attempt_unpark(core, now);
     cl_status_ask_all(core);
 }
@@ -27,7 +27,7 @@ static void nudge_due(cl_core *core, cl_timed *timed, int64_t now)
 static void room_due(cl_core *core, cl_timed *timed, int64_t now)
 {
     cl_timers_stop(core, timed);
-    cl_core_room(core);
+    cl_core_check_room(core);
 }
 
 int cl_core_create(const cl_core_config *config, const cl_port *port, cl_core **out)
@@ -39,16 +39,16 @@ int cl_core_create(const cl_core_config *config, const cl_port *port, cl_core **
     core->cluster = config->cluster ? cl_str_z(config->cluster) : CL_STR_NONE;
     cl_attempt_set_keys(core);
     core->armed = INT64_MAX;
-    snprintf(core->bus_words, sizeof core->bus_words, "%s%snot connected yet", config->cluster ? config->cluster : "",
+    snprintf(core->bus_text, sizeof core->bus_text, "%s%snot connected yet", config->cluster ? config->cluster : "",
              config->cluster ? ": " : "");
     core->max_deadline = cl_ms(config->max_deadline) > 0 ? cl_ms(config->max_deadline) : 1;
     cl_list_init(&core->row);
     cl_list_init(&core->recent);
     cl_list_init(&core->parked);
     cl_list_init(&core->nodes);
-    cl_list_init(&core->crowded);
+    cl_list_init(&core->blocked_peers);
     if (cl_buf_reserve(&core->scratch, SCRATCH) != 0 || cl_buf_reserve(&core->message, SCRATCH) != 0 ||
-        cl_timers_adopt(core, &core->nudge, nudge_due) != 0 || cl_timers_adopt(core, &core->room, room_due) != 0) {
+        cl_timers_adopt(core, &core->retry, retry_due) != 0 || cl_timers_adopt(core, &core->room, room_due) != 0) {
         cl_heap_free(&core->timers);
         cl_buf_free(&core->scratch);
         cl_buf_free(&core->message);
@@ -101,7 +101,7 @@ int cl_emit(cl_core *core, const cl_node *node, clouds_event *event)
     return core->port.event(core->port.self, node ? node->tag : NULL, event);
 }
 
-static void tell_unknown(cl_core *core, cl_node *node, const cl_envelope *e)
+static void emit_unknown(cl_core *core, cl_node *node, const cl_envelope *e)
 {
     clouds_event event = {.type = CLOUDS_EVENT_UNKNOWN};
     cl_set_text(&event.peer, &event.peer_len, e->from);
@@ -124,7 +124,7 @@ void cl_core_envelope(cl_core *core, cl_node *node, const cl_envelope *e)
         cl_message_arrived(core, node, e);
         break;
     default:
-        tell_unknown(core, node, e);
+        emit_unknown(core, node, e);
         break;
     }
 }
@@ -160,12 +160,12 @@ static void bus_went(cl_core *core, int code, const char *words)
     core->bus_up = 0;
     core->bus_code = code;
     if (!words || !*words) words = clouds_strerror(code);
-    snprintf(core->bus_words, sizeof core->bus_words, "%s", words);
+    snprintf(core->bus_text, sizeof core->bus_text, "%s", words);
     if (!news) return;
     core->down_logged = 1;
     cl_log(CLOUDS_LOG_WARN, "%s", words);
     clouds_event event = {.type = CLOUDS_EVENT_BUS_DOWN, .code = code, .outcome = (uint32_t)clouds_err_outcome(code)};
-    cl_set_text(&event.error, &event.error_len, cl_words_of_bus(core, code, words));
+    cl_set_text(&event.error, &event.error_len, cl_error_text_of_bus(core, code, words));
     cl_emit(core, NULL, &event);
 }
 

@@ -160,9 +160,9 @@ int cl_node_is_closing(const cl_node *node);
 
 void cl_core_tick(cl_core *core); /* timers that are due */
 /* Something waits for room in a queue: there will be a tick soon. */
-void cl_core_wake_soon(cl_core *core);
+void cl_core_check_room_soon(cl_core *core);
 /* There may be room in the queues of the bus: the number of calls that waited for it and went out. */
-size_t cl_core_room(cl_core *core);
+size_t cl_core_check_room(cl_core *core);
 void cl_core_envelope(cl_core *core, cl_node *node, const cl_envelope *e);
 void cl_core_fate(cl_core *core, uint64_t token, enum cl_fate fate, int64_t number);
 void cl_core_registered(cl_core *core, uint64_t operation, int code, const char *words);

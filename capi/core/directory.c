@@ -3,7 +3,7 @@
 /* Who serves what, as far as calls of ours asked. The last good list serves until a newer one is there: age only causes
  * a refresh in the background. The cache of methods is bounded; what calls use is never dropped. */
 
-enum { LOOK_PATIENCE = 5000, GRACE = 10000, FIRST_REFRESH = 1000 };
+enum { LOOKUP_PATIENCE_MS = 5000, GRACE_MS = 10000, FIRST_REFRESH_MS = 1000 };
 
 static cl_method *create(cl_core *core, cl_str name)
 {
@@ -66,11 +66,11 @@ void cl_directory_release(cl_core *core, cl_method *m)
     m->refs--;
 }
 
-void cl_directory_look(cl_core *core, cl_method *m, int known, int64_t now)
+void cl_directory_lookup(cl_core *core, cl_method *m, int known, int64_t now)
 {
     int level = known ? 1 : 2;
-    if (m->looking >= level && now - m->asked < LOOK_PATIENCE) return;
-    m->looking = level;
+    if (m->lookup >= level && now - m->asked < LOOKUP_PATIENCE_MS) return;
+    m->lookup = level;
     m->asked = now;
     core->counters[CL_COUNT_LOOKUPS]++;
     core->bus->ops->lookup(core->bus, m->name, known);
@@ -79,7 +79,7 @@ void cl_directory_look(cl_core *core, cl_method *m, int known, int64_t now)
 void cl_directory_refresh(cl_core *core, cl_method *m, int64_t now)
 {
     if (m->learned != INT64_MIN && (core->max_age == INT64_MAX || now - m->learned < core->max_age)) return;
-    cl_directory_look(core, m, 1, now);
+    cl_directory_lookup(core, m, 1, now);
 }
 
 static void drop_at(cl_core *core, cl_method *m, uint32_t at)
@@ -151,15 +151,15 @@ static void drop_unlisted(cl_core *core, cl_method *m, const cl_server *servers,
  * so that is due soon. */
 static int64_t head_start(const cl_core *core, const cl_method *m, int urgent)
 {
-    if (!urgent || m->n == 0 || core->max_age == INT64_MAX || core->max_age <= FIRST_REFRESH) return 0;
-    return core->max_age - FIRST_REFRESH;
+    if (!urgent || m->n == 0 || core->max_age == INT64_MAX || core->max_age <= FIRST_REFRESH_MS) return 0;
+    return core->max_age - FIRST_REFRESH_MS;
 }
 
 /* Takes the new list over; the order of those that stay is kept, so that the round robin goes on. */
 static int learn(cl_core *core, cl_method *m, const cl_server *servers, size_t n, int urgent, int64_t now)
 {
     /* A registry that came back empty fills up within a heartbeat; until then the servers known before are tried. */
-    if (n == 0 && m->n && core->up_since + GRACE > now && core->counters[CL_COUNT_RECONNECTS]) return 0;
+    if (n == 0 && m->n && core->up_since + GRACE_MS > now && core->counters[CL_COUNT_RECONNECTS]) return 0;
     drop_unlisted(core, m, servers, n);
     for (size_t i = 0; i < n; i++)
         if (add(core, m, servers[i]) != 0) return CLOUDS_ENOMEM;
@@ -177,7 +177,7 @@ int cl_directory_ids(const cl_method *m, cl_buf *out)
     return code ? code : cl_buf_put_char(out, ']');
 }
 
-static void tell_saved(cl_core *core, cl_method *m)
+static void emit_saved(cl_core *core, cl_method *m)
 {
     CL_LIST_EACH(it, &core->nodes)
     {
@@ -194,13 +194,13 @@ static void tell_saved(cl_core *core, cl_method *m)
 
 /* The calls that wait go on, or end with `code`, whose words the bus has left when it is one of Redis. Each may come
  * back to this list, so it is emptied first. */
-static void wake(cl_method *m, int code, int64_t now)
+static void resume_waiting(cl_method *m, int code, int64_t now)
 {
     cl_link woken;
     m->refs++;
     cl_list_move(&m->waiting, &woken);
     for (cl_call *call; (call = cl_attempt_next(&woken));) {
-        if (code) cl_attempt_fail_said(call, code, code == CLOUDS_EAUTH || code == CLOUDS_EREDIS);
+        if (code) cl_attempt_fail_with_text(call, code, code == CLOUDS_EAUTH || code == CLOUDS_EREDIS);
         else cl_attempt_dispatch(call, now);
     }
     m->refs--;
@@ -211,16 +211,16 @@ void cl_core_servers(cl_core *core, cl_str method, const cl_server *servers, siz
     cl_method *m = cl_strmap_get(&core->methods, method);
     if (!m) return;
     int64_t now = cl_core_now(core);
-    int urgent = m->looking == 2;
-    m->looking = 0;
+    int urgent = m->lookup == 2;
+    m->lookup = 0;
     if (code == CLOUDS_EUNREACHABLE) {
-        if (!cl_list_empty(&m->waiting)) cl_core_nudge(core, now);
+        if (!cl_list_empty(&m->waiting)) cl_core_retry_soon(core, now);
         return;
     }
     if (code == 0) code = learn(core, m, servers, n, urgent, now);
-    if (code == 0 && n) tell_saved(core, m);
+    if (code == 0 && n) emit_saved(core, m);
     m->refs++;
-    wake(m, code, now);
+    resume_waiting(m, code, now);
     if (code == 0 && n) cl_attempt_resume(m, now);
     m->refs--;
 }
@@ -233,7 +233,7 @@ void cl_core_server_up(cl_core *core, cl_str method, cl_server server)
     if (!m || add(core, m, server) != 0) return;
     int64_t now = cl_core_now(core);
     m->refs++;
-    wake(m, 0, now);
+    resume_waiting(m, 0, now);
     cl_attempt_resume(m, now);
     m->refs--;
 }
@@ -245,12 +245,12 @@ void cl_core_server_down(cl_core *core, cl_str method, cl_str server)
     if (m && peer) cl_directory_drop(core, m, peer);
 }
 
-void cl_directory_look_waiting(cl_core *core, int64_t now)
+void cl_directory_lookup_waiting(cl_core *core, int64_t now)
 {
     CL_LIST_EACH(it, &core->recent)
     {
         cl_method *m = CL_OWNER(it, cl_method, recent);
-        if (!cl_list_empty(&m->waiting)) cl_directory_look(core, m, 0, now);
+        if (!cl_list_empty(&m->waiting)) cl_directory_lookup(core, m, 0, now);
     }
 }
 
@@ -261,9 +261,9 @@ void cl_directory_bus_up(cl_core *core, int64_t now)
     {
         cl_method *m = CL_OWNER(it, cl_method, recent);
         m->learned = INT64_MIN;
-        m->looking = 0;
+        m->lookup = 0;
         /* news of a server may have come while nobody heard it */
-        if (!cl_list_empty(&m->paused)) cl_directory_look(core, m, 0, now);
+        if (!cl_list_empty(&m->paused)) cl_directory_lookup(core, m, 0, now);
     }
-    cl_directory_look_waiting(core, now);
+    cl_directory_lookup_waiting(core, now);
 }

@@ -43,13 +43,13 @@ typedef struct cl_timed {
 
 /* A server, or a node that may become one. */
 typedef struct cl_peer {
-    cl_link calls;    /* attempts that wait for its answer */
-    cl_link crowd;    /* calls that wait for room in the queue towards it, in their order */
-    cl_link crowded;  /* in core->crowded while there are such */
-    uint32_t refs;    /* entries of lists, and calls that point here */
-    uint32_t strikes; /* timeouts in a row */
-    uint64_t listed;  /* the new list that named it last */
-    int native;       /* enum cl_native */
+    cl_link calls;         /* attempts that wait for its answer */
+    cl_link blocked;       /* calls that wait for room in the queue towards it, in their order */
+    cl_link blocked_place; /* in core->blocked_peers while there are such */
+    uint32_t refs;         /* entries of lists, and calls that point here */
+    uint32_t strikes;      /* timeouts in a row */
+    uint64_t listed;       /* the new list that named it last */
+    int native;            /* enum cl_native */
     int64_t avoid_until;
     int several;           /* that a call reached several nodes of this id was told */
     const void *silent_in; /* the method in which it was silent last; to be compared only */
@@ -67,27 +67,27 @@ typedef struct cl_method {
     uint32_t refs;   /* calls */
     int64_t learned; /* when the list was complete; INT64_MIN: never, or not since the bus was lost */
     int64_t asked;   /* when the outstanding look was asked for */
-    int looking;     /* 0 none, 1 a refresh, 2 one that calls wait for */
+    int lookup;      /* 0 none, 1 a refresh, 2 one that calls wait for */
     cl_str name;     /* in `text` */
     char text[];
 } cl_method;
 
 enum cl_call_state {
-    CL_CALL_PARKED,  /* the bus is down or the node is not ready: core->parked */
-    CL_CALL_LOOKING, /* waits for the list: method->waiting */
-    CL_CALL_ASKING,  /* waits for cl_core_choose */
-    CL_CALL_SENT,    /* waits for the answer: peer->calls */
-    CL_CALL_PAUSED,  /* waits for the next attempt to begin: method->paused, if for a server */
-    CL_CALL_ASKED,   /* waits for cl_core_attempt */
-    CL_CALL_HELD,    /* would fail over, and waits for the budget */
-    CL_CALL_CROWDED  /* all queues are full, and it waits for room in one: peer->crowd */
+    CL_CALL_PARKED,   /* the bus is down or the node is not ready: core->parked */
+    CL_CALL_LOOKUP,   /* waits for the list: method->waiting */
+    CL_CALL_CHOOSING, /* waits for cl_core_choose */
+    CL_CALL_SENT,     /* waits for the answer: peer->calls */
+    CL_CALL_PAUSED,   /* waits for the next attempt to begin: method->paused, if for a server */
+    CL_CALL_ASKED,    /* waits for cl_core_attempt */
+    CL_CALL_BACKOFF,  /* would fail over, and waits for the budget */
+    CL_CALL_BLOCKED   /* all queues are full, and it waits for room in one: peer->blocked */
 };
 
 /* Why an attempt looks for another server by itself. */
 enum cl_failing {
     CL_FAILING_NOT,
-    CL_FAILING_UNHEARD, /* no server has received it */
-    CL_FAILING_REFUSED  /* a server received and refused it */
+    CL_FAILING_UNRECEIVED, /* no server has received it */
+    CL_FAILING_REFUSED     /* a server received and refused it */
 };
 
 typedef struct cl_call {
@@ -111,7 +111,7 @@ typedef struct cl_call {
     int32_t reason; /* why the last attempt was not done; 0: none */
     uint8_t state, pinned;
     uint8_t failing;   /* enum cl_failing of this attempt */
-    uint8_t looked;    /* the list was asked for since the last send */
+    uint8_t looked_up; /* the list was asked for since the last send */
     uint8_t maybe;     /* an earlier attempt may have been executed */
     uint8_t ask;       /* the user is asked before each attempt */
     uint8_t as_native; /* this attempt told the server that we are one of its kind */
@@ -155,32 +155,32 @@ typedef struct cl_op {
 } cl_op;
 
 /* A message that waits for its node to listen. */
-typedef struct cl_letter {
+typedef struct cl_message {
     cl_link of_node;
     uint64_t operation;     /* 0: nobody wants to know */
     cl_str receiver, value; /* in `room` */
     char room[];
-} cl_letter;
+} cl_message;
 
 typedef struct cl_service {
     cl_str name;
     char text[];
 } cl_service;
 
-enum cl_node_state { CL_NODE_OPENING, CL_NODE_READY, CL_NODE_FAILED, CL_NODE_SHUTTING };
+enum cl_node_state { CL_NODE_OPENING, CL_NODE_READY, CL_NODE_FAILED, CL_NODE_CLOSING };
 
 struct cl_node {
     cl_core *core;
     void *tag;
     cl_link of_core;
-    cl_link calls, requests, ops, letters;
-    size_t letter_bytes;
+    cl_link calls, requests, ops, messages;
+    size_t message_bytes;
     cl_node_config config;
     enum cl_node_state state;
     int draining;
     size_t unanswered; /* requests that ended without an answer, because the node does */
     int failure;       /* CL_NODE_FAILED: why */
-    char failure_words[256];
+    char failure_text[256];
     int64_t timeout, deadline; /* ms; deadline 0: from the attempts */
     cl_strmap services;
     const cl_service *last_service; /* the one asked last, most often the one asked next; or NULL */
@@ -209,11 +209,11 @@ struct cl_core {
     cl_link row;   /* timers that were set in the order in which they are due */
     size_t timed;  /* records that may be in the heap */
     int64_t armed; /* what the port was told last; INT64_MIN while ticking */
-    cl_timed nudge, room;
+    cl_timed retry, room;
     cl_idmap calls, requests, ops;
     cl_strmap methods, peers;
     cl_link recent, parked, nodes;
-    cl_link crowded; /* peers towards which calls wait for room */
+    cl_link blocked_peers; /* peers towards which calls wait for room */
     cl_pool spare_calls, spare_requests;
     size_t call_bytes;            /* arguments that are held outside of call records */
     size_t request_bytes;         /* arguments of the open requests */
@@ -221,8 +221,8 @@ struct cl_core {
     unsigned overdue_at;
     cl_budget budget;
     int bus_up, was_up, bus_code;
-    int down_logged;     /* since the bus was there last */
-    char bus_words[200]; /* why the bus is not there */
+    int down_logged;    /* since the bus was there last */
+    char bus_text[200]; /* why the bus is not there */
     int64_t up_since;
     int64_t max_age;
     int64_t max_deadline;
@@ -245,7 +245,7 @@ void cl_timers_start_next(cl_core *core, cl_timed *timed, int64_t when); /* the 
 void cl_timers_stop(cl_core *core, cl_timed *timed);
 int cl_timers_is_set(const cl_timed *timed);
 /* Something was refused although the bus seemed fine: look again soon. */
-void cl_core_nudge(cl_core *core, int64_t now);
+void cl_core_retry_soon(cl_core *core, int64_t now);
 
 /* attempt_id.c */
 uint64_t cl_token_of(uint64_t call, uint32_t send);
@@ -282,12 +282,12 @@ static inline int cl_peer_is_well(const cl_peer *peer, int64_t now)
 int cl_directory_method(cl_core *core, cl_str name, cl_method **out); /* counted for a call */
 void cl_directory_release(cl_core *core, cl_method *m);
 void cl_directory_free(cl_core *core, cl_method *m);
-void cl_directory_look(cl_core *core, cl_method *m, int known, int64_t now);
+void cl_directory_lookup(cl_core *core, cl_method *m, int known, int64_t now);
 void cl_directory_refresh(cl_core *core, cl_method *m, int64_t now); /* when it is old */
 void cl_directory_drop(cl_core *core, cl_method *m, cl_peer *peer);
 void cl_directory_drop_all(cl_core *core, cl_peer *peer);
 void cl_directory_bus_up(cl_core *core, int64_t now);
-void cl_directory_look_waiting(cl_core *core, int64_t now);
+void cl_directory_lookup_waiting(cl_core *core, int64_t now);
 int cl_directory_ids(const cl_method *m, cl_buf *out); /* a JSON array */
 
 /* balance.c */
@@ -300,8 +300,8 @@ cl_call *cl_call_find(const cl_core *core, uint64_t id);
 int cl_call_set_args(cl_call *call, cl_str args);
 /* The end of a call. error empty: made from the code (0: success). */
 void cl_call_complete(cl_call *call, int code, cl_str error, cl_str data);
-void cl_attempt_fail_said(cl_call *call, int code, int said); /* said: with the last words of this thread */
-void cl_call_fail(cl_call *call, int code);                   /* with our own words, or those kept with the reason */
+void cl_attempt_fail_with_text(cl_call *call, int code, int said); /* said: with the last words of this thread */
+void cl_call_fail(cl_call *call, int code); /* with our own words, or those kept with the reason */
 void cl_call_close_all(cl_node *node);
 void cl_call_discard(cl_core *core, cl_call *call); /* at the end of all, without an event */
 
@@ -317,7 +317,7 @@ void cl_attempt_fail_over(cl_call *call, enum cl_failing how, int code, cl_str e
 void cl_attempt_lost(cl_call *call, int64_t now);
 void cl_attempt_unpark(cl_core *core, int64_t now);
 /* Those that wait for room towards a peer which is gone look for another. */
-void cl_attempt_disperse(cl_peer *peer, int64_t now);
+void cl_attempt_redirect_blocked(cl_peer *peer, int64_t now);
 /* A server came up: the next attempts of those that found none begin now. */
 void cl_attempt_resume(cl_method *m, int64_t now);
 void cl_attempt_leave(cl_call *call); /* whatever place it waits in */
@@ -342,7 +342,7 @@ void cl_request_end_all(cl_node *node);
 void cl_request_discard_all(cl_node *node);
 
 /* node.c */
-void cl_node_settle(cl_node *node); /* is the drain over? */
+void cl_node_check_drained(cl_node *node); /* is the drain over? */
 void cl_node_free(cl_node *node);
 int cl_node_may_send(const cl_node *node);
 
@@ -353,7 +353,7 @@ cl_op *cl_op_find(const cl_core *core, uint64_t id);
 void cl_op_end(cl_op *op, int code, const char *words, int64_t number, cl_str data);
 void cl_op_end_all(cl_node *node, int code, const char *words); /* words NULL: those of the code */
 /* Why it is not done in time, as far as it is known. */
-int cl_op_late_code(const cl_core *core);
+int cl_op_timeout_code(const cl_core *core);
 int cl_op_cancel(cl_core *core, uint64_t id);
 void cl_op_discard(cl_core *core, cl_op *op);
 
@@ -368,25 +368,25 @@ void cl_message_forget(cl_op *op); /* what of it still waits here */
 /* status.c */
 void cl_status_ask_all(cl_core *core);
 
-/* words.c */
-typedef struct cl_words {
+/* error_text.c */
+typedef struct cl_remote_error {
     int is_object, empty, numbered; /* an object; without members; with members "0", "1", ... only */
     int has_message, has_code;
     cl_str message, code; /* raw, when they are text */
-} cl_words;
+} cl_remote_error;
 /* Error objects of ours; all are in the scratch, or static. Only with the text of the code: */
-cl_str cl_words_of(cl_core *core, int code);
+cl_str cl_error_text_of_code(cl_core *core, int code);
 /* With the last words of this thread, and what they are about. */
-cl_str cl_words_said(cl_core *core, int code);
+cl_str cl_error_text_last(cl_core *core, int code);
 /* Of a call: what it called, whom it asked. `said`: with the last words of this thread. */
-cl_str cl_words_of_call(const cl_call *call, int code, int said);
+cl_str cl_error_text_of_call(const cl_call *call, int code, int said);
 /* Of an operation or a node; `why` empty or NULL: what is known of the bus, or the text of the code. */
-cl_str cl_words_of_op(const cl_op *op, int code, const char *why);
-cl_str cl_words_of_node(const cl_node *node, int code, const char *why);
-cl_str cl_words_of_bus(cl_core *core, int code, const char *why);
-void cl_words_read(const cl_core *core, cl_str error, cl_words *out);
-int cl_words_is_false(cl_str error); /* null, false, 0, "": no error for the original */
-cl_str cl_words_normal(cl_core *core, cl_str error, const cl_words *words);
+cl_str cl_error_text_of_op(const cl_op *op, int code, const char *why);
+cl_str cl_error_text_of_node(const cl_node *node, int code, const char *why);
+cl_str cl_error_text_of_bus(cl_core *core, int code, const char *why);
+void cl_remote_error_read(const cl_core *core, cl_str error, cl_remote_error *out);
+int cl_remote_error_is_falsy(cl_str error); /* null, false, 0, "": no error for the original */
+cl_str cl_remote_error_normal(cl_core *core, cl_str error, const cl_remote_error *words);
 
 /* core.c */
 int cl_emit(cl_core *core, const cl_node *node, clouds_event *event);

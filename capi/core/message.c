@@ -4,7 +4,7 @@
 /* Messages to a node: fire and forget. Until the node listens they wait here, within the bytes of a connection's queue.
  */
 
-static int put_on_wire(cl_node *node, cl_str receiver, cl_str value, uint64_t token)
+static int send_message(cl_node *node, cl_str receiver, cl_str value, uint64_t token)
 {
     cl_core *core = node->core;
     cl_envelope e = {
@@ -25,40 +25,40 @@ static int put_on_wire(cl_node *node, cl_str receiver, cl_str value, uint64_t to
     return code;
 }
 
-static cl_letter *write_letter(cl_node *node, cl_str receiver, cl_str value, uint64_t operation)
+static cl_message *queue_message(cl_node *node, cl_str receiver, cl_str value, uint64_t operation)
 {
-    cl_letter *letter = cl_malloc(sizeof *letter + receiver.n + value.n);
-    if (!letter) return NULL;
-    memcpy(letter->room, receiver.p, receiver.n);
-    memcpy(letter->room + receiver.n, value.p, value.n);
-    letter->receiver = cl_str_of(letter->room, receiver.n);
-    letter->value = cl_str_of(letter->room + receiver.n, value.n);
-    letter->operation = operation;
-    node->letter_bytes += sizeof *letter + receiver.n + value.n;
-    cl_list_append(&node->letters, &letter->of_node);
-    return letter;
+    cl_message *message = cl_malloc(sizeof *message + receiver.n + value.n);
+    if (!message) return NULL;
+    memcpy(message->room, receiver.p, receiver.n);
+    memcpy(message->room + receiver.n, value.p, value.n);
+    message->receiver = cl_str_of(message->room, receiver.n);
+    message->value = cl_str_of(message->room + receiver.n, value.n);
+    message->operation = operation;
+    node->message_bytes += sizeof *message + receiver.n + value.n;
+    cl_list_append(&node->messages, &message->of_node);
+    return message;
 }
 
-static void burn(cl_node *node, cl_letter *letter)
+static void discard(cl_node *node, cl_message *message)
 {
-    node->letter_bytes -= sizeof *letter + letter->receiver.n + letter->value.n;
-    cl_list_remove(&letter->of_node);
-    cl_free(letter);
+    node->message_bytes -= sizeof *message + message->receiver.n + message->value.n;
+    cl_list_remove(&message->of_node);
+    cl_free(message);
 }
 
 static int may_send(const cl_node *node, cl_str receiver, cl_str value)
 {
     const cl_limits *limits = &node->core->config.limits;
-    if (node->state == CL_NODE_SHUTTING) return CLOUDS_ECLOSED;
-    if (node->state == CL_NODE_FAILED) return cl_error(node->failure, "%s", node->failure_words);
+    if (node->state == CL_NODE_CLOSING) return CLOUDS_ECLOSED;
+    if (node->state == CL_NODE_FAILED) return cl_error(node->failure, "%s", node->failure_text);
     if (!receiver.n) return CLOUDS_EINVAL;
     size_t size = receiver.n + value.n;
     if (size > limits->message) return cl_error_too_big("the message", size, limits->message);
-    size_t waiting = node->letter_bytes + sizeof(cl_letter) + size;
+    size_t waiting = node->message_bytes + sizeof(cl_message) + size;
     if (node->state == CL_NODE_OPENING && waiting > limits->write_soft)
         return cl_error_limit(CLOUDS_ELIMIT, waiting, limits->write_soft,
                               "messages of %zu bytes wait for the node to listen already (write_soft)",
-                              node->letter_bytes);
+                              node->message_bytes);
     return 0;
 }
 
@@ -73,8 +73,8 @@ int cl_node_send(cl_node *node, cl_str receiver, cl_str value, const cl_op_spec 
         return code;
     }
     if (confirm && (code = cl_op_create(node, CL_OP_SEND, spec, receiver, &op)) != 0) return code;
-    if (node->state != CL_NODE_OPENING) code = put_on_wire(node, receiver, value, token);
-    else if (!write_letter(node, receiver, value, token)) code = CLOUDS_ENOMEM;
+    if (node->state != CL_NODE_OPENING) code = send_message(node, receiver, value, token);
+    else if (!queue_message(node, receiver, value, token)) code = CLOUDS_ENOMEM;
     if (!code || !op) return code;
     cl_op_end(op, code, NULL, 0, CL_STR_NONE); /* room is promised: so it is told by the event */
     return 0;
@@ -82,21 +82,21 @@ int cl_node_send(cl_node *node, cl_str receiver, cl_str value, const cl_op_spec 
 
 void cl_message_flush(cl_node *node)
 {
-    while (!cl_list_empty(&node->letters)) {
-        cl_letter *letter = CL_OWNER(node->letters.next, cl_letter, of_node);
-        int code = put_on_wire(node, letter->receiver, letter->value, letter->operation);
-        cl_op *op = code ? cl_op_find(node->core, letter->operation) : NULL;
-        burn(node, letter);
+    while (!cl_list_empty(&node->messages)) {
+        cl_message *message = CL_OWNER(node->messages.next, cl_message, of_node);
+        int code = send_message(node, message->receiver, message->value, message->operation);
+        cl_op *op = code ? cl_op_find(node->core, message->operation) : NULL;
+        discard(node, message);
         if (op) cl_op_end(op, code, NULL, 0, CL_STR_NONE);
     }
 }
 
 void cl_message_drop_all(cl_node *node, int code)
 {
-    while (!cl_list_empty(&node->letters)) {
-        cl_letter *letter = CL_OWNER(node->letters.next, cl_letter, of_node);
-        cl_op *op = cl_op_find(node->core, letter->operation);
-        burn(node, letter);
+    while (!cl_list_empty(&node->messages)) {
+        cl_message *message = CL_OWNER(node->messages.next, cl_message, of_node);
+        cl_op *op = cl_op_find(node->core, message->operation);
+        discard(node, message);
         if (op && code) cl_op_end(op, code, NULL, 0, CL_STR_NONE);
     }
 }
@@ -113,29 +113,29 @@ void cl_message_fate(cl_core *core, cl_op *op, enum cl_fate fate, int64_t number
                   CL_STR_NONE);
 }
 
-static cl_letter *letter_of(const cl_op *op)
+static cl_message *queued_message_of(const cl_op *op)
 {
-    CL_LIST_EACH(it, &op->node->letters)
+    CL_LIST_EACH(it, &op->node->messages)
     {
-        cl_letter *letter = CL_OWNER(it, cl_letter, of_node);
-        if (letter->operation == op->id) return letter;
+        cl_message *message = CL_OWNER(it, cl_message, of_node);
+        if (message->operation == op->id) return message;
     }
     return NULL;
 }
 
 void cl_message_forget(cl_op *op)
 {
-    cl_letter *letter = letter_of(op);
-    if (letter) burn(op->node, letter);
+    cl_message *message = queued_message_of(op);
+    if (message) discard(op->node, message);
 }
 
 /* The bus said nothing: it may have arrived, unless it still waits here. */
 void cl_message_due(cl_op *op)
 {
-    cl_letter *letter = letter_of(op);
-    int late = cl_op_late_code(op->node->core);
-    if (letter) burn(op->node, letter);
-    if (letter) cl_op_end(op, late == CLOUDS_ETIMEOUT ? CLOUDS_EUNREACHABLE : late, NULL, 0, CL_STR_NONE);
+    cl_message *message = queued_message_of(op);
+    int late = cl_op_timeout_code(op->node->core);
+    if (message) discard(op->node, message);
+    if (message) cl_op_end(op, late == CLOUDS_ETIMEOUT ? CLOUDS_EUNREACHABLE : late, NULL, 0, CL_STR_NONE);
     else cl_op_end(op, 0, NULL, -1, CL_STR_NONE);
 }
 

@@ -19,12 +19,12 @@ static void sweep_due(cl_core *core, cl_timed *timed, int64_t now)
     cl_emit(core, node, &event);
 }
 
-static void close_node(cl_node *node);
+static void begin_close(cl_node *node);
 
 static void drain_due(cl_core *core, cl_timed *timed, int64_t now)
 {
     cl_timers_stop(core, timed);
-    close_node(CL_OWNER(timed, cl_node, drain));
+    begin_close(CL_OWNER(timed, cl_node, drain));
 }
 
 static void learn_age(cl_core *core, const cl_node *node)
@@ -38,7 +38,7 @@ static void set_lists(cl_node *node)
     cl_list_init(&node->calls);
     cl_list_init(&node->requests);
     cl_list_init(&node->ops);
-    cl_list_init(&node->letters);
+    cl_list_init(&node->messages);
     cl_list_append(&node->core->nodes, &node->of_core);
 }
 
@@ -61,7 +61,7 @@ static void take_over(cl_node *node, const cl_node_config *config)
 /* The sweep keeps its pace when nothing of it changed. */
 static void set_sweep(cl_node *node, int was_on, int64_t old_period)
 {
-    int on = node->config.clear_servers && node->state != CL_NODE_SHUTTING;
+    int on = node->config.clear_servers && node->state != CL_NODE_CLOSING;
     if (!on) cl_timers_stop(node->core, &node->sweep);
     else if (!was_on || old_period != sweep_period(node))
         cl_timers_set(node->core, &node->sweep, cl_core_now(node->core) + sweep_period(node));
@@ -120,13 +120,13 @@ int cl_node_is_closing(const cl_node *node)
     return node->draining;
 }
 
-static void tell_ready(cl_node *node, int code, const char *words)
+static void emit_ready(cl_node *node, int code, const char *words)
 {
     clouds_event event = {.type = CLOUDS_EVENT_READY,
                           .code = code,
                           .outcome = (uint32_t)clouds_err_outcome(code),
                           .user_data = node->config.user_data};
-    if (code) cl_set_text(&event.error, &event.error_len, cl_words_of_node(node, code, words));
+    if (code) cl_set_text(&event.error, &event.error_len, cl_error_text_of_node(node, code, words));
     cl_emit(node->core, node, &event);
 }
 
@@ -135,10 +135,10 @@ static void failed(cl_node *node, int code, const char *words)
 {
     node->state = CL_NODE_FAILED;
     node->failure = code;
-    snprintf(node->failure_words, sizeof node->failure_words, "%s", words && *words ? words : clouds_strerror(code));
+    snprintf(node->failure_text, sizeof node->failure_text, "%s", words && *words ? words : clouds_strerror(code));
     while (!cl_list_empty(&node->calls)) cl_call_fail(CL_OWNER(node->calls.next, cl_call, of_node), code);
     cl_message_drop_all(node, code);
-    cl_op_end_all(node, code, node->failure_words);
+    cl_op_end_all(node, code, node->failure_text);
 }
 
 void cl_node_ready(cl_node *node, int code, const char *words)
@@ -146,7 +146,7 @@ void cl_node_ready(cl_node *node, int code, const char *words)
     if (node->state != CL_NODE_OPENING) return;
     if (code > 0) code = CLOUDS_EUNREACHABLE;
     if (code == 0) node->state = CL_NODE_READY;
-    tell_ready(node, code, words);
+    emit_ready(node, code, words);
     if (code) {
         failed(node, code, words);
         return;
@@ -165,14 +165,14 @@ static void end_operations(cl_node *node)
     }
 }
 
-static void close_node(cl_node *node)
+static void begin_close(cl_node *node)
 {
     cl_core *core = node->core;
     int opened = node->state != CL_NODE_OPENING;
-    node->state = CL_NODE_SHUTTING;
+    node->state = CL_NODE_CLOSING;
     cl_timers_stop(core, &node->drain);
     cl_timers_stop(core, &node->sweep);
-    if (!opened) tell_ready(node, CLOUDS_ECLOSED, NULL);
+    if (!opened) emit_ready(node, CLOUDS_ECLOSED, NULL);
     cl_request_refuse_waiting(node);
     cl_call_close_all(node);
     cl_message_drop_all(node, CLOUDS_ECLOSED);
@@ -180,9 +180,9 @@ static void close_node(cl_node *node)
     core->bus->ops->node_close(core->bus, node);
 }
 
-void cl_node_settle(cl_node *node)
+void cl_node_check_drained(cl_node *node)
 {
-    if (node->draining && node->state != CL_NODE_SHUTTING && cl_list_empty(&node->requests)) close_node(node);
+    if (node->draining && node->state != CL_NODE_CLOSING && cl_list_empty(&node->requests)) begin_close(node);
 }
 
 int cl_node_close(cl_node *node, double drain)
@@ -195,7 +195,7 @@ int cl_node_close(cl_node *node, double drain)
         if (!(drain >= 0)) drain = node->config.drain_timeout;
         cl_timers_set(core, &node->drain, cl_core_now(core) + cl_ms(drain));
     }
-    cl_node_settle(node);
+    cl_node_check_drained(node);
     return 0;
 }
 
@@ -218,8 +218,8 @@ void cl_node_free(cl_node *node)
 void cl_core_node_closed(cl_core *core, cl_node *node)
 {
     node->draining = 1;
-    if (node->state == CL_NODE_OPENING) tell_ready(node, CLOUDS_ECLOSED, NULL);
-    node->state = CL_NODE_SHUTTING;
+    if (node->state == CL_NODE_OPENING) emit_ready(node, CLOUDS_ECLOSED, NULL);
+    node->state = CL_NODE_CLOSING;
     cl_call_close_all(node);
     cl_message_drop_all(node, CLOUDS_ECLOSED);
     end_operations(node);

@@ -16,7 +16,7 @@ static cl_op *allocate(cl_node *node, enum cl_op_kind kind, uint64_t id, cl_str 
     return op;
 }
 
-int cl_op_late_code(const cl_core *core)
+int cl_op_timeout_code(const cl_core *core)
 {
     if (core->bus_up) return CLOUDS_ETIMEOUT;
     return core->bus_code ? core->bus_code : CLOUDS_EUNREACHABLE;
@@ -35,7 +35,7 @@ static void op_due(cl_core *core, cl_timed *timed, int64_t now)
     cl_op *op = CL_OWNER(timed, cl_op, timed);
     abandon(core, op);
     if (op->kind == CL_OP_SEND) cl_message_due(op);
-    else cl_op_end(op, cl_op_late_code(core), NULL, op->kind == CL_OP_REGISTER, CL_STR_NONE);
+    else cl_op_end(op, cl_op_timeout_code(core), NULL, op->kind == CL_OP_REGISTER, CL_STR_NONE);
 }
 
 int cl_op_cancel(cl_core *core, uint64_t id)
@@ -109,7 +109,7 @@ void cl_op_end(cl_op *op, int code, const char *words, int64_t number, cl_str da
     if (op->kind == CL_OP_SEND) cl_set_text(&event.peer, &event.peer_len, op->text);
     else cl_set_text(&event.method, &event.method_len, op->text);
     cl_set_text(&event.data, &event.data_len, data);
-    if (code) cl_set_text(&event.error, &event.error_len, cl_words_of_op(op, code, words));
+    if (code) cl_set_text(&event.error, &event.error_len, cl_error_text_of_op(op, code, words));
     cl_emit(core, op->node, &event);
     cl_op_discard(core, op);
 }
@@ -128,7 +128,7 @@ void cl_core_registered(cl_core *core, uint64_t operation, int code, const char 
     if (op && (op->kind == CL_OP_REGISTER || op->kind == CL_OP_UNREGISTER)) cl_op_end(op, code, words, 0, CL_STR_NONE);
 }
 
-static int offer(cl_node *node, cl_str method)
+static int add_service(cl_node *node, cl_str method)
 {
     if (cl_strmap_get(&node->services, method)) return 0;
     cl_service *service = cl_malloc(sizeof *service + method.n + 1);
@@ -140,7 +140,7 @@ static int offer(cl_node *node, cl_str method)
     return CLOUDS_ENOMEM;
 }
 
-static void withdraw(cl_node *node, cl_str method)
+static void remove_service(cl_node *node, cl_str method)
 {
     node->last_service = NULL;
     cl_free(cl_strmap_take(&node->services, method));
@@ -148,26 +148,26 @@ static void withdraw(cl_node *node, cl_str method)
 
 static int is_open(const cl_node *node)
 {
-    return !node->draining && node->state != CL_NODE_SHUTTING;
+    return !node->draining && node->state != CL_NODE_CLOSING;
 }
 
 int cl_node_register(cl_node *node, cl_str method, const cl_op_spec *spec)
 {
     if (!is_open(node)) return CLOUDS_ECLOSED;
-    if (node->state == CL_NODE_FAILED) return cl_error(node->failure, "%s", node->failure_words);
+    if (node->state == CL_NODE_FAILED) return cl_error(node->failure, "%s", node->failure_text);
     if (!method.n) return CLOUDS_EINVAL;
     cl_op *op;
     int new = cl_strmap_get(&node->services, method) == NULL;
-    int code = offer(node, method);
+    int code = add_service(node, method);
     if (code) return code;
     code = cl_op_create(node, CL_OP_REGISTER, spec, method, &op);
     if (code) {
-        if (new) withdraw(node, method);
+        if (new) remove_service(node, method);
         return code;
     }
     code = node->core->bus->ops->register_method(node->core->bus, node, method, spec->id);
     if (code == 0) return 0;
-    if (new) withdraw(node, method);
+    if (new) remove_service(node, method);
     cl_op_end(op, code, clouds_last_error(), 0, CL_STR_NONE); /* room is promised: so it is told by the event */
     return 0;
 }
@@ -181,7 +181,7 @@ int cl_node_unregister(cl_node *node, cl_str method, const cl_op_spec *spec)
     int code = cl_op_create(node, CL_OP_UNREGISTER, spec, method, &op);
     if (code) return code;
     code = node->core->bus->ops->unregister_method(node->core->bus, node, op->text, spec->id);
-    withdraw(node, op->text);
+    remove_service(node, op->text);
     if (code) cl_op_end(op, code, clouds_last_error(), 0, CL_STR_NONE);
     return 0;
 }

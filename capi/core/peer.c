@@ -1,6 +1,6 @@
 #include "core/internal.h"
 
-enum { AVOID_MIN = 1000, AVOID_MAX = 10000 };
+enum { AVOID_MIN_MS = 1000, AVOID_MAX_MS = 10000 };
 
 cl_peer *cl_peer_find(const cl_core *core, cl_str id)
 {
@@ -15,8 +15,8 @@ static cl_peer *create(cl_core *core, cl_str id)
     peer->id = cl_str_of(peer->text, id.n);
     peer->avoid_until = INT64_MIN;
     cl_list_init(&peer->calls);
-    cl_list_init(&peer->crowd);
-    cl_list_init(&peer->crowded);
+    cl_list_init(&peer->blocked);
+    cl_list_init(&peer->blocked_place);
     if (cl_strmap_put(&core->peers, peer->id, peer) == 0) return peer;
     cl_free(peer);
     return NULL;
@@ -39,14 +39,14 @@ void cl_peer_release(cl_core *core, cl_peer *peer)
 {
     if (!peer || --peer->refs) return;
     cl_strmap_take(&core->peers, peer->id);
-    cl_list_remove(&peer->crowded);
+    cl_list_remove(&peer->blocked_place);
     cl_free(peer);
 }
 
 void cl_peer_avoid(cl_peer *peer, int64_t now)
 {
-    int64_t pause = (int64_t)AVOID_MIN << (peer->strikes < 4 ? peer->strikes : 4);
-    peer->avoid_until = now + (pause < AVOID_MAX ? pause : AVOID_MAX);
+    int64_t pause = (int64_t)AVOID_MIN_MS << (peer->strikes < 4 ? peer->strikes : 4);
+    peer->avoid_until = now + (pause < AVOID_MAX_MS ? pause : AVOID_MAX_MS);
     peer->strikes++;
 }
 
@@ -62,7 +62,7 @@ void cl_core_peer_down(cl_core *core, cl_str id)
     cl_link lost;
     cl_list_move(&peer->calls, &lost);
     for (cl_call *call; (call = cl_attempt_next(&lost));) cl_attempt_lost(call, now);
-    cl_attempt_disperse(peer, now);
+    cl_attempt_redirect_blocked(peer, now);
     cl_peer_release(core, peer);
 }
 

@@ -111,7 +111,8 @@ CL_RARE static void refuse(cl_core *core, cl_node *node, const cl_envelope *e, i
         return;
     }
     cl_str late = CL_STR("{\"message\":\"the deadline passed before the server began\",\"code\":\"CLOUDS_EXPIRED\"}");
-    refuse_with(core, node, e, native ? CL_REFUSED : 0, code == CLOUDS_EEXPIRED ? late : cl_words_of(core, code));
+    refuse_with(core, node, e, native ? CL_REFUSED : 0,
+                code == CLOUDS_EEXPIRED ? late : cl_error_text_of_code(core, code));
 }
 
 /* A call over our limits was not begun. */
@@ -124,10 +125,10 @@ CL_RARE static void refuse_too_big(cl_core *core, cl_node *node, const cl_envelo
                  "the call is nested deeper than max_depth (%u) or has more values than max_values (%u)",
                  limits->json.depth, limits->json.values);
     core->counters[CL_COUNT_REFUSED_REQUESTS]++;
-    refuse_with(core, node, e, e->flags & CL_NATIVE ? CL_REFUSED : 0, cl_words_said(core, CLOUDS_ETOOBIG));
+    refuse_with(core, node, e, e->flags & CL_NATIVE ? CL_REFUSED : 0, cl_error_text_last(core, CLOUDS_ETOOBIG));
 }
 
-static void tell_request(cl_core *core, cl_node *node, const cl_request *r, const cl_envelope *e, int64_t now)
+static void emit_request(cl_core *core, cl_node *node, const cl_request *r, const cl_envelope *e, int64_t now)
 {
     clouds_event event = {.type = CLOUDS_EVENT_REQUEST,
                           .id = r->id,
@@ -140,7 +141,7 @@ static void tell_request(cl_core *core, cl_node *node, const cl_request *r, cons
     cl_emit(core, node, &event);
 }
 
-static void tell_unknown(cl_core *core, cl_node *node, const cl_envelope *e)
+static void emit_unknown(cl_core *core, cl_node *node, const cl_envelope *e)
 {
     clouds_event event = {.type = CLOUDS_EVENT_UNKNOWN};
     cl_set_text(&event.peer, &event.peer_len, e->from);
@@ -173,7 +174,7 @@ void cl_serve_call(cl_core *core, cl_node *node, const cl_envelope *e)
     } else if (node->draining && (e->flags & CL_NATIVE)) {
         refuse(core, node, e, CLOUDS_EDRAINING);
     } else if (serves_nothing(node)) {
-        tell_unknown(core, node, e);
+        emit_unknown(core, node, e);
     } else if (!known) {
         refuse(core, node, e, CLOUDS_ENOMETHOD);
     } else if (e->flags & CL_TOO_BIG) {
@@ -191,7 +192,7 @@ void cl_serve_call(cl_core *core, cl_node *node, const cl_envelope *e)
             return;
         }
         core->counters[CL_COUNT_REQUESTS]++;
-        tell_request(core, node, r, e, now);
+        emit_request(core, node, r, e, now);
     }
 }
 
@@ -223,7 +224,7 @@ static int may_wait(int code)
 CL_RARE static int not_sent(cl_core *core, const cl_request *r, int code)
 {
     /* The caller need not wait for what can't be sent. */
-    int told = code == CLOUDS_ETOOBIG ? send_answer(core, r, cl_words_said(core, code), CL_STR_NONE) : 0;
+    int told = code == CLOUDS_ETOOBIG ? send_answer(core, r, cl_error_text_last(core, code), CL_STR_NONE) : 0;
     if (code == CLOUDS_ETOOBIG || code == CLOUDS_ELIMIT) core->counters[CL_COUNT_LIMIT_HITS]++;
     return may_wait(told) ? told : code;
 }
@@ -238,7 +239,7 @@ int cl_core_answer(cl_core *core, uint64_t request, cl_str error, cl_str result)
     core->counters[code == 0 ? CL_COUNT_REPLIES : CL_COUNT_LOST_ANSWERS]++;
     cl_node *node = r->node;
     drop(core, r);
-    cl_node_settle(node);
+    cl_node_check_drained(node);
     return code;
 }
 
@@ -257,7 +258,7 @@ int cl_core_refuse(cl_core *core, uint64_t request, int code)
     cl_node *node = r->node;
     refuse(core, node, &e, code);
     drop(core, r);
-    cl_node_settle(node);
+    cl_node_check_drained(node);
     return 0;
 }
 
@@ -281,7 +282,7 @@ CL_RARE static void request_due(cl_core *core, cl_timed *timed, int64_t now)
     core->overdue[core->overdue_at++ % CL_OVERDUE] = r->id;
     core->port.forget_request(core->port.self, r->id);
     drop(core, r);
-    cl_node_settle(node);
+    cl_node_check_drained(node);
 }
 
 int cl_request_is_overdue(const cl_core *core, uint64_t id)
@@ -313,7 +314,7 @@ void cl_request_end_all(cl_node *node)
         cl_request *r = CL_OWNER(node->requests.next, cl_request, of_node);
         const cl_envelope e = call_of(r);
         core->port.forget_request(core->port.self, r->id);
-        refuse_with(core, node, &e, r->native ? CL_LOST : 0, cl_words_of(core, CLOUDS_ELOST));
+        refuse_with(core, node, &e, r->native ? CL_LOST : 0, cl_error_text_of_code(core, CLOUDS_ELOST));
         drop(core, r);
         node->unanswered++;
     }

@@ -20,7 +20,7 @@ static void ask(cl_core *core, cl_op *op)
 
 int cl_node_status(cl_node *node, const cl_op_spec *spec)
 {
-    if (node->state == CL_NODE_SHUTTING) return CLOUDS_ECLOSED;
+    if (node->state == CL_NODE_CLOSING) return CLOUDS_ECLOSED;
     cl_op *op;
     int code = cl_op_create(node, CL_OP_STATUS, spec, CL_STR_NONE, &op);
     if (code) return code;
@@ -136,7 +136,7 @@ void cl_core_status(cl_core *core, uint64_t operation, const cl_str *methods, co
     gather(core, op, methods, servers, n);
     if (!end) return;
     if (code == CLOUDS_EUNREACHABLE)
-        op->asked = 0, cl_core_nudge(core, cl_core_now(core)); /* asked again when the bus is up */
+        op->asked = 0, cl_core_retry_soon(core, cl_core_now(core)); /* asked again when the bus is up */
     else if (code) cl_op_end(op, code, NULL, 0, CL_STR_NONE);
     else finish(op);
 }

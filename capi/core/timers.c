@@ -6,7 +6,7 @@
  * The port is told only when the earliest moment comes nearer. When it goes away, the port still ticks at the old
  * moment, finds nothing due, and is armed anew: one idle tick instead of two calls of the port for every call made. */
 
-enum { NUDGE = 50, ROOM = 5 };
+enum { RETRY_MS = 50, ROOM_MS = 5 };
 
 int64_t cl_ms(double seconds)
 {
@@ -105,12 +105,12 @@ void cl_core_tick(cl_core *core)
     core->port.arm(core->port.self, core->armed);
 }
 
-void cl_core_wake_soon(cl_core *core)
+void cl_core_check_room_soon(cl_core *core)
 {
-    if (!cl_timers_is_set(&core->room)) cl_timers_set(core, &core->room, cl_core_now(core) + ROOM);
+    if (!cl_timers_is_set(&core->room)) cl_timers_set(core, &core->room, cl_core_now(core) + ROOM_MS);
 }
 
-void cl_core_nudge(cl_core *core, int64_t now)
+void cl_core_retry_soon(cl_core *core, int64_t now)
 {
-    if (!cl_timers_is_set(&core->nudge)) cl_timers_set(core, &core->nudge, now + NUDGE);
+    if (!cl_timers_is_set(&core->retry)) cl_timers_set(core, &core->retry, now + RETRY_MS);
 }

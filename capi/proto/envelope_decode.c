@@ -1,10 +1,10 @@
 #include "clouds.h"
 #include "proto/envelope.h"
-#include "proto/envelope_usual.h"
+#include "proto/envelope_fast.h"
 
 /* Design note. One pass finds the members t, s, d and, if d is an object, those of d that calls and results have; a
  * message's d may have them too, which harms nobody. What they mean is settled after it, for t may come last. Only bad
- * UTF-8 costs a second pass, over the mended text. All that only when the text has not the usual form. */
+ * UTF-8 costs a second pass, over the mended text. All that only when the text has not the fast form. */
 
 enum field {
     F_TYPE,
@@ -194,7 +194,7 @@ static int is_falsy(const fields *f)
     return 1;
 }
 
-static int settle_call(const fields *f, cl_buf *scratch, cl_envelope *out)
+static int finish_call(const fields *f, cl_buf *scratch, cl_envelope *out)
 {
     out->type = CL_CALL;
     if (out->from.n == 0 || f->kind[F_DATA] != '{' || f->kind[F_ID] != '"') return CLOUDS_EJSON;
@@ -207,7 +207,7 @@ static int settle_call(const fields *f, cl_buf *scratch, cl_envelope *out)
     return 0;
 }
 
-static int settle_result(const fields *f, cl_envelope *out)
+static int finish_result(const fields *f, cl_envelope *out)
 {
     out->type = CL_RESULT;
     if (f->kind[F_DATA] != '{' || f->kind[F_ID] != '"') return CLOUDS_EJSON;
@@ -223,7 +223,7 @@ static int settle_result(const fields *f, cl_envelope *out)
     return 0;
 }
 
-static int settle(const fields *f, cl_str text, cl_buf *scratch, cl_envelope *out)
+static int finish(const fields *f, cl_str text, cl_buf *scratch, cl_envelope *out)
 {
     *out = cl_envelope_empty;
     size_t room = room_for(f, F_FROM) + room_for(f, F_METHOD) + room_for(f, F_TYPE);
@@ -231,8 +231,8 @@ static int settle(const fields *f, cl_str text, cl_buf *scratch, cl_envelope *ou
     out->from = plain(f, F_FROM, scratch);
     cl_str type = plain(f, F_TYPE, scratch);
     int letter = type.n == 1 ? type.p[0] : 0;
-    if (letter == 'c') return settle_call(f, scratch, out);
-    if (letter == 'r') return settle_result(f, out);
+    if (letter == 'c') return finish_call(f, scratch, out);
+    if (letter == 'r') return finish_result(f, out);
     if (f->kind[F_DATA]) out->data = f->span[F_DATA];
     out->type = CL_MESSAGE;
     if (letter == 'm') return 0;
@@ -247,8 +247,8 @@ int cl_envelope_decode(cl_str text, cl_json_limits limits, cl_buf *scratch, cl_e
     fields f;
     int bad_utf8;
     cl_buf_clear(scratch);
-    size_t usual = cl_envelope_decode_usual(text, limits, out);
-    if (usual && usual == text.n) return 0;
+    size_t fast = cl_envelope_decode_fast(text, limits, out);
+    if (fast && fast == text.n) return 0;
     int code = read_text(text, limits, &f, &bad_utf8);
     if (code == 0 && bad_utf8) {
         if (cl_utf8_mend(text, scratch) != 0) return CLOUDS_ENOMEM;
@@ -257,7 +257,7 @@ int cl_envelope_decode(cl_str text, cl_json_limits limits, cl_buf *scratch, cl_e
         text = cl_str_of(scratch->data, length);
         code = read_text(text, limits, &f, &bad_utf8);
     }
-    return code == 0 ? settle(&f, text, scratch, out) : code;
+    return code == 0 ? finish(&f, text, scratch, out) : code;
 }
 
 void cl_envelope_mark_too_big(cl_envelope *e, size_t size)

@@ -112,7 +112,7 @@ static inline void set_payloads(cl_envelope *out, cl_str first, cl_str second)
 }
 
 /* The head has come. Do its lengths fit into the frame's? */
-static inline int is_sound(const unsigned char *head, uint64_t length)
+static inline int is_valid(const unsigned char *head, uint64_t length)
 {
     uint64_t names = (uint64_t)get16(head + 2) + get16(head + 4) + get16(head + 6) + get16(head + 8);
     return CL_FRAME_HEAD + names + get32(head + 12) <= length;
@@ -146,7 +146,7 @@ int64_t cl_frame_decode(cl_str bytes, size_t max, cl_envelope *out)
     if (length < CL_FRAME_HEAD) return CLOUDS_EPROTO;
     if (length > max) return CLOUDS_ETOOBIG;
     if (bytes.n < CL_FRAME_PREFIX + CL_FRAME_HEAD) return 0;
-    if (!is_sound((const unsigned char *)bytes.p + CL_FRAME_PREFIX, length)) return CLOUDS_EPROTO;
+    if (!is_valid((const unsigned char *)bytes.p + CL_FRAME_PREFIX, length)) return CLOUDS_EPROTO;
     if (bytes.n - CL_FRAME_PREFIX < length) return 0;
     read_frame(bytes.p, length, out);
     return (int64_t)length + CL_FRAME_PREFIX;
@@ -160,7 +160,7 @@ CL_RARE int64_t cl_frame_decode_too_big(cl_str bytes, cl_envelope *out)
     if (bytes.n < CL_FRAME_PREFIX + CL_FRAME_HEAD) return 0;
     const unsigned char *head = (const unsigned char *)bytes.p + CL_FRAME_PREFIX;
     size_t names = (size_t)get16(head + 2) + get16(head + 4) + get16(head + 6) + get16(head + 8);
-    if (!is_sound(head, length)) return CLOUDS_EPROTO;
+    if (!is_valid(head, length)) return CLOUDS_EPROTO;
     if (bytes.n < CL_FRAME_PREFIX + CL_FRAME_HEAD + names) return 0;
     read_frame(bytes.p, CL_FRAME_HEAD + names, out);
     cl_envelope_mark_too_big(out, CL_FRAME_PREFIX + length);

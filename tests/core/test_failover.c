@@ -430,11 +430,11 @@ static void full_queues_are_waited_for(void)
     fake_advance(&f, 500);
     CHECK_INT(f.n_sent, 1);
     CHECK_INT(cl_core_counters(f.core)[CL_COUNT_LIMIT_HITS], 3);
-    CHECK_INT(cl_core_room(f.core), 0);
+    CHECK_INT(cl_core_check_room(f.core), 0);
     f.full = NULL;
     ids[3] = fake_call(&f, "m");
     CHECK_INT(f.n_sent, 1); /* its turn has not come */
-    CHECK_INT(cl_core_room(f.core), 4);
+    CHECK_INT(cl_core_check_room(f.core), 4);
     CHECK_INT(f.n_sent, 5);
     for (int i = 0; i < 4; i++) CHECK_INT(f.sent[1 + i].token & 0xffffffff, ids[i]);
     for (int i = 1; i < 5; i++) fake_answer(&f, i, "", "[]");

@@ -6,7 +6,7 @@
 #include "base/mem.h"
 #include "transport/pubsub/internal.h"
 #include "clouds.h"
-#include "proto/envelope_usual.h"
+#include "proto/envelope_fast.h"
 
 enum { BATCH_BYTES = 16 * 1024, BATCH_ENVELOPES = 256, IDLE_BATCHES = 64 };
 
@@ -232,7 +232,7 @@ int cl_redis_is_batch(cl_str payload)
 static int next(cl_json *j, cl_json_limits of_each, cl_str *envelope, cl_envelope *read)
 {
     cl_str rest = {j->p, (size_t)(j->end - j->p)};
-    size_t n = j->values_left ? cl_envelope_decode_usual(rest, of_each, read) : 0;
+    size_t n = j->values_left ? cl_envelope_decode_fast(rest, of_each, read) : 0;
     if (n == 0) return cl_json_value(j, envelope);
     *envelope = (cl_str){rest.p, n};
     j->p += n;

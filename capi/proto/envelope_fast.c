@@ -1,4 +1,4 @@
-#include "proto/envelope_usual.h"
+#include "proto/envelope_fast.h"
 
 #include "proto/utf8.h"
 
@@ -82,7 +82,7 @@ static int read_message(cl_json *j, cl_envelope *out)
     return TAKE(j, "}");
 }
 
-size_t cl_envelope_decode_usual(cl_str text, cl_json_limits limits, cl_envelope *out)
+size_t cl_envelope_decode_fast(cl_str text, cl_json_limits limits, cl_envelope *out)
 {
     if (text.n < 24 || memcmp(text.p, "{\"t\":\"", 6) != 0 || memcmp(text.p + 7, "\",\"s\":\"", 7) != 0) return 0;
     if (limits.values < FRAME_VALUES || limits.depth < FRAME_DEPTH) return 0;

@@ -17,12 +17,12 @@ static cl_str text_of(int code)
     return cl_str_z(clouds_strerror(code));
 }
 
-cl_str cl_words_of(cl_core *core, int code)
+cl_str cl_error_text_of_code(cl_core *core, int code)
 {
     return object(core, code, text_of(code), &(cl_facts){0});
 }
 
-cl_str cl_words_said(cl_core *core, int code)
+cl_str cl_error_text_last(cl_core *core, int code)
 {
     cl_facts facts = cl_error_facts();
     return object(core, code, cl_str_z(clouds_last_error()), &facts);
@@ -42,14 +42,14 @@ static void add(cl_buf *message, const char *lead, cl_str text)
     if (text.n && cl_buf_put_str(message, cl_str_z(lead)) == 0) cl_buf_put_str(message, text);
 }
 
-static cl_str bus_words(const cl_core *core)
+static cl_str bus_text(const cl_core *core)
 {
-    return core->bus_up ? CL_STR_NONE : cl_str_z(core->bus_words);
+    return core->bus_up ? CL_STR_NONE : cl_str_z(core->bus_text);
 }
 
 static void add_expired(cl_buf *message, const cl_core *core, const cl_facts *facts)
 {
-    cl_str away = bus_words(core);
+    cl_str away = bus_text(core);
     cl_buf_put_str(message, CL_STR("the deadline passed before "));
     cl_buf_put_str(message, facts->method);
     cl_buf_put_str(message, CL_STR(" was sent"));
@@ -67,7 +67,7 @@ static void describe_call(const cl_call *call, int code, const cl_facts *facts)
     }
     if (call->node->state == CL_NODE_FAILED) {
         cl_buf_put_str(message, facts->method);
-        add(message, " was not sent: ", cl_str_z(call->node->failure_words));
+        add(message, " was not sent: ", cl_str_z(call->node->failure_text));
         return;
     }
     int no_answer = code == CLOUDS_ETIMEOUT, lost = code == CLOUDS_ELOST;
@@ -85,7 +85,7 @@ static void describe_call(const cl_call *call, int code, const cl_facts *facts)
     add(message, " on ", facts->cluster);
 }
 
-cl_str cl_words_of_call(const cl_call *call, int code, int said)
+cl_str cl_error_text_of_call(const cl_call *call, int code, int said)
 {
     cl_core *core = call->node->core;
     cl_facts facts = {0};
@@ -111,13 +111,13 @@ static int begins_with(cl_str text, cl_str lead)
 static void add_reason(cl_core *core, int code, const char *why)
 {
     int away = code == CLOUDS_EUNREACHABLE || code == CLOUDS_ETIMEOUT || code == core->bus_code;
-    cl_str known = away ? bus_words(core) : CL_STR_NONE;
+    cl_str known = away ? bus_text(core) : CL_STR_NONE;
     cl_str reason = why && *why ? cl_str_z(why) : known.n ? known : text_of(code);
     if (!begins_with(reason, core->cluster)) add(&core->message, " on ", core->cluster);
     add(&core->message, ": ", reason);
 }
 
-cl_str cl_words_of_op(const cl_op *op, int code, const char *why)
+cl_str cl_error_text_of_op(const cl_op *op, int code, const char *why)
 {
     static const char *const begins[] = {"cannot register ", "cannot unregister ", "cannot send to ", "no status"};
     cl_core *core = op->node->core;
@@ -128,7 +128,7 @@ cl_str cl_words_of_op(const cl_op *op, int code, const char *why)
     return object(core, code, cl_buf_str(&core->message), &facts);
 }
 
-cl_str cl_words_of_node(const cl_node *node, int code, const char *why)
+cl_str cl_error_text_of_node(const cl_node *node, int code, const char *why)
 {
     cl_core *core = node->core;
     const cl_facts facts = {.node = node->id, .cluster = core->cluster};
@@ -137,14 +137,14 @@ cl_str cl_words_of_node(const cl_node *node, int code, const char *why)
     return object(core, code, cl_buf_str(&core->message), &facts);
 }
 
-cl_str cl_words_of_bus(cl_core *core, int code, const char *why)
+cl_str cl_error_text_of_bus(cl_core *core, int code, const char *why)
 {
     return object(core, code, cl_str_z(why), &(cl_facts){.cluster = core->cluster});
 }
 
 /* ---- reading */
 
-int cl_words_is_false(cl_str error)
+int cl_remote_error_is_falsy(cl_str error)
 {
     if (error.n == 0) return 1;
     if (error.p[0] == '{' || error.p[0] == '[' || error.p[0] == 't') return 0;
@@ -156,7 +156,7 @@ int cl_words_is_false(cl_str error)
     return 1;
 }
 
-static int read_member(cl_json *j, cl_str key, cl_words *out, unsigned index)
+static int read_member(cl_json *j, cl_str key, cl_remote_error *out, unsigned index)
 {
     char number[16];
     int digits = snprintf(number, sizeof number, "%u", index);
@@ -175,13 +175,13 @@ static int read_member(cl_json *j, cl_str key, cl_words *out, unsigned index)
     return 0;
 }
 
-void cl_words_read(const cl_core *core, cl_str error, cl_words *out)
+void cl_remote_error_read(const cl_core *core, cl_str error, cl_remote_error *out)
 {
-    *out = (cl_words){.message = CL_STR_NONE, .code = CL_STR_NONE};
+    *out = (cl_remote_error){.message = CL_STR_NONE, .code = CL_STR_NONE};
     cl_json j;
     cl_json_start(&j, error, core->config.limits.json);
     if (cl_json_peek(&j) != '{' || cl_json_enter(&j, '{') != 0) return;
-    cl_words words = {.is_object = 1, .numbered = 1, .message = CL_STR_NONE, .code = CL_STR_NONE};
+    cl_remote_error words = {.is_object = 1, .numbered = 1, .message = CL_STR_NONE, .code = CL_STR_NONE};
     cl_str key;
     int escaped, more;
     unsigned n = 0;
@@ -207,7 +207,7 @@ static int put_numbered(const cl_core *core, cl_str error, cl_buf *out)
     return code;
 }
 
-static int put_message(const cl_core *core, cl_str error, const cl_words *words, cl_buf *out)
+static int put_message(const cl_core *core, cl_str error, const cl_remote_error *words, cl_buf *out)
 {
     if (words->empty) return 0;
     if (words->numbered) return put_numbered(core, error, out);
@@ -216,7 +216,7 @@ static int put_message(const cl_core *core, cl_str error, const cl_words *words,
     return cl_buf_put_str(out, cl_str_z(clouds_strerror(CLOUDS_EAPP)));
 }
 
-cl_str cl_words_normal(cl_core *core, cl_str error, const cl_words *words)
+cl_str cl_remote_error_normal(cl_core *core, cl_str error, const cl_remote_error *words)
 {
     if (words->is_object && !words->empty && !words->numbered) return error;
     cl_buf *out = &core->scratch;
