@@ -348,7 +348,8 @@ typedef struct clouds_event {
     uint64_t user_data;  /* RESULT, FIND_SERVER, ATTEMPT: that of clouds_call_options; operations: that of
                             clouds_operation_options; else, and where it is 0, the node option user_data, or 0 */
     int64_t number;      /* see the type */
-    double time_left;    /* CLOUDS_EVENT_REQUEST: seconds until the caller gives up; < 0: not known */
+    double time_left;    /* CLOUDS_EVENT_REQUEST: seconds until the caller gives up; < 0: not known. Of others it says
+                            nothing */
     uint64_t sequence;   /* 0 in this version */
     clouds_node *node;   /* the node of ours it concerns; NULL for events of the context */
     void *owned;         /* what clouds_event_release frees; NULL: nothing */
@@ -369,7 +370,8 @@ typedef struct clouds_event {
 /* Does what is due and fills `events`, an array of `capacity` records of `event_size` bytes each
  * (sizeof(clouds_event) of the header you compiled with). Waits up to `timeout` seconds for the first; 0 does not
  * wait, < 0 waits until one comes or clouds_wakeup. Returns the number of events, 0 for none. Once it was called, the
- * texts of the events that a clouds_poll gave before are gone. Errors: CLOUDS_ECLOSED (and all events were handed
+ * texts of the events that a clouds_poll gave before are gone. (A context has one queue. If further ones come, nodes are
+ * directed to them, and each is polled by functions of its own: this one stays that of the context.) Errors: CLOUDS_ECLOSED (and all events were handed
  * out), CLOUDS_ETHREAD (another thread polls), CLOUDS_EINVAL, CLOUDS_EHANDLE. Thread: by mode. Since 0.1. */
 CLOUDS_API int clouds_poll(clouds_context *context, clouds_event *events, size_t event_size, size_t capacity,
                            double timeout);
@@ -521,8 +523,8 @@ CLOUDS_API int clouds_cancel(clouds_context *context, uint64_t call);
 
 /* Answers `request` with `result` (`result_len` bytes), a JSON array of values. Exactly one of clouds_reply and
  * clouds_fail per request. Errors: CLOUDS_ESTALE (answered, expired or closed), CLOUDS_EJSON, CLOUDS_ETOOBIG (the
- * caller was told, with an error), CLOUDS_EINVAL, CLOUDS_EHANDLE, CLOUDS_ELIMIT, CLOUDS_ENOMEM. After the last two
- * the request is still open: there was no room for the answer now. Thread: by mode. Since 0.1. */
+ * caller was told, with an error), CLOUDS_EINVAL, CLOUDS_EHANDLE, CLOUDS_ELIMIT, CLOUDS_ENOMEM. After CLOUDS_EJSON
+ * and CLOUDS_EINVAL the request is still open, and after the last two, when there was no room for the answer now. Thread: by mode. Since 0.1. */
 CLOUDS_API int clouds_reply(clouds_context *context, uint64_t request, const char *result, size_t result_len);
 
 /* Can `request` still be answered? 1: yes; 0: it is answered, its deadline has passed (its caller has given up), or its
