@@ -3,7 +3,7 @@
 -- A command describes itself: { name, usage, summary, text, options, operands = {min, max}, stop_at_operand }.
 -- An option is { long, short, value, kind, least, optional, many, hidden, help }: without `value` it is a switch;
 -- `kind` is "number", "count" or "url"; `optional` is the value it has without one (numbers only).
-local nearest = require "clouds.nearest"
+local suggest = require "clouds.suggest"
 local M = {}
 
 local Usage = {}
@@ -51,7 +51,7 @@ local function unknown(command, shown, name)
   for _, option in ipairs(all_options(command)) do
     if not option.hidden then words[#words + 1] = option.long end
   end
-  local near = name and nearest(name, words)
+  local near = name and suggest(name, words)
   local hint = near and ("; did you mean --%s?"):format(near)
     or ("; expected one of --%s"):format(table.concat(words, ", --"))
   M.fail(command.name, "unknown option %s%s", shown, hint)

@@ -1,7 +1,7 @@
 -- The command line: picks the command, loads only that one, and reports wrong usage.
 local host = require "clouds.host"
 local args = require "clouds.cli.args"
-local nearest = require "clouds.nearest"
+local suggest = require "clouds.suggest"
 local output = require "clouds.cli.output"
 
 local commands = {
@@ -53,7 +53,7 @@ end
 
 local function check_command(name)
   if is_command(name) then return end
-  local near = nearest(name, command_names())
+  local near = suggest(name, command_names())
   local hint = near and ("did you mean %s?"):format(near) or "expected one of " .. table.concat(command_names(), ", ")
   args.fail(nil, "unknown command '%s', and no file of that name; %s", name, hint)
 end

@@ -137,7 +137,7 @@ local function at_end()
     report("the script still waits, but nothing is left that could wake it")
     status = 1
   end
-  local problem = require("clouds.node").why_nothing_is_served()
+  local problem = require("clouds.node").registration_failure()
   if problem then
     report("nothing is served: " .. require("clouds.error").describe(problem))
     status = status ~= 0 and status or 1

@@ -14,11 +14,11 @@ local call_options = {
   on_retry = "function",
 }
 
-local MOST_RETRIES = 1000000
+local MAX_RETRIES = 1000000
 
 local function check_value(name, value, level)
-  if name == "retry" and (value < 0 or value > MOST_RETRIES or value % 1 ~= 0) then
-    error(("option 'retry': expected a whole number from 0 to %d"):format(MOST_RETRIES), level + 1)
+  if name == "retry" and (value < 0 or value > MAX_RETRIES or value % 1 ~= 0) then
+    error(("option 'retry': expected a whole number from 0 to %d"):format(MAX_RETRIES), level + 1)
   elseif (name == "timeout" or name == "deadline") and (value < 0 or value ~= value) then
     error(("option '%s': expected a number of seconds, 0 or more"):format(name), level + 1)
   end
@@ -109,13 +109,13 @@ local function bind_hooked(self, name, options)
   local timeout, deadline, retries = options.timeout or 0, options.deadline or 0, retries_of(options.retry)
   return function(...)
     local args = scheduler.pack(...)
-    local asked, callback = { hook = options.on_retry, args = args }, args[args.n]
+    local state, callback = { hook = options.on_retry, args = args }, args[args.n]
     if type(callback) ~= "function" then
       core.check_wait()
-      return hooked.outcome(asked, self.core:call(name, args, -1, nil, timeout, deadline, retries, nil, asked))
+      return hooked.outcome(state, self.core:call(name, args, -1, nil, timeout, deadline, retries, nil, state))
     end
     args[args.n], args.n = nil, args.n - 1
-    self.core:call(name, args, -1, hooked.outcome_for(callback, asked), timeout, deadline, retries, nil, asked)
+    self.core:call(name, args, -1, hooked.outcome_for(callback, state), timeout, deadline, retries, nil, state)
   end
 end
 

@@ -10,7 +10,7 @@ local M = {}
 local create, resume, yield, running = coroutine.create, coroutine.resume, coroutine.yield, coroutine.running
 local MARK = core.wait_mark
 
--- Coroutines whose wait somebody else does in their place.
+-- Coroutines whose wait another coroutine does in their place.
 local waiting = setmetatable({}, { __mode = "k" })
 
 local function pass(co, ok, ...)
@@ -18,10 +18,10 @@ local function pass(co, ok, ...)
     return ok, ...
   end
   waiting[co] = true
-  return pass(co, M.go_on(co, core.adopt((select(2, ...)))))
+  return pass(co, M.continue(co, core.adopt((select(2, ...)))))
 end
 
-function M.go_on(co, ...)
+function M.continue(co, ...)
   waiting[co] = nil
   return resume(co, ...)
 end
@@ -47,8 +47,8 @@ function M.wrap(fn)
   end
 end
 
---- Nobody else knows a coroutine of clouds, unless it took itself by coroutine.running: a yield would be its end, and
--- whoever called its handler would wait in vain.
+--- A coroutine of clouds cannot be resumed by the program, unless that got it by coroutine.running: after a yield its
+-- function would never end, and the caller of a handler would wait until its timeout.
 function M.yield(...)
   if core.is_unknown() then
     error("coroutine.yield outside of a coroutine of the program's own: nobody would resume it", 2)

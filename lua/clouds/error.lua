@@ -1,4 +1,4 @@
---- Errors: what a failed call gives beside nil, and how an error that a handler raises becomes its answer.
+--- Errors: what a failed call returns beside nil, and how an error that a handler raises becomes its answer.
 local core = require("clouds.core")
 
 local M = {}
@@ -15,7 +15,7 @@ function Error:__tostring()
   return tostring(code) .. ": " .. tostring(message)
 end
 
--- Members that say what our side knows about an error; they are not the service's.
+-- Members that are set here, and do not come from the service.
 local own = { outcome = true, retryable = true, values = true }
 
 function M.is_error(value)
@@ -23,12 +23,12 @@ function M.is_error(value)
 end
 
 -- What was thrown, for who did not say: a table as JSON, as much of it as fits on a line.
-local MOST_SHOWN = 200
+local MAX_SHOWN = 200
 
 local function show(value)
   local text = type(value) == "table" and core.encode(value) or tostring(value)
-  if #text > MOST_SHOWN then
-    text = text:sub(1, MOST_SHOWN):gsub("[\128-\255]+$", "") .. "..."
+  if #text > MAX_SHOWN then
+    text = text:sub(1, MAX_SHOWN):gsub("[\128-\255]+$", "") .. "..."
   end
   return ("(error object is a %s value) %s"):format(type(value), text)
 end

@@ -1,5 +1,5 @@
---- Calls with a function of the program's before each attempt (on_retry). The library asks, counts and pauses; here is
--- only what that function says: the arguments of the attempt, or an error.
+--- Calls with a function of the program's before each attempt (on_retry). The library decides about
+-- attempts; that function gives the arguments of one, or an error. `state` is what this module keeps for such a call.
 local core = require("clouds.core")
 local errors = require("clouds.error")
 local scheduler = require("clouds.scheduler")
@@ -7,13 +7,13 @@ local scheduler = require("clouds.scheduler")
 local M = {}
 
 -- The call fails with `err`, or the hook's own error is raised where the call was made.
-local function give_up(asked, context, call, err, raised)
-  asked.err, asked.raised, asked.given_up = err, raised, true
+local function cancel(state, context, call, err, raised)
+  state.err, state.raised, state.canceled = err, raised, true
   context:cancel(call)
 end
 
---- The hook that the core calls before each attempt of a call that was made with `asked`.
-function M.attempt(asked, number, call)
+--- The hook that the core calls before each attempt of such a call.
+function M.attempt(state, number, call)
   local context, answered = scheduler.context_by_number(number).core, false
   local function go(...)
     if answered then
@@ -22,35 +22,35 @@ function M.attempt(asked, number, call)
     answered = true
     local ran, ok, err = pcall(context.attempt, context, call, ...)
     if not ran then
-      give_up(asked, context, call, nil, ok)
+      cancel(state, context, call, nil, ok)
       error(ok, 0)
     elseif not ok and err.code ~= "CLOUDS_STALE_ID" then -- stale: the call has ended meanwhile
-      give_up(asked, context, call, err)
+      cancel(state, context, call, err)
     end
   end
-  local ok, problem = pcall(asked.hook, asked.args, go)
-  if not ok and not asked.given_up then
+  local ok, problem = pcall(state.hook, state.args, go)
+  if not ok and not state.canceled then
     answered = true
-    give_up(asked, context, call, nil, problem)
+    cancel(state, context, call, nil, problem)
   end
 end
 
---- What such a call gives.
-function M.outcome(asked, ...)
-  if not asked.given_up then
+--- The results of such a call.
+function M.outcome(state, ...)
+  if not state.canceled then
     return ...
-  elseif asked.err then
-    return nil, asked.err
+  elseif state.err then
+    return nil, state.err
   end
-  error(asked.raised, 0)
+  error(state.raised, 0)
 end
 
 --- The callback of the program's, for such a call.
-function M.outcome_for(callback, asked)
+function M.outcome_for(callback, state)
   return function(err, ...)
-    if asked.given_up then
-      local words = asked.err or errors.new(core.ECANCELED, "on_retry failed: " .. errors.describe(asked.raised))
-      return callback(words)
+    if state.canceled then
+      local problem = state.err or errors.new(core.ECANCELED, "on_retry failed: " .. errors.describe(state.raised))
+      return callback(problem)
     end
     return callback(err, ...)
   end

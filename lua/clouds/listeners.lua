@@ -9,7 +9,7 @@ local M = {}
 local Listeners = {}
 Listeners.__index = Listeners
 
---- `limits`: { items =, bytes = } for the messages that are being handled. `owner`: what is said about whose they are.
+--- `limits`: { items =, bytes = } for the messages that are being handled. `owner`: gives the id of the node.
 function M.new(limits, owner)
   return setmetatable({
     by_event = {},
@@ -86,8 +86,8 @@ local function drop(self)
   scheduler.report(errors.new(core.ELIMIT, text), nil, "message listener")
 end
 
---- As emit, for a message of so many bytes: past a limit the newest is dropped, counted, and told once until all that
--- was being handled is done. When nothing is being handled a message is taken, however large.
+--- As emit, for a message of so many bytes: past a limit the newest is dropped and counted, and reported once until
+-- all that was being handled is done. When nothing is being handled a message is taken, however large.
 function Listeners:emit_message(event, bytes, ...)
   for _, fn in ipairs({ unpack(self.by_event[event] or {}) }) do
     local limits = self.limits

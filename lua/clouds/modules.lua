@@ -5,7 +5,7 @@ local scheduler = require("clouds.scheduler")
 local M = {}
 
 local running = coroutine.running
-local SOON = 0.01
+local RETRY_DELAY = 0.01
 
 local loading = {} -- name -> { owner = the coroutine (or "main"), frame = the function that loads it }
 local blocked = setmetatable({}, { __mode = "k" }) -- owner -> the entry that it waits for
@@ -50,7 +50,7 @@ local function wait_for(name, level)
       error(("loop or previous error loading module '%s'"):format(name), level + 1)
     end
     blocked[me()] = loading[name]
-    scheduler.sleep(SOON)
+    scheduler.sleep(RETRY_DELAY)
     blocked[me()] = nil
   end
 end

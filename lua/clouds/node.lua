@@ -2,7 +2,7 @@
 local core = require("clouds.core")
 local errors = require("clouds.error")
 local listeners = require("clouds.listeners")
-local nearest = require("clouds.nearest")
+local suggest = require("clouds.suggest")
 local scheduler = require("clouds.scheduler")
 
 local M = { defaults = {} }
@@ -18,9 +18,25 @@ function Node:__tostring()
   return ("clouds.%s: %s"):format(self.options.type, self.id or "not open")
 end
 
+---- hooks: what a program may decide instead of the library ----
+
+local hook_names = {
+  find_server = "find_server",
+  ["find server"] = "find_server",
+  find_one_server = "find_server",
+  save_servers = "save_servers",
+  ["save server list"] = "save_servers",
+  save_server_list = "save_servers",
+  remove_server = "remove_server",
+  ["remove server"] = "remove_server",
+  clear_servers = "clear_servers",
+  ["clear server list"] = "clear_servers",
+  clear_server_list = "clear_servers",
+}
+
 ---- options ----
 
---- The address for those who name none. An empty variable is as none.
+--- The address of nodes that name none. An empty variable counts as unset.
 function M.default_url()
   local from_environment = os.getenv("CLOUDS_URL")
   return M.defaults.url or (from_environment ~= "" and from_environment) or "local:"
@@ -37,24 +53,24 @@ local function check_name(name, known, level)
   for option in pairs(known) do
     names[#names + 1] = option
   end
-  local near = nearest(name, names)
+  local near = suggest(name, names)
   local hint = near and ("did you mean '%s'?"):format(near) or "docs/CONFIGURATION.md lists them"
   error(("unknown option '%s'; %s"):format(name, hint), level + 1)
 end
 
--- Functions among the options are the questions that the program takes over.
-local function split(kind, options, questions, level)
+-- Functions among the options are hooks: the program decides instead of the library.
+local function split(kind, options, level)
   local of_context, of_node = {}, { type = kind }
   for name, value in pairs(options) do
-    if name == "retry" then -- the word of bind, and of the original; the library's is retries
+    if name == "retry" then -- as in bind, and in npm clouds 0.1; the library has retries
       name = "retries"
     end
-    local question = type(value) == "function" and questions[name]
-    if not question then
+    local hook = type(value) == "function" and hook_names[name]
+    if not hook then
       check_name(name, scopes, level + 1)
     end
-    if question then
-      of_node[question] = true
+    if hook then
+      of_node[hook] = true
     elseif scopes[name] == "context" then
       of_context[name] = value
     else
@@ -64,22 +80,6 @@ local function split(kind, options, questions, level)
   of_context.url = of_context.url or M.default_url()
   return of_context, of_node
 end
-
----- what a program may answer instead of the library ----
-
-local questions = {
-  find_server = "find_server",
-  ["find server"] = "find_server",
-  find_one_server = "find_server",
-  save_servers = "save_servers",
-  ["save server list"] = "save_servers",
-  save_server_list = "save_servers",
-  remove_server = "remove_server",
-  ["remove server"] = "remove_server",
-  clear_servers = "clear_servers",
-  ["clear server list"] = "clear_servers",
-  clear_server_list = "clear_servers",
-}
 
 ---- life ----
 
@@ -96,8 +96,8 @@ local function open(self)
   return true
 end
 
--- How long waits without a limit of their own last, in seconds.
-local function patience_of(options)
+-- The longest wait of operations without a limit of their own, in seconds.
+local function operation_timeout_of(options)
   return tonumber(options.operation_timeout) or tonumber(default_of.operation_timeout)
 end
 
@@ -119,14 +119,14 @@ function M.create(class, kind, options, level)
     error("expected a table of options", level)
   end
   options = options or {}
-  local of_context, of_node = split(kind, options, questions, level)
-  local self = setmetatable({ options = of_node, answers = {}, patience = patience_of(of_node) }, class)
+  local of_context, of_node = split(kind, options, level)
+  local self = setmetatable({ options = of_node, hooks = {}, operation_timeout = operation_timeout_of(of_node) }, class)
   self.listeners = listeners.new(message_limits(of_context), function()
     return self.id
   end)
   for name, value in pairs(options) do
-    if type(value) == "function" and questions[name] then
-      self.answers[questions[name]] = value
+    if type(value) == "function" and hook_names[name] then
+      self.hooks[hook_names[name]] = value
     end
   end
   local ok, context, problem = pcall(scheduler.context, of_context)
@@ -192,7 +192,7 @@ end
 --- Waits until the node listens: true; or nil and an error. After { timeout = seconds }, or the option
 -- `operation_timeout`, the error is why it does not listen yet, as far as that is known.
 function Node:ready(options)
-  local timeout = M.wait_limit(options, 2) or self.patience
+  local timeout = M.wait_limit(options, 2) or self.operation_timeout
   if self.closed then
     return nil, errors.new(core.ECLOSED)
   end
@@ -289,7 +289,7 @@ function Node:off(name, fn)
   return self
 end
 
---- What failed without anybody to hear of it.
+--- Reports a failure that no caller waits for.
 function M.failed(self, err, what)
   if self.listeners:has("error") then
     return self.listeners:emit("error", err, what)
@@ -297,9 +297,9 @@ function M.failed(self, err, what)
   scheduler.report(err, nil, what)
 end
 
-local happened = {}
+local on_event = {}
 
-function happened.ready(self, problem)
+function on_event.ready(self, problem)
   if problem == true then
     self.is_ready = true
     self.listeners:emit("ready")
@@ -310,43 +310,43 @@ function happened.ready(self, problem)
   self.waiting_ready = nil
 end
 
-function happened.message(self, ...)
+function on_event.message(self, ...)
   self.listeners:emit_message("message", ...)
 end
 
-happened["unknown message"] = function(self, ...)
+on_event["unknown message"] = function(self, ...)
   self.listeners:emit_message("unknown message", ...)
 end
 
-function happened.exit(self, unanswered)
+function on_event.exit(self, unanswered)
   end_node(self)
   self.listeners:emit("exit", unanswered)
 end
 
-function happened.find_server(self, question, method, known)
-  local answer = self.answers.find_server
-  local ok, id = true, nil
-  if answer then
-    ok, id = pcall(answer, method, known)
+function on_event.find_server(self, id, method, known)
+  local hook = self.hooks.find_server
+  local ok, server = true, nil
+  if hook then
+    ok, server = pcall(hook, method, known)
   end
   local context = self.context.core
-  context:choose(question, ok and type(id) == "string" and id or "")
+  context:choose(id, ok and type(server) == "string" and server or "")
   if not ok then
-    error(id, 0)
+    error(server, 0)
   end
 end
 
 for _, name in ipairs({ "save_servers", "remove_server", "clear_servers" }) do
-  happened[name] = function(self, ...)
-    if self.answers[name] then
-      self.answers[name](...)
+  on_event[name] = function(self, ...)
+    if self.hooks[name] then
+      self.hooks[name](...)
     end
   end
 end
 
--- What a program that listens to nothing would never hear of: a wrong password, a server that is not there. Told again
--- only when it is another problem, or after a connection.
-local function tell_down(context, err)
+-- Reports what a program without listeners would not get: a wrong password, a server that is not there. Once, until
+-- the reason is another, or there was a connection.
+local function report_down(context, err)
   local words = errors.describe(err)
   if context.down ~= words then
     context.down = words
@@ -371,7 +371,7 @@ local function bus_changed(number, name, err)
   if name == "up" then
     context.down = nil
   elseif concerned[1] and not heard then
-    tell_down(context, err)
+    report_down(context, err)
   end
   for _, node in ipairs(concerned) do
     node.listeners:emit(name, err)
@@ -389,14 +389,14 @@ function M.event(name, number, ...)
   if not node then
     return
   end
-  local fn = happened[name]
+  local fn = on_event[name]
   if fn then
     return fn(node, ...)
   end
   return node.listeners:emit(name, ...)
 end
 
----- messages, questions ----
+---- messages, hooks ----
 
 local function check_send(options, level)
   if options ~= nil and type(options) ~= "table" then
@@ -423,11 +423,11 @@ function Node:send(receiver, value, options)
   return self.core:send(receiver, value, options.confirm, options.timeout)
 end
 
---- Answers a question of the library by a function of the program's; nil gives it back to the library. The node; or nil
+--- Sets a hook, a function that decides instead of the library; nil removes it. The node; or nil
 -- and an error.
 function Node:set(name, fn)
   local expected = "find_server, save_servers, remove_server or clear_servers"
-  local question = questions[name]
+  local hook = hook_names[name]
     or error(("no such function to set: %s; expected %s"):format(tostring(name), expected), 2)
   if fn ~= nil and type(fn) ~= "function" then
     error("expected a function", 2)
@@ -435,14 +435,14 @@ function Node:set(name, fn)
   if self.closed or self.closing then
     return nil, errors.new(core.ECLOSED)
   end
-  local before = self.answers[question]
-  self.answers[question] = fn
+  local before = self.hooks[hook]
+  self.hooks[hook] = fn
   if (before == nil) == (fn == nil) then
     return self
   end
-  local done, err = self.core:configure({ [question] = fn ~= nil })
+  local done, err = self.core:configure({ [hook] = fn ~= nil })
   if not done then
-    self.answers[question] = before
+    self.hooks[hook] = before
     return nil, err
   end
   return self

@@ -11,10 +11,10 @@ local function pack(...)
   return { n = select("#", ...), ... }
 end
 
----- errors that nobody takes ----
+---- errors without a caller ----
 
--- clouds.on_error of the public module, which may be replaced. What the words say may come from elsewhere: they stay on
--- one line, and no character of theirs reaches the terminal as a command.
+-- clouds.on_error of the public module, which may be replaced. The text may come from elsewhere, so that it is escaped
+-- for a terminal and stays on one line.
 function M.on_error(err, traceback, what, about)
   local where = errors.escape(what) .. errors.place(about)
   local lines = { "clouds: error in a ", where, ": ", errors.escape(errors.describe(err)), "\n" }
@@ -51,17 +51,17 @@ function M.on_log(level, message, about)
   io.stderr:write("clouds: ", level, ": ", errors.escape(message), more, "\n")
 end
 
--- The answer of a handler that found no room. Its caller waits.
-local SOON = 0.02
+-- Sends an answer again that found no room, until it does.
+local RETRY_DELAY = 0.02
 
-local function unsent(...)
+local function retry_reply(...)
   local args = pack(...)
   local function again()
     if not core.resend(unpack(args, 1, args.n)) then
-      loop.timer(SOON, again)
+      loop.timer(RETRY_DELAY, again)
     end
   end
-  loop.timer(SOON, again)
+  loop.timer(RETRY_DELAY, again)
 end
 
 ---- waiting ----
@@ -99,7 +99,7 @@ local Task = {}
 Task.__index = Task
 Task.__name = "clouds.task"
 
-local function settle(task, quiet, ok, ...)
+local function finish(task, quiet, ok, ...)
   task.done, task.ok, task.results = true, ok, pack(...)
   local waiters = task.waiters
   task.waiters = nil
@@ -112,7 +112,7 @@ local function settle(task, quiet, ok, ...)
 end
 
 local function run_task(task, quiet, fn, ...)
-  settle(
+  finish(
     task,
     quiet,
     xpcall(fn, function(err)
@@ -235,8 +235,7 @@ local function log(level, about)
   end
 end
 
---- A log line of the context of this number. That a connection was lost is told by the event that follows, to whom it
--- concerns.
+--- A log line of the context of this number. A lost connection is reported by the event that follows.
 function M.log(number, level, about)
   loop.timer(0, function()
     local entry = by_number[number]
@@ -255,7 +254,7 @@ local function drop(entry)
   end
 end
 
-local function settle_context(entry)
+local function update_context(entry)
   local dirty, busy, nodes = entry.core:state()
   if dirty then
     poll(entry)
@@ -274,20 +273,20 @@ local function settle_context(entry)
   end
 end
 
-local settling = {}
+local to_update = {}
 
 -- What runs meanwhile may open and end contexts.
 local function before_sleep()
   local count = 0
   for _, entry in pairs(by_number) do
     count = count + 1
-    settling[count] = entry
+    to_update[count] = entry
   end
   for i = 1, count do
-    local entry = settling[i]
-    settling[i] = nil
+    local entry = to_update[i]
+    to_update[i] = nil
     if by_number[entry.number] == entry then
-      settle_context(entry)
+      update_context(entry)
     end
   end
 end
@@ -329,12 +328,12 @@ end
 
 ---- the hooks ----
 
---- `event` is told what happened to nodes and contexts, `attempt` is asked before attempts.
+--- `event` is called with events of nodes and contexts, `attempt` before attempts.
 function M.start(event, attempt)
   core.setup({
     can_block = loop.can_block,
     report = report_from_core,
-    unsent = unsent,
+    retry_reply = retry_reply,
     pack = errors.pack,
     block = block,
     defer = M.defer,

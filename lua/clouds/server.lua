@@ -10,8 +10,8 @@ local Server = node.class()
 -- Every node can call; a service does so from its handlers.
 Server.call, Server.bind = client.call, client.bind
 
--- The library goes on trying these by itself.
-local still_wanted = {
+-- The library repeats a registration after these by itself.
+local retried_by_library = {
   CLOUDS_CALL_SERVICE_TIMEOUT = true,
   CLOUDS_UNREACHABLE = true,
   CLOUDS_CONNECTION_LOST = true,
@@ -19,7 +19,7 @@ local still_wanted = {
 
 local failing = setmetatable({}, { __mode = "k" }) -- node -> method -> why its registration failed
 
--- A method that is offered in vain is nothing to keep the loop running for.
+-- A method whose registration failed does not keep the loop running.
 local function note_registration(self, name, problem)
   local failed = failing[self]
   if failed or problem then
@@ -31,7 +31,7 @@ local function note_registration(self, name, problem)
 end
 
 --- For a program that has nothing left to wait for: why the registrations of a server failed that was not closed.
-function node.why_nothing_is_served()
+function node.registration_failure()
   for server, failed in pairs(failing) do
     local _, problem = next(failed)
     if problem and not server.closed and not server.closing then
@@ -42,11 +42,11 @@ end
 
 local function register(self, name, handler)
   local ok, problem = self.core:register(name, handler)
-  note_registration(self, name, not ok and not still_wanted[problem.code] and problem or nil)
+  note_registration(self, name, not ok and not retried_by_library[problem.code] and problem or nil)
   return ok, problem
 end
 
-local function told_late(self, name)
+local function report_late(self, name)
   return function(ok, problem)
     if not ok and not self.closing and not self.closed then
       node.failed(self, problem, ("registration of '%s'"):format(name))
@@ -54,13 +54,13 @@ local function told_late(self, name)
   end
 end
 
--- Where nothing can wait, a failure that comes later is told as the event "error".
+-- Where nothing can wait, a failure that comes later is the event "error".
 local function register_beside(self, name, handler)
   local at_once = true
   local task = scheduler.spawn(function()
     local ok, problem = register(self, name, handler)
     if not at_once then
-      told_late(self, name)(ok, problem)
+      report_late(self, name)(ok, problem)
     end
     return ok, problem
   end)
@@ -71,9 +71,9 @@ local function register_beside(self, name, handler)
   return true
 end
 
--- It is tried on after the time; a failure that comes then is told as the event "error".
+-- It is tried on after the time; a failure that comes then is the event "error".
 local function register_within(self, name, handler, timeout)
-  local results = scheduler.pack(scheduler.within(timeout, told_late(self, name), function()
+  local results = scheduler.pack(scheduler.within(timeout, report_late(self, name), function()
     return register(self, name, handler)
   end))
   if results.n > 0 then
@@ -83,8 +83,8 @@ local function register_within(self, name, handler, timeout)
   return nil, self.context.reason or errors.new(core.ETIMEOUT, late)
 end
 
---- Offers a method. true; or nil and an error. Waits for the registration where that is possible; it is tried on after
--- { timeout = seconds }.
+--- Registers a method. true; or nil and an error. Waits for the registration where that is possible; after
+-- { timeout = seconds } it is tried on.
 function Server:register(name, handler, options)
   if type(name) ~= "string" then
     error("expected the name of a method", 2)

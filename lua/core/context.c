@@ -1,16 +1,16 @@
 /* Contexts: their options, their descriptor, and the poll that hands events out. */
 #include <stdlib.h>
 
-#include "state.h"
+#include "internal.h"
 
-static cl_ctx *context_of(lua_State *L, int index)
+static lc_context *context_of(lua_State *L, int index)
 {
-    return *(cl_ctx **)luaL_checkudata(L, index, "clouds.context");
+    return *(lc_context **)luaL_checkudata(L, index, "clouds.context");
 }
 
-cl_ctx *cl_check_context(lua_State *L, int index)
+lc_context *lc_check_context(lua_State *L, int index)
 {
-    cl_ctx *ctx = context_of(L, index);
+    lc_context *ctx = context_of(L, index);
     if (!ctx->context) luaL_error(L, "the context is closed");
     return ctx;
 }
@@ -32,14 +32,14 @@ static int set_option(lua_State *L, clouds_options *options)
     }
 }
 
-/* Raises a text without a position: clouds.node knows whose mistake it is. */
+/* Raises a text without a position, which clouds.node adds. */
 static int refuse(lua_State *L, const char *format, const char *first, const char *second)
 {
     lua_pushfstring(L, format, first, second);
     return lua_error(L);
 }
 
-clouds_options *cl_options_from(lua_State *L, int index)
+clouds_options *lc_options_from(lua_State *L, int index)
 {
     clouds_options *options;
     luaL_checktype(L, index, LUA_TTABLE);
@@ -66,44 +66,44 @@ clouds_options *cl_options_from(lua_State *L, int index)
     return options;
 }
 
-void cl_context_unref(cl_ctx *ctx)
+void lc_context_unref(lc_context *ctx)
 {
     if (--ctx->refs > 0) return;
-    cl_state *s = ctx->state;
-    for (cl_ctx **at = &s->contexts; *at; at = &(*at)->next) {
+    lc_state *s = ctx->state;
+    for (lc_context **at = &s->contexts; *at; at = &(*at)->next) {
         if (*at != ctx) continue;
         *at = ctx->next;
         break;
     }
-    cl_request_drop_all(s, ctx);
+    lc_request_drop_all(s, ctx);
     clouds_context_destroy(ctx->context);
     free(ctx);
 }
 
-/* Destroys the library's context. What still waits for it is told so. */
-void cl_context_cut(lua_State *L, cl_state *s, cl_ctx *ctx)
+/* Destroys the library's context. What still waits for it ends with an error. */
+void lc_context_destroy(lua_State *L, lc_state *s, lc_context *ctx)
 {
     if (!ctx->context) return;
     clouds_context *context = ctx->context;
     ctx->context = NULL;
     ctx->count = ctx->cursor = 0;
     clouds_context_destroy(context);
-    cl_request_drop_all(s, ctx);
-    cl_slot_fail_all(L, s, ctx, CLOUDS_ECLOSED);
+    lc_request_drop_all(s, ctx);
+    lc_slot_fail_all(L, s, ctx, CLOUDS_ECLOSED);
 }
 
 /* context(options) -> context, its number; or nil and an error */
 static int core_context(lua_State *L)
 {
-    cl_state *s = cl_state_of(L);
-    cl_ctx **place = lua_newuserdata(L, sizeof *place);
-    clouds_options *options = cl_options_from(L, 1);
-    cl_ctx *ctx = calloc(1, sizeof *ctx);
+    lc_state *s = lc_state_of(L);
+    lc_context **place = lua_newuserdata(L, sizeof *place);
+    clouds_options *options = lc_options_from(L, 1);
+    lc_context *ctx = calloc(1, sizeof *ctx);
     int code = ctx ? clouds_context_create(options, &ctx->context) : CLOUDS_ENOMEM;
     clouds_options_destroy(options);
     if (code != 0) {
         free(ctx);
-        return cl_fail(L, s, code);
+        return lc_fail(L, s, code);
     }
     ctx->state = s;
     ctx->refs = 1;
@@ -119,7 +119,7 @@ static int core_context(lua_State *L)
 
 static int context_fd(lua_State *L)
 {
-    cl_ctx *ctx = cl_check_context(L, 1);
+    lc_context *ctx = lc_check_context(L, 1);
     int fd = clouds_fd(ctx->context);
     if (fd < 0) return luaL_error(L, "%s", clouds_strerror(fd));
     lua_pushinteger(L, fd);
@@ -130,36 +130,36 @@ enum { ROUNDS = 16 };
 
 /* One batch. Returns the number of events, or the library's error. An error that Lua raises (for want of memory) leaves
  * the cursor where the next poll goes on. */
-static int poll_once(lua_State *L, cl_state *s, cl_ctx *ctx, double timeout)
+static int poll_once(lua_State *L, lc_state *s, lc_context *ctx, double timeout)
 {
     if (ctx->cursor == ctx->count) {
         ctx->dirty = false;
         ctx->cursor = ctx->count = 0;
-        int count = clouds_poll(ctx->context, ctx->events, sizeof ctx->events[0], CL_BATCH, timeout);
+        int count = clouds_poll(ctx->context, ctx->events, sizeof ctx->events[0], LC_BATCH, timeout);
         if (count <= 0) return count;
         ctx->count = count;
     }
     int count = ctx->count;
-    s->now = cl_clock();
-    while (ctx->cursor < ctx->count) cl_dispatch(L, s, ctx, &ctx->events[ctx->cursor++]);
+    s->now = lc_clock();
+    while (ctx->cursor < ctx->count) lc_dispatch(L, s, ctx, &ctx->events[ctx->cursor++]);
     return count;
 }
 
-static int poll_rounds(lua_State *L, cl_state *s, cl_ctx *ctx, double timeout)
+static int poll_rounds(lua_State *L, lc_state *s, lc_context *ctx, double timeout)
 {
     int total = 0;
     for (int round = 0; round < ROUNDS && ctx->context; round++) {
         int count = poll_once(L, s, ctx, round == 0 ? timeout : 0);
         if (count < 0) return total ? total : count;
         total += count;
-        if (count < CL_BATCH && !ctx->dirty) break;
+        if (count < LC_BATCH && !ctx->dirty) break;
     }
     return total;
 }
 
 static int poll_protected(lua_State *L)
 {
-    cl_ctx *ctx = lua_touserdata(L, 1);
+    lc_context *ctx = lua_touserdata(L, 1);
     lua_Number timeout = lua_tonumber(L, 2);
     lua_settop(L, 0);
     int total = poll_rounds(L, ctx->state, ctx, timeout);
@@ -170,8 +170,8 @@ static int poll_protected(lua_State *L)
 /* poll(timeout) -> the number of events dealt with; or nil and an error. Inside of an event it does nothing. */
 static int context_poll(lua_State *L)
 {
-    cl_state *s = cl_state_of(L);
-    cl_ctx *ctx = cl_check_context(L, 1);
+    lc_state *s = lc_state_of(L);
+    lc_context *ctx = lc_check_context(L, 1);
     lua_Number timeout = luaL_optnumber(L, 2, 0);
     if (s->polling) {
         lua_pushinteger(L, 0);
@@ -185,50 +185,50 @@ static int context_poll(lua_State *L)
     s->polling = false;
     if (status != 0) return lua_error(L);
     int total = (int)lua_tointeger(L, -1);
-    return total < 0 ? cl_fail(L, s, total) : 1;
+    return total < 0 ? lc_fail(L, s, total) : 1;
 }
 
 /* state() -> whether a poll is wanted now, the number of things it is waited for, the number of open nodes */
 static int context_state(lua_State *L)
 {
-    cl_ctx *ctx = context_of(L, 1);
+    lc_context *ctx = context_of(L, 1);
     lua_pushboolean(L, ctx->context && (ctx->dirty || ctx->cursor < ctx->count));
     lua_pushinteger(L, ctx->waiting + ctx->serving);
     lua_pushinteger(L, ctx->nodes);
     return 3;
 }
 
-/* close(drain) -> true or nil and an error; the hook `event` hears "context closed" */
+/* close(drain) -> true or nil and an error; the hook `event` is called with "context closed" */
 static int context_close(lua_State *L)
 {
-    cl_state *s = cl_state_of(L);
-    cl_ctx *ctx = cl_check_context(L, 1);
+    lc_state *s = lc_state_of(L);
+    lc_context *ctx = lc_check_context(L, 1);
     ctx->dirty = true;
     int code = clouds_context_close(ctx->context, luaL_optnumber(L, 2, -1), NULL, NULL);
-    if (code != 0) return cl_fail(L, s, code);
+    if (code != 0) return lc_fail(L, s, code);
     lua_pushboolean(L, 1);
     return 1;
 }
 
 static int context_destroy(lua_State *L)
 {
-    cl_state *s = cl_state_of(L);
-    cl_ctx *ctx = context_of(L, 1);
+    lc_state *s = lc_state_of(L);
+    lc_context *ctx = context_of(L, 1);
     if (s->polling) return luaL_error(L, "a context cannot be destroyed inside of its events");
-    cl_context_cut(L, s, ctx);
+    lc_context_destroy(L, s, ctx);
     return 0;
 }
 
-/* choose(question, server) -> true, or nil and an error; an empty server: there is none */
+/* choose(id of the event, server) -> true, or nil and an error; an empty server: there is none */
 static int context_choose(lua_State *L)
 {
-    cl_state *s = cl_state_of(L);
-    cl_ctx *ctx = cl_check_context(L, 1);
+    lc_state *s = lc_state_of(L);
+    lc_context *ctx = lc_check_context(L, 1);
     size_t len;
     const char *server = luaL_checklstring(L, 3, &len);
     ctx->dirty = true;
     int code = clouds_choose(ctx->context, (uint64_t)luaL_checknumber(L, 2), server, len);
-    if (code != 0) return cl_fail(L, s, code);
+    if (code != 0) return lc_fail(L, s, code);
     lua_pushboolean(L, 1);
     return 1;
 }
@@ -236,15 +236,15 @@ static int context_choose(lua_State *L)
 /* attempt(call, ...): the attempt begins with these arguments -> true; or nil and an error */
 static int context_attempt(lua_State *L)
 {
-    cl_state *s = cl_state_of(L);
-    cl_ctx *ctx = cl_check_context(L, 1);
+    lc_state *s = lc_state_of(L);
+    lc_context *ctx = lc_check_context(L, 1);
     uint64_t call = (uint64_t)luaL_checknumber(L, 2);
     s->out.len = 0;
-    if (!cl_encode_values(L, &s->codec, 3, lua_gettop(L), &s->out)) return cl_refuse(L, s, "arguments");
+    if (!lc_encode_values(L, &s->codec, 3, lua_gettop(L), &s->out)) return lc_refuse(L, s, "arguments");
     ctx->dirty = true;
     int code = clouds_attempt(ctx->context, call, s->out.data, s->out.len);
-    cl_text_trim(&s->out);
-    if (code != 0) return cl_fail(L, s, code);
+    lc_text_trim(&s->out);
+    if (code != 0) return lc_fail(L, s, code);
     lua_pushboolean(L, 1);
     return 1;
 }
@@ -252,10 +252,10 @@ static int context_attempt(lua_State *L)
 /* cancel(call) -> true; or nil and an error: it has ended */
 static int context_cancel(lua_State *L)
 {
-    cl_ctx *ctx = cl_check_context(L, 1);
+    lc_context *ctx = lc_check_context(L, 1);
     ctx->dirty = true;
     int code = clouds_cancel(ctx->context, (uint64_t)luaL_checknumber(L, 2));
-    if (code != 0) return cl_fail(L, cl_state_of(L), code);
+    if (code != 0) return lc_fail(L, lc_state_of(L), code);
     lua_pushboolean(L, 1);
     return 1;
 }
@@ -263,7 +263,7 @@ static int context_cancel(lua_State *L)
 /* counter(name) -> its value, or nil */
 static int context_counter(lua_State *L)
 {
-    cl_ctx *ctx = cl_check_context(L, 1);
+    lc_context *ctx = lc_check_context(L, 1);
     uint64_t value;
     if (clouds_counter(ctx->context, luaL_checkstring(L, 2), 0, NULL, &value) != 0) return 0;
     lua_pushnumber(L, (lua_Number)value);
@@ -273,7 +273,7 @@ static int context_counter(lua_State *L)
 /* counters() -> a table of all */
 static int context_counters(lua_State *L)
 {
-    cl_ctx *ctx = cl_check_context(L, 1);
+    lc_context *ctx = lc_check_context(L, 1);
     const char *name;
     uint64_t value;
     lua_newtable(L);
@@ -286,11 +286,11 @@ static int context_counters(lua_State *L)
 
 static int context_collect(lua_State *L)
 {
-    if (!cl_state_of(L)->closed) cl_context_unref(*(cl_ctx **)lua_touserdata(L, 1));
+    if (!lc_state_of(L)->closed) lc_context_unref(*(lc_context **)lua_touserdata(L, 1));
     return 0;
 }
 
-void cl_context_add(lua_State *L, cl_state *s)
+void lc_context_add(lua_State *L, lc_state *s)
 {
     static const luaL_Reg functions[] = {{"context", core_context}, {NULL, NULL}};
     static const luaL_Reg methods[] = {{"fd", context_fd},
@@ -304,6 +304,6 @@ void cl_context_add(lua_State *L, cl_state *s)
                                        {"counter", context_counter},
                                        {"counters", context_counters},
                                        {NULL, NULL}};
-    cl_add_type(L, s, "clouds.context", methods, context_collect);
-    cl_add_functions(L, s, functions);
+    lc_add_type(L, s, "clouds.context", methods, context_collect);
+    lc_add_functions(L, s, functions);
 }

@@ -3,22 +3,22 @@
 #include <signal.h>
 #include <errno.h>
 
-#include "state.h"
+#include "internal.h"
 
-enum { TOO_DEEP = 60, MOST_DESCRIPTORS = 64 };
+enum { MAX_NESTED_RUNS = 60, MAX_DESCRIPTORS = 64 };
 
 /* run(fn, ...) -> true; false when too much runs inside of each other (then it is to be run later) */
 static int core_run(lua_State *L)
 {
-    cl_state *s = cl_state_of(L);
+    lc_state *s = lc_state_of(L);
     int count = lua_gettop(L);
     luaL_checktype(L, 1, LUA_TFUNCTION);
-    if (s->depth >= TOO_DEEP) {
+    if (s->depth >= MAX_NESTED_RUNS) {
         lua_pushboolean(L, 0);
         return 1;
     }
-    cl_handle scope = cl_scope_of(L, s);
-    cl_task_start(L, s, cl_task_begin(L, s), CL_TASK_PLAIN, scope, count);
+    lc_handle scope = lc_scope_of(L, s);
+    lc_task_start(L, s, lc_task_begin(L, s), LC_TASK_PLAIN, scope, count);
     lua_pushboolean(L, 1);
     return 1;
 }
@@ -26,7 +26,7 @@ static int core_run(lua_State *L)
 /* take(): the program has the running coroutine, and may resume it itself */
 static int core_take(lua_State *L)
 {
-    cl_task *task = cl_task_of(L, cl_state_of(L));
+    lc_task *task = lc_task_of(L, lc_state_of(L));
     if (task) task->taken = true;
     return 0;
 }
@@ -34,15 +34,16 @@ static int core_take(lua_State *L)
 /* is_unknown() -> whether this runs in a coroutine of ours that the program has no hold of */
 static int core_is_unknown(lua_State *L)
 {
-    cl_task *task = cl_task_of(L, cl_state_of(L));
+    lc_task *task = lc_task_of(L, lc_state_of(L));
     lua_pushboolean(L, task && !task->taken);
     return 1;
 }
 
-/* setup(hooks): a table of functions: event, report, pack, block, attempt, defer, unsent; and can_block, a boolean */
+/* setup(hooks): a table of functions: event, report, pack, block, attempt, defer, retry_reply; and can_block, a boolean
+ */
 static int core_setup(lua_State *L)
 {
-    cl_state *s = cl_state_of(L);
+    lc_state *s = lc_state_of(L);
     luaL_checktype(L, 1, LUA_TTABLE);
     lua_getfield(L, 1, "can_block");
     s->can_block = lua_toboolean(L, -1);
@@ -54,7 +55,7 @@ static int core_setup(lua_State *L)
 /* clock() -> seconds of a monotonic clock */
 static int core_clock(lua_State *L)
 {
-    lua_pushnumber(L, cl_clock());
+    lua_pushnumber(L, lc_clock());
     return 1;
 }
 
@@ -62,10 +63,10 @@ static int core_clock(lua_State *L)
  * ever */
 static int core_wait_readable(lua_State *L)
 {
-    struct pollfd polled[MOST_DESCRIPTORS];
+    struct pollfd polled[MAX_DESCRIPTORS];
     luaL_checktype(L, 1, LUA_TTABLE);
     int count = (int)lua_objlen(L, 1);
-    luaL_argcheck(L, count <= MOST_DESCRIPTORS, 1, "too many descriptors");
+    luaL_argcheck(L, count <= MAX_DESCRIPTORS, 1, "too many descriptors");
     double timeout = luaL_optnumber(L, 2, -1);
     for (int i = 0; i < count; i++) {
         lua_rawgeti(L, 1, i + 1);
@@ -89,7 +90,7 @@ static int core_wait_readable(lua_State *L)
 /* new_error(code, text) -> an error of the library's kind */
 static int core_new_error(lua_State *L)
 {
-    cl_push_error(L, cl_state_of(L), (int)luaL_checkinteger(L, 1), luaL_optstring(L, 2, NULL));
+    lc_push_error(L, lc_state_of(L), (int)luaL_checkinteger(L, 1), luaL_optstring(L, 2, NULL));
     return 1;
 }
 
@@ -123,7 +124,7 @@ static void add_codes(lua_State *L)
     }
 }
 
-static void add_values(lua_State *L, cl_state *s)
+static void add_values(lua_State *L, lc_state *s)
 {
     lua_pushstring(L, clouds_version());
     lua_setfield(L, -2, "version");
@@ -148,15 +149,16 @@ __attribute__((visibility("default"))) int luaopen_clouds_core(lua_State *L)
                                          {"options", core_options},
                                          {NULL, NULL}};
     if (clouds_version_number() < CLOUDS_VERSION_NUMBER) /* a later library has all that this module was built with */
-        return luaL_error(L, "clouds.core needs libclouds " CLOUDS_VERSION " or later, this one is %s", clouds_version());
-    cl_state *s = cl_state_create(L);
+        return luaL_error(L, "clouds.core needs libclouds " CLOUDS_VERSION " or later, this one is %s",
+                          clouds_version());
+    lc_state *s = lc_state_create(L);
     lua_newtable(L);
-    cl_add_functions(L, s, functions);
-    cl_slot_add(L, s);
-    cl_request_add(L, s);
-    cl_context_add(L, s);
-    cl_node_add(L, s);
-    cl_json_add(L, &s->codec);
+    lc_add_functions(L, s, functions);
+    lc_slot_add(L, s);
+    lc_request_add(L, s);
+    lc_context_add(L, s);
+    lc_node_add(L, s);
+    lc_json_add(L, &s->codec);
     add_codes(L);
     add_values(L, s);
     return 1;

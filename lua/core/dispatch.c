@@ -1,6 +1,6 @@
-/* Events of the library, each to whom it concerns. Everything is decoded before a slot or a request is looked up, since
- * allocating may run finalisers. */
-#include "state.h"
+/* Hands the events of the library to what they concern. Everything is decoded before a slot or a request is looked up,
+ * since allocating may run finalisers. */
+#include "internal.h"
 
 static void push_text(lua_State *L, const char *text, size_t len)
 {
@@ -8,70 +8,70 @@ static void push_text(lua_State *L, const char *text, size_t len)
 }
 
 /* A value that may have been left out. */
-static void push_data(lua_State *L, cl_state *s, const clouds_event *event)
+static void push_data(lua_State *L, lc_state *s, const clouds_event *event)
 {
-    if (event->data_len == 0 || !cl_decode_value(L, &s->codec, event->data, event->data_len)) lua_pushnil(L);
+    if (event->data_len == 0 || !lc_decode_value(L, &s->codec, event->data, event->data_len)) lua_pushnil(L);
 }
 
-static int push_broken(lua_State *L, cl_state *s)
+static int push_broken(lua_State *L, lc_state *s)
 {
     lua_pushnil(L);
-    cl_push_error(L, s, CLOUDS_EPROTO, s->codec.error);
+    lc_push_error(L, s, CLOUDS_EPROTO, s->codec.error);
     return 2;
 }
 
-static int push_failure(lua_State *L, cl_state *s, const clouds_event *event)
+static int push_failure(lua_State *L, lc_state *s, const clouds_event *event)
 {
     lua_pushnil(L);
-    cl_push_event_error(L, s, event);
+    lc_push_event_error(L, s, event);
     return 2;
 }
 
-static void on_result(lua_State *L, cl_state *s, const clouds_event *event)
+static void on_result(lua_State *L, lc_state *s, const clouds_event *event)
 {
     int count;
     if (event->code != 0) {
         count = push_failure(L, s, event);
     } else {
-        count = cl_decode_values(L, &s->codec, event->data, event->data_len);
+        count = lc_decode_values(L, &s->codec, event->data, event->data_len);
         if (count < 0) count = push_broken(L, s);
     }
-    cl_slot *slot = cl_slot_find(s, event->user_data);
-    if (slot && slot->id == event->id) cl_slot_complete(L, s, slot, count);
+    lc_slot *slot = lc_slot_find(s, event->user_data);
+    if (slot && slot->id == event->id) lc_slot_complete(L, s, slot, count);
 }
 
-static void push_operation_value(lua_State *L, cl_state *s, const clouds_event *event)
+static void push_operation_value(lua_State *L, lc_state *s, const clouds_event *event)
 {
     if (event->type == CLOUDS_EVENT_STATUS) push_data(L, s, event);
     else if (event->type == CLOUDS_EVENT_SENT && event->number >= 0) lua_pushnumber(L, (lua_Number)event->number);
     else lua_pushboolean(L, 1);
 }
 
-static void on_operation(lua_State *L, cl_state *s, cl_ctx *ctx, const clouds_event *event)
+static void on_operation(lua_State *L, lc_state *s, lc_context *ctx, const clouds_event *event)
 {
     int count = 1;
     if (event->code != 0) count = push_failure(L, s, event);
     else push_operation_value(L, s, event);
-    cl_slot *slot = cl_slot_find_operation(s, ctx, event->id);
+    lc_slot *slot = lc_slot_find_operation(s, ctx, event->id);
     if (slot) {
-        cl_slot_complete(L, s, slot, count);
+        lc_slot_complete(L, s, slot, count);
     } else if (event->type == CLOUDS_EVENT_REGISTERED && event->code != 0) {
         lua_remove(L, -2);
-        cl_report(L, s, "registration"); /* where it could not be waited for */
+        lc_report(L, s, "registration"); /* where it could not be waited for */
     } else {
         lua_pop(L, count);
     }
 }
 
-static void refuse(cl_ctx *ctx, uint64_t id, const char *error, size_t len)
+static void refuse(lc_context *ctx, uint64_t id, const char *error, size_t len)
 {
     ctx->dirty = true;
     clouds_fail(ctx->context, id, error, len, NULL, 0);
 }
 
-void cl_forget_handlers(lua_State *L, cl_state *s)
+void lc_clear_handler_cache(lua_State *L, lc_state *s)
 {
-    for (int i = 0; i < CL_FOUND; i++) {
+    for (int i = 0; i < LC_CACHED_HANDLERS; i++) {
         if (s->found[i].node == 0) continue;
         s->found[i].node = 0;
         lua_pushboolean(L, 0);
@@ -80,22 +80,22 @@ void cl_forget_handlers(lua_State *L, cl_state *s)
 }
 
 /* Where the handler of this request would be kept; NULL: its name is too long for that. */
-static cl_found *place_of(cl_state *s, const clouds_event *event)
+static lc_cached_handler *place_of(lc_state *s, const clouds_event *event)
 {
     uint32_t hash = (uint32_t)event->user_data;
-    if (event->method_len > CL_FOUND_NAME) return NULL;
+    if (event->method_len > LC_CACHED_NAME) return NULL;
     for (size_t i = 0; i < event->method_len; i++) hash = hash * 31 + (unsigned char)event->method[i];
-    return &s->found[hash % CL_FOUND];
+    return &s->found[hash % LC_CACHED_HANDLERS];
 }
 
-static bool is_of(const cl_found *found, const clouds_event *event)
+static bool is_of(const lc_cached_handler *found, const clouds_event *event)
 {
     return found->node == (int)event->user_data && found->method_len == event->method_len &&
            memcmp(found->method, event->method, event->method_len) == 0;
 }
 
 /* Keeps the handler at the top. */
-static void remember(lua_State *L, cl_found *place, const clouds_event *event)
+static void remember(lua_State *L, lc_cached_handler *place, const clouds_event *event)
 {
     if (!place) return;
     lua_pushvalue(L, -1);
@@ -106,10 +106,10 @@ static void remember(lua_State *L, cl_found *place, const clouds_event *event)
 }
 
 /* Pushes the handler. */
-static bool push_handler(lua_State *L, cl_state *s, const clouds_event *event)
+static bool push_handler(lua_State *L, lc_state *s, const clouds_event *event)
 {
     int top = lua_gettop(L);
-    cl_found *place = place_of(s, event);
+    lc_cached_handler *place = place_of(s, event);
     if (place && is_of(place, event)) {
         lua_rawgeti(L, LUA_REGISTRYINDEX, place->ref);
         return true;
@@ -132,14 +132,14 @@ static bool push_handler(lua_State *L, cl_state *s, const clouds_event *event)
 
 /* Those before it in this batch may have taken long, or the process was stopped. Nearly always the coarse clock, a
  * third of the price, already says that much is left: it is a tick behind, which is milliseconds. */
-static bool is_late(const cl_state *s, const clouds_event *event)
+static bool is_late(const lc_state *s, const clouds_event *event)
 {
     static const double behind = 0.1;
-    if (event->time_left < 0 || cl_coarse_clock() + behind - s->now < event->time_left) return false;
-    return cl_clock() - s->now >= event->time_left;
+    if (event->time_left < 0 || lc_coarse_clock() + behind - s->now < event->time_left) return false;
+    return lc_clock() - s->now >= event->time_left;
 }
 
-static void on_request(lua_State *L, cl_state *s, cl_ctx *ctx, const clouds_event *event)
+static void on_request(lua_State *L, lc_state *s, lc_context *ctx, const clouds_event *event)
 {
     static const char missing[] = "{\"message\":\"service handler not found\",\"code\":\"CLOUDS_NO_SUCH_METHOD\"}";
     static const char broken[] = "{\"message\":\"the arguments cannot be taken\",\"code\":\"CLOUDS_INVALID_ARGUMENT\"}";
@@ -153,16 +153,16 @@ static void on_request(lua_State *L, cl_state *s, cl_ctx *ctx, const clouds_even
         refuse(ctx, event->id, missing, sizeof missing - 1);
         return;
     }
-    int count = cl_decode_values(L, &s->codec, event->data, event->data_len);
+    int count = lc_decode_values(L, &s->codec, event->data, event->data_len);
     if (count < 0) {
         refuse(ctx, event->id, broken, sizeof broken - 1);
         return;
     }
-    cl_handle scope = cl_request_handle(s, cl_request_new(L, s, ctx, event));
-    cl_task_start(L, s, cl_task_begin(L, s), CL_TASK_REQUEST, scope, count + 1);
+    lc_handle scope = lc_request_handle(s, lc_request_new(L, s, ctx, event));
+    lc_task_start(L, s, lc_task_begin(L, s), LC_TASK_REQUEST, scope, count + 1);
 }
 
-/* What the module in Lua is told: the name of the event, the number of the node (or context), and more. */
+/* The arguments of the hook `event`: the name of the event, the number of the node (or context), and more. */
 static const char *event_name(uint32_t type)
 {
     switch (type) {
@@ -195,7 +195,7 @@ static const char *event_name(uint32_t type)
     }
 }
 
-static void push_event_values(lua_State *L, cl_state *s, const clouds_event *event)
+static void push_event_values(lua_State *L, lc_state *s, const clouds_event *event)
 {
     switch (event->type) {
     case CLOUDS_EVENT_MESSAGE:
@@ -229,44 +229,43 @@ static void push_event_values(lua_State *L, cl_state *s, const clouds_event *eve
         push_data(L, s, event);
         break;
     default:
-        if (event->code != 0) cl_push_event_error(L, s, event);
+        if (event->code != 0) lc_push_event_error(L, s, event);
         else lua_pushboolean(L, 1);
     }
 }
 
-/* Which node, or which context, by the number that Lua knows it by. The question for a server carries what its call
- * said. */
-static lua_Number subject(cl_state *s, const cl_ctx *ctx, const clouds_event *event)
+/* The number in Lua of the node, or the context. That of FIND_SERVER is found by the call. */
+static lua_Number subject(lc_state *s, const lc_context *ctx, const clouds_event *event)
 {
     if (!event->node || event->type == CLOUDS_EVENT_LOG) return ctx->number;
     if (event->type != CLOUDS_EVENT_FIND_SERVER) return (lua_Number)event->user_data;
-    cl_slot *slot = cl_slot_find(s, event->user_data);
+    lc_slot *slot = lc_slot_find(s, event->user_data);
     return slot && slot->node ? slot->node->number : 0;
 }
 
-static void on_other(lua_State *L, cl_state *s, cl_ctx *ctx, const clouds_event *event)
+static void on_other(lua_State *L, lc_state *s, lc_context *ctx, const clouds_event *event)
 {
     const char *name = event_name(event->type);
     if (!name) return;
     luaL_checkstack(L, 16, NULL);
-    cl_push_hook(L, s, "event");
+    lc_push_hook(L, s, "event");
     int function = lua_gettop(L);
     lua_pushstring(L, name);
     lua_pushnumber(L, subject(s, ctx, event));
     push_event_values(L, s, event);
-    cl_task_start(L, s, cl_task_begin(L, s), CL_TASK_PLAIN, 0, lua_gettop(L) - function + 1);
+    lc_task_start(L, s, lc_task_begin(L, s), LC_TASK_PLAIN, 0, lua_gettop(L) - function + 1);
 }
 
-/* attempt(asked, context, call, number, code): on behalf of the request that the call was made for. */
-static void on_attempt(lua_State *L, cl_state *s, cl_ctx *ctx, const clouds_event *event)
+/* attempt(hooked, context, call, number, code): on behalf of the request that the call was made for. */
+static void on_attempt(lua_State *L, lc_state *s, lc_context *ctx, const clouds_event *event)
 {
-    cl_slot *slot = cl_slot_find(s, event->user_data);
-    if (!slot || slot->id != event->id || !slot->asks) return;
+    lc_slot *slot = lc_slot_find(s, event->user_data);
+    if (!slot || slot->id != event->id || !slot->hooked) return;
     int place = (int)(slot - s->slots) + 1;
-    cl_handle scope = slot->scope;
+    lc_handle scope = slot->scope;
     luaL_checkstack(L, 16, NULL);
-    cl_push_hook(L, s, "attempt");
-    lua_rawgeti(L, LUA_REGISTRYINDEX, s->asked_ref);
+    lc_push_hook(L, s, "attempt");
+    lua_rawgeti(L, LUA_REGISTRYINDEX, s->hooked_ref);
     lua_rawgeti(L, -1, place);
     lua_remove(L, -2);
     lua_pushnumber(L, ctx->number);
@@ -274,10 +273,10 @@ static void on_attempt(lua_State *L, cl_state *s, cl_ctx *ctx, const clouds_even
     lua_pushnumber(L, (lua_Number)event->number);
     if (event->code != 0) lua_pushstring(L, clouds_err_name(event->code));
     else lua_pushnil(L);
-    cl_task_start(L, s, cl_task_begin(L, s), CL_TASK_PLAIN, scope, 6);
+    lc_task_start(L, s, lc_task_begin(L, s), LC_TASK_PLAIN, scope, 6);
 }
 
-void cl_dispatch(lua_State *L, cl_state *s, cl_ctx *ctx, const clouds_event *event)
+void lc_dispatch(lua_State *L, lc_state *s, lc_context *ctx, const clouds_event *event)
 {
     int top = lua_gettop(L);
     switch (event->type) {

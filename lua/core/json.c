@@ -3,12 +3,12 @@
 
 #include "json.h"
 
-static cl_codec *codec_of(lua_State *L)
+static lc_codec *codec_of(lua_State *L)
 {
     return lua_touserdata(L, lua_upvalueindex(1));
 }
 
-void cl_push_null(lua_State *L, const cl_codec *codec)
+void lc_push_null(lua_State *L, const lc_codec *codec)
 {
     lua_rawgeti(L, LUA_REGISTRYINDEX, codec->null_ref);
 }
@@ -19,7 +19,7 @@ static int null_to_string(lua_State *L)
     return 1;
 }
 
-void cl_codec_open(lua_State *L, cl_codec *codec)
+void lc_codec_open(lua_State *L, lc_codec *codec)
 {
     codec->null = lua_newuserdata(L, 1);
     lua_createtable(L, 0, 2);
@@ -36,12 +36,12 @@ void cl_codec_open(lua_State *L, cl_codec *codec)
     codec->n_ref = luaL_ref(L, LUA_REGISTRYINDEX);
 }
 
-void cl_codec_close(cl_codec *codec)
+void lc_codec_close(lc_codec *codec)
 {
-    cl_text_free(&codec->scratch);
+    lc_text_free(&codec->scratch);
 }
 
-static int push_error(lua_State *L, cl_codec *codec)
+static int push_error(lua_State *L, lc_codec *codec)
 {
     lua_pushnil(L);
     lua_pushstring(L, codec->error);
@@ -51,29 +51,29 @@ static int push_error(lua_State *L, cl_codec *codec)
 /* encode(value) -> text, or nil and why not */
 static int json_encode(lua_State *L)
 {
-    cl_codec *codec = codec_of(L);
-    cl_text *out = lua_touserdata(L, lua_upvalueindex(2));
+    lc_codec *codec = codec_of(L);
+    lc_text *out = lua_touserdata(L, lua_upvalueindex(2));
     luaL_checkany(L, 1);
     out->len = 0;
-    bool ok = cl_encode_value(L, codec, 1, out);
+    bool ok = lc_encode_value(L, codec, 1, out);
     if (ok) lua_pushlstring(L, out->data, out->len);
-    cl_text_trim(out);
+    lc_text_trim(out);
     return ok ? 1 : push_error(L, codec);
 }
 
 /* decode(text) -> value, or nil and why not */
 static int json_decode(lua_State *L)
 {
-    cl_codec *codec = codec_of(L);
+    lc_codec *codec = codec_of(L);
     size_t len;
     const char *text = luaL_checklstring(L, 1, &len);
-    return cl_decode_value(L, codec, text, len) ? 1 : push_error(L, codec);
+    return lc_decode_value(L, codec, text, len) ? 1 : push_error(L, codec);
 }
 
 /* array([table [, n]]) -> the same table, marked as an array (of n elements) */
 static int json_array(lua_State *L)
 {
-    cl_codec *codec = codec_of(L);
+    lc_codec *codec = codec_of(L);
     if (lua_isnoneornil(L, 1)) {
         lua_settop(L, 0);
         lua_newtable(L);
@@ -81,7 +81,7 @@ static int json_array(lua_State *L)
     luaL_checktype(L, 1, LUA_TTABLE);
     if (!lua_isnoneornil(L, 2)) {
         lua_Number n = luaL_checknumber(L, 2);
-        luaL_argcheck(L, n >= 0 && n <= CL_JSON_LONGEST && n == (lua_Number)(lua_Integer)n, 2, "expected a count");
+        luaL_argcheck(L, n >= 0 && n <= LC_JSON_MAX_LENGTH && n == (lua_Number)(lua_Integer)n, 2, "expected a count");
         lua_pushnumber(L, n);
         lua_setfield(L, 1, "n");
     }
@@ -101,21 +101,21 @@ static int json_is_array(lua_State *L)
 
 static int free_text(lua_State *L)
 {
-    cl_text_free(lua_touserdata(L, 1));
+    lc_text_free(lua_touserdata(L, 1));
     return 0;
 }
 
 /* Pushes a text that the collector frees. */
 static void push_text(lua_State *L)
 {
-    *(cl_text *)lua_newuserdata(L, sizeof(cl_text)) = (cl_text){0};
+    *(lc_text *)lua_newuserdata(L, sizeof(lc_text)) = (lc_text){0};
     lua_createtable(L, 0, 1);
     lua_pushcfunction(L, free_text);
     lua_setfield(L, -2, "__gc");
     lua_setmetatable(L, -2);
 }
 
-void cl_json_add(lua_State *L, cl_codec *codec)
+void lc_json_add(lua_State *L, lc_codec *codec)
 {
     int table = lua_gettop(L);
     lua_pushlightuserdata(L, codec);
@@ -128,6 +128,6 @@ void cl_json_add(lua_State *L, cl_codec *codec)
         lua_pushcclosure(L, functions[i].func, 1);
         lua_setfield(L, table, functions[i].name);
     }
-    cl_push_null(L, codec);
+    lc_push_null(L, codec);
     lua_setfield(L, table, "null");
 }

@@ -14,7 +14,7 @@
 
 typedef struct decoder {
     lua_State *L;
-    cl_codec *codec;
+    lc_codec *codec;
     const char *start, *p, *end;
     int depth;
 } decoder;
@@ -66,7 +66,7 @@ static bool is_hex4(const char *p, const char *end, uint32_t *code)
 }
 
 /* At the 'u' of an escape; a pair of surrogates is one character. */
-static bool unescape_unicode(decoder *d, cl_text *to)
+static bool unescape_unicode(decoder *d, lc_text *to)
 {
     uint32_t code, low;
     char bytes[4];
@@ -77,10 +77,10 @@ static bool unescape_unicode(decoder *d, cl_text *to)
         code = 0x10000 + ((code - 0xD800) << 10) + (low - 0xDC00);
         d->p += 6;
     }
-    return cl_text_add(to, bytes, (size_t)cl_utf8_put(code, bytes)) || fail(d, "not enough memory");
+    return lc_text_add(to, bytes, (size_t)lc_utf8_put(code, bytes)) || fail(d, "not enough memory");
 }
 
-static bool unescape(decoder *d, cl_text *to)
+static bool unescape(decoder *d, lc_text *to)
 {
     static const char from[] = "\"\\/bfnrt", into[] = "\"\\/\b\f\n\r\t";
     if (++d->p >= d->end) return expected(d, "an escape");
@@ -88,13 +88,13 @@ static bool unescape(decoder *d, cl_text *to)
     const char *found = *d->p ? strchr(from, *d->p) : NULL;
     if (!found) return fail(d, "bad escape");
     d->p++;
-    return cl_text_add_char(to, into[found - from]) || fail(d, "not enough memory");
+    return lc_text_add_char(to, into[found - from]) || fail(d, "not enough memory");
 }
 
 /* The whole way, through the scratch text: what cannot be taken over byte by byte. d->p is behind the quote. */
 static bool decode_string_slow(decoder *d)
 {
-    cl_text *to = &d->codec->scratch;
+    lc_text *to = &d->codec->scratch;
     bool ok = true;
     to->len = 0;
     for (;;) {
@@ -106,8 +106,8 @@ static bool decode_string_slow(decoder *d)
             if (!unescape(d, to)) return false;
             continue;
         }
-        int step = c < 0x80 ? 1 : cl_utf8_step((const unsigned char *)d->p, (size_t)(d->end - d->p));
-        ok = step > 0 ? cl_text_add(to, d->p, (size_t)step) : cl_text_add(to, "\xEF\xBF\xBD", 3);
+        int step = c < 0x80 ? 1 : lc_utf8_step((const unsigned char *)d->p, (size_t)(d->end - d->p));
+        ok = step > 0 ? lc_text_add(to, d->p, (size_t)step) : lc_text_add(to, "\xEF\xBF\xBD", 3);
         if (!ok) return fail(d, "not enough memory");
         d->p += step > 0 ? step : 1;
     }
@@ -128,7 +128,7 @@ static bool decode_string(decoder *d)
             return true;
         }
         if (c == '\\' || c < 0x20) break;
-        int step = c < 0x80 ? 1 : cl_utf8_step((const unsigned char *)p, (size_t)(end - p));
+        int step = c < 0x80 ? 1 : lc_utf8_step((const unsigned char *)p, (size_t)(end - p));
         if (step <= 0) break;
         p += step;
     }
@@ -139,7 +139,7 @@ static bool decode_string(decoder *d)
 
 static bool enter(decoder *d)
 {
-    if (++d->depth > CL_JSON_DEPTH) return fail(d, "nested deeper than 256");
+    if (++d->depth > LC_JSON_MAX_DEPTH) return fail(d, "nested deeper than 256");
     if (!lua_checkstack(d->L, ON_STACK + 8)) return fail(d, "not enough memory");
     d->p++;
     return true;
@@ -226,7 +226,7 @@ static bool decode_word(decoder *d, const char *word, size_t len)
 {
     if ((size_t)(d->end - d->p) < len || memcmp(d->p, word, len) != 0) return expected(d, "a value");
     d->p += len;
-    if (*word == 'n') cl_push_null(d->L, d->codec);
+    if (*word == 'n') lc_push_null(d->L, d->codec);
     else lua_pushboolean(d->L, *word == 't');
     return true;
 }
@@ -234,7 +234,7 @@ static bool decode_word(decoder *d, const char *word, size_t len)
 static bool decode_number(decoder *d)
 {
     double number;
-    const char *behind = cl_number_read(d->p, d->end, &number);
+    const char *behind = lc_number_read(d->p, d->end, &number);
     if (!behind) return expected(d, "a value");
     d->p = behind;
     lua_pushnumber(d->L, number);
@@ -263,7 +263,7 @@ static bool decode(decoder *d)
 
 /* ---- the entrances ---- */
 
-static decoder start(lua_State *L, cl_codec *codec, const char *text, size_t len)
+static decoder start(lua_State *L, lc_codec *codec, const char *text, size_t len)
 {
     return (decoder){.L = L, .codec = codec, .start = text, .p = text, .end = text + len};
 }
@@ -272,11 +272,11 @@ static bool finish(decoder *d, int top, bool ok)
 {
     if (ok && peek(d) >= 0) ok = fail(d, "unexpected text behind the value");
     if (!ok) lua_settop(d->L, top);
-    if (d->codec->scratch.cap > 1 << 20) cl_text_trim(&d->codec->scratch);
+    if (d->codec->scratch.cap > 1 << 20) lc_text_trim(&d->codec->scratch);
     return ok;
 }
 
-bool cl_decode_value(lua_State *L, cl_codec *codec, const char *text, size_t len)
+bool lc_decode_value(lua_State *L, lc_codec *codec, const char *text, size_t len)
 {
     decoder d = start(L, codec, text, len);
     int top = lua_gettop(L);
@@ -294,11 +294,11 @@ static bool decode_top(decoder *d, int *count)
     }
     ++*count;
     if (*count % 16 != 0) return true;
-    if (*count > CL_JSON_MOST_VALUES) return fail(d, "more than 7000 values in a list");
+    if (*count > LC_JSON_MAX_VALUES) return fail(d, "more than 7000 values in a list");
     return lua_checkstack(d->L, 32) || fail(d, "not enough memory");
 }
 
-int cl_decode_values(lua_State *L, cl_codec *codec, const char *text, size_t len)
+int lc_decode_values(lua_State *L, lc_codec *codec, const char *text, size_t len)
 {
     decoder d = start(L, codec, text, len);
     int top = lua_gettop(L), count = 0, more = 1;
@@ -331,7 +331,7 @@ static bool add_member(decoder *d, int table)
     return true;
 }
 
-bool cl_decode_into(lua_State *L, cl_codec *codec, const char *text, size_t len, int index)
+bool lc_decode_into(lua_State *L, lc_codec *codec, const char *text, size_t len, int index)
 {
     decoder d = start(L, codec, text, len);
     int top = lua_gettop(L), more = 1;

@@ -23,10 +23,10 @@ typedef struct level {
 
 typedef struct encoder {
     lua_State *L;
-    cl_codec *codec;
-    cl_text *out;
+    lc_codec *codec;
+    lc_text *out;
     int depth;
-    level levels[CL_JSON_DEPTH];
+    level levels[LC_JSON_MAX_DEPTH];
 } encoder;
 
 static bool encode(encoder *e, int index);
@@ -42,7 +42,7 @@ static size_t append_name(encoder *e, int index, char *to, size_t room)
     if (room < LONGEST_STEP + 1) return 0;
     to[used++] = '.';
     for (size_t i = 0; i < len && i < MOST_SHOWN && used + LONGEST_STEP < room;) {
-        int step = name[i] < 0x80 ? 1 : cl_utf8_step(name + i, len - i);
+        int step = name[i] < 0x80 ? 1 : lc_utf8_step(name + i, len - i);
         if (step == 1 && name[i] >= 0x20 && name[i] != 0x7F) to[used++] = (char)name[i];
         else if (step > 1) memcpy(to + used, name + i, (size_t)step), used += (size_t)step;
         else used += (size_t)snprintf(to + used, room - used, "\\x%02x", name[i]);
@@ -68,7 +68,7 @@ __attribute__((format(printf, 2, 3))) static bool fail(encoder *e, const char *f
     va_start(list, format);
     len = (size_t)vsnprintf(text, room, format, list);
     va_end(list);
-    e->codec->fault = CL_JSON_MISUSE;
+    e->codec->fault = LC_JSON_MISUSE;
     if (e->depth > 0 && len + 8 < room) {
         len += (size_t)snprintf(text + len, room - len, " at ");
         int shown = e->depth > 6 ? 6 : e->depth;
@@ -79,7 +79,7 @@ __attribute__((format(printf, 2, 3))) static bool fail(encoder *e, const char *f
 }
 
 /* What data may be: `fail` is for the mistakes of a program. */
-static bool refuse(encoder *e, cl_json_fault fault)
+static bool refuse(encoder *e, lc_json_fault fault)
 {
     e->codec->fault = fault;
     return false;
@@ -88,24 +88,24 @@ static bool refuse(encoder *e, cl_json_fault fault)
 static bool no_memory(encoder *e)
 {
     fail(e, "not enough memory");
-    return refuse(e, CL_JSON_NO_MEMORY);
+    return refuse(e, LC_JSON_NO_MEMORY);
 }
 
 static bool too_long(encoder *e)
 {
     fail(e, "the JSON text is larger than 256 MB");
-    return refuse(e, CL_JSON_TOO_LONG);
+    return refuse(e, LC_JSON_TOO_LONG);
 }
 
 static bool add(encoder *e, const char *bytes, size_t len)
 {
-    if (e->out->len + len > CL_JSON_LONGEST) return too_long(e);
-    return cl_text_add(e->out, bytes, len) || no_memory(e);
+    if (e->out->len + len > LC_JSON_MAX_LENGTH) return too_long(e);
+    return lc_text_add(e->out, bytes, len) || no_memory(e);
 }
 
 static inline bool add_char(encoder *e, char c)
 {
-    return cl_text_add_char(e->out, c) || no_memory(e);
+    return lc_text_add_char(e->out, c) || no_memory(e);
 }
 
 /* ---- strings and numbers ---- */
@@ -151,12 +151,12 @@ static size_t room_for(const unsigned char *s, size_t len)
     return room;
 }
 
-void cl_encode_string(cl_text *out, const char *s, size_t len, bool *ok, size_t *bad_at)
+void lc_encode_string(lc_text *out, const char *s, size_t len, bool *ok, size_t *bad_at)
 {
     const unsigned char *p = (const unsigned char *)s, *end = p + len;
     *ok = false;
     *bad_at = SIZE_MAX;
-    if (len > CL_JSON_LONGEST || !cl_text_reserve(out, room_for(p, len))) return;
+    if (len > LC_JSON_MAX_LENGTH || !lc_text_reserve(out, room_for(p, len))) return;
     char *to = out->data + out->len;
     *to++ = '"';
     while (p < end) {
@@ -166,12 +166,12 @@ void cl_encode_string(cl_text *out, const char *s, size_t len, bool *ok, size_t 
             else to = put_escape(to, c);
             p++;
         } else {
-            int step = cl_utf8_step(p, (size_t)(end - p));
-            if (step == CL_UTF8_BAD) {
+            int step = lc_utf8_step(p, (size_t)(end - p));
+            if (step == LC_UTF8_BAD) {
                 *bad_at = (size_t)(p - (const unsigned char *)s);
                 return;
             }
-            if (step == CL_UTF8_SURROGATE) {
+            if (step == LC_UTF8_SURROGATE) {
                 to = put_surrogate(to, p);
                 p += 3;
             } else {
@@ -191,18 +191,18 @@ static bool encode_string(encoder *e, int index)
     size_t len, bad_at;
     const char *s = lua_tolstring(e->L, index, &len);
     bool ok;
-    if (e->out->len + len > CL_JSON_LONGEST) return too_long(e);
-    cl_encode_string(e->out, s, len, &ok, &bad_at);
+    if (e->out->len + len > LC_JSON_MAX_LENGTH) return too_long(e);
+    lc_encode_string(e->out, s, len, &ok, &bad_at);
     if (ok) return true;
     if (bad_at == SIZE_MAX) return no_memory(e);
     fail(e, "cannot encode a string that is not UTF-8 (byte %zu)", bad_at + 1);
-    return refuse(e, CL_JSON_BAD_TEXT);
+    return refuse(e, LC_JSON_BAD_TEXT);
 }
 
 static bool encode_number(encoder *e, int index)
 {
-    if (!cl_text_reserve(e->out, CL_NUMBER_ROOM)) return no_memory(e);
-    e->out->len += cl_number_write(lua_tonumber(e->L, index), e->out->data + e->out->len);
+    if (!lc_text_reserve(e->out, LC_NUMBER_ROOM)) return no_memory(e);
+    e->out->len += lc_number_write(lua_tonumber(e->L, index), e->out->data + e->out->len);
     return true;
 }
 
@@ -213,9 +213,9 @@ static bool enter(encoder *e, int index)
     const void *table = lua_topointer(e->L, index);
     for (int i = 0; i < e->depth; i++)
         if (e->levels[i].table == table) return fail(e, "cannot encode a table that contains itself");
-    if (e->depth == CL_JSON_DEPTH) {
-        fail(e, "cannot encode tables nested deeper than %d", CL_JSON_DEPTH);
-        return refuse(e, CL_JSON_TOO_DEEP);
+    if (e->depth == LC_JSON_MAX_DEPTH) {
+        fail(e, "cannot encode tables nested deeper than %d", LC_JSON_MAX_DEPTH);
+        return refuse(e, LC_JSON_TOO_DEEP);
     }
     if (!lua_checkstack(e->L, 8)) return no_memory(e);
     e->levels[e->depth++] = (level){.table = table};
@@ -255,7 +255,7 @@ static bool encode_unordered(encoder *e, int index)
     while (lua_next(L, index)) {
         lua_pop(L, 1);
         lua_Number key = lua_type(L, -1) == LUA_TNUMBER ? lua_tonumber(L, -1) : 0;
-        if (key >= 1 && key == floor(key) && key <= CL_JSON_LONGEST) {
+        if (key >= 1 && key == floor(key) && key <= LC_JSON_MAX_LENGTH) {
             count++;
             if ((size_t)key > most) most = (size_t)key;
         } else if (lua_type(L, -1) == LUA_TSTRING) {
@@ -287,7 +287,7 @@ typedef struct extent {
 static bool is_index(lua_State *L, int index)
 {
     lua_Number key = lua_type(L, index) == LUA_TNUMBER ? lua_tonumber(L, index) : 0;
-    return key >= 1 && key == floor(key) && key <= CL_JSON_LONGEST;
+    return key >= 1 && key == floor(key) && key <= LC_JSON_MAX_LENGTH;
 }
 
 /* The pair at the top is n and a count. */
@@ -295,7 +295,7 @@ static bool take_n(encoder *e, extent *to)
 {
     lua_Number n = lua_type(e->L, -1) == LUA_TNUMBER ? lua_tonumber(e->L, -1) : -1;
     if (n < 0 || n != floor(n)) return fail(e, "the field n of a list is a count, not a %s", luaL_typename(e->L, -1));
-    if (n > CL_JSON_LONGEST / 2) return fail(e, "cannot encode an array of %.14g elements", n);
+    if (n > LC_JSON_MAX_LENGTH / 2) return fail(e, "cannot encode an array of %.14g elements", n);
     to->n = n;
     return true;
 }
@@ -353,7 +353,7 @@ static bool is_field_n(lua_State *L, lua_Number count, lua_Number *n)
     const char *key = lua_tolstring(L, -2, &length);
     if (length != 1 || *key != 'n') return false;
     *n = lua_tonumber(L, -1);
-    return *n >= count && *n <= CL_JSON_LONGEST / 2 && *n == floor(*n);
+    return *n >= count && *n <= LC_JSON_MAX_LENGTH / 2 && *n == floor(*n);
 }
 
 /* The usual arrays in one pass; the first pair is on the stack. The keys come as 1, 2, 3 ..., and behind them perhaps,
@@ -471,14 +471,14 @@ static bool finish(encoder *e, int top, bool ok)
     return ok;
 }
 
-bool cl_encode_value(lua_State *L, cl_codec *codec, int index, cl_text *out)
+bool lc_encode_value(lua_State *L, lc_codec *codec, int index, lc_text *out)
 {
     encoder e;
     e.L = L, e.codec = codec, e.out = out, e.depth = 0;
     return finish(&e, lua_gettop(L), encode(&e, index));
 }
 
-bool cl_encode_values(lua_State *L, cl_codec *codec, int first, int last, cl_text *out)
+bool lc_encode_values(lua_State *L, lc_codec *codec, int first, int last, lc_text *out)
 {
     encoder e;
     int top = lua_gettop(L);
@@ -492,7 +492,7 @@ bool cl_encode_values(lua_State *L, cl_codec *codec, int first, int last, cl_tex
     return finish(&e, top, add_char(&e, ']'));
 }
 
-bool cl_encode_list(lua_State *L, cl_codec *codec, int index, cl_text *out)
+bool lc_encode_list(lua_State *L, lc_codec *codec, int index, lc_text *out)
 {
     encoder e;
     int top = lua_gettop(L);
@@ -501,7 +501,7 @@ bool cl_encode_list(lua_State *L, cl_codec *codec, int index, cl_text *out)
     return finish(&e, top, encode_list(&e, index));
 }
 
-bool cl_encode_counted(lua_State *L, cl_codec *codec, int index, size_t count, cl_text *out)
+bool lc_encode_counted(lua_State *L, lc_codec *codec, int index, size_t count, lc_text *out)
 {
     encoder e;
     int top = lua_gettop(L);

@@ -1,13 +1,13 @@
 /* Nodes as userdata. The objects that users see are made over them in Lua (clouds.node). */
-#include "state.h"
+#include "internal.h"
 
-enum { LONGEST = 2147483 }; /* seconds */
+enum { MAX_TIMEOUT = 2147483 }; /* seconds */
 
 /* In a function of ours. luaL_checkudata would look the type up by its name each time. */
-cl_lua_node *cl_check_node(lua_State *L, int index)
+lc_node *lc_check_node(lua_State *L, int index)
 {
-    cl_state *s = cl_state_of(L);
-    cl_lua_node *node = lua_touserdata(L, index);
+    lc_state *s = lc_state_of(L);
+    lc_node *node = lua_touserdata(L, index);
     if (node && node == s->known) return node;
     bool ours = node && lua_getmetatable(L, index);
     if (!ours || lua_topointer(L, -1) != s->node_type) return luaL_checkudata(L, index, "clouds.node");
@@ -16,7 +16,7 @@ cl_lua_node *cl_check_node(lua_State *L, int index)
     return node;
 }
 
-void cl_node_settle(lua_State *L, cl_state *s, cl_lua_node *node, int index)
+void lc_node_update_anchor(lua_State *L, lc_state *s, lc_node *node, int index)
 {
     bool serving = node->node && (node->methods > node->failed || node->listening);
     if (serving != node->serving) {
@@ -33,7 +33,7 @@ void cl_node_settle(lua_State *L, cl_state *s, cl_lua_node *node, int index)
     lua_pop(L, 1);
 }
 
-static void push_methods(lua_State *L, cl_state *s, const cl_lua_node *node)
+static void push_methods(lua_State *L, lc_state *s, const lc_node *node)
 {
     lua_rawgeti(L, LUA_REGISTRYINDEX, s->methods_ref);
     lua_rawgeti(L, -1, node->number);
@@ -41,9 +41,9 @@ static void push_methods(lua_State *L, cl_state *s, const cl_lua_node *node)
 }
 
 /* Gives it a new table of methods, or (fresh false) takes it away. */
-static void set_methods(lua_State *L, cl_state *s, const cl_lua_node *node, bool fresh)
+static void set_methods(lua_State *L, lc_state *s, const lc_node *node, bool fresh)
 {
-    cl_forget_handlers(L, s);
+    lc_clear_handler_cache(L, s);
     lua_rawgeti(L, LUA_REGISTRYINDEX, s->methods_ref);
     if (fresh) lua_newtable(L);
     else lua_pushnil(L);
@@ -54,15 +54,15 @@ static void set_methods(lua_State *L, cl_state *s, const cl_lua_node *node, bool
 /* node(context, options) -> node, its number; or nil and an error */
 static int core_node(lua_State *L)
 {
-    cl_state *s = cl_state_of(L);
-    cl_ctx *ctx = cl_check_context(L, 1);
-    cl_lua_node *node = lua_newuserdata(L, sizeof *node);
-    *node = (cl_lua_node){.state = s, .ctx = ctx, .number = ++s->last_node};
-    clouds_options *options = cl_options_from(L, 2);
+    lc_state *s = lc_state_of(L);
+    lc_context *ctx = lc_check_context(L, 1);
+    lc_node *node = lua_newuserdata(L, sizeof *node);
+    *node = (lc_node){.state = s, .ctx = ctx, .number = ++s->last_node};
+    clouds_options *options = lc_options_from(L, 2);
     int code = clouds_options_set_number(options, "user_data", node->number);
     if (code == 0) code = clouds_node_create(ctx->context, options, &node->node);
     clouds_options_destroy(options);
-    if (code != 0) return cl_fail(L, s, code);
+    if (code != 0) return lc_fail(L, s, code);
     ctx->dirty = true;
     ctx->refs++;
     ctx->nodes++;
@@ -73,45 +73,45 @@ static int core_node(lua_State *L)
     return 2;
 }
 
-static int closed(lua_State *L, cl_state *s)
+static int closed(lua_State *L, lc_state *s)
 {
     lua_pushnil(L);
-    cl_push_error(L, s, CLOUDS_ECLOSED, clouds_strerror(CLOUDS_ECLOSED));
+    lc_push_error(L, s, CLOUDS_ECLOSED, clouds_strerror(CLOUDS_ECLOSED));
     return 2;
 }
 
 /* Ends with the outcome of an operation of the node at index 1, or at once where nothing may wait. */
-static int wait_operation(lua_State *L, cl_lua_node *node, uint64_t operation, bool must)
+static int wait_operation(lua_State *L, lc_node *node, uint64_t operation, bool must)
 {
-    cl_state *s = node->state;
-    if (!must && !cl_slot_may_wait(L, s)) {
+    lc_state *s = node->state;
+    if (!must && !lc_slot_may_wait(L, s)) {
         lua_pushboolean(L, 1);
         return 1;
     }
-    cl_slot *slot = cl_slot_new(L, s);
-    cl_slot_bind(L, slot, node, 1, operation, true);
-    return cl_slot_wait(L, s, slot);
+    lc_slot *slot = lc_slot_new(L, s);
+    lc_slot_bind(L, slot, node, 1, operation, true);
+    return lc_slot_wait(L, s, slot);
 }
 
 /* The library refused what would wait for its outcome. */
-static int refused(lua_State *L, cl_state *s, int code)
+static int refused(lua_State *L, lc_state *s, int code)
 {
-    cl_fail(L, s, code);
-    return cl_slot_wait_refused(L, s);
+    lc_fail(L, s, code);
+    return lc_slot_wait_refused(L, s);
 }
 
 static int node_id(lua_State *L)
 {
-    cl_lua_node *node = cl_check_node(L, 1);
+    lc_node *node = lc_check_node(L, 1);
     const char *id = node->node ? clouds_node_id(node->node) : NULL;
     if (!id) return 0;
     lua_pushstring(L, id);
     return 1;
 }
 
-static void set_handler(lua_State *L, cl_state *s, cl_lua_node *node)
+static void set_handler(lua_State *L, lc_state *s, lc_node *node)
 {
-    cl_forget_handlers(L, s);
+    lc_clear_handler_cache(L, s);
     push_methods(L, s, node);
     lua_pushvalue(L, 2);
     lua_rawget(L, -2);
@@ -121,13 +121,13 @@ static void set_handler(lua_State *L, cl_state *s, cl_lua_node *node)
     lua_pushvalue(L, 3);
     lua_rawset(L, -3);
     lua_pop(L, 1);
-    cl_node_settle(L, s, node, 1);
+    lc_node_update_anchor(L, s, node, 1);
 }
 
 /* Of the method at index 2, if it has one. */
-static void drop_handler(lua_State *L, cl_state *s, cl_lua_node *node)
+static void drop_handler(lua_State *L, lc_state *s, lc_node *node)
 {
-    cl_forget_handlers(L, s);
+    lc_clear_handler_cache(L, s);
     push_methods(L, s, node);
     lua_pushvalue(L, 2);
     lua_rawget(L, -2);
@@ -138,7 +138,7 @@ static void drop_handler(lua_State *L, cl_state *s, cl_lua_node *node)
     lua_rawset(L, -3);
     lua_pop(L, 1);
     if (had) node->methods--;
-    cl_node_settle(L, s, node, 1);
+    lc_node_update_anchor(L, s, node, 1);
 }
 
 /* The options of an operation with the limit at `index`, in seconds; none: the node option operation_timeout counts. */
@@ -146,26 +146,25 @@ static clouds_operation_options limit_at(lua_State *L, int index)
 {
     clouds_operation_options options = {.size = sizeof options, .timeout = luaL_optnumber(L, index, 0)};
     if (!lua_isnoneornil(L, index) && options.timeout < 0.001) options.timeout = 0.001; /* 0 is no limit of its own */
-    if (options.timeout > LONGEST) options.timeout = LONGEST;
+    if (options.timeout > MAX_TIMEOUT) options.timeout = MAX_TIMEOUT;
     return options;
 }
 
-/* A registration goes on until it is there, and its failure is told whenever it comes; who waits for it has a limit of
- * its own, in Lua. */
-static const clouds_operation_options until_it_is = {.size = sizeof until_it_is, .timeout = LONGEST};
+/* A registration has no limit, and its failure is reported whenever it comes; the wait for it has a limit in Lua. */
+static const clouds_operation_options no_limit = {.size = sizeof no_limit, .timeout = MAX_TIMEOUT};
 
 /* node:register(method, handler) -> true, or nil and an error */
 static int node_register(lua_State *L)
 {
-    cl_state *s = cl_state_of(L);
-    cl_lua_node *node = cl_check_node(L, 1);
+    lc_state *s = lc_state_of(L);
+    lc_node *node = lc_check_node(L, 1);
     size_t len;
     const char *method = luaL_checklstring(L, 2, &len);
     luaL_checktype(L, 3, LUA_TFUNCTION);
     if (!node->node) return refused(L, s, CLOUDS_ECLOSED);
     uint64_t operation;
     node->ctx->dirty = true;
-    int code = clouds_node_register(node->node, method, len, &until_it_is, &operation);
+    int code = clouds_node_register(node->node, method, len, &no_limit, &operation);
     if (code != 0) return refused(L, s, code);
     set_handler(L, s, node);
     return wait_operation(L, node, operation, false);
@@ -174,8 +173,8 @@ static int node_register(lua_State *L)
 /* node:unregister(method, timeout) -> true, or nil and an error */
 static int node_unregister(lua_State *L)
 {
-    cl_state *s = cl_state_of(L);
-    cl_lua_node *node = cl_check_node(L, 1);
+    lc_state *s = lc_state_of(L);
+    lc_node *node = lc_check_node(L, 1);
     size_t len;
     const char *method = luaL_checklstring(L, 2, &len);
     if (!node->node) return refused(L, s, CLOUDS_ECLOSED);
@@ -188,30 +187,30 @@ static int node_unregister(lua_State *L)
     return wait_operation(L, node, operation, false);
 }
 
-/* node:send(receiver, value, confirm, timeout) -> true, or the number of receivers (true: not known); or nil and an error. A
- * message that is not confirmed has a slot too: the loop keeps running until it has left. */
+/* node:send(receiver, value, confirm, timeout) -> true, or the number of receivers (true: not known); or nil and an
+ * error. A message that is not confirmed has a slot too: the loop keeps running until it has left. */
 static int node_send(lua_State *L)
 {
-    cl_state *s = cl_state_of(L);
-    cl_lua_node *node = cl_check_node(L, 1);
+    lc_state *s = lc_state_of(L);
+    lc_node *node = lc_check_node(L, 1);
     size_t len;
     const char *receiver = luaL_checklstring(L, 2, &len);
     bool confirm = lua_toboolean(L, 4);
     if (!node->node) return closed(L, s);
-    if (confirm) cl_slot_check_wait(L, s);
+    if (confirm) lc_slot_check_wait(L, s);
     s->out.len = 0;
-    if (!cl_encode_value(L, &s->codec, 3, &s->out)) return cl_refuse(L, s, "value");
+    if (!lc_encode_value(L, &s->codec, 3, &s->out)) return lc_refuse(L, s, "value");
     clouds_operation_options options = limit_at(L, 5);
     uint64_t operation = 0;
     node->ctx->dirty = true;
-    int code = clouds_node_send(node->node, receiver, len, s->out.data, s->out.len, CLOUDS_SEND_CONFIRM, &options,
-                                &operation);
-    if (s->out.cap > 1 << 20) cl_text_trim(&s->out);
-    if (code != 0) return cl_fail(L, s, code);
+    int code =
+        clouds_node_send(node->node, receiver, len, s->out.data, s->out.len, CLOUDS_SEND_CONFIRM, &options, &operation);
+    if (s->out.cap > 1 << 20) lc_text_trim(&s->out);
+    if (code != 0) return lc_fail(L, s, code);
     if (confirm) return wait_operation(L, node, operation, true);
-    cl_slot *slot = cl_slot_new(L, s);
-    cl_slot_bind(L, slot, node, 1, operation, true);
-    slot->state = CL_SLOT_IGNORED;
+    lc_slot *slot = lc_slot_new(L, s);
+    lc_slot_bind(L, slot, node, 1, operation, true);
+    slot->state = LC_SLOT_IGNORED;
     lua_pushboolean(L, 1);
     return 1;
 }
@@ -219,9 +218,9 @@ static int node_send(lua_State *L)
 /* node:status(timeout) -> { servers =, methods = }, or nil and an error */
 static int node_status(lua_State *L)
 {
-    cl_state *s = cl_state_of(L);
-    cl_lua_node *node = cl_check_node(L, 1);
-    cl_slot_check_wait(L, s);
+    lc_state *s = lc_state_of(L);
+    lc_node *node = lc_check_node(L, 1);
+    lc_slot_check_wait(L, s);
     if (!node->node) return refused(L, s, CLOUDS_ECLOSED);
     clouds_operation_options options = limit_at(L, 2);
     uint64_t operation;
@@ -234,17 +233,17 @@ static int node_status(lua_State *L)
 /* node:listen(yes): keeps the loop running for its messages, or not */
 static int node_listen(lua_State *L)
 {
-    cl_lua_node *node = cl_check_node(L, 1);
+    lc_node *node = lc_check_node(L, 1);
     node->listening = lua_toboolean(L, 2);
-    cl_node_settle(L, cl_state_of(L), node, 1);
+    lc_node_update_anchor(L, lc_state_of(L), node, 1);
     return 0;
 }
 
 /* node:failed(names): the keys are methods whose registration failed for good */
 static int node_failed(lua_State *L)
 {
-    cl_state *s = cl_state_of(L);
-    cl_lua_node *node = cl_check_node(L, 1);
+    lc_state *s = lc_state_of(L);
+    lc_node *node = lc_check_node(L, 1);
     luaL_checktype(L, 2, LUA_TTABLE);
     lua_settop(L, 2);
     if (!node->node) return 0;
@@ -258,19 +257,19 @@ static int node_failed(lua_State *L)
         if (!lua_isnil(L, -1)) node->failed++;
         lua_pop(L, 1);
     }
-    cl_node_settle(L, s, node, 1);
+    lc_node_update_anchor(L, s, node, 1);
     return 0;
 }
 
-/* node:close(drain) -> true, or nil and an error; the hook `event` hears "exit" when it is done */
+/* node:close(drain) -> true, or nil and an error; the hook `event` is called with "exit" when it is done */
 static int node_close(lua_State *L)
 {
-    cl_state *s = cl_state_of(L);
-    cl_lua_node *node = cl_check_node(L, 1);
+    lc_state *s = lc_state_of(L);
+    lc_node *node = lc_check_node(L, 1);
     if (!node->node) return closed(L, s);
     node->ctx->dirty = true;
     int code = clouds_node_close(node->node, luaL_optnumber(L, 2, -1), NULL, NULL);
-    if (code != 0) return cl_fail(L, s, code);
+    if (code != 0) return lc_fail(L, s, code);
     lua_pushboolean(L, 1);
     return 1;
 }
@@ -278,14 +277,14 @@ static int node_close(lua_State *L)
 /* node:configure(options) -> true, or nil and an error */
 static int node_configure(lua_State *L)
 {
-    cl_state *s = cl_state_of(L);
-    cl_lua_node *node = cl_check_node(L, 1);
+    lc_state *s = lc_state_of(L);
+    lc_node *node = lc_check_node(L, 1);
     if (!node->node) return closed(L, s);
-    clouds_options *options = cl_options_from(L, 2);
+    clouds_options *options = lc_options_from(L, 2);
     node->ctx->dirty = true;
     int code = clouds_node_configure(node->node, options);
     clouds_options_destroy(options);
-    if (code != 0) return cl_fail(L, s, code);
+    if (code != 0) return lc_fail(L, s, code);
     lua_pushboolean(L, 1);
     return 1;
 }
@@ -293,7 +292,7 @@ static int node_configure(lua_State *L)
 /* node:attach(object): the object lives as long as the node */
 static int node_attach(lua_State *L)
 {
-    cl_check_node(L, 1);
+    lc_check_node(L, 1);
     lua_createtable(L, 1, 0);
     lua_pushvalue(L, 2);
     lua_rawseti(L, -2, 1);
@@ -301,37 +300,37 @@ static int node_attach(lua_State *L)
     return 0;
 }
 
-static void destroy(lua_State *L, cl_state *s, cl_lua_node *node, int index)
+static void destroy(lua_State *L, lc_state *s, lc_node *node, int index)
 {
     if (!node->node) return;
     clouds_node *handle = node->node;
     node->node = NULL;
     node->methods = 0;
     node->listening = false;
-    cl_node_settle(L, s, node, index);
+    lc_node_update_anchor(L, s, node, index);
     set_methods(L, s, node, false);
     clouds_node_destroy(handle);
     node->ctx->dirty = true;
     node->ctx->nodes--;
-    cl_context_unref(node->ctx);
+    lc_context_unref(node->ctx);
 }
 
 static int node_destroy(lua_State *L)
 {
-    destroy(L, cl_state_of(L), cl_check_node(L, 1), 1);
+    destroy(L, lc_state_of(L), lc_check_node(L, 1), 1);
     return 0;
 }
 
 static int node_collect(lua_State *L)
 {
-    cl_state *s = cl_state_of(L);
-    cl_lua_node *node = lua_touserdata(L, 1);
+    lc_state *s = lc_state_of(L);
+    lc_node *node = lua_touserdata(L, 1);
     if (s->known == node) s->known = NULL;
     if (!s->closed) destroy(L, s, node, 1);
     return 0;
 }
 
-void cl_node_add(lua_State *L, cl_state *s)
+void lc_node_add(lua_State *L, lc_state *s)
 {
     static const luaL_Reg functions[] = {{"node", core_node}, {NULL, NULL}};
     static const luaL_Reg methods[] = {{"id", node_id},
@@ -345,12 +344,12 @@ void cl_node_add(lua_State *L, cl_state *s)
                                        {"close", node_close},
                                        {"destroy", node_destroy},
                                        {"attach", node_attach},
-                                       {"call", cl_node_call},
-                                       {"bind", cl_node_bind},
+                                       {"call", lc_node_call},
+                                       {"bind", lc_node_bind},
                                        {NULL, NULL}};
-    cl_add_type(L, s, "clouds.node", methods, node_collect);
+    lc_add_type(L, s, "clouds.node", methods, node_collect);
     luaL_getmetatable(L, "clouds.node");
     s->node_type = lua_topointer(L, -1);
     lua_pop(L, 1);
-    cl_add_functions(L, s, functions);
+    lc_add_functions(L, s, functions);
 }

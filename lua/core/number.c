@@ -142,7 +142,7 @@ static void read_printed(const char *text, decimal *to)
  * on its narrow side, where it does not, and the one above does. Numbers below the normal ones have fewer digits. */
 static void try_digits(double d, decimal *to)
 {
-    char text[CL_NUMBER_ROOM];
+    char text[LC_NUMBER_ROOM];
     int exponent;
     bool power = frexp(d, &exponent) == 0.5;
     locale_t plain = plain_locale(), before = plain ? uselocale(plain) : (locale_t)0;
@@ -195,7 +195,7 @@ static size_t write_decimal(const decimal *n, char *out)
     return len + (size_t)(n->count - whole);
 }
 
-size_t cl_number_write(double d, char *out)
+size_t lc_number_write(double d, char *out)
 {
     size_t sign = 0;
     if (isnan(d) || isinf(d)) {
@@ -277,7 +277,7 @@ static bool read_slow(const char *p, size_t len, double *out)
     return true;
 }
 
-const char *cl_number_read(const char *p, const char *end, double *out)
+const char *lc_number_read(const char *p, const char *end, double *out)
 {
     scan s = {0};
     bool negative = p < end && *p == '-';

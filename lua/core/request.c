@@ -2,41 +2,41 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "state.h"
+#include "internal.h"
 
-cl_handle cl_request_handle(const cl_state *s, const cl_request *request)
+lc_handle lc_request_handle(const lc_state *s, const lc_request *request)
 {
-    return (cl_handle)request->generation * CL_HANDLE_SPAN + (cl_handle)(request - s->requests);
+    return (lc_handle)request->generation * LC_HANDLE_SPAN + (lc_handle)(request - s->requests);
 }
 
-cl_request *cl_request_find(cl_state *s, cl_handle handle)
+lc_request *lc_request_find(lc_state *s, lc_handle handle)
 {
-    uint32_t index = (uint32_t)(handle % CL_HANDLE_SPAN);
+    uint32_t index = (uint32_t)(handle % LC_HANDLE_SPAN);
     if (handle == 0 || index >= s->request_count) return NULL;
-    cl_request *request = &s->requests[index];
-    return request->used && request->generation == handle / CL_HANDLE_SPAN ? request : NULL;
+    lc_request *request = &s->requests[index];
+    return request->used && request->generation == handle / LC_HANDLE_SPAN ? request : NULL;
 }
 
-static cl_request *new_place(lua_State *L, cl_state *s)
+static lc_request *new_place(lua_State *L, lc_state *s)
 {
     if (s->request_free != UINT32_MAX) {
-        cl_request *request = &s->requests[s->request_free];
+        lc_request *request = &s->requests[s->request_free];
         s->request_free = request->next_free;
         return request;
     }
     if (s->request_count == s->request_room) {
         uint32_t room = s->request_room ? s->request_room * 2 : 64;
-        cl_request *grown = room <= CL_HANDLE_SPAN ? realloc(s->requests, room * sizeof *grown) : NULL;
+        lc_request *grown = room <= LC_HANDLE_SPAN ? realloc(s->requests, room * sizeof *grown) : NULL;
         if (!grown) luaL_error(L, "too many requests at a time");
         s->requests = grown;
         s->request_room = room;
     }
-    cl_request *request = &s->requests[s->request_count++];
+    lc_request *request = &s->requests[s->request_count++];
     memset(request, 0, sizeof *request);
     return request;
 }
 
-static void keep_text(cl_request *request, const clouds_event *event)
+static void keep_text(lc_request *request, const clouds_event *event)
 {
     size_t need = event->method_len + event->peer_len;
     request->method_len = request->peer_len = 0;
@@ -52,9 +52,9 @@ static void keep_text(cl_request *request, const clouds_event *event)
     request->peer_len = event->peer_len;
 }
 
-cl_request *cl_request_new(lua_State *L, cl_state *s, cl_ctx *ctx, const clouds_event *event)
+lc_request *lc_request_new(lua_State *L, lc_state *s, lc_context *ctx, const clouds_event *event)
 {
-    cl_request *request = new_place(L, s);
+    lc_request *request = new_place(L, s);
     if (++request->generation == 0) request->generation = 1;
     request->used = true;
     request->detached = false;
@@ -68,7 +68,7 @@ cl_request *cl_request_new(lua_State *L, cl_state *s, cl_ctx *ctx, const clouds_
     return request;
 }
 
-void cl_request_release(cl_state *s, cl_request *request)
+void lc_request_release(lc_state *s, lc_request *request)
 {
     if (request->room > 4096) {
         free(request->text);
@@ -81,36 +81,36 @@ void cl_request_release(cl_state *s, cl_request *request)
 }
 
 /* Not through s->out: whoever allocates while encoding may run the finaliser that comes here. */
-static void forget(cl_state *s, cl_request *request)
+static void fail_unanswered(lc_state *s, lc_request *request)
 {
     static const char stopped[] = "{\"message\":\"the handler stopped without an answer\"}";
     static const char forgotten[] = "{\"message\":\"the request was forgotten\"}";
     const char *text = request->detached ? forgotten : stopped;
     request->ctx->dirty = true;
     clouds_fail(request->ctx->context, request->id, text, strlen(text), NULL, 0);
-    cl_request_release(s, request);
+    lc_request_release(s, request);
 }
 
-void cl_request_hold(cl_state *s, cl_handle handle)
+void lc_request_hold(lc_state *s, lc_handle handle)
 {
-    cl_request *request = cl_request_find(s, handle);
+    lc_request *request = lc_request_find(s, handle);
     if (request) request->holders++;
 }
 
-void cl_request_let(cl_state *s, cl_handle handle)
+void lc_request_drop(lc_state *s, lc_handle handle)
 {
-    cl_request *request = cl_request_find(s, handle);
-    if (request && --request->holders == 0) forget(s, request);
+    lc_request *request = lc_request_find(s, handle);
+    if (request && --request->holders == 0) fail_unanswered(s, request);
 }
 
-void cl_request_drop_all(cl_state *s, const cl_ctx *ctx)
+void lc_request_drop_all(lc_state *s, const lc_context *ctx)
 {
     for (uint32_t i = 0; i < s->request_count; i++)
-        if (s->requests[i].used && s->requests[i].ctx == ctx) cl_request_release(s, &s->requests[i]);
+        if (s->requests[i].used && s->requests[i].ctx == ctx) lc_request_release(s, &s->requests[i]);
 }
 
 /* Sends s->out (error) and s->out2 (values, may be empty). */
-static int send_failure(cl_state *s, cl_request *request)
+static int send_failure(lc_state *s, lc_request *request)
 {
     static const char plain[] = "{\"message\":\"out of memory\"}";
     bool worded = s->out.len > 0;
@@ -119,13 +119,13 @@ static int send_failure(cl_state *s, cl_request *request)
                        worded ? s->out.len : sizeof plain - 1, s->out2.len ? s->out2.data : NULL, s->out2.len);
 }
 
-static const char *text_of(const cl_request *request)
+static const char *text_of(const lc_request *request)
 {
     return request->text ? request->text : "";
 }
 
 /* Pushes what an error of its handler is reported as. */
-static void push_place(lua_State *L, const cl_request *request)
+static void push_place(lua_State *L, const lc_request *request)
 {
     lua_pushliteral(L, "handler of '");
     lua_pushlstring(L, text_of(request), request->method_len);
@@ -134,7 +134,7 @@ static void push_place(lua_State *L, const cl_request *request)
 }
 
 /* Pushes what more there is to say about it. */
-static void push_details(lua_State *L, const cl_request *request)
+static void push_details(lua_State *L, const lc_request *request)
 {
     char id[24];
     snprintf(id, sizeof id, "%llu", (unsigned long long)request->id);
@@ -147,10 +147,10 @@ static void push_details(lua_State *L, const cl_request *request)
     lua_setfield(L, -2, "request");
 }
 
-static void trim(cl_state *s)
+static void trim(lc_state *s)
 {
-    cl_text_trim(&s->out);
-    cl_text_trim(&s->out2);
+    lc_text_trim(&s->out);
+    lc_text_trim(&s->out2);
 }
 
 /* There was no room for the answer: it can be tried again. All else that an answer is refused for is final. */
@@ -160,39 +160,39 @@ static bool is_open_after(int code)
 }
 
 /* Sends s->out and s->out2 as the error. Released unless it can be tried again. */
-static int fail_encoded(cl_state *s, cl_request *request)
+static int fail_encoded(lc_state *s, lc_request *request)
 {
     static const char plain[] = "{\"message\":\"the error could not be sent\"}";
     int code = send_failure(s, request);
     if (code == CLOUDS_EJSON || code == CLOUDS_EINVAL) {
         s->out.len = s->out2.len = 0;
-        cl_text_add(&s->out, plain, sizeof plain - 1);
+        lc_text_add(&s->out, plain, sizeof plain - 1);
         code = send_failure(s, request);
     }
-    if (!is_open_after(code)) cl_request_release(s, request);
+    if (!is_open_after(code)) lc_request_release(s, request);
     return code;
 }
 
-/* Writes the error at `index` to s->out and s->out2. Its words may be a function of the program's, which may do anything
- * with the request: NULL when it is answered by then. */
-static cl_request *encode_error(lua_State *L, cl_state *s, cl_request *request, int index)
+/* Writes the error at `index` to s->out and s->out2. Its words may be a function of the program's, which may do
+ * anything with the request: NULL when it is answered by then. */
+static lc_request *encode_error(lua_State *L, lc_state *s, lc_request *request, int index)
 {
-    cl_handle handle = cl_request_handle(s, request);
-    cl_encode_error(L, s, index);
-    return cl_request_find(s, handle);
+    lc_handle handle = lc_request_handle(s, request);
+    lc_encode_error(L, s, index);
+    return lc_request_find(s, handle);
 }
 
-static int fail_with(lua_State *L, cl_state *s, cl_request *request, int index)
+static int fail_with(lua_State *L, lc_state *s, lc_request *request, int index)
 {
     request = encode_error(L, s, request, index);
     return request ? fail_encoded(s, request) : CLOUDS_ESTALE;
 }
 
 /* What cannot be sent as it is must still be an answer: its caller waits. Pushes the error that says why. */
-static int fail_unsendable(lua_State *L, cl_state *s, cl_request *request, const char *why)
+static int fail_unsendable(lua_State *L, lc_state *s, lc_request *request, const char *why)
 {
     lua_pushfstring(L, "the result cannot be sent: %s", why);
-    cl_push_error(L, s, CLOUDS_EJSON, lua_tostring(L, -1));
+    lc_push_error(L, s, CLOUDS_EJSON, lua_tostring(L, -1));
     lua_insert(L, -2);
     int code = fail_with(L, s, request, lua_gettop(L));
     lua_pop(L, 1);
@@ -201,33 +201,32 @@ static int fail_unsendable(lua_State *L, cl_state *s, cl_request *request, const
 
 /* Answers with the values first .. last of the stack; a failed call (nil and one of our errors) is handed on. 0; or the
  * library's error, and pushes it. Released unless it can be tried again. */
-static int reply(lua_State *L, cl_state *s, cl_request *request, int first, int last)
+static int reply(lua_State *L, lc_state *s, lc_request *request, int first, int last)
 {
     int code;
     s->out.len = s->out2.len = 0;
-    if (cl_is_failure(L, s, first, last - first + 1)) {
+    if (lc_is_failure(L, s, first, last - first + 1)) {
         code = fail_with(L, s, request, last);
-    } else if (!cl_encode_values(L, &s->codec, first, last, &s->out)) {
+    } else if (!lc_encode_values(L, &s->codec, first, last, &s->out)) {
         return fail_unsendable(L, s, request, s->codec.error);
     } else {
         request->ctx->dirty = true;
         code = clouds_reply(request->ctx->context, request->id, s->out.data, s->out.len);
         if (code == CLOUDS_EJSON) return fail_unsendable(L, s, request, clouds_last_error());
-        if (!is_open_after(code)) cl_request_release(s, request);
+        if (!is_open_after(code)) lc_request_release(s, request);
     }
-    if (code != 0) cl_push_last_error(L, s, code);
+    if (code != 0) lc_push_last_error(L, s, code);
     return code;
 }
 
 /* ---- the end of a handler ---- */
 
-/* Nobody is left who could try again to send s->out (and s->out2, of an error): the module in Lua does, by core.resend.
- */
-static void keep_trying(lua_State *L, cl_state *s, cl_request *request, bool is_error)
+/* s->out (and s->out2, of an error) found no room: the module in Lua sends it again later, by core.resend. */
+static void defer_reply(lua_State *L, lc_state *s, lc_request *request, bool is_error)
 {
-    cl_handle handle = cl_request_handle(s, request);
-    cl_request_hold(s, handle);
-    cl_push_hook(L, s, "unsent");
+    lc_handle handle = lc_request_handle(s, request);
+    lc_request_hold(s, handle);
+    lc_push_hook(L, s, "retry_reply");
     lua_pushnumber(L, (lua_Number)handle);
     lua_pushboolean(L, is_error);
     lua_pushlstring(L, s->out.data ? s->out.data : "", s->out.len);
@@ -238,9 +237,9 @@ static void keep_trying(lua_State *L, cl_state *s, cl_request *request, bool is_
 /* resend(handle, whether it is an error, text, values) -> whether that is over */
 static int core_resend(lua_State *L)
 {
-    cl_state *s = cl_state_of(L);
-    cl_handle handle = (cl_handle)luaL_checknumber(L, 1);
-    cl_request *request = cl_request_find(s, handle);
+    lc_state *s = lc_state_of(L);
+    lc_handle handle = (lc_handle)luaL_checknumber(L, 1);
+    lc_request *request = lc_request_find(s, handle);
     size_t len, values_len;
     const char *text = luaL_checklstring(L, 3, &len), *values = luaL_checklstring(L, 4, &values_len);
     int code = CLOUDS_ESTALE;
@@ -250,38 +249,38 @@ static int core_resend(lua_State *L)
         if (lua_toboolean(L, 2))
             code = clouds_fail(context, request->id, text, len, values_len ? values : NULL, values_len);
         else code = clouds_reply(context, request->id, text, len);
-        if (!is_open_after(code)) cl_request_release(s, request);
+        if (!is_open_after(code)) lc_request_release(s, request);
     }
     lua_pushboolean(L, !is_open_after(code));
     return 1;
 }
 
 /* Reports the error at `index`, of the request whose place and details are at `place`. */
-static void report_at(lua_State *L, cl_state *s, int index, int place)
+static void report_at(lua_State *L, lc_state *s, int index, int place)
 {
     lua_pushvalue(L, index);
     lua_pushvalue(L, place);
     lua_pushvalue(L, place + 1);
-    cl_report_about(L, s);
+    lc_report_about(L, s);
 }
 
-void cl_request_fail(lua_State *L, cl_state *s, cl_request *request, int index)
+void lc_request_fail(lua_State *L, lc_state *s, lc_request *request, int index)
 {
     int place = lua_gettop(L) + 1;
     luaL_checkstack(L, 16, NULL);
     push_place(L, request);
     push_details(L, request);
-    if (is_open_after(fail_with(L, s, request, index))) keep_trying(L, s, request, true);
+    if (is_open_after(fail_with(L, s, request, index))) defer_reply(L, s, request, true);
     trim(s);
     report_at(L, s, index, place);
     lua_settop(L, place - 1);
 }
 
-static void end_with_values(lua_State *L, cl_state *s, cl_request *request)
+static void end_with_values(lua_State *L, lc_state *s, lc_request *request)
 {
     int last = lua_gettop(L);
-    if (cl_is_failure(L, s, 2, last - 1)) {
-        cl_request_fail(L, s, request, last);
+    if (lc_is_failure(L, s, 2, last - 1)) {
+        lc_request_fail(L, s, request, last);
         return;
     }
     luaL_checkstack(L, 16, NULL);
@@ -291,7 +290,7 @@ static void end_with_values(lua_State *L, cl_state *s, cl_request *request)
         return;
     }
     if (is_open_after(code)) {
-        keep_trying(L, s, request, s->out.data[0] == '{');
+        defer_reply(L, s, request, s->out.data[0] == '{');
     } else if (code != CLOUDS_ESTALE) {
         int problem = lua_gettop(L);
         push_place(L, request);
@@ -301,18 +300,18 @@ static void end_with_values(lua_State *L, cl_state *s, cl_request *request)
     trim(s);
 }
 
-static bool is_pending(lua_State *L, cl_state *s)
+static bool is_pending(lua_State *L, lc_state *s)
 {
     return lua_gettop(L) == 2 && lua_touserdata(L, 2) == s->pending && s->pending;
 }
 
-void cl_request_end(lua_State *L, cl_state *s, cl_handle scope, bool ok)
+void lc_request_end(lua_State *L, lc_state *s, lc_handle scope, bool ok)
 {
-    cl_request *request = cl_request_find(s, scope);
+    lc_request *request = lc_request_find(s, scope);
     if (!ok) {
         lua_settop(L, 2);
-        if (request) cl_request_fail(L, s, request, 2);
-        else cl_report(L, s, "handler");
+        if (request) lc_request_fail(L, s, request, 2);
+        else lc_report(L, s, "handler");
         return;
     }
     if (!request) return;
@@ -322,22 +321,22 @@ void cl_request_end(lua_State *L, cl_state *s, cl_handle scope, bool ok)
 
 /* ---- clouds.request(): a userdata that holds the handle ---- */
 
-static cl_request *check_request(lua_State *L, cl_state *s, int index)
+static lc_request *check_request(lua_State *L, lc_state *s, int index)
 {
-    return cl_request_find(s, *(cl_handle *)luaL_checkudata(L, index, "clouds.request"));
+    return lc_request_find(s, *(lc_handle *)luaL_checkudata(L, index, "clouds.request"));
 }
 
 /* Called as request:f(...) and as request.f(...): the arguments behind the request; their number. */
-static cl_request *strip_self(lua_State *L, cl_state *s)
+static lc_request *strip_self(lua_State *L, lc_state *s)
 {
     if (lua_gettop(L) > 0 && lua_rawequal(L, 1, lua_upvalueindex(2))) lua_remove(L, 1);
     return check_request(L, s, lua_upvalueindex(2));
 }
 
-static int answered(lua_State *L, cl_state *s)
+static int answered(lua_State *L, lc_state *s)
 {
     lua_pushnil(L);
-    cl_push_error(L, s, CLOUDS_ESTALE, "the request is answered, or its time is over");
+    lc_push_error(L, s, CLOUDS_ESTALE, "the request is answered, or its time is over");
     return 2;
 }
 
@@ -356,8 +355,8 @@ static int outcome(lua_State *L, int code)
 /* request.reply(...) -> true, or nil and the error: it was answered before, or nobody waits for it any more */
 static int request_reply(lua_State *L)
 {
-    cl_state *s = cl_state_of(L);
-    cl_request *request = strip_self(L, s);
+    lc_state *s = lc_state_of(L);
+    lc_request *request = strip_self(L, s);
     if (!request) return answered(L, s);
     int code = reply(L, s, request, 1, lua_gettop(L));
     trim(s);
@@ -367,17 +366,17 @@ static int request_reply(lua_State *L)
 /* request.fail(error, ...) -> as reply */
 static int request_fail(lua_State *L)
 {
-    cl_state *s = cl_state_of(L);
-    cl_request *request = strip_self(L, s);
+    lc_state *s = lc_state_of(L);
+    lc_request *request = strip_self(L, s);
     luaL_checkany(L, 1);
     request = request ? encode_error(L, s, request, 1) : NULL;
     if (!request) return answered(L, s);
     if (lua_gettop(L) > 1) {
         s->out2.len = 0;
-        if (!cl_encode_values(L, &s->codec, 2, lua_gettop(L), &s->out2)) return cl_refuse(L, s, "values");
+        if (!lc_encode_values(L, &s->codec, 2, lua_gettop(L), &s->out2)) return lc_refuse(L, s, "values");
     }
     int code = fail_encoded(s, request);
-    if (code != 0) cl_push_last_error(L, s, code);
+    if (code != 0) lc_push_last_error(L, s, code);
     trim(s);
     return outcome(L, code);
 }
@@ -385,7 +384,7 @@ static int request_fail(lua_State *L)
 /* request.detach(): the handler's return is no answer; reply or fail will be. Gives the request back. */
 static int request_detach(lua_State *L)
 {
-    cl_request *request = strip_self(L, cl_state_of(L));
+    lc_request *request = strip_self(L, lc_state_of(L));
     if (request) request->detached = true;
     lua_pushvalue(L, lua_upvalueindex(2));
     return 1;
@@ -394,9 +393,9 @@ static int request_detach(lua_State *L)
 /* request.time_left() -> seconds, or nil when the caller did not say */
 static int request_time_left(lua_State *L)
 {
-    cl_request *request = strip_self(L, cl_state_of(L));
+    lc_request *request = strip_self(L, lc_state_of(L));
     if (!request || request->time_left < 0) return 0;
-    double left = request->time_left - (cl_clock() - request->arrived);
+    double left = request->time_left - (lc_clock() - request->arrived);
     lua_pushnumber(L, left > 0 ? left : 0);
     return 1;
 }
@@ -404,7 +403,7 @@ static int request_time_left(lua_State *L)
 /* request.open() -> whether it still can be answered: it was not, and its time is not over */
 static int request_open(lua_State *L)
 {
-    cl_request *request = strip_self(L, cl_state_of(L));
+    lc_request *request = strip_self(L, lc_state_of(L));
     lua_pushboolean(L, request && clouds_request_open(request->ctx->context, request->id) > 0);
     return 1;
 }
@@ -434,19 +433,19 @@ static int request_index(lua_State *L)
 
 static int request_collect(lua_State *L)
 {
-    cl_state *s = cl_state_of(L);
-    if (!s->closed) cl_request_let(s, *(cl_handle *)lua_touserdata(L, 1));
+    lc_state *s = lc_state_of(L);
+    if (!s->closed) lc_request_drop(s, *(lc_handle *)lua_touserdata(L, 1));
     return 0;
 }
 
 /* request() -> the request on whose behalf this code runs, or nil */
 static int core_request(lua_State *L)
 {
-    cl_state *s = cl_state_of(L);
-    cl_handle scope = cl_scope_of(L, s);
-    cl_request *request = cl_request_find(s, scope);
+    lc_state *s = lc_state_of(L);
+    lc_handle scope = lc_scope_of(L, s);
+    lc_request *request = lc_request_find(s, scope);
     if (!request) return 0;
-    *(cl_handle *)lua_newuserdata(L, sizeof(cl_handle)) = scope;
+    *(lc_handle *)lua_newuserdata(L, sizeof(lc_handle)) = scope;
     luaL_getmetatable(L, "clouds.request");
     lua_setmetatable(L, -2);
     request->holders++;
@@ -462,22 +461,22 @@ static int core_request(lua_State *L)
 /* serving(number) -> whether this code runs on behalf of an unanswered request of the node of that number */
 static int core_serving(lua_State *L)
 {
-    cl_state *s = cl_state_of(L);
-    cl_request *request = cl_request_find(s, cl_scope_of(L, s));
+    lc_state *s = lc_state_of(L);
+    lc_request *request = lc_request_find(s, lc_scope_of(L, s));
     lua_pushboolean(L, request && !request->detached && request->node == (int)luaL_checknumber(L, 1));
     return 1;
 }
 
-void cl_request_add(lua_State *L, cl_state *s)
+void lc_request_add(lua_State *L, lc_state *s)
 {
     static const luaL_Reg functions[] = {
         {"request", core_request}, {"resend", core_resend}, {"serving", core_serving}, {NULL, NULL}};
     static const luaL_Reg none[] = {{NULL, NULL}};
-    cl_add_type(L, s, "clouds.request", none, request_collect);
+    lc_add_type(L, s, "clouds.request", none, request_collect);
     luaL_getmetatable(L, "clouds.request");
     lua_pushlightuserdata(L, s);
     lua_pushcclosure(L, request_index, 1);
     lua_setfield(L, -2, "__index");
     lua_pop(L, 1);
-    cl_add_functions(L, s, functions);
+    lc_add_functions(L, s, functions);
 }

@@ -2,9 +2,9 @@
 #include <stdlib.h>
 #include <time.h>
 
-#include "state.h"
+#include "internal.h"
 
-cl_state *cl_state_of(lua_State *L)
+lc_state *lc_state_of(lua_State *L)
 {
     return lua_touserdata(L, lua_upvalueindex(1));
 }
@@ -16,24 +16,24 @@ static double read_clock(clockid_t which)
     return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
-double cl_clock(void)
+double lc_clock(void)
 {
     return read_clock(CLOCK_MONOTONIC);
 }
 
-double cl_coarse_clock(void)
+double lc_coarse_clock(void)
 {
     return read_clock(CLOCK_MONOTONIC_COARSE);
 }
 
-void cl_push_hook(lua_State *L, cl_state *s, const char *name)
+void lc_push_hook(lua_State *L, lc_state *s, const char *name)
 {
     lua_rawgeti(L, LUA_REGISTRYINDEX, s->hooks_ref);
     lua_getfield(L, -1, name);
     lua_remove(L, -2);
 }
 
-void cl_add_functions(lua_State *L, cl_state *s, const luaL_Reg *functions)
+void lc_add_functions(lua_State *L, lc_state *s, const luaL_Reg *functions)
 {
     for (; functions->name; functions++) {
         lua_pushlightuserdata(L, s);
@@ -42,11 +42,11 @@ void cl_add_functions(lua_State *L, cl_state *s, const luaL_Reg *functions)
     }
 }
 
-void cl_add_type(lua_State *L, cl_state *s, const char *name, const luaL_Reg *methods, lua_CFunction collect)
+void lc_add_type(lua_State *L, lc_state *s, const char *name, const luaL_Reg *methods, lua_CFunction collect)
 {
     luaL_newmetatable(L, name);
     lua_newtable(L);
-    cl_add_functions(L, s, methods);
+    lc_add_functions(L, s, methods);
     lua_setfield(L, -2, "__index");
     lua_pushlightuserdata(L, s);
     lua_pushcclosure(L, collect, 1);
@@ -58,10 +58,10 @@ void cl_add_type(lua_State *L, cl_state *s, const char *name, const luaL_Reg *me
  */
 static int state_collect(lua_State *L)
 {
-    cl_state *s = lua_touserdata(L, 1);
+    lc_state *s = lua_touserdata(L, 1);
     s->closed = true;
     while (s->contexts) {
-        cl_ctx *ctx = s->contexts;
+        lc_context *ctx = s->contexts;
         s->contexts = ctx->next;
         clouds_context_destroy(ctx->context);
         free(ctx);
@@ -75,9 +75,9 @@ static int state_collect(lua_State *L)
     s->pool = NULL;
     s->pooled = s->pool_room = 0;
     s->request_count = s->slot_count = 0;
-    cl_text_free(&s->out);
-    cl_text_free(&s->out2);
-    cl_codec_close(&s->codec);
+    lc_text_free(&s->out);
+    lc_text_free(&s->out2);
+    lc_codec_close(&s->codec);
     return 0;
 }
 
@@ -87,9 +87,9 @@ static int new_table_ref(lua_State *L)
     return luaL_ref(L, LUA_REGISTRYINDEX);
 }
 
-cl_state *cl_state_create(lua_State *L)
+lc_state *lc_state_create(lua_State *L)
 {
-    cl_state *s = lua_newuserdata(L, sizeof *s);
+    lc_state *s = lua_newuserdata(L, sizeof *s);
     memset(s, 0, sizeof *s);
     s->slot_free = s->request_free = UINT32_MAX;
     lua_createtable(L, 0, 1);
@@ -97,16 +97,16 @@ cl_state *cl_state_create(lua_State *L)
     lua_setfield(L, -2, "__gc");
     lua_setmetatable(L, -2);
     luaL_ref(L, LUA_REGISTRYINDEX);
-    cl_codec_open(L, &s->codec);
-    s->asked_ref = new_table_ref(L);
+    lc_codec_open(L, &s->codec);
+    s->hooked_ref = new_table_ref(L);
     s->methods_ref = new_table_ref(L);
     s->serving_ref = new_table_ref(L);
     s->hooks_ref = new_table_ref(L);
     s->error_ref = new_table_ref(L);
-    for (int i = 0; i < CL_FOUND; i++) {
+    for (int i = 0; i < LC_CACHED_HANDLERS; i++) {
         lua_pushboolean(L, 0);
         s->found[i].ref = luaL_ref(L, LUA_REGISTRYINDEX);
     }
-    cl_task_open(L, s);
+    lc_task_open(L, s);
     return s;
 }

@@ -6,29 +6,29 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "state.h"
+#include "internal.h"
 
 /* A coroutine has room for FEW_VALUES from its beginning: that is LUA_MINSTACK, less what is pushed beside. */
-enum { MOST_POOLED = 1024, FEW_VALUES = LUA_MINSTACK - 8 };
+enum { MAX_POOLED = 1024, FEW_VALUES = LUA_MINSTACK - 8 };
 
 /* Runs in the coroutine. However it is resumed, finish() learns how the function ended. */
 static const char body_source[] = "local xpcall, finish, traceback = ...\n"
                                   "return function(fn, ...) return finish(xpcall(fn, traceback, ...)) end";
 
-cl_task *cl_task_of(lua_State *L, cl_state *s)
+lc_task *lc_task_of(lua_State *L, lc_state *s)
 {
     if (s->current && s->current->co == L) return s->current;
     lua_rawgeti(L, LUA_REGISTRYINDEX, s->tasks_ref);
     lua_pushthread(L);
     lua_rawget(L, -2);
-    cl_task *task = lua_touserdata(L, -1);
+    lc_task *task = lua_touserdata(L, -1);
     lua_pop(L, 2);
     return task;
 }
 
-cl_handle cl_scope_of(lua_State *L, cl_state *s)
+lc_handle lc_scope_of(lua_State *L, lc_state *s)
 {
-    cl_task *task = cl_task_of(L, s);
+    lc_task *task = lc_task_of(L, s);
     return task ? task->scope : s->scope;
 }
 
@@ -50,19 +50,19 @@ static bool is_worded(lua_State *L, int index)
  * raised. */
 static int keep_traceback(lua_State *L)
 {
-    cl_state *s = cl_state_of(L);
-    cl_task *task = cl_task_of(L, s);
+    lc_state *s = lc_state_of(L);
+    lc_task *task = lc_task_of(L, s);
     lua_settop(L, 1);
-    if (task && task->kind == CL_TASK_REQUEST && is_worded(L, 1)) return 1;
+    if (task && task->kind == LC_TASK_REQUEST && is_worded(L, 1)) return 1;
     luaL_traceback(L, L, NULL, 1);
     lua_rawseti(L, LUA_REGISTRYINDEX, s->traceback_ref);
     return 1;
 }
 
-void cl_report_about(lua_State *L, cl_state *s)
+void lc_report_about(lua_State *L, lc_state *s)
 {
     int top = lua_gettop(L);
-    cl_push_hook(L, s, "report");
+    lc_push_hook(L, s, "report");
     lua_pushvalue(L, top - 2);
     lua_rawgeti(L, LUA_REGISTRYINDEX, s->traceback_ref);
     lua_pushvalue(L, top - 1);
@@ -73,33 +73,33 @@ void cl_report_about(lua_State *L, cl_state *s)
     lua_settop(L, top - 3);
 }
 
-void cl_report(lua_State *L, cl_state *s, const char *what)
+void lc_report(lua_State *L, lc_state *s, const char *what)
 {
     lua_pushstring(L, what);
     lua_pushnil(L);
-    cl_report_about(L, s);
+    lc_report_about(L, s);
 }
 
-static void leave_scope(cl_state *s, cl_task *task)
+static void leave_scope(lc_state *s, lc_task *task)
 {
-    cl_handle scope = task->scope;
+    lc_handle scope = task->scope;
     task->scope = 0;
-    cl_request_let(s, scope);
+    lc_request_drop(s, scope);
 }
 
 /* finish(ok, ...): the last thing a task does. */
 static int finish(lua_State *L)
 {
-    cl_state *s = cl_state_of(L);
-    cl_task *task = cl_task_of(L, s);
+    lc_state *s = lc_state_of(L);
+    lc_task *task = lc_task_of(L, s);
     if (!task || task->finished) return 0;
     task->finished = true;
     bool ok = lua_toboolean(L, 1);
-    if (task->kind == CL_TASK_REQUEST) {
-        cl_request_end(L, s, task->scope, ok);
+    if (task->kind == LC_TASK_REQUEST) {
+        lc_request_end(L, s, task->scope, ok);
     } else if (!ok) {
         lua_settop(L, 2);
-        cl_report(L, s, "callback");
+        lc_report(L, s, "callback");
     }
     leave_scope(s, task);
     return 0;
@@ -108,28 +108,28 @@ static int finish(lua_State *L)
 /* A coroutine that nobody can resume any more: a request it would have answered must not stay open. */
 static int task_collect(lua_State *L)
 {
-    cl_task *task = lua_touserdata(L, 1);
-    cl_state *s = task->state;
+    lc_task *task = lua_touserdata(L, 1);
+    lc_state *s = task->state;
     if (s->closed) return 0;
     leave_scope(s, task);
     luaL_unref(L, LUA_REGISTRYINDEX, task->ref);
     return 0;
 }
 
-/* Room for one more, up to MOST_POOLED. */
-static bool pool_has_room(cl_state *s)
+/* Room for one more, up to MAX_POOLED. */
+static bool pool_has_room(lc_state *s)
 {
     if (s->pooled < s->pool_room) return true;
-    if (s->pool_room == MOST_POOLED) return false;
+    if (s->pool_room == MAX_POOLED) return false;
     int room = s->pool_room ? s->pool_room * 2 : 16;
-    cl_task **pool = realloc(s->pool, (size_t)room * sizeof *pool);
+    lc_task **pool = realloc(s->pool, (size_t)room * sizeof *pool);
     if (!pool) return false;
     s->pool = pool;
     s->pool_room = room;
     return true;
 }
 
-static void anchor(lua_State *L, cl_task *task)
+static void anchor(lua_State *L, lc_task *task)
 {
     lua_pushthread(task->co);
     lua_xmove(task->co, L, 1);
@@ -137,14 +137,14 @@ static void anchor(lua_State *L, cl_task *task)
     task->anchored = true;
 }
 
-static cl_task *task_new(lua_State *L, cl_state *s)
+static lc_task *task_new(lua_State *L, lc_state *s)
 {
     luaL_checkstack(L, 16, "too much waits");
     lua_State *co = lua_newthread(L);
     lua_rawgeti(L, LUA_REGISTRYINDEX, s->tasks_ref);
     lua_pushvalue(L, -2);
-    cl_task *task = lua_newuserdata(L, sizeof *task);
-    *task = (cl_task){.state = s, .co = co, .finished = true, .ref = LUA_NOREF};
+    lc_task *task = lua_newuserdata(L, sizeof *task);
+    *task = (lc_task){.state = s, .co = co, .finished = true, .ref = LUA_NOREF};
     luaL_getmetatable(L, "clouds.task");
     lua_setmetatable(L, -2);
     lua_rawset(L, -3);
@@ -155,15 +155,15 @@ static cl_task *task_new(lua_State *L, cl_state *s)
     return task;
 }
 
-cl_task *cl_task_begin(lua_State *L, cl_state *s)
+lc_task *lc_task_begin(lua_State *L, lc_state *s)
 {
-    cl_task *task = s->pooled > 0 ? s->pool[--s->pooled] : task_new(L, s);
+    lc_task *task = s->pooled > 0 ? s->pool[--s->pooled] : task_new(L, s);
     lua_rawgeti(task->co, LUA_REGISTRYINDEX, s->body_ref);
     return task;
 }
 
 /* Only a task that waits is anchored by who will resume it alone: it must be collected when nobody can any more. */
-static void let_go(lua_State *L, cl_task *task)
+static void drop_anchor(lua_State *L, lc_task *task)
 {
     if (!task->anchored) return;
     lua_pushboolean(L, 0);
@@ -171,11 +171,11 @@ static void let_go(lua_State *L, cl_task *task)
     task->anchored = false;
 }
 
-static void recycle(lua_State *L, cl_state *s, cl_task *task)
+static void recycle(lua_State *L, lc_state *s, lc_task *task)
 {
     lua_settop(task->co, 0);
     if (!pool_has_room(s)) {
-        let_go(L, task);
+        drop_anchor(L, task);
         return;
     }
     if (!task->anchored) anchor(L, task);
@@ -183,25 +183,25 @@ static void recycle(lua_State *L, cl_state *s, cl_task *task)
 }
 
 /* The coroutine died although its function runs protected (no memory, a stack overflow in finish). */
-static void died(lua_State *L, cl_state *s, lua_State *co, cl_task *task)
+static void failed_abnormally(lua_State *L, lc_state *s, lua_State *co, lc_task *task)
 {
     if (lua_gettop(co) > 0) lua_xmove(co, L, 1);
     else lua_pushliteral(L, "a coroutine ended abnormally");
-    bool answers = task && task->kind == CL_TASK_REQUEST && !task->finished;
-    cl_request *request = answers ? cl_request_find(s, task->scope) : NULL;
-    if (request) cl_request_fail(L, s, request, lua_gettop(L));
+    bool answers = task && task->kind == LC_TASK_REQUEST && !task->finished;
+    lc_request *request = answers ? lc_request_find(s, task->scope) : NULL;
+    if (request) lc_request_fail(L, s, request, lua_gettop(L));
     if (task) {
         task->finished = true;
         leave_scope(s, task);
     }
     if (request) lua_pop(L, 1);
-    else cl_report(L, s, "coroutine");
+    else lc_report(L, s, "coroutine");
 }
 
-static void resume(lua_State *L, cl_state *s, lua_State *co, cl_task *task, int values, cl_handle scope)
+static void resume(lua_State *L, lc_state *s, lua_State *co, lc_task *task, int values, lc_handle scope)
 {
-    cl_task *before = s->current;
-    cl_handle scope_before = s->scope;
+    lc_task *before = s->current;
+    lc_handle scope_before = s->scope;
     s->current = task;
     s->scope = scope;
     s->depth++;
@@ -214,30 +214,30 @@ static void resume(lua_State *L, cl_state *s, lua_State *co, cl_task *task, int 
         return;
     }
     if (status == 0) lua_settop(co, 0); /* with results on its stack it would not count as dead */
-    if (status != 0 && status != LUA_YIELD) died(L, s, co, task);
-    if (task) let_go(L, task);
+    if (status != 0 && status != LUA_YIELD) failed_abnormally(L, s, co, task);
+    if (task) drop_anchor(L, task);
 }
 
-void cl_resume(lua_State *L, cl_state *s, lua_State *co, int values, cl_handle scope)
+void lc_resume(lua_State *L, lc_state *s, lua_State *co, int values, lc_handle scope)
 {
-    cl_task *task = cl_task_of(co, s);
+    lc_task *task = lc_task_of(co, s);
     if (task) task->waits = false;
     resume(L, s, co, task, values, scope);
 }
 
-void cl_task_start(lua_State *L, cl_state *s, cl_task *task, enum cl_task_kind kind, cl_handle scope, int values)
+void lc_task_start(lua_State *L, lc_state *s, lc_task *task, enum lc_task_kind kind, lc_handle scope, int values)
 {
     lua_State *co = task->co;
     task->kind = kind;
     task->scope = scope;
     task->finished = task->waits = task->taken = false;
-    cl_request_hold(s, scope);
+    lc_request_hold(s, scope);
     if (values > FEW_VALUES) luaL_checkstack(co, values + 8, "too many values");
     lua_xmove(L, co, values);
     resume(L, s, co, task, lua_gettop(co) - 1, scope);
 }
 
-static void open_body(lua_State *L, cl_state *s)
+static void open_body(lua_State *L, lc_state *s)
 {
     if (luaL_loadbuffer(L, body_source, sizeof body_source - 1, "=[clouds]") != 0) lua_error(L);
     lua_getglobal(L, "xpcall");
@@ -249,10 +249,10 @@ static void open_body(lua_State *L, cl_state *s)
     s->body_ref = luaL_ref(L, LUA_REGISTRYINDEX);
 }
 
-void cl_task_open(lua_State *L, cl_state *s)
+void lc_task_open(lua_State *L, lc_state *s)
 {
     static const luaL_Reg none[] = {{NULL, NULL}};
-    cl_add_type(L, s, "clouds.task", none, task_collect);
+    lc_add_type(L, s, "clouds.task", none, task_collect);
     lua_newtable(L);
     lua_createtable(L, 0, 1);
     lua_pushliteral(L, "k");

@@ -5,7 +5,7 @@
 
 enum { FIRST_SIZE = 512, KEEP_SIZE = 1 << 20 };
 
-bool cl_text_reserve_slow(cl_text *t, size_t more)
+bool lc_text_reserve_slow(lc_text *t, size_t more)
 {
     if (more > SIZE_MAX / 4 || t->len > SIZE_MAX / 4) return false;
     size_t cap = t->cap ? t->cap : FIRST_SIZE;
@@ -17,14 +17,14 @@ bool cl_text_reserve_slow(cl_text *t, size_t more)
     return true;
 }
 
-void cl_text_free(cl_text *t)
+void lc_text_free(lc_text *t)
 {
     free(t->data);
-    *t = (cl_text){0};
+    *t = (lc_text){0};
 }
 
-void cl_text_trim(cl_text *t)
+void lc_text_trim(lc_text *t)
 {
-    if (t->cap > KEEP_SIZE) cl_text_free(t);
+    if (t->cap > KEEP_SIZE) lc_text_free(t);
     t->len = 0;
 }

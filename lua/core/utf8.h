@@ -1,31 +1,31 @@
 /* One step through UTF-8 text. */
-#ifndef CL_LUA_UTF8_H
-#define CL_LUA_UTF8_H
+#ifndef LC_UTF8_H
+#define LC_UTF8_H
 
 #include <stddef.h>
 #include <stdint.h>
 
-enum { CL_UTF8_BAD = 0, CL_UTF8_SURROGATE = -3 };
+enum { LC_UTF8_BAD = 0, LC_UTF8_SURROGATE = -3 };
 
-/* The length (2 to 4) of the valid sequence of more than one byte at `s`; CL_UTF8_SURROGATE for the three bytes of a
- * surrogate (WTF-8); CL_UTF8_BAD for anything else. */
-static inline int cl_utf8_step(const unsigned char *s, size_t left)
+/* The length (2 to 4) of the valid sequence of more than one byte at `s`; LC_UTF8_SURROGATE for the three bytes of a
+ * surrogate (WTF-8); LC_UTF8_BAD for anything else. */
+static inline int lc_utf8_step(const unsigned char *s, size_t left)
 {
     unsigned char c = s[0];
-    if (c < 0xC2 || c > 0xF4 || left < 2 || (s[1] & 0xC0) != 0x80) return CL_UTF8_BAD;
+    if (c < 0xC2 || c > 0xF4 || left < 2 || (s[1] & 0xC0) != 0x80) return LC_UTF8_BAD;
     if (c < 0xE0) return 2;
-    if (left < 3 || (s[2] & 0xC0) != 0x80) return CL_UTF8_BAD;
+    if (left < 3 || (s[2] & 0xC0) != 0x80) return LC_UTF8_BAD;
     if (c < 0xF0) {
-        if (c == 0xE0 && s[1] < 0xA0) return CL_UTF8_BAD;
-        return c == 0xED && s[1] >= 0xA0 ? CL_UTF8_SURROGATE : 3;
+        if (c == 0xE0 && s[1] < 0xA0) return LC_UTF8_BAD;
+        return c == 0xED && s[1] >= 0xA0 ? LC_UTF8_SURROGATE : 3;
     }
-    if (left < 4 || (s[3] & 0xC0) != 0x80) return CL_UTF8_BAD;
-    if ((c == 0xF0 && s[1] < 0x90) || (c == 0xF4 && s[1] >= 0x90)) return CL_UTF8_BAD;
+    if (left < 4 || (s[3] & 0xC0) != 0x80) return LC_UTF8_BAD;
+    if ((c == 0xF0 && s[1] < 0x90) || (c == 0xF4 && s[1] >= 0x90)) return LC_UTF8_BAD;
     return 4;
 }
 
 /* Writes `code` (surrogates too) as UTF-8 into `out`, which has room for 4; returns the length. */
-static inline int cl_utf8_put(uint32_t code, char *out)
+static inline int lc_utf8_put(uint32_t code, char *out)
 {
     if (code < 0x80) {
         out[0] = (char)code;

@@ -14,8 +14,8 @@
 enum { MOST_VALUES = 1 << 20 };
 
 static lua_State *L;
-static cl_codec codec;
-static cl_text out;
+static lc_codec codec;
+static lc_text out;
 static locale_t plain;
 
 /* Of infinities, which JSON has not, comes null. Interpreted: compiled code of such recursion has crashed. */
@@ -41,9 +41,9 @@ static void start(void)
     plain = newlocale(LC_ALL_MASK, "C", (locale_t)0);
     HOLDS(L && plain);
     luaL_openlibs(L);
-    cl_codec_open(L, &codec);
+    lc_codec_open(L, &codec);
     HOLDS(luaL_loadstring(L, equal_source) == 0);
-    cl_push_null(L, &codec);
+    lc_push_null(L, &codec);
     lua_call(L, 1, 1);
     equal_ref = luaL_ref(L, LUA_REGISTRYINDEX);
 }
@@ -61,30 +61,30 @@ static int are_equal(int a, int b)
 
 static void values_survive(const char *text, size_t n)
 {
-    int taken = cl_decode_value(L, &codec, text, n);
-    int is_json = reference_is_json((const uint8_t *)text, n, CL_JSON_DEPTH, MOST_VALUES);
+    int taken = lc_decode_value(L, &codec, text, n);
+    int is_json = reference_is_json((const uint8_t *)text, n, LC_JSON_MAX_DEPTH, MOST_VALUES);
     HOLDS(taken == is_json || (taken && !reference_is_utf8((const uint8_t *)text, n))); /* bytes may be mended */
     if (!taken) {
         HOLDS(lua_gettop(L) == 0 && codec.error[0]);
         return;
     }
     out.len = 0;
-    HOLDS(cl_encode_value(L, &codec, 1, &out));
-    HOLDS(reference_is_json((const uint8_t *)out.data, out.len, CL_JSON_DEPTH, MOST_VALUES));
+    HOLDS(lc_encode_value(L, &codec, 1, &out));
+    HOLDS(reference_is_json((const uint8_t *)out.data, out.len, LC_JSON_MAX_DEPTH, MOST_VALUES));
     HOLDS(reference_is_utf8((const uint8_t *)out.data, out.len));
-    HOLDS(cl_decode_value(L, &codec, out.data, out.len));
+    HOLDS(lc_decode_value(L, &codec, out.data, out.len));
     HOLDS(lua_gettop(L) == 2 && are_equal(1, 2));
     lua_settop(L, 0);
 }
 
 static void lists_survive(const char *text, size_t n)
 {
-    int count = cl_decode_values(L, &codec, text, n);
+    int count = lc_decode_values(L, &codec, text, n);
     HOLDS(lua_gettop(L) == (count < 0 ? 0 : count));
     if (count < 0) return;
     out.len = 0;
-    HOLDS(cl_encode_values(L, &codec, 1, count, &out));
-    HOLDS(cl_decode_values(L, &codec, out.data, out.len) == count);
+    HOLDS(lc_encode_values(L, &codec, 1, count, &out));
+    HOLDS(lc_decode_values(L, &codec, out.data, out.len) == count);
     for (int i = 1; i <= count; i++) HOLDS(are_equal(i, count + i) || lua_isnil(L, count + i));
     lua_settop(L, 0);
 }
@@ -95,10 +95,10 @@ static void strings_survive(const char *bytes, size_t n)
     bool ok;
     size_t bad_at;
     out.len = 0;
-    cl_encode_string(&out, bytes, n, &ok, &bad_at);
+    lc_encode_string(&out, bytes, n, &ok, &bad_at);
     HOLDS(ok || bad_at < n);
     if (!ok) return;
-    HOLDS(cl_decode_value(L, &codec, out.data, out.len));
+    HOLDS(lc_decode_value(L, &codec, out.data, out.len));
     size_t length;
     const char *back = lua_tolstring(L, -1, &length);
     HOLDS(length == n && (n == 0 || memcmp(back, bytes, n) == 0));
@@ -115,7 +115,7 @@ static void numbers_are_rounded_once(const char *text, size_t n)
 {
     for (size_t i = 0; i < n;) {
         double got;
-        const char *behind = cl_number_read(text + i, text + n, &got);
+        const char *behind = lc_number_read(text + i, text + n, &got);
         if (!behind) {
             i++;
             continue;
@@ -135,13 +135,13 @@ static void any_double_survives(const char *bytes, size_t n)
 {
     for (size_t i = 0; i + sizeof(double) <= n; i += sizeof(double)) {
         double d, back;
-        char text[CL_NUMBER_ROOM];
+        char text[LC_NUMBER_ROOM];
         memcpy(&d, bytes + i, sizeof d);
-        size_t length = cl_number_write(d, text);
+        size_t length = lc_number_write(d, text);
         HOLDS(length > 0 && length < sizeof text);
         HOLDS(reference_is_json((const uint8_t *)text, length, 1, 1));
         if (!isfinite(d)) continue;
-        HOLDS(cl_number_read(text, text + length, &back) == text + length);
+        HOLDS(lc_number_read(text, text + length, &back) == text + length);
         HOLDS(d == back);
     }
 }
