@@ -1,14 +1,19 @@
 #!/usr/bin/env python3
-"""The examples as texts: each compiles alone by the command in its head, strictly; the short ones are short."""
+"""The examples as texts: each compiles alone by the command in its head, strictly; the short ones are short. The bindings
+declare the library as its header does."""
 import glob
 import os
 import re
 import subprocess
+import sys
 import tempfile
 import unittest
 
 SOURCE = os.environ["CLOUDS_SOURCE"]
 FOLDER = SOURCE + "/examples"
+sys.path.insert(0, SOURCE + "/tools")
+sys.dont_write_bytecode = True
+import reference  # noqa: E402
 
 
 def code_lines(path):
@@ -46,6 +51,54 @@ class Sources(unittest.TestCase):
         for name in ("service", "client"):
             text = open(f"{FOLDER}/c/{name}.c").read()
             self.assertIn("```c\n" + text[text.index("*/\n") + 3:] + "```\n", guide, f"docs/C.md shows another {name}.c")
+
+
+BINDINGS = ("ruby/clouds.rb", "ruby/clouds/library.rb", "perl/Clouds.pm", "perl/Clouds/Library.pm")
+
+
+def one_line(text):
+    return " ".join(text.split())
+
+
+class Bindings(unittest.TestCase):
+    def test_each_file_is_short(self):
+        for path in BINDINGS:
+            lines = open(f"{FOLDER}/{path}").read().split("\n")
+            self.assertLess(len(lines), 151, path)
+            self.assertLessEqual(max(map(len, lines)), 120, path)
+
+    def test_the_declarations_are_those_of_the_header(self):
+        functions, _ = reference.read()
+        known = {f.name: one_line(f.declaration) for f in functions}
+        for path in ("ruby/clouds/library.rb", "perl/Clouds/Library.pm"):
+            text = open(f"{FOLDER}/{path}").read()
+            declared = re.findall(r"^ *((?:int|void|const char \*)\s*(clouds_\w+)\([^;]*\));$", text, re.M)
+            self.assertGreater(len(declared), 15, path)
+            for declaration, name in declared:
+                self.assertEqual(one_line(declaration), known.get(name), path)
+            everywhere = "".join(open(f"{FOLDER}/{one}").read() for one in BINDINGS if one[:4] == path[:4])
+            for _, name in declared:
+                self.assertGreater(len(re.findall(rf"\b{name}\b", everywhere)), 1, f"{path} does not use {name}")
+
+    def test_the_numbers_are_those_of_the_header(self):
+        header = open(SOURCE + "/capi/include/clouds.h").read()
+        for path in BINDINGS:
+            for name, number in re.findall(r"\b(CLOUDS_\w+) =>? (\d+)", open(f"{FOLDER}/{path}").read()):
+                self.assertRegex(header, rf"\b{name}(?: =)? {number}\b", path)
+
+    def test_the_page_shows_them_as_they_are(self):
+        guide = open(SOURCE + "/docs/BINDINGS.md").read()
+        texts = {"ruby": "", "perl": ""}
+        for path in glob.glob(FOLDER + "/ruby/**", recursive=True) + glob.glob(FOLDER + "/perl/**", recursive=True):
+            if os.path.isfile(path):
+                texts[os.path.relpath(path, FOLDER)[:4]] += open(path).read()
+        for path in BINDINGS:
+            self.assertIn(f"(../examples/{path})", guide)
+        for language, text in texts.items():
+            shown = re.findall(rf"^```{language}\n(.*?)^```$", guide, re.S | re.M)
+            self.assertTrue(shown, language)
+            for excerpt in shown:
+                self.assertIn(excerpt, text, f"docs/BINDINGS.md shows other {language}")
 
 
 unittest.main()
