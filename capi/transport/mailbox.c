@@ -235,15 +235,19 @@ static void drain(cl_transport *base, void *node)
 {
 }
 
-static void close_node(cl_transport *base, void *node, int served)
+static void close_endpoint(mailbox *m, endpoint *e)
 {
-    mailbox *m = of(base);
-    endpoint *e = endpoint_of(m, node);
-    if (!e || e->closing) return;
+    if (e->closing) return;
     stop_listening(m, e);
     e->closing = 1;
     m->closing_n++;
     cl_loop_defer(m->loop);
+}
+
+static void close_node(cl_transport *base, void *node, int served)
+{
+    endpoint *e = endpoint_of(of(base), node);
+    if (e) close_endpoint(of(base), e);
 }
 
 /* ---- sending */
@@ -356,6 +360,7 @@ static void close_transport(cl_transport *base)
 {
     mailbox *m = of(base);
     m->closing = 1;
+    CL_LIST_EACH(it, &m->endpoints) close_endpoint(m, CL_OWNER(it, endpoint, mine));
     cl_loop_defer(m->loop);
 }
 

@@ -63,8 +63,8 @@ typedef struct cl_transport_ops {
     void (*close_node)(cl_transport *t, void *node, int served);
     /* Hands to the kernel what was queued in this turn, and does what was deferred. */
     void (*flush)(cl_transport *t);
-    /* All nodes are closed or closing, and nothing is sent any more. Ends with `closed`. destroy without close only
-     * after the end of the loop. */
+    /* Nothing is sent any more, and nodes that are still open are closed. Ends with `closed`. destroy without close
+     * only after the end of the loop. */
     void (*close)(cl_transport *t);
     void (*destroy)(cl_transport *t);
 } cl_transport_ops;

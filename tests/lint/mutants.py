@@ -444,4 +444,41 @@ class Generated(Copy):
         self.bites("_abi.py", *check)
 
 
+class Includes(Copy):
+    """An arrow that points up, and a file that would know both a registry and a socket."""
+    parts = ("capi", "host", "lua", "bindings/node/src", "bindings/python/clouds", "examples", "tests/lint")
+    guarded = "tests/lint/includes.py"
+
+    def includes(self, path, header):
+        """The file includes one more header."""
+        self.change(path, r"^#include ", f'#include "{header}"\n#include ')
+
+    def test_as_it_is(self):
+        self.passes(self.guarded)
+
+    def test_a_directory_that_knows_a_socket(self):
+        self.includes("capi/directory/folder/claim.c", "net/conn.h")
+        self.bites("knows no socket", self.guarded)
+
+    def test_a_bus_that_knows_a_socket(self):
+        self.includes("capi/bus/node.c", "net/conn.h")
+        self.bites("knows no socket", self.guarded)
+
+    def test_a_transport_that_knows_a_registry(self):
+        self.includes("capi/transport/link/link.c", "directory/directory.h")
+        self.bites("transport may not use directory", self.guarded)
+
+    def test_a_directory_that_knows_a_transport(self):
+        self.includes("capi/directory/memory.c", "transport/transport.h")
+        self.bites("directory may not use transport", self.guarded)
+
+    def test_a_core_that_knows_more_of_the_bus(self):
+        self.includes("capi/core/node.c", "bus/internal.h")
+        self.bites("core may not use bus", self.guarded)
+
+    def test_the_client_of_redis(self):
+        self.includes("capi/transport/link/link.c", "redis/client.h")
+        self.bites("only what is on Redis", self.guarded)
+
+
 unittest.main()
