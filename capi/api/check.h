@@ -4,7 +4,7 @@
 
 #include "api/events.h"
 #include "base/str.h"
-#include "proto/peer.h"
+#include "proto/limits.h"
 
 int cl_check_utf8(cl_str text);
 

@@ -161,7 +161,7 @@ static cl_transport_sink transport_sink(cl_composed *bus)
                                .receiver = bus->sink.self,
                                .envelope = bus->sink.envelope,
                                .dropped = bus->sink.dropped,
-                               .delivery = bus->sink.fate,
+                               .delivery = bus->sink.delivery,
                                .locate = on_locate,
                                .has_other = on_has_other,
                                .suspended = on_suspended,

@@ -9,8 +9,9 @@
 #include <stdint.h>
 
 #include "base/str.h"
+#include "proto/delivery.h"
 #include "proto/envelope.h"
-#include "proto/peer.h"
+#include "proto/limits.h"
 #include "proto/url.h"
 
 typedef struct cl_bus cl_bus;
@@ -30,10 +31,10 @@ typedef struct cl_bus_sink {
     void (*envelope)(void *self, void *node, const cl_envelope *e);
     /* Something broken arrived and was dropped. */
     void (*dropped)(void *self, int code);
-    /* What became of an envelope with a token, at most once for each. Every fate but WRITTEN is told; WRITTEN is told
-     * when the bus learns the number of receivers (redis: always, links: for messages). No word means: it may have
+    /* What became of an envelope with a token, at most once for each. Every delivery but WRITTEN is told; WRITTEN is
+     * told when the bus learns the number of receivers (redis: always, links: for messages). No word means: it may have
      * arrived. */
-    void (*fate)(void *self, uint64_t token, enum cl_fate fate, int64_t number);
+    void (*delivery)(void *self, uint64_t token, enum cl_delivery delivery, int64_t number);
     /* The answer to lookup: the complete list. code not 0: it could not be had (the old list stays). */
     void (*servers)(void *self, cl_str method, const cl_server *servers, size_t n, int code);
     /* Between lookups: a server of a method came or went. */
@@ -67,13 +68,13 @@ typedef struct cl_bus_ops {
      * more, and what was asked for is pursued all the same. Unknown operations are fine. NULL: they never wait for
      * long. */
     void (*abandon)(cl_bus *bus, uint64_t operation);
-    /* Sends from `node`, which is ready. CL_NATIVE in e->flags says that e->to is ours. token 0: nobody wants its fate.
-     * Refused at once, without a fate: CLOUDS_EUNREACHABLE, CLOUDS_ELIMIT, CLOUDS_ETOOBIG, CLOUDS_ENOMEM. While the bus
-     * is down, calls are refused (the core keeps them); results and messages queue within write_soft, and what is past
-     * its deadline then is never sent. */
+    /* Sends from `node`, which is ready. CL_NATIVE in e->flags says that e->to is ours. token 0: nobody wants its
+     * delivery. Refused at once, without a delivery: CLOUDS_EUNREACHABLE, CLOUDS_ELIMIT, CLOUDS_ETOOBIG, CLOUDS_ENOMEM.
+     * While the bus is down, calls are refused (the core keeps them); results and messages queue within write_soft, and
+     * what is past its deadline then is never sent. */
     int (*send)(cl_bus *bus, void *node, const cl_envelope *e, uint64_t token);
-    /* Takes an envelope back that was sent to `to`. 1: it had not left, never will, and no fate of it is told; 0: it
-     * may have left. NULL: what was sent cannot be taken back. */
+    /* Takes an envelope back that was sent to `to`. 1: it had not left, never will, and no delivery of it is reported; 0:
+     * it may have left. NULL: what was sent cannot be taken back. */
     int (*recall)(cl_bus *bus, cl_str to, uint64_t token);
     /* Asks for the servers of a method; several lookups may share one answer, which is `servers` (while the bus is
      * down: with CLOUDS_EUNREACHABLE). `known`: the caller has living servers, so this is only a refresh and may wait.

@@ -559,32 +559,32 @@ static void reached_several(const cl_call *call, int64_t number)
                  (long long)number);
 }
 
-void cl_core_fate(cl_core *core, uint64_t token, enum cl_fate fate, int64_t number)
+void cl_core_delivery(cl_core *core, uint64_t token, enum cl_delivery delivery, int64_t number)
 {
     uint64_t id = cl_token_call(token);
     cl_op *op = id == token ? cl_op_find(core, id) : NULL;
     if (op) {
-        cl_message_fate(core, op, fate, number);
+        cl_message_delivery(core, op, delivery, number);
         return;
     }
     cl_call *call = cl_call_find(core, id);
     if (!call || call->state != CL_CALL_SENT || cl_token_of(id, call->sends) != token) return;
-    if (fate == CL_FATE_WRITTEN) {
+    if (delivery == CL_DELIVERY_WRITTEN) {
         if (number > 1) reached_several(call, number);
         return;
     }
     int64_t now = cl_core_now(core);
-    if (fate == CL_FATE_NOBODY || fate == CL_FATE_UNPROVEN) cl_directory_drop_all(core, call->peer);
-    if (fate == CL_FATE_LOST || fate == CL_FATE_UNPROVEN) {
+    if (delivery == CL_DELIVERY_NOBODY || delivery == CL_DELIVERY_UNPROVEN) cl_directory_drop_all(core, call->peer);
+    if (delivery == CL_DELIVERY_LOST || delivery == CL_DELIVERY_UNPROVEN) {
         cl_attempt_lost(call, now);
         return;
     }
-    if (fate == CL_FATE_NOT_SENT && number < 0) {
+    if (delivery == CL_DELIVERY_NOT_SENT && number < 0) {
         cl_attempt_fail_with_text(call, (int)number, 1);
         return;
     }
     /* That it did not go out says nothing about the server; the bus may be about to tell that it is down. */
-    int again = fate == CL_FATE_NOT_SENT && call->sends < NOT_SENT_MAX;
+    int again = delivery == CL_DELIVERY_NOT_SENT && call->sends < NOT_SENT_MAX;
     if (again) untry(call);
     if (again && call->pinned) retry_soon(call, now);
     else cl_attempt_fail_over(call, CL_FAILING_UNRECEIVED, CLOUDS_ENOSERVER, CL_STR_NONE, now);

@@ -164,7 +164,7 @@ void cl_core_check_room_soon(cl_core *core);
 /* There may be room in the queues of the bus: the number of calls that waited for it and went out. */
 size_t cl_core_check_room(cl_core *core);
 void cl_core_envelope(cl_core *core, cl_node *node, const cl_envelope *e);
-void cl_core_fate(cl_core *core, uint64_t token, enum cl_fate fate, int64_t number);
+void cl_core_delivery(cl_core *core, uint64_t token, enum cl_delivery delivery, int64_t number);
 void cl_core_registered(cl_core *core, uint64_t operation, int code, const char *words);
 void cl_core_servers(cl_core *core, cl_str method, const cl_server *servers, size_t n, int code);
 void cl_core_server_up(cl_core *core, cl_str method, cl_server server);

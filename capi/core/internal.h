@@ -361,7 +361,7 @@ void cl_op_discard(cl_core *core, cl_op *op);
 void cl_message_arrived(cl_core *core, cl_node *node, const cl_envelope *e);
 void cl_message_flush(cl_node *node);
 void cl_message_drop_all(cl_node *node, int code);
-void cl_message_fate(cl_core *core, cl_op *op, enum cl_fate fate, int64_t number);
+void cl_message_delivery(cl_core *core, cl_op *op, enum cl_delivery delivery, int64_t number);
 void cl_message_due(cl_op *op);
 void cl_message_forget(cl_op *op); /* what of it still waits here */
 

@@ -101,15 +101,15 @@ void cl_message_drop_all(cl_node *node, int code)
     }
 }
 
-void cl_message_fate(cl_core *core, cl_op *op, enum cl_fate fate, int64_t number)
+void cl_message_delivery(cl_core *core, cl_op *op, enum cl_delivery delivery, int64_t number)
 {
     if (op->kind != CL_OP_SEND) return;
-    if (fate == CL_FATE_NOT_SENT) cl_op_end(op, CLOUDS_EUNREACHABLE, NULL, 0, CL_STR_NONE);
+    if (delivery == CL_DELIVERY_NOT_SENT) cl_op_end(op, CLOUDS_EUNREACHABLE, NULL, 0, CL_STR_NONE);
     else
         cl_op_end(op, 0, NULL,
-                  fate == CL_FATE_NOBODY || fate == CL_FATE_UNPROVEN ? 0
-                  : fate == CL_FATE_LOST                             ? -1
-                                                                     : number,
+                  delivery == CL_DELIVERY_NOBODY || delivery == CL_DELIVERY_UNPROVEN ? 0
+                  : delivery == CL_DELIVERY_LOST                                     ? -1
+                                                                                     : number,
                   CL_STR_NONE);
 }
 

@@ -38,10 +38,10 @@ static void on_dropped(void *self, int code)
     if (!core->muted) core->counters[limit ? CL_COUNT_LIMIT_HITS : CL_COUNT_BROKEN_INPUT]++;
 }
 
-static void on_fate(void *self, uint64_t token, enum cl_fate fate, int64_t number)
+static void on_delivery(void *self, uint64_t token, enum cl_delivery delivery, int64_t number)
 {
     cl_core *core = self;
-    if (!core->muted) cl_core_fate(core, token, fate, number);
+    if (!core->muted) cl_core_delivery(core, token, delivery, number);
 }
 
 static void on_servers(void *self, cl_str method, const cl_server *servers, size_t n, int code)
@@ -96,7 +96,7 @@ void cl_core_sink(cl_core *core, cl_bus_sink *out)
                          .registered = on_registered,
                          .envelope = on_envelope,
                          .dropped = on_dropped,
-                         .fate = on_fate,
+                         .delivery = on_delivery,
                          .servers = on_servers,
                          .server_up = on_server_up,
                          .server_down = on_server_down,

@@ -13,7 +13,7 @@
 
 #include "base/str.h"
 #include "proto/address.h"
-#include "proto/peer.h"
+#include "proto/delivery.h"
 
 typedef struct cl_directory cl_directory;
 

@@ -18,6 +18,7 @@
 #include "net/deferred.h"
 #include "net/loop.h"
 #include "proto/frame.h"
+#include "proto/limits.h"
 
 /* Announcements, between directories only. */
 enum { ANNOUNCE_UP = 'U', ANNOUNCE_DOWN = 'D', ANNOUNCE_DRAINING = 'G' };

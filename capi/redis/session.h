@@ -5,7 +5,7 @@
 
 #include "base/buf.h"
 #include "net/loop.h"
-#include "proto/peer.h"
+#include "proto/limits.h"
 #include "redis/pending.h"
 
 typedef struct cl_session cl_session;

@@ -16,6 +16,7 @@
 #include "net/deferred.h"
 #include "net/loop.h"
 #include "proto/frame.h"
+#include "proto/limits.h"
 #include "transport/transport.h"
 
 enum { FRAME_GONE = 'X' }; /* between mailboxes only */
@@ -255,7 +256,7 @@ static void close_node(cl_transport *base, void *node, int served)
 static void delivered(void *owner, const cl_deferred *d)
 {
     mailbox *m = owner;
-    m->sink.delivery(m->sink.receiver, d->number, (enum cl_fate)d->code, d->code == CL_FATE_WRITTEN);
+    m->sink.delivery(m->sink.receiver, d->number, (enum cl_delivery)d->code, d->code == CL_DELIVERY_WRITTEN);
 }
 
 static int refused(const cl_envelope *e, int code, size_t size, size_t most)
@@ -276,7 +277,7 @@ static int send(cl_transport *base, void *node, const cl_envelope *e, uint64_t t
     if (size > m->limits.message) return cl_error_too_big("the message", size, m->limits.message);
     cl_deferred *report = NULL;
     if (token && e->type == CL_MESSAGE) {
-        report = cl_deferred_reserve(delivered, NULL, token, CL_FATE_WRITTEN, CL_STR_NONE);
+        report = cl_deferred_reserve(delivered, NULL, token, CL_DELIVERY_WRITTEN, CL_STR_NONE);
         if (!report) return CLOUDS_ENOMEM;
     }
     int code = post(m, e, &most);
@@ -286,7 +287,7 @@ static int send(cl_transport *base, void *node, const cl_envelope *e, uint64_t t
     }
     cl_deferred_discard(report);
     if (code == CLOUDS_ENOSERVER)
-        return token ? cl_defer(&m->deferred, delivered, NULL, token, CL_FATE_NOBODY, CL_STR_NONE) : 0;
+        return token ? cl_defer(&m->deferred, delivered, NULL, token, CL_DELIVERY_NOBODY, CL_STR_NONE) : 0;
     return refused(e, code, size, most);
 }
 

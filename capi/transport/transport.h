@@ -9,8 +9,8 @@
 #include <stdint.h>
 
 #include "proto/address.h"
+#include "proto/delivery.h"
 #include "proto/envelope.h"
-#include "proto/peer.h"
 
 typedef struct cl_transport cl_transport;
 
@@ -28,7 +28,7 @@ typedef struct cl_transport_sink {
     void *receiver;
     void (*envelope)(void *receiver, void *node, const cl_envelope *e);
     void (*dropped)(void *receiver, int code);
-    void (*delivery)(void *receiver, uint64_t token, enum cl_fate delivery, int64_t number);
+    void (*delivery)(void *receiver, uint64_t token, enum cl_delivery delivery, int64_t number);
     /* Where a node is; asked from inside send, when a way to it has to be made. As directory.locate. */
     int (*locate)(void *self, cl_str id, cl_address *address);
     /* Is there another server for what this node serves? NULL is not allowed. */

@@ -293,9 +293,9 @@ void fake_refuse(fake *f, int i, int code)
     answer(f, i, CL_REFUSED, error, "[]");
 }
 
-void fake_fate(fake *f, int i, enum cl_fate fate)
+void fake_delivery(fake *f, int i, enum cl_delivery delivery)
 {
-    cl_core_fate(f->core, f->sent[i].token, fate, fate == CL_FATE_WRITTEN);
+    cl_core_delivery(f->core, f->sent[i].token, delivery, delivery == CL_DELIVERY_WRITTEN);
 }
 
 uint64_t fake_inbound(fake *f, cl_node *node, const char *from, const char *id, const char *method, unsigned flags,

@@ -74,7 +74,7 @@ void fake_servers_code(fake *f, const char *method, int code);
 /* Answers what was sent as number i. */
 void fake_answer(fake *f, int i, const char *error, const char *result);
 void fake_refuse(fake *f, int i, int code);
-void fake_fate(fake *f, int i, enum cl_fate fate);
+void fake_delivery(fake *f, int i, enum cl_delivery delivery);
 
 /* A call from outside; returns the id of the request of the event raised, or 0. */
 uint64_t fake_inbound(fake *f, cl_node *node, const char *from, const char *id, const char *method, unsigned flags,

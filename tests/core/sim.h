@@ -33,7 +33,7 @@ typedef struct sim sim;
 enum sim_what {
     SIM_TICK,
     SIM_PACKET,
-    SIM_FATE,
+    SIM_DELIVERY,
     SIM_LOOKED,
     SIM_ANSWER,
     SIM_CALL,

@@ -61,16 +61,16 @@ int sim_send(cl_bus *bus, void *node, const cl_envelope *e, uint64_t token)
     if (!n->bus_up && e->type == CL_CALL) return CLOUDS_EUNREACHABLE;
     if (sim_chance(w, 0.0005)) return CLOUDS_ELIMIT;
     if (e->type == CL_CALL && sim_chance(w, w->loss / 4)) {
-        sim_item *fate = sim_later(w, sim_delay(w), SIM_FATE, n->index);
-        fate->id = token;
-        fate->number = CL_FATE_NOT_SENT;
+        sim_item *delivery = sim_later(w, sim_delay(w), SIM_DELIVERY, n->index);
+        delivery->id = token;
+        delivery->number = CL_DELIVERY_NOT_SENT;
         return 0;
     }
     if (!n->bus_up || sim_chance(w, w->loss)) {
         if (token && sim_chance(w, 0.5)) {
-            sim_item *fate = sim_later(w, sim_delay(w), SIM_FATE, n->index);
-            fate->id = token;
-            fate->number = CL_FATE_LOST;
+            sim_item *delivery = sim_later(w, sim_delay(w), SIM_DELIVERY, n->index);
+            delivery->id = token;
+            delivery->number = CL_DELIVERY_LOST;
         }
         return 0;
     }
@@ -90,9 +90,9 @@ static void tell_nobody(sim *w, const sim_item *p)
 {
     sim_node *from = &w->nodes[p->node];
     if (!p->id || p->duplicate || from->life != p->life) return;
-    sim_item *fate = sim_later(w, sim_delay(w), SIM_FATE, p->node);
-    fate->id = p->id;
-    fate->number = CL_FATE_NOBODY;
+    sim_item *delivery = sim_later(w, sim_delay(w), SIM_DELIVERY, p->node);
+    delivery->id = p->id;
+    delivery->number = CL_DELIVERY_NOBODY;
 }
 
 /* Exchanges the id of this answer with that of another on its way to the same node. */

@@ -337,8 +337,8 @@ static void to_core(sim *w, sim_node *n, const sim_item *item)
     snprintf(name, sizeof name, "m%d", item->method);
     cl_str method = cl_str_z(name), about = cl_str_z(item->from);
     switch (item->what) {
-    case SIM_FATE:
-        cl_core_fate(n->core, item->id, (enum cl_fate)item->number, 0);
+    case SIM_DELIVERY:
+        cl_core_delivery(n->core, item->id, (enum cl_delivery)item->number, 0);
         break;
     case SIM_ANSWER:
         cl_core_answer(n->core, item->id, cl_str_z(item->error), cl_str_z(item->text));

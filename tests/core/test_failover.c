@@ -89,9 +89,9 @@ static void nobody_there_is_an_answer(void)
     fake_servers(&f, "other", "n.1");
     uint64_t id = fake_call(&f, "m");
     fake_servers(&f, "m", "n.1,n.2");
-    fake_fate(&f, 1, CL_FATE_NOBODY);
+    fake_delivery(&f, 1, CL_DELIVERY_NOBODY);
     CHECK_STR(f.sent[2].to, 3, "n.2");
-    fake_fate(&f, 2, CL_FATE_NOBODY);
+    fake_delivery(&f, 2, CL_DELIVERY_NOBODY);
     CHECK_INT(f.looks[f.n_looks - 1].known, 0);
     fake_servers(&f, "m", "n.1,n.2"); /* the keys are still there */
     fake_event *e = fake_result(&f, id);
@@ -101,7 +101,7 @@ static void nobody_there_is_an_answer(void)
     int looks = f.n_looks;
     fake_call(&f, "other"); /* gone from all lists */
     CHECK_INT(f.n_looks, looks + 1);
-    fake_fate(&f, 1, CL_FATE_NOBODY); /* twice, and for a call that is over */
+    fake_delivery(&f, 1, CL_DELIVERY_NOBODY); /* twice, and for a call that is over */
     fake_end(&f);
 }
 
@@ -112,24 +112,24 @@ static void not_sent_is_sent_again(void)
     uint64_t id = fake_call(&f, "m");
     fake_servers(&f, "m", "s.1");
     cl_core_bus(f.core, 0, CLOUDS_EUNREACHABLE, "");
-    fake_fate(&f, 0, CL_FATE_NOT_SENT);
+    fake_delivery(&f, 0, CL_DELIVERY_NOT_SENT);
     CHECK_INT(fake_results(&f, id), 0);
     cl_core_bus(f.core, 1, 0, NULL);
     CHECK_INT(f.n_sent, 2);
-    fake_fate(&f, 1, CL_FATE_NOT_SENT); /* this time the bus seems fine */
+    fake_delivery(&f, 1, CL_DELIVERY_NOT_SENT); /* this time the bus seems fine */
     CHECK_INT(f.n_sent, 3);
     fake_answer(&f, 2, "", "[]");
     CHECK_INT(fake_result(&f, id)->e.code, 0);
     id = fake_call(&f, "m");
     for (int i = 0; i < 10 && !fake_results(&f, id); i++) { /* not for ever */
-        fake_fate(&f, f.n_sent - 1, CL_FATE_NOT_SENT);
+        fake_delivery(&f, f.n_sent - 1, CL_DELIVERY_NOT_SENT);
         fake_servers(&f, "m", "s.1");
     }
     CHECK_INT(fake_result(&f, id)->e.code, CLOUDS_ENOSERVER);
     fake_end(&f);
 }
 
-/* The fates of a broken connection come before the word that the bus is down. */
+/* The deliveries of a broken connection come before the word that the bus is down. */
 static void not_sent_says_nothing_about_the_server(void)
 {
     fake f = {0};
@@ -139,8 +139,8 @@ static void not_sent_says_nothing_about_the_server(void)
     uint64_t pinned = fake_call_spec(&f, (cl_call_spec){.server = CL_STR("s.1")});
     CHECK_INT(f.n_sent, 2);
     f.send_code = CLOUDS_EUNREACHABLE;
-    fake_fate(&f, 0, CL_FATE_NOT_SENT);
-    fake_fate(&f, 1, CL_FATE_NOT_SENT);
+    fake_delivery(&f, 0, CL_DELIVERY_NOT_SENT);
+    fake_delivery(&f, 1, CL_DELIVERY_NOT_SENT);
     cl_core_bus(f.core, 0, CLOUDS_EUNREACHABLE, "");
     fake_advance(&f, 500);
     CHECK_INT(fake_results(&f, id) + fake_results(&f, pinned), 0);
@@ -152,7 +152,7 @@ static void not_sent_says_nothing_about_the_server(void)
     fake_call(&f, "m");
     CHECK_INT(f.n_sent, 5);
     for (int i = 0; i < 10 && !fake_results(&f, pinned); i++) { /* not for ever */
-        for (int n = f.n_sent - 1; n >= 0; n--) fake_fate(&f, n, CL_FATE_NOT_SENT);
+        for (int n = f.n_sent - 1; n >= 0; n--) fake_delivery(&f, n, CL_DELIVERY_NOT_SENT);
         fake_advance(&f, 100);
     }
     CHECK_INT(fake_result(&f, pinned)->e.code, CLOUDS_ENOSERVER);
@@ -166,14 +166,14 @@ static void lost_is_unknown(void)
     uint64_t id = fake_call(&f, "m"), patient = fake_call_spec(&f, (cl_call_spec){.retries = 1});
     fake_servers(&f, "m", "s.1");
     fake_servers(&f, "m", "s.1,s.2");
-    fake_fate(&f, 0, CL_FATE_LOST);
-    fake_fate(&f, 1, CL_FATE_LOST);
+    fake_delivery(&f, 0, CL_DELIVERY_LOST);
+    fake_delivery(&f, 1, CL_DELIVERY_LOST);
     CHECK_INT(fake_result(&f, id)->e.code, CLOUDS_ELOST);
     CHECK_INT(fake_result(&f, id)->e.outcome, CLOUDS_OUTCOME_UNKNOWN);
     CHECK_INT(f.n_sent, 3);
     CHECK_STR(f.sent[2].to, 3, "s.2");
-    fake_fate(&f, 1, CL_FATE_LOST); /* of the attempt before */
-    fake_fate(&f, 2, CL_FATE_WRITTEN);
+    fake_delivery(&f, 1, CL_DELIVERY_LOST); /* of the attempt before */
+    fake_delivery(&f, 2, CL_DELIVERY_WRITTEN);
     CHECK_INT(fake_results(&f, patient), 0);
     fake_answer(&f, 2, "", "[]");
     CHECK_INT(fake_result(&f, patient)->e.code, 0);
@@ -186,8 +186,8 @@ static void what_was_lost_once_stays_unknown(void)
     fake_start(&f);
     uint64_t id = fake_call_spec(&f, (cl_call_spec){.retries = 1});
     fake_servers(&f, "m", "s.1");
-    fake_fate(&f, 0, CL_FATE_LOST);
-    fake_fate(&f, 1, CL_FATE_NOBODY);
+    fake_delivery(&f, 0, CL_DELIVERY_LOST);
+    fake_delivery(&f, 1, CL_DELIVERY_NOBODY);
     fake_servers(&f, "m", "");
     CHECK_INT(fake_result(&f, id)->e.code, CLOUDS_ENOSERVER);
     CHECK_INT(fake_result(&f, id)->e.outcome, CLOUDS_OUTCOME_UNKNOWN);
@@ -225,7 +225,7 @@ static void pinned_calls_go_nowhere_else(void)
     uint64_t id = fake_call_spec(&f, (cl_call_spec){.server = CL_STR("s.2")});
     CHECK_STR(fake_last_sent(&f)->to, 3, "s.2");
     CHECK_INT(fake_last_sent(&f)->flags, CL_NATIVE);
-    fake_fate(&f, 1, CL_FATE_NOBODY);
+    fake_delivery(&f, 1, CL_DELIVERY_NOBODY);
     CHECK_INT(fake_result(&f, id)->e.code, CLOUDS_ENOSERVER);
     CHECK_STR(fake_result(&f, id)->peer, 3, "s.2");
     CHECK_INT(f.n_sent, 2);
@@ -301,7 +301,7 @@ static void what_nobody_received_costs_no_budget(void)
     for (int i = 0; i < 599; i++) fake_call(&f, "m");
     CHECK_INT(f.n_sent, 600);
     for (int i = 0; i < 600; i++)
-        if (strcmp(f.sent[i].to, "s.1") == 0) fake_fate(&f, i, CL_FATE_NOBODY);
+        if (strcmp(f.sent[i].to, "s.1") == 0) fake_delivery(&f, i, CL_DELIVERY_NOBODY);
     CHECK_INT(f.n_sent, 900);
     CHECK_INT((int)cl_core_counters(f.core)[CL_COUNT_FAILOVERS], 300);
     for (int i = 600; i < f.n_sent; i++) CHECK_STR(f.sent[i].to, 3, "s.2");
@@ -315,7 +315,7 @@ static void an_unproven_loss_is_not_repeated(void)
     fake_start(&f);
     uint64_t id = fake_call(&f, "m");
     fake_servers(&f, "m", "s.1,s.2");
-    fake_fate(&f, 0, CL_FATE_UNPROVEN);
+    fake_delivery(&f, 0, CL_DELIVERY_UNPROVEN);
     CHECK_INT(f.n_sent, 1);
     CHECK_INT(fake_result(&f, id)->e.code, CLOUDS_ELOST);
     CHECK_INT(fake_result(&f, id)->e.outcome, CLOUDS_OUTCOME_UNKNOWN);
@@ -332,10 +332,10 @@ static void a_graveyard_is_not_walked_through(void)
     for (int i = 0; i < 200; i++) cl_budget_take(&f.core->budget, 1000000); /* spent by others */
     uint64_t id = fake_call_spec(&f, (cl_call_spec){.timeout = 5});
     fake_servers(&f, "m", "a1,a2,a3,a4,a5,a6,a7,a8,a9,b1,b2,b3,b4,b5,b6,b7,b8,b9,c1,c2");
-    for (int i = 0; i < f.n_sent; i++) fake_fate(&f, i, CL_FATE_NOBODY);
+    for (int i = 0; i < f.n_sent; i++) fake_delivery(&f, i, CL_DELIVERY_NOBODY);
     CHECK_INT(f.n_sent, 8); /* it asks who lives before it goes on */
     fake_servers(&f, "m", "b1,b2,b3,b4,b5,b6,b7,b8,b9,c1,c2");
-    for (int i = 8; i < f.n_sent; i++) fake_fate(&f, i, CL_FATE_NOBODY);
+    for (int i = 8; i < f.n_sent; i++) fake_delivery(&f, i, CL_DELIVERY_NOBODY);
     CHECK_INT(f.n_sent, 9);
     fake_advance(&f, 5000);
     CHECK_INT(fake_result(&f, id)->e.code, CLOUDS_ENOSERVER);

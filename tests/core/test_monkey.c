@@ -179,7 +179,7 @@ static void suffer(monkey *m, cl_node *node)
         fake_inbound(f, node, "c.9", "id", any(m, 2) ? "up" : "a", (unsigned)any(m, 8), any(m, 2) ? f->now + 50 : 0);
         break;
     case 7:
-        if (f->n_sent) fake_fate(f, (int)any(m, (uint64_t)f->n_sent), (enum cl_fate)any(m, 4));
+        if (f->n_sent) fake_delivery(f, (int)any(m, (uint64_t)f->n_sent), (enum cl_delivery)any(m, 4));
         break;
     case 8:
         status(m);

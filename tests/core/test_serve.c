@@ -401,18 +401,19 @@ static void messages_go_out(void)
     CHECK_INT(f.sent[0].type, CL_MESSAGE);
     CHECK_INT(f.sent[0].token, 0);
     CHECK_INT(f.sent[1].token, 6);
-    cl_core_fate(f.core, 6, CL_FATE_WRITTEN, 3);
+    cl_core_delivery(f.core, 6, CL_DELIVERY_WRITTEN, 3);
     CHECK_INT(fake_find(&f, CLOUDS_EVENT_SENT)->e.number, 3);
     CHECK_INT(fake_find(&f, CLOUDS_EVENT_SENT)->e.id, 6);
     static const struct {
-        enum cl_fate fate;
+        enum cl_delivery delivery;
         int code, number;
-    } fates[] = {{CL_FATE_NOBODY, 0, 0}, {CL_FATE_NOT_SENT, CLOUDS_EUNREACHABLE, 0}, {CL_FATE_LOST, 0, -1}};
+    } deliveries[] = {
+        {CL_DELIVERY_NOBODY, 0, 0}, {CL_DELIVERY_NOT_SENT, CLOUDS_EUNREACHABLE, 0}, {CL_DELIVERY_LOST, 0, -1}};
     for (int i = 0; i < 3; i++) {
         cl_node_send(f.node, CL_STR("b.1"), CL_STR("2"), &(cl_op_spec){.id = 50 + (uint64_t)i}, 1);
-        cl_core_fate(f.core, 50 + (uint64_t)i, fates[i].fate, 0);
-        CHECK_INT(fake_find(&f, CLOUDS_EVENT_SENT)->e.code, fates[i].code);
-        CHECK_INT(fake_find(&f, CLOUDS_EVENT_SENT)->e.number, fates[i].number);
+        cl_core_delivery(f.core, 50 + (uint64_t)i, deliveries[i].delivery, 0);
+        CHECK_INT(fake_find(&f, CLOUDS_EVENT_SENT)->e.code, deliveries[i].code);
+        CHECK_INT(fake_find(&f, CLOUDS_EVENT_SENT)->e.number, deliveries[i].number);
     }
     cl_node_send(f.node, CL_STR("b.1"), CL_STR("2"), &(cl_op_spec){.id = 60}, 1); /* no word from the bus */
     fake_advance(&f, 2001);

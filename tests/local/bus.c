@@ -16,7 +16,7 @@ static void a_call_and_its_answer(void)
     ask(&a, CL_STR("m"));
     ask(&b, CL_STR("m"));
     CHECK_INT(b.list_n, 0);
-    side_enroll(&a, &node_a, "m");
+    side_register(&a, &node_a, "m");
     UNTIL2(&a, &b, b.server_ups == 1 && a.server_ups == 1);
     CHECK_STR(b.last_up, strlen(b.last_up), "s.1");
     b.bus->ops->lookup(b.bus, CL_STR("m"), 0);
@@ -30,7 +30,8 @@ static void a_call_and_its_answer(void)
     CHECK_STR(b.last_args, strlen(b.last_args), "[1,2]");
     CHECK_STR(b.last_from, strlen(b.last_from), "s.1");
     CHECK_INT(b.last.type, CL_RESULT);
-    CHECK_INT(b.fates[CL_FATE_WRITTEN] + b.fates[CL_FATE_NOBODY] + b.fates[CL_FATE_NOT_SENT], 0);
+    CHECK_INT(b.deliveries[CL_DELIVERY_WRITTEN] + b.deliveries[CL_DELIVERY_NOBODY] + b.deliveries[CL_DELIVERY_NOT_SENT],
+              0);
     a.bus->ops->node_close(a.bus, &node_a);
     UNTIL2(&a, &b, a.node_closed == 1 && b.server_downs == 1);
     b.bus->ops->lookup(b.bus, CL_STR("m"), 0);
@@ -52,7 +53,7 @@ static void a_node_calls_its_neighbour(void)
     START(&a);
     side_node(&a, &one, "s.1");
     side_node(&a, &two, "c.1");
-    side_enroll(&a, &one, "m");
+    side_register(&a, &one, "m");
     a.bus->ops->lookup(a.bus, CL_STR("m"), 0);
     UNTIL(&a, a.lists == 1);
     CHECK_INT(a.list_n, 1);
@@ -64,20 +65,20 @@ static void a_node_calls_its_neighbour(void)
     CHECK_INT(files_left(), 0);
 }
 
-static void messages_and_their_fates(void)
+static void messages_and_their_deliveries(void)
 {
     side a, b;
     int node_a, node_b;
     start_both(&a, &node_a, "b.1", &b, &node_b, "b.2");
     CHECK_INT(side_message(&b, &node_b, "b.2", "b.1", "{\"x\":1}", 5), 0);
-    CHECK_INT(b.fates[CL_FATE_WRITTEN], 0);
-    UNTIL2(&a, &b, a.envelopes == 1 && b.fates[CL_FATE_WRITTEN] == 1);
-    CHECK_INT(b.fate_number, 1);
+    CHECK_INT(b.deliveries[CL_DELIVERY_WRITTEN], 0);
+    UNTIL2(&a, &b, a.envelopes == 1 && b.deliveries[CL_DELIVERY_WRITTEN] == 1);
+    CHECK_INT(b.delivery_number, 1);
     CHECK_STR(a.last_args, strlen(a.last_args), "{\"x\":1}");
     CHECK_INT(side_message(&b, &node_b, "b.2", "b.1", "2", 6), 0);
-    UNTIL2(&a, &b, a.envelopes == 2 && b.fates[CL_FATE_WRITTEN] == 2);
+    UNTIL2(&a, &b, a.envelopes == 2 && b.deliveries[CL_DELIVERY_WRITTEN] == 2);
     CHECK_INT(side_message(&b, &node_b, "b.2", "nobody", "2", 7), 0);
-    UNTIL2(&a, &b, b.fates[CL_FATE_NOBODY] == 1);
+    UNTIL2(&a, &b, b.deliveries[CL_DELIVERY_NOBODY] == 1);
     /* Written before the end, though it is closed at once. */
     CHECK_INT(side_message(&a, &node_a, "b.1", "b.2", "\"last\"", 8), 0);
     a.bus->ops->node_close(a.bus, &node_a);
@@ -97,9 +98,9 @@ static void names_of_any_bytes(void)
     ask(&b, cl_str_z(long_name));
     ask(&b, CL_STR(""));
     ask(&b, cl_str_of("x\0y", 3));
-    side_enroll(&a, &node_a, "../a b*?\x01%41");
-    side_enroll(&a, &node_a, long_name);
-    side_enroll(&a, &node_a, "");
+    side_register(&a, &node_a, "../a b*?\x01%41");
+    side_register(&a, &node_a, long_name);
+    side_register(&a, &node_a, "");
     CHECK_INT(a.bus->ops->register_method(a.bus, &node_a, cl_str_of("x\0y", 3), 1), 0);
     UNTIL2(&a, &b, b.server_ups == 4);
     ask(&b, cl_str_of("x\0y", 3));
@@ -126,9 +127,9 @@ static void status_lists_all(void)
     START(&a);
     side_node(&a, &node_a, "s.1");
     side_node(&a, &node_b, "s.2");
-    side_enroll(&a, &node_a, "m");
-    side_enroll(&a, &node_b, "m");
-    side_enroll(&a, &node_b, "n");
+    side_register(&a, &node_a, "m");
+    side_register(&a, &node_b, "m");
+    side_register(&a, &node_b, "n");
     START(&b); /* finds what was there before it */
     b.bus->ops->status(b.bus, 3);
     UNTIL(&b, b.status_ends == 1);
@@ -147,7 +148,7 @@ static void draining_is_told_on_every_link(void)
     side a, b;
     int node_a, node_b;
     start_both(&a, &node_a, "s.1", &b, &node_b, "c.1");
-    side_enroll(&a, &node_a, "m");
+    side_register(&a, &node_a, "m");
     ask(&b, CL_STR("m"));
     side_call(&b, &node_b, "c.1", "s.1", "[]", 0);
     UNTIL2(&a, &b, a.envelopes == 1);
@@ -195,14 +196,14 @@ static void offered_and_taken_back(void)
     struct stat s;
     START(&a);
     side_node(&a, &node, "s.1");
-    side_enroll(&a, &node, "stays");
+    side_register(&a, &node, "stays");
     for (int i = 0; i < TIMES; i++) {
         snprintf(method, sizeof method, i % 2 ? "same" : "other.%d", i);
         CHECK_INT(a.bus->ops->register_method(a.bus, &node, cl_str_z(method), 1), 0);
         CHECK_INT(a.bus->ops->unregister_method(a.bus, &node, cl_str_z(method), 1), 0);
     }
     UNTIL(&a, a.registered == 2 * TIMES + 1);
-    side_enroll(&a, &node, "same");
+    side_register(&a, &node, "same");
     CHECK_INT(files_left(), 4);
     cl_file_key(CL_STR("s.1"), key);
     snprintf(path, sizeof path, "%s/t/%s.lock", folder, key);
@@ -241,7 +242,7 @@ static void an_id_in_use(void)
     CHECK_INT(a.bus->ops->register_method(a.bus, &node_b, CL_STR("m"), 1), CLOUDS_EEXIST);
     a.bus->ops->node_close(a.bus, &node_b);
     UNTIL(&a, a.node_closed == 1);
-    side_enroll(&a, &node_a, "m"); /* the first is as it was */
+    side_register(&a, &node_a, "m"); /* the first is as it was */
     CHECK_INT(a.bus->ops->unregister_method(a.bus, &node_a, CL_STR("m"), 1), 0);
     side_end(&b);
     CHECK(files_left() == 2); /* the other's lock and socket */
@@ -292,7 +293,7 @@ static void nothing_can_be_written(void)
     CHECK_INT(setrlimit(RLIMIT_FSIZE, &limit), 0);
     CHECK(strstr(clouds_last_error(), folder) && strstr(clouds_last_error(), strerror(EFBIG)));
     CHECK_INT(files_left(), 2);
-    side_enroll(&a, &node, "m");
+    side_register(&a, &node, "m");
     ask(&a, CL_STR("m"));
     CHECK_INT(a.list_n, 1);
     side_end(&a);
@@ -346,10 +347,10 @@ static void what_the_kernel_did_not_take(void)
     while (side_call(&b, &node_b, "c.1", "s.1", big, (uint64_t)sent + 1) == 0) sent++; /* a does not read */
     side_end(&a);
     UNTIL(&b, b.peer_downs == 1);
-    CHECK(b.fates[CL_FATE_NOT_SENT] > 100); /* about write_soft bytes of them */
-    CHECK(b.fates[CL_FATE_NOT_SENT] < sent);
-    CHECK_INT(b.fates[CL_FATE_LOST] + b.fates[CL_FATE_NOBODY], 0);
-    CHECK(b.fate_order < b.down_order); /* told before the rest counts as lost */
+    CHECK(b.deliveries[CL_DELIVERY_NOT_SENT] > 100); /* about write_soft bytes of them */
+    CHECK(b.deliveries[CL_DELIVERY_NOT_SENT] < sent);
+    CHECK_INT(b.deliveries[CL_DELIVERY_LOST] + b.deliveries[CL_DELIVERY_NOBODY], 0);
+    CHECK(b.delivery_order < b.down_order); /* told before the rest counts as lost */
     side_end(&b);
 }
 
@@ -365,7 +366,7 @@ static void nothing_leaves_for_who_is_gone(void)
     for (uint64_t i = 2; i < 602; i++)
         CHECK_INT(side_call(&b, &node_b, "c.1", "s.1", "[]", i), 0); /* in several writes */
     UNTIL(&b, b.peer_downs == 1);
-    CHECK_INT(b.fates[CL_FATE_NOT_SENT], 600);
+    CHECK_INT(b.deliveries[CL_DELIVERY_NOT_SENT], 600);
     side_end(&b);
 }
 
@@ -391,7 +392,7 @@ static void limits_of_all_queues(void)
     CHECK_INT(code, CLOUDS_ELIMIT);
     CHECK(strstr(clouds_last_error(), "for all nodes together") != NULL);
     CHECK(sent > 70 && sent < 85);
-    UNTIL(&b, b.fates[CL_FATE_NOBODY] == sent);
+    UNTIL(&b, b.deliveries[CL_DELIVERY_NOBODY] == sent);
     CHECK_INT(links_of(b.bus)->out_bytes, 0);
     side_end(&b);
 }
@@ -410,7 +411,7 @@ static void what_is_overdue_is_not_sent(void)
                      .deadline = cl_loop_now() - 1};
     CHECK_INT(b.bus->ops->send(b.bus, &node_b, &e, 4), 0);
     CHECK_INT(side_call(&b, &node_b, "c.1", "s.1", "[2]", 5), 0);
-    UNTIL2(&a, &b, a.envelopes == 1 && b.fates[CL_FATE_NOT_SENT] == 1);
+    UNTIL2(&a, &b, a.envelopes == 1 && b.deliveries[CL_DELIVERY_NOT_SENT] == 1);
     CHECK_STR(a.last_args, strlen(a.last_args), "[2]");
     end_both(&a, &b);
 }
@@ -488,7 +489,7 @@ int main(void)
     folder_begin();
     RUN(a_call_and_its_answer);
     RUN(a_node_calls_its_neighbour);
-    RUN(messages_and_their_fates);
+    RUN(messages_and_their_deliveries);
     RUN(names_of_any_bytes);
     RUN(status_lists_all);
     RUN(draining_is_told_on_every_link);

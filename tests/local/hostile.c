@@ -433,7 +433,7 @@ int main(void)
         return 98;
     side_node(&victim, &victim_node, "s.1");
     if (!socket_path(victim_path, sizeof victim_path, 0)) return 97;
-    side_enroll(&victim, &victim_node, "m");
+    side_register(&victim, &victim_node, "m");
     side_node(&friend_, &friend_node, "c.1");
     victim.answer = 1;
     RUN(wrong_hello);

@@ -17,11 +17,11 @@ static void a_call_and_its_answer(void)
     UNTIL2(&a, &b, a.ups == 1 && b.ups == 1);
     side_node(&a, &node_a, "s.1");
     side_node(&b, &node_b, "c.1");
-    side_enroll(&a, &node_a, "other");
+    side_register(&a, &node_a, "other");
     b.bus->ops->lookup(b.bus, CL_STR("m"), 0);
     UNTIL(&b, b.lists == 1);
     CHECK_INT(b.list_n, 0);
-    side_enroll(&a, &node_a, "m"); /* who asked for it hears of it, and nobody else */
+    side_register(&a, &node_a, "m"); /* who asked for it hears of it, and nobody else */
     UNTIL2(&a, &b, b.server_ups == 1);
     CHECK_INT(a.server_ups, 0);
     CHECK_INT(a.bus->ops->unregister_method(a.bus, &node_a, CL_STR("other"), 1), 0);
@@ -33,9 +33,9 @@ static void a_call_and_its_answer(void)
     UNTIL2(&a, &b, b.envelopes == 1);
     CHECK_STR(b.last_args, strlen(b.last_args), "[1,2]");
     CHECK_INT(side_call(&b, &node_b, "c.1", "nobody", "[1,2]", 9), 0);
-    UNTIL(&b, b.fates[CL_FATE_NOBODY] == 1);
+    UNTIL(&b, b.deliveries[CL_DELIVERY_NOBODY] == 1);
     CHECK_INT(side_message(&b, &node_b, "c.1", "s.1", "5", 10), 0);
-    UNTIL2(&a, &b, b.fates[CL_FATE_WRITTEN] == 1 && a.envelopes == 2);
+    UNTIL2(&a, &b, b.deliveries[CL_DELIVERY_WRITTEN] == 1 && a.envelopes == 2);
     b.bus->ops->status(b.bus, 1);
     UNTIL(&b, b.status_ends == 1);
     CHECK_STR(b.rows, strlen(b.rows), "m@s.1 ");
@@ -76,7 +76,7 @@ static void names_are_apart(void)
     CHECK_INT(side_start(&b, CL_URL_INPROC, "two", NULL), 0);
     side_node(&a, &node_a, "s.1");
     side_node(&b, &node_b, "s.1");
-    side_enroll(&a, &node_a, "m");
+    side_register(&a, &node_a, "m");
     b.bus->ops->lookup(b.bus, CL_STR("m"), 0);
     UNTIL2(&a, &b, b.lists == 1);
     CHECK_INT(b.list_n, 0);
@@ -144,7 +144,7 @@ static void what_was_accepted_is_answered(void)
     a.bus->ops->node_drain(a.bus, &node_a);
     a.bus->ops->node_close(a.bus, &node_a);
     CHECK_INT(side_call(&b, &node_b, "c.1", "s.1", "[1,2]", 10), 0); /* too late */
-    UNTIL2(&a, &b, a.node_closed == 1 && b.peer_downs == 1 && b.fates[CL_FATE_NOBODY] == 1);
+    UNTIL2(&a, &b, a.node_closed == 1 && b.peer_downs == 1 && b.deliveries[CL_DELIVERY_NOBODY] == 1);
     CHECK_INT(a.envelopes, 1);
     CHECK_INT(b.envelopes, 1);
     CHECK(b.envelope_order < b.down_order);
@@ -166,7 +166,7 @@ static void *server_thread(void *id)
     START(&s);
     s.answer = 1;
     side_node(&s, &node, id);
-    side_enroll(&s, &node, "m");
+    side_register(&s, &node, "m");
     atomic_fetch_add(&servers_up, 1);
     while (atomic_load(&clients_left)) cl_loop_run(s.loop, 20);
     side_end(&s);

@@ -54,7 +54,7 @@ static void use(side *a, side *b)
     a->answer = 1;
     side_call(b, &node_b, "c.1", "s.1", "[1,2]", 3);
     side_message(b, &node_b, "c.1", "s.1", "1", 4);
-    SOON(a, b, b->envelopes || b->fates[CL_FATE_NOT_SENT]);
+    SOON(a, b, b->envelopes || b->deliveries[CL_DELIVERY_NOT_SENT]);
     ops->node_drain(a->bus, &node_a);
     ops->node_close(a->bus, &node_a);
     SOON(a, b, a->node_closed);

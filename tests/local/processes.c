@@ -19,7 +19,7 @@ static pid_t child_server(const char *id, int stop_after_open)
         if (side_start(&s, CL_URL_LOCAL, "t", NULL) != 0) _exit(1);
         s.answer = 1;
         side_node(&s, &node, id);
-        side_enroll(&s, &node, "m");
+        side_register(&s, &node, "m");
         if (write(ready[1], "x", 1) != 1) _exit(2);
         for (;;) cl_loop_run(s.loop, -1);
     }
@@ -53,7 +53,7 @@ static void a_killed_peer(void)
     CHECK_INT(b.list_n, 0);
     UNTIL(&b, files_left() == 2); /* ours */
     CHECK_INT(side_call(&b, &node_b, "c.1", "s.dead", "[1]", 3), 0);
-    UNTIL(&b, b.fates[CL_FATE_NOBODY] == 1);
+    UNTIL(&b, b.deliveries[CL_DELIVERY_NOBODY] == 1);
     side_end(&b);
     CHECK_INT(files_left(), 0);
 }
@@ -72,8 +72,8 @@ static void a_stale_entry(void)
     CHECK(files_left() > 2);
     CHECK_INT(side_call(&b, &node_b, "c.1", "s.stale", "[1]", 3), 0);
     UNTIL(&b, b.peer_downs == 1);
-    CHECK_INT(b.fates[CL_FATE_NOBODY], 1);
-    CHECK(b.fate_order < b.down_order);
+    CHECK_INT(b.deliveries[CL_DELIVERY_NOBODY], 1);
+    CHECK(b.delivery_order < b.down_order);
     CHECK(b.server_downs >= 1);
     UNTIL(&b, files_left() == 2);
     side_end(&b);
@@ -124,7 +124,7 @@ static void leftovers_are_swept_by_the_next(void)
     kill_child(three);
     int node;
     side_node(&b, &node, "s.three"); /* takes over the name of a dead one */
-    side_enroll(&b, &node, "m2");
+    side_register(&b, &node, "m2");
     side_end(&b);
     CHECK_INT(files_left(), 0);
 }
@@ -141,7 +141,7 @@ static void a_stopped_peer(void)
     CHECK_INT(side_start(&b, CL_URL_LOCAL, "t", &limits), 0);
     side_node(&b, &node_b, "c.1");
     CHECK_INT(side_call(&b, &node_b, "c.1", "s.stopped", "[1]", 3), 0);
-    UNTIL(&b, b.fates[CL_FATE_NOT_SENT] == 1 && b.peer_downs == 1);
+    UNTIL(&b, b.deliveries[CL_DELIVERY_NOT_SENT] == 1 && b.peer_downs == 1);
     kill(pid, SIGCONT);
     CHECK_INT(side_call(&b, &node_b, "c.1", "s.stopped", "[1]", 3), 0);
     UNTIL(&b, b.envelopes == 1);
@@ -174,7 +174,7 @@ static void a_call_is_given_back_in_time(void)
                      .deadline = from + 2000};
     CHECK_INT(b.bus->ops->send(b.bus, &node_b, &e, 3), 0);
     CHECK_INT(side_message(&b, &node_b, "c.1", "s.frozen", "1", 4), 0);
-    UNTIL(&b, b.fates[CL_FATE_NOT_SENT] == 1);
+    UNTIL(&b, b.deliveries[CL_DELIVERY_NOT_SENT] == 1);
     CHECK(cl_loop_now() - from >= 990);
     CHECK_INT(b.server_downs, downs + 1);
     CHECK_INT(b.peer_downs, 0);
@@ -188,12 +188,12 @@ static void a_call_is_given_back_in_time(void)
     CHECK_INT(b.bus->ops->send(b.bus, &node_b, &e, 5), 0);
     int64_t until = e.deadline;
     UNTIL(&b, cl_loop_now() > until);
-    CHECK_INT(b.fates[CL_FATE_NOT_SENT], 1);
+    CHECK_INT(b.deliveries[CL_DELIVERY_NOT_SENT], 1);
     CHECK_INT(b.bus->ops->recall(b.bus, e.to, 5), 1);
     CHECK_INT(b.bus->ops->recall(b.bus, e.to, 5), 0);
     CHECK_INT(b.bus->ops->recall(b.bus, CL_STR("nobody"), 5), 0);
     kill(pid, SIGCONT); /* what still waits goes out, and the server counts again */
-    UNTIL(&b, b.fates[CL_FATE_WRITTEN] == 1 && b.server_ups == 1);
+    UNTIL(&b, b.deliveries[CL_DELIVERY_WRITTEN] == 1 && b.server_ups == 1);
     CHECK_INT(b.envelopes, 0); /* the call did not go out after all */
     CHECK_INT(side_call(&b, &node_b, "c.1", "s.frozen", "[2]", 5), 0);
     UNTIL(&b, b.envelopes == 1);
@@ -240,7 +240,7 @@ static void many_calls_are_taken_back(void)
     kill(pid, SIGCONT);
     UNTIL(&b, b.envelopes == 1); /* the one that was not */
     CHECK_INT(b.bus->ops->recall(b.bus, CL_STR("s.frozen"), 1), 0);
-    CHECK_INT(b.fates[CL_FATE_NOT_SENT] + b.fates[CL_FATE_NOBODY], 0);
+    CHECK_INT(b.deliveries[CL_DELIVERY_NOT_SENT] + b.deliveries[CL_DELIVERY_NOBODY], 0);
     kill_child(pid);
     side_end(&b);
 }
@@ -278,7 +278,7 @@ static void the_folder_is_removed(void)
     side a, b;
     int node_a, node_b;
     start_both(&a, &node_a, "s.1", &b, &node_b, "c.1");
-    side_enroll(&a, &node_a, "m");
+    side_register(&a, &node_a, "m");
     ask(&b, CL_STR("m"));
     CHECK_INT(b.list_n, 1);
     char command[128];
@@ -298,7 +298,7 @@ static void a_forked_child_harms_nobody(void)
     side a, b;
     int node_a, node_b;
     start_both(&a, &node_a, "s.1", &b, &node_b, "c.1");
-    side_enroll(&a, &node_a, "m");
+    side_register(&a, &node_a, "m");
     int before = files_left();
     pid_t pid = fork();
     if (pid == 0) {
@@ -327,7 +327,7 @@ static void a_lock_that_outlives_its_process(void)
         int node;
         if (side_start(&s, CL_URL_LOCAL, "t", NULL) != 0) _exit(1);
         side_node(&s, &node, "s.parent");
-        side_enroll(&s, &node, "m");
+        side_register(&s, &node, "m");
         pid_t keeper = fork();
         if (keeper == 0)
             for (;;) pause();

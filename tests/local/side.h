@@ -13,9 +13,9 @@ typedef struct side {
     cl_bus *bus;
     int ups, ready, ready_code, node_closed, closed, dropped, dropped_code, peer_downs, drainings, lists, list_code;
     int registered, registered_code, status_rows, status_ends, server_ups, server_downs, envelopes;
-    int fates[4];
-    int order, fate_order, down_order, envelope_order;
-    int64_t fate_number;
+    int deliveries[4];
+    int order, delivery_order, down_order, envelope_order;
+    int64_t delivery_number;
     size_t list_n;
     char list[4096], words[512], last_up[256], last_down[256], peer[256], rows[4096];
     cl_envelope last;
@@ -87,12 +87,12 @@ static void side_dropped(void *self, int code)
     s->dropped_code = code;
 }
 
-static void side_fate(void *self, uint64_t token, enum cl_fate fate, int64_t number)
+static void side_delivery(void *self, uint64_t token, enum cl_delivery delivery, int64_t number)
 {
     side *s = self;
-    s->fates[fate]++;
-    s->fate_number = number;
-    s->fate_order = ++s->order;
+    s->deliveries[delivery]++;
+    s->delivery_number = number;
+    s->delivery_order = ++s->order;
 }
 
 static void side_servers(void *self, cl_str method, const cl_server *servers, size_t n, int code)
@@ -181,10 +181,21 @@ static cl_limits side_limits(void)
 
 static int side_start(side *s, int kind, const char *name, const cl_limits *limits)
 {
-    const cl_bus_sink sink = {
-        s,          side_state,   side_ready,     side_node_closed, side_registered, side_envelope, side_dropped,
-        side_fate,  side_servers, side_server_up, side_server_down, side_peer_down,  side_draining, side_status,
-        side_closed};
+    const cl_bus_sink sink = {s,
+                              side_state,
+                              side_ready,
+                              side_node_closed,
+                              side_registered,
+                              side_envelope,
+                              side_dropped,
+                              side_delivery,
+                              side_servers,
+                              side_server_up,
+                              side_server_down,
+                              side_peer_down,
+                              side_draining,
+                              side_status,
+                              side_closed};
     const cl_loop_hooks hooks = {.self = s, .turn = side_turn};
     const cl_limits standard = side_limits();
     cl_url url = {.kind = kind, .name = (char *)(size_t)name};
@@ -220,7 +231,7 @@ static inline void side_node(side *s, void *handle, const char *id)
     CHECK_INT(s->ready_code, 0);
 }
 
-static inline void side_enroll(side *s, void *handle, const char *method)
+static inline void side_register(side *s, void *handle, const char *method)
 {
     int before = s->registered;
     CHECK_INT(s->bus->ops->register_method(s->bus, handle, cl_str_z(method), 7), 0);

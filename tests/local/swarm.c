@@ -148,7 +148,7 @@ static void a_join_costs_the_same_among_many(void)
     CHECK_INT(side_start(&caller, CL_URL_LOCAL, "t", NULL), 0);
     CHECK_INT(side_start(&joining, CL_URL_LOCAL, "t", NULL), 0);
     side_node(&server, &one, "s.first");
-    side_enroll(&server, &one, "m");
+    side_register(&server, &one, "m");
     caller.bus->ops->lookup(caller.bus, CL_STR("m"), 0);
     UNTIL(&caller, caller.lists == 1);
     cl_folder_directory *serving = folder_of(server.bus), *calling = folder_of(caller.bus);
@@ -160,7 +160,7 @@ static void a_join_costs_the_same_among_many(void)
         snprintf(ids[i], sizeof ids[i], "s.%d", i);
         side_node(&joining, &more[i], ids[i]);
         int ups = caller.server_ups;
-        side_enroll(&joining, &more[i], i % 2 ? "m" : "other");
+        side_register(&joining, &more[i], i % 2 ? "m" : "other");
         if (i % 2) UNTIL(&caller, caller.server_ups > ups);
         else cl_loop_run(caller.loop, 0);
         CHECK_INT(calling->entries.reads - reads, i % 2);

@@ -59,7 +59,7 @@ static void on_node_closed(void *self, void *node)
 
 static void on_enrolled(void *self, uint64_t operation, int code, const char *words)
 {
-    kit_note *n = note(self, "enrolled");
+    kit_note *n = note(self, "registered");
     n->id = operation;
     n->code = code;
     set_text(n, cl_str_z(words));
@@ -88,14 +88,14 @@ static void on_dropped(void *self, int code)
     note(self, "dropped")->code = code;
 }
 
-static void on_fate(void *self, uint64_t token, enum cl_fate fate, int64_t number)
+static void on_delivery(void *self, uint64_t token, enum cl_delivery delivery, int64_t number)
 {
     kit *k = self;
-    k->fates++;
+    k->deliveries++;
     if (k->quiet) return;
-    kit_note *n = note(k, "fate");
+    kit_note *n = note(k, "delivery");
     n->id = token;
-    n->code = (int)fate;
+    n->code = (int)delivery;
     n->number = number;
 }
 
@@ -192,7 +192,7 @@ static void on_turn(void *self)
 int kit_open(kit *k, const char *url, const cl_limits *limits)
 {
     static const cl_bus_sink sink = {NULL,           on_state,     on_ready,         on_node_closed, on_enrolled,
-                                     on_envelope,    on_dropped,   on_fate,          on_servers,     on_server_up,
+                                     on_envelope,    on_dropped,   on_delivery,      on_servers,     on_server_up,
                                      on_server_down, on_peer_down, on_peer_draining, on_status,      on_closed};
     memset(k, 0, sizeof *k);
     if (limits) k->limits = *limits;
@@ -278,12 +278,12 @@ int kit_node(kit *k, void *node, const char *id, double heartbeat)
     return code ? code : kit_take(k, "ready")->code;
 }
 
-int kit_enroll(kit *k, void *node, const char *method)
+int kit_register(kit *k, void *node, const char *method)
 {
     static uint64_t operations = 1000000;
     int code = k->bus->ops->register_method(k->bus, node, cl_str_z(method), ++operations);
     if (code) return code;
-    kit_note *n = kit_take(k, "enrolled");
+    kit_note *n = kit_take(k, "registered");
     return n->id == operations ? n->code : 998;
 }
 

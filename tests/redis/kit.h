@@ -13,12 +13,13 @@ enum { KIT_NOTES = 4096, KIT_TEXT = 400 };
 
 /* One thing that was told. `text` holds what it had to say, fields parted by blanks. */
 typedef struct kit_note {
-    char what[12]; /* state, ready, closed, enrolled, envelope, dropped, fate, servers, up, down, draining, status, end
+    char what[12]; /* state, ready, closed, registered, envelope, dropped, delivery, servers, up, down, draining,
+                    * status, end
                     */
     void *node;
     uint64_t id; /* operation or token */
     int code;
-    int64_t number; /* fate, deadline, receivers, count of servers */
+    int64_t number; /* delivery, deadline, receivers, count of servers */
     int64_t at;     /* when */
     char text[KIT_TEXT];
 } kit_note;
@@ -29,8 +30,8 @@ typedef struct kit {
     cl_limits limits;
     kit_note notes[KIT_NOTES];
     size_t len;
-    uint64_t envelopes, fates; /* counted even when quiet */
-    int quiet;                 /* no notes of envelopes and fates */
+    uint64_t envelopes, deliveries; /* counted even when quiet */
+    int quiet;                      /* no notes of envelopes and deliveries */
     int up, closed;
     void (*on_envelope)(struct kit *kit, void *node, const cl_envelope *e);
 } kit;
@@ -53,7 +54,7 @@ void kit_forget(kit *k); /* drops all notes */
 
 /* Opens a node and waits until it is ready. */
 int kit_node(kit *k, void *node, const char *id, double heartbeat);
-int kit_enroll(kit *k, void *node, const char *method); /* and waits; the code */
+int kit_register(kit *k, void *node, const char *method); /* and waits; the code */
 
 int kit_call(kit *k, const char *from, const char *to, const char *method, const char *id, const char *args,
              uint64_t token);

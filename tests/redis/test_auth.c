@@ -21,7 +21,7 @@ static void the_password_opens(void)
 {
     REQUIRE(kit_open(&a, server.url, NULL) == 0);
     CHECK_INT(kit_node(&a, &node_a, ID_A, 2), 0);
-    CHECK_INT(kit_enroll(&a, &node_a, "m"), 0);
+    CHECK_INT(kit_register(&a, &node_a, "m"), 0);
     kit_close(&a, 0);
     REQUIRE(kit_open(&a, server.tcp_url, NULL) == 0);
     CHECK_INT(kit_node(&a, &node_a, ID_A, 2), 0);
@@ -71,9 +71,9 @@ static void a_user_with_just_enough_rights(void)
     url_with(url, sizeof url, "little:pw@");
     REQUIRE(kit_open(&a, url, NULL) == 0);
     CHECK_INT(kit_node(&a, &node_a, ID_A, 2), 0); /* no TIME, EXISTS, INFO, CLIENT */
-    CHECK_INT(kit_enroll(&a, &node_a, "acl"), 0);
+    CHECK_INT(kit_register(&a, &node_a, "acl"), 0);
     CHECK_INT(kit_say(&a, ID_A, ID_A, "1", 4), 0);
-    CHECK_INT(kit_take(&a, "fate")->number, 1);
+    CHECK_INT(kit_take(&a, "delivery")->number, 1);
     cl_envelope e = {.type = CL_CALL,
                      .flags = CL_NATIVE,
                      .from = CL_STR(ID_A),
@@ -98,7 +98,7 @@ static void a_missing_right_is_named(void)
     REQUIRE(kit_open(&a, url, NULL) == 0);
     REQUIRE(kit_node(&a, &node_a, ID_A, 0.2) == 0);
     REQUIRE(a.bus->ops->register_method(a.bus, &node_a, CL_STR("m2"), 5) == 0);
-    kit_note *n = kit_take(&a, "enrolled");
+    kit_note *n = kit_take(&a, "registered");
     CHECK_INT(n->code, CLOUDS_EAUTH);
     CHECK(strstr(n->text, "lacks a right") && strstr(n->text, "NOPERM"));
     test_redis_command(&server, "ACL SETUSER noset +set");
@@ -117,10 +117,10 @@ static void a_forbidden_channel_is_named(void)
     kit_note *n = kit_take(&a, "ready");
     CHECK_INT(n->code, CLOUDS_EAUTH);
     CHECK(strstr(n->text, "NOPERM") != NULL);
-    CHECK_INT(kit_take(&a, "enrolled")->code, CLOUDS_EAUTH);
+    CHECK_INT(kit_take(&a, "registered")->code, CLOUDS_EAUTH);
     CHECK_INT(a.bus->ops->register_method(a.bus, &node_a, CL_STR("unheard"), 9), CLOUDS_EAUTH);
     CHECK_INT(kit_say(&a, ID_A, "x", "1", 9), 0); /* nor may it publish there */
-    CHECK_INT(kit_take(&a, "fate")->code, CL_FATE_NOT_SENT);
+    CHECK_INT(kit_take(&a, "delivery")->code, CL_DELIVERY_NOT_SENT);
     kit_close(&a, 0);
 }
 
@@ -177,7 +177,7 @@ static void a_refusal_is_told_once_each_way(void)
     cl_log_hook(on_log, NULL, CLOUDS_LOG_DEBUG);
     REQUIRE(kit_open(&a, open_server.url, NULL) == 0);
     REQUIRE(kit_node(&a, &node_a, ID_A, 0.2) == 0);
-    REQUIRE(kit_enroll(&a, &node_a, "m") == 0);
+    REQUIRE(kit_register(&a, &node_a, "m") == 0);
     CHECK_INT(times("\n"), 0);
     test_redis_command(&open_server, "CONFIG SET min-replicas-to-write 1");
     WAIT_FOR(times("NOREPLICAS") == 1);
@@ -189,8 +189,8 @@ static void a_refusal_is_told_once_each_way(void)
     test_redis_command(&open_server, "ACL SETUSER default -publish");
     for (int i = 0; i < 20; i++) {
         CHECK_INT(kit_call(&a, ID_A, ID_A, "m", "iiiiiiii", "[]", 5), 0);
-        kit_note *n = kit_take(&a, "fate");
-        CHECK_INT(n->code, CL_FATE_NOT_SENT);
+        kit_note *n = kit_take(&a, "delivery");
+        CHECK_INT(n->code, CL_DELIVERY_NOT_SENT);
         CHECK_INT(n->number, CLOUDS_EAUTH);
         CHECK(strstr(clouds_last_error(), "PUBLISH") && strstr(clouds_last_error(), "+publish"));
     }

@@ -31,9 +31,9 @@ static void carries_envelopes(void)
     REQUIRE(kit_node(&b, &node_b, ID_B, 2) == 0);
     kit_take(&b, "state");
     CHECK_INT(kit_call(&b, ID_B, ID_A, "add", "AbCdEfGh", "[1,2]", 77), 0);
-    kit_note *n = kit_take(&b, "fate");
+    kit_note *n = kit_take(&b, "delivery");
     CHECK_INT(n->id, 77);
-    CHECK_INT(n->code, CL_FATE_WRITTEN);
+    CHECK_INT(n->code, CL_DELIVERY_WRITTEN);
     CHECK_INT(n->number, 1);
     n = kit_take(&a, "envelope");
     CHECK(n->node == &node_a);
@@ -48,9 +48,9 @@ static void nobody_is_an_answer(void)
     REQUIRE(kit_open(&a, server.url, NULL) == 0);
     REQUIRE(kit_node(&a, &node_a, ID_A, 2) == 0);
     CHECK_INT(kit_call(&a, ID_A, "s.nobody.1.1", "add", "AbCdEfGh", "[]", 5), 0);
-    kit_note *n = kit_take(&a, "fate");
+    kit_note *n = kit_take(&a, "delivery");
     CHECK_INT(n->id, 5);
-    CHECK_INT(n->code, CL_FATE_NOBODY);
+    CHECK_INT(n->code, CL_DELIVERY_NOBODY);
     kit_close(&a, 0);
 }
 
@@ -64,7 +64,7 @@ static void registers_and_is_found(void)
     b.bus->ops->lookup(b.bus, CL_STR("math.add"), 0);
     CHECK_INT(kit_take(&b, "servers")->number, 0);
     CHECK(strcmp(test_redis_command(&server, "PUBSUB NUMSUB clouds:D"), "clouds:D\n1") == 0);
-    CHECK_INT(kit_enroll(&a, &node_a, "math.add"), 0);
+    CHECK_INT(kit_register(&a, &node_a, "math.add"), 0);
     const char *value = test_redis_command(&server, "GET clouds:S:math.add:" ID_A);
     CHECK_STR(value, strlen(value), "1");
     int ttl = atoi(test_redis_command(&server, "TTL clouds:S:math.add:" ID_A));

@@ -19,7 +19,7 @@ static void begin(void)
     test_redis_command(&server, "FLUSHALL");
     REQUIRE(kit_open(&a, server.url, NULL) == 0);
     REQUIRE(kit_node(&a, &node_a, ID, 1) == 0);
-    REQUIRE(kit_enroll(&a, &node_a, "m") == 0);
+    REQUIRE(kit_register(&a, &node_a, "m") == 0);
 }
 
 #define says(command, expected) (strcmp(test_redis_command(&server, command), expected) == 0)
@@ -35,7 +35,7 @@ static void a_living_id_is_refused(void)
     CHECK_INT(n->code, CLOUDS_EEXIST);
     snprintf(pid, sizeof pid, "process %ld", (long)getpid());
     CHECK(strstr(n->text, ID) != NULL && strstr(n->text, pid) != NULL);
-    CHECK_INT(kit_take(&b, "enrolled")->code, CLOUDS_EEXIST);
+    CHECK_INT(kit_take(&b, "registered")->code, CLOUDS_EEXIST);
     WAIT_FOR(says("PUBSUB NUMSUB clouds:L:" ID, "clouds:L:" ID "\n1"));
     CHECK_INT(kit_call(&a, ID, ID, "m", "iiiiiiii", "[]", 3), 0);
     CHECK(kit_take(&a, "envelope")->node == &node_a);
@@ -77,7 +77,7 @@ static void a_dead_owner_does_not_count(void)
     test_redis_command(&server, "SET " RECORD " {\"pid\":1,\"token\":\"x\"} EX 600");
     REQUIRE(kit_open(&b, server.url, NULL) == 0);
     CHECK_INT(kit_node(&b, &node_b, ID, 1), 0);
-    CHECK_INT(kit_enroll(&b, &node_b, "m"), 0);
+    CHECK_INT(kit_register(&b, &node_b, "m"), 0);
     CHECK(atoi(test_redis_command(&server, "TTL " RECORD)) <= 2);
     kit_close(&b, 0);
 }
@@ -108,7 +108,7 @@ static void who_was_away_too_long_waits(void)
     snprintf(url, sizeof url, "redis+unix://other:x@%s", server.socket);
     REQUIRE(kit_open(&c, url, NULL) == 0);
     REQUIRE(kit_node(&c, &node_c, ID, 1) == 0);
-    REQUIRE(kit_enroll(&c, &node_c, "m") == 0);
+    REQUIRE(kit_register(&c, &node_c, "m") == 0);
     test_redis_command(&server, "ACL SETUSER default allchannels");
     kit_idle(1500);
     kit_forget(&a);

@@ -34,7 +34,7 @@ static void a_demoted_primary_is_left(void)
     limits.ping_interval = 0.2;
     REQUIRE(kit_open(&a, first.url, NULL) == 0);
     REQUIRE(kit_node(&a, &node_a, ID_A, 0.3) == 0);
-    REQUIRE(kit_enroll(&a, &node_a, "m") == 0);
+    REQUIRE(kit_register(&a, &node_a, "m") == 0);
     REQUIRE(kit_open(&b, first.url, &limits) == 0);
     REQUIRE(kit_node(&b, &node_b, ID_B, 600) == 0);
     kit_take(&a, "state");
@@ -50,7 +50,7 @@ static void a_demoted_primary_is_left(void)
     kit_close(&b, 0);
 }
 
-static int fate_of_a_call_to_nobody(const test_redis *server, unsigned flags)
+static int delivery_of_a_call_to_nobody(const test_redis *server, unsigned flags)
 {
     CHECK(kit_open(&a, server->url, NULL) == 0);
     CHECK(kit_node(&a, &node_a, ID_A, 2) == 0);
@@ -63,19 +63,19 @@ static int fate_of_a_call_to_nobody(const test_redis *server, unsigned flags)
                      .args = CL_STR("[]"),
                      .deadline = cl_loop_now() + 60000};
     CHECK_INT(a.bus->ops->send(a.bus, NULL, &e, 3), 0);
-    int fate = kit_take(&a, "fate")->code;
+    int delivery = kit_take(&a, "delivery")->code;
     kit_close(&a, 0);
-    return fate;
+    return delivery;
 }
 
 static void what_a_new_primary_counts_proves_nothing_of_others(void)
 {
-    CHECK_INT(fate_of_a_call_to_nobody(&second, 0), CL_FATE_NOBODY);
+    CHECK_INT(delivery_of_a_call_to_nobody(&second, 0), CL_DELIVERY_NOBODY);
     demote(&second, &first);
     WAIT_FOR(strstr(test_redis_command(&second, "INFO replication"), "master_link_status:up") != NULL);
     test_redis_command(&second, "REPLICAOF NO ONE");
-    CHECK_INT(fate_of_a_call_to_nobody(&second, 0), CL_FATE_UNPROVEN);
-    CHECK_INT(fate_of_a_call_to_nobody(&second, CL_NATIVE), CL_FATE_NOBODY);
+    CHECK_INT(delivery_of_a_call_to_nobody(&second, 0), CL_DELIVERY_UNPROVEN);
+    CHECK_INT(delivery_of_a_call_to_nobody(&second, CL_NATIVE), CL_DELIVERY_NOBODY);
 }
 
 static void home_of(test_redis *server, char home[17])

@@ -241,11 +241,11 @@ static void what_a_wrong_answer_means(void)
     REQUIRE(kit_node(&a, &node_a, ID_A, 5) == 0);
     fake_answer(&f, "PUBLISH", "+OK\r\n", 5);
     CHECK_INT(kit_say(&a, ID_A, "x", "1", 5), 0);
-    CHECK_INT(kit_take(&a, "fate")->code, CL_FATE_LOST);
+    CHECK_INT(kit_take(&a, "delivery")->code, CL_DELIVERY_LOST);
     comes_back();
     fake_answer(&f, "PUBLISH", "-ERR no\r\n", 9);
     CHECK_INT(kit_say(&a, ID_A, "x", "1", 6), 0);
-    CHECK_INT(kit_take(&a, "fate")->code, CL_FATE_NOT_SENT);
+    CHECK_INT(kit_take(&a, "delivery")->code, CL_DELIVERY_NOT_SENT);
     CHECK(a.up);
     static const bytes wrong[] = {BYTES("+OK\r\n"), BYTES("*1\r\n:7\r\n")};
     for (int i = 0; i < 2; i++) {
@@ -423,7 +423,7 @@ static void error_words(void)
         snprintf(method, sizeof method, "m%zu", i);
         fake_answer(&f, "SET", rows[i].error, strlen(rows[i].error));
         REQUIRE(a.bus->ops->register_method(a.bus, &node_a, cl_str_z(method), 10 + i) == 0);
-        kit_note *n = kit_take(&a, "enrolled");
+        kit_note *n = kit_take(&a, "registered");
         CHECK_INT(n->id, 10 + i);
         CHECK_INT(n->code, rows[i].code);
         CHECK(strstr(n->text, rows[i].words) != NULL);
@@ -451,8 +451,8 @@ static void in_cluster_mode_zero_proves_nothing(void)
     REQUIRE(kit_node(&a, &node_a, ID_A, 5) == 0);
     fake_answer(&f, "PUBLISH", ":0\r\n", 4);
     CHECK_INT(kit_say(&a, ID_A, "x", "1", 5), 0);
-    kit_note *n = kit_take(&a, "fate");
-    CHECK_INT(n->code, CL_FATE_WRITTEN);
+    kit_note *n = kit_take(&a, "delivery");
+    CHECK_INT(n->code, CL_DELIVERY_WRITTEN);
     CHECK_INT(n->number, -1);
     end();
 }

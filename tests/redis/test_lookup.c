@@ -48,7 +48,7 @@ static void look(const char *method, int known, const char *want)
 static void the_index_answers_without_a_scan(void)
 {
     begin();
-    CHECK_INT(kit_enroll(&a, &node_a, "idx"), 0);
+    CHECK_INT(kit_register(&a, &node_a, "idx"), 0);
     REQUIRE(monitor_start(&seen, &server) == 0);
     look("idx", 0, "idx " ID_A "+");
     look("idx", 0, "idx " ID_A "+");
@@ -79,7 +79,7 @@ static void a_refresh_sees_both_kinds(void)
 {
     begin();
     int npm = listener("clouds:L:s.aaaaaaaa.1.0");
-    CHECK_INT(kit_enroll(&a, &node_a, "mixed"), 0);
+    CHECK_INT(kit_register(&a, &node_a, "mixed"), 0);
     test_redis_command(&server, "SETEX clouds:S:mixed:s.aaaaaaaa.1.0 100 1");
     look("mixed", 0, "mixed " ID_A "+"); /* the index has one: no call waits for a scan */
     look("mixed", 1, "mixed " ID_A "+ s.aaaaaaaa.1.0");
@@ -94,7 +94,7 @@ static void a_refresh_sees_both_kinds(void)
 static void without_npm_nodes_no_key_is_walked(void)
 {
     begin();
-    CHECK_INT(kit_enroll(&a, &node_a, "ours"), 0);
+    CHECK_INT(kit_register(&a, &node_a, "ours"), 0);
     int named = listener("clouds:L:c.aaaaaaaa.1.0"), other = listener("elsewhere:L:s.aaaaaaaa.1.0");
     REQUIRE(kit_open(&b, server.url, NULL) == 0);
     REQUIRE(kit_node(&b, &node_b, "some-name", 0.2) == 0);
@@ -117,7 +117,7 @@ static void without_npm_nodes_no_key_is_walked(void)
 static void the_killed_are_passed_over_in_one_look(void)
 {
     begin();
-    CHECK_INT(kit_enroll(&a, &node_a, "grave"), 0);
+    CHECK_INT(kit_register(&a, &node_a, "grave"), 0);
     for (int i = 0; i < 3000; i++) {
         test_redis_command(&server, "SADD clouds:M:grave s.eeeeeeee.%d.0", i);
         test_redis_command(&server, "SETEX clouds:S:grave:s.eeeeeeee.%d.0 100 1", i);
@@ -136,7 +136,7 @@ static void the_only_one_is_busy(void)
     look("busy", 0, "busy s.bbbbbbbb.1.1+");
     look("busy", 1, "busy s.bbbbbbbb.1.1+");
     look("busy", 0, "busy s.bbbbbbbb.1.1+"); /* the index keeps it */
-    CHECK_INT(kit_enroll(&a, &node_a, "busy"), 0);
+    CHECK_INT(kit_register(&a, &node_a, "busy"), 0);
     look("busy", 0, "busy " ID_A "+");
     close(busy);
     kit_close(&a, 0);
@@ -147,7 +147,7 @@ static void a_key_of_another_kind_is_passed_over(void)
 {
     begin();
     test_redis_command(&server, "SET clouds:M:odd text");
-    CHECK_INT(kit_enroll(&a, &node_a, "odd"), 0);
+    CHECK_INT(kit_register(&a, &node_a, "odd"), 0);
     look("odd", 0, "odd " ID_A "+");
     CHECK(strcmp(test_redis_command(&server, "GET clouds:M:odd"), "text") == 0);
     kit_close(&a, 0);
@@ -242,7 +242,7 @@ static void prefixes_are_worlds(void)
     REQUIRE(kit_open(&b, url, NULL) == 0);
     REQUIRE(kit_node(&a, &node_a, ID_A, 2) == 0);
     REQUIRE(kit_node(&b, &node_b, ID_A, 2) == 0);
-    CHECK_INT(kit_enroll(&b, &node_b, "m"), 0);
+    CHECK_INT(kit_register(&b, &node_b, "m"), 0);
     look("m", 0, "m");
     CHECK(kit_find(&a, "up") == NULL);
     kit_close(&a, 0);
@@ -261,7 +261,7 @@ static void prefixes_that_begin_alike(void)
     REQUIRE(kit_open(&b, url, NULL) == 0);
     REQUIRE(kit_node(&a, &node_a, ID_A, 2) == 0);
     REQUIRE(kit_node(&b, &node_b, ID_B, 2) == 0);
-    CHECK_INT(kit_enroll(&b, &node_b, "m"), 0);
+    CHECK_INT(kit_register(&b, &node_b, "m"), 0);
     look("m", 0, "m");
     a.bus->ops->status(a.bus, 72);
     CHECK_INT(kit_take(&a, "end")->code, 0);
@@ -291,7 +291,7 @@ static void databases_are_worlds(void)
     kit_take(&a, "servers");
     b.bus->ops->lookup(b.bus, CL_STR("m"), 0);
     kit_take(&b, "servers");
-    CHECK_INT(kit_enroll(&a, &node_a, "m"), 0);
+    CHECK_INT(kit_register(&a, &node_a, "m"), 0);
     CHECK_STR(kit_take(&a, "up")->text, strlen("m " ID_A "+"), "m " ID_A "+");
     b.bus->ops->lookup(b.bus, CL_STR("m"), 0);
     CHECK_INT(kit_take(&b, "servers")->number, 0);
@@ -307,7 +307,7 @@ static void databases_part_the_registry(void)
     snprintf(url, sizeof url, "%s?db=3", server.url);
     REQUIRE(kit_open(&a, url, NULL) == 0);
     REQUIRE(kit_node(&a, &node_a, ID_A, 2) == 0);
-    CHECK_INT(kit_enroll(&a, &node_a, "m"), 0);
+    CHECK_INT(kit_register(&a, &node_a, "m"), 0);
     CHECK_STR(test_redis_command(&server, "EXISTS clouds:S:m:" ID_A), 1, "0");
     test_redis_command(&server, "SELECT 3");
     CHECK_STR(test_redis_command(&server, "EXISTS clouds:S:m:" ID_A), 1, "1");
@@ -319,8 +319,8 @@ static void databases_part_the_registry(void)
 static void status_tells_every_row(void)
 {
     begin();
-    CHECK_INT(kit_enroll(&a, &node_a, "one"), 0);
-    CHECK_INT(kit_enroll(&a, &node_a, "a:b"), 0);
+    CHECK_INT(kit_register(&a, &node_a, "one"), 0);
+    CHECK_INT(kit_register(&a, &node_a, "a:b"), 0);
     test_redis_command(&server, "SETEX clouds:S:one:s.aaaaaaaa.1.0 100 1");
     for (int i = 0; i < 600; i++) test_redis_command(&server, "SETEX clouds:S:bulk:s.dddddddd.%d.0 100 1", i);
     a.bus->ops->status(a.bus, 70);

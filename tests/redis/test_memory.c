@@ -57,8 +57,8 @@ static void use(int patience)
     int code = bus->ops->node_open(bus, &node_a, CL_STR(ID_A), 0.1);
     if (code) return;
     CHECK(expect("ready", 0, patience));
-    CHECK(expect("enrolled", bus->ops->register_method(bus, &node_a, CL_STR("m"), 1), patience));
-    CHECK(expect("enrolled", bus->ops->register_method(bus, &node_a, CL_STR("n"), 2), patience));
+    CHECK(expect("registered", bus->ops->register_method(bus, &node_a, CL_STR("m"), 1), patience));
+    CHECK(expect("registered", bus->ops->register_method(bus, &node_a, CL_STR("n"), 2), patience));
     bus->ops->lookup(bus, CL_STR("m"), 0);
     kit_note *list = await("servers", patience ? patience : 5);
     CHECK(list || !patience);
@@ -85,7 +85,7 @@ static void use(int patience)
         CHECK(expect("end", 0, patience));
     }
     bus->ops->forget(bus, CL_STR("m"), CL_STR("x"));
-    CHECK(expect("enrolled", bus->ops->unregister_method(bus, &node_a, CL_STR("n"), 4), patience));
+    CHECK(expect("registered", bus->ops->unregister_method(bus, &node_a, CL_STR("n"), 4), patience));
     bus->ops->node_drain(bus, &node_a);
     bus->ops->node_close(bus, &node_a);
     CHECK(expect("closed", 0, patience));

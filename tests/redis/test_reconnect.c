@@ -27,7 +27,7 @@ static void begin(const cl_limits *limits)
 static void restarted_empty(void)
 {
     begin(NULL);
-    CHECK_INT(kit_enroll(&a, &node_a, "back"), 0);
+    CHECK_INT(kit_register(&a, &node_a, "back"), 0);
     test_redis_kill(&server);
     kit_note *n = kit_take(&a, "state");
     CHECK_INT(n->number, 0);
@@ -46,7 +46,7 @@ static void restarted_empty(void)
 static void over_and_over(void)
 {
     begin(NULL);
-    CHECK_INT(kit_enroll(&a, &node_a, "m"), 0);
+    CHECK_INT(kit_register(&a, &node_a, "m"), 0);
     for (int i = 0; i < 5; i++) {
         test_redis_kill(&server);
         WAIT_FOR(!a.up);
@@ -57,7 +57,7 @@ static void over_and_over(void)
 }
 
 /* What Redis had was perhaps delivered; what never left was not. */
-static void fates_of_the_pending(void)
+static void deliveries_of_the_pending(void)
 {
     begin(NULL);
     test_redis_freeze(&server, 1);
@@ -67,15 +67,15 @@ static void fates_of_the_pending(void)
     test_redis_kill(&server);
     int lost = 0, not_sent = 0;
     for (uint64_t i = 1; i <= 20; i++) {
-        kit_note *n = kit_take(&a, "fate");
+        kit_note *n = kit_take(&a, "delivery");
         CHECK_INT(n->id, i);
-        CHECK(n->code == CL_FATE_LOST || n->code == CL_FATE_NOT_SENT);
-        if (i <= 10) CHECK_INT(n->code, CL_FATE_LOST);
-        lost += n->code == CL_FATE_LOST;
-        not_sent += n->code == CL_FATE_NOT_SENT;
+        CHECK(n->code == CL_DELIVERY_LOST || n->code == CL_DELIVERY_NOT_SENT);
+        if (i <= 10) CHECK_INT(n->code, CL_DELIVERY_LOST);
+        lost += n->code == CL_DELIVERY_LOST;
+        not_sent += n->code == CL_DELIVERY_NOT_SENT;
     }
     CHECK_INT(lost + not_sent, 20);
-    CHECK(kit_find(&a, "fate") == NULL);
+    CHECK(kit_find(&a, "delivery") == NULL);
     CHECK_INT(kit_call(&a, ID_A, ID_A, "m", "iiiiiiii", "[]", 30), CLOUDS_EUNREACHABLE);
     kit_close(&a, 0);
 }
@@ -97,14 +97,14 @@ static void what_the_kernel_did_not_take(void)
     for (uint64_t i = 1; i <= 800; i++) CHECK_INT(kit_call(&a, ID_A, ID_A, "m", "iiiiiiii", args, i), 0);
     a.bus->ops->flush(a.bus);
     test_redis_kill(&server);
-    int state = CL_FATE_LOST, lost = 0, not_sent = 0;
+    int state = CL_DELIVERY_LOST, lost = 0, not_sent = 0;
     for (uint64_t i = 1; i <= 800; i++) {
-        kit_note *n = kit_take(&a, "fate");
+        kit_note *n = kit_take(&a, "delivery");
         CHECK_INT(n->id, i);
-        if (n->code == CL_FATE_NOT_SENT) state = CL_FATE_NOT_SENT;
+        if (n->code == CL_DELIVERY_NOT_SENT) state = CL_DELIVERY_NOT_SENT;
         CHECK_INT(n->code, state); /* first all that left, then all that did not */
-        lost += n->code == CL_FATE_LOST;
-        not_sent += n->code == CL_FATE_NOT_SENT;
+        lost += n->code == CL_DELIVERY_LOST;
+        not_sent += n->code == CL_DELIVERY_NOT_SENT;
     }
     CHECK(lost > 10 && not_sent > 10);
     kit_close(&a, 0);
@@ -167,9 +167,9 @@ static void a_full_queue_has_room_for_commands(void)
     }
     test_redis_freeze(&server, 0);
     for (uint64_t i = 0; i < answers; i++) {
-        if (!CHECK(kit_take(&a, "fate")->code == CL_FATE_WRITTEN)) break;
+        if (!CHECK(kit_take(&a, "delivery")->code == CL_DELIVERY_WRITTEN)) break;
     }
-    for (int i = 0; i < 40; i++) CHECK_INT(kit_take(&a, "enrolled")->code, 0);
+    for (int i = 0; i < 40; i++) CHECK_INT(kit_take(&a, "registered")->code, 0);
     CHECK(kit_find(&a, "state") == NULL);
     WAIT_FOR(a.envelopes == answers);
     kit_close(&a, 0);
@@ -195,12 +195,12 @@ static void answers_and_messages_wait(void)
     CHECK_INT(a.bus->ops->send(a.bus, &node_a, &good, 43), 0);
     kit_idle(20);
     REQUIRE(test_redis_restart(&server) == 0);
-    kit_note *n = kit_take(&a, "fate");
+    kit_note *n = kit_take(&a, "delivery");
     CHECK_INT(n->id, 42); /* its caller has given up */
-    CHECK_INT(n->code, CL_FATE_NOT_SENT);
-    n = kit_take(&a, "fate");
+    CHECK_INT(n->code, CL_DELIVERY_NOT_SENT);
+    n = kit_take(&a, "delivery");
     CHECK_INT(n->id, 41);
-    n = kit_take(&a, "fate");
+    n = kit_take(&a, "delivery");
     CHECK_INT(n->id, 43);
     kit_close(&a, 0);
 }
@@ -223,7 +223,7 @@ static void the_backlog_has_a_limit(void)
     CHECK(taken > 10 && taken < 60);
     kit_forget(&a);
     a.bus->ops->close(a.bus);
-    for (int i = 1; i < taken; i++) CHECK_INT(kit_take(&a, "fate")->code, CL_FATE_NOT_SENT);
+    for (int i = 1; i < taken; i++) CHECK_INT(kit_take(&a, "delivery")->code, CL_DELIVERY_NOT_SENT);
     WAIT_FOR(a.closed);
     kit_close(&a, 1);
 }
@@ -236,10 +236,10 @@ static void registered_while_away(void)
     REQUIRE(a.bus->ops->register_method(a.bus, &node_a, CL_STR("later"), 60) == 0);
     REQUIRE(a.bus->ops->node_open(a.bus, &node_b, CL_STR(ID_B), 2) == 0);
     kit_idle(50);
-    CHECK(kit_find(&a, "enrolled") == NULL);
+    CHECK(kit_find(&a, "registered") == NULL);
     REQUIRE(test_redis_restart(&server) == 0);
     CHECK(kit_take(&a, "ready")->node == &node_b);
-    kit_note *n = kit_take(&a, "enrolled");
+    kit_note *n = kit_take(&a, "registered");
     CHECK_INT(n->id, 60);
     CHECK_INT(n->code, 0);
     kit_close(&a, 0);
@@ -248,12 +248,12 @@ static void registered_while_away(void)
 static void withdrawn_while_away(void)
 {
     begin(NULL);
-    CHECK_INT(kit_enroll(&a, &node_a, "w"), 0);
+    CHECK_INT(kit_register(&a, &node_a, "w"), 0);
     test_redis_command(&server, "CLIENT KILL TYPE normal SKIPME yes");
     test_redis_command(&server, "CLIENT KILL TYPE pubsub");
     WAIT_FOR(!a.up);
     CHECK_INT(a.bus->ops->unregister_method(a.bus, &node_a, CL_STR("w"), 61), 0);
-    kit_note *n = kit_take(&a, "enrolled");
+    kit_note *n = kit_take(&a, "registered");
     CHECK_INT(n->id, 61);
     CHECK_INT(n->code, 0);
     CHECK_STR(test_redis_command(&server, "EXISTS clouds:S:w:" ID_A), 1, "0");
@@ -263,7 +263,7 @@ static void withdrawn_while_away(void)
 static void closed_while_away(void)
 {
     begin(NULL);
-    CHECK_INT(kit_enroll(&a, &node_a, "m"), 0);
+    CHECK_INT(kit_register(&a, &node_a, "m"), 0);
     REQUIRE(a.bus->ops->register_method(a.bus, &node_a, CL_STR("n"), 70) == 0);
     test_redis_kill(&server);
     WAIT_FOR(!a.up);
@@ -275,7 +275,7 @@ static void closed_while_away(void)
     CHECK(kit_take(&a, "closed")->node == &node_a);
     CHECK(cl_loop_now() - start < 5000);
     int ended = 0;
-    for (kit_note *n; (n = kit_find(&a, "enrolled"));) ended += n->id == 71 || n->id == 72;
+    for (kit_note *n; (n = kit_find(&a, "registered"));) ended += n->id == 71 || n->id == 72;
     CHECK_INT(ended, 2);
     kit_close(&a, 0);
 }
@@ -286,7 +286,7 @@ static void closed_while_lingering(void)
     kit_limits(&limits);
     limits.linger = 600;
     begin(&limits);
-    CHECK_INT(kit_enroll(&a, &node_a, "m"), 0);
+    CHECK_INT(kit_register(&a, &node_a, "m"), 0);
     a.bus->ops->node_close(a.bus, &node_a);
     kit_idle(30);
     CHECK(kit_find(&a, "closed") == NULL);
@@ -321,7 +321,7 @@ static void a_close_waits_for_no_redis(void)
     kit_limits(&limits);
     limits.ping_interval = limits.ping_timeout = limits.connect_timeout = 1000;
     begin(&limits);
-    CHECK_INT(kit_enroll(&a, &node_a, "m"), 0);
+    CHECK_INT(kit_register(&a, &node_a, "m"), 0);
     test_redis_freeze(&server, 1);
     a.bus->ops->node_close(a.bus, &node_a);
     CHECK(kit_take(&a, "closed")->node == &node_a);
@@ -337,7 +337,7 @@ static void only_one_connection_is_lost(void)
     begin(NULL);
     REQUIRE(kit_open(&b, server.url, NULL) == 0);
     REQUIRE(kit_node(&b, &node_b, ID_B, 2) == 0);
-    CHECK_INT(kit_enroll(&a, &node_a, "m"), 0);
+    CHECK_INT(kit_register(&a, &node_a, "m"), 0);
     for (int i = 0; i < 4; i++) {
         kit_forget(&a);
         test_redis_argv(&server, i % 2 ? 4 : 6,
@@ -394,7 +394,7 @@ static void deadlines_travel_in_redis_time(void)
 static void torn_down_without_close(void)
 {
     begin(NULL);
-    CHECK_INT(kit_enroll(&a, &node_a, "m"), 0);
+    CHECK_INT(kit_register(&a, &node_a, "m"), 0);
     for (uint64_t i = 1; i < 20; i++) kit_call(&a, ID_A, ID_A, "m", "iiiiiiii", "[]", i);
     a.bus->ops->lookup(a.bus, CL_STR("x"), 0);
     a.bus->ops->status(a.bus, 5);
@@ -407,7 +407,7 @@ int main(void)
     if (test_redis_start(&server, NULL)) return EXIT_FAILURE;
     RUN(restarted_empty);
     RUN(over_and_over);
-    RUN(fates_of_the_pending);
+    RUN(deliveries_of_the_pending);
     RUN(what_the_kernel_did_not_take);
     RUN(write_soft_is_a_refusal);
     RUN(a_full_queue_has_room_for_commands);

@@ -47,7 +47,7 @@ static void is_byte_exact(void)
 {
     REQUIRE(monitor_start(&seen, &server) == 0);
     begin();
-    CHECK_INT(kit_enroll(&a, &node_a, "math.add"), 0);
+    CHECK_INT(kit_register(&a, &node_a, "math.add"), 0);
     monitor_read(&seen, &server);
     CHECK_INT(monitor_count(&seen, "\"SET\" \"clouds:S:math.add:" ID_A "\" \"1\" \"EX\" \"4\""), 1);
     CHECK_INT(monitor_count(&seen, "\"SADD\" \"clouds:M:math.add\" \"" ID_A "\""), 1);
@@ -72,7 +72,7 @@ static void listens_before_it_is_found(void)
         if (i % 2) kit_take(&a, "state");
         REQUIRE(a.bus->ops->node_open(a.bus, &node_a, CL_STR(ID_A), 2) == 0);
         REQUIRE(a.bus->ops->register_method(a.bus, &node_a, CL_STR("early"), 1) == 0);
-        CHECK_INT(kit_take(&a, "enrolled")->code, 0);
+        CHECK_INT(kit_take(&a, "registered")->code, 0);
         monitor_read(&seen, &server);
         const char *subscribed = strstr(seen.text, "\"SUBSCRIBE\" \"clouds:L:"),
                    *set = strstr(seen.text, "\"SET\" \"clouds:S:");
@@ -95,7 +95,7 @@ static void ttl_follows_the_heartbeat(void)
         snprintf(id, sizeof id, "s.686c821a.7.%zu", i);
         CHECK_INT(kit_node(&a, &node_b, id, rows[i].heartbeat), 0);
         REQUIRE(monitor_start(&seen, &server) == 0);
-        CHECK_INT(kit_enroll(&a, &node_b, "x"), 0);
+        CHECK_INT(kit_register(&a, &node_b, "x"), 0);
         monitor_read(&seen, &server);
         snprintf(command, sizeof command, "\"SET\" \"clouds:S:x:%s\" \"1\" \"EX\" \"%d\"", id, rows[i].ttl);
         CHECK_INT(monitor_count(&seen, command), 1);
@@ -109,7 +109,7 @@ static void renews_with_expire(void)
 {
     begin();
     CHECK_INT(kit_node(&a, &node_b, ID_B, 0.2), 0);
-    CHECK_INT(kit_enroll(&a, &node_b, "fast"), 0);
+    CHECK_INT(kit_register(&a, &node_b, "fast"), 0);
     REQUIRE(monitor_start(&seen, &server) == 0);
     int64_t start = cl_loop_now(), end = start + 20000;
     int renewals = 0;
@@ -128,7 +128,7 @@ static void heals_after_flushall(void)
 {
     begin();
     CHECK_INT(kit_node(&a, &node_b, ID_B, 0.3), 0);
-    CHECK_INT(kit_enroll(&a, &node_b, "heal"), 0);
+    CHECK_INT(kit_register(&a, &node_b, "heal"), 0);
     test_redis_command(&server, "FLUSHALL");
     int64_t start = cl_loop_now();
     CHECK(becomes("GET clouds:S:heal:" ID_B, "1"));
@@ -145,10 +145,10 @@ static void withdraw_takes_it_back(void)
     REQUIRE(kit_node(&b, &node_b, ID_B, 2) == 0);
     b.bus->ops->lookup(b.bus, CL_STR("gone"), 0);
     kit_take(&b, "servers");
-    CHECK_INT(kit_enroll(&a, &node_a, "gone"), 0);
-    CHECK_INT(kit_enroll(&a, &node_a, "stays"), 0);
+    CHECK_INT(kit_register(&a, &node_a, "gone"), 0);
+    CHECK_INT(kit_register(&a, &node_a, "stays"), 0);
     CHECK_INT(a.bus->ops->unregister_method(a.bus, &node_a, CL_STR("gone"), 5), 0);
-    kit_note *n = kit_take(&a, "enrolled");
+    kit_note *n = kit_take(&a, "registered");
     CHECK_INT(n->id, 5);
     CHECK_INT(n->code, 0);
     CHECK(redis_says("EXISTS clouds:S:gone:" ID_A, "0"));
@@ -157,7 +157,7 @@ static void withdraw_takes_it_back(void)
     n = kit_take(&b, "down");
     CHECK_STR(n->text, strlen(n->text), "gone " ID_A);
     CHECK_INT(a.bus->ops->unregister_method(a.bus, &node_a, CL_STR("gone"), 6), CLOUDS_EINVAL);
-    CHECK_INT(kit_enroll(&a, &node_a, "gone"), 0);
+    CHECK_INT(kit_register(&a, &node_a, "gone"), 0);
     CHECK(redis_says("EXISTS clouds:S:gone:" ID_A, "1"));
     kit_close(&a, 0);
     kit_close(&b, 0);
@@ -172,7 +172,7 @@ static void enroll_and_withdraw_at_once(void)
     }
     CHECK_INT(a.bus->ops->register_method(a.bus, &node_a, CL_STR("flip"), 300), 0);
     int ended = 0;
-    for (int i = 0; i < 11; i++) ended += kit_take(&a, "enrolled")->id != 0;
+    for (int i = 0; i < 11; i++) ended += kit_take(&a, "registered")->id != 0;
     CHECK_INT(ended, 11);
     CHECK(becomes("EXISTS clouds:S:flip:" ID_A, "1"));
     kit_close(&a, 0);
@@ -182,8 +182,8 @@ static void enroll_and_withdraw_at_once(void)
 static void the_last_word_counts(void)
 {
     begin();
-    CHECK_INT(kit_enroll(&a, &node_a, "kept"), 0);
-    CHECK_INT(kit_enroll(&a, &node_a, "gone"), 0);
+    CHECK_INT(kit_register(&a, &node_a, "kept"), 0);
+    CHECK_INT(kit_register(&a, &node_a, "gone"), 0);
     test_redis_kill(&server);
     WAIT_FOR(!a.up);
     CHECK_INT(a.bus->ops->unregister_method(a.bus, &node_a, CL_STR("kept"), 100), 0);
@@ -194,7 +194,7 @@ static void the_last_word_counts(void)
     REQUIRE(test_redis_restart(&server) == 0);
     int codes[300], ended = 0;
     for (int i = 0; i < 300; i++) codes[i] = 1;
-    for (kit_note *n; ended < 5 && (n = kit_take(&a, "enrolled")); ended++) codes[n->id] = n->code;
+    for (kit_note *n; ended < 5 && (n = kit_take(&a, "registered")); ended++) codes[n->id] = n->code;
     CHECK_INT(ended, 5);
     CHECK_INT(codes[100], CLOUDS_ECANCELED);
     CHECK_INT(codes[101], 0);
@@ -213,8 +213,8 @@ static void drain_and_close_in_order(void)
     REQUIRE(kit_node(&b, &node_b, ID_B, 2) == 0);
     b.bus->ops->lookup(b.bus, CL_STR("one"), 0);
     kit_take(&b, "servers");
-    CHECK_INT(kit_enroll(&a, &node_a, "one"), 0);
-    CHECK_INT(kit_enroll(&a, &node_a, "two"), 0);
+    CHECK_INT(kit_register(&a, &node_a, "one"), 0);
+    CHECK_INT(kit_register(&a, &node_a, "two"), 0);
     a.bus->ops->node_drain(a.bus, &node_a);
     kit_note *n = kit_take(&b, "draining");
     int64_t heard = n->at;
@@ -262,7 +262,7 @@ static void odd_names(void)
     begin();
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         char want[100];
-        CHECK_INT(kit_enroll(&a, &node_a, names[i]), 0);
+        CHECK_INT(kit_register(&a, &node_a, names[i]), 0);
         a.bus->ops->lookup(a.bus, cl_str_z(names[i]), 0);
         kit_note *n = kit_take(&a, "servers");
         snprintf(want, sizeof want, "%s " ID_A "+", names[i]);
@@ -286,10 +286,10 @@ static void a_full_redis_is_named_and_tried_again(void)
 {
     begin();
     CHECK_INT(kit_node(&a, &node_b, ID_B, 1), 0);
-    CHECK_INT(kit_enroll(&a, &node_b, "before"), 0);
+    CHECK_INT(kit_register(&a, &node_b, "before"), 0);
     test_redis_command(&server, "CONFIG SET maxmemory 1");
     CHECK_INT(a.bus->ops->register_method(a.bus, &node_b, CL_STR("during"), 50), 0);
-    kit_note *n = kit_take(&a, "enrolled");
+    kit_note *n = kit_take(&a, "registered");
     CHECK_INT(n->id, 50);
     CHECK_INT(n->code, CLOUDS_EREDIS);
     CHECK(strstr(n->text, "Redis is full") && strstr(n->text, "OOM"));

@@ -22,7 +22,7 @@ static int node_a;
 #define ID_A "s.686c821a.100.0"
 
 typedef struct tally {
-    uint64_t hash, fates, envelopes;
+    uint64_t hash, deliveries, envelopes;
 } tally;
 
 static tally now;
@@ -49,7 +49,8 @@ static int send_number(uint64_t i)
     return i % 5 ? kit_call(&a, ID_A, ID_A, "m.add", id, args, i + 1) : kit_say(&a, ID_A, ID_A, args, i + 1);
 }
 
-/* How long an answer may take is another test's: one that comes byte by byte takes long where little else gets to run. */
+/* How long an answer may take is another test's: one that comes byte by byte takes long where little else gets to run.
+ */
 static const cl_limits *patient(void)
 {
     static cl_limits limits;
@@ -64,7 +65,7 @@ static tally run(const char *url, int messages)
     now = none;
     now.hash = 14695981039346656037u;
     if (!CHECK(kit_open(&a, url, patient()) == 0) || !CHECK(kit_node(&a, &node_a, ID_A, 5) == 0)) return none;
-    CHECK_INT(kit_enroll(&a, &node_a, "m.add"), 0);
+    CHECK_INT(kit_register(&a, &node_a, "m.add"), 0);
     a.bus->ops->lookup(a.bus, CL_STR("m.add"), 0);
     kit_note *n = kit_take(&a, "servers");
     CHECK_STR(n->text, strlen(n->text), "m.add " ID_A "+");
@@ -75,8 +76,8 @@ static tally run(const char *url, int messages)
         while (sent < (uint64_t)messages && sent < now.envelopes + WINDOW) CHECK_INT(send_number(sent++), 0);
         kit_turn_all(20);
     }
-    WAIT_FOR(a.fates == (uint64_t)messages);
-    now.fates = a.fates;
+    WAIT_FOR(a.deliveries == (uint64_t)messages);
+    now.deliveries = a.deliveries;
     CHECK(a.up && !kit_find(&a, "dropped"));
     kit_close(&a, 0);
     return now;
@@ -87,7 +88,7 @@ static void every_byte_alone(void)
     tally plain = run(server.url, MESSAGES), alone = run(split.url, MESSAGES);
     CHECK_INT(plain.envelopes, MESSAGES);
     CHECK_INT(alone.envelopes, MESSAGES);
-    CHECK_INT(alone.fates, MESSAGES);
+    CHECK_INT(alone.deliveries, MESSAGES);
     CHECK(plain.hash == alone.hash);
 }
 

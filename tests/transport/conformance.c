@@ -77,7 +77,7 @@ static void on_dropped(void *self, int code)
     ((side *)self)->dropped++;
 }
 
-static void on_delivery(void *self, uint64_t token, enum cl_fate delivery, int64_t number)
+static void on_delivery(void *self, uint64_t token, enum cl_delivery delivery, int64_t number)
 {
     side *s = self;
     s->deliveries[delivery]++;
@@ -265,7 +265,8 @@ static void a_call_and_its_answer(void)
     CHECK_STR(a.from, strlen(a.from), "c.1");
     CHECK_STR(b.from, strlen(b.from), "s.1");
     CHECK_STR(b.args, strlen(b.args), "[1,2]");
-    CHECK_INT(b.deliveries[CL_FATE_NOBODY] + b.deliveries[CL_FATE_NOT_SENT] + b.deliveries[CL_FATE_LOST], 0);
+    CHECK_INT(b.deliveries[CL_DELIVERY_NOBODY] + b.deliveries[CL_DELIVERY_NOT_SENT] + b.deliveries[CL_DELIVERY_LOST],
+              0);
     end(&b);
     end(&a);
 }
@@ -276,7 +277,7 @@ static void what_is_sent_in_order_comes_in_order(void)
     start(&a, &node_a, "s.1");
     start(&b, &node_b, "c.1");
     for (int i = 0; i < MANY; i++) CHECK_INT(message(&b, "c.1", "s.1", i, (uint64_t)i + 1), 0);
-    UNTIL2(&a, &b, a.envelopes == MANY && b.deliveries[CL_FATE_WRITTEN] == MANY);
+    UNTIL2(&a, &b, a.envelopes == MANY && b.deliveries[CL_DELIVERY_WRITTEN] == MANY);
     CHECK(a.in_order);
     CHECK_INT(b.number, 1); /* one has it */
     end(&b);
@@ -288,8 +289,8 @@ static void nobody_there_is_said(void)
     side b;
     start(&b, &node_b, "c.1");
     CHECK_INT(call(&b, "c.1", "s.none", "[]", 5), 0);
-    UNTIL(&b, b.deliveries[CL_FATE_NOBODY] == 1);
-    CHECK_INT(b.deliveries[CL_FATE_NOT_SENT] + b.deliveries[CL_FATE_LOST], 0);
+    UNTIL(&b, b.deliveries[CL_DELIVERY_NOBODY] == 1);
+    CHECK_INT(b.deliveries[CL_DELIVERY_NOT_SENT] + b.deliveries[CL_DELIVERY_LOST], 0);
     end(&b);
 }
 
@@ -338,7 +339,7 @@ static void who_is_closed_is_reached_no_more(void)
     }
     int before = a.envelopes;
     int code = call(&b, "c.1", "s.1", "[2]", 6);
-    if (code == 0) UNTIL2(&a, &b, b.deliveries[CL_FATE_NOBODY] + b.deliveries[CL_FATE_NOT_SENT] == 1);
+    if (code == 0) UNTIL2(&a, &b, b.deliveries[CL_DELIVERY_NOBODY] + b.deliveries[CL_DELIVERY_NOT_SENT] == 1);
     CHECK_INT(a.envelopes, before);
     end(&b);
     end(&a);

@@ -11,6 +11,7 @@
 #include "net/deferred.h"
 #include "net/loop.h"
 #include "proto/frame.h"
+#include "proto/limits.h"
 #include "transport/transport.h"
 
 struct cl_link_transport;

@@ -16,9 +16,9 @@
 
 enum { FULL_LINKS = 8 /* full queues that all links together may have */ };
 
-static void tell(cl_link_transport *t, uint64_t token, enum cl_fate fate)
+static void tell(cl_link_transport *t, uint64_t token, enum cl_delivery delivery)
 {
-    if (token) t->sink.delivery(t->sink.receiver, token, fate, fate == CL_FATE_WRITTEN);
+    if (token) t->sink.delivery(t->sink.receiver, token, delivery, delivery == CL_DELIVERY_WRITTEN);
 }
 
 static cl_peer_link *way_back(cl_link_transport *t, const cl_envelope *e)
@@ -160,7 +160,7 @@ static inline void remember_unsent(cl_peer_link *link, uint64_t token, size_t pe
 
 static void delivered(void *owner, const cl_deferred *d)
 {
-    tell(owner, d->number, (enum cl_fate)d->code);
+    tell(owner, d->number, (enum cl_delivery)d->code);
 }
 
 static int write_to(cl_peer_link *link, const void *node, const cl_envelope *e, uint64_t token)
@@ -169,7 +169,7 @@ static int write_to(cl_peer_link *link, const void *node, const cl_envelope *e, 
      */
     cl_deferred *report = NULL;
     if (token && e->type == CL_MESSAGE) {
-        report = cl_deferred_reserve(delivered, NULL, token, CL_FATE_WRITTEN, CL_STR_NONE);
+        report = cl_deferred_reserve(delivered, NULL, token, CL_DELIVERY_WRITTEN, CL_STR_NONE);
         if (!report) return CLOUDS_ENOMEM;
     }
     cl_str from = link->named && link->named->node == node ? e->from : CL_STR_NONE;
@@ -198,7 +198,7 @@ int cl_link_send(cl_transport *base, void *node, const cl_envelope *e, uint64_t 
     if (t->closing) return cl_error(CLOUDS_ECLOSED, NULL);
     int code = find(t, e, &link);
     if (code == 0 && link->half_closed && e->type == CL_CALL)
-        return cl_defer(&t->deferred, delivered, NULL, token, CL_FATE_NOBODY, CL_STR_NONE);
+        return cl_defer(&t->deferred, delivered, NULL, token, CL_DELIVERY_NOBODY, CL_STR_NONE);
     if (code == 0) code = room_for(link, e, size);
     if (code != 0) return code;
     code = link->state == CL_LINK_OPEN ? write_to(link, node, e, token) : wait_for(link, e, token);
@@ -236,7 +236,7 @@ void cl_link_send_waiting(cl_peer_link *link)
         int late = w.type == CL_CALL && w.deadline && w.deadline <= now;
         size_t before = cl_conn_pending(link->conn);
         if (late || cl_buf_put(cl_conn_out(link->conn), frame, w.length) != 0) {
-            tell(t, w.token, CL_FATE_NOT_SENT);
+            tell(t, w.token, CL_DELIVERY_NOT_SENT);
             continue;
         }
         if (w.type == CL_CALL) {
@@ -244,7 +244,7 @@ void cl_link_send_waiting(cl_peer_link *link)
             count_call(link);
         }
         cl_conn_commit(link->conn);
-        if (w.type == CL_MESSAGE) tell(t, w.token, CL_FATE_WRITTEN);
+        if (w.type == CL_MESSAGE) tell(t, w.token, CL_DELIVERY_WRITTEN);
     }
     clear_queue(link);
 }
@@ -254,9 +254,9 @@ void cl_link_fail_waiting(cl_peer_link *link, int nobody)
     cl_waiting w;
     if (link->unsent.len) forget_sent(link);
     const cl_unsent *list = (const cl_unsent *)(const void *)link->unsent.data;
-    for (size_t i = 0; i < link->unsent.len / sizeof *list; i++) tell(link->t, list[i].token, CL_FATE_NOT_SENT);
+    for (size_t i = 0; i < link->unsent.len / sizeof *list; i++) tell(link->t, list[i].token, CL_DELIVERY_NOT_SENT);
     for (size_t at = 0; next_waiting(link, &at, &w);)
-        if (w.type) tell(link->t, w.token, nobody ? CL_FATE_NOBODY : CL_FATE_NOT_SENT);
+        if (w.type) tell(link->t, w.token, nobody ? CL_DELIVERY_NOBODY : CL_DELIVERY_NOT_SENT);
     clear_queue(link);
 }
 
@@ -275,7 +275,7 @@ static void give_one_back(cl_peer_link *link, size_t at, cl_waiting *w)
     take_out(link, at, w);
     if (!link->suspended) link->t->sink.suspended(link->t->sink.self, link->peer_id, 1);
     link->suspended = 1;
-    tell(link->t, w->token, CL_FATE_NOT_SENT);
+    tell(link->t, w->token, CL_DELIVERY_NOT_SENT);
 }
 
 /* Where no other server is known a call may as well wait here: it is recalled when its time is up. */

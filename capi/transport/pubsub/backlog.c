@@ -65,7 +65,7 @@ static int send_waiting(cl_pubsub *p, waiting *w, int64_t now)
     return 0;
 }
 
-/* What is sent from inside `fate` comes behind what waits, since the session is ready by now. */
+/* What is sent from inside `delivery` comes behind what waits, since the session is ready by now. */
 void cl_redis_backlog_send(cl_pubsub *p)
 {
     int64_t now = cl_loop_now();
@@ -74,7 +74,7 @@ void cl_redis_backlog_send(cl_pubsub *p)
         uint64_t token = w->token;
         int code = send_waiting(p, w, now);
         release(p, w);
-        if (code && token) p->sink.delivery(p->sink.receiver, token, CL_FATE_NOT_SENT, 0);
+        if (code && token) p->sink.delivery(p->sink.receiver, token, CL_DELIVERY_NOT_SENT, 0);
     }
 }
 
@@ -84,6 +84,6 @@ void cl_redis_backlog_drop(cl_pubsub *p, int tell)
         waiting *w = CL_OWNER(p->backlog.next, waiting, link);
         uint64_t token = w->token;
         release(p, w);
-        if (tell && token) p->sink.delivery(p->sink.receiver, token, CL_FATE_NOT_SENT, 0);
+        if (tell && token) p->sink.delivery(p->sink.receiver, token, CL_DELIVERY_NOT_SENT, 0);
     }
 }

@@ -16,7 +16,7 @@ struct redis_batch {
     cl_link link; /* in open_batches, or in idle_batches */
     cl_buf to, body;
     size_t count;
-    redis_tokens *tokens; /* room for all a batch can hold; NULL: nobody asked for a fate */
+    redis_tokens *tokens; /* room for all a batch can hold; NULL: nobody asked for a delivery */
 };
 
 static redis_batch *reuse(cl_pubsub *p)
@@ -111,10 +111,10 @@ static int put_command(cl_pubsub *p, const redis_batch *batch, cl_buf *out)
 }
 
 /* Frees the tokens. */
-static void tell_fate(cl_pubsub *p, redis_tokens *tokens, enum cl_fate fate, int64_t number)
+static void tell_delivery(cl_pubsub *p, redis_tokens *tokens, enum cl_delivery delivery, int64_t number)
 {
     cl_list_remove(&tokens->link);
-    for (size_t i = 0; i < tokens->n; i++) p->sink.delivery(p->sink.receiver, tokens->list[i], fate, number);
+    for (size_t i = 0; i < tokens->n; i++) p->sink.delivery(p->sink.receiver, tokens->list[i], delivery, number);
     cl_free(tokens);
 }
 
@@ -122,13 +122,13 @@ static void on_published(void *self, const cl_pending *pending, const cl_reply *
 {
     cl_pubsub *p = cl_pubsub_by(self);
     int64_t receivers;
-    enum cl_fate fate = cl_redis_publish_fate(p, reply, 1, &receivers);
-    tell_fate(p, cl_redis_from_ref(pending), fate, receivers);
+    enum cl_delivery delivery = cl_redis_publish_delivery(p, reply, 1, &receivers);
+    tell_delivery(p, cl_redis_from_ref(pending), delivery, receivers);
 }
 
 static void on_lost(void *self, const cl_pending *pending, int sent)
 {
-    tell_fate(cl_pubsub_by(self), cl_redis_from_ref(pending), sent ? CL_FATE_LOST : CL_FATE_NOT_SENT, 0);
+    tell_delivery(cl_pubsub_by(self), cl_redis_from_ref(pending), sent ? CL_DELIVERY_LOST : CL_DELIVERY_NOT_SENT, 0);
 }
 
 static const cl_redis_handler batch_handler = {"PUBLISH", on_published, on_lost, 0}; /* redis_tokens */
@@ -197,10 +197,10 @@ static void give_up(cl_pubsub *p, redis_batch *batch)
     redis_tokens *tokens = batch->tokens;
     batch->tokens = NULL;
     retire(p, batch);
-    if (tokens) tell_fate(p, tokens, CL_FATE_NOT_SENT, 0);
+    if (tokens) tell_delivery(p, tokens, CL_DELIVERY_NOT_SENT, 0);
 }
 
-/* A fate may open new batches: the loop below goes on until there are none. */
+/* A delivery may open new batches: the loop below goes on until there are none. */
 void cl_redis_batch_flush(cl_pubsub *p)
 {
     while (!cl_list_empty(&p->open_batches)) {

@@ -29,7 +29,7 @@ typedef struct pubsub_node {
     int closing, leaving, is_leave_due;
 } pubsub_node;
 
-/* The tokens of a batch, until its fate is known. */
+/* The tokens of a batch, until its delivery is known. */
 typedef struct redis_tokens {
     cl_link link; /* in bus->awaited, once the batch is sent */
     size_t n;
@@ -93,7 +93,7 @@ void cl_pubsub_deliver_held(cl_pubsub *p, pubsub_node *node);
 extern const cl_redis_handler cl_redis_publish_handler;
 extern const cl_redis_handler cl_redis_publish_native_handler; /* the same, of what only a native node receives */
 /* What became of a PUBLISH. */
-enum cl_fate cl_redis_publish_fate(cl_pubsub *p, const cl_reply *reply, int to_native, int64_t *receivers);
+enum cl_delivery cl_redis_publish_delivery(cl_pubsub *p, const cl_reply *reply, int to_native, int64_t *receivers);
 int cl_redis_send(cl_transport *base, void *node, const cl_envelope *e, uint64_t token);
 /* Appends the command that publishes an envelope. 0, CLOUDS_ETOOBIG or CLOUDS_ENOMEM with the buffer unchanged. */
 int cl_redis_publish_format(const cl_pubsub *p, const cl_envelope *e, cl_buf *out);

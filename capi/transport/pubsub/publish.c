@@ -178,24 +178,24 @@ static int proves_nobody(cl_pubsub *p, int to_native)
     return !role->was_promoted || cl_loop_now() - cl_session_since(p->client->commands) > PROMOTION_MS;
 }
 
-enum cl_fate cl_redis_publish_fate(cl_pubsub *p, const cl_reply *reply, int to_native, int64_t *receivers)
+enum cl_delivery cl_redis_publish_delivery(cl_pubsub *p, const cl_reply *reply, int to_native, int64_t *receivers)
 {
     *receivers = 0;
     int is_error = reply->items[0].type == CL_REPLY_ERROR;
     if (cl_redis_client_is_bad(p->client, reply, CL_REPLY_INTEGER, "PUBLISH")) {
         if (is_error) *receivers = cl_redis_client_error(p->client, "PUBLISH", cl_reply_text(reply, 0));
-        return is_error ? CL_FATE_NOT_SENT : CL_FATE_LOST;
+        return is_error ? CL_DELIVERY_NOT_SENT : CL_DELIVERY_LOST;
     }
     *receivers = cl_session_is_cluster(p->client->commands) ? -1 : reply->items[0].number;
-    if (*receivers != 0) return CL_FATE_WRITTEN;
-    return proves_nobody(p, to_native) ? CL_FATE_NOBODY : CL_FATE_UNPROVEN;
+    if (*receivers != 0) return CL_DELIVERY_WRITTEN;
+    return proves_nobody(p, to_native) ? CL_DELIVERY_NOBODY : CL_DELIVERY_UNPROVEN;
 }
 
 static void published(cl_pubsub *p, const cl_pending *pending, const cl_reply *reply, int to_native)
 {
     int64_t receivers;
-    enum cl_fate fate = cl_redis_publish_fate(p, reply, to_native, &receivers);
-    if (pending->ref) p->sink.delivery(p->sink.receiver, pending->ref, fate, receivers);
+    enum cl_delivery delivery = cl_redis_publish_delivery(p, reply, to_native, &receivers);
+    if (pending->ref) p->sink.delivery(p->sink.receiver, pending->ref, delivery, receivers);
 }
 
 static void on_published(void *self, const cl_pending *pending, const cl_reply *reply)
@@ -211,7 +211,8 @@ static void on_published_native(void *self, const cl_pending *pending, const cl_
 static void on_lost(void *self, const cl_pending *pending, int sent)
 {
     cl_pubsub *p = cl_pubsub_by(self);
-    if (pending->ref) p->sink.delivery(p->sink.receiver, pending->ref, sent ? CL_FATE_LOST : CL_FATE_NOT_SENT, 0);
+    if (pending->ref)
+        p->sink.delivery(p->sink.receiver, pending->ref, sent ? CL_DELIVERY_LOST : CL_DELIVERY_NOT_SENT, 0);
 }
 
 const cl_redis_handler cl_redis_publish_handler = {"PUBLISH", on_published, on_lost, 0};
