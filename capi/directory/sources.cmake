@@ -1,3 +1,3 @@
-set(directory_sources memory.c folder/folder.c folder/names.c folder/files.c folder/entries.c folder/claim.c folder/republish.c
+set(directory_sources memory/memory.c memory/registry.c folder/folder.c folder/names.c folder/files.c folder/entries.c folder/claim.c folder/republish.c
     folder/schedule.c folder/sweep.c folder/status.c folder/directory.c
     redis/directory.c redis/claim.c redis/registry.c redis/announcements.c redis/lookup.c redis/scan.c redis/status.c)

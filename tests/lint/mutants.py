@@ -469,7 +469,7 @@ class Includes(Copy):
         self.bites("transport may not use directory", self.guarded)
 
     def test_a_directory_that_knows_a_transport(self):
-        self.includes("capi/directory/memory.c", "transport/transport.h")
+        self.includes("capi/directory/memory/memory.c", "transport/transport.h")
         self.bites("directory may not use transport", self.guarded)
 
     def test_a_core_that_knows_more_of_the_bus(self):

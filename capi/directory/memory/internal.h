@@ -1,0 +1,99 @@
+/* What the files of the memory directory share. */
+#ifndef CL_MEMORY_INTERNAL_H
+#define CL_MEMORY_INTERNAL_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <sys/types.h>
+
+#include "base/buf.h"
+#include "base/list.h"
+#include "base/map.h"
+#include "directory/directory.h"
+#include "net/deferred.h"
+#include "net/loop.h"
+
+/* Announcements, between directories only. */
+enum { ANNOUNCE_UP = 'U', ANNOUNCE_DOWN = 'D', ANNOUNCE_DRAINING = 'G' };
+
+typedef struct registry {
+    cl_link place;
+    pthread_mutex_t lock;
+    int members_n;
+    cl_link members;
+    cl_strmap ids;     /* to entry */
+    cl_strmap methods; /* to method */
+    char name[];
+} registry;
+
+/* A method, who serves it, and who asked for it: announcements of it are for those. */
+typedef struct method {
+    cl_str name;
+    cl_link servers, interests;
+    char text[];
+} method;
+
+typedef struct interest {
+    cl_link in_method, in_member;
+    method *method;
+    struct memory *member;
+} interest;
+
+typedef struct registration {
+    cl_link in_method;
+    method *method;
+    struct entry *entry;
+} registration;
+
+/* A node. */
+typedef struct entry {
+    cl_link mine; /* in its directory */
+    void *node;
+    struct memory *member;
+    cl_strmap registrations; /* by method */
+    cl_str id;
+    int claimed;
+    char text[];
+} entry;
+
+typedef struct memory {
+    cl_directory base;
+    cl_link place; /* in the registry */
+    cl_loop *loop;
+    cl_directory_sink sink;
+    pid_t owner;
+    registry *registry;
+    cl_waker *waker;
+    cl_buf box;       /* announcements; under the lock */
+    atomic_int woken; /* it was woken for what lies in the box; set under the lock */
+    int detached;     /* its loop is gone; under the lock */
+    size_t most;      /* bytes of announcements that may wait */
+    cl_strmap asked;  /* method -> interest; under the lock */
+    cl_link interests;
+    cl_link entries;
+    cl_idmap by_node;
+    cl_buf reading; /* the buffer that the box is exchanged for */
+    int is_reading, closing;
+    cl_deferred_queue deferred;
+} memory;
+
+/* registry.c: what all directories of a name share. Each of these takes the lock. */
+/* Joins the registry of a name, which is made by the first and ends with the last. */
+int cl_registry_join(memory *m, const char *name);
+/* Nothing is announced to it after this. */
+void cl_registry_detach(memory *m);
+void cl_registry_part(memory *m);
+/* 0, CLOUDS_EEXIST or CLOUDS_ENOMEM. */
+int cl_registry_claim(memory *m, entry *e);
+int cl_registry_add(memory *m, entry *e, cl_str method);
+void cl_registry_remove(memory *m, entry *e, cl_str method);
+/* Unregisters all and tells everybody that the node drains. */
+void cl_registry_drain(memory *m, entry *e);
+/* Unregisters all and gives the id up. */
+void cl_registry_leave(memory *m, entry *e);
+/* Appends a frame (method, from) for each server of a method, which is announced from now on, or (NULL) of all. */
+int cl_registry_list(memory *m, const cl_str *method, cl_buf *out);
+/* Exchanges the contents of the box for an empty buffer. */
+void cl_registry_fetch(memory *m);
+
+#endif
