@@ -2,7 +2,7 @@
  * them together by address and hands on what they report; node.c has the life of a node, route.c the choice of a way.
  *
  * A call is lost only by the word of the transport that carried it (peer_lost). Whether the node itself is dead is the
- * directory's to find out: suspect, and peer_gone. The bus is up when the directory and the first transport are. */
+ * directory's to find out: suspect, and peer_gone. The bus is up when the directory and all transports are. */
 #include "bus/internal.h"
 
 #include "base/error.h"
@@ -12,7 +12,9 @@
 
 static void check_up(cl_composed *bus)
 {
-    if (bus->up || bus->closing || !bus->directory->up || !bus->transports[0]->up) return;
+    if (bus->up || bus->closing || !bus->directory->up) return;
+    for (size_t i = 0; i < bus->transports_n; i++)
+        if (!bus->transports[i]->up) return;
     bus->up = 1;
     bus->sink.state(bus->sink.self, 1, 0, "");
     cl_bus_nodes_up(bus);
@@ -97,7 +99,7 @@ static void on_directory_closed(void *self)
     sink->closed(sink->self);
 }
 
-static cl_directory_sink directory_sink(cl_composed *bus)
+cl_directory_sink cl_bus_directory_sink(cl_composed *bus)
 {
     return (cl_directory_sink){.self = bus,
                                .state = on_state,
@@ -152,7 +154,7 @@ static void on_transport_closed(void *self)
     cl_loop_defer(bus->loop);
 }
 
-static cl_transport_sink transport_sink(cl_composed *bus)
+cl_transport_sink cl_bus_transport_sink(cl_composed *bus)
 {
     return (cl_transport_sink){.self = bus,
                                .state = on_state,
@@ -248,7 +250,8 @@ static void destroy(cl_bus *base)
 {
     if (!base) return;
     cl_composed *bus = CL_OWNER(base, cl_composed, base);
-    for (size_t i = 0; i < bus->transports_n; i++) bus->transports[i]->ops->destroy(bus->transports[i]);
+    for (size_t i = 0; i < CL_TRANSPORTS; i++)
+        if (bus->transports[i]) bus->transports[i]->ops->destroy(bus->transports[i]);
     if (bus->directory) bus->directory->ops->destroy(bus->directory);
     if (bus->redis) cl_redis_client_free(bus->redis);
     cl_free(bus->redis);
@@ -279,16 +282,16 @@ static const cl_bus_ops ops = {
 
 static int compose_inproc(cl_composed *bus, const cl_url *url, const cl_limits *limits)
 {
-    const cl_directory_sink of_directory = directory_sink(bus);
-    const cl_transport_sink of_transport = transport_sink(bus);
+    const cl_directory_sink of_directory = cl_bus_directory_sink(bus);
+    const cl_transport_sink of_transport = cl_bus_transport_sink(bus);
     int code = cl_memory_directory_create(bus->loop, url->name, limits, &of_directory, &bus->directory);
     return code ? code : cl_mailbox_transport_create(bus->loop, url->name, limits, &of_transport, &bus->transports[0]);
 }
 
 static int compose_local(cl_composed *bus, const cl_url *url, const cl_limits *limits)
 {
-    const cl_directory_sink of_directory = directory_sink(bus);
-    const cl_transport_sink of_transport = transport_sink(bus);
+    const cl_directory_sink of_directory = cl_bus_directory_sink(bus);
+    const cl_transport_sink of_transport = cl_bus_transport_sink(bus);
     int code = cl_folder_directory_create(bus->loop, url->name, &of_directory, &bus->directory);
     return code ? code : cl_link_transport_create(bus->loop, limits, &of_transport, &bus->transports[0]);
 }
@@ -296,8 +299,8 @@ static int compose_local(cl_composed *bus, const cl_url *url, const cl_limits *l
 /* Both speak to one Redis. */
 static int compose_redis(cl_composed *bus, const cl_url *url, const cl_limits *limits)
 {
-    const cl_directory_sink of_directory = directory_sink(bus);
-    const cl_transport_sink of_transport = transport_sink(bus);
+    const cl_directory_sink of_directory = cl_bus_directory_sink(bus);
+    const cl_transport_sink of_transport = cl_bus_transport_sink(bus);
     bus->redis = cl_calloc(1, sizeof *bus->redis);
     if (!bus->redis) return cl_error(CLOUDS_ENOMEM, NULL);
     int code = cl_redis_client_init(bus->redis, bus->loop, url, limits);
@@ -305,27 +308,34 @@ static int compose_redis(cl_composed *bus, const cl_url *url, const cl_limits *l
     return code ? code : cl_pubsub_transport_create(bus->redis, &of_transport, &bus->transports[0]);
 }
 
-static int compose(cl_composed *bus, const cl_url *url, const cl_limits *limits)
-{
-    int code = url->kind == CL_URL_INPROC  ? compose_inproc(bus, url, limits)
-               : url->kind == CL_URL_LOCAL ? compose_local(bus, url, limits)
-                                           : compose_redis(bus, url, limits);
-    if (code == 0) bus->transports_n = bus->transports_open = 1;
-    return code;
-}
-
-int cl_bus_create(cl_loop *loop, const cl_url *url, const cl_limits *limits, const cl_bus_sink *sink, cl_bus **out)
+cl_composed *cl_bus_allocate(cl_loop *loop, const cl_bus_sink *sink)
 {
     cl_composed *bus = cl_calloc(1, sizeof *bus);
-    if (!bus) return cl_error(CLOUDS_ENOMEM, NULL);
+    if (!bus) return NULL;
     bus->base.ops = &ops;
     bus->loop = loop;
     bus->sink = *sink;
     cl_list_init(&bus->nodes);
     cl_deferred_init(&bus->deferred, loop, bus);
-    int code = compose(bus, url, limits);
-    if (code == 0 && bus->transports_n == 1) bus->direct = bus->transports[0];
-    if (code == 0) code = cl_defer(&bus->deferred, first_state, NULL, 0, 0, CL_STR_NONE);
+    return bus;
+}
+
+int cl_bus_start(cl_composed *bus)
+{
+    for (size_t i = 0; i < CL_TRANSPORTS; i++) bus->transports_n += bus->transports[i] != NULL;
+    bus->transports_open = bus->transports_n;
+    if (bus->transports_n == 1) bus->direct = bus->transports[0];
+    return cl_defer(&bus->deferred, first_state, NULL, 0, 0, CL_STR_NONE);
+}
+
+int cl_bus_create(cl_loop *loop, const cl_url *url, const cl_limits *limits, const cl_bus_sink *sink, cl_bus **out)
+{
+    cl_composed *bus = cl_bus_allocate(loop, sink);
+    if (!bus) return cl_error(CLOUDS_ENOMEM, NULL);
+    int code = url->kind == CL_URL_INPROC  ? compose_inproc(bus, url, limits)
+               : url->kind == CL_URL_LOCAL ? compose_local(bus, url, limits)
+                                           : compose_redis(bus, url, limits);
+    if (code == 0) code = cl_bus_start(bus);
     if (code != 0) {
         destroy(&bus->base);
         return code == CLOUDS_ENOMEM ? cl_error(code, NULL) : code;

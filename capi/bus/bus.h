@@ -73,8 +73,8 @@ typedef struct cl_bus_ops {
      * While the bus is down, calls are refused (the core keeps them); results and messages queue within write_soft, and
      * what is past its deadline then is never sent. */
     int (*send)(cl_bus *bus, void *node, const cl_envelope *e, uint64_t token);
-    /* Takes an envelope back that was sent to `to`. 1: it had not left, never will, and no delivery of it is reported; 0:
-     * it may have left. NULL: what was sent cannot be taken back. */
+    /* Takes an envelope back that was sent to `to`. 1: it had not left, never will, and no delivery of it is reported;
+     * 0: it may have left. NULL: what was sent cannot be taken back. */
     int (*recall)(cl_bus *bus, cl_str to, uint64_t token);
     /* Asks for the servers of a method; several lookups may share one answer, which is `servers` (while the bus is
      * down: with CLOUDS_EUNREACHABLE). `known`: the caller has living servers, so this is only a refresh and may wait.

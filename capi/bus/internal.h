@@ -31,6 +31,13 @@ typedef struct cl_composed {
     int closing, directory_closing;
 } cl_composed;
 
+/* ---- bus.c: a bus is allocated, given its directory and its transports, which are made with these sinks, and started.
+ * Destroyed by its own ops. */
+cl_composed *cl_bus_allocate(cl_loop *loop, const cl_bus_sink *sink);
+cl_directory_sink cl_bus_directory_sink(cl_composed *bus);
+cl_transport_sink cl_bus_transport_sink(cl_composed *bus);
+int cl_bus_start(cl_composed *bus);
+
 /* ---- node.c: the life of a node */
 int cl_bus_node_open(cl_bus *base, void *handle, cl_str id, double heartbeat);
 void cl_bus_node_drain(cl_bus *base, void *handle);
@@ -38,7 +45,7 @@ void cl_bus_node_close(cl_bus *base, void *handle);
 int cl_bus_node_register(cl_bus *base, void *handle, cl_str method, uint64_t operation);
 int cl_bus_node_unregister(cl_bus *base, void *handle, cl_str method, uint64_t operation);
 void cl_bus_nodes_close(cl_composed *bus);
-/* The bus is up: nodes that listen are ready. */
+/* The bus is up: nodes that listen are ready, which is reported at once. */
 void cl_bus_nodes_up(cl_composed *bus);
 /* In flush: those that are closed leave. */
 void cl_bus_nodes_flush(cl_composed *bus);

@@ -183,7 +183,11 @@ void cl_bus_nodes_up(cl_composed *bus)
     CL_LIST_EACH(it, &bus->nodes)
     {
         cl_bus_node *node = CL_OWNER(it, cl_bus_node, place);
-        if (node->state == READY && !node->closing) report(node, 0, "");
+        if (node->state != READY || node->closing || !node->ready) continue;
+        cl_deferred_discard(node->ready);
+        node->ready = NULL;
+        node->told = 1;
+        bus->sink.node_ready(bus->sink.self, node->handle, 0, "");
     }
 }
 
