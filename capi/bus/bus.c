@@ -229,8 +229,11 @@ static void flush(cl_bus *base)
     cl_composed *bus = CL_OWNER(base, cl_composed, base);
     cl_directory *d = bus->directory;
     if (!cl_deferred_is_empty(&bus->deferred)) cl_deferred_run(&bus->deferred); /* that a node is ready comes first */
-    if (d->ops->flush) d->ops->flush(d);
-    for (size_t i = 0; i < bus->transports_n; i++) bus->transports[i]->ops->flush(bus->transports[i]);
+    if (d->has_work) d->ops->flush(d);
+    for (size_t i = 0; i < bus->transports_n; i++) {
+        cl_transport *t = bus->transports[i];
+        if (t->has_work) t->ops->flush(t);
+    }
     if (bus->closing_n) cl_bus_nodes_flush(bus);
     if (bus->closing) finish_close(bus);
 }
@@ -316,7 +319,7 @@ cl_composed *cl_bus_allocate(cl_loop *loop, const cl_bus_sink *sink)
     bus->loop = loop;
     bus->sink = *sink;
     cl_list_init(&bus->nodes);
-    cl_deferred_init(&bus->deferred, loop, bus);
+    cl_deferred_init(&bus->deferred, loop, bus, NULL);
     return bus;
 }
 

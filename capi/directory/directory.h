@@ -89,7 +89,7 @@ typedef struct cl_directory_ops {
     /* Deletes the registration of a server that did not answer in time (npm nodes only). NULL: there are none. */
     void (*forget)(cl_directory *d, cl_str method, cl_str server);
     void (*status)(cl_directory *d, uint64_t operation);
-    /* Does what was deferred, and hands to the kernel what was queued. NULL: there is never any. */
+    /* Does what was deferred, once a turn while has_work is set. */
     void (*flush)(cl_directory *d);
     /* All nodes have left. Ends with `closed`. destroy without close only after the end of the loop. */
     void (*close)(cl_directory *d);
@@ -101,6 +101,7 @@ struct cl_directory {
     int up; /* it can be asked, and all that is announced is restored; state reports when it is so again */
     /* What is refused within the call of claim is an error of whoever opens the node; else the end of its opening. */
     int refuses_at_once;
+    int has_work; /* something waits for flush, which is called only then */
 };
 
 struct cl_loop;

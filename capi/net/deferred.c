@@ -3,9 +3,9 @@
 #include "base/error.h"
 #include "base/mem.h"
 
-void cl_deferred_init(cl_deferred_queue *queue, cl_loop *loop, void *owner)
+void cl_deferred_init(cl_deferred_queue *queue, cl_loop *loop, void *owner, int *has_work)
 {
-    *queue = (cl_deferred_queue){.loop = loop, .owner = owner};
+    *queue = (cl_deferred_queue){.loop = loop, .owner = owner, .has_work = has_work};
     cl_list_init(&queue->list);
 }
 
@@ -35,6 +35,7 @@ void cl_deferred_set(cl_deferred *d, int code, const char *words)
 void cl_deferred_put(cl_deferred_queue *queue, cl_deferred *d)
 {
     cl_list_append(&queue->list, &d->place);
+    if (queue->has_work) *queue->has_work = 1;
     cl_loop_defer(queue->loop);
 }
 

@@ -21,9 +21,10 @@ typedef struct cl_deferred_queue {
     cl_link list;
     cl_loop *loop;
     void *owner;
+    int *has_work; /* set whenever something is put; or NULL */
 } cl_deferred_queue;
 
-void cl_deferred_init(cl_deferred_queue *queue, cl_loop *loop, void *owner);
+void cl_deferred_init(cl_deferred_queue *queue, cl_loop *loop, void *owner, int *has_work);
 /* A cell that is in no queue yet; the fields but `text` may be changed until it is. NULL: no memory. */
 cl_deferred *cl_deferred_reserve(void (*run)(void *owner, const cl_deferred *d), void *node, uint64_t number, int code,
                                  cl_str text);

@@ -408,14 +408,14 @@ int cl_mailbox_transport_create(cl_loop *loop, const char *name, const cl_limits
 {
     mailbox *m = cl_calloc(1, sizeof *m);
     if (!m) return cl_error(CLOUDS_ENOMEM, NULL);
-    m->base = (cl_transport){.ops = &ops, .up = 1};
+    m->base = (cl_transport){.ops = &ops, .up = 1, .has_work = 1};
     m->loop = loop;
     m->limits = *limits;
     m->sink = *sink;
     m->owner = getpid();
     cl_list_init(&m->place);
     cl_list_init(&m->endpoints);
-    cl_deferred_init(&m->deferred, loop, m);
+    cl_deferred_init(&m->deferred, loop, m, NULL);
     int code = cl_waker_create(loop, read_box, m, &m->waker);
     if (code == 0) code = join(m, name);
     if (code == 0) *out = &m->base;

@@ -61,7 +61,7 @@ typedef struct cl_transport_ops {
     /* Nothing more for this node. Ends with node_closed, soon, but never before what was accepted is written. served:
      * it has served methods, so somebody may not know yet that it is gone. */
     void (*close_node)(cl_transport *t, void *node, int served);
-    /* Hands to the kernel what was queued in this turn, and does what was deferred. */
+    /* Hands to the kernel what was queued in this turn, and does what was deferred, while has_work is set. */
     void (*flush)(cl_transport *t);
     /* Nothing is sent any more, and nodes that are still open are closed. Ends with `closed`. destroy without close
      * only after the end of the loop. */
@@ -73,7 +73,8 @@ enum { CL_NODE_ADDRESSES = 4 };
 
 struct cl_transport {
     const cl_transport_ops *ops;
-    int up; /* envelopes can be sent; changes are told by state */
+    int up;       /* envelopes can be sent; changes are told by state */
+    int has_work; /* something waits for flush, which is called only then; a transport may leave it set for ever */
 };
 
 struct cl_loop;

@@ -241,7 +241,7 @@ static void begin(void)
     w.directory = (cl_directory){.ops = &directory_ops, .up = 1};
     bus->directory = &w.directory;
     for (int i = 0; i < 2; i++) {
-        w.t[i] = (fake_transport){.base = {.ops = &transport_ops, .up = 1}, .sink = cl_bus_transport_sink(bus)};
+        w.t[i] = (fake_transport){.base = {.ops = &transport_ops, .up = 1, .has_work = 1}, .sink = cl_bus_transport_sink(bus)};
         bus->transports[i] = &w.t[i].base;
     }
     CHECK_INT(cl_bus_start(bus), 0);

@@ -213,8 +213,8 @@ static const struct kind kinds[] = {
 static void turn(void *self)
 {
     side *s = self;
-    if (s->d && s->d->ops->flush) s->d->ops->flush(s->d);
-    if (s->listens) s->listens->ops->flush(s->listens);
+    if (s->d && s->d->has_work) s->d->ops->flush(s->d);
+    if (s->listens && s->listens->has_work) s->listens->ops->flush(s->listens);
 }
 
 #define UNTIL2(a, b, condition)                                                                                        \

@@ -156,8 +156,8 @@ static const struct kind kinds[] = {
 static void turn(void *self)
 {
     side *s = self;
-    if (s->d) s->d->ops->flush(s->d);
-    if (s->t) s->t->ops->flush(s->t);
+    if (s->d && s->d->has_work) s->d->ops->flush(s->d);
+    if (s->t && s->t->has_work) s->t->ops->flush(s->t);
 }
 
 #define UNTIL2(a, b, condition)                                                                                        \

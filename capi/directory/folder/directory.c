@@ -56,6 +56,7 @@ static void suspend(cl_directory *base, cl_str id, int on)
 static void flush(cl_directory *base)
 {
     cl_folder_directory *d = cl_folder_of(base);
+    base->has_work = d->closing;
     cl_deferred_run(&d->deferred);
     if (!d->closing || d->told_closed || !cl_deferred_is_empty(&d->deferred)) return;
     d->told_closed = 1;
@@ -65,7 +66,7 @@ static void flush(cl_directory *base)
 static void close_directory(cl_directory *base)
 {
     cl_folder_directory *d = cl_folder_of(base);
-    d->closing = 1;
+    d->closing = base->has_work = 1;
     cl_loop_defer(d->loop);
 }
 
@@ -117,7 +118,7 @@ int cl_folder_directory_create(cl_loop *loop, const char *name, const cl_directo
     d->due = INT64_MAX;
     cl_list_init(&d->nodes);
     cl_list_init(&d->probes);
-    cl_deferred_init(&d->deferred, loop, d);
+    cl_deferred_init(&d->deferred, loop, d, &d->base.has_work);
     cl_entries_init(&d->entries);
     d->name = cl_str_dup(cl_str_z(name));
     int code = d->name ? cl_loop_timer_create(loop, cl_folder_due, d, &d->timer) : CLOUDS_ENOMEM;

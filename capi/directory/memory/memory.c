@@ -202,6 +202,7 @@ static void read_box(void *self)
 static void flush(cl_directory *base)
 {
     memory *m = of(base);
+    base->has_work = m->closing;
     read_box(m);
     cl_deferred_run(&m->deferred);
     if (!m->closing || !cl_deferred_is_empty(&m->deferred)) return;
@@ -214,7 +215,7 @@ static void flush(cl_directory *base)
 static void close_directory(cl_directory *base)
 {
     memory *m = of(base);
-    m->closing = 1;
+    m->closing = base->has_work = 1;
     cl_loop_defer(m->loop);
 }
 
@@ -268,7 +269,7 @@ int cl_memory_directory_create(cl_loop *loop, const char *name, const cl_limits 
     cl_list_init(&m->place);
     cl_list_init(&m->interests);
     cl_list_init(&m->entries);
-    cl_deferred_init(&m->deferred, loop, m);
+    cl_deferred_init(&m->deferred, loop, m, &m->base.has_work);
     int code = cl_waker_create(loop, read_box, m, &m->waker);
     if (code == 0) code = cl_registry_join(m, name);
     if (code == 0) *out = &m->base;

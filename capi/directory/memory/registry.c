@@ -87,8 +87,8 @@ static void announce_to(memory *to, const memory *from, const cl_envelope *e)
 {
     if (to->detached || to->box.len > to->most || cl_frame_encode(e, &to->box) != 0) return;
     if (atomic_exchange_explicit(&to->woken, 1, memory_order_release)) return;
-    if (to == from) cl_loop_defer(to->loop);
-    else cl_waker_wake(to->waker);
+    if (to != from) cl_waker_wake(to->waker);
+    else to->base.has_work = 1, cl_loop_defer(to->loop);
 }
 
 static void announce_method(const method *of, const memory *from, int what, cl_str id)

@@ -147,7 +147,7 @@ static void announcement(void *self, cl_str payload)
 void cl_redis_defer(redis_directory *d, redis_node *node)
 {
     if (node && cl_list_empty(&node->deferred)) cl_list_append(&d->deferred_nodes, &node->deferred);
-    d->is_deferred = 1;
+    d->base.has_work = 1;
     cl_loop_defer(d->loop);
 }
 
@@ -162,8 +162,7 @@ static void node_deferred(redis_directory *d, redis_node *node)
 static void flush(cl_directory *base)
 {
     redis_directory *d = redis_of(base);
-    if (!d->is_deferred) return;
-    d->is_deferred = 0;
+    base->has_work = 0;
     while (!cl_list_empty(&d->deferred_nodes)) node_deferred(d, CL_OWNER(d->deferred_nodes.next, redis_node, deferred));
     cl_redis_lookups_failed(d);
     cl_redis_statuses_failed(d);

@@ -108,7 +108,6 @@ typedef struct redis_directory {
     int wants_announcements;    /* something here looked for servers, so who comes and goes matters */
     int receives_announcements; /* the channel is subscribed, or refused */
     cl_buf scratch, text;
-    int is_deferred;                /* something waits for flush */
     cl_link deferred_nodes;         /* redis_node */
     cl_link lookups;                /* redis_lookup */
     cl_strmap lookups_by_method[2]; /* the urgent, and those that only refresh */

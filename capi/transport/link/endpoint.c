@@ -106,7 +106,7 @@ void cl_endpoint_begin_close(cl_endpoint *e)
         cl_peer_link *link = CL_OWNER(it, cl_peer_link, place);
         if (link->endpoint == e && link->half_closed) cl_link_finish(link);
     }
-    t->ending = 1;
+    t->ending = t->base.has_work = 1;
     e->close_by = cl_loop_now() + CLOSE_NODE_MS;
     cl_links_due_by(t, e->close_by);
     cl_loop_defer(t->loop);
@@ -157,4 +157,5 @@ void cl_endpoints_finish(cl_link_transport *t)
         t->sink.node_closed(t->sink.self, node);
     }
     t->ending = left || t->closing;
+    if (t->ending) t->base.has_work = 1;
 }

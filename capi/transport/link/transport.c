@@ -36,6 +36,7 @@ static void finish_close(cl_link_transport *t)
 static void flush(cl_transport *base)
 {
     cl_link_transport *t = cl_links_of(base);
+    base->has_work = t->ending;
     cl_deferred_run(&t->deferred);
     if (!t->ending) return;
     cl_endpoints_finish(t);
@@ -51,7 +52,7 @@ static void close_transport(cl_transport *base)
     cl_link_transport *t = cl_links_of(base);
     if (t->closing) return;
     CL_LIST_EACH(it, &t->endpoints) cl_endpoint_begin_close(CL_OWNER(it, cl_endpoint, place));
-    t->closing = t->ending = 1;
+    t->closing = t->ending = base->has_work = 1;
     t->close_by = cl_loop_now() + CLOSE_BUS_MS;
     cl_links_due_by(t, t->close_by);
     cl_loop_defer(t->loop);
@@ -94,7 +95,7 @@ int cl_link_transport_create(cl_loop *loop, const cl_limits *limits, const cl_tr
     t->due = INT64_MAX;
     cl_list_init(&t->endpoints);
     cl_list_init(&t->links);
-    cl_deferred_init(&t->deferred, loop, t);
+    cl_deferred_init(&t->deferred, loop, t, &t->base.has_work);
     int code = cl_loop_timer_create(loop, cl_links_due, t, &t->timer);
     if (code == 0) *out = &t->base;
     else destroy(&t->base);

@@ -318,7 +318,7 @@ int cl_pubsub_transport_create(cl_redis_client *client, const cl_transport_sink 
 {
     cl_pubsub *p = cl_calloc(1, sizeof *p);
     if (!p) return cl_error(CLOUDS_ENOMEM, NULL);
-    p->base.ops = &ops;
+    p->base = (cl_transport){.ops = &ops, .has_work = 1};
     p->loop = client->loop;
     p->sink = *sink;
     p->client = client;
