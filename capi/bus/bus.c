@@ -224,9 +224,8 @@ static void finish_close(cl_composed *bus)
     bus->directory->ops->close(bus->directory);
 }
 
-static void flush(cl_bus *base)
+static void flush_all(cl_composed *bus)
 {
-    cl_composed *bus = CL_OWNER(base, cl_composed, base);
     cl_directory *d = bus->directory;
     if (!cl_deferred_is_empty(&bus->deferred)) cl_deferred_run(&bus->deferred); /* that a node is ready comes first */
     if (d->has_work) d->ops->flush(d);
@@ -236,6 +235,14 @@ static void flush(cl_bus *base)
     }
     if (bus->closing_n) cl_bus_nodes_flush(bus);
     if (bus->closing) finish_close(bus);
+}
+
+/* Twice a turn, and mostly there is nothing to do. */
+static void flush(cl_bus *base)
+{
+    cl_composed *bus = CL_OWNER(base, cl_composed, base);
+    int is_idle = bus->direct && !bus->direct->has_work && !bus->directory->has_work && !bus->closing_n;
+    if (!is_idle || !cl_deferred_is_empty(&bus->deferred)) flush_all(bus);
 }
 
 static void close_bus(cl_bus *base)
