@@ -6,7 +6,7 @@ use Encode qw(encode);
 use FFI::Platypus::Memory qw(malloc free);
 use Clouds::Library;
 
-use constant SLICE => 0.1;    # seconds of a wait in which Perl hears no signal
+use constant SLICE => 0.1;    # seconds of a wait in which Perl handles no signal
 use constant BATCH => 64;
 
 sub new {
@@ -132,7 +132,7 @@ sub _serve {
     eval {
         my @results = $self->{methods}{ $event->{method} }->(@{ $JSON->decode($event->{data}) });
         my $result = clouds_reply($self->{context}, $event->{id}, _bytes($JSON->encode(\@results)));
-        check($result) unless is($result, 'StaleId');    # its caller has given up
+        check($result) unless is($result, 'StaleId');    # its caller does not wait any more
         1;
     } or $self->_fail($event, $@);
 }

@@ -3,7 +3,7 @@ require_relative "clouds/library"
 
 class Clouds
   Values = Class.new(Array) # results that are not one: a handler returns Values[1, 2]
-  SLICE = 0.1 # seconds of a wait in which Ruby hears no signal
+  SLICE = 0.1 # seconds of a wait in which Ruby handles no signal
   BATCH = 64
 
   def initialize(url = nil, type: "base")
@@ -38,7 +38,7 @@ class Clouds
   # The block gets each event of a type: "MESSAGE", "BUS_DOWN" ...
   def on(type, &block) = @listeners[type] = block
 
-  # Serves and delivers until stop. Ruby sleeps in a call of its own, which hears signals and lets other threads run.
+  # Serves and delivers until stop. Ruby sleeps in a call of its own: signals interrupt it, and other threads run.
   def run
     descriptor = IO.for_fd(check(C.clouds_fd(@context)), autoclose: false)
     while (count = poll)
@@ -86,7 +86,7 @@ class Clouds
     event = take(C.clouds_wait_into(@context, id, SLICE, @batch, EVENT.size, @text, @text.size, @needed))[0] until event
     event[:code] == 0 ? event : raise(error_of(event))
   ensure
-    2.times { cancel(id) } unless event # the second says that nobody will wait for it
+    2.times { cancel(id) } unless event # the second frees what is kept for a wait
   end
 
   # The events that a poll or a wait has left in memory; none, and more room for their texts, where these did not fit.
@@ -117,7 +117,7 @@ class Clouds
     value = @methods.fetch(event[:method]).call(*values_of(event))
     json = JSON.generate(value.is_a?(Values) ? value : [value])
     result = C.clouds_reply(@context, event[:id], json, json.bytesize)
-    check(result) unless ERRORS[result] == StaleId # its caller has given up
+    check(result) unless ERRORS[result] == StaleId # its caller does not wait any more
   rescue Exception => problem
     fail_request(event, problem)
     raise unless problem.is_a?(StandardError)

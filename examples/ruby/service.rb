@@ -6,7 +6,9 @@ server = Clouds.new(ARGV[0], type: "server")
 
 server.register("test.hello") { |name, message| "Hello #{name}, #{message}" }
 server.register("test.echo") { |*values| Clouds::Values.new(values) }
-server.register("test.refuse") { |day| raise Clouds::ServiceError.new("not on #{day}", code: "E_DAY", more: { day: day }) }
+server.register("test.refuse") do |day|
+  raise Clouds::ServiceError.new("not on #{day}", code: "E_DAY", more: { day: day })
+end
 server.on("MESSAGE") { |event| puts "#{event[:peer]} says #{event[:data]}" }
 $stdout.sync = true
 puts "serving"
