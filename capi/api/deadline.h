@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <time.h>
 
+#include "base/seconds.h"
 #include "net/loop.h"
 
 /* The moment in milliseconds; INT64_MAX: never (timeout < 0); 0: at once. Rounded up. */
@@ -13,9 +14,7 @@ static inline int64_t cl_deadline_ms(double timeout)
 {
     if (timeout < 0 || timeout > 1e9) return INT64_MAX;
     if (timeout == 0) return 0;
-    double ms = timeout * 1000;
-    int64_t whole = (int64_t)ms;
-    return cl_loop_now() + whole + (whole < ms);
+    return cl_loop_now() + cl_ms(timeout);
 }
 
 /* What is left of it, as cl_loop_run takes it. */

@@ -7,6 +7,7 @@
 
 #include "clouds.h"
 #include "error.h"
+#include "siphash.h"
 
 int cl_random_bytes(void *out, size_t n)
 {
@@ -21,44 +22,30 @@ int cl_random_bytes(void *out, size_t n)
     return 0;
 }
 
-static inline uint64_t rotl(uint64_t x, int by)
+static inline cl_sip add_word(cl_sip s, uint64_t word)
 {
-    return (x << by) | (x >> (64 - by));
-}
-
-static inline void sip_round(uint64_t v[4])
-{
-    v[0] += v[1], v[1] = rotl(v[1], 13), v[1] ^= v[0], v[0] = rotl(v[0], 32);
-    v[2] += v[3], v[3] = rotl(v[3], 16), v[3] ^= v[2];
-    v[0] += v[3], v[3] = rotl(v[3], 21), v[3] ^= v[0];
-    v[2] += v[1], v[1] = rotl(v[1], 17), v[1] ^= v[2], v[2] = rotl(v[2], 32);
-}
-
-static inline void sip_word(uint64_t v[4], uint64_t word)
-{
-    v[3] ^= word;
-    sip_round(v);
-    sip_round(v);
-    v[0] ^= word;
+    s.d ^= word;
+    s = cl_sip_round(cl_sip_round(s));
+    s.a ^= word;
+    return s;
 }
 
 uint64_t cl_siphash(const uint64_t key[2], const void *data, size_t n)
 {
-    uint64_t v[4] = {key[0] ^ 0x736f6d6570736575u, key[1] ^ 0x646f72616e646f6du, key[0] ^ 0x6c7967656e657261u,
-                     key[1] ^ 0x7465646279746573u};
+    cl_sip s = cl_sip_start(key);
     const char *p = data;
     size_t left = n;
     for (; left >= 8; left -= 8, p += 8) {
         uint64_t word;
         memcpy(&word, p, 8);
-        sip_word(v, word);
+        s = add_word(s, word);
     }
     uint64_t last = (uint64_t)n << 56;
     for (size_t i = 0; i < left; i++) last |= (uint64_t)(unsigned char)p[i] << (8 * i);
-    sip_word(v, last);
-    v[2] ^= 0xff;
-    for (int i = 0; i < 4; i++) sip_round(v);
-    return v[0] ^ v[1] ^ v[2] ^ v[3];
+    s = add_word(s, last);
+    s.c ^= 0xff;
+    for (int i = 0; i < 4; i++) s = cl_sip_round(s);
+    return cl_sip_sum(s);
 }
 
 static uint64_t process_key[2];

@@ -13,40 +13,40 @@ static int is_empty_array(cl_str text)
 }
 
 /* Why the server did not run it; 0 when it did. */
-static int refusal(const cl_call *call, const cl_envelope *e, const cl_remote_error *words)
+static int refusal(const cl_call *call, const cl_envelope *e, const cl_remote_error *remote)
 {
     static const int codes[] = {CLOUDS_EDRAINING, CLOUDS_EOVERLOAD, CLOUDS_ENOMETHOD, CLOUDS_EEXPIRED, CLOUDS_ETOOBIG};
     if (e->flags & CL_REFUSED) {
         for (size_t i = 0; i < sizeof codes / sizeof *codes; i++)
-            if (cl_str_eq(words->code, cl_str_z(clouds_err_name(codes[i])))) return codes[i];
+            if (cl_str_eq(remote->code, cl_str_z(clouds_err_name(codes[i])))) return codes[i];
         return CLOUDS_EOVERLOAD;
     }
-    int not_found = !call->as_native && words->has_message && !words->has_code && is_empty_array(e->result) &&
-                    cl_str_eq(words->message, CL_STR("service handler not found"));
+    int not_found = !call->as_native && remote->has_message && !remote->has_code && is_empty_array(e->result) &&
+                    cl_str_eq(remote->message, CL_STR("service handler not found"));
     return not_found ? CLOUDS_ENOMETHOD : 0;
 }
 
 /* What the server has_text beyond the text of the code is has_text on; 1 when it did. */
-CL_RARE static int keep_message(int code, const cl_remote_error *words)
+CL_RARE static int keep_message(int code, const cl_remote_error *remote)
 {
     cl_str usual = cl_str_z(clouds_strerror(code));
-    if (!words->message.n || cl_str_eq(words->message, usual)) return 0;
+    if (!remote->message.n || cl_str_eq(remote->message, usual)) return 0;
     cl_buf plain = {0};
-    if (cl_json_unescape(words->message, &plain) == 0) cl_error(code, "%.*s", (int)plain.len, plain.data);
+    if (cl_json_unescape(remote->message, &plain) == 0) cl_error(code, "%.*s", (int)plain.len, plain.data);
     else cl_error(code, NULL);
     cl_buf_free(&plain);
     return 1;
 }
 
-CL_RARE static void refused(cl_core *core, cl_call *call, int code, const cl_remote_error *words)
+CL_RARE static void refused(cl_core *core, cl_call *call, int code, const cl_remote_error *remote)
 {
     if (code == CLOUDS_ETOOBIG) {
-        cl_call_complete(call, code, cl_error_text_of_call(call, code, keep_message(code, words)), CL_STR_NONE);
+        cl_call_complete(call, code, cl_error_text_of_call(call, code, keep_message(code, remote)), CL_STR_NONE);
         return;
     }
     if (code == CLOUDS_EDRAINING) cl_directory_drop_all(core, call->peer);
     if (code == CLOUDS_ENOMETHOD) cl_directory_drop(core, call->method, call->peer);
-    cl_attempt_fail_over(call, CL_FAILING_REFUSED, code, cl_error_text_of_call(call, code, keep_message(code, words)),
+    cl_attempt_fail_over(call, CL_FAILING_REFUSED, code, cl_error_text_of_call(call, code, keep_message(code, remote)),
                          cl_core_now(core));
 }
 
@@ -70,7 +70,7 @@ static void answered(cl_core *core, cl_call *call, const cl_envelope *e)
         answer_too_big(call, e->size);
         return;
     }
-    if (cl_remote_error_is_falsy(e->error)) {
+    if (!e->error.n || cl_json_is_falsy(e->error)) {
         cl_peer_forgive(call->peer);
         cl_call_complete(call, 0, CL_STR_NONE, e->result);
         return;
@@ -79,15 +79,15 @@ static void answered(cl_core *core, cl_call *call, const cl_envelope *e)
         cl_attempt_lost(call, cl_core_now(core));
         return;
     }
-    cl_remote_error words;
-    cl_remote_error_read(core, e->error, &words);
-    int code = refusal(call, e, &words);
+    cl_remote_error remote;
+    cl_remote_error_read(core, e->error, &remote);
+    int code = refusal(call, e, &remote);
     if (code) {
-        refused(core, call, code, &words);
+        refused(core, call, code, &remote);
         return;
     }
     cl_peer_forgive(call->peer);
-    cl_call_complete(call, CLOUDS_EAPP, cl_remote_error_normal(core, e->error, &words), e->result);
+    cl_call_complete(call, CLOUDS_EAPP, cl_remote_error_normal(core, e->error, &remote), e->result);
 }
 
 /* The answer to the attempt that runs. A short id is no proof, so it counts from the peer alone. */

@@ -32,14 +32,14 @@ cl_call *cl_attempt_next(cl_link *places)
     return call;
 }
 
-static void enter(cl_call *call, enum cl_call_state state, cl_link *list)
+void cl_attempt_enter(cl_call *call, enum cl_call_state state, cl_link *list)
 {
     call->state = (uint8_t)state;
     cl_attempt_leave(call);
     if (list) cl_list_append(list, &call->place);
 }
 
-static void wait_until(cl_call *call, int64_t when)
+void cl_attempt_wait_until(cl_call *call, int64_t when)
 {
     cl_timers_set_next(call->node->core, &call->timed, when);
 }
@@ -51,7 +51,7 @@ static void forget_reason(cl_call *call)
     call->reason = 0;
 }
 
-static void keep_reason(cl_call *call, int code, cl_str error)
+void cl_attempt_keep_reason(cl_call *call, int code, cl_str error)
 {
     forget_reason(call);
     call->reason = code;
@@ -63,7 +63,7 @@ static void keep_reason(cl_call *call, int code, cl_str error)
 /* Ends the call; `has_text`: with the last words of this thread. */
 void cl_attempt_fail_with_text(cl_call *call, int code, int has_text)
 {
-    if (has_text) keep_reason(call, code, cl_error_text_of_call(call, code, 1));
+    if (has_text) cl_attempt_keep_reason(call, code, cl_error_text_of_call(call, code, 1));
     cl_call_fail(call, code);
 }
 
@@ -80,9 +80,9 @@ static void start_attempt(cl_call *call, int64_t start)
 /* The attempt's own time begins with the answer; until then the reason of the one before is that of the call. */
 CL_RARE static void ask_before(cl_call *call, int64_t now)
 {
-    enter(call, CL_CALL_ASKED, NULL);
+    cl_attempt_enter(call, CL_CALL_ASKED, NULL);
     call->sent_at = now;
-    wait_until(call, call->deadline);
+    cl_attempt_wait_until(call, call->deadline);
     clouds_event event = {.type = CLOUDS_EVENT_ATTEMPT,
                           .code = call->ended,
                           .outcome = (uint32_t)clouds_err_outcome(call->ended),
@@ -125,8 +125,8 @@ int cl_core_attempt(cl_core *core, uint64_t id, cl_str args)
 
 static void park(cl_call *call)
 {
-    enter(call, CL_CALL_PARKED, &call->node->core->parked);
-    wait_until(call, call->until);
+    cl_attempt_enter(call, CL_CALL_PARKED, &call->node->core->parked);
+    cl_attempt_wait_until(call, call->until);
 }
 
 /* The wait for the bus is nobody's fault: what was tried before may be tried again, and the budget is not asked. */
@@ -147,8 +147,8 @@ CL_RARE static void retry_soon(cl_call *call, int64_t now)
 CL_RARE static void lookup_method(cl_call *call, int64_t now)
 {
     call->looked_up = 1;
-    enter(call, CL_CALL_LOOKUP, &call->method->waiting);
-    wait_until(call, call->until);
+    cl_attempt_enter(call, CL_CALL_LOOKUP, &call->method->waiting);
+    cl_attempt_wait_until(call, call->until);
     cl_directory_lookup(call->node->core, call->method, 0, now);
 }
 
@@ -168,8 +168,8 @@ CL_RARE static void back_off(cl_call *call, int64_t now)
         cl_attempt_failed(call, call->reason, now);
         return;
     }
-    enter(call, CL_CALL_BACKOFF, NULL);
-    wait_until(call, now + BACKOFF_MS < call->until ? now + BACKOFF_MS : call->until);
+    cl_attempt_enter(call, CL_CALL_BACKOFF, NULL);
+    cl_attempt_wait_until(call, now + BACKOFF_MS < call->until ? now + BACKOFF_MS : call->until);
 }
 
 /* So many of the list were gone that a new one, which names the living, costs less than going on. */
@@ -228,26 +228,17 @@ static int send_attempt(cl_call *call)
     call->as_native = call->peer->native != CL_NATIVE_NOT;
     call->as_linked = call->peer->native == CL_NATIVE_LINKED;
     call->wire_id = cl_str_of(call->id_room, cl_attempt_id(core, token, call->as_linked, call->id_room));
-    cl_envelope e = {
-        .type = CL_CALL,
-        .flags = call->as_native ? CL_NATIVE : 0,
-        .from = call->node->id,
-        .to = call->peer->id,
-        .id = call->wire_id,
-        .method = call->method->name,
-        .args = call->args,
-        .error = CL_STR_NONE,
-        .result = CL_STR_NONE,
-        .data = CL_STR_NONE,
-        .raw = CL_STR_NONE,
-        .deadline = call->until,
-    };
+    cl_envelope e = cl_envelope_of(CL_CALL, call->node->id, call->peer->id, call->wire_id);
+    e.flags = call->as_native ? CL_NATIVE : 0;
+    e.method = call->method->name;
+    e.args = call->args;
+    e.deadline = call->until;
     int code = core->bus->ops->send(core->bus, call->node, &e, token);
     if (code) call->sends--; /* nobody has seen the token */
     return code;
 }
 
-static void set_peer(cl_call *call, cl_peer *peer)
+void cl_attempt_set_peer(cl_call *call, cl_peer *peer)
 {
     if (call->peer == peer) return;
     cl_peer_hold(peer);
@@ -262,7 +253,7 @@ static int try_to_send(cl_call *call, cl_peer *peer)
     int code = call->tried_n < call->tried_cap ? 0 : make_room_for_tried(call);
     if (code) return code;
     int may = cl_list_empty(&peer->blocked) || (call->state == CL_CALL_BLOCKED && call->peer == peer);
-    set_peer(call, peer);
+    cl_attempt_set_peer(call, peer);
     code = may ? send_attempt(call) : CLOUDS_ELIMIT;
     if ((code == 0 || code == CLOUDS_ELIMIT) && !cl_call_has_tried(call, peer)) {
         cl_peer_hold(peer);
@@ -291,31 +282,6 @@ CL_RARE static void fail_at_limit(cl_call *call, int code, int has_text)
     cl_attempt_fail_with_text(call, code, has_text);
 }
 
-CL_RARE static void forget_tried(cl_call *call, unsigned from)
-{
-    while (call->tried_n > from) cl_peer_release(call->node->core, call->tried[--call->tried_n]);
-}
-
-/* All queues are full: it waits for room in that of `peer`, behind those that came before. `from`: the servers that
- * were tried before this. */
-CL_RARE static void block(cl_call *call, cl_peer *peer, unsigned from, int has_text)
-{
-    cl_core *core = call->node->core;
-    int was_next = call->state == CL_CALL_BLOCKED;
-    if (!was_next) {
-        core->counters[CL_COUNT_LIMIT_HITS]++;
-        keep_reason(call, CLOUDS_ELIMIT, has_text ? cl_error_text_of_call(call, CLOUDS_ELIMIT, 1) : CL_STR_NONE);
-    }
-    set_peer(call, peer);
-    forget_tried(call, from);
-    enter(call, CL_CALL_BLOCKED, NULL);
-    if (was_next) cl_list_insert_first(&peer->blocked, &call->place);
-    else cl_list_append(&peer->blocked, &call->place);
-    if (cl_list_empty(&peer->blocked_place)) cl_list_append(&core->blocked_peers, &peer->blocked_place);
-    wait_until(call, call->until);
-    cl_core_check_room_soon(core);
-}
-
 /* What no server has received is load on none. */
 static int costs_budget(const cl_call *call)
 {
@@ -340,7 +306,7 @@ void cl_attempt_send(cl_call *call, cl_peer *peer, int64_t now)
         return;
     }
     if (code == CLOUDS_ELIMIT) {
-        block(call, peer, tried, serial != cl_error_serial());
+        cl_attempt_block(call, peer, tried, serial != cl_error_serial());
         return;
     }
     if (code == CLOUDS_ETOOBIG) {
@@ -354,8 +320,8 @@ void cl_attempt_send(cl_call *call, cl_peer *peer, int64_t now)
     core->counters[CL_COUNT_FAILOVERS] += call->failing != CL_FAILING_NOT;
     call->sent_at = now;
     call->looked_up = 0;
-    enter(call, CL_CALL_SENT, &call->peer->calls);
-    wait_until(call, call->until);
+    cl_attempt_enter(call, CL_CALL_SENT, &call->peer->calls);
+    cl_attempt_wait_until(call, call->until);
 }
 
 void cl_attempt_failed(cl_call *call, int code, int64_t now)
@@ -374,15 +340,15 @@ void cl_attempt_failed(cl_call *call, int code, int64_t now)
         return;
     }
     call->reason = code;
-    enter(call, CL_CALL_PAUSED, call->pinned ? NULL : &call->method->paused);
-    wait_until(call, start);
+    cl_attempt_enter(call, CL_CALL_PAUSED, call->pinned ? NULL : &call->method->paused);
+    cl_attempt_wait_until(call, start);
 }
 
 void cl_attempt_fail_over(cl_call *call, enum cl_failing how, int code, cl_str error, int64_t now)
 {
-    keep_reason(call, code, error);
+    cl_attempt_keep_reason(call, code, error);
     call->failing = (uint8_t)how;
-    enter(call, CL_CALL_BACKOFF, NULL);
+    cl_attempt_enter(call, CL_CALL_BACKOFF, NULL);
     if (call->pinned && cl_node_may_send(call->node)) cl_attempt_failed(call, code, now);
     else cl_attempt_dispatch(call, now);
 }
@@ -390,77 +356,8 @@ void cl_attempt_fail_over(cl_call *call, enum cl_failing how, int code, cl_str e
 void cl_attempt_lost(cl_call *call, int64_t now)
 {
     call->maybe = 1;
-    enter(call, CL_CALL_BACKOFF, NULL);
+    cl_attempt_enter(call, CL_CALL_BACKOFF, NULL);
     cl_attempt_failed(call, CLOUDS_ELOST, now);
-}
-
-/* A server that had its time and did not answer. The registration of an npm server is deleted, as the original does;
- * one of ours is only avoided for a while. Who cut the time short with an early deadline deletes nothing; and when the
- * bus was lost meanwhile, so was the answer perhaps. */
-static void penalize(cl_call *call, int64_t now)
-{
-    cl_core *core = call->node->core;
-    int64_t had = now - call->sent_at;
-    if (had < call->timeout / 2 && had < 1000) return;
-    if (!core->bus_up || call->sent_at < core->up_since) return;
-    if (call->node->config.remove_server) {
-        clouds_event event = {.type = CLOUDS_EVENT_REMOVE_SERVER};
-        cl_set_text(&event.peer, &event.peer_len, call->peer->id);
-        cl_set_text(&event.method, &event.method_len, call->method->name);
-        cl_emit(core, call->node, &event);
-        return;
-    }
-    int whole = had >= call->timeout / 2;
-    if (whole && !call->peer->native && call->node->config.auto_clean) {
-        core->bus->ops->forget(core->bus, call->method->name, call->peer->id);
-        cl_directory_drop(core, call->method, call->peer);
-    } else {
-        call->peer->silent_in = call->method;
-        if (call->peer->avoid_until <= now) cl_peer_avoid(call->peer, now);
-    }
-}
-
-/* It waited for a list until now, and the one before was empty: until another comes that is what is known, whether
- * looks are quick or slow. */
-static int has_no_server(const cl_call *call)
-{
-    const cl_method *m = call->method;
-    return call->state == CL_CALL_LOOKUP && m->n == 0 && m->learned != INT64_MIN;
-}
-
-/* It waited for its way to the server until now. */
-static int recall_attempt(cl_call *call, int64_t now)
-{
-    cl_bus *bus = call->node->core->bus;
-    if (!bus->ops->recall || !bus->ops->recall(bus, call->peer->id, cl_token_of(call->id, call->sends))) return 0;
-    if (call->peer->avoid_until <= now) cl_peer_avoid(call->peer, now);
-    return 1;
-}
-
-static void timed_out(cl_call *call, int64_t now)
-{
-    if (call->state == CL_CALL_SENT && !recall_attempt(call, now)) {
-        call->node->core->counters[CL_COUNT_TIMEOUTS]++;
-        call->maybe = 1;
-        penalize(call, now);
-        cl_attempt_leave(call);
-        cl_attempt_failed(call, CLOUDS_ETIMEOUT, now);
-        return;
-    }
-    cl_attempt_leave(call);
-    int over = call->retries == 0 || now >= call->deadline;
-    if (over && call->maybe) cl_call_fail(call, CLOUDS_ETIMEOUT);
-    else if (over && call->reason) cl_call_fail(call, call->reason);
-    else if (over && has_no_server(call)) cl_call_fail(call, CLOUDS_ENOSERVER);
-    else cl_attempt_failed(call, CLOUDS_EEXPIRED, now);
-}
-
-void cl_attempt_due(cl_core *core, cl_timed *timed, int64_t now)
-{
-    cl_call *call = CL_OWNER(timed, cl_call, timed);
-    if (call->state == CL_CALL_PAUSED) cl_attempt_begin(call, now, now);
-    else if (call->state == CL_CALL_BACKOFF && now < call->until) cl_attempt_dispatch(call, now);
-    else timed_out(call, now);
 }
 
 /* Would its next attempt find a server now? Those that it has not left alone for being silent count. */
@@ -485,56 +382,6 @@ void cl_attempt_unpark(cl_core *core, int64_t now)
     cl_link woken;
     cl_list_move(&core->parked, &woken);
     for (cl_call *call; (call = cl_attempt_next(&woken));) cl_attempt_dispatch(call, now);
-}
-
-static cl_call *first_of(const cl_link *places)
-{
-    return cl_list_empty(places) ? NULL : CL_OWNER(places->next, cl_call, place);
-}
-
-/* In their order, as long as there is room. */
-static size_t send_blocked(cl_peer *peer, int64_t now)
-{
-    size_t n = 0;
-    for (cl_call *call; (call = first_of(&peer->blocked)); n++) {
-        cl_attempt_send(call, call->peer, now);
-        if (first_of(&peer->blocked) == call) break;
-    }
-    return n;
-}
-
-CL_RARE static size_t resume_blocked(cl_core *core)
-{
-    size_t n = 0;
-    int64_t now = cl_core_now(core);
-    cl_link blocked_peers;
-    cl_list_move(&core->blocked_peers, &blocked_peers);
-    while (!cl_list_empty(&blocked_peers)) {
-        cl_peer *peer = CL_OWNER(blocked_peers.next, cl_peer, blocked_place);
-        cl_list_remove(&peer->blocked_place);
-        cl_peer_hold(peer);
-        n += send_blocked(peer, now);
-        if (!cl_list_empty(&peer->blocked) && cl_list_empty(&peer->blocked_place))
-            cl_list_append(&core->blocked_peers, &peer->blocked_place);
-        cl_peer_release(core, peer);
-    }
-    if (!cl_list_empty(&core->blocked_peers)) cl_core_check_room_soon(core);
-    return n;
-}
-
-size_t cl_core_check_room(cl_core *core)
-{
-    return cl_list_empty(&core->blocked_peers) ? 0 : resume_blocked(core);
-}
-
-void cl_attempt_redirect_blocked(cl_peer *peer, int64_t now)
-{
-    cl_link woken;
-    cl_list_move(&peer->blocked, &woken);
-    for (cl_call *call; (call = cl_attempt_next(&woken));) {
-        enter(call, CL_CALL_BACKOFF, NULL);
-        cl_attempt_dispatch(call, now);
-    }
 }
 
 static void untry(cl_call *call)

@@ -1,3 +1,4 @@
+#include "base/siphash.h"
 #include "core/internal.h"
 
 /* The id of an attempt on the wire: 64 bits that say which call and which send of it (the token), and 128 bits of a
@@ -24,36 +25,12 @@ uint64_t cl_token_call(uint64_t token)
     return token & (((uint64_t)1 << CALL_BITS) - 1);
 }
 
-typedef struct sip {
-    uint64_t a, b, c, d;
-} sip;
-
-static inline uint64_t rotate(uint64_t x, int by)
+static inline void both_rounds(cl_sip *x, cl_sip *y, int n)
 {
-    return x << by | x >> (64 - by);
+    for (int i = 0; i < n; i++) *x = cl_sip_round(*x), *y = cl_sip_round(*y);
 }
 
-static inline sip start(const uint64_t key[2])
-{
-    return (sip){key[0] ^ 0x736f6d6570736575u, key[1] ^ 0x646f72616e646f6du, key[0] ^ 0x6c7967656e657261u,
-                 key[1] ^ 0x7465646279746573u};
-}
-
-static inline sip sip_round(sip s)
-{
-    s.a += s.b, s.b = rotate(s.b, 13), s.b ^= s.a, s.a = rotate(s.a, 32);
-    s.c += s.d, s.d = rotate(s.d, 16), s.d ^= s.c;
-    s.a += s.d, s.d = rotate(s.d, 21), s.d ^= s.a;
-    s.c += s.b, s.b = rotate(s.b, 17), s.b ^= s.c, s.c = rotate(s.c, 32);
-    return s;
-}
-
-static inline void both_rounds(sip *x, sip *y, int n)
-{
-    for (int i = 0; i < n; i++) *x = sip_round(*x), *y = sip_round(*y);
-}
-
-static inline void both_words(sip *x, sip *y, uint64_t word)
+static inline void both_words(cl_sip *x, cl_sip *y, uint64_t word)
 {
     x->d ^= word, y->d ^= word;
     both_rounds(x, y, 2);
@@ -62,13 +39,13 @@ static inline void both_words(sip *x, sip *y, uint64_t word)
 
 static void hash_both(const cl_core *core, uint64_t token, uint64_t out[2])
 {
-    sip x = start(core->config.secret), y = start(core->second_key);
+    cl_sip x = cl_sip_start(core->config.secret), y = cl_sip_start(core->second_key);
     both_words(&x, &y, token);
     both_words(&x, &y, (uint64_t)sizeof token << 56);
     x.c ^= 0xff, y.c ^= 0xff;
     both_rounds(&x, &y, 4);
-    out[0] = x.a ^ x.b ^ x.c ^ x.d;
-    out[1] = y.a ^ y.b ^ y.c ^ y.d;
+    out[0] = cl_sip_sum(x);
+    out[1] = cl_sip_sum(y);
 }
 
 /* Eight digits in one go: their values spread over the bytes of a word, and in each what its character differs by. */

@@ -101,12 +101,12 @@ int cl_emit(cl_core *core, const cl_node *node, clouds_event *event)
     return core->port.event(core->port.self, node ? node->tag : NULL, event);
 }
 
-static void emit_unknown(cl_core *core, cl_node *node, const cl_envelope *e)
+void cl_emit_unknown(cl_core *core, const cl_node *node, const cl_envelope *e, cl_str type, cl_str data)
 {
     clouds_event event = {.type = CLOUDS_EVENT_UNKNOWN};
     cl_set_text(&event.peer, &event.peer_len, e->from);
-    cl_set_text(&event.method, &event.method_len, e->method);
-    cl_set_text(&event.data, &event.data_len, e->data);
+    cl_set_text(&event.method, &event.method_len, type);
+    cl_set_text(&event.data, &event.data_len, data);
     cl_set_text(&event.error, &event.error_len, e->raw);
     cl_emit(core, node, &event);
 }
@@ -124,7 +124,7 @@ void cl_core_envelope(cl_core *core, cl_node *node, const cl_envelope *e)
         cl_message_arrived(core, node, e);
         break;
     default:
-        emit_unknown(core, node, e);
+        cl_emit_unknown(core, node, e, e->method, e->data);
         break;
     }
 }

@@ -7,18 +7,8 @@
 static int send_message(cl_node *node, cl_str receiver, cl_str value, uint64_t token)
 {
     cl_core *core = node->core;
-    cl_envelope e = {
-        .type = CL_MESSAGE,
-        .from = node->id,
-        .to = receiver,
-        .data = value,
-        .id = CL_STR_NONE,
-        .method = CL_STR_NONE,
-        .args = CL_STR_NONE,
-        .error = CL_STR_NONE,
-        .result = CL_STR_NONE,
-        .raw = CL_STR_NONE,
-    };
+    cl_envelope e = cl_envelope_of(CL_MESSAGE, node->id, receiver, CL_STR_NONE);
+    e.data = value;
     int code = core->bus->ops->send(core->bus, node, &e, token);
     if (code == 0) core->counters[CL_COUNT_MESSAGES_OUT]++;
     else if (code == CLOUDS_ELIMIT || code == CLOUDS_ETOOBIG) core->counters[CL_COUNT_LIMIT_HITS]++;

@@ -85,20 +85,11 @@ static cl_request *admit(cl_core *core, cl_node *node, const cl_envelope *e)
 
 CL_RARE static void refuse_with(cl_core *core, cl_node *node, const cl_envelope *e, unsigned flags, cl_str error)
 {
-    cl_envelope answer = {
-        .type = CL_RESULT,
-        .flags = (e->flags & CL_NATIVE) | flags,
-        .from = node->id,
-        .to = e->from,
-        .id = e->id,
-        .link = e->link,
-        .error = error,
-        .result = CL_STR("[]"),
-        .method = CL_STR_NONE,
-        .args = CL_STR_NONE,
-        .data = CL_STR_NONE,
-        .raw = CL_STR_NONE,
-    };
+    cl_envelope answer = cl_envelope_of(CL_RESULT, node->id, e->from, e->id);
+    answer.flags = (e->flags & CL_NATIVE) | flags;
+    answer.link = e->link;
+    answer.error = error;
+    answer.result = CL_STR("[]");
     if (core->bus->ops->send(core->bus, node, &answer, 0) != 0) core->counters[CL_COUNT_LOST_ANSWERS]++;
 }
 
@@ -141,15 +132,10 @@ static void emit_request(cl_core *core, cl_node *node, const cl_request *r, cons
     cl_emit(core, node, &event);
 }
 
-static void emit_unknown(cl_core *core, cl_node *node, const cl_envelope *e)
+/* npm clouds 0.1 answers nothing; a native caller need not wait for its timeout. */
+static void reject_call(cl_core *core, cl_node *node, const cl_envelope *e)
 {
-    clouds_event event = {.type = CLOUDS_EVENT_UNKNOWN};
-    cl_set_text(&event.peer, &event.peer_len, e->from);
-    cl_set_text(&event.method, &event.method_len, CL_STR("c"));
-    cl_set_text(&event.data, &event.data_len, e->args);
-    cl_set_text(&event.error, &event.error_len, e->raw);
-    cl_emit(core, node, &event);
-    /* The original answers nothing; a caller of ours need not wait for its timeout. */
+    cl_emit_unknown(core, node, e, CL_STR("c"), e->args);
     if (e->flags & CL_NATIVE) refuse(core, node, e, CLOUDS_ENOMETHOD);
 }
 
@@ -174,7 +160,7 @@ void cl_serve_call(cl_core *core, cl_node *node, const cl_envelope *e)
     } else if (node->draining && (e->flags & CL_NATIVE)) {
         refuse(core, node, e, CLOUDS_EDRAINING);
     } else if (serves_nothing(node)) {
-        emit_unknown(core, node, e);
+        reject_call(core, node, e);
     } else if (!known) {
         refuse(core, node, e, CLOUDS_ENOMETHOD);
     } else if (e->flags & CL_TOO_BIG) {
@@ -198,20 +184,11 @@ void cl_serve_call(cl_core *core, cl_node *node, const cl_envelope *e)
 
 static int send_answer(cl_core *core, const cl_request *r, cl_str error, cl_str result)
 {
-    cl_envelope answer = {
-        .type = CL_RESULT,
-        .flags = r->native ? CL_NATIVE : 0,
-        .from = r->node->id,
-        .to = r->caller,
-        .id = r->wire_id,
-        .link = r->link,
-        .error = error,
-        .result = result.n ? result : CL_STR("[]"),
-        .method = CL_STR_NONE,
-        .args = CL_STR_NONE,
-        .data = CL_STR_NONE,
-        .raw = CL_STR_NONE,
-    };
+    cl_envelope answer = cl_envelope_of(CL_RESULT, r->node->id, r->caller, r->wire_id);
+    answer.flags = r->native ? CL_NATIVE : 0;
+    answer.link = r->link;
+    answer.error = error;
+    answer.result = result.n ? result : CL_STR("[]");
     return core->bus->ops->send(core->bus, r->node, &answer, 0);
 }
 

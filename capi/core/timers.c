@@ -8,13 +8,6 @@
 
 enum { RETRY_MS = 50, ROOM_MS = 5 };
 
-int64_t cl_ms(double seconds)
-{
-    if (!(seconds > 0)) return 0;
-    if (seconds > 1e9) return (int64_t)1000000000000;
-    return (int64_t)(seconds * 1000.0 + 0.999); /* never early */
-}
-
 int64_t cl_core_now(const cl_core *core)
 {
     return core->port.now(core->port.self);

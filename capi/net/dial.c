@@ -18,6 +18,7 @@
 
 #include "base/error.h"
 #include "base/mem.h"
+#include "base/seconds.h"
 
 enum { RETRY_MS = 5, KEEPALIVE_S = 15, UNANSWERED_MS = 20000 };
 
@@ -170,8 +171,8 @@ static int start(cl_loop *loop, double seconds, const cl_conn_hooks *hooks, cl_c
     dial->conn = conn;
     dial->seconds = seconds;
     uv_update_time(&loop->uv);
-    dial->until = (int64_t)uv_now(&loop->uv) + (int64_t)(seconds * 1000);
-    uv_timer_start(&dial->timer, on_timer, (uint64_t)(seconds * 1000), 0);
+    dial->until = (int64_t)uv_now(&loop->uv) + cl_ms(seconds);
+    uv_timer_start(&dial->timer, on_timer, (uint64_t)cl_ms(seconds), 0);
     conn->dial = dial;
     conn->handles = 1;
     *out = conn;

@@ -42,6 +42,21 @@ typedef struct cl_envelope {
     uint64_t link;    /* bus's own: where it came from; a result carries that of its call back. 0: by name */
 } cl_envelope;
 
+/* An envelope of this type between two nodes, whose other texts are empty. */
+static inline cl_envelope cl_envelope_of(int type, cl_str from, cl_str to, cl_str id)
+{
+    return (cl_envelope){.type = type,
+                         .from = from,
+                         .to = to,
+                         .id = id,
+                         .method = CL_STR_NONE,
+                         .args = CL_STR_NONE,
+                         .error = CL_STR_NONE,
+                         .result = CL_STR_NONE,
+                         .data = CL_STR_NONE,
+                         .raw = CL_STR_NONE};
+}
+
 /* The bytes of all its texts. */
 static inline size_t cl_envelope_size(const cl_envelope *e)
 {

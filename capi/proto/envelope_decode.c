@@ -1,4 +1,5 @@
 #include "clouds.h"
+#include "base/hex.h"
 #include "proto/envelope.h"
 #include "proto/envelope_fast.h"
 
@@ -30,10 +31,7 @@ typedef struct fields {
 static int hex_value(cl_str digits)
 {
     int value = 0;
-    for (size_t i = 0; i < digits.n; i++) {
-        char c = digits.p[i];
-        value = value * 16 + (c <= '9' ? c - '0' : (c | 0x20) - 'a' + 10);
-    }
+    for (size_t i = 0; i < digits.n; i++) value = value * 16 + cl_hex_value(digits.p[i]);
     return value;
 }
 
@@ -173,27 +171,6 @@ static int read_time(const fields *f, int64_t *out)
     return 1;
 }
 
-/* What JavaScript calls falsy means: no error. */
-static int is_falsy(const fields *f)
-{
-    cl_str s = f->span[F_ERROR];
-    switch (f->kind[F_ERROR]) {
-    case 0:
-    case 'n':
-    case 'f':
-        return 1;
-    case '{':
-    case '[':
-    case 't':
-        return 0;
-    case '"':
-        return s.n == 0;
-    }
-    for (size_t i = 0; i < s.n && (s.p[i] | 0x20) != 'e'; i++)
-        if (s.p[i] >= '1' && s.p[i] <= '9') return 0;
-    return 1;
-}
-
 static int finish_call(const fields *f, cl_buf *scratch, cl_envelope *out)
 {
     out->type = CL_CALL;
@@ -214,10 +191,9 @@ static int finish_result(const fields *f, cl_envelope *out)
     out->id = f->span[F_ID];
     if (f->kind[F_RESULT] == '[') out->result = f->span[F_RESULT];
     else if (f->kind[F_RESULT] && f->kind[F_RESULT] != 'n') return CLOUDS_EJSON;
-    if (!is_falsy(f)) {
-        out->error = f->span[F_ERROR];
-        if (f->kind[F_ERROR] == '"') out->error = cl_str_of(out->error.p - 1, out->error.n + 2);
-    }
+    cl_str error = f->kind[F_ERROR] ? f->span[F_ERROR] : CL_STR_NONE;
+    if (f->kind[F_ERROR] == '"') error = cl_str_of(error.p - 1, error.n + 2);
+    if (!cl_json_is_falsy(error)) out->error = error;
     if (f->span[F_REFUSED].n == 1 && f->kind[F_REFUSED] == '1') out->flags |= CL_REFUSED;
     if (f->span[F_REFUSED].n == 1 && f->kind[F_REFUSED] == '2') out->flags |= CL_LOST;
     return 0;

@@ -1,5 +1,6 @@
 #include "proto/json.h"
 
+#include "base/hex.h"
 #include "clouds.h"
 #include "proto/utf8.h"
 
@@ -15,11 +16,6 @@ static inline const char *skip_space(const char *p, const char *end)
 static inline int is_digit(char c)
 {
     return (unsigned char)(c - '0') < 10;
-}
-
-static int is_hex(char c)
-{
-    return is_digit(c) || (unsigned char)((c | 0x20) - 'a') < 6;
 }
 
 /* ---- scalars */
@@ -40,7 +36,9 @@ static const char *skip_escape(const char *p, const char *end)
         return p + 2;
     case 'u':
         if (end - p < 6) return NULL;
-        return is_hex(p[2]) && is_hex(p[3]) && is_hex(p[4]) && is_hex(p[5]) ? p + 6 : NULL;
+        return cl_hex_value(p[2]) >= 0 && cl_hex_value(p[3]) >= 0 && cl_hex_value(p[4]) >= 0 && cl_hex_value(p[5]) >= 0
+                   ? p + 6
+                   : NULL;
     default:
         return NULL;
     }
@@ -446,4 +444,16 @@ int cl_json_check(cl_str text, char bracket, cl_json_limits limits)
     int code = cl_json_value(&j, &span);
     if (code != 0) return code;
     return j.bad_utf8 ? CLOUDS_EJSON : cl_json_end(&j);
+}
+
+int cl_json_is_falsy(cl_str value)
+{
+    if (value.n == 0) return 1;
+    if (value.p[0] == '{' || value.p[0] == '[' || value.p[0] == 't') return 0;
+    if (value.p[0] == 'n' || value.p[0] == 'f') return 1;
+    if (value.p[0] == '"') return value.n == 2;
+    /* A number is zero when no digit before the exponent is other than 0. */
+    for (size_t i = 0; i < value.n && value.p[i] != 'e' && value.p[i] != 'E'; i++)
+        if (value.p[i] >= '1' && value.p[i] <= '9') return 0;
+    return 1;
 }

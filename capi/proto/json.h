@@ -52,6 +52,9 @@ int cl_json_end(cl_json *j);
 /* Is the whole text one valid value (`bracket` '[' or '{': of that kind; 0: any)? Bad UTF-8 is CLOUDS_EJSON here. */
 int cl_json_check(cl_str text, char bracket, cl_json_limits limits);
 
+/* Is a valid value what JavaScript calls falsy: null, false, zero, "", or no text at all? */
+int cl_json_is_falsy(cl_str value);
+
 /* Appends the text behind a raw string: escapes resolved, lone surrogates as their three bytes (WTF-8). 0 or
  * CLOUDS_ENOMEM. */
 int cl_json_unescape(cl_str raw, cl_buf *out);

@@ -1,5 +1,6 @@
 /* Text into JSON strings and out of them. */
 #include "clouds.h"
+#include "base/hex.h"
 #include "proto/json.h"
 #include "proto/utf8.h"
 
@@ -7,14 +8,10 @@ static const char replacement[] = "\xef\xbf\xbd"; /* U+FFFD */
 
 /* ---- out of JSON */
 
-static uint32_t hex_digit(char c)
-{
-    return (uint32_t)(c <= '9' ? c - '0' : (c | 0x20) - 'a' + 10);
-}
-
 static uint32_t hex4(const char *p)
 {
-    return hex_digit(p[0]) << 12 | hex_digit(p[1]) << 8 | hex_digit(p[2]) << 4 | hex_digit(p[3]);
+    return (uint32_t)(cl_hex_value(p[0]) << 12 | cl_hex_value(p[1]) << 8 | cl_hex_value(p[2]) << 4 |
+                      cl_hex_value(p[3]));
 }
 
 /* p is behind "\u"; returns where it stopped. A high surrogate takes the low one that follows along. */
@@ -69,18 +66,18 @@ int cl_json_unescape(cl_str raw, cl_buf *out)
  * length is returned; *used is how many bytes it stands for. */
 static size_t quote_special(const char *p, const char *end, char *out, size_t *used)
 {
-    static const char hex[] = "0123456789abcdef", names[] = "btn\0fr";
+    static const char names[] = "btn\0fr";
     unsigned char c = (unsigned char)*p;
     *used = 1;
     if (c == '"' || c == '\\') return out[0] = '\\', out[1] = (char)c, 2;
     if (c >= '\b' && c <= '\r' && c != '\v') return out[0] = '\\', out[1] = names[c - '\b'], 2;
-    if (c < 0x80) return memcpy(out, "\\u00", 4), out[4] = hex[c >> 4], out[5] = hex[c & 15], 6;
+    if (c < 0x80) return memcpy(out, "\\u00", 4), out[4] = cl_hex_digit(c >> 4), out[5] = cl_hex_digit(c), 6;
     int n = cl_utf8_sequence(p, end);
     if (n > 0) return *used = (size_t)n, memcpy(out, p, (size_t)n), (size_t)n;
     if (!cl_utf8_is_surrogate(p, end)) return *used = (size_t)-n, memcpy(out, replacement, 3), 3;
     unsigned code = 0xd000u | ((unsigned char)p[1] & 0x3fu) << 6 | ((unsigned char)p[2] & 0x3fu);
     memcpy(out, "\\ud", 3);
-    for (int i = 0; i < 3; i++) out[3 + i] = hex[code >> (8 - 4 * i) & 15];
+    for (int i = 0; i < 3; i++) out[3 + i] = cl_hex_digit(code >> (8 - 4 * i));
     return *used = 3, 6;
 }
 

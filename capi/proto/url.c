@@ -5,6 +5,7 @@
 #include <strings.h>
 
 #include "base/error.h"
+#include "base/hex.h"
 #include "base/mem.h"
 
 /* Design note. Messages quote the address without what may be the password, whatever is wrong with it. Texts are
@@ -47,20 +48,13 @@ static cl_str cut(cl_str *s, const char *at)
     return before;
 }
 
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9') return c - '0';
-    c |= 0x20;
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 static int unescape(parser *p, cl_str s, char **out)
 {
     char *start = p->free;
     for (size_t i = 0; i < s.n; i++) {
         int c = (unsigned char)s.p[i];
         if (c == '%') {
-            int high = i + 2 < s.n ? hex_digit(s.p[i + 1]) : -1, low = i + 2 < s.n ? hex_digit(s.p[i + 2]) : -1;
+            int high = i + 2 < s.n ? cl_hex_value(s.p[i + 1]) : -1, low = i + 2 < s.n ? cl_hex_value(s.p[i + 2]) : -1;
             if (high < 0 || low < 0) return refuse("expected two hex digits after '%' (a '%' itself is written %25)");
             c = high * 16 + low;
             i += 2;

@@ -14,16 +14,12 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/rand.h"
+#include "base/seconds.h"
 #include "clouds.h"
 
 enum { CONTROL_BYTES = 256 * 1024 };
 
 enum { CLOSE_GRACE_MS = 1000, PROBE_MS = 50, ROLE_MS = 5000, DOUBT_MS = 1000 };
-
-static int64_t to_ms(double seconds)
-{
-    return seconds < 0 ? 0 : seconds > 1e9 ? INT64_C(1000000000000) : (int64_t)(seconds * 1000);
-}
 
 static void on_reply(void *self, const cl_reply *reply)
 {
@@ -62,7 +58,7 @@ static void on_opened(void *self)
     s->heard = s->complete = s->waiting_since = cl_loop_now();
     int code = cl_session_handshake(s);
     if (code) cl_session_cut(s, code, clouds_strerror(code));
-    else cl_loop_timer_set(s->timer, s->heard + to_ms(s->limits->ping_timeout));
+    else cl_loop_timer_set(s->timer, s->heard + cl_ms(s->limits->ping_timeout));
 }
 
 static void on_data(void *self, const char *p, size_t n)
@@ -80,7 +76,7 @@ static void on_data(void *self, const char *p, size_t n)
 /* Half of it is fixed, half is left to chance, so that many clients of one Redis do not come back together. */
 static int64_t backoff(cl_session *s, int code)
 {
-    int64_t least = to_ms(s->limits->reconnect_min), most = to_ms(s->limits->reconnect_max);
+    int64_t least = cl_ms(s->limits->reconnect_min), most = cl_ms(s->limits->reconnect_max);
     int64_t delay = least > 0 ? least : 1;
     for (unsigned i = 0; i < s->attempts && delay < most; i++) delay *= 2;
     if (delay > most || code == CLOUDS_EAUTH) delay = most; /* a wrong password does not mend by itself */
@@ -108,7 +104,7 @@ static void ended(cl_session *s, int code, const char *words)
 {
     int64_t now = cl_loop_now();
     int was_ready = s->was_ready;
-    if (was_ready && now - s->ready_at >= to_ms(s->limits->reconnect_max)) s->attempts = 0;
+    if (was_ready && now - s->ready_at >= cl_ms(s->limits->reconnect_max)) s->attempts = 0;
     s->was_ready = 0;
     s->phase = SESSION_WAITING;
     if (s->closing) {
@@ -192,7 +188,7 @@ static void ask_on_schedule(cl_session *s, int64_t now, int64_t interval)
 
 static void watch(cl_session *s, int64_t now)
 {
-    int64_t interval = to_ms(s->limits->ping_interval), patience = to_ms(s->limits->ping_timeout);
+    int64_t interval = cl_ms(s->limits->ping_interval), patience = cl_ms(s->limits->ping_timeout);
     int64_t pace = !s->pushes && interval > ROLE_MS ? ROLE_MS : interval;
     if (interval < 1) interval = 1;
     if (patience < 1) patience = 1;

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/hex.h"
 #include "base/rand.h"
 #include "directory/folder/internal.h"
 #include "clouds.h"
@@ -56,7 +57,6 @@ enum cl_file_kind cl_file_kind_of(const char *file, char key[CL_KEY + 1])
 
 static size_t escape(cl_str s, char *out)
 {
-    static const char hex[] = "0123456789abcdef";
     size_t n = 0;
     for (size_t i = 0; i < s.n; i++) {
         unsigned char c = (unsigned char)s.p[i];
@@ -64,8 +64,8 @@ static size_t escape(cl_str s, char *out)
             out[n++] = (char)c;
         } else {
             out[n++] = '%';
-            out[n++] = hex[c >> 4];
-            out[n++] = hex[c & 15];
+            out[n++] = cl_hex_digit(c >> 4);
+            out[n++] = cl_hex_digit(c);
         }
     }
     return n;

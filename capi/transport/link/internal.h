@@ -7,6 +7,7 @@
 #include "base/buf.h"
 #include "base/list.h"
 #include "base/map.h"
+#include "base/seconds.h"
 #include "net/conn.h"
 #include "net/deferred.h"
 #include "net/loop.h"

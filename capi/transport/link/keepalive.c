@@ -11,28 +11,23 @@ void cl_links_due_by(cl_link_transport *t, int64_t when)
 
 /* ---- links */
 
-static int64_t in_ms(double seconds)
-{
-    return (int64_t)(seconds * 1000);
-}
-
 static void keepalive(cl_peer_link *link, int64_t now)
 {
     const cl_limits *limits = &link->t->limits;
     if (link->pinged > link->heard) {
-        if (now < link->pinged + in_ms(limits->ping_timeout))
-            cl_links_due_by(link->t, link->pinged + in_ms(limits->ping_timeout));
+        if (now < link->pinged + cl_ms(limits->ping_timeout))
+            cl_links_due_by(link->t, link->pinged + cl_ms(limits->ping_timeout));
         else cl_link_cut(link);
         return;
     }
-    int64_t due = link->heard + in_ms(limits->ping_interval);
+    int64_t due = link->heard + cl_ms(limits->ping_interval);
     if (now < due) {
         cl_links_due_by(link->t, due);
         return;
     }
     link->pinged = now > link->heard ? now : link->heard + 1;
     if (cl_link_send_control(link, CL_FRAME_PING, CL_STR_NONE) != 0) cl_link_cut(link);
-    cl_links_due_by(link->t, link->pinged + in_ms(limits->ping_timeout));
+    cl_links_due_by(link->t, link->pinged + cl_ms(limits->ping_timeout));
 }
 
 static void tick_link(cl_peer_link *link, int64_t now)

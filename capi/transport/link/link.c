@@ -81,7 +81,7 @@ static int name_peer(cl_peer_link *link, cl_str id)
 static void await_hello(cl_peer_link *link)
 {
     link->state = CL_LINK_HELLO;
-    link->hello_by = cl_loop_now() + (int64_t)(link->t->limits.hello_timeout * 1000);
+    link->hello_by = cl_loop_now() + cl_ms(link->t->limits.hello_timeout);
     cl_links_due_by(link->t, link->hello_by);
 }
 

@@ -124,7 +124,7 @@ static void count_call(cl_peer_link *link)
     link->watched = 1;
     link->pinged = 0;
     link->heard = cl_loop_now();
-    cl_links_due_by(link->t, link->heard + (int64_t)(link->t->limits.ping_interval * 1000));
+    cl_links_due_by(link->t, link->heard + cl_ms(link->t->limits.ping_interval));
 }
 
 /* Of the calls that the kernel has, nothing need be known any more. */

@@ -1,0 +1,80 @@
+#include "core/internal.h"
+
+/* Calls that wait for room: all queues towards servers that they may ask are full. They wait in their order, in a list
+ * of the peer whose queue they chose. */
+
+CL_RARE static void forget_tried(cl_call *call, unsigned from)
+{
+    while (call->tried_n > from) cl_peer_release(call->node->core, call->tried[--call->tried_n]);
+}
+
+/* All queues are full: it waits for room in that of `peer`, behind those that came before. `from`: the servers that
+ * were tried before this. */
+CL_RARE void cl_attempt_block(cl_call *call, cl_peer *peer, unsigned from, int has_text)
+{
+    cl_core *core = call->node->core;
+    int was_next = call->state == CL_CALL_BLOCKED;
+    if (!was_next) {
+        core->counters[CL_COUNT_LIMIT_HITS]++;
+        cl_attempt_keep_reason(call, CLOUDS_ELIMIT,
+                               has_text ? cl_error_text_of_call(call, CLOUDS_ELIMIT, 1) : CL_STR_NONE);
+    }
+    cl_attempt_set_peer(call, peer);
+    forget_tried(call, from);
+    cl_attempt_enter(call, CL_CALL_BLOCKED, NULL);
+    if (was_next) cl_list_insert_first(&peer->blocked, &call->place);
+    else cl_list_append(&peer->blocked, &call->place);
+    if (cl_list_empty(&peer->blocked_place)) cl_list_append(&core->blocked_peers, &peer->blocked_place);
+    cl_attempt_wait_until(call, call->until);
+    cl_core_check_room_soon(core);
+}
+
+static cl_call *first_of(const cl_link *places)
+{
+    return cl_list_empty(places) ? NULL : CL_OWNER(places->next, cl_call, place);
+}
+
+/* In their order, as long as there is room. */
+static size_t send_blocked(cl_peer *peer, int64_t now)
+{
+    size_t n = 0;
+    for (cl_call *call; (call = first_of(&peer->blocked)); n++) {
+        cl_attempt_send(call, call->peer, now);
+        if (first_of(&peer->blocked) == call) break;
+    }
+    return n;
+}
+
+CL_RARE static size_t resume_blocked(cl_core *core)
+{
+    size_t n = 0;
+    int64_t now = cl_core_now(core);
+    cl_link blocked_peers;
+    cl_list_move(&core->blocked_peers, &blocked_peers);
+    while (!cl_list_empty(&blocked_peers)) {
+        cl_peer *peer = CL_OWNER(blocked_peers.next, cl_peer, blocked_place);
+        cl_list_remove(&peer->blocked_place);
+        cl_peer_hold(peer);
+        n += send_blocked(peer, now);
+        if (!cl_list_empty(&peer->blocked) && cl_list_empty(&peer->blocked_place))
+            cl_list_append(&core->blocked_peers, &peer->blocked_place);
+        cl_peer_release(core, peer);
+    }
+    if (!cl_list_empty(&core->blocked_peers)) cl_core_check_room_soon(core);
+    return n;
+}
+
+size_t cl_core_check_room(cl_core *core)
+{
+    return cl_list_empty(&core->blocked_peers) ? 0 : resume_blocked(core);
+}
+
+void cl_attempt_redirect_blocked(cl_peer *peer, int64_t now)
+{
+    cl_link woken;
+    cl_list_move(&peer->blocked, &woken);
+    for (cl_call *call; (call = cl_attempt_next(&woken));) {
+        cl_attempt_enter(call, CL_CALL_BACKOFF, NULL);
+        cl_attempt_dispatch(call, now);
+    }
+}

@@ -1,0 +1,126 @@
+/* Calls: the record, its state machine, and the ids of its attempts. */
+#ifndef CL_CORE_CALL_H
+#define CL_CORE_CALL_H
+
+#include "core/method.h"
+#include "core/timers.h"
+
+enum {
+    CL_WIRE_ID = 33,      /* digits of the id of an attempt */
+    CL_LINK_ID = 8,       /* bytes of one towards a linked peer */
+    CL_CALL_INLINE = 160, /* bytes of arguments that need no memory of their own */
+    CL_TRIED_INLINE = 4,
+};
+
+enum cl_call_state {
+    CL_CALL_PARKED,   /* the bus is down or the node is not ready: core->parked */
+    CL_CALL_LOOKUP,   /* waits for the list: method->waiting */
+    CL_CALL_CHOOSING, /* waits for cl_core_choose */
+    CL_CALL_SENT,     /* waits for the answer: peer->calls */
+    CL_CALL_PAUSED,   /* waits for the next attempt to begin: method->paused, if for a server */
+    CL_CALL_ASKED,    /* waits for cl_core_attempt */
+    CL_CALL_BACKOFF,  /* would fail over, and waits for the budget */
+    CL_CALL_BLOCKED   /* all queues are full, and it waits for room in one: peer->blocked */
+};
+
+/* Why an attempt looks for another server by itself. */
+enum cl_failing {
+    CL_FAILING_NOT,
+    CL_FAILING_UNRECEIVED, /* no server has received it */
+    CL_FAILING_REFUSED     /* a server received and refused it */
+};
+
+typedef struct cl_call {
+    cl_timed timed;
+    cl_link of_node, place;
+    cl_node *node;
+    uint64_t id, user_data;
+    int64_t timeout, deadline; /* ms: length of an attempt; end of the call */
+    int64_t until, sent_at;    /* end of this attempt; when it was sent, or its beginning was asked for */
+    int64_t latest;            /* how far the deadline may move while attempts are asked for */
+    int32_t retries;           /* attempts that the caller still allows */
+    /* From here to `tried`: zero at first. */
+    uint32_t sends; /* envelopes on the wire so far */
+    uint32_t attempts;
+    int32_t ended; /* why the last attempt ended; 0: this is the first */
+    cl_method *method;
+    cl_peer *peer;      /* the pinned, or the one asked last; counted */
+    char *reason_error; /* JSON that came with the reason; owned */
+    size_t reason_error_len;
+    char *big;      /* arguments that do not fit below; owned */
+    int32_t reason; /* why the last attempt was not done; 0: none */
+    uint8_t state, pinned;
+    uint8_t failing;   /* enum cl_failing of this attempt */
+    uint8_t looked_up; /* the list was asked for since the last send */
+    uint8_t maybe;     /* an earlier attempt may have been executed */
+    uint8_t ask;       /* the user is asked before each attempt */
+    uint8_t as_native; /* this attempt told the server that we are one of its kind */
+    uint8_t as_linked; /* only the peer can answer this attempt */
+    uint16_t tried_n, tried_cap;
+    cl_peer **tried; /* counted; in tried_few, or in memory of its own */
+    cl_peer *tried_few[CL_TRIED_INLINE];
+    cl_str args;
+    cl_str wire_id; /* of this attempt, in `id_room` */
+    char id_room[CL_WIRE_ID + 1];
+    char small[CL_CALL_INLINE];
+} cl_call;
+
+/* call.c */
+cl_call *cl_call_find(const cl_core *core, uint64_t id);
+/* Copies the arguments; those it has stay when there is no room. 0, CLOUDS_ELIMIT, CLOUDS_ETOOBIG or CLOUDS_ENOMEM. */
+int cl_call_set_args(cl_call *call, cl_str args);
+/* The end of a call. error empty: made from the code (0: success). */
+void cl_call_complete(cl_call *call, int code, cl_str error, cl_str data);
+void cl_attempt_fail_with_text(cl_call *call, int code, int said); /* said: with the last words of this thread */
+void cl_call_fail(cl_call *call, int code); /* with our own words, or those kept with the reason */
+void cl_call_close_all(cl_node *node);
+void cl_call_discard(cl_core *core, cl_call *call); /* at the end of all, without an event */
+
+/* attempt.c: the state machine */
+void cl_attempt_begin(cl_call *call, int64_t start, int64_t now);
+void cl_attempt_dispatch(cl_call *call, int64_t now);
+void cl_attempt_send(cl_call *call, cl_peer *peer, int64_t now);
+/* This attempt ended without an answer: the next one, or the end of the call. */
+void cl_attempt_failed(cl_call *call, int code, int64_t now);
+/* It was provably not executed: another server, if there is one. `error` is kept. */
+void cl_attempt_fail_over(cl_call *call, enum cl_failing how, int code, cl_str error, int64_t now);
+void cl_attempt_lost(cl_call *call, int64_t now);
+void cl_attempt_unpark(cl_core *core, int64_t now);
+/* Those that wait for room towards a peer which is gone look for another. */
+void cl_attempt_redirect_blocked(cl_peer *peer, int64_t now);
+/* A server came up: the next attempts of those that found none begin now. */
+void cl_attempt_resume(cl_method *m, int64_t now);
+void cl_attempt_leave(cl_call *call); /* whatever place it waits in */
+/* The first that waits in a list, taken out of it; or NULL. */
+cl_call *cl_attempt_next(cl_link *places);
+/* What the files of the state machine share: the state, and the list of the place where the call waits; the end of its
+ * wait; why the last attempt was not done; the server that is asked. */
+void cl_attempt_enter(cl_call *call, enum cl_call_state state, cl_link *list);
+void cl_attempt_wait_until(cl_call *call, int64_t when);
+void cl_attempt_keep_reason(cl_call *call, int code, cl_str error);
+void cl_attempt_set_peer(cl_call *call, cl_peer *peer);
+
+/* timeout.c */
+void cl_attempt_due(cl_core *core, cl_timed *timed, int64_t now);
+
+/* blocked.c: waits for room in the queue towards `peer`, behind those that came before. `from`: the servers that were
+ * tried before this. */
+void cl_attempt_block(cl_call *call, cl_peer *peer, unsigned from, int has_text);
+
+/* answer.c */
+void cl_answer_arrived(cl_core *core, cl_node *node, const cl_envelope *e);
+
+/* choose.c */
+void cl_choose_ask(cl_call *call, int64_t now);
+
+/* attempt_id.c */
+uint64_t cl_token_of(uint64_t call, uint32_t send);
+uint64_t cl_token_call(uint64_t token);
+void cl_attempt_set_keys(cl_core *core);
+/* Writes the id and returns its length. */
+size_t cl_attempt_id(const cl_core *core, uint64_t token, int linked, char out[CL_WIRE_ID]);
+/* 0, or -1 when it has not the form of an attempt of ours. */
+int cl_attempt_token(const cl_core *core, cl_str id, uint64_t *token);
+int cl_attempt_is_ours(const cl_core *core, cl_str id, uint64_t token);
+
+#endif

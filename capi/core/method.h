@@ -1,0 +1,46 @@
+/* Methods that are called from here, who serves them, and the choice of a server. */
+#ifndef CL_CORE_METHOD_H
+#define CL_CORE_METHOD_H
+
+#include "base/buf.h"
+#include "core/peer.h"
+
+enum {
+    CL_METHODS_MAX = 10000, /* methods whose lists are kept */
+    CL_SERVERS_MAX = 20000, /* servers of one method */
+};
+
+/* A method somebody here calls, and who serves it. */
+typedef struct cl_method {
+    cl_link recent;  /* core->recent, least recently used first */
+    cl_link waiting; /* calls that wait for the list */
+    cl_link paused;  /* calls that found no server, and have retries */
+    cl_peer **servers;
+    uint32_t n, cap, turn;
+    uint32_t refs;   /* calls */
+    int64_t learned; /* when the list was complete; INT64_MIN: never, or not since the bus was lost */
+    int64_t asked;   /* when the outstanding look was asked for */
+    int lookup;      /* 0 none, 1 a refresh, 2 one that calls wait for */
+    cl_str name;     /* in `text` */
+    char text[];
+} cl_method;
+
+struct cl_call;
+
+/* directory.c */
+int cl_directory_method(cl_core *core, cl_str name, cl_method **out); /* counted for a call */
+void cl_directory_release(cl_core *core, cl_method *m);
+void cl_directory_free(cl_core *core, cl_method *m);
+void cl_directory_lookup(cl_core *core, cl_method *m, int known, int64_t now);
+void cl_directory_refresh(cl_core *core, cl_method *m, int64_t now); /* when it is old */
+void cl_directory_drop(cl_core *core, cl_method *m, cl_peer *peer);
+void cl_directory_drop_all(cl_core *core, cl_peer *peer);
+void cl_directory_bus_up(cl_core *core, int64_t now);
+void cl_directory_lookup_waiting(cl_core *core, int64_t now);
+int cl_directory_ids(const cl_method *m, cl_buf *out); /* a JSON array */
+
+/* balance.c */
+cl_peer *cl_balance_pick(cl_method *m, const struct cl_call *call, int tried_too, int64_t now);
+int cl_call_has_tried(const struct cl_call *call, const cl_peer *peer);
+
+#endif

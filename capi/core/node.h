@@ -1,0 +1,39 @@
+/* Nodes. */
+#ifndef CL_CORE_NODE_H
+#define CL_CORE_NODE_H
+
+#include "base/map.h"
+#include "core/timers.h"
+
+typedef struct cl_service {
+    cl_str name;
+    char text[];
+} cl_service;
+
+enum cl_node_state { CL_NODE_OPENING, CL_NODE_READY, CL_NODE_FAILED, CL_NODE_CLOSING };
+
+struct cl_node {
+    cl_core *core;
+    void *tag;
+    cl_link of_core;
+    cl_link calls, requests, ops, messages;
+    size_t message_bytes;
+    cl_node_config config;
+    enum cl_node_state state;
+    int draining;
+    size_t unanswered; /* requests that ended without an answer, because the node does */
+    int failure;       /* CL_NODE_FAILED: why */
+    char failure_text[256];
+    int64_t timeout, deadline; /* ms; deadline 0: from the attempts */
+    cl_strmap services;
+    const cl_service *last_service; /* the one asked last, most often the one asked next; or NULL */
+    cl_timed drain, sweep;
+    cl_str id; /* in `text` */
+    char text[];
+};
+
+void cl_node_check_drained(cl_node *node); /* is the drain over? */
+void cl_node_free(cl_node *node);
+int cl_node_may_send(const cl_node *node);
+
+#endif

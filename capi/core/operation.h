@@ -1,0 +1,54 @@
+/* Operations, which end with one event and are no calls; and messages that wait for their node. */
+#ifndef CL_CORE_OPERATION_H
+#define CL_CORE_OPERATION_H
+
+#include "base/buf.h"
+#include "core/timers.h"
+
+enum cl_op_kind { CL_OP_REGISTER, CL_OP_UNREGISTER, CL_OP_SEND, CL_OP_STATUS };
+
+/* Something accepted from the user that ends with one event, and is no call. */
+typedef struct cl_op {
+    cl_timed timed;
+    cl_link of_node;
+    cl_node *node;
+    uint64_t id, user_data;
+    enum cl_op_kind kind;
+    int asked;   /* status: the bus has it */
+    int failure; /* status: no memory or too much */
+    cl_buf rows; /* status: (length, method, length, server)* */
+    cl_str text; /* method or receiver, in `room` */
+    char room[];
+} cl_op;
+
+/* A message that waits for its node to listen. */
+typedef struct cl_message {
+    cl_link of_node;
+    uint64_t operation;     /* 0: nobody wants to know */
+    cl_str receiver, value; /* in `room` */
+    char room[];
+} cl_message;
+
+/* operation.c */
+int cl_op_create(cl_node *node, enum cl_op_kind kind, const cl_op_spec *spec, cl_str text, cl_op **out);
+cl_op *cl_op_find(const cl_core *core, uint64_t id);
+/* Raises its event and frees it. */
+void cl_op_end(cl_op *op, int code, const char *words, int64_t number, cl_str data);
+void cl_op_end_all(cl_node *node, int code, const char *words); /* words NULL: those of the code */
+/* Why it is not done in time, as far as it is known. */
+int cl_op_timeout_code(const cl_core *core);
+int cl_op_cancel(cl_core *core, uint64_t id);
+void cl_op_discard(cl_core *core, cl_op *op);
+
+/* message.c */
+void cl_message_arrived(cl_core *core, cl_node *node, const cl_envelope *e);
+void cl_message_flush(cl_node *node);
+void cl_message_drop_all(cl_node *node, int code);
+void cl_message_delivery(cl_core *core, cl_op *op, enum cl_delivery delivery, int64_t number);
+void cl_message_due(cl_op *op);
+void cl_message_forget(cl_op *op); /* what of it still waits here */
+
+/* status.c */
+void cl_status_ask_all(cl_core *core);
+
+#endif

@@ -1,0 +1,39 @@
+/* Servers, and nodes that may become one. */
+#ifndef CL_CORE_PEER_H
+#define CL_CORE_PEER_H
+
+#include "base/list.h"
+#include "core/core.h"
+
+/* A server, or a node that may become one. */
+typedef struct cl_peer {
+    cl_link calls;         /* attempts that wait for its answer */
+    cl_link blocked;       /* calls that wait for room in the queue towards it, in their order */
+    cl_link blocked_place; /* in core->blocked_peers while there are such */
+    uint32_t refs;         /* entries of lists, and calls that point here */
+    uint32_t strikes;      /* timeouts in a row */
+    uint64_t listed;       /* the new list that named it last */
+    int native;            /* enum cl_native */
+    int64_t avoid_until;
+    int several;           /* that a call reached several nodes of this id was told */
+    const void *silent_in; /* the method in which it was silent last; to be compared only */
+    cl_str id;             /* in `text` */
+    char text[];
+} cl_peer;
+
+cl_peer *cl_peer_get(cl_core *core, cl_str id);        /* counted; NULL: no memory */
+cl_peer *cl_peer_find(const cl_core *core, cl_str id); /* not counted */
+void cl_peer_hold(cl_peer *peer);
+void cl_peer_release(cl_core *core, cl_peer *peer);
+void cl_peer_avoid(cl_peer *peer, int64_t now);
+static inline void cl_peer_forgive(cl_peer *peer)
+{
+    peer->strikes = 0;
+    peer->avoid_until = INT64_MIN;
+}
+static inline int cl_peer_is_well(const cl_peer *peer, int64_t now)
+{
+    return peer->avoid_until <= now;
+}
+
+#endif
