@@ -176,7 +176,7 @@ def conventions(path):
     """The words at the head of the header, as they are there."""
     head = re.search(r"/\* clouds\.h.*?\*/", contents(path), re.S).group(0)
     rows = re.findall(r"^ \*   (\w+)  +(.*(?:\n \* {11,}.*)*)", head, re.M)
-    lines = ["## Conventions", "", "Valid for every function unless it says otherwise.", "", "| | |", "|---|---|"]
+    lines = ["## Conventions", "", "Valid for every function unless its own section differs.", "", "| | |", "|---|---|"]
     return lines + [f"| {name} | {linked(' '.join(re.sub(chr(10) + r' [*] +', ' ', text).split()), set())} |" for name, text in rows] + [""]
 
 

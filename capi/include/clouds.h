@@ -3,7 +3,7 @@
  * This file is the authoritative description of libclouds. It is plain C99,
  * loads in C++, and after the preprocessor in LuaJIT's ffi.cdef and pycparser.
  *
- * Conventions, valid for every function unless it says otherwise
+ * Conventions, valid for every function unless its comment differs
  *
  *   Result     0 (or a count) on success, a negative CLOUDS_E* on failure. After a failure clouds_last_error() of the
  *              same thread has the words. Out parameters come last and are untouched on failure.
@@ -159,7 +159,7 @@ enum clouds_retry {
  * CLOUDS_RETRY_NO for a number that is no error. Errors: none. Thread: any. Since 0.1. */
 CLOUDS_API int clouds_retry_rule(int code);
 
-/* What the last failed call on this thread had to say: one line, with the offending value. Valid until the next failing
+/* The words of the last failure on this thread: one line, with the offending value. Valid until the next failing
  * call on this thread; "" before the first. Thread: any. Since 0.1. */
 CLOUDS_API const char *clouds_last_error(void);
 
@@ -202,18 +202,18 @@ CLOUDS_API int clouds_options_create(clouds_options **out);
 /* Frees the set `options`; NULL is fine. What was created from it is not affected. Thread: any. Since 0.1. */
 CLOUDS_API void clouds_options_destroy(clouds_options *options);
 
-/* Sets the text option `name` to `value`; a number or boolean option takes its text form too ("2.5", "true"). Both texts
- * end with NUL. Errors: CLOUDS_EOPTION, CLOUDS_EINVAL, CLOUDS_EHANDLE, CLOUDS_EBUSY, CLOUDS_ENOMEM. Thread: any, one at a
- * time for each set. Since 0.1. */
+/* Sets the text option `name` to `value`; a number or boolean option takes its text form too ("2.5", "true"). Both
+ * texts end with NUL. Errors: CLOUDS_EOPTION, CLOUDS_EINVAL, CLOUDS_EHANDLE, CLOUDS_EBUSY, CLOUDS_ENOMEM. Thread: any,
+ * one at a time for each set. Since 0.1. */
 CLOUDS_API int clouds_options_set_string(clouds_options *options, const char *name, const char *value);
 
 /* Sets the number option `name` to `value` (seconds, bytes or a count, see docs/CONFIGURATION.md). Errors:
  * CLOUDS_EOPTION, CLOUDS_EINVAL, CLOUDS_EHANDLE, CLOUDS_EBUSY. Thread: any, one at a time for each set. Since 0.1. */
 CLOUDS_API int clouds_options_set_number(clouds_options *options, const char *name, double value);
 
-/* Sets the number option `name` to the whole number `value`; of 64 bits where the option has as many (user_data), which
- * a double does not hold. Errors: CLOUDS_EOPTION, CLOUDS_EINVAL, CLOUDS_EHANDLE, CLOUDS_EBUSY. Thread: any, one at a time
- * for each set. Since 0.2. */
+/* Sets the number option `name` to the whole number `value`; of 64 bits where the option has as many (user_data),
+ * which a double does not hold. Errors: CLOUDS_EOPTION, CLOUDS_EINVAL, CLOUDS_EHANDLE, CLOUDS_EBUSY. Thread: any, one
+ * at a time for each set. Since 0.2. */
 CLOUDS_API int clouds_options_set_integer(clouds_options *options, const char *name, uint64_t value);
 
 /* Sets the boolean option `name`; `value` is 0 or 1. Errors: CLOUDS_EOPTION, CLOUDS_EINVAL, CLOUDS_EHANDLE,
@@ -269,8 +269,8 @@ enum clouds_operation_flags {
     CLOUDS_OPERATION_WAIT = 1 /* the completion is kept for clouds_wait */
 };
 
-/* Options of what ends with an event and is no call: a registration and its end, a confirmed message, a status, a close.
- * Where they are NULL, they are all zero. Members are added at the end only. */
+/* Options of what ends with an event and is no call: a registration and its end, a confirmed message, a status, a
+ * close. Where they are NULL, they are all zero. Members are added at the end only. */
 typedef struct clouds_operation_options {
     uint32_t size;      /* sizeof(clouds_operation_options) */
     uint32_t flags;     /* enum clouds_operation_flags; others are CLOUDS_ENOTSUP */
@@ -278,7 +278,7 @@ typedef struct clouds_operation_options {
                            is limited by its drain alone, and takes 0 only */
     uint64_t user_data; /* comes back in the event; 0: that of the node */
     char *error;        /* room for the words of a failure of the function itself, `error_size` bytes, or NULL: it then
-                           has what clouds_last_error_json would say, ended by NUL; "" when they do not fit */
+                           has what clouds_last_error_json would give, ended by NUL; "" when they do not fit */
     size_t error_size;
 } clouds_operation_options;
 
@@ -289,28 +289,29 @@ typedef struct clouds_operation_options {
 CLOUDS_API int clouds_context_close(clouds_context *context, double drain, const clouds_operation_options *options,
                                     uint64_t *operation);
 
-/* Frees the context, its nodes, and all they own; NULL is fine, and so is a second time. Without a clouds_context_close
- * before, connections are cut at once, registrations are left to their TTL, and completions nobody polled are dropped.
- * Threads that poll or wait return CLOUDS_ECLOSED first; whoever comes later gets CLOUDS_EHANDLE.
- * Thread: any, but not from a hook, where nothing is done. Since 0.1. */
+/* Frees the context, its nodes, and all they own; NULL is fine, and so is a second time. Without a
+ * clouds_context_close before, connections are cut at once, registrations are left to their TTL, and completions that
+ * were not polled are dropped. Threads that poll or wait return CLOUDS_ECLOSED first; a later call gets
+ * CLOUDS_EHANDLE. Thread: any, but not from a hook, where nothing is done. Since 0.1. */
 CLOUDS_API void clouds_context_destroy(clouds_context *context);
 
 /* A descriptor for select, poll, epoll, asyncio, uv_poll ...: the same for the life of the context, readable whenever
- * clouds_poll(timeout 0) has something to say or to do, timers included: for good once it would say CLOUDS_ECLOSED.
- * Never read it or close it. Level-triggered.
- * Errors: CLOUDS_EHANDLE, CLOUDS_ESYSTEM. Thread: by mode. Since 0.1. */
+ * clouds_poll(timeout 0) has events to give or work to do, timers included: for good once it would return
+ * CLOUDS_ECLOSED. Never read it or close it. Level-triggered. Errors: CLOUDS_EHANDLE, CLOUDS_ESYSTEM. Thread: by mode.
+ * Since 0.1. */
 CLOUDS_API int clouds_fd(clouds_context *context);
 
 enum clouds_event_type {
     CLOUDS_EVENT_READY = 1,       /* node: it listens; its messages and replies will arrive. code: why not */
     CLOUDS_EVENT_RESULT = 2,      /* a call completed: id, code, outcome, method, data (JSON array), error, peer (the
-                                     server that was asked last; empty: none) */
+                                     server of the last attempt; empty: none) */
     CLOUDS_EVENT_REQUEST = 3,     /* a call for a method of ours: id to answer to, method, data (JSON array), peer */
     CLOUDS_EVENT_MESSAGE = 4,     /* a message for a node of ours: peer, data (JSON value, or empty when left out) */
-    CLOUDS_EVENT_UNKNOWN = 5,     /* a message of a type nobody here handles: method (its type), peer, data, error (raw) */
+    CLOUDS_EVENT_UNKNOWN = 5,     /* a message of another type: method (its type), peer, data, error (raw) */
     CLOUDS_EVENT_REGISTERED = 6,  /* clouds_node_register ended: id, code, method */
     CLOUDS_EVENT_UNREGISTERED = 7,/* clouds_node_unregister ended: id, code, method */
-    CLOUDS_EVENT_SENT = 8,        /* clouds_node_send ended, if asked for: id, code, number (receivers, or -1 unknown) */
+    CLOUDS_EVENT_SENT = 8,        /* clouds_node_send ended, with CLOUDS_SEND_CONFIRM: id, code, number (receivers;
+                                     -1: not known) */
     CLOUDS_EVENT_STATUS = 9,      /* clouds_node_status ended: id, code, data (JSON object) */
     CLOUDS_EVENT_NODE_CLOSED = 10,/* clouds_node_close ended: node; number: requests left unanswered at the drain limit */
     CLOUDS_EVENT_CONTEXT_CLOSED = 11, /* clouds_context_close ended */
@@ -319,7 +320,7 @@ enum clouds_event_type {
     CLOUDS_EVENT_FIND_SERVER = 14,/* node option find_server: which server for this call? id (of the call and of the
                                      question), method, data (JSON array of the known ids), user_data (of the call).
                                      Answer with clouds_choose, now or later */
-    CLOUDS_EVENT_SAVE_SERVERS = 15,   /* node option save_servers: a list was learned: method, data (JSON array of ids) */
+    CLOUDS_EVENT_SAVE_SERVERS = 15,   /* node option save_servers: a list is new: method, data (JSON array of ids) */
     CLOUDS_EVENT_REMOVE_SERVER = 16,  /* node option remove_server: a server did not answer in time: peer, method */
     CLOUDS_EVENT_CLEAR_SERVERS = 17,  /* node option clear_servers: the sweep of the aged lists is due */
     CLOUDS_EVENT_ATTEMPT = 18, /* CLOUDS_CALL_ASK: an attempt is about to begin: id (of the call), method, user_data (of
@@ -327,7 +328,7 @@ enum clouds_event_type {
                                  first), data (the arguments). Answer with clouds_attempt, now or later */
     CLOUDS_EVENT_LOG = 19,    /* context option log_level: number (enum clouds_log_level), data (JSON object: "message",
                                  and where they exist "method", "request", "caller", "node"). Lines for which there is
-                                 no room are counted, and a line says how many they were */
+                                 no room are counted, and a line has their number */
     CLOUDS_EVENT_CANCELED = 20 /* node option cancel_events: the caller of a request has given up: id (of the request),
                                  which may still be answered, or not. No bus of this version carries it */
 };
@@ -348,8 +349,8 @@ typedef struct clouds_event {
     uint64_t user_data;  /* RESULT, FIND_SERVER, ATTEMPT: that of clouds_call_options; operations: that of
                             clouds_operation_options; else, and where it is 0, the node option user_data, or 0 */
     int64_t number;      /* see the type */
-    double time_left;    /* CLOUDS_EVENT_REQUEST: seconds until the caller gives up; < 0: not known. Of others it says
-                            nothing */
+    double time_left;    /* CLOUDS_EVENT_REQUEST: seconds until the caller gives up; < 0: not known. It has no
+                            meaning for other types */
     uint64_t sequence;   /* 0 in this version */
     clouds_node *node;   /* the node of ours it concerns; NULL for events of the context */
     void *owned;         /* what clouds_event_release frees; NULL: nothing */
@@ -367,12 +368,13 @@ typedef struct clouds_event {
     size_t bytes_len;
 } clouds_event;
 
-/* Does what is due and fills `events`, an array of `capacity` records of `event_size` bytes each
- * (sizeof(clouds_event) of the header you compiled with). Waits up to `timeout` seconds for the first; 0 does not
- * wait, < 0 waits until one comes or clouds_wakeup. Returns the number of events, 0 for none. Once it was called, the
- * texts of the events that a clouds_poll gave before are gone. (A context has one queue. If further ones come, nodes are
- * directed to them, and each is polled by functions of its own: this one stays that of the context.) Errors: CLOUDS_ECLOSED (and all events were handed
- * out), CLOUDS_ETHREAD (another thread polls), CLOUDS_EINVAL, CLOUDS_EHANDLE. Thread: by mode. Since 0.1. */
+/* Does what is due and fills `events`, an array of `capacity` records of `event_size` bytes each (sizeof(clouds_event)
+ * of the header you compiled with). Waits up to `timeout` seconds for the first; 0 does not wait, < 0 waits until one
+ * comes or clouds_wakeup. Returns the number of events, 0 for none. Once it was called, the texts of the events that a
+ * clouds_poll gave before are gone. (A context has one queue. If further ones come, nodes are directed to them, and
+ * each is polled by functions of its own: this one stays that of the context.) Errors: CLOUDS_ECLOSED (and all events
+ * were handed out), CLOUDS_ETHREAD (another thread polls), CLOUDS_EINVAL, CLOUDS_EHANDLE. Thread: by mode. Since
+ * 0.1. */
 CLOUDS_API int clouds_poll(clouds_context *context, clouds_event *events, size_t event_size, size_t capacity,
                            double timeout);
 
@@ -387,19 +389,19 @@ CLOUDS_API int clouds_poll_into(clouds_context *context, clouds_event *events, s
                                 char *text, size_t text_size, size_t *text_needed, double timeout);
 
 /* Waits for the completion of `call`, which was made with CLOUDS_CALL_WAIT (or is an operation begun with
- * CLOUDS_OPERATION_WAIT), and fills `event`, a record of
- * `event_size` bytes; such a call completes here and nowhere else. What `event` points to is yours until
- * clouds_event_release. Returns 1; 0 when `timeout` seconds passed first (the call goes on; < 0: for ever). It does the
- * context's I/O meanwhile: in inline mode always, in thread mode where that is faster. The questions of a call made with
- * CLOUDS_CALL_ASK as well come here too, as CLOUDS_EVENT_ATTEMPT: answer, and wait again. Errors: CLOUDS_ESTALE (no
- * such call, or taken already), CLOUDS_ECLOSED, CLOUDS_EINVAL, CLOUDS_EHANDLE, CLOUDS_ENOMEM (a million events are not
- * released: the completion stays). Thread: by mode. Since 0.1. */
+ * CLOUDS_OPERATION_WAIT), and fills `event`, a record of `event_size` bytes; such a call completes here and nowhere
+ * else. What `event` points to is yours until clouds_event_release. Returns 1; 0 when `timeout` seconds passed first
+ * (the call goes on; < 0: for ever). It does the context's I/O meanwhile: in inline mode always, in thread mode where
+ * that is faster. The questions of a call made with CLOUDS_CALL_ASK as well come here too, as CLOUDS_EVENT_ATTEMPT:
+ * answer, and wait again. Errors: CLOUDS_ESTALE (no such call, or taken already), CLOUDS_ECLOSED, CLOUDS_EINVAL,
+ * CLOUDS_EHANDLE, CLOUDS_ENOMEM (a million events are not released: the completion stays). Thread: by mode. Since
+ * 0.1. */
 CLOUDS_API int clouds_wait(clouds_context *context, uint64_t call, double timeout, clouds_event *event,
                            size_t event_size);
 
 /* As clouds_wait (for `call`, `timeout`, `event` and `event_size` see there), but the texts are copied to `text`,
  * memory of the caller's with room for `text_size` bytes: nothing has to be released. CLOUDS_ETOOBIG when they do not
- * fit: the completion stays, to be asked for again with more room. *text_needed, unless NULL, is then set to the
+ * fit: the completion stays, for a wait with more room. *text_needed, unless NULL, is then set to the
  * bytes they take; after a success to the bytes of `text` in use. `text` may be NULL with size 0. Errors:
  * CLOUDS_ETOOBIG, CLOUDS_ESTALE (no such call, or taken already), CLOUDS_ECLOSED, CLOUDS_EINVAL, CLOUDS_EHANDLE.
  * Thread: by mode. Since 0.1. */
@@ -432,7 +434,7 @@ CLOUDS_API int clouds_counter(clouds_context *context, const char *name, uint32_
 CLOUDS_API int clouds_node_create(clouds_context *context, const clouds_options *options, clouds_node **out);
 
 /* Changes the options of a node that lives: those that are set in `options`; the others stay. It holds for what is
- * called, swept or closed from then on; a question that is out still wants its answer. The list of those that can
+ * called, swept or closed from then on; a question that is open still needs its answer. The list of those that can
  * change is in docs/CONFIGURATION.md; any other that is set (one of a context too) is CLOUDS_EOPTION, and then
  * nothing changes. Errors: CLOUDS_EOPTION, CLOUDS_EINVAL (NULL), CLOUDS_EHANDLE, CLOUDS_ECLOSED, CLOUDS_ELIMIT,
  * CLOUDS_ENOMEM. Thread: by mode. Since 0.1. */
@@ -456,28 +458,28 @@ CLOUDS_API void clouds_node_destroy(clouds_node *node);
 CLOUDS_API const char *clouds_node_id(clouds_node *node);
 
 /* Offers `method`, `method_len` bytes: calls for it arrive as CLOUDS_EVENT_REQUEST. Kept and renewed until
- * unregistered or closed; doing it again is fine. When its time is over before it is confirmed, the event says why and
- * has the number 1: the method stays offered, and is registered as soon as that is possible. `options` and `operation`
- * may be NULL. Completed by: CLOUDS_EVENT_REGISTERED with *operation as id. Errors: CLOUDS_EINVAL (empty, or longer
- * than the option max_method), CLOUDS_EHANDLE, CLOUDS_ECLOSED, CLOUDS_ELIMIT, CLOUDS_ENOMEM. Thread: by mode.
- * Since 0.1. */
+ * unregistered or closed; doing it again is fine. When its time is over before it is confirmed, the event has the
+ * reason and has the number 1: the method stays offered, and is registered as soon as that is possible. `options` and
+ * `operation` may be NULL. Completed by: CLOUDS_EVENT_REGISTERED with *operation as id. Errors: CLOUDS_EINVAL (empty,
+ * or longer than the option max_method), CLOUDS_EHANDLE, CLOUDS_ECLOSED, CLOUDS_ELIMIT, CLOUDS_ENOMEM. Thread: by
+ * mode. Since 0.1. */
 CLOUDS_API int clouds_node_register(clouds_node *node, const char *method, size_t method_len,
                                     const clouds_operation_options *options, uint64_t *operation);
 
 /* Takes `method`, `method_len` bytes, back; requests accepted before are still yours to answer. Completed by:
  * CLOUDS_EVENT_UNREGISTERED with *operation as id; `options` and `operation` may be NULL. Errors: CLOUDS_EINVAL (empty
- * or too long; in inline mode also: not registered, which thread mode tells by the event), CLOUDS_EHANDLE,
+ * or too long; in inline mode also: not registered, which in thread mode is the code of the event), CLOUDS_EHANDLE,
  * CLOUDS_ECLOSED, CLOUDS_ELIMIT, CLOUDS_ENOMEM. Thread: by mode. Since 0.1. */
 CLOUDS_API int clouds_node_unregister(clouds_node *node, const char *method, size_t method_len,
                                       const clouds_operation_options *options, uint64_t *operation);
 
 enum clouds_call_flags {
     CLOUDS_CALL_WAIT = 1, /* the completion is kept for clouds_wait */
-    CLOUDS_CALL_ASK = 2   /* CLOUDS_EVENT_ATTEMPT asks before every attempt, the first included */
+    CLOUDS_CALL_ASK = 2   /* CLOUDS_EVENT_ATTEMPT comes before every attempt, the first included */
 };
 
 /* Per-call options; zero means the node's default. Members are added at the end only. What this version cannot do yet
- * (those below `server_len`, but for `error`) has its place here, and is CLOUDS_ENOTSUP when it is asked for. */
+ * (those below `server_len`, but for `error`) has its place here, and is CLOUDS_ENOTSUP when it is used. */
 typedef struct clouds_call_options {
     uint32_t size;       /* sizeof(clouds_call_options) */
     uint32_t flags;      /* enum clouds_call_flags */
@@ -486,10 +488,10 @@ typedef struct clouds_call_options {
     double timeout;      /* seconds for one attempt; 0: the node's */
     double deadline;     /* seconds for the whole call; 0: what the attempts and the waits between them can take (not
                             counting the time in which CLOUDS_EVENT_ATTEMPT was answered) */
-    double hedge;        /* later: seconds after which a second server is asked too */
+    double hedge;        /* later: seconds after which a second server is called too */
     uint64_t parent;     /* the request on whose behalf this call is made: it inherits the time left; 0: none */
     uint64_t user_data;  /* comes back in the event */
-    const char *server;  /* ask this node and no other; NULL: choose */
+    const char *server;  /* call this node and no other; NULL: choose */
     size_t server_len;
     const char *meta;    /* later: a JSON object that goes along, headers included */
     size_t meta_len;
@@ -510,30 +512,32 @@ typedef struct clouds_call_options {
 /* Calls `method` (`method_len` bytes) with `args` (`args_len` bytes), a JSON array. Completed by: exactly one
  * CLOUDS_EVENT_RESULT with *call as id, no later than its deadline; an error return means that none will come.
  * `options` may be NULL. Errors: CLOUDS_EINVAL, CLOUDS_EJSON, CLOUDS_ETOOBIG, CLOUDS_ELIMIT, CLOUDS_ENOTSUP (an option
- * or flag that is for a later version), CLOUDS_ECLOSED, CLOUDS_EHANDLE, CLOUDS_ENOMEM; in inline mode also why the node never listened. Thread: by mode. Since 0.1. */
+ * or flag that is for a later version), CLOUDS_ECLOSED, CLOUDS_EHANDLE, CLOUDS_ENOMEM; in inline mode also why the
+ * node never listened. Thread: by mode. Since 0.1. */
 CLOUDS_API int clouds_node_call(clouds_node *node, const char *method, size_t method_len, const char *args,
                                 size_t args_len, const clouds_call_options *options, uint64_t *call);
 
 /* Gives `call` up: it completes with CLOUDS_ECANCELED. What is kept for clouds_wait stays until a wait takes it, also a
- * completion that came before the cancel; a second clouds_cancel drops it, for who will not wait any more. It may be an
- * operation too, but for a close; what was asked of others stays asked, and a method stays offered.
+ * completion that came before the cancel; a second clouds_cancel drops it, where no wait will follow. It may be an
+ * operation too, but for a close; what was sent to others stays sent, and a method stays offered.
  * Errors: CLOUDS_ESTALE (no such call, or it has completed), CLOUDS_EHANDLE, CLOUDS_ELIMIT, CLOUDS_ENOMEM.
  * Thread: by mode. Since 0.1. */
 CLOUDS_API int clouds_cancel(clouds_context *context, uint64_t call);
 
 /* Answers `request` with `result` (`result_len` bytes), a JSON array of values. Exactly one of clouds_reply and
  * clouds_fail per request. Errors: CLOUDS_ESTALE (answered, expired or closed), CLOUDS_EJSON, CLOUDS_ETOOBIG (the
- * caller was told, with an error), CLOUDS_EINVAL, CLOUDS_EHANDLE, CLOUDS_ELIMIT, CLOUDS_ENOMEM. After CLOUDS_EJSON
- * and CLOUDS_EINVAL the request is still open, and after the last two, when there was no room for the answer now. Thread: by mode. Since 0.1. */
+ * caller gets an error), CLOUDS_EINVAL, CLOUDS_EHANDLE, CLOUDS_ELIMIT, CLOUDS_ENOMEM. After CLOUDS_EJSON and
+ * CLOUDS_EINVAL the request is still open, and after the last two, when there was no room for the answer now. Thread:
+ * by mode. Since 0.1. */
 CLOUDS_API int clouds_reply(clouds_context *context, uint64_t request, const char *result, size_t result_len);
 
 /* Can `request` still be answered? 1: yes; 0: it is answered, its deadline has passed (its caller has given up), or its
- * node has ended. A handler that works for long asks now and then. Errors: CLOUDS_EHANDLE. Thread: by mode. Since 0.1. */
+ * node has ended. For handlers that work for long. Errors: CLOUDS_EHANDLE. Thread: by mode. Since 0.1. */
 CLOUDS_API int clouds_request_open(clouds_context *context, uint64_t request);
 
 /* Answers `request` with `error` (`error_len` bytes), a JSON object with at least a text member "message", and
  * optionally with the values `result` (`result_len` bytes), a JSON array; NULL: none. Errors: CLOUDS_ESTALE
- * (answered, expired or closed), CLOUDS_EJSON, CLOUDS_ETOOBIG (the caller was told, with an error), CLOUDS_EINVAL,
+ * (answered, expired or closed), CLOUDS_EJSON, CLOUDS_ETOOBIG (the caller gets an error), CLOUDS_EINVAL,
  * CLOUDS_EHANDLE, CLOUDS_ELIMIT, CLOUDS_ENOMEM (as clouds_reply). Thread: by mode. Since 0.1. */
 CLOUDS_API int clouds_fail(clouds_context *context, uint64_t request, const char *error, size_t error_len,
                            const char *result, size_t result_len);
@@ -544,32 +548,32 @@ CLOUDS_API int clouds_fail(clouds_context *context, uint64_t request, const char
  * Since 0.1. */
 CLOUDS_API int clouds_choose(clouds_context *context, uint64_t question, const char *server, size_t server_len);
 
-/* Answers CLOUDS_EVENT_ATTEMPT, whose id is `call`: the attempt begins, with `args` (`args_len` bytes), a JSON array, for
- * it and those that follow; NULL: with the arguments it has. clouds_cancel gives the call up instead. While the question
- * is open no attempt begins, and the call ends by its deadline, or with its node or context, as ever. Without room for
- * the arguments it ends with CLOUDS_ELIMIT, CLOUDS_ETOOBIG (name and arguments together) or CLOUDS_ENOMEM. After an
- * error of this function the question is open as before. Errors: CLOUDS_ESTALE (answered, or the call has ended),
- * CLOUDS_EJSON, CLOUDS_ETOOBIG, CLOUDS_EINVAL, CLOUDS_EHANDLE, CLOUDS_ELIMIT, CLOUDS_ENOMEM. Thread: by mode.
+/* Answers CLOUDS_EVENT_ATTEMPT, whose id is `call`: the attempt begins, with `args` (`args_len` bytes), a JSON array,
+ * for it and those that follow; NULL: with the arguments it has. clouds_cancel gives the call up instead. While the
+ * question is open no attempt begins, and the call ends by its deadline, or with its node or context, as ever. Without
+ * room for the arguments it ends with CLOUDS_ELIMIT, CLOUDS_ETOOBIG (name and arguments together) or CLOUDS_ENOMEM.
+ * After an error of this function the question is open as before. Errors: CLOUDS_ESTALE (answered, or the call has
+ * ended), CLOUDS_EJSON, CLOUDS_ETOOBIG, CLOUDS_EINVAL, CLOUDS_EHANDLE, CLOUDS_ELIMIT, CLOUDS_ENOMEM. Thread: by mode.
  * Since 0.1. */
 CLOUDS_API int clouds_attempt(clouds_context *context, uint64_t call, const char *args, size_t args_len);
 
 enum clouds_send_flags {
-    CLOUDS_SEND_CONFIRM = 1 /* tell the number of receivers by CLOUDS_EVENT_SENT */
+    CLOUDS_SEND_CONFIRM = 1 /* CLOUDS_EVENT_SENT gives the number of receivers */
 };
 
 /* Sends `value` (`value_len` bytes), JSON text, to the node with the id `receiver` (`receiver_len` bytes): fire and
  * forget, no error when nobody is there. `flags` is of enum clouds_send_flags or 0. Completed by: CLOUDS_EVENT_SENT
  * with *operation as id, if CLOUDS_SEND_CONFIRM is set; without it there is no event, `options` is not used (it may be
- * NULL always), and `operation` may be NULL.
- * Errors: CLOUDS_EINVAL, CLOUDS_EJSON, CLOUDS_ETOOBIG, CLOUDS_ELIMIT, CLOUDS_ENOTSUP (unknown flags), CLOUDS_ECLOSED,
- * CLOUDS_EHANDLE, CLOUDS_ENOMEM; in inline mode also why the node never listened, or cannot send. Thread: by mode. Since 0.1. */
+ * NULL always), and `operation` may be NULL. Errors: CLOUDS_EINVAL, CLOUDS_EJSON, CLOUDS_ETOOBIG, CLOUDS_ELIMIT,
+ * CLOUDS_ENOTSUP (unknown flags), CLOUDS_ECLOSED, CLOUDS_EHANDLE, CLOUDS_ENOMEM; in inline mode also why the node
+ * never listened, or cannot send. Thread: by mode. Since 0.1. */
 CLOUDS_API int clouds_node_send(clouds_node *node, const char *receiver, size_t receiver_len, const char *value,
                                 size_t value_len, uint32_t flags, const clouds_operation_options *options,
                                 uint64_t *operation);
 
-/* Asks who serves what. Completed by: CLOUDS_EVENT_STATUS with *operation as id (it and `options` may be NULL); its data
- * is {"servers":{id:[methods]},"methods":{name:[ids]}}. Errors: CLOUDS_EHANDLE, CLOUDS_ECLOSED, CLOUDS_ELIMIT,
- * CLOUDS_ENOMEM. Thread: by mode. Since 0.1. */
+/* Requests the list of servers and their methods. Completed by: CLOUDS_EVENT_STATUS with *operation as id (it and
+ * `options` may be NULL); its data is {"servers":{id:[methods]},"methods":{name:[ids]}}. Errors: CLOUDS_EHANDLE,
+ * CLOUDS_ECLOSED, CLOUDS_ELIMIT, CLOUDS_ENOMEM. Thread: by mode. Since 0.1. */
 CLOUDS_API int clouds_node_status(clouds_node *node, const clouds_operation_options *options, uint64_t *operation);
 
 #ifdef __cplusplus
