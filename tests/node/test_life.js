@@ -413,7 +413,7 @@ test('a listener of ready that throws stops neither listen nor the end', async (
     const c = clouds.createClient();
     process.on('uncaughtException', () => console.log('uncaught'));
     c.on('ready', () => { throw new Error('mine'); });
-    c.on('listen', () => { console.log('listens', c._transport.busy); c.exit(); });`);
+    c.on('listen', () => { console.log('listens', c._transport.holders); c.exit(); });`);
   assert.strictEqual(await finished(child), 'listens 0\n');
   assert.match(child.err, /CloudsWarning: a listener of ready failed\nError: mine\n/);
 });

@@ -22,7 +22,7 @@ test('the numbers are those of clouds.h', () => {
 });
 
 test('what talks with the addon has no numbers of their own', () => {
-  for (const name of ['events.js', 'port.js']) {
+  for (const name of ['events.js', 'bridge.js']) {
     const text = fs.readFileSync(path.join(PACKAGE, 'lib', name), 'utf8');
     for (const known of [...Object.keys(shape.events), ...Object.keys(shape.orders), 'CALL_ASK'])
       assert.doesNotMatch(text, new RegExp(`\\b${known} = \\d`), name);

@@ -50,7 +50,7 @@ test('calls', async () => {
     client = clouds.createClient();
   await server.registerP('add', (a, b) => a + b);
   await isFlat(() => calls(client, 50000 * TIMES), 1);
-  assert.strictEqual(client._transport.busy, 0);
+  assert.strictEqual(client._transport.holders, 0);
   await Promise.all([server.exitP(), client.exitP()]);
 });
 

@@ -1,5 +1,5 @@
-// The attempts of a call over a connection that the program brings (wire.js), where no library sees to them: by the
-// library's rule of what is tried again, within one deadline, each with the arguments that the hook hands on.
+// The attempts of a call over a connection that the program brings (connection_transport.js), without the library: by
+// its rule of what is tried again, within one deadline, each with the arguments that the hook gives.
 'use strict';
 
 const { shape } = require('./native');
@@ -7,21 +7,21 @@ const clock = require('./clock');
 const { failure, retryRule } = require('./errors');
 
 const NOW = shape.RETRY_NOW;
-const LONGEST = 2147483647;
+const MAX_TIMER = 2147483647;
 
 class Attempts {
   // `retries` as they are left at first; `how.timeout` is set.
-  constructor(wire, method, args, how, entry, retries) {
-    Object.assign(this, { wire, method, args, how, entry, left: retries, over: false, inner: null, timer: null });
+  constructor(transport, method, args, how, entry, retries) {
+    Object.assign(this, { transport, method, args, how, entry, left: retries, over: false, inner: null, timer: null });
     this.until = how.deadline > 0 ? clock.now() + how.deadline * 1000 : Infinity;
     if (how.deadline > 0) {
-      const period = Math.min(how.deadline * 1000, LONGEST);
+      const period = Math.min(how.deadline * 1000, MAX_TIMER);
       this.limit = clock.setTimeout(() => this.end(failure('CLOUDS_CALL_SERVICE_TIMEOUT'), []), period);
     }
-    wire.running.add(this);
+    transport.running.add(this);
   }
 
-  // Before every attempt: with a hook, what that hands on.
+  // Before every attempt: with a hook, by the arguments that it gives.
   ask() {
     const { hook } = this.how;
     if (!hook) return this.attempt(this.args);
@@ -41,7 +41,7 @@ class Attempts {
   attempt(args) {
     const deadline = this.until < Infinity ? Math.max(0.001, (this.until - clock.now()) / 1000) : 0;
     this.inner = { slot: 0, id: 0, finish: (error, values) => this.ended(error, values) };
-    this.wire.attempt(this.method, args, Object.assign({}, this.how, { deadline }), this.inner);
+    this.transport.attempt(this.method, args, Object.assign({}, this.how, { deadline }), this.inner);
   }
 
   ended(error, values) {
@@ -54,18 +54,18 @@ class Attempts {
     }
     this.left--;
     if (rule === NOW) this.ask();
-    else this.timer = clock.setTimeout(() => this.ask(), Math.min(this.how.timeout * 1000, LONGEST));
+    else this.timer = clock.setTimeout(() => this.ask(), Math.min(this.how.timeout * 1000, MAX_TIMER));
   }
 
-  // By its last attempt, the deadline, whoever gave it up, or the end of the node; once.
+  // Ended by its last attempt, the deadline, a cancellation, or the end of the node; once.
   end(error, values) {
     if (this.over) return;
     this.over = true;
     clock.clearTimeout(this.timer);
     clock.clearTimeout(this.limit);
-    this.wire.running.delete(this);
-    if (this.inner) this.wire.cancel(this.inner);
-    this.wire.finish(this.entry, error, values);
+    this.transport.running.delete(this);
+    if (this.inner) this.transport.cancel(this.inner);
+    this.transport.finish(this.entry, error, values);
   }
 }
 

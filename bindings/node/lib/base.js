@@ -1,13 +1,13 @@
-// What all nodes have. A node talks through a transport: a Port (the library), or a Wire for those who bring a
-// connection.
+// What all nodes have. A node sends through a transport: a Bridge (the library), or a ConnectionTransport for a
+// connection that the program brings.
 'use strict';
 
 const { AsyncResource } = require('async_hooks');
 const { EventEmitter } = require('events');
 const clock = require('./clock');
-const Port = require('./port');
+const Bridge = require('./bridge');
 const Protocol = require('./protocol');
-const Wire = require('./wire');
+const ConnectionTransport = require('./connection_transport');
 require('./events');
 const calls = require('./call');
 const { complete, forLibrary, debugName, DEFAULTS } = require('./options');
@@ -15,17 +15,17 @@ const { failure } = require('./errors');
 const { fault } = require('./faults');
 const { encode } = require('./json');
 const log = require('./log');
-const { bound, promised, extend, inherit } = require('./tools');
-const { split, limitOf, within } = require('./waits');
+const { bound, promised, extend, inherit } = require('./util');
+const { split, limitOf, within } = require('./timeouts');
 
-const LISTEN_DELAY = 200; // the original's, which gives others the time to listen, too
-const QUESTIONS = {
+const LISTEN_DELAY = 200; // that of npm clouds 0.1, which gives others the time to listen, too
+const HOOKS = {
   find_one_server: 'find_server',
   save_server_list: 'save_servers',
   remove_server: 'remove_server',
   clear_server_list: 'clear_servers',
 };
-const HEARD = new Set(['message', 'unknown message', 'up', 'down', 'handler error']);
+const MESSAGE_EVENTS = new Set(['message', 'unknown message', 'up', 'down', 'handler error']);
 
 /** A node: one identity on the bus. */
 function Base(options, kind) {
@@ -39,11 +39,11 @@ function Base(options, kind) {
   this._heartbeat = Number(all.heartbeat) || DEFAULTS.heartbeat;
   this._operationTimeout = all.operationTimeout > 0 ? Number(all.operationTimeout) : DEFAULTS.operationTimeout;
   this._reason = null; // why it is not connected
-  this._exiting = this._listens = this._unheld = false;
+  this._exiting = this._keptAlive = this._unheld = false;
   this._readiness = null;
   this._waiting = [];
   this._handlers = Object.create(null);
-  this._handlers['message.m'] = announce;
+  this._handlers['message.m'] = emitMessage;
   this._scope = new AsyncResource('CLOUDS_NODE');
   this._type = all.type;
   this._debugs = log.isWanted(debugName(all.type, all.id)) || Boolean(all.logLevel || all.log_level);
@@ -59,9 +59,9 @@ function Base(options, kind) {
 inherit(Base, EventEmitter);
 
 function open(node, all) {
-  if (all.connection) return new Wire(node, all);
+  if (all.connection) return new ConnectionTransport(node, all);
   const { ofContext, ofNode } = forLibrary(all);
-  return new Port(node, ofContext, ofNode);
+  return new Bridge(node, ofContext, ofNode);
 }
 
 // Seconds; -1 is what the node was made with.
@@ -72,8 +72,8 @@ function drainOf(options) {
   return drain;
 }
 
-function announce(message) {
-  this._tell('message', message.sender, message.data);
+function emitMessage(message) {
+  this._emitSafely('message', message.sender, message.data);
 }
 
 // ---- events of the transport
@@ -87,8 +87,8 @@ extend(Base.prototype, {
     this._scope.runInAsyncScope(makeScope).runInAsyncScope(fn);
   },
 
-  // An event. What a listener throws is its own fault, and ends neither the process nor what comes after.
-  _tell(event, ...args) {
+  // An event. An exception of a listener is reported, and ends neither the process nor what follows.
+  _emitSafely(event, ...args) {
     this._within(() => {
       try {
         this.emit(event, ...args);
@@ -98,7 +98,7 @@ extend(Base.prototype, {
     });
   },
 
-  // As _tell for a handler that was set by name.
+  // As _emitSafely for a handler that was set by name.
   _run(name, handler, args) {
     this._within(() => {
       try {
@@ -119,26 +119,26 @@ extend(Base.prototype, {
     this._readiness = { error };
     this._waiting.splice(0).forEach((entry) => entry(error));
     if (error) return;
-    this._tell('ready');
+    this._emitSafely('ready');
     if (delay === 0) {
-      this._tell('listen');
+      this._emitSafely('listen');
       return;
     }
     const timer = clock.setTimeout(() => {
-      if (!this._exiting) this._tell('listen');
+      if (!this._exiting) this._emitSafely('listen');
     }, delay);
     if (this._unheld) timer.unref();
   },
 
   _onMessage(type, sender, data, raw) {
     const handler = this._handlers['message.' + type];
-    if (handler === announce) {
-      this._tell('message', sender, data);
+    if (handler === emitMessage) {
+      this._emitSafely('message', sender, data);
       return;
     }
     const message = { type, sender, data, raw: raw || encode({ t: type, s: sender, d: data }) };
     if (typeof handler === 'function') this._run('message.' + type, handler, [message]);
-    else this._tell('unknown message', message);
+    else this._emitSafely('unknown message', message);
   },
 
   // Only servers offer methods.
@@ -149,20 +149,20 @@ extend(Base.prototype, {
   _onUp() {
     this.connected = true;
     this._reason = null;
-    this._tell('up');
+    this._emitSafely('up');
   },
 
   _onDown(error) {
     this.connected = false;
     this._reason = error;
-    this._tell('down', error);
+    this._emitSafely('down', error);
   },
 
   // A line of the library's log: for who listens to 'log'; else warnings are those of the process, once a minute each,
   // and DEBUG gets all of them.
   _onLog(level, line) {
     if (this.listenerCount('log') > 0) {
-      this._tell('log', log.LEVELS[level], line);
+      this._emitSafely('log', log.LEVELS[level], line);
       return;
     }
     const facts = ['method', 'request', 'caller'].filter((name) => line[name] !== undefined);
@@ -172,14 +172,14 @@ extend(Base.prototype, {
   },
 
   // The choice of a server, taken over by a handler: it calls back with an error, or the id.
-  _onFindServer(question, call, method, ids) {
+  _onFindServer(eventId, call, method, ids) {
     let answered = false;
     const answer = (error, id) => {
       if (answered) return;
       answered = true;
       const none = error ? error.code === 'CLOUDS_NO_AVAILABLE_SERVER' : !id;
-      if (error && !none) this._transport.giveUp(call, error);
-      else this._transport.choose(question, none ? '' : String(id));
+      if (error && !none) this._transport.failCall(call, error);
+      else this._transport.choose(eventId, none ? '' : String(id));
     };
     this._within(() => {
       try {
@@ -190,35 +190,35 @@ extend(Base.prototype, {
     });
   },
 
-  _onQuestion(name, ...args) {
+  _onHook(name, ...args) {
     const handler = this._handlers[name];
     if (typeof handler === 'function') this._run(name, handler, args);
   },
 });
 
-// ---- what listens, and the handlers that are replaceable by name as in the original
+// ---- what listens, and the handlers that are replaceable by name as in npm clouds 0.1
 
 extend(Base.prototype, {
   _setHandler(name, handler) {
     this._handlers[name] = handler;
     const taken = typeof handler === 'function' && handler !== this._defaults[name];
-    if (QUESTIONS[name]) this._transport.configure(QUESTIONS[name], taken);
-    if (String(name).startsWith('message.')) this._listening();
+    if (HOOKS[name]) this._transport.configure(HOOKS[name], taken);
+    if (String(name).startsWith('message.')) this._keepAlive();
   },
 
   _getHandler(name) {
     return this._handlers[name];
   },
 
-  // A node that listens stays, even when nothing else refers to it.
-  _listening() {
-    if (this._listens) return;
-    this._listens = true;
-    this._transport.enter();
+  // A node with listeners is not collected, even when nothing else refers to it.
+  _keepAlive() {
+    if (this._keptAlive) return;
+    this._keptAlive = true;
+    this._transport.retain();
   },
 
   on(event, listener) {
-    if (HEARD.has(event)) this._listening();
+    if (MESSAGE_EVENTS.has(event)) this._keepAlive();
     return EventEmitter.prototype.on.call(this, event, listener);
   },
 
@@ -227,7 +227,7 @@ extend(Base.prototype, {
   },
 
   prependListener(event, listener) {
-    if (HEARD.has(event)) this._listening();
+    if (MESSAGE_EVENTS.has(event)) this._keepAlive();
     return EventEmitter.prototype.prependListener.call(this, event, listener);
   },
 });
@@ -237,8 +237,8 @@ extend(Base.prototype, {
 extend(Base.prototype, {
   send(receiver, message, ...rest) {
     const [options, callback] = split(...rest);
-    const tell = (error, receivers) => (error ? callback(error) : callback(null, receivers));
-    const done = typeof callback === 'function' ? bound(tell) : undefined;
+    const ended = (error, receivers) => (error ? callback(error) : callback(null, receivers));
+    const done = typeof callback === 'function' ? bound(ended) : undefined;
     this._transport.send(String(receiver), message, done, limitOf(this, options));
     return this;
   },
@@ -272,8 +272,8 @@ extend(Base.prototype, {
   status(...all) {
     const [options, callback] = split(...all);
     if (callback === undefined) return this.statusP(options);
-    const tell = bound((error, status) => (error ? callback(error) : callback(null, status)));
-    this._transport.status(tell, limitOf(this, options));
+    const done = bound((error, status) => (error ? callback(error) : callback(null, status)));
+    this._transport.status(done, limitOf(this, options));
     return undefined;
   },
 
@@ -281,7 +281,7 @@ extend(Base.prototype, {
     return promised((done) => this._transport.status(done, limitOf(this, options)));
   },
 
-  // The calls that are outstanding, as the original has them: an object with a member for each.
+  // The calls that are outstanding, as npm clouds 0.1 has them: an object with a member for each.
   get _messages() {
     return Object.fromEntries(this._transport.calls.map((call, i) => [call.id || `queued ${i}`, call]));
   },
@@ -309,12 +309,12 @@ extend(Base.prototype, {
     const drain = drainOf(options);
     if (!this._exiting) {
       this._exiting = true;
-      this._tell('exit', this);
+      this._emitSafely('exit', this);
     }
-    const told = typeof callback === 'function' ? bound(callback) : () => {};
+    const done = typeof callback === 'function' ? bound(callback) : () => {};
     this._transport.close(drain, (error, unanswered) => {
       this._waiting.splice(0).forEach((entry) => entry(failure('CLOUDS_CLOSED')));
-      told(error || null, unanswered);
+      done(error || null, unanswered);
     });
   },
 

@@ -5,11 +5,11 @@ const { AsyncResource } = require('async_hooks');
 const { failure, located, trace, traced } = require('./errors');
 const { nextTick } = require('./clock');
 const { printable } = require('./log');
-const { hint } = require('./tools');
+const { hint } = require('./util');
 
 const NOTHING = [];
 
-// Both are told by finish(error, values), exactly once. `slot` and `id` belong to the port. The callback runs in the
+// finish(error, values) is called exactly once. `slot` and `id` belong to the bridge. The callback runs in the
 // asynchronous context of the call (AsyncLocalStorage).
 class CallbackCall extends AsyncResource {
   constructor(callback) {

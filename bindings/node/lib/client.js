@@ -2,7 +2,7 @@
 'use strict';
 
 const Base = require('./base');
-const { inherit } = require('./tools');
+const { inherit } = require('./util');
 
 /** A node that calls services. */
 function Client(options) {

@@ -1,4 +1,4 @@
-// Errors: from the library and from services to the program, and from handlers to the wire.
+// Errors: from the library and from services to the program, and from handlers to their callers.
 'use strict';
 
 const addon = require('./native');
@@ -80,7 +80,7 @@ function retryRule(name) {
   return known.has(name) ? known.get(name).retry : 0;
 }
 
-// The members of an error of the library that tell what it is about. Where its message is that of npm clouds, what the
+// The members of an error of the library that say what it is about. Where its message is that of npm clouds, what the
 // library says itself is the cause.
 function describe(error, members) {
   if (members.message && !error.message.includes(members.message)) {
@@ -106,7 +106,7 @@ function closed() {
   return failure('CLOUDS_CLOSED', 'Connection is closed.');
 }
 
-// A text error of the original travels as numbered characters, without a message.
+// A text error of npm clouds 0.1 travels as numbered characters, without a message.
 function wordsOf(members) {
   if (typeof members.message === 'string') return members.message;
   if (members.message !== undefined && members.message !== null) return encode(members.message);
@@ -115,10 +115,10 @@ function wordsOf(members) {
   return words;
 }
 
-// What the original gives too has the message of the original.
+// Errors that npm clouds 0.1 has too, which have its messages.
 const PLAIN = new Set(['CLOUDS_CALL_SERVICE_TIMEOUT', 'CLOUDS_NO_AVAILABLE_SERVER', 'CLOUDS_NO_SUCH_METHOD']);
 
-// A call that was never sent, because Redis was away, say, times out in the original. What the library said is kept.
+// A call that was never sent, because Redis was away, say, times out in npm clouds 0.1. What the library said is kept.
 function timedOut(members, values) {
   const row = known.get('CLOUDS_CALL_SERVICE_TIMEOUT');
   const words = members && members.message;

@@ -1,12 +1,12 @@
-// What happened to a port: one call of the addon for a batch. The numbers of the events lie in an array that is
+// The events of a bridge: one call of the addon for a batch. The numbers of the events lie in an array that is
 // shared with it, their texts are the elements of one JSON array.
 'use strict';
 
 const addon = require('./native');
-const Port = require('./port');
+const Bridge = require('./bridge');
 const { received, failure, hide, codeOf } = require('./errors');
 const { Request } = require('./request');
-const { uncaught } = require('./tools');
+const { uncaught } = require('./util');
 const { now } = require('./clock');
 
 const { READY, RESULT, REQUEST, MESSAGE, UNKNOWN, REGISTERED, UNREGISTERED, SENT, STATUS } = addon.shape.events;
@@ -20,10 +20,10 @@ const AS_BEFORE = 0; // the method or the caller of the request before
 
 const numbers = addon.numbers();
 
-function settle(port, slot, code, outcome, values, error, method, server) {
-  const entry = port.slots[slot];
+function settle(bridge, slot, code, outcome, values, error, method, server) {
+  const entry = bridge.slots[slot];
   if (!entry) return;
-  port.take(slot);
+  bridge.removeSlot(slot);
   try {
     if (code === 0) entry.finish(null, values);
     else entry.finish(about(received(code, outcome, error, values), code, method, server), values || NONE);
@@ -40,16 +40,16 @@ function about(error, code, method, server) {
   return error;
 }
 
-function operationEnded(port, id, code, words, value) {
-  const slot = port.operations.get(id);
+function operationEnded(bridge, id, code, words, value) {
+  const slot = bridge.operations.get(id);
   if (slot === undefined) return;
-  port.operations.delete(id);
-  port.take(slot).finish(code === 0 ? null : failure(code, words), value);
+  bridge.operations.delete(id);
+  bridge.removeSlot(slot).finish(code === 0 ? null : failure(code, words), value);
 }
 
 // All but results and requests.
-function happened(port, at, peer, method, data, words) {
-  const node = port.owner || port.weak.deref();
+function onEvent(bridge, at, peer, method, data, words) {
+  const node = bridge.owner || bridge.weak.deref();
   const type = numbers[at],
     code = numbers[at + 1],
     id = numbers[at + 3];
@@ -57,20 +57,20 @@ function happened(port, at, peer, method, data, words) {
   switch (type) {
     case REGISTERED:
     case UNREGISTERED:
-      return operationEnded(port, id, code, words, method);
+      return operationEnded(bridge, id, code, words, method);
     case SENT:
-      return operationEnded(port, id, code, words, numbers[at + 5]);
+      return operationEnded(bridge, id, code, words, numbers[at + 5]);
     case STATUS:
-      return operationEnded(port, id, code, words, data);
+      return operationEnded(bridge, id, code, words, data);
     case NODE_CLOSED:
-      port.unanswered = numbers[at + 5];
+      bridge.unanswered = numbers[at + 5];
       return undefined;
     case CONTEXT_CLOSED:
-      return port.ended();
+      return bridge.ended();
     case ATTEMPT:
-      return port.ask(numbers[at + 4], id);
+      return bridge.ask(numbers[at + 4], id);
     case READY:
-      port.leave();
+      bridge.release();
       return node ? node._onReady(problem) : undefined;
   }
   if (!node) return undefined;
@@ -86,19 +86,19 @@ function happened(port, at, peer, method, data, words) {
     case BUS_DOWN:
       return node._onDown(failure(code, words));
     case FIND_SERVER:
-      return node._onFindServer(id, port.slots[numbers[at + 4]], method, data || []);
+      return node._onFindServer(id, bridge.slots[numbers[at + 4]], method, data || []);
     case SAVE_SERVERS:
-      return node._onQuestion('save_server_list', method, data || []);
+      return node._onHook('save_server_list', method, data || []);
     case REMOVE_SERVER:
-      return node._onQuestion('remove_server', peer, method);
+      return node._onHook('remove_server', peer, method);
     case CLEAR_SERVERS:
-      return node._onQuestion('clear_server_list');
+      return node._onHook('clear_server_list');
   }
   return undefined;
 }
 
 // A batch happens within the asynchronous context of the node.
-Port.prototype.dispatch = function (count, text) {
+Bridge.prototype.dispatch = function (count, text) {
   const node = this.owner || this.weak.deref();
   if (node) node._scope.runInAsyncScope(dispatch, this, count, text);
   else dispatch.call(this, count, text);
@@ -135,7 +135,7 @@ function dispatch(count, text) {
         this.begin(new Request(this, numbers[at + 3], method, peer, numbers[at + 6], since), values[v - 1]);
       } else {
         v += 4;
-        happened(this, at, values[v - 4], values[v - 3], values[v - 2], values[v - 1]);
+        onEvent(this, at, values[v - 4], values[v - 3], values[v - 2], values[v - 1]);
       }
     } catch (problem) {
       uncaught(problem);

@@ -1,15 +1,15 @@
-// What a handler or a listener of the program throws, and what the promise it gave is rejected with: told to whoever
-// listens to 'handler error' or 'listener error', else a warning of the process. It never ends the process, and takes nobody else along.
+// What a handler or a listener of the program throws, and what the promise it returned is rejected with: the event
+// 'handler error' or 'listener error', or a warning of the process where nothing listens. It never ends the process.
 'use strict';
 
 const { CloudsError, textOf } = require('./errors');
-const { guarded } = require('./tools');
+const { guarded } = require('./util');
 const { printable, warn } = require('./log');
 
 const NATIVE = [TypeError, RangeError, ReferenceError, SyntaxError, URIError, EvalError, CloudsError];
 
 const KINDS = 1000;
-const toldKinds = new Set();
+const reportedKinds = new Set();
 
 // What a service says on purpose: an object that is no Error, or an Error itself that was given a code (one of the
 // system has a number besides), or one that says so by expose.
@@ -25,11 +25,11 @@ function isCoded(error) {
 }
 
 // Errors of other classes with a code may be meant for the caller, or be those of a data base, say: once for each kind.
-function isToldAlready(error, where) {
+function wasReported(error, where) {
   if (!(error instanceof Error) || NATIVE.some((kind) => error instanceof kind) || !isCoded(error)) return false;
   const kind = `${where}\0${error.name}\0${error.code}`;
-  if (toldKinds.has(kind)) return true;
-  if (toldKinds.size < KINDS) toldKinds.add(kind);
+  if (reportedKinds.has(kind)) return true;
+  if (reportedKinds.size < KINDS) reportedKinds.add(kind);
   return false;
 }
 
@@ -39,20 +39,20 @@ function detailOf(error) {
 }
 
 function report(error, request, where) {
-  if (isForCaller(error) || isToldAlready(error, where)) return;
+  if (isForCaller(error) || wasReported(error, where)) return;
   const from = request ? `, called by ${printable(request.caller)} (request ${printable(textOf(request.id))})` : '';
   warn(`${where} failed${from}`, detailOf(error));
 }
 
-function tellListener(node, error, event) {
+function emitListenerError(node, error, event) {
   return event !== 'handler error' && event !== 'listener error' && node.emit('listener error', error, event);
 }
 
 /** `request` is undefined for a listener, then `event` is what it listened to. */
 function fault(node, error, request, event) {
   guarded(() => {
-    const told = request ? node.emit('handler error', error, request) : tellListener(node, error, event);
-    if (told) return;
+    const heard = request ? node.emit('handler error', error, request) : emitListenerError(node, error, event);
+    if (heard) return;
     report(error, request, request ? `the handler of ${printable(request.method)}` : `a listener of ${printable(event)}`);
   })();
 }

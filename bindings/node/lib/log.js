@@ -23,13 +23,13 @@ function warn(text, detail) {
 
 const MANY = 1000;
 const MINUTE = 60000;
-const told = new Map(); // text -> when
+const warned = new Map(); // text -> when
 
 function warnAgain(text, period) {
-  const before = told.get(text);
+  const before = warned.get(text);
   if (before !== undefined && now() - before < period) return;
-  if (told.size >= MANY) told.delete(told.keys().next().value);
-  told.set(text, now());
+  if (warned.size >= MANY) warned.delete(warned.keys().next().value);
+  warned.set(text, now());
   warn(text);
 }
 

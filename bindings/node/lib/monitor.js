@@ -2,7 +2,7 @@
 'use strict';
 
 const Base = require('./base');
-const { inherit } = require('./tools');
+const { inherit } = require('./util');
 
 /** A node that asks who serves what. */
 function Monitor(options) {

@@ -8,7 +8,7 @@ const log = require('./log');
 
 const DEFAULTS = { heartbeat: 5, timeout: 60, serverMaxAge: 60, operationTimeout: 10 };
 
-// The original has no limits, and programs start thousands of calls at once.
+// npm clouds 0.1 has no limits, and programs start thousands of calls at once.
 const LIMITS = {
   max_in_flight: 1000000,
   max_events: 1000000,
@@ -89,7 +89,7 @@ function passOn(options, ofContext, ofNode) {
   }
 }
 
-// The options as an object of our own, with the defaults of the original, which also wrote them into what it was given.
+// The options as an object of our own, with the defaults of npm clouds 0.1, which also wrote them into what it was given.
 function complete(options, kind) {
   if (typeof options === 'string') options = { url: options };
   if (options === undefined || options === null) options = {};

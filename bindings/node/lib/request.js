@@ -60,7 +60,7 @@ function give(request, value) {
   request.reply(null, value === undefined ? [] : [value]);
 }
 
-// It threw, or its promise was rejected: the caller is told, and who listens here.
+// It threw, or its promise was rejected: the caller gets the error, and listeners of this node do.
 function failed(request, error, server) {
   request.reply(error || new Error('the handler failed'), []);
   fault(server, error, request);
@@ -80,7 +80,7 @@ function seesReply(fn) {
   return /\barguments\b|\[native code\]/.test(source) || source.slice(0, source.indexOf(')') + 1).includes('...');
 }
 
-/** A handler of the original's form: the function to answer with is its last argument, behind those that were sent.
+/** A handler as in npm clouds 0.1: the function to answer with is its last argument, behind those that were sent.
  * One that is declared with parameters gets it as the last of these, whatever number of arguments came; an async
  * function gets all arguments first. A promise that it returns is an answer, too. */
 class Handler {

@@ -5,8 +5,8 @@ const { AsyncResource } = require('async_hooks');
 const Base = require('./base');
 const { Handler, ReturningHandler } = require('./request');
 const { failure } = require('./errors');
-const { bound, promised, extend, inherit } = require('./tools');
-const { split, limitOf } = require('./waits');
+const { bound, promised, extend, inherit } = require('./util');
+const { split, limitOf } = require('./timeouts');
 
 function checkHandler(handler) {
   if (typeof handler !== 'function') throw new TypeError('clouds: the handler of a method is a function');
@@ -37,15 +37,15 @@ extend(Server.prototype, {
     checkHandler(handler);
     const [options, callback] = split(...rest);
     const done = typeof callback === 'function' ? bound(callback) : () => {};
-    const tell = (error) => (error ? done(error) : done(null, `S:${method}:${this.id}`));
-    this._offer(method, new Handler(handler), tell, limitOf(this, options));
+    const registered = (error) => (error ? done(error) : done(null, `S:${method}:${this.id}`));
+    this._register(method, new Handler(handler), registered, limitOf(this, options));
     return this;
   },
 
   registerP(method, handler, options) {
     checkHandler(handler);
     return promised((done) =>
-      this._offer(method, new ReturningHandler(handler), (error) => done(error), limitOf(this, options))
+      this._register(method, new ReturningHandler(handler), (error) => done(error), limitOf(this, options))
     );
   },
 
@@ -53,16 +53,16 @@ extend(Server.prototype, {
     const [options, callback] = split(...rest);
     if (callback === undefined) return this.unregisterP(method, options);
     const done = bound((error) => callback(error || null));
-    this._withdraw(method, done, limitOf(this, options));
+    this._unregister(method, done, limitOf(this, options));
     return undefined;
   },
 
   unregisterP(method, options) {
-    return promised((done) => this._withdraw(method, (error) => done(error), limitOf(this, options)));
+    return promised((done) => this._unregister(method, (error) => done(error), limitOf(this, options)));
   },
 
-  // While it offers something it stays, even when nothing else refers to it.
-  _offer(method, handler, done, seconds) {
+  // A node with methods is not collected, even when nothing else refers to it.
+  _register(method, handler, done, seconds) {
     const replaced = this._services.get(method);
     this._services.set(method, handler);
     try {
@@ -72,15 +72,15 @@ extend(Server.prototype, {
       else this._services.delete(method);
       throw error;
     }
-    if (!replaced) this._transport.enter();
+    if (!replaced) this._transport.retain();
   },
 
   _forget(method) {
-    if (this._services.delete(method)) this._transport.leave();
+    if (this._services.delete(method)) this._transport.release();
   },
 
   // Its handler goes when the registration has gone, and stays when another was registered meanwhile.
-  _withdraw(method, done, seconds) {
+  _unregister(method, done, seconds) {
     const handler = this._services.get(method);
     const ended = (error) => {
       if (!error && this._services.get(method) === handler) this._forget(method);

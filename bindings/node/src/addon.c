@@ -1,25 +1,12 @@
 /* The module: one state for each environment that loads it. */
-#include "addon.h"
+#include "internal.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
-napi_value cl_throw(napi_env env, int code)
-{
-    const char *words = clouds_last_error();
-    napi_throw_error(env, clouds_err_name(code), *words ? words : clouds_strerror(code));
-    return NULL;
-}
-
-napi_value cl_refuse(napi_env env, int code)
-{
-    napi_throw_error(env, clouds_err_name(code), clouds_strerror(code));
-    return NULL;
-}
-
 static void on_end(napi_env env, void *data, void *hint)
 {
-    cl_state *state = data;
+    addon_state *state = data;
     free(state->in.p);
     free(state->out.p);
     free(state);
@@ -29,24 +16,18 @@ static void on_end(napi_env env, void *data, void *hint)
 static napi_value numbers(napi_env env, napi_callback_info info)
 {
     napi_value buffer, array = NULL;
-    cl_state *state = NULL;
+    addon_state *state = NULL;
     napi_get_instance_data(env, (void **)&state);
     if (state->array) {
         napi_get_reference_value(env, state->array, &array);
         return array;
     }
-    if (napi_create_arraybuffer(env, CL_BATCH * CL_EVENT_NUMBERS * sizeof(double), (void **)&state->numbers, &buffer) ||
-        napi_create_typedarray(env, napi_float64_array, CL_BATCH * CL_EVENT_NUMBERS, buffer, 0, &array))
+    if (napi_create_arraybuffer(env, ADDON_BATCH * ADDON_EVENT_NUMBERS * sizeof(double), (void **)&state->numbers,
+                                &buffer) ||
+        napi_create_typedarray(env, napi_float64_array, ADDON_BATCH * ADDON_EVENT_NUMBERS, buffer, 0, &array))
         return NULL;
     napi_create_reference(env, array, 1, &state->array);
     return array;
-}
-
-void cl_put_text(napi_env env, napi_value list, uint32_t index, const char *text)
-{
-    napi_value value;
-    napi_create_string_utf8(env, text, NAPI_AUTO_LENGTH, &value);
-    napi_set_element(env, list, index, value);
 }
 
 /* errors(): [code, name, text, outcome, retry rule, ...] */
@@ -58,9 +39,9 @@ static napi_value errors(napi_env env, napi_callback_info info)
         int code = clouds_error_at(i);
         napi_create_int32(env, code, &number);
         napi_set_element(env, list, 5 * i, number);
-        cl_put_text(env, list, 5 * i + 1, clouds_err_name(code));
-        cl_put_text(env, list, 5 * i + 2, clouds_strerror(code));
-        cl_put_text(env, list, 5 * i + 3, clouds_outcome_name(clouds_err_outcome(code)));
+        addon_put_text(env, list, 5 * i + 1, clouds_err_name(code));
+        addon_put_text(env, list, 5 * i + 2, clouds_strerror(code));
+        addon_put_text(env, list, 5 * i + 3, clouds_outcome_name(clouds_err_outcome(code)));
         napi_create_int32(env, clouds_retry_rule(code), &number);
         napi_set_element(env, list, 5 * i + 4, number);
     }
@@ -84,7 +65,8 @@ static bool check_library(napi_env env)
 {
     if (clouds_version_number() >= CLOUDS_VERSION_NUMBER) return true;
     char words[128];
-    snprintf(words, sizeof words, "clouds needs libclouds " CLOUDS_VERSION " or later, this one is %s", clouds_version());
+    snprintf(words, sizeof words, "clouds needs libclouds " CLOUDS_VERSION " or later, this one is %s",
+             clouds_version());
     napi_throw_error(env, "CLOUDS_NOT_SUPPORTED", words);
     return false;
 }
@@ -96,16 +78,16 @@ static napi_value export_all(napi_env env, napi_value exports)
         napi_callback fn;
     } all[] = {{"numbers", numbers},
                {"errors", errors},
-               {"listOptions", cl_list_options},
-               {"open", cl_open},
-               {"close", cl_close},
-               {"id", cl_node_name},
-               {"hold", cl_hold},
-               {"configure", cl_configure},
-               {"counters", cl_counters},
-               {"submit", cl_submit},
-               {"requestOpen", cl_request_is_open},
-               {"finish", cl_finish}};
+               {"listOptions", addon_list_options},
+               {"open", addon_open},
+               {"close", addon_close},
+               {"id", addon_node_id},
+               {"hold", addon_hold},
+               {"configure", addon_configure},
+               {"counters", addon_counters},
+               {"submit", addon_submit},
+               {"requestOpen", addon_request_is_open},
+               {"finish", addon_finish}};
     napi_value value;
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
         napi_create_function(env, all[i].name, NAPI_AUTO_LENGTH, all[i].fn, NULL, &value);
@@ -113,14 +95,14 @@ static napi_value export_all(napi_env env, napi_value exports)
     }
     napi_create_string_utf8(env, clouds_version(), NAPI_AUTO_LENGTH, &value);
     napi_set_named_property(env, exports, "version", value);
-    napi_set_named_property(env, exports, "shape", cl_shape(env));
+    napi_set_named_property(env, exports, "shape", addon_shape(env));
     return exports;
 }
 
 NAPI_MODULE_INIT()
 {
     if (!check_uv(env) || !check_library(env)) return NULL;
-    cl_state *state = calloc(1, sizeof *state);
+    addon_state *state = calloc(1, sizeof *state);
     if (!state || napi_set_instance_data(env, state, on_end, NULL) != napi_ok) {
         free(state);
         napi_throw_error(env, "CLOUDS_OUT_OF_MEMORY", "no memory for the addon");

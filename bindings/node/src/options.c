@@ -1,5 +1,5 @@
 /* Options: a list of names and values, all of them text, from JavaScript; and the library's table of them to it. */
-#include "addon.h"
+#include "internal.h"
 
 #include <stdlib.h>
 
@@ -25,7 +25,7 @@ static int set(napi_env env, napi_value list, uint32_t index, clouds_options *op
     return code;
 }
 
-bool cl_read_options(napi_env env, napi_value list, clouds_options **out)
+bool addon_read_options(napi_env env, napi_value list, clouds_options **out)
 {
     uint32_t count = 0;
     clouds_options *options = NULL;
@@ -36,20 +36,20 @@ bool cl_read_options(napi_env env, napi_value list, clouds_options **out)
         *out = options;
         return true;
     }
-    cl_throw(env, code);
+    addon_throw(env, code);
     clouds_options_destroy(options);
     return false;
 }
 
 /* listOptions(): [name, scope, ...] */
-napi_value cl_list_options(napi_env env, napi_callback_info info)
+napi_value addon_list_options(napi_env env, napi_callback_info info)
 {
     napi_value list;
     napi_create_array(env, &list);
     clouds_option_info option = {.size = sizeof option};
     for (uint32_t i = 0; clouds_option_describe(i, &option) == 0; i++) {
-        cl_put_text(env, list, 2 * i, option.name);
-        cl_put_text(env, list, 2 * i + 1, option.scope);
+        addon_put_text(env, list, 2 * i, option.name);
+        addon_put_text(env, list, 2 * i + 1, option.scope);
     }
     return list;
 }

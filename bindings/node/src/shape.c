@@ -1,5 +1,5 @@
-/* What JavaScript has to know of the numbers that go in both directions: it has none of them by itself. */
-#include "addon.h"
+/* The numbers that go in both directions, for JavaScript, which has no copy of them. */
+#include "internal.h"
 
 /* No type of an event has a number above it for long: they are counted from 1. */
 enum { MOST_EVENTS = 256 };
@@ -25,7 +25,7 @@ static const struct {
     uint32_t texts;
 } orders[] = {
 #define ORDER(name, texts) {#name, texts},
-    CL_ORDERS(ORDER)
+    ADDON_ORDERS(ORDER)
 #undef ORDER
 };
 enum { ORDERS = sizeof orders / sizeof *orders };
@@ -58,21 +58,21 @@ static napi_value log_levels(napi_env env)
                                         [CLOUDS_LOG_ERROR] = "error"};
     napi_value all;
     napi_create_array(env, &all);
-    for (uint32_t i = 0; i < sizeof names / sizeof *names; i++) cl_put_text(env, all, i, names[i]);
+    for (uint32_t i = 0; i < sizeof names / sizeof *names; i++) addon_put_text(env, all, i, names[i]);
     return all;
 }
 
-/* {events, orders: name -> number; orderTexts: how many by kind; how many numbers an event and an order have; constants;
- * the names of the log levels} */
-napi_value cl_shape(napi_env env)
+/* {events, orders: name -> number; orderTexts: how many by kind; how many numbers an event and an order have;
+ * constants; the names of the log levels} */
+napi_value addon_shape(napi_env env)
 {
     napi_value shape;
     napi_create_object(env, &shape);
     napi_set_named_property(env, shape, "events", events(env));
     napi_set_named_property(env, shape, "orders", order_kinds(env));
     napi_set_named_property(env, shape, "orderTexts", order_texts(env));
-    put(env, shape, "EVENT_NUMBERS", CL_EVENT_NUMBERS);
-    put(env, shape, "ORDER_NUMBERS", CL_ORDER_NUMBERS);
+    put(env, shape, "EVENT_NUMBERS", ADDON_EVENT_NUMBERS);
+    put(env, shape, "ORDER_NUMBERS", ADDON_ORDER_NUMBERS);
     put(env, shape, "CALL_ASK", CLOUDS_CALL_ASK);
     put(env, shape, "SEND_CONFIRM", CLOUDS_SEND_CONFIRM);
     put(env, shape, "RETRY_NOW", CLOUDS_RETRY_NOW);

@@ -1,10 +1,10 @@
-/* What JavaScript wants, a batch at a time. */
-#include "addon.h"
+/* Orders of JavaScript, a batch at a time. */
+#include "internal.h"
 
 #include <string.h>
 
 #define NUMBER(name, texts) name,
-enum { NO_ORDER, CL_ORDERS(NUMBER) };
+enum { NO_ORDER, ADDON_ORDERS(NUMBER) };
 #undef NUMBER
 
 typedef struct piece {
@@ -26,7 +26,7 @@ static piece next(reader *r)
     return text;
 }
 
-static int call(cl_port *port, const double *order, reader *r, uint64_t *id)
+static int call(addon_bridge *bridge, const double *order, reader *r, uint64_t *id)
 {
     piece method = next(r), server = next(r), arguments = next(r);
     uint64_t parent = *id;
@@ -40,13 +40,13 @@ static int call(cl_port *port, const double *order, reader *r, uint64_t *id)
                                    .server_len = server.n,
                                    .parent = parent};
     *id = 0;
-    return clouds_node_call(port->node, method.p, method.n, arguments.p, arguments.n, &options, id);
+    return clouds_node_call(bridge->node, method.p, method.n, arguments.p, arguments.n, &options, id);
 }
 
-static int fail(cl_port *port, uint64_t request, reader *r)
+static int fail(addon_bridge *bridge, uint64_t request, reader *r)
 {
     piece error = next(r), values = next(r);
-    return clouds_fail(port->context, request, error.p, error.n, values.n ? values.p : NULL, values.n);
+    return clouds_fail(bridge->context, request, error.p, error.n, values.n ? values.p : NULL, values.n);
 }
 
 static clouds_operation_options limits(const double *order)
@@ -54,50 +54,50 @@ static clouds_operation_options limits(const double *order)
     return (clouds_operation_options){.size = sizeof(clouds_operation_options), .timeout = order[2]};
 }
 
-static int send_message(cl_port *port, const double *order, reader *r, uint64_t *id)
+static int send_message(addon_bridge *bridge, const double *order, reader *r, uint64_t *id)
 {
     piece receiver = next(r), value = next(r);
     clouds_operation_options options = limits(order);
-    return clouds_node_send(port->node, receiver.p, receiver.n, value.p, value.n, (uint32_t)order[6], &options, id);
+    return clouds_node_send(bridge->node, receiver.p, receiver.n, value.p, value.n, (uint32_t)order[6], &options, id);
 }
 
-static int carry_out(cl_port *port, const double *order, reader *r, uint64_t *id)
+static int execute(addon_bridge *bridge, const double *order, reader *r, uint64_t *id)
 {
     piece text;
     clouds_operation_options options = limits(order);
     switch ((int)order[0]) {
     case CALL:
-        return call(port, order, r, id);
+        return call(bridge, order, r, id);
     case REPLY:
         text = next(r);
-        return clouds_reply(port->context, *id, text.p, text.n);
+        return clouds_reply(bridge->context, *id, text.p, text.n);
     case FAIL:
-        return fail(port, *id, r);
+        return fail(bridge, *id, r);
     case SEND:
-        return send_message(port, order, r, id);
+        return send_message(bridge, order, r, id);
     case REGISTER:
         text = next(r);
-        return clouds_node_register(port->node, text.p, text.n, &options, id);
+        return clouds_node_register(bridge->node, text.p, text.n, &options, id);
     case UNREGISTER:
         text = next(r);
-        return clouds_node_unregister(port->node, text.p, text.n, &options, id);
+        return clouds_node_unregister(bridge->node, text.p, text.n, &options, id);
     case STATUS:
-        return clouds_node_status(port->node, &options, id);
+        return clouds_node_status(bridge->node, &options, id);
     case CANCEL:
-        return clouds_cancel(port->context, *id);
+        return clouds_cancel(bridge->context, *id);
     case CHOOSE:
         text = next(r);
-        return clouds_choose(port->context, *id, text.p, text.n);
+        return clouds_choose(bridge->context, *id, text.p, text.n);
     case ATTEMPT:
         text = next(r);
-        return clouds_attempt(port->context, *id, text.p, text.n);
+        return clouds_attempt(bridge->context, *id, text.p, text.n);
     default:
         return CLOUDS_EINVAL;
     }
 }
 
 /* Adds the number of an order and the error as JSON to the list of problems, which is made for the first. */
-static void complain(napi_env env, napi_value *problems, uint32_t index)
+static void add_problem(napi_env env, napi_value *problems, uint32_t index)
 {
     napi_value number, words;
     uint32_t count = 0;
@@ -109,48 +109,49 @@ static void complain(napi_env env, napi_value *problems, uint32_t index)
     napi_set_element(env, *problems, count + 1, words);
 }
 
-static bool read_text(napi_env env, cl_text *in, napi_value text, uint32_t characters)
+static bool read_text(napi_env env, addon_text *in, napi_value text, uint32_t characters)
 {
     size_t room = (size_t)characters * 3 + 1;
     in->len = 0;
-    if (cl_text_room(in, room) && napi_get_value_string_utf8(env, text, in->p, room, &in->len) == napi_ok) return true;
+    if (addon_text_room(in, room) && napi_get_value_string_utf8(env, text, in->p, room, &in->len) == napi_ok)
+        return true;
     napi_throw_error(env, "CLOUDS_OUT_OF_MEMORY", "no memory for the texts");
     return false;
 }
 
-static napi_value carry_out_all(napi_env env, cl_port *port, double *orders, uint32_t count)
+static napi_value execute_all(napi_env env, addon_bridge *bridge, double *orders, uint32_t count)
 {
-    const cl_text *in = &port->state->in;
+    const addon_text *in = &bridge->state->in;
     reader r = {in->p, in->p + in->len};
     napi_value problems = NULL;
     for (uint32_t i = 0; i < count; i++) {
-        double *order = orders + i * CL_ORDER_NUMBERS;
+        double *order = orders + i * ADDON_ORDER_NUMBERS;
         uint64_t id = (uint64_t)order[1];
-        int code = carry_out(port, order, &r, &id);
+        int code = execute(bridge, order, &r, &id);
         order[1] = (double)id;
         order[2] = code;
-        if (code != 0) complain(env, &problems, i);
+        if (code != 0) add_problem(env, &problems, i);
     }
     return problems;
 }
 
-/* submit(port, orders, count, text, characters): undefined, or [index, error as JSON, ...] of the orders that were
+/* submit(bridge, orders, count, text, characters): undefined, or [index, error as JSON, ...] of the orders that were
  * refused. */
-napi_value cl_submit(napi_env env, napi_callback_info info)
+napi_value addon_submit(napi_env env, napi_callback_info info)
 {
     size_t argc = 5, length = 0;
     napi_value a[5], problems;
     uint32_t count = 0, characters = 0;
     double *orders = NULL;
     napi_get_cb_info(env, info, &argc, a, NULL, NULL);
-    cl_port *port = cl_port_of(env, a[0]);
-    if (!port) return NULL;
+    addon_bridge *bridge = addon_bridge_of(env, a[0]);
+    if (!bridge) return NULL;
     napi_get_typedarray_info(env, a[1], NULL, &length, (void **)&orders, NULL, NULL);
     napi_get_value_uint32(env, a[2], &count);
     napi_get_value_uint32(env, a[4], &characters);
-    if (!orders || count > length / CL_ORDER_NUMBERS) return cl_refuse(env, CLOUDS_EINVAL);
-    if (!read_text(env, &port->state->in, a[3], characters)) return NULL;
-    problems = carry_out_all(env, port, orders, count);
-    cl_text_trim(&port->state->in);
+    if (!orders || count > length / ADDON_ORDER_NUMBERS) return addon_refuse(env, CLOUDS_EINVAL);
+    if (!read_text(env, &bridge->state->in, a[3], characters)) return NULL;
+    problems = execute_all(env, bridge, orders, count);
+    addon_text_trim(&bridge->state->in);
     return problems;
 }

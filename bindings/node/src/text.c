@@ -1,12 +1,12 @@
 /* A text that grows. */
-#include "addon.h"
+#include "internal.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-enum { KEPT = 1 << 20 };
+enum { MAX_KEPT = 1 << 20 };
 
-bool cl_text_room(cl_text *text, size_t more)
+bool addon_text_room(addon_text *text, size_t more)
 {
     if (text->cap - text->len >= more) return true;
     size_t cap = text->cap ? text->cap : 4096;
@@ -18,18 +18,18 @@ bool cl_text_room(cl_text *text, size_t more)
     return true;
 }
 
-bool cl_text_add(cl_text *text, const char *p, size_t n)
+bool addon_text_add(addon_text *text, const char *p, size_t n)
 {
-    if (!cl_text_room(text, n)) return false;
+    if (!addon_text_room(text, n)) return false;
     if (n) memcpy(text->p + text->len, p, n);
     text->len += n;
     return true;
 }
 
-bool cl_text_quote(cl_text *text, const char *p, size_t n)
+bool addon_text_quote(addon_text *text, const char *p, size_t n)
 {
     static const char hex[] = "0123456789abcdef";
-    if (!cl_text_room(text, 6 * n + 2)) return false;
+    if (!addon_text_room(text, 6 * n + 2)) return false;
     char *to = text->p + text->len;
     *to++ = '"';
     for (size_t i = 0; i < n; i++) {
@@ -48,10 +48,10 @@ bool cl_text_quote(cl_text *text, const char *p, size_t n)
     return true;
 }
 
-void cl_text_trim(cl_text *text)
+void addon_text_trim(addon_text *text)
 {
     text->len = 0;
-    if (text->cap <= KEPT) return;
+    if (text->cap <= MAX_KEPT) return;
     free(text->p);
-    *text = (cl_text){0};
+    *text = (addon_text){0};
 }

@@ -1,4 +1,4 @@
-// The protocol over a connection that the program brings (the option `connection`), as the original speaks it. The
+// The protocol over a connection that the program brings (the option `connection`), as npm clouds 0.1 speaks it. The
 // connection has setId, registerKey, deleteKey, deleteKeys, keys, send and exit, and raises "message" and "listen".
 'use strict';
 
@@ -9,11 +9,11 @@ const { encode } = require('./json');
 const { Request } = require('./request');
 const { failure, closed, received, codeOf } = require('./errors');
 const { fault } = require('./faults');
-const { uncaught } = require('./tools');
-const { within } = require('./waits');
+const { uncaught } = require('./util');
+const { within } = require('./timeouts');
 
 const EXIT_DELAY = 200; // callers that do not know yet are still answered
-const LONGEST = 2147483647;
+const MAX_TIMER = 2147483647;
 const SERVICE_ERROR = codeOf('CLOUDS_SERVICE_ERROR');
 const PROCESS = randomBytes(4).toString('hex'); // containers share host names and process ids
 
@@ -29,7 +29,7 @@ function literal(name) {
 }
 
 function periodOf(seconds) {
-  return Math.min(seconds * 1000, LONGEST);
+  return Math.min(seconds * 1000, MAX_TIMER);
 }
 
 function after(seconds, fn) {
@@ -40,12 +40,12 @@ function nextOf(list) {
   return list.ids[list.next++ % list.ids.length];
 }
 
-class Wire {
+class ConnectionTransport {
   constructor(owner, options) {
     this.owner = owner;
     this.connection = options.connection;
     this.id = options.id || makeId(options.type);
-    this.cleans = !options.notAutoCleanRemoteServer;
+    this.autoClean = !options.notAutoCleanRemoteServer;
     this.lists = new Map(); // method -> { ids, since, next }
     this.pending = new Map(); // message id -> entry
     this.running = new Set(); // calls with several attempts
@@ -58,9 +58,9 @@ class Wire {
     this.connection.on('message', (text) => this.receive(text));
   }
 
-  enter() {}
+  retain() {}
 
-  leave() {}
+  release() {}
 
   configure() {}
 
@@ -94,7 +94,7 @@ class Wire {
     try {
       const handler = this.owner._getHandler('message.' + message.type);
       if (typeof handler === 'function') handler.call(this.owner, message);
-      else this.owner._tell('unknown message', message);
+      else this.owner._emitSafely('unknown message', message);
     } catch (error) {
       fault(this.owner, error, undefined, 'message.' + message.type);
     }
@@ -107,13 +107,13 @@ class Wire {
       save_server_list: (method, ids) => this.saveList(method, ids),
       find_one_server: (method, callback) => this.findServer(method, callback),
       remove_server: (id, method) => this.removeServer(id, method),
-      'message.r': (message) => this.resulted(message),
+      'message.r': (message) => this.onResult(message),
     };
-    if (typeof node.register === 'function') all['message.c'] = (message) => this.requested(message);
+    if (typeof node.register === 'function') all['message.c'] = (message) => this.onCall(message);
     return all;
   }
 
-  resulted({ data }) {
+  onResult({ data }) {
     const entry = data && this.pending.get(data.i);
     if (!entry) return;
     const values = Array.isArray(data.r) ? data.r : [];
@@ -121,7 +121,7 @@ class Wire {
     else this.settle(entry, null, values);
   }
 
-  requested({ sender, data }) {
+  onCall({ sender, data }) {
     if (!data || typeof data !== 'object' || typeof data.i !== 'string' || typeof sender !== 'string') return;
     const request = new Request(this, { sender, id: data.i }, data.m, sender, -1, 0);
     const { owner } = this;
@@ -239,7 +239,7 @@ class Wire {
   removeServer(id, method) {
     const list = this.lists.get(method);
     if (list) list.ids = list.ids.filter((other) => other !== id);
-    if (this.cleans) this.connection.deleteKey(this.key(method, id), () => {});
+    if (this.autoClean) this.connection.deleteKey(this.key(method, id), () => {});
   }
 
   sweep() {
@@ -259,7 +259,7 @@ class Wire {
     return `S:${method}:${id}`;
   }
 
-  enlist(method, done) {
+  putKey(method, done) {
     const ttl = Math.max(1, Math.ceil(this.owner._heartbeat * 2));
     this.connection.registerKey(this.key(method, this.id), ttl, done);
   }
@@ -268,7 +268,7 @@ class Wire {
     const done = within(this.owner, `register ${method}`, seconds, report);
     if (typeof method !== 'string') throw new TypeError('clouds: the name of a method is a text');
     this.methods.add(method);
-    this.enlist(method, (error) => done(error || null));
+    this.putKey(method, (error) => done(error || null));
   }
 
   unregister(method, report, seconds) {
@@ -278,7 +278,7 @@ class Wire {
   }
 
   renew() {
-    this.methods.forEach((method) => this.enlist(method, () => {}));
+    this.methods.forEach((method) => this.putKey(method, () => {}));
   }
 
   answer(request, error, values) {
@@ -343,4 +343,4 @@ class Wire {
   }
 }
 
-module.exports = Wire;
+module.exports = ConnectionTransport;

@@ -6,7 +6,7 @@
 const addon = require('./native');
 const { failure, closed, adopt, codeOf } = require('./errors');
 const { encode } = require('./json');
-const { guarded } = require('./tools');
+const { guarded } = require('./util');
 const { nextTick, setImmediate, setTimeout } = require('./clock');
 const { warnNow } = require('./log');
 
@@ -14,15 +14,15 @@ const { CALL, REPLY, FAIL, SEND, REGISTER, UNREGISTER, STATUS, CANCEL, CHOOSE, A
 const { CALL_ASK, SEND_CONFIRM } = addon.shape;
 // Kind, id (of a call first its parent's), timeout (then the code), deadline, retries, slot, flags.
 const NUMBERS = addon.shape.ORDER_NUMBERS;
-const MOST = 1024;
-const MUCH = 16 << 20; // characters that are given to the addon at once: texts have an end, and are copied
+const MAX_ORDERS = 1024;
+const MAX_TEXT = 16 << 20; // characters that are given to the addon at once: texts have an end, and are copied
 const TEXTS = addon.shape.orderTexts; // by kind
-const KEPT_PAUSE = 10; // ms until answers that found no room are tried again
-const MOST_KEPT = 64 << 20; // characters of such answers
+const RETRY_DELAY = 10; // ms until answers that found no room are tried again
+const MAX_DEFERRED = 64 << 20; // characters of such answers
 const LIMIT = codeOf('CLOUDS_LIMIT_REACHED'),
   STALE = codeOf('CLOUDS_STALE_ID'),
   CLOSED = codeOf('CLOUDS_CLOSED');
-const LAST_RESORT = 'the answer could not be sent';
+const UNSENDABLE = 'the answer could not be sent';
 
 // The texts of each order, as they were appended.
 function textsOf(orders, count, text) {
@@ -35,9 +35,9 @@ function textsOf(orders, count, text) {
   return all;
 }
 
-function flush(port) {
-  port.due = false;
-  port.flush();
+function flush(bridge) {
+  bridge.due = false;
+  bridge.flush();
 }
 
 // A name with NUL would end there.
@@ -46,28 +46,28 @@ function checkName(name, what) {
   if (name.includes('\0')) throw failure('CLOUDS_INVALID_ARGUMENT', `${what} has a NUL character in it`);
 }
 
-// The process ends with open nodes, by process.exit or an exception that nobody caught: who waits for an answer is told,
-// and the registrations go, as far as that is possible at once.
-const LAST_MOMENT = 0.5; // more than the 0.2 s for which a server that leaves still answers
+// The process ends with open nodes, by process.exit or an exception that nobody caught: who waits for an answer gets
+// an error, and the methods are unregistered, as far as that is possible at once.
+const EXIT_TIMEOUT = 0.5; // more than the 0.2 s for which a server that leaves still answers
 const opened = new Set();
 
 process.on('exit', () => {
-  for (const port of opened) port.finish(LAST_MOMENT / opened.size);
+  for (const bridge of opened) bridge.finish(EXIT_TIMEOUT / opened.size);
 });
 
 // Nodes that nothing refers to, have nothing outstanding and listen to nothing are closed when they are collected.
-const collected = new FinalizationRegistry((port) => port.close(0, () => {}));
+const collected = new FinalizationRegistry((bridge) => bridge.close(0, () => {}));
 
-class Port {
+class Bridge {
   constructor(owner, ofContext, ofNode) {
     this.owner = owner;
     this.weak = new WeakRef(owner);
     this.turn = 0;
-    this.busy = 1; // it is not ready yet
+    this.holders = 1; // it is not ready yet
     this.slots = [null];
     this.free = [];
     this.operations = new Map();
-    this.orders = new Float64Array(MOST * NUMBERS);
+    this.orders = new Float64Array(MAX_ORDERS * NUMBERS);
     this.count = 0;
     this.text = '';
     this.due = false;
@@ -76,12 +76,12 @@ class Port {
     this.whenClosed = [];
     this.unanswered = 0;
     this.open = 0; // requests that were not answered
-    this.kept = []; // answers that found no room
-    this.keptSize = 0;
+    this.deferred = []; // answers that found no room
+    this.deferredSize = 0;
     this.lost = 0; // answers for which there was none either
     this.expired = 0; // requests that were not started, for their callers had given up
     this.serving = null; // the request whose handler is running
-    this.awaited = []; // who left from within a handler, with its request
+    this.waitingClosers = []; // who left from within a handler, with its request
     try {
       this.handle = addon.open(this, ofContext, ofNode);
     } catch (error) {
@@ -92,35 +92,35 @@ class Port {
     collected.register(owner, this, this);
   }
 
-  // ---- whoever is busy holds its node
+  // ---- what keeps the node from being collected
 
-  enter() {
-    if (this.busy++ === 0) this.owner = this.weak.deref();
+  retain() {
+    if (this.holders++ === 0) this.owner = this.weak.deref();
   }
 
-  leave() {
-    if (--this.busy === 0) this.owner = null;
+  release() {
+    if (--this.holders === 0) this.owner = null;
   }
 
-  book(entry) {
-    this.enter();
+  addSlot(entry) {
+    this.retain();
     const slot = this.free.length ? this.free.pop() : this.slots.length;
     this.slots[slot] = entry;
     return slot;
   }
 
-  take(slot) {
+  removeSlot(slot) {
     const entry = this.slots[slot];
     this.slots[slot] = null;
     this.free.push(slot);
-    this.leave();
+    this.release();
     return entry;
   }
 
   // ---- orders
 
   order(kind, id) {
-    if (this.count === MOST || this.text.length > MUCH) this.flush();
+    if (this.count === MAX_ORDERS || this.text.length > MAX_TEXT) this.flush();
     if (!this.due) {
       this.due = true;
       nextTick(flush, this);
@@ -131,7 +131,7 @@ class Port {
     return at;
   }
 
-  /** `entry` is told by finish(error, values), exactly once; `how` has the options of this call. A node that leaves
+  /** entry.finish(error, values) is called exactly once; `how` has the options of this call. A node that leaves
    * still calls on behalf of what it serves. */
   call(method, args, how, entry) {
     checkName(method, 'the name of a method');
@@ -140,7 +140,7 @@ class Port {
     if (this.closed || (this.closing && !parent)) return this.refuse(entry);
     const at = this.order(CALL, parent),
       orders = this.orders;
-    entry.slot = orders[at + 5] = this.book(entry);
+    entry.slot = orders[at + 5] = this.addSlot(entry);
     if (how) {
       orders[at + 2] = how.timeout;
       orders[at + 3] = how.deadline;
@@ -180,7 +180,7 @@ class Port {
     try {
       entry.hook(...entry.args, go);
     } catch (error) {
-      this.giveUp(entry, error);
+      this.failCall(entry, error);
     }
   }
 
@@ -197,16 +197,16 @@ class Port {
 
   answered(request) {
     this.open--;
-    if (this.awaited.length) this.tellAwaited();
+    if (this.waitingClosers.length) this.endWaitingClosers();
   }
 
-  // Who leaves from within a handler cannot wait until that has answered, which may wait for it: it is told when no
+  // Who leaves from within a handler cannot wait until that has answered, which may wait for it: that ends when no
   // other request is open.
-  tellAwaited() {
-    const left = this.awaited.filter((each) => !each.request.answered);
-    for (const each of this.awaited) if (each.request.answered) this.whenClosed.push(each.done);
+  endWaitingClosers() {
+    const left = this.waitingClosers.filter((each) => !each.request.answered);
+    for (const each of this.waitingClosers) if (each.request.answered) this.whenClosed.push(each.done);
     const others = this.open > left.length;
-    this.awaited = others ? left : [];
+    this.waitingClosers = others ? left : [];
     if (!others) left.forEach((each) => setImmediate(each.done, null, 0));
   }
 
@@ -233,7 +233,7 @@ class Port {
     if (this.closing) return done && this.refuse({ finish: done });
     const at = this.order(SEND, 0);
     this.orders[at + 2] = seconds;
-    this.orders[at + 5] = done ? this.book({ finish: done }) : 0;
+    this.orders[at + 5] = done ? this.addSlot({ finish: done }) : 0;
     this.orders[at + 6] = done ? SEND_CONFIRM : 0;
     this.text += receiver + '\0' + (text === undefined ? '' : text) + '\0';
   }
@@ -243,7 +243,7 @@ class Port {
     if (this.closing) return this.refuse({ finish: done });
     const at = this.order(kind, 0);
     this.orders[at + 2] = seconds;
-    this.orders[at + 5] = this.book({ finish: done });
+    this.orders[at + 5] = this.addSlot({ finish: done });
     if (text !== null) this.text += text + '\0';
   }
 
@@ -275,16 +275,16 @@ class Port {
   }
 
   // The program's own error ends the call.
-  giveUp(entry, error) {
+  failCall(entry, error) {
     if (!entry || this.slots[entry.slot] !== entry) return;
     const { slot } = entry;
     this.order(CANCEL, entry.id);
     this.slots[slot] = { slot, id: entry.id, finish: () => entry.finish(error, []) };
   }
 
-  choose(question, server) {
+  choose(id, server) {
     checkName(server, 'the id of a server');
-    this.order(CHOOSE, question);
+    this.order(CHOOSE, id);
     this.text += server + '\0';
   }
 
@@ -297,7 +297,7 @@ class Port {
     if (count === 0) return;
     this.count = 0;
     this.text = '';
-    if (this.closed) return; // ended() has told all who waited
+    if (this.closed) return; // ended() has ended all that waited
     let problems;
     try {
       problems = addon.submit(this.handle, orders, count, text, text.length);
@@ -321,33 +321,33 @@ class Port {
       const at = problems[i] * NUMBERS,
         words = JSON.parse(problems[i + 1] || 'null');
       const [kind, id, code, , , slot, flags] = this.orders.subarray(at, at + NUMBERS);
-      if (kind === CALL || (kind >= SEND && kind <= STATUS)) this.refused(kind, id, slot, code, words);
-      else if (kind === ATTEMPT) this.notAttempted(slot, id, code, words);
+      if (kind === CALL || (kind >= SEND && kind <= STATUS)) this.orderFailed(kind, id, slot, code, words);
+      else if (kind === ATTEMPT) this.attemptFailed(slot, id, code, words);
       else if ((kind === REPLY || kind === FAIL) && !flags && code !== STALE && code !== CLOSED)
-        this.unsent(id, kind, code, words, texts[problems[i]]);
+        this.replyFailed(id, kind, code, words, texts[problems[i]]);
     }
   }
 
-  // An answer that cannot be is told to its caller in the place of it. One for which there is no room stays, with its
+  // For an answer that cannot be sent its caller gets an error. One for which there is no room stays, with its
   // request open, and is tried again until there is, or its caller has given up.
-  unsent(id, kind, code, words, text) {
+  replyFailed(id, kind, code, words, text) {
     if (code !== LIMIT) {
-      const message = words ? words.message : LAST_RESORT;
+      const message = words ? words.message : UNSENDABLE;
       this.fail(id, JSON.stringify({ message }), '', true);
-    } else if (this.keptSize + text.length > MOST_KEPT) {
+    } else if (this.deferredSize + text.length > MAX_DEFERRED) {
       this.lost++;
       warnNow(`${this.id}: an answer was lost: ${words.message}`);
-    } else this.keep(kind, id, text);
+    } else this.deferReply(kind, id, text);
   }
 
-  keep(kind, id, text) {
-    this.keptSize += text.length;
-    if (this.kept.push({ kind, id, text }) === 1) setTimeout(() => this.tryKept(), KEPT_PAUSE);
+  deferReply(kind, id, text) {
+    this.deferredSize += text.length;
+    if (this.deferred.push({ kind, id, text }) === 1) setTimeout(() => this.retryDeferred(), RETRY_DELAY);
   }
 
-  tryKept() {
-    this.keptSize = 0;
-    for (const { kind, id, text } of this.kept.splice(0)) {
+  retryDeferred() {
+    this.deferredSize = 0;
+    for (const { kind, id, text } of this.deferred.splice(0)) {
       if (this.closed) return;
       const at = this.order(kind, id);
       this.orders[at + 5] = this.orders[at + 6] = 0;
@@ -355,18 +355,18 @@ class Port {
     }
   }
 
-  // The arguments of an attempt cannot be: as those of the call could not.
-  notAttempted(slot, id, code, words) {
+  // The arguments of an attempt cannot be sent, which ends the call.
+  attemptFailed(slot, id, code, words) {
     const entry = this.slots[slot];
-    if (code !== STALE && code !== CLOSED && entry && entry.id === id) this.giveUp(entry, failure(code, words));
+    if (code !== STALE && code !== CLOSED && entry && entry.id === id) this.failCall(entry, failure(code, words));
   }
 
-  refused(kind, id, slot, code, words) {
+  orderFailed(kind, id, slot, code, words) {
     if (!slot) return;
     if (kind !== CALL && this.operations.get(id) === slot) this.operations.delete(id);
     const error = code === CLOSED ? closed() : failure(code, words);
     nextTick(() => {
-      if (this.slots[slot]) this.take(slot).finish(error, []);
+      if (this.slots[slot]) this.removeSlot(slot).finish(error, []);
     });
   }
 
@@ -375,15 +375,15 @@ class Port {
   close(drain, done) {
     if (this.closed) return setImmediate(done, null, 0);
     const request = this.serving && !this.serving.answered ? this.serving : null;
-    if (request) this.awaited.push({ request, done });
+    if (request) this.waitingClosers.push({ request, done });
     else this.whenClosed.push(done);
     if (!this.closing) {
       this.flush();
       this.closing = true;
-      this.enter();
+      this.retain();
       addon.close(this.handle, drain);
     }
-    if (request) this.tellAwaited();
+    if (request) this.endWaitingClosers();
     return undefined;
   }
 
@@ -392,8 +392,8 @@ class Port {
     this.closed = this.closing = true;
     opened.delete(this);
     collected.unregister(this);
-    this.slots.forEach((entry, slot) => entry && guarded(() => this.take(slot).finish(closed(), []))());
-    for (const each of this.awaited.splice(0)) this.whenClosed.push(each.done);
+    this.slots.forEach((entry, slot) => entry && guarded(() => this.removeSlot(slot).finish(closed(), []))());
+    for (const each of this.waitingClosers.splice(0)) this.whenClosed.push(each.done);
     for (const done of this.whenClosed.splice(0)) setImmediate(done, null, this.unanswered);
     this.owner = null;
   }
@@ -429,4 +429,4 @@ class Port {
   }
 }
 
-module.exports = Port;
+module.exports = Bridge;

@@ -6,7 +6,7 @@ const clock = require('./clock');
 const log = require('./log');
 const { failure } = require('./errors');
 
-const LONGEST = 2147483647;
+const MAX_TIMER = 2147483647;
 
 /** The options and the callback of a function whose options may be left out. */
 function split(options, callback) {
@@ -41,7 +41,7 @@ function within(node, what, seconds, done) {
     timer = undefined;
     done(...all);
   };
-  timer = clock.setTimeout(() => once(tooLong(node, what, seconds)), Math.min(seconds * 1000, LONGEST));
+  timer = clock.setTimeout(() => once(tooLong(node, what, seconds)), Math.min(seconds * 1000, MAX_TIMER));
   timer.unref(); // what it waits for holds the process, as long as the node does
   return once;
 }
