@@ -34,7 +34,7 @@ typedef struct cl_bus_node {
     int served;    /* a method was registered once */
     int is_closed; /* counted in closing_n */
     cl_deferred *ready;
-    cl_address addresses[CL_TRANSPORTS * CL_NODE_ADDRESSES];
+    cl_address *addresses; /* where others reach it: for each announcement */
     size_t addresses_n;
 } cl_bus_node;
 
@@ -97,20 +97,27 @@ static void announce(cl_bus_node *node)
     else if (code == 0) became_ready(node);
 }
 
-/* 0: all listen; CL_PENDING, or an error. */
+/* 0: all listen; CL_PENDING, or an error. Room for all addresses is made first, so that nothing fails afterwards. */
 static int listen_at(cl_bus_node *node, const cl_address *at)
 {
     cl_composed *bus = node->bus;
+    size_t n = 0;
+    cl_address *found = cl_realloc(node->addresses, CL_TRANSPORTS * CL_NODE_ADDRESSES * sizeof *found);
+    if (!found) return cl_error(CLOUDS_ENOMEM, NULL);
+    node->addresses = found;
     node->addresses_n = 0;
     for (size_t i = 0; i < bus->transports_n; i++) {
         cl_transport *t = bus->transports[i];
-        size_t n = 0;
-        int code = t->ops->open(t, node->handle, node->id, at, node->addresses + node->addresses_n, &n);
+        size_t more = 0;
+        int code = t->ops->open(t, node->handle, node->id, at, found + n, &more);
         if (code < 0) return code;
-        node->addresses_n += n;
+        n += more;
         node->listening |= 1u << i;
         if (code == CL_PENDING) node->opening |= 1u << i;
     }
+    found = cl_realloc(node->addresses, (n + !n) * sizeof *found);
+    if (found) node->addresses = found;
+    node->addresses_n = n;
     return node->opening ? CL_PENDING : 0;
 }
 
@@ -139,17 +146,15 @@ static void node_free(cl_bus_node *node)
     bus->closing_n -= (size_t)node->is_closed;
     cl_list_remove(&node->place);
     cl_deferred_discard(node->ready);
+    cl_free(node->addresses);
     cl_free(node);
 }
 
-/* What memory is short for is no failure of the node: it was never opened. */
+/* What memory is short for is no failure of the node: it was never opened. Nothing listens for it. */
 static void undo(cl_bus_node *node)
 {
-    cl_composed *bus = node->bus;
-    for (size_t i = 0; i < bus->transports_n; i++)
-        if (node->listening & 1u << i)
-            bus->transports[i]->ops->close_node(bus->transports[i], node->handle, node->served);
-    if (node->claimed) bus->directory->ops->leave(bus->directory, node->handle);
+    cl_directory *d = node->bus->directory;
+    if (node->claimed) d->ops->leave(d, node->handle);
     node_free(node);
 }
 
@@ -173,7 +178,7 @@ int cl_bus_node_open(cl_bus *base, void *handle, cl_str id, double heartbeat)
     claim(node, heartbeat);
     if (node->state != FAILED) return 0;
     int code = node->failure;
-    if (code != CLOUDS_ENOMEM && !bus->directory->refuses_at_once) return 0;
+    if ((code != CLOUDS_ENOMEM && !bus->directory->refuses_at_once) || node->listening) return 0;
     undo(node);
     return code == CLOUDS_ENOMEM ? cl_error(code, NULL) : code;
 }

@@ -165,7 +165,7 @@ static void drop_dead(redis_directory *d, redis_lookup *lookup, cl_str id)
     cl_buf_free(&key);
 }
 
-/* One of ours whose record and key are there, but to whom nobody listens, was killed a moment ago. One in the index
+/* A native node whose record and key are there, but to whom nobody listens, was killed a moment ago. One in the index
  * whose keys ran out, but who listens, is busy: it counts where there is no other. */
 static int is_alive(unsigned sign)
 {

@@ -281,7 +281,7 @@ static int add_page(redis_directory *d, const cl_reply *reply)
     return d->scan.next.bytes > d->client->limits.resp_buffered ? CLOUDS_ELIMIT : 0;
 }
 
-/* Who only calls services of ours can do without; who asked for the status cannot. */
+/* Who only calls native services can do without; who asked for the status cannot. */
 static void refused_page(redis_directory *d, const cl_reply *reply)
 {
     int is_error = reply->items[0].type == CL_REPLY_ERROR;

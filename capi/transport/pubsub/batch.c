@@ -1,5 +1,5 @@
 /* Design note. Redis is single-threaded and its cost is per PUBLISH, hardly per byte. So the calls and results
- * that go to one node of ours within one turn travel as one message, {"t":"b","d":[envelope,...]}, which a node of
+ * that go to one native node within one turn travel as one message, {"t":"b","d":[envelope,...]}, which a node of
  * npm clouds would merely not know. What is alone in its turn travels as it always did. A batch is sent at the end of
  * the turn (flush), at 16 kB or at 256 envelopes; so nothing waits longer than the bytes of the connection do. */
 #include "base/error.h"

@@ -102,7 +102,7 @@ int cl_redis_publish_format(const cl_pubsub *p, const cl_envelope *e, cl_buf *ou
 int cl_redis_publish_head(const cl_pubsub *p, cl_str to, cl_buf *out);
 
 /* ---- batch.c */
-/* Takes an envelope for a node of ours into this turn's message for it. 0, or an error with nothing kept. */
+/* Takes an envelope for a native node into this turn's message for it. 0, or an error with nothing kept. */
 int cl_redis_batch_add(cl_pubsub *p, const cl_envelope *e, uint64_t token);
 void cl_redis_batch_flush(cl_pubsub *p);
 void cl_redis_batch_free(cl_pubsub *p);

@@ -167,7 +167,7 @@ int cl_redis_send(cl_transport *base, void *handle, const cl_envelope *e, uint64
 /* ---- what became of it */
 
 /* No receiver means that nobody has it - unless a replica has subscribers, who get it too and are not counted, at once
- * or when the replica comes to it. A node of ours takes no call from there that says where it was published. Others
+ * or when the replica comes to it. A native node takes no call from there that says where it was published. Others
  * leave a replica as soon as they know; so for a while after a promotion, which is when this connection is young, the
  * number proves nothing of them. */
 static int proves_nobody(cl_pubsub *p, int to_native)
