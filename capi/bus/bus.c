@@ -23,6 +23,7 @@ static void check_up(cl_composed *bus)
 static void on_state(void *self, int up, int code, const char *words)
 {
     cl_composed *bus = self;
+    cl_bus_route_forget(bus);
     if (bus->closing) return;
     if (up) {
         check_up(bus);
@@ -53,6 +54,7 @@ static void on_servers(void *self, cl_str method, const cl_server *servers, size
 
 static void on_server_up(void *self, cl_str method, cl_server server)
 {
+    cl_bus_route_forget(self); /* it may be somewhere else than before */
     const cl_bus_sink *sink = &((cl_composed *)self)->sink;
     sink->server_up(sink->self, method, server);
 }
@@ -71,13 +73,15 @@ static void on_peer_draining(void *self, cl_str id)
 
 static void on_peer_gone(void *self, cl_str id)
 {
+    cl_bus_route_forget(self);
     const cl_bus_sink *sink = &((cl_composed *)self)->sink;
     sink->peer_down(sink->self, id);
 }
 
+/* Who sent meanwhile was refused, and tries again. */
 static void on_located(void *self, cl_str id, int code, const cl_address *address)
 {
-    /* Every directory so far knows at once. */
+    cl_bus_route_forget(self);
 }
 
 static void on_dropped(void *self, int code)
@@ -136,6 +140,7 @@ static int on_has_other(void *self, cl_str id)
 static void on_suspended(void *self, cl_str id, int on)
 {
     cl_directory *d = ((cl_composed *)self)->directory;
+    cl_bus_route_forget(self);
     if (d->ops->suspend) d->ops->suspend(d, id, on);
 }
 
@@ -143,6 +148,7 @@ static void on_peer_lost(void *self, cl_str id, int was_open)
 {
     cl_composed *bus = self;
     cl_directory *d = bus->directory;
+    cl_bus_route_forget(bus);
     bus->sink.peer_down(bus->sink.self, id);
     if (d->ops->suspect && !bus->closing) d->ops->suspect(d, id, was_open);
 }
@@ -252,6 +258,7 @@ static void close_bus(cl_bus *base)
     cl_bus_nodes_close(bus);
     bus->closing = 1;
     bus->direct = NULL;
+    cl_bus_route_forget(bus);
     for (size_t i = 0; i < bus->transports_n; i++) bus->transports[i]->ops->close(bus->transports[i]);
     cl_loop_defer(bus->loop);
 }

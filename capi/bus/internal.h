@@ -17,6 +17,11 @@ enum { CL_TRANSPORTS = 2 };
 typedef struct cl_composed {
     cl_bus base;
     cl_transport *direct; /* the transport of every envelope; NULL: see route.c */
+    struct cl_route {
+        cl_transport *transport; /* NULL: none is kept */
+        size_t n;
+        char to[160];
+    } route; /* what was decided last */
     cl_loop *loop;
     cl_bus_sink sink;
     cl_redis_client *redis; /* of a bus on Redis; NULL: it is none */
@@ -61,5 +66,7 @@ void cl_bus_node_closed(void *bus, void *handle);
 /* ---- route.c: which transport carries an envelope to a node */
 /* NULL: none reaches it. */
 cl_transport *cl_bus_route(cl_composed *bus, cl_str to);
+/* Something happened that may change a way. */
+void cl_bus_route_forget(cl_composed *bus);
 
 #endif

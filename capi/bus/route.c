@@ -1,17 +1,38 @@
 /* Which transport carries an envelope: the first, in order of preference, that reaches the address of its receiver.
- * With one transport nothing is to be decided, and `direct` leads around this. */
+ * With one transport nothing is to be decided, and `direct` leads around this. With several, what was decided last is
+ * kept until anything is reported that could change it: the next envelope mostly goes the same way. */
 #include "bus/internal.h"
+
+#include <string.h>
 
 #include "base/error.h"
 
-cl_transport *cl_bus_route(cl_composed *bus, cl_str to)
+static cl_transport *find(cl_composed *bus, cl_str to)
 {
     cl_address address;
-    if (bus->closing) return cl_error(CLOUDS_ECLOSED, NULL), NULL;
     int code = bus->directory->ops->locate(bus->directory, to, &address);
     for (size_t i = 0; i < bus->transports_n && code == 0; i++) {
         cl_transport *t = bus->transports[i];
         if (!t->ops->reaches || t->ops->reaches(t, &address)) return t;
     }
-    return cl_error(CLOUDS_EUNREACHABLE, "no way leads to %.*s", to.n < 150 ? (int)to.n : 150, to.p), NULL;
+    return NULL;
+}
+
+cl_transport *cl_bus_route(cl_composed *bus, cl_str to)
+{
+    struct cl_route *last = &bus->route;
+    if (last->transport && cl_str_eq(to, cl_str_of(last->to, last->n))) return last->transport;
+    if (bus->closing) return cl_error(CLOUDS_ECLOSED, NULL), NULL;
+    cl_transport *t = find(bus, to);
+    if (!t) return cl_error(CLOUDS_EUNREACHABLE, "no way leads to %.*s", to.n < 150 ? (int)to.n : 150, to.p), NULL;
+    if (to.n > sizeof last->to) return t;
+    memcpy(last->to, to.p, to.n);
+    last->n = to.n;
+    last->transport = t;
+    return t;
+}
+
+void cl_bus_route_forget(cl_composed *bus)
+{
+    bus->route.transport = NULL;
 }

@@ -33,7 +33,8 @@ typedef struct cl_transport_sink {
     int (*locate)(void *self, cl_str id, cl_address *address);
     /* Is there another server for what this node serves? NULL is not allowed. */
     int (*has_other)(void *self, cl_str id);
-    /* Calls wait for a way to a node that does not open (on 1), or that opened after all (0). */
+    /* Calls wait for a way to a node that does not open (on 1), or it opened after all (0). What it reaches may have
+     * changed. */
     void (*suspended)(void *self, cl_str id, int on);
     /* The way to a node broke: what it had carried and was not answered is lost. was_open: it had worked. `suspended`
      * and the deliveries NOT_SENT of what it had not carried come before. */
