@@ -1,4 +1,4 @@
-/* A bus is made of a directory, which knows who serves what, and of transports, which carry envelopes. This file puts
+/* A bus is made of a directory, which has who serves what, and of transports, which carry envelopes. This file puts
  * them together by address and hands on what they report; node.c has the life of a node, route.c the choice of a way.
  *
  * A call is lost only by the word of the transport that carried it (peer_lost). Whether the node itself is dead is the
@@ -319,7 +319,7 @@ static int compose_local(cl_composed *bus, const cl_url *url, const cl_limits *l
     return code ? code : cl_link_transport_create(bus->loop, limits, &of_transport, &bus->transports[0]);
 }
 
-/* Both speak to one Redis. */
+/* Both use one client of Redis. */
 static int compose_redis(cl_composed *bus, const cl_url *url, const cl_limits *limits)
 {
     const cl_directory_sink of_directory = cl_bus_directory_sink(bus);

@@ -31,9 +31,9 @@ typedef struct cl_bus_sink {
     void (*envelope)(void *self, void *node, const cl_envelope *e);
     /* Something broken arrived and was dropped. */
     void (*dropped)(void *self, int code);
-    /* What became of an envelope with a token, at most once for each. Every delivery but WRITTEN is told; WRITTEN is
-     * told when the bus learns the number of receivers (redis: always, links: for messages). No word means: it may have
-     * arrived. */
+    /* What became of an envelope with a token, at most once for each. Every delivery but WRITTEN is reported; WRITTEN
+     * is reported when the number of receivers is known (redis: always, links: for messages). No report means that it
+     * may have arrived. */
     void (*delivery)(void *self, uint64_t token, enum cl_delivery delivery, int64_t number);
     /* The answer to lookup: the complete list. code not 0: it could not be had (the old list stays). */
     void (*servers)(void *self, cl_str method, const cl_server *servers, size_t n, int code);
@@ -55,7 +55,7 @@ typedef struct cl_bus_ops {
     /* Opens the address of a node; `node` is the handle used everywhere; `id` lives as long as it. heartbeat in
      * seconds. */
     int (*node_open)(cl_bus *bus, void *node, cl_str id, double heartbeat);
-    /* Stage 1 of a stop: withdraw every registration now and tell everybody; envelopes still arrive and go out. */
+    /* Stage 1 of a stop: unregister every method now and announce it; envelopes still arrive and go out. */
     void (*node_drain)(cl_bus *bus, void *node);
     /* Stage 2: nothing more for this node; ends with node_closed (soon, but never before what was accepted is written).
      */
@@ -64,11 +64,11 @@ typedef struct cl_bus_ops {
      * `registered`. */
     int (*register_method)(cl_bus *bus, void *node, cl_str method, uint64_t operation);
     int (*unregister_method)(cl_bus *bus, void *node, cl_str method, uint64_t operation);
-    /* The owner no longer waits for the end of a register_method or unregister_method: `registered` is not told any
+    /* The owner no longer waits for the end of a register_method or unregister_method: `registered` is not reported any
      * more, and what was asked for is pursued all the same. Unknown operations are fine. NULL: they never wait for
      * long. */
     void (*abandon)(cl_bus *bus, uint64_t operation);
-    /* Sends from `node`, which is ready. CL_NATIVE in e->flags says that e->to is ours. token 0: nobody wants its
+    /* Sends from `node`, which is ready. CL_NATIVE in e->flags says that e->to is ours. token 0: nobody waits for its
      * delivery. Refused at once, without a delivery: CLOUDS_EUNREACHABLE, CLOUDS_ELIMIT, CLOUDS_ETOOBIG, CLOUDS_ENOMEM.
      * While the bus is down, calls are refused (the core keeps them); results and messages queue within write_soft, and
      * what is past its deadline then is never sent. */

@@ -32,7 +32,7 @@ typedef struct cl_composed {
     cl_link nodes; /* cl_bus_node */
     cl_idmap by_handle;
     size_t closing_n; /* nodes that close and that no transport holds any more */
-    int up;           /* told */
+    int up;           /* as reported last */
     int closing, directory_closing;
 } cl_composed;
 

@@ -1,10 +1,10 @@
 /* The life of a node on a bus, whatever the directory and the transports are:
  *
- *   CLAIMING    the directory makes sure that the id is its own, and says where to listen
+ *   CLAIMING    the directory makes sure that the id is its own, and gives the place where to listen
  *   OPENING     the transports listen
  *   ANNOUNCING  the directory makes it known
- *   READY       told once, when the bus is up
- *   FAILED      one of these could not be done, ever: told instead
+ *   READY       reported once, when the bus is up
+ *   FAILED      one of these could not be done, ever: reported instead
  *
  * A step that is done at once goes on to the next within the call; what is reported then is deferred, in a cell that
  * was reserved when the node was opened. Closing is: drain, the transports close, the directory is left, node_closed.

@@ -1,4 +1,4 @@
-/* A directory: who serves which method, and where a node is to be found. It never moves an envelope and knows no socket
+/* A directory: who serves which method, and where a node is to be found. It never moves an envelope and has no socket
  * that one travels over. memory, folder and redis each make one; any number of transports can be under it.
  *
  * A node goes through it as claim -> (a transport listens) -> announce -> add, remove ... -> drain -> leave.
@@ -69,7 +69,7 @@ typedef struct cl_directory_ops {
     int (*remove)(cl_directory *d, void *node, cl_str method, uint64_t operation);
     /* Nobody waits for the end of an add or a remove any more; it is pursued all the same. NULL: they never wait. */
     void (*abandon)(cl_directory *d, uint64_t operation);
-    /* Takes all methods back and tells whoever looks that the node drains. It keeps its id. */
+    /* Takes all methods back and announces to whoever looked that the node drains. It keeps its id. */
     void (*drain)(cl_directory *d, void *node);
     /* Gives the id up; the node no longer listens. 0 or CL_PENDING. A node that was never claimed may leave too. */
     int (*leave)(cl_directory *d, void *node);
@@ -80,11 +80,11 @@ typedef struct cl_directory_ops {
     int (*locate)(cl_directory *d, cl_str id, cl_address *address);
     /* Does any other node serve a method of this one, as far as is known here? NULL: not known. */
     int (*has_other)(cl_directory *d, cl_str id);
-    /* Whoever asked for its methods is told that a node's servers are down (on 1) or up again (0): its link does not
+    /* The sink is told that a node's servers are down (on 1) or up again (0): its link does not
      * open. May call server_up and server_down at once. NULL: no link of it can fail to open. */
     void (*suspend)(cl_directory *d, cl_str id, int on);
     /* The way to a suspended node broke; was_open: it had worked. Finds out whether it lives: its servers come up
-     * again, or peer_gone. May call the sink at once. NULL: whoever is gone says so itself. */
+     * again, or peer_gone. May call the sink at once. NULL: whoever is gone announces it. */
     void (*suspect)(cl_directory *d, cl_str id, int was_open);
     /* Deletes the registration of a server that did not answer in time (npm nodes only). NULL: there are none. */
     void (*forget)(cl_directory *d, cl_str method, cl_str server);

@@ -50,7 +50,7 @@ int cl_redis_client_init(cl_redis_client *client, cl_loop *loop, const cl_url *u
     a->port = url->port;
     a->db = url->db;
     client->prefix = keep(&p, prefix);
-    /* Channels know no database: who uses another must not receive what is announced here. */
+    /* Channels are the same in every database: who uses another must not receive what is announced here. */
     int n_channel = a->db ? snprintf(p, client->prefix.n + 24, "%s:D:%d", prefix, a->db)
                           : snprintf(p, client->prefix.n + 24, "%s:D", prefix);
     client->announce_channel = cl_str_of(p, (size_t)n_channel);

@@ -1,5 +1,5 @@
 /* A client of one Redis: a connection for commands and one that subscribes, and what is known of the server. Below bus:
- * it knows no node and no envelope. */
+ * it has no node and no envelope. */
 #ifndef CL_REDIS_CLIENT_H
 #define CL_REDIS_CLIENT_H
 
@@ -24,8 +24,8 @@ typedef struct cl_redis_client {
     cl_str prefix, announce_channel;
     char display_url[256];
     cl_session *commands, *subscriber;
-    /* Who uses it: the directory, which has the commands, and pubsub, which has the subscriber. Each is told of the
-     * other's connection. */
+    /* Who uses it: the directory, which has the commands, and pubsub, which has the subscriber. Each gets
+     * the events of the other's connection. */
     cl_redis_user directory, pubsub;
     struct cl_redis_refusal {
         char verb[16], head[12]; /* a command that is refused, and how the refusal begins */

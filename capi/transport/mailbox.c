@@ -301,7 +301,7 @@ static void on_frame(mailbox *m, cl_envelope *e)
         return;
     }
     const endpoint *to = cl_strmap_get(&m->by_id, e->to);
-    if (!to) return; /* it has closed meanwhile; the sender hears that it is gone */
+    if (!to) return; /* it has closed meanwhile; that it is gone reaches the sender */
     if (e->type == CL_CALL) e->flags |= CL_NATIVE;
     sink->envelope(sink->receiver, to->node, e);
 }
@@ -328,7 +328,7 @@ static void read_box(void *self)
     m->is_reading = 0;
 }
 
-/* What still came for a node that closes is read, and refused, before the others hear that it is gone. */
+/* What still came for a node that closes is read, and refused, before it is announced that it is gone. */
 static void end_closing(mailbox *m)
 {
     CL_LIST_EACH(it, &m->endpoints)

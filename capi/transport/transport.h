@@ -1,4 +1,4 @@
-/* A transport: how envelopes reach a node whose address is known. It knows no methods and no registry. mailbox, link
+/* A transport: how envelopes reach a node whose address is known. It has no methods and no registry. mailbox, link
  * and pubsub each make one; a bus has one or several, in order of preference.
  *
  * As in a directory, CL_PENDING means that the end is reported later, 0 that it is done, < 0 an error, in words too.
@@ -39,7 +39,7 @@ typedef struct cl_transport_sink {
     /* The way to a node broke: what it had carried and was not answered is lost. was_open: it had worked. `suspended`
      * and the deliveries NOT_SENT of what it had not carried come before. */
     void (*peer_lost)(void *self, cl_str id, int was_open);
-    /* A node says that it drains. */
+    /* A node has announced that it drains. */
     void (*peer_draining)(void *self, cl_str id);
     /* Everything of it is closed; destroy may follow. */
     void (*closed)(void *self);
@@ -60,7 +60,7 @@ typedef struct cl_transport_ops {
     /* Tells everybody who has a way to the node that it drains; envelopes still arrive and go out. */
     void (*drain)(cl_transport *t, void *node);
     /* Nothing more for this node. Ends with node_closed, soon, but never before what was accepted is written. served:
-     * it has served methods, so somebody may not know yet that it is gone. */
+     * it has served methods, so somebody may still send to it. */
     void (*close_node)(cl_transport *t, void *node, int served);
     /* Hands to the kernel what was queued in this turn, and does what was deferred, while has_work is set. */
     void (*flush)(cl_transport *t);
@@ -74,7 +74,7 @@ enum { CL_NODE_ADDRESSES = 4 };
 
 struct cl_transport {
     const cl_transport_ops *ops;
-    int up;       /* envelopes can be sent; changes are told by state */
+    int up;       /* envelopes can be sent; changes are reported by state */
     int has_work; /* something waits for flush, which is called only then; a transport may leave it set for ever */
 };
 

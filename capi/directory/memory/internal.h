@@ -87,7 +87,7 @@ void cl_registry_part(memory *m);
 int cl_registry_claim(memory *m, entry *e);
 int cl_registry_add(memory *m, entry *e, cl_str method);
 void cl_registry_remove(memory *m, entry *e, cl_str method);
-/* Unregisters all and tells everybody that the node drains. */
+/* Unregisters all and announces that the node drains. */
 void cl_registry_drain(memory *m, entry *e);
 /* Unregisters all and gives the id up. */
 void cl_registry_leave(memory *m, entry *e);

@@ -169,7 +169,8 @@ static void end_interest(registry *r, interest *i)
     end_if_unused(r, m);
 }
 
-/* The member hears of the method from now on; of the one it asked for first, if there are too many, no more. */
+/* The member gets announcements of the method from now on; of the one it asked for first, if there are too many, no
+ * more. */
 static int take_interest(registry *r, memory *member, cl_str name, method **out)
 {
     const interest *known = cl_strmap_get(&member->asked, name);

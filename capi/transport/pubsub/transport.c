@@ -1,9 +1,9 @@
 /* Design note. Envelopes over Redis: one PUBLISH to the channel of a node each, or several in one. A node lives so:
  *
  *   open      SUBSCRIBE is under way, again after each loss; `opened` each time it is confirmed
- *   confirm   the directory says that the id is its own: what arrived meanwhile is delivered. Or it is another's: the
+ *   confirm   the directory has the id as its own: what arrived meanwhile is delivered. Or it is another's: the
  *             node no longer listens until it is opened again
- *   close     lingers, if it has served: callers that do not know yet are still answered
+ *   close     lingers, if it has served: callers that still send to it are answered
  *   leaving   UNSUBSCRIBE and a barrier behind all it sent; when both are answered: node_closed. When that takes long
  *             and no other node stays, the connections are given up
  *
@@ -44,7 +44,7 @@ static void leave_soon(cl_pubsub *p, pubsub_node *node)
     cl_loop_defer(p->loop);
 }
 
-/* No lingering where nobody is heard. */
+/* No lingering without a connection. */
 void cl_pubsub_end_linger(cl_pubsub *p)
 {
     CL_LIST_EACH(link, &p->nodes)
