@@ -308,7 +308,8 @@ enum clouds_event_type {
     CLOUDS_EVENT_REQUEST = 3,     /* a call for a method of ours: id to answer to, method, data (JSON array), peer */
     CLOUDS_EVENT_MESSAGE = 4,     /* a message for a node of ours: peer, data (JSON value, or empty when left out) */
     CLOUDS_EVENT_UNKNOWN = 5,     /* a message of another type: method (its type), peer, data, error (raw) */
-    CLOUDS_EVENT_REGISTERED = 6,  /* clouds_node_register ended: id, code, method */
+    CLOUDS_EVENT_REGISTERED = 6,  /* clouds_node_register ended: id, code, method, number (1: it failed for now, and goes on
+                                     by itself) */
     CLOUDS_EVENT_UNREGISTERED = 7,/* clouds_node_unregister ended: id, code, method */
     CLOUDS_EVENT_SENT = 8,        /* clouds_node_send ended, with CLOUDS_SEND_CONFIRM: id, code, number (receivers;
                                      -1: not known) */
