@@ -9,7 +9,7 @@
 #include "base/error.h"
 
 /* What has its place in the record, and cannot be done yet. */
-static int check_later(const clouds_call_options *o)
+CL_RARE static int refuse_later(const clouds_call_options *o)
 {
     const char *what = o->meta_len          ? "meta"
                        : o->bytes_len       ? "bytes"
@@ -17,19 +17,22 @@ static int check_later(const clouds_call_options *o)
                        : o->once_len        ? "once"
                        : o->reply_to_len    ? "reply_to"
                        : o->correlation_len ? "correlation"
-                       : o->hedge != 0      ? "hedge"
-                                            : NULL;
-    return what ? cl_error(CLOUDS_ENOTSUP, "this version cannot do '%s' of clouds_call_options", what) : 0;
+                                            : "hedge";
+    return cl_error(CLOUDS_ENOTSUP, "this version cannot do '%s' of clouds_call_options", what);
 }
 
-static int check_options(const clouds_call_options *theirs, clouds_call_options *o)
+static int check_later(const clouds_call_options *o)
 {
-    int code = theirs ? cl_record_read(CL_RECORD_clouds_call_options, theirs, o) : 0;
-    if (code != 0) return code;
+    size_t texts = o->meta_len | o->bytes_len | o->key_len | o->once_len | o->reply_to_len | o->correlation_len;
+    return texts || o->hedge != 0 ? refuse_later(o) : 0;
+}
+
+static int check_options(const clouds_call_options *o)
+{
     if (o->flags & ~(uint32_t)(CLOUDS_CALL_WAIT | CLOUDS_CALL_ASK))
         return cl_error(CLOUDS_ENOTSUP, "this version does not know the flags %u of clouds_call_options", o->flags);
     if (o->reserved) return cl_error(CLOUDS_EINVAL, "clouds_call_options.reserved is %u, and must be 0", o->reserved);
-    code = check_later(o);
+    int code = check_later(o);
     if (code == 0) code = cl_check_period(o->timeout, "the timeout");
     if (code == 0) code = cl_check_period(o->deadline, "the deadline");
     if (code == 0) code = cl_check_text(o->server, o->server_len, "the server");
@@ -139,35 +142,46 @@ CL_RARE static void about(const cl_api_node *node, const char *method, size_t le
     cl_error_about(&facts);
 }
 
+static int read_options(const clouds_call_options *theirs, clouds_call_options *room, const clouds_call_options **out)
+{
+    static const clouds_call_options none = {0};
+    const void *seen = &none;
+    int code = theirs ? cl_record_view(CL_RECORD_clouds_call_options, theirs, room, &seen) : 0;
+    *out = code == 0 ? seen : &none;
+    return code;
+}
+
 static int call_method(clouds_node *handle, const char *method, size_t method_len, const char *args, size_t args_len,
                        const clouds_call_options *options, uint64_t *call)
 {
     cl_api_node *node;
     int code = cl_guard_node(handle, &node);
     if (code != 0) return code;
-    clouds_call_options o = {0};
-    code = check_options(options, &o);
+    clouds_call_options room;
+    const clouds_call_options *o;
+    code = read_options(options, &room, &o);
+    if (code == 0) code = check_options(o);
     if (code == 0) code = cl_check_text(method, method_len, "the method");
     if (code == 0) code = cl_check_text(args, args_len, "the list of arguments");
     if (code == 0 && !call) code = cl_error(CLOUDS_EINVAL, "the pointer for the call's id is NULL");
     if (code == 0) {
         cl_command c = {.kind = CL_DO_CALL,
                         .node = node,
-                        .flags = o.flags,
-                        .retries = o.retries,
-                        .parent = o.parent,
-                        .user_data = o.user_data,
-                        .x = clamp(o.timeout),
-                        .y = clamp(o.deadline),
+                        .flags = o->flags,
+                        .retries = o->retries,
+                        .parent = o->parent,
+                        .user_data = o->user_data,
+                        .x = clamp(o->timeout),
+                        .y = clamp(o->deadline),
                         .a = cl_str_of(method, method_len),
                         .b = cl_str_of(args, args_len),
-                        .c = cl_str_of(o.server, o.server_len)};
+                        .c = cl_str_of(o->server, o->server_len)};
         code = check_call(node, &c);
-        c.id = cl_context_id(node->context, (o.flags & CLOUDS_CALL_WAIT) != 0);
+        c.id = cl_context_id(node->context, (o->flags & CLOUDS_CALL_WAIT) != 0);
         if (code == 0) code = cl_refused(node->context, start_call(node->context, &c));
         if (code == 0) *call = c.id;
     }
-    if (code != 0) about(node, method, method_len, &o);
+    if (code != 0) about(node, method, method_len, o);
     cl_guard_leave_node(node);
     return code;
 }

@@ -1,7 +1,10 @@
 /* Design note. Records wait in a ring whose capacity always covers what is in it and what is reserved, so that a
  * completion never lacks a place. Their texts lie in a chain of chunks, in the order of the records: `waiting` counts
  * the records of a chunk that were not handed out yet. cl_events_release, at the next poll, gives back the chunks at
- * the front that have none. A chunk never moves, so the user may read one end while the other is being filled. */
+ * the front that have none. A chunk never moves, so the user may read one end while the other is being filled.
+ *
+ * An empty ring begins at its beginning again: however large it once had to be, only as much of it is touched as is in
+ * use at a time, and that stays in the cache. */
 #include "api/events.h"
 
 #include <string.h>
@@ -213,8 +216,8 @@ static void take_one(cl_events *q, const clouds_event *told, char *record, size_
     size_t bytes = cl_event_bytes(told);
     cl_record_write(record, size, told, sizeof *told);
     if (bytes) text_read(q, bytes);
-    q->head = (q->head + 1) & (q->cap - 1);
     q->len--;
+    q->head = q->len ? (q->head + 1) & (q->cap - 1) : 0;
 }
 
 size_t cl_events_take(cl_events *q, void *records, size_t size, size_t capacity)

@@ -30,6 +30,9 @@ int cl_record_check_array(enum cl_record which, size_t size);
  * in members that this library does not know. */
 int cl_record_read(enum cl_record which, const void *theirs, void *own);
 
+/* The same for a record that is only looked at: the caller's own when it has our size, or what was read to `room`. */
+int cl_record_view(enum cl_record which, const void *theirs, void *room, const void **out);
+
 /* Writes `known` bytes of a record of ours to one of the caller's; what the caller's has more is zero. */
 static inline void cl_record_write(void *theirs, size_t size, const void *own, size_t known)
 {

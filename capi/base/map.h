@@ -31,6 +31,12 @@ static inline size_t cl_idmap_find(const cl_idmap *m, uint64_t key)
     return i;
 }
 
+/* A place that will be looked at soon; in a large table it is seldom in the cache. */
+static inline void cl_idmap_expect(const cl_idmap *m, uint64_t key)
+{
+    if (m->cap) __builtin_prefetch(&m->slots[cl_idmap_hash(key) & (m->cap - 1)], 1);
+}
+
 static inline void *cl_idmap_get(const cl_idmap *m, uint64_t key)
 {
     return m->len && key ? m->slots[cl_idmap_find(m, key)].value : NULL;

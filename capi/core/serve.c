@@ -66,11 +66,12 @@ static cl_request *admit(cl_core *core, cl_node *node, const cl_envelope *e)
     if (!has_room(core, e->args.n)) return NULL;
     cl_request *r = cl_pool_take(&core->spare_requests, sizeof *r);
     if (!r) return NULL;
+    r->id = core->port.next_id(core->port.self);
+    cl_idmap_expect(&core->requests, r->id);
     if (cl_timers_adopt(core, &r->timed, request_due) != 0) return cl_pool_give(&core->spare_requests, r), NULL;
     r->bytes = e->args.n;
     core->request_bytes += r->bytes;
     r->node = node;
-    r->id = core->port.next_id(core->port.self);
     r->link = e->link;
     r->deadline = e->deadline;
     r->native = (e->flags & CL_NATIVE) != 0;
