@@ -345,6 +345,19 @@ static void who_may_not_listen(void)
     CHECK_INT(w.ready_code, CLOUDS_ESYSTEM);
     end();
     begin();
+    w.t[1].open_code = CLOUDS_ENOMEM;
+    CHECK_INT(open_bus_node(), 0); /* one listens already, so it ends in order */
+    CHECK_INT(w.ready_code, CLOUDS_ENOMEM);
+    end();
+    CHECK_INT(w.node_closed, 1);
+    begin();
+    w.t[0].open_code = CLOUDS_ENOMEM;
+    CHECK_INT(open_bus_node(), CLOUDS_ENOMEM); /* it was never opened */
+    CHECK_INT(w.leaves, 1);
+    CHECK_INT(w.ready, 0);
+    end();
+    CHECK_INT(w.node_closed, 0);
+    begin();
     w.t[0].open_code = CL_PENDING;
     CHECK_INT(open_bus_node(), 0);
     w.t[0].sink.opened(w.t[0].sink.self, &node, CLOUDS_EAUTH, "a right is missing");
