@@ -3,27 +3,28 @@ import asyncio
 import collections
 import ctypes
 import math
-import signal
 import threading
 import types
 import weakref
-from typing import (TYPE_CHECKING, Any, Awaitable, Callable, Deque, Dict, Iterator, List, Optional, Set, Tuple, Type,
-                    TypeVar, cast)
+from typing import (TYPE_CHECKING, Any, Awaitable, Callable, Deque, Dict, Iterator, List, Optional, Set, Type, TypeVar,
+                    cast)
 
 from clouds import _abi
 from clouds._call import Call, _set_result as set_result
 from clouds._error import Error
 from clouds._events import Event, Records, failure
 from clouds._faults import is_interrupt, log_failure
-from clouds._delayed import contained, finish_later, serve_later
+from clouds._delayed import contained, finish_later, ignore, outcome_of_hook, serve_later
 from clouds._library import lib, undeclared
+from clouds._listeners import QueuedEvent, await_listener, run_listeners
 from clouds._node import NodeBase
 from clouds._operations import settle
 from clouds._options import CallOptions, Number, drain_seconds, method_name
-from clouds._request import Request, call_record, detached_context, serve, serving as _serving
-from clouds._retry import HookedCall, Hooked
-from clouds._values import encode_list, results, results_at
 from clouds._readable import LoopReader
+from clouds._request import Request, call_record, detached_context, serve, serving as _serving
+from clouds._retry import Hooked, HookedCall
+from clouds._signals import begin_signals, end_signals
+from clouds._values import encode_list, results, results_at
 from clouds.errors import AfterFork
 
 _Self = TypeVar("_Self", bound="Node")
@@ -60,13 +61,12 @@ class Node(_Keywords, NodeBase):
         self._hooked_calls: Dict[int, HookedCall] = {}  # of calls with a hook
         self._tasks: "Set[asyncio.Future[Any]]" = set()  # handlers and hooks
         self._closing: "Set[asyncio.Future[Any]]" = set()  # those of them that wait for the end
-        self._events: "Deque[_QueuedEvent]" = collections.deque()  # what waits for a listener that takes its time
-        self._event_bytes, self._full = 0, False
+        self._events: "Deque[QueuedEvent]" = collections.deque()  # what waits for a listener that takes its time
+        self._event_bytes, self._full, self._flushing = 0, False, False
         self._listening: "Optional[asyncio.Future[Any]]" = None
         self._records = Records(EVENTS, TEXT)
         self._call_id = ctypes.c_uint64()
         self._call_ref = ctypes.byref(self._call_id)
-        self._flushing = False
         self._loop: Optional[asyncio.AbstractEventLoop] = None
         self._reader = LoopReader(self._handle)
         self._finalizer = weakref.finalize(self, self._reader.end)
@@ -208,7 +208,7 @@ class Node(_Keywords, NodeBase):
 
     def _run(self, fns: List[Callable[..., Any]], make: Callable[[], Any], size: int, spare: int) -> bool:
         if self._listening is None and not self._events:
-            going = _run_listeners(fns, make)
+            going = run_listeners(fns, make)
             first = next(going, None)
             if first is not None:
                 self._listening = asyncio.ensure_future(self._drain_events(first, going))
@@ -235,14 +235,14 @@ class Node(_Keywords, NodeBase):
         try:
             while True:
                 while first is not None:
-                    await _await_listener(first)
+                    await await_listener(first)
                     first = next(going, None)
                 if not self._events:
                     return
                 fns, make, size = self._events.popleft()
                 self._event_bytes -= size
                 self._full = self._full and bool(self._events)
-                going = _run_listeners(fns, make)
+                going = run_listeners(fns, make)
                 first = next(going, None)
         finally:
             self._listening = None
@@ -262,7 +262,7 @@ class Node(_Keywords, NodeBase):
             answer.close()
             return False
         else:
-            self._spawn(contained(answer), lambda task: then(_outcome(task)))
+            self._spawn(contained(answer), lambda task: then(outcome_of_hook(task)))
         return True
 
     def _serve(self, request: Request, handler: Callable[..., Any], event: Event) -> bool:
@@ -270,12 +270,12 @@ class Node(_Keywords, NodeBase):
             return False
         result = serve(request, handler, event.data, self._finish_later)
         if result is not None:
-            self._spawn(serve_later(request, result), _ignore)
+            self._spawn(serve_later(request, result), ignore)
         return True
 
     def _finish_later(self, rest: Iterator[float]) -> None:
         """What could not be queued now is tried again meanwhile."""
-        self._spawn(finish_later(rest), _ignore)
+        self._spawn(finish_later(rest), ignore)
 
     def _on_other_thread(self) -> bool:
         """Is this another thread than that of the running loop?"""
@@ -377,10 +377,7 @@ class Node(_Keywords, NodeBase):
 
     def _hook_done(self, call: int, hooked: HookedCall, task: "asyncio.Future[Any]") -> None:
         try:
-            given, problem = task.result()
-            if problem is not None:
-                raise problem
-            self._attempt(call, hooked.answer(given))
+            self._attempt(call, hooked.answer_of(task))
         except BaseException as problem:
             self._hook_failed(call, problem)
 
@@ -437,13 +434,11 @@ class Node(_Keywords, NodeBase):
         if future is None:
             future = self._new_future()
             future.set_result(None)
-        sent: "Awaitable[Optional[int]]" = future
-        return sent
+        return cast("Awaitable[Optional[int]]", future)
 
     def status(self, timeout: Optional[float] = None) -> "Awaitable[Dict[str, Dict[str, List[str]]]]":
         """Who serves what: ``{"servers": {id: [methods]}, "methods": {name: [ids]}}``."""
-        future: "Awaitable[Dict[str, Dict[str, List[str]]]]" = self._begin(lib.clouds_node_status, timeout=timeout)
-        return future
+        return cast("Awaitable[Dict[str, Dict[str, List[str]]]]", self._begin(lib.clouds_node_status, timeout=timeout))
 
     async def ping(self, timeout: Optional[float] = None) -> float:
         """Goes to the bus and back, and gives the seconds that it took; raises why it could not."""
@@ -497,111 +492,9 @@ class Node(_Keywords, NodeBase):
         if self._handle.forked():
             raise AfterFork()
         loop, stop, over = self._own_loop(), self._new_future(), self._wait_over()
-        _begin_signals(loop, stop)
+        begin_signals(loop, stop)
         try:
             await asyncio.wait([stop, over], return_when=asyncio.FIRST_COMPLETED)
         finally:
-            _end_signals(loop, stop)
+            end_signals(loop, stop)
             await self.close()
-
-
-class _Signals:
-    """SIGINT and SIGTERM while nodes run in a loop. They are for all of these nodes."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self.stops: "List[asyncio.Future[Any]]" = []
-        self._loop = loop
-        self._before = {number: self._take(number) for number in (signal.SIGINT, signal.SIGTERM)}
-
-    def _take(self, number: int) -> Any:
-        """What the program did at this signal; None for what cannot be given back, as a handler of the loop."""
-        before = signal.getsignal(number)
-        self._loop.add_signal_handler(number, self._stop_all)
-        return None if before == signal.getsignal(number) else before
-
-    def _stop_all(self) -> None:
-        for stop in self.stops:
-            settle(stop)
-
-    def give_back(self) -> None:
-        """As it was before."""
-        for number, before in self._before.items():
-            self._loop.remove_signal_handler(number)
-            if before is not None:
-                signal.signal(number, before)
-
-
-_running_in: "Dict[asyncio.AbstractEventLoop, _Signals]" = {}
-
-
-def _begin_signals(loop: asyncio.AbstractEventLoop, stop: "asyncio.Future[Any]") -> None:
-    """From here on a signal ends this future, if this is the main thread: no other hears of signals."""
-    if threading.current_thread() is not threading.main_thread():
-        return
-    if loop not in _running_in:
-        _running_in[loop] = _Signals(loop)
-    _running_in[loop].stops.append(stop)
-
-
-def _end_signals(loop: asyncio.AbstractEventLoop, stop: "asyncio.Future[Any]") -> None:
-    signals = _running_in.get(loop)
-    if signals is None or stop not in signals.stops:
-        return
-    signals.stops.remove(stop)
-    if not signals.stops:
-        del _running_in[loop]
-        signals.give_back()
-
-
-# ---- listeners
-
-_QueuedEvent = Tuple[List[Callable[..., Any]], Callable[[], Any], int]
-
-
-def _run_listeners(fns: List[Callable[..., Any]], make: Callable[[], Any]) -> Iterator[Awaitable[Any]]:
-    """Runs the listeners of one event. Gives what must be awaited before it goes on."""
-    interrupt: Optional[BaseException] = None
-    try:
-        arguments = make()
-    except Exception as problem:
-        log_failure("an event could not be read", problem)
-        return
-    for fn in fns:
-        try:
-            result = fn(*arguments)
-        except BaseException as problem:
-            log_failure("a listener failed", problem)
-            interrupt = problem if is_interrupt(problem) else interrupt
-            continue
-        if asyncio.iscoroutine(result) and not isinstance(result, Call):
-            yield result
-    if interrupt is not None:
-        raise interrupt
-
-
-async def _await_listener(coroutine: Awaitable[Any]) -> None:
-    """Waits for a listener. Whatever ends it does not end those that come after it."""
-    task = asyncio.ensure_future(contained(coroutine))
-    try:
-        await asyncio.wait([task])
-    except asyncio.CancelledError:
-        task.cancel()
-        raise
-    problem = None if task.cancelled() or task.exception() is not None else task.result()[1]
-    if problem is not None:
-        log_failure("a listener failed", problem)
-
-
-def _outcome(task: "asyncio.Future[Any]") -> Any:
-    """What a hook gave; None when it failed."""
-    if task.cancelled() or task.exception() is not None:
-        return None
-    value, problem = task.result()
-    if problem is not None:
-        log_failure("a hook failed", problem)
-    return value
-
-
-def _ignore(task: "asyncio.Future[Any]") -> None:
-    if not task.cancelled():
-        task.exception()

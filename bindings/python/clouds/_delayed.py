@@ -53,6 +53,22 @@ async def contained(coroutine: Awaitable[Any]) -> Tuple[Any, Optional[BaseExcept
         return None, problem
 
 
+def outcome_of_hook(task: "asyncio.Future[Any]") -> Any:
+    """What a hook gave; None when it failed."""
+    if task.cancelled() or task.exception() is not None:
+        return None
+    value, problem = task.result()
+    if problem is not None:
+        log_failure("a hook failed", problem)
+    return value
+
+
+def ignore(task: "asyncio.Future[Any]") -> None:
+    """Takes the exception of a task, which asyncio would report."""
+    if not task.cancelled():
+        task.exception()
+
+
 class _Loop:
     """The event loop for async functions of sync nodes: one for the process, made when it is needed."""
 

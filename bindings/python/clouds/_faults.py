@@ -2,14 +2,11 @@
 import logging
 import threading
 import traceback
-from typing import TYPE_CHECKING, Any, Dict, Tuple
+from typing import Any, Dict, Tuple
 
 from clouds._error import FACTS, Error
 from clouds._values import encode, encode_list
 from clouds.errors import ServiceError
-
-if TYPE_CHECKING:
-    from clouds._request import Request
 
 log = logging.getLogger("clouds")
 
@@ -72,18 +69,6 @@ def log_failure(words: str, problem: BaseException, *arguments: Any) -> None:
     trace = problem.__traceback__
     trace = trace.tb_next if trace is not None and trace.tb_next is not None else trace
     log.error(words, *arguments, exc_info=(type(problem), problem, trace))
-
-
-def log_failed_request(request: "Request", problem: BaseException) -> None:
-    """Logs what a handler raised, with caller and method; what it raised on purpose is a debug line."""
-    where = (escaped(request.method), escaped(request.caller), request.id)
-    if not isinstance(problem, Error):
-        log_failure("the handler of '%s' failed: caller %s, request %d", problem, *where)
-    elif isinstance(problem, ServiceError) and not problem.received:
-        log.debug("the handler of '%s' refused: caller %s, request %d: %s", *where, escaped(text_of(problem)))
-    else:
-        log.info("the handler of '%s' passed an error on: caller %s, request %d: %s", *where,
-                 escaped(text_of(problem)))
 
 
 def is_interrupt(problem: BaseException) -> bool:

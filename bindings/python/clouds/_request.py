@@ -6,11 +6,11 @@ from typing import Any, Awaitable, Callable, Iterator, Optional
 from clouds import _abi
 from clouds._error import Error
 from clouds._events import Event
-from clouds._faults import encode_error, is_interrupt, log_failed_request
+from clouds._faults import encode_error, escaped, is_interrupt, log, log_failure, text_of
 from clouds._library import lib
 from clouds._options import CallOptions
 from clouds._values import Values, decode, encode_list
-from clouds.errors import Expired, LimitReached, StaleId
+from clouds.errors import Expired, LimitReached, ServiceError, StaleId
 
 MAX_REPLY_WAIT = 60.0  # seconds that a handler waits to hand in an answer whose caller did not say how long it waits
 RECENT = 0.01  # seconds: whether a request that is younger has expired, the library has looked just now
@@ -174,7 +174,7 @@ class Request:
 
     def _finish_failed(self, problem: BaseException) -> None:
         """What the handler raised."""
-        log_failed_request(self, problem)
+        _log_failed(self, problem)
         if self._open:
             self._refuse(problem)
 
@@ -185,6 +185,18 @@ class Request:
 
     def __repr__(self) -> str:
         return f"<clouds.Request {self.method!r} of {self.caller}>"
+
+
+def _log_failed(request: Request, problem: BaseException) -> None:
+    """Logs what a handler raised, with caller and method; what it raised on purpose is a debug line."""
+    where = (escaped(request.method), escaped(request.caller), request.id)
+    if not isinstance(problem, Error):
+        log_failure("the handler of '%s' failed: caller %s, request %d", problem, *where)
+    elif isinstance(problem, ServiceError) and not problem.received:
+        log.debug("the handler of '%s' refused: caller %s, request %d: %s", *where, escaped(text_of(problem)))
+    else:
+        log.info("the handler of '%s' passed an error on: caller %s, request %d: %s", *where,
+                 escaped(text_of(problem)))
 
 
 # ---- serving

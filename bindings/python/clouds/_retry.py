@@ -32,6 +32,13 @@ class HookedCall:
         self._changed = True
         return encode_list(tuple(given))
 
+    def answer_of(self, future: Any) -> Optional[bytes]:
+        """The same for an async hook, from the future of what it gave and what it raised."""
+        given, problem = future.result()
+        if problem is not None:
+            raise problem
+        return self.answer(given)
+
     def end(self) -> None:
         """The call is over: an async hook is cancelled."""
         if self.going is not None:

@@ -223,10 +223,7 @@ class Node(_Keywords, NodeBase):
 
     def _hook_done(self, call: int, hooked: HookedCall, future: "concurrent.futures.Future[Any]") -> None:
         try:
-            given, problem = future.result()
-            if problem is not None:
-                raise problem
-            self._attempt(call, hooked.answer(given))
+            self._attempt(call, hooked.answer_of(future))
         except BaseException as problem:
             hooked.problem = problem
             lib.clouds_cancel(self._context, call)
