@@ -107,71 +107,73 @@ local function run(chunk)
   finish(xpcall(chunk, require("clouds.error").explain))
 end
 
+-- One console: `pending` is the begin of a chunk, `running` the coroutine of the last line until it has ended.
+local Console = {}
+Console.__index = Console
+
+function Console:read()
+  host.read_line(self.pending and CONTINUED or PROMPT, function(line) self:on_line(line) end)
+end
+
+function Console:start(chunk)
+  jit.off(chunk, true) -- compiled loops could not be interrupted
+  common.spawn(function()
+    local this = coroutine.running()
+    self.running = this
+    host.interruptible(this)
+    run(chunk)
+    if self.running ~= this then return end
+    self.running = nil
+    host.interruptible(nil)
+    self:read()
+  end)
+end
+
+function Console:on_line(line)
+  if not line then
+    if self.pending then report("stdin: the input ends inside a chunk") end
+    return self.done()
+  end
+  self.remember(line)
+  local text = self.pending and self.pending .. "\n" .. line or line
+  local chunk, problem = compile(text)
+  if not chunk and not problem then
+    self.pending = text
+    return self:read()
+  end
+  self.pending = nil
+  if chunk then return self:start(chunk) end
+  report(problem)
+  self:read()
+end
+
+-- A statement that waits in clouds is resumed, to raise. One that waits for something else goes on by itself.
+function Console:interrupt()
+  local waited, this = false, self.running
+  if not this then
+    self.pending = nil
+    host.cancel_line()
+    return self:read()
+  end
+  host.raise_in(this, function() waited = core.interrupt(this) end)
+  if waited or self.running ~= this then return end
+  self.running = nil
+  host.interruptible(nil)
+  report("interrupted: what runs goes on by itself")
+  self:read()
+end
+
 -- Reads and runs until the input ends, then calls `done`.
 function M.start(done)
   local on_terminal = host.is_terminal(0) and host.is_terminal(1)
   local remember = on_terminal and history.open() or function() end
-  local pending, read
-  local running -- the coroutine of the line that was entered last, until it has ended
-
-  local function start(chunk)
-    jit.off(chunk, true) -- compiled loops could not be interrupted
-    common.spawn(function()
-      local this = coroutine.running()
-      running = this
-      host.interruptible(this)
-      run(chunk)
-      if running ~= this then return end
-      running = nil
-      host.interruptible(nil)
-      read()
-    end)
-  end
-
-  local function on_line(line)
-    if not line then
-      if pending then report("stdin: the input ends inside a chunk") end
-      return done()
-    end
-    remember(line)
-    local text = pending and pending .. "\n" .. line or line
-    local chunk, problem = compile(text)
-    if not chunk and not problem then
-      pending = text
-      return read()
-    end
-    pending = nil
-    if chunk then return start(chunk) end
-    report(problem)
-    read()
-  end
-
-  -- What waits is woken, to raise. What waits for something else is left to itself.
-  local function interrupt()
-    local waited, this = false, running
-    if not this then
-      pending = nil
-      host.cancel_line()
-      return read()
-    end
-    host.raise_in(this, function() waited = core.interrupt(this) end)
-    if waited or running ~= this then return end
-    running = nil
-    host.interruptible(nil)
-    report("interrupted: what runs goes on by itself")
-    read()
-  end
-
-  function read()
-    host.read_line(pending and CONTINUED or PROMPT, on_line)
-  end
-
+  local console = setmetatable({ done = done, remember = remember }, Console)
   add_globals()
   if on_terminal then
     host.completer(function(word) return complete.list(word, { client = require("clouds.client") }) end)
-    host.on_interrupt(interrupt)
+    host.on_interrupt(function() console:interrupt() end)
   end
-  read()
+  console:read()
 end
 
 return M
