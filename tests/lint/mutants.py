@@ -444,6 +444,61 @@ class Generated(Copy):
         self.bites("_abi.py", *check)
 
 
+class Sizes(unittest.TestCase):
+    def guard(self, path, text):
+        with tempfile.TemporaryDirectory() as folder:
+            os.makedirs(os.path.dirname(f"{folder}/{path}"))
+            pathlib.Path(folder, path).write_text(text)
+            done = subprocess.run([sys.executable, SOURCE + "/tests/lint/sizes.py"], capture_output=True, text=True,
+                                  env={**os.environ, "CLOUDS_SOURCE": folder})
+            return done.returncode, done.stdout
+
+    def test_files(self):
+        for path, lines, code in (("capi/base/a.c", 500, 0), ("capi/base/a.c", 501, 1), ("tests/api/a.c", 900, 0),
+                                  ("tests/api/a.c", 901, 1), ("lua/clouds/a.lua", 501, 1)):
+            self.assertEqual(self.guard(path, "\n" * lines)[0], code, (path, lines))
+
+    def test_functions(self):
+        for path, begin, line, end in (("host/a.c", "int long_one(int a)\n{\n", "    a++;\n", "}\n"),
+                                       ("lua/clouds/a.lua", "local function long_one(a)\n", "  a = a\n", "end\n"),
+                                       ("bindings/node/lib/a.js", "function long_one(a) {\n", "  a++;\n", "}\n"),
+                                       ("bindings/node/lib/a.js", "class A {\n  long_one(a) {\n", "    a++;\n", "  }\n}\n"),
+                                       ("bindings/python/a.py", "def long_one(a):\n", "    a += 1\n", "")):
+            self.assertEqual(self.guard(path, begin + line * 57 + end)[0], 0, path)
+            code, said = self.guard(path, begin + line * 60 + end)
+            self.assertEqual((code, "long_one has 6" in said), (1, True), path + said)
+
+
+class Symbols(unittest.TestCase):
+    def guard(self, **sources):
+        with tempfile.TemporaryDirectory() as folder:
+            lines = []
+            for name, (part, text) in sources.items():
+                pathlib.Path(folder, name + ".c").write_text(text)
+                subprocess.run(["cc", "-c", f"{folder}/{name}.c", "-o", f"{folder}/{name}.o"], check=True)
+                lines.append(f"{part} {folder}/{name}.o\n")
+            pathlib.Path(folder, "list").write_text("".join(lines))
+            done = subprocess.run([sys.executable, SOURCE + "/tests/lint/symbols.py", folder + "/list"],
+                                  capture_output=True, text=True)
+            return done.returncode, done.stdout
+
+    good = {"a": ("capi", "int cl_a;"), "b": ("lua/core", "int lc_a;"), "c": ("host", "int host_a; static int cl_a;")}
+
+    def test_as_it_is(self):
+        self.assertEqual(self.guard(**self.good)[0], 0)
+
+    def test_a_prefix_of_another_part(self):
+        code, said = self.guard(**{**self.good, "d": ("host", "int cl_b;")})
+        self.assertEqual((code, "cl_b does not begin" in said), (1, True), said)
+
+    def test_one_name_twice(self):
+        code, said = self.guard(**{**self.good, "d": ("capi", "int cl_a(void) { return 0; }")})
+        self.assertEqual((code, "cl_a is defined in" in said), (1, True), said)
+
+    def test_a_part_that_is_missing(self):
+        self.assertIn("no objects of host", self.guard(a=self.good["a"], b=self.good["b"])[1])
+
+
 class Includes(Copy):
     """An arrow that points up, and a file that would know both a registry and a socket."""
     parts = ("capi", "host", "lua", "bindings/node/src", "bindings/python/clouds", "examples", "tests/lint")
