@@ -8,7 +8,7 @@
 static int enqueue(cl_context *context, enum cl_open_kind kind, const cl_command *command)
 {
     uint64_t key = cl_open_key(kind, command->id);
-    enum cl_wake whom = CL_WAKE_NOBODY;
+    enum cl_wake whom = CL_WAKE_NONE;
     pthread_mutex_lock(&context->lock);
     const void *until = cl_idmap_get(&context->open, key);
     int code = until && !cl_open_is_over(until) ? cl_queue_put(context, command, &whom) : CLOUDS_ESTALE;

@@ -80,7 +80,7 @@ static int check_call(cl_api_node *node, const cl_command *c)
 
 CL_RARE static int no_room_for_results(const cl_context *context)
 {
-    size_t bytes = context->events.bytes + context->held_bytes;
+    size_t bytes = context->events.bytes + context->wait_bytes;
     return cl_error_limit(CLOUDS_ELIMIT, bytes, context->max_result_bytes,
                           "%zu bytes of results wait to be taken already (max_event_bytes and max_in_flight_bytes)",
                           bytes);
@@ -95,16 +95,17 @@ CL_RARE static int too_many(const cl_context *context)
 /* Room for the completion, and what cancel needs to know. Under the lock. */
 static int book(cl_context *context, uint64_t id)
 {
-    int held = cl_id_is_held(id);
+    int waited = cl_id_is_waited_for(id);
     if (context->threaded && context->calls_open >= context->max_in_flight) return too_many(context);
-    if (held && context->held.len >= context->max_in_flight) return too_many(context);
+    if (waited && context->wait_slots.len >= context->max_in_flight) return too_many(context);
     /* The rest is for the results of those that are outstanding. */
-    if (cl_raise_is_full(context, context->max_result_bytes / 2)) return no_room_for_results(context);
-    int code = held ? cl_held_add(&context->held, id, &context->held_bytes) : cl_events_reserve(&context->events, 1);
+    if (cl_deliver_is_full(context, context->max_result_bytes / 2)) return no_room_for_results(context);
+    int code = waited ? cl_wait_slot_add(&context->wait_slots, id, &context->wait_bytes)
+                      : cl_events_reserve(&context->events, 1);
     if (code != 0 || !context->threaded) return code;
     code = cl_idmap_put(&context->open, cl_open_key(CL_OPEN_CALL, id), context);
     if (code == 0) context->calls_open++;
-    else if (held) cl_held_drop(&context->held, id);
+    else if (waited) cl_wait_slot_drop(&context->wait_slots, id);
     else cl_events_unreserve(&context->events, 1);
     return code;
 }
@@ -112,7 +113,7 @@ static int book(cl_context *context, uint64_t id)
 static void unbook(cl_context *context, uint64_t id)
 {
     cl_context_lock(context);
-    if (cl_id_is_held(id)) cl_held_drop(&context->held, id);
+    if (cl_id_is_waited_for(id)) cl_wait_slot_drop(&context->wait_slots, id);
     else cl_events_unreserve(&context->events, 1);
     if (context->threaded) {
         cl_idmap_take(&context->open, cl_open_key(CL_OPEN_CALL, id));
@@ -136,7 +137,7 @@ static int start_call(cl_context *context, cl_command *c)
 
 CL_RARE static void about(const cl_api_node *node, const char *method, size_t len, const clouds_call_options *options)
 {
-    cl_facts facts = {.cluster = cl_str_z(node->context->shown)};
+    cl_facts facts = {.cluster = cl_str_z(node->context->url_text)};
     if (method) facts.method = cl_str_of(method, len);
     if (options->server) facts.server = cl_str_of(options->server, options->server_len);
     cl_error_about(&facts);
@@ -189,40 +190,40 @@ static int call_method(clouds_node *handle, const char *method, size_t method_le
 int clouds_node_call(clouds_node *node, const char *method, size_t method_len, const char *args, size_t args_len,
                      const clouds_call_options *options, uint64_t *call)
 {
-    return cl_told_for_call(options, call_method(node, method, method_len, args, args_len, options, call));
+    return cl_report_call_error(options, call_method(node, method, method_len, args, args_len, options, call));
 }
 
 /* ---- cancel */
 
-/* A call kept for clouds_wait: 1 when there is nothing more to do, 0 when the core must be told. The first cancel leaves
- * the completion to a wait, even one that is there already: between two slices of waiting nobody waits. The second says
- * that nobody will. Under the lock. */
-static int can_cancel_held(cl_context *context, uint64_t call)
+/* A call kept for clouds_wait: 1 when there is nothing more to do, 0 when the core must be told. The first cancel
+ * leaves the completion to a wait, even one that is there already: between two slices of waiting nobody waits. The
+ * second says that nobody will. Under the lock. */
+static int can_cancel_waited(cl_context *context, uint64_t call)
 {
-    cl_held *held = cl_idmap_get(&context->held, call);
-    if (!held || held->abandoned || held->closing) return CLOUDS_ESTALE;
-    if (!held->canceled) {
-        held->canceled = held->done;
-        return held->done;
+    cl_wait_slot *slot = cl_idmap_get(&context->wait_slots, call);
+    if (!slot || slot->abandoned || slot->closing) return CLOUDS_ESTALE;
+    if (!slot->canceled) {
+        slot->canceled = slot->done;
+        return slot->done;
     }
-    if (held->waiters) return CLOUDS_ESTALE;
-    held->abandoned = 1;
-    if (held->done) cl_held_drop(&context->held, call);
+    if (slot->waiters) return CLOUDS_ESTALE;
+    slot->abandoned = 1;
+    if (slot->done) cl_wait_slot_drop(&context->wait_slots, call);
     return 1;
 }
 
 /* 0: the core must be told; 1: done; or CLOUDS_ESTALE. Under the lock. */
 static int can_cancel(cl_context *context, uint64_t call)
 {
-    if (cl_id_is_held(call)) return can_cancel_held(context, call);
+    if (cl_id_is_waited_for(call)) return can_cancel_waited(context, call);
     return context->threaded && !cl_idmap_get(&context->open, cl_open_key(CL_OPEN_CALL, call)) ? CLOUDS_ESTALE : 0;
 }
 
 /* A second cancel of an event to come finds nothing. Under the lock. */
 static void note_canceled(cl_context *context, uint64_t call, int canceled)
 {
-    cl_held *held = cl_id_is_held(call) ? cl_idmap_get(&context->held, call) : NULL;
-    if (held) held->canceled = canceled;
+    cl_wait_slot *slot = cl_id_is_waited_for(call) ? cl_idmap_get(&context->wait_slots, call) : NULL;
+    if (slot) slot->canceled = canceled;
     else if (context->threaded) cl_idmap_take(&context->open, cl_open_key(CL_OPEN_CALL, call));
 }
 
@@ -239,7 +240,7 @@ static int cancel_inline(cl_context *context, uint64_t call, const cl_command *c
 /* The lock is held until the command is queued: the call cannot complete before it is known whether it was. */
 static int cancel_threaded(cl_context *context, uint64_t call, const cl_command *command)
 {
-    enum cl_wake whom = CL_WAKE_NOBODY;
+    enum cl_wake whom = CL_WAKE_NONE;
     pthread_mutex_lock(&context->lock);
     int code = can_cancel(context, call);
     if (code == 0 && (code = cl_queue_put(context, command, &whom)) == 0) note_canceled(context, call, 1);

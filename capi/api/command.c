@@ -1,6 +1,6 @@
 /* Design note. The queue of thread mode: one lock for a push, one wake for as many pushes as happen before the engine
  * takes the whole list; none for a call whose author is about to wait for it while nobody runs the engine, and so will
- * (lead.c). A record carries its texts behind itself; those of the small size are used again. */
+ * (leader.c). A record carries its texts behind itself; those of the small size are used again. */
 #include "api/command.h"
 
 #include <string.h>
@@ -64,23 +64,23 @@ static cl_command *record(cl_command_queue *q, size_t bytes)
 
 static int is_waited_for(const cl_command *c)
 {
-    return c->kind == CL_DO_CALL && cl_id_is_held(c->id);
+    return c->kind == CL_DO_CALL && cl_id_is_waited_for(c->id);
 }
 
 /* Under the lock: whom a further command wakes. */
-static enum cl_wake whom_to_wake(cl_context *context, const cl_command *c)
+static enum cl_wake who_is_woken(cl_context *context, const cl_command *c)
 {
     cl_command_queue *q = &context->queue;
-    int nobody = atomic_load(&context->lead.leader) == CL_LED_BY_NOBODY;
-    if (q->woken || (nobody && is_waited_for(c))) return CL_WAKE_NOBODY;
+    int nobody = atomic_load(&context->leader.who) == CL_LEADER_NONE;
+    if (q->woken || (nobody && is_waited_for(c))) return CL_WAKE_NONE;
     q->woken = 1;
     return nobody ? CL_WAKE_THREAD : CL_WAKE_LOOP;
 }
 
 void cl_queue_wake(cl_context *context, enum cl_wake whom)
 {
-    if (whom != CL_WAKE_NOBODY) cl_loop_wake(context->loop);
-    if (whom == CL_WAKE_THREAD) cl_lead_call_thread(context);
+    if (whom != CL_WAKE_NONE) cl_loop_wake(context->loop);
+    if (whom == CL_WAKE_THREAD) cl_leader_wake_thread(context);
 }
 
 static enum cl_wake push(cl_context *context, cl_command *c)
@@ -91,7 +91,7 @@ static enum cl_wake push(cl_context *context, cl_command *c)
     q->end = &c->next;
     q->bytes += c->embedded ? 0 : record_size(c->bytes);
     q->count++;
-    return whom_to_wake(context, c);
+    return who_is_woken(context, c);
 }
 
 CL_RARE static int full(const cl_context *context, size_t waits)
@@ -164,7 +164,7 @@ int cl_refused(cl_context *context, int code)
 /* ---- the engine's side */
 
 /* An accepted command failed: this is the event that completes it. */
-static void tell_failure(cl_context *context, const cl_command *c, int code)
+static void complete_failed(cl_context *context, const cl_command *c, int code)
 {
     static const uint32_t types[] = {[CL_DO_CALL] = CLOUDS_EVENT_RESULT,
                                      [CL_DO_SEND] = CLOUDS_EVENT_SENT,
@@ -179,24 +179,24 @@ static void tell_failure(cl_context *context, const cl_command *c, int code)
     int named = type == CLOUDS_EVENT_RESULT || type == CLOUDS_EVENT_REGISTERED || type == CLOUDS_EVENT_UNREGISTERED;
     cl_facts facts = cl_error_facts();
     if (named) facts.method = c->a;
-    facts.cluster = cl_str_z(context->shown);
+    facts.cluster = cl_str_z(context->url_text);
     if (type == CLOUDS_EVENT_SENT) facts.node = c->a;
     else if (type != CLOUDS_EVENT_RESULT) facts.node = cl_str_z(c->node->id);
     cl_buf error = {0};
     if (cl_error_object(&error, code, cl_str_z(clouds_last_error()), &facts) != 0) cl_buf_clear(&error);
-    cl_raise(context, c->node,
-             &(clouds_event){.type = type,
-                             .code = code,
-                             .outcome = (uint32_t)clouds_err_outcome(code),
-                             .id = c->id,
-                             .user_data = c->user_data,
-                             .time_left = -1,
-                             .peer = "",
-                             .data = "",
-                             .error = error.len ? error.data : "",
-                             .error_len = error.len,
-                             .method = named ? c->a.p : "",
-                             .method_len = named ? c->a.n : 0});
+    cl_deliver(context, c->node,
+               &(clouds_event){.type = type,
+                               .code = code,
+                               .outcome = (uint32_t)clouds_err_outcome(code),
+                               .id = c->id,
+                               .user_data = c->user_data,
+                               .time_left = -1,
+                               .peer = "",
+                               .data = "",
+                               .error = error.len ? error.data : "",
+                               .error_len = error.len,
+                               .method = named ? c->a.p : "",
+                               .method_len = named ? c->a.n : 0});
     cl_buf_free(&error);
 }
 
@@ -304,7 +304,7 @@ void cl_queue_run(cl_context *context)
             cl_core_check_room_soon(context->core);
             continue;
         }
-        if (code != 0) tell_failure(context, c, code);
+        if (code != 0) complete_failed(context, c, code);
         if (embedded) continue;
         c->next = done;
         done = c;

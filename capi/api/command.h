@@ -68,7 +68,7 @@ void cl_queue_run(struct cl_context *context);
 void cl_queue_run_late(struct cl_context *context);
 
 /* Thread mode, in two steps, for who holds the lock of the context meanwhile: queues, and tells the engine of it. */
-enum cl_wake { CL_WAKE_NOBODY, CL_WAKE_LOOP, CL_WAKE_THREAD };
+enum cl_wake { CL_WAKE_NONE, CL_WAKE_LOOP, CL_WAKE_THREAD };
 int cl_queue_put(struct cl_context *context, const cl_command *command, enum cl_wake *whom);
 void cl_queue_wake(struct cl_context *context, enum cl_wake whom);
 

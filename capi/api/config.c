@@ -68,7 +68,7 @@ static int read_url(cl_context *context, const cl_options *options)
         if (!context->prefix) return cl_error(CLOUDS_ENOMEM, NULL);
         context->url.prefix = context->prefix;
     }
-    cl_url_describe(&context->url, context->shown, sizeof context->shown);
+    cl_url_describe(&context->url, context->url_text, sizeof context->url_text);
     return 0;
 }
 
@@ -109,7 +109,7 @@ void cl_config_core(const cl_context *context, const cl_options *options, cl_cor
                             .max_in_flight_bytes = size_of(options, CL_OPTION_max_in_flight_bytes),
                             .max_deadline = cl_options_number(options, CL_OPTION_max_deadline),
                             .tick = cl_loop_tick(),
-                            .cluster = context->shown};
+                            .cluster = context->url_text};
 }
 
 void cl_config_free(cl_context *context)

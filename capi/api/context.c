@@ -19,7 +19,7 @@
 
 /* ---- birth */
 
-static void on_alarm(void *self)
+static void on_timer(void *self)
 {
     cl_core_tick(((cl_context *)self)->core);
 }
@@ -28,7 +28,7 @@ static void on_woken(void *self)
 {
     cl_context *context = self;
     if (!context->threaded || atomic_load_explicit(&context->ending, memory_order_relaxed)) return;
-    if (atomic_load(&context->woken)) cl_raise_wakeup(context);
+    if (atomic_load(&context->woken)) cl_deliver_wakeup(context);
     cl_queue_run(context);
 }
 
@@ -54,7 +54,7 @@ static int make_engine(cl_context *context, const cl_options *options)
     const cl_loop_hooks hooks = {.self = context, .turn = cl_engine_turn, .woken = on_woken};
     int code = cl_events_reserve(&context->events, 1); /* for CONTEXT_CLOSED */
     if (code == 0) code = cl_loop_create(&hooks, &context->loop);
-    if (code == 0) code = cl_loop_timer_create(context->loop, on_alarm, context, &context->alarm);
+    if (code == 0) code = cl_loop_timer_create(context->loop, on_timer, context, &context->timer);
     if (code == 0) code = make_core(context, options);
     if (code == 0) code = make_bus(context);
     if (code == 0) cl_core_set_bus(context->core, context->bus);
@@ -66,7 +66,7 @@ static void make_locks(cl_context *context)
     pthread_mutex_init(&context->lock, NULL);
     cl_cond_init(&context->arrived);
     cl_queue_init(&context->queue);
-    cl_lead_init(&context->lead);
+    cl_leader_init(&context->leader);
 }
 
 static void free_context(cl_context *context);
@@ -149,7 +149,7 @@ static int close_context(clouds_context *handle, double drain, const clouds_oper
 int clouds_context_close(clouds_context *context, double drain, const clouds_operation_options *options,
                          uint64_t *operation)
 {
-    return cl_told_for_operation(options, close_context(context, drain, options, operation));
+    return cl_report_operation_error(options, close_context(context, drain, options, operation));
 }
 
 /* ---- death */
@@ -159,31 +159,31 @@ static void free_context(cl_context *context)
 {
     atomic_store(&context->ending, 2);
     if (context->core) cl_core_mute(context->core);
-    cl_loop_timer_destroy(context->alarm);
+    cl_loop_timer_destroy(context->timer);
     cl_loop_close(context->loop);
     if (context->bus) context->bus->ops->destroy(context->bus);
     if (context->core) cl_core_destroy(context->core);
     cl_queue_free(&context->queue); /* before the nodes, in which some of its records lie */
     CL_LIST_EACH(it, &context->nodes) cl_api_node_free(CL_OWNER(it, cl_api_node, link));
     cl_events_free(&context->events);
-    cl_held_free(&context->held);
+    cl_wait_slots_free(&context->wait_slots);
     cl_idmap_free(&context->open);
     if (context->event_fd >= 0) close(context->event_fd);
     pthread_cond_destroy(&context->arrived);
     pthread_mutex_destroy(&context->lock);
-    cl_lead_free(&context->lead);
+    cl_leader_free(&context->leader);
     cl_config_free(context);
     cl_free(context);
     cl_guard_keep(-1);
 }
 
 /* Whoever waits inside returns CLOUDS_ECLOSED. */
-static void send_home(cl_context *context)
+static void wake_waiters(cl_context *context)
 {
     cl_context_lock(context);
     atomic_store_explicit(&context->ending, 1, memory_order_release);
     pthread_cond_broadcast(&context->arrived);
-    if (context->threaded) cl_held_stir(&context->held);
+    if (context->threaded) cl_wait_slots_wake(&context->wait_slots);
     cl_context_unlock(context);
     cl_loop_wake(context->loop);
 }
@@ -211,7 +211,7 @@ void clouds_context_destroy(clouds_context *handle)
     /* In a forked child the loop's descriptors are the parent's too, and the I/O thread does not exist: what was
      * inherited is left as it is. */
     if (context->fork_generation != cl_guard_generation()) return;
-    send_home(context);
+    wake_waiters(context);
     cl_handle_retire(handle);
     if (context->threaded) cl_thread_stop(context);
     revoke_nodes(context);

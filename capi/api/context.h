@@ -8,8 +8,8 @@
 #include "api/command.h"
 #include "api/events.h"
 #include "api/guard.h"
-#include "api/held.h"
-#include "api/lead.h"
+#include "api/wait_slots.h"
+#include "api/leader.h"
 #include "base/list.h"
 #include "base/log.h"
 #include "base/map.h"
@@ -32,9 +32,9 @@ enum cl_api_counter {
 enum { CL_REFUSALS = 256 };
 
 /* Design note. The engine (loop, bus, core) is used by one thread at a time: in inline mode by whoever is inside
- * (guarded by `owner`), in thread mode by the I/O thread, or by one that waits for a call (lead.c). In thread mode the
- * others hand it commands (`queue`), and what both sides use - events, held, open, nodes, own counters - is under
- * `lock`. In inline mode nothing is locked. */
+ * (guarded by `owner`), in thread mode by the I/O thread, or by one that waits for a call (leader.c). In thread mode
+ * the others hand it commands (`queue`), and what both sides use - events, wait slots, open, nodes, own counters - is
+ * under `lock`. In inline mode nothing is locked. */
 typedef struct cl_context {
     clouds_context *handle;
     int threaded;
@@ -47,18 +47,18 @@ typedef struct cl_context {
 
     /* the engine */
     cl_loop *loop;
-    cl_loop_timer *alarm;
+    cl_loop_timer *timer;
     cl_bus *bus;
     cl_core *core;
     cl_url url;
     char *password, *prefix; /* instead of those in the url */
-    char shown[256];         /* the url without the password, for errors */
+    char url_text[256];      /* the url without the password, for errors */
     cl_limits limits;
     size_t max_in_flight, max_events, max_event_bytes;
     size_t max_result_bytes; /* of all texts that wait for the user; beyond it a result is told without its own */
     uint64_t random_state;
     int executing;  /* a command of the user is being carried out */
-    int held_done;  /* thread mode: a call completed that is waited for */
+    int wait_done;  /* thread mode: a call completed that is waited for */
     int unflushed;  /* inline: something may wait in an output buffer */
     int64_t turned; /* inline: when poll last let the loop turn */
     int finish_due; /* the last node of a closing context is gone: close the bus at the end of the turn */
@@ -73,8 +73,8 @@ typedef struct cl_context {
     pthread_mutex_t lock;
     pthread_cond_t arrived;
     cl_events events;
-    cl_idmap held;
-    size_t held_bytes; /* of the texts in it */
+    cl_idmap wait_slots;
+    size_t wait_bytes; /* of the texts in it */
     cl_idmap open;     /* thread mode: calls, requests and questions that can still be canceled or answered */
     size_t calls_open;
     uint64_t begun;   /* the latest request that was handed out */
@@ -94,13 +94,13 @@ typedef struct cl_context {
 
     /* the descriptor */
     int fd_used;
-    int poked;    /* inline: the loop's descriptor was made readable since the last run */
-    int event_fd; /* thread mode: -1 until asked for */
+    int fd_readable; /* inline: the loop's descriptor was made readable since the last run */
+    int event_fd;    /* thread mode: -1 until asked for */
     int event_fd_set;
 
     /* thread mode */
     pthread_t thread;
-    cl_lead lead;
+    cl_leader leader;
     atomic_int serves; /* methods were registered */
     cl_command_queue queue;
     cl_command close_command;
@@ -118,8 +118,8 @@ typedef struct cl_api_node {
     /* engine */
     cl_node *core;                      /* NULL before it is opened and after it closed */
     int destroyed;                      /* the user has no handle any more: freed when it is closed */
-    int unborn;                         /* its opening failed half-way: nothing is told of it */
-    int silent;                         /* destroyed without a close: its end is not told */
+    int open_failed;                    /* its opening failed half-way: nothing is told of it */
+    int no_close_event;                 /* destroyed without a close: its end is not told */
     int promised;                       /* events reserved and not raised yet: READY and NODE_CLOSED */
     uint64_t close_id, close_user_data; /* of the operation that closes it; 0: the context does */
     cl_command close_command, destroy_command;
@@ -139,15 +139,15 @@ static inline void cl_context_unlock(cl_context *context)
 static inline void cl_context_touch(cl_context *context)
 {
     context->unflushed = 1;
-    if (context->fd_used && !context->poked) {
+    if (context->fd_used && !context->fd_readable) {
         cl_loop_defer(context->loop);
-        context->poked = 1;
+        context->fd_readable = 1;
     }
 }
 
 /* A fresh id: even, or odd for a call whose completion is kept for clouds_wait. In inline mode one thread at a time is
  * inside, so that a locked step would be paid for nothing. */
-static inline uint64_t cl_context_id(cl_context *context, int held)
+static inline uint64_t cl_context_id(cl_context *context, int waited)
 {
     uint64_t id;
     if (context->threaded) {
@@ -156,10 +156,10 @@ static inline uint64_t cl_context_id(cl_context *context, int held)
         id = atomic_load_explicit(&context->next_id, memory_order_relaxed);
         atomic_store_explicit(&context->next_id, id + 2, memory_order_relaxed);
     }
-    return id + (held ? 1 : 0);
+    return id + (waited ? 1 : 0);
 }
 
-static inline int cl_id_is_held(uint64_t id)
+static inline int cl_id_is_waited_for(uint64_t id)
 {
     return (int)(id & 1);
 }
@@ -187,19 +187,19 @@ static inline int cl_open_is_over(const void *until)
 void cl_engine_port(cl_context *context, cl_port *port);
 void cl_engine_turn(void *context);
 
-/* raise.c: one event for the user, from the engine. 0; for a question also CLOUDS_ENOMEM: it was not asked. */
-int cl_raise(cl_context *context, cl_api_node *node, const clouds_event *event);
+/* deliver.c: one event for the user, from the engine. 0; for a question also CLOUDS_ENOMEM: it was not asked. */
+int cl_deliver(cl_context *context, cl_api_node *node, const clouds_event *event);
 /* Under the lock: the texts that wait for the user leave no room for those of one more result. */
-int cl_raise_is_full(const cl_context *context, size_t bytes);
+int cl_deliver_is_full(const cl_context *context, size_t bytes);
 /* Room for the event of a request that arrived; 0 or why it must be refused. */
-int cl_raise_reserve_request(cl_context *context);
+int cl_deliver_reserve_request(cl_context *context);
 /* See cl_port. */
-int cl_raise_withdraw(cl_context *context, uint64_t request);
-void cl_raise_forget(cl_context *context, uint64_t request);
+int cl_deliver_withdraw(cl_context *context, uint64_t request);
+void cl_deliver_forget(cl_context *context, uint64_t request);
 /* Thread mode: who polls is to return; see clouds_wakeup. */
-void cl_raise_wakeup(cl_context *context);
+void cl_deliver_wakeup(cl_context *context);
 /* At the end of a turn: tells who waits. */
-void cl_raise_flush(cl_context *context);
+void cl_deliver_flush(cl_context *context);
 
 /* poll.c, inline mode: one turn of the loop that waits for nothing. */
 void cl_poll_turn(cl_context *context);

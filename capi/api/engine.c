@@ -26,30 +26,30 @@ static uint64_t port_random(void *self)
 static void port_arm(void *self, int64_t when)
 {
     cl_context *context = self;
-    if (when == INT64_MAX) cl_loop_timer_stop(context->alarm);
-    else cl_loop_timer_set(context->alarm, when);
+    if (when == INT64_MAX) cl_loop_timer_stop(context->timer);
+    else cl_loop_timer_set(context->timer, when);
 }
 
 static int port_event(void *self, void *tag, const clouds_event *event)
 {
-    return cl_raise(self, tag, event);
+    return cl_deliver(self, tag, event);
 }
 
 /* What the user asked for was given its place when it was accepted; so this is about requests. */
 static int port_reserve(void *self)
 {
     cl_context *context = self;
-    return context->executing ? 0 : cl_raise_reserve_request(context);
+    return context->executing ? 0 : cl_deliver_reserve_request(context);
 }
 
 static int port_withdraw_request(void *self, uint64_t request)
 {
-    return cl_raise_withdraw(self, request);
+    return cl_deliver_withdraw(self, request);
 }
 
 static void port_forget_request(void *self, uint64_t request)
 {
-    cl_raise_forget(self, request);
+    cl_deliver_forget(self, request);
 }
 
 static uint64_t port_next_id(void *self)
@@ -60,15 +60,15 @@ static uint64_t port_next_id(void *self)
 static void bus_is_closed(cl_context *context)
 {
     context->bus_closed = 1;
-    cl_raise(context, NULL,
-             &(clouds_event){.type = CLOUDS_EVENT_CONTEXT_CLOSED,
-                             .id = context->close_id,
-                             .user_data = context->close_user_data,
-                             .time_left = -1,
-                             .peer = "",
-                             .method = "",
-                             .data = "",
-                             .error = ""});
+    cl_deliver(context, NULL,
+               &(clouds_event){.type = CLOUDS_EVENT_CONTEXT_CLOSED,
+                               .id = context->close_id,
+                               .user_data = context->close_user_data,
+                               .time_left = -1,
+                               .peer = "",
+                               .method = "",
+                               .data = "",
+                               .error = ""});
 }
 
 static void port_closed(void *self, void *tag)
@@ -119,7 +119,7 @@ void cl_engine_turn(void *self)
 {
     cl_context *context = self;
     if (is_ended(context) || !context->bus) return;
-    cl_raise_flush(context);
+    cl_deliver_flush(context);
     if (context->finish_due && !context->bus_closing) {
         context->bus_closing = 1;
         context->bus->ops->close(context->bus);
@@ -129,7 +129,7 @@ void cl_engine_turn(void *self)
         use_room(context);
     }
     context->unflushed = 0;
-    context->poked = 0;
+    context->fd_readable = 0;
     /* What could not be written may have ended a call: nobody may sleep before that is told. */
     if (context->signal_due) cl_loop_defer(context->loop);
 }

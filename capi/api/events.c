@@ -70,7 +70,7 @@ void cl_event_clear(clouds_event *e)
     e->peer_len = e->method_len = e->data_len = e->error_len = e->meta_len = e->bytes_len = 0;
 }
 
-void cl_event_strip(clouds_event *e)
+void cl_event_drop_texts(clouds_event *e)
 {
     if (e->outcome != CLOUDS_OUTCOME_NOT_DONE) e->outcome = CLOUDS_OUTCOME_UNKNOWN;
     e->code = CLOUDS_ENOMEM;
@@ -193,7 +193,7 @@ void cl_events_complete(cl_events *q, const clouds_event *event, clouds_node *no
     clouds_event *e = append(q);
     *e = *event;
     e->node = node;
-    if (bytes && !to) cl_event_strip(e);
+    if (bytes && !to) cl_event_drop_texts(e);
     else cl_event_place(e, to);
 }
 
@@ -211,10 +211,10 @@ int cl_events_add(cl_events *q, const clouds_event *event, clouds_node *node)
 }
 
 /* Takes the event that is next out of the ring. */
-static void take_one(cl_events *q, const clouds_event *told, char *record, size_t size)
+static void take_one(cl_events *q, const clouds_event *event, char *record, size_t size)
 {
-    size_t bytes = cl_event_bytes(told);
-    cl_record_write(record, size, told, sizeof *told);
+    size_t bytes = cl_event_bytes(event);
+    cl_record_write(record, size, event, sizeof *event);
     if (bytes) text_read(q, bytes);
     q->len--;
     q->head = q->len ? (q->head + 1) & (q->cap - 1) : 0;

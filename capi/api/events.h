@@ -54,6 +54,6 @@ int cl_text_room_lacks(cl_text_room *room, size_t bytes, const char *whose);
 /* All texts become absent. */
 void cl_event_clear(clouds_event *event);
 /* What a completion becomes when there is no memory for its texts. */
-void cl_event_strip(clouds_event *event);
+void cl_event_drop_texts(clouds_event *event);
 
 #endif

@@ -49,12 +49,12 @@ static int do_answer(cl_context *context, const cl_command *c)
 
 int cl_execute_answer(cl_context *context, uint64_t request, cl_str error, cl_str result)
 {
-    unsigned words = cl_error_serial();
+    unsigned serial = cl_error_serial();
     context->executing = 1;
     int code = cl_core_answer(context->core, request, error, result);
     context->executing = 0;
     if (code == CLOUDS_ELIMIT) return stays_open();
-    if (code != 0 && words == cl_error_serial()) cl_error(code, NULL);
+    if (code != 0 && serial == cl_error_serial()) cl_error(code, NULL);
     return code;
 }
 
@@ -67,9 +67,9 @@ static int do_open(cl_context *context, cl_api_node *node)
     context->core_nodes++;
     code = cl_node_open(node->core, node->heartbeat);
     if (code == 0) return 0;
-    node->unborn = 1;
+    node->open_failed = 1;
     cl_core_node_closed(context->core, node->core);
-    node->unborn = 0;
+    node->open_failed = 0;
     return code;
 }
 
@@ -95,7 +95,7 @@ static int do_close_node(const cl_command *c)
     return cl_node_is_closing(node->core) ? 0 : cl_node_close(node->core, c->x);
 }
 
-static int do_destroy(cl_api_node *node, int silent)
+static int do_destroy(cl_api_node *node, int no_close_event)
 {
     if (!node->core) {
         cl_api_node_free(node);
@@ -103,7 +103,7 @@ static int do_destroy(cl_api_node *node, int silent)
     }
     /* The rest happens when the bus gave up the address. */
     node->destroyed = 1;
-    if (silent) node->silent = 1;
+    if (no_close_event) node->no_close_event = 1;
     if (!cl_node_is_closing(node->core)) cl_node_close(node->core, 0);
     return 0;
 }
@@ -170,10 +170,10 @@ static int dispatch(cl_context *context, const cl_command *c)
 
 int cl_execute(cl_context *context, const cl_command *command)
 {
-    unsigned words = cl_error_serial();
+    unsigned serial = cl_error_serial();
     context->executing = 1;
     int code = command->kind == CL_DO_CALL ? do_call(command) : dispatch(context, command);
     context->executing = 0;
-    if (code != 0 && words == cl_error_serial()) cl_error(code, NULL);
+    if (code != 0 && serial == cl_error_serial()) cl_error(code, NULL);
     return code;
 }

@@ -40,13 +40,13 @@ static void tell(char *room, size_t size)
 /* A record of the first version has both members; one that is refused for its size is not read. */
 #define HAS_ROOM(record, o) ((o) && cl_record_fits(CL_RECORD_##record, (o)->size))
 
-int cl_told_for_call(const clouds_call_options *o, int code)
+int cl_report_call_error(const clouds_call_options *o, int code)
 {
     if (code < 0 && HAS_ROOM(clouds_call_options, o)) tell(o->error, o->error_size);
     return code;
 }
 
-int cl_told_for_operation(const clouds_operation_options *o, int code)
+int cl_report_operation_error(const clouds_operation_options *o, int code)
 {
     if (code < 0 && HAS_ROOM(clouds_operation_options, o)) tell(o->error, o->error_size);
     return code;

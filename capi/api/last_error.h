@@ -6,7 +6,7 @@
 #include "clouds.h"
 
 /* Both return `code`. */
-int cl_told_for_call(const clouds_call_options *options, int code);
-int cl_told_for_operation(const clouds_operation_options *options, int code);
+int cl_report_call_error(const clouds_call_options *options, int code);
+int cl_report_operation_error(const clouds_operation_options *options, int code);
 
 #endif

@@ -60,7 +60,7 @@ static int add(cl_context *context, int level, const char *text, const cl_log_fa
 }
 
 /* Under the lock. */
-static int tell_missed(cl_context *context)
+static int add_missed(cl_context *context)
 {
     char text[80];
     if (!context->log_missed) return 0;
@@ -80,6 +80,6 @@ void cl_log_events_line(void *self, int level, const char *text, const cl_log_fa
     cl_context *context = self;
     if (context->bus_closed) return; /* nothing comes after CLOUDS_EVENT_CONTEXT_CLOSED */
     cl_context_lock(context);
-    if (!has_room(context) || tell_missed(context) != 0 || add(context, level, text, facts) != 0) context->log_missed++;
+    if (!has_room(context) || add_missed(context) != 0 || add(context, level, text, facts) != 0) context->log_missed++;
     cl_context_unlock(context);
 }

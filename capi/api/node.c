@@ -126,7 +126,7 @@ static int close_node(clouds_node *handle, double drain, const clouds_operation_
 
 int clouds_node_close(clouds_node *node, double drain, const clouds_operation_options *options, uint64_t *operation)
 {
-    return cl_told_for_operation(options, close_node(node, drain, options, operation));
+    return cl_report_operation_error(options, close_node(node, drain, options, operation));
 }
 
 /* The handle is dead; what becomes of the node is the engine's business. */
@@ -196,7 +196,7 @@ static int about(const cl_api_node *node, cl_str method, cl_str receiver, int co
     if (code == 0) return 0;
     cl_error_about(&(cl_facts){.method = method,
                                .node = receiver.n ? receiver : cl_str_z(node->id),
-                               .cluster = cl_str_z(node->context->shown)});
+                               .cluster = cl_str_z(node->context->url_text)});
     return code;
 }
 
@@ -228,15 +228,15 @@ static int method_operation(clouds_node *handle, enum cl_command_kind kind, cons
 int clouds_node_register(clouds_node *node, const char *method, size_t method_len,
                          const clouds_operation_options *options, uint64_t *operation)
 {
-    return cl_told_for_operation(
-        options, method_operation(node, CL_DO_REGISTER, method, method_len, options, operation));
+    return cl_report_operation_error(options,
+                                     method_operation(node, CL_DO_REGISTER, method, method_len, options, operation));
 }
 
 int clouds_node_unregister(clouds_node *node, const char *method, size_t method_len,
                            const clouds_operation_options *options, uint64_t *operation)
 {
-    return cl_told_for_operation(
-        options, method_operation(node, CL_DO_UNREGISTER, method, method_len, options, operation));
+    return cl_report_operation_error(options,
+                                     method_operation(node, CL_DO_UNREGISTER, method, method_len, options, operation));
 }
 
 static int ask_status(clouds_node *handle, const clouds_operation_options *options, uint64_t *operation)
@@ -252,7 +252,7 @@ static int ask_status(clouds_node *handle, const clouds_operation_options *optio
 
 int clouds_node_status(clouds_node *node, const clouds_operation_options *options, uint64_t *operation)
 {
-    return cl_told_for_operation(options, ask_status(node, options, operation));
+    return cl_report_operation_error(options, ask_status(node, options, operation));
 }
 
 /* ---- messages */
@@ -260,7 +260,8 @@ int clouds_node_status(clouds_node *node, const clouds_operation_options *option
 static int check_send(const cl_api_node *node, cl_str receiver, cl_str value, uint32_t flags, const uint64_t *operation)
 {
     const cl_limits *limits = &node->context->limits;
-    if (flags & ~(uint32_t)CLOUDS_SEND_CONFIRM) return cl_error(CLOUDS_ENOTSUP, "this version does not know the flags %u of a message", flags);
+    if (flags & ~(uint32_t)CLOUDS_SEND_CONFIRM)
+        return cl_error(CLOUDS_ENOTSUP, "this version does not know the flags %u of a message", flags);
     if (flags && !operation) return cl_error(CLOUDS_EINVAL, "the pointer for the operation's id is NULL");
     int code = cl_check_name(receiver, 65535, "receiver");
     if (code == 0 && value.n) code = cl_check_json(limits, value, 0, "the value");
@@ -297,6 +298,6 @@ static int send_value(clouds_node *handle, const char *receiver, size_t receiver
 int clouds_node_send(clouds_node *node, const char *receiver, size_t receiver_len, const char *value, size_t value_len,
                      uint32_t flags, const clouds_operation_options *options, uint64_t *operation)
 {
-    return cl_told_for_operation(
+    return cl_report_operation_error(
         options, send_value(node, receiver, receiver_len, value, value_len, flags, options, operation));
 }

@@ -21,13 +21,14 @@ int cl_operation_read(const clouds_operation_options *theirs, const uint64_t *op
 /* Under the lock: room for the completion, and what cancel needs to know. */
 static int book(cl_context *context, uint64_t id)
 {
-    int held = cl_id_is_held(id);
-    if (held && context->held.len >= context->max_in_flight) return CLOUDS_ELIMIT;
-    int code = held ? cl_held_add(&context->held, id, &context->held_bytes) : cl_events_reserve(&context->events, 1);
+    int waited = cl_id_is_waited_for(id);
+    if (waited && context->wait_slots.len >= context->max_in_flight) return CLOUDS_ELIMIT;
+    int code = waited ? cl_wait_slot_add(&context->wait_slots, id, &context->wait_bytes)
+                      : cl_events_reserve(&context->events, 1);
     if (code != 0 || !context->threaded) return code;
     code = cl_idmap_put(&context->open, cl_open_key(CL_OPEN_CALL, id), context);
     if (code == 0) return 0;
-    if (held) cl_held_drop(&context->held, id);
+    if (waited) cl_wait_slot_drop(&context->wait_slots, id);
     else cl_events_unreserve(&context->events, 1);
     return code;
 }
@@ -35,7 +36,7 @@ static int book(cl_context *context, uint64_t id)
 static void unbook(cl_context *context, uint64_t id)
 {
     cl_context_lock(context);
-    if (cl_id_is_held(id)) cl_held_drop(&context->held, id);
+    if (cl_id_is_waited_for(id)) cl_wait_slot_drop(&context->wait_slots, id);
     else cl_events_unreserve(&context->events, 1);
     if (context->threaded) cl_idmap_take(&context->open, cl_open_key(CL_OPEN_CALL, id));
     cl_context_unlock(context);
@@ -67,12 +68,12 @@ int cl_operation_start(cl_context *context, const clouds_operation_options *o, c
 int cl_operation_start_close(cl_context *context, const clouds_operation_options *o, cl_command *command,
                              uint64_t *operation)
 {
-    int held = (o->flags & CLOUDS_OPERATION_WAIT) != 0;
-    uint64_t id = command->id = cl_context_id(context, held);
+    int waited = (o->flags & CLOUDS_OPERATION_WAIT) != 0;
+    uint64_t id = command->id = cl_context_id(context, waited);
     command->user_data = o->user_data;
     cl_context_lock(context);
-    int code = held ? cl_held_add(&context->held, id, &context->held_bytes) : 0;
-    if (held && code == 0) ((cl_held *)cl_idmap_get(&context->held, id))->closing = 1;
+    int code = waited ? cl_wait_slot_add(&context->wait_slots, id, &context->wait_bytes) : 0;
+    if (waited && code == 0) ((cl_wait_slot *)cl_idmap_get(&context->wait_slots, id))->closing = 1;
     cl_context_unlock(context);
     if (code != 0) return cl_error(code, NULL);
     if (operation) *operation = id;

@@ -233,7 +233,7 @@ static int event_fd(cl_context *context)
         context->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
         context->event_fd_set = context->event_fd >= 0 && has_something_to_say(context);
         if (context->event_fd_set) cl_event_fd_write(context->event_fd);
-        cl_lead_call_thread(context); /* who sleeps outside hears of nothing that it has not read */
+        cl_leader_wake_thread(context); /* who sleeps outside hears of nothing that it has not read */
     }
     int fd = context->event_fd >= 0 ? context->event_fd : cl_error(CLOUDS_ESYSTEM, "eventfd: %s", strerror(errno));
     pthread_mutex_unlock(&context->lock);

@@ -27,7 +27,7 @@ static void *run(void *self)
     cl_log_events_begin(context);
     while (!atomic_load_explicit(&context->ending, memory_order_acquire)) {
         cl_loop_run(context->loop, -1);
-        if (context->held_done) cl_lead_step_back(context);
+        if (context->wait_done) cl_leader_step_back(context);
     }
     return NULL;
 }
@@ -45,6 +45,6 @@ int cl_thread_start(cl_context *context)
 void cl_thread_stop(cl_context *context)
 {
     cl_loop_wake(context->loop);
-    cl_lead_call_thread(context);
+    cl_leader_wake_thread(context);
     pthread_join(context->thread, NULL);
 }

@@ -8,7 +8,7 @@
 
 typedef struct waiting {
     cl_context *context;
-    cl_held *held;
+    cl_wait_slot *slot;
     clouds_event *event;
     size_t size;
     cl_text_room *room; /* where the texts go; NULL: to a block of their own */
@@ -21,20 +21,20 @@ static int no_such_call(void)
 
 static int hand_out(const waiting *w)
 {
-    cl_idmap *set = &w->context->held;
+    cl_idmap *set = &w->context->wait_slots;
     if (!w->room) {
-        int code = cl_held_take(set, w->held, w->event, w->size);
+        int code = cl_wait_slot_take(set, w->slot, w->event, w->size);
         return code == 0 ? 1 : code;
     }
-    if (cl_held_take_into(set, w->held, w->event, w->size, w->room)) return 1;
-    return cl_text_room_lacks(w->room, cl_event_bytes(&w->held->event), "the event");
+    if (cl_wait_slot_take_into(set, w->slot, w->event, w->size, w->room)) return 1;
+    return cl_text_room_lacks(w->room, cl_event_bytes(&w->slot->event), "the event");
 }
 
 /* 1 when it was taken, 0 when it is still to come, or an error. */
-static int look(const waiting *w)
+static int take_if_ready(const waiting *w)
 {
-    if (w->held->gone) return no_such_call();
-    if (w->held->done || w->held->asks) return hand_out(w);
+    if (w->slot->gone) return no_such_call();
+    if (w->slot->done || w->slot->asks) return hand_out(w);
     int ending = atomic_load_explicit(&w->context->ending, memory_order_acquire);
     return ending ? cl_error(CLOUDS_ECLOSED, "the context is closed") : 0;
 }
@@ -43,11 +43,11 @@ static int wait_inline(const waiting *w, double timeout)
 {
     int64_t until = cl_deadline_ms(timeout);
     int code;
-    while ((code = look(w)) == 0) {
+    while ((code = take_if_ready(w)) == 0) {
         int64_t left = cl_deadline_left(until);
         cl_loop_run(w->context->loop, left);
         if (left != 0) continue;
-        code = look(w);
+        code = take_if_ready(w);
         break;
     }
     if (w->context->fd_used && (w->context->events.len || w->context->over)) cl_loop_defer(w->context->loop);
@@ -56,7 +56,7 @@ static int wait_inline(const waiting *w, double timeout)
 
 /* Runs the engine meanwhile, which is this thread's. What was asked of it may fail at once, so it looks again before it
  * sleeps. Under the lock. */
-static int lead(const waiting *w, int64_t until)
+static int run_engine(const waiting *w, int64_t until)
 {
     cl_context *context = w->context;
     int64_t left = 1;
@@ -65,14 +65,14 @@ static int lead(const waiting *w, int64_t until)
     cl_log_events_begin(context);
     cl_queue_run(context);
     pthread_mutex_lock(&context->lock);
-    while ((code = look(w)) == 0 && left != 0) {
+    while ((code = take_if_ready(w)) == 0 && left != 0) {
         pthread_mutex_unlock(&context->lock);
         left = cl_deadline_left(until);
         cl_loop_run(context->loop, left);
         pthread_mutex_lock(&context->lock);
     }
     cl_log_events_end(context);
-    cl_lead_leave(context);
+    cl_leader_leave(context);
     return code;
 }
 
@@ -83,10 +83,10 @@ static int wait_threaded(const waiting *w, double timeout)
     struct timespec moment;
     cl_deadline_timespec(timeout, &moment);
     int code, expired = timeout == 0;
-    while ((code = look(w)) == 0 && !expired) {
-        if (cl_lead_take(w->context)) return lead(w, until);
-        if (timeout < 0) pthread_cond_wait(&w->held->changed, &w->context->lock);
-        else expired = pthread_cond_timedwait(&w->held->changed, &w->context->lock, &moment) == ETIMEDOUT;
+    while ((code = take_if_ready(w)) == 0 && !expired) {
+        if (cl_leader_take(w->context)) return run_engine(w, until);
+        if (timeout < 0) pthread_cond_wait(&w->slot->changed, &w->context->lock);
+        else expired = pthread_cond_timedwait(&w->slot->changed, &w->context->lock, &moment) == ETIMEDOUT;
     }
     return code;
 }
@@ -94,9 +94,9 @@ static int wait_threaded(const waiting *w, double timeout)
 static int wait_for(waiting *w, uint64_t call, double timeout)
 {
     cl_context_lock(w->context);
-    w->held = cl_held_enter(&w->context->held, call);
-    int code = !w->held ? no_such_call() : w->context->threaded ? wait_threaded(w, timeout) : wait_inline(w, timeout);
-    if (w->held) cl_held_leave(w->held);
+    w->slot = cl_wait_slot_enter(&w->context->wait_slots, call);
+    int code = !w->slot ? no_such_call() : w->context->threaded ? wait_threaded(w, timeout) : wait_inline(w, timeout);
+    if (w->slot) cl_wait_slot_leave(w->slot);
     cl_context_unlock(w->context);
     return code;
 }
@@ -128,5 +128,5 @@ int clouds_wait_into(clouds_context *context, uint64_t call, double timeout, clo
 int clouds_event_release(clouds_event *event)
 {
     int code = event ? cl_guard_hooks() : 0;
-    return event && code == 0 ? cl_held_release(event) : code;
+    return event && code == 0 ? cl_event_free_texts(event) : code;
 }

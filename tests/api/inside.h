@@ -11,8 +11,8 @@ static inline int waiters_of(clouds_context *handle, uint64_t call)
 {
     cl_context *context = cl_handle_enter(handle, CL_HANDLE_CONTEXT);
     pthread_mutex_lock(&context->lock);
-    cl_held *held = cl_idmap_get(&context->held, call);
-    int n = held ? held->waiters : 0;
+    cl_wait_slot *slot = cl_idmap_get(&context->wait_slots, call);
+    int n = slot ? slot->waiters : 0;
     pthread_mutex_unlock(&context->lock);
     cl_handle_leave(handle);
     return n;

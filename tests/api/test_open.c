@@ -107,9 +107,9 @@ static void one_to_be_refused_is_withdrawn(void)
     clouds_context *handle = kit_context(kit_url("inproc:"), "inline");
     cl_context *context = cl_handle_enter(handle, CL_HANDLE_CONTEXT);
     context->refusals[context->refusal_count++] = 1000;
-    CHECK_INT(cl_raise_withdraw(context, 1000), 1);
+    CHECK_INT(cl_deliver_withdraw(context, 1000), 1);
     CHECK_INT(context->withdrawn, 0);
-    CHECK_INT(cl_raise_withdraw(context, 1002), 1);
+    CHECK_INT(cl_deliver_withdraw(context, 1002), 1);
     CHECK_INT(context->withdrawn, 1);
     context->refusal_count = 0;
     cl_handle_leave(handle);

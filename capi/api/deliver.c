@@ -36,7 +36,7 @@ static int is_full(const cl_context *context)
 }
 
 /* Room for a request. One that comes while the user does not keep up is refused by the core. */
-int cl_raise_reserve_request(cl_context *context)
+int cl_deliver_reserve_request(cl_context *context)
 {
     cl_context_lock(context);
     int code = is_full(context) ? CLOUDS_ELIMIT : cl_events_reserve(&context->events, 1);
@@ -62,7 +62,7 @@ static int remember(cl_context *context, enum cl_open_kind kind, uint64_t id, in
     return cl_idmap_put(&context->open, cl_open_key(kind, id), cl_open_until(deadline));
 }
 
-void cl_raise_forget(cl_context *context, uint64_t request)
+void cl_deliver_forget(cl_context *context, uint64_t request)
 {
     if (!context->threaded) return;
     pthread_mutex_lock(&context->lock);
@@ -78,7 +78,7 @@ static int is_refused(const cl_context *context, uint64_t request)
 }
 
 /* Ids of requests rise, and their events are handed out in this order. One that is to be refused has no event. */
-int cl_raise_withdraw(cl_context *context, uint64_t request)
+int cl_deliver_withdraw(cl_context *context, uint64_t request)
 {
     cl_context_lock(context);
     int waits = request > context->begun;
@@ -97,7 +97,7 @@ static void forget_call(cl_context *context, uint64_t id)
     context->calls_open--;
 }
 
-static void raise_request(cl_context *context, const clouds_event *event, clouds_node *node)
+static void deliver_request(cl_context *context, const clouds_event *event, clouds_node *node)
 {
     if (remember(context, CL_OPEN_REQUEST, event->id, event->number) != 0 ||
         cl_events_add(&context->events, event, node) != 0) {
@@ -106,24 +106,25 @@ static void raise_request(cl_context *context, const clouds_event *event, clouds
     }
 }
 
-int cl_raise_is_full(const cl_context *context, size_t bytes)
+int cl_deliver_is_full(const cl_context *context, size_t bytes)
 {
-    return context->events.bytes + context->held_bytes + bytes > context->max_result_bytes;
+    return context->events.bytes + context->wait_bytes + bytes > context->max_result_bytes;
 }
 
 static void complete_call(cl_context *context, const clouds_event *event, clouds_node *node)
 {
-    if (cl_id_is_held(event->id)) context->held_done = 1, cl_held_complete(&context->held, event, node);
+    if (cl_id_is_waited_for(event->id))
+        context->wait_done = 1, cl_wait_slot_complete(&context->wait_slots, event, node);
     else cl_events_complete(&context->events, event, node);
 }
 
 /* The user takes results more slowly than they come: the call completes, with the fact that what it gave is lost. */
-CL_RARE static void lose_result(cl_context *context, const clouds_event *event, clouds_node *node)
+CL_RARE static void complete_without_result(cl_context *context, const clouds_event *event, clouds_node *node)
 {
     cl_buf error = {0};
     cl_facts facts = {.method = cl_str_of(event->method, event->method_len),
                       .server = cl_str_of(event->peer, event->peer_len),
-                      .cluster = cl_str_z(context->shown),
+                      .cluster = cl_str_z(context->url_text),
                       .size = cl_event_bytes(event),
                       .limit = context->max_result_bytes};
     cl_str words = CL_STR("the result is lost: too many bytes of results wait to be taken already (max_event_bytes and "
@@ -142,11 +143,11 @@ CL_RARE static void lose_result(cl_context *context, const clouds_event *event, 
 }
 
 /* Only what a server sent is large. */
-static void raise_result(cl_context *context, const clouds_event *event, clouds_node *node)
+static void deliver_result(cl_context *context, const clouds_event *event, clouds_node *node)
 {
     forget_call(context, event->id);
     int is_answer = event->outcome == CLOUDS_OUTCOME_OK || event->outcome == CLOUDS_OUTCOME_APP_ERROR;
-    if (is_answer && cl_raise_is_full(context, cl_event_bytes(event))) lose_result(context, event, node);
+    if (is_answer && cl_deliver_is_full(context, cl_event_bytes(event))) complete_without_result(context, event, node);
     else complete_call(context, event, node);
 }
 
@@ -156,31 +157,31 @@ static int is_close(uint32_t type)
 }
 
 /* The room of a close was made in the queue, before anybody said that its event would go elsewhere. */
-CL_RARE static void raise_operation(cl_context *context, const clouds_event *event, clouds_node *node)
+CL_RARE static void deliver_operation(cl_context *context, const clouds_event *event, clouds_node *node)
 {
-    int held = event->id && cl_id_is_held(event->id);
+    int waited = event->id && cl_id_is_waited_for(event->id);
     if (context->threaded && event->id) cl_idmap_take(&context->open, cl_open_key(CL_OPEN_CALL, event->id));
-    if (!held) {
+    if (!waited) {
         cl_events_complete(&context->events, event, node);
         return;
     }
     if (is_close(event->type)) cl_events_unreserve(&context->events, 1);
     if (event->type == CLOUDS_EVENT_CONTEXT_CLOSED) context->over = 1;
-    context->held_done = 1;
-    cl_held_complete(&context->held, event, node);
+    context->wait_done = 1;
+    cl_wait_slot_complete(&context->wait_slots, event, node);
 }
 
 /* Those before an attempt go to who waits for the call. */
-CL_RARE static int raise_question(cl_context *context, const clouds_event *event, clouds_node *node)
+CL_RARE static int deliver_question(cl_context *context, const clouds_event *event, clouds_node *node)
 {
     int attempt = event->type == CLOUDS_EVENT_ATTEMPT;
     enum cl_open_kind kind = attempt ? CL_OPEN_ATTEMPT : CL_OPEN_QUESTION;
     if (remember(context, kind, event->id, 0) != 0) return CLOUDS_ENOMEM;
-    int held = attempt && cl_id_is_held(event->id);
-    return held ? cl_held_ask(&context->held, event, node) : cl_events_add(&context->events, event, node);
+    int waited = attempt && cl_id_is_waited_for(event->id);
+    return waited ? cl_wait_slot_ask(&context->wait_slots, event, node) : cl_events_add(&context->events, event, node);
 }
 
-CL_RARE static void raise_other(cl_context *context, const clouds_event *event, clouds_node *node)
+CL_RARE static void deliver_other(cl_context *context, const clouds_event *event, clouds_node *node)
 {
     if ((may_drop(event->type) && is_full(context)) || cl_events_add(&context->events, event, node) != 0)
         context->counters[CL_COUNT_DROPPED_EVENTS]++;
@@ -199,9 +200,9 @@ static int is_question(uint32_t type)
 
 static int add(cl_context *context, const clouds_event *event, clouds_node *node)
 {
-    if (is_question(event->type)) return raise_question(context, event, node);
-    if (is_reserved(event->type)) raise_operation(context, event, node);
-    else raise_other(context, event, node);
+    if (is_question(event->type)) return deliver_question(context, event, node);
+    if (is_reserved(event->type)) deliver_operation(context, event, node);
+    else deliver_other(context, event, node);
     return 0;
 }
 
@@ -209,13 +210,13 @@ static int add(cl_context *context, const clouds_event *event, clouds_node *node
 static int note(cl_api_node *node, uint32_t type)
 {
     if (type != CLOUDS_EVENT_READY && type != CLOUDS_EVENT_NODE_CLOSED) return 1;
-    if (node->unborn || (node->silent && type == CLOUDS_EVENT_NODE_CLOSED)) return 0;
+    if (node->open_failed || (node->no_close_event && type == CLOUDS_EVENT_NODE_CLOSED)) return 0;
     if (node->promised > 0) node->promised--;
     return 1;
 }
 
 /* With what the node, and its end, are known by. */
-CL_RARE static int raise_of_node(cl_context *context, cl_api_node *node, const clouds_event *event)
+CL_RARE static int deliver_of_node(cl_context *context, cl_api_node *node, const clouds_event *event)
 {
     if (node && !note(node, event->type)) return 0;
     clouds_event said = *event;
@@ -228,19 +229,19 @@ CL_RARE static int raise_of_node(cl_context *context, cl_api_node *node, const c
 }
 
 /* The events of calls and requests, most of all there are, are told as the core made them. */
-int cl_raise(cl_context *context, cl_api_node *node, const clouds_event *event)
+int cl_deliver(cl_context *context, cl_api_node *node, const clouds_event *event)
 {
     int code = 0;
     cl_context_lock(context);
     if (event->type == CLOUDS_EVENT_RESULT) {
-        raise_result(context, event, node->handle);
+        deliver_result(context, event, node->handle);
         context->counters[CL_COUNT_EVENTS]++;
     } else if (event->type == CLOUDS_EVENT_REQUEST) {
         cl_events_unreserve(&context->events, 1);
-        raise_request(context, event, node->handle);
+        deliver_request(context, event, node->handle);
         context->counters[CL_COUNT_EVENTS]++;
     } else {
-        code = raise_of_node(context, node, event);
+        code = deliver_of_node(context, node, event);
     }
     context->signal_due = 1;
     cl_context_unlock(context);
@@ -261,7 +262,7 @@ static void set_event_fd(cl_context *context)
     cl_event_fd_write(context->event_fd);
 }
 
-void cl_raise_wakeup(cl_context *context)
+void cl_deliver_wakeup(cl_context *context)
 {
     pthread_mutex_lock(&context->lock);
     if (atomic_load(&context->woken)) {
@@ -271,7 +272,7 @@ void cl_raise_wakeup(cl_context *context)
     pthread_mutex_unlock(&context->lock);
 }
 
-void cl_raise_flush(cl_context *context)
+void cl_deliver_flush(cl_context *context)
 {
     if (context->refusal_count) answer_refusals(context);
     if (!context->threaded) {

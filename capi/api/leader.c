@@ -5,10 +5,10 @@
  * asked of the engine, the I/O thread does. What arrives for the context meanwhile is read a tick later at most; a
  * context that serves, or whose descriptor is watched, keeps its I/O thread at work always.
  *
- * Nothing is lost between the two: who gives the engine up says so (`leader`) before it looks into the queue, and who
- * takes it says so before it empties the queue; a command is queued and `leader` is read under the queue's lock. So
+ * Nothing is lost between the two: who gives the engine up says so (`who`) before it looks into the queue, and who
+ * takes it says so before it empties the queue; a command is queued and `who` is read under the queue's lock. So
  * either the command is seen, or its author sees that nobody leads. */
-#include "api/lead.h"
+#include "api/leader.h"
 
 #include <errno.h>
 #include <time.h>
@@ -18,13 +18,13 @@
 
 #define TICK 0.001
 
-void cl_lead_init(cl_lead *l)
+void cl_leader_init(cl_leader *l)
 {
     pthread_mutex_init(&l->lock, NULL);
     cl_cond_init(&l->turn);
 }
 
-void cl_lead_free(cl_lead *l)
+void cl_leader_free(cl_leader *l)
 {
     pthread_cond_destroy(&l->turn);
     pthread_mutex_destroy(&l->lock);
@@ -41,7 +41,7 @@ static int only_waiters(cl_context *context)
     return context->calls_open == 0 && context->event_fd < 0 && !atomic_load(&context->serves);
 }
 
-static int wait_a_tick(cl_lead *l)
+static int wait_a_tick(cl_leader *l)
 {
     struct timespec until;
     cl_deadline_timespec(TICK, &until);
@@ -49,70 +49,70 @@ static int wait_a_tick(cl_lead *l)
 }
 
 /* Until it is needed: at once, or because nobody took over for a tick. */
-static void stay_back(cl_context *context)
+static void wait_until_needed(cl_context *context)
 {
-    cl_lead *l = &context->lead;
+    cl_leader *l = &context->leader;
     for (;;) {
-        int free = atomic_load(&l->leader) == CL_LED_BY_NOBODY;
+        int free = atomic_load(&l->who) == CL_LEADER_NONE;
         if (free && (l->wanted || is_ending(context))) return;
         unsigned takes = l->takes;
         if (!wait_a_tick(l) || l->takes != takes) continue;
-        if (atomic_load(&l->leader) == CL_LED_BY_NOBODY) return;
+        if (atomic_load(&l->who) == CL_LEADER_NONE) return;
         l->asleep = 1;
-        while (atomic_load(&l->leader) == CL_LED_BY_WAITER) pthread_cond_wait(&l->turn, &l->lock);
+        while (atomic_load(&l->who) == CL_LEADER_WAITER) pthread_cond_wait(&l->turn, &l->lock);
         l->asleep = 0;
     }
 }
 
-void cl_lead_step_back(cl_context *context)
+void cl_leader_step_back(cl_context *context)
 {
-    cl_lead *l = &context->lead;
+    cl_leader *l = &context->leader;
     pthread_mutex_lock(&context->lock);
     int back = only_waiters(context);
-    context->held_done = 0;
+    context->wait_done = 0;
     pthread_mutex_unlock(&context->lock);
     if (!back) return;
     pthread_mutex_lock(&l->lock);
-    atomic_store(&l->leader, CL_LED_BY_NOBODY);
+    atomic_store(&l->who, CL_LEADER_NONE);
     l->wanted = cl_queue_is_urgent(&context->queue);
-    stay_back(context);
+    wait_until_needed(context);
     l->wanted = 0;
-    atomic_store(&l->leader, CL_LED_BY_THREAD);
+    atomic_store(&l->who, CL_LEADER_THREAD);
     pthread_mutex_unlock(&l->lock);
     if (!is_ending(context)) cl_queue_run(context);
 }
 
-int cl_lead_take(cl_context *context)
+int cl_leader_take(cl_context *context)
 {
-    cl_lead *l = &context->lead;
-    if (atomic_load(&l->leader) != CL_LED_BY_NOBODY) return 0;
+    cl_leader *l = &context->leader;
+    if (atomic_load(&l->who) != CL_LEADER_NONE) return 0;
     pthread_mutex_lock(&l->lock);
-    int mine = atomic_load(&l->leader) == CL_LED_BY_NOBODY && !is_ending(context);
+    int mine = atomic_load(&l->who) == CL_LEADER_NONE && !is_ending(context);
     if (mine) {
-        atomic_store(&l->leader, CL_LED_BY_WAITER);
+        atomic_store(&l->who, CL_LEADER_WAITER);
         l->takes++;
     }
     pthread_mutex_unlock(&l->lock);
     return mine;
 }
 
-void cl_lead_leave(cl_context *context)
+void cl_leader_leave(cl_context *context)
 {
-    cl_lead *l = &context->lead;
-    context->held_done = 0;
+    cl_leader *l = &context->leader;
+    context->wait_done = 0;
     int others = !only_waiters(context);
     pthread_mutex_lock(&l->lock);
-    atomic_store(&l->leader, CL_LED_BY_NOBODY);
+    atomic_store(&l->who, CL_LEADER_NONE);
     if (others || cl_queue_is_urgent(&context->queue)) l->wanted = 1;
     if (l->wanted || l->asleep) pthread_cond_signal(&l->turn);
     pthread_mutex_unlock(&l->lock);
 }
 
-void cl_lead_call_thread(cl_context *context)
+void cl_leader_wake_thread(cl_context *context)
 {
-    cl_lead *l = &context->lead;
+    cl_leader *l = &context->leader;
     pthread_mutex_lock(&l->lock);
-    if (atomic_load(&l->leader) == CL_LED_BY_NOBODY) {
+    if (atomic_load(&l->who) == CL_LEADER_NONE) {
         l->wanted = 1;
         pthread_cond_signal(&l->turn);
     }
