@@ -1,6 +1,6 @@
 /* clouds_reply, clouds_fail, clouds_request_open, clouds_choose, clouds_attempt. */
 #include "api/check.h"
-#include "api/context.h"
+#include "api/internal.h"
 #include "base/error.h"
 
 /* In thread mode the core is asked later, so what may be answered is known here: once each. The lock is held until the
@@ -9,11 +9,11 @@ static int enqueue(cl_context *context, enum cl_open_kind kind, const cl_command
 {
     uint64_t key = cl_open_key(kind, command->id);
     enum cl_wake whom = CL_WAKE_NONE;
-    pthread_mutex_lock(&context->lock);
-    const void *until = cl_idmap_get(&context->open, key);
+    pthread_mutex_lock(&context->inbox.lock);
+    const void *until = cl_idmap_get(&context->inbox.open, key);
     int code = until && !cl_open_is_over(until) ? cl_queue_put(context, command, &whom) : CLOUDS_ESTALE;
-    if (code == 0) cl_idmap_take(&context->open, key);
-    pthread_mutex_unlock(&context->lock);
+    if (code == 0) cl_idmap_take(&context->inbox.open, key);
+    pthread_mutex_unlock(&context->inbox.lock);
     cl_queue_wake(context, whom);
     return code;
 }
@@ -35,12 +35,12 @@ static int is_open(cl_context *context, uint64_t request)
 {
     int64_t deadline = 0;
     if (!context->threaded) {
-        int there = cl_core_request(context->core, request, &deadline);
+        int there = cl_core_request(context->engine.core, request, &deadline);
         return there && !(deadline && cl_loop_now_about() >= deadline); /* as clouds_reply decides */
     }
-    pthread_mutex_lock(&context->lock);
-    const void *until = cl_idmap_get(&context->open, cl_open_key(CL_OPEN_REQUEST, request));
-    pthread_mutex_unlock(&context->lock);
+    pthread_mutex_lock(&context->inbox.lock);
+    const void *until = cl_idmap_get(&context->inbox.open, cl_open_key(CL_OPEN_REQUEST, request));
+    pthread_mutex_unlock(&context->inbox.lock);
     return until && !cl_open_is_over(until);
 }
 
@@ -69,17 +69,17 @@ static int answer(cl_context *context, uint64_t request, cl_str error, cl_str re
     }
     int code = submit(context, CL_OPEN_REQUEST, &command);
     if (code == CLOUDS_ELIMIT && context->threaded)
-        return cl_error_limit(code, context->max_event_bytes, context->max_event_bytes,
+        return cl_error_limit(code, context->config.max_event_bytes, context->config.max_event_bytes,
                               "too many bytes of answers wait already (max_event_bytes); the request stays open");
     if (!too_big || code != 0) return code;
-    return cl_error_limit(CLOUDS_ETOOBIG, error.n + result.n, context->limits.message,
+    return cl_error_limit(CLOUDS_ETOOBIG, error.n + result.n, context->config.limits.message,
                           "the answer has %zu bytes, max_message is %zu; its caller was told", error.n + result.n,
-                          context->limits.message);
+                          context->config.limits.message);
 }
 
 static int is_too_big(const cl_context *context, size_t bytes)
 {
-    return bytes > context->limits.message;
+    return bytes > context->config.limits.message;
 }
 
 int clouds_reply(clouds_context *handle, uint64_t request, const char *result, size_t result_len)
@@ -90,7 +90,7 @@ int clouds_reply(clouds_context *handle, uint64_t request, const char *result, s
     cl_str text = cl_str_of(result, result_len);
     int too_big = is_too_big(context, result_len);
     code = cl_check_text(result, result_len, "the result");
-    if (code == 0 && !too_big) code = cl_check_json(&context->limits, text, '[', "the result");
+    if (code == 0 && !too_big) code = cl_check_json(&context->config.limits, text, '[', "the result");
     if (code == 0) code = answer(context, request, CL_STR_NONE, text, too_big);
     cl_guard_leave(context, CL_USE);
     return code;
@@ -107,8 +107,8 @@ int clouds_fail(clouds_context *handle, uint64_t request, const char *error, siz
                   is_too_big(context, error_len + result_len);
     code = cl_check_text(error, error_len, "the error");
     if (code == 0) code = cl_check_text(result, result_len, "the result");
-    if (code == 0 && !too_big) code = cl_check_error(&context->limits, words);
-    if (code == 0 && !too_big && values.n) code = cl_check_json(&context->limits, values, '[', "the result");
+    if (code == 0 && !too_big) code = cl_check_error(&context->config.limits, words);
+    if (code == 0 && !too_big && values.n) code = cl_check_json(&context->config.limits, values, '[', "the result");
     if (code == 0) code = answer(context, request, words, values, too_big);
     cl_guard_leave(context, CL_USE);
     return code;
@@ -134,7 +134,7 @@ int clouds_attempt(clouds_context *handle, uint64_t call, const char *args, size
     if (code != 0) return code;
     cl_command command = {.kind = CL_DO_ATTEMPT, .id = call, .a = cl_str_of(args, args_len)};
     code = cl_check_text(args, args_len, "the list of arguments");
-    if (code == 0 && args) code = cl_check_json(&context->limits, command.a, '[', "the list of arguments");
+    if (code == 0 && args) code = cl_check_json(&context->config.limits, command.a, '[', "the list of arguments");
     if (code == 0) code = submit(context, CL_OPEN_ATTEMPT, &command);
     cl_guard_leave(context, CL_USE);
     return code;

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "api/check.h"
-#include "api/context.h"
+#include "api/internal.h"
 #include "api/last_error.h"
 #include "api/record.h"
 #include "base/error.h"
@@ -55,9 +55,9 @@ static int is_closed(cl_api_node *node, uint64_t parent)
         !atomic_load_explicit(&context->closing, memory_order_relaxed))
         return 0;
     if (!parent || !context->threaded) return !parent;
-    pthread_mutex_lock(&context->lock);
-    int serves = cl_idmap_get(&context->open, cl_open_key(CL_OPEN_REQUEST, parent)) != NULL;
-    pthread_mutex_unlock(&context->lock);
+    pthread_mutex_lock(&context->inbox.lock);
+    int serves = cl_idmap_get(&context->inbox.open, cl_open_key(CL_OPEN_REQUEST, parent)) != NULL;
+    pthread_mutex_unlock(&context->inbox.lock);
     return !serves;
 }
 
@@ -73,51 +73,51 @@ static int check_args(const cl_limits *limits, const cl_command *c)
 static int check_call(cl_api_node *node, const cl_command *c)
 {
     int code = cl_check_name(c->a, 65535, "method");
-    if (code == 0) code = check_args(&node->context->limits, c);
+    if (code == 0) code = check_args(&node->context->config.limits, c);
     if (code == 0 && is_closed(node, c->parent)) code = cl_error(CLOUDS_ECLOSED, "the node is closed");
     return code;
 }
 
 CL_RARE static int no_room_for_results(const cl_context *context)
 {
-    size_t bytes = context->events.bytes + context->wait_bytes;
-    return cl_error_limit(CLOUDS_ELIMIT, bytes, context->max_result_bytes,
+    size_t bytes = context->inbox.events.bytes + context->inbox.wait_bytes;
+    return cl_error_limit(CLOUDS_ELIMIT, bytes, context->config.max_result_bytes,
                           "%zu bytes of results wait to be taken already (max_event_bytes and max_in_flight_bytes)",
                           bytes);
 }
 
 CL_RARE static int too_many(const cl_context *context)
 {
-    return cl_error_limit(CLOUDS_ELIMIT, context->max_in_flight, context->max_in_flight,
-                          "%zu calls are outstanding already (max_in_flight)", context->max_in_flight);
+    return cl_error_limit(CLOUDS_ELIMIT, context->config.max_in_flight, context->config.max_in_flight,
+                          "%zu calls are outstanding already (max_in_flight)", context->config.max_in_flight);
 }
 
 /* Room for the completion, and what cancel needs to know. Under the lock. */
 static int book(cl_context *context, uint64_t id)
 {
     int waited = cl_id_is_waited_for(id);
-    if (context->threaded && context->calls_open >= context->max_in_flight) return too_many(context);
-    if (waited && context->wait_slots.len >= context->max_in_flight) return too_many(context);
+    if (context->threaded && context->inbox.calls_open >= context->config.max_in_flight) return too_many(context);
+    if (waited && context->inbox.wait_slots.len >= context->config.max_in_flight) return too_many(context);
     /* The rest is for the results of those that are outstanding. */
-    if (cl_deliver_is_full(context, context->max_result_bytes / 2)) return no_room_for_results(context);
-    int code = waited ? cl_wait_slot_add(&context->wait_slots, id, &context->wait_bytes)
-                      : cl_events_reserve(&context->events, 1);
+    if (cl_deliver_is_full(context, context->config.max_result_bytes / 2)) return no_room_for_results(context);
+    int code = waited ? cl_wait_slot_add(&context->inbox.wait_slots, id, &context->inbox.wait_bytes)
+                      : cl_events_reserve(&context->inbox.events, 1);
     if (code != 0 || !context->threaded) return code;
-    code = cl_idmap_put(&context->open, cl_open_key(CL_OPEN_CALL, id), context);
-    if (code == 0) context->calls_open++;
-    else if (waited) cl_wait_slot_drop(&context->wait_slots, id);
-    else cl_events_unreserve(&context->events, 1);
+    code = cl_idmap_put(&context->inbox.open, cl_open_key(CL_OPEN_CALL, id), context);
+    if (code == 0) context->inbox.calls_open++;
+    else if (waited) cl_wait_slot_drop(&context->inbox.wait_slots, id);
+    else cl_events_unreserve(&context->inbox.events, 1);
     return code;
 }
 
 static void unbook(cl_context *context, uint64_t id)
 {
     cl_context_lock(context);
-    if (cl_id_is_waited_for(id)) cl_wait_slot_drop(&context->wait_slots, id);
-    else cl_events_unreserve(&context->events, 1);
+    if (cl_id_is_waited_for(id)) cl_wait_slot_drop(&context->inbox.wait_slots, id);
+    else cl_events_unreserve(&context->inbox.events, 1);
     if (context->threaded) {
-        cl_idmap_take(&context->open, cl_open_key(CL_OPEN_CALL, id));
-        context->calls_open--;
+        cl_idmap_take(&context->inbox.open, cl_open_key(CL_OPEN_CALL, id));
+        context->inbox.calls_open--;
     }
     cl_context_unlock(context);
 }
@@ -137,7 +137,7 @@ static int start_call(cl_context *context, cl_command *c)
 
 CL_RARE static void about(const cl_api_node *node, const char *method, size_t len, const clouds_call_options *options)
 {
-    cl_facts facts = {.cluster = cl_str_z(node->context->url_text)};
+    cl_facts facts = {.cluster = cl_str_z(node->context->config.url_text)};
     if (method) facts.method = cl_str_of(method, len);
     if (options->server) facts.server = cl_str_of(options->server, options->server_len);
     cl_error_about(&facts);
@@ -200,7 +200,7 @@ int clouds_node_call(clouds_node *node, const char *method, size_t method_len, c
  * second says that nobody will. Under the lock. */
 static int can_cancel_waited(cl_context *context, uint64_t call)
 {
-    cl_wait_slot *slot = cl_idmap_get(&context->wait_slots, call);
+    cl_wait_slot *slot = cl_idmap_get(&context->inbox.wait_slots, call);
     if (!slot || slot->abandoned || slot->closing) return CLOUDS_ESTALE;
     if (!slot->canceled) {
         slot->canceled = slot->done;
@@ -208,7 +208,7 @@ static int can_cancel_waited(cl_context *context, uint64_t call)
     }
     if (slot->waiters) return CLOUDS_ESTALE;
     slot->abandoned = 1;
-    if (slot->done) cl_wait_slot_drop(&context->wait_slots, call);
+    if (slot->done) cl_wait_slot_drop(&context->inbox.wait_slots, call);
     return 1;
 }
 
@@ -216,15 +216,16 @@ static int can_cancel_waited(cl_context *context, uint64_t call)
 static int can_cancel(cl_context *context, uint64_t call)
 {
     if (cl_id_is_waited_for(call)) return can_cancel_waited(context, call);
-    return context->threaded && !cl_idmap_get(&context->open, cl_open_key(CL_OPEN_CALL, call)) ? CLOUDS_ESTALE : 0;
+    return context->threaded && !cl_idmap_get(&context->inbox.open, cl_open_key(CL_OPEN_CALL, call)) ? CLOUDS_ESTALE
+                                                                                                     : 0;
 }
 
 /* A second cancel of an event to come finds nothing. Under the lock. */
 static void note_canceled(cl_context *context, uint64_t call, int canceled)
 {
-    cl_wait_slot *slot = cl_id_is_waited_for(call) ? cl_idmap_get(&context->wait_slots, call) : NULL;
+    cl_wait_slot *slot = cl_id_is_waited_for(call) ? cl_idmap_get(&context->inbox.wait_slots, call) : NULL;
     if (slot) slot->canceled = canceled;
-    else if (context->threaded) cl_idmap_take(&context->open, cl_open_key(CL_OPEN_CALL, call));
+    else if (context->threaded) cl_idmap_take(&context->inbox.open, cl_open_key(CL_OPEN_CALL, call));
 }
 
 static int cancel_inline(cl_context *context, uint64_t call, const cl_command *command)
@@ -241,10 +242,10 @@ static int cancel_inline(cl_context *context, uint64_t call, const cl_command *c
 static int cancel_threaded(cl_context *context, uint64_t call, const cl_command *command)
 {
     enum cl_wake whom = CL_WAKE_NONE;
-    pthread_mutex_lock(&context->lock);
+    pthread_mutex_lock(&context->inbox.lock);
     int code = can_cancel(context, call);
     if (code == 0 && (code = cl_queue_put(context, command, &whom)) == 0) note_canceled(context, call, 1);
-    pthread_mutex_unlock(&context->lock);
+    pthread_mutex_unlock(&context->inbox.lock);
     cl_queue_wake(context, whom);
     return code;
 }

@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-#include "api/context.h"
+#include "api/internal.h"
 #include "base/error.h"
 #include "base/mem.h"
 #include "proto/error_object.h"
@@ -70,8 +70,8 @@ static int is_waited_for(const cl_command *c)
 /* Under the lock: whom a further command wakes. */
 static enum cl_wake who_is_woken(cl_context *context, const cl_command *c)
 {
-    cl_command_queue *q = &context->queue;
-    int nobody = atomic_load(&context->leader.who) == CL_LEADER_NONE;
+    cl_command_queue *q = &context->thread.queue;
+    int nobody = atomic_load(&context->thread.leader.who) == CL_LEADER_NONE;
     if (q->woken || (nobody && is_waited_for(c))) return CL_WAKE_NONE;
     q->woken = 1;
     return nobody ? CL_WAKE_THREAD : CL_WAKE_LOOP;
@@ -79,13 +79,13 @@ static enum cl_wake who_is_woken(cl_context *context, const cl_command *c)
 
 void cl_queue_wake(cl_context *context, enum cl_wake whom)
 {
-    if (whom != CL_WAKE_NONE) cl_loop_wake(context->loop);
+    if (whom != CL_WAKE_NONE) cl_loop_wake(context->engine.loop);
     if (whom == CL_WAKE_THREAD) cl_leader_wake_thread(context);
 }
 
 static enum cl_wake push(cl_context *context, cl_command *c)
 {
-    cl_command_queue *q = &context->queue;
+    cl_command_queue *q = &context->thread.queue;
     c->next = NULL;
     *q->end = c;
     q->end = &c->next;
@@ -96,17 +96,17 @@ static enum cl_wake push(cl_context *context, cl_command *c)
 
 CL_RARE static int full(const cl_context *context, size_t waits)
 {
-    return cl_error_limit(CLOUDS_ELIMIT, waits, context->max_event_bytes,
+    return cl_error_limit(CLOUDS_ELIMIT, waits, context->config.max_event_bytes,
                           "%zu bytes wait for the library's thread already (max_event_bytes)", waits);
 }
 
 int cl_queue_put(cl_context *context, const cl_command *command, enum cl_wake *whom)
 {
-    cl_command_queue *q = &context->queue;
+    cl_command_queue *q = &context->thread.queue;
     size_t bytes = command->a.n + command->b.n + command->c.n;
     pthread_mutex_lock(&q->lock);
     size_t waits = q->bytes + q->late_bytes;
-    int is_full = (q->count || q->late_bytes) && waits + record_size(bytes) > context->max_event_bytes;
+    int is_full = (q->count || q->late_bytes) && waits + record_size(bytes) > context->config.max_event_bytes;
     cl_command *c = is_full ? NULL : record(q, bytes);
     if (!c) {
         pthread_mutex_unlock(&q->lock);
@@ -144,9 +144,9 @@ int cl_submit_embedded(cl_context *context, cl_command *command)
     if (!context->threaded) return cl_submit(context, command);
     command->embedded = 1;
     command->bytes = 0;
-    pthread_mutex_lock(&context->queue.lock);
+    pthread_mutex_lock(&context->thread.queue.lock);
     enum cl_wake whom = push(context, command);
-    pthread_mutex_unlock(&context->queue.lock);
+    pthread_mutex_unlock(&context->thread.queue.lock);
     cl_queue_wake(context, whom);
     return 0;
 }
@@ -179,7 +179,7 @@ static void complete_failed(cl_context *context, const cl_command *c, int code)
     int named = type == CLOUDS_EVENT_RESULT || type == CLOUDS_EVENT_REGISTERED || type == CLOUDS_EVENT_UNREGISTERED;
     cl_facts facts = cl_error_facts();
     if (named) facts.method = c->a;
-    facts.cluster = cl_str_z(context->url_text);
+    facts.cluster = cl_str_z(context->config.url_text);
     if (type == CLOUDS_EVENT_SENT) facts.node = c->a;
     else if (type != CLOUDS_EVENT_RESULT) facts.node = cl_str_z(c->node->id);
     cl_buf error = {0};
@@ -276,7 +276,7 @@ static cl_command *take_late(cl_command_queue *q)
 /* Some a turn, each of them in its turn: the queue towards one peer may be full for long. */
 void cl_queue_run_late(cl_context *context)
 {
-    cl_command_queue *q = &context->queue;
+    cl_command_queue *q = &context->thread.queue;
     size_t tries = q->late_count < LATE_TRIES ? q->late_count : LATE_TRIES;
     for (; tries > 0; tries--) {
         cl_command *c = take_late(q);
@@ -288,20 +288,20 @@ void cl_queue_run_late(cl_context *context)
         c->next = NULL;
         give_back(q, c);
     }
-    if (q->late_count) cl_core_check_room_soon(context->core);
+    if (q->late_count) cl_core_check_room_soon(context->engine.core);
 }
 
 void cl_queue_run(cl_context *context)
 {
     cl_command *done = NULL;
-    for (cl_command *c = take_all(&context->queue), *next; c; c = next) {
+    for (cl_command *c = take_all(&context->thread.queue), *next; c; c = next) {
         next = c->next;
         int embedded = c->embedded; /* carrying it out may free what it lies in */
         int code = cl_execute(context, c);
         if (!embedded && may_wait(c, code)) {
-            count_late(&context->queue, record_size(c->bytes), 0);
-            put_off(&context->queue, c);
-            cl_core_check_room_soon(context->core);
+            count_late(&context->thread.queue, record_size(c->bytes), 0);
+            put_off(&context->thread.queue, c);
+            cl_core_check_room_soon(context->engine.core);
             continue;
         }
         if (code != 0) complete_failed(context, c, code);
@@ -309,5 +309,5 @@ void cl_queue_run(cl_context *context)
         c->next = done;
         done = c;
     }
-    give_back(&context->queue, done);
+    give_back(&context->thread.queue, done);
 }

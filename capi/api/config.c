@@ -54,21 +54,21 @@ static int read_secret(const char *path, char **out)
 
 static int read_url(cl_context *context, const cl_options *options)
 {
-    int code = cl_url_parse(cl_str_z(cl_options_text(options, CL_OPTION_url)), &context->url);
+    int code = cl_url_parse(cl_str_z(cl_options_text(options, CL_OPTION_url)), &context->config.url);
     if (code != 0) return code;
     const char *file = cl_options_text(options, CL_OPTION_password_file);
     if (*file) {
-        code = read_secret(file, &context->password);
+        code = read_secret(file, &context->config.password);
         if (code != 0) return code;
-        context->url.password = context->password;
+        context->config.url.password = context->config.password;
     }
     const char *prefix = cl_options_text(options, CL_OPTION_prefix);
     if (*prefix) {
-        context->prefix = cl_str_dup(cl_str_z(prefix));
-        if (!context->prefix) return cl_error(CLOUDS_ENOMEM, NULL);
-        context->url.prefix = context->prefix;
+        context->config.prefix = cl_str_dup(cl_str_z(prefix));
+        if (!context->config.prefix) return cl_error(CLOUDS_ENOMEM, NULL);
+        context->config.url.prefix = context->config.prefix;
     }
-    cl_url_describe(&context->url, context->url_text, sizeof context->url_text);
+    cl_url_describe(&context->config.url, context->config.url_text, sizeof context->config.url_text);
     return 0;
 }
 
@@ -93,31 +93,32 @@ int cl_config_context(cl_context *context, const cl_options *options)
         return cl_options_refuse("mode", mode, "\"inline\" or \"thread\"");
     code = read_log_level(context, cl_options_text(options, CL_OPTION_log_level));
     if (code != 0) return code;
-    read_limits(options, &context->limits);
-    context->max_in_flight = size_of(options, CL_OPTION_max_in_flight);
-    context->max_events = size_of(options, CL_OPTION_max_events);
-    context->max_event_bytes = size_of(options, CL_OPTION_max_event_bytes);
-    context->max_result_bytes = context->max_event_bytes + size_of(options, CL_OPTION_max_in_flight_bytes);
-    if (cl_random_bytes(&context->random_state, sizeof context->random_state) != 0) return CLOUDS_ESYSTEM;
+    read_limits(options, &context->config.limits);
+    context->config.max_in_flight = size_of(options, CL_OPTION_max_in_flight);
+    context->config.max_events = size_of(options, CL_OPTION_max_events);
+    context->config.max_event_bytes = size_of(options, CL_OPTION_max_event_bytes);
+    context->config.max_result_bytes =
+        context->config.max_event_bytes + size_of(options, CL_OPTION_max_in_flight_bytes);
+    if (cl_random_bytes(&context->engine.random_state, sizeof context->engine.random_state) != 0) return CLOUDS_ESYSTEM;
     return read_url(context, options);
 }
 
 void cl_config_core(const cl_context *context, const cl_options *options, cl_core_config *out)
 {
-    *out = (cl_core_config){.limits = context->limits,
-                            .max_in_flight = (uint32_t)context->max_in_flight,
+    *out = (cl_core_config){.limits = context->config.limits,
+                            .max_in_flight = (uint32_t)context->config.max_in_flight,
                             .max_in_flight_bytes = size_of(options, CL_OPTION_max_in_flight_bytes),
                             .max_deadline = cl_options_number(options, CL_OPTION_max_deadline),
                             .tick = cl_loop_tick(),
-                            .cluster = context->url_text};
+                            .cluster = context->config.url_text};
 }
 
 void cl_config_free(cl_context *context)
 {
-    cl_url_free(&context->url);
-    if (context->password) explicit_bzero(context->password, strlen(context->password));
-    cl_free(context->password);
-    cl_free(context->prefix);
+    cl_url_free(&context->config.url);
+    if (context->config.password) explicit_bzero(context->config.password, strlen(context->config.password));
+    cl_free(context->config.password);
+    cl_free(context->config.prefix);
 }
 
 /* ---- nodes */

@@ -2,7 +2,7 @@
 #ifndef CL_CONFIG_H
 #define CL_CONFIG_H
 
-#include "api/context.h"
+#include "api/internal.h"
 #include "api/options.h"
 
 int cl_config_context(cl_context *context, const cl_options *options);

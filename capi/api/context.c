@@ -1,5 +1,5 @@
 /* Contexts: from birth to death. */
-#include "api/context.h"
+#include "api/internal.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -21,7 +21,7 @@
 
 static void on_timer(void *self)
 {
-    cl_core_tick(((cl_context *)self)->core);
+    cl_core_tick(((cl_context *)self)->engine.core);
 }
 
 static void on_woken(void *self)
@@ -35,8 +35,9 @@ static void on_woken(void *self)
 static int make_bus(cl_context *context)
 {
     cl_bus_sink sink;
-    cl_core_sink(context->core, &sink);
-    return cl_bus_create(context->loop, &context->url, &context->limits, &sink, &context->bus);
+    cl_core_sink(context->engine.core, &sink);
+    return cl_bus_create(context->engine.loop, &context->config.url, &context->config.limits, &sink,
+                         &context->engine.bus);
 }
 
 static int make_core(cl_context *context, const cl_options *options)
@@ -46,27 +47,27 @@ static int make_core(cl_context *context, const cl_options *options)
     cl_config_core(context, options, &config);
     if (cl_random_bytes(config.secret, sizeof config.secret) != 0) return CLOUDS_ESYSTEM;
     cl_engine_port(context, &port);
-    return cl_core_create(&config, &port, &context->core);
+    return cl_core_create(&config, &port, &context->engine.core);
 }
 
 static int make_engine(cl_context *context, const cl_options *options)
 {
     const cl_loop_hooks hooks = {.self = context, .turn = cl_engine_turn, .woken = on_woken};
-    int code = cl_events_reserve(&context->events, 1); /* for CONTEXT_CLOSED */
-    if (code == 0) code = cl_loop_create(&hooks, &context->loop);
-    if (code == 0) code = cl_loop_timer_create(context->loop, on_timer, context, &context->timer);
+    int code = cl_events_reserve(&context->inbox.events, 1); /* for CONTEXT_CLOSED */
+    if (code == 0) code = cl_loop_create(&hooks, &context->engine.loop);
+    if (code == 0) code = cl_loop_timer_create(context->engine.loop, on_timer, context, &context->engine.timer);
     if (code == 0) code = make_core(context, options);
     if (code == 0) code = make_bus(context);
-    if (code == 0) cl_core_set_bus(context->core, context->bus);
+    if (code == 0) cl_core_set_bus(context->engine.core, context->engine.bus);
     return code;
 }
 
 static void make_locks(cl_context *context)
 {
-    pthread_mutex_init(&context->lock, NULL);
-    cl_cond_init(&context->arrived);
-    cl_queue_init(&context->queue);
-    cl_leader_init(&context->leader);
+    pthread_mutex_init(&context->inbox.lock, NULL);
+    cl_cond_init(&context->inbox.arrived);
+    cl_queue_init(&context->thread.queue);
+    cl_leader_init(&context->thread.leader);
 }
 
 static void free_context(cl_context *context);
@@ -77,9 +78,9 @@ static int create(const cl_options *options, cl_context **out)
     if (!context) return cl_error(CLOUDS_ENOMEM, NULL);
     cl_guard_keep(1);
     context->fork_generation = cl_guard_generation();
-    context->event_fd = -1;
+    context->descriptor.event_fd = -1;
     atomic_init(&context->next_id, 2);
-    cl_list_init(&context->nodes);
+    cl_list_init(&context->inbox.nodes);
     make_locks(context);
     int code = cl_config_context(context, options);
     cl_log_events_begin(context);
@@ -158,20 +159,20 @@ int clouds_context_close(clouds_context *context, double drain, const clouds_ope
 static void free_context(cl_context *context)
 {
     atomic_store(&context->ending, 2);
-    if (context->core) cl_core_mute(context->core);
-    cl_loop_timer_destroy(context->timer);
-    cl_loop_close(context->loop);
-    if (context->bus) context->bus->ops->destroy(context->bus);
-    if (context->core) cl_core_destroy(context->core);
-    cl_queue_free(&context->queue); /* before the nodes, in which some of its records lie */
-    CL_LIST_EACH(it, &context->nodes) cl_api_node_free(CL_OWNER(it, cl_api_node, link));
-    cl_events_free(&context->events);
-    cl_wait_slots_free(&context->wait_slots);
-    cl_idmap_free(&context->open);
-    if (context->event_fd >= 0) close(context->event_fd);
-    pthread_cond_destroy(&context->arrived);
-    pthread_mutex_destroy(&context->lock);
-    cl_leader_free(&context->leader);
+    if (context->engine.core) cl_core_mute(context->engine.core);
+    cl_loop_timer_destroy(context->engine.timer);
+    cl_loop_close(context->engine.loop);
+    if (context->engine.bus) context->engine.bus->ops->destroy(context->engine.bus);
+    if (context->engine.core) cl_core_destroy(context->engine.core);
+    cl_queue_free(&context->thread.queue); /* before the nodes, in which some of its records lie */
+    CL_LIST_EACH(it, &context->inbox.nodes) cl_api_node_free(CL_OWNER(it, cl_api_node, link));
+    cl_events_free(&context->inbox.events);
+    cl_wait_slots_free(&context->inbox.wait_slots);
+    cl_idmap_free(&context->inbox.open);
+    if (context->descriptor.event_fd >= 0) close(context->descriptor.event_fd);
+    pthread_cond_destroy(&context->inbox.arrived);
+    pthread_mutex_destroy(&context->inbox.lock);
+    cl_leader_free(&context->thread.leader);
     cl_config_free(context);
     cl_free(context);
     cl_guard_keep(-1);
@@ -182,16 +183,16 @@ static void wake_waiters(cl_context *context)
 {
     cl_context_lock(context);
     atomic_store_explicit(&context->ending, 1, memory_order_release);
-    pthread_cond_broadcast(&context->arrived);
-    if (context->threaded) cl_wait_slots_wake(&context->wait_slots);
+    pthread_cond_broadcast(&context->inbox.arrived);
+    if (context->threaded) cl_wait_slots_wake(&context->inbox.wait_slots);
     cl_context_unlock(context);
-    cl_loop_wake(context->loop);
+    cl_loop_wake(context->engine.loop);
 }
 
 static void revoke_nodes(cl_context *context)
 {
     void *object;
-    CL_LIST_EACH(it, &context->nodes)
+    CL_LIST_EACH(it, &context->inbox.nodes)
     {
         cl_api_node *node = CL_OWNER(it, cl_api_node, link);
         if (cl_handle_revoke(node->handle, CL_HANDLE_NODE, &object)) cl_handle_retire(node->handle);

@@ -1,7 +1,7 @@
 /* clouds_counter: those of the core, then those of this layer. */
 #include <string.h>
 
-#include "api/context.h"
+#include "api/internal.h"
 #include "api/counters.h"
 #include "base/error.h"
 
@@ -31,9 +31,9 @@ static int find(const char *name, uint32_t *index)
 static uint64_t read_counter(cl_context *context, uint32_t index)
 {
     cl_context_lock(context);
-    uint64_t value = index >= CL_COUNTERS ? context->counters[index - CL_COUNTERS]
-                     : context->threaded  ? context->core_counters[index]
-                                          : cl_core_counters(context->core)[index];
+    uint64_t value = index >= CL_COUNTERS ? context->inbox.counters[index - CL_COUNTERS]
+                     : context->threaded  ? context->inbox.core_counters[index]
+                                          : cl_core_counters(context->engine.core)[index];
     cl_context_unlock(context);
     return value;
 }

@@ -1,5 +1,5 @@
 /* Events on their way from the engine to the user. */
-#include "api/context.h"
+#include "api/internal.h"
 #include "base/log.h"
 #include "proto/error_object.h"
 
@@ -32,15 +32,16 @@ static int may_drop(uint32_t type)
 
 static int is_full(const cl_context *context)
 {
-    return context->events.len >= context->max_events || context->events.bytes >= context->max_event_bytes;
+    return context->inbox.events.len >= context->config.max_events ||
+           context->inbox.events.bytes >= context->config.max_event_bytes;
 }
 
 /* Room for a request. One that comes while the user does not keep up is refused by the core. */
 int cl_deliver_reserve_request(cl_context *context)
 {
     cl_context_lock(context);
-    int code = is_full(context) ? CLOUDS_ELIMIT : cl_events_reserve(&context->events, 1);
-    if (code != 0) context->counters[CL_COUNT_QUEUE_REFUSALS]++;
+    int code = is_full(context) ? CLOUDS_ELIMIT : cl_events_reserve(&context->inbox.events, 1);
+    if (code != 0) context->inbox.counters[CL_COUNT_QUEUE_REFUSALS]++;
     cl_context_unlock(context);
     return code;
 }
@@ -48,10 +49,10 @@ int cl_deliver_reserve_request(cl_context *context)
 /* Without memory for its texts a request cannot be served: its caller is told at the end of the turn. */
 CL_RARE static int refuse_request(cl_context *context, const clouds_event *event)
 {
-    if (context->refusal_count == CL_REFUSALS) return 0;
-    context->refusals[context->refusal_count++] = event->id;
-    if (context->threaded) cl_idmap_take(&context->open, cl_open_key(CL_OPEN_REQUEST, event->id));
-    context->counters[CL_COUNT_QUEUE_REFUSALS]++;
+    if (context->engine.refusal_count == CL_REFUSALS) return 0;
+    context->engine.refusals[context->engine.refusal_count++] = event->id;
+    if (context->threaded) cl_idmap_take(&context->inbox.open, cl_open_key(CL_OPEN_REQUEST, event->id));
+    context->inbox.counters[CL_COUNT_QUEUE_REFUSALS]++;
     return 1;
 }
 
@@ -59,21 +60,21 @@ CL_RARE static int refuse_request(cl_context *context, const clouds_event *event
 static int remember(cl_context *context, enum cl_open_kind kind, uint64_t id, int64_t deadline)
 {
     if (!context->threaded) return 0;
-    return cl_idmap_put(&context->open, cl_open_key(kind, id), cl_open_until(deadline));
+    return cl_idmap_put(&context->inbox.open, cl_open_key(kind, id), cl_open_until(deadline));
 }
 
 void cl_deliver_forget(cl_context *context, uint64_t request)
 {
     if (!context->threaded) return;
-    pthread_mutex_lock(&context->lock);
-    cl_idmap_take(&context->open, cl_open_key(CL_OPEN_REQUEST, request));
-    pthread_mutex_unlock(&context->lock);
+    pthread_mutex_lock(&context->inbox.lock);
+    cl_idmap_take(&context->inbox.open, cl_open_key(CL_OPEN_REQUEST, request));
+    pthread_mutex_unlock(&context->inbox.lock);
 }
 
 static int is_refused(const cl_context *context, uint64_t request)
 {
-    for (size_t i = 0; i < context->refusal_count; i++)
-        if (context->refusals[i] == request) return 1;
+    for (size_t i = 0; i < context->engine.refusal_count; i++)
+        if (context->engine.refusals[i] == request) return 1;
     return 0;
 }
 
@@ -81,9 +82,9 @@ static int is_refused(const cl_context *context, uint64_t request)
 int cl_deliver_withdraw(cl_context *context, uint64_t request)
 {
     cl_context_lock(context);
-    int waits = request > context->begun;
-    context->withdrawn += waits && !is_refused(context, request);
-    if (waits && context->threaded) cl_idmap_take(&context->open, cl_open_key(CL_OPEN_REQUEST, request));
+    int waits = request > context->inbox.begun;
+    context->inbox.withdrawn += waits && !is_refused(context, request);
+    if (waits && context->threaded) cl_idmap_take(&context->inbox.open, cl_open_key(CL_OPEN_REQUEST, request));
     cl_context_unlock(context);
     return waits;
 }
@@ -91,31 +92,31 @@ int cl_deliver_withdraw(cl_context *context, uint64_t request)
 static void forget_call(cl_context *context, uint64_t id)
 {
     if (!context->threaded) return;
-    cl_idmap_take(&context->open, cl_open_key(CL_OPEN_CALL, id));
-    cl_idmap_take(&context->open, cl_open_key(CL_OPEN_QUESTION, id));
-    cl_idmap_take(&context->open, cl_open_key(CL_OPEN_ATTEMPT, id));
-    context->calls_open--;
+    cl_idmap_take(&context->inbox.open, cl_open_key(CL_OPEN_CALL, id));
+    cl_idmap_take(&context->inbox.open, cl_open_key(CL_OPEN_QUESTION, id));
+    cl_idmap_take(&context->inbox.open, cl_open_key(CL_OPEN_ATTEMPT, id));
+    context->inbox.calls_open--;
 }
 
 static void deliver_request(cl_context *context, const clouds_event *event, clouds_node *node)
 {
     if (remember(context, CL_OPEN_REQUEST, event->id, event->number) != 0 ||
-        cl_events_add(&context->events, event, node) != 0) {
+        cl_events_add(&context->inbox.events, event, node) != 0) {
         if (refuse_request(context, event)) return;
-        cl_events_complete(&context->events, event, node);
+        cl_events_complete(&context->inbox.events, event, node);
     }
 }
 
 int cl_deliver_is_full(const cl_context *context, size_t bytes)
 {
-    return context->events.bytes + context->wait_bytes + bytes > context->max_result_bytes;
+    return context->inbox.events.bytes + context->inbox.wait_bytes + bytes > context->config.max_result_bytes;
 }
 
 static void complete_call(cl_context *context, const clouds_event *event, clouds_node *node)
 {
     if (cl_id_is_waited_for(event->id))
-        context->wait_done = 1, cl_wait_slot_complete(&context->wait_slots, event, node);
-    else cl_events_complete(&context->events, event, node);
+        context->engine.wait_done = 1, cl_wait_slot_complete(&context->inbox.wait_slots, event, node);
+    else cl_events_complete(&context->inbox.events, event, node);
 }
 
 /* The user takes results more slowly than they come: the call completes, with the fact that what it gave is lost. */
@@ -124,9 +125,9 @@ CL_RARE static void complete_without_result(cl_context *context, const clouds_ev
     cl_buf error = {0};
     cl_facts facts = {.method = cl_str_of(event->method, event->method_len),
                       .server = cl_str_of(event->peer, event->peer_len),
-                      .cluster = cl_str_z(context->url_text),
+                      .cluster = cl_str_z(context->config.url_text),
                       .size = cl_event_bytes(event),
-                      .limit = context->max_result_bytes};
+                      .limit = context->config.max_result_bytes};
     cl_str words = CL_STR("the result is lost: too many bytes of results wait to be taken already (max_event_bytes and "
                           "max_in_flight_bytes together)");
     if (cl_error_object(&error, CLOUDS_ELIMIT, words, &facts) != 0) cl_buf_clear(&error);
@@ -137,7 +138,7 @@ CL_RARE static void complete_without_result(cl_context *context, const clouds_ev
     said.data_len = 0;
     said.error = error.len ? error.data : "";
     said.error_len = error.len;
-    context->counters[CL_COUNT_LOST_RESULTS]++;
+    context->inbox.counters[CL_COUNT_LOST_RESULTS]++;
     complete_call(context, &said, node);
     cl_buf_free(&error);
 }
@@ -160,15 +161,15 @@ static int is_close(uint32_t type)
 CL_RARE static void deliver_operation(cl_context *context, const clouds_event *event, clouds_node *node)
 {
     int waited = event->id && cl_id_is_waited_for(event->id);
-    if (context->threaded && event->id) cl_idmap_take(&context->open, cl_open_key(CL_OPEN_CALL, event->id));
+    if (context->threaded && event->id) cl_idmap_take(&context->inbox.open, cl_open_key(CL_OPEN_CALL, event->id));
     if (!waited) {
-        cl_events_complete(&context->events, event, node);
+        cl_events_complete(&context->inbox.events, event, node);
         return;
     }
-    if (is_close(event->type)) cl_events_unreserve(&context->events, 1);
-    if (event->type == CLOUDS_EVENT_CONTEXT_CLOSED) context->over = 1;
-    context->wait_done = 1;
-    cl_wait_slot_complete(&context->wait_slots, event, node);
+    if (is_close(event->type)) cl_events_unreserve(&context->inbox.events, 1);
+    if (event->type == CLOUDS_EVENT_CONTEXT_CLOSED) context->inbox.over = 1;
+    context->engine.wait_done = 1;
+    cl_wait_slot_complete(&context->inbox.wait_slots, event, node);
 }
 
 /* Those before an attempt go to who waits for the call. */
@@ -178,13 +179,14 @@ CL_RARE static int deliver_question(cl_context *context, const clouds_event *eve
     enum cl_open_kind kind = attempt ? CL_OPEN_ATTEMPT : CL_OPEN_QUESTION;
     if (remember(context, kind, event->id, 0) != 0) return CLOUDS_ENOMEM;
     int waited = attempt && cl_id_is_waited_for(event->id);
-    return waited ? cl_wait_slot_ask(&context->wait_slots, event, node) : cl_events_add(&context->events, event, node);
+    return waited ? cl_wait_slot_ask(&context->inbox.wait_slots, event, node)
+                  : cl_events_add(&context->inbox.events, event, node);
 }
 
 CL_RARE static void deliver_other(cl_context *context, const clouds_event *event, clouds_node *node)
 {
-    if ((may_drop(event->type) && is_full(context)) || cl_events_add(&context->events, event, node) != 0)
-        context->counters[CL_COUNT_DROPPED_EVENTS]++;
+    if ((may_drop(event->type) && is_full(context)) || cl_events_add(&context->inbox.events, event, node) != 0)
+        context->inbox.counters[CL_COUNT_DROPPED_EVENTS]++;
 }
 
 static int is_operation(uint32_t type)
@@ -224,7 +226,7 @@ CL_RARE static int deliver_of_node(cl_context *context, cl_api_node *node, const
         said.id = node->close_id, said.user_data = node->close_user_data;
     if (node && !is_question(event->type) && (!said.user_data || !is_operation(event->type)))
         said.user_data = node->config.user_data;
-    context->counters[CL_COUNT_EVENTS]++;
+    context->inbox.counters[CL_COUNT_EVENTS]++;
     return add(context, &said, node ? node->handle : NULL);
 }
 
@@ -235,57 +237,57 @@ int cl_deliver(cl_context *context, cl_api_node *node, const clouds_event *event
     cl_context_lock(context);
     if (event->type == CLOUDS_EVENT_RESULT) {
         deliver_result(context, event, node->handle);
-        context->counters[CL_COUNT_EVENTS]++;
+        context->inbox.counters[CL_COUNT_EVENTS]++;
     } else if (event->type == CLOUDS_EVENT_REQUEST) {
-        cl_events_unreserve(&context->events, 1);
+        cl_events_unreserve(&context->inbox.events, 1);
         deliver_request(context, event, node->handle);
-        context->counters[CL_COUNT_EVENTS]++;
+        context->inbox.counters[CL_COUNT_EVENTS]++;
     } else {
         code = deliver_of_node(context, node, event);
     }
-    context->signal_due = 1;
+    context->engine.signal_due = 1;
     cl_context_unlock(context);
     return code;
 }
 
 static void answer_refusals(cl_context *context)
 {
-    size_t n = context->refusal_count;
-    context->refusal_count = 0;
-    for (size_t i = 0; i < n; i++) cl_core_refuse(context->core, context->refusals[i], CLOUDS_EOVERLOAD);
+    size_t n = context->engine.refusal_count;
+    context->engine.refusal_count = 0;
+    for (size_t i = 0; i < n; i++) cl_core_refuse(context->engine.core, context->engine.refusals[i], CLOUDS_EOVERLOAD);
 }
 
 static void set_event_fd(cl_context *context)
 {
-    if (context->event_fd < 0 || context->event_fd_set) return;
-    context->event_fd_set = 1;
-    cl_event_fd_write(context->event_fd);
+    if (context->descriptor.event_fd < 0 || context->descriptor.event_fd_set) return;
+    context->descriptor.event_fd_set = 1;
+    cl_event_fd_write(context->descriptor.event_fd);
 }
 
 void cl_deliver_wakeup(cl_context *context)
 {
-    pthread_mutex_lock(&context->lock);
+    pthread_mutex_lock(&context->inbox.lock);
     if (atomic_load(&context->woken)) {
-        if (context->poll_sleeps) pthread_cond_signal(&context->arrived);
+        if (context->inbox.poll_sleeps) pthread_cond_signal(&context->inbox.arrived);
         set_event_fd(context);
     }
-    pthread_mutex_unlock(&context->lock);
+    pthread_mutex_unlock(&context->inbox.lock);
 }
 
 void cl_deliver_flush(cl_context *context)
 {
-    if (context->refusal_count) answer_refusals(context);
+    if (context->engine.refusal_count) answer_refusals(context);
     if (!context->threaded) {
-        context->signal_due = 0;
+        context->engine.signal_due = 0;
         return;
     }
-    pthread_mutex_lock(&context->lock);
-    const uint64_t *counters = cl_core_counters(context->core);
-    for (int i = 0; i < CL_COUNTERS; i++) context->core_counters[i] = counters[i];
-    if (context->signal_due && (context->events.len || context->over)) {
-        if (context->poll_sleeps) pthread_cond_signal(&context->arrived);
+    pthread_mutex_lock(&context->inbox.lock);
+    const uint64_t *counters = cl_core_counters(context->engine.core);
+    for (int i = 0; i < CL_COUNTERS; i++) context->inbox.core_counters[i] = counters[i];
+    if (context->engine.signal_due && (context->inbox.events.len || context->inbox.over)) {
+        if (context->inbox.poll_sleeps) pthread_cond_signal(&context->inbox.arrived);
         set_event_fd(context);
     }
-    context->signal_due = 0;
-    pthread_mutex_unlock(&context->lock);
+    context->engine.signal_due = 0;
+    pthread_mutex_unlock(&context->inbox.lock);
 }

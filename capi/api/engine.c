@@ -1,7 +1,7 @@
 /* The engine: what the core asks of this layer, and the turn of its loop. All of it runs on the engine's thread. */
 #include <stdio.h>
 
-#include "api/context.h"
+#include "api/internal.h"
 #include "base/rand.h"
 
 enum { ROUNDS = 16 }; /* a turn comes to its end */
@@ -20,14 +20,14 @@ static int64_t port_now_about(void *self)
 
 static uint64_t port_random(void *self)
 {
-    return cl_rand_next(&((cl_context *)self)->random_state);
+    return cl_rand_next(&((cl_context *)self)->engine.random_state);
 }
 
 static void port_arm(void *self, int64_t when)
 {
     cl_context *context = self;
-    if (when == INT64_MAX) cl_loop_timer_stop(context->timer);
-    else cl_loop_timer_set(context->timer, when);
+    if (when == INT64_MAX) cl_loop_timer_stop(context->engine.timer);
+    else cl_loop_timer_set(context->engine.timer, when);
 }
 
 static int port_event(void *self, void *tag, const clouds_event *event)
@@ -39,7 +39,7 @@ static int port_event(void *self, void *tag, const clouds_event *event)
 static int port_reserve(void *self)
 {
     cl_context *context = self;
-    return context->executing ? 0 : cl_deliver_reserve_request(context);
+    return context->engine.executing ? 0 : cl_deliver_reserve_request(context);
 }
 
 static int port_withdraw_request(void *self, uint64_t request)
@@ -59,11 +59,11 @@ static uint64_t port_next_id(void *self)
 
 static void bus_is_closed(cl_context *context)
 {
-    context->bus_closed = 1;
+    context->engine.bus_closed = 1;
     cl_deliver(context, NULL,
                &(clouds_event){.type = CLOUDS_EVENT_CONTEXT_CLOSED,
-                               .id = context->close_id,
-                               .user_data = context->close_user_data,
+                               .id = context->engine.close_id,
+                               .user_data = context->engine.close_user_data,
                                .time_left = -1,
                                .peer = "",
                                .method = "",
@@ -80,9 +80,9 @@ static void port_closed(void *self, void *tag)
         return;
     }
     node->core = NULL;
-    context->core_nodes--;
+    context->engine.nodes--;
     if (node->destroyed) cl_api_node_free(node);
-    if (context->close_begun && context->core_nodes == 0) context->finish_due = 1;
+    if (context->engine.close_begun && context->engine.nodes == 0) context->engine.finish_due = 1;
 }
 
 void cl_engine_port(cl_context *context, cl_port *port)
@@ -105,31 +105,32 @@ void cl_engine_port(cl_context *context, cl_port *port)
 /* What waits for room in the queues of the bus, while writing makes some. */
 static void use_room(cl_context *context)
 {
-    if (context->queue.late_count) cl_queue_run_late(context);
-    for (int i = 0; i < ROUNDS && cl_core_check_room(context->core) > 0; i++) context->bus->ops->flush(context->bus);
+    if (context->thread.queue.late_count) cl_queue_run_late(context);
+    for (int i = 0; i < ROUNDS && cl_core_check_room(context->engine.core) > 0; i++)
+        context->engine.bus->ops->flush(context->engine.bus);
 }
 
 static int is_ended(const cl_context *context)
 {
-    return !context->core || atomic_load_explicit(&context->ending, memory_order_relaxed) == 2;
+    return !context->engine.core || atomic_load_explicit(&context->ending, memory_order_relaxed) == 2;
 }
 
 /* The loop's turn: what became due in callbacks, then the output. */
 void cl_engine_turn(void *self)
 {
     cl_context *context = self;
-    if (is_ended(context) || !context->bus) return;
+    if (is_ended(context) || !context->engine.bus) return;
     cl_deliver_flush(context);
-    if (context->finish_due && !context->bus_closing) {
-        context->bus_closing = 1;
-        context->bus->ops->close(context->bus);
+    if (context->engine.finish_due && !context->engine.bus_closing) {
+        context->engine.bus_closing = 1;
+        context->engine.bus->ops->close(context->engine.bus);
     }
-    if (!context->bus_closed) {
-        context->bus->ops->flush(context->bus);
+    if (!context->engine.bus_closed) {
+        context->engine.bus->ops->flush(context->engine.bus);
         use_room(context);
     }
-    context->unflushed = 0;
-    context->fd_readable = 0;
+    context->engine.unflushed = 0;
+    context->descriptor.readable = 0;
     /* What could not be written may have ended a call: nobody may sleep before that is told. */
-    if (context->signal_due) cl_loop_defer(context->loop);
+    if (context->engine.signal_due) cl_loop_defer(context->engine.loop);
 }

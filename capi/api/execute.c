@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "api/config.h"
-#include "api/context.h"
+#include "api/internal.h"
 #include "base/error.h"
 
 static int do_call(const cl_command *c)
@@ -28,9 +28,9 @@ CL_RARE static int answer_too_big(cl_context *context, const cl_command *c)
     snprintf(error, sizeof error,
              "{\"message\":\"the answer has %zu bytes, max_message is %zu\",\"code\":\"CLOUDS_TOO_BIG\","
              "\"size\":%zu,\"limit\":%zu}",
-             c->size, context->limits.message, c->size, context->limits.message);
-    int code = cl_core_answer(context->core, c->id, cl_str_z(error), CL_STR_NONE);
-    return code ? code : cl_error_too_big("the answer", c->size, context->limits.message);
+             c->size, context->config.limits.message, c->size, context->config.limits.message);
+    int code = cl_core_answer(context->engine.core, c->id, cl_str_z(error), CL_STR_NONE);
+    return code ? code : cl_error_too_big("the answer", c->size, context->config.limits.message);
 }
 
 CL_RARE static int stays_open(void)
@@ -43,16 +43,16 @@ CL_RARE static int stays_open(void)
 /* An answer that does not fit (size: known before): its caller hears that instead. */
 static int do_answer(cl_context *context, const cl_command *c)
 {
-    int code = c->size ? answer_too_big(context, c) : cl_core_answer(context->core, c->id, c->a, c->b);
+    int code = c->size ? answer_too_big(context, c) : cl_core_answer(context->engine.core, c->id, c->a, c->b);
     return code == CLOUDS_ELIMIT ? stays_open() : code;
 }
 
 int cl_execute_answer(cl_context *context, uint64_t request, cl_str error, cl_str result)
 {
     unsigned serial = cl_error_serial();
-    context->executing = 1;
-    int code = cl_core_answer(context->core, request, error, result);
-    context->executing = 0;
+    context->engine.executing = 1;
+    int code = cl_core_answer(context->engine.core, request, error, result);
+    context->engine.executing = 0;
     if (code == CLOUDS_ELIMIT) return stays_open();
     if (code != 0 && serial == cl_error_serial()) cl_error(code, NULL);
     return code;
@@ -61,14 +61,14 @@ int cl_execute_answer(cl_context *context, uint64_t request, cl_str error, cl_st
 /* The bus opens the address; what fails here is undone without an event. */
 static int do_open(cl_context *context, cl_api_node *node)
 {
-    if (context->close_begun) return CLOUDS_ECLOSED;
-    int code = cl_node_create(context->core, cl_str_z(node->id), &node->config, node, &node->core);
+    if (context->engine.close_begun) return CLOUDS_ECLOSED;
+    int code = cl_node_create(context->engine.core, cl_str_z(node->id), &node->config, node, &node->core);
     if (code != 0) return code;
-    context->core_nodes++;
+    context->engine.nodes++;
     code = cl_node_open(node->core, node->heartbeat);
     if (code == 0) return 0;
     node->open_failed = 1;
-    cl_core_node_closed(context->core, node->core);
+    cl_core_node_closed(context->engine.core, node->core);
     node->open_failed = 0;
     return code;
 }
@@ -111,15 +111,15 @@ static int do_destroy(cl_api_node *node, int no_close_event)
 static int do_close(cl_context *context, const cl_command *c)
 {
     double drain = c->x;
-    context->close_begun = 1;
-    context->close_id = c->id;
-    context->close_user_data = c->user_data;
-    CL_LIST_EACH(it, &context->nodes)
+    context->engine.close_begun = 1;
+    context->engine.close_id = c->id;
+    context->engine.close_user_data = c->user_data;
+    CL_LIST_EACH(it, &context->inbox.nodes)
     {
         cl_api_node *node = CL_OWNER(it, cl_api_node, link);
         if (node->core && !cl_node_is_closing(node->core)) cl_node_close(node->core, drain);
     }
-    if (context->core_nodes == 0) context->finish_due = 1;
+    if (context->engine.nodes == 0) context->engine.finish_due = 1;
     return 0;
 }
 
@@ -146,15 +146,15 @@ static int dispatch(cl_context *context, const cl_command *c)
 {
     switch (c->kind) {
     case CL_DO_CANCEL:
-        return cl_core_cancel(context->core, c->id);
+        return cl_core_cancel(context->engine.core, c->id);
     case CL_DO_ANSWER:
         return do_answer(context, c);
     case CL_DO_EXPIRE:
-        return cl_core_expire(context->core, c->id);
+        return cl_core_expire(context->engine.core, c->id);
     case CL_DO_CHOOSE:
-        return cl_core_choose(context->core, c->id, c->a);
+        return cl_core_choose(context->engine.core, c->id, c->a);
     case CL_DO_ATTEMPT:
-        return cl_core_attempt(context->core, c->id, c->a);
+        return cl_core_attempt(context->engine.core, c->id, c->a);
     case CL_DO_OPEN:
         return do_open(context, c->node);
     case CL_DO_CLOSE_NODE:
@@ -171,9 +171,9 @@ static int dispatch(cl_context *context, const cl_command *c)
 int cl_execute(cl_context *context, const cl_command *command)
 {
     unsigned serial = cl_error_serial();
-    context->executing = 1;
+    context->engine.executing = 1;
     int code = command->kind == CL_DO_CALL ? do_call(command) : dispatch(context, command);
-    context->executing = 0;
+    context->engine.executing = 0;
     if (code != 0 && serial == cl_error_serial()) cl_error(code, NULL);
     return code;
 }

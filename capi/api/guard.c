@@ -8,7 +8,7 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
-#include "api/context.h"
+#include "api/internal.h"
 #include "api/handle.h"
 #include "base/error.h"
 #include "base/log.h"

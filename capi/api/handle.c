@@ -117,8 +117,8 @@ void *cl_handle_enter(const void *handle, enum cl_handle_kind kind)
     return s->object;
 }
 
-/* The half of the state that counts who is inside. The kernel waits on it, and not a condition, since who leaves may be a
- * signal's handler. */
+/* The half of the state that counts who is inside. The kernel waits on it, and not a condition, since who leaves may be
+ * a signal's handler. */
 static void *inside_word(slot *s)
 {
     return (char *)(void *)&s->state + (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__ ? 4 : 0);

@@ -13,7 +13,7 @@
 #include <errno.h>
 #include <time.h>
 
-#include "api/context.h"
+#include "api/internal.h"
 #include "api/deadline.h"
 
 #define TICK 0.001
@@ -38,7 +38,7 @@ static int is_ending(cl_context *context)
 /* Is the I/O thread dispensable until the next one waits? Under the context's lock. */
 static int only_waiters(cl_context *context)
 {
-    return context->calls_open == 0 && context->event_fd < 0 && !atomic_load(&context->serves);
+    return context->inbox.calls_open == 0 && context->descriptor.event_fd < 0 && !atomic_load(&context->thread.serves);
 }
 
 static int wait_a_tick(cl_leader *l)
@@ -51,7 +51,7 @@ static int wait_a_tick(cl_leader *l)
 /* Until it is needed: at once, or because nobody took over for a tick. */
 static void wait_until_needed(cl_context *context)
 {
-    cl_leader *l = &context->leader;
+    cl_leader *l = &context->thread.leader;
     for (;;) {
         int free = atomic_load(&l->who) == CL_LEADER_NONE;
         if (free && (l->wanted || is_ending(context))) return;
@@ -66,15 +66,15 @@ static void wait_until_needed(cl_context *context)
 
 void cl_leader_step_back(cl_context *context)
 {
-    cl_leader *l = &context->leader;
-    pthread_mutex_lock(&context->lock);
+    cl_leader *l = &context->thread.leader;
+    pthread_mutex_lock(&context->inbox.lock);
     int back = only_waiters(context);
-    context->wait_done = 0;
-    pthread_mutex_unlock(&context->lock);
+    context->engine.wait_done = 0;
+    pthread_mutex_unlock(&context->inbox.lock);
     if (!back) return;
     pthread_mutex_lock(&l->lock);
     atomic_store(&l->who, CL_LEADER_NONE);
-    l->wanted = cl_queue_is_urgent(&context->queue);
+    l->wanted = cl_queue_is_urgent(&context->thread.queue);
     wait_until_needed(context);
     l->wanted = 0;
     atomic_store(&l->who, CL_LEADER_THREAD);
@@ -84,7 +84,7 @@ void cl_leader_step_back(cl_context *context)
 
 int cl_leader_take(cl_context *context)
 {
-    cl_leader *l = &context->leader;
+    cl_leader *l = &context->thread.leader;
     if (atomic_load(&l->who) != CL_LEADER_NONE) return 0;
     pthread_mutex_lock(&l->lock);
     int mine = atomic_load(&l->who) == CL_LEADER_NONE && !is_ending(context);
@@ -98,19 +98,19 @@ int cl_leader_take(cl_context *context)
 
 void cl_leader_leave(cl_context *context)
 {
-    cl_leader *l = &context->leader;
-    context->wait_done = 0;
+    cl_leader *l = &context->thread.leader;
+    context->engine.wait_done = 0;
     int others = !only_waiters(context);
     pthread_mutex_lock(&l->lock);
     atomic_store(&l->who, CL_LEADER_NONE);
-    if (others || cl_queue_is_urgent(&context->queue)) l->wanted = 1;
+    if (others || cl_queue_is_urgent(&context->thread.queue)) l->wanted = 1;
     if (l->wanted || l->asleep) pthread_cond_signal(&l->turn);
     pthread_mutex_unlock(&l->lock);
 }
 
 void cl_leader_wake_thread(cl_context *context)
 {
-    cl_leader *l = &context->leader;
+    cl_leader *l = &context->thread.leader;
     pthread_mutex_lock(&l->lock);
     if (atomic_load(&l->who) == CL_LEADER_NONE) {
         l->wanted = 1;

@@ -2,7 +2,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#include "api/context.h"
+#include "api/internal.h"
 #include "proto/json.h"
 
 enum { MOST = 256 }; /* lines that wait */
@@ -19,7 +19,7 @@ void cl_log_events_end(cl_context *context)
 
 void cl_log_events_taken(cl_context *context, size_t n)
 {
-    context->log_waiting -= n < context->log_waiting ? n : context->log_waiting;
+    context->inbox.log_waiting -= n < context->inbox.log_waiting ? n : context->inbox.log_waiting;
 }
 
 static int put_text(cl_buf *out, const char *name, cl_str value)
@@ -49,11 +49,11 @@ static int add(cl_context *context, int level, const char *text, const cl_log_fa
     int code = put_line(&data, text, facts);
     event.data = data.data;
     event.data_len = data.len;
-    if (code == 0) code = cl_events_add(&context->events, &event, NULL);
+    if (code == 0) code = cl_events_add(&context->inbox.events, &event, NULL);
     if (code == 0) {
-        context->log_waiting++;
-        context->counters[CL_COUNT_EVENTS]++;
-        context->signal_due = 1;
+        context->inbox.log_waiting++;
+        context->inbox.counters[CL_COUNT_EVENTS]++;
+        context->engine.signal_due = 1;
     }
     cl_buf_free(&data);
     return code;
@@ -63,23 +63,24 @@ static int add(cl_context *context, int level, const char *text, const cl_log_fa
 static int add_missed(cl_context *context)
 {
     char text[80];
-    if (!context->log_missed) return 0;
-    snprintf(text, sizeof text, "%" PRIu64 " log lines before this one found no room", context->log_missed);
+    if (!context->inbox.log_missed) return 0;
+    snprintf(text, sizeof text, "%" PRIu64 " log lines before this one found no room", context->inbox.log_missed);
     int code = add(context, CLOUDS_LOG_WARN, text, &(cl_log_facts){0});
-    if (code == 0) context->log_missed = 0;
+    if (code == 0) context->inbox.log_missed = 0;
     return code;
 }
 
 static int has_room(const cl_context *context)
 {
-    return context->log_waiting < MOST && context->events.bytes < context->max_event_bytes;
+    return context->inbox.log_waiting < MOST && context->inbox.events.bytes < context->config.max_event_bytes;
 }
 
 void cl_log_events_line(void *self, int level, const char *text, const cl_log_facts *facts)
 {
     cl_context *context = self;
-    if (context->bus_closed) return; /* nothing comes after CLOUDS_EVENT_CONTEXT_CLOSED */
+    if (context->engine.bus_closed) return; /* nothing comes after CLOUDS_EVENT_CONTEXT_CLOSED */
     cl_context_lock(context);
-    if (!has_room(context) || add_missed(context) != 0 || add(context, level, text, facts) != 0) context->log_missed++;
+    if (!has_room(context) || add_missed(context) != 0 || add(context, level, text, facts) != 0)
+        context->inbox.log_missed++;
     cl_context_unlock(context);
 }

@@ -13,7 +13,7 @@
 static int reserve(cl_context *context, size_t n)
 {
     cl_context_lock(context);
-    int code = cl_events_reserve(&context->events, n);
+    int code = cl_events_reserve(&context->inbox.events, n);
     cl_context_unlock(context);
     return code == 0 ? 0 : cl_error(code, NULL);
 }
@@ -24,7 +24,7 @@ static int reserve(cl_context *context, size_t n)
 void cl_api_node_free(cl_api_node *node)
 {
     cl_context_lock(node->context);
-    cl_events_unreserve(&node->context->events, (size_t)node->promised);
+    cl_events_unreserve(&node->context->inbox.events, (size_t)node->promised);
     cl_list_remove(&node->link);
     cl_context_unlock(node->context);
     cl_free(node->id);
@@ -61,7 +61,7 @@ static int open_node(cl_context *context, cl_api_node *node)
     if (code != 0) return code;
     node->promised = 2;
     cl_context_lock(context);
-    cl_list_append(&context->nodes, &node->link);
+    cl_list_append(&context->inbox.nodes, &node->link);
     cl_context_unlock(context);
     code = cl_submit(context, &(cl_command){.kind = CL_DO_OPEN, .node = node});
     return code == CLOUDS_ENOMEM ? cl_error(code, NULL) : code;
@@ -196,7 +196,7 @@ static int about(const cl_api_node *node, cl_str method, cl_str receiver, int co
     if (code == 0) return 0;
     cl_error_about(&(cl_facts){.method = method,
                                .node = receiver.n ? receiver : cl_str_z(node->id),
-                               .cluster = cl_str_z(node->context->url_text)});
+                               .cluster = cl_str_z(node->context->config.url_text)});
     return code;
 }
 
@@ -206,7 +206,7 @@ static int start(cl_command *command, const clouds_operation_options *options, u
     int code = cl_operation_read(options, operation, 0, &own);
     if (code == 0) code = check_open(command->node);
     if (code != 0) return code;
-    if (command->kind == CL_DO_REGISTER) atomic_store(&command->node->context->serves, 1);
+    if (command->kind == CL_DO_REGISTER) atomic_store(&command->node->context->thread.serves, 1);
     return cl_operation_start(command->node->context, &own, command, operation);
 }
 
@@ -218,7 +218,7 @@ static int method_operation(clouds_node *handle, enum cl_command_kind kind, cons
     if (code != 0) return code;
     cl_command command = {.kind = kind, .node = node, .a = cl_str_of(method, len)};
     code = cl_check_text(method, len, "the method");
-    if (code == 0) code = cl_check_name(command.a, node->context->limits.method, "method");
+    if (code == 0) code = cl_check_name(command.a, node->context->config.limits.method, "method");
     if (code == 0) code = start(&command, options, operation);
     if (code != 0) about(node, cl_str_of(method ? method : "", method ? len : 0), CL_STR_NONE, code);
     cl_guard_leave_node(node);
@@ -259,7 +259,7 @@ int clouds_node_status(clouds_node *node, const clouds_operation_options *option
 
 static int check_send(const cl_api_node *node, cl_str receiver, cl_str value, uint32_t flags, const uint64_t *operation)
 {
-    const cl_limits *limits = &node->context->limits;
+    const cl_limits *limits = &node->context->config.limits;
     if (flags & ~(uint32_t)CLOUDS_SEND_CONFIRM)
         return cl_error(CLOUDS_ENOTSUP, "this version does not know the flags %u of a message", flags);
     if (flags && !operation) return cl_error(CLOUDS_EINVAL, "the pointer for the operation's id is NULL");

@@ -1,6 +1,6 @@
 /* What ends with one event and is no call: ids, room for the completion, options. */
 #include "api/check.h"
-#include "api/context.h"
+#include "api/internal.h"
 #include "api/record.h"
 #include "base/error.h"
 
@@ -22,32 +22,32 @@ int cl_operation_read(const clouds_operation_options *theirs, const uint64_t *op
 static int book(cl_context *context, uint64_t id)
 {
     int waited = cl_id_is_waited_for(id);
-    if (waited && context->wait_slots.len >= context->max_in_flight) return CLOUDS_ELIMIT;
-    int code = waited ? cl_wait_slot_add(&context->wait_slots, id, &context->wait_bytes)
-                      : cl_events_reserve(&context->events, 1);
+    if (waited && context->inbox.wait_slots.len >= context->config.max_in_flight) return CLOUDS_ELIMIT;
+    int code = waited ? cl_wait_slot_add(&context->inbox.wait_slots, id, &context->inbox.wait_bytes)
+                      : cl_events_reserve(&context->inbox.events, 1);
     if (code != 0 || !context->threaded) return code;
-    code = cl_idmap_put(&context->open, cl_open_key(CL_OPEN_CALL, id), context);
+    code = cl_idmap_put(&context->inbox.open, cl_open_key(CL_OPEN_CALL, id), context);
     if (code == 0) return 0;
-    if (waited) cl_wait_slot_drop(&context->wait_slots, id);
-    else cl_events_unreserve(&context->events, 1);
+    if (waited) cl_wait_slot_drop(&context->inbox.wait_slots, id);
+    else cl_events_unreserve(&context->inbox.events, 1);
     return code;
 }
 
 static void unbook(cl_context *context, uint64_t id)
 {
     cl_context_lock(context);
-    if (cl_id_is_waited_for(id)) cl_wait_slot_drop(&context->wait_slots, id);
-    else cl_events_unreserve(&context->events, 1);
-    if (context->threaded) cl_idmap_take(&context->open, cl_open_key(CL_OPEN_CALL, id));
+    if (cl_id_is_waited_for(id)) cl_wait_slot_drop(&context->inbox.wait_slots, id);
+    else cl_events_unreserve(&context->inbox.events, 1);
+    if (context->threaded) cl_idmap_take(&context->inbox.open, cl_open_key(CL_OPEN_CALL, id));
     cl_context_unlock(context);
 }
 
 static int refused(cl_context *context, int code)
 {
     if (code != CLOUDS_ELIMIT) return cl_error(code, NULL);
-    return cl_error_limit(code, context->max_in_flight, context->max_in_flight,
+    return cl_error_limit(code, context->config.max_in_flight, context->config.max_in_flight,
                           "%zu calls and operations wait for clouds_wait already (max_in_flight)",
-                          context->max_in_flight);
+                          context->config.max_in_flight);
 }
 
 int cl_operation_start(cl_context *context, const clouds_operation_options *o, cl_command *command, uint64_t *operation)
@@ -72,8 +72,8 @@ int cl_operation_start_close(cl_context *context, const clouds_operation_options
     uint64_t id = command->id = cl_context_id(context, waited);
     command->user_data = o->user_data;
     cl_context_lock(context);
-    int code = waited ? cl_wait_slot_add(&context->wait_slots, id, &context->wait_bytes) : 0;
-    if (waited && code == 0) ((cl_wait_slot *)cl_idmap_get(&context->wait_slots, id))->closing = 1;
+    int code = waited ? cl_wait_slot_add(&context->inbox.wait_slots, id, &context->inbox.wait_bytes) : 0;
+    if (waited && code == 0) ((cl_wait_slot *)cl_idmap_get(&context->inbox.wait_slots, id))->closing = 1;
     cl_context_unlock(context);
     if (code != 0) return cl_error(code, NULL);
     if (operation) *operation = id;

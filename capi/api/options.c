@@ -289,16 +289,16 @@ int clouds_option_describe(uint32_t index, clouds_option_info *out)
     if (index >= CL_OPTIONS) return cl_error(CLOUDS_EINVAL, "there are %d options", CL_OPTIONS);
     const option_row *row = &rows[index];
     const clouds_option_info info = {.size = out->size,
-                                .flags = (row->live ? CLOUDS_OPTION_LIVE : 0) |
-                                         (row->rule == STRICT ? 0 : CLOUDS_OPTION_CLAMPED),
-                                .minimum = row->min,
-                                .maximum = row->max,
-                                .name = row->name,
-                                .type = types[row->kind],
-                                .scope = row->scope,
-                                .unit = row->unit,
-                                .default_value = row->initial,
-                                .help = row->help};
+                                     .flags = (row->live ? CLOUDS_OPTION_LIVE : 0) |
+                                              (row->rule == STRICT ? 0 : CLOUDS_OPTION_CLAMPED),
+                                     .minimum = row->min,
+                                     .maximum = row->max,
+                                     .name = row->name,
+                                     .type = types[row->kind],
+                                     .scope = row->scope,
+                                     .unit = row->unit,
+                                     .default_value = row->initial,
+                                     .help = row->help};
     cl_record_write(out, out->size, &info, sizeof info);
     return 0;
 }

@@ -6,7 +6,7 @@
 
 #include "api/check.h"
 #include "api/deadline.h"
-#include "api/context.h"
+#include "api/internal.h"
 #include "api/handle.h"
 #include "base/error.h"
 
@@ -33,7 +33,7 @@ static int is_expired(cl_context *context, clouds_event *e, int64_t *now)
     const cl_command command = {.kind = CL_DO_EXPIRE, .id = e->id};
     int code = cl_submit(context, &command);
     if (code != 0 && code != CLOUDS_ESTALE) return 0;
-    if (context->threaded) cl_idmap_take(&context->open, cl_open_key(CL_OPEN_REQUEST, e->id));
+    if (context->threaded) cl_idmap_take(&context->inbox.open, cl_open_key(CL_OPEN_REQUEST, e->id));
     return 1;
 }
 
@@ -41,17 +41,17 @@ static int is_expired(cl_context *context, clouds_event *e, int64_t *now)
 static int is_withdrawn(cl_context *context, uint64_t request)
 {
     int64_t deadline;
-    int is_open = context->threaded ? cl_idmap_get(&context->open, cl_open_key(CL_OPEN_REQUEST, request)) != NULL
-                                    : cl_core_request(context->core, request, &deadline);
-    context->withdrawn -= !is_open;
+    int is_open = context->threaded ? cl_idmap_get(&context->inbox.open, cl_open_key(CL_OPEN_REQUEST, request)) != NULL
+                                    : cl_core_request(context->engine.core, request, &deadline);
+    context->inbox.withdrawn -= !is_open;
     return !is_open;
 }
 
 /* 1: this request is not handed out. */
 static int is_dead(cl_context *context, clouds_event *e, int64_t *now)
 {
-    int dead = (context->withdrawn && is_withdrawn(context, e->id)) || (e->number && is_expired(context, e, now));
-    context->begun = e->id;
+    int dead = (context->inbox.withdrawn && is_withdrawn(context, e->id)) || (e->number && is_expired(context, e, now));
+    context->inbox.begun = e->id;
     return dead;
 }
 
@@ -73,7 +73,7 @@ static size_t without_expired(cl_context *context, const poll_target *to, size_t
 /* The number of events that were handed out, or CLOUDS_ETOOBIG. */
 static int take(cl_context *context, const poll_target *to)
 {
-    cl_events *q = &context->events;
+    cl_events *q = &context->inbox.events;
     size_t n = 0;
     while (n == 0 && q->len) {
         n = to->room ? cl_events_take_into(q, to->records, to->size, to->capacity, to->room)
@@ -81,20 +81,20 @@ static int take(cl_context *context, const poll_target *to)
         if (n == 0) return cl_text_room_lacks(to->room, cl_events_next_bytes(q), "the next event");
         n = without_expired(context, to, n);
     }
-    if (n && record(to, n - 1)->type == CLOUDS_EVENT_CONTEXT_CLOSED) context->over = 1;
+    if (n && record(to, n - 1)->type == CLOUDS_EVENT_CONTEXT_CLOSED) context->inbox.over = 1;
     return (int)n;
 }
 
 /* Why there is nothing to wait for. */
 static int is_finished(const cl_context *context)
 {
-    return context->over || atomic_load_explicit(&context->ending, memory_order_acquire);
+    return context->inbox.over || atomic_load_explicit(&context->ending, memory_order_acquire);
 }
 
 /* The descriptor is readable then: an end is news for every poll from then on. */
 static int has_something_to_say(cl_context *context)
 {
-    return context->events.len || context->over || atomic_load(&context->woken);
+    return context->inbox.events.len || context->inbox.over || atomic_load(&context->woken);
 }
 
 /* ---- inline mode */
@@ -103,19 +103,19 @@ enum { TURN_MS = 2 };
 
 void cl_poll_turn(cl_context *context)
 {
-    context->turned = cl_loop_now_about();
-    cl_loop_run(context->loop, 0);
+    context->engine.turned = cl_loop_now_about();
+    cl_loop_run(context->engine.loop, 0);
 }
 
 /* While events wait poll need not run the loop to have something to say. But whoever answers each event by new work
  * would never run it: no byte would go or come, and no heartbeat. */
 static void turn_now_and_then(cl_context *context)
 {
-    if (cl_loop_now_about() - context->turned >= TURN_MS) {
+    if (cl_loop_now_about() - context->engine.turned >= TURN_MS) {
         cl_poll_turn(context);
-    } else if (context->unflushed && !context->bus_closed) {
-        context->bus->ops->flush(context->bus);
-        context->unflushed = 0;
+    } else if (context->engine.unflushed && !context->engine.bus_closed) {
+        context->engine.bus->ops->flush(context->engine.bus);
+        context->engine.unflushed = 0;
     }
 }
 
@@ -123,8 +123,8 @@ static void turn_now_and_then(cl_context *context)
  * that is asked all the same now and then. A descriptor in use is kept right by whole runs only. */
 static int take_without_run(cl_context *context, const poll_target *to)
 {
-    if (context->fd_used || cl_loop_now_about() - context->turned >= TURN_MS) return 0;
-    cl_loop_turn(context->loop);
+    if (context->descriptor.used || cl_loop_now_about() - context->engine.turned >= TURN_MS) return 0;
+    cl_loop_turn(context->engine.loop);
     return take(context, to);
 }
 
@@ -135,8 +135,8 @@ static int run_until(cl_context *context, const poll_target *to, double timeout)
     for (;;) {
         int last = atomic_load_explicit(&context->woken, memory_order_relaxed) && atomic_exchange(&context->woken, 0);
         int64_t wait = last ? 0 : cl_deadline_left(until);
-        cl_loop_run(context->loop, wait);
-        context->turned = cl_loop_now_about();
+        cl_loop_run(context->engine.loop, wait);
+        context->engine.turned = cl_loop_now_about();
         int n = take(context, to);
         if (n) return n;
         if (is_finished(context)) return cl_error(CLOUDS_ECLOSED, "the context is closed");
@@ -146,14 +146,14 @@ static int run_until(cl_context *context, const poll_target *to, double timeout)
 
 static int poll_inline(cl_context *context, const poll_target *to, double timeout)
 {
-    cl_events_release(&context->events);
+    cl_events_release(&context->inbox.events);
     /* Before the events are taken, so that nothing lies between the look at their deadlines and the return. */
-    if (context->events.len) turn_now_and_then(context);
+    if (context->inbox.events.len) turn_now_and_then(context);
     int n = take(context, to);
     if (n == 0 && !is_finished(context)) n = take_without_run(context, to);
     if (n == 0)
         n = is_finished(context) ? cl_error(CLOUDS_ECLOSED, "the context is closed") : run_until(context, to, timeout);
-    if (context->fd_used && has_something_to_say(context)) cl_loop_defer(context->loop);
+    if (context->descriptor.used && has_something_to_say(context)) cl_loop_defer(context->engine.loop);
     return n;
 }
 
@@ -161,9 +161,9 @@ static int poll_inline(cl_context *context, const poll_target *to, double timeou
 
 static void clear_event_fd(cl_context *context)
 {
-    if (!context->event_fd_set || has_something_to_say(context)) return;
-    context->event_fd_set = 0;
-    cl_event_fd_clear(context->event_fd);
+    if (!context->descriptor.event_fd_set || has_something_to_say(context)) return;
+    context->descriptor.event_fd_set = 0;
+    cl_event_fd_clear(context->descriptor.event_fd);
 }
 
 static int sleep_until(cl_context *context, const poll_target *to, double timeout)
@@ -175,25 +175,25 @@ static int sleep_until(cl_context *context, const poll_target *to, double timeou
         if (n) return n;
         if (is_finished(context)) return cl_error(CLOUDS_ECLOSED, "the context is closed");
         if (atomic_exchange(&context->woken, 0) || expired) return 0;
-        context->poll_sleeps = 1;
-        if (timeout < 0) pthread_cond_wait(&context->arrived, &context->lock);
-        else expired = pthread_cond_timedwait(&context->arrived, &context->lock, &until) == ETIMEDOUT;
-        context->poll_sleeps = 0;
+        context->inbox.poll_sleeps = 1;
+        if (timeout < 0) pthread_cond_wait(&context->inbox.arrived, &context->inbox.lock);
+        else expired = pthread_cond_timedwait(&context->inbox.arrived, &context->inbox.lock, &until) == ETIMEDOUT;
+        context->inbox.poll_sleeps = 0;
     }
 }
 
 static int poll_threaded(cl_context *context, const poll_target *to, double timeout)
 {
-    pthread_mutex_lock(&context->lock);
-    int n = context->polling ? cl_error(CLOUDS_ETHREAD, "another thread is in clouds_poll") : 0;
+    pthread_mutex_lock(&context->inbox.lock);
+    int n = context->inbox.polling ? cl_error(CLOUDS_ETHREAD, "another thread is in clouds_poll") : 0;
     if (n == 0) {
-        context->polling = 1;
-        cl_events_release(&context->events);
+        context->inbox.polling = 1;
+        cl_events_release(&context->inbox.events);
         n = sleep_until(context, to, timeout);
         clear_event_fd(context);
-        context->polling = 0;
+        context->inbox.polling = 0;
     }
-    pthread_mutex_unlock(&context->lock);
+    pthread_mutex_unlock(&context->inbox.lock);
     return n;
 }
 
@@ -228,24 +228,25 @@ int clouds_poll_into(clouds_context *context, clouds_event *events, size_t event
 /* Thread mode: made when first asked for. */
 static int event_fd(cl_context *context)
 {
-    pthread_mutex_lock(&context->lock);
-    if (context->event_fd < 0) {
-        context->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-        context->event_fd_set = context->event_fd >= 0 && has_something_to_say(context);
-        if (context->event_fd_set) cl_event_fd_write(context->event_fd);
+    pthread_mutex_lock(&context->inbox.lock);
+    if (context->descriptor.event_fd < 0) {
+        context->descriptor.event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+        context->descriptor.event_fd_set = context->descriptor.event_fd >= 0 && has_something_to_say(context);
+        if (context->descriptor.event_fd_set) cl_event_fd_write(context->descriptor.event_fd);
         cl_leader_wake_thread(context); /* who sleeps outside hears of nothing that it has not read */
     }
-    int fd = context->event_fd >= 0 ? context->event_fd : cl_error(CLOUDS_ESYSTEM, "eventfd: %s", strerror(errno));
-    pthread_mutex_unlock(&context->lock);
+    int fd = context->descriptor.event_fd >= 0 ? context->descriptor.event_fd
+                                               : cl_error(CLOUDS_ESYSTEM, "eventfd: %s", strerror(errno));
+    pthread_mutex_unlock(&context->inbox.lock);
     return fd;
 }
 
 static int loop_fd(cl_context *context)
 {
-    int fd = cl_loop_fd(context->loop);
-    if (fd < 0 || context->fd_used) return fd;
-    context->fd_used = 1;
-    if (context->unflushed || has_something_to_say(context)) cl_loop_defer(context->loop);
+    int fd = cl_loop_fd(context->engine.loop);
+    if (fd < 0 || context->descriptor.used) return fd;
+    context->descriptor.used = 1;
+    if (context->engine.unflushed || has_something_to_say(context)) cl_loop_defer(context->engine.loop);
     return fd;
 }
 
@@ -267,7 +268,7 @@ int clouds_wakeup(clouds_context *handle)
     cl_context *context = cl_handle_enter(handle, CL_HANDLE_CONTEXT);
     if (!context) return CLOUDS_EHANDLE;
     int code = context->fork_generation == cl_guard_generation() ? 0 : CLOUDS_EFORK;
-    if (code == 0 && atomic_exchange(&context->woken, 1) == 0) cl_loop_wake(context->loop);
+    if (code == 0 && atomic_exchange(&context->woken, 1) == 0) cl_loop_wake(context->engine.loop);
     cl_handle_leave(handle);
     errno = before;
     return code;

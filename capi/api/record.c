@@ -50,7 +50,8 @@ static const member_row members[] = {
 #define TYPE_handle clouds_node *
 #define RECORD(name, last)
 #define MEMBER(record, member, kind)                                                                                   \
-    _Static_assert(_Generic(MEMBER_OF(record, member), TYPE_##kind: 1, default: 0), #record "." #member " is no " #kind);
+    _Static_assert(_Generic(MEMBER_OF(record, member), TYPE_##kind : 1, default : 0),                                  \
+                   #record "." #member " is no " #kind);
 #include "api/records.def"
 #undef RECORD
 #undef MEMBER
@@ -87,8 +88,9 @@ static int is_unknown(const record_row *row, const char *theirs, size_t size)
 {
     for (size_t i = row->size; i < size; i++)
         if (theirs[i])
-            return cl_error(CLOUDS_ENOTSUP, "%s has something at byte %zu, which version %s of the library does not know",
-                            row->name, i, clouds_version());
+            return cl_error(CLOUDS_ENOTSUP,
+                            "%s has something at byte %zu, which version %s of the library does not know", row->name, i,
+                            clouds_version());
     return 0;
 }
 
@@ -119,8 +121,8 @@ int clouds_layout(uint32_t index, clouds_layout_info *out)
     if (code != 0) return code;
     if (index >= MEMBERS) return cl_error(CLOUDS_EINVAL, "the public records have %d members", MEMBERS);
     const member_row *row = &members[index];
-    const clouds_layout_info info = {out->size, row->record_size, row->offset, row->length,
-                                     row->record, row->name, row->kind};
+    const clouds_layout_info info = {out->size,   row->record_size, row->offset, row->length,
+                                     row->record, row->name,        row->kind};
     cl_record_write(out, out->size, &info, sizeof info);
     return 0;
 }

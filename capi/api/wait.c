@@ -2,7 +2,7 @@
 #include <errno.h>
 
 #include "api/check.h"
-#include "api/context.h"
+#include "api/internal.h"
 #include "api/deadline.h"
 #include "base/error.h"
 
@@ -21,7 +21,7 @@ static int no_such_call(void)
 
 static int hand_out(const waiting *w)
 {
-    cl_idmap *set = &w->context->wait_slots;
+    cl_idmap *set = &w->context->inbox.wait_slots;
     if (!w->room) {
         int code = cl_wait_slot_take(set, w->slot, w->event, w->size);
         return code == 0 ? 1 : code;
@@ -45,12 +45,13 @@ static int wait_inline(const waiting *w, double timeout)
     int code;
     while ((code = take_if_ready(w)) == 0) {
         int64_t left = cl_deadline_left(until);
-        cl_loop_run(w->context->loop, left);
+        cl_loop_run(w->context->engine.loop, left);
         if (left != 0) continue;
         code = take_if_ready(w);
         break;
     }
-    if (w->context->fd_used && (w->context->events.len || w->context->over)) cl_loop_defer(w->context->loop);
+    if (w->context->descriptor.used && (w->context->inbox.events.len || w->context->inbox.over))
+        cl_loop_defer(w->context->engine.loop);
     return code;
 }
 
@@ -61,15 +62,15 @@ static int run_engine(const waiting *w, int64_t until)
     cl_context *context = w->context;
     int64_t left = 1;
     int code;
-    pthread_mutex_unlock(&context->lock);
+    pthread_mutex_unlock(&context->inbox.lock);
     cl_log_events_begin(context);
     cl_queue_run(context);
-    pthread_mutex_lock(&context->lock);
+    pthread_mutex_lock(&context->inbox.lock);
     while ((code = take_if_ready(w)) == 0 && left != 0) {
-        pthread_mutex_unlock(&context->lock);
+        pthread_mutex_unlock(&context->inbox.lock);
         left = cl_deadline_left(until);
-        cl_loop_run(context->loop, left);
-        pthread_mutex_lock(&context->lock);
+        cl_loop_run(context->engine.loop, left);
+        pthread_mutex_lock(&context->inbox.lock);
     }
     cl_log_events_end(context);
     cl_leader_leave(context);
@@ -85,8 +86,8 @@ static int wait_threaded(const waiting *w, double timeout)
     int code, expired = timeout == 0;
     while ((code = take_if_ready(w)) == 0 && !expired) {
         if (cl_leader_take(w->context)) return run_engine(w, until);
-        if (timeout < 0) pthread_cond_wait(&w->slot->changed, &w->context->lock);
-        else expired = pthread_cond_timedwait(&w->slot->changed, &w->context->lock, &moment) == ETIMEDOUT;
+        if (timeout < 0) pthread_cond_wait(&w->slot->changed, &w->context->inbox.lock);
+        else expired = pthread_cond_timedwait(&w->slot->changed, &w->context->inbox.lock, &moment) == ETIMEDOUT;
     }
     return code;
 }
@@ -94,7 +95,7 @@ static int wait_threaded(const waiting *w, double timeout)
 static int wait_for(waiting *w, uint64_t call, double timeout)
 {
     cl_context_lock(w->context);
-    w->slot = cl_wait_slot_enter(&w->context->wait_slots, call);
+    w->slot = cl_wait_slot_enter(&w->context->inbox.wait_slots, call);
     int code = !w->slot ? no_such_call() : w->context->threaded ? wait_threaded(w, timeout) : wait_inline(w, timeout);
     if (w->slot) cl_wait_slot_leave(w->slot);
     cl_context_unlock(w->context);

@@ -2,7 +2,7 @@
 #ifndef API_INSIDE_H
 #define API_INSIDE_H
 
-#include "api/context.h"
+#include "api/internal.h"
 #include "api/handle.h"
 #include "api/kit.h"
 
@@ -10,10 +10,10 @@
 static inline int waiters_of(clouds_context *handle, uint64_t call)
 {
     cl_context *context = cl_handle_enter(handle, CL_HANDLE_CONTEXT);
-    pthread_mutex_lock(&context->lock);
-    cl_wait_slot *slot = cl_idmap_get(&context->wait_slots, call);
+    pthread_mutex_lock(&context->inbox.lock);
+    cl_wait_slot *slot = cl_idmap_get(&context->inbox.wait_slots, call);
     int n = slot ? slot->waiters : 0;
-    pthread_mutex_unlock(&context->lock);
+    pthread_mutex_unlock(&context->inbox.lock);
     cl_handle_leave(handle);
     return n;
 }

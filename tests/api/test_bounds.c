@@ -35,8 +35,8 @@ static void await_post(sem_t *semaphore)
 
 static int is_free(cl_context *context)
 {
-    if (pthread_mutex_trylock(&context->lock) != 0) return 0;
-    pthread_mutex_unlock(&context->lock);
+    if (pthread_mutex_trylock(&context->inbox.lock) != 0) return 0;
+    pthread_mutex_unlock(&context->inbox.lock);
     return 1;
 }
 
@@ -44,7 +44,7 @@ static int is_free(cl_context *context)
 static void *stopping_realloc(void *unused, void *block, size_t size)
 {
     cl_context *context = atomic_load(&to_stop);
-    if (context && pthread_equal(pthread_self(), context->thread) && is_free(context)) {
+    if (context && pthread_equal(pthread_self(), context->thread.id) && is_free(context)) {
         atomic_store(&to_stop, NULL);
         sem_post(&stopped);
         await_post(&go_on);
@@ -57,9 +57,9 @@ static void *stopping_realloc(void *unused, void *block, size_t size)
 static size_t queued(clouds_context *handle)
 {
     cl_context *context = cl_handle_enter(handle, CL_HANDLE_CONTEXT);
-    pthread_mutex_lock(&context->queue.lock);
-    size_t n = context->queue.count;
-    pthread_mutex_unlock(&context->queue.lock);
+    pthread_mutex_lock(&context->thread.queue.lock);
+    size_t n = context->thread.queue.count;
+    pthread_mutex_unlock(&context->thread.queue.lock);
     cl_handle_leave(handle);
     return n;
 }

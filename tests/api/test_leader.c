@@ -70,9 +70,9 @@ static void end(void)
 static unsigned takes(void)
 {
     cl_context *context = cl_handle_enter(client, CL_HANDLE_CONTEXT);
-    pthread_mutex_lock(&context->leader.lock);
-    unsigned n = context->leader.takes;
-    pthread_mutex_unlock(&context->leader.lock);
+    pthread_mutex_lock(&context->thread.leader.lock);
+    unsigned n = context->thread.leader.takes;
+    pthread_mutex_unlock(&context->thread.leader.lock);
     cl_handle_leave(client);
     return n;
 }

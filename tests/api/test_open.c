@@ -16,18 +16,18 @@ static int count;
 static void fill(clouds_context *handle, int full)
 {
     cl_context *context = cl_handle_enter(handle, CL_HANDLE_CONTEXT);
-    pthread_mutex_lock(&context->queue.lock);
-    context->queue.late_bytes = full ? (size_t)1 << 40 : 0;
-    pthread_mutex_unlock(&context->queue.lock);
+    pthread_mutex_lock(&context->thread.queue.lock);
+    context->thread.queue.late_bytes = full ? (size_t)1 << 40 : 0;
+    pthread_mutex_unlock(&context->thread.queue.lock);
     cl_handle_leave(handle);
 }
 
 static size_t open_now(clouds_context *handle)
 {
     cl_context *context = cl_handle_enter(handle, CL_HANDLE_CONTEXT);
-    pthread_mutex_lock(&context->lock);
-    size_t n = context->open.len;
-    pthread_mutex_unlock(&context->lock);
+    pthread_mutex_lock(&context->inbox.lock);
+    size_t n = context->inbox.open.len;
+    pthread_mutex_unlock(&context->inbox.lock);
     cl_handle_leave(handle);
     return n;
 }
@@ -106,12 +106,12 @@ static void one_to_be_refused_is_withdrawn(void)
 {
     clouds_context *handle = kit_context(kit_url("inproc:"), "inline");
     cl_context *context = cl_handle_enter(handle, CL_HANDLE_CONTEXT);
-    context->refusals[context->refusal_count++] = 1000;
+    context->engine.refusals[context->engine.refusal_count++] = 1000;
     CHECK_INT(cl_deliver_withdraw(context, 1000), 1);
-    CHECK_INT(context->withdrawn, 0);
+    CHECK_INT(context->inbox.withdrawn, 0);
     CHECK_INT(cl_deliver_withdraw(context, 1002), 1);
-    CHECK_INT(context->withdrawn, 1);
-    context->refusal_count = 0;
+    CHECK_INT(context->inbox.withdrawn, 1);
+    context->engine.refusal_count = 0;
     cl_handle_leave(handle);
     clouds_context_destroy(handle);
 }

@@ -31,10 +31,75 @@ enum cl_api_counter {
 /* Requests that found the event queue full, to be refused at the end of the turn. */
 enum { CL_REFUSALS = 256 };
 
-/* Design note. The engine (loop, bus, core) is used by one thread at a time: in inline mode by whoever is inside
- * (guarded by `owner`), in thread mode by the I/O thread, or by one that waits for a call (leader.c). In thread mode
- * the others hand it commands (`queue`), and what both sides use - events, wait slots, open, nodes, own counters - is
- * under `lock`. In inline mode nothing is locked. */
+/* What the options of a context say. */
+typedef struct cl_context_config {
+    cl_url url;
+    char *password, *prefix; /* instead of those in the url */
+    char url_text[256];      /* the url without the password, for errors */
+    cl_limits limits;
+    size_t max_in_flight, max_events, max_event_bytes;
+    size_t max_result_bytes; /* of all texts that wait for the user; beyond it a result completes without its own */
+} cl_context_config;
+
+/* Loop, bus and core, used by one thread at a time: in inline mode by the one that is inside (guarded by `owner`), in
+ * thread mode by the I/O thread, or by one that waits for a call (leader.c). */
+typedef struct cl_engine {
+    cl_loop *loop;
+    cl_loop_timer *timer;
+    cl_bus *bus;
+    cl_core *core;
+    uint64_t random_state;
+    int executing;  /* a command of the user is being carried out */
+    int wait_done;  /* thread mode: a call completed that is waited for */
+    int signal_due; /* events were added in this turn */
+    int unflushed;  /* inline: something may wait in an output buffer */
+    int64_t turned; /* inline: when poll last let the loop turn */
+    int finish_due; /* the last node of a closing context is gone: close the bus at the end of the turn */
+    int bus_closing, bus_closed;
+    int close_begun;
+    uint64_t close_id, close_user_data; /* of the operation */
+    size_t nodes;                       /* that the core has */
+    uint64_t refusals[CL_REFUSALS];
+    size_t refusal_count;
+} cl_engine;
+
+/* What lies between the engine and the user; in thread mode under `lock`. */
+typedef struct cl_inbox {
+    pthread_mutex_t lock;
+    pthread_cond_t arrived;
+    cl_events events;
+    cl_idmap wait_slots;
+    size_t wait_bytes; /* of the texts in them */
+    cl_idmap open;     /* thread mode: calls, requests and questions that can still be canceled or answered */
+    size_t calls_open;
+    uint64_t begun;   /* the latest request that was handed out */
+    size_t withdrawn; /* requests in `events` that are not handed out any more */
+    cl_link nodes;
+    uint64_t counters[CL_API_COUNTERS];
+    uint64_t core_counters[CL_COUNTERS]; /* thread mode: as of the last turn */
+    int over;                            /* CLOUDS_EVENT_CONTEXT_CLOSED was handed out */
+    int polling;                         /* thread mode: a thread is in clouds_poll ... */
+    int poll_sleeps;                     /* ... and waits for `arrived` */
+    size_t log_waiting;                  /* log lines in `events` */
+    uint64_t log_missed;                 /* for which there was no room since */
+} cl_inbox;
+
+/* What clouds_fd gives: the loop's descriptor, or in thread mode an eventfd. */
+typedef struct cl_descriptor {
+    int used;
+    int readable; /* inline: the loop's was made readable since the last run */
+    int event_fd; /* thread mode: -1 until asked for */
+    int event_fd_set;
+} cl_descriptor;
+
+/* Thread mode: the I/O thread, and the commands that other threads hand to the engine. */
+typedef struct cl_io_thread {
+    pthread_t id;
+    cl_leader leader;
+    atomic_int serves; /* methods were registered */
+    cl_command_queue queue;
+} cl_io_thread;
+
 typedef struct cl_context {
     clouds_context *handle;
     int threaded;
@@ -44,65 +109,12 @@ typedef struct cl_context {
     atomic_int closing; /* clouds_context_close was accepted */
     atomic_int woken;   /* clouds_wakeup, not yet consumed */
     _Atomic uint64_t next_id;
-
-    /* the engine */
-    cl_loop *loop;
-    cl_loop_timer *timer;
-    cl_bus *bus;
-    cl_core *core;
-    cl_url url;
-    char *password, *prefix; /* instead of those in the url */
-    char url_text[256];      /* the url without the password, for errors */
-    cl_limits limits;
-    size_t max_in_flight, max_events, max_event_bytes;
-    size_t max_result_bytes; /* of all texts that wait for the user; beyond it a result is told without its own */
-    uint64_t random_state;
-    int executing;  /* a command of the user is being carried out */
-    int wait_done;  /* thread mode: a call completed that is waited for */
-    int unflushed;  /* inline: something may wait in an output buffer */
-    int64_t turned; /* inline: when poll last let the loop turn */
-    int finish_due; /* the last node of a closing context is gone: close the bus at the end of the turn */
-    int bus_closing, bus_closed;
-    int close_begun;
-    uint64_t close_id, close_user_data; /* of the operation */
-    size_t core_nodes;                  /* nodes that the core has */
-    uint64_t refusals[CL_REFUSALS];
-    size_t refusal_count;
-
-    /* between the engine and the user */
-    pthread_mutex_t lock;
-    pthread_cond_t arrived;
-    cl_events events;
-    cl_idmap wait_slots;
-    size_t wait_bytes; /* of the texts in it */
-    cl_idmap open;     /* thread mode: calls, requests and questions that can still be canceled or answered */
-    size_t calls_open;
-    uint64_t begun;   /* the latest request that was handed out */
-    size_t withdrawn; /* requests in `events` that are not handed out any more */
-    cl_link nodes;
-    uint64_t counters[CL_API_COUNTERS];
-    uint64_t core_counters[CL_COUNTERS]; /* thread mode: as of the last turn */
-    int over;                            /* CLOUDS_EVENT_CONTEXT_CLOSED was handed out */
-    int polling;                         /* thread mode: somebody is in clouds_poll ... */
-    int poll_sleeps;                     /* ... and waits for `arrived` */
-    int signal_due;                      /* engine: events were added in this turn */
-
-    /* log lines as events */
-    cl_log_sink log;
-    size_t log_waiting;  /* in the queue */
-    uint64_t log_missed; /* for which there was no room since */
-
-    /* the descriptor */
-    int fd_used;
-    int fd_readable; /* inline: the loop's descriptor was made readable since the last run */
-    int event_fd;    /* thread mode: -1 until asked for */
-    int event_fd_set;
-
-    /* thread mode */
-    pthread_t thread;
-    cl_leader leader;
-    atomic_int serves; /* methods were registered */
-    cl_command_queue queue;
+    cl_engine engine;
+    cl_inbox inbox;
+    cl_descriptor descriptor;
+    cl_io_thread thread;
+    cl_context_config config;
+    cl_log_sink log; /* takes its log lines as events */
     cl_command close_command;
 } cl_context;
 
@@ -110,7 +122,7 @@ typedef struct cl_api_node {
     clouds_node *handle;
     cl_context *context;
     clouds_context *context_handle;
-    cl_link link; /* in context->nodes */
+    cl_link link; /* in context->inbox.nodes */
     char *id;
     cl_node_config config;
     double heartbeat;
@@ -127,21 +139,21 @@ typedef struct cl_api_node {
 
 static inline void cl_context_lock(cl_context *context)
 {
-    if (context->threaded) pthread_mutex_lock(&context->lock);
+    if (context->threaded) pthread_mutex_lock(&context->inbox.lock);
 }
 
 static inline void cl_context_unlock(cl_context *context)
 {
-    if (context->threaded) pthread_mutex_unlock(&context->lock);
+    if (context->threaded) pthread_mutex_unlock(&context->inbox.lock);
 }
 
 /* Inline mode: something was carried out, which may have left output for the next turn. */
 static inline void cl_context_touch(cl_context *context)
 {
-    context->unflushed = 1;
-    if (context->fd_used && !context->fd_readable) {
-        cl_loop_defer(context->loop);
-        context->fd_readable = 1;
+    context->engine.unflushed = 1;
+    if (context->descriptor.used && !context->descriptor.readable) {
+        cl_loop_defer(context->engine.loop);
+        context->descriptor.readable = 1;
     }
 }
 
