@@ -35,6 +35,11 @@ sum() {
   sha256sum "$1" | cut -d ' ' -f 1
 }
 
+case $library in
+  --released) ;;
+  -*) refuse "usage: tools/abi-record.sh LIBRARY [FILE] | --released" ;;
+esac
+
 if [ "$library" = --released ]; then
   is_released && refuse "$version is released already"
   cmp -s "$header" "$abi/$version/clouds.h" || refuse "record $version first: its clouds.h is not today's"

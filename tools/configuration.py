@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """Writes docs/CONFIGURATION.md from the library's own tables: configuration.py LIBRARY FILE, or with --check compares."""
+import argparse
 import ctypes
 import os
 import sys
@@ -110,8 +111,12 @@ def document(lib):
 
 
 def main():
-    check = sys.argv[1] == "--check"
-    library, path = sys.argv[2 if check else 1:][:2]
+    arguments = argparse.ArgumentParser(description="Makes docs/CONFIGURATION.md from what the library says of itself.")
+    arguments.add_argument("--check", action="store_true", help="only compare")
+    arguments.add_argument("library", help="a libclouds.so")
+    arguments.add_argument("path", help="the file")
+    chosen = arguments.parse_args()
+    library, path = chosen.library, chosen.path
     ctypes.CDLL(None)
     lib = ctypes.CDLL(os.path.abspath(library))
     lib.clouds_context_destroy.argtypes = lib.clouds_options_destroy.argtypes = [ctypes.c_void_p]
@@ -121,7 +126,7 @@ def main():
     lib.clouds_node_configure.argtypes = [ctypes.c_void_p, ctypes.c_void_p]
     lib.clouds_counter.argtypes = [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_uint32, ctypes.c_void_p, ctypes.c_void_p]
     text = document(lib)
-    if not check:
+    if not chosen.check:
         open(path, "w").write(text)
     elif open(path).read() != text:
         sys.exit(f"{path} is not up to date: run tools/configuration.py {library} {path}")

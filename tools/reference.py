@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """Writes docs/REFERENCE.md from clouds.h: reference.py FILE, or with --check compares. Also: what clouds.h says, as objects."""
+import argparse
 import os
 import re
 import sys
@@ -208,10 +209,12 @@ def opaque(one):
 
 
 def main():
-    check = sys.argv[1:2] == ["--check"]
-    path = sys.argv[2 if check else 1]
-    text = document()
-    if not check:
+    arguments = argparse.ArgumentParser(description="Makes docs/REFERENCE.md from clouds.h.")
+    arguments.add_argument("--check", action="store_true", help="only compare")
+    arguments.add_argument("path", help="the file")
+    chosen = arguments.parse_args()
+    path, text = chosen.path, document()
+    if not chosen.check:
         with open(path, "w") as out:
             out.write(text)
     elif contents(path) != text:
