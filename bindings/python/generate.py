@@ -155,6 +155,15 @@ def version(cc: str) -> Tuple[str, int]:
     return found[0][0], int(found[0][1])
 
 
+def outcomes(constants: List[str]) -> str:
+    """Their names, by number."""
+    prefix = "CLOUDS_OUTCOME_"
+    rows = [line[len(prefix):].split(" = ") for line in constants if line.startswith(prefix)]
+    if [int(number) for _, number in rows] != list(range(len(rows))):
+        raise SystemExit("the outcomes are not numbered from 0")
+    return ", ".join(f'"{name}"' for name, _ in rows)
+
+
 def render_abi(declared: Declarations, cc: str) -> str:
     words, number = version(cc)
     return "\n".join([
@@ -168,6 +177,7 @@ def render_abi(declared: Declarations, cc: str) -> str:
         "",
         *declared.constants,
         "",
+        f"OUTCOMES = ({outcomes(declared.constants)})",
         "",
         "\n\n".join(declared.structs),
         "",

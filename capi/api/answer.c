@@ -1,7 +1,11 @@
 /* clouds_reply, clouds_fail, clouds_request_open, clouds_choose, clouds_attempt. */
+#include <stdint.h>
+#include <stdio.h>
+
 #include "api/check.h"
 #include "api/internal.h"
 #include "base/error.h"
+#include "proto/error_object.h"
 
 /* In thread mode the core is asked later, so what may be answered is known here: once each. The lock is held until the
  * command is queued: what could not be queued is open as before, unless the core closes it, which then finds it. */
@@ -47,52 +51,77 @@ static int is_open(cl_context *context, uint64_t request)
 int clouds_request_open(clouds_context *handle, uint64_t request)
 {
     cl_context *context;
-    int code = cl_guard_context(handle, CL_USE, &context);
+    int code = cl_guard_context(handle, &context);
     if (code != 0) return code;
     code = is_open(context, request);
-    cl_guard_leave(context, CL_USE);
+    cl_guard_leave(context);
     return code;
 }
 
-/* An answer that is too large by itself: the caller is told so, and so is ours. */
-static int answer(cl_context *context, uint64_t request, cl_str error, cl_str result, int too_big)
+static int answer(cl_context *context, uint64_t request, cl_str error, cl_str result)
 {
-    if (!context->threaded && !too_big) {
+    if (!context->threaded) {
         int done = cl_execute_answer(context, request, error, result);
         cl_context_touch(context);
         return told(context, done);
     }
-    cl_command command = {.kind = CL_DO_ANSWER, .id = request, .a = error, .b = result};
-    if (too_big) {
-        command.a = command.b = CL_STR_NONE;
-        command.size = error.n + result.n;
-    }
+    const cl_command command = {.kind = CL_DO_ANSWER, .id = request, .a = error, .b = result};
     int code = submit(context, CL_OPEN_REQUEST, &command);
-    if (code == CLOUDS_ELIMIT && context->threaded)
-        return cl_error_limit(code, context->config.max_event_bytes, context->config.max_event_bytes,
-                              "too many bytes of answers wait already (max_event_bytes); the request stays open");
-    if (!too_big || code != 0) return code;
-    return cl_error_limit(CLOUDS_ETOOBIG, error.n + result.n, context->config.limits.message,
-                          "the answer has %zu bytes, max_message is %zu; its caller was told", error.n + result.n,
-                          context->config.limits.message);
+    if (code != CLOUDS_ELIMIT) return code;
+    return cl_error_limit(code, context->config.max_event_bytes, context->config.max_event_bytes,
+                          "too many bytes of answers wait already (max_event_bytes); the request stays open");
 }
 
-static int is_too_big(const cl_context *context, size_t bytes)
+/* An answer that is too large, too deep or of too many values: its caller is told what was found of it, and so is ours. */
+CL_RARE static int answer_too_big(cl_context *context, uint64_t request)
 {
-    return bytes > context->config.limits.message;
+    char words[400];
+    cl_buf error = {0};
+    cl_facts facts = cl_error_facts();
+    snprintf(words, sizeof words, "%s", clouds_last_error());
+    int code = cl_error_object(&error, CLOUDS_ETOOBIG, cl_str_z(words), &facts);
+    code = code == 0 ? answer(context, request, cl_buf_str(&error), CL_STR_NONE) : cl_error(CLOUDS_ENOMEM, NULL);
+    cl_buf_free(&error);
+    if (code != 0) return code;
+    return cl_error_limit(CLOUDS_ETOOBIG, facts.size, facts.limit, "%s; its caller was told", words);
+}
+
+static int check_size(const cl_context *context, size_t bytes)
+{
+    return bytes <= context->config.limits.message ? 0 : cl_error_too_big("the answer", bytes, context->config.limits.message);
+}
+
+static int check_reply(const cl_context *context, cl_str result)
+{
+    int code = cl_check_text(result.p, result.n, "the result");
+    if (code == 0) code = check_size(context, result.n);
+    return code == 0 ? cl_check_json(&context->config.limits, cl_str_of(result.p, result.n), '[', "the result") : code;
+}
+
+static int check_failure(const cl_context *context, cl_str error, cl_str result)
+{
+    int code = cl_check_text(error.p, error.n, "the error");
+    if (code == 0) code = cl_check_text(result.p, result.n, "the result");
+    if (code == 0) code = check_size(context, error.n + result.n < error.n ? SIZE_MAX : error.n + result.n);
+    if (code == 0) code = cl_check_error(&context->config.limits, cl_str_of(error.p, error.n));
+    return code == 0 && result.n ? cl_check_json(&context->config.limits, result, '[', "the result") : code;
+}
+
+/* `code`: what was found of it. */
+static int answer_checked(cl_context *context, uint64_t request, int code, cl_str error, cl_str result)
+{
+    if (code == 0) return answer(context, request, cl_str_of(error.p, error.n), cl_str_of(result.p, result.n));
+    return code == CLOUDS_ETOOBIG ? answer_too_big(context, request) : code;
 }
 
 int clouds_reply(clouds_context *handle, uint64_t request, const char *result, size_t result_len)
 {
     cl_context *context;
-    int code = cl_guard_context(handle, CL_USE, &context);
+    int code = cl_guard_context(handle, &context);
     if (code != 0) return code;
-    cl_str text = cl_str_of(result, result_len);
-    int too_big = is_too_big(context, result_len);
-    code = cl_check_text(result, result_len, "the result");
-    if (code == 0 && !too_big) code = cl_check_json(&context->config.limits, text, '[', "the result");
-    if (code == 0) code = answer(context, request, CL_STR_NONE, text, too_big);
-    cl_guard_leave(context, CL_USE);
+    cl_str values = {result, result_len};
+    code = answer_checked(context, request, check_reply(context, values), CL_STR_NONE, values);
+    cl_guard_leave(context);
     return code;
 }
 
@@ -100,42 +129,36 @@ int clouds_fail(clouds_context *handle, uint64_t request, const char *error, siz
                 size_t result_len)
 {
     cl_context *context;
-    int code = cl_guard_context(handle, CL_USE, &context);
+    int code = cl_guard_context(handle, &context);
     if (code != 0) return code;
-    cl_str words = cl_str_of(error, error_len), values = cl_str_of(result, result_len);
-    int too_big = is_too_big(context, error_len) || is_too_big(context, result_len) ||
-                  is_too_big(context, error_len + result_len);
-    code = cl_check_text(error, error_len, "the error");
-    if (code == 0) code = cl_check_text(result, result_len, "the result");
-    if (code == 0 && !too_big) code = cl_check_error(&context->config.limits, words);
-    if (code == 0 && !too_big && values.n) code = cl_check_json(&context->config.limits, values, '[', "the result");
-    if (code == 0) code = answer(context, request, words, values, too_big);
-    cl_guard_leave(context, CL_USE);
+    cl_str words = {error, error_len}, values = {result, result_len};
+    code = answer_checked(context, request, check_failure(context, words, values), words, values);
+    cl_guard_leave(context);
     return code;
 }
 
 int clouds_choose(clouds_context *handle, uint64_t question, const char *server, size_t server_len)
 {
     cl_context *context;
-    int code = cl_guard_context(handle, CL_USE, &context);
+    int code = cl_guard_context(handle, &context);
     if (code != 0) return code;
     cl_command command = {.kind = CL_DO_CHOOSE, .id = question, .a = cl_str_of(server, server_len)};
     code = cl_check_text(server, server_len, "the server");
     if (code == 0 && server_len) code = cl_check_name(command.a, 65535, "server");
     if (code == 0) code = submit(context, CL_OPEN_QUESTION, &command);
-    cl_guard_leave(context, CL_USE);
+    cl_guard_leave(context);
     return code;
 }
 
 int clouds_attempt(clouds_context *handle, uint64_t call, const char *args, size_t args_len)
 {
     cl_context *context;
-    int code = cl_guard_context(handle, CL_USE, &context);
+    int code = cl_guard_context(handle, &context);
     if (code != 0) return code;
     cl_command command = {.kind = CL_DO_ATTEMPT, .id = call, .a = cl_str_of(args, args_len)};
     code = cl_check_text(args, args_len, "the list of arguments");
     if (code == 0 && args) code = cl_check_json(&context->config.limits, command.a, '[', "the list of arguments");
     if (code == 0) code = submit(context, CL_OPEN_ATTEMPT, &command);
-    cl_guard_leave(context, CL_USE);
+    cl_guard_leave(context);
     return code;
 }

@@ -206,7 +206,7 @@ static int can_cancel_waited(cl_context *context, uint64_t call)
         slot->canceled = slot->done;
         return slot->done;
     }
-    if (slot->waiters) return CLOUDS_ESTALE;
+    if (!cl_list_empty(&slot->watches)) return CLOUDS_ESTALE;
     slot->abandoned = 1;
     if (slot->done) cl_wait_slot_drop(&context->inbox.wait_slots, call);
     return 1;
@@ -253,11 +253,11 @@ static int cancel_threaded(cl_context *context, uint64_t call, const cl_command 
 int clouds_cancel(clouds_context *handle, uint64_t call)
 {
     cl_context *context;
-    int code = cl_guard_context(handle, CL_USE, &context);
+    int code = cl_guard_context(handle, &context);
     if (code != 0) return code;
     const cl_command command = {.kind = CL_DO_CANCEL, .id = call};
     code = context->threaded ? cancel_threaded(context, call, &command) : cancel_inline(context, call, &command);
     if (code == CLOUDS_ESTALE) cl_error(code, "no such call, or it has completed");
-    cl_guard_leave(context, CL_USE);
+    cl_guard_leave(context);
     return code < 0 ? code : 0;
 }

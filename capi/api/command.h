@@ -14,7 +14,7 @@ struct cl_api_node;
 enum cl_command_kind {
     CL_DO_CALL,       /* a method, b args, c server; flags: enum clouds_call_flags */
     CL_DO_CANCEL,     /* id */
-    CL_DO_ANSWER,     /* id; a error, b result; or the size that is too large */
+    CL_DO_ANSWER,     /* id; a error, b result */
     CL_DO_EXPIRE,     /* id: a request whose deadline passed before it was handed out */
     CL_DO_CHOOSE,     /* id; a server */
     CL_DO_ATTEMPT,    /* id; a args */
@@ -40,7 +40,6 @@ typedef struct cl_command {
     double x, y; /* call: timeout, deadline; operation: timeout */
     int64_t made_at;
     cl_str a, b, c;
-    size_t size;  /* answer that is too large: its bytes */
     size_t bytes; /* queued: of the texts */
 } cl_command;
 
@@ -82,7 +81,7 @@ int cl_refused(struct cl_context *context, int code);
 
 /* Carries out, on the engine's thread. A failure leaves words of its own, and what they are about. */
 int cl_execute(struct cl_context *context, const cl_command *command);
-/* The same for an answer that is not too large, without a command: they are as many as the requests. */
+/* The same for an answer, without a command: they are as many as the requests. */
 int cl_execute_answer(struct cl_context *context, uint64_t request, cl_str error, cl_str result);
 
 #endif

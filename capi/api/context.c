@@ -132,7 +132,7 @@ static int close_context(clouds_context *handle, double drain, const clouds_oper
 {
     clouds_operation_options own;
     cl_context *context;
-    int code = cl_guard_context(handle, CL_USE, &context);
+    int code = cl_guard_context(handle, &context);
     if (code != 0) return code;
     code = cl_operation_read(options, operation, 1, &own);
     if (code == 0 && isnan(drain)) code = cl_error(CLOUDS_EINVAL, "drain is not a number");
@@ -143,7 +143,7 @@ static int close_context(clouds_context *handle, double drain, const clouds_oper
         code = cl_operation_start_close(context, &own, &context->close_command, operation);
         if (code == CLOUDS_ENOMEM) atomic_store(&context->closing, 0);
     }
-    cl_guard_leave(context, CL_USE);
+    cl_guard_leave(context);
     return code;
 }
 

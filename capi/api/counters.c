@@ -41,7 +41,7 @@ static uint64_t read_counter(cl_context *context, uint32_t index)
 int clouds_counter(clouds_context *handle, const char *name, uint32_t index, const char **name_out, uint64_t *value)
 {
     cl_context *context;
-    int code = cl_guard_context(handle, CL_USE, &context);
+    int code = cl_guard_context(handle, &context);
     if (code != 0) return code;
     if (!value) code = cl_error(CLOUDS_EINVAL, "clouds_counter: value is NULL");
     else if (name) code = find(name, &index);
@@ -51,6 +51,6 @@ int clouds_counter(clouds_context *handle, const char *name, uint32_t index, con
         if (name_out) *name_out = name_of(index);
         *value = read_counter(context, index);
     }
-    cl_guard_leave(context, CL_USE);
+    cl_guard_leave(context);
     return code;
 }

@@ -22,17 +22,6 @@ static int do_call(const cl_command *c)
     return c->node->core ? cl_node_call(c->node->core, &spec) : CLOUDS_ECLOSED;
 }
 
-CL_RARE static int answer_too_big(cl_context *context, const cl_command *c)
-{
-    char error[200];
-    snprintf(error, sizeof error,
-             "{\"message\":\"the answer has %zu bytes, max_message is %zu\",\"code\":\"CLOUDS_TOO_BIG\","
-             "\"size\":%zu,\"limit\":%zu}",
-             c->size, context->config.limits.message, c->size, context->config.limits.message);
-    int code = cl_core_answer(context->engine.core, c->id, cl_str_z(error), CL_STR_NONE);
-    return code ? code : cl_error_too_big("the answer", c->size, context->config.limits.message);
-}
-
 CL_RARE static int stays_open(void)
 {
     cl_facts facts = cl_error_facts();
@@ -40,10 +29,9 @@ CL_RARE static int stays_open(void)
                           "the answer cannot be queued now; the request stays open");
 }
 
-/* An answer that does not fit (size: known before): its caller hears that instead. */
 static int do_answer(cl_context *context, const cl_command *c)
 {
-    int code = c->size ? answer_too_big(context, c) : cl_core_answer(context->engine.core, c->id, c->a, c->b);
+    int code = cl_core_answer(context->engine.core, c->id, c->a, c->b);
     return code == CLOUDS_ELIMIT ? stays_open() : code;
 }
 

@@ -75,20 +75,20 @@ static int claim(cl_context *context)
     return cl_error(CLOUDS_ETHREAD, "another thread is inside a function of this inline-mode context");
 }
 
-static int admit(cl_context *context, enum cl_guard_use use)
+static int admit(cl_context *context)
 {
     if (context->fork_generation != cl_guard_generation())
         return cl_error(CLOUDS_EFORK, "the context was created before fork()");
-    return use == CL_USE && !context->threaded ? claim(context) : 0;
+    return context->threaded ? 0 : claim(context);
 }
 
-int cl_guard_context(clouds_context *handle, enum cl_guard_use use, cl_context **out)
+int cl_guard_context(clouds_context *handle, cl_context **out)
 {
     int code = cl_guard_hooks();
     if (code != 0) return code;
     cl_context *context = cl_handle_enter(handle, CL_HANDLE_CONTEXT);
     if (!context) return cl_error(CLOUDS_EHANDLE, "not a live context handle");
-    code = admit(context, use);
+    code = admit(context);
     if (code != 0) cl_handle_leave(handle);
     else *out = context;
     return code;
@@ -100,9 +100,9 @@ static void release(cl_context *context)
     atomic_store_explicit(&context->owner, 0, memory_order_release);
 }
 
-void cl_guard_leave(cl_context *context, enum cl_guard_use use)
+void cl_guard_leave(cl_context *context)
 {
-    if (use == CL_USE && !context->threaded) release(context);
+    if (!context->threaded) release(context);
     cl_handle_leave(context->handle);
 }
 
@@ -112,7 +112,7 @@ int cl_guard_node(clouds_node *handle, cl_api_node **out)
     if (code != 0) return code;
     cl_api_node *node = cl_handle_enter(handle, CL_HANDLE_NODE);
     if (!node) return cl_error(CLOUDS_EHANDLE, "not a live node handle");
-    code = admit(node->context, CL_USE);
+    code = admit(node->context);
     if (code != 0) cl_handle_leave(handle);
     else *out = node;
     return code;
@@ -132,7 +132,7 @@ int cl_guard_node_and_context(clouds_node *handle, cl_api_node **out)
     cl_api_node *node = cl_handle_enter(handle, CL_HANDLE_NODE);
     if (!node) return cl_error(CLOUDS_EHANDLE, "not a live node handle");
     cl_context *context;
-    code = cl_guard_context(node->context_handle, CL_USE, &context);
+    code = cl_guard_context(node->context_handle, &context);
     if (code != 0) cl_handle_leave(handle);
     else *out = node;
     return code;

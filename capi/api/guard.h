@@ -25,14 +25,9 @@ void cl_guard_install(void);
 void cl_guard_keep(int change);
 long cl_guard_kept(void);
 
-/* What may be done with a context at this moment. */
-enum cl_guard_use {
-    CL_USE /* inline mode: by one thread at a time */
-};
-
-/* 0, then cl_guard_leave is due; or an error, and nothing is. */
-int cl_guard_context(clouds_context *handle, enum cl_guard_use use, struct cl_context **out);
-void cl_guard_leave(struct cl_context *context, enum cl_guard_use use);
+/* 0, then cl_guard_leave is due; or an error, and nothing is: in inline mode also when another thread is inside. */
+int cl_guard_context(clouds_context *handle, struct cl_context **out);
+void cl_guard_leave(struct cl_context *context);
 
 /* Pins the node alone: a context goes only after its nodes were left. */
 int cl_guard_node(clouds_node *handle, struct cl_api_node **out);

@@ -72,7 +72,7 @@ int clouds_node_create(clouds_context *handle, const clouds_options *options_han
     cl_context *context;
     const cl_options *options;
     cl_api_node *node = NULL;
-    int code = cl_guard_context(handle, CL_USE, &context);
+    int code = cl_guard_context(handle, &context);
     if (code != 0) return code;
     code = cl_options_enter(options_handle, &options);
     if (code == 0) {
@@ -87,7 +87,7 @@ int clouds_node_create(clouds_context *handle, const clouds_options *options_han
         if (code == 0) *out = node_handle;
         else revoke(node), cl_api_node_free(node);
     }
-    cl_guard_leave(context, CL_USE);
+    cl_guard_leave(context);
     return code;
 }
 
@@ -150,7 +150,7 @@ void clouds_node_destroy(clouds_node *handle)
         cl_handle_retire(handle);
         destroy(node);
     }
-    cl_guard_leave(context, CL_USE);
+    cl_guard_leave(context);
 }
 
 static int check_open(const cl_api_node *node)

@@ -202,12 +202,12 @@ static int poll_threaded(cl_context *context, const poll_target *to, double time
 static int poll_events(clouds_context *handle, poll_target *to, double timeout)
 {
     cl_context *context;
-    int code = cl_guard_context(handle, CL_USE, &context);
+    int code = cl_guard_context(handle, &context);
     if (code != 0) return code;
     if (to->capacity > 1 << 30) to->capacity = 1 << 30;
     code = cl_check_target(to->capacity ? to->records : NULL, to->size, to->room, timeout);
     if (code == 0) code = context->threaded ? poll_threaded(context, to, timeout) : poll_inline(context, to, timeout);
-    cl_guard_leave(context, CL_USE);
+    cl_guard_leave(context);
     return code;
 }
 
@@ -253,10 +253,10 @@ static int loop_fd(cl_context *context)
 int clouds_fd(clouds_context *handle)
 {
     cl_context *context;
-    int code = cl_guard_context(handle, CL_USE, &context);
+    int code = cl_guard_context(handle, &context);
     if (code != 0) return code;
     code = context->threaded ? event_fd(context) : loop_fd(context);
-    cl_guard_leave(context, CL_USE);
+    cl_guard_leave(context);
     return code;
 }
 

@@ -1,9 +1,7 @@
 #include "api/wait_slots.h"
 
 #include <string.h>
-#include <time.h>
 
-#include "api/deadline.h"
 #include "api/events.h"
 #include "api/guard.h"
 #include "api/handle.h"
@@ -13,7 +11,6 @@
 
 static void free_slot(cl_wait_slot *slot)
 {
-    pthread_cond_destroy(&slot->changed);
     *slot->total -= slot->bytes;
     cl_free(slot->block);
     cl_free(slot);
@@ -25,19 +22,24 @@ int cl_wait_slot_add(cl_idmap *set, uint64_t call, size_t *total)
     if (!slot) return CLOUDS_ENOMEM;
     slot->event.id = call;
     slot->total = total;
-    cl_cond_init(&slot->changed);
+    cl_list_init(&slot->watches);
     if (cl_idmap_put(set, call, slot) == 0) return 0;
     free_slot(slot);
     return CLOUDS_ENOMEM;
 }
 
-/* Out of the set: freed now, or by the last of those who look at it. */
+static void wake_waiters(cl_wait_slot *slot)
+{
+    CL_LIST_EACH(it, &slot->watches) pthread_cond_signal(CL_OWNER(it, cl_watch, link)->turn);
+}
+
+/* Out of the set: freed now, or by the last of those who wait for it. */
 static void remove_slot(cl_idmap *set, cl_wait_slot *slot)
 {
     cl_idmap_take(set, slot->event.id);
     slot->gone = 1;
-    if (slot->waiters) pthread_cond_broadcast(&slot->changed);
-    else free_slot(slot);
+    if (cl_list_empty(&slot->watches)) free_slot(slot);
+    else wake_waiters(slot);
 }
 
 void cl_wait_slot_drop(cl_idmap *set, uint64_t call)
@@ -46,17 +48,20 @@ void cl_wait_slot_drop(cl_idmap *set, uint64_t call)
     if (slot) remove_slot(set, slot);
 }
 
-cl_wait_slot *cl_wait_slot_enter(cl_idmap *set, uint64_t call)
+int cl_wait_slot_watch(cl_idmap *set, uint64_t call, cl_watch *watch, pthread_cond_t *turn)
 {
     cl_wait_slot *slot = cl_idmap_get(set, call);
-    if (!slot || slot->abandoned) return NULL;
-    slot->waiters++;
-    return slot;
+    if (!slot || slot->abandoned) return 0;
+    watch->slot = slot;
+    watch->turn = turn;
+    cl_list_append(&slot->watches, &watch->link);
+    return 1;
 }
 
-void cl_wait_slot_leave(cl_wait_slot *slot)
+void cl_wait_slot_leave(cl_watch *watch)
 {
-    if (--slot->waiters == 0 && slot->gone) free_slot(slot);
+    cl_list_remove(&watch->link);
+    if (cl_list_empty(&watch->slot->watches) && watch->slot->gone) free_slot(watch->slot);
 }
 
 static void count(cl_wait_slot *slot, size_t bytes)
@@ -88,7 +93,7 @@ int cl_wait_slot_ask(cl_idmap *set, const clouds_event *event, clouds_node *node
     if (!slot) return 0;
     int code = fill(slot, event, node);
     slot->asks = code == 0;
-    if (slot->asks) pthread_cond_broadcast(&slot->changed);
+    if (slot->asks) wake_waiters(slot);
     return code;
 }
 
@@ -103,7 +108,7 @@ void cl_wait_slot_complete(cl_idmap *set, const clouds_event *event, clouds_node
     fill(slot, event, node);
     slot->asks = 0;
     slot->done = 1;
-    pthread_cond_broadcast(&slot->changed);
+    wake_waiters(slot);
 }
 
 /* The user has the event. */
@@ -168,7 +173,7 @@ int cl_event_free_texts(clouds_event *event)
 void cl_wait_slots_wake(cl_idmap *set)
 {
     size_t at = 0;
-    for (cl_wait_slot *slot; (slot = cl_idmap_next(set, &at));) pthread_cond_broadcast(&slot->changed);
+    for (cl_wait_slot *slot; (slot = cl_idmap_next(set, &at));) wake_waiters(slot);
 }
 
 void cl_wait_slots_free(cl_idmap *set)

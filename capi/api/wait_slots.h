@@ -7,6 +7,7 @@
 #include <pthread.h>
 
 #include "api/events.h"
+#include "base/list.h"
 #include "base/map.h"
 #include "clouds.h"
 
@@ -17,13 +18,19 @@ typedef struct cl_wait_slot {
     size_t *total; /* of all */
     int asks;      /* the event is a question */
     int done;      /* it is the completion */
-    int waiters;   /* threads that look at it; the last one frees it when it is out of the set */
     int gone;      /* out of the set */
     int canceled;  /* once */
     int abandoned; /* twice: nobody waits, and it is dropped when it completes */
     int closing;   /* of a close, which cannot be canceled */
-    pthread_cond_t changed;
+    cl_link watches; /* of who waits; the last one that leaves frees it when it is out of the set */
 } cl_wait_slot;
+
+/* One thread waits for one of them. */
+typedef struct cl_watch {
+    cl_link link;
+    cl_wait_slot *slot;
+    pthread_cond_t *turn; /* of the thread, for all that it waits for */
+} cl_watch;
 
 /* 0 or CLOUDS_ENOMEM. *total counts the bytes of the texts that are kept. */
 int cl_wait_slot_add(cl_idmap *set, uint64_t call, size_t *total);
@@ -41,9 +48,9 @@ int cl_wait_slot_take_into(cl_idmap *set, cl_wait_slot *slot, clouds_event *even
                            cl_text_room *room);
 /* 0, or CLOUDS_ESTALE: they are released already. */
 int cl_event_free_texts(clouds_event *event);
-/* To look at one over some time: enter, and leave. */
-cl_wait_slot *cl_wait_slot_enter(cl_idmap *set, uint64_t call);
-void cl_wait_slot_leave(cl_wait_slot *slot);
+/* To look at one over some time: watch, and leave. 1, or 0: there is no such call. What changes signals `turn`. */
+int cl_wait_slot_watch(cl_idmap *set, uint64_t call, cl_watch *watch, pthread_cond_t *turn);
+void cl_wait_slot_leave(cl_watch *watch);
 /* Wakes all who wait. */
 void cl_wait_slots_wake(cl_idmap *set);
 void cl_wait_slots_free(cl_idmap *set);

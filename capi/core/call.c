@@ -1,3 +1,5 @@
+#include <inttypes.h>
+
 #include "base/error.h"
 #include "core/internal.h"
 
@@ -152,6 +154,15 @@ CL_RARE static int too_many(const cl_core *core)
                           "%zu calls are outstanding already (max_in_flight)", (size_t)core->calls.len);
 }
 
+/* One whose deadline has passed is known for a while: such a call has no time left, and says so by its end. */
+CL_RARE static int no_such_parent(const cl_core *core, uint64_t parent)
+{
+    if (cl_request_is_overdue(core, parent)) return 0;
+    return cl_error(CLOUDS_ESTALE,
+                    "the parent %" PRIu64 " of the call is no request that is open: it is answered, expired or closed",
+                    parent);
+}
+
 static int may_call(const cl_node *node, const cl_call_spec *spec)
 {
     if (node->state == CL_NODE_CLOSING) return CLOUDS_ECLOSED;
@@ -160,6 +171,7 @@ static int may_call(const cl_node *node, const cl_call_spec *spec)
     int is_new = spec->id > node->core->newest; /* as most often */
     if (!spec->id || !spec->method.n || (!is_new && cl_call_find(node->core, spec->id))) return CLOUDS_EINVAL;
     if (!fits(node->core, spec->method, spec->args)) return too_big(node->core, spec->method, spec->args);
+    if (spec->parent && !cl_request_find(node->core, spec->parent)) return no_such_parent(node->core, spec->parent);
     return 0;
 }
 

@@ -69,16 +69,14 @@ static void completed(const clouds_event *event)
     else printf("%s: %.*s\n", clouds_err_name(event->code), (int)event->error_len, event->error);
 }
 
-/* The descriptor was readable: all there is to do, without waiting. */
+/* The descriptor was readable: a batch, without waiting. While more is left it stays readable. */
 static void turn(void)
 {
     clouds_event events[EVENTS];
-    int n;
-    do {
-        check(n = clouds_poll(context, events, sizeof *events, EVENTS, 0));
-        for (int i = 0; i < n; i++)
-            if (events[i].type == CLOUDS_EVENT_RESULT) completed(&events[i]);
-    } while (n == EVENTS);
+    int n = clouds_poll(context, events, sizeof *events, EVENTS, 0);
+    check(n);
+    for (int i = 0; i < n; i++)
+        if (events[i].type == CLOUDS_EVENT_RESULT) completed(&events[i]);
 }
 
 static void tick(void)

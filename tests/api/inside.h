@@ -12,7 +12,8 @@ static inline int waiters_of(clouds_context *handle, uint64_t call)
     cl_context *context = cl_handle_enter(handle, CL_HANDLE_CONTEXT);
     pthread_mutex_lock(&context->inbox.lock);
     cl_wait_slot *slot = cl_idmap_get(&context->inbox.wait_slots, call);
-    int n = slot ? slot->waiters : 0;
+    int n = 0;
+    if (slot) CL_LIST_EACH(it, &slot->watches) n++;
     pthread_mutex_unlock(&context->inbox.lock);
     cl_handle_leave(handle);
     return n;

@@ -2,6 +2,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <sys/epoll.h>
 
 #include "api/kit.h"
 
@@ -112,6 +113,31 @@ static void leftovers(void)
         if (n == 1) kit_answer(context, &e);
     }
     CHECK_INT(results, CALLS);
+    clouds_context_destroy(context);
+}
+
+/* The recipe for EPOLLET: after each edge poll until nothing comes. What the loop itself begins makes an edge too. */
+static void edge_triggered(void)
+{
+    enum { CALLS = 300 };
+    clouds_context *context = kit_context(kit_url("inproc:"), mode);
+    clouds_node *node = kit_node(context, "base");
+    CHECK_INT(kit_register(context, node, "echo"), 0);
+    int loop = epoll_create1(EPOLL_CLOEXEC);
+    struct epoll_event edge = {.events = EPOLLIN | EPOLLET};
+    REQUIRE(epoll_ctl(loop, EPOLL_CTL_ADD, clouds_fd(context), &edge) == 0);
+    int results = 0, begun = 0;
+    while (results < CALLS) {
+        while (begun < CALLS && begun < results + 7) kit_call(node, "echo", "[]", NULL), begun++;
+        REQUIRE(epoll_wait(loop, &edge, 1, KIT_PATIENCE * 1000) == 1);
+        clouds_event e[4];
+        for (int n; (n = clouds_poll(context, e, sizeof *e, 4, 0)) != 0;) {
+            REQUIRE(n > 0);
+            for (int i = 0; i < n; i++) kit_answer(context, &e[i]), results += e[i].type == CLOUDS_EVENT_RESULT;
+        }
+    }
+    CHECK_INT(results, CALLS);
+    close(loop);
     clouds_context_destroy(context);
 }
 
@@ -271,6 +297,7 @@ static void in_each_mode(void)
     RUN(timers);
     RUN(quiet);
     RUN(leftovers);
+    RUN(edge_triggered);
     RUN(asked_late);
     RUN(wakeups_end_polls);
     RUN(wakeups_make_it_readable);

@@ -459,7 +459,8 @@ static void calls_inherit_the_time_left(void)
     uint64_t parent = fake_inbound(&f, f.node, "c.9", "abc", "up", CL_NATIVE, f.now + 500);
     CHECK(parent != 0);
     uint64_t id = fake_call_spec(&f, (cl_call_spec){.parent = parent});
-    uint64_t other = fake_call_spec(&f, (cl_call_spec){.parent = 999999});
+    CHECK_INT(fake_call_code(&f, f.node, (cl_call_spec){.id = 500000, .parent = 999999}), CLOUDS_ESTALE);
+    uint64_t other = fake_call_spec(&f, (cl_call_spec){0});
     fake_servers(&f, "m", "s.1");
     CHECK_INT(f.sent[0].deadline, f.now + 500);
     CHECK_INT(f.sent[1].deadline, f.now + 2000);

@@ -201,6 +201,14 @@ static void wait_for_calls(void)
     CHECK(clouds_wait_into(context, id, PATIENCE, event, sizeof *event, text, sizeof text, &needed) == 1);
     CHECK(is(event->data, event->data_len, "[4]") && event->data >= text && event->data < text + sizeof text);
     CHECK_BOX(box);
+
+    id = call("old", CLOUDS_CALL_WAIT);
+    CHECK(clouds_reply(context, next(CLOUDS_EVENT_REQUEST).id, "[5]", 3) == 0);
+    CHECK(clouds_wait_any_into(context, &id, 1, PATIENCE, event, sizeof *event, text, 1, &needed) == CLOUDS_ETOOBIG);
+    CHECK(clouds_wait_any(context, &id, 1, PATIENCE, event, sizeof *event) == 1);
+    CHECK(event->id == id && is(event->data, event->data_len, "[5]"));
+    clouds_event_release(event);
+    CHECK_BOX(box);
 }
 
 static void others(void)

@@ -74,6 +74,7 @@ CLOUDS_CALL_WAIT = 1
 CLOUDS_CALL_ASK = 2
 CLOUDS_SEND_CONFIRM = 1
 
+OUTCOMES = ("OK", "APP_ERROR", "NOT_DONE", "UNKNOWN")
 
 class clouds_layout_info(Structure):
     _fields_ = [
@@ -220,6 +221,9 @@ FUNCTIONS: Dict[str, Tuple[Any, ...]] = {
         "clouds_wait": (c_int, c_void_p, c_uint64, c_double, POINTER(clouds_event), c_size_t,),
         "clouds_wait_into": (c_int, c_void_p, c_uint64, c_double, POINTER(clouds_event), c_size_t, c_void_p, c_size_t,
                          POINTER(c_size_t),),
+        "clouds_wait_any": (c_int, c_void_p, POINTER(c_uint64), c_size_t, c_double, POINTER(clouds_event), c_size_t,),
+        "clouds_wait_any_into": (c_int, c_void_p, POINTER(c_uint64), c_size_t, c_double, POINTER(clouds_event),
+                             c_size_t, c_void_p, c_size_t, POINTER(c_size_t),),
         "clouds_event_release": (c_int, POINTER(clouds_event),),
         "clouds_wakeup": (c_int, c_void_p,),
         "clouds_counter": (c_int, c_void_p, c_char_p, c_uint32, POINTER(c_char_p), POINTER(c_uint64),),

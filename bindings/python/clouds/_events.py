@@ -6,7 +6,7 @@ from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Tuple
 
 from clouds import _abi
 from clouds._error import Error, set_facts, take_facts
-from clouds._library import OUTCOMES, lib, make_error
+from clouds._library import lib, make_error
 from clouds._values import decode, members
 
 RECORD = ctypes.sizeof(_abi.clouds_event)
@@ -164,7 +164,7 @@ def failure(event: Event) -> Error:
         facts.update(take_facts(more))
     values = decode(event.data) if event.type == _abi.CLOUDS_EVENT_RESULT else None
     problem = make_error(event.code, message if isinstance(message, str) else None, code=code,
-                         outcome=OUTCOMES[event.outcome & 3], more=more,
+                         outcome=_abi.OUTCOMES[event.outcome & 3], more=more,
                          values=values if isinstance(values, list) else ())
     problem.received = True
     return set_facts(problem, facts)

@@ -11,7 +11,6 @@ from clouds._error import Error, set_facts, take_facts
 from clouds._values import members
 from clouds.errors import BY_NUMBER
 
-OUTCOMES = ("DONE", "APP_ERROR", "NOT_DONE", "UNKNOWN")
 SONAME = "libclouds.so.0"
 _BUNDLED = os.path.join(os.path.dirname(os.path.abspath(__file__)), "_lib")
 
@@ -100,7 +99,7 @@ def make_error(number: int, message: Optional[str], *, outcome: Optional[str] = 
         return kind(message, outcome=outcome, **members)
     members["code"] = lib.clouds_err_name(number).decode()
     return Error(lib.clouds_strerror(number).decode() if message is None else message,
-                 outcome=outcome or OUTCOMES[lib.clouds_err_outcome(number) & 3], **members)
+                 outcome=outcome or _abi.OUTCOMES[lib.clouds_err_outcome(number) & 3], **members)
 
 
 def error(number: int) -> Error:

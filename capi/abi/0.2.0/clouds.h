@@ -14,8 +14,8 @@
  *              `Errors:` lists what a function can give. Every function that takes a context or a node can also give
  *              CLOUDS_EBUSY (from inside a hook), CLOUDS_EFORK (see below) and, in inline mode, CLOUDS_ETHREAD.
  *   Ownership  What you pass in is borrowed for the time of the call, and copied if it is kept. What an event points to
- *              lives until the next poll on that context, or lies in memory of yours (clouds_poll_into and
- *              clouds_wait_into). Handles have a named destructor that takes NULL.
+ *              lives until the next poll on that context, or lies in memory of yours (clouds_poll_into, clouds_wait_into,
+ *              clouds_wait_any_into). Handles have a named destructor that takes NULL.
  *   Time       Seconds, as double. A negative timeout of clouds_poll and clouds_wait means "for ever".
  *   Ids        A call, a request, a question and an operation are uint64_t, never 0, below 2^53 and never reused in the
  *              life of a context. A stale id is CLOUDS_ESTALE, never a crash.
@@ -160,7 +160,9 @@ enum clouds_retry {
 CLOUDS_API int clouds_retry_rule(int code);
 
 /* The words of the last failure on this thread: one line, with the offending value. Valid until the next failing
- * call on this thread; "" before the first. Thread: any. Since 0.1. */
+ * call on this thread; "" before the first. It is the thread of the system: who is moved from one to another (goroutines,
+ * virtual threads) stays on one from the call until it has the words, or gives a room for them where there is one (`error`
+ * of clouds_call_options and clouds_operation_options). Thread: any. Since 0.1. */
 CLOUDS_API const char *clouds_last_error(void);
 
 /* The same as a JSON object: "message" (the words), "code" (the name of the error), and, where they exist, "method",
@@ -296,15 +298,17 @@ CLOUDS_API int clouds_context_close(clouds_context *context, double drain, const
 CLOUDS_API void clouds_context_destroy(clouds_context *context);
 
 /* A descriptor for select, poll, epoll, asyncio, uv_poll ...: the same for the life of the context, readable whenever
- * clouds_poll(timeout 0) has events to give or work to do, timers included: for good once it would return
- * CLOUDS_ECLOSED. Never read it or close it. Level-triggered. Errors: CLOUDS_EHANDLE, CLOUDS_ESYSTEM. Thread: by mode.
- * Since 0.1. */
+ * clouds_poll(timeout 0) has events to give or work to do, timers included: for good once it would return CLOUDS_ECLOSED.
+ * Never read it or close it. It stays readable while something is left: with a level-triggered watch one poll a turn is
+ * enough; with an edge-triggered one (EPOLLET) poll until nothing comes any more.
+ * Errors: CLOUDS_EHANDLE, CLOUDS_ESYSTEM. Thread: by mode. Since 0.1. */
 CLOUDS_API int clouds_fd(clouds_context *context);
 
 enum clouds_event_type {
     CLOUDS_EVENT_READY = 1,       /* node: it listens; its messages and replies will arrive. code: why not */
-    CLOUDS_EVENT_RESULT = 2,      /* a call completed: id, code, outcome, method, data (JSON array), error, peer (the
-                                     server of the last attempt; empty: none) */
+    CLOUDS_EVENT_RESULT = 2,      /* a call completed: id, code, outcome, method, data (JSON array: all the values that the
+                                     service gave, none too; what a language's call gives of them: docs/BINDINGS.md),
+                                     error, peer (the server of the last attempt; empty: none) */
     CLOUDS_EVENT_REQUEST = 3,     /* a call for a method of ours: id to answer to, method, data (JSON array), peer */
     CLOUDS_EVENT_MESSAGE = 4,     /* a message for a node of ours: peer, data (JSON value, or empty when left out) */
     CLOUDS_EVENT_UNKNOWN = 5,     /* a message of another type: method (its type), peer, data, error (raw) */
@@ -409,6 +413,21 @@ CLOUDS_API int clouds_wait(clouds_context *context, uint64_t call, double timeou
 CLOUDS_API int clouds_wait_into(clouds_context *context, uint64_t call, double timeout, clouds_event *event,
                                 size_t event_size, char *text, size_t text_size, size_t *text_needed);
 
+/* Waits for the first of several: as clouds_wait (for `timeout`, `event` and `event_size` see there), for whichever of the
+ * `count` ids at `calls` has its event first; event->id says which it is. The others go on, and are kept as before. One
+ * that is there already is taken at once, of several the first in the list. Each wait costs a look at each id. Errors:
+ * CLOUDS_ESTALE (one of them is no such call, or taken already: take what has come out of the list), CLOUDS_ECLOSED,
+ * CLOUDS_EINVAL (none is given too), CLOUDS_EHANDLE, CLOUDS_ENOMEM. Thread: by mode. Since 0.2. */
+CLOUDS_API int clouds_wait_any(clouds_context *context, const uint64_t *calls, size_t count, double timeout,
+                               clouds_event *event, size_t event_size);
+
+/* As clouds_wait_any (for `calls`, `count`, `timeout`, `event` and `event_size` see there), with the texts in memory of the
+ * caller's, as clouds_wait_into (for `text`, `text_size` and `text_needed` see there). Errors: CLOUDS_ETOOBIG,
+ * CLOUDS_ESTALE, CLOUDS_ECLOSED, CLOUDS_EINVAL, CLOUDS_EHANDLE, CLOUDS_ENOMEM. Thread: by mode. Since 0.2. */
+CLOUDS_API int clouds_wait_any_into(clouds_context *context, const uint64_t *calls, size_t count, double timeout,
+                                    clouds_event *event, size_t event_size, char *text, size_t text_size,
+                                    size_t *text_needed);
+
 /* Frees what an `event` of clouds_wait points to; its texts are absent then. NULL and events that own nothing are fine.
  * Errors: CLOUDS_ESTALE (it was released before, or a copy of it: nothing is done), CLOUDS_EBUSY. Thread: any.
  * Since 0.1. */
@@ -490,7 +509,9 @@ typedef struct clouds_call_options {
     double deadline;     /* seconds for the whole call; 0: what the attempts and the waits between them can take (not
                             counting the time in which CLOUDS_EVENT_ATTEMPT was answered) */
     double hedge;        /* later: seconds after which a second server is called too */
-    uint64_t parent;     /* the request on whose behalf this call is made: it inherits the time left; 0: none */
+    uint64_t parent;     /* the request on whose behalf this call is made: it inherits the time left; 0: none. One that
+                            is answered or closed is CLOUDS_ESTALE; one whose deadline has passed leaves no time, and the
+                            call ends with CLOUDS_EEXPIRED */
     uint64_t user_data;  /* comes back in the event */
     const char *server;  /* call this node and no other; NULL: choose */
     size_t server_len;
@@ -513,8 +534,8 @@ typedef struct clouds_call_options {
 /* Calls `method` (`method_len` bytes) with `args` (`args_len` bytes), a JSON array. Completed by: exactly one
  * CLOUDS_EVENT_RESULT with *call as id, no later than its deadline; an error return means that none will come.
  * `options` may be NULL. Errors: CLOUDS_EINVAL, CLOUDS_EJSON, CLOUDS_ETOOBIG, CLOUDS_ELIMIT, CLOUDS_ENOTSUP (an option
- * or flag that is for a later version), CLOUDS_ECLOSED, CLOUDS_EHANDLE, CLOUDS_ENOMEM; in inline mode also why the
- * node never listened. Thread: by mode. Since 0.1. */
+ * or flag that is for a later version), CLOUDS_ECLOSED, CLOUDS_EHANDLE, CLOUDS_ENOMEM; in inline mode also CLOUDS_ESTALE
+ * (`parent`), and why the node never listened, which thread mode tells by the event. Thread: by mode. Since 0.1. */
 CLOUDS_API int clouds_node_call(clouds_node *node, const char *method, size_t method_len, const char *args,
                                 size_t args_len, const clouds_call_options *options, uint64_t *call);
 
@@ -526,10 +547,10 @@ CLOUDS_API int clouds_node_call(clouds_node *node, const char *method, size_t me
 CLOUDS_API int clouds_cancel(clouds_context *context, uint64_t call);
 
 /* Answers `request` with `result` (`result_len` bytes), a JSON array of values. Exactly one of clouds_reply and
- * clouds_fail per request. Errors: CLOUDS_ESTALE (answered, expired or closed), CLOUDS_EJSON, CLOUDS_ETOOBIG (the
- * caller gets an error), CLOUDS_EINVAL, CLOUDS_EHANDLE, CLOUDS_ELIMIT, CLOUDS_ENOMEM. After CLOUDS_EJSON and
- * CLOUDS_EINVAL the request is still open, and after the last two, when there was no room for the answer now. Thread:
- * by mode. Since 0.1. */
+ * clouds_fail per request. Errors: CLOUDS_ESTALE (answered, expired or closed), CLOUDS_EJSON, CLOUDS_ETOOBIG (bytes, depth
+ * or number of values: the caller gets an error), CLOUDS_EINVAL, CLOUDS_EHANDLE, CLOUDS_ELIMIT, CLOUDS_ENOMEM.
+ * After CLOUDS_EJSON and CLOUDS_EINVAL the request is still open, and after the last two, when there was no room for the
+ * answer now. Thread: by mode. Since 0.1. */
 CLOUDS_API int clouds_reply(clouds_context *context, uint64_t request, const char *result, size_t result_len);
 
 /* Can `request` still be answered? 1: yes; 0: it is answered, its deadline has passed (its caller has given up), or its
@@ -537,9 +558,11 @@ CLOUDS_API int clouds_reply(clouds_context *context, uint64_t request, const cha
 CLOUDS_API int clouds_request_open(clouds_context *context, uint64_t request);
 
 /* Answers `request` with `error` (`error_len` bytes), a JSON object with at least a text member "message", and
- * optionally with the values `result` (`result_len` bytes), a JSON array; NULL: none. Errors: CLOUDS_ESTALE
- * (answered, expired or closed), CLOUDS_EJSON, CLOUDS_ETOOBIG (the caller gets an error), CLOUDS_EINVAL,
- * CLOUDS_EHANDLE, CLOUDS_ELIMIT, CLOUDS_ENOMEM (as clouds_reply). Thread: by mode. Since 0.1. */
+ * optionally with the values `result` (`result_len` bytes), a JSON array; NULL: none. Exactly one of clouds_reply and
+ * clouds_fail per request. Errors: CLOUDS_ESTALE (answered, expired or closed), CLOUDS_EJSON (the text member is missing
+ * too), CLOUDS_ETOOBIG (bytes, depth or number of values: the caller gets an error), CLOUDS_EINVAL,
+ * CLOUDS_EHANDLE, CLOUDS_ELIMIT, CLOUDS_ENOMEM. After CLOUDS_EJSON and CLOUDS_EINVAL the request is still open, and after
+ * the last two, when there was no room for the answer now. Thread: by mode. Since 0.1. */
 CLOUDS_API int clouds_fail(clouds_context *context, uint64_t request, const char *error, size_t error_len,
                            const char *result, size_t result_len);
 
