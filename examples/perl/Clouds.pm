@@ -80,9 +80,9 @@ sub poll {
 }
 
 sub _error { return error_of(@{ $_[0] }{qw(code error outcome)}) }
-sub _bytes { my $bytes = encode('UTF-8', $_[0]); return ($bytes, length $bytes) }
+sub _bytes { my $bytes = encode('utf8', $_[0]); return ($bytes, length $bytes) }
 
-sub _text { die "a NUL in a text\n" if ($_[0] // '') =~ /\0/; return defined $_[0] ? encode('UTF-8', $_[0]) : undef }
+sub _text { die "a NUL in a text\n" if ($_[0] // '') =~ /\0/; return defined $_[0] ? encode('utf8', $_[0]) : undef }
 
 sub _begin_call {
     my ($self, $method, $arguments, %options) = @_;

@@ -69,6 +69,7 @@ class Clouds
   def check(result) = result < 0 ? raise(Clouds.error(result, C.clouds_last_error_json.to_s)) : result
   def error_of(event) = Clouds.error(event[:code], event[:error], event[:outcome])
   def values_of(event) = JSON.parse(event[:data], max_nesting: 0)
+  def to_json(value) = JSON.generate(value, max_nesting: 0)
 
   def id_of
     id = [0].pack("Q")
@@ -77,7 +78,7 @@ class Clouds
   end
 
   def begin_call(method, arguments, **options)
-    how, json = CALL.pack(parent: @request, **options), JSON.generate(arguments)
+    how, json = CALL.pack(parent: @request, **options), to_json(arguments)
     id_of { |id| C.clouds_node_call(@node, method, method.bytesize, json, json.bytesize, how, id) }
   end
 
@@ -115,7 +116,7 @@ class Clouds
   def serve(event)
     @request = event[:id]
     value = @methods.fetch(event[:method]).call(*values_of(event))
-    json = JSON.generate(value.is_a?(Values) ? value : [value])
+    json = to_json(value.is_a?(Values) ? value : [value])
     result = C.clouds_reply(@context, event[:id], json, json.bytesize)
     check(result) unless ERRORS[result] == StaleId # its caller does not wait any more
   rescue Exception => problem
@@ -128,7 +129,7 @@ class Clouds
   def fail_request(event, problem)
     warn "#{event[:method]}: #{problem.full_message}" unless problem.is_a?(Error)
     code, more = problem.is_a?(Error) ? [problem.code, problem.more] : [problem.class.name, {}]
-    json = JSON.generate({ **more, message: problem.message.scrub, code: code })
+    json = to_json({ **more, message: problem.message.scrub, code: code })
     C.clouds_fail(@context, event[:id], json, json.bytesize, nil, 0)
   end
 end

@@ -98,7 +98,7 @@ sub read_events {
         @event{ @{ $EVENT->{members} } } = unpack $EVENT->{format}, $record;
         for my $text (@{ $EVENT->{texts} }) {
             my $length = $event{"${text}_len"};
-            $event{$text} = $length ? decode('UTF-8', buffer_to_scalar($event{$text}, $length)) : '';
+            $event{$text} = $length ? decode('utf8', buffer_to_scalar($event{$text}, $length)) : '';
         }
         $event{type} = clouds_event_name($event{type});
         \%event;
@@ -127,7 +127,7 @@ sub error_of {
 
 sub check {
     my ($result) = @_;
-    die error_of($result, decode('UTF-8', clouds_last_error_json())) if $result < 0;
+    die error_of($result, decode('utf8', clouds_last_error_json())) if $result < 0;
     return $result;
 }
 
