@@ -65,14 +65,15 @@ static int answer(cl_context *context, uint64_t request, cl_str error, cl_str re
         cl_context_touch(context);
         return told(context, done);
     }
-    const cl_command command = {.kind = CL_DO_ANSWER, .id = request, .a = error, .b = result};
+    const cl_command command = {.kind = CL_DO_ANSWER, .answer = {.id = request, .error = error, .result = result}};
     int code = submit(context, CL_OPEN_REQUEST, &command);
     if (code != CLOUDS_ELIMIT) return code;
     return cl_error_limit(code, context->config.max_event_bytes, context->config.max_event_bytes,
                           "too many bytes of answers wait already (max_event_bytes); the request stays open");
 }
 
-/* An answer that is too large, too deep or of too many values: its caller is told what was found of it, and so is ours. */
+/* An answer that is too large, too deep or of too many values: its caller is told what was found of it, and so is ours.
+ */
 CL_RARE static int answer_too_big(cl_context *context, uint64_t request)
 {
     char words[400];
@@ -88,7 +89,9 @@ CL_RARE static int answer_too_big(cl_context *context, uint64_t request)
 
 static int check_size(const cl_context *context, size_t bytes)
 {
-    return bytes <= context->config.limits.message ? 0 : cl_error_too_big("the answer", bytes, context->config.limits.message);
+    return bytes <= context->config.limits.message
+               ? 0
+               : cl_error_too_big("the answer", bytes, context->config.limits.message);
 }
 
 static int check_reply(const cl_context *context, cl_str result)
@@ -142,9 +145,9 @@ int clouds_choose(clouds_context *handle, uint64_t question, const char *server,
     cl_context *context;
     int code = cl_guard_context(handle, &context);
     if (code != 0) return code;
-    cl_command command = {.kind = CL_DO_CHOOSE, .id = question, .a = cl_str_of(server, server_len)};
+    cl_command command = {.kind = CL_DO_CHOOSE, .change = {.id = question, .text = cl_str_of(server, server_len)}};
     code = cl_check_text(server, server_len, "the server");
-    if (code == 0 && server_len) code = cl_check_name(command.a, 65535, "server");
+    if (code == 0 && server_len) code = cl_check_name(command.change.text, 65535, "server");
     if (code == 0) code = submit(context, CL_OPEN_QUESTION, &command);
     cl_guard_leave(context);
     return code;
@@ -155,9 +158,10 @@ int clouds_attempt(clouds_context *handle, uint64_t call, const char *args, size
     cl_context *context;
     int code = cl_guard_context(handle, &context);
     if (code != 0) return code;
-    cl_command command = {.kind = CL_DO_ATTEMPT, .id = call, .a = cl_str_of(args, args_len)};
+    cl_command command = {.kind = CL_DO_ATTEMPT, .change = {.id = call, .text = cl_str_of(args, args_len)}};
     code = cl_check_text(args, args_len, "the list of arguments");
-    if (code == 0 && args) code = cl_check_json(&context->config.limits, command.a, '[', "the list of arguments");
+    if (code == 0 && args)
+        code = cl_check_json(&context->config.limits, command.change.text, '[', "the list of arguments");
     if (code == 0) code = submit(context, CL_OPEN_ATTEMPT, &command);
     cl_guard_leave(context);
     return code;

@@ -61,20 +61,20 @@ static int is_closed(cl_api_node *node, uint64_t parent)
     return !serves;
 }
 
-static int check_args(const cl_limits *limits, const cl_command *c)
+static int check_args(const cl_limits *limits, const cl_call_spec *spec)
 {
-    int code = cl_check_json(limits, c->b, '[', "the list of arguments");
-    if (code == 0 && c->a.n + c->b.n > limits->message)
-        code = cl_error_too_big("the call", c->a.n + c->b.n, limits->message);
-    if (code != 0 && c->a.n <= CL_ERROR_NAME) cl_error_prefix(c->a);
+    size_t bytes = spec->method.n + spec->args.n;
+    int code = cl_check_json(limits, spec->args, '[', "the list of arguments");
+    if (code == 0 && bytes > limits->message) code = cl_error_too_big("the call", bytes, limits->message);
+    if (code != 0 && spec->method.n <= CL_ERROR_NAME) cl_error_prefix(spec->method);
     return code;
 }
 
-static int check_call(cl_api_node *node, const cl_command *c)
+static int check_call(cl_api_node *node, const cl_call_spec *spec)
 {
-    int code = cl_check_name(c->a, 65535, "method");
-    if (code == 0) code = check_args(&node->context->config.limits, c);
-    if (code == 0 && is_closed(node, c->parent)) code = cl_error(CLOUDS_ECLOSED, "the node is closed");
+    int code = cl_check_name(spec->method, 65535, "method");
+    if (code == 0) code = check_args(&node->context->config.limits, spec);
+    if (code == 0 && is_closed(node, spec->parent)) code = cl_error(CLOUDS_ECLOSED, "the node is closed");
     return code;
 }
 
@@ -92,46 +92,38 @@ CL_RARE static int too_many(const cl_context *context)
                           "%zu calls are outstanding already (max_in_flight)", context->config.max_in_flight);
 }
 
-/* Room for the completion, and what cancel needs to know. Under the lock. */
-static int book(cl_context *context, uint64_t id)
+/* Under the lock. */
+static int reserve(cl_context *context, uint64_t id)
 {
-    int waited = cl_id_is_waited_for(id);
-    if (context->threaded && context->inbox.calls_open >= context->config.max_in_flight) return too_many(context);
-    if (waited && context->inbox.wait_slots.len >= context->config.max_in_flight) return too_many(context);
+    const cl_inbox *inbox = &context->inbox;
+    size_t most = context->config.max_in_flight;
+    if (context->threaded && inbox->calls_open >= most) return too_many(context);
+    if (cl_id_is_waited_for(id) && inbox->wait_slots.len >= most) return too_many(context);
     /* The rest is for the results of those that are outstanding. */
     if (cl_deliver_is_full(context, context->config.max_result_bytes / 2)) return no_room_for_results(context);
-    int code = waited ? cl_wait_slot_add(&context->inbox.wait_slots, id, &context->inbox.wait_bytes)
-                      : cl_events_reserve(&context->inbox.events, 1);
-    if (code != 0 || !context->threaded) return code;
-    code = cl_idmap_put(&context->inbox.open, cl_open_key(CL_OPEN_CALL, id), context);
-    if (code == 0) context->inbox.calls_open++;
-    else if (waited) cl_wait_slot_drop(&context->inbox.wait_slots, id);
-    else cl_events_unreserve(&context->inbox.events, 1);
+    int code = cl_completion_reserve(context, id);
+    if (code == 0 && context->threaded) context->inbox.calls_open++;
     return code;
 }
 
-static void unbook(cl_context *context, uint64_t id)
+static void unreserve(cl_context *context, uint64_t id)
 {
     cl_context_lock(context);
-    if (cl_id_is_waited_for(id)) cl_wait_slot_drop(&context->inbox.wait_slots, id);
-    else cl_events_unreserve(&context->inbox.events, 1);
-    if (context->threaded) {
-        cl_idmap_take(&context->inbox.open, cl_open_key(CL_OPEN_CALL, id));
-        context->inbox.calls_open--;
-    }
+    cl_completion_unreserve(context, id);
+    if (context->threaded) context->inbox.calls_open--;
     cl_context_unlock(context);
 }
 
 static int start_call(cl_context *context, cl_command *c)
 {
     cl_context_lock(context);
-    int code = book(context, c->id);
+    int code = reserve(context, c->id);
     cl_context_unlock(context);
     if (code != 0) return code == CLOUDS_ENOMEM ? cl_error(code, NULL) : code;
-    if (context->threaded) c->made_at = cl_loop_now(); /* else it is made now */
-    uint64_t id = c->id;                               /* in thread mode the command may be done already */
+    if (context->threaded) c->call.made_at = cl_loop_now(); /* else it is made now */
+    uint64_t id = c->id;                                    /* in thread mode the command may be done already */
     code = cl_submit(context, c);
-    if (code != 0) unbook(context, id);
+    if (code != 0) unreserve(context, id);
     return code;
 }
 
@@ -168,16 +160,16 @@ static int call_method(clouds_node *handle, const char *method, size_t method_le
     if (code == 0) {
         cl_command c = {.kind = CL_DO_CALL,
                         .node = node,
-                        .flags = o->flags,
-                        .retries = o->retries,
-                        .parent = o->parent,
-                        .user_data = o->user_data,
-                        .x = clamp(o->timeout),
-                        .y = clamp(o->deadline),
-                        .a = cl_str_of(method, method_len),
-                        .b = cl_str_of(args, args_len),
-                        .c = cl_str_of(o->server, o->server_len)};
-        code = check_call(node, &c);
+                        .call = {.user_data = o->user_data,
+                                 .method = cl_str_of(method, method_len),
+                                 .args = cl_str_of(args, args_len),
+                                 .server = cl_str_of(o->server, o->server_len),
+                                 .timeout = clamp(o->timeout),
+                                 .deadline = clamp(o->deadline),
+                                 .parent = o->parent,
+                                 .retries = o->retries,
+                                 .ask = (o->flags & CLOUDS_CALL_ASK) != 0}};
+        code = check_call(node, &c.call);
         c.id = cl_context_id(node->context, (o->flags & CLOUDS_CALL_WAIT) != 0);
         if (code == 0) code = cl_refused(node->context, start_call(node->context, &c));
         if (code == 0) *call = c.id;

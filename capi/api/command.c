@@ -45,6 +45,44 @@ static cl_str keep(char **to, cl_str text)
     return kept;
 }
 
+/* The texts of a command, which are at most three. */
+static int texts_of(cl_command *c, cl_str *texts[3])
+{
+    switch (c->kind) {
+    case CL_DO_CALL:
+        return texts[0] = &c->call.method, texts[1] = &c->call.args, texts[2] = &c->call.server, 3;
+    case CL_DO_SEND:
+    case CL_DO_REGISTER:
+    case CL_DO_UNREGISTER:
+        return texts[0] = &c->operation.name, texts[1] = &c->operation.value, 2;
+    case CL_DO_ANSWER:
+        return texts[0] = &c->answer.error, texts[1] = &c->answer.result, 2;
+    case CL_DO_CHOOSE:
+    case CL_DO_ATTEMPT:
+    case CL_DO_CONFIGURE:
+        return texts[0] = &c->change.text, 1;
+    default:
+        return 0;
+    }
+}
+
+static size_t text_bytes(const cl_command *command)
+{
+    cl_command c = *command;
+    cl_str *texts[3];
+    size_t bytes = 0;
+    for (int n = texts_of(&c, texts), i = 0; i < n; i++) bytes += texts[i]->n;
+    return bytes;
+}
+
+/* Copies the texts to the bytes behind the record. */
+static void keep_texts(cl_command *c)
+{
+    char *to = (char *)(c + 1);
+    cl_str *texts[3];
+    for (int n = texts_of(c, texts), i = 0; i < n; i++) *texts[i] = keep(&to, *texts[i]);
+}
+
 /* What a record takes, whatever it asks for: a command without texts counts too. */
 static size_t record_size(size_t bytes)
 {
@@ -103,7 +141,7 @@ CL_RARE static int full(const cl_context *context, size_t waits)
 int cl_queue_put(cl_context *context, const cl_command *command, enum cl_wake *whom)
 {
     cl_command_queue *q = &context->thread.queue;
-    size_t bytes = command->a.n + command->b.n + command->c.n;
+    size_t bytes = text_bytes(command);
     pthread_mutex_lock(&q->lock);
     size_t waits = q->bytes + q->late_bytes;
     int is_full = (q->count || q->late_bytes) && waits + record_size(bytes) > context->config.max_event_bytes;
@@ -114,10 +152,7 @@ int cl_queue_put(cl_context *context, const cl_command *command, enum cl_wake *w
     }
     *c = *command;
     c->bytes = bytes;
-    char *to = (char *)(c + 1);
-    c->a = keep(&to, command->a);
-    c->b = keep(&to, command->b);
-    c->c = keep(&to, command->c);
+    keep_texts(c);
     *whom = push(context, c);
     pthread_mutex_unlock(&q->lock);
     return 0;
@@ -175,12 +210,15 @@ static void complete_failed(cl_context *context, const cl_command *c, int code)
                                      [CL_DO_CLOSE_NODE] = CLOUDS_EVENT_NODE_CLOSED,
                                      [CL_DO_CLOSE] = 0};
     uint32_t type = types[c->kind];
-    if (!type || (type == CLOUDS_EVENT_SENT && !c->flags)) return;
+    if (!type || (type == CLOUDS_EVENT_SENT && !c->operation.confirm)) return;
     int named = type == CLOUDS_EVENT_RESULT || type == CLOUDS_EVENT_REGISTERED || type == CLOUDS_EVENT_UNREGISTERED;
     cl_facts facts = cl_error_facts();
-    if (named) facts.method = c->a;
+    cl_str name = type == CLOUDS_EVENT_RESULT          ? c->call.method
+                  : named || type == CLOUDS_EVENT_SENT ? c->operation.name
+                                                       : CL_STR_NONE;
+    if (named) facts.method = name;
     facts.cluster = cl_str_z(context->config.url_text);
-    if (type == CLOUDS_EVENT_SENT) facts.node = c->a;
+    if (type == CLOUDS_EVENT_SENT) facts.node = name;
     else if (type != CLOUDS_EVENT_RESULT) facts.node = cl_str_z(c->node->id);
     cl_buf error = {0};
     if (cl_error_object(&error, code, cl_str_z(clouds_last_error()), &facts) != 0) cl_buf_clear(&error);
@@ -195,8 +233,8 @@ static void complete_failed(cl_context *context, const cl_command *c, int code)
                                .data = "",
                                .error = error.len ? error.data : "",
                                .error_len = error.len,
-                               .method = named ? c->a.p : "",
-                               .method_len = named ? c->a.n : 0});
+                               .method = named ? name.p : "",
+                               .method_len = named ? name.n : 0});
     cl_buf_free(&error);
 }
 

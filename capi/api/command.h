@@ -7,40 +7,59 @@
 #include <stdint.h>
 
 #include "base/str.h"
+#include "core/core.h"
 
 struct cl_context;
 struct cl_api_node;
 
 enum cl_command_kind {
-    CL_DO_CALL,       /* a method, b args, c server; flags: enum clouds_call_flags */
-    CL_DO_CANCEL,     /* id */
-    CL_DO_ANSWER,     /* id; a error, b result */
-    CL_DO_EXPIRE,     /* id: a request whose deadline passed before it was handed out */
-    CL_DO_CHOOSE,     /* id; a server */
-    CL_DO_ATTEMPT,    /* id; a args */
-    CL_DO_SEND,       /* a receiver, b value; flags 1: confirm; operation */
-    CL_DO_REGISTER,   /* a method; operation */
-    CL_DO_UNREGISTER, /* a method; operation */
-    CL_DO_STATUS,     /* operation: id, x timeout, user_data */
-    CL_DO_CONFIGURE,  /* node; a cl_config_change[] */
-    CL_DO_OPEN,       /* node */
-    CL_DO_CLOSE_NODE, /* node, x drain, id, user_data */
-    CL_DO_DESTROY,    /* node */
-    CL_DO_CLOSE       /* x drain, id, user_data */
+    CL_DO_CALL,
+    CL_DO_CANCEL, /* a call or an operation */
+    CL_DO_ANSWER, /* a request */
+    CL_DO_EXPIRE, /* a request whose deadline passed before it was handed out */
+    CL_DO_CHOOSE,
+    CL_DO_ATTEMPT,
+    CL_DO_SEND,
+    CL_DO_REGISTER,
+    CL_DO_UNREGISTER,
+    CL_DO_STATUS,
+    CL_DO_CONFIGURE,
+    CL_DO_OPEN,
+    CL_DO_CLOSE_NODE,
+    CL_DO_DESTROY,
+    CL_DO_CLOSE
 };
 
 typedef struct cl_command {
     struct cl_command *next;
+    struct cl_api_node *node; /* of which it is asked; NULL: of the context */
+    size_t bytes;             /* queued: of the texts */
     enum cl_command_kind kind;
-    unsigned flags;
     int embedded; /* lies in a node or context: not freed after it was carried out */
-    int32_t retries;
-    struct cl_api_node *node;
-    uint64_t id, parent, user_data;
-    double x, y; /* call: timeout, deadline; operation: timeout */
-    int64_t made_at;
-    cl_str a, b, c;
-    size_t bytes; /* queued: of the texts */
+    union {
+        struct {
+            uint64_t id, user_data; /* each of the others begins with them */
+        };
+        cl_call_spec call;
+        struct {
+            cl_op_spec spec;
+            cl_str name, value; /* send: the receiver, and what it is sent; register, unregister: the method */
+            int confirm;        /* send: ends with an event */
+        } operation;
+        struct {
+            uint64_t id, user_data;
+            cl_str error, result;
+        } answer;
+        struct {
+            uint64_t id, user_data;
+            cl_str text; /* choose: the server; attempt: the arguments; configure: a cl_config_change[] */
+        } change;
+        struct {
+            uint64_t id, user_data;
+            double drain;
+            int no_event; /* destroy: its end raises no event */
+        } close;
+    };
 } cl_command;
 
 typedef struct cl_command_queue {

@@ -150,49 +150,23 @@ static int read_id(cl_api_node *node, const cl_options *options)
     return node->id ? 0 : cl_error(CLOUDS_ENOMEM, NULL);
 }
 
-void cl_config_apply(cl_node_config *c, const cl_config_change *change)
+/* A case for each option of scope LIVE: it sets the member of its name. */
+void cl_config_apply(cl_node_config *config, const cl_config_change *change)
 {
-    double x = change->value;
     switch (change->which) {
-    case CL_OPTION_timeout:
-        c->timeout = x;
+#define FROM_NUMBER change->value
+#define FROM_COUNT (int32_t) change->value
+#define FROM_BOOL (int)change->value
+#define FROM_WORD change->word
+#define APPLY_CONTEXT(symbol, kind)
+#define APPLY_NODE(symbol, kind)
+#define APPLY_LIVE(symbol, kind)                                                                                       \
+    case CL_OPTION_##symbol:                                                                                           \
+        config->symbol = FROM_##kind;                                                                                  \
         break;
-    case CL_OPTION_deadline:
-        c->deadline = x;
-        break;
-    case CL_OPTION_retries:
-        c->retries = (int32_t)x;
-        break;
-    case CL_OPTION_server_max_age:
-        c->server_max_age = x;
-        break;
-    case CL_OPTION_auto_clean:
-        c->auto_clean = (int)x;
-        break;
-    case CL_OPTION_shun_silent:
-        c->shun_silent = (int)x;
-        break;
-    case CL_OPTION_find_server:
-        c->find_server = (int)x;
-        break;
-    case CL_OPTION_save_servers:
-        c->save_servers = (int)x;
-        break;
-    case CL_OPTION_remove_server:
-        c->remove_server = (int)x;
-        break;
-    case CL_OPTION_clear_servers:
-        c->clear_servers = (int)x;
-        break;
-    case CL_OPTION_drain_timeout:
-        c->drain_timeout = x;
-        break;
-    case CL_OPTION_operation_timeout:
-        c->operation_timeout = x;
-        break;
-    case CL_OPTION_user_data:
-        c->user_data = change->word;
-        break;
+#define OPTION(symbol, scope, kind, ...) APPLY_##scope(symbol, kind)
+#include "api/options.def"
+#undef OPTION
     default:
         break;
     }

@@ -139,7 +139,7 @@ static int close_context(clouds_context *handle, double drain, const clouds_oper
     if (code == 0 && atomic_exchange(&context->closing, 1))
         code = cl_error(CLOUDS_ECLOSED, "the context is closed already");
     if (code == 0) {
-        context->close_command = (cl_command){.kind = CL_DO_CLOSE, .x = drain};
+        context->close_command = (cl_command){.kind = CL_DO_CLOSE, .close.drain = drain};
         code = cl_operation_start_close(context, &own, &context->close_command, operation);
         if (code == CLOUDS_ENOMEM) atomic_store(&context->closing, 0);
     }

@@ -8,18 +8,7 @@
 
 static int do_call(const cl_command *c)
 {
-    const cl_call_spec spec = {.id = c->id,
-                               .method = c->a,
-                               .args = c->b,
-                               .server = c->c,
-                               .timeout = c->x,
-                               .deadline = c->y,
-                               .retries = c->retries,
-                               .parent = c->parent,
-                               .user_data = c->user_data,
-                               .ask = (c->flags & CLOUDS_CALL_ASK) != 0,
-                               .made_at = c->made_at};
-    return c->node->core ? cl_node_call(c->node->core, &spec) : CLOUDS_ECLOSED;
+    return c->node->core ? cl_node_call(c->node->core, &c->call) : CLOUDS_ECLOSED;
 }
 
 CL_RARE static int stays_open(void)
@@ -31,7 +20,7 @@ CL_RARE static int stays_open(void)
 
 static int do_answer(cl_context *context, const cl_command *c)
 {
-    int code = cl_core_answer(context->engine.core, c->id, c->a, c->b);
+    int code = cl_core_answer(context->engine.core, c->id, c->answer.error, c->answer.result);
     return code == CLOUDS_ELIMIT ? stays_open() : code;
 }
 
@@ -64,9 +53,9 @@ static int do_open(cl_context *context, cl_api_node *node)
 static int do_configure(const cl_command *c)
 {
     cl_api_node *node = c->node;
-    for (size_t at = 0; at + sizeof(cl_config_change) <= c->a.n; at += sizeof(cl_config_change)) {
+    for (size_t at = 0; at + sizeof(cl_config_change) <= c->change.text.n; at += sizeof(cl_config_change)) {
         cl_config_change change;
-        memcpy(&change, c->a.p + at, sizeof change);
+        memcpy(&change, c->change.text.p + at, sizeof change);
         cl_config_apply(&node->config, &change);
     }
     cl_node_configure(node->core, &node->config);
@@ -80,7 +69,7 @@ static int do_close_node(const cl_command *c)
     node->close_id = c->id;
     node->close_user_data = c->user_data;
     if (!node->core) return CLOUDS_ECLOSED;
-    return cl_node_is_closing(node->core) ? 0 : cl_node_close(node->core, c->x);
+    return cl_node_is_closing(node->core) ? 0 : cl_node_close(node->core, c->close.drain);
 }
 
 static int do_destroy(cl_api_node *node, int no_close_event)
@@ -98,7 +87,7 @@ static int do_destroy(cl_api_node *node, int no_close_event)
 
 static int do_close(cl_context *context, const cl_command *c)
 {
-    double drain = c->x;
+    double drain = c->close.drain;
     context->engine.close_begun = 1;
     context->engine.close_id = c->id;
     context->engine.close_user_data = c->user_data;
@@ -115,18 +104,18 @@ static int with_node(cl_context *context, const cl_command *c)
 {
     cl_api_node *node = c->node;
     if (!node->core) return CLOUDS_ECLOSED;
-    const cl_op_spec spec = {c->id, c->x, c->user_data};
+    const cl_op_spec *spec = &c->operation.spec;
     switch (c->kind) {
     case CL_DO_CONFIGURE:
         return do_configure(c);
     case CL_DO_SEND:
-        return cl_node_send(node->core, c->a, c->b, &spec, (int)c->flags);
+        return cl_node_send(node->core, c->operation.name, c->operation.value, spec, c->operation.confirm);
     case CL_DO_REGISTER:
-        return cl_node_register(node->core, c->a, &spec);
+        return cl_node_register(node->core, c->operation.name, spec);
     case CL_DO_UNREGISTER:
-        return cl_node_unregister(node->core, c->a, &spec);
+        return cl_node_unregister(node->core, c->operation.name, spec);
     default:
-        return cl_node_status(node->core, &spec);
+        return cl_node_status(node->core, spec);
     }
 }
 
@@ -140,15 +129,15 @@ static int dispatch(cl_context *context, const cl_command *c)
     case CL_DO_EXPIRE:
         return cl_core_expire(context->engine.core, c->id);
     case CL_DO_CHOOSE:
-        return cl_core_choose(context->engine.core, c->id, c->a);
+        return cl_core_choose(context->engine.core, c->id, c->change.text);
     case CL_DO_ATTEMPT:
-        return cl_core_attempt(context->engine.core, c->id, c->a);
+        return cl_core_attempt(context->engine.core, c->id, c->change.text);
     case CL_DO_OPEN:
         return do_open(context, c->node);
     case CL_DO_CLOSE_NODE:
         return do_close_node(c);
     case CL_DO_DESTROY:
-        return do_destroy(c->node, (int)c->flags);
+        return do_destroy(c->node, c->close.no_event);
     case CL_DO_CLOSE:
         return do_close(context, c);
     default:

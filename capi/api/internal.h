@@ -195,6 +195,29 @@ static inline int cl_open_is_over(const void *until)
     return (intptr_t)until != INTPTR_MAX && cl_loop_now_about() >= (intptr_t)until;
 }
 
+/* Under the lock: room for the completion of a call or an operation, and what cancel needs of it. 0 or CLOUDS_ENOMEM.
+ */
+static inline int cl_completion_reserve(cl_context *context, uint64_t id)
+{
+    cl_inbox *inbox = &context->inbox;
+    int waited = cl_id_is_waited_for(id);
+    int code =
+        waited ? cl_wait_slot_add(&inbox->wait_slots, id, &inbox->wait_bytes) : cl_events_reserve(&inbox->events, 1);
+    if (code != 0 || !context->threaded) return code;
+    code = cl_idmap_put(&inbox->open, cl_open_key(CL_OPEN_CALL, id), context);
+    if (code == 0) return 0;
+    if (waited) cl_wait_slot_drop(&inbox->wait_slots, id);
+    else cl_events_unreserve(&inbox->events, 1);
+    return code;
+}
+
+static inline void cl_completion_unreserve(cl_context *context, uint64_t id)
+{
+    if (cl_id_is_waited_for(id)) cl_wait_slot_drop(&context->inbox.wait_slots, id);
+    else cl_events_unreserve(&context->inbox.events, 1);
+    if (context->threaded) cl_idmap_take(&context->inbox.open, cl_open_key(CL_OPEN_CALL, id));
+}
+
 /* engine.c: the port that the core sees, and the turn of the loop. */
 void cl_engine_port(cl_context *context, cl_port *port);
 void cl_engine_turn(void *context);

@@ -116,7 +116,7 @@ static int close_node(clouds_node *handle, double drain, const clouds_operation_
     } else if (atomic_load(&node->context->closing) || atomic_exchange(&node->closing, 1)) {
         code = cl_error(CLOUDS_ECLOSED, "the node is closed already");
     } else {
-        node->close_command = (cl_command){.kind = CL_DO_CLOSE_NODE, .node = node, .x = drain};
+        node->close_command = (cl_command){.kind = CL_DO_CLOSE_NODE, .node = node, .close.drain = drain};
         code = cl_operation_start_close(node->context, &own, &node->close_command, operation);
         if (code == CLOUDS_ENOMEM) atomic_store(&node->closing, 0);
     }
@@ -134,7 +134,7 @@ static void destroy(cl_api_node *node)
 {
     cl_context *context = node->context;
     int unclosed = !atomic_exchange(&node->closing, 1) && !atomic_load(&context->closing);
-    node->destroy_command = (cl_command){.kind = CL_DO_DESTROY, .node = node, .flags = (unsigned)unclosed};
+    node->destroy_command = (cl_command){.kind = CL_DO_DESTROY, .node = node, .close.no_event = unclosed};
     cl_submit_embedded(context, &node->destroy_command);
 }
 
@@ -169,7 +169,7 @@ static int configure(cl_api_node *node, const cl_options *options)
     if (code != 0) return code;
     size_t n = cl_config_changes(options, changes);
     const cl_str bytes = cl_str_of((const char *)changes, n * sizeof *changes);
-    return cl_submit(node->context, &(cl_command){.kind = CL_DO_CONFIGURE, .node = node, .a = bytes});
+    return cl_submit(node->context, &(cl_command){.kind = CL_DO_CONFIGURE, .node = node, .change.text = bytes});
 }
 
 int clouds_node_configure(clouds_node *handle, const clouds_options *options_handle)
@@ -216,9 +216,9 @@ static int method_operation(clouds_node *handle, enum cl_command_kind kind, cons
     cl_api_node *node;
     int code = cl_guard_node(handle, &node);
     if (code != 0) return code;
-    cl_command command = {.kind = kind, .node = node, .a = cl_str_of(method, len)};
+    cl_command command = {.kind = kind, .node = node, .operation.name = cl_str_of(method, len)};
     code = cl_check_text(method, len, "the method");
-    if (code == 0) code = cl_check_name(command.a, node->context->config.limits.method, "method");
+    if (code == 0) code = cl_check_name(command.operation.name, node->context->config.limits.method, "method");
     if (code == 0) code = start(&command, options, operation);
     if (code != 0) about(node, cl_str_of(method ? method : "", method ? len : 0), CL_STR_NONE, code);
     cl_guard_leave_node(node);
@@ -276,12 +276,12 @@ static int send_value(clouds_node *handle, const char *receiver, size_t receiver
     if (code != 0) return code;
     cl_command command = {.kind = CL_DO_SEND,
                           .node = node,
-                          .flags = flags,
-                          .a = cl_str_of(receiver, receiver_len),
-                          .b = cl_str_of(value, value_len)};
+                          .operation.confirm = flags != 0,
+                          .operation.name = cl_str_of(receiver, receiver_len),
+                          .operation.value = cl_str_of(value, value_len)};
     code = cl_check_text(receiver, receiver_len, "the receiver");
     if (code == 0) code = cl_check_text(value, value_len, "the value");
-    if (code == 0) code = check_send(node, command.a, command.b, flags, operation);
+    if (code == 0) code = check_send(node, command.operation.name, command.operation.value, flags, operation);
     if (code == 0 && flags) {
         code = start(&command, options, operation);
     } else if (code == 0) {

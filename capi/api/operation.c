@@ -18,28 +18,11 @@ int cl_operation_read(const clouds_operation_options *theirs, const uint64_t *op
     return cl_check_period(o->timeout, "the timeout");
 }
 
-/* Under the lock: room for the completion, and what cancel needs to know. */
-static int book(cl_context *context, uint64_t id)
+/* Under the lock. */
+static int reserve(cl_context *context, uint64_t id)
 {
-    int waited = cl_id_is_waited_for(id);
-    if (waited && context->inbox.wait_slots.len >= context->config.max_in_flight) return CLOUDS_ELIMIT;
-    int code = waited ? cl_wait_slot_add(&context->inbox.wait_slots, id, &context->inbox.wait_bytes)
-                      : cl_events_reserve(&context->inbox.events, 1);
-    if (code != 0 || !context->threaded) return code;
-    code = cl_idmap_put(&context->inbox.open, cl_open_key(CL_OPEN_CALL, id), context);
-    if (code == 0) return 0;
-    if (waited) cl_wait_slot_drop(&context->inbox.wait_slots, id);
-    else cl_events_unreserve(&context->inbox.events, 1);
-    return code;
-}
-
-static void unbook(cl_context *context, uint64_t id)
-{
-    cl_context_lock(context);
-    if (cl_id_is_waited_for(id)) cl_wait_slot_drop(&context->inbox.wait_slots, id);
-    else cl_events_unreserve(&context->inbox.events, 1);
-    if (context->threaded) cl_idmap_take(&context->inbox.open, cl_open_key(CL_OPEN_CALL, id));
-    cl_context_unlock(context);
+    int is_full = cl_id_is_waited_for(id) && context->inbox.wait_slots.len >= context->config.max_in_flight;
+    return is_full ? CLOUDS_ELIMIT : cl_completion_reserve(context, id);
 }
 
 static int refused(cl_context *context, int code)
@@ -53,15 +36,20 @@ static int refused(cl_context *context, int code)
 int cl_operation_start(cl_context *context, const clouds_operation_options *o, cl_command *command, uint64_t *operation)
 {
     uint64_t id = command->id = cl_context_id(context, (o->flags & CLOUDS_OPERATION_WAIT) != 0);
-    command->x = o->timeout;
+    command->operation.spec.timeout = o->timeout;
     command->user_data = o->user_data;
     cl_context_lock(context);
-    int code = book(context, id);
+    int code = reserve(context, id);
     cl_context_unlock(context);
     if (code != 0) return refused(context, code);
     code = cl_submit(context, command);
-    if (code != 0) unbook(context, id);
-    else if (operation) *operation = id;
+    if (code == 0) {
+        if (operation) *operation = id;
+        return 0;
+    }
+    cl_context_lock(context);
+    cl_completion_unreserve(context, id);
+    cl_context_unlock(context);
     return code;
 }
 

@@ -96,6 +96,7 @@ typedef struct cl_node_config {
     int auto_clean;  /* a timeout deletes the registration of an npm server */
     int shun_silent; /* not even the last server is asked for what it was silent in, while it is avoided */
     int find_server, save_servers, remove_server, clear_servers; /* taken over by the user */
+    int cancel_events; /* no bus of this version carries them */
     double drain_timeout, operation_timeout;
     uint64_t user_data;
 } cl_node_config;
@@ -114,13 +115,13 @@ void cl_node_ready(cl_node *node, int code, const char *words); /* raises CLOUDS
 /* ---- what the user asks for. Ids are drawn by the caller (below 2^53, unique). Errors mean: no event will follow. */
 
 typedef struct cl_call_spec {
-    uint64_t id;
+    uint64_t id, user_data;
     cl_str method, args, server; /* args: valid JSON array, checked by the caller */
     double timeout, deadline;    /* 0: the node's */
-    int32_t retries;
-    uint64_t parent, user_data;
-    int ask;         /* CLOUDS_EVENT_ATTEMPT before every attempt */
+    uint64_t parent;
     int64_t made_at; /* when the user called (its clock starts then) */
+    int32_t retries;
+    int ask; /* CLOUDS_EVENT_ATTEMPT before every attempt */
 } cl_call_spec;
 
 /* 0, CLOUDS_EINVAL, ETOOBIG, ELIMIT, ENOMEM, ECLOSED, or why the node never listened. The outcome of the completion is
@@ -129,9 +130,8 @@ int cl_node_call(cl_node *node, const cl_call_spec *spec);
 int cl_core_cancel(cl_core *core, uint64_t id); /* a call or an operation; 0 or CLOUDS_ESTALE */
 
 typedef struct cl_op_spec {
-    uint64_t id;
+    uint64_t id, user_data;
     double timeout; /* 0: the node's operation_timeout */
-    uint64_t user_data;
 } cl_op_spec;
 
 int cl_node_register(cl_node *node, cl_str method, const cl_op_spec *spec);
