@@ -1,6 +1,7 @@
 /* The one descriptor: readable whenever a poll has work, and not when it has none; wakeups are never lost. */
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <sys/epoll.h>
 
@@ -164,7 +165,7 @@ static void *waker(void *unused)
         atomic_store(&pings, i);
         clouds_wakeup(woken);
         double until = kit_now() + KIT_PATIENCE;
-        while (atomic_load(&pongs) < i && kit_now() < until) continue;
+        while (atomic_load(&pongs) < i && kit_now() < until) sched_yield();
         if (atomic_load(&pongs) < i) break;
     }
     atomic_store(&quit, 1);
@@ -172,7 +173,7 @@ static void *waker(void *unused)
     return NULL;
 }
 
-/* Each wakeup must make the sleeper look again; one that is lost shows as a poll of KIT_PATIENCE seconds. */
+/* Each wakeup must make the sleeper look again; the waker gives up at one that is lost. */
 static void stress_wakeups(int by_fd)
 {
     pthread_t thread;
@@ -182,7 +183,6 @@ static void stress_wakeups(int by_fd)
     atomic_store(&pings, 0);
     atomic_store(&pongs, 0);
     atomic_store(&quit, 0);
-    double start = kit_now();
     pthread_create(&thread, NULL, waker, NULL);
     while (!atomic_load(&quit)) {
         if (by_fd) {
@@ -197,7 +197,6 @@ static void stress_wakeups(int by_fd)
     atomic_store(&pongs, 1 << 30);
     pthread_join(thread, NULL);
     CHECK_INT(atomic_load(&pings), 3000);
-    CHECK(kit_now() - start < KIT_PATIENCE);
     clouds_context_destroy(woken);
 }
 
