@@ -122,11 +122,13 @@ static int is_long(const cl_node *node, const cl_call_spec *spec)
 }
 
 /* When a call begins. To read the clock is a good part of the cost of a call, so where the times are long the cheap one
- * is read, and a tick added: they may end a tick later than asked for (a part in 250), but never before. */
-static int64_t beginning(const cl_node *node, const cl_call_spec *spec)
+ * is read, and a tick added: they may end a tick later than asked for (a part in 250), but never before. What the server
+ * is told leaves the tick out, so it never has more time than the caller gave. */
+static int64_t beginning(cl_call *call, const cl_call_spec *spec)
 {
-    cl_core *core = node->core;
-    return is_long(node, spec) ? core->port.now_about(core->port.self) + core->config.tick : cl_core_now(core);
+    cl_core *core = call->node->core;
+    call->slack = is_long(call->node, spec) ? (int32_t)core->config.tick : 0;
+    return call->slack ? core->port.now_about(core->port.self) + call->slack : cl_core_now(core);
 }
 
 static void set_times(cl_call *call, const cl_call_spec *spec, int64_t start)
@@ -201,7 +203,7 @@ int cl_node_call(cl_node *node, const cl_call_spec *spec)
         release_record(core, call);
         return code;
     }
-    int64_t now = beginning(node, spec), start = spec->made_at && spec->made_at < now ? spec->made_at : now;
+    int64_t now = beginning(call, spec), start = spec->made_at && spec->made_at < now ? spec->made_at : now;
     set_times(call, spec, start);
     cl_list_append(&node->calls, &call->of_node);
     core->counters[CL_COUNT_CALLS]++;

@@ -408,6 +408,10 @@ static void no_call_ends_early(void)
     uint64_t is_short = call_now(&f, 2.499, 0);
     uint64_t is_limited = call_now(&f, 10, 1);
     fake_servers(&f, "m", "s.1");
+    /* Nor has the server more time than was asked for. */
+    static const int64_t asked[] = {2500, 2499, 1000};
+    CHECK_INT(f.n_sent, 3);
+    for (int i = 0; i < 3; i++) CHECK(f.sent[i].deadline <= start + asked[i]);
     fake_advance(&f, 4000);
     CHECK_INT(fake_result(&f, is_limited)->at, start + 1000);
     CHECK_INT(fake_result(&f, is_short)->at, start + 2499);
