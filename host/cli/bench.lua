@@ -33,7 +33,7 @@ M.command = {
 -- Starts the echo service; the name of its method.
 local function start_echo()
   local method = ("clouds.bench.echo.%d"):format(host.pid())
-  local url = require("clouds.node").default_url()
+  local url = require("clouds.options").default_url()
   if url:match("^inproc:") then
     echo.start(method)
     return method

@@ -51,7 +51,7 @@ function M.set_default_url(command, options)
   local url = options.url or (options.url_file and first_line(command, "url-file", options.url_file))
   if options.password_file then
     local password = first_line(command, "password-file", options.password_file)
-    url = with_password(command, url or require("clouds.node").default_url(), password)
+    url = with_password(command, url or require("clouds.options").default_url(), password)
   end
   local clouds = require "clouds"
   if url then clouds.defaults.url = url end

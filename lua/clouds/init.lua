@@ -2,12 +2,14 @@
 local core = require("clouds.core")
 local errors = require("clouds.error")
 local scheduler = require("clouds.scheduler")
+local events = require("clouds.events")
 local node = require("clouds.node")
+local settings = require("clouds.options")
 local hooked = require("clouds.hooked")
 local Client = require("clouds.client")
 local Server = require("clouds.server")
 
-scheduler.start(node.event, hooked.attempt)
+scheduler.start(events.event, hooked.attempt)
 require("clouds.coroutines").install()
 require("clouds.modules").install()
 
@@ -24,7 +26,7 @@ local M = {
   pending = core.pending,
   now = scheduler.loop.now,
   shutdown = node.shutdown,
-  defaults = node.defaults,
+  defaults = settings.defaults,
 }
 
 -- Every kind of node can do everything; the kind gives it its letter and its defaults.

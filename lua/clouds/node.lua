@@ -2,13 +2,11 @@
 local core = require("clouds.core")
 local errors = require("clouds.error")
 local listeners = require("clouds.listeners")
-local suggest = require("clouds.suggest")
+local settings = require("clouds.options")
 local scheduler = require("clouds.scheduler")
 
-local M = { defaults = {} }
-
-local scopes, default_of = core.options()
 local nodes = setmetatable({}, { __mode = "v" }) -- number -> node
+local M = { nodes = nodes }
 
 local Node = {}
 Node.__index = Node
@@ -16,69 +14,6 @@ Node.__index = Node
 -- For people: what it is, and who.
 function Node:__tostring()
   return ("clouds.%s: %s"):format(self.options.type, self.id or "not open")
-end
-
----- hooks: what a program may decide instead of the library ----
-
-local hook_names = {
-  find_server = "find_server",
-  ["find server"] = "find_server",
-  find_one_server = "find_server",
-  save_servers = "save_servers",
-  ["save server list"] = "save_servers",
-  save_server_list = "save_servers",
-  remove_server = "remove_server",
-  ["remove server"] = "remove_server",
-  clear_servers = "clear_servers",
-  ["clear server list"] = "clear_servers",
-  clear_server_list = "clear_servers",
-}
-
----- options ----
-
---- The address of nodes that name none. An empty variable counts as unset.
-function M.default_url()
-  local from_environment = os.getenv("CLOUDS_URL")
-  return M.defaults.url or (from_environment ~= "" and from_environment) or "local:"
-end
-
-local function check_name(name, known, level)
-  if type(name) ~= "string" then
-    error('options have names: { url = "local:", timeout = 2 }', level + 1)
-  end
-  if known[name] then
-    return
-  end
-  local names = { "retry" }
-  for option in pairs(known) do
-    names[#names + 1] = option
-  end
-  local near = suggest(name, names)
-  local hint = near and ("did you mean '%s'?"):format(near) or "docs/CONFIGURATION.md lists them"
-  error(("unknown option '%s'; %s"):format(name, hint), level + 1)
-end
-
--- Functions among the options are hooks: the program decides instead of the library.
-local function split(kind, options, level)
-  local of_context, of_node = {}, { type = kind }
-  for name, value in pairs(options) do
-    if name == "retry" then -- as in bind, and in npm clouds 0.1; the library has retries
-      name = "retries"
-    end
-    local hook = type(value) == "function" and hook_names[name]
-    if not hook then
-      check_name(name, scopes, level + 1)
-    end
-    if hook then
-      of_node[hook] = true
-    elseif scopes[name] == "context" then
-      of_context[name] = value
-    else
-      of_node[name] = value
-    end
-  end
-  of_context.url = of_context.url or M.default_url()
-  return of_context, of_node
 end
 
 ---- life ----
@@ -96,19 +31,6 @@ local function open(self)
   return true
 end
 
--- The longest wait of operations without a limit of their own, in seconds.
-local function operation_timeout_of(options)
-  return tonumber(options.operation_timeout) or tonumber(default_of.operation_timeout)
-end
-
--- What waits for poll and what listeners are at work with have the same limits.
-local function message_limits(options)
-  local function limit(name)
-    return tonumber(options[name]) or tonumber(default_of[name])
-  end
-  return { items = limit("max_events"), bytes = limit("max_event_bytes") }
-end
-
 --- Makes a node of the class `class`. Raises when there can be none; `level` is whose mistake that is. `M.failure` is
 --- then the library's error, unless the options are wrong in a way that the library never saw.
 function M.create(class, kind, options, level)
@@ -119,14 +41,15 @@ function M.create(class, kind, options, level)
     error("expected a table of options", level)
   end
   options = options or {}
-  local of_context, of_node = split(kind, options, level)
-  local self = setmetatable({ options = of_node, hooks = {}, operation_timeout = operation_timeout_of(of_node) }, class)
-  self.listeners = listeners.new(message_limits(of_context), function()
+  local of_context, of_node = settings.split(kind, options, level)
+  local self = setmetatable({ options = of_node, hooks = {} }, class)
+  self.operation_timeout = settings.operation_timeout(of_node)
+  self.listeners = listeners.new(settings.message_limits(of_context), function()
     return self.id
   end)
   for name, value in pairs(options) do
-    if type(value) == "function" and hook_names[name] then
-      self.hooks[hook_names[name]] = value
+    if type(value) == "function" and settings.hook_names[name] then
+      self.hooks[settings.hook_names[name]] = value
     end
   end
   local ok, context, problem = pcall(scheduler.context, of_context)
@@ -170,29 +93,10 @@ local function wait_for(self, name, timeout)
   return late
 end
 
---- The option `timeout` of a function that waits; raises for others.
-function M.wait_limit(options, level)
-  if options == nil then
-    return nil
-  end
-  if type(options) ~= "table" then
-    error("expected a table of options: { timeout = seconds }", level + 1)
-  end
-  for name in pairs(options) do
-    if name ~= "timeout" then
-      error(("unknown option '%s': expected timeout"):format(tostring(name)), level + 1)
-    end
-  end
-  if options.timeout ~= nil then
-    scheduler.check_seconds(options.timeout, level + 1)
-  end
-  return options.timeout
-end
-
 --- Waits until the node listens: true; or nil and an error. After { timeout = seconds }, or the option
 -- `operation_timeout`, the error is why it does not listen yet, as far as that is known.
 function Node:ready(options)
-  local timeout = M.wait_limit(options, 2) or self.operation_timeout
+  local timeout = settings.timeout(options, 2) or self.operation_timeout
   if self.closed then
     return nil, errors.new(core.ECLOSED)
   end
@@ -209,7 +113,14 @@ function Node:ready(options)
   return nil, self.failure or errors.new(core.ECLOSED)
 end
 
-local function end_node(self)
+--- It listens, or never will.
+function M.ready_known(self)
+  wake_all(self.waiting_ready)
+  self.waiting_ready = nil
+end
+
+--- Its last event came.
+function M.ended(self)
   self.closed = true
   if self.closing then
     self.context.holds = self.context.holds - 1
@@ -225,7 +136,7 @@ function Node:close(drain, options)
   if drain ~= nil then
     scheduler.check_seconds(drain, 2)
   end
-  local timeout = M.wait_limit(options, 2)
+  local timeout = settings.timeout(options, 2)
   if not self.closed and not self.closing then
     local ok, problem = self.core:close(drain)
     if not ok then
@@ -289,129 +200,7 @@ function Node:off(name, fn)
   return self
 end
 
---- Reports a failure that no caller waits for.
-function M.failed(self, err, what)
-  if self.listeners:has("error") then
-    return self.listeners:emit("error", err, what)
-  end
-  scheduler.report(err, nil, what)
-end
-
-local on_event = {}
-
-function on_event.ready(self, problem)
-  if problem == true then
-    self.is_ready = true
-    self.listeners:emit("ready")
-  else
-    self.failure = problem
-  end
-  wake_all(self.waiting_ready)
-  self.waiting_ready = nil
-end
-
-function on_event.message(self, ...)
-  self.listeners:emit_message("message", ...)
-end
-
-on_event["unknown message"] = function(self, ...)
-  self.listeners:emit_message("unknown message", ...)
-end
-
-function on_event.exit(self, unanswered)
-  end_node(self)
-  self.listeners:emit("exit", unanswered)
-end
-
-function on_event.find_server(self, id, method, known)
-  local hook = self.hooks.find_server
-  local ok, server = true, nil
-  if hook then
-    ok, server = pcall(hook, method, known)
-  end
-  local context = self.context.core
-  context:choose(id, ok and type(server) == "string" and server or "")
-  if not ok then
-    error(server, 0)
-  end
-end
-
-for _, name in ipairs({ "save_servers", "remove_server", "clear_servers" }) do
-  on_event[name] = function(self, ...)
-    if self.hooks[name] then
-      self.hooks[name](...)
-    end
-  end
-end
-
--- Reports what a program without listeners would not get: a wrong password, a server that is not there. Once, until
--- the reason is another, or there was a connection.
-local function report_down(context, err)
-  local words = errors.describe(err)
-  if context.down ~= words then
-    context.down = words
-    scheduler.report(err, nil, "connection")
-  end
-end
-
-local function bus_changed(number, name, err)
-  local context = scheduler.context_by_number(number)
-  if not context then
-    return
-  end
-  local concerned, heard = {}, false
-  for _, node in pairs(nodes) do
-    if node.context == context and not node.closed then
-      concerned[#concerned + 1] = node
-      heard = heard or node.listeners:has(name)
-    end
-  end
-  context.reason = name == "down" and err or nil
-  context.lost = context.reason and err.message
-  if name == "up" then
-    context.down = nil
-  elseif concerned[1] and not heard then
-    report_down(context, err)
-  end
-  for _, node in ipairs(concerned) do
-    node.listeners:emit(name, err)
-  end
-end
-
---- The hook that the core calls, in a coroutine.
-function M.event(name, number, ...)
-  if name == "log" then
-    return scheduler.log(number, ...)
-  elseif name == "up" or name == "down" then
-    return bus_changed(number, name, (...))
-  end
-  local node = nodes[number]
-  if not node then
-    return
-  end
-  local fn = on_event[name]
-  if fn then
-    return fn(node, ...)
-  end
-  return node.listeners:emit(name, ...)
-end
-
 ---- messages, hooks ----
-
-local function check_send(options, level)
-  if options ~= nil and type(options) ~= "table" then
-    error("expected a table of options", level + 1)
-  end
-  for name in pairs(options or {}) do
-    if name ~= "confirm" and name ~= "timeout" then
-      error(("unknown option '%s': expected confirm or timeout"):format(tostring(name)), level + 1)
-    end
-  end
-  if options and options.timeout ~= nil then
-    scheduler.check_seconds(options.timeout, level + 1)
-  end
-  return options or {}
-end
 
 --- Sends a value to another node. With { confirm = true } it waits, for `timeout` seconds at most, and gives how many
 -- nodes got it.
@@ -419,7 +208,7 @@ function Node:send(receiver, value, options)
   if type(receiver) ~= "string" then
     error("expected the id of a node", 2)
   end
-  options = check_send(options, 2)
+  options = settings.send(options, 2)
   return self.core:send(receiver, value, options.confirm, options.timeout)
 end
 
@@ -427,7 +216,7 @@ end
 -- and an error.
 function Node:set(name, fn)
   local expected = "find_server, save_servers, remove_server or clear_servers"
-  local hook = hook_names[name]
+  local hook = settings.hook_names[name]
     or error(("no such function to set: %s; expected %s"):format(tostring(name), expected), 2)
   if fn ~= nil and type(fn) ~= "function" then
     error("expected a function", 2)
@@ -450,7 +239,7 @@ end
 
 --- Who serves what: { servers = { id = { methods } }, methods = { name = { ids } } }.
 function Node:status(options)
-  return self.core:status(M.wait_limit(options, 2))
+  return self.core:status(settings.timeout(options, 2))
 end
 
 --- The library's counters, and how many messages to this node were dropped, its listeners being at work with too many.

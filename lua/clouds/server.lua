@@ -2,7 +2,9 @@
 local core = require("clouds.core")
 local client = require("clouds.client")
 local errors = require("clouds.error")
+local events = require("clouds.events")
 local node = require("clouds.node")
+local settings = require("clouds.options")
 local scheduler = require("clouds.scheduler")
 
 local Server = node.class()
@@ -49,7 +51,7 @@ end
 local function report_late(self, name)
   return function(ok, problem)
     if not ok and not self.closing and not self.closed then
-      node.failed(self, problem, ("registration of '%s'"):format(name))
+      events.failed(self, problem, ("registration of '%s'"):format(name))
     end
   end
 end
@@ -92,7 +94,7 @@ function Server:register(name, handler, options)
   if type(handler) ~= "function" then
     error("expected a function as the handler", 2)
   end
-  local timeout = node.wait_limit(options, 2)
+  local timeout = settings.timeout(options, 2)
   if timeout and core.may_wait() then
     return register_within(self, name, handler, timeout)
   elseif core.may_wait() then
@@ -106,7 +108,7 @@ function Server:unregister(name, options)
   if type(name) ~= "string" then
     error("expected the name of a method", 2)
   end
-  local timeout = node.wait_limit(options, 2)
+  local timeout = settings.timeout(options, 2)
   note_registration(self, name, nil)
   return self.core:unregister(name, timeout)
 end
