@@ -7,8 +7,8 @@
 #include "base/error.h"
 #include "proto/error_object.h"
 
-/* In thread mode the core is asked later, so what may be answered is known here: once each. The lock is held until the
- * command is queued: what could not be queued is open as before, unless the core closes it, which then finds it. */
+/* In thread mode the core is asked later, so `open` says here what may be answered, once each. The lock is held until
+ * the command is queued: what could not be queued is open as before, unless the core closes it, which then finds it. */
 static int enqueue(cl_context *context, enum cl_open_kind kind, const cl_command *command)
 {
     uint64_t key = cl_open_key(kind, command->id);
@@ -22,7 +22,7 @@ static int enqueue(cl_context *context, enum cl_open_kind kind, const cl_command
     return code;
 }
 
-/* What the caller hears of it. */
+/* The code for the caller, with its text. */
 static int told(cl_context *context, int code)
 {
     if (code == CLOUDS_ESTALE) cl_error(code, "no such id, or it is answered, expired or closed");
@@ -72,7 +72,8 @@ static int answer(cl_context *context, uint64_t request, cl_str error, cl_str re
                           "too many bytes of answers wait already (max_event_bytes); the request stays open");
 }
 
-/* An answer that is too large, too deep or of too many values: its caller is told what was found of it, and so is ours.
+/* An answer that is too large, too deep or of too many values: its caller gets what was found of it, and so does the
+ * user.
  */
 CL_RARE static int answer_too_big(cl_context *context, uint64_t request)
 {

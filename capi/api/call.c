@@ -187,7 +187,7 @@ int clouds_node_call(clouds_node *node, const char *method, size_t method_len, c
 
 /* ---- cancel */
 
-/* A call kept for clouds_wait: 1 when there is nothing more to do, 0 when the core must be told. The first cancel
+/* A call kept for clouds_wait: 1 when there is nothing more to do, 0 when the core has to be asked. The first cancel
  * leaves the completion to a wait, even one that is there already: between two slices of waiting nobody waits. The
  * second says that nobody will. Under the lock. */
 static int can_cancel_waited(cl_context *context, uint64_t call)
@@ -204,7 +204,7 @@ static int can_cancel_waited(cl_context *context, uint64_t call)
     return 1;
 }
 
-/* 0: the core must be told; 1: done; or CLOUDS_ESTALE. Under the lock. */
+/* 0: the core has to be asked; 1: done; or CLOUDS_ESTALE. Under the lock. */
 static int can_cancel(cl_context *context, uint64_t call)
 {
     if (cl_id_is_waited_for(call)) return can_cancel_waited(context, call);

@@ -278,7 +278,7 @@ int cl_queue_is_urgent(cl_command_queue *q)
 
 /* ---- answers that found no room */
 
-/* Who gave them was told that they are accepted. So they wait here, their bytes counted with those of the queue, until
+/* They were accepted, so they wait here, their bytes counted with those of the queue, until
  * there is room or their requests are closed. */
 
 static int may_wait(const cl_command *c, int code)

@@ -71,13 +71,13 @@ typedef struct cl_command_queue {
     cl_command *late, **late_end; /* the engine's: answers that could not be queued yet */
     size_t late_bytes;            /* of their records; under the lock */
     size_t late_count;
-    int woken; /* the engine was told since it last took the list */
+    int woken; /* the engine was woken since it last took the list */
 } cl_command_queue;
 
 void cl_queue_init(cl_command_queue *queue);
 /* Drops what is in it. */
 void cl_queue_free(cl_command_queue *queue);
-/* Does something wait that the engine was told of? */
+/* Does something wait for which the engine was woken? */
 int cl_queue_is_urgent(cl_command_queue *queue);
 /* Who runs the engine: carries out everything that is queued. */
 void cl_queue_run(struct cl_context *context);
@@ -85,7 +85,7 @@ void cl_queue_run(struct cl_context *context);
 /* The same for the answers that found no room. */
 void cl_queue_run_late(struct cl_context *context);
 
-/* Thread mode, in two steps, for who holds the lock of the context meanwhile: queues, and tells the engine of it. */
+/* Thread mode, in two steps, for who holds the lock of the context meanwhile: queues, and wakes the engine. */
 enum cl_wake { CL_WAKE_NONE, CL_WAKE_LOOP, CL_WAKE_THREAD };
 int cl_queue_put(struct cl_context *context, const cl_command *command, enum cl_wake *whom);
 void cl_queue_wake(struct cl_context *context, enum cl_wake whom);

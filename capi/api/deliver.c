@@ -46,7 +46,7 @@ int cl_deliver_reserve_request(cl_context *context)
     return code;
 }
 
-/* Without memory for its texts a request cannot be served: its caller is told at the end of the turn. */
+/* Without memory for its texts a request cannot be served: it is refused at the end of the turn. */
 CL_RARE static int refuse_request(cl_context *context, const clouds_event *event)
 {
     if (context->engine.refusal_count == CL_REFUSALS) return 0;
@@ -208,7 +208,7 @@ static int add(cl_context *context, const clouds_event *event, clouds_node *node
     return 0;
 }
 
-/* The life of a node, as it is told; 0 when this event is not to be told. */
+/* READY and NODE_CLOSED use up what was reserved for them; 0 when this event is not to be raised. */
 static int note(cl_api_node *node, uint32_t type)
 {
     if (type != CLOUDS_EVENT_READY && type != CLOUDS_EVENT_NODE_CLOSED) return 1;
@@ -230,7 +230,7 @@ CL_RARE static int deliver_of_node(cl_context *context, cl_api_node *node, const
     return add(context, &said, node ? node->handle : NULL);
 }
 
-/* The events of calls and requests, most of all there are, are told as the core made them. */
+/* The events of calls and requests, by far the most, are delivered as the core made them. */
 int cl_deliver(cl_context *context, cl_api_node *node, const clouds_event *event)
 {
     int code = 0;

@@ -131,6 +131,6 @@ void cl_engine_turn(void *self)
     }
     context->engine.unflushed = 0;
     context->descriptor.readable = 0;
-    /* What could not be written may have ended a call: nobody may sleep before that is told. */
+    /* What could not be written may have ended a call: no thread may sleep before its event is delivered. */
     if (context->engine.signal_due) cl_loop_defer(context->engine.loop);
 }

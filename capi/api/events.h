@@ -23,7 +23,7 @@ int cl_events_reserve(cl_events *q, size_t n);
 void cl_events_unreserve(cl_events *q, size_t n);
 
 /* Appends; the texts are copied. cl_events_complete uses up a reservation and cannot fail; without memory for its texts
- * it is told as CLOUDS_ENOMEM. cl_events_add: 0 or CLOUDS_ENOMEM. */
+ * the event is CLOUDS_ENOMEM. cl_events_add: 0 or CLOUDS_ENOMEM. */
 void cl_events_complete(cl_events *q, const clouds_event *event, clouds_node *node);
 int cl_events_add(cl_events *q, const clouds_event *event, clouds_node *node);
 

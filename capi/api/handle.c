@@ -50,7 +50,7 @@ static slot *slot_at(uint64_t index)
     return chunk ? &chunk[index % CHUNK_SLOTS] : NULL;
 }
 
-/* The slot a handle names, and the tag its state must have; NULL when it cannot be one of ours. */
+/* The slot a handle names, and the tag its state must have; NULL when the library never gave it out. */
 static slot *slot_of(const void *handle, enum cl_handle_kind kind, uint64_t *tag)
 {
     uint64_t bits = (uint64_t)(uintptr_t)handle;

@@ -16,7 +16,7 @@ void cl_handle_leave(const void *handle);
 
 /* Nobody can enter any more. Returns 1, or 0 when it was not a live handle of this kind (then *object is untouched). */
 int cl_handle_revoke(const void *handle, enum cl_handle_kind kind, void **object);
-/* Waits until everybody who had entered left, and gives the place back. Only after a successful revoke, once. */
+/* Waits until all who had entered left, and gives the place back. Only after a successful revoke, once. */
 void cl_handle_retire(const void *handle);
 
 /* Around fork: the table stays usable in the child. */

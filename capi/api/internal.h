@@ -130,8 +130,8 @@ typedef struct cl_api_node {
     /* engine */
     cl_node *core;                      /* NULL before it is opened and after it closed */
     int destroyed;                      /* the user has no handle any more: freed when it is closed */
-    int open_failed;                    /* its opening failed half-way: nothing is told of it */
-    int no_close_event;                 /* destroyed without a close: its end is not told */
+    int open_failed;                    /* its opening failed half-way: it raises no events */
+    int no_close_event;                 /* destroyed without a close: its end raises no event */
     int promised;                       /* events reserved and not raised yet: READY and NODE_CLOSED */
     uint64_t close_id, close_user_data; /* of the operation that closes it; 0: the context does */
     cl_command close_command, destroy_command;
@@ -233,7 +233,7 @@ int cl_deliver_withdraw(cl_context *context, uint64_t request);
 void cl_deliver_forget(cl_context *context, uint64_t request);
 /* Thread mode: who polls is to return; see clouds_wakeup. */
 void cl_deliver_wakeup(cl_context *context);
-/* At the end of a turn: tells who waits. */
+/* At the end of a turn: wakes who waits. */
 void cl_deliver_flush(cl_context *context);
 
 /* poll.c, inline mode: one turn of the loop that waits for nothing. */

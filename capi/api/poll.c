@@ -37,7 +37,7 @@ static int is_expired(cl_context *context, clouds_event *e, int64_t *now)
     return 1;
 }
 
-/* The core has closed it meanwhile, and told its caller that it was not done. */
+/* The core has closed it meanwhile, and its caller got that it was not done. */
 static int is_withdrawn(cl_context *context, uint64_t request)
 {
     int64_t deadline;

@@ -1,5 +1,6 @@
 /* Records that cross the ABI. A caller may have been built with an older or a newer clouds.h, so that its records are
- * shorter or longer than ours: the library reads them through copies of its own, and writes no further than they go. */
+ * shorter or longer than the library's: the library reads them through copies of its own, and writes no further than
+ * they go. */
 #ifndef CL_RECORD_H
 #define CL_RECORD_H
 
@@ -30,10 +31,11 @@ int cl_record_check_array(enum cl_record which, size_t size);
  * in members that this library does not know. */
 int cl_record_read(enum cl_record which, const void *theirs, void *own);
 
-/* The same for a record that is only looked at: the caller's own when it has our size, or what was read to `room`. */
+/* The same for a record that is only looked at: the caller's own when it has the library's size, or what was read to
+ * `room`. */
 int cl_record_view(enum cl_record which, const void *theirs, void *room, const void **out);
 
-/* Writes `known` bytes of a record of ours to one of the caller's; what the caller's has more is zero. */
+/* Writes `known` bytes of a record of the library to one of the caller's; what the caller's has more is zero. */
 static inline void cl_record_write(void *theirs, size_t size, const void *own, size_t known)
 {
     if (size < known) {

@@ -50,7 +50,7 @@ CL_RARE static void refused(cl_core *core, cl_call *call, int code, const cl_rem
                          cl_core_now(core));
 }
 
-/* It was executed, but its answer is over our limits. */
+/* It was executed, but its answer exceeds the limits. */
 CL_RARE static void answer_too_big(cl_call *call, size_t size)
 {
     const cl_limits *limits = &call->node->core->config.limits;

@@ -57,7 +57,7 @@ void cl_attempt_keep_reason(cl_call *call, int code, cl_str error)
     call->reason = code;
     if (!error.n) return;
     call->reason_error = cl_str_dup(error);
-    call->reason_error_len = error.n; /* without memory our own words stand in */
+    call->reason_error_len = error.n; /* without memory the text of the code is used */
 }
 
 /* Ends the call; `has_text`: with the last words of this thread. */
@@ -129,7 +129,8 @@ static void park(cl_call *call)
     cl_attempt_wait_until(call, call->until);
 }
 
-/* The wait for the bus is nobody's fault: what was tried before may be tried again, and the budget is not asked. */
+/* The wait for the bus is no failure of a server: what was tried before may be tried again, and the budget is not
+ * asked. */
 CL_RARE static void await_bus(cl_call *call)
 {
     forget_reason(call);
@@ -172,7 +173,7 @@ CL_RARE static void back_off(cl_call *call, int64_t now)
     cl_attempt_wait_until(call, now + BACKOFF_MS < call->until ? now + BACKOFF_MS : call->until);
 }
 
-/* So many of the list were gone that a new one, which names the living, costs less than going on. */
+/* So many servers of the list were gone that a new list costs less than going on. */
 static int servers_seem_gone(const cl_call *call)
 {
     int many = call->tried_n >= UNRECEIVED_MAX && call->tried_n % UNRECEIVED_MAX == 0;
@@ -234,7 +235,7 @@ static int send_attempt(cl_call *call)
     e.args = call->args;
     e.deadline = call->until - call->slack;
     int code = core->bus->ops->send(core->bus, call->node, &e, token);
-    if (code) call->sends--; /* nobody has seen the token */
+    if (code) call->sends--; /* the token was not used */
     return code;
 }
 
@@ -275,7 +276,7 @@ CL_RARE static int send_where_room_is(cl_call *call, int64_t now)
     return code;
 }
 
-/* The words of the bus tell the caller which limit it was. */
+/* The text of the bus says which limit it was. */
 CL_RARE static void fail_at_limit(cl_call *call, int code, int has_text)
 {
     call->node->core->counters[CL_COUNT_LIMIT_HITS]++;
@@ -360,13 +361,14 @@ void cl_attempt_lost(cl_call *call, int64_t now)
     cl_attempt_failed(call, CLOUDS_ELOST, now);
 }
 
-/* Would its next attempt find a server now? Those that it has not left alone for being silent count. */
+/* Would its next attempt find a server now? Those that are avoided for not answering do not count. */
 static int finds_a_server(const cl_call *call, int64_t now)
 {
     return call->node->config.find_server || cl_balance_pick(call->method, call, 1, now) != NULL;
 }
 
-/* Who would find nobody goes on waiting: an attempt for each list that comes would use up the retries at once. */
+/* A call that would find no server goes on waiting, since an attempt for each list that comes would use up the retries.
+ */
 void cl_attempt_resume(cl_method *m, int64_t now)
 {
     cl_link woken;
@@ -394,7 +396,7 @@ static void untry(cl_call *call)
     }
 }
 
-/* Each of them may execute it. Told once for each peer. */
+/* Each of them may execute it. Logged once for each peer. */
 static void reached_several(const cl_call *call, int64_t number)
 {
     cl_peer *peer = call->peer;
@@ -430,7 +432,7 @@ void cl_core_delivery(cl_core *core, uint64_t token, enum cl_delivery delivery, 
         cl_attempt_fail_with_text(call, (int)number, 1);
         return;
     }
-    /* That it did not go out says nothing about the server; the bus may be about to tell that it is down. */
+    /* That it did not go out says nothing about the server; the bus may be about to report that it is down. */
     int again = delivery == CL_DELIVERY_NOT_SENT && call->sends < NOT_SENT_MAX;
     if (again) untry(call);
     if (again && call->pinned) retry_soon(call, now);

@@ -6,7 +6,7 @@
  * nobody who does not know the secret of the process can make one up.
  *
  * Towards a linked peer, which alone can answer, the token is enough. It is masked with a secret of this core, so that
- * what was meant for another one (a process before us that had our node's id) finds no call here.
+ * what was meant for another one (an earlier process with the id of this node) finds no call here.
  *
  * The hash is SipHash-2-4 under two keys. It is made for every call, so here is a form for one word that runs both keys
  * side by side: the processor overlaps them, and two cost hardly more than one. */

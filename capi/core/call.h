@@ -55,7 +55,7 @@ typedef struct cl_call {
     uint8_t looked_up; /* the list was asked for since the last send */
     uint8_t maybe;     /* an earlier attempt may have been executed */
     uint8_t ask;       /* the user is asked before each attempt */
-    uint8_t as_native; /* this attempt told the server that we are one of its kind */
+    uint8_t as_native; /* this attempt was sent as one of a native caller */
     uint8_t as_linked; /* only the peer can answer this attempt */
     uint16_t tried_n, tried_cap;
     cl_peer **tried; /* counted; in tried_few, or in memory of its own */
@@ -73,7 +73,7 @@ int cl_call_set_args(cl_call *call, cl_str args);
 /* The end of a call. error empty: made from the code (0: success). */
 void cl_call_complete(cl_call *call, int code, cl_str error, cl_str data);
 void cl_attempt_fail_with_text(cl_call *call, int code, int said); /* said: with the last words of this thread */
-void cl_call_fail(cl_call *call, int code); /* with our own words, or those kept with the reason */
+void cl_call_fail(cl_call *call, int code); /* with the text of the code, or the object kept with the reason */
 void cl_call_close_all(cl_node *node);
 void cl_call_discard(cl_core *core, cl_call *call); /* at the end of all, without an event */
 
@@ -120,7 +120,7 @@ uint64_t cl_token_call(uint64_t token);
 void cl_attempt_set_keys(cl_core *core);
 /* Writes the id and returns its length. */
 size_t cl_attempt_id(const cl_core *core, uint64_t token, int linked, char out[CL_WIRE_ID]);
-/* 0, or -1 when it has not the form of an attempt of ours. */
+/* 0, or -1 when it has not the form of an attempt of this core. */
 int cl_attempt_token(const cl_core *core, cl_str id, uint64_t *token);
 int cl_attempt_is_ours(const cl_core *core, cl_str id, uint64_t token);
 

@@ -153,7 +153,7 @@ static void bus_came(cl_core *core)
     cl_status_ask_all(core);
 }
 
-/* Told once for each failed attempt to connect; the user hears of it when something changed. */
+/* Called once for each failed attempt to connect; the event is raised when something changed. */
 static void bus_went(cl_core *core, int code, const char *words)
 {
     int news = core->bus_up || core->bus_code != code;

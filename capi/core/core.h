@@ -22,7 +22,7 @@ typedef struct cl_port {
     void (*arm)(void *self, int64_t when);
     /* Something for the user; `tag` is what cl_node_create was given. The port copies it, all text is valid during the
      * call only. A completion cannot fail, since room for its record was reserved; when there is no memory for its
-     * texts it is told without them, as CLOUDS_ENOMEM. event->node is unset (the port knows it by tag). Must not call
+     * texts it is raised without them, as CLOUDS_ENOMEM. event->node is unset (the port knows it by tag). Must not call
      * back into the core. 0; for a question (FIND_SERVER, ATTEMPT) also CLOUDS_ENOMEM: it was not asked. */
     int (*event)(void *self, void *tag, const clouds_event *event);
     /* Promise room for one more completion, so that event cannot fail later. 0 or CLOUDS_ENOMEM / CLOUDS_ELIMIT. Asked
@@ -94,9 +94,9 @@ typedef struct cl_node_config {
     int32_t retries;
     double server_max_age;
     int auto_clean;  /* a timeout deletes the registration of an npm server */
-    int shun_silent; /* not even the last server is asked for what it was silent in, while it is avoided */
+    int shun_silent; /* while the last server is avoided, not even it is asked for a method that it did not answer */
     int find_server, save_servers, remove_server, clear_servers; /* taken over by the user */
-    int cancel_events; /* no bus of this version carries them */
+    int cancel_events;                                           /* no bus of this version carries them */
     double drain_timeout, operation_timeout;
     uint64_t user_data;
 } cl_node_config;
@@ -142,9 +142,9 @@ int cl_node_status(cl_node *node, const cl_op_spec *spec);
  * the request stays open. */
 int cl_core_answer(cl_core *core, uint64_t request, cl_str error, cl_str result);
 /* Its deadline passed before the user saw it (clouds_event.number of CLOUDS_EVENT_REQUEST is the deadline by port.now;
- * 0: none): its caller is told so. 0 or CLOUDS_ESTALE. */
+ * 0: none): its caller gets that as an error. 0 or CLOUDS_ESTALE. */
 int cl_core_expire(cl_core *core, uint64_t request);
-/* The user will never see it: its caller is told why. 0 or CLOUDS_ESTALE. */
+/* The user will not get it; its caller gets the code as an error. 0 or CLOUDS_ESTALE. */
 int cl_core_refuse(cl_core *core, uint64_t request, int code);
 /* 1 and its deadline (0: none), or 0: it has ended. */
 int cl_core_request(const cl_core *core, uint64_t request, int64_t *deadline);

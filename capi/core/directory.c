@@ -1,7 +1,7 @@
 #include "core/internal.h"
 
-/* Who serves what, as far as calls of ours asked. The last good list serves until a newer one is there: age only causes
- * a refresh in the background. The cache of methods is bounded; what calls use is never dropped. */
+/* Who serves what, as far as calls of this process asked. The last good list serves until a newer one is there: age
+ * only causes a refresh in the background. The cache of methods is bounded; what calls use is never dropped. */
 
 enum { LOOKUP_PATIENCE_MS = 5000, GRACE_MS = 10000, FIRST_REFRESH_MS = 1000 };
 
@@ -127,7 +127,8 @@ static int add(cl_core *core, cl_method *m, cl_server server)
     return 0;
 }
 
-/* Those that the new list does not name go. They are told by a mark on the peer, so that long lists cost little. */
+/* Servers that the new list does not name are removed. A mark on the peer shows which, so that long lists cost little.
+ */
 static void drop_unlisted(cl_core *core, cl_method *m, const cl_server *servers, size_t n)
 {
     uint64_t round = ++core->lists;
@@ -262,7 +263,7 @@ void cl_directory_bus_up(cl_core *core, int64_t now)
         cl_method *m = CL_OWNER(it, cl_method, recent);
         m->learned = INT64_MIN;
         m->lookup = 0;
-        /* news of a server may have come while nobody heard it */
+        /* a server may have come up while the connection was lost */
         if (!cl_list_empty(&m->paused)) cl_directory_lookup(core, m, 0, now);
     }
     cl_directory_lookup_waiting(core, now);

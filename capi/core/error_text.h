@@ -11,7 +11,7 @@ typedef struct cl_remote_error {
     int has_message, has_code;
     cl_str message, code; /* raw, when they are text */
 } cl_remote_error;
-/* Error objects of ours; all are in the scratch, or static. Only with the text of the code: */
+/* Error objects of the library; all are in the scratch, or static. Only with the text of the code: */
 cl_str cl_error_text_of_code(cl_core *core, int code);
 /* With the last words of this thread, and what they are about. */
 cl_str cl_error_text_last(cl_core *core, int code);

@@ -48,7 +48,7 @@ struct cl_core {
     cl_heap timers;
     cl_link row;   /* timers that were set in the order in which they are due */
     size_t timed;  /* records that may be in the heap */
-    int64_t armed; /* what the port was told last; INT64_MIN while ticking */
+    int64_t armed; /* what the port was armed with last; INT64_MIN while ticking */
     cl_timed retry, room;
     cl_idmap calls, requests, ops;
     cl_strmap methods, peers;

@@ -66,7 +66,7 @@ int cl_node_send(cl_node *node, cl_str receiver, cl_str value, const cl_op_spec 
     if (node->state != CL_NODE_OPENING) code = send_message(node, receiver, value, token);
     else if (!queue_message(node, receiver, value, token)) code = CLOUDS_ENOMEM;
     if (!code || !op) return code;
-    cl_op_end(op, code, NULL, 0, CL_STR_NONE); /* room is promised: so it is told by the event */
+    cl_op_end(op, code, NULL, 0, CL_STR_NONE); /* room for the event is reserved, so the event reports it */
     return 0;
 }
 
@@ -119,7 +119,7 @@ void cl_message_forget(cl_op *op)
     if (message) discard(op->node, message);
 }
 
-/* The bus said nothing: it may have arrived, unless it still waits here. */
+/* The bus has not reported a delivery, so it may have arrived, unless it still waits here. */
 void cl_message_due(cl_op *op)
 {
     cl_message *message = queued_message_of(op);

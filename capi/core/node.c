@@ -155,7 +155,7 @@ void cl_node_ready(cl_node *node, int code, const char *words)
     cl_attempt_unpark(node->core, cl_core_now(node->core));
 }
 
-/* What the bus was told keeps its chance to be confirmed until the address is closed. */
+/* What the bus has accepted can still be confirmed until the address is closed. */
 static void end_operations(cl_node *node)
 {
     CL_LIST_EACH(it, &node->ops)

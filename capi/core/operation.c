@@ -22,7 +22,7 @@ int cl_op_timeout_code(const cl_core *core)
     return core->bus_code ? core->bus_code : CLOUDS_EUNREACHABLE;
 }
 
-/* Ended here: the bus need not remember whom to tell. */
+/* The operation ends here, so the bus need not report its end. */
 static void abandon(cl_core *core, const cl_op *op)
 {
     if (core->bus->ops->abandon && (op->kind == CL_OP_REGISTER || op->kind == CL_OP_UNREGISTER))
@@ -168,7 +168,8 @@ int cl_node_register(cl_node *node, cl_str method, const cl_op_spec *spec)
     code = node->core->bus->ops->register_method(node->core->bus, node, method, spec->id);
     if (code == 0) return 0;
     if (new) remove_service(node, method);
-    cl_op_end(op, code, clouds_last_error(), 0, CL_STR_NONE); /* room is promised: so it is told by the event */
+    cl_op_end(op, code, clouds_last_error(), 0,
+              CL_STR_NONE); /* room for the event is reserved, so the event reports it */
     return 0;
 }
 

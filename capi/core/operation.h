@@ -24,7 +24,7 @@ typedef struct cl_op {
 /* A message that waits for its node to listen. */
 typedef struct cl_message {
     cl_link of_node;
-    uint64_t operation;     /* 0: nobody wants to know */
+    uint64_t operation;     /* 0: without a confirmation */
     cl_str receiver, value; /* in `room` */
     char room[];
 } cl_message;

@@ -15,8 +15,8 @@ typedef struct cl_peer {
     uint64_t listed;       /* the new list that named it last */
     int native;            /* enum cl_native */
     int64_t avoid_until;
-    int several;           /* that a call reached several nodes of this id was told */
-    const void *silent_in; /* the method in which it was silent last; to be compared only */
+    int several;           /* that a call reached several nodes of this id was logged */
+    const void *silent_in; /* the method of which it last did not answer a call; only compared */
     cl_str id;             /* in `text` */
     char text[];
 } cl_peer;

@@ -27,7 +27,7 @@ cl_request *cl_request_find(const cl_core *core, uint64_t id);
 int cl_request_is_overdue(const cl_core *core, uint64_t id);
 /* The node stops to serve: those not begun are refused. */
 void cl_request_refuse_waiting(cl_node *node);
-/* The node ends: the others are lost, and their callers told so as far as they can be reached. */
+/* The node ends: the others are lost, and their callers get an error as far as they can be reached. */
 void cl_request_end_all(cl_node *node);
 void cl_request_discard_all(cl_node *node);
 

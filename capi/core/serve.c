@@ -107,7 +107,7 @@ CL_RARE static void refuse(cl_core *core, cl_node *node, const cl_envelope *e, i
                 code == CLOUDS_EEXPIRED ? late : cl_error_text_of_code(core, code));
 }
 
-/* A call over our limits was not begun. */
+/* A call that exceeds the limits was not begun. */
 CL_RARE static void refuse_too_big(cl_core *core, cl_node *node, const cl_envelope *e)
 {
     const cl_limits *limits = &core->config.limits;
@@ -201,7 +201,7 @@ static int may_wait(int code)
 
 CL_RARE static int not_sent(cl_core *core, const cl_request *r, int code)
 {
-    /* The caller need not wait for what can't be sent. */
+    /* The caller need not wait for what cannot be sent. */
     int told = code == CLOUDS_ETOOBIG ? send_answer(core, r, cl_error_text_last(core, code), CL_STR_NONE) : 0;
     if (code == CLOUDS_ETOOBIG || code == CLOUDS_ELIMIT) core->counters[CL_COUNT_LIMIT_HITS]++;
     return may_wait(told) ? told : code;
@@ -245,7 +245,7 @@ int cl_core_expire(cl_core *core, uint64_t request)
     return cl_core_refuse(core, request, CLOUDS_EEXPIRED);
 }
 
-/* Its caller has given up. What was begun cannot be stopped, but is not waited for. */
+/* Its caller has given up. A handler that has begun cannot be stopped, but its answer is not waited for. */
 CL_RARE static void request_due(cl_core *core, cl_timed *timed, int64_t now)
 {
     cl_request *r = CL_OWNER(timed, cl_request, timed);

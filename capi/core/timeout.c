@@ -2,9 +2,9 @@
 
 /* The timer of a call: the next attempt, or the end of one that took too long. */
 
-/* A server that had its time and did not answer. The registration of an npm server is deleted, as the original does;
- * one of ours is only avoided for a while. Who cut the time short with an early deadline deletes nothing; and when the
- * bus was lost meanwhile, so was the answer perhaps. */
+/* A server had its time and did not answer. The registration of an npm server is deleted, as npm clouds 0.1 does; a
+ * native server is only avoided for a while. A call whose deadline cut the time short deletes nothing. Nothing is done
+ * when the connection was lost meanwhile, since the answer may have been lost with it. */
 static void penalize(cl_call *call, int64_t now)
 {
     cl_core *core = call->node->core;

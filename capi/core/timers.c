@@ -3,7 +3,7 @@
 /* Timers of calls come mostly in the order in which they are due, since most timeouts are the same, and are nearly all
  * stopped. So those that come in order stand in a row, and only the others in a heap.
  *
- * The port is told only when the earliest moment comes nearer. When it goes away, the port still ticks at the old
+ * The port is armed anew only when the earliest moment comes nearer. When it goes away, the port still ticks at the old
  * moment, finds nothing due, and is armed anew: one idle tick instead of two calls of the port for every call made. */
 
 enum { RETRY_MS = 50, ROOM_MS = 5 };

@@ -29,7 +29,7 @@ enum {
     READS_PER_EVENT = 8,
     READS_AT_END = 128,
     KEEP_BYTES = 256 * 1024,
-    IDLE_MS = 100 /* after so much silence the peer may have closed without our having read that */
+    IDLE_MS = 100 /* after so long without traffic the peer may have closed, which was not read yet */
 };
 
 static void on_io(uv_poll_t *poll, int status, int events);

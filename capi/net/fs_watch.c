@@ -1,7 +1,7 @@
 /* Design notes
  *
- * inotify of our own instead of uv's, because uv drops the event that the kernel's queue ran over. Then, and whenever
- * it is not known what changed, the name is NULL: look at everything.
+ * inotify is used directly instead of uv's, because uv drops the event that the kernel's queue ran over. Then, and
+ * whenever it is not known what changed, the name is NULL: look at everything.
  *
  * A user has few inotify instances (128 by default); without one the folder's time of change is looked at every 200 ms,
  * and less often while nothing changes and nobody asks. */

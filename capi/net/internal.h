@@ -1,4 +1,4 @@
-/* What the files of net share: the loop's inside, and how a handle of ours is closed with it. */
+/* What the files of net share: the loop's inside, and how the handles of this folder are closed with it. */
 #ifndef CL_NET_INTERNAL_H
 #define CL_NET_INTERNAL_H
 
@@ -12,7 +12,7 @@
 
 enum { CL_INPUT_BYTES = 64 * 1024 };
 
-/* The data of every uv handle of ours points to one of these: how the loop's end closes what belongs to the handle. */
+/* The data of every uv handle points to one of these: how the loop's end closes what belongs to the handle. */
 typedef struct cl_anchor {
     void (*close_handle)(struct cl_anchor *anchor);
 } cl_anchor;

@@ -1,7 +1,7 @@
 /* Design notes
  *
  * A run is: turn, uv_run once, turn. A wait with a limit uses one uv timer, so that there is one epoll_wait a run. uv
- * runs the timers that are due before it waits and then waits all the same: so every timer of ours ends with
+ * runs the timers that are due before it waits and then waits all the same: so every timer ends with
  * cl_loop_end_wait.
  *
  * The descriptor of cl_loop_fd is an epoll over three: uv's own (I/O and wakes), an eventfd (work that waits in memory)

@@ -7,7 +7,8 @@
 enum cl_native {
     CL_NATIVE_NOT,   /* npm's */
     CL_NATIVE_OURS,  /* it has a node record */
-    CL_NATIVE_LINKED /* one of ours, and only it can answer what is sent to it: nobody else can write where it does */
+    CL_NATIVE_LINKED /* native, and only it can answer what is sent to it, since no other process can write to its link
+                      */
 };
 
 /* A server of a method, as a directory knows it. */

@@ -12,14 +12,14 @@ enum cl_envelope_type {
     CL_CALL = 'c',
     CL_RESULT = 'r',
     CL_MESSAGE = 'm',
-    CL_OTHER = '?' /* a type that no part of ours knows: its name is in `method`, the whole text in `raw` */
+    CL_OTHER = '?' /* a type that this library does not have: its name is in `method`, the whole text in `raw` */
 };
 
 enum cl_envelope_flags {
-    CL_NATIVE = 1,   /* call: the caller is one of ours, and so is the receiver */
-    CL_REFUSED = 2,  /* result: the call was not executed (only towards ours) */
-    CL_LOST = 8,     /* result: the call was begun, and its server ended without an answer (only towards ours) */
-    CL_TOO_BIG = 16, /* a call or result that is over our limits: what it carries is left out. Never travels */
+    CL_NATIVE = 1,  /* call: caller and receiver are native */
+    CL_REFUSED = 2, /* result: the call was not executed (only towards native nodes) */
+    CL_LOST = 8,    /* result: the call was begun, and its server ended without an answer (only towards native nodes) */
+    CL_TOO_BIG = 16, /* a call or result that exceeds the limits: its payload is left out. Never sent */
     CL_NO_ARRAY = 4  /* call: `a` was no array (`args` is then empty): answer with an error, do not run */
 };
 
@@ -78,7 +78,7 @@ size_t cl_envelope_length(const cl_envelope *e);
  * no text has an empty method. JSON that is no object (but null, which is broken) is CL_OTHER without a name. */
 int cl_envelope_decode(cl_str text, cl_json_limits limits, cl_buf *scratch, cl_envelope *out);
 
-/* Reads who said what in a text that is over our limits, so that nobody has to wait for it: a call or a result with
+/* Reads the head of a text that exceeds the limits, so that its caller need not wait: a call or a result with
  * CL_TOO_BIG. 0, or CLOUDS_ETOOBIG when it is neither, or far beyond all limits. */
 int cl_envelope_decode_too_big(cl_str text, cl_buf *scratch, cl_envelope *out);
 

@@ -1,4 +1,4 @@
-/* Frames: the binary form of an envelope between nodes of ours on a direct link, and the link's own control frames.
+/* Frames: the binary form of an envelope between native nodes on a direct link, and the link's own control frames.
  *
  * All numbers little-endian. 4 bytes: length of what follows (24 to the limit). Then the head, 24 bytes:
  *   0 u8 type ('h' hello, 'c' call, 'r' result, 'm' message, 'p' ping, 'q' pong, 'd' draining)   1 u8 flags
@@ -30,7 +30,7 @@ int cl_frame_encode_between(const cl_envelope *e, cl_str from, cl_str to, cl_buf
  * payloads are not looked at. */
 int64_t cl_frame_decode(cl_str bytes, size_t max, cl_envelope *out);
 
-/* Is a decoded frame of ours sound: names that are text, an id where one belongs, payloads that are valid JSON of the
+/* Is a decoded frame valid: names that are text, an id where one belongs, payloads that are valid JSON of the
  * right kind (args an array; error an object, null or absent; result an array or absent)? 0, CLOUDS_EPROTO,
  * CLOUDS_EJSON or CLOUDS_ETOOBIG. */
 int cl_frame_check(const cl_envelope *e, cl_json_limits limits);

@@ -9,7 +9,7 @@
 /* Each is an option of the same name (docs/CONFIGURATION.md). */
 typedef struct cl_limits {
     size_t message; /* one envelope, bytes */
-    size_t method;  /* a method name of ours, bytes */
+    size_t method;  /* the name of a method that is registered here, bytes */
     cl_json_limits json;
     size_t links;         /* direct links, both directions */
     size_t write_soft;    /* a connection's unwritten bytes: further sends are refused (CLOUDS_ELIMIT) */
