@@ -74,7 +74,7 @@ typedef struct cl_inbox {
     size_t calls_open;
     uint64_t begun;   /* the latest request that was handed out */
     size_t withdrawn; /* requests in `events` that are not handed out any more */
-    cl_link nodes;
+    cl_list_node nodes;
     uint64_t counters[CL_API_COUNTERS];
     uint64_t core_counters[CL_COUNTERS]; /* thread mode: as of the last turn */
     int over;                            /* CLOUDS_EVENT_CONTEXT_CLOSED was handed out */
@@ -122,7 +122,7 @@ typedef struct cl_api_node {
     clouds_node *handle;
     cl_context *context;
     clouds_context *context_handle;
-    cl_link link; /* in context->inbox.nodes */
+    cl_list_node link; /* in context->inbox.nodes */
     char *id;
     cl_node_config config;
     double heartbeat;

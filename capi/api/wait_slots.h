@@ -13,21 +13,21 @@
 
 typedef struct cl_wait_slot {
     clouds_event event;
-    char *block;   /* the texts, or NULL */
-    size_t bytes;  /* of them */
-    size_t *total; /* of all */
-    int asks;      /* the event is a question */
-    int done;      /* it is the completion */
-    int gone;      /* out of the set */
-    int canceled;  /* once */
-    int abandoned; /* twice: nobody waits, and it is dropped when it completes */
-    int closing;   /* of a close, which cannot be canceled */
-    cl_link watches; /* of who waits; the last one that leaves frees it when it is out of the set */
+    char *block;          /* the texts, or NULL */
+    size_t bytes;         /* of them */
+    size_t *total;        /* of all */
+    int asks;             /* the event is a question */
+    int done;             /* it is the completion */
+    int gone;             /* out of the set */
+    int canceled;         /* once */
+    int abandoned;        /* twice: nobody waits, and it is dropped when it completes */
+    int closing;          /* of a close, which cannot be canceled */
+    cl_list_node watches; /* of who waits; the last one that leaves frees it when it is out of the set */
 } cl_wait_slot;
 
 /* One thread waits for one of them. */
 typedef struct cl_watch {
-    cl_link link;
+    cl_list_node link;
     cl_wait_slot *slot;
     pthread_cond_t *turn; /* of the thread, for all that it waits for */
 } cl_watch;

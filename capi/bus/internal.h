@@ -29,7 +29,7 @@ typedef struct cl_composed {
     cl_transport *transports[CL_TRANSPORTS];
     size_t transports_n, transports_open;
     cl_deferred_queue deferred;
-    cl_link nodes; /* cl_bus_node */
+    cl_list_node nodes; /* cl_bus_node */
     cl_idmap by_handle;
     size_t closing_n; /* nodes that close and that no transport holds any more */
     int up;           /* as reported last */

@@ -21,7 +21,7 @@ enum state { CLAIMING, OPENING, ANNOUNCING, READY, FAILED };
 enum { WORDS = 256 };
 
 typedef struct cl_bus_node {
-    cl_link place;
+    cl_list_node place;
     cl_composed *bus;
     void *handle;
     cl_str id;

@@ -24,7 +24,7 @@ void cl_attempt_leave(cl_call *call)
     cl_list_remove(&call->place);
 }
 
-cl_call *cl_attempt_next(cl_link *places)
+cl_call *cl_attempt_next(cl_list_node *places)
 {
     if (cl_list_empty(places)) return NULL;
     cl_call *call = CL_OWNER(places->next, cl_call, place);
@@ -32,7 +32,7 @@ cl_call *cl_attempt_next(cl_link *places)
     return call;
 }
 
-void cl_attempt_enter(cl_call *call, enum cl_call_state state, cl_link *list)
+void cl_attempt_enter(cl_call *call, enum cl_call_state state, cl_list_node *list)
 {
     call->state = (uint8_t)state;
     cl_attempt_leave(call);
@@ -371,7 +371,7 @@ static int finds_a_server(const cl_call *call, int64_t now)
  */
 void cl_attempt_resume(cl_method *m, int64_t now)
 {
-    cl_link woken;
+    cl_list_node woken;
     cl_list_move(&m->paused, &woken);
     for (cl_call *call; (call = cl_attempt_next(&woken));) {
         if (finds_a_server(call, now)) cl_attempt_begin(call, now, now);
@@ -381,7 +381,7 @@ void cl_attempt_resume(cl_method *m, int64_t now)
 
 void cl_attempt_unpark(cl_core *core, int64_t now)
 {
-    cl_link woken;
+    cl_list_node woken;
     cl_list_move(&core->parked, &woken);
     for (cl_call *call; (call = cl_attempt_next(&woken));) cl_attempt_dispatch(call, now);
 }

@@ -29,7 +29,7 @@ CL_RARE void cl_attempt_block(cl_call *call, cl_peer *peer, unsigned from, int h
     cl_core_check_room_soon(core);
 }
 
-static cl_call *first_of(const cl_link *places)
+static cl_call *first_of(const cl_list_node *places)
 {
     return cl_list_empty(places) ? NULL : CL_OWNER(places->next, cl_call, place);
 }
@@ -49,7 +49,7 @@ CL_RARE static size_t resume_blocked(cl_core *core)
 {
     size_t n = 0;
     int64_t now = cl_core_now(core);
-    cl_link blocked_peers;
+    cl_list_node blocked_peers;
     cl_list_move(&core->blocked_peers, &blocked_peers);
     while (!cl_list_empty(&blocked_peers)) {
         cl_peer *peer = CL_OWNER(blocked_peers.next, cl_peer, blocked_place);
@@ -71,7 +71,7 @@ size_t cl_core_check_room(cl_core *core)
 
 void cl_attempt_redirect_blocked(cl_peer *peer, int64_t now)
 {
-    cl_link woken;
+    cl_list_node woken;
     cl_list_move(&peer->blocked, &woken);
     for (cl_call *call; (call = cl_attempt_next(&woken));) {
         cl_attempt_enter(call, CL_CALL_BACKOFF, NULL);

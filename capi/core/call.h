@@ -32,7 +32,7 @@ enum cl_failing {
 
 typedef struct cl_call {
     cl_timed timed;
-    cl_link of_node, place;
+    cl_list_node of_node, place;
     cl_node *node;
     uint64_t id, user_data;
     int64_t timeout, deadline; /* ms: length of an attempt; end of the call */
@@ -93,10 +93,10 @@ void cl_attempt_redirect_blocked(cl_peer *peer, int64_t now);
 void cl_attempt_resume(cl_method *m, int64_t now);
 void cl_attempt_leave(cl_call *call); /* whatever place it waits in */
 /* The first that waits in a list, taken out of it; or NULL. */
-cl_call *cl_attempt_next(cl_link *places);
+cl_call *cl_attempt_next(cl_list_node *places);
 /* What the files of the state machine share: the state, and the list of the place where the call waits; the end of its
  * wait; why the last attempt was not done; the server that is asked. */
-void cl_attempt_enter(cl_call *call, enum cl_call_state state, cl_link *list);
+void cl_attempt_enter(cl_call *call, enum cl_call_state state, cl_list_node *list);
 void cl_attempt_wait_until(cl_call *call, int64_t when);
 void cl_attempt_keep_reason(cl_call *call, int code, cl_str error);
 void cl_attempt_set_peer(cl_call *call, cl_peer *peer);

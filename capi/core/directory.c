@@ -197,7 +197,7 @@ static void emit_saved(cl_core *core, cl_method *m)
  * back to this list, so it is emptied first. */
 static void resume_waiting(cl_method *m, int code, int64_t now)
 {
-    cl_link woken;
+    cl_list_node woken;
     m->refs++;
     cl_list_move(&m->waiting, &woken);
     for (cl_call *call; (call = cl_attempt_next(&woken));) {

@@ -46,14 +46,14 @@ struct cl_core {
     uint64_t link_mask; /* hides the tokens in the ids towards linked peers */
     uint64_t newest;    /* the highest id of a call so far */
     cl_heap timers;
-    cl_link row;   /* timers that were set in the order in which they are due */
-    size_t timed;  /* records that may be in the heap */
-    int64_t armed; /* what the port was armed with last; INT64_MIN while ticking */
+    cl_list_node row; /* timers that were set in the order in which they are due */
+    size_t timed;     /* records that may be in the heap */
+    int64_t armed;    /* what the port was armed with last; INT64_MIN while ticking */
     cl_timed retry, room;
     cl_idmap calls, requests, ops;
     cl_strmap methods, peers;
-    cl_link recent, parked, nodes;
-    cl_link blocked_peers; /* peers towards which calls wait for room */
+    cl_list_node recent, parked, nodes;
+    cl_list_node blocked_peers; /* peers towards which calls wait for room */
     cl_pool spare_calls, spare_requests;
     size_t call_bytes;            /* arguments that are held outside of call records */
     size_t request_bytes;         /* arguments of the open requests */

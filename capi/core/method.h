@@ -12,9 +12,9 @@ enum {
 
 /* A method somebody here calls, and who serves it. */
 typedef struct cl_method {
-    cl_link recent;  /* core->recent, least recently used first */
-    cl_link waiting; /* calls that wait for the list */
-    cl_link paused;  /* calls that found no server, and have retries */
+    cl_list_node recent;  /* core->recent, least recently used first */
+    cl_list_node waiting; /* calls that wait for the list */
+    cl_list_node paused;  /* calls that found no server, and have retries */
     cl_peer **servers;
     uint32_t n, cap, turn;
     uint32_t refs;   /* calls */

@@ -15,8 +15,8 @@ enum cl_node_state { CL_NODE_OPENING, CL_NODE_READY, CL_NODE_FAILED, CL_NODE_CLO
 struct cl_node {
     cl_core *core;
     void *tag;
-    cl_link of_core;
-    cl_link calls, requests, ops, messages;
+    cl_list_node of_core;
+    cl_list_node calls, requests, ops, messages;
     size_t message_bytes;
     cl_node_config config;
     enum cl_node_state state;

@@ -10,7 +10,7 @@ enum cl_op_kind { CL_OP_REGISTER, CL_OP_UNREGISTER, CL_OP_SEND, CL_OP_STATUS };
 /* Something accepted from the user that ends with one event, and is no call. */
 typedef struct cl_op {
     cl_timed timed;
-    cl_link of_node;
+    cl_list_node of_node;
     cl_node *node;
     uint64_t id, user_data;
     enum cl_op_kind kind;
@@ -23,7 +23,7 @@ typedef struct cl_op {
 
 /* A message that waits for its node to listen. */
 typedef struct cl_message {
-    cl_link of_node;
+    cl_list_node of_node;
     uint64_t operation;     /* 0: without a confirmation */
     cl_str receiver, value; /* in `room` */
     char room[];

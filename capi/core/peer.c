@@ -59,7 +59,7 @@ void cl_core_peer_down(cl_core *core, cl_str id)
     cl_peer_forgive(peer);
     int64_t now = cl_core_now(core);
     /* A pinned call may be sent to it again at once: only those that wait now are visited. */
-    cl_link lost;
+    cl_list_node lost;
     cl_list_move(&peer->calls, &lost);
     for (cl_call *call; (call = cl_attempt_next(&lost));) cl_attempt_lost(call, now);
     cl_attempt_redirect_blocked(peer, now);

@@ -7,13 +7,13 @@
 
 /* A server, or a node that may become one. */
 typedef struct cl_peer {
-    cl_link calls;         /* attempts that wait for its answer */
-    cl_link blocked;       /* calls that wait for room in the queue towards it, in their order */
-    cl_link blocked_place; /* in core->blocked_peers while there are such */
-    uint32_t refs;         /* entries of lists, and calls that point here */
-    uint32_t strikes;      /* timeouts in a row */
-    uint64_t listed;       /* the new list that named it last */
-    int native;            /* enum cl_native */
+    cl_list_node calls;         /* attempts that wait for its answer */
+    cl_list_node blocked;       /* calls that wait for room in the queue towards it, in their order */
+    cl_list_node blocked_place; /* in core->blocked_peers while there are such */
+    uint32_t refs;              /* entries of lists, and calls that point here */
+    uint32_t strikes;           /* timeouts in a row */
+    uint64_t listed;            /* the new list that named it last */
+    int native;                 /* enum cl_native */
     int64_t avoid_until;
     int several;           /* that a call reached several nodes of this id was logged */
     const void *silent_in; /* the method of which it last did not answer a call; only compared */

@@ -10,7 +10,7 @@ enum {
 
 typedef struct cl_request {
     cl_timed timed; /* its deadline */
-    cl_link of_node;
+    cl_list_node of_node;
     cl_node *node;
     uint64_t id, link;
     int64_t deadline; /* 0: not known */

@@ -8,7 +8,7 @@
 
 typedef struct cl_timed {
     cl_timer timer;
-    cl_link row;                                                     /* in core->row, when it is not in the heap */
+    cl_list_node row;                                                /* in core->row, when it is not in the heap */
     void (*due)(cl_core *core, struct cl_timed *timed, int64_t now); /* must move or remove the timer */
 } cl_timed;
 

@@ -247,7 +247,7 @@ static void read_last_words(cl_conn *conn)
 
 void cl_conn_turn(cl_loop *loop)
 {
-    cl_link now; /* what is added meanwhile waits for the next turn */
+    cl_list_node now; /* what is added meanwhile waits for the next turn */
     cl_list_move(&loop->dirty, &now);
     while (!cl_list_empty(&now)) {
         cl_conn *conn = CL_OWNER(now.next, cl_conn, dirty);

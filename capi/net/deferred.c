@@ -65,7 +65,7 @@ int cl_defer_once(cl_deferred_queue *queue, void (*run)(void *owner, const cl_de
 
 void cl_deferred_run(cl_deferred_queue *queue)
 {
-    cl_link now;
+    cl_list_node now;
     if (cl_list_empty(&queue->list)) return;
     cl_list_move(&queue->list, &now);
     while (!cl_list_empty(&now)) {

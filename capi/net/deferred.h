@@ -8,7 +8,7 @@
 #include "net/loop.h"
 
 typedef struct cl_deferred {
-    cl_link place;
+    cl_list_node place;
     void (*run)(void *owner, const struct cl_deferred *d);
     void *node;
     uint64_t number; /* operation or token */
@@ -18,7 +18,7 @@ typedef struct cl_deferred {
 } cl_deferred;
 
 typedef struct cl_deferred_queue {
-    cl_link list;
+    cl_list_node list;
     cl_loop *loop;
     void *owner;
     int *has_work; /* set whenever something is put; or NULL */

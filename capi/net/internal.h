@@ -22,9 +22,9 @@ struct cl_loop {
     uv_async_t wake;
     uv_timer_t limit; /* ends a run that waits no longer than its timeout */
     cl_loop_hooks hooks;
-    cl_link dirty;    /* conns with output of this turn */
-    cl_link resolved; /* cl_resolve_requests whose answer is there; under the lock of resolve.c */
-    pid_t owner;      /* the process that made it */
+    cl_list_node dirty;    /* conns with output of this turn */
+    cl_list_node resolved; /* cl_resolve_requests whose answer is there; under the lock of resolve.c */
+    pid_t owner;           /* the process that made it */
     int running, closing;
     int deferred; /* the next run must not wait */
     int changed;  /* a watcher was started that uv has not installed yet: its descriptor tells nothing so far */
@@ -67,7 +67,7 @@ struct cl_conn {
     int64_t active;   /* when bytes were last written */
     unsigned commits; /* since the last flush */
     int wrote;        /* `drained` is owed */
-    cl_link dirty;
+    cl_list_node dirty;
     int code;
     char words[192];
 };
@@ -87,7 +87,7 @@ void cl_conn_turn(cl_loop *loop);
 typedef struct cl_lookup cl_lookup;
 
 typedef struct cl_resolve_request {
-    cl_link place; /* all zero at first */
+    cl_list_node place; /* all zero at first */
     cl_loop *loop;
     cl_lookup *lookup; /* NULL: it waits for nothing */
     /* The answer, on the loop's thread: the status of getaddrinfo, and a list that lives until cl_resolve_forget. */

@@ -19,17 +19,17 @@
 #include "base/error.h"
 
 struct cl_lookup {
-    cl_link place;    /* in `running`, until the answer is there */
-    cl_link requests; /* that wait for it */
-    int refs;         /* its thread, and requests */
-    int status;       /* of getaddrinfo */
+    cl_list_node place;    /* in `running`, until the answer is there */
+    cl_list_node requests; /* that wait for it */
+    int refs;              /* its thread, and requests */
+    int status;            /* of getaddrinfo */
     struct addrinfo *list;
     char service[16];
     char host[];
 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static cl_link running = {&running, &running};
+static cl_list_node running = {&running, &running};
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
 /* In a child nobody holds the lock, and no thread is there that could answer. */

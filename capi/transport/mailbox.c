@@ -22,10 +22,10 @@
 enum { FRAME_GONE = 'X' }; /* between mailboxes only */
 
 typedef struct exchange {
-    cl_link place;
+    cl_list_node place;
     pthread_mutex_t lock;
     int members_n;
-    cl_link members;
+    cl_list_node members;
     cl_strmap nodes; /* by id, to endpoint */
     char name[];
 } exchange;
@@ -34,7 +34,7 @@ typedef struct mailbox mailbox;
 
 /* A node that is reached through its context's mailbox. */
 typedef struct endpoint {
-    cl_link mine; /* in its mailbox */
+    cl_list_node mine; /* in its mailbox */
     void *node;
     mailbox *box;
     cl_str id;
@@ -45,7 +45,7 @@ typedef struct endpoint {
 
 struct mailbox {
     cl_transport base;
-    cl_link place; /* in the exchange */
+    cl_list_node place; /* in the exchange */
     cl_loop *loop;
     cl_limits limits;
     cl_transport_sink sink;
@@ -55,7 +55,7 @@ struct mailbox {
     cl_buf box;   /* under the lock */
     int woken;    /* it was woken for what lies in the box; under the lock */
     int detached; /* its loop is gone; under the lock */
-    cl_link endpoints;
+    cl_list_node endpoints;
     size_t closing_n;
     cl_strmap by_id;
     cl_buf reading; /* the buffer that the box is exchanged for */
@@ -64,7 +64,7 @@ struct mailbox {
 };
 
 static pthread_mutex_t exchanges_lock = PTHREAD_MUTEX_INITIALIZER;
-static cl_link exchanges = {&exchanges, &exchanges};
+static cl_list_node exchanges = {&exchanges, &exchanges};
 
 static mailbox *of(cl_transport *base)
 {

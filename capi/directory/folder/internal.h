@@ -87,7 +87,7 @@ int cl_file_read_entry(const cl_folder *folder, const char *file, cl_buf *memory
 typedef struct cl_entry {
     char file[CL_FILE_NAME];
     cl_str id;
-    cl_link in_method, in_peer;
+    cl_list_node in_method, in_peer;
     struct cl_wanted *wanted;
     struct cl_peer_entries *peer;
     unsigned round; /* of the scan that saw it */
@@ -96,10 +96,10 @@ typedef struct cl_entry {
 
 /* A method that was asked for, and its servers. */
 typedef struct cl_wanted {
-    cl_link place; /* entries->recent, the one asked for last at the end */
+    cl_list_node place; /* entries->recent, the one asked for last at the end */
     cl_str method;
     char key[CL_KEY + 1];
-    cl_link list;
+    cl_list_node list;
     size_t n;
     int64_t checked; /* when its servers were last seen to live */
     char text[];
@@ -108,14 +108,14 @@ typedef struct cl_wanted {
 /* The entries of one node. */
 typedef struct cl_peer_entries {
     cl_str id;
-    cl_link list;
+    cl_list_node list;
     size_t n;
     char text[];
 } cl_peer_entries;
 
 typedef struct cl_entries {
     cl_strmap files, methods, keys, peers; /* to cl_entry, cl_wanted, cl_wanted, cl_peer_entries */
-    cl_link recent;
+    cl_list_node recent;
     unsigned round;
     uint64_t scans, reads; /* looks at the whole folder; entries that were read */
 } cl_entries;
@@ -152,7 +152,7 @@ typedef struct cl_registration {
 
 /* A node of ours. */
 typedef struct cl_folder_node {
-    cl_link place;
+    cl_list_node place;
     struct cl_folder_directory *d;
     void *node;
     cl_str id;
@@ -168,7 +168,7 @@ typedef struct cl_folder_node {
 
 /* A node to be looked after: its link broke, and its lock is still to be seen free. */
 typedef struct cl_probe {
-    cl_link place;
+    cl_list_node place;
     int64_t when;
     char key[CL_KEY + 1];
     size_t n;
@@ -187,7 +187,7 @@ typedef struct cl_folder_directory {
     cl_loop_timer *timer;
     int64_t due; /* INT64_MAX: not set */
     cl_entries entries;
-    cl_link nodes, probes;
+    cl_list_node nodes, probes;
     cl_deferred_queue deferred;
     cl_strmap node_by_id, node_by_key;
     cl_idmap by_node;

@@ -17,10 +17,10 @@
 enum { ANNOUNCE_UP = 'U', ANNOUNCE_DOWN = 'D', ANNOUNCE_DRAINING = 'G' };
 
 typedef struct registry {
-    cl_link place;
+    cl_list_node place;
     pthread_mutex_t lock;
     int members_n;
-    cl_link members;
+    cl_list_node members;
     cl_strmap ids;     /* to entry */
     cl_strmap methods; /* to method */
     char name[];
@@ -29,25 +29,25 @@ typedef struct registry {
 /* A method, who serves it, and who asked for it: announcements of it are for those. */
 typedef struct method {
     cl_str name;
-    cl_link servers, interests;
+    cl_list_node servers, interests;
     char text[];
 } method;
 
 typedef struct interest {
-    cl_link in_method, in_member;
+    cl_list_node in_method, in_member;
     method *method;
     struct memory *member;
 } interest;
 
 typedef struct registration {
-    cl_link in_method;
+    cl_list_node in_method;
     method *method;
     struct entry *entry;
 } registration;
 
 /* A node. */
 typedef struct entry {
-    cl_link mine; /* in its directory */
+    cl_list_node mine; /* in its directory */
     void *node;
     struct memory *member;
     cl_strmap registrations; /* by method */
@@ -58,7 +58,7 @@ typedef struct entry {
 
 typedef struct memory {
     cl_directory base;
-    cl_link place; /* in the registry */
+    cl_list_node place; /* in the registry */
     cl_loop *loop;
     cl_directory_sink sink;
     pid_t owner;
@@ -69,8 +69,8 @@ typedef struct memory {
     int detached;     /* its loop is gone; under the lock */
     size_t most;      /* bytes of announcements that may wait */
     cl_strmap asked;  /* method -> interest; under the lock */
-    cl_link interests;
-    cl_link entries;
+    cl_list_node interests;
+    cl_list_node entries;
     cl_idmap by_node;
     cl_buf reading; /* the buffer that the box is exchanged for */
     int is_reading, closing;

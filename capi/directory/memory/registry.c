@@ -14,7 +14,7 @@
 enum { LOOKUPS_MAX = 10000 };
 
 static pthread_mutex_t registries_lock = PTHREAD_MUTEX_INITIALIZER;
-static cl_link registries = {&registries, &registries};
+static cl_list_node registries = {&registries, &registries};
 
 /* ---- registries */
 

@@ -15,11 +15,11 @@
 #include "redis/client.h"
 
 typedef struct redis_node {
-    cl_link link;
+    cl_list_node link;
     struct redis_directory *d;
-    cl_link deferred; /* in d->deferred_nodes while there is something to announce for it */
-    void *handle;     /* the owner's name for it */
-    char *memory;     /* channel and record key */
+    cl_list_node deferred; /* in d->deferred_nodes while there is something to announce for it */
+    void *handle;          /* the owner's name for it */
+    char *memory;          /* channel and record key */
     cl_str channel, id, record_key;
     int64_t period; /* of the heartbeat, ms */
     char ttl[24];
@@ -55,11 +55,11 @@ typedef struct redis_reg {
     int owed;        /* its deletion is to be answered yet */
     int64_t indexed; /* when it was put into the index; 0: it is not known to be there */
     unsigned refs;
-    cl_link registers, unregisters; /* redis_op */
+    cl_list_node registers, unregisters; /* redis_op */
 } redis_reg;
 
 typedef struct redis_op {
-    cl_link link;
+    cl_list_node link;
     redis_reg *reg;
     uint64_t operation;
 } redis_op;
@@ -104,12 +104,12 @@ typedef struct redis_directory {
     cl_idmap by_handle;   /* redis_node */
     cl_idmap ops;         /* redis_op by operation */
     cl_strmap by_channel; /* redis_node */
-    cl_link nodes;
+    cl_list_node nodes;
     int wants_announcements;    /* something here looked for servers, so who comes and goes matters */
     int receives_announcements; /* the channel is subscribed, or refused */
     cl_buf scratch, text;
-    cl_link deferred_nodes;         /* redis_node */
-    cl_link lookups;                /* redis_lookup */
+    cl_list_node deferred_nodes;    /* redis_node */
+    cl_list_node lookups;           /* redis_lookup */
     cl_strmap lookups_by_method[2]; /* the urgent, and those that only refresh */
     struct redis_failed_lookup {
         size_t n;
@@ -117,7 +117,7 @@ typedef struct redis_directory {
     } failed_lookups[REDIS_FAILED_LOOKUPS]; /* lookups that there was no memory for */
     size_t failed_lookups_len;
     redis_scan scan;
-    cl_link statuses;
+    cl_list_node statuses;
     uint64_t failed_statuses[REDIS_FAILED_STATUSES]; /* questions for the status that there was no memory for */
     size_t failed_statuses_len;
 } redis_directory;

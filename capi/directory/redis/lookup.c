@@ -19,7 +19,7 @@ enum sign { SIGN_KEY = 1, SIGN_RECORD = 2, SIGN_LISTENS = 4, SIGN_UNHEARD = 8 };
 enum lookup_step { LOOKUP_SUBSCRIBING, LOOKUP_MEMBERS, LOOKUP_LIVING, LOOKUP_SCANNING, LOOKUP_FAILED };
 
 struct redis_lookup {
-    cl_link link;
+    cl_list_node link;
     char *memory;
     cl_str method;
     int known;
@@ -370,7 +370,7 @@ void cl_redis_lookups_begin(redis_directory *d)
 
 void cl_redis_lookups_scanned(redis_directory *d, int code)
 {
-    for (cl_link *link = d->lookups.next; link != &d->lookups;) {
+    for (cl_list_node *link = d->lookups.next; link != &d->lookups;) {
         redis_lookup *lookup = CL_OWNER(link, redis_lookup, link);
         link = link->next;
         if (lookup->step != LOOKUP_SCANNING) continue;
@@ -456,7 +456,7 @@ void cl_redis_forget(cl_directory *base, cl_str method, cl_str server)
 /* Ends those that cannot be served; those with a pending command hear from that. */
 static void end_all(redis_directory *d, enum lookup_step step, int code)
 {
-    cl_link batch; /* what is asked anew from inside an answer waits for the next time */
+    cl_list_node batch; /* what is asked anew from inside an answer waits for the next time */
     cl_list_init(&batch);
     CL_LIST_EACH(link, &d->lookups)
     {

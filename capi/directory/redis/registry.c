@@ -21,7 +21,7 @@ enum { INDEX_MS = 60000 };
 
 /* ---- operations */
 
-static int add_op(redis_directory *d, redis_reg *reg, cl_link *list, uint64_t operation)
+static int add_op(redis_directory *d, redis_reg *reg, cl_list_node *list, uint64_t operation)
 {
     redis_op *op = cl_malloc(sizeof *op);
     if (!op) return CLOUDS_ENOMEM;
@@ -43,7 +43,7 @@ static void remove_op(redis_directory *d, redis_op *op)
     cl_free(op);
 }
 
-static void end_ops(redis_directory *d, cl_link *list, int code, const char *words)
+static void end_ops(redis_directory *d, cl_list_node *list, int code, const char *words)
 {
     while (!cl_list_empty(list)) {
         redis_op *op = CL_OWNER(list->next, redis_op, link);
@@ -53,7 +53,7 @@ static void end_ops(redis_directory *d, cl_link *list, int code, const char *wor
     }
 }
 
-static void drop_ops(redis_directory *d, cl_link *list)
+static void drop_ops(redis_directory *d, cl_list_node *list)
 {
     while (!cl_list_empty(list)) remove_op(d, CL_OWNER(list->next, redis_op, link));
 }
@@ -337,7 +337,7 @@ void cl_redis_regs_free(redis_node *node)
 
 /* ---- answers */
 
-static void failed(redis_directory *d, redis_reg *reg, cl_link *ops, const char *what, cl_str error)
+static void failed(redis_directory *d, redis_reg *reg, cl_list_node *ops, const char *what, cl_str error)
 {
     cl_redis_error_text words;
     int code = cl_redis_explain_command(error, what, d->client->prefix, &words);

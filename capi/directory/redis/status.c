@@ -7,7 +7,7 @@
 enum { ROWS = 256 };
 
 typedef struct question {
-    cl_link link;
+    cl_list_node link;
     uint64_t operation;
     uint64_t round; /* the scan that answers it */
 } question;
@@ -76,7 +76,7 @@ int cl_redis_statuses_want_scan(redis_directory *d, uint64_t round)
 
 void cl_redis_statuses_scanned(redis_directory *d, int code)
 {
-    for (cl_link *link = d->statuses.next; link != &d->statuses;) {
+    for (cl_list_node *link = d->statuses.next; link != &d->statuses;) {
         question *q = CL_OWNER(link, question, link);
         link = link->next;
         if (q->round <= d->scan.round) answer(d, q, code);

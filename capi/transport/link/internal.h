@@ -19,7 +19,7 @@ struct cl_link_transport;
 
 /* A node of ours that listens. */
 typedef struct cl_endpoint {
-    cl_link place;
+    cl_list_node place;
     struct cl_link_transport *t;
     void *node;
     cl_str id;
@@ -32,7 +32,7 @@ typedef struct cl_endpoint {
 enum cl_link_state { CL_LINK_DIALING, CL_LINK_HELLO, CL_LINK_OPEN, CL_LINK_ENDING };
 
 typedef struct cl_peer_link {
-    cl_link place;
+    cl_list_node place;
     struct cl_link_transport *t;
     cl_conn *conn;
     int accepted;          /* else opened by us */
@@ -81,7 +81,7 @@ typedef struct cl_link_transport {
     cl_transport_sink sink;
     cl_loop_timer *timer;
     int64_t due; /* INT64_MAX: not set */
-    cl_link endpoints, links;
+    cl_list_node endpoints, links;
     cl_deferred_queue deferred;
     cl_strmap endpoint_by_id, link_by_peer;
     cl_idmap endpoint_by_node, link_by_id;

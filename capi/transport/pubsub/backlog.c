@@ -6,7 +6,7 @@
 #include "clouds.h"
 
 typedef struct waiting {
-    cl_link link;
+    cl_list_node link;
     uint64_t token;
     int64_t deadline; /* 0: none */
     cl_buf command;

@@ -13,7 +13,7 @@ enum { BATCH_BYTES = 16 * 1024, BATCH_ENVELOPES = 256, IDLE_BATCHES = 64 };
 static const cl_str head = {"{\"t\":\"b\",\"d\":[", 14}, tail = {"]}", 2};
 
 struct redis_batch {
-    cl_link link; /* in open_batches, or in idle_batches */
+    cl_list_node link; /* in open_batches, or in idle_batches */
     cl_buf to, body;
     size_t count;
     redis_tokens *tokens; /* room for all a batch can hold; NULL: nobody asked for a delivery */
@@ -211,7 +211,7 @@ void cl_redis_batch_flush(cl_pubsub *p)
 
 void cl_redis_batch_free(cl_pubsub *p)
 {
-    cl_link *lists[] = {&p->open_batches, &p->idle_batches};
+    cl_list_node *lists[] = {&p->open_batches, &p->idle_batches};
     for (int i = 0; i < 2; i++) {
         CL_LIST_EACH(link, lists[i]) batch_free(CL_OWNER(link, redis_batch, link));
         cl_list_init(lists[i]);

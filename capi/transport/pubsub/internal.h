@@ -15,7 +15,7 @@
 #include "transport/transport.h"
 
 typedef struct pubsub_node {
-    cl_link link;
+    cl_list_node link;
     struct cl_pubsub *p;
     void *node;
     char *memory; /* channel */
@@ -31,7 +31,7 @@ typedef struct pubsub_node {
 
 /* The tokens of a batch, until its delivery is known. */
 typedef struct redis_tokens {
-    cl_link link; /* in bus->awaited, once the batch is sent */
+    cl_list_node link; /* in bus->awaited, once the batch is sent */
     size_t n;
     uint64_t list[];
 } redis_tokens;
@@ -52,17 +52,17 @@ typedef struct cl_pubsub {
     size_t leaves_due;
     cl_idmap by_node;     /* pubsub_node */
     cl_strmap by_channel; /* pubsub_node */
-    cl_link nodes;
+    cl_list_node nodes;
     pubsub_node *current; /* the message being read is for it */
     int current_is_announcement;
     int64_t read_at; /* when this message was read */
     cl_buf scratch;
-    cl_link backlog;
+    cl_list_node backlog;
     size_t backlog_bytes;
     cl_strmap batches;       /* redis_batch by receiver: those that are open */
     redis_batch *last_batch; /* the one added to last, most often the one added to next; or NULL */
-    cl_link open_batches, idle_batches;
-    cl_link awaited; /* redis_tokens whose answer is to come */
+    cl_list_node open_batches, idle_batches;
+    cl_list_node awaited; /* redis_tokens whose answer is to come */
     size_t idle_len, batched_bytes;
 } cl_pubsub;
 
