@@ -2,7 +2,7 @@
  *
  * Design note. The process has one host, one thread, one uv loop (the default one) and one Lua state. Everything that
  * runs Lua is entered from the loop through host_call, which never lets an error out: it is reported and the loop
- * goes on. The command line itself is Lua (host/cli); it tells the host through the module "clouds.host" how to end. */
+ * goes on. The command line itself is Lua (host/cli); through the module "clouds.host" it says how to end. */
 #ifndef HOST_INTERNAL_H
 #define HOST_INTERNAL_H
 
@@ -67,7 +67,7 @@ void host_init_fork(void);
 /* signals.c: from here on SIGINT, SIGTERM and SIGHUP end the process, also where they have no default action. */
 void host_signals_open(void);
 
-/* output.c: flushes standard output; the status to end with when all was written, or not. Tells why, once. */
+/* output.c: flushes standard output; the status to end with when all was written, or not. Reports why, once. */
 int host_output_status(int status);
 
 /* signals.c: stops as SIGTERM would (number 0), or ends at once when nothing is set up for that. */

@@ -40,7 +40,7 @@ static lua_State *acquire_state(void)
 {
     lua_State *L = luaL_newstate();
     if (L && lua_cpcall(L, set_up, NULL) == 0) return L;
-    fprintf(stderr, "clouds: no memory for a thread\n"); /* luv cannot be told: it would use the state */
+    fprintf(stderr, "clouds: no memory for a thread\n"); /* luv takes no failure: it would use the state */
     exit(EXIT_FAILURE);
 }
 

@@ -58,12 +58,32 @@ static int l_traceback(lua_State *L)
     return host_traceback(L);
 }
 
+/* exit: how a command may end, by name */
+static void add_exit_codes(lua_State *L)
+{
+    static const struct {
+        const char *name;
+        int code;
+    } codes[] = {{"OK", HOST_EXIT_OK},
+                 {"ERROR", HOST_EXIT_ERROR},
+                 {"USAGE", HOST_EXIT_USAGE},
+                 {"UNREACHABLE", HOST_EXIT_UNREACHABLE},
+                 {"UNKNOWN", HOST_EXIT_UNKNOWN}};
+    lua_newtable(L);
+    for (size_t i = 0; i < sizeof codes / sizeof *codes; i++) {
+        lua_pushinteger(L, codes[i].code);
+        lua_setfield(L, -2, codes[i].name);
+    }
+    lua_setfield(L, -2, "exit");
+}
+
 int host_open_host(lua_State *L)
 {
     static const luaL_Reg functions[] = {{"finish", l_finish},     {"set_status", l_set_status}, {"at_end", l_at_end},
                                          {"versions", l_versions}, {"traceback", l_traceback},   {NULL, NULL}};
     lua_newtable(L);
     luaL_setfuncs(L, functions, 0);
+    add_exit_codes(L);
     host_luv_add(L);
     host_output_add(L);
     host_process_add(L);

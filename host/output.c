@@ -46,14 +46,15 @@ static bool reader_is_gone(void)
 
 int host_output_status(int status)
 {
-    static bool told;
+    static bool reported;
     bool lost = fflush(stdout) != 0;
     if (lost && failure == 0) failure = errno;
     if (!lost && !ferror(stdout)) return status;
     if (failure == EPIPE || (failure == 0 && reader_is_gone()))
         return lost && status == HOST_EXIT_OK ? HOST_EXIT_ERROR : status;
-    if (!told) fprintf(stderr, "clouds: cannot write the output: %s\n", failure ? strerror(failure) : "a write failed");
-    told = true;
+    if (!reported)
+        fprintf(stderr, "clouds: cannot write the output: %s\n", failure ? strerror(failure) : "a write failed");
+    reported = true;
     return status == HOST_EXIT_OK ? HOST_EXIT_ERROR : status;
 }
 
@@ -64,7 +65,7 @@ static int l_output_status(lua_State *L)
     return 1;
 }
 
-/* host.output_failed(): output.lua has told a failure already. */
+/* host.output_failed(): output.lua has reported a failure already. */
 static int l_output_failed(lua_State *L)
 {
     (void)L;

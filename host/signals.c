@@ -113,9 +113,9 @@ static void on_wake(uv_async_t *handle)
         host_call(L, 0, 0, "console");
     }
     if (stage == STOPPING && caught != 0 && !host_get()->ended) {
-        static bool told;
-        if (!told) stop_by(L, caught);
-        told = true;
+        static bool stopped;
+        if (!stopped) stop_by(L, caught);
+        stopped = true;
     }
 }
 

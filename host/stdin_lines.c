@@ -312,7 +312,7 @@ static int l_make_private(lua_State *L)
     strcpy(folder, path);
     while ((at = strchr(at + 1, '/'))) {
         *at = '\0';
-        mkdir(folder, 0700); /* the open tells */
+        mkdir(folder, 0700); /* the open below reports it */
         *at = '/';
     }
     int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);

@@ -4,7 +4,8 @@ local args = require "clouds.cli.args"
 local output = require "clouds.cli.output"
 local M = {}
 
-M.OK, M.ERROR, M.USAGE, M.UNREACHABLE, M.UNKNOWN = 0, 1, 2, 3, 4
+M.OK, M.ERROR, M.USAGE = host.exit.OK, host.exit.ERROR, host.exit.USAGE
+M.UNREACHABLE, M.UNKNOWN = host.exit.UNREACHABLE, host.exit.UNKNOWN
 
 local by_outcome = { APP_ERROR = M.ERROR, NOT_DONE = M.UNREACHABLE, UNKNOWN = M.UNKNOWN }
 local wrong_usage = {

@@ -101,7 +101,7 @@ local function dispatch(argv)
   if not at then
     if global.help then return show_help() end
     io.stderr:write(general_help())
-    return host.finish(2)
+    return host.finish(host.exit.USAGE)
   end
   local name = operands[1]
   if not is_command(name) and is_script(name) then return run_command("run", argv, at, global, true) end
@@ -118,5 +118,5 @@ return function(argv)
   local command = problem.command and problem.command ~= "" and " " .. problem.command or ""
   local text = output.plain_lines(problem.text)
   io.stderr:write(("clouds%s: %s\nclouds%s --help says more\n"):format(command, text, command))
-  host.finish(2)
+  host.finish(host.exit.USAGE)
 end

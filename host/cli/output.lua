@@ -9,7 +9,7 @@ local function failed(problem, number)
   if number ~= EPIPE then io.stderr:write(("clouds: cannot write the output: %s\n"):format(problem)) end
   M.failed = true
   host.output_failed()
-  host.finish(1)
+  host.finish(host.exit.ERROR)
   return false
 end
 

@@ -158,7 +158,7 @@ function M.main(options, operands, argv, first_operand)
     warn_of_scripts(options, operands)
   end
   local list = pieces(options, operands)
-  if not list then return host.finish(1) end
+  if not list then return host.finish(host.exit.ERROR) end
   common.stop_on_signal(options.drain or 8)
   host.at_end(at_end)
   common.spawn(main_chunk, list, operands, options.interactive)
