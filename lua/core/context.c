@@ -205,9 +205,7 @@ static int context_close(lua_State *L)
     lc_context *ctx = lc_check_context(L, 1);
     ctx->dirty = true;
     int code = clouds_context_close(ctx->context, luaL_optnumber(L, 2, -1), NULL, NULL);
-    if (code != 0) return lc_fail(L, s, code);
-    lua_pushboolean(L, 1);
-    return 1;
+    return lc_true_or_fail(L, s, code);
 }
 
 static int context_destroy(lua_State *L)
@@ -228,9 +226,7 @@ static int context_choose(lua_State *L)
     const char *server = luaL_checklstring(L, 3, &len);
     ctx->dirty = true;
     int code = clouds_choose(ctx->context, (uint64_t)luaL_checknumber(L, 2), server, len);
-    if (code != 0) return lc_fail(L, s, code);
-    lua_pushboolean(L, 1);
-    return 1;
+    return lc_true_or_fail(L, s, code);
 }
 
 /* attempt(call, ...): the attempt begins with these arguments -> true; or nil and an error */
@@ -244,9 +240,7 @@ static int context_attempt(lua_State *L)
     ctx->dirty = true;
     int code = clouds_attempt(ctx->context, call, s->out.data, s->out.len);
     lc_text_trim(&s->out);
-    if (code != 0) return lc_fail(L, s, code);
-    lua_pushboolean(L, 1);
-    return 1;
+    return lc_true_or_fail(L, s, code);
 }
 
 /* cancel(call) -> true; or nil and an error: it has ended */
@@ -255,9 +249,7 @@ static int context_cancel(lua_State *L)
     lc_context *ctx = lc_check_context(L, 1);
     ctx->dirty = true;
     int code = clouds_cancel(ctx->context, (uint64_t)luaL_checknumber(L, 2));
-    if (code != 0) return lc_fail(L, lc_state_of(L), code);
-    lua_pushboolean(L, 1);
-    return 1;
+    return lc_true_or_fail(L, lc_state_of(L), code);
 }
 
 /* counter(name) -> its value, or nil */

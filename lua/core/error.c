@@ -103,6 +103,13 @@ int lc_fail(lua_State *L, lc_state *s, int code)
     return 2;
 }
 
+int lc_true_or_fail(lua_State *L, lc_state *s, int code)
+{
+    if (code != 0) return lc_fail(L, s, code);
+    lua_pushboolean(L, 1);
+    return 1;
+}
+
 /* The last resort: a message that is certain to be encoded. */
 static void encode_plain(lc_state *s, const char *message, size_t len)
 {

@@ -208,6 +208,8 @@ int lc_refuse(lua_State *L, lc_state *s, const char *what);
 void lc_push_last_error(lua_State *L, lc_state *s, int code);
 /* nil and that error. */
 int lc_fail(lua_State *L, lc_state *s, int code);
+/* true when `code` is 0; else nil and that error. */
+int lc_true_or_fail(lua_State *L, lc_state *s, int code);
 /* Writes the error at `index` as a JSON object into s->out; its values, if it has some, into s->out2. */
 void lc_encode_error(lua_State *L, lc_state *s, int index);
 

@@ -269,9 +269,7 @@ static int node_close(lua_State *L)
     if (!node->node) return closed(L, s);
     node->ctx->dirty = true;
     int code = clouds_node_close(node->node, luaL_optnumber(L, 2, -1), NULL, NULL);
-    if (code != 0) return lc_fail(L, s, code);
-    lua_pushboolean(L, 1);
-    return 1;
+    return lc_true_or_fail(L, s, code);
 }
 
 /* node:configure(options) -> true, or nil and an error */
@@ -284,9 +282,7 @@ static int node_configure(lua_State *L)
     node->ctx->dirty = true;
     int code = clouds_node_configure(node->node, options);
     clouds_options_destroy(options);
-    if (code != 0) return lc_fail(L, s, code);
-    lua_pushboolean(L, 1);
-    return 1;
+    return lc_true_or_fail(L, s, code);
 }
 
 /* node:attach(object): the object lives as long as the node */
