@@ -191,7 +191,7 @@ int cl_refused(cl_context *context, int code)
     if (code != CLOUDS_ELIMIT || context->threaded) return code;
     cl_error_record why;
     cl_error_save(&why);
-    cl_poll_turn(context);
+    cl_engine_turn_once(context);
     cl_error_restore(&why);
     return code;
 }

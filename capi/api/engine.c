@@ -134,3 +134,9 @@ void cl_engine_turn(void *self)
     /* What could not be written may have ended a call: no thread may sleep before its event is delivered. */
     if (context->engine.signal_due) cl_loop_defer(context->engine.loop);
 }
+
+void cl_engine_turn_once(cl_context *context)
+{
+    context->engine.turned = cl_loop_now_about();
+    cl_loop_run(context->engine.loop, 0);
+}

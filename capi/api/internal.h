@@ -221,6 +221,8 @@ static inline void cl_completion_unreserve(cl_context *context, uint64_t id)
 /* engine.c: the port that the core sees, and the turn of the loop. */
 void cl_engine_port(cl_context *context, cl_port *port);
 void cl_engine_turn(void *context);
+/* Inline mode: one turn of the loop that waits for nothing. */
+void cl_engine_turn_once(cl_context *context);
 
 /* deliver.c: one event for the user, from the engine. 0; for a question also CLOUDS_ENOMEM: it was not asked. */
 int cl_deliver(cl_context *context, cl_api_node *node, const clouds_event *event);
@@ -236,9 +238,6 @@ void cl_deliver_wakeup(cl_context *context);
 /* At the end of a turn: wakes who waits. */
 void cl_deliver_flush(cl_context *context);
 
-/* poll.c, inline mode: one turn of the loop that waits for nothing. */
-void cl_poll_turn(cl_context *context);
-
 /* log_events.c: the lines of this thread are the context's; or nobody's any more. */
 void cl_log_events_begin(cl_context *context);
 void cl_log_events_end(cl_context *context);
@@ -247,9 +246,11 @@ void cl_log_events_line(void *self, int level, const char *text, const cl_log_fa
 /* Under the lock: `n` of them were handed out. */
 void cl_log_events_taken(cl_context *context, size_t n);
 
-/* thread.c */
+/* event_fd.c */
 void cl_event_fd_write(int fd);
 void cl_event_fd_clear(int fd);
+
+/* thread.c */
 int cl_thread_start(cl_context *context);
 void cl_thread_stop(cl_context *context);
 
@@ -264,7 +265,7 @@ int cl_operation_start(cl_context *context, const clouds_operation_options *opti
 int cl_operation_start_close(cl_context *context, const clouds_operation_options *options, cl_command *command,
                              uint64_t *operation);
 
-/* node.c */
+/* node_free.c */
 void cl_api_node_free(cl_api_node *node);
 
 #endif

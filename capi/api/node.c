@@ -20,17 +20,6 @@ static int reserve(cl_context *context, size_t n)
 
 /* ---- create */
 
-/* On the engine's thread, or when it never got there: out of the list, and freed. */
-void cl_api_node_free(cl_api_node *node)
-{
-    cl_context_lock(node->context);
-    cl_events_unreserve(&node->context->inbox.events, (size_t)node->promised);
-    cl_list_remove(&node->link);
-    cl_context_unlock(node->context);
-    cl_free(node->id);
-    cl_free(node);
-}
-
 static int make_node(cl_context *context, const cl_options *options, cl_api_node **out)
 {
     cl_api_node *node = cl_calloc(1, sizeof *node);

@@ -101,18 +101,12 @@ static int has_something_to_say(cl_context *context)
 
 enum { TURN_MS = 2 };
 
-void cl_poll_turn(cl_context *context)
-{
-    context->engine.turned = cl_loop_now_about();
-    cl_loop_run(context->engine.loop, 0);
-}
-
 /* While events wait poll need not run the loop to have something to say. But whoever answers each event by new work
  * would never run it: no byte would go or come, and no heartbeat. */
 static void turn_now_and_then(cl_context *context)
 {
     if (cl_loop_now_about() - context->engine.turned >= TURN_MS) {
-        cl_poll_turn(context);
+        cl_engine_turn_once(context);
     } else if (context->engine.unflushed && !context->engine.bus_closed) {
         context->engine.bus->ops->flush(context->engine.bus);
         context->engine.unflushed = 0;

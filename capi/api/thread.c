@@ -1,24 +1,9 @@
 /* The I/O thread of thread mode. */
-#include <errno.h>
 #include <signal.h>
-#include <stdint.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "api/internal.h"
 #include "base/error.h"
-
-void cl_event_fd_write(int fd)
-{
-    uint64_t one = 1;
-    while (write(fd, &one, sizeof one) < 0 && errno == EINTR) continue;
-}
-
-void cl_event_fd_clear(int fd)
-{
-    uint64_t count;
-    while (read(fd, &count, sizeof count) < 0 && errno == EINTR) continue;
-}
 
 static void *run(void *self)
 {
