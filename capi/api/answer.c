@@ -23,7 +23,7 @@ static int enqueue(cl_context *context, enum cl_open_kind kind, const cl_command
 }
 
 /* The code for the caller, with its text. */
-static int told(cl_context *context, int code)
+static int with_text(cl_context *context, int code)
 {
     if (code == CLOUDS_ESTALE) cl_error(code, "no such id, or it is answered, expired or closed");
     return cl_refused(context, code);
@@ -32,7 +32,7 @@ static int told(cl_context *context, int code)
 static int submit(cl_context *context, enum cl_open_kind kind, const cl_command *command)
 {
     int code = context->threaded ? enqueue(context, kind, command) : cl_submit(context, command);
-    return told(context, code);
+    return with_text(context, code);
 }
 
 static int is_open(cl_context *context, uint64_t request)
@@ -63,7 +63,7 @@ static int answer(cl_context *context, uint64_t request, cl_str error, cl_str re
     if (!context->threaded) {
         int done = cl_execute_answer(context, request, error, result);
         cl_context_touch(context);
-        return told(context, done);
+        return with_text(context, done);
     }
     const cl_command command = {.kind = CL_DO_ANSWER, .answer = {.id = request, .error = error, .result = result}};
     int code = submit(context, CL_OPEN_REQUEST, &command);

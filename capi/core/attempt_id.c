@@ -2,7 +2,7 @@
 #include "core/internal.h"
 
 /* The id of an attempt on the wire: 64 bits that say which call and which send of it (the token), and 128 bits of a
- * keyed hash of them. So a reply is matched without a table of its own, a late one is told from a forged one, and
+ * keyed hash of them. So a reply is matched without a table of its own, a late one differs from a forged one, and
  * nobody who does not know the secret of the process can make one up.
  *
  * Towards a linked peer, which alone can answer, the token is enough. It is masked with a secret of this core, so that

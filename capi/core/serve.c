@@ -202,9 +202,9 @@ static int may_wait(int code)
 CL_RARE static int not_sent(cl_core *core, const cl_request *r, int code)
 {
     /* The caller need not wait for what cannot be sent. */
-    int told = code == CLOUDS_ETOOBIG ? send_answer(core, r, cl_error_text_last(core, code), CL_STR_NONE) : 0;
+    int sent = code == CLOUDS_ETOOBIG ? send_answer(core, r, cl_error_text_last(core, code), CL_STR_NONE) : 0;
     if (code == CLOUDS_ETOOBIG || code == CLOUDS_ELIMIT) core->counters[CL_COUNT_LIMIT_HITS]++;
-    return may_wait(told) ? told : code;
+    return may_wait(sent) ? sent : code;
 }
 
 int cl_core_answer(cl_core *core, uint64_t request, cl_str error, cl_str result)

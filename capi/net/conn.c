@@ -4,12 +4,12 @@
  * and a library must not ask its program to ignore SIGPIPE.
  *
  * Output gathers in `out`. It is written at 16 kB, at 256 commits, and at the end of the turn (the loop's dirty list).
- * What the kernel does not take stays there, `blocked` is set, and the poll asks for room. `drained` is told from the
+ * What the kernel does not take stays there, `blocked` is set, and the poll asks for room. `drained` is called from the
  * turn or from the poll, never from inside commit or flush. When a write fails, what the peer said before is read by
  * the turn, and then the conn ends.
  *
  * Every end goes through cl_conn_fail: handles are closed, and the callback of the last one tells `closed` and frees.
- * So an end is never told from inside a call of the owner. */
+ * So `closed` is never called from inside a call of the owner. */
 #include "net/internal.h"
 
 #include <errno.h>
