@@ -109,7 +109,6 @@ void cl_config_core(const cl_context *context, const cl_options *options, cl_cor
                             .max_in_flight = (uint32_t)context->config.max_in_flight,
                             .max_in_flight_bytes = size_of(options, CL_OPTION_max_in_flight_bytes),
                             .max_deadline = cl_options_number(options, CL_OPTION_max_deadline),
-                            .tick = cl_loop_tick(),
                             .cluster = context->config.url_text};
 }
 

@@ -233,7 +233,7 @@ static int send_attempt(cl_call *call)
     e.flags = call->as_native ? CL_NATIVE : 0;
     e.method = call->method->name;
     e.args = call->args;
-    e.deadline = call->until - call->slack;
+    e.deadline = call->until;
     int code = core->bus->ops->send(core->bus, call->node, &e, token);
     if (code) call->sends--; /* the token was not used */
     return code;

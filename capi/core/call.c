@@ -112,25 +112,6 @@ static int64_t clamp(int64_t ms, int64_t max)
     return ms < max ? ms : max;
 }
 
-/* Is a tick nothing against the times of this call? */
-static int is_long(const cl_node *node, const cl_call_spec *spec)
-{
-    int64_t enough = 250 * node->core->config.tick;
-    double seconds = (double)enough / 1000;
-    int attempt = spec->timeout > 0 ? spec->timeout >= seconds : node->timeout >= enough;
-    return attempt && (spec->deadline > 0 ? spec->deadline >= seconds : !node->deadline || node->deadline >= enough);
-}
-
-/* When a call begins. To read the clock is a good part of the cost of a call, so where the times are long the cheap one
- * is read, and a tick added: they may end a tick later than asked for (a part in 250), but never before. What the server
- * is told leaves the tick out, so it never has more time than the caller gave. */
-static int64_t beginning(cl_call *call, const cl_call_spec *spec)
-{
-    cl_core *core = call->node->core;
-    call->slack = is_long(call->node, spec) ? (int32_t)core->config.tick : 0;
-    return call->slack ? core->port.now_about(core->port.self) + call->slack : cl_core_now(core);
-}
-
 static void set_times(cl_call *call, const cl_call_spec *spec, int64_t start)
 {
     const cl_node *node = call->node;
@@ -203,7 +184,7 @@ int cl_node_call(cl_node *node, const cl_call_spec *spec)
         release_record(core, call);
         return code;
     }
-    int64_t now = beginning(call, spec), start = spec->made_at && spec->made_at < now ? spec->made_at : now;
+    int64_t now = cl_core_now(core), start = spec->made_at && spec->made_at < now ? spec->made_at : now;
     set_times(call, spec, start);
     cl_list_append(&node->calls, &call->of_node);
     core->counters[CL_COUNT_CALLS]++;

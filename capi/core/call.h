@@ -39,7 +39,6 @@ typedef struct cl_call {
     int64_t until, sent_at;    /* end of this attempt; when it was sent, or its beginning was asked for */
     int64_t latest;            /* how far the deadline may move while attempts are asked for */
     int32_t retries;           /* attempts that the caller still allows */
-    int32_t slack;             /* ms that the times have on top of those that were asked for */
     /* From here to `tried`: zero at first. */
     uint32_t sends; /* envelopes on the wire so far */
     uint32_t attempts;

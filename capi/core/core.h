@@ -45,7 +45,6 @@ typedef struct cl_core_config {
     size_t max_in_flight_bytes; /* of their arguments, each */
     double max_deadline;        /* seconds */
     uint64_t secret[2];         /* key for the ids of attempts */
-    int64_t tick;               /* ms that the port's now_about may be behind */
     const char *cluster;        /* its address, for errors; lives as long as the core; NULL: not said */
 } cl_core_config;
 

@@ -39,13 +39,6 @@ int64_t cl_loop_now_about(void)
     return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
-int64_t cl_loop_tick(void)
-{
-    struct timespec t;
-    clock_getres(CLOCK_MONOTONIC_COARSE, &t);
-    return (int64_t)t.tv_sec * 1000 + (t.tv_nsec + 999999) / 1000000;
-}
-
 static void on_wake(uv_async_t *handle)
 {
     cl_loop *loop = CL_OWNER(handle, cl_loop, wake);

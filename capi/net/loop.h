@@ -28,8 +28,6 @@ void cl_loop_turn(cl_loop *loop);
 int64_t cl_loop_now(void);
 /* The same for a fraction of the cost, up to some milliseconds behind and never ahead. */
 int64_t cl_loop_now_about(void);
-/* How many at most. */
-int64_t cl_loop_tick(void);
 
 /* One descriptor, readable whenever cl_loop_run(loop, 0) has work: I/O, a wake, or a due timer. < 0: an error.
  * Call cl_loop_rearm after each run and after each change outside of a run once the descriptor is in use. */

@@ -14,11 +14,6 @@ static int64_t port_now(void *self)
     return ((fake *)self)->now;
 }
 
-static int64_t port_now_about(void *self)
-{
-    return ((fake *)self)->now - ((fake *)self)->behind;
-}
-
 static uint64_t port_random(void *self)
 {
     return ++((fake *)self)->ids;
@@ -189,7 +184,7 @@ int fake_open(fake *f, const cl_core_config *config)
     f->looks = calloc(FAKE_MAX, sizeof *f->looks);
     f->port = (cl_port){f,
                         port_now,
-                        port_now_about,
+                        port_now,
                         port_random,
                         port_arm,
                         port_event,

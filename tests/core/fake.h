@@ -40,7 +40,6 @@ typedef struct fake {
     cl_bus bus;
     cl_node_config config;
     int64_t now, armed;
-    int64_t behind; /* the cheap clock */
     int arms;
     uint64_t ids;
     int waiting; /* requests were not handed to the user yet */

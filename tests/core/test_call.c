@@ -381,44 +381,6 @@ static void deadline_limits_the_whole(void)
     fake_end(&f);
 }
 
-/* As the user makes one in inline mode: nobody says when. */
-static uint64_t call_now(fake *f, double timeout, double deadline)
-{
-    cl_call_spec spec = {.id = ++f->ids, .timeout = timeout, .deadline = deadline};
-    spec.method = CL_STR("m");
-    spec.args = CL_STR("[1]");
-    spec.server = CL_STR_NONE;
-    CHECK_INT(cl_node_call(f->node, &spec), 0);
-    return spec.id;
-}
-
-/* The cheap clock is behind, and stands in for the other one only where a tick is nothing. */
-static void no_call_ends_early(void)
-{
-    cl_core_config config = fake_core_config();
-    fake f = {.behind = 9};
-    config.tick = 10;
-    CHECK_INT(fake_open(&f, &config), 0);
-    f.config = fake_node_config("client");
-    f.node = fake_node(&f, "c.1", &f.config);
-    cl_core_bus(f.core, 1, 0, NULL);
-    cl_node_ready(f.node, 0, NULL);
-    int64_t start = f.now;
-    uint64_t is_long = call_now(&f, 2.5, 0);
-    uint64_t is_short = call_now(&f, 2.499, 0);
-    uint64_t is_limited = call_now(&f, 10, 1);
-    fake_servers(&f, "m", "s.1");
-    /* Nor has the server more time than was asked for. */
-    static const int64_t asked[] = {2500, 2499, 1000};
-    CHECK_INT(f.n_sent, 3);
-    for (int i = 0; i < 3; i++) CHECK(f.sent[i].deadline <= start + asked[i]);
-    fake_advance(&f, 4000);
-    CHECK_INT(fake_result(&f, is_limited)->at, start + 1000);
-    CHECK_INT(fake_result(&f, is_short)->at, start + 2499);
-    CHECK_INT(fake_result(&f, is_long)->at, start + 2500 + config.tick - f.behind);
-    fake_end(&f);
-}
-
 static void an_early_deadline_deletes_nobody(void)
 {
     fake f = {0};
@@ -783,7 +745,6 @@ int main(void)
     RUN(timeouts_are_retried_elsewhere_at_once);
     RUN(a_retry_that_finds_nobody_is_not_harmless);
     RUN(deadline_limits_the_whole);
-    RUN(no_call_ends_early);
     RUN(an_early_deadline_deletes_nobody);
     RUN(an_answer_that_is_too_big);
     RUN(calls_inherit_the_time_left);
