@@ -9,6 +9,8 @@
 
 enum {
     BACKOFF_MS = 50,
+    LOOK_FIRST_MS = 1000, /* how soon, and how seldom, a call in a pause asks for the list again */
+    LOOK_LONGEST_MS = 10000,
     NOT_SENT_MAX = 4,  /* sends after which a server that nothing can be sent to counts as tried */
     FULL_MAX = 3,      /* further servers that are tried when the queue towards one is full */
     UNRECEIVED_MAX = 8 /* servers that an attempt may find gone for nothing: where all are, Redis would pay for each */
@@ -325,6 +327,15 @@ void cl_attempt_send(cl_call *call, cl_peer *peer, int64_t now)
     cl_attempt_wait_until(call, call->until);
 }
 
+/* A native server that comes is announced, an npm server is not. So in a long pause the list is asked for again, after a
+ * second and then ever more seldom. */
+static void pause_on(cl_call *call, int64_t now)
+{
+    int64_t so_far = now - (call->until - call->timeout), next = LOOK_LONGEST_MS;
+    if (so_far < next) next = so_far > LOOK_FIRST_MS ? so_far : LOOK_FIRST_MS;
+    cl_attempt_wait_until(call, !call->pinned && now + next < call->until ? now + next : call->until);
+}
+
 void cl_attempt_failed(cl_call *call, int code, int64_t now)
 {
     int rule = clouds_retry_rule(code);
@@ -341,8 +352,15 @@ void cl_attempt_failed(cl_call *call, int code, int64_t now)
         return;
     }
     call->reason = code;
+    call->until = start;
     cl_attempt_enter(call, CL_CALL_PAUSED, call->pinned ? NULL : &call->method->paused);
-    cl_attempt_wait_until(call, start);
+    pause_on(call, now);
+}
+
+void cl_attempt_look_in_pause(cl_call *call, int64_t now)
+{
+    cl_directory_lookup(call->node->core, call->method, 0, now);
+    pause_on(call, now);
 }
 
 void cl_attempt_fail_over(cl_call *call, enum cl_failing how, int code, cl_str error, int64_t now)

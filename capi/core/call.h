@@ -82,6 +82,7 @@ void cl_attempt_dispatch(cl_call *call, int64_t now);
 void cl_attempt_send(cl_call *call, cl_peer *peer, int64_t now);
 /* This attempt ended without an answer: the next one, or the end of the call. */
 void cl_attempt_failed(cl_call *call, int code, int64_t now);
+void cl_attempt_look_in_pause(cl_call *call, int64_t now); /* servers may have come that nobody announced */
 /* It was provably not executed: another server, if there is one. `error` is kept. */
 void cl_attempt_fail_over(cl_call *call, enum cl_failing how, int code, cl_str error, int64_t now);
 void cl_attempt_lost(cl_call *call, int64_t now);

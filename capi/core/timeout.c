@@ -66,7 +66,8 @@ static void timed_out(cl_call *call, int64_t now)
 void cl_attempt_due(cl_core *core, cl_timed *timed, int64_t now)
 {
     cl_call *call = CL_OWNER(timed, cl_call, timed);
-    if (call->state == CL_CALL_PAUSED) cl_attempt_begin(call, now, now);
+    if (call->state == CL_CALL_PAUSED && now < call->until) cl_attempt_look_in_pause(call, now);
+    else if (call->state == CL_CALL_PAUSED) cl_attempt_begin(call, now, now);
     else if (call->state == CL_CALL_BACKOFF && now < call->until) cl_attempt_dispatch(call, now);
     else timed_out(call, now);
 }

@@ -196,6 +196,31 @@ static void no_server_is_retried_later(void)
     fake_end(&f);
 }
 
+/* Nobody announces an npm server, so a long pause looks for one: after a second, and then ever more seldom. */
+static void a_long_pause_looks_for_servers(void)
+{
+    static const int64_t looks[] = {1000, 2000, 4000, 8000, 16000, 26000, 36000};
+    fake f = {0};
+    fake_start(&f);
+    uint64_t id = fake_call_spec(&f, (cl_call_spec){.timeout = 200, .retries = 1});
+    fake_servers(&f, "m", "");
+    int64_t start = f.now;
+    for (int i = 0; i < 7; i++) {
+        CHECK_INT(f.n_looks, i + 1);
+        fake_advance(&f, start + looks[i] - 1 - f.now);
+        CHECK_INT(f.n_looks, i + 1);
+        fake_advance(&f, 1);
+        CHECK_INT(f.n_looks, i + 2);
+        if (i < 6) fake_servers(&f, "m", "");
+    }
+    CHECK_INT(f.n_sent, 0);
+    fake_servers(&f, "m", "s.1");
+    CHECK_INT(f.n_sent, 1);
+    fake_answer(&f, 0, "", "[1]");
+    CHECK_STR(fake_result(&f, id)->data, 3, "[1]");
+    fake_end(&f);
+}
+
 /* Whoever waits for a server is told when one comes up; a pinned call waits for its own. */
 static void a_server_that_comes_up_ends_the_wait(void)
 {
@@ -736,6 +761,7 @@ int main(void)
     RUN(auto_clean_is_an_option);
     RUN(removal_can_be_taken_over);
     RUN(no_server_is_retried_later);
+    RUN(a_long_pause_looks_for_servers);
     RUN(a_server_that_comes_up_ends_the_wait);
     RUN(a_shunned_server_ends_no_pause);
     RUN(attempts_are_asked_for);
