@@ -192,6 +192,7 @@ int cl_refused(cl_context *context, int code)
     cl_error_record why;
     cl_error_save(&why);
     cl_engine_turn_once(context);
+    cl_context_tell_news(context);
     cl_error_restore(&why);
     return code;
 }

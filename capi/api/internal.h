@@ -157,6 +157,18 @@ static inline void cl_context_touch(cl_context *context)
     }
 }
 
+/* The next poll would not wait: the descriptor is readable then. An end is news for every poll from then on. */
+static inline int cl_context_has_news(const cl_context *context)
+{
+    return context->inbox.events.len || context->inbox.over || atomic_load(&context->woken);
+}
+
+/* Inline mode: the loop ran, which may have taken what made the descriptor readable. */
+static inline void cl_context_tell_news(cl_context *context)
+{
+    if (context->descriptor.used && cl_context_has_news(context)) cl_loop_defer(context->engine.loop);
+}
+
 /* A fresh id: even, or odd for a call whose completion is kept for clouds_wait. In inline mode one thread at a time is
  * inside, so that a locked step would be paid for nothing. */
 static inline uint64_t cl_context_id(cl_context *context, int waited)

@@ -91,12 +91,6 @@ static int is_finished(const cl_context *context)
     return context->inbox.over || atomic_load_explicit(&context->ending, memory_order_acquire);
 }
 
-/* The descriptor is readable then: an end is news for every poll from then on. */
-static int has_something_to_say(cl_context *context)
-{
-    return context->inbox.events.len || context->inbox.over || atomic_load(&context->woken);
-}
-
 /* ---- inline mode */
 
 enum { TURN_MS = 2 };
@@ -147,7 +141,7 @@ static int poll_inline(cl_context *context, const poll_target *to, double timeou
     if (n == 0 && !is_finished(context)) n = take_without_run(context, to);
     if (n == 0)
         n = is_finished(context) ? cl_error(CLOUDS_ECLOSED, "the context is closed") : run_until(context, to, timeout);
-    if (context->descriptor.used && has_something_to_say(context)) cl_loop_defer(context->engine.loop);
+    cl_context_tell_news(context);
     return n;
 }
 
@@ -155,7 +149,7 @@ static int poll_inline(cl_context *context, const poll_target *to, double timeou
 
 static void clear_event_fd(cl_context *context)
 {
-    if (!context->descriptor.event_fd_set || has_something_to_say(context)) return;
+    if (!context->descriptor.event_fd_set || cl_context_has_news(context)) return;
     context->descriptor.event_fd_set = 0;
     cl_event_fd_clear(context->descriptor.event_fd);
 }
@@ -225,7 +219,7 @@ static int event_fd(cl_context *context)
     pthread_mutex_lock(&context->inbox.lock);
     if (context->descriptor.event_fd < 0) {
         context->descriptor.event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-        context->descriptor.event_fd_set = context->descriptor.event_fd >= 0 && has_something_to_say(context);
+        context->descriptor.event_fd_set = context->descriptor.event_fd >= 0 && cl_context_has_news(context);
         if (context->descriptor.event_fd_set) cl_event_fd_write(context->descriptor.event_fd);
         cl_leader_wake_thread(context); /* who sleeps outside hears of nothing that it has not read */
     }
@@ -240,7 +234,7 @@ static int loop_fd(cl_context *context)
     int fd = cl_loop_fd(context->engine.loop);
     if (fd < 0 || context->descriptor.used) return fd;
     context->descriptor.used = 1;
-    if (context->engine.unflushed || has_something_to_say(context)) cl_loop_defer(context->engine.loop);
+    if (context->engine.unflushed || cl_context_has_news(context)) cl_loop_defer(context->engine.loop);
     return fd;
 }
 

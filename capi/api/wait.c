@@ -62,8 +62,7 @@ static int wait_inline(const waiting *w, double timeout)
         code = take_if_ready(w);
         break;
     }
-    if (w->context->descriptor.used && (w->context->inbox.events.len || w->context->inbox.over))
-        cl_loop_defer(w->context->engine.loop);
+    cl_context_tell_news(w->context);
     return code;
 }
 

@@ -226,6 +226,35 @@ static void wakeup_before(void)
     clouds_context_destroy(context);
 }
 
+/* Other functions run the loop too. What that brings, or takes, is said by the descriptor all the same. */
+
+static int begin_status(clouds_context *context, clouds_node *node, uint64_t *operation)
+{
+    const clouds_operation_options waited = {.size = sizeof waited, .flags = CLOUDS_OPERATION_WAIT};
+    return clouds_node_status(node, &waited, operation);
+}
+
+static void a_wait_keeps_the_wakeup(void)
+{
+    clouds_context *context = kit_context(kit_url("inproc:"), mode);
+    int fd = clouds_fd(context);
+    clouds_node *node = kit_node(context, "base");
+    clouds_event e;
+    uint64_t operation;
+    REQUIRE(await_by_fd(context, fd, CLOUDS_EVENT_READY, &e));
+    REQUIRE(settle(context, fd));
+    CHECK_INT(clouds_wakeup(context), 0);
+    for (int i = 0; i < 20; i++) {
+        CHECK_INT(begin_status(context, node, &operation), 0);
+        CHECK_INT(clouds_wait(context, operation, KIT_PATIENCE, &e, sizeof e), 1);
+        CHECK_INT(clouds_event_release(&e), 0);
+    }
+    CHECK(readable(fd, 0.5));
+    CHECK_INT(kit_next(context, &e, 0), 0);
+    CHECK(settle(context, fd));
+    clouds_context_destroy(context);
+}
+
 /* An event that arrives between a poll and the sleep on the descriptor: from another thread's context. */
 static atomic_int served;
 static const char *shared_url;
@@ -268,6 +297,52 @@ static void lost_events(void)
     pthread_join(thread, NULL);
 }
 
+/* The request of the client comes, and is answered; the client has not looked since. */
+static int answer_next(clouds_context *server, clouds_context *client)
+{
+    clouds_event e = {0};
+    double until = kit_now() + KIT_PATIENCE;
+    while (kit_now() < until) {
+        clouds_event other;
+        kit_next(client, &other, 0);
+        if (kit_next(server, &e, 0.01) != 1 || e.type != CLOUDS_EVENT_REQUEST) continue;
+        kit_answer(server, &e);
+        return kit_next(server, &e, 0) >= 0;
+    }
+    return 0;
+}
+
+/* A call that is refused for lack of room lets the loop turn, which takes what has come meanwhile. */
+static void a_refusal_keeps_what_it_brings(void)
+{
+    enum { CALLS = 20 };
+    char url[256];
+    clouds_context *context = NULL;
+    clouds_event e;
+    int refused = 0, results = 0;
+    snprintf(url, sizeof url, "%s", kit_url("inproc:"));
+    clouds_context *server = kit_context(url, "inline");
+    CHECK_INT(kit_register(server, kit_node(server, "server"), "echo"), 0);
+    clouds_options *options = KIT_OPTIONS("url", url, "mode", mode, "max_in_flight", "1");
+    REQUIRE(clouds_context_create(options, &context) == 0);
+    clouds_options_destroy(options);
+    clouds_node *node = kit_node(context, "client");
+    int fd = clouds_fd(context);
+    REQUIRE(await_by_fd(context, fd, CLOUDS_EVENT_READY, &e));
+    for (int i = 0; i < CALLS; i++) {
+        uint64_t call;
+        kit_call(node, "echo", "[]", NULL);
+        REQUIRE(answer_next(server, context));
+        refused += clouds_node_call(node, "echo", 4, "[]", 2, NULL, &call) == CLOUDS_ELIMIT;
+        if (!CHECK(readable(fd, 1))) break;
+        results += await_by_fd(context, fd, CLOUDS_EVENT_RESULT, &e);
+    }
+    CHECK_INT(results, CALLS);
+    if (strcmp(mode, "inline") == 0) CHECK_INT(refused, CALLS);
+    clouds_context_destroy(context);
+    clouds_context_destroy(server);
+}
+
 /* Who sleeps on the descriptor alone learns of the end, however often it looks, and whether it asked before or after.
  */
 static void readable_after_the_end(void)
@@ -301,7 +376,9 @@ static void in_each_mode(void)
     RUN(wakeups_end_polls);
     RUN(wakeups_make_it_readable);
     RUN(wakeup_before);
+    RUN(a_wait_keeps_the_wakeup);
     RUN(lost_events);
+    RUN(a_refusal_keeps_what_it_brings);
     RUN(readable_after_the_end);
 }
 
