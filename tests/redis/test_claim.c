@@ -68,6 +68,46 @@ static void of_two_at_once_one_wins(void)
     }
 }
 
+static int times_asked(void)
+{
+    const char *at = strstr(test_redis_command(&server, "INFO commandstats"), "numsub:calls=");
+    return at ? atoi(at + strlen("numsub:calls=")) : 0;
+}
+
+/* `a` stands for one that wants what a dead process left as `b` does, and gets no turn. */
+static void become_the_last_one(void)
+{
+    begin();
+    test_redis_command(&server, "SET " RECORD " {\"pid\":1,\"token\":\"x\"} EX 600");
+    REQUIRE(kit_open(&b, server.url, NULL) == 0);
+    REQUIRE(b.bus->ops->node_open(b.bus, &node_b, CL_STR(ID), 1) == 0);
+    WAIT_FOR(says("EXISTS clouds:C:" ID, "1"));
+}
+
+/* Of those that contend all but one leave. That one waits for them, and not so briefly that all lose. */
+static void the_last_one_waits_for_a_slow_one(void)
+{
+    become_the_last_one();
+    test_redis_command(&server, "CONFIG RESETSTAT");
+    WAIT_FOR(times_asked() >= 6);
+    a.bus->ops->node_close(a.bus, &node_a);
+    CHECK_INT(kit_take(&b, "ready")->code, 0);
+    WAIT_FOR(says("EXISTS clouds:C:" ID, "0"));
+    kit_close(&b, 0);
+    kit_close(&a, 0);
+}
+
+/* Else those that come next would all lose for a while. */
+static void the_last_one_may_be_closed(void)
+{
+    become_the_last_one();
+    b.bus->ops->node_close(b.bus, &node_b);
+    kit_take(&b, "closed");
+    CHECK(says("EXISTS clouds:C:" ID, "0"));
+    kit_close(&b, 0);
+    kit_close(&a, 0);
+}
+
 /* What a killed process left is taken over at once. */
 static void a_dead_owner_does_not_count(void)
 {
@@ -177,6 +217,8 @@ int main(void)
     if (test_redis_start(&server, NULL)) return EXIT_FAILURE;
     RUN(a_living_id_is_refused);
     RUN(of_two_at_once_one_wins);
+    RUN(the_last_one_waits_for_a_slow_one);
+    RUN(the_last_one_may_be_closed);
     RUN(a_dead_owner_does_not_count);
     RUN(who_listens_without_a_record_counts);
     RUN(who_was_away_too_long_waits);

@@ -21,7 +21,9 @@
 #include "directory/redis/internal.h"
 #include "clouds.h"
 
-enum { AGAIN_MS = 80, TRIES = 4 };
+/* Who waits for the others to leave gives them more time than they take to decide: a process may get no turn for a
+ * while. The lock outlasts that. */
+enum { AGAIN_MS = 80, TRIES = 4, LAST_TRIES = 12 };
 
 void cl_redis_claim_prepare(redis_directory *d)
 {
@@ -105,6 +107,11 @@ static void unlock(redis_directory *d, redis_node *node)
     node->is_last = 0;
 }
 
+void cl_redis_claim_end(redis_directory *d, redis_node *node)
+{
+    unlock(d, node);
+}
+
 static void take_over(redis_directory *d, redis_node *node)
 {
     node->is_foreign = 0;
@@ -128,7 +135,8 @@ static void lose(redis_directory *d, redis_node *node)
 /* It asks a few times more. */
 static int waits(redis_directory *d, redis_node *node)
 {
-    return ++node->tries <= TRIES && cl_redis_node_set_timer(d, node, AGAIN_MS) == 0;
+    unsigned most = node->is_last ? LAST_TRIES : TRIES;
+    return ++node->tries <= most && cl_redis_node_set_timer(d, node, AGAIN_MS) == 0;
 }
 
 /* The second listener may be one more who wants what a dead process left: one of them stays, and sees then whether the
@@ -142,8 +150,11 @@ static int asks_to_be_last(redis_directory *d, redis_node *node)
 
 static void lock_came(redis_directory *d, redis_node *node, const cl_reply *reply)
 {
-    if (node->leaving || !node->subscribed || node->listening) return;
     node->is_last = reply->items[0].type == CL_REPLY_STATUS;
+    if (node->leaving || !node->subscribed || node->listening) {
+        unlock(d, node);
+        return;
+    }
     node->tries = 0;
     if (!node->is_last || !waits(d, node)) lose(d, node);
 }

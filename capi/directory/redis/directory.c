@@ -361,6 +361,7 @@ static int leave(cl_directory *base, void *handle)
     node->leaving = 1;
     node->subscribed = node->listening = 0;
     if (node->timer) cl_loop_timer_stop(node->timer);
+    cl_redis_claim_end(d, node);
     if (node->refs > 0) return CL_PENDING;
     gone(d, node);
     return 0;
