@@ -48,6 +48,7 @@ static void on_registered(void *self, uint64_t operation, int code, const char *
 
 static void on_servers(void *self, cl_str method, const cl_server *servers, size_t n, int code)
 {
+    cl_bus_route_forget(self); /* as one that is up: a list may be the first to name who came back */
     const cl_bus_sink *sink = &((cl_composed *)self)->sink;
     sink->servers(sink->self, method, servers, n, code);
 }

@@ -215,6 +215,10 @@ static void on_registered(void *self, uint64_t operation, int code, const char *
     w.registered_code = code;
 }
 
+static void on_servers(void *self, cl_str method, const cl_server *servers, size_t n, int code)
+{
+}
+
 static void on_peer_down(void *self, cl_str id)
 {
     w.peers_down++;
@@ -231,6 +235,7 @@ static void begin(void)
                                      .node_ready = on_ready,
                                      .node_closed = on_node_closed,
                                      .registered = on_registered,
+                                     .servers = on_servers,
                                      .peer_down = on_peer_down,
                                      .closed = on_closed};
     const cl_loop_hooks hooks = {0};
@@ -435,6 +440,11 @@ static void the_first_transport_that_reaches(void)
     CHECK_INT(w.bus->ops->send(w.bus, &node, &e, 1), 0);
     CHECK_INT(w.t[0].sends, 1);
     CHECK_INT(w.t[1].sends, 3);
+    const cl_server found = {CL_STR("s.9"), 1};
+    w.t[0].reach = 0;
+    w.sink.servers(w.sink.self, CL_STR("m"), &found, 1, 0); /* or the directory does */
+    CHECK_INT(w.bus->ops->send(w.bus, &node, &e, 1), 0);
+    CHECK_INT(w.t[1].sends, 4);
     w.bus->ops->close(w.bus);
     CHECK_INT(w.bus->ops->send(w.bus, &node, &e, 1), CLOUDS_ECLOSED);
     end();
