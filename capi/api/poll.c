@@ -27,7 +27,6 @@ static int is_expired(cl_context *context, clouds_event *e, int64_t *now)
 {
     if (!*now) *now = cl_loop_now();
     int64_t left = e->number - *now;
-    e->number = 0;
     e->time_left = left > 0 ? (double)left / 1000 : 0;
     if (left > 0) return 0;
     const cl_command command = {.kind = CL_DO_EXPIRE, .id = e->id};

@@ -52,8 +52,8 @@ static int refused(lua_State *L, lc_state *s, const target *to, int callback)
 static double deadline_of(const lc_request *parent, const lc_context *ctx, double deadline)
 {
     static const double least = 1e-3;
-    if (!parent || parent->ctx == ctx || parent->time_left < 0) return deadline;
-    double left = parent->time_left - (lc_clock() - parent->arrived);
+    if (!parent || parent->ctx == ctx || !parent->due) return deadline;
+    double left = parent->due - lc_clock();
     if (left < least) left = least;
     return deadline > 0 && deadline < left ? deadline : left;
 }

@@ -140,7 +140,6 @@ static int poll_once(lua_State *L, lc_state *s, lc_context *ctx, double timeout)
         ctx->count = count;
     }
     int count = ctx->count;
-    s->now = lc_clock();
     while (ctx->cursor < ctx->count) lc_dispatch(L, s, ctx, &ctx->events[ctx->cursor++]);
     return count;
 }

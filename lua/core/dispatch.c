@@ -132,11 +132,12 @@ static bool push_handler(lua_State *L, lc_state *s, const clouds_event *event)
 
 /* Those before it in this batch may have taken long, or the process was stopped. Nearly always the coarse clock, a
  * third of the price, already says that much is left: it is a tick behind, which is milliseconds. */
-static bool is_late(const lc_state *s, const clouds_event *event)
+static bool is_late(const clouds_event *event)
 {
     static const double behind = 0.1;
-    if (event->time_left < 0 || lc_coarse_clock() + behind - s->now < event->time_left) return false;
-    return lc_clock() - s->now >= event->time_left;
+    double due = (double)event->number / 1000;
+    if (!event->number || lc_coarse_clock() + behind < due) return false;
+    return lc_clock() >= due;
 }
 
 static void on_request(lua_State *L, lc_state *s, lc_context *ctx, const clouds_event *event)
@@ -145,7 +146,7 @@ static void on_request(lua_State *L, lc_state *s, lc_context *ctx, const clouds_
     static const char broken[] = "{\"message\":\"the arguments cannot be taken\",\"code\":\"CLOUDS_INVALID_ARGUMENT\"}";
     static const char late[] =
         "{\"message\":\"the deadline passed before it was started\",\"code\":\"CLOUDS_EXPIRED\"}";
-    if (is_late(s, event)) {
+    if (is_late(event)) {
         refuse(ctx, event->id, late, sizeof late - 1);
         return;
     }

@@ -69,7 +69,7 @@ typedef struct lc_request {
     lc_context *ctx;
     uint64_t id;
     int node; /* the number of the node that serves it */
-    double arrived, time_left;
+    double due; /* by lc_clock; 0: its caller did not say */
     char *text; /* method, then the caller's id; kept for the next request in this place */
     size_t method_len, peer_len, room;
 } lc_request;
@@ -129,7 +129,6 @@ struct lc_state {
     lc_context *contexts;
     double last_context;
     int last_node;
-    double now;
     bool polling, can_block, closed;
     /* Places in the registry. */
     int tasks_ref;   /* weak: coroutine -> its task */

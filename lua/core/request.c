@@ -62,8 +62,7 @@ lc_request *lc_request_new(lua_State *L, lc_state *s, lc_context *ctx, const clo
     request->ctx = ctx;
     request->id = event->id;
     request->node = (int)event->user_data;
-    request->arrived = s->now;
-    request->time_left = event->time_left;
+    request->due = (double)event->number / 1000;
     keep_text(request, event);
     return request;
 }
@@ -394,8 +393,8 @@ static int request_detach(lua_State *L)
 static int request_time_left(lua_State *L)
 {
     lc_request *request = strip_self(L, lc_state_of(L));
-    if (!request || request->time_left < 0) return 0;
-    double left = request->time_left - (lc_clock() - request->arrived);
+    if (!request || !request->due) return 0;
+    double left = request->due - lc_clock();
     lua_pushnumber(L, left > 0 ? left : 0);
     return 1;
 }

@@ -1,4 +1,6 @@
 /* Whole flows through the exported functions, over each bus, in each mode on each side. */
+#include <time.h>
+
 #include "api/kit.h"
 
 static const char *kind, *server_mode, *client_mode;
@@ -73,6 +75,10 @@ static void request_details(void)
     CHECK_STR(e.peer, e.peer_len, clouds_node_id(p.client_node));
     CHECK(e.node == p.server_node);
     CHECK(e.time_left > 3 && e.time_left < 6);
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    double left = (double)e.number / 1000 - ((double)now.tv_sec + (double)now.tv_nsec * 1e-9);
+    CHECK(left > 3 && left <= e.time_left + 0.002); /* whole milliseconds */
     uint64_t request = e.id;
     CHECK_INT(clouds_reply(p.server, request, "[", 1), CLOUDS_EJSON);
     CHECK_INT(clouds_reply(p.server, request, "{}", 2), CLOUDS_EJSON);

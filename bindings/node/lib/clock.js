@@ -12,6 +12,19 @@ function original(fn, name) {
 
 const nextTick = original(process.nextTick, 'nextTick');
 const read = performance.now;
+const hrtime = original(process.hrtime, 'hrtime');
+
+// What the monotonic clock of the machine is ahead of that of this process, in milliseconds. Between two readings the
+// process may be stopped, so the nearest of several counts.
+function readAhead() {
+  let ahead = Infinity;
+  for (let i = 0; i < 5; i++) {
+    const own = read.call(performance),
+      [seconds, rest] = hrtime.call(process);
+    ahead = Math.min(ahead, seconds * 1e3 + rest / 1e6 - own);
+  }
+  return ahead;
+}
 
 module.exports = {
   setTimeout: original(timers.setTimeout, 'setTimeout'),
@@ -21,4 +34,5 @@ module.exports = {
   setImmediate: original(timers.setImmediate, 'setImmediate'),
   nextTick: (...args) => nextTick.apply(process, args),
   now: () => read.call(performance), // milliseconds
+  ahead: readAhead(),
 };

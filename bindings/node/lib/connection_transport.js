@@ -123,7 +123,7 @@ class ConnectionTransport {
 
   onCall({ sender, data }) {
     if (!data || typeof data !== 'object' || typeof data.i !== 'string' || typeof sender !== 'string') return;
-    const request = new Request(this, { sender, id: data.i }, data.m, sender, -1, 0);
+    const request = new Request(this, { sender, id: data.i }, data.m, sender, null);
     const { owner } = this;
     if (Array.isArray(data.a)) owner._scope.runInAsyncScope(() => owner._onRequest(request, data.a));
     else request.reply(failure('CLOUDS_PROTOCOL_ERROR', 'the arguments of a call are an array'), []);

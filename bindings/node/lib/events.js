@@ -7,13 +7,13 @@ const Bridge = require('./bridge');
 const { received, failure, hide, codeOf } = require('./errors');
 const { Request } = require('./request');
 const { uncaught } = require('./util');
-const { now } = require('./clock');
+const { ahead } = require('./clock');
 
 const { READY, RESULT, REQUEST, MESSAGE, UNKNOWN, REGISTERED, UNREGISTERED, SENT, STATUS } = addon.shape.events;
 const { NODE_CLOSED, CONTEXT_CLOSED, BUS_UP, BUS_DOWN, ATTEMPT, LOG } = addon.shape.events;
 const { FIND_SERVER, SAVE_SERVERS, REMOVE_SERVER, CLEAR_SERVERS } = addon.shape.events;
 
-const NUMBERS = addon.shape.EVENT_NUMBERS; // type, code, outcome, id, slot, number, time left, whether it has data
+const NUMBERS = addon.shape.EVENT_NUMBERS; // type, code, outcome, id, slot, number, whether it has data
 const NONE = [];
 const SERVICE_ERROR = codeOf('CLOUDS_SERVICE_ERROR');
 const AS_BEFORE = 0; // the method or the caller of the request before
@@ -76,9 +76,9 @@ function onEvent(bridge, at, peer, method, data, words) {
   if (!node) return undefined;
   switch (type) {
     case MESSAGE:
-      return node._onMessage('m', peer, numbers[at + 7] ? data : undefined);
+      return node._onMessage('m', peer, numbers[at + 6] ? data : undefined);
     case UNKNOWN:
-      return node._onMessage(method, peer, numbers[at + 7] ? data : undefined, words);
+      return node._onMessage(method, peer, numbers[at + 6] ? data : undefined, words);
     case LOG:
       return node._onLog(numbers[at + 5], data);
     case BUS_UP:
@@ -105,8 +105,7 @@ Bridge.prototype.dispatch = function (count, text) {
 };
 
 function dispatch(count, text) {
-  const values = JSON.parse(text),
-    since = now();
+  const values = JSON.parse(text);
   let method, peer; // of the request before
   for (let i = 0, at = 0, v = 0; i < count; i++, at += NUMBERS) {
     const type = numbers[at],
@@ -132,7 +131,8 @@ function dispatch(count, text) {
         if (values[v] !== AS_BEFORE) method = values[v];
         if (values[v + 1] !== AS_BEFORE) peer = values[v + 1];
         v += 3;
-        this.begin(new Request(this, numbers[at + 3], method, peer, numbers[at + 6], since), values[v - 1]);
+        const due = numbers[at + 5] ? numbers[at + 5] - ahead : null;
+        this.begin(new Request(this, numbers[at + 3], method, peer, due), values[v - 1]);
       } else {
         v += 4;
         onEvent(this, at, values[v - 4], values[v - 3], values[v - 2], values[v - 1]);

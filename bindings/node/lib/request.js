@@ -8,20 +8,19 @@ const { fault } = require('./faults');
 
 /** The request being served: `this` of its handler. */
 class Request {
-  // `timeLeft` in seconds at the time `since` in milliseconds; < 0 is not known.
-  constructor(transport, id, method, caller, timeLeft, since) {
+  // `due`: when the caller gives up, in milliseconds of clock.now; null is not known.
+  constructor(transport, id, method, caller, due) {
     this.transport = transport;
     this.id = id;
     this.method = method;
     this.caller = caller;
-    this.until = timeLeft < 0 ? null : timeLeft;
-    this.since = since;
+    this.due = due;
     this.answered = false;
   }
 
   /** Seconds until the caller gives up; null when it did not say. */
   timeLeft() {
-    return this.until === null ? null : Math.max(0, this.until - (clock.now() - this.since) / 1000);
+    return this.due === null ? null : Math.max(0, (this.due - clock.now()) / 1000);
   }
 
   /** May it still be answered? Not when it was, when its caller has given up, or when the node has left. */

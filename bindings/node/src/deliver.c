@@ -62,8 +62,7 @@ static void add_numbers(double *to, const clouds_event *e)
     to[3] = (double)e->id;
     to[4] = (double)e->user_data;
     to[5] = (double)e->number;
-    to[6] = e->time_left;
-    to[7] = e->data_len > 0;
+    to[6] = e->data_len > 0;
 }
 
 /* The numbers and the texts of up to n events, the latter as one JSON array; how many they are, or 0 without memory. */

@@ -22,8 +22,8 @@
 #include <stdint.h>
 #include <uv.h>
 
-/* Of one record in the array of events: type, code, outcome, id, user data, number, time left, whether it has data. */
-enum { ADDON_BATCH = 1024, ADDON_EVENT_NUMBERS = 8 };
+/* Of one record in the array of events: type, code, outcome, id, user data, number, whether it has data. */
+enum { ADDON_BATCH = 1024, ADDON_EVENT_NUMBERS = 7 };
 
 /* Of one order: kind, id (of a call its parent's at first), timeout (then the code), deadline, retries, user data,
  * flags. */

@@ -63,7 +63,8 @@ class Request:
         self.id = event.id
         self._owner, self._context = owner, context
         self._arrived = time.monotonic()
-        self._until = self._arrived + event.time_left if event.time_left >= 0 else None
+        # The same clock: whenever the process was stopped, nothing is taken for fresh.
+        self._until = event.number / 1000 if event.number else None
         self._open, self._detached = True, False
 
     @property

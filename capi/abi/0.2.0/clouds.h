@@ -309,7 +309,8 @@ enum clouds_event_type {
     CLOUDS_EVENT_RESULT = 2,      /* a call completed: id, code, outcome, method, data (JSON array: all the values that the
                                      service gave, none too; what a language's call gives of them: docs/BINDINGS.md),
                                      error, peer (the server of the last attempt; empty: none) */
-    CLOUDS_EVENT_REQUEST = 3,     /* a call for a method of ours: id to answer to, method, data (JSON array), peer */
+    CLOUDS_EVENT_REQUEST = 3,     /* a call for a method of ours: id to answer to, method, data (JSON array), peer, time_left,
+                                 number (milliseconds of CLOCK_MONOTONIC when the caller gives up; 0: not known) */
     CLOUDS_EVENT_MESSAGE = 4,     /* a message for a node of ours: peer, data (JSON value, or empty when left out) */
     CLOUDS_EVENT_UNKNOWN = 5,     /* a message of another type: method (its type), peer, data, error (raw) */
     CLOUDS_EVENT_REGISTERED = 6,  /* clouds_node_register ended: id, code, method, number (1: it failed for now, and goes on
@@ -354,8 +355,9 @@ typedef struct clouds_event {
     uint64_t user_data;  /* RESULT, FIND_SERVER, ATTEMPT: that of clouds_call_options; operations: that of
                             clouds_operation_options; else, and where it is 0, the node option user_data, or 0 */
     int64_t number;      /* see the type */
-    double time_left;    /* CLOUDS_EVENT_REQUEST: seconds until the caller gives up; < 0: not known. It has no
-                            meaning for other types */
+    double time_left;    /* CLOUDS_EVENT_REQUEST: seconds until the caller gives up, when the event was handed out (a
+                            process that may be stopped looks at number); < 0: not known. It has no meaning for
+                            other types */
     uint64_t sequence;   /* 0 in this version */
     clouds_node *node;   /* the node of ours it concerns; NULL for events of the context */
     void *owned;         /* what clouds_event_release frees; NULL: nothing */
