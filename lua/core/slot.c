@@ -170,26 +170,38 @@ static void wake(lua_State *L, lc_state *s, lc_slot *slot, int values)
     lua_pop(L, 1);
 }
 
-/* callback(error, values ...): a failure is nil and the error at the top. */
+/* callback(error, values ...): a failure is nil and the error at the top. The slot is given back before the task is
+ * made: what allocates may run finalisers, which may move the slots. */
 static void call_back(lua_State *L, lc_state *s, lc_slot *slot, int values)
 {
     int first = lua_gettop(L) - values + 1;
     bool failed = lc_is_failure(L, s, first, values);
     lc_handle scope = slot->scope;
-    lc_task *task = lc_task_begin(L, s);
-    take_anchored(task->co, slot);
-    if (failed) lua_remove(L, first);
-    else lua_pushnil(task->co);
+    take_anchored(L, slot);
+    lua_insert(L, first);
     lc_request_hold(s, scope);
     release(L, s, slot, false);
-    lc_task_start(L, s, task, LC_TASK_PLAIN, scope, failed ? 1 : values);
+    lc_task *task = lc_task_begin(L, s);
+    if (failed) {
+        lua_remove(L, first + 1);
+    } else {
+        lua_pushnil(L);
+        lua_insert(L, first + 1);
+    }
+    lc_task_start(L, s, task, LC_TASK_PLAIN, scope, failed ? 2 : values + 2);
     lc_request_drop(s, scope);
 }
 
-/* No coroutine waits yet, or a main chunk does: the values are kept. */
+/* No coroutine waits yet, or a main chunk does: the values are kept. Finalisers as above. */
 static void keep(lua_State *L, lc_state *s, lc_slot *slot, int values)
 {
+    lc_handle handle = lc_slot_handle(s, slot);
     lua_State *box = lua_newthread(L);
+    slot = lc_slot_find(s, handle);
+    if (!slot || slot->state != LC_SLOT_OPEN) {
+        lua_pop(L, values + 1);
+        return;
+    }
     unbind(L, s, slot);
     slot->state = LC_SLOT_DONE;
     slot->co = box;

@@ -18,6 +18,38 @@ local function settle()
   end
 end
 
+-- Calls fn in a finaliser, where the core next allocates in `run`.
+local function finalised_in(fn, run)
+  collectgarbage()
+  collectgarbage("stop")
+  local pause, stepmul = collectgarbage("setpause", 100), collectgarbage("setstepmul", 0)
+  local proxy = newproxy(true)
+  getmetatable(proxy).__gc = fn
+  proxy = nil -- luacheck: ignore 311
+  collectgarbage("restart")
+  run()
+  collectgarbage("setpause", pause)
+  collectgarbage("setstepmul", stepmul)
+end
+
+t.test("a finaliser that waits for much moves nothing that is at work", function()
+  local core = require("clouds.core")
+  local handle, more = core.slot(), {}
+  finalised_in(function()
+    for i = 1, 20000 do
+      more[i] = core.slot()
+    end
+  end, function()
+    core.wake(handle, "kept", 7)
+  end)
+  t.is(#more, 20000)
+  t.ok(core.done(handle))
+  t.is({ core.wait(handle) }, { "kept", 7 })
+  for _, each in ipairs(more) do
+    core.drop(each)
+  end
+end)
+
 local server = clouds.server({ url = t.url })
 assert(server:register("echo", function(...)
   return ...
