@@ -156,7 +156,7 @@ static void lock_came(redis_directory *d, redis_node *node, const cl_reply *repl
         return;
     }
     node->tries = 0;
-    if (!node->is_last || !waits(d, node)) lose(d, node);
+    if (!node->is_last || node->draining || !waits(d, node)) lose(d, node);
 }
 
 static void decide(redis_directory *d, redis_node *node)

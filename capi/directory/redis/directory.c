@@ -343,6 +343,7 @@ static void drain(cl_directory *base, void *handle)
     redis_node *node = cl_redis_node_of(d, handle);
     if (!node || node->draining) return;
     node->draining = 1;
+    cl_redis_claim_end(d, node);
     cl_redis_unregister_all(d, node);
 }
 
@@ -361,7 +362,6 @@ static int leave(cl_directory *base, void *handle)
     node->leaving = 1;
     node->subscribed = node->listening = 0;
     if (node->timer) cl_loop_timer_stop(node->timer);
-    cl_redis_claim_end(d, node);
     if (node->refs > 0) return CL_PENDING;
     gone(d, node);
     return 0;

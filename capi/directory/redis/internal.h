@@ -152,7 +152,7 @@ int cl_redis_receive_announcements(redis_directory *d);
 void cl_redis_claim_prepare(redis_directory *d);
 /* Asks for the id of a node that is subscribed. */
 void cl_redis_claim(redis_directory *d, redis_node *node);
-/* The node leaves: what it holds while it asks is let go. */
+/* The node drains: what it holds while it asks is let go. */
 void cl_redis_claim_end(redis_directory *d, redis_node *node);
 /* The text of a record; "" without memory. */
 cl_str cl_redis_record(redis_directory *d, const redis_node *node);
