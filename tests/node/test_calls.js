@@ -413,7 +413,7 @@ test('onRetry runs before every attempt and gives its arguments', async () => {
 });
 
 test("the node's retry counts with onRetry as well", async () => {
-  const retrying = clouds.createClient({ url: 'inproc:retry', timeout: 0.05, retry: 2 });
+  const retrying = clouds.createClient({ url: 'inproc:retry', timeout: 0.5, retry: 2 });
   let attempts = 0;
   const onRetry = (go) => go(attempts++);
   await assert.rejects(retrying.bindP('nobody', { onRetry })(), { code: 'CLOUDS_NO_AVAILABLE_SERVER' });
@@ -437,7 +437,7 @@ test('the pause before a next attempt ends with the node and with the signal, an
   let attempts = 0;
   const thrown = node.bindP('nobody', {
     retry: 3,
-    timeout: 0.01,
+    timeout: 0.5,
     onRetry(go) {
       if (attempts++) throw new Error('mine');
       go();

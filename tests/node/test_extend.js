@@ -193,7 +193,7 @@ test("a connection of one's own carries the protocol", async () => {
   assert.deepStrictEqual([got[0].message, got[0].code, got[0].x, got[1]], ['boom', 'E', 1, 'beside']);
   await assert.rejects(client.call('not.there', [], { server: server.id }), { message: 'service handler not found' });
 
-  const retrying = clouds.createClient({ connection: new Connection(bus), timeout: 0.05, retry: 2 });
+  const retrying = clouds.createClient({ connection: new Connection(bus), timeout: 0.5, retry: 2 });
   let looks = 0;
   retrying._setHandler('find_one_server', (method, callback) => {
     looks++;
