@@ -339,7 +339,8 @@ static void pause_on(cl_call *call, int64_t now)
 void cl_attempt_failed(cl_call *call, int code, int64_t now)
 {
     int rule = clouds_retry_rule(code);
-    int64_t start = rule == CLOUDS_RETRY_NOW ? now : now + call->timeout;
+    /* An attempt has its time, whether it fails early or late in it, so each that the caller allows finds a place. */
+    int64_t start = rule == CLOUDS_RETRY_NOW || call->until < now ? now : call->until;
     if (rule == CLOUDS_RETRY_NO || call->retries == 0 || start >= call->deadline) {
         cl_call_fail(call, code);
         return;

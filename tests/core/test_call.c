@@ -196,6 +196,23 @@ static void no_server_is_retried_later(void)
     fake_end(&f);
 }
 
+/* An attempt that waits its whole time for a list costs the next one nothing. */
+static void slow_lists_leave_all_retries(void)
+{
+    fake f = {0};
+    fake_start(&f);
+    int64_t start = f.now;
+    uint64_t id = fake_call_spec(&f, (cl_call_spec){.retries = 2});
+    fake_servers(&f, "m", "");
+    fake_advance(&f, 5999);
+    CHECK_INT(fake_results(&f, id), 0);
+    fake_advance(&f, 2);
+    CHECK_INT(fake_result(&f, id)->e.code, CLOUDS_ENOSERVER);
+    CHECK_INT(fake_result(&f, id)->at - start, 6000);
+    CHECK_INT(cl_core_counters(f.core)[CL_COUNT_RETRIES], 2);
+    fake_end(&f);
+}
+
 /* Nobody announces an npm server, so a long pause looks for one: after a second, and then ever more seldom. */
 static void a_long_pause_looks_for_servers(void)
 {
@@ -761,6 +778,7 @@ int main(void)
     RUN(auto_clean_is_an_option);
     RUN(removal_can_be_taken_over);
     RUN(no_server_is_retried_later);
+    RUN(slow_lists_leave_all_retries);
     RUN(a_long_pause_looks_for_servers);
     RUN(a_server_that_comes_up_ends_the_wait);
     RUN(a_shunned_server_ends_no_pause);
