@@ -501,7 +501,7 @@ enum clouds_call_flags {
 };
 
 /* Per-call options; zero means the node's default. Members are added at the end only. What this version cannot do yet
- * (those below `server_len`, but for `error`) has its place here, and is CLOUDS_ENOTSUP when it is used. */
+ * (those that say "later") has its place here, and is CLOUDS_ENOTSUP when it is used. */
 typedef struct clouds_call_options {
     uint32_t size;       /* sizeof(clouds_call_options) */
     uint32_t flags;      /* enum clouds_call_flags */
