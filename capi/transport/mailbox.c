@@ -53,6 +53,7 @@ struct mailbox {
     exchange *exchange;
     cl_waker *waker;
     cl_buf box;   /* under the lock */
+    int gone_n;   /* unread frames that say that a node is gone; under the lock */
     int woken;    /* it was woken for what lies in the box; under the lock */
     int detached; /* its loop is gone; under the lock */
     cl_list_node endpoints;
@@ -151,7 +152,9 @@ static int post(mailbox *m, const cl_envelope *e, size_t *most)
     pthread_mutex_lock(&x->lock);
     const endpoint *there = cl_strmap_get(&x->nodes, e->to);
     int code = CLOUDS_ENOSERVER;
-    if (there) {
+    if (m->gone_n && e->type == CL_CALL) { /* its end may be unread: the next node of that id would pay for it */
+        code = CLOUDS_EUNREACHABLE;
+    } else if (there) {
         mailbox *to = there->box;
         size_t room = e->type == CL_RESULT ? to->limits.write_hard : to->limits.write_soft;
         *most = to->limits.message;
@@ -171,7 +174,7 @@ static void post_gone(mailbox *m, cl_str id)
     CL_LIST_EACH(it, &m->exchange->members)
     {
         mailbox *to = CL_OWNER(it, mailbox, place);
-        if (to->box.len <= to->limits.write_hard) put(to, m, &e);
+        if (to->box.len <= to->limits.write_hard && put(to, m, &e) == 0) to->gone_n++;
     }
     pthread_mutex_unlock(&m->exchange->lock);
 }
@@ -297,6 +300,9 @@ static void on_frame(mailbox *m, cl_envelope *e)
 {
     const cl_transport_sink *sink = &m->sink;
     if (e->type == FRAME_GONE) {
+        pthread_mutex_lock(&m->exchange->lock);
+        m->gone_n--;
+        pthread_mutex_unlock(&m->exchange->lock);
         sink->peer_lost(sink->self, e->from, 1);
         return;
     }

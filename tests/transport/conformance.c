@@ -345,6 +345,35 @@ static void who_is_closed_is_reached_no_more(void)
     end(&a);
 }
 
+/* A node that comes back under its id is another one: what it gets is not lost by the end of the one before. */
+static void the_end_of_one_is_not_that_of_the_next(void)
+{
+    side a, b;
+    start(&a, &node_a, "s.1");
+    start(&b, &node_b, "c.1");
+    a.answers = 1;
+    call(&b, "c.1", "s.1", "[1]", 5);
+    UNTIL2(&a, &b, b.envelopes == 1);
+    a.t->ops->drain(a.t, &node_a);
+    a.t->ops->close_node(a.t, &node_a, 1);
+    UNTIL(&a, a.node_closed == 1);
+    a.node_closed = a.opened = 0;
+    cl_address at, addresses[CL_NODE_ADDRESSES];
+    size_t n = 0;
+    on_locate(&a, CL_STR("s.1"), &at);
+    if (a.t->ops->open(a.t, &node_a, CL_STR("s.1"), &at, addresses, &n) == CL_PENDING) UNTIL(&a, a.opened);
+    int before = a.envelopes;
+    for (uint64_t token = 6; a.envelopes == before && token < 2000; token++) {
+        int lost = b.lost;
+        call(&b, "c.1", "s.1", "[2]", token);
+        for (int i = 0; i < 20; i++) cl_loop_run((i % 2 ? &a : &b)->loop, 1);
+        if (a.envelopes > before) CHECK_INT(b.lost, lost);
+    }
+    CHECK_INT(a.envelopes, before + 1);
+    end(&b);
+    end(&a);
+}
+
 int main(void)
 {
     folder_begin();
@@ -358,6 +387,7 @@ int main(void)
         RUN(too_much_is_refused_at_once);
         RUN(what_was_accepted_is_written_before_the_end);
         RUN(who_is_closed_is_reached_no_more);
+        RUN(the_end_of_one_is_not_that_of_the_next);
     }
     test_redis_stop(&server);
     return folder_end();
