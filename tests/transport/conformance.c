@@ -7,9 +7,10 @@
 #include "net/loop.h"
 #include "redis/client.h"
 #include "support/redis.h"
+#include "support/until.h"
 #include "transport/transport.h"
 
-enum { BOUND_MS = 20000, MANY = 200 };
+enum { MANY = 200 };
 
 /* One context: a loop, a transport, and what its sink was told. */
 typedef struct side {
@@ -159,17 +160,6 @@ static void turn(void *self)
     if (s->d && s->d->has_work) s->d->ops->flush(s->d);
     if (s->t && s->t->has_work) s->t->ops->flush(s->t);
 }
-
-#define UNTIL2(a, b, condition)                                                                                        \
-    do {                                                                                                               \
-        side *until_sides[] = {a, b};                                                                                  \
-        int64_t until_end = cl_loop_now() + BOUND_MS;                                                                  \
-        while (!(condition) && cl_loop_now() < until_end)                                                              \
-            for (int until_i = 0; until_i < 2; until_i++)                                                              \
-                if (until_sides[until_i]) cl_loop_run(until_sides[until_i]->loop, 1);                                  \
-        CHECK(condition);                                                                                              \
-    } while (0)
-#define UNTIL(a, condition) UNTIL2(a, NULL, condition)
 
 static void start(side *s, void *node, const char *id)
 {
