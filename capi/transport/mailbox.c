@@ -19,7 +19,7 @@
 #include "proto/limits.h"
 #include "transport/transport.h"
 
-enum { FRAME_GONE = 'X' }; /* between mailboxes only */
+enum { FRAME_GONE = 'X' }; /* between mailboxes only; its deadline: how many nodes have gone, it included */
 
 typedef struct exchange {
     cl_list_node place;
@@ -27,6 +27,7 @@ typedef struct exchange {
     int members_n;
     cl_list_node members;
     cl_strmap nodes; /* by id, to endpoint */
+    int64_t ends;    /* how many nodes have gone; under the lock */
     char name[];
 } exchange;
 
@@ -38,6 +39,7 @@ typedef struct endpoint {
     void *node;
     mailbox *box;
     cl_str id;
+    int64_t ends_before; /* how many nodes had gone when it began to listen; under the lock */
     int listens;
     int closing;
     char text[];
@@ -54,6 +56,7 @@ struct mailbox {
     cl_waker *waker;
     cl_buf box;   /* under the lock */
     int gone_n;   /* unread frames that say that a node is gone; under the lock */
+    int64_t ends; /* the last such frame that was read: which end of a node it told of; under the lock */
     int woken;    /* it was woken for what lies in the box; under the lock */
     int detached; /* its loop is gone; under the lock */
     cl_list_node endpoints;
@@ -101,6 +104,7 @@ static int join(mailbox *m, const char *name)
         x->members_n++;
         pthread_mutex_lock(&x->lock);
         cl_list_append(&x->members, &m->place);
+        m->ends = x->ends;
         pthread_mutex_unlock(&x->lock);
     }
     pthread_mutex_unlock(&exchanges_lock);
@@ -145,6 +149,12 @@ static int is_too_big(const cl_limits *from, const cl_limits *to, const cl_envel
     return stricter && cl_frame_check(e, to->json) == CLOUDS_ETOOBIG;
 }
 
+/* The node may be the next one of an id whose end is still unread: what it is asked now would be lost by that end. */
+static int may_follow_another(const mailbox *m, const endpoint *there)
+{
+    return m->gone_n && there->ends_before > m->ends;
+}
+
 /* CLOUDS_ENOSERVER: nobody there. Too big: over the limits of who reads the mailbox; *most is what that takes. */
 static int post(mailbox *m, const cl_envelope *e, size_t *most)
 {
@@ -152,7 +162,7 @@ static int post(mailbox *m, const cl_envelope *e, size_t *most)
     pthread_mutex_lock(&x->lock);
     const endpoint *there = cl_strmap_get(&x->nodes, e->to);
     int code = CLOUDS_ENOSERVER;
-    if (m->gone_n && e->type == CL_CALL) { /* its end may be unread: the next node of that id would pay for it */
+    if (there && e->type == CL_CALL && may_follow_another(m, there)) {
         code = CLOUDS_EUNREACHABLE;
     } else if (there) {
         mailbox *to = there->box;
@@ -169,8 +179,9 @@ static int post(mailbox *m, const cl_envelope *e, size_t *most)
 /* Behind a full mailbox that nobody reads, a context learns it late: by its calls' timeouts. */
 static void post_gone(mailbox *m, cl_str id)
 {
-    const cl_envelope e = {.type = FRAME_GONE, .from = id};
+    cl_envelope e = {.type = FRAME_GONE, .from = id};
     pthread_mutex_lock(&m->exchange->lock);
+    e.deadline = ++m->exchange->ends;
     CL_LIST_EACH(it, &m->exchange->members)
     {
         mailbox *to = CL_OWNER(it, mailbox, place);
@@ -185,6 +196,7 @@ static int listen_for(mailbox *m, endpoint *e)
 {
     pthread_mutex_lock(&m->exchange->lock);
     int code = cl_strmap_get(&m->exchange->nodes, e->id) ? CLOUDS_EEXIST : cl_strmap_put(&m->exchange->nodes, e->id, e);
+    e->ends_before = m->exchange->ends;
     pthread_mutex_unlock(&m->exchange->lock);
     e->listens = code == 0;
     return code;
@@ -302,6 +314,7 @@ static void on_frame(mailbox *m, cl_envelope *e)
     if (e->type == FRAME_GONE) {
         pthread_mutex_lock(&m->exchange->lock);
         m->gone_n--;
+        m->ends = e->deadline;
         pthread_mutex_unlock(&m->exchange->lock);
         sink->peer_lost(sink->self, e->from, 1);
         return;

@@ -240,7 +240,7 @@ static int message(side *s, const char *from, const char *to, int number, uint64
     return s->t->ops->send(s->t, s->node, &e, token);
 }
 
-static int node_a, node_b;
+static int node_a, node_b, node_c;
 
 /* ---- what is asked of each */
 
@@ -364,6 +364,28 @@ static void the_end_of_one_is_not_that_of_the_next(void)
     end(&a);
 }
 
+/* That a node has ended, told or not yet, concerns nobody who calls another. */
+static void the_end_of_another_hinders_nobody(void)
+{
+    side a, b, c;
+    start(&a, &node_a, "s.1");
+    start(&b, &node_b, "c.1");
+    start(&c, &node_c, "s.2");
+    a.answers = 1;
+    CHECK_INT(call(&b, "c.1", "s.1", "[1]", 5), 0);
+    UNTIL2(&a, &b, b.envelopes == 1);
+    c.t->ops->drain(c.t, &node_c);
+    c.t->ops->close_node(c.t, &node_c, 1);
+    UNTIL(&c, c.node_closed == 1);
+    CHECK_INT(call(&b, "c.1", "s.1", "[2]", 6), 0);
+    UNTIL2(&a, &b, b.envelopes == 2);
+    end(&c);
+    CHECK_INT(call(&b, "c.1", "s.1", "[3]", 7), 0);
+    UNTIL2(&a, &b, b.envelopes == 3);
+    end(&b);
+    end(&a);
+}
+
 int main(void)
 {
     folder_begin();
@@ -378,6 +400,7 @@ int main(void)
         RUN(what_was_accepted_is_written_before_the_end);
         RUN(who_is_closed_is_reached_no_more);
         RUN(the_end_of_one_is_not_that_of_the_next);
+        RUN(the_end_of_another_hinders_nobody);
     }
     test_redis_stop(&server);
     return folder_end();
