@@ -51,8 +51,8 @@ extern "C" {
 /* ---- Versions -------------------------------------------------------------------------------------------------- */
 
 /* The version of this header, as text and as one number, major * 1000000 + minor * 1000 + patch. */
-#define CLOUDS_VERSION "0.2.0"
-#define CLOUDS_VERSION_NUMBER 2000
+#define CLOUDS_VERSION "0.3.0"
+#define CLOUDS_VERSION_NUMBER 3000
 
 /* The version of the library that is running, for example "0.2.0". Static. Thread: any. Since 0.1. */
 CLOUDS_API const char *clouds_version(void);

@@ -3,8 +3,8 @@ from ctypes import CFUNCTYPE, POINTER, Structure, c_char_p, c_double, c_int, c_i
 from ctypes import c_uint32, c_uint64, c_void_p
 from typing import Any, Dict, Tuple
 
-VERSION = "0.2.0"
-VERSION_NUMBER = 2000
+VERSION = "0.3.0"
+VERSION_NUMBER = 3000
 
 CLOUDS_OUTCOME_OK = 0
 CLOUDS_OUTCOME_APP_ERROR = 1

@@ -1,0 +1,609 @@
+/* clouds.h - services and calls over processes and machines, by name.
+ *
+ * This file is the authoritative description of libclouds. It is plain C99,
+ * loads in C++, and after the preprocessor in LuaJIT's ffi.cdef and pycparser.
+ *
+ * Conventions, valid for every function unless its comment differs
+ *
+ *   Result     0 (or a count) on success, a negative CLOUDS_E* on failure. After a failure clouds_last_error() of the
+ *              same thread has the words. Out parameters come last and are untouched on failure.
+ *   Text       Pointer and length, UTF-8, no terminating NUL needed. Values are JSON text.
+ *   Errors     The `error` of an event that failed is a JSON object with "message", "code" (the name, as in the table
+ *              below) and, where they exist, "method", "server", "node", "cluster", "size" and "limit"; what a service
+ *              answered itself (CLOUDS_EAPP) is passed on as it is. Other members may come: ignore them.
+ *              `Errors:` lists what a function can give. Every function that takes a context or a node can also give
+ *              CLOUDS_EBUSY (from inside a hook), CLOUDS_EFORK (see below) and, in inline mode, CLOUDS_ETHREAD.
+ *   Ownership  What you pass in is borrowed for the time of the call, and copied if it is kept. What an event points to
+ *              lives until the next poll on that context, or lies in memory of yours (clouds_poll_into, clouds_wait_into,
+ *              clouds_wait_any_into). Handles have a named destructor that takes NULL.
+ *   Time       Seconds, as double. A negative timeout of clouds_poll and clouds_wait means "for ever".
+ *   Ids        A call, a request, a question and an operation are uint64_t, never 0, below 2^53 and never reused in the
+ *              life of a context. A stale id is CLOUDS_ESTALE, never a crash.
+ *   Records    Structs that grow, at their end only. Every member has the same offset on all machines of one word size, and
+ *              there is no padding. What a record has beyond what you know is left alone, or zero.
+ *   Threads    In thread mode every function may be called from every thread at any time (polling: by one thread at a
+ *              time, a second gets CLOUDS_ETHREAD). In inline mode a context and its nodes are used by one thread at a
+ *              time, not always the same; a second that comes meanwhile gets CLOUDS_ETHREAD, and nothing is done.
+ *              "Thread: by mode." is this rule; "Thread: any." is every thread at any time, in both modes.
+ *   Callbacks  There are none, but for the log and allocator hooks. A hook may not call back into the library (it gets
+ *              CLOUDS_EBUSY); everything else reaches you as an event.
+ *   Signals    No signal ends clouds_poll or clouds_wait, whatever its handler returns. A handler may call clouds_wakeup, and
+ *              nothing else of the library. So a thread that must look for signals, or end with its program, waits in
+ *              slices, or polls and is woken.
+ *   Fork       After fork() the child may only destroy what it inherited; all else is CLOUDS_EFORK.
+ */
+#ifndef CLOUDS_H
+#define CLOUDS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(CLOUDS_BUILD)
+#define CLOUDS_API __attribute__((visibility("default")))
+#else
+#define CLOUDS_API
+#endif
+
+/* ---- Versions -------------------------------------------------------------------------------------------------- */
+
+/* The version of this header, as text and as one number, major * 1000000 + minor * 1000 + patch. */
+#define CLOUDS_VERSION "0.3.0"
+#define CLOUDS_VERSION_NUMBER 3000
+
+/* The version of the library that is running, for example "0.2.0". Static. Thread: any. Since 0.1. */
+CLOUDS_API const char *clouds_version(void);
+
+/* The same as one number, as CLOUDS_VERSION_NUMBER. Thread: any. Since 0.1. */
+CLOUDS_API uint32_t clouds_version_number(void);
+
+/* One member of one public record. All text is static. */
+typedef struct clouds_layout_info {
+    uint32_t size;        /* set by the caller: sizeof(clouds_layout_info) */
+    uint32_t record_size; /* the size of the whole record */
+    uint32_t offset;      /* where the member begins in it */
+    uint32_t length;      /* the size of the member */
+    const char *record;   /* "clouds_event", ... */
+    const char *member;   /* its name */
+    const char *kind;     /* "uint32", "int32", "uint64", "int64", "double", "size" (size_t), "text" (const char *),
+                             "bytes" (const void *), "room" (char *), "pointer" (void *) or "handle" (a pointer to an
+                             opaque type) */
+} clouds_layout_info;
+
+/* Describes member number `index`, from 0, of all public records in `out`, as the library was built with them: for a
+ * binding that checks its own declarations. The members of a record follow each other, in their order. Later versions
+ * have more, at the end of a record. Errors: CLOUDS_EINVAL (past the last, or the size is wrong). Thread: any.
+ * Since 0.2. */
+CLOUDS_API int clouds_layout(uint32_t index, clouds_layout_info *out);
+
+/* 1 when this library has the feature called `name` ("redis", "local", "inproc", "thread", ...), else 0; NULL is 0.
+ * Errors: none. Thread: any. Since 0.1. */
+CLOUDS_API int clouds_has_feature(const char *name);
+
+/* ---- Errors and outcomes --------------------------------------------------------------------------------------- */
+
+/* How an operation ended. Every error code belongs to exactly one of these. */
+enum clouds_outcome {
+    CLOUDS_OUTCOME_OK = 0,        /* it worked */
+    CLOUDS_OUTCOME_APP_ERROR = 1, /* the service ran and answered with an error of its own */
+    CLOUDS_OUTCOME_NOT_DONE = 2,  /* guaranteed not executed: safe to repeat */
+    CLOUDS_OUTCOME_UNKNOWN = 3    /* it left this process and no answer came: it may have been executed */
+};
+
+/* Every error: symbol, number, outcome, name on the wire and in every language, text. */
+#define CLOUDS_ERRORS(X) \
+    X(CLOUDS_EINVAL, -1, CLOUDS_OUTCOME_NOT_DONE, "CLOUDS_INVALID_ARGUMENT", "invalid argument") \
+    X(CLOUDS_ENOMEM, -2, CLOUDS_OUTCOME_NOT_DONE, "CLOUDS_OUT_OF_MEMORY", "out of memory") \
+    X(CLOUDS_ECLOSED, -3, CLOUDS_OUTCOME_NOT_DONE, "CLOUDS_CLOSED", "closed") \
+    X(CLOUDS_ESTALE, -4, CLOUDS_OUTCOME_NOT_DONE, "CLOUDS_STALE_ID", "no such id, or it is finished") \
+    X(CLOUDS_EHANDLE, -5, CLOUDS_OUTCOME_NOT_DONE, "CLOUDS_BAD_HANDLE", "not a live handle of this kind") \
+    X(CLOUDS_ETHREAD, -6, CLOUDS_OUTCOME_NOT_DONE, "CLOUDS_WRONG_THREAD", "the context is in use by another thread") \
+    X(CLOUDS_EBUSY, -7, CLOUDS_OUTCOME_NOT_DONE, "CLOUDS_REENTERED", "called from inside a hook or during another call") \
+    X(CLOUDS_EFORK, -8, CLOUDS_OUTCOME_NOT_DONE, "CLOUDS_AFTER_FORK", "the context was created before fork()") \
+    X(CLOUDS_ELIMIT, -9, CLOUDS_OUTCOME_NOT_DONE, "CLOUDS_LIMIT_REACHED", "a queue or limit is full") \
+    X(CLOUDS_ETOOBIG, -10, CLOUDS_OUTCOME_NOT_DONE, "CLOUDS_TOO_BIG", "larger than the limit") \
+    X(CLOUDS_EJSON, -11, CLOUDS_OUTCOME_NOT_DONE, "CLOUDS_INVALID_JSON", "not valid JSON") \
+    X(CLOUDS_EURL, -12, CLOUDS_OUTCOME_NOT_DONE, "CLOUDS_INVALID_URL", "not a valid clouds URL") \
+    X(CLOUDS_EOPTION, -13, CLOUDS_OUTCOME_NOT_DONE, "CLOUDS_INVALID_OPTION", "unknown option, or a value it cannot take") \
+    X(CLOUDS_ETIMEOUT, -14, CLOUDS_OUTCOME_UNKNOWN, "CLOUDS_CALL_SERVICE_TIMEOUT", "timeout") \
+    X(CLOUDS_ENOSERVER, -15, CLOUDS_OUTCOME_NOT_DONE, "CLOUDS_NO_AVAILABLE_SERVER", "no available server") \
+    X(CLOUDS_EAPP, -16, CLOUDS_OUTCOME_APP_ERROR, "CLOUDS_SERVICE_ERROR", "the service answered with an error") \
+    X(CLOUDS_ENOMETHOD, -17, CLOUDS_OUTCOME_NOT_DONE, "CLOUDS_NO_SUCH_METHOD", "service handler not found") \
+    X(CLOUDS_EEXPIRED, -18, CLOUDS_OUTCOME_NOT_DONE, "CLOUDS_EXPIRED", "the deadline passed before it was sent") \
+    X(CLOUDS_EUNREACHABLE, -19, CLOUDS_OUTCOME_NOT_DONE, "CLOUDS_UNREACHABLE", "not connected") \
+    X(CLOUDS_ELOST, -20, CLOUDS_OUTCOME_UNKNOWN, "CLOUDS_CONNECTION_LOST", "the connection was lost before the answer") \
+    X(CLOUDS_ECANCELED, -21, CLOUDS_OUTCOME_UNKNOWN, "CLOUDS_CANCELED", "canceled") \
+    X(CLOUDS_EOVERLOAD, -22, CLOUDS_OUTCOME_NOT_DONE, "CLOUDS_OVERLOADED", "the server is busy") \
+    X(CLOUDS_EDRAINING, -23, CLOUDS_OUTCOME_NOT_DONE, "CLOUDS_DRAINING", "the server is stopping") \
+    X(CLOUDS_EREDIS, -24, CLOUDS_OUTCOME_NOT_DONE, "CLOUDS_REDIS_ERROR", "Redis answered with an error") \
+    X(CLOUDS_EAUTH, -25, CLOUDS_OUTCOME_NOT_DONE, "CLOUDS_AUTH_FAILED", "authentication failed") \
+    X(CLOUDS_EPROTO, -26, CLOUDS_OUTCOME_UNKNOWN, "CLOUDS_PROTOCOL_ERROR", "the peer broke the protocol") \
+    X(CLOUDS_ESYSTEM, -27, CLOUDS_OUTCOME_NOT_DONE, "CLOUDS_SYSTEM_ERROR", "a system call failed") \
+    X(CLOUDS_ENOTSUP, -28, CLOUDS_OUTCOME_NOT_DONE, "CLOUDS_NOT_SUPPORTED", "not supported here") \
+    X(CLOUDS_EEXIST, -29, CLOUDS_OUTCOME_NOT_DONE, "CLOUDS_EXISTS", "exists already")
+
+#define CLOUDS_ERROR_ENUM_(symbol, number, outcome, name, text) symbol = number,
+enum clouds_error { CLOUDS_ERRORS(CLOUDS_ERROR_ENUM_) CLOUDS_OK = 0 };
+#undef CLOUDS_ERROR_ENUM_
+
+/* The text of the error `code`, "unknown error" for a number that is none. Never NULL, static. Thread: any. Since
+ * 0.1. */
+CLOUDS_API const char *clouds_strerror(int code);
+
+/* The name of the error `code`, as in the table above ("CLOUDS_OK" for 0, "CLOUDS_E?" for a number that is none).
+ * Never NULL, static. Thread: any. Since 0.1. */
+CLOUDS_API const char *clouds_err_name(int code);
+
+/* The outcome that `code` belongs to, an enum clouds_outcome; CLOUDS_OUTCOME_UNKNOWN for a number that is none.
+ * Errors: none. Thread: any. Since 0.1. */
+CLOUDS_API int clouds_err_outcome(int code);
+
+/* The code of error number `index`, from 0, of the table above; 0 past the last. Later versions have more, at the end.
+ * Errors: none. Thread: any. Since 0.2. */
+CLOUDS_API int clouds_error_at(uint32_t index);
+
+/* The name of an `outcome`: "OK", "APP_ERROR", "NOT_DONE" or "UNKNOWN". Never NULL, static. Thread: any. Since 0.1. */
+CLOUDS_API const char *clouds_outcome_name(int outcome);
+
+/* Whether what ended with an error is worth another attempt. */
+enum clouds_retry {
+    CLOUDS_RETRY_NO = 0,   /* another attempt would end the same way, or is not the library's to make */
+    CLOUDS_RETRY_NOW = 1,  /* at once */
+    CLOUDS_RETRY_LATER = 2 /* when a server comes up, at the latest after the length of an attempt */
+};
+
+/* What the library does with an attempt that ended with `code` while the call has retries left, an enum clouds_retry;
+ * CLOUDS_RETRY_NO for a number that is no error. Errors: none. Thread: any. Since 0.1. */
+CLOUDS_API int clouds_retry_rule(int code);
+
+/* The words of the last failure on this thread: one line, with the offending value. Valid until the next failing
+ * call on this thread; "" before the first. It is the thread of the system: who is moved from one to another (goroutines,
+ * virtual threads) stays on one from the call until it has the words, or gives a room for them where there is one (`error`
+ * of clouds_call_options and clouds_operation_options). Thread: any. Since 0.1. */
+CLOUDS_API const char *clouds_last_error(void);
+
+/* The same as a JSON object: "message" (the words), "code" (the name of the error), and, where they exist, "method",
+ * "server", "node" and "cluster" (what it is about), "size" and "limit" (what was too large or too many, and how much
+ * is possible). Valid until the next call of it on this thread; "" before the first failure. Thread: any. Since 0.1. */
+CLOUDS_API const char *clouds_last_error_json(void);
+
+/* ---- Hooks of the process -------------------------------------------------------------------------------------- */
+
+enum clouds_log_level { CLOUDS_LOG_DEBUG = 0, CLOUDS_LOG_INFO = 1, CLOUDS_LOG_WARN = 2, CLOUDS_LOG_ERROR = 3 };
+
+/* Receives log lines of `level` and above; the default is none. `text` is one line without newline, its control
+ * characters escaped, valid during the call. Called on whatever thread the library runs, one call at a time. */
+typedef void (*clouds_log_fn)(void *user_data, int level, const char *text);
+
+/* Sets the log hook of the process, which is called with `user_data`; `hook` NULL switches it off. (The context option
+ * log_level gives the lines of one context as events.)
+ * Errors: CLOUDS_EINVAL (`level` is none), CLOUDS_EBUSY. Thread: any. Since 0.1. */
+CLOUDS_API int clouds_set_log(clouds_log_fn hook, void *user_data, int level);
+
+/* One function does all: `block` NULL allocates, `size` 0 frees. It may return NULL, and is called from several
+ * threads at a time. */
+typedef void *(*clouds_realloc_fn)(void *user_data, void *block, size_t size);
+
+/* Replaces the allocator for everything the library itself allocates (libuv and hiredis keep malloc) by `hook`, which
+ * is called with `user_data`; NULL restores the default. Only before the first context or options object exists, or
+ * after the last is gone and all events of clouds_wait are released. Errors: CLOUDS_EBUSY. Thread: any. Since 0.1. */
+CLOUDS_API int clouds_set_allocator(clouds_realloc_fn hook, void *user_data);
+
+/* ---- Options --------------------------------------------------------------------------------------------------- */
+
+/* A set of named options, for a context or a node. docs/CONFIGURATION.md lists them; it is made from the same table. */
+typedef struct clouds_options clouds_options;
+
+/* Creates an empty set and stores it in `out`; the caller destroys it by clouds_options_destroy. Errors:
+ * CLOUDS_EINVAL, CLOUDS_ENOMEM. Thread: any. Since 0.1. */
+CLOUDS_API int clouds_options_create(clouds_options **out);
+
+/* Frees the set `options`; NULL is fine. What was created from it is not affected. Thread: any. Since 0.1. */
+CLOUDS_API void clouds_options_destroy(clouds_options *options);
+
+/* Sets the text option `name` to `value`; a number or boolean option takes its text form too ("2.5", "true"). Both
+ * texts end with NUL. Errors: CLOUDS_EOPTION, CLOUDS_EINVAL, CLOUDS_EHANDLE, CLOUDS_EBUSY, CLOUDS_ENOMEM. Thread: any,
+ * one at a time for each set. Since 0.1. */
+CLOUDS_API int clouds_options_set_string(clouds_options *options, const char *name, const char *value);
+
+/* Sets the number option `name` to `value` (seconds, bytes or a count, see docs/CONFIGURATION.md). Errors:
+ * CLOUDS_EOPTION, CLOUDS_EINVAL, CLOUDS_EHANDLE, CLOUDS_EBUSY. Thread: any, one at a time for each set. Since 0.1. */
+CLOUDS_API int clouds_options_set_number(clouds_options *options, const char *name, double value);
+
+/* Sets the number option `name` to the whole number `value`; of 64 bits where the option has as many (user_data),
+ * which a double does not hold. Errors: CLOUDS_EOPTION, CLOUDS_EINVAL, CLOUDS_EHANDLE, CLOUDS_EBUSY. Thread: any, one
+ * at a time for each set. Since 0.2. */
+CLOUDS_API int clouds_options_set_integer(clouds_options *options, const char *name, uint64_t value);
+
+/* Sets the boolean option `name`; `value` is 0 or 1. Errors: CLOUDS_EOPTION, CLOUDS_EINVAL, CLOUDS_EHANDLE,
+ * CLOUDS_EBUSY. Thread: any, one at a time for each set. Since 0.1. */
+CLOUDS_API int clouds_options_set_bool(clouds_options *options, const char *name, int value);
+
+enum clouds_option_flags {
+    CLOUDS_OPTION_LIVE = 1,   /* clouds_node_configure can change it */
+    CLOUDS_OPTION_CLAMPED = 2 /* more than the maximum is the maximum, not an error */
+};
+
+/* One row of the option table. All text is static. */
+typedef struct clouds_option_info {
+    uint32_t size;             /* set by the caller: sizeof(clouds_option_info) */
+    uint32_t flags;            /* enum clouds_option_flags */
+    double minimum;            /* of a number or bool; of a string 0 */
+    double maximum;
+    const char *name;
+    const char *type;          /* "string", "number" or "bool" */
+    const char *scope;         /* "context" or "node" */
+    const char *unit;          /* "seconds", "bytes", "" ... */
+    const char *default_value; /* as text */
+    const char *help;          /* one sentence */
+} clouds_option_info;
+
+/* Describes option number `index`, from 0, in `out`. Errors: CLOUDS_EINVAL (past the last, or the size is wrong).
+ * Thread: any. Since 0.1. */
+CLOUDS_API int clouds_option_describe(uint32_t index, clouds_option_info *out);
+
+/* ---- Context: one connection to one cluster -------------------------------------------------------------------- */
+
+typedef struct clouds_context clouds_context;
+typedef struct clouds_node clouds_node;
+
+/* Creates a context from those of `options` that are of scope "context" (NULL: all defaults). It starts to connect at once
+ * and goes on by itself after any loss; nothing has to wait for it. Option `url`:
+ *   redis://[user:password@]host[:port][/db][?prefix=...]   a Redis server (Valkey and others alike)
+ *   redis+unix:///path/to/socket[?db=..&prefix=..]          the same over a unix socket
+ *   local:[name]                                            all processes of this user on this machine (the default)
+ *   inproc:[name]                                           nodes of this process
+ * Option `mode`: "inline" (I/O inside clouds_poll and clouds_wait) or "thread" (I/O in a thread of the library).
+ * It is stored in `out`; destroy it with clouds_context_destroy. Errors: CLOUDS_EURL, CLOUDS_EOPTION, CLOUDS_EINVAL,
+ * CLOUDS_EHANDLE, CLOUDS_EBUSY, CLOUDS_ENOMEM, CLOUDS_ESYSTEM. Thread: any. Since 0.1. */
+CLOUDS_API int clouds_context_create(const clouds_options *options, clouds_context **out);
+
+/* A context in inline mode and one node in it, for programs that need one of each. `url` NULL: the environment's
+ * CLOUDS_URL, else "local:". `type` as the node option, NULL: "base". Destroy `context` with clouds_context_destroy;
+ * `node` goes with it. On failure nothing is left. Errors: CLOUDS_EURL, CLOUDS_EOPTION, CLOUDS_EINVAL, CLOUDS_EBUSY,
+ * CLOUDS_ENOMEM, CLOUDS_ESYSTEM. Completed by: CLOUDS_EVENT_READY, as clouds_node_create. Thread: any. Since 0.1. */
+CLOUDS_API int clouds_open(const char *url, const char *type, clouds_context **context, clouds_node **node);
+
+enum clouds_operation_flags {
+    CLOUDS_OPERATION_WAIT = 1 /* the completion is kept for clouds_wait */
+};
+
+/* Options of what ends with an event and is no call: a registration and its end, a confirmed message, a status, a
+ * close. Where they are NULL, they are all zero. Members are added at the end only. */
+typedef struct clouds_operation_options {
+    uint32_t size;      /* sizeof(clouds_operation_options) */
+    uint32_t flags;     /* enum clouds_operation_flags; others are CLOUDS_ENOTSUP */
+    double timeout;     /* seconds until it ends with the last known reason; 0: the node option operation_timeout. A close
+                           is limited by its drain alone, and takes 0 only */
+    uint64_t user_data; /* comes back in the event; 0: that of the node */
+    char *error;        /* room for the words of a failure of the function itself, `error_size` bytes, or NULL: it then
+                           has what clouds_last_error_json would give, ended by NUL; "" when they do not fit */
+    size_t error_size;
+} clouds_operation_options;
+
+/* Closes every node in order, as clouds_node_close with `drain` does (seconds; < 0: the option drain_timeout of
+ * each), then the connections. `options` and `operation` may be NULL. Completed by: one CLOUDS_EVENT_CONTEXT_CLOSED
+ * with *operation as id; every call of the context has completed before it. Errors: CLOUDS_ECLOSED (a second time),
+ * CLOUDS_EINVAL, CLOUDS_EHANDLE, CLOUDS_ELIMIT, CLOUDS_ENOMEM. Thread: by mode. Since 0.1. */
+CLOUDS_API int clouds_context_close(clouds_context *context, double drain, const clouds_operation_options *options,
+                                    uint64_t *operation);
+
+/* Frees the context, its nodes, and all they own; NULL is fine, and so is a second time. Without a
+ * clouds_context_close before, connections are cut at once, registrations are left to their TTL, and completions that
+ * were not polled are dropped. Threads that poll or wait return CLOUDS_ECLOSED first; a later call gets
+ * CLOUDS_EHANDLE. Thread: any, but not from a hook, where nothing is done. Since 0.1. */
+CLOUDS_API void clouds_context_destroy(clouds_context *context);
+
+/* A descriptor for select, poll, epoll, asyncio, uv_poll ...: the same for the life of the context, readable whenever
+ * clouds_poll(timeout 0) has events to give or work to do, timers included: for good once it would return CLOUDS_ECLOSED.
+ * Never read it or close it. It stays readable while something is left: with a level-triggered watch one poll a turn is
+ * enough; with an edge-triggered one (EPOLLET) poll until nothing comes any more.
+ * Errors: CLOUDS_EHANDLE, CLOUDS_ESYSTEM. Thread: by mode. Since 0.1. */
+CLOUDS_API int clouds_fd(clouds_context *context);
+
+enum clouds_event_type {
+    CLOUDS_EVENT_READY = 1,       /* node: it listens; its messages and replies will arrive. code: why not */
+    CLOUDS_EVENT_RESULT = 2,      /* a call completed: id, code, outcome, method, data (JSON array: all the values that the
+                                     service gave, none too; what a language's call gives of them: docs/BINDINGS.md),
+                                     error, peer (the server of the last attempt; empty: none) */
+    CLOUDS_EVENT_REQUEST = 3,     /* a call for a method of ours: id to answer to, method, data (JSON array), peer, time_left,
+                                 number (milliseconds of CLOCK_MONOTONIC when the caller gives up; 0: not known) */
+    CLOUDS_EVENT_MESSAGE = 4,     /* a message for a node of ours: peer, data (JSON value, or empty when left out) */
+    CLOUDS_EVENT_UNKNOWN = 5,     /* a message of another type: method (its type), peer, data, error (raw) */
+    CLOUDS_EVENT_REGISTERED = 6,  /* clouds_node_register ended: id, code, method, number (1: it failed for now, and goes on
+                                     by itself) */
+    CLOUDS_EVENT_UNREGISTERED = 7,/* clouds_node_unregister ended: id, code, method */
+    CLOUDS_EVENT_SENT = 8,        /* clouds_node_send ended, with CLOUDS_SEND_CONFIRM: id, code, number (receivers;
+                                     -1: not known) */
+    CLOUDS_EVENT_STATUS = 9,      /* clouds_node_status ended: id, code, data (JSON object) */
+    CLOUDS_EVENT_NODE_CLOSED = 10,/* clouds_node_close ended: node; number: requests left unanswered at the drain limit */
+    CLOUDS_EVENT_CONTEXT_CLOSED = 11, /* clouds_context_close ended */
+    CLOUDS_EVENT_BUS_UP = 12,     /* connected, or connected again */
+    CLOUDS_EVENT_BUS_DOWN = 13,   /* not connected: code, error. It is tried again by itself */
+    CLOUDS_EVENT_FIND_SERVER = 14,/* node option find_server: which server for this call? id (of the call and of the
+                                     question), method, data (JSON array of the known ids), user_data (of the call).
+                                     Answer with clouds_choose, now or later */
+    CLOUDS_EVENT_SAVE_SERVERS = 15,   /* node option save_servers: a list is new: method, data (JSON array of ids) */
+    CLOUDS_EVENT_REMOVE_SERVER = 16,  /* node option remove_server: a server did not answer in time: peer, method */
+    CLOUDS_EVENT_CLEAR_SERVERS = 17,  /* node option clear_servers: the sweep of the aged lists is due */
+    CLOUDS_EVENT_ATTEMPT = 18, /* CLOUDS_CALL_ASK: an attempt is about to begin: id (of the call), method, user_data (of
+                                 the call), number (attempts made so far), code (why the last one ended; 0: this is the
+                                 first), data (the arguments). Answer with clouds_attempt, now or later */
+    CLOUDS_EVENT_LOG = 19,    /* context option log_level: number (enum clouds_log_level), data (JSON object: "message",
+                                 and where they exist "method", "request", "caller", "node"). Lines for which there is
+                                 no room are counted, and a line has their number */
+    CLOUDS_EVENT_CANCELED = 20 /* node option cancel_events: the caller of a request has given up: id (of the request),
+                                 which may still be answered, or not. No bus of this version carries it */
+};
+
+/* The name of an event's `type`, without CLOUDS_EVENT_ ("RESULT"); "" for a number that is none. Never NULL, static.
+ * Thread: any. Since 0.2. */
+CLOUDS_API const char *clouds_event_name(uint32_t type);
+
+/* One thing that happened. After clouds_poll pointers are valid until the next poll on the context, after clouds_wait
+ * until clouds_event_release; after clouds_poll_into and clouds_wait_into they point into the memory that was handed
+ * in. Absent text is a valid pointer with length 0. New members are added at the end only. */
+typedef struct clouds_event {
+    uint32_t type;       /* enum clouds_event_type: leave alone what you do not know */
+    int32_t code;        /* 0 or CLOUDS_E* */
+    uint32_t outcome;    /* enum clouds_outcome */
+    uint32_t flags;      /* 0 in this version; leave alone what you do not know */
+    uint64_t id;         /* of the call, request, question or operation; 0 if the type has none */
+    uint64_t user_data;  /* RESULT, FIND_SERVER, ATTEMPT: that of clouds_call_options; operations: that of
+                            clouds_operation_options; else, and where it is 0, the node option user_data, or 0 */
+    int64_t number;      /* see the type */
+    double time_left;    /* CLOUDS_EVENT_REQUEST: seconds until the caller gives up, when the event was handed out (a
+                            process that may be stopped looks at number); < 0: not known. It has no meaning for
+                            other types */
+    uint64_t sequence;   /* 0 in this version */
+    clouds_node *node;   /* the node of ours it concerns; NULL for events of the context */
+    void *owned;         /* what clouds_event_release frees; NULL: nothing */
+    const char *peer;    /* id of the other node */
+    size_t peer_len;
+    const char *method;
+    size_t method_len;
+    const char *data;    /* JSON text */
+    size_t data_len;
+    const char *error;   /* JSON object, when code is not 0; the raw text of an UNKNOWN message */
+    size_t error_len;
+    const char *meta;    /* JSON object; absent in this version */
+    size_t meta_len;
+    const void *bytes;   /* absent in this version */
+    size_t bytes_len;
+} clouds_event;
+
+/* Does what is due and fills `events`, an array of `capacity` records of `event_size` bytes each (sizeof(clouds_event)
+ * of the header you compiled with). Waits up to `timeout` seconds for the first; 0 does not wait, < 0 waits until one
+ * comes or clouds_wakeup. Returns the number of events, 0 for none. Once it was called, the texts of the events that a
+ * clouds_poll gave before are gone. (A context has one queue. If further ones come, nodes are directed to them, and
+ * each is polled by functions of its own: this one stays that of the context.) Errors: CLOUDS_ECLOSED (and all events
+ * were handed out), CLOUDS_ETHREAD (another thread polls), CLOUDS_EINVAL, CLOUDS_EHANDLE. Thread: by mode. Since
+ * 0.1. */
+CLOUDS_API int clouds_poll(clouds_context *context, clouds_event *events, size_t event_size, size_t capacity,
+                           double timeout);
+
+/* As clouds_poll (for `events`, `event_size`, `capacity` and `timeout` see there), but the texts are copied to
+ * `text`, memory of the caller's with room for `text_size` bytes, so that a whole batch is read with no further call:
+ * the pointers in the records lead into it (those of absent texts to its beginning). Events whose texts do not fit
+ * any more wait for the next poll. When those of the first alone do not fit, none is handed out and the result is
+ * CLOUDS_ETOOBIG. *text_needed, unless NULL, is then set to the bytes they take; after a success to the bytes of
+ * `text` in use. `text` may be NULL with size 0. Errors: CLOUDS_ETOOBIG, CLOUDS_ECLOSED, CLOUDS_ETHREAD (another
+ * thread polls), CLOUDS_EINVAL, CLOUDS_EHANDLE. Thread: by mode. Since 0.1. */
+CLOUDS_API int clouds_poll_into(clouds_context *context, clouds_event *events, size_t event_size, size_t capacity,
+                                char *text, size_t text_size, size_t *text_needed, double timeout);
+
+/* Waits for the completion of `call`, which was made with CLOUDS_CALL_WAIT (or is an operation begun with
+ * CLOUDS_OPERATION_WAIT), and fills `event`, a record of `event_size` bytes; such a call completes here and nowhere
+ * else. What `event` points to is yours until clouds_event_release. Returns 1; 0 when `timeout` seconds passed first
+ * (the call goes on; < 0: for ever). It does the context's I/O meanwhile: in inline mode always, in thread mode where
+ * that is faster. The questions of a call made with CLOUDS_CALL_ASK as well come here too, as CLOUDS_EVENT_ATTEMPT:
+ * answer, and wait again. Errors: CLOUDS_ESTALE (no such call, or taken already), CLOUDS_ECLOSED, CLOUDS_EINVAL,
+ * CLOUDS_EHANDLE, CLOUDS_ENOMEM (a million events are not released: the completion stays). Thread: by mode. Since
+ * 0.1. */
+CLOUDS_API int clouds_wait(clouds_context *context, uint64_t call, double timeout, clouds_event *event,
+                           size_t event_size);
+
+/* As clouds_wait (for `call`, `timeout`, `event` and `event_size` see there), but the texts are copied to `text`,
+ * memory of the caller's with room for `text_size` bytes: nothing has to be released. CLOUDS_ETOOBIG when they do not
+ * fit: the completion stays, for a wait with more room. *text_needed, unless NULL, is then set to the
+ * bytes they take; after a success to the bytes of `text` in use. `text` may be NULL with size 0. Errors:
+ * CLOUDS_ETOOBIG, CLOUDS_ESTALE (no such call, or taken already), CLOUDS_ECLOSED, CLOUDS_EINVAL, CLOUDS_EHANDLE.
+ * Thread: by mode. Since 0.1. */
+CLOUDS_API int clouds_wait_into(clouds_context *context, uint64_t call, double timeout, clouds_event *event,
+                                size_t event_size, char *text, size_t text_size, size_t *text_needed);
+
+/* Waits for the first of several: as clouds_wait (for `timeout`, `event` and `event_size` see there), for whichever of the
+ * `count` ids at `calls` has its event first; event->id says which it is. The others go on, and are kept as before. One
+ * that is there already is taken at once, of several the first in the list. Each wait costs a look at each id. Errors:
+ * CLOUDS_ESTALE (one of them is no such call, or taken already: take what has come out of the list), CLOUDS_ECLOSED,
+ * CLOUDS_EINVAL (none is given too), CLOUDS_EHANDLE, CLOUDS_ENOMEM. Thread: by mode. Since 0.2. */
+CLOUDS_API int clouds_wait_any(clouds_context *context, const uint64_t *calls, size_t count, double timeout,
+                               clouds_event *event, size_t event_size);
+
+/* As clouds_wait_any (for `calls`, `count`, `timeout`, `event` and `event_size` see there), with the texts in memory of the
+ * caller's, as clouds_wait_into (for `text`, `text_size` and `text_needed` see there). Errors: CLOUDS_ETOOBIG,
+ * CLOUDS_ESTALE, CLOUDS_ECLOSED, CLOUDS_EINVAL, CLOUDS_EHANDLE, CLOUDS_ENOMEM. Thread: by mode. Since 0.2. */
+CLOUDS_API int clouds_wait_any_into(clouds_context *context, const uint64_t *calls, size_t count, double timeout,
+                                    clouds_event *event, size_t event_size, char *text, size_t text_size,
+                                    size_t *text_needed);
+
+/* Frees what an `event` of clouds_wait points to; its texts are absent then. NULL and events that own nothing are fine.
+ * Errors: CLOUDS_ESTALE (it was released before, or a copy of it: nothing is done), CLOUDS_EBUSY. Thread: any.
+ * Since 0.1. */
+CLOUDS_API int clouds_event_release(clouds_event *event);
+
+/* Makes the poll that waits now, or the next one that would wait, return at once. Sticky, and cheap to repeat. It is
+ * async-signal-safe: a signal's handler may call it, and a hook. It leaves errno as it was, and clouds_last_error too.
+ * Errors: CLOUDS_EHANDLE. Thread: any. Since 0.1. */
+CLOUDS_API int clouds_wakeup(clouds_context *context);
+
+/* Reads a counter of the context into `value`: the one called `name`, or by number, from 0, when `name` is NULL.
+ * *name_out, unless NULL, is then its name (static). Names: docs/CONFIGURATION.md. Errors: CLOUDS_EINVAL (no such
+ * name, or `index` is past the last), CLOUDS_EHANDLE. Thread: by mode. Since 0.1. */
+CLOUDS_API int clouds_counter(clouds_context *context, const char *name, uint32_t index, const char **name_out,
+                              uint64_t *value);
+
+/* ---- Node: one identity on the bus ----------------------------------------------------------------------------- */
+
+/* Creates a node from those of `options` that are of scope "node" (NULL: all defaults), and stores it in `out`.
+ * Completed by: one CLOUDS_EVENT_READY, which nothing has to wait for. Option `type` is "server", "client", "monitor"
+ * or "base": it sets the letter of the id and the defaults; every node can do everything. Errors: CLOUDS_EOPTION (an
+ * id with ':' or glob characters), CLOUDS_EINVAL, CLOUDS_EHANDLE, CLOUDS_ECLOSED, CLOUDS_ENOMEM. Thread: by mode.
+ * Since 0.1. */
+CLOUDS_API int clouds_node_create(clouds_context *context, const clouds_options *options, clouds_node **out);
+
+/* Changes the options of a node that lives: those that are set in `options`; the others stay. It holds for what is
+ * called, swept or closed from then on; a question that is open still needs its answer. The list of those that can
+ * change is in docs/CONFIGURATION.md; any other that is set (one of a context too) is CLOUDS_EOPTION, and then
+ * nothing changes. Errors: CLOUDS_EOPTION, CLOUDS_EINVAL (NULL), CLOUDS_EHANDLE, CLOUDS_ECLOSED, CLOUDS_ELIMIT,
+ * CLOUDS_ENOMEM. Thread: by mode. Since 0.1. */
+CLOUDS_API int clouds_node_configure(clouds_node *node, const clouds_options *options);
+
+/* Stops a node in order: unregisters its methods, serves what it has accepted for up to `drain` seconds (< 0: the
+ * option drain_timeout), refuses the rest, completes its own calls (CLOUDS_ECANCELED, or CLOUDS_ECLOSED if not sent
+ * yet). Until then it may still call on behalf of a request it has accepted (clouds_call_options.parent).
+ * `options` and `operation` may be NULL. Completed by: one CLOUDS_EVENT_NODE_CLOSED with *operation as id. Errors:
+ * CLOUDS_ECLOSED (a second time), CLOUDS_EINVAL, CLOUDS_EHANDLE, CLOUDS_ELIMIT, CLOUDS_ENOMEM. Thread: by mode.
+ * Since 0.1. */
+CLOUDS_API int clouds_node_close(clouds_node *node, double drain, const clouds_operation_options *options,
+                                 uint64_t *operation);
+
+/* Frees the handle; NULL, a second time, and after the context's end are fine. A node that is not closed is closed
+ * with no drain; completions of its calls still arrive. Thread: by mode; where the rule forbids it, nothing is done.
+ * Since 0.1. */
+CLOUDS_API void clouds_node_destroy(clouds_node *node);
+
+/* The id of the node, ends with NUL; lives as long as the node. NULL for a bad handle. Thread: by mode. Since 0.1. */
+CLOUDS_API const char *clouds_node_id(clouds_node *node);
+
+/* Offers `method`, `method_len` bytes: calls for it arrive as CLOUDS_EVENT_REQUEST. Kept and renewed until
+ * unregistered or closed; doing it again is fine. When its time is over before it is confirmed, the event has the
+ * reason and has the number 1: the method stays offered, and is registered as soon as that is possible. `options` and
+ * `operation` may be NULL. Completed by: CLOUDS_EVENT_REGISTERED with *operation as id. Errors: CLOUDS_EINVAL (empty,
+ * or longer than the option max_method), CLOUDS_EHANDLE, CLOUDS_ECLOSED, CLOUDS_ELIMIT, CLOUDS_ENOMEM. Thread: by
+ * mode. Since 0.1. */
+CLOUDS_API int clouds_node_register(clouds_node *node, const char *method, size_t method_len,
+                                    const clouds_operation_options *options, uint64_t *operation);
+
+/* Takes `method`, `method_len` bytes, back; requests accepted before are still yours to answer. Completed by:
+ * CLOUDS_EVENT_UNREGISTERED with *operation as id; `options` and `operation` may be NULL. Errors: CLOUDS_EINVAL (empty
+ * or too long; in inline mode also: not registered, which in thread mode is the code of the event), CLOUDS_EHANDLE,
+ * CLOUDS_ECLOSED, CLOUDS_ELIMIT, CLOUDS_ENOMEM. Thread: by mode. Since 0.1. */
+CLOUDS_API int clouds_node_unregister(clouds_node *node, const char *method, size_t method_len,
+                                      const clouds_operation_options *options, uint64_t *operation);
+
+enum clouds_call_flags {
+    CLOUDS_CALL_WAIT = 1, /* the completion is kept for clouds_wait */
+    CLOUDS_CALL_ASK = 2   /* CLOUDS_EVENT_ATTEMPT comes before every attempt, the first included */
+};
+
+/* Per-call options; zero means the node's default. Members are added at the end only. What this version cannot do yet
+ * (those that say "later") has its place here, and is CLOUDS_ENOTSUP when it is used. */
+typedef struct clouds_call_options {
+    uint32_t size;       /* sizeof(clouds_call_options) */
+    uint32_t flags;      /* enum clouds_call_flags */
+    int32_t retries;     /* further attempts after a timeout or when no server is there; < 0: none; 0: the node's */
+    uint32_t reserved;   /* 0 */
+    double timeout;      /* seconds for one attempt; 0: the node's */
+    double deadline;     /* seconds for the whole call; 0: what the attempts and the waits between them can take (not
+                            counting the time in which CLOUDS_EVENT_ATTEMPT was answered) */
+    double hedge;        /* later: seconds after which a second server is called too */
+    uint64_t parent;     /* the request on whose behalf this call is made: it inherits the time left; 0: none. One that
+                            is answered or closed is CLOUDS_ESTALE; one whose deadline has passed leaves no time, and the
+                            call ends with CLOUDS_EEXPIRED */
+    uint64_t user_data;  /* comes back in the event */
+    const char *server;  /* call this node and no other; NULL: choose */
+    size_t server_len;
+    const char *meta;    /* later: a JSON object that goes along, headers included */
+    size_t meta_len;
+    const void *bytes;   /* later: bytes that the arguments refer to */
+    size_t bytes_len;
+    const char *key;     /* later: calls with the same key go to the same server */
+    size_t key_len;
+    const char *once;    /* later: an idempotency key */
+    size_t once_len;
+    const char *reply_to; /* later: the topic to which the answer is published */
+    size_t reply_to_len;
+    const char *correlation; /* later: what it is recognized by */
+    size_t correlation_len;
+    char *error;         /* room for the words of a failure of clouds_node_call itself, as in clouds_operation_options */
+    size_t error_size;
+} clouds_call_options;
+
+/* Calls `method` (`method_len` bytes) with `args` (`args_len` bytes), a JSON array. Completed by: exactly one
+ * CLOUDS_EVENT_RESULT with *call as id, no later than its deadline; an error return means that none will come.
+ * `options` may be NULL. Errors: CLOUDS_EINVAL, CLOUDS_EJSON, CLOUDS_ETOOBIG, CLOUDS_ELIMIT, CLOUDS_ENOTSUP (an option
+ * or flag that is for a later version), CLOUDS_ECLOSED, CLOUDS_EHANDLE, CLOUDS_ENOMEM; in inline mode also CLOUDS_ESTALE
+ * (`parent`), and why the node never listened, which thread mode tells by the event. Thread: by mode. Since 0.1. */
+CLOUDS_API int clouds_node_call(clouds_node *node, const char *method, size_t method_len, const char *args,
+                                size_t args_len, const clouds_call_options *options, uint64_t *call);
+
+/* Gives `call` up: it completes with CLOUDS_ECANCELED. What is kept for clouds_wait stays until a wait takes it, also a
+ * completion that came before the cancel; a second clouds_cancel drops it, where no wait will follow. It may be an
+ * operation too, but for a close; what was sent to others stays sent, and a method stays offered.
+ * Errors: CLOUDS_ESTALE (no such call, or it has completed), CLOUDS_EHANDLE, CLOUDS_ELIMIT, CLOUDS_ENOMEM.
+ * Thread: by mode. Since 0.1. */
+CLOUDS_API int clouds_cancel(clouds_context *context, uint64_t call);
+
+/* Answers `request` with `result` (`result_len` bytes), a JSON array of values. Exactly one of clouds_reply and
+ * clouds_fail per request. Errors: CLOUDS_ESTALE (answered, expired or closed), CLOUDS_EJSON, CLOUDS_ETOOBIG (bytes, depth
+ * or number of values: the caller gets an error), CLOUDS_EINVAL, CLOUDS_EHANDLE, CLOUDS_ELIMIT, CLOUDS_ENOMEM.
+ * After CLOUDS_EJSON and CLOUDS_EINVAL the request is still open, and after the last two, when there was no room for the
+ * answer now. Thread: by mode. Since 0.1. */
+CLOUDS_API int clouds_reply(clouds_context *context, uint64_t request, const char *result, size_t result_len);
+
+/* Can `request` still be answered? 1: yes; 0: it is answered, its deadline has passed (its caller has given up), or its
+ * node has ended. For handlers that work for long. Errors: CLOUDS_EHANDLE. Thread: by mode. Since 0.1. */
+CLOUDS_API int clouds_request_open(clouds_context *context, uint64_t request);
+
+/* Answers `request` with `error` (`error_len` bytes), a JSON object with at least a text member "message", and
+ * optionally with the values `result` (`result_len` bytes), a JSON array; NULL: none. Exactly one of clouds_reply and
+ * clouds_fail per request. Errors: CLOUDS_ESTALE (answered, expired or closed), CLOUDS_EJSON (the text member is missing
+ * too), CLOUDS_ETOOBIG (bytes, depth or number of values: the caller gets an error), CLOUDS_EINVAL,
+ * CLOUDS_EHANDLE, CLOUDS_ELIMIT, CLOUDS_ENOMEM. After CLOUDS_EJSON and CLOUDS_EINVAL the request is still open, and after
+ * the last two, when there was no room for the answer now. Thread: by mode. Since 0.1. */
+CLOUDS_API int clouds_fail(clouds_context *context, uint64_t request, const char *error, size_t error_len,
+                           const char *result, size_t result_len);
+
+/* Answers CLOUDS_EVENT_FIND_SERVER, whose id is `question`: the call goes to `server`; `server_len` 0 means that
+ * there is none, and the call ends with CLOUDS_ENOSERVER (or waits, if it has retries). Errors: CLOUDS_ESTALE
+ * (answered, or the call has ended), CLOUDS_EINVAL, CLOUDS_EHANDLE, CLOUDS_ELIMIT, CLOUDS_ENOMEM. Thread: by mode.
+ * Since 0.1. */
+CLOUDS_API int clouds_choose(clouds_context *context, uint64_t question, const char *server, size_t server_len);
+
+/* Answers CLOUDS_EVENT_ATTEMPT, whose id is `call`: the attempt begins, with `args` (`args_len` bytes), a JSON array,
+ * for it and those that follow; NULL: with the arguments it has. clouds_cancel gives the call up instead. While the
+ * question is open no attempt begins, and the call ends by its deadline, or with its node or context, as ever. Without
+ * room for the arguments it ends with CLOUDS_ELIMIT, CLOUDS_ETOOBIG (name and arguments together) or CLOUDS_ENOMEM.
+ * After an error of this function the question is open as before. Errors: CLOUDS_ESTALE (answered, or the call has
+ * ended), CLOUDS_EJSON, CLOUDS_ETOOBIG, CLOUDS_EINVAL, CLOUDS_EHANDLE, CLOUDS_ELIMIT, CLOUDS_ENOMEM. Thread: by mode.
+ * Since 0.1. */
+CLOUDS_API int clouds_attempt(clouds_context *context, uint64_t call, const char *args, size_t args_len);
+
+enum clouds_send_flags {
+    CLOUDS_SEND_CONFIRM = 1 /* CLOUDS_EVENT_SENT gives the number of receivers */
+};
+
+/* Sends `value` (`value_len` bytes), JSON text, to the node with the id `receiver` (`receiver_len` bytes): fire and
+ * forget, no error when nobody is there. `flags` is of enum clouds_send_flags or 0. Completed by: CLOUDS_EVENT_SENT
+ * with *operation as id, if CLOUDS_SEND_CONFIRM is set; without it there is no event, `options` is not used (it may be
+ * NULL always), and `operation` may be NULL. Errors: CLOUDS_EINVAL, CLOUDS_EJSON, CLOUDS_ETOOBIG, CLOUDS_ELIMIT,
+ * CLOUDS_ENOTSUP (unknown flags), CLOUDS_ECLOSED, CLOUDS_EHANDLE, CLOUDS_ENOMEM; in inline mode also why the node
+ * never listened, or cannot send. Thread: by mode. Since 0.1. */
+CLOUDS_API int clouds_node_send(clouds_node *node, const char *receiver, size_t receiver_len, const char *value,
+                                size_t value_len, uint32_t flags, const clouds_operation_options *options,
+                                uint64_t *operation);
+
+/* Requests the list of servers and their methods. Completed by: CLOUDS_EVENT_STATUS with *operation as id (it and
+ * `options` may be NULL); its data is {"servers":{id:[methods]},"methods":{name:[ids]}}. Errors: CLOUDS_EHANDLE,
+ * CLOUDS_ECLOSED, CLOUDS_ELIMIT, CLOUDS_ENOMEM. Thread: by mode. Since 0.1. */
+CLOUDS_API int clouds_node_status(clouds_node *node, const clouds_operation_options *options, uint64_t *operation);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* CLOUDS_H */
