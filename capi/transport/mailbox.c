@@ -427,7 +427,7 @@ int cl_mailbox_transport_create(cl_loop *loop, const char *name, const cl_limits
 {
     mailbox *m = cl_calloc(1, sizeof *m);
     if (!m) return cl_error(CLOUDS_ENOMEM, NULL);
-    m->base = (cl_transport){.ops = &ops, .up = 1, .has_work = 1};
+    m->base = (cl_transport){.ops = &ops, .up = 1, .knows_losses = 1, .has_work = 1};
     m->loop = loop;
     m->limits = *limits;
     m->sink = *sink;
