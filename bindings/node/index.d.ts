@@ -58,6 +58,10 @@ export class CloudsError extends Error {
   /** How large or how many it was, and what is possible. */
   readonly size?: number;
   readonly limit?: number;
+  /** Why a server is busy: 'rate', 'queue', 'age' or 'concurrency'. */
+  readonly reason?: string;
+  /** Seconds after which it is worth to ask it again. */
+  readonly retry_after?: number;
   /** Of a call that was given up, the reason of its AbortSignal; else what the library says where `message` is that of npm
    * clouds, or the last known reason of a wait that ended. */
   cause?: unknown;
@@ -203,6 +207,29 @@ export interface WaitOptions {
   timeout?: number;
 }
 
+/** Of register: the limits of a method. What they refuse was not begun, and its caller's error is CLOUDS_OVERLOADED. */
+export interface RegisterOptions extends WaitOptions {
+  /** One request at a time, in the order in which they come. */
+  serial?: boolean;
+  /** Requests with the same value of this argument, from 0 on, one at a time and in order. */
+  key?: number;
+  /** Requests that run at a time. */
+  concurrency?: number;
+  /** Requests that may wait. Default: 1000. */
+  queue?: number;
+  /** Seconds that a request waits at most. Default: 0.1 with a concurrency, else no limit (Infinity). */
+  queueAge?: number;
+  /** The same, once the queue was not empty for `queueAge`. Default: 0.005. */
+  queueTarget?: number;
+  /** Requests a second. */
+  rate?: number;
+  /** How many may come at once. Default: `rate`. */
+  burst?: number;
+  /** The same for each node that calls. */
+  callerRate?: number;
+  callerBurst?: number;
+}
+
 /** A line of the library's log. */
 export interface LogLine {
   message: string;
@@ -325,7 +352,7 @@ export class Server extends Base {
   register(
     method: string,
     handler: Handler,
-    options: WaitOptions | undefined,
+    options: RegisterOptions | undefined,
     callback?: (error: CloudsError | null, key?: string) => void
   ): this;
 
@@ -334,7 +361,7 @@ export class Server extends Base {
   registerP(
     method: string,
     handler: (this: Request, ...args: any[]) => unknown,
-    options?: WaitOptions
+    options?: RegisterOptions
   ): Promise<void>;
 
   /** Takes a method back; requests that were accepted are still answered. */

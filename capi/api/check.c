@@ -76,6 +76,13 @@ int cl_check_period(double seconds, const char *what)
     return seconds >= 0 ? 0 : cl_error(CLOUDS_EINVAL, "%s is %g: expected seconds, 0 or more", what, seconds);
 }
 
+int cl_check_amount(double amount, const char *what)
+{
+    return amount >= 0 && isfinite(amount)
+               ? 0
+               : cl_error(CLOUDS_EINVAL, "%s is %g: expected a number, 0 or more", what, amount);
+}
+
 int cl_check_target(const void *records, size_t size, const cl_text_room *room, double timeout)
 {
     int code = cl_record_check_array(CL_RECORD_clouds_event, size);

@@ -23,6 +23,9 @@ int cl_check_error(const cl_limits *limits, cl_str error);
 /* A period: seconds, not negative, no NaN. */
 int cl_check_period(double seconds, const char *what);
 
+/* A number that is not negative, no NaN and not infinite. */
+int cl_check_amount(double amount, const char *what);
+
 /* Where events are to go: room for a record, for its texts if they have a room of their own, and how long to wait. */
 int cl_check_target(const void *records, size_t size, const cl_text_room *room, double timeout);
 

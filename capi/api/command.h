@@ -43,7 +43,8 @@ typedef struct cl_command {
         cl_call_spec call;
         struct {
             cl_op_spec spec;
-            cl_str name, value; /* send: the receiver, and what it is sent; register, unregister: the method */
+            cl_str name, value; /* send: the receiver, and what it is sent; register, unregister: the method, and for
+                                   limits a cl_offer_spec */
             int confirm;        /* send: ends with an event */
         } operation;
         struct {

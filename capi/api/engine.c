@@ -35,11 +35,15 @@ static int port_event(void *self, void *tag, const clouds_event *event)
     return cl_deliver(self, tag, event);
 }
 
-/* What the user asked for was given its place when it was accepted; so this is about requests. */
+/* What the user asked for was given its place when it was accepted. */
 static int port_reserve(void *self)
 {
-    cl_context *context = self;
-    return context->engine.executing ? 0 : cl_deliver_reserve_request(context);
+    return 0;
+}
+
+static int port_reserve_request(void *self)
+{
+    return cl_deliver_reserve_request(self);
 }
 
 static int port_withdraw_request(void *self, uint64_t request)
@@ -60,7 +64,15 @@ static uint64_t port_next_id(void *self)
 static void bus_is_closed(cl_context *context)
 {
     context->engine.bus_closed = 1;
-    cl_deliver_end(context, NULL);
+    cl_deliver(context, NULL,
+               &(clouds_event){.type = CLOUDS_EVENT_CONTEXT_CLOSED,
+                               .id = context->engine.close_id,
+                               .user_data = context->engine.close_user_data,
+                               .time_left = -1,
+                               .peer = "",
+                               .method = "",
+                               .data = "",
+                               .error = ""});
 }
 
 static void port_closed(void *self, void *tag)
@@ -86,6 +98,7 @@ void cl_engine_port(cl_context *context, cl_port *port)
                       .arm = port_arm,
                       .event = port_event,
                       .reserve = port_reserve,
+                      .reserve_request = port_reserve_request,
                       .withdraw_request = port_withdraw_request,
                       .forget_request = port_forget_request,
                       .next_id = port_next_id,

@@ -27,9 +27,7 @@ static int do_answer(cl_context *context, const cl_command *c)
 int cl_execute_answer(cl_context *context, uint64_t request, cl_str error, cl_str result)
 {
     unsigned serial = cl_error_serial();
-    context->engine.executing = 1;
     int code = cl_core_answer(context->engine.core, request, error, result);
-    context->engine.executing = 0;
     if (code == CLOUDS_ELIMIT) return stays_open();
     if (code != 0 && serial == cl_error_serial()) cl_error(code, NULL);
     return code;
@@ -63,13 +61,12 @@ static int do_configure(const cl_command *c)
 }
 
 /* When the context closes already, its end of the node is this one's too. */
-static int do_close_node(cl_context *context, const cl_command *c)
+static int do_close_node(const cl_command *c)
 {
     cl_api_node *node = c->node;
     node->close_id = c->id;
     node->close_user_data = c->user_data;
-    if (!node->core && node->promised == 0) return CLOUDS_ECLOSED; /* its end was reported already */
-    if (!node->core) return cl_deliver_end(context, node), 0;       /* it never opened */
+    if (!node->core) return CLOUDS_ECLOSED;
     return cl_node_is_closing(node->core) ? 0 : cl_node_close(node->core, c->close.drain);
 }
 
@@ -101,6 +98,15 @@ static int do_close(cl_context *context, const cl_command *c)
     return 0;
 }
 
+/* The limits are bytes behind the command, so they are not aligned. */
+static int do_register(cl_node *node, const cl_command *c)
+{
+    cl_offer_spec limits;
+    cl_str bytes = c->operation.value;
+    if (bytes.n) memcpy(&limits, bytes.p, sizeof limits);
+    return cl_node_offer(node, c->operation.name, bytes.n ? &limits : NULL, &c->operation.spec);
+}
+
 static int with_node(cl_context *context, const cl_command *c)
 {
     cl_api_node *node = c->node;
@@ -112,7 +118,7 @@ static int with_node(cl_context *context, const cl_command *c)
     case CL_DO_SEND:
         return cl_node_send(node->core, c->operation.name, c->operation.value, spec, c->operation.confirm);
     case CL_DO_REGISTER:
-        return cl_node_register(node->core, c->operation.name, spec);
+        return do_register(node->core, c);
     case CL_DO_UNREGISTER:
         return cl_node_unregister(node->core, c->operation.name, spec);
     default:
@@ -136,7 +142,7 @@ static int dispatch(cl_context *context, const cl_command *c)
     case CL_DO_OPEN:
         return do_open(context, c->node);
     case CL_DO_CLOSE_NODE:
-        return do_close_node(context, c);
+        return do_close_node(c);
     case CL_DO_DESTROY:
         return do_destroy(c->node, c->close.no_event);
     case CL_DO_CLOSE:
@@ -149,9 +155,7 @@ static int dispatch(cl_context *context, const cl_command *c)
 int cl_execute(cl_context *context, const cl_command *command)
 {
     unsigned serial = cl_error_serial();
-    context->engine.executing = 1;
     int code = command->kind == CL_DO_CALL ? do_call(command) : dispatch(context, command);
-    context->engine.executing = 0;
     if (code != 0 && serial == cl_error_serial()) cl_error(code, NULL);
     return code;
 }

@@ -6,6 +6,7 @@
 #include "api/config.h"
 #include "api/handle.h"
 #include "api/last_error.h"
+#include "api/offer.h"
 #include "base/error.h"
 #include "base/mem.h"
 
@@ -199,13 +200,15 @@ static int start(cl_command *command, const clouds_operation_options *options, u
     return cl_operation_start(command->node->context, &own, command, operation);
 }
 
+/* `limits`: of an offer, as bytes. */
 static int method_operation(clouds_node *handle, enum cl_command_kind kind, const char *method, size_t len,
-                            const clouds_operation_options *options, uint64_t *operation)
+                            cl_str limits, const clouds_operation_options *options, uint64_t *operation)
 {
     cl_api_node *node;
     int code = cl_guard_node(handle, &node);
     if (code != 0) return code;
-    cl_command command = {.kind = kind, .node = node, .operation.name = cl_str_of(method, len)};
+    cl_command command = {
+        .kind = kind, .node = node, .operation.name = cl_str_of(method, len), .operation.value = limits};
     code = cl_check_text(method, len, "the method");
     if (code == 0) code = cl_check_name(command.operation.name, node->context->config.limits.method, "method");
     if (code == 0) code = start(&command, options, operation);
@@ -217,15 +220,31 @@ static int method_operation(clouds_node *handle, enum cl_command_kind kind, cons
 int clouds_node_register(clouds_node *node, const char *method, size_t method_len,
                          const clouds_operation_options *options, uint64_t *operation)
 {
-    return cl_report_operation_error(options,
-                                     method_operation(node, CL_DO_REGISTER, method, method_len, options, operation));
+    return cl_report_operation_error(
+        options, method_operation(node, CL_DO_REGISTER, method, method_len, CL_STR_NONE, options, operation));
+}
+
+static int offer_method(clouds_node *node, const char *method, size_t len, const clouds_offer_options *offer,
+                        const clouds_operation_options *options, uint64_t *operation)
+{
+    cl_offer_spec limits = {0};
+    int code = offer ? cl_offer_read(offer, &limits) : 0;
+    if (code != 0) return code;
+    cl_str bytes = cl_str_of((const char *)&limits, offer ? sizeof limits : 0);
+    return method_operation(node, CL_DO_REGISTER, method, len, bytes, options, operation);
+}
+
+int clouds_node_offer(clouds_node *node, const char *method, size_t method_len, const clouds_offer_options *offer,
+                      const clouds_operation_options *options, uint64_t *operation)
+{
+    return cl_report_operation_error(options, offer_method(node, method, method_len, offer, options, operation));
 }
 
 int clouds_node_unregister(clouds_node *node, const char *method, size_t method_len,
                            const clouds_operation_options *options, uint64_t *operation)
 {
-    return cl_report_operation_error(options,
-                                     method_operation(node, CL_DO_UNREGISTER, method, method_len, options, operation));
+    return cl_report_operation_error(
+        options, method_operation(node, CL_DO_UNREGISTER, method, method_len, CL_STR_NONE, options, operation));
 }
 
 static int ask_status(clouds_node *handle, const clouds_operation_options *options, uint64_t *operation)

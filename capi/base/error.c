@@ -14,6 +14,8 @@ static void begin(int code)
     last.code = code;
     last.method.n = last.server.n = last.node.n = last.cluster.n = 0;
     last.size = last.limit = 0;
+    last.reason[0] = '\0';
+    last.retry_after = 0;
 }
 
 /* vsnprintf may have cut a character of several bytes in two. */
@@ -62,6 +64,14 @@ int cl_error_too_big(const char *what, uint64_t size, uint64_t max_message)
                           size, max_message);
 }
 
+void cl_error_busy(cl_str reason, uint64_t retry_after)
+{
+    size_t n = reason.n < sizeof last.reason ? reason.n : 0;
+    memcpy(last.reason, reason.p, n);
+    last.reason[n] = '\0';
+    last.retry_after = retry_after;
+}
+
 void cl_error_prefix(cl_str method)
 {
     char text[CL_ERROR_TEXT];
@@ -102,7 +112,9 @@ cl_facts cl_error_facts(void)
                       .node = text_of(&last.node),
                       .cluster = text_of(&last.cluster),
                       .size = last.size,
-                      .limit = last.limit};
+                      .limit = last.limit,
+                      .reason = cl_str_z(last.reason),
+                      .retry_after = last.retry_after};
 }
 
 void cl_error_save(cl_error_record *out)

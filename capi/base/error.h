@@ -18,12 +18,16 @@ typedef struct cl_error_record {
     char text[CL_ERROR_TEXT];
     cl_error_name method, server, node, cluster;
     uint64_t size, limit;
+    char reason[16];
+    uint64_t retry_after;
 } cl_error_record;
 
 /* What an error is about. An empty text, and a limit of 0, is not known. */
 typedef struct cl_facts {
     cl_str method, server, node, cluster;
     uint64_t size, limit; /* what was too large or too many, and how much is possible */
+    cl_str reason;        /* why a server is busy: a word */
+    uint64_t retry_after; /* ms until it is worth to ask it again; 0: not known */
 } cl_facts;
 
 /* Keeps the words and returns the code, so that a function can end with `return cl_error(CLOUDS_E..., "...")`.
@@ -35,6 +39,9 @@ int cl_error_limit(int code, uint64_t size, uint64_t limit, const char *format, 
 
 /* CLOUDS_ETOOBIG: `what` has so many bytes, and no message may be longer than max_message. */
 int cl_error_too_big(const char *what, uint64_t size, uint64_t max_message);
+
+/* The last error of this thread says that a server is busy: why, a word, and for how many milliseconds. */
+void cl_error_busy(cl_str reason, uint64_t retry_after);
 
 /* The last error of this thread is one of this method: its text begins with the name. */
 void cl_error_prefix(cl_str method);

@@ -114,7 +114,6 @@ static int listen_at(cl_bus_node *node, const cl_address *at)
         n += more;
         node->listening |= 1u << i;
         if (code == CL_PENDING) node->opening |= 1u << i;
-        else node->opening &= ~(1u << i);
     }
     found = cl_realloc(node->addresses, (n + !n) * sizeof *found);
     if (found) node->addresses = found;
@@ -209,11 +208,10 @@ void cl_bus_node_claimed(void *self, void *handle, int code, const char *words, 
 
 void cl_bus_node_opened(void *self, void *handle, int code, const char *words)
 {
-    const cl_way *way = self;
-    cl_bus_node *node = node_of(way->bus, handle);
+    cl_bus_node *node = node_of(self, handle);
     if (!node || node->closing || node->state == CLAIMING || node->state == FAILED) return;
     const cl_directory_ops *ops = node->bus->directory->ops;
-    node->opening &= ~(1u << way->number);
+    if (node->opening) node->opening &= node->opening - 1;
     if (code && ops->unlistened) ops->unlistened(node->bus->directory, handle, code, words);
     else if (code) fail(node, code, words);
     else if (!node->opening) announce(node);
@@ -343,10 +341,9 @@ static void leave(cl_bus_node *node)
 
 void cl_bus_node_closed(void *self, void *handle)
 {
-    const cl_way *way = self;
-    cl_bus_node *node = node_of(way->bus, handle);
+    cl_bus_node *node = node_of(self, handle);
     if (!node) return;
-    node->listening &= ~(1u << way->number);
+    node->listening &= node->listening - 1;
     if (!node->listening) leave(node);
 }
 

@@ -8,11 +8,12 @@
 enum { SCRATCH = 512 };
 
 const char *const cl_counter_names[CL_COUNTERS] = {
-    "calls",        "results",          "timeouts",         "retries",
-    "failovers",    "late_answers",     "foreign_answers",  "requests",
-    "replies",      "expired_requests", "refused_requests", "messages_in",
-    "messages_out", "broken_input",     "limit_hits",       "lookups",
-    "reconnects",   "lost_answers",     "overdue_requests",
+    "calls",         "results",          "timeouts",         "retries",
+    "failovers",     "late_answers",     "foreign_answers",  "requests",
+    "replies",       "expired_requests", "refused_requests", "messages_in",
+    "messages_out",  "broken_input",     "limit_hits",       "lookups",
+    "reconnects",    "lost_answers",     "overdue_requests", "queued_requests",
+    "shed_requests", "rate_refusals",
 };
 
 static void retry_due(cl_core *core, cl_timed *timed, int64_t now)
@@ -122,12 +123,6 @@ void cl_core_envelope(cl_core *core, cl_node *node, const cl_envelope *e)
         break;
     case CL_MESSAGE:
         cl_message_arrived(core, node, e);
-        break;
-    case CL_CANCEL:
-    case CL_PUBLISH:
-    case CL_PART:
-    case CL_CREDIT:
-    case CL_STATE:
         break;
     default:
         cl_emit_unknown(core, node, e, e->method, e->data);

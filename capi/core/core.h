@@ -26,9 +26,11 @@ typedef struct cl_port {
      * back into the core. 0; for a question (FIND_SERVER, ATTEMPT) also CLOUDS_ENOMEM: it was not asked. */
     int (*event)(void *self, void *tag, const clouds_event *event);
     /* Promise room for one more completion, so that event cannot fail later. 0 or CLOUDS_ENOMEM / CLOUDS_ELIMIT. Asked
-     * once for every event of the types RESULT, REQUEST, REGISTERED, UNREGISTERED, SENT, STATUS, READY and NODE_CLOSED,
-     * before what it completes is accepted; for no other. */
+     * once for every event of the types RESULT, REGISTERED, UNREGISTERED, SENT, STATUS, READY and NODE_CLOSED, before
+     * what it completes is accepted; for no other. */
     int (*reserve)(void *self);
+    /* The same for a REQUEST, which may begin while another is answered. */
+    int (*reserve_request)(void *self);
     /* A request ends although the user has not answered it. withdraw: its event is not handed out any more (1), or was
      * handed out before (0). forget: the request cannot be answered any more. */
     int (*withdraw_request)(void *self, uint64_t request);
@@ -68,6 +70,9 @@ enum cl_counter {
     CL_COUNT_RECONNECTS,
     CL_COUNT_LOST_ANSWERS,     /* answers and refusals that could not be sent */
     CL_COUNT_OVERDUE_REQUESTS, /* begun, and not answered before their deadline */
+    CL_COUNT_QUEUED_REQUESTS,  /* waited for their turn */
+    CL_COUNT_SHED_REQUESTS,    /* refused, since they had waited too long for it */
+    CL_COUNT_RATE_REFUSALS,    /* refused, since they came faster than the rate of their method or caller */
     CL_COUNTERS
 };
 
@@ -133,7 +138,21 @@ typedef struct cl_op_spec {
     double timeout; /* 0: the node's operation_timeout */
 } cl_op_spec;
 
+/* The limits of a method. */
+typedef struct cl_offer_spec {
+    uint32_t concurrency; /* requests that run at a time; 0: no limit */
+    uint32_t key_arg;     /* the argument by which requests wait for each other, from 1 on; 0: none */
+    uint32_t queue;       /* requests that wait */
+    uint32_t reserved;
+    int64_t age,
+        target;         /* ms: the longest wait, and the longest while some have waited all the time; age 0: no limit */
+    double rate, burst; /* requests a second, and at once; rate 0: no limit */
+    double caller_rate, caller_burst; /* the same for each caller */
+} cl_offer_spec;
+
 int cl_node_register(cl_node *node, cl_str method, const cl_op_spec *spec);
+/* The same with limits, which are changed when it was offered before; NULL: none. */
+int cl_node_offer(cl_node *node, cl_str method, const cl_offer_spec *limits, const cl_op_spec *spec);
 int cl_node_unregister(cl_node *node, cl_str method, const cl_op_spec *spec);
 int cl_node_send(cl_node *node, cl_str receiver, cl_str value, const cl_op_spec *spec, int confirm);
 int cl_node_status(cl_node *node, const cl_op_spec *spec);
@@ -170,7 +189,6 @@ void cl_core_servers(cl_core *core, cl_str method, const cl_server *servers, siz
 void cl_core_server_up(cl_core *core, cl_str method, cl_server server);
 void cl_core_server_down(cl_core *core, cl_str method, cl_str server);
 void cl_core_peer_down(cl_core *core, cl_str id);
-void cl_core_way_lost(cl_core *core, cl_str id, unsigned way);
 void cl_core_peer_draining(cl_core *core, cl_str id);
 void cl_core_bus(cl_core *core, int up, int code, const char *words); /* raises BUS_UP / BUS_DOWN */
 void cl_core_status(cl_core *core, uint64_t operation, const cl_str *methods, const cl_server *servers, size_t n,

@@ -9,7 +9,8 @@
 typedef struct cl_remote_error {
     int is_object, empty, numbered; /* an object; without members; with members "0", "1", ... only */
     int has_message, has_code;
-    cl_str message, code; /* raw, when they are text */
+    cl_str message, code, reason; /* raw, when they are text */
+    uint64_t retry_after;         /* ms; 0: not said */
 } cl_remote_error;
 /* Error objects of the library; all are in the scratch, or static. Only with the text of the code: */
 cl_str cl_error_text_of_code(cl_core *core, int code);

@@ -56,7 +56,8 @@ struct cl_core {
     cl_list_node blocked_peers; /* peers towards which calls wait for room */
     cl_pool spare_calls, spare_requests;
     size_t call_bytes;            /* arguments that are held outside of call records */
-    size_t request_bytes;         /* arguments of the open requests */
+    size_t request_bytes;         /* arguments of the open requests, and of those that wait for their turn */
+    size_t queued;                /* requests that wait for their turn */
     uint64_t overdue[CL_OVERDUE]; /* requests that were begun and ended at their deadline, the latest */
     unsigned overdue_at;
     cl_budget budget;

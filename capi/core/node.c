@@ -39,6 +39,7 @@ static void set_lists(cl_node *node)
     cl_list_init(&node->requests);
     cl_list_init(&node->ops);
     cl_list_init(&node->messages);
+    cl_list_init(&node->offers);
     cl_list_append(&node->core->nodes, &node->of_core);
 }
 

@@ -5,8 +5,11 @@
 #include "base/map.h"
 #include "core/timers.h"
 
+struct cl_offer;
+
 typedef struct cl_service {
     cl_str name;
+    struct cl_offer *offer; /* its limits; NULL: none */
     char text[];
 } cl_service;
 
@@ -16,7 +19,7 @@ struct cl_node {
     cl_core *core;
     void *tag;
     cl_list_node of_core;
-    cl_list_node calls, requests, ops, messages;
+    cl_list_node calls, requests, ops, messages, offers;
     size_t message_bytes;
     cl_node_config config;
     enum cl_node_state state;

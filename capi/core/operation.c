@@ -1,5 +1,6 @@
 #include "base/error.h"
 #include "core/internal.h"
+#include "core/offer.h"
 
 /* Operations: register, unregister, a confirmed message, status. Each ends with one event. */
 
@@ -133,6 +134,7 @@ static int add_service(cl_node *node, cl_str method)
     if (cl_strmap_get(&node->services, method)) return 0;
     cl_service *service = cl_malloc(sizeof *service + method.n + 1);
     if (!service) return CLOUDS_ENOMEM;
+    service->offer = NULL;
     memcpy(service->text, method.p, method.n);
     service->name = cl_str_of(service->text, method.n);
     if (cl_strmap_put(&node->services, service->name, service) == 0) return 0;
@@ -143,7 +145,17 @@ static int add_service(cl_node *node, cl_str method)
 static void remove_service(cl_node *node, cl_str method)
 {
     node->last_service = NULL;
-    cl_free(cl_strmap_take(&node->services, method));
+    cl_service *service = cl_strmap_take(&node->services, method);
+    if (service && service->offer) cl_offer_withdraw(service->offer);
+    cl_free(service);
+}
+
+static int set_limits(cl_node *node, cl_str method, const cl_offer_spec *limits)
+{
+    cl_service *service = cl_strmap_get(&node->services, method);
+    if (!limits && service->offer) cl_offer_withdraw(service->offer);
+    service->offer = limits ? cl_offer_set(node, service->name, limits) : NULL;
+    return limits && !service->offer ? CLOUDS_ENOMEM : 0;
 }
 
 static int is_open(const cl_node *node)
@@ -152,6 +164,11 @@ static int is_open(const cl_node *node)
 }
 
 int cl_node_register(cl_node *node, cl_str method, const cl_op_spec *spec)
+{
+    return cl_node_offer(node, method, NULL, spec);
+}
+
+int cl_node_offer(cl_node *node, cl_str method, const cl_offer_spec *limits, const cl_op_spec *spec)
 {
     if (!is_open(node)) return CLOUDS_ECLOSED;
     if (node->state == CL_NODE_FAILED) return cl_error(node->failure, "%s", node->failure_text);
@@ -165,7 +182,8 @@ int cl_node_register(cl_node *node, cl_str method, const cl_op_spec *spec)
         if (new) remove_service(node, method);
         return code;
     }
-    code = node->core->bus->ops->register_method(node->core->bus, node, method, spec->id);
+    code = set_limits(node, method, limits);
+    if (code == 0) code = node->core->bus->ops->register_method(node->core->bus, node, method, spec->id);
     if (code == 0) return 0;
     if (new) remove_service(node, method);
     cl_op_end(op, code, clouds_last_error(), 0,

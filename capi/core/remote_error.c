@@ -5,6 +5,28 @@
 /* Error objects that the other side sent: npm clouds 0.1 and its services send any JSON value, and texts as objects of
  * single characters. */
 
+#define LONGEST_MS UINT64_C(1000000000)
+
+/* Of a JSON number of seconds, to the millisecond; 0 for what is no period. No strtod, which reads what the locale of
+ * the program says. */
+static uint64_t ms_of(cl_str number)
+{
+    uint64_t ms = 0;
+    int decimals = 0, behind_point = 0;
+    for (size_t i = 0; i < number.n && decimals < 3; i++) {
+        char c = number.p[i];
+        if (c == '.' && !behind_point) {
+            behind_point = 1;
+            continue;
+        }
+        if (c < '0' || c > '9' || ms > LONGEST_MS) return 0;
+        ms = ms * 10 + (uint64_t)(c - '0');
+        decimals += behind_point;
+    }
+    for (; decimals < 3; decimals++) ms *= 10;
+    return ms;
+}
+
 static int read_member(cl_json *j, cl_str key, cl_remote_error *out, unsigned index)
 {
     char number[16];
@@ -20,17 +42,22 @@ static int read_member(cl_json *j, cl_str key, cl_remote_error *out, unsigned in
     } else if (cl_str_eq(key, CL_STR("code"))) {
         out->has_code = 1;
         if (is_text) out->code = value;
+    } else if (cl_str_eq(key, CL_STR("reason"))) {
+        if (is_text) out->reason = value;
+    } else if (cl_str_eq(key, CL_STR("retry_after"))) {
+        if (!is_text) out->retry_after = ms_of(value);
     }
     return 0;
 }
 
 void cl_remote_error_read(const cl_core *core, cl_str error, cl_remote_error *out)
 {
-    *out = (cl_remote_error){.message = CL_STR_NONE, .code = CL_STR_NONE};
+    *out = (cl_remote_error){.message = CL_STR_NONE, .code = CL_STR_NONE, .reason = CL_STR_NONE};
     cl_json j;
     cl_json_start(&j, error, core->config.limits.json);
     if (cl_json_peek(&j) != '{' || cl_json_enter(&j, '{') != 0) return;
-    cl_remote_error error_of = {.is_object = 1, .numbered = 1, .message = CL_STR_NONE, .code = CL_STR_NONE};
+    cl_remote_error error_of = *out;
+    error_of.is_object = error_of.numbered = 1;
     cl_str key;
     int escaped, more;
     unsigned n = 0;

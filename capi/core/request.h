@@ -4,6 +4,9 @@
 
 #include "core/timers.h"
 
+typedef struct cl_offer cl_offer;
+typedef struct cl_offer_key cl_offer_key;
+
 enum {
     CL_REQUEST_INLINE = 96,
 };
@@ -15,6 +18,8 @@ typedef struct cl_request {
     uint64_t id, link;
     int64_t deadline; /* 0: not known */
     int native;
+    cl_offer *offer;        /* of a method with limits; NULL: there are none */
+    cl_offer_key *key;      /* free again when it ends; or NULL */
     size_t bytes;           /* of its arguments */
     cl_str caller, wire_id; /* in `small` or in `big` */
     char *big;
@@ -22,6 +27,13 @@ typedef struct cl_request {
 } cl_request;
 
 void cl_serve_call(cl_core *core, cl_node *node, const cl_envelope *e);
+/* Hands a call to the user. 0, or -1: there was no room for it, and it is refused. */
+int cl_request_begin(cl_node *node, const cl_envelope *e, cl_offer *offer, cl_offer_key *key, int64_t now);
+/* Is there room for one more that waits? */
+int cl_request_has_room(const cl_core *core, size_t bytes);
+void cl_request_refuse(cl_node *node, const cl_envelope *e, int code);
+/* Busy: with the last words of this thread. */
+void cl_request_refuse_busy(cl_node *node, const cl_envelope *e);
 cl_request *cl_request_find(const cl_core *core, uint64_t id);
 /* The time of a handler that still runs is over: what it calls is, too. */
 int cl_request_is_overdue(const cl_core *core, uint64_t id);

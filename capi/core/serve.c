@@ -1,5 +1,6 @@
 #include "base/log.h"
 #include "core/internal.h"
+#include "core/offer.h"
 
 /* Calls from others: taken in, handed to the user, answered through their id. Each ends: by its answer, at its
  * deadline, or with its node. */
@@ -52,18 +53,21 @@ static inline void drop(cl_core *core, cl_request *r)
     cl_idmap_take(&core->requests, r->id);
     cl_list_remove(&r->of_node);
     if (r->big) cl_free(r->big);
+    cl_offer *offer = r->offer;
+    cl_offer_key *key = r->key;
     cl_pool_give(&core->spare_requests, r);
+    if (offer) cl_offer_ended(offer, key);
 }
 
-static int has_room(cl_core *core, size_t bytes)
+int cl_request_has_room(const cl_core *core, size_t bytes)
 {
-    return core->requests.len < core->config.max_in_flight &&
+    return core->requests.len + core->queued < core->config.max_in_flight &&
            (core->request_bytes + bytes <= core->config.max_in_flight_bytes || core->request_bytes == 0);
 }
 
 static cl_request *admit(cl_core *core, cl_node *node, const cl_envelope *e)
 {
-    if (!has_room(core, e->args.n)) return NULL;
+    if (!cl_request_has_room(core, e->args.n)) return NULL;
     cl_request *r = cl_pool_take(&core->spare_requests, sizeof *r);
     if (!r) return NULL;
     r->id = core->port.next_id(core->port.self);
@@ -72,12 +76,13 @@ static cl_request *admit(cl_core *core, cl_node *node, const cl_envelope *e)
     r->bytes = e->args.n;
     core->request_bytes += r->bytes;
     r->node = node;
+    r->offer = NULL;
     r->link = e->link;
     r->deadline = e->deadline;
     r->native = (e->flags & CL_NATIVE) != 0;
     cl_list_init(&r->of_node);
     if (keep_texts(r, e) != 0 || cl_idmap_put(&core->requests, r->id, r) != 0 ||
-        core->port.reserve(core->port.self) != 0)
+        core->port.reserve_request(core->port.self) != 0)
         return drop(core, r), NULL;
     cl_list_append(&node->requests, &r->of_node);
     if (r->deadline) cl_timers_start_next(core, &r->timed, r->deadline);
@@ -120,20 +125,6 @@ CL_RARE static void refuse_too_big(cl_core *core, cl_node *node, const cl_envelo
     refuse_with(core, node, e, e->flags & CL_NATIVE ? CL_REFUSED : 0, cl_error_text_last(core, CLOUDS_ETOOBIG));
 }
 
-CL_RARE static void refuse_unreadable(cl_core *core, cl_node *node, const cl_envelope *e)
-{
-    if (e->flags & CL_TOO_BIG) {
-        refuse_too_big(core, node, e);
-    } else if (e->flags & CL_UNSUPPORTED) {
-        refuse(core, node, e, CLOUDS_ENOTSUP);
-    } else {
-        core->counters[CL_COUNT_REFUSED_REQUESTS]++;
-        refuse_with(
-            core, node, e, 0,
-            CL_STR("{\"message\":\"the arguments of a call must be an array\",\"code\":\"CLOUDS_INVALID_ARGUMENT\"}"));
-    }
-}
-
 static void emit_request(cl_core *core, cl_node *node, const cl_request *r, const cl_envelope *e, int64_t now)
 {
     clouds_event event = {.type = CLOUDS_EVENT_REQUEST,
@@ -152,6 +143,34 @@ static void reject_call(cl_core *core, cl_node *node, const cl_envelope *e)
 {
     cl_emit_unknown(core, node, e, CL_STR("c"), e->args);
     if (e->flags & CL_NATIVE) refuse(core, node, e, CLOUDS_ENOMETHOD);
+}
+
+void cl_request_refuse(cl_node *node, const cl_envelope *e, int code)
+{
+    refuse(node->core, node, e, code);
+}
+
+CL_RARE void cl_request_refuse_busy(cl_node *node, const cl_envelope *e)
+{
+    cl_core *core = node->core;
+    core->counters[CL_COUNT_REFUSED_REQUESTS]++;
+    refuse_with(core, node, e, e->flags & CL_NATIVE ? CL_REFUSED : 0, cl_error_text_last(core, CLOUDS_EOVERLOAD));
+}
+
+int cl_request_begin(cl_node *node, const cl_envelope *e, cl_offer *offer, cl_offer_key *key, int64_t now)
+{
+    cl_core *core = node->core;
+    cl_request *r = admit(core, node, e);
+    if (!r) {
+        core->counters[CL_COUNT_LIMIT_HITS]++;
+        refuse(core, node, e, CLOUDS_EOVERLOAD);
+        return -1;
+    }
+    r->offer = offer;
+    r->key = key;
+    core->counters[CL_COUNT_REQUESTS]++;
+    emit_request(core, node, r, e, now);
+    return 0;
 }
 
 static int serves(cl_node *node, cl_str method)
@@ -178,17 +197,17 @@ void cl_serve_call(cl_core *core, cl_node *node, const cl_envelope *e)
         reject_call(core, node, e);
     } else if (!known) {
         refuse(core, node, e, CLOUDS_ENOMETHOD);
-    } else if (e->flags & (CL_TOO_BIG | CL_UNSUPPORTED | CL_NO_ARRAY)) {
-        refuse_unreadable(core, node, e);
+    } else if (e->flags & CL_TOO_BIG) {
+        refuse_too_big(core, node, e);
+    } else if (e->flags & CL_NO_ARRAY) {
+        core->counters[CL_COUNT_REFUSED_REQUESTS]++;
+        refuse_with(
+            core, node, e, 0,
+            CL_STR("{\"message\":\"the arguments of a call must be an array\",\"code\":\"CLOUDS_INVALID_ARGUMENT\"}"));
+    } else if (node->last_service->offer) {
+        cl_offer_call(node->last_service->offer, e, now);
     } else {
-        cl_request *r = admit(core, node, e);
-        if (!r) {
-            core->counters[CL_COUNT_LIMIT_HITS]++;
-            refuse(core, node, e, CLOUDS_EOVERLOAD);
-            return;
-        }
-        core->counters[CL_COUNT_REQUESTS]++;
-        emit_request(core, node, r, e, now);
+        cl_request_begin(node, e, NULL, NULL, now);
     }
 }
 
@@ -282,6 +301,7 @@ int cl_request_is_overdue(const cl_core *core, uint64_t id)
 void cl_request_refuse_waiting(cl_node *node)
 {
     cl_core *core = node->core;
+    cl_offer_refuse_waiting(node);
     CL_LIST_EACH(it, &node->requests)
     {
         cl_request *r = CL_OWNER(it, cl_request, of_node);
@@ -309,5 +329,6 @@ void cl_request_end_all(cl_node *node)
 
 void cl_request_discard_all(cl_node *node)
 {
+    cl_offer_discard_all(node);
     while (!cl_list_empty(&node->requests)) drop(node->core, CL_OWNER(node->requests.next, cl_request, of_node));
 }

@@ -17,6 +17,12 @@ static int put_limit(cl_buf *out, const cl_facts *facts)
     return cl_buf_printf(out, ",\"size\":%" PRIu64 ",\"limit\":%" PRIu64, facts->size, facts->limit);
 }
 
+/* In seconds; no printf of a double, which would write what the locale of the program says. */
+static int put_retry_after(cl_buf *out, uint64_t ms)
+{
+    return ms ? cl_buf_printf(out, ",\"retry_after\":%" PRIu64 ".%03u", ms / 1000, (unsigned)(ms % 1000)) : 0;
+}
+
 int cl_error_object(cl_buf *out, int code, cl_str message, const cl_facts *facts)
 {
     int failed = cl_buf_put_str(out, CL_STR("{\"message\":"));
@@ -27,5 +33,7 @@ int cl_error_object(cl_buf *out, int code, cl_str message, const cl_facts *facts
     if (!failed) failed = put_text(out, "node", facts->node);
     if (!failed) failed = put_text(out, "cluster", facts->cluster);
     if (!failed) failed = put_limit(out, facts);
+    if (!failed) failed = put_text(out, "reason", facts->reason);
+    if (!failed) failed = put_retry_after(out, facts->retry_after);
     return failed ? failed : cl_buf_put_char(out, '}');
 }

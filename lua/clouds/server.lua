@@ -3,6 +3,7 @@ local core = require("clouds.core")
 local client = require("clouds.client")
 local errors = require("clouds.error")
 local events = require("clouds.events")
+local limits_of = require("clouds.limits")
 local node = require("clouds.node")
 local settings = require("clouds.options")
 local scheduler = require("clouds.scheduler")
@@ -42,8 +43,8 @@ function node.registration_failure()
   end
 end
 
-local function register(self, name, handler)
-  local ok, problem = self.core:register(name, handler)
+local function register(self, name, handler, limits)
+  local ok, problem = self.core:register(name, handler, limits)
   note_registration(self, name, not ok and not retried_by_library[problem.code] and problem or nil)
   return ok, problem
 end
@@ -57,10 +58,10 @@ local function report_late(self, name)
 end
 
 -- Where nothing can wait, a failure that comes later is the event "error".
-local function register_beside(self, name, handler)
+local function register_beside(self, name, handler, limits)
   local at_once = true
   local task = scheduler.spawn(function()
-    local ok, problem = register(self, name, handler)
+    local ok, problem = register(self, name, handler, limits)
     if not at_once then
       report_late(self, name)(ok, problem)
     end
@@ -74,9 +75,9 @@ local function register_beside(self, name, handler)
 end
 
 -- It is tried on after the time; a failure that comes then is the event "error".
-local function register_within(self, name, handler, timeout)
+local function register_within(self, name, handler, limits, timeout)
   local results = scheduler.pack(scheduler.within(timeout, report_late(self, name), function()
-    return register(self, name, handler)
+    return register(self, name, handler, limits)
   end))
   if results.n > 0 then
     return unpack(results, 1, results.n)
@@ -86,7 +87,7 @@ local function register_within(self, name, handler, timeout)
 end
 
 --- Registers a method. true; or nil and an error. Waits for the registration where that is possible; after
--- { timeout = seconds } it is tried on.
+-- { timeout = seconds } it is tried on. The other options are limits of the method.
 function Server:register(name, handler, options)
   if type(name) ~= "string" then
     error("expected the name of a method", 2)
@@ -94,13 +95,13 @@ function Server:register(name, handler, options)
   if type(handler) ~= "function" then
     error("expected a function as the handler", 2)
   end
-  local timeout = settings.timeout(options, 2)
+  local timeout, limits = limits_of(options, 2)
   if timeout and core.may_wait() then
-    return register_within(self, name, handler, timeout)
+    return register_within(self, name, handler, limits, timeout)
   elseif core.may_wait() then
-    return register(self, name, handler)
+    return register(self, name, handler, limits)
   end
-  return register_beside(self, name, handler)
+  return register_beside(self, name, handler, limits)
 end
 
 --- Takes a method back; requests it has accepted are still answered.

@@ -153,7 +153,40 @@ static clouds_operation_options limit_at(lua_State *L, int index)
 /* A registration has no limit, and its failure is reported whenever it comes; the wait for it has a limit in Lua. */
 static const clouds_operation_options no_limit = {.size = sizeof no_limit, .timeout = MAX_TIMEOUT};
 
-/* node:register(method, handler) -> true, or nil and an error */
+/* A member of the table at index 4. */
+static double limit_of(lua_State *L, const char *name)
+{
+    lua_getfield(L, 4, name);
+    double value = luaL_optnumber(L, -1, 0);
+    lua_pop(L, 1);
+    return value;
+}
+
+static bool has_limit(lua_State *L, const char *name)
+{
+    lua_getfield(L, 4, name);
+    bool has = lua_toboolean(L, -1);
+    lua_pop(L, 1);
+    return has;
+}
+
+/* The limits of a method in the table at index 4, which Lua has checked. */
+static clouds_offer_options limits_of(lua_State *L)
+{
+    return (clouds_offer_options){.size = sizeof(clouds_offer_options),
+                                  .flags = has_limit(L, "serial") ? CLOUDS_OFFER_SERIAL : 0,
+                                  .concurrency = (int32_t)limit_of(L, "concurrency"),
+                                  .key_arg = (uint32_t)limit_of(L, "key"),
+                                  .queue = (int32_t)limit_of(L, "queue"),
+                                  .queue_age = limit_of(L, "queue_age"),
+                                  .queue_target = limit_of(L, "queue_target"),
+                                  .rate = limit_of(L, "rate"),
+                                  .burst = limit_of(L, "burst"),
+                                  .caller_rate = limit_of(L, "caller_rate"),
+                                  .caller_burst = limit_of(L, "caller_burst")};
+}
+
+/* node:register(method, handler, limits or nil) -> true, or nil and an error */
 static int node_register(lua_State *L)
 {
     lc_state *s = lc_state_of(L);
@@ -164,7 +197,10 @@ static int node_register(lua_State *L)
     if (!node->node) return refused(L, s, CLOUDS_ECLOSED);
     uint64_t operation;
     node->ctx->dirty = true;
-    int code = clouds_node_register(node->node, method, len, &no_limit, &operation);
+    clouds_offer_options limits = {0};
+    bool limited = !lua_isnoneornil(L, 4);
+    if (limited) limits = limits_of(L);
+    int code = clouds_node_offer(node->node, method, len, limited ? &limits : NULL, &no_limit, &operation);
     if (code != 0) return refused(L, s, code);
     set_handler(L, s, node);
     return wait_operation(L, node, operation, false);

@@ -193,6 +193,8 @@ function json.is_array(t) end
 ---@field cluster? string The address of the cluster.
 ---@field size? number What was too large, or too many ...
 ---@field limit? number ... and how much is possible.
+---@field reason? string Why a server is busy: "rate", "queue", "age" or "concurrency".
+---@field retry_after? number Seconds after which it is worth to ask it again.
 ---@field [string] clouds.Value The further members that the service sent.
 
 ---One identity on the bus.
@@ -273,13 +275,27 @@ function Client:call(name, args, options, callback) end
 ---@return fun(...: clouds.Value): ...
 function Client:bind(name, options) end
 
+---The limits of a method. What they refuse was not begun: its caller's error is CLOUDS_OVERLOADED.
+---@class clouds.RegisterOptions
+---@field timeout? number Seconds to wait; it is tried on after that.
+---@field serial? boolean One request at a time, in the order in which they come.
+---@field key? integer Requests with the same value of this argument, from 1 on, one at a time and in order.
+---@field concurrency? integer Requests that run at a time.
+---@field queue? integer Requests that may wait (1000).
+---@field queue_age? number Seconds that a request waits at most (0.1 with concurrency, else no limit; math.huge: no limit).
+---@field queue_target? number The same, once the queue was not empty for queue_age (0.005).
+---@field rate? number Requests a second.
+---@field burst? number How many may come at once (the rate).
+---@field caller_rate? number The same for each node that calls.
+---@field caller_burst? number
+
 ---@class clouds.Server: clouds.Client
 local Server = {}
 
 ---Offers a method; registering again replaces the handler. Waits for the registration where that is possible.
 ---@param name string
 ---@param handler clouds.Handler
----@param options? { timeout: number? } Seconds to wait; it is tried on after that.
+---@param options? clouds.RegisterOptions
 ---@return true?
 ---@return clouds.Error?
 function Server:register(name, handler, options) end

@@ -100,6 +100,10 @@ static int node_register(void *h)
 {
     return clouds_node_register(h, "m", 1, NULL, &id_out);
 }
+static int node_offer(void *h)
+{
+    return clouds_node_offer(h, "m", 1, &(clouds_offer_options){.size = sizeof(clouds_offer_options)}, NULL, &id_out);
+}
 static int node_unregister(void *h)
 {
     return clouds_node_unregister(h, "m", 1, NULL, &id_out);
@@ -144,6 +148,7 @@ static const call_site sites[] = {
     {"node_id", 'n', node_id},
     {"node_register", 'n', node_register},
     {"node_unregister", 'n', node_unregister},
+    {"node_offer", 'n', node_offer},
     {"node_call", 'n', node_call},
     {"node_send", 'n', node_send},
     {"node_status", 'n', node_status},
@@ -506,7 +511,8 @@ static void error_names(void)
         CHECK(strncmp(clouds_err_name(codes[i]), "CLOUDS_", 7) == 0 &&
               strcmp(clouds_err_name(codes[i]), "CLOUDS_E?") != 0);
         CHECK(*clouds_strerror(codes[i]) && strcmp(clouds_strerror(codes[i]), "unknown error") != 0);
-        CHECK(clouds_err_outcome(codes[i]) >= CLOUDS_OUTCOME_APP_ERROR && clouds_err_outcome(codes[i]) <= CLOUDS_OUTCOME_UNKNOWN);
+        CHECK(clouds_err_outcome(codes[i]) >= CLOUDS_OUTCOME_APP_ERROR &&
+              clouds_err_outcome(codes[i]) <= CLOUDS_OUTCOME_UNKNOWN);
     }
     CHECK_INT(strcmp(clouds_err_name(-12345), "CLOUDS_E?"), 0);
     CHECK_INT(clouds_err_outcome(12345), CLOUDS_OUTCOME_UNKNOWN);

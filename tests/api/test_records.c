@@ -139,6 +139,7 @@ typedef struct longer {
     union {
         clouds_call_options call;
         clouds_operation_options operation;
+        clouds_offer_options offer;
         unsigned char bytes[sizeof(clouds_call_options) + MORE];
     } r;
 } longer;
@@ -169,6 +170,10 @@ static void unknown_members(void)
         CHECK_INT(clouds_node_close(node, 0, &it.r.operation, &id), CLOUDS_ENOTSUP);
         CHECK_INT(clouds_context_close(context, 0, &it.r.operation, &id), CLOUDS_ENOTSUP);
         CHECK(says("clouds_operation_options"));
+        it = longer_by(sizeof it.r.offer, MORE);
+        it.r.bytes[sizeof it.r.offer + at] = 0x80;
+        CHECK_INT(clouds_node_offer(node, "m", 1, &it.r.offer, NULL, &id), CLOUDS_ENOTSUP);
+        CHECK(says("clouds_offer_options"));
     }
     CHECK_INT(id, 4711);
     longer it = longer_by(sizeof it.r.call, MORE);

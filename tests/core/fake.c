@@ -189,6 +189,7 @@ int fake_open(fake *f, const cl_core_config *config)
                         port_arm,
                         port_event,
                         port_reserve,
+                        port_reserve,
                         port_withdraw_request,
                         port_forget_request,
                         port_next_id,
@@ -301,6 +302,12 @@ void fake_delivery(fake *f, int i, enum cl_delivery delivery)
 uint64_t fake_inbound(fake *f, cl_node *node, const char *from, const char *id, const char *method, unsigned flags,
                       int64_t deadline)
 {
+    return fake_inbound_args(f, node, from, id, method, "[7]", flags, deadline);
+}
+
+uint64_t fake_inbound_args(fake *f, cl_node *node, const char *from, const char *id, const char *method,
+                           const char *args, unsigned flags, int64_t deadline)
+{
     int before = f->n_events;
     cl_envelope e = {.type = CL_CALL,
                      .flags = flags,
@@ -308,7 +315,7 @@ uint64_t fake_inbound(fake *f, cl_node *node, const char *from, const char *id, 
                      .to = cl_node_id(node),
                      .id = cl_str_z(id),
                      .method = cl_str_z(method),
-                     .args = flags & CL_NO_ARRAY ? CL_STR_NONE : CL_STR("[7]"),
+                     .args = flags & CL_NO_ARRAY ? CL_STR_NONE : cl_str_z(args),
                      .error = CL_STR_NONE,
                      .result = CL_STR_NONE,
                      .data = CL_STR_NONE,

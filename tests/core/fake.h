@@ -79,6 +79,9 @@ void fake_delivery(fake *f, int i, enum cl_delivery delivery);
 /* A call from outside; returns the id of the request of the event raised, or 0. */
 uint64_t fake_inbound(fake *f, cl_node *node, const char *from, const char *id, const char *method, unsigned flags,
                       int64_t deadline);
+/* The same with arguments. */
+uint64_t fake_inbound_args(fake *f, cl_node *node, const char *from, const char *id, const char *method,
+                           const char *args, unsigned flags, int64_t deadline);
 
 /* Lets the clock go on, ticking whenever the core wants to. */
 void fake_advance(fake *f, int64_t ms);

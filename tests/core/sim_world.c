@@ -172,6 +172,7 @@ static void come_alive(sim *w, sim_node *n)
                     port_arm,
                     port_event,
                     port_reserve,
+                    port_reserve,
                     port_withdraw_request,
                     port_forget_request,
                     port_next_id,
@@ -303,7 +304,10 @@ static void ready(sim *w, sim_node *n)
     for (int i = 0; i < n->n_methods; i++) {
         char name[8];
         snprintf(name, sizeof name, "m%d", n->methods[i]);
-        while (cl_node_register(n->node, cl_str_z(name), &(cl_op_spec){.id = ++w->next_id}) == CLOUDS_ELIMIT) {
+        const cl_offer_spec limits = {
+            .concurrency = 2, .key_arg = 1, .queue = 5, .age = 100, .target = 5, .rate = 200, .burst = 20};
+        const cl_offer_spec *some = n->index % 3 == 0 ? &limits : NULL;
+        while (cl_node_offer(n->node, cl_str_z(name), some, &(cl_op_spec){.id = ++w->next_id}) == CLOUDS_ELIMIT) {
         }
     }
 }

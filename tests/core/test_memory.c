@@ -76,6 +76,25 @@ static void serve_some(fake *f)
     if (second) CHECK_INT(cl_core_answer(f->core, second, CL_STR_NONE, CL_STR("[]")), 0);
 }
 
+static void serve_with_limits(fake *f)
+{
+    const cl_offer_spec limits = {.concurrency = 2,
+                                  .key_arg = 1,
+                                  .queue = 3,
+                                  .age = 100,
+                                  .target = 5,
+                                  .rate = 100,
+                                  .burst = 100,
+                                  .caller_rate = 1,
+                                  .caller_burst = 9};
+    note_operation(cl_node_offer(f->node, CL_STR("few"), &limits, &(cl_op_spec){.id = 12}), 12);
+    cl_core_registered(f->core, 12, 0, NULL);
+    uint64_t first = fake_inbound(f, f->node, "c.9", "short", "few", CL_NATIVE, 0);
+    for (int i = 0; i < 5; i++) fake_inbound_args(f, f->node, "c.9", "x", "few", i % 2 ? "[7]" : "[8]", 0, f->now + 50);
+    if (first) CHECK_INT(cl_core_answer(f->core, first, CL_STR_NONE, CL_STR("[]")), 0);
+    fake_advance(f, 20);
+}
+
 static void live(fake *f)
 {
     cl_core_config config = fake_core_config();
@@ -93,6 +112,7 @@ static void live(fake *f)
     note_operation(cl_node_status(f->node, &(cl_op_spec){.id = 10}), 10);
     let_others_act(f);
     serve_some(f);
+    serve_with_limits(f);
     note_operation(cl_node_unregister(f->node, CL_STR("up"), &(cl_op_spec){.id = 11}), 11);
     fake_advance(f, 3000);
     make_calls(f);
@@ -129,7 +149,7 @@ static void each_allocation_fails_once(void)
     long n = one_life(0, 0);
     CHECK(n > 40);
     CHECK_INT(n_accepted, 12);
-    CHECK_INT(n_operations, 4);
+    CHECK_INT(n_operations, 5);
     for (long i = 1; i <= n; i++) one_life(i, 0);
 }
 

@@ -114,13 +114,27 @@ static void close_one(monkey *m)
     m->nodes[i] = fake_node(&m->f, "again", &config);
 }
 
+static int offer(monkey *m, cl_node *node, uint64_t id)
+{
+    const cl_offer_spec limits = {.concurrency = (uint32_t)any(m, 3),
+                                  .key_arg = (uint32_t)any(m, 2),
+                                  .queue = (uint32_t)any(m, 20),
+                                  .age = (int64_t)any(m, 2) * 100,
+                                  .target = 5,
+                                  .rate = (double)any(m, 2) * 50,
+                                  .burst = 10,
+                                  .caller_rate = (double)any(m, 2) * 20,
+                                  .caller_burst = 5};
+    return cl_node_offer(node, any_method(m), any(m, 3) ? &limits : NULL, &(cl_op_spec){.id = id});
+}
+
 static void act(monkey *m, cl_node *node)
 {
     cl_core *core = m->f.core;
     uint64_t id = ++m->f.ids;
     switch (any(m, 10)) {
     case 0:
-        note(m, cl_node_register(node, any_method(m), &(cl_op_spec){.id = id}), id);
+        note(m, offer(m, node, id), id);
         break;
     case 1:
         note(m, cl_node_unregister(node, any_method(m), &(cl_op_spec){.id = id}), id);
@@ -167,8 +181,7 @@ static void suffer(monkey *m, cl_node *node)
         cl_core_server_down(f->core, any_method(m), any_peer(m));
         break;
     case 3:
-        if (f->bus.way ^= 1) cl_core_peer_down(f->core, any_peer(m));
-        else cl_core_way_lost(f->core, any_peer(m), (unsigned)f->now & 1);
+        cl_core_peer_down(f->core, any_peer(m));
         break;
     case 4:
         cl_core_peer_draining(f->core, any_peer(m));

@@ -179,6 +179,25 @@ static void serve(void)
     CHECK(clouds_cancel(context, id) == 0 && next(CLOUDS_EVENT_RESULT).code == CLOUDS_ECANCELED);
 }
 
+#if CLOUDS_VERSION_NUMBER >= 3000
+static void protect(void)
+{
+    uint64_t operation = 0;
+    BOXED(clouds_offer_options, 1) how = {.here = {{.size = sizeof *how.here, .flags = CLOUDS_OFFER_SERIAL, .queue = 1}}};
+    CLOSE(how);
+    CHECK(clouds_node_offer(server, "old", 3, how.here, NULL, &operation) == 0);
+    CHECK_BOX(how);
+    CHECK(next(CLOUDS_EVENT_REGISTERED).id == operation);
+    call("old", 0);
+    uint64_t first = next(CLOUDS_EVENT_REQUEST).id;
+    call("old", 0);
+    CHECK(clouds_reply(context, first, "[]", 2) == 0);
+    CHECK(next(CLOUDS_EVENT_RESULT).code == 0);
+    CHECK(clouds_reply(context, next(CLOUDS_EVENT_REQUEST).id, "[]", 2) == 0);
+    CHECK(next(CLOUDS_EVENT_RESULT).code == 0);
+}
+#endif
+
 static void wait_for_calls(void)
 {
     BOXED(clouds_event, 1) box;
@@ -260,6 +279,9 @@ int main(void)
     for (int i = 0; i < 2; i++) {
         start(i ? "thread" : "inline");
         serve();
+#if CLOUDS_VERSION_NUMBER >= 3000
+        protect();
+#endif
         wait_for_calls();
         others();
         change();

@@ -247,9 +247,9 @@ class Bridge {
     if (text !== null) this.text += text + '\0';
   }
 
-  register(method, done, seconds) {
+  register(method, done, seconds, limits) {
     checkName(method, 'the name of a method');
-    this.operate(REGISTER, method, done, seconds);
+    this.operate(REGISTER, method + '\0' + limits, done, seconds);
   }
 
   unregister(method, done, seconds) {

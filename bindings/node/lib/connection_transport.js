@@ -264,7 +264,8 @@ class ConnectionTransport {
     this.connection.registerKey(this.key(method, this.id), ttl, done);
   }
 
-  register(method, report, seconds) {
+  register(method, report, seconds, limits) {
+    if (limits) throw failure('CLOUDS_NOT_SUPPORTED', 'over a connection of the program a method has no limits');
     const done = within(this.owner, `register ${method}`, seconds, report);
     if (typeof method !== 'string') throw new TypeError('clouds: the name of a method is a text');
     this.methods.add(method);

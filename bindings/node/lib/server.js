@@ -7,6 +7,7 @@ const { Handler, ReturningHandler } = require('./request');
 const { failure } = require('./errors');
 const { bound, promised, extend, inherit } = require('./util');
 const { split, limitOf } = require('./timeouts');
+const { splitLimits } = require('./limits');
 
 function checkHandler(handler) {
   if (typeof handler !== 'function') throw new TypeError('clouds: the handler of a method is a function');
@@ -38,15 +39,17 @@ extend(Server.prototype, {
     const [options, callback] = split(...rest);
     const done = typeof callback === 'function' ? bound(callback) : () => {};
     const registered = (error) => (error ? done(error) : done(null, `S:${method}:${this.id}`));
-    this._register(method, new Handler(handler), registered, limitOf(this, options));
+    const [others, limits] = splitLimits(options);
+    this._register(method, new Handler(handler), registered, limitOf(this, others), limits);
     return this;
   },
 
   registerP(method, handler, options) {
     checkHandler(handler);
-    return promised((done) =>
-      this._register(method, new ReturningHandler(handler), (error) => done(error), limitOf(this, options))
-    );
+    return promised((done) => {
+      const [rest, limits] = splitLimits(options);
+      this._register(method, new ReturningHandler(handler), (error) => done(error), limitOf(this, rest), limits);
+    });
   },
 
   unregister(method, ...rest) {
@@ -62,11 +65,11 @@ extend(Server.prototype, {
   },
 
   // A node with methods is not collected, even when nothing else refers to it.
-  _register(method, handler, done, seconds) {
+  _register(method, handler, done, seconds, limits) {
     const replaced = this._services.get(method);
     this._services.set(method, handler);
     try {
-      this._transport.register(method, done, seconds);
+      this._transport.register(method, done, seconds, limits);
     } catch (error) {
       if (replaced) this._services.set(method, replaced);
       else this._services.delete(method);

@@ -61,6 +61,41 @@ static int send_message(addon_bridge *bridge, const double *order, reader *r, ui
     return clouds_node_send(bridge->node, receiver.p, receiver.n, value.p, value.n, (uint32_t)order[6], &options, id);
 }
 
+static unsigned digit_of(char c)
+{
+    return (unsigned)(c <= '9' ? c - '0' : c - 'a' + 10);
+}
+
+/* Numbers as the digits of their bytes. 1, or 0: there are not as many. */
+static int read_numbers(piece text, double *out, size_t count)
+{
+    unsigned char *bytes = (unsigned char *)out;
+    if (text.n != count * sizeof *out * 2) return 0;
+    for (size_t i = 0; i < text.n / 2; i++)
+        bytes[i] = (unsigned char)(digit_of(text.p[2 * i]) << 4 | digit_of(text.p[2 * i + 1]));
+    return 1;
+}
+
+static int offer(addon_bridge *bridge, const clouds_operation_options *options, reader *r, uint64_t *id)
+{
+    piece method = next(r), limits = next(r);
+    double n[10];
+    if (!read_numbers(limits, n, sizeof n / sizeof *n))
+        return clouds_node_offer(bridge->node, method.p, method.n, NULL, options, id);
+    const clouds_offer_options record = {.size = sizeof record,
+                                         .flags = (uint32_t)n[0],
+                                         .concurrency = (int32_t)n[1],
+                                         .key_arg = (uint32_t)n[2],
+                                         .queue = (int32_t)n[3],
+                                         .queue_age = n[4],
+                                         .queue_target = n[5],
+                                         .rate = n[6],
+                                         .burst = n[7],
+                                         .caller_rate = n[8],
+                                         .caller_burst = n[9]};
+    return clouds_node_offer(bridge->node, method.p, method.n, &record, options, id);
+}
+
 static int execute(addon_bridge *bridge, const double *order, reader *r, uint64_t *id)
 {
     piece text;
@@ -76,8 +111,7 @@ static int execute(addon_bridge *bridge, const double *order, reader *r, uint64_
     case SEND:
         return send_message(bridge, order, r, id);
     case REGISTER:
-        text = next(r);
-        return clouds_node_register(bridge->node, text.p, text.n, &options, id);
+        return offer(bridge, &options, r, id);
     case UNREGISTER:
         text = next(r);
         return clouds_node_unregister(bridge->node, text.p, text.n, &options, id);

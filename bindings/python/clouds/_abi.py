@@ -70,6 +70,7 @@ CLOUDS_EVENT_CLEAR_SERVERS = 17
 CLOUDS_EVENT_ATTEMPT = 18
 CLOUDS_EVENT_LOG = 19
 CLOUDS_EVENT_CANCELED = 20
+CLOUDS_OFFER_SERIAL = 1
 CLOUDS_CALL_WAIT = 1
 CLOUDS_CALL_ASK = 2
 CLOUDS_SEND_CONFIRM = 1
@@ -148,6 +149,23 @@ class clouds_event(Structure):
     ]
 
 
+class clouds_offer_options(Structure):
+    _fields_ = [
+        ("size", c_uint32),
+        ("flags", c_uint32),
+        ("concurrency", c_int32),
+        ("key_arg", c_uint32),
+        ("queue", c_int32),
+        ("reserved", c_uint32),
+        ("queue_age", c_double),
+        ("queue_target", c_double),
+        ("rate", c_double),
+        ("burst", c_double),
+        ("caller_rate", c_double),
+        ("caller_burst", c_double),
+    ]
+
+
 class clouds_call_options(Structure):
     _fields_ = [
         ("size", c_uint32),
@@ -183,6 +201,7 @@ RECORDS: Tuple[Any, ...] = (
     clouds_option_info,
     clouds_operation_options,
     clouds_event,
+    clouds_offer_options,
     clouds_call_options,
 )
 
@@ -234,6 +253,8 @@ FUNCTIONS: Dict[str, Tuple[Any, ...]] = {
         "clouds_node_id": (c_char_p, c_void_p,),
         "clouds_node_register": (c_int, c_void_p, c_char_p, c_size_t, POINTER(clouds_operation_options),
                              POINTER(c_uint64),),
+        "clouds_node_offer": (c_int, c_void_p, c_char_p, c_size_t, POINTER(clouds_offer_options),
+                          POINTER(clouds_operation_options), POINTER(c_uint64),),
         "clouds_node_unregister": (c_int, c_void_p, c_char_p, c_size_t, POINTER(clouds_operation_options),
                                POINTER(c_uint64),),
         "clouds_node_call": (c_int, c_void_p, c_char_p, c_size_t, c_char_p, c_size_t, POINTER(clouds_call_options),

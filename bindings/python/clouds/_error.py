@@ -33,6 +33,9 @@ class Error(Exception):
     limit: Optional[float] = None
     size: Optional[float] = None
     cluster: Optional[str] = None
+    #: Why a server is busy ("rate", "queue", "age" or "concurrency"), and after how many seconds it is worth to ask again.
+    reason: Optional[str] = None
+    retry_after: Optional[float] = None
     #: Did it come with the answer to a call, or of the library? False for one that the program has made.
     received: bool = False
 
@@ -62,7 +65,7 @@ class Error(Exception):
         return _rebuild, (type(self), self.message), dict(vars(self))
 
 
-FACTS = ("method", "server", "node", "limit", "size", "cluster")
+FACTS = ("method", "server", "node", "limit", "size", "cluster", "reason", "retry_after")
 
 
 def take_facts(more: Dict[str, Any]) -> Dict[str, Any]:

@@ -12,6 +12,7 @@ from clouds._handle import Handle
 from clouds._dispatch import dispatch
 from clouds._faults import log
 from clouds._library import lib
+from clouds._limits import limits_of
 from clouds._operations import Operation, Operations, Registration, settle, take_all
 from clouds._options import (HOOKS, CallOptions, Hooks, Number, Options, check_wait, choose, limit_of, method_name,
                              method_text, seconds_of)
@@ -282,14 +283,14 @@ class NodeBase(_Live):
         if found is not None and found is not entry:
             self._methods.setdefault(method, found)
 
-    def _begin_register(self, method: str, handler: _Handler) -> None:
+    def _begin_register(self, method: str, handler: _Handler, limits: Any) -> None:
         """Registers a method. It goes on by itself; ready() waits for it."""
         method = method_text(method)
         name, number = method.encode(), ctypes.c_uint64()
         self._check_usable()
         before = self._methods.get(method)
         self._methods[method] = MethodEntry(check_function(handler))
-        code = lib.clouds_node_register(self._node, name, len(name), ctypes.byref(_UNLIMITED), ctypes.byref(number))
+        code = lib.clouds_node_offer(self._node, name, len(name), limits, ctypes.byref(_UNLIMITED), ctypes.byref(number))
         if code < 0:
             if before is None:
                 del self._methods[method]
@@ -428,21 +429,46 @@ class Serving(NodeBase):
     """What nodes that serve have besides."""
 
     @overload
-    def register(self, method: str) -> Callable[[_F], _F]: ...
+    def register(self, method: str, *, serial: Optional[bool] = None, key: Optional[int] = None,
+                 concurrency: Optional[int] = None, queue: Optional[int] = None, queue_age: Optional[Number] = None,
+                 queue_target: Optional[Number] = None, rate: Optional[Number] = None, burst: Optional[Number] = None,
+                 caller_rate: Optional[Number] = None,
+                 caller_burst: Optional[Number] = None) -> Callable[[_F], _F]: ...
 
     @overload
-    def register(self, method: str, handler: _F) -> _F: ...
+    def register(self, method: str, handler: _F, *, serial: Optional[bool] = None, key: Optional[int] = None,
+                 concurrency: Optional[int] = None, queue: Optional[int] = None, queue_age: Optional[Number] = None,
+                 queue_target: Optional[Number] = None, rate: Optional[Number] = None, burst: Optional[Number] = None,
+                 caller_rate: Optional[Number] = None, caller_burst: Optional[Number] = None) -> _F: ...
 
-    def register(self, method: str, handler: Optional[_Handler] = None) -> Any:
+    def register(self, method: str, handler: Optional[_Handler] = None, *, serial: Optional[bool] = None,
+                 key: Optional[int] = None, concurrency: Optional[int] = None, queue: Optional[int] = None,
+                 queue_age: Optional[Number] = None, queue_target: Optional[Number] = None,
+                 rate: Optional[Number] = None, burst: Optional[Number] = None, caller_rate: Optional[Number] = None,
+                 caller_burst: Optional[Number] = None) -> Any:
         """Offers a method: ``server.register("name", fn)``, or as a decorator ``@server.register("name")``.
 
         The handler gets the arguments as they were sent, and what it returns is the result. In the sync API it runs
         in a thread of a pool, an ``async def`` in an event loop of its own thread; with asyncio an ``async def`` runs
         as a task, any other function at once, so it should not wait. What it raises answers the caller with an error.
-        ready() waits for the registration; nothing has to. Registering again replaces the handler.
+        ready() waits for the registration; nothing has to. Registering again replaces the handler and the limits.
+
+        Limits: `serial`, one request at a time, in order. `key`, requests with the same value of this argument (0 is
+        the first) one at a time and in order, beside those of other values. `concurrency`, requests that run at a time;
+        `queue` (1000) wait, for `queue_age` seconds at most (0.1 with a concurrency, else for as long as their callers;
+        math.inf: so), and for `queue_target` (0.005) once the queue was not empty for `queue_age`. `rate` a second,
+        `burst` (`rate`) at once; `caller_rate` and `caller_burst` for each caller. What they refuse ends as Overloaded,
+        and was not begun.
         """
+        limits = limits_of({"serial": serial, "key": key, "concurrency": concurrency, "queue": queue,
+                            "queue_age": queue_age, "queue_target": queue_target, "rate": rate, "burst": burst,
+                            "caller_rate": caller_rate, "caller_burst": caller_burst})
         if handler is None:
             method_name(method)
-            return lambda decorated: self.register(method, decorated)
-        self._begin_register(method, handler)
+
+            def decorate(decorated: _Handler) -> _Handler:
+                self._begin_register(method, decorated, limits)
+                return decorated
+            return decorate
+        self._begin_register(method, handler, limits)
         return handler

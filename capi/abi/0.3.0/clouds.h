@@ -488,6 +488,41 @@ CLOUDS_API const char *clouds_node_id(clouds_node *node);
 CLOUDS_API int clouds_node_register(clouds_node *node, const char *method, size_t method_len,
                                     const clouds_operation_options *options, uint64_t *operation);
 
+enum clouds_offer_flags {
+    CLOUDS_OFFER_SERIAL = 1 /* one request at a time, in the order in which they come */
+};
+
+/* What protects a method that is offered; zero means no limit, or the default. Members are added at the end only.
+ * A call that is refused by one of the limits was not begun: it ends with CLOUDS_EOVERLOAD, unless another server takes
+ * it. Its error has the members "reason" ("rate", "queue", "age" or "concurrency") and "retry_after" (seconds), for which
+ * its caller prefers other servers. A call waits in a queue when it may not run yet. */
+typedef struct clouds_offer_options {
+    uint32_t size;       /* sizeof(clouds_offer_options) */
+    uint32_t flags;      /* enum clouds_offer_flags; others are CLOUDS_ENOTSUP */
+    int32_t concurrency; /* requests that run (were handed out and are not answered) at a time; 0: no limit; < 0:
+                            later */
+    uint32_t key_arg;    /* requests with equal JSON text of this argument run one at a time, in the order in which they
+                            come, beside those of other keys; 1: the first argument; 0: none. One that is left out is
+                            null */
+    int32_t queue;       /* requests that may wait; 0: 1000; < 0: none */
+    uint32_t reserved;   /* 0 */
+    double queue_age;    /* seconds that a request waits at most; 0: 0.1 with `concurrency`, else no limit; < 0: no limit */
+    double queue_target; /* the same, once the queue was not empty for as long as queue_age; 0: 0.005 */
+    double rate;         /* requests a second; 0: no limit */
+    double burst;        /* how many may come at once; 0: `rate`, at least 1 */
+    double caller_rate;  /* the same for each node that calls (10000 of them are remembered) */
+    double caller_burst;
+} clouds_offer_options;
+
+/* As clouds_node_register (see there for `method`, `method_len`, `options` and `operation`), with the limits in `offer`;
+ * NULL: none. Again: they are changed, for what comes from then on, and clouds_node_register ends them; the method stays
+ * registered. Completed by: CLOUDS_EVENT_REGISTERED with *operation as id. Errors: CLOUDS_EINVAL, CLOUDS_ENOTSUP (a flag
+ * that this version does not know, or a concurrency below 0), CLOUDS_EHANDLE, CLOUDS_ECLOSED, CLOUDS_ELIMIT,
+ * CLOUDS_ENOMEM. Thread: by mode. Since 0.3. */
+CLOUDS_API int clouds_node_offer(clouds_node *node, const char *method, size_t method_len,
+                                 const clouds_offer_options *offer, const clouds_operation_options *options,
+                                 uint64_t *operation);
+
 /* Takes `method`, `method_len` bytes, back; requests accepted before are still yours to answer. Completed by:
  * CLOUDS_EVENT_UNREGISTERED with *operation as id; `options` and `operation` may be NULL. Errors: CLOUDS_EINVAL (empty
  * or too long; in inline mode also: not registered, which in thread mode is the code of the event), CLOUDS_EHANDLE,

@@ -1,0 +1,57 @@
+// The limits of a method: the options of register, checked, as the addon takes them.
+'use strict';
+
+const log = require('./log');
+const { hint } = require('./util');
+
+const MAX_COUNT = 2147483647;
+const SERIAL = 1;
+
+const isNumber = (value) => typeof value === 'number' && !Number.isNaN(value);
+const isCount = (least) => (value) => Number.isInteger(value) && value >= least && value <= MAX_COUNT;
+const seconds = { fits: (value) => isNumber(value) && value > 0, expected: 'a number of seconds above 0' };
+const amount = { fits: (value) => isNumber(value) && value > 0 && value < Infinity, expected: 'a number above 0' };
+
+const KINDS = {
+  serial: { fits: (value) => typeof value === 'boolean', expected: 'true or false' },
+  key: { fits: isCount(0), expected: 'the number of an argument, from 0 on' },
+  concurrency: { fits: isCount(1), expected: 'a whole number above 0' },
+  queue: { fits: isCount(0), expected: 'a whole number, 0 or more' },
+  queueAge: seconds,
+  queueTarget: seconds,
+  rate: amount,
+  burst: amount,
+  callerRate: amount,
+  callerBurst: amount,
+};
+
+function check(name, value) {
+  if (!Object.hasOwn(KINDS, name)) {
+    const known = ['timeout', ...Object.keys(KINDS)];
+    throw new TypeError(`clouds: unknown option '${log.printable(name)}', ${hint(name, known)}`);
+  }
+  const { fits, expected } = KINDS[name];
+  if (!fits(value)) throw new TypeError(`clouds: ${name} is ${expected}`);
+}
+
+// The numbers of the record, in their order: as digits of their bytes, since a text goes along with every order.
+function pack(all) {
+  const queue = all.queue === 0 ? -1 : all.queue || 0; // for the library 0 is the default, and below 0 is none
+  const queueAge = all.queueAge === Infinity ? -1 : all.queueAge || 0;
+  const key = all.key === undefined ? 0 : all.key + 1;
+  const numbers = [all.serial ? SERIAL : 0, all.concurrency || 0, key, queue, queueAge];
+  for (const name of ['queueTarget', 'rate', 'burst', 'callerRate', 'callerBurst']) numbers.push(all[name] || 0);
+  return Buffer.from(new Float64Array(numbers).buffer).toString('hex');
+}
+
+/** [the options without the limits, the limits for the addon: '' for none]. */
+function splitLimits(options) {
+  if (options === undefined || options === null) return [options, ''];
+  const { timeout, ...rest } = options;
+  const given = Object.keys(rest).filter((name) => rest[name] !== undefined && rest[name] !== null);
+  for (const name of given) check(name, rest[name]);
+  const all = Object.fromEntries(given.map((name) => [name, rest[name]]));
+  return [{ timeout }, given.length ? pack(all) : ''];
+}
+
+module.exports = { splitLimits };

@@ -1,0 +1,69 @@
+#include "api/offer.h"
+
+#include "api/check.h"
+#include "api/record.h"
+#include "base/error.h"
+#include "base/seconds.h"
+
+enum { QUEUE = 1000 };
+
+#define QUEUE_AGE 0.1
+#define QUEUE_TARGET 0.005
+
+static int check_flags(const clouds_offer_options *o)
+{
+    if (o->flags & ~(uint32_t)CLOUDS_OFFER_SERIAL)
+        return cl_error(CLOUDS_ENOTSUP, "this version does not know the flags %u of clouds_offer_options", o->flags);
+    if (o->reserved) return cl_error(CLOUDS_EINVAL, "clouds_offer_options.reserved is %u, and must be 0", o->reserved);
+    if (o->concurrency < 0)
+        return cl_error(CLOUDS_ENOTSUP, "this version cannot do a concurrency of %d", o->concurrency);
+    if (o->flags & CLOUDS_OFFER_SERIAL && o->concurrency > 1)
+        return cl_error(CLOUDS_EINVAL, "serial is a concurrency of 1, not of %d", o->concurrency);
+    return 0;
+}
+
+static int check(const clouds_offer_options *o)
+{
+    int code = check_flags(o);
+    if (code == 0) code = cl_check_period(o->queue_age < 0 ? 0 : o->queue_age, "queue_age");
+    if (code == 0) code = cl_check_period(o->queue_target, "queue_target");
+    if (code == 0) code = cl_check_amount(o->rate, "rate");
+    if (code == 0) code = cl_check_amount(o->burst, "burst");
+    if (code == 0) code = cl_check_amount(o->caller_rate, "caller_rate");
+    if (code == 0) code = cl_check_amount(o->caller_burst, "caller_burst");
+    return code;
+}
+
+/* Where order is what is asked for, a request waits as long as its caller does. */
+static int64_t age_of(const clouds_offer_options *o)
+{
+    if (o->queue_age < 0) return 0;
+    if (o->queue_age > 0) return cl_ms(o->queue_age);
+    return o->concurrency > 0 && !(o->flags & CLOUDS_OFFER_SERIAL) ? cl_ms(QUEUE_AGE) : 0;
+}
+
+static double burst_of(double burst, double rate)
+{
+    double given = burst > 0 ? burst : rate;
+    return given > 1 ? given : 1;
+}
+
+int cl_offer_read(const clouds_offer_options *theirs, cl_offer_spec *out)
+{
+    clouds_offer_options o;
+    int code = cl_record_read(CL_RECORD_clouds_offer_options, theirs, &o);
+    if (code == 0) code = check(&o);
+    if (code != 0) return code;
+    *out = (cl_offer_spec){.concurrency = o.flags & CLOUDS_OFFER_SERIAL ? 1 : (uint32_t)o.concurrency,
+                           .key_arg = o.key_arg,
+                           .queue = o.queue < 0 ? 0
+                                    : o.queue   ? (uint32_t)o.queue
+                                                : QUEUE,
+                           .age = age_of(&o),
+                           .target = cl_ms(o.queue_target > 0 ? o.queue_target : QUEUE_TARGET),
+                           .rate = o.rate,
+                           .burst = burst_of(o.burst, o.rate),
+                           .caller_rate = o.caller_rate,
+                           .caller_burst = burst_of(o.caller_burst, o.caller_rate)};
+    return 0;
+}

@@ -1,0 +1,110 @@
+--- The limits of a method: the options of register, checked, as the library takes them.
+local scheduler = require("clouds.scheduler")
+local suggest = require("clouds.suggest")
+
+local kinds = {
+  timeout = "seconds",
+  serial = "boolean",
+  key = "argument",
+  concurrency = "count",
+  queue = "queue",
+  queue_age = "seconds",
+  queue_target = "seconds",
+  rate = "amount",
+  burst = "amount",
+  caller_rate = "amount",
+  caller_burst = "amount",
+}
+
+local MAX_COUNT = 2147483647
+
+local function is_count(value, least)
+  return type(value) == "number" and value >= least and value <= MAX_COUNT and value % 1 == 0
+end
+
+local function is_amount(value)
+  return type(value) == "number" and value > 0 and value < math.huge
+end
+
+local checks = {
+  seconds = {
+    function(value)
+      return type(value) == "number" and value > 0
+    end,
+    "a number of seconds above 0",
+  },
+  boolean = {
+    function(value)
+      return type(value) == "boolean"
+    end,
+    "true or false",
+  },
+  argument = {
+    function(value)
+      return is_count(value, 1)
+    end,
+    "the number of an argument, from 1 on",
+  },
+  count = {
+    function(value)
+      return is_count(value, 1)
+    end,
+    "a whole number above 0",
+  },
+  queue = {
+    function(value)
+      return is_count(value, 0)
+    end,
+    "a whole number, 0 or more",
+  },
+  amount = { is_amount, "a number above 0" },
+}
+
+local function names()
+  local known = {}
+  for name in pairs(kinds) do
+    known[#known + 1] = name
+  end
+  table.sort(known)
+  return known
+end
+
+local function check(name, value, level)
+  local kind = kinds[name]
+  if not kind then
+    local known = names()
+    local near = type(name) == "string" and suggest(name, known)
+    local hint = near and ("did you mean '%s'?"):format(near) or "expected " .. table.concat(known, ", ")
+    error(("unknown option '%s': %s"):format(tostring(name), hint), level + 1)
+  end
+  local is_right, expected = unpack(checks[kind])
+  if name ~= "timeout" and not is_right(value) then
+    error(("option '%s': expected %s"):format(name, expected), level + 1)
+  end
+end
+
+--- The options of register: the timeout, and the limits in a table, or nil without any. Raises for others.
+return function(options, level)
+  if options == nil then
+    return nil
+  end
+  if type(options) ~= "table" then
+    error("expected a table of options: { serial = true }", level + 1)
+  end
+  local limits
+  for name, value in pairs(options) do
+    check(name, value, level + 1)
+    if name ~= "timeout" then
+      limits = limits or {}
+      limits[name] = value
+    end
+  end
+  if options.timeout ~= nil then
+    scheduler.check_seconds(options.timeout, level + 1)
+  end
+  if limits then -- for the library 0 is the default, and below 0 is none
+    limits.queue = limits.queue == 0 and -1 or limits.queue
+    limits.queue_age = limits.queue_age == math.huge and -1 or limits.queue_age
+  end
+  return options.timeout, limits
+end

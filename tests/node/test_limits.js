@@ -1,0 +1,103 @@
+// The limits of a method.
+'use strict';
+
+const assert = require('assert');
+const { test, before, after } = require('node:test');
+const { clouds, cluster, until } = require('./support.js');
+
+let redis, server, client;
+
+before(async () => {
+  redis = await cluster();
+  server = clouds.createServer();
+  client = clouds.createClient({ timeout: 20 });
+  await Promise.all([server.ready(), client.ready()]);
+});
+
+after(async () => {
+  await Promise.all([server.exitP({ drain: 0 }), client.exitP()]);
+  await redis.stop();
+});
+
+const soon = () => new Promise((resolve) => setImmediate(resolve));
+const range = (count) => Array.from({ length: count }, (_, i) => i);
+
+test('serial: one request at a time, in order', async () => {
+  let running = 0;
+  const order = [];
+  const handler = async (i) => {
+    assert.strictEqual(++running, 1);
+    await soon();
+    running--;
+    order.push(i);
+    return i;
+  };
+  await server.registerP('serial', handler, { serial: true });
+  assert.deepStrictEqual(await Promise.all(range(50).map((i) => client.call('serial', [i]))), range(50));
+  assert.deepStrictEqual(order, range(50));
+});
+
+test('key: those of a key in order, others beside them', async () => {
+  const running = new Set(),
+    order = { a: [], b: [] };
+  let most = 0;
+  const handler = async (i, key) => {
+    assert(!running.has(key));
+    running.add(key);
+    most = Math.max(most, running.size);
+    await soon();
+    running.delete(key);
+    order[key].push(i);
+    return i;
+  };
+  await server.registerP('keyed', handler, { key: 1 });
+  await Promise.all(range(40).map((i) => client.call('keyed', [i, 'ab'[i % 2]])));
+  assert.strictEqual(most, 2);
+  assert.deepStrictEqual(order.a, range(20).map((i) => 2 * i));
+  assert.deepStrictEqual(order.b, range(20).map((i) => 2 * i + 1));
+});
+
+test('rate: what is too much was not done', async () => {
+  let ran = 0;
+  await server.registerP('rated', () => ++ran, { rate: 0.001, burst: 2 });
+  assert.deepStrictEqual([await client.call('rated'), await client.call('rated')], [1, 2]);
+  await assert.rejects(client.call('rated'), (error) => {
+    assert.deepStrictEqual([error.code, error.outcome, error.reason], ['CLOUDS_OVERLOADED', 'NOT_DONE', 'rate']);
+    return error.retry_after > 100;
+  });
+  assert.strictEqual(ran, 2);
+  assert.strictEqual(server.counters().rate_refusals, 1);
+  await server.registerP('rated', () => 'free');
+  assert.strictEqual(await client.call('rated'), 'free');
+});
+
+test('no queue, and a handler with a callback', async () => {
+  let reply;
+  await new Promise((done) => server.register('one', (answer) => (reply = answer), { concurrency: 1, queue: 0 }, done));
+  const first = client.call('one');
+  await until(() => reply);
+  await assert.rejects(client.call('one'), { code: 'CLOUDS_OVERLOADED', reason: 'concurrency' });
+  reply(null, 7);
+  assert.strictEqual(await first, 7);
+});
+
+test('what no option can be', async () => {
+  const wrong = [
+    [{ seriall: true }, /unknown option 'seriall', did you mean 'serial'\?/],
+    [{ serial: 1 }, /serial is true or false/],
+    [{ key: -1 }, /key is the number of an argument/],
+    [{ concurrency: 1.5 }, /concurrency is a whole number above 0/],
+    [{ queue: -1 }, /queue is a whole number, 0 or more/],
+    [{ rate: 0 }, /rate is a number above 0/],
+    [{ burst: Infinity }, /burst is a number above 0/],
+    [{ queueAge: 0 }, /queueAge is a number of seconds above 0/],
+  ];
+  for (const [options, words] of wrong) {
+    assert.throws(() => server.register('m', () => {}, options), words);
+    await assert.rejects(server.registerP('m', () => {}, options), words);
+  }
+  await assert.rejects(server.registerP('m', () => {}, { serial: true, concurrency: 2 }), {
+    code: 'CLOUDS_INVALID_ARGUMENT',
+  });
+  await server.registerP('m', () => {}, { concurrency: 2, queueAge: Infinity, queueTarget: 0.01, timeout: 5 });
+});
