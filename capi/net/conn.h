@@ -29,6 +29,10 @@ int cl_conn_unix(cl_loop *loop, const char *path, double connect_timeout, const 
 
 void cl_conn_set_hooks(cl_conn *conn, const cl_conn_hooks *hooks);
 
+/* A TCP peer that vanished without a word ends the conn: when what was written is not acknowledged for so long, and when
+ * it is silent and answers no probe. Nothing for a unix socket. */
+void cl_conn_expect_peer(cl_conn *conn, double seconds);
+
 /* The output buffer: append to it, then call cl_conn_commit. It is flushed when it holds 16 kB or 256 commits, and else
  * by cl_conn_flush, which the loop calls for every conn with output once per turn (before `turn` returns to sleep). */
 cl_buf *cl_conn_out(cl_conn *conn);
@@ -40,6 +44,8 @@ size_t cl_conn_pending(const cl_conn *conn);
  * conn ends has provably not left this process; what broken connections were given afterwards has neither. */
 uint64_t cl_conn_handed(const cl_conn *conn);
 
+int cl_conn_is_tcp(const cl_conn *conn);
+
 /* The uid of the process at the other end of a unix socket, or -1. */
 long cl_conn_peer_uid(const cl_conn *conn);
 
@@ -50,6 +56,14 @@ void cl_conn_close(cl_conn *conn, int finish);
 /* Listens; `accepted` hands over a new conn, whose hooks must be set by cl_conn_set_hooks before it returns. */
 int cl_listener_unix(cl_loop *loop, const char *path, void (*accepted)(void *self, cl_conn *conn), void *self,
                      cl_listener **out);
+/* The same at a numeric address of IPv4 or IPv6, on the first port of first..last that is free; the search begins at
+ * `start` and goes round. Port 0: the kernel's choice. "::" takes IPv4 too. */
+int cl_listener_tcp(cl_loop *loop, const char *host, int first, int last, int start,
+                    void (*accepted)(void *self, cl_conn *conn), void *self, cl_listener **out);
+int cl_listener_port(const cl_listener *listener);
 void cl_listener_close(cl_listener *listener); /* NULL is fine; does not unlink the path */
+/* The address of this end of a TCP connection, without the port: where others that came the same way reach this machine.
+ * 0, or -1 when it is none. */
+int cl_conn_own_address(const cl_conn *conn, char *out, size_t cap);
 
 #endif

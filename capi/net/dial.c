@@ -8,8 +8,6 @@
 
 #include <errno.h>
 #include <netdb.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -20,7 +18,7 @@
 #include "base/mem.h"
 #include "base/seconds.h"
 
-enum { RETRY_MS = 5, KEEPALIVE_S = 15, UNANSWERED_MS = 20000 };
+enum { RETRY_MS = 5 };
 
 struct cl_dial {
     uv_timer_t timer;
@@ -119,22 +117,12 @@ static void on_connected(uv_poll_t *poll, int status, int events)
     conn->fd = -1;
 }
 
-static void set_tcp_options(int fd)
-{
-    int on = 1, idle = KEEPALIVE_S, unanswered = UNANSWERED_MS;
-    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
-    setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof idle);
-    setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &idle, sizeof idle);
-    setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &unanswered, sizeof unanswered);
-}
-
 /* 0: under way; else an errno. */
 static int connect_to(cl_conn *conn, const struct addrinfo *to)
 {
     int fd = socket(to->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0) return errno;
-    if (to->ai_family != AF_UNIX) set_tcp_options(fd);
+    if (to->ai_family != AF_UNIX) cl_conn_set_tcp_options(fd);
     int error = connect(fd, to->ai_addr, to->ai_addrlen) == 0 ? 0 : errno;
     if (error == EINPROGRESS || error == EINTR) error = 0;
     if (error == 0) error = -cl_conn_adopt(conn, fd, UV_WRITABLE, on_connected);

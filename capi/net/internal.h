@@ -79,6 +79,8 @@ int cl_conn_adopt(cl_conn *conn, int fd, int events, uv_poll_cb fn);
 void cl_conn_start(cl_conn *conn);
 /* Begins the end; does nothing when that has begun. */
 void cl_conn_fail(cl_conn *conn, int code, const char *format, ...) __attribute__((format(printf, 3, 4)));
+/* TCP_NODELAY and keepalive. */
+void cl_conn_set_tcp_options(int fd);
 /* One handle of the conn is closed; the last one ends it. */
 void cl_conn_handle_closed(cl_conn *conn);
 void cl_conn_turn(cl_loop *loop);

@@ -89,6 +89,13 @@ int cl_frame_encode(const cl_envelope *e, cl_buf *out)
     return cl_frame_encode_between(e, CL_STR_NONE, CL_STR_NONE, out);
 }
 
+void cl_frame_set_deadline(char *frame, int64_t deadline)
+{
+    unsigned char *p = (unsigned char *)frame + CL_FRAME_PREFIX + 16;
+    put32(p, (uint32_t)deadline);
+    put32(p + 4, (uint32_t)((uint64_t)deadline >> 32));
+}
+
 /* ---- reading */
 
 static inline cl_str take(const char **p, size_t n)

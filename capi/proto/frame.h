@@ -25,6 +25,9 @@ int cl_frame_encode(const cl_envelope *e, cl_buf *out);
 /* The same, but a name that the other end knows to be `from` or `to` is left out. */
 int cl_frame_encode_between(const cl_envelope *e, cl_str from, cl_str to, cl_buf *out);
 
+/* Changes that of a frame that was encoded. */
+void cl_frame_set_deadline(char *frame, int64_t deadline);
+
 /* Reads the frame at the head of `bytes`. Returns its length; 0 when more bytes are needed; CLOUDS_EPROTO when it can
  * never become one; CLOUDS_ETOOBIG when it is longer than `max`. Spans point into `bytes`, `raw` is the frame. JSON
  * payloads are not looked at. */

@@ -18,6 +18,7 @@ typedef struct cl_limits {
     size_t resp_buffered; /* redis: bytes read and not yet understood */
     double connect_timeout, hello_timeout, ping_interval, ping_timeout; /* seconds */
     double reconnect_min, reconnect_max;                                /* seconds */
+    const struct cl_direct *direct; /* links to other contexts; NULL: none. Read when the bus is made */
     double linger; /* seconds, redis: how long a stopped server still answers callers that do not know yet */
 } cl_limits;
 

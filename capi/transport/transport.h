@@ -14,6 +14,13 @@
 
 typedef struct cl_transport cl_transport;
 
+enum cl_link_count {
+    CL_LINK_OPENED,
+    CL_LINK_LOST,    /* it had worked */
+    CL_LINK_REFUSED, /* it was dialled and never worked */
+    CL_LINK_UNTRUSTED /* the other end has no key of ours */
+};
+
 typedef struct cl_transport_sink {
     void *self;
     /* Envelopes can be sent and received (up 1) or not. As for a directory. */
@@ -41,6 +48,8 @@ typedef struct cl_transport_sink {
     void (*peer_lost)(void *self, cl_str id, int was_open);
     /* A node has announced that it drains. */
     void (*peer_draining)(void *self, cl_str id);
+    /* Something to be counted happened. NULL: nobody counts. */
+    void (*count)(void *self, enum cl_link_count what);
     /* Everything of it is closed; destroy may follow. */
     void (*closed)(void *self);
 } cl_transport_sink;
@@ -57,6 +66,10 @@ typedef struct cl_transport_ops {
     /* See bus/bus.h. Without a way to e->to it makes one, and asks `locate` for the address. */
     int (*send)(cl_transport *t, void *node, const cl_envelope *e, uint64_t token);
     int (*recall)(cl_transport *t, cl_str to, uint64_t token); /* NULL: what was sent cannot be taken back */
+    /* Does a way to the node stand open? If not, one is begun when its time has come. NULL: ways are never asked for. */
+    int (*is_open)(cl_transport *t, cl_str to);
+    /* Where the node is is known anew, or not any more. NULL: nothing is kept of that. */
+    void (*forget)(cl_transport *t, cl_str id);
     /* Tells everybody who has a way to the node that it drains; envelopes still arrive and go out. */
     void (*drain)(cl_transport *t, void *node);
     /* Nothing more for this node. Ends with node_closed, soon, but never before what was accepted is written. served:
@@ -86,7 +99,12 @@ int cl_mailbox_transport_create(struct cl_loop *loop, const char *name, const st
 /* The client lives longer; its subscribing connection is the transport's. */
 struct cl_redis_client;
 int cl_pubsub_transport_create(struct cl_redis_client *client, const cl_transport_sink *sink, cl_transport **out);
+/* Listens where limits->direct says; the error names the address. */
 int cl_link_transport_create(struct cl_loop *loop, const struct cl_limits *limits, const cl_transport_sink *sink,
                              cl_transport **out);
+/* The same beside another transport: calls go over links that are open, and none waits for one. A link that ends is no
+ * end of its peer: what it carried is reported as lost, each by its token. */
+int cl_link_transport_create_beside(struct cl_loop *loop, const struct cl_limits *limits, const cl_transport_sink *sink,
+                                    cl_transport **out);
 
 #endif

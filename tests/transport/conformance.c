@@ -1,10 +1,11 @@
-/* What every transport has to do, asked of each by the same program: mailbox, link, pubsub. A further transport is one
- * more row in `kinds`. */
+/* What every transport has to do, asked of each by the same program: mailbox, link (between nodes, and between contexts
+ * over unix sockets and TCP), pubsub. A further transport is one more row in `kinds`. */
 #include "base/error.h"
 #include "base/mem.h"
 #include "directory/directory.h"
 #include "local/folder.h"
 #include "net/loop.h"
+#include "proto/direct.h"
 #include "redis/client.h"
 #include "support/redis.h"
 #include "support/until.h"
@@ -19,7 +20,7 @@ typedef struct side {
     cl_redis_client client; /* pubsub: and the directory that has the connection for commands */
     cl_directory *d;
     void *node;
-    int opened, opened_code, node_closed, envelopes, closed, dropped, lost, suspended;
+    int opened, opened_code, node_closed, envelopes, closed, dropped, lost, suspended, refused;
     int answers;  /* calls are answered with their arguments */
     int in_order; /* messages came in the order of their numbers */
     int deliveries[8];
@@ -30,8 +31,25 @@ typedef struct side {
 static const struct kind {
     const char *name;
     int (*create)(side *s, const cl_transport_sink *sink, const cl_limits *limits);
-    int tells_loss; /* a transport that keeps a way to its peers notices that one is gone */
+    int tells_loss;     /* a transport that keeps a way to its peers notices that one is gone */
+    const char *listen; /* where contexts listen, NULL: nodes do, each for itself */
 } * kind;
+
+/* As a directory of contexts does: what was announced for each id. */
+enum { ANNOUNCED = 8 };
+static struct {
+    char id[32];
+    cl_address at;
+} announced[ANNOUNCED];
+
+static void announce(const char *id, const cl_address *addresses, size_t n)
+{
+    int i = 0;
+    while (announced[i].id[0] && strcmp(announced[i].id, id) != 0) i++;
+    if (i == ANNOUNCED) exit(96);
+    snprintf(announced[i].id, sizeof announced[i].id, "%s", id);
+    cl_address_join(addresses, n, &announced[i].at);
+}
 
 static test_redis server;
 
@@ -67,6 +85,10 @@ static void on_envelope(void *self, void *node, const cl_envelope *e)
     cl_str what = e->type == CL_CALL ? e->args : e->type == CL_RESULT ? e->result : e->data;
     snprintf(s->args, sizeof s->args, "%.*s", (int)what.n, what.p);
     snprintf(s->from, sizeof s->from, "%.*s", (int)e->from.n, e->from.p);
+    if (e->flags & CL_REFUSED) {
+        s->refused++;
+        return;
+    }
     if (e->type == CL_MESSAGE) s->in_order &= atoi(s->args) == s->envelopes;
     s->envelopes++;
     CHECK(node == s->node);
@@ -89,6 +111,10 @@ static void on_delivery(void *self, uint64_t token, enum cl_delivery delivery, i
 static int on_locate(void *self, cl_str id, cl_address *address)
 {
     snprintf(address->text, sizeof address->text, "unix:%s/%.*s", folder, (int)id.n, id.p);
+    if (!kind->listen) return 0;
+    snprintf(address->text, sizeof address->text, "link:0123456789abcdef tcp:127.0.0.1:1"); /* nobody */
+    for (int i = 0; i < ANNOUNCED; i++)
+        if (cl_str_eq(id, cl_str_z(announced[i].id))) *address = announced[i].at;
     return 0;
 }
 
@@ -130,6 +156,15 @@ static int create_link(side *s, const cl_transport_sink *sink, const cl_limits *
     return cl_link_transport_create(s->loop, limits, sink, &s->t);
 }
 
+static int create_context(side *s, const cl_transport_sink *sink, const cl_limits *limits)
+{
+    cl_direct direct = {.ping = 1, .timeout = 2, .idle = 300};
+    cl_limits with = *limits;
+    with.direct = &direct;
+    int code = cl_direct_parse(kind->listen, &direct);
+    return code ? code : cl_link_transport_create(s->loop, &with, sink, &s->t);
+}
+
 static void on_directory_closed(void *self)
 {
 }
@@ -147,9 +182,12 @@ static int create_pubsub(side *s, const cl_transport_sink *sink, const cl_limits
 }
 
 static const struct kind kinds[] = {
-    {"mailbox", create_mailbox, 1},
-    {"link", create_link, 1},
-    {"pubsub", create_pubsub, 0},
+    {"mailbox", create_mailbox, 1, NULL},
+    {"link", create_link, 1, NULL},
+    {"link over unix sockets of contexts", create_context, 1, "unix"},
+    {"link over TCP", create_context, 1, "tcp://127.0.0.1:0"},
+    {"link over TCP of IPv6", create_context, 1, "tcp://[::1]:0"},
+    {"pubsub", create_pubsub, 0, NULL},
 };
 
 /* ---- life of a side */
@@ -205,6 +243,7 @@ static void start(side *s, void *node, const char *id)
     }
     CHECK_INT(code, 0);
     UNTIL(s, s->t->up);
+    if (kind->listen) announce(id, addresses, n);
 }
 
 static void end(side *s)
@@ -329,7 +368,8 @@ static void who_is_closed_is_reached_no_more(void)
     }
     int before = a.envelopes;
     int code = call(&b, "c.1", "s.1", "[2]", 6);
-    if (code == 0) UNTIL2(&a, &b, b.deliveries[CL_DELIVERY_NOBODY] + b.deliveries[CL_DELIVERY_NOT_SENT] == 1);
+    if (code == 0)
+        UNTIL2(&a, &b, b.refused + b.deliveries[CL_DELIVERY_NOBODY] + b.deliveries[CL_DELIVERY_NOT_SENT] == 1);
     CHECK_INT(a.envelopes, before);
     end(&b);
     end(&a);

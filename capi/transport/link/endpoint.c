@@ -5,6 +5,8 @@
  * until then calls still come and are refused. */
 #include "transport/link/internal.h"
 
+#include <stdio.h>
+
 #include "base/error.h"
 #include "base/mem.h"
 
@@ -27,17 +29,48 @@ static int enlist(cl_link_transport *t, cl_endpoint *e)
     return code ? code : cl_strmap_put(&t->endpoint_by_id, e->id, e);
 }
 
-static int open_anew(cl_link_transport *t, void *node, cl_str id, const cl_address *at)
+static int make(cl_link_transport *t, void *node, cl_str id, cl_endpoint **out)
 {
     cl_endpoint *e = cl_calloc(1, sizeof *e);
     if (!e) return cl_error(CLOUDS_ENOMEM, NULL);
     e->t = t;
     e->node = node;
     e->id = id;
-    int code = enlist(t, e);
-    if (code != 0) code = cl_error(code, NULL);
-    else code = cl_endpoint_unix_listen(e, at);
+    if (enlist(t, e) != 0) {
+        cl_endpoint_free(e);
+        return cl_error(CLOUDS_ENOMEM, NULL);
+    }
+    *out = e;
+    return 0;
+}
+
+static int open_anew(cl_link_transport *t, void *node, cl_str id, const cl_address *at)
+{
+    cl_endpoint *e;
+    int code = make(t, node, id, &e);
+    if (code != 0) return code;
+    code = cl_endpoint_unix_listen(e, at);
     if (code != 0) cl_endpoint_free(e);
+    return code;
+}
+
+/* Where the context listens. */
+static size_t addresses_of(const cl_link_transport *t, cl_address *out)
+{
+    const char *const texts[] = {t->unix_address, t->tcp_address};
+    size_t n = 0;
+    for (size_t i = 0; i < 2; i++)
+        if (*texts[i]) snprintf(out[1 + n++].text, sizeof out->text, "%s", texts[i]);
+    if (n) cl_ways_address(t, &out[0]);
+    return n ? n + 1 : 0;
+}
+
+/* A node that others find by its context. */
+static int open_in_context(cl_link_transport *t, void *node, cl_str id, cl_address *addresses, size_t *n)
+{
+    cl_endpoint *e = endpoint_of(t, node);
+    int code = e ? 0 : make(t, node, id, &e);
+    *n = code == 0 ? addresses_of(t, addresses) : 0;
     return code;
 }
 
@@ -46,6 +79,7 @@ int cl_endpoint_open(cl_transport *base, void *node, cl_str id, const cl_address
     cl_link_transport *t = cl_links_of(base);
     cl_endpoint *e = endpoint_of(t, node);
     int code;
+    if (t->has_contexts) return open_in_context(t, node, id, addresses, n);
     if (e) {
         cl_listener_close(e->listener);
         e->listener = NULL;
@@ -83,7 +117,8 @@ static void drain(cl_endpoint *e)
     CL_LIST_EACH(it, &e->t->links)
     {
         cl_peer_link *link = CL_OWNER(it, cl_peer_link, place);
-        if (link->endpoint == e && link->state == CL_LINK_OPEN) cl_link_send_control(link, CL_FRAME_DRAINING, e->id);
+        int is_its_own = link->endpoint == e || (link->is_context && link->accepted);
+        if (is_its_own && link->state == CL_LINK_OPEN) cl_link_send_control(link, CL_FRAME_DRAINING, e->id);
     }
 }
 
@@ -124,7 +159,8 @@ static int is_quiet(const cl_link_transport *t)
     CL_LIST_EACH(it, &t->links)
     {
         const cl_peer_link *link = CL_OWNER(it, cl_peer_link, place);
-        if (!link->accepted && (link->worth || (link->state == CL_LINK_OPEN && cl_conn_pending(link->conn)))) return 0;
+        int counts = !link->accepted || link->is_context;
+        if (counts && (link->worth || (link->state == CL_LINK_OPEN && cl_conn_pending(link->conn)))) return 0;
     }
     return 1;
 }

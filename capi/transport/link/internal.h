@@ -11,19 +11,22 @@
 #include "net/conn.h"
 #include "net/deferred.h"
 #include "net/loop.h"
+#include "proto/direct.h"
 #include "proto/frame.h"
 #include "proto/limits.h"
 #include "transport/transport.h"
 
 struct cl_link_transport;
 
-/* A node of ours that listens. */
+enum { CL_CONTEXT_ID = 16 }; /* hex digits */
+
+/* A node of ours that listens: at an address of its own (local:), or where its context does. */
 typedef struct cl_endpoint {
     cl_list_node place;
     struct cl_link_transport *t;
     void *node;
     cl_str id;
-    cl_listener *listener;
+    cl_listener *listener; /* NULL: the context's */
     size_t links; /* accepted ones that live */
     int draining, closing;
     int64_t close_by;
@@ -40,8 +43,13 @@ typedef struct cl_peer_link {
     uint64_t id;
     enum cl_link_state state;
     cl_endpoint *named; /* ours, as our hello named it, while it lives */
-    char *peer;         /* the node at the other end; NULL while not known */
+    char *peer;         /* the node at the other end, or the context (is_context); NULL while not known */
     cl_str peer_id;
+    int is_context;         /* it serves all nodes of the two contexts, and every envelope says whom it is for */
+    int is_tcp;             /* the other end may have another clock */
+    struct cl_far *way;     /* to the context; NULL: accepted, or of a node */
+    char *left;             /* addresses that are left to try, with a space between them */
+    cl_idmap carried;       /* is_context, ours: calls that it has carried: key of their id -> token */
     uint64_t skip;       /* bytes to come of a frame that was too large */
     cl_buf tail;         /* the beginning of a frame whose end has not come */
     size_t tail_counted; /* its memory, as the transport counts it */
@@ -65,6 +73,7 @@ typedef struct cl_waiting {
     uint64_t token;
     int64_t deadline;
     int64_t patience; /* a call: until when it waits for this link */
+    uint64_t key;     /* cl_call_key */
     uint32_t length;
     uint32_t type; /* 0: it is gone */
 } cl_waiting;
@@ -74,11 +83,43 @@ typedef struct cl_unsent {
     uint64_t end, token;
 } cl_unsent;
 
+/* The way to another context: at most one link is dialled or open for it at a time. */
+typedef struct cl_far {
+    cl_list_node place;
+    struct cl_link_transport *t;
+    cl_peer_link *link; /* NULL: none */
+    cl_list_node nodes; /* cl_far_node: who lives there, as far as anybody asked */
+    int64_t rest_until; /* no link is dialled before */
+    unsigned failures;  /* in a row */
+    char text[CL_CONTEXT_ID + 1];
+    cl_str context;
+} cl_far;
+
+/* A node of another context. */
+typedef struct cl_far_node {
+    cl_list_node place;
+    cl_far *way; /* NULL: it is a node of this context */
+    cl_str id;
+    char text[];
+} cl_far_node;
+
 typedef struct cl_link_transport {
     cl_transport base;
     cl_loop *loop;
     cl_limits limits;
     cl_transport_sink sink;
+    /* Links between contexts. */
+    cl_direct direct;
+    int has_contexts; /* there may be any; else only nodes of local: */
+    int is_beside;    /* another transport carries what no open link does: nothing waits for a link */
+    char context[CL_CONTEXT_ID + 1];
+    cl_listener *unix_listener, *tcp_listener;
+    char unix_path[128], unix_address[192], tcp_address[224];
+    cl_list_node ways;
+    cl_strmap way_by_context, way_nodes;
+    cl_far_node *last_node; /* that was sent to last */
+    int64_t drain_by;       /* closing: until then others may say that they send nothing more */
+    uint64_t random;
     cl_loop_timer *timer;
     int64_t due; /* INT64_MAX: not set */
     cl_list_node endpoints, links;
@@ -100,12 +141,42 @@ static inline cl_link_transport *cl_links_of(cl_transport *base)
     return CL_OWNER(base, cl_link_transport, base);
 }
 
-/* endpoint_unix.c: an address "unix:<path>". */
+/* endpoint_unix.c: an address "unix:<path>" of a node, "unix:<device>:<inode>:<path>" of a context. */
 int cl_endpoint_unix_reaches(const cl_address *address);
 int cl_endpoint_unix_listen(cl_endpoint *endpoint, const cl_address *at);
 int cl_endpoint_unix_dial(cl_link_transport *t, const cl_address *address, const cl_conn_hooks *hooks, cl_conn **out);
 /* May whoever is at the other end? */
 int cl_endpoint_unix_is_trusted(const cl_conn *conn);
+/* The socket of the context, in the runtime folder. Without one others come by TCP, or not at all. */
+int cl_endpoint_unix_open(cl_link_transport *t);
+void cl_endpoint_unix_close(cl_link_transport *t);
+/* CLOUDS_EUNREACHABLE: it is on another machine, or in another container. */
+int cl_endpoint_unix_dial_context(cl_link_transport *t, cl_str address, const cl_conn_hooks *hooks, cl_conn **out);
+
+/* endpoint_tcp.c: an address "tcp:<host>:<port>" of a context. */
+int cl_endpoint_tcp_open(cl_link_transport *t);
+int cl_endpoint_tcp_dial(cl_link_transport *t, cl_str address, int is_secured, const cl_conn_hooks *hooks,
+                         cl_conn **out);
+
+/* ways.c: the links to other contexts, by the nodes that live there. */
+int cl_way_is_open(cl_transport *base, cl_str to);
+void cl_way_forget(cl_transport *base, cl_str id);
+/* The link that leads to the node; dialled if that may be waited for. */
+int cl_way_find(cl_link_transport *t, cl_str to, cl_peer_link **out);
+/* NULL: none is there now. */
+cl_peer_link *cl_way_link(cl_link_transport *t, cl_str to);
+/* The address that a context is told others about: what others need to find it. */
+void cl_ways_address(const cl_link_transport *t, cl_address *out);
+/* The link could not be opened here: is it tried at the next address? */
+int cl_way_goes_on(cl_peer_link *link);
+void cl_way_opened(cl_peer_link *link);
+/* As the sink's, for each node that lives there. */
+void cl_way_suspend(cl_peer_link *link, int on);
+int cl_way_has_other(cl_peer_link *link);
+void cl_way_ended(cl_peer_link *link, int was_lost);
+/* Is it a node of the context at the other end of a link of ours? */
+int cl_way_has(cl_link_transport *t, const cl_peer_link *link, cl_str id);
+void cl_ways_free(cl_link_transport *t);
 
 /* endpoint.c */
 int cl_endpoint_open(cl_transport *base, void *node, cl_str id, const cl_address *at, cl_address *addresses, size_t *n);
@@ -117,8 +188,14 @@ void cl_endpoints_finish(cl_link_transport *t);
 void cl_endpoint_free(cl_endpoint *endpoint);
 
 /* link.c */
+int cl_link_make(cl_link_transport *t, cl_peer_link **out);
+void cl_link_release(cl_peer_link *link);
+cl_conn_hooks cl_link_hooks(cl_peer_link *link);
+void cl_link_accepted_by_context(void *transport, cl_conn *conn);
 int cl_link_open(cl_link_transport *t, cl_str to, cl_peer_link **out);
 void cl_link_accepted(void *endpoint, cl_conn *conn);
+/* As the sink's, of the node, or of all that live at the other end. */
+void cl_link_suspend(cl_peer_link *link, int on);
 void cl_link_cut(cl_peer_link *link);
 void cl_link_finish(cl_peer_link *link);
 void cl_link_hello_came(cl_peer_link *link, const cl_envelope *hello);
@@ -140,7 +217,18 @@ void cl_link_count_out(cl_peer_link *link);
 /* Calls that waited for long enough go elsewhere. */
 void cl_link_give_back(cl_peer_link *link, int64_t now);
 
+/* What a call is found by when its result comes: its id begins with its number. */
+static inline uint64_t cl_call_key(cl_str id)
+{
+    uint64_t key = 0;
+    memcpy(&key, id.p, id.n < sizeof key ? id.n : sizeof key);
+    return key;
+}
+/* The link has ended: what it carried is lost. */
+void cl_link_lose_carried(cl_link_transport *t, cl_idmap *carried);
+
 /* keepalive.c: what time does to links and ends. */
+int64_t cl_link_ping_after(const cl_peer_link *link);
 void cl_links_due(void *transport);
 void cl_links_due_by(cl_link_transport *t, int64_t when);
 

@@ -11,23 +11,47 @@ void cl_links_due_by(cl_link_transport *t, int64_t when)
 
 /* ---- links */
 
+int64_t cl_link_ping_after(const cl_peer_link *link)
+{
+    return cl_ms(link->is_context ? link->t->direct.ping : link->t->limits.ping_interval);
+}
+
+static int64_t answers_within(const cl_peer_link *link)
+{
+    return cl_ms(link->is_context ? link->t->direct.timeout : link->t->limits.ping_timeout);
+}
+
 static void keepalive(cl_peer_link *link, int64_t now)
 {
-    const cl_limits *limits = &link->t->limits;
     if (link->pinged > link->heard) {
-        if (now < link->pinged + cl_ms(limits->ping_timeout))
-            cl_links_due_by(link->t, link->pinged + cl_ms(limits->ping_timeout));
+        if (now < link->pinged + answers_within(link)) cl_links_due_by(link->t, link->pinged + answers_within(link));
         else cl_link_cut(link);
         return;
     }
-    int64_t due = link->heard + cl_ms(limits->ping_interval);
+    int64_t due = link->heard + cl_link_ping_after(link);
     if (now < due) {
         cl_links_due_by(link->t, due);
         return;
     }
     link->pinged = now > link->heard ? now : link->heard + 1;
     if (cl_link_send_control(link, CL_FRAME_PING, CL_STR_NONE) != 0) cl_link_cut(link);
-    cl_links_due_by(link->t, link->pinged + cl_ms(limits->ping_timeout));
+    cl_links_due_by(link->t, link->pinged + answers_within(link));
+}
+
+/* A process on the same machine that ends closes its sockets; one that is only busy is not dead. */
+static int is_pinged(const cl_peer_link *link)
+{
+    return !link->is_context || link->is_tcp;
+}
+
+/* Whoever opened a link closes it when nobody has called over it for long, never the other end: so no call meets a link
+ * that is just being closed. */
+static void check_idle(cl_peer_link *link, int64_t now)
+{
+    int64_t due = link->heard + cl_ms(link->t->direct.idle);
+    if (link->calls > 0 || cl_conn_pending(link->conn)) due = now + cl_ms(link->t->direct.idle);
+    if (now >= due) cl_link_finish(link);
+    else cl_links_due_by(link->t, due);
 }
 
 static void tick_link(cl_peer_link *link, int64_t now)
@@ -40,9 +64,10 @@ static void tick_link(cl_peer_link *link, int64_t now)
         if (now < link->hello_by) cl_links_due_by(link->t, link->hello_by);
         else cl_link_cut(link);
     } else if (link->state == CL_LINK_OPEN && link->watched) {
-        if (link->calls > 0) keepalive(link, now);
+        if (link->calls > 0 && is_pinged(link)) keepalive(link, now);
         else link->watched = 0;
     }
+    if (link->way && link->state == CL_LINK_OPEN) check_idle(link, now);
 }
 
 void cl_links_due(void *self)

@@ -1,11 +1,12 @@
 /* Design notes
  *
- * A link is a conn and the node at its other end. Who opens it says hello first: who it is and whom it wants; the other
- * answers with its own hello. Nothing else is read or sent before, and a hello that names somebody else ends the link:
- * a reused socket gets no foreign request. The process at the other end must be trusted (endpoint_unix.c).
+ * A link is a conn and the node at its other end, or the context (ways.c). Who opens it says hello first: who it is and
+ * whom it wants; the other answers with its own hello. Nothing else is read or sent before, and a hello that names
+ * somebody else ends the link: a reused address gets no foreign request. The process at the other end must be trusted
+ * (endpoint_unix.c, endpoint_tcp.c).
  *
  * Links that we opened are found by the id of their peer and shared by all nodes of the bus. Accepted ones belong to
- * the node that listened, and serve for the answers to what came over them.
+ * the node that listened, or to the whole context, and serve for the answers to what came over them.
  *
  * A link ends in on_closed and nowhere else. If it was ours and its end was not our wish, the order of the news is: its
  * node's methods are served elsewhere, what had not left is not sent, and then the node is down. */
@@ -17,14 +18,14 @@
 #include "base/log.h"
 #include "base/mem.h"
 
-#define VERSION "2"  /* the highest that we speak */
+#define VERSION "3"  /* the highest that we speak */
 enum { LOWEST = 2 }; /* that we speak */
 
-static void release(cl_peer_link *link)
+void cl_link_release(cl_peer_link *link)
 {
     cl_link_transport *t = link->t;
     if (t->last == link) t->last = NULL;
-    if (!link->accepted && cl_strmap_get(&t->link_by_peer, link->peer_id) == link)
+    if (!link->accepted && !link->is_context && cl_strmap_get(&t->link_by_peer, link->peer_id) == link)
         cl_strmap_take(&t->link_by_peer, link->peer_id);
     cl_idmap_take(&t->link_by_id, link->id);
     cl_list_remove(&link->place);
@@ -36,11 +37,13 @@ static void release(cl_peer_link *link)
     cl_buf_free(&link->queue);
     cl_idmap_free(&link->places);
     cl_buf_free(&link->unsent);
+    cl_idmap_free(&link->carried);
+    cl_free(link->left);
     cl_free(link->peer);
     cl_free(link);
 }
 
-static int make(cl_link_transport *t, cl_peer_link **out)
+int cl_link_make(cl_link_transport *t, cl_peer_link **out)
 {
     if (t->link_count >= t->limits.links)
         return cl_error_limit(CLOUDS_ELIMIT, t->link_count, t->limits.links, "there are %zu links already (max_links)",
@@ -88,7 +91,8 @@ static void await_hello(cl_peer_link *link)
 static int say_hello(cl_peer_link *link, cl_endpoint *as)
 {
     link->named = as;
-    return cl_link_send_control(link, CL_FRAME_HELLO, as->id);
+    return cl_link_send_control(link, CL_FRAME_HELLO,
+                                link->is_context ? cl_str_of(link->t->context, CL_CONTEXT_ID) : as->id);
 }
 
 void cl_link_cut(cl_peer_link *link)
@@ -107,16 +111,26 @@ void cl_link_finish(cl_peer_link *link)
 
 /* ---- the conn's hooks */
 
+/* Any living node of ours may stand for a link to a node: it only names where it comes from. */
+static cl_endpoint *any_endpoint(cl_link_transport *t)
+{
+    return cl_list_empty(&t->endpoints) ? NULL : CL_OWNER(t->endpoints.next, cl_endpoint, place);
+}
+
+static int is_trusted(const cl_peer_link *link)
+{
+    return link->is_tcp || cl_endpoint_unix_is_trusted(link->conn);
+}
+
 static void on_opened(void *self)
 {
     cl_peer_link *link = self;
-    cl_link_transport *t = link->t;
-    /* Any living node of ours may stand for the link: it only names where it comes from. */
-    cl_endpoint *as = cl_list_empty(&t->endpoints) ? NULL : CL_OWNER(t->endpoints.next, cl_endpoint, place);
-    if (!cl_endpoint_unix_is_trusted(link->conn) || !as) {
+    cl_endpoint *as = link->is_context ? NULL : any_endpoint(link->t);
+    if (!is_trusted(link) || (!as && !link->is_context)) {
         cl_link_cut(link);
         return;
     }
+    if (link->is_tcp) cl_conn_expect_peer(link->conn, link->t->direct.ping + link->t->direct.timeout);
     await_hello(link);
     if (say_hello(link, as) != 0) cl_link_cut(link);
 }
@@ -128,28 +142,45 @@ static void on_drained(void *self)
     if (link->t->ending) cl_loop_defer(link->t->loop);
 }
 
+void cl_link_suspend(cl_peer_link *link, int on)
+{
+    cl_link_transport *t = link->t;
+    if (link->way) cl_way_suspend(link, on);
+    else if (!link->is_context) t->sink.suspended(t->sink.self, link->peer_id, on);
+}
+
+static void log_end(const cl_peer_link *link, const char *words)
+{
+    const cl_log_facts facts = {.node = link->is_context ? CL_STR_NONE : link->peer_id};
+    cl_log_about(CLOUDS_LOG_DEBUG, &facts, "link to %s%s: %s", link->is_context ? "the context " : "", link->peer,
+                 words);
+}
+
 static void on_closed(void *self, int code, const char *words)
 {
     cl_peer_link *link = self;
     cl_link_transport *t = link->t;
-    int lost = !link->accepted && (code != 0 || link->cut), was_open = link->was_open;
+    int lost = !link->accepted && (code != 0 || link->cut);
     link->state = CL_LINK_ENDING;
-    cl_str id = {link->peer ? link->peer : "", link->peer_id.n};
-    if (lost) {
-        cl_log_about(CLOUDS_LOG_DEBUG, &(cl_log_facts){.node = id}, "local: link to %s: %s", id.p, words);
-        t->sink.suspended(t->sink.self, id, 1);
-    }
+    if (lost) log_end(link, words);
+    if (lost && cl_way_goes_on(link)) return;
+    if (lost) cl_link_suspend(link, 1);
     cl_link_fail_waiting(link, code == CLOUDS_EUNREACHABLE);
-    char *memory = link->peer;
-    link->peer = NULL;
-    link->peer_id = id;
-    release(link);
-    if (lost) t->sink.peer_lost(t->sink.self, id, was_open);
+    cl_idmap carried = link->carried;
+    link->carried = (cl_idmap){0};
+    cl_link_lose_carried(t, &carried);
+    if (link->way) cl_way_ended(link, lost);
+    char *memory = link->is_context ? NULL : link->peer;
+    cl_str id = {memory ? memory : "", memory ? link->peer_id.n : 0};
+    int was_open = link->was_open, is_node = !link->is_context;
+    if (is_node) link->peer = NULL, link->peer_id = id;
+    cl_link_release(link);
+    if (lost && is_node) t->sink.peer_lost(t->sink.self, id, was_open);
     cl_free(memory);
     if (t->ending) cl_loop_defer(t->loop);
 }
 
-static cl_conn_hooks hooks_of(cl_peer_link *link)
+cl_conn_hooks cl_link_hooks(cl_peer_link *link)
 {
     return (cl_conn_hooks){
         .self = link, .opened = on_opened, .data = cl_link_read, .drained = on_drained, .closed = on_closed};
@@ -163,14 +194,14 @@ int cl_link_open(cl_link_transport *t, cl_str to, cl_peer_link **out)
     cl_peer_link *link = NULL;
     int code = t->sink.locate(t->sink.self, to, &address);
     if (code == CL_PENDING) code = cl_error(CLOUDS_EUNREACHABLE, "it is not known where %.*s is", (int)to.n, to.p);
-    if (code == 0) code = make(t, &link);
+    if (code == 0) code = cl_link_make(t, &link);
     if (code != 0) return code;
-    cl_conn_hooks hooks = hooks_of(link);
+    cl_conn_hooks hooks = cl_link_hooks(link);
     code = name_peer(link, to);
     if (code == 0) code = cl_strmap_put(&t->link_by_peer, link->peer_id, link);
     if (code == 0) code = cl_endpoint_unix_dial(t, &address, &hooks, &link->conn);
     if (code != 0) {
-        release(link);
+        cl_link_release(link);
         return code == CLOUDS_ENOMEM ? cl_error(code, NULL) : code;
     }
     *out = link;
@@ -185,28 +216,53 @@ static void ignore_end(void *self, int code, const char *words)
 {
 }
 
-void cl_link_accepted(void *self, cl_conn *conn)
+/* NULL: there are too many. */
+static cl_peer_link *take(cl_link_transport *t, cl_conn *conn)
 {
     static const cl_conn_hooks nobody = {.data = ignore_data, .closed = ignore_end};
-    cl_endpoint *endpoint = self;
     cl_peer_link *link = NULL;
-    if (make(endpoint->t, &link) != 0) {
+    if (cl_link_make(t, &link) != 0) {
         cl_conn_set_hooks(conn, &nobody);
         cl_conn_close(conn, 0);
-        return;
+        return NULL;
     }
-    cl_conn_hooks hooks = hooks_of(link);
+    cl_conn_hooks hooks = cl_link_hooks(link);
     link->accepted = 1;
     link->conn = conn;
-    link->endpoint = endpoint;
-    endpoint->links++;
     cl_conn_set_hooks(conn, &hooks);
     await_hello(link);
-    if (!cl_endpoint_unix_is_trusted(link->conn)) cl_link_cut(link);
+    return link;
+}
+
+void cl_link_accepted(void *self, cl_conn *conn)
+{
+    cl_endpoint *endpoint = self;
+    cl_peer_link *link = take(endpoint->t, conn);
+    if (!link) return;
+    link->endpoint = endpoint;
+    endpoint->links++;
+    if (!is_trusted(link)) cl_link_cut(link);
+}
+
+void cl_link_accepted_by_context(void *self, cl_conn *conn)
+{
+    cl_link_transport *t = self;
+    cl_peer_link *link = take(t, conn);
+    if (!link) return;
+    link->is_context = 1;
+    link->is_tcp = cl_conn_is_tcp(conn);
+    if (link->is_tcp) cl_conn_expect_peer(conn, t->direct.ping + t->direct.timeout);
+    if (!is_trusted(link)) cl_link_cut(link);
 }
 
 static int accept_hello(cl_peer_link *link, const cl_envelope *hello)
 {
+    if (link->is_context) {
+        int is_wanted = cl_str_eq(hello->to, cl_str_of(link->t->context, CL_CONTEXT_ID));
+        if (!is_wanted || hello->from.n != CL_CONTEXT_ID || link->t->closing) return CLOUDS_EPROTO;
+        int named = name_peer(link, hello->from);
+        return named == 0 ? say_hello(link, NULL) : named;
+    }
     if (!link->endpoint || !cl_str_eq(hello->to, link->endpoint->id) || hello->from.n == 0) return CLOUDS_EPROTO;
     int code = name_peer(link, hello->from);
     return code == 0 ? say_hello(link, link->endpoint) : code;
@@ -238,8 +294,9 @@ void cl_link_hello_came(cl_peer_link *link, const cl_envelope *hello)
     }
     link->state = CL_LINK_OPEN;
     link->was_open = 1;
-    if (link->suspended) t->sink.suspended(t->sink.self, link->peer_id, 0);
+    if (link->way) cl_way_opened(link);
+    if (link->suspended) cl_link_suspend(link, 0);
     link->suspended = 0;
-    if (link->accepted && link->endpoint->draining) cl_link_send_control(link, CL_FRAME_DRAINING, link->endpoint->id);
+    if (link->endpoint && link->endpoint->draining) cl_link_send_control(link, CL_FRAME_DRAINING, link->endpoint->id);
     cl_link_send_waiting(link);
 }

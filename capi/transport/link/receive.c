@@ -29,7 +29,7 @@ static const cl_endpoint *receiver(cl_peer_link *link, cl_str to)
 {
     cl_link_transport *t = link->t;
     if (!to.n) return link->named;
-    if (link->accepted) return link->named && cl_str_eq(to, link->named->id) ? link->named : NULL;
+    if (link->accepted && !link->is_context) return link->named && cl_str_eq(to, link->named->id) ? link->named : NULL;
     if (!t->last_endpoint || !cl_str_eq(to, t->last_endpoint->id))
         t->last_endpoint = cl_strmap_get(&t->endpoint_by_id, to);
     return t->last_endpoint;
@@ -48,6 +48,32 @@ CL_RARE static int is_tolerable(cl_peer_link *link, cl_envelope *e, int code)
     return 1;
 }
 
+/* Who was called does not live here, or no longer: it goes elsewhere. */
+CL_RARE static void refuse(cl_peer_link *link, const cl_envelope *call)
+{
+    cl_link_transport *t = link->t;
+    const cl_envelope answer = {.type = CL_RESULT,
+                                .flags = CL_REFUSED,
+                                .from = call->to,
+                                .to = call->from,
+                                .id = call->id,
+                                .error = CL_STR("{\"message\":\"no such node\",\"code\":\"CLOUDS_DRAINING\"}"),
+                                .link = link->id};
+    if (cl_link_send(&t->base, NULL, &answer, 0) != 0) t->sink.dropped(t->sink.receiver, CLOUDS_EPROTO);
+}
+
+/* Does what we opened a link to speak for itself only? */
+static inline int is_its_own(cl_peer_link *link, cl_str from)
+{
+    return link->way ? cl_way_has(link->t, link, from) : cl_str_eq(from, link->peer_id);
+}
+
+static inline void count_result(cl_peer_link *link, const cl_envelope *e)
+{
+    if (link->calls > 0) link->calls--;
+    if (link->is_context) cl_idmap_take(&link->carried, cl_call_key(e->id));
+}
+
 static inline void on_envelope(cl_peer_link *link, cl_envelope *e)
 {
     cl_link_transport *t = link->t;
@@ -55,12 +81,16 @@ static inline void on_envelope(cl_peer_link *link, cl_envelope *e)
     if (code != 0 && !is_tolerable(link, e, code)) return;
     if (!e->from.n) e->from = link->peer_id;
     const cl_endpoint *node = receiver(link, e->to);
-    if (e->type == CL_RESULT && !link->accepted && link->calls > 0) link->calls--;
-    /* What we opened a link to speaks for itself only. */
-    if (!node || (!link->accepted && !cl_str_eq(e->from, link->peer_id))) {
+    if (e->type == CL_RESULT && !link->accepted) count_result(link, e);
+    if (!node && link->is_context && link->accepted && e->type == CL_CALL) {
+        refuse(link, e);
+        return;
+    }
+    if (!node || (!link->accepted && !is_its_own(link, e->from))) {
         t->sink.dropped(t->sink.receiver, CLOUDS_EPROTO);
         return;
     }
+    if (link->is_tcp && e->deadline) e->deadline = e->deadline < INT64_MAX / 2 ? e->deadline + link->heard : 0;
     e->link = link->id;
     e->arrived = link->heard;
     if (e->type == CL_CALL) e->flags |= CL_NATIVE;
@@ -69,16 +99,21 @@ static inline void on_envelope(cl_peer_link *link, cl_envelope *e)
 
 /* The node at the other end of a link of ours says so; we answer in kind, behind the last call that we sent it. So it
  * knows when everything has come, and no call is cut off on its way. */
-CL_RARE static void on_draining(cl_peer_link *link)
+CL_RARE static void on_draining(cl_peer_link *link, const cl_envelope *e)
 {
     cl_link_transport *t = link->t;
+    if (link->is_context && e->from.n) { /* one node of several */
+        if (link->way && cl_way_has(t, link, e->from)) t->sink.peer_draining(t->sink.self, e->from);
+        return;
+    }
     int first = !link->half_closed;
     link->half_closed = 1;
     if (link->accepted) {
-        if (link->endpoint && link->endpoint->closing) cl_link_finish(link);
+        int is_awaited = link->is_context ? t->closing : link->endpoint && link->endpoint->closing;
+        if (is_awaited) cl_link_finish(link);
         return;
     }
-    t->sink.peer_draining(t->sink.self, link->peer_id);
+    if (!link->is_context) t->sink.peer_draining(t->sink.self, link->peer_id);
     if (first && cl_link_send_control(link, CL_FRAME_DRAINING, CL_STR_NONE) != 0) cl_link_cut(link);
 }
 
@@ -101,7 +136,7 @@ static void on_frame(cl_peer_link *link, cl_envelope *e)
             cl_link_cut(link);
         break;
     case CL_FRAME_DRAINING:
-        on_draining(link);
+        on_draining(link, e);
         break;
     default:
         break; /* a pong says enough by having come; what we don't know is for later versions */

@@ -38,10 +38,21 @@ static int by_name(cl_link_transport *t, cl_str to, cl_peer_link **out)
     return 0;
 }
 
+/* A result goes nowhere else: whoever opened the link has lost its call with that. */
+CL_RARE static int no_way_back(const cl_envelope *e)
+{
+    return cl_error(CLOUDS_EUNREACHABLE, "the link by which the call of %.*s came is gone", (int)e->to.n, e->to.p);
+}
+
+static int by_way(cl_link_transport *t, const cl_envelope *e, cl_peer_link **out)
+{
+    return e->type == CL_RESULT && e->link ? no_way_back(e) : cl_way_find(t, e->to, out);
+}
+
 static int find(cl_link_transport *t, const cl_envelope *e, cl_peer_link **out)
 {
     cl_peer_link *link = e->type == CL_RESULT && e->link ? way_back(t, e) : NULL;
-    int code = link ? 0 : by_name(t, e->to, &link);
+    int code = link ? 0 : t->has_contexts ? by_way(t, e, &link) : by_name(t, e->to, &link);
     if (code == 0) *out = t->last = link;
     return code;
 }
@@ -97,7 +108,11 @@ CL_RARE static int wait_for(cl_peer_link *link, const cl_envelope *e, uint64_t t
 {
     cl_buf *queue = &link->queue;
     size_t before = queue->len;
-    cl_waiting w = {.token = token, .deadline = e->deadline, .patience = patience_of(e), .type = (uint32_t)e->type};
+    cl_waiting w = {.token = token,
+                    .deadline = e->deadline,
+                    .patience = patience_of(e),
+                    .key = e->type == CL_CALL ? cl_call_key(e->id) : 0,
+                    .type = (uint32_t)e->type};
     int code = cl_buf_put(queue, &w, sizeof w);
     if (code == 0) code = cl_frame_encode(e, queue);
     if (code == 0 && can_be_recalled(&w)) code = cl_idmap_put(&link->places, token, place_at(before));
@@ -124,7 +139,7 @@ static void count_call(cl_peer_link *link)
     link->watched = 1;
     link->pinged = 0;
     link->heard = cl_loop_now();
-    cl_links_due_by(link->t, link->heard + cl_ms(link->t->limits.ping_interval));
+    cl_links_due_by(link->t, link->heard + cl_link_ping_after(link));
 }
 
 /* Of the calls that the kernel has, nothing need be known any more. */
@@ -163,6 +178,47 @@ static void delivered(void *owner, const cl_deferred *d)
     tell(owner, d->number, (enum cl_delivery)d->code);
 }
 
+/* The clock of another machine is another one, so the time that is left is said instead; 0 would be none. */
+static int64_t time_left(int64_t deadline)
+{
+    int64_t left = deadline - cl_loop_now();
+    return left > 0 ? left : 1;
+}
+
+/* What a link between contexts carries is remembered until its result comes: when the link ends, that is lost, and
+ * nothing else. */
+static int remember_carried(cl_peer_link *link, uint64_t key, uint64_t token)
+{
+    return key && token ? cl_idmap_put(&link->carried, key, (void *)(uintptr_t)token) : 0;
+}
+
+void cl_link_lose_carried(cl_link_transport *t, cl_idmap *carried)
+{
+    size_t at = 0;
+    for (void *token; (token = cl_idmap_next(carried, &at));) tell(t, (uint64_t)(uintptr_t)token, CL_DELIVERY_LOST);
+    cl_idmap_free(carried);
+}
+
+static int write_between(cl_peer_link *link, const cl_envelope *e, uint64_t token)
+{
+    uint64_t key = e->type == CL_CALL ? cl_call_key(e->id) : 0;
+    int code = remember_carried(link, key, token);
+    if (code != 0) return code;
+    cl_envelope timed = *e;
+    if (link->is_tcp && e->deadline) timed.deadline = time_left(e->deadline);
+    code = cl_frame_encode(&timed, cl_conn_out(link->conn));
+    if (code != 0) cl_idmap_take(&link->carried, key);
+    return code;
+}
+
+static int write_frame(cl_peer_link *link, const void *node, const cl_envelope *e, uint64_t token)
+{
+    if (link->is_context) return write_between(link, e, token);
+    cl_str from = link->named && link->named->node == node ? e->from : CL_STR_NONE;
+    cl_str to = link->accepted ? link->peer_id : e->to; /* one of ours was found by the name of its peer */
+    return cl_frame_encode_between(e, from, to, cl_conn_out(link->conn));
+}
+
 static int write_to(cl_peer_link *link, const void *node, const cl_envelope *e, uint64_t token)
 {
     /* A message's sender asks how many got it. What is to be reported is reserved, so that it cannot fail afterwards.
@@ -172,10 +228,8 @@ static int write_to(cl_peer_link *link, const void *node, const cl_envelope *e, 
         report = cl_deferred_reserve(delivered, NULL, token, CL_DELIVERY_WRITTEN, CL_STR_NONE);
         if (!report) return CLOUDS_ENOMEM;
     }
-    cl_str from = link->named && link->named->node == node ? e->from : CL_STR_NONE;
-    cl_str to = link->accepted ? link->peer_id : e->to; /* one of ours was found by the name of its peer */
     size_t before = cl_conn_pending(link->conn);
-    int code = cl_frame_encode_between(e, from, to, cl_conn_out(link->conn));
+    int code = write_frame(link, node, e, token);
     if (code != 0) {
         cl_deferred_discard(report);
         return code;
@@ -225,6 +279,18 @@ static void clear_queue(cl_peer_link *link)
     link->give_back = INT64_MAX;
 }
 
+static int put_waiting(cl_peer_link *link, const cl_waiting *w, const char *frame)
+{
+    cl_buf *out = cl_conn_out(link->conn);
+    if (link->is_context && remember_carried(link, w->key, w->token) != 0) return CLOUDS_ENOMEM;
+    if (cl_buf_put(out, frame, w->length) != 0) {
+        if (link->is_context) cl_idmap_take(&link->carried, w->key);
+        return CLOUDS_ENOMEM;
+    }
+    if (link->is_tcp && w->deadline) cl_frame_set_deadline(out->data + out->len - w->length, time_left(w->deadline));
+    return 0;
+}
+
 void cl_link_send_waiting(cl_peer_link *link)
 {
     cl_link_transport *t = link->t;
@@ -235,7 +301,7 @@ void cl_link_send_waiting(cl_peer_link *link)
         if (!w.type) continue;
         int late = w.type == CL_CALL && w.deadline && w.deadline <= now;
         size_t before = cl_conn_pending(link->conn);
-        if (late || cl_buf_put(cl_conn_out(link->conn), frame, w.length) != 0) {
+        if (late || put_waiting(link, &w, frame) != 0) {
             tell(t, w.token, CL_DELIVERY_NOT_SENT);
             continue;
         }
@@ -273,7 +339,7 @@ static void take_out(cl_peer_link *link, size_t at, cl_waiting *w)
 static void give_one_back(cl_peer_link *link, size_t at, cl_waiting *w)
 {
     take_out(link, at, w);
-    if (!link->suspended) link->t->sink.suspended(link->t->sink.self, link->peer_id, 1);
+    if (!link->suspended) cl_link_suspend(link, 1);
     link->suspended = 1;
     tell(link->t, w->token, CL_DELIVERY_NOT_SENT);
 }
@@ -283,7 +349,8 @@ void cl_link_give_back(cl_peer_link *link, int64_t now)
 {
     cl_waiting w;
     if (now < link->give_back) return;
-    int elsewhere = link->t->sink.has_other(link->t->sink.self, link->peer_id);
+    const cl_transport_sink *sink = &link->t->sink;
+    int elsewhere = link->way ? cl_way_has_other(link) : sink->has_other(sink->self, link->peer_id);
     for (size_t at = 0, next = 0; elsewhere && next_waiting(link, &next, &w); at = next)
         if (w.type == CL_CALL && w.patience <= now) give_one_back(link, at, &w);
     link->give_back = INT64_MAX;
@@ -294,7 +361,7 @@ void cl_link_give_back(cl_peer_link *link, int64_t now)
 int cl_link_recall(cl_transport *base, cl_str to, uint64_t token)
 {
     cl_link_transport *t = cl_links_of(base);
-    cl_peer_link *link = cl_strmap_get(&t->link_by_peer, to);
+    cl_peer_link *link = t->has_contexts ? cl_way_link(t, to) : cl_strmap_get(&t->link_by_peer, to);
     size_t place = link ? (size_t)(uintptr_t)cl_idmap_get(&link->places, token) : 0;
     if (!place) return 0;
     cl_waiting w;
