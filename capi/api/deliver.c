@@ -250,6 +250,14 @@ int cl_deliver(cl_context *context, cl_api_node *node, const clouds_event *event
     return code;
 }
 
+void cl_deliver_end(cl_context *context, cl_api_node *node)
+{
+    clouds_event event = {.type = node ? CLOUDS_EVENT_NODE_CLOSED : CLOUDS_EVENT_CONTEXT_CLOSED, .time_left = -1};
+    if (!node) event.id = context->engine.close_id, event.user_data = context->engine.close_user_data;
+    cl_event_clear(&event);
+    cl_deliver(context, node, &event);
+}
+
 static void answer_refusals(cl_context *context)
 {
     size_t n = context->engine.refusal_count;

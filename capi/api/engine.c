@@ -64,15 +64,7 @@ static uint64_t port_next_id(void *self)
 static void bus_is_closed(cl_context *context)
 {
     context->engine.bus_closed = 1;
-    cl_deliver(context, NULL,
-               &(clouds_event){.type = CLOUDS_EVENT_CONTEXT_CLOSED,
-                               .id = context->engine.close_id,
-                               .user_data = context->engine.close_user_data,
-                               .time_left = -1,
-                               .peer = "",
-                               .method = "",
-                               .data = "",
-                               .error = ""});
+    cl_deliver_end(context, NULL);
 }
 
 static void port_closed(void *self, void *tag)

@@ -61,12 +61,13 @@ static int do_configure(const cl_command *c)
 }
 
 /* When the context closes already, its end of the node is this one's too. */
-static int do_close_node(const cl_command *c)
+static int do_close_node(cl_context *context, const cl_command *c)
 {
     cl_api_node *node = c->node;
     node->close_id = c->id;
     node->close_user_data = c->user_data;
-    if (!node->core) return CLOUDS_ECLOSED;
+    if (!node->core && node->promised == 0) return CLOUDS_ECLOSED; /* its end was reported already */
+    if (!node->core) return cl_deliver_end(context, node), 0;       /* it never opened */
     return cl_node_is_closing(node->core) ? 0 : cl_node_close(node->core, c->close.drain);
 }
 
@@ -142,7 +143,7 @@ static int dispatch(cl_context *context, const cl_command *c)
     case CL_DO_OPEN:
         return do_open(context, c->node);
     case CL_DO_CLOSE_NODE:
-        return do_close_node(c);
+        return do_close_node(context, c);
     case CL_DO_DESTROY:
         return do_destroy(c->node, c->close.no_event);
     case CL_DO_CLOSE:

@@ -237,6 +237,8 @@ void cl_engine_turn_once(cl_context *context);
 
 /* deliver.c: one event for the user, from the engine. 0; for a question also CLOUDS_ENOMEM: it was not asked. */
 int cl_deliver(cl_context *context, cl_api_node *node, const clouds_event *event);
+/* The end of a node, or of the context (NULL), that did not come from the core. */
+void cl_deliver_end(cl_context *context, cl_api_node *node);
 /* Under the lock: the texts that wait for the user leave no room for those of one more result. */
 int cl_deliver_is_full(const cl_context *context, size_t bytes);
 /* Room for the event of a request that arrived; 0 or why it must be refused. */

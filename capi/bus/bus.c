@@ -2,7 +2,7 @@
  * them together by address and hands on what they report; node.c has the life of a node, route.c the choice of a way.
  *
  * A call is lost only by the word of the transport that carried it (peer_lost). Whether the node itself is dead is the
- * directory's to find out: suspect, and peer_gone. The bus is up when the directory and all transports are. */
+ * directory's to find out: suspect, and peer_gone, which ends only what went over a transport that cannot know. The bus is up when the directory and all transports are. */
 #include "bus/internal.h"
 
 #include "base/error.h"
@@ -72,11 +72,15 @@ static void on_peer_draining(void *self, cl_str id)
     sink->peer_draining(sink->self, id);
 }
 
+/* A transport that knows what became of its ways has yet to say so: an answer may be about to arrive. */
 static void on_peer_gone(void *self, cl_str id)
 {
+    const cl_composed *bus = self;
+    const cl_bus_sink *sink = &bus->sink;
     cl_bus_route_forget(self);
-    const cl_bus_sink *sink = &((cl_composed *)self)->sink;
-    sink->peer_down(sink->self, id);
+    sink->peer_draining(sink->self, id);
+    for (unsigned i = 0; i < bus->transports_n; i++)
+        if (!bus->transports[i]->knows_losses) sink->way_lost(sink->self, id, i);
 }
 
 /* Who sent meanwhile was refused, and tries again. */
@@ -126,45 +130,64 @@ cl_directory_sink cl_bus_directory_sink(cl_composed *bus)
 
 /* ---- what a transport reports */
 
+static cl_composed *bus_of(void *way)
+{
+    return ((const cl_way *)way)->bus;
+}
+
+static void on_transport_state(void *self, int up, int code, const char *words)
+{
+    on_state(bus_of(self), up, code, words);
+}
+
 static int on_locate(void *self, cl_str id, cl_address *address)
 {
-    cl_directory *d = ((cl_composed *)self)->directory;
+    cl_directory *d = bus_of(self)->directory;
     return d->ops->locate(d, id, address);
 }
 
 static int on_has_other(void *self, cl_str id)
 {
-    cl_directory *d = ((cl_composed *)self)->directory;
+    cl_directory *d = bus_of(self)->directory;
     return d->ops->has_other && d->ops->has_other(d, id);
 }
 
 static void on_suspended(void *self, cl_str id, int on)
 {
-    cl_directory *d = ((cl_composed *)self)->directory;
-    cl_bus_route_forget(self);
+    cl_composed *bus = bus_of(self);
+    cl_directory *d = bus->directory;
+    cl_bus_route_forget(bus);
     if (d->ops->suspend) d->ops->suspend(d, id, on);
 }
 
 static void on_peer_lost(void *self, cl_str id, int was_open)
 {
-    cl_composed *bus = self;
+    const cl_way *way = self;
+    cl_composed *bus = way->bus;
     cl_directory *d = bus->directory;
     cl_bus_route_forget(bus);
-    bus->sink.peer_down(bus->sink.self, id);
+    if (bus->transports_n == 1) bus->sink.peer_down(bus->sink.self, id);
+    else bus->sink.way_lost(bus->sink.self, id, way->number);
     if (d->ops->suspect && !bus->closing) d->ops->suspect(d, id, was_open);
+}
+
+static void on_transport_draining(void *self, cl_str id)
+{
+    on_peer_draining(bus_of(self), id);
 }
 
 static void on_transport_closed(void *self)
 {
-    cl_composed *bus = self;
+    cl_composed *bus = bus_of(self);
     bus->transports_open--;
     cl_loop_defer(bus->loop);
 }
 
-cl_transport_sink cl_bus_transport_sink(cl_composed *bus)
+cl_transport_sink cl_bus_transport_sink(cl_composed *bus, unsigned number)
 {
-    return (cl_transport_sink){.self = bus,
-                               .state = on_state,
+    bus->ways[number] = (cl_way){bus, number};
+    return (cl_transport_sink){.self = &bus->ways[number],
+                               .state = on_transport_state,
                                .opened = cl_bus_node_opened,
                                .node_closed = cl_bus_node_closed,
                                .receiver = bus->sink.self,
@@ -175,7 +198,7 @@ cl_transport_sink cl_bus_transport_sink(cl_composed *bus)
                                .has_other = on_has_other,
                                .suspended = on_suspended,
                                .peer_lost = on_peer_lost,
-                               .peer_draining = on_peer_draining,
+                               .peer_draining = on_transport_draining,
                                .closed = on_transport_closed};
 }
 
@@ -307,7 +330,7 @@ static const cl_bus_ops ops = {
 static int compose_inproc(cl_composed *bus, const cl_url *url, const cl_limits *limits)
 {
     const cl_directory_sink of_directory = cl_bus_directory_sink(bus);
-    const cl_transport_sink of_transport = cl_bus_transport_sink(bus);
+    const cl_transport_sink of_transport = cl_bus_transport_sink(bus, 0);
     int code = cl_memory_directory_create(bus->loop, url->name, limits, &of_directory, &bus->directory);
     return code ? code : cl_mailbox_transport_create(bus->loop, url->name, limits, &of_transport, &bus->transports[0]);
 }
@@ -315,7 +338,7 @@ static int compose_inproc(cl_composed *bus, const cl_url *url, const cl_limits *
 static int compose_local(cl_composed *bus, const cl_url *url, const cl_limits *limits)
 {
     const cl_directory_sink of_directory = cl_bus_directory_sink(bus);
-    const cl_transport_sink of_transport = cl_bus_transport_sink(bus);
+    const cl_transport_sink of_transport = cl_bus_transport_sink(bus, 0);
     int code = cl_folder_directory_create(bus->loop, url->name, &of_directory, &bus->directory);
     return code ? code : cl_link_transport_create(bus->loop, limits, &of_transport, &bus->transports[0]);
 }
@@ -324,7 +347,7 @@ static int compose_local(cl_composed *bus, const cl_url *url, const cl_limits *l
 static int compose_redis(cl_composed *bus, const cl_url *url, const cl_limits *limits)
 {
     const cl_directory_sink of_directory = cl_bus_directory_sink(bus);
-    const cl_transport_sink of_transport = cl_bus_transport_sink(bus);
+    const cl_transport_sink of_transport = cl_bus_transport_sink(bus, 0);
     bus->redis = cl_calloc(1, sizeof *bus->redis);
     if (!bus->redis) return cl_error(CLOUDS_ENOMEM, NULL);
     int code = cl_redis_client_init(bus->redis, bus->loop, url, limits);

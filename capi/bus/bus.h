@@ -42,6 +42,8 @@ typedef struct cl_bus_sink {
     void (*server_down)(void *self, cl_str method, cl_str server);
     /* A node is gone (its link broke, its lock is free, nobody subscribes): calls it has not answered are lost. */
     void (*peer_down)(void *self, cl_str node_id);
+    /* One way to a node broke, of several: lost are the calls that went this way. Its servers stay. */
+    void (*way_lost)(void *self, cl_str node_id, unsigned way);
     /* A node is draining: new calls go elsewhere, answers still come. */
     void (*peer_draining)(void *self, cl_str node_id);
     /* The answer to status: a row per (method, server). Then once with rows NULL and n 0: the end, with code. */
@@ -93,6 +95,7 @@ typedef struct cl_bus_ops {
 
 struct cl_bus {
     const cl_bus_ops *ops;
+    unsigned way; /* what carried the envelope that send accepted last; always 0 where there is one way */
 };
 
 /* Makes the bus of an address, which begins to connect at once. `limits` is copied. The clock is cl_loop_now. */

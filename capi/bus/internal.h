@@ -13,12 +13,19 @@
 
 enum { CL_TRANSPORTS = 2 };
 
+/* What the sink of a transport calls with: so it is known which one reports. */
+typedef struct cl_way {
+    struct cl_composed *bus;
+    unsigned number; /* its place in `transports` */
+} cl_way;
+
 /* bus.c: a directory, and transports in order of preference. Handles of nodes are the owner's, on every floor. */
 typedef struct cl_composed {
     cl_bus base;
     cl_transport *direct; /* the transport of every envelope; NULL: see route.c */
     struct cl_route {
         cl_transport *transport; /* NULL: none is kept */
+        unsigned way;
         size_t n;
         char to[160];
     } route; /* what was decided last */
@@ -27,6 +34,7 @@ typedef struct cl_composed {
     cl_redis_client *redis; /* of a bus on Redis; NULL: it is none */
     cl_directory *directory;
     cl_transport *transports[CL_TRANSPORTS];
+    cl_way ways[CL_TRANSPORTS];
     size_t transports_n, transports_open;
     cl_deferred_queue deferred;
     cl_list_node nodes; /* cl_bus_node */
@@ -40,7 +48,7 @@ typedef struct cl_composed {
  * Destroyed by its own ops. */
 cl_composed *cl_bus_allocate(cl_loop *loop, const cl_bus_sink *sink);
 cl_directory_sink cl_bus_directory_sink(cl_composed *bus);
-cl_transport_sink cl_bus_transport_sink(cl_composed *bus);
+cl_transport_sink cl_bus_transport_sink(cl_composed *bus, unsigned number);
 int cl_bus_start(cl_composed *bus);
 
 /* ---- node.c: the life of a node */
@@ -60,11 +68,11 @@ void cl_bus_node_claimed(void *bus, void *handle, int code, const char *words, c
 void cl_bus_node_announced(void *bus, void *handle, int code, const char *words);
 int cl_bus_node_relisten(void *bus, void *handle, const cl_address *at);
 void cl_bus_node_left(void *bus, void *handle);
-void cl_bus_node_opened(void *bus, void *handle, int code, const char *words);
-void cl_bus_node_closed(void *bus, void *handle);
+void cl_bus_node_opened(void *way, void *handle, int code, const char *words);
+void cl_bus_node_closed(void *way, void *handle);
 
 /* ---- route.c: which transport carries an envelope to a node */
-/* NULL: none reaches it. */
+/* NULL: none reaches it. base.way says which it is. */
 cl_transport *cl_bus_route(cl_composed *bus, cl_str to);
 /* Something happened that may change a way. */
 void cl_bus_route_forget(cl_composed *bus);

@@ -114,6 +114,7 @@ static int listen_at(cl_bus_node *node, const cl_address *at)
         n += more;
         node->listening |= 1u << i;
         if (code == CL_PENDING) node->opening |= 1u << i;
+        else node->opening &= ~(1u << i);
     }
     found = cl_realloc(node->addresses, (n + !n) * sizeof *found);
     if (found) node->addresses = found;
@@ -208,10 +209,11 @@ void cl_bus_node_claimed(void *self, void *handle, int code, const char *words, 
 
 void cl_bus_node_opened(void *self, void *handle, int code, const char *words)
 {
-    cl_bus_node *node = node_of(self, handle);
+    const cl_way *way = self;
+    cl_bus_node *node = node_of(way->bus, handle);
     if (!node || node->closing || node->state == CLAIMING || node->state == FAILED) return;
     const cl_directory_ops *ops = node->bus->directory->ops;
-    if (node->opening) node->opening &= node->opening - 1;
+    node->opening &= ~(1u << way->number);
     if (code && ops->unlistened) ops->unlistened(node->bus->directory, handle, code, words);
     else if (code) fail(node, code, words);
     else if (!node->opening) announce(node);
@@ -341,9 +343,10 @@ static void leave(cl_bus_node *node)
 
 void cl_bus_node_closed(void *self, void *handle)
 {
-    cl_bus_node *node = node_of(self, handle);
+    const cl_way *way = self;
+    cl_bus_node *node = node_of(way->bus, handle);
     if (!node) return;
-    node->listening &= node->listening - 1;
+    node->listening &= ~(1u << way->number);
     if (!node->listening) leave(node);
 }
 

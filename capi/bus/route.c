@@ -7,12 +7,12 @@
 
 #include "base/error.h"
 
-static cl_transport *find(cl_composed *bus, cl_str to)
+static cl_transport *find(cl_composed *bus, cl_str to, unsigned *way)
 {
     cl_address address;
     int code = bus->directory->ops->locate(bus->directory, to, &address);
-    for (size_t i = 0; i < bus->transports_n && code == 0; i++) {
-        cl_transport *t = bus->transports[i];
+    for (unsigned i = 0; i < bus->transports_n && code == 0; i++) {
+        cl_transport *t = bus->transports[*way = i];
         if (!t->ops->reaches || t->ops->reaches(t, &address)) return t;
     }
     return NULL;
@@ -21,13 +21,17 @@ static cl_transport *find(cl_composed *bus, cl_str to)
 cl_transport *cl_bus_route(cl_composed *bus, cl_str to)
 {
     struct cl_route *last = &bus->route;
-    if (last->transport && cl_str_eq(to, cl_str_of(last->to, last->n))) return last->transport;
+    if (last->transport && cl_str_eq(to, cl_str_of(last->to, last->n))) {
+        bus->base.way = last->way;
+        return last->transport;
+    }
     if (bus->closing) return cl_error(CLOUDS_ECLOSED, NULL), NULL;
-    cl_transport *t = find(bus, to);
+    cl_transport *t = find(bus, to, &bus->base.way);
     if (!t) return cl_error(CLOUDS_EUNREACHABLE, "no way leads to %.*s", to.n < 150 ? (int)to.n : 150, to.p), NULL;
     if (to.n > sizeof last->to) return t;
     memcpy(last->to, to.p, to.n);
     last->n = to.n;
+    last->way = bus->base.way;
     last->transport = t;
     return t;
 }

@@ -15,7 +15,8 @@ static int is_empty_array(cl_str text)
 /* Why the server did not run it; 0 when it did. */
 static int refusal(const cl_call *call, const cl_envelope *e, const cl_remote_error *remote)
 {
-    static const int codes[] = {CLOUDS_EDRAINING, CLOUDS_EOVERLOAD, CLOUDS_ENOMETHOD, CLOUDS_EEXPIRED, CLOUDS_ETOOBIG};
+    static const int codes[] = {CLOUDS_EDRAINING, CLOUDS_EOVERLOAD, CLOUDS_ENOMETHOD,
+                                CLOUDS_EEXPIRED,  CLOUDS_ETOOBIG,   CLOUDS_ENOTSUP};
     if (e->flags & CL_REFUSED) {
         for (size_t i = 0; i < sizeof codes / sizeof *codes; i++)
             if (cl_str_eq(remote->code, cl_str_z(clouds_err_name(codes[i])))) return codes[i];
@@ -65,10 +66,22 @@ CL_RARE static void answer_too_big(cl_call *call, size_t size)
     cl_call_complete(call, CLOUDS_ETOOBIG, cl_error_text_of_call(call, CLOUDS_ETOOBIG, 1), CL_STR_NONE);
 }
 
+/* It was executed, and its answer says what this library does not know. */
+CL_RARE static void answer_unsupported(cl_call *call)
+{
+    call->maybe = 1;
+    cl_peer_forgive(call->peer);
+    cl_call_fail(call, CLOUDS_EPROTO);
+}
+
 static void answered(cl_core *core, cl_call *call, const cl_envelope *e)
 {
     if (e->flags & CL_TOO_BIG) {
         answer_too_big(call, e->size);
+        return;
+    }
+    if (e->flags & CL_UNSUPPORTED) {
+        answer_unsupported(call);
         return;
     }
     if (!e->error.n || cl_json_is_falsy(e->error)) {

@@ -238,6 +238,7 @@ static int send_attempt(cl_call *call)
     e.deadline = call->until;
     int code = core->bus->ops->send(core->bus, call->node, &e, token);
     if (code) call->sends--; /* the token was not used */
+    call->way = (uint8_t)core->bus->way;
     return code;
 }
 

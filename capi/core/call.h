@@ -56,6 +56,7 @@ typedef struct cl_call {
     uint8_t ask;       /* the user is asked before each attempt */
     uint8_t as_native; /* this attempt was sent as one of a native caller */
     uint8_t as_linked; /* only the peer can answer this attempt */
+    uint8_t way;       /* what carried this attempt: cl_bus.way */
     uint16_t tried_n, tried_cap;
     cl_peer **tried; /* counted; in tried_few, or in memory of its own */
     cl_peer *tried_few[CL_TRIED_INLINE];

@@ -124,6 +124,12 @@ void cl_core_envelope(cl_core *core, cl_node *node, const cl_envelope *e)
     case CL_MESSAGE:
         cl_message_arrived(core, node, e);
         break;
+    case CL_CANCEL:
+    case CL_PUBLISH:
+    case CL_PART:
+    case CL_CREDIT:
+    case CL_STATE:
+        break;
     default:
         cl_emit_unknown(core, node, e, e->method, e->data);
         break;

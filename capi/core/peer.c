@@ -50,6 +50,19 @@ void cl_peer_avoid(cl_peer *peer, int64_t now)
     peer->strikes++;
 }
 
+/* A pinned call may be sent to it again at once: only those that wait now are visited. */
+static void lose_calls(cl_core *core, cl_peer *peer, int is_way, unsigned way)
+{
+    int64_t now = cl_core_now(core);
+    cl_list_node sent;
+    cl_list_move(&peer->calls, &sent);
+    for (cl_call *call; (call = cl_attempt_next(&sent));) {
+        if (is_way && call->way != way) cl_list_append(&peer->calls, &call->place);
+        else cl_attempt_lost(call, now);
+    }
+    cl_attempt_redirect_blocked(peer, now);
+}
+
 void cl_core_peer_down(cl_core *core, cl_str id)
 {
     cl_peer *peer = cl_peer_find(core, id);
@@ -57,12 +70,16 @@ void cl_core_peer_down(cl_core *core, cl_str id)
     cl_peer_hold(peer);
     cl_directory_drop_all(core, peer);
     cl_peer_forgive(peer);
-    int64_t now = cl_core_now(core);
-    /* A pinned call may be sent to it again at once: only those that wait now are visited. */
-    cl_list_node lost;
-    cl_list_move(&peer->calls, &lost);
-    for (cl_call *call; (call = cl_attempt_next(&lost));) cl_attempt_lost(call, now);
-    cl_attempt_redirect_blocked(peer, now);
+    lose_calls(core, peer, 0, 0);
+    cl_peer_release(core, peer);
+}
+
+void cl_core_way_lost(cl_core *core, cl_str id, unsigned way)
+{
+    cl_peer *peer = cl_peer_find(core, id);
+    if (!peer) return;
+    cl_peer_hold(peer);
+    lose_calls(core, peer, 1, way);
     cl_peer_release(core, peer);
 }
 

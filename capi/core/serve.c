@@ -125,6 +125,20 @@ CL_RARE static void refuse_too_big(cl_core *core, cl_node *node, const cl_envelo
     refuse_with(core, node, e, e->flags & CL_NATIVE ? CL_REFUSED : 0, cl_error_text_last(core, CLOUDS_ETOOBIG));
 }
 
+CL_RARE static void refuse_unreadable(cl_core *core, cl_node *node, const cl_envelope *e)
+{
+    if (e->flags & CL_TOO_BIG) {
+        refuse_too_big(core, node, e);
+    } else if (e->flags & CL_UNSUPPORTED) {
+        refuse(core, node, e, CLOUDS_ENOTSUP);
+    } else {
+        core->counters[CL_COUNT_REFUSED_REQUESTS]++;
+        refuse_with(
+            core, node, e, 0,
+            CL_STR("{\"message\":\"the arguments of a call must be an array\",\"code\":\"CLOUDS_INVALID_ARGUMENT\"}"));
+    }
+}
+
 static void emit_request(cl_core *core, cl_node *node, const cl_request *r, const cl_envelope *e, int64_t now)
 {
     clouds_event event = {.type = CLOUDS_EVENT_REQUEST,
@@ -197,13 +211,8 @@ void cl_serve_call(cl_core *core, cl_node *node, const cl_envelope *e)
         reject_call(core, node, e);
     } else if (!known) {
         refuse(core, node, e, CLOUDS_ENOMETHOD);
-    } else if (e->flags & CL_TOO_BIG) {
-        refuse_too_big(core, node, e);
-    } else if (e->flags & CL_NO_ARRAY) {
-        core->counters[CL_COUNT_REFUSED_REQUESTS]++;
-        refuse_with(
-            core, node, e, 0,
-            CL_STR("{\"message\":\"the arguments of a call must be an array\",\"code\":\"CLOUDS_INVALID_ARGUMENT\"}"));
+    } else if (e->flags & (CL_TOO_BIG | CL_UNSUPPORTED | CL_NO_ARRAY)) {
+        refuse_unreadable(core, node, e);
     } else if (node->last_service->offer) {
         cl_offer_call(node->last_service->offer, e, now);
     } else {

@@ -68,6 +68,12 @@ static void on_peer_down(void *self, cl_str id)
     if (!core->muted) cl_core_peer_down(core, id);
 }
 
+static void on_way_lost(void *self, cl_str id, unsigned way)
+{
+    cl_core *core = self;
+    if (!core->muted) cl_core_way_lost(core, id, way);
+}
+
 static void on_peer_draining(void *self, cl_str id)
 {
     cl_core *core = self;
@@ -101,6 +107,7 @@ void cl_core_sink(cl_core *core, cl_bus_sink *out)
                          .server_up = on_server_up,
                          .server_down = on_server_down,
                          .peer_down = on_peer_down,
+                         .way_lost = on_way_lost,
                          .peer_draining = on_peer_draining,
                          .status = on_status,
                          .closed = on_closed};

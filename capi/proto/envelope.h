@@ -6,21 +6,33 @@
 
 #include "base/buf.h"
 #include "base/str.h"
+#include "proto/extension.h"
 #include "proto/json.h"
 
 enum cl_envelope_type {
     CL_CALL = 'c',
     CL_RESULT = 'r',
     CL_MESSAGE = 'm',
-    CL_OTHER = '?' /* a type that this library does not have: its name is in `method`, the whole text in `raw` */
+    CL_CANCEL = 'x',  /* of the call with this id: its caller has given up */
+    CL_PUBLISH = 'P', /* method: the topic; data: the value */
+    CL_PART = 's',    /* of the call with this id: data, or bytes alone */
+    CL_CREDIT = 'w',  /* of the call with this id: data is a u32, the parts that may be sent now */
+    CL_STATE = 'u',   /* method, or empty for all of the node; data: what it is now, a JSON value */
+    CL_OTHER = '?'    /* a type that this library does not have: its name is in `method`, the whole text in `raw` */
 };
 
 enum cl_envelope_flags {
     CL_NATIVE = 1,  /* call: caller and receiver are native */
     CL_REFUSED = 2, /* result: the call was not executed (only towards native nodes) */
+    CL_NOTIFY = 4,  /* call: no answer is wanted */
     CL_LOST = 8,    /* result: the call was begun, and its server ended without an answer (only towards native nodes) */
-    CL_TOO_BIG = 16, /* a call or result that exceeds the limits: its payload is left out. Never sent */
-    CL_NO_ARRAY = 4  /* call: `a` was no array (`args` is then empty): answer with an error, do not run */
+    CL_MORE = 8,    /* fragment: it is not the last of its frame */
+    CL_LAST = 16,   /* part: none follows in this direction */
+    CL_REDIS_CLOCK = 32, /* the deadline is by the clock of Redis. Never seen by the core */
+    /* These are never sent. */
+    CL_NO_ARRAY = 0x100,   /* call: `a` was no array (`args` is then empty): answer with an error, do not run */
+    CL_TOO_BIG = 0x200,    /* a call or result that exceeds the limits: its payload is left out */
+    CL_UNSUPPORTED = 0x400 /* a call or result that says something which this library does not know */
 };
 
 typedef struct cl_envelope {
@@ -29,13 +41,15 @@ typedef struct cl_envelope {
     cl_str from, to; /* node ids, plain text */
     /* call, result: id of the attempt. Opaque, to be returned as it came (on Redis: raw JSON string text) */
     cl_str id;
-    cl_str method;    /* call: plain text */
-    cl_str args;      /* call: JSON array */
-    cl_str error;     /* result: JSON text; empty: none (null) */
-    cl_str result;    /* result: JSON array; empty: absent */
-    cl_str data;      /* message, other: JSON value; empty: left out */
-    cl_str raw;       /* other: the whole envelope */
-    cl_str home;      /* call: what names the Redis that it was published at; empty: not known, or not over Redis */
+    cl_str method; /* call: plain text */
+    cl_str args;   /* call: JSON array */
+    cl_str error;  /* result: JSON text; empty: none (null) */
+    cl_str result; /* result: JSON array; empty: absent */
+    cl_str data;   /* message, other: JSON value; empty: left out */
+    cl_str raw;    /* other: the whole envelope */
+    cl_str home;   /* call: what names the Redis that it was published at; empty: not known, or not over Redis */
+    /* What there is besides; NULL: nothing. It lives as long as the texts. */
+    const cl_extension *extension;
     int64_t deadline; /* call: when it expires, ms of the clock of whoever handles the envelope; 0: not known */
     int64_t arrived;  /* when it was read, on the same clock; 0: not known, so as good as now */
     size_t size;      /* with CL_TOO_BIG: the bytes of all of it */
@@ -60,7 +74,8 @@ static inline cl_envelope cl_envelope_of(int type, cl_str from, cl_str to, cl_st
 /* The bytes of all its texts. */
 static inline size_t cl_envelope_size(const cl_envelope *e)
 {
-    return e->from.n + e->to.n + e->id.n + e->method.n + e->args.n + e->error.n + e->result.n + e->data.n;
+    size_t n = e->from.n + e->to.n + e->id.n + e->method.n + e->args.n + e->error.n + e->result.n + e->data.n;
+    return e->extension ? n + cl_extension_size(e->extension) : n;
 }
 
 /* Appends the JSON form: exactly {"t","s","d"} towards npm nodes; a call with CL_NATIVE carries its deadline as d.x
@@ -84,5 +99,6 @@ int cl_envelope_decode_too_big(cl_str text, cl_buf *scratch, cl_envelope *out);
 
 /* Leaves out what a call or result carries. */
 void cl_envelope_mark_too_big(cl_envelope *e, size_t size);
+void cl_envelope_mark_unsupported(cl_envelope *e);
 
 #endif

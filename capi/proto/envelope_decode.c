@@ -236,11 +236,22 @@ int cl_envelope_decode(cl_str text, cl_json_limits limits, cl_buf *scratch, cl_e
     return code == 0 ? finish(&f, text, scratch, out) : code;
 }
 
-void cl_envelope_mark_too_big(cl_envelope *e, size_t size)
+static void leave_out(cl_envelope *e, unsigned why)
 {
     e->args = e->error = e->result = e->data = e->raw = CL_STR_NONE;
-    e->flags = (e->flags & CL_NATIVE) | CL_TOO_BIG;
+    e->extension = NULL;
+    e->flags = (e->flags & (CL_NATIVE | CL_NOTIFY)) | why;
+}
+
+void cl_envelope_mark_too_big(cl_envelope *e, size_t size)
+{
+    leave_out(e, CL_TOO_BIG);
     e->size = size;
+}
+
+void cl_envelope_mark_unsupported(cl_envelope *e)
+{
+    leave_out(e, CL_UNSUPPORTED);
 }
 
 int cl_envelope_decode_too_big(cl_str text, cl_buf *scratch, cl_envelope *out)

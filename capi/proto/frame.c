@@ -2,43 +2,15 @@
 
 #include "base/rare.h"
 #include "clouds.h"
+#include "proto/little_endian.h"
 #include "proto/utf8.h"
 
-enum { KNOWN_FLAGS = CL_NATIVE | CL_REFUSED | CL_LOST };
+enum { KNOWN_FLAGS = CL_NATIVE | CL_REFUSED | CL_NOTIFY | CL_LOST | CL_LAST | CL_REDIS_CLOCK };
 
 /* The first payload of each type. */
 static inline cl_str first_payload(const cl_envelope *e)
 {
     return e->type == CL_CALL ? e->args : e->type == CL_RESULT ? e->error : e->data;
-}
-
-/* ---- numbers, little-endian on every machine */
-
-static inline void put16(unsigned char *p, size_t v)
-{
-    p[0] = (unsigned char)v;
-    p[1] = (unsigned char)(v >> 8);
-}
-
-static inline void put32(unsigned char *p, uint32_t v)
-{
-    put16(p, v & 0xffff);
-    put16(p + 2, v >> 16);
-}
-
-static inline uint32_t get16(const unsigned char *p)
-{
-    return p[0] | (uint32_t)p[1] << 8;
-}
-
-static inline uint32_t get32(const unsigned char *p)
-{
-    return get16(p) | get16(p + 2) << 16;
-}
-
-static inline uint64_t get64(const unsigned char *p)
-{
-    return get32(p) | (uint64_t)get32(p + 4) << 32;
 }
 
 /* ---- writing */
@@ -49,39 +21,54 @@ static inline char *put(char *p, cl_str s)
     return p + s.n;
 }
 
-static inline void put_head(unsigned char *p, const cl_envelope *e, cl_str from, cl_str to, size_t length, size_t first)
+static inline void put_head(unsigned char *p, const cl_envelope *e, cl_str from, cl_str to, size_t length, size_t first,
+                            size_t block)
 {
-    put32(p, (uint32_t)length);
+    cl_put32(p, (uint32_t)length);
     p += CL_FRAME_PREFIX;
     p[0] = (unsigned char)e->type;
     p[1] = (unsigned char)(e->flags & KNOWN_FLAGS);
-    put16(p + 2, from.n);
-    put16(p + 4, to.n);
-    put16(p + 6, e->id.n);
-    put16(p + 8, e->method.n);
-    put16(p + 10, 0);
-    put32(p + 12, (uint32_t)first);
-    put32(p + 16, (uint32_t)e->deadline);
-    put32(p + 20, (uint32_t)((uint64_t)e->deadline >> 32));
+    cl_put16(p + 2, from.n);
+    cl_put16(p + 4, to.n);
+    cl_put16(p + 6, e->id.n);
+    cl_put16(p + 8, e->method.n);
+    cl_put16(p + 10, block);
+    cl_put32(p + 12, (uint32_t)first);
+    cl_put64(p + 16, (uint64_t)e->deadline);
+}
+
+/* With an extension or none: one function, so that the usual way is compiled without. */
+__attribute__((always_inline)) static inline int encode(const cl_envelope *e, cl_str from, cl_str to,
+                                                        const cl_extension *x, cl_buf *out)
+{
+    cl_str first = first_payload(e), second = e->type == CL_RESULT ? e->result : CL_STR_NONE;
+    size_t block = x ? cl_extension_block_length(x) : 0, bytes = x ? x->bytes.n : 0;
+    if ((from.n | to.n | e->id.n | e->method.n | block) > UINT16_MAX) return CLOUDS_ETOOBIG;
+    if (first.n > INT32_MAX || second.n > INT32_MAX) return CLOUDS_ETOOBIG;
+    size_t length = CL_FRAME_HEAD + from.n + to.n + e->id.n + e->method.n + block + first.n + second.n + bytes;
+    if (length > UINT32_MAX) return CLOUDS_ETOOBIG;
+    if (cl_buf_reserve(out, CL_FRAME_PREFIX + length) != 0) return CLOUDS_ENOMEM;
+    char *p = out->data + out->len;
+    put_head((unsigned char *)p, e, from, to, length, first.n, block);
+    p = put(put(p + CL_FRAME_PREFIX + CL_FRAME_HEAD, from), to);
+    p = put(put(p, e->id), e->method);
+    if (x) p = cl_extension_put_block(x, p);
+    p = put(put(p, first), second);
+    if (x) put(p, x->bytes);
+    out->len += CL_FRAME_PREFIX + length;
+    return 0;
+}
+
+CL_RARE static int encode_extended(const cl_envelope *e, cl_str from, cl_str to, cl_buf *out)
+{
+    return encode(e, from, to, e->extension, out);
 }
 
 int cl_frame_encode_between(const cl_envelope *e, cl_str known_from, cl_str known_to, cl_buf *out)
 {
     cl_str from = known_from.n && cl_str_eq(e->from, known_from) ? CL_STR_NONE : e->from;
     cl_str to = known_to.n && cl_str_eq(e->to, known_to) ? CL_STR_NONE : e->to;
-    cl_str first = first_payload(e), second = e->type == CL_RESULT ? e->result : CL_STR_NONE;
-    if ((from.n | to.n | e->id.n | e->method.n) > UINT16_MAX) return CLOUDS_ETOOBIG;
-    if (first.n > INT32_MAX || second.n > INT32_MAX) return CLOUDS_ETOOBIG;
-    size_t length = CL_FRAME_HEAD + from.n + to.n + e->id.n + e->method.n + first.n + second.n;
-    if (length > UINT32_MAX) return CLOUDS_ETOOBIG;
-    if (cl_buf_reserve(out, CL_FRAME_PREFIX + length) != 0) return CLOUDS_ENOMEM;
-    char *p = out->data + out->len;
-    put_head((unsigned char *)p, e, from, to, length, first.n);
-    p = put(put(p + CL_FRAME_PREFIX + CL_FRAME_HEAD, from), to);
-    p = put(put(p, e->id), e->method);
-    put(put(p, first), second);
-    out->len += CL_FRAME_PREFIX + length;
-    return 0;
+    return e->extension ? encode_extended(e, from, to, out) : encode(e, from, to, NULL, out);
 }
 
 int cl_frame_encode(const cl_envelope *e, cl_buf *out)
@@ -92,8 +79,7 @@ int cl_frame_encode(const cl_envelope *e, cl_buf *out)
 void cl_frame_set_deadline(char *frame, int64_t deadline)
 {
     unsigned char *p = (unsigned char *)frame + CL_FRAME_PREFIX + 16;
-    put32(p, (uint32_t)deadline);
-    put32(p + 4, (uint32_t)((uint64_t)deadline >> 32));
+    cl_put64(p, (uint64_t)deadline);
 }
 
 /* ---- reading */
@@ -118,11 +104,17 @@ static inline void set_payloads(cl_envelope *out, cl_str first, cl_str second)
     }
 }
 
+/* The bytes between the head and the payloads: the names and the extension. */
+static inline size_t names_of(const unsigned char *head)
+{
+    return (size_t)cl_get16(head + 2) + cl_get16(head + 4) + cl_get16(head + 6) + cl_get16(head + 8) +
+           cl_get16(head + 10);
+}
+
 /* The head has come. Do its lengths fit into the frame's? */
 static inline int is_valid(const unsigned char *head, uint64_t length)
 {
-    uint64_t names = (uint64_t)get16(head + 2) + get16(head + 4) + get16(head + 6) + get16(head + 8);
-    return CL_FRAME_HEAD + names + get32(head + 12) <= length;
+    return CL_FRAME_HEAD + names_of(head) + (uint64_t)cl_get32(head + 12) <= length;
 }
 
 static inline void read_frame(const char *frame, size_t length, cl_envelope *out)
@@ -132,16 +124,18 @@ static inline void read_frame(const char *frame, size_t length, cl_envelope *out
     out->size = 0;
     out->type = head[0];
     out->flags = head[1] & KNOWN_FLAGS;
-    out->from = take(&p, get16(head + 2));
-    out->to = take(&p, get16(head + 4));
-    out->id = take(&p, get16(head + 6));
-    out->method = take(&p, get16(head + 8));
-    cl_str first = take(&p, get32(head + 12));
+    out->from = take(&p, cl_get16(head + 2));
+    out->to = take(&p, cl_get16(head + 4));
+    out->id = take(&p, cl_get16(head + 6));
+    out->method = take(&p, cl_get16(head + 8));
+    p += cl_get16(head + 10);
+    cl_str first = take(&p, cl_get32(head + 12));
     set_payloads(out, first, cl_str_of(p, (size_t)(end - p)));
-    uint64_t deadline = get64(head + 16);
+    uint64_t deadline = cl_get64(head + 16);
     out->deadline = deadline <= INT64_MAX ? (int64_t)deadline : 0;
     out->raw = cl_str_of(frame, CL_FRAME_PREFIX + length);
     out->home = CL_STR_NONE;
+    out->extension = NULL;
     out->arrived = 0;
     out->link = 0;
 }
@@ -149,7 +143,7 @@ static inline void read_frame(const char *frame, size_t length, cl_envelope *out
 int64_t cl_frame_decode(cl_str bytes, size_t max, cl_envelope *out)
 {
     if (bytes.n < CL_FRAME_PREFIX) return 0;
-    uint32_t length = get32((const unsigned char *)bytes.p);
+    uint32_t length = cl_get32((const unsigned char *)bytes.p);
     if (length < CL_FRAME_HEAD) return CLOUDS_EPROTO;
     if (length > max) return CLOUDS_ETOOBIG;
     if (bytes.n < CL_FRAME_PREFIX + CL_FRAME_HEAD) return 0;
@@ -159,14 +153,37 @@ int64_t cl_frame_decode(cl_str bytes, size_t max, cl_envelope *out)
     return (int64_t)length + CL_FRAME_PREFIX;
 }
 
+/* The bytes are the end of what the second payload was until now, or of the first where there is no second. */
+static int take_bytes(cl_envelope *e, cl_str *bytes)
+{
+    const unsigned char *head = (const unsigned char *)e->raw.p + CL_FRAME_PREFIX;
+    size_t before = CL_FRAME_PREFIX + CL_FRAME_HEAD + names_of(head) + cl_get32(head + 12), rest = e->raw.n - before;
+    if (bytes->n > rest) return CLOUDS_EPROTO;
+    if (e->type == CL_RESULT) e->result.n = rest - bytes->n;
+    bytes->p = e->raw.p + e->raw.n - bytes->n;
+    return 0;
+}
+
+CL_RARE int cl_frame_extend(cl_envelope *e, cl_extension *room)
+{
+    const unsigned char *head = (const unsigned char *)e->raw.p + CL_FRAME_PREFIX;
+    size_t block = cl_get16(head + 10);
+    int code =
+        cl_extension_read_block(cl_str_of((const char *)head + CL_FRAME_HEAD + names_of(head) - block, block), room);
+    if (code != CLOUDS_EPROTO && room->bytes.n && take_bytes(e, &room->bytes) != 0) code = CLOUDS_EPROTO;
+    if (code == CLOUDS_ENOTSUP) cl_envelope_mark_unsupported(e);
+    if (code == 0) e->extension = room;
+    return code;
+}
+
 CL_RARE int64_t cl_frame_decode_too_big(cl_str bytes, cl_envelope *out)
 {
     if (bytes.n < CL_FRAME_PREFIX) return 0;
-    size_t length = get32((const unsigned char *)bytes.p);
+    size_t length = cl_get32((const unsigned char *)bytes.p);
     if (length < CL_FRAME_HEAD || length > INT32_MAX) return CLOUDS_EPROTO;
     if (bytes.n < CL_FRAME_PREFIX + CL_FRAME_HEAD) return 0;
     const unsigned char *head = (const unsigned char *)bytes.p + CL_FRAME_PREFIX;
-    size_t names = (size_t)get16(head + 2) + get16(head + 4) + get16(head + 6) + get16(head + 8);
+    size_t names = names_of(head);
     if (!is_valid(head, length)) return CLOUDS_EPROTO;
     if (bytes.n < CL_FRAME_PREFIX + CL_FRAME_HEAD + names) return 0;
     read_frame(bytes.p, CL_FRAME_HEAD + names, out);
@@ -205,11 +222,41 @@ static int check_result(const cl_envelope *e, cl_json_limits limits)
     return code == 0 && e->result.n ? cl_json_check(e->result, '[', limits) : code;
 }
 
+/* What is behind an id, which the frames of these types need, is checked by whoever asked for it. */
+static int check_other(const cl_envelope *e, cl_json_limits limits)
+{
+    switch (e->type) {
+    case CL_CANCEL:
+        return e->id.n ? 0 : CLOUDS_EPROTO;
+    case CL_CREDIT:
+        return e->id.n && e->data.n == 4 ? 0 : CLOUDS_EPROTO;
+    case CL_PART:
+        if (!e->id.n) return CLOUDS_EPROTO;
+        return e->data.n ? cl_json_check(e->data, 0, limits) : 0;
+    case CL_PUBLISH:
+        return e->method.n ? cl_json_check(e->data, 0, limits) : CLOUDS_EPROTO;
+    case CL_STATE:
+        return cl_json_check(e->data, 0, limits);
+    default:
+        return 0;
+    }
+}
+
+CL_RARE static int check_extension(const cl_extension *x, cl_json_limits limits)
+{
+    if (!is_text(x->reply_to) || !is_text(x->correlation) || !is_text(x->group) || !is_text(x->node))
+        return CLOUDS_EPROTO;
+    if (x->meta.n > CL_META_MAX) return CLOUDS_ETOOBIG;
+    return x->meta.n ? cl_json_check(x->meta, '{', limits) : 0;
+}
+
 int cl_frame_check(const cl_envelope *e, cl_json_limits limits)
 {
     if (!is_name(e->from) || !is_name(e->method)) return CLOUDS_EPROTO;
+    int code = e->extension ? check_extension(e->extension, limits) : 0;
+    if (code) return code;
     if (e->type == CL_MESSAGE) return e->data.n ? cl_json_check(e->data, 0, limits) : 0;
-    if (e->type != CL_CALL && e->type != CL_RESULT) return 0;
+    if (e->type != CL_CALL && e->type != CL_RESULT) return check_other(e, limits);
     if (e->id.n == 0) return CLOUDS_EPROTO;
     return e->type == CL_CALL ? cl_json_check(e->args, '[', limits) : check_result(e, limits);
 }

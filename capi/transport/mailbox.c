@@ -322,6 +322,8 @@ static void on_frame(mailbox *m, cl_envelope *e)
     const endpoint *to = cl_strmap_get(&m->by_id, e->to);
     if (!to) return; /* it has closed meanwhile; that it is gone reaches the sender */
     if (e->type == CL_CALL) e->flags |= CL_NATIVE;
+    cl_extension room;
+    if (cl_frame_is_extended(e) && cl_frame_extend(e, &room) == CLOUDS_EPROTO) return;
     sink->envelope(sink->receiver, to->node, e);
 }
 
@@ -427,7 +429,7 @@ int cl_mailbox_transport_create(cl_loop *loop, const char *name, const cl_limits
 {
     mailbox *m = cl_calloc(1, sizeof *m);
     if (!m) return cl_error(CLOUDS_ENOMEM, NULL);
-    m->base = (cl_transport){.ops = &ops, .up = 1, .has_work = 1};
+    m->base = (cl_transport){.ops = &ops, .up = 1, .knows_losses = 1, .has_work = 1};
     m->loop = loop;
     m->limits = *limits;
     m->sink = *sink;

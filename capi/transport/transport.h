@@ -88,6 +88,7 @@ enum { CL_NODE_ADDRESSES = 4 };
 struct cl_transport {
     const cl_transport_ops *ops;
     int up;       /* envelopes can be sent; changes are reported by state */
+    int knows_losses; /* it reports every way that breaks, by peer_lost */
     int has_work; /* something waits for flush, which is called only then; a transport may leave it set for ever */
 };
 

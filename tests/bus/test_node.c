@@ -21,7 +21,8 @@ static struct {
     int claim_code, announce_code, add_code, leave_code;
     int locates, claims, announces, addresses, drains, leaves, unlistened, suspects, directory_closes;
     /* what the bus reported */
-    int ups, downs, ready, ready_code, node_closed, registered, registered_code, peers_down, closed;
+    int ups, downs, ready, ready_code, node_closed, registered, registered_code, peers_down, drainings, closed;
+    int ways_lost[2];
 } w;
 
 static int node;
@@ -78,7 +79,7 @@ static int locate(cl_directory *d, cl_str id, cl_address *address)
 static void suspect(cl_directory *d, cl_str id, int was_open)
 {
     w.suspects++;
-    CHECK_INT(w.peers_down, 1); /* the calls are lost first */
+    CHECK_INT(w.ways_lost[0], 1); /* the calls are lost first */
 }
 
 static void status(cl_directory *d, uint64_t operation)
@@ -224,6 +225,16 @@ static void on_peer_down(void *self, cl_str id)
     w.peers_down++;
 }
 
+static void on_way_lost(void *self, cl_str id, unsigned way)
+{
+    w.ways_lost[way]++;
+}
+
+static void on_peer_draining(void *self, cl_str id)
+{
+    w.drainings++;
+}
+
 static void on_closed(void *self)
 {
     w.closed++;
@@ -237,6 +248,8 @@ static void begin(void)
                                      .registered = on_registered,
                                      .servers = on_servers,
                                      .peer_down = on_peer_down,
+                                     .way_lost = on_way_lost,
+                                     .peer_draining = on_peer_draining,
                                      .closed = on_closed};
     const cl_loop_hooks hooks = {0};
     memset(&w, 0, sizeof w);
@@ -248,7 +261,7 @@ static void begin(void)
     bus->directory = &w.directory;
     for (int i = 0; i < 2; i++) {
         w.t[i] = (fake_transport){.base = {.ops = &transport_ops, .up = 1, .has_work = 1},
-                                  .sink = cl_bus_transport_sink(bus)};
+                                  .sink = cl_bus_transport_sink(bus, (unsigned)i)};
         bus->transports[i] = &w.t[i].base;
     }
     CHECK_INT(cl_bus_start(bus), 0);
@@ -315,6 +328,33 @@ static void each_step_may_take_time(void)
     flush_bus();
     CHECK_INT(w.ready, 1);
     CHECK_INT(w.ready_code, 0);
+    end();
+}
+
+/* A transport that lost its connection and listens anew says so again: that is no word about the other one. */
+static void one_that_listens_twice(void)
+{
+    begin();
+    w.t[0].open_code = w.t[1].open_code = CL_PENDING;
+    CHECK_INT(open_bus_node(), 0);
+    for (int i = 0; i < 2; i++) w.t[1].sink.opened(w.t[1].sink.self, &node, 0, "");
+    CHECK_INT(w.announces, 0);
+    w.t[0].sink.opened(w.t[0].sink.self, &node, 0, "");
+    CHECK_INT(w.announces, 1);
+    end();
+}
+
+static void one_that_closes_twice(void)
+{
+    begin();
+    CHECK_INT(open_bus_node(), 0);
+    w.bus->ops->node_close(w.bus, &node);
+    for (int i = 0; i < 2; i++) w.t[1].sink.node_closed(w.t[1].sink.self, &node);
+    w.t[1].node = NULL;
+    CHECK_INT(w.leaves, 0);
+    closed_by(0);
+    CHECK_INT(w.leaves, 1);
+    CHECK_INT(w.node_closed, 1);
     end();
 }
 
@@ -416,12 +456,28 @@ static void up_and_down(void)
     end();
 }
 
-static void a_lost_peer(void)
+/* What the other transport carried is not lost. */
+static void a_lost_way(void)
 {
     begin();
     w.t[0].sink.peer_lost(w.t[0].sink.self, CL_STR("s.9"), 1);
-    CHECK_INT(w.peers_down, 1);
+    CHECK_INT(w.ways_lost[0], 1);
+    CHECK_INT(w.ways_lost[1], 0);
+    CHECK_INT(w.peers_down, 0);
     CHECK_INT(w.suspects, 1);
+    end();
+}
+
+/* The link has yet to break, and an answer may be under way on it; the other transport never hears of it. */
+static void a_dead_peer(void)
+{
+    begin();
+    w.t[0].base.knows_losses = 1;
+    w.sink.peer_gone(w.sink.self, CL_STR("s.9"));
+    CHECK_INT(w.drainings, 1); /* no further call goes to it */
+    CHECK_INT(w.ways_lost[0], 0);
+    CHECK_INT(w.ways_lost[1], 1);
+    CHECK_INT(w.peers_down, 0);
     end();
 }
 
@@ -434,11 +490,13 @@ static void the_first_transport_that_reaches(void)
     CHECK_INT(w.bus->ops->send(w.bus, &node, &e, 1), CLOUDS_EUNREACHABLE);
     w.t[1].reach = 1;
     for (int i = 0; i < 3; i++) CHECK_INT(w.bus->ops->send(w.bus, &node, &e, 1), 0);
+    CHECK_INT(w.bus->way, 1);
     CHECK_INT(w.locates, 2); /* what was decided last is kept */
     w.t[0].reach = 1;
     w.t[0].sink.suspended(w.t[0].sink.self, CL_STR("s.9"), 0); /* until a transport reports a change */
     CHECK_INT(w.bus->ops->send(w.bus, &node, &e, 1), 0);
     CHECK_INT(w.t[0].sends, 1);
+    CHECK_INT(w.bus->way, 0);
     CHECK_INT(w.t[1].sends, 3);
     const cl_server found = {CL_STR("s.9"), 1};
     w.t[0].reach = 0;
@@ -521,7 +579,10 @@ int main(void)
     RUN(who_may_not_listen);
     RUN(a_node_that_listens_anew);
     RUN(up_and_down);
-    RUN(a_lost_peer);
+    RUN(a_lost_way);
+    RUN(a_dead_peer);
+    RUN(one_that_listens_twice);
+    RUN(one_that_closes_twice);
     RUN(the_first_transport_that_reaches);
     RUN(what_is_registered);
     RUN(the_directory_is_left_last);

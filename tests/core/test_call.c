@@ -459,6 +459,21 @@ static void an_answer_that_is_too_big(void)
     fake_end(&f);
 }
 
+static void an_answer_that_says_what_is_not_known(void)
+{
+    fake f = {0};
+    fake_start(&f);
+    uint64_t id = fake_call_spec(&f, (cl_call_spec){.retries = 3});
+    fake_servers(&f, "m", "n.1");
+    cl_envelope e = cl_envelope_of(CL_RESULT, CL_STR("n.1"), CL_STR("c.1"), cl_str_of(f.sent[0].id, f.sent[0].id_n));
+    e.flags = CL_UNSUPPORTED;
+    cl_core_envelope(f.core, f.node, &e);
+    CHECK_INT(fake_result(&f, id)->e.code, CLOUDS_EPROTO);
+    CHECK_INT(fake_result(&f, id)->e.outcome, CLOUDS_OUTCOME_UNKNOWN);
+    CHECK_INT(f.n_sent, 1);
+    fake_end(&f);
+}
+
 static void calls_inherit_the_time_left(void)
 {
     fake f = {.config = fake_node_config("server")};
@@ -791,6 +806,7 @@ int main(void)
     RUN(deadline_limits_the_whole);
     RUN(an_early_deadline_deletes_nobody);
     RUN(an_answer_that_is_too_big);
+    RUN(an_answer_that_says_what_is_not_known);
     RUN(calls_inherit_the_time_left);
     RUN(calls_wait_for_bus_and_node);
     RUN(refused_sends_wait_for_the_bus);

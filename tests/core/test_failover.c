@@ -216,6 +216,31 @@ static void a_peer_that_goes_takes_its_attempts(void)
     fake_end(&f);
 }
 
+/* Its servers stay: they are reached another way. */
+static void a_way_that_breaks_takes_its_attempts(void)
+{
+    fake f = {0};
+    fake_start(&f);
+    uint64_t lost = fake_call(&f, "m");
+    fake_servers(&f, "m", "s.1");
+    f.bus.way = 1;
+    uint64_t kept = fake_call(&f, "m"), again = fake_call_spec(&f, (cl_call_spec){.retries = 1});
+    cl_core_way_lost(f.core, CL_STR("s.1"), 0);
+    CHECK_INT(fake_result(&f, lost)->e.code, CLOUDS_ELOST);
+    CHECK_INT(fake_results(&f, kept), 0);
+    fake_answer(&f, 1, "", "[]");
+    CHECK_INT(fake_result(&f, kept)->e.code, 0);
+    CHECK_INT(f.n_sent, 3);
+    f.bus.way = 0;
+    cl_core_way_lost(f.core, CL_STR("s.1"), 1);
+    CHECK_INT(f.n_sent, 4); /* to the same, which is still listed */
+    fake_answer(&f, 3, "", "[]");
+    CHECK_INT(fake_result(&f, again)->e.code, 0);
+    CHECK_INT(f.n_looks, 1);
+    cl_core_way_lost(f.core, CL_STR("nobody"), 0);
+    fake_end(&f);
+}
+
 static void pinned_calls_go_nowhere_else(void)
 {
     fake f = {0};
@@ -495,6 +520,7 @@ int main(void)
     RUN(lost_is_unknown);
     RUN(what_was_lost_once_stays_unknown);
     RUN(a_peer_that_goes_takes_its_attempts);
+    RUN(a_way_that_breaks_takes_its_attempts);
     RUN(pinned_calls_go_nowhere_else);
     RUN(failovers_keep_within_the_budget);
     RUN(the_budget_grows_with_the_calls);

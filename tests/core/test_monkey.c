@@ -181,7 +181,8 @@ static void suffer(monkey *m, cl_node *node)
         cl_core_server_down(f->core, any_method(m), any_peer(m));
         break;
     case 3:
-        cl_core_peer_down(f->core, any_peer(m));
+        if (f->bus.way ^= 1) cl_core_peer_down(f->core, any_peer(m));
+        else cl_core_way_lost(f->core, any_peer(m), (unsigned)f->now & 1);
         break;
     case 4:
         cl_core_peer_draining(f->core, any_peer(m));

@@ -188,6 +188,8 @@ static void what_is_not_served_is_refused(void)
     CHECK_INT(fake_inbound(&f, f.node, "n.9", "abc", "up", CL_NO_ARRAY, 0), 0);
     check_refused(&f, 0,
                   "{\"message\":\"the arguments of a call must be an array\",\"code\":\"CLOUDS_INVALID_ARGUMENT\"}");
+    CHECK_INT(fake_inbound(&f, f.node, "c.9", "abc", "up", CL_NATIVE | CL_UNSUPPORTED, 0), 0);
+    check_refused(&f, CL_NATIVE | CL_REFUSED, "{\"message\":\"not supported here\",\"code\":\"CLOUDS_NOT_SUPPORTED\"}");
     f.reserve_code = CLOUDS_ENOMEM;
     CHECK_INT(fake_inbound(&f, f.node, "c.9", "abc", "up", CL_NATIVE, 0), 0);
     check_refused(&f, CL_NATIVE | CL_REFUSED, "{\"message\":\"the server is busy\",\"code\":\"CLOUDS_OVERLOADED\"}");
@@ -197,7 +199,7 @@ static void what_is_not_served_is_refused(void)
     CHECK_INT(fake_inbound(&f, f.node, "n.9", "abc", "up", 0, 0), 0);
     CHECK_INT(f.n_sent, sent + 1);
     check_refused(&f, 0, "{\"message\":\"the server is busy\",\"code\":\"CLOUDS_OVERLOADED\"}");
-    CHECK_INT(cl_core_counters(f.core)[CL_COUNT_REFUSED_REQUESTS], 5);
+    CHECK_INT(cl_core_counters(f.core)[CL_COUNT_REFUSED_REQUESTS], 6);
     fake_end(&f);
 }
 

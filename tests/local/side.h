@@ -181,21 +181,21 @@ static cl_limits side_limits(void)
 
 static int side_start(side *s, int kind, const char *name, const cl_limits *limits)
 {
-    const cl_bus_sink sink = {s,
-                              side_state,
-                              side_ready,
-                              side_node_closed,
-                              side_registered,
-                              side_envelope,
-                              side_dropped,
-                              side_delivery,
-                              side_servers,
-                              side_server_up,
-                              side_server_down,
-                              side_peer_down,
-                              side_draining,
-                              side_status,
-                              side_closed};
+    const cl_bus_sink sink = {.self = s,
+                              .state = side_state,
+                              .node_ready = side_ready,
+                              .node_closed = side_node_closed,
+                              .registered = side_registered,
+                              .envelope = side_envelope,
+                              .dropped = side_dropped,
+                              .delivery = side_delivery,
+                              .servers = side_servers,
+                              .server_up = side_server_up,
+                              .server_down = side_server_down,
+                              .peer_down = side_peer_down,
+                              .peer_draining = side_draining,
+                              .status = side_status,
+                              .closed = side_closed};
     const cl_loop_hooks hooks = {.self = s, .turn = side_turn};
     const cl_limits standard = side_limits();
     cl_url url = {.kind = kind, .name = (char *)(size_t)name};

@@ -159,11 +159,18 @@ class Sync(PythonCase):
             release.wait(BOUND)
         node.on_message(slow)
         node.ready()
+
+        def send(*values):
+            """One after the other, so that only the queue of the listeners gets full, not the one before it."""
+            for value in values:
+                before = taken()
+                self.client.send(node.id, value, confirm=True)
+                wait_until(lambda: taken() == before + 1)
+
+        def taken():
+            return node.counters()["dropped_events"] + node._threads.listeners._load.unfinished
         with self.assertLogs("clouds", "WARNING") as said:
-            for number in range(200):
-                self.client.send(node.id, number, confirm=True)
-                wait_until(lambda: heard)
-            wait_until(lambda: node.counters()["dropped_events"] + node._threads.listeners._load.unfinished == 200)
+            send(*range(200))
             self.assertEqual(len(said.output), 1, said.output)
             self.assertIn("listeners are too slow", said.output[0])
             release.set()
@@ -171,8 +178,7 @@ class Sync(PythonCase):
             self.assertEqual(len(heard) + node.counters()["dropped_events"], 200)
             self.assertTrue(1 < len(heard) <= 51 and heard == sorted(heard), heard)
             release.clear()
-            for _ in range(20):
-                self.client.send(node.id, "x" * 40000, confirm=True)
+            send(*["x" * 40000] * 20)
             wait_until(lambda: len(said.output) == 2)
             self.assertLessEqual(node._threads.listeners._load.bytes, 200000)
             release.set()

@@ -191,9 +191,20 @@ static void on_turn(void *self)
 
 int kit_open(kit *k, const char *url, const cl_limits *limits)
 {
-    static const cl_bus_sink sink = {NULL,           on_state,     on_ready,         on_node_closed, on_enrolled,
-                                     on_envelope,    on_dropped,   on_delivery,      on_servers,     on_server_up,
-                                     on_server_down, on_peer_down, on_peer_draining, on_status,      on_closed};
+    static const cl_bus_sink sink = {.state = on_state,
+                                     .node_ready = on_ready,
+                                     .node_closed = on_node_closed,
+                                     .registered = on_enrolled,
+                                     .envelope = on_envelope,
+                                     .dropped = on_dropped,
+                                     .delivery = on_delivery,
+                                     .servers = on_servers,
+                                     .server_up = on_server_up,
+                                     .server_down = on_server_down,
+                                     .peer_down = on_peer_down,
+                                     .peer_draining = on_peer_draining,
+                                     .status = on_status,
+                                     .closed = on_closed};
     memset(k, 0, sizeof *k);
     if (limits) k->limits = *limits;
     else kit_limits(&k->limits);

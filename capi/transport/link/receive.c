@@ -43,7 +43,7 @@ CL_RARE static int is_tolerable(cl_peer_link *link, cl_envelope *e, int code)
         return 0;
     }
     link->t->sink.dropped(link->t->sink.receiver, code);
-    if (e->type == CL_MESSAGE) return 0;
+    if (e->type != CL_CALL && e->type != CL_RESULT) return 0;
     if (!(e->flags & CL_TOO_BIG)) cl_envelope_mark_too_big(e, e->raw.n);
     return 1;
 }
@@ -77,7 +77,9 @@ static inline void count_result(cl_peer_link *link, const cl_envelope *e)
 static inline void on_envelope(cl_peer_link *link, cl_envelope *e)
 {
     cl_link_transport *t = link->t;
-    int code = e->flags & CL_TOO_BIG ? CLOUDS_ETOOBIG : cl_frame_check(e, t->limits.json);
+    int code = e->flags & CL_TOO_BIG       ? CLOUDS_ETOOBIG
+               : e->flags & CL_UNSUPPORTED ? 0
+                                           : cl_frame_check(e, t->limits.json);
     if (code != 0 && !is_tolerable(link, e, code)) return;
     if (!e->from.n) e->from = link->peer_id;
     const cl_endpoint *node = receiver(link, e->to);
@@ -95,6 +97,15 @@ static inline void on_envelope(cl_peer_link *link, cl_envelope *e)
     e->arrived = link->heard;
     if (e->type == CL_CALL) e->flags |= CL_NATIVE;
     t->sink.envelope(t->sink.receiver, node->node, e);
+}
+
+/* One with more than the usual members. */
+CL_RARE static void on_extended(cl_peer_link *link, cl_envelope *e)
+{
+    cl_extension room;
+    int code = cl_frame_extend(e, &room);
+    if (code == CLOUDS_EPROTO) break_up(link, code);
+    else on_envelope(link, e);
 }
 
 /* The node at the other end of a link of ours says so; we answer in kind, behind the last call that we sent it. So it
@@ -128,7 +139,13 @@ static void on_frame(cl_peer_link *link, cl_envelope *e)
     case CL_CALL:
     case CL_RESULT:
     case CL_MESSAGE:
-        on_envelope(link, e);
+    case CL_CANCEL:
+    case CL_PUBLISH:
+    case CL_PART:
+    case CL_CREDIT:
+    case CL_STATE:
+        if (cl_frame_is_extended(e)) on_extended(link, e);
+        else on_envelope(link, e);
         break;
     case CL_FRAME_PING:
         if (cl_link_send_control(link, CL_FRAME_PONG, CL_STR_NONE) != 0 ||

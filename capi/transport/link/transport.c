@@ -158,7 +158,7 @@ static int create(cl_loop *loop, const cl_limits *limits, const cl_transport_sin
 {
     cl_link_transport *t = cl_calloc(1, sizeof *t);
     if (!t) return cl_error(CLOUDS_ENOMEM, NULL);
-    t->base = (cl_transport){.ops = &ops, .up = 1};
+    t->base = (cl_transport){.ops = &ops, .up = 1, .knows_losses = 1};
     t->loop = loop;
     t->limits = *limits;
     t->sink = *sink;
