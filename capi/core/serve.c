@@ -199,10 +199,8 @@ static int serves_nothing(const cl_node *node)
     return node->services.len == 0 && strcmp(node->config.type, "server") != 0;
 }
 
-void cl_serve_call(cl_core *core, cl_node *node, const cl_envelope *e)
+CL_RARE static void refuse_or_begin(cl_core *core, cl_node *node, const cl_envelope *e, int64_t now, int known)
 {
-    int64_t now = e->arrived ? e->arrived : cl_core_now(core); /* the user's poll looks at the deadline once more */
-    int known = serves(node, e->method);
     if (e->deadline && now >= e->deadline) {
         refuse(core, node, e, CLOUDS_EEXPIRED);
     } else if (node->draining && (e->flags & CL_NATIVE)) {
@@ -218,6 +216,17 @@ void cl_serve_call(cl_core *core, cl_node *node, const cl_envelope *e)
     } else {
         cl_request_begin(node, e, NULL, NULL, now);
     }
+}
+
+void cl_serve_call(cl_core *core, cl_node *node, const cl_envelope *e)
+{
+    int64_t now = e->arrived ? e->arrived : cl_core_now(core); /* the user's poll looks at the deadline once more */
+    int known = serves(node, e->method);
+    int in_time = !e->deadline || now < e->deadline;
+    int readable = !(e->flags & (CL_TOO_BIG | CL_UNSUPPORTED | CL_NO_ARRAY));
+    if (known && in_time && readable && !node->draining && !node->last_service->offer)
+        cl_request_begin(node, e, NULL, NULL, now);
+    else refuse_or_begin(core, node, e, now, known);
 }
 
 static int send_answer(cl_core *core, const cl_request *r, cl_str error, cl_str result)
