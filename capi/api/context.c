@@ -87,7 +87,8 @@ static int create(const cl_options *options, cl_context **out)
     if (code == 0) code = make_engine(context, options);
     cl_log_events_end(context);
     if (code == 0) {
-        context->handle = cl_handle_open(CL_HANDLE_CONTEXT, context);
+        context->handle = context->threaded ? cl_handle_open(CL_HANDLE_CONTEXT, context)
+                                            : cl_handle_open_exclusive(CL_HANDLE_CONTEXT, context, NULL);
         if (!context->handle) code = cl_error(CLOUDS_ENOMEM, NULL);
     }
     if (code == 0) *out = context;

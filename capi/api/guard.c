@@ -1,7 +1,7 @@
 /* Design note. A thread inside a function of the API pins the handle it came with, so that a destroy on another thread
  * waits for it: that of a context for those who entered the context, and then for those who entered one of its nodes.
- * In inline mode the context's `owner` word names the thread that is inside, by the address of what takes its log
- * lines: another one gets CLOUDS_ETHREAD, the same one (a hook, a signal handler) CLOUDS_EBUSY. */
+ * In inline mode it claims the context instead, whichever handle it came with: another thread gets CLOUDS_ETHREAD, the
+ * same one (a hook, a signal handler) CLOUDS_EBUSY. */
 #include "api/guard.h"
 
 #include <pthread.h>
@@ -62,78 +62,119 @@ long cl_guard_kept(void)
     return atomic_load_explicit(&kept, memory_order_relaxed);
 }
 
-static int claim(cl_context *context)
+/* ---- refusals */
+
+CL_RARE static int not_live(enum cl_handle_kind kind)
 {
-    const cl_log_sink **lines = cl_log_place();
-    uintptr_t me = (uintptr_t)lines, owner = 0;
-    if (atomic_compare_exchange_strong_explicit(&context->owner, &owner, me, memory_order_acquire,
-                                                memory_order_relaxed)) {
-        if (context->log.line) *lines = &context->log;
-        return 0;
-    }
-    if (owner == me) return cl_error(CLOUDS_EBUSY, "this thread is inside a function of the context already");
+    return cl_error(CLOUDS_EHANDLE, "not a live %s handle", kind == CL_HANDLE_NODE ? "node" : "context");
+}
+
+CL_RARE static int is_forked(void)
+{
+    return cl_error(CLOUDS_EFORK, "the context was created before fork()");
+}
+
+static int is_of_this_process(const cl_context *context)
+{
+    return context->fork_generation == cl_guard_generation();
+}
+
+/* Somebody is inside; in a forked child that may be a thread of the parent. */
+CL_RARE static int inside_already(const void *handle, enum cl_handle_kind kind, enum cl_handle_entry entry)
+{
+    void *object = cl_handle_enter(handle, kind);
+    if (!object) return not_live(kind);
+    const cl_context *context = kind == CL_HANDLE_NODE ? ((cl_api_node *)object)->context : object;
+    int is_ours = is_of_this_process(context);
+    cl_handle_leave(handle);
+    if (!is_ours) return is_forked();
+    if (entry == CL_HANDLE_MINE)
+        return cl_error(CLOUDS_EBUSY, "this thread is inside a function of the context already");
     return cl_error(CLOUDS_ETHREAD, "another thread is inside a function of this inline-mode context");
 }
 
-static int admit(cl_context *context)
+CL_RARE static int refuse(const void *handle, enum cl_handle_kind kind, enum cl_handle_entry entry)
 {
-    if (context->fork_generation != cl_guard_generation())
-        return cl_error(CLOUDS_EFORK, "the context was created before fork()");
-    return context->threaded ? 0 : claim(context);
+    return entry == CL_HANDLE_NOT_LIVE ? not_live(kind) : inside_already(handle, kind, entry);
+}
+
+/* ---- in and out */
+
+static inline int has_entered(enum cl_handle_entry entry)
+{
+    return entry == CL_HANDLE_PINNED || entry == CL_HANDLE_CLAIMED;
+}
+
+static inline void leave(const void *pinned, const cl_context *context)
+{
+    if (context->threaded) cl_handle_leave(pinned);
+    else cl_handle_unclaim(context->handle);
+}
+
+/* It has been entered. */
+static inline int admit(const void *pinned, cl_context *context)
+{
+    if (!is_of_this_process(context)) {
+        leave(pinned, context);
+        return is_forked();
+    }
+    if (!context->threaded && context->log.line) *cl_log_place() = &context->log;
+    return 0;
+}
+
+static inline void release(const void *pinned, const cl_context *context)
+{
+    if (!context->threaded && context->log.line) *cl_log_place() = NULL;
+    leave(pinned, context);
 }
 
 int cl_guard_context(clouds_context *handle, cl_context **out)
 {
+    void *object;
     int code = cl_guard_hooks();
     if (code != 0) return code;
-    cl_context *context = cl_handle_enter(handle, CL_HANDLE_CONTEXT);
-    if (!context) return cl_error(CLOUDS_EHANDLE, "not a live context handle");
-    code = admit(context);
-    if (code != 0) cl_handle_leave(handle);
-    else *out = context;
+    enum cl_handle_entry entry = cl_handle_enter_any(handle, CL_HANDLE_CONTEXT, &object);
+    if (!has_entered(entry)) return refuse(handle, CL_HANDLE_CONTEXT, entry);
+    code = admit(handle, object);
+    if (code == 0) *out = object;
     return code;
-}
-
-static void release(cl_context *context)
-{
-    if (context->log.line) *(const cl_log_sink **)atomic_load_explicit(&context->owner, memory_order_relaxed) = NULL;
-    atomic_store_explicit(&context->owner, 0, memory_order_release);
 }
 
 void cl_guard_leave(cl_context *context)
 {
-    if (!context->threaded) release(context);
-    cl_handle_leave(context->handle);
+    release(context->handle, context);
 }
 
 int cl_guard_node(clouds_node *handle, cl_api_node **out)
 {
+    void *object;
     int code = cl_guard_hooks();
     if (code != 0) return code;
-    cl_api_node *node = cl_handle_enter(handle, CL_HANDLE_NODE);
-    if (!node) return cl_error(CLOUDS_EHANDLE, "not a live node handle");
-    code = admit(node->context);
-    if (code != 0) cl_handle_leave(handle);
-    else *out = node;
+    enum cl_handle_entry entry = cl_handle_enter_any(handle, CL_HANDLE_NODE, &object);
+    if (!has_entered(entry)) return refuse(handle, CL_HANDLE_NODE, entry);
+    code = admit(handle, ((cl_api_node *)object)->context);
+    if (code == 0) *out = object;
     return code;
 }
 
 void cl_guard_leave_node(cl_api_node *node)
 {
-    cl_context *context = node->context;
-    if (!context->threaded) release(context);
-    cl_handle_leave(node->handle);
+    release(node->handle, node->context);
 }
 
 int cl_guard_node_and_context(clouds_node *handle, cl_api_node **out)
 {
-    int code = cl_guard_hooks();
-    if (code != 0) return code;
-    cl_api_node *node = cl_handle_enter(handle, CL_HANDLE_NODE);
-    if (!node) return cl_error(CLOUDS_EHANDLE, "not a live node handle");
+    cl_api_node *node = NULL;
     cl_context *context;
-    code = cl_guard_context(node->context_handle, &context);
+    int code = cl_guard_node(handle, &node);
+    if (code != 0) return code;
+    if (node->context->threaded) code = cl_guard_context(node->context_handle, &context);
     if (code != 0) cl_handle_leave(handle);
     else *out = node;
     return code;
+}
+
+void cl_guard_unpin_node(clouds_node *handle, const cl_context *context)
+{
+    if (context->threaded) cl_handle_leave(handle);
 }

@@ -29,11 +29,12 @@ long cl_guard_kept(void);
 int cl_guard_context(clouds_context *handle, struct cl_context **out);
 void cl_guard_leave(struct cl_context *context);
 
-/* Pins the node alone: a context goes only after its nodes were left. */
+/* Pins the node alone, or in inline mode claims its context: a context goes only after its nodes were left. */
 int cl_guard_node(clouds_node *handle, struct cl_api_node **out);
 void cl_guard_leave_node(struct cl_api_node *node);
 
-/* The same and the context, for clouds_node_destroy: leave with cl_handle_leave and cl_guard_leave. */
+/* Both, for clouds_node_destroy: leave with cl_guard_unpin_node, which touches no node, and cl_guard_leave. */
 int cl_guard_node_and_context(clouds_node *handle, struct cl_api_node **out);
+void cl_guard_unpin_node(clouds_node *handle, const struct cl_context *context);
 
 #endif

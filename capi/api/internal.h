@@ -41,7 +41,7 @@ typedef struct cl_context_config {
     size_t max_result_bytes; /* of all texts that wait for the user; beyond it a result completes without its own */
 } cl_context_config;
 
-/* Loop, bus and core, used by one thread at a time: in inline mode by the one that is inside (guarded by `owner`), in
+/* Loop, bus and core, used by one thread at a time: in inline mode by the one that is inside (guard.c), in
  * thread mode by the I/O thread, or by one that waits for a call (leader.c). */
 typedef struct cl_engine {
     cl_loop *loop;
@@ -103,7 +103,6 @@ typedef struct cl_context {
     clouds_context *handle;
     int threaded;
     unsigned fork_generation;
-    _Atomic(uintptr_t) owner;
     atomic_int ending;  /* destroy has begun */
     atomic_int closing; /* clouds_context_close was accepted */
     atomic_int woken;   /* clouds_wakeup, not yet consumed */

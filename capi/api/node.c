@@ -30,7 +30,8 @@ static int make_node(cl_context *context, const cl_options *options, cl_api_node
     cl_list_init(&node->link);
     int code = cl_config_node(node, options);
     if (code == 0) {
-        node->handle = cl_handle_open(CL_HANDLE_NODE, node);
+        node->handle = context->threaded ? cl_handle_open(CL_HANDLE_NODE, node)
+                                         : cl_handle_open_exclusive(CL_HANDLE_NODE, node, context->handle);
         if (!node->handle) code = cl_error(CLOUDS_ENOMEM, NULL);
     }
     if (code == 0) *out = node;
@@ -135,7 +136,7 @@ void clouds_node_destroy(clouds_node *handle)
     if (!handle || cl_guard_node_and_context(handle, &node) != 0) return;
     cl_context *context = node->context;
     int mine = cl_handle_revoke(handle, CL_HANDLE_NODE, &object);
-    cl_handle_leave(handle);
+    cl_guard_unpin_node(handle, context);
     if (mine) {
         cl_handle_retire(handle);
         destroy(node);
