@@ -25,6 +25,8 @@ COUNTERS = {
     "reconnects": "connections made again after a loss",
     "overdue_requests": "requests that were begun and not answered before their deadline",
     "lost_answers": "answers and refusals that could not be sent",
+    "breaker_opens": "servers left alone for a while, since their calls for a method failed again and again",
+    "probes": "calls by which such a server was tried again",
     "queued_requests": "requests that waited for their turn, since a limit of their method let no more run",
     "shed_requests": "requests refused because they had waited too long for their turn",
     "rate_refusals": "requests refused because they came faster than the rate of their method or caller",

@@ -46,10 +46,18 @@ CL_RARE static void refused(cl_core *core, cl_call *call, int code, const cl_rem
         cl_call_complete(call, code, cl_error_text_of_call(call, code, keep_message(code, remote)), CL_STR_NONE);
         return;
     }
+    if (code == CLOUDS_EOVERLOAD) cl_breaker_busy(call, remote->retry_after, cl_core_now(core));
     if (code == CLOUDS_EDRAINING) cl_directory_drop_all(core, call->peer);
     if (code == CLOUDS_ENOMETHOD) cl_directory_drop(core, call->method, call->peer);
     cl_attempt_fail_over(call, CL_FAILING_REFUSED, code, cl_error_text_of_call(call, code, keep_message(code, remote)),
                          cl_core_now(core));
+}
+
+/* The server did what it was asked for. */
+static inline void is_well(const cl_call *call)
+{
+    cl_peer_forgive(call->peer);
+    if (!cl_list_empty(&call->peer->breakers)) cl_breaker_good(call);
 }
 
 /* It was executed, but its answer exceeds the limits. */
@@ -62,7 +70,7 @@ CL_RARE static void answer_too_big(cl_call *call, size_t size)
                  "the answer is nested deeper than max_depth (%u) or has more values than max_values (%u)",
                  limits->json.depth, limits->json.values);
     call->maybe = 1;
-    cl_peer_forgive(call->peer);
+    is_well(call);
     cl_call_complete(call, CLOUDS_ETOOBIG, cl_error_text_of_call(call, CLOUDS_ETOOBIG, 1), CL_STR_NONE);
 }
 
@@ -70,7 +78,7 @@ CL_RARE static void answer_too_big(cl_call *call, size_t size)
 CL_RARE static void answer_unsupported(cl_call *call)
 {
     call->maybe = 1;
-    cl_peer_forgive(call->peer);
+    is_well(call);
     cl_call_fail(call, CLOUDS_EPROTO);
 }
 
@@ -85,7 +93,7 @@ static void answered(cl_core *core, cl_call *call, const cl_envelope *e)
         return;
     }
     if (!e->error.n || cl_json_is_falsy(e->error)) {
-        cl_peer_forgive(call->peer);
+        is_well(call);
         cl_call_complete(call, 0, CL_STR_NONE, e->result);
         return;
     }
@@ -100,7 +108,7 @@ static void answered(cl_core *core, cl_call *call, const cl_envelope *e)
         refused(core, call, code, &remote);
         return;
     }
-    cl_peer_forgive(call->peer);
+    is_well(call);
     cl_call_complete(call, CLOUDS_EAPP, cl_remote_error_normal(core, e->error, &remote), e->result);
 }
 

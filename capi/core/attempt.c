@@ -324,6 +324,7 @@ void cl_attempt_send(cl_call *call, cl_peer *peer, int64_t now)
     core->counters[CL_COUNT_FAILOVERS] += call->failing != CL_FAILING_NOT;
     call->sent_at = now;
     call->looked_up = 0;
+    if (!cl_list_empty(&call->peer->breakers)) cl_breaker_sent(call, now);
     cl_attempt_enter(call, CL_CALL_SENT, &call->peer->calls);
     cl_attempt_wait_until(call, call->until);
 }
@@ -445,6 +446,7 @@ void cl_core_delivery(cl_core *core, uint64_t token, enum cl_delivery delivery, 
     int64_t now = cl_core_now(core);
     if (delivery == CL_DELIVERY_NOBODY || delivery == CL_DELIVERY_UNPROVEN) cl_directory_drop_all(core, call->peer);
     if (delivery == CL_DELIVERY_LOST || delivery == CL_DELIVERY_UNPROVEN) {
+        cl_breaker_failed(call, now);
         cl_attempt_lost(call, now);
         return;
     }

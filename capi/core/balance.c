@@ -1,8 +1,9 @@
 #include "core/internal.h"
 
-/* Round robin per method. Preference: servers this call has not tried before those it has, healthy before avoided. At
- * most half of the servers (at least one) count as avoided, the first of them in the order of the list. A node that
- * shuns silent servers does not ask one that is avoided for the method it was silent in, even when no other is left. */
+/* Round robin per method. Preference: servers this call has not tried before those it has, healthy before those that
+ * are out: avoided, failing by their breaker, or busy. At most half of the servers (at least one) are out, the first of
+ * them in the order of the list; when all are, none is. A node that shuns silent servers does not ask one that is
+ * avoided for the method it was silent in, even when no other is left. */
 
 int cl_call_has_tried(const cl_call *call, const cl_peer *peer)
 {
@@ -17,12 +18,22 @@ static int is_shunned(const cl_method *m, const cl_call *call, uint32_t at, int6
     return call->node->config.shun_silent && peer->silent_in == m && !cl_peer_is_well(peer, now);
 }
 
-static int is_ejected(const cl_method *m, uint32_t at, int64_t now)
+/* Another is asked rather than this one. */
+static inline int is_out(const cl_method *m, const cl_call *call, const cl_peer *peer, int64_t now)
 {
-    if (cl_peer_is_well(m->servers[at], now)) return 0;
-    uint32_t limit = m->n / 2 ? m->n / 2 : 1, rank = 0;
-    for (uint32_t i = 0; i < at; i++) rank += !cl_peer_is_well(m->servers[i], now);
-    return rank < limit;
+    return !cl_peer_is_well(peer, now) ||
+           (!cl_list_empty(&peer->breakers) && cl_breaker_is_out(peer, m, call->node->config.breaker, now));
+}
+
+static int is_ejected(const cl_method *m, const cl_call *call, uint32_t at, int64_t now)
+{
+    if (!is_out(m, call, m->servers[at], now)) return 0;
+    uint32_t limit = m->n / 2 ? m->n / 2 : 1, rank = 0, out = 0;
+    for (uint32_t i = 0; i < m->n; i++) {
+        if (i == at) rank = out;
+        out += (uint32_t)is_out(m, call, m->servers[i], now);
+    }
+    return rank < limit && out < m->n;
 }
 
 static cl_peer *scan(cl_method *m, const cl_call *call, int tried_too, int ejected_too, int64_t now)
@@ -30,7 +41,7 @@ static cl_peer *scan(cl_method *m, const cl_call *call, int tried_too, int eject
     if (m->turn >= m->n) m->turn = 0;
     for (uint32_t step = 0, at = m->turn; step < m->n; step++, at = at + 1 < m->n ? at + 1 : 0) {
         if (!tried_too && cl_call_has_tried(call, m->servers[at])) continue;
-        if (is_shunned(m, call, at, now) || (!ejected_too && is_ejected(m, at, now))) continue;
+        if (is_shunned(m, call, at, now) || (!ejected_too && is_ejected(m, call, at, now))) continue;
         m->turn = at + 1;
         return m->servers[at];
     }

@@ -13,7 +13,7 @@ const char *const cl_counter_names[CL_COUNTERS] = {
     "replies",       "expired_requests", "refused_requests", "messages_in",
     "messages_out",  "broken_input",     "limit_hits",       "lookups",
     "reconnects",    "lost_answers",     "overdue_requests", "queued_requests",
-    "shed_requests", "rate_refusals",
+    "shed_requests", "rate_refusals",    "breaker_opens",    "probes",
 };
 
 static void retry_due(cl_core *core, cl_timed *timed, int64_t now)

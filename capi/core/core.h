@@ -73,6 +73,8 @@ enum cl_counter {
     CL_COUNT_QUEUED_REQUESTS,  /* waited for their turn */
     CL_COUNT_SHED_REQUESTS,    /* refused, since they had waited too long for it */
     CL_COUNT_RATE_REFUSALS,    /* refused, since they came faster than the rate of their method or caller */
+    CL_COUNT_BREAKER_OPENS,    /* a server failed so often that it was left alone for a while */
+    CL_COUNT_PROBES,           /* calls by which such a server was tried again */
     CL_COUNTERS
 };
 
@@ -98,6 +100,7 @@ typedef struct cl_node_config {
     int32_t retries;
     double server_max_age;
     int auto_clean;  /* a timeout deletes the registration of an npm server */
+    int breaker;     /* a server that fails again and again is left alone for a while */
     int shun_silent; /* while the last server is avoided, not even it is asked for a method that it did not answer */
     int find_server, save_servers, remove_server, clear_servers; /* taken over by the user */
     int cancel_events;                                           /* no bus of this version carries them */

@@ -15,6 +15,7 @@ static cl_method *create(cl_core *core, cl_str name)
     cl_list_init(&m->recent);
     cl_list_init(&m->waiting);
     cl_list_init(&m->paused);
+    cl_list_init(&m->breakers);
     if (cl_strmap_put(&core->methods, m->name, m) == 0) return m;
     cl_free(m);
     return NULL;
@@ -23,6 +24,7 @@ static cl_method *create(cl_core *core, cl_str name)
 void cl_directory_free(cl_core *core, cl_method *m)
 {
     if (core->last_method == m) core->last_method = NULL;
+    cl_breaker_free_of_method(&m->breakers);
     cl_strmap_take(&core->methods, m->name);
     cl_list_remove(&m->recent);
     for (uint32_t i = 0; i < m->n; i++) cl_peer_release(core, m->servers[i]);
@@ -233,6 +235,7 @@ void cl_core_server_up(cl_core *core, cl_str method, cl_server server)
     cl_method *m = cl_strmap_get(&core->methods, method);
     if (!m || add(core, m, server) != 0) return;
     int64_t now = cl_core_now(core);
+    if (known) cl_breaker_announced(known, m, now);
     m->refs++;
     resume_waiting(m, 0, now);
     cl_attempt_resume(m, now);

@@ -15,6 +15,7 @@ typedef struct cl_method {
     cl_list_node recent;  /* core->recent, least recently used first */
     cl_list_node waiting; /* calls that wait for the list */
     cl_list_node paused;  /* calls that found no server, and have retries */
+    cl_list_node breakers;
     cl_peer **servers;
     uint32_t n, cap, turn;
     uint32_t refs;   /* calls */

@@ -14,6 +14,7 @@ static cl_peer *create(cl_core *core, cl_str id)
     memcpy(peer->text, id.p, id.n);
     peer->id = cl_str_of(peer->text, id.n);
     peer->avoid_until = INT64_MIN;
+    cl_list_init(&peer->breakers);
     cl_list_init(&peer->calls);
     cl_list_init(&peer->blocked);
     cl_list_init(&peer->blocked_place);
@@ -38,6 +39,7 @@ void cl_peer_hold(cl_peer *peer)
 void cl_peer_release(cl_core *core, cl_peer *peer)
 {
     if (!peer || --peer->refs) return;
+    cl_breaker_free_of_peer(&peer->breakers);
     cl_strmap_take(&core->peers, peer->id);
     cl_list_remove(&peer->blocked_place);
     cl_free(peer);
@@ -58,7 +60,7 @@ static void lose_calls(cl_core *core, cl_peer *peer, int is_way, unsigned way)
     cl_list_move(&peer->calls, &sent);
     for (cl_call *call; (call = cl_attempt_next(&sent));) {
         if (is_way && call->way != way) cl_list_append(&peer->calls, &call->place);
-        else cl_attempt_lost(call, now);
+        else cl_breaker_failed(call, now), cl_attempt_lost(call, now);
     }
     cl_attempt_redirect_blocked(peer, now);
 }

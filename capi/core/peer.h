@@ -3,10 +3,12 @@
 #define CL_CORE_PEER_H
 
 #include "base/list.h"
+#include "core/breaker.h"
 #include "core/core.h"
 
 /* A server, or a node that may become one. */
 typedef struct cl_peer {
+    cl_list_node breakers;      /* those of its methods */
     cl_list_node calls;         /* attempts that wait for its answer */
     cl_list_node blocked;       /* calls that wait for room in the queue towards it, in their order */
     cl_list_node blocked_place; /* in core->blocked_peers while there are such */

@@ -69,6 +69,7 @@ local clouds = {}
 ---@field type? string "server", "client", "monitor", "base" or another word of up to 15 letters; it gives the id its first letter. Default: base.
 ---@field server_max_age? number A list of servers of this age is forgotten at the next sweep. In seconds. Default: 60.
 ---@field auto_clean? boolean A call that timed out deletes the registration of the server (of clouds 0.1.14 servers only). Default: true.
+---@field breaker? boolean A server that fails again and again is left alone for a while, unless no other is left. Default: true.
 ---@field shun_silent? boolean A server that did not answer in time is not asked for that method again for a while, even when no other is left. Default: false.
 ---@field drain_timeout? number How long a closing node waits for the requests it has accepted. In seconds. Default: 8.
 ---@field operation_timeout? number Longest wait of a registration, its end, a confirmed message and a status; then the last known reason is the error. In seconds. Default: 10.

@@ -169,7 +169,7 @@ cl_core_config fake_core_config(void)
 cl_node_config fake_node_config(const char *type)
 {
     cl_node_config c = {
-        .timeout = 2, .server_max_age = 60, .auto_clean = 1, .drain_timeout = 8, .operation_timeout = 2};
+        .timeout = 2, .server_max_age = 60, .auto_clean = 1, .breaker = 1, .drain_timeout = 8, .operation_timeout = 2};
     snprintf(c.type, sizeof c.type, "%s", type);
     return c;
 }
@@ -291,6 +291,14 @@ void fake_refuse(fake *f, int i, int code)
 {
     char error[200];
     snprintf(error, sizeof error, "{\"message\":\"from the server\",\"code\":\"%s\"}", clouds_err_name(code));
+    answer(f, i, CL_REFUSED, error, "[]");
+}
+
+void fake_refuse_busy(fake *f, int i, const char *seconds)
+{
+    char error[200];
+    snprintf(error, sizeof error,
+             "{\"message\":\"busy\",\"code\":\"CLOUDS_OVERLOADED\",\"reason\":\"rate\",\"retry_after\":%s}", seconds);
     answer(f, i, CL_REFUSED, error, "[]");
 }
 

@@ -74,6 +74,8 @@ void fake_servers_code(fake *f, const char *method, int code);
 /* Answers what was sent as number i. */
 void fake_answer(fake *f, int i, const char *error, const char *result);
 void fake_refuse(fake *f, int i, int code);
+/* As a server at its rate does; `seconds`: what it says to be the time until it is worth to ask it again. */
+void fake_refuse_busy(fake *f, int i, const char *seconds);
 void fake_delivery(fake *f, int i, enum cl_delivery delivery);
 
 /* A call from outside; returns the id of the request of the event raised, or 0. */

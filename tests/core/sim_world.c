@@ -178,7 +178,8 @@ static void come_alive(sim *w, sim_node *n)
                     port_next_id,
                     NULL};
     cl_core_config config = core_config(w);
-    cl_node_config node = n->config = (cl_node_config){.timeout = 0.4 + (double)sim_random(w, 1000) / 1000,
+    cl_node_config node = n->config = (cl_node_config){.breaker = 1,
+                                                       .timeout = 0.4 + (double)sim_random(w, 1000) / 1000,
                                                        .server_max_age = 2,
                                                        .auto_clean = 1,
                                                        .drain_timeout = 1,

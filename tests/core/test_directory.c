@@ -156,7 +156,7 @@ static void half_at_most_are_avoided(void)
     fake_end(&f);
 }
 
-static void when_all_are_silent_some_are_used(void)
+static void when_all_are_silent_all_are_used(void)
 {
     fake f = {0};
     fake_start(&f);
@@ -169,8 +169,7 @@ static void when_all_are_silent_some_are_used(void)
         fake_call(&f, "m");
         seen[fake_last_sent(&f)->to[2] - '0']++;
     }
-    CHECK_INT(seen[3], 6);
-    CHECK_INT(seen[4], 6);
+    for (int i = 1; i <= 4; i++) CHECK_INT(seen[i], 3);
     fake_end(&f);
 }
 
@@ -368,7 +367,7 @@ int main(void)
     RUN(news_between_looks);
     RUN(a_draining_peer_still_answers);
     RUN(half_at_most_are_avoided);
-    RUN(when_all_are_silent_some_are_used);
+    RUN(when_all_are_silent_all_are_used);
     RUN(who_shuns_silent_servers_asks_none_of_them);
     RUN(avoidance_grows_and_ends);
     RUN(an_empty_registry_after_a_restart_is_not_believed_at_once);

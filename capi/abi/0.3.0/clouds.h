@@ -319,8 +319,11 @@ enum clouds_event_type {
     CLOUDS_EVENT_SENT = 8,        /* clouds_node_send ended, with CLOUDS_SEND_CONFIRM: id, code, number (receivers;
                                      -1: not known) */
     CLOUDS_EVENT_STATUS = 9,      /* clouds_node_status ended: id, code, data (JSON object) */
-    CLOUDS_EVENT_NODE_CLOSED = 10,/* clouds_node_close ended: node; number: requests left unanswered at the drain limit */
-    CLOUDS_EVENT_CONTEXT_CLOSED = 11, /* clouds_context_close ended */
+    CLOUDS_EVENT_NODE_CLOSED = 10,/* clouds_node_close ended: node; number: requests left unanswered at the drain limit.
+                                     code 0, also of a node that never opened; CLOUDS_ECLOSED, and error: a
+                                     clouds_context_close of another thread was first, and an event of its own has
+                                     reported the end of this node */
+    CLOUDS_EVENT_CONTEXT_CLOSED = 11, /* clouds_context_close ended: always with code 0 */
     CLOUDS_EVENT_BUS_UP = 12,     /* connected, or connected again */
     CLOUDS_EVENT_BUS_DOWN = 13,   /* not connected: code, error. It is tried again by itself */
     CLOUDS_EVENT_FIND_SERVER = 14,/* node option find_server: which server for this call? id (of the call and of the
