@@ -107,7 +107,7 @@ export interface Connection {
 
 /** Options of every node. Those of docs/CONFIGURATION.md are taken, too, written like `maxMessage`. */
 export interface NodeOptions {
-  /** Where to: `redis://...`, `redis+unix://...`, `local:[name]`, `inproc:[name]`. Default: what `redis` says, else
+  /** Where to: `redis://...`, `redis+unix://...`, `etcd://...`, `local:[name]`, `inproc:[name]`. Default: what `redis` says, else
    * the environment's CLOUDS_URL, else `redis://127.0.0.1:6379`. */
   url?: string | URL;
   /** Or, as ioredis takes it: an address, a port, the path of a socket. */

@@ -52,6 +52,18 @@ static int read_secret(const char *path, char **out)
     return *out ? 0 : cl_error(CLOUDS_ENOMEM, NULL);
 }
 
+/* Whether it can be read is seen now, and not when somebody is to be trusted. */
+static int read_ca_file(cl_context *context, const char *path)
+{
+    if (!*path) return 0;
+    FILE *file = fopen(path, "re");
+    if (!file) return cl_error(CLOUDS_EOPTION, "option 'ca_file': %.80s: %s", path, strerror(errno));
+    fclose(file);
+    context->config.ca_file = cl_str_dup(cl_str_z(path));
+    context->config.url.ca_file = context->config.ca_file;
+    return context->config.ca_file ? 0 : cl_error(CLOUDS_ENOMEM, NULL);
+}
+
 static int read_url(cl_context *context, const cl_options *options)
 {
     int code = cl_url_parse(cl_str_z(cl_options_text(options, CL_OPTION_url)), &context->config.url);
@@ -68,6 +80,8 @@ static int read_url(cl_context *context, const cl_options *options)
         if (!context->config.prefix) return cl_error(CLOUDS_ENOMEM, NULL);
         context->config.url.prefix = context->config.prefix;
     }
+    code = read_ca_file(context, cl_options_text(options, CL_OPTION_ca_file));
+    if (code != 0) return code;
     cl_url_describe(&context->config.url, context->config.url_text, sizeof context->config.url_text);
     return 0;
 }
@@ -118,6 +132,7 @@ void cl_config_free(cl_context *context)
     if (context->config.password) explicit_bzero(context->config.password, strlen(context->config.password));
     cl_free(context->config.password);
     cl_free(context->config.prefix);
+    cl_free(context->config.ca_file);
 }
 
 /* ---- nodes */

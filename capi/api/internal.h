@@ -35,6 +35,7 @@ enum { CL_REFUSALS = 256 };
 typedef struct cl_context_config {
     cl_url url;
     char *password, *prefix; /* instead of those in the url */
+    char *ca_file;
     char url_text[256];      /* the url without the password, for errors */
     cl_limits limits;
     size_t max_in_flight, max_events, max_event_bytes;

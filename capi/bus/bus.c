@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/mem.h"
+#include "proto/direct.h"
 
 /* ---- up and down */
 
@@ -15,9 +16,17 @@ static void check_up(cl_composed *bus)
     if (bus->up || bus->closing || !bus->directory->up) return;
     for (size_t i = 0; i < bus->transports_n; i++)
         if (!bus->transports[i]->up) return;
-    bus->up = 1;
-    bus->sink.state(bus->sink.self, 1, 0, "");
+    bus->up = bus->was_up = 1;
+    bus->sink.state(bus->sink.self, CL_BUS_UP, 0, "");
     cl_bus_nodes_up(bus);
+}
+
+/* A directory that is away takes no way away: what is known is reached, where every transport says so itself. */
+static int is_blind(const cl_composed *bus)
+{
+    for (size_t i = 0; i < bus->transports_n; i++)
+        if (!bus->transports[i]->up) return 0;
+    return bus->was_up && !bus->directory->up;
 }
 
 static void on_state(void *self, int up, int code, const char *words)
@@ -30,7 +39,7 @@ static void on_state(void *self, int up, int code, const char *words)
         return;
     }
     bus->up = 0;
-    bus->sink.state(bus->sink.self, 0, code, words);
+    bus->sink.state(bus->sink.self, is_blind(bus) ? CL_BUS_BLIND : CL_BUS_DOWN, code, words);
 }
 
 static void first_state(void *owner, const cl_deferred *d)
@@ -355,6 +364,33 @@ static int compose_redis(cl_composed *bus, const cl_url *url, const cl_limits *l
     return code ? code : cl_pubsub_transport_create(bus->redis, &of_transport, &bus->transports[0]);
 }
 
+/* Whoever says nothing of links has those between the processes of a user on a machine. */
+static int compose_etcd(cl_composed *bus, const cl_url *url, const cl_limits *limits)
+{
+    static const cl_direct standard = {.unix_socket = 1, .ping = 1, .timeout = 2, .idle = 300};
+    cl_limits of_links = *limits;
+    if (!of_links.direct) of_links.direct = &standard;
+    const cl_directory_sink of_directory = cl_bus_directory_sink(bus);
+    const cl_transport_sink of_transport = cl_bus_transport_sink(bus, 0);
+    int code = cl_etcd_directory_create(bus->loop, url, limits, &of_directory, &bus->directory);
+    return code ? code : cl_link_transport_create(bus->loop, &of_links, &of_transport, &bus->transports[0]);
+}
+
+static int compose(cl_composed *bus, const cl_url *url, const cl_limits *limits)
+{
+    switch (url->kind) {
+    case CL_URL_INPROC:
+        return compose_inproc(bus, url, limits);
+    case CL_URL_LOCAL:
+        return compose_local(bus, url, limits);
+    case CL_URL_ETCD:
+    case CL_URL_ETCDS:
+        return compose_etcd(bus, url, limits);
+    default:
+        return compose_redis(bus, url, limits);
+    }
+}
+
 cl_composed *cl_bus_allocate(cl_loop *loop, const cl_bus_sink *sink)
 {
     cl_composed *bus = cl_calloc(1, sizeof *bus);
@@ -379,9 +415,7 @@ int cl_bus_create(cl_loop *loop, const cl_url *url, const cl_limits *limits, con
 {
     cl_composed *bus = cl_bus_allocate(loop, sink);
     if (!bus) return cl_error(CLOUDS_ENOMEM, NULL);
-    int code = url->kind == CL_URL_INPROC  ? compose_inproc(bus, url, limits)
-               : url->kind == CL_URL_LOCAL ? compose_local(bus, url, limits)
-                                           : compose_redis(bus, url, limits);
+    int code = compose(bus, url, limits);
     if (code == 0) code = cl_bus_start(bus);
     if (code != 0) {
         destroy(&bus->base);

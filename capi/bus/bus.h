@@ -17,10 +17,17 @@
 typedef struct cl_bus cl_bus;
 struct cl_loop;
 
+enum cl_bus_state {
+    CL_BUS_DOWN,
+    CL_BUS_UP,
+    CL_BUS_BLIND /* nobody new is found and nothing is registered, but who is known is reached */
+};
+
 typedef struct cl_bus_sink {
     void *self;
-    /* Connected (up 1) or not (0, then code and words). Told once per change, and once for each failed attempt. */
-    void (*state)(void *self, int up, int code, const char *words);
+    /* Connected or not (then code and words); enum cl_bus_state. Told once per change, and once for each failed attempt.
+     */
+    void (*state)(void *self, int state, int code, const char *words);
     /* The node listens: its own envelopes will arrive (code 0), or never will. Told once per open. */
     void (*node_ready)(void *self, void *node, int code, const char *words);
     /* The node's registrations are gone, accepted bytes are written, and its address is given up. */
@@ -72,7 +79,8 @@ typedef struct cl_bus_ops {
     void (*abandon)(cl_bus *bus, uint64_t operation);
     /* Sends from `node`, which is ready. CL_NATIVE in e->flags says that e->to is ours. token 0: nobody waits for its
      * delivery. Refused at once, without a delivery: CLOUDS_EUNREACHABLE, CLOUDS_ELIMIT, CLOUDS_ETOOBIG, CLOUDS_ENOMEM.
-     * While the bus is down, calls are refused (the core keeps them); results and messages queue within write_soft, and
+     * While the bus is down, and not blind, calls are refused (the core keeps them); results and messages queue within
+     * write_soft, and
      * what is past its deadline then is never sent. */
     int (*send)(cl_bus *bus, void *node, const cl_envelope *e, uint64_t token);
     /* Takes an envelope back that was sent to `to`. 1: it had not left, never will, and no delivery of it is reported;

@@ -41,6 +41,7 @@ typedef struct cl_composed {
     cl_idmap by_handle;
     size_t closing_n; /* nodes that close and that no transport holds any more */
     int up;           /* as reported last */
+    int was_up;
     int closing, directory_closing;
 } cl_composed;
 

@@ -18,7 +18,7 @@ enum {
 
 int cl_node_may_send(const cl_node *node)
 {
-    return node->core->bus_up && node->state == CL_NODE_READY;
+    return node->core->bus_sends && node->state == CL_NODE_READY;
 }
 
 void cl_attempt_leave(cl_call *call)

@@ -176,8 +176,9 @@ static void bus_went(cl_core *core, int code, const char *words)
     cl_emit(core, NULL, &event);
 }
 
-void cl_core_bus(cl_core *core, int up, int code, const char *words)
+void cl_core_bus(cl_core *core, int state, int code, const char *words)
 {
-    if (!up) bus_went(core, code, words);
+    core->bus_sends = state != CL_BUS_DOWN;
+    if (state != CL_BUS_UP) bus_went(core, code, words);
     else if (!core->bus_up) bus_came(core);
 }

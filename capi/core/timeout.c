@@ -10,7 +10,7 @@ static void penalize(cl_call *call, int64_t now)
     cl_core *core = call->node->core;
     int64_t had = now - call->sent_at;
     if (had < call->timeout / 2 && had < 1000) return;
-    if (!core->bus_up || call->sent_at < core->up_since) return;
+    if (!core->bus_sends || call->sent_at < core->up_since) return;
     cl_breaker_failed(call, now);
     if (call->node->config.remove_server) {
         clouds_event event = {.type = CLOUDS_EVENT_REMOVE_SERVER};

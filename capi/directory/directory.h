@@ -1,5 +1,5 @@
 /* A directory: who serves which method, and where a node is to be found. It never moves an envelope and has no socket
- * that one travels over. memory, folder and redis each make one; any number of transports can be under it.
+ * that one travels over. memory, folder, redis and etcd each make one; any number of transports can be under it.
  *
  * A node goes through it as claim -> (a transport listens) -> announce -> add, remove ... -> drain -> leave.
  *
@@ -115,5 +115,10 @@ int cl_folder_directory_create(struct cl_loop *loop, const char *name, const cl_
 /* The client lives longer; its connection for commands is the directory's, and pubsub is made after it. */
 struct cl_redis_client;
 int cl_redis_directory_create(struct cl_redis_client *client, const cl_directory_sink *sink, cl_directory **out);
+
+/* On a cluster of etcd, whose members url names. */
+struct cl_url;
+int cl_etcd_directory_create(struct cl_loop *loop, const struct cl_url *url, const struct cl_limits *limits,
+                             const cl_directory_sink *sink, cl_directory **out);
 
 #endif

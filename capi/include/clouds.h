@@ -254,11 +254,13 @@ typedef struct clouds_node clouds_node;
  * and goes on by itself after any loss; nothing has to wait for it. Option `url`:
  *   redis://[user:password@]host[:port][/db][?prefix=...]   a Redis server (Valkey and others alike)
  *   redis+unix:///path/to/socket[?db=..&prefix=..]          the same over a unix socket
+ *   etcd://[user:password@]host[:port][,...][/prefix]       a cluster of etcd 3.4 or later, which needs libcurl here
+ *   etcds://...                                             the same over TLS (option `ca_file`)
  *   local:[name]                                            all processes of this user on this machine (the default)
  *   inproc:[name]                                           nodes of this process
  * Option `mode`: "inline" (I/O inside clouds_poll and clouds_wait) or "thread" (I/O in a thread of the library).
  * It is stored in `out`; destroy it with clouds_context_destroy. Errors: CLOUDS_EURL, CLOUDS_EOPTION, CLOUDS_EINVAL,
- * CLOUDS_EHANDLE, CLOUDS_EBUSY, CLOUDS_ENOMEM, CLOUDS_ESYSTEM. Thread: any. Since 0.1. */
+ * CLOUDS_EHANDLE, CLOUDS_EBUSY, CLOUDS_ENOMEM, CLOUDS_ESYSTEM, CLOUDS_ENOTSUP. Thread: any. Since 0.1. */
 CLOUDS_API int clouds_context_create(const clouds_options *options, clouds_context **out);
 
 /* A context in inline mode and one node in it, for programs that need one of each. `url` NULL: the environment's

@@ -7,6 +7,7 @@
 typedef struct cl_loop cl_loop;
 typedef struct cl_loop_timer cl_loop_timer;
 typedef struct cl_fs_watch cl_fs_watch;
+typedef struct cl_fd_watch cl_fd_watch;
 
 typedef struct cl_loop_hooks {
     void *self;
@@ -55,6 +56,13 @@ typedef struct cl_waker cl_waker;
 int cl_waker_create(cl_loop *loop, void (*fn)(void *self), void *self, cl_waker **out);
 void cl_waker_wake(cl_waker *waker);
 void cl_waker_destroy(cl_waker *waker); /* NULL is fine; nobody wakes it any more */
+
+/* ---- fd_watch: when a descriptor that another library owns can be read or written. Told from loop callbacks only. */
+enum { CL_FD_READABLE = 1, CL_FD_WRITABLE = 2 };
+int cl_fd_watch_create(cl_loop *loop, int fd, void (*fn)(void *self, int fd, int events), void *self,
+                       cl_fd_watch **out);
+void cl_fd_watch_set(cl_fd_watch *watch, int events);
+void cl_fd_watch_destroy(cl_fd_watch *watch); /* NULL is fine; then the descriptor may be closed */
 
 /* ---- fs_watch: names that change in a folder (inotify); NULL: nobody knows which. */
 int cl_fs_watch_create(cl_loop *loop, const char *folder, void (*fn)(void *self, const char *name), void *self,

@@ -1,5 +1,6 @@
 #include "proto/url.h"
 
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -11,7 +12,7 @@
 /* Design note. Messages quote the address without what may be the password, whatever is wrong with it. Texts are
  * unescaped into one block, which is large enough because nothing grows but by the defaults and the ending NULs. */
 
-enum { PATH_LONGEST = 107, HOST_LONGEST = 255, NAME_LONGEST = 64 };
+enum { PATH_LONGEST = 107, HOST_LONGEST = 255, NAME_LONGEST = 64, ETCD_PORT = 2379 };
 
 enum { SEEN_DB = 1, SEEN_PREFIX = 2 };
 
@@ -141,12 +142,18 @@ static int read_host_and_port(parser *p, cl_str text)
 
 /* ---- the kinds of address, each behind its scheme */
 
+static char *default_host(parser *p)
+{
+    char *host = strcpy(p->free, "127.0.0.1");
+    p->free += sizeof "127.0.0.1";
+    return host;
+}
+
 static int read_redis(parser *p, cl_str text)
 {
     p->url.kind = CL_URL_REDIS;
     p->url.port = 6379;
-    p->url.host = strcpy(p->free, "127.0.0.1");
-    p->free += sizeof "127.0.0.1";
+    p->url.host = default_host(p);
     cl_str address = cut(&text, find_char(text, '?'));
     const char *at = find_last(address, '@');
     int code = at ? read_user(p, cut(&address, at)) : 0;
@@ -169,6 +176,63 @@ static int read_redis_unix(parser *p, cl_str text)
     if (code != 0) return code;
     if (strlen(p->url.path) > PATH_LONGEST) return refuse("expected a socket path of at most 107 bytes");
     return read_query(p, text);
+}
+
+/* It becomes part of an address of HTTP. */
+static int is_host(const char *name)
+{
+    return name[strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._:-")] == '\0';
+}
+
+/* h1[:port],h2[:port]...; nothing at all is the default. */
+static int read_hosts(parser *p, cl_str text)
+{
+    char *standard = p->url.host;
+    do {
+        const char *comma = find_char(text, ',');
+        cl_str one = cut(&text, comma);
+        cl_url_host *host = &p->url.hosts[p->url.hosts_n];
+        if (p->url.hosts_n == CL_URL_HOSTS) return refuse("expected at most 16 hosts");
+        if (comma && !(one.n && text.n)) return refuse("expected a host name before and after ','");
+        p->url.host = standard;
+        p->url.port = ETCD_PORT;
+        int code = read_host_and_port(p, one);
+        if (code != 0) return code;
+        if (!is_host(p->url.host)) return refuse("expected a host name of letters, digits, '.', '_' and '-'");
+        *host = (cl_url_host){p->url.host, p->url.port};
+        p->url.hosts_n++;
+    } while (text.n);
+    p->url.host = (char *)(uintptr_t)p->url.hosts[0].name;
+    p->url.port = p->url.hosts[0].port;
+    return 0;
+}
+
+static int read_etcd_prefix(parser *p, cl_str path)
+{
+    while (path.n && path.p[path.n - 1] == '/') path.n--;
+    if (path.n && path.p[0] == '/') return refuse("expected a prefix after one '/'");
+    return path.n ? read_prefix(p, path) : 0;
+}
+
+static int read_etcd(parser *p, cl_str text)
+{
+    p->url.kind = CL_URL_ETCD;
+    p->url.host = default_host(p);
+    cl_str address = cut(&text, find_char(text, '?'));
+    const char *at = find_last(address, '@');
+    int code = at ? read_user(p, cut(&address, at)) : 0;
+    cl_str hosts = cut(&address, find_char(address, '/'));
+    if (code == 0) code = read_hosts(p, hosts);
+    if (code == 0) code = read_etcd_prefix(p, address);
+    if (code == 0 && text.n) code = refuse("expected no '?' in the address of an etcd");
+    return code;
+}
+
+static int read_etcds(parser *p, cl_str text)
+{
+    int code = read_etcd(p, text);
+    p->url.kind = CL_URL_ETCDS;
+    return code;
 }
 
 static int is_name_char(char c)
@@ -206,7 +270,8 @@ static read_kind *find_kind(cl_str text, size_t *length)
         const char *scheme;
         read_kind *read;
     } kinds[] = {
-        {"redis://", read_redis}, {"redis+unix://", read_redis_unix}, {"local:", read_local}, {"inproc:", read_inproc}};
+        {"redis://", read_redis}, {"redis+unix://", read_redis_unix}, {"local:", read_local},
+        {"inproc:", read_inproc}, {"etcd://", read_etcd},             {"etcds://", read_etcds}};
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
         *length = strlen(kinds[i].scheme);
         if (text.n >= *length && strncasecmp(text.p, kinds[i].scheme, *length) == 0) return kinds[i].read;
@@ -261,7 +326,8 @@ static int refuse_scheme(cl_str text)
 {
     if (text.n >= 9 && strncasecmp(text.p, "rediss://", 9) == 0) return refuse("TLS (rediss://) is not supported");
     return refuse(
-        "expected redis://[user:password@]host[:port][/db], redis+unix:///path, local:[name] or inproc:[name]");
+        "expected redis://[user:password@]host[:port][/db], redis+unix:///path, etcd://[user:password@]host[:port][/prefix], "
+        "local:[name] or inproc:[name]");
 }
 
 static int parse(cl_str text, cl_url *out)
@@ -312,6 +378,20 @@ static void describe_redis(const cl_url *url, char *out, size_t cap)
              is_ipv6 ? "]" : "", url->port, url->db);
 }
 
+static void describe_etcd(const cl_url *url, char *out, size_t cap)
+{
+    snprintf(out, cap, "%s://%s%s", url->kind == CL_URL_ETCD ? "etcd" : "etcds", url->user, *url->user ? "@" : "");
+    for (size_t i = 0; i < url->hosts_n; i++) {
+        const cl_url_host *host = &url->hosts[i];
+        size_t n = strlen(out);
+        int is_ipv6 = strchr(host->name, ':') != NULL;
+        snprintf(out + n, cap - n, "%s%s%s%s:%d", i ? "," : "", is_ipv6 ? "[" : "", host->name, is_ipv6 ? "]" : "",
+                 host->port);
+    }
+    size_t n = strlen(out);
+    if (strcmp(url->prefix, "clouds") != 0) snprintf(out + n, cap - n, "/%s", url->prefix);
+}
+
 static void describe_options(const cl_url *url, char *out, size_t cap)
 {
     size_t n = strlen(out);
@@ -339,6 +419,10 @@ void cl_url_describe(const cl_url *url, char *out, size_t cap)
         return;
     case CL_URL_INPROC:
         snprintf(out, cap, "inproc:%s", url->name);
+        return;
+    case CL_URL_ETCD:
+    case CL_URL_ETCDS:
+        describe_etcd(url, out, cap);
         return;
     }
     describe_options(url, out, cap);

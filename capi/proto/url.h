@@ -4,19 +4,29 @@
 
 #include "base/str.h"
 
-enum cl_url_kind { CL_URL_REDIS, CL_URL_REDIS_UNIX, CL_URL_LOCAL, CL_URL_INPROC };
+enum cl_url_kind { CL_URL_REDIS, CL_URL_REDIS_UNIX, CL_URL_LOCAL, CL_URL_INPROC, CL_URL_ETCD, CL_URL_ETCDS };
+
+enum { CL_URL_HOSTS = 16 };
+
+typedef struct cl_url_host {
+    const char *name;
+    int port;
+} cl_url_host;
 
 typedef struct cl_url {
     enum cl_url_kind kind;
-    int port; /* redis: 6379 by default */
+    int port; /* redis: 6379 by default, etcd: 2379 */
     int db;
     /* Each ends with NUL and points into `memory`; "" when absent. Percent-escapes are resolved. */
     char *user, *password, *host, *path, *prefix, *name;
     char *memory;
+    cl_url_host hosts[CL_URL_HOSTS]; /* etcd: the members of the cluster; the first is host and port, too */
+    size_t hosts_n;
+    const char *ca_file; /* etcds: whom to trust; never in the text. NULL or "": the system's authorities */
 } cl_url;
 
 /* Parses; free with cl_url_free. 0, CLOUDS_ENOMEM or CLOUDS_EURL; then clouds_last_error says what was expected (never
- * the password). Host default 127.0.0.1 ("redis://"), prefix default "clouds", [::1] brackets allowed, name
+ * the password). Host default 127.0.0.1 ("redis://", "etcd://"), prefix default "clouds", [::1] brackets allowed, name
  * [A-Za-z0-9_.-]*. */
 int cl_url_parse(cl_str text, cl_url *out);
 void cl_url_free(cl_url *url);

@@ -22,10 +22,11 @@ end
 
 M.common = {
   { long = "url", value = "URL", kind = "url",
-    help = "the cluster: redis://host[:port][/db], redis+unix:///path, local:[name]\n"
+    help = "the cluster: redis://host[:port][/db], redis+unix:///path,\n"
+    .. "etcd://host[:port][,...][/prefix], local:[name]\n"
     .. "(default: the environment's CLOUDS_URL, else local:)" },
   { long = "url-file", value = "FILE", help = "read the URL from FILE, so that a password is not in the process list" },
-  { long = "password-file", value = "FILE", help = "read the password for Redis from FILE" },
+  { long = "password-file", value = "FILE", help = "read the password for Redis or etcd from FILE" },
   { long = "help", short = "h", help = "show this help" },
 }
 
@@ -70,7 +71,8 @@ local function check(command, option, text)
   end
   if kind == "url" and not text:match("^[%a+]+:") then
     M.fail(command.name, "--%s: expected %s, got '%s'", option.long,
-      "redis://host[:port][/db], redis+unix:///path, local:[name] or inproc:[name]", (text:gsub("//[^@/]*@", "//***@")))
+      "redis://host[:port][/db], redis+unix:///path, etcd://host[:port][/prefix], local:[name] or inproc:[name]",
+      (text:gsub("//[^@/]*@", "//***@")))
   end
   return text
 end

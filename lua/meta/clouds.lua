@@ -29,7 +29,7 @@ local clouds = {}
 
 ---Options of a node. Nodes with the same options of the connection share one connection.
 ---@class clouds.Options
----@field url? string `redis://...`, `redis+unix://...`, `local:[name]`, `inproc:[name]`. Else clouds.defaults.url, else CLOUDS_URL, else `local:`.
+---@field url? string `redis://...`, `redis+unix://...`, `etcd://...`, `local:[name]`, `inproc:[name]`. Else clouds.defaults.url, else CLOUDS_URL, else `local:`.
 ---@field timeout? number Seconds for one attempt of a call. Default: 60.
 ---@field deadline? number Seconds for a whole call; 0: what its attempts and the waits between them can take.
 ---@field retry? integer Further attempts after a timeout, or when no server is there.
@@ -42,8 +42,9 @@ local clouds = {}
 ---@field clear_servers? fun() The aged lists are due to be forgotten.
 ---@field cancel_events? boolean Raise CLOUDS_EVENT_CANCELED when the caller of a request has given up. No bus of this version carries it. Default: false.
 ---@field mode? string Who does the I/O: "inline" (the caller, in poll and wait) or "thread" (a thread of the library). Default: inline.
----@field prefix? string Redis: what the names of keys and channels begin with; overrides the one in the url (clouds).
----@field password_file? string Redis: a file whose first line is the password; overrides the one in the url.
+---@field prefix? string Redis, etcd: what the names of keys and channels begin with; overrides the one in the url (clouds).
+---@field password_file? string Redis, etcd: a file whose first line is the password; overrides the one in the url.
+---@field ca_file? string etcds: a file with the certificates (PEM) of whom to trust; empty: the authorities of the system.
 ---@field connect_timeout? number Longest time to resolve a name and connect. In seconds. Default: 5.
 ---@field hello_timeout? number Longest time for a new link to say which node it is. In seconds. Default: 2.
 ---@field ping_interval? number A connection that was silent for so long is pinged. In seconds. Default: 10.

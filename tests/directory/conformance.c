@@ -1,4 +1,4 @@
-/* What every directory has to do, asked of each by the same program: memory, folder, redis. A further directory is one
+/* What every directory has to do, asked of each by the same program: memory, folder, redis, etcd. A further directory is one
  * more row in `kinds`. */
 #include "base/error.h"
 #include "base/mem.h"
@@ -6,6 +6,7 @@
 #include "local/folder.h"
 #include "net/loop.h"
 #include "redis/client.h"
+#include "support/etcd.h"
 #include "support/redis.h"
 #include "support/until.h"
 #include "transport/transport.h"
@@ -28,6 +29,7 @@ static const struct kind {
 } * kind;
 
 static test_redis server;
+static test_etcd etcd_server;
 
 /* ---- the sink */
 
@@ -201,10 +203,21 @@ static int create_redis(side *s, const cl_directory_sink *sink)
     return code ? code : cl_pubsub_transport_create(&s->client, &listener, &s->listens);
 }
 
+static int create_etcd(side *s, const cl_directory_sink *sink)
+{
+    const cl_limits l = limits();
+    cl_url url;
+    int code = cl_url_parse(cl_str_z(etcd_server.url), &url);
+    if (code == 0) code = cl_etcd_directory_create(s->loop, &url, &l, sink, &s->d);
+    cl_url_free(&url);
+    return code;
+}
+
 static const struct kind kinds[] = {
     {"memory", create_memory},
     {"folder", create_folder},
     {"redis", create_redis},
+    {"etcd", create_etcd},
 };
 
 /* ---- life of a side */
@@ -436,7 +449,7 @@ static void a_node_is_located(void)
 int main(void)
 {
     folder_begin();
-    if (test_redis_start(&server, NULL)) return EXIT_FAILURE;
+    if (test_redis_start(&server, NULL) || test_etcd_start(&etcd_server)) return EXIT_FAILURE;
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
         kind = &kinds[i];
         printf("# %s\n", kind->name);
@@ -449,5 +462,6 @@ int main(void)
         test_redis_command(&server, "FLUSHALL");
     }
     test_redis_stop(&server);
+    test_etcd_stop(&etcd_server);
     return folder_end();
 }

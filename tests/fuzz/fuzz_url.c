@@ -7,8 +7,15 @@ static void fields_are_sound(const cl_url *u)
 {
     HOLDS(u->user && u->password && u->host && u->path && u->prefix && u->name);
     HOLDS(u->db >= 0 && *u->prefix);
-    HOLDS((u->kind == CL_URL_REDIS) == (*u->host != '\0'));
-    HOLDS(u->kind != CL_URL_REDIS || (u->port >= 1 && u->port <= 65535));
+    int is_etcd = u->kind == CL_URL_ETCD || u->kind == CL_URL_ETCDS;
+    HOLDS((u->kind == CL_URL_REDIS || is_etcd) == (*u->host != '\0'));
+    HOLDS(!*u->host || (u->port >= 1 && u->port <= 65535));
+    HOLDS(is_etcd ? u->hosts_n >= 1 && u->hosts_n <= CL_URL_HOSTS : u->hosts_n == 0);
+    for (size_t i = 0; i < u->hosts_n; i++) {
+        HOLDS(*u->hosts[i].name && strpbrk(u->hosts[i].name, ",/@?#[] %") == NULL);
+        HOLDS(u->hosts[i].port >= 1 && u->hosts[i].port <= 65535);
+    }
+    HOLDS(!is_etcd || (strcmp(u->host, u->hosts[0].name) == 0 && u->port == u->hosts[0].port));
     HOLDS((u->kind == CL_URL_REDIS_UNIX) == (*u->path == '/'));
     HOLDS(strlen(u->path) <= 107 && strlen(u->name) <= 64 && u->name[0] != '.');
     for (const char *p = u->name; *p; p++) HOLDS(strchr("/\\ %", *p) == NULL);
@@ -36,8 +43,10 @@ static void description_is_an_address(const cl_url *u)
     for (const char *p = text; *p; p++)
         if ((unsigned char)*p <= ' ' || *p == 0x7f) return;
     if (strpbrk(u->host, "/:") || strpbrk(u->path, "?")) return;
+    if (u->hosts_n && (strstr(text + 8, "//") || text[strlen(text) - 1] == '/')) return;
     HOLDS(cl_url_parse(cl_str_z(text), &back) == 0);
     HOLDS(back.kind == u->kind && back.port == u->port && back.db == u->db);
+    HOLDS(back.hosts_n == u->hosts_n);
     HOLDS(strcmp(back.host, u->host) == 0 && strcmp(back.path, u->path) == 0 && strcmp(back.name, u->name) == 0);
     cl_url_free(&back);
 }

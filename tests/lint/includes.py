@@ -10,8 +10,9 @@ below = {
     "proto": {"proto", "base"},
     "net": {"net", "base"},
     "core": {"core", "proto", "base"},
+    "http": {"http", "net", "base"},
     "redis": {"redis", "net", "proto", "base"},
-    "directory": {"directory", "redis", "net", "proto", "base"},
+    "directory": {"directory", "redis", "http", "net", "proto", "base"},
     "transport": {"transport", "redis", "net", "proto", "base"},
     "bus": {"bus", "directory", "transport", "redis", "net", "proto", "base"},
     "api": {"api", "core", "bus", "net", "proto", "base"},
@@ -60,6 +61,8 @@ def check_library(path):
             complain(path, line, "only what is on Redis uses the Redis client")
         if name.startswith("hiredis") and layer != "redis":
             complain(path, line, "only redis uses hiredis")
+        if name.startswith("curl/") and layer != "http":
+            complain(path, line, "only http uses libcurl")
         if layer in ("directory", "bus") and name == "net/conn.h":
             complain(path, line, "a directory, and a bus, knows no socket: that is a transport's")
         if is_uv(name) and layer != "net":

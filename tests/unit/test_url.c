@@ -41,7 +41,27 @@ static const row good[] = {
     {"local:", CL_URL_LOCAL, 0, 0, "", "", "", "", "clouds", "", "local:"},
     {"local:a.B_9-", CL_URL_LOCAL, 0, 0, "", "", "", "", "clouds", "a.B_9-", "local:a.B_9-"},
     {"inproc:x", CL_URL_INPROC, 0, 0, "", "", "", "", "clouds", "x", "inproc:x"},
+    {"etcd://", CL_URL_ETCD, 2379, 0, "", "", "127.0.0.1", "", "clouds", "", "etcd://127.0.0.1:2379"},
+    {"etcd://h/", CL_URL_ETCD, 2379, 0, "", "", "h", "", "clouds", "", "etcd://h:2379"},
+    {"etcd://:1/a/b/", CL_URL_ETCD, 1, 0, "", "", "127.0.0.1", "", "a/b", "", "etcd://127.0.0.1:1/a/b"},
+    {"etcds://u:p%40@h/x%20y", CL_URL_ETCDS, 2379, 0, "u", "p@", "h", "", "x y", "", "etcds://u@h:2379/x y"},
+    {"ETCD://a,b:7,[::1]:8/p", CL_URL_ETCD, 2379, 0, "", "", "a", "", "p", "", "etcd://a:2379,b:7,[::1]:8/p"},
 };
+
+static void every_host_of_an_etcd_is_read(void)
+{
+    cl_url u;
+    REQUIRE(cl_url_parse(CL_STR("etcds://u:p@a,b:7,[::1]:8,:9/p"), &u) == 0);
+    CHECK_INT(u.hosts_n, 4);
+    CHECK_Z(u.hosts[0].name, "a");
+    CHECK_INT(u.hosts[0].port, 2379);
+    CHECK_Z(u.hosts[1].name, "b");
+    CHECK_INT(u.hosts[1].port, 7);
+    CHECK_Z(u.hosts[2].name, "::1");
+    CHECK_Z(u.hosts[3].name, "127.0.0.1");
+    CHECK_INT(u.hosts[3].port, 9);
+    cl_url_free(&u);
+}
 
 static void check_row(const row *r)
 {
@@ -80,6 +100,16 @@ static const struct {
     {"http://h", "redis://"},
     {"127.0.0.1:6379", "redis://"},
     {"rediss://h", "TLS"},
+    {"etcd://a,", "before and after ','"},
+    {"etcd://,a", "before and after ','"},
+    {"etcd://a,,b", "before and after ','"},
+    {"etcd://a:x", "a port from 1 to 65535"},
+    {"etcd://a:1,b:0", "a port from 1 to 65535"},
+    {"etcd://a//b", "after one '/'"},
+    {"etcd://a?prefix=b", "no '?'"},
+    {"etcd://user@a", "user:password before '@'"},
+    {"etcd://a%2Cb", "letters, digits"},
+    {"etcd://a,b,c,d,e,f,g,h,i,j,k,l,m,n,o,p,q", "at most 16"},
     {"redis://h:0", "port"},
     {"redis://h:65536", "port"},
     {"redis://h:", "port"},
@@ -187,6 +217,7 @@ static void no_memory_is_an_error(void)
 int main(void)
 {
     RUN(good_addresses);
+    RUN(every_host_of_an_etcd_is_read);
     RUN(bad_addresses);
     RUN(the_password_is_never_told);
     RUN(long_ones);

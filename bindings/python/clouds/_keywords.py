@@ -19,7 +19,8 @@ class Waiting:
     """How nodes that wait are made."""
 
     def __init__(self, url: Optional[str] = None, *, workers: Optional[int] = None, prefix: Optional[str] = None,
-                 password_file: Optional[Union[str, os.PathLike[str]]] = None, connect_timeout: Optional[float] = None,
+                 password_file: Optional[Union[str, os.PathLike[str]]] = None,
+                 ca_file: Optional[Union[str, os.PathLike[str]]] = None, connect_timeout: Optional[float] = None,
                  hello_timeout: Optional[float] = None, ping_interval: Optional[float] = None,
                  ping_timeout: Optional[float] = None, reconnect_min: Optional[float] = None,
                  reconnect_max: Optional[float] = None, linger: Optional[float] = None,
@@ -43,7 +44,8 @@ class Awaited:
     """How nodes of asyncio are made."""
 
     def __init__(self, url: Optional[str] = None, *, prefix: Optional[str] = None,
-                 password_file: Optional[Union[str, os.PathLike[str]]] = None, connect_timeout: Optional[float] = None,
+                 password_file: Optional[Union[str, os.PathLike[str]]] = None,
+                 ca_file: Optional[Union[str, os.PathLike[str]]] = None, connect_timeout: Optional[float] = None,
                  hello_timeout: Optional[float] = None, ping_interval: Optional[float] = None,
                  ping_timeout: Optional[float] = None, reconnect_min: Optional[float] = None,
                  reconnect_max: Optional[float] = None, linger: Optional[float] = None,

@@ -1,0 +1,44 @@
+/* The record of a node: the value of its key. Pure functions over bytes.
+ *
+ *   {"v":2,"c":"<context>","host":"..","pid":71,"started":<ms since 1970>,"at":["<address>",..],"state":"ready",
+ *    "m":["<method>",..]}
+ *
+ * Members that are not known are left alone, so that a later version may add some. */
+#ifndef CL_ETCD_RECORD_H
+#define CL_ETCD_RECORD_H
+
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/map.h"
+#include "proto/address.h"
+
+enum { CL_RECORD_ADDRESSES = 4, CL_RECORD_METHODS = 100000, CL_RECORD_MOST = 1000000 /* bytes; etcd takes 1.5 MB */ };
+
+/* Who wrote it. */
+typedef struct cl_etcd_record_writer {
+    const char *context; /* 16 hex digits */
+    cl_str host;         /* quoted already */
+    long pid;
+    int64_t started;
+} cl_etcd_record_writer;
+
+/* Appends a record: methods are what `names` has as keys. */
+int cl_etcd_record_write(cl_buf *out, const cl_etcd_record_writer *writer, const cl_address *addresses, size_t n, int draining,
+                    const cl_strmap *names, cl_str (*name_of)(const void *value));
+
+/* A record that was read. All texts point into `memory`. */
+typedef struct cl_etcd_record {
+    char context[17];
+    int draining;
+    size_t addresses_n, methods_n;
+    cl_str addresses[CL_RECORD_ADDRESSES];
+    cl_str *methods; /* in order, none twice */
+    cl_buf memory;
+} cl_etcd_record;
+
+/* 0, CLOUDS_EPROTO (it is none that is understood) or CLOUDS_ENOMEM. */
+int cl_etcd_record_read(cl_str text, cl_etcd_record *out);
+void cl_etcd_record_free(cl_etcd_record *record);
+
+#endif

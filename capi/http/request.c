@@ -1,0 +1,235 @@
+/* One POST and its answer. */
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "base/mem.h"
+#include "base/seconds.h"
+#include "http/internal.h"
+
+enum { HEAD_MOST = 64 * 1024, KEEPALIVE_S = 5 };
+
+/* ---- what comes */
+
+static size_t on_head(char *p, size_t size, size_t n, void *self)
+{
+    cl_http_request *request = self;
+    request->head += size * n;
+    if (request->head <= HEAD_MOST) return size * n;
+    request->failure = cl_error(CLOUDS_EPROTO, "the head of the answer is longer than %d bytes", HEAD_MOST);
+    return 0;
+}
+
+static size_t on_body(char *p, size_t size, size_t n, void *self)
+{
+    cl_http_request *request = self;
+    size *= n;
+    if (!request->status) {
+        long status = 0;
+        request->http->curl->easy_getinfo(request->easy, CURLINFO_RESPONSE_CODE, &status);
+        request->status = (int)status;
+    }
+    if (request->in.len + size > request->most)
+        request->failure = cl_error(CLOUDS_ETOOBIG, "the answer is longer than %zu bytes", request->most);
+    else if (cl_buf_put(&request->in, p, size) != 0) request->failure = cl_error(CLOUDS_ENOMEM, NULL);
+    if (request->failure) {
+        snprintf(request->from_curl, sizeof request->from_curl, "%s", clouds_last_error());
+        return size + 1;
+    }
+    if (request->handler.data) cl_http_is_fresh(request);
+    return size;
+}
+
+/* ---- the end */
+
+static int code_of(CURLcode result)
+{
+    switch (result) {
+    case CURLE_OK:
+        return 0;
+    case CURLE_OUT_OF_MEMORY:
+        return CLOUDS_ENOMEM;
+    case CURLE_PEER_FAILED_VERIFICATION:
+        return CLOUDS_EAUTH;
+    case CURLE_SSL_CACERT_BADFILE:
+        return CLOUDS_EOPTION;
+    case CURLE_UNSUPPORTED_PROTOCOL:
+    case CURLE_WEIRD_SERVER_REPLY:
+        return CLOUDS_EPROTO;
+    default:
+        return CLOUDS_EUNREACHABLE;
+    }
+}
+
+/* libcurl says that it could not connect, and not why. */
+static const char *reason_of(cl_http_request *request, CURLcode result)
+{
+    long error = 0;
+    if (result == CURLE_COULDNT_CONNECT) {
+        request->http->curl->easy_getinfo(request->easy, CURLINFO_OS_ERRNO, &error);
+        if (error) return strerror((int)error);
+    }
+    if (result == CURLE_OPERATION_TIMEDOUT) return "no answer in time";
+    if (result == CURLE_GOT_NOTHING) return "it closed the connection without an answer";
+    return *request->from_curl ? request->from_curl : request->http->curl->easy_strerror(result);
+}
+
+void cl_http_over(cl_http_request *request, CURLcode result)
+{
+    int code = request->failure ? request->failure : code_of(result);
+    long status = 0;
+    request->over = 1;
+    request->http->curl->easy_getinfo(request->easy, CURLINFO_RESPONSE_CODE, &status);
+    const char *why = request->failure ? clouds_last_error() : reason_of(request, result);
+    if (request->failure && *request->from_curl) why = request->from_curl;
+    snprintf(request->words, sizeof request->words, "%s: %s", request->where, code ? why : "answered");
+    char *local = NULL;
+    request->http->curl->easy_getinfo(request->easy, CURLINFO_LOCAL_IP, &local);
+    snprintf(request->local, sizeof request->local, "%.63s", local ? local : "");
+    request->end = (cl_http_end){.code = code,
+                                 .status = (int)status,
+                                 .broken = result == CURLE_GOT_NOTHING || result == CURLE_RECV_ERROR,
+                                 .words = request->words,
+                                 .local = request->local};
+}
+
+/* In a child after fork libcurl's part of it stays. */
+void cl_http_request_free(cl_http_request *request)
+{
+    cl_http *http = request->http;
+    cl_http_guard guard;
+    if (request->easy && http->owner == getpid()) {
+        cl_http_enter(http, &guard);
+        http->curl->multi_remove_handle(http->multi, request->easy);
+        http->curl->easy_cleanup(request->easy);
+        cl_http_leave(http, &guard);
+        http->curl->slist_free_all(request->headers);
+        http->curl->slist_free_all(request->resolve);
+    }
+    cl_list_remove(&request->place);
+    cl_list_remove(&request->fresh);
+    cl_buf_free(&request->in);
+    cl_free(request);
+}
+
+void cl_http_cancel(cl_http_request *request)
+{
+    if (!request) return;
+    if (request->http->told == request) request->http->told = NULL;
+    cl_http_request_free(request);
+}
+
+/* ---- the beginning */
+
+static int add(cl_http *http, struct curl_slist **list, const char *text)
+{
+    struct curl_slist *longer = http->curl->slist_append(*list, text);
+    if (!longer) return CLOUDS_ENOMEM;
+    *list = longer;
+    return 0;
+}
+
+static int make_lists(cl_http_request *request, const cl_http_question *q)
+{
+    cl_http *http = request->http;
+    cl_buf text = {0};
+    int is_ipv6 = strchr(q->host, ':') != NULL;
+    int code = cl_buf_printf(&text, "Authorization: %s%c", q->authorization, '\0');
+    if (code == 0) code = add(http, &request->headers, "Content-Type: application/json");
+    if (code == 0) code = add(http, &request->headers, "Expect:");
+    if (code == 0 && *q->authorization) code = add(http, &request->headers, text.data);
+    cl_buf_clear(&text);
+    if (code == 0 && !is_ipv6) {
+        code = cl_buf_printf(&text, "%s:%d:%s%c", q->host, q->port, q->addresses->text, '\0');
+        if (code == 0) code = add(http, &request->resolve, text.data);
+    }
+    cl_buf_free(&text);
+    return code;
+}
+
+#define SET(option, value)                                                                                             \
+    do {                                                                                                               \
+        if (curl->easy_setopt(easy, CURLOPT_##option, value) != CURLE_OK) return CLOUDS_ENOMEM;                        \
+    } while (0)
+
+static int set_address(cl_http_request *request, const cl_http_question *q)
+{
+    const cl_curl *curl = request->http->curl;
+    CURL *easy = request->easy;
+    char url[512];
+    int is_ipv6 = strchr(q->host, ':') != NULL;
+    snprintf(url, sizeof url, "%s://%s%.255s%s:%d%s", request->http->tls ? "https" : "http", is_ipv6 ? "[" : "",
+             q->host, is_ipv6 ? "]" : "", q->port, q->path);
+    snprintf(request->where, sizeof request->where, "%s%.255s%s:%d", is_ipv6 ? "[" : "", q->host, is_ipv6 ? "]" : "",
+             q->port);
+    SET(URL, url);
+    SET(RESOLVE, request->resolve);
+    SET(PROXY, "");
+    SET(PROTOCOLS, (long)(request->http->tls ? CURLPROTO_HTTPS : CURLPROTO_HTTP));
+    SET(HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+    SET(SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
+    if (*request->http->ca_file) SET(CAINFO, request->http->ca_file);
+    return 0;
+}
+
+static int set_connection(cl_http_request *request, const cl_http_question *q)
+{
+    const cl_curl *curl = request->http->curl;
+    CURL *easy = request->easy;
+    SET(NOSIGNAL, 1L);
+    SET(OPENSOCKETFUNCTION, cl_http_open_socket);
+    SET(OPENSOCKETDATA, request->http);
+    SET(CLOSESOCKETFUNCTION, cl_http_close_socket);
+    SET(CLOSESOCKETDATA, request->http);
+    SET(TCP_KEEPALIVE, 1L);
+    SET(TCP_KEEPIDLE, (long)KEEPALIVE_S);
+    SET(TCP_KEEPINTVL, (long)KEEPALIVE_S);
+    SET(CONNECTTIMEOUT_MS, (long)cl_ms(request->http->connect_timeout));
+    SET(TIMEOUT_MS, (long)cl_ms(q->timeout));
+    return 0;
+}
+
+static int set_rest(cl_http_request *request, const cl_http_question *q)
+{
+    const cl_curl *curl = request->http->curl;
+    CURL *easy = request->easy;
+    SET(PRIVATE, request);
+    SET(ERRORBUFFER, request->from_curl);
+    SET(USERAGENT, "clouds");
+    SET(HTTPHEADER, request->headers);
+    SET(HEADERFUNCTION, on_head);
+    SET(HEADERDATA, request);
+    SET(WRITEFUNCTION, on_body);
+    SET(WRITEDATA, request);
+    SET(POSTFIELDSIZE_LARGE, (curl_off_t)q->body.n);
+    SET(COPYPOSTFIELDS, q->body.p);
+    return 0;
+}
+
+int cl_http_post(cl_http *http, const cl_http_question *question, const cl_http_handler *handler,
+                 cl_http_request **out)
+{
+    cl_http_guard guard;
+    cl_http_request *request = cl_calloc(1, sizeof *request);
+    if (!request) return cl_error(CLOUDS_ENOMEM, NULL);
+    request->http = http;
+    request->handler = *handler;
+    request->most = question->most;
+    cl_list_init(&request->fresh);
+    cl_list_append(&http->requests, &request->place);
+    cl_http_enter(http, &guard);
+    request->easy = http->curl->easy_init();
+    int code = request->easy ? make_lists(request, question) : CLOUDS_ENOMEM;
+    if (code == 0) code = set_address(request, question);
+    if (code == 0) code = set_connection(request, question);
+    if (code == 0) code = set_rest(request, question);
+    if (code == 0 && http->curl->multi_add_handle(http->multi, request->easy) != CURLM_OK) code = CLOUDS_ENOMEM;
+    cl_http_leave(http, &guard);
+    if (code == 0) {
+        *out = request;
+        return 0;
+    }
+    cl_http_request_free(request);
+    return cl_error(code, NULL);
+}

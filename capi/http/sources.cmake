@@ -1,0 +1,1 @@
+set(http_sources client.c curl.c request.c)
