@@ -3,16 +3,18 @@ local core = require("clouds.core")
 local hooked = require("clouds.hooked")
 local node = require("clouds.node")
 local scheduler = require("clouds.scheduler")
+local settings = require("clouds.options")
 
 local Client = node.class()
 
-local call_options = {
+local types = {
   timeout = "number",
   deadline = "number",
   retry = "number",
   server = "string",
   on_retry = "function",
 }
+local OF_CALL, OF_BIND = { "timeout", "deadline", "retry", "server" }, { "timeout", "deadline", "retry", "on_retry" }
 
 local MAX_RETRIES = 1000000
 
@@ -24,18 +26,10 @@ local function check_value(name, value, level)
   end
 end
 
-local function check_options(options, allowed_server, level)
-  if type(options) ~= "table" then
-    error("expected a table of options", level + 1)
-  end
+local function check_options(options, names, level)
+  settings.check_names(options, names, level + 1)
   for name, value in pairs(options) do
-    local expected = call_options[name]
-    if not expected or name == (allowed_server and "on_retry" or "server") then
-      error(("unknown option '%s': expected timeout, deadline, retry or %s"):format(
-        tostring(name),
-        allowed_server and "server" or "on_retry"
-      ), level + 1)
-    end
+    local expected = types[name]
     if type(value) ~= expected then
       error(("option '%s': expected a %s"):format(name, expected), level + 1)
     end
@@ -90,7 +84,7 @@ function Client:call(name, args, options, callback)
   if options == nil then
     return self.core:call(name, args, count, callback)
   end
-  check_options(options, true, 2)
+  check_options(options, OF_CALL, 2)
   return self.core:call(
     name,
     args,
@@ -130,7 +124,7 @@ function Client:bind(name, options)
   if options == nil then
     options = {}
   end
-  check_options(options, false, 2)
+  check_options(options, OF_BIND, 2)
   if options.on_retry then
     return bind_hooked(self, name, options)
   end

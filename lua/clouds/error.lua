@@ -111,9 +111,29 @@ local frames_of_ours = {
   "\n\t%[builtin#%d+%]:[^\n]*$",
 }
 
---- A traceback without the frames of clouds at its end, which say nothing about the program; nil when no other is left.
-function M.trim(traceback)
+-- The frames of clouds above the program's own: what it called was called in a wrong way, and checked that in there.
+-- Where clouds itself is at fault, which the words then begin with, they stay.
+local function skip_checks(traceback, err)
+  if type(err) == "string" and err:find("^%[clouds") then
+    return traceback
+  end
+  local from = ("stack traceback:"):len() + 1
+  local at, cut = from, from
+  while true do
+    local frame = traceback:match("^\n\t([^\n]*)", at)
+    local is_ours = frame and frame:find("^%[clouds[%w_.]*%]:")
+    if not (is_ours or frame and (frame:find("^%[C%]:") or frame:find("^%[builtin#"))) then
+      return traceback:sub(1, from - 1) .. traceback:sub(cut)
+    end
+    at = at + #frame + 2
+    cut = is_ours and at or cut
+  end
+end
+
+--- A traceback without the frames of clouds at its ends, which say nothing of the program; nil when no other is left.
+function M.trim(traceback, err)
   local kept
+  traceback = skip_checks(traceback, err)
   repeat
     kept = traceback
     for _, frame in ipairs(frames_of_ours) do
@@ -125,7 +145,7 @@ end
 
 --- A handler for xpcall: the error in words, and the traceback.
 function M.explain(err)
-  local traceback = M.trim(debug.traceback("", 2):sub(2))
+  local traceback = M.trim(debug.traceback("", 2):sub(2), err)
   return M.describe(err) .. (traceback and "\n" .. traceback or "")
 end
 

@@ -1,6 +1,6 @@
 --- The limits of a method: the options of register, checked, as the library takes them.
 local scheduler = require("clouds.scheduler")
-local suggest = require("clouds.suggest")
+local settings = require("clouds.options")
 
 local kinds = {
   timeout = "seconds",
@@ -60,24 +60,14 @@ local checks = {
   amount = { is_amount, "a number above 0" },
 }
 
-local function names()
-  local known = {}
-  for name in pairs(kinds) do
-    known[#known + 1] = name
-  end
-  table.sort(known)
-  return known
+local names = {}
+for name in pairs(kinds) do
+  names[#names + 1] = name
 end
+table.sort(names)
 
 local function check(name, value, level)
-  local kind = kinds[name]
-  if not kind then
-    local known = names()
-    local near = type(name) == "string" and suggest(name, known)
-    local hint = near and ("did you mean '%s'?"):format(near) or "expected " .. table.concat(known, ", ")
-    error(("unknown option '%s': %s"):format(tostring(name), hint), level + 1)
-  end
-  local is_right, expected = unpack(checks[kind])
+  local is_right, expected = unpack(checks[kinds[name]])
   if name ~= "timeout" and not is_right(value) then
     error(("option '%s': expected %s"):format(name, expected), level + 1)
   end
@@ -88,9 +78,7 @@ return function(options, level)
   if options == nil then
     return nil
   end
-  if type(options) ~= "table" then
-    error("expected a table of options: { serial = true }", level + 1)
-  end
+  settings.check_names(options, names, level + 1)
   local limits
   for name, value in pairs(options) do
     check(name, value, level + 1)

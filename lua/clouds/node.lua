@@ -257,6 +257,9 @@ end
 
 --- In a coroutine: closes every node.
 function M.shutdown(drain)
+  if drain ~= nil then
+    scheduler.check_seconds(drain, 2)
+  end
   local closing = {}
   for _, node in pairs(nodes) do
     closing[#closing + 1] = function()

@@ -31,6 +31,12 @@ function M.default_url()
   return M.defaults.url or (from_environment ~= "" and from_environment) or "local:"
 end
 
+local function unknown(name, names, otherwise, level)
+  local near = suggest(tostring(name), names)
+  local hint = near and ("did you mean '%s'?"):format(near) or otherwise
+  error(("unknown option '%s'; %s"):format(tostring(name), hint), level + 1)
+end
+
 local function check_name(name, known, level)
   if type(name) ~= "string" then
     error('options have names: { url = "local:", timeout = 2 }', level + 1)
@@ -42,9 +48,7 @@ local function check_name(name, known, level)
   for option in pairs(known) do
     names[#names + 1] = option
   end
-  local near = suggest(name, names)
-  local hint = near and ("did you mean '%s'?"):format(near) or "docs/CONFIGURATION.md lists them"
-  error(("unknown option '%s'; %s"):format(name, hint), level + 1)
+  unknown(name, names, "docs/CONFIGURATION.md lists them", level + 1)
 end
 
 --- Those of the context and those of the node. Functions among them are hooks.
@@ -83,21 +87,32 @@ function M.message_limits(options)
   return { items = limit("max_events"), bytes = limit("max_event_bytes") }
 end
 
----- of an operation ----
+---- of a function ----
+
+--- Raises unless all options of a function are in its list.
+function M.check_names(options, names, level)
+  if type(options) ~= "table" then
+    error(names[2] and "expected a table of options" or "expected a table of options: { timeout = seconds }", level + 1)
+  end
+  for name in pairs(options) do
+    local known = false
+    for i = 1, #names do
+      known = known or names[i] == name
+    end
+    if not known then
+      unknown(name, names, "expected " .. table.concat(names, ", "), level + 1)
+    end
+  end
+end
+
+local OF_WAIT, OF_SEND = { "timeout" }, { "confirm", "timeout" }
 
 --- The option `timeout` of a function that waits; raises for others.
 function M.timeout(options, level)
   if options == nil then
     return nil
   end
-  if type(options) ~= "table" then
-    error("expected a table of options: { timeout = seconds }", level + 1)
-  end
-  for name in pairs(options) do
-    if name ~= "timeout" then
-      error(("unknown option '%s': expected timeout"):format(tostring(name)), level + 1)
-    end
-  end
+  M.check_names(options, OF_WAIT, level + 1)
   if options.timeout ~= nil then
     scheduler.check_seconds(options.timeout, level + 1)
   end
@@ -106,18 +121,14 @@ end
 
 --- The options of send; raises for others.
 function M.send(options, level)
-  if options ~= nil and type(options) ~= "table" then
-    error("expected a table of options", level + 1)
+  if options == nil then
+    return {}
   end
-  for name in pairs(options or {}) do
-    if name ~= "confirm" and name ~= "timeout" then
-      error(("unknown option '%s': expected confirm or timeout"):format(tostring(name)), level + 1)
-    end
-  end
-  if options and options.timeout ~= nil then
+  M.check_names(options, OF_SEND, level + 1)
+  if options.timeout ~= nil then
     scheduler.check_seconds(options.timeout, level + 1)
   end
-  return options or {}
+  return options
 end
 
 return M

@@ -25,7 +25,7 @@ function M.on_error(err, traceback, what, about)
 end
 
 local function report(err, traceback, what, about)
-  local ok, problem = pcall(M.on_error, err, traceback and errors.trim(traceback) or nil, what, about)
+  local ok, problem = pcall(M.on_error, err, traceback and errors.trim(traceback, err) or nil, what, about)
   if not ok then
     io.stderr:write("clouds: error in clouds.on_error: ", errors.escape(tostring(problem)), "\n")
   end

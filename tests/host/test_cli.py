@@ -1,6 +1,7 @@
 """The command line itself: help, wrong usage, versions, output that cannot be written."""
 import json
 import os
+import re
 import subprocess
 import unittest
 
@@ -57,6 +58,15 @@ class WrongUsage(Case):
         self.expect(["frobnicate"], "expected one of run, call, send, status, bench, version, help")
         self.expect(["hello.lua"], "cannot read the script hello.lua: No such file", "clouds run SCRIPT")
         self.expect(["help", "nothing"], "unknown command")
+
+    def test_every_option(self):
+        """One that is misspelled is refused, with the one that was meant: every option of every command."""
+        for command in COMMANDS:
+            text = self.run_clouds(command, "--help").stdout
+            names = re.findall(r"^  (?:-\w, |    )--([\w-]+)", text, re.M)
+            self.assertIn("help", names)
+            for name in names:
+                self.expect([command, f"--{name}x"], f"unknown option --{name}x; did you mean --{name}?")
 
     def test_options(self):
         self.expect(["--frob"], "unknown option --frob")

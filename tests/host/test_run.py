@@ -137,6 +137,15 @@ class Errors(Case):
         self.assertNotIn("[clouds", result.stderr)
         self.assertNotIn("xpcall", result.stderr)
 
+    def test_what_was_called_in_a_wrong_way_blames_the_caller(self):
+        wrong = "local c = require('clouds').client { url = 'inproc:' }\nc:call('m', {}, { timout = 1 })"
+        result = self.failing(wrong, "bad.lua:2: unknown option 'timout'; did you mean 'timeout'?", "\n\t", "bad.lua:2: in")
+        self.assertNotIn("[clouds", result.stderr)
+        self.assertNotIn("'error'", result.stderr)
+        result = self.run_clouds("run", "-e", "require('clouds').spawn(function() require('clouds').client { hartbeat = 1 } end)")
+        self.assertIn("did you mean 'heartbeat'?", result.stderr)
+        self.assertNotIn("[clouds", result.stderr)
+
     def test_a_module_that_is_missing(self):
         result = self.run_clouds("run", "-l", "no.such")
         self.assertEqual(result.returncode, 1)

@@ -38,6 +38,56 @@ end
 
 local said = read()
 
+-- ---- the options of functions
+
+local usual = { name = "walked", handler = print, args = {}, receiver = "nobody", value = 1, drain = 0 }
+
+local function options_of(block)
+  local names = {}
+  local kind = block:match("@param options%? ([^\n]*)")
+  for name in (kind:match("^{(.-)}") or ""):gmatch("([%w_]+):") do
+    names[#names + 1] = name
+  end
+  for class in kind:gmatch("clouds%.(%w+Options)") do
+    for name in pairs(said.fields["clouds." .. class]) do
+      names[#names + 1] = name
+    end
+  end
+  return names
+end
+
+t.test("every function with options refuses an unknown one where it was called, with the one that was meant", function()
+  local node, walked = clouds.base({ url = t.url }), 0
+  for method, row in pairs(said.functions) do
+    local name, before = method:match(":([%w_]+)$"), row.params:match("^(.-),? ?options")
+    for _, option in ipairs(name and before and options_of(row.block) or {}) do
+      local arguments, n = {}, 0
+      for parameter in before:gmatch("[%w_]+") do
+        n = n + 1
+        arguments[n] = usual[parameter]
+        t.ok(arguments[n] ~= nil, method .. " " .. parameter)
+      end
+      local function use(wrong)
+        arguments[n + 1] = { [wrong] = 1 }
+        local line = debug.getinfo(1, "l").currentline + 2
+        local ok, err = pcall(function()
+          local got = node[name](node, unpack(arguments, 1, n + 1))
+          return got
+        end)
+        t.is(ok, false, method)
+        t.has(err, ("annotations.lua:%d: unknown option '%s'; "):format(line, wrong))
+        return err
+      end
+      t.has(use(option .. "s"), ("did you mean '%s'?"):format(option))
+      t.has(use("zzzz"), "expected ")
+      walked = walked + 1
+    end
+  end
+  t.ok(walked >= 15, walked)
+  t.is(node:status().methods.walked, nil)
+  node:close(0)
+end)
+
 local function sorted(set)
   local list = {}
   for name in pairs(set) do

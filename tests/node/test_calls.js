@@ -3,8 +3,10 @@
 
 const assert = require('assert');
 const { getEventListeners } = require('events');
+const fs = require('fs');
+const path = require('path');
 const { test, before, after } = require('node:test');
-const { clouds, cluster, until } = require('./support.js');
+const { clouds, PACKAGE, cluster, until } = require('./support.js');
 
 let redis, server, client;
 
@@ -603,6 +605,44 @@ test('an unknown option of a call is refused by its name, with the one that was 
     assert.strictEqual(getEventListeners(signal, 'abort').length, 0);
   }
   assert.strictEqual(await client.call('add', [1, 2], { timeout: 5, unknown: undefined }), 3);
+});
+
+// What declares an options parameter, by what it takes besides.
+const WITH_OPTIONS = {
+  call: ['add', []],
+  callP: ['add', []],
+  bind: ['add'],
+  bindP: ['add'],
+  send: ['nobody'],
+  sendP: ['nobody', 1],
+  status: [],
+  statusP: [],
+  ready: [],
+  readyP: [],
+  exit: [],
+  exitP: [],
+  register: ['walked', () => {}],
+  registerP: ['walked', () => {}],
+  unregister: ['add'],
+  unregisterP: ['add'],
+};
+
+test('every function with options refuses an unknown one by its name, with the one that was meant', async () => {
+  const declared = fs.readFileSync(path.join(PACKAGE, 'index.d.ts'), 'utf8');
+  const found = [...declared.matchAll(/^  (\w+)(?:<[^(]*>)?\(((?:[^()]|\([^()]*\))*)\)/gm)]
+    .filter(([, name, parameters]) => name !== 'constructor' && /(Wait|Exit|Call|CallAll|Bind|Register)Options/.test(parameters))
+    .map(([, name]) => name);
+  assert.deepStrictEqual([...new Set(found)].sort(), Object.keys(WITH_OPTIONS).sort());
+  const refused = (known) => ({ code: 'CLOUDS_INVALID_OPTION', message: new RegExp(`'${known}s'.*did you mean '${known}'`) });
+  for (const [name, args] of Object.entries(WITH_OPTIONS)) {
+    const known = name.startsWith('exit') ? 'drain' : 'timeout';
+    const use = async (options) => server[name](...(name === 'send' ? [...args, 1] : args), options);
+    await assert.rejects(use({ [known + 's']: 1 }), refused(known), name);
+    await assert.rejects(use({ zzzzzzzz: 1 }), { code: 'CLOUDS_INVALID_OPTION' }, name);
+    if (!name.startsWith('bind')) await assert.rejects(use(5), TypeError, name);
+  }
+  assert.strictEqual(await client.call('add', [1, 2]), 3); // nothing was done
+  await assert.rejects(client.call('walked'), { code: 'CLOUDS_NO_AVAILABLE_SERVER' });
 });
 
 test('wrong input is told at once', async () => {

@@ -43,12 +43,14 @@ test('call', async () => {
     [['call', '--url', 'redis+unix:///nowhere/r.sock', 'add'], [3, '', /^CLOUDS_\w+: .*nowhere.*\n$/]],
     [['call', '-t1', 'never'], [4, '', /^CLOUDS_CALL_SERVICE_TIMEOUT: /]],
     [['call', 'add', 'x'], [2, '', /argument 'x' is not JSON/]],
-    [['call', '--what', 'add'], [2, '', /unknown option --what/]],
+    [['call', '--what', 'add'], [2, '', /unknown option --what; expected one of --/]],
+    [['call', '--timout', '1', 'add'], [2, '', /unknown option --timout; did you mean --timeout\?/]],
     [['call', '--timeout=soon', 'add'], [2, '', /--timeout: expected a number/]],
     [['call'], [2, '', /an argument is missing/]],
     [['call', '--url', 'http://x', 'add'], [2, '', /CLOUDS_INVALID_URL|url/]],
     [['call', '--help'], [0, /usage: clouds call/, '']],
     [['what'], [2, '', /unknown command 'what'/]],
+    [['satus'], [2, '', /unknown command 'satus'; did you mean status\?/]],
     [[], [2, '', /usage/]],
   ];
   await Promise.all(

@@ -71,7 +71,7 @@ test('listen comes 200 ms after ready, and not after exit', async () => {
 test("options are written to as by the original, and unknown ones are told and ignored", async () => {
   const warnings = [];
   process.on('warning', (warning) => warnings.push(warning.message));
-  const options = { heartbeat: -1, foo: { bar: 1 }, function: () => {} };
+  const options = { heartbeat: -1, foo: { bar: 1 }, hartbeat: 1 };
   const server = clouds.createServer(options);
   assert.deepStrictEqual([options.heartbeat, options.type], [5, 'server']);
   const client = clouds.createClient(Object.freeze({ timeout: 0, serverMaxAge: 'x' }));
@@ -79,7 +79,7 @@ test("options are written to as by the original, and unknown ones are told and i
   const base = clouds.createBase({ type: 'Worker' });
   assert.match(base.id, /^w\./);
   await until(() => warnings.length === 2, 'the warnings');
-  assert.match(warnings.join(), /the option foo: .*,the option function: /);
+  assert.match(warnings.join(), /the option foo: .*,the option hartbeat: .* ignored; did you mean 'heartbeat'\?$/);
   process.removeAllListeners('warning');
   await Promise.all([server, client, base].map((node) => node.exitP()));
 });
@@ -93,6 +93,8 @@ test('options that cannot be', () => {
   assert.throws(() => clouds.createBase({ maxMessage: 'x' }), { code: 'CLOUDS_INVALID_OPTION' });
   assert.throws(() => clouds.createBase(5), TypeError);
   assert.throws(() => clouds.createBase({ address: 'local:' }), /the option for an address is url, not address/);
+  for (const [wrong, right] of [['servermaxage', 'serverMaxAge'], ['retries', 'retry'], ['MAX_MESSAGE', 'maxMessage']])
+    assert.throws(() => clouds.createBase({ [wrong]: 1 }), { code: 'CLOUDS_INVALID_OPTION', message: new RegExp(`did you mean '${right}'`) });
 });
 
 test('every way to say where', async () => {

@@ -83,7 +83,7 @@ test('no queue, and a handler with a callback', async () => {
 
 test('what no option can be', async () => {
   const wrong = [
-    [{ seriall: true }, /unknown option 'seriall', did you mean 'serial'\?/],
+    [{ seriall: true }, /the option 'seriall' of register: there is none; did you mean 'serial'\?/],
     [{ serial: 1 }, /serial is true or false/],
     [{ key: -1 }, /key is the number of an argument/],
     [{ concurrency: 1.5 }, /concurrency is a whole number above 0/],

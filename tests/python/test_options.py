@@ -1,4 +1,6 @@
 """Wrong input of every kind says what is wrong, before anything is sent."""
+import asyncio
+import inspect
 import math
 import os
 import unittest
@@ -9,6 +11,10 @@ import clouds
 
 FACES = ((clouds.Client, clouds.Server, clouds.Monitor, clouds.Base),
          (clouds.aio.Client, clouds.aio.Server, clouds.aio.Monitor, clouds.aio.Base))
+
+
+NO_OPTIONS = ("value", "fn", "handler")  # a default makes no option of it
+NOT_WALKED = ("configure",)  # as a node is made: test_unknown
 
 
 class Options(PythonCase):
@@ -23,6 +29,42 @@ class Options(PythonCase):
         self.refused(TypeError, "docs/CONFIGURATION.md lists them", self.url, zzzz=1)
         for hidden in ("mode", "retries", "user_data"):
             self.refused(TypeError, "unknown option", self.url, **{hidden: 1})
+
+    def test_unknown_of_functions(self):
+        """Every function with options refuses one that it has not, by name, with the one that was meant."""
+        loop = asyncio.new_event_loop()
+        self.addCleanup(loop.close)
+        walked = set()
+
+        async def awaited(result):
+            await result
+
+        def use(node, name, arguments, options):
+            result = getattr(node, name)(*arguments, **options)
+            if inspect.isawaitable(result):
+                loop.run_until_complete(awaited(result))
+
+        async def make(kind):
+            return kind(self.url)
+
+        nodes = [self.node("Server")] + [loop.run_until_complete(make(clouds.aio.Server))]
+        for node in nodes:
+            for name, function in inspect.getmembers(type(node), inspect.isfunction):
+                parameters = inspect.signature(function).parameters.values()
+                known = [one.name for one in parameters if one.default is not one.empty and one.name not in NO_OPTIONS]
+                if name.startswith("_") or not known or name in NOT_WALKED:
+                    continue
+                walked.add(name)
+                needed = [one for one in parameters
+                          if one.default is one.empty and one.kind is one.POSITIONAL_OR_KEYWORD][1:]
+                for option in known:
+                    self.raises(TypeError, f"unknown option '{option}s'; did you mean '{option}'?", use,
+                                node, name, ["x"] * len(needed), {option + "s": 1})
+                self.raises(TypeError, "unknown option 'zzzz'; expected", use, node, name, ["x"] * len(needed), {"zzzz": 1})
+        self.assertEqual(walked, {"call", "bind", "send", "status", "ping", "ready", "close", "register",
+                                  "unregister"})
+        self.raises(TypeError, "unknown option 'worker'; did you mean 'workers'?", clouds.Client, self.url, worker=1)
+        loop.run_until_complete(nodes[1].close())
 
     def test_types(self):
         self.refused(TypeError, "option 'timeout': expected a number, got 'x'", self.url, timeout="x")
@@ -81,7 +123,7 @@ class Options(PythonCase):
                 self.raises(TypeError, "retry: expected a whole number", fn, "m", retry=1.5)
                 self.raises(ValueError, "retry: expected a whole number from 0", fn, "m", retry=-1)
                 self.raises(TypeError, "server: expected the id of a node", fn, "m", server=5)
-                self.raises(TypeError, "unexpected keyword", fn, "m", timeuot=1)
+                self.raises(TypeError, "unknown option 'timeuot'; did you mean 'timeout'?", fn, "m", timeuot=1)
             self.raises(TypeError, "on_retry: expected a function", node.bind, "m", on_retry=5)
             node._handle.destroy()
 

@@ -13,6 +13,7 @@ const calls = require('./call');
 const { complete, forLibrary, debugName, DEFAULTS } = require('./options');
 const { failure } = require('./errors');
 const { fault } = require('./faults');
+const { checkNames } = require('./names');
 const { encode } = require('./json');
 const log = require('./log');
 const { bound, promised, extend, inherit } = require('./util');
@@ -66,7 +67,9 @@ function open(node, all) {
 
 // Seconds; -1 is what the node was made with.
 function drainOf(options) {
-  const drain = options ? options.drain : undefined;
+  const all = options === undefined || options === null || typeof options === 'function' ? {} : options;
+  checkNames(all, ['drain'], 'exit');
+  const { drain } = all;
   if (drain === undefined || drain === null) return -1;
   if (typeof drain !== 'number' || !(drain >= 0)) throw new TypeError('clouds: drain is a number of seconds');
   return drain;
@@ -239,12 +242,12 @@ extend(Base.prototype, {
     const [options, callback] = split(...rest);
     const ended = (error, receivers) => (error ? callback(error) : callback(null, receivers));
     const done = typeof callback === 'function' ? bound(ended) : undefined;
-    this._transport.send(String(receiver), message, done, limitOf(this, options));
+    this._transport.send(String(receiver), message, done, limitOf(this, options, 'send'));
     return this;
   },
 
   sendP(receiver, message, options) {
-    return promised((done) => this._transport.send(String(receiver), message, done, limitOf(this, options)));
+    return promised((done) => this._transport.send(String(receiver), message, done, limitOf(this, options, 'send')));
   },
 
   call(method, args, options, callback) {
@@ -273,12 +276,12 @@ extend(Base.prototype, {
     const [options, callback] = split(...all);
     if (callback === undefined) return this.statusP(options);
     const done = bound((error, status) => (error ? callback(error) : callback(null, status)));
-    this._transport.status(done, limitOf(this, options));
+    this._transport.status(done, limitOf(this, options, 'status'));
     return undefined;
   },
 
   statusP(options) {
-    return promised((done) => this._transport.status(done, limitOf(this, options)));
+    return promised((done) => this._transport.status(done, limitOf(this, options, 'status')));
   },
 
   // The calls that are outstanding, as npm clouds 0.1 has them: an object with a member for each.
@@ -293,7 +296,7 @@ extend(Base.prototype, {
   ready(...all) {
     const [options, callback] = split(...all);
     if (callback === undefined) return this.readyP(options);
-    const entry = within(this, 'getting ready', limitOf(this, options), bound((error) => callback(error || null)));
+    const entry = within(this, 'getting ready', limitOf(this, options, 'ready'), bound((error) => callback(error || null)));
     if (this._readiness) clock.nextTick(entry, this._readiness.error);
     else if (this._exiting) clock.nextTick(entry, failure('CLOUDS_CLOSED'));
     else this._waiting.push(entry);

@@ -4,8 +4,7 @@
 const { AsyncResource } = require('async_hooks');
 const { failure, located, trace, traced } = require('./errors');
 const { nextTick } = require('./clock');
-const { printable } = require('./log');
-const { hint } = require('./util');
+const { checkNames } = require('./names');
 
 const NOTHING = [];
 
@@ -125,21 +124,12 @@ function hookOf({ onRetry }) {
 }
 
 const OPTIONS = ['timeout', 'deadline', 'retry', 'server', 'signal', 'parent', 'onRetry', 'all'];
-const known = new Set(OPTIONS);
-
-function checkNames(options) {
-  for (const name in options) {
-    if (known.has(name) || options[name] === undefined) continue;
-    throw failure('CLOUDS_INVALID_OPTION', `the option '${printable(name)}' of a call: there is none; ${hint(name, OPTIONS)}`);
-  }
-}
 
 // The options of a call as a transport takes them, or null when there are none. Its own requests it knows by id, until
 // they are answered.
 function howOf(transport, options) {
   if (options === undefined || options === null) return null;
-  if (typeof options !== 'object') throw new TypeError('clouds: the options of a call are an object');
-  checkNames(options);
+  checkNames(options, OPTIONS, 'a call');
   const { parent } = options,
     own = parent && parent.transport === transport && !parent.answered;
   return {
@@ -208,7 +198,7 @@ function bindOptions(retry, onRetry) {
   if (retry === undefined && !onRetry) return null;
   const options = Object.assign({ onRetry }, retry !== null && typeof retry === 'object' ? retry : { retry });
   if (options.retry !== undefined) options.retry = count(options.retry);
-  checkNames(options);
+  checkNames(options, OPTIONS, 'a call');
   return options;
 }
 

@@ -5,6 +5,7 @@ const fs = require('fs');
 const clouds = require('./index');
 const { encode } = require('./json');
 const { printable } = require('./log');
+const { nearest } = require('./util');
 
 const OK = 0,
   ERROR = 1,
@@ -82,6 +83,12 @@ function valueOf(name, option, text) {
   throw new Usage(`--${name}: expected a ${option.whole ? 'whole ' : ''}number of 0 or more, got '${text}'`);
 }
 
+// Which option was meant; else all of them.
+function meant(name, names) {
+  const near = name && nearest(name, names);
+  return near ? `did you mean --${near}?` : `expected one of --${names.join(', --')}`;
+}
+
 class Line {
   constructor(command, words) {
     this.options = Object.assign({}, command.options, COMMON);
@@ -93,7 +100,7 @@ class Line {
   set(name, shown, value) {
     const option = Object.hasOwn(this.options, name) ? this.options[name] : undefined;
     if (!option)
-      throw new Usage(`unknown option ${shown}; expected one of --${Object.keys(this.options).join(', --')}`);
+      throw new Usage(`unknown option ${shown}; ${meant(name, Object.keys(this.options))}`);
     if (!option.value) {
       if (value !== undefined) throw new Usage(`${shown} takes no value`);
       this.given[name] = true;
@@ -136,6 +143,11 @@ function helpOf(command) {
     return `  ${head.padEnd(26)} ${help}`;
   });
   return [`usage: clouds ${command.usage}`, '', command.summary, '', 'options', ...lines].join('\n');
+}
+
+function unknownCommand(name) {
+  const near = nearest(name, Object.keys(COMMANDS));
+  return `clouds: unknown command '${name}'; ${near ? `did you mean ${near}?` : 'clouds --help lists them'}`;
 }
 
 function overview() {
@@ -302,7 +314,7 @@ function main(words) {
   if (!command) {
     const asks = name === '--help' || name === '-h' || name === 'help';
     if (asks) write(overview());
-    else complain(name ? `clouds: unknown command '${name}'; clouds --help lists them` : overview().split('\n')[0]);
+    else complain(name ? unknownCommand(name) : overview().split('\n')[0]);
     end(asks ? OK : USAGE);
   }
   run(command, rest).then(end, (error) => end(wrong(error, name)));

@@ -1,8 +1,7 @@
 // The limits of a method: the options of register, checked, as the addon takes them.
 'use strict';
 
-const log = require('./log');
-const { hint } = require('./util');
+const { checkNames } = require('./names');
 
 const MAX_COUNT = 2147483647;
 const SERIAL = 1;
@@ -24,12 +23,9 @@ const KINDS = {
   callerRate: amount,
   callerBurst: amount,
 };
+const NAMES = ['timeout', ...Object.keys(KINDS)];
 
 function check(name, value) {
-  if (!Object.hasOwn(KINDS, name)) {
-    const known = ['timeout', ...Object.keys(KINDS)];
-    throw new TypeError(`clouds: unknown option '${log.printable(name)}', ${hint(name, known)}`);
-  }
   const { fits, expected } = KINDS[name];
   if (!fits(value)) throw new TypeError(`clouds: ${name} is ${expected}`);
 }
@@ -47,6 +43,7 @@ function pack(all) {
 /** [the options without the limits, the limits for the addon: '' for none]. */
 function splitLimits(options) {
   if (options === undefined || options === null) return [options, ''];
+  checkNames(options, NAMES, 'register');
   const { timeout, ...rest } = options;
   const given = Object.keys(rest).filter((name) => rest[name] !== undefined && rest[name] !== null);
   for (const name of given) check(name, rest[name]);

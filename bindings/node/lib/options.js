@@ -5,6 +5,7 @@ const addon = require('./native');
 const { failure } = require('./errors');
 const { addressOf } = require('./address');
 const log = require('./log');
+const { hint } = require('./util');
 
 const DEFAULTS = { heartbeat: 5, timeout: 60, serverMaxAge: 60, operationTimeout: 10 };
 
@@ -44,29 +45,44 @@ function snake(name) {
   return name.replace(/[A-Z]/g, (letter) => '_' + letter.toLowerCase());
 }
 
+function camel(name) {
+  return name.replace(/_([a-z])/g, (_, letter) => letter.toUpperCase());
+}
+
 // Options of the package that are none of the library.
 const OWN = new Set(['operationTimeout', 'url', 'redis', 'connection', 'type', 'retry', 'notAutoCleanRemoteServer']);
 
 // An address or a part of one that stands where nobody reads it would leave the node at another cluster.
 const MISPLACED = { host: 1, port: 1, path: 1, db: 1, username: 1, password: 1, auth_pass: 1, tls: 1, sentinels: 1 };
 
+// All of them, as programs write them.
+const NAMES = [...OWN];
+for (const name of scopes.keys()) {
+  const ours = camel(name);
+  if (!TAKEN.has(name) && !OWN.has(ours)) NAMES.push(ours);
+}
+
 function looksMisspelled(name) {
   const plain = (text) => text.replace(/[_-]/g, '').toLowerCase();
-  return [...scopes.keys(), ...OWN].some((known) => plain(known) === plain(name) && known !== name);
+  return NAMES.some((known) => plain(known) === plain(name));
 }
 
 // npm clouds ignores what it does not know, and so programs may give anything: that is a warning. A mistake that would
-// lead to another cluster, or an option that was spelled in another way, is an error.
+// lead to another cluster, an option that was spelled in another way, or one of the library that has another name or no
+// use here, is an error.
 function checkNames(options) {
   for (const name of Object.keys(options)) {
-    if (OWN.has(name) || scopes.has(snake(name)) || options[name] === undefined) continue;
+    const option = snake(name);
+    if (OWN.has(name) || (scopes.has(option) && !TAKEN.has(option)) || options[name] === undefined) continue;
     if (options.connection) continue;
     const isAddress = /^(local:|inproc:|redis(\+unix)?:\/\/)/.test(options[name]);
     if (isAddress) throw new TypeError(`clouds: the option for an address is url, not ${name}`);
     if (Object.hasOwn(MISPLACED, name))
       throw failure('CLOUDS_INVALID_OPTION', `the option ${name}: there is none; it belongs into redis, as redis.${name}`);
-    if (looksMisspelled(name)) throw failure('CLOUDS_INVALID_OPTION', `the option ${log.printable(name)}: there is none`);
-    log.warnOnce(`the option ${log.printable(name)}: there is none, and it is ignored`);
+    const words = `the option ${log.printable(name)}: there is none`;
+    const meant = hint(name, NAMES, 'docs/CONFIGURATION.md lists them');
+    if (looksMisspelled(name) || scopes.has(option)) throw failure('CLOUDS_INVALID_OPTION', `${words}; ${meant}`);
+    log.warnOnce(`${words}, and it is ignored; ${meant}`);
   }
 }
 

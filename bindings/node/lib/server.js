@@ -40,7 +40,7 @@ extend(Server.prototype, {
     const done = typeof callback === 'function' ? bound(callback) : () => {};
     const registered = (error) => (error ? done(error) : done(null, `S:${method}:${this.id}`));
     const [others, limits] = splitLimits(options);
-    this._register(method, new Handler(handler), registered, limitOf(this, others), limits);
+    this._register(method, new Handler(handler), registered, limitOf(this, others, 'register'), limits);
     return this;
   },
 
@@ -48,7 +48,7 @@ extend(Server.prototype, {
     checkHandler(handler);
     return promised((done) => {
       const [rest, limits] = splitLimits(options);
-      this._register(method, new ReturningHandler(handler), (error) => done(error), limitOf(this, rest), limits);
+      this._register(method, new ReturningHandler(handler), (error) => done(error), limitOf(this, rest, 'register'), limits);
     });
   },
 
@@ -56,12 +56,12 @@ extend(Server.prototype, {
     const [options, callback] = split(...rest);
     if (callback === undefined) return this.unregisterP(method, options);
     const done = bound((error) => callback(error || null));
-    this._unregister(method, done, limitOf(this, options));
+    this._unregister(method, done, limitOf(this, options, 'unregister'));
     return undefined;
   },
 
   unregisterP(method, options) {
-    return promised((done) => this._unregister(method, (error) => done(error), limitOf(this, options)));
+    return promised((done) => this._unregister(method, (error) => done(error), limitOf(this, options, 'unregister')));
   },
 
   // A node with methods is not collected, even when nothing else refers to it.

@@ -3,8 +3,8 @@
 'use strict';
 
 const clock = require('./clock');
-const log = require('./log');
 const { failure } = require('./errors');
+const { checkNames } = require('./names');
 
 const MAX_TIMER = 2147483647;
 
@@ -13,11 +13,12 @@ function split(options, callback) {
   return typeof options === 'function' ? [undefined, options] : [options, callback];
 }
 
-/** Seconds; the node's own where nothing is said. */
-function limitOf(node, options) {
+const OPTIONS = ['timeout'];
+
+/** Seconds; the node's own where nothing is said. `what` has the options. */
+function limitOf(node, options, what) {
   const all = options === undefined || options === null ? {} : options;
-  const unknown = Object.keys(all).find((name) => name !== 'timeout');
-  if (unknown !== undefined) throw new TypeError(`clouds: unknown option '${log.printable(unknown)}', expected timeout`);
+  checkNames(all, OPTIONS, what);
   const value = all.timeout;
   if (value === undefined || value === null) return node._operationTimeout;
   if (typeof value !== 'number' || !(value >= 0)) throw new TypeError('clouds: timeout is a number of seconds');

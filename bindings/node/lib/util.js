@@ -43,14 +43,25 @@ function distance(a, b) {
   return row[b.length];
 }
 
-// "Did you mean ...?", with the one of some words that is near enough to be what was meant; else all of them.
-function hint(word, words) {
-  const short = word.slice(0, 40).toLowerCase(),
-    far = words.map((each) => distance(short, each.toLowerCase()));
-  const best = far.indexOf(Math.min(...far));
-  return far[best] * 2 <= Math.max(short.length, words[best].length)
-    ? `did you mean '${words[best]}'?`
-    : `there are ${words.join(', ')}`;
+// How many letters two words begin with together.
+function alike(a, b) {
+  let n = 0;
+  while (n < a.length && a[n] === b[n]) n++;
+  return n;
+}
+
+// The one of some words that is near enough to be what was meant; else undefined.
+function nearest(word, words) {
+  const short = word.slice(0, 40).toLowerCase();
+  const rows = words.map((each) => ({ each, far: distance(short, each.toLowerCase()), same: alike(short, each.toLowerCase()) }));
+  const [best] = rows.sort((a, b) => a.far - b.far || b.same - a.same);
+  return best.far * 2 <= Math.max(short.length, best.each.length) ? best.each : undefined;
+}
+
+// "Did you mean ...?", or all of the words, or what is said instead.
+function hint(word, words, otherwise = `there ${words.length > 1 ? 'are' : 'is'} ${words.join(', ')}`) {
+  const near = nearest(word, words);
+  return near === undefined ? otherwise : `did you mean '${near}'?`;
 }
 
 // Methods as those of a class: not enumerable.
@@ -65,4 +76,4 @@ function inherit(constructor, parent) {
   Object.setPrototypeOf(constructor, parent);
 }
 
-module.exports = { uncaught, guarded, bound, promised, hint, extend, inherit };
+module.exports = { uncaught, guarded, bound, promised, nearest, hint, extend, inherit };

@@ -19,7 +19,7 @@ from clouds._library import lib, undeclared
 from clouds._listeners import QueuedEvent, await_listener, run_listeners
 from clouds._node import NodeBase
 from clouds._operations import settle
-from clouds._options import CallOptions, Number, drain_seconds, method_name
+from clouds._options import CallOptions, Number, drain_seconds, method_name, with_options
 from clouds._readable import LoopReader
 from clouds._request import Request, call_record, detached_context, serve, serving as _serving
 from clouds._retry import Hooked, HookedCall
@@ -50,6 +50,7 @@ else:
             self._start(url, options)
 
 
+@with_options
 class Node(_Keywords, NodeBase):
     """What clients, servers, monitors and bases share."""
 
@@ -406,10 +407,7 @@ class Node(_Keywords, NodeBase):
         call. retry: further attempts after a timeout, or when no server is there. server: the id of the only node to
         ask. Several results come as clouds.Values.
         """
-        if timeout is None and deadline is None and retry is None and server is None:
-            options = self._plain
-        else:
-            options = self._options(timeout, deadline, retry, server)
+        options = self._options(timeout, deadline, retry, server)
         return self._invoke(method.encode() if type(method) is str else method_name(method), args, options)
 
     def bind(self, method: str, retry: Optional[int] = None, *, timeout: Optional[Number] = None,

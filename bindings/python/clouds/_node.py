@@ -15,7 +15,7 @@ from clouds._library import lib
 from clouds._limits import limits_of
 from clouds._operations import Operation, Operations, Registration, settle, take_all
 from clouds._options import (HOOKS, CallOptions, Hooks, Number, Options, check_wait, choose, limit_of, method_name,
-                             method_text, seconds_of)
+                            method_text, seconds_of, with_options)
 from clouds._request import Request, request
 from clouds._retry import Hooked, check_hook
 from clouds._threads import SPARE, Limits
@@ -425,6 +425,7 @@ class NodeBase(_Live):
         dispatch(self, event)
 
 
+@with_options
 class Serving(NodeBase):
     """What nodes that serve have besides."""
 

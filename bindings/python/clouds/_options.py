@@ -1,24 +1,29 @@
 """Options: of a node, as keyword arguments, and of one call."""
 import ctypes
+import functools
 import math
 import os
-from typing import Any, Callable, Dict, NamedTuple, Optional, Union
+import types
+from typing import Any, Callable, Dict, FrozenSet, NamedTuple, Optional, Sequence, TypeVar, Union
 
 from clouds import _abi
 from clouds._library import OPTIONS, check, lib
 
 Number = Union[int, float]
 Hooks = Dict[str, Callable[..., Any]]
+_Class = TypeVar("_Class", bound=type)
 
 HOOKS = ("find_server", "save_servers", "remove_server", "clear_servers")
 LOG_LEVEL = "info"  # of what the library says; the level of the logger `clouds` decides on what is written
 MAX_RETRIES = 1000000
+_IS_COROUTINE = 0x80  # inspect.CO_COROUTINE
 
 _KNOWN = {option.name: option for option in OPTIONS}
 # The API decides on the mode, and options without a use in Python are not accepted.
 _HIDDEN = ("mode", "user_data", "retries", "url")
 _ACCEPTED = sorted({name for name in _KNOWN if name not in _HIDDEN} | {"retry"})
 _C_NAMES = {"retry": "retries"}
+_OF_MODE = {"thread": ["url", "workers"], "inline": ["url"]}
 
 
 class SortedOptions(NamedTuple):
@@ -44,11 +49,41 @@ def seconds_of(values: Dict[str, Any], name: str) -> float:
     return float(values[name] if name in values else _KNOWN[name].default)
 
 
-def _unknown(name: str) -> TypeError:
+def _unknown(name: str, known: Sequence[str], otherwise: str) -> TypeError:
     import difflib  # slow to load, and seldom needed
-    near = difflib.get_close_matches(name, _ACCEPTED, 1)
-    hint = f"did you mean '{near[0]}'?" if near else "docs/CONFIGURATION.md lists them"
-    return TypeError(f"unknown option '{name}'; {hint}")
+    near = difflib.get_close_matches(name, known, 1)
+    return TypeError(f"unknown option '{name}'; " + (f"did you mean '{near[0]}'?" if near else otherwise))
+
+
+def _checked(function: Callable[..., Any], options: Sequence[str], accepted: FrozenSet[str]) -> Callable[..., Any]:
+    """The function, with an error of ours for an unknown option."""
+    @functools.wraps(function)
+    def checked(*arguments: Any, **given: Any) -> Any:
+        if given and not given.keys() <= accepted:
+            name = next(name for name in given if name not in accepted)
+            raise _unknown(name, options, "expected " + ", ".join(options))
+        return function(*arguments, **given)
+
+    if not function.__code__.co_flags & _IS_COROUTINE:
+        return checked
+
+    @functools.wraps(function)
+    async def awaited(*arguments: Any, **given: Any) -> Any:
+        return await checked(*arguments, **given)
+    return awaited
+
+
+def with_options(cls: _Class) -> _Class:
+    """Lets the functions of a class say of an unknown option which was meant."""
+    for name, function in list(vars(cls).items()):
+        if name.startswith("_") or not isinstance(function, types.FunctionType):
+            continue
+        code = function.__code__  # the module inspect is slow to load
+        named = code.co_varnames[:code.co_argcount + code.co_kwonlyargcount]
+        options = named[code.co_argcount - len(function.__defaults__ or ()):]
+        if options:
+            setattr(cls, name, _checked(function, options, frozenset(named)))
+    return cls
 
 
 def _check_hook(name: str, value: Any) -> bool:
@@ -75,7 +110,7 @@ def choose(kind: str, mode: str, url: Optional[str], options: Dict[str, Any]) ->
     chosen = SortedOptions({"url": url or default_url(), "mode": mode, "log_level": LOG_LEVEL}, {"type": kind}, {})
     for name, value in options.items():
         if name not in _ACCEPTED:
-            raise _unknown(name)
+            raise _unknown(name, _ACCEPTED + _OF_MODE[mode], "docs/CONFIGURATION.md lists them")
         if name in HOOKS:
             if _check_hook(name, value):
                 chosen.hooks[name] = value

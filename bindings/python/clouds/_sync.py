@@ -19,7 +19,7 @@ from clouds._handle import Handle, finalize
 from clouds._library import lib, undeclared
 from clouds._faults import log_failure
 from clouds._node import NodeBase, Serving
-from clouds._options import CallOptions, Number, drain_seconds, method_name
+from clouds._options import CallOptions, Number, drain_seconds, method_name, with_options
 from clouds._request import Request, call_record, serve, serving as _serving
 from clouds._retry import HookedCall, Hooked
 from clouds._threads import SPARE, Limits, Pool, at_exit, check_real, cancel_at_exit, start
@@ -116,6 +116,7 @@ else:
             self._start(url, workers, options)
 
 
+@with_options
 class Node(_Keywords, NodeBase):
     """What clients, servers, monitors and bases share. Any number of threads may use a node at the same time."""
 
@@ -364,6 +365,7 @@ class Client(Node):
     _kind = "client"
 
 
+@with_options
 class Server(Serving, Node):
     """A node that serves. It can also call.
 

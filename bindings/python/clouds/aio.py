@@ -8,6 +8,7 @@ from typing import Awaitable, Optional
 from clouds._aio import Node
 from clouds._call import Call
 from clouds._node import Serving
+from clouds._options import with_options
 
 __all__ = ["Client", "Server", "Monitor", "Base", "Call"]
 
@@ -24,6 +25,7 @@ class Client(Node):
     _kind = "client"
 
 
+@with_options
 class Server(Serving, Node):
     """A node that serves. It can also call.
 
