@@ -24,6 +24,7 @@ COUNTERS = {
     "lookups": "lists of servers asked for",
     "reconnects": "connections made again after a loss",
     "overdue_requests": "requests that were begun and not answered before their deadline",
+    "canceled_requests": "requests whose caller gave up before they were answered, and said so",
     "lost_answers": "answers and refusals that could not be sent",
     "breaker_opens": "servers left alone for a while, since their calls for a method failed again and again",
     "probes": "calls by which such a server was tried again",

@@ -230,9 +230,10 @@ static int send_attempt(cl_call *call)
     uint64_t token = cl_token_of(call->id, ++call->sends);
     call->as_native = call->peer->native != CL_NATIVE_NOT;
     call->as_linked = call->peer->native == CL_NATIVE_LINKED;
+    call->as_frames = call->peer->native >= CL_NATIVE_LINKED;
     call->wire_id = cl_str_of(call->id_room, cl_attempt_id(core, token, call->as_linked, call->id_room));
     cl_envelope e = cl_envelope_of(CL_CALL, call->node->id, call->peer->id, call->wire_id);
-    e.flags = call->as_native ? CL_NATIVE : 0;
+    e.flags = call->as_frames ? CL_NATIVE | CL_FRAMES : call->as_native ? CL_NATIVE : 0;
     e.method = call->method->name;
     e.args = call->args;
     e.deadline = call->until;
@@ -329,8 +330,8 @@ void cl_attempt_send(cl_call *call, cl_peer *peer, int64_t now)
     cl_attempt_wait_until(call, call->until);
 }
 
-/* A native server that comes is announced, an npm server is not. So in a long pause the list is asked for again, after a
- * second and then ever more seldom. */
+/* A native server that comes is announced, an npm server is not. So in a long pause the list is asked for again, after
+ * a second and then ever more seldom. */
 static void pause_on(cl_call *call, int64_t now)
 {
     int64_t so_far = now - (call->until - call->timeout), next = LOOK_LONGEST_MS;

@@ -112,6 +112,12 @@ static int64_t clamp(int64_t ms, int64_t max)
     return ms < max ? ms : max;
 }
 
+static void set_parent(cl_call *call, cl_request *parent)
+{
+    call->parent = parent;
+    cl_list_append(&parent->calls, &call->of_parent);
+}
+
 static void set_times(cl_call *call, const cl_call_spec *spec, int64_t start)
 {
     const cl_node *node = call->node;
@@ -126,7 +132,9 @@ static void set_times(cl_call *call, const cl_call_spec *spec, int64_t start)
     call->latest = spec->deadline > 0 || node->deadline ? call->deadline : start + max;
     cl_request *parent = cl_request_find(core, spec->parent);
     if (!parent && spec->parent && cl_request_is_overdue(core, spec->parent)) call->deadline = call->latest = start;
-    if (!parent || !parent->deadline) return;
+    if (!parent) return;
+    set_parent(call, parent);
+    if (!parent->deadline) return;
     if (parent->deadline < call->deadline) call->deadline = parent->deadline;
     if (parent->deadline < call->latest) call->latest = parent->deadline;
 }
@@ -189,7 +197,8 @@ int cl_node_call(cl_node *node, const cl_call_spec *spec)
     cl_list_append(&node->calls, &call->of_node);
     core->counters[CL_COUNT_CALLS]++;
     cl_budget_call(&core->budget, now);
-    cl_attempt_begin(call, start, now);
+    if (call->parent && call->parent->is_canceled && node->config.cancel_events) cl_call_fail(call, CLOUDS_ECANCELED);
+    else cl_attempt_begin(call, start, now);
     return 0;
 }
 
@@ -197,6 +206,7 @@ int cl_node_call(cl_node *node, const cl_call_spec *spec)
 static void detach(cl_core *core, cl_call *call)
 {
     cl_attempt_leave(call);
+    if (call->parent) cl_list_remove(&call->of_parent);
     cl_list_remove(&call->of_node);
     cl_timers_abandon(core, &call->timed);
     cl_idmap_take(&core->calls, call->id);
@@ -246,6 +256,7 @@ int cl_core_cancel(cl_core *core, uint64_t id)
 {
     cl_call *call = cl_call_find(core, id);
     if (!call) return cl_op_cancel(core, id);
+    cl_cancel_attempt(call);
     cl_call_fail(call, CLOUDS_ECANCELED);
     return 0;
 }
@@ -255,6 +266,7 @@ void cl_call_close_all(cl_node *node)
     while (!cl_list_empty(&node->calls)) {
         cl_call *call = CL_OWNER(node->calls.next, cl_call, of_node);
         int left = call->maybe || call->state == CL_CALL_SENT;
+        cl_cancel_attempt(call);
         cl_call_fail(call, left ? CLOUDS_ECANCELED : CLOUDS_ECLOSED);
     }
 }

@@ -33,6 +33,7 @@ enum cl_failing {
 typedef struct cl_call {
     cl_timed timed;
     cl_list_node of_node, place;
+    cl_list_node of_parent; /* only with `parent` */
     cl_node *node;
     uint64_t id, user_data;
     int64_t timeout, deadline; /* ms: length of an attempt; end of the call */
@@ -44,8 +45,9 @@ typedef struct cl_call {
     uint32_t attempts;
     int32_t ended; /* why the last attempt ended; 0: this is the first */
     cl_method *method;
-    cl_peer *peer;      /* the pinned, or the one asked last; counted */
-    char *reason_error; /* JSON that came with the reason; owned */
+    struct cl_request *parent; /* the request on whose behalf it is made, while that is open */
+    cl_peer *peer;             /* the pinned, or the one asked last; counted */
+    char *reason_error;        /* JSON that came with the reason; owned */
     size_t reason_error_len;
     char *big;      /* arguments that do not fit below; owned */
     int32_t reason; /* why the last attempt was not done; 0: none */
@@ -55,6 +57,7 @@ typedef struct cl_call {
     uint8_t maybe;     /* an earlier attempt may have been executed */
     uint8_t ask;       /* the user is asked before each attempt */
     uint8_t as_native; /* this attempt was sent as one of a native caller */
+    uint8_t as_frames; /* to who reads frames */
     uint8_t as_linked; /* only the peer can answer this attempt */
     uint8_t way;       /* what carried this attempt: cl_bus.way */
     uint16_t tried_n, tried_cap;
@@ -104,6 +107,9 @@ void cl_attempt_set_peer(cl_call *call, cl_peer *peer);
 
 /* timeout.c */
 void cl_attempt_due(cl_core *core, cl_timed *timed, int64_t now);
+
+/* cancel.c: what was sent is no longer wanted, which its server hears of if it is native. */
+void cl_cancel_attempt(cl_call *call);
 
 /* blocked.c: waits for room in the queue towards `peer`, behind those that came before. `from`: the servers that were
  * tried before this. */

@@ -14,6 +14,7 @@ const char *const cl_counter_names[CL_COUNTERS] = {
     "messages_out",  "broken_input",     "limit_hits",       "lookups",
     "reconnects",    "lost_answers",     "overdue_requests", "queued_requests",
     "shed_requests", "rate_refusals",    "breaker_opens",    "probes",
+    "canceled_requests",
 };
 
 static void retry_due(cl_core *core, cl_timed *timed, int64_t now)
@@ -125,6 +126,8 @@ void cl_core_envelope(cl_core *core, cl_node *node, const cl_envelope *e)
         cl_message_arrived(core, node, e);
         break;
     case CL_CANCEL:
+        cl_cancel_arrived(core, node, e);
+        break;
     case CL_PUBLISH:
     case CL_PART:
     case CL_CREDIT:

@@ -68,13 +68,14 @@ enum cl_counter {
     CL_COUNT_LIMIT_HITS,
     CL_COUNT_LOOKUPS,
     CL_COUNT_RECONNECTS,
-    CL_COUNT_LOST_ANSWERS,     /* answers and refusals that could not be sent */
-    CL_COUNT_OVERDUE_REQUESTS, /* begun, and not answered before their deadline */
-    CL_COUNT_QUEUED_REQUESTS,  /* waited for their turn */
-    CL_COUNT_SHED_REQUESTS,    /* refused, since they had waited too long for it */
-    CL_COUNT_RATE_REFUSALS,    /* refused, since they came faster than the rate of their method or caller */
-    CL_COUNT_BREAKER_OPENS,    /* a server failed so often that it was left alone for a while */
-    CL_COUNT_PROBES,           /* calls by which such a server was tried again */
+    CL_COUNT_LOST_ANSWERS,      /* answers and refusals that could not be sent */
+    CL_COUNT_OVERDUE_REQUESTS,  /* begun, and not answered before their deadline */
+    CL_COUNT_QUEUED_REQUESTS,   /* waited for their turn */
+    CL_COUNT_SHED_REQUESTS,     /* refused, since they had waited too long for it */
+    CL_COUNT_RATE_REFUSALS,     /* refused, since they came faster than the rate of their method or caller */
+    CL_COUNT_BREAKER_OPENS,     /* a server failed so often that it was left alone for a while */
+    CL_COUNT_PROBES,            /* calls by which such a server was tried again */
+    CL_COUNT_CANCELED_REQUESTS, /* their callers gave up and said so */
     CL_COUNTERS
 };
 
@@ -103,7 +104,7 @@ typedef struct cl_node_config {
     int breaker;     /* a server that fails again and again is left alone for a while */
     int shun_silent; /* while the last server is avoided, not even it is asked for a method that it did not answer */
     int find_server, save_servers, remove_server, clear_servers; /* taken over by the user */
-    int cancel_events;                                           /* no bus of this version carries them */
+    int cancel_events;                                           /* the user is told that a caller gave up */
     double drain_timeout, operation_timeout;
     uint64_t user_data;
 } cl_node_config;

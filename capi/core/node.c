@@ -210,6 +210,7 @@ void cl_node_free(cl_node *node)
     size_t at = 0;
     for (void *service; (service = cl_strmap_next(&node->services, &at));) cl_free(service);
     cl_strmap_free(&node->services);
+    cl_strmap_free(&node->cancelable);
     cl_timers_abandon(core, &node->drain);
     cl_timers_abandon(core, &node->sweep);
     cl_list_remove(&node->of_core);

@@ -20,6 +20,8 @@ struct cl_node {
     void *tag;
     cl_list_node of_core;
     cl_list_node calls, requests, ops, messages, offers;
+    cl_strmap cancelable;   /* requests by caller and id: see cancel.c */
+    uint64_t cancelable_to; /* the newest that it has, or had */
     size_t message_bytes;
     cl_node_config config;
     enum cl_node_state state;

@@ -16,8 +16,11 @@ typedef struct cl_request {
     cl_list_node of_node;
     cl_node *node;
     uint64_t id, link;
-    int64_t deadline; /* 0: not known */
-    int native;
+    int64_t deadline;       /* 0: not known */
+    unsigned native;        /* CL_NATIVE and CL_FRAMES of its call */
+    uint8_t is_cancelable;  /* the node's map of those has it */
+    uint8_t is_canceled;    /* its caller waits for no answer */
+    cl_list_node calls;     /* made on its behalf */
     cl_offer *offer;        /* of a method with limits; NULL: there are none */
     cl_offer_key *key;      /* free again when it ends; or NULL */
     size_t bytes;           /* of its arguments */
@@ -42,5 +45,12 @@ void cl_request_refuse_waiting(cl_node *node);
 /* The node ends: the others are lost, and their callers get an error as far as they can be reached. */
 void cl_request_end_all(cl_node *node);
 void cl_request_discard_all(cl_node *node);
+void cl_request_drop(cl_core *core, cl_request *r); /* it ends, and no answer is sent */
+
+/* cancel.c */
+void cl_cancel_arrived(cl_core *core, cl_node *node, const cl_envelope *e);
+/* Its caller has given up, and it is begun: its handler hears of it, and the calls made on its behalf end. */
+void cl_cancel_request(cl_core *core, cl_request *r);
+void cl_cancel_forget(cl_request *r); /* one that is cancelable ends */
 
 #endif

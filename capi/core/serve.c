@@ -46,8 +46,20 @@ static int keep_texts(cl_request *r, const cl_envelope *e)
     return 0;
 }
 
+/* They go on without it. */
+CL_RARE static void leave_calls(cl_request *r)
+{
+    while (!cl_list_empty(&r->calls)) {
+        cl_call *call = CL_OWNER(r->calls.next, cl_call, of_parent);
+        cl_list_remove(&call->of_parent);
+        call->parent = NULL;
+    }
+}
+
 static inline void drop(cl_core *core, cl_request *r)
 {
+    if (r->is_cancelable) cl_cancel_forget(r);
+    if (!cl_list_empty(&r->calls)) leave_calls(r);
     cl_timers_abandon(core, &r->timed);
     core->request_bytes -= r->bytes;
     cl_idmap_take(&core->requests, r->id);
@@ -57,6 +69,11 @@ static inline void drop(cl_core *core, cl_request *r)
     cl_offer_key *key = r->key;
     cl_pool_give(&core->spare_requests, r);
     if (offer) cl_offer_ended(offer, key);
+}
+
+void cl_request_drop(cl_core *core, cl_request *r)
+{
+    drop(core, r);
 }
 
 int cl_request_has_room(const cl_core *core, size_t bytes)
@@ -79,7 +96,9 @@ static cl_request *admit(cl_core *core, cl_node *node, const cl_envelope *e)
     r->offer = NULL;
     r->link = e->link;
     r->deadline = e->deadline;
-    r->native = (e->flags & CL_NATIVE) != 0;
+    r->native = e->flags & (CL_NATIVE | CL_FRAMES);
+    r->is_cancelable = r->is_canceled = 0;
+    cl_list_init(&r->calls);
     cl_list_init(&r->of_node);
     if (keep_texts(r, e) != 0 || cl_idmap_put(&core->requests, r->id, r) != 0 ||
         core->port.reserve_request(core->port.self) != 0)
@@ -92,7 +111,7 @@ static cl_request *admit(cl_core *core, cl_node *node, const cl_envelope *e)
 CL_RARE static void refuse_with(cl_core *core, cl_node *node, const cl_envelope *e, unsigned flags, cl_str error)
 {
     cl_envelope answer = cl_envelope_of(CL_RESULT, node->id, e->from, e->id);
-    answer.flags = (e->flags & CL_NATIVE) | flags;
+    answer.flags = (e->flags & (CL_NATIVE | CL_FRAMES)) | flags;
     answer.link = e->link;
     answer.error = error;
     answer.result = CL_STR("[]");
@@ -232,7 +251,7 @@ void cl_serve_call(cl_core *core, cl_node *node, const cl_envelope *e)
 static int send_answer(cl_core *core, const cl_request *r, cl_str error, cl_str result)
 {
     cl_envelope answer = cl_envelope_of(CL_RESULT, r->node->id, r->caller, r->wire_id);
-    answer.flags = r->native ? CL_NATIVE : 0;
+    answer.flags = r->native;
     answer.link = r->link;
     answer.error = error;
     answer.result = result.n ? result : CL_STR("[]");
@@ -257,10 +276,13 @@ int cl_core_answer(cl_core *core, uint64_t request, cl_str error, cl_str result)
 {
     cl_request *r = open_request(core, request);
     if (!r) return CLOUDS_ESTALE;
-    int code = send_answer(core, r, error, result);
-    if (code != 0) code = not_sent(core, r, code);
-    if (may_wait(code)) return code;
-    core->counters[code == 0 ? CL_COUNT_REPLIES : CL_COUNT_LOST_ANSWERS]++;
+    int code = 0;
+    if (!r->is_canceled) {
+        code = send_answer(core, r, error, result);
+        if (code != 0) code = not_sent(core, r, code);
+        if (may_wait(code)) return code;
+        core->counters[code == 0 ? CL_COUNT_REPLIES : CL_COUNT_LOST_ANSWERS]++;
+    }
     cl_node *node = r->node;
     drop(core, r);
     cl_node_check_drained(node);
@@ -271,7 +293,7 @@ int cl_core_answer(cl_core *core, uint64_t request, cl_str error, cl_str result)
 
 static cl_envelope call_of(const cl_request *r)
 {
-    return (cl_envelope){.flags = r->native ? CL_NATIVE : 0, .from = r->caller, .id = r->wire_id, .link = r->link};
+    return (cl_envelope){.flags = r->native, .from = r->caller, .id = r->wire_id, .link = r->link};
 }
 
 int cl_core_refuse(cl_core *core, uint64_t request, int code)
@@ -304,6 +326,7 @@ CL_RARE static void request_due(cl_core *core, cl_timed *timed, int64_t now)
     cl_log_about(CLOUDS_LOG_DEBUG, &facts, "a request was not answered before its deadline");
     core->counters[CL_COUNT_OVERDUE_REQUESTS]++;
     core->overdue[core->overdue_at++ % CL_OVERDUE] = r->id;
+    cl_cancel_request(core, r);
     core->port.forget_request(core->port.self, r->id);
     drop(core, r);
     cl_node_check_drained(node);

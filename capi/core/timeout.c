@@ -52,6 +52,7 @@ static void timed_out(cl_call *call, int64_t now)
         call->node->core->counters[CL_COUNT_TIMEOUTS]++;
         call->maybe = 1;
         penalize(call, now);
+        cl_cancel_attempt(call);
         cl_attempt_leave(call);
         cl_attempt_failed(call, CLOUDS_ETIMEOUT, now);
         return;

@@ -5,10 +5,11 @@
 #include "base/str.h"
 
 enum cl_native {
-    CL_NATIVE_NOT,   /* npm's */
-    CL_NATIVE_OURS,  /* it has a node record */
-    CL_NATIVE_LINKED /* native, and only it can answer what is sent to it, since no other process can write to its link
-                      */
+    CL_NATIVE_NOT,    /* npm's */
+    CL_NATIVE_OURS,   /* it has a node record */
+    CL_NATIVE_LINKED, /* native, and only it can answer what is sent to it, since no other process can write to its
+                       * link */
+    CL_NATIVE_FRAMES  /* its record says that it reads frames over Redis */
 };
 
 /* A server of a method, as a directory knows it. */

@@ -32,6 +32,7 @@ enum cl_envelope_flags {
     /* These are never sent. */
     CL_NO_ARRAY = 0x100,   /* call: `a` was no array (`args` is then empty): answer with an error, do not run */
     CL_TOO_BIG = 0x200,    /* a call or result that exceeds the limits: its payload is left out */
+    CL_FRAMES = 0x800,     /* receiver and sender read frames, whatever carries them */
     CL_UNSUPPORTED = 0x400 /* a call or result that says something which this library does not know */
 };
 

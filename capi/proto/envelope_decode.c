@@ -240,7 +240,7 @@ static void leave_out(cl_envelope *e, unsigned why)
 {
     e->args = e->error = e->result = e->data = e->raw = CL_STR_NONE;
     e->extension = NULL;
-    e->flags = (e->flags & (CL_NATIVE | CL_NOTIFY)) | why;
+    e->flags = (e->flags & (CL_NATIVE | CL_FRAMES | CL_NOTIFY)) | why;
 }
 
 void cl_envelope_mark_too_big(cl_envelope *e, size_t size)

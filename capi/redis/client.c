@@ -24,7 +24,7 @@ static cl_str keep(char **to, const char *text)
 static int is_ambiguous(const char *prefix)
 {
     for (const char *p = strchr(prefix, ':'); p; p = strchr(p + 1, ':'))
-        if (p[1] && strchr("SNMCLD", p[1]) && (p[2] == ':' || !p[2])) return 1;
+        if (p[1] && strchr("SNMCLFD", p[1]) && (p[2] == ':' || !p[2])) return 1;
     return 0;
 }
 

@@ -321,7 +321,7 @@ static void on_frame(mailbox *m, cl_envelope *e)
     }
     const endpoint *to = cl_strmap_get(&m->by_id, e->to);
     if (!to) return; /* it has closed meanwhile; that it is gone reaches the sender */
-    if (e->type == CL_CALL) e->flags |= CL_NATIVE;
+    if (e->type == CL_CALL) e->flags |= CL_NATIVE | CL_FRAMES;
     cl_extension room;
     if (cl_frame_is_extended(e) && cl_frame_extend(e, &room) == CLOUDS_EPROTO) return;
     sink->envelope(sink->receiver, to->node, e);

@@ -40,7 +40,7 @@ local clouds = {}
 ---@field save_servers? fun(method: string, ids: string[]) A list of servers was learned.
 ---@field remove_server? fun(id: string, method: string) A server did not answer in time.
 ---@field clear_servers? fun() The aged lists are due to be forgotten.
----@field cancel_events? boolean Raise CLOUDS_EVENT_CANCELED when the caller of a request has given up. No bus of this version carries it. Default: false.
+---@field cancel_events? boolean Raise CLOUDS_EVENT_CANCELED when the caller of a request has given up, and end the calls that were made on its behalf. Default: false.
 ---@field mode? string Who does the I/O: "inline" (the caller, in poll and wait) or "thread" (a thread of the library). Default: inline.
 ---@field prefix? string Redis, etcd: what the names of keys and channels begin with; overrides the one in the url (clouds).
 ---@field password_file? string Redis, etcd: a file whose first line is the password; overrides the one in the url.

@@ -29,6 +29,12 @@ static void port_arm(void *self, int64_t when)
 static int bus_send(cl_bus *bus, void *node, const cl_envelope *e, uint64_t token)
 {
     fake *f = CL_OWNER(bus, fake, bus);
+    if (e->type == CL_CANCEL) {
+        f->n_canceled++;
+        f->canceled = (fake_sent){.type = e->type, .flags = e->flags, .at = f->now, .token = token, .id_n = e->id.n};
+        KEEP(f->canceled.from, e->from), KEEP(f->canceled.to, e->to), KEEP(f->canceled.id, e->id);
+        return 0;
+    }
     if (f->send_code) return f->send_code;
     if (f->full && cl_str_eq(e->to, cl_str_z(f->full))) return CLOUDS_ELIMIT;
     if (f->n_sent == FAKE_MAX) return 0;
@@ -253,7 +259,10 @@ void fake_servers(fake *f, const char *method, const char *ids)
     size_t n = 0;
     for (const char *p = ids; *p; n++) {
         size_t len = strcspn(p, ",");
-        int native = *p == 'n' ? CL_NATIVE_NOT : *p == 'l' ? CL_NATIVE_LINKED : CL_NATIVE_OURS;
+        int native = *p == 'n'   ? CL_NATIVE_NOT
+                     : *p == 'l' ? CL_NATIVE_LINKED
+                     : *p == 'f' ? CL_NATIVE_FRAMES
+                                 : CL_NATIVE_OURS;
         servers[n] = (cl_server){cl_str_of(p, len), native};
         p += len + (p[len] == ',');
     }
@@ -333,6 +342,12 @@ uint64_t fake_inbound_args(fake *f, cl_node *node, const char *from, const char 
     cl_core_envelope(f->core, node, &e);
     if (f->n_events == before || f->events[f->n_events - 1].e.type != CLOUDS_EVENT_REQUEST) return 0;
     return f->events[f->n_events - 1].e.id;
+}
+
+void fake_cancel(fake *f, cl_node *node, const char *from, const char *id)
+{
+    cl_envelope e = cl_envelope_of(CL_CANCEL, cl_str_z(from), cl_node_id(node), cl_str_z(id));
+    cl_core_envelope(f->core, node, &e);
 }
 
 void fake_advance(fake *f, int64_t ms)

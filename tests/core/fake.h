@@ -47,6 +47,8 @@ typedef struct fake {
     int recalls;      /* what was sent last has not left */
     const char *full; /* the queue to this server is full */
     fake_sent *sent;
+    fake_sent canceled; /* the last cancel that was sent; they are not among the others */
+    int n_canceled;
     fake_event *events;
     fake_look *looks;
     int n_sent, n_events, n_looks, n_forgets, n_registers, n_unregisters, n_drains, n_closes, n_status, n_reserved,
@@ -67,7 +69,8 @@ uint64_t fake_call(fake *f, const char *method);
 uint64_t fake_call_spec(fake *f, cl_call_spec spec); /* id is drawn here; 0: refused */
 int fake_call_code(fake *f, cl_node *node, cl_call_spec spec);
 
-/* A comma-separated list of ids: those starting with n are npm servers, with l linked ones. */
+/* A comma-separated list of ids: those starting with n are npm servers, with l linked ones, with f those that read
+ * frames. */
 void fake_servers(fake *f, const char *method, const char *ids);
 void fake_servers_code(fake *f, const char *method, int code);
 
@@ -84,6 +87,9 @@ uint64_t fake_inbound(fake *f, cl_node *node, const char *from, const char *id, 
 /* The same with arguments. */
 uint64_t fake_inbound_args(fake *f, cl_node *node, const char *from, const char *id, const char *method,
                            const char *args, unsigned flags, int64_t deadline);
+
+/* The caller of such a call gives up. */
+void fake_cancel(fake *f, cl_node *node, const char *from, const char *id);
 
 /* Lets the clock go on, ticking whenever the core wants to. */
 void fake_advance(fake *f, int64_t ms);

@@ -340,8 +340,10 @@ enum clouds_event_type {
     CLOUDS_EVENT_LOG = 19,    /* context option log_level: number (enum clouds_log_level), data (JSON object: "message",
                                  and where they exist "method", "request", "caller", "node"). Lines for which there is
                                  no room are counted, and a line has their number */
-    CLOUDS_EVENT_CANCELED = 20 /* node option cancel_events: the caller of a request has given up: id (of the request),
-                                 which may still be answered, or not. No bus of this version carries it */
+    CLOUDS_EVENT_CANCELED = 20 /* node option cancel_events: the caller of a request has given up, or its deadline has
+                                 passed: id (of the request), peer (the caller). Once for each; it may be answered or
+                                 not, nobody waits for it. The calls made on its behalf (`parent`) end, and new ones end
+                                 at once, with CLOUDS_ECANCELED */
 };
 
 /* The name of an event's `type`, without CLOUDS_EVENT_ ("RESULT"); "" for a number that is none. Never NULL, static.
@@ -581,9 +583,9 @@ typedef struct clouds_call_options {
 CLOUDS_API int clouds_node_call(clouds_node *node, const char *method, size_t method_len, const char *args,
                                 size_t args_len, const clouds_call_options *options, uint64_t *call);
 
-/* Gives `call` up: it completes with CLOUDS_ECANCELED. What is kept for clouds_wait stays until a wait takes it, also a
- * completion that came before the cancel; a second clouds_cancel drops it, where no wait will follow. It may be an
- * operation too, but for a close; what was sent to others stays sent, and a method stays offered.
+/* Gives `call` up: it completes with CLOUDS_ECANCELED, and its server hears of it if it is native. What is kept for
+ * clouds_wait stays until a wait takes it, also a completion that came before the cancel; a second clouds_cancel drops
+ * it, where no wait will follow. It may be an operation too, but for a close; what was sent to others stays sent, and a method stays offered.
  * Errors: CLOUDS_ESTALE (no such call, or it has completed), CLOUDS_EHANDLE, CLOUDS_ELIMIT, CLOUDS_ENOMEM.
  * Thread: by mode. Since 0.1. */
 CLOUDS_API int clouds_cancel(clouds_context *context, uint64_t call);

@@ -51,7 +51,7 @@ cl_str cl_redis_record(redis_directory *d, const redis_node *node)
     cl_buf_clear(&d->text);
     int code = cl_buf_printf(&d->text,
                              "{\"v\":1,\"host\":\"%.*s\",\"pid\":%ld,\"started\":%lld,\"abilities\":[\"deadline\","
-                             "\"refuse\",\"batch\"],\"token\":\"%s\",\"at\":\"%s\"}",
+                             "\"refuse\",\"batch\",\"frames\",\"cancel\"],\"token\":\"%s\",\"at\":\"%s\"}",
                              (int)host.n, host.p, (long)getpid(), (long long)node->started, d->token, d->place);
     return code ? CL_STR_NONE : cl_buf_str(&d->text);
 }

@@ -15,7 +15,7 @@
 
 enum { MOST_IDS = 20000, REFRESH_AGE_MS = 1000 };
 
-enum sign { SIGN_KEY = 1, SIGN_RECORD = 2, SIGN_LISTENS = 4, SIGN_UNHEARD = 8 };
+enum sign { SIGN_KEY = 1, SIGN_RECORD = 2, SIGN_LISTENS = 4, SIGN_UNHEARD = 8, SIGN_FRAMES = 16 };
 enum lookup_step { LOOKUP_SUBSCRIBING, LOOKUP_MEMBERS, LOOKUP_LIVING, LOOKUP_SCANNING, LOOKUP_FAILED };
 
 struct redis_lookup {
@@ -189,7 +189,9 @@ static void sift(redis_directory *d, redis_lookup *lookup)
         cl_server server = lookup->ids[i];
         unsigned sign = lookup->signs[i];
         int is_busy = i < lookup->indexed && (sign & SIGN_LISTENS);
-        server.native = (sign & SIGN_RECORD) || (is_busy && !(sign & SIGN_KEY)) ? CL_NATIVE_OURS : CL_NATIVE_NOT;
+        server.native = sign & SIGN_FRAMES                                        ? CL_NATIVE_FRAMES
+                        : (sign & SIGN_RECORD) || (is_busy && !(sign & SIGN_KEY)) ? CL_NATIVE_OURS
+                                                                                  : CL_NATIVE_NOT;
         if (is_alive(sign) || (!any && is_busy)) lookup->ids[kept++] = server;
         else if (i < lookup->indexed && !(sign & (SIGN_KEY | SIGN_LISTENS))) drop_dead(d, lookup, server.id);
     }
@@ -308,6 +310,14 @@ static void conclude(redis_directory *d, redis_lookup *lookup)
     decide(d, lookup);
 }
 
+/* The words in it are ours alone, so it need not be read as JSON for one of them. */
+static unsigned signs_of_record(const cl_reply *reply, size_t at)
+{
+    if (reply->items[at].type != CL_REPLY_STRING) return 0;
+    cl_str record = cl_reply_text(reply, at), frames = CL_STR("\"frames\"");
+    return SIGN_RECORD | (memmem(record.p, record.n, frames.p, frames.n) ? SIGN_FRAMES : 0);
+}
+
 static void on_living(void *self, const cl_pending *pending, const cl_reply *reply)
 {
     redis_directory *d = redis_directory_of(self);
@@ -320,8 +330,8 @@ static void on_living(void *self, const cl_pending *pending, const cl_reply *rep
     }
     for (size_t i = 0; i < n && !lookup->code; i++) {
         int has_key = reply->items[1 + i].type == CL_REPLY_STRING;
-        int has_record = reply->items[1 + n + i].type == CL_REPLY_STRING;
-        lookup->signs[i] = (unsigned char)((has_key ? SIGN_KEY : 0) | (has_record ? SIGN_RECORD : 0));
+        unsigned record = signs_of_record(reply, 1 + n + i);
+        lookup->signs[i] = (unsigned char)((has_key ? SIGN_KEY : 0) | record);
     }
     if (!lookup->counting) conclude(d, lookup);
 }

@@ -57,6 +57,13 @@ static int find(cl_link_transport *t, const cl_envelope *e, cl_peer_link **out)
     return code;
 }
 
+/* What is only worth saying where the way is there. */
+CL_RARE static int is_open(const cl_link_transport *t, cl_str to)
+{
+    const cl_peer_link *link = cl_strmap_get(&t->link_by_peer, to);
+    return link && link->state == CL_LINK_OPEN;
+}
+
 CL_RARE static int full(const cl_envelope *e, size_t unwritten, const char *name, size_t limit)
 {
     return cl_error_limit(CLOUDS_ELIMIT, unwritten, limit, "%zu bytes wait for %.*s already (%s, %zu)", unwritten,
@@ -238,6 +245,7 @@ static int write_to(cl_peer_link *link, const void *node, const cl_envelope *e, 
         remember_unsent(link, token, before);
         count_call(link);
     }
+    if (e->type == CL_CANCEL && link->calls > 0) link->calls--; /* it has no answer */
     if (report) cl_deferred_put(&link->t->deferred, report);
     cl_conn_commit(link->conn);
     return 0;
@@ -250,6 +258,7 @@ int cl_link_send(cl_transport *base, void *node, const cl_envelope *e, uint64_t 
     size_t size = cl_envelope_size(e);
     if (size > t->limits.message) return cl_error_too_big("the message", size, t->limits.message);
     if (t->closing) return cl_error(CLOUDS_ECLOSED, NULL);
+    if (e->type == CL_CANCEL && !is_open(t, e->to)) return cl_error(CLOUDS_EUNREACHABLE, NULL);
     int code = find(t, e, &link);
     if (code == 0 && link->half_closed && e->type == CL_CALL)
         return cl_defer(&t->deferred, delivered, NULL, token, CL_DELIVERY_NOBODY, CL_STR_NONE);

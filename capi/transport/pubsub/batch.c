@@ -1,16 +1,18 @@
-/* Design note. Redis is single-threaded and its cost is per PUBLISH, hardly per byte. So the calls and results
- * that go to one native node within one turn travel as one message, {"t":"b","d":[envelope,...]}, which a node of
- * npm clouds would merely not know. What is alone in its turn travels as it always did. A batch is sent at the end of
- * the turn (flush), at 16 kB or at 256 envelopes; so nothing waits longer than the bytes of the connection do. */
+/* Design note. Redis is single-threaded and its cost is per PUBLISH, hardly per byte. So what goes to one node that
+ * reads frames within one turn travels as one message: a byte 1, the length of the home, the home, and the frames one
+ * behind the other. It goes to a channel of its own, on which no node of npm clouds listens, whatever its id. A batch
+ * is sent at the end of the turn (flush), at 16 kB or at 256 envelopes; so nothing waits longer than the bytes of the
+ * connection do. */
 #include "base/error.h"
 #include "base/mem.h"
-#include "transport/pubsub/internal.h"
 #include "clouds.h"
 #include "proto/envelope_fast.h"
+#include "proto/frame.h"
+#include "transport/pubsub/internal.h"
 
-enum { BATCH_BYTES = 16 * 1024, BATCH_ENVELOPES = 256, IDLE_BATCHES = 64 };
+enum { BATCH_BYTES = 16 * 1024, BATCH_ENVELOPES = 256, IDLE_BATCHES = 64, FRAMES_MARK = 1 };
 
-static const cl_str head = {"{\"t\":\"b\",\"d\":[", 14}, tail = {"]}", 2};
+static const cl_str head = {"{\"t\":\"b\",\"d\":[", 14};
 
 struct redis_batch {
     cl_list_node link; /* in open_batches, or in idle_batches */
@@ -80,11 +82,7 @@ static int keep_token(redis_batch *batch, uint64_t token)
 static int append(cl_pubsub *p, redis_batch *batch, const cl_envelope *e, uint64_t token)
 {
     size_t before = batch->body.len;
-    int code = batch->count ? cl_buf_put_char(&batch->body, ',') : 0;
-    size_t start = batch->body.len;
-    if (!code) code = cl_envelope_encode(e, &batch->body);
-    if (!code && batch->body.len - start > p->client->limits.message)
-        code = cl_error_too_big("the message", batch->body.len - start, p->client->limits.message);
+    int code = cl_frame_encode_between(e, CL_STR_NONE, e->to, &batch->body);
     if (!code) code = keep_token(batch, token);
     if (code) {
         batch->body.len = before;
@@ -95,17 +93,26 @@ static int append(cl_pubsub *p, redis_batch *batch, const cl_envelope *e, uint64
     return 0;
 }
 
+void cl_redis_put_frames_head(const cl_pubsub *p, cl_buf *out)
+{
+    cl_str home = cl_redis_home(p);
+    cl_buf_add_char(out, FRAMES_MARK);
+    cl_buf_add_char(out, (char)home.n);
+    cl_buf_add_str(out, home);
+}
+
+size_t cl_redis_frames_head(const cl_pubsub *p)
+{
+    return 2 + cl_redis_home(p).n;
+}
+
 static int put_command(cl_pubsub *p, const redis_batch *batch, cl_buf *out)
 {
-    int alone = batch->count == 1;
-    size_t body = batch->body.len + (alone ? 0 : head.n + tail.n);
-    if (cl_buf_reserve(out, body + 32)) return CLOUDS_ENOMEM;
-    int code = cl_redis_publish_head(p, cl_buf_str(&batch->to), out);
-    if (code || cl_buf_reserve(out, body + 32)) return CLOUDS_ENOMEM;
-    cl_resp_add_head(out, '$', body);
-    if (!alone) cl_buf_add_str(out, head);
+    int code = cl_redis_publish_head(p, 1, cl_buf_str(&batch->to), out);
+    if (code || cl_buf_reserve(out, FRAMES_HEAD + batch->body.len + 32)) return CLOUDS_ENOMEM;
+    cl_resp_add_head(out, '$', cl_redis_frames_head(p) + batch->body.len);
+    cl_redis_put_frames_head(p, out);
     cl_buf_add_str(out, cl_buf_str(&batch->body));
-    if (!alone) cl_buf_add_str(out, tail);
     cl_buf_add(out, "\r\n", 2);
     return 0;
 }
@@ -222,6 +229,16 @@ void cl_redis_batch_free(cl_pubsub *p)
 }
 
 /* ---- reading */
+
+int cl_redis_is_frames(cl_str payload, cl_str *home, cl_str *frames)
+{
+    if (payload.n < 2 || payload.p[0] != FRAMES_MARK) return 0;
+    size_t n = (unsigned char)payload.p[1];
+    if (n > payload.n - 2) return 0;
+    *home = cl_str_of(payload.p + 2, n);
+    *frames = cl_str_of(payload.p + 2 + n, payload.n - 2 - n);
+    return 1;
+}
 
 int cl_redis_is_batch(cl_str payload)
 {

@@ -18,8 +18,10 @@ typedef struct pubsub_node {
     cl_list_node link;
     struct cl_pubsub *p;
     void *node;
-    char *memory; /* channel */
+    char *memory; /* of the channels */
     cl_str channel, id;
+    cl_str frames;        /* the channel that only nodes which read frames listen on */
+    int frames_code;      /* why it is not subscribed to that; 0: it is, or will be */
     cl_loop_timer *timer; /* linger, then the wait for Redis */
     unsigned refs;        /* pending commands that point here */
     int subscribed;       /* its SUBSCRIBE is confirmed */
@@ -98,14 +100,25 @@ int cl_redis_send(cl_transport *base, void *node, const cl_envelope *e, uint64_t
 /* Appends the command that publishes an envelope. 0, CLOUDS_ETOOBIG or CLOUDS_ENOMEM with the buffer unchanged. */
 int cl_redis_publish_format(const cl_pubsub *p, const cl_envelope *e, cl_buf *out);
 
-/* Appends a PUBLISH to this node up to its payload. 0 or CLOUDS_ENOMEM. */
-int cl_redis_publish_head(const cl_pubsub *p, cl_str to, cl_buf *out);
+/* What names the Redis that commands go to; empty where nothing is to be compared. */
+cl_str cl_redis_home(const cl_pubsub *p);
+
+/* Appends a PUBLISH to this node, of frames or of text, up to its payload. 0 or CLOUDS_ENOMEM. */
+int cl_redis_publish_head(const cl_pubsub *p, int frames, cl_str to, cl_buf *out);
 
 /* ---- batch.c */
-/* Takes an envelope for a native node into this turn's message for it. 0, or an error with nothing kept. */
+/* Takes an envelope for a node that reads frames into this turn's message for it. 0, or an error with nothing kept. */
 int cl_redis_batch_add(cl_pubsub *p, const cl_envelope *e, uint64_t token);
 void cl_redis_batch_flush(cl_pubsub *p);
 void cl_redis_batch_free(cl_pubsub *p);
+/* What frames begin with; room for FRAMES_HEAD bytes must be there. Which Redis they are published at stands once
+ * before all of them. */
+enum { FRAMES_HEAD = 2 + REDIS_HOME };
+size_t cl_redis_frames_head(const cl_pubsub *p); /* its length */
+void cl_redis_put_frames_head(const cl_pubsub *p, cl_buf *out);
+/* Is a payload frames? Then *home is where it was published, and *frames all that follows. */
+int cl_redis_is_frames(cl_str payload, cl_str *home, cl_str *frames);
+/* Batches as native nodes of version 0.2 publish them. */
 int cl_redis_is_batch(cl_str payload);
 /* `limits` are those of the whole, `of_each` those of an envelope. `read` is what it says if that is clear already, or
  * NULL: then it must be decoded. */

@@ -1,7 +1,9 @@
 /* The hot path: an envelope becomes a PUBLISH, formatted straight into the output of the connection. */
 #include "base/error.h"
-#include "transport/pubsub/internal.h"
+#include "base/rare.h"
 #include "clouds.h"
+#include "proto/frame.h"
+#include "transport/pubsub/internal.h"
 
 static int is_kind(cl_str json, char open, char close)
 {
@@ -17,11 +19,14 @@ static int is_sound(const cl_envelope *e)
     case CL_RESULT:
         return (e->result.n == 0 || is_kind(e->result, '[', ']')) &&
                (e->error.n == 0 || is_kind(e->error, '{', '}') || cl_str_eq(e->error, CL_STR("null")));
-    case CL_MESSAGE:
-        return 1;
     default:
-        return 0;
+        return 1;
     }
+}
+
+static int is_text(const cl_envelope *e)
+{
+    return e->type == CL_CALL || e->type == CL_RESULT || e->type == CL_MESSAGE;
 }
 
 enum { PROMOTION_MS = 15000 };
@@ -35,13 +40,13 @@ static size_t estimate(const cl_envelope *e)
     return e->args.n + e->error.n + e->result.n + e->data.n + e->method.n + e->id.n + e->from.n + e->home.n + 44;
 }
 
-int cl_redis_publish_head(const cl_pubsub *p, cl_str to, cl_buf *out)
+int cl_redis_publish_head(const cl_pubsub *p, int frames, cl_str to, cl_buf *out)
 {
     if (cl_buf_reserve(out, 80 + p->client->prefix.n + to.n)) return CLOUDS_ENOMEM;
     cl_buf_add(out, "*3\r\n$7\r\nPUBLISH\r\n", 17);
     cl_resp_add_head(out, '$', p->client->prefix.n + 3 + to.n);
     cl_buf_add_str(out, p->client->prefix);
-    cl_buf_add(out, ":L:", 3);
+    cl_buf_add(out, frames ? ":F:" : ":L:", 3);
     cl_buf_add_str(out, to);
     cl_buf_add(out, "\r\n", 2);
     return 0;
@@ -76,19 +81,49 @@ static int too_big(const cl_pubsub *p, const cl_envelope *e)
     return cl_error_too_big("the message", estimate(e), p->client->limits.message);
 }
 
+static int put_frame(const cl_pubsub *p, const cl_envelope *e, cl_buf *out)
+{
+    cl_buf frame = {0};
+    int code = cl_frame_encode_between(e, CL_STR_NONE, e->to, &frame);
+    if (code == 0) code = cl_redis_publish_head(p, 1, e->to, out);
+    if (code == 0) code = cl_buf_reserve(out, 24 + FRAMES_HEAD + frame.len + 2);
+    if (code == 0) {
+        cl_resp_add_head(out, '$', cl_redis_frames_head(p) + frame.len);
+        cl_redis_put_frames_head(p, out);
+        cl_buf_add_str(out, cl_buf_str(&frame));
+        cl_buf_add(out, "\r\n", 2);
+    }
+    cl_buf_free(&frame);
+    return code;
+}
+
+/* Text has no place for more. */
+CL_RARE static int no_text(const cl_envelope *e)
+{
+    return cl_error(CLOUDS_ENOTSUP,
+                    "%.*s is a node of npm clouds 0.1, or of an older version, and takes no more than JSON",
+                    e->to.n < 150 ? (int)e->to.n : 150, e->to.p);
+}
+
 int cl_redis_publish_format(const cl_pubsub *p, const cl_envelope *e, cl_buf *out)
 {
     size_t before = out->len;
-    int code = estimate(e) > p->client->limits.message + SLACK ? too_big(p, e) : cl_redis_publish_head(p, e->to, out);
+    if (e->flags & CL_FRAMES) {
+        int failed = put_frame(p, e, out);
+        if (failed) out->len = before;
+        return failed;
+    }
+    int code =
+        estimate(e) > p->client->limits.message + SLACK ? too_big(p, e) : cl_redis_publish_head(p, 0, e->to, out);
     if (!code) code = put_body(e, p->client->limits.message, out);
     if (code) out->len = before;
     return code;
 }
 
-/* Larger ones gain nothing. Messages go alone: their receiver may be anybody. */
+/* Larger ones gain nothing. */
 static int may_batch(const cl_envelope *e, size_t size)
 {
-    return (e->flags & CL_NATIVE) && e->type != CL_MESSAGE && size <= 4096;
+    return (e->flags & CL_FRAMES) && size <= 4096;
 }
 
 /* One envelope may be larger than write_soft; what counts there is what waits already. The answer to work that is done
@@ -113,7 +148,10 @@ static int no_room(const cl_pubsub *p, const cl_envelope *e, size_t size)
 static int publish(cl_pubsub *p, const cl_envelope *e, uint64_t token)
 {
     cl_buf *out;
-    size_t size = estimate(e);
+    int frames = (e->flags & CL_FRAMES) != 0;
+    size_t size = frames ? cl_envelope_size(e) : estimate(e);
+    if (frames && size > p->client->limits.message)
+        return cl_error_too_big("the message", size, p->client->limits.message);
     if (size > p->client->limits.message + SLACK) return too_big(p, e);
     if (!has_room(p, e, size)) return no_room(p, e, size);
     if (may_batch(e, size)) return cl_redis_batch_add(p, e, token);
@@ -129,7 +167,7 @@ static int publish(cl_pubsub *p, const cl_envelope *e, uint64_t token)
 
 /* A replica hands on what its primary publishes, and is not counted. Its subscribers are no such receivers: they
  * compare this with where they are. In a cluster every subscriber counts, wherever it is. */
-static cl_str home_of(const cl_pubsub *p)
+cl_str cl_redis_home(const cl_pubsub *p)
 {
     if (cl_session_is_cluster(p->client->commands)) return CL_STR_NONE;
     const char *run_id = cl_session_role(p->client->commands)->run_id;
@@ -141,8 +179,12 @@ static void to_redis_time(const cl_pubsub *p, cl_envelope *e)
 {
     int64_t offset;
     int known = e->deadline && cl_session_clock(p->client->commands, &offset);
-    if (!known || __builtin_add_overflow(e->deadline, offset, &e->deadline) || e->deadline < 0)
-        e->flags &= ~(unsigned)CL_NATIVE;
+    if (known && !__builtin_add_overflow(e->deadline, offset, &e->deadline) && e->deadline >= 0) {
+        e->flags |= CL_REDIS_CLOCK;
+        return;
+    }
+    if (!(e->flags & CL_FRAMES)) e->flags &= ~(unsigned)CL_NATIVE;
+    e->deadline = 0;
 }
 
 int cl_redis_send(cl_transport *base, void *handle, const cl_envelope *e, uint64_t token)
@@ -153,12 +195,14 @@ int cl_redis_send(cl_transport *base, void *handle, const cl_envelope *e, uint64
     if (p->closing || (e->type == CL_CALL && !(p->base.up && is_here))) return cl_error(CLOUDS_EUNREACHABLE, NULL);
     pubsub_node *node = e->type == CL_CALL ? cl_pubsub_node_of(p, handle) : NULL;
     if (node && !node->listening) return cl_error(CLOUDS_EUNREACHABLE, NULL); /* the answer could not be heard */
+    if (!(e->flags & CL_FRAMES) && (e->extension || !is_text(e))) return no_text(e);
     if (!is_sound(e)) return cl_error(CLOUDS_EJSON, "the envelope would break its receiver");
+    if (e->type == CL_CANCEL && !is_here) return 0; /* it is too late then */
     cl_envelope timed;
     if (e->type == CL_CALL && (e->flags & CL_NATIVE)) {
         timed = *e;
         to_redis_time(p, &timed);
-        timed.home = home_of(p);
+        timed.home = cl_redis_home(p);
         e = &timed;
     }
     return is_here ? publish(p, e, token) : cl_redis_backlog_add(p, e, token);

@@ -1,12 +1,16 @@
-/* The connection that listens: one SUBSCRIBE for each node, so that each has an answer of its own. The directory has
- * one for announcements where something looks for servers: who only serves is not woken by who comes and goes. */
+/* The connection that listens: a SUBSCRIBE for each channel of a node, so that each has an answer of its own; the one
+ * for frames comes first, so that the node listens on both when the other is answered. The directory has one for
+ * announcements where something looks for servers: who only serves is not woken by who comes and goes. */
+#include <stdio.h>
+
 #include "base/log.h"
-#include "transport/pubsub/internal.h"
 #include "clouds.h"
+#include "proto/frame.h"
+#include "transport/pubsub/internal.h"
 
 enum { FARTHEST_MS = 7 * 24 * 3600 * 1000 };
 
-static const cl_redis_handler subscribe_handler, unsubscribe_handler;
+static const cl_redis_handler subscribe_handler, frames_handler, unsubscribe_handler;
 
 static void send_one(cl_pubsub *p, const cl_redis_handler *handler, pubsub_node *node, cl_str verb, cl_str channel)
 {
@@ -22,13 +26,16 @@ static void send_one(cl_pubsub *p, const cl_redis_handler *handler, pubsub_node 
 
 void cl_pubsub_subscribe(cl_pubsub *p, pubsub_node *node)
 {
-    if (cl_session_is_ready(p->client->subscriber))
-        send_one(p, &subscribe_handler, node, CL_STR("SUBSCRIBE"), node->channel);
+    if (!cl_session_is_ready(p->client->subscriber)) return;
+    node->frames_code = 0;
+    send_one(p, &frames_handler, node, CL_STR("SUBSCRIBE"), node->frames);
+    send_one(p, &subscribe_handler, node, CL_STR("SUBSCRIBE"), node->channel);
 }
 
 void cl_pubsub_unsubscribe(cl_pubsub *p, pubsub_node *node)
 {
     if (!cl_session_is_ready(p->client->subscriber)) return;
+    send_one(p, &unsubscribe_handler, node, CL_STR("UNSUBSCRIBE"), node->frames);
     send_one(p, &unsubscribe_handler, node, CL_STR("UNSUBSCRIBE"), node->channel);
 }
 
@@ -55,6 +62,20 @@ static void on_ready(void *self)
     cl_pubsub_check_up(p);
 }
 
+static void on_frames_subscribed(void *self, const cl_pending *pending, const cl_reply *reply)
+{
+    cl_pubsub *p = cl_pubsub_by(self);
+    pubsub_node *node = cl_redis_from_ref(pending);
+    int code;
+    cl_redis_error_text words = {""};
+    int confirmed = cl_redis_client_is_confirmed(p->client, reply, "subscribe", &code, &words);
+    if (confirmed >= 0) {
+        p->unconfirmed--;
+        node->frames_code = code;
+    }
+    cl_pubsub_node_unref(p, node);
+}
+
 static void on_subscribed(void *self, const cl_pending *pending, const cl_reply *reply)
 {
     cl_pubsub *p = cl_pubsub_by(self);
@@ -64,6 +85,12 @@ static void on_subscribed(void *self, const cl_pending *pending, const cl_reply 
     int confirmed = cl_redis_client_is_confirmed(p->client, reply, "subscribe", &code, &words);
     if (confirmed >= 0) {
         p->unconfirmed--;
+        if (confirmed && node->frames_code) {
+            confirmed = 0;
+            code = node->frames_code;
+            snprintf(words.text, sizeof words.text, "Redis refuses the channel %.*s",
+                     node->frames.n < 150 ? (int)node->frames.n : 150, node->frames.p);
+        }
         node->subscribed = confirmed;
         node->refused = !confirmed;
         if (!node->leaving) p->sink.opened(p->sink.self, node->node, code, code ? words.text : "");
@@ -87,6 +114,7 @@ static void on_lost(void *self, const cl_pending *pending, int sent)
 }
 
 static const cl_redis_handler subscribe_handler = {"SUBSCRIBE", on_subscribed, on_lost, 0};
+static const cl_redis_handler frames_handler = {"SUBSCRIBE", on_frames_subscribed, on_lost, 0};
 static const cl_redis_handler unsubscribe_handler = {"UNSUBSCRIBE", on_unsubscribed, on_lost, 0};
 
 static void on_down(void *self, int was_ready, int code, const char *words)
@@ -113,7 +141,7 @@ static void on_channel(void *self, cl_str channel)
 {
     cl_pubsub *p = cl_pubsub_by(self);
     p->current_is_announcement = 0;
-    if (p->current && cl_str_eq(p->current->channel, channel)) return;
+    if (p->current && (cl_str_eq(p->current->frames, channel) || cl_str_eq(p->current->channel, channel))) return;
     p->current = cl_strmap_get(&p->by_channel, channel);
     if (!p->current) p->current_is_announcement = cl_str_eq(channel, p->client->announce_channel);
 }
@@ -171,10 +199,8 @@ static void on_envelope(void *self, cl_str payload, cl_envelope *read)
 static void hold(cl_pubsub *p, pubsub_node *node, cl_str payload)
 {
     uint32_t n = (uint32_t)payload.n;
-    int code = payload.n > p->client->limits.message ? CLOUDS_ETOOBIG
-               : node->held.len + sizeof n + payload.n > p->client->limits.write_hard
-                   ? CLOUDS_ELIMIT
-                   : cl_buf_reserve(&node->held, sizeof n + n);
+    int is_full = node->held.len + sizeof n + payload.n > p->client->limits.write_hard;
+    int code = is_full ? CLOUDS_ELIMIT : cl_buf_reserve(&node->held, sizeof n + n);
     if (code) {
         p->sink.dropped(p->sink.receiver, code);
         return;
@@ -210,10 +236,64 @@ static void on_batch(cl_pubsub *p, cl_str payload)
     if (code) p->sink.dropped(p->sink.receiver, code);
 }
 
+/* Other types belong to links, or to later versions. */
+static int is_for_a_node(int type)
+{
+    return type == CL_CALL || type == CL_RESULT || type == CL_MESSAGE || type == CL_CANCEL || type == CL_PUBLISH ||
+           type == CL_PART || type == CL_CREDIT || type == CL_STATE;
+}
+
+/* 0: it can be handed on; else it is dropped and counted. */
+static int check_frame(cl_pubsub *p, cl_envelope *e, cl_extension *room)
+{
+    int code = cl_frame_is_extended(e) ? cl_frame_extend(e, room) : 0;
+    if (code == CLOUDS_ENOTSUP) return 0;
+    if (code == 0) code = cl_frame_check(e, p->client->limits.json);
+    if (code == 0) return 0;
+    p->sink.dropped(p->sink.receiver, code);
+    if (code != CLOUDS_ETOOBIG || (e->type != CL_CALL && e->type != CL_RESULT)) return code;
+    cl_envelope_mark_too_big(e, e->raw.n);
+    return 0;
+}
+
+static void on_frame(cl_pubsub *p, cl_envelope *e, cl_str home)
+{
+    cl_extension room;
+    pubsub_node *node = p->current;
+    if (!node || node->leaving || !is_for_a_node(e->type)) return;
+    if (!(e->flags & CL_TOO_BIG) && check_frame(p, e, &room) != 0) return;
+    if (e->from.n == 0) return;
+    e->home = home;
+    e->flags = (e->flags & ~(unsigned)CL_REDIS_CLOCK) | CL_FRAMES;
+    hand_on(p, node, e);
+}
+
+/* What is broken takes what is behind it along. */
+static void on_frames(cl_pubsub *p, cl_str home, cl_str frames)
+{
+    size_t most = p->client->limits.message + CL_FRAME_HEAD;
+    while (frames.n) {
+        cl_envelope e;
+        int64_t took = cl_frame_decode(frames, most, &e);
+        if (took == CLOUDS_ETOOBIG) {
+            took = cl_frame_decode_too_big(frames, &e);
+            p->sink.dropped(p->sink.receiver, CLOUDS_ETOOBIG);
+        }
+        if (took <= 0 || (uint64_t)took > frames.n) {
+            p->sink.dropped(p->sink.receiver, CLOUDS_EPROTO);
+            return;
+        }
+        on_frame(p, &e, home);
+        frames = (cl_str){frames.p + took, frames.n - (size_t)took};
+    }
+}
+
 static void deliver(cl_pubsub *p, cl_str payload)
 {
+    cl_str home, frames;
     p->read_at = cl_loop_now();
-    if (cl_redis_is_batch(payload)) on_batch(p, payload);
+    if (cl_redis_is_frames(payload, &home, &frames)) on_frames(p, home, frames);
+    else if (cl_redis_is_batch(payload)) on_batch(p, payload);
     else on_envelope(p, payload, NULL);
 }
 

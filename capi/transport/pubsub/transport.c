@@ -63,16 +63,22 @@ static void commands_down(void *self)
 
 /* ---- opening */
 
+static cl_str name_channel(char *room, cl_str prefix, const char *kind, cl_str id)
+{
+    memcpy(room, prefix.p, prefix.n);
+    memcpy(room + prefix.n, kind, 3);
+    memcpy(room + prefix.n + 3, id.p, id.n);
+    return cl_str_of(room, prefix.n + 3 + id.n);
+}
+
 static int name_node(cl_pubsub *p, pubsub_node *node, cl_str id)
 {
     cl_str prefix = p->client->prefix;
     size_t n = prefix.n + 3 + id.n;
-    node->memory = cl_malloc(n);
+    node->memory = cl_malloc(2 * n);
     if (!node->memory) return CLOUDS_ENOMEM;
-    memcpy(node->memory, prefix.p, prefix.n);
-    memcpy(node->memory + prefix.n, ":L:", 3);
-    memcpy(node->memory + prefix.n + 3, id.p, id.n);
-    node->channel = cl_str_of(node->memory, n);
+    node->channel = name_channel(node->memory, prefix, ":L:", id);
+    node->frames = name_channel(node->memory + n, prefix, ":F:", id);
     node->id = cl_str_of(node->memory + prefix.n + 3, id.n);
     return 0;
 }
@@ -85,6 +91,7 @@ static int list_node(cl_pubsub *p, pubsub_node *node)
                         node->id.n < 150 ? (int)node->id.n : 150, node->id.p);
     int code = cl_idmap_put(&p->by_node, cl_redis_ref(node->node), node);
     if (!code) code = cl_strmap_put(&p->by_channel, node->channel, node);
+    if (!code) code = cl_strmap_put(&p->by_channel, node->frames, node);
     if (code) return cl_error(code, NULL);
     if (p->current == old) p->current = NULL;
     return 0;
@@ -96,6 +103,7 @@ static void node_free(cl_pubsub *p, pubsub_node *node)
     p->leaves_due -= (size_t)node->is_leave_due;
     if (cl_pubsub_node_of(p, node->node) == node) cl_idmap_take(&p->by_node, cl_redis_ref(node->node));
     if (cl_strmap_get(&p->by_channel, node->channel) == node) cl_strmap_take(&p->by_channel, node->channel);
+    if (cl_strmap_get(&p->by_channel, node->frames) == node) cl_strmap_take(&p->by_channel, node->frames);
     cl_list_remove(&node->link);
     cl_buf_free(&node->held);
     cl_loop_timer_destroy(node->timer);
