@@ -19,7 +19,7 @@ typedef struct decoder {
     int depth;
 } decoder;
 
-enum { ON_STACK = 32 };
+enum { ON_STACK = 32, ROOM = 8 /* values that there is room for on the stack, always */ };
 
 static bool decode(decoder *d);
 
@@ -31,10 +31,9 @@ static bool fail(decoder *d, const char *what)
 
 static int peek(decoder *d)
 {
-    while (d->p < d->end) {
-        char c = *d->p;
-        if (c != ' ' && c != '\n' && c != '\t' && c != '\r') return (unsigned char)c;
-        d->p++;
+    for (; d->p < d->end; d->p++) {
+        unsigned char c = (unsigned char)*d->p;
+        if (c > ' ' || (c != ' ' && c != '\n' && c != '\t' && c != '\r')) return c;
     }
     return -1;
 }
@@ -285,7 +284,10 @@ bool lc_decode_value(lua_State *L, lc_codec *codec, const char *text, size_t len
 
 static bool decode_top(decoder *d, int *count)
 {
-    if (peek(d) == 'n') {
+    int c = peek(d);
+    if (c >= '0' && c <= '9') {
+        if (!decode_number(d)) return false;
+    } else if (c == 'n') {
         if (!decode_word(d, "null", 4)) return false;
         lua_pop(d->L, 1);
         lua_pushnil(d->L);
@@ -293,17 +295,16 @@ static bool decode_top(decoder *d, int *count)
         return false;
     }
     ++*count;
-    if (*count % 16 != 0) return true;
+    if (*count % ROOM != 0) return true;
     if (*count > LC_JSON_MAX_VALUES) return fail(d, "more than 7000 values in a list");
-    return lua_checkstack(d->L, 32) || fail(d, "not enough memory");
+    return lua_checkstack(d->L, 2 * ROOM) || fail(d, "not enough memory");
 }
 
 int lc_decode_values(lua_State *L, lc_codec *codec, const char *text, size_t len)
 {
     decoder d = start(L, codec, text, len);
     int top = lua_gettop(L), count = 0, more = 1;
-    bool ok = lua_checkstack(L, 32) || fail(&d, "not enough memory");
-    if (ok && peek(&d) != '[') ok = expected(&d, "'['");
+    bool ok = peek(&d) == '[' || expected(&d, "'['");
     d.p += ok;
     d.depth = 1;
     if (ok && peek(&d) == ']') {

@@ -32,6 +32,10 @@ static size_t write_integer(uint64_t n, char *out)
 {
     char digits[24];
     char *p = digits + sizeof digits;
+    if (n < 10) {
+        *out = (char)('0' + n);
+        return 1;
+    }
     do {
         *--p = (char)('0' + n % 10);
         n /= 10;
@@ -198,6 +202,7 @@ static size_t write_decimal(const decimal *n, char *out)
 size_t lc_number_write(double d, char *out)
 {
     size_t sign = 0;
+    if (d >= 0 && d < INT32_MAX && (int32_t)d == d) return write_integer((uint32_t)(int32_t)d, out); /* most are so */
     if (isnan(d) || isinf(d)) {
         memcpy(out, "null", 4);
         return 4;
@@ -277,8 +282,26 @@ static bool read_slow(const char *p, size_t len, double *out)
     return true;
 }
 
+/* A whole number of few digits and nothing else; NULL: the long way has to look at it. */
+static const char *read_small(const char *p, const char *end, double *out)
+{
+    enum { MOST = 9 };
+    uint32_t n = 0;
+    const char *start = p;
+    while (is_digit(p, end)) {
+        if (p - start == MOST) return NULL;
+        n = n * 10 + (uint32_t)(*p++ - '0');
+    }
+    if (p == start || (*start == '0' && p - start > 1)) return NULL;
+    if (p < end && (*p == '.' || *p == 'e' || *p == 'E')) return NULL;
+    *out = (int32_t)n;
+    return p;
+}
+
 const char *lc_number_read(const char *p, const char *end, double *out)
 {
+    const char *small = read_small(p, end, out);
+    if (small) return small;
     scan s = {0};
     bool negative = p < end && *p == '-';
     const char *start = p + negative, *behind = scan_number(start, end, &s);
