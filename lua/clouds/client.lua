@@ -45,28 +45,40 @@ local function retries_of(retry)
   return retry > 0 and retry or -1
 end
 
--- How many arguments a list has that is a short one of the usual kind: its keys come as 1, 2, 3, and behind them
--- perhaps the right n. -1: the core looks at it more closely, where a step from key to key costs four times as much. No
--- loop, which would keep LuaJIT from compiling what calls this.
-local function count_of(args)
-  local count = 0
+-- How many arguments a list has that is a short one of the usual kind, and these: its keys come as 1, 2, 3, and behind
+-- them perhaps the right n. -1: the core looks at it more closely, where a step from key to key costs four times as
+-- much. No loop, which would keep LuaJIT from compiling what calls this.
+local function few_of(args)
+  local count, first, second, third = 0, nil, nil, nil
   local key, value = next(args)
   if key == 1 then
-    count = 1
+    count, first = 1, value
     key, value = next(args, 1)
     if key == 2 then
-      count = 2
+      count, second = 2, value
       key, value = next(args, 2)
       if key == 3 then
-        count = 3
+        count, third = 3, value
         key, value = next(args, 3)
       end
     end
   end
   if key == nil or (key == "n" and value == count and next(args, "n") == nil) then
-    return count
+    return count, first, second, third
   end
   return -1
+end
+
+-- Without options, and with so few arguments that they are handed over one by one.
+local function call_plainly(to, name, callback, count, first, second, third)
+  if count == 0 then
+    return to:call_with(name, callback)
+  elseif count == 1 then
+    return to:call_with(name, first, callback)
+  elseif count == 2 then
+    return to:call_with(name, first, second, callback)
+  end
+  return to:call_with(name, first, second, third, callback)
 end
 
 --- call(name, arguments [, options] [, callback]): results, or nil and an error; a callback gets error, results.
@@ -80,15 +92,20 @@ function Client:call(name, args, options, callback)
   if args ~= nil and type(args) ~= "table" then
     error("expected the arguments in a table", 2)
   end
-  local count = args == nil and 0 or count_of(args)
   if options == nil then
-    return self.core:call(name, args, count, callback)
+    if args == nil then
+      return self.core:call_with(name, callback)
+    end
+    local count, first, second, third = few_of(args)
+    if count >= 0 then
+      return call_plainly(self.core, name, callback, count, first, second, third)
+    end
+    return self.core:call(name, args, callback)
   end
   check_options(options, OF_CALL, 2)
   return self.core:call(
     name,
     args,
-    count,
     callback,
     options.timeout or 0,
     options.deadline or 0,
@@ -106,10 +123,10 @@ local function bind_hooked(self, name, options)
     local state, callback = { hook = options.on_retry, args = args }, args[args.n]
     if type(callback) ~= "function" then
       core.check_wait()
-      return hooked.outcome(state, self.core:call(name, args, -1, nil, timeout, deadline, retries, nil, state))
+      return hooked.outcome(state, self.core:call(name, args, nil, timeout, deadline, retries, nil, state))
     end
     args[args.n], args.n = nil, args.n - 1
-    self.core:call(name, args, -1, hooked.outcome_for(callback, state), timeout, deadline, retries, nil, state)
+    self.core:call(name, args, hooked.outcome_for(callback, state), timeout, deadline, retries, nil, state)
   end
 end
 

@@ -63,17 +63,18 @@ static int send_call(lc_state *s, const target *to, lc_slot *slot, uint64_t *id)
     lc_node *node = to->node;
     if (!node->node) return CLOUDS_ECLOSED;
     lc_request *parent = lc_request_find(s, slot->scope);
-    clouds_call_options options = {.size = sizeof options,
-                                   .flags = to->hooked ? CLOUDS_CALL_ASK : 0,
-                                   .timeout = to->options->timeout,
-                                   .deadline = deadline_of(parent, node->ctx, to->options->deadline),
-                                   .retries = to->options->retries,
-                                   .parent = parent && parent->ctx == node->ctx ? parent->id : 0,
-                                   .user_data = lc_slot_handle(s, slot),
-                                   .server = to->server,
-                                   .server_len = to->server_len};
+    clouds_call_options *options = &s->call_options;
+    options->size = sizeof *options;
+    options->flags = to->hooked ? CLOUDS_CALL_ASK : 0;
+    options->timeout = to->options->timeout;
+    options->deadline = deadline_of(parent, node->ctx, to->options->deadline);
+    options->retries = to->options->retries;
+    options->parent = parent && parent->ctx == node->ctx ? parent->id : 0;
+    options->user_data = lc_slot_handle(s, slot);
+    options->server = to->server;
+    options->server_len = to->server_len;
     node->ctx->dirty = true;
-    return clouds_node_call(node->node, to->method, to->method_len, s->out.data, s->out.len, &options, id);
+    return clouds_node_call(node->node, to->method, to->method_len, s->out.data, s->out.len, options, id);
 }
 
 /* s->out has the arguments. `callback`: its stack index, or 0 to wait; `node_index`: where the node is. */
@@ -135,28 +136,43 @@ int lc_node_bind(lua_State *L)
     return 1;
 }
 
-/* node:call(method, list, count, callback or nil, timeout, deadline, retries, server, hooked) -> results. The count is
- * that of a list which is known to have no other keys, or -1. Before each attempt the hook `attempt` is called
- * with `hooked`, unless that is nil. */
+/* Ends a function of a node whose arguments are in s->out, if `ok`. */
+static int end_call(lua_State *L, lc_state *s, const target *to, int callback, bool ok)
+{
+    return ok ? start_call(L, s, to, callback, 1) : refused(L, s, to, callback);
+}
+
+/* node:call(method, list or nil, callback or nil, timeout, deadline, retries, server, hooked) -> results. Before each
+ * attempt the hook `attempt` is called with `hooked`, unless that is nil. */
 int lc_node_call(lua_State *L)
 {
     spec options = {0};
     target to = {.node = lc_check_node(L, 1), .options = &options};
     lc_state *s = to.node->state;
     to.method = luaL_checklstring(L, 2, &to.method_len);
-    lua_Number count = lua_tonumber(L, 4);
-    int callback = lua_isfunction(L, 5) ? 5 : 0;
-    if (lua_gettop(L) > 5) {
-        read_options(L, 6, &options);
-        to.server = luaL_optlstring(L, 9, NULL, &to.server_len);
+    int callback = lua_isfunction(L, 4) ? 4 : 0;
+    if (lua_gettop(L) > 4) {
+        read_options(L, 5, &options);
+        to.server = luaL_optlstring(L, 8, NULL, &to.server_len);
         if (!to.server) to.server_len = 0;
-        if (!lua_isnoneornil(L, 10)) to.hooked = 10;
+        if (!lua_isnoneornil(L, 9)) to.hooked = 9;
     }
     if (!callback) lc_slot_check_wait(L, s);
     s->out.len = 0;
-    if (count != 0) luaL_checktype(L, 3, LUA_TTABLE);
-    bool ok = count < 0 ? lc_encode_list(L, &s->codec, 3, &s->out)
-                        : lc_encode_counted(L, &s->codec, 3, (size_t)count, &s->out);
-    if (!ok) return refused(L, s, &to, callback);
-    return start_call(L, s, &to, callback, 1);
+    if (lua_isnil(L, 3)) return end_call(L, s, &to, callback, lc_encode_values(L, &s->codec, 1, 0, &s->out));
+    luaL_checktype(L, 3, LUA_TTABLE);
+    return end_call(L, s, &to, callback, lc_encode_list(L, &s->codec, 3, &s->out));
+}
+
+/* node:call_with(method, arguments ..., callback or nil) -> results */
+int lc_node_call_with(lua_State *L)
+{
+    static const spec no_options;
+    target to = {.node = lc_check_node(L, 1), .options = &no_options};
+    lc_state *s = to.node->state;
+    to.method = luaL_checklstring(L, 2, &to.method_len);
+    int last = lua_gettop(L), callback = lua_isfunction(L, last) ? last : 0;
+    if (!callback) lc_slot_check_wait(L, s);
+    s->out.len = 0;
+    return end_call(L, s, &to, callback, lc_encode_values(L, &s->codec, 3, last - 1, &s->out));
 }

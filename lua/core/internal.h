@@ -115,7 +115,8 @@ struct lc_node {
 
 struct lc_state {
     lc_codec codec;
-    lc_text out, out2; /* what is being encoded */
+    lc_text out, out2;                /* what is being encoded */
+    clouds_call_options call_options; /* of these a call sets what it needs: the rest stays 0 */
     lc_slot *slots;
     uint32_t slot_count, slot_room, slot_free;
     lc_request *requests;
@@ -176,7 +177,7 @@ lc_slot *lc_slot_find_operation(lc_state *s, const lc_context *ctx, uint64_t id)
 /* The event `id` will complete it; the node is on the stack at `index`. */
 void lc_slot_bind(lua_State *L, lc_slot *slot, lc_node *node, int index, uint64_t id, bool operation);
 void lc_slot_set_scope(lc_state *s, lc_slot *slot, lc_handle scope);
-/* Its callback is the function at `index`. */
+/* Its callback is the function at `index`, which is popped if it is at the top. */
 void lc_slot_call_back(lua_State *L, lc_slot *slot, int index);
 /* Completes the slot with the `values` at the top of L, and pops them. There is room for a few more. */
 void lc_slot_complete(lua_State *L, lc_state *s, lc_slot *slot, int values);
@@ -245,3 +246,4 @@ int lc_node_call(lua_State *L);
 int lc_node_bind(lua_State *L);
 
 #endif
+int lc_node_call_with(lua_State *L);

@@ -43,13 +43,12 @@ bool lc_encode_values(lua_State *L, lc_codec *codec, int first, int last, lc_tex
 /* A list in a table, whose nils are null: the arguments of a call. With holes its field n has to count; a table with
  * any other key is no list. */
 bool lc_encode_list(lua_State *L, lc_codec *codec, int index, lc_text *out);
-/* The same for a table that has just the keys 1 .. count; when that is 0 there need be none. */
-bool lc_encode_counted(lua_State *L, lc_codec *codec, int index, size_t count, lc_text *out);
 void lc_encode_string(lc_text *out, const char *s, size_t len, bool *ok, size_t *bad_at);
 
 /* Pushes the value of the text. false: codec->error says why, and nothing is pushed. May raise for want of memory. */
 bool lc_decode_value(lua_State *L, lc_codec *codec, const char *text, size_t len);
-/* Pushes the elements of an array, nil for null; the number of them, or -1 as above. */
+/* Pushes the elements of an array, nil for null; the number of them, or -1 as above. For the first of them the caller
+ * has room: LUA_MINSTACK / 2. */
 int lc_decode_values(lua_State *L, lc_codec *codec, const char *text, size_t len);
 /* Adds the members of an object to the table at `index` that it has not yet. */
 bool lc_decode_into(lua_State *L, lc_codec *codec, const char *text, size_t len, int index);

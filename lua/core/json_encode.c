@@ -365,9 +365,9 @@ static bool encode_table(encoder *e, int index)
 
 static bool encode(encoder *e, int index)
 {
-    switch (lua_type(e->L, index)) {
-    case LUA_TNUMBER:
-        return encode_number(e, index);
+    int type = lua_type(e->L, index);
+    if (type == LUA_TNUMBER) return encode_number(e, index);
+    switch (type) {
     case LUA_TSTRING:
         return encode_string(e, index);
     case LUA_TTABLE:
@@ -391,7 +391,7 @@ static bool encode(encoder *e, int index)
 /* Whatever happened, the stack is left as it was found. */
 static bool finish(encoder *e, int top, bool ok)
 {
-    lua_settop(e->L, top);
+    if (!ok) lua_settop(e->L, top);
     return ok;
 }
 
@@ -408,12 +408,15 @@ bool lc_encode_values(lua_State *L, lc_codec *codec, int first, int last, lc_tex
     int top = lua_gettop(L);
     e.L = L, e.codec = codec, e.out = out, e.depth = 1;
     e.levels[0] = (level){0};
-    if (!add_char(&e, '[')) return false;
+    if (!lc_text_reserve(out, 2)) return no_memory(&e);
+    out->data[out->len++] = '[';
     for (int i = first; i <= last; i++) {
         e.levels[0].number = i - first + 1;
-        if ((i > first && !add_char(&e, ',')) || !encode(&e, i)) return finish(&e, top, false);
+        if (!encode(&e, i) || !add_char(&e, ',')) return finish(&e, top, false);
     }
-    return finish(&e, top, add_char(&e, ']'));
+    if (first > last) out->data[out->len++] = ']';
+    else out->data[out->len - 1] = ']'; /* in the place of the last comma */
+    return true;
 }
 
 bool lc_encode_list(lua_State *L, lc_codec *codec, int index, lc_text *out)
@@ -423,14 +426,4 @@ bool lc_encode_list(lua_State *L, lc_codec *codec, int index, lc_text *out)
     e.L = L, e.codec = codec, e.out = out, e.depth = 0;
     if (!enter(&e, index)) return false;
     return finish(&e, top, encode_list(&e, index));
-}
-
-bool lc_encode_counted(lua_State *L, lc_codec *codec, int index, size_t count, lc_text *out)
-{
-    encoder e;
-    int top = lua_gettop(L);
-    e.L = L, e.codec = codec, e.out = out, e.depth = 0;
-    if (count == 0) return add(&e, "[]", 2);
-    if (!enter(&e, index)) return false;
-    return finish(&e, top, encode_elements(&e, index, count));
 }

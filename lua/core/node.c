@@ -377,6 +377,7 @@ void lc_node_add(lua_State *L, lc_state *s)
                                        {"destroy", node_destroy},
                                        {"attach", node_attach},
                                        {"call", lc_node_call},
+                                       {"call_with", lc_node_call_with},
                                        {"bind", lc_node_bind},
                                        {NULL, NULL}};
     lc_add_type(L, s, "clouds.node", methods, node_collect);

@@ -79,7 +79,7 @@ static void take_anchored(lua_State *L, const lc_slot *slot)
 void lc_slot_call_back(lua_State *L, lc_slot *slot, int index)
 {
     slot->state = LC_SLOT_CALLBACK;
-    lua_pushvalue(L, index);
+    if (index != lua_gettop(L)) lua_pushvalue(L, index);
     anchor(L, slot);
 }
 
