@@ -177,11 +177,14 @@ static int context_poll(lua_State *L)
         return 1;
     }
     s->polling = true;
+    s->polled = ctx;
+    s->poll_depth = s->depth;
     lua_pushcfunction(L, poll_protected);
     lua_pushlightuserdata(L, ctx);
     lua_pushnumber(L, timeout);
     int status = lua_pcall(L, 2, 1, 0);
     s->polling = false;
+    s->polled = NULL;
     if (status != 0) return lua_error(L);
     int total = (int)lua_tointeger(L, -1);
     return total < 0 ? lc_fail(L, s, total) : 1;

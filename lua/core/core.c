@@ -18,7 +18,9 @@ static int core_run(lua_State *L)
         return 1;
     }
     lc_handle scope = lc_scope_of(L, s);
-    lc_task_start(L, s, lc_task_begin(L, s), LC_TASK_PLAIN, scope, count);
+    lc_task *task = lc_task_begin(L, s);
+    lc_request_hold(s, scope);
+    lc_task_start(L, s, task, LC_TASK_PLAIN, scope, count);
     lua_pushboolean(L, 1);
     return 1;
 }

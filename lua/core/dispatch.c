@@ -27,8 +27,40 @@ static int push_failure(lua_State *L, lc_state *s, const clouds_event *event)
     return 2;
 }
 
+static void start(lua_State *L, lc_state *s, const lc_work *work)
+{
+    lc_task *task = lc_task_begin(L, s);
+    task->pulls = true;
+    lc_task_start(L, s, task, work->kind, work->scope, work->values);
+}
+
+/* callback(nil, values ...), for a call that did not fail; else nothing. */
+static lc_work work_of_result(lua_State *L, lc_state *s, const clouds_event *event)
+{
+    lc_work work = {LC_TASK_PLAIN, 0, 0};
+    lc_slot *slot = lc_slot_find(s, event->user_data);
+    if (event->code != 0 || !slot || slot->id != event->id || slot->state != LC_SLOT_CALLBACK) return work;
+    int top = lua_gettop(L);
+    lc_slot_push_callback(L, slot);
+    lua_pushnil(L);
+    int count = lc_decode_values(L, &s->codec, event->data, event->data_len);
+    slot = lc_slot_find(s, event->user_data);
+    if (count < 0 || !slot) {
+        lua_settop(L, top);
+        return work;
+    }
+    work.values = count + 2;
+    work.scope = lc_slot_end_callback(L, s, slot);
+    return work;
+}
+
 static void on_result(lua_State *L, lc_state *s, const clouds_event *event)
 {
+    lc_work work = work_of_result(L, s, event);
+    if (work.values) {
+        start(L, s, &work);
+        return;
+    }
     int count;
     if (event->code != 0) {
         count = push_failure(L, s, event);
@@ -140,27 +172,39 @@ static bool is_late(const clouds_event *event)
     return lc_clock() >= due;
 }
 
-static void on_request(lua_State *L, lc_state *s, lc_context *ctx, const clouds_event *event)
+/* handler(arguments ...); nothing when it is refused. */
+static lc_work work_of_request(lua_State *L, lc_state *s, lc_context *ctx, const clouds_event *event)
 {
     static const char missing[] = "{\"message\":\"service handler not found\",\"code\":\"CLOUDS_NO_SUCH_METHOD\"}";
     static const char broken[] = "{\"message\":\"the arguments cannot be taken\",\"code\":\"CLOUDS_INVALID_ARGUMENT\"}";
     static const char late[] =
         "{\"message\":\"the deadline passed before it was started\",\"code\":\"CLOUDS_EXPIRED\"}";
+    lc_work work = {LC_TASK_REQUEST, 0, 0};
     if (is_late(event)) {
         refuse(ctx, event->id, late, sizeof late - 1);
-        return;
+        return work;
     }
     if (!push_handler(L, s, event)) {
         refuse(ctx, event->id, missing, sizeof missing - 1);
-        return;
+        return work;
     }
     int count = lc_decode_values(L, &s->codec, event->data, event->data_len);
     if (count < 0) {
+        lua_pop(L, 1);
         refuse(ctx, event->id, broken, sizeof broken - 1);
-        return;
+        return work;
     }
-    lc_handle scope = lc_request_handle(s, lc_request_new(L, s, ctx, event));
-    lc_task_start(L, s, lc_task_begin(L, s), LC_TASK_REQUEST, scope, count + 1);
+    lc_request *request = lc_request_new(L, s, ctx, event);
+    request->holders = 1;
+    work.scope = lc_request_handle(s, request);
+    work.values = count + 1;
+    return work;
+}
+
+static void on_request(lua_State *L, lc_state *s, lc_context *ctx, const clouds_event *event)
+{
+    lc_work work = work_of_request(L, s, ctx, event);
+    if (work.values) start(L, s, &work);
 }
 
 /* The arguments of the hook `event`: the name of the event, the number of the node (or context), and more. */
@@ -274,7 +318,9 @@ static void on_attempt(lua_State *L, lc_state *s, lc_context *ctx, const clouds_
     lua_pushnumber(L, (lua_Number)event->number);
     if (event->code != 0) lua_pushstring(L, clouds_err_name(event->code));
     else lua_pushnil(L);
-    lc_task_start(L, s, lc_task_begin(L, s), LC_TASK_PLAIN, scope, 6);
+    lc_task *task = lc_task_begin(L, s);
+    lc_request_hold(s, scope);
+    lc_task_start(L, s, task, LC_TASK_PLAIN, scope, 6);
 }
 
 void lc_dispatch(lua_State *L, lc_state *s, lc_context *ctx, const clouds_event *event)
@@ -301,4 +347,22 @@ void lc_dispatch(lua_State *L, lc_state *s, lc_context *ctx, const clouds_event 
         break;
     }
     lua_settop(L, top);
+}
+
+lc_work lc_dispatch_next(lua_State *L, lc_state *s, lc_context *ctx)
+{
+    lc_work work = {LC_TASK_PLAIN, 0, 0};
+    while (ctx->cursor < ctx->count && work.values == 0) {
+        const clouds_event *event = &ctx->events[ctx->cursor];
+        if (event->type == CLOUDS_EVENT_RESULT) {
+            work = work_of_result(L, s, event);
+            if (work.values == 0) break;
+        } else if (event->type == CLOUDS_EVENT_REQUEST) {
+            work = work_of_request(L, s, ctx, event);
+        } else {
+            break;
+        }
+        ctx->cursor++;
+    }
+    return work;
 }

@@ -11,9 +11,9 @@
  *   request   an inbound call until it is answered
  *   scope     the request on whose behalf the running code acts: calls made in it inherit its deadline
  *
- * Slots are few and reused; the handle of one carries a generation, so that a stale one finds nothing. A task goes back
- * into the pool when its function has ended. Whoever resumes it (we, or the user's own code), it ends in finish(),
- * which answers the request it runs for. */
+ * Slots are few and reused; the handle of one carries a generation, so that a stale one finds nothing. A task whose
+ * function has ended without having waited goes on with the next event of the batch; else it goes back into the pool.
+ * Whoever resumes it (we, or the user's own code), it ends in finish(), which answers the request it runs for. */
 #ifndef LC_INTERNAL_H
 #define LC_INTERNAL_H
 
@@ -57,6 +57,7 @@ typedef struct lc_task {
     bool finished;
     bool waits;      /* in lc_slot_wait */
     bool taken;      /* the program has it by coroutine.running, and may resume it */
+    bool pulls;      /* started for an event: it goes on with the next one, as long as it never waited */
     bool anchored;   /* its place in the registry has its coroutine */
     int ref;         /* that place */
     lc_handle scope; /* held until it has finished, and 0 then */
@@ -68,7 +69,7 @@ typedef struct lc_request {
     int holders; /* who may still answer: coroutines and waits on its behalf, and what clouds.request() gave out */
     lc_context *ctx;
     uint64_t id;
-    int node; /* the number of the node that serves it */
+    int node;   /* the number of the node that serves it */
     double due; /* by lc_clock; 0: its caller did not say */
     char *text; /* method, then the caller's id; kept for the next request in this place */
     size_t method_len, peer_len, room;
@@ -123,8 +124,10 @@ struct lc_state {
     uint32_t request_count, request_room, request_free;
     lc_task *current; /* the task that runs now, if we resumed it */
     lc_handle scope;
-    int depth;      /* of resumes inside of resumes */
-    lc_task **pool; /* these wait for work */
+    int depth;          /* of resumes inside of resumes */
+    int poll_depth;     /* what that was when the poll began */
+    lc_context *polled; /* whose events are dealt with now, or NULL */
+    lc_task **pool;     /* these wait for work */
     int pooled, pool_room;
     lc_cached_handler found[LC_CACHED_HANDLERS]; /* each method has one place */
     lc_context *contexts;
@@ -155,7 +158,8 @@ void lc_add_functions(lua_State *L, lc_state *s, const luaL_Reg *functions);
 void lc_add_type(lua_State *L, lc_state *s, const char *name, const luaL_Reg *methods, lua_CFunction collect);
 
 /* task.c: the caller pushes a function and its arguments, the first of them onto the coroutine if it likes; start moves
- * the `values` that are at the top of L, and runs. What begun is started: nothing between may raise. */
+ * the `values` that are at the top of L, and runs. What begun is started: nothing between may raise. The caller's hold
+ * on the scope becomes the task's. */
 lc_task *lc_task_begin(lua_State *L, lc_state *s);
 void lc_task_start(lua_State *L, lc_state *s, lc_task *task, enum lc_task_kind kind, lc_handle scope, int values);
 /* The task whose coroutine L is, or NULL. */
@@ -181,6 +185,10 @@ void lc_slot_set_scope(lc_state *s, lc_slot *slot, lc_handle scope);
 void lc_slot_call_back(lua_State *L, lc_slot *slot, int index);
 /* Completes the slot with the `values` at the top of L, and pops them. There is room for a few more. */
 void lc_slot_complete(lua_State *L, lc_state *s, lc_slot *slot, int values);
+/* Of a slot that has a callback: pushes that; and gives the slot back, with its hold on the scope going to the caller.
+ */
+void lc_slot_push_callback(lua_State *L, const lc_slot *slot);
+lc_handle lc_slot_end_callback(lua_State *L, lc_state *s, lc_slot *slot);
 /* The value at the top of L, which is popped, is the first argument of the hook `attempt` for this call. */
 void lc_slot_set_hooked(lua_State *L, lc_state *s, lc_slot *slot);
 void lc_slot_release(lua_State *L, lc_state *s, lc_slot *slot);
@@ -238,12 +246,22 @@ void lc_context_unref(lc_context *ctx);
 /* Handlers were set, or are gone. */
 void lc_clear_handler_cache(lua_State *L, lc_state *s);
 void lc_dispatch(lua_State *L, lc_state *s, lc_context *ctx, const clouds_event *event);
+/* A function that is to run in a task: it and its arguments are pushed, and the scope is held. */
+typedef struct lc_work {
+    enum lc_task_kind kind;
+    lc_handle scope;
+    int values; /* how many were pushed; 0: there is nothing to run */
+} lc_work;
+
+/* The next event, when a task that has just ended can go on with it: a request, or the result of a call that has a
+ * callback. No other is taken from the batch. */
+lc_work lc_dispatch_next(lua_State *L, lc_state *s, lc_context *ctx);
 void lc_node_add(lua_State *L, lc_state *s);
 lc_node *lc_check_node(lua_State *L, int index);
 /* Anchors the node at `index` or lets it go (index 0), as its members say. */
 void lc_node_update_anchor(lua_State *L, lc_state *s, lc_node *node, int index);
 int lc_node_call(lua_State *L);
+int lc_node_call_with(lua_State *L);
 int lc_node_bind(lua_State *L);
 
 #endif
-int lc_node_call_with(lua_State *L);

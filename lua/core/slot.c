@@ -170,17 +170,28 @@ static void wake(lua_State *L, lc_state *s, lc_slot *slot, int values)
     lua_pop(L, 1);
 }
 
+void lc_slot_push_callback(lua_State *L, const lc_slot *slot)
+{
+    lua_rawgeti(L, LUA_REGISTRYINDEX, slot->ref);
+}
+
+lc_handle lc_slot_end_callback(lua_State *L, lc_state *s, lc_slot *slot)
+{
+    lc_handle scope = slot->scope;
+    slot->scope = 0;
+    release(L, s, slot, true);
+    return scope;
+}
+
 /* callback(error, values ...): a failure is nil and the error at the top. The slot is given back before the task is
  * made: what allocates may run finalisers, which may move the slots. */
 static void call_back(lua_State *L, lc_state *s, lc_slot *slot, int values)
 {
     int first = lua_gettop(L) - values + 1;
     bool failed = lc_is_failure(L, s, first, values);
-    lc_handle scope = slot->scope;
-    take_anchored(L, slot);
+    lc_slot_push_callback(L, slot);
+    lc_handle scope = lc_slot_end_callback(L, s, slot);
     lua_insert(L, first);
-    lc_request_hold(s, scope);
-    release(L, s, slot, false);
     lc_task *task = lc_task_begin(L, s);
     if (failed) {
         lua_remove(L, first + 1);
@@ -189,7 +200,6 @@ static void call_back(lua_State *L, lc_state *s, lc_slot *slot, int values)
         lua_insert(L, first + 1);
     }
     lc_task_start(L, s, task, LC_TASK_PLAIN, scope, failed ? 2 : values + 2);
-    lc_request_drop(s, scope);
 }
 
 /* No coroutine waits yet, or a main chunk does: the values are kept. Finalisers as above. */

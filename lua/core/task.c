@@ -11,9 +11,13 @@
 /* A coroutine has room for FEW_VALUES from its beginning: that is LUA_MINSTACK, less what is pushed beside. */
 enum { MAX_POOLED = 1024, FEW_VALUES = LUA_MINSTACK - 8 };
 
-/* Runs in the coroutine. However it is resumed, finish() learns how the function ended. */
+/* Runs in the coroutine. However that is resumed, finish() learns how the function ended; and gives what to run next,
+ * which costs a fraction of another task. */
 static const char body_source[] = "local xpcall, finish, traceback = ...\n"
-                                  "return function(fn, ...) return finish(xpcall(fn, traceback, ...)) end";
+                                  "local function run(fn, ...)\n"
+                                  "  if fn then return run(finish(xpcall(fn, traceback, ...))) end\n"
+                                  "end\n"
+                                  "return run";
 
 lc_task *lc_task_of(lua_State *L, lc_state *s)
 {
@@ -87,12 +91,8 @@ static void leave_scope(lc_state *s, lc_task *task)
     lc_request_drop(s, scope);
 }
 
-/* finish(ok, ...): the last thing a task does. */
-static int finish(lua_State *L)
+static void end(lua_State *L, lc_state *s, lc_task *task)
 {
-    lc_state *s = lc_state_of(L);
-    lc_task *task = lc_task_of(L, s);
-    if (!task || task->finished) return 0;
     task->finished = true;
     bool ok = lua_toboolean(L, 1);
     if (task->kind == LC_TASK_REQUEST) {
@@ -102,7 +102,36 @@ static int finish(lua_State *L)
         lc_report(L, s, "callback");
     }
     leave_scope(s, task);
-    return 0;
+}
+
+static void begin(lc_task *task, enum lc_task_kind kind, lc_handle scope)
+{
+    task->kind = kind;
+    task->scope = scope;
+    task->finished = task->waits = task->taken = false;
+}
+
+/* Nobody but the poll itself waits for this task to return. */
+static bool can_go_on(const lc_state *s, const lc_task *task)
+{
+    return task->pulls && !task->taken && s->current == task && s->polled && s->depth == s->poll_depth + 1;
+}
+
+/* finish(ok, ...): the last thing a task does -> the function that it does next, and its arguments */
+static int finish(lua_State *L)
+{
+    lc_state *s = lc_state_of(L);
+    lc_task *task = lc_task_of(L, s);
+    if (!task || task->finished) return 0;
+    end(L, s, task);
+    if (!can_go_on(s, task)) return 0;
+    if (lua_gettop(L) > LUA_MINSTACK / 2)
+        lua_settop(L, 0); /* there is room for as many beside those of this function */
+    lc_work next = lc_dispatch_next(L, s, s->polled);
+    if (next.values == 0) return 0;
+    begin(task, next.kind, next.scope);
+    s->scope = next.scope;
+    return next.values;
 }
 
 /* A coroutine that nobody can resume any more: a request it would have answered must not stay open. */
@@ -159,6 +188,7 @@ lc_task *lc_task_begin(lua_State *L, lc_state *s)
 {
     lc_task *task = s->pooled > 0 ? s->pool[--s->pooled] : task_new(L, s);
     lua_rawgeti(task->co, LUA_REGISTRYINDEX, s->body_ref);
+    task->pulls = false;
     return task;
 }
 
@@ -213,6 +243,7 @@ static void resume(lua_State *L, lc_state *s, lua_State *co, lc_task *task, int 
         recycle(L, s, task);
         return;
     }
+    if (task) task->pulls = false;
     if (status == 0) lua_settop(co, 0); /* with results on its stack it would not count as dead */
     if (status != 0 && status != LUA_YIELD) failed_abnormally(L, s, co, task);
     if (task) drop_anchor(L, task);
@@ -228,10 +259,7 @@ void lc_resume(lua_State *L, lc_state *s, lua_State *co, int values, lc_handle s
 void lc_task_start(lua_State *L, lc_state *s, lc_task *task, enum lc_task_kind kind, lc_handle scope, int values)
 {
     lua_State *co = task->co;
-    task->kind = kind;
-    task->scope = scope;
-    task->finished = task->waits = task->taken = false;
-    lc_request_hold(s, scope);
+    begin(task, kind, scope);
     if (values > FEW_VALUES) luaL_checkstack(co, values + 8, "too many values");
     lua_xmove(L, co, values);
     resume(L, s, co, task, lua_gettop(co) - 1, scope);

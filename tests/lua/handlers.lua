@@ -483,4 +483,62 @@ t.test("the handler that counts is the last that was registered", function()
   other:close(0)
 end)
 
+-- They run in the same coroutine, as long as none of them waits.
+t.test("requests and results that come together have nothing of each other", function()
+  local steps, results, reported, count = {}, {}, {}, 80
+  local function step(...)
+    steps[#steps + 1] = { ... }
+  end
+  assert(server:register("together", function(i)
+    step("spawns", i)
+    clouds.spawn(function()
+      step("spawned", clouds.request():time_left())
+    end)
+    step("goes on", i)
+    if i % 4 == 1 then
+      error({ code = "E_TOGETHER", message = tostring(i) })
+    elseif i % 4 == 2 then
+      clouds.sleep(0.01)
+    elseif i % 4 == 3 then
+      coroutine.running()
+    end
+    return i, clouds.request():time_left()
+  end))
+  clouds.on_error = function(err)
+    reported[#reported + 1] = err
+  end
+  for i = 1, count do
+    client:call("together", { i }, { timeout = 1000 * i }, function(err, ...)
+      local got, request = { err and err.message, ... }, clouds.request()
+      if i % 5 == 0 then
+        clouds.sleep(0.01)
+      end
+      results[i] = { got = got, request = request }
+      if i % 7 == 0 then
+        error(i, 0)
+      end
+    end)
+  end
+  t.eventually(function()
+    return #results == count and #reported == math.floor(count / 7)
+  end)
+  clouds.on_error = nil
+  for i, result in ipairs(results) do
+    t.is(result.request, nil)
+    if i % 4 == 1 then
+      t.is(result.got[1], tostring(i))
+    else
+      t.is(result.got[2], i)
+      t.ok(result.got[3] > 1000 * i - 500 and result.got[3] <= 1000 * i, "the time left of its own request")
+    end
+  end
+  for at = 1, 3 * count, 3 do
+    local i = steps[at][2]
+    t.is({ steps[at][1], steps[at + 1][1], steps[at + 2] }, { "spawns", "spawned", { "goes on", i } })
+    t.ok(math.abs(steps[at + 1][2] - 1000 * i) < 500, "what it spawned acts for the same request")
+  end
+  table.sort(reported)
+  t.is({ reported[1], reported[#reported] }, { 7, 77 })
+end)
+
 t.done()
