@@ -24,11 +24,12 @@ local function edge_of(bucket)
   return FINE * 1.01 ^ (bucket - FINE + 1) / 1e6
 end
 
-function M:add(seconds)
+-- A duration that was seen so many times.
+function M:add(seconds, times)
   local bucket = bucket_of(seconds * 1e6)
-  self.counts[bucket] = self.counts[bucket] + 1
-  self.total = self.total + 1
-  self.sum = self.sum + seconds
+  self.counts[bucket] = self.counts[bucket] + times
+  self.total = self.total + times
+  self.sum = self.sum + seconds * times
   if seconds > self.max then self.max = seconds end
 end
 
