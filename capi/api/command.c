@@ -45,8 +45,9 @@ static cl_str keep(char **to, cl_str text)
     return kept;
 }
 
-/* The texts of a command, which are at most three. */
-static int texts_of(cl_command *c, cl_str *texts[3])
+enum { TEXTS = 4 }; /* that a command has at most */
+
+static int texts_of(cl_command *c, cl_str *texts[TEXTS])
 {
     switch (c->kind) {
     case CL_DO_CALL:
@@ -55,6 +56,13 @@ static int texts_of(cl_command *c, cl_str *texts[3])
     case CL_DO_REGISTER:
     case CL_DO_UNREGISTER:
         return texts[0] = &c->operation.name, texts[1] = &c->operation.value, 2;
+    case CL_DO_PUBLISH:
+        texts[0] = &c->operation.name;
+        texts[1] = &c->operation.value;
+        texts[2] = &c->operation.meta;
+        return texts[3] = &c->operation.bytes, 4;
+    case CL_DO_SUBSCRIBE:
+        return texts[0] = &c->subscribe.topics, texts[1] = &c->subscribe.group, 2;
     case CL_DO_ANSWER:
         return texts[0] = &c->answer.error, texts[1] = &c->answer.result, 2;
     case CL_DO_CHOOSE:
@@ -69,7 +77,7 @@ static int texts_of(cl_command *c, cl_str *texts[3])
 static size_t text_bytes(const cl_command *command)
 {
     cl_command c = *command;
-    cl_str *texts[3];
+    cl_str *texts[TEXTS];
     size_t bytes = 0;
     for (int n = texts_of(&c, texts), i = 0; i < n; i++) bytes += texts[i]->n;
     return bytes;
@@ -79,7 +87,7 @@ static size_t text_bytes(const cl_command *command)
 static void keep_texts(cl_command *c)
 {
     char *to = (char *)(c + 1);
-    cl_str *texts[3];
+    cl_str *texts[TEXTS];
     for (int n = texts_of(c, texts), i = 0; i < n; i++) *texts[i] = keep(&to, *texts[i]);
 }
 
@@ -207,19 +215,24 @@ static void complete_failed(cl_context *context, const cl_command *c, int code)
                                      [CL_DO_REGISTER] = CLOUDS_EVENT_REGISTERED,
                                      [CL_DO_UNREGISTER] = CLOUDS_EVENT_UNREGISTERED,
                                      [CL_DO_STATUS] = CLOUDS_EVENT_STATUS,
+                                     [CL_DO_PUBLISH] = CLOUDS_EVENT_SENT,
+                                     [CL_DO_SUBSCRIBE] = CLOUDS_EVENT_SUBSCRIBED,
                                      [CL_DO_OPEN] = CLOUDS_EVENT_READY,
                                      [CL_DO_CLOSE_NODE] = CLOUDS_EVENT_NODE_CLOSED,
                                      [CL_DO_CLOSE] = 0};
     uint32_t type = types[c->kind];
+    int publishes = c->kind == CL_DO_PUBLISH;
     if (!type || (type == CLOUDS_EVENT_SENT && !c->operation.confirm)) return;
-    int named = type == CLOUDS_EVENT_RESULT || type == CLOUDS_EVENT_REGISTERED || type == CLOUDS_EVENT_UNREGISTERED;
+    int named = type == CLOUDS_EVENT_RESULT || type == CLOUDS_EVENT_REGISTERED || type == CLOUDS_EVENT_UNREGISTERED ||
+                type == CLOUDS_EVENT_SUBSCRIBED || publishes;
     cl_facts facts = cl_error_facts();
     cl_str name = type == CLOUDS_EVENT_RESULT          ? c->call.method
+                  : type == CLOUDS_EVENT_SUBSCRIBED    ? c->subscribe.topics
                   : named || type == CLOUDS_EVENT_SENT ? c->operation.name
                                                        : CL_STR_NONE;
-    if (named) facts.method = name;
+    if (named && !publishes && type != CLOUDS_EVENT_SUBSCRIBED) facts.method = name;
     facts.cluster = cl_str_z(context->config.url_text);
-    if (type == CLOUDS_EVENT_SENT) facts.node = name;
+    if (type == CLOUDS_EVENT_SENT && !publishes) facts.node = name;
     else if (type != CLOUDS_EVENT_RESULT) facts.node = cl_str_z(c->node->id);
     cl_buf error = {0};
     if (cl_error_object(&error, code, cl_str_z(clouds_last_error()), &facts) != 0) cl_buf_clear(&error);

@@ -23,6 +23,9 @@ enum cl_command_kind {
     CL_DO_REGISTER,
     CL_DO_UNREGISTER,
     CL_DO_STATUS,
+    CL_DO_PUBLISH,
+    CL_DO_SUBSCRIBE,
+    CL_DO_UNSUBSCRIBE,
     CL_DO_CONFIGURE,
     CL_DO_OPEN,
     CL_DO_CLOSE_NODE,
@@ -41,11 +44,13 @@ typedef struct cl_command {
             uint64_t id, user_data; /* each of the others begins with them */
         };
         cl_call_spec call;
+        cl_subscribe_spec subscribe;
         struct {
             cl_op_spec spec;
             cl_str name, value; /* send: the receiver, and what it is sent; register, unregister: the method, and for
-                                   limits a cl_offer_spec */
-            int confirm;        /* send: ends with an event */
+                                   limits a cl_offer_spec; publish: the topic */
+            cl_str meta, bytes; /* publish */
+            int confirm;        /* send, publish: ends with an event */
         } operation;
         struct {
             uint64_t id, user_data;

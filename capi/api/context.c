@@ -81,6 +81,7 @@ static int create(const cl_options *options, cl_context **out)
     context->descriptor.event_fd = -1;
     atomic_init(&context->next_id, 2);
     cl_list_init(&context->inbox.nodes);
+    cl_subscriptions_init(&context->inbox.subscriptions);
     make_locks(context);
     int code = cl_config_context(context, options);
     cl_log_events_begin(context);
@@ -168,6 +169,7 @@ static void free_context(cl_context *context)
     cl_queue_free(&context->thread.queue); /* before the nodes, in which some of its records lie */
     CL_LIST_EACH(it, &context->inbox.nodes) cl_api_node_free(CL_OWNER(it, cl_api_node, link));
     cl_events_free(&context->inbox.events);
+    cl_subscriptions_free(&context->inbox.subscriptions);
     cl_wait_slots_free(&context->inbox.wait_slots);
     cl_idmap_free(&context->inbox.open);
     if (context->descriptor.event_fd >= 0) close(context->descriptor.event_fd);

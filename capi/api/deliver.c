@@ -16,6 +16,8 @@ static int is_reserved(uint32_t type)
     case CLOUDS_EVENT_STATUS:
     case CLOUDS_EVENT_NODE_CLOSED:
     case CLOUDS_EVENT_CONTEXT_CLOSED:
+    case CLOUDS_EVENT_SUBSCRIBED:
+    case CLOUDS_EVENT_UNSUBSCRIBED:
         return 1;
     default:
         return 0;
@@ -172,6 +174,31 @@ CL_RARE static void deliver_operation(cl_context *context, const clouds_event *e
     cl_wait_slot_complete(&context->inbox.wait_slots, event, node);
 }
 
+/* A subscription that failed has no other end. */
+CL_RARE static void deliver_subscribed(cl_context *context, const clouds_event *event, clouds_node *node)
+{
+    deliver_operation(context, event, node);
+    if (event->code == 0 || event->number == 1) return;
+    cl_subscriptions_remove(&context->inbox.subscriptions, event->id);
+    cl_events_unreserve(&context->inbox.events, 1);
+}
+
+/* It comes by poll, however the other event of this id came. */
+CL_RARE static void deliver_unsubscribed(cl_context *context, const clouds_event *event, clouds_node *node)
+{
+    cl_subscriptions_remove(&context->inbox.subscriptions, event->id);
+    cl_events_complete(&context->inbox.events, event, node);
+}
+
+static void deliver_published(cl_context *context, const cl_api_node *node, const clouds_event *event)
+{
+    clouds_event said = *event;
+    if (!said.user_data) said.user_data = node->config.user_data;
+    size_t dropped = cl_subscriptions_put(&context->inbox.subscriptions, &said, node->handle);
+    *cl_core_counter(context->engine.core, CL_COUNT_LAGGED) += dropped;
+    context->inbox.counters[CL_COUNT_EVENTS]++;
+}
+
 /* Those before an attempt go to who waits for the call. */
 CL_RARE static int deliver_question(cl_context *context, const clouds_event *event, clouds_node *node)
 {
@@ -192,7 +219,7 @@ CL_RARE static void deliver_other(cl_context *context, const clouds_event *event
 static int is_operation(uint32_t type)
 {
     return type == CLOUDS_EVENT_REGISTERED || type == CLOUDS_EVENT_UNREGISTERED || type == CLOUDS_EVENT_SENT ||
-           type == CLOUDS_EVENT_STATUS || is_close(type);
+           type == CLOUDS_EVENT_STATUS || type == CLOUDS_EVENT_SUBSCRIBED || is_close(type);
 }
 
 static int is_question(uint32_t type)
@@ -203,7 +230,9 @@ static int is_question(uint32_t type)
 static int add(cl_context *context, const clouds_event *event, clouds_node *node)
 {
     if (is_question(event->type)) return deliver_question(context, event, node);
-    if (is_reserved(event->type)) deliver_operation(context, event, node);
+    if (event->type == CLOUDS_EVENT_SUBSCRIBED) deliver_subscribed(context, event, node);
+    else if (event->type == CLOUDS_EVENT_UNSUBSCRIBED) deliver_unsubscribed(context, event, node);
+    else if (is_reserved(event->type)) deliver_operation(context, event, node);
     else deliver_other(context, event, node);
     return 0;
 }
@@ -224,8 +253,8 @@ CL_RARE static int deliver_of_node(cl_context *context, cl_api_node *node, const
     clouds_event said = *event;
     if (node && event->type == CLOUDS_EVENT_NODE_CLOSED)
         said.id = node->close_id, said.user_data = node->close_user_data;
-    if (node && !is_question(event->type) && (!said.user_data || !is_operation(event->type)))
-        said.user_data = node->config.user_data;
+    int keeps = is_operation(event->type) || event->type == CLOUDS_EVENT_UNSUBSCRIBED;
+    if (node && !is_question(event->type) && (!said.user_data || !keeps)) said.user_data = node->config.user_data;
     context->inbox.counters[CL_COUNT_EVENTS]++;
     return add(context, &said, node ? node->handle : NULL);
 }
@@ -242,6 +271,8 @@ int cl_deliver(cl_context *context, cl_api_node *node, const clouds_event *event
         cl_events_unreserve(&context->inbox.events, 1);
         deliver_request(context, event, node->handle);
         context->inbox.counters[CL_COUNT_EVENTS]++;
+    } else if (event->type == CLOUDS_EVENT_PUBLISHED) {
+        deliver_published(context, node, event);
     } else {
         code = deliver_of_node(context, node, event);
     }
@@ -292,7 +323,8 @@ void cl_deliver_flush(cl_context *context)
     pthread_mutex_lock(&context->inbox.lock);
     const uint64_t *counters = cl_core_counters(context->engine.core);
     for (int i = 0; i < CL_COUNTERS; i++) context->inbox.core_counters[i] = counters[i];
-    if (context->engine.signal_due && (context->inbox.events.len || context->inbox.over)) {
+    if (context->engine.signal_due &&
+        (context->inbox.events.len || context->inbox.subscriptions.waiting || context->inbox.over)) {
         if (context->inbox.poll_sleeps) pthread_cond_signal(&context->inbox.arrived);
         set_event_fd(context);
     }

@@ -26,6 +26,9 @@ const char *clouds_event_name(uint32_t type)
         NAME(ATTEMPT);
         NAME(LOG);
         NAME(CANCELED);
+        NAME(SUBSCRIBED);
+        NAME(UNSUBSCRIBED);
+        NAME(PUBLISHED);
     }
 #undef NAME
     return "";

@@ -67,7 +67,7 @@ static int do_close_node(cl_context *context, const cl_command *c)
     node->close_id = c->id;
     node->close_user_data = c->user_data;
     if (!node->core && node->promised == 0) return CLOUDS_ECLOSED; /* its end was reported already */
-    if (!node->core) return cl_deliver_end(context, node), 0;       /* it never opened */
+    if (!node->core) return cl_deliver_end(context, node), 0;      /* it never opened */
     return cl_node_is_closing(node->core) ? 0 : cl_node_close(node->core, c->close.drain);
 }
 
@@ -122,6 +122,12 @@ static int with_node(cl_context *context, const cl_command *c)
         return do_register(node->core, c);
     case CL_DO_UNREGISTER:
         return cl_node_unregister(node->core, c->operation.name, spec);
+    case CL_DO_PUBLISH:
+        return cl_node_publish(node->core, c->operation.name,
+                               &(cl_payload){c->operation.value, c->operation.meta, c->operation.bytes}, spec,
+                               c->operation.confirm);
+    case CL_DO_SUBSCRIBE:
+        return cl_node_subscribe(node->core, &c->subscribe);
     default:
         return cl_node_status(node->core, spec);
     }
@@ -132,6 +138,8 @@ static int dispatch(cl_context *context, const cl_command *c)
     switch (c->kind) {
     case CL_DO_CANCEL:
         return cl_core_cancel(context->engine.core, c->id);
+    case CL_DO_UNSUBSCRIBE:
+        return cl_core_unsubscribe(context->engine.core, c->id);
     case CL_DO_ANSWER:
         return do_answer(context, c);
     case CL_DO_EXPIRE:

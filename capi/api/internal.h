@@ -8,6 +8,7 @@
 #include "api/command.h"
 #include "api/events.h"
 #include "api/guard.h"
+#include "api/subscriptions.h"
 #include "api/wait_slots.h"
 #include "api/leader.h"
 #include "base/list.h"
@@ -68,6 +69,7 @@ typedef struct cl_inbox {
     pthread_mutex_t lock;
     pthread_cond_t arrived;
     cl_events events;
+    cl_subscriptions subscriptions;
     cl_idmap wait_slots;
     size_t wait_bytes; /* of the texts in them */
     cl_idmap open;     /* thread mode: calls, requests and questions that can still be canceled or answered */
@@ -159,7 +161,8 @@ static inline void cl_context_touch(cl_context *context)
 /* The next poll would not wait: the descriptor is readable then. An end is news for every poll from then on. */
 static inline int cl_context_has_news(const cl_context *context)
 {
-    return context->inbox.events.len || context->inbox.over || atomic_load(&context->woken);
+    return context->inbox.events.len || context->inbox.subscriptions.waiting || context->inbox.over ||
+           atomic_load(&context->woken);
 }
 
 /* Inline mode: the loop ran, which may have taken what made the descriptor readable. */

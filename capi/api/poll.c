@@ -70,18 +70,37 @@ static size_t without_expired(cl_context *context, const poll_target *to, size_t
 }
 
 /* The number of events that were handed out, or CLOUDS_ETOOBIG. */
-static int take(cl_context *context, const poll_target *to)
+static int take_events(cl_context *context, const poll_target *to, size_t capacity)
 {
     cl_events *q = &context->inbox.events;
     size_t n = 0;
-    while (n == 0 && q->len) {
-        n = to->room ? cl_events_take_into(q, to->records, to->size, to->capacity, to->room)
-                     : cl_events_take(q, to->records, to->size, to->capacity);
+    while (n == 0 && q->len && capacity) {
+        n = to->room ? cl_events_take_into(q, to->records, to->size, capacity, to->room)
+                     : cl_events_take(q, to->records, to->size, capacity);
         if (n == 0) return cl_text_room_lacks(to->room, cl_events_next_bytes(q), "the next event");
         n = without_expired(context, to, n);
     }
     if (n && record(to, n - 1)->type == CLOUDS_EVENT_CONTEXT_CLOSED) context->inbox.over = 1;
     return (int)n;
+}
+
+/* The events, and what was published: both go on when both keep coming. */
+CL_RARE static int take_both(cl_context *context, const poll_target *to)
+{
+    cl_subscriptions *set = &context->inbox.subscriptions;
+    if (to->room) to->room->used = 0;
+    size_t share = context->inbox.events.len ? cl_subscriptions_share(set, to->capacity) : to->capacity;
+    int n = take_events(context, to, to->capacity - share);
+    if (n < 0) return n;
+    size_t more = cl_subscriptions_take(set, record(to, (size_t)n), to->size, to->capacity - (size_t)n, to->room);
+    if (n == 0 && more == 0 && to->room && set->waiting && share)
+        return cl_text_room_lacks(to->room, cl_subscriptions_next_bytes(set), "the next event");
+    return n + (int)more;
+}
+
+static int take(cl_context *context, const poll_target *to)
+{
+    return context->inbox.subscriptions.waiting ? take_both(context, to) : take_events(context, to, to->capacity);
 }
 
 /* Why there is nothing to wait for. */
@@ -134,8 +153,9 @@ static int run_until(cl_context *context, const poll_target *to, double timeout)
 static int poll_inline(cl_context *context, const poll_target *to, double timeout)
 {
     cl_events_release(&context->inbox.events);
+    cl_subscriptions_release(&context->inbox.subscriptions);
     /* Before the events are taken, so that nothing lies between the look at their deadlines and the return. */
-    if (context->inbox.events.len) turn_now_and_then(context);
+    if (context->inbox.events.len || context->inbox.subscriptions.waiting) turn_now_and_then(context);
     int n = take(context, to);
     if (n == 0 && !is_finished(context)) n = take_without_run(context, to);
     if (n == 0)
@@ -176,6 +196,7 @@ static int poll_threaded(cl_context *context, const poll_target *to, double time
     if (n == 0) {
         context->inbox.polling = 1;
         cl_events_release(&context->inbox.events);
+        cl_subscriptions_release(&context->inbox.subscriptions);
         n = sleep_until(context, to, timeout);
         clear_event_fd(context);
         context->inbox.polling = 0;

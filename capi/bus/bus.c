@@ -2,7 +2,8 @@
  * them together by address and hands on what they report; node.c has the life of a node, route.c the choice of a way.
  *
  * A call is lost only by the word of the transport that carried it (peer_lost). Whether the node itself is dead is the
- * directory's to find out: suspect, and peer_gone, which ends only what went over a transport that cannot know. The bus is up when the directory and all transports are. */
+ * directory's to find out: suspect, and peer_gone, which ends only what went over a transport that cannot know. The bus
+ * is up when the directory and all transports are. */
 #include "bus/internal.h"
 
 #include "base/error.h"
@@ -87,6 +88,7 @@ static void on_peer_gone(void *self, cl_str id)
     const cl_composed *bus = self;
     const cl_bus_sink *sink = &bus->sink;
     cl_bus_route_forget(self);
+    cl_bus_subscription(self, id, CL_STR_NONE, CL_STR_NONE, 0);
     sink->peer_draining(sink->self, id);
     for (unsigned i = 0; i < bus->transports_n; i++)
         if (!bus->transports[i]->knows_losses) sink->way_lost(sink->self, id, i);
@@ -126,6 +128,9 @@ cl_directory_sink cl_bus_directory_sink(cl_composed *bus)
                                .relisten = cl_bus_node_relisten,
                                .left = cl_bus_node_left,
                                .registered = on_registered,
+                               .subscribed = cl_bus_directory_subscribed,
+                               .subscription = cl_bus_subscription,
+                               .subscriptions = cl_bus_subscriptions,
                                .servers = on_servers,
                                .server_up = on_server_up,
                                .server_down = on_server_down,
@@ -208,6 +213,8 @@ cl_transport_sink cl_bus_transport_sink(cl_composed *bus, unsigned number)
                                .suspended = on_suspended,
                                .peer_lost = on_peer_lost,
                                .peer_draining = on_transport_draining,
+                               .subscribed = cl_bus_transport_subscribed,
+                               .unreached = cl_bus_unreached,
                                .closed = on_transport_closed};
 }
 
@@ -312,6 +319,7 @@ static void destroy(cl_bus *base)
     if (bus->redis) cl_redis_client_free(bus->redis);
     cl_free(bus->redis);
     cl_bus_nodes_free(bus);
+    cl_bus_channels_free(bus);
     cl_deferred_free(&bus->deferred);
     cl_idmap_free(&bus->by_handle);
     cl_free(bus);
@@ -324,6 +332,9 @@ static const cl_bus_ops ops = {
     .register_method = cl_bus_node_register,
     .unregister_method = cl_bus_node_unregister,
     .abandon = abandon,
+    .subscribe = cl_bus_subscribe,
+    .unsubscribe = cl_bus_unsubscribe,
+    .publish = cl_bus_publish,
     .send = send,
     .recall = recall,
     .lookup = lookup,
@@ -399,6 +410,7 @@ cl_composed *cl_bus_allocate(cl_loop *loop, const cl_bus_sink *sink)
     bus->loop = loop;
     bus->sink = *sink;
     cl_list_init(&bus->nodes);
+    cl_list_init(&bus->channels.asked);
     cl_deferred_init(&bus->deferred, loop, bus, NULL);
     return bus;
 }
@@ -408,6 +420,7 @@ int cl_bus_start(cl_composed *bus)
     for (size_t i = 0; i < CL_TRANSPORTS; i++) bus->transports_n += bus->transports[i] != NULL;
     bus->transports_open = bus->transports_n;
     if (bus->transports_n == 1) bus->direct = bus->transports[0];
+    cl_bus_channels_start(bus);
     return cl_defer(&bus->deferred, first_state, NULL, 0, 0, CL_STR_NONE);
 }
 

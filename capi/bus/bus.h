@@ -34,6 +34,9 @@ typedef struct cl_bus_sink {
     void (*node_closed)(void *self, void *node);
     /* register_method or unregister_method ended. */
     void (*registered)(void *self, uint64_t operation, int code, const char *words);
+    /* What a node subscribed to is confirmed (code 0): what is published from now on arrives. Or it is refused for
+     * good, and taken back. Told once for each subscribe; a refusal also later. */
+    void (*subscribed)(void *self, void *node, cl_str topic, cl_str group, int code, const char *words);
     /* An envelope for `node`, decoded and checked; deadline is on the loop's clock. */
     void (*envelope)(void *self, void *node, const cl_envelope *e);
     /* Something broken arrived and was dropped. */
@@ -77,6 +80,16 @@ typedef struct cl_bus_ops {
      * more, and what was asked for is pursued all the same. Unknown operations are fine. NULL: they never wait for
      * long. */
     void (*abandon)(cl_bus *bus, uint64_t operation);
+    /* What is published at a topic or a pattern arrives at a node that is ready as envelopes of the type CL_PUBLISH,
+     * until unsubscribe; `group` not empty: of a (topic, group) one member gets it, and the extension names the group.
+     * Kept through every loss. Each is asked for once; what more the node subscribed to may come with it, and over
+     * Redis one message more than once. Ends with `subscribed`, later. */
+    int (*subscribe)(cl_bus *bus, void *node, cl_str topic, cl_str group);
+    void (*unsubscribe)(cl_bus *bus, void *node, cl_str topic, cl_str group);
+    /* Publishes an envelope of the type CL_PUBLISH, without `to`, to everybody who is known to have subscribed to its
+     * topic (e->method), nodes of this bus and the node itself included. The number of deliveries that are reported
+     * for the token (0: for none), or an error: then nobody got it. *drops: counts those whose queues are full. */
+    int (*publish)(cl_bus *bus, void *node, const cl_envelope *e, uint64_t token, size_t *drops);
     /* Sends from `node`, which is ready. CL_NATIVE in e->flags says that e->to is ours. token 0: nobody waits for its
      * delivery. Refused at once, without a delivery: CLOUDS_EUNREACHABLE, CLOUDS_ELIMIT, CLOUDS_ETOOBIG, CLOUDS_ENOMEM.
      * While the bus is down, and not blind, calls are refused (the core keeps them); results and messages queue within

@@ -8,6 +8,7 @@
 #include "directory/directory.h"
 #include "net/deferred.h"
 #include "net/loop.h"
+#include "proto/topic.h"
 #include "redis/client.h"
 #include "transport/transport.h"
 
@@ -40,6 +41,15 @@ typedef struct cl_composed {
     cl_list_node nodes; /* cl_bus_node */
     cl_idmap by_handle;
     size_t closing_n; /* nodes that close and that no transport holds any more */
+    struct cl_channels_of_bus {
+        cl_transport *broadcaster; /* the transport that publishes by itself; NULL: there is none */
+        cl_list_node asked;        /* subscribes whose ends are to come */
+        cl_strmap channels, peers; /* what others have subscribed to, and who they are */
+        cl_topic_tree tree;
+        uint64_t round, sent; /* of complete lists; of what was published */
+        cl_buf held;          /* published before it was known who has subscribed */
+        int is_following;
+    } channels;
     int up;           /* as reported last */
     int was_up;
     int closing, directory_closing;
@@ -71,6 +81,21 @@ int cl_bus_node_relisten(void *bus, void *handle, const cl_address *at);
 void cl_bus_node_left(void *bus, void *handle);
 void cl_bus_node_opened(void *way, void *handle, int code, const char *words);
 void cl_bus_node_closed(void *way, void *handle);
+
+/* ---- channels.c: who has subscribed, and what is published */
+int cl_bus_subscribe(cl_bus *base, void *handle, cl_str topic, cl_str group);
+void cl_bus_unsubscribe(cl_bus *base, void *handle, cl_str topic, cl_str group);
+int cl_bus_publish(cl_bus *base, void *handle, const cl_envelope *e, uint64_t token, size_t *drops);
+/* The parts of the sinks that are about channels. */
+void cl_bus_directory_subscribed(void *bus, void *handle, cl_str topic, cl_str group, int code, const char *words);
+void cl_bus_transport_subscribed(void *bus, void *handle, cl_str topic, int code, const char *words);
+void cl_bus_subscription(void *bus, cl_str id, cl_str topic, cl_str group, int on);
+void cl_bus_subscriptions(void *bus, int begins);
+void cl_bus_unreached(void *bus, void *handle, const cl_envelope *e);
+void cl_bus_channels_start(cl_composed *bus);
+/* The node is no more. */
+void cl_bus_channels_forget(cl_composed *bus, const void *handle);
+void cl_bus_channels_free(cl_composed *bus);
 
 /* ---- route.c: which transport carries an envelope to a node */
 /* NULL: none reaches it. base.way says which it is. */

@@ -145,6 +145,7 @@ static void node_free(cl_bus_node *node)
     cl_composed *bus = node->bus;
     if (node_of(bus, node->handle) == node) cl_idmap_take(&bus->by_handle, (uint64_t)(uintptr_t)node->handle);
     bus->closing_n -= (size_t)node->is_closed;
+    cl_bus_channels_forget(bus, node->handle);
     cl_list_remove(&node->place);
     cl_deferred_discard(node->ready);
     cl_free(node->addresses);

@@ -8,13 +8,36 @@
 enum { SCRATCH = 512 };
 
 const char *const cl_counter_names[CL_COUNTERS] = {
-    "calls",         "results",          "timeouts",         "retries",
-    "failovers",     "late_answers",     "foreign_answers",  "requests",
-    "replies",       "expired_requests", "refused_requests", "messages_in",
-    "messages_out",  "broken_input",     "limit_hits",       "lookups",
-    "reconnects",    "lost_answers",     "overdue_requests", "queued_requests",
-    "shed_requests", "rate_refusals",    "breaker_opens",    "probes",
+    "calls",
+    "results",
+    "timeouts",
+    "retries",
+    "failovers",
+    "late_answers",
+    "foreign_answers",
+    "requests",
+    "replies",
+    "expired_requests",
+    "refused_requests",
+    "messages_in",
+    "messages_out",
+    "broken_input",
+    "limit_hits",
+    "lookups",
+    "reconnects",
+    "lost_answers",
+    "overdue_requests",
+    "queued_requests",
+    "shed_requests",
+    "rate_refusals",
+    "breaker_opens",
+    "probes",
     "canceled_requests",
+    "published",
+    "publish_drops",
+    "delivered",
+    "gaps",
+    "lagged",
 };
 
 static void retry_due(cl_core *core, cl_timed *timed, int64_t now)
@@ -71,6 +94,7 @@ void cl_core_destroy(cl_core *core)
     cl_idmap_free(&core->calls);
     cl_idmap_free(&core->requests);
     cl_idmap_free(&core->ops);
+    cl_idmap_free(&core->subscriptions);
     cl_strmap_free(&core->methods);
     cl_strmap_free(&core->peers);
     cl_heap_free(&core->timers);
@@ -129,6 +153,8 @@ void cl_core_envelope(cl_core *core, cl_node *node, const cl_envelope *e)
         cl_cancel_arrived(core, node, e);
         break;
     case CL_PUBLISH:
+        cl_publish_arrived(core, node, e);
+        break;
     case CL_PART:
     case CL_CREDIT:
     case CL_STATE:

@@ -26,8 +26,9 @@ typedef struct cl_port {
      * back into the core. 0; for a question (FIND_SERVER, ATTEMPT) also CLOUDS_ENOMEM: it was not asked. */
     int (*event)(void *self, void *tag, const clouds_event *event);
     /* Promise room for one more completion, so that event cannot fail later. 0 or CLOUDS_ENOMEM / CLOUDS_ELIMIT. Asked
-     * once for every event of the types RESULT, REGISTERED, UNREGISTERED, SENT, STATUS, READY and NODE_CLOSED, before
-     * what it completes is accepted; for no other. */
+     * once for every event of the types RESULT, REGISTERED, UNREGISTERED, SENT, STATUS, READY, NODE_CLOSED,
+     * SUBSCRIBED and UNSUBSCRIBED (a subscription that ends with the former has no latter, whose promise is void then),
+     * before what it completes is accepted; for no other. */
     int (*reserve)(void *self);
     /* The same for a REQUEST, which may begin while another is answered. */
     int (*reserve_request)(void *self);
@@ -76,6 +77,11 @@ enum cl_counter {
     CL_COUNT_BREAKER_OPENS,     /* a server failed so often that it was left alone for a while */
     CL_COUNT_PROBES,            /* calls by which such a server was tried again */
     CL_COUNT_CANCELED_REQUESTS, /* their callers gave up and said so */
+    CL_COUNT_PUBLISHED,
+    CL_COUNT_PUBLISH_DROPS, /* not sent to a subscriber, whose queue is full or who is not reached */
+    CL_COUNT_DELIVERED,     /* published messages handed to subscriptions */
+    CL_COUNT_GAPS,          /* published messages that are missing */
+    CL_COUNT_LAGGED,        /* dropped here, since a subscription did not keep up */
     CL_COUNTERS
 };
 
@@ -160,6 +166,29 @@ int cl_node_offer(cl_node *node, cl_str method, const cl_offer_spec *limits, con
 int cl_node_unregister(cl_node *node, cl_str method, const cl_op_spec *spec);
 int cl_node_send(cl_node *node, cl_str receiver, cl_str value, const cl_op_spec *spec, int confirm);
 int cl_node_status(cl_node *node, const cl_op_spec *spec);
+
+/* What is published: JSON, and what goes along. */
+typedef struct cl_payload {
+    cl_str json, meta, bytes;
+} cl_payload;
+
+/* The topic is valid. confirm: it ends with CLOUDS_EVENT_SENT. */
+int cl_node_publish(cl_node *node, cl_str topic, const cl_payload *payload, const cl_op_spec *spec, int confirm);
+
+typedef struct cl_subscribe_spec {
+    cl_op_spec op; /* its id is that of the subscription */
+    uint64_t user_data;
+    cl_str topics, group; /* topics: valid, one a line, none twice */
+    int all;
+    uint32_t queue; /* all: so many values wait for each topic */
+    size_t queue_bytes;
+} cl_subscribe_spec;
+
+/* CLOUDS_EVENT_SUBSCRIBED; then, if that was no failure (or its number is 1), CLOUDS_EVENT_PUBLISHED until
+ * CLOUDS_EVENT_UNSUBSCRIBED. */
+int cl_node_subscribe(cl_node *node, const cl_subscribe_spec *spec);
+int cl_core_unsubscribe(cl_core *core, uint64_t subscription); /* 0 or CLOUDS_ESTALE */
+
 /* Both texts checked by the caller; error empty: success. CLOUDS_ELIMIT and CLOUDS_ENOMEM: it cannot be queued now, and
  * the request stays open. */
 int cl_core_answer(cl_core *core, uint64_t request, cl_str error, cl_str result);
@@ -189,6 +218,7 @@ size_t cl_core_check_room(cl_core *core);
 void cl_core_envelope(cl_core *core, cl_node *node, const cl_envelope *e);
 void cl_core_delivery(cl_core *core, uint64_t token, enum cl_delivery delivery, int64_t number);
 void cl_core_registered(cl_core *core, uint64_t operation, int code, const char *words);
+void cl_core_subscribed(cl_core *core, cl_node *node, cl_str topic, cl_str group, int code, const char *words);
 void cl_core_servers(cl_core *core, cl_str method, const cl_server *servers, size_t n, int code);
 void cl_core_server_up(cl_core *core, cl_str method, cl_server server);
 void cl_core_server_down(cl_core *core, cl_str method, cl_str server);

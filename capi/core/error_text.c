@@ -117,11 +117,17 @@ static void add_reason(cl_core *core, int code, const char *why)
 
 cl_str cl_error_text_of_op(const cl_op *op, int code, const char *why)
 {
-    static const char *const begins[] = {"cannot register ", "cannot unregister ", "cannot send to ", "no status"};
+    static const char *const begins[] = {"cannot register ", "cannot unregister ", "cannot send to ",
+                                         "no status",        "cannot publish ",    "cannot subscribe to "};
     cl_core *core = op->node->core;
     cl_facts facts = {.node = op->kind == CL_OP_SEND ? op->text : op->node->id, .cluster = core->cluster};
     if (op->kind == CL_OP_REGISTER || op->kind == CL_OP_UNREGISTER) facts.method = op->text;
-    cl_buf_put_str(begin(core, cl_str_z(begins[op->kind])), op->text);
+    cl_buf *message = begin(core, cl_str_z(begins[op->kind]));
+    size_t before = message->len;
+    cl_buf_put_str(message, op->text);
+    if (op->kind == CL_OP_SUBSCRIBE) /* one a line */
+        for (size_t i = before; i < message->len; i++)
+            if (message->data[i] == '\n') message->data[i] = ',';
     add_reason(core, code, why);
     return object(core, code, cl_buf_str(&core->message), &facts);
 }

@@ -25,6 +25,7 @@
 #include "base/seconds.h"
 #include "core/budget.h"
 #include "core/call.h"
+#include "core/channel.h"
 #include "core/core.h"
 #include "core/error_text.h"
 #include "core/method.h"
@@ -50,7 +51,8 @@ struct cl_core {
     size_t timed;     /* records that may be in the heap */
     int64_t armed;    /* what the port was armed with last; INT64_MIN while ticking */
     cl_timed retry, room;
-    cl_idmap calls, requests, ops;
+    cl_idmap calls, requests, ops, subscriptions;
+    uint64_t arrivals; /* published messages that came */
     cl_strmap methods, peers;
     cl_list_node recent, parked, nodes;
     cl_list_node blocked_peers; /* peers towards which calls wait for room */

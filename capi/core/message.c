@@ -15,56 +15,69 @@ static int send_message(cl_node *node, cl_str receiver, cl_str value, uint64_t t
     return code;
 }
 
-static cl_message *queue_message(cl_node *node, cl_str receiver, cl_str value, uint64_t operation)
+static size_t size_of(cl_str to, const cl_payload *payload)
 {
-    cl_message *message = cl_malloc(sizeof *message + receiver.n + value.n);
-    if (!message) return NULL;
-    memcpy(message->room, receiver.p, receiver.n);
-    memcpy(message->room + receiver.n, value.p, value.n);
-    message->receiver = cl_str_of(message->room, receiver.n);
-    message->value = cl_str_of(message->room + receiver.n, value.n);
+    return to.n + payload->json.n + payload->meta.n + payload->bytes.n;
+}
+
+static cl_str keep(char **room, cl_str text)
+{
+    if (text.n) memcpy(*room, text.p, text.n);
+    cl_str kept = cl_str_of(*room, text.n);
+    *room += text.n;
+    return kept;
+}
+
+int cl_message_queue(cl_node *node, int type, cl_str to, const cl_payload *payload, uint64_t operation)
+{
+    size_t size = size_of(to, payload);
+    cl_message *message = cl_malloc(sizeof *message + size);
+    if (!message) return CLOUDS_ENOMEM;
+    char *room = message->room;
+    message->type = type;
+    message->to = keep(&room, to);
+    message->payload.json = keep(&room, payload->json);
+    message->payload.meta = keep(&room, payload->meta);
+    message->payload.bytes = keep(&room, payload->bytes);
     message->operation = operation;
-    node->message_bytes += sizeof *message + receiver.n + value.n;
+    node->message_bytes += sizeof *message + size;
     cl_list_append(&node->messages, &message->of_node);
-    return message;
+    return 0;
 }
 
 static void discard(cl_node *node, cl_message *message)
 {
-    node->message_bytes -= sizeof *message + message->receiver.n + message->value.n;
+    node->message_bytes -= sizeof *message + size_of(message->to, &message->payload);
     cl_list_remove(&message->of_node);
     cl_free(message);
 }
 
-static int may_send(const cl_node *node, cl_str receiver, cl_str value)
+int cl_message_may_send(const cl_node *node, cl_str to, const cl_payload *payload)
 {
     const cl_limits *limits = &node->core->config.limits;
+    uint64_t *hits = &node->core->counters[CL_COUNT_LIMIT_HITS];
     if (node->state == CL_NODE_CLOSING) return CLOUDS_ECLOSED;
     if (node->state == CL_NODE_FAILED) return cl_error(node->failure, "%s", node->failure_text);
-    if (!receiver.n) return CLOUDS_EINVAL;
-    size_t size = receiver.n + value.n;
-    if (size > limits->message) return cl_error_too_big("the message", size, limits->message);
-    size_t waiting = node->message_bytes + sizeof(cl_message) + size;
-    if (node->state == CL_NODE_OPENING && waiting > limits->write_soft)
-        return cl_error_limit(CLOUDS_ELIMIT, waiting, limits->write_soft,
-                              "messages of %zu bytes wait for the node to listen already (write_soft)",
-                              node->message_bytes);
-    return 0;
+    if (!to.n) return CLOUDS_EINVAL;
+    size_t size = size_of(to, payload), waiting = node->message_bytes + sizeof(cl_message) + size;
+    if (size > limits->message) return ++*hits, cl_error_too_big("the message", size, limits->message);
+    if (node->state != CL_NODE_OPENING || waiting <= limits->write_soft) return 0;
+    ++*hits;
+    return cl_error_limit(CLOUDS_ELIMIT, waiting, limits->write_soft,
+                          "messages of %zu bytes wait for the node to listen already (write_soft)",
+                          node->message_bytes);
 }
 
 int cl_node_send(cl_node *node, cl_str receiver, cl_str value, const cl_op_spec *spec, int confirm)
 {
-    cl_core *core = node->core;
     cl_op *op = NULL;
     uint64_t token = confirm ? spec->id : 0;
-    int code = may_send(node, receiver, value);
-    if (code) {
-        core->counters[CL_COUNT_LIMIT_HITS] += code == CLOUDS_ELIMIT || code == CLOUDS_ETOOBIG;
-        return code;
-    }
+    const cl_payload payload = {value, CL_STR_NONE, CL_STR_NONE};
+    int code = cl_message_may_send(node, receiver, &payload);
+    if (code) return code;
     if (confirm && (code = cl_op_create(node, CL_OP_SEND, spec, receiver, &op)) != 0) return code;
     if (node->state != CL_NODE_OPENING) code = send_message(node, receiver, value, token);
-    else if (!queue_message(node, receiver, value, token)) code = CLOUDS_ENOMEM;
+    else code = cl_message_queue(node, CL_MESSAGE, receiver, &payload, token);
     if (!code || !op) return code;
     cl_op_end(op, code, NULL, 0, CL_STR_NONE); /* room for the event is reserved, so the event reports it */
     return 0;
@@ -74,10 +87,13 @@ void cl_message_flush(cl_node *node)
 {
     while (!cl_list_empty(&node->messages)) {
         cl_message *message = CL_OWNER(node->messages.next, cl_message, of_node);
-        int code = send_message(node, message->receiver, message->value, message->operation);
-        cl_op *op = code ? cl_op_find(node->core, message->operation) : NULL;
+        int is_message = message->type == CL_MESSAGE;
+        int code = is_message ? send_message(node, message->to, message->payload.json, message->operation)
+                              : cl_publish_send(node, message->to, &message->payload, message->operation);
+        cl_op *op = cl_op_find(node->core, message->operation);
         discard(node, message);
-        if (op) cl_op_end(op, code, NULL, 0, CL_STR_NONE);
+        if (op && !is_message) cl_publish_sent(op, code);
+        else if (op && code) cl_op_end(op, code, NULL, 0, CL_STR_NONE);
     }
 }
 
@@ -93,6 +109,10 @@ void cl_message_drop_all(cl_node *node, int code)
 
 void cl_message_delivery(cl_core *core, cl_op *op, enum cl_delivery delivery, int64_t number)
 {
+    if (op->kind == CL_OP_PUBLISH) {
+        cl_publish_delivery(op, delivery, number);
+        return;
+    }
     if (op->kind != CL_OP_SEND) return;
     if (delivery == CL_DELIVERY_NOT_SENT) cl_op_end(op, CLOUDS_EUNREACHABLE, NULL, 0, CL_STR_NONE);
     else

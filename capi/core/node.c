@@ -40,6 +40,7 @@ static void set_lists(cl_node *node)
     cl_list_init(&node->ops);
     cl_list_init(&node->messages);
     cl_list_init(&node->offers);
+    cl_channels_init(&node->channels);
     cl_list_append(&node->core->nodes, &node->of_core);
 }
 
@@ -139,6 +140,7 @@ static void failed(cl_node *node, int code, const char *words)
     snprintf(node->failure_text, sizeof node->failure_text, "%s", words && *words ? words : clouds_strerror(code));
     while (!cl_list_empty(&node->calls)) cl_call_fail(CL_OWNER(node->calls.next, cl_call, of_node), code);
     cl_message_drop_all(node, code);
+    cl_channels_end(node, code, node->failure_text);
     cl_op_end_all(node, code, node->failure_text);
 }
 
@@ -152,6 +154,7 @@ void cl_node_ready(cl_node *node, int code, const char *words)
         failed(node, code, words);
         return;
     }
+    cl_channels_ready(node);
     cl_message_flush(node);
     cl_attempt_unpark(node->core, cl_core_now(node->core));
 }
@@ -191,6 +194,7 @@ int cl_node_close(cl_node *node, double drain)
     if (node->draining) return CLOUDS_ECLOSED;
     cl_core *core = node->core;
     node->draining = 1;
+    cl_channels_end(node, CLOUDS_ECLOSED, NULL);
     core->bus->ops->node_drain(core->bus, node);
     if (!cl_list_empty(&node->requests)) {
         if (!(drain >= 0)) drain = node->config.drain_timeout;
@@ -207,6 +211,7 @@ void cl_node_free(cl_node *node)
     while (!cl_list_empty(&node->ops)) cl_op_discard(core, CL_OWNER(node->ops.next, cl_op, of_node));
     cl_message_drop_all(node, 0);
     cl_request_discard_all(node);
+    cl_channels_free(node);
     size_t at = 0;
     for (void *service; (service = cl_strmap_next(&node->services, &at));) cl_free(service);
     cl_strmap_free(&node->services);
@@ -220,6 +225,7 @@ void cl_node_free(cl_node *node)
 void cl_core_node_closed(cl_core *core, cl_node *node)
 {
     node->draining = 1;
+    cl_channels_end(node, CLOUDS_ECLOSED, NULL);
     if (node->state == CL_NODE_OPENING) emit_ready(node, CLOUDS_ECLOSED, NULL);
     node->state = CL_NODE_CLOSING;
     cl_call_close_all(node);

@@ -3,6 +3,7 @@
 #define CL_CORE_NODE_H
 
 #include "base/map.h"
+#include "core/channel.h"
 #include "core/timers.h"
 
 struct cl_offer;
@@ -31,6 +32,7 @@ struct cl_node {
     char failure_text[256];
     int64_t timeout, deadline; /* ms; deadline 0: from the attempts */
     cl_strmap services;
+    cl_channels channels;
     const cl_service *last_service; /* the one asked last, most often the one asked next; or NULL */
     cl_timed drain, sweep;
     cl_str id; /* in `text` */

@@ -35,7 +35,8 @@ static void op_due(cl_core *core, cl_timed *timed, int64_t now)
 {
     cl_op *op = CL_OWNER(timed, cl_op, timed);
     abandon(core, op);
-    if (op->kind == CL_OP_SEND) cl_message_due(op);
+    if (op->kind == CL_OP_SEND || op->kind == CL_OP_PUBLISH) cl_message_due(op);
+    else if (op->kind == CL_OP_SUBSCRIBE) cl_channel_due(op);
     else cl_op_end(op, cl_op_timeout_code(core), NULL, op->kind == CL_OP_REGISTER, CL_STR_NONE);
 }
 
@@ -43,9 +44,11 @@ int cl_op_cancel(cl_core *core, uint64_t id)
 {
     cl_op *op = cl_op_find(core, id);
     if (!op) return CLOUDS_ESTALE;
+    if (op->kind == CL_OP_SUBSCRIBE) return cl_channel_cancel(op);
+    int is_sent = op->kind == CL_OP_SEND || op->kind == CL_OP_PUBLISH;
     abandon(core, op);
-    if (op->kind == CL_OP_SEND) cl_message_forget(op);
-    cl_op_end(op, CLOUDS_ECANCELED, NULL, op->kind == CL_OP_SEND ? -1 : op->kind == CL_OP_REGISTER, CL_STR_NONE);
+    if (is_sent) cl_message_forget(op);
+    cl_op_end(op, CLOUDS_ECANCELED, NULL, is_sent ? -1 : op->kind == CL_OP_REGISTER, CL_STR_NONE);
     return 0;
 }
 
@@ -94,7 +97,7 @@ void cl_op_discard(cl_core *core, cl_op *op)
 static uint32_t event_of(enum cl_op_kind kind)
 {
     static const uint32_t types[] = {CLOUDS_EVENT_REGISTERED, CLOUDS_EVENT_UNREGISTERED, CLOUDS_EVENT_SENT,
-                                     CLOUDS_EVENT_STATUS};
+                                     CLOUDS_EVENT_STATUS,     CLOUDS_EVENT_SENT,         CLOUDS_EVENT_SUBSCRIBED};
     return types[kind];
 }
 

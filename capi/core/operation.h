@@ -5,7 +5,7 @@
 #include "base/buf.h"
 #include "core/timers.h"
 
-enum cl_op_kind { CL_OP_REGISTER, CL_OP_UNREGISTER, CL_OP_SEND, CL_OP_STATUS };
+enum cl_op_kind { CL_OP_REGISTER, CL_OP_UNREGISTER, CL_OP_SEND, CL_OP_STATUS, CL_OP_PUBLISH, CL_OP_SUBSCRIBE };
 
 /* Something accepted from the user that ends with one event, and is no call. */
 typedef struct cl_op {
@@ -14,18 +14,22 @@ typedef struct cl_op {
     cl_node *node;
     uint64_t id, user_data;
     enum cl_op_kind kind;
-    int asked;   /* status: the bus has it */
-    int failure; /* status: no memory or too much */
-    cl_buf rows; /* status: (length, method, length, server)* */
-    cl_str text; /* method or receiver, in `room` */
+    int asked;            /* status: the bus has it */
+    int failure;          /* status: no memory or too much */
+    int parts, uncertain; /* publish: deliveries to come, and whether one of them is not known */
+    int64_t receivers;    /* publish: so far */
+    cl_buf rows;          /* status: (length, method, length, server)* */
+    cl_str text;          /* method, receiver or topics, in `room` */
     char room[];
 } cl_op;
 
-/* A message that waits for its node to listen. */
+/* A message, or something published, that waits for its node to listen. */
 typedef struct cl_message {
     cl_list_node of_node;
-    uint64_t operation;     /* 0: without a confirmation */
-    cl_str receiver, value; /* in `room` */
+    uint64_t operation; /* 0: without a confirmation */
+    int type;           /* CL_MESSAGE or CL_PUBLISH */
+    cl_str to;          /* the receiver or the topic; in `room`, as the payload */
+    cl_payload payload;
     char room[];
 } cl_message;
 
@@ -47,6 +51,10 @@ void cl_message_drop_all(cl_node *node, int code);
 void cl_message_delivery(cl_core *core, cl_op *op, enum cl_delivery delivery, int64_t number);
 void cl_message_due(cl_op *op);
 void cl_message_forget(cl_op *op); /* what of it still waits here */
+/* 0, or why nothing can be sent to `to`. */
+int cl_message_may_send(const cl_node *node, cl_str to, const cl_payload *payload);
+/* Until the node listens. 0 or CLOUDS_ENOMEM. */
+int cl_message_queue(cl_node *node, int type, cl_str to, const cl_payload *payload, uint64_t operation);
 
 /* status.c */
 void cl_status_ask_all(cl_core *core);

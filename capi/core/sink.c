@@ -25,6 +25,12 @@ static void on_registered(void *self, uint64_t operation, int code, const char *
     if (!core->muted) cl_core_registered(core, operation, code, words);
 }
 
+static void on_subscribed(void *self, void *node, cl_str topic, cl_str group, int code, const char *words)
+{
+    cl_core *core = self;
+    if (!core->muted) cl_core_subscribed(core, node, topic, group, code, words);
+}
+
 static void on_envelope(void *self, void *node, const cl_envelope *e)
 {
     cl_core *core = self;
@@ -100,6 +106,7 @@ void cl_core_sink(cl_core *core, cl_bus_sink *out)
                          .node_ready = on_node_ready,
                          .node_closed = on_node_closed,
                          .registered = on_registered,
+                         .subscribed = on_subscribed,
                          .envelope = on_envelope,
                          .dropped = on_dropped,
                          .delivery = on_delivery,

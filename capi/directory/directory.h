@@ -45,6 +45,12 @@ typedef struct cl_directory_sink {
     void (*peer_gone)(void *self, cl_str id);
     /* The end of a locate. */
     void (*located)(void *self, cl_str id, int code, const cl_address *address);
+    /* The end of a subscribe that was pending; a refusal also later, when what was confirmed cannot be kept. */
+    void (*subscribed)(void *self, void *node, cl_str topic, cl_str group, int code, const char *words);
+    /* A node has subscribed, or has not any more; on 0 without a topic: to nothing any more. The names are valid. */
+    void (*subscription)(void *self, cl_str id, cl_str topic, cl_str group, int on);
+    /* A complete list begins (1): what `subscription` does not name until it ends (0) is no more. */
+    void (*subscriptions)(void *self, int begins);
     /* Something broken arrived and was dropped. */
     void (*dropped)(void *self, int code);
     /* The answer to status: a row per (method, server). Then once with n 0: the end, with code. */
@@ -67,6 +73,15 @@ typedef struct cl_directory_ops {
      * takes it back. */
     int (*add)(cl_directory *d, void *node, cl_str method, uint64_t operation);
     int (*remove)(cl_directory *d, void *node, cl_str method, uint64_t operation);
+    /* Makes known that a node which is announced has subscribed to a topic or pattern, alone or in a group, and keeps
+     * that known through every loss; unsubscribe takes it back. Only what the transports need to be told (transport.h)
+     * is asked for. NULL: there is no such. */
+    int (*subscribe)(cl_directory *d, void *node, cl_str topic, cl_str group);
+    void (*unsubscribe)(cl_directory *d, void *node, cl_str topic, cl_str group);
+    /* Something is to be published: from the first time on `subscription` reports what all nodes have subscribed to.
+     * Calls it at once, with what is known by now. 0: that is all; CL_PENDING: the first complete list is to come. NULL
+     * with subscribe only. */
+    int (*follow)(cl_directory *d);
     /* Nobody waits for the end of an add or a remove any more; it is pursued all the same. NULL: they never wait. */
     void (*abandon)(cl_directory *d, uint64_t operation);
     /* Takes all methods back and announces to whoever looked that the node drains. It keeps its id. */

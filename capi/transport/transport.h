@@ -16,8 +16,8 @@ typedef struct cl_transport cl_transport;
 
 enum cl_link_count {
     CL_LINK_OPENED,
-    CL_LINK_LOST,    /* it had worked */
-    CL_LINK_REFUSED, /* it was dialled and never worked */
+    CL_LINK_LOST,     /* it had worked */
+    CL_LINK_REFUSED,  /* it was dialled and never worked */
     CL_LINK_UNTRUSTED /* the other end has no key of ours */
 };
 
@@ -50,6 +50,10 @@ typedef struct cl_transport_sink {
     void (*peer_draining)(void *self, cl_str id);
     /* Something to be counted happened. NULL: nobody counts. */
     void (*count)(void *self, enum cl_link_count what);
+    /* The end of a subscribe that was pending; a refusal also later. */
+    void (*subscribed)(void *self, void *node, cl_str topic, int code, const char *words);
+    /* What was sent to a member of a group (the type CL_PUBLISH) has found nobody. */
+    void (*unreached)(void *self, void *node, const cl_envelope *e);
     /* Everything of it is closed; destroy may follow. */
     void (*closed)(void *self);
 } cl_transport_sink;
@@ -66,10 +70,18 @@ typedef struct cl_transport_ops {
     /* See bus/bus.h. Without a way to e->to it makes one, and asks `locate` for the address. */
     int (*send)(cl_transport *t, void *node, const cl_envelope *e, uint64_t token);
     int (*recall)(cl_transport *t, cl_str to, uint64_t token); /* NULL: what was sent cannot be taken back */
-    /* Does a way to the node stand open? If not, one is begun when its time has come. NULL: ways are never asked for. */
+    /* Does a way to the node stand open? If not, one is begun when its time has come. NULL: ways are never asked for.
+     */
     int (*is_open)(cl_transport *t, cl_str to);
     /* Where the node is is known anew, or not any more. NULL: nothing is kept of that. */
     void (*forget)(cl_transport *t, cl_str id);
+    /* What is published at `topic`, a topic or a pattern, arrives at the node until unsubscribe; kept through every
+     * loss. publish sends an envelope once to all who have subscribed to `topic` so, and reports one delivery for a
+     * token. NULL: whoever publishes is told by the directory who has subscribed, and sends to each. Else the directory
+     * is told of patterns and groups only. */
+    int (*subscribe)(cl_transport *t, void *node, cl_str topic);
+    void (*unsubscribe)(cl_transport *t, void *node, cl_str topic);
+    int (*publish)(cl_transport *t, void *node, cl_str topic, const cl_envelope *e, uint64_t token);
     /* Tells everybody who has a way to the node that it drains; envelopes still arrive and go out. */
     void (*drain)(cl_transport *t, void *node);
     /* Nothing more for this node. Ends with node_closed, soon, but never before what was accepted is written. served:
@@ -87,9 +99,9 @@ enum { CL_NODE_ADDRESSES = 4 };
 
 struct cl_transport {
     const cl_transport_ops *ops;
-    int up;       /* envelopes can be sent; changes are reported by state */
+    int up;           /* envelopes can be sent; changes are reported by state */
     int knows_losses; /* it reports every way that breaks, by peer_lost */
-    int has_work; /* something waits for flush, which is called only then; a transport may leave it set for ever */
+    int has_work;     /* something waits for flush, which is called only then; a transport may leave it set for ever */
 };
 
 struct cl_loop;

@@ -103,6 +103,31 @@ static void bus_status(cl_bus *bus, uint64_t operation)
     CL_OWNER(bus, fake, bus)->n_status++;
 }
 
+static int bus_subscribe(cl_bus *bus, void *node, cl_str topic, cl_str group)
+{
+    fake *f = CL_OWNER(bus, fake, bus);
+    if (f->subscribe_code) return f->subscribe_code;
+    f->n_subscribes++;
+    KEEP(f->subscribed, topic), KEEP(f->group, group);
+    return 0;
+}
+
+static void bus_unsubscribe(cl_bus *bus, void *node, cl_str topic, cl_str group)
+{
+    CL_OWNER(bus, fake, bus)->n_unsubscribes++;
+}
+
+static int bus_publish(cl_bus *bus, void *node, const cl_envelope *e, uint64_t token, size_t *drops)
+{
+    fake *f = CL_OWNER(bus, fake, bus);
+    if (f->publish_code < 0) return f->publish_code;
+    f->n_publishes++;
+    f->epoch = e->extension->epoch;
+    f->sequence = e->extension->sequence;
+    *drops = 1;
+    return f->publish_code;
+}
+
 static int port_event(void *self, void *tag, const clouds_event *event)
 {
     fake *f = self;
@@ -153,6 +178,9 @@ static const cl_bus_ops bus_ops = {
     .register_method = bus_register,
     .unregister_method = bus_unregister,
     .abandon = bus_abandon,
+    .subscribe = bus_subscribe,
+    .unsubscribe = bus_unsubscribe,
+    .publish = bus_publish,
     .send = bus_send,
     .recall = bus_recall,
     .lookup = bus_lookup,

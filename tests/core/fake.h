@@ -54,6 +54,10 @@ typedef struct fake {
     int n_sent, n_events, n_looks, n_forgets, n_registers, n_unregisters, n_drains, n_closes, n_status, n_reserved,
         n_abandoned;
     char forgot_method[64], forgot_server[64];
+    int subscribe_code, publish_code; /* publish: so many deliveries, or the error */
+    int n_subscribes, n_unsubscribes, n_publishes;
+    char subscribed[64], group[64];
+    uint64_t epoch, sequence; /* of what was published last */
 } fake;
 
 cl_core_config fake_core_config(void);

@@ -196,6 +196,26 @@ static void protect(void)
     CHECK(clouds_reply(context, next(CLOUDS_EVENT_REQUEST).id, "[]", 2) == 0);
     CHECK(next(CLOUDS_EVENT_RESULT).code == 0);
 }
+
+static void publish(void)
+{
+    uint64_t id = 0, operation = 0;
+    BOXED(clouds_subscribe_options, 1) how = {.here = {{.size = sizeof *how.here, .queue = 3, .user_data = 8}}};
+    BOXED(clouds_payload, 1) what = {.here = {{.size = sizeof *what.here, .json = "[7]", .json_len = 3}}};
+    CLOSE(how);
+    CLOSE(what);
+    CHECK(clouds_node_subscribe(server, "[\"old\"]", 7, how.here, NULL, &id) == 0);
+    clouds_event event = next(CLOUDS_EVENT_SUBSCRIBED);
+    CHECK(event.id == id && event.code == 0);
+    CHECK(clouds_node_publish(client, "old", 3, what.here, CLOUDS_SEND_CONFIRM, NULL, &operation) == 0);
+    event = next(CLOUDS_EVENT_PUBLISHED);
+    CHECK(event.id == id && event.user_data == 8 && event.sequence == 1 && is(event.method, event.method_len, "old"));
+    CHECK(is(event.data, event.data_len, "[7]"));
+    CHECK(clouds_unsubscribe(context, id) == 0);
+    CHECK(next(CLOUDS_EVENT_UNSUBSCRIBED).id == id);
+    CHECK_BOX(how);
+    CHECK_BOX(what);
+}
 #endif
 
 static void wait_for_calls(void)
@@ -281,6 +301,7 @@ int main(void)
         serve();
 #if CLOUDS_VERSION_NUMBER >= 3000
         protect();
+        publish();
 #endif
         wait_for_calls();
         others();

@@ -70,10 +70,18 @@ CLOUDS_EVENT_CLEAR_SERVERS = 17
 CLOUDS_EVENT_ATTEMPT = 18
 CLOUDS_EVENT_LOG = 19
 CLOUDS_EVENT_CANCELED = 20
+CLOUDS_EVENT_SUBSCRIBED = 21
+CLOUDS_EVENT_UNSUBSCRIBED = 22
+CLOUDS_EVENT_PUBLISHED = 23
+CLOUDS_FLAG_BYTES = 1
+CLOUDS_FLAG_LAGGED = 4
 CLOUDS_OFFER_SERIAL = 1
 CLOUDS_CALL_WAIT = 1
 CLOUDS_CALL_ASK = 2
 CLOUDS_SEND_CONFIRM = 1
+CLOUDS_SUBSCRIBE_ALL = 1
+CLOUDS_SUBSCRIBE_DROP_NEWEST = 2
+CLOUDS_SUBSCRIBE_TOPICS = 64
 
 OUTCOMES = ("OK", "APP_ERROR", "NOT_DONE", "UNKNOWN")
 
@@ -196,6 +204,32 @@ class clouds_call_options(Structure):
     ]
 
 
+class clouds_payload(Structure):
+    _fields_ = [
+        ("size", c_uint32),
+        ("flags", c_uint32),
+        ("json", c_char_p),
+        ("json_len", c_size_t),
+        ("bytes", c_void_p),
+        ("bytes_len", c_size_t),
+        ("meta", c_char_p),
+        ("meta_len", c_size_t),
+    ]
+
+
+class clouds_subscribe_options(Structure):
+    _fields_ = [
+        ("size", c_uint32),
+        ("flags", c_uint32),
+        ("queue", c_uint32),
+        ("reserved", c_uint32),
+        ("queue_bytes", c_double),
+        ("user_data", c_uint64),
+        ("group", c_char_p),
+        ("group_len", c_size_t),
+    ]
+
+
 RECORDS: Tuple[Any, ...] = (
     clouds_layout_info,
     clouds_option_info,
@@ -203,6 +237,8 @@ RECORDS: Tuple[Any, ...] = (
     clouds_event,
     clouds_offer_options,
     clouds_call_options,
+    clouds_payload,
+    clouds_subscribe_options,
 )
 
 # Name: type of the result, types of the arguments.
@@ -268,4 +304,9 @@ FUNCTIONS: Dict[str, Tuple[Any, ...]] = {
         "clouds_node_send": (c_int, c_void_p, c_char_p, c_size_t, c_char_p, c_size_t, c_uint32,
                          POINTER(clouds_operation_options), POINTER(c_uint64),),
         "clouds_node_status": (c_int, c_void_p, POINTER(clouds_operation_options), POINTER(c_uint64),),
+        "clouds_node_publish": (c_int, c_void_p, c_char_p, c_size_t, POINTER(clouds_payload), c_uint32,
+                            POINTER(clouds_operation_options), POINTER(c_uint64),),
+        "clouds_node_subscribe": (c_int, c_void_p, c_char_p, c_size_t, POINTER(clouds_subscribe_options),
+                              POINTER(clouds_operation_options), POINTER(c_uint64),),
+        "clouds_unsubscribe": (c_int, c_void_p, c_uint64,),
 }

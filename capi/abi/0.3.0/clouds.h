@@ -340,10 +340,21 @@ enum clouds_event_type {
     CLOUDS_EVENT_LOG = 19,    /* context option log_level: number (enum clouds_log_level), data (JSON object: "message",
                                  and where they exist "method", "request", "caller", "node"). Lines for which there is
                                  no room are counted, and a line has their number */
-    CLOUDS_EVENT_CANCELED = 20 /* node option cancel_events: the caller of a request has given up, or its deadline has
+    CLOUDS_EVENT_CANCELED = 20,   /* node option cancel_events: the caller of a request has given up, or its deadline has
                                  passed: id (of the request), peer (the caller). Once for each; it may be answered or
                                  not, nobody waits for it. The calls made on its behalf (`parent`) end, and new ones end
                                  at once, with CLOUDS_ECANCELED */
+    CLOUDS_EVENT_SUBSCRIBED = 21,   /* clouds_node_subscribe ended: id (of the subscription), code, method (the topics, one a
+                                 line), number (1: it failed for now, and goes on by itself) */
+    CLOUDS_EVENT_UNSUBSCRIBED = 22, /* a subscription ended: id, code (0: by clouds_unsubscribe, or with its node) */
+    CLOUDS_EVENT_PUBLISHED = 23     /* something was published at a topic: id (of the subscription), peer, method (the
+                                 topic), data (JSON), number (messages that are missing before it), sequence, flags */
+};
+
+/* Flags of an event. */
+enum clouds_event_flags {
+    CLOUDS_FLAG_BYTES = 1, /* bytes came along */
+    CLOUDS_FLAG_LAGGED = 4     /* of the messages that are missing some were dropped here: the queue was full */
 };
 
 /* The name of an event's `type`, without CLOUDS_EVENT_ ("RESULT"); "" for a number that is none. Never NULL, static.
@@ -357,7 +368,7 @@ typedef struct clouds_event {
     uint32_t type;       /* enum clouds_event_type: leave alone what you do not know */
     int32_t code;        /* 0 or CLOUDS_E* */
     uint32_t outcome;    /* enum clouds_outcome */
-    uint32_t flags;      /* 0 in this version; leave alone what you do not know */
+    uint32_t flags;      /* enum clouds_event_flags; leave alone what you do not know */
     uint64_t id;         /* of the call, request, question or operation; 0 if the type has none */
     uint64_t user_data;  /* RESULT, FIND_SERVER, ATTEMPT: that of clouds_call_options; operations: that of
                             clouds_operation_options; else, and where it is 0, the node option user_data, or 0 */
@@ -365,7 +376,7 @@ typedef struct clouds_event {
     double time_left;    /* CLOUDS_EVENT_REQUEST: seconds until the caller gives up, when the event was handed out (a
                             process that may be stopped looks at number); < 0: not known. It has no meaning for
                             other types */
-    uint64_t sequence;   /* 0 in this version */
+    uint64_t sequence;   /* PUBLISHED: its number within (peer, topic), from 1; 0: it has none */
     clouds_node *node;   /* the node of ours it concerns; NULL for events of the context */
     void *owned;         /* what clouds_event_release frees; NULL: nothing */
     const char *peer;    /* id of the other node */
@@ -376,9 +387,9 @@ typedef struct clouds_event {
     size_t data_len;
     const char *error;   /* JSON object, when code is not 0; the raw text of an UNKNOWN message */
     size_t error_len;
-    const char *meta;    /* JSON object; absent in this version */
+    const char *meta;    /* PUBLISHED: JSON object, or absent */
     size_t meta_len;
-    const void *bytes;   /* absent in this version */
+    const void *bytes;   /* PUBLISHED: what came along, or absent */
     size_t bytes_len;
 } clouds_event;
 
@@ -643,6 +654,79 @@ CLOUDS_API int clouds_node_send(clouds_node *node, const char *receiver, size_t 
  * `options` may be NULL); its data is {"servers":{id:[methods]},"methods":{name:[ids]}}. Errors: CLOUDS_EHANDLE,
  * CLOUDS_ECLOSED, CLOUDS_ELIMIT, CLOUDS_ENOMEM. Thread: by mode. Since 0.1. */
 CLOUDS_API int clouds_node_status(clouds_node *node, const clouds_operation_options *options, uint64_t *operation);
+
+/* ---- Channels: what is published at a topic reaches everybody who has subscribed to it -------------------------- */
+
+/* A topic is 1 to 255 bytes of UTF-8: tokens with dots between ("chat.room-1.joined"), none empty, without control
+ * characters; case counts. A subscription may name patterns, too: `*` is one token, `>` as the last token is one or more
+ * ("chat.*.joined", "chat.>"). Names that begin with `$` are for the library.
+ * A message arrives at most once at each subscription known when it is published, those of the publisher itself included,
+ * and those of one publisher and topic in their order; how many of them are missing comes with the next one. */
+
+/* What is published. Members are added at the end only. */
+typedef struct clouds_payload {
+    uint32_t size;     /* sizeof(clouds_payload) */
+    uint32_t flags;    /* 0 */
+    const char *json;  /* JSON text */
+    size_t json_len;
+    const void *bytes; /* bytes that go along; NULL: none */
+    size_t bytes_len;
+    const char *meta;  /* a JSON object that goes along, up to 8192 bytes; NULL: none */
+    size_t meta_len;
+} clouds_payload;
+
+/* Publishes `payload` at `topic` (`topic_len` bytes). `flags` is CLOUDS_SEND_CONFIRM or 0. Completed by:
+ * CLOUDS_EVENT_SENT with *operation as id, if CLOUDS_SEND_CONFIRM is set: method is the topic, and number how many got it
+ * (nodes; over Redis the connections of those who subscribed, as Redis counts them; -1: not known); without it there is
+ * no event, `options` is not used (it may be NULL always), and `operation` may be NULL. Errors: CLOUDS_EINVAL (what is
+ * wrong with the topic is in the words; a pattern is none), CLOUDS_EJSON, CLOUDS_ETOOBIG, CLOUDS_ELIMIT, CLOUDS_ENOTSUP
+ * (unknown flags), CLOUDS_ECLOSED, CLOUDS_EHANDLE, CLOUDS_ENOMEM; in inline mode also why the node never listened, or
+ * cannot send. Thread: by mode. Since 0.3. */
+CLOUDS_API int clouds_node_publish(clouds_node *node, const char *topic, size_t topic_len, const clouds_payload *payload,
+                                   uint32_t flags, const clouds_operation_options *options, uint64_t *operation);
+
+enum clouds_subscribe_flags {
+    CLOUDS_SUBSCRIBE_ALL = 1,        /* all-of: 2 or more topics, no patterns. Values wait until there is one of each
+                                        topic; they come as one event, whose data is the array of them in the order of the
+                                        topics, method and peer those of the last one that came */
+    CLOUDS_SUBSCRIBE_DROP_NEWEST = 2 /* a full queue drops what comes; else what has waited for the longest */
+};
+
+enum clouds_subscribe_limits {
+    CLOUDS_SUBSCRIBE_TOPICS = 64 /* topics and patterns of one subscription, at most */
+};
+
+/* Options of a subscription; zero means the default. Members are added at the end only. */
+typedef struct clouds_subscribe_options {
+    uint32_t size;      /* sizeof(clouds_subscribe_options) */
+    uint32_t flags;     /* enum clouds_subscribe_flags */
+    uint32_t queue;     /* messages that wait for clouds_poll, beside the events; 0: 1024. all-of: also for each topic */
+    uint32_t reserved;  /* 0 */
+    double queue_bytes; /* the same for the bytes of their texts; 0: 8388608 */
+    uint64_t user_data; /* comes back in the events; 0: that of the node */
+    const char *group;  /* of the subscribers of a topic that name the same group, each message reaches one. Topics only, no
+                           patterns; and what is missing is not known. NULL: none */
+    size_t group_len;
+} clouds_subscribe_options;
+
+/* Subscribes to `topics` (`topics_len` bytes), a JSON array of topics and patterns, and stores the id of it in
+ * `subscription`. A message that matches several of them comes once. Each subscription has its own queue, beside
+ * max_events; clouds_poll takes from all of them in turn. `options` and `operation` (that of SUBSCRIBED) may be NULL.
+ * Completed by: CLOUDS_EVENT_SUBSCRIBED with *subscription as id; unless that has a code (and not the number 1),
+ * CLOUDS_EVENT_PUBLISHED follow, and one CLOUDS_EVENT_UNSUBSCRIBED, which comes by clouds_poll always. It is kept through
+ * every loss of a connection. Errors: CLOUDS_EINVAL (what is wrong with which topic, group or option is in the words),
+ * CLOUDS_EJSON, CLOUDS_ETOOBIG, CLOUDS_ELIMIT, CLOUDS_ENOTSUP (unknown flags, or a bus without channels),
+ * CLOUDS_ECLOSED, CLOUDS_EHANDLE, CLOUDS_ENOMEM; in inline mode also why the node never listened. Thread: by mode.
+ * Since 0.3. */
+CLOUDS_API int clouds_node_subscribe(clouds_node *node, const char *topics, size_t topics_len,
+                                     const clouds_subscribe_options *options, const clouds_operation_options *operation,
+                                     uint64_t *subscription);
+
+/* Ends `subscription`: what waits in its queue is dropped, and nothing of it comes any more but its end. Completed by:
+ * CLOUDS_EVENT_UNSUBSCRIBED; or, when it was not complete yet, by CLOUDS_EVENT_SUBSCRIBED with CLOUDS_ECANCELED. Errors:
+ * CLOUDS_ESTALE (no such subscription, or it has ended), CLOUDS_EHANDLE, CLOUDS_ELIMIT, CLOUDS_ENOMEM. Thread: by mode.
+ * Since 0.3. */
+CLOUDS_API int clouds_unsubscribe(clouds_context *context, uint64_t subscription);
 
 #ifdef __cplusplus
 }

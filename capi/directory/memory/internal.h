@@ -21,8 +21,10 @@ typedef struct registry {
     pthread_mutex_t lock;
     int members_n;
     cl_list_node members;
-    cl_strmap ids;     /* to entry */
-    cl_strmap methods; /* to method */
+    cl_strmap ids; /* to entry */
+    cl_list_node subscriptions;
+    atomic_ullong subscribed; /* counts what changes of them */
+    cl_strmap methods;        /* to method */
     char name[];
 } registry;
 
@@ -45,9 +47,18 @@ typedef struct registration {
     struct entry *entry;
 } registration;
 
+/* A topic or pattern that a node has subscribed to, alone or in a group. */
+typedef struct subscription {
+    cl_list_node in_registry, in_entry;
+    const struct entry *entry;
+    cl_str topic, group;
+    char text[];
+} subscription;
+
 /* A node. */
 typedef struct entry {
     cl_list_node mine; /* in its directory */
+    cl_list_node subscriptions;
     void *node;
     struct memory *member;
     cl_strmap registrations; /* by method */
@@ -72,7 +83,8 @@ typedef struct memory {
     cl_list_node interests;
     cl_list_node entries;
     cl_idmap by_node;
-    cl_buf reading; /* the buffer that the box is exchanged for */
+    unsigned long long followed; /* what of the subscriptions was reported: registry->subscribed, from 1 on */
+    cl_buf reading;              /* the buffer that the box is exchanged for */
     int is_reading, closing;
     cl_deferred_queue deferred;
 } memory;
@@ -87,6 +99,12 @@ void cl_registry_part(memory *m);
 int cl_registry_claim(memory *m, entry *e);
 int cl_registry_add(memory *m, entry *e, cl_str method);
 void cl_registry_remove(memory *m, entry *e, cl_str method);
+/* 0 or CLOUDS_ENOMEM. */
+int cl_registry_subscribe(memory *m, entry *e, cl_str topic, cl_str group);
+void cl_registry_unsubscribe(memory *m, entry *e, cl_str topic, cl_str group);
+/* Appends a frame (from: the id, method: the topic, id: the group) for each subscription; m->followed is their state.
+ */
+int cl_registry_subscriptions(memory *m, cl_buf *out);
 /* Unregisters all and announces that the node drains. */
 void cl_registry_drain(memory *m, entry *e);
 /* Unregisters all and gives the id up. */

@@ -47,6 +47,7 @@ static int claim(cl_directory *base, void *node, cl_str id, double heartbeat, cl
     e->id = cl_str_of(e->text, id.n);
     e->node = node;
     e->member = m;
+    cl_list_init(&e->subscriptions);
     cl_list_append(&m->entries, &e->mine);
     int code = cl_idmap_put(&m->by_node, (uint64_t)(uintptr_t)node, e);
     if (code == 0) code = cl_registry_claim(m, e);
@@ -75,6 +76,41 @@ static int remove_method(cl_directory *base, void *node, cl_str name, uint64_t o
     entry *e = entry_of(m, node);
     if (!e) return cl_error(CLOUDS_ECLOSED, NULL);
     cl_registry_remove(m, e, name);
+    return 0;
+}
+
+static int subscribe(cl_directory *base, void *node, cl_str topic, cl_str group)
+{
+    memory *m = of(base);
+    entry *e = entry_of(m, node);
+    if (!e) return cl_error(CLOUDS_ECLOSED, NULL);
+    int code = cl_registry_subscribe(m, e, topic, group);
+    return code ? cl_error(code, NULL) : 0;
+}
+
+static void unsubscribe(cl_directory *base, void *node, cl_str topic, cl_str group)
+{
+    memory *m = of(base);
+    entry *e = entry_of(m, node);
+    if (e) cl_registry_unsubscribe(m, e, topic, group);
+}
+
+/* Without memory for the list that of before goes on; so for the first time there is none. */
+static int follow(cl_directory *base)
+{
+    memory *m = of(base);
+    cl_buf rows = {0};
+    cl_envelope e;
+    int64_t took;
+    if (m->followed == m->registry->subscribed) return 0;
+    int code = cl_registry_subscriptions(m, &rows);
+    if (code == 0) m->sink.subscriptions(m->sink.self, 1);
+    for (size_t at = 0;
+         code == 0 && (took = cl_frame_decode(cl_str_of(rows.data + at, rows.len - at), SIZE_MAX, &e)) > 0;
+         at += (size_t)took)
+        m->sink.subscription(m->sink.self, e.from, e.method, e.id, 1);
+    if (code == 0) m->sink.subscriptions(m->sink.self, 0);
+    cl_buf_free(&rows);
     return 0;
 }
 
@@ -246,6 +282,9 @@ static const cl_directory_ops ops = {
     .announce = announce,
     .add = add,
     .remove = remove_method,
+    .subscribe = subscribe,
+    .unsubscribe = unsubscribe,
+    .follow = follow,
     .drain = drain,
     .leave = leave,
     .lookup = lookup,

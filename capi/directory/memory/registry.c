@@ -32,6 +32,8 @@ static registry *make(const char *name)
     memcpy(r->name, name, strlen(name) + 1);
     pthread_mutex_init(&r->lock, NULL);
     cl_list_init(&r->members);
+    cl_list_init(&r->subscriptions);
+    atomic_init(&r->subscribed, 1);
     cl_list_append(&registries, &r->place);
     return r;
 }
@@ -205,6 +207,44 @@ static int list_method(const method *of, cl_buf *out)
     return code;
 }
 
+static subscription *find_subscription(const entry *e, cl_str topic, cl_str group)
+{
+    CL_LIST_EACH(it, &e->subscriptions)
+    {
+        subscription *s = CL_OWNER(it, subscription, in_entry);
+        if (cl_str_eq(s->topic, topic) && cl_str_eq(s->group, group)) return s;
+    }
+    return NULL;
+}
+
+static int begin_subscription(registry *r, entry *e, cl_str topic, cl_str group)
+{
+    subscription *s = cl_malloc(sizeof *s + topic.n + group.n);
+    if (!s) return CLOUDS_ENOMEM;
+    memcpy(s->text, topic.p, topic.n);
+    memcpy(s->text + topic.n, group.p, group.n);
+    s->topic = cl_str_of(s->text, topic.n);
+    s->group = cl_str_of(s->text + topic.n, group.n);
+    s->entry = e;
+    cl_list_append(&r->subscriptions, &s->in_registry);
+    cl_list_append(&e->subscriptions, &s->in_entry);
+    r->subscribed++;
+    return 0;
+}
+
+static void end_subscription(registry *r, subscription *s)
+{
+    cl_list_remove(&s->in_registry);
+    cl_list_remove(&s->in_entry);
+    cl_free(s);
+    r->subscribed++;
+}
+
+static void unsubscribe_all(registry *r, entry *e)
+{
+    CL_LIST_EACH(it, &e->subscriptions) end_subscription(r, CL_OWNER(it, subscription, in_entry));
+}
+
 /* ---- from outside */
 
 int cl_registry_claim(memory *m, entry *e)
@@ -232,10 +272,43 @@ void cl_registry_remove(memory *m, entry *e, cl_str name)
     pthread_mutex_unlock(&m->registry->lock);
 }
 
+int cl_registry_subscribe(memory *m, entry *e, cl_str topic, cl_str group)
+{
+    pthread_mutex_lock(&m->registry->lock);
+    int code = find_subscription(e, topic, group) ? 0 : begin_subscription(m->registry, e, topic, group);
+    pthread_mutex_unlock(&m->registry->lock);
+    return code;
+}
+
+void cl_registry_unsubscribe(memory *m, entry *e, cl_str topic, cl_str group)
+{
+    pthread_mutex_lock(&m->registry->lock);
+    subscription *s = find_subscription(e, topic, group);
+    if (s) end_subscription(m->registry, s);
+    pthread_mutex_unlock(&m->registry->lock);
+}
+
+int cl_registry_subscriptions(memory *m, cl_buf *out)
+{
+    registry *r = m->registry;
+    int code = 0;
+    pthread_mutex_lock(&r->lock);
+    CL_LIST_EACH(it, &r->subscriptions)
+    {
+        const subscription *s = CL_OWNER(it, subscription, in_registry);
+        const cl_envelope row = {.type = ANNOUNCE_UP, .from = s->entry->id, .method = s->topic, .id = s->group};
+        if (code == 0) code = cl_frame_encode(&row, out);
+    }
+    if (code == 0) m->followed = r->subscribed;
+    pthread_mutex_unlock(&r->lock);
+    return code;
+}
+
 void cl_registry_drain(memory *m, entry *e)
 {
     pthread_mutex_lock(&m->registry->lock);
     unregister_all(m->registry, e);
+    unsubscribe_all(m->registry, e);
     announce_draining(m->registry, m, e->id);
     pthread_mutex_unlock(&m->registry->lock);
 }
@@ -244,6 +317,7 @@ void cl_registry_leave(memory *m, entry *e)
 {
     pthread_mutex_lock(&m->registry->lock);
     unregister_all(m->registry, e);
+    unsubscribe_all(m->registry, e);
     if (e->claimed) cl_strmap_take(&m->registry->ids, e->id);
     pthread_mutex_unlock(&m->registry->lock);
 }

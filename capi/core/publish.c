@@ -1,0 +1,322 @@
+/* What is published, out and in.
+ *
+ * Design note. A node numbers what it publishes, from 1 for each topic; with a random epoch, since the numbers of a
+ * topic begin anew when it was forgotten here or the node is another. A node that hears keeps the last number of each
+ * publisher and topic: the next one says how many are missing, an older one came twice (over Redis by a topic and by a
+ * pattern) and is dropped. What is not known is no gap. Groups get some of the messages only, so there are no gaps. */
+#include "base/error.h"
+#include "core/internal.h"
+
+typedef struct cl_sequence {
+    cl_list_node recent; /* least recently used first */
+    uint64_t epoch, number;
+    cl_str key; /* in `text` */
+    char text[];
+} cl_sequence;
+
+/* A value of an all-of subscription that waits for those of the other topics. */
+typedef struct cl_joined {
+    cl_list_node place;
+    int64_t missed; /* before it */
+    cl_str value;   /* in `text` */
+    char text[];
+} cl_joined;
+
+/* ---- sequences */
+
+static void sequence_end(cl_strmap *map, cl_sequence *q)
+{
+    cl_strmap_take(map, q->key);
+    cl_list_remove(&q->recent);
+    cl_free(q);
+}
+
+/* The sequence of a key, which is two texts with a line's end between, or one; a new one is all zero. NULL: no memory.
+ */
+static cl_sequence *sequence_of(cl_strmap *map, cl_list_node *recent, cl_str topic, cl_str of)
+{
+    char room[512];
+    size_t n = topic.n + (of.n ? 1 + of.n : 0);
+    char *key = n <= sizeof room ? room : cl_malloc(n);
+    if (!key) return NULL;
+    memcpy(key, topic.p, topic.n);
+    if (of.n) key[topic.n] = '\n', memcpy(key + topic.n + 1, of.p, of.n);
+    cl_sequence *q = cl_strmap_get(map, cl_str_of(key, n));
+    if (q) {
+        cl_list_remove(&q->recent);
+    } else if ((q = cl_calloc(1, sizeof *q + n)) != NULL) {
+        memcpy(q->text, key, n);
+        q->key = cl_str_of(q->text, n);
+        if (map->len >= CL_SEQUENCES) sequence_end(map, CL_OWNER(recent->next, cl_sequence, recent));
+        if (cl_strmap_put(map, q->key, q) != 0) cl_free(q), q = NULL;
+    }
+    if (q) cl_list_append(recent, &q->recent);
+    if (key != room) cl_free(key);
+    return q;
+}
+
+static cl_str topic_of(const cl_sequence *q)
+{
+    const char *end = memchr(q->key.p, '\n', q->key.n);
+    return cl_str_of(q->key.p, end ? (size_t)(end - q->key.p) : q->key.n);
+}
+
+static void found(void *self, cl_topic_leaf *leaf)
+{
+    *(int *)self = 1;
+}
+
+void cl_publish_forget(cl_node *node, cl_str pattern)
+{
+    cl_channels *channels = &node->channels;
+    CL_LIST_EACH(it, &channels->heard_recent)
+    {
+        cl_sequence *q = CL_OWNER(it, cl_sequence, recent);
+        int is_wanted = 0;
+        cl_str topic = topic_of(q);
+        if (!cl_topic_matches(pattern, topic)) continue;
+        cl_topic_tree_match(&channels->topics, topic, found, &is_wanted);
+        if (!is_wanted) sequence_end(&channels->heard, q);
+    }
+}
+
+void cl_publish_free(cl_channels *channels)
+{
+    CL_LIST_EACH(heard, &channels->heard_recent) cl_free(CL_OWNER(heard, cl_sequence, recent));
+    CL_LIST_EACH(told, &channels->told_recent) cl_free(CL_OWNER(told, cl_sequence, recent));
+    cl_strmap_free(&channels->heard);
+    cl_strmap_free(&channels->told);
+}
+
+/* ---- out */
+
+/* The number of deliveries that will be reported for the token, or an error. */
+int cl_publish_send(cl_node *node, cl_str topic, const cl_payload *payload, uint64_t token)
+{
+    cl_core *core = node->core;
+    cl_channels *channels = &node->channels;
+    cl_sequence *q = sequence_of(&channels->told, &channels->told_recent, topic, CL_STR_NONE);
+    if (!q) return CLOUDS_ENOMEM;
+    if (!q->epoch) q->epoch = core->port.random(core->port.self) >> 1 | 1;
+    cl_extension x = CL_EXTENSION_NONE;
+    x.meta = payload->meta;
+    x.bytes = payload->bytes;
+    x.epoch = q->epoch;
+    x.sequence = q->number + 1;
+    cl_envelope e = cl_envelope_of(CL_PUBLISH, node->id, CL_STR_NONE, CL_STR_NONE);
+    e.method = topic;
+    e.data = payload->json;
+    e.extension = &x;
+    size_t drops = 0;
+    int parts = core->bus->ops->publish(core->bus, node, &e, token, &drops);
+    core->counters[CL_COUNT_PUBLISH_DROPS] += drops;
+    if (parts < 0) {
+        core->counters[CL_COUNT_LIMIT_HITS] += parts == CLOUDS_ELIMIT || parts == CLOUDS_ETOOBIG;
+        return parts;
+    }
+    q->number++;
+    core->counters[CL_COUNT_PUBLISHED]++;
+    return parts;
+}
+
+int cl_node_publish(cl_node *node, cl_str topic, const cl_payload *payload, const cl_op_spec *spec, int confirm)
+{
+    cl_op *op = NULL;
+    int code = cl_message_may_send(node, topic, payload);
+    if (code) return code;
+    if (confirm && (code = cl_op_create(node, CL_OP_PUBLISH, spec, topic, &op)) != 0) return code;
+    if (node->state == CL_NODE_OPENING)
+        code = cl_message_queue(node, CL_PUBLISH, topic, payload, confirm ? spec->id : 0);
+    else code = cl_publish_send(node, topic, payload, confirm ? spec->id : 0);
+    if (!op) return code < 0 ? code : 0;
+    cl_publish_sent(op, code);
+    return 0;
+}
+
+/* code: of deliveries that will be reported, or the error; room for the event is reserved, so the event reports it. */
+void cl_publish_sent(cl_op *op, int code)
+{
+    if (op->node->state == CL_NODE_OPENING && code == 0) return; /* it waits for its node */
+    op->parts = code > 0 ? code : 0;
+    if (code <= 0) cl_op_end(op, code, code ? clouds_last_error() : NULL, 0, CL_STR_NONE);
+}
+
+void cl_publish_delivery(cl_op *op, enum cl_delivery delivery, int64_t number)
+{
+    if (delivery == CL_DELIVERY_WRITTEN && number > 0) op->receivers += number;
+    if (delivery == CL_DELIVERY_LOST || number < 0) op->uncertain = 1;
+    if (op->parts > 0 && --op->parts > 0) return;
+    cl_op_end(op, 0, NULL, op->uncertain ? -1 : op->receivers, CL_STR_NONE);
+}
+
+/* ---- all-of */
+
+void cl_join_drop(cl_subscription *s)
+{
+    for (size_t i = 0; i < s->n; i++) CL_LIST_EACH(it, &s->parts[i].values) cl_free(CL_OWNER(it, cl_joined, place));
+}
+
+static cl_joined *join_take(cl_subscription *s, cl_part *part)
+{
+    cl_joined *first = CL_OWNER(part->values.next, cl_joined, place);
+    cl_list_remove(&first->place);
+    part->values_n--;
+    s->bytes -= first->value.n;
+    s->missed += first->missed;
+    return first;
+}
+
+static void lag(cl_subscription *s, int64_t missed)
+{
+    s->missed += 1 + missed;
+    s->lagged = 1;
+    s->node->core->counters[CL_COUNT_LAGGED]++;
+}
+
+/* Without memory, or room for it at all, a value is missed. */
+static int join_put(cl_subscription *s, cl_part *part, cl_str value, int64_t missed)
+{
+    cl_joined *last = value.n <= s->bytes_max ? cl_malloc(sizeof *last + value.n) : NULL;
+    if (!last) {
+        lag(s, missed);
+        return 0;
+    }
+    memcpy(last->text, value.p, value.n);
+    last->value = cl_str_of(last->text, value.n);
+    last->missed = missed;
+    cl_list_append(&part->values, &last->place);
+    part->values_n++;
+    s->bytes += value.n;
+    while (part->values_n > s->queue || (s->bytes > s->bytes_max && part->values_n > 1)) {
+        cl_free(join_take(s, part));
+        lag(s, 0);
+    }
+    return 1;
+}
+
+static int join_is_whole(const cl_subscription *s)
+{
+    for (size_t i = 0; i < s->n; i++)
+        if (!s->parts[i].values_n) return 0;
+    return 1;
+}
+
+/* The heads of all, as an array; the first failure counts. */
+static int join_heads(cl_subscription *s, cl_buf *out)
+{
+    cl_buf_clear(out);
+    int code = cl_buf_put_char(out, '[');
+    for (size_t i = 0; i < s->n; i++) {
+        cl_joined *head = join_take(s, &s->parts[i]);
+        if (code == 0 && i) code = cl_buf_put_char(out, ',');
+        if (code == 0) code = cl_buf_put_str(out, head->value);
+        cl_free(head);
+    }
+    return code ? code : cl_buf_put_char(out, ']');
+}
+
+/* ---- in */
+
+typedef struct arrival {
+    cl_core *core;
+    cl_node *node;
+    const cl_envelope *e;
+    uint64_t number; /* of arrivals, this one included */
+    int is_noted, is_double;
+    int64_t missed;
+} arrival;
+
+static void emit(const arrival *a, cl_subscription *s, cl_str data, int64_t missed, unsigned flags)
+{
+    const cl_extension *x = a->e->extension;
+    clouds_event event = {.type = CLOUDS_EVENT_PUBLISHED,
+                          .flags = flags,
+                          .id = s->id,
+                          .user_data = s->user_data,
+                          .number = missed,
+                          .sequence = x ? x->sequence : 0};
+    cl_set_text(&event.peer, &event.peer_len, a->e->from);
+    cl_set_text(&event.method, &event.method_len, a->e->method);
+    cl_set_text(&event.data, &event.data_len, data);
+    if (x && !s->is_all) {
+        cl_set_text(&event.meta, &event.meta_len, x->meta);
+        event.bytes = x->bytes.p;
+        event.bytes_len = x->bytes.n;
+        event.flags |= x->bytes.n ? CLOUDS_FLAG_BYTES : 0;
+    }
+    a->core->counters[CL_COUNT_DELIVERED]++;
+    cl_emit(a->core, a->node, &event);
+}
+
+static void join(const arrival *a, cl_subscription *s, cl_part *part)
+{
+    if (!join_put(s, part, a->e->data, a->missed) || !join_is_whole(s)) return;
+    int code = join_heads(s, &a->core->scratch);
+    if (code) {
+        lag(s, 0);
+        return;
+    }
+    int64_t missed = s->missed;
+    unsigned flags = s->lagged ? CLOUDS_FLAG_LAGGED : 0;
+    s->missed = 0;
+    s->lagged = 0;
+    emit(a, s, cl_buf_str(&a->core->scratch), missed, flags);
+}
+
+static void note(arrival *a)
+{
+    const cl_extension *x = a->e->extension;
+    cl_channels *channels = &a->node->channels;
+    a->is_noted = 1;
+    if (!x || !x->sequence) return;
+    cl_sequence *q = sequence_of(&channels->heard, &channels->heard_recent, a->e->method, a->e->from);
+    if (!q) return;
+    int is_known = q->number && q->epoch == x->epoch;
+    if (is_known && x->sequence <= q->number) {
+        a->is_double = 1;
+        return;
+    }
+    uint64_t missed = is_known ? x->sequence - q->number - 1 : 0;
+    a->missed = missed < (uint64_t)1 << 53 ? (int64_t)missed : 0; /* more than that is nonsense */
+    a->core->counters[CL_COUNT_GAPS] += (uint64_t)a->missed;
+    q->epoch = x->epoch;
+    q->number = x->sequence;
+}
+
+static void meet(void *self, cl_topic_leaf *leaf)
+{
+    arrival *a = self;
+    cl_part *part = CL_OWNER(leaf, cl_part, leaf);
+    cl_subscription *s = part->subscription;
+    if (!a->is_noted) note(a);
+    if (a->is_double || !s->is_open || s->met == a->number) return;
+    s->met = a->number;
+    if (s->is_all) join(a, s, part);
+    else emit(a, s, a->e->data, a->missed, 0);
+}
+
+/* One member gets it, of several here one after the other. */
+static void to_group(const arrival *a, cl_interest *i)
+{
+    CL_LIST_EACH(it, &i->parts)
+    {
+        cl_subscription *s = CL_OWNER(it, cl_part, of_interest)->subscription;
+        if (!s->is_open) continue;
+        cl_list_remove(it);
+        cl_list_append(&i->parts, it);
+        emit(a, s, a->e->data, 0, 0);
+        return;
+    }
+}
+
+void cl_publish_arrived(cl_core *core, cl_node *node, const cl_envelope *e)
+{
+    arrival a = {.core = core, .node = node, .e = e, .number = ++core->arrivals};
+    if (e->extension && e->extension->group.n) {
+        cl_interest *i = cl_channel_interest(node, e->method, e->extension->group);
+        if (i) to_group(&a, i);
+        return;
+    }
+    if (node->channels.topics.root && cl_topic_check(e->method) == 0)
+        cl_topic_tree_match(&node->channels.topics, e->method, meet, &a);
+}
