@@ -81,6 +81,7 @@ static void destroy(cl_directory *base)
     cl_loop_timer_destroy(d->timer);
     cl_folder_close(&d->folder);
     cl_entries_free(&d->entries);
+    cl_followed_free(d);
     cl_strmap_free(&d->node_by_id);
     cl_strmap_free(&d->node_by_key);
     cl_idmap_free(&d->by_node);
@@ -93,6 +94,9 @@ static const cl_directory_ops ops = {
     .announce = cl_folder_announce,
     .add = cl_folder_add,
     .remove = cl_folder_remove,
+    .subscribe = cl_folder_subscribe,
+    .unsubscribe = cl_folder_unsubscribe,
+    .follow = cl_folder_follow,
     .drain = cl_folder_drain,
     .leave = cl_folder_leave,
     .lookup = lookup,

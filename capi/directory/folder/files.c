@@ -5,7 +5,8 @@
  *
  *   <key>.lock          locked with flock by its process for as long as it lives; see names.c for what it holds
  *   <key>.sock          the unix socket it listens on
- *   <key>-<method>.m    a symbolic link to "<id>/<method>", both percent-escaped: made in one step, read in one step
+ *   <key>-<method>.m    a symbolic link to "<id>/<method>", both percent-escaped: made in one step, read in one step;
+ *                       what it has subscribed to: .c
  *
  * They are made in this order and removed in the other one, so an entry without a held lock belongs to nobody living.
  *
@@ -155,6 +156,8 @@ static void remove_entries(const cl_folder *folder, const char *key, int lock)
         size_t at = 0;
         while (cl_lock_next(text, (size_t)n, &at, method)) {
             snprintf(file, sizeof file, "%.16s-%s.m", key, method);
+            if (unlinkat(folder->fd, file, 0) == 0) continue;
+            file[strlen(file) - 1] = 'c';
             unlinkat(folder->fd, file, 0);
         }
         const char *last = memrchr(text, '\n', (size_t)n);
@@ -256,7 +259,7 @@ int cl_file_put_entry(const cl_folder *folder, const char *key, cl_str id, cl_st
     char file[CL_FILE_NAME], target[CL_ENTRY_MAX + 2];
     if (cl_entry_write(id, method, target) != 0)
         return cl_error_limit(CLOUDS_ETOOBIG, id.n * 3 + method.n * 3, CL_ENTRY_MAX,
-                              "the method's name is too long for the registry (%zu bytes)", method.n);
+                              "the name of the method or topic is too long for the registry (%zu bytes)", method.n);
     cl_file_entry(key, method, file);
     if (symlinkat(target, folder->fd, file) == 0 || errno == EEXIST) return 0;
     return cannot("register in", folder, file);

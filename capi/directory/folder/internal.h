@@ -46,6 +46,13 @@ void cl_file_entry(const char *key, cl_str method, char out[CL_FILE_NAME]);
  * file + CL_KEY + 1. */
 enum cl_file_kind cl_file_kind_of(const char *file, char key[CL_KEY + 1]);
 
+/* What a node has subscribed to is an entry too, whose name is no method: it is told by its first byte, which no text
+ * has, and its file ends otherwise. Reading a name: 1 and topic and group, or 0. */
+enum { CL_SUBSCRIPTION_NAME = 2 * 255 + 2 };
+cl_str cl_name_of_subscription(cl_str topic, cl_str group, char room[CL_SUBSCRIPTION_NAME]);
+int cl_name_is_subscription(cl_str name, cl_str *topic, cl_str *group);
+int cl_file_is_subscription(const char *file);
+
 /* What an entry points to. Writing: 0 or CLOUDS_ETOOBIG. Reading changes `target`, into which id and method point
  * afterwards: 0, or CLOUDS_EPROTO when it is not what the entry of that name holds. */
 int cl_entry_write(cl_str id, cl_str method, char out[CL_ENTRY_MAX + 2]);
@@ -187,6 +194,9 @@ typedef struct cl_folder_directory {
     cl_loop_timer *timer;
     int64_t due; /* INT64_MAX: not set */
     cl_entries entries;
+    cl_strmap followed; /* what all nodes have subscribed to, by file, once somebody publishes */
+    unsigned followed_round;
+    int follows;
     cl_list_node nodes, probes;
     cl_deferred_queue deferred;
     cl_strmap node_by_id, node_by_key;
@@ -216,6 +226,17 @@ void cl_folder_nodes_retry(cl_folder_directory *d, int64_t now);
 /* Takes the lock of a node again and lets it listen, or puts back the entries it lacks. 0, or an error that is worth
  * another try. */
 int cl_folder_node_restore(cl_folder_node *node);
+
+/* followed.c: what nodes have subscribed to */
+int cl_folder_subscribe(cl_directory *base, void *node, cl_str topic, cl_str group);
+void cl_folder_unsubscribe(cl_directory *base, void *node, cl_str topic, cl_str group);
+int cl_folder_follow(cl_directory *base);
+/* As their namesakes of entries.c. */
+void cl_followed_look(cl_folder_directory *d, const char *file);
+void cl_followed_scan(cl_folder_directory *d);
+int cl_followed_has(const cl_folder_directory *d, cl_str id);
+void cl_followed_forget(cl_folder_directory *d, cl_str id);
+void cl_followed_free(cl_folder_directory *d);
 
 /* republish.c: what happens to files of ours. */
 /* Opens the folder instead of the one before. */

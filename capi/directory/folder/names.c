@@ -8,6 +8,8 @@
 #include "directory/folder/internal.h"
 #include "clouds.h"
 
+enum { SUBSCRIPTION = 0xff /* the first byte of the name of one */ };
+
 void cl_file_key(cl_str name, char out[CL_KEY + 1])
 {
     static const uint64_t secret[2] = {0x636c6f756473206cu, 0x6f63616c20766572u}; /* the same in every process */
@@ -19,11 +21,40 @@ void cl_file_of(const char *key, const char *suffix, char out[CL_FILE_NAME])
     snprintf(out, CL_FILE_NAME, "%.16s%.8s", key, suffix);
 }
 
+static int is_subscription(cl_str name)
+{
+    return name.n && (unsigned char)name.p[0] == SUBSCRIPTION;
+}
+
+cl_str cl_name_of_subscription(cl_str topic, cl_str group, char room[CL_SUBSCRIPTION_NAME])
+{
+    room[0] = (char)SUBSCRIPTION;
+    memcpy(room + 1, topic.p, topic.n);
+    room[1 + topic.n] = '\n';
+    memcpy(room + 2 + topic.n, group.p, group.n);
+    return cl_str_of(room, 2 + topic.n + group.n);
+}
+
+int cl_name_is_subscription(cl_str name, cl_str *topic, cl_str *group)
+{
+    const char *cut = is_subscription(name) ? memchr(name.p, '\n', name.n) : NULL;
+    if (!cut) return 0;
+    *topic = cl_str_of(name.p + 1, (size_t)(cut - name.p) - 1);
+    *group = cl_str_of(cut + 1, (size_t)(name.p + name.n - cut) - 1);
+    return 1;
+}
+
+int cl_file_is_subscription(const char *file)
+{
+    char key[CL_KEY + 1];
+    return cl_file_kind_of(file, key) == CL_FILE_ENTRY && file[strlen(file) - 1] == 'c';
+}
+
 void cl_file_entry(const char *key, cl_str method, char out[CL_FILE_NAME])
 {
     char of_method[CL_KEY + 1];
     cl_file_key(method, of_method);
-    snprintf(out, CL_FILE_NAME, "%.16s-%s.m", key, of_method);
+    snprintf(out, CL_FILE_NAME, "%.16s-%s.%c", key, of_method, is_subscription(method) ? 'c' : 'm');
 }
 
 static int digit(char c)
@@ -50,7 +81,8 @@ enum cl_file_kind cl_file_kind_of(const char *file, char key[CL_KEY + 1])
     if (!hidden && strcmp(rest, ".sock") == 0) return CL_FILE_SOCKET;
     if (rest[0] != '-' || strlen(rest) < 1 + CL_KEY || !is_key(rest + 1)) return CL_FILE_FOREIGN;
     if (hidden) return rest[1 + CL_KEY] == '\0' ? CL_FILE_UNFINISHED : CL_FILE_FOREIGN;
-    return strcmp(rest + 1 + CL_KEY, ".m") == 0 ? CL_FILE_ENTRY : CL_FILE_FOREIGN;
+    rest += 1 + CL_KEY;
+    return strcmp(rest, ".m") == 0 || strcmp(rest, ".c") == 0 ? CL_FILE_ENTRY : CL_FILE_FOREIGN;
 }
 
 /* ---- what an entry points to: "<id>/<method>" */

@@ -36,8 +36,8 @@ static void republish_soon(cl_folder_directory *d)
 static void on_change(void *self, const char *name)
 {
     cl_folder_directory *d = self;
-    if (name) cl_entries_look(d, name);
-    else cl_entries_scan(d);
+    if (name) cl_entries_look(d, name), cl_followed_look(d, name);
+    else cl_entries_scan(d), cl_followed_scan(d);
     if (!name || is_missed(d, name)) republish_soon(d);
 }
 
@@ -60,7 +60,7 @@ int cl_folder_enter(cl_folder_directory *d)
     cl_folder_close(&d->folder);
     d->folder = folder;
     code = d->watch ? cl_folder_watch(d) : 0;
-    if (code == 0) cl_entries_scan(d);
+    if (code == 0) cl_entries_scan(d), cl_followed_scan(d);
     return code;
 }
 

@@ -14,6 +14,12 @@ void cl_folder_due_by(cl_folder_directory *d, int64_t when)
 
 /* ---- probes */
 
+static void forget(cl_folder_directory *d, cl_str id)
+{
+    cl_entries_forget(d, id);
+    cl_followed_forget(d, id);
+}
+
 /* Its link broke: if its lock is free it is swept away, else it counts again. The lock of a process that was killed may
  * still be held for a moment after its links are closed. */
 void cl_folder_suspect(cl_directory *base, cl_str id, int was_open)
@@ -21,9 +27,9 @@ void cl_folder_suspect(cl_directory *base, cl_str id, int was_open)
     cl_folder_directory *d = cl_folder_of(base);
     char key[CL_KEY + 1];
     cl_file_key(id, key);
-    if (!cl_strmap_get(&d->entries.peers, id) || d->closing) return;
+    if (d->closing || (!cl_strmap_get(&d->entries.peers, id) && !cl_followed_has(d, id))) return;
     if (!cl_file_is_alive(&d->folder, key, NULL)) {
-        cl_entries_forget(d, id);
+        forget(d, id);
         return;
     }
     if (!was_open) return;
@@ -47,7 +53,7 @@ static void run_probes(cl_folder_directory *d, int64_t now)
         cl_list_remove(&probe->place);
         cl_str id = {probe->id, probe->n};
         if (cl_file_is_alive(&d->folder, probe->key, NULL)) cl_entries_tell(d, id, 1);
-        else cl_entries_forget(d, id);
+        else forget(d, id);
         cl_free(probe);
     }
 }

@@ -32,7 +32,8 @@ static int tell_row(cl_folder_directory *dir, uint64_t operation, cl_strmap *nod
     if (alive <= 0) return alive;
     int code = cl_file_read_entry(&dir->folder, file, memory, &id, &method);
     const cl_server server = {id, CL_NATIVE_LINKED};
-    if (code == 0) dir->sink.status(dir->sink.self, operation, &method, &server, 1, 0, 0);
+    if (code == 0 && !cl_file_is_subscription(file))
+        dir->sink.status(dir->sink.self, operation, &method, &server, 1, 0, 0);
     return code == CLOUDS_ENOMEM ? code : 0;
 }
 

@@ -171,7 +171,7 @@ CL_RARE static int64_t read_too_big(cl_peer_link *link, cl_str bytes)
     cl_envelope e;
     int64_t all = cl_frame_decode_too_big(bytes, &e);
     if (all <= 0) return all;
-    if (e.type != CL_CALL && e.type != CL_RESULT && e.type != CL_MESSAGE) return CLOUDS_ETOOBIG;
+    if (e.type != CL_CALL && e.type != CL_RESULT && e.type != CL_MESSAGE && e.type != CL_PUBLISH) return CLOUDS_ETOOBIG;
     on_envelope(link, &e);
     if ((uint64_t)all <= bytes.n) return all;
     link->skip = (uint64_t)all - bytes.n;

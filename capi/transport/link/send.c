@@ -231,7 +231,7 @@ static int write_to(cl_peer_link *link, const void *node, const cl_envelope *e, 
     /* A message's sender asks how many got it. What is to be reported is reserved, so that it cannot fail afterwards.
      */
     cl_deferred *report = NULL;
-    if (token && e->type == CL_MESSAGE) {
+    if (token && (e->type == CL_MESSAGE || e->type == CL_PUBLISH)) {
         report = cl_deferred_reserve(delivered, NULL, token, CL_DELIVERY_WRITTEN, CL_STR_NONE);
         if (!report) return CLOUDS_ENOMEM;
     }
@@ -319,7 +319,7 @@ void cl_link_send_waiting(cl_peer_link *link)
             count_call(link);
         }
         cl_conn_commit(link->conn);
-        if (w.type == CL_MESSAGE) tell(t, w.token, CL_DELIVERY_WRITTEN);
+        if (w.type == CL_MESSAGE || w.type == CL_PUBLISH) tell(t, w.token, CL_DELIVERY_WRITTEN);
     }
     clear_queue(link);
 }
