@@ -316,6 +316,7 @@ static void on_frame(mailbox *m, cl_envelope *e)
         m->gone_n--;
         m->ends = e->deadline;
         pthread_mutex_unlock(&m->exchange->lock);
+        cl_deferred_run(&m->deferred); /* what reached nobody is said first: else it would be lost with what was sent */
         sink->peer_lost(sink->self, e->from, 1);
         return;
     }

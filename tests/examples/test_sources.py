@@ -82,6 +82,9 @@ class Bindings(unittest.TestCase):
 
     def test_the_numbers_are_those_of_the_header(self):
         header = open(SOURCE + "/capi/include/clouds.h").read()
+        # They need no later version than the one that they were written with, which is a recorded one.
+        header += "".join(re.findall("^#define CLOUDS_VERSION_NUMBER .*\n", open(one).read(), re.M)[0]
+                          for one in glob.glob(SOURCE + "/capi/abi/*/clouds.h"))
         for path in BINDINGS:
             for name, number in re.findall(r"\b(CLOUDS_\w+) =>? (\d+)", open(f"{FOLDER}/{path}").read()):
                 self.assertRegex(header, rf"\b{name}(?: =)? {number}\b", path)

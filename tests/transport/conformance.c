@@ -11,7 +11,7 @@
 #include "support/until.h"
 #include "transport/transport.h"
 
-enum { MANY = 200 };
+enum { MANY = 200, AGAIN = 1000 };
 
 /* One context: a loop, a transport, and what its sink was told. */
 typedef struct side {
@@ -22,6 +22,8 @@ typedef struct side {
     void *node;
     int opened, opened_code, node_closed, envelopes, closed, dropped, lost, suspended, refused;
     int answers;  /* calls are answered with their arguments */
+    int calls_again; /* the node that a result is from is called once more, at once, with the token AGAIN */
+    int lost_before; /* peers that were lost before this call reached nobody */
     int in_order; /* messages came in the order of their numbers */
     int deliveries[8];
     int64_t number;
@@ -79,6 +81,8 @@ static void answer(side *s, void *node, const cl_envelope *e)
     s->t->ops->send(s->t, node, &r, 0);
 }
 
+static int call(side *s, const char *from, const char *to, const char *args, uint64_t token);
+
 static void on_envelope(void *self, void *node, const cl_envelope *e)
 {
     side *s = self;
@@ -88,6 +92,10 @@ static void on_envelope(void *self, void *node, const cl_envelope *e)
     if (e->flags & CL_REFUSED) {
         s->refused++;
         return;
+    }
+    if (e->type == CL_RESULT && s->calls_again) {
+        s->calls_again = 0;
+        CHECK_INT(call(s, "c.1", s->from, "[]", AGAIN), 0);
     }
     if (e->type == CL_MESSAGE) s->in_order &= atoi(s->args) == s->envelopes;
     s->envelopes++;
@@ -105,6 +113,7 @@ static void on_delivery(void *self, uint64_t token, enum cl_delivery delivery, i
     side *s = self;
     s->deliveries[delivery]++;
     s->number = number;
+    if (token == AGAIN && delivery != CL_DELIVERY_LOST) s->lost_before = s->lost;
 }
 
 /* As the folder directory does: a socket for each id. */
@@ -426,6 +435,33 @@ static void the_end_of_another_hinders_nobody(void)
     end(&a);
 }
 
+/* A call that follows the last answer of a node reaches nobody, which is said before it is said that the node is gone. */
+static void what_reached_nobody_is_not_lost(void)
+{
+    if (!kind->tells_loss) return;
+    side a, b;
+    start(&a, &node_a, "s.1");
+    start(&b, &node_b, "c.1");
+    a.answers = 1;
+    CHECK_INT(call(&b, "c.1", "s.1", "[1]", 5), 0);
+    UNTIL2(&a, &b, b.envelopes == 1);
+    b.calls_again = 1;
+    CHECK_INT(call(&b, "c.1", "s.1", "[2]", 6), 0);
+    for (int i = 0; i < 20 && a.envelopes < 2; i++) cl_loop_run(a.loop, 1); /* b, if it has to, writes and no more */
+    UNTIL2(&a, &b, a.envelopes >= 2);
+    int before = a.envelopes;
+    a.t->ops->drain(a.t, &node_a);
+    a.t->ops->close_node(a.t, &node_a, 1);
+    for (int i = 0; i < 20 && !a.node_closed; i++) cl_loop_run(a.loop, 1); /* a link closes when its other end does */
+    UNTIL2(&a, &b,
+           b.deliveries[CL_DELIVERY_NOBODY] + b.deliveries[CL_DELIVERY_NOT_SENT] + b.deliveries[CL_DELIVERY_LOST] +
+                   b.lost + b.refused + (a.envelopes - before) >
+               0);
+    if (a.envelopes == before && !b.refused) CHECK_INT(b.lost_before, 0);
+    end(&b);
+    end(&a);
+}
+
 int main(void)
 {
     folder_begin();
@@ -441,6 +477,7 @@ int main(void)
         RUN(who_is_closed_is_reached_no_more);
         RUN(the_end_of_one_is_not_that_of_the_next);
         RUN(the_end_of_another_hinders_nobody);
+        RUN(what_reached_nobody_is_not_lost);
     }
     test_redis_stop(&server);
     return folder_end();

@@ -196,6 +196,7 @@ int cl_link_open(cl_link_transport *t, cl_str to, cl_peer_link **out);
 void cl_link_accepted(void *endpoint, cl_conn *conn);
 /* As the sink's, of the node, or of all that live at the other end. */
 void cl_link_suspend(cl_peer_link *link, int on);
+void cl_link_report_lost(cl_link_transport *t, cl_str id, int was_open);
 void cl_link_cut(cl_peer_link *link);
 void cl_link_finish(cl_peer_link *link);
 void cl_link_hello_came(cl_peer_link *link, const cl_envelope *hello);

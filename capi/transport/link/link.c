@@ -156,6 +156,13 @@ static void log_end(const cl_peer_link *link, const char *words)
                  words);
 }
 
+/* What was never sent is said first: else it would be lost with what was. */
+void cl_link_report_lost(cl_link_transport *t, cl_str id, int was_open)
+{
+    cl_deferred_run(&t->deferred);
+    t->sink.peer_lost(t->sink.self, id, was_open);
+}
+
 static void on_closed(void *self, int code, const char *words)
 {
     cl_peer_link *link = self;
@@ -175,7 +182,7 @@ static void on_closed(void *self, int code, const char *words)
     int was_open = link->was_open, is_node = !link->is_context;
     if (is_node) link->peer = NULL, link->peer_id = id;
     cl_link_release(link);
-    if (lost && is_node) t->sink.peer_lost(t->sink.self, id, was_open);
+    if (lost && is_node) cl_link_report_lost(t, id, was_open);
     cl_free(memory);
     if (t->ending) cl_loop_defer(t->loop);
 }

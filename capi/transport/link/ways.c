@@ -341,11 +341,6 @@ static void report_suspended(cl_link_transport *t, cl_str id, int on)
     t->sink.suspended(t->sink.self, id, on);
 }
 
-static void report_lost(cl_link_transport *t, cl_str id, int was_open)
-{
-    t->sink.peer_lost(t->sink.self, id, was_open);
-}
-
 void cl_way_suspend(cl_peer_link *link, int on)
 {
     if (!link->t->is_beside) report_each(link->way, report_suspended, on);
@@ -359,7 +354,7 @@ void cl_way_ended(cl_peer_link *link, int was_lost)
     way->link = NULL;
     if (was_lost) rest(way, cl_loop_now());
     if (was_lost && t->sink.count) t->sink.count(t->sink.self, link->was_open ? CL_LINK_LOST : CL_LINK_REFUSED);
-    if (was_lost && !t->is_beside) report_each(way, report_lost, link->was_open);
+    if (was_lost && !t->is_beside) report_each(way, cl_link_report_lost, link->was_open);
     if (cl_strmap_get(&t->way_by_context, link->peer_id) == way) drop_if_idle(way);
 }
 
