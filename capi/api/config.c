@@ -3,12 +3,15 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "api/check.h"
 #include "api/node_id.h"
 #include "base/error.h"
 #include "base/mem.h"
 #include "base/rand.h"
+
+enum { OTHER_FILES = 128, LEAST_LINKS = 16 };
 
 static size_t size_of(const cl_options *options, enum cl_option_index which)
 {
@@ -98,6 +101,47 @@ static int read_log_level(cl_context *context, const char *name)
     return cl_options_refuse("log_level", name, "\"off\", \"debug\", \"info\", \"warn\" or \"error\"");
 }
 
+/* As many links as there may be descriptors, but for those that a process needs besides. */
+static void bound_links(cl_limits *l)
+{
+    struct rlimit files;
+    if (getrlimit(RLIMIT_NOFILE, &files) != 0 || files.rlim_cur == RLIM_INFINITY) return;
+    size_t most = files.rlim_cur > OTHER_FILES + LEAST_LINKS ? (size_t)files.rlim_cur - OTHER_FILES : LEAST_LINKS;
+    if (l->links > most) l->links = most;
+}
+
+static int may_listen(const cl_direct *direct, const char *listen)
+{
+    if (!direct->tcp || direct->insecure || cl_is_loopback(direct->host)) return 0;
+    return cl_error(CLOUDS_EOPTION,
+                    "option 'listen': %.100s: an address beyond this machine needs a key (key_file), or insecure=true",
+                    listen);
+}
+
+/* Links to other contexts: not over local:, whose nodes have sockets of their own, and not within one process. */
+static int read_direct(cl_context *context, const cl_options *options)
+{
+    cl_direct *direct = &context->config.direct;
+    const char *listen = cl_options_text(options, CL_OPTION_listen);
+    const char *advertise = cl_options_text(options, CL_OPTION_advertise);
+    enum cl_url_kind kind = context->config.url.kind;
+    int has_links = kind != CL_URL_LOCAL && kind != CL_URL_INPROC;
+    int code = cl_direct_parse(listen, direct);
+    if (code != 0) return code;
+    if (direct->tcp && !has_links)
+        return cl_error(CLOUDS_EOPTION, "option 'listen': %.100s: %.100s has no links over TCP", listen,
+                        context->config.url_text);
+    if (strlen(advertise) >= sizeof direct->advertise)
+        return cl_options_refuse("advertise", advertise, "HOST, HOST:PORT or \"none\"");
+    strcpy(direct->advertise, advertise);
+    direct->insecure = (int)cl_options_number(options, CL_OPTION_insecure);
+    direct->ping = cl_options_number(options, CL_OPTION_link_ping);
+    direct->timeout = cl_options_number(options, CL_OPTION_link_timeout);
+    direct->idle = cl_options_number(options, CL_OPTION_link_idle);
+    if (has_links && cl_options_number(options, CL_OPTION_direct)) context->config.limits.direct = direct;
+    return may_listen(direct, listen);
+}
+
 int cl_config_context(cl_context *context, const cl_options *options)
 {
     int code;
@@ -114,7 +158,9 @@ int cl_config_context(cl_context *context, const cl_options *options)
     context->config.max_result_bytes =
         context->config.max_event_bytes + size_of(options, CL_OPTION_max_in_flight_bytes);
     if (cl_random_bytes(&context->engine.random_state, sizeof context->engine.random_state) != 0) return CLOUDS_ESYSTEM;
-    return read_url(context, options);
+    bound_links(&context->config.limits);
+    code = read_url(context, options);
+    return code != 0 ? code : read_direct(context, options);
 }
 
 void cl_config_core(const cl_context *context, const cl_options *options, cl_core_config *out)

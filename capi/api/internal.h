@@ -19,6 +19,7 @@
 #include "clouds.h"
 #include "core/core.h"
 #include "net/loop.h"
+#include "proto/direct.h"
 
 /* Counters of this layer, after those of the core. */
 enum cl_api_counter {
@@ -39,6 +40,7 @@ typedef struct cl_context_config {
     char *ca_file;
     char url_text[256];      /* the url without the password, for errors */
     cl_limits limits;
+    cl_direct direct; /* what limits.direct points to, if there are such links */
     size_t max_in_flight, max_events, max_event_bytes;
     size_t max_result_bytes; /* of all texts that wait for the user; beyond it a result completes without its own */
 } cl_context_config;

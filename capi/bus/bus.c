@@ -97,7 +97,12 @@ static void on_peer_gone(void *self, cl_str id)
 /* Who sent meanwhile was refused, and tries again. */
 static void on_located(void *self, cl_str id, int code, const cl_address *address)
 {
-    cl_bus_route_forget(self);
+    cl_composed *bus = self;
+    cl_bus_route_forget(bus);
+    for (size_t i = 0; i < bus->transports_n; i++) {
+        cl_transport *t = bus->transports[i];
+        if (t->ops->forget) t->ops->forget(t, id);
+    }
 }
 
 static void on_dropped(void *self, int code)
@@ -190,6 +195,15 @@ static void on_transport_draining(void *self, cl_str id)
     on_peer_draining(bus_of(self), id);
 }
 
+static void on_count(void *self, enum cl_link_count what)
+{
+    static const enum cl_bus_count counts[] = {[CL_LINK_OPENED] = CL_BUS_LINK_OPENS,
+                                               [CL_LINK_LOST] = CL_BUS_LINK_LOSSES,
+                                               [CL_LINK_REFUSED] = CL_BUS_LINK_REFUSED,
+                                               [CL_LINK_UNTRUSTED] = CL_BUS_AUTH_FAILURES};
+    bus_of(self)->base.counts[counts[what]]++;
+}
+
 static void on_transport_closed(void *self)
 {
     cl_composed *bus = bus_of(self);
@@ -215,6 +229,7 @@ cl_transport_sink cl_bus_transport_sink(cl_composed *bus, unsigned number)
                                .peer_draining = on_transport_draining,
                                .subscribed = cl_bus_transport_subscribed,
                                .unreached = cl_bus_unreached,
+                               .count = on_count,
                                .closed = on_transport_closed};
 }
 
@@ -223,6 +238,7 @@ cl_transport_sink cl_bus_transport_sink(cl_composed *bus, unsigned number)
 /* Out of line, so that one transport costs a send no saved registers. */
 __attribute__((noinline)) static int send_routed(cl_composed *bus, void *node, const cl_envelope *e, uint64_t token)
 {
+    if (bus->has_links) return cl_bus_send_beside(bus, node, e, token);
     cl_transport *t = cl_bus_route(bus, e->to);
     return t ? t->ops->send(t, node, e, token) : cl_error_code();
 }
@@ -242,6 +258,13 @@ static int recall(cl_bus *base, cl_str to, uint64_t token)
         if (t->ops->recall && t->ops->recall(t, to, token)) return 1;
     }
     return 0;
+}
+
+static int is_linked(cl_bus *base, cl_str id)
+{
+    const cl_composed *bus = CL_OWNER(base, cl_composed, base);
+    cl_transport *links = bus->transports[0];
+    return bus->has_links && !bus->closing && links->ops->is_open(links, id);
 }
 
 static void abandon(cl_bus *base, uint64_t operation)
@@ -337,6 +360,7 @@ static const cl_bus_ops ops = {
     .publish = cl_bus_publish,
     .send = send,
     .recall = recall,
+    .is_linked = is_linked,
     .lookup = lookup,
     .forget = forget,
     .status = status,
@@ -363,16 +387,25 @@ static int compose_local(cl_composed *bus, const cl_url *url, const cl_limits *l
     return code ? code : cl_link_transport_create(bus->loop, limits, &of_transport, &bus->transports[0]);
 }
 
-/* Both use one client of Redis. */
+static int add_links(cl_composed *bus, const cl_limits *limits)
+{
+    const cl_transport_sink of_links = cl_bus_transport_sink(bus, 0);
+    bus->has_links = 1;
+    return cl_link_transport_create_beside(bus->loop, limits, &of_links, &bus->transports[0]);
+}
+
+/* Directory and pubsub use one client of Redis. */
 static int compose_redis(cl_composed *bus, const cl_url *url, const cl_limits *limits)
 {
     const cl_directory_sink of_directory = cl_bus_directory_sink(bus);
-    const cl_transport_sink of_transport = cl_bus_transport_sink(bus, 0);
+    unsigned place = limits->direct != NULL;
+    const cl_transport_sink of_transport = cl_bus_transport_sink(bus, place);
     bus->redis = cl_calloc(1, sizeof *bus->redis);
     if (!bus->redis) return cl_error(CLOUDS_ENOMEM, NULL);
     int code = cl_redis_client_init(bus->redis, bus->loop, url, limits);
     if (code == 0) code = cl_redis_directory_create(bus->redis, &of_directory, &bus->directory);
-    return code ? code : cl_pubsub_transport_create(bus->redis, &of_transport, &bus->transports[0]);
+    if (code == 0 && limits->direct) code = add_links(bus, limits);
+    return code ? code : cl_pubsub_transport_create(bus->redis, &of_transport, &bus->transports[place]);
 }
 
 /* Whoever says nothing of links has those between the processes of a user on a machine. */

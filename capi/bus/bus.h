@@ -92,13 +92,15 @@ typedef struct cl_bus_ops {
     int (*publish)(cl_bus *bus, void *node, const cl_envelope *e, uint64_t token, size_t *drops);
     /* Sends from `node`, which is ready. CL_NATIVE in e->flags says that e->to is ours. token 0: nobody waits for its
      * delivery. Refused at once, without a delivery: CLOUDS_EUNREACHABLE, CLOUDS_ELIMIT, CLOUDS_ETOOBIG, CLOUDS_ENOMEM.
-     * While the bus is down, and not blind, calls are refused (the core keeps them); results and messages queue within
-     * write_soft, and
+     * While the bus is down, and not blind, calls are refused (the core keeps them) but those to linked nodes; results
+     * and messages queue within write_soft, and
      * what is past its deadline then is never sent. */
     int (*send)(cl_bus *bus, void *node, const cl_envelope *e, uint64_t token);
     /* Takes an envelope back that was sent to `to`. 1: it had not left, never will, and no delivery of it is reported;
      * 0: it may have left. NULL: what was sent cannot be taken back. */
     int (*recall)(cl_bus *bus, cl_str to, uint64_t token);
+    /* Can a call go to the node now although the bus is down? NULL: never. */
+    int (*is_linked)(cl_bus *bus, cl_str id);
     /* Asks for the servers of a method; several lookups may share one answer, which is `servers` (while the bus is
      * down: with CLOUDS_EUNREACHABLE). `known`: the caller has living servers, so this is only a refresh and may wait.
      */
@@ -114,8 +116,20 @@ typedef struct cl_bus_ops {
     void (*destroy)(cl_bus *bus);
 } cl_bus_ops;
 
+/* What a bus with direct links counts. */
+enum cl_bus_count {
+    CL_BUS_LINK_OPENS,    /* links that we opened and that worked */
+    CL_BUS_LINK_LOSSES,   /* of those, the ones that broke */
+    CL_BUS_LINK_REFUSED,  /* dialled, and never worked */
+    CL_BUS_AUTH_FAILURES, /* the other end had not our key */
+    CL_BUS_LINK_CALLS,
+    CL_BUS_BUS_CALLS, /* calls that no link carried */
+    CL_BUS_COUNTS
+};
+
 struct cl_bus {
     const cl_bus_ops *ops;
+    uint64_t counts[CL_BUS_COUNTS];
     unsigned way; /* what carried the envelope that send accepted last; always 0 where there is one way */
 };
 

@@ -24,6 +24,7 @@ typedef struct cl_way {
 typedef struct cl_composed {
     cl_bus base;
     cl_transport *direct; /* the transport of every envelope; NULL: see route.c */
+    int has_links;        /* the first transport has links that come and go, the second reaches everybody */
     struct cl_route {
         cl_transport *transport; /* NULL: none is kept */
         unsigned way;
@@ -100,6 +101,8 @@ void cl_bus_channels_free(cl_composed *bus);
 /* ---- route.c: which transport carries an envelope to a node */
 /* NULL: none reaches it. base.way says which it is. */
 cl_transport *cl_bus_route(cl_composed *bus, cl_str to);
+/* A bus that has_links: calls over an open link, results the way their call came, everything else by the other. */
+int cl_bus_send_beside(cl_composed *bus, void *node, const cl_envelope *e, uint64_t token);
 /* Something happened that may change a way. */
 void cl_bus_route_forget(cl_composed *bus);
 

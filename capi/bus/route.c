@@ -1,11 +1,15 @@
 /* Which transport carries an envelope: the first, in order of preference, that reaches the address of its receiver.
  * With one transport nothing is to be decided, and `direct` leads around this. With several, what was decided last is
- * kept until anything is reported that could change it: the next envelope mostly goes the same way. */
+ * kept until anything is reported that could change it: the next envelope mostly goes the same way.
+ *
+ * Links beside Redis are another matter: there the way depends on whether a link is open just now. No call waits for
+ * one. Messages always go by Redis, so that those between two nodes keep their order. */
 #include "bus/internal.h"
 
 #include <string.h>
 
 #include "base/error.h"
+#include "clouds.h"
 
 static cl_transport *find(cl_composed *bus, cl_str to, unsigned *way)
 {
@@ -39,4 +43,28 @@ cl_transport *cl_bus_route(cl_composed *bus, cl_str to)
 void cl_bus_route_forget(cl_composed *bus)
 {
     bus->route.transport = NULL;
+}
+
+enum { LINKS, OTHERS };
+
+static int send_by(cl_composed *bus, unsigned way, void *node, const cl_envelope *e, uint64_t token)
+{
+    cl_transport *t = bus->transports[way];
+    bus->base.way = way;
+    return t->ops->send(t, node, e, token);
+}
+
+int cl_bus_send_beside(cl_composed *bus, void *node, const cl_envelope *e, uint64_t token)
+{
+    cl_transport *links = bus->transports[LINKS];
+    if (e->type == CL_RESULT) return send_by(bus, e->link ? LINKS : OTHERS, node, e, token);
+    if (e->type == CL_CANCEL) return send_by(bus, links->ops->is_open(links, e->to) ? LINKS : OTHERS, node, e, token);
+    if (e->type != CL_CALL) return send_by(bus, OTHERS, node, e, token);
+    int code = CLOUDS_EUNREACHABLE;
+    if (links->ops->is_open(links, e->to)) code = send_by(bus, LINKS, node, e, token);
+    bus->base.counts[CL_BUS_LINK_CALLS] += code == 0;
+    if (code != CLOUDS_EUNREACHABLE) return code;
+    code = send_by(bus, OTHERS, node, e, token);
+    bus->base.counts[CL_BUS_BUS_CALLS] += code == 0;
+    return code;
 }

@@ -140,6 +140,18 @@ CL_RARE static void await_bus(cl_call *call)
     park(call);
 }
 
+/* The bus is down. Who is linked is reached all the same. */
+CL_RARE static void go_by_link(cl_call *call, int64_t now)
+{
+    cl_bus *bus = call->node->core->bus;
+    int may = call->node->state == CL_NODE_READY && bus->ops->is_linked && now < call->until;
+    cl_peer *peer = NULL;
+    if (may && call->pinned) peer = bus->ops->is_linked(bus, call->peer->id) ? call->peer : NULL;
+    else if (may && !call->node->config.find_server) peer = cl_balance_pick_linked(call->method, call);
+    if (peer) cl_attempt_send(call, peer, now);
+    else await_bus(call);
+}
+
 /* The bus refused it although it seems to be up. */
 CL_RARE static void retry_soon(cl_call *call, int64_t now)
 {
@@ -186,7 +198,7 @@ void cl_attempt_dispatch(cl_call *call, int64_t now)
 {
     cl_core *core = call->node->core;
     if (!cl_node_may_send(call->node)) {
-        await_bus(call);
+        go_by_link(call, now);
         return;
     }
     if (now >= call->until) {

@@ -56,3 +56,16 @@ cl_peer *cl_balance_pick(cl_method *m, const cl_call *call, int tried_too, int64
     if (!peer && tried_too) peer = scan(m, call, 1, 1, now);
     return peer;
 }
+
+/* While the bus is down: only who is linked can be reached. */
+CL_RARE cl_peer *cl_balance_pick_linked(cl_method *m, const cl_call *call)
+{
+    cl_bus *bus = call->node->core->bus;
+    if (m->turn >= m->n) m->turn = 0;
+    for (uint32_t step = 0, at = m->turn; step < m->n; step++, at = at + 1 < m->n ? at + 1 : 0) {
+        if (cl_call_has_tried(call, m->servers[at]) || !bus->ops->is_linked(bus, m->servers[at]->id)) continue;
+        m->turn = at + 1;
+        return m->servers[at];
+    }
+    return NULL;
+}

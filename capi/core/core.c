@@ -38,6 +38,12 @@ const char *const cl_counter_names[CL_COUNTERS] = {
     "delivered",
     "gaps",
     "lagged",
+    "link_opens",
+    "link_losses",
+    "link_refused",
+    "auth_failures",
+    "link_calls",
+    "bus_calls",
 };
 
 static void retry_due(cl_core *core, cl_timed *timed, int64_t now)
@@ -103,8 +109,9 @@ void cl_core_destroy(cl_core *core)
     cl_free(core);
 }
 
-const uint64_t *cl_core_counters(const cl_core *core)
+const uint64_t *cl_core_counters(cl_core *core)
 {
+    if (core->bus) memcpy(&core->counters[CL_COUNT_LINKS], core->bus->counts, sizeof core->bus->counts);
     return core->counters;
 }
 

@@ -82,7 +82,8 @@ enum cl_counter {
     CL_COUNT_DELIVERED,     /* published messages handed to subscriptions */
     CL_COUNT_GAPS,          /* published messages that are missing */
     CL_COUNT_LAGGED,        /* dropped here, since a subscription did not keep up */
-    CL_COUNTERS
+    CL_COUNT_LINKS,             /* from here on those of the bus, in its order */
+    CL_COUNTERS = CL_COUNT_LINKS + CL_BUS_COUNTS
 };
 
 int cl_core_create(const cl_core_config *config, const cl_port *port, cl_core **out);
@@ -95,7 +96,7 @@ void cl_core_mute(cl_core *core);
 /* Frees everything; no event is raised. */
 void cl_core_destroy(cl_core *core);
 
-const uint64_t *cl_core_counters(const cl_core *core);
+const uint64_t *cl_core_counters(cl_core *core);
 uint64_t *cl_core_counter(cl_core *core, enum cl_counter which);
 extern const char *const cl_counter_names[CL_COUNTERS];
 

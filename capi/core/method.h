@@ -42,6 +42,7 @@ int cl_directory_ids(const cl_method *m, cl_buf *out); /* a JSON array */
 
 /* balance.c */
 cl_peer *cl_balance_pick(cl_method *m, const struct cl_call *call, int tried_too, int64_t now);
+cl_peer *cl_balance_pick_linked(cl_method *m, const struct cl_call *call);
 int cl_call_has_tried(const struct cl_call *call, const cl_peer *peer);
 
 #endif

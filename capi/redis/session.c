@@ -274,6 +274,11 @@ void cl_session_cut(cl_session *s, int code, const char *words)
     cl_conn_close(s->conn, 0);
 }
 
+int cl_session_own_address(const cl_session *s, char *out, size_t cap)
+{
+    return s->conn ? cl_conn_own_address(s->conn, out, cap) : -1;
+}
+
 int cl_session_is_ready(const cl_session *s)
 {
     return s->phase == SESSION_READY && !s->closing;

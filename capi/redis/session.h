@@ -61,6 +61,8 @@ int cl_session_clock(const cl_session *session, int64_t *offset);
 /* Something does not fit the clock: it is learned anew, at most once a second. */
 void cl_session_doubt_clock(cl_session *session);
 const cl_redis_role *cl_session_role(const cl_session *session);
+/* The address of this machine, by which this connection goes. 0, or -1: there is none. */
+int cl_session_own_address(const cl_session *session, char *out, size_t cap);
 /* When this connection became ready. */
 int64_t cl_session_since(const cl_session *session);
 /* The owner's write was taken, so this is no replica. */

@@ -59,7 +59,14 @@ local clouds = {}
 ---@field max_values? number Most values in one JSON text. Default: 1000000.
 ---@field max_in_flight? number Most calls outstanding, and most requests accepted and not answered. Default: 10000.
 ---@field max_in_flight_bytes? number The same for the bytes of their arguments: one more call is refused, and one more request is answered busy. In bytes. Default: 268435456.
----@field max_links? number Most direct links to other processes. Default: 1000.
+---@field max_links? number Most direct links to other processes; never more than the limit of open files leaves, less 128. Default: 10000.
+---@field direct? boolean Redis: calls go over direct links to the processes that are reached by one, and by Redis to all others. Default: true.
+---@field listen? string Where direct links of others arrive: "unix", tcp://ADDRESS:PORT or tcp://ADDRESS:FIRST-LAST, both with a comma between them, or "none". Default: unix.
+---@field advertise? string HOST or HOST:PORT by which others dial the TCP address; empty: found out; "none": they are not told.
+---@field insecure? boolean Links over TCP may leave this machine without a key, readable and open to everybody. Default: false.
+---@field link_ping? number A TCP link with calls outstanding that was silent for so long is pinged. In seconds. Default: 1.
+---@field link_timeout? number One that does not answer for so long is dead. In seconds. Default: 2.
+---@field link_idle? number Whoever opened a link closes it when it was not used for so long. In seconds. Default: 300.
 ---@field max_events? number Events waiting for poll: past it messages are dropped and requests are refused; completions are always kept. Default: 20000.
 ---@field max_event_bytes? number The same for the bytes of their texts, and in thread mode of what waits for the library's thread. With `max_in_flight_bytes` together: bytes of results that wait; past them a result is lost. In bytes. Default: 67108864.
 ---@field write_soft? number Unwritten bytes of a connection past which calls wait for room, and other sends but answers are refused. In bytes. Default: 1048576.

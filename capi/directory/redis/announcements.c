@@ -120,6 +120,7 @@ void cl_redis_announced(redis_directory *d, cl_str text)
     }
     size_t id_len = d->scratch.len;
     if (id_len == 0 || !memchr("uwd", n.type ? n.type : '?', 3)) return;
+    if (n.type == 'u') cl_redis_place_announced(d, cl_buf_str(&d->scratch));
     if (n.type == 'd') d->sink.peer_draining(d->sink.self, cl_buf_str(&d->scratch));
     tell_all(d, &n, id_len);
 }

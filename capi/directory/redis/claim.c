@@ -45,15 +45,36 @@ static cl_str host_of(cl_str id)
     return strspn(id.p + 2, "0123456789abcdef") >= 8 ? cl_str_of(id.p + 2, 8) : CL_STR_NONE;
 }
 
+/* An address that is to be that of this machine is the one by which the others come to the same Redis. */
+static int put_addresses(redis_directory *d, const redis_node *node, cl_buf *out)
+{
+    char own[64];
+    const char *found = cl_session_own_address(d->client->commands, own, sizeof own) == 0 ? own : NULL;
+    cl_address at;
+    int code = 0, n = 0;
+    for (size_t i = 0; i < node->addresses_n && code == 0; i++) {
+        if (!cl_address_complete(&node->addresses[i], found, &at)) continue;
+        code = cl_buf_put_str(out, n++ ? CL_STR(",") : CL_STR(",\"at\":["));
+        if (code == 0) code = cl_json_quote(cl_str_z(at.text), out);
+    }
+    return code || !n ? code : cl_buf_put_char(out, ']');
+}
+
+/* Of version 1 is what has no addresses: so 0.2 wrote it, which shows in "at" where the node is. */
 cl_str cl_redis_record(redis_directory *d, const redis_node *node)
 {
     cl_str host = host_of(node->id);
-    cl_buf_clear(&d->text);
-    int code = cl_buf_printf(&d->text,
-                             "{\"v\":1,\"host\":\"%.*s\",\"pid\":%ld,\"started\":%lld,\"abilities\":[\"deadline\","
-                             "\"refuse\",\"batch\",\"frames\",\"cancel\"],\"token\":\"%s\",\"at\":\"%s\"}",
-                             (int)host.n, host.p, (long)getpid(), (long long)node->started, d->token, d->place);
-    return code ? CL_STR_NONE : cl_buf_str(&d->text);
+    cl_buf *out = &d->text;
+    int is_linked = node->addresses_n > 0;
+    cl_buf_clear(out);
+    int code = cl_buf_printf(out,
+                             "{\"v\":%d,\"host\":\"%.*s\",\"pid\":%ld,\"started\":%lld,\"abilities\":[\"deadline\","
+                             "\"refuse\",\"batch\",\"frames\",\"cancel\"],\"token\":\"%s\",\"%s\":\"%s\"",
+                             is_linked ? 2 : 1, (int)host.n, host.p, (long)getpid(), (long long)node->started, d->token,
+                             is_linked ? "on" : "at", d->place);
+    if (code == 0 && is_linked) code = put_addresses(d, node, out);
+    if (code == 0) code = cl_buf_put_char(out, '}');
+    return code ? CL_STR_NONE : cl_buf_str(out);
 }
 
 /* ---- asking */
@@ -188,8 +209,12 @@ static void owner_came(redis_directory *d, redis_node *node, const cl_reply *rep
     if (reply->items[0].type != CL_REPLY_STRING) return;
     cl_str record = cl_reply_text(reply, 0);
     node->is_foreign = memmem(record.p, record.n, d->token, strlen(d->token)) == NULL;
+    /* The way to Redis, and with it the address of this machine, may be another one now. */
+    if (!node->is_foreign && d->wants_places && !cl_str_eq(record, cl_redis_record(d, node)))
+        cl_redis_send_record(d, node);
     if (!node->is_foreign) return;
-    cl_str pid = member(record, "\"pid\":", ",}"), at = member(record, "\"at\":\"", "\"");
+    cl_str pid = member(record, "\"pid\":", ",}"), at = member(record, "\"on\":\"", "\"");
+    if (cl_str_eq(at, CL_STR("?"))) at = member(record, "\"at\":\"", "\"");
     snprintf(node->holder, sizeof node->holder, "process %.*s on %.*s", pid.n < 20 ? (int)pid.n : 20, pid.p,
              at.n < 80 ? (int)at.n : 80, at.p);
 }

@@ -221,6 +221,7 @@ static void node_free(redis_directory *d, redis_node *node)
     cl_list_remove(&node->deferred);
     cl_redis_regs_free(node);
     cl_loop_timer_destroy(node->timer);
+    cl_free(node->addresses);
     cl_free(node->memory);
     cl_free(node);
 }
@@ -246,11 +247,24 @@ static int claim(cl_directory *base, void *handle, cl_str id, double heartbeat, 
     return code;
 }
 
+/* Those of links go into the record; that of the channel is known by the id. */
+static int keep_addresses(redis_node *node, const cl_address *addresses, size_t n)
+{
+    node->addresses_n = 0;
+    if (n && !node->addresses) node->addresses = cl_malloc(REDIS_ADDRESSES * sizeof *addresses);
+    if (n && !node->addresses) return cl_error(CLOUDS_ENOMEM, NULL);
+    for (size_t i = 0; i < n && node->addresses_n < REDIS_ADDRESSES; i++)
+        if (strncmp(addresses[i].text, "channel:", 8) != 0) node->addresses[node->addresses_n++] = addresses[i];
+    return 0;
+}
+
 static int announce(cl_directory *base, void *handle, const cl_address *addresses, size_t n)
 {
     redis_directory *d = redis_of(base);
     redis_node *node = cl_redis_node_of(d, handle);
     if (!node) return cl_error(CLOUDS_ECLOSED, NULL);
+    int code = d->wants_places ? keep_addresses(node, addresses, n) : 0;
+    if (code != 0) return code;
     node->subscribed = 1;
     node->again = node->owned;
     cl_redis_claim(d, node);
@@ -376,12 +390,6 @@ void cl_redis_node_unref(redis_directory *d, redis_node *node)
     d->sink.left(d->sink.self, handle);
 }
 
-static int locate(cl_directory *base, cl_str id, cl_address *address)
-{
-    snprintf(address->text, sizeof address->text, "channel:");
-    return 0;
-}
-
 /* ---- life */
 
 static void close_directory(cl_directory *base)
@@ -402,6 +410,7 @@ static void destroy(cl_directory *base)
     cl_redis_lookups_free(d);
     cl_redis_statuses_free(d);
     cl_redis_scan_free(d);
+    cl_redis_places_free(d);
     cl_idmap_free(&d->by_handle);
     cl_idmap_free(&d->ops);
     cl_strmap_free(&d->by_channel);
@@ -420,7 +429,7 @@ static const cl_directory_ops ops = {
     .drain = drain,
     .leave = leave,
     .lookup = cl_redis_lookup,
-    .locate = locate,
+    .locate = cl_redis_locate,
     .forget = cl_redis_forget,
     .status = cl_redis_status,
     .flush = flush,
@@ -440,6 +449,7 @@ int cl_redis_directory_create(cl_redis_client *client, const cl_directory_sink *
     cl_list_init(&d->deferred_nodes);
     cl_list_init(&d->lookups);
     cl_list_init(&d->statuses);
+    d->wants_places = client->limits.direct != NULL;
     cl_redis_claim_prepare(d);
     client->directory = (cl_redis_user){d, subscriber_ready, subscriber_down, announcement};
     const cl_session_hooks hooks = {client, on_ready, on_down, on_accepted, on_nothing, on_nothing, on_closed};

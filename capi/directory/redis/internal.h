@@ -4,7 +4,8 @@
  *   claim.c              that an id has one owner
  *   registry.c           registrations and their heartbeat
  *   announcements.c      what native nodes announce about registrations
- *   lookup.c, scan.c, status.c   who serves what */
+ *   lookup.c, scan.c, status.c   who serves what
+ *   places.c             where native nodes are */
 #ifndef CL_REDIS_DIRECTORY_INTERNAL_H
 #define CL_REDIS_DIRECTORY_INTERNAL_H
 
@@ -13,6 +14,8 @@
 #include "directory/directory.h"
 #include "net/loop.h"
 #include "redis/client.h"
+
+enum { REDIS_ADDRESSES = 4 };
 
 typedef struct redis_node {
     cl_list_node link;
@@ -42,6 +45,8 @@ typedef struct redis_node {
     char holder[120];     /* whose it is, in words */
     int was_registered, draining, leaving, to_announce;
     int64_t started; /* ms since 1970 */
+    cl_address *addresses; /* where links lead to it */
+    size_t addresses_n;
 } redis_node;
 
 typedef struct redis_reg {
@@ -117,6 +122,8 @@ typedef struct redis_directory {
     } failed_lookups[REDIS_FAILED_LOOKUPS]; /* lookups that there was no memory for */
     size_t failed_lookups_len;
     redis_scan scan;
+    int wants_places; /* there are links */
+    cl_strmap places; /* redis_place by the id of the node */
     cl_list_node statuses;
     uint64_t failed_statuses[REDIS_FAILED_STATUSES]; /* questions for the status that there was no memory for */
     size_t failed_statuses_len;
@@ -132,6 +139,16 @@ static inline redis_directory *redis_directory_of(void *client)
 {
     return ((cl_redis_client *)client)->directory.self;
 }
+
+/* ---- places.c */
+/* The addresses in a record, joined; "": none. */
+void cl_redis_record_address(cl_str record, cl_address *out);
+/* The record of a node, or nothing: it has none. */
+void cl_redis_place_learn(redis_directory *d, cl_str id, cl_str record);
+/* The node came, maybe from elsewhere. */
+void cl_redis_place_announced(redis_directory *d, cl_str id);
+int cl_redis_locate(cl_directory *base, cl_str id, cl_address *address);
+void cl_redis_places_free(redis_directory *d);
 
 /* ---- directory.c */
 void cl_redis_check_up(redis_directory *d);

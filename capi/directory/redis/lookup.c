@@ -332,6 +332,7 @@ static void on_living(void *self, const cl_pending *pending, const cl_reply *rep
         int has_key = reply->items[1 + i].type == CL_REPLY_STRING;
         unsigned record = signs_of_record(reply, 1 + n + i);
         lookup->signs[i] = (unsigned char)((has_key ? SIGN_KEY : 0) | record);
+        cl_redis_place_learn(d, lookup->ids[i].id, record ? cl_reply_text(reply, 1 + n + i) : CL_STR_NONE);
     }
     if (!lookup->counting) conclude(d, lookup);
 }

@@ -225,6 +225,12 @@ static inline uint64_t cl_call_key(cl_str id)
     memcpy(&key, id.p, id.n < sizeof key ? id.n : sizeof key);
     return key;
 }
+/* A call over a link of ours needs no answer any more. */
+static inline void cl_link_forget_call(cl_peer_link *link, cl_str id)
+{
+    if (link->calls > 0) link->calls--;
+    if (link->is_context) cl_idmap_take(&link->carried, cl_call_key(id));
+}
 /* The link has ended: what it carried is lost. */
 void cl_link_lose_carried(cl_link_transport *t, cl_idmap *carried);
 

@@ -68,12 +68,6 @@ static inline int is_its_own(cl_peer_link *link, cl_str from)
     return link->way ? cl_way_has(link->t, link, from) : cl_str_eq(from, link->peer_id);
 }
 
-static inline void count_result(cl_peer_link *link, const cl_envelope *e)
-{
-    if (link->calls > 0) link->calls--;
-    if (link->is_context) cl_idmap_take(&link->carried, cl_call_key(e->id));
-}
-
 static inline void on_envelope(cl_peer_link *link, cl_envelope *e)
 {
     cl_link_transport *t = link->t;
@@ -83,7 +77,7 @@ static inline void on_envelope(cl_peer_link *link, cl_envelope *e)
     if (code != 0 && !is_tolerable(link, e, code)) return;
     if (!e->from.n) e->from = link->peer_id;
     const cl_endpoint *node = receiver(link, e->to);
-    if (e->type == CL_RESULT && !link->accepted) count_result(link, e);
+    if (e->type == CL_RESULT && !link->accepted) cl_link_forget_call(link, e->id);
     if (!node && link->is_context && link->accepted && e->type == CL_CALL) {
         refuse(link, e);
         return;

@@ -58,9 +58,9 @@ static int find(cl_link_transport *t, const cl_envelope *e, cl_peer_link **out)
 }
 
 /* What is only worth saying where the way is there. */
-CL_RARE static int is_open(const cl_link_transport *t, cl_str to)
+CL_RARE static int is_open(cl_link_transport *t, cl_str to)
 {
-    const cl_peer_link *link = cl_strmap_get(&t->link_by_peer, to);
+    const cl_peer_link *link = t->has_contexts ? cl_way_link(t, to) : cl_strmap_get(&t->link_by_peer, to);
     return link && link->state == CL_LINK_OPEN;
 }
 
@@ -245,7 +245,7 @@ static int write_to(cl_peer_link *link, const void *node, const cl_envelope *e, 
         remember_unsent(link, token, before);
         count_call(link);
     }
-    if (e->type == CL_CANCEL && link->calls > 0) link->calls--; /* it has no answer */
+    if (e->type == CL_CANCEL) cl_link_forget_call(link, e->id); /* it has no answer */
     if (report) cl_deferred_put(&link->t->deferred, report);
     cl_conn_commit(link->conn);
     return 0;

@@ -16,7 +16,7 @@
 #include "base/mem.h"
 #include "base/rand.h"
 
-enum { REST_MS = 1000, REST_LONGEST_MS = 30000 };
+enum { REST_MS = 1000, REST_LONGEST_MS = 30000, MOST = 10000 };
 
 static const char scheme[] = "link:", secured[] = ";psk:";
 
@@ -108,12 +108,25 @@ static cl_far_node *node_make(cl_link_transport *t, cl_str id, cl_far *way)
     return node;
 }
 
+/* Ids that are never called again would stay for ever: those that no link leads to are learned anew. */
+static void drop_unlinked(cl_link_transport *t)
+{
+    CL_LIST_EACH(it, &t->ways)
+    {
+        cl_far *way = CL_OWNER(it, cl_far, place);
+        if (way->link) continue;
+        while (!cl_list_empty(&way->nodes)) node_free(t, CL_OWNER(way->nodes.next, cl_far_node, place));
+        way_free(way);
+    }
+}
+
 /* NULL: no link leads there, as far as is known now. */
 static cl_far_node *learn(cl_link_transport *t, cl_str id, int *code)
 {
     place at;
     *code = look_up(t, id, &at);
     if (*code != 0) return NULL;
+    if (t->way_nodes.len >= MOST) drop_unlinked(t);
     int is_own = cl_str_eq(at.context, cl_str_of(t->context, CL_CONTEXT_ID));
     cl_far *way = is_own ? NULL : way_of(t, at.context);
     cl_far_node *node = way || is_own ? node_make(t, id, way) : NULL;
@@ -151,8 +164,8 @@ int cl_way_has(cl_link_transport *t, const cl_peer_link *link, cl_str id)
 void cl_ways_free(cl_link_transport *t)
 {
     size_t at = 0;
-    for (cl_far_node *node; (node = cl_strmap_next(&t->way_nodes, &at)); at = 0) node_free(t, node);
-    CL_LIST_EACH(it, &t->ways) way_free(CL_OWNER(it, cl_far, place));
+    for (cl_far_node *node; (node = cl_strmap_next(&t->way_nodes, &at));) cl_free(node);
+    CL_LIST_EACH(it, &t->ways) cl_free(CL_OWNER(it, cl_far, place));
     cl_strmap_free(&t->way_nodes);
     cl_strmap_free(&t->way_by_context);
 }
