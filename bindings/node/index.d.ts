@@ -199,6 +199,8 @@ export interface Request {
   timeLeft(): number | null;
   /** May it still be answered? */
   open(): boolean;
+  /** Aborted when the caller gives up, or its deadline passes. Its reason has the code CLOUDS_CANCELED. */
+  readonly signal: AbortSignal;
 }
 
 /** Of register, unregister, send, status and ready. */

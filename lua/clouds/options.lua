@@ -53,7 +53,8 @@ end
 
 --- Those of the context and those of the node. Functions among them are hooks.
 function M.split(kind, options, level)
-  local of_context, of_node = {}, { type = kind }
+  -- A handler hears that its caller has given up, unless the program wants otherwise.
+  local of_context, of_node = {}, { type = kind, cancel_events = true }
   for name, value in pairs(options) do
     if name == "retry" then -- as in bind, and in npm clouds 0.1; the library has retries
       name = "retries"

@@ -86,7 +86,7 @@ end
 function M.sleep(seconds)
   check_seconds(seconds, 2)
   core.check_wait()
-  local handle = core.slot()
+  local handle = core.slot(true)
   loop.timer(seconds, function()
     core.wake(handle)
   end)
@@ -137,10 +137,13 @@ end
 function Task:wait()
   if not self.done then
     core.check_wait()
-    local handle = core.slot()
+    local handle = core.slot(true)
     self.waiters = self.waiters or {}
     table.insert(self.waiters, handle)
-    core.wait(handle)
+    local _, err = core.wait(handle)
+    if not self.done then -- the wait was canceled
+      return nil, err
+    end
   end
   if self.ok then
     return unpack(self.results, 1, self.results.n)

@@ -336,6 +336,9 @@ void lc_dispatch(lua_State *L, lc_state *s, lc_context *ctx, const clouds_event 
     case CLOUDS_EVENT_ATTEMPT:
         on_attempt(L, s, ctx, event);
         break;
+    case CLOUDS_EVENT_CANCELED:
+        lc_request_cancel(L, s, ctx, event->id);
+        break;
     case CLOUDS_EVENT_REGISTERED:
     case CLOUDS_EVENT_UNREGISTERED:
     case CLOUDS_EVENT_SENT:

@@ -44,6 +44,7 @@ typedef struct lc_slot {
     lc_node *node;   /* whose call or operation it is; anchored meanwhile */
     uint64_t id;     /* of the call, or of the operation that completes it */
     lc_handle scope; /* what was in force when the wait began; held */
+    bool cancelable; /* of the module in Lua: ends when the caller of the request gives up */
     bool operation;  /* completed by an operation's id, not by user_data */
     bool hooked;     /* a call with a hook before each attempt; its value is in the table `hooked` */
 } lc_slot;
@@ -66,7 +67,8 @@ typedef struct lc_task {
 typedef struct lc_request {
     uint32_t generation, next_free;
     bool used, detached;
-    int holders; /* who may still answer: coroutines and waits on its behalf, and what clouds.request() gave out */
+    bool canceled; /* its caller has given up */
+    int holders;   /* who may still answer: coroutines and waits on its behalf, and what clouds.request() gave out */
     lc_context *ctx;
     uint64_t id;
     int node;   /* the number of the node that serves it */
@@ -140,8 +142,9 @@ struct lc_state {
     int methods_ref; /* node number -> method -> handler */
     int serving_ref; /* node number -> node userdata that must not be collected */
     int body_ref, traceback_ref, pending_ref;
-    int error_ref;                   /* metatable of errors */
-    int hooks_ref;                   /* the table that core.setup was given */
+    int on_cancel_ref; /* place of a request -> its handle, and the functions to call when its caller gives up */
+    int error_ref;     /* metatable of errors */
+    int hooks_ref;     /* the table that core.setup was given */
     const void *pending, *node_type; /* what they are known by: core.pending, and the metatable of nodes */
     lc_node *known;                  /* the last that was found to be a node, if it was not collected since */
 };
@@ -201,6 +204,8 @@ bool lc_slot_may_wait(lua_State *L, lc_state *s);
 void lc_slot_check_wait(lua_State *L, lc_state *s);
 /* Every slot the context would have completed ends with an error. */
 void lc_slot_fail_all(lua_State *L, lc_state *s, lc_context *ctx, int code);
+/* So does every wait on behalf of this request, which came through `ctx`, that can be canceled. */
+void lc_slot_fail_scope(lua_State *L, lc_state *s, const lc_context *ctx, lc_handle scope, int code, const char *words);
 void lc_slot_add(lua_State *L, lc_state *s);
 
 /* error.c */
@@ -234,6 +239,16 @@ void lc_request_drop(lc_state *s, lc_handle handle);
 void lc_request_fail(lua_State *L, lc_state *s, lc_request *request, int index);
 /* The handler ended: pcall's results are on the whole stack. */
 void lc_request_end(lua_State *L, lc_state *s, lc_handle scope, bool ok);
+/* The request of the function that runs, called with a dot or a colon: its arguments are behind it then. NULL: ended.
+ */
+lc_request *lc_request_strip_self(lua_State *L, lc_state *s);
+
+/* request_cancel.c */
+int lc_request_canceled(lua_State *L);
+int lc_request_on_cancel(lua_State *L);
+void lc_request_cancel_open(lua_State *L, lc_state *s);
+/* Its caller has given up: what waits on its behalf ends, and what was asked for is called. */
+void lc_request_cancel(lua_State *L, lc_state *s, const lc_context *ctx, uint64_t id);
 void lc_request_add(lua_State *L, lc_state *s);
 void lc_request_drop_all(lc_state *s, const lc_context *ctx);
 

@@ -57,7 +57,7 @@ lc_request *lc_request_new(lua_State *L, lc_state *s, lc_context *ctx, const clo
     lc_request *request = new_place(L, s);
     if (++request->generation == 0) request->generation = 1;
     request->used = true;
-    request->detached = false;
+    request->detached = request->canceled = false;
     request->holders = 0;
     request->ctx = ctx;
     request->id = event->id;
@@ -326,7 +326,7 @@ static lc_request *check_request(lua_State *L, lc_state *s, int index)
 }
 
 /* Called as request:f(...) and as request.f(...): the arguments behind the request; their number. */
-static lc_request *strip_self(lua_State *L, lc_state *s)
+lc_request *lc_request_strip_self(lua_State *L, lc_state *s)
 {
     if (lua_gettop(L) > 0 && lua_rawequal(L, 1, lua_upvalueindex(2))) lua_remove(L, 1);
     return check_request(L, s, lua_upvalueindex(2));
@@ -355,7 +355,7 @@ static int outcome(lua_State *L, int code)
 static int request_reply(lua_State *L)
 {
     lc_state *s = lc_state_of(L);
-    lc_request *request = strip_self(L, s);
+    lc_request *request = lc_request_strip_self(L, s);
     if (!request) return answered(L, s);
     int code = reply(L, s, request, 1, lua_gettop(L));
     trim(s);
@@ -366,7 +366,7 @@ static int request_reply(lua_State *L)
 static int request_fail(lua_State *L)
 {
     lc_state *s = lc_state_of(L);
-    lc_request *request = strip_self(L, s);
+    lc_request *request = lc_request_strip_self(L, s);
     luaL_checkany(L, 1);
     request = request ? encode_error(L, s, request, 1) : NULL;
     if (!request) return answered(L, s);
@@ -383,7 +383,7 @@ static int request_fail(lua_State *L)
 /* request.detach(): the handler's return is no answer; reply or fail will be. Gives the request back. */
 static int request_detach(lua_State *L)
 {
-    lc_request *request = strip_self(L, lc_state_of(L));
+    lc_request *request = lc_request_strip_self(L, lc_state_of(L));
     if (request) request->detached = true;
     lua_pushvalue(L, lua_upvalueindex(2));
     return 1;
@@ -392,7 +392,7 @@ static int request_detach(lua_State *L)
 /* request.time_left() -> seconds, or nil when the caller did not say */
 static int request_time_left(lua_State *L)
 {
-    lc_request *request = strip_self(L, lc_state_of(L));
+    lc_request *request = lc_request_strip_self(L, lc_state_of(L));
     if (!request || !request->due) return 0;
     double left = request->due - lc_clock();
     lua_pushnumber(L, left > 0 ? left : 0);
@@ -402,7 +402,7 @@ static int request_time_left(lua_State *L)
 /* request.open() -> whether it still can be answered: it was not, and its time is not over */
 static int request_open(lua_State *L)
 {
-    lc_request *request = strip_self(L, lc_state_of(L));
+    lc_request *request = lc_request_strip_self(L, lc_state_of(L));
     lua_pushboolean(L, request && clouds_request_open(request->ctx->context, request->id) > 0);
     return 1;
 }
@@ -411,11 +411,10 @@ static int request_open(lua_State *L)
  * in the request's environment, since they outlive the answer. */
 static int request_index(lua_State *L)
 {
-    static const luaL_Reg functions[] = {{"reply", request_reply},
-                                         {"fail", request_fail},
-                                         {"detach", request_detach},
-                                         {"time_left", request_time_left},
-                                         {"open", request_open}};
+    static const luaL_Reg functions[] = {
+        {"reply", request_reply},           {"fail", request_fail}, {"detach", request_detach},
+        {"time_left", request_time_left},   {"open", request_open}, {"canceled", lc_request_canceled},
+        {"on_cancel", lc_request_on_cancel}};
     const char *key = luaL_checkstring(L, 2);
     for (size_t i = 0; i < sizeof functions / sizeof *functions; i++) {
         if (strcmp(key, functions[i].name) != 0) continue;
@@ -478,4 +477,5 @@ void lc_request_add(lua_State *L, lc_state *s)
     lua_setfield(L, -2, "__index");
     lua_pop(L, 1);
     lc_add_functions(L, s, functions);
+    lc_request_cancel_open(L, s);
 }

@@ -308,6 +308,31 @@ int lc_slot_wait(lua_State *L, lc_state *s, lc_slot *slot)
     return lua_gettop(L) - top;
 }
 
+/* The library ends the calls that were made through the context of the request itself. */
+static void cancel_elsewhere(lc_slot *slot, const lc_context *ctx)
+{
+    if (slot->ctx == ctx || slot->operation) return;
+    slot->ctx->dirty = true;
+    clouds_cancel(slot->ctx->context, slot->id);
+}
+
+void lc_slot_fail_scope(lua_State *L, lc_state *s, const lc_context *ctx, lc_handle scope, int code, const char *words)
+{
+    for (uint32_t i = 0; i < s->slot_count; i++) {
+        lc_slot *slot = &s->slots[i];
+        if (slot->state != LC_SLOT_WAITING || slot->scope != scope) continue;
+        if (slot->ctx) {
+            cancel_elsewhere(slot, ctx);
+            continue;
+        }
+        if (!slot->cancelable) continue;
+        luaL_checkstack(L, 8, NULL);
+        lua_pushnil(L);
+        lc_push_error(L, s, code, words);
+        lc_slot_complete(L, s, &s->slots[i], 2);
+    }
+}
+
 /* ---- what Lua sees: slots for its own use ---- */
 
 static lc_slot *check_slot(lua_State *L, lc_state *s, int index)
@@ -315,11 +340,13 @@ static lc_slot *check_slot(lua_State *L, lc_state *s, int index)
     return lc_slot_find(s, (lc_handle)luaL_checknumber(L, index));
 }
 
-/* slot() -> handle */
+/* slot(whether it can be canceled) -> handle */
 static int core_slot(lua_State *L)
 {
     lc_state *s = lc_state_of(L);
-    lua_pushnumber(L, (lua_Number)lc_slot_handle(s, lc_slot_new(L, s)));
+    lc_slot *slot = lc_slot_new(L, s);
+    slot->cancelable = lua_toboolean(L, 1);
+    lua_pushnumber(L, (lua_Number)lc_slot_handle(s, slot));
     return 1;
 }
 

@@ -347,6 +347,15 @@ function Request.time_left() end
 ---@return boolean
 function Request.open() end
 
+---Has the caller given up?
+---@return boolean
+function Request.canceled() end
+
+---Calls a function, in a coroutine of its own, when the caller gives up; at once when it has.
+---@param fn fun()
+---@return clouds.Request
+function Request.on_cancel(fn) end
+
 ---A coroutine that clouds.spawn started.
 ---@class clouds.Task
 ---@field done boolean Has it ended?

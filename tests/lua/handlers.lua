@@ -30,6 +30,100 @@ t.test("a handler sees its request", function()
   t.is(clouds.request(), nil)
 end)
 
+-- Calls a method, waits until it runs, and gives up.
+local function give_up(method, is_running)
+  local caller = clouds.client({ url = t.url, timeout = 60 })
+  local call = clouds.spawn(function()
+    return caller:call(method, {})
+  end)
+  t.eventually(is_running)
+  caller:close(0)
+  local _, err = call:wait()
+  t.is(err.code, "CLOUDS_CANCELED")
+end
+
+t.test("a handler hears that its caller has given up", function()
+  local elsewhere = clouds.client({ url = t.url, timeout = 60, reconnect_max = 4 })
+  local waits = {
+    sleep = function()
+      return clouds.sleep(60)
+    end,
+    call = function()
+      return inner:call("never", {})
+    end,
+    elsewhere = function()
+      return elsewhere:call("never", {})
+    end,
+    task = function()
+      return clouds
+        .spawn(function()
+          return clouds.sleep(60)
+        end)
+        :wait()
+    end,
+  }
+  for name, wait in pairs(waits) do
+    local seen, started
+    assert(server:register("cancel." .. name, function()
+      local request, called = clouds.request(), 0
+      t.is(request.canceled(), false)
+      request.on_cancel(function()
+        called = called + 1
+      end)
+      started = true
+      local value, err = wait()
+      request:on_cancel(function()
+        called = called + 1
+      end)
+      seen = { value, err and err.code, request:canceled(), called }
+    end))
+    give_up("cancel." .. name, function()
+      return started
+    end)
+    t.eventually(function()
+      return seen
+    end)
+    t.is(seen, { nil, "CLOUDS_CANCELED", true, 2 }, name)
+  end
+  elsewhere:close(0)
+end)
+
+t.test("who calls on after that calls nobody", function()
+  local seen, started
+  assert(server:register("cancel.on", function()
+    started = true
+    clouds.sleep(60)
+    local ok, slept = clouds.sleep(0.001), true
+    local _, err = inner:call("echo", { 1 })
+    seen = { ok, slept, err and err.code }
+  end))
+  give_up("cancel.on", function()
+    return started
+  end)
+  t.eventually(function()
+    return seen
+  end)
+  t.is(seen, { nil, true, "CLOUDS_CANCELED" })
+end)
+
+t.test("a server may leave its handlers alone", function()
+  local alone = clouds.server({ url = t.url, cancel_events = false })
+  local seen, started
+  assert(alone:register("cancel.alone", function()
+    started = true
+    local _, err = clouds.sleep(0.3)
+    seen = { err or "slept", clouds.request() and clouds.request().canceled() or false }
+  end))
+  give_up("cancel.alone", function()
+    return started
+  end)
+  t.eventually(function()
+    return seen
+  end)
+  t.is(seen, { "slept", false })
+  alone:close(0)
+end)
+
 t.test("what a handler calls has the time that its caller left", function()
   local elsewhere = clouds.client({ url = t.url, timeout = 60, reconnect_max = 3 })
   t.ok(elsewhere.context ~= server.context)

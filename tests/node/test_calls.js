@@ -336,6 +336,58 @@ test('the request is this, and hands its time on', async () => {
   assert.ok(seen[2] > 0 && seen[2] <= 4.5, seen[2]);
 });
 
+test('a handler hears that its caller gives up, and so do those that it calls', async () => {
+  const ended = new Map();
+  const wait = (request, name) =>
+    new Promise((resolve) => {
+      assert.strictEqual(request.signal.aborted, false);
+      assert.strictEqual(request.signal, request.signal);
+      request.signal.addEventListener('abort', () => {
+        ended.set(name, request.signal.reason.code);
+        resolve();
+      });
+    });
+  let running;
+  await server.registerP('gives.up.inner', async function () {
+    running();
+    await wait(this, 'inner');
+  });
+  for (const [name, through] of [['itself', () => server], ['elsewhere', () => client]]) {
+    await server.registerP('gives.up', async function () {
+      await through()
+        .call('gives.up.inner', [], { parent: this, timeout: 60 })
+        .catch((error) => ended.set('call', error.code));
+      ended.set('outer', this.signal.aborted);
+    });
+    ended.clear();
+    const begun = new Promise((resolve) => {
+      running = resolve;
+    });
+    const abort = new AbortController();
+    const call = client.call('gives.up', [], { signal: abort.signal, timeout: 60 });
+    await begun;
+    abort.abort();
+    await assert.rejects(call, { name: 'AbortError' });
+    await until(() => ended.size === 3);
+    assert.deepStrictEqual(Object.fromEntries(ended), { inner: 'CLOUDS_CANCELED', call: 'CLOUDS_CANCELED', outer: true }, name);
+  }
+});
+
+test('a server may leave its handlers alone', async () => {
+  const alone = clouds.createServer({ cancelEvents: false });
+  let signal;
+  await alone.registerP('left.alone', async function () {
+    signal = this.signal;
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    return 1;
+  });
+  await assert.rejects(client.call('left.alone', [], { timeout: 0.05 }));
+  await until(() => signal !== undefined);
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  assert.strictEqual(signal.aborted, false);
+  await alone.exitP();
+});
+
 test('a call made after its request was answered has the time that was left all the same', async () => {
   let left;
   const later = new Promise((resolve) => {

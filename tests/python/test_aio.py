@@ -90,6 +90,60 @@ class Calls(Serving):
     async def await_it(self, awaitable):
         return await awaitable
 
+    async def give_up(self, client, method, running):
+        call = client.call(method)
+        await asyncio.wait_for(running.wait(), BOUND)
+        call.cancel()
+
+    async def test_a_handler_whose_caller_gives_up_is_cancelled(self):
+        server, client = await self.nodes()
+        inner = aio.Server(self.url)
+        running, ended, seen = asyncio.Event(), asyncio.Queue(), []
+
+        @inner.register("inner")
+        async def work():
+            running.set()
+            try:
+                await asyncio.sleep(BOUND)
+            except asyncio.CancelledError:
+                ended.put_nowait(clouds.request().canceled)
+                raise
+
+        @server.register("outer")
+        async def outer():
+            try:
+                await server.call("inner")
+            except asyncio.CancelledError:
+                try:
+                    await server.call("inner")
+                except clouds.Canceled:
+                    seen.append("nobody is called any more")
+                ended.put_nowait("outer")
+                raise
+        await asyncio.gather(server.ready(), inner.ready())
+        await self.give_up(client, "inner", running)
+        self.assertIs(await asyncio.wait_for(ended.get(), BOUND), True)
+        running.clear()
+        await self.give_up(client, "outer", running)
+        got = {await asyncio.wait_for(ended.get(), BOUND) for _ in range(2)}
+        self.assertEqual((got, seen), ({True, "outer"}, ["nobody is called any more"]))
+        self.assertEqual((await client.call("add", 1, 1)), 2)
+        await self.close(server, inner, client)
+
+    async def test_a_server_may_leave_its_handlers_alone(self):
+        server, client = aio.Server(self.url, cancel_events=False), aio.Client(self.url)
+        running, ended = asyncio.Event(), asyncio.Event()
+
+        @server.register("alone")
+        async def work():
+            running.set()
+            await asyncio.sleep(0.2)
+            ended.set()
+        await server.ready()
+        await self.give_up(client, "alone", running)
+        await asyncio.wait_for(ended.wait(), BOUND)
+        await self.close(server, client)
+
     async def test_a_call_that_nobody_awaits(self):
         server, client = await self.nodes()
         client.call("wait", 1)

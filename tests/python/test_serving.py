@@ -180,6 +180,53 @@ class Sync(PythonCase):
         self.assertEqual(len(said.output), 1, said.output)
         self.assertIn("handlers are too slow", said.output[0])
 
+    def give_up(self, method, running):
+        """Calls a method, and leaves when it runs."""
+        caller = self.node("Client", timeout=BOUND)
+        calling = threading.Thread(target=lambda: self.raises(clouds.Canceled, "", caller.call, method))
+        calling.start()
+        wait_until(running)
+        caller.close(0)
+        calling.join(BOUND)
+
+    def test_a_handler_whose_caller_gives_up(self):
+        seen, ended = [], []
+
+        def plain():
+            request = clouds.request()
+            seen.append(request.canceled)
+            wait_until(lambda: request.canceled)
+            ended.append("plain")
+
+        async def later():
+            seen.append("later")
+            try:
+                await asyncio.sleep(BOUND)
+            except asyncio.CancelledError:
+                ended.append("later")
+                raise
+        self.offer(plain=plain, later=later)
+        for name in ("plain", "later"):
+            del seen[:], ended[:]
+            self.give_up(name, lambda: seen)
+            wait_until(lambda: ended, name)
+            self.assertEqual((seen, ended), ([False] if name == "plain" else ["later"], [name]))
+
+    def test_what_was_canceled_when_a_worker_is_free_is_not_started(self):
+        server, release, ran = self.node("Server", workers=1), threading.Event(), []
+        server.register("block", lambda: release.wait(BOUND))
+        server.register("work", lambda: ran.append(1))
+        server.ready()
+        blocked = threading.Thread(target=self.outcome, args=("block",), kwargs={"timeout": BOUND})
+        blocked.start()
+        wait_until(lambda: server._threads.handlers._load.unfinished == 1)
+        self.give_up("work", lambda: server._threads.handlers._load.unfinished == 2)
+        wait_until(lambda: server.counters()["canceled_requests"] == 1)
+        release.set()
+        blocked.join(BOUND)
+        server.close()
+        self.assertEqual(ran, [])
+
     def test_a_request_that_nobody_answered(self):
         """At its deadline it is closed, and who holds it can see that."""
         kept = []

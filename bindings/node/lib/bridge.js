@@ -58,6 +58,13 @@ process.on('exit', () => {
 // Nodes that nothing refers to, have nothing outstanding and listen to nothing are closed when they are collected.
 const collected = new FinalizationRegistry((bridge) => bridge.close(0, () => {}));
 
+const MOST_CANCELED = 10000; // that are remembered
+
+// Its listeners may throw, which is theirs alone.
+function giveUp(controller) {
+  controller.abort(failure('CLOUDS_CANCELED', 'the caller has given up'));
+}
+
 class Bridge {
   constructor(owner, ofContext, ofNode) {
     this.owner = owner;
@@ -80,6 +87,8 @@ class Bridge {
     this.deferredSize = 0;
     this.lost = 0; // answers for which there was none either
     this.expired = 0; // requests that were not started, for their callers had given up
+    this.signals = new Map(); // requests whose handlers have asked for their signal
+    this.canceled = new Set(); // requests whose callers have given up, the latest
     this.serving = null; // the request whose handler is running
     this.waitingClosers = []; // who left from within a handler, with its request
     try {
@@ -197,6 +206,7 @@ class Bridge {
 
   answered(request) {
     this.open--;
+    if (request.giving) this.signals.delete(request.id);
     if (this.waitingClosers.length) this.endWaitingClosers();
   }
 
@@ -208,6 +218,21 @@ class Bridge {
     const others = this.open > left.length;
     this.waitingClosers = others ? left : [];
     if (!others) left.forEach((each) => setImmediate(each.done, null, 0));
+  }
+
+  // ---- callers that give up
+
+  watch(request, controller) {
+    if (this.canceled.has(request)) giveUp(controller);
+    else this.signals.set(request, controller);
+  }
+
+  onCanceled(request) {
+    this.canceled.add(request);
+    if (this.canceled.size > MOST_CANCELED) this.canceled.delete(this.canceled.values().next().value);
+    const controller = this.signals.get(request);
+    this.signals.delete(request);
+    if (controller) giveUp(controller);
   }
 
   isOpen(request) {

@@ -153,14 +153,16 @@ function listOf(args) {
   return args;
 }
 
-function signalOf(options) {
-  const signal = options && options.signal;
-  if (signal === undefined || signal === null || typeof signal.addEventListener === 'function') return signal;
+// A call on behalf of a request of another node ends with that too; those of the same node the library ends.
+function signalOf(transport, options) {
+  const { signal, parent } = options || NOTHING;
+  if (signal === undefined || signal === null) return parent && parent.transport !== transport ? parent.signal : undefined;
+  if (typeof signal.addEventListener === 'function') return signal;
   throw new TypeError('clouds: signal is an AbortSignal');
 }
 
 function start(transport, method, args, options, call) {
-  const signal = signalOf(options);
+  const signal = signalOf(transport, options);
   if (!signal) {
     transport.call(method, listOf(args), howOf(transport, options), call);
     return;

@@ -78,6 +78,8 @@ class ConnectionTransport {
 
   answered() {}
 
+  watch() {} // nobody says that he gives up
+
   isOpen() {
     return !this.closing;
   }

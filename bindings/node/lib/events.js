@@ -10,7 +10,7 @@ const { uncaught } = require('./util');
 const { ahead } = require('./clock');
 
 const { READY, RESULT, REQUEST, MESSAGE, UNKNOWN, REGISTERED, UNREGISTERED, SENT, STATUS } = addon.shape.events;
-const { NODE_CLOSED, CONTEXT_CLOSED, BUS_UP, BUS_DOWN, ATTEMPT, LOG } = addon.shape.events;
+const { NODE_CLOSED, CONTEXT_CLOSED, BUS_UP, BUS_DOWN, ATTEMPT, LOG, CANCELED } = addon.shape.events;
 const { FIND_SERVER, SAVE_SERVERS, REMOVE_SERVER, CLEAR_SERVERS } = addon.shape.events;
 
 const NUMBERS = addon.shape.EVENT_NUMBERS; // type, code, outcome, id, slot, number, whether it has data
@@ -67,6 +67,8 @@ function onEvent(bridge, at, peer, method, data, words) {
       return undefined;
     case CONTEXT_CLOSED:
       return bridge.ended();
+    case CANCELED:
+      return bridge.onCanceled(id);
     case ATTEMPT:
       return bridge.ask(numbers[at + 4], id);
     case READY:

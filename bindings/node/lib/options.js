@@ -135,6 +135,7 @@ function forLibrary(all) {
   checkNames(all);
   push(ofContext, 'url', addressOf(all));
   for (const name of Object.keys(LIMITS)) push(ofContext, name, LIMITS[name]);
+  push(ofNode, 'cancel_events', true); // a handler hears of it, unless the program wants otherwise
   passOn(all, ofContext, ofNode);
   if (!all.logLevel && !all.log_level) push(ofContext, 'log_level', log.isWanted(debugName(all.type, all.id)) ? 'debug' : 'warn');
   push(ofNode, 'type', all.type);

@@ -16,6 +16,16 @@ class Request {
     this.caller = caller;
     this.due = due;
     this.answered = false;
+    this.giving = null; // the AbortController of its signal, when that was asked for
+  }
+
+  /** An AbortSignal: aborted when the caller has given up. */
+  get signal() {
+    if (!this.giving) {
+      this.giving = new AbortController();
+      if (!this.answered) this.transport.watch(this.id, this.giving);
+    }
+    return this.giving.signal;
   }
 
   /** Seconds until the caller gives up; null when it did not say. */

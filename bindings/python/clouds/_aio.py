@@ -201,11 +201,12 @@ class Node(_Keywords, NodeBase):
     def _new_future(self) -> "asyncio.Future[Any]":
         return self._own_loop().create_future()
 
-    def _spawn(self, awaitable: Awaitable[Any], then: Callable[["asyncio.Future[Any]"], None]) -> None:
+    def _spawn(self, awaitable: Awaitable[Any], then: Callable[["asyncio.Future[Any]"], None]) -> "asyncio.Future[Any]":
         task = asyncio.ensure_future(awaitable)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         task.add_done_callback(then)
+        return task
 
     def _run(self, fns: List[Callable[..., Any]], make: Callable[[], Any], size: int, spare: int) -> bool:
         if self._listening is None and not self._events:
@@ -271,7 +272,7 @@ class Node(_Keywords, NodeBase):
             return False
         result = serve(request, handler, event.data, self._finish_later)
         if result is not None:
-            self._spawn(serve_later(request, result), ignore)
+            self._canceled.watch(request.id, self._spawn(serve_later(request, result), ignore))
         return True
 
     def _finish_later(self, rest: Iterator[float]) -> None:

@@ -57,6 +57,10 @@ def _request(node: "NodeBase", event: Event) -> None:
         request._refuse(Overloaded())
 
 
+def _canceled(node: "NodeBase", event: Event) -> None:
+    node._request_canceled(event.id)
+
+
 def _message(node: "NodeBase", event: Event) -> None:
     node._emit("message", lambda: (event.peer, decode(event.data)), size_of(event))
 
@@ -138,6 +142,7 @@ def _hook(node: "NodeBase", event: Event) -> None:
 _HANDLERS: Dict[int, Callable[["NodeBase", Event], None]] = {
     _abi.CLOUDS_EVENT_READY: _ready,
     _abi.CLOUDS_EVENT_REQUEST: _request,
+    _abi.CLOUDS_EVENT_CANCELED: _canceled,
     _abi.CLOUDS_EVENT_MESSAGE: _message,
     _abi.CLOUDS_EVENT_UNKNOWN: _unknown,
     _abi.CLOUDS_EVENT_REGISTERED: _registered,

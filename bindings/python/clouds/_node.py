@@ -16,7 +16,7 @@ from clouds._limits import limits_of
 from clouds._operations import Operation, Operations, Registration, settle, take_all
 from clouds._options import (HOOKS, CallOptions, Hooks, Number, Options, check_wait, choose, limit_of, method_name,
                             method_text, seconds_of, with_options)
-from clouds._request import Request, request
+from clouds._request import Canceled, Request, request
 from clouds._retry import Hooked, check_hook
 from clouds._threads import SPARE, Limits
 from clouds._values import encode
@@ -90,6 +90,7 @@ class NodeBase(_Live):
 
     def _make(self, url: Optional[str], options: Dict[str, Any]) -> None:
         chosen = choose(self._kind, self._mode, url, options)
+        chosen.node.setdefault("cancel_events", True)  # a handler hears of it, unless the program wants otherwise
         self._hooks: Hooks = chosen.hooks
         self._listeners: Dict[str, List[_Handler]] = {}
         self._methods: Dict[str, MethodEntry] = {}
@@ -99,6 +100,7 @@ class NodeBase(_Live):
         self._waiting: List[Any] = []        # the futures of ready()
         self._down: Optional[Error] = None   # why it is not connected
         self._connected = False
+        self._canceled = Canceled()          # the requests whose callers have given up
         self._counts: Dict[str, int] = {}    # what the queues of the binding add to the library's counters
         self._counting = threading.RLock()   # a finalizer may count in the middle of it
         self._limits = Limits(limit_of(chosen, "max_events"), limit_of(chosen, "max_event_bytes"))
@@ -129,6 +131,10 @@ class NodeBase(_Live):
     def _serve(self, request: Request, handler: _Handler, event: Event) -> bool:
         """Runs a handler with the arguments that came with the event. False when too many wait for their turn."""
         raise NotImplementedError
+
+    def _request_canceled(self, request: int) -> None:
+        """The caller of a request has given up."""
+        self._canceled.add(request)
 
     def _schedule_flush(self) -> None:
         """There is something to send. In thread mode the library does so by itself."""

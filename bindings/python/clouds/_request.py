@@ -1,7 +1,8 @@
 """Requests: what a handler is asked, and how it is answered."""
+import collections
 import contextvars
 import time
-from typing import Any, Awaitable, Callable, Iterator, Optional
+from typing import Any, Awaitable, Callable, Deque, Dict, Iterator, Optional, Set
 
 from clouds import _abi
 from clouds._error import Error
@@ -13,6 +14,7 @@ from clouds._values import Values, decode, encode_list
 from clouds.errors import Expired, LimitReached, ServiceError, StaleId
 
 MAX_REPLY_WAIT = 60.0  # seconds that a handler waits to hand in an answer whose caller did not say how long it waits
+MOST_CANCELED = 10000  # ids that are remembered
 RECENT = 0.01  # seconds: whether a request that is younger has expired, the library has looked just now
 # After these codes a request is over: it was answered, or its caller got an error.
 _ENDED = (_abi.CLOUDS_ESTALE, _abi.CLOUDS_ETOOBIG, _abi.CLOUDS_ECLOSED, _abi.CLOUDS_EHANDLE)
@@ -48,6 +50,37 @@ def encode_result(result: Any) -> bytes:
     return encode_list(result if isinstance(result, Values) else (result,))
 
 
+class Canceled:
+    """The ids of requests whose callers have given up, the latest; and what runs for the requests that can be stopped."""
+
+    __slots__ = ("_ids", "_order", "_running")
+
+    def __init__(self) -> None:
+        self._ids: Set[int] = set()
+        self._order: Deque[int] = collections.deque()
+        self._running: Dict[int, Any] = {}
+
+    def __contains__(self, request: int) -> bool:
+        return request in self._ids
+
+    def add(self, request: int) -> None:
+        """It is remembered, and the task that serves it is canceled."""
+        self._ids.add(request)
+        self._order.append(request)
+        if len(self._order) > MOST_CANCELED:
+            self._ids.discard(self._order.popleft())
+        task = self._running.get(request)
+        if task is not None:
+            task.cancel()
+
+    def watch(self, request: int, task: Any) -> None:
+        """This task, or future, serves it: canceled when the caller gives up."""
+        self._running[request] = task
+        task.add_done_callback(lambda _: self._running.pop(request, None))
+        if request in self._ids:
+            task.cancel()
+
+
 class Request:
     """A call that is being served: who asks, what for, and until when. ``clouds.request()`` gives it to a handler."""
 
@@ -71,6 +104,11 @@ class Request:
     def time_left(self) -> Optional[float]:
         """Seconds until the caller gives up; None when it did not say."""
         return None if self._until is None else max(0.0, self._until - time.monotonic())
+
+    @property
+    def canceled(self) -> bool:
+        """Has its caller given up, or its deadline passed? Nobody waits for the answer then."""
+        return self.id in self._owner._canceled
 
     @property
     def open(self) -> bool:
@@ -114,7 +152,7 @@ class Request:
 
     def _over(self) -> bool:
         """Has its caller given up? Then it is answered so, and counted."""
-        if time.monotonic() - self._arrived < RECENT or self.open:
+        if not self.canceled and (time.monotonic() - self._arrived < RECENT or self.open):
             return False
         if self._open:
             self._owner._count("expired_requests")

@@ -241,7 +241,9 @@ class Node(_Keywords, NodeBase):
             if isinstance(result, types.CoroutineType):
                 result.close()
             return
-        in_background(serve_later(request, result)).add_done_callback(self._awaited)
+        future = in_background(serve_later(request, result))
+        future.add_done_callback(self._awaited)
+        self._canceled.watch(request.id, future)
 
     def _awaited(self, _: Any) -> None:
         with self._counting:
@@ -401,8 +403,8 @@ class Base(Server):
 
 def _is_on_the_loop() -> bool:
     """Is this the thread of all async functions? It may not wait for one of them."""
-    later = sys.modules.get("clouds._delayed")
-    return later is not None and bool(later.on_the_loop())
+    on_the_loop = getattr(sys.modules.get("clouds._delayed"), "on_the_loop", None)  # another thread may be loading it
+    return on_the_loop is not None and bool(on_the_loop())
 
 
 def _weak_too_slow(node: Node) -> Callable[[str, str], None]:
