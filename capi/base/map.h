@@ -17,10 +17,12 @@ typedef struct cl_idmap {
     size_t cap, len;
 } cl_idmap;
 
+/* Ids that follow each other, two apart, share a line of the cache; where each line of them is, is as good as random:
+ * a long row of them in one place would be in the way of all that come later. */
 static inline uint64_t cl_idmap_hash(uint64_t key)
 {
-    key *= 0x9E3779B97F4A7C15u;
-    return key ^ (key >> 32);
+    uint64_t line = (key >> 3) * 0x9E3779B97F4A7C15u;
+    return (line ^ line >> 32) << 2 | (key >> 1 & 3);
 }
 
 /* Where a key is, or would be; the map must have slots. */
