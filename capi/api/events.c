@@ -12,6 +12,7 @@
 #include "api/record.h"
 #include "base/error.h"
 #include "base/mem.h"
+#include "base/str.h"
 
 enum { CHUNK_BYTES = 16 * 1024, SPARES = 32, FIRST_RING = 64 };
 
@@ -26,11 +27,11 @@ size_t cl_event_bytes(const clouds_event *e)
     return e->peer_len + e->method_len + e->data_len + e->error_len + e->meta_len + e->bytes_len;
 }
 
-static char *place_one(const char **text, size_t len, char *to, const char *none)
+static inline char *place_one(const char **text, size_t len, char *to, const char *none)
 {
-    if (len) memcpy(to, *text, len);
+    char *end = cl_str_copy(to, (cl_str){*text, len});
     *text = len ? to : none;
-    return to + len;
+    return end;
 }
 
 static void place(clouds_event *e, char *to, const char *none)

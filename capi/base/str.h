@@ -3,6 +3,7 @@
 #define CL_STR_H
 
 #include <stddef.h>
+#include <stdint.h>
 #include <string.h>
 
 typedef struct cl_str {
@@ -26,6 +27,39 @@ static inline cl_str cl_str_z(const char *z)
 static inline int cl_str_eq(cl_str a, cl_str b)
 {
     return a.n == b.n && (a.p == b.p || memcmp(a.p, b.p, a.n) == 0);
+}
+
+/* Copies to `to` and returns what comes behind it. Most of what an envelope has is short, where a call of memcpy takes
+ * longer than the copy: two moves that may overlap do it. An absent text may have no address at all. */
+static inline char *cl_str_copy(char *to, cl_str s)
+{
+    char *end = to + s.n;
+    if (s.n > 32) {
+        memcpy(to, s.p, s.n);
+    } else if (s.n >= 16) {
+        uint64_t head[2], tail[2];
+        memcpy(head, s.p, 16);
+        memcpy(tail, s.p + s.n - 16, 16);
+        memcpy(to, head, 16);
+        memcpy(end - 16, tail, 16);
+    } else if (s.n >= 8) {
+        uint64_t head, tail;
+        memcpy(&head, s.p, 8);
+        memcpy(&tail, s.p + s.n - 8, 8);
+        memcpy(to, &head, 8);
+        memcpy(end - 8, &tail, 8);
+    } else if (s.n >= 4) {
+        uint32_t head, tail;
+        memcpy(&head, s.p, 4);
+        memcpy(&tail, s.p + s.n - 4, 4);
+        memcpy(to, &head, 4);
+        memcpy(end - 4, &tail, 4);
+    } else if (s.n) {
+        to[0] = s.p[0];
+        to[s.n / 2] = s.p[s.n / 2];
+        end[-1] = s.p[s.n - 1];
+    }
+    return end;
 }
 
 static inline int cl_str_starts(cl_str s, cl_str head)

@@ -48,7 +48,7 @@ static inline int keep_args(cl_core *core, cl_call *call, cl_str args)
 {
     if (args.n > CL_CALL_INLINE) return keep_big_args(core, call, args);
     drop_args(core, call);
-    memcpy(call->small, args.p, args.n);
+    cl_str_copy(call->small, args);
     call->args = cl_str_of(call->small, args.n);
     return 0;
 }

@@ -39,8 +39,7 @@ static int keep_texts(cl_request *r, const cl_envelope *e)
     char *at = r->small;
     if (e->from.n + e->id.n > CL_REQUEST_INLINE && !(at = r->big = cl_malloc(e->from.n + e->id.n)))
         return CLOUDS_ENOMEM;
-    memcpy(at, e->from.p, e->from.n);
-    memcpy(at + e->from.n, e->id.p, e->id.n);
+    cl_str_copy(cl_str_copy(at, e->from), e->id);
     r->caller = cl_str_of(at, e->from.n);
     r->wire_id = cl_str_of(at + e->from.n, e->id.n);
     return 0;

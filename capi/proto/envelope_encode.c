@@ -4,13 +4,7 @@
 /* Design note. Lengths first, then one reservation, then nothing but copies. A name is written as it is when its quoted
  * length says that quoting adds only the quotes. */
 
-static inline char *put(char *p, cl_str s)
-{
-    if (s.n) memcpy(p, s.p, s.n); /* an absent one may have no address at all */
-    return p + s.n;
-}
-
-#define PUT(p, literal) put(p, CL_STR(literal))
+#define PUT(p, literal) cl_str_copy(p, CL_STR(literal))
 
 static inline cl_str or_else(cl_str s, cl_str otherwise)
 {
@@ -71,7 +65,7 @@ static inline char *put_name(char *p, cl_str name, size_t length)
 {
     if (length == name.n + 2) {
         *p++ = '"';
-        p = put(p, name);
+        p = cl_str_copy(p, name);
         *p++ = '"';
         return p;
     }
@@ -85,13 +79,13 @@ static char *put_call(char *p, const cl_envelope *e, const sizes *s)
     p = PUT(p, "{\"t\":\"c\",\"s\":");
     p = put_name(p, e->from, s->from);
     p = PUT(p, ",\"d\":{\"i\":\"");
-    p = put(p, e->id);
+    p = cl_str_copy(p, e->id);
     p = PUT(p, "\",\"m\":");
     p = put_name(p, e->method, s->method);
     p = PUT(p, ",\"a\":");
-    p = put(p, or_else(e->args, CL_STR("[]")));
-    if (s->digit_count) p = put(PUT(p, ",\"x\":"), cl_str_of(s->digits, s->digit_count));
-    if (s->digit_count && e->home.n) p = PUT(put(PUT(p, ",\"h\":\""), e->home), "\"");
+    p = cl_str_copy(p, or_else(e->args, CL_STR("[]")));
+    if (s->digit_count) p = (char *)memcpy(PUT(p, ",\"x\":"), s->digits, s->digit_count) + s->digit_count;
+    if (s->digit_count && e->home.n) p = PUT(cl_str_copy(PUT(p, ",\"h\":\""), e->home), "\"");
     return PUT(p, "}}");
 }
 
@@ -100,11 +94,11 @@ static char *put_result(char *p, const cl_envelope *e, const sizes *s)
     p = PUT(p, "{\"t\":\"r\",\"s\":");
     p = put_name(p, e->from, s->from);
     p = PUT(p, ",\"d\":{\"i\":\"");
-    p = put(p, e->id);
+    p = cl_str_copy(p, e->id);
     p = PUT(p, "\",\"e\":");
-    p = put(p, or_else(e->error, CL_STR("null")));
+    p = cl_str_copy(p, or_else(e->error, CL_STR("null")));
     p = PUT(p, ",\"r\":");
-    p = put(p, or_else(e->result, CL_STR("[]")));
+    p = cl_str_copy(p, or_else(e->result, CL_STR("[]")));
     if (e->flags & CL_REFUSED) p = PUT(p, ",\"n\":1");
     else if (e->flags & CL_LOST) p = PUT(p, ",\"n\":2");
     return PUT(p, "}}");
@@ -116,7 +110,7 @@ static char *put_other(char *p, const cl_envelope *e, const sizes *s)
     p = put_name(p, e->type == CL_MESSAGE ? CL_STR("m") : e->method, s->method);
     p = PUT(p, ",\"s\":");
     p = put_name(p, e->from, s->from);
-    if (e->data.n) p = put(PUT(p, ",\"d\":"), e->data);
+    if (e->data.n) p = cl_str_copy(PUT(p, ",\"d\":"), e->data);
     return PUT(p, "}");
 }
 

@@ -15,12 +15,6 @@ static inline cl_str first_payload(const cl_envelope *e)
 
 /* ---- writing */
 
-static inline char *put(char *p, cl_str s)
-{
-    if (s.n) memcpy(p, s.p, s.n); /* an absent one may have no address at all */
-    return p + s.n;
-}
-
 static inline void put_head(unsigned char *p, const cl_envelope *e, cl_str from, cl_str to, size_t length, size_t first,
                             size_t block)
 {
@@ -50,11 +44,11 @@ __attribute__((always_inline)) static inline int encode(const cl_envelope *e, cl
     if (cl_buf_reserve(out, CL_FRAME_PREFIX + length) != 0) return CLOUDS_ENOMEM;
     char *p = out->data + out->len;
     put_head((unsigned char *)p, e, from, to, length, first.n, block);
-    p = put(put(p + CL_FRAME_PREFIX + CL_FRAME_HEAD, from), to);
-    p = put(put(p, e->id), e->method);
+    p = cl_str_copy(cl_str_copy(p + CL_FRAME_PREFIX + CL_FRAME_HEAD, from), to);
+    p = cl_str_copy(cl_str_copy(p, e->id), e->method);
     if (x) p = cl_extension_put_block(x, p);
-    p = put(put(p, first), second);
-    if (x) put(p, x->bytes);
+    p = cl_str_copy(cl_str_copy(p, first), second);
+    if (x) cl_str_copy(p, x->bytes);
     out->len += CL_FRAME_PREFIX + length;
     return 0;
 }
