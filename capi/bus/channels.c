@@ -1,9 +1,6 @@
-/* Who has subscribed to what, and the way of what is published.
- *
- * Where a transport publishes by itself (Redis), a topic is a channel, and one sending reaches all; the directory only
- * says which patterns are in use, each of which is a channel of its own, and who is in a group. Where none does, the
- * directory says who has subscribed to what, and each node is sent to. Both are one tree of channels here: a topic or
- * pattern, alone or in a group, and those who have subscribed to it. */
+/* Who has subscribed to what, and the way of what is published. Where a transport publishes by itself (Redis), a topic
+ * is a channel, and one sending reaches all; the directory says which patterns are in use, each of which is a channel
+ * of its own, and who is in a group. Else the directory says who has subscribed to what, and each node is sent to. */
 #include "bus/internal.h"
 
 #include "base/error.h"
@@ -193,10 +190,11 @@ void cl_bus_directory_subscribed(void *self, void *handle, cl_str topic, cl_str 
     subscribed(self, a, a ? &a->of_directory : NULL, handle, topic, group, code, words);
 }
 
-void cl_bus_transport_subscribed(void *self, void *handle, cl_str topic, int code, const char *words)
+void cl_bus_transport_subscribed(void *way, void *handle, cl_str topic, int code, const char *words)
 {
-    asked *a = asked_of(self, handle, topic, CL_STR_NONE);
-    subscribed(self, a, a ? &a->of_transport : NULL, handle, topic, CL_STR_NONE, code, words);
+    cl_composed *bus = ((const cl_way *)way)->bus;
+    asked *a = asked_of(bus, handle, topic, CL_STR_NONE);
+    subscribed(bus, a, a ? &a->of_transport : NULL, handle, topic, CL_STR_NONE, code, words);
 }
 
 void cl_bus_channels_forget(cl_composed *bus, const void *handle)
@@ -374,7 +372,9 @@ static int send_to(const publication *pub, const peer *p, cl_str group)
     e.to = p->id;
     x.group = group;
     e.extension = &x;
-    return pub->bus->base.ops->send(&pub->bus->base, pub->handle, &e, pub->token);
+    cl_transport *t = pub->bus->channels.broadcaster;
+    return t ? t->ops->send(t, pub->handle, &e, pub->token)
+             : pub->bus->base.ops->send(&pub->bus->base, pub->handle, &e, pub->token);
 }
 
 static void count(publication *pub, int code)
@@ -484,9 +484,9 @@ int cl_bus_publish(cl_bus *base, void *handle, const cl_envelope *e, uint64_t to
 }
 
 /* The member is gone: another one gets it. */
-void cl_bus_unreached(void *self, void *handle, const cl_envelope *e)
+void cl_bus_unreached(void *way, void *handle, const cl_envelope *e)
 {
-    cl_composed *bus = self;
+    cl_composed *bus = ((const cl_way *)way)->bus;
     char room[2 * CL_TOPIC_MAX + 1];
     cl_str group = e->extension ? e->extension->group : CL_STR_NONE;
     if (!group.n || e->method.n > CL_TOPIC_MAX || group.n > CL_TOPIC_MAX) return;

@@ -89,10 +89,10 @@ void cl_bus_unsubscribe(cl_bus *base, void *handle, cl_str topic, cl_str group);
 int cl_bus_publish(cl_bus *base, void *handle, const cl_envelope *e, uint64_t token, size_t *drops);
 /* The parts of the sinks that are about channels. */
 void cl_bus_directory_subscribed(void *bus, void *handle, cl_str topic, cl_str group, int code, const char *words);
-void cl_bus_transport_subscribed(void *bus, void *handle, cl_str topic, int code, const char *words);
+void cl_bus_transport_subscribed(void *way, void *handle, cl_str topic, int code, const char *words);
 void cl_bus_subscription(void *bus, cl_str id, cl_str topic, cl_str group, int on);
 void cl_bus_subscriptions(void *bus, int begins);
-void cl_bus_unreached(void *bus, void *handle, const cl_envelope *e);
+void cl_bus_unreached(void *way, void *handle, const cl_envelope *e);
 void cl_bus_channels_start(cl_composed *bus);
 /* The node is no more. */
 void cl_bus_channels_forget(cl_composed *bus, const void *handle);

@@ -24,7 +24,7 @@ static cl_str keep(char **to, const char *text)
 static int is_ambiguous(const char *prefix)
 {
     for (const char *p = strchr(prefix, ':'); p; p = strchr(p + 1, ':'))
-        if (p[1] && strchr("SNMCLFD", p[1]) && (p[2] == ':' || !p[2])) return 1;
+        if (p[1] && strchr("SNMCLFDX", p[1]) && (p[2] == ':' || !p[2])) return 1;
     return 0;
 }
 
@@ -36,9 +36,10 @@ int cl_redis_client_init(cl_redis_client *client, cl_loop *loop, const cl_url *u
     if (is_ambiguous(prefix))
         return cl_error(
             CLOUDS_EURL,
-            "the prefix %.100s would read keys of another: no part after the first may be S, N, M, C, L or D", prefix);
+            "the prefix %.100s would read keys of another: no part after the first may be S, N, M, C, L, F, D or X",
+            prefix);
     size_t n =
-        strlen(url->path) + strlen(url->host) + strlen(url->user) + strlen(url->password) + 2 * strlen(prefix) + 40;
+        strlen(url->path) + strlen(url->host) + strlen(url->user) + strlen(url->password) + 4 * strlen(prefix) + 120;
     char *p = client->memory = cl_malloc(n);
     if (!p) return cl_error(CLOUDS_ENOMEM, NULL);
     cl_redis_address *a = &client->address;
@@ -54,6 +55,14 @@ int cl_redis_client_init(cl_redis_client *client, cl_loop *loop, const cl_url *u
     int n_channel = a->db ? snprintf(p, client->prefix.n + 24, "%s:D:%d", prefix, a->db)
                           : snprintf(p, client->prefix.n + 24, "%s:D", prefix);
     client->announce_channel = cl_str_of(p, (size_t)n_channel);
+    p += n_channel + 1;
+    n_channel = a->db ? snprintf(p, client->prefix.n + 24, "%s:X:%d", prefix, a->db)
+                      : snprintf(p, client->prefix.n + 24, "%s:X", prefix);
+    client->subscribers = cl_str_of(p, (size_t)n_channel);
+    p += n_channel + 1;
+    n_channel = a->db ? snprintf(p, client->prefix.n + 24, "%s:C%d:", prefix, a->db)
+                      : snprintf(p, client->prefix.n + 24, "%s:C:", prefix);
+    client->topics = cl_str_of(p, (size_t)n_channel);
     a->probe = client->announce_channel;
     cl_url_describe(url, client->display_url, sizeof client->display_url);
     a->display_url = client->display_url;

@@ -14,6 +14,7 @@ typedef struct cl_redis_user {
     void (*ready)(void *self); /* the other's connection */
     void (*down)(void *self);
     void (*announcement)(void *self, cl_str payload); /* on the channel of announcements; for the directory */
+    void (*subscriber)(void *self, cl_str payload);   /* on the channel `subscribers`; for the directory */
 } cl_redis_user;
 
 typedef struct cl_redis_client {
@@ -22,6 +23,8 @@ typedef struct cl_redis_client {
     cl_redis_address address;
     char *memory; /* of the address */
     cl_str prefix, announce_channel;
+    cl_str subscribers; /* the channel of who has subscribed to a pattern or in a group, or has not any more */
+    cl_str topics;      /* what the channels of topics begin with */
     char display_url[256];
     cl_session *commands, *subscriber;
     /* Who uses it: the directory, which has the commands, and pubsub, which has the subscriber. Each gets

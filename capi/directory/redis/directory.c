@@ -47,6 +47,7 @@ static void on_ready(void *self)
         if (node->subscribed) cl_redis_claim(d, node);
         else cl_redis_restore(d, node);
     }
+    cl_redis_subscribers_ask(d);
     d->client->pubsub.ready(d->client->pubsub.self);
     cl_redis_check_up(d);
 }
@@ -121,6 +122,7 @@ static void subscriber_ready(void *self)
 {
     redis_directory *d = self;
     if (d->wants_announcements) subscribe(d);
+    cl_redis_subscribers_ready(d);
     cl_redis_check_up(d);
 }
 
@@ -129,6 +131,7 @@ static void subscriber_down(void *self)
     redis_directory *d = self;
     d->receives_announcements = d->subscribing = d->base.up = 0;
     cl_redis_lookups_begin(d); /* the connection that asks may be well */
+    cl_redis_subscribers_down(d);
     CL_LIST_EACH(link, &d->nodes)
     {
         redis_node *node = CL_OWNER(link, redis_node, link);
@@ -140,6 +143,11 @@ static void subscriber_down(void *self)
 static void announcement(void *self, cl_str payload)
 {
     cl_redis_announced(self, payload);
+}
+
+static void subscriber(void *self, cl_str payload)
+{
+    cl_redis_subscriber_changed(self, payload);
 }
 
 /* ---- deferred work */
@@ -220,6 +228,7 @@ static void node_free(redis_directory *d, redis_node *node)
     cl_list_remove(&node->link);
     cl_list_remove(&node->deferred);
     cl_redis_regs_free(node);
+    cl_redis_subscriptions_free(node);
     cl_loop_timer_destroy(node->timer);
     cl_free(node->addresses);
     cl_free(node->memory);
@@ -235,6 +244,7 @@ static int claim(cl_directory *base, void *handle, cl_str id, double heartbeat, 
     node->handle = handle;
     cl_list_init(&node->link);
     cl_list_init(&node->deferred);
+    cl_list_init(&node->subscriptions);
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
     node->started = (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
@@ -358,6 +368,7 @@ static void drain(cl_directory *base, void *handle)
     if (!node || node->draining) return;
     node->draining = 1;
     cl_redis_claim_end(d, node);
+    cl_redis_subscriptions_end(d, node);
     cl_redis_unregister_all(d, node);
 }
 
@@ -411,6 +422,7 @@ static void destroy(cl_directory *base)
     cl_redis_statuses_free(d);
     cl_redis_scan_free(d);
     cl_redis_places_free(d);
+    cl_redis_questions_free(d);
     cl_idmap_free(&d->by_handle);
     cl_idmap_free(&d->ops);
     cl_strmap_free(&d->by_channel);
@@ -426,6 +438,9 @@ static const cl_directory_ops ops = {
     .add = cl_redis_register,
     .remove = cl_redis_unregister,
     .abandon = cl_redis_abandon,
+    .subscribe = cl_redis_subscribe,
+    .unsubscribe = cl_redis_unsubscribe,
+    .follow = cl_redis_follow,
     .drain = drain,
     .leave = leave,
     .lookup = cl_redis_lookup,
@@ -450,8 +465,9 @@ int cl_redis_directory_create(cl_redis_client *client, const cl_directory_sink *
     cl_list_init(&d->lookups);
     cl_list_init(&d->statuses);
     d->wants_places = client->limits.direct != NULL;
+    cl_list_init(&d->questions);
     cl_redis_claim_prepare(d);
-    client->directory = (cl_redis_user){d, subscriber_ready, subscriber_down, announcement};
+    client->directory = (cl_redis_user){d, subscriber_ready, subscriber_down, announcement, subscriber};
     const cl_session_hooks hooks = {client, on_ready, on_down, on_accepted, on_nothing, on_nothing, on_closed};
     int code = cl_redis_scan_create(d);
     if (!code) code = cl_session_create(client->loop, &client->address, &client->limits, 0, &hooks, &client->commands);

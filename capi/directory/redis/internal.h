@@ -43,11 +43,22 @@ typedef struct redis_node {
     int is_last;          /* of those that contend for the id, all others leave */
     unsigned tries;       /* in a row that failed */
     char holder[120];     /* whose it is, in words */
+    cl_list_node subscriptions;
+    unsigned writes, written; /* of them: sent, and answered */
     int was_registered, draining, leaving, to_announce;
     int64_t started; /* ms since 1970 */
     cl_address *addresses; /* where links lead to it */
     size_t addresses_n;
 } redis_node;
+
+/* A pattern, or a topic in a group, that a node has subscribed to. */
+typedef struct redis_subscription {
+    cl_list_node link;
+    unsigned sent; /* the write that has it; 0: none yet */
+    int told;
+    cl_str topic, group; /* in `text` */
+    char text[];
+} redis_subscription;
 
 typedef struct redis_reg {
     redis_node *node;
@@ -121,6 +132,11 @@ typedef struct redis_directory {
         char text[256];
     } failed_lookups[REDIS_FAILED_LOOKUPS]; /* lookups that there was no memory for */
     size_t failed_lookups_len;
+    int follows;            /* something was published, so who has subscribed matters */
+    int hears_subscribers;  /* their channel is subscribed, or refused */
+    int asks_subscribers;   /* a complete list is under way */
+    int knows_subscribers;  /* there was one */
+    cl_list_node questions; /* for subscriptions, under way */
     redis_scan scan;
     int wants_places; /* there are links */
     cl_strmap places; /* redis_place by the id of the node */
@@ -192,6 +208,20 @@ void cl_redis_regs_free(redis_node *node);
 void cl_redis_announce(redis_directory *d, redis_node *node, char type, cl_str method);
 /* 'u': the fresh ones, 'd': all, 'w': this one. */
 void cl_redis_announced(redis_directory *d, cl_str text);
+
+/* ---- subscribers.c: who has subscribed to a pattern or in a group */
+int cl_redis_subscribe(cl_directory *base, void *handle, cl_str topic, cl_str group);
+void cl_redis_unsubscribe(cl_directory *base, void *handle, cl_str topic, cl_str group);
+int cl_redis_follow(cl_directory *base);
+void cl_redis_subscriptions_restore(redis_directory *d, redis_node *node);
+void cl_redis_subscriptions_renew(redis_directory *d, redis_node *node);
+void cl_redis_subscriptions_end(redis_directory *d, redis_node *node);
+void cl_redis_subscriptions_free(redis_node *node);
+void cl_redis_subscribers_ready(redis_directory *d); /* the subscribing connection */
+void cl_redis_subscribers_down(redis_directory *d);
+void cl_redis_subscribers_ask(redis_directory *d); /* the connection for commands is there */
+void cl_redis_subscriber_changed(redis_directory *d, cl_str id);
+void cl_redis_questions_free(redis_directory *d);
 
 /* ---- lookup.c */
 typedef struct redis_lookup redis_lookup;

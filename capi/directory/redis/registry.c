@@ -152,7 +152,8 @@ static int wants_any(const redis_node *node)
 /* A node that registers methods, and one whose id does not tell that it is no npm server (scan.c). */
 int cl_redis_has_heartbeat(const redis_node *node)
 {
-    return !node->draining && (node->was_registered || !cl_redis_is_client(node->id));
+    return !node->draining &&
+           (node->was_registered || !cl_list_empty(&node->subscriptions) || !cl_redis_is_client(node->id));
 }
 
 void cl_redis_renew(redis_directory *d, redis_node *node)
@@ -162,6 +163,7 @@ void cl_redis_renew(redis_directory *d, redis_node *node)
     if (node->listening && (wants_any(node) || cl_redis_has_heartbeat(node))) keep_record(d, node);
     for (redis_reg *reg; (reg = cl_strmap_next(&node->regs, &at));)
         if (reg->wanted || !reg->refs) pursue(d, reg);
+    cl_redis_subscriptions_renew(d, node);
 }
 
 /* What is known to be there is told once more when the node had to subscribe again: who called it meanwhile was told
@@ -177,6 +179,7 @@ void cl_redis_restore(redis_directory *d, redis_node *node)
         pursue(d, reg);
     }
     node->again = 0;
+    cl_redis_subscriptions_restore(d, node);
     if (node->to_announce) cl_redis_defer(d, node);
 }
 

@@ -31,25 +31,38 @@ static int full(const cl_pubsub *p, const char *name, size_t limit)
                           p->backlog_bytes, name, limit);
 }
 
+int cl_redis_backlog_put(cl_pubsub *p, cl_buf *command, int is_result, int64_t deadline, uint64_t token)
+{
+    waiting *w = cl_calloc(1, sizeof *w);
+    if (!w) {
+        cl_buf_free(command);
+        return CLOUDS_ENOMEM;
+    }
+    cl_list_init(&w->link);
+    w->command = *command;
+    w->token = token;
+    w->deadline = deadline;
+    p->backlog_bytes += weight(w);
+    int code = 0;
+    if (!is_result && p->backlog_bytes - weight(w) > p->client->limits.write_soft)
+        code = full(p, "write_soft", p->client->limits.write_soft);
+    else if (p->backlog_bytes > p->client->limits.write_hard)
+        code = full(p, "write_hard", p->client->limits.write_hard);
+    if (code) release(p, w);
+    else cl_list_append(&p->backlog, &w->link);
+    return code;
+}
+
 int cl_redis_backlog_add(cl_pubsub *p, const cl_envelope *e, uint64_t token)
 {
-    if (e->type != CL_RESULT && p->backlog_bytes > p->client->limits.write_soft)
+    cl_buf command = {0};
+    int is_result = e->type == CL_RESULT;
+    if (!is_result && p->backlog_bytes > p->client->limits.write_soft)
         return full(p, "write_soft", p->client->limits.write_soft);
-    waiting *w = cl_calloc(1, sizeof *w);
-    if (!w) return CLOUDS_ENOMEM;
-    cl_list_init(&w->link);
-    int code = cl_redis_publish_format(p, e, &w->command);
-    p->backlog_bytes += weight(w);
-    if (!code && p->backlog_bytes > p->client->limits.write_hard)
-        code = full(p, "write_hard", p->client->limits.write_hard);
-    if (code) {
-        release(p, w);
-        return code;
-    }
-    w->token = token;
-    w->deadline = e->deadline;
-    cl_list_append(&p->backlog, &w->link);
-    return 0;
+    int code = cl_redis_publish_format(p, e, &command);
+    if (!code) return cl_redis_backlog_put(p, &command, is_result, e->deadline, token);
+    cl_buf_free(&command);
+    return code;
 }
 
 static int send_waiting(cl_pubsub *p, waiting *w, int64_t now)

@@ -108,7 +108,7 @@ size_t cl_redis_frames_head(const cl_pubsub *p)
 
 static int put_command(cl_pubsub *p, const redis_batch *batch, cl_buf *out)
 {
-    int code = cl_redis_publish_head(p, 1, cl_buf_str(&batch->to), out);
+    int code = cl_redis_publish_head(p, 'F', cl_buf_str(&batch->to), out);
     if (code || cl_buf_reserve(out, FRAMES_HEAD + batch->body.len + 32)) return CLOUDS_ENOMEM;
     cl_resp_add_head(out, '$', cl_redis_frames_head(p) + batch->body.len);
     cl_redis_put_frames_head(p, out);

@@ -4,6 +4,7 @@
  *   subscriptions.c  what comes in
  *   publish.c        envelopes that go out
  *   batch.c          several of them in one message, between native nodes
+ *   channels.c       what is published at topics
  *   backlog.c        results and messages that wait for Redis to come back */
 #ifndef CL_PUBSUB_INTERNAL_H
 #define CL_PUBSUB_INTERNAL_H
@@ -39,6 +40,16 @@ typedef struct redis_tokens {
 } redis_tokens;
 
 typedef struct redis_batch redis_batch;
+typedef struct pubsub_channel pubsub_channel;
+
+/* What went to a member of a group, until it is known whether somebody got it. */
+typedef struct pubsub_sent {
+    cl_list_node link;
+    void *handle;
+    uint64_t token;
+    size_t n;
+    char frame[];
+} pubsub_sent;
 
 /* So much of the name that a Redis gives itself tells it from others. */
 enum { REDIS_HOME = 16 };
@@ -56,8 +67,11 @@ typedef struct cl_pubsub {
     cl_strmap by_channel; /* pubsub_node */
     cl_list_node nodes;
     pubsub_node *current; /* the message being read is for it */
-    int current_is_announcement;
-    int64_t read_at; /* when this message was read */
+    int current_is_announcement, current_is_subscriber;
+    pubsub_channel *current_channel; /* or at this one */
+    cl_strmap channels;              /* pubsub_channel by name */
+    cl_list_node members_sent;       /* pubsub_sent */
+    int64_t read_at;                 /* when this message was read */
     cl_buf scratch;
     cl_list_node backlog;
     size_t backlog_bytes;
@@ -103,8 +117,22 @@ int cl_redis_publish_format(const cl_pubsub *p, const cl_envelope *e, cl_buf *ou
 /* What names the Redis that commands go to; empty where nothing is to be compared. */
 cl_str cl_redis_home(const cl_pubsub *p);
 
-/* Appends a PUBLISH to this node, of frames or of text, up to its payload. 0 or CLOUDS_ENOMEM. */
-int cl_redis_publish_head(const cl_pubsub *p, int frames, cl_str to, cl_buf *out);
+/* Appends a PUBLISH to this channel, of the kind 'L', 'F' or 'C', up to its payload. 0 or CLOUDS_ENOMEM. */
+int cl_redis_publish_head(const cl_pubsub *p, char kind, cl_str to, cl_buf *out);
+/* Appends a PUBLISH of one frame, which leaves the name e->to out. */
+int cl_redis_put_frame(const cl_pubsub *p, char kind, cl_str to, const cl_envelope *e, cl_buf *out);
+/* 0, or why there is no room for it. */
+int cl_redis_may_publish(const cl_pubsub *p, const cl_envelope *e);
+
+/* ---- channels.c: what is published at topics */
+int cl_pubsub_topic_subscribe(cl_transport *base, void *handle, cl_str topic);
+void cl_pubsub_topic_unsubscribe(cl_transport *base, void *handle, cl_str topic);
+int cl_pubsub_topic_publish(cl_transport *base, void *handle, cl_str topic, const cl_envelope *e, uint64_t token);
+int cl_pubsub_to_member(cl_pubsub *p, void *handle, const cl_envelope *e, uint64_t token);
+void cl_pubsub_channel_message(cl_pubsub *p, const pubsub_channel *channel, cl_str payload);
+void cl_pubsub_channels_ready(cl_pubsub *p);
+void cl_pubsub_channels_down(cl_pubsub *p);
+void cl_pubsub_channels_free(cl_pubsub *p);
 
 /* ---- batch.c */
 /* Takes an envelope for a node that reads frames into this turn's message for it. 0, or an error with nothing kept. */
@@ -126,6 +154,8 @@ int cl_redis_batch_read(cl_str payload, cl_json_limits limits, cl_json_limits of
                         void (*each)(void *self, cl_str envelope, cl_envelope *read), void *self);
 
 /* ---- backlog.c */
+/* A finished command, whose memory is the backlog's from then on, whatever comes of it. */
+int cl_redis_backlog_put(cl_pubsub *p, cl_buf *command, int is_result, int64_t deadline, uint64_t token);
 int cl_redis_backlog_add(cl_pubsub *p, const cl_envelope *e, uint64_t token);
 void cl_redis_backlog_send(cl_pubsub *p);
 void cl_redis_backlog_drop(cl_pubsub *p, int tell);

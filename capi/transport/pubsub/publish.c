@@ -40,13 +40,16 @@ static size_t estimate(const cl_envelope *e)
     return e->args.n + e->error.n + e->result.n + e->data.n + e->method.n + e->id.n + e->from.n + e->home.n + 44;
 }
 
-int cl_redis_publish_head(const cl_pubsub *p, int frames, cl_str to, cl_buf *out)
+int cl_redis_publish_head(const cl_pubsub *p, char kind, cl_str to, cl_buf *out)
 {
-    if (cl_buf_reserve(out, 80 + p->client->prefix.n + to.n)) return CLOUDS_ENOMEM;
+    const char between[] = {':', kind, ':'};
+    cl_str head = kind == 'C' ? p->client->topics : p->client->prefix;
+    size_t more = kind == 'C' ? 0 : sizeof between;
+    if (cl_buf_reserve(out, 80 + head.n + to.n)) return CLOUDS_ENOMEM;
     cl_buf_add(out, "*3\r\n$7\r\nPUBLISH\r\n", 17);
-    cl_resp_add_head(out, '$', p->client->prefix.n + 3 + to.n);
-    cl_buf_add_str(out, p->client->prefix);
-    cl_buf_add(out, frames ? ":F:" : ":L:", 3);
+    cl_resp_add_head(out, '$', head.n + more + to.n);
+    cl_buf_add_str(out, head);
+    cl_buf_add(out, between, more);
     cl_buf_add_str(out, to);
     cl_buf_add(out, "\r\n", 2);
     return 0;
@@ -81,11 +84,11 @@ static int too_big(const cl_pubsub *p, const cl_envelope *e)
     return cl_error_too_big("the message", estimate(e), p->client->limits.message);
 }
 
-static int put_frame(const cl_pubsub *p, const cl_envelope *e, cl_buf *out)
+int cl_redis_put_frame(const cl_pubsub *p, char kind, cl_str to, const cl_envelope *e, cl_buf *out)
 {
     cl_buf frame = {0};
     int code = cl_frame_encode_between(e, CL_STR_NONE, e->to, &frame);
-    if (code == 0) code = cl_redis_publish_head(p, 1, e->to, out);
+    if (code == 0) code = cl_redis_publish_head(p, kind, to, out);
     if (code == 0) code = cl_buf_reserve(out, 24 + FRAMES_HEAD + frame.len + 2);
     if (code == 0) {
         cl_resp_add_head(out, '$', cl_redis_frames_head(p) + frame.len);
@@ -109,12 +112,12 @@ int cl_redis_publish_format(const cl_pubsub *p, const cl_envelope *e, cl_buf *ou
 {
     size_t before = out->len;
     if (e->flags & CL_FRAMES) {
-        int failed = put_frame(p, e, out);
+        int failed = cl_redis_put_frame(p, 'F', e->to, e, out);
         if (failed) out->len = before;
         return failed;
     }
     int code =
-        estimate(e) > p->client->limits.message + SLACK ? too_big(p, e) : cl_redis_publish_head(p, 0, e->to, out);
+        estimate(e) > p->client->limits.message + SLACK ? too_big(p, e) : cl_redis_publish_head(p, 'L', e->to, out);
     if (!code) code = put_body(e, p->client->limits.message, out);
     if (code) out->len = before;
     return code;
@@ -143,6 +146,13 @@ static int no_room(const cl_pubsub *p, const cl_envelope *e, size_t size)
     return cl_error_limit(CLOUDS_ELIMIT, soft ? waits : waits + size, limit,
                           "%zu bytes wait for Redis already (%s, %zu)", waits, soft ? "write_soft" : "write_hard",
                           limit);
+}
+
+int cl_redis_may_publish(const cl_pubsub *p, const cl_envelope *e)
+{
+    size_t size = cl_envelope_size(e);
+    if (size > p->client->limits.message) return cl_error_too_big("the message", size, p->client->limits.message);
+    return has_room(p, e, size) ? 0 : no_room(p, e, size);
 }
 
 static int publish(cl_pubsub *p, const cl_envelope *e, uint64_t token)
@@ -195,6 +205,7 @@ int cl_redis_send(cl_transport *base, void *handle, const cl_envelope *e, uint64
     if (p->closing || (e->type == CL_CALL && !(p->base.up && is_here))) return cl_error(CLOUDS_EUNREACHABLE, NULL);
     pubsub_node *node = e->type == CL_CALL ? cl_pubsub_node_of(p, handle) : NULL;
     if (node && !node->listening) return cl_error(CLOUDS_EUNREACHABLE, NULL); /* the answer could not be heard */
+    if (e->type == CL_PUBLISH) return cl_pubsub_to_member(p, handle, e, token);
     if (!(e->flags & CL_FRAMES) && (e->extension || !is_text(e))) return no_text(e);
     if (!is_sound(e)) return cl_error(CLOUDS_EJSON, "the envelope would break its receiver");
     if (e->type == CL_CANCEL && !is_here) return 0; /* it is too late then */

@@ -59,6 +59,7 @@ static void on_ready(void *self)
         pubsub_node *node = CL_OWNER(link, pubsub_node, link);
         if (!node->leaving && !node->refused) cl_pubsub_subscribe(p, node);
     }
+    cl_pubsub_channels_ready(p);
     cl_pubsub_check_up(p);
 }
 
@@ -126,6 +127,7 @@ static void on_down(void *self, int was_ready, int code, const char *words)
         pubsub_node *node = CL_OWNER(link, pubsub_node, link);
         node->subscribed = node->listening = 0;
     }
+    cl_pubsub_channels_down(p);
     p->client->directory.down(p->client->directory.self);
     if (cl_session_role(p->client->subscriber)->is_replica) cl_session_cut(p->client->commands, code, words);
     p->base.up = 0;
@@ -141,9 +143,13 @@ static void on_channel(void *self, cl_str channel)
 {
     cl_pubsub *p = cl_pubsub_by(self);
     p->current_is_announcement = 0;
+    p->current_channel = NULL;
     if (p->current && (cl_str_eq(p->current->frames, channel) || cl_str_eq(p->current->channel, channel))) return;
     p->current = cl_strmap_get(&p->by_channel, channel);
-    if (!p->current) p->current_is_announcement = cl_str_eq(channel, p->client->announce_channel);
+    if (p->current) return;
+    p->current_is_announcement = cl_str_eq(channel, p->client->announce_channel);
+    if (!p->current_is_announcement) p->current_channel = cl_strmap_get(&p->channels, channel);
+    p->current_is_subscriber = cl_str_eq(channel, p->client->subscribers);
 }
 
 /* From Redis' time to the loop's; 0 when Redis does not allow TIME. What seems to have expired may come from one who
@@ -301,7 +307,9 @@ static void on_message(void *self, cl_str payload)
 {
     cl_pubsub *p = cl_pubsub_by(self);
     pubsub_node *node = p->current;
-    if (p->current_is_announcement) p->client->directory.announcement(p->client->directory.self, payload);
+    if (p->current_channel) cl_pubsub_channel_message(p, p->current_channel, payload);
+    else if (!node && p->current_is_subscriber) p->client->directory.subscriber(p->client->directory.self, payload);
+    else if (p->current_is_announcement) p->client->directory.announcement(p->client->directory.self, payload);
     else if (node && !node->listening && !node->leaving) hold(p, node, payload);
     else deliver(p, payload);
 }

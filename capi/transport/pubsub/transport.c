@@ -301,6 +301,7 @@ static void destroy(cl_transport *base)
     cl_redis_batch_free(p);
     cl_idmap_free(&p->by_node);
     cl_strmap_free(&p->by_channel);
+    cl_pubsub_channels_free(p);
     cl_buf_free(&p->scratch);
     cl_free(p);
 }
@@ -315,6 +316,9 @@ static const cl_transport_ops ops = {
     .confirm = confirm,
     .reaches = reaches,
     .send = cl_redis_send,
+    .subscribe = cl_pubsub_topic_subscribe,
+    .unsubscribe = cl_pubsub_topic_unsubscribe,
+    .publish = cl_pubsub_topic_publish,
     .drain = drain,
     .close_node = close_node,
     .flush = flush,
@@ -335,7 +339,8 @@ int cl_pubsub_transport_create(cl_redis_client *client, const cl_transport_sink 
     cl_list_init(&p->open_batches);
     cl_list_init(&p->idle_batches);
     cl_list_init(&p->awaited);
-    client->pubsub = (cl_redis_user){p, commands_ready, commands_down, NULL};
+    cl_list_init(&p->members_sent);
+    client->pubsub = (cl_redis_user){p, commands_ready, commands_down, NULL, NULL};
     int code = cl_pubsub_subscriber_create(p);
     if (code == 0) *out = &p->base;
     else destroy(&p->base);
