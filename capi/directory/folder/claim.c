@@ -90,7 +90,11 @@ static int enlist(cl_folder_directory *d, cl_folder_node *n)
 
 static void free_registration(cl_registration *r)
 {
-    cl_deferred_discard(r->report);
+    while (!cl_list_empty(&r->reports)) {
+        cl_deferred *d = CL_OWNER(r->reports.next, cl_deferred, place);
+        cl_list_remove(&d->place);
+        cl_deferred_discard(d);
+    }
     cl_free(r);
 }
 
@@ -136,10 +140,12 @@ int cl_folder_claim(cl_directory *base, void *node, cl_str id, double heartbeat,
 
 static void report(cl_folder_node *n, cl_registration *r, int code, const char *words)
 {
-    cl_deferred *d = r->report;
-    r->report = NULL;
-    cl_deferred_set(d, code, words);
-    cl_deferred_put(&n->d->deferred, d);
+    while (!cl_list_empty(&r->reports)) {
+        cl_deferred *d = CL_OWNER(r->reports.next, cl_deferred, place);
+        cl_list_remove(&d->place);
+        cl_deferred_set(d, code, words);
+        cl_deferred_put(&n->d->deferred, d);
+    }
 }
 
 /* The end of a claim that had to wait. */
@@ -154,8 +160,7 @@ static void claimed(cl_folder_node *n, int code, const cl_address *at)
     }
     snprintf(words, sizeof words, "%s", clouds_last_error());
     cl_registration *r;
-    for (size_t i = 0; (r = cl_strmap_next(&n->registrations, &i));)
-        if (r->report) report(n, r, code, words);
+    for (size_t i = 0; (r = cl_strmap_next(&n->registrations, &i));) report(n, r, code, words);
     void *node = n->node;
     cl_folder_node_free(n);
     d->sink.claimed(d->sink.self, node, code, words, NULL);
@@ -202,6 +207,7 @@ static cl_registration *keep(cl_folder_node *n, cl_str method)
     r = cl_malloc(sizeof *r + method.n);
     if (!r) return NULL;
     *r = (cl_registration){.offered = 1, .n = method.n};
+    cl_list_init(&r->reports);
     memcpy(r->text, method.p, method.n);
     if (cl_strmap_put(&n->registrations, cl_str_of(r->text, r->n), r) == 0) return r;
     cl_free(r);
@@ -255,24 +261,27 @@ static void tell_registered(void *owner, const cl_deferred *c)
     d->sink.registered(d->sink.self, c->number, c->code, c->text.p);
 }
 
-/* Before the announcement: it is kept, and reported then. */
-static int add_later(cl_folder_node *n, cl_str method, uint64_t operation)
-{
-    char room[256];
-    cl_registration *r = keep(n, method);
-    if (!r) return cl_error(CLOUDS_ENOMEM, NULL);
-    if (r->report) return 0;
-    memset(room, ' ', sizeof room);
-    r->report = cl_deferred_reserve(tell_registered, NULL, operation, 0, cl_str_of(room, sizeof room));
-    if (r->report) return CL_PENDING;
-    take_back(n, r);
-    return CLOUDS_ENOMEM;
-}
-
 static int is_offered(const cl_folder_node *n, cl_str method)
 {
     const cl_registration *r = cl_strmap_get(&n->registrations, method);
     return r && r->offered;
+}
+
+/* Before the announcement: it is kept, and reported then. */
+static int add_later(cl_folder_node *n, cl_str method, uint64_t operation)
+{
+    char room[256];
+    int is_new = !is_offered(n, method);
+    cl_registration *r = keep(n, method);
+    if (!r) return cl_error(CLOUDS_ENOMEM, NULL);
+    memset(room, ' ', sizeof room);
+    cl_deferred *d = cl_deferred_reserve(tell_registered, NULL, operation, 0, cl_str_of(room, sizeof room));
+    if (d) {
+        cl_list_append(&r->reports, &d->place);
+        return CL_PENDING;
+    }
+    if (is_new) take_back(n, r);
+    return CLOUDS_ENOMEM;
 }
 
 int cl_folder_add(cl_directory *base, void *node, cl_str method, uint64_t operation)
@@ -297,7 +306,7 @@ int cl_folder_announce(cl_directory *base, void *node, const cl_address *address
     cl_folder_inspect_in_time(n->d);
     cl_registration *r;
     for (size_t i = 0; (r = cl_strmap_next(&n->registrations, &i));) {
-        if (!r->report) continue;
+        if (cl_list_empty(&r->reports)) continue;
         int code = put(n, r);
         r->failed = code != 0;
         report(n, r, code, code ? clouds_last_error() : "");
@@ -318,7 +327,7 @@ int cl_folder_remove(cl_directory *base, void *node, cl_str method, uint64_t ope
     cl_folder_node *n = node_of(cl_folder_of(base), node);
     if (!n) return cl_error(CLOUDS_ECLOSED, NULL);
     cl_registration *r = cl_strmap_get(&n->registrations, method);
-    if (r && r->report) report(n, r, CLOUDS_ECLOSED, "it was taken back");
+    if (r) report(n, r, CLOUDS_ECLOSED, "it was taken back");
     take_out(n, method);
     if (r && r->offered) take_back(n, r);
     return 0;

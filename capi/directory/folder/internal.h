@@ -149,10 +149,10 @@ void cl_entries_tell(struct cl_folder_directory *d, cl_str id, int up);
 
 /* A method that a node of ours serves. */
 typedef struct cl_registration {
-    cl_deferred *report; /* of a registration that waits for the announcement; NULL: none */
-    int offered;         /* else it was taken back, and only the lock still names it */
-    int noted;           /* the lock names it */
-    int failed;          /* it could not be registered */
+    cl_list_node reports; /* cl_deferred: of each that asked for it before the announcement */
+    int offered;          /* else it was taken back, and only the lock still names it */
+    int noted;            /* the lock names it */
+    int failed;           /* it could not be registered */
     size_t n;
     char text[];
 } cl_registration;
