@@ -1,5 +1,7 @@
 /* Two nodes with one id: one of them wins, the other is told who holds it, and neither loses what it registered. */
 #include <stdio.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "clouds.h"
@@ -104,6 +106,79 @@ static void the_last_one_may_be_closed(void)
     b.bus->ops->node_close(b.bus, &node_b);
     kit_take(&b, "closed");
     CHECK(says("EXISTS clouds:C:" ID, "0"));
+    kit_close(&b, 0);
+    kit_close(&a, 0);
+}
+
+/* Turns the loop of one alone: the other gets no turn meanwhile. */
+#define TURN_UNTIL(k, condition)                                                                                       \
+    do {                                                                                                               \
+        int64_t turn_end = cl_loop_now() + 20000;                                                                      \
+        while (!(condition) && cl_loop_now() < turn_end) cl_loop_run((k)->loop, 0);                                    \
+        CHECK(condition);                                                                                              \
+    } while (0)
+
+static int listeners(void)
+{
+    const char *at = strchr(test_redis_command(&server, "PUBSUB NUMSUB clouds:L:" ID), '\n');
+    return at ? atoi(at + 1) : 0;
+}
+
+/* Somebody who listens, and never leaves by itself. */
+static int listen_plainly(void)
+{
+    static const char command[] = "SUBSCRIBE clouds:L:" ID "\r\n";
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    snprintf(address.sun_path, sizeof address.sun_path, "%s", server.socket);
+    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+    CHECK(fd >= 0 && connect(fd, (struct sockaddr *)&address, sizeof address) == 0);
+    CHECK(write(fd, command, sizeof command - 1) == sizeof command - 1);
+    WAIT_FOR(listeners() == 1);
+    return fd;
+}
+
+static void want_the_id(kit *k, void *node)
+{
+    REQUIRE(kit_open(k, server.url, NULL) == 0);
+    TURN_UNTIL(k, k->up);
+    REQUIRE(k->bus->ops->node_open(k->bus, node, CL_STR(ID), 1) == 0);
+}
+
+/* The refusal was made for one who has given up long since. */
+static void who_hears_late_that_it_lost_asks_again(void)
+{
+    test_redis_command(&server, "FLUSHALL");
+    int fd = listen_plainly();
+    test_redis_command(&server, "SET " RECORD " {\"pid\":1,\"token\":\"x\"} EX 600");
+    test_redis_command(&server, "SET clouds:C:" ID " another PX 60000");
+    test_redis_command(&server, "CONFIG RESETSTAT");
+    want_the_id(&b, &node_b);
+    TURN_UNTIL(&b, times_asked() == 5); /* then it asks for the lock, or has just done so */
+    test_redis_command(&server, "CLIENT PAUSE 1000 WRITE");
+    usleep(300000); /* no turn */
+    close(fd);
+    CHECK_INT(kit_take(&b, "ready")->code, 0);
+    CHECK_INT(listeners(), 1);
+    kit_close(&b, 0);
+}
+
+/* The one that waits for the others looks again after the last of them can have been told to leave. */
+static void who_leaves_at_the_last_moment_is_seen_to_leave(void)
+{
+    test_redis_command(&server, "FLUSHALL");
+    int fd = listen_plainly();
+    test_redis_command(&server, "SET " RECORD " {\"pid\":1,\"token\":\"x\"} EX 600");
+    want_the_id(&a, &node_a);
+    TURN_UNTIL(&a, says("EXISTS clouds:C:" ID, "1"));
+    test_redis_command(&server, "CONFIG RESETSTAT");
+    TURN_UNTIL(&a, times_asked() == 12); /* all it asks while it is the last one */
+    want_the_id(&b, &node_b);
+    test_redis_command(&server, "CONFIG RESETSTAT");
+    TURN_UNTIL(&b, times_asked() == 5); /* those that any contender asks */
+    close(fd);
+    TURN_UNTIL(&b, listeners() == 1 || kit_find(&b, "ready"));
+    CHECK_INT(kit_take(&a, "ready")->code, 0);
+    CHECK_INT(listeners(), 1);
     kit_close(&b, 0);
     kit_close(&a, 0);
 }
@@ -219,6 +294,8 @@ int main(void)
     RUN(of_two_at_once_one_wins);
     RUN(the_last_one_waits_for_a_slow_one);
     RUN(the_last_one_may_be_closed);
+    RUN(who_hears_late_that_it_lost_asks_again);
+    RUN(who_leaves_at_the_last_moment_is_seen_to_leave);
     RUN(a_dead_owner_does_not_count);
     RUN(who_listens_without_a_record_counts);
     RUN(who_was_away_too_long_waits);

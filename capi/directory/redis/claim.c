@@ -22,8 +22,9 @@
 #include "clouds.h"
 
 /* Who waits for the others to leave gives them more time than they take to decide: a process may get no turn for a
- * while. The lock outlasts that. */
-enum { AGAIN_MS = 80, TRIES = 4, LAST_TRIES = 12 };
+ * while. The lock outlasts that. Then it lets the lock go, and looks again until all who were refused because of it
+ * have left: a refusal counts for REFUSED_MS only, who learns of it later asks again. So a delay makes not all lose. */
+enum { AGAIN_MS = 80, TRIES = 4, LAST_TRIES = 12, REFUSED_MS = 200, LOCK_MS = 2000 };
 
 void cl_redis_claim_prepare(redis_directory *d)
 {
@@ -121,16 +122,19 @@ static cl_str lock_key(redis_directory *d, const redis_node *node)
     return code ? CL_STR_NONE : cl_buf_str(&d->text);
 }
 
+/* One that is about to end by itself may be another's when the deletion arrives. */
 static void unlock(redis_directory *d, redis_node *node)
 {
-    cl_str del[] = {CL_STR("DEL"), node->is_last ? lock_key(d, node) : CL_STR_NONE};
-    if (node->is_last) cl_redis_client_send_unawaited(d->client, 2, del);
+    int is_ours = node->is_last && cl_loop_now() - node->lock_asked < LOCK_MS * 3 / 4;
+    cl_str del[] = {CL_STR("DEL"), is_ours ? lock_key(d, node) : CL_STR_NONE};
+    if (is_ours) cl_redis_client_send_unawaited(d->client, 2, del);
     node->is_last = 0;
 }
 
 void cl_redis_claim_end(redis_directory *d, redis_node *node)
 {
     unlock(d, node);
+    node->was_last = 0;
 }
 
 static void take_over(redis_directory *d, redis_node *node)
@@ -149,7 +153,7 @@ static void lose(redis_directory *d, redis_node *node)
         cl_redis_client_send_unawaited(d->client, 2, del);
     }
     node->recorded = node->owned = 0;
-    unlock(d, node);
+    cl_redis_claim_end(d, node);
     cl_redis_node_refused(d, node, CLOUDS_EEXIST, words);
 }
 
@@ -164,20 +168,33 @@ static int waits(redis_directory *d, redis_node *node)
  * owner lives. */
 static int asks_to_be_last(redis_directory *d, redis_node *node)
 {
-    if (node->is_last || !node->is_foreign) return 0;
-    cl_str set[] = {CL_STR("SET"), lock_key(d, node), cl_str_z(d->token), CL_STR("NX"), CL_STR("PX"), CL_STR("2000")};
+    char ms[24];
+    if (node->was_last || !node->is_foreign) return 0;
+    cl_str set[] = {CL_STR("SET"), lock_key(d, node), cl_str_z(d->token),
+                    CL_STR("NX"),  CL_STR("PX"),      cl_str_of(ms, cl_digits(ms, LOCK_MS))};
+    node->lock_asked = cl_loop_now();
     return set[1].n > 0 && ask(d, node, &lock_handler, 6, set) == 0;
+}
+
+static int lets_the_lock_go(redis_directory *d, redis_node *node)
+{
+    if (!node->is_last) return 0;
+    unlock(d, node);
+    node->was_last = 1;
+    node->tries = 0;
+    return waits(d, node);
 }
 
 static void lock_came(redis_directory *d, redis_node *node, const cl_reply *reply)
 {
+    int is_old = cl_loop_now() - node->lock_asked > REFUSED_MS;
     node->is_last = reply->items[0].type == CL_REPLY_STATUS;
     if (node->leaving || !node->subscribed || node->listening) {
         unlock(d, node);
         return;
     }
     node->tries = 0;
-    if (!node->is_last || node->draining || !waits(d, node)) lose(d, node);
+    if ((!node->is_last && !is_old) || node->draining || !waits(d, node)) lose(d, node);
 }
 
 static void decide(redis_directory *d, redis_node *node)
@@ -185,9 +202,9 @@ static void decide(redis_directory *d, redis_node *node)
     int has_rival = node->listeners < 0 ? node->is_foreign : node->listeners > 1;
     if (node->is_foreign && !has_rival) take_over(d, node);
     if (!has_rival || (node->owned && !node->is_foreign)) {
-        unlock(d, node);
+        cl_redis_claim_end(d, node);
         cl_redis_node_listens(d, node);
-    } else if (!waits(d, node) && !asks_to_be_last(d, node)) {
+    } else if (!waits(d, node) && !lets_the_lock_go(d, node) && !asks_to_be_last(d, node)) {
         lose(d, node);
     }
 }

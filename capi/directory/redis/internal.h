@@ -41,6 +41,8 @@ typedef struct redis_node {
     int64_t listeners;    /* on its channel; -1: not known */
     int is_foreign;       /* the record is another's */
     int is_last;          /* of those that contend for the id, all others leave */
+    int was_last;         /* it waits for those who are still about to leave */
+    int64_t lock_asked;   /* when it asked to be the last */
     unsigned tries;       /* in a row that failed */
     char holder[120];     /* whose it is, in words */
     cl_list_node subscriptions;
