@@ -80,7 +80,7 @@ set(what "clouds lets programs offer methods and call them by name, over the
 processes of one machine or, with a Redis, over many. Calls end exactly
 once and say how. Servers come and go.")
 
-clouds_debian_package(COMPONENT library NAME libclouds0 SECTION libs RECOMMENDS libcurl4
+clouds_debian_package(COMPONENT library NAME libclouds0 SECTION libs RECOMMENDS "libcurl4, libssl3"
   CONTROL ${debian}/shlibs ${PROJECT_SOURCE_DIR}/cmake/debian/triggers
   SUMMARY "services and calls by name (shared library)"
   DESCRIPTION "${what}\n.\nThis package has the library that all languages use.")

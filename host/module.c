@@ -51,6 +51,18 @@ static int l_versions(lua_State *L)
     return 1;
 }
 
+/* host.create_key(file): true, or nil and why not */
+static int l_create_key(lua_State *L)
+{
+    if (clouds_key_create(luaL_checkstring(L, 1)) == 0) {
+        lua_pushboolean(L, 1);
+        return 1;
+    }
+    lua_pushnil(L);
+    lua_pushstring(L, clouds_last_error());
+    return 2;
+}
+
 /* host.traceback(error): the text of an error with the traceback of the running coroutine. */
 static int l_traceback(lua_State *L)
 {
@@ -80,7 +92,8 @@ static void add_exit_codes(lua_State *L)
 int host_open_host(lua_State *L)
 {
     static const luaL_Reg functions[] = {{"finish", l_finish},     {"set_status", l_set_status}, {"at_end", l_at_end},
-                                         {"versions", l_versions}, {"traceback", l_traceback},   {NULL, NULL}};
+                                         {"versions", l_versions}, {"traceback", l_traceback},   {"create_key", l_create_key},
+                                         {NULL, NULL}};
     lua_newtable(L);
     luaL_setfuncs(L, functions, 0);
     add_exit_codes(L);

@@ -112,7 +112,7 @@ static void bound_links(cl_limits *l)
 
 static int may_listen(const cl_direct *direct, const char *listen)
 {
-    if (!direct->tcp || direct->insecure || cl_is_loopback(direct->host)) return 0;
+    if (!direct->tcp || direct->keys || direct->insecure || cl_is_loopback(direct->host)) return 0;
     return cl_error(CLOUDS_EOPTION,
                     "option 'listen': %.100s: an address beyond this machine needs a key (key_file), or insecure=true",
                     listen);
@@ -138,6 +138,10 @@ static int read_direct(cl_context *context, const cl_options *options)
     direct->ping = cl_options_number(options, CL_OPTION_link_ping);
     direct->timeout = cl_options_number(options, CL_OPTION_link_timeout);
     direct->idle = cl_options_number(options, CL_OPTION_link_idle);
+    const char *key_file = cl_options_text(options, CL_OPTION_key_file);
+    if (*key_file && has_links) code = cl_key_ring_read(key_file, &context->config.keys);
+    if (code != 0) return code;
+    direct->keys = context->config.keys;
     if (has_links && cl_options_number(options, CL_OPTION_direct)) context->config.limits.direct = direct;
     return may_listen(direct, listen);
 }

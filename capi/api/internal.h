@@ -18,6 +18,7 @@
 #include "bus/bus.h"
 #include "clouds.h"
 #include "core/core.h"
+#include "net/keys.h"
 #include "net/loop.h"
 #include "proto/direct.h"
 
@@ -40,6 +41,7 @@ typedef struct cl_context_config {
     char *ca_file;
     char url_text[256];      /* the url without the password, for errors */
     cl_limits limits;
+    cl_key_ring *keys;
     cl_direct direct; /* what limits.direct points to, if there are such links */
     size_t max_in_flight, max_events, max_event_bytes;
     size_t max_result_bytes; /* of all texts that wait for the user; beyond it a result completes without its own */

@@ -245,6 +245,10 @@ typedef struct clouds_option_info {
  * Thread: any. Since 0.1. */
 CLOUDS_API int clouds_option_describe(uint32_t index, clouds_option_info *out);
 
+/* Makes `file` with a new key in it, for the option `key_file`: readable by its owner only. A file that is there already
+ * is left alone. Errors: CLOUDS_EINVAL, CLOUDS_EEXIST, CLOUDS_ESYSTEM. Thread: any. Since 0.3. */
+CLOUDS_API int clouds_key_create(const char *file);
+
 /* ---- Context: one connection to one cluster -------------------------------------------------------------------- */
 
 typedef struct clouds_context clouds_context;

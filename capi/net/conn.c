@@ -80,6 +80,7 @@ void cl_conn_handle_closed(cl_conn *conn)
 {
     if (--conn->handles != 0) return;
     if (conn->hooks.closed) conn->hooks.closed(conn->hooks.self, conn->code, conn->words);
+    cl_tls_free(conn);
     cl_buf_free(&conn->out);
     cl_free(conn);
 }
@@ -155,7 +156,7 @@ void cl_conn_commit(cl_conn *conn)
     if (++conn->commits >= FLUSH_COMMITS || cl_conn_pending(conn) >= FLUSH_BYTES) cl_conn_flush(conn);
 }
 
-static void on_blocked(cl_conn *conn)
+void cl_conn_blocked(cl_conn *conn)
 {
     conn->blocked = 1;
     if (conn->at >= KEEP_BYTES && conn->at >= conn->out.len / 2) {
@@ -165,7 +166,7 @@ static void on_blocked(cl_conn *conn)
     cl_loop_poll(conn->loop, &conn->poll, conn->state == CL_CONN_OPEN ? UV_READABLE | UV_WRITABLE : UV_WRITABLE, on_io);
 }
 
-static void on_written(cl_conn *conn)
+void cl_conn_written(cl_conn *conn)
 {
     conn->at = 0;
     conn->wrote = 1;
@@ -180,7 +181,7 @@ static void drop_output(cl_conn *conn)
     cl_buf_clear(&conn->out);
 }
 
-static void on_broken(cl_conn *conn, int error)
+void cl_conn_broken(cl_conn *conn, int error)
 {
     if (conn->state != CL_CONN_OPEN) {
         cl_conn_fail(conn, CLOUDS_ELOST, "write: %s", uv_strerror(-error));
@@ -203,13 +204,23 @@ static int has_peer_gone(cl_conn *conn)
     return poll(&end, 1, 0) == 1 && (end.revents & (POLLRDHUP | POLLHUP | POLLERR));
 }
 
+static int has_output(const cl_conn *conn)
+{
+    if (conn->tls) return !conn->broken && cl_tls_has_output(conn);
+    return conn->at != conn->out.len;
+}
+
 void cl_conn_flush(cl_conn *conn)
 {
     conn->commits = 0;
     if (conn->broken) drop_output(conn);
-    if (!is_live(conn) || conn->blocked || conn->at == conn->out.len) return;
+    if (!is_live(conn) || conn->blocked || !has_output(conn)) return;
     if (has_peer_gone(conn)) {
-        on_broken(conn, EPIPE);
+        cl_conn_broken(conn, EPIPE);
+        return;
+    }
+    if (conn->tls) {
+        cl_tls_flush(conn);
         return;
     }
     while (conn->at < conn->out.len) {
@@ -218,14 +229,14 @@ void cl_conn_flush(cl_conn *conn)
             conn->at += (size_t)n;
             conn->handed += (uint64_t)n;
         } else if (errno == EAGAIN) {
-            on_blocked(conn);
+            cl_conn_blocked(conn);
             return;
         } else if (errno != EINTR) {
-            on_broken(conn, errno);
+            cl_conn_broken(conn, errno);
             return;
         }
     }
-    on_written(conn);
+    cl_conn_written(conn);
 }
 
 static void tell_drained(cl_conn *conn)
@@ -266,7 +277,8 @@ static size_t read_once(cl_conn *conn)
     ssize_t n;
     do n = recv(conn->fd, conn->loop->input, CL_INPUT_BYTES, MSG_DONTWAIT);
     while (n < 0 && errno == EINTR);
-    if (n > 0) conn->hooks.data(conn->hooks.self, conn->loop->input, (size_t)n);
+    if (n > 0 && conn->tls) cl_tls_read(conn, conn->loop->input, (size_t)n);
+    else if (n > 0) conn->hooks.data(conn->hooks.self, conn->loop->input, (size_t)n);
     else if (n == 0) cl_conn_fail(conn, CLOUDS_ELOST, "closed by the peer");
     else if (errno != EAGAIN) cl_conn_fail(conn, CLOUDS_ELOST, "read: %s", uv_strerror(-errno));
     return n > 0 ? (size_t)n : 0;

@@ -61,6 +61,7 @@ struct cl_conn {
     int broken;  /* the errno of a write: the kernel takes nothing any more */
     uv_poll_t poll;
     struct cl_dial *dial; /* while it connects */
+    struct cl_tls *tls;   /* NULL: it is as it is */
     cl_buf out;
     size_t at;        /* bytes at the head of `out` that the kernel has */
     uint64_t handed;  /* bytes that the kernel has taken in all */
@@ -84,6 +85,16 @@ void cl_conn_set_tcp_options(int fd);
 /* One handle of the conn is closed; the last one ends it. */
 void cl_conn_handle_closed(cl_conn *conn);
 void cl_conn_turn(cl_loop *loop);
+/* What became of a write: the kernel takes no more for now, nothing any more (an errno), or has everything. */
+void cl_conn_blocked(cl_conn *conn);
+void cl_conn_broken(cl_conn *conn, int error);
+void cl_conn_written(cl_conn *conn);
+
+/* tls.c, for conn.c: a conn with `tls`. */
+void cl_tls_flush(cl_conn *conn);
+int cl_tls_has_output(const cl_conn *conn);
+void cl_tls_read(cl_conn *conn, const char *p, size_t n);
+void cl_tls_free(cl_conn *conn); /* without is fine */
 
 /* resolve.c: names become addresses, without the loop waiting. */
 typedef struct cl_lookup cl_lookup;

@@ -10,6 +10,7 @@ local commands = {
   { "send", "send a message to a node" },
   { "status", "show who serves what" },
   { "bench", "measure calls per second and latency" },
+  { "key", "make a key for links over TCP" },
   { "version", "show versions" },
   { "help", "show help for a command" },
 }

@@ -63,6 +63,7 @@ local clouds = {}
 ---@field direct? boolean Redis: calls go over direct links to the processes that are reached by one, and by Redis to all others. Default: true.
 ---@field listen? string Where direct links of others arrive: "unix", tcp://ADDRESS:PORT or tcp://ADDRESS:FIRST-LAST, both with a comma between them, or "none". Default: unix.
 ---@field advertise? string HOST or HOST:PORT by which others dial the TCP address; empty: found out; "none": they are not told.
+---@field key_file? string Links over TCP: a file with a key of the cluster in each line, for TLS with whoever has one (see clouds key).
 ---@field insecure? boolean Links over TCP may leave this machine without a key, readable and open to everybody. Default: false.
 ---@field link_ping? number A TCP link with calls outstanding that was silent for so long is pinged. In seconds. Default: 1.
 ---@field link_timeout? number One that does not answer for so long is dead. In seconds. Default: 2.

@@ -7,7 +7,7 @@ import unittest
 
 from support import CLOUDS, Case
 
-COMMANDS = ["run", "call", "send", "status", "bench", "version"]
+COMMANDS = ["run", "call", "send", "status", "bench", "key", "version"]
 
 
 class Help(Case):
@@ -55,7 +55,7 @@ class WrongUsage(Case):
 
     def test_commands(self):
         self.expect(["rnu"], "unknown command 'rnu'", "did you mean run?")
-        self.expect(["frobnicate"], "expected one of run, call, send, status, bench, version, help")
+        self.expect(["frobnicate"], "expected one of run, call, send, status, bench, key, version, help")
         self.expect(["hello.lua"], "cannot read the script hello.lua: No such file", "clouds run SCRIPT")
         self.expect(["help", "nothing"], "unknown command")
 
@@ -150,6 +150,25 @@ class Version(Case):
         versions = self.json(self.run_clouds("version", "--json"))
         self.assertEqual(set(versions), {"clouds", "luajit", "libuv"})
         self.assertIn("LuaJIT", versions["luajit"])
+
+
+class Keys(Case):
+    def test_a_key_is_made_once_and_read_by_its_owner_only(self):
+        path = os.path.join(self.folder, "key")
+        self.assertEqual(self.run_clouds("key", path).returncode, 0)
+        self.assertEqual(os.stat(path).st_mode & 0o7777, 0o600)
+        with open(path) as file:
+            key = file.read()
+        self.assertRegex(key, r"^[0-9a-f]{64}\n$")
+        again = self.run_clouds("key", path)
+        self.assertEqual((again.returncode, again.stdout), (1, ""))
+        self.assertEqual(again.stderr, f"clouds key: {path}: File exists\n")
+        with open(path) as file:
+            self.assertEqual(file.read(), key)
+        other = os.path.join(self.folder, "other")
+        self.assertEqual(self.run_clouds("key", other).returncode, 0)
+        with open(other) as file:
+            self.assertNotEqual(file.read(), key)
 
 
 class Output(Case):

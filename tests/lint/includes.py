@@ -63,6 +63,8 @@ def check_library(path):
             complain(path, line, "only redis uses hiredis")
         if name.startswith("curl/") and layer != "http":
             complain(path, line, "only http uses libcurl")
+        if name.startswith("openssl/") and layer != "net":
+            complain(path, line, "only net uses OpenSSL")
         if layer in ("directory", "bus") and name == "net/conn.h":
             complain(path, line, "a directory, and a bus, knows no socket: that is a transport's")
         if is_uv(name) and layer != "net":

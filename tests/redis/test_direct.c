@@ -2,9 +2,11 @@
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "clouds.h"
+#include "net/keys.h"
 #include "proto/direct.h"
 #include "redis/kit.h"
 #include "support/tap.h"
@@ -17,6 +19,7 @@ static test_redis server;
 static kit a, b;
 static int node_a, node_b;
 static const char *listen_at; /* of the turn */
+static cl_key_ring *keys;     /* of the turn */
 static char folder[64];
 
 /* ---- help */
@@ -26,7 +29,7 @@ static int open_kit(kit *k, const char *listen)
     static cl_direct direct;
     cl_limits limits;
     kit_limits(&limits);
-    direct = (cl_direct){.ping = 0.2, .timeout = 0.3, .idle = 300};
+    direct = (cl_direct){.ping = 0.2, .timeout = 0.3, .idle = 300, .keys = keys};
     if (cl_direct_parse(listen, &direct) != 0) return CLOUDS_EOPTION;
     limits.direct = &direct;
     limits.hello_timeout = 0.5;
@@ -219,7 +222,9 @@ static void another_context_gets_no_call(void)
     REQUIRE(address != NULL);
     char at[300];
     snprintf(at, sizeof at, "%.*s", (int)strcspn(address + 1, "\""), address + 1);
-    say_it_is_at(ID_A, "0123456789abcdef", at);
+    char name[40];
+    snprintf(name, sizeof name, "0123456789abcdef%s%s", keys ? ";psk:" : "", keys ? keys->keys[0].name : "");
+    say_it_is_at(ID_A, name, at);
     uint64_t token = 1;
     for (int64_t end = cl_loop_now() + 20000; !count(&b, CL_BUS_LINK_REFUSED) && cl_loop_now() < end; token++) {
         CHECK_INT(call(ID_A, token), 0);
@@ -322,6 +327,14 @@ static void a_link_that_falls_silent_is_cut(void)
     close_both();
 }
 
+static void cannot_listen(const char *at, int why)
+{
+    kit k;
+    CHECK_INT(open_kit(&k, at), why);
+    CHECK(strstr(clouds_last_error(), at) != NULL);
+    kit_close(&k, 1);
+}
+
 static void ports_of_a_range(void)
 {
     kit k[3];
@@ -338,15 +351,215 @@ static void ports_of_a_range(void)
         }
         CHECK_INT(code, CLOUDS_EEXIST);
         CHECK(strstr(clouds_last_error(), range) != NULL && strstr(clouds_last_error(), "every port is in use"));
+        kit_close(&k[opened], 1);
     }
     CHECK(opened < 3);
     for (int i = 0; i < opened; i++) kit_close(&k[i], 0);
     snprintf(range, sizeof range, "tcp://127.0.0.1:%d", port);
-    CHECK_INT(open_kit(&k[0], range), CLOUDS_EEXIST);
-    CHECK(strstr(clouds_last_error(), range) != NULL);
-    CHECK_INT(open_kit(&k[0], "tcp://192.0.2.1:7000"), CLOUDS_ESYSTEM); /* no address of this machine */
-    CHECK(strstr(clouds_last_error(), "tcp://192.0.2.1:7000") != NULL);
+    cannot_listen(range, CLOUDS_EEXIST);
+    cannot_listen("tcp://192.0.2.1:7000", CLOUDS_ESYSTEM); /* no address of this machine */
     close(fd);
+}
+
+/* ---- keys */
+
+static char key_paths[2][96];
+
+static cl_key_ring *read_keys(const char *path)
+{
+    cl_key_ring *ring = NULL;
+    if (cl_key_ring_read(path, &ring) != 0) printf("# %s\n", clouds_last_error());
+    return ring;
+}
+
+/* Both of the files, in this order. */
+static cl_key_ring *join_keys(const char *first, const char *second)
+{
+    char path[128], command[400];
+    snprintf(path, sizeof path, "%s/joined", folder);
+    snprintf(command, sizeof command, "umask 077; cat '%s' '%s' > '%s'", first, second, path);
+    return system(command) == 0 ? read_keys(path) : NULL;
+}
+
+static int open_both_with(cl_key_ring *of_a, cl_key_ring *of_b)
+{
+    keys = of_a;
+    int code = open_kit(&a, "tcp://127.0.0.1:0");
+    keys = of_b;
+    if (code == 0) code = open_kit(&b, "tcp://127.0.0.1:0");
+    keys = NULL;
+    if (code == 0) code = kit_node(&a, &node_a, ID_A, 2);
+    if (code == 0) code = kit_node(&b, &node_b, ID_B, 2);
+    a.on_envelope = answer;
+    return code;
+}
+
+/* Calls go by Redis, all of them, while links are refused. */
+static void no_link_comes_about(int is_dialled)
+{
+    uint64_t token = 1;
+    for (int64_t end = cl_loop_now() + 20000; is_dialled && !count(&b, CL_BUS_LINK_REFUSED) && cl_loop_now() < end;) {
+        CHECK_INT(call(ID_A, token), 0);
+        WAIT_FOR(b.envelopes == token);
+        token++;
+    }
+    for (int i = 0; i < 20; i++, token++) {
+        CHECK_INT(call(ID_A, token), 0);
+        WAIT_FOR(b.envelopes == token);
+    }
+    CHECK_INT(count(&b, CL_BUS_LINK_REFUSED) > 0, is_dialled);
+    CHECK_INT(count(&b, CL_BUS_LINK_OPENS), 0);
+    CHECK_INT(count(&b, CL_BUS_LINK_CALLS), 0);
+}
+
+static void another_key_is_refused(void)
+{
+    cl_key_ring *one = read_keys(key_paths[0]), *other = read_keys(key_paths[1]);
+    REQUIRE(one && other && open_both_with(one, other) == 0);
+    no_link_comes_about(1);
+    CHECK(count(&a, CL_BUS_AUTH_FAILURES) > 0);
+    CHECK(count(&b, CL_BUS_AUTH_FAILURES) > 0);
+    close_both();
+    cl_key_ring_free(one);
+    cl_key_ring_free(other);
+}
+
+static void a_key_at_one_end_only(void)
+{
+    cl_key_ring *one = read_keys(key_paths[0]);
+    REQUIRE(one && open_both_with(one, NULL) == 0);
+    no_link_comes_about(0);
+    close_both();
+    REQUIRE(open_both_with(NULL, one) == 0);
+    no_link_comes_about(0);
+    close_both();
+    cl_key_ring_free(one);
+}
+
+/* A record that says there is no key where there is one, and the other way about: the connection is made, and refused. */
+static void plain_on_tls_and_tls_on_plain(void)
+{
+    cl_key_ring *one = read_keys(key_paths[0]);
+    for (int i = 0; i < 2; i++) {
+        REQUIRE(one && open_both_with(i ? NULL : one, i ? one : NULL) == 0);
+        char record[600], context[17] = "", at[64];
+        snprintf(record, sizeof record, "%s", test_redis_command(&server, "GET clouds:N:" ID_A));
+        const char *link = strstr(record, "\"link:"), *tcp = strstr(record, "\"tcp:");
+        REQUIRE(link && tcp);
+        snprintf(context, sizeof context, "%.16s", link + 6);
+        snprintf(at, sizeof at, "%.*s", (int)strcspn(tcp + 1, "\""), tcp + 1);
+        char name[40];
+        snprintf(name, sizeof name, "%s%s%s", context, i ? ";psk:" : "", i ? one->keys[0].name : "");
+        say_it_is_at(ID_A, name, at);
+        no_link_comes_about(1);
+        close_both();
+    }
+    cl_key_ring_free(one);
+}
+
+/* Keys are changed one process after the other: the new one is accepted first, then used, then the old one goes. */
+static void keys_can_be_changed(void)
+{
+    cl_key_ring *old = read_keys(key_paths[0]), *old_new = join_keys(key_paths[0], key_paths[1]);
+    cl_key_ring *new_old = join_keys(key_paths[1], key_paths[0]), *new = read_keys(key_paths[1]);
+    cl_key_ring *const steps[][2] = {{old, old_new}, {old_new, old}, {old_new, new_old}, {new_old, old_new},
+                                     {new_old, new}, {new, new_old}, {new, new}};
+    REQUIRE(old && old_new && new_old && new);
+    for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
+        REQUIRE(open_both_with(steps[i][0], steps[i][1]) == 0);
+        link_up();
+        CHECK_INT(count(&a, CL_BUS_AUTH_FAILURES) + count(&b, CL_BUS_AUTH_FAILURES), 0);
+        close_both();
+    }
+    cl_key_ring_free(old);
+    cl_key_ring_free(old_new);
+    cl_key_ring_free(new_old);
+    cl_key_ring_free(new);
+}
+
+/* Messages of all sizes around those of records and buffers, back and forth. */
+static void all_sizes_come_whole(void)
+{
+    static const size_t sizes[] = {1, 100, 16000, 16383, 16384, 16385, 65536, 70000, 1000000, 3000000};
+    REQUIRE(open_both() == 0);
+    uint64_t token = link_up();
+    char *args = malloc(3000010);
+    REQUIRE(args != NULL);
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        uint64_t before = b.envelopes;
+        memset(args, 'x', sizes[i] + 4);
+        memcpy(args, "[\"", 2);
+        memcpy(args + 2 + sizes[i], "\"]", 3);
+        char id[24];
+        snprintf(id, sizeof id, "%08llu", (unsigned long long)token++);
+        CHECK_INT(kit_call(&b, ID_B, ID_A, "echo", id, args, token), 0);
+        WAIT_FOR(b.envelopes == before + 1);
+    }
+    CHECK_INT(count(&b, CL_BUS_LINK_LOSSES), 0);
+    free(args);
+    close_both();
+}
+
+static void put_file(const char *path, const char *text, mode_t mode)
+{
+    unlink(path);
+    FILE *file = fopen(path, "w");
+    if (!file || fputs(text, file) < 0 || fclose(file) != 0 || chmod(path, mode) != 0) exit(95);
+}
+
+static void files_of_keys(void)
+{
+    static const char key[] = "00112233445566778899aabbccddeeff00112233445566778899AABBCCDDEEFF\n";
+    static const struct {
+        const char *text;
+        mode_t mode;
+        const char *why;
+    } bad[] = {{key, 0640, "others than its owner"}, {key, 0604, "others than its owner"}, {"", 0600, "no key"},
+               {"\n# nothing\n", 0600, "no key"},    {"0011", 0600, "64 hex digits"},
+               {"zz112233445566778899aabbccddeeff00112233445566778899aabbccddeeff\n", 0600, "64 hex digits"}};
+    char path[96];
+    cl_key_ring *ring = NULL;
+    snprintf(path, sizeof path, "%s/bad", folder);
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        put_file(path, bad[i].text, bad[i].mode);
+        CHECK_INT(cl_key_ring_read(path, &ring), CLOUDS_EOPTION);
+        CHECK(strstr(clouds_last_error(), path) && strstr(clouds_last_error(), bad[i].why));
+    }
+    CHECK_INT(cl_key_ring_read(folder, &ring), CLOUDS_EOPTION);
+    unlink(path);
+    CHECK_INT(cl_key_ring_read(path, &ring), CLOUDS_EOPTION);
+    char text[400];
+    snprintf(text, sizeof text, "# the first\n%s\r\n\n%.64s", key, key);
+    put_file(path, text, 0600);
+    CHECK_INT(cl_key_ring_read(path, &ring), 0);
+    CHECK_INT(ring->n, 2);
+    CHECK_STR(ring->keys[0].name, 8, ring->keys[1].name);
+    cl_key_ring_free(ring);
+    CHECK_INT(cl_key_create(path), CLOUDS_EEXIST);
+}
+
+static int make_keys(void)
+{
+    for (int i = 0; i < 2; i++) {
+        snprintf(key_paths[i], sizeof key_paths[i], "%s/key%d", folder, i);
+        if (cl_key_create(key_paths[i]) != 0) return -1;
+    }
+    return 0;
+}
+
+static void run_for(const char *listen)
+{
+    listen_at = listen;
+    printf("# %s%s\n", listen_at, keys ? " with a key" : "");
+    RUN(no_call_waits_for_a_link);
+    RUN(an_open_link_carries_calls_and_their_answers);
+    RUN(messages_go_by_redis);
+    RUN(redis_gone_breaks_no_open_link);
+    RUN(the_end_of_a_link_loses_what_it_carried);
+    RUN(who_closes_loses_no_call);
+    RUN(another_context_gets_no_call);
+    RUN(a_node_that_moved_is_found);
+    RUN(all_sizes_come_whole);
 }
 
 int main(void)
@@ -357,24 +570,23 @@ int main(void)
     if (!mkdtemp(folder)) return EXIT_FAILURE;
     setenv("CLOUDS_RUNTIME_DIR", folder, 1);
     if (test_redis_start(&server, &options)) return EXIT_FAILURE;
-    for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
-        listen_at = places[i];
-        printf("# %s\n", listen_at);
-        RUN(no_call_waits_for_a_link);
-        RUN(an_open_link_carries_calls_and_their_answers);
-        RUN(messages_go_by_redis);
-        RUN(redis_gone_breaks_no_open_link);
-        RUN(the_end_of_a_link_loses_what_it_carried);
-        RUN(who_closes_loses_no_call);
-        RUN(another_context_gets_no_call);
-        RUN(a_node_that_moved_is_found);
-    }
+    if (make_keys() != 0) return EXIT_FAILURE;
+    for (size_t i = 0; i < sizeof places / sizeof *places; i++) run_for(places[i]);
+    cl_key_ring *ring = keys = read_keys(key_paths[0]);
+    run_for("tcp://127.0.0.1:0");
+    keys = NULL;
+    cl_key_ring_free(ring);
     listen_at = "tcp://127.0.0.1:0";
     RUN(a_silent_listener_hinders_nothing);
     RUN(beyond_this_machine_is_not_dialled_without_a_key);
     RUN(records_that_say_nonsense);
     RUN(a_link_that_falls_silent_is_cut);
     RUN(ports_of_a_range);
+    RUN(another_key_is_refused);
+    RUN(a_key_at_one_end_only);
+    RUN(plain_on_tls_and_tls_on_plain);
+    RUN(keys_can_be_changed);
+    RUN(files_of_keys);
     test_redis_stop(&server);
     char command[128];
     snprintf(command, sizeof command, "rm -rf '%s'", folder);

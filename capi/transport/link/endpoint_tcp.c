@@ -6,10 +6,11 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "base/log.h"
 
 static const char scheme[] = "tcp:";
 
-enum { HOST = 256 };
+enum { HOST = 256, COMPLAIN_MS = 1000 };
 
 static void accepted(void *self, cl_conn *conn)
 {
@@ -49,8 +50,9 @@ static int begin_at(const cl_direct *d)
 int cl_endpoint_tcp_open(cl_link_transport *t)
 {
     const cl_direct *d = &t->direct;
-    if (!d->tcp) return 0;
-    int code = cl_listener_tcp(t->loop, d->host, d->first, d->last, begin_at(d), accepted, t, &t->tcp_listener);
+    int code = d->keys ? cl_tls_context_create(d->keys, &t->tls) : 0;
+    if (code != 0 || !d->tcp) return code;
+    code = cl_listener_tcp(t->loop, d->host, d->first, d->last, begin_at(d), accepted, t, &t->tcp_listener);
     return code ? code : advertise(t, cl_listener_port(t->tcp_listener));
 }
 
@@ -62,9 +64,33 @@ int cl_endpoint_tcp_dial(cl_link_transport *t, cl_str address, int is_secured, c
     cl_str where = {address.p + sizeof scheme - 1, address.n - sizeof scheme + 1};
     if (cl_host_port(where, 0, host, sizeof host, &port) != 0)
         return cl_error(CLOUDS_EUNREACHABLE, "no address: %.*s", (int)address.n, address.p);
-    if (is_secured || t->direct.keys)
+    if (is_secured != (t->tls != NULL))
         return cl_error(CLOUDS_EUNREACHABLE, "%.*s: one end has a key, the other none", (int)address.n, address.p);
-    if (!cl_is_loopback(host) && !t->direct.insecure)
+    if (!t->tls && !cl_is_loopback(host) && !t->direct.insecure)
         return cl_error(CLOUDS_EUNREACHABLE, "%.*s: beyond this machine a key is needed", (int)address.n, address.p);
     return cl_conn_tcp(t->loop, host, port, t->limits.connect_timeout, hooks, out);
+}
+
+/* The key that the other end named in its record, or the one that we dial with. */
+static const cl_key *key_for(const cl_peer_link *link)
+{
+    const cl_key_ring *ring = link->t->direct.keys;
+    const cl_key *key = link->left ? cl_key_find(ring, link->left, CL_KEY_NAME) : NULL;
+    return key ? key : &ring->keys[0];
+}
+
+int cl_endpoint_tcp_secure(cl_peer_link *link)
+{
+    cl_tls_context *tls = link->t->tls;
+    if (!tls) return 0;
+    return cl_conn_secure(link->conn, tls, link->accepted ? NULL : key_for(link));
+}
+
+void cl_endpoint_tcp_untrusted(cl_link_transport *t, const char *words)
+{
+    int64_t now = cl_loop_now();
+    if (t->sink.count) t->sink.count(t->sink.self, CL_LINK_UNTRUSTED);
+    if (t->complained && now - t->complained < COMPLAIN_MS) return;
+    t->complained = now;
+    cl_log(CLOUDS_LOG_WARN, "a link over TCP was refused: %s", words);
 }

@@ -11,6 +11,7 @@
 #include "net/conn.h"
 #include "net/deferred.h"
 #include "net/loop.h"
+#include "net/tls.h"
 #include "proto/direct.h"
 #include "proto/frame.h"
 #include "proto/limits.h"
@@ -48,7 +49,7 @@ typedef struct cl_peer_link {
     int is_context;         /* it serves all nodes of the two contexts, and every envelope says whom it is for */
     int is_tcp;             /* the other end may have another clock */
     struct cl_far *way;     /* to the context; NULL: accepted, or of a node */
-    char *left;             /* addresses that are left to try, with a space between them */
+    char *left;             /* the name of the key at the other end, and addresses that are left to try */
     cl_idmap carried;       /* is_context, ours: calls that it has carried: key of their id -> token */
     uint64_t skip;       /* bytes to come of a frame that was too large */
     cl_buf tail;         /* the beginning of a frame whose end has not come */
@@ -120,6 +121,8 @@ typedef struct cl_link_transport {
     cl_far_node *last_node; /* that was sent to last */
     int64_t drain_by;       /* closing: until then others may say that they send nothing more */
     uint64_t random;
+    cl_tls_context *tls; /* NULL: no keys */
+    int64_t complained;  /* when somebody without a key was logged last */
     cl_loop_timer *timer;
     int64_t due; /* INT64_MAX: not set */
     cl_list_node endpoints, links;
@@ -157,6 +160,12 @@ int cl_endpoint_unix_dial_context(cl_link_transport *t, cl_str address, const cl
 int cl_endpoint_tcp_open(cl_link_transport *t);
 int cl_endpoint_tcp_dial(cl_link_transport *t, cl_str address, int is_secured, const cl_conn_hooks *hooks,
                          cl_conn **out);
+/* The connection is there: with keys it goes on as TLS, before anything else is said. */
+int cl_endpoint_tcp_secure(cl_peer_link *link);
+/* The other end had no key of ours. */
+void cl_endpoint_tcp_untrusted(cl_link_transport *t, const char *words);
+/* What of a key may be said in a record. */
+enum { CL_NO_KEY = '-' };
 
 /* ways.c: the links to other contexts, by the nodes that live there. */
 int cl_way_is_open(cl_transport *base, cl_str to);

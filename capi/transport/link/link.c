@@ -122,6 +122,12 @@ static int is_trusted(const cl_peer_link *link)
     return link->is_tcp || cl_endpoint_unix_is_trusted(link->conn);
 }
 
+static int prepare_tcp(cl_peer_link *link)
+{
+    cl_conn_expect_peer(link->conn, link->t->direct.ping + link->t->direct.timeout);
+    return cl_endpoint_tcp_secure(link);
+}
+
 static void on_opened(void *self)
 {
     cl_peer_link *link = self;
@@ -130,9 +136,8 @@ static void on_opened(void *self)
         cl_link_cut(link);
         return;
     }
-    if (link->is_tcp) cl_conn_expect_peer(link->conn, link->t->direct.ping + link->t->direct.timeout);
     await_hello(link);
-    if (say_hello(link, as) != 0) cl_link_cut(link);
+    if ((link->is_tcp && prepare_tcp(link) != 0) || say_hello(link, as) != 0) cl_link_cut(link);
 }
 
 static void on_drained(void *self)
@@ -170,6 +175,7 @@ static void on_closed(void *self, int code, const char *words)
     int lost = !link->accepted && (code != 0 || link->cut);
     link->state = CL_LINK_ENDING;
     if (lost) log_end(link, words);
+    if (code == CLOUDS_EAUTH) cl_endpoint_tcp_untrusted(t, words);
     if (lost && cl_way_goes_on(link)) return;
     if (lost) cl_link_suspend(link, 1);
     cl_link_fail_waiting(link, code == CLOUDS_EUNREACHABLE);
@@ -258,8 +264,7 @@ void cl_link_accepted_by_context(void *self, cl_conn *conn)
     if (!link) return;
     link->is_context = 1;
     link->is_tcp = cl_conn_is_tcp(conn);
-    if (link->is_tcp) cl_conn_expect_peer(conn, t->direct.ping + t->direct.timeout);
-    if (!is_trusted(link)) cl_link_cut(link);
+    if ((link->is_tcp && prepare_tcp(link) != 0) || !is_trusted(link)) cl_link_cut(link);
 }
 
 static int accept_hello(cl_peer_link *link, const cl_envelope *hello)

@@ -107,6 +107,7 @@ static void destroy(cl_transport *base)
     CL_LIST_EACH(it, &t->endpoints) cl_endpoint_free(CL_OWNER(it, cl_endpoint, place));
     close_listeners(t);
     cl_ways_free(t);
+    cl_tls_context_free(t->tls);
     cl_deferred_free(&t->deferred);
     cl_loop_timer_destroy(t->timer);
     cl_strmap_free(&t->endpoint_by_id);

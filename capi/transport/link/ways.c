@@ -25,8 +25,8 @@ static const char scheme[] = "link:", secured[] = ";psk:";
 typedef struct place {
     cl_address text;
     cl_str context;
-    int is_secured;
-    const char *addresses; /* with a space between them */
+    char key[CL_KEY_NAME + 1]; /* its name; only CL_NO_KEY: there is none */
+    const char *addresses;     /* with a space between them */
 } place;
 
 /* 0, CL_PENDING, or an error: it is not known, or nothing that links can reach. */
@@ -40,7 +40,11 @@ static int look_up(cl_link_transport *t, cl_str id, place *out)
     size_t n = strcspn(p, " ;");
     if (n != CL_CONTEXT_ID) return CLOUDS_EUNREACHABLE;
     out->context = cl_str_of(p, n);
-    out->is_secured = strncmp(p + n, secured, sizeof secured - 1) == 0;
+    memset(out->key, CL_NO_KEY, CL_KEY_NAME);
+    out->key[CL_KEY_NAME] = '\0';
+    p += n;
+    if (strncmp(p, secured, sizeof secured - 1) == 0)
+        snprintf(out->key, sizeof out->key, "%-*.*s", CL_KEY_NAME, CL_KEY_NAME, p + sizeof secured - 1);
     p += strcspn(p, " ");
     out->addresses = p + strspn(p, " ");
     return 0;
@@ -48,7 +52,9 @@ static int look_up(cl_link_transport *t, cl_str id, place *out)
 
 void cl_ways_address(const cl_link_transport *t, cl_address *out)
 {
-    snprintf(out->text, sizeof out->text, "%s%s", scheme, t->context);
+    const cl_key_ring *keys = t->direct.keys;
+    snprintf(out->text, sizeof out->text, "%s%s%s%s", scheme, t->context, keys ? secured : "",
+             keys ? keys->keys[0].name : "");
 }
 
 /* ---- the records */
@@ -192,17 +198,17 @@ static int dial_at(cl_peer_link *link, cl_str address, int is_secured)
     return cl_error(CLOUDS_EUNREACHABLE, "not understood: %.*s", (int)address.n, address.p);
 }
 
-/* Takes the next address that can be dialled at all. 0, or why none could. `left` begins with 's' (secured) or '-'. */
+/* Takes the next address that can be dialled at all. 0, or why none could. */
 static int dial_next(cl_peer_link *link)
 {
     int code = cl_error(CLOUDS_EUNREACHABLE, "it listens nowhere");
-    while (link->left && link->left[1]) {
-        char *p = link->left + 1;
+    while (link->left && link->left[CL_KEY_NAME]) {
+        char *p = link->left + CL_KEY_NAME;
         size_t n = strcspn(p, " ");
         char address[sizeof(cl_address)];
         snprintf(address, sizeof address, "%.*s", (int)n, p);
         memmove(p, p + n + (p[n] == ' '), strlen(p + n + (p[n] == ' ')) + 1);
-        code = dial_at(link, cl_str_z(address), link->left[0] == 's');
+        code = dial_at(link, cl_str_z(address), link->left[0] != CL_NO_KEY);
         if (code == 0 || code == CLOUDS_ENOMEM) break;
     }
     if (code != 0) link->conn = NULL;
@@ -213,14 +219,14 @@ static int dial_next(cl_peer_link *link)
 static char *in_order(const place *at)
 {
     size_t n = strlen(at->addresses);
-    char *out = cl_malloc(n + 3), *end = out;
+    char *out = cl_malloc(CL_KEY_NAME + n + 2), *end = out + CL_KEY_NAME;
     if (!out) return NULL;
-    *end++ = at->is_secured ? 's' : '-';
+    memcpy(out, at->key, CL_KEY_NAME);
     for (int round = 0; round < 2; round++) {
         for (const char *p = at->addresses; *p; p += strspn(p, " ")) {
             size_t length = strcspn(p, " ");
             if ((strncmp(p, "unix:", 5) == 0) == (round == 0)) {
-                if (end > out + 1) *end++ = ' ';
+                if (end > out + CL_KEY_NAME) *end++ = ' ';
                 memcpy(end, p, length);
                 end += length;
             }
@@ -317,7 +323,7 @@ cl_peer_link *cl_way_link(cl_link_transport *t, cl_str to)
 
 int cl_way_goes_on(cl_peer_link *link)
 {
-    if (!link->way || link->was_open || link->t->closing || !link->left || !link->left[1]) return 0;
+    if (!link->way || link->was_open || link->t->closing || !link->left || !link->left[CL_KEY_NAME]) return 0;
     link->state = CL_LINK_DIALING;
     link->cut = 0;
     return dial_next(link) == 0;

@@ -1,0 +1,56 @@
+/* The functions of OpenSSL that are used, from a library that is loaded when somebody first needs it: linked, it would
+ * cost every process 2 MB and some milliseconds. */
+#ifndef CL_OPENSSL_H
+#define CL_OPENSSL_H
+
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+
+#define CL_OPENSSL_FUNCTIONS(X)                                                                                        \
+    X(TLS_method)                                                                                                      \
+    X(SSL_CTX_new)                                                                                                     \
+    X(SSL_CTX_free)                                                                                                    \
+    X(SSL_CTX_ctrl)                                                                                                    \
+    X(SSL_CTX_set_ciphersuites)                                                                                        \
+    X(SSL_CTX_set_num_tickets)                                                                                         \
+    X(SSL_CTX_set_options)                                                                                             \
+    X(SSL_CTX_set_psk_use_session_callback)                                                                            \
+    X(SSL_CTX_set_psk_find_session_callback)                                                                           \
+    X(SSL_new)                                                                                                         \
+    X(SSL_free)                                                                                                        \
+    X(SSL_set_bio)                                                                                                     \
+    X(SSL_set_connect_state)                                                                                           \
+    X(SSL_set_accept_state)                                                                                            \
+    X(SSL_set_ex_data)                                                                                                 \
+    X(SSL_get_ex_data)                                                                                                 \
+    X(SSL_do_handshake)                                                                                                \
+    X(SSL_read)                                                                                                        \
+    X(SSL_write)                                                                                                       \
+    X(SSL_get_error)                                                                                                   \
+    X(SSL_SESSION_new)                                                                                                 \
+    X(SSL_SESSION_free)                                                                                                \
+    X(SSL_SESSION_set1_master_key)                                                                                     \
+    X(SSL_SESSION_set_cipher)                                                                                          \
+    X(SSL_SESSION_set_protocol_version)                                                                                \
+    X(SSL_CIPHER_find)                                                                                                 \
+    X(BIO_new)                                                                                                         \
+    X(BIO_free)                                                                                                        \
+    X(BIO_s_mem)                                                                                                       \
+    X(BIO_read)                                                                                                        \
+    X(BIO_write)                                                                                                       \
+    X(BIO_ctrl_pending)                                                                                                \
+    X(ERR_get_error)                                                                                                   \
+    X(ERR_reason_error_string)                                                                                         \
+    X(ERR_clear_error)                                                                                                 \
+    X(SHA256)
+
+typedef struct cl_openssl {
+#define MEMBER(name) __typeof__(&name) name;
+    CL_OPENSSL_FUNCTIONS(MEMBER)
+#undef MEMBER
+} cl_openssl;
+
+/* NULL: it cannot be loaded, and why is the last error. */
+const cl_openssl *cl_openssl_get(void);
+
+#endif
