@@ -1,5 +1,8 @@
-/* The floor of a direct link: a libuv echo over a unix socket. Frames of a 16-byte head and a 40-byte payload, nothing looked at
- * but the length; output coalesced per turn and flushed at 16 kB or 256 frames. Usage: baseline_echo OUTSTANDING SECONDS */
+/* The floor of a direct link: a libuv echo over a unix socket, or over TCP. Frames of a 16-byte head and a 40-byte payload, nothing looked at
+ * but the length; output coalesced per turn and flushed at 16 kB or 256 frames. Usage: baseline_echo
+ * OUTSTANDING SECONDS [tcp] */
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <uv.h>
 
 #include "bench.h"
@@ -7,7 +10,11 @@
 enum { FRAME = 56, FLUSH_BYTES = 16 * 1024, FLUSH_FRAMES = 256, IN_SIZE = 64 * 1024 };
 
 typedef struct side {
-    uv_pipe_t pipe;
+    union {
+        uv_stream_t any;
+        uv_pipe_t pipe;
+        uv_tcp_t tcp;
+    } stream;
     uv_prepare_t prepare;
     char in[IN_SIZE], part[FRAME], out[8 * 1024 * 1024];
     size_t part_len, out_len;
@@ -25,7 +32,7 @@ static void flush(side *s)
     s->frames = 0;
     while (at < s->out_len) {
         uv_buf_t buf = uv_buf_init(s->out + at, (unsigned)(s->out_len - at));
-        int n = uv_try_write((uv_stream_t *)&s->pipe, &buf, 1);
+        int n = uv_try_write(&s->stream.any, &buf, 1);
         if (n == UV_EAGAIN) break;
         if (n < 0) bench_die("write");
         at += (size_t)n;
@@ -77,13 +84,20 @@ static void on_prepare(uv_prepare_t *handle)
     flush(handle->data);
 }
 
+static int is_tcp;
+
 static void open_side(side *s, int fd)
 {
-    uv_pipe_init(uv_default_loop(), &s->pipe, 0);
-    uv_pipe_open(&s->pipe, fd);
+    if (is_tcp) {
+        uv_tcp_init(uv_default_loop(), &s->stream.tcp);
+        uv_tcp_open(&s->stream.tcp, fd);
+    } else {
+        uv_pipe_init(uv_default_loop(), &s->stream.pipe, 0);
+        uv_pipe_open(&s->stream.pipe, fd);
+    }
     uv_prepare_init(uv_default_loop(), &s->prepare);
-    s->pipe.data = s->prepare.data = s;
-    uv_read_start((uv_stream_t *)&s->pipe, on_alloc, on_read);
+    s->stream.any.data = s->prepare.data = s;
+    uv_read_start(&s->stream.any, on_alloc, on_read);
     uv_prepare_start(&s->prepare, on_prepare);
 }
 
@@ -119,12 +133,28 @@ static void answered(side *s, const char *frame)
     else uv_stop(uv_default_loop());
 }
 
+static void connect_tcp(int fds[2])
+{
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    socklen_t n = sizeof at;
+    int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), on = 1;
+    fds[0] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (bind(listener, (struct sockaddr *)&at, n) != 0 || listen(listener, 1) != 0) bench_die("listen");
+    getsockname(listener, (struct sockaddr *)&at, &n);
+    if (connect(fds[0], (struct sockaddr *)&at, n) != 0) bench_die("connect");
+    fds[1] = accept(listener, NULL, NULL);
+    for (int i = 0; i < 2; i++) setsockopt(fds[i], IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    close(listener);
+}
+
 int main(int argc, char **argv)
 {
     static bench b;
     int fds[2];
     bench_arguments(argc, argv, 1, &b.outstanding, &b.seconds);
-    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) != 0) bench_die("socketpair");
+    is_tcp = argc > 3;
+    if (is_tcp) connect_tcp(fds);
+    else if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) != 0) bench_die("socketpair");
     pid_t server = bench_fork(serve, fds);
     close(fds[1]);
     side *s = calloc(1, sizeof *s);

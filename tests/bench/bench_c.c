@@ -1,5 +1,5 @@
 /* The product itself, through its public header: a client and a server in C, two processes, every answer checked.
- * Usage: bench_c URL OUTSTANDING SECONDS */
+ * Usage: bench_c URL OUTSTANDING SECONDS [OPTION=VALUE ...]: options of both contexts, such as direct=false */
 #include <clouds.h>
 #include <malloc.h>
 
@@ -10,6 +10,8 @@ enum { EVENTS = 512 };
 static clouds_event events[EVENTS];
 static clouds_context *served;
 static volatile sig_atomic_t told; /* to end in order, which leaves no registration to those who come next */
+
+static char **more_options; /* ends with NULL */
 
 static void must(int code, const char *what)
 {
@@ -27,6 +29,11 @@ static clouds_context *open_context(const char *url, const char *type, clouds_no
     must(clouds_options_set_number(options, "max_in_flight", BENCH_MAX_W), "max_in_flight");
     must(clouds_options_set_number(options, "write_soft", 64e6), "write_soft");
     must(clouds_options_set_number(options, "write_hard", 128e6), "write_hard");
+    for (char **o = more_options; *o; o++) {
+        char name[32];
+        snprintf(name, sizeof name, "%.*s", (int)strcspn(*o, "="), *o);
+        must(clouds_options_set_string(options, name, *o + strcspn(*o, "=") + 1), *o);
+    }
     must(clouds_context_create(options, &context), "context");
     clouds_options_destroy(options);
     must(clouds_options_create(&options), "options");
@@ -139,7 +146,8 @@ int main(int argc, char **argv)
     double seconds;
     char more[64];
     if (argc < 2) return fprintf(stderr, "usage: %s URL OUTSTANDING SECONDS\n", argv[0]), 2;
-    bench_arguments(argc, argv, 2, &outstanding, &seconds);
+    more_options = argv + (argc > 4 ? 4 : argc);
+    bench_arguments(argc > 4 ? 4 : argc, argv, 2, &outstanding, &seconds);
     pid_t server = bench_fork(serve, argv[1]);
     client *c = calloc(1, sizeof *c);
     c->how = (clouds_call_options){.size = sizeof c->how, .timeout = 10};

@@ -87,7 +87,27 @@ class Bench:
         return self.program("baseline_hiredis", self.address, w, self.seconds)
 
     def c_redis(self, w):
+        """Every call by Redis."""
+        return self.program("bench_c", self.redis_url, w, self.seconds, "direct=false")
+
+    def c_direct(self, w):
+        """By links over unix sockets, beside Redis; so are those in other languages."""
         return self.program("bench_c", self.redis_url, w, self.seconds)
+
+    def c_tcp(self, w):
+        return self.program("bench_c", self.redis_url, w, self.seconds, "listen=tcp://127.0.0.1:0")
+
+    def c_tls(self, w):
+        key = os.path.join(self.folder, "key")
+        if not os.path.exists(key):
+            subprocess.run([self.clouds, "key", key], check=True)
+        return self.program("bench_c", self.redis_url, w, self.seconds, "listen=tcp://127.0.0.1:0", f"key_file={key}")
+
+    def floor_tcp(self, w):
+        return self.program("baseline_echo", w, self.seconds, "tcp")
+
+    def zeromq(self, w):
+        return self.program("baseline_zmq", w, self.seconds)
 
     def lua_redis(self, w):
         return self.lua(self.lua_redis_url, w)
@@ -170,9 +190,14 @@ POINTS = ["floor_redis", "hiredis", "c_redis", "lua_redis", "floor_echo", "c_loc
 SCRIPTED = ["npm_redis", "node_redis"]
 
 
+# Links beside Redis, and what they are compared with.
+LINKED = ["c_direct", "floor_tcp", "zeromq", "c_tcp", "c_tls"]
+
+
 def points(bench, w, widths):
     there = os.path.exists(os.path.join(bench.build, "interop", "installed")) and os.path.exists(os.path.join(bench.node_module, "clouds.node"))
-    return POINTS + (["python_redis"] if w in (1, max(widths)) else []) + (SCRIPTED if there and w == max(widths) else [])
+    linked = [p for p in LINKED if p != "zeromq" or os.path.exists(os.path.join(bench.build, "tests", "bench", "baseline_zmq"))]
+    return POINTS + linked + (["python_redis"] if w in (1, max(widths)) else []) + (SCRIPTED if there and w == max(widths) else [])
 
 
 def measure(bench, rounds, widths):
@@ -200,7 +225,7 @@ def targets(m, widths, rss, client_start, service_start):
         if w > 1:
             rows.append((f"floor over hiredis, redis, {w} outstanding", ratio("floor_redis", "hiredis", w), ">=", 1.0))
             rows.append((f"C to C over the floor, redis, {w} outstanding", ratio("c_redis", "floor_redis", w), ">=", 0.6))
-            rows.append((f"Lua to Lua over C to C, redis, {w} outstanding", ratio("lua_redis", "c_redis", w), ">=", 0.5))
+            rows.append((f"Lua to Lua over C to C, links beside redis, {w} outstanding", ratio("lua_redis", "c_direct", w), ">=", 0.5))
         else:
             rows.append(("C to C latency over the floor's, redis, 1 outstanding",
                          ratio("c_redis", "floor_redis", 1, "p50"), "<=", 1.15))
@@ -210,6 +235,12 @@ def targets(m, widths, rss, client_start, service_start):
         rows.append((f"Python (asyncio) to Lua over npm clouds, redis, {top} outstanding",
                      ratio("python_redis", "npm_redis", top), ">=", 0.7))
     rows.append(("Python's (sync) latency over C's, redis, 1 outstanding", ratio("python_redis", "c_redis", 1, "p50"), "<=", 1.5))
+    rows.append((f"C to C over unix sockets beside redis over local, {top} outstanding", ratio("c_direct", "c_local", top), ">=", 0.9))
+    rows.append((f"C to C over TCP over a bare echo, {top} outstanding", ratio("c_tcp", "floor_tcp", top), ">=", 0.1))
+    if ("zeromq", top) in m:
+        rows.append((f"C to C over TCP over ZeroMQ's DEALER and ROUTER, {top} outstanding", ratio("c_tcp", "zeromq", top), ">=", 0.8))
+    rows.append((f"C to C over TCP over unix sockets, {top} outstanding", ratio("c_tcp", "c_direct", top), ">=", 0.9))
+    rows.append((f"C to C over TLS over TCP, {top} outstanding", ratio("c_tls", "c_tcp", top), ">=", 0.8))
     echo = m["floor_echo", top]["rate"]
     rows.append((f"C to C, local, {top} outstanding, million a second (1 where the echo does 5; here {echo / 1e6:.1f})",
                  m["c_local", top]["rate"] / 1e6, ">=", round(min(1, echo / 5e6), 2)))
