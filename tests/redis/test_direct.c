@@ -262,6 +262,23 @@ static void a_node_that_moved_is_found(void)
 
 /* ---- tests over TCP only */
 
+/* A container has a folder of the same name, and not the same folder. */
+static void the_socket_of_another_machine_is_passed_over(void)
+{
+    const char *before = listen_at;
+    listen_at = "unix,tcp://127.0.0.1:0";
+    REQUIRE(open_both() == 0);
+    char record[600], other[600];
+    snprintf(record, sizeof record, "%s", test_redis_command(&server, "GET clouds:N:" ID_A));
+    char *inode = strchr(strstr(record, "unix:") + 5, ':');
+    snprintf(other, sizeof other, "%.*s:1%s", (int)(inode - record), record, inode + 1);
+    test_redis_command(&server, "SET clouds:N:%s %s", ID_A, other);
+    link_up();
+    CHECK_INT(count(&b, CL_BUS_LINK_REFUSED), 0);
+    close_both();
+    listen_at = before;
+}
+
 /* Who does not speak costs the calls nothing, and is left alone for a while. */
 static void a_silent_listener_hinders_nothing(void)
 {
@@ -577,6 +594,7 @@ int main(void)
     keys = NULL;
     cl_key_ring_free(ring);
     listen_at = "tcp://127.0.0.1:0";
+    RUN(the_socket_of_another_machine_is_passed_over);
     RUN(a_silent_listener_hinders_nothing);
     RUN(beyond_this_machine_is_not_dialled_without_a_key);
     RUN(records_that_say_nonsense);
