@@ -366,6 +366,14 @@ export class Server extends Base {
     options?: RegisterOptions
   ): Promise<void>;
 
+  /** Takes no calls for a method, or for all: callers go to other servers, or wait where they have retries. What was
+   * accepted is still answered. */
+  pause(method?: string, options?: WaitOptions): Promise<void>;
+  pause(options: WaitOptions): Promise<void>;
+  /** Takes calls again; without a name for all methods. */
+  resume(method?: string, options?: WaitOptions): Promise<void>;
+  resume(options: WaitOptions): Promise<void>;
+
   /** Takes a method back; requests that were accepted are still answered. */
   unregister(method: string, callback: (error: CloudsError | null) => void): void;
   unregister(method: string, options: WaitOptions | undefined, callback: (error: CloudsError | null) => void): void;

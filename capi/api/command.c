@@ -55,6 +55,7 @@ static int texts_of(cl_command *c, cl_str *texts[TEXTS])
     case CL_DO_SEND:
     case CL_DO_REGISTER:
     case CL_DO_UNREGISTER:
+    case CL_DO_PAUSE:
         return texts[0] = &c->operation.name, texts[1] = &c->operation.value, 2;
     case CL_DO_PUBLISH:
         texts[0] = &c->operation.name;
@@ -214,6 +215,7 @@ static void complete_failed(cl_context *context, const cl_command *c, int code)
                                      [CL_DO_SEND] = CLOUDS_EVENT_SENT,
                                      [CL_DO_REGISTER] = CLOUDS_EVENT_REGISTERED,
                                      [CL_DO_UNREGISTER] = CLOUDS_EVENT_UNREGISTERED,
+                                     [CL_DO_PAUSE] = CLOUDS_EVENT_PAUSED,
                                      [CL_DO_STATUS] = CLOUDS_EVENT_STATUS,
                                      [CL_DO_PUBLISH] = CLOUDS_EVENT_SENT,
                                      [CL_DO_SUBSCRIBE] = CLOUDS_EVENT_SUBSCRIBED,
@@ -224,7 +226,7 @@ static void complete_failed(cl_context *context, const cl_command *c, int code)
     int publishes = c->kind == CL_DO_PUBLISH;
     if (!type || (type == CLOUDS_EVENT_SENT && !c->operation.confirm)) return;
     int named = type == CLOUDS_EVENT_RESULT || type == CLOUDS_EVENT_REGISTERED || type == CLOUDS_EVENT_UNREGISTERED ||
-                type == CLOUDS_EVENT_SUBSCRIBED || publishes;
+                type == CLOUDS_EVENT_PAUSED || type == CLOUDS_EVENT_SUBSCRIBED || publishes;
     cl_facts facts = cl_error_facts();
     cl_str name = type == CLOUDS_EVENT_RESULT          ? c->call.method
                   : type == CLOUDS_EVENT_SUBSCRIBED    ? c->subscribe.topics

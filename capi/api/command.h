@@ -22,6 +22,7 @@ enum cl_command_kind {
     CL_DO_SEND,
     CL_DO_REGISTER,
     CL_DO_UNREGISTER,
+    CL_DO_PAUSE,
     CL_DO_STATUS,
     CL_DO_PUBLISH,
     CL_DO_SUBSCRIBE,
@@ -50,7 +51,7 @@ typedef struct cl_command {
             cl_str name, value; /* send: the receiver, and what it is sent; register, unregister: the method, and for
                                    limits a cl_offer_spec; publish: the topic */
             cl_str meta, bytes; /* publish */
-            int confirm;        /* send, publish: ends with an event */
+            int confirm;        /* send, publish: ends with an event; pause: 1, or 0 to resume */
         } operation;
         struct {
             uint64_t id, user_data;

@@ -14,6 +14,7 @@ static int is_reserved(uint32_t type)
     case CLOUDS_EVENT_UNREGISTERED:
     case CLOUDS_EVENT_SENT:
     case CLOUDS_EVENT_STATUS:
+    case CLOUDS_EVENT_PAUSED:
     case CLOUDS_EVENT_NODE_CLOSED:
     case CLOUDS_EVENT_CONTEXT_CLOSED:
     case CLOUDS_EVENT_SUBSCRIBED:
@@ -219,7 +220,8 @@ CL_RARE static void deliver_other(cl_context *context, const clouds_event *event
 static int is_operation(uint32_t type)
 {
     return type == CLOUDS_EVENT_REGISTERED || type == CLOUDS_EVENT_UNREGISTERED || type == CLOUDS_EVENT_SENT ||
-           type == CLOUDS_EVENT_STATUS || type == CLOUDS_EVENT_SUBSCRIBED || is_close(type);
+           type == CLOUDS_EVENT_STATUS || type == CLOUDS_EVENT_PAUSED || type == CLOUDS_EVENT_SUBSCRIBED ||
+           is_close(type);
 }
 
 static int is_question(uint32_t type)

@@ -29,6 +29,7 @@ const char *clouds_event_name(uint32_t type)
         NAME(SUBSCRIBED);
         NAME(UNSUBSCRIBED);
         NAME(PUBLISHED);
+        NAME(PAUSED);
     }
 #undef NAME
     return "";

@@ -248,6 +248,28 @@ int clouds_node_unregister(clouds_node *node, const char *method, size_t method_
         options, method_operation(node, CL_DO_UNREGISTER, method, method_len, CL_STR_NONE, options, operation));
 }
 
+static int pause_method(clouds_node *handle, const char *method, size_t len, int paused,
+                        const clouds_operation_options *options, uint64_t *operation)
+{
+    cl_api_node *node;
+    int code = cl_guard_node(handle, &node);
+    if (code != 0) return code;
+    cl_command command = {
+        .kind = CL_DO_PAUSE, .node = node, .operation.name = cl_str_of(method, len), .operation.confirm = paused != 0};
+    code = cl_check_text(method, len, "the method");
+    if (code == 0 && len) code = cl_check_name(command.operation.name, node->context->config.limits.method, "method");
+    if (code == 0) code = start(&command, options, operation);
+    if (code != 0) about(node, cl_str_of(method ? method : "", method ? len : 0), CL_STR_NONE, code);
+    cl_guard_leave_node(node);
+    return code;
+}
+
+int clouds_node_pause(clouds_node *node, const char *method, size_t method_len, int paused,
+                      const clouds_operation_options *options, uint64_t *operation)
+{
+    return cl_report_operation_error(options, pause_method(node, method, method_len, paused, options, operation));
+}
+
 static int ask_status(clouds_node *handle, const clouds_operation_options *options, uint64_t *operation)
 {
     cl_api_node *node;

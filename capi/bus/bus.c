@@ -354,6 +354,7 @@ static const cl_bus_ops ops = {
     .node_close = cl_bus_node_close,
     .register_method = cl_bus_node_register,
     .unregister_method = cl_bus_node_unregister,
+    .pause = cl_bus_node_pause,
     .abandon = abandon,
     .subscribe = cl_bus_subscribe,
     .unsubscribe = cl_bus_unsubscribe,

@@ -76,6 +76,9 @@ typedef struct cl_bus_ops {
      * `registered`. */
     int (*register_method)(cl_bus *bus, void *node, cl_str method, uint64_t operation);
     int (*unregister_method)(cl_bus *bus, void *node, cl_str method, uint64_t operation);
+    /* Tells whoever chooses a server that this one does not take calls for a registered method, or does so again; kept
+     * through every loss, as the registration. NULL: nobody is told. */
+    void (*pause)(cl_bus *bus, void *node, cl_str method, int paused);
     /* The owner no longer waits for the end of a register_method or unregister_method: `registered` is not reported any
      * more, and what was asked for is pursued all the same. Unknown operations are fine. NULL: they never wait for
      * long. */

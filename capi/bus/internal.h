@@ -69,6 +69,7 @@ void cl_bus_node_drain(cl_bus *base, void *handle);
 void cl_bus_node_close(cl_bus *base, void *handle);
 int cl_bus_node_register(cl_bus *base, void *handle, cl_str method, uint64_t operation);
 int cl_bus_node_unregister(cl_bus *base, void *handle, cl_str method, uint64_t operation);
+void cl_bus_node_pause(cl_bus *base, void *handle, cl_str method, int paused);
 void cl_bus_nodes_close(cl_composed *bus);
 /* The bus is up: nodes that listen are ready, which is reported at once. */
 void cl_bus_nodes_up(cl_composed *bus);

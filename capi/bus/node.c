@@ -277,6 +277,13 @@ int cl_bus_node_unregister(cl_bus *base, void *handle, cl_str method, uint64_t o
     return change(bus, handle, method, operation, bus->directory->ops->remove);
 }
 
+void cl_bus_node_pause(cl_bus *base, void *handle, cl_str method, int paused)
+{
+    cl_directory *d = CL_OWNER(base, cl_composed, base)->directory;
+    const cl_bus_node *node = node_of(CL_OWNER(base, cl_composed, base), handle);
+    if (node && !node->draining && !node->closing && d->ops->pause) d->ops->pause(d, handle, method, paused);
+}
+
 /* ---- the end */
 
 static void drain(cl_bus_node *node)

@@ -40,8 +40,21 @@ CL_RARE static int keep_message(int code, const cl_remote_error *remote)
     return 1;
 }
 
+/* It is registered, and takes no calls: as if it were not there. */
+static void is_paused(cl_core *core, cl_call *call, const cl_remote_error *remote)
+{
+    cl_str error = CL_STR_NONE; /* that of no server says how many are paused */
+    if (call->pinned) error = cl_error_text_of_call(call, CLOUDS_ENOSERVER, keep_message(CLOUDS_ENOSERVER, remote));
+    cl_directory_drop(core, call->method, call->peer);
+    cl_attempt_fail_over(call, CL_FAILING_REFUSED, CLOUDS_ENOSERVER, error, cl_core_now(core));
+}
+
 CL_RARE static void refused(cl_core *core, cl_call *call, int code, const cl_remote_error *remote)
 {
+    if (code == CLOUDS_EOVERLOAD && cl_str_eq(remote->reason, CL_STR("paused"))) {
+        is_paused(core, call, remote);
+        return;
+    }
     if (code == CLOUDS_ETOOBIG) {
         cl_call_complete(call, code, cl_error_text_of_call(call, code, keep_message(code, remote)), CL_STR_NONE);
         return;

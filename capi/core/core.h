@@ -26,7 +26,7 @@ typedef struct cl_port {
      * back into the core. 0; for a question (FIND_SERVER, ATTEMPT) also CLOUDS_ENOMEM: it was not asked. */
     int (*event)(void *self, void *tag, const clouds_event *event);
     /* Promise room for one more completion, so that event cannot fail later. 0 or CLOUDS_ENOMEM / CLOUDS_ELIMIT. Asked
-     * once for every event of the types RESULT, REGISTERED, UNREGISTERED, SENT, STATUS, READY, NODE_CLOSED,
+     * once for every event of the types RESULT, REGISTERED, UNREGISTERED, SENT, STATUS, PAUSED, READY, NODE_CLOSED,
      * SUBSCRIBED and UNSUBSCRIBED (a subscription that ends with the former has no latter, whose promise is void then),
      * before what it completes is accepted; for no other. */
     int (*reserve)(void *self);
@@ -165,6 +165,9 @@ int cl_node_register(cl_node *node, cl_str method, const cl_op_spec *spec);
 /* The same with limits, which are changed when it was offered before; NULL: none. */
 int cl_node_offer(cl_node *node, cl_str method, const cl_offer_spec *limits, const cl_op_spec *spec);
 int cl_node_unregister(cl_node *node, cl_str method, const cl_op_spec *spec);
+/* Callers are told not to choose it for this method, or (empty) for all of its methods, or to do so again; ends at
+ * once. */
+int cl_node_pause(cl_node *node, cl_str method, int paused, const cl_op_spec *spec);
 int cl_node_send(cl_node *node, cl_str receiver, cl_str value, const cl_op_spec *spec, int confirm);
 int cl_node_status(cl_node *node, const cl_op_spec *spec);
 

@@ -135,7 +135,7 @@ static void drop_unlisted(cl_core *core, cl_method *m, const cl_server *servers,
 {
     uint64_t round = ++core->lists;
     for (size_t i = 0; i < n; i++) {
-        cl_peer *peer = cl_peer_find(core, servers[i].id);
+        cl_peer *peer = servers[i].paused ? NULL : cl_peer_find(core, servers[i].id);
         if (peer) peer->listed = round;
     }
     uint32_t kept = 0, before_turn = 0;
@@ -164,8 +164,11 @@ static int learn(cl_core *core, cl_method *m, const cl_server *servers, size_t n
     /* A registry that came back empty fills up within a heartbeat; until then the servers known before are tried. */
     if (n == 0 && m->n && core->up_since + GRACE_MS > now && core->counters[CL_COUNT_RECONNECTS]) return 0;
     drop_unlisted(core, m, servers, n);
-    for (size_t i = 0; i < n; i++)
-        if (add(core, m, servers[i]) != 0) return CLOUDS_ENOMEM;
+    m->paused_n = 0;
+    for (size_t i = 0; i < n; i++) {
+        m->paused_n += servers[i].paused != 0;
+        if (!servers[i].paused && add(core, m, servers[i]) != 0) return CLOUDS_ENOMEM;
+    }
     m->learned = now - head_start(core, m, urgent);
     return 0;
 }

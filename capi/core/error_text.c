@@ -55,6 +55,11 @@ static void add_expired(cl_buf *message, const cl_core *core, const cl_facts *fa
     else add(message, " on ", facts->cluster);
 }
 
+static void add_paused(cl_buf *message, uint32_t n)
+{
+    if (n) cl_buf_printf(message, ": %u %s paused", n, n == 1 ? "server is" : "servers are");
+}
+
 static void describe_call(const cl_call *call, int code, const cl_facts *facts)
 {
     cl_core *core = call->node->core;
@@ -73,6 +78,9 @@ static void describe_call(const cl_call *call, int code, const cl_facts *facts)
     if (code == CLOUDS_ENOSERVER) {
         if (call->pinned) add(message, " ", facts->server);
         add(message, " for ", facts->method);
+        add(message, " on ", facts->cluster);
+        add_paused(message, call->pinned ? 0 : call->method->paused_n);
+        return;
     } else if (no_answer || lost) {
         add(message, no_answer ? ": no answer to " : " to ", facts->method);
         add(message, " from ", facts->server);
@@ -117,11 +125,11 @@ static void add_reason(cl_core *core, int code, const char *why)
 
 cl_str cl_error_text_of_op(const cl_op *op, int code, const char *why)
 {
-    static const char *const begins[] = {"cannot register ", "cannot unregister ", "cannot send to ",
-                                         "no status",        "cannot publish ",    "cannot subscribe to "};
+    static const char *const begins[] = {"cannot register ", "cannot unregister ",   "cannot send to ", "no status",
+                                         "cannot publish ",  "cannot subscribe to ", "cannot pause "};
     cl_core *core = op->node->core;
     cl_facts facts = {.node = op->kind == CL_OP_SEND ? op->text : op->node->id, .cluster = core->cluster};
-    if (op->kind == CL_OP_REGISTER || op->kind == CL_OP_UNREGISTER) facts.method = op->text;
+    if (op->kind == CL_OP_REGISTER || op->kind == CL_OP_UNREGISTER || op->kind == CL_OP_PAUSE) facts.method = op->text;
     cl_buf *message = begin(core, cl_str_z(begins[op->kind]));
     size_t before = message->len;
     cl_buf_put_str(message, op->text);

@@ -18,6 +18,7 @@ typedef struct cl_method {
     cl_list_node breakers;
     cl_peer **servers;
     uint32_t n, cap, turn;
+    uint32_t paused_n; /* servers that the last list named and that are paused */
     uint32_t refs;   /* calls */
     int64_t learned; /* when the list was complete; INT64_MIN: never, or not since the bus was lost */
     int64_t asked;   /* when the outstanding look was asked for */

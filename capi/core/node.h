@@ -11,6 +11,8 @@ struct cl_offer;
 typedef struct cl_service {
     cl_str name;
     struct cl_offer *offer; /* its limits; NULL: none */
+    int paused;
+    int is_plain; /* without limits and not paused, as most are; kept by cl_service_changed */
     char text[];
 } cl_service;
 
@@ -27,6 +29,7 @@ struct cl_node {
     cl_node_config config;
     enum cl_node_state state;
     int draining;
+    int paused; /* with all its methods */
     size_t unanswered; /* requests that ended without an answer, because the node does */
     int failure;       /* CL_NODE_FAILED: why */
     char failure_text[256];
@@ -38,6 +41,17 @@ struct cl_node {
     cl_str id; /* in `text` */
     char text[];
 };
+
+static inline int cl_service_is_paused(const cl_node *node, const cl_service *service)
+{
+    return node->paused || service->paused;
+}
+static inline void cl_service_changed(const cl_node *node, cl_service *service)
+{
+    service->is_plain = !service->offer && !cl_service_is_paused(node, service);
+}
+/* pause.c: it was registered while it is paused, or its node is. */
+void cl_pause_registered(cl_node *node, const cl_service *service);
 
 void cl_node_check_drained(cl_node *node); /* is the drain over? */
 void cl_node_free(cl_node *node);

@@ -97,7 +97,8 @@ void cl_op_discard(cl_core *core, cl_op *op)
 static uint32_t event_of(enum cl_op_kind kind)
 {
     static const uint32_t types[] = {CLOUDS_EVENT_REGISTERED, CLOUDS_EVENT_UNREGISTERED, CLOUDS_EVENT_SENT,
-                                     CLOUDS_EVENT_STATUS,     CLOUDS_EVENT_SENT,         CLOUDS_EVENT_SUBSCRIBED};
+                                     CLOUDS_EVENT_STATUS,     CLOUDS_EVENT_SENT,         CLOUDS_EVENT_SUBSCRIBED,
+                                     CLOUDS_EVENT_PAUSED};
     return types[kind];
 }
 
@@ -138,6 +139,8 @@ static int add_service(cl_node *node, cl_str method)
     cl_service *service = cl_malloc(sizeof *service + method.n + 1);
     if (!service) return CLOUDS_ENOMEM;
     service->offer = NULL;
+    service->paused = 0;
+    cl_service_changed(node, service);
     memcpy(service->text, method.p, method.n);
     service->name = cl_str_of(service->text, method.n);
     if (cl_strmap_put(&node->services, service->name, service) == 0) return 0;
@@ -158,6 +161,7 @@ static int set_limits(cl_node *node, cl_str method, const cl_offer_spec *limits)
     cl_service *service = cl_strmap_get(&node->services, method);
     if (!limits && service->offer) cl_offer_withdraw(service->offer);
     service->offer = limits ? cl_offer_set(node, service->name, limits) : NULL;
+    cl_service_changed(node, service);
     return limits && !service->offer ? CLOUDS_ENOMEM : 0;
 }
 
@@ -187,6 +191,7 @@ int cl_node_offer(cl_node *node, cl_str method, const cl_offer_spec *limits, con
     }
     code = set_limits(node, method, limits);
     if (code == 0) code = node->core->bus->ops->register_method(node->core->bus, node, method, spec->id);
+    if (code == 0) cl_pause_registered(node, cl_strmap_get(&node->services, method));
     if (code == 0) return 0;
     if (new) remove_service(node, method);
     cl_op_end(op, code, clouds_last_error(), 0,

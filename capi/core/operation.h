@@ -5,7 +5,15 @@
 #include "base/buf.h"
 #include "core/timers.h"
 
-enum cl_op_kind { CL_OP_REGISTER, CL_OP_UNREGISTER, CL_OP_SEND, CL_OP_STATUS, CL_OP_PUBLISH, CL_OP_SUBSCRIBE };
+enum cl_op_kind {
+    CL_OP_REGISTER,
+    CL_OP_UNREGISTER,
+    CL_OP_SEND,
+    CL_OP_STATUS,
+    CL_OP_PUBLISH,
+    CL_OP_SUBSCRIBE,
+    CL_OP_PAUSE
+};
 
 /* Something accepted from the user that ends with one event, and is no call. */
 typedef struct cl_op {

@@ -205,6 +205,14 @@ int cl_request_begin(cl_node *node, const cl_envelope *e, cl_offer *offer, cl_of
     return 0;
 }
 
+/* It is offered, and takes no calls for now. */
+CL_RARE static void refuse_paused(cl_core *core, cl_node *node, const cl_envelope *e)
+{
+    cl_error(CLOUDS_EOVERLOAD, "the method is paused there");
+    cl_error_busy(CL_STR("paused"), 0);
+    cl_request_refuse_busy(node, e);
+}
+
 static int serves(cl_node *node, cl_str method)
 {
     const cl_service *service = node->last_service;
@@ -227,6 +235,8 @@ CL_RARE static void refuse_or_begin(cl_core *core, cl_node *node, const cl_envel
         reject_call(core, node, e);
     } else if (!known) {
         refuse(core, node, e, CLOUDS_ENOMETHOD);
+    } else if (cl_service_is_paused(node, node->last_service)) {
+        refuse_paused(core, node, e);
     } else if (e->flags & (CL_TOO_BIG | CL_UNSUPPORTED | CL_NO_ARRAY)) {
         refuse_unreadable(core, node, e);
     } else if (node->last_service->offer) {
@@ -242,7 +252,7 @@ void cl_serve_call(cl_core *core, cl_node *node, const cl_envelope *e)
     int known = serves(node, e->method);
     int in_time = !e->deadline || now < e->deadline;
     int readable = !(e->flags & (CL_TOO_BIG | CL_UNSUPPORTED | CL_NO_ARRAY));
-    if (known && in_time && readable && !node->draining && !node->last_service->offer)
+    if (known && in_time && readable && !node->draining && node->last_service->is_plain)
         cl_request_begin(node, e, NULL, NULL, now);
     else refuse_or_begin(core, node, e, now, known);
 }

@@ -73,6 +73,9 @@ typedef struct cl_directory_ops {
      * takes it back. */
     int (*add)(cl_directory *d, void *node, cl_str method, uint64_t operation);
     int (*remove)(cl_directory *d, void *node, cl_str method, uint64_t operation);
+    /* A registered method takes no calls (paused 1), or does so again. It is a server that is down, and one that lists
+     * name as paused. Kept through every loss. NULL: nobody is told. */
+    void (*pause)(cl_directory *d, void *node, cl_str method, int paused);
     /* Makes known that a node which is announced has subscribed to a topic or pattern, alone or in a group, and keeps
      * that known through every loss; unsubscribe takes it back. Only what the transports need to be told (transport.h)
      * is asked for. NULL: there is no such. */

@@ -351,8 +351,9 @@ enum clouds_event_type {
     CLOUDS_EVENT_SUBSCRIBED = 21,   /* clouds_node_subscribe ended: id (of the subscription), code, method (the topics, one a
                                  line), number (1: it failed for now, and goes on by itself) */
     CLOUDS_EVENT_UNSUBSCRIBED = 22, /* a subscription ended: id, code (0: by clouds_unsubscribe, or with its node) */
-    CLOUDS_EVENT_PUBLISHED = 23     /* something was published at a topic: id (of the subscription), peer, method (the
+    CLOUDS_EVENT_PUBLISHED = 23,    /* something was published at a topic: id (of the subscription), peer, method (the
                                  topic), data (JSON), number (messages that are missing before it), sequence, flags */
+    CLOUDS_EVENT_PAUSED = 24 /* clouds_node_pause ended: id, code, method (empty: all), number (1: paused, 0: resumed) */
 };
 
 /* Flags of an event. */
@@ -653,6 +654,16 @@ enum clouds_send_flags {
 CLOUDS_API int clouds_node_send(clouds_node *node, const char *receiver, size_t receiver_len, const char *value,
                                 size_t value_len, uint32_t flags, const clouds_operation_options *options,
                                 uint64_t *operation);
+
+/* Pauses `method` (`method_len` bytes), or with length 0 all methods of the node, those that it registers later included
+ * (`paused` 1), or resumes (0). Callers choose other servers; who calls all the same is refused, which is not executed,
+ * and goes elsewhere. What was accepted runs on. When all servers of a method are paused it is as if there were none, and
+ * the error says so; calls with retries wait, and go on when one resumes. Kept as long as the method is registered; to
+ * resume a node resumes all its methods. `options` and `operation` may be NULL. Completed by: CLOUDS_EVENT_PAUSED with
+ * *operation as id. Errors: CLOUDS_EINVAL (the name is too long; in inline mode also: not registered, which in thread mode
+ * is the code of the event), CLOUDS_EHANDLE, CLOUDS_ECLOSED, CLOUDS_ELIMIT, CLOUDS_ENOMEM. Thread: by mode. Since 0.3. */
+CLOUDS_API int clouds_node_pause(clouds_node *node, const char *method, size_t method_len, int paused,
+                                 const clouds_operation_options *options, uint64_t *operation);
 
 /* Requests the list of servers and their methods. Completed by: CLOUDS_EVENT_STATUS with *operation as id (it and
  * `options` may be NULL); its data is {"servers":{id:[methods]},"methods":{name:[ids]}}. Errors: CLOUDS_EHANDLE,

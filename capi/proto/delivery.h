@@ -16,6 +16,7 @@ enum cl_native {
 typedef struct cl_server {
     cl_str id;
     int native; /* enum cl_native */
+    int paused; /* it is registered, and does not take calls: in a list only */
 } cl_server;
 
 /* What became of an envelope that a bus had accepted. */

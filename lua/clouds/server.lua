@@ -114,4 +114,25 @@ function Server:unregister(name, options)
   return self.core:unregister(name, timeout)
 end
 
+local function check_some_or_all(name, level)
+  if name ~= nil and (type(name) ~= "string" or name == "") then
+    error("expected the name of a method, or nil for all", level + 1)
+  end
+end
+
+--- Takes no calls for a method, or for all: callers go to other servers, or wait where they have retries. What was
+--- accepted is still answered.
+function Server:pause(name, options)
+  check_some_or_all(name, 2)
+  local timeout = settings.timeout(options, 2)
+  return self.core:pause(name, true, timeout)
+end
+
+--- Takes calls again; without a name for all methods.
+function Server:resume(name, options)
+  check_some_or_all(name, 2)
+  local timeout = settings.timeout(options, 2)
+  return self.core:pause(name, false, timeout)
+end
+
 return Server

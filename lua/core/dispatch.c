@@ -341,6 +341,7 @@ void lc_dispatch(lua_State *L, lc_state *s, lc_context *ctx, const clouds_event 
         break;
     case CLOUDS_EVENT_REGISTERED:
     case CLOUDS_EVENT_UNREGISTERED:
+    case CLOUDS_EVENT_PAUSED:
     case CLOUDS_EVENT_SENT:
     case CLOUDS_EVENT_STATUS:
         on_operation(L, s, ctx, event);

@@ -206,6 +206,22 @@ static int node_register(lua_State *L)
     return wait_operation(L, node, operation, false);
 }
 
+/* node:pause(method or nil, paused, timeout) -> true, or nil and an error */
+static int node_pause(lua_State *L)
+{
+    lc_state *s = lc_state_of(L);
+    lc_node *node = lc_check_node(L, 1);
+    size_t len = 0;
+    const char *method = luaL_optlstring(L, 2, NULL, &len);
+    if (!node->node) return refused(L, s, CLOUDS_ECLOSED);
+    uint64_t operation;
+    node->ctx->dirty = true;
+    clouds_operation_options options = limit_at(L, 4);
+    int code = clouds_node_pause(node->node, method, len, lua_toboolean(L, 3), &options, &operation);
+    if (code != 0) return refused(L, s, code);
+    return wait_operation(L, node, operation, false);
+}
+
 /* node:unregister(method, timeout) -> true, or nil and an error */
 static int node_unregister(lua_State *L)
 {
@@ -368,6 +384,7 @@ void lc_node_add(lua_State *L, lc_state *s)
     static const luaL_Reg methods[] = {{"id", node_id},
                                        {"register", node_register},
                                        {"unregister", node_unregister},
+                                       {"pause", node_pause},
                                        {"send", node_send},
                                        {"status", node_status},
                                        {"listen", node_listen},

@@ -317,6 +317,21 @@ function Server:register(name, handler, options) end
 ---@return clouds.Error?
 function Server:unregister(name, options) end
 
+---Takes no calls for a method, or for all: callers go to other servers, or wait where they have retries. What was accepted is
+---still answered.
+---@param name? string
+---@param options? { timeout: number? } Seconds.
+---@return true?
+---@return clouds.Error?
+function Server:pause(name, options) end
+
+---Takes calls again; without a name for all methods.
+---@param name? string
+---@param options? { timeout: number? } Seconds.
+---@return true?
+---@return clouds.Error?
+function Server:resume(name, options) end
+
 ---A request that is being served. Each function can be called with a dot or a colon, and handed on.
 ---@class clouds.Request
 ---@field caller string The id of the calling node.

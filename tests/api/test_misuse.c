@@ -104,6 +104,10 @@ static int node_offer(void *h)
 {
     return clouds_node_offer(h, "m", 1, &(clouds_offer_options){.size = sizeof(clouds_offer_options)}, NULL, &id_out);
 }
+static int node_pause(void *h)
+{
+    return clouds_node_pause(h, "m", 1, 1, NULL, &id_out);
+}
 static int node_unregister(void *h)
 {
     return clouds_node_unregister(h, "m", 1, NULL, &id_out);
@@ -149,6 +153,7 @@ static const call_site sites[] = {
     {"node_register", 'n', node_register},
     {"node_unregister", 'n', node_unregister},
     {"node_offer", 'n', node_offer},
+    {"node_pause", 'n', node_pause},
     {"node_call", 'n', node_call},
     {"node_send", 'n', node_send},
     {"node_status", 'n', node_status},

@@ -83,6 +83,14 @@ static int bus_unregister(cl_bus *bus, void *node, cl_str method, uint64_t opera
     return f->register_code;
 }
 
+static void bus_pause(cl_bus *bus, void *node, cl_str method, int paused)
+{
+    fake *f = CL_OWNER(bus, fake, bus);
+    f->n_pauses++;
+    KEEP(f->paused_method, method);
+    f->paused = paused;
+}
+
 static void bus_abandon(cl_bus *bus, uint64_t operation)
 {
     CL_OWNER(bus, fake, bus)->n_abandoned++;
@@ -177,6 +185,7 @@ static const cl_bus_ops bus_ops = {
     .node_close = bus_close_node,
     .register_method = bus_register,
     .unregister_method = bus_unregister,
+    .pause = bus_pause,
     .abandon = bus_abandon,
     .subscribe = bus_subscribe,
     .unsubscribe = bus_unsubscribe,
@@ -291,7 +300,7 @@ void fake_servers(fake *f, const char *method, const char *ids)
                      : *p == 'l' ? CL_NATIVE_LINKED
                      : *p == 'f' ? CL_NATIVE_FRAMES
                                  : CL_NATIVE_OURS;
-        servers[n] = (cl_server){cl_str_of(p, len), native};
+        servers[n] = (cl_server){cl_str_of(p, len), native, *p == 'p'};
         p += len + (p[len] == ',');
     }
     cl_core_servers(f->core, cl_str_z(method), servers, n, 0);
@@ -328,6 +337,11 @@ void fake_refuse(fake *f, int i, int code)
 {
     char error[200];
     snprintf(error, sizeof error, "{\"message\":\"from the server\",\"code\":\"%s\"}", clouds_err_name(code));
+    answer(f, i, CL_REFUSED, error, "[]");
+}
+
+void fake_refuse_with(fake *f, int i, const char *error)
+{
     answer(f, i, CL_REFUSED, error, "[]");
 }
 

@@ -52,7 +52,9 @@ typedef struct fake {
     fake_event *events;
     fake_look *looks;
     int n_sent, n_events, n_looks, n_forgets, n_registers, n_unregisters, n_drains, n_closes, n_status, n_reserved,
-        n_abandoned;
+        n_abandoned, n_pauses;
+    char paused_method[64]; /* of the last pause */
+    int paused;
     char forgot_method[64], forgot_server[64];
     int subscribe_code, publish_code; /* publish: so many deliveries, or the error */
     int n_subscribes, n_unsubscribes, n_publishes;
@@ -74,13 +76,14 @@ uint64_t fake_call_spec(fake *f, cl_call_spec spec); /* id is drawn here; 0: ref
 int fake_call_code(fake *f, cl_node *node, cl_call_spec spec);
 
 /* A comma-separated list of ids: those starting with n are npm servers, with l linked ones, with f those that read
- * frames. */
+ * frames, with p paused ones. */
 void fake_servers(fake *f, const char *method, const char *ids);
 void fake_servers_code(fake *f, const char *method, int code);
 
 /* Answers what was sent as number i. */
 void fake_answer(fake *f, int i, const char *error, const char *result);
 void fake_refuse(fake *f, int i, int code);
+void fake_refuse_with(fake *f, int i, const char *error);
 /* As a server at its rate does; `seconds`: what it says to be the time until it is worth to ask it again. */
 void fake_refuse_busy(fake *f, int i, const char *seconds);
 void fake_delivery(fake *f, int i, enum cl_delivery delivery);

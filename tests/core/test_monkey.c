@@ -89,7 +89,7 @@ static void list(monkey *m)
 {
     cl_server servers[4];
     size_t n = any(m, 5);
-    for (size_t i = 0; i < n; i++) servers[i] = (cl_server){any_peer(m), (int)any(m, 2)};
+    for (size_t i = 0; i < n; i++) servers[i] = (cl_server){any_peer(m), (int)any(m, 2), 0};
     static const int codes[] = {0, 0, 0, 0, CLOUDS_EUNREACHABLE, CLOUDS_EREDIS};
     cl_core_servers(m->f.core, any_method(m), servers, n, codes[any(m, 6)]);
 }
@@ -97,7 +97,7 @@ static void list(monkey *m)
 static void status(monkey *m)
 {
     cl_str methods[] = {CL_STR("a"), CL_STR("b")};
-    cl_server servers[] = {{CL_STR("s.1"), 1}, {CL_STR("s.2"), 0}};
+    cl_server servers[] = {{CL_STR("s.1"), 1, 0}, {CL_STR("s.2"), 0, 0}};
     static const int codes[] = {0, CLOUDS_EUNREACHABLE, CLOUDS_EREDIS};
     cl_core_status(m->f.core, any_id(m), methods, servers, any(m, 3), (int)any(m, 2), codes[any(m, 3)]);
 }
@@ -132,7 +132,7 @@ static void act(monkey *m, cl_node *node)
 {
     cl_core *core = m->f.core;
     uint64_t id = ++m->f.ids;
-    switch (any(m, 10)) {
+    switch (any(m, 11)) {
     case 0:
         note(m, offer(m, node, id), id);
         break;
@@ -153,6 +153,10 @@ static void act(monkey *m, cl_node *node)
         break;
     case 6:
         cl_core_choose(core, any_id(m), any(m, 4) ? any_peer(m) : CL_STR_NONE);
+        break;
+    case 10:
+        note(m, cl_node_pause(node, any(m, 2) ? any_method(m) : CL_STR_NONE, (int)any(m, 2), &(cl_op_spec){.id = id}),
+             id);
         break;
     case 7:
         cl_core_registered(core, any_id(m), any(m, 2) ? 0 : CLOUDS_EREDIS, "");
@@ -175,7 +179,7 @@ static void suffer(monkey *m, cl_node *node)
         list(m);
         break;
     case 1:
-        cl_core_server_up(f->core, any_method(m), (cl_server){any_peer(m), (int)any(m, 2)});
+        cl_core_server_up(f->core, any_method(m), (cl_server){any_peer(m), (int)any(m, 2), 0});
         break;
     case 2:
         cl_core_server_down(f->core, any_method(m), any_peer(m));

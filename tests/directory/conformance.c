@@ -101,7 +101,8 @@ static void on_servers(void *self, cl_str method, const cl_server *servers, size
     s->list[0] = '\0';
     for (size_t i = 0; i < n; i++) {
         size_t at = strlen(s->list);
-        snprintf(s->list + at, sizeof s->list - at, "%.*s ", (int)servers[i].id.n, servers[i].id.p);
+        snprintf(s->list + at, sizeof s->list - at, "%.*s%s ", (int)servers[i].id.n, servers[i].id.p,
+                 servers[i].paused ? "!" : "");
     }
 }
 
@@ -350,6 +351,49 @@ static void who_serves_is_found(void)
     end(&b);
 }
 
+/* It is a server that is down; lists name it, and say why. */
+static void who_is_paused_is_known(void)
+{
+    side a, b, c;
+    start(&a);
+    start(&b);
+    CHECK_INT(claim(&a, &node_a, "s.1"), 0);
+    CHECK_INT(add(&a, &node_a, "m"), 0);
+    CHECK_INT(add(&a, &node_a, "other"), 0);
+    if (!a.d->ops->pause) return;
+    lookup(&b, "m");
+    CHECK_STR(b.list, strlen(b.list), "s.1 ");
+    a.d->ops->pause(a.d, &node_a, CL_STR("m"), 1);
+    a.d->ops->pause(a.d, &node_a, CL_STR("m"), 1); /* again is nothing new */
+    a.d->ops->pause(a.d, &node_a, CL_STR("unknown"), 1);
+    UNTIL2(&a, &b, b.server_downs >= 1);
+    CHECK_STR(b.down, strlen(b.down), "s.1");
+    lookup(&b, "m");
+    CHECK_STR(b.list, strlen(b.list), "s.1! ");
+    lookup(&b, "other");
+    CHECK_STR(b.list, strlen(b.list), "s.1 ");
+    start(&c); /* who comes later */
+    lookup(&c, "m");
+    CHECK_STR(c.list, strlen(c.list), "s.1! ");
+    int ups = b.server_ups;
+    a.d->ops->pause(a.d, &node_a, CL_STR("m"), 0);
+    UNTIL2(&a, &b, b.server_ups > ups);
+    CHECK_STR(b.up, strlen(b.up), "s.1");
+    lookup(&b, "m");
+    CHECK_STR(b.list, strlen(b.list), "s.1 ");
+    a.d->ops->pause(a.d, &node_a, CL_STR("m"), 1);
+    CHECK_INT(take_back(&a, &node_a, "m"), 0); /* and so it is no more */
+    lookup(&b, "m");
+    CHECK_INT(b.list_n, 0);
+    CHECK_INT(add(&a, &node_a, "m"), 0);
+    lookup(&b, "m");
+    CHECK_STR(b.list, strlen(b.list), "s.1 ");
+    leave(&a, &node_a);
+    end(&a);
+    end(&b);
+    end(&c);
+}
+
 static void an_id_has_one_owner(void)
 {
     side a, b;
@@ -455,6 +499,7 @@ int main(void)
         kind = &kinds[i];
         printf("# %s\n", kind->name);
         RUN(who_serves_is_found);
+        RUN(who_is_paused_is_known);
         RUN(an_id_has_one_owner);
         RUN(who_drains_is_not_found);
         RUN(what_is_added_early_is_found_later);

@@ -34,8 +34,9 @@ static void entry_is_what_its_name_says(const char *file, cl_str content)
     int code = cl_entry_read(file, target, content.n, &id, &method);
     HOLDS(code == 0 || code == CLOUDS_EPROTO);
     if (code == 0) {
+        int paused = cl_file_kind_of(file, key) == CL_FILE_PAUSED;
         cl_file_key(id, key);
-        cl_file_entry(key, method, expected);
+        cl_file_entry(key, method, paused, expected);
         HOLDS(strcmp(file, expected) == 0 && id.n > 0);
     }
     cl_free(target);
@@ -49,9 +50,10 @@ static void entry_comes_back(cl_str id, cl_str method)
     HOLDS(code == 0 || (code == CLOUDS_ETOOBIG && (id.n + method.n) * 3 > CL_ENTRY_MAX));
     if (code != 0 || !id.n) return;
     HOLDS(strlen(target) <= CL_ENTRY_MAX + 1);
+    int paused = method.n % 2;
     cl_file_key(id, key);
-    cl_file_entry(key, method, file);
-    HOLDS(cl_file_kind_of(file, key) == CL_FILE_ENTRY);
+    cl_file_entry(key, method, paused, file);
+    HOLDS(cl_file_kind_of(file, key) == (paused ? CL_FILE_PAUSED : CL_FILE_ENTRY));
     cl_str id_back, method_back;
     char *exact = copy(cl_str_z(target));
     HOLDS(cl_entry_read(file, exact, strlen(target), &id_back, &method_back) == 0);

@@ -196,6 +196,10 @@ static void protect(void)
     CHECK(next(CLOUDS_EVENT_RESULT).code == 0);
     CHECK(clouds_reply(context, next(CLOUDS_EVENT_REQUEST).id, "[]", 2) == 0);
     CHECK(next(CLOUDS_EVENT_RESULT).code == 0);
+    CHECK(clouds_node_pause(server, "old", 3, 1, NULL, &operation) == 0);
+    CHECK(next(CLOUDS_EVENT_PAUSED).id == operation);
+    CHECK(clouds_node_pause(server, NULL, 0, 0, NULL, NULL) == 0);
+    CHECK(next(CLOUDS_EVENT_PAUSED).number == 0);
 }
 
 static void publish(void)

@@ -677,6 +677,8 @@ const WITH_OPTIONS = {
   registerP: ['walked', () => {}],
   unregister: ['add'],
   unregisterP: ['add'],
+  pause: ['add'],
+  resume: ['add'],
 };
 
 test('every function with options refuses an unknown one by its name, with the one that was meant', async () => {

@@ -81,6 +81,27 @@ test('no queue, and a handler with a callback', async () => {
   assert.strictEqual(await first, 7);
 });
 
+test('paused: as if it were not there, and back', async () => {
+  await server.registerP('paused', () => 'here');
+  assert.strictEqual(await client.call('paused'), 'here');
+  await server.pause('paused');
+  const gone = { code: 'CLOUDS_NO_AVAILABLE_SERVER', outcome: 'NOT_DONE' };
+  await assert.rejects(client.call('paused'), (error) => {
+    assert.match(error.cause.message, /: 1 server is paused/);
+    return error.code === gone.code && error.outcome === gone.outcome;
+  });
+  const waits = client.call('paused', [], { retry: 5 });
+  await server.resume('paused', { timeout: 5 });
+  assert.strictEqual(await waits, 'here');
+  await server.pause({ timeout: 5 });
+  await assert.rejects(client.call('paused'), gone);
+  await server.resume();
+  assert.strictEqual(await client.call('paused', [], { retry: 5 }), 'here');
+  await assert.rejects(server.pause('never'), { code: 'CLOUDS_INVALID_ARGUMENT' });
+  await assert.rejects(server.pause(''), /the name of a method is a text/);
+  await assert.rejects(server.pause(7), TypeError);
+});
+
 test('what no option can be', async () => {
   const wrong = [
     [{ seriall: true }, /the option 'seriall' of register: there is none; did you mean 'serial'\?/],

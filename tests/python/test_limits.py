@@ -110,6 +110,27 @@ class Sync(PythonCase):
         self.server.ready()
 
 
+    def test_paused(self):
+        self.server.register("paused", lambda: "here")
+        self.server.ready()
+        self.assertEqual(self.client.call("paused"), "here")
+        self.server.pause("paused")
+        problem = self.raises(clouds.NoAvailableServer, ": 1 server is paused", self.client.call, "paused")
+        self.assertEqual(problem.outcome, "NOT_DONE")
+        found = []
+        thread = threading.Thread(target=lambda: found.append(self.client.bind("paused", retry=5)()))
+        thread.start()
+        self.server.resume("paused")
+        thread.join()
+        self.assertEqual(found, ["here"])
+        self.server.pause()
+        self.assertRaises(clouds.NoAvailableServer, self.client.call, "paused")
+        self.server.resume()
+        self.assertEqual(self.client.bind("paused", retry=5)(), "here")
+        self.assertRaises(clouds.InvalidArgument, self.server.pause, "never")
+        self.assertRaises(TypeError, self.server.pause, 7)
+
+
 class Aio(AsyncCase):
 
     async def test_serial_and_a_rate(self):
@@ -135,6 +156,12 @@ class Aio(AsyncCase):
         with self.assertRaises(clouds.Overloaded) as caught:
             await client.call("rated")
         self.assertEqual(caught.exception.reason, "rate")
+        await server.pause("serial")
+        with self.assertRaisesRegex(clouds.NoAvailableServer, ": 1 server is paused"):
+            await client.call("serial", 1)
+        await server.resume()
+        await server.resume("serial")
+        self.assertEqual(await client.bind("serial", retry=5)(1), 1)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ const { guarded } = require('./util');
 const { nextTick, setImmediate, setTimeout } = require('./clock');
 const { warnNow } = require('./log');
 
-const { CALL, REPLY, FAIL, SEND, REGISTER, UNREGISTER, STATUS, CANCEL, CHOOSE, ATTEMPT } = addon.shape.orders;
+const { CALL, REPLY, FAIL, SEND, REGISTER, UNREGISTER, PAUSE, RESUME, STATUS, CANCEL, CHOOSE, ATTEMPT } = addon.shape.orders;
 const { CALL_ASK, SEND_CONFIRM } = addon.shape;
 // Kind, id (of a call first its parent's), timeout (then the code), deadline, retries, slot, flags.
 const NUMBERS = addon.shape.ORDER_NUMBERS;
@@ -280,6 +280,11 @@ class Bridge {
   unregister(method, done, seconds) {
     checkName(method, 'the name of a method');
     this.operate(UNREGISTER, method, done, seconds);
+  }
+
+  pause(method, isPause, done, seconds) {
+    if (method !== '') checkName(method, 'the name of a method');
+    this.operate(isPause ? PAUSE : RESUME, method, done, seconds);
   }
 
   status(done, seconds) {

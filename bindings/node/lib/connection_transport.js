@@ -280,6 +280,10 @@ class ConnectionTransport {
     this.connection.deleteKey(this.key(method, this.id), (error) => done(error || null));
   }
 
+  pause() {
+    throw failure('CLOUDS_NOT_SUPPORTED', 'over a connection of the program nothing is paused');
+  }
+
   renew() {
     this.methods.forEach((method) => this.putKey(method, () => {}));
   }

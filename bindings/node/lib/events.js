@@ -9,7 +9,7 @@ const { Request } = require('./request');
 const { uncaught } = require('./util');
 const { ahead } = require('./clock');
 
-const { READY, RESULT, REQUEST, MESSAGE, UNKNOWN, REGISTERED, UNREGISTERED, SENT, STATUS } = addon.shape.events;
+const { READY, RESULT, REQUEST, MESSAGE, UNKNOWN, REGISTERED, UNREGISTERED, SENT, STATUS, PAUSED } = addon.shape.events;
 const { NODE_CLOSED, CONTEXT_CLOSED, BUS_UP, BUS_DOWN, ATTEMPT, LOG, CANCELED } = addon.shape.events;
 const { FIND_SERVER, SAVE_SERVERS, REMOVE_SERVER, CLEAR_SERVERS } = addon.shape.events;
 
@@ -57,6 +57,7 @@ function onEvent(bridge, at, peer, method, data, words) {
   switch (type) {
     case REGISTERED:
     case UNREGISTERED:
+    case PAUSED:
       return operationEnded(bridge, id, code, words, method);
     case SENT:
       return operationEnded(bridge, id, code, words, numbers[at + 5]);

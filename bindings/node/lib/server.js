@@ -64,6 +64,24 @@ extend(Server.prototype, {
     return promised((done) => this._unregister(method, (error) => done(error), limitOf(this, options, 'unregister')));
   },
 
+  pause(method, options) {
+    return this._setPaused(true, method, options);
+  },
+
+  resume(method, options) {
+    return this._setPaused(false, method, options);
+  },
+
+  // Without a name: all methods.
+  _setPaused(isPause, method, options) {
+    if (typeof method === 'object' && method !== null) return this._setPaused(isPause, undefined, method);
+    const name = method === undefined || method === null ? '' : method;
+    return promised((done) => {
+      if (name === '' && typeof method === 'string') throw new TypeError('clouds: the name of a method is a text');
+      this._transport.pause(name, isPause, (error) => done(error), limitOf(this, options));
+    });
+  },
+
   // A node with methods is not collected, even when nothing else refers to it.
   _register(method, handler, done, seconds, limits) {
     const replaced = this._services.get(method);

@@ -33,7 +33,8 @@ enum { ADDON_ORDER_NUMBERS = 7 };
 #define ADDON_ORDERS(X)                                                                                                \
     X(CALL, 3)                                                                                                         \
     X(REPLY, 1)                                                                                                        \
-    X(FAIL, 2) X(SEND, 2) X(REGISTER, 2) X(UNREGISTER, 1) X(STATUS, 0) X(CANCEL, 0) X(CHOOSE, 1) X(ATTEMPT, 1)
+    X(FAIL, 2) X(SEND, 2) X(REGISTER, 2) X(UNREGISTER, 1) X(PAUSE, 1) X(RESUME, 1)           \
+    X(STATUS, 0) X(CANCEL, 0) X(CHOOSE, 1) X(ATTEMPT, 1)
 
 typedef struct addon_text {
     char *p;

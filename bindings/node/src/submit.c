@@ -119,6 +119,10 @@ static int execute(addon_bridge *bridge, const double *order, reader *r, uint64_
         return clouds_node_status(bridge->node, &options, id);
     case CANCEL:
         return clouds_cancel(bridge->context, *id);
+    case PAUSE:
+    case RESUME:
+        text = next(r);
+        return clouds_node_pause(bridge->node, text.p, text.n, (int)order[0] == PAUSE, &options, id);
     case CHOOSE:
         text = next(r);
         return clouds_choose(bridge->context, *id, text.p, text.n);

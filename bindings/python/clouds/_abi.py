@@ -73,6 +73,7 @@ CLOUDS_EVENT_CANCELED = 20
 CLOUDS_EVENT_SUBSCRIBED = 21
 CLOUDS_EVENT_UNSUBSCRIBED = 22
 CLOUDS_EVENT_PUBLISHED = 23
+CLOUDS_EVENT_PAUSED = 24
 CLOUDS_FLAG_BYTES = 1
 CLOUDS_FLAG_LAGGED = 4
 CLOUDS_OFFER_SERIAL = 1
@@ -304,6 +305,8 @@ FUNCTIONS: Dict[str, Tuple[Any, ...]] = {
         "clouds_attempt": (c_int, c_void_p, c_uint64, c_char_p, c_size_t,),
         "clouds_node_send": (c_int, c_void_p, c_char_p, c_size_t, c_char_p, c_size_t, c_uint32,
                          POINTER(clouds_operation_options), POINTER(c_uint64),),
+        "clouds_node_pause": (c_int, c_void_p, c_char_p, c_size_t, c_int, POINTER(clouds_operation_options),
+                          POINTER(c_uint64),),
         "clouds_node_status": (c_int, c_void_p, POINTER(clouds_operation_options), POINTER(c_uint64),),
         "clouds_node_publish": (c_int, c_void_p, c_char_p, c_size_t, POINTER(clouds_payload), c_uint32,
                             POINTER(clouds_operation_options), POINTER(c_uint64),),

@@ -283,6 +283,10 @@ class NodeBase(_Live):
         self._failed.pop(method, None)
         return future
 
+    def _begin_pause(self, method: Optional[str], paused: bool, timeout: Optional[float]) -> Any:
+        name = b"" if method is None else method_name(method)
+        return self._begin(lib.clouds_node_pause, name, len(name), int(paused), timeout=timeout)
+
     def _withdraw(self, method: str, entry: Optional[MethodEntry]) -> None:
         """Forgets a handler, unless the method was registered anew meanwhile."""
         found = self._methods.pop(method, None)

@@ -33,6 +33,7 @@ RESULT: Dict[int, Callable[[Event], Any]] = {
     _abi.CLOUDS_EVENT_SENT: lambda event: event.number if event.number >= 0 else None,
     _abi.CLOUDS_EVENT_STATUS: lambda event: decode(event.data),
     _abi.CLOUDS_EVENT_UNREGISTERED: lambda event: None,
+    _abi.CLOUDS_EVENT_PAUSED: lambda event: None,
 }
 
 

@@ -388,6 +388,17 @@ class Server(Serving, Node):
         """Takes a method back, and waits until that is done. Requests it has accepted are still answered."""
         self._begin_unregister(method, timeout).result()
 
+    def pause(self, method: Optional[str] = None, *, timeout: Optional[float] = None) -> None:
+        """Takes no calls for a method, or for all: callers go to other servers, or wait where they have retries.
+
+        What was accepted is still answered.
+        """
+        self._begin_pause(method, True, timeout).result()
+
+    def resume(self, method: Optional[str] = None, *, timeout: Optional[float] = None) -> None:
+        """Takes calls again; without a name for all methods."""
+        self._begin_pause(method, False, timeout).result()
+
 
 class Monitor(Server):
     """A node that asks who serves what; it can do all that others can."""

@@ -47,6 +47,19 @@ class Server(Serving, Node):
         future: "Awaitable[None]" = self._begin_unregister(method, timeout)
         return future
 
+    def pause(self, method: Optional[str] = None, *, timeout: Optional[float] = None) -> "Awaitable[None]":
+        """Takes no calls for a method, or for all: callers go to other servers, or wait where they have retries.
+
+        What was accepted is still answered.
+        """
+        future: "Awaitable[None]" = self._begin_pause(method, True, timeout)
+        return future
+
+    def resume(self, method: Optional[str] = None, *, timeout: Optional[float] = None) -> "Awaitable[None]":
+        """Takes calls again; without a name for all methods."""
+        future: "Awaitable[None]" = self._begin_pause(method, False, timeout)
+        return future
+
 
 class Monitor(Server):
     """A node that asks who serves what; it can do all that others can."""

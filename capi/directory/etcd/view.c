@@ -27,7 +27,7 @@ cl_str cl_etcd_id_of(const etcd *d, cl_str key)
 
 static cl_server server_of(const etcd_peer *peer)
 {
-    return (cl_server){peer->id, CL_NATIVE_LINKED};
+    return (cl_server){.id = peer->id, .native = CL_NATIVE_LINKED};
 }
 
 /* ---- who serves what */

@@ -98,7 +98,7 @@ static int tell_row(etcd *d, const cl_etcd_kv *kv)
 {
     cl_etcd_record record;
     cl_str id = cl_etcd_id_of(d, kv->key);
-    const cl_server server = {id, CL_NATIVE_LINKED};
+    const cl_server server = {.id = id, .native = CL_NATIVE_LINKED};
     int code = id.n ? cl_etcd_record_read(kv->value, &record) : CLOUDS_EPROTO;
     if (code != 0) return code == CLOUDS_ENOMEM ? code : 0;
     for (size_t i = 0; i < record.methods_n; i++)

@@ -192,8 +192,10 @@ static void look_later(cl_folder_node *n, cl_str method)
 {
     char file[CL_FILE_NAME];
     if (!cl_strmap_get(&n->d->entries.methods, method)) return;
-    cl_file_entry(n->key, method, file);
-    cl_defer(&n->d->deferred, on_change, NULL, 0, 0, cl_str_z(file));
+    for (int paused = 0; paused < 2; paused++) {
+        cl_file_entry(n->key, method, paused, file);
+        cl_defer(&n->d->deferred, on_change, NULL, 0, 0, cl_str_z(file));
+    }
 }
 
 static cl_registration *keep(cl_folder_node *n, cl_str method)
@@ -201,6 +203,7 @@ static cl_registration *keep(cl_folder_node *n, cl_str method)
     cl_registration *r = cl_strmap_get(&n->registrations, method);
     if (r) {
         n->taken_back -= !r->offered;
+        if (!r->offered) r->paused = 0;
         r->offered = 1;
         return r;
     }
@@ -220,7 +223,7 @@ static int put(cl_folder_node *n, cl_registration *r)
     cl_str method = cl_str_of(r->text, r->n);
     int code = r->noted ? 0 : cl_file_note_method(folder, n->key, n->lock, method);
     if (code == 0) r->noted = 1;
-    if (code == 0) code = cl_file_put_entry(folder, n->key, n->id, method);
+    if (code == 0) code = cl_file_put_entry(folder, n->key, n->id, method, r->paused);
     if (code == 0) look_later(n, method);
     return code;
 }
@@ -318,7 +321,21 @@ int cl_folder_announce(cl_directory *base, void *node, const cl_address *address
 static void take_out(cl_folder_node *n, cl_str method)
 {
     if (n->lock < 0 || !cl_file_is_current(&n->d->folder, n->key, n->lock)) return;
-    cl_file_remove_entry(&n->d->folder, n->key, method);
+    for (int paused = 0; paused < 2; paused++) cl_file_remove_entry(&n->d->folder, n->key, method, paused);
+    look_later(n, method);
+}
+
+/* The one is made before the other goes: at no time is the method not registered. What cannot be done now is when the
+ * files are looked at next. */
+void cl_folder_pause(cl_directory *base, void *node, cl_str method, int paused)
+{
+    cl_folder_node *n = node_of(cl_folder_of(base), node);
+    cl_registration *r = n ? cl_strmap_get(&n->registrations, method) : NULL;
+    if (!r || !r->offered || r->paused == paused) return;
+    r->paused = paused;
+    if (!n->announced || n->lock < 0 || !cl_file_is_current(&n->d->folder, n->key, n->lock)) return;
+    if (put(n, r) != 0) return;
+    cl_file_remove_entry(&n->d->folder, n->key, method, !paused);
     look_later(n, method);
 }
 
@@ -386,7 +403,7 @@ int cl_folder_node_restore(cl_folder_node *n)
     if (!is_whole(n)) code = claim_again(n);
     cl_registration *r;
     for (size_t i = 0; code == 0 && n->lock >= 0 && (r = cl_strmap_next(&n->registrations, &i));)
-        if (r->offered && !r->failed && !cl_file_has_entry(&n->d->folder, n->key, cl_str_of(r->text, r->n)))
+        if (r->offered && !r->failed && !cl_file_has_entry(&n->d->folder, n->key, cl_str_of(r->text, r->n), r->paused))
             code = put(n, r);
     return code;
 }

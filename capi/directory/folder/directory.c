@@ -16,7 +16,11 @@ static cl_server *servers_of(const cl_wanted *wanted)
     cl_server *servers = cl_malloc((wanted->n + 1) * sizeof *servers);
     if (!servers) return NULL;
     size_t n = 0;
-    CL_LIST_EACH(it, &wanted->list) servers[n++] = (cl_server){CL_OWNER(it, cl_entry, in_method)->id, CL_NATIVE_LINKED};
+    CL_LIST_EACH(it, &wanted->list)
+    {
+        const cl_entry *entry = CL_OWNER(it, cl_entry, in_method);
+        servers[n++] = (cl_server){entry->id, CL_NATIVE_LINKED, entry->paused};
+    }
     return servers;
 }
 
@@ -94,6 +98,7 @@ static const cl_directory_ops ops = {
     .announce = cl_folder_announce,
     .add = cl_folder_add,
     .remove = cl_folder_remove,
+    .pause = cl_folder_pause,
     .subscribe = cl_folder_subscribe,
     .unsubscribe = cl_folder_unsubscribe,
     .follow = cl_folder_follow,

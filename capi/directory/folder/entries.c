@@ -41,6 +41,12 @@ static void free_if_empty(cl_entries *r, cl_peer_entries *peer)
     cl_free(peer);
 }
 
+static int is_of_paused(const char *file)
+{
+    char key[CL_KEY + 1];
+    return cl_file_kind_of(file, key) == CL_FILE_PAUSED;
+}
+
 static int add(cl_folder_directory *d, const char *file, cl_str id, cl_wanted *wanted, int tell)
 {
     cl_entries *r = &d->entries;
@@ -57,11 +63,13 @@ static int add(cl_folder_directory *d, const char *file, cl_str id, cl_wanted *w
     entry->round = r->round;
     entry->wanted = wanted;
     entry->peer = peer;
+    entry->paused = is_of_paused(file);
     cl_list_append(&wanted->list, &entry->in_method);
     cl_list_append(&peer->list, &entry->in_peer);
     wanted->n++;
     peer->n++;
-    if (tell) d->sink.server_up(d->sink.self, wanted->method, (cl_server){entry->id, CL_NATIVE_LINKED});
+    if (tell && !entry->paused)
+        d->sink.server_up(d->sink.self, wanted->method, (cl_server){.id = entry->id, .native = CL_NATIVE_LINKED});
     return 0;
 }
 
@@ -74,7 +82,7 @@ static void drop(cl_folder_directory *d, cl_entry *entry, int tell)
     entry->wanted->n--;
     entry->peer->n--;
     free_if_empty(r, entry->peer);
-    if (tell) d->sink.server_down(d->sink.self, entry->wanted->method, entry->id);
+    if (tell && !entry->paused) d->sink.server_down(d->sink.self, entry->wanted->method, entry->id);
     cl_free(entry);
 }
 
@@ -100,7 +108,8 @@ void cl_entries_free(cl_entries *r)
 static cl_wanted *wanted_by(cl_folder_directory *d, const char *file)
 {
     char key[CL_KEY + 1];
-    if (cl_file_kind_of(file, key) != CL_FILE_ENTRY) return NULL;
+    enum cl_file_kind kind = cl_file_kind_of(file, key);
+    if (kind != CL_FILE_ENTRY && kind != CL_FILE_PAUSED) return NULL;
     return cl_strmap_get(&d->entries.keys, cl_str_of(file + CL_KEY + 1, CL_KEY));
 }
 
@@ -255,7 +264,8 @@ void cl_entries_tell(cl_folder_directory *d, cl_str id, int up)
     {
         const cl_entry *entry = CL_OWNER(it, cl_entry, in_peer);
         cl_str method = entry->wanted->method;
-        if (up) d->sink.server_up(d->sink.self, method, (cl_server){entry->id, CL_NATIVE_LINKED});
+        if (entry->paused) continue;
+        if (up) d->sink.server_up(d->sink.self, method, (cl_server){.id = entry->id, .native = CL_NATIVE_LINKED});
         else d->sink.server_down(d->sink.self, method, entry->id);
     }
 }

@@ -155,10 +155,10 @@ static void remove_entries(const cl_folder *folder, const char *key, int lock)
     for (ssize_t n; (n = pread(lock, text, sizeof text, from)) > 0;) {
         size_t at = 0;
         while (cl_lock_next(text, (size_t)n, &at, method)) {
-            snprintf(file, sizeof file, "%.16s-%s.m", key, method);
-            if (unlinkat(folder->fd, file, 0) == 0) continue;
-            file[strlen(file) - 1] = 'c';
-            unlinkat(folder->fd, file, 0);
+            for (const char *kind = "mpc"; *kind; kind++) {
+                snprintf(file, sizeof file, "%.16s-%s.%c", key, method, *kind);
+                unlinkat(folder->fd, file, 0);
+            }
         }
         const char *last = memrchr(text, '\n', (size_t)n);
         if (!last) return;
@@ -220,6 +220,7 @@ void cl_file_sweep(const cl_folder *folder, const char *file)
         break;
     case CL_FILE_SOCKET:
     case CL_FILE_ENTRY:
+    case CL_FILE_PAUSED:
         if (!has_lock(folder, key)) cl_file_is_alive(folder, key, file);
         break;
     case CL_FILE_UNFINISHED:
@@ -254,28 +255,28 @@ int cl_file_forget_methods(const cl_folder *folder, int lock)
     return ftruncate(lock, n) == 0 ? 0 : CLOUDS_ESYSTEM;
 }
 
-int cl_file_put_entry(const cl_folder *folder, const char *key, cl_str id, cl_str method)
+int cl_file_put_entry(const cl_folder *folder, const char *key, cl_str id, cl_str method, int paused)
 {
     char file[CL_FILE_NAME], target[CL_ENTRY_MAX + 2];
     if (cl_entry_write(id, method, target) != 0)
         return cl_error_limit(CLOUDS_ETOOBIG, id.n * 3 + method.n * 3, CL_ENTRY_MAX,
                               "the name of the method or topic is too long for the registry (%zu bytes)", method.n);
-    cl_file_entry(key, method, file);
+    cl_file_entry(key, method, paused, file);
     if (symlinkat(target, folder->fd, file) == 0 || errno == EEXIST) return 0;
     return cannot("register in", folder, file);
 }
 
-void cl_file_remove_entry(const cl_folder *folder, const char *key, cl_str method)
+void cl_file_remove_entry(const cl_folder *folder, const char *key, cl_str method, int paused)
 {
     char file[CL_FILE_NAME];
-    cl_file_entry(key, method, file);
+    cl_file_entry(key, method, paused, file);
     unlinkat(folder->fd, file, 0);
 }
 
-int cl_file_has_entry(const cl_folder *folder, const char *key, cl_str method)
+int cl_file_has_entry(const cl_folder *folder, const char *key, cl_str method, int paused)
 {
     char file[CL_FILE_NAME];
-    cl_file_entry(key, method, file);
+    cl_file_entry(key, method, paused, file);
     return faccessat(folder->fd, file, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
 }
 

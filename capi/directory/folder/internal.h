@@ -36,14 +36,15 @@ DIR *cl_folder_list(const cl_folder *folder);
 
 enum { CL_KEY = 16, CL_FILE_NAME = 48, CL_ENTRY_MAX = 4000, CL_LOCK_HEAD = 64 };
 
-enum cl_file_kind { CL_FILE_FOREIGN, CL_FILE_LOCK, CL_FILE_SOCKET, CL_FILE_ENTRY, CL_FILE_UNFINISHED };
+enum cl_file_kind { CL_FILE_FOREIGN, CL_FILE_LOCK, CL_FILE_SOCKET, CL_FILE_ENTRY, CL_FILE_PAUSED, CL_FILE_UNFINISHED };
 
 /* The 16 hex digits that stand for a name in file names. */
 void cl_file_key(cl_str name, char out[CL_KEY + 1]);
 void cl_file_of(const char *key, const char *suffix, char out[CL_FILE_NAME]);
-void cl_file_entry(const char *key, cl_str method, char out[CL_FILE_NAME]);
-/* What a file of that name is, and (but for a foreign one) its node's key. The key of an entry's method stands at
- * file + CL_KEY + 1. */
+/* That of an entry: of a method that is called, or that is paused. */
+void cl_file_entry(const char *key, cl_str method, int paused, char out[CL_FILE_NAME]);
+/* What a file of that name is, and (but for a foreign one) its node's key. The key of the method of an entry, paused or
+ * not, stands at file + CL_KEY + 1. */
 enum cl_file_kind cl_file_kind_of(const char *file, char key[CL_KEY + 1]);
 
 /* What a node has subscribed to is an entry too, whose name is no method: it is told by its first byte, which no text
@@ -84,9 +85,9 @@ void cl_file_sweep(const cl_folder *folder, const char *file);
  * `memory` (cleared first); CLOUDS_EPROTO when it is no entry. */
 int cl_file_forget_methods(const cl_folder *folder, int lock);
 int cl_file_note_method(const cl_folder *folder, const char *key, int lock, cl_str method);
-int cl_file_put_entry(const cl_folder *folder, const char *key, cl_str id, cl_str method);
-void cl_file_remove_entry(const cl_folder *folder, const char *key, cl_str method);
-int cl_file_has_entry(const cl_folder *folder, const char *key, cl_str method);
+int cl_file_put_entry(const cl_folder *folder, const char *key, cl_str id, cl_str method, int paused);
+void cl_file_remove_entry(const cl_folder *folder, const char *key, cl_str method, int paused);
+int cl_file_has_entry(const cl_folder *folder, const char *key, cl_str method, int paused);
 int cl_file_read_entry(const cl_folder *folder, const char *file, cl_buf *memory, cl_str *id, cl_str *method);
 
 /* ---- entries.c: the entries of the methods that somebody here asked for, in memory */
@@ -98,6 +99,7 @@ typedef struct cl_entry {
     struct cl_wanted *wanted;
     struct cl_peer_entries *peer;
     unsigned round; /* of the scan that saw it */
+    int paused;
     char text[];
 } cl_entry;
 
@@ -153,6 +155,7 @@ typedef struct cl_registration {
     int offered;          /* else it was taken back, and only the lock still names it */
     int noted;            /* the lock names it */
     int failed;           /* it could not be registered */
+    int paused;
     size_t n;
     char text[];
 } cl_registration;
@@ -217,6 +220,7 @@ int cl_folder_claim(cl_directory *base, void *node, cl_str id, double heartbeat,
 int cl_folder_announce(cl_directory *base, void *node, const cl_address *addresses, size_t n);
 int cl_folder_add(cl_directory *base, void *node, cl_str method, uint64_t operation);
 int cl_folder_remove(cl_directory *base, void *node, cl_str method, uint64_t operation);
+void cl_folder_pause(cl_directory *base, void *node, cl_str method, int paused);
 void cl_folder_drain(cl_directory *base, void *node);
 int cl_folder_leave(cl_directory *base, void *node);
 int cl_folder_locate(cl_directory *base, cl_str id, cl_address *address);

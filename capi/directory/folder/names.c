@@ -50,11 +50,11 @@ int cl_file_is_subscription(const char *file)
     return cl_file_kind_of(file, key) == CL_FILE_ENTRY && file[strlen(file) - 1] == 'c';
 }
 
-void cl_file_entry(const char *key, cl_str method, char out[CL_FILE_NAME])
+void cl_file_entry(const char *key, cl_str method, int paused, char out[CL_FILE_NAME])
 {
     char of_method[CL_KEY + 1];
     cl_file_key(method, of_method);
-    snprintf(out, CL_FILE_NAME, "%.16s-%s.%c", key, of_method, is_subscription(method) ? 'c' : 'm');
+    snprintf(out, CL_FILE_NAME, "%.16s-%s.%c", key, of_method, is_subscription(method) ? 'c' : paused ? 'p' : 'm');
 }
 
 static int digit(char c)
@@ -82,6 +82,7 @@ enum cl_file_kind cl_file_kind_of(const char *file, char key[CL_KEY + 1])
     if (rest[0] != '-' || strlen(rest) < 1 + CL_KEY || !is_key(rest + 1)) return CL_FILE_FOREIGN;
     if (hidden) return rest[1 + CL_KEY] == '\0' ? CL_FILE_UNFINISHED : CL_FILE_FOREIGN;
     rest += 1 + CL_KEY;
+    if (strcmp(rest, ".p") == 0) return CL_FILE_PAUSED;
     return strcmp(rest, ".m") == 0 || strcmp(rest, ".c") == 0 ? CL_FILE_ENTRY : CL_FILE_FOREIGN;
 }
 
@@ -133,6 +134,7 @@ static long unescape(char *p, size_t n)
 int cl_entry_read(const char *file, char *target, size_t n, cl_str *id, cl_str *method)
 {
     char key[CL_KEY + 1], expected[CL_FILE_NAME];
+    int paused = cl_file_kind_of(file, key) == CL_FILE_PAUSED;
     char *cut = memchr(target, '/', n);
     if (!cut) return CLOUDS_EPROTO;
     long id_n = unescape(target, (size_t)(cut - target));
@@ -141,7 +143,7 @@ int cl_entry_read(const char *file, char *target, size_t n, cl_str *id, cl_str *
     *id = cl_str_of(target, (size_t)id_n);
     *method = cl_str_of(cut + 1, (size_t)method_n);
     cl_file_key(*id, key);
-    cl_file_entry(key, *method, expected);
+    cl_file_entry(key, *method, paused, expected);
     return strcmp(file, expected) == 0 ? 0 : CLOUDS_EPROTO;
 }
 

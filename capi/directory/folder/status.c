@@ -27,11 +27,12 @@ static int tell_row(cl_folder_directory *dir, uint64_t operation, cl_strmap *nod
 {
     char key[CL_KEY + 1];
     cl_str id, method;
-    if (cl_file_kind_of(file, key) != CL_FILE_ENTRY) return 0;
+    enum cl_file_kind kind = cl_file_kind_of(file, key);
+    if (kind != CL_FILE_ENTRY && kind != CL_FILE_PAUSED) return 0;
     int alive = is_alive(dir, nodes, file, key);
     if (alive <= 0) return alive;
     int code = cl_file_read_entry(&dir->folder, file, memory, &id, &method);
-    const cl_server server = {id, CL_NATIVE_LINKED};
+    const cl_server server = {id, CL_NATIVE_LINKED, kind == CL_FILE_PAUSED};
     if (code == 0 && !cl_file_is_subscription(file))
         dir->sink.status(dir->sink.self, operation, &method, &server, 1, 0, 0);
     return code == CLOUDS_ENOMEM ? code : 0;

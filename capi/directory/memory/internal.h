@@ -14,7 +14,7 @@
 #include "net/loop.h"
 
 /* Announcements, between directories only. */
-enum { ANNOUNCE_UP = 'U', ANNOUNCE_DOWN = 'D', ANNOUNCE_DRAINING = 'G' };
+enum { ANNOUNCE_UP = 'U', ANNOUNCE_DOWN = 'D', ANNOUNCE_DRAINING = 'G', ROW_PAUSED = 'Z' };
 
 typedef struct registry {
     cl_list_node place;
@@ -45,6 +45,7 @@ typedef struct registration {
     cl_list_node in_method;
     method *method;
     struct entry *entry;
+    int paused;
 } registration;
 
 /* A topic or pattern that a node has subscribed to, alone or in a group. */
@@ -99,6 +100,7 @@ void cl_registry_part(memory *m);
 int cl_registry_claim(memory *m, entry *e);
 int cl_registry_add(memory *m, entry *e, cl_str method);
 void cl_registry_remove(memory *m, entry *e, cl_str method);
+void cl_registry_pause(memory *m, entry *e, cl_str method, int paused);
 /* 0 or CLOUDS_ENOMEM. */
 int cl_registry_subscribe(memory *m, entry *e, cl_str topic, cl_str group);
 void cl_registry_unsubscribe(memory *m, entry *e, cl_str topic, cl_str group);
@@ -109,7 +111,8 @@ int cl_registry_subscriptions(memory *m, cl_buf *out);
 void cl_registry_drain(memory *m, entry *e);
 /* Unregisters all and gives the id up. */
 void cl_registry_leave(memory *m, entry *e);
-/* Appends a frame (method, from) for each server of a method, which is announced from now on, or (NULL) of all. */
+/* Appends a frame (ANNOUNCE_UP or ROW_PAUSED; method, from) for each server of a method, which is announced from now
+ * on, or (NULL) of all. */
 int cl_registry_list(memory *m, const cl_str *method, cl_buf *out);
 /* Exchanges the contents of the box for an empty buffer. */
 void cl_registry_fetch(memory *m);

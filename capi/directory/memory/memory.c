@@ -79,6 +79,13 @@ static int remove_method(cl_directory *base, void *node, cl_str name, uint64_t o
     return 0;
 }
 
+static void pause_method(cl_directory *base, void *node, cl_str name, int paused)
+{
+    memory *m = of(base);
+    entry *e = entry_of(m, node);
+    if (e) cl_registry_pause(m, e, name, paused);
+}
+
 static int subscribe(cl_directory *base, void *node, cl_str topic, cl_str group)
 {
     memory *m = of(base);
@@ -162,7 +169,7 @@ static rows list_rows(memory *m, const cl_str *name)
     for (size_t at = 0; (took = cl_frame_decode(cl_str_of(r.frames.data + at, r.frames.len - at), SIZE_MAX, &e)) > 0;
          r.n++) {
         at += (size_t)took;
-        r.servers[r.n] = (cl_server){e.from, CL_NATIVE_LINKED};
+        r.servers[r.n] = (cl_server){e.from, CL_NATIVE_LINKED, e.type == ROW_PAUSED};
         r.methods[r.n] = e.method;
     }
     return r;
@@ -213,7 +220,8 @@ static int locate(cl_directory *base, cl_str id, cl_address *address)
 static void on_announcement(memory *m, const cl_envelope *e)
 {
     const cl_directory_sink *sink = &m->sink;
-    if (e->type == ANNOUNCE_UP) sink->server_up(sink->self, e->method, (cl_server){e->from, CL_NATIVE_LINKED});
+    if (e->type == ANNOUNCE_UP)
+        sink->server_up(sink->self, e->method, (cl_server){.id = e->from, .native = CL_NATIVE_LINKED});
     else if (e->type == ANNOUNCE_DOWN) sink->server_down(sink->self, e->method, e->from);
     else sink->peer_draining(sink->self, e->from);
 }
@@ -282,6 +290,7 @@ static const cl_directory_ops ops = {
     .announce = announce,
     .add = add,
     .remove = remove_method,
+    .pause = pause_method,
     .subscribe = subscribe,
     .unsubscribe = unsubscribe,
     .follow = follow,

@@ -200,8 +200,9 @@ static int list_method(const method *of, cl_buf *out)
     int code = 0;
     CL_LIST_EACH(it, &of->servers)
     {
-        const entry *e = CL_OWNER(it, registration, in_method)->entry;
-        const cl_envelope row = {.type = ANNOUNCE_UP, .from = e->id, .method = of->name};
+        const registration *g = CL_OWNER(it, registration, in_method);
+        const int type = g->paused ? ROW_PAUSED : ANNOUNCE_UP;
+        const cl_envelope row = {.type = type, .from = g->entry->id, .method = of->name};
         if (code == 0) code = cl_frame_encode(&row, out);
     }
     return code;
@@ -269,6 +270,17 @@ void cl_registry_remove(memory *m, entry *e, cl_str name)
     pthread_mutex_lock(&m->registry->lock);
     registration *g = cl_strmap_take(&e->registrations, name);
     if (g) end_registration(m->registry, g);
+    pthread_mutex_unlock(&m->registry->lock);
+}
+
+void cl_registry_pause(memory *m, entry *e, cl_str name, int paused)
+{
+    pthread_mutex_lock(&m->registry->lock);
+    registration *g = cl_strmap_get(&e->registrations, name);
+    if (g && g->paused != paused) {
+        g->paused = paused;
+        announce_method(g->method, e->member, paused ? ANNOUNCE_DOWN : ANNOUNCE_UP, e->id);
+    }
     pthread_mutex_unlock(&m->registry->lock);
 }
 

@@ -19,6 +19,7 @@ static int put_methods(cl_buf *out, redis_node *node, char type, cl_str method, 
     for (redis_reg *reg; (reg = cl_strmap_next(&node->regs, &at));) {
         if (type == 'u' ? !reg->fresh : !reg->wanted) continue;
         reg->fresh = 0;
+        if (type == 'u' && reg->paused) continue;
         if (put_method(out, reg->method, count)) return CLOUDS_ENOMEM;
     }
     return 0;
@@ -71,7 +72,7 @@ static int read_head(redis_directory *d, cl_str text, announcement *out)
 static void tell(redis_directory *d, char type, enum cl_native native, cl_str id, cl_str method)
 {
     void *self = d->sink.self;
-    if (type == 'u') d->sink.server_up(self, method, (cl_server){id, native});
+    if (type == 'u') d->sink.server_up(self, method, (cl_server){.id = id, .native = native});
     else d->sink.server_down(self, method, id);
 }
 

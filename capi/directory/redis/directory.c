@@ -437,6 +437,7 @@ static const cl_directory_ops ops = {
     .unlistened = unlistened,
     .add = cl_redis_register,
     .remove = cl_redis_unregister,
+    .pause = cl_redis_pause,
     .abandon = cl_redis_abandon,
     .subscribe = cl_redis_subscribe,
     .unsubscribe = cl_redis_unsubscribe,

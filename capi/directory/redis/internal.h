@@ -3,6 +3,7 @@
  *   directory.c          the directory: up and down, the life of a node
  *   claim.c              that an id has one owner
  *   registry.c           registrations and their heartbeat
+ *   pause.c              which of them take no calls
  *   announcements.c      what native nodes announce about registrations
  *   lookup.c, scan.c, status.c   who serves what
  *   places.c             where native nodes are */
@@ -66,6 +67,7 @@ typedef struct redis_reg {
     redis_node *node;
     char *memory;
     cl_str key, method, index_key;
+    int paused;      /* no calls are taken: the record says so */
     int wanted;      /* to be registered; else to be taken back */
     int listed;      /* the key is known to be there */
     int fresh;       /* others are to be told */
@@ -191,6 +193,15 @@ void cl_redis_claim(redis_directory *d, redis_node *node);
 void cl_redis_claim_end(redis_directory *d, redis_node *node);
 /* The text of a record; "" without memory. */
 cl_str cl_redis_record(redis_directory *d, const redis_node *node);
+
+/* ---- pause.c */
+void cl_redis_pause(cl_directory *base, void *handle, cl_str method, int paused);
+/* The member of a record, behind a comma, if there is something to say. */
+int cl_redis_put_paused(const redis_node *node, cl_buf *out);
+/* Does a record say that this method is paused? */
+int cl_redis_record_pauses(redis_directory *d, cl_str record, cl_str method);
+/* What the record says has changed. */
+void cl_redis_publish_record(redis_directory *d, redis_node *node);
 
 /* ---- registry.c */
 int cl_redis_register(cl_directory *base, void *handle, cl_str method, uint64_t operation);

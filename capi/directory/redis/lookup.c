@@ -15,7 +15,7 @@
 
 enum { MOST_IDS = 20000, REFRESH_AGE_MS = 1000 };
 
-enum sign { SIGN_KEY = 1, SIGN_RECORD = 2, SIGN_LISTENS = 4, SIGN_UNHEARD = 8, SIGN_FRAMES = 16 };
+enum sign { SIGN_KEY = 1, SIGN_RECORD = 2, SIGN_LISTENS = 4, SIGN_UNHEARD = 8, SIGN_FRAMES = 16, SIGN_PAUSED = 32 };
 enum lookup_step { LOOKUP_SUBSCRIBING, LOOKUP_MEMBERS, LOOKUP_LIVING, LOOKUP_SCANNING, LOOKUP_FAILED };
 
 struct redis_lookup {
@@ -92,7 +92,7 @@ static int make_room(redis_lookup *lookup, const cl_reply *reply, const redis_sc
 static void add_id(redis_lookup *lookup, cl_str id)
 {
     if (lookup->len >= MOST_IDS) return;
-    lookup->ids[lookup->len++] = (cl_server){cl_str_of(lookup->text.data + lookup->text.len, id.n), 0};
+    lookup->ids[lookup->len++] = (cl_server){.id = cl_str_of(lookup->text.data + lookup->text.len, id.n)};
     cl_buf_add_str(&lookup->text, id);
 }
 
@@ -189,6 +189,7 @@ static void sift(redis_directory *d, redis_lookup *lookup)
         cl_server server = lookup->ids[i];
         unsigned sign = lookup->signs[i];
         int is_busy = i < lookup->indexed && (sign & SIGN_LISTENS);
+        server.paused = (sign & SIGN_PAUSED) != 0;
         server.native = sign & SIGN_FRAMES                                        ? CL_NATIVE_FRAMES
                         : (sign & SIGN_RECORD) || (is_busy && !(sign & SIGN_KEY)) ? CL_NATIVE_OURS
                                                                                   : CL_NATIVE_NOT;
@@ -331,6 +332,7 @@ static void on_living(void *self, const cl_pending *pending, const cl_reply *rep
     for (size_t i = 0; i < n && !lookup->code; i++) {
         int has_key = reply->items[1 + i].type == CL_REPLY_STRING;
         unsigned record = signs_of_record(reply, 1 + n + i);
+        if (record && cl_redis_record_pauses(d, cl_reply_text(reply, 1 + n + i), lookup->method)) record |= SIGN_PAUSED;
         lookup->signs[i] = (unsigned char)((has_key ? SIGN_KEY : 0) | record);
         cl_redis_place_learn(d, lookup->ids[i].id, record ? cl_reply_text(reply, 1 + n + i) : CL_STR_NONE);
     }
@@ -421,7 +423,6 @@ static redis_lookup *lookup_make(redis_directory *d, cl_str method, int known)
         cl_free(lookup);
         return NULL;
     }
-    cl_list_init(&lookup->link);
     cl_list_append(&d->lookups, &lookup->link);
     return lookup;
 }
@@ -495,6 +496,5 @@ void cl_redis_lookups_fail(redis_directory *d)
 void cl_redis_lookups_free(redis_directory *d)
 {
     while (!cl_list_empty(&d->lookups)) lookup_free(d, CL_OWNER(d->lookups.next, redis_lookup, link));
-    cl_strmap_free(&d->lookups_by_method[0]);
-    cl_strmap_free(&d->lookups_by_method[1]);
+    for (int known = 0; known < 2; known++) cl_strmap_free(&d->lookups_by_method[known]);
 }

@@ -277,8 +277,10 @@ int cl_redis_unregister(cl_directory *base, void *handle, cl_str method, uint64_
     redis_reg *reg = node ? cl_strmap_get(&node->regs, method) : NULL;
     if (!reg || !reg->wanted) return cl_error(CLOUDS_EINVAL, "the method is not registered");
     if (add_op(d, reg, &reg->unregisters, operation)) return cl_error(CLOUDS_ENOMEM, NULL);
-    reg->wanted = reg->listed = reg->fresh = 0;
+    int was_paused = reg->paused;
+    reg->wanted = reg->listed = reg->fresh = reg->paused = 0;
     reg->owed = reg->sent;
+    if (was_paused) cl_redis_publish_record(d, node);
     send_delete(d, reg);
     cl_redis_announce(d, node, 'w', method);
     return CL_PENDING;

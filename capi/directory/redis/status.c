@@ -33,7 +33,7 @@ static void tell_found(rows *r, const redis_scan_method *found)
         slot = &found->ids.slots[at];
         if (!slot->value) continue;
         r->methods[r->n] = found->method;
-        r->servers[r->n++] = (cl_server){slot->key, 0};
+        r->servers[r->n++] = (cl_server){.id = slot->key};
         if (r->n == ROWS) flush(r);
     }
 }
