@@ -185,6 +185,7 @@ static int context_poll(lua_State *L)
     int status = lua_pcall(L, 2, 1, 0);
     s->polling = false;
     s->polled = NULL;
+    lc_slot_tidy(L, s);
     if (status != 0) return lua_error(L);
     int total = (int)lua_tointeger(L, -1);
     return total < 0 ? lc_fail(L, s, total) : 1;

@@ -47,6 +47,7 @@ typedef struct lc_slot {
     bool cancelable; /* of the module in Lua: ends when the caller of the request gives up */
     bool operation;  /* completed by an operation's id, not by user_data */
     bool hooked;     /* a call with a hook before each attempt; its value is in the table `hooked` */
+    bool anchored;   /* that place has something. Also in a free slot, for a while: s->left_over says in how many */
 } lc_slot;
 
 enum lc_task_kind { LC_TASK_PLAIN, LC_TASK_REQUEST };
@@ -121,7 +122,7 @@ struct lc_state {
     lc_text out, out2;                /* what is being encoded */
     clouds_call_options call_options; /* of these a call sets what it needs: the rest stays 0 */
     lc_slot *slots;
-    uint32_t slot_count, slot_room, slot_free;
+    uint32_t slot_count, slot_room, slot_free, left_over;
     lc_request *requests;
     uint32_t request_count, request_room, request_free;
     lc_task *current; /* the task that runs now, if we resumed it */
@@ -189,9 +190,11 @@ void lc_slot_call_back(lua_State *L, lc_slot *slot, int index);
 /* Completes the slot with the `values` at the top of L, and pops them. There is room for a few more. */
 void lc_slot_complete(lua_State *L, lc_state *s, lc_slot *slot, int values);
 /* Of a slot that has a callback: pushes that; and gives the slot back, with its hold on the scope going to the caller.
+ * The callback stays anchored until another call takes that place, nearly always the next; or lc_slot_tidy clears it.
  */
 void lc_slot_push_callback(lua_State *L, const lc_slot *slot);
 lc_handle lc_slot_end_callback(lua_State *L, lc_state *s, lc_slot *slot);
+void lc_slot_tidy(lua_State *L, lc_state *s);
 /* The value at the top of L, which is popped, is the first argument of the hook `attempt` for this call. */
 void lc_slot_set_hooked(lua_State *L, lc_state *s, lc_slot *slot);
 void lc_slot_release(lua_State *L, lc_state *s, lc_slot *slot);

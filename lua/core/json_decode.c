@@ -230,7 +230,7 @@ static bool decode_word(decoder *d, const char *word, size_t len)
     return true;
 }
 
-static bool decode_number(decoder *d)
+static inline bool decode_number(decoder *d)
 {
     double number;
     const char *behind = lc_number_read(d->p, d->end, &number);

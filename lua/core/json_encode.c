@@ -402,20 +402,37 @@ bool lc_encode_value(lua_State *L, lc_codec *codec, int index, lc_text *out)
     return finish(&e, lua_gettop(L), encode(&e, index));
 }
 
-bool lc_encode_values(lua_State *L, lc_codec *codec, int first, int last, lc_text *out)
+static bool no_room(lc_codec *codec)
 {
     encoder e;
-    int top = lua_gettop(L);
+    e.codec = codec, e.depth = 0;
+    return no_memory(&e);
+}
+
+/* The element of this number, and a comma. */
+static bool encode_element(lua_State *L, lc_codec *codec, int index, int number, lc_text *out)
+{
+    encoder e;
     e.L = L, e.codec = codec, e.out = out, e.depth = 1;
-    e.levels[0] = (level){0};
-    if (!lc_text_reserve(out, 2)) return no_memory(&e);
+    e.levels[0] = (level){.number = number};
+    return finish(&e, lua_gettop(L), encode(&e, index) && add_char(&e, ','));
+}
+
+/* Short lists of numbers are what is encoded most: these need no encoder, with its room for all levels. */
+bool lc_encode_values(lua_State *L, lc_codec *codec, int first, int last, lc_text *out)
+{
+    if (!lc_text_reserve(out, 2)) return no_room(codec);
     out->data[out->len++] = '[';
     for (int i = first; i <= last; i++) {
-        e.levels[0].number = i - first + 1;
-        if (!encode(&e, i) || !add_char(&e, ',')) return finish(&e, top, false);
+        if (lua_type(L, i) == LUA_TNUMBER && lc_text_reserve(out, LC_NUMBER_ROOM + 1)) {
+            out->len += lc_number_write(lua_tonumber(L, i), out->data + out->len);
+            out->data[out->len++] = ',';
+        } else if (!encode_element(L, codec, i, i - first + 1, out)) {
+            return false;
+        }
     }
-    if (first > last) out->data[out->len++] = ']';
-    else out->data[out->len - 1] = ']'; /* in the place of the last comma */
+    if (first <= last) out->len--; /* the last comma */
+    out->data[out->len++] = ']';
     return true;
 }
 

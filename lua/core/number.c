@@ -1,10 +1,8 @@
 #include <float.h>
 #include <locale.h>
 #include <math.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "number.h"
 
@@ -28,23 +26,6 @@ static locale_t plain_locale(void)
     return none;
 }
 
-static size_t write_integer(uint64_t n, char *out)
-{
-    char digits[24];
-    char *p = digits + sizeof digits;
-    if (n < 10) {
-        *out = (char)('0' + n);
-        return 1;
-    }
-    do {
-        *--p = (char)('0' + n % 10);
-        n /= 10;
-    } while (n);
-    size_t len = (size_t)(digits + sizeof digits - p);
-    memcpy(out, p, len);
-    return len;
-}
-
 /* The digits of a number without zeros at their end, and where its point stands: 0.DIGITS * 10^point. */
 typedef struct decimal {
     char digits[20];
@@ -54,7 +35,7 @@ typedef struct decimal {
 static void set_decimal(decimal *to, uint64_t digits, int point)
 {
     while (digits % 10 == 0) digits /= 10;
-    to->count = (int)write_integer(digits, to->digits);
+    to->count = (int)lc_integer_write(digits, to->digits);
     to->point = point;
 }
 
@@ -180,7 +161,7 @@ static size_t put_exponent(const decimal *n, char *out)
     }
     out[len++] = 'e';
     out[len++] = e < 0 ? '-' : '+';
-    return len + write_integer((uint64_t)(e < 0 ? -e : e), out + len);
+    return len + lc_integer_write((uint64_t)(e < 0 ? -e : e), out + len);
 }
 
 /* As JavaScript writes it: an exponent only from 1e21 on and below 1e-6. */
@@ -199,10 +180,9 @@ static size_t write_decimal(const decimal *n, char *out)
     return len + (size_t)(n->count - whole);
 }
 
-size_t lc_number_write(double d, char *out)
+size_t lc_number_write_any(double d, char *out)
 {
     size_t sign = 0;
-    if (d >= 0 && d < INT32_MAX && (int32_t)d == d) return write_integer((uint32_t)(int32_t)d, out); /* most are so */
     if (isnan(d) || isinf(d)) {
         memcpy(out, "null", 4);
         return 4;
@@ -213,7 +193,7 @@ size_t lc_number_write(double d, char *out)
     }
     if (d <= EXACT) {
         uint64_t n = (uint64_t)d;
-        if ((double)n == d) return sign + write_integer(n, out + sign);
+        if ((double)n == d) return sign + lc_integer_write(n, out + sign);
     }
     decimal found;
     if (!find_digits(d, &found)) try_digits(d, &found);
@@ -239,30 +219,25 @@ static void take_digit(scan *s, char c, bool fraction)
     }
 }
 
-static inline bool is_digit(const char *p, const char *end)
-{
-    return p < end && (unsigned char)(*p - '0') <= 9;
-}
-
 /* Walks over one number of JSON's grammar; NULL when it is none. */
 static const char *scan_number(const char *p, const char *end, scan *s)
 {
-    if (!is_digit(p, end)) return NULL;
+    if (!lc_is_digit(p, end)) return NULL;
     if (*p == '0') {
         p++;
     } else {
-        while (is_digit(p, end)) take_digit(s, *p++, false);
+        while (lc_is_digit(p, end)) take_digit(s, *p++, false);
     }
     if (p < end && *p == '.') {
-        if (!is_digit(++p, end)) return NULL;
-        while (is_digit(p, end)) take_digit(s, *p++, true);
+        if (!lc_is_digit(++p, end)) return NULL;
+        while (lc_is_digit(p, end)) take_digit(s, *p++, true);
     }
     if (p < end && (*p == 'e' || *p == 'E')) {
         bool negative = ++p < end && *p == '-';
         if (p < end && (*p == '+' || *p == '-')) p++;
-        if (!is_digit(p, end)) return NULL;
+        if (!lc_is_digit(p, end)) return NULL;
         int e = 0;
-        for (; is_digit(p, end); p++)
+        for (; lc_is_digit(p, end); p++)
             if (e < 100000) e = e * 10 + (*p - '0');
         s->exponent += negative ? -e : e;
     }
@@ -282,26 +257,8 @@ static bool read_slow(const char *p, size_t len, double *out)
     return true;
 }
 
-/* A whole number of few digits and nothing else; NULL: the long way has to look at it. */
-static const char *read_small(const char *p, const char *end, double *out)
+const char *lc_number_read_any(const char *p, const char *end, double *out)
 {
-    enum { MOST = 9 };
-    uint32_t n = 0;
-    const char *start = p;
-    while (is_digit(p, end)) {
-        if (p - start == MOST) return NULL;
-        n = n * 10 + (uint32_t)(*p++ - '0');
-    }
-    if (p == start || (*start == '0' && p - start > 1)) return NULL;
-    if (p < end && (*p == '.' || *p == 'e' || *p == 'E')) return NULL;
-    *out = (int32_t)n;
-    return p;
-}
-
-const char *lc_number_read(const char *p, const char *end, double *out)
-{
-    const char *small = read_small(p, end, out);
-    if (small) return small;
     scan s = {0};
     bool negative = p < end && *p == '-';
     const char *start = p + negative, *behind = scan_number(start, end, &s);

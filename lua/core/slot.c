@@ -47,30 +47,36 @@ static void add_slot(lua_State *L, lc_state *s)
     s->slot_free = s->slot_count++;
 }
 
+/* One that was given back has all its members as in a new one, but for these. */
 lc_slot *lc_slot_new(lua_State *L, lc_state *s)
 {
     if (s->slot_free == UINT32_MAX) add_slot(L, s);
     lc_slot *slot = &s->slots[s->slot_free];
     s->slot_free = slot->next_free;
-    uint32_t generation = slot->generation + 1;
-    *slot = (lc_slot){.generation = generation ? generation : 1, .state = LC_SLOT_OPEN, .ref = slot->ref};
+    if (slot->anchored) s->left_over--;
+    if (++slot->generation == 0) slot->generation = 1;
+    slot->state = LC_SLOT_OPEN;
+    slot->co = NULL;
+    slot->id = 0;
     return slot;
 }
 
 /* Anchors the value at the top of L for as long as the slot needs it, and pops it. */
-static void anchor(lua_State *L, const lc_slot *slot)
+static void anchor(lua_State *L, lc_slot *slot)
 {
+    slot->anchored = true;
     lua_rawseti(L, LUA_REGISTRYINDEX, slot->ref);
 }
 
-static void drop_anchored(lua_State *L, const lc_slot *slot)
+static void drop_anchored(lua_State *L, lc_slot *slot)
 {
     lua_pushboolean(L, 0);
-    anchor(L, slot);
+    lua_rawseti(L, LUA_REGISTRYINDEX, slot->ref);
+    slot->anchored = false;
 }
 
 /* Pushes what is anchored, which is anchored no longer. */
-static void take_anchored(lua_State *L, const lc_slot *slot)
+static void take_anchored(lua_State *L, lc_slot *slot)
 {
     lua_rawgeti(L, LUA_REGISTRYINDEX, slot->ref);
     drop_anchored(L, slot);
@@ -110,6 +116,7 @@ static void unbind(lua_State *L, lc_state *s, lc_slot *slot)
 void lc_slot_set_scope(lc_state *s, lc_slot *slot, lc_handle scope)
 {
     lc_handle before = slot->scope;
+    if (scope == before) return;
     lc_request_hold(s, scope);
     slot->scope = scope;
     lc_request_drop(s, before);
@@ -129,15 +136,14 @@ void lc_slot_set_hooked(lua_State *L, lc_state *s, lc_slot *slot)
     set_hooked(L, s, slot);
 }
 
-/* `anchored`: the table still holds something for it. */
-static void release(lua_State *L, lc_state *s, lc_slot *slot, bool anchored)
+/* All but what it anchors. */
+static void give_back(lua_State *L, lc_state *s, lc_slot *slot)
 {
     unbind(L, s, slot);
-    lc_slot_set_scope(s, slot, 0);
-    if (anchored) drop_anchored(L, slot);
     if (slot->hooked) {
         lua_pushboolean(L, 0);
         set_hooked(L, s, slot);
+        slot->hooked = false;
     }
     slot->state = LC_SLOT_FREE;
     slot->next_free = s->slot_free;
@@ -146,7 +152,9 @@ static void release(lua_State *L, lc_state *s, lc_slot *slot, bool anchored)
 
 void lc_slot_release(lua_State *L, lc_state *s, lc_slot *slot)
 {
-    release(L, s, slot, slot->state != LC_SLOT_OPEN);
+    lc_slot_set_scope(s, slot, 0);
+    if (slot->anchored) drop_anchored(L, slot);
+    give_back(L, s, slot);
 }
 
 /* The values at the top of L go to a coroutine that yielded in lc_slot_wait. */
@@ -157,7 +165,7 @@ static void wake(lua_State *L, lc_state *s, lc_slot *slot, int values)
     take_anchored(L, slot);
     lua_insert(L, -values - 1);
     lc_request_hold(s, scope);
-    release(L, s, slot, false);
+    lc_slot_release(L, s, slot);
     if (lua_status(co) == LUA_YIELD) {
         luaL_checkstack(co, values + 8, "too many values");
         lua_settop(co, 0); /* the mark and the handle that it yielded */
@@ -179,8 +187,18 @@ lc_handle lc_slot_end_callback(lua_State *L, lc_state *s, lc_slot *slot)
 {
     lc_handle scope = slot->scope;
     slot->scope = 0;
-    release(L, s, slot, true);
+    if (slot->anchored) s->left_over++;
+    give_back(L, s, slot);
     return scope;
+}
+
+void lc_slot_tidy(lua_State *L, lc_state *s)
+{
+    for (uint32_t i = s->slot_free; s->left_over > 0 && i != UINT32_MAX; i = s->slots[i].next_free) {
+        if (!s->slots[i].anchored) continue;
+        drop_anchored(L, &s->slots[i]);
+        s->left_over--;
+    }
 }
 
 /* callback(error, values ...): a failure is nil and the error at the top. The slot is given back before the task is
@@ -189,7 +207,7 @@ static void call_back(lua_State *L, lc_state *s, lc_slot *slot, int values)
 {
     int first = lua_gettop(L) - values + 1;
     bool failed = lc_is_failure(L, s, first, values);
-    lc_slot_push_callback(L, slot);
+    take_anchored(L, slot);
     lc_handle scope = lc_slot_end_callback(L, s, slot);
     lua_insert(L, first);
     lc_task *task = lc_task_begin(L, s);
@@ -231,7 +249,7 @@ void lc_slot_complete(lua_State *L, lc_state *s, lc_slot *slot, int values)
         break;
     case LC_SLOT_IGNORED:
         lua_pop(L, values);
-        release(L, s, slot, false);
+        lc_slot_release(L, s, slot);
         break;
     case LC_SLOT_OPEN:
         keep(L, s, slot, values);
@@ -281,7 +299,7 @@ static int take(lua_State *L, lc_state *s, lc_slot *slot)
     int values = lua_gettop(box);
     luaL_checkstack(L, values + 8, "too many values");
     lua_xmove(box, L, values);
-    release(L, s, slot, true);
+    lc_slot_release(L, s, slot);
     return values;
 }
 

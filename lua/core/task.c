@@ -88,7 +88,7 @@ static void leave_scope(lc_state *s, lc_task *task)
 {
     lc_handle scope = task->scope;
     task->scope = 0;
-    lc_request_drop(s, scope);
+    if (scope) lc_request_drop(s, scope);
 }
 
 static void end(lua_State *L, lc_state *s, lc_task *task)
