@@ -58,14 +58,17 @@ int clouds_request_open(clouds_context *handle, uint64_t request)
     return code;
 }
 
-static int answer(cl_context *context, uint64_t request, cl_str error, cl_str result)
+static int answer(cl_context *context, uint64_t request, cl_str error, const cl_payload *result)
 {
     if (!context->threaded) {
         int done = cl_execute_answer(context, request, error, result);
         cl_context_touch(context);
         return with_text(context, done);
     }
-    const cl_command command = {.kind = CL_DO_ANSWER, .answer = {.id = request, .error = error, .result = result}};
+    const cl_command command = {
+        .kind = CL_DO_ANSWER,
+        .answer = {
+            .id = request, .error = error, .result = result->json, .meta = result->meta, .bytes = result->bytes}};
     int code = submit(context, CL_OPEN_REQUEST, &command);
     if (code != CLOUDS_ELIMIT) return code;
     return cl_error_limit(code, context->config.max_event_bytes, context->config.max_event_bytes,
@@ -80,9 +83,10 @@ CL_RARE static int answer_too_big(cl_context *context, uint64_t request)
     char words[400];
     cl_buf error = {0};
     cl_facts facts = cl_error_facts();
+    const cl_payload nothing = {CL_STR_NONE, CL_STR_NONE, CL_STR_NONE};
     snprintf(words, sizeof words, "%s", clouds_last_error());
     int code = cl_error_object(&error, CLOUDS_ETOOBIG, cl_str_z(words), &facts);
-    code = code == 0 ? answer(context, request, cl_buf_str(&error), CL_STR_NONE) : cl_error(CLOUDS_ENOMEM, NULL);
+    code = code == 0 ? answer(context, request, cl_buf_str(&error), &nothing) : cl_error(CLOUDS_ENOMEM, NULL);
     cl_buf_free(&error);
     if (code != 0) return code;
     return cl_error_limit(CLOUDS_ETOOBIG, facts.size, facts.limit, "%s; its caller was told", words);
@@ -112,9 +116,9 @@ static int check_failure(const cl_context *context, cl_str error, cl_str result)
 }
 
 /* `code`: what was found of it. */
-static int answer_checked(cl_context *context, uint64_t request, int code, cl_str error, cl_str result)
+static int answer_checked(cl_context *context, uint64_t request, int code, cl_str error, const cl_payload *result)
 {
-    if (code == 0) return answer(context, request, cl_str_of(error.p, error.n), cl_str_of(result.p, result.n));
+    if (code == 0) return answer(context, request, cl_str_of(error.p, error.n), result);
     return code == CLOUDS_ETOOBIG ? answer_too_big(context, request) : code;
 }
 
@@ -123,8 +127,34 @@ int clouds_reply(clouds_context *handle, uint64_t request, const char *result, s
     cl_context *context;
     int code = cl_guard_context(handle, &context);
     if (code != 0) return code;
-    cl_str values = {result, result_len};
-    code = answer_checked(context, request, check_reply(context, values), CL_STR_NONE, values);
+    code = check_reply(context, (cl_str){result, result_len});
+    const cl_payload values = {cl_str_of(result, result_len), CL_STR_NONE, CL_STR_NONE};
+    code = answer_checked(context, request, code, CL_STR_NONE, &values);
+    cl_guard_leave(context);
+    return code;
+}
+
+static int check_payload(const cl_context *context, const clouds_payload *p)
+{
+    const cl_limits *limits = &context->config.limits;
+    int code = cl_payload_check(limits, p, '[');
+    if (code == 0 && p->bytes_len > limits->message) code = check_size(context, p->bytes_len);
+    return code ? code : check_size(context, p->json_len + p->meta_len + p->bytes_len);
+}
+
+int clouds_reply_payload(clouds_context *handle, uint64_t request, const clouds_payload *result)
+{
+    cl_context *context;
+    clouds_payload p;
+    int code = cl_guard_context(handle, &context);
+    if (code != 0) return code;
+    code = cl_payload_read(result, &p);
+    if (code == 0) {
+        code = check_payload(context, &p);
+        const cl_payload values = {cl_str_of(p.json, p.json_len), cl_str_of(p.meta, p.meta_len),
+                                   cl_str_of(p.bytes, p.bytes_len)};
+        code = answer_checked(context, request, code, CL_STR_NONE, &values);
+    }
     cl_guard_leave(context);
     return code;
 }
@@ -136,7 +166,9 @@ int clouds_fail(clouds_context *handle, uint64_t request, const char *error, siz
     int code = cl_guard_context(handle, &context);
     if (code != 0) return code;
     cl_str words = {error, error_len}, values = {result, result_len};
-    code = answer_checked(context, request, check_failure(context, words, values), words, values);
+    code = check_failure(context, words, values);
+    const cl_payload payload = {cl_str_of(result, result_len), CL_STR_NONE, CL_STR_NONE};
+    code = answer_checked(context, request, code, words, &payload);
     cl_guard_leave(context);
     return code;
 }

@@ -11,9 +11,7 @@
 /* What has its place in the record, and cannot be done yet. */
 CL_RARE static int refuse_later(const clouds_call_options *o)
 {
-    const char *what = o->meta_len          ? "meta"
-                       : o->bytes_len       ? "bytes"
-                       : o->key_len         ? "key"
+    const char *what = o->key_len           ? "key"
                        : o->once_len        ? "once"
                        : o->reply_to_len    ? "reply_to"
                        : o->correlation_len ? "correlation"
@@ -23,16 +21,18 @@ CL_RARE static int refuse_later(const clouds_call_options *o)
 
 static int check_later(const clouds_call_options *o)
 {
-    size_t texts = o->meta_len | o->bytes_len | o->key_len | o->once_len | o->reply_to_len | o->correlation_len;
+    size_t texts = o->key_len | o->once_len | o->reply_to_len | o->correlation_len;
     return texts || o->hedge != 0 ? refuse_later(o) : 0;
 }
 
 static int check_options(const clouds_call_options *o)
 {
-    if (o->flags & ~(uint32_t)(CLOUDS_CALL_WAIT | CLOUDS_CALL_ASK))
+    if (o->flags & ~(uint32_t)(CLOUDS_CALL_WAIT | CLOUDS_CALL_ASK | CLOUDS_CALL_NOTIFY))
         return cl_error(CLOUDS_ENOTSUP, "this version does not know the flags %u of clouds_call_options", o->flags);
     if (o->reserved) return cl_error(CLOUDS_EINVAL, "clouds_call_options.reserved is %u, and must be 0", o->reserved);
     int code = check_later(o);
+    if (code == 0) code = cl_check_text(o->meta, o->meta_len, "the meta");
+    if (code == 0) code = cl_check_text(o->bytes, o->bytes_len, "the bytes");
     if (code == 0) code = cl_check_period(o->timeout, "the timeout");
     if (code == 0) code = cl_check_period(o->deadline, "the deadline");
     if (code == 0) code = cl_check_text(o->server, o->server_len, "the server");
@@ -74,6 +74,7 @@ static int check_call(cl_api_node *node, const cl_call_spec *spec)
 {
     int code = cl_check_name(spec->method, 65535, "method");
     if (code == 0) code = check_args(&node->context->config.limits, spec);
+    if (code == 0 && spec->meta.n) code = cl_check_meta(&node->context->config.limits, spec->meta);
     if (code == 0 && is_closed(node, spec->parent)) code = cl_error(CLOUDS_ECLOSED, "the node is closed");
     return code;
 }
@@ -168,7 +169,10 @@ static int call_method(clouds_node *handle, const char *method, size_t method_le
                                  .deadline = clamp(o->deadline),
                                  .parent = o->parent,
                                  .retries = o->retries,
-                                 .ask = (o->flags & CLOUDS_CALL_ASK) != 0}};
+                                 .ask = (o->flags & CLOUDS_CALL_ASK) != 0,
+                                 .notify = (o->flags & CLOUDS_CALL_NOTIFY) != 0,
+                                 .meta = cl_str_of(o->meta, o->meta_len),
+                                 .bytes = cl_str_of(o->bytes, o->bytes_len)}};
         code = check_call(node, &c.call);
         c.id = cl_context_id(node->context, (o->flags & CLOUDS_CALL_WAIT) != 0);
         if (code == 0) code = cl_refused(node->context, start_call(node->context, &c));

@@ -26,33 +26,17 @@ static int about(const cl_api_node *node, int code)
 
 /* ---- publish */
 
-static int check_payload(const cl_limits *limits, const clouds_payload *p)
-{
-    cl_str json = cl_str_of(p->json, p->json_len), meta = cl_str_of(p->meta, p->meta_len);
-    int code = cl_check_text(p->json, p->json_len, "the value");
-    if (code == 0) code = cl_check_text(p->meta, p->meta_len, "the meta");
-    if (code == 0) code = cl_check_text(p->bytes, p->bytes_len, "the bytes");
-    if (code == 0 && p->flags)
-        code = cl_error(CLOUDS_ENOTSUP, "this version does not know the flags %u of a payload", p->flags);
-    if (code == 0) code = cl_check_json(limits, json, 0, "the value");
-    if (code == 0 && meta.n > CL_META_MAX)
-        code = cl_error_limit(CLOUDS_ETOOBIG, meta.n, CL_META_MAX, "the meta has %zu bytes, at most %d are possible",
-                              meta.n, CL_META_MAX);
-    return code == 0 && meta.n ? cl_check_json(limits, meta, '{', "the meta") : code;
-}
-
 static int publish(cl_api_node *node, cl_command *command, const clouds_payload *payload, uint32_t flags,
                    const clouds_operation_options *options, uint64_t *operation)
 {
     clouds_operation_options own;
     clouds_payload p = {0};
-    int code = payload ? cl_record_read(CL_RECORD_clouds_payload, payload, &p)
-                       : cl_error(CLOUDS_EINVAL, "the payload is NULL");
+    int code = cl_payload_read(payload, &p);
     if (code == 0 && flags & ~(uint32_t)CLOUDS_SEND_CONFIRM)
         code = cl_error(CLOUDS_ENOTSUP, "this version does not know the flags %u of a publish", flags);
     if (code == 0 && flags && !operation) code = cl_error(CLOUDS_EINVAL, "the pointer for the operation's id is NULL");
     if (code == 0) code = cl_topic_check(command->operation.name);
-    if (code == 0) code = check_payload(&node->context->config.limits, &p);
+    if (code == 0) code = cl_payload_check(&node->context->config.limits, &p, 0);
     if (code == 0) code = check_open(node);
     if (code != 0) return code;
     command->operation.value = cl_str_of(p.json, p.json_len);

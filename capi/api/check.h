@@ -20,6 +20,13 @@ int cl_check_json(const cl_limits *limits, cl_str text, char bracket, const char
 /* The same for an error object: it must have a text member "message". */
 int cl_check_error(const cl_limits *limits, cl_str error);
 
+/* What goes along: an object of not too many bytes. */
+int cl_check_meta(const cl_limits *limits, cl_str meta);
+
+/* payload.c: the caller's record, NULL is an error; and what it holds. bracket as for cl_check_json. */
+int cl_payload_read(const clouds_payload *theirs, clouds_payload *out);
+int cl_payload_check(const cl_limits *limits, const clouds_payload *payload, char bracket);
+
 /* A period: seconds, not negative, no NaN. */
 int cl_check_period(double seconds, const char *what);
 

@@ -45,18 +45,20 @@ static cl_str keep(char **to, cl_str text)
     return kept;
 }
 
-enum { TEXTS = 4 }; /* that a command has at most */
+enum { TEXTS = 5 }; /* that a command has at most */
 
 static int texts_of(cl_command *c, cl_str *texts[TEXTS])
 {
     switch (c->kind) {
     case CL_DO_CALL:
-        return texts[0] = &c->call.method, texts[1] = &c->call.args, texts[2] = &c->call.server, 3;
-    case CL_DO_SEND:
+        texts[0] = &c->call.method, texts[1] = &c->call.args, texts[2] = &c->call.server;
+        if (!(c->call.meta.n | c->call.bytes.n)) return 3;
+        return texts[3] = &c->call.meta, texts[4] = &c->call.bytes, 5;
     case CL_DO_REGISTER:
     case CL_DO_UNREGISTER:
     case CL_DO_PAUSE:
         return texts[0] = &c->operation.name, texts[1] = &c->operation.value, 2;
+    case CL_DO_SEND:
     case CL_DO_PUBLISH:
         texts[0] = &c->operation.name;
         texts[1] = &c->operation.value;
@@ -65,7 +67,8 @@ static int texts_of(cl_command *c, cl_str *texts[TEXTS])
     case CL_DO_SUBSCRIBE:
         return texts[0] = &c->subscribe.topics, texts[1] = &c->subscribe.group, 2;
     case CL_DO_ANSWER:
-        return texts[0] = &c->answer.error, texts[1] = &c->answer.result, 2;
+        texts[0] = &c->answer.error, texts[1] = &c->answer.result;
+        return texts[2] = &c->answer.meta, texts[3] = &c->answer.bytes, 4;
     case CL_DO_CHOOSE:
     case CL_DO_ATTEMPT:
     case CL_DO_CONFIGURE:

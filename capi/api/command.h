@@ -50,12 +50,12 @@ typedef struct cl_command {
             cl_op_spec spec;
             cl_str name, value; /* send: the receiver, and what it is sent; register, unregister: the method, and for
                                    limits a cl_offer_spec; publish: the topic */
-            cl_str meta, bytes; /* publish */
+            cl_str meta, bytes; /* publish, send */
             int confirm;        /* send, publish: ends with an event; pause: 1, or 0 to resume */
         } operation;
         struct {
             uint64_t id, user_data;
-            cl_str error, result;
+            cl_str error, result, meta, bytes;
         } answer;
         struct {
             uint64_t id, user_data;
@@ -108,6 +108,6 @@ int cl_refused(struct cl_context *context, int code);
 /* Carries out, on the engine's thread. A failure leaves words of its own, and what they are about. */
 int cl_execute(struct cl_context *context, const cl_command *command);
 /* The same for an answer, without a command: they are as many as the requests. */
-int cl_execute_answer(struct cl_context *context, uint64_t request, cl_str error, cl_str result);
+int cl_execute_answer(struct cl_context *context, uint64_t request, cl_str error, const cl_payload *result);
 
 #endif

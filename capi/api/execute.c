@@ -20,14 +20,15 @@ CL_RARE static int stays_open(void)
 
 static int do_answer(cl_context *context, const cl_command *c)
 {
-    int code = cl_core_answer(context->engine.core, c->id, c->answer.error, c->answer.result);
+    const cl_payload values = {c->answer.result, c->answer.meta, c->answer.bytes};
+    int code = cl_core_answer_along(context->engine.core, c->id, c->answer.error, &values);
     return code == CLOUDS_ELIMIT ? stays_open() : code;
 }
 
-int cl_execute_answer(cl_context *context, uint64_t request, cl_str error, cl_str result)
+int cl_execute_answer(cl_context *context, uint64_t request, cl_str error, const cl_payload *result)
 {
     unsigned serial = cl_error_serial();
-    int code = cl_core_answer(context->engine.core, request, error, result);
+    int code = cl_core_answer_along(context->engine.core, request, error, result);
     if (code == CLOUDS_ELIMIT) return stays_open();
     if (code != 0 && serial == cl_error_serial()) cl_error(code, NULL);
     return code;
@@ -117,7 +118,9 @@ static int with_node(cl_context *context, const cl_command *c)
     case CL_DO_CONFIGURE:
         return do_configure(c);
     case CL_DO_SEND:
-        return cl_node_send(node->core, c->operation.name, c->operation.value, spec, c->operation.confirm);
+        return cl_node_send_along(node->core, c->operation.name,
+                                  &(cl_payload){c->operation.value, c->operation.meta, c->operation.bytes}, spec,
+                                  c->operation.confirm);
     case CL_DO_REGISTER:
         return do_register(node->core, c);
     case CL_DO_PAUSE:

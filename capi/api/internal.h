@@ -39,7 +39,7 @@ typedef struct cl_context_config {
     cl_url url;
     char *password, *prefix; /* instead of those in the url */
     char *ca_file;
-    char url_text[256];      /* the url without the password, for errors */
+    char url_text[256]; /* the url without the password, for errors */
     cl_limits limits;
     cl_key_ring *keys;
     cl_direct direct; /* what limits.direct points to, if there are such links */

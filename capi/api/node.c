@@ -288,31 +288,33 @@ int clouds_node_status(clouds_node *node, const clouds_operation_options *option
 
 /* ---- messages */
 
-static int check_send(const cl_api_node *node, cl_str receiver, cl_str value, uint32_t flags, const uint64_t *operation)
+static int check_send(const cl_api_node *node, cl_str receiver, const clouds_payload *p, uint32_t flags,
+                      const uint64_t *operation)
 {
-    const cl_limits *limits = &node->context->config.limits;
     if (flags & ~(uint32_t)CLOUDS_SEND_CONFIRM)
         return cl_error(CLOUDS_ENOTSUP, "this version does not know the flags %u of a message", flags);
     if (flags && !operation) return cl_error(CLOUDS_EINVAL, "the pointer for the operation's id is NULL");
     int code = cl_check_name(receiver, 65535, "receiver");
-    if (code == 0 && value.n) code = cl_check_json(limits, value, 0, "the value");
+    if (code == 0 && p->json_len) code = cl_payload_check(&node->context->config.limits, p, 0);
+    else if (code == 0 && (p->meta_len | p->bytes_len))
+        code = cl_error(CLOUDS_EINVAL, "meta and bytes go along with a value");
     return code == 0 ? check_open(node) : code;
 }
 
-static int send_value(clouds_node *handle, const char *receiver, size_t receiver_len, const char *value,
-                      size_t value_len, uint32_t flags, const clouds_operation_options *options, uint64_t *operation)
+static int send_payload(clouds_node *handle, const char *receiver, size_t receiver_len, const clouds_payload *p,
+                        uint32_t flags, const clouds_operation_options *options, uint64_t *operation)
 {
     cl_api_node *node;
     int code = cl_guard_node(handle, &node);
     if (code != 0) return code;
-    cl_command command = {.kind = CL_DO_SEND,
-                          .node = node,
-                          .operation.confirm = flags != 0,
-                          .operation.name = cl_str_of(receiver, receiver_len),
-                          .operation.value = cl_str_of(value, value_len)};
+    cl_command command = {.kind = CL_DO_SEND, .node = node, .operation.confirm = flags != 0};
+    command.operation.name = cl_str_of(receiver, receiver_len);
+    command.operation.value = cl_str_of(p->json, p->json_len);
+    command.operation.meta = cl_str_of(p->meta, p->meta_len);
+    command.operation.bytes = cl_str_of(p->bytes, p->bytes_len);
     code = cl_check_text(receiver, receiver_len, "the receiver");
-    if (code == 0) code = cl_check_text(value, value_len, "the value");
-    if (code == 0) code = check_send(node, command.operation.name, command.operation.value, flags, operation);
+    if (code == 0) code = cl_check_text(p->json, p->json_len, "the value");
+    if (code == 0) code = check_send(node, command.operation.name, p, flags, operation);
     if (code == 0 && flags) {
         code = start(&command, options, operation);
     } else if (code == 0) {
@@ -329,6 +331,17 @@ static int send_value(clouds_node *handle, const char *receiver, size_t receiver
 int clouds_node_send(clouds_node *node, const char *receiver, size_t receiver_len, const char *value, size_t value_len,
                      uint32_t flags, const clouds_operation_options *options, uint64_t *operation)
 {
-    return cl_report_operation_error(
-        options, send_value(node, receiver, receiver_len, value, value_len, flags, options, operation));
+    const clouds_payload payload = {.json = value, .json_len = value_len};
+    return cl_report_operation_error(options,
+                                     send_payload(node, receiver, receiver_len, &payload, flags, options, operation));
+}
+
+int clouds_node_send_payload(clouds_node *node, const char *receiver, size_t receiver_len,
+                             const clouds_payload *payload, uint32_t flags, const clouds_operation_options *options,
+                             uint64_t *operation)
+{
+    clouds_payload p;
+    int code = cl_payload_read(payload, &p);
+    if (code == 0) code = send_payload(node, receiver, receiver_len, &p, flags, options, operation);
+    return cl_report_operation_error(options, code);
 }

@@ -107,7 +107,7 @@ static void answered(cl_core *core, cl_call *call, const cl_envelope *e)
     }
     if (!e->error.n || cl_json_is_falsy(e->error)) {
         is_well(call);
-        cl_call_complete(call, 0, CL_STR_NONE, e->result);
+        cl_call_complete_along(call, 0, CL_STR_NONE, e->result, e->extension);
         return;
     }
     if (e->flags & CL_LOST) {
@@ -122,7 +122,7 @@ static void answered(cl_core *core, cl_call *call, const cl_envelope *e)
         return;
     }
     is_well(call);
-    cl_call_complete(call, CLOUDS_EAPP, cl_remote_error_normal(core, e->error, &remote), e->result);
+    cl_call_complete_along(call, CLOUDS_EAPP, cl_remote_error_normal(core, e->error, &remote), e->result, e->extension);
 }
 
 /* The answer to the attempt that runs. A short id is no proof, so it counts from the peer alone. */

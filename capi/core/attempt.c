@@ -242,13 +242,16 @@ static int send_attempt(cl_call *call)
     uint64_t token = cl_token_of(call->id, ++call->sends);
     call->as_native = call->peer->native != CL_NATIVE_NOT;
     call->as_linked = call->peer->native == CL_NATIVE_LINKED;
-    call->as_frames = call->peer->native >= CL_NATIVE_LINKED;
+    /* Where it is not known what the peer is, nobody who reads no frames gets them. */
+    call->as_frames = call->peer->native >= CL_NATIVE_LINKED || (call->along && call->pinned);
     call->wire_id = cl_str_of(call->id_room, cl_attempt_id(core, token, call->as_linked, call->id_room));
     cl_envelope e = cl_envelope_of(CL_CALL, call->node->id, call->peer->id, call->wire_id);
     e.flags = call->as_frames ? CL_NATIVE | CL_FRAMES : call->as_native ? CL_NATIVE : 0;
     e.method = call->method->name;
     e.args = call->args;
     e.deadline = call->until;
+    e.extension = call->along;
+    if (call->notify) e.flags |= CL_NOTIFY;
     int code = core->bus->ops->send(core->bus, call->node, &e, token);
     if (code) call->sends--; /* the token was not used */
     call->way = (uint8_t)core->bus->way;
@@ -272,7 +275,7 @@ static int try_to_send(cl_call *call, cl_peer *peer)
     int may = cl_list_empty(&peer->blocked) || (call->state == CL_CALL_BLOCKED && call->peer == peer);
     cl_attempt_set_peer(call, peer);
     code = may ? send_attempt(call) : CLOUDS_ELIMIT;
-    if ((code == 0 || code == CLOUDS_ELIMIT) && !cl_call_has_tried(call, peer)) {
+    if ((code == 0 || code == CLOUDS_ELIMIT || code == CLOUDS_ENOTSUP) && !cl_call_has_tried(call, peer)) {
         cl_peer_hold(peer);
         call->tried[call->tried_n++] = peer;
     }
@@ -330,6 +333,10 @@ void cl_attempt_send(cl_call *call, cl_peer *peer, int64_t now)
         fail_at_limit(call, code, serial != cl_error_serial());
         return;
     }
+    if (code == CLOUDS_ENOTSUP) { /* perhaps another can take it */
+        cl_attempt_fail_over(call, CL_FAILING_UNRECEIVED, code, cl_error_text_of_call(call, code, 1), now);
+        return;
+    }
     if (code) {
         cl_attempt_fail_with_text(call, code, serial != cl_error_serial());
         return;
@@ -354,6 +361,8 @@ static void pause_on(cl_call *call, int64_t now)
 void cl_attempt_failed(cl_call *call, int code, int64_t now)
 {
     int rule = clouds_retry_rule(code);
+    /* A notification is executed once at most. */
+    if (call->notify && clouds_err_outcome(code) == CLOUDS_OUTCOME_UNKNOWN) rule = CLOUDS_RETRY_NO;
     /* An attempt has its time, whether it fails early or late in it, so each that the caller allows finds a place. */
     int64_t start = rule == CLOUDS_RETRY_NOW || call->until < now ? now : call->until;
     if (rule == CLOUDS_RETRY_NO || call->retries == 0 || start >= call->deadline) {
@@ -454,6 +463,7 @@ void cl_core_delivery(cl_core *core, uint64_t token, enum cl_delivery delivery, 
     if (!call || call->state != CL_CALL_SENT || cl_token_of(id, call->sends) != token) return;
     if (delivery == CL_DELIVERY_WRITTEN) {
         if (number > 1) reached_several(call, number);
+        if (call->notify) cl_call_complete(call, 0, CL_STR_NONE, CL_STR_NONE);
         return;
     }
     int64_t now = cl_core_now(core);

@@ -63,6 +63,18 @@ CL_RARE static int too_big(const cl_core *core, cl_str method, cl_str args)
     return cl_error_too_big("the call", method.n + args.n, core->config.limits.message);
 }
 
+static int fits_along(const cl_core *core, const cl_call_spec *spec)
+{
+    size_t rest = core->config.limits.message - spec->args.n - spec->method.n;
+    return spec->bytes.n + spec->meta.n <= rest;
+}
+
+CL_RARE static int too_big_along(const cl_core *core, const cl_call_spec *spec)
+{
+    return cl_error_too_big("the call, with its bytes,", spec->method.n + spec->args.n + spec->bytes.n + spec->meta.n,
+                            core->config.limits.message);
+}
+
 CL_RARE int cl_call_set_args(cl_call *call, cl_str args)
 {
     cl_core *core = call->node->core;
@@ -72,6 +84,7 @@ CL_RARE int cl_call_set_args(cl_call *call, cl_str args)
 static void free_texts(cl_core *core, cl_call *call)
 {
     drop_args(core, call);
+    if (call->along) cl_along_drop(core, call);
     if (call->reason_error) cl_free(call->reason_error);
     for (unsigned i = 0; i < call->tried_n; i++) cl_peer_release(core, call->tried[i]);
     if (call->tried != call->tried_few) cl_free(call->tried);
@@ -84,6 +97,8 @@ static void free_texts(cl_core *core, cl_call *call)
 static int prepare(cl_core *core, cl_call *call, const cl_call_spec *spec)
 {
     int code = keep_args(core, call, spec->args);
+    if (code == 0 && (spec->meta.n | spec->bytes.n | spec->parent))
+        code = cl_along_keep(core, call, spec, cl_request_find(core, spec->parent));
     if (code) return code;
     if ((code = cl_directory_method(core, spec->method, &call->method)) != 0) return code;
     if (spec->server.n && !(call->peer = cl_peer_get(core, spec->server))) return CLOUDS_ENOMEM;
@@ -162,6 +177,7 @@ static int may_call(const cl_node *node, const cl_call_spec *spec)
     int is_new = spec->id > node->core->newest; /* as most often */
     if (!spec->id || !spec->method.n || (!is_new && cl_call_find(node->core, spec->id))) return CLOUDS_EINVAL;
     if (!fits(node->core, spec->method, spec->args)) return too_big(node->core, spec->method, spec->args);
+    if (spec->bytes.n && !fits_along(node->core, spec)) return too_big_along(node->core, spec);
     if (spec->parent && !cl_request_find(node->core, spec->parent)) return no_such_parent(node->core, spec->parent);
     return 0;
 }
@@ -186,6 +202,7 @@ int cl_node_call(cl_node *node, const cl_call_spec *spec)
     call->pinned = spec->server.n != 0;
     call->user_data = spec->user_data;
     call->ask = spec->ask != 0;
+    call->notify = spec->notify != 0;
     cl_list_init(&call->place);
     if ((code = prepare(core, call, spec)) != 0) {
         core->counters[CL_COUNT_LIMIT_HITS] += code == CLOUDS_ELIMIT;
@@ -228,6 +245,11 @@ static uint32_t outcome_of(const cl_call *call, int code)
 
 void cl_call_complete(cl_call *call, int code, cl_str error, cl_str data)
 {
+    cl_call_complete_along(call, code, error, data, NULL);
+}
+
+void cl_call_complete_along(cl_call *call, int code, cl_str error, cl_str data, const cl_extension *x)
+{
     cl_core *core = call->node->core;
     detach(core, call);
     core->counters[CL_COUNT_RESULTS]++;
@@ -241,6 +263,7 @@ void cl_call_complete(cl_call *call, int code, cl_str error, cl_str data)
     cl_set_text(&event.method, &event.method_len, call->method->name);
     cl_set_text(&event.data, &event.data_len, data.n && data.p[0] == '[' ? data : CL_STR("[]"));
     cl_set_text(&event.error, &event.error_len, error);
+    if (x) cl_along_show(x, &event);
     cl_emit(core, call->node, &event);
     release_record(core, call);
 }

@@ -43,7 +43,8 @@ typedef struct cl_call {
     /* From here to `tried`: zero at first. */
     uint32_t sends; /* envelopes on the wire so far */
     uint32_t attempts;
-    int32_t ended; /* why the last attempt ended; 0: this is the first */
+    int32_t ended;       /* why the last attempt ended; 0: this is the first */
+    cl_extension *along; /* meta and bytes; owned; NULL: none */
     cl_method *method;
     struct cl_request *parent; /* the request on whose behalf it is made, while that is open */
     cl_peer *peer;             /* the pinned, or the one asked last; counted */
@@ -57,6 +58,7 @@ typedef struct cl_call {
     uint8_t maybe;     /* an earlier attempt may have been executed */
     uint8_t ask;       /* the user is asked before each attempt */
     uint8_t as_native; /* this attempt was sent as one of a native caller */
+    uint8_t notify;    /* no answer is wanted */
     uint8_t as_frames; /* to who reads frames */
     uint8_t as_linked; /* only the peer can answer this attempt */
     uint8_t way;       /* what carried this attempt: cl_bus.way */
@@ -75,6 +77,7 @@ cl_call *cl_call_find(const cl_core *core, uint64_t id);
 int cl_call_set_args(cl_call *call, cl_str args);
 /* The end of a call. error empty: made from the code (0: success). */
 void cl_call_complete(cl_call *call, int code, cl_str error, cl_str data);
+void cl_call_complete_along(cl_call *call, int code, cl_str error, cl_str data, const cl_extension *x);
 void cl_attempt_fail_with_text(cl_call *call, int code, int said); /* said: with the last words of this thread */
 void cl_call_fail(cl_call *call, int code); /* with the text of the code, or the object kept with the reason */
 void cl_call_close_all(cl_node *node);
@@ -107,6 +110,12 @@ void cl_attempt_set_peer(cl_call *call, cl_peer *peer);
 
 /* timeout.c */
 void cl_attempt_due(cl_core *core, cl_timed *timed, int64_t now);
+
+/* along.c: copies what goes along, with what it has from the request on whose behalf it is made. 0, CLOUDS_ELIMIT,
+ * CLOUDS_ETOOBIG or CLOUDS_ENOMEM. */
+int cl_along_keep(cl_core *core, cl_call *call, const cl_call_spec *spec, const struct cl_request *parent);
+void cl_along_drop(cl_core *core, cl_call *call);
+void cl_along_show(const cl_extension *x, clouds_event *event);
 
 /* cancel.c: what was sent is no longer wanted, which its server hears of if it is native. */
 void cl_cancel_attempt(cl_call *call);

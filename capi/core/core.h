@@ -82,7 +82,7 @@ enum cl_counter {
     CL_COUNT_DELIVERED,     /* published messages handed to subscriptions */
     CL_COUNT_GAPS,          /* published messages that are missing */
     CL_COUNT_LAGGED,        /* dropped here, since a subscription did not keep up */
-    CL_COUNT_LINKS,             /* from here on those of the bus, in its order */
+    CL_COUNT_LINKS,         /* from here on those of the bus, in its order */
     CL_COUNTERS = CL_COUNT_LINKS + CL_BUS_COUNTS
 };
 
@@ -136,7 +136,9 @@ typedef struct cl_call_spec {
     uint64_t parent;
     int64_t made_at; /* when the user called (its clock starts then) */
     int32_t retries;
-    int ask; /* CLOUDS_EVENT_ATTEMPT before every attempt */
+    int ask;            /* CLOUDS_EVENT_ATTEMPT before every attempt */
+    int notify;         /* no answer is wanted: it ends when a server has it */
+    cl_str meta, bytes; /* go along; meta: a valid JSON object, or empty */
 } cl_call_spec;
 
 /* 0, CLOUDS_EINVAL, ETOOBIG, ELIMIT, ENOMEM, ECLOSED, or why the node never listened. The outcome of the completion is
@@ -177,6 +179,7 @@ typedef struct cl_payload {
 } cl_payload;
 
 /* The topic is valid. confirm: it ends with CLOUDS_EVENT_SENT. */
+int cl_node_send_along(cl_node *node, cl_str receiver, const cl_payload *payload, const cl_op_spec *spec, int confirm);
 int cl_node_publish(cl_node *node, cl_str topic, const cl_payload *payload, const cl_op_spec *spec, int confirm);
 
 typedef struct cl_subscribe_spec {
@@ -196,6 +199,8 @@ int cl_core_unsubscribe(cl_core *core, uint64_t subscription); /* 0 or CLOUDS_ES
 /* Both texts checked by the caller; error empty: success. CLOUDS_ELIMIT and CLOUDS_ENOMEM: it cannot be queued now, and
  * the request stays open. */
 int cl_core_answer(cl_core *core, uint64_t request, cl_str error, cl_str result);
+/* The same with what goes along; CLOUDS_ENOTSUP: its caller cannot take that, and gets an error. */
+int cl_core_answer_along(cl_core *core, uint64_t request, cl_str error, const struct cl_payload *result);
 /* Its deadline passed before the user saw it (clouds_event.number of CLOUDS_EVENT_REQUEST is the deadline by port.now;
  * 0: none): its caller gets that as an error. 0 or CLOUDS_ESTALE. */
 int cl_core_expire(cl_core *core, uint64_t request);

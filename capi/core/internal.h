@@ -64,7 +64,7 @@ struct cl_core {
     unsigned overdue_at;
     cl_budget budget;
     int bus_up, was_up, bus_code;
-    int bus_sends; /* it is up, or blind */
+    int bus_sends;      /* it is up, or blind */
     int down_logged;    /* since the bus was there last */
     char bus_text[200]; /* why the bus is not there */
     int64_t up_since;

@@ -4,11 +4,19 @@
 /* Messages to a node: fire and forget. Until the node listens they wait here, within the bytes of a connection's queue.
  */
 
-static int send_message(cl_node *node, cl_str receiver, cl_str value, uint64_t token)
+/* What goes along needs a frame: over Redis nobody hears it who reads none. */
+static int send_message(cl_node *node, cl_str receiver, const cl_payload *payload, uint64_t token)
 {
     cl_core *core = node->core;
     cl_envelope e = cl_envelope_of(CL_MESSAGE, node->id, receiver, CL_STR_NONE);
-    e.data = value;
+    e.data = payload->json;
+    cl_extension x = CL_EXTENSION_NONE;
+    if (payload->meta.n | payload->bytes.n) {
+        x.meta = payload->meta;
+        x.bytes = payload->bytes;
+        e.extension = &x;
+        e.flags = CL_NATIVE | CL_FRAMES;
+    }
     int code = core->bus->ops->send(core->bus, node, &e, token);
     if (code == 0) core->counters[CL_COUNT_MESSAGES_OUT]++;
     else if (code == CLOUDS_ELIMIT || code == CLOUDS_ETOOBIG) core->counters[CL_COUNT_LIMIT_HITS]++;
@@ -70,14 +78,19 @@ int cl_message_may_send(const cl_node *node, cl_str to, const cl_payload *payloa
 
 int cl_node_send(cl_node *node, cl_str receiver, cl_str value, const cl_op_spec *spec, int confirm)
 {
+    const cl_payload payload = {value, CL_STR_NONE, CL_STR_NONE};
+    return cl_node_send_along(node, receiver, &payload, spec, confirm);
+}
+
+int cl_node_send_along(cl_node *node, cl_str receiver, const cl_payload *payload, const cl_op_spec *spec, int confirm)
+{
     cl_op *op = NULL;
     uint64_t token = confirm ? spec->id : 0;
-    const cl_payload payload = {value, CL_STR_NONE, CL_STR_NONE};
-    int code = cl_message_may_send(node, receiver, &payload);
+    int code = cl_message_may_send(node, receiver, payload);
     if (code) return code;
     if (confirm && (code = cl_op_create(node, CL_OP_SEND, spec, receiver, &op)) != 0) return code;
-    if (node->state != CL_NODE_OPENING) code = send_message(node, receiver, value, token);
-    else code = cl_message_queue(node, CL_MESSAGE, receiver, &payload, token);
+    if (node->state != CL_NODE_OPENING) code = send_message(node, receiver, payload, token);
+    else code = cl_message_queue(node, CL_MESSAGE, receiver, payload, token);
     if (!code || !op) return code;
     cl_op_end(op, code, NULL, 0, CL_STR_NONE); /* room for the event is reserved, so the event reports it */
     return 0;
@@ -88,7 +101,7 @@ void cl_message_flush(cl_node *node)
     while (!cl_list_empty(&node->messages)) {
         cl_message *message = CL_OWNER(node->messages.next, cl_message, of_node);
         int is_message = message->type == CL_MESSAGE;
-        int code = is_message ? send_message(node, message->to, message->payload.json, message->operation)
+        int code = is_message ? send_message(node, message->to, &message->payload, message->operation)
                               : cl_publish_send(node, message->to, &message->payload, message->operation);
         cl_op *op = cl_op_find(node->core, message->operation);
         discard(node, message);
@@ -155,5 +168,6 @@ void cl_message_arrived(cl_core *core, cl_node *node, const cl_envelope *e)
     clouds_event event = {.type = CLOUDS_EVENT_MESSAGE};
     cl_set_text(&event.peer, &event.peer_len, e->from);
     cl_set_text(&event.data, &event.data_len, e->data);
+    if (e->extension) cl_along_show(e->extension, &event);
     cl_emit(core, node, &event);
 }

@@ -19,7 +19,9 @@ typedef struct waiter {
     cl_offer_key *key;
     int holds; /* the key is its own: it is ready */
     int64_t since;
-    cl_envelope call; /* its texts are in `text` */
+    size_t bytes;
+    cl_extension along; /* where call.extension points, if there is one */
+    cl_envelope call;   /* its texts are in `text` */
     char text[];
 } waiter;
 
@@ -116,7 +118,7 @@ static void take_out(waiter *w, int64_t now)
     cl_timers_abandon(core, &w->timed);
     cl_list_remove(&w->arrival);
     cl_list_remove(&w->place);
-    core->request_bytes -= w->call.args.n;
+    core->request_bytes -= w->bytes;
     core->queued--;
     if (--offer->queued == 0) offer->empty_at = now;
 }
@@ -225,7 +227,9 @@ static cl_str keep(char **to, cl_str text)
 
 static waiter *create_waiter(cl_offer *offer, const cl_envelope *e)
 {
-    waiter *w = cl_malloc(sizeof *w + e->from.n + e->id.n + e->method.n + e->args.n + 1);
+    const cl_extension *x = e->extension;
+    size_t along = x ? x->meta.n + x->bytes.n : 0;
+    waiter *w = cl_malloc(sizeof *w + e->from.n + e->id.n + e->method.n + e->args.n + along + 1);
     if (!w) return NULL;
     if (cl_timers_adopt(offer->node->core, &w->timed, waiter_due) != 0) return cl_free(w), NULL;
     char *to = w->text;
@@ -236,6 +240,13 @@ static waiter *create_waiter(cl_offer *offer, const cl_envelope *e)
     w->call.flags = e->flags;
     w->call.deadline = e->deadline;
     w->call.link = e->link;
+    if (x) {
+        w->along = CL_EXTENSION_NONE;
+        w->along.meta = keep(&to, x->meta);
+        w->along.bytes = keep(&to, x->bytes);
+        w->call.extension = &w->along;
+    }
+    w->bytes = e->args.n + along;
     cl_list_init(&w->arrival);
     cl_list_init(&w->place);
     return w;
@@ -256,7 +267,7 @@ static int wait_for_turn(cl_offer *offer, const cl_envelope *e, cl_offer_key *ke
     if (!w) return refuse_without_room(offer, e), -1;
     if (offer->queued++ == 0) offer->empty_at = now;
     core->queued++;
-    core->request_bytes += e->args.n;
+    core->request_bytes += w->bytes;
     core->counters[CL_COUNT_QUEUED_REQUESTS]++;
     w->key = key;
     w->holds = key && holds;

@@ -16,8 +16,10 @@ typedef struct cl_request {
     cl_list_node of_node;
     cl_node *node;
     uint64_t id, link;
-    int64_t deadline;       /* 0: not known */
-    unsigned native;        /* CL_NATIVE and CL_FRAMES of its call */
+    int64_t deadline; /* 0: not known */
+    char *meta;       /* for what is called on its behalf; owned; NULL: none */
+    size_t meta_len;
+    unsigned native;        /* CL_NATIVE, CL_FRAMES and CL_NOTIFY of its call */
     uint8_t is_cancelable;  /* the node's map of those has it */
     uint8_t is_canceled;    /* its caller waits for no answer */
     cl_list_node calls;     /* made on its behalf */

@@ -64,6 +64,7 @@ static inline void drop(cl_core *core, cl_request *r)
     cl_idmap_take(&core->requests, r->id);
     cl_list_remove(&r->of_node);
     if (r->big) cl_free(r->big);
+    if (r->meta) cl_free(r->meta);
     cl_offer *offer = r->offer;
     cl_offer_key *key = r->key;
     cl_pool_give(&core->spare_requests, r);
@@ -81,26 +82,43 @@ int cl_request_has_room(const cl_core *core, size_t bytes)
            (core->request_bytes + bytes <= core->config.max_in_flight_bytes || core->request_bytes == 0);
 }
 
+/* Of what goes along only the meta is kept, for what is called on behalf of the request. */
+CL_RARE static int keep_along(cl_request *r, const cl_extension *x)
+{
+    if (!x->meta.n) return 0;
+    r->meta = cl_str_dup(x->meta);
+    r->meta_len = x->meta.n;
+    return r->meta ? 0 : CLOUDS_ENOMEM;
+}
+
+static inline size_t bytes_of(const cl_envelope *e)
+{
+    return e->extension ? e->args.n + cl_extension_size(e->extension) : e->args.n;
+}
+
 static cl_request *admit(cl_core *core, cl_node *node, const cl_envelope *e)
 {
-    if (!cl_request_has_room(core, e->args.n)) return NULL;
+    size_t bytes = bytes_of(e);
+    if (!cl_request_has_room(core, bytes)) return NULL;
     cl_request *r = cl_pool_take(&core->spare_requests, sizeof *r);
     if (!r) return NULL;
     r->id = core->port.next_id(core->port.self);
     cl_idmap_expect(&core->requests, r->id);
     if (cl_timers_adopt(core, &r->timed, request_due) != 0) return cl_pool_give(&core->spare_requests, r), NULL;
-    r->bytes = e->args.n;
+    r->bytes = bytes;
     core->request_bytes += r->bytes;
     r->node = node;
+    r->meta = NULL;
+    r->meta_len = 0;
     r->offer = NULL;
     r->link = e->link;
     r->deadline = e->deadline;
-    r->native = e->flags & (CL_NATIVE | CL_FRAMES);
+    r->native = e->flags & (CL_NATIVE | CL_FRAMES | CL_NOTIFY);
     r->is_cancelable = r->is_canceled = 0;
     cl_list_init(&r->calls);
     cl_list_init(&r->of_node);
-    if (keep_texts(r, e) != 0 || cl_idmap_put(&core->requests, r->id, r) != 0 ||
-        core->port.reserve_request(core->port.self) != 0)
+    if (keep_texts(r, e) != 0 || (e->extension && keep_along(r, e->extension) != 0) ||
+        cl_idmap_put(&core->requests, r->id, r) != 0 || core->port.reserve_request(core->port.self) != 0)
         return drop(core, r), NULL;
     cl_list_append(&node->requests, &r->of_node);
     if (r->deadline) cl_timers_start_next(core, &r->timed, r->deadline);
@@ -110,6 +128,7 @@ static cl_request *admit(cl_core *core, cl_node *node, const cl_envelope *e)
 CL_RARE static void refuse_with(cl_core *core, cl_node *node, const cl_envelope *e, unsigned flags, cl_str error)
 {
     cl_envelope answer = cl_envelope_of(CL_RESULT, node->id, e->from, e->id);
+    if (e->flags & CL_NOTIFY) return;
     answer.flags = (e->flags & (CL_NATIVE | CL_FRAMES)) | flags;
     answer.link = e->link;
     answer.error = error;
@@ -167,6 +186,8 @@ static void emit_request(cl_core *core, cl_node *node, const cl_request *r, cons
     cl_set_text(&event.peer, &event.peer_len, r->caller);
     cl_set_text(&event.method, &event.method_len, e->method);
     cl_set_text(&event.data, &event.data_len, e->args);
+    if (e->extension) cl_along_show(e->extension, &event);
+    if (e->flags & CL_NOTIFY) event.flags |= CLOUDS_FLAG_NOTIFY;
     cl_emit(core, node, &event);
 }
 
@@ -257,13 +278,14 @@ void cl_serve_call(cl_core *core, cl_node *node, const cl_envelope *e)
     else refuse_or_begin(core, node, e, now, known);
 }
 
-static int send_answer(cl_core *core, const cl_request *r, cl_str error, cl_str result)
+static int send_answer(cl_core *core, const cl_request *r, cl_str error, cl_str result, const cl_extension *x)
 {
     cl_envelope answer = cl_envelope_of(CL_RESULT, r->node->id, r->caller, r->wire_id);
     answer.flags = r->native;
     answer.link = r->link;
     answer.error = error;
     answer.result = result.n ? result : CL_STR("[]");
+    answer.extension = x;
     return core->bus->ops->send(core->bus, r->node, &answer, 0);
 }
 
@@ -276,18 +298,26 @@ static int may_wait(int code)
 CL_RARE static int not_sent(cl_core *core, const cl_request *r, int code)
 {
     /* The caller need not wait for what cannot be sent. */
-    int sent = code == CLOUDS_ETOOBIG ? send_answer(core, r, cl_error_text_last(core, code), CL_STR_NONE) : 0;
+    int tell = code == CLOUDS_ETOOBIG || code == CLOUDS_ENOTSUP;
+    int sent = tell ? send_answer(core, r, cl_error_text_last(core, code), CL_STR_NONE, NULL) : 0;
     if (code == CLOUDS_ETOOBIG || code == CLOUDS_ELIMIT) core->counters[CL_COUNT_LIMIT_HITS]++;
     return may_wait(sent) ? sent : code;
 }
 
-int cl_core_answer(cl_core *core, uint64_t request, cl_str error, cl_str result)
+CL_RARE static int cannot_take(const cl_request *r)
+{
+    return cl_error(CLOUDS_ENOTSUP,
+                    "meta and bytes cannot be sent to %.*s, a node of npm clouds 0.1 or of an older version",
+                    r->caller.n < 150 ? (int)r->caller.n : 150, r->caller.p);
+}
+
+static int answer(cl_core *core, uint64_t request, cl_str error, cl_str result, const cl_extension *x)
 {
     cl_request *r = open_request(core, request);
     if (!r) return CLOUDS_ESTALE;
     int code = 0;
-    if (!r->is_canceled) {
-        code = send_answer(core, r, error, result);
+    if (!r->is_canceled && !(r->native & CL_NOTIFY)) {
+        code = x && !(r->native & CL_FRAMES) ? cannot_take(r) : send_answer(core, r, error, result, x);
         if (code != 0) code = not_sent(core, r, code);
         if (may_wait(code)) return code;
         core->counters[code == 0 ? CL_COUNT_REPLIES : CL_COUNT_LOST_ANSWERS]++;
@@ -296,6 +326,19 @@ int cl_core_answer(cl_core *core, uint64_t request, cl_str error, cl_str result)
     drop(core, r);
     cl_node_check_drained(node);
     return code;
+}
+
+int cl_core_answer(cl_core *core, uint64_t request, cl_str error, cl_str result)
+{
+    return answer(core, request, error, result, NULL);
+}
+
+int cl_core_answer_along(cl_core *core, uint64_t request, cl_str error, const cl_payload *result)
+{
+    cl_extension x = CL_EXTENSION_NONE;
+    x.meta = result->meta;
+    x.bytes = result->bytes;
+    return answer(core, request, error, result->json, x.meta.n | x.bytes.n ? &x : NULL);
 }
 
 /* ---- requests that end without an answer of the user's */

@@ -51,7 +51,7 @@ static void timed_out(cl_call *call, int64_t now)
     if (call->state == CL_CALL_SENT && !recall_attempt(call, now)) {
         call->node->core->counters[CL_COUNT_TIMEOUTS]++;
         call->maybe = 1;
-        penalize(call, now);
+        if (!call->notify) penalize(call, now);
         cl_cancel_attempt(call);
         cl_attempt_leave(call);
         cl_attempt_failed(call, CLOUDS_ETIMEOUT, now);

@@ -359,6 +359,7 @@ enum clouds_event_type {
 /* Flags of an event. */
 enum clouds_event_flags {
     CLOUDS_FLAG_BYTES = 1, /* bytes came along */
+    CLOUDS_FLAG_NOTIFY = 2, /* REQUEST: no answer is wanted. It ends by one all the same, which is sent nowhere */
     CLOUDS_FLAG_LAGGED = 4     /* of the messages that are missing some were dropped here: the queue was full */
 };
 
@@ -555,7 +556,10 @@ CLOUDS_API int clouds_node_unregister(clouds_node *node, const char *method, siz
 
 enum clouds_call_flags {
     CLOUDS_CALL_WAIT = 1, /* the completion is kept for clouds_wait */
-    CLOUDS_CALL_ASK = 2   /* CLOUDS_EVENT_ATTEMPT comes before every attempt, the first included */
+    CLOUDS_CALL_ASK = 2,  /* CLOUDS_EVENT_ATTEMPT comes before every attempt, the first included */
+    CLOUDS_CALL_NOTIFY = 4 /* no answer is wanted: the call completes, without values, when one server has it (its kernel;
+                              over Redis its connection). It is executed once at most, and what comes of it is not known:
+                              no attempt follows one that may have been executed. Since 0.3 */
 };
 
 /* Per-call options; zero means the node's default. Members are added at the end only. What this version cannot do yet
@@ -575,9 +579,13 @@ typedef struct clouds_call_options {
     uint64_t user_data;  /* comes back in the event */
     const char *server;  /* call this node and no other; NULL: choose */
     size_t server_len;
-    const char *meta;    /* later: a JSON object that goes along, headers included */
+    const char *meta;    /* a JSON object that goes along, up to 8192 bytes; NULL: none. Members whose names begin with '-'
+                            are for the server alone; the others, those of the call's `parent` too, go on to what is
+                            called on behalf of this call. A node of npm clouds 0.1 or of version 0.2 cannot take it, nor
+                            bytes: another server is asked, or the call ends with CLOUDS_ENOTSUP. Since 0.3 */
     size_t meta_len;
-    const void *bytes;   /* later: bytes that the arguments refer to */
+    const void *bytes;   /* bytes that go along; NULL: none. In the arguments {"$bytes":[offset,length]} stands for a piece
+                            of them, by convention; the library does not look. Since 0.3 */
     size_t bytes_len;
     const char *key;     /* later: calls with the same key go to the same server */
     size_t key_len;
@@ -612,6 +620,25 @@ CLOUDS_API int clouds_cancel(clouds_context *context, uint64_t call);
  * After CLOUDS_EJSON and CLOUDS_EINVAL the request is still open, and after the last two, when there was no room for the
  * answer now. Thread: by mode. Since 0.1. */
 CLOUDS_API int clouds_reply(clouds_context *context, uint64_t request, const char *result, size_t result_len);
+
+/* A value, and what goes along. Members are added at the end only. */
+typedef struct clouds_payload {
+    uint32_t size;     /* sizeof(clouds_payload) */
+    uint32_t flags;    /* 0 */
+    const char *json;  /* JSON text */
+    size_t json_len;
+    const void *bytes; /* bytes that go along; NULL: none */
+    size_t bytes_len;
+    const char *meta;  /* a JSON object that goes along, up to 8192 bytes; NULL: none */
+    size_t meta_len;
+} clouds_payload;
+
+/* Answers `request` with `result`, whose json is an array of values, and with what goes along. As clouds_reply; CLOUDS_ENOTSUP:
+ * the caller is a node that cannot take meta or bytes (npm clouds 0.1, version 0.2), and gets an error (in thread mode it
+ * gets that too, and 0 is returned). Errors: CLOUDS_ENOTSUP (unknown flags of the record too), CLOUDS_ESTALE (answered,
+ * expired or closed), CLOUDS_EJSON, CLOUDS_ETOOBIG, CLOUDS_EINVAL, CLOUDS_EHANDLE, CLOUDS_ELIMIT, CLOUDS_ENOMEM. Thread: by
+ * mode. Since 0.3. */
+CLOUDS_API int clouds_reply_payload(clouds_context *context, uint64_t request, const clouds_payload *result);
 
 /* Can `request` still be answered? 1: yes; 0: it is answered, its deadline has passed (its caller has given up), or its
  * node has ended. For handlers that work for long. Errors: CLOUDS_EHANDLE. Thread: by mode. Since 0.1. */
@@ -665,6 +692,15 @@ CLOUDS_API int clouds_node_send(clouds_node *node, const char *receiver, size_t 
 CLOUDS_API int clouds_node_pause(clouds_node *node, const char *method, size_t method_len, int paused,
                                  const clouds_operation_options *options, uint64_t *operation);
 
+/* Sends `payload` to the node with the id `receiver` (`receiver_len` bytes), as clouds_node_send (for `flags`, `options`
+ * and `operation` see there), with what goes along: over Redis a receiver that cannot take that is as one that is not
+ * there. Completed by: CLOUDS_EVENT_SENT with *operation as id, if CLOUDS_SEND_CONFIRM is set. Errors: CLOUDS_EINVAL,
+ * CLOUDS_EJSON, CLOUDS_ETOOBIG, CLOUDS_ELIMIT, CLOUDS_ENOTSUP (unknown flags), CLOUDS_ECLOSED, CLOUDS_EHANDLE, CLOUDS_ENOMEM;
+ * in inline mode also why the node never listened, or cannot send. Thread: by mode. Since 0.3. */
+CLOUDS_API int clouds_node_send_payload(clouds_node *node, const char *receiver, size_t receiver_len,
+                                        const clouds_payload *payload, uint32_t flags,
+                                        const clouds_operation_options *options, uint64_t *operation);
+
 /* Requests the list of servers and their methods. Completed by: CLOUDS_EVENT_STATUS with *operation as id (it and
  * `options` may be NULL); its data is {"servers":{id:[methods]},"methods":{name:[ids]}}. Errors: CLOUDS_EHANDLE,
  * CLOUDS_ECLOSED, CLOUDS_ELIMIT, CLOUDS_ENOMEM. Thread: by mode. Since 0.1. */
@@ -677,18 +713,6 @@ CLOUDS_API int clouds_node_status(clouds_node *node, const clouds_operation_opti
  * ("chat.*.joined", "chat.>"). Names that begin with `$` are for the library.
  * A message arrives at most once at each subscription known when it is published, those of the publisher itself included,
  * and those of one publisher and topic in their order; how many of them are missing comes with the next one. */
-
-/* What is published. Members are added at the end only. */
-typedef struct clouds_payload {
-    uint32_t size;     /* sizeof(clouds_payload) */
-    uint32_t flags;    /* 0 */
-    const char *json;  /* JSON text */
-    size_t json_len;
-    const void *bytes; /* bytes that go along; NULL: none */
-    size_t bytes_len;
-    const char *meta;  /* a JSON object that goes along, up to 8192 bytes; NULL: none */
-    size_t meta_len;
-} clouds_payload;
 
 /* Publishes `payload` at `topic` (`topic_len` bytes). `flags` is CLOUDS_SEND_CONFIRM or 0. Completed by:
  * CLOUDS_EVENT_SENT with *operation as id, if CLOUDS_SEND_CONFIRM is set: method is the topic, and number how many got it

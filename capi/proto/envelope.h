@@ -72,6 +72,12 @@ static inline cl_envelope cl_envelope_of(int type, cl_str from, cl_str to, cl_st
                          .raw = CL_STR_NONE};
 }
 
+/* Nobody answers it: who waits for its delivery is told when it is written. */
+static inline int cl_envelope_is_one_way(const cl_envelope *e)
+{
+    return e->type == CL_MESSAGE || e->type == CL_PUBLISH || (e->type == CL_CALL && (e->flags & CL_NOTIFY));
+}
+
 /* The bytes of all its texts. */
 static inline size_t cl_envelope_size(const cl_envelope *e)
 {

@@ -291,7 +291,7 @@ static int send(cl_transport *base, void *node, const cl_envelope *e, uint64_t t
     if (m->closing) return cl_error(CLOUDS_ECLOSED, NULL);
     if (size > m->limits.message) return cl_error_too_big("the message", size, m->limits.message);
     cl_deferred *report = NULL;
-    if (token && (e->type == CL_MESSAGE || e->type == CL_PUBLISH)) {
+    if (token && cl_envelope_is_one_way(e)) {
         report = cl_deferred_reserve(delivered, NULL, token, CL_DELIVERY_WRITTEN, CL_STR_NONE);
         if (!report) return CLOUDS_ENOMEM;
     }

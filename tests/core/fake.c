@@ -35,6 +35,7 @@ static int bus_send(cl_bus *bus, void *node, const cl_envelope *e, uint64_t toke
         KEEP(f->canceled.from, e->from), KEEP(f->canceled.to, e->to), KEEP(f->canceled.id, e->id);
         return 0;
     }
+    if (e->extension && !(e->flags & CL_FRAMES)) return CLOUDS_ENOTSUP;
     if (f->send_code) return f->send_code;
     if (f->full && cl_str_eq(e->to, cl_str_z(f->full))) return CLOUDS_ELIMIT;
     if (f->n_sent == FAKE_MAX) return 0;

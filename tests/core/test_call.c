@@ -474,6 +474,52 @@ static void an_answer_that_says_what_is_not_known(void)
     fake_end(&f);
 }
 
+/* A server that reads no frames is passed over, and where there is no other the call was not executed. */
+static void what_goes_along_needs_frames(void)
+{
+    fake f = {0};
+    fake_start(&f);
+    uint64_t id = fake_call_spec(&f, (cl_call_spec){.meta = CL_STR("{}"), .bytes = CL_STR("x")});
+    fake_servers(&f, "m", "n.1,s.2,f.3");
+    REQUIRE(f.n_sent == 1);
+    CHECK(strcmp(f.sent[0].to, "f.3") == 0);
+    CHECK_INT(f.sent[0].flags, CL_NATIVE | CL_FRAMES);
+    fake_answer(&f, 0, "null", "[1]");
+    CHECK_INT(fake_result(&f, id)->e.code, 0);
+    id = fake_call_spec(&f, (cl_call_spec){.method = CL_STR("o"), .meta = CL_STR("{}")});
+    fake_servers(&f, "o", "n.1,s.2");
+    fake_servers(&f, "o", "n.1,s.2");
+    fake_event *r = fake_result(&f, id);
+    REQUIRE(r != NULL);
+    CHECK_INT(r->e.code, CLOUDS_ENOTSUP);
+    CHECK_INT(r->e.outcome, CLOUDS_OUTCOME_NOT_DONE);
+    CHECK_INT(f.n_sent, 1);
+    fake_end(&f);
+}
+
+/* Once at most: what may have been executed is not sent again, whatever the caller allows. */
+static void a_notification_is_not_repeated(void)
+{
+    fake f = {0};
+    fake_start(&f);
+    uint64_t id = fake_call_spec(&f, (cl_call_spec){.notify = 1, .retries = 3, .timeout = 1});
+    fake_servers(&f, "m", "l.1,l.2");
+    REQUIRE(f.n_sent == 1);
+    CHECK_INT(f.sent[0].flags & CL_NOTIFY, CL_NOTIFY);
+    fake_delivery(&f, 0, CL_DELIVERY_NOBODY); /* this was not */
+    REQUIRE(f.n_sent == 2);
+    fake_delivery(&f, 1, CL_DELIVERY_WRITTEN);
+    CHECK_INT(fake_result(&f, id)->e.code, 0);
+    id = fake_call_spec(&f, (cl_call_spec){.notify = 1, .retries = 3, .timeout = 1});
+    fake_delivery(&f, 2, CL_DELIVERY_LOST);
+    CHECK_INT(fake_result(&f, id)->e.code, CLOUDS_ELOST);
+    id = fake_call_spec(&f, (cl_call_spec){.notify = 1, .retries = 3, .timeout = 1});
+    fake_advance(&f, 1000);
+    CHECK_INT(fake_result(&f, id)->e.code, CLOUDS_ETIMEOUT);
+    CHECK_INT(f.n_sent, 4);
+    fake_end(&f);
+}
+
 static void calls_inherit_the_time_left(void)
 {
     fake f = {.config = fake_node_config("server")};
@@ -807,6 +853,8 @@ int main(void)
     RUN(an_early_deadline_deletes_nobody);
     RUN(an_answer_that_is_too_big);
     RUN(an_answer_that_says_what_is_not_known);
+    RUN(what_goes_along_needs_frames);
+    RUN(a_notification_is_not_repeated);
     RUN(calls_inherit_the_time_left);
     RUN(calls_wait_for_bus_and_node);
     RUN(refused_sends_wait_for_the_bus);

@@ -221,6 +221,23 @@ static void publish(void)
     CHECK_BOX(how);
     CHECK_BOX(what);
 }
+
+static void along(void)
+{
+    uint64_t operation = 0;
+    const char *to = clouds_node_id(client);
+    BOXED(clouds_payload, 1)
+    what = {.here = {{.size = sizeof *what.here, .json = "[7]", .json_len = 3, .bytes = "b", .bytes_len = 1}}};
+    CLOSE(what);
+    call("old", 0);
+    CHECK(clouds_reply_payload(context, next(CLOUDS_EVENT_REQUEST).id, what.here) == 0);
+    clouds_event event = next(CLOUDS_EVENT_RESULT);
+    CHECK(event.flags == CLOUDS_FLAG_BYTES && is(event.bytes, event.bytes_len, "b"));
+    CHECK(clouds_node_send_payload(server, to, strlen(to), what.here, CLOUDS_SEND_CONFIRM, NULL, &operation) == 0);
+    event = next(CLOUDS_EVENT_MESSAGE);
+    CHECK(is(event.data, event.data_len, "[7]") && is(event.bytes, event.bytes_len, "b"));
+    CHECK_BOX(what);
+}
 #endif
 
 static void wait_for_calls(void)
@@ -307,6 +324,7 @@ int main(void)
 #if CLOUDS_VERSION_NUMBER >= 3000
         protect();
         publish();
+        along();
 #endif
         wait_for_calls();
         others();

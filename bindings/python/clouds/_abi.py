@@ -75,10 +75,12 @@ CLOUDS_EVENT_UNSUBSCRIBED = 22
 CLOUDS_EVENT_PUBLISHED = 23
 CLOUDS_EVENT_PAUSED = 24
 CLOUDS_FLAG_BYTES = 1
+CLOUDS_FLAG_NOTIFY = 2
 CLOUDS_FLAG_LAGGED = 4
 CLOUDS_OFFER_SERIAL = 1
 CLOUDS_CALL_WAIT = 1
 CLOUDS_CALL_ASK = 2
+CLOUDS_CALL_NOTIFY = 4
 CLOUDS_SEND_CONFIRM = 1
 CLOUDS_SUBSCRIBE_ALL = 1
 CLOUDS_SUBSCRIBE_DROP_NEWEST = 2
@@ -299,6 +301,7 @@ FUNCTIONS: Dict[str, Tuple[Any, ...]] = {
                          POINTER(c_uint64),),
         "clouds_cancel": (c_int, c_void_p, c_uint64,),
         "clouds_reply": (c_int, c_void_p, c_uint64, c_char_p, c_size_t,),
+        "clouds_reply_payload": (c_int, c_void_p, c_uint64, POINTER(clouds_payload),),
         "clouds_request_open": (c_int, c_void_p, c_uint64,),
         "clouds_fail": (c_int, c_void_p, c_uint64, c_char_p, c_size_t, c_char_p, c_size_t,),
         "clouds_choose": (c_int, c_void_p, c_uint64, c_char_p, c_size_t,),
@@ -307,6 +310,8 @@ FUNCTIONS: Dict[str, Tuple[Any, ...]] = {
                          POINTER(clouds_operation_options), POINTER(c_uint64),),
         "clouds_node_pause": (c_int, c_void_p, c_char_p, c_size_t, c_int, POINTER(clouds_operation_options),
                           POINTER(c_uint64),),
+        "clouds_node_send_payload": (c_int, c_void_p, c_char_p, c_size_t, POINTER(clouds_payload), c_uint32,
+                                 POINTER(clouds_operation_options), POINTER(c_uint64),),
         "clouds_node_status": (c_int, c_void_p, POINTER(clouds_operation_options), POINTER(c_uint64),),
         "clouds_node_publish": (c_int, c_void_p, c_char_p, c_size_t, POINTER(clouds_payload), c_uint32,
                             POINTER(clouds_operation_options), POINTER(c_uint64),),

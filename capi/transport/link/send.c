@@ -231,7 +231,7 @@ static int write_to(cl_peer_link *link, const void *node, const cl_envelope *e, 
     /* A message's sender asks how many got it. What is to be reported is reserved, so that it cannot fail afterwards.
      */
     cl_deferred *report = NULL;
-    if (token && (e->type == CL_MESSAGE || e->type == CL_PUBLISH)) {
+    if (token && cl_envelope_is_one_way(e)) {
         report = cl_deferred_reserve(delivered, NULL, token, CL_DELIVERY_WRITTEN, CL_STR_NONE);
         if (!report) return CLOUDS_ENOMEM;
     }
@@ -243,7 +243,7 @@ static int write_to(cl_peer_link *link, const void *node, const cl_envelope *e, 
     }
     if (e->type == CL_CALL) {
         remember_unsent(link, token, before);
-        count_call(link);
+        if (!(e->flags & CL_NOTIFY)) count_call(link);
     }
     if (e->type == CL_CANCEL) cl_link_forget_call(link, e->id); /* it has no answer */
     if (report) cl_deferred_put(&link->t->deferred, report);
@@ -300,6 +300,13 @@ static int put_waiting(cl_peer_link *link, const cl_waiting *w, const char *fram
     return 0;
 }
 
+/* A frame says it itself, behind its length and its type. */
+static int is_one_way(const cl_waiting *w, const char *frame)
+{
+    const cl_envelope e = {.type = (int)w->type, .flags = (unsigned char)frame[CL_FRAME_PREFIX + 1]};
+    return cl_envelope_is_one_way(&e);
+}
+
 void cl_link_send_waiting(cl_peer_link *link)
 {
     cl_link_transport *t = link->t;
@@ -316,10 +323,10 @@ void cl_link_send_waiting(cl_peer_link *link)
         }
         if (w.type == CL_CALL) {
             remember_unsent(link, w.token, before);
-            count_call(link);
+            if (!is_one_way(&w, frame)) count_call(link);
         }
         cl_conn_commit(link->conn);
-        if (w.type == CL_MESSAGE || w.type == CL_PUBLISH) tell(t, w.token, CL_DELIVERY_WRITTEN);
+        if (is_one_way(&w, frame)) tell(t, w.token, CL_DELIVERY_WRITTEN);
     }
     clear_queue(link);
 }

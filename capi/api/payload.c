@@ -1,0 +1,32 @@
+/* Payloads: the record, and what it may hold. */
+#include "api/check.h"
+#include "api/record.h"
+#include "base/error.h"
+#include "proto/extension.h"
+
+int cl_payload_read(const clouds_payload *theirs, clouds_payload *out)
+{
+    *out = (clouds_payload){0};
+    return theirs ? cl_record_read(CL_RECORD_clouds_payload, theirs, out)
+                  : cl_error(CLOUDS_EINVAL, "the payload is NULL");
+}
+
+int cl_check_meta(const cl_limits *limits, cl_str meta)
+{
+    if (meta.n > CL_META_MAX)
+        return cl_error_limit(CLOUDS_ETOOBIG, meta.n, CL_META_MAX, "the meta has %zu bytes, at most %d are possible",
+                              meta.n, CL_META_MAX);
+    return cl_check_json(limits, meta, '{', "the meta");
+}
+
+int cl_payload_check(const cl_limits *limits, const clouds_payload *p, char bracket)
+{
+    cl_str json = cl_str_of(p->json, p->json_len), meta = cl_str_of(p->meta, p->meta_len);
+    int code = cl_check_text(p->json, p->json_len, "the value");
+    if (code == 0) code = cl_check_text(p->meta, p->meta_len, "the meta");
+    if (code == 0) code = cl_check_text(p->bytes, p->bytes_len, "the bytes");
+    if (code == 0 && p->flags)
+        code = cl_error(CLOUDS_ENOTSUP, "this version does not know the flags %u of a payload", p->flags);
+    if (code == 0) code = cl_check_json(limits, json, bracket, "the value");
+    return code == 0 && meta.n ? cl_check_meta(limits, meta) : code;
+}
