@@ -21,6 +21,7 @@ static int node_a, node_b;
 static const char *listen_at; /* of the turn */
 static cl_key_ring *keys;     /* of the turn */
 static char folder[64];
+static size_t most_links = 1000; /* of those that are opened next */
 
 /* ---- help */
 
@@ -32,6 +33,7 @@ static int open_kit(kit *k, const char *listen)
     direct = (cl_direct){.ping = 0.2, .timeout = 0.3, .idle = 300, .keys = keys};
     if (cl_direct_parse(listen, &direct) != 0) return CLOUDS_EOPTION;
     limits.direct = &direct;
+    limits.links = most_links;
     limits.hello_timeout = 0.5;
     limits.connect_timeout = 1;
     return kit_open(k, server.tcp_url, &limits);
@@ -257,6 +259,29 @@ static void a_node_that_moved_is_found(void)
     CHECK(count(&b, CL_BUS_LINK_CALLS) > links);
     WAIT_FOR(b.envelopes == answers + sent);
     CHECK_INT(count(&b, CL_BUS_LINK_OPENS), 2);
+    close_both();
+}
+
+/* Past max_links the link that was not used for longest makes room. */
+static void the_idlest_link_makes_room(void)
+{
+    kit c;
+    int node_c;
+    most_links = 1;
+    REQUIRE(open_both() == 0);
+    most_links = 1000;
+    REQUIRE(open_kit(&c, listen_at) == 0);
+    REQUIRE(kit_node(&c, &node_c, ID_C, 2) == 0);
+    c.on_envelope = answer;
+    uint64_t token = link_up();
+    uint64_t carried = count(&b, CL_BUS_LINK_CALLS);
+    for (int64_t end = cl_loop_now() + 20000; count(&b, CL_BUS_LINK_CALLS) == carried && cl_loop_now() < end; token++) {
+        CHECK_INT(call(ID_C, token), 0);
+        WAIT_FOR(b.envelopes == token);
+    }
+    CHECK_INT(count(&b, CL_BUS_LINK_OPENS), 2);
+    CHECK_INT(count(&b, CL_BUS_LINK_LOSSES), 0);
+    kit_close(&c, 0);
     close_both();
 }
 
@@ -594,6 +619,7 @@ int main(void)
     keys = NULL;
     cl_key_ring_free(ring);
     listen_at = "tcp://127.0.0.1:0";
+    RUN(the_idlest_link_makes_room);
     RUN(the_socket_of_another_machine_is_passed_over);
     RUN(a_silent_listener_hinders_nothing);
     RUN(beyond_this_machine_is_not_dialled_without_a_key);

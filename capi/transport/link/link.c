@@ -17,6 +17,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/rare.h"
 
 #define VERSION "3"  /* the highest that we speak */
 enum { LOWEST = 2 }; /* that we speak */
@@ -43,8 +44,22 @@ void cl_link_release(cl_peer_link *link)
     cl_free(link);
 }
 
+/* Of the links to contexts that we opened and that nothing is awaited over, the one that was not used for longest ends. */
+CL_RARE static void end_idlest(cl_link_transport *t)
+{
+    cl_peer_link *idlest = NULL;
+    CL_LIST_EACH(it, &t->links)
+    {
+        cl_peer_link *link = CL_OWNER(it, cl_peer_link, place);
+        int is_idle = link->way && link->state == CL_LINK_OPEN && !link->calls && !cl_conn_pending(link->conn);
+        if (is_idle && (!idlest || link->heard < idlest->heard)) idlest = link;
+    }
+    if (idlest) cl_link_finish(idlest);
+}
+
 int cl_link_make(cl_link_transport *t, cl_peer_link **out)
 {
+    if (t->link_count >= t->limits.links) end_idlest(t); /* for the next; this one is too many still */
     if (t->link_count >= t->limits.links)
         return cl_error_limit(CLOUDS_ELIMIT, t->link_count, t->limits.links, "there are %zu links already (max_links)",
                               t->link_count);
