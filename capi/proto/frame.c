@@ -85,17 +85,14 @@ static inline cl_str take(const char **p, size_t n)
     return s;
 }
 
+/* Each of the four for itself: a chain of assignments reads what was just written in halves, which waits for it. */
 static inline void set_payloads(cl_envelope *out, cl_str first, cl_str second)
 {
-    out->args = out->error = out->result = out->data = CL_STR_NONE;
-    if (out->type == CL_CALL) {
-        out->args = first;
-    } else if (out->type == CL_RESULT) {
-        out->error = first;
-        out->result = second;
-    } else {
-        out->data = first;
-    }
+    int is_call = out->type == CL_CALL, is_result = out->type == CL_RESULT;
+    out->args = is_call ? first : CL_STR_NONE;
+    out->error = is_result ? first : CL_STR_NONE;
+    out->result = is_result ? second : CL_STR_NONE;
+    out->data = is_call || is_result ? CL_STR_NONE : first;
 }
 
 /* The bytes between the head and the payloads: the names and the extension. */
