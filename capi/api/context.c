@@ -54,6 +54,7 @@ static int make_engine(cl_context *context, const cl_options *options)
 {
     const cl_loop_hooks hooks = {.self = context, .turn = cl_engine_turn, .woken = on_woken};
     int code = cl_events_reserve(&context->inbox.events, 1); /* for CONTEXT_CLOSED */
+    cl_clock_init(&context->engine.clock);
     if (code == 0) code = cl_loop_create(&hooks, &context->engine.loop);
     if (code == 0) code = cl_loop_timer_create(context->engine.loop, on_timer, context, &context->engine.timer);
     if (code == 0) code = make_core(context, options);

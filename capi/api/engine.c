@@ -10,7 +10,7 @@ enum { ROUNDS = 16 }; /* a turn comes to its end */
 
 static int64_t port_now(void *self)
 {
-    return cl_loop_now();
+    return cl_clock_now(&((cl_context *)self)->engine.clock);
 }
 
 static int64_t port_now_about(void *self)

@@ -18,6 +18,7 @@
 #include "bus/bus.h"
 #include "clouds.h"
 #include "core/core.h"
+#include "net/clock.h"
 #include "net/keys.h"
 #include "net/loop.h"
 #include "proto/direct.h"
@@ -52,6 +53,7 @@ typedef struct cl_context_config {
 typedef struct cl_engine {
     cl_loop *loop;
     cl_loop_timer *timer;
+    cl_clock clock;
     cl_bus *bus;
     cl_core *core;
     uint64_t random_state;

@@ -1,0 +1,48 @@
+/* The clock that is asked for every call is the clock. */
+#include "net/clock.h"
+#include "net/loop.h"
+#include "support/tap.h"
+
+static void is_exact(void)
+{
+    enum { FOR_MS = 200 };
+    cl_clock clock;
+    cl_clock_init(&clock);
+    int64_t end = cl_loop_now() + FOR_MS, before, after;
+    do {
+        before = cl_loop_now();
+        int64_t now = cl_clock_now(&clock);
+        after = cl_loop_now();
+        if (!CHECK(before <= now && now <= after)) return;
+    } while (after < end);
+}
+
+/* What was read last is kept while its millisecond lasts, and not for longer, whoever asks. */
+static void goes_on(void)
+{
+    cl_clock clock;
+    cl_clock_init(&clock);
+    int64_t first = cl_clock_now(&clock), now = first;
+    while (cl_loop_now() < first + 3) now = cl_clock_now(&clock);
+    CHECK(now >= first + 2);
+    CHECK(cl_clock_now(&clock) >= first + 3);
+}
+
+static void of_a_processor_that_changes_its_speed(void)
+{
+    cl_clock clock;
+    cl_clock_init(&clock);
+    clock.is_steady = 0;
+    for (int i = 0; i < 1000; i++) {
+        int64_t before = cl_loop_now(), now = cl_clock_now(&clock);
+        if (!CHECK(before <= now && now <= cl_loop_now()) || !CHECK(clock.cycles == 0)) return;
+    }
+}
+
+int main(void)
+{
+    RUN(is_exact);
+    RUN(goes_on);
+    RUN(of_a_processor_that_changes_its_speed);
+    return tap_end();
+}
