@@ -8,6 +8,8 @@ local commands = {
   { "run", "run a Lua script, with services and clients on one loop" },
   { "call", "call a method and print what it returns" },
   { "send", "send a message to a node" },
+  { "publish", "publish a value at a topic" },
+  { "subscribe", "print what is published at topics" },
   { "status", "show who serves what" },
   { "bench", "measure calls per second and latency" },
   { "key", "make a key for links over TCP" },

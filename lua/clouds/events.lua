@@ -1,4 +1,5 @@
 --- Events of nodes and contexts, from the core to listeners and hooks.
+local channels = require("clouds.channels")
 local errors = require("clouds.error")
 local node = require("clouds.node")
 local scheduler = require("clouds.scheduler")
@@ -13,7 +14,7 @@ function M.failed(self, err, what)
   scheduler.report(err, nil, what)
 end
 
-local on_event = {}
+local on_event = { published = channels.published, unsubscribed = channels.unsubscribed }
 
 function on_event.ready(self, problem)
   if problem == true then

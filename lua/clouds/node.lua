@@ -42,7 +42,7 @@ function M.create(class, kind, options, level)
   end
   options = options or {}
   local of_context, of_node = settings.split(kind, options, level)
-  local self = setmetatable({ options = of_node, hooks = {} }, class)
+  local self = setmetatable({ options = of_node, hooks = {}, subscriptions = {} }, class)
   self.operation_timeout = settings.operation_timeout(of_node)
   self.listeners = listeners.new(settings.message_limits(of_context), function()
     return self.id
@@ -174,9 +174,11 @@ local function event_name(name)
 end
 
 local function update_listening(self)
-  local listening = self.listeners:has("message") or self.listeners:has("unknown message")
+  local listening = self.listeners:has("message") or self.listeners:has("unknown message") or next(self.subscriptions)
   self.core:listen(listening and not self.closed)
 end
+
+M.update_listening = update_listening
 
 --- Calls fn, in a coroutine of its own, each time it happens. Gives the node back.
 function Node:on(name, fn)

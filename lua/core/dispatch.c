@@ -87,9 +87,10 @@ static void on_operation(lua_State *L, lc_state *s, lc_context *ctx, const cloud
     lc_slot *slot = lc_slot_find_operation(s, ctx, event->id);
     if (slot) {
         lc_slot_complete(L, s, slot, count);
-    } else if (event->type == CLOUDS_EVENT_REGISTERED && event->code != 0) {
-        lua_remove(L, -2);
-        lc_report(L, s, "registration"); /* where it could not be waited for */
+    } else if (event->type != CLOUDS_EVENT_SENT && event->type != CLOUDS_EVENT_STATUS &&
+               event->type != CLOUDS_EVENT_UNREGISTERED && event->code != 0) {
+        lua_remove(L, -2); /* where it could not be waited for */
+        lc_report(L, s, event->type == CLOUDS_EVENT_REGISTERED ? "registration" : "subscription");
     } else {
         lua_pop(L, count);
     }
@@ -235,9 +236,25 @@ static const char *event_name(uint32_t type)
         return "clear_servers";
     case CLOUDS_EVENT_LOG:
         return "log";
+    case CLOUDS_EVENT_PUBLISHED:
+        return "published";
+    case CLOUDS_EVENT_UNSUBSCRIBED:
+        return "unsubscribed";
     default:
         return NULL;
     }
+}
+
+static void push_published(lua_State *L, lc_state *s, const clouds_event *event)
+{
+    lua_pushnumber(L, (lua_Number)event->id);
+    push_data(L, s, event);
+    push_text(L, event->method, event->method_len);
+    push_text(L, event->peer, event->peer_len);
+    lua_pushnumber(L, (lua_Number)event->number);
+    lua_pushboolean(L, (event->flags & CLOUDS_FLAG_LAGGED) != 0);
+    lua_pushnumber(L, (lua_Number)event->sequence);
+    if (event->meta_len == 0 || !lc_decode_value(L, &s->codec, event->meta, event->meta_len)) lua_pushnil(L);
 }
 
 static void push_event_values(lua_State *L, lc_state *s, const clouds_event *event)
@@ -268,6 +285,14 @@ static void push_event_values(lua_State *L, lc_state *s, const clouds_event *eve
         break;
     case CLOUDS_EVENT_NODE_CLOSED:
         lua_pushnumber(L, (lua_Number)event->number);
+        break;
+    case CLOUDS_EVENT_PUBLISHED:
+        push_published(L, s, event);
+        break;
+    case CLOUDS_EVENT_UNSUBSCRIBED:
+        lua_pushnumber(L, (lua_Number)event->id);
+        if (event->code != 0) lc_push_event_error(L, s, event);
+        else lua_pushboolean(L, 1);
         break;
     case CLOUDS_EVENT_LOG:
         lua_pushnumber(L, (lua_Number)event->number);
@@ -344,6 +369,7 @@ void lc_dispatch(lua_State *L, lc_state *s, lc_context *ctx, const clouds_event 
     case CLOUDS_EVENT_PAUSED:
     case CLOUDS_EVENT_SENT:
     case CLOUDS_EVENT_STATUS:
+    case CLOUDS_EVENT_SUBSCRIBED:
         on_operation(L, s, ctx, event);
         break;
     default:

@@ -280,6 +280,13 @@ lc_node *lc_check_node(lua_State *L, int index);
 void lc_node_update_anchor(lua_State *L, lc_state *s, lc_node *node, int index);
 int lc_node_call(lua_State *L);
 int lc_node_call_with(lua_State *L);
+
+/* channel.c */
+int lc_node_publish(lua_State *L);
+int lc_node_subscribe(lua_State *L);
+int lc_node_subscribed(lua_State *L);
+int lc_node_unsubscribe(lua_State *L);
+
 int lc_node_bind(lua_State *L);
 
 #endif

@@ -249,6 +249,61 @@ function Node:off(name, fn) end
 ---@return clouds.Error?
 function Node:send(receiver, value, options) end
 
+---Publishes a value at a topic: everybody who has subscribed to it gets it, at most once each. With confirm it waits,
+---and gives how many got it (true: that cannot be known).
+---@param topic string Tokens with dots between: "chat.room-1.joined".
+---@param value clouds.Value
+---@param options? { confirm: boolean?, meta: table?, timeout: number? }
+---@return true|integer?
+---@return clouds.Error?
+function Node:publish(topic, value, options) end
+
+---What is known of a message beside its value.
+---@class clouds.Published
+---@field topic string
+---@field from string The id of the node that published it.
+---@field missed integer Messages of it at this topic that are missing before this one.
+---@field lagged boolean Some of them were dropped here, since they were not taken in time.
+---@field sequence integer Its number within node and topic, from 1; 0: it has none.
+---@field meta? table
+
+---@class clouds.Subscription
+---@field topics string[]
+---@field closed? boolean
+local Subscription = {}
+
+---Ends it: nothing of it comes any more.
+---@return true?
+---@return clouds.Error?
+function Subscription:close() end
+
+---Calls fn for what is published at a topic, at what matches a pattern (`*` one token, `>` at the end one or more), or at
+---any of a list of them; in a coroutine each. all: with the list of their values, when there is one of each. group: of
+---its members one gets each message. queue: so many may wait, and be at work; what is dropped then is told with the
+---next message.
+---@param topics string|string[]
+---@param fn fun(value: clouds.Value, message: clouds.Published)
+---@param options? { all: boolean?, group: string?, queue: integer?, queue_bytes: integer?, keep_oldest: boolean?, timeout: number? }
+---@return clouds.Subscription?
+---@return clouds.Error?
+function Node:subscribe(topics, fn, options) end
+
+---@class clouds.Watch
+---@overload fun(): clouds.Value?, clouds.Published?
+local Watch = {}
+
+---Ends it.
+---@return true?
+---@return clouds.Error?
+function Watch:close() end
+
+---What is published, one after the other: `for value, message in node:watch("chat.*") do ... end`.
+---@param topics string|string[]
+---@param options? { all: boolean?, group: string?, queue: integer?, queue_bytes: integer?, keep_oldest: boolean?, timeout: number? }
+---@return clouds.Watch?
+---@return clouds.Error?
+function Node:watch(topics, options) end
+
 ---Answers a question of the library by a function of yours; nil gives it back to the library.
 ---@generic N: clouds.Node
 ---@param self N

@@ -1,0 +1,253 @@
+--- Channels: publishing at topics, and subscriptions to them.
+local core = require("clouds.core")
+local node = require("clouds.node")
+local scheduler = require("clouds.scheduler")
+local settings = require("clouds.options")
+
+local Node = node.Node
+local M = {}
+
+local DEFAULT_QUEUE = 1024
+local OF_PUBLISH = { "confirm", "meta", "timeout" }
+local OF_SUBSCRIBE = { "all", "group", "queue", "queue_bytes", "keep_oldest", "timeout" }
+
+local function check_timeout(options, level)
+  if options.timeout ~= nil then
+    scheduler.check_seconds(options.timeout, level + 1)
+  end
+end
+
+--- Publishes a value at a topic. With { confirm = true } it waits and gives how many got it (true: not known).
+function Node:publish(topic, value, options)
+  if type(topic) ~= "string" then
+    error("expected a topic", 2)
+  end
+  if options == nil then
+    return self.core:publish(topic, value)
+  end
+  settings.check_names(options, OF_PUBLISH, 2)
+  check_timeout(options, 2)
+  if options.meta ~= nil and type(options.meta) ~= "table" then
+    error("expected a table of meta", 2)
+  end
+  return self.core:publish(topic, value, options.meta, options.confirm, options.timeout)
+end
+
+---- subscriptions ----
+
+local Subscription = {}
+Subscription.__index = Subscription
+
+function Subscription:__tostring()
+  return "clouds.subscription: " .. table.concat(self.topics, ", ")
+end
+
+local function forget(self)
+  self.closed = true
+  self.node.subscriptions[self.id] = nil
+  node.update_listening(self.node)
+end
+
+--- Ends it: nothing of it comes any more. A second time is fine.
+function Subscription:close()
+  if self.closed then
+    return true
+  end
+  forget(self)
+  if self.ended then
+    self.ended()
+  end
+  return self.node.core:unsubscribe(self.id)
+end
+
+local traceback -- of the error that xpcall is about to give
+
+local function keep_traceback(err)
+  traceback = debug.traceback("", 2):sub(2)
+  return err
+end
+
+-- A message, in a coroutine of its own. So many may be at work at a time; what comes then is dropped, and told with the
+-- next one.
+local function take(self, value, message)
+  if self.handled >= self.queue then
+    self.dropped = self.dropped + 1 + message.missed
+    return
+  end
+  if self.dropped > 0 then
+    message.missed, message.lagged = message.missed + self.dropped, true
+    self.dropped = 0
+  end
+  self.handled = self.handled + 1
+  local ok, problem = xpcall(self.fn, keep_traceback, value, message)
+  self.handled = self.handled - 1
+  if not ok then
+    scheduler.report(problem, traceback, "subscription")
+  end
+end
+
+local function list_of(topics, level)
+  topics = type(topics) == "string" and { topics } or topics
+  if type(topics) ~= "table" then
+    error("expected a topic, or a list of topics", level + 1)
+  end
+  local list = {}
+  for i, topic in ipairs(topics) do
+    if type(topic) ~= "string" then
+      error(("topic number %d is a %s"):format(i, type(topic)), level + 1)
+    end
+    list[i] = topic
+  end
+  return list
+end
+
+local function check_count(options, name, level)
+  local value = options[name]
+  if value ~= nil and not (type(value) == "number" and value >= 1 and value % 1 == 0) then
+    error(("%s is %s: expected a whole number above 0"):format(name, tostring(value)), level + 1)
+  end
+end
+
+local function subscribe(self, topics, fn, options, level)
+  options = options or {}
+  settings.check_names(options, OF_SUBSCRIBE, level + 1)
+  check_timeout(options, level + 1)
+  check_count(options, "queue", level + 1)
+  check_count(options, "queue_bytes", level + 1)
+  if options.group ~= nil and type(options.group) ~= "string" then
+    error("expected the name of a group", level + 1)
+  end
+  local list = list_of(topics, level + 1)
+  local id, problem = self.core:subscribe(core.array(list), options)
+  if not id then
+    return nil, problem
+  end
+  local subscription = setmetatable({
+    node = self,
+    id = id,
+    fn = fn,
+    topics = { unpack(list) },
+    queue = options.queue or DEFAULT_QUEUE,
+    handled = 0,
+    dropped = 0,
+  }, Subscription)
+  self.subscriptions[id] = subscription
+  node.update_listening(self)
+  local done, err = self.core:subscribed(id)
+  if done then
+    return subscription
+  end
+  forget(subscription)
+  self.core:unsubscribe(id) -- one whose time was over goes on otherwise
+  return nil, err
+end
+
+--- Calls fn(value, message) for what is published at a topic, at what matches a pattern, or at any of a list of them;
+-- in a coroutine each. With { all = true }: fn(values, message) when there is a value of each. The subscription; or nil
+-- and an error.
+function Node:subscribe(topics, fn, options)
+  if type(fn) ~= "function" then
+    error("expected a function", 2)
+  end
+  return subscribe(self, topics, fn, options, 2)
+end
+
+---- watching ----
+
+local Watch = {}
+Watch.__index = Watch
+
+local function put(self, value, message)
+  local list = self.list
+  list[self.last + 1] = { value, message }
+  self.last = self.last + 1
+  if self.last - self.first + 1 > self.queue then
+    local oldest = list[self.first]
+    list[self.first] = nil
+    self.first = self.first + 1
+    local next_one = list[self.first][2]
+    next_one.missed, next_one.lagged = next_one.missed + 1 + oldest[2].missed, true
+  end
+  if self.waiting then
+    local handle = self.waiting
+    self.waiting = nil
+    core.wake(handle)
+  end
+end
+
+--- The next value and its message, for which it waits; nil when it is closed.
+function Watch:__call()
+  local state = self.state
+  while state.first > state.last do
+    if state.subscription.closed then
+      return nil
+    elseif state.waiting then
+      error("another coroutine waits for this watch already", 2)
+    end
+    core.check_wait()
+    state.waiting = core.slot()
+    core.wait(state.waiting)
+  end
+  local entry = state.list[state.first]
+  state.list[state.first] = nil
+  state.first = state.first + 1
+  return entry[1], entry[2]
+end
+
+--- Ends it. So does the loss of the last reference, some time later.
+function Watch:close()
+  return self.state.subscription:close()
+end
+
+--- for value, message in node:watch(topics, options) do ... end
+function Node:watch(topics, options)
+  local state = { list = {}, first = 1, last = 0, queue = options and options.queue or DEFAULT_QUEUE }
+  local subscription, problem = subscribe(self, topics, function(value, message)
+    put(state, value, message)
+  end, options, 2)
+  if not subscription then
+    return nil, problem
+  end
+  state.subscription = subscription
+  subscription.ended = function()
+    if state.waiting then
+      local handle = state.waiting
+      state.waiting = nil
+      core.wake(handle)
+    end
+  end
+  local guard = newproxy(true)
+  getmetatable(guard).__gc = function()
+    scheduler.defer(function()
+      subscription:close()
+    end)
+  end
+  return setmetatable({ state = state, guard = guard }, Watch)
+end
+
+---- events ----
+
+function M.published(self, id, value, topic, from, missed, lagged, sequence, meta)
+  local subscription = self.subscriptions[id]
+  if subscription then
+    local message =
+      { topic = topic, from = from, missed = missed, lagged = lagged, sequence = sequence, meta = meta }
+    take(subscription, value, message)
+  end
+end
+
+function M.unsubscribed(self, id, problem)
+  local subscription = self.subscriptions[id]
+  if not subscription then
+    return
+  end
+  forget(subscription)
+  if subscription.ended then
+    subscription.ended()
+  end
+  if problem ~= true then
+    scheduler.report(problem, nil, "subscription")
+  end
+end
+
+return M
