@@ -11,6 +11,7 @@ Client, Server, Monitor and Base wait; the classes of the same names in clouds.a
 from typing import TYPE_CHECKING, Any
 
 from clouds import errors
+from clouds._channels import Message, Subscription
 from clouds._library import version as __version__
 from clouds._request import Request, request
 from clouds._sync import Base, Client, Monitor, Server
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 version = __version__
 
-__all__ = ["Base", "Client", "Monitor", "Request", "Server", "Values", "aio", "errors", "request", "version",
+__all__ = ["Base", "Client", "Message", "Monitor", "Request", "Server", "Subscription", "Values", "aio", "errors", "request", "version",
            *errors.__all__]
 
 

@@ -2,7 +2,7 @@
 import logging
 from typing import TYPE_CHECKING, Any, Callable, Dict, List
 
-from clouds import _abi
+from clouds import _abi, _channels
 from clouds._events import Event, failure, size_of
 from clouds._faults import escaped, is_interrupt, log, log_failure, text_of
 from clouds._library import lib
@@ -144,6 +144,9 @@ _HANDLERS: Dict[int, Callable[["NodeBase", Event], None]] = {
     _abi.CLOUDS_EVENT_REQUEST: _request,
     _abi.CLOUDS_EVENT_CANCELED: _canceled,
     _abi.CLOUDS_EVENT_MESSAGE: _message,
+    _abi.CLOUDS_EVENT_PUBLISHED: _channels.published,
+    _abi.CLOUDS_EVENT_SUBSCRIBED: _channels.subscribed,
+    _abi.CLOUDS_EVENT_UNSUBSCRIBED: _channels.unsubscribed,
     _abi.CLOUDS_EVENT_UNKNOWN: _unknown,
     _abi.CLOUDS_EVENT_REGISTERED: _registered,
     _abi.CLOUDS_EVENT_NODE_CLOSED: _node_closed,

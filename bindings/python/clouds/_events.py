@@ -16,7 +16,7 @@ OVERHEAD = 600  # bytes that an event takes beside its texts
 _CODES: Dict[Any, str] = {ctypes.c_uint32: "I", ctypes.c_int32: "i", ctypes.c_uint64: "Q", ctypes.c_int64: "q",
                           ctypes.c_double: "d", ctypes.c_void_p: "P", ctypes.c_char_p: "P", ctypes.c_size_t: "N"}
 # Every node has a context of its own, and gives no user data.
-_UNREAD = ("flags", "user_data", "sequence", "node", "owned", "meta", "meta_len", "bytes", "bytes_len")
+_UNREAD = ("user_data", "node", "owned", "bytes", "bytes_len")
 
 
 _OF_RESULTS = ("type", "code", "id", "data", "data_len")
@@ -39,7 +39,7 @@ def _format(read: Callable[[str], bool]) -> struct.Struct:
 LAYOUT = _format(lambda name: name not in _UNREAD)
 LAYOUT_OF_RESULTS = _format(lambda name: name in _OF_RESULTS)
 
-# type, code, outcome, id, number, time_left; then pointer and length of peer, method, data and error
+# type, code, outcome, flags, id, number, time_left, sequence; then pointer and length of peer, method, data, error, meta
 Raw = Tuple[Any, ...]
 
 
@@ -56,6 +56,9 @@ class Event(NamedTuple):
     method: str
     data: str
     error: str
+    flags: int = 0
+    sequence: int = 0
+    meta: str = ""
 
 
 class Records:
@@ -106,7 +109,7 @@ class Records:
     def ascii(self, count: int) -> str:
         """The texts of the records as one; empty when they are not all ASCII."""
         raw = self.at(count - 1)
-        end = max(raw[at] + raw[at + 1] if raw[at + 1] else 0 for at in (6, 8, 10, 12))
+        end = max(raw[at] + raw[at + 1] if raw[at + 1] else 0 for at in (8, 10, 12, 14, 16))
         try:
             return str(memoryview(self.text)[:max(0, end - self.text_address)], "ascii")
         except UnicodeDecodeError:
@@ -124,8 +127,8 @@ class Records:
     def event(self, raw: Raw) -> Event:
         """A record with its texts."""
         string = self.string
-        return Event(raw[0], raw[1], raw[2], raw[3], raw[4], raw[5], string(raw[6], raw[7]), string(raw[8], raw[9]),
-                     string(raw[10], raw[11]), string(raw[12], raw[13]))
+        return Event(raw[0], raw[1], raw[2], raw[4], raw[5], raw[6], string(raw[8], raw[9]), string(raw[10], raw[11]),
+                     string(raw[12], raw[13]), string(raw[14], raw[15]), raw[3], raw[7], string(raw[16], raw[17]))
 
     def is_attempt(self) -> bool:
         """Is the record of a wait the event before an attempt, and not the end of the call?"""
@@ -136,7 +139,7 @@ class Records:
         raw: Raw = LAYOUT.unpack_from(self._view)
         if raw[1]:
             raise failure(self.event(raw))
-        text = self.string(raw[10], raw[11])
+        text = self.string(raw[12], raw[13])
         if self.text_size > LARGE:  # the room that a large result took is given back
             self._make_text(LARGE)
         return text

@@ -6,6 +6,7 @@ import warnings
 from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Sequence, TypeVar, overload
 
 from clouds import _abi
+from clouds._channels import Channels, Publishing
 from clouds._error import Error, Timeout
 from clouds._events import Event
 from clouds._handle import Handle
@@ -81,7 +82,7 @@ else:
             self._configure(options)
 
 
-class NodeBase(_Live):
+class NodeBase(Publishing, _Live):
     """One identity on the bus."""
 
     _kind = "base"
@@ -95,6 +96,7 @@ class NodeBase(_Live):
         self._listeners: Dict[str, List[_Handler]] = {}
         self._methods: Dict[str, MethodEntry] = {}
         self._operations = Operations()
+        self._channels = Channels()
         self._failed: Dict[str, Error] = {}  # methods that could not be registered
         self._readiness: Any = None          # True, or why it will not be
         self._waiting: List[Any] = []        # the futures of ready()
@@ -340,6 +342,7 @@ class NodeBase(_Live):
         """The context is gone: nothing will come any more."""
         problem = self._problem(_abi.CLOUDS_ECLOSED)
         self._operations.fail(problem)
+        self._channels.end(problem)
         for future in take_all(self._waiting):
             settle(future, None, problem)
 

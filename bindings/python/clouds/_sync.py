@@ -14,6 +14,7 @@ import weakref
 from typing import TYPE_CHECKING, Any, Awaitable, Callable, Dict, Iterator, List, Optional, Type, TypeVar, Union
 
 from clouds import _abi
+from clouds._channels import SyncPublishing
 from clouds._events import Event, Records, size_of
 from clouds._handle import Handle, finalize
 from clouds._library import lib, undeclared
@@ -117,7 +118,7 @@ else:
 
 
 @with_options
-class Node(_Keywords, NodeBase):
+class Node(_Keywords, SyncPublishing, NodeBase):
     """What clients, servers, monitors and bases share. Any number of threads may use a node at the same time."""
 
     _mode = "thread"
