@@ -202,6 +202,21 @@ static int read_type(cl_node_config *config, const cl_options *options)
     return 0;
 }
 
+static int read_balance(cl_node_config *config, const cl_options *options)
+{
+    static const char *const names[] = {[CL_BALANCE_TURNS] = "rr",
+                                        [CL_BALANCE_LEAST] = "least",
+                                        [CL_BALANCE_RANDOM] = "random",
+                                        [CL_BALANCE_HASH] = "hash"};
+    const char *name = cl_options_text(options, CL_OPTION_balance);
+    for (int i = 0; i < 4; i++) {
+        if (strcmp(name, names[i]) != 0) continue;
+        config->balance = i;
+        return 0;
+    }
+    return cl_options_refuse("balance", name, "\"rr\", \"least\", \"random\" or \"hash\"");
+}
+
 static int read_id(cl_api_node *node, const cl_options *options)
 {
     const char *id = cl_options_text(options, CL_OPTION_id);
@@ -258,5 +273,6 @@ int cl_config_node(cl_api_node *node, const cl_options *o)
     }
     node->heartbeat = cl_options_number(o, CL_OPTION_heartbeat);
     int code = read_type(&node->config, o);
+    if (code == 0) code = read_balance(&node->config, o);
     return code != 0 ? code : read_id(node, o);
 }

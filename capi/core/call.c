@@ -182,6 +182,12 @@ static int may_call(const cl_node *node, const cl_call_spec *spec)
     return 0;
 }
 
+CL_RARE static void set_key(cl_call *call, const cl_call_spec *spec)
+{
+    call->balance = CL_BALANCE_HASH;
+    call->key = spec->has_key ? spec->key : cl_balance_key(spec->args);
+}
+
 int cl_node_call(cl_node *node, const cl_call_spec *spec)
 {
     cl_core *core = node->core;
@@ -203,6 +209,8 @@ int cl_node_call(cl_node *node, const cl_call_spec *spec)
     call->user_data = spec->user_data;
     call->ask = spec->ask != 0;
     call->notify = spec->notify != 0;
+    call->balance = (uint8_t)node->config.balance;
+    if (spec->has_key || call->balance == CL_BALANCE_HASH) set_key(call, spec);
     cl_list_init(&call->place);
     if ((code = prepare(core, call, spec)) != 0) {
         core->counters[CL_COUNT_LIMIT_HITS] += code == CLOUDS_ELIMIT;

@@ -61,8 +61,10 @@ typedef struct cl_call {
     uint8_t notify;    /* no answer is wanted */
     uint8_t as_frames; /* to who reads frames */
     uint8_t as_linked; /* only the peer can answer this attempt */
+    uint8_t balance;   /* enum cl_balance */
     uint8_t way;       /* what carried this attempt: cl_bus.way */
     uint16_t tried_n, tried_cap;
+    uint64_t key;    /* CL_BALANCE_HASH */
     cl_peer **tried; /* counted; in tried_few, or in memory of its own */
     cl_peer *tried_few[CL_TRIED_INLINE];
     cl_str args;

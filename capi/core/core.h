@@ -102,12 +102,21 @@ extern const char *const cl_counter_names[CL_COUNTERS];
 
 /* ---- nodes */
 
+/* How a server is chosen. */
+enum cl_balance {
+    CL_BALANCE_TURNS,  /* one after the other */
+    CL_BALANCE_LEAST,  /* of two the one with fewer calls under way from here */
+    CL_BALANCE_RANDOM, /* any */
+    CL_BALANCE_HASH    /* by the key of the call, or by its arguments */
+};
+
 typedef struct cl_node_config {
     char type[16];            /* server, client, monitor, base, or any other word */
     double timeout, deadline; /* seconds; deadline 0: from attempts */
     int32_t retries;
     double server_max_age;
     int auto_clean;  /* a timeout deletes the registration of an npm server */
+    int balance;     /* enum cl_balance */
     int breaker;     /* a server that fails again and again is left alone for a while */
     int shun_silent; /* while the last server is avoided, not even it is asked for a method that it did not answer */
     int find_server, save_servers, remove_server, clear_servers; /* taken over by the user */
@@ -139,7 +148,12 @@ typedef struct cl_call_spec {
     int ask;            /* CLOUDS_EVENT_ATTEMPT before every attempt */
     int notify;         /* no answer is wanted: it ends when a server has it */
     cl_str meta, bytes; /* go along; meta: a valid JSON object, or empty */
+    int has_key;
+    uint64_t key; /* calls of one key go to the same server (cl_balance_key) */
 } cl_call_spec;
+
+/* The same in every process. */
+uint64_t cl_balance_key(cl_str text);
 
 /* 0, CLOUDS_EINVAL, ETOOBIG, ELIMIT, ENOMEM, ECLOSED, or why the node never listened. The outcome of the completion is
  * that of its code, except for NOT_DONE when an earlier attempt of the call may have been executed: that is UNKNOWN. */

@@ -14,6 +14,7 @@ static cl_peer *create(cl_core *core, cl_str id)
     memcpy(peer->text, id.p, id.n);
     peer->id = cl_str_of(peer->text, id.n);
     peer->avoid_until = INT64_MIN;
+    peer->hash = cl_balance_key(id);
     cl_list_init(&peer->breakers);
     cl_list_init(&peer->calls);
     cl_list_init(&peer->blocked);

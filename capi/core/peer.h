@@ -19,6 +19,7 @@ typedef struct cl_peer {
     int64_t avoid_until;
     int several;           /* that a call reached several nodes of this id was logged */
     const void *silent_in; /* the method of which it last did not answer a call; only compared */
+    uint64_t hash;         /* of the id: cl_balance_key */
     cl_str id;             /* in `text` */
     char text[];
 } cl_peer;

@@ -134,6 +134,8 @@ static void at_creation(void)
     CHECK_INT(node_with(context, "type", ""), CLOUDS_EOPTION);
     CHECK_INT(node_with(context, "type", "5erver"), CLOUDS_EOPTION);
     CHECK_INT(node_with(context, "type", "Worker"), 0);
+    CHECK_INT(node_with(context, "balance", "least"), 0);
+    CHECK_INT(node_with(context, "balance", "fair"), CLOUDS_EOPTION);
     clouds_context_destroy(context);
 }
 

@@ -587,7 +587,8 @@ typedef struct clouds_call_options {
     const void *bytes;   /* bytes that go along; NULL: none. In the arguments {"$bytes":[offset,length]} stands for a piece
                             of them, by convention; the library does not look. Since 0.3 */
     size_t bytes_len;
-    const char *key;     /* later: calls with the same key go to the same server */
+    const char *key;     /* calls with the same key (any bytes) go to the same server, from every process, while it takes
+                            calls; who comes or goes moves as few keys as can be. Since 0.3 */
     size_t key_len;
     const char *once;    /* later: an idempotency key */
     size_t once_len;

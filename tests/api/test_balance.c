@@ -1,0 +1,120 @@
+/* Which server is called, through the exported functions, over each bus. */
+#include "api/kit.h"
+
+static const char *kind, *mode;
+
+enum { SERVERS = 3, CALLERS = 2, KEYS = 30 };
+
+typedef struct world {
+    clouds_context *contexts[SERVERS], *clients[CALLERS];
+    clouds_node *servers[SERVERS], *nodes[CALLERS];
+} world;
+
+static world open_world(const char *balance)
+{
+    const char *url = kit_url(kind);
+    world w;
+    for (int i = 0; i < SERVERS; i++) {
+        w.contexts[i] = kit_context(url, mode);
+        w.servers[i] = kit_node(w.contexts[i], "server");
+        CHECK_INT(kit_register(w.contexts[i], w.servers[i], "echo"), 0);
+    }
+    for (int i = 0; i < CALLERS; i++) {
+        w.clients[i] = kit_context(url, mode);
+        w.nodes[i] = kit_node_of(w.clients[i], KIT_OPTIONS("type", "client", "balance", balance));
+    }
+    return w;
+}
+
+static void close_world(world *w)
+{
+    for (int i = 0; i < CALLERS; i++) clouds_context_destroy(w->clients[i]);
+    for (int i = 0; i < SERVERS; i++) clouds_context_destroy(w->contexts[i]);
+}
+
+/* Who answered a call. */
+static int server_of(world *w, int caller, const char *args, const char *key)
+{
+    double until = kit_now() + KIT_PATIENCE;
+    clouds_call_options o = {.size = sizeof o, .key = key, .key_len = key ? strlen(key) : 0};
+    uint64_t id = kit_call(w->nodes[caller], "echo", args, &o);
+    clouds_event e;
+    while (kit_now() < until) {
+        for (int i = 0; i < SERVERS; i++)
+            if (kit_next(w->contexts[i], &e, 0) == 1) kit_answer(w->contexts[i], &e);
+        if (kit_next(w->clients[caller], &e, 0.001) != 1 || e.type != CLOUDS_EVENT_RESULT || e.id != id) continue;
+        CHECK_INT(e.code, 0);
+        for (int i = 0; i < SERVERS; i++)
+            if (strncmp(clouds_node_id(w->servers[i]), e.peer, e.peer_len) == 0) return i;
+    }
+    CHECK(kit_now() < until);
+    return -1;
+}
+
+/* Both callers know all servers, which come one after the other. */
+static void know_all(world *w)
+{
+    double until = kit_now() + KIT_PATIENCE;
+    for (int caller = 0; caller < CALLERS; caller++) {
+        int seen[SERVERS] = {0}, n = 0;
+        for (int i = 0; n < SERVERS && kit_now() < until; i++) {
+            char args[16];
+            snprintf(args, sizeof args, "[%d]", i);
+            int server = server_of(w, caller, args, NULL);
+            if (server >= 0) n += !seen[server]++;
+        }
+        CHECK_INT(n, SERVERS);
+    }
+}
+
+static void same_server(const char *balance, int with_key)
+{
+    world w = open_world(balance);
+    int share[SERVERS] = {0};
+    know_all(&w);
+    for (int i = 0; i < KEYS; i++) {
+        char text[16];
+        snprintf(text, sizeof text, "[%d]", i);
+        int first = server_of(&w, 0, with_key ? "[]" : text, with_key ? text : NULL);
+        REQUIRE(first >= 0);
+        share[first]++;
+        for (int caller = 0; caller < CALLERS; caller++)
+            CHECK_INT(server_of(&w, caller, with_key ? "[1]" : text, with_key ? text : NULL), first);
+    }
+    for (int i = 0; i < SERVERS; i++) CHECK(share[i] > 0);
+    close_world(&w);
+}
+
+static void calls_of_a_key_go_to_one_server(void)
+{
+    same_server("rr", 1);
+}
+
+static void equal_arguments_go_to_one_server(void)
+{
+    same_server("hash", 0);
+}
+
+static void other_ways(void)
+{
+    static const char *const ways[] = {"random", "least"};
+    for (int i = 0; i < 2; i++) {
+        world w = open_world(ways[i]);
+        know_all(&w);
+        close_world(&w);
+    }
+}
+
+static void all(void)
+{
+    RUN(calls_of_a_key_go_to_one_server);
+    RUN(equal_arguments_go_to_one_server);
+    RUN(other_ways);
+}
+
+int main(int argc, char **argv)
+{
+    kind = argc > 1 ? argv[1] : "inproc:";
+    kit_modes(&mode, all);
+    return kit_end();
+}
