@@ -34,6 +34,8 @@ static int take_host(cl_str text, char *host, size_t cap, cl_str *rest)
     if (n == 0 || n >= cap) return -1;
     memcpy(host, begin, n);
     host[n] = '\0';
+    for (size_t i = 0; i < n; i++)
+        if ((unsigned char)host[i] <= ' ' || host[i] == 0x7f) return -1;
     *rest = cl_str_of(begin + n + in_brackets, left - n - (size_t)in_brackets);
     return 0;
 }

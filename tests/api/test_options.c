@@ -188,6 +188,33 @@ static void facts(void)
     CHECK_INT(clouds_has_feature("teleport") + clouds_has_feature(NULL) + clouds_has_feature(""), 0);
 }
 
+/* What is asked of links, and cannot be: the error names the option and the address. */
+static void links(void)
+{
+    static const struct {
+        const char *url, *listen, *advertise, *key_file, *why;
+    } bad[] = {{"redis://127.0.0.1:1", "tcp://0.0.0.0:0", "", "", "tcp://0.0.0.0:0: an address beyond this machine needs a key"},
+               {"redis://127.0.0.1:1", "tcp://[::]:0", "", "", "needs a key"},
+               {"redis://127.0.0.1:1", "tcp://example.com:7000", "", "", "tcp://example.com:7000: expected an address"},
+               {"redis://127.0.0.1:1", "nowhere", "", "", "option 'listen': nowhere: expected"},
+               {"redis://127.0.0.1:1", "tcp://127.0.0.1:0", "a b", "", "option 'advertise': a b: expected"},
+               {"redis://127.0.0.1:1", "unix", "", "/nowhere/key", "option 'key_file': /nowhere/key: No such file"},
+               {"local:", "tcp://127.0.0.1:0", "", "", "has no links over TCP"},
+               {"inproc:x", "tcp://127.0.0.1:0", "", "", "inproc:x has no links over TCP"}};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        clouds_options *options;
+        clouds_context *context;
+        CHECK_INT(clouds_options_create(&options), 0);
+        clouds_options_set_string(options, "url", bad[i].url);
+        clouds_options_set_string(options, "listen", bad[i].listen);
+        clouds_options_set_string(options, "advertise", bad[i].advertise);
+        clouds_options_set_string(options, "key_file", bad[i].key_file);
+        CHECK_INT(clouds_context_create(options, &context), CLOUDS_EOPTION);
+        if (!CHECK(says(bad[i].why))) printf("# %s\n", clouds_last_error());
+        clouds_options_destroy(options);
+    }
+}
+
 int main(int argc, char **argv)
 {
     if (argc > 1) return !digits_differ_from(argv[1]);
@@ -199,6 +226,7 @@ int main(int argc, char **argv)
     RUN(generated_ids);
     RUN(any_locale);
     RUN(facts);
+    RUN(links);
     clouds_options_destroy(set);
     kit_clean();
     return tap_end();

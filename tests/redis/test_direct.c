@@ -3,6 +3,7 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "clouds.h"
@@ -260,6 +261,25 @@ static void a_node_that_moved_is_found(void)
     WAIT_FOR(b.envelopes == answers + sent);
     CHECK_INT(count(&b, CL_BUS_LINK_OPENS), 2);
     close_both();
+}
+
+/* What a child does away with after a fork is its own copy. */
+static void a_child_leaves_the_socket(void)
+{
+    const char *before = listen_at;
+    int status = -1;
+    listen_at = "unix";
+    REQUIRE(open_both() == 0);
+    pid_t child = fork();
+    if (child == 0) {
+        kit_close(&a, 1);
+        _exit(0);
+    }
+    CHECK(waitpid(child, &status, 0) == child && status == 0);
+    link_up();
+    CHECK_INT(count(&b, CL_BUS_LINK_REFUSED), 0);
+    close_both();
+    listen_at = before;
 }
 
 /* Past max_links the link that was not used for longest makes room. */
@@ -619,6 +639,7 @@ int main(void)
     keys = NULL;
     cl_key_ring_free(ring);
     listen_at = "tcp://127.0.0.1:0";
+    RUN(a_child_leaves_the_socket);
     RUN(the_idlest_link_makes_room);
     RUN(the_socket_of_another_machine_is_passed_over);
     RUN(a_silent_listener_hinders_nothing);

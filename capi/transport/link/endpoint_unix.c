@@ -141,6 +141,7 @@ int cl_endpoint_unix_open(cl_link_transport *t)
     if (stat(folder, &s) != 0) return cl_error(CLOUDS_ESYSTEM, "cannot use the folder %s: %s", folder, strerror(errno));
     code = listen_named(t);
     if (code != 0) return code;
+    t->owner = getpid();
     snprintf(t->unix_address, sizeof t->unix_address, "%s%llu:%llu:%s", scheme, (unsigned long long)s.st_dev,
              (unsigned long long)s.st_ino, t->unix_path);
     return 0;
@@ -148,7 +149,7 @@ int cl_endpoint_unix_open(cl_link_transport *t)
 
 void cl_endpoint_unix_close(cl_link_transport *t)
 {
-    if (t->unix_listener) unlink(t->unix_path);
+    if (t->unix_listener && t->owner == getpid()) unlink(t->unix_path);
     cl_listener_close(t->unix_listener);
     t->unix_listener = NULL;
 }

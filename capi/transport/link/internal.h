@@ -115,6 +115,7 @@ typedef struct cl_link_transport {
     int is_beside;    /* another transport carries what no open link does: nothing waits for a link */
     char context[CL_CONTEXT_ID + 1];
     cl_listener *unix_listener, *tcp_listener;
+    pid_t owner; /* of the socket's name: a process that was forked from it does not take that away */
     char unix_path[128], unix_address[192], tcp_address[224];
     cl_list_node ways;
     cl_strmap way_by_context, way_nodes;

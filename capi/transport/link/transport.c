@@ -142,15 +142,16 @@ static int name_context(cl_link_transport *t)
     return 0;
 }
 
-/* Others on this machine may do without the socket; the port was asked for. */
 static int listen_in_context(cl_link_transport *t, const cl_direct *direct)
 {
     t->direct = *direct;
     t->has_contexts = 1;
     int code = name_context(t);
     if (code != 0) return code;
-    if (cl_endpoint_unix_open(t) != 0)
-        cl_log(CLOUDS_LOG_WARN, "no links between processes of this machine: %s", clouds_last_error());
+    code = cl_endpoint_unix_open(t);
+    int is_needed = !t->is_beside && !direct->tcp; /* else others come another way */
+    if (code != 0 && is_needed) return code;
+    if (code != 0) cl_log(CLOUDS_LOG_INFO, "no links between processes of this machine: %s", clouds_last_error());
     return cl_endpoint_tcp_open(t);
 }
 

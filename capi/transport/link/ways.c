@@ -163,7 +163,7 @@ void cl_way_forget(cl_transport *base, cl_str id)
 
 int cl_way_has(cl_link_transport *t, const cl_peer_link *link, cl_str id)
 {
-    const cl_far_node *node = cl_strmap_get(&t->way_nodes, id);
+    const cl_far_node *node = find(t, id);
     return node && node->way == link->way;
 }
 
