@@ -7,7 +7,8 @@ M.command = {
   name = "key",
   usage = "key FILE",
   summary = "Make a key for links over TCP.",
-  text = "Writes a new key into FILE, which only its owner may read and which must not be there yet. Give a copy to every\nprocess of the cluster, in its option key_file.",
+  text = "Writes a new key into FILE, which only its owner may read and which must not be there yet. Give a copy\n" ..
+    "to every process of the cluster, in its option key_file.",
   operands = { 1, 1 },
   without_common = true,
 }
