@@ -22,9 +22,8 @@ static void goes_on(void)
 {
     cl_clock clock;
     cl_clock_init(&clock);
-    int64_t first = cl_clock_now(&clock), now = first;
-    while (cl_loop_now() < first + 3) now = cl_clock_now(&clock);
-    CHECK(now >= first + 2);
+    int64_t first = cl_clock_now(&clock);
+    while (cl_loop_now() < first + 3) cl_clock_now(&clock);
     CHECK(cl_clock_now(&clock) >= first + 3);
 }
 
