@@ -40,6 +40,7 @@ static void on_state(void *self, int up, int code, const char *words)
         return;
     }
     bus->up = 0;
+    cl_bus_held_send(bus);
     bus->sink.state(bus->sink.self, is_blind(bus) ? CL_BUS_BLIND : CL_BUS_DOWN, code, words);
 }
 
@@ -103,6 +104,7 @@ static void on_located(void *self, cl_str id, int code, const cl_address *addres
         cl_transport *t = bus->transports[i];
         if (t->ops->forget) t->ops->forget(t, id);
     }
+    cl_bus_held_send(bus);
 }
 
 static void on_dropped(void *self, int code)
@@ -192,7 +194,10 @@ static void on_peer_lost(void *self, cl_str id, int was_open)
 
 static void on_transport_draining(void *self, cl_str id)
 {
-    on_peer_draining(bus_of(self), id);
+    cl_composed *bus = bus_of(self);
+    cl_directory *d = bus->directory;
+    on_peer_draining(bus, id);
+    if (d->ops->drains && !bus->closing) d->ops->drains(d, id);
 }
 
 static void on_count(void *self, enum cl_link_count what)
@@ -247,7 +252,9 @@ static int send(cl_bus *base, void *node, const cl_envelope *e, uint64_t token)
 {
     cl_composed *bus = CL_OWNER(base, cl_composed, base);
     cl_transport *t = bus->direct;
-    return t ? t->ops->send(t, node, e, token) : send_routed(bus, node, e, token);
+    if (!t) return send_routed(bus, node, e, token);
+    int code = t->ops->send(t, node, e, token);
+    return code == CLOUDS_EUNREACHABLE && bus->held_most ? cl_bus_hold(bus, node, e, token) : code;
 }
 
 static int recall(cl_bus *base, cl_str to, uint64_t token)
@@ -326,6 +333,7 @@ static void close_bus(cl_bus *base)
     if (bus->closing) return;
     cl_bus_nodes_close(bus);
     bus->closing = 1;
+    cl_bus_nodes_unheld(bus);
     bus->direct = NULL;
     cl_bus_route_forget(bus);
     for (size_t i = 0; i < bus->transports_n; i++) bus->transports[i]->ops->close(bus->transports[i]);
@@ -343,6 +351,7 @@ static void destroy(cl_bus *base)
     cl_free(bus->redis);
     cl_bus_nodes_free(bus);
     cl_bus_channels_free(bus);
+    cl_bus_held_free(bus);
     cl_deferred_free(&bus->deferred);
     cl_idmap_free(&bus->by_handle);
     cl_free(bus);
@@ -417,6 +426,7 @@ static int compose_etcd(cl_composed *bus, const cl_url *url, const cl_limits *li
     if (!of_links.direct) of_links.direct = &standard;
     const cl_directory_sink of_directory = cl_bus_directory_sink(bus);
     const cl_transport_sink of_transport = cl_bus_transport_sink(bus, 0);
+    bus->held_most = limits->write_soft;
     int code = cl_etcd_directory_create(bus->loop, url, limits, &of_directory, &bus->directory);
     return code ? code : cl_link_transport_create(bus->loop, &of_links, &of_transport, &bus->transports[0]);
 }
@@ -445,6 +455,7 @@ cl_composed *cl_bus_allocate(cl_loop *loop, const cl_bus_sink *sink)
     bus->sink = *sink;
     cl_list_init(&bus->nodes);
     cl_list_init(&bus->channels.asked);
+    cl_list_init(&bus->held);
     cl_deferred_init(&bus->deferred, loop, bus, NULL);
     return bus;
 }

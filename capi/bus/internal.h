@@ -51,6 +51,8 @@ typedef struct cl_composed {
         cl_buf held;          /* published before it was known who has subscribed */
         int is_following;
     } channels;
+    cl_list_node held; /* messages that wait for the directory: held.c */
+    size_t held_bytes, held_most; /* most 0: none is held */
     int up;           /* as reported last */
     int was_up;
     int closing, directory_closing;
@@ -98,6 +100,18 @@ void cl_bus_channels_start(cl_composed *bus);
 /* The node is no more. */
 void cl_bus_channels_forget(cl_composed *bus, const void *handle);
 void cl_bus_channels_free(cl_composed *bus);
+
+/* Nothing is held any more: nodes that waited for that close. */
+void cl_bus_nodes_unheld(cl_composed *bus);
+int cl_bus_node_is_closing(cl_composed *bus, const void *handle);
+
+/* ---- held.c: messages whose receiver is being located */
+/* send has refused it. 0: it will be sent, or reported; else that refusal. */
+int cl_bus_hold(cl_composed *bus, void *handle, const cl_envelope *e, uint64_t token);
+int cl_bus_holds(const cl_composed *bus, const void *handle);
+/* The directory has answered, or is away. */
+void cl_bus_held_send(cl_composed *bus);
+void cl_bus_held_free(cl_composed *bus);
 
 /* ---- route.c: which transport carries an envelope to a node */
 /* NULL: none reaches it. base.way says which it is. */

@@ -31,6 +31,7 @@ typedef struct cl_bus_node {
     int claimed, told;
     unsigned opening, listening; /* a bit for each transport */
     int draining, closing;
+    int ending;    /* closing, and the transports were told */
     int served;    /* a method was registered once */
     int is_closed; /* counted in closing_n */
     cl_deferred *ready;
@@ -309,22 +310,45 @@ static void no_longer_listens(cl_bus_node *node)
     cl_loop_defer(node->bus->loop);
 }
 
-static void close_node(cl_bus_node *node)
+static void listen_no_more(cl_bus_node *node)
 {
     cl_composed *bus = node->bus;
-    if (node->closing) return;
-    drain(node);
-    node->closing = 1;
+    node->ending = 1;
     if (!node->listening) no_longer_listens(node);
     for (size_t i = 0; i < bus->transports_n; i++)
         if (node->listening & 1u << i)
             bus->transports[i]->ops->close_node(bus->transports[i], node->handle, node->served);
 }
 
+/* What it has sent and waits here goes first. */
+static void close_node(cl_bus_node *node)
+{
+    const cl_composed *bus = node->bus;
+    if (node->closing) return;
+    drain(node);
+    node->closing = 1;
+    if (bus->closing || !cl_bus_holds(bus, node->handle)) listen_no_more(node);
+}
+
 void cl_bus_node_close(cl_bus *base, void *handle)
 {
     cl_bus_node *node = node_of(CL_OWNER(base, cl_composed, base), handle);
     if (node) close_node(node);
+}
+
+int cl_bus_node_is_closing(cl_composed *bus, const void *handle)
+{
+    const cl_bus_node *node = node_of(bus, handle);
+    return !node || node->closing;
+}
+
+void cl_bus_nodes_unheld(cl_composed *bus)
+{
+    CL_LIST_EACH(it, &bus->nodes)
+    {
+        cl_bus_node *node = CL_OWNER(it, cl_bus_node, place);
+        if (node->closing && !node->ending && (bus->closing || !cl_bus_holds(bus, node->handle))) listen_no_more(node);
+    }
 }
 
 void cl_bus_nodes_close(cl_composed *bus)

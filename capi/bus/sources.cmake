@@ -1,1 +1,1 @@
-set(bus_sources bus.c node.c channels.c route.c)
+set(bus_sources bus.c channels.c held.c node.c route.c)

@@ -101,6 +101,9 @@ typedef struct cl_directory_ops {
     /* The sink is told that a node's servers are down (on 1) or up again (0): its link does not
      * open. May call server_up and server_down at once. NULL: no link of it can fail to open. */
     void (*suspend)(cl_directory *d, cl_str id, int on);
+    /* A node has said over its link that it drains: it serves nothing any more, although that may be to be heard yet. NULL:
+     * who says so has taken everything back before. */
+    void (*drains)(cl_directory *d, cl_str id);
     /* The way to a suspended node broke; was_open: it had worked. Finds out whether it lives: its servers come up
      * again, or peer_gone. May call the sink at once. NULL: whoever is gone announces it. */
     void (*suspect)(cl_directory *d, cl_str id, int was_open);

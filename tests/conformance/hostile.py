@@ -7,8 +7,9 @@ from harness import Watcher
 
 
 def sockets(runtime, pid):
-    """The sockets of local: that a process listens on; beside each is a lock file with the pid of its owner."""
-    found = []
+    """The sockets that a process listens on: that of its context, and those of local:, each with a lock file beside it that has
+    the pid of its owner."""
+    found = sockets_of_contexts(runtime, pid)
     for lock in glob.glob(os.path.join(runtime, "*", "*.lock")):
         try:
             with open(lock) as holder:
@@ -16,6 +17,25 @@ def sockets(runtime, pid):
                     found.append(lock[:-len("lock")] + "sock")
         except FileNotFoundError:
             pass  # of a node that has just gone
+    return found
+
+
+def sockets_of_contexts(runtime, pid):
+    """A socket has its name in the folder since it listens; the kernel knows it by the name it was bound to."""
+    held = set()
+    for descriptor in glob.glob(f"/proc/{pid}/fd/*"):
+        try:
+            held.add(os.readlink(descriptor))
+        except FileNotFoundError:
+            pass  # closed meanwhile
+    folder, found = os.path.join(runtime, ".links") + "/", []
+    with open("/proc/net/unix") as sockets:
+        for line in sockets:
+            words = line.split()
+            if len(words) == 8 and words[7].startswith(folder) and f"socket:[{words[6]}]" in held:
+                path = words[7].removesuffix(".new")
+                if words[3] == "00010000" and os.path.exists(path):
+                    found.append(path)
     return found
 
 

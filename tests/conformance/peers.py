@@ -8,7 +8,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(os.path.dirname(HERE), "support"))
 sys.dont_write_bytecode = True
 
-from harness import BOUND, CLOUDS, SOURCE, Lines, Redis  # noqa: E402,F401
+from harness import BOUND, CLOUDS, SOURCE, Etcd, Lines, Redis  # noqa: E402,F401
 
 BUILD = os.path.abspath(os.environ.get("CLOUDS_BUILD_DIR", os.path.join(SOURCE, "build", "dev")))
 LIBRARY = os.environ.get("CLOUDS_LIB", os.path.join(BUILD, "capi", "libclouds.so"))

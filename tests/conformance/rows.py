@@ -29,7 +29,7 @@ class Pair:
 
     def __init__(self, client, server, redis, env, table):
         self.client, self.server, self.redis, self.env, self.table = client, server, redis, env, table
-        self.name = f"{'redis' if redis else 'local'}: {client.kind} -> {server.kind}"
+        self.name = f"{table.bus}: {client.kind} -> {server.kind}"
 
     def run(self, row):
         """Does what the row says; None, or what was wrong."""

@@ -1,6 +1,6 @@
 """Runs the table of table.json: every kind as client of one kind of server, on one bus. Prints TAP.
 
-Usage: run.py redis|local SERVER [--client KIND]... [--row TEXT]     (README.md)
+Usage: run.py redis|local|etcd SERVER [--client KIND]... [--row TEXT]     (README.md)
 """
 import argparse
 import contextlib
@@ -11,13 +11,14 @@ import tempfile
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
-from peers import PROGRAMS, Peer, Redis
+from peers import PROGRAMS, Etcd, Peer, Redis
 from rows import Pair
 from table import Table, load
 
 # How many rows of one pair run beside each other, in each of three rounds that all pairs begin together: what keeps the
 # processors busy, what has a timeout that an answer must beat, and what leaves traces.
 AT_ONCE = (8, 16, 1)
+BUSES = ("redis", "local", "etcd")
 SHORT = 10  # seconds; no answer takes as long, however slow the machine
 
 
@@ -82,6 +83,11 @@ def environment(stack, bus):
     if bus == "local":
         env["CLOUDS_URL"] = "local:conformance"
         return env, None
+    if bus == "etcd":
+        etcd = Etcd(folder)
+        stack.callback(etcd.stop)
+        env["CLOUDS_URL"] = etcd.url
+        return env, None
     redis = Redis(folder)
     stack.callback(redis.stop)
     env["CLOUDS_URL"] = redis.url
@@ -121,12 +127,12 @@ def run(bus, server_kind, client_kinds, only):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("bus", choices=("redis", "local"))
+    parser.add_argument("bus", choices=BUSES)
     parser.add_argument("server", choices=tuple(PROGRAMS))
     parser.add_argument("--client", action="append", choices=tuple(PROGRAMS))
     parser.add_argument("--row", default="", help="only rows whose name has this text in it")
     options = parser.parse_args()
-    on_bus = [kind for kind, about in load()["kinds"].items() if options.bus in about.get("buses", ("redis", "local"))]
+    on_bus = [kind for kind, about in load()["kinds"].items() if options.bus in about.get("buses", BUSES)]
     if options.server not in on_bus:
         parser.error(f"{options.server} is not on {options.bus}")
     sys.exit(run(options.bus, options.server, options.client or on_bus, options.row))

@@ -146,7 +146,8 @@ class Table:
                     "options": {"timeout": 4 if "TIMEOUT" in json.dumps(row["expect"]) else 30}, **row}
                    for row in whole["answers"]]
         calls = [{"do": "wire", "server_needs": ["survive"], "only": f"{FIRST}->*", **row} for row in whole["calls"]]
-        raw = [{"name": f"malformed input to the {side}", "do": "raw", "to": side, "payloads": whole["raw"][self.bus],
+        payloads = whole["raw"]["redis" if self.bus == "redis" else "local"]
+        raw = [{"name": f"malformed input to the {side}", "do": "raw", "to": side, "payloads": payloads,
                 "needs" if side == "client" else "server_needs": ["survive"], "last": True}
                for side in ("client", "server")]
         return (answers + calls if self.bus == "redis" else []) + raw

@@ -3,6 +3,7 @@
 Every test gets a folder of its own, an environment in which local: lives in that folder, and the end of whatever it
 started. Nothing here sleeps to be on the safe side: it waits for something to be seen, with a generous bound.
 """
+import base64
 import json
 import os
 import shutil
@@ -13,6 +14,8 @@ import tempfile
 import threading
 import time
 import unittest
+import urllib.error
+import urllib.request
 
 BOUND = float(os.environ.get("CLOUDS_TEST_BOUND", "60"))  # seconds until a test says that something will not come
 CLOUDS = os.environ.get("CLOUDS_BIN", "clouds")
@@ -289,6 +292,78 @@ class Redis:
                 return read_answer(answer)
 
 
+class Etcd:
+    """An etcd of the test's own, on free loopback ports, with its data in a folder of its own."""
+
+    def __init__(self, folder, *options):
+        self._folder, self._options, self._popen = folder, options, None
+        self.client, peer = free_port(), free_port()
+        self.url = f"etcd://127.0.0.1:{self.client}"
+        here, there = f"http://127.0.0.1:{self.client}", f"http://127.0.0.1:{peer}"
+        self._arguments = ["etcd", "--data-dir", os.path.join(folder, "etcd"), "--listen-client-urls", here,
+                           "--advertise-client-urls", here, "--listen-peer-urls", there,
+                           "--initial-advertise-peer-urls", there, "--initial-cluster", "default=" + there,
+                           "--heartbeat-interval", "50", "--election-timeout", "500", *options]
+        self.start()
+
+    def start(self):
+        with open(os.path.join(self._folder, "etcd.log"), "ab") as log:
+            self._popen = subprocess.Popen(self._arguments, stdout=log, stderr=log)
+        wait_until(self._answers, "etcd answers")
+
+    def _answers(self):
+        if self._popen.poll() is not None:
+            raise AssertionError("etcd ended at its start")
+        try:
+            self.post("/v3/kv/range", key=self.b64("a"))
+            return True
+        except urllib.error.HTTPError:
+            return True  # it wants to know who asks
+        except OSError:
+            return False
+
+    @staticmethod
+    def b64(text):
+        return base64.b64encode(text.encode()).decode()
+
+    def post(self, path, token=None, **body):
+        """What its gateway answers; urllib.error.HTTPError when it refuses."""
+        request = urllib.request.Request(f"http://127.0.0.1:{self.client}{path}", json.dumps(body).encode(),
+                                         {"Authorization": token} if token else {})
+        with urllib.request.urlopen(request, timeout=BOUND) as answer:
+            return json.load(answer)
+
+    def keys(self):
+        """All keys, each with its record."""
+        got = self.post("/v3/kv/range", key="AA==", range_end="AA==").get("kvs", [])
+        return {base64.b64decode(kv["key"]).decode(): json.loads(base64.b64decode(kv["value"])) for kv in got}
+
+    def lease_of(self, key):
+        got = self.post("/v3/kv/range", key=self.b64(key)).get("kvs", [])
+        return got[0].get("lease") if got else None
+
+    def kill(self):
+        self._popen.kill()
+        self._popen.wait()
+
+    def pause(self):
+        self._popen.send_signal(signal.SIGSTOP)
+
+    def resume(self):
+        self._popen.send_signal(signal.SIGCONT)
+
+    def stop(self):
+        if self._popen.poll() is None:
+            self.resume()
+            self.kill()
+
+
+def free_port():
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return one.getsockname()[1]
+
+
 def redis_command(*words):
     """The bytes of a command to Redis."""
     parts = [w if isinstance(w, bytes) else str(w).encode() for w in words]
@@ -369,6 +444,14 @@ class Case(unittest.TestCase):
         """Starts a Redis server and makes it the cluster of the processes started from now on."""
         folder = tempfile.mkdtemp(prefix="redis-", dir=self.folder)
         server = Redis(folder, *options)
+        self.addCleanup(server.stop)
+        self.env["CLOUDS_URL"] = server.url
+        return server
+
+    def etcd(self, *options):
+        """Starts an etcd and makes it the cluster of the processes started from now on."""
+        folder = tempfile.mkdtemp(prefix="etcd-", dir=self.folder)
+        server = Etcd(folder, *options)
         self.addCleanup(server.stop)
         self.env["CLOUDS_URL"] = server.url
         return server

@@ -105,6 +105,9 @@ static void destroy(cl_directory *base)
     cl_etcd_left_free(d);
     cl_etcd_statuses_free(d);
     cl_deferred_free(&d->waiting);
+    cl_deferred_free(&d->locating);
+    cl_deferred_free(&d->doubts);
+    cl_deferred_free(&d->doubted);
     cl_buf_free(&d->snapshot.from);
     cl_buf_free(&d->listing.from);
     cl_buf_free(&d->host);
@@ -128,6 +131,7 @@ static const cl_directory_ops ops = {
     .has_other = cl_etcd_has_other,
     .suspend = cl_etcd_suspend,
     .suspect = cl_etcd_suspect,
+    .drains = cl_etcd_drains,
     .status = cl_etcd_status,
     .flush = flush,
     .close = close_directory,
@@ -184,6 +188,9 @@ int cl_etcd_directory_create(cl_loop *loop, const cl_url *url, const cl_limits *
     cl_list_init(&d->left);
     cl_list_init(&d->statuses);
     cl_deferred_init(&d->waiting, loop, d, NULL);
+    cl_deferred_init(&d->locating, loop, d, NULL);
+    cl_deferred_init(&d->doubts, loop, d, NULL);
+    cl_deferred_init(&d->doubted, loop, d, NULL);
     int code = cl_loop_timer_create(loop, on_due, d, &d->timer);
     if (code == 0) code = introduce(d);
     if (code == 0) code = name_keys(d, url->prefix);

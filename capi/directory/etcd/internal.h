@@ -5,7 +5,7 @@
  *   lease.c                   the lease of this context, under which its keys live
  *   nodes.c, put.c            nodes of ours, and their keys
  *   walk.c                    all keys, a page at a time; status
- *   view.c, watch.c           all nodes, as somebody here asked for some
+ *   view.c, watch.c, doubt.c  all nodes, as somebody here asked for some
  *   questions.c, answers.c    etcd's JSON; record.c: ours */
 #ifndef CL_ETCD_INTERNAL_H
 #define CL_ETCD_INTERNAL_H
@@ -118,6 +118,7 @@ typedef struct etcd_node {
 typedef struct etcd_peer {
     cl_str id;
     cl_etcd_record record;
+    int64_t modified;
     int suspended;  /* its link does not open, or broke: not a server for now */
     int64_t rests;  /* until when; 0: until its link says so */
     unsigned falls; /* how often in a row it was not reached */
@@ -141,6 +142,8 @@ typedef struct etcd_walk {
     int (*each)(struct etcd *d, const cl_etcd_kv *kv);
     void (*end)(struct etcd *d, const etcd_answer *answer);
 } etcd_walk;
+
+enum { ETCD_ABSENT = 8 };
 
 typedef struct etcd {
     cl_directory base;
@@ -199,7 +202,17 @@ typedef struct etcd {
     unsigned round;
     cl_strmap peers, services;
     int64_t rest_at; /* when the first of them has rested; INT64_MAX: none does */
-    cl_deferred_queue waiting; /* lookups */
+    cl_deferred_queue waiting;  /* lookups */
+    cl_deferred_queue locating; /* ids that were asked for before anything was known */
+    cl_deferred_queue doubts;   /* what is not known, and may have come */
+    cl_deferred_queue doubted;  /* of those, the ones that the question under way answers */
+    int doubting;
+    struct etcd_absent {
+        int64_t until;
+        size_t n;
+        char text[160];
+    } absent[ETCD_ABSENT];
+    unsigned absent_next;
     etcd_walk snapshot, listing;
     cl_http_request *watch;
     int watching;          /* the watch was made */
@@ -292,11 +305,12 @@ void cl_etcd_lookup(cl_directory *base, cl_str method, int known);
 int cl_etcd_locate(cl_directory *base, cl_str id, cl_address *address);
 int cl_etcd_has_other(cl_directory *base, cl_str id);
 void cl_etcd_suspend(cl_directory *base, cl_str id, int on);
+void cl_etcd_drains(cl_directory *base, cl_str id);
 void cl_etcd_suspect(cl_directory *base, cl_str id, int was_open);
 void cl_etcd_view_due(etcd *d, int64_t now);
 /* A key that is there, or that is gone. Broken ones are dropped. 0 or CLOUDS_ENOMEM. */
 int cl_etcd_view_put(etcd *d, const cl_etcd_kv *kv);
-void cl_etcd_view_delete(etcd *d, cl_str key);
+void cl_etcd_view_delete(etcd *d, cl_str key, int64_t revision);
 /* Those that the snapshot of this round has not named are gone. */
 void cl_etcd_view_sweep(etcd *d);
 void cl_etcd_view_free(etcd *d);
@@ -304,6 +318,14 @@ void cl_etcd_view_free(etcd *d);
 void cl_etcd_lookups_run(etcd *d);
 /* The id in a key of ours; empty: it is none. */
 cl_str cl_etcd_id_of(const etcd *d, cl_str key);
+
+/* ---- doubt.c */
+/* Runs it when everything is known that etcd knows now. */
+void cl_etcd_doubt(etcd *d, void (*run)(void *owner, const cl_deferred *question), cl_str text);
+void cl_etcd_doubt_work(etcd *d);
+void cl_etcd_doubt_reset(etcd *d);
+int cl_etcd_is_absent(const etcd *d, cl_str id);
+void cl_etcd_set_absent(etcd *d, cl_str id);
 
 /* ---- watch.c */
 void cl_etcd_watch_work(etcd *d);

@@ -42,6 +42,13 @@ int cl_etcd_ask_range(cl_buf *out, cl_str from, cl_str end, int limit, int64_t r
     return code ? code : cl_buf_put_char(out, '}');
 }
 
+int cl_etcd_ask_changes(cl_buf *out, cl_str from, cl_str end, int64_t revision)
+{
+    int code = cl_buf_put_char(out, '{');
+    if (code == 0) code = put_span(out, from, end);
+    return code ? code : cl_buf_printf(out, ",\"min_mod_revision\":\"%lld\"}", (long long)revision);
+}
+
 int cl_etcd_ask_grant(cl_buf *out, int64_t ttl)
 {
     return cl_buf_printf(out, "{\"TTL\":\"%lld\"}", (long long)ttl);

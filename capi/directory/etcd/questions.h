@@ -15,6 +15,8 @@ typedef struct cl_etcd_condition {
 int cl_etcd_ask_login(cl_buf *out, const char *user, const char *password);
 /* Keys from `from` on, below `end`; at most `limit` of them; revision 0: now. */
 int cl_etcd_ask_range(cl_buf *out, cl_str from, cl_str end, int limit, int64_t revision, int keys_only);
+/* Those that were put at that revision or later. */
+int cl_etcd_ask_changes(cl_buf *out, cl_str from, cl_str end, int64_t revision);
 int cl_etcd_ask_grant(cl_buf *out, int64_t ttl);
 /* Of what is asked about a lease, just the lease. */
 int cl_etcd_ask_lease(cl_buf *out, int64_t lease, int with_keys);

@@ -38,6 +38,7 @@ static void forget_commands(etcd *d)
     }
     cl_etcd_lease_reset(d);
     cl_etcd_put_reset(d);
+    cl_etcd_doubt_reset(d);
     cl_etcd_walk_reset(&d->snapshot);
     cl_etcd_walk_reset(&d->listing);
 }
@@ -381,6 +382,7 @@ void cl_etcd_work(etcd *d)
     if (d->state == ETCD_READY) cl_etcd_put_work(d);
     if (d->state == ETCD_READY) cl_etcd_left_work(d);
     if (d->state == ETCD_READY) cl_etcd_watch_work(d);
+    if (d->state == ETCD_READY) cl_etcd_doubt_work(d);
     if (d->state == ETCD_READY) cl_etcd_status_work(d);
     cl_etcd_check_up(d);
 }

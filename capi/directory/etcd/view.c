@@ -167,11 +167,16 @@ int cl_etcd_view_put(etcd *d, const cl_etcd_kv *kv)
     int code = id.n ? cl_etcd_record_read(kv->value, &record) : CLOUDS_EPROTO;
     if (code == CLOUDS_EPROTO) {
         d->sink.dropped(d->sink.self, code);
-        cl_etcd_view_delete(d, kv->key);
+        cl_etcd_view_delete(d, kv->key, kv->modified);
         return 0;
     }
     if (code != 0) return code;
     etcd_peer *peer = peer_of(d, id);
+    if (peer && peer->modified >= kv->modified) { /* it is known already: from another question, or of a later moment */
+        peer->round = d->round;
+        cl_etcd_record_free(&record);
+        return 0;
+    }
     if (!peer) peer = make_peer(d, id);
     if (!peer) {
         cl_etcd_record_free(&record);
@@ -181,6 +186,7 @@ int cl_etcd_view_put(etcd *d, const cl_etcd_kv *kv)
     cl_etcd_record before = peer->record;
     int drains = record.draining && !before.draining, moved = !is_at(&before, &record);
     peer->record = record;
+    peer->modified = kv->modified;
     peer->round = d->round;
     if (moved) tell_place(d, peer);
     code = change(d, peer, &before, &record);
@@ -189,10 +195,12 @@ int cl_etcd_view_put(etcd *d, const cl_etcd_kv *kv)
     return code;
 }
 
-void cl_etcd_view_delete(etcd *d, cl_str key)
+void cl_etcd_view_delete(etcd *d, cl_str key, int64_t revision)
 {
     cl_str id = cl_etcd_id_of(d, key);
     etcd_node *ours = cl_etcd_node_by_id(d, id);
+    const etcd_peer *known = peer_of(d, id);
+    if (known && known->modified > revision) return;
     etcd_peer *peer = cl_strmap_take(&d->peers, id);
     if (ours) cl_etcd_put_gone(ours);
     if (!peer) return;
@@ -211,7 +219,7 @@ void cl_etcd_view_sweep(etcd *d)
         if (peer->round == d->round) continue;
         cl_buf_clear(&key);
         if (cl_buf_put_str(&key, d->prefix) != 0 || cl_buf_put_str(&key, peer->id) != 0) break;
-        cl_etcd_view_delete(d, cl_buf_str(&key));
+        cl_etcd_view_delete(d, cl_buf_str(&key), INT64_MAX);
         at = 0;
     }
     cl_buf_free(&key);
@@ -236,20 +244,26 @@ static void want(etcd *d)
     cl_etcd_defer(d);
 }
 
-static void lookup_now(void *self, const cl_deferred *question)
+static void answer(void *self, const cl_deferred *question)
 {
     etcd *d = self;
-    const etcd_service *s = d->synced ? cl_strmap_get(&d->services, question->text) : NULL;
+    const etcd_service *s = cl_strmap_get(&d->services, question->text);
     size_t n = 0;
-    if (!d->synced) {
-        d->sink.servers(d->sink.self, question->text, NULL, 0, CLOUDS_EUNREACHABLE);
-        return;
-    }
     cl_server *servers = cl_malloc(((s ? s->n : 0) + 1) * sizeof *servers);
     for (size_t i = 0; servers && s && i < s->n; i++)
         if (!s->peers[i]->suspended) servers[n++] = server_of(s->peers[i]);
     d->sink.servers(d->sink.self, question->text, servers, n, servers ? 0 : CLOUDS_ENOMEM);
     cl_free(servers);
+}
+
+static void lookup_now(void *self, const cl_deferred *question)
+{
+    etcd *d = self;
+    int is_served = cl_strmap_get(&d->services, question->text) != NULL;
+    if (is_served) answer(d, question);
+    else if (d->state == ETCD_RESTING)
+        d->sink.servers(d->sink.self, question->text, NULL, 0, CLOUDS_EUNREACHABLE);
+    else cl_etcd_doubt(d, answer, question->text);
 }
 
 void cl_etcd_lookup(cl_directory *base, cl_str method, int known)
@@ -263,6 +277,7 @@ void cl_etcd_lookup(cl_directory *base, cl_str method, int known)
 void cl_etcd_lookups_run(etcd *d)
 {
     if (d->synced || d->state == ETCD_RESTING) cl_deferred_run(&d->waiting);
+    if (d->synced) cl_deferred_run(&d->locating);
 }
 
 /* ---- where a node is */
@@ -277,6 +292,16 @@ static void join(const etcd_peer *peer, cl_address *out)
     cl_address_join(list, peer->record.addresses_n, out);
 }
 
+static void located(void *self, const cl_deferred *question)
+{
+    etcd *d = self;
+    const etcd_peer *peer = peer_of(d, question->text);
+    cl_address address;
+    if (peer) join(peer, &address);
+    else cl_etcd_set_absent(d, question->text);
+    d->sink.located(d->sink.self, question->text, peer ? 0 : CLOUDS_ENOSERVER, peer ? &address : NULL);
+}
+
 int cl_etcd_locate(cl_directory *base, cl_str id, cl_address *address)
 {
     etcd *d = cl_etcd_of(base);
@@ -288,6 +313,11 @@ int cl_etcd_locate(cl_directory *base, cl_str id, cl_address *address)
     }
     if (!peer && !d->synced) {
         want(d);
+        cl_defer_once(&d->locating, located, id);
+        return CL_PENDING;
+    }
+    if (!peer && !cl_etcd_is_absent(d, id)) {
+        cl_etcd_doubt(d, located, id);
         return CL_PENDING;
     }
     if (!peer) return cl_error(CLOUDS_ENOSERVER, "no node %.*s is known", id.n < 100 ? (int)id.n : 100, id.p);
@@ -322,6 +352,16 @@ void cl_etcd_suspend(cl_directory *base, cl_str id, int on)
     etcd_peer *peer = peer_of(d, id);
     if (peer && on) fall(d, peer);
     else if (peer) awake(d, peer);
+}
+
+/* Until its record says so, too. */
+void cl_etcd_drains(cl_directory *base, cl_str id)
+{
+    etcd *d = cl_etcd_of(base);
+    etcd_peer *peer = peer_of(d, id);
+    if (!peer) return;
+    fall(d, peer);
+    peer->rests = 0;
 }
 
 void cl_etcd_suspect(cl_directory *base, cl_str id, int was_open)

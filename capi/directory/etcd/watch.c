@@ -57,7 +57,7 @@ static int apply(etcd *d, const cl_etcd_news *news)
     int more, code = 0;
     cl_etcd_list_begin(&list, news->events);
     while ((more = cl_etcd_next_event(&list, &kv)) == 1 && code == 0) {
-        if (kv.deleted) cl_etcd_view_delete(d, kv.key);
+        if (kv.deleted) cl_etcd_view_delete(d, kv.key, kv.modified);
         else code = cl_etcd_view_put(d, &kv);
         if (kv.modified > d->revision) d->revision = kv.modified;
     }

@@ -251,6 +251,12 @@ static int write_to(cl_peer_link *link, const void *node, const cl_envelope *e, 
     return 0;
 }
 
+/* There is no such node. */
+CL_RARE static int has_nobody(cl_link_transport *t, uint64_t token)
+{
+    return token ? cl_defer(&t->deferred, delivered, NULL, token, CL_DELIVERY_NOBODY, CL_STR_NONE) : 0;
+}
+
 int cl_link_send(cl_transport *base, void *node, const cl_envelope *e, uint64_t token)
 {
     cl_link_transport *t = cl_links_of(base);
@@ -260,6 +266,7 @@ int cl_link_send(cl_transport *base, void *node, const cl_envelope *e, uint64_t 
     if (t->closing) return cl_error(CLOUDS_ECLOSED, NULL);
     if (e->type == CL_CANCEL && !is_open(t, e->to)) return cl_error(CLOUDS_EUNREACHABLE, NULL);
     int code = find(t, e, &link);
+    if (code == CLOUDS_ENOSERVER) return has_nobody(t, token);
     if (code == 0 && link->half_closed && e->type == CL_CALL)
         return cl_defer(&t->deferred, delivered, NULL, token, CL_DELIVERY_NOBODY, CL_STR_NONE);
     if (code == 0) code = room_for(link, e, size);

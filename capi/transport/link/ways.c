@@ -133,7 +133,8 @@ static cl_far_node *learn(cl_link_transport *t, cl_str id, int *code)
     *code = look_up(t, id, &at);
     if (*code != 0) return NULL;
     if (t->way_nodes.len >= MOST) drop_unlinked(t);
-    int is_own = cl_str_eq(at.context, cl_str_of(t->context, CL_CONTEXT_ID));
+    /* What stays in this context is carried by the other transport; where there is none, by a link to ourselves. */
+    int is_own = t->is_beside && cl_str_eq(at.context, cl_str_of(t->context, CL_CONTEXT_ID));
     cl_far *way = is_own ? NULL : way_of(t, at.context);
     cl_far_node *node = way || is_own ? node_make(t, id, way) : NULL;
     if (node) return node;
@@ -307,6 +308,7 @@ int cl_way_find(cl_link_transport *t, cl_str to, cl_peer_link **out)
     cl_far *way = node ? node->way : NULL;
     if (way && !way->link && !t->is_beside) way = begin(t, node, cl_loop_now(), &code);
     if (code == CLOUDS_ENOMEM) return cl_error(code, NULL);
+    if (code == CLOUDS_ENOSERVER) return code;
     if (!way || !way->link || way->link->state == CL_LINK_ENDING || (t->is_beside && !is_usable(way->link)))
         return cl_error(CLOUDS_EUNREACHABLE, "no link leads to %.*s", to.n < 150 ? (int)to.n : 150, to.p);
     *out = way->link;
