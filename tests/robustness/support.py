@@ -39,6 +39,9 @@ class Load:
         last = self._process.out.text().rpartition("\n")[0].rpartition("\n")[2]
         return int(last) if last.isdigit() else 0
 
+    def signal(self, number):
+        self._process.signal(number)
+
     def goes_on(self, calls=200):
         """Waits until that many more calls have succeeded."""
         begin = self.succeeded()

@@ -9,6 +9,7 @@ import os
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import tempfile
 import threading
@@ -296,14 +297,17 @@ class Etcd:
     """An etcd of the test's own, on free loopback ports, with its data in a folder of its own."""
 
     def __init__(self, folder, *options):
-        self._folder, self._options, self._popen = folder, options, None
+        self._folder, self._popen = folder, None
+        self.data = os.path.join(folder, "etcd")
         self.client, peer = free_port(), free_port()
-        self.url = f"etcd://127.0.0.1:{self.client}"
-        here, there = f"http://127.0.0.1:{self.client}", f"http://127.0.0.1:{peer}"
-        self._arguments = ["etcd", "--data-dir", os.path.join(folder, "etcd"), "--listen-client-urls", here,
+        tls = "s" if "--auto-tls" in options else ""
+        self.url = f"etcd{tls}://127.0.0.1:{self.client}"
+        here, there = f"http{tls}://127.0.0.1:{self.client}", f"http://127.0.0.1:{peer}"
+        self._here, self._trust = here, ssl._create_unverified_context() if tls else None
+        self._arguments = ["etcd", "--data-dir", self.data, "--listen-client-urls", here,
                            "--advertise-client-urls", here, "--listen-peer-urls", there,
                            "--initial-advertise-peer-urls", there, "--initial-cluster", "default=" + there,
-                           "--heartbeat-interval", "50", "--election-timeout", "500", *options]
+                           "--heartbeat-interval", "50", "--election-timeout", "500", "--bcrypt-cost", "4", *options]
         self.start()
 
     def start(self):
@@ -328,10 +332,14 @@ class Etcd:
 
     def post(self, path, token=None, **body):
         """What its gateway answers; urllib.error.HTTPError when it refuses."""
-        request = urllib.request.Request(f"http://127.0.0.1:{self.client}{path}", json.dumps(body).encode(),
+        request = urllib.request.Request(self._here + path, json.dumps(body).encode(),
                                          {"Authorization": token} if token else {})
-        with urllib.request.urlopen(request, timeout=BOUND) as answer:
+        with urllib.request.urlopen(request, timeout=BOUND, context=self._trust) as answer:
             return json.load(answer)
+
+    def forget(self):
+        """Removes its data; it does not run."""
+        shutil.rmtree(self.data)
 
     def keys(self):
         """All keys, each with its record."""

@@ -121,6 +121,7 @@ typedef struct etcd_peer {
     int64_t modified;
     int suspended;  /* its link does not open, or broke: not a server for now */
     int64_t rests;  /* until when; 0: until its link says so */
+    int64_t gone;   /* its key is gone; until when that is overlooked. 0: it is there */
     unsigned falls; /* how often in a row it was not reached */
     unsigned round; /* of the snapshot that saw it */
     char text[];
@@ -201,7 +202,7 @@ typedef struct etcd {
     int64_t revision; /* up to which it is known */
     unsigned round;
     cl_strmap peers, services;
-    int64_t rest_at; /* when the first of them has rested; INT64_MAX: none does */
+    int64_t rest_at; /* when the first of them has rested, or is gone for good; INT64_MAX: none */
     cl_deferred_queue waiting;  /* lookups */
     cl_deferred_queue locating; /* ids that were asked for before anything was known */
     cl_deferred_queue doubts;   /* what is not known, and may have come */

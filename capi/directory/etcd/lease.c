@@ -9,7 +9,7 @@
 #include "base/seconds.h"
 #include "directory/etcd/internal.h"
 
-enum { LEAST_TTL = 2, TICKS_UNTIL_COUNT = 10, LEAST_PATIENCE_MS = 1000 };
+enum { LEAST_TTL = 2, TICKS_UNTIL_COUNT = 3, LEAST_PATIENCE_MS = 1000 };
 
 static int64_t a_third(const etcd *d)
 {

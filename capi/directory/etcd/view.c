@@ -3,6 +3,9 @@
  * Whoever looks something up keeps all nodes in mind from then on, and hears of each change. What was known stays known
  * while etcd is away: links work on without it.
  *
+ * A key that goes without a word of its node says nothing yet: a lease that ended, or a database that was lost, is made
+ * good by a node that lives. So it counts for a while, unless its link breaks.
+ *
  * A node whose link does not open, or broke, is no server for a while, although its key is there: it may be dead, and
  * its lease not at its end. Then it is tried again; after a while that grows with each vain try, or as soon as its key
  * changes. */
@@ -13,7 +16,7 @@
 #include "base/mem.h"
 #include "directory/etcd/internal.h"
 
-enum { REST_SHORT_MS = 200, REST_MS = 1000, REST_MOST_MS = 10000 };
+enum { REST_SHORT_MS = 200, REST_MS = 1000, REST_MOST_MS = 10000, GONE_MS = 5000 };
 
 static etcd_peer *peer_of(const etcd *d, cl_str id)
 {
@@ -187,6 +190,7 @@ int cl_etcd_view_put(etcd *d, const cl_etcd_kv *kv)
     int drains = record.draining && !before.draining, moved = !is_at(&before, &record);
     peer->record = record;
     peer->modified = kv->modified;
+    peer->gone = 0;
     peer->round = d->round;
     if (moved) tell_place(d, peer);
     code = change(d, peer, &before, &record);
@@ -195,19 +199,36 @@ int cl_etcd_view_put(etcd *d, const cl_etcd_kv *kv)
     return code;
 }
 
+static void look_at_peers_by(etcd *d, int64_t when)
+{
+    if (when < d->rest_at) d->rest_at = when;
+    cl_etcd_due_by(d, when);
+}
+
+static void remove_peer(etcd *d, etcd_peer *peer)
+{
+    cl_strmap_take(&d->peers, peer->id);
+    for (size_t i = 0; i < peer->record.methods_n; i++) serve_no_more(d, peer, peer->record.methods[i]);
+    if (peer->suspended) d->sink.peer_gone(d->sink.self, peer->id);
+    free_peer(peer);
+}
+
 void cl_etcd_view_delete(etcd *d, cl_str key, int64_t revision)
 {
     cl_str id = cl_etcd_id_of(d, key);
     etcd_node *ours = cl_etcd_node_by_id(d, id);
-    const etcd_peer *known = peer_of(d, id);
-    if (known && known->modified > revision) return;
-    etcd_peer *peer = cl_strmap_take(&d->peers, id);
+    etcd_peer *peer = peer_of(d, id);
+    if (peer && peer->modified > revision) return;
     if (ours) cl_etcd_put_gone(ours);
     if (!peer) return;
-    for (size_t i = 0; i < peer->record.methods_n; i++) serve_no_more(d, peer, peer->record.methods[i]);
-    if (peer->suspended) d->sink.peer_gone(d->sink.self, peer->id);
-    d->sink.located(d->sink.self, peer->id, CLOUDS_ENOSERVER, NULL);
-    free_peer(peer);
+    peer->round = d->round;
+    if (peer->suspended || peer->record.draining || !peer->record.methods_n) {
+        remove_peer(d, peer);
+        return;
+    }
+    if (peer->gone) return;
+    peer->gone = cl_loop_now() + GONE_MS;
+    look_at_peers_by(d, peer->gone);
 }
 
 /* Removing one moves others: so it begins anew, but for those that were seen to stay. */
@@ -256,11 +277,18 @@ static void answer(void *self, const cl_deferred *question)
     cl_free(servers);
 }
 
+static int is_served(const etcd *d, cl_str method)
+{
+    const etcd_service *s = cl_strmap_get(&d->services, method);
+    for (size_t i = 0; s && i < s->n; i++)
+        if (!s->peers[i]->suspended) return 1;
+    return 0;
+}
+
 static void lookup_now(void *self, const cl_deferred *question)
 {
     etcd *d = self;
-    int is_served = cl_strmap_get(&d->services, question->text) != NULL;
-    if (is_served) answer(d, question);
+    if (is_served(d, question->text)) answer(d, question);
     else if (d->state == ETCD_RESTING)
         d->sink.servers(d->sink.self, question->text, NULL, 0, CLOUDS_EUNREACHABLE);
     else cl_etcd_doubt(d, answer, question->text);
@@ -344,6 +372,7 @@ static void fall(etcd *d, etcd_peer *peer)
     if (peer->suspended) return;
     peer->suspended = 1;
     tell(d, peer, 0);
+    if (peer->gone) look_at_peers_by(d, peer->gone = cl_loop_now());
 }
 
 void cl_etcd_suspend(cl_directory *base, cl_str id, int on)
@@ -374,28 +403,35 @@ void cl_etcd_suspect(cl_directory *base, cl_str id, int was_open)
     int64_t ms = was_open ? REST_SHORT_MS : REST_MS << (peer->falls < 4 ? peer->falls : 4);
     peer->falls++;
     peer->rests = cl_loop_now() + (ms < REST_MOST_MS ? ms : REST_MOST_MS);
-    if (peer->rests < d->rest_at) d->rest_at = peer->rests;
-    cl_etcd_due_by(d, peer->rests);
+    look_at_peers_by(d, peer->rests);
 }
 
-/* Those that have rested are tried again; what became of the vain tries stays known. */
+static void earlier(int64_t *next, int64_t when)
+{
+    if (when && when < *next) *next = when;
+}
+
+/* Those that have rested are tried again; what became of the vain tries stays known. Those that are gone for long go. */
 void cl_etcd_view_due(etcd *d, int64_t now)
 {
     etcd_peer *peer;
     int64_t next = INT64_MAX;
-    if (now < d->rest_at) {
-        if (d->rest_at != INT64_MAX) cl_etcd_due_by(d, d->rest_at);
-        return;
-    }
-    for (size_t at = 0; (peer = cl_strmap_next(&d->peers, &at));) {
-        if (peer->suspended && peer->rests && peer->rests <= now) {
-            peer->suspended = 0;
-            peer->rests = 0;
-            tell(d, peer, 1);
-        } else if (peer->suspended && peer->rests && peer->rests < next) {
-            next = peer->rests;
+    if (now >= d->rest_at) {
+        for (size_t at = 0; (peer = cl_strmap_next(&d->peers, &at));) {
+            if (peer->gone && peer->gone <= now) {
+                remove_peer(d, peer);
+                at = 0;
+                continue;
+            }
+            if (peer->suspended && peer->rests && peer->rests <= now) {
+                peer->suspended = 0;
+                peer->rests = 0;
+                tell(d, peer, 1);
+            }
+            earlier(&next, peer->gone);
+            if (peer->suspended) earlier(&next, peer->rests);
         }
+        d->rest_at = next;
     }
-    d->rest_at = next;
-    if (next != INT64_MAX) cl_etcd_due_by(d, next);
+    if (d->rest_at != INT64_MAX) cl_etcd_due_by(d, d->rest_at);
 }
