@@ -1,0 +1,140 @@
+/* What etcd is asked and says, and the record of a node: byte for byte. */
+#include "base/base64.h"
+#include "base/mem.h"
+#include "clouds.h"
+#include "directory/etcd/answers.h"
+#include "directory/etcd/questions.h"
+#include "directory/etcd/record.h"
+#include "support/tap.h"
+
+#define CHECK_BUF(b, want) CHECK_STR((b)->data, (b)->len, want)
+
+static void base64(void)
+{
+    static const char *const rows[][2] = {{"", ""},         {"f", "Zg=="},         {"fo", "Zm8="},        {"foo", "Zm9v"},
+                                          {"foob", "Zm9vYg=="}, {"fooba", "Zm9vYmE="}, {"\xff\xfe~", "//5+"}};
+    static const char *const bad[] = {"Z", "Zg", "Zg=", "Z===", "====", "Zm9v=", "Zh==", "Zm9=", "Zg==Zg==", "Zm 9", "Zm-_"};
+    cl_buf b = {0};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        cl_buf_clear(&b);
+        CHECK_INT(cl_base64_put(&b, cl_str_z(rows[i][0])), 0);
+        CHECK_BUF(&b, rows[i][1]);
+        cl_buf_clear(&b);
+        CHECK_INT(cl_base64_read(&b, cl_str_z(rows[i][1])), 0);
+        CHECK_BUF(&b, rows[i][0]);
+    }
+    cl_buf_clear(&b);
+    CHECK_INT(cl_buf_put_char(&b, '!'), 0);
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) CHECK_INT(cl_base64_read(&b, cl_str_z(bad[i])), CLOUDS_EPROTO);
+    CHECK_BUF(&b, "!");
+    cl_buf_free(&b);
+}
+
+static void questions(void)
+{
+    cl_buf b = {0};
+    cl_etcd_ask_login(&b, "me", "a\"b");
+    CHECK_BUF(&b, "{\"name\":\"me\",\"password\":\"a\\\"b\"}");
+    cl_buf_clear(&b);
+    cl_etcd_ask_range(&b, CL_STR("a"), CL_STR("b"), 3, 9, 1);
+    CHECK_BUF(&b, "{\"key\":\"YQ==\",\"range_end\":\"Yg==\",\"limit\":\"3\",\"revision\":\"9\",\"keys_only\":true}");
+    cl_buf_clear(&b);
+    cl_etcd_ask_put(&b, (cl_etcd_condition){CL_ETCD_LEASED, 7}, CL_STR("a"), CL_STR("{}"), 7);
+    CHECK_BUF(&b, "{\"compare\":[{\"key\":\"YQ==\",\"target\":\"LEASE\",\"lease\":\"7\"}],\"success\":[{\"request_put\":{"
+                  "\"key\":\"YQ==\",\"value\":\"e30=\",\"lease\":\"7\"}}],\"failure\":[{\"request_range\":{\"key\":\"YQ==\"}}]}");
+    cl_buf_clear(&b);
+    cl_etcd_ask_watch(&b, CL_STR("a"), CL_STR("b"), 8);
+    CHECK_BUF(&b, "{\"create_request\":{\"key\":\"YQ==\",\"range_end\":\"Yg==\",\"start_revision\":\"8\",\"progress_notify\":true}}");
+    cl_buf_free(&b);
+}
+
+static void numbers(void)
+{
+    cl_str text = CL_STR("{\"a\":\"-5\",\"b\":7,\"c\":\"18446744073709551615\",\"d\":\"18446744073709551616\",\"e\":\"\",\"f\":1.5}");
+    int64_t n;
+    CHECK(cl_etcd_number(text, "a", &n) == 0 && n == -5);
+    CHECK(cl_etcd_number(text, "b", &n) == 0 && n == 7);
+    CHECK(cl_etcd_number(text, "c", &n) == 0 && n == -1);
+    CHECK(cl_etcd_number(text, "none", &n) == 0 && n == 0);
+    CHECK_INT(cl_etcd_number(text, "d", &n), CLOUDS_EPROTO);
+    CHECK_INT(cl_etcd_number(text, "e", &n), CLOUDS_EPROTO);
+    CHECK_INT(cl_etcd_number(text, "f", &n), CLOUDS_EPROTO);
+}
+
+static void refusals(void)
+{
+    cl_etcd_refusal r;
+    CHECK(cl_etcd_refusal_of(CL_STR("{\"error\":\"x\",\"message\":\"denied\",\"code\":7}"), &r) && r.code == CL_ETCD_DENIED);
+    CHECK_STR(r.message.p, r.message.n, "denied");
+    CHECK(cl_etcd_refusal_of(CL_STR("{\"error\":{\"grpc_code\":16,\"message\":\"token\"}}"), &r));
+    CHECK_INT(r.code, CL_ETCD_UNAUTHENTICATED);
+    CHECK(cl_etcd_refusal_of(CL_STR("{\"error\":\"strange\"}"), &r) && r.code == 2);
+    CHECK(!cl_etcd_refusal_of(CL_STR("{\"header\":{\"revision\":\"3\"}}"), &r));
+}
+
+static void news(void)
+{
+    cl_etcd_news n;
+    cl_etcd_list list;
+    cl_etcd_kv kv;
+    cl_str line = CL_STR("{\"result\":{\"header\":{\"cluster_id\":\"9\",\"revision\":\"8\"},\"events\":[{\"kv\":{\"key\":\"YQ==\",\"mod_revision\":"
+                         "\"8\",\"value\":\"Yg==\",\"lease\":\"5\"}},{\"type\":\"DELETE\",\"kv\":{\"key\":\"YQ==\"}}]}}");
+    REQUIRE(cl_etcd_check(line) == 0 && cl_etcd_news_of(line, &n) == 0);
+    CHECK(n.header.revision == 8 && n.header.cluster == 9 && !n.is_created && !n.is_canceled);
+    cl_etcd_list_begin(&list, n.events);
+    REQUIRE(cl_etcd_next_event(&list, &kv) == 1);
+    CHECK(!kv.deleted && kv.modified == 8 && kv.lease == 5);
+    CHECK_STR(kv.key.p, kv.key.n, "a");
+    CHECK_STR(kv.value.p, kv.value.n, "b");
+    CHECK_INT(cl_etcd_next_event(&list, &kv), 1);
+    CHECK(kv.deleted);
+    CHECK_INT(cl_etcd_next_event(&list, &kv), 0);
+    cl_etcd_list_end(&list);
+    CHECK_INT(cl_etcd_news_of(CL_STR("{\"header\":{}}"), &n), CLOUDS_EPROTO);
+    CHECK(cl_etcd_news_of(CL_STR("{\"result\":{\"canceled\":true,\"compact_revision\":\"4\"}}"), &n) == 0 && n.is_canceled);
+    CHECK_INT(n.compacted, 4);
+}
+
+static cl_str as_is(const void *value)
+{
+    return cl_str_z(value);
+}
+
+static void record(void)
+{
+    static char one[] = "me\"thod";
+    const cl_etcd_record_writer writer = {.context = "0123456789abcdef", .host = CL_STR("\"h\""), .pid = 7, .started = 8};
+    const cl_address at[] = {{"link:0123456789abcdef"}, {"tcp:h:1"}};
+    cl_strmap names = {0};
+    cl_etcd_record r;
+    cl_buf b = {0};
+    CHECK_INT(cl_strmap_put(&names, cl_str_z(one), one), 0);
+    CHECK_INT(cl_etcd_record_write(&b, &writer, at, 2, 0, &names, as_is), 0);
+    CHECK_BUF(&b, "{\"v\":2,\"c\":\"0123456789abcdef\",\"host\":\"h\",\"pid\":7,\"started\":8,\"at\":[\"link:0123456789abcdef\","
+                  "\"tcp:h:1\"],\"state\":\"ready\",\"m\":[\"me\\\"thod\"]}");
+    REQUIRE(cl_etcd_record_read(cl_buf_str(&b), &r) == 0);
+    CHECK(r.addresses_n == 2 && r.methods_n == 1 && !r.draining && strcmp(r.context, writer.context) == 0);
+    CHECK_STR(r.methods[0].p, r.methods[0].n, one);
+    CHECK_STR(r.addresses[1].p, r.addresses[1].n, "tcp:h:1");
+    cl_etcd_record_free(&r);
+    REQUIRE(cl_etcd_record_read(CL_STR("{\"v\":2,\"m\":[\"b\",\"a\",\"b\"],\"new\":{}}"), &r) == 0);
+    CHECK_INT(r.methods_n, 2);
+    CHECK_STR(r.methods[0].p, r.methods[0].n, "a");
+    cl_etcd_record_free(&r);
+    CHECK_INT(cl_etcd_record_read(CL_STR("{\"v\":3}"), &r), CLOUDS_EPROTO);
+    CHECK_INT(cl_etcd_record_read(CL_STR("{\"v\":2,\"m\":[1]}"), &r), CLOUDS_EPROTO);
+    CHECK_INT(cl_etcd_record_read(CL_STR("[]"), &r), CLOUDS_EPROTO);
+    cl_strmap_free(&names);
+    cl_buf_free(&b);
+}
+
+int main(void)
+{
+    RUN(base64);
+    RUN(questions);
+    RUN(numbers);
+    RUN(refusals);
+    RUN(news);
+    RUN(record);
+    return tap_end();
+}
