@@ -66,6 +66,10 @@ static void record_is_sound(cl_str text)
         HOLDS(is_inside(record.methods[i], record.memory.data, record.memory.len));
         HOLDS(i == 0 || is_less(record.methods[i - 1], record.methods[i]));
     }
+    for (size_t i = 0; i < record.paused_n; i++) {
+        HOLDS(is_inside(record.paused[i], record.memory.data, record.memory.len));
+        HOLDS(i == 0 || is_less(record.paused[i - 1], record.paused[i]));
+    }
     for (size_t i = 0; i < record.addresses_n; i++)
         HOLDS(is_inside(record.addresses[i], record.memory.data, record.memory.len));
     cl_etcd_record_free(&record);

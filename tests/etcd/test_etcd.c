@@ -95,21 +95,27 @@ static void news(void)
     CHECK_INT(n.compacted, 4);
 }
 
-static cl_str as_is(const void *value)
+static cl_etcd_method *method_of(const char *name, int paused)
 {
-    return cl_str_z(value);
+    cl_etcd_method *m = cl_malloc(sizeof *m + strlen(name));
+    if (!m) abort();
+    m->paused = paused;
+    m->n = strlen(name);
+    memcpy(m->text, name, m->n);
+    return m;
 }
 
 static void record(void)
 {
-    static char one[] = "me\"thod";
+    static const char one[] = "me\"thod";
+    cl_etcd_method *method = method_of(one, 0), *paused = method_of("p", 1);
     const cl_etcd_record_writer writer = {.context = "0123456789abcdef", .host = CL_STR("\"h\""), .pid = 7, .started = 8};
     const cl_address at[] = {{"link:0123456789abcdef"}, {"tcp:h:1"}};
     cl_strmap names = {0};
     cl_etcd_record r;
     cl_buf b = {0};
-    CHECK_INT(cl_strmap_put(&names, cl_str_z(one), one), 0);
-    CHECK_INT(cl_etcd_record_write(&b, &writer, at, 2, 0, &names, as_is), 0);
+    CHECK_INT(cl_strmap_put(&names, cl_str_z(one), method), 0);
+    CHECK_INT(cl_etcd_record_write(&b, &writer, at, 2, 0, &names), 0);
     CHECK_BUF(&b, "{\"v\":2,\"c\":\"0123456789abcdef\",\"host\":\"h\",\"pid\":7,\"started\":8,\"at\":[\"link:0123456789abcdef\","
                   "\"tcp:h:1\"],\"state\":\"ready\",\"m\":[\"me\\\"thod\"]}");
     REQUIRE(cl_etcd_record_read(cl_buf_str(&b), &r) == 0);
@@ -117,6 +123,15 @@ static void record(void)
     CHECK_STR(r.methods[0].p, r.methods[0].n, one);
     CHECK_STR(r.addresses[1].p, r.addresses[1].n, "tcp:h:1");
     cl_etcd_record_free(&r);
+    CHECK_INT(cl_strmap_put(&names, CL_STR("p"), paused), 0);
+    cl_buf_clear(&b);
+    CHECK_INT(cl_etcd_record_write(&b, &writer, at, 1, 1, &names), 0);
+    REQUIRE(cl_etcd_record_read(cl_buf_str(&b), &r) == 0);
+    CHECK(r.methods_n == 1 && r.paused_n == 1 && r.draining);
+    CHECK_STR(r.paused[0].p, r.paused[0].n, "p");
+    cl_etcd_record_free(&r);
+    cl_free(method);
+    cl_free(paused);
     REQUIRE(cl_etcd_record_read(CL_STR("{\"v\":2,\"m\":[\"b\",\"a\",\"b\"],\"new\":{}}"), &r) == 0);
     CHECK_INT(r.methods_n, 2);
     CHECK_STR(r.methods[0].p, r.methods[0].n, "a");

@@ -28,8 +28,11 @@ class Faults(Case):
         self.assertEqual(books["ok"], books["calls"], books)
 
     def has_all_back(self):
-        wait_until(lambda: self.served() == self.ids, "all keys are there")
-        self.assertEqual(len({self.server.lease_of("clouds/n/" + id) for id in self.ids}), len(self.ids))
+        """Each under the lease of its own process."""
+        def is_back():
+            leases = [self.server.lease_of("clouds/n/" + id) for id in self.ids]
+            return self.served() == self.ids and all(leases) and len(set(leases)) == len(leases)
+        wait_until(is_back, "all keys are there")
 
     # ---- E1
 
@@ -219,6 +222,35 @@ class Faults(Case):
         self.assertEqual([key for key in self.server.keys() if key.startswith("clouds/n/s.")], [])
         leases = self.server.post("/v3/lease/leases").get("leases", [])
         self.assertLessEqual(len(leases), 1)  # that of the client, which was not closed
+
+    def test_pausing(self):
+        service = RENEWING + """
+            server:register("go", function() server:resume("test.echo") return true end)
+            server:pause("test.echo")
+            print("paused")"""
+        process = self.start("run", self.file("pausing.lua", service))
+        process.out.wait_for("paused")
+        ask = 'local c = require "clouds".client { timeout = 20, retry = %d } print(c:call("test.echo", { "hello" }))'
+        wait_until(lambda: any(record.get("p") == ["test.echo"] for record in self.server.keys().values()), "it is paused")
+        result = self.run_clouds("run", self.file("ask.lua", ask % 0))
+        self.assertIn("1 server is paused", result.stdout + result.stderr)
+        waiting = self.start("run", self.file("wait.lua", ask % 1))
+        self.assertEqual(self.run_clouds("call", "go").returncode, 0)
+        waiting.out.wait_for("hello")
+
+    # ---- how links go
+
+    def test_over_tcp(self):
+        """Two that share no folder, as on two machines; the address is that of the way to etcd."""
+        elsewhere = os.path.join(self.folder, "elsewhere")
+        os.mkdir(elsewhere, 0o700)
+        listening = RENEWING.replace("clouds.server {", "clouds.server { listen = 'tcp://0.0.0.0:0', insecure = true,")
+        self.serve(listening, env={"CLOUDS_RUNTIME_DIR": elsewhere})
+        (record,) = self.server.keys().values()
+        self.assertRegex(" ".join(record["at"]), r"^link:[0-9a-f]{16} tcp:127\.0\.0\.1:\d+$")
+        load = Load(self, self.server.url, timeout=20, deadline=30)
+        load.goes_on()
+        self.finish_without_failure(load)
 
     # ---- members
 

@@ -123,6 +123,7 @@ static const cl_directory_ops ops = {
     .announce = cl_etcd_announce,
     .add = cl_etcd_add,
     .remove = cl_etcd_remove,
+    .pause = cl_etcd_pause,
     .abandon = cl_etcd_abandon,
     .drain = cl_etcd_drain,
     .leave = cl_etcd_leave,

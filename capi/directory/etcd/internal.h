@@ -62,11 +62,6 @@ typedef struct etcd_request {
 
 /* ---- nodes.c */
 
-typedef struct etcd_method {
-    size_t n;
-    char text[];
-} etcd_method;
-
 /* An add or a remove that is to be reported. */
 typedef struct etcd_operation {
     cl_list_node place; /* in its node */
@@ -92,7 +87,7 @@ typedef struct etcd_node {
     int64_t heartbeat; /* ms */
     cl_address addresses[CL_RECORD_ADDRESSES];
     size_t addresses_n;
-    cl_strmap methods;       /* etcd_method */
+    cl_strmap methods;       /* cl_etcd_method */
     size_t bytes;            /* of them, as they stand in the record */
     cl_list_node operations; /* etcd_operation, in their order */
     uint64_t generation;     /* rises with each change */
@@ -269,6 +264,7 @@ int cl_etcd_claim(cl_directory *base, void *node, cl_str id, double heartbeat, c
 int cl_etcd_announce(cl_directory *base, void *node, const cl_address *addresses, size_t n);
 int cl_etcd_add(cl_directory *base, void *node, cl_str method, uint64_t operation);
 int cl_etcd_remove(cl_directory *base, void *node, cl_str method, uint64_t operation);
+void cl_etcd_pause(cl_directory *base, void *node, cl_str method, int paused);
 void cl_etcd_abandon(cl_directory *base, uint64_t operation);
 void cl_etcd_drain(cl_directory *base, void *node);
 int cl_etcd_leave(cl_directory *base, void *node);

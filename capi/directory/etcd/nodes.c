@@ -81,8 +81,9 @@ static int keep_method(etcd_node *node, cl_str method)
     if (node->bytes + quoted(method) > CL_RECORD_MOST || node->methods.len >= CL_RECORD_METHODS)
         return cl_error_limit(CLOUDS_ETOOBIG, node->bytes + quoted(method), CL_RECORD_MOST,
                               "the names of all methods of a node have at most %d bytes together", CL_RECORD_MOST);
-    etcd_method *m = cl_malloc(sizeof *m + method.n);
+    cl_etcd_method *m = cl_malloc(sizeof *m + method.n);
     if (!m) return cl_error(CLOUDS_ENOMEM, NULL);
+    m->paused = 0;
     m->n = method.n;
     memcpy(m->text, method.p, method.n);
     if (cl_strmap_put(&node->methods, cl_str_of(m->text, m->n), m) != 0) {
@@ -96,7 +97,7 @@ static int keep_method(etcd_node *node, cl_str method)
 
 static void drop_method(etcd_node *node, cl_str method)
 {
-    etcd_method *m = cl_strmap_take(&node->methods, method);
+    cl_etcd_method *m = cl_strmap_take(&node->methods, method);
     if (!m) return;
     node->bytes -= quoted(method);
     node->generation++;
@@ -105,7 +106,7 @@ static void drop_method(etcd_node *node, cl_str method)
 
 static void drop_methods(etcd_node *node)
 {
-    etcd_method *m;
+    cl_etcd_method *m;
     for (size_t at = 0; (m = cl_strmap_next(&node->methods, &at));) cl_free(m);
     cl_strmap_free(&node->methods);
     node->bytes = 0;
@@ -147,6 +148,17 @@ int cl_etcd_remove(cl_directory *base, void *handle, cl_str method, uint64_t ope
     if (!o) return cl_error(CLOUDS_ENOMEM, NULL);
     drop_method(node, method);
     return report_later(node, o, operation);
+}
+
+void cl_etcd_pause(cl_directory *base, void *handle, cl_str method, int paused)
+{
+    etcd *d = cl_etcd_of(base);
+    etcd_node *node = node_of(d, handle);
+    cl_etcd_method *m = node ? cl_strmap_get(&node->methods, method) : NULL;
+    if (!m || m->paused == paused) return;
+    m->paused = paused;
+    node->generation++;
+    cl_etcd_defer(d);
 }
 
 void cl_etcd_abandon(cl_directory *base, uint64_t operation)

@@ -15,12 +15,6 @@
 
 enum { PUTS_AT_ONCE = 8, LOOK_MS = 200, AGAIN_MS = 1000, GRACE_MS = 1500 };
 
-static cl_str name_of(const void *value)
-{
-    const etcd_method *m = value;
-    return cl_str_of(m->text, m->n);
-}
-
 static cl_etcd_condition condition_of(const etcd_node *node)
 {
     switch (node->hold) {
@@ -203,8 +197,7 @@ static void put(etcd_node *node)
     size_t n = 0;
     for (size_t i = 0; i < node->addresses_n; i++)
         n += (size_t)cl_address_complete(&node->addresses[i], *d->own ? d->own : NULL, &addresses[n]);
-    int code =
-        cl_etcd_record_write(&record, &d->writer, addresses, n, node->draining, &node->methods, name_of);
+    int code = cl_etcd_record_write(&record, &d->writer, addresses, n, node->draining, &node->methods);
     cl_buf_clear(&d->body);
     if (code == 0) code = cl_etcd_ask_put(&d->body, condition_of(node), node->key, cl_buf_str(&record), d->lease);
     cl_buf_free(&record);

@@ -21,29 +21,37 @@ static int write_list(cl_buf *out, const cl_address *addresses, size_t n)
     return code ? code : cl_buf_put_char(out, ']');
 }
 
-static int write_methods(cl_buf *out, const cl_strmap *names, cl_str (*name_of)(const void *value))
+/* Those that are paused, or those that are not. */
+static int write_methods(cl_buf *out, const char *member, const cl_strmap *methods, int paused)
 {
-    int code = cl_buf_put_str(out, CL_STR(",\"m\":["));
-    const void *value;
-    int more = 0;
-    for (size_t at = 0; code == 0 && (value = cl_strmap_next(names, &at));) {
-        cl_str name = name_of(value);
-        if (!name.p) continue;
+    const cl_etcd_method *m;
+    int more = 0, code = cl_buf_printf(out, ",\"%s\":[", member);
+    for (size_t at = 0; code == 0 && (m = cl_strmap_next(methods, &at));) {
+        if (m->paused != paused) continue;
         if (more++) code = cl_buf_put_char(out, ',');
-        if (code == 0) code = cl_json_quote(name, out);
+        if (code == 0) code = cl_json_quote(cl_str_of(m->text, m->n), out);
     }
     return code ? code : cl_buf_put_char(out, ']');
 }
 
-int cl_etcd_record_write(cl_buf *out, const cl_etcd_record_writer *writer, const cl_address *addresses, size_t n, int draining,
-                    const cl_strmap *names, cl_str (*name_of)(const void *value))
+static int has_paused(const cl_strmap *methods)
+{
+    const cl_etcd_method *m;
+    for (size_t at = 0; (m = cl_strmap_next(methods, &at));)
+        if (m->paused) return 1;
+    return 0;
+}
+
+int cl_etcd_record_write(cl_buf *out, const cl_etcd_record_writer *writer, const cl_address *addresses, size_t n,
+                         int draining, const cl_strmap *methods)
 {
     int code = cl_buf_printf(out, "{\"v\":%d,\"c\":\"%s\",\"host\":%.*s,\"pid\":%ld,\"started\":%lld", VERSION,
                              writer->context, (int)writer->host.n, writer->host.p, writer->pid,
                              (long long)writer->started);
     if (code == 0) code = write_list(out, addresses, n);
     if (code == 0) code = cl_buf_printf(out, ",\"state\":\"%s\"", draining ? "draining" : "ready");
-    if (code == 0) code = write_methods(out, names, name_of);
+    if (code == 0) code = write_methods(out, "m", methods, 0);
+    if (code == 0 && has_paused(methods)) code = write_methods(out, "p", methods, 1);
     return code ? code : cl_buf_put_char(out, '}');
 }
 
@@ -74,13 +82,13 @@ static int compare(const void *a, const void *b)
     return order ? order : (x->n > y->n) - (x->n < y->n);
 }
 
-static void sort(cl_etcd_record *r)
+static size_t sort(cl_str *texts, size_t n)
 {
     size_t kept = 0;
-    qsort(r->methods, r->methods_n, sizeof *r->methods, compare);
-    for (size_t i = 0; i < r->methods_n; i++)
-        if (kept == 0 || !cl_str_eq(r->methods[kept - 1], r->methods[i])) r->methods[kept++] = r->methods[i];
-    r->methods_n = kept;
+    qsort(texts, n, sizeof *texts, compare);
+    for (size_t i = 0; i < n; i++)
+        if (kept == 0 || !cl_str_eq(texts[kept - 1], texts[i])) texts[kept++] = texts[i];
+    return kept;
 }
 
 /* Where the texts of an array end in `memory`. */
@@ -103,7 +111,7 @@ static cl_str text_at(const cl_etcd_record *r, const cl_buf *ends, size_t i, siz
 }
 
 /* The texts first, then where they are: memory may move while they come. */
-static int read_texts(cl_etcd_record *r, cl_str addresses, cl_str methods)
+static int read_texts(cl_etcd_record *r, cl_str addresses, cl_str methods, cl_str paused)
 {
     cl_buf ends = {0};
     size_t at = 0;
@@ -111,14 +119,20 @@ static int read_texts(cl_etcd_record *r, cl_str addresses, cl_str methods)
     size_t first = ends.len / sizeof at;
     if (code == 0) code = read_ends(r, methods, &ends);
     size_t n = ends.len / sizeof at - first;
-    r->methods = code == 0 ? cl_malloc((n + 1) * sizeof *r->methods) : NULL;
+    if (code == 0) code = read_ends(r, paused, &ends);
+    size_t more = ends.len / sizeof at - first - n;
+    r->methods = code == 0 ? cl_malloc((n + more + 1) * sizeof *r->methods) : NULL;
     if (code == 0 && !r->methods) code = CLOUDS_ENOMEM;
     for (size_t i = 0; code == 0 && i < first; i++) {
         cl_str text = text_at(r, &ends, i, &at);
         if (r->addresses_n < CL_RECORD_ADDRESSES && text.n < sizeof(cl_address)) r->addresses[r->addresses_n++] = text;
     }
-    for (size_t i = 0; code == 0 && i < n; i++) r->methods[i] = text_at(r, &ends, first + i, &at);
-    if (code == 0) r->methods_n = n, sort(r);
+    for (size_t i = 0; code == 0 && i < n + more; i++) r->methods[i] = text_at(r, &ends, first + i, &at);
+    if (code == 0) {
+        r->paused = r->methods + n;
+        r->methods_n = sort(r->methods, n);
+        r->paused_n = sort(r->paused, more);
+    }
     cl_buf_free(&ends);
     return code;
 }
@@ -132,7 +146,8 @@ int cl_etcd_record_read(cl_str text, cl_etcd_record *out)
     cl_str context = cl_etcd_text(text, "c");
     snprintf(out->context, sizeof out->context, "%.*s", context.n < 16 ? (int)context.n : 16, context.p);
     out->draining = cl_str_eq(cl_etcd_text(text, "state"), CL_STR("draining"));
-    int code = read_texts(out, cl_etcd_member(text, "at"), cl_etcd_member(text, "m"));
+    int code = read_texts(out, cl_etcd_member(text, "at"), cl_etcd_member(text, "m"),
+                          cl_etcd_member(text, "p"));
     if (code != 0) cl_etcd_record_free(out);
     return code;
 }

@@ -1,7 +1,7 @@
 /* The record of a node: the value of its key. Pure functions over bytes.
  *
  *   {"v":2,"c":"<context>","host":"..","pid":71,"started":<ms since 1970>,"at":["<address>",..],"state":"ready",
- *    "m":["<method>",..]}
+ *    "m":["<method>",..],"p":["<method that is paused>",..]}      (p: where there are any)
  *
  * Members that are not known are left alone, so that a later version may add some. */
 #ifndef CL_ETCD_RECORD_H
@@ -23,17 +23,25 @@ typedef struct cl_etcd_record_writer {
     int64_t started;
 } cl_etcd_record_writer;
 
-/* Appends a record: methods are what `names` has as keys. */
-int cl_etcd_record_write(cl_buf *out, const cl_etcd_record_writer *writer, const cl_address *addresses, size_t n, int draining,
-                    const cl_strmap *names, cl_str (*name_of)(const void *value));
+/* A method, as the values of `methods` begin. */
+typedef struct cl_etcd_method {
+    int paused;
+    size_t n;
+    char text[];
+} cl_etcd_method;
+
+/* Appends a record. */
+int cl_etcd_record_write(cl_buf *out, const cl_etcd_record_writer *writer, const cl_address *addresses, size_t n,
+                         int draining, const cl_strmap *methods);
 
 /* A record that was read. All texts point into `memory`. */
 typedef struct cl_etcd_record {
     char context[17];
     int draining;
-    size_t addresses_n, methods_n;
+    size_t addresses_n, methods_n, paused_n;
     cl_str addresses[CL_RECORD_ADDRESSES];
     cl_str *methods; /* in order, none twice */
+    cl_str *paused;  /* likewise; behind them */
     cl_buf memory;
 } cl_etcd_record;
 

@@ -222,7 +222,7 @@ void cl_etcd_view_delete(etcd *d, cl_str key, int64_t revision)
     if (ours) cl_etcd_put_gone(ours);
     if (!peer) return;
     peer->round = d->round;
-    if (peer->suspended || peer->record.draining || !peer->record.methods_n) {
+    if (peer->suspended || peer->record.draining || !(peer->record.methods_n + peer->record.paused_n)) {
         remove_peer(d, peer);
         return;
     }
@@ -265,14 +265,24 @@ static void want(etcd *d)
     cl_etcd_defer(d);
 }
 
+static int has_paused(const etcd_peer *peer, cl_str method)
+{
+    for (size_t i = 0; i < peer->record.paused_n; i++)
+        if (cl_str_eq(peer->record.paused[i], method)) return 1;
+    return 0;
+}
+
 static void answer(void *self, const cl_deferred *question)
 {
     etcd *d = self;
     const etcd_service *s = cl_strmap_get(&d->services, question->text);
+    const etcd_peer *peer;
     size_t n = 0;
-    cl_server *servers = cl_malloc(((s ? s->n : 0) + 1) * sizeof *servers);
+    cl_server *servers = cl_malloc((d->peers.len + 1) * sizeof *servers);
     for (size_t i = 0; servers && s && i < s->n; i++)
         if (!s->peers[i]->suspended) servers[n++] = server_of(s->peers[i]);
+    for (size_t at = 0; servers && (peer = cl_strmap_next(&d->peers, &at));)
+        if (has_paused(peer, question->text)) servers[n++] = (cl_server){.id = peer->id, .native = CL_NATIVE_LINKED, .paused = 1};
     d->sink.servers(d->sink.self, question->text, servers, n, servers ? 0 : CLOUDS_ENOMEM);
     cl_free(servers);
 }
@@ -298,7 +308,8 @@ void cl_etcd_lookup(cl_directory *base, cl_str method, int known)
 {
     etcd *d = cl_etcd_of(base);
     want(d);
-    if (cl_defer_once(&d->waiting, lookup_now, method) == 0) cl_etcd_defer(d);
+    if (!known && d->synced && d->state == ETCD_READY) cl_etcd_doubt(d, answer, method);
+    else if (cl_defer_once(&d->waiting, lookup_now, method) == 0) cl_etcd_defer(d);
 }
 
 /* Those who ask before anything is known wait, unless nobody answers. */

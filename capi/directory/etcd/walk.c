@@ -99,10 +99,13 @@ static int tell_row(etcd *d, const cl_etcd_kv *kv)
     cl_etcd_record record;
     cl_str id = cl_etcd_id_of(d, kv->key);
     const cl_server server = {.id = id, .native = CL_NATIVE_LINKED};
+    const cl_server paused = {.id = id, .native = CL_NATIVE_LINKED, .paused = 1};
     int code = id.n ? cl_etcd_record_read(kv->value, &record) : CLOUDS_EPROTO;
     if (code != 0) return code == CLOUDS_ENOMEM ? code : 0;
     for (size_t i = 0; i < record.methods_n; i++)
         d->sink.status(d->sink.self, first(d)->operation, &record.methods[i], &server, 1, 0, 0);
+    for (size_t i = 0; i < record.paused_n; i++)
+        d->sink.status(d->sink.self, first(d)->operation, &record.paused[i], &paused, 1, 0, 0);
     cl_etcd_record_free(&record);
     return 0;
 }
