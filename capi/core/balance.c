@@ -28,9 +28,9 @@ static inline int is_out(const cl_method *m, const cl_call *call, const cl_peer 
            (!cl_list_empty(&peer->breakers) && cl_breaker_is_out(peer, m, call->node->config.breaker, now));
 }
 
-static int is_ejected(const cl_method *m, const cl_call *call, uint32_t at, int64_t now)
+/* One that is out is not asked, unless too many are. */
+CL_RARE static int counts_as_out(const cl_method *m, const cl_call *call, uint32_t at, int64_t now)
 {
-    if (!is_out(m, call, m->servers[at], now)) return 0;
     uint32_t limit = m->n / 2 ? m->n / 2 : 1, rank = 0, out = 0;
     for (uint32_t i = 0; i < m->n; i++) {
         if (i == at) rank = out;
@@ -39,7 +39,13 @@ static int is_ejected(const cl_method *m, const cl_call *call, uint32_t at, int6
     return rank < limit && out < m->n;
 }
 
-static int may_pick(const cl_method *m, const cl_call *call, uint32_t at, int tried_too, int ejected_too, int64_t now)
+static inline int is_ejected(const cl_method *m, const cl_call *call, uint32_t at, int64_t now)
+{
+    return is_out(m, call, m->servers[at], now) && counts_as_out(m, call, at, now);
+}
+
+static inline int may_pick(const cl_method *m, const cl_call *call, uint32_t at, int tried_too, int ejected_too,
+                           int64_t now)
 {
     if (!tried_too && cl_call_has_tried(call, m->servers[at])) return 0;
     return !is_shunned(m, call, at, now) && (ejected_too || !is_ejected(m, call, at, now));
