@@ -2,7 +2,7 @@
  *
  * Usage: load URL METHOD OUTSTANDING COUNT TIMEOUT DEADLINE RETRIES LONGEST MODE
  *
- * It keeps OUTSTANDING calls going until COUNT are made (0: until standard input ends). The method is an echo: it has to answer
+ * With LOAD_BY_REDIS in the environment no call goes over a direct link. It keeps OUTSTANDING calls going until COUNT are made (0: until standard input ends). The method is an echo: it has to answer
  * with the two arguments it got, a number and a text (of up to LONGEST bytes and a few) that differ from call to call. About fifty times a second the number of calls
  * that succeeded so far goes out as a line; the last line is one JSON object:
  *   calls, ok, twice (completions of calls that were not open), wrong (answers to another question), lost (never completed),
@@ -157,6 +157,7 @@ static void connect_to(books *b, const char *url, const char *mode)
     must(clouds_options_set_string(options, "url", url), "url");
     must(clouds_options_set_string(options, "mode", mode), "mode");
     must(clouds_options_set_string(options, "type", "client"), "type");
+    if (getenv("LOAD_BY_REDIS")) must(clouds_options_set_bool(options, "direct", 0), "direct");
     must(clouds_context_create(options, &b->context), "context");
     must(clouds_node_create(b->context, options, &b->node), "node");
     clouds_options_destroy(options);

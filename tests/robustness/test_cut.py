@@ -77,6 +77,10 @@ class Cutter:
 
 
 class Cut(Case):
+    def setUp(self):
+        super().setUp()
+        self.env["LOAD_BY_REDIS"] = "1"  # it is the connections to Redis that are cut
+
     def cutter(self, server, seed, name):
         proxy = Cutter(os.path.join(self.folder, f"{name}{seed}.sock"), server.socket, seed)
         self.addCleanup(proxy.close)
