@@ -241,6 +241,10 @@ def targets(m, widths, rss, client_start, service_start):
         rows.append((f"C to C over TCP over ZeroMQ's DEALER and ROUTER, {top} outstanding", ratio("c_tcp", "zeromq", top), ">=", 0.8))
     rows.append((f"C to C over TCP over unix sockets, {top} outstanding", ratio("c_tcp", "c_direct", top), ">=", 0.9))
     rows.append((f"C to C over TLS over TCP, {top} outstanding", ratio("c_tls", "c_tcp", top), ">=", 0.8))
+    # An echo that looks at nothing is far from what a call has to do: docs/ARCHITECTURE.md says where the rest goes.
+    for w, target in ((100, 0.25), (1000, 0.1)):
+        if w in widths:
+            rows.append((f"C to C over a bare echo, local, {w} outstanding", ratio("c_local", "floor_echo", w), ">=", target))
     echo = m["floor_echo", top]["rate"]
     rows.append((f"C to C, local, {top} outstanding, million a second (1 where the echo does 5; here {echo / 1e6:.1f})",
                  m["c_local", top]["rate"] / 1e6, ">=", round(min(1, echo / 5e6), 2)))
