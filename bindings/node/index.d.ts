@@ -232,6 +232,52 @@ export interface RegisterOptions extends WaitOptions {
   callerBurst?: number;
 }
 
+/** What was published, and what goes with it. */
+export interface Published {
+  value: any;
+  topic: string;
+  /** The id of the node that published it. */
+  sender: string;
+  /** Messages of this sender at this topic that are missing before it. */
+  missed: number;
+  /** Some of them were dropped here, since they were not taken in time. */
+  lagged: boolean;
+  /** Its number within sender and topic, from 1; 0: it has none. */
+  sequence: number;
+  meta: { [name: string]: any } | null;
+}
+
+export interface PublishOptions extends WaitOptions {
+  /** Goes along with the value. */
+  meta?: { [name: string]: unknown };
+}
+
+export interface WatchOptions {
+  /** One list of values when there is one for each topic. */
+  all?: boolean;
+  /** Of the members of a group one gets each message; topics only, no patterns. */
+  group?: string;
+  /** Messages that may wait; then the oldest is dropped. Default: 1024. */
+  queue?: number;
+  /** The same for the bytes of their texts. Default: 8 MB. */
+  queueBytes?: number;
+}
+
+export interface SubscribeOptions extends WatchOptions, WaitOptions {
+  /** What comes is dropped when the queue is full, and not the oldest. */
+  keepOldest?: boolean;
+}
+
+export interface Subscription {
+  readonly topics: readonly string[];
+  readonly closed: boolean;
+  /** Ends it: nothing of it comes any more. */
+  close(): void;
+}
+
+/** The messages of a subscription, one after the other. It ends with its node, by `close`, and when the loop is left. */
+export interface Watch extends Subscription, AsyncIterableIterator<Published> {}
+
 /** A line of the library's log. */
 export interface LogLine {
   message: string;
@@ -284,6 +330,28 @@ export class Base extends EventEmitter {
     callback: (error: CloudsError | null, receivers?: number) => void
   ): this;
   sendP(receiver: string, message: unknown, options?: WaitOptions): Promise<number>;
+
+  /** Publishes a value at a topic: everybody who has subscribed to it gets it, at most once each. The callback gets how
+   * many got it; -1 when that is unknown. Without one, what was refused is a warning of the process. */
+  publish(topic: string, value: unknown, callback: (error: CloudsError | null, receivers?: number) => void): this;
+  publish(
+    topic: string,
+    value: unknown,
+    options?: PublishOptions,
+    callback?: (error: CloudsError | null, receivers?: number) => void
+  ): this;
+  publishP(topic: string, value: unknown, options?: PublishOptions): Promise<number>;
+
+  /** Calls a function with what is published at topics and patterns (`*` is one token, `>` at the end one or more). The
+   * promise is for a subscription that is complete. */
+  subscribe(
+    topics: string | readonly string[],
+    listener: (this: this, value: any, message: Published) => unknown,
+    options?: SubscribeOptions
+  ): Promise<Subscription>;
+
+  /** What is published, one after the other: `for await (const { value } of node.watch('chat.*'))`. */
+  watch(topics: string | readonly string[], options?: WatchOptions): Watch;
 
   /** Who serves what. */
   status(callback: (error: CloudsError | null, status?: Status) => void): void;

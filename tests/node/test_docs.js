@@ -41,6 +41,7 @@ test('the functions of the other examples', async () => {
     patient: [client],
     careful: [client],
     talk: [server, client],
+    channels: [server, client],
     choose: [client, [server.id]],
   };
   const seen = [];

@@ -19,6 +19,11 @@ async function main(): Promise<void> {
   await server.registerP('add', async (a: number, b: number) => a + b);
   server.on('handler error', (error, request) => console.log(error, request.method)).on('listen', () => {});
   await server.unregister('add');
+  const subscription: clouds.Subscription = await server.subscribe(['a', 'b.*'], (value, { topic, missed }) => topic + missed);
+  subscription.close();
+  server.publish('a', 1).publish('a', 2, { meta: { m: 1 } }, (error, receivers) => console.log(error, receivers));
+  const receivers: number = await server.publishP('a', 3);
+  for await (const { value, sender } of server.watch('a', { queue: receivers })) console.log(value, sender);
 
   const client = new Client('redis://127.0.0.1');
   const options: CallOptions = {

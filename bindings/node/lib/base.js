@@ -9,7 +9,9 @@ const Bridge = require('./bridge');
 const Protocol = require('./protocol');
 const ConnectionTransport = require('./connection_transport');
 require('./events');
+require('./bridge_channels');
 const calls = require('./call');
+const channels = require('./channels');
 const { complete, forLibrary, debugName, DEFAULTS } = require('./options');
 const { failure } = require('./errors');
 const { fault } = require('./faults');
@@ -289,6 +291,8 @@ extend(Base.prototype, {
     return Object.fromEntries(this._transport.calls.map((call, i) => [call.id || `queued ${i}`, call]));
   },
 });
+
+extend(Base.prototype, channels);
 
 // ---- life
 

@@ -6,11 +6,13 @@
 const addon = require('./native');
 const { failure, closed, adopt, codeOf } = require('./errors');
 const { encode } = require('./json');
+const { checkName } = require('./names');
 const { guarded } = require('./util');
 const { nextTick, setImmediate, setTimeout } = require('./clock');
 const { warnNow } = require('./log');
 
-const { CALL, REPLY, FAIL, SEND, REGISTER, UNREGISTER, PAUSE, RESUME, STATUS, CANCEL, CHOOSE, ATTEMPT } = addon.shape.orders;
+const { CALL, REPLY, FAIL, SEND, PUBLISH, SUBSCRIBE, REGISTER, UNREGISTER } = addon.shape.orders;
+const { PAUSE, RESUME, STATUS, CANCEL, CHOOSE, ATTEMPT } = addon.shape.orders;
 const { CALL_ASK, SEND_CONFIRM } = addon.shape;
 // Kind, id (of a call first its parent's), timeout (then the code), deadline, retries, slot, flags.
 const NUMBERS = addon.shape.ORDER_NUMBERS;
@@ -38,12 +40,6 @@ function textsOf(orders, count, text) {
 function flush(bridge) {
   bridge.due = false;
   bridge.flush();
-}
-
-// A name with NUL would end there.
-function checkName(name, what) {
-  if (typeof name !== 'string') throw new TypeError(`clouds: ${what} is a text`);
-  if (name.includes('\0')) throw failure('CLOUDS_INVALID_ARGUMENT', `${what} has a NUL character in it`);
 }
 
 // The process ends with open nodes, by process.exit or an exception that nobody caught: who waits for an answer gets
@@ -74,6 +70,7 @@ class Bridge {
     this.slots = [null];
     this.free = [];
     this.operations = new Map();
+    this.subscriptions = new Map(); // by their ids
     this.orders = new Float64Array(MAX_ORDERS * NUMBERS);
     this.count = 0;
     this.text = '';
@@ -340,6 +337,7 @@ class Bridge {
     }
     for (let at = 0; at < count * NUMBERS; at += NUMBERS) {
       const slot = orders[at + 5];
+      if (orders[at] === SUBSCRIBE && orders[at + 2] === 0) this.subscribed(orders[at + 1], slot);
       if (orders[at] === CALL) this.slots[slot].id = orders[at + 1];
       else if (orders[at] >= SEND && orders[at] <= STATUS && slot) this.operations.set(orders[at + 1], slot);
     }
@@ -392,6 +390,7 @@ class Bridge {
   }
 
   orderFailed(kind, id, slot, code, words) {
+    if (!slot && kind === PUBLISH && code !== CLOSED) warnNow(`nothing was published: ${words ? words.message : code}`);
     if (!slot) return;
     if (kind !== CALL && this.operations.get(id) === slot) this.operations.delete(id);
     const error = code === CLOSED ? closed() : failure(code, words);
@@ -422,6 +421,7 @@ class Bridge {
     this.closed = this.closing = true;
     opened.delete(this);
     collected.unregister(this);
+    for (const id of this.subscriptions.keys()) this.forget(id, false)._end(null);
     this.slots.forEach((entry, slot) => entry && guarded(() => this.removeSlot(slot).finish(closed(), []))());
     for (const each of this.waitingClosers.splice(0)) this.whenClosed.push(each.done);
     for (const done of this.whenClosed.splice(0)) setImmediate(done, null, this.unanswered);

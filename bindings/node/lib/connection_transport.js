@@ -40,6 +40,10 @@ function nextOf(list) {
   return list.ids[list.next++ % list.ids.length];
 }
 
+function noChannels() {
+  return failure('CLOUDS_NOT_SUPPORTED', 'a connection of the program has no channels');
+}
+
 class ConnectionTransport {
   constructor(owner, options) {
     this.owner = owner;
@@ -311,6 +315,18 @@ class ConnectionTransport {
       this.owner._protocol.packMessage(value).raw,
       (error, receivers) => done && done(error || null, receivers)
     );
+  }
+
+  publish(topic, value, meta, report) {
+    clock.nextTick(() => report && report(noChannels()));
+  }
+
+  subscribe(subscription, options, report) {
+    clock.nextTick(() => report(noChannels()));
+  }
+
+  unsubscribe(subscription) {
+    subscription._end(null);
   }
 
   status(report, seconds) {

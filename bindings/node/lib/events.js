@@ -11,9 +11,10 @@ const { ahead } = require('./clock');
 
 const { READY, RESULT, REQUEST, MESSAGE, UNKNOWN, REGISTERED, UNREGISTERED, SENT, STATUS, PAUSED } = addon.shape.events;
 const { NODE_CLOSED, CONTEXT_CLOSED, BUS_UP, BUS_DOWN, ATTEMPT, LOG, CANCELED } = addon.shape.events;
+const { SUBSCRIBED, UNSUBSCRIBED, PUBLISHED } = addon.shape.events;
 const { FIND_SERVER, SAVE_SERVERS, REMOVE_SERVER, CLEAR_SERVERS } = addon.shape.events;
 
-const NUMBERS = addon.shape.EVENT_NUMBERS; // type, code, outcome, id, slot, number, whether it has data
+const NUMBERS = addon.shape.EVENT_NUMBERS; // type, code, outcome (flags), id, slot (sequence), number, whether it has data
 const NONE = [];
 const SERVICE_ERROR = codeOf('CLOUDS_SERVICE_ERROR');
 const AS_BEFORE = 0; // the method or the caller of the request before
@@ -61,6 +62,13 @@ function onEvent(bridge, at, peer, method, data, words) {
       return operationEnded(bridge, id, code, words, method);
     case SENT:
       return operationEnded(bridge, id, code, words, numbers[at + 5]);
+    case PUBLISHED:
+      return bridge.subscriptions.get(id)?._put(at, numbers, peer, method, data, words);
+    case SUBSCRIBED:
+      if (code !== 0) bridge.forget(id, numbers[at + 5] === 1);
+      return operationEnded(bridge, id, code, words, method);
+    case UNSUBSCRIBED:
+      return bridge.forget(id, false)?._end(problem);
     case STATUS:
       return operationEnded(bridge, id, code, words, data);
     case NODE_CLOSED:

@@ -1,4 +1,4 @@
-// The names of options: one that a function has not is an error that says which was meant.
+// Names: of options, where one that a function has not is an error that says which was meant; and of methods and such.
 'use strict';
 
 const { failure } = require('./errors');
@@ -15,4 +15,10 @@ function checkNames(options, known, what) {
   }
 }
 
-module.exports = { checkNames };
+// A name with NUL would end there.
+function checkName(name, what) {
+  if (typeof name !== 'string') throw new TypeError(`clouds: ${what} is a text`);
+  if (name.includes('\0')) throw failure('CLOUDS_INVALID_ARGUMENT', `${what} has a NUL character in it`);
+}
+
+module.exports = { checkNames, checkName };

@@ -41,26 +41,29 @@ static bool add_request(addon_text *out, const clouds_event *e, const clouds_eve
 }
 
 /* The texts of an event: of a result its values, and when it failed its error, method and peer; of a request method,
- * peer and arguments; of all others peer, method, value and error. `before` is the event before it in the same
- * call into JavaScript, or NULL. */
+ * peer and arguments; of all others peer, method, value and error, or what goes with a message. `before` is the event
+ * before it in the same call into JavaScript, or NULL. */
 static bool add_texts(addon_text *out, const clouds_event *e, const clouds_event *before)
 {
     if (e->type == CLOUDS_EVENT_RESULT)
         return add_json(out, e->data, e->data_len) && (e->code == 0 || (comma(out) && add_failure(out, e)));
     if (e->type == CLOUDS_EVENT_REQUEST) return add_request(out, e, before);
-    return addon_text_quote(out, e->peer, e->peer_len) && comma(out) &&
-           addon_text_quote(out, e->method, e->method_len) && comma(out) && add_json(out, e->data, e->data_len) &&
-           comma(out) &&
-           (e->code == 0 ? addon_text_quote(out, e->error, e->error_len) : add_json(out, e->error, e->error_len));
+    bool is_named = addon_text_quote(out, e->peer, e->peer_len) && comma(out) &&
+                    addon_text_quote(out, e->method, e->method_len) && comma(out) &&
+                    add_json(out, e->data, e->data_len) && comma(out);
+    if (!is_named) return false;
+    if (e->type == CLOUDS_EVENT_PUBLISHED) return add_json(out, e->meta, e->meta_len);
+    return e->code == 0 ? addon_text_quote(out, e->error, e->error_len) : add_json(out, e->error, e->error_len);
 }
 
 static void add_numbers(double *to, const clouds_event *e)
 {
+    bool is_message = e->type == CLOUDS_EVENT_PUBLISHED;
     to[0] = e->type;
     to[1] = e->code;
-    to[2] = e->outcome;
+    to[2] = is_message ? e->flags : e->outcome;
     to[3] = (double)e->id;
-    to[4] = (double)e->user_data;
+    to[4] = (double)(is_message ? e->sequence : e->user_data);
     to[5] = (double)e->number;
     to[6] = e->data_len > 0;
 }

@@ -22,19 +22,20 @@
 #include <stdint.h>
 #include <uv.h>
 
-/* Of one record in the array of events: type, code, outcome, id, user data, number, whether it has data. */
+/* Of one record in the array of events: type, code, outcome (of a PUBLISHED its flags), id, user data (of a PUBLISHED
+ * its sequence), number, whether it has data. */
 enum { ADDON_BATCH = 1024, ADDON_EVENT_NUMBERS = 7 };
 
 /* Of one order: kind, id (of a call its parent's at first), timeout (then the code), deadline, retries, user data,
- * flags. */
+ * flags. Of SUBSCRIBE messages and bytes that may wait are in the places of deadline and retries. */
 enum { ADDON_ORDER_NUMBERS = 7 };
 
 /* The orders, and how many texts each has. shape.c gives their numbers, from 1, to JavaScript. */
 #define ADDON_ORDERS(X)                                                                                                \
     X(CALL, 3)                                                                                                         \
     X(REPLY, 1)                                                                                                        \
-    X(FAIL, 2) X(SEND, 2) X(REGISTER, 2) X(UNREGISTER, 1) X(PAUSE, 1) X(RESUME, 1)           \
-    X(STATUS, 0) X(CANCEL, 0) X(CHOOSE, 1) X(ATTEMPT, 1)
+    X(FAIL, 2) X(SEND, 2) X(PUBLISH, 3) X(SUBSCRIBE, 2) X(REGISTER, 2) X(UNREGISTER, 1) X(PAUSE, 1) X(RESUME, 1)           \
+    X(STATUS, 0) X(CANCEL, 0) X(CHOOSE, 1) X(ATTEMPT, 1) X(UNSUBSCRIBE, 0)
 
 typedef struct addon_text {
     char *p;

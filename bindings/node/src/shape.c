@@ -75,6 +75,9 @@ napi_value addon_shape(napi_env env)
     put(env, shape, "ORDER_NUMBERS", ADDON_ORDER_NUMBERS);
     put(env, shape, "CALL_ASK", CLOUDS_CALL_ASK);
     put(env, shape, "SEND_CONFIRM", CLOUDS_SEND_CONFIRM);
+    put(env, shape, "SUBSCRIBE_ALL", CLOUDS_SUBSCRIBE_ALL);
+    put(env, shape, "SUBSCRIBE_DROP_NEWEST", CLOUDS_SUBSCRIBE_DROP_NEWEST);
+    put(env, shape, "FLAG_LAGGED", CLOUDS_FLAG_LAGGED);
     put(env, shape, "RETRY_NOW", CLOUDS_RETRY_NOW);
     put(env, shape, "LOG_WARN", CLOUDS_LOG_WARN);
     napi_set_named_property(env, shape, "logLevels", log_levels(env));

@@ -61,6 +61,31 @@ static int send_message(addon_bridge *bridge, const double *order, reader *r, ui
     return clouds_node_send(bridge->node, receiver.p, receiver.n, value.p, value.n, (uint32_t)order[6], &options, id);
 }
 
+static int publish(addon_bridge *bridge, const double *order, reader *r, uint64_t *id)
+{
+    piece topic = next(r), value = next(r), meta = next(r);
+    clouds_operation_options options = limits(order);
+    clouds_payload payload = {.size = sizeof payload,
+                              .json = value.n ? value.p : NULL,
+                              .json_len = value.n,
+                              .meta = meta.n ? meta.p : NULL,
+                              .meta_len = meta.n};
+    return clouds_node_publish(bridge->node, topic.p, topic.n, &payload, (uint32_t)order[6], &options, id);
+}
+
+static int subscribe(addon_bridge *bridge, const double *order, reader *r, uint64_t *id)
+{
+    piece topics = next(r), group = next(r);
+    clouds_operation_options operation = limits(order);
+    clouds_subscribe_options options = {.size = sizeof options,
+                                        .flags = (uint32_t)order[6],
+                                        .queue = (uint32_t)order[3],
+                                        .queue_bytes = order[4],
+                                        .group = group.n ? group.p : NULL,
+                                        .group_len = group.n};
+    return clouds_node_subscribe(bridge->node, topics.p, topics.n, &options, &operation, id);
+}
+
 static unsigned digit_of(char c)
 {
     return (unsigned)(c <= '9' ? c - '0' : c - 'a' + 10);
@@ -110,6 +135,12 @@ static int execute(addon_bridge *bridge, const double *order, reader *r, uint64_
         return fail(bridge, *id, r);
     case SEND:
         return send_message(bridge, order, r, id);
+    case PUBLISH:
+        return publish(bridge, order, r, id);
+    case SUBSCRIBE:
+        return subscribe(bridge, order, r, id);
+    case UNSUBSCRIBE:
+        return clouds_unsubscribe(bridge->context, *id);
     case REGISTER:
         return offer(bridge, &options, r, id);
     case UNREGISTER:

@@ -1,0 +1,183 @@
+// Channels: publishing at topics, subscriptions to them, and watching them.
+'use strict';
+
+const addon = require('./native');
+const { checkNames } = require('./names');
+const { bound, promised } = require('./util');
+const { split, limitOf } = require('./timeouts');
+
+const { SUBSCRIBE_ALL, SUBSCRIBE_DROP_NEWEST, FLAG_LAGGED } = addon.shape;
+const QUEUE = 1024;
+const UNLIMITED = 2147483; // seconds
+
+/** What a node has subscribed to. */
+class Subscription {
+  constructor(node, topics, listener) {
+    this.topics = topics;
+    this.closed = false;
+    Object.defineProperties(this, {
+      number: { value: 0, writable: true },
+      _node: { value: node },
+      _listener: { value: listener },
+    });
+  }
+
+  /** Ends it: nothing of it comes any more. */
+  close() {
+    if (!this.closed) this._node._transport.unsubscribe(this);
+  }
+
+  // A message: at `at` in the array are its numbers.
+  _put(at, numbers, sender, topic, value, meta) {
+    const message = {
+      value,
+      topic,
+      sender,
+      missed: numbers[at + 5],
+      lagged: (numbers[at + 2] & FLAG_LAGGED) !== 0,
+      sequence: numbers[at + 4],
+      meta,
+    };
+    this._take(message);
+  }
+
+  _take(message) {
+    this._node._run(message.topic, this._listener, [message.value, message]);
+  }
+
+  _end() {
+    this.closed = true;
+  }
+}
+
+/** The messages of a subscription, one after the other, in a queue that drops the oldest when it is full. */
+class Watch extends Subscription {
+  constructor(node, topics, most) {
+    super(node, topics, undefined);
+    Object.defineProperties(this, {
+      _messages: { value: [] },
+      _most: { value: most },
+      _waiting: { value: [] },
+      _problem: { value: null, writable: true },
+    });
+  }
+
+  [Symbol.asyncIterator]() {
+    return this;
+  }
+
+  next() {
+    if (this._messages.length) return Promise.resolve({ value: this._messages.shift(), done: false });
+    return new Promise((resolve, reject) => {
+      this._waiting.push({ resolve, reject });
+      if (this.closed) this._settle();
+    });
+  }
+
+  /** What a loop that is left calls. */
+  return(value) {
+    this.close();
+    this._messages.length = 0;
+    return Promise.resolve({ value, done: true });
+  }
+
+  _take(message) {
+    const first = this._waiting.shift();
+    if (first) {
+      first.resolve({ value: message, done: false });
+      return;
+    }
+    this._messages.push(message);
+    if (this._messages.length <= this._most) return;
+    const dropped = this._messages.shift();
+    this._messages[0].missed += dropped.missed + 1;
+    this._messages[0].lagged = true;
+  }
+
+  _end(problem) {
+    this.closed = true;
+    this._problem = problem || this._problem;
+    this._settle();
+  }
+
+  // Those who wait at the end.
+  _settle() {
+    for (const { resolve, reject } of this._waiting.splice(0)) {
+      if (this._problem) reject(this._problem);
+      else resolve({ value: undefined, done: true });
+    }
+  }
+}
+
+function topicsOf(topics) {
+  const all = Array.isArray(topics) ? topics.slice() : [topics];
+  for (const topic of all) if (typeof topic !== 'string') throw new TypeError('clouds: a topic is a text');
+  return Object.freeze(all);
+}
+
+function countOf(name, value) {
+  if (value === undefined || value === null) return 0;
+  if (!Number.isInteger(value) || value < 1) throw new TypeError(`clouds: ${name} is a whole number from 1 on`);
+  return value;
+}
+
+const PUBLISH_OPTIONS = ['timeout', 'meta'];
+const SUBSCRIBE_OPTIONS = ['timeout', 'all', 'group', 'queue', 'queueBytes', 'keepOldest'];
+const WATCH_OPTIONS = ['all', 'group', 'queue', 'queueBytes'];
+
+// The options for the transport.
+function complete(options, known, what) {
+  const all = options === undefined || options === null ? {} : options;
+  checkNames(all, known, what);
+  const { group = '' } = all;
+  if (typeof group !== 'string') throw new TypeError('clouds: group is a text');
+  return {
+    flags: (all.all ? SUBSCRIBE_ALL : 0) | (all.keepOldest ? SUBSCRIBE_DROP_NEWEST : 0),
+    queue: countOf('queue', all.queue),
+    queueBytes: countOf('queueBytes', all.queueBytes),
+    group,
+  };
+}
+
+function publish(node, topic, value, options, done) {
+  const all = options === undefined || options === null ? {} : options;
+  checkNames(all, PUBLISH_OPTIONS, 'publish');
+  const { meta, timeout } = all;
+  if (meta !== undefined && (meta === null || typeof meta !== 'object')) throw new TypeError('clouds: meta is an object');
+  node._transport.publish(topic, value, meta, done, limitOf(node, { timeout }, 'publish'));
+}
+
+// What of it is a node's.
+module.exports = {
+  publish(topic, value, ...rest) {
+    const [options, callback] = split(...rest);
+    const ended = (error, receivers) => (error ? callback(error) : callback(null, receivers));
+    publish(this, topic, value, options, typeof callback === 'function' ? bound(ended) : undefined);
+    return this;
+  },
+
+  publishP(topic, value, options) {
+    return promised((done) => publish(this, topic, value, options, done));
+  },
+
+  subscribe(topics, listener, options) {
+    return promised((done) => {
+      if (typeof listener !== 'function') throw new TypeError('clouds: the listener of a subscription is a function');
+      const subscription = new Subscription(this, topicsOf(topics), listener);
+      const all = complete(options, SUBSCRIBE_OPTIONS, 'subscribe');
+      const { timeout } = options || {};
+      const ended = (error) => {
+        if (error) subscription._end();
+        done(error, subscription);
+      };
+      this._transport.subscribe(subscription, all, ended, limitOf(this, { timeout }, 'subscribe'));
+    });
+  },
+
+  watch(topics, options) {
+    const all = complete(options, WATCH_OPTIONS, 'watch');
+    const watch = new Watch(this, topicsOf(topics), all.queue || QUEUE);
+    this._transport.subscribe(watch, all, (error) => error && watch._end(error), UNLIMITED);
+    return watch;
+  },
+};
