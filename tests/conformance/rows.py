@@ -143,6 +143,44 @@ class Pair:
         self.client.ask("send", to=NOBODY, values=[1])
         self.echo("a message to nobody")
 
+    # ---- channels: `of` are the subscriptions, `publish` the topics with their values; those of a row are its own ----
+
+    def do_channel(self, row):
+        sides = {"client": self.client, "server": self.server}
+        prefix = f"{self.client.kind}.{row['number']}."
+        names = {topic: None for topic, _ in row["publish"]}
+        for number, (side, topics, how) in enumerate(row["of"]):
+            sides[side].ask("subscribe", key=prefix + str(number), topics=[prefix + topic for topic in topics], **how)
+
+        def got(number):
+            side = sides[row["of"][number][0]]
+            values = side.ask("messages", **{"from": prefix + str(number)})["values"]
+            return [value for value in values if "probe" not in value]
+
+        def publish(topic, values):
+            sides[row["by"]].ask("publish", topic=prefix + topic, values=values)
+
+        def known():
+            for topic in names:
+                publish(topic, ["probe"])
+            return all(sides[side].ask("messages", **{"from": prefix + str(number)})["values"]
+                       for number, (side, _, _) in enumerate(row["of"]))
+
+        wait_until(known, "who publishes knows of the subscriptions")
+        for topic, values in row["publish"]:
+            publish(topic, values)
+        for group in row["expect"]["lists"]:
+            numbers, wanted = group["of"], sorted(canonical(value) for value in group["values"])
+
+            def whole():
+                values = [value for number in numbers for value in got(number)]
+                return values if len(values) >= len(wanted) else None
+
+            values = wait_until(whole, f"{len(wanted)} messages")
+            expect_equal("what was published", wanted, sorted(values))
+            if len(numbers) == 1 and row.get("ordered", True):
+                expect_equal("its order", [canonical(value) for value in group["values"]], values)
+
     def do_status(self, row):
         for key in row.get("keys", ()):
             self.redis.command("SETEX", key, 60, 1)

@@ -88,12 +88,17 @@ static sender *add_sender(const char *id, size_t length)
 
 void heard(const clouds_event *event)
 {
-    sender *s = find_sender(event->peer, event->peer_len);
-    if (!s) s = add_sender(event->peer, event->peer_len);
+    heard_of(event->peer, event->peer_len, (span){event->data, event->data_len});
+}
+
+void heard_of(const char *id, size_t id_length, span data)
+{
+    sender *s = find_sender(id, id_length);
+    if (!s) s = add_sender(id, id_length);
     char *value, *list;
     size_t length, whole;
     FILE *text = open_memstream(&value, &length);
-    json_put_canonical(text, (span){event->data, event->data_len});
+    json_put_canonical(text, data);
     fclose(text);
     FILE *out = open_memstream(&list, &whole);
     fprintf(out, "%s%s", s->list, *s->list ? "," : "");
@@ -126,7 +131,7 @@ int common_command(clouds_node *node, const char *what, span line)
 {
     if (strcmp(what, "messages") == 0) say_heard(line);
     else if (strcmp(what, "send") == 0) send_values(node, line);
-    else return 0;
+    else return channel_command(node, what, line);
     return 1;
 }
 
@@ -173,7 +178,10 @@ static void take_events(clouds_context *context, const driver *d)
     do {
         count = clouds_poll(context, events, sizeof *events, EVENTS, 0);
         check(count, "poll");
-        for (int i = 0; i < count; i++) d->event(&events[i]);
+        for (int i = 0; i < count; i++) {
+            channel_event(&events[i]);
+            d->event(&events[i]);
+        }
     } while (count == EVENTS);
 }
 
@@ -198,5 +206,6 @@ void close_context(clouds_context *context)
     }
     clouds_context_destroy(context);
     forget_heard();
+    channels_forget();
     free(input);
 }

@@ -23,6 +23,14 @@ void say_ready(clouds_node *node);
 int common_command(clouds_node *node, const char *what, span line);
 void heard(const clouds_event *event);
 
+/* What was heard from `id`, a node or the key of a subscription. */
+void heard_of(const char *id, size_t length, span value);
+
+/* channels.c: the commands for channels, as common_command; and their events. */
+int channel_command(clouds_node *node, const char *what, span line);
+void channel_event(const clouds_event *event);
+void channels_forget(void);
+
 /* Waits for input and events, `pause()` seconds at most (< 0: for ever), until the input ends. */
 typedef struct driver {
     void (*command)(const char *what, span line);

@@ -1,13 +1,14 @@
---- The two commands that both sides know, for a node.
+--- The commands that both sides know, for a node.
 local clouds = require("clouds")
 local canonical = require("canonical")
 
 return function(node)
   local heard = {}
-  node:on("message", function(from, value)
-    heard[from] = heard[from] or clouds.array({})
-    table.insert(heard[from], canonical.of(value))
-  end)
+  local function hear(key, value)
+    heard[key] = heard[key] or clouds.array({})
+    table.insert(heard[key], canonical.of(value))
+  end
+  node:on("message", hear)
   return {
     messages = function(line)
       return { values = heard[line.from] or clouds.array({}) }
@@ -15,6 +16,18 @@ return function(node)
     send = function(line)
       for _, value in ipairs(line.values) do
         assert(node:send(line.to, value))
+      end
+      return {}
+    end,
+    subscribe = function(line)
+      assert(node:subscribe(line.topics, function(value)
+        hear(line.key, value)
+      end, { all = line.all, group = line.group }))
+      return {}
+    end,
+    publish = function(line)
+      for _, value in ipairs(line.values) do
+        assert(node:publish(line.topic, value))
       end
       return {}
     end,

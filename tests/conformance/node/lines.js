@@ -18,14 +18,23 @@ function say(line) {
   process.stdout.write(JSON.stringify(line) + '\n');
 }
 
-// The two commands that both sides know, for a node.
+// The commands that both sides know, for a node.
 function messages(node) {
   const heard = {};
-  node.on('message', (from, value) => (heard[from] = heard[from] || []).push(canonical(value)));
+  const hear = (key, value) => (heard[key] = heard[key] || []).push(canonical(value));
+  node.on('message', hear);
   return {
     messages: (line) => ({ values: heard[line.from] || [] }),
     send(line) {
       line.values.forEach((value) => node.send(line.to, value));
+      return {};
+    },
+    async subscribe({ topics, key, all, group }) {
+      await node.subscribe(topics, (value) => hear(key, value), { all, group });
+      return {};
+    },
+    publish(line) {
+      line.values.forEach((value) => node.publish(line.topic, value));
       return {};
     },
   };

@@ -57,6 +57,16 @@ class Commands:
             await self.client.send(line["to"], value)
         return {}
 
+    async def subscribe(self, line: Line) -> Line:
+        self._messages.subscribe(line)
+        await self.client.ready()
+        return {}
+
+    async def publish(self, line: Line) -> Line:
+        for value in line["values"]:
+            await self.client.publish(line["topic"], value)
+        return {}
+
     async def messages(self, line: Line) -> Line:
         return self._messages.of(line)
 

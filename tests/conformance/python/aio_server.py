@@ -40,6 +40,16 @@ async def main() -> None:
     async def heard(line: Dict[str, Any]) -> Dict[str, Any]:
         return messages.of(line)
 
+    async def subscribe(line: Dict[str, Any]) -> Dict[str, Any]:
+        messages.subscribe(line)
+        await first.ready()
+        return {}
+
+    async def publish(line: Dict[str, Any]) -> Dict[str, Any]:
+        for value in line["values"]:
+            await first.publish(line["topic"], value)
+        return {}
+
     async def held(line: Dict[str, Any]) -> Dict[str, Any]:
         return {"count": methods.held(line["key"])}
 
@@ -54,7 +64,8 @@ async def main() -> None:
         first.register(name, methods.named(name))
     await first.ready()
     say({"ready": first.id})
-    commands = {"register": register, "send": send, "messages": heard, "held": held, "leave": leave}
+    commands = {"register": register, "send": send, "messages": heard, "held": held, "leave": leave,
+                "subscribe": subscribe, "publish": publish}
     tasks = set()
     async for text in lines():
         task = asyncio.ensure_future(obey(json.loads(text)))

@@ -60,14 +60,20 @@ def bind(client: Any, line: Dict[str, Any], attempts: Attempts) -> Any:
 
 
 class Messages:
-    """What each node has sent."""
+    """What each node has sent, and what each subscription got."""
 
     def __init__(self, node: Any) -> None:
+        self._node = node
         self._heard: Dict[str, List[str]] = {}
         node.on_message(self._hear)
 
     def _hear(self, sender: str, value: Any) -> None:
         self._heard.setdefault(sender, []).append(canonical(value))
+
+    def subscribe(self, line: Dict[str, Any]) -> None:
+        """Has to be followed by ready()."""
+        self._node.subscribe(*line["topics"], handler=lambda value, _: self._hear(line["key"], value),
+                             all=line.get("all", False), group=line.get("group"))
 
     def of(self, line: Dict[str, Any]) -> Dict[str, Any]:
         return {"values": self._heard.get(line["from"], [])}

@@ -54,6 +54,16 @@ class Commands:
             self.client.send(line["to"], value)
         return {}
 
+    def subscribe(self, line: Line) -> Line:
+        self._messages.subscribe(line)
+        self.client.ready()
+        return {}
+
+    def publish(self, line: Line) -> Line:
+        for value in line["values"]:
+            self.client.publish(line["topic"], value)
+        return {}
+
     def messages(self, line: Line) -> Line:
         return self._messages.of(line)
 

@@ -41,6 +41,16 @@ def main() -> None:
             first.send(line["to"], value)
         return {}
 
+    def subscribe(line: Dict[str, Any]) -> Dict[str, Any]:
+        messages.subscribe(line)
+        first.ready()
+        return {}
+
+    def publish(line: Dict[str, Any]) -> Dict[str, Any]:
+        for value in line["values"]:
+            first.publish(line["topic"], value)
+        return {}
+
     def held(line: Dict[str, Any]) -> Dict[str, Any]:
         return {"count": methods.held(line["key"])}
 
@@ -55,7 +65,8 @@ def main() -> None:
         first.register(name, methods.named(name))
     first.ready()
     say({"ready": first.id})
-    commands = {"register": register, "send": send, "messages": messages.of, "held": held, "leave": leave}
+    commands = {"register": register, "send": send, "messages": messages.of, "held": held, "leave": leave,
+                "subscribe": subscribe, "publish": publish}
     with ThreadPoolExecutor(16) as pool:
         for text in sys.stdin:
             pool.submit(obey, json.loads(text))
