@@ -11,10 +11,13 @@ enum { ROOM = 8192 };
 
 static _Thread_local char object[ROOM];
 
-const char *clouds_last_error_json(void)
+/* Making the object allocates. A hook that allocates may be a program's that calls the library, which it must not: it
+ * is refused with words, and those of a refusal in there are left out, or they would be made without end. */
+static _Thread_local int making;
+
+static const char *make_object(void)
 {
     static const char no_memory[] = "{\"message\":\"out of memory\",\"code\":\"CLOUDS_OUT_OF_MEMORY\"}";
-    if (cl_error_serial() == 0) return "";
     cl_buf out = {0};
     cl_facts facts = cl_error_facts();
     int failed = cl_error_object(&out, cl_error_code(), cl_str_z(clouds_last_error()), &facts);
@@ -28,7 +31,16 @@ const char *clouds_last_error_json(void)
     return object;
 }
 
-static void tell(char *room, size_t size)
+const char *clouds_last_error_json(void)
+{
+    if (cl_error_serial() == 0 || making) return "";
+    making = 1;
+    const char *made = make_object();
+    making = 0;
+    return made;
+}
+
+static void write_error(char *room, size_t size)
 {
     if (!room || size == 0) return;
     const char *words = clouds_last_error_json();
@@ -42,12 +54,12 @@ static void tell(char *room, size_t size)
 
 int cl_report_call_error(const clouds_call_options *o, int code)
 {
-    if (code < 0 && HAS_ROOM(clouds_call_options, o)) tell(o->error, o->error_size);
+    if (code < 0 && HAS_ROOM(clouds_call_options, o)) write_error(o->error, o->error_size);
     return code;
 }
 
 int cl_report_operation_error(const clouds_operation_options *o, int code)
 {
-    if (code < 0 && HAS_ROOM(clouds_operation_options, o)) tell(o->error, o->error_size);
+    if (code < 0 && HAS_ROOM(clouds_operation_options, o)) write_error(o->error, o->error_size);
     return code;
 }

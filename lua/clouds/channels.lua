@@ -149,7 +149,7 @@ function Node:subscribe(topics, fn, options)
   if type(fn) ~= "function" then
     error("expected a function", 2)
   end
-  return subscribe(self, topics, fn, options, 2)
+  return subscribe(self, topics, fn, options, 1) -- a tail call: this function is no level of its own
 end
 
 ---- watching ----

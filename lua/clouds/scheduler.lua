@@ -51,17 +51,15 @@ function M.on_log(level, message, about)
   io.stderr:write("clouds: ", level, ": ", errors.escape(message), more, "\n")
 end
 
--- Sends an answer again that found no room, until it does.
+-- Sends the answers again that found no room, until they do.
 local RETRY_DELAY = 0.02
 
-local function retry_reply(...)
-  local args = pack(...)
-  local function again()
-    if not core.resend(unpack(args, 1, args.n)) then
-      loop.timer(RETRY_DELAY, again)
+local function resend()
+  loop.timer(RETRY_DELAY, function()
+    if not core.resend() then
+      resend()
     end
-  end
-  loop.timer(RETRY_DELAY, again)
+  end)
 end
 
 ---- waiting ----
@@ -336,7 +334,7 @@ function M.start(event, attempt)
   core.setup({
     can_block = loop.can_block,
     report = report_from_core,
-    retry_reply = retry_reply,
+    resend = resend,
     pack = errors.pack,
     block = block,
     defer = M.defer,

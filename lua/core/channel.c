@@ -50,14 +50,21 @@ int lc_node_publish(lua_State *L)
     if (confirm) lc_slot_check_wait(L, s);
     if (!node->node) return closed(L, s);
     clouds_payload payload = {.size = sizeof payload};
-    if (!encode(L, s, 3, &payload)) return lc_refuse(L, s, "value");
     clouds_operation_options options = limit_at(L, 6);
+    options.user_data = lc_slot_handle(s, lc_slot_new(L, s));
+    if (!encode(L, s, 3, &payload)) {
+        lc_slot_release(L, s, lc_slot_find(s, options.user_data));
+        return lc_refuse(L, s, "value");
+    }
     uint64_t operation = 0;
     node->ctx->dirty = true;
     int code = clouds_node_publish(node->node, topic, len, &payload, CLOUDS_SEND_CONFIRM, &options, &operation);
     if (s->out.cap > 1 << 20) lc_text_trim(&s->out);
-    if (code != 0) return confirm ? refused(L, s, code) : lc_fail(L, s, code);
-    lc_slot *slot = lc_slot_new(L, s);
+    lc_slot *slot = lc_slot_find(s, options.user_data);
+    if (code != 0) {
+        lc_slot_release(L, s, slot);
+        return confirm ? refused(L, s, code) : lc_fail(L, s, code);
+    }
     lc_slot_bind(L, slot, node, 1, operation, true);
     if (confirm) return lc_slot_wait(L, s, slot);
     slot->state = LC_SLOT_IGNORED;

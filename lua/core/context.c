@@ -162,6 +162,7 @@ static int poll_protected(lua_State *L)
     lua_Number timeout = lua_tonumber(L, 2);
     lua_settop(L, 0);
     int total = poll_rounds(L, ctx->state, ctx, timeout);
+    lc_request_send_owed(L, ctx->state);
     lua_pushinteger(L, total);
     return 1;
 }

@@ -41,7 +41,7 @@ static int core_is_unknown(lua_State *L)
     return 1;
 }
 
-/* setup(hooks): a table of functions: event, report, pack, block, attempt, defer, retry_reply; and can_block, a boolean
+/* setup(hooks): a table of functions: event, report, pack, block, attempt, defer, resend; and can_block, a boolean
  */
 static int core_setup(lua_State *L)
 {

@@ -84,7 +84,7 @@ static void on_operation(lua_State *L, lc_state *s, lc_context *ctx, const cloud
     int count = 1;
     if (event->code != 0) count = push_failure(L, s, event);
     else push_operation_value(L, s, event);
-    lc_slot *slot = lc_slot_find_operation(s, ctx, event->id);
+    lc_slot *slot = lc_slot_of_event(s, ctx, event);
     if (slot) {
         lc_slot_complete(L, s, slot, count);
     } else if (event->type != CLOUDS_EVENT_SENT && event->type != CLOUDS_EVENT_STATUS &&

@@ -45,7 +45,7 @@ typedef struct lc_slot {
     uint64_t id;     /* of the call, or of the operation that completes it */
     lc_handle scope; /* what was in force when the wait began; held */
     bool cancelable; /* of the module in Lua: ends when the caller of the request gives up */
-    bool operation;  /* completed by an operation's id, not by user_data */
+    bool operation;  /* no call */
     bool hooked;     /* a call with a hook before each attempt; its value is in the table `hooked` */
     bool anchored;   /* that place has something. Also in a free slot, for a while: s->left_over says in how many */
 } lc_slot;
@@ -68,8 +68,10 @@ typedef struct lc_task {
 typedef struct lc_request {
     uint32_t generation, next_free;
     bool used, detached;
-    bool canceled; /* its caller has given up */
-    int holders;   /* who may still answer: coroutines and waits on its behalf, and what clouds.request() gave out */
+    bool canceled;         /* its caller has given up */
+    bool owes, owes_error; /* an answer that found no room: owed, or if that is empty, that there is none */
+    lc_text owed, owed_values;
+    int holders; /* who may still answer: coroutines and waits on its behalf, and what clouds.request() gave out */
     lc_context *ctx;
     uint64_t id;
     int node;   /* the number of the node that serves it */
@@ -125,6 +127,8 @@ struct lc_state {
     uint32_t slot_count, slot_room, slot_free, left_over;
     lc_request *requests;
     uint32_t request_count, request_room, request_free;
+    uint32_t owing;   /* requests with an answer that found no room */
+    bool resending;   /* the module in Lua will call core.resend */
     lc_task *current; /* the task that runs now, if we resumed it */
     lc_handle scope;
     int depth;          /* of resumes inside of resumes */
@@ -181,7 +185,9 @@ void lc_task_open(lua_State *L, lc_state *s);
 lc_slot *lc_slot_new(lua_State *L, lc_state *s); /* raises */
 lc_handle lc_slot_handle(const lc_state *s, const lc_slot *slot);
 lc_slot *lc_slot_find(lc_state *s, lc_handle handle);
-lc_slot *lc_slot_find_operation(lc_state *s, const lc_context *ctx, uint64_t id);
+/* The slot that an event of the context completes: its user_data is the handle, but for subscriptions, which are begun
+ * before anybody waits for them. NULL: nobody waits for it. */
+lc_slot *lc_slot_of_event(lc_state *s, const lc_context *ctx, const clouds_event *event);
 /* The event `id` will complete it; the node is on the stack at `index`. */
 void lc_slot_bind(lua_State *L, lc_slot *slot, lc_node *node, int index, uint64_t id, bool operation);
 void lc_slot_set_scope(lc_state *s, lc_slot *slot, lc_handle scope);
@@ -239,7 +245,9 @@ void lc_request_release(lc_state *s, lc_request *request);
 void lc_request_hold(lc_state *s, lc_handle handle);
 void lc_request_drop(lc_state *s, lc_handle handle);
 /* The handler failed: the error at `index` goes to the caller, and is reported. */
-void lc_request_fail(lua_State *L, lc_state *s, lc_request *request, int index);
+void lc_request_fail(lua_State *L, lc_state *s, lc_handle request, int index);
+/* At the end of a poll: sees to it that answers which found no room are sent again. */
+void lc_request_send_owed(lua_State *L, lc_state *s);
 /* The handler ended: pcall's results are on the whole stack. */
 void lc_request_end(lua_State *L, lc_state *s, lc_handle scope, bool ok);
 /* The request of the function that runs, called with a dot or a colon: its arguments are behind it then. NULL: ended.

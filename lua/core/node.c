@@ -80,22 +80,38 @@ static int closed(lua_State *L, lc_state *s)
     return 2;
 }
 
-/* Ends with the outcome of an operation of the node at index 1, or at once where nothing may wait. */
-static int wait_operation(lua_State *L, lc_node *node, uint64_t operation, bool must)
+/* The slot of an operation that is about to begin, which its event names; 0 where nothing may wait, and nothing must.
+ */
+static lc_handle slot_for(lua_State *L, lc_state *s, bool must, clouds_operation_options *options)
+{
+    if (must || lc_slot_may_wait(L, s)) options->user_data = lc_slot_handle(s, lc_slot_new(L, s));
+    return options->user_data;
+}
+
+/* Ends with the outcome of an operation of the node at index 1, or at once where nothing waits for it. */
+static int wait_operation(lua_State *L, lc_node *node, lc_handle handle, uint64_t operation)
 {
     lc_state *s = node->state;
-    if (!must && !lc_slot_may_wait(L, s)) {
+    lc_slot *slot = lc_slot_find(s, handle);
+    if (!slot) {
         lua_pushboolean(L, 1);
         return 1;
     }
-    lc_slot *slot = lc_slot_new(L, s);
     lc_slot_bind(L, slot, node, 1, operation, true);
     return lc_slot_wait(L, s, slot);
 }
 
-/* The library refused what would wait for its outcome. */
-static int refused(lua_State *L, lc_state *s, int code)
+/* It was refused. */
+static void drop_slot(lua_State *L, lc_state *s, lc_handle handle)
 {
+    lc_slot *slot = lc_slot_find(s, handle);
+    if (slot) lc_slot_release(L, s, slot);
+}
+
+/* The library refused what would wait for its outcome in the slot. */
+static int refused(lua_State *L, lc_state *s, lc_handle handle, int code)
+{
+    drop_slot(L, s, handle);
     lc_fail(L, s, code);
     return lc_slot_wait_refused(L, s);
 }
@@ -151,7 +167,7 @@ static clouds_operation_options limit_at(lua_State *L, int index)
 }
 
 /* A registration has no limit, and its failure is reported whenever it comes; the wait for it has a limit in Lua. */
-static const clouds_operation_options no_limit = {.size = sizeof no_limit, .timeout = MAX_TIMEOUT};
+static const clouds_operation_options without_limit = {.size = sizeof without_limit, .timeout = MAX_TIMEOUT};
 
 /* A member of the table at index 4. */
 static double limit_of(lua_State *L, const char *name)
@@ -194,16 +210,18 @@ static int node_register(lua_State *L)
     size_t len;
     const char *method = luaL_checklstring(L, 2, &len);
     luaL_checktype(L, 3, LUA_TFUNCTION);
-    if (!node->node) return refused(L, s, CLOUDS_ECLOSED);
+    if (!node->node) return refused(L, s, 0, CLOUDS_ECLOSED);
     uint64_t operation;
     node->ctx->dirty = true;
     clouds_offer_options limits = {0};
     bool limited = !lua_isnoneornil(L, 4);
     if (limited) limits = limits_of(L);
-    int code = clouds_node_offer(node->node, method, len, limited ? &limits : NULL, &no_limit, &operation);
-    if (code != 0) return refused(L, s, code);
+    clouds_operation_options options = without_limit;
+    lc_handle slot = slot_for(L, s, false, &options);
+    int code = clouds_node_offer(node->node, method, len, limited ? &limits : NULL, &options, &operation);
+    if (code != 0) return refused(L, s, slot, code);
     set_handler(L, s, node);
-    return wait_operation(L, node, operation, false);
+    return wait_operation(L, node, slot, operation);
 }
 
 /* node:pause(method or nil, paused, timeout) -> true, or nil and an error */
@@ -213,13 +231,14 @@ static int node_pause(lua_State *L)
     lc_node *node = lc_check_node(L, 1);
     size_t len = 0;
     const char *method = luaL_optlstring(L, 2, NULL, &len);
-    if (!node->node) return refused(L, s, CLOUDS_ECLOSED);
+    if (!node->node) return refused(L, s, 0, CLOUDS_ECLOSED);
     uint64_t operation;
     node->ctx->dirty = true;
     clouds_operation_options options = limit_at(L, 4);
+    lc_handle slot = slot_for(L, s, false, &options);
     int code = clouds_node_pause(node->node, method, len, lua_toboolean(L, 3), &options, &operation);
-    if (code != 0) return refused(L, s, code);
-    return wait_operation(L, node, operation, false);
+    if (code != 0) return refused(L, s, slot, code);
+    return wait_operation(L, node, slot, operation);
 }
 
 /* node:unregister(method, timeout) -> true, or nil and an error */
@@ -229,14 +248,15 @@ static int node_unregister(lua_State *L)
     lc_node *node = lc_check_node(L, 1);
     size_t len;
     const char *method = luaL_checklstring(L, 2, &len);
-    if (!node->node) return refused(L, s, CLOUDS_ECLOSED);
+    if (!node->node) return refused(L, s, 0, CLOUDS_ECLOSED);
     uint64_t operation;
     node->ctx->dirty = true;
     clouds_operation_options options = limit_at(L, 3);
+    lc_handle slot = slot_for(L, s, false, &options);
     int code = clouds_node_unregister(node->node, method, len, &options, &operation);
     if (code == 0 || code == CLOUDS_EINVAL) drop_handler(L, s, node); /* EINVAL: its registration had failed */
-    if (code != 0) return refused(L, s, code);
-    return wait_operation(L, node, operation, false);
+    if (code != 0) return refused(L, s, slot, code);
+    return wait_operation(L, node, slot, operation);
 }
 
 /* node:send(receiver, value, confirm, timeout) -> true, or the number of receivers (true: not known); or nil and an
@@ -250,17 +270,24 @@ static int node_send(lua_State *L)
     bool confirm = lua_toboolean(L, 4);
     if (!node->node) return closed(L, s);
     if (confirm) lc_slot_check_wait(L, s);
-    s->out.len = 0;
-    if (!lc_encode_value(L, &s->codec, 3, &s->out)) return lc_refuse(L, s, "value");
     clouds_operation_options options = limit_at(L, 5);
+    lc_handle handle = slot_for(L, s, true, &options);
+    s->out.len = 0;
+    if (!lc_encode_value(L, &s->codec, 3, &s->out)) {
+        drop_slot(L, s, handle);
+        return lc_refuse(L, s, "value");
+    }
     uint64_t operation = 0;
     node->ctx->dirty = true;
     int code =
         clouds_node_send(node->node, receiver, len, s->out.data, s->out.len, CLOUDS_SEND_CONFIRM, &options, &operation);
     if (s->out.cap > 1 << 20) lc_text_trim(&s->out);
-    if (code != 0) return lc_fail(L, s, code);
-    if (confirm) return wait_operation(L, node, operation, true);
-    lc_slot *slot = lc_slot_new(L, s);
+    if (code != 0) {
+        drop_slot(L, s, handle);
+        return lc_fail(L, s, code);
+    }
+    if (confirm) return wait_operation(L, node, handle, operation);
+    lc_slot *slot = lc_slot_find(s, handle);
     lc_slot_bind(L, slot, node, 1, operation, true);
     slot->state = LC_SLOT_IGNORED;
     lua_pushboolean(L, 1);
@@ -273,13 +300,14 @@ static int node_status(lua_State *L)
     lc_state *s = lc_state_of(L);
     lc_node *node = lc_check_node(L, 1);
     lc_slot_check_wait(L, s);
-    if (!node->node) return refused(L, s, CLOUDS_ECLOSED);
+    if (!node->node) return refused(L, s, 0, CLOUDS_ECLOSED);
     clouds_operation_options options = limit_at(L, 2);
     uint64_t operation;
     node->ctx->dirty = true;
+    lc_handle slot = slot_for(L, s, true, &options);
     int code = clouds_node_status(node->node, &options, &operation);
-    if (code != 0) return refused(L, s, code);
-    return wait_operation(L, node, operation, true);
+    if (code != 0) return refused(L, s, slot, code);
+    return wait_operation(L, node, slot, operation);
 }
 
 /* node:listen(yes): keeps the loop running for its messages, or not */

@@ -57,7 +57,7 @@ lc_request *lc_request_new(lua_State *L, lc_state *s, lc_context *ctx, const clo
     lc_request *request = new_place(L, s);
     if (++request->generation == 0) request->generation = 1;
     request->used = true;
-    request->detached = request->canceled = false;
+    request->detached = request->canceled = request->owes = false;
     request->holders = 0;
     request->ctx = ctx;
     request->id = event->id;
@@ -69,6 +69,12 @@ lc_request *lc_request_new(lua_State *L, lc_state *s, lc_context *ctx, const clo
 
 void lc_request_release(lc_state *s, lc_request *request)
 {
+    if (request->owes) {
+        lc_text_free(&request->owed);
+        lc_text_free(&request->owed_values);
+        request->owes = false;
+        s->owing--;
+    }
     if (request->room > 4096) {
         free(request->text);
         request->text = NULL;
@@ -79,15 +85,37 @@ void lc_request_release(lc_state *s, lc_request *request)
     s->request_free = (uint32_t)(request - s->requests);
 }
 
-/* Not through s->out: whoever allocates while encoding may run the finaliser that comes here. */
-static void fail_unanswered(lc_state *s, lc_request *request)
+/* There was no room for the answer: it can be tried again. All else that an answer is refused for is final. */
+static bool is_open_after(int code)
+{
+    return code == CLOUDS_ELIMIT || code == CLOUDS_ENOMEM;
+}
+
+/* Sends an answer, or what is said where there is none. */
+static int send_answer(const lc_request *request, bool is_error, const lc_text *text, const lc_text *values)
 {
     static const char stopped[] = "{\"message\":\"the handler stopped without an answer\"}";
     static const char forgotten[] = "{\"message\":\"the request was forgotten\"}";
-    const char *text = request->detached ? forgotten : stopped;
+    clouds_context *context = request->ctx->context;
     request->ctx->dirty = true;
-    clouds_fail(request->ctx->context, request->id, text, strlen(text), NULL, 0);
-    lc_request_release(s, request);
+    if (text->len == 0) {
+        const char *words = request->detached ? forgotten : stopped;
+        return clouds_fail(context, request->id, words, strlen(words), NULL, 0);
+    }
+    if (!is_error) return clouds_reply(context, request->id, text->data, text->len);
+    return clouds_fail(context, request->id, text->data, text->len, values->len ? values->data : NULL, values->len);
+}
+
+/* Not through s->out: whoever allocates while encoding may run the finaliser that comes here. */
+static void fail_unanswered(lc_state *s, lc_request *request)
+{
+    static const lc_text nothing;
+    if (!is_open_after(send_answer(request, true, &nothing, &nothing))) {
+        lc_request_release(s, request);
+        return;
+    }
+    request->owes = true;
+    s->owing++;
 }
 
 void lc_request_hold(lc_state *s, lc_handle handle)
@@ -99,7 +127,7 @@ void lc_request_hold(lc_state *s, lc_handle handle)
 void lc_request_drop(lc_state *s, lc_handle handle)
 {
     lc_request *request = lc_request_find(s, handle);
-    if (request && --request->holders == 0) fail_unanswered(s, request);
+    if (request && --request->holders == 0 && !request->owes) fail_unanswered(s, request);
 }
 
 void lc_request_drop_all(lc_state *s, const lc_context *ctx)
@@ -108,42 +136,32 @@ void lc_request_drop_all(lc_state *s, const lc_context *ctx)
         if (s->requests[i].used && s->requests[i].ctx == ctx) lc_request_release(s, &s->requests[i]);
 }
 
-/* Sends s->out (error) and s->out2 (values, may be empty). */
-static int send_failure(lc_state *s, lc_request *request)
+/* Pushes what an error of its handler is reported as, and what more there is to say about it, also of one that was just
+ * answered. What allocates may run finalisers, which may do anything with requests: its texts are copied first. */
+static void push_about(lua_State *L, lc_state *s, lc_handle handle)
 {
-    static const char plain[] = "{\"message\":\"out of memory\"}";
-    bool worded = s->out.len > 0;
-    request->ctx->dirty = true;
-    return clouds_fail(request->ctx->context, request->id, worded ? s->out.data : plain,
-                       worded ? s->out.len : sizeof plain - 1, s->out2.len ? s->out2.data : NULL, s->out2.len);
-}
-
-static const char *text_of(const lc_request *request)
-{
-    return request->text ? request->text : "";
-}
-
-/* Pushes what an error of its handler is reported as. */
-static void push_place(lua_State *L, const lc_request *request)
-{
+    uint32_t index = (uint32_t)(handle % LC_HANDLE_SPAN);
+    size_t room = s->requests[index].method_len + s->requests[index].peer_len, method = 0, peer = 0;
+    char id[24] = "", *text = lua_newuserdata(L, room + 1);
+    const lc_request *request = &s->requests[index];
+    if (request->generation == handle / LC_HANDLE_SPAN && request->method_len + request->peer_len == room) {
+        method = request->method_len;
+        peer = request->peer_len;
+        if (room) memcpy(text, request->text, room);
+        snprintf(id, sizeof id, "%llu", (unsigned long long)request->id);
+    }
     lua_pushliteral(L, "handler of '");
-    lua_pushlstring(L, text_of(request), request->method_len);
+    lua_pushlstring(L, text, method);
     lua_pushliteral(L, "'");
     lua_concat(L, 3);
-}
-
-/* Pushes what more there is to say about it. */
-static void push_details(lua_State *L, const lc_request *request)
-{
-    char id[24];
-    snprintf(id, sizeof id, "%llu", (unsigned long long)request->id);
     lua_createtable(L, 0, 3);
-    lua_pushlstring(L, text_of(request), request->method_len);
+    lua_pushlstring(L, text, method);
     lua_setfield(L, -2, "method");
-    lua_pushlstring(L, text_of(request) + request->method_len, request->peer_len);
+    lua_pushlstring(L, text + method, peer);
     lua_setfield(L, -2, "caller");
     lua_pushstring(L, id);
     lua_setfield(L, -2, "request");
+    lua_remove(L, -3);
 }
 
 static void trim(lc_state *s)
@@ -152,107 +170,105 @@ static void trim(lc_state *s)
     lc_text_trim(&s->out2);
 }
 
-/* There was no room for the answer: it can be tried again. All else that an answer is refused for is final. */
-static bool is_open_after(int code)
+/* What became of an answer, which is s->out (and s->out2, of an error). Nothing allocates between that and this, so
+ * that no finaliser comes between. keep: it is sent again once there is room, see lc_request_send_owed. */
+static int sent(lc_state *s, lc_request *request, int code, bool is_error, bool keep)
 {
-    return code == CLOUDS_ELIMIT || code == CLOUDS_ENOMEM;
-}
-
-/* Sends s->out and s->out2 as the error. Released unless it can be tried again. */
-static int fail_encoded(lc_state *s, lc_request *request)
-{
-    static const char plain[] = "{\"message\":\"the error could not be sent\"}";
-    int code = send_failure(s, request);
-    if (code == CLOUDS_EJSON || code == CLOUDS_EINVAL) {
-        s->out.len = s->out2.len = 0;
-        lc_text_add(&s->out, plain, sizeof plain - 1);
-        code = send_failure(s, request);
+    if (!is_open_after(code)) {
+        lc_request_release(s, request);
+    } else if (keep) {
+        request->owes = true;
+        request->owes_error = is_error;
+        request->owed = s->out;
+        request->owed_values = s->out2;
+        s->out = s->out2 = (lc_text){0};
+        s->owing++;
     }
-    if (!is_open_after(code)) lc_request_release(s, request);
     return code;
 }
 
-/* Writes the error at `index` to s->out and s->out2. Its words may be a function of the program's, which may do
- * anything with the request: NULL when it is answered by then. */
-static lc_request *encode_error(lua_State *L, lc_state *s, lc_request *request, int index)
+/* Sends s->out (error) and s->out2 (values, may be empty). Released unless it can be tried again. */
+static int fail_encoded(lc_state *s, lc_request *request, bool keep)
 {
-    lc_handle handle = lc_request_handle(s, request);
-    lc_encode_error(L, s, index);
-    return lc_request_find(s, handle);
+    static char no_memory[] = "{\"message\":\"out of memory\"}",
+                plain[] = "{\"message\":\"the error could not be sent\"}";
+    const lc_text none = {0}, short_of_memory = {no_memory, sizeof no_memory - 1, 0},
+                  words = {plain, sizeof plain - 1, 0};
+    int code = send_answer(request, true, s->out.len ? &s->out : &short_of_memory, &s->out2);
+    if (code == CLOUDS_EJSON || code == CLOUDS_EINVAL) {
+        s->out.len = s->out2.len = 0;
+        lc_text_add(&s->out, plain, sizeof plain - 1);
+        code = send_answer(request, true, &words, &none);
+    }
+    return sent(s, request, code, true, keep);
 }
 
-static int fail_with(lua_State *L, lc_state *s, lc_request *request, int index)
+/* The words of the error may be a function of the program's, which may do anything with the request: CLOUDS_ESTALE when
+ * it is answered by then. */
+static int fail_with(lua_State *L, lc_state *s, lc_handle handle, int index, bool keep)
 {
-    request = encode_error(L, s, request, index);
-    return request ? fail_encoded(s, request) : CLOUDS_ESTALE;
+    lc_encode_error(L, s, index);
+    lc_request *request = lc_request_find(s, handle);
+    return request ? fail_encoded(s, request, keep) : CLOUDS_ESTALE;
 }
 
 /* What cannot be sent as it is must still be an answer: its caller waits. Pushes the error that says why. */
-static int fail_unsendable(lua_State *L, lc_state *s, lc_request *request, const char *why)
+static int fail_unsendable(lua_State *L, lc_state *s, lc_handle handle, const char *why, bool keep)
 {
     lua_pushfstring(L, "the result cannot be sent: %s", why);
     lc_push_error(L, s, CLOUDS_EJSON, lua_tostring(L, -1));
     lua_insert(L, -2);
-    int code = fail_with(L, s, request, lua_gettop(L));
+    int code = fail_with(L, s, handle, lua_gettop(L), keep);
     lua_pop(L, 1);
     return is_open_after(code) ? code : CLOUDS_EJSON;
 }
 
 /* Answers with the values first .. last of the stack; a failed call (nil and one of our errors) is handed on. 0; or the
- * library's error, and pushes it. Released unless it can be tried again. */
-static int reply(lua_State *L, lc_state *s, lc_request *request, int first, int last)
+ * library's error, and pushes it. Released unless it can be tried again, which `keep` leaves to this file. */
+static int reply(lua_State *L, lc_state *s, lc_handle handle, int first, int last, bool keep)
 {
     int code;
     s->out.len = s->out2.len = 0;
     if (lc_is_failure(L, s, first, last - first + 1)) {
-        code = fail_with(L, s, request, last);
+        code = fail_with(L, s, handle, last, keep);
     } else if (!lc_encode_values(L, &s->codec, first, last, &s->out)) {
-        return fail_unsendable(L, s, request, s->codec.error);
+        return fail_unsendable(L, s, handle, s->codec.error, keep);
     } else {
-        request->ctx->dirty = true;
-        code = clouds_reply(request->ctx->context, request->id, s->out.data, s->out.len);
-        if (code == CLOUDS_EJSON) return fail_unsendable(L, s, request, clouds_last_error());
-        if (!is_open_after(code)) lc_request_release(s, request);
+        lc_request *request = lc_request_find(s, handle);
+        code = request ? send_answer(request, false, &s->out, &s->out2) : CLOUDS_ESTALE;
+        if (code == CLOUDS_EJSON) return fail_unsendable(L, s, handle, clouds_last_error(), keep);
+        if (request) sent(s, request, code, false, keep);
     }
     if (code != 0) lc_push_last_error(L, s, code);
     return code;
 }
 
-/* ---- the end of a handler ---- */
+/* ---- answers that found no room ---- */
 
-/* s->out (and s->out2, of an error) found no room: the module in Lua sends it again later, by core.resend. */
-static void defer_reply(lua_State *L, lc_state *s, lc_request *request, bool is_error)
-{
-    lc_handle handle = lc_request_handle(s, request);
-    lc_request_hold(s, handle);
-    lc_push_hook(L, s, "retry_reply");
-    lua_pushnumber(L, (lua_Number)handle);
-    lua_pushboolean(L, is_error);
-    lua_pushlstring(L, s->out.data ? s->out.data : "", s->out.len);
-    lua_pushlstring(L, s->out2.data ? s->out2.data : "", s->out2.len);
-    lua_call(L, 4, 0);
-}
-
-/* resend(handle, whether it is an error, text, values) -> whether that is over */
+/* resend() -> whether nothing is left to be sent again. Nothing here runs Lua. */
 static int core_resend(lua_State *L)
 {
     lc_state *s = lc_state_of(L);
-    lc_handle handle = (lc_handle)luaL_checknumber(L, 1);
-    lc_request *request = lc_request_find(s, handle);
-    size_t len, values_len;
-    const char *text = luaL_checklstring(L, 3, &len), *values = luaL_checklstring(L, 4, &values_len);
-    int code = CLOUDS_ESTALE;
-    if (request) {
-        clouds_context *context = request->ctx->context;
-        request->ctx->dirty = true;
-        if (lua_toboolean(L, 2))
-            code = clouds_fail(context, request->id, text, len, values_len ? values : NULL, values_len);
-        else code = clouds_reply(context, request->id, text, len);
+    for (uint32_t i = 0; i < s->request_count && s->owing; i++) {
+        lc_request *request = &s->requests[i];
+        if (!request->used || !request->owes) continue;
+        int code = send_answer(request, request->owes_error, &request->owed, &request->owed_values);
         if (!is_open_after(code)) lc_request_release(s, request);
     }
-    lua_pushboolean(L, !is_open_after(code));
+    s->resending = s->owing > 0;
+    lua_pushboolean(L, !s->resending);
     return 1;
 }
+
+void lc_request_send_owed(lua_State *L, lc_state *s)
+{
+    if (s->owing == 0 || s->resending) return;
+    lc_push_hook(L, s, "resend");
+    lua_call(L, 0, 0);
+    s->resending = true;
+}
+
+/* ---- the end of a handler ---- */
 
 /* Reports the error at `index`, of the request whose place and details are at `place`. */
 static void report_at(lua_State *L, lc_state *s, int index, int place)
@@ -263,37 +279,33 @@ static void report_at(lua_State *L, lc_state *s, int index, int place)
     lc_report_about(L, s);
 }
 
-void lc_request_fail(lua_State *L, lc_state *s, lc_request *request, int index)
+void lc_request_fail(lua_State *L, lc_state *s, lc_handle handle, int index)
 {
     int place = lua_gettop(L) + 1;
     luaL_checkstack(L, 16, NULL);
-    push_place(L, request);
-    push_details(L, request);
-    if (is_open_after(fail_with(L, s, request, index))) defer_reply(L, s, request, true);
+    push_about(L, s, handle);
+    fail_with(L, s, handle, index, true);
     trim(s);
     report_at(L, s, index, place);
     lua_settop(L, place - 1);
 }
 
-static void end_with_values(lua_State *L, lc_state *s, lc_request *request)
+static void end_with_values(lua_State *L, lc_state *s, lc_handle handle)
 {
     int last = lua_gettop(L);
     if (lc_is_failure(L, s, 2, last - 1)) {
-        lc_request_fail(L, s, request, last);
+        lc_request_fail(L, s, handle, last);
         return;
     }
     luaL_checkstack(L, 16, NULL);
-    int code = reply(L, s, request, 2, last);
+    int code = reply(L, s, handle, 2, last, true);
     if (code == 0) {
         if (s->out.cap > 1 << 20) trim(s);
         return;
     }
-    if (is_open_after(code)) {
-        defer_reply(L, s, request, s->out.data[0] == '{');
-    } else if (code != CLOUDS_ESTALE) {
+    if (!is_open_after(code) && code != CLOUDS_ESTALE) {
         int problem = lua_gettop(L);
-        push_place(L, request);
-        push_details(L, request);
+        push_about(L, s, handle);
         report_at(L, s, problem, problem + 1);
     }
     trim(s);
@@ -309,13 +321,13 @@ void lc_request_end(lua_State *L, lc_state *s, lc_handle scope, bool ok)
     lc_request *request = lc_request_find(s, scope);
     if (!ok) {
         lua_settop(L, 2);
-        if (request) lc_request_fail(L, s, request, 2);
+        if (request) lc_request_fail(L, s, scope, 2);
         else lc_report(L, s, "handler");
         return;
     }
     if (!request) return;
     if (is_pending(L, s)) request->detached = true;
-    if (!request->detached) end_with_values(L, s, request);
+    if (!request->detached) end_with_values(L, s, scope);
 }
 
 /* ---- clouds.request(): a userdata that holds the handle ---- */
@@ -357,7 +369,7 @@ static int request_reply(lua_State *L)
     lc_state *s = lc_state_of(L);
     lc_request *request = lc_request_strip_self(L, s);
     if (!request) return answered(L, s);
-    int code = reply(L, s, request, 1, lua_gettop(L));
+    int code = reply(L, s, lc_request_handle(s, request), 1, lua_gettop(L), false);
     trim(s);
     return outcome(L, code);
 }
@@ -368,13 +380,16 @@ static int request_fail(lua_State *L)
     lc_state *s = lc_state_of(L);
     lc_request *request = lc_request_strip_self(L, s);
     luaL_checkany(L, 1);
-    request = request ? encode_error(L, s, request, 1) : NULL;
     if (!request) return answered(L, s);
+    lc_handle handle = lc_request_handle(s, request);
+    lc_encode_error(L, s, 1);
     if (lua_gettop(L) > 1) {
         s->out2.len = 0;
         if (!lc_encode_values(L, &s->codec, 2, lua_gettop(L), &s->out2)) return lc_refuse(L, s, "values");
     }
-    int code = fail_encoded(s, request);
+    request = lc_request_find(s, handle);
+    if (!request) return answered(L, s);
+    int code = fail_encoded(s, request, false);
     if (code != 0) lc_push_last_error(L, s, code);
     trim(s);
     return outcome(L, code);

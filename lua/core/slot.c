@@ -16,12 +16,13 @@ lc_slot *lc_slot_find(lc_state *s, lc_handle handle)
     return slot->state != LC_SLOT_FREE && slot->generation == handle / LC_HANDLE_SPAN ? slot : NULL;
 }
 
-/* Operations are few: registering, closing, asking for the status. */
-lc_slot *lc_slot_find_operation(lc_state *s, const lc_context *ctx, uint64_t id)
+lc_slot *lc_slot_of_event(lc_state *s, const lc_context *ctx, const clouds_event *event)
 {
+    lc_slot *slot = lc_slot_find(s, event->user_data);
+    if (slot && slot->id == event->id && slot->ctx == ctx) return slot;
     for (uint32_t i = 0; i < s->slot_count; i++) {
-        lc_slot *slot = &s->slots[i];
-        if (slot->state != LC_SLOT_FREE && slot->operation && slot->id == id && slot->ctx == ctx) return slot;
+        slot = &s->slots[i];
+        if (slot->state != LC_SLOT_FREE && slot->operation && slot->id == event->id && slot->ctx == ctx) return slot;
     }
     return NULL;
 }

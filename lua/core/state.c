@@ -66,7 +66,11 @@ static int state_collect(lua_State *L)
         clouds_context_destroy(ctx->context);
         free(ctx);
     }
-    for (uint32_t i = 0; i < s->request_count; i++) free(s->requests[i].text);
+    for (uint32_t i = 0; i < s->request_count; i++) {
+        free(s->requests[i].text);
+        lc_text_free(&s->requests[i].owed);
+        lc_text_free(&s->requests[i].owed_values);
+    }
     free(s->requests);
     free(s->slots);
     free(s->pool);

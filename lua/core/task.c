@@ -218,8 +218,8 @@ static void failed_abnormally(lua_State *L, lc_state *s, lua_State *co, lc_task 
     if (lua_gettop(co) > 0) lua_xmove(co, L, 1);
     else lua_pushliteral(L, "a coroutine ended abnormally");
     bool answers = task && task->kind == LC_TASK_REQUEST && !task->finished;
-    lc_request *request = answers ? lc_request_find(s, task->scope) : NULL;
-    if (request) lc_request_fail(L, s, request, lua_gettop(L));
+    bool request = answers && lc_request_find(s, task->scope);
+    if (request) lc_request_fail(L, s, task->scope, lua_gettop(L));
     if (task) {
         task->finished = true;
         leave_scope(s, task);

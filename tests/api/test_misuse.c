@@ -457,6 +457,41 @@ static void from_a_hook(void)
     CHECK_INT(clouds_set_allocator(NULL, NULL), 0);
 }
 
+/* A hook that calls what refuses it with words, for which memory is needed. */
+static clouds_node *hook_node;
+static int deepest;
+static char hook_words[256];
+
+static void *calling_realloc(void *unused, void *block, size_t size)
+{
+    const clouds_operation_options options = {
+        .size = sizeof options, .error = hook_words, .error_size = sizeof hook_words};
+    if (hook_node && hook_depth < 50) {
+        if (++hook_depth > deepest) deepest = hook_depth;
+        CHECK_INT(clouds_node_send(hook_node, "x", 1, "1", 1, 0, &options, NULL), CLOUDS_EBUSY);
+        hook_depth--;
+    }
+    if (size) return realloc(block, size);
+    free(block);
+    return NULL;
+}
+
+static void words_of_a_refusal_in_a_hook(void)
+{
+    CHECK_INT(clouds_set_allocator(calling_realloc, NULL), 0);
+    clouds_context *context = kit_context(kit_url("inproc:"), "inline");
+    clouds_node *node = kit_node(context, "base");
+    hook_node = node;
+    kit_call(node, "echo",
+             "[\"long enough for memory of its own long enough for memory of its own long enough for memory of "
+             "its own long enough for memory of its own long enough for memory of its own\"]",
+             NULL);
+    hook_node = NULL;
+    CHECK(deepest > 0 && deepest < 5);
+    clouds_context_destroy(context);
+    CHECK_INT(clouds_set_allocator(NULL, NULL), 0);
+}
+
 /* ---- fork */
 
 static void after_fork(void)
@@ -541,5 +576,6 @@ int main(void)
     RUN(wrong_thread);
     RUN(two_polls);
     RUN(from_a_hook);
+    RUN(words_of_a_refusal_in_a_hook);
     return kit_end();
 }

@@ -40,7 +40,17 @@ local said = read()
 
 -- ---- the options of functions
 
-local usual = { name = "walked", handler = print, args = {}, receiver = "nobody", value = 1, drain = 0 }
+local usual = {
+  name = "walked",
+  handler = print,
+  fn = print,
+  args = {},
+  receiver = "nobody",
+  topic = "walked",
+  topics = "walked",
+  value = 1,
+  drain = 0,
+}
 
 local function options_of(block)
   local names = {}

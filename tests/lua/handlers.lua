@@ -384,7 +384,7 @@ if socket then
     local pid = assert(pipe:read("*a"):match("process_id:(%d+)"))
     pipe:close()
     local own = clouds.server({ url = t.url, write_soft = 65536, write_hard = 65536 })
-    local waiting, open, refused, late = 0, false, nil, nil
+    local waiting, left, full, open, refused, late = 0, 0, false, false, nil, nil
     assert(own:register("large", function(kind)
       waiting = waiting + 1
       t.eventually(function()
@@ -392,6 +392,30 @@ if socket then
       end)
       if kind == "returned" then
         return ("x"):rep(20000)
+      end
+      if kind == "filler" then -- takes as much of what room there still is as it can, until there is none
+        t.eventually(function()
+          return refused
+        end)
+        local request, size = clouds.request():detach(), 32768
+        while not request.reply(("x"):rep(size)) and size > 0 do
+          size = math.floor(size / 2)
+        end
+        full = full or size == 0
+        return t.eventually(function()
+          return size > 0 or request.reply("") or not request.open()
+        end)
+      end
+      if kind == "forgotten" or kind == "failed" then -- not even a short answer finds room
+        t.eventually(function()
+          return full
+        end)
+        left = left + 1
+        if kind == "failed" then
+          error({ code = "E_LATE" })
+        end
+        clouds.request():detach()
+        return
       end
       -- The last to answer: there is no room, and the request stays open.
       local request = clouds.request():detach()
@@ -408,20 +432,32 @@ if socket then
     for i = 1, 60 do
       calls[i] = clouds.spawn(client.call, client, "large", { i < 60 and "returned" or "replied" })
     end
+    local others = { clouds.spawn(client.call, client, "large", { "forgotten" }, { timeout = 300 }) }
+    others[2] = clouds.spawn(client.call, client, "large", { "failed" }, { timeout = 300 })
+    for _ = 1, 30 do
+      clouds.spawn(client.call, client, "large", { "filler" })
+    end
     t.eventually(function()
-      return waiting == 60
+      return waiting == 92
     end)
     os.execute("kill -STOP " .. pid)
     open = true
     t.eventually(function()
-      return refused
+      collectgarbage()
+      return refused and left == 2
     end)
+    clouds.sleep(0.05)
+    collectgarbage()
     os.execute("kill -CONT " .. pid)
     for i, call in ipairs(calls) do
       local text, err = call:wait()
       t.is(text and #text, i < 60 and 20000 or 60000, tostring(err))
     end
     t.is({ refused, late }, { "CLOUDS_LIMIT_REACHED", true })
+    local _, err = others[1]:wait()
+    t.is(err.message, "the request was forgotten")
+    _, err = others[2]:wait()
+    t.is(err.code, "E_LATE")
     own:close(0)
   end)
 end
