@@ -16,7 +16,7 @@ static cl_transport *find(cl_composed *bus, cl_str to, unsigned *way)
     cl_address address;
     int code = bus->directory->ops->locate(bus->directory, to, &address);
     for (unsigned i = 0; i < bus->transports_n && code == 0; i++) {
-        cl_transport *t = bus->transports[*way = i];
+        cl_transport *t = bus->transports[ *way = i];
         if (!t->ops->reaches || t->ops->reaches(t, &address)) return t;
     }
     return NULL;

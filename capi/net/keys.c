@@ -110,7 +110,8 @@ int cl_key_create(const char *path)
     int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     int code = 0;
     if (fd < 0) code = cl_error(errno == EEXIST ? CLOUDS_EEXIST : CLOUDS_ESYSTEM, "%.200s: %s", path, strerror(errno));
-    else if (write(fd, line, LINE + 1) != LINE + 1) code = cl_error(CLOUDS_ESYSTEM, "%.200s: %s", path, strerror(errno));
+    else if (write(fd, line, LINE + 1) != LINE + 1)
+        code = cl_error(CLOUDS_ESYSTEM, "%.200s: %s", path, strerror(errno));
     if (fd >= 0 && close(fd) != 0 && code == 0) code = cl_error(CLOUDS_ESYSTEM, "%.200s: %s", path, strerror(errno));
     explicit_bzero(bytes, sizeof bytes);
     explicit_bzero(line, sizeof line);

@@ -1,9 +1,9 @@
 /* Design notes
  *
  * OpenSSL works on memory: what came is written to one BIO, what is to go is read from the other. The conn's output is
- * encrypted when it is flushed, a piece of PIECE bytes at a time, and only when the piece before is with the kernel; until
- * then it stays in the conn's output. So what counts as handed over is what has left completely: a record of which the
- * other end lacks a part cannot be read there.
+ * encrypted when it is flushed, a piece of PIECE bytes at a time, and only when the piece before is with the kernel;
+ * until then it stays in the conn's output. So what counts as handed over is what has left completely: a record of
+ * which the other end lacks a part cannot be read there.
  *
  * One suite, one group of messages: TLS 1.3, external keys with (EC)DHE, no certificate, no tickets, no early data. */
 #include "net/tls.h"
@@ -33,12 +33,12 @@ struct cl_tls {
     cl_tls_context *context;
     const cl_key *key; /* NULL: we were dialled */
     SSL *session;
-    BIO *in, *out; /* the session's */
-    int is_open;   /* the handshake is over */
+    BIO *in, *out;  /* the session's */
+    int is_open;    /* the handshake is over */
     int is_trusted; /* the other end has shown a key */
-    cl_buf cipher; /* on its way to the kernel */
-    size_t at;     /* of it, what the kernel has */
-    size_t piece;  /* bytes of the conn's output that `cipher` stands for */
+    cl_buf cipher;  /* on its way to the kernel */
+    size_t at;      /* of it, what the kernel has */
+    size_t piece;   /* bytes of the conn's output that `cipher` stands for */
     char identity[IDENTITY];
 };
 
@@ -149,7 +149,9 @@ static void fail(cl_conn *conn)
     const char *reason = error ? tls->ssl->ERR_reason_error_string(error) : NULL;
     tls->ssl->ERR_clear_error();
     if (tls->is_open) cl_conn_fail(conn, CLOUDS_ELOST, "TLS: %s", reason ? reason : "broken");
-    else cl_conn_fail(conn, CLOUDS_EAUTH, "TLS: the other end has no key of ours (%s)", reason ? reason : "no handshake");
+    else
+        cl_conn_fail(conn, CLOUDS_EAUTH, "TLS: the other end has no key of ours (%s)",
+                     reason ? reason : "no handshake");
 }
 
 /* What OpenSSL has to send; the words of a handshake that fails, too. */

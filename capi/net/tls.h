@@ -14,8 +14,8 @@ int cl_tls_context_create(const cl_key_ring *ring, cl_tls_context **out);
 void cl_tls_context_free(cl_tls_context *context); /* after its conns; NULL is fine */
 
 /* From now on the conn, which has written and read nothing yet, speaks TLS: as the end that dials, with this key, or,
- * key NULL, as the one that is dialled. What is written meanwhile waits. The end of a conn whose other end has no key of
- * ours has the code CLOUDS_EAUTH. 0 or CLOUDS_ENOMEM. */
+ * key NULL, as the one that is dialled. What is written meanwhile waits. The end of a conn whose other end has no key
+ * of ours has the code CLOUDS_EAUTH. 0 or CLOUDS_ENOMEM. */
 int cl_conn_secure(cl_conn *conn, cl_tls_context *context, const cl_key *key);
 
 #endif

@@ -56,7 +56,8 @@ int cl_host_port(cl_str text, int default_port, char *host, size_t cap, int *por
 
 static int refuse(cl_str address, const char *why)
 {
-    return cl_error(CLOUDS_EOPTION, "option 'listen': %.*s: %s", address.n < 100 ? (int)address.n : 100, address.p, why);
+    return cl_error(CLOUDS_EOPTION, "option 'listen': %.*s: %s", address.n < 100 ? (int)address.n : 100, address.p,
+                    why);
 }
 
 static int read_ports(cl_str text, cl_direct *out)

@@ -8,10 +8,10 @@
 struct cl_key_ring;
 
 typedef struct cl_direct {
-    int unix_socket; /* a socket in the runtime folder of the user */
-    int tcp;         /* and a port */
-    char host[48];   /* numeric */
-    int first, last; /* ports, tried from a place in the range that differs from process to process; 0: any */
+    int unix_socket;     /* a socket in the runtime folder of the user */
+    int tcp;             /* and a port */
+    char host[48];       /* numeric */
+    int first, last;     /* ports, tried from a place in the range that differs from process to process; 0: any */
     char advertise[192]; /* the host, or host:port, that others dial; "": found out; "none": others are not told */
     int insecure;        /* TCP beyond this machine without a key */
     double ping;         /* seconds of silence after which a link with calls pending is pinged */

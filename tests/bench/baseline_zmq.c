@@ -1,5 +1,5 @@
-/* What ZeroMQ does of this: a DEALER and a ROUTER over TCP, one message a request, nothing looked at but that it came. Its
- * thread for I/O works beside the program's. Usage: baseline_zmq OUTSTANDING SECONDS */
+/* What ZeroMQ does of this: a DEALER and a ROUTER over TCP, one message a request, nothing looked at but that it came.
+ * Its thread for I/O works beside the program's. Usage: baseline_zmq OUTSTANDING SECONDS */
 #include <zmq.h>
 
 #include "bench.h"

@@ -358,9 +358,10 @@ static void beyond_this_machine_is_not_dialled_without_a_key(void)
 
 static void records_that_say_nonsense(void)
 {
-    static const char *const addresses[] = {"tcp:", "tcp:127.0.0.1", "tcp:127.0.0.1:0", "tcp:127.0.0.1:99999",
-                                            "tcp:[::1:5", "unix:", "unix:1:2:", "unix:x:y:/z", "unix:1:2:relative",
-                                            "smoke:signal", ""};
+    static const char *const addresses[] = {
+        "tcp:",  "tcp:127.0.0.1", "tcp:127.0.0.1:0", "tcp:127.0.0.1:99999", "tcp:[::1:5",
+        "unix:", "unix:1:2:",     "unix:x:y:/z",     "unix:1:2:relative",   "smoke:signal",
+        ""};
     REQUIRE(open_both() == 0);
     for (size_t i = 0; i < sizeof addresses / sizeof *addresses; i++) {
         say_it_is_at(ID_C, "0123456789abcdef", addresses[i]);
@@ -498,7 +499,8 @@ static void a_key_at_one_end_only(void)
     cl_key_ring_free(one);
 }
 
-/* A record that says there is no key where there is one, and the other way about: the connection is made, and refused. */
+/* A record that says there is no key where there is one, and the other way about: the connection is made, and refused.
+ */
 static void plain_on_tls_and_tls_on_plain(void)
 {
     cl_key_ring *one = read_keys(key_paths[0]);
@@ -576,8 +578,11 @@ static void files_of_keys(void)
         const char *text;
         mode_t mode;
         const char *why;
-    } bad[] = {{key, 0640, "others than its owner"}, {key, 0604, "others than its owner"}, {"", 0600, "no key"},
-               {"\n# nothing\n", 0600, "no key"},    {"0011", 0600, "64 hex digits"},
+    } bad[] = {{key, 0640, "others than its owner"},
+               {key, 0604, "others than its owner"},
+               {"", 0600, "no key"},
+               {"\n# nothing\n", 0600, "no key"},
+               {"0011", 0600, "64 hex digits"},
                {"zz112233445566778899aabbccddeeff00112233445566778899aabbccddeeff\n", 0600, "64 hex digits"}};
     char path[96];
     cl_key_ring *ring = NULL;

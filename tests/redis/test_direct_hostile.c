@@ -57,7 +57,8 @@ static int open_victim(void)
 
 static int attack(void)
 {
-    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}, .sin_port = htons((uint16_t)port)};
+    struct sockaddr_in at = {
+        .sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}, .sin_port = htons((uint16_t)port)};
     int fd = socket(AF_INET, SOCK_STREAM, 0);
     if (fd < 0 || connect(fd, (struct sockaddr *)&at, sizeof at) != 0) exit(94);
     fcntl(fd, F_SETFL, O_NONBLOCK);
@@ -147,9 +148,16 @@ static void hellos_that_name_another(void)
     char bytes[512];
     const struct {
         const char *from, *to, *version;
-    } bad[] = {{US, "00000000000000bb", "3"}, {US, ID_A, "3"},      {US, "", "3"},       {US, "000", "3"},
-               {"", "THE CONTEXT", "3"},      {"short", "THE CONTEXT", "3"}, {US, "THE CONTEXT", ""}, {US, "THE CONTEXT", "1"},
-               {US, "THE CONTEXT", "x"},      {"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff", "THE CONTEXT", "3"}};
+    } bad[] = {{US, "00000000000000bb", "3"},
+               {US, ID_A, "3"},
+               {US, "", "3"},
+               {US, "000", "3"},
+               {"", "THE CONTEXT", "3"},
+               {"short", "THE CONTEXT", "3"},
+               {US, "THE CONTEXT", ""},
+               {US, "THE CONTEXT", "1"},
+               {US, "THE CONTEXT", "x"},
+               {"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff", "THE CONTEXT", "3"}};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         const char *to = strcmp(bad[i].to, "THE CONTEXT") == 0 ? context : bad[i].to;
         int fd = attack();
@@ -164,8 +172,8 @@ static void hellos_that_name_another(void)
 static void what_is_no_hello(void)
 {
     char bytes[9000] = {0};
-    const char *const others[] = {"GET / HTTP/1.1\r\nHost: x\r\n\r\n", "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", "*1\r\n$4\r\nPING\r\n",
-                                  "SSH-2.0-OpenSSH_9.2\r\n"};
+    const char *const others[] = {"GET / HTTP/1.1\r\nHost: x\r\n\r\n", "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+                                  "*1\r\n$4\r\nPING\r\n", "SSH-2.0-OpenSSH_9.2\r\n"};
     for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
         int fd = attack();
         put(fd, others[i], strlen(others[i]));

@@ -30,12 +30,27 @@ static void listening(void)
 
 static void what_is_no_place_to_listen_at(void)
 {
-    static const char *const bad[] = {"", "tcp", "unix,", ",unix", "tcp://", "tcp://127.0.0.1", "tcp://:7000",
-                                      "tcp://127.0.0.1:", "tcp://127.0.0.1:x", "tcp://127.0.0.1:65536",
-                                      "tcp://127.0.0.1:7000-", "tcp://127.0.0.1:7000-6999", "tcp://127.0.0.1:0-5",
-                                      "tcp://127.0.0.1:7000-70000", "tcp://::1:7000", "tcp://[::1:7000",
-                                      "tcp://example.com:7000", "tcp://256.0.0.1:7000", "udp://127.0.0.1:7000",
-                                      "tcp://127.0.0.1:1,tcp://127.0.0.1:2", "tcp://127.0.0.1:7000 "};
+    static const char *const bad[] = {"",
+                                      "tcp",
+                                      "unix,",
+                                      ",unix",
+                                      "tcp://",
+                                      "tcp://127.0.0.1",
+                                      "tcp://:7000",
+                                      "tcp://127.0.0.1:",
+                                      "tcp://127.0.0.1:x",
+                                      "tcp://127.0.0.1:65536",
+                                      "tcp://127.0.0.1:7000-",
+                                      "tcp://127.0.0.1:7000-6999",
+                                      "tcp://127.0.0.1:0-5",
+                                      "tcp://127.0.0.1:7000-70000",
+                                      "tcp://::1:7000",
+                                      "tcp://[::1:7000",
+                                      "tcp://example.com:7000",
+                                      "tcp://256.0.0.1:7000",
+                                      "udp://127.0.0.1:7000",
+                                      "tcp://127.0.0.1:1,tcp://127.0.0.1:2",
+                                      "tcp://127.0.0.1:7000 "};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         cl_direct d = {0};
         if (!CHECK(cl_direct_parse(bad[i], &d) == CLOUDS_EOPTION)) printf("# %s\n", bad[i]);

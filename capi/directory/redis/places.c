@@ -1,7 +1,7 @@
-/* Where native nodes are, for links: the addresses in their records. A list of servers brings them along (lookup.c); the
- * record of another node is asked for when somebody wants to know where it is, and again when it is announced. A place
- * that changed is reported, so that nobody goes on to the old one. npm nodes have none: everybody is reached by the channel
- * of its id. */
+/* Where native nodes are, for links: the addresses in their records. A list of servers brings them along (lookup.c);
+ * the record of another node is asked for when somebody wants to know where it is, and again when it is announced. A
+ * place that changed is reported, so that nobody goes on to the old one. npm nodes have none: everybody is reached by
+ * the channel of its id. */
 #include <stdio.h>
 
 #include "base/mem.h"

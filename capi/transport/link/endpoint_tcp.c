@@ -1,5 +1,5 @@
-/* TCP: an address is "tcp:<host>:<port>". What may be dialled and by whom is decided here: beyond this machine only with
- * a key, or when the option `insecure` says that it is to go without. */
+/* TCP: an address is "tcp:<host>:<port>". What may be dialled and by whom is decided here: beyond this machine only
+ * with a key, or when the option `insecure` says that it is to go without. */
 #include "transport/link/internal.h"
 
 #include <stdio.h>

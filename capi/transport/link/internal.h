@@ -28,7 +28,7 @@ typedef struct cl_endpoint {
     void *node;
     cl_str id;
     cl_listener *listener; /* NULL: the context's */
-    size_t links; /* accepted ones that live */
+    size_t links;          /* accepted ones that live */
     int draining, closing;
     int64_t close_by;
 } cl_endpoint;
@@ -46,11 +46,11 @@ typedef struct cl_peer_link {
     cl_endpoint *named; /* ours, as our hello named it, while it lives */
     char *peer;         /* the node at the other end, or the context (is_context); NULL while not known */
     cl_str peer_id;
-    int is_context;         /* it serves all nodes of the two contexts, and every envelope says whom it is for */
-    int is_tcp;             /* the other end may have another clock */
-    struct cl_far *way;     /* to the context; NULL: accepted, or of a node */
-    char *left;             /* the name of the key at the other end, and addresses that are left to try */
-    cl_idmap carried;       /* is_context, ours: calls that it has carried: key of their id -> token */
+    int is_context;      /* it serves all nodes of the two contexts, and every envelope says whom it is for */
+    int is_tcp;          /* the other end may have another clock */
+    struct cl_far *way;  /* to the context; NULL: accepted, or of a node */
+    char *left;          /* the name of the key at the other end, and addresses that are left to try */
+    cl_idmap carried;    /* is_context, ours: calls that it has carried: key of their id -> token */
     uint64_t skip;       /* bytes to come of a frame that was too large */
     cl_buf tail;         /* the beginning of a frame whose end has not come */
     size_t tail_counted; /* its memory, as the transport counts it */

@@ -44,7 +44,8 @@ void cl_link_release(cl_peer_link *link)
     cl_free(link);
 }
 
-/* Of the links to contexts that we opened and that nothing is awaited over, the one that was not used for longest ends. */
+/* Of the links to contexts that we opened and that nothing is awaited over, the one that was not used for longest ends.
+ */
 CL_RARE static void end_idlest(cl_link_transport *t)
 {
     cl_peer_link *idlest = NULL;

@@ -16,7 +16,8 @@ enum { CLOSE_BUS_MS = 1000, DRAIN_MS = 500 };
 
 static int reaches(cl_transport *base, const cl_address *address)
 {
-    return cl_links_of(base)->has_contexts ? strncmp(address->text, "link:", 5) == 0 : cl_endpoint_unix_reaches(address);
+    return cl_links_of(base)->has_contexts ? strncmp(address->text, "link:", 5) == 0
+                                           : cl_endpoint_unix_reaches(address);
 }
 
 /* ---- the end */

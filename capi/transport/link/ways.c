@@ -1,9 +1,10 @@
 /* Design notes
  *
- * Who lives in another context is reached by one link, which the first call to any of them opens. A node is found by its
- * id, and where it is comes from the directory, as one text (proto/address.h): the name of its context, and the addresses
- * where that listens. They are tried one after the other: the unix socket first, since it fails at once where it leads
- * nowhere. The hello names the context, so that a place that was taken over by somebody else gets no foreign request.
+ * Who lives in another context is reached by one link, which the first call to any of them opens. A node is found by
+ * its id, and where it is comes from the directory, as one text (proto/address.h): the name of its context, and the
+ * addresses where that listens. They are tried one after the other: the unix socket first, since it fails at once where
+ * it leads nowhere. The hello names the context, so that a place that was taken over by somebody else gets no foreign
+ * request.
  *
  * A way rests when its link could not be opened, or broke, for longer each time, up to REST_LONGEST_MS. Beside another
  * transport (Redis) nobody waits for a way: calls use the ones that are open. */
