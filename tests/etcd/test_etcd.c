@@ -7,7 +7,7 @@
 #include "directory/etcd/record.h"
 #include "support/tap.h"
 
-#define CHECK_BUF(b, want) CHECK_STR((b)->data, (b)->len, want)
+#define CHECK_BUF(b, want) CHECK_STR(cl_buf_str(b).p, (b)->len, want)
 
 static void base64(void)
 {
