@@ -4,8 +4,9 @@ set -eu
 tmp=$(mktemp -d)
 chmod 700 "$tmp"
 server=
+rooms=
 cleanup() {
-    [ -z "$server" ] || kill "$server" 2>/dev/null || true
+    [ -z "$server$rooms" ] || kill $server $rooms 2>/dev/null || true
     rm -rf "$tmp"
 }
 trap cleanup EXIT
@@ -76,3 +77,39 @@ assert b"CLOUDS_NO_AVAILABLE_SERVER" in data and b"unexpected end" in data
 PYTHON
 echo "ok - gateway"
 stop
+
+for room in lobby attic; do
+    start chat.lua room $room
+    rooms="$rooms $server"
+done
+start chat.lua gateway 0
+port=$(sed 's/.*port //; s/ .*//' "$tmp/server")
+python3 - "$port" >"$tmp/out" 2>&1 <<'PYTHON' || fail "the chat does not work"
+import socket, sys
+def person(words):
+    s = socket.create_connection(("127.0.0.1", int(sys.argv[1])), 60)
+    s.sendall(words)
+    return s, s.makefile()
+def expect(of, *lines):
+    for line in lines:
+        said = of[1].readline()
+        assert said == line + "\n", (said, line)
+ann = person(b"ann lobby\n")
+expect(ann, "* ann joined")
+bob = person(b"bob lobby\n")
+expect(bob, "* bob joined")
+expect(ann, "* bob joined")
+cid = person(b"what\ncid attic\n")
+expect(cid, "* NAME ROOM", "* cid joined")
+bob[0].sendall(b"hello\n\nagain\n")
+expect(ann, "bob: hello", "bob: again")
+cid[0].sendall(b"alone\n")
+expect(cid, "cid: alone")
+nobody = person(b"dan cellar\n")
+assert "cellar" in nobody[1].readline()
+PYTHON
+echo "ok - chat"
+stop
+kill -TERM $rooms
+for room in $rooms; do wait "$room" || fail "a room did not stop in order"; done
+rooms=
