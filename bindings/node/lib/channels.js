@@ -177,7 +177,9 @@ module.exports = {
   watch(topics, options) {
     const all = complete(options, WATCH_OPTIONS, 'watch');
     const watch = new Watch(this, topicsOf(topics), all.queue || QUEUE);
-    this._transport.subscribe(watch, all, (error) => error && watch._end(error), UNLIMITED);
+    const wasExiting = this._exiting; // else it ends with its node, complete or not
+    const ended = (error) => error && watch._end(this._exiting && !wasExiting ? null : error);
+    this._transport.subscribe(watch, all, ended, UNLIMITED);
     return watch;
   },
 };

@@ -317,7 +317,7 @@ def subscribed(node: "NodeBase", event: Event) -> None:
         problem = failure(event)
         one = node._channels.forget(event.id)
         if one is not None and not one.closed:
-            one._end(problem)
+            one._end(None if node.closed else problem)  # as those that are complete, which end with their node
             node._failed[key] = problem
             if not node.closed:
                 log.error("not subscribed to %s: %s", escaped(", ".join(one.topics)), escaped(str(problem)))
