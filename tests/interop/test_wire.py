@@ -117,7 +117,9 @@ class Wire(Case):
         self.assertGreater(count, 10)
 
     def speakers(self, one, two):
-        return one.server("echo", "fail", "slow", "hang"), two.node("client", "c", timeout=20)
+        """What they say goes through Redis, all of it."""
+        return (one.server("echo", "fail", "slow", "hang", direct=False),
+                two.node("client", "c", timeout=20, direct=False))
 
     def talk(self, one, two, server):
         """Two processes of ours, with all that ours say to ours: batches, deadlines, refusals, errors, messages."""
