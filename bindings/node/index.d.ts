@@ -155,6 +155,8 @@ export interface CallOptions {
   /** The request on whose behalf it is made: the call has the time that is left for that. A server that leaves may still
    * make such calls. */
   parent?: Request;
+  /** Goes along with the call. What its handler calls has it too, but for names that begin with '-'. */
+  meta?: Record<string, unknown>;
 }
 
 /** The promise is for the list of all values that the service gave. */
@@ -201,6 +203,8 @@ export interface Request {
   open(): boolean;
   /** Aborted when the caller gives up, or its deadline passes. Its reason has the code CLOUDS_CANCELED. */
   readonly signal: AbortSignal;
+  /** What came along with the call. */
+  readonly meta: Record<string, any>;
 }
 
 /** Of register, unregister, send, status and ready. */
@@ -308,6 +312,8 @@ export class Base extends EventEmitter {
   call(method: string, args: readonly unknown[], options: CallOptions | undefined, callback: Callback): this;
 
   /** Calls for a promise. */
+  /** Calls, and wants no answer: fulfilled when one server has the call, which executes it once at most. */
+  notify(method: string, args?: readonly unknown[], options?: CallOptions): Promise<void>;
   callP<T extends any[] = any[]>(method: string, args: readonly unknown[], options: CallAllOptions): Promise<T>;
   callP<T = any>(method: string, args?: readonly unknown[], options?: CallOptions): Promise<T>;
 

@@ -12,9 +12,11 @@ local types = {
   deadline = "number",
   retry = "number",
   server = "string",
+  meta = "table",
   on_retry = "function",
 }
-local OF_CALL, OF_BIND = { "timeout", "deadline", "retry", "server" }, { "timeout", "deadline", "retry", "on_retry" }
+local OF_CALL = { "timeout", "deadline", "retry", "server", "meta" }
+local OF_BIND = { "timeout", "deadline", "retry", "on_retry" }
 
 local MAX_RETRIES = 1000000
 
@@ -110,8 +112,32 @@ function Client:call(name, args, options, callback)
     options.timeout or 0,
     options.deadline or 0,
     retries_of(options.retry),
-    options.server
+    options.server,
+    nil,
+    options.meta
   )
+end
+
+-- What a call gives that wants no answer: no values mean that it went well.
+local function sent(...)
+  if select("#", ...) == 0 then
+    return true
+  end
+  return ...
+end
+
+--- notify(name, arguments [, options]): a call that wants no answer. true when one server has it, or nil and an error.
+function Client:notify(name, args, options)
+  if type(name) ~= "string" then
+    error("expected the name of a method", 2)
+  end
+  if args ~= nil and type(args) ~= "table" then
+    error("expected the arguments in a table", 2)
+  end
+  options = options or {}
+  check_options(options, OF_CALL, 2)
+  local timeout, deadline, retries = options.timeout or 0, options.deadline or 0, retries_of(options.retry)
+  return sent(self.core:call(name, args, nil, timeout, deadline, retries, options.server, nil, options.meta, true))
 end
 
 ---- retries with a hook before each attempt ----

@@ -11,7 +11,7 @@ local scheduler = require("clouds.scheduler")
 local Server = node.class()
 
 -- Every node can call; a service does so from its handlers.
-Server.call, Server.bind = client.call, client.bind
+Server.call, Server.bind, Server.notify = client.call, client.bind, client.notify
 
 -- The library repeats a registration after these by itself.
 local retried_by_library = {

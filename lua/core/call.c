@@ -18,7 +18,8 @@ typedef struct target {
     const spec *options;
     const char *method, *server;
     size_t method_len, server_len;
-    int hooked; /* stack index of the first argument of the hook `attempt`, or 0 */
+    bool notify, has_meta; /* the meta is in s->out2 */
+    int hooked;            /* stack index of the first argument of the hook `attempt`, or 0 */
 } target;
 
 /* nil and an error are at the top. They are returned; with a callback (its stack index) the error goes to that, later,
@@ -65,7 +66,9 @@ static int send_call(lc_state *s, const target *to, lc_slot *slot, uint64_t *id)
     lc_request *parent = lc_request_find(s, slot->scope);
     clouds_call_options *options = &s->call_options;
     options->size = sizeof *options;
-    options->flags = to->hooked ? CLOUDS_CALL_ASK : 0;
+    options->flags = (to->hooked ? CLOUDS_CALL_ASK : 0) | (to->notify ? CLOUDS_CALL_NOTIFY : 0);
+    options->meta = to->has_meta ? s->out2.data : NULL;
+    options->meta_len = to->has_meta ? s->out2.len : 0;
     options->timeout = to->options->timeout;
     options->deadline = deadline_of(parent, node->ctx, to->options->deadline);
     options->retries = to->options->retries;
@@ -142,8 +145,8 @@ static int end_call(lua_State *L, lc_state *s, const target *to, int callback, b
     return ok ? start_call(L, s, to, callback, 1) : refused(L, s, to, callback);
 }
 
-/* node:call(method, list or nil, callback or nil, timeout, deadline, retries, server, hooked) -> results. Before each
- * attempt the hook `attempt` is called with `hooked`, unless that is nil. */
+/* node:call(method, list or nil, callback or nil, timeout, deadline, retries, server, hooked, meta, notify) -> results.
+ * Before each attempt the hook `attempt` is called with `hooked`, unless that is nil. */
 int lc_node_call(lua_State *L)
 {
     spec options = {0};
@@ -156,6 +159,10 @@ int lc_node_call(lua_State *L)
         to.server = luaL_optlstring(L, 8, NULL, &to.server_len);
         if (!to.server) to.server_len = 0;
         if (!lua_isnoneornil(L, 9)) to.hooked = 9;
+        to.notify = lua_toboolean(L, 11);
+        to.has_meta = lua_istable(L, 10);
+        s->out2.len = 0;
+        if (to.has_meta && !lc_encode_value(L, &s->codec, 10, &s->out2)) return lc_refuse(L, s, "meta");
     }
     if (!callback) lc_slot_check_wait(L, s);
     s->out.len = 0;

@@ -76,8 +76,8 @@ typedef struct lc_request {
     uint64_t id;
     int node;   /* the number of the node that serves it */
     double due; /* by lc_clock; 0: its caller did not say */
-    char *text; /* method, then the caller's id; kept for the next request in this place */
-    size_t method_len, peer_len, room;
+    char *text; /* method, the caller's id, meta; kept for the next request in this place */
+    size_t method_len, peer_len, meta_len, room;
 } lc_request;
 
 enum { LC_BATCH = 256 };
@@ -253,6 +253,12 @@ void lc_request_end(lua_State *L, lc_state *s, lc_handle scope, bool ok);
 /* The request of the function that runs, called with a dot or a colon: its arguments are behind it then. NULL: ended.
  */
 lc_request *lc_request_strip_self(lua_State *L, lc_state *s);
+
+/* request_text.c */
+/* One without memory for them has none. */
+void lc_request_keep_text(lc_request *request, const clouds_event *event);
+/* Pushes what came along with the call: a table, empty without any. */
+void lc_request_push_meta(lua_State *L, lc_state *s, const lc_request *request);
 
 /* request_cancel.c */
 int lc_request_canceled(lua_State *L);

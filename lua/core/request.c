@@ -36,22 +36,6 @@ static lc_request *new_place(lua_State *L, lc_state *s)
     return request;
 }
 
-static void keep_text(lc_request *request, const clouds_event *event)
-{
-    size_t need = event->method_len + event->peer_len;
-    request->method_len = request->peer_len = 0;
-    if (need > request->room) {
-        char *text = realloc(request->text, need + 32);
-        if (!text) return;
-        request->text = text;
-        request->room = need + 32;
-    }
-    memcpy(request->text, event->method, event->method_len);
-    memcpy(request->text + event->method_len, event->peer, event->peer_len);
-    request->method_len = event->method_len;
-    request->peer_len = event->peer_len;
-}
-
 lc_request *lc_request_new(lua_State *L, lc_state *s, lc_context *ctx, const clouds_event *event)
 {
     lc_request *request = new_place(L, s);
@@ -63,7 +47,7 @@ lc_request *lc_request_new(lua_State *L, lc_state *s, lc_context *ctx, const clo
     request->id = event->id;
     request->node = (int)event->user_data;
     request->due = (double)event->number / 1000;
-    keep_text(request, event);
+    lc_request_keep_text(request, event);
     return request;
 }
 
@@ -78,7 +62,7 @@ void lc_request_release(lc_state *s, lc_request *request)
     if (request->room > 4096) {
         free(request->text);
         request->text = NULL;
-        request->room = request->method_len = request->peer_len = 0;
+        request->room = request->method_len = request->peer_len = request->meta_len = 0;
     }
     request->used = false;
     request->next_free = s->request_free;
@@ -467,6 +451,8 @@ static int core_request(lua_State *L)
     lua_setfield(L, -2, "method");
     lua_pushlstring(L, request->text ? request->text + request->method_len : "", request->peer_len);
     lua_setfield(L, -2, "caller");
+    lc_request_push_meta(L, s, request);
+    lua_setfield(L, -2, "meta");
     lua_setfenv(L, -2);
     return 1;
 }

@@ -91,6 +91,7 @@ local clouds = {}
 ---@field deadline? number Seconds for the whole call.
 ---@field retry? integer Further attempts after a timeout, or when no server is there.
 ---@field server? string The id of the only node to ask.
+---@field meta? table Goes along with the call.
 
 ---Options of a bound function.
 ---@class clouds.BindOptions
@@ -335,6 +336,14 @@ local Client = {}
 ---@return clouds.Value ...
 function Client:call(name, args, options, callback) end
 
+---Calls a method, and wants no answer: true when one server has the call, which executes it once at most.
+---@param name string
+---@param args? clouds.Value[]
+---@param options? clouds.CallOptions
+---@return true?
+---@return clouds.Error?
+function Client:notify(name, args, options) end
+
 ---Makes a function of the method's arguments. With a function as the last of them it does not wait, and calls that.
 ---@param name string
 ---@param options? integer|clouds.BindOptions Retries, or options.
@@ -392,6 +401,7 @@ function Server:resume(name, options) end
 ---@class clouds.Request
 ---@field caller string The id of the calling node.
 ---@field method string
+---@field meta table What came along with the call.
 local Request = {}
 
 ---Answers now.

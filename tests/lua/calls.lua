@@ -585,4 +585,39 @@ t.test("a call on what is closed", function()
   t.is(gone:close(), true)
 end)
 
+t.test("meta goes along, and on", function()
+  local serving, calling = clouds.server({ url = t.url }), clouds.client({ url = t.url, timeout = 20 })
+  assert(serving:register("meta.last", function()
+    return clouds.request().meta
+  end))
+  assert(serving:register("meta.first", function()
+    return clouds.request().meta, (serving:call("meta.last", {}, { meta = { own = true } }))
+  end))
+  local first, last = calling:call("meta.first", {}, { meta = { a = { 1 }, ["-b"] = 2 } })
+  t.is(first, { a = { 1 }, ["-b"] = 2 })
+  t.is(last, { a = { 1 }, own = true })
+  t.is(calling:call("meta.last", {}), {})
+  t.ok(not pcall(calling.call, calling, "meta.last", {}, { meta = 5 }))
+  serving:close(0)
+  calling:close(0)
+end)
+
+t.test("notify", function()
+  local serving, calling = clouds.server({ url = t.url }), clouds.client({ url = t.url, timeout = 20 })
+  local got
+  assert(serving:register("notified", function(...)
+    got = { ... }
+    return "for nobody"
+  end))
+  t.is({ calling:notify("notified", { 1, 2 }) }, { true })
+  t.eventually(function()
+    return got
+  end)
+  t.is(got, { 1, 2 })
+  local ok, err = calling:notify("notified.nobody", {})
+  t.is({ ok, err.code, err.outcome }, { nil, "CLOUDS_NO_AVAILABLE_SERVER", "NOT_DONE" })
+  serving:close(0)
+  calling:close(0)
+end)
+
 t.done()

@@ -373,6 +373,25 @@ test('a handler hears that its caller gives up, and so do those that it calls', 
   }
 });
 
+test('meta goes along, and on; and calls that want no answer', async () => {
+  const seen = [];
+  await server.registerP('meta', function (...args) {
+    seen.push([args, this.meta]);
+    return this.meta;
+  });
+  await server.registerP('meta.on', function () {
+    return server.call('meta', [], { parent: this, meta: { own: 1 } });
+  });
+  assert.deepStrictEqual(await client.call('meta.on', [], { meta: { a: [1], '-b': 2 } }), { a: [1], own: 1 });
+  assert.deepStrictEqual(await client.call('meta', []), {});
+  seen.length = 0;
+  assert.strictEqual(await client.notify('meta', [7], { meta: { x: 1 } }), undefined);
+  await until(() => seen.length === 1);
+  assert.deepStrictEqual(seen, [[[7], { x: 1 }]]);
+  await assert.rejects(client.notify('nobody.has.this', []), { code: 'CLOUDS_NO_AVAILABLE_SERVER' });
+  await assert.rejects(client.call('meta', [], { meta: [1] }), TypeError);
+});
+
 test('a server may leave its handlers alone', async () => {
   const alone = clouds.createServer({ cancelEvents: false });
   let signal;
@@ -661,6 +680,7 @@ test('an unknown option of a call is refused by its name, with the one that was 
 
 // What declares an options parameter, by what it takes besides.
 const WITH_OPTIONS = {
+  notify: ['walked', []],
   call: ['add', []],
   callP: ['add', []],
   bind: ['add'],

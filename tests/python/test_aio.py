@@ -144,6 +144,31 @@ class Calls(Serving):
         await asyncio.wait_for(ended.wait(), BOUND)
         await self.close(server, client)
 
+    async def test_meta_and_notify(self):
+        server, client = await self.nodes()
+        got = asyncio.Queue()
+
+        @server.register("meta")
+        async def meta(*arguments):
+            got.put_nowait((arguments, clouds.request().meta))
+            return clouds.request().meta
+
+        @server.register("through")
+        async def through():
+            return await server.call("meta", meta={"own": 1})
+        await server.ready()
+        self.assertEqual(await client.call("through", meta={"a": [1], "-b": 2}), {"a": [1], "own": 1})
+        self.assertEqual(await client.call("meta"), {})
+        while not got.empty():
+            got.get_nowait()
+        self.assertIsNone(await client.notify("meta", 7, meta={"x": 1}))
+        self.assertEqual(await asyncio.wait_for(got.get(), BOUND), ((7,), {"x": 1}))
+        with self.assertRaises(clouds.NoAvailableServer):
+            await client.notify("nobody.has.this")
+        with self.assertRaises(TypeError):
+            client.call("meta", meta=[1])
+        await self.close(server, client)
+
     async def test_a_call_that_nobody_awaits(self):
         server, client = await self.nodes()
         client.call("wait", 1)

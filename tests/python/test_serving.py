@@ -180,6 +180,14 @@ class Sync(PythonCase):
         self.assertEqual(len(said.output), 1, said.output)
         self.assertIn("handlers are too slow", said.output[0])
 
+    def test_meta_and_notify(self):
+        seen = []
+        self.offer(meta=lambda *arguments: seen.append((arguments, clouds.request().meta)))
+        self.client.call("meta", 1, meta={"a": 1})
+        self.assertIsNone(self.client.notify("meta", 2, meta={"b": 2}))
+        wait_until(lambda: len(seen) == 2)
+        self.assertEqual(seen, [((1,), {"a": 1}), ((2,), {"b": 2})])
+
     def give_up(self, method, running):
         """Calls a method, and leaves when it runs."""
         caller = self.node("Client", timeout=BOUND)

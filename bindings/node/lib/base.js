@@ -262,6 +262,11 @@ extend(Base.prototype, {
     return this;
   },
 
+  /** A call that wants no answer: a promise that is fulfilled when one server has it. */
+  notify(method, args, options) {
+    return calls.notifyP(this, method, args, options);
+  },
+
   callP(method, args, options) {
     return calls.callP(this, method, args, options);
   },

@@ -13,7 +13,7 @@ const { warnNow } = require('./log');
 
 const { CALL, REPLY, FAIL, SEND, PUBLISH, SUBSCRIBE, REGISTER, UNREGISTER } = addon.shape.orders;
 const { PAUSE, RESUME, STATUS, CANCEL, CHOOSE, ATTEMPT } = addon.shape.orders;
-const { CALL_ASK, SEND_CONFIRM } = addon.shape;
+const { CALL_ASK, CALL_NOTIFY, SEND_CONFIRM } = addon.shape;
 // Kind, id (of a call first its parent's), timeout (then the code), deadline, retries, slot, flags.
 const NUMBERS = addon.shape.ORDER_NUMBERS;
 const MAX_ORDERS = 1024;
@@ -151,12 +151,12 @@ class Bridge {
       orders[at + 2] = how.timeout;
       orders[at + 3] = how.deadline;
       orders[at + 4] = how.retries;
-      orders[at + 6] = how.hook ? CALL_ASK : 0;
+      orders[at + 6] = (how.hook ? CALL_ASK : 0) | (how.notify ? CALL_NOTIFY : 0);
       if (how.hook) Object.assign(entry, { hook: how.hook, args });
-      this.text += method + '\0' + how.server + '\0' + text + '\0';
+      this.text += method + '\0' + how.server + '\0' + text + '\0' + how.meta + '\0';
     } else {
       orders[at + 2] = orders[at + 3] = orders[at + 4] = orders[at + 6] = 0;
-      this.text += method + '\0\0' + text + '\0';
+      this.text += method + '\0\0' + text + '\0\0';
     }
   }
 

@@ -5,6 +5,7 @@ const { AsyncResource } = require('async_hooks');
 const { failure, located, trace, traced } = require('./errors');
 const { nextTick } = require('./clock');
 const { checkNames } = require('./names');
+const { encode } = require('./json');
 
 const NOTHING = [];
 
@@ -123,7 +124,7 @@ function hookOf({ onRetry }) {
   return typeof onRetry === 'function' ? AsyncResource.bind((...all) => onRetry(...all), 'CLOUDS_ATTEMPT') : null;
 }
 
-const OPTIONS = ['timeout', 'deadline', 'retry', 'server', 'signal', 'parent', 'onRetry', 'all'];
+const OPTIONS = ['timeout', 'deadline', 'retry', 'server', 'signal', 'parent', 'onRetry', 'all', 'meta'];
 
 // The options of a call as a transport takes them, or null when there are none. Its own requests it knows by id, until
 // they are answered.
@@ -139,7 +140,15 @@ function howOf(transport, options) {
     retries: options.retry === undefined ? 0 : count(options.retry) || -1,
     server: options.server === undefined || options.server === null ? '' : nameOf(options.server),
     hook: hookOf(options),
+    meta: metaOf(options),
+    notify: false,
   };
+}
+
+function metaOf({ meta }) {
+  if (meta === undefined || meta === null) return '';
+  if (typeof meta !== 'object' || Array.isArray(meta)) throw new TypeError('clouds: meta is an object');
+  return encode([meta]).slice(1, -1);
 }
 
 function nameOf(server) {
@@ -161,10 +170,12 @@ function signalOf(transport, options) {
   throw new TypeError('clouds: signal is an AbortSignal');
 }
 
-function start(transport, method, args, options, call) {
+function start(transport, method, args, options, call, notify) {
   const signal = signalOf(transport, options);
   if (!signal) {
-    transport.call(method, listOf(args), howOf(transport, options), call);
+    const plain = howOf(transport, options);
+    if (notify) plain.notify = true;
+    transport.call(method, listOf(args), plain, call);
     return;
   }
   if (signal.aborted) {
@@ -172,7 +183,7 @@ function start(transport, method, args, options, call) {
     return;
   }
   const list = listOf(args),
-    how = howOf(transport, options),
+    how = Object.assign(howOf(transport, options), { notify: notify === true }),
     watched = watch(transport, call, signal);
   try {
     transport.call(method, list, how, watched);
@@ -192,6 +203,13 @@ function callP(node, method, args, options) {
   return new Promise((resolve, reject) => {
     start(node._transport, method, args, options, new PromiseCall(resolve, reject, options && options.all));
   }).then(undefined, located);
+}
+
+// It ends when one server has the call.
+function notifyP(node, method, args, options) {
+  return new Promise((resolve, reject) => {
+    start(node._transport, method, args, options || {}, new PromiseCall(resolve, reject, false), true);
+  }).then(() => undefined, located);
 }
 
 // ---- bind
@@ -218,4 +236,4 @@ function bindP(node, method, retry, onRetry) {
   return (...args) => callP(node, method, args, options);
 }
 
-module.exports = { callWith, callP, bind, bindP, count };
+module.exports = { callWith, callP, notifyP, bind, bindP, count };

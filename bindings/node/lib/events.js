@@ -141,9 +141,9 @@ function dispatch(count, text) {
       if (type === REQUEST) {
         if (values[v] !== AS_BEFORE) method = values[v];
         if (values[v + 1] !== AS_BEFORE) peer = values[v + 1];
-        v += 3;
+        v += 4;
         const due = numbers[at + 5] ? numbers[at + 5] - ahead : null;
-        this.begin(new Request(this, numbers[at + 3], method, peer, due), values[v - 1]);
+        this.begin(new Request(this, numbers[at + 3], method, peer, due, values[v - 1]), values[v - 2]);
       } else {
         v += 4;
         onEvent(this, at, values[v - 4], values[v - 3], values[v - 2], values[v - 1]);

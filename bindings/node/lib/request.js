@@ -9,12 +9,13 @@ const { fault } = require('./faults');
 /** The request being served: `this` of its handler. */
 class Request {
   // `due`: when the caller gives up, in milliseconds of clock.now; null is not known.
-  constructor(transport, id, method, caller, due) {
+  constructor(transport, id, method, caller, due, meta) {
     this.transport = transport;
     this.id = id;
     this.method = method;
     this.caller = caller;
     this.due = due;
+    this.meta = meta || {}; // what came along with the call
     this.answered = false;
     this.giving = null; // the AbortController of its signal, when that was asked for
   }

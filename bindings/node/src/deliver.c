@@ -37,11 +37,11 @@ static bool add_request(addon_text *out, const clouds_event *e, const clouds_eve
     if (!before || before->type != CLOUDS_EVENT_REQUEST) before = &none;
     return add_name(out, e->method, e->method_len, before->method, before->method_len) && comma(out) &&
            add_name(out, e->peer, e->peer_len, before->peer, before->peer_len) && comma(out) &&
-           add_json(out, e->data, e->data_len);
+           add_json(out, e->data, e->data_len) && comma(out) && add_json(out, e->meta, e->meta_len);
 }
 
 /* The texts of an event: of a result its values, and when it failed its error, method and peer; of a request method,
- * peer and arguments; of all others peer, method, value and error, or what goes with a message. `before` is the event
+ * peer, arguments and meta; of all others peer, method, value and error, or what goes with a message. `before` is the event
  * before it in the same call into JavaScript, or NULL. */
 static bool add_texts(addon_text *out, const clouds_event *e, const clouds_event *before)
 {

@@ -28,7 +28,7 @@ static piece next(reader *r)
 
 static int call(addon_bridge *bridge, const double *order, reader *r, uint64_t *id)
 {
-    piece method = next(r), server = next(r), arguments = next(r);
+    piece method = next(r), server = next(r), arguments = next(r), meta = next(r);
     uint64_t parent = *id;
     clouds_call_options options = {.size = sizeof options,
                                    .timeout = order[2],
@@ -38,6 +38,8 @@ static int call(addon_bridge *bridge, const double *order, reader *r, uint64_t *
                                    .user_data = (uint64_t)order[5],
                                    .server = server.p,
                                    .server_len = server.n,
+                                   .meta = meta.p,
+                                   .meta_len = meta.n,
                                    .parent = parent};
     *id = 0;
     return clouds_node_call(bridge->node, method.p, method.n, arguments.p, arguments.n, &options, id);

@@ -20,7 +20,7 @@ from clouds._library import lib, undeclared
 from clouds._listeners import QueuedEvent, await_listener, run_listeners
 from clouds._node import NodeBase
 from clouds._operations import settle
-from clouds._options import CallOptions, Number, drain_seconds, method_name, with_options
+from clouds._options import CallOptions, Meta, Number, drain_seconds, method_name, with_options
 from clouds._readable import LoopReader
 from clouds._request import Request, call_record, detached_context, serve, serving as _serving
 from clouds._retry import Hooked, HookedCall
@@ -402,14 +402,14 @@ class Node(_Keywords, AsyncPublishing, NodeBase):
     # ---- what programs use
 
     def call(self, method: str, *args: Any, timeout: Optional[Number] = None, deadline: Optional[Number] = None,
-             retry: Optional[int] = None, server: Optional[str] = None) -> "Call":
+             retry: Optional[int] = None, server: Optional[str] = None, meta: Meta = None) -> "Call":
         """Calls a method: ``await client.call("test.hello", "Glen")`` gives its result, or raises clouds.Error.
 
         The call begins at once, awaited or not. timeout: seconds for one attempt. deadline: seconds for the whole
         call. retry: further attempts after a timeout, or when no server is there. server: the id of the only node to
-        ask. Several results come as clouds.Values.
+        ask. meta: a dict that goes along. Several results come as clouds.Values.
         """
-        options = self._options(timeout, deadline, retry, server)
+        options = self._options(timeout, deadline, retry, server, meta)
         return self._invoke(method.encode() if type(method) is str else method_name(method), args, options)
 
     def bind(self, method: str, retry: Optional[int] = None, *, timeout: Optional[Number] = None,

@@ -15,8 +15,8 @@ from clouds._faults import log
 from clouds._library import lib
 from clouds._limits import limits_of
 from clouds._operations import Operation, Operations, Registration, settle, take_all
-from clouds._options import (HOOKS, CallOptions, Hooks, Number, Options, check_wait, choose, limit_of, method_name,
-                            method_text, seconds_of, with_options)
+from clouds._options import (HOOKS, CallOptions, Hooks, Meta, Number, Options, check_wait, choose, limit_of,
+                            method_name, method_text, seconds_of, with_options)
 from clouds._request import Canceled, Request, request
 from clouds._retry import Hooked, check_hook
 from clouds._threads import SPARE, Limits
@@ -82,6 +82,7 @@ else:
             self._configure(options)
 
 
+@with_options
 class NodeBase(Publishing, _Live):
     """One identity on the bus."""
 
@@ -376,10 +377,20 @@ class NodeBase(Publishing, _Live):
     # ---- calling
 
     def _options(self, timeout: Optional[Number], deadline: Optional[Number], retry: Optional[int],
-                 server: Optional[str]) -> CallOptions:
-        if timeout is None and deadline is None and retry is None and server is None:
+                 server: Optional[str], meta: Meta = None) -> CallOptions:
+        if timeout is None and deadline is None and retry is None and server is None and meta is None:
             return self._plain
-        return CallOptions(self._flags, timeout, deadline, retry, server)
+        return CallOptions(self._flags, timeout, deadline, retry, server, meta)
+
+    def notify(self, method: str, *args: Any, timeout: Optional[Number] = None, deadline: Optional[Number] = None,
+               retry: Optional[int] = None, server: Optional[str] = None,
+               meta: Meta = None) -> Any:
+        """Calls a method, and wants no answer: it ends (to be awaited, in asyncio) when one server has the call.
+
+        It is executed once at most. Raises clouds.Error when no server has it, or that is not known.
+        """
+        options = CallOptions(self._flags | _abi.CLOUDS_CALL_NOTIFY, timeout, deadline, retry, server, meta)
+        return self._invoke(method_name(method), args, options)
 
     def _bind(self, method: str, retry: Optional[int], timeout: Optional[Number], deadline: Optional[Number],
               server: Optional[str], on_retry: Optional[_Handler]) -> _Handler:

@@ -4,12 +4,14 @@ import functools
 import math
 import os
 import types
-from typing import Any, Callable, Dict, FrozenSet, NamedTuple, Optional, Sequence, TypeVar, Union
+from typing import Any, Callable, Dict, FrozenSet, NamedTuple, Mapping, Optional, Sequence, TypeVar, Union
 
 from clouds import _abi
 from clouds._library import OPTIONS, check, lib
+from clouds._values import encode_list
 
 Number = Union[int, float]
+Meta = Optional[Mapping[str, Any]]
 Hooks = Dict[str, Callable[..., Any]]
 _Class = TypeVar("_Class", bound=type)
 
@@ -191,10 +193,14 @@ def check_retry(retry: Any) -> int:
 class CallOptions:
     """What limits a call, checked; None is the node's default. `flags` are those of the API."""
 
-    __slots__ = ("timeout", "deadline", "retries", "prepared", "_flags", "_server")
+    __slots__ = ("timeout", "deadline", "retries", "prepared", "_flags", "_server", "_meta")
 
     def __init__(self, flags: int, timeout: Optional[Number] = None, deadline: Optional[Number] = None,
-                 retry: Optional[int] = None, server: Optional[str] = None) -> None:
+                 retry: Optional[int] = None, server: Optional[str] = None,
+                 meta: Meta = None) -> None:
+        if meta is not None and not isinstance(meta, Mapping):
+            raise TypeError(f"meta: expected a dict, got {meta!r}")
+        self._meta = b"" if not meta else encode_list((dict(meta),))[1:-1]
         if server is not None and not isinstance(server, str):
             raise TypeError(f"server: expected the id of a node, got {server!r}")
         self._flags, self._server = flags, (server or "").encode()
@@ -207,7 +213,7 @@ class CallOptions:
         """A pointer to the record that the library takes, with a parent and a deadline of one call."""
         return ctypes.byref(_abi.clouds_call_options(
             ctypes.sizeof(_abi.clouds_call_options), self._flags, self.retries, 0, self.timeout, deadline, 0, parent, 0,
-            self._server or None, len(self._server)))
+            self._server or None, len(self._server), self._meta or None, len(self._meta)))
 
 
 def method_text(name: Any) -> str:

@@ -10,7 +10,7 @@ from clouds._events import Event
 from clouds._faults import encode_error, escaped, is_interrupt, log, log_failure, text_of
 from clouds._library import lib
 from clouds._options import CallOptions
-from clouds._values import Values, decode, encode_list
+from clouds._values import Values, decode, encode_list, members
 from clouds.errors import Expired, LimitReached, ServiceError, StaleId
 
 MAX_REPLY_WAIT = 60.0  # seconds that a handler waits to hand in an answer whose caller did not say how long it waits
@@ -84,7 +84,7 @@ class Canceled:
 class Request:
     """A call that is being served: who asks, what for, and until when. ``clouds.request()`` gives it to a handler."""
 
-    __slots__ = ("caller", "method", "id", "_owner", "_context", "_arrived", "_until", "_open", "_detached",
+    __slots__ = ("caller", "method", "id", "_owner", "_context", "_arrived", "_until", "_open", "_detached", "_meta",
                  "__weakref__")
 
     def __init__(self, owner: Any, context: Any, event: Event) -> None:
@@ -99,11 +99,17 @@ class Request:
         # The same clock: whenever the process was stopped, nothing is taken for fresh.
         self._until = event.number / 1000 if event.number else None
         self._open, self._detached = True, False
+        self._meta = event.meta
 
     @property
     def time_left(self) -> Optional[float]:
         """Seconds until the caller gives up; None when it did not say."""
         return None if self._until is None else max(0.0, self._until - time.monotonic())
+
+    @property
+    def meta(self) -> Dict[str, Any]:
+        """What came along with the call. What is called on its behalf has it too, but for names that begin with "-"."""
+        return members(self._meta) or {}
 
     @property
     def canceled(self) -> bool:

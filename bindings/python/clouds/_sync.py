@@ -20,7 +20,7 @@ from clouds._handle import Handle, finalize
 from clouds._library import lib, undeclared
 from clouds._faults import log_failure
 from clouds._node import NodeBase, Serving
-from clouds._options import CallOptions, Number, drain_seconds, method_name, with_options
+from clouds._options import CallOptions, Meta, Number, drain_seconds, method_name, with_options
 from clouds._request import Request, call_record, serve, serving as _serving
 from clouds._retry import HookedCall, Hooked
 from clouds._threads import SPARE, Limits, Pool, at_exit, check_real, cancel_at_exit, start
@@ -253,14 +253,14 @@ class Node(_Keywords, SyncPublishing, NodeBase):
     # ---- what programs use
 
     def call(self, method: str, *args: Any, timeout: Optional[Number] = None, deadline: Optional[Number] = None,
-             retry: Optional[int] = None, server: Optional[str] = None) -> Any:
+             retry: Optional[int] = None, server: Optional[str] = None, meta: Meta = None) -> Any:
         """Calls a method, and gives its result; raises clouds.Error when it failed.
 
         timeout: seconds for one attempt. deadline: seconds for the whole call. retry: further attempts after a
-        timeout, or when no server is there. server: the id of the only node to ask. Several results come as
-        clouds.Values.
+        timeout, or when no server is there. server: the id of the only node to ask. meta: a dict that goes
+        along. Several results come as clouds.Values.
         """
-        return self._invoke(method_name(method), args, self._options(timeout, deadline, retry, server))
+        return self._invoke(method_name(method), args, self._options(timeout, deadline, retry, server, meta))
 
     def bind(self, method: str, retry: Optional[int] = None, *, timeout: Optional[Number] = None,
              deadline: Optional[Number] = None, server: Optional[str] = None,

@@ -1,0 +1,40 @@
+/* The texts of a request: its method, its caller, and what came along with the call. */
+#include "internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+void lc_request_keep_text(lc_request *request, const clouds_event *event)
+{
+    size_t need = event->method_len + event->peer_len + event->meta_len;
+    request->method_len = request->peer_len = request->meta_len = 0;
+    if (need > request->room) {
+        char *text = realloc(request->text, need + 32);
+        if (!text) return;
+        request->text = text;
+        request->room = need + 32;
+    }
+    memcpy(request->text, event->method, event->method_len);
+    memcpy(request->text + event->method_len, event->peer, event->peer_len);
+    request->method_len = event->method_len;
+    request->peer_len = event->peer_len;
+    if (event->meta_len) memcpy(request->text + event->method_len + event->peer_len, event->meta, event->meta_len);
+    request->meta_len = event->meta_len;
+}
+
+/* The text is copied first, as a finaliser may end the request while the table is made. */
+void lc_request_push_meta(lua_State *L, lc_state *s, const lc_request *request)
+{
+    int top = lua_gettop(L);
+    if (request->meta_len) {
+        size_t n;
+        lua_pushlstring(L, request->text + request->method_len + request->peer_len, request->meta_len);
+        const char *meta = lua_tolstring(L, -1, &n);
+        if (lc_decode_value(L, &s->codec, meta, n)) {
+            lua_remove(L, top + 1);
+            return;
+        }
+    }
+    lua_settop(L, top);
+    lua_newtable(L);
+}
