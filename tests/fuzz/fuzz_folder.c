@@ -50,7 +50,8 @@ static void entry_comes_back(cl_str id, cl_str method)
     HOLDS(code == 0 || (code == CLOUDS_ETOOBIG && (id.n + method.n) * 3 > CL_ENTRY_MAX));
     if (code != 0 || !id.n) return;
     HOLDS(strlen(target) <= CL_ENTRY_MAX + 1);
-    int paused = method.n % 2;
+    int is_subscription = method.n && (unsigned char)method.p[0] == 0xff; /* no text begins so */
+    int paused = method.n % 2 && !is_subscription;
     cl_file_key(id, key);
     cl_file_entry(key, method, paused, file);
     HOLDS(cl_file_kind_of(file, key) == (paused ? CL_FILE_PAUSED : CL_FILE_ENTRY));
