@@ -237,6 +237,8 @@ void cl_etcd_session_start(etcd *d);
 void cl_etcd_session_due(etcd *d, int64_t now);
 /* The member does not do: the next is tried, at once or after a pause. */
 void cl_etcd_session_fail(etcd *d, int code, const char *words);
+/* What is in d->body, as a question to the member that is in use. `most`: bytes of an answer, or of a line of it. */
+cl_http_question cl_etcd_question(const etcd *d, const char *path, size_t most);
 /* Posts d->body. `done` follows with what etcd said, unless the session fails meanwhile: then whatever is still wanted
  * is asked again by cl_etcd_work. NULL without memory. */
 etcd_request *cl_etcd_post(etcd *d, const char *path, etcd_done *done, void *of);

@@ -239,21 +239,26 @@ static void on_done(void *self, const cl_http_end *end)
     cl_free(r);
 }
 
-etcd_request *cl_etcd_post(etcd *d, const char *path, etcd_done *done, void *of)
+cl_http_question cl_etcd_question(const etcd *d, const char *path, size_t most)
 {
     const etcd_member *m = &d->members[d->current];
+    return (cl_http_question){.host = m->host,
+                              .port = m->port,
+                              .addresses = &m->addresses,
+                              .path = path,
+                              .authorization = d->token ? d->token : "",
+                              .body = cl_buf_str(&d->body),
+                              .most = most};
+}
+
+etcd_request *cl_etcd_post(etcd *d, const char *path, etcd_done *done, void *of)
+{
     etcd_request *r = cl_malloc(sizeof *r);
     if (!r) return NULL;
     *r = (etcd_request){.d = d, .path = path, .done = done, .of = of};
     const cl_http_handler handler = {.self = r, .done = on_done};
-    const cl_http_question question = {.host = m->host,
-                                       .port = m->port,
-                                       .addresses = &m->addresses,
-                                       .path = path,
-                                       .authorization = d->token ? d->token : "",
-                                       .body = cl_buf_str(&d->body),
-                                       .timeout = (double)cl_etcd_patience(d) / 1000,
-                                       .most = ANSWER_MOST};
+    cl_http_question question = cl_etcd_question(d, path, ANSWER_MOST);
+    question.timeout = (double)cl_etcd_patience(d) / 1000;
     cl_list_append(&d->requests, &r->place);
     int code = cl_http_post(d->http, &question, &handler, &r->http);
     if (d->body.cap > 65536) cl_buf_free(&d->body);

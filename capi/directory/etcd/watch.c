@@ -147,17 +147,10 @@ static void on_done(void *self, const cl_http_end *end)
 
 static void begin(etcd *d)
 {
-    const etcd_member *m = &d->members[d->current];
     const cl_http_handler handler = {.self = d, .data = on_data, .done = on_done};
     cl_buf_clear(&d->body);
     int code = cl_etcd_ask_watch(&d->body, d->prefix, d->end, d->revision + 1);
-    const cl_http_question question = {.host = m->host,
-                                       .port = m->port,
-                                       .addresses = &m->addresses,
-                                       .path = path,
-                                       .authorization = d->token ? d->token : "",
-                                       .body = cl_buf_str(&d->body),
-                                       .most = LINE_MOST};
+    const cl_http_question question = cl_etcd_question(d, path, LINE_MOST);
     if (code == 0) code = cl_http_post(d->http, &question, &handler, &d->watch);
     if (code != 0) {
         cl_etcd_session_fail(d, code, "out of memory");
