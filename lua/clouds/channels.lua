@@ -60,13 +60,6 @@ function Subscription:close()
   return self.node.core:unsubscribe(self.id)
 end
 
-local traceback -- of the error that xpcall is about to give
-
-local function keep_traceback(err)
-  traceback = debug.traceback("", 2):sub(2)
-  return err
-end
-
 -- A message, in a coroutine of its own. So many may be at work at a time; what comes then is dropped, and told with the
 -- next one.
 local function take(self, value, message)
@@ -79,7 +72,7 @@ local function take(self, value, message)
     self.dropped = 0
   end
   self.handled = self.handled + 1
-  local ok, problem = xpcall(self.fn, keep_traceback, value, message)
+  local ok, problem, traceback = scheduler.protected(self.fn, value, message)
   self.handled = self.handled - 1
   if not ok then
     scheduler.report(problem, traceback, "subscription")
@@ -157,6 +150,14 @@ end
 local Watch = {}
 Watch.__index = Watch
 
+local function wake(self)
+  if self.waiting then
+    local handle = self.waiting
+    self.waiting = nil
+    core.wake(handle)
+  end
+end
+
 local function put(self, value, message)
   local list = self.list
   list[self.last + 1] = { value, message }
@@ -168,11 +169,7 @@ local function put(self, value, message)
     local next_one = list[self.first][2]
     next_one.missed, next_one.lagged = next_one.missed + 1 + oldest[2].missed, true
   end
-  if self.waiting then
-    local handle = self.waiting
-    self.waiting = nil
-    core.wake(handle)
-  end
+  wake(self)
 end
 
 --- The next value and its message, for which it waits; nil when it is closed.
@@ -210,11 +207,7 @@ function Node:watch(topics, options)
   end
   state.subscription = subscription
   subscription.ended = function()
-    if state.waiting then
-      local handle = state.waiting
-      state.waiting = nil
-      core.wake(handle)
-    end
+    wake(state)
   end
   local guard = newproxy(true)
   getmetatable(guard).__gc = function()

@@ -54,15 +54,8 @@ function Listeners:emit(event, ...)
   end
 end
 
-local traceback -- of the error that xpcall is about to give
-
-local function keep_traceback(err)
-  traceback = debug.traceback("", 2):sub(2)
-  return err
-end
-
 local function handle(self, fn, bytes, ...)
-  local ok, problem = xpcall(fn, keep_traceback, ...)
+  local ok, problem, traceback = scheduler.protected(fn, ...)
   self.handled = self.handled - 1
   self.handled_bytes = self.handled_bytes - bytes
   if self.handled == 0 then

@@ -31,6 +31,19 @@ local function report(err, traceback, what, about)
   end
 end
 
+local last_traceback -- of the error that xpcall is about to give
+
+local function keep_traceback(err)
+  last_traceback = debug.traceback("", 2):sub(2)
+  return err
+end
+
+--- Calls a function of the program's: true; or false, the error, and the traceback of it, for report.
+function M.protected(fn, ...)
+  local ok, problem = xpcall(fn, keep_traceback, ...)
+  return ok, problem, last_traceback
+end
+
 -- `about` is there when a handler failed. What it raised to be sent is the caller's alone.
 local function report_from_core(err, traceback, what, about)
   if not (about and errors.is_answer(err)) then
