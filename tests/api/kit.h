@@ -54,6 +54,17 @@ static inline void kit_modes(const char **mode, void (*tests)(void))
     }
 }
 
+/* Runs the tests once for each mode of the server's context and of the client's. */
+static inline void kit_mode_pairs(const char **server_mode, const char **client_mode, void (*tests)(void))
+{
+    static const char *const modes[] = {"inline", "thread"};
+    for (int i = 0; i < 4; i++) {
+        *server_mode = modes[i / 2];
+        *client_mode = modes[i % 2];
+        tests();
+    }
+}
+
 /* The end of main. */
 static inline int kit_end(void)
 {

@@ -162,12 +162,7 @@ static void all(void)
 
 int main(int argc, char **argv)
 {
-    static const char *const modes[] = {"inline", "thread"};
     kind = argc > 1 ? argv[1] : "inproc:";
-    for (int i = 0; i < 4; i++) {
-        server_mode = modes[i / 2];
-        client_mode = modes[i % 2];
-        all();
-    }
+    kit_mode_pairs(&server_mode, &client_mode, all);
     return kit_end();
 }

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/base64.h"
+#include "support/port.h"
 
 enum { MOST = 8, START_SECONDS = 30, ANSWER = 1 << 20 };
 
@@ -37,17 +38,6 @@ static void remember(test_etcd *e)
         }
 }
 
-static int free_port(void)
-{
-    struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t n = sizeof a;
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), port = -1;
-    if (bind(fd, (struct sockaddr *)&a, sizeof a) == 0 && getsockname(fd, (struct sockaddr *)&a, &n) == 0)
-        port = ntohs(a.sin_port);
-    close(fd);
-    return port;
-}
-
 static void run_server(test_etcd *e, pid_t parent)
 {
     char data[96], client[48], peer[48], cluster[64], log[96];
@@ -57,7 +47,7 @@ static void run_server(test_etcd *e, pid_t parent)
     int n = 17;
     snprintf(data, sizeof data, "%s/data", e->folder);
     snprintf(client, sizeof client, "http://127.0.0.1:%d", e->port);
-    snprintf(peer, sizeof peer, "http://127.0.0.1:%d", free_port());
+    snprintf(peer, sizeof peer, "http://127.0.0.1:%d", test_free_port());
     snprintf(cluster, sizeof cluster, "default=%s", peer);
     snprintf(log, sizeof log, "%s/log", e->folder);
     for (int i = 0; i < 16 && e->extra[i]; i++) argv[n++] = e->extra[i];
@@ -159,7 +149,7 @@ int test_etcd_start(test_etcd *e)
     if (!mkdtemp(e->folder)) return -1;
     remember(e);
     for (int tries = 0; tries < 5; tries++) {
-        e->port = free_port();
+        e->port = test_free_port();
         snprintf(e->url, sizeof e->url, "etcd://127.0.0.1:%d", e->port);
         if (launch(e) == 0) return 0;
         test_etcd_kill(e);

@@ -3,17 +3,17 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <hiredis/hiredis.h>
-#include <netinet/in.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "support/port.h"
 
 enum { MOST_SERVERS = 32, START_SECONDS = 20 };
 
@@ -34,17 +34,6 @@ static void remember(test_redis *r)
             servers[i] = r;
             return;
         }
-}
-
-static int free_port(void)
-{
-    struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t n = sizeof a;
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), port = -1;
-    if (bind(fd, (struct sockaddr *)&a, sizeof a) == 0 && getsockname(fd, (struct sockaddr *)&a, &n) == 0)
-        port = ntohs(a.sin_port);
-    close(fd);
-    return port;
 }
 
 static void run_server(test_redis *r, pid_t parent)
@@ -140,7 +129,7 @@ int test_redis_start(test_redis *r, const test_redis_options *options)
     snprintf(r->socket, sizeof r->socket, "%s/redis.sock", r->folder);
     remember(r);
     for (int tries = 0; tries < 5; tries++) {
-        r->port = r->options.tcp ? free_port() : 0;
+        r->port = r->options.tcp ? test_free_port() : 0;
         write_urls(r);
         if (launch(r) == 0) return 0;
         if (!r->options.tcp) break;
