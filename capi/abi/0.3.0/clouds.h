@@ -557,9 +557,10 @@ CLOUDS_API int clouds_node_unregister(clouds_node *node, const char *method, siz
 enum clouds_call_flags {
     CLOUDS_CALL_WAIT = 1, /* the completion is kept for clouds_wait */
     CLOUDS_CALL_ASK = 2,  /* CLOUDS_EVENT_ATTEMPT comes before every attempt, the first included */
-    CLOUDS_CALL_NOTIFY = 4 /* no answer is wanted: the call completes, without values, when one server has it (its kernel;
-                              over Redis its connection). It is executed once at most, and what comes of it is not known:
-                              no attempt follows one that may have been executed. Since 0.3 */
+    CLOUDS_CALL_NOTIFY = 4 /* no answer is wanted: the call completes, without values, when it is on its way to one server
+                              (in what its link writes next; over Redis: received by its connection). It is executed
+                              once at most, and what comes of it is not known: no attempt follows one that may have been
+                              executed. Since 0.3 */
 };
 
 /* Per-call options; zero means the node's default. Members are added at the end only. What this version cannot do yet
