@@ -108,7 +108,12 @@ class Pair:
         self.check(row, self.client.finish(accepted))
         self.server.finish(leaving)
         if "leaving" not in self.table.lacks[self.client.kind]:
-            self.check({"expect": row["then"]}, self.client.finish(self.begin(row, "call")))
+            self.check({"expect": row["then"]}, wait_until(lambda: self.unlisted(row), "the node is unlisted"))
+
+    def unlisted(self, row):
+        """The answer to a call, None while it still reaches the node: that it has stopped is heard of a moment later."""
+        answer = self.client.finish(self.begin(row, "call"))
+        return None if answer.get("error", {}).get("code") == "CLOUDS_DRAINING" else answer
 
     def do_late(self, row):
         begun = self.begin(row, "bind")
