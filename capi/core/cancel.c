@@ -1,11 +1,12 @@
 #include "core/internal.h"
+#include "core/offer.h"
 
 /* A caller gives up, and the server of its call is told: so a request that was not begun is not, and a handler that
  * runs learns that nobody waits for it. It is told once and not confirmed: what is lost of it ends at its deadline.
  *
  * Requests are found by their caller and the id that it gave them. Most are never canceled, so this is a map of those
  * that were open when something was canceled last, and what came later is added to it first: each request at most once.
- */
+ * Those that wait for their turn are no requests yet, and are found in the same way by their offer. */
 
 /* ---- the caller's side */
 
@@ -46,15 +47,11 @@ static void note_new(cl_node *node)
     node->cancelable_to = CL_OWNER(node->requests.prev, cl_request, of_node)->id;
 }
 
-static cl_request *find(cl_node *node, const cl_envelope *e)
+static cl_request *find(cl_node *node, cl_str caller, cl_str name)
 {
-    char room[512];
-    if (e->from.n + e->id.n > sizeof room) return NULL;
-    memcpy(room, e->from.p, e->from.n);
-    memcpy(room + e->from.n, e->id.p, e->id.n);
     note_new(node);
-    cl_request *r = cl_strmap_get(&node->cancelable, cl_str_of(room, e->from.n + e->id.n));
-    return r && r->caller.n == e->from.n ? r : NULL;
+    cl_request *r = cl_strmap_get(&node->cancelable, name);
+    return r && r->caller.n == caller.n ? r : NULL;
 }
 
 static void cancel_calls_of(cl_request *r)
@@ -78,10 +75,9 @@ void cl_cancel_request(cl_core *core, cl_request *r)
     cancel_calls_of(r);
 }
 
-void cl_cancel_arrived(cl_core *core, cl_node *node, const cl_envelope *e)
+static void cancel_open(cl_core *core, cl_node *node, cl_request *r)
 {
-    cl_request *r = find(node, e);
-    if (!r || r->is_canceled) return;
+    if (r->is_canceled) return;
     core->counters[CL_COUNT_CANCELED_REQUESTS]++;
     if (!core->port.withdraw_request(core->port.self, r->id)) {
         cl_cancel_request(core, r);
@@ -89,4 +85,15 @@ void cl_cancel_arrived(cl_core *core, cl_node *node, const cl_envelope *e)
     }
     cl_request_drop(core, r);
     cl_node_check_drained(node);
+}
+
+void cl_cancel_arrived(cl_core *core, cl_node *node, const cl_envelope *e)
+{
+    char room[512];
+    if (e->from.n + e->id.n > sizeof room) return;
+    cl_str_copy(cl_str_copy(room, e->from), e->id);
+    cl_str name = cl_str_of(room, e->from.n + e->id.n);
+    cl_request *r = find(node, e->from, name);
+    if (r) cancel_open(core, node, r);
+    else if (cl_offer_cancel(node, e->from, name)) core->counters[CL_COUNT_CANCELED_REQUESTS]++;
 }

@@ -18,6 +18,8 @@ typedef struct waiter {
     cl_offer *offer;
     cl_offer_key *key;
     int holds; /* the key is its own: it is ready */
+    int is_cancelable; /* the offer's map of those has it */
+    uint64_t number;   /* of the order in which they came */
     int64_t since;
     size_t bytes;
     cl_extension along; /* where call.extension points, if there is one */
@@ -110,11 +112,24 @@ CL_RARE static void refuse_aged(cl_offer *offer, const cl_envelope *e)
 
 /* ---- waiting */
 
+/* Its caller and the id that it gave stand one behind the other. */
+static cl_str name_of(const waiter *w)
+{
+    return cl_str_of(w->call.from.p, w->call.from.n + w->call.id.n);
+}
+
+CL_RARE static void forget_name(waiter *w)
+{
+    cl_strmap *map = &w->offer->cancelable;
+    if (cl_strmap_get(map, name_of(w)) == w) cl_strmap_take(map, name_of(w));
+}
+
 /* Out of all lists; its key, if it is its own, is still to be passed on. */
 static void take_out(waiter *w, int64_t now)
 {
     cl_offer *offer = w->offer;
     cl_core *core = offer->node->core;
+    if (w->is_cancelable) forget_name(w);
     cl_timers_abandon(core, &w->timed);
     cl_list_remove(&w->arrival);
     cl_list_remove(&w->place);
@@ -190,6 +205,7 @@ static void destroy(cl_offer *offer)
     cl_timers_abandon(core, &offer->shed);
     cl_offer_forget_callers(offer);
     cl_strmap_free(&offer->keys);
+    cl_strmap_free(&offer->cancelable);
     cl_free(offer);
 }
 
@@ -225,16 +241,22 @@ static cl_str keep(char **to, cl_str text)
     return kept;
 }
 
+static size_t bytes_of(const cl_envelope *e)
+{
+    const cl_extension *x = e->extension;
+    return e->args.n + (x ? x->meta.n + x->bytes.n : 0);
+}
+
 static waiter *create_waiter(cl_offer *offer, const cl_envelope *e)
 {
     const cl_extension *x = e->extension;
-    size_t along = x ? x->meta.n + x->bytes.n : 0;
-    waiter *w = cl_malloc(sizeof *w + e->from.n + e->id.n + e->method.n + e->args.n + along + 1);
+    waiter *w = cl_malloc(sizeof *w + e->from.n + e->id.n + e->method.n + bytes_of(e) + 1);
     if (!w) return NULL;
     if (cl_timers_adopt(offer->node->core, &w->timed, waiter_due) != 0) return cl_free(w), NULL;
     char *to = w->text;
     w->offer = offer;
-    w->call = cl_envelope_of(CL_CALL, keep(&to, e->from), offer->node->id, keep(&to, e->id));
+    cl_str from = keep(&to, e->from), id = keep(&to, e->id); /* name_of: in this order */
+    w->call = cl_envelope_of(CL_CALL, from, offer->node->id, id);
     w->call.method = keep(&to, e->method);
     w->call.args = keep(&to, e->args);
     w->call.flags = e->flags;
@@ -246,7 +268,8 @@ static waiter *create_waiter(cl_offer *offer, const cl_envelope *e)
         w->along.bytes = keep(&to, x->bytes);
         w->call.extension = &w->along;
     }
-    w->bytes = e->args.n + along;
+    w->bytes = bytes_of(e);
+    w->is_cancelable = 0;
     cl_list_init(&w->arrival);
     cl_list_init(&w->place);
     return w;
@@ -263,7 +286,7 @@ static int wait_for_turn(cl_offer *offer, const cl_envelope *e, cl_offer_key *ke
 {
     cl_core *core = offer->node->core;
     if (offer->queued >= offer->spec.queue) return refuse_full(offer, e), -1;
-    waiter *w = cl_request_has_room(core, e->args.n) ? create_waiter(offer, e) : NULL;
+    waiter *w = cl_request_has_room(core, bytes_of(e)) ? create_waiter(offer, e) : NULL;
     if (!w) return refuse_without_room(offer, e), -1;
     if (offer->queued++ == 0) offer->empty_at = now;
     core->queued++;
@@ -272,10 +295,41 @@ static int wait_for_turn(cl_offer *offer, const cl_envelope *e, cl_offer_key *ke
     w->key = key;
     w->holds = key && holds;
     w->since = now;
+    w->number = ++offer->last_number;
     cl_list_append(&offer->waiting, &w->arrival);
     cl_list_append(key && !holds ? &key->behind : &offer->ready, &w->place);
     if (w->call.deadline) cl_timers_set_next(core, &w->timed, w->call.deadline);
     if (offer->queued <= 2) look_next(offer, now);
+    return 0;
+}
+
+/* ---- callers that give up */
+
+/* From the newest on to those that the map has. One for which there is no memory cannot be canceled. */
+static void note_new(cl_offer *offer)
+{
+    for (cl_list_node *it = offer->waiting.prev; it != &offer->waiting; it = it->prev) {
+        waiter *w = CL_OWNER(it, waiter, arrival);
+        if (w->number <= offer->cancelable_to) break;
+        w->is_cancelable = cl_strmap_put(&offer->cancelable, name_of(w), w) == 0;
+    }
+    offer->cancelable_to = offer->last_number;
+}
+
+int cl_offer_cancel(cl_node *node, cl_str caller, cl_str name)
+{
+    CL_LIST_EACH(it, &node->offers)
+    {
+        cl_offer *offer = CL_OWNER(it, cl_offer, of_node);
+        if (!offer->queued) continue;
+        note_new(offer);
+        waiter *w = cl_strmap_get(&offer->cancelable, name);
+        if (!w || w->call.from.n != caller.n) continue;
+        int64_t now = cl_core_now(node->core);
+        drop(w, now);
+        go_on(offer, now);
+        return 1;
+    }
     return 0;
 }
 

@@ -34,6 +34,8 @@ struct cl_offer {
     int64_t empty_at;     /* when nobody waited last */
     cl_timed shed;        /* the next look at who has waited too long */
     cl_strmap keys;
+    cl_strmap cancelable; /* by caller and id: those that waited when something was canceled last */
+    uint64_t last_number, cancelable_to;
     cl_bucket bucket;
     cl_strmap callers;
     cl_list_node recent_callers; /* least recently used first */
@@ -56,6 +58,8 @@ void cl_offer_withdraw(cl_offer *offer);
 void cl_offer_call(cl_offer *offer, const cl_envelope *e, int64_t now);
 /* A request of it has ended. */
 void cl_offer_ended(cl_offer *offer, cl_offer_key *key);
+/* Its caller has given up. `name`: the caller, and behind it the id that it gave. 1: it waited for its turn. */
+int cl_offer_cancel(cl_node *node, cl_str caller, cl_str name);
 /* The node stops to serve: those that wait are refused. */
 void cl_offer_refuse_waiting(cl_node *node);
 void cl_offer_discard_all(cl_node *node);

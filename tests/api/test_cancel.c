@@ -172,6 +172,45 @@ static void it_goes_through_a_chain(void)
     close_chain(&c);
 }
 
+static void await_counter(const chain *c, clouds_context *context, const char *name, uint64_t value)
+{
+    for (double until = kit_now() + KIT_PATIENCE; counter(context, name) < value && kit_now() < until;) pump(c);
+    CHECK_INT(counter(context, name), value);
+}
+
+/* What waits for its turn is taken out when its caller gives up, and at the end of its time; it is not begun. */
+static void what_waits_for_its_turn_is_not_begun(void)
+{
+    chain c = open_chain("true");
+    seen e;
+    clouds_offer_options serial = {.size = sizeof serial, .flags = CLOUDS_OFFER_SERIAL};
+    CHECK_INT(clouds_node_offer(c.middle_node, "middle", 6, &serial, NULL, NULL), 0);
+    REQUIRE(await(&c, c.middle, CLOUDS_EVENT_REGISTERED, &e) == 1);
+    uint64_t call, request = begin(&c, "middle", c.middle, NULL, &call);
+    REQUIRE(request != 0);
+    const clouds_call_options brief = {.size = sizeof brief, .timeout = 0.2, .deadline = 0.2};
+    uint64_t given_up = kit_call(c.client_node, "middle", "[2]", NULL);
+    await_counter(&c, c.middle, "queued_requests", 1);
+    CHECK_INT(clouds_cancel(c.client, given_up), 0);
+    await_counter(&c, c.middle, "canceled_requests", 1);
+    kit_call(c.client_node, "middle", "[3]", &brief);
+    for (double until = kit_now() + KIT_PATIENCE; kit_now() < until; pump(&c)) /* told, or seen: what comes first */
+        if (counter(c.middle, "canceled_requests") + counter(c.middle, "expired_requests") == 2) break;
+    CHECK_INT(counter(c.middle, "canceled_requests") + counter(c.middle, "expired_requests"), 2);
+    uint64_t last = kit_call(c.client_node, "middle", "[5]", NULL);
+    await_counter(&c, c.middle, "queued_requests", 3);
+    CHECK_INT(clouds_reply(c.middle, request, "[1]", 3), 0);
+    REQUIRE(await(&c, c.middle, CLOUDS_EVENT_REQUEST, &e) == 1);
+    CHECK_INT(clouds_reply(c.middle, e.id, "[5]", 3), 0);
+    do REQUIRE(await(&c, c.client, CLOUDS_EVENT_RESULT, &e) == 1);
+    while (e.id != last);
+    CHECK_INT(e.code, 0);
+    CHECK_INT(counter(c.middle, "requests"), 2);
+    CHECK_INT(take(c.middle, CLOUDS_EVENT_REQUEST, &e), 0);
+    CHECK_INT(take(c.middle, CLOUDS_EVENT_CANCELED, &e), 0);
+    close_chain(&c);
+}
+
 static void who_did_not_ask_is_not_told(void)
 {
     chain c = open_chain("false");
@@ -194,6 +233,7 @@ static void all(void)
     RUN(so_does_the_end_of_its_time);
     RUN(so_does_the_end_of_the_caller);
     RUN(it_goes_through_a_chain);
+    RUN(what_waits_for_its_turn_is_not_begun);
     RUN(who_did_not_ask_is_not_told);
 }
 

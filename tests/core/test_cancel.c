@@ -166,6 +166,95 @@ static void what_was_not_begun_is_not(void)
     fake_end(&f);
 }
 
+/* A server of one request at a time, with one that runs. */
+static uint64_t start_serial(fake *f, cl_offer_spec limits)
+{
+    f->config = fake_node_config("server");
+    f->config.cancel_events = 1;
+    fake_start(f);
+    limits.queue = 1000;
+    CHECK_INT(cl_node_offer(f->node, CL_STR("up"), &limits, &(cl_op_spec){.id = 7}), 0);
+    cl_core_registered(f->core, 7, 0, NULL);
+    return fake_inbound_args(f, f->node, "c.9", "first", "up", "[0]", CL_NATIVE, 0);
+}
+
+/* What waits for its turn is taken out, and never begun. */
+static void what_waits_for_its_turn_does_not_any_more(void)
+{
+    fake f = {0};
+    uint64_t first = start_serial(&f, (cl_offer_spec){.concurrency = 1});
+    fake_inbound_args(&f, f.node, "c.9", "abc", "up", "[1]", CL_NATIVE, 0);
+    fake_inbound_args(&f, f.node, "c.8", "abc", "up", "[2]", CL_NATIVE, 0);
+    fake_inbound_args(&f, f.node, "c.9", "abd", "up", "[3]", CL_NATIVE, f.now + 500);
+    fake_cancel(&f, f.node, "c.9a", "bc");
+    fake_cancel(&f, f.node, "c.9", "ab");
+    fake_cancel(&f, f.node, "c.9", "abc");
+    fake_cancel(&f, f.node, "c.9", "abc");
+    fake_cancel(&f, f.node, "c.9", "abd");
+    CHECK_INT(cl_core_counters(f.core)[CL_COUNT_CANCELED_REQUESTS], 2);
+    CHECK_INT(fake_count(&f, CLOUDS_EVENT_CANCELED), 0);
+    CHECK_INT(f.n_sent, 0);
+    fake_advance(&f, 1000); /* nothing expires that is gone */
+    CHECK_INT(f.n_sent, 0);
+    CHECK_INT(cl_core_answer(f.core, first, CL_STR_NONE, CL_STR("[]")), 0);
+    CHECK_INT(fake_count(&f, CLOUDS_EVENT_REQUEST), 2);
+    CHECK_STR(fake_last_event(&f)->data, 3, "[2]");
+    CHECK_INT(cl_core_answer(f.core, fake_last_event(&f)->e.id, CL_STR_NONE, CL_STR("[]")), 0);
+    CHECK_INT(fake_count(&f, CLOUDS_EVENT_REQUEST), 2);
+    CHECK_INT(cl_core_counters(f.core)[CL_COUNT_REQUESTS], 2);
+    fake_end(&f);
+}
+
+/* It gives up its key, and the next of that key may begin. */
+static void the_key_goes_on_to_the_next(void)
+{
+    fake f = {0};
+    uint64_t first = start_serial(&f, (cl_offer_spec){.concurrency = 1, .key_arg = 1});
+    fake_inbound_args(&f, f.node, "c.9", "a1", "up", "[1]", CL_NATIVE, 0); /* holds the key 1 */
+    fake_inbound_args(&f, f.node, "c.9", "a2", "up", "[1,2]", CL_NATIVE, 0);
+    fake_inbound_args(&f, f.node, "c.9", "a3", "up", "[1,3]", CL_NATIVE, 0);
+    fake_cancel(&f, f.node, "c.9", "a1");
+    fake_cancel(&f, f.node, "c.9", "a2");
+    CHECK_INT(cl_core_answer(f.core, first, CL_STR_NONE, CL_STR("[]")), 0);
+    CHECK_INT(fake_count(&f, CLOUDS_EVENT_REQUEST), 2);
+    CHECK_STR(fake_last_event(&f)->data, 5, "[1,3]");
+    fake_end(&f);
+}
+
+/* Among many that wait, begin, expire and are canceled, each is found; the room that they took is free again. */
+static void many_that_wait(void)
+{
+    enum { N = 900 };
+    fake f = {0};
+    char name[16], args[16];
+    start_serial(&f, (cl_offer_spec){.concurrency = 1});
+    for (int i = 0; i < N; i++) {
+        snprintf(name, sizeof name, "i%d", i);
+        snprintf(args, sizeof args, "[%d]", i);
+        fake_inbound_args(&f, f.node, "c.9", name, "up", args, CL_NATIVE, i % 7 == 0 ? f.now + 100 : 0);
+        if (i % 50 != 49) continue;
+        for (int j = i - 49; j <= i; j++) {
+            snprintf(name, sizeof name, "i%d", j);
+            if (j % 3) fake_cancel(&f, f.node, "c.9", name);
+        }
+    }
+    fake_advance(&f, 200);
+    CHECK_INT(cl_core_counters(f.core)[CL_COUNT_CANCELED_REQUESTS], N / 3 * 2);
+    int sent = f.n_sent;
+    for (int i = 0; i < N; i++) {
+        if (i % 3 || i % 7 == 0) continue;
+        CHECK_INT(cl_core_answer(f.core, fake_last_event(&f)->e.id, CL_STR_NONE, CL_STR("[]")), 0);
+        REQUIRE(fake_last_event(&f)->e.type == CLOUDS_EVENT_REQUEST);
+        CHECK_INT(atoi(fake_last_event(&f)->data + 1), i);
+        sent++;
+    }
+    CHECK_INT(f.n_sent, sent);
+    CHECK_INT(cl_core_answer(f.core, fake_last_event(&f)->e.id, CL_STR_NONE, CL_STR("[]")), 0);
+    for (int i = 0; i < N; i++) fake_inbound(&f, f.node, "c.9", "again", "up", CL_NATIVE, 0);
+    CHECK_INT(cl_core_counters(f.core)[CL_COUNT_LIMIT_HITS], 0);
+    fake_end(&f);
+}
+
 static void nobody_is_told_who_did_not_ask(void)
 {
     fake f = {0};
@@ -266,6 +355,9 @@ int main(void)
     RUN(a_handler_hears_of_it_once);
     RUN(only_the_caller_can_cancel);
     RUN(what_was_not_begun_is_not);
+    RUN(what_waits_for_its_turn_does_not_any_more);
+    RUN(the_key_goes_on_to_the_next);
+    RUN(many_that_wait);
     RUN(nobody_is_told_who_did_not_ask);
     RUN(it_travels_on);
     RUN(calls_outlive_a_request_that_is_answered);
