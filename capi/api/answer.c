@@ -199,3 +199,24 @@ int clouds_attempt(clouds_context *handle, uint64_t call, const char *args, size
     cl_guard_leave(context);
     return code;
 }
+
+int clouds_attempt_payload(clouds_context *handle, uint64_t call, const clouds_payload *args)
+{
+    cl_context *context;
+    clouds_payload p;
+    int code = cl_guard_context(handle, &context);
+    if (code != 0) return code;
+    code = cl_payload_read(args, &p);
+    if (code == 0) code = cl_payload_check(&context->config.limits, &p, '[');
+    if (code == 0 && p.meta_len) code = cl_error(CLOUDS_EINVAL, "an attempt has the meta of its call");
+    if (code == 0) {
+        const cl_command command = {.kind = CL_DO_ATTEMPT,
+                                    .change = {.id = call,
+                                               .text = cl_str_of(p.json, p.json_len),
+                                               .bytes = cl_str_of(p.bytes, p.bytes_len),
+                                               .with_bytes = 1}};
+        code = submit(context, CL_OPEN_ATTEMPT, &command);
+    }
+    cl_guard_leave(context);
+    return code;
+}

@@ -69,8 +69,9 @@ static int texts_of(cl_command *c, cl_str *texts[TEXTS])
     case CL_DO_ANSWER:
         texts[0] = &c->answer.error, texts[1] = &c->answer.result;
         return texts[2] = &c->answer.meta, texts[3] = &c->answer.bytes, 4;
-    case CL_DO_CHOOSE:
     case CL_DO_ATTEMPT:
+        return texts[0] = &c->change.text, texts[1] = &c->change.bytes, 2;
+    case CL_DO_CHOOSE:
     case CL_DO_CONFIGURE:
         return texts[0] = &c->change.text, 1;
     default:

@@ -59,7 +59,9 @@ typedef struct cl_command {
         } answer;
         struct {
             uint64_t id, user_data;
-            cl_str text; /* choose: the server; attempt: the arguments; configure: a cl_config_change[] */
+            cl_str text;    /* choose: the server; attempt: the arguments; configure: a cl_config_change[] */
+            cl_str bytes;   /* attempt */
+            int with_bytes; /* attempt: in the place of those of the call */
         } change;
         struct {
             uint64_t id, user_data;

@@ -152,7 +152,8 @@ static int dispatch(cl_context *context, const cl_command *c)
     case CL_DO_CHOOSE:
         return cl_core_choose(context->engine.core, c->id, c->change.text);
     case CL_DO_ATTEMPT:
-        return cl_core_attempt(context->engine.core, c->id, c->change.text);
+        return cl_core_attempt(context->engine.core, c->id, c->change.text,
+                               c->change.with_bytes ? &c->change.bytes : NULL);
     case CL_DO_OPEN:
         return do_open(context, c->node);
     case CL_DO_CLOSE_NODE:

@@ -1,7 +1,8 @@
-/* Payloads: the record, and what it may hold. */
+/* Payloads: the record, what it may hold, and the mark of pieces of bytes. */
 #include "api/check.h"
 #include "api/record.h"
 #include "base/error.h"
+#include "proto/bytes.h"
 #include "proto/extension.h"
 
 int cl_payload_read(const clouds_payload *theirs, clouds_payload *out)
@@ -29,4 +30,9 @@ int cl_payload_check(const cl_limits *limits, const clouds_payload *p, char brac
         code = cl_error(CLOUDS_ENOTSUP, "this version does not know the flags %u of a payload", p->flags);
     if (code == 0) code = cl_check_json(limits, json, bracket, "the value");
     return code == 0 && meta.n ? cl_check_meta(limits, meta) : code;
+}
+
+int clouds_bytes_mark(const char *name, size_t name_len)
+{
+    return (int)cl_bytes_mark(cl_str_of(name, name_len));
 }

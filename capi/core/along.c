@@ -12,6 +12,7 @@ static cl_str keep(char **to, cl_str text)
     return kept;
 }
 
+/* Takes the place of what it had. */
 static int keep_block(cl_core *core, cl_call *call, cl_str meta, cl_str bytes)
 {
     size_t size = meta.n + bytes.n;
@@ -25,6 +26,7 @@ static int keep_block(cl_core *core, cl_call *call, cl_str meta, cl_str bytes)
     *x = CL_EXTENSION_NONE;
     x->meta = keep(&to, meta);
     x->bytes = keep(&to, bytes);
+    if (call->along) cl_along_drop(core, call);
     call->along = x;
     core->call_bytes += size;
     return 0;
@@ -47,6 +49,14 @@ int cl_along_keep(cl_core *core, cl_call *call, const cl_call_spec *spec, const 
     if (code == 0 && (meta.n | spec->bytes.n)) code = keep_block(core, call, meta, spec->bytes);
     cl_buf_free(&merged);
     return code;
+}
+
+CL_RARE int cl_along_set_bytes(cl_core *core, cl_call *call, cl_str bytes)
+{
+    cl_str meta = call->along ? call->along->meta : CL_STR_NONE;
+    if (meta.n | bytes.n) return keep_block(core, call, meta, bytes);
+    if (call->along) cl_along_drop(core, call);
+    return 0;
 }
 
 void cl_along_drop(cl_core *core, cl_call *call)

@@ -106,13 +106,13 @@ void cl_attempt_begin(cl_call *call, int64_t start, int64_t now)
     cl_attempt_dispatch(call, now);
 }
 
-int cl_core_attempt(cl_core *core, uint64_t id, cl_str args)
+int cl_core_attempt(cl_core *core, uint64_t id, cl_str args, const cl_str *bytes)
 {
     cl_call *call = cl_call_find(core, id);
     if (!call || call->state != CL_CALL_ASKED) return CLOUDS_ESTALE;
     int64_t now = cl_core_now(core);
     unsigned serial = cl_error_serial();
-    int code = args.n ? cl_call_set_args(call, args) : 0;
+    int code = args.n ? cl_call_set_args(call, args, bytes) : 0;
     if (code) {
         cl_attempt_fail_with_text(call, code, serial != cl_error_serial());
         return 0;

@@ -75,10 +75,17 @@ CL_RARE static int too_big_along(const cl_core *core, const cl_call_spec *spec)
                             core->config.limits.message);
 }
 
-CL_RARE int cl_call_set_args(cl_call *call, cl_str args)
+CL_RARE int cl_call_set_args(cl_call *call, cl_str args, const cl_str *bytes)
 {
     cl_core *core = call->node->core;
-    return fits(core, call->method->name, args) ? keep_args(core, call, args) : too_big(core, call->method->name, args);
+    const cl_extension *x = call->along;
+    cl_str kept = x ? x->bytes : CL_STR_NONE;
+    const cl_call_spec spec = {
+        .method = call->method->name, .args = args, .meta = x ? x->meta : CL_STR_NONE, .bytes = bytes ? *bytes : kept};
+    if (!fits(core, spec.method, args)) return too_big(core, spec.method, args);
+    if (spec.bytes.n && !fits_along(core, &spec)) return too_big_along(core, &spec);
+    int code = bytes ? cl_along_set_bytes(core, call, *bytes) : 0;
+    return code ? code : keep_args(core, call, args);
 }
 
 static void free_texts(cl_core *core, cl_call *call)

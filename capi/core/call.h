@@ -76,7 +76,7 @@ typedef struct cl_call {
 /* call.c */
 cl_call *cl_call_find(const cl_core *core, uint64_t id);
 /* Copies the arguments; those it has stay when there is no room. 0, CLOUDS_ELIMIT, CLOUDS_ETOOBIG or CLOUDS_ENOMEM. */
-int cl_call_set_args(cl_call *call, cl_str args);
+int cl_call_set_args(cl_call *call, cl_str args, const cl_str *bytes); /* bytes NULL: those it has */
 /* The end of a call. error empty: made from the code (0: success). */
 void cl_call_complete(cl_call *call, int code, cl_str error, cl_str data);
 void cl_call_complete_along(cl_call *call, int code, cl_str error, cl_str data, const cl_extension *x);
@@ -116,6 +116,7 @@ void cl_attempt_due(cl_core *core, cl_timed *timed, int64_t now);
 /* along.c: copies what goes along, with what it has from the request on whose behalf it is made. 0, CLOUDS_ELIMIT,
  * CLOUDS_ETOOBIG or CLOUDS_ENOMEM. */
 int cl_along_keep(cl_core *core, cl_call *call, const cl_call_spec *spec, const struct cl_request *parent);
+int cl_along_set_bytes(cl_core *core, cl_call *call, cl_str bytes); /* in the place of those it has */
 void cl_along_drop(cl_core *core, cl_call *call);
 void cl_along_show(const cl_extension *x, clouds_event *event);
 

@@ -223,9 +223,9 @@ int cl_core_refuse(cl_core *core, uint64_t request, int code);
 /* 1 and its deadline (0: none), or 0: it has ended. */
 int cl_core_request(const cl_core *core, uint64_t request, int64_t *deadline);
 int cl_core_choose(cl_core *core, uint64_t question, cl_str server);
-/* Answers CLOUDS_EVENT_ATTEMPT; args empty: those it has. 0 (also when there is no room for them, and the call ends by
- * that) or CLOUDS_ESTALE. */
-int cl_core_attempt(cl_core *core, uint64_t call, cl_str args);
+/* Answers CLOUDS_EVENT_ATTEMPT; args empty: those it has; bytes NULL: those it has. 0 (also when there is no room for
+ * them, and the call ends by that) or CLOUDS_ESTALE. */
+int cl_core_attempt(cl_core *core, uint64_t call, cl_str args, const cl_str *bytes);
 /* In order: unregister, finish or refuse requests, complete own calls, close; then cl_core_node_closed raises
  * CLOUDS_EVENT_NODE_CLOSED and frees the node. drain in seconds, < 0: its own. A second time: CLOUDS_ECLOSED. */
 int cl_node_close(cl_node *node, double drain);

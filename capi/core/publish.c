@@ -6,6 +6,7 @@
  * pattern) and is dropped. What is not known is no gap. Groups get some of the messages only, so there are no gaps. */
 #include "base/error.h"
 #include "core/internal.h"
+#include "proto/bytes.h"
 
 typedef struct cl_sequence {
     cl_list_node recent; /* least recently used first */
@@ -17,8 +18,8 @@ typedef struct cl_sequence {
 /* A value of an all-of subscription that waits for those of the other topics. */
 typedef struct cl_joined {
     cl_list_node place;
-    int64_t missed; /* before it */
-    cl_str value;   /* in `text` */
+    int64_t missed;      /* before it */
+    cl_str value, bytes; /* in `text` */
     char text[];
 } cl_joined;
 
@@ -161,7 +162,7 @@ static cl_joined *join_take(cl_subscription *s, cl_part *part)
     cl_joined *first = CL_OWNER(part->values.next, cl_joined, place);
     cl_list_remove(&first->place);
     part->values_n--;
-    s->bytes -= first->value.n;
+    s->bytes -= first->value.n + first->bytes.n;
     s->missed += first->missed;
     return first;
 }
@@ -174,19 +175,22 @@ static void lag(cl_subscription *s, int64_t missed)
 }
 
 /* Without memory, or room for it at all, a value is missed. */
-static int join_put(cl_subscription *s, cl_part *part, cl_str value, int64_t missed)
+static int join_put(cl_subscription *s, cl_part *part, cl_str value, cl_str bytes, int64_t missed)
 {
-    cl_joined *last = value.n <= s->bytes_max ? cl_malloc(sizeof *last + value.n) : NULL;
+    size_t n = value.n + bytes.n;
+    cl_joined *last = n <= s->bytes_max ? cl_malloc(sizeof *last + n) : NULL;
     if (!last) {
         lag(s, missed);
         return 0;
     }
-    memcpy(last->text, value.p, value.n);
+    char *end = cl_str_copy(last->text, value);
+    cl_str_copy(end, bytes);
     last->value = cl_str_of(last->text, value.n);
+    last->bytes = cl_str_of(end, bytes.n);
     last->missed = missed;
     cl_list_append(&part->values, &last->place);
     part->values_n++;
-    s->bytes += value.n;
+    s->bytes += n;
     while (part->values_n > s->queue || (s->bytes > s->bytes_max && part->values_n > 1)) {
         cl_free(join_take(s, part));
         lag(s, 0);
@@ -201,15 +205,30 @@ static int join_is_whole(const cl_subscription *s)
     return 1;
 }
 
-/* The heads of all, as an array; the first failure counts. */
-static int join_heads(cl_subscription *s, cl_buf *out)
+static int join_has_bytes(const cl_subscription *s)
 {
+    size_t n = 0;
+    for (size_t i = 0; i < s->n; i++) n |= CL_OWNER(s->parts[i].values.next, cl_joined, place)->bytes.n;
+    return n > 0;
+}
+
+static int join_head(const cl_joined *head, int has_bytes, cl_buf *out, cl_buf *bytes)
+{
+    if (!has_bytes) return cl_buf_put_str(out, head->value);
+    int code = cl_bytes_move(head->value, head->bytes.n, bytes->len, out);
+    return code ? code : cl_buf_put_str(bytes, head->bytes);
+}
+
+/* The heads of all, as an array, and their bytes; the first failure counts. */
+static int join_heads(cl_subscription *s, cl_buf *out, cl_buf *bytes)
+{
+    int has_bytes = join_has_bytes(s);
     cl_buf_clear(out);
     int code = cl_buf_put_char(out, '[');
     for (size_t i = 0; i < s->n; i++) {
         cl_joined *head = join_take(s, &s->parts[i]);
         if (code == 0 && i) code = cl_buf_put_char(out, ',');
-        if (code == 0) code = cl_buf_put_str(out, head->value);
+        if (code == 0) code = join_head(head, has_bytes, out, bytes);
         cl_free(head);
     }
     return code ? code : cl_buf_put_char(out, ']');
@@ -226,7 +245,13 @@ typedef struct arrival {
     int64_t missed;
 } arrival;
 
-static void emit(const arrival *a, cl_subscription *s, cl_str data, int64_t missed, unsigned flags)
+static cl_str bytes_of(const arrival *a)
+{
+    return a->e->extension ? a->e->extension->bytes : CL_STR_NONE;
+}
+
+/* `bytes`: those of the message, but for all-of those of all. */
+static void emit(const arrival *a, cl_subscription *s, cl_str data, cl_str bytes, int64_t missed, unsigned flags)
 {
     const cl_extension *x = a->e->extension;
     clouds_event event = {.type = CLOUDS_EVENT_PUBLISHED,
@@ -238,29 +263,28 @@ static void emit(const arrival *a, cl_subscription *s, cl_str data, int64_t miss
     cl_set_text(&event.peer, &event.peer_len, a->e->from);
     cl_set_text(&event.method, &event.method_len, a->e->method);
     cl_set_text(&event.data, &event.data_len, data);
-    if (x && !s->is_all) {
-        cl_set_text(&event.meta, &event.meta_len, x->meta);
-        event.bytes = x->bytes.p;
-        event.bytes_len = x->bytes.n;
-        event.flags |= x->bytes.n ? CLOUDS_FLAG_BYTES : 0;
-    }
+    if (x && !s->is_all) cl_set_text(&event.meta, &event.meta_len, x->meta);
+    event.bytes = bytes.p;
+    event.bytes_len = bytes.n;
+    event.flags |= bytes.n ? CLOUDS_FLAG_BYTES : 0;
     a->core->counters[CL_COUNT_DELIVERED]++;
     cl_emit(a->core, a->node, &event);
 }
 
 static void join(const arrival *a, cl_subscription *s, cl_part *part)
 {
-    if (!join_put(s, part, a->e->data, a->missed) || !join_is_whole(s)) return;
-    int code = join_heads(s, &a->core->scratch);
-    if (code) {
+    if (!join_put(s, part, a->e->data, bytes_of(a), a->missed) || !join_is_whole(s)) return;
+    cl_buf bytes = {0};
+    if (join_heads(s, &a->core->scratch, &bytes) != 0) {
         lag(s, 0);
-        return;
+    } else {
+        int64_t missed = s->missed;
+        unsigned flags = s->lagged ? CLOUDS_FLAG_LAGGED : 0;
+        s->missed = 0;
+        s->lagged = 0;
+        emit(a, s, cl_buf_str(&a->core->scratch), cl_buf_str(&bytes), missed, flags);
     }
-    int64_t missed = s->missed;
-    unsigned flags = s->lagged ? CLOUDS_FLAG_LAGGED : 0;
-    s->missed = 0;
-    s->lagged = 0;
-    emit(a, s, cl_buf_str(&a->core->scratch), missed, flags);
+    cl_buf_free(&bytes);
 }
 
 static void note(arrival *a)
@@ -292,7 +316,7 @@ static void meet(void *self, cl_topic_leaf *leaf)
     if (a->is_double || !s->is_open || s->met == a->number) return;
     s->met = a->number;
     if (s->is_all) join(a, s, part);
-    else emit(a, s, a->e->data, a->missed, 0);
+    else emit(a, s, a->e->data, bytes_of(a), a->missed, 0);
 }
 
 /* One member gets it, of several here one after the other. */
@@ -304,7 +328,7 @@ static void to_group(const arrival *a, cl_interest *i)
         if (!s->is_open) continue;
         cl_list_remove(it);
         cl_list_append(&i->parts, it);
-        emit(a, s, a->e->data, 0, 0);
+        emit(a, s, a->e->data, bytes_of(a), 0, 0);
         return;
     }
 }

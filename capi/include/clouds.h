@@ -393,9 +393,9 @@ typedef struct clouds_event {
     size_t data_len;
     const char *error;   /* JSON object, when code is not 0; the raw text of an UNKNOWN message */
     size_t error_len;
-    const char *meta;    /* PUBLISHED: JSON object, or absent */
+    const char *meta;    /* REQUEST, RESULT, MESSAGE, PUBLISHED: JSON object, or absent */
     size_t meta_len;
-    const void *bytes;   /* PUBLISHED: what came along, or absent */
+    const void *bytes;   /* the same: what came along (clouds_bytes_mark), or absent */
     size_t bytes_len;
 } clouds_event;
 
@@ -585,8 +585,8 @@ typedef struct clouds_call_options {
                             called on behalf of this call. A node of npm clouds 0.1 or of version 0.2 cannot take it, nor
                             bytes: another server is asked, or the call ends with CLOUDS_ENOTSUP. Since 0.3 */
     size_t meta_len;
-    const void *bytes;   /* bytes that go along; NULL: none. In the arguments {"$bytes":[offset,length]} stands for a piece
-                            of them, by convention; the library does not look. Since 0.3 */
+    const void *bytes;   /* bytes that go along; NULL: none. For what stands for a piece of them see clouds_bytes_mark.
+                            Since 0.3 */
     size_t bytes_len;
     const char *key;     /* calls with the same key (any bytes) go to the same server, from every process, while it takes
                             calls; who comes or goes moves as few keys as can be. Since 0.3 */
@@ -635,6 +635,15 @@ typedef struct clouds_payload {
     size_t meta_len;
 } clouds_payload;
 
+/* How bytes stand in JSON, in every language. Of a message with bytes an object whose only member is "$bytes" stands for
+ * a piece of them: {"$bytes":[offset,length]}, two whole numbers. An object of the user's whose only member has that
+ * name, with one '$' or more ("$bytes", "$$bytes" ...), is sent with one '$' more, and who receives it takes that one
+ * away. What is none of both, or leads beyond the bytes, is an object as any other. A message without bytes is JSON as it
+ * is; so where all pieces are empty, one byte goes along that no piece has. C programs see what was sent; the other
+ * languages turn it into their type for bytes and back, by this function: how many '$' are in `name` (`name_len` bytes)
+ * if it is such a name, else 0. Errors: none. Thread: any. Since 0.3. */
+CLOUDS_API int clouds_bytes_mark(const char *name, size_t name_len);
+
 /* Answers `request` with `result`, whose json is an array of values, and with what goes along. As clouds_reply; CLOUDS_ENOTSUP:
  * the caller is a node that cannot take meta or bytes (npm clouds 0.1, version 0.2), and gets an error (in thread mode it
  * gets that too, and 0 is returned). Errors: CLOUDS_ENOTSUP (unknown flags of the record too), CLOUDS_ESTALE (answered,
@@ -669,6 +678,11 @@ CLOUDS_API int clouds_choose(clouds_context *context, uint64_t question, const c
  * ended), CLOUDS_EJSON, CLOUDS_ETOOBIG, CLOUDS_EINVAL, CLOUDS_EHANDLE, CLOUDS_ELIMIT, CLOUDS_ENOMEM. Thread: by mode.
  * Since 0.1. */
 CLOUDS_API int clouds_attempt(clouds_context *context, uint64_t call, const char *args, size_t args_len);
+
+/* The same with `args` (`call` as there), whose json is an array and whose bytes take the place of those of the call: none,
+ * if it has none. It has no meta: that of the call goes along. Errors: those of clouds_attempt, and CLOUDS_ENOTSUP
+ * (unknown flags of the record). Thread: by mode. Since 0.3. */
+CLOUDS_API int clouds_attempt_payload(clouds_context *context, uint64_t call, const clouds_payload *args);
 
 enum clouds_send_flags {
     CLOUDS_SEND_CONFIRM = 1 /* CLOUDS_EVENT_SENT gives the number of receivers */

@@ -70,6 +70,60 @@ static void messages_carry_them_too(void)
     kit_close(&p);
 }
 
+static int attempt_with(const kit_pair *p, uint64_t call, const char *args, const char *bytes, const char *meta)
+{
+    const clouds_payload payload = {.size = sizeof payload,
+                                    .json = args,
+                                    .json_len = strlen(args),
+                                    .bytes = bytes,
+                                    .bytes_len = strlen(bytes),
+                                    .meta = meta,
+                                    .meta_len = strlen(meta)};
+    return clouds_attempt_payload(p->client, call, &payload);
+}
+
+/* The bytes of an attempt take the place of those of the call, whose meta stays. */
+static void an_attempt_has_bytes_of_its_own(void)
+{
+    kit_pair p = kit_open(kind, server_mode, client_mode);
+    static const struct {
+        int plain;
+        const char *bytes;
+    } rows[] = {{0, "other"}, {0, ""}, {1, NULL}};
+    for (int i = 0; i < 3; i++) {
+        clouds_event e;
+        clouds_call_options options = with_both;
+        options.flags = CLOUDS_CALL_ASK;
+        uint64_t call = call_with(p.client_node, "silent", options);
+        REQUIRE(kit_await(p.client, p.server, CLOUDS_EVENT_ATTEMPT, &e) == 1);
+        CHECK_INT(clouds_attempt_payload(p.client, call, NULL), CLOUDS_EINVAL);
+        CHECK_INT(attempt_with(&p, call, "[]", "x", "{\"a\":2}"), CLOUDS_EINVAL);
+        CHECK_INT(attempt_with(&p, call, "{}", "x", ""), CLOUDS_EJSON);
+        CHECK_INT(rows[i].plain ? clouds_attempt(p.client, call, "[5]", 3)
+                                : attempt_with(&p, call, "[5]", rows[i].bytes, ""),
+                  0);
+        REQUIRE(kit_await(p.server, p.client, CLOUDS_EVENT_REQUEST, &e) == 1);
+        CHECK_STR(e.data, e.data_len, "[5]");
+        CHECK_STR(e.meta, e.meta_len, "{\"a\":1,\"-b\":2}");
+        if (rows[i].plain) CHECK(is(e.bytes, e.bytes_len, "\0\1\xff", 3));
+        else CHECK(is(e.bytes, e.bytes_len, rows[i].bytes, strlen(rows[i].bytes)));
+        CHECK_INT(clouds_reply(p.server, e.id, "[]", 2), 0);
+        REQUIRE(kit_await(p.client, p.server, CLOUDS_EVENT_RESULT, &e) == 1);
+        CHECK_INT(e.code, 0);
+    }
+    kit_close(&p);
+}
+
+static void the_mark_of_bytes(void)
+{
+    CHECK_INT(clouds_bytes_mark("$bytes", 6), 1);
+    CHECK_INT(clouds_bytes_mark("$$bytes", 7), 2);
+    CHECK_INT(clouds_bytes_mark("$$bytes", 6), 0);
+    CHECK_INT(clouds_bytes_mark("bytes", 5), 0);
+    CHECK_INT(clouds_bytes_mark(NULL, 0), 0);
+    CHECK_INT(clouds_bytes_mark(NULL, 6), 0);
+}
+
 /* Members for one hop stay behind; the call's own come on top. */
 static void meta_travels_on(void)
 {
@@ -155,6 +209,8 @@ static void all(void)
     printf("# %s server %s, client %s\n", kind, server_mode, client_mode);
     RUN(meta_and_bytes_come_back);
     RUN(messages_carry_them_too);
+    RUN(an_attempt_has_bytes_of_its_own);
+    RUN(the_mark_of_bytes);
     RUN(meta_travels_on);
     RUN(what_cannot_go_along);
     RUN(who_wants_no_answer_gets_none);

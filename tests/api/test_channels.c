@@ -280,6 +280,39 @@ static void all_of_joins_the_kth_with_the_kth(void)
     end();
 }
 
+static void publish_bytes(const char *topic, const char *value, const char *bytes)
+{
+    const clouds_payload payload = {
+        .size = sizeof payload, .json = value, .json_len = strlen(value), .bytes = bytes, .bytes_len = strlen(bytes)};
+    CHECK_INT(clouds_node_publish(other, topic, strlen(topic), &payload, 0, NULL, NULL), 0);
+}
+
+/* The pieces of each are pieces of all; what only looks like one in a value without bytes is made an object of the
+ * user's. */
+static void all_of_joins_bytes(void)
+{
+    begin();
+    clouds_event e;
+    clouds_subscribe_options o = {.size = sizeof o, .flags = CLOUDS_SUBSCRIBE_ALL};
+    uint64_t id = subscribe("[\"x\",\"y\",\"z\"]", &o);
+    publish("x", "{\"$bytes\":[0,1]}");
+    publish_bytes("y", "[{\"$bytes\":[1,2]},{\"$$bytes\":1}]", "abc");
+    publish_bytes("z", "{\"a\":{\"$bytes\":[0,2]}}", "de");
+    REQUIRE(next(&e));
+    CHECK(e.id == id);
+    CHECK_STR(e.data, e.data_len,
+              "[{\"$$bytes\":[0,1]},[{\"$bytes\":[1,2]},{\"$$bytes\":1}],{\"a\":{\"$bytes\":[3,2]}}]");
+    CHECK_STR((const char *)e.bytes, e.bytes_len, "abcde");
+    CHECK_INT(e.flags, CLOUDS_FLAG_BYTES);
+    publish("x", "{\"$bytes\":[0,1]}");
+    publish("y", "1");
+    publish("z", "2");
+    REQUIRE(next(&e));
+    CHECK_STR(e.data, e.data_len, "[{\"$bytes\":[0,1]},1,2]");
+    CHECK(e.bytes_len == 0 && e.flags == 0);
+    end();
+}
+
 static void the_publisher_hears_itself(void)
 {
     begin();
@@ -556,6 +589,7 @@ static void all(void)
     RUN(any_of_comes_once);
     RUN(each_subscription_has_its_own);
     RUN(all_of_joins_the_kth_with_the_kth);
+    RUN(all_of_joins_bytes);
     RUN(the_publisher_hears_itself);
     RUN(how_many_got_it_is_told);
     RUN(nodes_of_one_context);

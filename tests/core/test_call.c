@@ -290,8 +290,8 @@ static void attempts_are_asked_for(void)
     CHECK_INT(f.n_looks, 0);
     fake_advance(&f, 1500);
     int64_t start = f.now;
-    CHECK_INT(cl_core_attempt(f.core, id, CL_STR("[1]")), 0);
-    CHECK_INT(cl_core_attempt(f.core, id, CL_STR("[1]")), CLOUDS_ESTALE);
+    CHECK_INT(cl_core_attempt(f.core, id, CL_STR("[1]"), NULL), 0);
+    CHECK_INT(cl_core_attempt(f.core, id, CL_STR("[1]"), NULL), CLOUDS_ESTALE);
     fake_servers(&f, "m", "s.1,s.2");
     CHECK_STR(fake_last_sent(&f)->args, 3, "[1]");
     CHECK_INT(fake_last_sent(&f)->deadline, start + 2000);
@@ -299,12 +299,12 @@ static void attempts_are_asked_for(void)
     e = fake_find(&f, CLOUDS_EVENT_ATTEMPT);
     CHECK(e->e.number == 1 && e->e.code == CLOUDS_ETIMEOUT && e->e.outcome == CLOUDS_OUTCOME_UNKNOWN);
     CHECK_STR(e->data, strlen(e->data), "[1]");
-    CHECK_INT(cl_core_attempt(f.core, id, CL_STR_NONE), 0);
+    CHECK_INT(cl_core_attempt(f.core, id, CL_STR_NONE, NULL), 0);
     CHECK_INT(f.n_sent, 2);
     CHECK_STR(fake_last_sent(&f)->args, 3, "[1]");
     fake_answer(&f, 1, "", "[]");
     CHECK_INT(fake_result(&f, id)->e.code, 0);
-    CHECK_INT(cl_core_attempt(f.core, id, CL_STR_NONE), CLOUDS_ESTALE);
+    CHECK_INT(cl_core_attempt(f.core, id, CL_STR_NONE, NULL), CLOUDS_ESTALE);
     fake_end(&f);
 }
 
@@ -319,7 +319,7 @@ static void a_question_ends_with_its_call(void)
     uint64_t canceled = fake_call_spec(&f, (cl_call_spec){.ask = 1});
     CHECK_INT(cl_core_cancel(f.core, canceled), 0);
     CHECK_INT(fake_result(&f, canceled)->e.code, CLOUDS_ECANCELED);
-    CHECK_INT(cl_core_attempt(f.core, second, CL_STR_NONE), 0);
+    CHECK_INT(cl_core_attempt(f.core, second, CL_STR_NONE, NULL), 0);
     fake_servers(&f, "m", "");
     fake_advance(&f, 2500); /* the pause of the second is over */
     CHECK_INT(fake_find(&f, CLOUDS_EVENT_ATTEMPT)->e.code, CLOUDS_ENOSERVER);
@@ -339,12 +339,12 @@ static void a_question_waits_for_no_pause(void)
     fake f = {0};
     fake_start(&f);
     uint64_t id = fake_call_spec(&f, (cl_call_spec){.ask = 1, .retries = 1});
-    CHECK_INT(cl_core_attempt(f.core, id, CL_STR_NONE), 0);
+    CHECK_INT(cl_core_attempt(f.core, id, CL_STR_NONE, NULL), 0);
     fake_servers(&f, "m", "");
     CHECK_INT(fake_count(&f, CLOUDS_EVENT_ATTEMPT), 1);
     cl_core_server_up(f.core, CL_STR("m"), (cl_server){CL_STR("s.2"), 1, 0});
     CHECK_INT(fake_count(&f, CLOUDS_EVENT_ATTEMPT), 2);
-    CHECK_INT(cl_core_attempt(f.core, id, CL_STR_NONE), 0);
+    CHECK_INT(cl_core_attempt(f.core, id, CL_STR_NONE, NULL), 0);
     CHECK_INT(f.n_sent, 1);
     fake_end(&f);
 }
@@ -358,7 +358,7 @@ static void a_question_without_room(void)
     char *big = malloc(config.limits.message);
     memset(big, '1', config.limits.message);
     uint64_t id = fake_call_spec(&f, (cl_call_spec){.ask = 1});
-    CHECK_INT(cl_core_attempt(f.core, id, cl_str_of(big, config.limits.message)), 0);
+    CHECK_INT(cl_core_attempt(f.core, id, cl_str_of(big, config.limits.message), NULL), 0);
     CHECK_INT(fake_result(&f, id)->e.code, CLOUDS_ETOOBIG);
     free(big);
     f.question_code = CLOUDS_ENOMEM;
