@@ -111,9 +111,9 @@ local function subscribe(self, topics, fn, options, level)
     error("expected the name of a group", level + 1)
   end
   local list = list_of(topics, level + 1)
-  local id, problem = self.core:subscribe(core.array(list), options)
+  local id, slot = self.core:subscribe(core.array(list), options)
   if not id then
-    return nil, problem
+    return nil, slot
   end
   local subscription = setmetatable({
     node = self,
@@ -126,7 +126,7 @@ local function subscribe(self, topics, fn, options, level)
   }, Subscription)
   self.subscriptions[id] = subscription
   node.update_listening(self)
-  local done, err = self.core:subscribed(id)
+  local done, err = self.core:subscribed(slot)
   if done then
     return subscription
   end

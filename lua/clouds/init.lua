@@ -17,6 +17,8 @@ local M = {
   version = core.version,
   null = core.null,
   array = core.array,
+  bytes = core.bytes,
+  is_bytes = core.is_bytes,
   json = { encode = core.encode, decode = core.decode, array = core.array, is_array = core.is_array, null = core.null },
   is_error = errors.is_error,
   spawn = scheduler.spawn,

@@ -42,6 +42,13 @@ static void name_method(lua_State *L, const target *to)
     lua_setfield(L, -2, "method");
 }
 
+/* The slot of a call that is not made. */
+static void drop_slot(lua_State *L, lc_state *s, lc_handle handle)
+{
+    lc_slot *slot = lc_slot_find(s, handle);
+    if (slot) lc_slot_release(L, s, slot);
+}
+
 static int refused(lua_State *L, lc_state *s, const target *to, int callback)
 {
     lc_refuse(L, s, "arguments");
@@ -73,6 +80,8 @@ static int send_call(lc_state *s, const target *to, lc_slot *slot, uint64_t *id)
     options->deadline = deadline_of(parent, node->ctx, to->options->deadline);
     options->retries = to->options->retries;
     options->parent = parent && parent->ctx == node->ctx ? parent->id : 0;
+    options->bytes = lc_encoded_bytes(s).p;
+    options->bytes_len = lc_encoded_bytes(s).len;
     options->user_data = lc_slot_handle(s, slot);
     options->server = to->server;
     options->server_len = to->server_len;
@@ -80,14 +89,27 @@ static int send_call(lc_state *s, const target *to, lc_slot *slot, uint64_t *id)
     return clouds_node_call(node->node, to->method, to->method_len, s->out.data, s->out.len, options, id);
 }
 
-/* s->out has the arguments. `callback`: its stack index, or 0 to wait; `node_index`: where the node is. */
-static int start_call(lua_State *L, lc_state *s, const target *to, int callback, int node_index)
+/* What is encoded lies in s->out until it is sent, and what allocates may run finalisers, which may encode and send,
+ * too. So the slot of a call is taken before its arguments are encoded. `callback`: its stack index, or 0 to wait. */
+static lc_handle slot_for(lua_State *L, lc_state *s, int callback)
 {
-    lc_slot *slot = lc_slot_new(L, s);
+    if (!callback) lc_slot_check_wait(L, s);
+    return lc_slot_handle(s, lc_slot_new(L, s));
+}
+
+/* Ends a function that makes a call: s->out has the arguments, if `ok`. `node_index`: where the node is. */
+static int start_call(lua_State *L, lc_state *s, const target *to, lc_handle handle, int callback, int node_index,
+                      bool ok)
+{
+    lc_slot *slot = lc_slot_find(s, handle);
     uint64_t id = 0;
+    if (!ok) {
+        drop_slot(L, s, handle);
+        return refused(L, s, to, callback);
+    }
     lc_slot_set_scope(s, slot, lc_scope_of(L, s));
     int code = send_call(s, to, slot, &id);
-    if (s->out.cap > 1 << 20) lc_text_trim(&s->out);
+    lc_trim_large(s);
     if (code != 0) {
         lc_slot_release(L, s, slot);
         lc_fail(L, s, code);
@@ -111,11 +133,11 @@ static int call_bound(lua_State *L)
     lc_state *s = b->node->state;
     int last = lua_gettop(L), callback = 0;
     if (last > 0 && lua_isfunction(L, last)) callback = last--;
-    else lc_slot_check_wait(L, s);
     target to = {.node = b->node, .options = &b->options, .method = (const char *)(b + 1), .method_len = b->method_len};
+    lc_handle slot = slot_for(L, s, callback);
     s->out.len = 0;
-    if (!lc_encode_values(L, &s->codec, 1, last, &s->out)) return refused(L, s, &to, callback);
-    return start_call(L, s, &to, callback, lua_upvalueindex(1));
+    bool ok = lc_encode_values(L, &s->codec, 1, last, &s->out, &s->bytes);
+    return start_call(L, s, &to, slot, callback, lua_upvalueindex(1), ok);
 }
 
 static void read_options(lua_State *L, int index, spec *options)
@@ -139,10 +161,11 @@ int lc_node_bind(lua_State *L)
     return 1;
 }
 
-/* Ends a function of a node whose arguments are in s->out, if `ok`. */
-static int end_call(lua_State *L, lc_state *s, const target *to, int callback, bool ok)
+static bool encode_arguments(lua_State *L, lc_state *s, int index)
 {
-    return ok ? start_call(L, s, to, callback, 1) : refused(L, s, to, callback);
+    s->out.len = 0;
+    if (lua_isnil(L, index)) return lc_encode_values(L, &s->codec, 1, 0, &s->out, &s->bytes);
+    return lc_encode_list(L, &s->codec, index, &s->out, &s->bytes);
 }
 
 /* node:call(method, list or nil, callback or nil, timeout, deadline, retries, server, hooked, meta, notify) -> results.
@@ -161,14 +184,16 @@ int lc_node_call(lua_State *L)
         if (!lua_isnoneornil(L, 9)) to.hooked = 9;
         to.notify = lua_toboolean(L, 11);
         to.has_meta = lua_istable(L, 10);
-        s->out2.len = 0;
-        if (to.has_meta && !lc_encode_value(L, &s->codec, 10, &s->out2)) return lc_refuse(L, s, "meta");
     }
-    if (!callback) lc_slot_check_wait(L, s);
-    s->out.len = 0;
-    if (lua_isnil(L, 3)) return end_call(L, s, &to, callback, lc_encode_values(L, &s->codec, 1, 0, &s->out));
-    luaL_checktype(L, 3, LUA_TTABLE);
-    return end_call(L, s, &to, callback, lc_encode_list(L, &s->codec, 3, &s->out));
+    if (!lua_isnil(L, 3)) luaL_checktype(L, 3, LUA_TTABLE);
+    lc_handle slot = slot_for(L, s, callback);
+    s->out2.len = 0;
+    if (to.has_meta && !lc_encode_value(L, &s->codec, 10, &s->out2, NULL)) {
+        drop_slot(L, s, slot);
+        return lc_refuse(L, s, "meta");
+    }
+    bool ok = encode_arguments(L, s, 3);
+    return start_call(L, s, &to, slot, callback, 1, ok);
 }
 
 /* node:call_with(method, arguments ..., callback or nil) -> results */
@@ -179,7 +204,8 @@ int lc_node_call_with(lua_State *L)
     lc_state *s = to.node->state;
     to.method = luaL_checklstring(L, 2, &to.method_len);
     int last = lua_gettop(L), callback = lua_isfunction(L, last) ? last : 0;
-    if (!callback) lc_slot_check_wait(L, s);
+    lc_handle slot = slot_for(L, s, callback);
     s->out.len = 0;
-    return end_call(L, s, &to, callback, lc_encode_values(L, &s->codec, 3, last - 1, &s->out));
+    bool ok = lc_encode_values(L, &s->codec, 3, last - 1, &s->out, &s->bytes);
+    return start_call(L, s, &to, slot, callback, 1, ok);
 }

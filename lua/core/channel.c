@@ -24,13 +24,15 @@ static int closed(lua_State *L, lc_state *s)
     return 2;
 }
 
-/* The value at `index`, and the meta behind it (nil: none). Both lie in s->out. */
+/* The value at `index`, and the meta behind it (nil: none). Both lie in s->out, bytes of the value in s->bytes. */
 static bool encode(lua_State *L, lc_state *s, int index, clouds_payload *payload)
 {
     s->out.len = 0;
-    if (!lc_encode_value(L, &s->codec, index, &s->out)) return false;
+    if (!lc_encode_value(L, &s->codec, index, &s->out, &s->bytes)) return false;
     payload->json_len = s->out.len;
-    if (!lua_isnoneornil(L, index + 1) && !lc_encode_value(L, &s->codec, index + 1, &s->out)) return false;
+    payload->bytes = lc_encoded_bytes(s).p;
+    payload->bytes_len = lc_encoded_bytes(s).len;
+    if (!lua_isnoneornil(L, index + 1) && !lc_encode_value(L, &s->codec, index + 1, &s->out, NULL)) return false;
     payload->json = s->out.data;
     payload->meta = s->out.data + payload->json_len;
     payload->meta_len = s->out.len - payload->json_len;
@@ -59,7 +61,7 @@ int lc_node_publish(lua_State *L)
     uint64_t operation = 0;
     node->ctx->dirty = true;
     int code = clouds_node_publish(node->node, topic, len, &payload, CLOUDS_SEND_CONFIRM, &options, &operation);
-    if (s->out.cap > 1 << 20) lc_text_trim(&s->out);
+    lc_trim_large(s);
     lc_slot *slot = lc_slot_find(s, options.user_data);
     if (code != 0) {
         lc_slot_release(L, s, slot);
@@ -88,8 +90,28 @@ static uint32_t flag_of(lua_State *L, const char *name, uint32_t flag)
     return set ? flag : 0;
 }
 
-/* node:subscribe(topics, options) -> the number of the subscription, or nil and an error. Its end is waited for by
- * node:subscribed. The options are checked in Lua; the group stays at index 4. */
+/* A slot that SUBSCRIBED will complete, for node:subscribed; 0 where nothing may wait. */
+static lc_handle slot_for(lua_State *L, lc_state *s)
+{
+    return lc_slot_may_wait(L, s) ? lc_slot_handle(s, lc_slot_new(L, s)) : 0;
+}
+
+/* Ends node:subscribe. */
+static int subscribed(lua_State *L, lc_state *s, lc_node *node, lc_handle handle, int code, uint64_t id)
+{
+    lc_slot *slot = lc_slot_find(s, handle);
+    if (code != 0) {
+        if (slot) lc_slot_release(L, s, slot);
+        return lc_fail(L, s, code);
+    }
+    if (slot) lc_slot_bind(L, slot, node, 1, id, true);
+    lua_pushnumber(L, (lua_Number)id);
+    lua_pushnumber(L, (lua_Number)handle);
+    return 2;
+}
+
+/* node:subscribe(topics, options) -> the number of the subscription and the slot for node:subscribed, or nil and an
+ * error. The options are checked in Lua; the group stays at index 4. */
 int lc_node_subscribe(lua_State *L)
 {
     lc_state *s = lc_state_of(L);
@@ -98,8 +120,12 @@ int lc_node_subscribe(lua_State *L)
     luaL_checktype(L, 3, LUA_TTABLE);
     lua_settop(L, 3);
     if (!node->node) return closed(L, s);
+    lc_handle slot = slot_for(L, s);
     s->out.len = 0;
-    if (!lc_encode_value(L, &s->codec, 2, &s->out)) return lc_refuse(L, s, "topics");
+    if (!lc_encode_value(L, &s->codec, 2, &s->out, NULL)) {
+        if (slot) lc_slot_release(L, s, lc_slot_find(s, slot));
+        return lc_refuse(L, s, "topics");
+    }
     clouds_subscribe_options options = {.size = sizeof options};
     options.flags = flag_of(L, "all", CLOUDS_SUBSCRIBE_ALL) | flag_of(L, "keep_oldest", CLOUDS_SUBSCRIBE_DROP_NEWEST);
     options.queue = (uint32_t)number_of(L, "queue");
@@ -107,28 +133,23 @@ int lc_node_subscribe(lua_State *L)
     lua_getfield(L, 3, "group");
     options.group = lua_tolstring(L, 4, &options.group_len);
     double timeout = number_of(L, "timeout");
-    const clouds_operation_options limit = {.size = sizeof limit, .timeout = timeout > 0 ? timeout : MAX_TIMEOUT};
+    const clouds_operation_options limit = {
+        .size = sizeof limit, .timeout = timeout > 0 ? timeout : MAX_TIMEOUT, .user_data = slot};
     uint64_t id = 0;
     node->ctx->dirty = true;
     int code = clouds_node_subscribe(node->node, s->out.data, s->out.len, &options, &limit, &id);
-    if (code != 0) return lc_fail(L, s, code);
-    lua_pushnumber(L, (lua_Number)id);
-    return 1;
+    return subscribed(L, s, node, slot, code, id);
 }
 
-/* node:subscribed(id) -> true, or nil and an error; at once where nothing may wait */
+/* node:subscribed(slot) -> true, or nil and an error; at once where nothing may wait */
 int lc_node_subscribed(lua_State *L)
 {
     lc_state *s = lc_state_of(L);
-    lc_node *node = lc_check_node(L, 1);
-    uint64_t id = (uint64_t)luaL_checknumber(L, 2);
-    if (!lc_slot_may_wait(L, s)) {
-        lua_pushboolean(L, 1);
-        return 1;
-    }
-    lc_slot *slot = lc_slot_new(L, s);
-    lc_slot_bind(L, slot, node, 1, id, true);
-    return lc_slot_wait(L, s, slot);
+    lc_check_node(L, 1);
+    lc_slot *slot = lc_slot_find(s, (lc_handle)luaL_checknumber(L, 2));
+    if (slot) return lc_slot_wait(L, s, slot);
+    lua_pushboolean(L, 1);
+    return 1;
 }
 
 /* node:unsubscribe(id) -> true, or nil and an error */

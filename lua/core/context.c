@@ -240,10 +240,15 @@ static int context_attempt(lua_State *L)
     lc_context *ctx = lc_check_context(L, 1);
     uint64_t call = (uint64_t)luaL_checknumber(L, 2);
     s->out.len = 0;
-    if (!lc_encode_values(L, &s->codec, 3, lua_gettop(L), &s->out)) return lc_refuse(L, s, "arguments");
+    if (!lc_encode_values(L, &s->codec, 3, lua_gettop(L), &s->out, &s->bytes)) return lc_refuse(L, s, "arguments");
     ctx->dirty = true;
-    int code = clouds_attempt(ctx->context, call, s->out.data, s->out.len);
-    lc_text_trim(&s->out);
+    const clouds_payload args = {.size = sizeof args,
+                                 .json = s->out.data,
+                                 .json_len = s->out.len,
+                                 .bytes = lc_encoded_bytes(s).p,
+                                 .bytes_len = lc_encoded_bytes(s).len};
+    int code = clouds_attempt_payload(ctx->context, call, &args);
+    lc_trim(s);
     return lc_true_or_fail(L, s, code);
 }
 

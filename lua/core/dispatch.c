@@ -10,7 +10,8 @@ static void push_text(lua_State *L, const char *text, size_t len)
 /* A value that may have been left out. */
 static void push_data(lua_State *L, lc_state *s, const clouds_event *event)
 {
-    if (event->data_len == 0 || !lc_decode_value(L, &s->codec, event->data, event->data_len)) lua_pushnil(L);
+    if (event->data_len == 0 || !lc_decode_value(L, &s->codec, event->data, event->data_len, lc_bytes_of(event)))
+        lua_pushnil(L);
 }
 
 static int push_broken(lua_State *L, lc_state *s)
@@ -43,7 +44,7 @@ static lc_work work_of_result(lua_State *L, lc_state *s, const clouds_event *eve
     int top = lua_gettop(L);
     lc_slot_push_callback(L, slot);
     lua_pushnil(L);
-    int count = lc_decode_values(L, &s->codec, event->data, event->data_len);
+    int count = lc_decode_values(L, &s->codec, event->data, event->data_len, lc_bytes_of(event));
     slot = lc_slot_find(s, event->user_data);
     if (count < 0 || !slot) {
         lua_settop(L, top);
@@ -65,7 +66,7 @@ static void on_result(lua_State *L, lc_state *s, const clouds_event *event)
     if (event->code != 0) {
         count = push_failure(L, s, event);
     } else {
-        count = lc_decode_values(L, &s->codec, event->data, event->data_len);
+        count = lc_decode_values(L, &s->codec, event->data, event->data_len, lc_bytes_of(event));
         if (count < 0) count = push_broken(L, s);
     }
     lc_slot *slot = lc_slot_find(s, event->user_data);
@@ -189,7 +190,7 @@ static lc_work work_of_request(lua_State *L, lc_state *s, lc_context *ctx, const
         refuse(ctx, event->id, missing, sizeof missing - 1);
         return work;
     }
-    int count = lc_decode_values(L, &s->codec, event->data, event->data_len);
+    int count = lc_decode_values(L, &s->codec, event->data, event->data_len, lc_bytes_of(event));
     if (count < 0) {
         lua_pop(L, 1);
         refuse(ctx, event->id, broken, sizeof broken - 1);
@@ -254,14 +255,15 @@ static void push_published(lua_State *L, lc_state *s, const clouds_event *event)
     lua_pushnumber(L, (lua_Number)event->number);
     lua_pushboolean(L, (event->flags & CLOUDS_FLAG_LAGGED) != 0);
     lua_pushnumber(L, (lua_Number)event->sequence);
-    if (event->meta_len == 0 || !lc_decode_value(L, &s->codec, event->meta, event->meta_len)) lua_pushnil(L);
+    if (event->meta_len == 0 || !lc_decode_value(L, &s->codec, event->meta, event->meta_len, (lc_area){0}))
+        lua_pushnil(L);
 }
 
 static void push_event_values(lua_State *L, lc_state *s, const clouds_event *event)
 {
     switch (event->type) {
     case CLOUDS_EVENT_MESSAGE:
-        lua_pushnumber(L, (lua_Number)event->data_len);
+        lua_pushnumber(L, (lua_Number)(event->data_len + event->bytes_len));
         push_text(L, event->peer, event->peer_len);
         push_data(L, s, event);
         break;

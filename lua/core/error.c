@@ -41,7 +41,8 @@ void lc_push_error(lua_State *L, lc_state *s, int code, const char *text)
 
 static void add_values(lua_State *L, lc_state *s, const clouds_event *event)
 {
-    if (event->data_len == 0 || !lc_decode_value(L, &s->codec, event->data, event->data_len)) return;
+    if (event->data_len == 0 || !lc_decode_value(L, &s->codec, event->data, event->data_len, lc_bytes_of(event)))
+        return;
     if (lua_istable(L, -1) && lua_objlen(L, -1) > 0) lua_setfield(L, -2, "values");
     else lua_pop(L, 1);
 }
@@ -130,8 +131,8 @@ void lc_encode_error(lua_State *L, lc_state *s, int index)
     lua_pushvalue(L, index);
     bool ok = lua_pcall(L, 1, 2, 0) == 0;
     s->out.len = s->out2.len = 0;
-    if (ok && !lua_isnil(L, top + 2)) ok = lc_encode_list(L, &s->codec, top + 2, &s->out2);
-    if (ok) ok = lc_encode_value(L, &s->codec, top + 1, &s->out);
+    if (ok && !lua_isnil(L, top + 2)) ok = lc_encode_list(L, &s->codec, top + 2, &s->out2, NULL);
+    if (ok) ok = lc_encode_value(L, &s->codec, top + 1, &s->out, NULL);
     if (!ok) {
         const char *why = lua_gettop(L) == top + 1 ? "the error could not be described" : s->codec.error;
         encode_plain(s, why, strlen(why));

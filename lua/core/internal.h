@@ -70,7 +70,7 @@ typedef struct lc_request {
     bool used, detached;
     bool canceled;         /* its caller has given up */
     bool owes, owes_error; /* an answer that found no room: owed, or if that is empty, that there is none */
-    lc_text owed, owed_values;
+    lc_text owed, owed_values, owed_bytes;
     int holders; /* who may still answer: coroutines and waits on its behalf, and what clouds.request() gave out */
     lc_context *ctx;
     uint64_t id;
@@ -121,7 +121,7 @@ struct lc_node {
 
 struct lc_state {
     lc_codec codec;
-    lc_text out, out2;                /* what is being encoded */
+    lc_text out, out2, bytes;         /* what is being encoded */
     clouds_call_options call_options; /* of these a call sets what it needs: the rest stays 0 */
     lc_slot *slots;
     uint32_t slot_count, slot_room, slot_free, left_over;
@@ -185,8 +185,7 @@ void lc_task_open(lua_State *L, lc_state *s);
 lc_slot *lc_slot_new(lua_State *L, lc_state *s); /* raises */
 lc_handle lc_slot_handle(const lc_state *s, const lc_slot *slot);
 lc_slot *lc_slot_find(lc_state *s, lc_handle handle);
-/* The slot that an event of the context completes: its user_data is the handle, but for subscriptions, which are begun
- * before anybody waits for them. NULL: nobody waits for it. */
+/* The slot that an event of the context completes: its user_data is the handle. NULL: nobody waits for it. */
 lc_slot *lc_slot_of_event(lc_state *s, const lc_context *ctx, const clouds_event *event);
 /* The event `id` will complete it; the node is on the stack at `index`. */
 void lc_slot_bind(lua_State *L, lc_slot *slot, lc_node *node, int index, uint64_t id, bool operation);
@@ -234,6 +233,32 @@ int lc_fail(lua_State *L, lc_state *s, int code);
 int lc_true_or_fail(lua_State *L, lc_state *s, int code);
 /* Writes the error at `index` as a JSON object into s->out; its values, if it has some, into s->out2. */
 void lc_encode_error(lua_State *L, lc_state *s, int index);
+
+/* What was encoded is not needed any more: gives much memory back. lc_trim_large: only if it is very much. */
+static inline void lc_trim(lc_state *s)
+{
+    lc_text_trim(&s->out);
+    lc_text_trim(&s->out2);
+    lc_text_trim(&s->bytes);
+}
+
+static inline void lc_trim_large(lc_state *s)
+{
+    enum { LARGE = 1 << 20 };
+    if (s->out.cap > LARGE || s->out2.cap > LARGE || s->bytes.cap > LARGE) lc_trim(s);
+}
+
+/* The bytes that came with an event. */
+static inline lc_area lc_bytes_of(const clouds_event *event)
+{
+    return (lc_area){event->bytes, event->bytes_len};
+}
+
+/* The bytes that were encoded last; no bytes: NULL and 0. */
+static inline lc_area lc_encoded_bytes(const lc_state *s)
+{
+    return s->bytes.len ? (lc_area){s->bytes.data, s->bytes.len} : (lc_area){0};
+}
 
 /* request.c */
 lc_request *lc_request_new(lua_State *L, lc_state *s, lc_context *ctx, const clouds_event *event); /* raises */

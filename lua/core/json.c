@@ -3,7 +3,7 @@
 
 #include "json.h"
 
-static lc_codec *codec_of(lua_State *L)
+lc_codec *lc_codec_of(lua_State *L)
 {
     return lua_touserdata(L, lua_upvalueindex(1));
 }
@@ -34,6 +34,7 @@ void lc_codec_open(lua_State *L, lc_codec *codec)
     codec->array_ref = luaL_ref(L, LUA_REGISTRYINDEX);
     lua_pushliteral(L, "n");
     codec->n_ref = luaL_ref(L, LUA_REGISTRYINDEX);
+    lc_bytes_open(L, codec);
 }
 
 void lc_codec_close(lc_codec *codec)
@@ -51,11 +52,11 @@ static int push_error(lua_State *L, lc_codec *codec)
 /* encode(value) -> text, or nil and why not */
 static int json_encode(lua_State *L)
 {
-    lc_codec *codec = codec_of(L);
+    lc_codec *codec = lc_codec_of(L);
     lc_text *out = lua_touserdata(L, lua_upvalueindex(2));
     luaL_checkany(L, 1);
     out->len = 0;
-    bool ok = lc_encode_value(L, codec, 1, out);
+    bool ok = lc_encode_value(L, codec, 1, out, NULL);
     if (ok) lua_pushlstring(L, out->data, out->len);
     lc_text_trim(out);
     return ok ? 1 : push_error(L, codec);
@@ -64,16 +65,16 @@ static int json_encode(lua_State *L)
 /* decode(text) -> value, or nil and why not */
 static int json_decode(lua_State *L)
 {
-    lc_codec *codec = codec_of(L);
+    lc_codec *codec = lc_codec_of(L);
     size_t len;
     const char *text = luaL_checklstring(L, 1, &len);
-    return lc_decode_value(L, codec, text, len) ? 1 : push_error(L, codec);
+    return lc_decode_value(L, codec, text, len, (lc_area){0}) ? 1 : push_error(L, codec);
 }
 
 /* array([table [, n]]) -> the same table, marked as an array (of n elements) */
 static int json_array(lua_State *L)
 {
-    lc_codec *codec = codec_of(L);
+    lc_codec *codec = lc_codec_of(L);
     if (lua_isnoneornil(L, 1)) {
         lua_settop(L, 0);
         lua_newtable(L);
@@ -94,7 +95,7 @@ static int json_array(lua_State *L)
 /* is_array(value) -> whether it is a table that clouds.array or the decoder marked */
 static int json_is_array(lua_State *L)
 {
-    bool marked = lua_istable(L, 1) && lua_getmetatable(L, 1) && lua_topointer(L, -1) == codec_of(L)->array;
+    bool marked = lua_istable(L, 1) && lua_getmetatable(L, 1) && lua_topointer(L, -1) == lc_codec_of(L)->array;
     lua_pushboolean(L, marked);
     return 1;
 }
@@ -122,7 +123,11 @@ void lc_json_add(lua_State *L, lc_codec *codec)
     push_text(L);
     lua_pushcclosure(L, json_encode, 2);
     lua_setfield(L, table, "encode");
-    static const luaL_Reg functions[] = {{"decode", json_decode}, {"array", json_array}, {"is_array", json_is_array}};
+    static const luaL_Reg functions[] = {{"decode", json_decode},
+                                         {"array", json_array},
+                                         {"is_array", json_is_array},
+                                         {"bytes", lc_json_bytes},
+                                         {"is_bytes", lc_json_is_bytes}};
     for (size_t i = 0; i < sizeof functions / sizeof *functions; i++) {
         lua_pushlightuserdata(L, codec);
         lua_pushcclosure(L, functions[i].func, 1);

@@ -16,6 +16,7 @@ typedef struct decoder {
     lua_State *L;
     lc_codec *codec;
     const char *start, *p, *end;
+    lc_area bytes; /* that came along */
     int depth;
 } decoder;
 
@@ -202,22 +203,72 @@ static bool decode_member(decoder *d)
     return decode(d);
 }
 
+/* An element of the array at the top, if it is a whole number up to `most`. */
+static bool offset_at(lua_State *L, int i, size_t most, size_t *out)
+{
+    lua_rawgeti(L, -1, i);
+    lua_Number n = lua_type(L, -1) == LUA_TNUMBER ? lua_tonumber(L, -1) : -1;
+    lua_pop(L, 1);
+    if (n < 0 || n > (lua_Number)most || n != (lua_Number)(size_t)n) return false;
+    *out = (size_t)n;
+    return true;
+}
+
+/* The only member of the table below it is at the top, and has the name of bytes: they take the place of all, if they
+ * are some. */
+static void take_bytes(decoder *d)
+{
+    lua_State *L = d->L;
+    size_t offset, len;
+    if (lua_istable(L, -1) && lua_objlen(L, -1) == 2 && offset_at(L, 1, d->bytes.len, &offset) &&
+        offset_at(L, 2, d->bytes.len - offset, &len)) {
+        lua_pop(L, 3);
+        lc_push_bytes(L, d->codec, (const char *)d->bytes.p + offset, len);
+    } else {
+        lua_pop(L, 2);
+    }
+}
+
+/* The table at the top has one member: it may stand for bytes, or be an object that looks so, which was escaped. */
+static void look_for_bytes(decoder *d)
+{
+    lua_State *L = d->L;
+    size_t len;
+    lua_pushnil(L);
+    if (!lua_next(L, -2)) return;
+    const char *name = lua_tolstring(L, -2, &len);
+    int mark = d->codec->bytes_mark(name, len);
+    if (mark == 1) {
+        take_bytes(d);
+    } else if (mark > 1) {
+        lua_pushlstring(L, name + 1, len - 1);
+        lua_insert(L, -2);
+        lua_rawset(L, -4);
+        lua_pushnil(L);
+        lua_rawset(L, -3);
+    } else {
+        lua_pop(L, 2);
+    }
+}
+
 static bool decode_object(decoder *d)
 {
     lua_State *L = d->L;
+    int members = 0;
     if (!enter(d)) return false;
     lua_createtable(L, 0, 4);
     int table = lua_gettop(L);
     if (peek(d) == '}') {
         d->p++;
     } else {
-        for (int more = 1; more > 0;) {
+        for (int more = 1; more > 0; members++) {
             if (!decode_member(d)) return false;
             lua_rawset(L, table);
             if ((more = next_element(d, '}')) < 0) return false;
         }
     }
     d->depth--;
+    if (d->bytes.len && members == 1) look_for_bytes(d);
     return true;
 }
 
@@ -262,9 +313,9 @@ static bool decode(decoder *d)
 
 /* ---- the entrances ---- */
 
-static decoder start(lua_State *L, lc_codec *codec, const char *text, size_t len)
+static decoder start(lua_State *L, lc_codec *codec, const char *text, size_t len, lc_area bytes)
 {
-    return (decoder){.L = L, .codec = codec, .start = text, .p = text, .end = text + len};
+    return (decoder){.L = L, .codec = codec, .start = text, .p = text, .end = text + len, .bytes = bytes};
 }
 
 static bool finish(decoder *d, int top, bool ok)
@@ -275,9 +326,9 @@ static bool finish(decoder *d, int top, bool ok)
     return ok;
 }
 
-bool lc_decode_value(lua_State *L, lc_codec *codec, const char *text, size_t len)
+bool lc_decode_value(lua_State *L, lc_codec *codec, const char *text, size_t len, lc_area bytes)
 {
-    decoder d = start(L, codec, text, len);
+    decoder d = start(L, codec, text, len, bytes);
     int top = lua_gettop(L);
     return finish(&d, top, lua_checkstack(L, 8) ? decode(&d) : fail(&d, "not enough memory"));
 }
@@ -300,9 +351,9 @@ static bool decode_top(decoder *d, int *count)
     return lua_checkstack(d->L, 2 * ROOM) || fail(d, "not enough memory");
 }
 
-int lc_decode_values(lua_State *L, lc_codec *codec, const char *text, size_t len)
+int lc_decode_values(lua_State *L, lc_codec *codec, const char *text, size_t len, lc_area bytes)
 {
-    decoder d = start(L, codec, text, len);
+    decoder d = start(L, codec, text, len, bytes);
     int top = lua_gettop(L), count = 0, more = 1;
     bool ok = peek(&d) == '[' || expected(&d, "'['");
     d.p += ok;
@@ -334,7 +385,7 @@ static bool add_member(decoder *d, int table)
 
 bool lc_decode_into(lua_State *L, lc_codec *codec, const char *text, size_t len, int index)
 {
-    decoder d = start(L, codec, text, len);
+    decoder d = start(L, codec, text, len, (lc_area){0});
     int top = lua_gettop(L), more = 1;
     bool ok = lua_checkstack(L, 16) || fail(&d, "not enough memory");
     if (ok && peek(&d) != '{') ok = expected(&d, "'{'");

@@ -6,95 +6,26 @@
  * array is a failure. The encoder never raises: it remembers why it failed and where, from the keys on the Lua stack.
  */
 #include <math.h>
-#include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <lauxlib.h>
 
-#include "json.h"
+#include "json_encoder.h"
 #include "number.h"
 #include "utf8.h"
 
-typedef struct level {
-    const void *table;
-    int key; /* stack index of the key, or 0: it is `number` */
-    lua_Number number;
-} level;
-
-typedef struct encoder {
-    lua_State *L;
-    lc_codec *codec;
-    lc_text *out;
-    int depth;
-    level levels[LC_JSON_MAX_DEPTH];
-} encoder;
-
 static bool encode(encoder *e, int index);
-
-/* ---- failures ---- */
-
-/* A name of data's: control characters are shown as what they are. Never cut inside of a character. */
-static size_t append_name(encoder *e, int index, char *to, size_t room)
-{
-    enum { MOST_SHOWN = 40, LONGEST_STEP = 5 };
-    size_t len, used = 0;
-    const unsigned char *name = (const unsigned char *)lua_tolstring(e->L, index, &len);
-    if (room < LONGEST_STEP + 1) return 0;
-    to[used++] = '.';
-    for (size_t i = 0; i < len && i < MOST_SHOWN && used + LONGEST_STEP < room;) {
-        int step = name[i] < 0x80 ? 1 : lc_utf8_step(name + i, len - i);
-        if (step == 1 && name[i] >= 0x20 && name[i] != 0x7F) to[used++] = (char)name[i];
-        else if (step > 1) memcpy(to + used, name + i, (size_t)step), used += (size_t)step;
-        else used += (size_t)snprintf(to + used, room - used, "\\x%02x", name[i]);
-        i += step > 1 ? (size_t)step : 1;
-    }
-    to[used] = 0;
-    return used;
-}
-
-static size_t append_key(encoder *e, const level *at, char *to, size_t room)
-{
-    int len;
-    if (at->key && lua_type(e->L, at->key) == LUA_TSTRING) return append_name(e, at->key, to, room);
-    len = snprintf(to, room, "[%.14g]", at->key ? lua_tonumber(e->L, at->key) : at->number);
-    return len < 0 ? 0 : (size_t)len;
-}
-
-__attribute__((format(printf, 2, 3))) static bool fail(encoder *e, const char *format, ...)
-{
-    char *text = e->codec->error;
-    size_t room = sizeof e->codec->error, len;
-    va_list list;
-    va_start(list, format);
-    len = (size_t)vsnprintf(text, room, format, list);
-    va_end(list);
-    e->codec->fault = LC_JSON_MISUSE;
-    if (e->depth > 0 && len + 8 < room) {
-        len += (size_t)snprintf(text + len, room - len, " at ");
-        int shown = e->depth > 6 ? 6 : e->depth;
-        for (int i = 0; i < shown && len < room; i++) len += append_key(e, &e->levels[i], text + len, room - len);
-        if (shown < e->depth && len < room) snprintf(text + len, room - len, "...");
-    }
-    return false;
-}
-
-/* What data may be: `fail` is for the mistakes of a program. */
-static bool refuse(encoder *e, lc_json_fault fault)
-{
-    e->codec->fault = fault;
-    return false;
-}
 
 static bool no_memory(encoder *e)
 {
-    fail(e, "not enough memory");
-    return refuse(e, LC_JSON_NO_MEMORY);
+    lc_json_fail(e, "not enough memory");
+    return lc_json_refuse(e, LC_JSON_NO_MEMORY);
 }
 
 static bool too_long(encoder *e)
 {
-    fail(e, "the JSON text is larger than 256 MB");
-    return refuse(e, LC_JSON_TOO_LONG);
+    lc_json_fail(e, "the JSON text is larger than 256 MB");
+    return lc_json_refuse(e, LC_JSON_TOO_LONG);
 }
 
 static bool add(encoder *e, const char *bytes, size_t len)
@@ -119,8 +50,8 @@ static bool encode_string(encoder *e, int index)
     lc_encode_string(e->out, s, len, &ok, &bad_at);
     if (ok) return true;
     if (bad_at == SIZE_MAX) return no_memory(e);
-    fail(e, "cannot encode a string that is not UTF-8 (byte %zu)", bad_at + 1);
-    return refuse(e, LC_JSON_BAD_TEXT);
+    lc_json_fail(e, "cannot encode a string that is not UTF-8 (byte %zu)", bad_at + 1);
+    return lc_json_refuse(e, LC_JSON_BAD_TEXT);
 }
 
 static bool encode_number(encoder *e, int index)
@@ -130,16 +61,57 @@ static bool encode_number(encoder *e, int index)
     return true;
 }
 
+/* ---- bytes ---- */
+
+static bool encode_bytes(encoder *e, int index)
+{
+    char place[64];
+    size_t len = lua_objlen(e->L, index);
+    if (!e->bytes || !e->codec->bytes_mark)
+        return lc_json_fail(e, "cannot encode bytes here: arguments, results, messages and what is published may have them");
+    if (!e->has_bytes) return lc_json_refuse(e, LC_JSON_HAS_BYTES);
+    if (e->bytes->len + len > LC_JSON_MAX_LENGTH) return too_long(e);
+    int n = snprintf(place, sizeof place, "{\"$bytes\":[%zu,%zu]}", e->bytes->len, len);
+    return add(e, place, (size_t)n) && (lc_text_add(e->bytes, lua_touserdata(e->L, index), len) || no_memory(e));
+}
+
+/* The first pair of the table at `index` is at the top. Is it an object that looks like a piece of bytes, or as one
+ * that does would be written? */
+static bool looks_like_bytes(encoder *e, int index)
+{
+    size_t len;
+    if (!e->has_bytes) return false;
+    const char *name = lua_tolstring(e->L, -2, &len);
+    if (!e->codec->bytes_mark(name, len)) return false;
+    lua_pushvalue(e->L, -2);
+    if (!lua_next(e->L, index)) return true;
+    lua_pop(e->L, 2);
+    return false;
+}
+
+/* Such an object, and its only pair: its name has one '$' more. */
+static bool encode_escaped(encoder *e)
+{
+    int top = lua_gettop(e->L);
+    size_t at = e->out->len + 1;
+    if (!encode_string(e, top - 1) || !add_char(e, '$')) return false;
+    memmove(e->out->data + at + 1, e->out->data + at, e->out->len - 1 - at);
+    e->out->data[at] = '$';
+    if (!add_char(e, ':') || !encode(e, top)) return false;
+    lua_pop(e->L, 2);
+    return add_char(e, '}');
+}
+
 /* ---- tables ---- */
 
 static bool enter(encoder *e, int index)
 {
     const void *table = lua_topointer(e->L, index);
     for (int i = 0; i < e->depth; i++)
-        if (e->levels[i].table == table) return fail(e, "cannot encode a table that contains itself");
+        if (e->levels[i].table == table) return lc_json_fail(e, "cannot encode a table that contains itself");
     if (e->depth == LC_JSON_MAX_DEPTH) {
-        fail(e, "cannot encode tables nested deeper than %d", LC_JSON_MAX_DEPTH);
-        return refuse(e, LC_JSON_TOO_DEEP);
+        lc_json_fail(e, "cannot encode tables nested deeper than %d", LC_JSON_MAX_DEPTH);
+        return lc_json_refuse(e, LC_JSON_TOO_DEEP);
     }
     if (!lua_checkstack(e->L, 8)) return no_memory(e);
     e->levels[e->depth++] = (level){.table = table};
@@ -186,13 +158,13 @@ static bool encode_unordered(encoder *e, int index)
             strings = true;
         } else {
             e->levels[e->depth - 1].key = lua_gettop(L);
-            return fail(e, "cannot encode a table with a %s key%s", key ? "fractional" : luaL_typename(L, -1),
+            return lc_json_fail(e, "cannot encode a table with a %s key%s", key ? "fractional" : luaL_typename(L, -1),
                         lua_type(L, -1) == LUA_TNUMBER ? " that is no index" : "");
         }
     }
     e->depth--;
-    if (strings) return fail(e, "cannot encode a table with both numbers and strings as keys");
-    if (most != count) return fail(e, "cannot encode an array with holes (clouds.array(t, n) can)");
+    if (strings) return lc_json_fail(e, "cannot encode a table with both numbers and strings as keys");
+    if (most != count) return lc_json_fail(e, "cannot encode an array with holes (clouds.array(t, n) can)");
     e->depth++;
     return encode_elements(e, index, count);
 }
@@ -218,8 +190,8 @@ static bool is_index(lua_State *L, int index)
 static bool take_n(encoder *e, extent *to)
 {
     lua_Number n = lua_type(e->L, -1) == LUA_TNUMBER ? lua_tonumber(e->L, -1) : -1;
-    if (n < 0 || n != floor(n)) return fail(e, "the field n of a list is a count, not a %s", luaL_typename(e->L, -1));
-    if (n > LC_JSON_MAX_LENGTH / 2) return fail(e, "cannot encode an array of %.14g elements", n);
+    if (n < 0 || n != floor(n)) return lc_json_fail(e, "the field n of a list is a count, not a %s", luaL_typename(e->L, -1));
+    if (n > LC_JSON_MAX_LENGTH / 2) return lc_json_fail(e, "cannot encode an array of %.14g elements", n);
     to->n = n;
     return true;
 }
@@ -229,9 +201,9 @@ static bool no_list(encoder *e)
     char key[48];
     level at = {.key = lua_gettop(e->L) - 1};
     if (lua_type(e->L, at.key) == LUA_TSTRING || lua_type(e->L, at.key) == LUA_TNUMBER)
-        append_key(e, &at, key, sizeof key);
+        lc_json_append_key(e, &at, key, sizeof key);
     else snprintf(key, sizeof key, "a %s", luaL_typename(e->L, at.key));
-    return fail(e, "a list cannot have the key %s: to send a table as one value, put it into the list: { { a = 1 } }",
+    return lc_json_fail(e, "a list cannot have the key %s: to send a table as one value, put it into the list: { { a = 1 } }",
                 key[0] == '.' ? key + 1 : key);
 }
 
@@ -262,9 +234,9 @@ static bool encode_measured(encoder *e, int index)
     e->depth--; /* what is wrong is wrong with the list itself */
     if (!measure(e, index, &is)) return false;
     if (is.n < 0 && is.most != is.count)
-        return fail(e, "a list with holes must say how many it has: clouds.array(t, n), or the field n");
+        return lc_json_fail(e, "a list with holes must say how many it has: clouds.array(t, n), or the field n");
     if (is.n >= 0 && is.most > is.n)
-        return fail(e, "a list whose field n is %.14g has an element %.14g", is.n, is.most);
+        return lc_json_fail(e, "a list whose field n is %.14g has an element %.14g", is.n, is.most);
     e->depth++;
     return encode_elements(e, index, (size_t)(is.n < 0 ? is.count : is.n));
 }
@@ -327,6 +299,7 @@ static bool encode_object(encoder *e, int index, bool *again)
     bool first = true;
     here->key = lua_gettop(L) - 1;
     if (!add_char(e, '{')) return false;
+    if (looks_like_bytes(e, index)) return encode_escaped(e);
     do {
         if (lua_type(L, -2) != LUA_TSTRING) {
             *again = true;
@@ -379,14 +352,53 @@ static bool encode(encoder *e, int index)
         return add(e, "null", 4);
     case LUA_TUSERDATA:
         if (lua_touserdata(e->L, index) == e->codec->null) return add(e, "null", 4);
+        if (lc_is_bytes(e->L, e->codec, index)) return encode_bytes(e, index);
         break;
     default:
         break;
     }
-    return fail(e, "cannot encode a %s", luaL_typename(e->L, index));
+    return lc_json_fail(e, "cannot encode a %s", luaL_typename(e->L, index));
 }
 
 /* ---- the entrances ---- */
+
+/* What both runs of an entrance share. */
+typedef struct entrance {
+    lua_State *L;
+    lc_codec *codec;
+    lc_text *out, *bytes;
+    size_t start; /* of the text */
+    bool has_bytes;
+} entrance;
+
+static entrance enter_codec(lua_State *L, lc_codec *codec, lc_text *out, lc_text *bytes)
+{
+    if (bytes) bytes->len = 0;
+    return (entrance){L, codec, out, bytes, out->len, false};
+}
+
+/* After a run that failed: is it because of the first bytes? */
+static bool begins_anew(entrance *in)
+{
+    if (in->codec->fault != LC_JSON_HAS_BYTES) return false;
+    in->out->len = in->start;
+    return in->has_bytes = true;
+}
+
+static encoder encoder_of(const entrance *in)
+{
+    encoder e;
+    e.L = in->L, e.codec = in->codec, e.out = in->out, e.bytes = in->bytes, e.has_bytes = in->has_bytes, e.depth = 0;
+    return e;
+}
+
+/* Bytes that are all empty are told from none by one that no piece has. */
+static bool complete(const entrance *in)
+{
+    if (!in->has_bytes || in->bytes->len > 0) return true;
+    encoder e = encoder_of(in);
+    return lc_text_add_char(in->bytes, 0) || no_memory(&e);
+}
 
 /* Whatever happened, the stack is left as it was found. */
 static bool finish(encoder *e, int top, bool ok)
@@ -395,39 +407,49 @@ static bool finish(encoder *e, int top, bool ok)
     return ok;
 }
 
-bool lc_encode_value(lua_State *L, lc_codec *codec, int index, lc_text *out)
+static bool encode_once(const entrance *in, int index)
 {
-    encoder e;
-    e.L = L, e.codec = codec, e.out = out, e.depth = 0;
-    return finish(&e, lua_gettop(L), encode(&e, index));
+    encoder e = encoder_of(in);
+    int top = lua_gettop(in->L);
+    return finish(&e, top, encode(&e, index));
 }
 
-static bool no_room(lc_codec *codec)
+bool lc_encode_value(lua_State *L, lc_codec *codec, int index, lc_text *out, lc_text *bytes)
 {
-    encoder e;
-    e.codec = codec, e.depth = 0;
+    entrance in = enter_codec(L, codec, out, bytes);
+    while (!encode_once(&in, index))
+        if (!begins_anew(&in)) return false;
+    return complete(&in);
+}
+
+static bool no_room(const entrance *in)
+{
+    encoder e = encoder_of(in);
     return no_memory(&e);
 }
 
 /* The element of this number, and a comma. */
-static bool encode_element(lua_State *L, lc_codec *codec, int index, int number, lc_text *out)
+static bool encode_element(const entrance *in, int index, int number)
 {
-    encoder e;
-    e.L = L, e.codec = codec, e.out = out, e.depth = 1;
+    encoder e = encoder_of(in);
+    e.depth = 1;
     e.levels[0] = (level){.number = number};
-    return finish(&e, lua_gettop(L), encode(&e, index) && add_char(&e, ','));
+    int top = lua_gettop(in->L);
+    return finish(&e, top, encode(&e, index) && add_char(&e, ','));
 }
 
 /* Short lists of numbers are what is encoded most: these need no encoder, with its room for all levels. */
-bool lc_encode_values(lua_State *L, lc_codec *codec, int first, int last, lc_text *out)
+static bool encode_values_once(const entrance *in, int first, int last)
 {
-    if (!lc_text_reserve(out, 2)) return no_room(codec);
+    lua_State *L = in->L;
+    lc_text *out = in->out;
+    if (!lc_text_reserve(out, 2)) return no_room(in);
     out->data[out->len++] = '[';
     for (int i = first; i <= last; i++) {
         if (lua_type(L, i) == LUA_TNUMBER && lc_text_reserve(out, LC_NUMBER_ROOM + 1)) {
             out->len += lc_number_write(lua_tonumber(L, i), out->data + out->len);
             out->data[out->len++] = ',';
-        } else if (!encode_element(L, codec, i, i - first + 1, out)) {
+        } else if (!encode_element(in, i, i - first + 1)) {
             return false;
         }
     }
@@ -436,11 +458,25 @@ bool lc_encode_values(lua_State *L, lc_codec *codec, int first, int last, lc_tex
     return true;
 }
 
-bool lc_encode_list(lua_State *L, lc_codec *codec, int index, lc_text *out)
+bool lc_encode_values(lua_State *L, lc_codec *codec, int first, int last, lc_text *out, lc_text *bytes)
 {
-    encoder e;
-    int top = lua_gettop(L);
-    e.L = L, e.codec = codec, e.out = out, e.depth = 0;
-    if (!enter(&e, index)) return false;
-    return finish(&e, top, encode_list(&e, index));
+    entrance in = enter_codec(L, codec, out, bytes);
+    while (!encode_values_once(&in, first, last))
+        if (!begins_anew(&in)) return false;
+    return complete(&in);
+}
+
+static bool encode_list_once(const entrance *in, int index)
+{
+    encoder e = encoder_of(in);
+    int top = lua_gettop(in->L);
+    return enter(&e, index) && finish(&e, top, encode_list(&e, index));
+}
+
+bool lc_encode_list(lua_State *L, lc_codec *codec, int index, lc_text *out, lc_text *bytes)
+{
+    entrance in = enter_codec(L, codec, out, bytes);
+    while (!encode_list_once(&in, index))
+        if (!begins_anew(&in)) return false;
+    return complete(&in);
 }

@@ -273,15 +273,19 @@ static int node_send(lua_State *L)
     clouds_operation_options options = limit_at(L, 5);
     lc_handle handle = slot_for(L, s, true, &options);
     s->out.len = 0;
-    if (!lc_encode_value(L, &s->codec, 3, &s->out)) {
+    if (!lc_encode_value(L, &s->codec, 3, &s->out, &s->bytes)) {
         drop_slot(L, s, handle);
         return lc_refuse(L, s, "value");
     }
     uint64_t operation = 0;
     node->ctx->dirty = true;
-    int code =
-        clouds_node_send(node->node, receiver, len, s->out.data, s->out.len, CLOUDS_SEND_CONFIRM, &options, &operation);
-    if (s->out.cap > 1 << 20) lc_text_trim(&s->out);
+    const clouds_payload payload = {.size = sizeof payload,
+                                    .json = s->out.data,
+                                    .json_len = s->out.len,
+                                    .bytes = lc_encoded_bytes(s).p,
+                                    .bytes_len = lc_encoded_bytes(s).len};
+    int code = clouds_node_send_payload(node->node, receiver, len, &payload, CLOUDS_SEND_CONFIRM, &options, &operation);
+    lc_trim_large(s);
     if (code != 0) {
         drop_slot(L, s, handle);
         return lc_fail(L, s, code);

@@ -56,6 +56,7 @@ void lc_request_release(lc_state *s, lc_request *request)
     if (request->owes) {
         lc_text_free(&request->owed);
         lc_text_free(&request->owed_values);
+        lc_text_free(&request->owed_bytes);
         request->owes = false;
         s->owing--;
     }
@@ -75,8 +76,19 @@ static bool is_open_after(int code)
     return code == CLOUDS_ELIMIT || code == CLOUDS_ENOMEM;
 }
 
-/* Sends an answer, or what is said where there is none. */
-static int send_answer(const lc_request *request, bool is_error, const lc_text *text, const lc_text *values)
+static int send_values(const lc_request *request, const lc_text *text, const lc_text *bytes)
+{
+    const clouds_payload values = {.size = sizeof values,
+                                   .json = text->data,
+                                   .json_len = text->len,
+                                   .bytes = bytes->data,
+                                   .bytes_len = bytes->len};
+    if (!bytes->len) return clouds_reply(request->ctx->context, request->id, text->data, text->len);
+    return clouds_reply_payload(request->ctx->context, request->id, &values);
+}
+
+/* Sends an answer, or what is said where there is none. `more`: the values of an error, the bytes of a result. */
+static int send_answer(const lc_request *request, bool is_error, const lc_text *text, const lc_text *more)
 {
     static const char stopped[] = "{\"message\":\"the handler stopped without an answer\"}";
     static const char forgotten[] = "{\"message\":\"the request was forgotten\"}";
@@ -86,8 +98,8 @@ static int send_answer(const lc_request *request, bool is_error, const lc_text *
         const char *words = request->detached ? forgotten : stopped;
         return clouds_fail(context, request->id, words, strlen(words), NULL, 0);
     }
-    if (!is_error) return clouds_reply(context, request->id, text->data, text->len);
-    return clouds_fail(context, request->id, text->data, text->len, values->len ? values->data : NULL, values->len);
+    if (!is_error) return send_values(request, text, more);
+    return clouds_fail(context, request->id, text->data, text->len, more->len ? more->data : NULL, more->len);
 }
 
 /* Not through s->out: whoever allocates while encoding may run the finaliser that comes here. */
@@ -148,14 +160,9 @@ static void push_about(lua_State *L, lc_state *s, lc_handle handle)
     lua_remove(L, -3);
 }
 
-static void trim(lc_state *s)
-{
-    lc_text_trim(&s->out);
-    lc_text_trim(&s->out2);
-}
-
-/* What became of an answer, which is s->out (and s->out2, of an error). Nothing allocates between that and this, so
- * that no finaliser comes between. keep: it is sent again once there is room, see lc_request_send_owed. */
+/* What became of an answer, which is s->out (and s->out2, of an error; s->bytes, of a result). Nothing allocates
+ * between that and this, so that no finaliser comes between. keep: it is sent again once there is room, see
+ * lc_request_send_owed. */
 static int sent(lc_state *s, lc_request *request, int code, bool is_error, bool keep)
 {
     if (!is_open_after(code)) {
@@ -165,7 +172,8 @@ static int sent(lc_state *s, lc_request *request, int code, bool is_error, bool 
         request->owes_error = is_error;
         request->owed = s->out;
         request->owed_values = s->out2;
-        s->out = s->out2 = (lc_text){0};
+        request->owed_bytes = s->bytes;
+        s->out = s->out2 = s->bytes = (lc_text){0};
         s->owing++;
     }
     return code;
@@ -215,11 +223,11 @@ static int reply(lua_State *L, lc_state *s, lc_handle handle, int first, int las
     s->out.len = s->out2.len = 0;
     if (lc_is_failure(L, s, first, last - first + 1)) {
         code = fail_with(L, s, handle, last, keep);
-    } else if (!lc_encode_values(L, &s->codec, first, last, &s->out)) {
+    } else if (!lc_encode_values(L, &s->codec, first, last, &s->out, &s->bytes)) {
         return fail_unsendable(L, s, handle, s->codec.error, keep);
     } else {
         lc_request *request = lc_request_find(s, handle);
-        code = request ? send_answer(request, false, &s->out, &s->out2) : CLOUDS_ESTALE;
+        code = request ? send_answer(request, false, &s->out, &s->bytes) : CLOUDS_ESTALE;
         if (code == CLOUDS_EJSON) return fail_unsendable(L, s, handle, clouds_last_error(), keep);
         if (request) sent(s, request, code, false, keep);
     }
@@ -236,7 +244,8 @@ static int core_resend(lua_State *L)
     for (uint32_t i = 0; i < s->request_count && s->owing; i++) {
         lc_request *request = &s->requests[i];
         if (!request->used || !request->owes) continue;
-        int code = send_answer(request, request->owes_error, &request->owed, &request->owed_values);
+        const lc_text *more = request->owes_error ? &request->owed_values : &request->owed_bytes;
+        int code = send_answer(request, request->owes_error, &request->owed, more);
         if (!is_open_after(code)) lc_request_release(s, request);
     }
     s->resending = s->owing > 0;
@@ -269,7 +278,7 @@ void lc_request_fail(lua_State *L, lc_state *s, lc_handle handle, int index)
     luaL_checkstack(L, 16, NULL);
     push_about(L, s, handle);
     fail_with(L, s, handle, index, true);
-    trim(s);
+    lc_trim(s);
     report_at(L, s, index, place);
     lua_settop(L, place - 1);
 }
@@ -284,7 +293,7 @@ static void end_with_values(lua_State *L, lc_state *s, lc_handle handle)
     luaL_checkstack(L, 16, NULL);
     int code = reply(L, s, handle, 2, last, true);
     if (code == 0) {
-        if (s->out.cap > 1 << 20) trim(s);
+        lc_trim_large(s);
         return;
     }
     if (!is_open_after(code) && code != CLOUDS_ESTALE) {
@@ -292,7 +301,7 @@ static void end_with_values(lua_State *L, lc_state *s, lc_handle handle)
         push_about(L, s, handle);
         report_at(L, s, problem, problem + 1);
     }
-    trim(s);
+    lc_trim(s);
 }
 
 static bool is_pending(lua_State *L, lc_state *s)
@@ -354,7 +363,7 @@ static int request_reply(lua_State *L)
     lc_request *request = lc_request_strip_self(L, s);
     if (!request) return answered(L, s);
     int code = reply(L, s, lc_request_handle(s, request), 1, lua_gettop(L), false);
-    trim(s);
+    lc_trim(s);
     return outcome(L, code);
 }
 
@@ -369,13 +378,13 @@ static int request_fail(lua_State *L)
     lc_encode_error(L, s, 1);
     if (lua_gettop(L) > 1) {
         s->out2.len = 0;
-        if (!lc_encode_values(L, &s->codec, 2, lua_gettop(L), &s->out2)) return lc_refuse(L, s, "values");
+        if (!lc_encode_values(L, &s->codec, 2, lua_gettop(L), &s->out2, NULL)) return lc_refuse(L, s, "values");
     }
     request = lc_request_find(s, handle);
     if (!request) return answered(L, s);
     int code = fail_encoded(s, request, false);
     if (code != 0) lc_push_last_error(L, s, code);
-    trim(s);
+    lc_trim(s);
     return outcome(L, code);
 }
 

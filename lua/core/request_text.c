@@ -30,7 +30,7 @@ void lc_request_push_meta(lua_State *L, lc_state *s, const lc_request *request)
         size_t n;
         lua_pushlstring(L, request->text + request->method_len + request->peer_len, request->meta_len);
         const char *meta = lua_tolstring(L, -1, &n);
-        if (lc_decode_value(L, &s->codec, meta, n)) {
+        if (lc_decode_value(L, &s->codec, meta, n, (lc_area){0})) {
             lua_remove(L, top + 1);
             return;
         }

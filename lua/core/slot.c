@@ -19,12 +19,7 @@ lc_slot *lc_slot_find(lc_state *s, lc_handle handle)
 lc_slot *lc_slot_of_event(lc_state *s, const lc_context *ctx, const clouds_event *event)
 {
     lc_slot *slot = lc_slot_find(s, event->user_data);
-    if (slot && slot->id == event->id && slot->ctx == ctx) return slot;
-    for (uint32_t i = 0; i < s->slot_count; i++) {
-        slot = &s->slots[i];
-        if (slot->state != LC_SLOT_FREE && slot->operation && slot->id == event->id && slot->ctx == ctx) return slot;
-    }
-    return NULL;
+    return slot && slot->id == event->id && slot->ctx == ctx ? slot : NULL;
 }
 
 static void grow(lua_State *L, lc_state *s)

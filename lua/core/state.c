@@ -70,6 +70,7 @@ static int state_collect(lua_State *L)
         free(s->requests[i].text);
         lc_text_free(&s->requests[i].owed);
         lc_text_free(&s->requests[i].owed_values);
+        lc_text_free(&s->requests[i].owed_bytes);
     }
     free(s->requests);
     free(s->slots);
@@ -81,6 +82,7 @@ static int state_collect(lua_State *L)
     s->request_count = s->slot_count = 0;
     lc_text_free(&s->out);
     lc_text_free(&s->out2);
+    lc_text_free(&s->bytes);
     lc_codec_close(&s->codec);
     return 0;
 }
@@ -102,6 +104,7 @@ lc_state *lc_state_create(lua_State *L)
     lua_setmetatable(L, -2);
     luaL_ref(L, LUA_REGISTRYINDEX);
     lc_codec_open(L, &s->codec);
+    s->codec.bytes_mark = clouds_bytes_mark;
     s->hooked_ref = new_table_ref(L);
     s->methods_ref = new_table_ref(L);
     s->serving_ref = new_table_ref(L);

@@ -136,6 +136,19 @@ function clouds.request() end
 ---@return T
 function clouds.array(t, n) end
 
+---Bytes that are no text. `tostring` gives them as a string, `#` their number, and `==` compares what they hold.
+---@class clouds.Bytes: userdata
+
+---The bytes of a string, as a value of their own: an argument, a result, a message, or anywhere in one. They arrive as such.
+---@param text string|clouds.Bytes
+---@return clouds.Bytes
+function clouds.bytes(text) end
+
+---Is it of clouds.bytes?
+---@param value any
+---@return boolean
+function clouds.is_bytes(value) end
+
 ---Runs a function in a coroutine, at once, until it first waits.
 ---@param fn fun(...): ...
 ---@param ... any Its arguments.

@@ -15,7 +15,7 @@ enum { MOST_VALUES = 1 << 20 };
 
 static lua_State *L;
 static lc_codec codec;
-static lc_text out;
+static lc_text out, area;
 static locale_t plain;
 
 /* Of infinities, which JSON has not, comes null. Interpreted: compiled code of such recursion has crashed. */
@@ -34,6 +34,17 @@ static const char equal_source[] =
 
 static int equal_ref;
 
+/* As clouds_bytes_mark, without the library. */
+static int mark_of(const char *name, size_t n)
+{
+    static const char word[] = "bytes";
+    size_t marks = n > sizeof word - 1 ? n - (sizeof word - 1) : 0;
+    if (!marks || memcmp(name + marks, word, sizeof word - 1) != 0) return 0;
+    for (size_t i = 0; i < marks; i++)
+        if (name[i] != '$') return 0;
+    return (int)marks;
+}
+
 static void start(void)
 {
     if (L) return;
@@ -42,6 +53,7 @@ static void start(void)
     HOLDS(L && plain);
     luaL_openlibs(L);
     lc_codec_open(L, &codec);
+    codec.bytes_mark = mark_of;
     HOLDS(luaL_loadstring(L, equal_source) == 0);
     lc_push_null(L, &codec);
     lua_call(L, 1, 1);
@@ -61,7 +73,7 @@ static int are_equal(int a, int b)
 
 static void values_survive(const char *text, size_t n)
 {
-    int taken = lc_decode_value(L, &codec, text, n);
+    int taken = lc_decode_value(L, &codec, text, n, (lc_area){0});
     int is_json = reference_is_json((const uint8_t *)text, n, LC_JSON_MAX_DEPTH, MOST_VALUES);
     HOLDS(taken == is_json || (taken && !reference_is_utf8((const uint8_t *)text, n))); /* bytes may be mended */
     if (!taken) {
@@ -69,22 +81,35 @@ static void values_survive(const char *text, size_t n)
         return;
     }
     out.len = 0;
-    HOLDS(lc_encode_value(L, &codec, 1, &out));
+    HOLDS(lc_encode_value(L, &codec, 1, &out, NULL));
     HOLDS(reference_is_json((const uint8_t *)out.data, out.len, LC_JSON_MAX_DEPTH, MOST_VALUES));
     HOLDS(reference_is_utf8((const uint8_t *)out.data, out.len));
-    HOLDS(lc_decode_value(L, &codec, out.data, out.len));
+    HOLDS(lc_decode_value(L, &codec, out.data, out.len, (lc_area){0}));
+    HOLDS(lua_gettop(L) == 2 && are_equal(1, 2));
+    lua_settop(L, 0);
+}
+
+/* The bytes of the text are the first half of it: what it has stand for them comes back, and so does what looks like
+ * it. */
+static void bytes_survive(const char *text, size_t n)
+{
+    if (!lc_decode_value(L, &codec, text, n, (lc_area){text, n / 2})) return;
+    out.len = 0;
+    HOLDS(lc_encode_value(L, &codec, 1, &out, &area));
+    HOLDS(reference_is_json((const uint8_t *)out.data, out.len, LC_JSON_MAX_DEPTH + 2, MOST_VALUES));
+    HOLDS(lc_decode_value(L, &codec, out.data, out.len, (lc_area){area.data, area.len}));
     HOLDS(lua_gettop(L) == 2 && are_equal(1, 2));
     lua_settop(L, 0);
 }
 
 static void lists_survive(const char *text, size_t n)
 {
-    int count = lc_decode_values(L, &codec, text, n);
+    int count = lc_decode_values(L, &codec, text, n, (lc_area){0});
     HOLDS(lua_gettop(L) == (count < 0 ? 0 : count));
     if (count < 0) return;
     out.len = 0;
-    HOLDS(lc_encode_values(L, &codec, 1, count, &out));
-    HOLDS(lc_decode_values(L, &codec, out.data, out.len) == count);
+    HOLDS(lc_encode_values(L, &codec, 1, count, &out, NULL));
+    HOLDS(lc_decode_values(L, &codec, out.data, out.len, (lc_area){0}) == count);
     for (int i = 1; i <= count; i++) HOLDS(are_equal(i, count + i) || lua_isnil(L, count + i));
     lua_settop(L, 0);
 }
@@ -98,7 +123,7 @@ static void strings_survive(const char *bytes, size_t n)
     lc_encode_string(&out, bytes, n, &ok, &bad_at);
     HOLDS(ok || bad_at < n);
     if (!ok) return;
-    HOLDS(lc_decode_value(L, &codec, out.data, out.len));
+    HOLDS(lc_decode_value(L, &codec, out.data, out.len, (lc_area){0}));
     size_t length;
     const char *back = lua_tolstring(L, -1, &length);
     HOLDS(length == n && (n == 0 || memcmp(back, bytes, n) == 0));
@@ -151,6 +176,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     const char *text = (const char *)data;
     start();
     values_survive(text, size);
+    bytes_survive(text, size);
     lists_survive(text, size);
     strings_survive(text, size);
     numbers_are_rounded_once(text, size);
