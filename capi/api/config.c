@@ -217,6 +217,20 @@ static int read_balance(cl_node_config *config, const cl_options *options)
     return cl_options_refuse("balance", name, "\"rr\", \"least\", \"random\" or \"hash\"");
 }
 
+static int read_tags(cl_node_config *config, const cl_options *options)
+{
+    const char *tags = cl_options_text(options, CL_OPTION_tags), *prefer = cl_options_text(options, CL_OPTION_prefer);
+    if (cl_tags_check(cl_str_z(tags)) != 0)
+        return cl_options_refuse("tags", tags,
+                                 "name=value, with commas between several: names of up to 32 letters, digits and _.-, "
+                                 "none twice, values of up to 64 of these and :/@+, up to 256 bytes together");
+    if (*prefer && (cl_tag_check_name(cl_str_z(prefer)) != 0 || !cl_tags_value(cl_str_z(tags), cl_str_z(prefer)).n))
+        return cl_options_refuse("prefer", prefer, "the name of a tag that is among the node's own tags");
+    memcpy(config->tags, tags, strlen(tags) + 1);
+    memcpy(config->prefer, prefer, strlen(prefer) + 1);
+    return 0;
+}
+
 static int read_id(cl_api_node *node, const cl_options *options)
 {
     const char *id = cl_options_text(options, CL_OPTION_id);
@@ -274,5 +288,6 @@ int cl_config_node(cl_api_node *node, const cl_options *o)
     node->heartbeat = cl_options_number(o, CL_OPTION_heartbeat);
     int code = read_type(&node->config, o);
     if (code == 0) code = read_balance(&node->config, o);
+    if (code == 0) code = read_tags(&node->config, o);
     return code != 0 ? code : read_id(node, o);
 }

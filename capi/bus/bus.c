@@ -359,6 +359,7 @@ static void destroy(cl_bus *base)
 
 static const cl_bus_ops ops = {
     .node_open = cl_bus_node_open,
+    .describe = cl_bus_node_describe,
     .node_drain = cl_bus_node_drain,
     .node_close = cl_bus_node_close,
     .register_method = cl_bus_node_register,

@@ -67,6 +67,9 @@ typedef struct cl_bus_ops {
     /* Opens the address of a node; `node` is the handle used everywhere; `id` lives as long as it. heartbeat in
      * seconds. */
     int (*node_open)(cl_bus *bus, void *node, cl_str id, double heartbeat);
+    /* What others are told of the node as a server; kept through every loss, and changed by the next. NULL: nobody is
+     * told. */
+    void (*describe)(cl_bus *bus, void *node, const cl_traits *traits);
     /* Stage 1 of a stop: unregister every method now and announce it; envelopes still arrive and go out. */
     void (*node_drain)(cl_bus *bus, void *node);
     /* Stage 2: nothing more for this node; ends with node_closed (soon, but never before what was accepted is written).

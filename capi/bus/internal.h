@@ -67,6 +67,7 @@ int cl_bus_start(cl_composed *bus);
 
 /* ---- node.c: the life of a node */
 int cl_bus_node_open(cl_bus *base, void *handle, cl_str id, double heartbeat);
+void cl_bus_node_describe(cl_bus *base, void *handle, const cl_traits *traits);
 void cl_bus_node_drain(cl_bus *base, void *handle);
 void cl_bus_node_close(cl_bus *base, void *handle);
 int cl_bus_node_register(cl_bus *base, void *handle, cl_str method, uint64_t operation);

@@ -186,6 +186,14 @@ int cl_bus_node_open(cl_bus *base, void *handle, cl_str id, double heartbeat)
     return code == CLOUDS_ENOMEM ? cl_error(code, NULL) : code;
 }
 
+void cl_bus_node_describe(cl_bus *base, void *handle, const cl_traits *traits)
+{
+    cl_composed *bus = CL_OWNER(base, cl_composed, base);
+    const cl_bus_node *node = node_of(bus, handle);
+    if (node && (node->claimed || node->state == CLAIMING) && !node->draining)
+        bus->directory->ops->describe(bus->directory, handle, traits);
+}
+
 void cl_bus_nodes_up(cl_composed *bus)
 {
     CL_LIST_EACH(it, &bus->nodes)

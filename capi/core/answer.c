@@ -70,6 +70,7 @@ CL_RARE static void refused(cl_core *core, cl_call *call, int code, const cl_rem
 static inline void is_well(const cl_call *call)
 {
     cl_peer_forgive(call->peer);
+    cl_balance_took(call, cl_core_now(call->node->core));
     if (!cl_list_empty(&call->peer->breakers)) cl_breaker_good(call);
 }
 

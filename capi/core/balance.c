@@ -1,12 +1,23 @@
+#include <math.h>
+#include <stdlib.h>
+
 #include "base/rand.h"
 #include "core/internal.h"
 
-enum { LEAST_MOST = 1000 }; /* calls under way that are counted at most */
+/* Which server is asked. First who may be, then which of those.
+ *
+ * Preference: servers this call has not tried before those it has, healthy before those that are out: avoided, failing by
+ * their breaker, or busy. At most half of the servers (at least one) are out, the first of them in the order of the
+ * list; when all are, none is. A node that shuns silent servers does not ask one that is avoided for the method it was
+ * silent in, even when no other is left. A node that prefers servers near to it asks a healthy one of those before all
+ * others. */
 
-/* Round robin per method, or as the node or the call wants it. Preference: servers this call has not tried before those
- * it has, healthy before those that are out: avoided, failing by their breaker, or busy. At most half of the servers
- * (at least one) are out, the first of them in the order of the list; when all are, none is. A node that shuns silent
- * servers does not ask one that is avoided for the method it was silent in, even when no other is left. */
+enum { LEAST_MOST = 1000 /* calls under way that are counted at most */, MEDIAN_OF = 101 };
+
+#define LEAST_LATENCY 0.001f /* what is shorter than the clock can tell */
+
+/* Whom a pass over the servers takes; each takes more than the one before. */
+enum pass { NEAR, WELL, ANY, TRIED, TRIED_ANY, PASSES };
 
 int cl_call_has_tried(const cl_call *call, const cl_peer *peer)
 {
@@ -44,25 +55,144 @@ static inline int is_ejected(const cl_method *m, const cl_call *call, uint32_t a
     return is_out(m, call, m->servers[at], now) && counts_as_out(m, call, at, now);
 }
 
-static inline int may_pick(const cl_method *m, const cl_call *call, uint32_t at, int tried_too, int ejected_too,
-                           int64_t now)
+static inline int may_pick(const cl_method *m, const cl_call *call, uint32_t at, enum pass pass, int64_t now)
 {
-    if (!tried_too && cl_call_has_tried(call, m->servers[at])) return 0;
-    return !is_shunned(m, call, at, now) && (ejected_too || !is_ejected(m, call, at, now));
+    if (pass < TRIED && cl_call_has_tried(call, m->servers[at])) return 0;
+    return !is_shunned(m, call, at, now) && (pass == ANY || pass == TRIED_ANY || !is_ejected(m, call, at, now));
 }
 
-static cl_peer *scan(cl_method *m, const cl_call *call, int tried_too, int ejected_too, int64_t now)
+int cl_balance_is_near(const cl_node *node, const cl_peer *peer)
+{
+    return peer->tags && node->near.n && cl_str_eq(cl_tags_value(cl_str_z(peer->tags), cl_str_z(node->config.prefer)), node->near);
+}
+
+/* One that is near is left for others only when it is not well. */
+static int may_pick_in(const cl_method *m, const cl_call *call, uint32_t at, enum pass pass, int64_t now)
+{
+    if (pass == NEAR && (!cl_balance_is_near(call->node, m->servers[at]) || is_out(m, call, m->servers[at], now)))
+        return 0;
+    return may_pick(m, call, at, pass, now);
+}
+
+/* ---- by turns */
+
+static inline cl_peer *scan(cl_method *m, const cl_call *call, enum pass pass, int64_t now)
 {
     if (m->turn >= m->n) m->turn = 0;
     for (uint32_t step = 0, at = m->turn; step < m->n; step++, at = at + 1 < m->n ? at + 1 : 0) {
-        if (!may_pick(m, call, at, tried_too, ejected_too, now)) continue;
+        if (!may_pick(m, call, at, pass, now)) continue;
         m->turn = at + 1;
         return m->servers[at];
     }
     return NULL;
 }
 
-/* ---- other ways than by turns */
+/* Those that may be asked, in order from where the turn is. */
+#define EACH_CANDIDATE(m, call, pass, now, first, at)                                                                  \
+    for (uint32_t step_ = 0, at = (first); step_ < (m)->n; step_++, at = at + 1 < (m)->n ? at + 1 : 0)                 \
+        if (may_pick_in(m, call, at, pass, now))
+
+static cl_peer *pick_in_turn(cl_method *m, const cl_call *call, enum pass pass, int64_t now)
+{
+    EACH_CANDIDATE(m, call, pass, now, m->turn < m->n ? m->turn : 0, at)
+    {
+        m->turn = at + 1;
+        return m->servers[at];
+    }
+    return NULL;
+}
+
+/* Each has a credit that grows by its weight with every turn, and who has the most is asked and pays for all: so the
+ * heavy ones come more often, and not several times in a row. */
+static cl_peer *pick_by_weight(cl_method *m, const cl_call *call, enum pass pass, int64_t now)
+{
+    int64_t sum = 0;
+    uint32_t best = UINT32_MAX;
+    EACH_CANDIDATE(m, call, pass, now, 0, at)
+    {
+        sum += m->servers[at]->weight;
+        m->shares[at].credit += m->servers[at]->weight;
+        if (best == UINT32_MAX || m->shares[at].credit > m->shares[best].credit) best = at;
+    }
+    if (best == UINT32_MAX) return NULL;
+    m->shares[best].credit -= sum;
+    return m->servers[best];
+}
+
+/* ---- by chance */
+
+static uint32_t pick_any(const cl_method *m, const cl_call *call, enum pass pass, int64_t now)
+{
+    const cl_port *port = &call->node->core->port;
+    uint64_t random = port->random(port->self), sum = 0;
+    if (!m->is_uneven) {
+        EACH_CANDIDATE(m, call, pass, now, m->n ? (uint32_t)(random % m->n) : 0, at) return at;
+        return UINT32_MAX;
+    }
+    EACH_CANDIDATE(m, call, pass, now, 0, at) sum += m->servers[at]->weight;
+    if (!sum) return UINT32_MAX;
+    random %= sum;
+    EACH_CANDIDATE(m, call, pass, now, 0, at)
+    {
+        if (random < m->servers[at]->weight) return at;
+        random -= m->servers[at]->weight;
+    }
+    return UINT32_MAX;
+}
+
+/* ---- by load: of two that are drawn the one with the lower (calls under way + 1) x latency */
+
+static int compare_latencies(const void *a, const void *b)
+{
+    float x = *(const float *)a, y = *(const float *)b;
+    return (x > y) - (x < y);
+}
+
+/* Of those that are known; of many, of some all over the list. */
+static float median_latency(const cl_method *m)
+{
+    float known[MEDIAN_OF];
+    uint32_t n = 0, step = m->n / MEDIAN_OF + 1;
+    for (uint32_t i = 0; i < m->n; i += step)
+        if (m->shares[i].latency > 0) known[n++] = m->shares[i].latency;
+    if (n == 0) return 0;
+    qsort(known, n, sizeof *known, compare_latencies);
+    return known[n / 2];
+}
+
+static double under_way(const cl_peer *peer)
+{
+    return (double)cl_peer_in_flight(peer, LEAST_MOST) / peer->weight;
+}
+
+/* A server that is new begins as one in the middle. Differences below a millisecond are none. */
+static double load(cl_method *m, uint32_t at)
+{
+    float *latency = &m->shares[at].latency;
+    if (!(*latency > 0)) *latency = median_latency(m);
+    return (under_way(m->servers[at]) + 1) * (*latency > 1 ? *latency : 1);
+}
+
+static cl_peer *pick_least(cl_method *m, const cl_call *call, enum pass pass, int64_t now)
+{
+    uint32_t one = pick_any(m, call, pass, now);
+    if (one == UINT32_MAX) return NULL;
+    uint32_t other = pick_any(m, call, pass, now);
+    return m->servers[other != one && load(m, other) < load(m, one) ? other : one];
+}
+
+/* A tenth of each further one counts. */
+void cl_balance_took(const cl_call *call, int64_t now)
+{
+    cl_method *m = call->method;
+    uint32_t at = 0;
+    while (at < m->n && m->servers[at] != call->peer) at++;
+    if (at == m->n) return;
+    float ms = now > call->sent_at ? (float)(now - call->sent_at) : LEAST_LATENCY, known = m->shares[at].latency;
+    m->shares[at].latency = known > 0 ? known + (ms - known) * 0.1f : ms;
+}
+
+/* ---- by key: each server has a score with each key, and the highest wins: who comes or goes moves its own keys only */
 
 uint64_t cl_balance_key(cl_str text)
 {
@@ -70,31 +200,6 @@ uint64_t cl_balance_key(cl_str text)
     return cl_siphash(secret, text.p, text.n);
 }
 
-static cl_peer *pick_any(const cl_method *m, const cl_call *call, int tried_too, int ejected_too, int64_t now)
-{
-    const cl_port *port = &call->node->core->port;
-    uint32_t at = m->n ? (uint32_t)(port->random(port->self) % m->n) : 0;
-    for (uint32_t step = 0; step < m->n; step++, at = at + 1 < m->n ? at + 1 : 0)
-        if (may_pick(m, call, at, tried_too, ejected_too, now)) return m->servers[at];
-    return NULL;
-}
-
-/* Both lists are walked until one of them ends. */
-static int has_fewer_calls(const cl_peer *a, const cl_peer *b)
-{
-    const cl_list_node *x = a->calls.next, *y = b->calls.next;
-    for (int left = LEAST_MOST; left > 0 && x != &a->calls && y != &b->calls; left--) x = x->next, y = y->next;
-    return x == &a->calls && y != &b->calls;
-}
-
-static cl_peer *pick_least(const cl_method *m, const cl_call *call, int tried_too, int ejected_too, int64_t now)
-{
-    cl_peer *one = pick_any(m, call, tried_too, ejected_too, now);
-    cl_peer *other = one ? pick_any(m, call, tried_too, ejected_too, now) : NULL;
-    return one && has_fewer_calls(other, one) ? other : one;
-}
-
-/* Each server has a score with each key, and the highest wins: who comes or goes moves its own keys only. */
 static uint64_t score(uint64_t key, uint64_t server)
 {
     uint64_t x = key ^ (server * 0x9e3779b97f4a7c15u);
@@ -103,36 +208,64 @@ static uint64_t score(uint64_t key, uint64_t server)
     return x ^ (x >> 31);
 }
 
-static cl_peer *pick_by_key(const cl_method *m, const cl_call *call, int tried_too, int ejected_too, int64_t now)
+/* As a number that is larger the lower its score, by a logarithm, so that each has its part of the keys by its weight.
+ * Servers of one weight are in the order of their scores. */
+static double distance(uint64_t key, const cl_peer *peer)
+{
+    return -log(((double)score(key, peer->hash) + 0.5) * 0x1p-64) / peer->weight;
+}
+
+static int wins(const cl_method *m, uint64_t key, const cl_peer *a, const cl_peer *b)
+{
+    if (m->is_uneven) return distance(key, a) < distance(key, b);
+    return score(key, a->hash) > score(key, b->hash);
+}
+
+static cl_peer *pick_by_key(const cl_method *m, const cl_call *call, enum pass pass, int64_t now)
 {
     cl_peer *best = NULL;
     for (uint32_t at = 0; at < m->n; at++) {
         cl_peer *peer = m->servers[at];
-        if (best && score(call->key, peer->hash) <= score(call->key, best->hash)) continue;
-        if (may_pick(m, call, at, tried_too, ejected_too, now)) best = peer;
+        if (best && !wins(m, call->key, peer, best)) continue;
+        if (may_pick_in(m, call, at, pass, now)) best = peer;
     }
     return best;
 }
 
-CL_RARE static cl_peer *pick_otherwise(const cl_method *m, const cl_call *call, int tried_too, int64_t now)
+/* ---- whichever way the call asks for */
+
+static cl_peer *pick_in(cl_method *m, const cl_call *call, enum pass pass, int64_t now)
+{
+    uint32_t at;
+    switch (call->balance) {
+    case CL_BALANCE_HASH:
+        return pick_by_key(m, call, pass, now);
+    case CL_BALANCE_LEAST:
+        return pick_least(m, call, pass, now);
+    case CL_BALANCE_RANDOM:
+        at = pick_any(m, call, pass, now);
+        return at == UINT32_MAX ? NULL : m->servers[at];
+    default:
+        return m->is_uneven ? pick_by_weight(m, call, pass, now) : pick_in_turn(m, call, pass, now);
+    }
+}
+
+CL_RARE static cl_peer *pick_otherwise(cl_method *m, const cl_call *call, int tried_too, int64_t now)
 {
     cl_peer *peer = NULL;
-    for (int pass = 0; !peer && pass < (tried_too ? 4 : 2); pass++) {
-        int again = pass / 2, ejected = pass % 2;
-        peer = call->balance == CL_BALANCE_HASH    ? pick_by_key(m, call, again, ejected, now)
-               : call->balance == CL_BALANCE_LEAST ? pick_least(m, call, again, ejected, now)
-                                                   : pick_any(m, call, again, ejected, now);
-    }
+    enum pass first = call->node->near.n ? NEAR : WELL, end = tried_too ? PASSES : TRIED;
+    for (enum pass pass = first; !peer && pass < end; pass++) peer = pick_in(m, call, pass, now);
     return peer;
 }
 
 cl_peer *cl_balance_pick(cl_method *m, const cl_call *call, int tried_too, int64_t now)
 {
-    if (call->balance != CL_BALANCE_TURNS) return pick_otherwise(m, call, tried_too, now);
-    cl_peer *peer = scan(m, call, 0, 0, now);
-    if (!peer) peer = scan(m, call, 0, 1, now);
-    if (!peer && tried_too) peer = scan(m, call, 1, 0, now);
-    if (!peer && tried_too) peer = scan(m, call, 1, 1, now);
+    if (call->balance != CL_BALANCE_TURNS || m->is_uneven || call->node->near.n)
+        return pick_otherwise(m, call, tried_too, now);
+    cl_peer *peer = scan(m, call, WELL, now);
+    if (!peer) peer = scan(m, call, ANY, now);
+    if (!peer && tried_too) peer = scan(m, call, TRIED, now);
+    if (!peer && tried_too) peer = scan(m, call, TRIED_ANY, now);
     return peer;
 }
 

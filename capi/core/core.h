@@ -117,6 +117,9 @@ typedef struct cl_node_config {
     double server_max_age;
     int auto_clean;  /* a timeout deletes the registration of an npm server */
     int balance;     /* enum cl_balance */
+    int32_t weight;  /* calls that it takes as a server beside others */
+    char tags[CL_TAGS_MOST + 1];
+    char prefer[40]; /* the name of the tag whose servers of the own value are asked first; "": none */
     int breaker;     /* a server that fails again and again is left alone for a while */
     int shun_silent; /* while the last server is avoided, not even it is asked for a method that it did not answer */
     int find_server, save_servers, remove_server, clear_servers; /* taken over by the user */

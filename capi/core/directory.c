@@ -29,6 +29,7 @@ void cl_directory_free(cl_core *core, cl_method *m)
     cl_list_remove(&m->recent);
     for (uint32_t i = 0; i < m->n; i++) cl_peer_release(core, m->servers[i]);
     cl_free(m->servers);
+    cl_free(m->shares);
     cl_free(m);
 }
 
@@ -89,6 +90,7 @@ static void drop_at(cl_core *core, cl_method *m, uint32_t at)
     cl_peer *peer = m->servers[at];
     m->n--;
     memmove(m->servers + at, m->servers + at + 1, (m->n - at) * sizeof *m->servers);
+    memmove(m->shares + at, m->shares + at + 1, (m->n - at) * sizeof *m->shares);
     if (m->turn > at) m->turn--;
     cl_peer_release(core, peer);
 }
@@ -109,23 +111,44 @@ void cl_directory_drop_all(cl_core *core, cl_peer *peer)
     cl_peer_release(core, peer);
 }
 
+static void weigh(cl_method *m)
+{
+    m->is_uneven = 0;
+    for (uint32_t i = 0; i < m->n; i++) m->is_uneven |= m->servers[i]->weight != 1;
+}
+
+void cl_directory_weigh(cl_core *core)
+{
+    CL_LIST_EACH(it, &core->recent) weigh(CL_OWNER(it, cl_method, recent));
+}
+
+static int make_room_for_servers(cl_method *m)
+{
+    uint32_t cap = m->cap ? m->cap * 2 : 4;
+    cl_peer **servers = cl_realloc(m->servers, cap * sizeof(*servers));
+    if (!servers) return CLOUDS_ENOMEM;
+    m->servers = servers;
+    cl_share *shares = cl_realloc(m->shares, cap * sizeof *shares);
+    if (!shares) return CLOUDS_ENOMEM;
+    m->shares = shares;
+    m->cap = cap;
+    return 0;
+}
+
 /* What is beyond the limit is left out: there are enough. */
 static int add(cl_core *core, cl_method *m, cl_server server)
 {
     cl_peer *peer = cl_peer_get(core, server.id);
     if (!peer) return CLOUDS_ENOMEM;
     peer->native = server.native;
+    cl_peer_describe(core, peer, &server.traits);
     for (uint32_t i = 0; i < m->n; i++)
         if (m->servers[i] == peer) return cl_peer_release(core, peer), 0;
     if (m->n >= CL_SERVERS_MAX) return core->counters[CL_COUNT_LIMIT_HITS]++, cl_peer_release(core, peer), 0;
-    if (m->n == m->cap) {
-        uint32_t cap = m->cap ? m->cap * 2 : 4;
-        cl_peer **servers = cl_realloc(m->servers, cap * sizeof(*servers));
-        if (!servers) return cl_peer_release(core, peer), CLOUDS_ENOMEM;
-        m->servers = servers;
-        m->cap = cap;
-    }
+    if (m->n == m->cap && make_room_for_servers(m) != 0) return cl_peer_release(core, peer), CLOUDS_ENOMEM;
+    m->shares[m->n] = (cl_share){0};
     m->servers[m->n++] = peer;
+    m->is_uneven |= peer->weight != 1;
     return 0;
 }
 
@@ -143,10 +166,11 @@ static void drop_unlisted(cl_core *core, cl_method *m, const cl_server *servers,
         cl_peer *peer = m->servers[i];
         int stays = peer->listed == round;
         before_turn += stays && i < m->turn;
-        if (stays) m->servers[kept++] = peer;
+        if (stays) m->shares[kept] = m->shares[i], m->servers[kept++] = peer;
         else cl_peer_release(core, peer);
     }
     m->n = kept;
+    weigh(m);
     m->turn = before_turn;
 }
 

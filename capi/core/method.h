@@ -10,6 +10,12 @@ enum {
     CL_SERVERS_MAX = 20000, /* servers of one method */
 };
 
+/* What is known of a server as one of a method. */
+typedef struct cl_share {
+    int64_t credit; /* its claim to be next, where turns are by weight */
+    float latency;  /* milliseconds from a call to its answer, the latest counting most; 0: not known */
+} cl_share;
+
 /* A method somebody here calls, and who serves it. */
 typedef struct cl_method {
     cl_list_node recent;  /* core->recent, least recently used first */
@@ -17,7 +23,9 @@ typedef struct cl_method {
     cl_list_node paused;  /* calls that found no server, and have retries */
     cl_list_node breakers;
     cl_peer **servers;
+    cl_share *shares; /* of the servers, in their order */
     uint32_t n, cap, turn;
+    int is_uneven; /* not all of them weigh 1 */
     uint32_t paused_n; /* servers that the last list named and that are paused */
     uint32_t refs;   /* calls */
     int64_t learned; /* when the list was complete; INT64_MIN: never, or not since the bus was lost */
@@ -40,10 +48,15 @@ void cl_directory_drop_all(cl_core *core, cl_peer *peer);
 void cl_directory_bus_up(cl_core *core, int64_t now);
 void cl_directory_lookup_waiting(cl_core *core, int64_t now);
 int cl_directory_ids(const cl_method *m, cl_buf *out); /* a JSON array */
+void cl_directory_weigh(cl_core *core);                /* the weight of a server changed */
 
 /* balance.c */
 cl_peer *cl_balance_pick(cl_method *m, const struct cl_call *call, int tried_too, int64_t now);
 cl_peer *cl_balance_pick_linked(cl_method *m, const struct cl_call *call);
+/* Its server took until now to answer, or has not answered yet. */
+void cl_balance_took(const struct cl_call *call, int64_t now);
+/* Has it the tag that the node prefers? */
+int cl_balance_is_near(const cl_node *node, const cl_peer *peer);
 int cl_call_has_tried(const struct cl_call *call, const cl_peer *peer);
 
 #endif

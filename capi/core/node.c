@@ -58,6 +58,7 @@ static void take_over(cl_node *node, const cl_node_config *config)
     node->config = *config;
     node->timeout = cl_ms(config->timeout);
     node->deadline = cl_ms(config->deadline);
+    node->near = cl_tags_value(cl_str_z(node->config.tags), cl_str_z(node->config.prefer));
 }
 
 /* The sweep keeps its pace when nothing of it changed. */
@@ -91,9 +92,19 @@ int cl_node_create(cl_core *core, cl_str id, const cl_node_config *config, void 
     return 0;
 }
 
+static void describe(cl_node *node)
+{
+    cl_bus *bus = node->core->bus;
+    const cl_traits traits = {(uint32_t)node->config.weight, cl_str_z(node->config.tags)};
+    if (bus->ops->describe) bus->ops->describe(bus, node, &traits);
+}
+
 int cl_node_open(cl_node *node, double heartbeat)
 {
-    return node->core->bus->ops->node_open(node->core->bus, node, node->id, heartbeat);
+    cl_bus *bus = node->core->bus;
+    int code = bus->ops->node_open(bus, node, node->id, heartbeat);
+    if (code == 0) describe(node);
+    return code;
 }
 
 void cl_node_configure(cl_node *node, const cl_node_config *config)
@@ -101,7 +112,9 @@ void cl_node_configure(cl_node *node, const cl_node_config *config)
     cl_core *core = node->core;
     int was_on = node->config.clear_servers;
     int64_t old_period = sweep_period(node);
+    int32_t old_weight = node->config.weight;
     take_over(node, config);
+    if (node->config.weight != old_weight && !node->draining) describe(node);
     core->max_age = 0;
     CL_LIST_EACH(it, &core->nodes) learn_age(core, CL_OWNER(it, cl_node, of_core));
     set_sweep(node, was_on, old_period);

@@ -34,6 +34,7 @@ struct cl_node {
     int failure;       /* CL_NODE_FAILED: why */
     char failure_text[256];
     int64_t timeout, deadline; /* ms; deadline 0: from the attempts */
+    cl_str near; /* its own value of the tag config.prefer, in config.tags; empty: no server is preferred */
     cl_strmap services;
     cl_channels channels;
     const cl_service *last_service; /* the one asked last, most often the one asked next; or NULL */

@@ -14,6 +14,7 @@ static cl_peer *create(cl_core *core, cl_str id)
     memcpy(peer->text, id.p, id.n);
     peer->id = cl_str_of(peer->text, id.n);
     peer->avoid_until = INT64_MIN;
+    peer->weight = 1;
     peer->hash = cl_balance_key(id);
     cl_list_init(&peer->breakers);
     cl_list_init(&peer->calls);
@@ -43,7 +44,30 @@ void cl_peer_release(cl_core *core, cl_peer *peer)
     cl_breaker_free_of_peer(&peer->breakers);
     cl_strmap_take(&core->peers, peer->id);
     cl_list_remove(&peer->blocked_place);
+    cl_free(peer->tags);
     cl_free(peer);
+}
+
+/* Without memory its tags stay as they were, until it is named again. */
+void cl_peer_describe(cl_core *core, cl_peer *peer, const cl_traits *traits)
+{
+    uint32_t weight = cl_traits_weight(traits);
+    if (weight != peer->weight) {
+        peer->weight = weight;
+        cl_directory_weigh(core);
+    }
+    if (cl_str_eq(cl_traits_tags(traits), cl_str_z(peer->tags ? peer->tags : ""))) return;
+    char *tags = traits->tags.n ? cl_str_dup(traits->tags) : NULL;
+    if (traits->tags.n && !tags) return;
+    cl_free(peer->tags);
+    peer->tags = tags;
+}
+
+int cl_peer_in_flight(const cl_peer *peer, int most)
+{
+    int n = 0;
+    for (const cl_list_node *x = peer->calls.next; n < most && x != &peer->calls; x = x->next) n++;
+    return n;
 }
 
 void cl_peer_avoid(cl_peer *peer, int64_t now)

@@ -20,6 +20,8 @@ typedef struct cl_peer {
     int several;           /* that a call reached several nodes of this id was logged */
     const void *silent_in; /* the method of which it last did not answer a call; only compared */
     uint64_t hash;         /* of the id: cl_balance_key */
+    uint32_t weight;       /* 1 and more: how many calls it takes beside others */
+    char *tags;            /* NULL: it has none */
     cl_str id;             /* in `text` */
     char text[];
 } cl_peer;
@@ -28,6 +30,9 @@ cl_peer *cl_peer_get(cl_core *core, cl_str id);        /* counted; NULL: no memo
 cl_peer *cl_peer_find(const cl_core *core, cl_str id); /* not counted */
 void cl_peer_hold(cl_peer *peer);
 void cl_peer_release(cl_core *core, cl_peer *peer);
+/* What it says of itself. */
+void cl_peer_describe(cl_core *core, cl_peer *peer, const cl_traits *traits);
+int cl_peer_in_flight(const cl_peer *peer, int most); /* attempts that wait for its answer, up to `most` */
 void cl_peer_avoid(cl_peer *peer, int64_t now);
 static inline void cl_peer_forgive(cl_peer *peer)
 {

@@ -12,6 +12,7 @@ static void penalize(cl_call *call, int64_t now)
     if (had < call->timeout / 2 && had < 1000) return;
     if (!core->bus_sends || call->sent_at < core->up_since) return;
     cl_breaker_failed(call, now);
+    cl_balance_took(call, now);
     if (call->node->config.remove_server) {
         clouds_event event = {.type = CLOUDS_EVENT_REMOVE_SERVER};
         cl_set_text(&event.peer, &event.peer_len, call->peer->id);

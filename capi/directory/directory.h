@@ -66,6 +66,9 @@ typedef struct cl_directory_ops {
     int (*claim)(cl_directory *d, void *node, cl_str id, double heartbeat, cl_address *at);
     /* The node listens at these addresses: from now on it may be found. */
     int (*announce)(cl_directory *d, void *node, const cl_address *addresses, size_t n);
+    /* What others are told of a node that was claimed, or is being claimed, in `traits` of cl_server: kept through every
+     * loss, and changed by the next. Who has looked hears of a change as of a server that is up. */
+    void (*describe)(cl_directory *d, void *node, const cl_traits *traits);
     /* A node that listened no longer may, and why. The directory sees to it that it listens again (relisten). NULL: it
      * cannot happen. */
     void (*unlistened)(cl_directory *d, void *node, int code, const char *words);

@@ -3,6 +3,7 @@
 #define CL_DELIVERY_H
 
 #include "base/str.h"
+#include "proto/traits.h"
 
 enum cl_native {
     CL_NATIVE_NOT,    /* npm's */
@@ -17,6 +18,7 @@ typedef struct cl_server {
     cl_str id;
     int native; /* enum cl_native */
     int paused; /* it is registered, and does not take calls: in a list only */
+    cl_traits traits;
 } cl_server;
 
 /* What became of an envelope that a bus had accepted. */

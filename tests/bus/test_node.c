@@ -498,7 +498,7 @@ static void the_first_transport_that_reaches(void)
     CHECK_INT(w.t[0].sends, 1);
     CHECK_INT(w.bus->way, 0);
     CHECK_INT(w.t[1].sends, 3);
-    const cl_server found = {CL_STR("s.9"), 1, 0};
+    const cl_server found = {.id = CL_STR("s.9"), .native = 1};
     w.t[0].reach = 0;
     w.sink.servers(w.sink.self, CL_STR("m"), &found, 1, 0); /* or the directory does */
     CHECK_INT(w.bus->ops->send(w.bus, &node, &e, 1), 0);

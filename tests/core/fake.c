@@ -1,5 +1,7 @@
 #include "fake.h"
 
+#include "base/rand.h"
+
 static void keep(char *out, size_t cap, const char *p, size_t n)
 {
     if (n >= cap) n = cap - 1;
@@ -16,7 +18,8 @@ static int64_t port_now(void *self)
 
 static uint64_t port_random(void *self)
 {
-    return ++((fake *)self)->ids;
+    fake *f = self;
+    return f->seed ? cl_rand_next(&f->seed) : ++f->ids;
 }
 
 static void port_arm(void *self, int64_t when)
@@ -82,6 +85,19 @@ static int bus_unregister(cl_bus *bus, void *node, cl_str method, uint64_t opera
     fake *f = CL_OWNER(bus, fake, bus);
     f->n_unregisters++;
     return f->register_code;
+}
+
+static int bus_node_open(cl_bus *bus, void *node, cl_str id, double heartbeat)
+{
+    return 0;
+}
+
+static void bus_describe(cl_bus *bus, void *node, const cl_traits *traits)
+{
+    fake *f = CL_OWNER(bus, fake, bus);
+    f->n_describes++;
+    f->weight = traits->weight;
+    KEEP(f->tags, traits->tags);
 }
 
 static void bus_pause(cl_bus *bus, void *node, cl_str method, int paused)
@@ -187,6 +203,8 @@ static const cl_bus_ops bus_ops = {
     .register_method = bus_register,
     .unregister_method = bus_unregister,
     .pause = bus_pause,
+    .node_open = bus_node_open,
+    .describe = bus_describe,
     .abandon = bus_abandon,
     .subscribe = bus_subscribe,
     .unsubscribe = bus_unsubscribe,
@@ -301,7 +319,7 @@ void fake_servers(fake *f, const char *method, const char *ids)
                      : *p == 'l' ? CL_NATIVE_LINKED
                      : *p == 'f' ? CL_NATIVE_FRAMES
                                  : CL_NATIVE_OURS;
-        servers[n] = (cl_server){cl_str_of(p, len), native, *p == 'p'};
+        servers[n] = (cl_server){.id = cl_str_of(p, len), .native = native, .paused = *p == 'p'};
         p += len + (p[len] == ',');
     }
     cl_core_servers(f->core, cl_str_z(method), servers, n, 0);

@@ -41,7 +41,7 @@ typedef struct fake {
     cl_node_config config;
     int64_t now, armed;
     int arms;
-    uint64_t ids;
+    uint64_t ids, seed; /* seed: not 0: random numbers are random, and not one after the other */
     int waiting; /* requests were not handed to the user yet */
     int send_code, reserve_code, question_code, register_code;
     int recalls;      /* what was sent last has not left */
@@ -55,6 +55,9 @@ typedef struct fake {
         n_abandoned, n_pauses;
     char paused_method[64]; /* of the last pause */
     int paused;
+    int n_describes;
+    uint32_t weight; /* of the last description */
+    char tags[CL_TAGS_MOST + 1];
     char forgot_method[64], forgot_server[64];
     int subscribe_code, publish_code; /* publish: so many deliveries, or the error */
     int n_subscribes, n_unsubscribes, n_publishes;

@@ -292,7 +292,7 @@ static void looked(sim *w, sim_node *n, int method)
         const sim_entry *e = &w->entries[i];
         if (!e->listed || e->method != method) continue;
         snprintf(ids[count], sizeof ids[count], "s.%d.%d", e->node, e->life);
-        servers[count] = (cl_server){cl_str_z(ids[count]), w->nodes[e->node].native, 0};
+        servers[count] = (cl_server){.id = cl_str_z(ids[count]), .native = w->nodes[e->node].native};
         count++;
     }
     int code = n->bus_up ? sim_chance(w, 0.005) ? CLOUDS_EREDIS : 0 : CLOUDS_EUNREACHABLE;
@@ -352,7 +352,7 @@ static void to_core(sim *w, sim_node *n, const sim_item *item)
         cl_core_registered(n->core, item->id, 0, NULL);
         break;
     case SIM_NEWS_UP:
-        cl_core_server_up(n->core, method, (cl_server){about, item->number, 0});
+        cl_core_server_up(n->core, method, (cl_server){.id = about, .native = item->number});
         break;
     case SIM_NEWS_DOWN:
         cl_core_server_down(n->core, method, about);

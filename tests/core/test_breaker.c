@@ -305,7 +305,7 @@ static void an_announced_server_is_tried(void)
     world w = {0};
     start(&w, 2);
     fail_at(&w, "s.0", 5);
-    cl_core_server_up(w.f.core, CL_STR("m"), (cl_server){CL_STR("s.0"), CL_NATIVE_OURS, 0});
+    cl_core_server_up(w.f.core, CL_STR("m"), (cl_server){.id = CL_STR("s.0"), .native = CL_NATIVE_OURS});
     fake_call(&w.f, "m");
     if (!sent_to(&w, "s.0")) fake_call(&w.f, "m");
     CHECK(sent_to(&w, "s.0"));

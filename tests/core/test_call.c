@@ -248,9 +248,9 @@ static void a_server_that_comes_up_ends_the_wait(void)
     fake_servers(&f, "m", "");
     fake_advance(&f, 500);
     CHECK_INT(f.n_sent, 1); /* the pinned one */
-    cl_core_server_up(f.core, CL_STR("other"), (cl_server){CL_STR("s.2"), 1, 0});
+    cl_core_server_up(f.core, CL_STR("other"), (cl_server){.id = CL_STR("s.2"), .native = 1});
     CHECK_INT(f.n_sent, 1);
-    cl_core_server_up(f.core, CL_STR("m"), (cl_server){CL_STR("s.2"), 1, 0});
+    cl_core_server_up(f.core, CL_STR("m"), (cl_server){.id = CL_STR("s.2"), .native = 1});
     CHECK_INT(f.n_sent, 2);
     CHECK_STR(f.sent[1].to, strlen(f.sent[1].to), "s.2");
     fake_answer(&f, 1, "", "[2]");
@@ -272,7 +272,7 @@ static void a_shunned_server_ends_no_pause(void)
     for (int i = 0; i < 5; i++) fake_servers(&f, "m", "s.1");
     CHECK_INT(fake_results(&f, id), 0);
     CHECK_INT(cl_core_counters(f.core)[CL_COUNT_RETRIES], 2); /* after the timeout, and for the pause */
-    cl_core_server_up(f.core, CL_STR("m"), (cl_server){CL_STR("s.2"), 1, 0});
+    cl_core_server_up(f.core, CL_STR("m"), (cl_server){.id = CL_STR("s.2"), .native = 1});
     CHECK_STR(fake_last_sent(&f)->to, 3, "s.2");
     fake_end(&f);
 }
@@ -342,7 +342,7 @@ static void a_question_waits_for_no_pause(void)
     CHECK_INT(cl_core_attempt(f.core, id, CL_STR_NONE, NULL), 0);
     fake_servers(&f, "m", "");
     CHECK_INT(fake_count(&f, CLOUDS_EVENT_ATTEMPT), 1);
-    cl_core_server_up(f.core, CL_STR("m"), (cl_server){CL_STR("s.2"), 1, 0});
+    cl_core_server_up(f.core, CL_STR("m"), (cl_server){.id = CL_STR("s.2"), .native = 1});
     CHECK_INT(fake_count(&f, CLOUDS_EVENT_ATTEMPT), 2);
     CHECK_INT(cl_core_attempt(f.core, id, CL_STR_NONE, NULL), 0);
     CHECK_INT(f.n_sent, 1);

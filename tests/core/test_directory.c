@@ -100,14 +100,14 @@ static void news_between_looks(void)
     fake f = {0};
     fake_start(&f);
     uint64_t id = fake_call(&f, "m");
-    cl_core_server_up(f.core, CL_STR("m"), (cl_server){CL_STR("s.1"), 1, 0});
+    cl_core_server_up(f.core, CL_STR("m"), (cl_server){.id = CL_STR("s.1"), .native = 1});
     CHECK_INT(f.n_sent, 1); /* who waits goes at once */
     fake_answer(&f, 0, "", "[]");
     CHECK_INT(fake_result(&f, id)->e.code, 0);
     fake_servers(&f, "m", "s.1");
-    cl_core_server_up(f.core, CL_STR("m"), (cl_server){CL_STR("s.2"), 1, 0});
-    cl_core_server_up(f.core, CL_STR("m"), (cl_server){CL_STR("s.2"), 1, 0});
-    cl_core_server_up(f.core, CL_STR("unknown"), (cl_server){CL_STR("s.2"), 1, 0});
+    cl_core_server_up(f.core, CL_STR("m"), (cl_server){.id = CL_STR("s.2"), .native = 1});
+    cl_core_server_up(f.core, CL_STR("m"), (cl_server){.id = CL_STR("s.2"), .native = 1});
+    cl_core_server_up(f.core, CL_STR("unknown"), (cl_server){.id = CL_STR("s.2"), .native = 1});
     char first[8];
     snprintf(first, sizeof first, "%s", to_of(&f, "m"));
     CHECK(strcmp(first, to_of(&f, "m")) != 0);
@@ -203,7 +203,7 @@ static void avoidance_grows_and_ends(void)
     fake_servers(&f, "m", "s.1,s.2");
     fake_advance(&f, 101); /* s.1: for 1 s */
     fake_advance(&f, 1000);
-    cl_core_servers(f.core, CL_STR("m"), (cl_server[]){{CL_STR("s.1"), 1, 0}}, 1, 0);
+    cl_core_servers(f.core, CL_STR("m"), (cl_server[]){{.id = CL_STR("s.1"), .native = 1}}, 1, 0);
     fake_call_spec(&f, (cl_call_spec){.timeout = 0.1, .method = CL_STR("m")});
     fake_advance(&f, 101); /* s.1: for 2 s */
     fake_servers(&f, "m", "s.1,s.2");
@@ -348,7 +348,7 @@ static void a_list_has_a_limit(void)
     char id[32];
     for (int i = 0; i < 21000; i++) {
         snprintf(id, sizeof id, "s.%d", i);
-        cl_core_server_up(f.core, CL_STR("m"), (cl_server){cl_str_z(id), 1, 0});
+        cl_core_server_up(f.core, CL_STR("m"), (cl_server){.id = cl_str_z(id), .native = 1});
     }
     CHECK_INT(cl_core_counters(f.core)[CL_COUNT_LIMIT_HITS], 1000);
     fake_servers(&f, "m", "s.20999");

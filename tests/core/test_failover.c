@@ -500,7 +500,7 @@ static void a_crowd_disperses(void)
     fake_servers(&f, "m", "s.1");
     f.full = "s.1";
     uint64_t id = fake_call(&f, "m");
-    cl_core_server_up(f.core, CL_STR("m"), (cl_server){CL_STR("s.2"), CL_NATIVE_OURS, 0});
+    cl_core_server_up(f.core, CL_STR("m"), (cl_server){.id = CL_STR("s.2"), .native = CL_NATIVE_OURS});
     cl_core_peer_down(f.core, CL_STR("s.1"));
     fake_sent *s = fake_last_sent(&f);
     CHECK_STR(s->to, strlen(s->to), "s.2");

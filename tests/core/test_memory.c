@@ -56,10 +56,10 @@ static void let_others_act(fake *f)
     make_calls(f);
     for (int i = 0; i < f->n_sent; i++)
         if (i % 3) fake_answer(f, i, i % 2 ? "{\"0\":\"x\"}" : "", "[1]");
-    cl_core_server_up(f->core, CL_STR("m"), (cl_server){CL_STR("s.9"), 1, 0});
+    cl_core_server_up(f->core, CL_STR("m"), (cl_server){.id = CL_STR("s.9"), .native = 1});
     cl_core_peer_down(f->core, CL_STR("s.9"));
     cl_str methods[] = {CL_STR("m"), CL_STR("k")};
-    cl_server servers[] = {{CL_STR("s.1"), 1, 0}, {CL_STR("n.1"), 0, 0}};
+    cl_server servers[] = {{.id = CL_STR("s.1"), .native = 1}, {.id = CL_STR("n.1"), .native = 0}};
     cl_core_status(f->core, 10, methods, servers, 2, 0, 0);
     cl_core_status(f->core, 10, NULL, NULL, 0, 1, 0);
 }

@@ -89,7 +89,7 @@ static void list(monkey *m)
 {
     cl_server servers[4];
     size_t n = any(m, 5);
-    for (size_t i = 0; i < n; i++) servers[i] = (cl_server){any_peer(m), (int)any(m, 2), 0};
+    for (size_t i = 0; i < n; i++) servers[i] = (cl_server){.id = any_peer(m), .native = (int)any(m, 2)};
     static const int codes[] = {0, 0, 0, 0, CLOUDS_EUNREACHABLE, CLOUDS_EREDIS};
     cl_core_servers(m->f.core, any_method(m), servers, n, codes[any(m, 6)]);
 }
@@ -97,7 +97,7 @@ static void list(monkey *m)
 static void status(monkey *m)
 {
     cl_str methods[] = {CL_STR("a"), CL_STR("b")};
-    cl_server servers[] = {{CL_STR("s.1"), 1, 0}, {CL_STR("s.2"), 0, 0}};
+    cl_server servers[] = {{.id = CL_STR("s.1"), .native = 1}, {.id = CL_STR("s.2"), .native = 0}};
     static const int codes[] = {0, CLOUDS_EUNREACHABLE, CLOUDS_EREDIS};
     cl_core_status(m->f.core, any_id(m), methods, servers, any(m, 3), (int)any(m, 2), codes[any(m, 3)]);
 }
@@ -179,7 +179,7 @@ static void suffer(monkey *m, cl_node *node)
         list(m);
         break;
     case 1:
-        cl_core_server_up(f->core, any_method(m), (cl_server){any_peer(m), (int)any(m, 2), 0});
+        cl_core_server_up(f->core, any_method(m), (cl_server){.id = any_peer(m), .native = (int)any(m, 2)});
         break;
     case 2:
         cl_core_server_down(f->core, any_method(m), any_peer(m));

@@ -128,7 +128,7 @@ static void callers_go_elsewhere_and_wait(void)
     CHECK_INT(fake_result(&f, other)->e.outcome, CLOUDS_OUTCOME_NOT_DONE);
     CHECK(strstr(fake_result(&f, other)->error, "no available server for m: 2 servers are paused") != NULL);
     CHECK_INT(fake_results(&f, patient), 0);
-    cl_core_server_up(f.core, CL_STR("m"), (cl_server){CL_STR("s.1"), CL_NATIVE_OURS, 0});
+    cl_core_server_up(f.core, CL_STR("m"), (cl_server){.id = CL_STR("s.1"), .native = CL_NATIVE_OURS});
     CHECK_STR(fake_last_sent(&f)->to, 3, "s.1");
     fake_answer(&f, f.n_sent - 1, "", "[]");
     CHECK_INT(fake_result(&f, patient)->e.code, 0);

@@ -505,7 +505,7 @@ static void status_is_grouped(void)
     cl_core_bus(f.core, 1, 0, NULL);
     CHECK_INT(f.n_status, 1);
     cl_str methods[] = {CL_STR("b"), CL_STR("a"), CL_STR("a"), CL_STR("a")};
-    cl_server servers[] = {{CL_STR("s.1"), 1, 0}, {CL_STR("s.2"), 1, 0}, {CL_STR("s.1"), 0, 0}, {CL_STR("s.2"), 1, 0}};
+    cl_server servers[] = {{.id = CL_STR("s.1"), .native = 1}, {.id = CL_STR("s.2"), .native = 1}, {.id = CL_STR("s.1"), .native = 0}, {.id = CL_STR("s.2"), .native = 1}};
     cl_core_status(f.core, 5, methods, servers, 2, 0, 0);
     cl_core_status(f.core, 5, methods + 2, servers + 2, 2, 0, 0);
     cl_core_status(f.core, 6, methods, servers, 2, 0, 0);

@@ -20,7 +20,7 @@ typedef struct side {
     int ups, downs, claimed, announced, announced_code, left, registered, registered_code, lists, list_code, server_ups,
         server_downs, status_ends, status_code, status_rows, closed;
     size_t list_n;
-    char list[512], up[64], down[64], rows[512];
+    char list[512], up[64], up_traits[CL_TRAITS_TEXT], down[64], rows[512];
 } side;
 
 static const struct kind {
@@ -101,8 +101,10 @@ static void on_servers(void *self, cl_str method, const cl_server *servers, size
     s->list[0] = '\0';
     for (size_t i = 0; i < n; i++) {
         size_t at = strlen(s->list);
-        snprintf(s->list + at, sizeof s->list - at, "%.*s%s ", (int)servers[i].id.n, servers[i].id.p,
-                 servers[i].paused ? "!" : "");
+        char about[CL_TRAITS_TEXT];
+        cl_traits_write(&servers[i].traits, about);
+        snprintf(s->list + at, sizeof s->list - at, "%.*s%s%s%s ", (int)servers[i].id.n, servers[i].id.p,
+                 servers[i].paused ? "!" : "", *about ? "*" : "", about);
     }
 }
 
@@ -111,6 +113,7 @@ static void on_server_up(void *self, cl_str method, cl_server one)
     side *s = self;
     s->server_ups++;
     copy(s->up, sizeof s->up, one.id);
+    cl_traits_write(&one.traits, s->up_traits);
 }
 
 static void on_server_down(void *self, cl_str method, cl_str one)
@@ -138,8 +141,10 @@ static void on_status(void *self, uint64_t operation, const cl_str *methods, con
     side *s = self;
     for (size_t i = 0; i < n; i++, s->status_rows++) {
         size_t at = strlen(s->rows);
-        snprintf(s->rows + at, sizeof s->rows - at, "%.*s@%.*s ", (int)methods[i].n, methods[i].p, (int)servers[i].id.n,
-                 servers[i].id.p);
+        char about[CL_TRAITS_TEXT];
+        cl_traits_write(&servers[i].traits, about);
+        snprintf(s->rows + at, sizeof s->rows - at, "%.*s@%.*s%s%s ", (int)methods[i].n, methods[i].p,
+                 (int)servers[i].id.n, servers[i].id.p, *about ? "*" : "", about);
     }
     s->status_ends += end;
     if (end) s->status_code = code;
@@ -394,6 +399,58 @@ static void who_is_paused_is_known(void)
     end(&c);
 }
 
+static void describe(side *s, void *node, uint32_t weight, const char *tags)
+{
+    const cl_traits traits = {weight, cl_str_z(tags)};
+    s->d->ops->describe(s->d, node, &traits);
+}
+
+/* Before it serves, and while it does: who has looked hears of it, and who looks finds it. */
+static void what_it_says_of_itself_is_known(void)
+{
+    side a, b, c;
+    start(&a);
+    start(&b);
+    CHECK_INT(claim(&a, &node_a, "s.1"), 0);
+    CHECK_INT(claim(&b, &node_b, "s.2"), 0);
+    describe(&a, &node_a, 3, "zone=a,host=x");
+    CHECK_INT(add(&a, &node_a, "m"), 0);
+    lookup(&b, "m");
+    CHECK_STR(b.list, strlen(b.list), "s.1*3 zone=a,host=x ");
+    CHECK_INT(take_back(&a, &node_a, "m"), 0);
+    UNTIL2(&a, &b, b.server_downs >= 1);
+    int ups = b.server_ups;
+    CHECK_INT(add(&a, &node_a, "m"), 0);
+    UNTIL2(&a, &b, b.server_ups > ups);
+    CHECK_STR(b.up_traits, strlen(b.up_traits), "3 zone=a,host=x");
+    describe(&a, &node_a, 7, "zone=a,host=x");
+    UNTIL2(&a, &b, strcmp(b.up_traits, "7 zone=a,host=x") == 0);
+    CHECK_STR(b.up, strlen(b.up), "s.1");
+    describe(&a, &node_a, 1, "zone=b");
+    UNTIL2(&a, &b, strcmp(b.up_traits, "1 zone=b") == 0);
+    lookup(&b, "m");
+    CHECK_STR(b.list, strlen(b.list), "s.1*1 zone=b ");
+    describe(&a, &node_a, 2, "");
+    UNTIL2(&a, &b, strcmp(b.up_traits, "2 ") == 0);
+    start(&c); /* who comes later */
+    lookup(&c, "m");
+    CHECK_STR(c.list, strlen(c.list), "s.1*2  ");
+    a.d->ops->pause(a.d, &node_a, CL_STR("m"), 1);
+    UNTIL2(&a, &b, b.server_downs >= 2);
+    lookup(&c, "m");
+    CHECK_STR(c.list, strlen(c.list), "s.1!*2  ");
+    a.d->ops->pause(a.d, &node_a, CL_STR("m"), 0);
+    describe(&a, &node_a, 1, ""); /* and nothing any more */
+    UNTIL2(&a, &b, strcmp(b.up_traits, "") == 0);
+    lookup(&c, "m");
+    CHECK_STR(c.list, strlen(c.list), "s.1 ");
+    leave(&a, &node_a);
+    leave(&b, &node_b);
+    end(&a);
+    end(&b);
+    end(&c);
+}
+
 static void an_id_has_one_owner(void)
 {
     side a, b;
@@ -500,6 +557,7 @@ int main(void)
         printf("# %s\n", kind->name);
         RUN(who_serves_is_found);
         RUN(who_is_paused_is_known);
+        RUN(what_it_says_of_itself_is_known);
         RUN(an_id_has_one_owner);
         RUN(who_drains_is_not_found);
         RUN(what_is_added_early_is_found_later);

@@ -111,11 +111,12 @@ static void record(void)
     cl_etcd_method *method = method_of(one, 0), *paused = method_of("p", 1);
     const cl_etcd_record_writer writer = {.context = "0123456789abcdef", .host = CL_STR("\"h\""), .pid = 7, .started = 8};
     const cl_address at[] = {{"link:0123456789abcdef"}, {"tcp:h:1"}};
+    const cl_traits plain = {0}, traits = {3, CL_STR("zone=a,host=b")};
     cl_strmap names = {0};
     cl_etcd_record r;
     cl_buf b = {0};
     CHECK_INT(cl_strmap_put(&names, cl_str_z(one), method), 0);
-    CHECK_INT(cl_etcd_record_write(&b, &writer, at, 2, 0, &names), 0);
+    CHECK_INT(cl_etcd_record_write(&b, &writer, at, 2, 0, &plain, &names), 0);
     CHECK_BUF(&b, "{\"v\":2,\"c\":\"0123456789abcdef\",\"host\":\"h\",\"pid\":7,\"started\":8,\"at\":[\"link:0123456789abcdef\","
                   "\"tcp:h:1\"],\"state\":\"ready\",\"m\":[\"me\\\"thod\"]}");
     REQUIRE(cl_etcd_record_read(cl_buf_str(&b), &r) == 0);
@@ -125,9 +126,12 @@ static void record(void)
     cl_etcd_record_free(&r);
     CHECK_INT(cl_strmap_put(&names, CL_STR("p"), paused), 0);
     cl_buf_clear(&b);
-    CHECK_INT(cl_etcd_record_write(&b, &writer, at, 1, 1, &names), 0);
+    CHECK_INT(cl_etcd_record_write(&b, &writer, at, 1, 1, &traits, &names), 0);
+    CHECK_BUF(&b, "{\"v\":2,\"c\":\"0123456789abcdef\",\"host\":\"h\",\"pid\":7,\"started\":8,\"at\":[\"link:0123456789abcdef\"],"
+                  "\"state\":\"draining\",\"weight\":3,\"tags\":\"zone=a,host=b\",\"m\":[\"me\\\"thod\"],\"p\":[\"p\"]}");
     REQUIRE(cl_etcd_record_read(cl_buf_str(&b), &r) == 0);
-    CHECK(r.methods_n == 1 && r.paused_n == 1 && r.draining);
+    CHECK(r.methods_n == 1 && r.paused_n == 1 && r.draining && r.traits.weight == 3);
+    CHECK_STR(r.traits.tags.p, r.traits.tags.n, "zone=a,host=b");
     CHECK_STR(r.paused[0].p, r.paused[0].n, "p");
     cl_etcd_record_free(&r);
     cl_free(method);

@@ -8,9 +8,9 @@ class Live:
 
     def configure(self, *, timeout: Optional[float] = None, deadline: Optional[float] = None,
                   retry: Optional[int] = None, server_max_age: Optional[float] = None,
-                  auto_clean: Optional[bool] = None, breaker: Optional[bool] = None, shun_silent: Optional[bool] = None,
-                  find_server: Optional[Callable[..., Any]] = None, save_servers: Optional[Callable[..., Any]] = None,
-                  remove_server: Optional[Callable[..., Any]] = None,
+                  auto_clean: Optional[bool] = None, weight: Optional[int] = None, breaker: Optional[bool] = None,
+                  shun_silent: Optional[bool] = None, find_server: Optional[Callable[..., Any]] = None,
+                  save_servers: Optional[Callable[..., Any]] = None, remove_server: Optional[Callable[..., Any]] = None,
                   clear_servers: Optional[Callable[..., Any]] = None, cancel_events: Optional[bool] = None,
                   drain_timeout: Optional[float] = None, operation_timeout: Optional[float] = None) -> None: ...
 
@@ -36,7 +36,8 @@ class Waiting:
                  resp_buffered: Optional[int] = None, log_level: Optional[str] = None, id: Optional[str] = None,
                  type: Optional[str] = None, heartbeat: Optional[float] = None, timeout: Optional[float] = None,
                  deadline: Optional[float] = None, retry: Optional[int] = None, server_max_age: Optional[float] = None,
-                 auto_clean: Optional[bool] = None, balance: Optional[str] = None, breaker: Optional[bool] = None,
+                 auto_clean: Optional[bool] = None, balance: Optional[str] = None, weight: Optional[int] = None,
+                 tags: Optional[str] = None, prefer: Optional[str] = None, breaker: Optional[bool] = None,
                  shun_silent: Optional[bool] = None, find_server: Optional[Callable[..., Any]] = None,
                  save_servers: Optional[Callable[..., Any]] = None, remove_server: Optional[Callable[..., Any]] = None,
                  clear_servers: Optional[Callable[..., Any]] = None, cancel_events: Optional[bool] = None,
@@ -64,7 +65,8 @@ class Awaited:
                  resp_buffered: Optional[int] = None, log_level: Optional[str] = None, id: Optional[str] = None,
                  type: Optional[str] = None, heartbeat: Optional[float] = None, timeout: Optional[float] = None,
                  deadline: Optional[float] = None, retry: Optional[int] = None, server_max_age: Optional[float] = None,
-                 auto_clean: Optional[bool] = None, balance: Optional[str] = None, breaker: Optional[bool] = None,
+                 auto_clean: Optional[bool] = None, balance: Optional[str] = None, weight: Optional[int] = None,
+                 tags: Optional[str] = None, prefer: Optional[str] = None, breaker: Optional[bool] = None,
                  shun_silent: Optional[bool] = None, find_server: Optional[Callable[..., Any]] = None,
                  save_servers: Optional[Callable[..., Any]] = None, remove_server: Optional[Callable[..., Any]] = None,
                  clear_servers: Optional[Callable[..., Any]] = None, cancel_events: Optional[bool] = None,

@@ -124,6 +124,7 @@ static const cl_directory_ops ops = {
     .add = cl_etcd_add,
     .remove = cl_etcd_remove,
     .pause = cl_etcd_pause,
+    .describe = cl_etcd_describe,
     .abandon = cl_etcd_abandon,
     .drain = cl_etcd_drain,
     .leave = cl_etcd_leave,

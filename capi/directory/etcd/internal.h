@@ -87,6 +87,7 @@ typedef struct etcd_node {
     int64_t heartbeat; /* ms */
     cl_address addresses[CL_RECORD_ADDRESSES];
     size_t addresses_n;
+    char traits[CL_TRAITS_TEXT];
     cl_strmap methods;       /* cl_etcd_method */
     size_t bytes;            /* of them, as they stand in the record */
     cl_list_node operations; /* etcd_operation, in their order */
@@ -267,6 +268,7 @@ int cl_etcd_announce(cl_directory *base, void *node, const cl_address *addresses
 int cl_etcd_add(cl_directory *base, void *node, cl_str method, uint64_t operation);
 int cl_etcd_remove(cl_directory *base, void *node, cl_str method, uint64_t operation);
 void cl_etcd_pause(cl_directory *base, void *node, cl_str method, int paused);
+void cl_etcd_describe(cl_directory *base, void *handle, const cl_traits *traits);
 void cl_etcd_abandon(cl_directory *base, uint64_t operation);
 void cl_etcd_drain(cl_directory *base, void *node);
 int cl_etcd_leave(cl_directory *base, void *node);

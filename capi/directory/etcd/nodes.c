@@ -161,6 +161,16 @@ void cl_etcd_pause(cl_directory *base, void *handle, cl_str method, int paused)
     cl_etcd_defer(d);
 }
 
+void cl_etcd_describe(cl_directory *base, void *handle, const cl_traits *traits)
+{
+    etcd *d = cl_etcd_of(base);
+    etcd_node *node = node_of(d, handle);
+    if (!node) return;
+    cl_traits_write(traits, node->traits);
+    node->generation++;
+    if (node->announced) cl_etcd_defer(d);
+}
+
 void cl_etcd_abandon(cl_directory *base, uint64_t operation)
 {
     CL_LIST_EACH(it, &cl_etcd_of(base)->nodes)

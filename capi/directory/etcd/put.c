@@ -197,7 +197,8 @@ static void put(etcd_node *node)
     size_t n = 0;
     for (size_t i = 0; i < node->addresses_n; i++)
         n += (size_t)cl_address_complete(&node->addresses[i], *d->own ? d->own : NULL, &addresses[n]);
-    int code = cl_etcd_record_write(&record, &d->writer, addresses, n, node->draining, &node->methods);
+    const cl_traits traits = cl_traits_read(cl_str_z(node->traits));
+    int code = cl_etcd_record_write(&record, &d->writer, addresses, n, node->draining, &traits, &node->methods);
     cl_buf_clear(&d->body);
     if (code == 0) code = cl_etcd_ask_put(&d->body, condition_of(node), node->key, cl_buf_str(&record), d->lease);
     cl_buf_free(&record);

@@ -43,13 +43,14 @@ static int has_paused(const cl_strmap *methods)
 }
 
 int cl_etcd_record_write(cl_buf *out, const cl_etcd_record_writer *writer, const cl_address *addresses, size_t n,
-                         int draining, const cl_strmap *methods)
+                         int draining, const cl_traits *traits, const cl_strmap *methods)
 {
     int code = cl_buf_printf(out, "{\"v\":%d,\"c\":\"%s\",\"host\":%.*s,\"pid\":%ld,\"started\":%lld", VERSION,
                              writer->context, (int)writer->host.n, writer->host.p, writer->pid,
                              (long long)writer->started);
     if (code == 0) code = write_list(out, addresses, n);
     if (code == 0) code = cl_buf_printf(out, ",\"state\":\"%s\"", draining ? "draining" : "ready");
+    if (code == 0) code = cl_traits_put(traits, out);
     if (code == 0) code = write_methods(out, "m", methods, 0);
     if (code == 0 && has_paused(methods)) code = write_methods(out, "p", methods, 1);
     return code ? code : cl_buf_put_char(out, '}');
@@ -111,11 +112,12 @@ static cl_str text_at(const cl_etcd_record *r, const cl_buf *ends, size_t i, siz
 }
 
 /* The texts first, then where they are: memory may move while they come. */
-static int read_texts(cl_etcd_record *r, cl_str addresses, cl_str methods, cl_str paused)
+static int read_texts(cl_etcd_record *r, cl_str addresses, cl_str methods, cl_str paused, const cl_traits *traits)
 {
     cl_buf ends = {0};
-    size_t at = 0;
-    int code = read_ends(r, addresses, &ends);
+    size_t at = traits->tags.n; /* the tags are the first of them */
+    int code = cl_buf_put_str(&r->memory, cl_traits_tags(traits));
+    if (code == 0) code = read_ends(r, addresses, &ends);
     size_t first = ends.len / sizeof at;
     if (code == 0) code = read_ends(r, methods, &ends);
     size_t n = ends.len / sizeof at - first;
@@ -129,6 +131,7 @@ static int read_texts(cl_etcd_record *r, cl_str addresses, cl_str methods, cl_st
     }
     for (size_t i = 0; code == 0 && i < n + more; i++) r->methods[i] = text_at(r, &ends, first + i, &at);
     if (code == 0) {
+        r->traits = (cl_traits){traits->weight, cl_str_of(r->memory.data, traits->tags.n)};
         r->paused = r->methods + n;
         r->methods_n = sort(r->methods, n);
         r->paused_n = sort(r->paused, more);
@@ -146,8 +149,9 @@ int cl_etcd_record_read(cl_str text, cl_etcd_record *out)
     cl_str context = cl_etcd_text(text, "c");
     snprintf(out->context, sizeof out->context, "%.*s", context.n < 16 ? (int)context.n : 16, context.p);
     out->draining = cl_str_eq(cl_etcd_text(text, "state"), CL_STR("draining"));
-    int code = read_texts(out, cl_etcd_member(text, "at"), cl_etcd_member(text, "m"),
-                          cl_etcd_member(text, "p"));
+    const cl_traits traits = cl_traits_of_object(text);
+    int code = read_texts(out, cl_etcd_member(text, "at"), cl_etcd_member(text, "m"), cl_etcd_member(text, "p"),
+                          &traits);
     if (code != 0) cl_etcd_record_free(out);
     return code;
 }

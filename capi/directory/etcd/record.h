@@ -1,7 +1,9 @@
 /* The record of a node: the value of its key. Pure functions over bytes.
  *
  *   {"v":2,"c":"<context>","host":"..","pid":71,"started":<ms since 1970>,"at":["<address>",..],"state":"ready",
- *    "m":["<method>",..],"p":["<method that is paused>",..]}      (p: where there are any)
+ *    "weight":3,"tags":"<name>=<value>,..","m":["<method>",..],"p":["<method that is paused>",..]}
+ *
+ * weight, tags and p are there where there is anything to say.
  *
  * Members that are not known are left alone, so that a later version may add some. */
 #ifndef CL_ETCD_RECORD_H
@@ -12,6 +14,7 @@
 #include "base/buf.h"
 #include "base/map.h"
 #include "proto/address.h"
+#include "proto/traits.h"
 
 enum { CL_RECORD_ADDRESSES = 4, CL_RECORD_METHODS = 100000, CL_RECORD_MOST = 1000000 /* bytes; etcd takes 1.5 MB */ };
 
@@ -32,7 +35,7 @@ typedef struct cl_etcd_method {
 
 /* Appends a record. */
 int cl_etcd_record_write(cl_buf *out, const cl_etcd_record_writer *writer, const cl_address *addresses, size_t n,
-                         int draining, const cl_strmap *methods);
+                         int draining, const cl_traits *traits, const cl_strmap *methods);
 
 /* A record that was read. All texts point into `memory`. */
 typedef struct cl_etcd_record {
@@ -42,6 +45,7 @@ typedef struct cl_etcd_record {
     cl_str addresses[CL_RECORD_ADDRESSES];
     cl_str *methods; /* in order, none twice */
     cl_str *paused;  /* likewise; behind them */
+    cl_traits traits;
     cl_buf memory;
 } cl_etcd_record;
 

@@ -30,7 +30,7 @@ cl_str cl_etcd_id_of(const etcd *d, cl_str key)
 
 static cl_server server_of(const etcd_peer *peer)
 {
-    return (cl_server){.id = peer->id, .native = CL_NATIVE_LINKED};
+    return (cl_server){.id = peer->id, .native = CL_NATIVE_LINKED, .traits = peer->record.traits};
 }
 
 /* ---- who serves what */
@@ -119,6 +119,11 @@ static int order(cl_str a, cl_str b)
     return first ? first : (a.n > b.n) - (a.n < b.n);
 }
 
+static int is_described_as(const cl_traits *a, const cl_traits *b)
+{
+    return cl_traits_weight(a) == cl_traits_weight(b) && cl_str_eq(cl_traits_tags(a), cl_traits_tags(b));
+}
+
 /* Both lists are in order. A process that took the place of another serves anew whatever it serves. */
 static int change(etcd *d, etcd_peer *peer, const cl_etcd_record *before, const cl_etcd_record *now)
 {
@@ -194,6 +199,7 @@ int cl_etcd_view_put(etcd *d, const cl_etcd_kv *kv)
     peer->round = d->round;
     if (moved) tell_place(d, peer);
     code = change(d, peer, &before, &record);
+    if (code == 0 && !is_described_as(&before.traits, &record.traits) && !peer->suspended) tell(d, peer, 1);
     cl_etcd_record_free(&before);
     if (drains) d->sink.peer_draining(d->sink.self, peer->id);
     return code;
@@ -282,7 +288,8 @@ static void answer(void *self, const cl_deferred *question)
     for (size_t i = 0; servers && s && i < s->n; i++)
         if (!s->peers[i]->suspended) servers[n++] = server_of(s->peers[i]);
     for (size_t at = 0; servers && (peer = cl_strmap_next(&d->peers, &at));)
-        if (has_paused(peer, question->text)) servers[n++] = (cl_server){.id = peer->id, .native = CL_NATIVE_LINKED, .paused = 1};
+        if (has_paused(peer, question->text))
+            servers[n++] = (cl_server){peer->id, CL_NATIVE_LINKED, 1, peer->record.traits};
     d->sink.servers(d->sink.self, question->text, servers, n, servers ? 0 : CLOUDS_ENOMEM);
     cl_free(servers);
 }

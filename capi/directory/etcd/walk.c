@@ -98,10 +98,10 @@ static int tell_row(etcd *d, const cl_etcd_kv *kv)
 {
     cl_etcd_record record;
     cl_str id = cl_etcd_id_of(d, kv->key);
-    const cl_server server = {.id = id, .native = CL_NATIVE_LINKED};
-    const cl_server paused = {.id = id, .native = CL_NATIVE_LINKED, .paused = 1};
     int code = id.n ? cl_etcd_record_read(kv->value, &record) : CLOUDS_EPROTO;
     if (code != 0) return code == CLOUDS_ENOMEM ? code : 0;
+    const cl_server server = {id, CL_NATIVE_LINKED, 0, record.traits};
+    const cl_server paused = {id, CL_NATIVE_LINKED, 1, record.traits};
     for (size_t i = 0; i < record.methods_n; i++)
         d->sink.status(d->sink.self, first(d)->operation, &record.methods[i], &server, 1, 0, 0);
     for (size_t i = 0; i < record.paused_n; i++)

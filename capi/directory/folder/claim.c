@@ -301,12 +301,39 @@ int cl_folder_add(cl_directory *base, void *node, cl_str method, uint64_t operat
     return code;
 }
 
+/* ---- what it says of itself */
+
+static int put_traits(const cl_folder_node *n)
+{
+    char room[CL_TRAITS_TEXT], text[CL_TRAITS_TEXT];
+    const cl_traits there = cl_file_read_traits(&n->d->folder, n->key, room);
+    cl_traits_write(&there, text);
+    return strcmp(text, n->traits) == 0 ? 0 : cl_file_put_traits(&n->d->folder, n->key, n->traits);
+}
+
+/* Before any entry, so that whoever finds one finds it too. What cannot be done now is when the files are looked at
+ * next. */
+void cl_folder_describe(cl_directory *base, void *node, const cl_traits *traits)
+{
+    cl_folder_node *n = node_of(cl_folder_of(base), node);
+    if (!n) return;
+    cl_traits_write(traits, n->traits);
+    if (!n->announced || n->lock < 0 || !cl_file_is_current(&n->d->folder, n->key, n->lock)) return;
+    char file[CL_FILE_NAME];
+    put_traits(n);
+    cl_file_of(n->key, ".tags", file);
+    cl_defer(&n->d->deferred, on_change, NULL, 0, 0, cl_str_z(file));
+}
+
+/* ---- the announcement */
+
 int cl_folder_announce(cl_directory *base, void *node, const cl_address *addresses, size_t count)
 {
     cl_folder_node *n = node_of(cl_folder_of(base), node);
     if (!n) return cl_error(CLOUDS_ECLOSED, NULL);
     n->announced = n->listens = 1;
     cl_folder_inspect_in_time(n->d);
+    if (*n->traits) put_traits(n);
     cl_registration *r;
     for (size_t i = 0; (r = cl_strmap_next(&n->registrations, &i));) {
         if (cl_list_empty(&r->reports)) continue;
@@ -401,6 +428,7 @@ int cl_folder_node_restore(cl_folder_node *n)
     int code = 0;
     if (!n->announced) return 0;
     if (!is_whole(n)) code = claim_again(n);
+    if (code == 0 && n->lock >= 0 && *n->traits) code = put_traits(n);
     cl_registration *r;
     for (size_t i = 0; code == 0 && n->lock >= 0 && (r = cl_strmap_next(&n->registrations, &i));)
         if (r->offered && !r->failed && !cl_file_has_entry(&n->d->folder, n->key, cl_str_of(r->text, r->n), r->paused))

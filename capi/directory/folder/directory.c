@@ -18,8 +18,7 @@ static cl_server *servers_of(const cl_wanted *wanted)
     size_t n = 0;
     CL_LIST_EACH(it, &wanted->list)
     {
-        const cl_entry *entry = CL_OWNER(it, cl_entry, in_method);
-        servers[n++] = (cl_server){entry->id, CL_NATIVE_LINKED, entry->paused};
+        servers[n++] = cl_entry_server(CL_OWNER(it, cl_entry, in_method));
     }
     return servers;
 }
@@ -99,6 +98,7 @@ static const cl_directory_ops ops = {
     .add = cl_folder_add,
     .remove = cl_folder_remove,
     .pause = cl_folder_pause,
+    .describe = cl_folder_describe,
     .subscribe = cl_folder_subscribe,
     .unsubscribe = cl_folder_unsubscribe,
     .follow = cl_folder_follow,

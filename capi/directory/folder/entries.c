@@ -20,8 +20,23 @@ enum { WANTED_MAX = 10000, CHECK_MS = 1000 };
 
 /* ---- the picture */
 
-static cl_peer_entries *peer_of(cl_entries *r, cl_str id)
+/* What it says of itself, read afresh: 1 when that is something else now. Without memory it is as before. */
+static int read_traits(const cl_folder_directory *d, cl_peer_entries *peer, const char *key)
 {
+    char room[CL_TRAITS_TEXT], text[CL_TRAITS_TEXT];
+    const cl_traits traits = cl_file_read_traits(&d->folder, key, room);
+    size_t n = cl_traits_write(&traits, text);
+    if (strcmp(text, peer->traits ? peer->traits : "") == 0) return 0;
+    char *copy = n ? cl_str_dup(cl_str_of(text, n)) : NULL;
+    if (n && !copy) return 0;
+    cl_free(peer->traits);
+    peer->traits = copy;
+    return 1;
+}
+
+static cl_peer_entries *peer_of(cl_folder_directory *d, cl_str id, const char *file)
+{
+    cl_entries *r = &d->entries;
     cl_peer_entries *peer = cl_strmap_get(&r->peers, id);
     if (peer) return peer;
     peer = cl_malloc(sizeof *peer + id.n);
@@ -29,7 +44,9 @@ static cl_peer_entries *peer_of(cl_entries *r, cl_str id)
     memcpy(peer->text, id.p, id.n);
     *peer = (cl_peer_entries){.id = {peer->text, id.n}};
     cl_list_init(&peer->list);
+    read_traits(d, peer, file);
     if (cl_strmap_put(&r->peers, peer->id, peer) == 0) return peer;
+    cl_free(peer->traits);
     cl_free(peer);
     return NULL;
 }
@@ -38,7 +55,14 @@ static void free_if_empty(cl_entries *r, cl_peer_entries *peer)
 {
     if (!peer || peer->n) return;
     cl_strmap_take(&r->peers, peer->id);
+    cl_free(peer->traits);
     cl_free(peer);
+}
+
+cl_server cl_entry_server(const cl_entry *entry)
+{
+    const char *traits = entry->peer->traits;
+    return (cl_server){entry->id, CL_NATIVE_LINKED, entry->paused, cl_traits_read(cl_str_z(traits ? traits : ""))};
 }
 
 static int is_of_paused(const char *file)
@@ -51,7 +75,7 @@ static int add(cl_folder_directory *d, const char *file, cl_str id, cl_wanted *w
 {
     cl_entries *r = &d->entries;
     cl_entry *entry = cl_calloc(1, sizeof *entry + id.n);
-    cl_peer_entries *peer = entry ? peer_of(r, id) : NULL;
+    cl_peer_entries *peer = entry ? peer_of(d, id, file) : NULL;
     if (peer) memcpy(entry->file, file, strlen(file) + 1);
     if (!peer || cl_strmap_put(&r->files, cl_str_z(entry->file), entry) != 0) {
         free_if_empty(r, peer);
@@ -68,8 +92,7 @@ static int add(cl_folder_directory *d, const char *file, cl_str id, cl_wanted *w
     cl_list_append(&peer->list, &entry->in_peer);
     wanted->n++;
     peer->n++;
-    if (tell && !entry->paused)
-        d->sink.server_up(d->sink.self, wanted->method, (cl_server){.id = entry->id, .native = CL_NATIVE_LINKED});
+    if (tell && !entry->paused) d->sink.server_up(d->sink.self, wanted->method, cl_entry_server(entry));
     return 0;
 }
 
@@ -96,7 +119,8 @@ void cl_entries_free(cl_entries *r)
     void *value;
     for (size_t at = 0; (value = cl_strmap_next(&r->files, &at));) cl_free(value);
     for (size_t at = 0; (value = cl_strmap_next(&r->methods, &at));) cl_free(value);
-    for (size_t at = 0; (value = cl_strmap_next(&r->peers, &at));) cl_free(value);
+    for (size_t at = 0; (value = cl_strmap_next(&r->peers, &at)); cl_free(value))
+        cl_free(((cl_peer_entries *)value)->traits);
     cl_strmap_free(&r->files);
     cl_strmap_free(&r->methods);
     cl_strmap_free(&r->keys);
@@ -125,8 +149,26 @@ static int read_entry(cl_folder_directory *d, const char *file, cl_wanted *wante
     return code;
 }
 
+/* A node that is known says something else of itself. */
+static void look_at_traits(cl_folder_directory *d, const char *key)
+{
+    char of_peer[CL_KEY + 1];
+    size_t at = 0;
+    for (cl_peer_entries *peer; (peer = cl_strmap_next(&d->entries.peers, &at));) {
+        cl_file_key(peer->id, of_peer);
+        if (memcmp(of_peer, key, CL_KEY) != 0) continue;
+        if (read_traits(d, peer, key)) cl_entries_tell(d, peer->id, 1);
+        return;
+    }
+}
+
 void cl_entries_look(cl_folder_directory *d, const char *file)
 {
+    char key[CL_KEY + 1];
+    if (cl_file_kind_of(file, key) == CL_FILE_TRAITS) {
+        look_at_traits(d, key);
+        return;
+    }
     cl_wanted *wanted = wanted_by(d, file);
     if (!wanted) return;
     cl_entry *entry = cl_strmap_get(&d->entries.files, cl_str_z(file));
@@ -152,6 +194,16 @@ static void scan(cl_folder_directory *d, const cl_wanted *only)
     closedir(dir);
 }
 
+static void look_at_all_traits(cl_folder_directory *d)
+{
+    char key[CL_KEY + 1];
+    size_t at = 0;
+    for (cl_peer_entries *peer; (peer = cl_strmap_next(&d->entries.peers, &at));) {
+        cl_file_key(peer->id, key);
+        if (read_traits(d, peer, key)) cl_entries_tell(d, peer->id, 1);
+    }
+}
+
 static void drop_unseen(cl_folder_directory *d, cl_wanted *wanted)
 {
     CL_LIST_EACH(it, &wanted->list)
@@ -168,6 +220,7 @@ void cl_entries_scan(cl_folder_directory *d)
     scan(d, NULL);
     if (d->entries.round == before) return; /* the folder could not be read */
     CL_LIST_EACH(it, &d->entries.recent) drop_unseen(d, CL_OWNER(it, cl_wanted, place));
+    look_at_all_traits(d);
 }
 
 /* ---- wanting */
@@ -265,7 +318,7 @@ void cl_entries_tell(cl_folder_directory *d, cl_str id, int up)
         const cl_entry *entry = CL_OWNER(it, cl_entry, in_peer);
         cl_str method = entry->wanted->method;
         if (entry->paused) continue;
-        if (up) d->sink.server_up(d->sink.self, method, (cl_server){.id = entry->id, .native = CL_NATIVE_LINKED});
+        if (up) d->sink.server_up(d->sink.self, method, cl_entry_server(entry));
         else d->sink.server_down(d->sink.self, method, entry->id);
     }
 }

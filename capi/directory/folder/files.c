@@ -1,10 +1,11 @@
 /* Design notes
  *
- * A node has three kinds of files, named after its key, 16 hex digits of a hash of its id (ids may hold any byte and be
+ * A node has these kinds of files, named after its key, 16 hex digits of a hash of its id (ids may hold any byte and be
  * long):
  *
  *   <key>.lock          locked with flock by its process for as long as it lives; see names.c for what it holds
  *   <key>.sock          the unix socket it listens on
+ *   <key>.tags          a symbolic link to "<weight> <tags>": what it says of itself, if it does
  *   <key>-<method>.m    a symbolic link to "<id>/<method>", both percent-escaped: made in one step, read in one step;
  *                       what it has subscribed to: .c
  *
@@ -169,6 +170,7 @@ static void remove_entries(const cl_folder *folder, const char *key, int lock)
 void cl_file_remove_node(const cl_folder *folder, const char *key, int lock)
 {
     remove_entries(folder, key, lock);
+    remove_file(folder, key, ".tags");
     remove_file(folder, key, ".sock");
     remove_file(folder, key, ".lock");
 }
@@ -199,6 +201,7 @@ int cl_file_is_alive(const cl_folder *folder, const char *key, const char *met)
 static void remove_unfinished(const cl_folder *folder, const char *file)
 {
     int fd = openat(folder->fd, file, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    if (fd < 0 && errno == ELOOP) unlinkat(folder->fd, file, 0); /* it was to become what a node says of itself */
     if (fd < 0) return;
     if (flock(fd, LOCK_EX | LOCK_NB) == 0) unlinkat(folder->fd, file, 0);
     close(fd);
@@ -219,6 +222,7 @@ void cl_file_sweep(const cl_folder *folder, const char *file)
         cl_file_is_alive(folder, key, NULL);
         break;
     case CL_FILE_SOCKET:
+    case CL_FILE_TRAITS:
     case CL_FILE_ENTRY:
     case CL_FILE_PAUSED:
         if (!has_lock(folder, key)) cl_file_is_alive(folder, key, file);
@@ -286,4 +290,36 @@ int cl_file_read_entry(const cl_folder *folder, const char *file, cl_buf *memory
     if (cl_buf_reserve(memory, CL_ENTRY_MAX + 2) != 0) return CLOUDS_ENOMEM;
     ssize_t n = readlinkat(folder->fd, file, memory->data, CL_ENTRY_MAX + 2);
     return n < 0 ? CLOUDS_ENOSERVER : cl_entry_read(file, memory->data, (size_t)n, id, method);
+}
+
+/* ---- traits */
+
+/* Another takes the place of the one that is there in one step: nobody sees a node without. */
+static int replace_link(const cl_folder *folder, const char *key, const char *text, const char *file)
+{
+    char unfinished[CL_FILE_NAME];
+    unsigned long long random;
+    if (cl_random_bytes(&random, sizeof random) != 0) return CLOUDS_ESYSTEM;
+    snprintf(unfinished, sizeof unfinished, ".%.16s-%016llx", key, random);
+    if (symlinkat(text, folder->fd, unfinished) != 0) return cannot("register in", folder, file);
+    if (renameat(folder->fd, unfinished, folder->fd, file) == 0) return 0;
+    int code = cannot("register in", folder, file);
+    unlinkat(folder->fd, unfinished, 0);
+    return code;
+}
+
+int cl_file_put_traits(const cl_folder *folder, const char *key, const char *text)
+{
+    char file[CL_FILE_NAME];
+    cl_file_of(key, ".tags", file);
+    if (*text) return replace_link(folder, key, text, file);
+    return unlinkat(folder->fd, file, 0) == 0 || errno == ENOENT ? 0 : cannot("remove", folder, file);
+}
+
+cl_traits cl_file_read_traits(const cl_folder *folder, const char *key, char room[CL_TRAITS_TEXT])
+{
+    char file[CL_FILE_NAME];
+    cl_file_of(key, ".tags", file);
+    ssize_t n = readlinkat(folder->fd, file, room, CL_TRAITS_TEXT);
+    return n > 0 && n < CL_TRAITS_TEXT ? cl_traits_read(cl_str_of(room, (size_t)n)) : (cl_traits){0};
 }

@@ -36,7 +36,15 @@ DIR *cl_folder_list(const cl_folder *folder);
 
 enum { CL_KEY = 16, CL_FILE_NAME = 48, CL_ENTRY_MAX = 4000, CL_LOCK_HEAD = 64 };
 
-enum cl_file_kind { CL_FILE_FOREIGN, CL_FILE_LOCK, CL_FILE_SOCKET, CL_FILE_ENTRY, CL_FILE_PAUSED, CL_FILE_UNFINISHED };
+enum cl_file_kind {
+    CL_FILE_FOREIGN,
+    CL_FILE_LOCK,
+    CL_FILE_SOCKET,
+    CL_FILE_TRAITS,
+    CL_FILE_ENTRY,
+    CL_FILE_PAUSED,
+    CL_FILE_UNFINISHED
+};
 
 /* The 16 hex digits that stand for a name in file names. */
 void cl_file_key(cl_str name, char out[CL_KEY + 1]);
@@ -90,6 +98,10 @@ void cl_file_remove_entry(const cl_folder *folder, const char *key, cl_str metho
 int cl_file_has_entry(const cl_folder *folder, const char *key, cl_str method, int paused);
 int cl_file_read_entry(const cl_folder *folder, const char *file, cl_buf *memory, cl_str *id, cl_str *method);
 
+/* What a node says of itself; "": nothing, and then there is no file. Writing: 0 or an error. */
+int cl_file_put_traits(const cl_folder *folder, const char *key, const char *text);
+cl_traits cl_file_read_traits(const cl_folder *folder, const char *key, char room[CL_TRAITS_TEXT]);
+
 /* ---- entries.c: the entries of the methods that somebody here asked for, in memory */
 
 typedef struct cl_entry {
@@ -119,6 +131,7 @@ typedef struct cl_peer_entries {
     cl_str id;
     cl_list_node list;
     size_t n;
+    char *traits; /* NULL: it says nothing */
     char text[];
 } cl_peer_entries;
 
@@ -134,7 +147,9 @@ void cl_entries_init(cl_entries *entries);
 void cl_entries_free(cl_entries *entries);
 /* The servers of a method, known from now on: NULL without memory. */
 cl_wanted *cl_entries_want(struct cl_folder_directory *d, cl_str method);
-/* A file came or went: looks at it if it is one of a wanted method. */
+/* A node in a list: what is known of the server that an entry stands for. */
+cl_server cl_entry_server(const cl_entry *entry);
+/* A file came or went: looks at it if it is one of a wanted method, or what the node of one says of itself. */
 void cl_entries_look(struct cl_folder_directory *d, const char *file);
 /* Looks at all files. */
 void cl_entries_scan(struct cl_folder_directory *d);
@@ -173,6 +188,7 @@ typedef struct cl_folder_node {
     int claiming;            /* its lock is held by somebody who may be about to let it go */
     int64_t claim_by;        /* until when that is waited for */
     int announced;           /* somebody listens, so entries are made */
+    char traits[CL_TRAITS_TEXT];
     int listens;
 } cl_folder_node;
 
@@ -221,6 +237,7 @@ int cl_folder_announce(cl_directory *base, void *node, const cl_address *address
 int cl_folder_add(cl_directory *base, void *node, cl_str method, uint64_t operation);
 int cl_folder_remove(cl_directory *base, void *node, cl_str method, uint64_t operation);
 void cl_folder_pause(cl_directory *base, void *node, cl_str method, int paused);
+void cl_folder_describe(cl_directory *base, void *node, const cl_traits *traits);
 void cl_folder_drain(cl_directory *base, void *node);
 int cl_folder_leave(cl_directory *base, void *node);
 int cl_folder_locate(cl_directory *base, cl_str id, cl_address *address);

@@ -79,6 +79,7 @@ enum cl_file_kind cl_file_kind_of(const char *file, char key[CL_KEY + 1])
     const char *rest = file + hidden + CL_KEY;
     if (!hidden && strcmp(rest, ".lock") == 0) return CL_FILE_LOCK;
     if (!hidden && strcmp(rest, ".sock") == 0) return CL_FILE_SOCKET;
+    if (!hidden && strcmp(rest, ".tags") == 0) return CL_FILE_TRAITS;
     if (rest[0] != '-' || strlen(rest) < 1 + CL_KEY || !is_key(rest + 1)) return CL_FILE_FOREIGN;
     if (hidden) return rest[1 + CL_KEY] == '\0' ? CL_FILE_UNFINISHED : CL_FILE_FOREIGN;
     rest += 1 + CL_KEY;

@@ -25,14 +25,15 @@ static int is_alive(cl_folder_directory *dir, cl_strmap *nodes, const char *file
 
 static int tell_row(cl_folder_directory *dir, uint64_t operation, cl_strmap *nodes, cl_buf *memory, const char *file)
 {
-    char key[CL_KEY + 1];
+    char key[CL_KEY + 1], room[CL_TRAITS_TEXT];
     cl_str id, method;
     enum cl_file_kind kind = cl_file_kind_of(file, key);
     if (kind != CL_FILE_ENTRY && kind != CL_FILE_PAUSED) return 0;
     int alive = is_alive(dir, nodes, file, key);
     if (alive <= 0) return alive;
     int code = cl_file_read_entry(&dir->folder, file, memory, &id, &method);
-    const cl_server server = {id, CL_NATIVE_LINKED, kind == CL_FILE_PAUSED};
+    const cl_server server = {id, CL_NATIVE_LINKED, kind == CL_FILE_PAUSED,
+                              cl_file_read_traits(&dir->folder, key, room)};
     if (code == 0 && !cl_file_is_subscription(file))
         dir->sink.status(dir->sink.self, operation, &method, &server, 1, 0, 0);
     return code == CLOUDS_ENOMEM ? code : 0;

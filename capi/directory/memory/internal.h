@@ -13,7 +13,7 @@
 #include "net/deferred.h"
 #include "net/loop.h"
 
-/* Announcements, between directories only. */
+/* Announcements, between directories only. ANNOUNCE_UP has the traits of the node as its id. */
 enum { ANNOUNCE_UP = 'U', ANNOUNCE_DOWN = 'D', ANNOUNCE_DRAINING = 'G', ROW_PAUSED = 'Z' };
 
 typedef struct registry {
@@ -65,6 +65,7 @@ typedef struct entry {
     cl_strmap registrations; /* by method */
     cl_str id;
     int claimed;
+    char traits[CL_TRAITS_TEXT];
     char text[];
 } entry;
 
@@ -101,6 +102,8 @@ int cl_registry_claim(memory *m, entry *e);
 int cl_registry_add(memory *m, entry *e, cl_str method);
 void cl_registry_remove(memory *m, entry *e, cl_str method);
 void cl_registry_pause(memory *m, entry *e, cl_str method, int paused);
+/* What its servers are announced with from now on, and again. */
+void cl_registry_describe(memory *m, entry *e, const cl_traits *traits);
 /* 0 or CLOUDS_ENOMEM. */
 int cl_registry_subscribe(memory *m, entry *e, cl_str topic, cl_str group);
 void cl_registry_unsubscribe(memory *m, entry *e, cl_str topic, cl_str group);
@@ -111,7 +114,7 @@ int cl_registry_subscriptions(memory *m, cl_buf *out);
 void cl_registry_drain(memory *m, entry *e);
 /* Unregisters all and gives the id up. */
 void cl_registry_leave(memory *m, entry *e);
-/* Appends a frame (ANNOUNCE_UP or ROW_PAUSED; method, from) for each server of a method, which is announced from now
+/* Appends a frame (ANNOUNCE_UP or ROW_PAUSED; method, from, id: the traits) for each server of a method, which is announced from now
  * on, or (NULL) of all. */
 int cl_registry_list(memory *m, const cl_str *method, cl_buf *out);
 /* Exchanges the contents of the box for an empty buffer. */

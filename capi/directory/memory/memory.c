@@ -86,6 +86,13 @@ static void pause_method(cl_directory *base, void *node, cl_str name, int paused
     if (e) cl_registry_pause(m, e, name, paused);
 }
 
+static void describe(cl_directory *base, void *node, const cl_traits *traits)
+{
+    memory *m = of(base);
+    entry *e = entry_of(m, node);
+    if (e) cl_registry_describe(m, e, traits);
+}
+
 static int subscribe(cl_directory *base, void *node, cl_str topic, cl_str group)
 {
     memory *m = of(base);
@@ -169,7 +176,7 @@ static rows list_rows(memory *m, const cl_str *name)
     for (size_t at = 0; (took = cl_frame_decode(cl_str_of(r.frames.data + at, r.frames.len - at), SIZE_MAX, &e)) > 0;
          r.n++) {
         at += (size_t)took;
-        r.servers[r.n] = (cl_server){e.from, CL_NATIVE_LINKED, e.type == ROW_PAUSED};
+        r.servers[r.n] = (cl_server){e.from, CL_NATIVE_LINKED, e.type == ROW_PAUSED, cl_traits_read(e.id)};
         r.methods[r.n] = e.method;
     }
     return r;
@@ -221,7 +228,7 @@ static void on_announcement(memory *m, const cl_envelope *e)
 {
     const cl_directory_sink *sink = &m->sink;
     if (e->type == ANNOUNCE_UP)
-        sink->server_up(sink->self, e->method, (cl_server){.id = e->from, .native = CL_NATIVE_LINKED});
+        sink->server_up(sink->self, e->method, (cl_server){e->from, CL_NATIVE_LINKED, 0, cl_traits_read(e->id)});
     else if (e->type == ANNOUNCE_DOWN) sink->server_down(sink->self, e->method, e->from);
     else sink->peer_draining(sink->self, e->from);
 }
@@ -291,6 +298,7 @@ static const cl_directory_ops ops = {
     .add = add,
     .remove = remove_method,
     .pause = pause_method,
+    .describe = describe,
     .subscribe = subscribe,
     .unsubscribe = unsubscribe,
     .follow = follow,

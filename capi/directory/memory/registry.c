@@ -93,10 +93,11 @@ static void announce_to(memory *to, const memory *from, const cl_envelope *e)
     else to->base.has_work = 1, cl_loop_defer(to->loop);
 }
 
-static void announce_method(const method *of, const memory *from, int what, cl_str id)
+static void announce_method(const method *of, const entry *from, int what)
 {
-    const cl_envelope e = {.type = what, .from = id, .method = of->name};
-    CL_LIST_EACH(it, &of->interests) announce_to(CL_OWNER(it, interest, in_method)->member, from, &e);
+    cl_str traits = what == ANNOUNCE_UP ? cl_str_z(from->traits) : CL_STR_NONE;
+    const cl_envelope e = {.type = what, .from = from->id, .method = of->name, .id = traits};
+    CL_LIST_EACH(it, &of->interests) announce_to(CL_OWNER(it, interest, in_method)->member, from->member, &e);
 }
 
 /* That a node drains concerns whoever has asked it something. */
@@ -142,14 +143,14 @@ static int register_method(registry *r, entry *e, cl_str name)
     }
     *made = (registration){.method = m, .entry = e};
     cl_list_append(&m->servers, &made->in_method);
-    announce_method(m, e->member, ANNOUNCE_UP, e->id);
+    announce_method(m, e, ANNOUNCE_UP);
     return 0;
 }
 
 static void end_registration(registry *r, registration *g)
 {
     cl_list_remove(&g->in_method);
-    announce_method(g->method, g->entry->member, ANNOUNCE_DOWN, g->entry->id);
+    announce_method(g->method, g->entry, ANNOUNCE_DOWN);
     end_if_unused(r, g->method);
     cl_free(g);
 }
@@ -202,7 +203,8 @@ static int list_method(const method *of, cl_buf *out)
     {
         const registration *g = CL_OWNER(it, registration, in_method);
         const int type = g->paused ? ROW_PAUSED : ANNOUNCE_UP;
-        const cl_envelope row = {.type = type, .from = g->entry->id, .method = of->name};
+        const cl_str traits = cl_str_z(g->entry->traits);
+        const cl_envelope row = {.type = type, .from = g->entry->id, .method = of->name, .id = traits};
         if (code == 0) code = cl_frame_encode(&row, out);
     }
     return code;
@@ -279,8 +281,18 @@ void cl_registry_pause(memory *m, entry *e, cl_str name, int paused)
     registration *g = cl_strmap_get(&e->registrations, name);
     if (g && g->paused != paused) {
         g->paused = paused;
-        announce_method(g->method, e->member, paused ? ANNOUNCE_DOWN : ANNOUNCE_UP, e->id);
+        announce_method(g->method, e, paused ? ANNOUNCE_DOWN : ANNOUNCE_UP);
     }
+    pthread_mutex_unlock(&m->registry->lock);
+}
+
+void cl_registry_describe(memory *m, entry *e, const cl_traits *traits)
+{
+    registration *g;
+    pthread_mutex_lock(&m->registry->lock);
+    cl_traits_write(traits, e->traits);
+    for (size_t at = 0; (g = cl_strmap_next(&e->registrations, &at));)
+        if (!g->paused) announce_method(g->method, e, ANNOUNCE_UP);
     pthread_mutex_unlock(&m->registry->lock);
 }
 

@@ -1,6 +1,6 @@
 /* What native nodes announce about their registrations, on a channel that npm nodes do not subscribe to:
  * {"t":"u","s":"<id>","d":{"f":1,"m":["method",...]}} - u: up, w: withdrawn, d: draining, and so withdrawn too. f: it
- * reads frames. */
+ * reads frames. Of one that is up also what its record says: "weight":3,"tags":"zone=a", before "m". */
 #include "directory/redis/internal.h"
 #include "clouds.h"
 
@@ -32,7 +32,10 @@ void cl_redis_announce(redis_directory *d, redis_node *node, char type, cl_str m
     cl_buf_clear(text);
     int code = cl_buf_printf(text, "{\"t\":\"%c\",\"s\":", type);
     if (!code) code = cl_json_quote(node->id, text);
-    if (!code) code = cl_buf_put_str(text, CL_STR(",\"d\":{\"f\":1,\"m\":["));
+    const cl_traits traits = cl_traits_read(cl_str_z(node->traits));
+    if (!code) code = cl_buf_put_str(text, CL_STR(",\"d\":{\"f\":1"));
+    if (!code && type == 'u') code = cl_traits_put(&traits, text);
+    if (!code) code = cl_buf_put_str(text, CL_STR(",\"m\":["));
     if (!code) code = put_methods(text, node, type, method, &count);
     if (!code) code = cl_buf_put_str(text, CL_STR("]}}"));
     cl_str publish[] = {CL_STR("PUBLISH"), d->client->announce_channel, cl_buf_str(text)};
@@ -69,15 +72,15 @@ static int read_head(redis_directory *d, cl_str text, announcement *out)
     return cl_json_end(&j);
 }
 
-static void tell(redis_directory *d, char type, enum cl_native native, cl_str id, cl_str method)
+static void tell(redis_directory *d, char type, const cl_server *server, cl_str method)
 {
     void *self = d->sink.self;
-    if (type == 'u') d->sink.server_up(self, method, (cl_server){.id = id, .native = native});
-    else d->sink.server_down(self, method, id);
+    if (type == 'u') d->sink.server_up(self, method, *server);
+    else d->sink.server_down(self, method, server->id);
 }
 
 /* The buffer holds the id, and behind it one method at a time. */
-static void tell_methods(redis_directory *d, cl_json *j, char type, enum cl_native native, size_t id_len)
+static void tell_methods(redis_directory *d, cl_json *j, char type, cl_server *server, size_t id_len)
 {
     cl_str raw;
     int escaped;
@@ -86,7 +89,8 @@ static void tell_methods(redis_directory *d, cl_json *j, char type, enum cl_nati
     while (cl_json_element(j) > 0) {
         b->len = id_len;
         if (cl_json_string(j, &raw, &escaped) || cl_json_unescape(raw, b)) return;
-        tell(d, type, native, cl_str_of(b->data, id_len), cl_str_of(b->data + id_len, b->len - id_len));
+        server->id = cl_str_of(b->data, id_len);
+        tell(d, type, server, cl_str_of(b->data + id_len, b->len - id_len));
     }
 }
 
@@ -95,17 +99,18 @@ static void tell_all(redis_directory *d, const announcement *n, size_t id_len)
     cl_json j;
     cl_str key, value;
     int escaped;
-    enum cl_native native = CL_NATIVE_OURS;
+    cl_server server = {.native = CL_NATIVE_OURS};
     cl_json_start(&j, n->data, d->client->limits.json);
     if (cl_json_enter(&j, '{')) return;
     while (cl_json_member(&j, &key, &escaped) > 0) {
         if (cl_str_eq(key, CL_STR("m")) && cl_json_peek(&j) == '[') {
-            tell_methods(d, &j, n->type, native, id_len);
+            tell_methods(d, &j, n->type, &server, id_len);
             return;
         }
         int is_frames = cl_str_eq(key, CL_STR("f"));
         if (cl_json_value(&j, &value)) return;
-        if (is_frames && cl_str_eq(value, CL_STR("1"))) native = CL_NATIVE_FRAMES;
+        if (is_frames && cl_str_eq(value, CL_STR("1"))) server.native = CL_NATIVE_FRAMES;
+        cl_traits_take(&server.traits, key, value);
     }
 }
 

@@ -74,6 +74,8 @@ cl_str cl_redis_record(redis_directory *d, const redis_node *node)
                              is_linked ? 2 : 1, (int)host.n, host.p, (long)getpid(), (long long)node->started, d->token,
                              is_linked ? "on" : "at", d->place);
     if (code == 0 && is_linked) code = put_addresses(d, node, out);
+    const cl_traits traits = cl_traits_read(cl_str_z(node->traits));
+    if (code == 0) code = cl_traits_put(&traits, out);
     if (code == 0) code = cl_redis_put_paused(node, out);
     if (code == 0) code = cl_buf_put_char(out, '}');
     return code ? CL_STR_NONE : cl_buf_str(out);

@@ -438,6 +438,7 @@ static const cl_directory_ops ops = {
     .add = cl_redis_register,
     .remove = cl_redis_unregister,
     .pause = cl_redis_pause,
+    .describe = cl_redis_describe,
     .abandon = cl_redis_abandon,
     .subscribe = cl_redis_subscribe,
     .unsubscribe = cl_redis_unsubscribe,

@@ -49,6 +49,7 @@ typedef struct redis_node {
     cl_list_node subscriptions;
     unsigned writes, written; /* of them: sent, and answered */
     int was_registered, draining, leaving, to_announce;
+    char traits[CL_TRAITS_TEXT];
     int64_t started; /* ms since 1970 */
     cl_address *addresses; /* where links lead to it */
     size_t addresses_n;
@@ -196,9 +197,13 @@ cl_str cl_redis_record(redis_directory *d, const redis_node *node);
 
 /* ---- pause.c */
 void cl_redis_pause(cl_directory *base, void *handle, cl_str method, int paused);
+void cl_redis_describe(cl_directory *base, void *handle, const cl_traits *traits);
 /* The member of a record, behind a comma, if there is something to say. */
 int cl_redis_put_paused(const redis_node *node, cl_buf *out);
 /* Does a record say that this method is paused? */
+/* What the records in a reply, from item `first` on, say of their nodes: the texts are in `tags`. Without memory nothing
+ * is said. */
+void cl_redis_read_traits(const cl_reply *reply, size_t first, cl_server *servers, size_t n, cl_buf *tags);
 int cl_redis_record_pauses(redis_directory *d, cl_str record, cl_str method);
 /* What the record says has changed. */
 void cl_redis_publish_record(redis_directory *d, redis_node *node);

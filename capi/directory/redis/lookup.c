@@ -26,7 +26,7 @@ struct redis_lookup {
     enum lookup_step step;
     uint64_t round; /* SCANNING: the scan that has the last word */
     int scanned;    /* that one is over */
-    cl_buf text;    /* of the ids */
+    cl_buf text, tags; /* of the ids; of all servers together */
     cl_server *ids;
     size_t len, indexed;  /* the first `indexed` came from the index */
     unsigned char *signs; /* what is known of each: enum sign */
@@ -39,9 +39,8 @@ static void lookup_free(redis_directory *d, redis_lookup *lookup)
     cl_strmap *map = &d->lookups_by_method[lookup->known];
     if (cl_strmap_get(map, lookup->method) == lookup) cl_strmap_take(map, lookup->method);
     cl_list_remove(&lookup->link);
-    cl_buf_free(&lookup->text);
-    cl_free(lookup->ids);
-    cl_free(lookup->signs);
+    cl_buf_free(&lookup->text), cl_buf_free(&lookup->tags);
+    cl_free(lookup->ids), cl_free(lookup->signs);
     cl_free(lookup->memory);
     cl_free(lookup);
 }
@@ -336,6 +335,7 @@ static void on_living(void *self, const cl_pending *pending, const cl_reply *rep
         lookup->signs[i] = (unsigned char)((has_key ? SIGN_KEY : 0) | record);
         cl_redis_place_learn(d, lookup->ids[i].id, record ? cl_reply_text(reply, 1 + n + i) : CL_STR_NONE);
     }
+    if (!lookup->code) cl_redis_read_traits(reply, 1 + n, lookup->ids, n, &lookup->tags);
     if (!lookup->counting) conclude(d, lookup);
 }
 

@@ -1,4 +1,4 @@
-/* Methods that take no calls: the record of the node names them. */
+/* What the record of a node says beyond where it is: methods that take no calls, and its traits. */
 #include "base/mem.h"
 #include "directory/redis/internal.h"
 #include "clouds.h"
@@ -44,9 +44,43 @@ int cl_redis_record_pauses(redis_directory *d, cl_str record, cl_str method)
     return 0;
 }
 
+/* Room for all tags is made beforehand, so that the texts stay where they are. */
+void cl_redis_read_traits(const cl_reply *reply, size_t first, cl_server *servers, size_t n, cl_buf *tags)
+{
+    size_t bytes = 1;
+    cl_buf_clear(tags);
+    for (int round = 0; round < 2; round++) {
+        for (size_t i = 0; i < n; i++) {
+            if (reply->items[first + i].type != CL_REPLY_STRING) continue;
+            cl_traits traits = cl_traits_of_object(cl_reply_text(reply, first + i));
+            bytes += traits.tags.n;
+            if (round == 0) continue;
+            const char *at = tags->data + tags->len;
+            cl_buf_add_str(tags, cl_traits_tags(&traits));
+            servers[i].traits = (cl_traits){traits.weight, cl_str_of(at, traits.tags.n)};
+        }
+        if (round == 0 && cl_buf_reserve(tags, bytes)) return;
+    }
+}
+
 void cl_redis_publish_record(redis_directory *d, redis_node *node)
 {
     if (node->listening && node->refused_code != CLOUDS_EEXIST) cl_redis_send_record(d, node);
+}
+
+/* Who looks finds it in the record, and who has looked is told as of servers that come. */
+void cl_redis_describe(cl_directory *base, void *handle, const cl_traits *traits)
+{
+    redis_directory *d = redis_of(base);
+    redis_node *node = cl_redis_node_of(d, handle);
+    if (!node) return;
+    cl_traits_write(traits, node->traits);
+    if (!node->listening) return;
+    cl_redis_publish_record(d, node);
+    size_t at = 0;
+    for (redis_reg *reg; (reg = cl_strmap_next(&node->regs, &at));)
+        if (reg->wanted && reg->listed && !reg->paused) reg->fresh = node->to_announce = 1;
+    if (node->to_announce) cl_redis_defer(d, node);
 }
 
 /* Who looks finds it in the record, and who has looked is told as if it were withdrawn. npm nodes go on choosing it,

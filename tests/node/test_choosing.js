@@ -1,0 +1,51 @@
+// Which server is called: weights and tags.
+'use strict';
+
+const assert = require('assert');
+const { test, before, after } = require('node:test');
+const { clouds, cluster, until } = require('./support.js');
+
+let redis;
+
+before(async () => {
+  redis = await cluster();
+});
+
+after(() => redis.stop());
+
+async function serve(name, options) {
+  const server = clouds.createServer(Object.assign({ id: `s.${name}` }, options));
+  await server.registerP('who', () => name);
+  return server;
+}
+
+async function shares(client, calls) {
+  const found = {};
+  for (let i = 0; i < calls; i++) {
+    const name = await client.call('who');
+    found[name] = (found[name] || 0) + 1;
+  }
+  return found;
+}
+
+async function sees(client, ...names) {
+  for (const name of names) await until(async () => (await shares(client, 1))[name], name);
+}
+
+test('weights and tags', async () => {
+  const servers = await Promise.all([serve('heavy', { weight: 3, tags: 'zone=a' }), serve('light', { tags: 'zone=b' })]);
+  const client = clouds.createClient({ timeout: 20 }),
+    near = clouds.createClient({ timeout: 20, tags: 'zone=b', prefer: 'zone' });
+  await sees(client, 'heavy', 'light');
+  assert.deepStrictEqual(await shares(client, 200), { heavy: 150, light: 50 });
+  await sees(near, 'light');
+  assert.deepStrictEqual(await shares(near, 40), { light: 40 });
+  await Promise.all([...servers, client, near].map((node) => node.exitP()));
+});
+
+test('what no option can be', () => {
+  for (const options of [{ weight: 0 }, { weight: 1001 }, { tags: 'zone' }, { tags: 'a=1,a=2' }, { prefer: 'zone' }]) {
+    const name = Object.keys(options)[0];
+    assert.throws(() => clouds.createClient(options), (error) => error.code === 'CLOUDS_INVALID_OPTION' && error.message.includes(name));
+  }
+});

@@ -1,0 +1,79 @@
+"""Which server is called: weights, tags, on every bus."""
+import unittest
+
+from support import PythonCase, over_each_bus, wait_until
+
+import clouds
+
+
+class Choosing(PythonCase):
+
+    def serve(self, name, **options):
+        server = self.node("Server", id=f"s.{name}", **options)
+        server.register("who", lambda: name)
+        server.ready()
+        return server
+
+    def caller(self, *known, **options):
+        """A client that knows these servers."""
+        client = self.node("Client", timeout=20, **options)
+        missing = set(known)
+
+        def seen():
+            missing.discard(client.call("who"))
+            return not missing
+        wait_until(seen)
+        return client
+
+    def shares(self, client, calls):
+        shares = {}
+        for _ in range(calls):
+            name = client.call("who")
+            shares[name] = shares.get(name, 0) + 1
+        return shares
+
+    def test_turns_go_by_weight(self):
+        heavy = self.serve("heavy", weight=3)
+        self.serve("light")
+        client = self.caller("heavy", "light")
+        self.assertEqual(self.shares(client, 200), {"heavy": 150, "light": 50})
+        heavy.configure(weight=9)
+        wait_until(lambda: self.shares(client, 10) == {"heavy": 9, "light": 1})
+        heavy.configure(weight=1)
+        wait_until(lambda: self.shares(client, 10) == {"heavy": 5, "light": 5})
+
+    def test_who_is_near(self):
+        near = self.serve("near", tags="zone=a,host=x")
+        self.serve("far", tags="zone=b,host=y", weight=50)
+        self.serve("nowhere")
+        self.caller("near", "far", "nowhere")
+        client = self.node("Client", timeout=20, tags="zone=a", prefer="zone")
+        wait_until(lambda: self.shares(client, 1) == {"near": 1})
+        self.assertEqual(self.shares(client, 50), {"near": 50})
+        near.pause()
+        wait_until(lambda: "near" not in self.shares(client, 1))
+        self.assertNotIn("near", self.shares(client, 50))
+        near.resume()
+        wait_until(lambda: "near" in self.shares(client, 1))
+        self.assertEqual(self.shares(client, 50), {"near": 50})
+
+
+over_each_bus(globals(), Choosing)
+
+
+class Options(PythonCase):
+
+    def test_what_no_option_can_be(self):
+        for options, words in (({"weight": 0}, "weight"), ({"weight": 1001}, "weight"), ({"weight": 1.5}, "weight"),
+                               ({"tags": "zone"}, "name=value"), ({"tags": "zone=a,zone=b"}, "none twice"),
+                               ({"tags": "zone=a b"}, "option 'tags'"), ({"tags": "z=" + "v" * 65}, "option 'tags'"),
+                               ({"prefer": "zone"}, "among the node's own tags"),
+                               ({"prefer": "zone", "tags": "host=x"}, "option 'prefer'")):
+            with self.subTest(options=options):
+                self.raises(clouds.InvalidOption, words, self.node, "Client", **options)
+        client = self.node("Client")
+        self.raises(clouds.InvalidOption, "tags", client.configure, tags="zone=a")
+
+
+if __name__ == "__main__":
+    unittest.main()
