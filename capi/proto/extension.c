@@ -3,7 +3,7 @@
 #include "clouds.h"
 #include "proto/little_endian.h"
 
-enum { ITEM_HEAD = 4, BYTES_LENGTH = 4, SEQUENCE_LENGTH = 16, TOPIC_LENGTH = 2 };
+enum { ITEM_HEAD = 4, BYTES_LENGTH = 4, SEQUENCE_LENGTH = 16, LIMITS_LENGTH = 8, TOPIC_LENGTH = 2 };
 
 /* ---- writing */
 
@@ -22,6 +22,7 @@ size_t cl_extension_block_length(const cl_extension *x)
     size_t n = item(x->meta.n) + item(x->key.n) + item(x->group.n) + item(x->abilities.n) + item(x->node.n);
     if (x->bytes.n) n += item(BYTES_LENGTH);
     if (x->epoch | x->sequence) n += item(SEQUENCE_LENGTH);
+    if (x->longest) n += item(LIMITS_LENGTH);
     if (has_reply_to(x)) n += item(TOPIC_LENGTH + x->reply_to.n + x->correlation.n);
     return n > UINT16_MAX || x->bytes.n > INT32_MAX ? SIZE_MAX : n;
 }
@@ -67,6 +68,13 @@ static char *put_sequence(char *p, const cl_extension *x)
     return p + SEQUENCE_LENGTH;
 }
 
+static char *put_limits(char *p, const cl_extension *x)
+{
+    p = put_head(p, CL_TAG_LIMITS, LIMITS_LENGTH);
+    cl_put64((unsigned char *)p, x->longest);
+    return p + LIMITS_LENGTH;
+}
+
 static char *put_reply_to(char *p, const cl_extension *x)
 {
     p = put_head(p, CL_TAG_REPLY_TO, TOPIC_LENGTH + x->reply_to.n + x->correlation.n);
@@ -83,6 +91,7 @@ char *cl_extension_put_block(const cl_extension *x, char *p)
     if (has_reply_to(x)) p = put_reply_to(p, x);
     p = put_item(p, CL_TAG_GROUP, x->group);
     p = put_item(p, CL_TAG_ABILITIES, x->abilities);
+    if (x->longest) p = put_limits(p, x);
     return put_item(p, CL_TAG_NODE, x->node);
 }
 
@@ -100,6 +109,13 @@ static int read_sequence(cl_str s, cl_extension *out)
     if (s.n != SEQUENCE_LENGTH) return CLOUDS_EPROTO;
     out->epoch = cl_get64((const unsigned char *)s.p);
     out->sequence = cl_get64((const unsigned char *)s.p + 8);
+    return 0;
+}
+
+static int read_limits(cl_str s, cl_extension *out)
+{
+    if (s.n < LIMITS_LENGTH) return CLOUDS_EPROTO;
+    out->longest = cl_get64((const unsigned char *)s.p);
     return 0;
 }
 
@@ -137,6 +153,8 @@ static int read_item(int tag, cl_str s, cl_extension *out)
     case CL_TAG_NODE:
         out->node = s;
         return 0;
+    case CL_TAG_LIMITS:
+        return read_limits(s, out);
     default:
         return tag >= 'a' && tag <= 'z' ? 0 : CLOUDS_ENOTSUP;
     }

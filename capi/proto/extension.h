@@ -18,6 +18,7 @@ enum cl_extension_tag {
     CL_TAG_REPLY_TO = 'y',  /* u16 length of the topic, the topic, the correlation */
     CL_TAG_GROUP = 'g',     /* of subscribers */
     CL_TAG_ABILITIES = 'a', /* hello: what the sender can do, words with commas between */
+    CL_TAG_LIMITS = 'l',    /* hello: u64, the longest envelope that the sender takes; more numbers may follow */
     CL_TAG_NODE = 'd'       /* hello: the node that envelopes without a name are from */
 };
 
@@ -32,11 +33,12 @@ typedef struct cl_extension {
     cl_str group;
     cl_str abilities, node;
     uint64_t epoch, sequence;
+    uint64_t longest;
 } cl_extension;
 
 #define CL_EXTENSION_NONE                                                                                              \
     ((cl_extension){CL_STR_NONE, CL_STR_NONE, CL_STR_NONE, CL_STR_NONE, CL_STR_NONE, CL_STR_NONE, CL_STR_NONE,         \
-                    CL_STR_NONE, 0, 0})
+                    CL_STR_NONE, 0, 0, 0})
 
 /* What it adds to an envelope: the block and the bytes. */
 size_t cl_extension_size(const cl_extension *x);

@@ -8,8 +8,7 @@
  *   12 u32 length of the first payload (args, error or data; the second, result, is the rest)
  *   16 i64 deadline (0: none)
  * then from, to, id, method, extension block, payload 1, payload 2, bytes. Flags: the first of enum cl_envelope_flags.
- * An absent payload has length 0, as no JSON text has. A fragment has the number of its stream as the id, a u32, and of
- * the frame that it is a piece of as many bytes as it likes as its payload. Hello: `from` the sender's node id, `to`
+ * An absent payload has length 0, as no JSON text has. Fragments: fragment.h. Hello: `from` the sender's node id, `to`
  * the node it wants, `method` the highest version it speaks, "2"; the lower of both counts. A link serves a node only
  * if the hello names it. Afterwards `from` and `to` may be absent: then they are those of the hello. Unknown types and
  * flags are skipped: that is how the protocol grows. */

@@ -2,3 +2,4 @@ set(proto_sources json.c json_string.c error_object.c utf8.c envelope_decode.c e
     direct.c)
 list(APPEND proto_sources bytes.c topic.c)
 list(APPEND proto_sources traits.c)
+list(APPEND proto_sources fragment.c)

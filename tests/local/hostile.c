@@ -1,84 +1,12 @@
 /* Whatever is sent to a node's socket: it lives, counts what was broken, and serves the others. */
-#include <dirent.h>
-#include <errno.h>
-#include <fcntl.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
-#include <unistd.h>
 
 #include "base/rand.h"
 #include "local/inside.h"
-#include "local/folder.h"
-#include "local/side.h"
-#include "proto/frame.h"
+#include "local/raw.h"
 
-static side victim, friend_;
-static int victim_node, friend_node;
-
-static int socket_path(char *out, size_t cap, int nth)
-{
-    char path[128];
-    snprintf(path, sizeof path, "%s/t", folder);
-    DIR *dir = opendir(path);
-    int found = 0;
-    for (struct dirent *d; dir && !found && (d = readdir(dir));)
-        if (strstr(d->d_name, ".sock") && nth-- == 0) found = snprintf(out, cap, "%s/%s", path, d->d_name) > 0;
-    if (dir) closedir(dir);
-    return found;
-}
-
-static char victim_path[256];
-
-static int attack(void)
-{
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    snprintf(address.sun_path, sizeof address.sun_path, "%.100s", victim_path);
-    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
-    if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof address) != 0) exit(94);
-    fcntl(fd, F_SETFL, O_NONBLOCK);
-    return fd;
-}
-
-static void put(int fd, const char *p, size_t n)
-{
-    while (n) {
-        ssize_t done = send(fd, p, n, MSG_NOSIGNAL);
-        if (done > 0) p += done, n -= (size_t)done;
-        else if (errno != EAGAIN) return;
-        cl_loop_run(victim.loop, 0);
-    }
-}
-
-/* Reads until the victim closes, or gives up: 1 closed. */
-static int is_closed(int fd, int64_t patience)
-{
-    char bytes[4096];
-    int64_t until = cl_loop_now() + patience;
-    do {
-        cl_loop_run(victim.loop, 1);
-        ssize_t n = recv(fd, bytes, sizeof bytes, 0);
-        if (n == 0 || (n < 0 && errno != EAGAIN)) return 1;
-    } while (cl_loop_now() < until);
-    return 0;
-}
-
-static size_t frame(char *out, int type, const char *from, const char *to, const char *id, const char *method,
-                    const char *first)
-{
-    cl_buf b = {0};
-    cl_envelope e = {
-        .type = type, .from = cl_str_z(from), .to = cl_str_z(to), .id = cl_str_z(id), .method = cl_str_z(method)};
-    e.args = type == CL_CALL ? cl_str_z(first) : CL_STR_NONE;
-    e.error = CL_STR_NONE;
-    e.result = type == CL_RESULT ? cl_str_z(first) : CL_STR_NONE;
-    e.data = type == CL_MESSAGE ? cl_str_z(first) : CL_STR_NONE;
-    if (cl_frame_encode(&e, &b) != 0) exit(93);
-    memcpy(out, b.data, b.len);
-    size_t n = b.len;
-    cl_buf_free(&b);
-    return n;
-}
+static side friend_;
+static int friend_node;
 
 static size_t hello(char *out)
 {

@@ -156,6 +156,7 @@ static void hellos_that_name_another(void)
                {"short", "THE CONTEXT", "3"},
                {US, "THE CONTEXT", ""},
                {US, "THE CONTEXT", "1"},
+               {US, "THE CONTEXT", "2"},
                {US, "THE CONTEXT", "x"},
                {"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff", "THE CONTEXT", "3"}};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {

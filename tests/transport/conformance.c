@@ -288,6 +288,20 @@ static int message(side *s, const char *from, const char *to, int number, uint64
     return s->t->ops->send(s->t, s->node, &e, token);
 }
 
+/* The same, so many bytes long: JSON may end with blanks. */
+static int long_message(side *s, const char *from, const char *to, int number, size_t n)
+{
+    char *data = malloc(n);
+    if (!data) exit(95);
+    memset(data, ' ', n);
+    data[0] = (char)('0' + number);
+    const cl_envelope e = {
+        .type = CL_MESSAGE, .from = cl_str_z(from), .to = cl_str_z(to), .data = cl_str_of(data, n)};
+    int code = s->t->ops->send(s->t, s->node, &e, (uint64_t)number + 1);
+    free(data);
+    return code;
+}
+
 static int node_a, node_b, node_c;
 
 /* ---- what is asked of each */
@@ -318,6 +332,32 @@ static void what_is_sent_in_order_comes_in_order(void)
     UNTIL2(&a, &b, a.envelopes == MANY && b.deliveries[CL_DELIVERY_WRITTEN] == MANY);
     CHECK(a.in_order);
     CHECK_INT(b.number, 1); /* one has it */
+    end(&b);
+    end(&a);
+}
+
+/* Whatever their sizes, and however a transport carries what is large. */
+static void the_order_is_that_of_all_sizes(void)
+{
+    static const size_t sizes[] = {1, 600000, 1, 300000, 1, 500000, 200, 70000};
+    enum { N = sizeof sizes / sizeof *sizes };
+    side a, b;
+    start(&a, &node_a, "s.1");
+    start(&b, &node_b, "c.1");
+    a.answers = 1;
+    CHECK_INT(call(&b, "c.1", "s.1", "[1]", 50), 0);
+    UNTIL2(&a, &b, b.envelopes == 1);
+    a.envelopes = b.deliveries[CL_DELIVERY_WRITTEN] = 0;
+    for (int i = 0; i < N; i++) {
+        int code = long_message(&b, "c.1", "s.1", i, sizes[i]);
+        for (; code == CLOUDS_ELIMIT; code = long_message(&b, "c.1", "s.1", i, sizes[i])) {
+            cl_loop_run(a.loop, 1);
+            cl_loop_run(b.loop, 1);
+        }
+        CHECK_INT(code, 0);
+    }
+    UNTIL2(&a, &b, a.envelopes == N && b.deliveries[CL_DELIVERY_WRITTEN] == N);
+    CHECK(a.in_order);
     end(&b);
     end(&a);
 }
@@ -471,6 +511,7 @@ int main(void)
         printf("# %s\n", kind->name);
         RUN(a_call_and_its_answer);
         RUN(what_is_sent_in_order_comes_in_order);
+        RUN(the_order_is_that_of_all_sizes);
         RUN(nobody_there_is_said);
         RUN(too_much_is_refused_at_once);
         RUN(what_was_accepted_is_written_before_the_end);

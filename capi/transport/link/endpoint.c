@@ -160,7 +160,7 @@ static int is_quiet(const cl_link_transport *t)
     {
         const cl_peer_link *link = CL_OWNER(it, cl_peer_link, place);
         int counts = !link->accepted || link->is_context;
-        if (counts && (link->worth || (link->state == CL_LINK_OPEN && cl_conn_pending(link->conn)))) return 0;
+        if (counts && (link->worth || (link->state == CL_LINK_OPEN && cl_link_unwritten(link)))) return 0;
     }
     return 1;
 }

@@ -13,6 +13,7 @@
 #include "net/loop.h"
 #include "net/tls.h"
 #include "proto/direct.h"
+#include "proto/fragment.h"
 #include "proto/frame.h"
 #include "proto/limits.h"
 #include "transport/transport.h"
@@ -46,26 +47,33 @@ typedef struct cl_peer_link {
     cl_endpoint *named; /* ours, as our hello named it, while it lives */
     char *peer;         /* the node at the other end, or the context (is_context); NULL while not known */
     cl_str peer_id;
-    int is_context;      /* it serves all nodes of the two contexts, and every envelope says whom it is for */
-    int is_tcp;          /* the other end may have another clock */
-    struct cl_far *way;  /* to the context; NULL: accepted, or of a node */
-    char *left;          /* the name of the key at the other end, and addresses that are left to try */
-    cl_idmap carried;    /* is_context, ours: calls that it has carried: key of their id -> token */
-    uint64_t skip;       /* bytes to come of a frame that was too large */
-    cl_buf tail;         /* the beginning of a frame whose end has not come */
-    size_t tail_counted; /* its memory, as the transport counts it */
+    int is_context;        /* it serves all nodes of the two contexts, and every envelope says whom it is for */
+    int is_tcp;            /* the other end may have another clock */
+    struct cl_far *way;    /* to the context; NULL: accepted, or of a node */
+    char *left;            /* the name of the key at the other end, and addresses that are left to try */
+    cl_idmap carried;      /* is_context, ours: calls that it has carried: key of their id -> token */
+    uint64_t skip;         /* bytes to come of a frame that was too large */
+    cl_buf tail;           /* the beginning of a frame whose end has not come */
+    cl_fragments incoming; /* a frame that comes in pieces */
+    int64_t incoming_since;
+    size_t tail_counted; /* the memory of both, as the transport counts it */
     size_t out_counted;  /* what waits to be written, as the transport counts it: never less than it is */
     cl_buf queue;        /* frames that wait for the link, each behind a cl_waiting */
     cl_idmap places;     /* of the calls among them: token -> where it stands in the queue, from 1 on */
     size_t waiting;
-    size_t worth;      /* of those, what is worth to be waited for at the end: messages and results */
-    int64_t give_back; /* when the first of the calls among them is to go elsewhere; INT64_MAX: none */
-    int suspended;     /* some did */
-    cl_buf unsent;     /* cl_unsent of the calls that the kernel may not have taken yet */
-    int64_t calls;     /* sent and not answered */
-    int cut;           /* ended by us because of its peer */
-    int half_closed;   /* ours: the node drains, no further call goes; accepted: nothing more comes */
-    int watched;       /* keepalive looks at it */
+    size_t worth;        /* of those, what is worth to be waited for at the end: messages and results */
+    int64_t give_back;   /* when the first of the calls among them is to go elsewhere; INT64_MAX: none */
+    int suspended;       /* some did */
+    int takes_fragments; /* said the other end's hello */
+    uint64_t takes;      /* the same: the longest envelope; 0: it did not say */
+    cl_list_node large;  /* cl_large: frames that go in fragments, and those that must not overtake them */
+    size_t large_bytes, large_in_order;
+    uint32_t stream; /* number of the last one */
+    cl_buf unsent;   /* cl_unsent of the calls that the kernel may not have taken yet */
+    int64_t calls;   /* sent and not answered */
+    int cut;         /* ended by us because of its peer */
+    int half_closed; /* ours: the node drains, no further call goes; accepted: nothing more comes */
+    int watched;     /* keepalive looks at it */
     int was_open;
     int64_t pinged, hello_by, heard;
 } cl_peer_link;
@@ -83,6 +91,17 @@ typedef struct cl_waiting {
 typedef struct cl_unsent {
     uint64_t end, token;
 } cl_unsent;
+
+/* A frame that goes in fragments, or behind one that does. */
+typedef struct cl_large {
+    cl_list_node place;
+    cl_buf frame;
+    size_t at; /* what of it stands in the output */
+    uint64_t token, key;
+    int64_t deadline;
+    int type, is_counted; /* among the calls of the link */
+    cl_deferred *report;  /* that it was written; NULL: nobody asked */
+} cl_large;
 
 /* The way to another context: at most one link is dialled or open for it at a time. */
 typedef struct cl_far {
@@ -209,7 +228,7 @@ void cl_link_suspend(cl_peer_link *link, int on);
 void cl_link_report_lost(cl_link_transport *t, cl_str id, int was_open);
 void cl_link_cut(cl_peer_link *link);
 void cl_link_finish(cl_peer_link *link);
-void cl_link_hello_came(cl_peer_link *link, const cl_envelope *hello);
+void cl_link_hello_came(cl_peer_link *link, cl_envelope *hello);
 int cl_link_send_control(cl_peer_link *link, int type, cl_str from);
 
 /* receive.c */
@@ -225,8 +244,36 @@ void cl_link_send_waiting(cl_peer_link *link);
 void cl_link_fail_waiting(cl_peer_link *link, int nobody);
 /* Counts what waits to be written anew. */
 void cl_link_count_out(cl_peer_link *link);
+/* What becomes of an envelope whose sender has asked. */
+void cl_link_tell(cl_link_transport *t, uint64_t token, enum cl_delivery delivery);
+/* The delivery that is deferred. */
+void cl_link_delivered(void *transport, const cl_deferred *d);
+/* A call stands in the output, which had so many bytes before. */
+void cl_link_remember_unsent(cl_peer_link *link, uint64_t token, size_t pending_before);
+/* What is left until then. */
+int64_t cl_link_time_left(int64_t deadline);
 /* Calls that waited for long enough go elsewhere. */
 void cl_link_give_back(cl_peer_link *link, int64_t now);
+
+/* Of an envelope that may have to wait: its report is reserved here, before it is put. */
+cl_large *cl_large_make(cl_peer_link *link, const cl_envelope *e, uint64_t token);
+void cl_large_free(cl_large *large);
+/* It has its frame. */
+void cl_large_put(cl_peer_link *link, cl_large *large);
+/* Does it go in fragments, or must it not overtake what does? */
+int cl_large_holds(const cl_peer_link *link, int type, uint64_t key, size_t size);
+/* Puts what comes next into the output, while that is nearly empty; or all that is left. */
+void cl_large_go_on(cl_peer_link *link);
+void cl_large_put_all(cl_peer_link *link);
+int cl_large_recall(cl_peer_link *link, uint64_t token);
+/* The link has ended. */
+void cl_large_fail(cl_peer_link *link);
+
+/* All that waits to be written. */
+static inline size_t cl_link_unwritten(const cl_peer_link *link)
+{
+    return cl_conn_pending(link->conn) + link->large_bytes;
+}
 
 /* What a call is found by when its result comes: its id begins with its number. */
 static inline uint64_t cl_call_key(cl_str id)

@@ -49,7 +49,7 @@ static int is_pinged(const cl_peer_link *link)
 static void check_idle(cl_peer_link *link, int64_t now)
 {
     int64_t due = link->heard + cl_ms(link->t->direct.idle);
-    if (link->calls > 0 || cl_conn_pending(link->conn)) due = now + cl_ms(link->t->direct.idle);
+    if (link->calls > 0 || cl_link_unwritten(link)) due = now + cl_ms(link->t->direct.idle);
     if (now >= due) cl_link_finish(link);
     else cl_links_due_by(link->t, due);
 }

@@ -19,8 +19,12 @@
 #include "base/mem.h"
 #include "base/rare.h"
 
-#define VERSION "3"  /* the highest that we speak */
-enum { LOWEST = 2 }; /* that we speak */
+#define VERSION "3"           /* the highest that we speak */
+#define FRAGMENTS "fragments" /* our abilities, with commas between */
+enum {
+    LOWEST = 2,         /* that we speak */
+    LOWEST_CONTEXTS = 3 /* the same, between contexts */
+};
 
 void cl_link_release(cl_peer_link *link)
 {
@@ -33,6 +37,7 @@ void cl_link_release(cl_peer_link *link)
     t->link_count--;
     if (link->endpoint) link->endpoint->links--;
     cl_buf_free(&link->tail);
+    cl_fragments_free(&link->incoming);
     cl_link_count_tail(link);
     t->out_bytes -= link->out_counted;
     cl_buf_free(&link->queue);
@@ -52,7 +57,7 @@ CL_RARE static void end_idlest(cl_link_transport *t)
     CL_LIST_EACH(it, &t->links)
     {
         cl_peer_link *link = CL_OWNER(it, cl_peer_link, place);
-        int is_idle = link->way && link->state == CL_LINK_OPEN && !link->calls && !cl_conn_pending(link->conn);
+        int is_idle = link->way && link->state == CL_LINK_OPEN && !link->calls && !cl_link_unwritten(link);
         if (is_idle && (!idlest || link->heard < idlest->heard)) idlest = link;
     }
     if (idlest) cl_link_finish(idlest);
@@ -73,21 +78,24 @@ int cl_link_make(cl_link_transport *t, cl_peer_link **out)
     link->id = ++t->next_link;
     link->peer_id = CL_STR_NONE;
     link->give_back = INT64_MAX;
+    cl_list_init(&link->large);
     cl_list_append(&t->links, &link->place);
     t->link_count++;
     *out = link;
     return 0;
 }
 
-int cl_link_send_control(cl_peer_link *link, int type, cl_str from)
+static int send_control(cl_peer_link *link, const cl_envelope *e)
 {
-    const cl_envelope e = {.type = type,
-                           .from = from,
-                           .to = link->peer_id,
-                           .method = type == CL_FRAME_HELLO ? CL_STR(VERSION) : CL_STR_NONE};
-    int code = cl_frame_encode(&e, cl_conn_out(link->conn));
+    int code = cl_frame_encode(e, cl_conn_out(link->conn));
     if (code == 0) cl_conn_commit(link->conn);
     return code;
+}
+
+int cl_link_send_control(cl_peer_link *link, int type, cl_str from)
+{
+    const cl_envelope e = cl_envelope_of(type, from, link->peer_id, CL_STR_NONE);
+    return send_control(link, &e);
 }
 
 static int name_peer(cl_peer_link *link, cl_str id)
@@ -106,9 +114,15 @@ static void await_hello(cl_peer_link *link)
 
 static int say_hello(cl_peer_link *link, cl_endpoint *as)
 {
+    cl_str from = link->is_context ? cl_str_of(link->t->context, CL_CONTEXT_ID) : as->id;
+    cl_extension x = CL_EXTENSION_NONE;
+    cl_envelope e = cl_envelope_of(CL_FRAME_HELLO, from, link->peer_id, CL_STR_NONE);
     link->named = as;
-    return cl_link_send_control(link, CL_FRAME_HELLO,
-                                link->is_context ? cl_str_of(link->t->context, CL_CONTEXT_ID) : as->id);
+    x.abilities = CL_STR(FRAGMENTS);
+    x.longest = link->t->limits.message;
+    e.method = CL_STR(VERSION);
+    e.extension = &x;
+    return send_control(link, &e);
 }
 
 void cl_link_cut(cl_peer_link *link)
@@ -121,6 +135,7 @@ void cl_link_cut(cl_peer_link *link)
 void cl_link_finish(cl_peer_link *link)
 {
     int written = link->state == CL_LINK_OPEN;
+    cl_large_put_all(link);
     link->state = CL_LINK_ENDING;
     cl_conn_close(link->conn, written);
 }
@@ -159,7 +174,8 @@ static void on_opened(void *self)
 static void on_drained(void *self)
 {
     cl_peer_link *link = self;
-    cl_link_count_out(link);
+    if (cl_list_empty(&link->large)) cl_link_count_out(link);
+    else cl_large_go_on(link);
     if (link->t->ending) cl_loop_defer(link->t->loop);
 }
 
@@ -297,19 +313,37 @@ static int accept_hello(cl_peer_link *link, const cl_envelope *hello)
 }
 
 /* Who says hello speaks every version up to the one it names. */
-static int is_spoken(cl_str version)
+static int is_spoken(const cl_peer_link *link, cl_str version)
 {
     int number;
-    return cl_str_number(version, LOWEST, INT_MAX, &number);
+    return cl_str_number(version, link->is_context ? LOWEST_CONTEXTS : LOWEST, INT_MAX, &number);
 }
 
-static int check_hello(const cl_peer_link *link, const cl_envelope *hello)
+static int has_word(cl_str words, cl_str word)
 {
-    int code = cl_frame_check(hello, link->t->limits.json);
-    return code == 0 && !is_spoken(hello->method) ? CLOUDS_EPROTO : code;
+    while (words.n) {
+        const char *comma = memchr(words.p, ',', words.n);
+        size_t n = comma ? (size_t)(comma - words.p) : words.n;
+        if (cl_str_eq(cl_str_of(words.p, n), word)) return 1;
+        n += comma != NULL;
+        words = (cl_str){words.p + n, words.n - n};
+    }
+    return 0;
 }
 
-void cl_link_hello_came(cl_peer_link *link, const cl_envelope *hello)
+static int check_hello(cl_peer_link *link, cl_envelope *hello)
+{
+    cl_extension room = CL_EXTENSION_NONE;
+    int code = cl_frame_is_extended(hello) ? cl_frame_extend(hello, &room) : 0;
+    if (code == 0) code = cl_frame_check(hello, link->t->limits.json);
+    hello->extension = NULL; /* it ends with this function */
+    if (code != 0 || !is_spoken(link, hello->method)) return code ? code : CLOUDS_EPROTO;
+    link->takes_fragments = has_word(room.abilities, CL_STR(FRAGMENTS));
+    link->takes = room.longest;
+    return 0;
+}
+
+void cl_link_hello_came(cl_peer_link *link, cl_envelope *hello)
 {
     cl_link_transport *t = link->t;
     int code = check_hello(link, hello);

@@ -8,7 +8,7 @@
 
 enum {
     HELLO_BYTES = 4096,
-    KEEP_BYTES = 64 * 1024,
+    KEEP_BYTES = CL_FRAGMENT_BYTES,
     TAILS = 8 /* beginnings of messages of the longest kind that all links together may hold */
 };
 
@@ -119,7 +119,79 @@ CL_RARE static void on_draining(cl_peer_link *link, const cl_envelope *e)
         return;
     }
     if (!link->is_context) t->sink.peer_draining(t->sink.self, link->peer_id);
+    if (first) cl_large_put_all(link);
     if (first && cl_link_send_control(link, CL_FRAME_DRAINING, CL_STR_NONE) != 0) cl_link_cut(link);
+}
+
+void cl_link_count_tail(cl_peer_link *link)
+{
+    size_t now = link->tail.cap + link->incoming.frame.cap;
+    link->t->tail_bytes += now - link->tail_counted;
+    link->tail_counted = now;
+}
+
+/* What is kept for the next frame is given back. */
+static void free_spare(cl_link_transport *t)
+{
+    CL_LIST_EACH(it, &t->links)
+    {
+        cl_peer_link *link = CL_OWNER(it, cl_peer_link, place);
+        if (!link->tail.len) cl_buf_free(&link->tail);
+        cl_link_count_tail(link);
+    }
+}
+
+/* Of the links that owe the end of a frame, the one that has been silent for the longest goes. */
+CL_RARE static void make_room(cl_link_transport *t, size_t most)
+{
+    cl_peer_link *oldest = NULL;
+    free_spare(t);
+    if (t->tail_bytes <= most) return;
+    CL_LIST_EACH(it, &t->links)
+    {
+        cl_peer_link *link = CL_OWNER(it, cl_peer_link, place);
+        if (link->tail_counted && (!oldest || link->heard < oldest->heard)) oldest = link;
+    }
+    if (!oldest) return;
+    cl_log(CLOUDS_LOG_WARN, "local: the unfinished messages of all links take %zu bytes; the link to %s is cut",
+           t->tail_bytes, oldest->peer ? oldest->peer : "an unknown node");
+    cl_buf_free(&oldest->tail);
+    cl_fragments_free(&oldest->incoming);
+    cl_link_count_tail(oldest);
+    break_up(oldest, CLOUDS_ELIMIT);
+}
+
+static void limit_tails(cl_peer_link *link)
+{
+    cl_link_transport *t = link->t;
+    size_t most = TAILS * (t->limits.message + CL_FRAME_HEAD);
+    cl_link_count_tail(link);
+    if (t->tail_bytes > most) make_room(t, most);
+}
+
+static void on_frame(cl_peer_link *link, cl_envelope *e);
+
+/* Its time began when the first of it came. */
+CL_RARE static void on_whole(cl_peer_link *link, cl_envelope *e)
+{
+    int64_t took = link->heard - link->incoming_since;
+    if (link->is_tcp && e->deadline) e->deadline = e->deadline > took ? e->deadline - took : 1;
+    on_frame(link, e);
+}
+
+CL_RARE static void on_fragment(cl_peer_link *link, const cl_envelope *fragment)
+{
+    cl_envelope e;
+    if (!link->incoming.length) link->incoming_since = link->heard;
+    int took = cl_fragments_take(&link->incoming, fragment, longest(link), &e);
+    if (took < 0) {
+        break_up(link, took);
+        return;
+    }
+    if (took && e.flags & CL_TOO_BIG) on_envelope(link, &e);
+    else if (took) on_whole(link, &e);
+    if (!link->incoming.length) cl_fragments_free(&link->incoming);
+    limit_tails(link);
 }
 
 static void on_frame(cl_peer_link *link, cl_envelope *e)
@@ -140,6 +212,9 @@ static void on_frame(cl_peer_link *link, cl_envelope *e)
     case CL_STATE:
         if (cl_frame_is_extended(e)) on_extended(link, e);
         else on_envelope(link, e);
+        break;
+    case CL_FRAME_FRAGMENT:
+        on_fragment(link, e);
         break;
     case CL_FRAME_PING:
         if (cl_link_send_control(link, CL_FRAME_PONG, CL_STR_NONE) != 0 ||
@@ -195,41 +270,11 @@ static size_t read_frames(cl_peer_link *link, const char *p, size_t n)
     return at;
 }
 
-void cl_link_count_tail(cl_peer_link *link)
-{
-    link->t->tail_bytes += link->tail.cap - link->tail_counted;
-    link->tail_counted = link->tail.cap;
-}
-
-static void free_tail(cl_peer_link *link)
-{
-    cl_buf_free(&link->tail);
-    cl_link_count_tail(link);
-}
-
-/* Of the links that owe the end of a frame, the one that has been silent for the longest goes. */
-CL_RARE static void make_room(cl_link_transport *t)
-{
-    cl_peer_link *oldest = NULL;
-    CL_LIST_EACH(it, &t->links)
-    {
-        cl_peer_link *link = CL_OWNER(it, cl_peer_link, place);
-        if (link->tail.cap && (!oldest || link->heard < oldest->heard)) oldest = link;
-    }
-    if (!oldest) return;
-    cl_log(CLOUDS_LOG_WARN, "local: the unfinished messages of all links take %zu bytes; the link to %s is cut",
-           t->tail_bytes, oldest->peer ? oldest->peer : "an unknown node");
-    free_tail(oldest);
-    break_up(oldest, CLOUDS_ELIMIT);
-}
-
 static int put_tail(cl_peer_link *link, const char *p, size_t n)
 {
-    cl_link_transport *t = link->t;
     int code = cl_buf_put(&link->tail, p, n);
-    cl_link_count_tail(link);
     if (code != 0) break_up(link, CLOUDS_ENOMEM);
-    else if (t->tail_bytes > TAILS * (t->limits.message + CL_FRAME_HEAD)) make_room(t);
+    limit_tails(link);
     return code == 0 && is_reading(link) ? 0 : -1;
 }
 
@@ -248,8 +293,9 @@ static int64_t complete_tail(cl_peer_link *link, const char *p, size_t n)
     if (lacks > n) lacks = n;
     if (put_tail(link, p, lacks) != 0) return -1;
     if (read_frames(link, tail->data, tail->len) == 0) return (int64_t)lacks;
-    if (tail->cap > KEEP_BYTES) free_tail(link);
+    if (tail->cap > KEEP_BYTES) cl_buf_free(tail);
     else cl_buf_clear(tail);
+    cl_link_count_tail(link);
     return (int64_t)lacks;
 }
 

@@ -8,6 +8,8 @@
  * A call counts as not sent until the kernel has all of its bytes: `unsent` lists the calls in the conn's output with
  * their ends, so that a link that breaks loses only what it has carried.
  *
+ * What is too long to go at once, and what must not overtake it, has a queue of its own: large.c.
+ *
  * A result goes back over the link its call came on; when that is gone, to the node by name. */
 #include "transport/link/internal.h"
 
@@ -16,7 +18,7 @@
 
 enum { FULL_LINKS = 8 /* full queues that all links together may have */ };
 
-static void tell(cl_link_transport *t, uint64_t token, enum cl_delivery delivery)
+void cl_link_tell(cl_link_transport *t, uint64_t token, enum cl_delivery delivery)
 {
     if (token) t->sink.delivery(t->sink.receiver, token, delivery, delivery == CL_DELIVERY_WRITTEN);
 }
@@ -72,24 +74,25 @@ CL_RARE static int full(const cl_envelope *e, size_t unwritten, const char *name
 
 void cl_link_count_out(cl_peer_link *link)
 {
-    size_t now = link->queue.len + cl_conn_pending(link->conn);
+    size_t now = link->queue.len + cl_link_unwritten(link);
     link->t->out_bytes += now - link->out_counted;
     link->out_counted = now;
 }
 
-/* Nothing can flow off before the link is open: as many calls as may be outstanding should find room until then. */
-static int room_for(cl_peer_link *link, const cl_envelope *e, size_t size)
+/* Nothing can flow off before the link is open: as many calls as may be outstanding should find room until then. What
+ * is large hinders nobody, so some of that may wait, too. */
+static int room_for(cl_peer_link *link, const cl_envelope *e, size_t size, int is_held)
 {
     const cl_limits *limits = &link->t->limits;
     int is_open = link->state == CL_LINK_OPEN;
-    size_t unwritten = is_open ? cl_conn_pending(link->conn) : link->queue.len;
+    size_t unwritten = !is_open ? link->queue.len : is_held ? cl_link_unwritten(link) : cl_conn_pending(link->conn);
     if (unwritten && link->t->out_bytes > FULL_LINKS * limits->write_hard)
         return cl_error(CLOUDS_ELIMIT, "%zu bytes wait for all nodes together already (%d times write_hard)",
                         link->t->out_bytes, FULL_LINKS);
     if (unwritten <= limits->write_soft) return 0;
-    if (e->type != CL_RESULT && is_open) return full(e, unwritten, "write_soft", limits->write_soft);
+    if (e->type != CL_RESULT && is_open && !is_held) return full(e, unwritten, "write_soft", limits->write_soft);
     if (unwritten + size <= limits->write_hard) return 0;
-    if (link->state == CL_LINK_OPEN) cl_link_cut(link);
+    if (is_open && e->type == CL_RESULT) cl_link_cut(link);
     return full(e, unwritten, "write_hard", limits->write_hard);
 }
 
@@ -167,7 +170,7 @@ static inline int have_all_left(const cl_peer_link *link, uint64_t handed)
 }
 
 /* Without memory the call counts as sent. */
-static inline void remember_unsent(cl_peer_link *link, uint64_t token, size_t pending_before)
+void cl_link_remember_unsent(cl_peer_link *link, uint64_t token, size_t pending_before)
 {
     cl_buf *list = &link->unsent;
     uint64_t handed = cl_conn_handed(link->conn);
@@ -180,13 +183,13 @@ static inline void remember_unsent(cl_peer_link *link, uint64_t token, size_t pe
     cl_buf_add(list, &call, sizeof call);
 }
 
-static void delivered(void *owner, const cl_deferred *d)
+void cl_link_delivered(void *owner, const cl_deferred *d)
 {
-    tell(owner, d->number, (enum cl_delivery)d->code);
+    cl_link_tell(owner, d->number, (enum cl_delivery)d->code);
 }
 
 /* The clock of another machine is another one, so the time that is left is said instead; 0 would be none. */
-static int64_t time_left(int64_t deadline)
+int64_t cl_link_time_left(int64_t deadline)
 {
     int64_t left = deadline - cl_loop_now();
     return left > 0 ? left : 1;
@@ -202,28 +205,50 @@ static int remember_carried(cl_peer_link *link, uint64_t key, uint64_t token)
 void cl_link_lose_carried(cl_link_transport *t, cl_idmap *carried)
 {
     size_t at = 0;
-    for (void *token; (token = cl_idmap_next(carried, &at));) tell(t, (uint64_t)(uintptr_t)token, CL_DELIVERY_LOST);
+    for (void *token; (token = cl_idmap_next(carried, &at));)
+        cl_link_tell(t, (uint64_t)(uintptr_t)token, CL_DELIVERY_LOST);
     cl_idmap_free(carried);
 }
 
-static int write_between(cl_peer_link *link, const cl_envelope *e, uint64_t token)
+static int write_between(cl_peer_link *link, const cl_envelope *e, uint64_t token, cl_buf *out)
 {
     uint64_t key = e->type == CL_CALL ? cl_call_key(e->id) : 0;
     int code = remember_carried(link, key, token);
     if (code != 0) return code;
     cl_envelope timed = *e;
-    if (link->is_tcp && e->deadline) timed.deadline = time_left(e->deadline);
-    code = cl_frame_encode(&timed, cl_conn_out(link->conn));
+    if (link->is_tcp && e->deadline) timed.deadline = cl_link_time_left(e->deadline);
+    code = cl_frame_encode(&timed, out);
     if (code != 0) cl_idmap_take(&link->carried, key);
     return code;
 }
 
-static int write_frame(cl_peer_link *link, const void *node, const cl_envelope *e, uint64_t token)
+static int write_frame(cl_peer_link *link, const void *node, const cl_envelope *e, uint64_t token, cl_buf *out)
 {
-    if (link->is_context) return write_between(link, e, token);
+    if (link->is_context) return write_between(link, e, token, out);
     cl_str from = link->named && link->named->node == node ? e->from : CL_STR_NONE;
     cl_str to = link->accepted ? link->peer_id : e->to; /* one of ours was found by the name of its peer */
-    return cl_frame_encode_between(e, from, to, cl_conn_out(link->conn));
+    return cl_frame_encode_between(e, from, to, out);
+}
+
+/* What is remembered of a frame that stands in the output, or will. */
+static void is_under_way(cl_peer_link *link, const cl_envelope *e)
+{
+    if (e->type == CL_CALL && !(e->flags & CL_NOTIFY)) count_call(link);
+    if (e->type == CL_CANCEL) cl_link_forget_call(link, e->id); /* it has no answer */
+}
+
+CL_RARE static int write_held(cl_peer_link *link, const void *node, const cl_envelope *e, uint64_t token)
+{
+    cl_large *large = cl_large_make(link, e, token);
+    int code = large ? write_frame(link, node, e, token, &large->frame) : CLOUDS_ENOMEM;
+    if (code != 0) {
+        cl_large_free(large);
+        return code;
+    }
+    large->is_counted = e->type == CL_CALL && !(e->flags & CL_NOTIFY);
+    is_under_way(link, e);
+    cl_large_put(link, large);
+    return 0;
 }
 
 static int write_to(cl_peer_link *link, const void *node, const cl_envelope *e, uint64_t token)
@@ -232,29 +257,46 @@ static int write_to(cl_peer_link *link, const void *node, const cl_envelope *e, 
      */
     cl_deferred *report = NULL;
     if (token && cl_envelope_is_one_way(e)) {
-        report = cl_deferred_reserve(delivered, NULL, token, CL_DELIVERY_WRITTEN, CL_STR_NONE);
+        report = cl_deferred_reserve(cl_link_delivered, NULL, token, CL_DELIVERY_WRITTEN, CL_STR_NONE);
         if (!report) return CLOUDS_ENOMEM;
     }
     size_t before = cl_conn_pending(link->conn);
-    int code = write_frame(link, node, e, token);
+    int code = write_frame(link, node, e, token, cl_conn_out(link->conn));
     if (code != 0) {
         cl_deferred_discard(report);
         return code;
     }
-    if (e->type == CL_CALL) {
-        remember_unsent(link, token, before);
-        if (!(e->flags & CL_NOTIFY)) count_call(link);
-    }
-    if (e->type == CL_CANCEL) cl_link_forget_call(link, e->id); /* it has no answer */
+    if (e->type == CL_CALL) cl_link_remember_unsent(link, token, before);
+    is_under_way(link, e);
     if (report) cl_deferred_put(&link->t->deferred, report);
     cl_conn_commit(link->conn);
     return 0;
 }
 
+/* Whoever sent it is told at once, and not by a peer that had to read all of it. Of an answer the other end's program
+ * is told: so it goes, and is passed over there. */
+static inline int exceeds(const cl_peer_link *link, int type, size_t size)
+{
+    return link->takes && size > link->takes && type != CL_RESULT;
+}
+
+CL_RARE static int too_much_for(const cl_peer_link *link, cl_str to, size_t size)
+{
+    return cl_error_limit(CLOUDS_ETOOBIG, size, (size_t)link->takes,
+                          "the message has %zu bytes, and %.*s takes at most %llu (its max_message)", size,
+                          to.n < 150 ? (int)to.n : 150, to.p, (unsigned long long)link->takes);
+}
+
 /* There is no such node. */
 CL_RARE static int has_nobody(cl_link_transport *t, uint64_t token)
 {
-    return token ? cl_defer(&t->deferred, delivered, NULL, token, CL_DELIVERY_NOBODY, CL_STR_NONE) : 0;
+    return token ? cl_defer(&t->deferred, cl_link_delivered, NULL, token, CL_DELIVERY_NOBODY, CL_STR_NONE) : 0;
+}
+
+static inline int holds(const cl_peer_link *link, const cl_envelope *e, size_t size)
+{
+    if (size <= CL_FRAGMENT_ABOVE && cl_list_empty(&link->large)) return 0;
+    return cl_large_holds(link, e->type, e->type == CL_CANCEL ? cl_call_key(e->id) : 0, size);
 }
 
 int cl_link_send(cl_transport *base, void *node, const cl_envelope *e, uint64_t token)
@@ -268,10 +310,15 @@ int cl_link_send(cl_transport *base, void *node, const cl_envelope *e, uint64_t 
     int code = find(t, e, &link);
     if (code == CLOUDS_ENOSERVER) return has_nobody(t, token);
     if (code == 0 && link->half_closed && e->type == CL_CALL)
-        return cl_defer(&t->deferred, delivered, NULL, token, CL_DELIVERY_NOBODY, CL_STR_NONE);
-    if (code == 0) code = room_for(link, e, size);
+        return cl_defer(&t->deferred, cl_link_delivered, NULL, token, CL_DELIVERY_NOBODY, CL_STR_NONE);
     if (code != 0) return code;
-    code = link->state == CL_LINK_OPEN ? write_to(link, node, e, token) : wait_for(link, e, token);
+    if (exceeds(link, e->type, size)) return too_much_for(link, e->to, size);
+    int is_held = holds(link, e, size);
+    code = room_for(link, e, size, is_held);
+    if (code != 0) return code;
+    code = link->state != CL_LINK_OPEN ? wait_for(link, e, token)
+           : is_held                   ? write_held(link, node, e, token)
+                                       : write_to(link, node, e, token);
     cl_link_count_out(link);
     return code;
 }
@@ -295,23 +342,61 @@ static void clear_queue(cl_peer_link *link)
     link->give_back = INT64_MAX;
 }
 
-static int put_waiting(cl_peer_link *link, const cl_waiting *w, const char *frame)
+static int put_waiting(cl_peer_link *link, const cl_waiting *w, const char *frame, cl_buf *out)
 {
-    cl_buf *out = cl_conn_out(link->conn);
     if (link->is_context && remember_carried(link, w->key, w->token) != 0) return CLOUDS_ENOMEM;
     if (cl_buf_put(out, frame, w->length) != 0) {
         if (link->is_context) cl_idmap_take(&link->carried, w->key);
         return CLOUDS_ENOMEM;
     }
-    if (link->is_tcp && w->deadline) cl_frame_set_deadline(out->data + out->len - w->length, time_left(w->deadline));
+    if (link->is_tcp && w->deadline)
+        cl_frame_set_deadline(out->data + out->len - w->length, cl_link_time_left(w->deadline));
     return 0;
 }
 
-/* A frame says it itself, behind its length and its type. */
-static int is_one_way(const cl_waiting *w, const char *frame)
+/* A frame says it itself, behind its length. */
+static cl_envelope kind_of(const cl_waiting *w, const char *frame)
 {
-    const cl_envelope e = {.type = (int)w->type, .flags = (unsigned char)frame[CL_FRAME_PREFIX + 1]};
-    return cl_envelope_is_one_way(&e);
+    return (cl_envelope){.type = (int)w->type,
+                         .flags = (unsigned char)frame[CL_FRAME_PREFIX + 1],
+                         .id = cl_str_of((const char *)&w->key, sizeof w->key),
+                         .deadline = w->deadline};
+}
+
+CL_RARE static int hold_waiting(cl_peer_link *link, const cl_waiting *w, const char *frame, const cl_envelope *e)
+{
+    cl_large *large = cl_large_make(link, e, w->token);
+    int code = large ? put_waiting(link, w, frame, &large->frame) : CLOUDS_ENOMEM;
+    if (code != 0) {
+        cl_large_free(large);
+        return code;
+    }
+    large->is_counted = e->type == CL_CALL && !(e->flags & CL_NOTIFY);
+    if (large->is_counted) count_call(link);
+    cl_large_put(link, large);
+    return 0;
+}
+
+static int send_one_waiting(cl_peer_link *link, const cl_waiting *w, const char *frame)
+{
+    const cl_envelope e = kind_of(w, frame);
+    if (cl_large_holds(link, e.type, w->key, w->length)) return hold_waiting(link, w, frame, &e);
+    size_t before = cl_conn_pending(link->conn);
+    int code = put_waiting(link, w, frame, cl_conn_out(link->conn));
+    if (code != 0) return code;
+    if (e.type == CL_CALL) {
+        cl_link_remember_unsent(link, w->token, before);
+        if (!(e.flags & CL_NOTIFY)) count_call(link);
+    }
+    cl_conn_commit(link->conn);
+    if (cl_envelope_is_one_way(&e)) cl_link_tell(link->t, w->token, CL_DELIVERY_WRITTEN);
+    return 0;
+}
+
+CL_RARE static void refuse_waiting(cl_peer_link *link, const cl_waiting *w)
+{
+    int code = too_much_for(link, link->peer_id, w->length - CL_FRAME_PREFIX - CL_FRAME_HEAD);
+    if (w->token) link->t->sink.delivery(link->t->sink.receiver, w->token, CL_DELIVERY_NOT_SENT, code);
 }
 
 void cl_link_send_waiting(cl_peer_link *link)
@@ -323,17 +408,8 @@ void cl_link_send_waiting(cl_peer_link *link)
     for (size_t at = 0; (frame = next_waiting(link, &at, &w));) {
         if (!w.type) continue;
         int late = w.type == CL_CALL && w.deadline && w.deadline <= now;
-        size_t before = cl_conn_pending(link->conn);
-        if (late || put_waiting(link, &w, frame) != 0) {
-            tell(t, w.token, CL_DELIVERY_NOT_SENT);
-            continue;
-        }
-        if (w.type == CL_CALL) {
-            remember_unsent(link, w.token, before);
-            if (!is_one_way(&w, frame)) count_call(link);
-        }
-        cl_conn_commit(link->conn);
-        if (is_one_way(&w, frame)) tell(t, w.token, CL_DELIVERY_WRITTEN);
+        if (exceeds(link, (int)w.type, w.length - CL_FRAME_PREFIX - CL_FRAME_HEAD)) refuse_waiting(link, &w);
+        else if (late || send_one_waiting(link, &w, frame) != 0) cl_link_tell(t, w.token, CL_DELIVERY_NOT_SENT);
     }
     clear_queue(link);
 }
@@ -343,9 +419,11 @@ void cl_link_fail_waiting(cl_peer_link *link, int nobody)
     cl_waiting w;
     if (link->unsent.len) forget_sent(link);
     const cl_unsent *list = (const cl_unsent *)(const void *)link->unsent.data;
-    for (size_t i = 0; i < link->unsent.len / sizeof *list; i++) tell(link->t, list[i].token, CL_DELIVERY_NOT_SENT);
+    for (size_t i = 0; i < link->unsent.len / sizeof *list; i++)
+        cl_link_tell(link->t, list[i].token, CL_DELIVERY_NOT_SENT);
+    cl_large_fail(link);
     for (size_t at = 0; next_waiting(link, &at, &w);)
-        if (w.type) tell(link->t, w.token, nobody ? CL_DELIVERY_NOBODY : CL_DELIVERY_NOT_SENT);
+        if (w.type) cl_link_tell(link->t, w.token, nobody ? CL_DELIVERY_NOBODY : CL_DELIVERY_NOT_SENT);
     clear_queue(link);
 }
 
@@ -364,7 +442,7 @@ static void give_one_back(cl_peer_link *link, size_t at, cl_waiting *w)
     take_out(link, at, w);
     if (!link->suspended) cl_link_suspend(link, 1);
     link->suspended = 1;
-    tell(link->t, w->token, CL_DELIVERY_NOT_SENT);
+    cl_link_tell(link->t, w->token, CL_DELIVERY_NOT_SENT);
 }
 
 /* Where no other server is known a call may as well wait here: it is recalled when its time is up. */
@@ -386,7 +464,7 @@ int cl_link_recall(cl_transport *base, cl_str to, uint64_t token)
     cl_link_transport *t = cl_links_of(base);
     cl_peer_link *link = t->has_contexts ? cl_way_link(t, to) : cl_strmap_get(&t->link_by_peer, to);
     size_t place = link ? (size_t)(uintptr_t)cl_idmap_get(&link->places, token) : 0;
-    if (!place) return 0;
+    if (!place) return link && cl_large_recall(link, token);
     cl_waiting w;
     memcpy(&w, link->queue.data + place - 1, sizeof w);
     take_out(link, place - 1, &w);
