@@ -70,6 +70,29 @@ static void messages_carry_them_too(void)
     kit_close(&p);
 }
 
+/* With and without bytes, small and large: they go in different ways. */
+static void messages_keep_their_order(void)
+{
+    static char large[6000];
+    kit_pair p = kit_open(kind, server_mode, client_mode);
+    static const size_t bytes[] = {3, 0, 3, sizeof large, 3, 0, sizeof large, 0};
+    enum { ROWS = sizeof bytes / sizeof *bytes };
+    const char *to = clouds_node_id(p.client_node);
+    for (int i = 0; i < ROWS; i++) {
+        char json[4] = {(char)('0' + i)};
+        const clouds_payload payload = {
+            .size = sizeof payload, .json = json, .json_len = 1, .bytes = bytes[i] ? large : NULL, .bytes_len = bytes[i]};
+        CHECK_INT(clouds_node_send_payload(p.server_node, to, strlen(to), &payload, 0, NULL, NULL), 0);
+    }
+    for (int i = 0; i < ROWS; i++) {
+        clouds_event e;
+        REQUIRE(kit_await(p.client, p.server, CLOUDS_EVENT_MESSAGE, &e) == 1);
+        CHECK_INT(e.data[0] - '0', i);
+        CHECK(e.bytes_len == bytes[i]);
+    }
+    kit_close(&p);
+}
+
 static int attempt_with(const kit_pair *p, uint64_t call, const char *args, const char *bytes, const char *meta)
 {
     const clouds_payload payload = {.size = sizeof payload,
@@ -209,6 +232,7 @@ static void all(void)
     printf("# %s server %s, client %s\n", kind, server_mode, client_mode);
     RUN(meta_and_bytes_come_back);
     RUN(messages_carry_them_too);
+    RUN(messages_keep_their_order);
     RUN(an_attempt_has_bytes_of_its_own);
     RUN(the_mark_of_bytes);
     RUN(meta_travels_on);

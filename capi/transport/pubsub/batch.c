@@ -199,6 +199,12 @@ int cl_redis_batch_add(cl_pubsub *p, const cl_envelope *e, uint64_t token)
     return code;
 }
 
+int cl_redis_batch_send(cl_pubsub *p, cl_str to)
+{
+    redis_batch *batch = find(p, to);
+    return batch ? send_batch(p, batch) : 0;
+}
+
 static void give_up(cl_pubsub *p, redis_batch *batch)
 {
     redis_tokens *tokens = batch->tokens;

@@ -137,6 +137,8 @@ void cl_pubsub_channels_free(cl_pubsub *p);
 /* ---- batch.c */
 /* Takes an envelope for a node that reads frames into this turn's message for it. 0, or an error with nothing kept. */
 int cl_redis_batch_add(cl_pubsub *p, const cl_envelope *e, uint64_t token);
+/* Sends what waits for a node now. 0, or an error: it waits on. */
+int cl_redis_batch_send(cl_pubsub *p, cl_str to);
 void cl_redis_batch_flush(cl_pubsub *p);
 void cl_redis_batch_free(cl_pubsub *p);
 /* What frames begin with; room for FRAMES_HEAD bytes must be there. Which Redis they are published at stands once

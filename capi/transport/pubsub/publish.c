@@ -165,7 +165,9 @@ static int publish(cl_pubsub *p, const cl_envelope *e, uint64_t token)
     if (size > p->client->limits.message + SLACK) return too_big(p, e);
     if (!has_room(p, e, size)) return no_room(p, e, size);
     if (may_batch(e, size)) return cl_redis_batch_add(p, e, token);
-    int code = cl_session_begin(p->client->commands, &out);
+    /* Messages arrive in their order, so those before it do not wait for the end of the turn. */
+    int code = e->type == CL_MESSAGE ? cl_redis_batch_send(p, e->to) : 0;
+    if (!code) code = cl_session_begin(p->client->commands, &out);
     if (code) return code;
     size_t before = out->len;
     code = cl_redis_publish_format(p, e, out);
