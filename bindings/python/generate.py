@@ -128,7 +128,7 @@ class Declarations:
         if isinstance(target, c_ast.PtrDecl):
             return f"POINTER({self._type(target)})"
         name = target.type.names[0]
-        if name == "char":
+        if name == "char" or (name == "void" and "const" in target.quals):  # a member keeps what it is given alive
             return "c_char_p" if "const" in target.quals else "c_void_p"
         known = self._known[name]
         return f"POINTER({known})" if known not in ("", "None") else "c_void_p"

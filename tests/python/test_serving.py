@@ -426,12 +426,12 @@ class Async(AsyncCase):
 
         def plain_fault():
             return {}["x"]
-        server, client = await self.pair(fault=fault, plain=plain_fault, unsendable=lambda: b"x")
+        server, client = await self.pair(fault=fault, plain=plain_fault, unsendable=lambda: {1})
         with self.assertLogs("clouds", "ERROR") as said:
             problem = await self.raises_in(clouds.ServiceError, "division", client.call("fault"))
             self.assertEqual(problem.code, "ZeroDivisionError")
             await self.raises_in(clouds.ServiceError, "KeyError", client.call("plain"))
-            await self.raises_in(clouds.ServiceError, "the result cannot be sent: cannot send bytes",
+            await self.raises_in(clouds.ServiceError, "the result cannot be sent: cannot send an object",
                                  client.call("unsendable"))
         self.assertEqual(len(said.output), 3)
         self.assertNotIn("_request.py", said.output[0])

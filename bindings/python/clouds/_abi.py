@@ -155,7 +155,7 @@ class clouds_event(Structure):
         ("error_len", c_size_t),
         ("meta", c_char_p),
         ("meta_len", c_size_t),
-        ("bytes", c_void_p),
+        ("bytes", c_char_p),
         ("bytes_len", c_size_t),
     ]
 
@@ -192,7 +192,7 @@ class clouds_call_options(Structure):
         ("server_len", c_size_t),
         ("meta", c_char_p),
         ("meta_len", c_size_t),
-        ("bytes", c_void_p),
+        ("bytes", c_char_p),
         ("bytes_len", c_size_t),
         ("key", c_char_p),
         ("key_len", c_size_t),
@@ -213,7 +213,7 @@ class clouds_payload(Structure):
         ("flags", c_uint32),
         ("json", c_char_p),
         ("json_len", c_size_t),
-        ("bytes", c_void_p),
+        ("bytes", c_char_p),
         ("bytes_len", c_size_t),
         ("meta", c_char_p),
         ("meta_len", c_size_t),

@@ -23,9 +23,9 @@ from clouds._operations import settle
 from clouds._options import CallOptions, Meta, Number, drain_seconds, method_name, with_options
 from clouds._readable import LoopReader
 from clouds._request import Request, call_record, detached_context, serve, serving as _serving
-from clouds._retry import Hooked, HookedCall
+from clouds._retry import Hooked, HookedCall, begin_attempt
 from clouds._signals import begin_signals, end_signals
-from clouds._values import encode_list, results, results_at
+from clouds._values import encode_list, results, results_at, with_bytes
 from clouds.errors import AfterFork
 
 _Self = TypeVar("_Self", bound="Node")
@@ -125,7 +125,7 @@ class Node(_Keywords, AsyncPublishing, NodeBase):
         left = enumerate(records.results(count))
         while True:
             try:
-                for index, (kind, code, call, at, length) in left:
+                for index, (kind, code, call, at, length, along) in left:
                     if kind != _RESULT:
                         self._event(records.event(records.at(index)))
                         continue
@@ -136,7 +136,9 @@ class Node(_Keywords, AsyncPublishing, NodeBase):
                         if code:
                             future.set_exception(failure(records.event(records.at(index))))
                             continue
-                        if length == 0 or at + length - base > room:
+                        if along:
+                            result = records.results_along(index)
+                        elif length == 0 or at + length - base > room:
                             result = results(records.string(at, length))
                         else:
                             result = results_at(text, at - base, length)
@@ -271,7 +273,7 @@ class Node(_Keywords, AsyncPublishing, NodeBase):
     def _serve(self, request: Request, handler: Callable[..., Any], event: Event) -> bool:
         if len(self._tasks) >= self._most_requests:
             return False
-        result = serve(request, handler, event.data, self._finish_later)
+        result = serve(request, handler, event, self._finish_later)
         if result is not None:
             self._canceled.watch(request.id, self._spawn(serve_later(request, result), ignore))
         return True
@@ -325,10 +327,10 @@ class Node(_Keywords, AsyncPublishing, NodeBase):
                     raise
                 return cast(Call, self._invoke_on_loop(self._invoke, method, arguments, options))
             self._own_loop()
-        text = encode_list(arguments)
+        text = encode_list(arguments, with_bytes)
+        plain = _serving() is None and type(text) is bytes
         code = _begin_call(self._node, method, len(method), text, len(text),
-                           options.prepared if _serving() is None else call_record(self._context, options),
-                           self._call_ref)
+                           options.prepared if plain else call_record(self._context, options, text), self._call_ref)
         future = Call(loop=loop)
         future._owner, future._wake = self, None
         if code:
@@ -351,7 +353,7 @@ class Node(_Keywords, AsyncPublishing, NodeBase):
             return cast(Call, self._invoke_on_loop(self._invoke_hooked, method, arguments, how))
         call = self._invoke(method, arguments, how.options)
         if not call.done():
-            number, hooked = call._id, HookedCall(how, arguments, encode_list(arguments))
+            number, hooked = call._id, HookedCall(how, arguments, encode_list(arguments, with_bytes))
             self._hooked_calls[number] = hooked
             call.add_done_callback(lambda _: self._hooked_call_ended(number))
         return call
@@ -372,7 +374,7 @@ class Node(_Keywords, AsyncPublishing, NodeBase):
                 hooked.going = asyncio.ensure_future(contained(given))
                 hooked.going.add_done_callback(lambda task: self._hook_done(call, hooked, task))
                 return
-            self._attempt(call, hooked.answer(given))
+            begin_attempt(self, call, hooked.answer(given))
         except BaseException as problem:
             self._hook_failed(call, problem)
             if is_interrupt(problem):
@@ -380,15 +382,9 @@ class Node(_Keywords, AsyncPublishing, NodeBase):
 
     def _hook_done(self, call: int, hooked: HookedCall, task: "asyncio.Future[Any]") -> None:
         try:
-            self._attempt(call, hooked.answer_of(task))
+            begin_attempt(self, call, hooked.answer_of(task))
         except BaseException as problem:
             self._hook_failed(call, problem)
-
-    def _attempt(self, call: int, text: Optional[bytes]) -> None:
-        code = lib.clouds_attempt(self._context, call, text, 0 if text is None else len(text))
-        self._schedule_flush()
-        if code < 0 and code != _abi.CLOUDS_ESTALE:  # the call has ended meanwhile, and its result comes
-            raise self._problem(code)
 
     def _hook_failed(self, call: int, problem: BaseException) -> None:
         """What the hook raised ends the call."""

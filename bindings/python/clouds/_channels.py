@@ -12,7 +12,8 @@ from clouds._faults import escaped, log
 from clouds._library import lib
 from clouds._operations import Registration
 from clouds._options import with_options
-from clouds._values import decode, encode
+from clouds._payload import payload_of
+from clouds._values import decode, decode_along
 
 if TYPE_CHECKING:
     from clouds._node import NodeBase
@@ -38,7 +39,7 @@ class Message(NamedTuple):
 def message_of(event: Event, missed: int, lagged: bool) -> Message:
     """The message of an event."""
     meta = decode(event.meta) if event.meta else None
-    return Message(decode(event.data), event.method, event.peer, event.number + missed,
+    return Message(decode_along(event.data, event.area), event.method, event.peer, event.number + missed,
                    lagged or bool(event.flags & _abi.CLOUDS_FLAG_LAGGED), event.sequence, meta)
 
 
@@ -224,14 +225,6 @@ def options_of(all: bool, group: Optional[str], queue: Optional[int], queue_byte
                                          group=name, group_len=len(name or b""))
 
 
-def payload_of(value: Any, meta: Optional[Dict[str, Any]]) -> Any:
-    """The record of what is published."""
-    text = encode(value)
-    more = None if meta is None else encode(meta)
-    return _abi.clouds_payload(size=ctypes.sizeof(_abi.clouds_payload), json=text, json_len=len(text), meta=more,
-                               meta_len=len(more or b""))
-
-
 @with_options
 class Publishing:
     """What of a node has to do with channels."""
@@ -243,9 +236,9 @@ class Publishing:
             raise TypeError(f"expected a topic, got {topic!r}")
         to, payload = topic.encode(), payload_of(value, meta)
         if confirm:
-            return self._begin(lib.clouds_node_publish, to, len(to), ctypes.byref(payload), _abi.CLOUDS_SEND_CONFIRM,
+            return self._begin(lib.clouds_node_publish, to, len(to), payload, _abi.CLOUDS_SEND_CONFIRM,
                                timeout=timeout)
-        self._checked(lib.clouds_node_publish(self._node, to, len(to), ctypes.byref(payload), 0, None, None))
+        self._checked(lib.clouds_node_publish(self._node, to, len(to), payload, 0, None, None))
         self._schedule_flush()
         return None
 

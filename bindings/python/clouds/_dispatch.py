@@ -8,7 +8,7 @@ from clouds._faults import escaped, is_interrupt, log, log_failure, text_of
 from clouds._library import lib
 from clouds._operations import RESULT
 from clouds._request import Request
-from clouds._values import decode, members
+from clouds._values import decode, decode_along, members
 from clouds.errors import NoSuchMethod, Overloaded
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def _canceled(node: "NodeBase", event: Event) -> None:
 
 
 def _message(node: "NodeBase", event: Event) -> None:
-    node._emit("message", lambda: (event.peer, decode(event.data)), size_of(event))
+    node._emit("message", lambda: (event.peer, decode_along(event.data, event.area)), size_of(event))
 
 
 def _unknown(node: "NodeBase", event: Event) -> None:

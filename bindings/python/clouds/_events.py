@@ -7,7 +7,7 @@ from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Tuple
 from clouds import _abi
 from clouds._error import Error, set_facts, take_facts
 from clouds._library import lib, make_error
-from clouds._values import decode, members
+from clouds._values import decode, members, results
 
 RECORD = ctypes.sizeof(_abi.clouds_event)
 LARGE = 65536
@@ -16,10 +16,10 @@ OVERHEAD = 600  # bytes that an event takes beside its texts
 _CODES: Dict[Any, str] = {ctypes.c_uint32: "I", ctypes.c_int32: "i", ctypes.c_uint64: "Q", ctypes.c_int64: "q",
                           ctypes.c_double: "d", ctypes.c_void_p: "P", ctypes.c_char_p: "P", ctypes.c_size_t: "N"}
 # Every node has a context of its own, and gives no user data.
-_UNREAD = ("user_data", "node", "owned", "bytes", "bytes_len")
+_UNREAD = ("user_data", "node", "owned")
 
 
-_OF_RESULTS = ("type", "code", "id", "data", "data_len")
+_OF_RESULTS = ("type", "code", "id", "data", "data_len", "bytes_len")
 
 
 def _format(read: Callable[[str], bool]) -> struct.Struct:
@@ -39,7 +39,8 @@ def _format(read: Callable[[str], bool]) -> struct.Struct:
 LAYOUT = _format(lambda name: name not in _UNREAD)
 LAYOUT_OF_RESULTS = _format(lambda name: name in _OF_RESULTS)
 
-# type, code, outcome, flags, id, number, time_left, sequence; then pointer and length of peer, method, data, error, meta
+# type, code, outcome, flags, id, number, time_left, sequence; then pointer and length of peer, method, data, error, meta,
+# bytes
 Raw = Tuple[Any, ...]
 
 
@@ -59,6 +60,7 @@ class Event(NamedTuple):
     flags: int = 0
     sequence: int = 0
     meta: str = ""
+    area: bytes = b""  # the bytes that came with the data
 
 
 class Records:
@@ -103,7 +105,7 @@ class Records:
         return LAYOUT.iter_unpack(self._view[:count * RECORD])
 
     def results(self, count: int) -> Iterator[Raw]:
-        """What the result of a call has of each record: type, code, id, where its data begin, and their length."""
+        """What the result of a call has of each record: type, code, id, its data and their length, that of its bytes."""
         return LAYOUT_OF_RESULTS.iter_unpack(self._view[:count * RECORD])
 
     def ascii(self, count: int) -> str:
@@ -124,25 +126,36 @@ class Records:
         at = pointer - self.text_address
         return self.text[at:at + length].decode("utf-8", "replace") if length else ""
 
+    def area(self, pointer: int, length: int) -> bytes:
+        """The bytes that a record points to."""
+        at = pointer - self.text_address
+        return bytes(memoryview(self.text)[at:at + length]) if length else b""
+
     def event(self, raw: Raw) -> Event:
         """A record with its texts."""
         string = self.string
         return Event(raw[0], raw[1], raw[2], raw[4], raw[5], raw[6], string(raw[8], raw[9]), string(raw[10], raw[11]),
-                     string(raw[12], raw[13]), string(raw[14], raw[15]), raw[3], raw[7], string(raw[16], raw[17]))
+                     string(raw[12], raw[13]), string(raw[14], raw[15]), raw[3], raw[7], string(raw[16], raw[17]),
+                     self.area(raw[18], raw[19]) if raw[19] else b"")
 
     def is_attempt(self) -> bool:
         """Is the record of a wait the event before an attempt, and not the end of the call?"""
         return bool(LAYOUT.unpack_from(self._view)[0] == _abi.CLOUDS_EVENT_ATTEMPT)
 
-    def result(self) -> str:
+    def result(self) -> Any:
         """The results that a wait brought; raises the error of a call that failed."""
         raw: Raw = LAYOUT.unpack_from(self._view)
         if raw[1]:
             raise failure(self.event(raw))
-        text = self.string(raw[12], raw[13])
+        text, area = self.string(raw[12], raw[13]), self.area(raw[18], raw[19])
         if self.text_size > LARGE:  # the room that a large result took is given back
             self._make_text(LARGE)
-        return text
+        return results(text, area)
+
+    def results_along(self, index: int) -> Any:
+        """The results of one that came with bytes."""
+        raw = self.at(index)
+        return results(self.string(raw[12], raw[13]), self.area(raw[18], raw[19]))
 
     def events(self, count: int) -> List[Event]:
         """All of them, with their texts."""
@@ -151,7 +164,7 @@ class Records:
 
 def size_of(event: Event) -> int:
     """So much memory an event takes while it waits for its turn."""
-    return sys.getsizeof(event.data) + sys.getsizeof(event.error) + OVERHEAD
+    return sys.getsizeof(event.data) + sys.getsizeof(event.error) + len(event.area) + OVERHEAD
 
 
 def failure(event: Event) -> Error:

@@ -8,6 +8,7 @@ from typing import Any, Dict, List, Optional, Tuple
 
 from clouds import _abi
 from clouds._error import Error, set_facts, take_facts
+from clouds._bytes import set_mark
 from clouds._values import members
 from clouds.errors import BY_NUMBER
 
@@ -79,6 +80,7 @@ def _load() -> Any:
 
 
 lib: Any = _load()
+set_mark(lib.clouds_bytes_mark)
 
 
 def undeclared(name: str) -> Any:

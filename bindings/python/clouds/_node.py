@@ -17,10 +17,10 @@ from clouds._limits import limits_of
 from clouds._operations import Operation, Operations, Registration, settle, take_all
 from clouds._options import (HOOKS, CallOptions, Hooks, Meta, Number, Options, check_wait, choose, limit_of,
                             method_name, method_text, seconds_of, with_options)
+from clouds._payload import payload_of
 from clouds._request import Canceled, Request, request
 from clouds._retry import Hooked, check_hook
 from clouds._threads import SPARE, Limits
-from clouds._values import encode
 from clouds.errors import CallTimeout
 
 EVENTS = ("message", "unknown message", "ready", "exit", "up", "down")
@@ -241,11 +241,11 @@ class NodeBase(Publishing, _Live):
         """A future for the number of receivers, with `confirm`; else None."""
         if not isinstance(receiver, str):
             raise TypeError(f"expected the id of a node, got {receiver!r}")
-        to, text = receiver.encode(), encode(value)
+        to, what = receiver.encode(), payload_of(value)
         if confirm:
-            return self._begin(lib.clouds_node_send, to, len(to), text, len(text), _abi.CLOUDS_SEND_CONFIRM,
+            return self._begin(lib.clouds_node_send_payload, to, len(to), what, _abi.CLOUDS_SEND_CONFIRM,
                                timeout=timeout)
-        self._checked(lib.clouds_node_send(self._node, to, len(to), text, len(text), 0, None, None))
+        self._checked(lib.clouds_node_send_payload(self._node, to, len(to), what, 0, None, None))
         self._schedule_flush()
         return None
 

@@ -209,11 +209,12 @@ class CallOptions:
         #: The record for calls that inherit nothing.
         self.prepared = self.record(0, self.deadline)
 
-    def record(self, parent: int, deadline: float) -> Any:
-        """A pointer to the record that the library takes, with a parent and a deadline of one call."""
+    def record(self, parent: int, deadline: float, area: bytes = b"") -> Any:
+        """A pointer to the record that the library takes, with a parent, a deadline and bytes of one call."""
         return ctypes.byref(_abi.clouds_call_options(
             ctypes.sizeof(_abi.clouds_call_options), self._flags, self.retries, 0, self.timeout, deadline, 0, parent, 0,
-            self._server or None, len(self._server), self._meta or None, len(self._meta)))
+            self._server or None, len(self._server), self._meta or None, len(self._meta),
+            area or None, len(area)))
 
 
 def method_text(name: Any) -> str:

@@ -5,12 +5,14 @@ import time
 from typing import Any, Awaitable, Callable, Deque, Dict, Iterator, Optional, Set
 
 from clouds import _abi
+from clouds._bytes import area_of
 from clouds._error import Error
 from clouds._events import Event
 from clouds._faults import encode_error, escaped, is_interrupt, log, log_failure, text_of
 from clouds._library import lib
 from clouds._options import CallOptions
-from clouds._values import Values, decode, encode_list, members
+from clouds._payload import reply_of
+from clouds._values import Values, decode_along, encode_list, members, with_bytes
 from clouds.errors import Expired, LimitReached, ServiceError, StaleId
 
 MAX_REPLY_WAIT = 60.0  # seconds that a handler waits to hand in an answer whose caller did not say how long it waits
@@ -47,7 +49,7 @@ def detached_context() -> contextvars.Context:
 
 def encode_result(result: Any) -> bytes:
     """What a handler returned, as the list of its results: one value, or the members of Values."""
-    return encode_list(result if isinstance(result, Values) else (result,))
+    return encode_list(result if isinstance(result, Values) else (result,), with_bytes)
 
 
 class Canceled:
@@ -135,13 +137,17 @@ class Request:
         StaleId when it was answered before or has expired. LimitReached when the answer cannot be queued: then the
         request is still open.
         """
-        text = encode_result(result)
-        self._answer(lib.clouds_reply, text, len(text))
+        self._hand_in(encode_result(result))
 
     def fail(self, problem: BaseException) -> None:
         """Answers now with an error, as if the handler had raised it."""
         text, values = encode_error(problem)
         self._answer(lib.clouds_fail, text, len(text), values or None, len(values))
+
+    def _hand_in(self, text: bytes) -> None:
+        """Answers with a list of results."""
+        function, arguments = reply_of(text)
+        self._answer(function, *arguments)
 
     def _answer(self, function: Callable[..., int], *arguments: Any) -> None:
         if not self._open:
@@ -187,7 +193,7 @@ class Request:
             self._finish_failed(problem)
             return None
         try:
-            self._answer(lib.clouds_reply, text, len(text))
+            self._hand_in(text)
         except StaleId:
             pass
         except LimitReached:
@@ -200,7 +206,7 @@ class Request:
     def _try(self, text: bytes, again: bool) -> bool:
         """Answers once more. False when there is no room for the answer, and it may be tried again."""
         try:
-            self._answer(lib.clouds_reply, text, len(text))
+            self._hand_in(text)
         except StaleId:
             pass
         except Exception as problem:
@@ -246,15 +252,17 @@ def _log_failed(request: Request, problem: BaseException) -> None:
 
 # ---- serving
 
-def serve(request: Request, handler: Callable[..., Any], arguments: str,
+def serve(request: Request, handler: Callable[..., Any], event: Event,
           retry_reply: Callable[[Iterator[float]], None]) -> Optional[Awaitable[Any]]:
-    """Runs a handler, and answers with what it returns or raises. What must be awaited first is given back.
+    """Runs a handler with the arguments that came with an event, and answers with what it returns or raises.
+
+    What must be awaited first is given back.
 
     retry_reply: takes what goes on trying when the answer cannot be queued.
     """
     token = _current.set(request)
     try:
-        result = handler(*decode(arguments))
+        result = handler(*decode_along(event.data, event.area))
     except BaseException as problem:
         request._finish_failed(problem)
         if is_interrupt(problem):
@@ -273,15 +281,15 @@ def serve(request: Request, handler: Callable[..., Any], arguments: str,
 
 # ---- what calls inherit
 
-def call_record(context: Any, options: CallOptions) -> Any:
+def call_record(context: Any, options: CallOptions, text: bytes) -> Any:
     """The options of a call as the library takes them. One made while a request is served inherits its time."""
-    serving = _current.get()
+    serving, area = _current.get(), area_of(text)
     if serving is None or not serving._open:
-        return options.prepared
+        return options.record(0, options.deadline, area) if area else options.prepared
     if serving._context is context:
-        return options.record(serving.id, options.deadline)
+        return options.record(serving.id, options.deadline, area)
     left = serving.time_left
     if left is None:
-        return options.prepared
+        return options.record(0, options.deadline, area)
     left = max(left, 0.001)  # 0 would be the default
-    return options.record(0, min(left, options.deadline) if options.deadline > 0 else left)
+    return options.record(0, min(left, options.deadline) if options.deadline > 0 else left, area)

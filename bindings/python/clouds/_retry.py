@@ -1,8 +1,12 @@
 """Calls with a hook before every attempt. The library has the retry rule; this checks what the hook returns."""
 from typing import Any, Callable, NamedTuple, Optional, Tuple
 
+from clouds import _abi
+from clouds._bytes import area_of
+from clouds._library import lib
 from clouds._options import CallOptions
-from clouds._values import encode_list
+from clouds._payload import payload
+from clouds._values import encode_list, with_bytes
 
 
 class Hooked(NamedTuple):
@@ -30,7 +34,7 @@ class HookedCall:
         if not isinstance(given, (list, tuple)):
             raise TypeError(f"on_retry gave {given!r}: expected a list or tuple of arguments, or None")
         self._changed = True
-        return encode_list(tuple(given))
+        return encode_list(tuple(given), with_bytes)
 
     def answer_of(self, future: Any) -> Optional[bytes]:
         """The same for an async hook, from the future of what it gave and what it raised."""
@@ -43,6 +47,17 @@ class HookedCall:
         """The call is over: an async hook is cancelled."""
         if self.going is not None:
             self.going.cancel()
+
+
+def begin_attempt(node: Any, call: int, text: Optional[bytes]) -> None:
+    """Begins an attempt with these arguments, and the bytes beside them; None: with those that it has."""
+    if text is None:
+        code = lib.clouds_attempt(node._context, call, None, 0)
+    else:
+        code = lib.clouds_attempt_payload(node._context, call, payload(text, area_of(text)))
+    node._schedule_flush()
+    if code < 0 and code != _abi.CLOUDS_ESTALE:  # else the call has ended meanwhile, and its result comes
+        raise node._problem(code)
 
 
 def check_hook(on_retry: Any) -> Any:

@@ -22,9 +22,9 @@ from clouds._faults import log_failure
 from clouds._node import NodeBase, Serving
 from clouds._options import CallOptions, Meta, Number, drain_seconds, method_name, with_options
 from clouds._request import Request, call_record, serve, serving as _serving
-from clouds._retry import HookedCall, Hooked
+from clouds._retry import HookedCall, Hooked, begin_attempt
 from clouds._threads import SPARE, Limits, Pool, at_exit, check_real, cancel_at_exit, start
-from clouds._values import encode_list, results
+from clouds._values import encode_list, with_bytes
 from clouds.errors import AfterFork, Overloaded
 
 _Self = TypeVar("_Self", bound="Node")
@@ -158,14 +158,14 @@ class Node(_Keywords, SyncPublishing, NodeBase):
         return self._threads.hooks.submit(_run_hook, fn, arguments, then, size=size, spare=SPARE)
 
     def _serve(self, request: Request, handler: Callable[..., Any], event: Event) -> bool:
-        return self._threads.handlers.submit(_serve, self, request, handler, event.data, size=size_of(event),
+        return self._threads.handlers.submit(_serve, self, request, handler, event, size=size_of(event),
                                              given_up=request._over)
 
     def _invoke(self, method: bytes, arguments: Any, options: CallOptions) -> Any:
-        return self._begin_call(method, encode_list(arguments), options, None)
+        return self._begin_call(method, encode_list(arguments, with_bytes), options, None)
 
     def _invoke_hooked(self, method: bytes, arguments: Any, how: Hooked) -> Any:
-        text = encode_list(arguments)
+        text = encode_list(arguments, with_bytes)
         hooked = HookedCall(how, arguments, text)
         try:
             return self._begin_call(method, text, how.options, hooked)
@@ -173,7 +173,7 @@ class Node(_Keywords, SyncPublishing, NodeBase):
             hooked.end()
 
     def _begin_call(self, method: bytes, text: bytes, options: CallOptions, hooked: Optional[HookedCall]) -> Any:
-        record = options.prepared if _serving() is None else call_record(self._context, options)
+        record = options.prepared if _serving() is None and type(text) is bytes else call_record(self._context, options, text)
         try:
             buffer = _result_buffers.pop()
         except IndexError:
@@ -206,26 +206,21 @@ class Node(_Keywords, SyncPublishing, NodeBase):
             raise hooked.problem
         if count < 0:
             raise self._problem(count)
-        return results(buffer.records.result())
+        return buffer.records.result()
 
     def _run_on_retry(self, call: int, hooked: HookedCall) -> None:
         """Asks the hook, in the thread that waits. An async one is not waited for: the call may end before it does."""
         given = hooked.on_retry(*hooked.arguments)
         if not isinstance(given, types.CoroutineType):
-            self._attempt(call, hooked.answer(given))
+            begin_attempt(self, call, hooked.answer(given))
             return
         from clouds._delayed import contained, in_background
         hooked.going = in_background(contained(given))
         hooked.going.add_done_callback(lambda future: self._hook_done(call, hooked, future))
 
-    def _attempt(self, call: int, text: Optional[bytes]) -> None:
-        code = lib.clouds_attempt(self._context, call, text, 0 if text is None else len(text))
-        if code < 0 and code != _abi.CLOUDS_ESTALE:  # else the call has ended meanwhile
-            raise self._problem(code)
-
     def _hook_done(self, call: int, hooked: HookedCall, future: "concurrent.futures.Future[Any]") -> None:
         try:
-            self._attempt(call, hooked.answer_of(future))
+            begin_attempt(self, call, hooked.answer_of(future))
         except BaseException as problem:
             hooked.problem = problem
             lib.clouds_cancel(self._context, call)
@@ -474,11 +469,11 @@ def _finish_now(rest: Iterator[float]) -> None:
         time.sleep(pause)
 
 
-def _serve(node: Node, request: Request, handler: Callable[..., Any], arguments: str) -> None:
+def _serve(node: Node, request: Request, handler: Callable[..., Any], event: Event) -> None:
     if request._over():
         return
     try:
-        result = serve(request, handler, arguments, _finish_now)
+        result = serve(request, handler, event, _finish_now)
         if result is not None:
             node._await_result(request, result)
     except BaseException as problem:

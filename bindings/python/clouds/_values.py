@@ -10,6 +10,8 @@ from json import encoder
 from json.encoder import JSONEncoder
 from typing import Any, Callable, FrozenSet, Iterable, List, Optional, Tuple, cast
 
+from clouds._bytes import BYTES, Pieces, restorer
+
 MAX_WHOLE = 2 ** 53 - 1
 MAX_DEPTH = 256
 
@@ -117,17 +119,27 @@ def _float(given: float, path: List[Any]) -> float:
     raise ValueError(f"cannot send {value!r}{_place(path)}: it is no number in JSON")
 
 
-def _object(value: "dict[Any, Any]", path: List[Any]) -> Any:
+def _object(value: "dict[Any, Any]", path: List[Any], pieces: Optional[Pieces]) -> Any:
     made = {}
     for key, item in value.items():
         if not isinstance(key, str):
             raise TypeError(f"cannot send a dict with the key {key!r}{_place(path)}: keys are text")
-        made[str.__str__(key)] = _plain(item, path + [key])
+        name = str.__str__(key)
+        if pieces is not None and len(value) == 1:
+            name = pieces.name(name)
+        made[name] = _plain(item, path + [key], pieces)
     return made
 
 
-def _plain(value: Any, path: List[Any]) -> Any:
-    """The same in the types that JSON has; raises with the place of what cannot be sent.
+def _bytes(value: Any, path: List[Any], pieces: Optional[Pieces]) -> Any:
+    if pieces is None:
+        raise TypeError(f"cannot send {type(value).__name__}{_place(path)}: only arguments, results, messages and what is "
+                        "published may have bytes")
+    return pieces.put(value)
+
+
+def _plain(value: Any, path: List[Any], pieces: Optional[Pieces]) -> Any:
+    """The same in the types that JSON has; raises with the place of what cannot be sent. pieces: takes bytes.
 
     What is of a kind derived from one of them travels as its value, whatever it says of itself: str() of a member of
     an Enum that is also a str is its name.
@@ -143,25 +155,38 @@ def _plain(value: Any, path: List[Any]) -> Any:
     if isinstance(value, float):
         return _float(value, path)
     if isinstance(value, (list, tuple)):
-        return [_plain(item, path + [index]) for index, item in enumerate(value)]
+        return [_plain(item, path + [index], pieces) for index, item in enumerate(value)]
     if isinstance(value, dict):
-        return _object(value, path)
-    if isinstance(value, (bytes, bytearray, memoryview)):
-        raise TypeError(f"cannot send {type(value).__name__}{_place(path)}: values are text, numbers, None, lists "
-                        "and dicts")
+        return _object(value, path, pieces)
+    if isinstance(value, BYTES):
+        return _bytes(value, path, pieces)
     raise TypeError(f"cannot send an object of type {type(value).__name__}{_place(path)}")
+
+
+def _plain_text(values: Any, pieces: Optional[Pieces]) -> bytes:
+    plain = [_plain(value, [0, index], pieces) for index, value in enumerate(values)]
+    return _encode_ascii(plain).encode("ascii")
 
 
 def _encode_checked(values: Any) -> bytes:
     """For all that is not quite ordinary: subclasses, large numbers, mistakes."""
-    plain = [_plain(value, [0, index]) for index, value in enumerate(values)]
-    return _encode_ascii(plain).encode("ascii")
+    return _plain_text(values, None)
 
 
-def encode_list(values: Any) -> bytes:
+def with_bytes(values: Any) -> bytes:
+    """The same where bytes may be: WithBytes, if there are some."""
+    pieces = Pieces()
+    text = _plain_text(values, pieces)
+    if not pieces.found:
+        return text
+    pieces.take()
+    return pieces.text(_plain_text(values, pieces))
+
+
+def encode_list(values: Any, unusual: Callable[[Any], bytes] = _encode_checked) -> bytes:
     """Arguments or results, a tuple or list, as the JSON array that the library takes.
 
-    Raises TypeError or ValueError, with the place, for what cannot be sent.
+    Raises TypeError or ValueError, with the place, for what cannot be sent. unusual: with_bytes where bytes may be.
     """
     try:
         for value in values:
@@ -175,7 +200,7 @@ def encode_list(values: Any) -> bytes:
             return "".join(_parts(values, 0)).encode()
     except (UnicodeEncodeError, ValueError, RecursionError):  # a lone surrogate, NaN, nested too deep
         pass
-    return _encode_checked(values)
+    return unusual(values)
 
 
 def encode(value: Any) -> bytes:
@@ -213,6 +238,17 @@ def decode(text: str) -> Any:
         raise ValueError(f"not JSON: {text[:100]!r}") from None
 
 
+def _scan_along(text: str, area: bytes) -> Any:
+    """The same of a text that came with bytes."""
+    scan = getattr(json.JSONDecoder(parse_int=whole, object_hook=restorer(area)), "scan_once")
+    return scan(text, 0)[0]
+
+
+def decode_along(text: str, area: bytes) -> Any:
+    """The value of a JSON text and of the bytes that came with it; empty: there are none."""
+    return _scan_along(text, area) if area and text else decode(text)
+
+
 def results_at(text: str, at: int, length: int) -> Any:
     """What a call gives for the array of its results, which is a part of a text."""
     try:
@@ -227,9 +263,9 @@ def results_at(text: str, at: int, length: int) -> Any:
     return Values(*values) if values else None
 
 
-def results(text: str) -> Any:
+def results(text: str, area: bytes = b"") -> Any:
     """What a call gives for the array of its results."""
-    values = decode(text)
+    values = decode_along(text, area)
     if len(values) == 1:
         return values[0]
     return Values(*values) if values else None
