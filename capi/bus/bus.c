@@ -286,6 +286,12 @@ static void lookup(cl_bus *base, cl_str method, int known)
     d->ops->lookup(d, method, known);
 }
 
+static void unwatch(cl_bus *base, cl_str method)
+{
+    cl_directory *d = CL_OWNER(base, cl_composed, base)->directory;
+    if (d->ops->unwatch) d->ops->unwatch(d, method);
+}
+
 static void forget(cl_bus *base, cl_str method, cl_str server)
 {
     cl_directory *d = CL_OWNER(base, cl_composed, base)->directory;
@@ -373,6 +379,7 @@ static const cl_bus_ops ops = {
     .recall = recall,
     .is_linked = is_linked,
     .lookup = lookup,
+    .unwatch = unwatch,
     .forget = forget,
     .status = status,
     .flush = flush,

@@ -111,6 +111,9 @@ typedef struct cl_bus_ops {
      * down: with CLOUDS_EUNREACHABLE). `known`: the caller has living servers, so this is only a refresh and may wait.
      */
     void (*lookup)(cl_bus *bus, cl_str method, int known);
+    /* The method will be looked up anew before it is used again: server_up and server_down need not be reported. NULL:
+     * they always are. */
+    void (*unwatch)(cl_bus *bus, cl_str method);
     /* Deletes the registration of a server that did not answer in time (npm nodes only, as npm clouds does). */
     void (*forget)(cl_bus *bus, cl_str method, cl_str server);
     void (*status)(cl_bus *bus, uint64_t operation);

@@ -39,6 +39,7 @@ static int make_room(cl_core *core)
     {
         cl_method *m = CL_OWNER(it, cl_method, recent);
         if (m->refs) continue;
+        if (core->bus->ops->unwatch) core->bus->ops->unwatch(core->bus, m->name);
         cl_directory_free(core, m);
         return 0;
     }

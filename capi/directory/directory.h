@@ -97,6 +97,9 @@ typedef struct cl_directory_ops {
     /* Asks for the servers of a method; several lookups may share one answer. `known`: the caller has living servers,
      * so this is a refresh and may wait. */
     void (*lookup)(cl_directory *d, cl_str method, int known);
+    /* Nobody looks for the method any more: what server_up and server_down say of it matters no longer. NULL: nothing is
+     * kept for it. */
+    void (*unwatch)(cl_directory *d, cl_str method);
     /* Where a node is: 0 and *address, CL_PENDING, or CLOUDS_ENOSERVER. Allowed at any time. */
     int (*locate)(cl_directory *d, cl_str id, cl_address *address);
     /* Does any other node serve a method of this one, as far as is known here? NULL: not known. */

@@ -39,7 +39,7 @@ int cl_redis_client_init(cl_redis_client *client, cl_loop *loop, const cl_url *u
             "the prefix %.100s would read keys of another: no part after the first may be S, N, M, C, L, F, D or X",
             prefix);
     size_t n =
-        strlen(url->path) + strlen(url->host) + strlen(url->user) + strlen(url->password) + 4 * strlen(prefix) + 120;
+        strlen(url->path) + strlen(url->host) + strlen(url->user) + strlen(url->password) + 5 * strlen(prefix) + 160;
     char *p = client->memory = cl_malloc(n);
     if (!p) return cl_error(CLOUDS_ENOMEM, NULL);
     cl_redis_address *a = &client->address;
@@ -55,6 +55,11 @@ int cl_redis_client_init(cl_redis_client *client, cl_loop *loop, const cl_url *u
     int n_channel = a->db ? snprintf(p, client->prefix.n + 24, "%s:D:%d", prefix, a->db)
                           : snprintf(p, client->prefix.n + 24, "%s:D", prefix);
     client->announce_channel = cl_str_of(p, (size_t)n_channel);
+    p += n_channel + 1;
+    /* A method may be called as a database is, so this one has the database in the same place always. */
+    n_channel = snprintf(p, client->prefix.n + 24, "%s:D%d:", prefix, a->db);
+    client->method_news = cl_str_of(p, (size_t)n_channel);
+    client->news_marker = cl_str_of(p, (size_t)n_channel - 1);
     p += n_channel + 1;
     n_channel = a->db ? snprintf(p, client->prefix.n + 24, "%s:X:%d", prefix, a->db)
                       : snprintf(p, client->prefix.n + 24, "%s:X", prefix);

@@ -23,6 +23,8 @@ typedef struct cl_redis_client {
     cl_redis_address address;
     char *memory; /* of the address */
     cl_str prefix, announce_channel;
+    cl_str news_marker; /* a channel of who listens to that of each method */
+    cl_str method_news; /* what those begin with */
     cl_str subscribers; /* the channel of who has subscribed to a pattern or in a group, or has not any more */
     cl_str topics;      /* what the channels of topics begin with */
     char display_url[256];

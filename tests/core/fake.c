@@ -73,6 +73,13 @@ static void bus_forget(cl_bus *bus, cl_str method, cl_str server)
     KEEP(f->forgot_server, server);
 }
 
+static void bus_unwatch(cl_bus *bus, cl_str method)
+{
+    fake *f = CL_OWNER(bus, fake, bus);
+    f->n_unwatched++;
+    KEEP(f->unwatched, method);
+}
+
 static int bus_register(cl_bus *bus, void *node, cl_str method, uint64_t operation)
 {
     fake *f = CL_OWNER(bus, fake, bus);
@@ -212,6 +219,7 @@ static const cl_bus_ops bus_ops = {
     .send = bus_send,
     .recall = bus_recall,
     .lookup = bus_lookup,
+    .unwatch = bus_unwatch,
     .forget = bus_forget,
     .status = bus_status,
 };

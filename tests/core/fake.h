@@ -59,6 +59,8 @@ typedef struct fake {
     uint32_t weight; /* of the last description */
     char tags[CL_TAGS_MOST + 1];
     char forgot_method[64], forgot_server[64];
+    int n_unwatched;
+    char unwatched[64]; /* the last one */
     int subscribe_code, publish_code; /* publish: so many deliveries, or the error */
     int n_subscribes, n_unsubscribes, n_publishes;
     char subscribed[64], group[64];

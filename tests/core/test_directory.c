@@ -1,4 +1,5 @@
 #include "fake.h"
+#include "core/method.h"
 
 /* Lists of servers: learning, ageing, news, balancing, questions to the user. */
 
@@ -357,6 +358,26 @@ static void a_list_has_a_limit(void)
     fake_end(&f);
 }
 
+static void the_bus_is_told_of_a_method_that_is_forgotten(void)
+{
+    fake f = {0};
+    fake_start(&f);
+    char name[64];
+    for (int i = 0; i < CL_METHODS_MAX; i++) {
+        snprintf(name, sizeof name, "m%d", i);
+        CHECK(fake_call(&f, name) != 0);
+        fake_servers(&f, name, "");
+        f.n_events = 0;
+    }
+    CHECK_INT(f.n_unwatched, 0);
+    fake_call(&f, "m0"); /* used again, so another is the oldest */
+    fake_servers(&f, "m0", "");
+    fake_call(&f, "one more");
+    CHECK_INT(f.n_unwatched, 1);
+    CHECK_STR(f.unwatched, strlen(f.unwatched), "m1");
+    fake_end(&f);
+}
+
 int main(void)
 {
     RUN(round_robin_is_per_method);
@@ -377,5 +398,6 @@ int main(void)
     RUN(finding_nothing);
     RUN(the_round_goes_on_with_a_new_list);
     RUN(a_list_has_a_limit);
+    RUN(the_bus_is_told_of_a_method_that_is_forgotten);
     return tap_end();
 }

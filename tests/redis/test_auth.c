@@ -109,7 +109,7 @@ static void a_missing_right_is_named(void)
 static void a_forbidden_channel_is_named(void)
 {
     char url[300];
-    test_redis_command(&server, "ACL SETUSER deaf on >pw resetchannels +@all ~* &clouds:D");
+    test_redis_command(&server, "ACL SETUSER deaf on >pw resetchannels +@all ~* &clouds:D*");
     url_with(url, sizeof url, "deaf:pw@");
     REQUIRE(kit_open(&a, url, NULL) == 0);
     REQUIRE(a.bus->ops->node_open(a.bus, &node_a, CL_STR(ID_A), 2) == 0);

@@ -129,11 +129,12 @@ static int listen_plainly(void)
 {
     static const char command[] = "SUBSCRIBE clouds:L:" ID "\r\n";
     struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int before = listeners();
     snprintf(address.sun_path, sizeof address.sun_path, "%s", server.socket);
     int fd = socket(AF_UNIX, SOCK_STREAM, 0);
     CHECK(fd >= 0 && connect(fd, (struct sockaddr *)&address, sizeof address) == 0);
     CHECK(write(fd, command, sizeof command - 1) == sizeof command - 1);
-    WAIT_FOR(listeners() == 1);
+    WAIT_FOR(listeners() == before + 1);
     return fd;
 }
 
@@ -160,6 +161,32 @@ static void who_hears_late_that_it_lost_asks_again(void)
     CHECK_INT(kit_take(&b, "ready")->code, 0);
     CHECK_INT(listeners(), 1);
     kit_close(&b, 0);
+}
+
+/* A node that drains has a deletion to repeat, and waits for its id; meanwhile the next one of its context has taken that
+ * and registered the same. */
+static void a_late_deletion_leaves_what_the_next_registered(void)
+{
+    begin();
+    int fd = listen_plainly();
+    test_redis_command(&server, "CLIENT KILL TYPE normal");
+    REQUIRE(a.bus->ops->unregister_method(a.bus, &node_a, CL_STR("m"), 5) == 0); /* it is lost with the connection */
+    a.bus->ops->node_drain(a.bus, &node_a);
+    test_redis_command(&server, "SET " RECORD " {\"pid\":1,\"token\":\"x\"} EX 600");
+    test_redis_command(&server, "CONFIG RESETSTAT");
+    TURN_UNTIL(&a, !a.up);
+    TURN_UNTIL(&a, times_asked() == 1);
+    close(fd);
+    while (listeners() > 1) usleep(1000); /* no turn: the one that drains asks again in a while */
+    a.bus->ops->node_close(a.bus, &node_a);
+    REQUIRE(a.bus->ops->node_open(a.bus, &node_b, CL_STR(ID), 60) == 0);
+    REQUIRE(a.bus->ops->register_method(a.bus, &node_b, CL_STR("m"), 6) == 0);
+    int ended = 0;
+    for (kit_note *n; ended < 2 && (n = kit_take(&a, "registered")); ended++) CHECK_INT(n->code, 0);
+    CHECK_INT(ended, 2);
+    CHECK(says("EXISTS " KEY " " RECORD, "2"));
+    CHECK(says("SISMEMBER clouds:M:m " ID, "1"));
+    kit_close(&a, 0);
 }
 
 /* The one that waits for the others looks again after the last of them can have been told to leave. */
@@ -296,6 +323,7 @@ int main(void)
     RUN(the_last_one_may_be_closed);
     RUN(who_hears_late_that_it_lost_asks_again);
     RUN(who_leaves_at_the_last_moment_is_seen_to_leave);
+    RUN(a_late_deletion_leaves_what_the_next_registered);
     RUN(a_dead_owner_does_not_count);
     RUN(who_listens_without_a_record_counts);
     RUN(who_was_away_too_long_waits);

@@ -213,6 +213,8 @@ static void drain_and_close_in_order(void)
     REQUIRE(kit_node(&b, &node_b, ID_B, 2) == 0);
     b.bus->ops->lookup(b.bus, CL_STR("one"), 0);
     kit_take(&b, "servers");
+    b.bus->ops->lookup(b.bus, CL_STR("two"), 0);
+    kit_take(&b, "servers");
     CHECK_INT(kit_register(&a, &node_a, "one"), 0);
     CHECK_INT(kit_register(&a, &node_a, "two"), 0);
     a.bus->ops->node_drain(a.bus, &node_a);

@@ -162,7 +162,7 @@ class Many(Case):
                 cpu, rate = self.idle(processes)
                 print(f"{size} nodes in {len(processes)} processes: {joined} joined in {took:.2f} s with "
                     f"{sum(spent.values()) / joined:.1f} commands each; one more: {costs[size]}; "
-                    f"processes that hear of it: {self.server.command('PUBSUB', 'NUMSUB', 'clouds:D')[1]}; "
+                    f"processes that hear of all: {self.server.command('PUBSUB', 'NUMSUB', 'clouds:D')[1]}; "
                     f"idle: {100 * cpu:.1f} % of a CPU for all, {rate:.0f} commands a second at Redis", file=sys.stderr)
         self.assertLessEqual(sum(costs[SIZES[-1]].values()), 2 * sum(costs[SIZES[0]].values()), costs)
         answer = self.run_clouds("run", self.file("ask.lua", ASK), str(SIZES[-1]))

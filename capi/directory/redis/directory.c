@@ -20,8 +20,6 @@
 #include "base/mem.h"
 #include "clouds.h"
 
-static const cl_redis_handler announcements_handler;
-
 redis_node *cl_redis_node_of(redis_directory *d, void *handle)
 {
     return cl_idmap_get(&d->by_handle, cl_redis_ref(handle));
@@ -80,48 +78,12 @@ static void on_closed(void *self)
     if (d->closing) d->sink.closed(d->sink.self);
 }
 
-/* ---- announcements */
-
-static void subscribe(redis_directory *d)
-{
-    cl_str command[] = {CL_STR("SUBSCRIBE"), d->client->announce_channel};
-    if (cl_session_send(d->client->subscriber, &announcements_handler, 0, 2, command))
-        cl_session_cut(d->client->subscriber, CLOUDS_ENOMEM, "out of memory");
-    else d->subscribing = 1, d->base.up = 0;
-}
-
-int cl_redis_receive_announcements(redis_directory *d)
-{
-    int is_ready = cl_session_is_ready(d->client->subscriber);
-    if (!d->wants_announcements && is_ready) subscribe(d);
-    d->wants_announcements = 1;
-    return d->receives_announcements || !is_ready;
-}
-
-static void on_subscribed(void *self, const cl_pending *pending, const cl_reply *reply)
-{
-    redis_directory *d = redis_directory_of(self);
-    cl_redis_error_text words;
-    int code, confirmed = cl_redis_client_is_confirmed(d->client, reply, "subscribe", &code, &words);
-    d->subscribing = 0;
-    if (confirmed < 0) return;
-    d->receives_announcements = 1;
-    cl_redis_lookups_begin(d);
-    if (!confirmed) cl_log(CLOUDS_LOG_WARN, "no announcements of servers from Redis: %s", words.text);
-    cl_redis_check_up(d);
-}
-
-static void on_subscribe_lost(void *self, const cl_pending *pending, int sent)
-{
-    redis_directory_of(self)->subscribing = 0;
-}
-
-static const cl_redis_handler announcements_handler = {"SUBSCRIBE", on_subscribed, on_subscribe_lost, 0};
+/* ---- the connection that subscribes */
 
 static void subscriber_ready(void *self)
 {
     redis_directory *d = self;
-    if (d->wants_announcements) subscribe(d);
+    cl_redis_news_ready(d);
     cl_redis_subscribers_ready(d);
     cl_redis_check_up(d);
 }
@@ -129,8 +91,9 @@ static void subscriber_ready(void *self)
 static void subscriber_down(void *self)
 {
     redis_directory *d = self;
-    d->receives_announcements = d->subscribing = d->base.up = 0;
-    cl_redis_lookups_begin(d); /* the connection that asks may be well */
+    d->base.up = 0;
+    cl_redis_news_down(d);
+    cl_redis_lookups_begin(d, CL_STR_NONE); /* the connection that asks may be well */
     cl_redis_subscribers_down(d);
     CL_LIST_EACH(link, &d->nodes)
     {
@@ -423,6 +386,7 @@ static void destroy(cl_directory *base)
     cl_redis_scan_free(d);
     cl_redis_places_free(d);
     cl_redis_questions_free(d);
+    cl_redis_news_free(d);
     cl_idmap_free(&d->by_handle);
     cl_idmap_free(&d->ops);
     cl_strmap_free(&d->by_channel);
@@ -446,6 +410,7 @@ static const cl_directory_ops ops = {
     .drain = drain,
     .leave = leave,
     .lookup = cl_redis_lookup,
+    .unwatch = cl_redis_unwatch,
     .locate = cl_redis_locate,
     .forget = cl_redis_forget,
     .status = cl_redis_status,

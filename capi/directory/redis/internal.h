@@ -5,6 +5,7 @@
  *   registry.c           registrations and their heartbeat
  *   pause.c              which of them take no calls
  *   announcements.c      what native nodes announce about registrations
+ *   news.c               on which channels that is listened to
  *   lookup.c, scan.c, status.c   who serves what
  *   places.c             where native nodes are */
 #ifndef CL_REDIS_DIRECTORY_INTERNAL_H
@@ -72,6 +73,7 @@ typedef struct redis_reg {
     int wanted;      /* to be registered; else to be taken back */
     int listed;      /* the key is known to be there */
     int fresh;       /* others are to be told */
+    int resumed;     /* that it was only paused */
     int sent;        /* a SET left once: Redis may hold the key */
     int owed;        /* its deletion is to be answered yet */
     int64_t indexed; /* when it was put into the index; 0: it is not known to be there */
@@ -118,7 +120,7 @@ typedef struct redis_directory {
     cl_directory_sink sink;
     cl_redis_client *client;
     int closing, told_closed;
-    int subscribing;      /* a SUBSCRIBE for announcements is under way */
+    unsigned subscribing; /* SUBSCRIBEs for announcements under way */
     unsigned claiming;    /* nodes whose ids are being claimed */
     char token[20];       /* tells the records of this context from those of others */
     char place[80];       /* the name of this machine, fit for JSON */
@@ -126,8 +128,9 @@ typedef struct redis_directory {
     cl_idmap ops;         /* redis_op by operation */
     cl_strmap by_channel; /* redis_node */
     cl_list_node nodes;
-    int wants_announcements;    /* something here looked for servers, so who comes and goes matters */
-    int receives_announcements; /* the channel is subscribed, or refused */
+    int wants_announcements; /* something here looked for servers, so who comes and goes matters */
+    int refuses_news;        /* Redis does, and that is logged */
+    cl_strmap news;          /* the channels of methods, in news.c */
     cl_buf scratch, text;
     cl_list_node deferred_nodes;    /* redis_node */
     cl_list_node lookups;           /* redis_lookup */
@@ -183,8 +186,6 @@ void cl_redis_node_refused(redis_directory *d, redis_node *node, int code, const
 /* Sets the timer of a node. 0 or CLOUDS_ENOMEM. */
 int cl_redis_node_set_timer(redis_directory *d, redis_node *node, int64_t delay);
 void cl_redis_node_unref(redis_directory *d, redis_node *node);
-/* From the first lookup on; 1: what is asked now misses no announcement. */
-int cl_redis_receive_announcements(redis_directory *d);
 
 /* ---- claim.c */
 void cl_redis_claim_prepare(redis_directory *d);
@@ -222,6 +223,15 @@ void cl_redis_registers_end(redis_directory *d, redis_node *node, int code, cons
 void cl_redis_regs_end(redis_directory *d, redis_node *node);
 void cl_redis_regs_free(redis_node *node);
 
+/* ---- news.c */
+/* The method is looked for: 0 when what is asked now misses no announcement of it, CL_PENDING when that waits for
+ * lookups_begin, or CLOUDS_ENOMEM. */
+int cl_redis_news_want(redis_directory *d, cl_str method);
+void cl_redis_unwatch(cl_directory *base, cl_str method);
+void cl_redis_news_ready(redis_directory *d); /* the connection that subscribes is there */
+void cl_redis_news_down(redis_directory *d);
+void cl_redis_news_free(redis_directory *d);
+
 /* ---- announcements.c */
 void cl_redis_announce(redis_directory *d, redis_node *node, char type, cl_str method);
 /* 'u': the fresh ones, 'd': all, 'w': this one. */
@@ -245,7 +255,8 @@ void cl_redis_questions_free(redis_directory *d);
 typedef struct redis_lookup redis_lookup;
 void cl_redis_lookup(cl_directory *base, cl_str method, int known);
 void cl_redis_forget(cl_directory *base, cl_str method, cl_str server);
-void cl_redis_lookups_begin(redis_directory *d); /* announcements are received */
+/* Announcements of this method are received, or of none: nobody waits for that any more. */
+void cl_redis_lookups_begin(redis_directory *d, cl_str method);
 /* A scan ended; code not 0: badly. */
 void cl_redis_lookups_scanned(redis_directory *d, int code);
 int cl_redis_lookups_want_scan(redis_directory *d, uint64_t round);

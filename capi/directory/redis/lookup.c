@@ -370,12 +370,13 @@ static const cl_redis_handler living_handler = {"MGET", on_living, on_living_los
 static const cl_redis_handler counts_handler = {"PUBSUB", on_counts, on_lost, 0};
 
 /* Those that waited for the subscription to announcements. */
-void cl_redis_lookups_begin(redis_directory *d)
+void cl_redis_lookups_begin(redis_directory *d, cl_str method)
 {
     CL_LIST_EACH(link, &d->lookups)
     {
         redis_lookup *lookup = CL_OWNER(link, redis_lookup, link);
-        if (lookup->step == LOOKUP_SUBSCRIBING) ask_members(d, lookup);
+        int is_meant = !method.n || cl_str_eq(lookup->method, method);
+        if (lookup->step == LOOKUP_SUBSCRIBING && is_meant) ask_members(d, lookup);
     }
 }
 
@@ -437,22 +438,16 @@ static void remember_failed(redis_directory *d, cl_str method)
     cl_redis_defer(d, NULL);
 }
 
-static void tell_failed(redis_directory *d)
-{
-    while (d->failed_lookups_len > 0) {
-        struct redis_failed_lookup u = d->failed_lookups[--d->failed_lookups_len];
-        d->sink.servers(d->sink.self, cl_str_of(u.text, u.n), NULL, 0, CLOUDS_ENOMEM);
-    }
-}
-
 void cl_redis_lookup(cl_directory *base, cl_str method, int known)
 {
     redis_directory *d = redis_of(base);
-    if (d->closing || cl_strmap_get(&d->lookups_by_method[known != 0], method)) return;
-    redis_lookup *lookup = lookup_make(d, method, known != 0);
-    if (lookup && !cl_redis_receive_announcements(d)) lookup->step = LOOKUP_SUBSCRIBING;
-    else if (lookup) ask_members(d, lookup);
-    else remember_failed(d, method);
+    if (d->closing) return;
+    int news = cl_redis_news_want(d, method);
+    if (cl_strmap_get(&d->lookups_by_method[known != 0], method)) return;
+    redis_lookup *lookup = news == 0 || news == CL_PENDING ? lookup_make(d, method, known != 0) : NULL;
+    if (!lookup) remember_failed(d, method);
+    else if (news == CL_PENDING) lookup->step = LOOKUP_SUBSCRIBING;
+    else ask_members(d, lookup);
 }
 
 void cl_redis_forget(cl_directory *base, cl_str method, cl_str server)
@@ -484,7 +479,10 @@ static void end_all(redis_directory *d, enum lookup_step step, int code)
 
 void cl_redis_lookups_failed(redis_directory *d)
 {
-    tell_failed(d);
+    while (d->failed_lookups_len > 0) {
+        struct redis_failed_lookup u = d->failed_lookups[--d->failed_lookups_len];
+        d->sink.servers(d->sink.self, cl_str_of(u.text, u.n), NULL, 0, CLOUDS_ENOMEM);
+    }
     end_all(d, LOOKUP_FAILED, 0);
 }
 

@@ -95,9 +95,9 @@ void cl_redis_pause(cl_directory *base, void *handle, cl_str method, int paused)
     cl_redis_publish_record(d, node);
     if (!reg->listed) return;
     if (paused) {
-        cl_redis_announce(d, node, 'w', method);
+        cl_redis_announce(d, node, 'p', method);
     } else {
-        reg->fresh = node->to_announce = 1;
+        reg->fresh = reg->resumed = node->to_announce = 1;
         cl_redis_defer(d, node);
     }
 }

@@ -99,10 +99,19 @@ static int is_anothers(const redis_node *node)
     return node->refused_code == CLOUDS_EEXIST;
 }
 
+/* A node of this context has taken the id over from one that drains, and wants the same key. */
+static int is_the_next_ones(const redis_directory *d, const redis_reg *reg)
+{
+    const redis_node *newest = cl_strmap_get(&d->by_channel, reg->node->channel);
+    if (!newest || newest == reg->node) return 0;
+    const redis_reg *other = cl_strmap_get(&newest->regs, reg->method);
+    return other && other->wanted;
+}
+
 /* What is registered under an id that another node has taken is only looked at. */
 static void send_delete(redis_directory *d, redis_reg *reg)
 {
-    int is_ours = !is_anothers(reg->node);
+    int is_ours = !is_anothers(reg->node) && !is_the_next_ones(d, reg);
     cl_str del[] = {is_ours ? CL_STR("DEL") : CL_STR("EXISTS"), reg->key};
     cl_str rem[] = {CL_STR("SREM"), reg->index_key, reg->node->id};
     if (is_ours) cl_redis_client_send_unawaited(d->client, 3, rem);

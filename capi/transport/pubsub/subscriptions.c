@@ -147,7 +147,8 @@ static void on_channel(void *self, cl_str channel)
     if (p->current && (cl_str_eq(p->current->frames, channel) || cl_str_eq(p->current->channel, channel))) return;
     p->current = cl_strmap_get(&p->by_channel, channel);
     if (p->current) return;
-    p->current_is_announcement = cl_str_eq(channel, p->client->announce_channel);
+    p->current_is_announcement =
+        cl_str_starts(channel, p->client->method_news) || cl_str_eq(channel, p->client->announce_channel);
     if (!p->current_is_announcement) p->current_channel = cl_strmap_get(&p->channels, channel);
     p->current_is_subscriber = cl_str_eq(channel, p->client->subscribers);
 }
