@@ -96,5 +96,6 @@ void host_signals_add(lua_State *L); /* signals.c */
 void host_luv_add(lua_State *L);     /* luv.c */
 void host_process_add(lua_State *L); /* process.c */
 void host_output_add(lua_State *L);  /* output.c; also the global print */
+void host_http_add(lua_State *L);    /* http_module.c */
 
 #endif

@@ -9,6 +9,7 @@
 #include <lua.h>
 #include <lauxlib.h>
 
+#include "host/http/http.h"
 #include "internal.h"
 
 enum { NEEDED_DESCRIPTORS = 8 }; /* the loop's own, and a few to work with */
@@ -89,6 +90,7 @@ int main(int argc, char **argv)
     else host->status = HOST_EXIT_ERROR;
     int status = host_output_status(host->status);
     host_stdin_close();
+    host_http_close_all();
     host_close_handles();
     lua_close(host->L);
     uv_loop_close(host->loop);

@@ -1,0 +1,17 @@
+# The parser of HTTP: the system's library where there is one that is strict by itself (9 and later), else built from the sources that
+# Debian's node-llhttp brings. The target is clouds_llhttp.
+pkg_check_modules(LLHTTP QUIET IMPORTED_TARGET libllhttp>=9.2)
+set(CLOUDS_LLHTTP_DIR /usr/share/llhttp CACHE PATH "The C sources of llhttp, where there is no library")
+if(LLHTTP_FOUND)
+  add_library(clouds_llhttp INTERFACE)
+  target_link_libraries(clouds_llhttp INTERFACE PkgConfig::LLHTTP)
+else()
+  find_path(CLOUDS_LLHTTP_INCLUDE llhttp.h PATHS /usr/share/include/llhttp ${CLOUDS_LLHTTP_DIR})
+  if(NOT CLOUDS_LLHTTP_INCLUDE OR NOT EXISTS ${CLOUDS_LLHTTP_DIR}/llhttp.c)
+    message(FATAL_ERROR "llhttp is missing: on Debian install node-llhttp (tools/setup does), elsewhere its library, or set CLOUDS_LLHTTP_DIR")
+  endif()
+  add_library(clouds_llhttp STATIC ${CLOUDS_LLHTTP_DIR}/llhttp.c ${CLOUDS_LLHTTP_DIR}/http.c ${CLOUDS_LLHTTP_DIR}/api.c)
+  target_include_directories(clouds_llhttp SYSTEM PUBLIC ${CLOUDS_LLHTTP_INCLUDE})
+  target_compile_definitions(clouds_llhttp PUBLIC LLHTTP_STRICT_MODE=1)
+  target_compile_options(clouds_llhttp PRIVATE -w)
+endif()

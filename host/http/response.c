@@ -1,0 +1,122 @@
+/* A response as bytes: one piece, written at once. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "host/http/internal.h"
+
+static const struct {
+    int status;
+    const char *text;
+} reasons[] = {{200, "OK"},
+               {201, "Created"},
+               {202, "Accepted"},
+               {204, "No Content"},
+               {304, "Not Modified"},
+               {400, "Bad Request"},
+               {401, "Unauthorized"},
+               {403, "Forbidden"},
+               {404, "Not Found"},
+               {405, "Method Not Allowed"},
+               {408, "Request Timeout"},
+               {409, "Conflict"},
+               {413, "Content Too Large"},
+               {414, "URI Too Long"},
+               {415, "Unsupported Media Type"},
+               {417, "Expectation Failed"},
+               {429, "Too Many Requests"},
+               {431, "Request Header Fields Too Large"},
+               {500, "Internal Server Error"},
+               {501, "Not Implemented"},
+               {503, "Service Unavailable"},
+               {504, "Gateway Timeout"},
+               {505, "HTTP Version Not Supported"}};
+
+static const char *reason_of(int status)
+{
+    for (size_t i = 0; i < sizeof reasons / sizeof *reasons; i++)
+        if (reasons[i].status == status) return reasons[i].text;
+    return "";
+}
+
+/* The words of the standard, whatever the locale of the process is. */
+static size_t write_date(char *to, size_t room)
+{
+    static const char days[][4] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
+    static const char months[][4] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
+    time_t now = time(NULL);
+    struct tm t;
+    gmtime_r(&now, &t);
+    return (size_t)snprintf(to, room, "Date: %s, %02d %s %04d %02d:%02d:%02d GMT\r\n", days[t.tm_wday], t.tm_mday,
+                            months[t.tm_mon], t.tm_year + 1900, t.tm_hour, t.tm_min, t.tm_sec);
+}
+
+static bool is_value(host_http_text text)
+{
+    for (size_t i = 0; i < text.n; i++) {
+        unsigned char c = (unsigned char)text.p[i];
+        if ((c < ' ' && c != '\t') || c == 127) return false;
+    }
+    return true;
+}
+
+/* How long a body is, and what becomes of the connection, is for this file to say. */
+static bool may_be_set(host_http_text name)
+{
+    return !host_http_is(name, "content-length") && !host_http_is(name, "transfer-encoding") &&
+           !host_http_is(name, "connection") && !host_http_is(name, "date");
+}
+
+static char *put(char *to, host_http_text text)
+{
+    memcpy(to, text.p, text.n);
+    return to + text.n;
+}
+
+static char *put_field(char *to, const host_http_field *field)
+{
+    to = put(to, field->name);
+    to = put(to, (host_http_text){": ", 2});
+    to = put(to, field->value);
+    return put(to, (host_http_text){"\r\n", 2});
+}
+
+static bool has_no_body(int status)
+{
+    return status < 200 || status == 204 || status == 304;
+}
+
+char *host_http_format(const host_http_response *r, bool is_head, bool keep_alive, size_t *size)
+{
+    char date[64], begin[128], end[96];
+    size_t need = r->body.n, date_len = write_date(date, sizeof date), end_len = 0;
+    for (size_t i = 0; i < r->field_count; i++) {
+        const host_http_field *f = &r->fields[i];
+        if (!host_http_is_token(f->name) || !is_value(f->value) || !may_be_set(f->name)) return errno = EINVAL, NULL;
+        need += f->name.n + f->value.n + 4;
+    }
+    size_t begin_len = (size_t)snprintf(begin, sizeof begin, "HTTP/1.1 %d %s\r\n", r->status, reason_of(r->status));
+    if (!has_no_body(r->status)) end_len = (size_t)snprintf(end, sizeof end, "Content-Length: %zu\r\n", r->body.n);
+    end_len += (size_t)snprintf(end + end_len, sizeof end - end_len, "Connection: %s\r\n\r\n",
+                                keep_alive ? "keep-alive" : "close");
+    char *text = malloc(begin_len + date_len + end_len + need + 1), *at = text;
+    if (!text) return NULL;
+    at = put(at, (host_http_text){begin, begin_len});
+    at = put(at, (host_http_text){date, date_len});
+    for (size_t i = 0; i < r->field_count; i++) at = put_field(at, &r->fields[i]);
+    at = put(at, (host_http_text){end, end_len});
+    if (!is_head && !has_no_body(r->status) && r->body.n) at = put(at, r->body);
+    *size = (size_t)(at - text);
+    return text;
+}
+
+char *host_http_format_refusal(int status, const char *why, size_t *size)
+{
+    char text[256];
+    int n = snprintf(text, sizeof text, "{\"error\":{\"message\":\"%s\"}}\n", why);
+    const host_http_field type = {{"Content-Type", 12}, {"application/json", 16}};
+    const host_http_response response = {status, &type, 1, {text, (size_t)n < sizeof text ? (size_t)n : sizeof text - 1}};
+    return host_http_format(&response, false, false, size);
+}

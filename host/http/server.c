@@ -1,0 +1,127 @@
+/* A listener, and the connections that came by it. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "host/http/internal.h"
+
+enum { BACKLOG = 128 };
+
+const host_http_limits host_http_default_limits = {.head = 16384,
+                                                   .target = 8192,
+                                                   .body = 1000000,
+                                                   .connections = 10000,
+                                                   .head_time = 10,
+                                                   .body_time = 10,
+                                                   .body_rate = 500,
+                                                   .idle_time = 75,
+                                                   .write_time = 30};
+
+static host_http_server *servers;
+
+static void on_connection(uv_stream_t *stream, int status)
+{
+    if (status == 0) host_http_accept(stream->data);
+}
+
+/* A socket that a process left behind. A file of another kind is not ours to remove. */
+static void remove_left_over(const char *path)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    struct stat found;
+    if (lstat(path, &found) != 0 || !S_ISSOCK(found.st_mode)) return;
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0) return;
+    snprintf(address.sun_path, sizeof address.sun_path, "%s", path);
+    bool is_dead = connect(fd, (struct sockaddr *)&address, sizeof address) != 0 && errno == ECONNREFUSED;
+    close(fd);
+    if (is_dead) unlink(path);
+}
+
+/* Nobody but its owner may connect, from the first moment on. */
+static int bind_unix(host_http_server *server, const char *path)
+{
+    remove_left_over(path);
+    mode_t before = umask(0177);
+    int code = uv_pipe_bind(&server->listener.pipe, path);
+    umask(before);
+    return code;
+}
+
+static int open_listener(host_http_server *server, const host_http_address *address)
+{
+    int code = server->is_unix ? uv_pipe_init(server->loop, &server->listener.pipe, 0)
+                               : uv_tcp_init(server->loop, &server->listener.tcp);
+    if (code != 0) return free(server), code;
+    server->listener.handle.data = server;
+    server->next = servers;
+    servers = server;
+    code = server->is_unix ? bind_unix(server, address->path)
+                           : uv_tcp_bind(&server->listener.tcp, (const struct sockaddr *)&address->socket, 0);
+    if (code == 0) code = uv_listen(&server->listener.stream, BACKLOG, on_connection);
+    if (code != 0) host_http_close(server);
+    else if (!server->holds) uv_unref(&server->listener.handle);
+    return code;
+}
+
+host_http_server *host_http_listen(uv_loop_t *loop, const host_http_address *address, const host_http_limits *limits,
+                                   const host_http_handlers *handlers, bool holds, char *why, size_t why_size)
+{
+    host_http_server *server = calloc(1, sizeof *server);
+    int code = UV_ENOMEM;
+    if (server) {
+        server->loop = loop;
+        server->limits = *limits;
+        server->handlers = *handlers;
+        server->is_unix = address->is_unix;
+        server->holds = holds;
+        code = open_listener(server, address);
+    }
+    if (code != 0) snprintf(why, why_size, "%s", uv_strerror(code));
+    return code == 0 ? server : NULL;
+}
+
+int host_http_port(const host_http_server *server)
+{
+    struct sockaddr_storage address;
+    int size = sizeof address;
+    if (server->is_unix || uv_tcp_getsockname(&server->listener.tcp, (struct sockaddr *)&address, &size) != 0) return 0;
+    return ntohs(address.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&address)->sin6_port
+                                               : ((struct sockaddr_in *)&address)->sin_port);
+}
+
+void host_http_server_check(host_http_server *server)
+{
+    if (!server->is_closing || server->count || server->listener.handle.data) return;
+    for (host_http_server **at = &servers; *at; at = &(*at)->next) {
+        if (*at != server) continue;
+        *at = server->next;
+        free(server);
+        return;
+    }
+}
+
+static void on_listener_closed(uv_handle_t *handle)
+{
+    host_http_server *server = handle->data;
+    handle->data = NULL;
+    host_http_server_check(server);
+}
+
+void host_http_close(host_http_server *server)
+{
+    if (server->is_closing) return;
+    server->is_closing = true;
+    uv_close(&server->listener.handle, on_listener_closed);
+    host_http_close_connections(server);
+}
+
+void host_http_close_all(void)
+{
+    for (host_http_server *server = servers; server; server = server->next) host_http_close(server);
+}
