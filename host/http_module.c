@@ -128,8 +128,8 @@ static host_http_text check_text(lua_State *L, int index)
     return text;
 }
 
-/* request:answer(status, body, fields): true, or false when there is nobody to answer any more. `fields` is a list: name,
- * value, name, value ... */
+/* request:answer(status, body, fields): true, or false when there is nobody to answer any more. `fields` is a list:
+ * name, value, name, value ... */
 static int request_answer(lua_State *L)
 {
     request_box *box = luaL_checkudata(L, 1, REQUEST_TYPE);
@@ -199,8 +199,9 @@ static int refuse(lua_State *L, const char *address, const char *why, bool is_wr
     return 3;
 }
 
-/* host.http_listen(address, options, fn): a server; or nil, why not, and whether the address is wrong. fn(request, method, target, fields, body) for each
- * request. Options: the limits, `loopback` (no other address is taken) and `holds` (the loop goes on because of it). */
+/* host.http_listen(address, options, fn): a server; or nil, why not, and whether the address is wrong. fn(request,
+ * method, target, fields, body) for each request. Options: the limits, `loopback` (no other address is taken) and
+ * `holds` (the loop goes on because of it). */
 static int l_listen(lua_State *L)
 {
     const char *text = luaL_checkstring(L, 1);

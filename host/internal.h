@@ -70,8 +70,8 @@ void host_signals_open(void);
 /* output.c: flushes standard output; the status to end with when all was written, or not. Reports why, once. */
 int host_output_status(int status);
 
-/* signals.c: stops as SIGTERM would (number 0), or ends at once when nothing is set up for that. */
-void host_signals_stop(lua_State *L);
+/* signals.c: stops as SIGTERM would, or ends at once when nothing is set up for that. */
+void host_signals_stop(void);
 
 /* loop.c: what clouds wants to do before the loop waits, or ends. */
 void host_loop_before_sleep(lua_State *L);

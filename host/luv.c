@@ -57,7 +57,7 @@ static int luv_run(lua_State *L)
 
 static int luv_stop(lua_State *L)
 {
-    host_signals_stop(L);
+    host_signals_stop();
     return 0;
 }
 

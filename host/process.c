@@ -110,6 +110,14 @@ static int l_is_file(lua_State *L)
     return 1;
 }
 
+/* host.is_private(path): whether nobody but its owner may read the file. */
+static int l_is_private(lua_State *L)
+{
+    struct stat found;
+    lua_pushboolean(L, stat(luaL_checkstring(L, 1), &found) == 0 && (found.st_mode & 077) == 0);
+    return 1;
+}
+
 /* host.folder_of(path): the folder of the file that `path` leads to; nil when there is none. */
 static int l_folder_of(lua_State *L)
 {
@@ -129,10 +137,16 @@ static int l_clock(lua_State *L)
 
 void host_process_add(lua_State *L)
 {
-    static const luaL_Reg functions[] = {{"spawn_self", l_spawn_self}, {"kill_child", l_kill_child},
-                                         {"follow", l_follow},         {"pid", l_pid},
-                                         {"setenv", l_setenv},         {"is_terminal", l_is_terminal},
-                                         {"is_file", l_is_file},       {"folder_of", l_folder_of},
-                                         {"clock", l_clock},           {NULL, NULL}};
+    static const luaL_Reg functions[] = {{"spawn_self", l_spawn_self},
+                                         {"kill_child", l_kill_child},
+                                         {"follow", l_follow},
+                                         {"pid", l_pid},
+                                         {"setenv", l_setenv},
+                                         {"is_terminal", l_is_terminal},
+                                         {"is_file", l_is_file},
+                                         {"folder_of", l_folder_of},
+                                         {"is_private", l_is_private},
+                                         {"clock", l_clock},
+                                         {NULL, NULL}};
     luaL_setfuncs(L, functions, 0);
 }

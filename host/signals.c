@@ -11,11 +11,14 @@
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include <lua.h>
 #include <lauxlib.h>
 
 #include "internal.h"
+
+size_t lc_requests_describe(char *out, size_t size); /* of lua/core */
 
 enum stage { AT_ONCE, ORDERLY, STOPPING };
 
@@ -25,7 +28,9 @@ enum { STOP_SIGNALS = sizeof stop_signals / sizeof *stop_signals };
 static const host_anchor stop_function, interrupt_function;
 static uv_async_t wake;
 static bool wakeable;
-static unsigned limit; /* seconds from the first signal to the end */
+static unsigned limit;          /* seconds from the first signal to the end */
+static double margin;           /* of these, what is not for requests */
+static double asked_drain = -1; /* of who asked for a stop; < 0: the usual */
 static volatile sig_atomic_t stage, caught, interruptible, interrupts;
 static lua_State *statement; /* the coroutine that SIGINT ends */
 
@@ -46,6 +51,24 @@ static void end_by(int number)
     _exit(128 + number);
 }
 
+/* What was open is read in a child: this handler may have interrupted whoever was changing it. */
+static void name_open_requests(void)
+{
+    char text[1024];
+    pid_t child = _Fork();
+    if (child == 0) {
+        signal(SIGALRM, SIG_DFL);
+        signal(SIGSEGV, SIG_DFL);
+        alarm(1);
+        size_t n = lc_requests_describe(text, sizeof text - 1);
+        text[n] = '\n';
+        ssize_t ignored = n ? write(STDERR_FILENO, "clouds: unanswered: ", 20) + write(STDERR_FILENO, text, n + 1) : 0;
+        (void)ignored;
+        _exit(0);
+    }
+    if (child > 0) waitpid(child, NULL, 0);
+}
+
 static void on_limit(int number)
 {
     static const char text[] = "clouds: the script went on beyond the time that a stop may take: ended\n";
@@ -53,6 +76,7 @@ static void on_limit(int number)
     host_stdin_restore_terminal();
     ssize_t ignored = write(STDERR_FILENO, text, sizeof text - 1);
     (void)ignored;
+    name_open_requests();
     _exit(128 + caught);
 }
 
@@ -90,17 +114,44 @@ static void on_signal(int number)
 
 /* ---- In the loop ---- */
 
-static void stop_by(lua_State *L, int number)
+static void stop_now(lua_State *L)
 {
     host_anchor_get(L, &stop_function);
-    lua_pushinteger(L, number);
+    if (asked_drain >= 0) lua_pushnumber(L, asked_drain);
+    else lua_pushnil(L);
     if (!host_call(L, 1, 0, "stopping")) host_end(HOST_EXIT_ERROR);
 }
 
-void host_signals_stop(lua_State *L)
+/* As the first signal does, and a signal that follows is the second. */
+static bool stop_as_by_signal(double drain)
 {
-    if (wakeable) stop_by(L, 0);
+    sigset_t set, before;
+    sigemptyset(&set);
+    for (int i = 0; i < STOP_SIGNALS; i++) sigaddset(&set, stop_signals[i]);
+    sigprocmask(SIG_BLOCK, &set, &before);
+    bool is_first = stage == ORDERLY;
+    if (is_first) {
+        asked_drain = drain;
+        stage = STOPPING;
+        caught = SIGTERM;
+        alarm(drain >= 0 ? (unsigned)(drain + margin) + 1 : limit);
+        uv_async_send(&wake);
+    }
+    sigprocmask(SIG_SETMASK, &before, NULL);
+    return is_first;
+}
+
+void host_signals_stop(void)
+{
+    if (wakeable) stop_as_by_signal(-1);
     else host_end(HOST_EXIT_OK);
+}
+
+/* host.stop(drain or nil): begins the orderly stop of the first signal; false when it has begun already. */
+static int l_stop(lua_State *L)
+{
+    lua_pushboolean(L, wakeable && stop_as_by_signal(luaL_optnumber(L, 1, -1)));
+    return 1;
 }
 
 static void on_wake(uv_async_t *handle)
@@ -114,7 +165,7 @@ static void on_wake(uv_async_t *handle)
     }
     if (stage == STOPPING && caught != 0 && !host_get()->ended) {
         static bool stopped;
-        if (!stopped) stop_by(L, caught);
+        if (!stopped) stop_now(L);
         stopped = true;
     }
 }
@@ -163,13 +214,14 @@ static void allow_alarm(void)
     sigprocmask(SIG_UNBLOCK, &set, NULL);
 }
 
-/* host.on_stop(fn, seconds): fn(signal number) is called in the loop after the first SIGINT, SIGTERM or SIGHUP. The
- * process ends not much later than `seconds` after it, whatever it does. */
+/* host.on_stop(fn, drain, margin): fn(drain or nil) is called in the loop after the first SIGINT, SIGTERM or SIGHUP, or
+ * host.stop. The process ends not much later than `drain` and `margin` seconds after it, whatever it does. */
 static int l_on_stop(lua_State *L)
 {
     static const double longest = 1e6;
     luaL_checktype(L, 1, LUA_TFUNCTION);
-    double seconds = luaL_checknumber(L, 2);
+    double seconds = luaL_checknumber(L, 2) + luaL_checknumber(L, 3);
+    margin = lua_tonumber(L, 3);
     lua_settop(L, 1);
     host_anchor_set(L, &stop_function);
     limit = seconds < longest ? (unsigned)seconds + 1 : 0;
@@ -216,10 +268,8 @@ static int l_raise_in(lua_State *L)
 
 void host_signals_add(lua_State *L)
 {
-    static const luaL_Reg functions[] = {{"on_stop", l_on_stop},
-                                         {"on_interrupt", l_on_interrupt},
-                                         {"interruptible", l_interruptible},
-                                         {"raise_in", l_raise_in},
-                                         {NULL, NULL}};
+    static const luaL_Reg functions[] = {{"on_stop", l_on_stop},           {"stop", l_stop},
+                                         {"on_interrupt", l_on_interrupt}, {"interruptible", l_interruptible},
+                                         {"raise_in", l_raise_in},         {NULL, NULL}};
     luaL_setfuncs(L, functions, 0);
 }

@@ -74,13 +74,38 @@ local ending = false
 local CLOSE_TIME, SHORT_CLOSE_TIME = 2, 0.25
 local close_time = CLOSE_TIME
 
--- Ends the program with `status` once every node is closed; `drain` seconds for what was accepted.
+function M.is_ending() return ending end
+
+-- Says which requests the time was not enough for.
+local function report_unanswered(nodes, drain)
+  local counts, names = {}, {}
+  for _, node in ipairs(nodes) do
+    for method, count in pairs(node.left_open or {}) do counts[method] = (counts[method] or 0) + count end
+  end
+  for method, count in pairs(counts) do
+    names[#names + 1] = count > 1 and ("%s (%d)"):format(output.plain(method), count) or output.plain(method)
+  end
+  if not names[1] then return end
+  table.sort(names)
+  io.stderr:write(("clouds: not answered within the %g s of the drain: %s\n"):format(drain, table.concat(names, ", ")))
+end
+
+-- Ends the program with `status` once every node is closed; `drain` seconds for what was accepted (nil: none, and what
+-- is lost thereby is no news).
 function M.finish(status, drain)
   host.stop_reading()
   if ending then return end
   ending = true
   if output.failed then status = M.ERROR end
-  local function finish() host.finish(status) end
+  local nodes = {}
+  for _, node in pairs(require("clouds.node").nodes) do nodes[#nodes + 1] = node end
+  local finished = false
+  local function finish()
+    if finished then return end
+    finished = true
+    if drain then report_unanswered(nodes, drain) end
+    host.finish(status)
+  end
   require("clouds.loop").timer((drain or 0) + close_time, finish)
   M.spawn(function()
     pcall(require("clouds").shutdown, drain or 0)
@@ -88,10 +113,10 @@ function M.finish(status, drain)
   end)
 end
 
--- The first SIGINT, SIGTERM or SIGHUP closes the nodes in order, and then the program ends with 0. A script that keeps
--- the loop from its turn is ended by force.
+-- The first SIGINT, SIGTERM or SIGHUP, or host.stop, closes the nodes in order, and then the program ends with 0. A
+-- script that keeps the loop from its turn is ended by force.
 function M.stop_on_signal(drain)
-  host.on_stop(function() M.finish(M.OK, drain) end, drain + CLOSE_TIME + 0.5)
+  host.on_stop(function(asked) M.finish(M.OK, asked or drain) end, drain, CLOSE_TIME + 0.5)
 end
 
 -- A new node of the given type. A URL or an option that it cannot take is wrong usage, anything else the library's

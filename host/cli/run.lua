@@ -3,6 +3,7 @@ local host = require "clouds.host"
 local args = require "clouds.cli.args"
 local common = require "clouds.cli.common"
 local output = require "clouds.cli.output"
+local admin = require "clouds.cli.admin"
 local M = {}
 
 M.command = {
@@ -21,6 +22,11 @@ M.command = {
     { long = "interactive", short = "i", help = "then read and run lines, while services go on" },
     { long = "drain", value = "SECONDS", kind = "number",
       help = "how long a stop lets accepted requests finish (default 8)" },
+    { long = "admin", value = "ADDRESS",
+      help = "answer GET /healthz /readyz /status /metrics and POST /stop\n"
+      .. "/pause /resume by HTTP at unix:PATH or 127.0.0.1:PORT" },
+    { long = "admin-token-file", value = "FILE",
+      help = "the token that is asked for there, in the first line of\nFILE; a port must have one" },
   },
   operands = { 0, math.huge },
   stop_at_operand = true,
@@ -160,6 +166,7 @@ function M.main(options, operands, argv, first_operand)
   local list = pieces(options, operands)
   if not list then return host.finish(host.exit.ERROR) end
   common.stop_on_signal(options.drain or 8)
+  if not admin.open(options) then return host.finish(host.exit.ERROR) end
   host.at_end(at_end)
   common.spawn(main_chunk, list, operands, options.interactive)
 end

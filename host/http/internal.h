@@ -47,7 +47,8 @@ bool host_http_is_token(host_http_text text);
 
 /* ---- response.c */
 
-/* The bytes of a response, in memory that the caller frees; NULL: no memory, or (errno EINVAL) a field cannot be sent. */
+/* The bytes of a response, in memory that the caller frees; NULL: no memory, or (errno EINVAL) a field cannot be sent.
+ */
 char *host_http_format(const host_http_response *response, bool is_head, bool keep_alive, size_t *size);
 /* The answer to a request that is refused; ends the connection. */
 char *host_http_format_refusal(int status, const char *why, size_t *size);

@@ -45,7 +45,8 @@ static const char *reason_of(int status)
 static size_t write_date(char *to, size_t room)
 {
     static const char days[][4] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
-    static const char months[][4] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
+    static const char months[][4] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
+                                     "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
     time_t now = time(NULL);
     struct tm t;
     gmtime_r(&now, &t);
@@ -117,6 +118,7 @@ char *host_http_format_refusal(int status, const char *why, size_t *size)
     char text[256];
     int n = snprintf(text, sizeof text, "{\"error\":{\"message\":\"%s\"}}\n", why);
     const host_http_field type = {{"Content-Type", 12}, {"application/json", 16}};
-    const host_http_response response = {status, &type, 1, {text, (size_t)n < sizeof text ? (size_t)n : sizeof text - 1}};
+    const host_http_response response = {
+        status, &type, 1, {text, (size_t)n < sizeof text ? (size_t)n : sizeof text - 1}};
     return host_http_format(&response, false, false, size);
 }

@@ -1,4 +1,5 @@
 --- Events of nodes and contexts, from the core to listeners and hooks.
+local core = require("clouds.core")
 local channels = require("clouds.channels")
 local errors = require("clouds.error")
 local node = require("clouds.node")
@@ -34,9 +35,11 @@ on_event["unknown message"] = function(self, ...)
   self.listeners:emit_message("unknown message", ...)
 end
 
+-- What was not answered is told by name as well: its handlers still run.
 function on_event.exit(self, unanswered)
+  self.left_open = unanswered > 0 and core.open_requests(self.number) or {}
   node.ended(self)
-  self.listeners:emit("exit", unanswered)
+  self.listeners:emit("exit", unanswered, self.left_open)
 end
 
 function on_event.find_server(self, id, method, known)

@@ -42,7 +42,7 @@ function M.create(class, kind, options, level)
   end
   options = options or {}
   local of_context, of_node = settings.split(kind, options, level)
-  local self = setmetatable({ options = of_node, hooks = {}, subscriptions = {} }, class)
+  local self = setmetatable({ options = of_node, hooks = {}, subscriptions = {}, served = {}, paused = false }, class)
   self.operation_timeout = settings.operation_timeout(of_node)
   self.listeners = listeners.new(settings.message_limits(of_context), function()
     return self.id

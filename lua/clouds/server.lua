@@ -44,6 +44,7 @@ function node.registration_failure()
 end
 
 local function register(self, name, handler, limits)
+  self.served[name] = self.served[name] or { paused = false }
   local ok, problem = self.core:register(name, handler, limits)
   note_registration(self, name, not ok and not retried_by_library[problem.code] and problem or nil)
   return ok, problem
@@ -111,7 +112,31 @@ function Server:unregister(name, options)
   end
   local timeout = settings.timeout(options, 2)
   note_registration(self, name, nil)
+  self.served[name] = nil
   return self.core:unregister(name, timeout)
+end
+
+--- What is known of the pauses of this node: of one method, or of all, those that come later included.
+function node.note_pause(self, name, paused)
+  if name then
+    local method = self.served[name]
+    if method then
+      method.paused = paused
+    end
+    return
+  end
+  self.paused = paused
+  for _, method in pairs(self.served) do
+    method.paused = not paused and false or method.paused
+  end
+end
+
+local function pause(self, name, paused, timeout)
+  local ok, problem = self.core:pause(name, paused, timeout)
+  if ok then
+    node.note_pause(self, name, paused)
+  end
+  return ok, problem
 end
 
 local function check_some_or_all(name, level)
@@ -125,14 +150,14 @@ end
 function Server:pause(name, options)
   check_some_or_all(name, 2)
   local timeout = settings.timeout(options, 2)
-  return self.core:pause(name, true, timeout)
+  return pause(self, name, true, timeout)
 end
 
 --- Takes calls again; without a name for all methods.
 function Server:resume(name, options)
   check_some_or_all(name, 2)
   local timeout = settings.timeout(options, 2)
-  return self.core:pause(name, false, timeout)
+  return pause(self, name, false, timeout)
 end
 
 return Server

@@ -158,6 +158,7 @@ __attribute__((visibility("default"))) int luaopen_clouds_core(lua_State *L)
     lc_add_functions(L, s, functions);
     lc_slot_add(L, s);
     lc_request_add(L, s);
+    lc_request_open_add(L, s);
     lc_context_add(L, s);
     lc_node_add(L, s);
     lc_json_add(L, &s->codec);

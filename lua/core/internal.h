@@ -292,6 +292,11 @@ void lc_request_cancel_open(lua_State *L, lc_state *s);
 /* Its caller has given up: what waits on its behalf ends, and what was asked for is called. */
 void lc_request_cancel(lua_State *L, lc_state *s, const lc_context *ctx, uint64_t id);
 void lc_request_add(lua_State *L, lc_state *s);
+
+/* request_open.c: the names of the methods of open requests, with commas; the bytes of that. The host declares it, too. */
+size_t lc_requests_describe(char *out, size_t size);
+void lc_request_open_add(lua_State *L, lc_state *s);
+void lc_request_open_end(const lc_state *s);
 void lc_request_drop_all(lc_state *s, const lc_context *ctx);
 
 /* context.c, dispatch.c, node.c, call.c */

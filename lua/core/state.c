@@ -60,6 +60,7 @@ static int state_collect(lua_State *L)
 {
     lc_state *s = lua_touserdata(L, 1);
     s->closed = true;
+    lc_request_open_end(s);
     while (s->contexts) {
         lc_context *ctx = s->contexts;
         s->contexts = ctx->next;

@@ -1,0 +1,251 @@
+"""clouds run --admin: what a supervisor asks by HTTP, and who may not."""
+import http.client
+import json
+import os
+import signal
+import socket
+import unittest
+
+from support import Case, free_port, wait_until
+
+SERVICE = """
+    local clouds = require "clouds"
+    server = clouds.server{}
+    server:register("fast", function() return "here" end)
+    server:register("slow", function(seconds) io.stderr:write("accepted\\n") clouds.sleep(seconds) return "finished" end)
+    print("ready")
+"""
+TOKEN = "0123456789abcdef0123456789abcdef"
+
+
+class Unix(http.client.HTTPConnection):
+    def __init__(self, path):
+        super().__init__("localhost", timeout=60)
+        self.path = path
+
+    def connect(self):
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(60)
+        self.sock.connect(self.path)
+
+
+class Admin(Case):
+    def open(self, code=SERVICE, *options):
+        self.path = os.path.join(self.folder, "admin.sock")
+        service = self.start("run", "--admin", f"unix:{self.path}", *options, self.file("s.lua", code))
+        service.out.wait_for("ready")
+        return service
+
+    def ask(self, method, path, body=None, headers=None, connection=None):
+        """The status, what it says, and the header fields."""
+        connection = connection or Unix(self.path)
+        headers = dict(headers or {})
+        if method == "POST":
+            headers.setdefault("Content-Type", "application/json")
+        connection.request(method, path, body=body, headers=headers)
+        answer = connection.getresponse()
+        text = answer.read().decode()
+        connection.close()
+        said = json.loads(text) if answer.headers["Content-Type"] == "application/json" and text else text
+        return answer.status, said, answer.headers
+
+
+class Questions(Admin):
+    def test_health_and_readiness(self):
+        self.open()
+        self.assertEqual(self.ask("GET", "/healthz")[:2], (200, {"healthy": True}))
+        self.assertEqual(self.ask("HEAD", "/healthz")[:2], (200, ""))
+        wait_until(lambda: self.ask("GET", "/readyz")[0] == 200, "it is ready")
+        self.assertEqual(self.ask("GET", "/readyz")[1], {"ready": True, "reasons": []})
+
+    def test_a_cluster_that_is_away(self):
+        path = os.path.join(self.folder, "admin.sock")
+        self.path = path
+        process = self.start("run", "--url", f"redis://127.0.0.1:{free_port()}", "--admin", f"unix:{path}",
+                             self.file("s.lua", "print('ready') require('clouds').server{}:register('m', print)"))
+        process.out.wait_for("ready")
+        status, said, _ = wait_until(lambda: (lambda a: a[0] == 503 and "not connected" in str(a[1]) and a)(self.ask("GET", "/readyz")),
+                                     "it is not ready")
+        self.assertEqual((status, said["ready"]), (503, False))
+        self.assertEqual(self.ask("GET", "/healthz")[0], 200)
+        self.assertIn("clouds_bus_up 0\n", self.ask("GET", "/metrics")[1])
+
+    def test_status_and_metrics(self):
+        self.open()
+        self.assertEqual(self.json(self.run_clouds("call", "fast", "--json")), ["here"])
+        said = self.ask("GET", "/status")[1]
+        self.assertEqual((said["draining"], len(said["nodes"])), (False, 1))
+        self.assertEqual(said["nodes"][0]["methods"], {"fast": {"paused": False, "open_requests": 0},
+                                                       "slow": {"paused": False, "open_requests": 0}})
+        self.assertEqual((said["counters"]["requests"], said["counters"]["replies"]), (1, 1))
+        self.start("call", "slow", "1000")
+        wait_until(lambda: self.ask("GET", "/status")[1]["nodes"][0]["methods"]["slow"]["open_requests"] == 1, "it is shown")
+        text = self.ask("GET", "/metrics")[1]
+        self.assertIn("clouds_requests_total 2\n", text)
+        self.assertRegex(text, r'clouds_build_info\{version="[^"]+",luajit="[^"]+"\} 1\n')
+        for line in text.splitlines():
+            self.assertRegex(line, r"^(# (HELP|TYPE) clouds_\w+ .+|clouds_\w+(\{[^}]*\})? [-+0-9.e]+)$")
+
+    def test_pause_and_resume(self):
+        self.open()
+        self.assertEqual(self.ask("POST", "/pause", '{"method":"fast"}')[0], 200)
+        self.assertEqual(self.ask("GET", "/readyz")[0], 200)
+        self.assertIn("1 server is paused", self.run_clouds("call", "fast").stderr)
+        self.assertEqual(self.ask("POST", "/resume", '{"method":"fast"}')[0], 200)
+        self.assertEqual(self.json(self.run_clouds("call", "fast", "--json")), ["here"])
+        self.assertEqual(self.ask("POST", "/pause")[0], 200)
+        status, said, _ = self.ask("GET", "/readyz")
+        self.assertEqual(status, 503)
+        self.assertRegex(said["reasons"][0], "is paused$")
+        status, said, _ = self.ask("POST", "/resume", '{"method":"fast"}')
+        self.assertEqual(status, 409)
+        self.assertEqual(self.ask("POST", "/resume", "{}")[0], 200)
+        self.assertEqual(self.ask("GET", "/readyz")[0], 200)
+
+    def test_a_script_that_only_calls_still_ends_by_itself(self):
+        path = os.path.join(self.folder, "admin.sock")
+        self.assertEqual(self.run_clouds("run", "--admin", f"unix:{path}", "-e", "print(1)").stdout, "1\n")
+        self.assertFalse(os.path.exists(path))
+
+
+class Refused(Admin):
+    def expect(self, status, method, path, body=None, headers=None):
+        found, said, fields = self.ask(method, path, body, headers)
+        self.assertEqual(found, status, (method, path, body, headers, said))
+        self.assertTrue(said["error"]["message"])
+        return fields
+
+    def test_what_is_not_understood(self):
+        service = self.open()
+        self.expect(404, "GET", "/")
+        self.expect(404, "GET", "/status/")
+        self.expect(404, "POST", "/pause", '{"method":"nobody"}')
+        for path in ("/stop", "/pause", "/resume", "/stop?drain=0"):
+            for method in ("GET", "HEAD", "PUT", "DELETE", "OPTIONS"):
+                if method != "HEAD":
+                    self.assertEqual(self.expect(405, method, path)["Allow"], "POST")
+        for path in ("/healthz", "/readyz", "/status", "/metrics"):
+            self.assertEqual(self.expect(405, "POST", path, "{}")["Allow"], "GET, HEAD")
+        for kind in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data", "application/jsonx", ""):
+            self.expect(415, "POST", "/stop", "{}", {"Content-Type": kind})
+        for query in ("drain=x", "drain=-1", "drain=1e9", "drain=86401", "drain=.", "drain=", "dran=1", "x"):
+            self.expect(400, "POST", "/stop?" + query)
+        for body in ("x", "[]", "1", '{"method":1}', '{"method":""}', '{"metod":"fast"}', "{"):
+            self.expect(400, "POST", "/pause", body)
+        self.expect(413, "POST", "/pause", "x" * 100000)
+        self.assertEqual(self.ask("GET", "/readyz")[0], 200)
+        self.assertEqual(service.err.text(), "")
+
+    def test_pages_of_a_browser(self):
+        self.open()
+        for name in ("example.org", "localhost.example.org", "127.0.0.1.example.org", "10.0.0.1", "[::2]", "localhost:80:80"):
+            self.expect(403, "GET", "/status", None, {"Host": name})
+            self.expect(403, "POST", "/stop", "{}", {"Host": name})
+        for origin in ("http://localhost", "null", "http://example.org", ""):
+            self.expect(403, "POST", "/stop", "{}", {"Origin": origin})
+        for name in ("localhost", "LOCALHOST:1", "127.0.0.1:7000", "[::1]:7000"):
+            self.assertEqual(self.ask("GET", "/healthz", None, {"Host": name})[0], 200)
+
+    def open_port(self):
+        token = self.file("token", TOKEN + "\n")
+        os.chmod(token, 0o600)
+        port = free_port()
+        service = self.start("run", "--admin", f"127.0.0.1:{port}", "--admin-token-file", token, self.file("s.lua", SERVICE))
+        service.out.wait_for("ready")
+        return service, lambda *words: self.ask(*words, connection=http.client.HTTPConnection("127.0.0.1", port, timeout=60)), port
+
+    def test_a_port_needs_the_token(self):
+        service, ask, port = self.open_port()
+        for path in ("/healthz", "/status", "/nothing"):
+            for given in (None, TOKEN, "Bearer", "Bearer ", f"Bearer {TOKEN[:-1]}", f"Bearer {TOKEN}0", f"Basic {TOKEN}", "Bearer " + "x" * 32):
+                status, _, fields = ask("GET", path, None, {"Authorization": given} if given else {})
+                self.assertEqual((status, fields["WWW-Authenticate"]), (401, "Bearer"))
+        self.assertEqual(ask("POST", "/stop", "{}")[0], 401)
+        self.assertEqual(ask("GET", "/healthz", None, {"Authorization": f"Bearer {TOKEN}"})[0], 200)
+        result = self.run_clouds("run", "--admin", f"127.0.0.1:{port}", "--admin-token-file", os.path.join(self.folder, "token"),
+                                 "-e", "print(1)")
+        self.assertEqual((result.returncode, result.stdout, result.stderr),
+                         (1, "", f"clouds run: --admin 127.0.0.1:{port}: address already in use\n"))
+        self.assertEqual(ask("POST", "/stop", "{}", {"Authorization": f"Bearer {TOKEN}"})[0], 202)
+        self.assertEqual(service.wait(), 0)
+
+    def test_wrong_usage(self):
+        token, short, spaces, empty = (self.file(name, text) for name, text in (("token", TOKEN), ("short", "0123456789"),
+                                                                                ("spaces", TOKEN + " x"), ("empty", "")))
+        for path in (short, spaces, empty):
+            os.chmod(path, 0o600)
+        os.chmod(token, 0o644)
+        for words, said in ((["--admin", "127.0.0.1:7000"], "--admin-token-file FILE too"),
+                            (["--admin", "127.0.0.1:7000", "--admin-token-file", token], "others may read"),
+                            (["--admin", "127.0.0.1:7000", "--admin-token-file", short], "22 or more"),
+                            (["--admin", "127.0.0.1:7000", "--admin-token-file", spaces], "22 or more"),
+                            (["--admin", "127.0.0.1:7000", "--admin-token-file", empty], "22 or more"),
+                            (["--admin", "127.0.0.1:7000", "--admin-token-file", "/no/such/file"], "No such file"),
+                            (["--admin-token-file", token], "--admin, which is not given"),
+                            (["--admin", "unix:"], "expected a path"), (["--admin", "unix:/" + "x" * 200], "107 bytes")):
+            result = self.run_clouds("run", *words, "-e", "print(1)")
+            self.assertIn(said, result.stderr)
+            self.assertEqual((result.returncode, result.stdout), (2, ""))
+        os.chmod(token, 0o600)
+        for address in ("0.0.0.0:7000", "[::]:7000", "10.0.0.1:7000", "example.org:80", "7000", "127.0.0.1", "127.0.0.1:70000", "::1:7000", ""):
+            result = self.run_clouds("run", "--admin", address, "--admin-token-file", token, "-e", "print(1)")
+            self.assertIn("expected", result.stderr)
+            self.assertEqual((result.returncode, result.stdout), (2, ""))
+
+
+class Stop(Admin):
+    def test_under_load_no_call_fails(self):
+        code = SERVICE.replace('io.stderr:write("accepted\\n")', "")
+        self.serve(code)
+        load = self.start("bench", "-m", "slow", "0.02", "-c", "50", "-t", "2", "--warmup", "0", "--json")
+        for _ in range(3):
+            service = self.open(code)
+            self.assertEqual(self.ask("POST", "/stop", "{}")[:2], (202, {"stopping": True}))
+            self.assertEqual(service.wait(), 0)
+        self.assertEqual(load.wait(), 0, load.err.text())
+        result = json.loads(load.out.text())
+        self.assertEqual(result["error_codes"], {}, result)
+        self.assertGreater(result["calls"], 100)
+
+    def test_accepted_requests_are_finished_and_it_says_what_goes_on(self):
+        service = self.open()
+        call = self.start("call", "slow", "1", "--json")
+        service.err.wait_for("accepted")
+        self.assertEqual(self.ask("POST", "/stop?drain=30")[:2], (202, {"stopping": True}))
+        wait_until(lambda: self.ask("GET", "/readyz")[1]["reasons"][:1] == ["draining"], "it drains")
+        self.assertEqual(self.ask("GET", "/readyz")[0], 503)
+        self.assertEqual(self.ask("POST", "/stop")[:2], (202, {"stopping": True, "already": True}))
+        self.assertEqual(service.wait(), 0)
+        self.assertEqual((call.wait(), call.out.text()), (0, '["finished"]\n'))
+
+    def test_what_is_not_answered_in_time_is_named(self):
+        for stop in (lambda service: self.ask("POST", "/stop?drain=0.2"), lambda service: service.signal(signal.SIGTERM)):
+            service = self.open(SERVICE, "--drain", "0.2")
+            for _ in range(2):
+                self.start("call", "slow", "1000")
+            wait_until(lambda: service.err.text().count("accepted") == 2, "both are accepted")
+            stop(service)
+            self.assertEqual(service.wait(), 0)
+            self.assertIn("clouds: not answered within the 0.2 s of the drain: slow (2)\n", service.err.text())
+
+    def test_a_handler_that_does_not_let_go_is_named(self):
+        service = self.open("""
+            require("clouds").server{}:register("hang", function() io.stderr:write("in it\\n") while true do end end)
+            print("ready")""", "--drain", "0")
+        self.start("call", "hang", "--timeout", "100")
+        service.err.wait_for("in it")
+        service.signal(signal.SIGTERM)
+        self.assertEqual(service.wait(), 128 + signal.SIGTERM)
+        self.assertTrue(service.err.text().endswith("clouds: unanswered: hang\n"), service.err.text())
+
+    def test_a_signal_after_it_is_the_second(self):
+        service = self.open()
+        self.start("call", "slow", "1000")
+        service.err.wait_for("accepted")
+        self.ask("POST", "/stop?drain=1000")
+        service.signal(signal.SIGTERM)
+        self.assertEqual(service.wait(), -signal.SIGTERM)
+
+
+if __name__ == "__main__":
+    unittest.main()
