@@ -45,6 +45,8 @@ typedef struct cl_bus_sink {
      * is reported when the number of receivers is known (redis: always, links: for messages). No report means that it
      * may have arrived. */
     void (*delivery)(void *self, uint64_t token, enum cl_delivery delivery, int64_t number);
+    /* What counted as one delivery of a publish, before it was known who has subscribed, is sent: it is so many. */
+    void (*published)(void *self, uint64_t token, int deliveries);
     /* The answer to lookup: the complete list. code not 0: it could not be had (the old list stays). */
     void (*servers)(void *self, cl_str method, const cl_server *servers, size_t n, int code);
     /* Between lookups: a server of a method came or went. */
@@ -94,7 +96,8 @@ typedef struct cl_bus_ops {
     void (*unsubscribe)(cl_bus *bus, void *node, cl_str topic, cl_str group);
     /* Publishes an envelope of the type CL_PUBLISH, without `to`, to everybody who is known to have subscribed to its
      * topic (e->method), nodes of this bus and the node itself included. The number of deliveries that are reported
-     * for the token (0: for none), or an error: then nobody got it. *drops: counts those whose queues are full. */
+     * for the token (0: for none), or an error: then nobody got it. *drops: counts those whose queues are full. While
+     * it is not known who has subscribed, all of those count as one; `published` follows. */
     int (*publish)(cl_bus *bus, void *node, const cl_envelope *e, uint64_t token, size_t *drops);
     /* Sends from `node`, which is ready. CL_NATIVE in e->flags says that e->to is ours. token 0: nobody waits for its
      * delivery. Refused at once, without a delivery: CLOUDS_EUNREACHABLE, CLOUDS_ELIMIT, CLOUDS_ETOOBIG, CLOUDS_ENOMEM.

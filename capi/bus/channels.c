@@ -5,9 +5,6 @@
 
 #include "base/error.h"
 #include "base/mem.h"
-#include "proto/frame.h"
-
-enum { HELD_MAX = 1024 * 1024 };
 
 /* A topic or pattern, alone or in a group. */
 typedef struct channel {
@@ -39,12 +36,6 @@ typedef struct asked {
     int of_directory, of_transport; /* what is still to come */
     char text[];
 } asked;
-
-/* What is held: a frame behind this. */
-typedef struct held {
-    void *handle;
-    size_t length;
-} held;
 
 static cl_composed *of(cl_bus *base)
 {
@@ -330,8 +321,6 @@ static void drop_outdated(cl_composed *bus)
     CL_LIST_EACH(it, &gone) member_end(bus, CL_OWNER(it, member, gone));
 }
 
-static void publish_held(cl_composed *bus);
-
 void cl_bus_subscriptions(void *self, int begins)
 {
     cl_composed *bus = self;
@@ -341,7 +330,7 @@ void cl_bus_subscriptions(void *self, int begins)
     }
     drop_outdated(bus);
     bus->channels.is_following = 1;
-    publish_held(bus);
+    cl_bus_publish_held(bus);
 }
 
 void cl_bus_channels_free(cl_composed *bus)
@@ -418,51 +407,12 @@ static void to_channel(void *self, cl_topic_leaf *leaf)
     else if (cl_topic_is_pattern(c->topic)) count(pub, t->ops->publish(t, pub->handle, c->topic, pub->e, pub->token));
 }
 
-static void publish_listed(publication *pub)
+int cl_bus_publish_listed(cl_composed *bus, void *handle, const cl_envelope *e, uint64_t token, size_t *drops)
 {
-    pub->number = ++pub->bus->channels.sent;
-    cl_topic_tree_match(&pub->bus->channels.tree, pub->e->method, to_channel, pub);
-}
-
-/* It is not known yet who has subscribed. */
-static int hold(cl_composed *bus, void *handle, const cl_envelope *e)
-{
-    cl_buf *b = &bus->channels.held;
-    held h = {handle, 0};
-    size_t before = b->len;
-    if (b->len > HELD_MAX) return CLOUDS_ELIMIT;
-    int code = cl_buf_put(b, &h, sizeof h);
-    if (code == 0) code = cl_frame_encode(e, b);
-    if (code) {
-        b->len = before;
-        return code;
-    }
-    h.length = b->len - before - sizeof h;
-    memcpy(b->data + before, &h, sizeof h);
-    return 0;
-}
-
-static void publish_one_held(cl_composed *bus, void *handle, cl_str frame)
-{
-    cl_envelope e;
-    cl_extension x = CL_EXTENSION_NONE;
-    if (!cl_idmap_get(&bus->by_handle, (uint64_t)(uintptr_t)handle)) return;
-    if (cl_frame_decode(frame, SIZE_MAX, &e) <= 0 || cl_frame_extend(&e, &x) != 0) return;
-    publication pub = {.bus = bus, .handle = handle, .e = &e};
-    publish_listed(&pub);
-}
-
-static void publish_held(cl_composed *bus)
-{
-    cl_buf all = bus->channels.held;
-    bus->channels.held = (cl_buf){0};
-    for (size_t at = 0; at < all.len;) {
-        held h;
-        memcpy(&h, all.data + at, sizeof h);
-        publish_one_held(bus, h.handle, cl_str_of(all.data + at + sizeof h, h.length));
-        at += sizeof h + h.length;
-    }
-    cl_buf_free(&all);
+    publication pub = {.bus = bus, .handle = handle, .e = e, .token = token, .number = ++bus->channels.sent};
+    cl_topic_tree_match(&bus->channels.tree, e->method, to_channel, &pub);
+    *drops += pub.drops;
+    return pub.parts;
 }
 
 int cl_bus_publish(cl_bus *base, void *handle, const cl_envelope *e, uint64_t token, size_t *drops)
@@ -470,20 +420,19 @@ int cl_bus_publish(cl_bus *base, void *handle, const cl_envelope *e, uint64_t to
     cl_composed *bus = of(base);
     cl_transport *t = bus->channels.broadcaster;
     cl_directory *d = bus->directory;
-    publication pub = {.bus = bus, .handle = handle, .e = e, .token = token};
     if (bus->closing) return cl_error(CLOUDS_ECLOSED, NULL);
     if (!t && !d->ops->follow) return cl_error(CLOUDS_ENOTSUP, "there are no channels on this bus yet");
     int code = t ? t->ops->publish(t, handle, e->method, e, token) : 0;
     if (code < 0) return code;
-    pub.parts = t != NULL;
     if (d->ops->follow && d->ops->follow(d) == 0) bus->channels.is_following = 1;
-    if (bus->channels.is_following && bus->channels.held.len == 0) publish_listed(&pub);
-    else pub.drops += hold(bus, handle, e) != 0;
-    *drops = pub.drops;
-    return pub.parts;
+    if (bus->channels.is_following && bus->channels.held.len == 0)
+        return (t != NULL) + cl_bus_publish_listed(bus, handle, e, token, drops);
+    code = cl_bus_hold_publish(bus, handle, e, token);
+    *drops += code != 0;
+    return (t != NULL) + (code == 0);
 }
 
-/* The member is gone: another one gets it. */
+/* Another one gets it. A transport that publishes by itself has nobody who would say that the member is gone. */
 void cl_bus_unreached(void *way, void *handle, const cl_envelope *e)
 {
     cl_composed *bus = ((const cl_way *)way)->bus;
@@ -491,7 +440,7 @@ void cl_bus_unreached(void *way, void *handle, const cl_envelope *e)
     cl_str group = e->extension ? e->extension->group : CL_STR_NONE;
     if (!group.n || e->method.n > CL_TOPIC_MAX || group.n > CL_TOPIC_MAX) return;
     cl_str key = key_of(room, e->method, group);
-    cl_bus_subscription(bus, e->to, e->method, group, 0);
+    if (bus->channels.broadcaster) cl_bus_subscription(bus, e->to, e->method, group, 0);
     channel *c = cl_strmap_get(&bus->channels.channels, key);
     publication pub = {.bus = bus, .handle = handle, .e = e};
     if (c && !bus->closing) to_group(&pub, c);

@@ -97,6 +97,8 @@ void cl_bus_transport_subscribed(void *way, void *handle, cl_str topic, int code
 void cl_bus_subscription(void *bus, cl_str id, cl_str topic, cl_str group, int on);
 void cl_bus_subscriptions(void *bus, int begins);
 void cl_bus_unreached(void *way, void *handle, const cl_envelope *e);
+/* To everybody who is listed; the number of deliveries. */
+int cl_bus_publish_listed(cl_composed *bus, void *handle, const cl_envelope *e, uint64_t token, size_t *drops);
 void cl_bus_channels_start(cl_composed *bus);
 /* The node is no more. */
 void cl_bus_channels_forget(cl_composed *bus, const void *handle);
@@ -105,6 +107,11 @@ void cl_bus_channels_free(cl_composed *bus);
 /* Nothing is held any more: nodes that waited for that close. */
 void cl_bus_nodes_unheld(cl_composed *bus);
 int cl_bus_node_is_closing(cl_composed *bus, const void *handle);
+
+/* ---- held_publishes.c: what is published before there is a list. 0, or why it is not held */
+int cl_bus_hold_publish(cl_composed *bus, void *handle, const cl_envelope *e, uint64_t token);
+int cl_bus_holds_publishes(const cl_composed *bus, const void *handle);
+void cl_bus_publish_held(cl_composed *bus);
 
 /* ---- held.c: messages whose receiver is being located */
 /* send has refused it. 0: it will be sent, or reported; else that refusal. */

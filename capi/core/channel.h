@@ -82,6 +82,8 @@ int cl_channel_cancel(struct cl_op *op);
 int cl_publish_send(struct cl_node *node, cl_str topic, const cl_payload *payload, uint64_t token);
 /* The same, of what is to be confirmed. */
 void cl_publish_sent(struct cl_op *op, int code);
+/* What counted as one delivery is so many. */
+void cl_publish_held_sent(struct cl_op *op, int deliveries);
 void cl_publish_arrived(struct cl_core *core, struct cl_node *node, const cl_envelope *e);
 void cl_publish_delivery(struct cl_op *op, enum cl_delivery delivery, int64_t number);
 /* A node no longer hears what its subscription matched, as far as no other does. */

@@ -142,6 +142,12 @@ void cl_publish_sent(cl_op *op, int code)
     if (code <= 0) cl_op_end(op, code, code ? clouds_last_error() : NULL, 0, CL_STR_NONE);
 }
 
+void cl_publish_held_sent(cl_op *op, int deliveries)
+{
+    op->parts += deliveries - 1;
+    if (op->parts <= 0) cl_op_end(op, 0, NULL, op->uncertain ? -1 : op->receivers, CL_STR_NONE);
+}
+
 void cl_publish_delivery(cl_op *op, enum cl_delivery delivery, int64_t number)
 {
     if (delivery == CL_DELIVERY_WRITTEN && number > 0) op->receivers += number;

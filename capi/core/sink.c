@@ -50,6 +50,13 @@ static void on_delivery(void *self, uint64_t token, enum cl_delivery delivery, i
     if (!core->muted) cl_core_delivery(core, token, delivery, number);
 }
 
+static void on_published(void *self, uint64_t token, int deliveries)
+{
+    cl_core *core = self;
+    cl_op *op = core->muted ? NULL : cl_op_find(core, token);
+    if (op && op->kind == CL_OP_PUBLISH) cl_publish_held_sent(op, deliveries);
+}
+
 static void on_servers(void *self, cl_str method, const cl_server *servers, size_t n, int code)
 {
     cl_core *core = self;
@@ -110,6 +117,7 @@ void cl_core_sink(cl_core *core, cl_bus_sink *out)
                          .envelope = on_envelope,
                          .dropped = on_dropped,
                          .delivery = on_delivery,
+                         .published = on_published,
                          .servers = on_servers,
                          .server_up = on_server_up,
                          .server_down = on_server_down,

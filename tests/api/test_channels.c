@@ -24,6 +24,8 @@ static void end(void)
     clouds_context_destroy(there);
 }
 
+static void settle(clouds_node *of);
+
 /* The code of SUBSCRIBED, or of the function. */
 static int subscribe_on(clouds_context *context, clouds_node *of, const char *topics, const clouds_subscribe_options *o,
                         uint64_t *id)
@@ -31,8 +33,10 @@ static int subscribe_on(clouds_context *context, clouds_node *of, const char *to
     clouds_event e;
     int code = clouds_node_subscribe(of, topics, strlen(topics), o, NULL, id);
     if (code) return code;
-    return kit_await(context, context == here ? there : here, CLOUDS_EVENT_SUBSCRIBED, &e) == 1 && e.id == *id ? e.code
+    code = kit_await(context, context == here ? there : here, CLOUDS_EVENT_SUBSCRIBED, &e) == 1 && e.id == *id ? e.code
                                                                                                                : -1000;
+    if (code == 0 && context == here) settle(of);
+    return code;
 }
 
 static uint64_t subscribe(const char *topics, const clouds_subscribe_options *o)
@@ -100,6 +104,23 @@ static void until_known(const char *topic, uint64_t id)
         }
     }
     CHECK(came);
+}
+
+/* Over etcd that goes for all topics; what a node has subscribed to becomes known in its order. */
+static void settle(clouds_node *of)
+{
+    static int number;
+    char topic[32], topics[40];
+    clouds_event e;
+    uint64_t id = 0;
+    if (strncmp(kind, "etcd:", 5) != 0) return;
+    snprintf(topic, sizeof topic, "settled.%d", number++);
+    snprintf(topics, sizeof topics, "[\"%s\"]", topic);
+    REQUIRE(clouds_node_subscribe(of, topics, strlen(topics), NULL, NULL, &id) == 0);
+    CHECK(kit_await(here, there, CLOUDS_EVENT_SUBSCRIBED, &e) == 1 && e.id == id);
+    until_known(topic, id);
+    CHECK_INT(clouds_unsubscribe(here, id), 0);
+    CHECK(kit_await(here, there, CLOUDS_EVENT_UNSUBSCRIBED, &e) == 1 && e.id == id);
 }
 
 /* All that was published before has come. */
@@ -325,6 +346,33 @@ static void the_publisher_hears_itself(void)
     end();
 }
 
+/* How long after SUBSCRIBED it takes until what is published comes: the longest of a few is printed. */
+static void it_is_known_soon(void)
+{
+    begin();
+    clouds_event e;
+    double longest = 0;
+    for (int i = 0; i < 10; i++) {
+        char topics[32], topic[32];
+        uint64_t id = 0;
+        snprintf(topics, sizeof topics, "[\"soon.%d.*\"]", i);
+        snprintf(topic, sizeof topic, "soon.%d.x", i);
+        REQUIRE(clouds_node_subscribe(node, topics, strlen(topics), NULL, NULL, &id) == 0);
+        REQUIRE(kit_await(here, there, CLOUDS_EVENT_SUBSCRIBED, &e) == 1 && e.code == 0);
+        double begun = kit_now();
+        int came = 0;
+        while (!came && kit_now() < begun + KIT_PATIENCE) {
+            publish(topic, "1");
+            while (kit_next(there, &e, 0) == 1) continue;
+            while (!came && kit_next(here, &e, 0.001) == 1) came = e.type == CLOUDS_EVENT_PUBLISHED && e.id == id;
+        }
+        CHECK(came);
+        if (kit_now() - begun > longest) longest = kit_now() - begun;
+    }
+    printf("# known after %.1f ms at most\n", longest * 1000);
+    end();
+}
+
 static void how_many_got_it_is_told(void)
 {
     begin();
@@ -537,6 +585,7 @@ static void a_subscription_is_waited_for(void)
     CHECK_INT(e.code, 0);
     CHECK_INT(e.user_data, 9);
     clouds_event_release(&e);
+    settle(node);
     publish("a", "1");
     comes(id, "a", "1");
     CHECK_INT(clouds_unsubscribe(here, id), 0);
@@ -591,6 +640,7 @@ static void all(void)
     RUN(all_of_joins_the_kth_with_the_kth);
     RUN(all_of_joins_bytes);
     RUN(the_publisher_hears_itself);
+    RUN(it_is_known_soon);
     RUN(how_many_got_it_is_told);
     RUN(nodes_of_one_context);
     RUN(one_of_a_group_gets_it);

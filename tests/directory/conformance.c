@@ -18,9 +18,9 @@ typedef struct side {
     cl_redis_client client; /* redis: and who listens, for an id is asked of those who do */
     cl_transport *listens;
     int ups, downs, claimed, announced, announced_code, left, registered, registered_code, lists, list_code, server_ups,
-        server_downs, status_ends, status_code, status_rows, closed;
+        server_downs, status_ends, status_code, status_rows, closed, subscribed, subscribed_code, told, lists_of_subscribers;
     size_t list_n;
-    char list[512], up[64], up_traits[CL_TRAITS_TEXT], down[64], rows[512];
+    char list[512], up[64], up_traits[CL_TRAITS_TEXT], down[64], rows[512], heard[512];
 } side;
 
 static const struct kind {
@@ -150,6 +150,33 @@ static void on_status(void *self, uint64_t operation, const cl_str *methods, con
     if (end) s->status_code = code;
 }
 
+static void on_subscribed(void *self, void *node, cl_str topic, cl_str group, int code, const char *words)
+{
+    side *s = self;
+    s->subscribed++;
+    s->subscribed_code = code;
+}
+
+/* What is told twice is told once: the list that comes of it is what counts. */
+static void on_subscription(void *self, cl_str id, cl_str topic, cl_str group, int on)
+{
+    side *s = self;
+    char one[128];
+    snprintf(one, sizeof one, "%.*s:%.*s/%.*s ", (int)id.n, id.p, (int)topic.n, topic.p, (int)group.n, group.p);
+    char *there = strstr(s->heard, one);
+    s->told++;
+    if (!topic.n) s->heard[0] = '\0';
+    else if (on && !there) strncat(s->heard, one, sizeof s->heard - strlen(s->heard) - 1);
+    else if (!on && there) memmove(there, there + strlen(one), strlen(there + strlen(one)) + 1);
+}
+
+static void on_subscriptions(void *self, int begins)
+{
+    side *s = self;
+    if (begins) s->heard[0] = '\0';
+    else s->lists_of_subscribers++;
+}
+
 static void on_closed(void *self)
 {
     ((side *)self)->closed++;
@@ -250,6 +277,9 @@ static void start(side *s)
                                     .peer_draining = on_peer,
                                     .peer_gone = on_peer,
                                     .located = on_located,
+                                    .subscribed = on_subscribed,
+                                    .subscription = on_subscription,
+                                    .subscriptions = on_subscriptions,
                                     .dropped = on_dropped,
                                     .status = on_status,
                                     .closed = on_closed};
@@ -548,6 +578,44 @@ static void a_node_is_located(void)
     end(&a);
 }
 
+static void subscribe(side *s, void *node, const char *topic, const char *group)
+{
+    int before = s->subscribed, code = s->d->ops->subscribe(s->d, node, cl_str_z(topic), cl_str_z(group));
+    if (code == CL_PENDING) UNTIL(s, s->subscribed > before);
+    CHECK_INT(code == CL_PENDING ? s->subscribed_code : code, 0);
+}
+
+static int has_heard(side *s, const char *all)
+{
+    s->d->ops->follow(s->d);
+    return strcmp(s->heard, all) == 0;
+}
+
+/* Of what a transport does not tell by itself: patterns, and groups. */
+static void who_subscribed_is_known_to_who_publishes(void)
+{
+    side a, b;
+    start(&a);
+    start(&b);
+    CHECK_INT(claim(&a, &node_a, "s.1"), 0);
+    subscribe(&a, &node_a, "a.*", "");
+    UNTIL2(&a, &b, has_heard(&b, "s.1:a.*/ ")); /* who comes first, and later */
+    CHECK(b.lists_of_subscribers >= 1);
+    subscribe(&a, &node_a, "job", "g");
+    UNTIL2(&a, &b, has_heard(&b, "s.1:a.*/ s.1:job/g "));
+    a.d->ops->unsubscribe(a.d, &node_a, CL_STR("a.*"), CL_STR(""));
+    UNTIL2(&a, &b, has_heard(&b, "s.1:job/g "));
+    UNTIL2(&a, &b, has_heard(&a, "s.1:job/g ")); /* its own, too */
+    a.d->ops->unsubscribe(a.d, &node_a, CL_STR("unknown"), CL_STR(""));
+    subscribe(&a, &node_a, "b.>", "");
+    UNTIL2(&a, &b, has_heard(&b, "s.1:job/g s.1:b.>/ "));
+    leave(&a, &node_a);
+    UNTIL2(&a, &b, has_heard(&b, ""));
+    UNTIL2(&a, &b, has_heard(&a, ""));
+    end(&a);
+    end(&b);
+}
+
 int main(void)
 {
     folder_begin();
@@ -563,6 +631,7 @@ int main(void)
         RUN(what_is_added_early_is_found_later);
         RUN(everything_is_listed);
         RUN(a_node_is_located);
+        RUN(who_subscribed_is_known_to_who_publishes);
         test_redis_command(&server, "FLUSHALL");
     }
     test_redis_stop(&server);

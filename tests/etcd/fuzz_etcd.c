@@ -70,6 +70,12 @@ static void record_is_sound(cl_str text)
         HOLDS(is_inside(record.paused[i], record.memory.data, record.memory.len));
         HOLDS(i == 0 || is_less(record.paused[i - 1], record.paused[i]));
     }
+    for (size_t i = 0; i < record.subscriptions_n; i++) {
+        cl_etcd_subscription s = cl_etcd_subscription_of(record.subscriptions[i]);
+        HOLDS(is_inside(record.subscriptions[i], record.memory.data, record.memory.len));
+        HOLDS(i == 0 || is_less(record.subscriptions[i - 1], record.subscriptions[i]));
+        HOLDS(cl_topic_check_pattern(s.topic) == 0 && (!s.group.n || cl_topic_check_group(s.group) == 0));
+    }
     for (size_t i = 0; i < record.addresses_n; i++)
         HOLDS(is_inside(record.addresses[i], record.memory.data, record.memory.len));
     cl_etcd_record_free(&record);

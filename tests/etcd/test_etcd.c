@@ -112,11 +112,12 @@ static void record(void)
     const cl_etcd_record_writer writer = {.context = "0123456789abcdef", .host = CL_STR("\"h\""), .pid = 7, .started = 8};
     const cl_address at[] = {{"link:0123456789abcdef"}, {"tcp:h:1"}};
     const cl_traits plain = {0}, traits = {3, CL_STR("zone=a,host=b")};
-    cl_strmap names = {0};
+    cl_strmap names = {0}, subscriptions = {0};
+    cl_etcd_contents contents = {at, 2, 0, &plain, &names, &subscriptions};
     cl_etcd_record r;
     cl_buf b = {0};
     CHECK_INT(cl_strmap_put(&names, cl_str_z(one), method), 0);
-    CHECK_INT(cl_etcd_record_write(&b, &writer, at, 2, 0, &plain, &names), 0);
+    CHECK_INT(cl_etcd_record_write(&b, &writer, &contents), 0);
     CHECK_BUF(&b, "{\"v\":2,\"c\":\"0123456789abcdef\",\"host\":\"h\",\"pid\":7,\"started\":8,\"at\":[\"link:0123456789abcdef\","
                   "\"tcp:h:1\"],\"state\":\"ready\",\"m\":[\"me\\\"thod\"]}");
     REQUIRE(cl_etcd_record_read(cl_buf_str(&b), &r) == 0);
@@ -126,7 +127,10 @@ static void record(void)
     cl_etcd_record_free(&r);
     CHECK_INT(cl_strmap_put(&names, CL_STR("p"), paused), 0);
     cl_buf_clear(&b);
-    CHECK_INT(cl_etcd_record_write(&b, &writer, at, 1, 1, &traits, &names), 0);
+    contents.addresses_n = 1;
+    contents.draining = 1;
+    contents.traits = &traits;
+    CHECK_INT(cl_etcd_record_write(&b, &writer, &contents), 0);
     CHECK_BUF(&b, "{\"v\":2,\"c\":\"0123456789abcdef\",\"host\":\"h\",\"pid\":7,\"started\":8,\"at\":[\"link:0123456789abcdef\"],"
                   "\"state\":\"draining\",\"weight\":3,\"tags\":\"zone=a,host=b\",\"m\":[\"me\\\"thod\"],\"p\":[\"p\"]}");
     REQUIRE(cl_etcd_record_read(cl_buf_str(&b), &r) == 0);
@@ -147,6 +151,48 @@ static void record(void)
     cl_buf_free(&b);
 }
 
+/* `want` of what was read: "topic|group" each, with a space behind. */
+static void reads_subscriptions(const char *json, const char *want)
+{
+    char got[256] = "";
+    cl_etcd_record r;
+    if (!CHECK(cl_etcd_record_read(cl_str_z(json), &r) == 0)) return;
+    for (size_t i = 0; i < r.subscriptions_n; i++) {
+        cl_etcd_subscription s = cl_etcd_subscription_of(r.subscriptions[i]);
+        size_t n = strlen(got);
+        snprintf(got + n, sizeof got - n, "%.*s|%.*s ", (int)s.topic.n, s.topic.p, (int)s.group.n, s.group.p);
+    }
+    CHECK_STR(got, strlen(got), want);
+    cl_etcd_record_free(&r);
+}
+
+static void what_is_subscribed_to(void)
+{
+    cl_etcd_subscription one = {CL_STR("a.\"b\""), CL_STR("")}, two = {CL_STR("job"), CL_STR("g")};
+    const cl_etcd_record_writer writer = {.context = "c", .host = CL_STR("\"h\"")};
+    cl_strmap names = {0}, subscriptions = {0};
+    const cl_traits plain = {0};
+    const cl_etcd_contents contents = {NULL, 0, 0, &plain, &names, &subscriptions};
+    cl_buf b = {0};
+    CHECK_INT(cl_strmap_put(&subscriptions, CL_STR("1"), &one), 0);
+    CHECK_INT(cl_strmap_put(&subscriptions, CL_STR("2"), &two), 0);
+    CHECK_INT(cl_etcd_record_write(&b, &writer, &contents), 0);
+    CHECK_BUF(&b, "{\"v\":2,\"c\":\"c\",\"host\":\"h\",\"pid\":0,\"started\":0,\"at\":[],\"state\":\"ready\",\"m\":[],"
+                  "\"s\":[\"a.\\\"b\\\"\"],\"g\":[[\"job\",\"g\"]]}");
+    CHECK_INT(cl_buf_put_char(&b, '\0'), 0);
+    reads_subscriptions(b.data, "a.\"b\"| job|g ");
+    cl_buf_free(&b);
+    cl_strmap_free(&subscriptions);
+    reads_subscriptions("{\"v\":2,\"s\":[\"b.*\",\"a\",\"b.*\",\"a..b\",\"\",\"a\\nb\"],\"g\":[[\"a\",\"g\"],[\"a\",\"\"],[\"a\\nb\",\"c\"]]}",
+                        "a| a|g b.*| ");
+    reads_subscriptions("{\"v\":2}", "");
+    static const char *const broken[] = {"{\"v\":2,\"s\":[1]}", "{\"v\":2,\"g\":[\"a\"]}", "{\"v\":2,\"g\":[[\"a\"]]}",
+                                         "{\"v\":2,\"g\":[[]]}", "{\"v\":2,\"g\":[[\"a\",\"b\",\"c\"]]}", "{\"v\":2,\"g\":[[\"a\",1]]}"};
+    cl_etcd_record r;
+    for (size_t i = 0; i < sizeof broken / sizeof *broken; i++)
+        CHECK_INT(cl_etcd_record_read(cl_str_z(broken[i]), &r), CLOUDS_EPROTO);
+}
+
 int main(void)
 {
     RUN(base64);
@@ -155,5 +201,6 @@ int main(void)
     RUN(refusals);
     RUN(news);
     RUN(record);
+    RUN(what_is_subscribed_to);
     return tap_end();
 }

@@ -1,4 +1,4 @@
-"""clouds publish and subscribe: lines, JSON, groups, counts, exit codes, over local: and Redis."""
+"""clouds publish and subscribe: lines, JSON, groups, counts, exit codes, over local:, Redis and etcd."""
 import json
 import signal
 import unittest
@@ -76,6 +76,13 @@ class OverRedis(Channels, Case):
     def setUp(self):
         super().setUp()
         self.env["CLOUDS_URL"] = self.redis().url
+
+
+class OverEtcd(Channels, Case):
+
+    def setUp(self):
+        super().setUp()
+        self.etcd()
 
 
 if __name__ == "__main__":

@@ -99,6 +99,7 @@ static void close_directory(cl_directory *base)
 static void destroy(cl_directory *base)
 {
     etcd *d = cl_etcd_of(base);
+    d->tells = 0;
     CL_LIST_EACH(it, &d->nodes) cl_etcd_node_free(CL_OWNER(it, etcd_node, place));
     cl_etcd_session_free(d);
     cl_etcd_view_free(d);
@@ -125,6 +126,9 @@ static const cl_directory_ops ops = {
     .remove = cl_etcd_remove,
     .pause = cl_etcd_pause,
     .describe = cl_etcd_describe,
+    .subscribe = cl_etcd_subscribe,
+    .unsubscribe = cl_etcd_unsubscribe,
+    .follow = cl_etcd_follow,
     .abandon = cl_etcd_abandon,
     .drain = cl_etcd_drain,
     .leave = cl_etcd_leave,

@@ -6,6 +6,7 @@
  *   nodes.c, put.c            nodes of ours, and their keys
  *   walk.c                    all keys, a page at a time; status
  *   view.c, watch.c, doubt.c  all nodes, as somebody here asked for some
+ *   subscribers.c             who has subscribed to what
  *   questions.c, answers.c    etcd's JSON; record.c: ours */
 #ifndef CL_ETCD_INTERNAL_H
 #define CL_ETCD_INTERNAL_H
@@ -89,7 +90,9 @@ typedef struct etcd_node {
     size_t addresses_n;
     char traits[CL_TRAITS_TEXT];
     cl_strmap methods;       /* cl_etcd_method */
-    size_t bytes;            /* of them, as they stand in the record */
+    cl_strmap subscriptions; /* cl_etcd_subscription */
+    cl_list_node subscribing; /* of those, the ones that are not confirmed yet, in their order */
+    size_t bytes;            /* of all of them, as they stand in the record */
     cl_list_node operations; /* etcd_operation, in their order */
     uint64_t generation;     /* rises with each change */
     uint64_t putting, put;   /* the generation that is being put (0: none), and the one that is there */
@@ -195,6 +198,7 @@ typedef struct etcd {
 
     /* view */
     int wanted, synced;
+    int follows, tells; /* somebody publishes; and was told who has subscribed, so hears of each change */
     int64_t revision; /* up to which it is known */
     unsigned round;
     cl_strmap peers, services;
@@ -273,6 +277,7 @@ void cl_etcd_abandon(cl_directory *base, uint64_t operation);
 void cl_etcd_drain(cl_directory *base, void *node);
 int cl_etcd_leave(cl_directory *base, void *node);
 etcd_node *cl_etcd_node_by_id(etcd *d, cl_str id);
+etcd_node *cl_etcd_node_of(etcd *d, const void *handle);
 void cl_etcd_node_free(etcd_node *node);
 /* The operations up to a generation end. */
 void cl_etcd_operations_end(etcd_node *node, uint64_t up_to, int code, const char *words);
@@ -301,7 +306,28 @@ void cl_etcd_status_work(etcd *d);
 void cl_etcd_statuses_end(etcd *d, int code);
 void cl_etcd_statuses_free(etcd *d);
 
+/* ---- subscribers.c */
+int cl_etcd_subscribe(cl_directory *base, void *node, cl_str topic, cl_str group);
+void cl_etcd_unsubscribe(cl_directory *base, void *node, cl_str topic, cl_str group);
+int cl_etcd_follow(cl_directory *base);
+/* Those of a node of ours up to a generation are confirmed (0), or refused. */
+void cl_etcd_subscriptions_end(etcd_node *node, uint64_t up_to, int code, const char *words);
+/* The id is its own from now on. */
+void cl_etcd_subscriptions_are_ours(etcd_node *node);
+/* It has subscribed to nothing any more. */
+void cl_etcd_subscriptions_drop(etcd_node *node);
+/* The record of a peer has changed; or it is no more. */
+void cl_etcd_subscriptions_change(etcd *d, const etcd_peer *peer, const cl_etcd_record *before,
+                                  const cl_etcd_record *now);
+void cl_etcd_subscriptions_forget(etcd *d, const etcd_peer *peer);
+/* Everything is known: whoever publishes is told. */
+void cl_etcd_subscriptions_tell(etcd *d);
+
 /* ---- view.c */
+/* Everything is to be known, from now on. */
+void cl_etcd_want(etcd *d);
+/* The order of the texts of a record. */
+int cl_etcd_order(cl_str a, cl_str b);
 void cl_etcd_lookup(cl_directory *base, cl_str method, int known);
 int cl_etcd_locate(cl_directory *base, cl_str id, cl_address *address);
 int cl_etcd_has_other(cl_directory *base, cl_str id);
@@ -312,6 +338,8 @@ void cl_etcd_view_due(etcd *d, int64_t now);
 /* A key that is there, or that is gone. Broken ones are dropped. 0 or CLOUDS_ENOMEM. */
 int cl_etcd_view_put(etcd *d, const cl_etcd_kv *kv);
 void cl_etcd_view_delete(etcd *d, cl_str key, int64_t revision);
+/* The database is another one: revisions count anew. */
+void cl_etcd_view_is_outdated(etcd *d);
 /* Those that the snapshot of this round has not named are gone. */
 void cl_etcd_view_sweep(etcd *d);
 void cl_etcd_view_free(etcd *d);

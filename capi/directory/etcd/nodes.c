@@ -11,7 +11,7 @@
 
 enum { LEAVE_MS = 1000 };
 
-static etcd_node *node_of(etcd *d, const void *handle)
+etcd_node *cl_etcd_node_of(etcd *d, const void *handle)
 {
     return cl_idmap_get(&d->by_handle, (uint64_t)(uintptr_t)handle);
 }
@@ -49,6 +49,7 @@ int cl_etcd_claim(cl_directory *base, void *handle, cl_str id, double heartbeat,
     node->heartbeat = cl_ms(heartbeat);
     node->generation = 1;
     cl_list_init(&node->operations);
+    cl_list_init(&node->subscribing);
     cl_list_append(&d->nodes, &node->place);
     int code = enlist(d, node);
     at->text[0] = '\0'; /* its context listens, and says where */
@@ -59,7 +60,7 @@ int cl_etcd_claim(cl_directory *base, void *handle, cl_str id, double heartbeat,
 int cl_etcd_announce(cl_directory *base, void *handle, const cl_address *addresses, size_t n)
 {
     etcd *d = cl_etcd_of(base);
-    etcd_node *node = node_of(d, handle);
+    etcd_node *node = cl_etcd_node_of(d, handle);
     if (!node) return cl_error(CLOUDS_ECLOSED, NULL);
     node->addresses_n = n < CL_RECORD_ADDRESSES ? n : CL_RECORD_ADDRESSES;
     memcpy(node->addresses, addresses, node->addresses_n * sizeof *addresses);
@@ -80,7 +81,7 @@ static int keep_method(etcd_node *node, cl_str method)
 {
     if (node->bytes + quoted(method) > CL_RECORD_MOST || node->methods.len >= CL_RECORD_METHODS)
         return cl_error_limit(CLOUDS_ETOOBIG, node->bytes + quoted(method), CL_RECORD_MOST,
-                              "the names of all methods of a node have at most %d bytes together", CL_RECORD_MOST);
+                              "the names of all methods of a node, and of what it has subscribed to, have at most %d bytes together", CL_RECORD_MOST);
     cl_etcd_method *m = cl_malloc(sizeof *m + method.n);
     if (!m) return cl_error(CLOUDS_ENOMEM, NULL);
     m->paused = 0;
@@ -107,9 +108,11 @@ static void drop_method(etcd_node *node, cl_str method)
 static void drop_methods(etcd_node *node)
 {
     cl_etcd_method *m;
-    for (size_t at = 0; (m = cl_strmap_next(&node->methods, &at));) cl_free(m);
+    for (size_t at = 0; (m = cl_strmap_next(&node->methods, &at));) {
+        node->bytes -= quoted(cl_str_of(m->text, m->n));
+        cl_free(m);
+    }
     cl_strmap_free(&node->methods);
-    node->bytes = 0;
 }
 
 /* What is so already needs no wait. */
@@ -128,7 +131,7 @@ static int report_later(etcd_node *node, etcd_operation *o, uint64_t operation)
 int cl_etcd_add(cl_directory *base, void *handle, cl_str method, uint64_t operation)
 {
     etcd *d = cl_etcd_of(base);
-    etcd_node *node = node_of(d, handle);
+    etcd_node *node = cl_etcd_node_of(d, handle);
     if (!node || node->failed || node->draining) return cl_error(CLOUDS_ECLOSED, NULL);
     etcd_operation *o = cl_malloc(sizeof *o);
     if (!o) return cl_error(CLOUDS_ENOMEM, NULL);
@@ -141,7 +144,7 @@ int cl_etcd_add(cl_directory *base, void *handle, cl_str method, uint64_t operat
 int cl_etcd_remove(cl_directory *base, void *handle, cl_str method, uint64_t operation)
 {
     etcd *d = cl_etcd_of(base);
-    etcd_node *node = node_of(d, handle);
+    etcd_node *node = cl_etcd_node_of(d, handle);
     if (!node) return cl_error(CLOUDS_ECLOSED, NULL);
     if (node->failed || node->draining) return 0;
     etcd_operation *o = cl_malloc(sizeof *o);
@@ -153,7 +156,7 @@ int cl_etcd_remove(cl_directory *base, void *handle, cl_str method, uint64_t ope
 void cl_etcd_pause(cl_directory *base, void *handle, cl_str method, int paused)
 {
     etcd *d = cl_etcd_of(base);
-    etcd_node *node = node_of(d, handle);
+    etcd_node *node = cl_etcd_node_of(d, handle);
     cl_etcd_method *m = node ? cl_strmap_get(&node->methods, method) : NULL;
     if (!m || m->paused == paused) return;
     m->paused = paused;
@@ -164,7 +167,7 @@ void cl_etcd_pause(cl_directory *base, void *handle, cl_str method, int paused)
 void cl_etcd_describe(cl_directory *base, void *handle, const cl_traits *traits)
 {
     etcd *d = cl_etcd_of(base);
-    etcd_node *node = node_of(d, handle);
+    etcd_node *node = cl_etcd_node_of(d, handle);
     if (!node) return;
     cl_traits_write(traits, node->traits);
     node->generation++;
@@ -205,10 +208,11 @@ void cl_etcd_operations_end(etcd_node *node, uint64_t up_to, int code, const cha
 void cl_etcd_drain(cl_directory *base, void *handle)
 {
     etcd *d = cl_etcd_of(base);
-    etcd_node *node = node_of(d, handle);
+    etcd_node *node = cl_etcd_node_of(d, handle);
     if (!node || node->draining) return;
     node->draining = 1;
     drop_methods(node);
+    cl_etcd_subscriptions_drop(node);
     node->generation++;
     cl_etcd_defer(d);
 }
@@ -217,9 +221,10 @@ void cl_etcd_node_free(etcd_node *node)
 {
     etcd *d = node->d;
     if (cl_strmap_get(&d->by_id, node->id) == node) cl_strmap_take(&d->by_id, node->id);
-    if (node_of(d, node->handle) == node) cl_idmap_take(&d->by_handle, (uint64_t)(uintptr_t)node->handle);
+    if (cl_etcd_node_of(d, node->handle) == node) cl_idmap_take(&d->by_handle, (uint64_t)(uintptr_t)node->handle);
     CL_LIST_EACH(it, &node->operations) cl_free(CL_OWNER(it, etcd_operation, place));
     drop_methods(node);
+    cl_etcd_subscriptions_drop(node);
     cl_list_remove(&node->place);
     cl_free(node->memory);
     cl_free(node);
@@ -251,7 +256,7 @@ static int may_have_key(const etcd_node *node)
 int cl_etcd_leave(cl_directory *base, void *handle)
 {
     etcd *d = cl_etcd_of(base);
-    etcd_node *node = node_of(d, handle);
+    etcd_node *node = cl_etcd_node_of(d, handle);
     if (!node) return 0;
     if (!may_have_key(node) || d->state != ETCD_READY || !d->lease) {
         if (may_have_key(node)) remember(d, node);

@@ -46,6 +46,7 @@ static void refuse(etcd_node *node, int code, const char *words)
     if (node->found) cl_log(CLOUDS_LOG_WARN, "etcd: %s", words);
     else node->failed = 1;
     cl_etcd_operations_end(node, node->found ? node->putting : UINT64_MAX, code, words);
+    cl_etcd_subscriptions_end(node, node->found ? node->putting : UINT64_MAX, code, words);
     if (!node->found || code == CLOUDS_EEXIST) d->sink.announced(d->sink.self, node->handle, code, words);
 }
 
@@ -159,6 +160,8 @@ static void is_there(etcd_node *node, int64_t revision)
     node->put = node->putting;
     node->again_at = 0;
     cl_etcd_operations_end(node, node->put, 0, "");
+    if (is_news) cl_etcd_subscriptions_are_ours(node);
+    cl_etcd_subscriptions_end(node, node->put, 0, "");
     if (!is_news || node->draining) return;
     node->found = 1;
     d->sink.announced(d->sink.self, node->handle, 0, "");
@@ -198,7 +201,8 @@ static void put(etcd_node *node)
     for (size_t i = 0; i < node->addresses_n; i++)
         n += (size_t)cl_address_complete(&node->addresses[i], *d->own ? d->own : NULL, &addresses[n]);
     const cl_traits traits = cl_traits_read(cl_str_z(node->traits));
-    int code = cl_etcd_record_write(&record, &d->writer, addresses, n, node->draining, &traits, &node->methods);
+    const cl_etcd_contents contents = {addresses, n, node->draining, &traits, &node->methods, &node->subscriptions};
+    int code = cl_etcd_record_write(&record, &d->writer, &contents);
     cl_buf_clear(&d->body);
     if (code == 0) code = cl_etcd_ask_put(&d->body, condition_of(node), node->key, cl_buf_str(&record), d->lease);
     cl_buf_free(&record);

@@ -279,7 +279,7 @@ static void out_of_memory(etcd *d)
 static void compare_history(etcd *d, const cl_etcd_header *header)
 {
     if ((d->cluster && header->cluster != d->cluster) || header->revision < d->revision) {
-        d->revision = 0;
+        cl_etcd_view_is_outdated(d);
         cl_etcd_lease_lost(d);
     }
     d->cluster = header->cluster;

@@ -113,7 +113,7 @@ static void free_peer(etcd_peer *peer)
     cl_free(peer);
 }
 
-static int order(cl_str a, cl_str b)
+int cl_etcd_order(cl_str a, cl_str b)
 {
     int first = memcmp(a.p, b.p, a.n < b.n ? a.n : b.n);
     return first ? first : (a.n > b.n) - (a.n < b.n);
@@ -132,7 +132,7 @@ static int change(etcd *d, etcd_peer *peer, const cl_etcd_record *before, const 
     while (i < before->methods_n || k < now->methods_n) {
         int which = i == before->methods_n ? 1
                     : k == now->methods_n  ? -1
-                                           : order(before->methods[i], now->methods[k]);
+                                           : cl_etcd_order(before->methods[i], now->methods[k]);
         if (which < 0 || (which == 0 && !same)) serve_no_more(d, peer, before->methods[i]);
         if (which > 0 || (which == 0 && !same)) code |= serve(d, peer, now->methods[k]);
         i += which <= 0;
@@ -200,6 +200,7 @@ int cl_etcd_view_put(etcd *d, const cl_etcd_kv *kv)
     if (moved) tell_place(d, peer);
     code = change(d, peer, &before, &record);
     if (code == 0 && !is_described_as(&before.traits, &record.traits) && !peer->suspended) tell(d, peer, 1);
+    cl_etcd_subscriptions_change(d, peer, &before, &record);
     cl_etcd_record_free(&before);
     if (drains) d->sink.peer_draining(d->sink.self, peer->id);
     return code;
@@ -215,6 +216,7 @@ static void remove_peer(etcd *d, etcd_peer *peer)
 {
     cl_strmap_take(&d->peers, peer->id);
     for (size_t i = 0; i < peer->record.methods_n; i++) serve_no_more(d, peer, peer->record.methods[i]);
+    cl_etcd_subscriptions_forget(d, peer);
     if (peer->suspended) d->sink.peer_gone(d->sink.self, peer->id);
     free_peer(peer);
 }
@@ -228,7 +230,8 @@ void cl_etcd_view_delete(etcd *d, cl_str key, int64_t revision)
     if (ours) cl_etcd_put_gone(ours);
     if (!peer) return;
     peer->round = d->round;
-    if (peer->suspended || peer->record.draining || !(peer->record.methods_n + peer->record.paused_n)) {
+    const cl_etcd_record *r = &peer->record;
+    if (peer->suspended || r->draining || !(r->methods_n + r->paused_n + r->subscriptions_n)) {
         remove_peer(d, peer);
         return;
     }
@@ -252,6 +255,13 @@ void cl_etcd_view_sweep(etcd *d)
     cl_buf_free(&key);
 }
 
+void cl_etcd_view_is_outdated(etcd *d)
+{
+    etcd_peer *peer;
+    d->revision = 0;
+    for (size_t at = 0; (peer = cl_strmap_next(&d->peers, &at));) peer->modified = 0;
+}
+
 void cl_etcd_view_free(etcd *d)
 {
     etcd_peer *peer;
@@ -264,7 +274,7 @@ void cl_etcd_view_free(etcd *d)
 
 /* ---- lookups */
 
-static void want(etcd *d)
+void cl_etcd_want(etcd *d)
 {
     if (d->wanted) return;
     d->wanted = 1;
@@ -314,7 +324,7 @@ static void lookup_now(void *self, const cl_deferred *question)
 void cl_etcd_lookup(cl_directory *base, cl_str method, int known)
 {
     etcd *d = cl_etcd_of(base);
-    want(d);
+    cl_etcd_want(d);
     if (!known && d->synced && d->state == ETCD_READY) cl_etcd_doubt(d, answer, method);
     else if (cl_defer_once(&d->waiting, lookup_now, method) == 0) cl_etcd_defer(d);
 }
@@ -358,7 +368,7 @@ int cl_etcd_locate(cl_directory *base, cl_str id, cl_address *address)
         return 0;
     }
     if (!peer && !d->synced) {
-        want(d);
+        cl_etcd_want(d);
         cl_defer_once(&d->locating, located, id);
         return CL_PENDING;
     }

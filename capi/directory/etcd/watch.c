@@ -44,6 +44,7 @@ static void on_snapshot(etcd *d, const etcd_answer *answer)
     d->revision = d->snapshot.revision;
     cl_etcd_view_sweep(d);
     d->synced = 1;
+    cl_etcd_subscriptions_tell(d);
     cl_etcd_defer(d);
     cl_etcd_work(d);
 }

@@ -192,6 +192,8 @@ int cl_way_is_open(cl_transport *base, cl_str to);
 void cl_way_forget(cl_transport *base, cl_str id);
 /* The link that leads to the node; dialled if that may be waited for. */
 int cl_way_find(cl_link_transport *t, cl_str to, cl_peer_link **out);
+/* It could not be opened a moment ago, or broke. */
+int cl_way_rests(cl_link_transport *t, cl_str to);
 /* NULL: none is there now. */
 cl_peer_link *cl_way_link(cl_link_transport *t, cl_str to);
 /* The address that a context is told others about: what others need to find it. */

@@ -46,9 +46,12 @@ CL_RARE static int no_way_back(const cl_envelope *e)
     return cl_error(CLOUDS_EUNREACHABLE, "the link by which the call of %.*s came is gone", (int)e->to.n, e->to.p);
 }
 
+/* A directory takes who is not reached from the servers of a method, but not from the subscribers of a topic. */
 static int by_way(cl_link_transport *t, const cl_envelope *e, cl_peer_link **out)
 {
-    return e->type == CL_RESULT && e->link ? no_way_back(e) : cl_way_find(t, e->to, out);
+    if (e->type == CL_RESULT && e->link) return no_way_back(e);
+    if (e->type == CL_PUBLISH && cl_way_rests(t, e->to)) return cl_error(CLOUDS_EUNREACHABLE, NULL);
+    return cl_way_find(t, e->to, out);
 }
 
 static int find(cl_link_transport *t, const cl_envelope *e, cl_peer_link **out)
@@ -414,16 +417,29 @@ void cl_link_send_waiting(cl_peer_link *link)
     clear_queue(link);
 }
 
+/* What was published to a member of a group is another's then. */
+static void pass_on(cl_link_transport *t, const char *frame, size_t length)
+{
+    cl_envelope e;
+    cl_extension x = CL_EXTENSION_NONE;
+    if (cl_frame_decode(cl_str_of(frame, length), SIZE_MAX, &e) <= 0 || cl_frame_extend(&e, &x) != 0) return;
+    const cl_endpoint *from = cl_strmap_get(&t->endpoint_by_id, e.from);
+    if (from && x.group.n) t->sink.unreached(t->sink.self, from->node, &e);
+}
+
 void cl_link_fail_waiting(cl_peer_link *link, int nobody)
 {
     cl_waiting w;
+    const char *frame;
     if (link->unsent.len) forget_sent(link);
     const cl_unsent *list = (const cl_unsent *)(const void *)link->unsent.data;
     for (size_t i = 0; i < link->unsent.len / sizeof *list; i++)
         cl_link_tell(link->t, list[i].token, CL_DELIVERY_NOT_SENT);
     cl_large_fail(link);
-    for (size_t at = 0; next_waiting(link, &at, &w);)
+    for (size_t at = 0; (frame = next_waiting(link, &at, &w));) {
+        if (w.type == CL_PUBLISH) pass_on(link->t, frame, w.length);
         if (w.type) cl_link_tell(link->t, w.token, nobody ? CL_DELIVERY_NOBODY : CL_DELIVERY_NOT_SENT);
+    }
     clear_queue(link);
 }
 

@@ -301,6 +301,13 @@ int cl_way_is_open(cl_transport *base, cl_str to)
     return 0;
 }
 
+int cl_way_rests(cl_link_transport *t, cl_str to)
+{
+    const cl_far_node *node = find(t, to);
+    const cl_far *way = node ? node->way : NULL;
+    return way && !way->link && way->failures && cl_loop_now() < way->rest_until;
+}
+
 int cl_way_find(cl_link_transport *t, cl_str to, cl_peer_link **out)
 {
     int code = 0;
