@@ -153,23 +153,25 @@ class Pair:
     def do_channel(self, row):
         sides = {"client": self.client, "server": self.server}
         prefix = f"{self.client.kind}.{row['number']}."
-        names = {topic: None for topic, _ in row["publish"]}
         for number, (side, topics, how) in enumerate(row["of"]):
             sides[side].ask("subscribe", key=prefix + str(number), topics=[prefix + topic for topic in topics], **how)
 
         def got(number):
             side = sides[row["of"][number][0]]
-            values = side.ask("messages", **{"from": prefix + str(number)})["values"]
-            return [value for value in values if "probe" not in value]
+            return side.ask("messages", **{"from": prefix + str(number)})["values"]
 
         def publish(topic, values):
             sides[row["by"]].ask("publish", topic=prefix + topic, values=values)
 
+        # What a node has subscribed to becomes known in its order, and patterns no sooner than topics.
+        used = sorted({side for side, _, _ in row["of"]})
+        for side in used:
+            sides[side].ask("subscribe", key=f"{prefix}last.{side}", topics=[f"{prefix}last.{side}.*"])
+
         def known():
-            for topic in names:
-                publish(topic, ["probe"])
-            return all(sides[side].ask("messages", **{"from": prefix + str(number)})["values"]
-                       for number, (side, _, _) in enumerate(row["of"]))
+            for side in used:
+                publish(f"last.{side}.x", ["probe"])
+            return all(sides[side].ask("messages", **{"from": f"{prefix}last.{side}"})["values"] for side in used)
 
         wait_until(known, "who publishes knows of the subscriptions")
         for topic, values in row["publish"]:
