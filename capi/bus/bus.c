@@ -200,6 +200,12 @@ static void on_transport_draining(void *self, cl_str id)
     if (d->ops->drains && !bus->closing) d->ops->drains(d, id);
 }
 
+static void on_linked(void *self)
+{
+    cl_composed *bus = bus_of(self);
+    if (!bus->closing && bus->sink.linked) bus->sink.linked(bus->sink.self);
+}
+
 static void on_count(void *self, enum cl_link_count what)
 {
     static const enum cl_bus_count counts[] = {[CL_LINK_OPENED] = CL_BUS_LINK_OPENS,
@@ -234,6 +240,7 @@ cl_transport_sink cl_bus_transport_sink(cl_composed *bus, unsigned number)
                                .peer_draining = on_transport_draining,
                                .subscribed = cl_bus_transport_subscribed,
                                .unreached = cl_bus_unreached,
+                               .linked = on_linked,
                                .count = on_count,
                                .closed = on_transport_closed};
 }

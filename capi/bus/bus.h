@@ -56,6 +56,8 @@ typedef struct cl_bus_sink {
     void (*peer_down)(void *self, cl_str node_id);
     /* One way to a node broke, of several: lost are the calls that went this way. Its servers stay. */
     void (*way_lost)(void *self, cl_str node_id, unsigned way);
+    /* Another node is linked. */
+    void (*linked)(void *self);
     /* A node is draining: new calls go elsewhere, answers still come. */
     void (*peer_draining)(void *self, cl_str node_id);
     /* The answer to status: a row per (method, server). Then once with rows NULL and n 0: the end, with code. */

@@ -148,8 +148,12 @@ CL_RARE static void go_by_link(cl_call *call, int64_t now)
     cl_peer *peer = NULL;
     if (may && call->pinned) peer = bus->ops->is_linked(bus, call->peer->id) ? call->peer : NULL;
     else if (may && !call->node->config.find_server) peer = cl_balance_pick_linked(call->method, call);
-    if (peer) cl_attempt_send(call, peer, now);
-    else await_bus(call);
+    if (peer) {
+        cl_attempt_send(call, peer, now);
+        return;
+    }
+    await_bus(call);
+    if (may) cl_core_retry_links(call->node->core, now);
 }
 
 /* The bus refused it although it seems to be up. */

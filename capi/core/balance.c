@@ -6,8 +6,8 @@
 
 /* Which server is asked. First who may be, then which of those.
  *
- * Preference: servers this call has not tried before those it has, healthy before those that are out: avoided, failing by
- * their breaker, or busy. At most half of the servers (at least one) are out, the first of them in the order of the
+ * Preference: servers this call has not tried before those it has, healthy before those that are out: avoided, failing
+ * by their breaker, or busy. At most half of the servers (at least one) are out, the first of them in the order of the
  * list; when all are, none is. A node that shuns silent servers does not ask one that is avoided for the method it was
  * silent in, even when no other is left. A node that prefers servers near to it asks a healthy one of those before all
  * others. */
@@ -63,7 +63,8 @@ static inline int may_pick(const cl_method *m, const cl_call *call, uint32_t at,
 
 int cl_balance_is_near(const cl_node *node, const cl_peer *peer)
 {
-    return peer->tags && node->near.n && cl_str_eq(cl_tags_value(cl_str_z(peer->tags), cl_str_z(node->config.prefer)), node->near);
+    return peer->tags && node->near.n &&
+           cl_str_eq(cl_tags_value(cl_str_z(peer->tags), cl_str_z(node->config.prefer)), node->near);
 }
 
 /* One that is near is left for others only when it is not well. */
@@ -192,7 +193,8 @@ void cl_balance_took(const cl_call *call, int64_t now)
     m->shares[at].latency = known > 0 ? known + (ms - known) * 0.1f : ms;
 }
 
-/* ---- by key: each server has a score with each key, and the highest wins: who comes or goes moves its own keys only */
+/* ---- by key: each server has a score with each key, and the highest wins: who comes or goes moves its own keys only
+ */
 
 uint64_t cl_balance_key(cl_str text)
 {

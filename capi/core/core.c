@@ -49,9 +49,9 @@ const char *const cl_counter_names[CL_COUNTERS] = {
 static void retry_due(cl_core *core, cl_timed *timed, int64_t now)
 {
     cl_timers_stop(core, timed);
+    cl_attempt_unpark(core, now);
     if (!core->bus_up) return; /* when it comes up, all of this is done anyway */
     cl_directory_lookup_waiting(core, now);
-    cl_attempt_unpark(core, now);
     cl_status_ask_all(core);
 }
 
@@ -194,6 +194,12 @@ static void bus_came(cl_core *core)
     cl_directory_bus_up(core, now);
     cl_attempt_unpark(core, now);
     cl_status_ask_all(core);
+}
+
+/* While the bus is down, this is what those that wait for it can go by. */
+void cl_core_linked(cl_core *core)
+{
+    if (!core->bus_sends) cl_attempt_unpark(core, cl_core_now(core));
 }
 
 /* Called once for each failed attempt to connect; the event is raised when something changed. */

@@ -251,6 +251,7 @@ void cl_core_server_down(cl_core *core, cl_str method, cl_str server);
 void cl_core_peer_down(cl_core *core, cl_str id);
 void cl_core_way_lost(cl_core *core, cl_str id, unsigned way);
 void cl_core_peer_draining(cl_core *core, cl_str id);
+void cl_core_linked(cl_core *core);
 /* enum cl_bus_state; raises BUS_UP / BUS_DOWN. */
 void cl_core_bus(cl_core *core, int state, int code, const char *words);
 void cl_core_status(cl_core *core, uint64_t operation, const cl_str *methods, const cl_server *servers, size_t n,

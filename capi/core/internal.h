@@ -80,6 +80,8 @@ struct cl_core {
 int64_t cl_core_now(const cl_core *core);
 /* Something was refused although the bus seemed fine: look again soon. */
 void cl_core_retry_soon(cl_core *core, int64_t now);
+/* The bus is down, and no link leads to whom a call is for: one that failed may be dialled again after a while. */
+void cl_core_retry_links(cl_core *core, int64_t now);
 
 /* core.c */
 int cl_emit(cl_core *core, const cl_node *node, clouds_event *event);

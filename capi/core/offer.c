@@ -17,7 +17,7 @@ typedef struct waiter {
     cl_list_node arrival, place;
     cl_offer *offer;
     cl_offer_key *key;
-    int holds; /* the key is its own: it is ready */
+    int holds;         /* the key is its own: it is ready */
     int is_cancelable; /* the offer's map of those has it */
     uint64_t number;   /* of the order in which they came */
     int64_t since;

@@ -87,6 +87,12 @@ static void on_way_lost(void *self, cl_str id, unsigned way)
     if (!core->muted) cl_core_way_lost(core, id, way);
 }
 
+static void on_linked(void *self)
+{
+    cl_core *core = self;
+    if (!core->muted) cl_core_linked(core);
+}
+
 static void on_peer_draining(void *self, cl_str id)
 {
     cl_core *core = self;
@@ -123,6 +129,7 @@ void cl_core_sink(cl_core *core, cl_bus_sink *out)
                          .server_down = on_server_down,
                          .peer_down = on_peer_down,
                          .way_lost = on_way_lost,
+                         .linked = on_linked,
                          .peer_draining = on_peer_draining,
                          .status = on_status,
                          .closed = on_closed};

@@ -6,7 +6,7 @@
  * The port is armed anew only when the earliest moment comes nearer. When it goes away, the port still ticks at the old
  * moment, finds nothing due, and is armed anew: one idle tick instead of two calls of the port for every call made. */
 
-enum { RETRY_MS = 50, ROOM_MS = 5 };
+enum { RETRY_MS = 50, ROOM_MS = 5, LINKS_MS = 1000 };
 
 int64_t cl_core_now(const cl_core *core)
 {
@@ -103,7 +103,17 @@ void cl_core_check_room_soon(cl_core *core)
     if (!cl_timers_is_set(&core->room)) cl_timers_set(core, &core->room, cl_core_now(core) + ROOM_MS);
 }
 
+static void retry_by(cl_core *core, int64_t when)
+{
+    if (!cl_timers_is_set(&core->retry) || core->retry.timer.when > when) cl_timers_set(core, &core->retry, when);
+}
+
 void cl_core_retry_soon(cl_core *core, int64_t now)
 {
-    if (!cl_timers_is_set(&core->retry)) cl_timers_set(core, &core->retry, now + RETRY_MS);
+    retry_by(core, now + RETRY_MS);
+}
+
+void cl_core_retry_links(cl_core *core, int64_t now)
+{
+    retry_by(core, now + LINKS_MS);
 }

@@ -48,6 +48,8 @@ typedef struct cl_transport_sink {
     void (*peer_lost)(void *self, cl_str id, int was_open);
     /* A node has announced that it drains. */
     void (*peer_draining)(void *self, cl_str id);
+    /* A way that calls are not kept for stands open from now on (a transport beside another). NULL: nobody asks. */
+    void (*linked)(void *self);
     /* Something to be counted happened. NULL: nobody counts. */
     void (*count)(void *self, enum cl_link_count what);
     /* The end of a subscribe that was pending; a refusal also later. */

@@ -199,6 +199,12 @@ static int bus_recall(cl_bus *bus, cl_str to, uint64_t token)
     return f->recalls && token == f->sent[f->n_sent - 1].token;
 }
 
+static int bus_is_linked(cl_bus *bus, cl_str id)
+{
+    const fake *f = CL_OWNER(bus, fake, bus);
+    return f->linked && cl_str_eq(id, cl_str_z(f->linked));
+}
+
 static uint64_t port_next_id(void *self)
 {
     return ++((fake *)self)->ids;
@@ -218,6 +224,7 @@ static const cl_bus_ops bus_ops = {
     .publish = bus_publish,
     .send = bus_send,
     .recall = bus_recall,
+    .is_linked = bus_is_linked,
     .lookup = bus_lookup,
     .unwatch = bus_unwatch,
     .forget = bus_forget,

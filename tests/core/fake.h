@@ -46,6 +46,7 @@ typedef struct fake {
     int send_code, reserve_code, question_code, register_code;
     int recalls;      /* what was sent last has not left */
     const char *full; /* the queue to this server is full */
+    const char *linked; /* this server is reached although the bus is down */
     fake_sent *sent;
     fake_sent canceled; /* the last cancel that was sent; they are not among the others */
     int n_canceled;

@@ -509,6 +509,40 @@ static void a_crowd_disperses(void)
     fake_end(&f);
 }
 
+/* A way opens while the bus is down, by which calls that wait can go; and one that nobody tells of is found. */
+static void a_link_that_opens_takes_what_waits(void)
+{
+    fake f = {0};
+    fake_start(&f);
+    uint64_t first = fake_call(&f, "m");
+    fake_servers(&f, "m", "l.1,l.2");
+    fake_answer(&f, 0, "", "[]");
+    CHECK_INT(fake_result(&f, first)->e.code, 0);
+    cl_core_bus(f.core, CL_BUS_DOWN, CLOUDS_EUNREACHABLE, "gone");
+    uint64_t second = fake_call(&f, "m"), other = fake_call(&f, "unknown");
+    cl_core_linked(f.core);
+    CHECK_INT(f.n_sent, 1); /* to somebody else */
+    f.linked = "l.2";
+    cl_core_linked(f.core);
+    CHECK_INT(f.n_sent, 2);
+    CHECK_STR(f.sent[1].to, 3, "l.2");
+    fake_answer(&f, 1, "", "[2]");
+    CHECK_INT(fake_result(&f, second)->e.code, 0);
+    f.linked = NULL;
+    uint64_t third = fake_call(&f, "m");
+    CHECK_INT(f.n_sent, 2);
+    f.linked = "l.1";
+    fake_advance(&f, 1000);
+    CHECK_INT(f.n_sent, 3);
+    fake_answer(&f, 2, "", "[3]");
+    CHECK_INT(fake_result(&f, third)->e.code, 0);
+    CHECK_INT(fake_results(&f, other), 0);
+    cl_core_bus(f.core, CL_BUS_UP, 0, NULL);
+    fake_servers(&f, "unknown", "s.1");
+    CHECK_INT(f.n_sent, 4);
+    fake_end(&f);
+}
+
 int main(void)
 {
     RUN(a_draining_server_is_left);
@@ -530,6 +564,7 @@ int main(void)
     RUN(a_graveyard_is_not_walked_through);
     RUN(many_servers_can_be_tried);
     RUN(a_loss_of_the_bus_is_not_the_servers_fault);
+    RUN(a_link_that_opens_takes_what_waits);
     RUN(a_full_queue_to_one_server);
     RUN(full_queues_are_waited_for);
     RUN(a_queue_that_stays_full);

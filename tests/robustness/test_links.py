@@ -48,6 +48,20 @@ print(clouds.json.encode(ends))
 client:close(0)
 """
 
+# Calls by Redis, then waits with a call until a link opens.
+PATIENT = """
+local clouds = require "clouds"
+local client = clouds.client { timeout = 30, hello_timeout = 30 }
+print("by redis", client:call("test.echo", { 1 }))
+io.read()
+local down = false
+client:on("down", function() down = true end)
+repeat clouds.sleep(0.01) until down
+clouds.spawn(function() clouds.sleep(0.05) print("waits", client:counters().link_calls) end)
+print("by link", client:call("test.echo", { 2 }))
+client:close(0)
+"""
+
 # A server that calls all others, again and again; its books at the end.
 EACH = """
 local clouds = require "clouds"
@@ -114,6 +128,21 @@ class Links(Case):
         books = load.finish()
         self.assertEqual(books["ok"], books["calls"], books)
         self.assertEqual([service.stop() for service in services], [0, 0])
+
+    def test_a_link_opens_while_redis_is_away(self):
+        """A call that waits for Redis goes by the link, when that opens. Promise 13."""
+        _, proxy = self.serve_behind()
+        proxy.way = "stall"
+        client = self.start("run", self.file("patient.lua", PATIENT), stdin=-1)
+        client.out.wait_for("by redis\t1")
+        wait_until(lambda: proxy.accepted == 1, "the link is dialled")
+        self.server.kill()
+        client.popen.stdin.write(b"go\n")
+        client.popen.stdin.flush()
+        client.out.wait_for("waits\t0")
+        proxy.way = "forward"
+        client.out.wait_for("by link\t2")
+        self.assertEqual(client.wait(60), 0, client.err.text())
 
     def test_A2_one_of_three_servers_dies(self):
         """With a long timeout: what was on its link ends when that breaks, and not later."""

@@ -361,4 +361,5 @@ void cl_link_hello_came(cl_peer_link *link, cl_envelope *hello)
     link->suspended = 0;
     if (link->endpoint && link->endpoint->draining) cl_link_send_control(link, CL_FRAME_DRAINING, link->endpoint->id);
     cl_link_send_waiting(link);
+    if (link->way && t->is_beside && t->sink.linked) t->sink.linked(t->sink.self);
 }
