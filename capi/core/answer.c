@@ -45,6 +45,7 @@ static void is_paused(cl_core *core, cl_call *call, const cl_remote_error *remot
 {
     cl_str error = CL_STR_NONE; /* that of no server says how many are paused */
     if (call->pinned) error = cl_error_text_of_call(call, CLOUDS_ENOSERVER, keep_message(CLOUDS_ENOSERVER, remote));
+    call->paused_n++;
     cl_directory_drop(core, call->method, call->peer);
     cl_attempt_fail_over(call, CL_FAILING_REFUSED, CLOUDS_ENOSERVER, error, cl_core_now(core));
 }

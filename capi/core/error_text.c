@@ -55,8 +55,10 @@ static void add_expired(cl_buf *message, const cl_core *core, const cl_facts *fa
     else add(message, " on ", facts->cluster);
 }
 
-static void add_paused(cl_buf *message, uint32_t n)
+/* What servers say themselves is ahead of the list. */
+static void add_paused(cl_buf *message, const cl_call *call)
 {
+    uint32_t listed = call->method->paused_n, n = call->paused_n > listed ? call->paused_n : listed;
     if (n) cl_buf_printf(message, ": %u %s paused", n, n == 1 ? "server is" : "servers are");
 }
 
@@ -79,7 +81,7 @@ static void describe_call(const cl_call *call, int code, const cl_facts *facts)
         if (call->pinned) add(message, " ", facts->server);
         add(message, " for ", facts->method);
         add(message, " on ", facts->cluster);
-        add_paused(message, call->pinned ? 0 : call->method->paused_n);
+        if (!call->pinned) add_paused(message, call);
         return;
     } else if (no_answer || lost) {
         add(message, no_answer ? ": no answer to " : " to ", facts->method);

@@ -155,6 +155,20 @@ static void a_list_without_the_paused(void)
     fake_end(&f);
 }
 
+/* What the only server says comes before the list says it. */
+static void the_only_one_is_paused(void)
+{
+    fake f = {0};
+    fake_start(&f);
+    uint64_t id = fake_call(&f, "m");
+    fake_servers(&f, "m", "s.1");
+    refuse_paused(&f, 0);
+    fake_servers(&f, "m", "s.1"); /* nothing else is known of it yet */
+    CHECK_INT(fake_result(&f, id)->e.code, CLOUDS_ENOSERVER);
+    CHECK(strstr(fake_result(&f, id)->error, "no available server for m: 1 server is paused") != NULL);
+    fake_end(&f);
+}
+
 static void a_pinned_call_to_one_that_is_paused(void)
 {
     fake f = {0};
@@ -174,6 +188,7 @@ int main(void)
     RUN(what_cannot_be_paused);
     RUN(callers_go_elsewhere_and_wait);
     RUN(a_list_without_the_paused);
+    RUN(the_only_one_is_paused);
     RUN(a_pinned_call_to_one_that_is_paused);
     return tap_end();
 }
