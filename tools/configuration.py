@@ -32,7 +32,7 @@ COUNTERS = {
     "shed_requests": "requests refused because they had waited too long for their turn",
     "rate_refusals": "requests refused because they came faster than the rate of their method or caller",
     "published": "messages published at a topic",
-    "publish_drops": "published messages that were not sent to a subscriber, whose queue was full or who was not reached",
+    "publish_drops": "published messages that were not sent to a subscriber, whose queue was full or who was not reached, or that were accepted and could not be sent at all",
     "delivered": "published messages handed to subscriptions",
     "gaps": "published messages that are missing, by their numbers",
     "lagged": "published messages dropped because a subscription did not keep up",

@@ -228,7 +228,11 @@ static void complete_failed(cl_context *context, const cl_command *c, int code)
                                      [CL_DO_CLOSE] = 0};
     uint32_t type = types[c->kind];
     int publishes = c->kind == CL_DO_PUBLISH;
-    if (!type || (type == CLOUDS_EVENT_SENT && !c->operation.confirm)) return;
+    if (!type) return;
+    if (type == CLOUDS_EVENT_SENT && !c->operation.confirm) {
+        if (publishes && c->node->core) cl_publish_lost(c->node->core, c->operation.name);
+        return;
+    }
     int named = type == CLOUDS_EVENT_RESULT || type == CLOUDS_EVENT_REGISTERED || type == CLOUDS_EVENT_UNREGISTERED ||
                 type == CLOUDS_EVENT_PAUSED || type == CLOUDS_EVENT_SUBSCRIBED || publishes;
     cl_facts facts = cl_error_facts();

@@ -198,6 +198,8 @@ typedef struct cl_payload {
 /* The topic is valid. confirm: it ends with CLOUDS_EVENT_SENT. */
 int cl_node_send_along(cl_node *node, cl_str receiver, const cl_payload *payload, const cl_op_spec *spec, int confirm);
 int cl_node_publish(cl_node *node, cl_str topic, const cl_payload *payload, const cl_op_spec *spec, int confirm);
+/* It was accepted, failed, and who published is not told: its subscribers see that one is missing. */
+void cl_publish_lost(cl_node *node, cl_str topic);
 
 typedef struct cl_subscribe_spec {
     cl_op_spec op; /* its id is that of the subscription */

@@ -104,6 +104,7 @@ void cl_message_flush(cl_node *node)
         int code = is_message ? send_message(node, message->to, &message->payload, message->operation)
                               : cl_publish_send(node, message->to, &message->payload, message->operation);
         cl_op *op = cl_op_find(node->core, message->operation);
+        if (!is_message && code < 0 && !op) cl_publish_lost(node, message->to);
         discard(node, message);
         if (op && !is_message) cl_publish_sent(op, code);
         else if (op && code) cl_op_end(op, code, NULL, 0, CL_STR_NONE);

@@ -91,14 +91,28 @@ void cl_publish_free(cl_channels *channels)
 
 /* ---- out */
 
+static cl_sequence *told_of(cl_node *node, cl_str topic)
+{
+    cl_channels *channels = &node->channels;
+    cl_core *core = node->core;
+    cl_sequence *q = sequence_of(&channels->told, &channels->told_recent, topic, CL_STR_NONE);
+    if (q && !q->epoch) q->epoch = core->port.random(core->port.self) >> 1 | 1;
+    return q;
+}
+
+CL_RARE void cl_publish_lost(cl_node *node, cl_str topic)
+{
+    cl_sequence *q = told_of(node, topic);
+    node->core->counters[CL_COUNT_PUBLISH_DROPS]++;
+    if (q) q->number++;
+}
+
 /* The number of deliveries that will be reported for the token, or an error. */
 int cl_publish_send(cl_node *node, cl_str topic, const cl_payload *payload, uint64_t token)
 {
     cl_core *core = node->core;
-    cl_channels *channels = &node->channels;
-    cl_sequence *q = sequence_of(&channels->told, &channels->told_recent, topic, CL_STR_NONE);
+    cl_sequence *q = told_of(node, topic);
     if (!q) return CLOUDS_ENOMEM;
-    if (!q->epoch) q->epoch = core->port.random(core->port.self) >> 1 | 1;
     cl_extension x = CL_EXTENSION_NONE;
     x.meta = payload->meta;
     x.bytes = payload->bytes;

@@ -736,7 +736,8 @@ CLOUDS_API int clouds_node_status(clouds_node *node, const clouds_operation_opti
  * no event, `options` is not used (it may be NULL always), and `operation` may be NULL. Errors: CLOUDS_EINVAL (what is
  * wrong with the topic is in the words; a pattern is none), CLOUDS_EJSON, CLOUDS_ETOOBIG, CLOUDS_ELIMIT, CLOUDS_ENOTSUP
  * (unknown flags), CLOUDS_ECLOSED, CLOUDS_EHANDLE, CLOUDS_ENOMEM; in inline mode also why the node never listened, or
- * cannot send. Thread: by mode. Since 0.3. */
+ * cannot send. What was accepted, without CLOUDS_SEND_CONFIRM, and cannot be sent later is missing to its subscribers, and
+ * counted (publish_drops). Thread: by mode. Since 0.3. */
 CLOUDS_API int clouds_node_publish(clouds_node *node, const char *topic, size_t topic_len, const clouds_payload *payload,
                                    uint32_t flags, const clouds_operation_options *options, uint64_t *operation);
 

@@ -340,6 +340,28 @@ static void what_is_published_is_numbered(void)
     publish("a", 0);
     CHECK(f.sequence == 3); /* what nobody got is not missing */
     CHECK(counter(CL_COUNT_PUBLISHED) == 4 && counter(CL_COUNT_PUBLISH_DROPS) == 4);
+    cl_publish_lost(f.node, CL_STR("a"));
+    publish("a", 0);
+    CHECK(f.sequence == 5 && f.epoch == epoch); /* what was accepted and got lost is */
+    CHECK_INT(counter(CL_COUNT_PUBLISH_DROPS), 6);
+    fake_end(&f);
+}
+
+/* What is published before the node listens waits; what cannot be sent then is missing. */
+static void what_waited_and_was_lost_is_missing(void)
+{
+    f = (fake){0};
+    cl_core_config config = fake_core_config();
+    REQUIRE(fake_open(&f, &config) == 0);
+    f.config = fake_node_config("base");
+    f.node = fake_node(&f, "c.1", &f.config);
+    CHECK_INT(publish("a", 0), 0);
+    f.publish_code = CLOUDS_ELIMIT;
+    cl_node_ready(f.node, 0, NULL);
+    CHECK_INT(counter(CL_COUNT_PUBLISH_DROPS), 1);
+    f.publish_code = 0;
+    publish("a", 0);
+    CHECK(f.sequence == 2);
     fake_end(&f);
 }
 
@@ -450,6 +472,7 @@ int main(void)
     RUN(all_of_waits_for_each);
     RUN(all_of_keeps_so_many_bytes);
     RUN(what_is_published_is_numbered);
+    RUN(what_waited_and_was_lost_is_missing);
     RUN(deliveries_add_up);
     RUN(without_memory);
     return tap_end();
