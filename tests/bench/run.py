@@ -160,6 +160,42 @@ class Bench:
     def lua_local(self, w):
         return self.lua(self.lua_local_url, w)
 
+    # What goes one way, and bursts: arrivals, or calls, a second. W is what the programs say.
+
+    def ways(self, program, way):
+        return self.program(program, way, "local:", self.seconds)
+
+    def floor_publish(self, w):
+        return self.ways("baseline_ways", "publish")
+
+    def c_publish(self, w):
+        """To 100 subscribers, each in a context of its own."""
+        return self.ways("bench_ways", "publish")
+
+    def floor_notify(self, w):
+        return self.ways("baseline_ways", "notify")
+
+    def c_notify(self, w):
+        return self.ways("bench_ways", "notify")
+
+    def floor_burst(self, w):
+        return self.ways("baseline_ways", "burst")
+
+    def c_burst(self, w):
+        """20 clients, 1000 calls each at once."""
+        return self.ways("bench_ways", "burst")
+
+    def c_redis_patterns(self, w):
+        """The calls of c_redis, while somebody has subscribed to 1000 patterns: C10."""
+        script = os.path.join(SOURCE, "tests", "bench", "patterns.lua")
+        subscriber = Process([self.clouds, "--url", self.redis_url, "run", script, "1000"], self.env)
+        try:
+            subscriber.out.wait_for("ready")
+            return self.c_redis(w)
+        finally:
+            subscriber.stop()
+            subscriber.discard()
+
     def resident_mb(self):
         """RSS of a process with one idle service, in MB."""
         return self.service("local:idle").resident_kb() / 1024
@@ -190,6 +226,10 @@ POINTS = ["floor_redis", "hiredis", "c_redis", "lua_redis", "floor_echo", "c_loc
 SCRIPTED = ["npm_redis", "node_redis"]
 
 
+# Those of one width only, their own.
+WAYS = ["floor_publish", "c_publish", "floor_notify", "c_notify", "floor_burst", "c_burst", "c_redis_patterns"]
+
+
 # Links beside Redis, and what they are compared with.
 LINKED = ["c_direct", "floor_tcp", "zeromq", "c_tcp", "c_tls"]
 
@@ -197,7 +237,8 @@ LINKED = ["c_direct", "floor_tcp", "zeromq", "c_tcp", "c_tls"]
 def points(bench, w, widths):
     there = os.path.exists(os.path.join(bench.build, "interop", "installed")) and os.path.exists(os.path.join(bench.node_module, "clouds.node"))
     linked = [p for p in LINKED if p != "zeromq" or os.path.exists(os.path.join(bench.build, "tests", "bench", "baseline_zmq"))]
-    return POINTS + linked + (["python_redis"] if w in (1, max(widths)) else []) + (SCRIPTED if there and w == max(widths) else [])
+    ways = WAYS if w == max(widths) else []
+    return POINTS + linked + ways + (["python_redis"] if w in (1, max(widths)) else []) + (SCRIPTED if there and w == max(widths) else [])
 
 
 def measure(bench, rounds, widths):
@@ -241,6 +282,10 @@ def targets(m, widths, rss, client_start, service_start):
         rows.append((f"C to C over TCP over ZeroMQ's DEALER and ROUTER, {top} outstanding", ratio("c_tcp", "zeromq", top), ">=", 0.8))
     rows.append((f"C to C over TCP over unix sockets, {top} outstanding", ratio("c_tcp", "c_direct", top), ">=", 0.9))
     rows.append((f"C to C over TLS over TCP, {top} outstanding", ratio("c_tls", "c_tcp", top), ">=", 0.8))
+    rows.append(("publish to 100 subscribers over a loop of bare writes, local", ratio("c_publish", "floor_publish", top), ">=", 0.5))
+    rows.append((f"notify one way, 12 bytes, over calls, local, {top} outstanding", ratio("c_notify", "c_local", top), ">=", 0.9))
+    rows.append((f"bursts of 20 clients x 1000 calls over calls, local, {top} outstanding", ratio("c_burst", "c_local", top), ">=", 0.3))
+    rows.append((f"calls beside 1000 patterns over calls without, redis, {top} outstanding", ratio("c_redis_patterns", "c_redis", top), ">=", 0.95))
     # An echo that looks at nothing is far from what a call has to do: docs/ARCHITECTURE.md says where the rest goes.
     for w, target in ((100, 0.25), (1000, 0.1)):
         if w in widths:
