@@ -183,6 +183,45 @@ export interface Status {
   methods: { [method: string]: string[] };
 }
 
+/** Who would be called for a method, and why. */
+export interface Explanation {
+  method: string;
+  bus: 'up' | 'down';
+  balance: string;
+  /** Such as `zone=a`, when the node prefers. */
+  prefer?: string;
+  choice: {
+    /** Who is asked next, unless chance, the arguments or the program decide. */
+    server?: string;
+    /** Of which servers one is taken. */
+    rule: 'near' | 'well' | 'any' | 'none' | 'find_server';
+    among: number;
+  };
+  /** In the order of their turns. */
+  servers: ExplainedServer[];
+}
+
+export interface ExplainedServer {
+  id: string;
+  state: 'well' | 'avoided' | 'busy' | 'open' | 'probing' | 'paused';
+  /** Seconds until it is asked again by itself. */
+  for?: number;
+  route: 'link' | 'bus';
+  address: string;
+  breaker: 'closed' | 'open' | 'probing';
+  in_flight: number;
+  /** Seconds that the method took there lately. */
+  latency?: number;
+  /** Timeouts in a row. */
+  strikes: number;
+  /** How many seconds ago a call timed out or was lost there. */
+  last_failure?: number;
+  weight: number;
+  tags: { [name: string]: string };
+  /** It has the tag that the node prefers. */
+  near: boolean;
+}
+
 /** A message as a handler named `message.<type>` gets it. */
 export interface Message {
   type: string;
@@ -364,6 +403,9 @@ export class Base extends EventEmitter {
   status(options: WaitOptions | undefined, callback: (error: CloudsError | null, status?: Status) => void): void;
   status(options?: WaitOptions): Promise<Status>;
   statusP(options?: WaitOptions): Promise<Status>;
+
+  /** Who would be called for a method now, and why; nothing is called. */
+  explain(method: string, options?: WaitOptions): Promise<Explanation>;
 
   /** Resolves when the node listens, at once and not 200 ms later as by the event `listen`. Nothing has to wait for
    * it. */

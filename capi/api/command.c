@@ -57,6 +57,7 @@ static int texts_of(cl_command *c, cl_str *texts[TEXTS])
     case CL_DO_REGISTER:
     case CL_DO_UNREGISTER:
     case CL_DO_PAUSE:
+    case CL_DO_EXPLAIN:
         return texts[0] = &c->operation.name, texts[1] = &c->operation.value, 2;
     case CL_DO_SEND:
     case CL_DO_PUBLISH:
@@ -221,6 +222,7 @@ static void complete_failed(cl_context *context, const cl_command *c, int code)
                                      [CL_DO_UNREGISTER] = CLOUDS_EVENT_UNREGISTERED,
                                      [CL_DO_PAUSE] = CLOUDS_EVENT_PAUSED,
                                      [CL_DO_STATUS] = CLOUDS_EVENT_STATUS,
+                                     [CL_DO_EXPLAIN] = CLOUDS_EVENT_STATUS,
                                      [CL_DO_PUBLISH] = CLOUDS_EVENT_SENT,
                                      [CL_DO_SUBSCRIBE] = CLOUDS_EVENT_SUBSCRIBED,
                                      [CL_DO_OPEN] = CLOUDS_EVENT_READY,
@@ -234,7 +236,7 @@ static void complete_failed(cl_context *context, const cl_command *c, int code)
         return;
     }
     int named = type == CLOUDS_EVENT_RESULT || type == CLOUDS_EVENT_REGISTERED || type == CLOUDS_EVENT_UNREGISTERED ||
-                type == CLOUDS_EVENT_PAUSED || type == CLOUDS_EVENT_SUBSCRIBED || publishes;
+                type == CLOUDS_EVENT_PAUSED || c->kind == CL_DO_EXPLAIN || type == CLOUDS_EVENT_SUBSCRIBED || publishes;
     cl_facts facts = cl_error_facts();
     cl_str name = type == CLOUDS_EVENT_RESULT          ? c->call.method
                   : type == CLOUDS_EVENT_SUBSCRIBED    ? c->subscribe.topics

@@ -133,6 +133,8 @@ static int with_node(cl_context *context, const cl_command *c)
                                c->operation.confirm);
     case CL_DO_SUBSCRIBE:
         return cl_node_subscribe(node->core, &c->subscribe);
+    case CL_DO_EXPLAIN:
+        return cl_node_explain(node->core, c->operation.name, spec);
     default:
         return cl_node_status(node->core, spec);
     }

@@ -286,6 +286,27 @@ int clouds_node_status(clouds_node *node, const clouds_operation_options *option
     return cl_report_operation_error(options, ask_status(node, options, operation));
 }
 
+static int explain(clouds_node *handle, const char *method, size_t len, const clouds_operation_options *options,
+                   uint64_t *operation)
+{
+    cl_api_node *node;
+    int code = cl_guard_node(handle, &node);
+    if (code != 0) return code;
+    cl_command command = {.kind = CL_DO_EXPLAIN, .node = node, .operation.name = cl_str_of(method, len)};
+    code = cl_check_text(method, len, "the method");
+    if (code == 0) code = cl_check_name(command.operation.name, 65535, "method");
+    if (code == 0) code = start(&command, options, operation);
+    if (code != 0) about(node, cl_str_of(method ? method : "", method ? len : 0), CL_STR_NONE, code);
+    cl_guard_leave_node(node);
+    return code;
+}
+
+int clouds_node_explain(clouds_node *node, const char *method, size_t method_len,
+                        const clouds_operation_options *options, uint64_t *operation)
+{
+    return cl_report_operation_error(options, explain(node, method, method_len, options, operation));
+}
+
 /* ---- messages */
 
 static int check_send(const cl_api_node *node, cl_str receiver, const clouds_payload *p, uint32_t flags,

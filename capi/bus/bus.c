@@ -274,13 +274,6 @@ static int recall(cl_bus *base, cl_str to, uint64_t token)
     return 0;
 }
 
-static int is_linked(cl_bus *base, cl_str id)
-{
-    const cl_composed *bus = CL_OWNER(base, cl_composed, base);
-    cl_transport *links = bus->transports[0];
-    return bus->has_links && !bus->closing && links->ops->is_open(links, id);
-}
-
 static void abandon(cl_bus *base, uint64_t operation)
 {
     cl_directory *d = CL_OWNER(base, cl_composed, base)->directory;
@@ -384,7 +377,8 @@ static const cl_bus_ops ops = {
     .publish = cl_bus_publish,
     .send = send,
     .recall = recall,
-    .is_linked = is_linked,
+    .is_linked = cl_bus_is_linked,
+    .find_way = cl_bus_find_way,
     .lookup = lookup,
     .unwatch = unwatch,
     .forget = forget,

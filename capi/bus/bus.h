@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "base/str.h"
+#include "proto/address.h"
 #include "proto/delivery.h"
 #include "proto/envelope.h"
 #include "proto/limits.h"
@@ -112,6 +113,9 @@ typedef struct cl_bus_ops {
     int (*recall)(cl_bus *bus, cl_str to, uint64_t token);
     /* Can a call go to the node now although the bus is down? NULL: never. */
     int (*is_linked)(cl_bus *bus, cl_str id);
+    /* How a call would go to the node now: 1: by a link, 0: otherwise; and its address, as far as it is known. NULL: it
+     * is not known. */
+    int (*find_way)(cl_bus *bus, cl_str id, cl_address *at);
     /* Asks for the servers of a method; several lookups may share one answer, which is `servers` (while the bus is
      * down: with CLOUDS_EUNREACHABLE). `known`: the caller has living servers, so this is only a refresh and may wait.
      */

@@ -68,3 +68,18 @@ int cl_bus_send_beside(cl_composed *bus, void *node, const cl_envelope *e, uint6
     bus->base.counts[CL_BUS_BUS_CALLS] += code == 0;
     return code;
 }
+
+int cl_bus_is_linked(cl_bus *base, cl_str id)
+{
+    const cl_composed *bus = CL_OWNER(base, cl_composed, base);
+    cl_transport *links = bus->transports[0];
+    return bus->has_links && !bus->closing && links->ops->is_open(links, id);
+}
+
+/* Beside another way a link counts when it is open; where all is by links, it is opened for the call. */
+int cl_bus_find_way(cl_bus *base, cl_str id, cl_address *at)
+{
+    const cl_composed *bus = CL_OWNER(base, cl_composed, base);
+    if (bus->closing || bus->directory->ops->locate(bus->directory, id, at) != 0) at->text[0] = '\0';
+    return bus->has_links ? cl_bus_is_linked(base, id) : bus->transports[0]->ops->is_open != NULL;
+}

@@ -105,17 +105,28 @@ static cl_peer *pick_in_turn(cl_method *m, const cl_call *call, enum pass pass, 
 
 /* Each has a credit that grows by its weight with every turn, and who has the most is asked and pays for all: so the
  * heavy ones come more often, and not several times in a row. */
+static uint32_t next_by_weight(const cl_method *m, const cl_call *call, enum pass pass, int64_t now)
+{
+    uint32_t best = UINT32_MAX;
+    int64_t most = 0;
+    EACH_CANDIDATE(m, call, pass, now, 0, at)
+    {
+        int64_t credit = m->shares[at].credit + m->servers[at]->weight;
+        if (best == UINT32_MAX || credit > most) best = at, most = credit;
+    }
+    return best;
+}
+
 static cl_peer *pick_by_weight(cl_method *m, const cl_call *call, enum pass pass, int64_t now)
 {
     int64_t sum = 0;
-    uint32_t best = UINT32_MAX;
+    uint32_t best = next_by_weight(m, call, pass, now);
+    if (best == UINT32_MAX) return NULL;
     EACH_CANDIDATE(m, call, pass, now, 0, at)
     {
         sum += m->servers[at]->weight;
         m->shares[at].credit += m->servers[at]->weight;
-        if (best == UINT32_MAX || m->shares[at].credit > m->shares[best].credit) best = at;
     }
-    if (best == UINT32_MAX) return NULL;
     m->shares[best].credit -= sum;
     return m->servers[best];
 }
@@ -269,6 +280,49 @@ cl_peer *cl_balance_pick(cl_method *m, const cl_call *call, int tried_too, int64
     if (!peer && tried_too) peer = scan(m, call, TRIED, now);
     if (!peer && tried_too) peer = scan(m, call, TRIED_ANY, now);
     return peer;
+}
+
+/* ---- without choosing */
+
+static uint32_t first_from(const cl_method *m, const cl_call *call, enum pass pass, int64_t now, uint32_t first)
+{
+    EACH_CANDIDATE(m, call, pass, now, first, at) return at;
+    return UINT32_MAX;
+}
+
+static uint32_t least_loaded(cl_method *m, const cl_call *call, enum pass pass, int64_t now)
+{
+    uint32_t best = UINT32_MAX;
+    EACH_CANDIDATE(m, call, pass, now, 0, at)
+    if (best == UINT32_MAX || load(m, at) < load(m, best)) best = at;
+    return best;
+}
+
+/* By load it is the one that wins whenever it is drawn; by chance and by key there is no telling. */
+static uint32_t likeliest(cl_method *m, const cl_call *call, enum pass pass, int64_t now)
+{
+    if (call->balance == CL_BALANCE_LEAST) return least_loaded(m, call, pass, now);
+    if (call->balance != CL_BALANCE_TURNS) return UINT32_MAX;
+    if (m->is_uneven) return next_by_weight(m, call, pass, now);
+    return first_from(m, call, pass, now, m->turn < m->n ? m->turn : 0);
+}
+
+void cl_balance_explain(cl_method *m, const cl_call *call, int64_t now, cl_choice *out)
+{
+    static const char *const rules[] = {[NEAR] = "near", [WELL] = "well", [ANY] = "any"};
+    *out = (cl_choice){.rule = "none"};
+    for (enum pass pass = call->node->near.n ? NEAR : WELL; pass <= ANY && !out->among; pass++) {
+        uint32_t well = 0;
+        EACH_CANDIDATE(m, call, pass, now, 0, at)
+        {
+            out->among++;
+            well += !is_out(m, call, m->servers[at], now);
+        }
+        if (!out->among) continue;
+        uint32_t next = out->among == 1 ? first_from(m, call, pass, now, 0) : likeliest(m, call, pass, now);
+        out->rule = rules[well == out->among ? pass : ANY];
+        if (next != UINT32_MAX) out->peer = m->servers[next];
+    }
 }
 
 /* While the bus is down: only who is linked can be reached. */

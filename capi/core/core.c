@@ -53,6 +53,7 @@ static void retry_due(cl_core *core, cl_timed *timed, int64_t now)
     if (!core->bus_up) return; /* when it comes up, all of this is done anyway */
     cl_directory_lookup_waiting(core, now);
     cl_status_ask_all(core);
+    cl_explain_ask_all(core);
 }
 
 static void room_due(cl_core *core, cl_timed *timed, int64_t now)
@@ -194,6 +195,7 @@ static void bus_came(cl_core *core)
     cl_directory_bus_up(core, now);
     cl_attempt_unpark(core, now);
     cl_status_ask_all(core);
+    cl_explain_ask_all(core);
 }
 
 /* While the bus is down, this is what those that wait for it can go by. */

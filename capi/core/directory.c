@@ -246,9 +246,11 @@ void cl_core_servers(cl_core *core, cl_str method, const cl_server *servers, siz
     m->lookup = 0;
     if (code == CLOUDS_EUNREACHABLE) {
         if (!cl_list_empty(&m->waiting)) cl_core_retry_soon(core, now);
+        cl_explain_listed(core, m, NULL, 0, code);
         return;
     }
     if (code == 0) code = learn(core, m, servers, n, urgent, now);
+    cl_explain_listed(core, m, servers, n, code);
     if (code == 0 && n) emit_saved(core, m);
     m->refs++;
     resume_waiting(m, code, now);

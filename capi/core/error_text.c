@@ -128,10 +128,12 @@ static void add_reason(cl_core *core, int code, const char *why)
 cl_str cl_error_text_of_op(const cl_op *op, int code, const char *why)
 {
     static const char *const begins[] = {"cannot register ", "cannot unregister ",   "cannot send to ", "no status",
-                                         "cannot publish ",  "cannot subscribe to ", "cannot pause "};
+                                         "cannot publish ",  "cannot subscribe to ", "cannot pause ", "cannot explain "};
     cl_core *core = op->node->core;
     cl_facts facts = {.node = op->kind == CL_OP_SEND ? op->text : op->node->id, .cluster = core->cluster};
-    if (op->kind == CL_OP_REGISTER || op->kind == CL_OP_UNREGISTER || op->kind == CL_OP_PAUSE) facts.method = op->text;
+    if (op->kind == CL_OP_REGISTER || op->kind == CL_OP_UNREGISTER || op->kind == CL_OP_PAUSE ||
+        op->kind == CL_OP_EXPLAIN)
+        facts.method = op->text;
     cl_buf *message = begin(core, cl_str_z(begins[op->kind]));
     size_t before = message->len;
     cl_buf_put_str(message, op->text);

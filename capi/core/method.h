@@ -55,6 +55,14 @@ cl_peer *cl_balance_pick(cl_method *m, const struct cl_call *call, int tried_too
 cl_peer *cl_balance_pick_linked(cl_method *m, const struct cl_call *call);
 /* Its server took until now to answer, or has not answered yet. */
 void cl_balance_took(const struct cl_call *call, int64_t now);
+/* What the choice for a call would be, without making it. */
+typedef struct cl_choice {
+    const cl_peer *peer; /* NULL: none, or chance or the key of a call decides */
+    const char *rule;    /* "near", "well", "any" or "none": of which servers one is taken */
+    uint32_t among;      /* how many these are */
+} cl_choice;
+
+void cl_balance_explain(cl_method *m, const struct cl_call *call, int64_t now, cl_choice *out);
 /* Has it the tag that the node prefers? */
 int cl_balance_is_near(const cl_node *node, const cl_peer *peer);
 int cl_call_has_tried(const struct cl_call *call, const cl_peer *peer);

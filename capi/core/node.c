@@ -178,7 +178,7 @@ static void end_operations(cl_node *node)
     CL_LIST_EACH(it, &node->ops)
     {
         cl_op *op = CL_OWNER(it, cl_op, of_node);
-        if (op->kind == CL_OP_REGISTER || op->kind == CL_OP_STATUS) cl_op_end(op, CLOUDS_ECLOSED, NULL, 0, CL_STR_NONE);
+        if (op->kind == CL_OP_REGISTER || op->kind == CL_OP_STATUS || op->kind == CL_OP_EXPLAIN) cl_op_end(op, CLOUDS_ECLOSED, NULL, 0, CL_STR_NONE);
     }
 }
 

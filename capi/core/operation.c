@@ -98,7 +98,7 @@ static uint32_t event_of(enum cl_op_kind kind)
 {
     static const uint32_t types[] = {CLOUDS_EVENT_REGISTERED, CLOUDS_EVENT_UNREGISTERED, CLOUDS_EVENT_SENT,
                                      CLOUDS_EVENT_STATUS,     CLOUDS_EVENT_SENT,         CLOUDS_EVENT_SUBSCRIBED,
-                                     CLOUDS_EVENT_PAUSED};
+                                     CLOUDS_EVENT_PAUSED,     CLOUDS_EVENT_STATUS};
     return types[kind];
 }
 

@@ -3,6 +3,7 @@
 #define CL_CORE_OPERATION_H
 
 #include "base/buf.h"
+#include "core/method.h"
 #include "core/timers.h"
 
 enum cl_op_kind {
@@ -12,7 +13,8 @@ enum cl_op_kind {
     CL_OP_STATUS,
     CL_OP_PUBLISH,
     CL_OP_SUBSCRIBE,
-    CL_OP_PAUSE
+    CL_OP_PAUSE,
+    CL_OP_EXPLAIN
 };
 
 /* Something accepted from the user that ends with one event, and is no call. */
@@ -22,7 +24,7 @@ typedef struct cl_op {
     cl_node *node;
     uint64_t id, user_data;
     enum cl_op_kind kind;
-    int asked;            /* status: the bus has it */
+    int asked;            /* status, explain: the bus has it */
     int failure;          /* status: no memory or too much */
     int parts, uncertain; /* publish: deliveries to come, and whether one of them is not known */
     int64_t receivers;    /* publish: so far */
@@ -66,5 +68,9 @@ int cl_message_queue(cl_node *node, int type, cl_str to, const cl_payload *paylo
 
 /* status.c */
 void cl_status_ask_all(cl_core *core);
+
+/* explain.c: the bus is up; and a list has come, or could not be had. */
+void cl_explain_ask_all(cl_core *core);
+void cl_explain_listed(cl_core *core, cl_method *m, const cl_server *servers, size_t n, int code);
 
 #endif

@@ -13,7 +13,7 @@ static cl_peer *create(cl_core *core, cl_str id)
     if (!peer) return NULL;
     memcpy(peer->text, id.p, id.n);
     peer->id = cl_str_of(peer->text, id.n);
-    peer->avoid_until = INT64_MIN;
+    peer->avoid_until = peer->failed_at = INT64_MIN;
     peer->weight = 1;
     peer->hash = cl_balance_key(id);
     cl_list_init(&peer->breakers);

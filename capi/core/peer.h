@@ -14,6 +14,7 @@ typedef struct cl_peer {
     cl_list_node blocked_place; /* in core->blocked_peers while there are such */
     uint32_t refs;              /* entries of lists, and calls that point here */
     uint32_t strikes;           /* timeouts in a row */
+    int64_t failed_at;          /* when a call was lost or timed out there last; INT64_MIN: never */
     uint64_t listed;            /* the new list that named it last */
     int native;                 /* enum cl_native */
     int64_t avoid_until;

@@ -11,6 +11,7 @@ local commands = {
   { "publish", "publish a value at a topic" },
   { "subscribe", "print what is published at topics" },
   { "status", "show who serves what" },
+  { "explain", "show who would be called, and why" },
   { "bench", "measure calls per second and latency" },
   { "key", "make a key for links over TCP" },
   { "version", "show versions" },

@@ -244,6 +244,15 @@ function Node:status(options)
   return self.core:status(settings.timeout(options, 2))
 end
 
+--- Who would be called for a method now, and why: { method =, bus =, balance =, choice = { server =, rule =, among = },
+-- servers = { { id =, state =, ... }, ... } }.
+function Node:explain(method, options)
+  if type(method) ~= "string" or method == "" then
+    error("expected the name of a method", 2)
+  end
+  return self.core:explain(method, settings.timeout(options, 2))
+end
+
 --- The library's counters, and how many messages to this node were dropped, its listeners being at work with too many.
 function Node:counters()
   local counters = self.context.core:counters()

@@ -314,6 +314,24 @@ static int node_status(lua_State *L)
     return wait_operation(L, node, slot, operation);
 }
 
+/* node:explain(method, timeout) -> a table, or nil and an error */
+static int node_explain(lua_State *L)
+{
+    lc_state *s = lc_state_of(L);
+    lc_node *node = lc_check_node(L, 1);
+    size_t len;
+    const char *method = luaL_checklstring(L, 2, &len);
+    lc_slot_check_wait(L, s);
+    if (!node->node) return refused(L, s, 0, CLOUDS_ECLOSED);
+    clouds_operation_options options = limit_at(L, 3);
+    uint64_t operation;
+    node->ctx->dirty = true;
+    lc_handle slot = slot_for(L, s, true, &options);
+    int code = clouds_node_explain(node->node, method, len, &options, &operation);
+    if (code != 0) return refused(L, s, slot, code);
+    return wait_operation(L, node, slot, operation);
+}
+
 /* node:listen(yes): keeps the loop running for its messages, or not */
 static int node_listen(lua_State *L)
 {
@@ -423,6 +441,7 @@ void lc_node_add(lua_State *L, lc_state *s)
                                        {"subscribed", lc_node_subscribed},
                                        {"unsubscribe", lc_node_unsubscribe},
                                        {"status", node_status},
+                                       {"explain", node_explain},
                                        {"listen", node_listen},
                                        {"failed", node_failed},
                                        {"configure", node_configure},

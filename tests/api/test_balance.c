@@ -105,8 +105,73 @@ static void other_ways(void)
     }
 }
 
+/* ---- weights, and what is explained */
+
+static const char *explained(clouds_context *context, clouds_node *node, clouds_event *e)
+{
+    uint64_t operation;
+    CHECK_INT(clouds_node_explain(node, "echo", 4, NULL, &operation), 0);
+    CHECK(kit_await(context, NULL, CLOUDS_EVENT_STATUS, e) == 1 && e->id == operation);
+    CHECK_INT(e->code, 0);
+    CHECK_STR(e->method, e->method_len, "echo");
+    return e->data;
+}
+
+static int says(const clouds_event *e, const char *text)
+{
+    return memmem(e->data, e->data_len, text, strlen(text)) != NULL;
+}
+
+static void who_would_be_called(void)
+{
+    const char *url = kit_url(kind);
+    clouds_context *server = kit_context(url, mode), *other = kit_context(url, mode), *client = kit_context(url, mode);
+    clouds_node *heavy = kit_node_of(server, KIT_OPTIONS("type", "server", "id", "s.heavy", "weight", "3", "tags", "zone=a"));
+    clouds_node *light = kit_node_of(other, KIT_OPTIONS("type", "server", "id", "s.light", "tags", "zone=b,host=x"));
+    clouds_node *caller =
+        kit_node_of(client, KIT_OPTIONS("type", "client", "tags", "zone=b", "prefer", "zone", "balance", "least"));
+    clouds_event e = {0};
+    CHECK_INT(kit_register(server, heavy, "echo"), 0);
+    CHECK_INT(kit_register(other, light, "echo"), 0);
+    double until = kit_now() + KIT_PATIENCE;
+    do explained(client, caller, &e);
+    while (!(says(&e, "s.light") && says(&e, "s.heavy")) && kit_now() < until);
+    CHECK(says(&e, "\"method\":\"echo\",\"bus\":\"up\",\"balance\":\"least\",\"prefer\":\"zone=b\","
+                   "\"choice\":{\"rule\":\"near\",\"among\":1,\"server\":\"s.light\"}"));
+    CHECK(says(&e, "\"weight\":3,\"tags\":{\"zone\":\"a\"},\"near\":false}"));
+    CHECK(says(&e, "\"weight\":1,\"tags\":{\"zone\":\"b\",\"host\":\"x\"},\"near\":true}"));
+    CHECK(says(&e, strcmp(kind, "local:") == 0 ? "\"route\":\"link\",\"address\":\"unix:/" : "\"route\":\"bus\""));
+    uint64_t operation;
+    CHECK_INT(clouds_node_pause(light, "echo", 4, 1, NULL, &operation), 0);
+    CHECK_INT(kit_await(other, NULL, CLOUDS_EVENT_PAUSED, &e), 1);
+    until = kit_now() + KIT_PATIENCE;
+    do explained(client, caller, &e);
+    while (!says(&e, "\"id\":\"s.light\",\"state\":\"paused\"") && kit_now() < until);
+    CHECK(says(&e, "\"choice\":{\"rule\":\"well\",\"among\":1,\"server\":\"s.heavy\"}"));
+    clouds_context_destroy(client);
+    clouds_context_destroy(other);
+    clouds_context_destroy(server);
+}
+
+static void what_cannot_be_asked(void)
+{
+    clouds_context *context = kit_context(kit_url(kind), mode);
+    clouds_node *node = kit_node(context, "client");
+    char words[200] = "";
+    clouds_operation_options o = {.size = sizeof o, .error = words, .error_size = sizeof words};
+    uint64_t operation = 0;
+    CHECK_INT(clouds_node_explain(node, "", 0, &o, &operation), CLOUDS_EINVAL);
+    CHECK(strstr(words, "method"));
+    CHECK_INT(clouds_node_explain(node, NULL, 4, NULL, &operation), CLOUDS_EINVAL);
+    CHECK_INT(clouds_node_explain(NULL, "m", 1, NULL, &operation), CLOUDS_EHANDLE);
+    CHECK_INT(operation, 0);
+    clouds_context_destroy(context);
+}
+
 static void all(void)
 {
+    RUN(who_would_be_called);
+    RUN(what_cannot_be_asked);
     RUN(calls_of_a_key_go_to_one_server);
     RUN(equal_arguments_go_to_one_server);
     RUN(other_ways);

@@ -99,6 +99,12 @@ static int bus_node_open(cl_bus *bus, void *node, cl_str id, double heartbeat)
     return 0;
 }
 
+static int bus_find_way(cl_bus *bus, cl_str id, cl_address *at)
+{
+    snprintf(at->text, sizeof at->text, "at:%.*s", (int)id.n, id.p);
+    return 1;
+}
+
 static void bus_describe(cl_bus *bus, void *node, const cl_traits *traits)
 {
     fake *f = CL_OWNER(bus, fake, bus);
@@ -218,6 +224,7 @@ static const cl_bus_ops bus_ops = {
     .pause = bus_pause,
     .node_open = bus_node_open,
     .describe = bus_describe,
+    .find_way = bus_find_way,
     .abandon = bus_abandon,
     .subscribe = bus_subscribe,
     .unsubscribe = bus_unsubscribe,

@@ -25,7 +25,7 @@ typedef struct fake_event {
     clouds_event e; /* its texts point into the members below */
     void *tag;
     int64_t at;
-    char peer[48], method[64], data[512], error[512];
+    char peer[48], method[64], data[2048], error[512];
 } fake_event;
 
 typedef struct fake_look {

@@ -158,6 +158,23 @@ class Commands:
         self.assertEqual([line.split()[0] for line in lines[1:]], methods)
         self.assertEqual({line.index(" 2 ") for line in lines[1:]}, {lines[1].index(" 2 ")})
 
+    def test_explain(self):
+        result = self.run_clouds("explain", "echo")
+        self.assertEqual((result.returncode, result.stdout), (3, "nobody would be called: there is no server\n"))
+        service = self.start_service()
+        wait_until(lambda: service.id in self.status()["servers"], "it is listed")
+        found = self.json(self.run_clouds("explain", "echo", "--json", "--balance", "least"))
+        self.assertEqual(found["choice"], {"server": service.id, "rule": "well", "among": 1})
+        self.assertEqual((found["method"], found["balance"], [one["id"] for one in found["servers"]]),
+                         ("echo", "least", [service.id]))
+        lines = self.run_clouds("explain", "echo").stdout.splitlines()
+        self.assertEqual(lines[0], f"{service.id} would be called: rr, of 1 that are well")
+        self.assertEqual(lines[1].split(), ["ID", "STATE", "ROUTE", "WEIGHT", "TAGS", "ADDRESS"])
+        self.assertEqual(lines[2].split()[:2], [service.id, "well"])
+        lines = self.run_clouds("explain", "echo", "--tags", "zone=a", "--prefer", "zone", "--balance", "random").stdout
+        self.assertEqual(lines.splitlines()[0], f"{service.id} would be called: random, of 1 that are well")
+        self.assertEqual(self.run_clouds("explain", "echo", "--prefer", "zone").returncode, 2)
+
     def test_watch(self):
         watch = self.start("status", "--watch", "0.1", "--json")
         watch.out.wait_for("{}")

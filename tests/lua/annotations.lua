@@ -42,6 +42,7 @@ local said = read()
 
 local usual = {
   name = "walked",
+  method = "walked",
   handler = print,
   fn = print,
   args = {},

@@ -45,6 +45,35 @@ t.test("weights and tags", function()
   end
 end)
 
+t.test("explain", function()
+  local near, far = serve("near", { tags = "zone=a", weight = 2 }), serve("far", {})
+  local client = clouds.client({ url = t.url, timeout = 20, tags = "zone=a", prefer = "zone" })
+  assert(far:pause("who"))
+  local found
+  t.eventually(function()
+    found = assert(client:explain("who"))
+    return #found.servers == 2 and found.servers[2].state == "paused"
+  end)
+  t.is(found.choice.server, "s.near")
+  t.is(found.choice.rule, "near")
+  t.is(found.choice.among, 1)
+  t.is(found.prefer, "zone=a")
+  t.is(found.servers[1].weight, 2)
+  t.is(found.servers[1].tags.zone, "a")
+  t.is(found.servers[1].latency, nil)
+  t.is(found.servers[2].id, "s.far")
+  t.is(client:explain("nobody", { timeout = 5 }).choice.rule, "none")
+  t.raises(function()
+    client:explain("")
+  end, "expected the name of a method")
+  for _, node in ipairs({ near, far, client }) do
+    assert(node:close())
+  end
+  local none, err = client:explain("who")
+  t.is(none, nil)
+  t.is(err.code, "CLOUDS_CLOSED")
+end)
+
 t.test("what no option can be", function()
   for _, options in ipairs({ { weight = 0 }, { weight = 1001 }, { tags = "zone" }, { tags = "a=1,a=2" }, { prefer = "zone" } }) do
     options.url = t.url

@@ -688,6 +688,7 @@ const WITH_OPTIONS = {
   send: ['nobody'],
   sendP: ['nobody', 1],
   status: [],
+  explain: ['walked'],
   statusP: [],
   ready: [],
   readyP: [],

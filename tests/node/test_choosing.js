@@ -43,6 +43,25 @@ test('weights and tags', async () => {
   await Promise.all([...servers, client, near].map((node) => node.exitP()));
 });
 
+test('explain', async () => {
+  const [near, far] = await Promise.all([serve('near', { weight: 2, tags: 'zone=a' }), serve('far', {})]);
+  const client = clouds.createClient({ timeout: 20, tags: 'zone=a', prefer: 'zone' });
+  await far.pause('who');
+  const found = await until(async () => {
+    const told = await client.explain('who', { timeout: 20 });
+    return told.servers.length === 2 && told.servers[1].state === 'paused' && told;
+  });
+  assert.deepStrictEqual(found.choice, { rule: 'near', among: 1, server: 's.near' });
+  assert.deepStrictEqual([found.method, found.bus, found.balance, found.prefer], ['who', 'up', 'rr', 'zone=a']);
+  assert.deepStrictEqual([found.servers[0].weight, found.servers[0].tags, found.servers[0].near], [2, { zone: 'a' }, true]);
+  assert.strictEqual(found.servers[1].id, 's.far');
+  assert.deepStrictEqual((await client.explain('nobody')).choice, { rule: 'none', among: 0 });
+  await assert.rejects(client.explain(''), { code: 'CLOUDS_INVALID_ARGUMENT' });
+  await assert.rejects(client.explain(7), TypeError);
+  await assert.rejects(client.explain('who', { deadline: 1 }), { code: 'CLOUDS_INVALID_OPTION' });
+  await Promise.all([near, far, client].map((node) => node.exitP()));
+});
+
 test('what no option can be', () => {
   for (const options of [{ weight: 0 }, { weight: 1001 }, { tags: 'zone' }, { tags: 'a=1,a=2' }, { prefer: 'zone' }]) {
     const name = Object.keys(options)[0];

@@ -1,9 +1,10 @@
 """Which server is called: weights, tags, on every bus."""
 import unittest
 
-from support import PythonCase, over_each_bus, wait_until
+from support import AsyncCase, PythonCase, over_each_bus, wait_until
 
 import clouds
+from clouds import aio
 
 
 class Choosing(PythonCase):
@@ -58,7 +59,38 @@ class Choosing(PythonCase):
         self.assertEqual(self.shares(client, 50), {"near": 50})
 
 
+    def test_explain(self):
+        self.serve("near", tags="zone=a,host=x", weight=2)
+        far = self.serve("far")
+        self.caller("near", "far")
+        client = self.caller("near", tags="zone=a", prefer="zone", balance="least")
+        far.pause("who")
+        found = wait_until(lambda: (lambda f: len(f["servers"]) == 2 and "paused" in str(f) and f)(client.explain("who")))
+        self.assertEqual((found["method"], found["bus"], found["balance"], found["prefer"]), ("who", "up", "least", "zone=a"))
+        self.assertEqual(found["choice"], {"server": "s.near", "rule": "near", "among": 1})
+        near, other = found["servers"]
+        self.assertEqual((near["id"], near["state"], near["breaker"], near["in_flight"], near["strikes"], near["weight"],
+                          near["tags"], near["near"]),
+                         ("s.near", "well", "closed", 0, 0, 2, {"zone": "a", "host": "x"}, True))
+        self.assertGreater(near["latency"], 0)
+        self.assertEqual((other["id"], other["state"], other["weight"], other["tags"], other["near"]),
+                         ("s.far", "paused", 1, {}, False))
+        self.assertEqual(client.explain("nobody")["choice"], {"rule": "none", "among": 0})
+
+
 over_each_bus(globals(), Choosing)
+
+
+class Asyncio(AsyncCase):
+
+    async def test_explain(self):
+        async with aio.Server(self.url, id="s.one") as server, aio.Client(self.url) as client:
+            server.register("who", lambda: "one")
+            await server.ready()
+            found = await client.explain("who", timeout=20)
+            self.assertEqual(found["choice"], {"server": "s.one", "rule": "well", "among": 1})
+            with self.assertRaises(TypeError):
+                await client.explain(7)
 
 
 class Options(PythonCase):

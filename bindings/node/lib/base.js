@@ -291,6 +291,11 @@ extend(Base.prototype, {
     return promised((done) => this._transport.status(done, limitOf(this, options, 'status')));
   },
 
+  // Who would be called for a method now, and why.
+  explain(method, options) {
+    return promised((done) => this._transport.explain(method, done, limitOf(this, options, 'explain')));
+  },
+
   // The calls that are outstanding, as npm clouds 0.1 has them: an object with a member for each.
   get _messages() {
     return Object.fromEntries(this._transport.calls.map((call, i) => [call.id || `queued ${i}`, call]));

@@ -329,6 +329,10 @@ class ConnectionTransport {
     subscription._end(null);
   }
 
+  explain() {
+    throw failure('CLOUDS_NOT_SUPPORTED', 'over a connection of the program nothing is explained');
+  }
+
   status(report, seconds) {
     const done = within(this.owner, 'the status', seconds, report);
     this.connection.keys('S:*', (error, keys) => {

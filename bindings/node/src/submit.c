@@ -148,6 +148,9 @@ static int execute(addon_bridge *bridge, const double *order, reader *r, uint64_
     case UNREGISTER:
         text = next(r);
         return clouds_node_unregister(bridge->node, text.p, text.n, &options, id);
+    case EXPLAIN:
+        text = next(r);
+        return clouds_node_explain(bridge->node, text.p, text.n, &options, id);
     case STATUS:
         return clouds_node_status(bridge->node, &options, id);
     case CANCEL:

@@ -12,6 +12,7 @@ from typing import (TYPE_CHECKING, Any, Awaitable, Callable, Deque, Dict, Iterat
 from clouds import _abi
 from clouds._call import Call, _set_result as set_result
 from clouds._aio_watch import AsyncPublishing
+from clouds._explain import AsyncExplaining
 from clouds._error import Error
 from clouds._events import Event, Records, failure
 from clouds._faults import is_interrupt, log_failure
@@ -52,7 +53,7 @@ else:
 
 
 @with_options
-class Node(_Keywords, AsyncPublishing, NodeBase):
+class Node(_Keywords, AsyncPublishing, AsyncExplaining, NodeBase):
     """What clients, servers, monitors and bases share."""
 
     _mode = "inline"

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Awaitable, Callable, Dict, Iterator, List
 
 from clouds import _abi
 from clouds._channels import SyncPublishing
+from clouds._explain import SyncExplaining
 from clouds._events import Event, Records, size_of
 from clouds._handle import Handle, finalize
 from clouds._library import lib, undeclared
@@ -118,7 +119,7 @@ else:
 
 
 @with_options
-class Node(_Keywords, SyncPublishing, NodeBase):
+class Node(_Keywords, SyncPublishing, SyncExplaining, NodeBase):
     """What clients, servers, monitors and bases share. Any number of threads may use a node at the same time."""
 
     _mode = "thread"

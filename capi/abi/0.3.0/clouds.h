@@ -324,7 +324,7 @@ enum clouds_event_type {
     CLOUDS_EVENT_UNREGISTERED = 7,/* clouds_node_unregister ended: id, code, method */
     CLOUDS_EVENT_SENT = 8,        /* clouds_node_send ended, with CLOUDS_SEND_CONFIRM: id, code, number (receivers;
                                      -1: not known) */
-    CLOUDS_EVENT_STATUS = 9,      /* clouds_node_status ended: id, code, data (JSON object) */
+    CLOUDS_EVENT_STATUS = 9,      /* clouds_node_status or clouds_node_explain ended: id, code, data (JSON object) */
     CLOUDS_EVENT_NODE_CLOSED = 10,/* clouds_node_close ended: node; number: requests left unanswered at the drain limit.
                                      code 0, also of a node that never opened; CLOUDS_ECLOSED, and error: a
                                      clouds_context_close of another thread was first, and an event of its own has
@@ -721,6 +721,22 @@ CLOUDS_API int clouds_node_send_payload(clouds_node *node, const char *receiver,
  * `options` may be NULL); its data is {"servers":{id:[methods]},"methods":{name:[ids]}}. Errors: CLOUDS_EHANDLE,
  * CLOUDS_ECLOSED, CLOUDS_ELIMIT, CLOUDS_ENOMEM. Thread: by mode. Since 0.1. */
 CLOUDS_API int clouds_node_status(clouds_node *node, const clouds_operation_options *options, uint64_t *operation);
+
+/* Asks who would be called for `method` (`method_len` bytes) by this node now, and why, without a call. The list of
+ * servers is asked for anew; while the bus is away what is known is told. It is an object:
+ *   "method", "bus" ("up" or "down"), "balance", "prefer" (as "zone=a"; left out where nothing is preferred)
+ *   "choice"   "server": the id of the one that is asked next, unless chance, the arguments or the program decide; "rule":
+ *              of which servers one is taken: "near" (those with the tag), "well", "any" (none is well, or too many are
+ *              not), "none" (there is none), "find_server" (the program chooses); "among": how many these are
+ *   "servers"  an array, in the order of their turns, of "id", "state" ("well", "avoided", "busy", "open", "probing",
+ *              "paused"), "for" (seconds until it is asked again by itself), "route" ("link" or "bus"), "address" ("": not
+ *              known), "breaker" ("closed", "open", "probing"), "in_flight", "latency" (seconds), "strikes" (timeouts in a
+ *              row), "last_failure" (seconds ago), "weight", "tags" (an object), "near" (it has the tag that is preferred)
+ * Seconds that are not known are left out, and members may be added. Completed by: CLOUDS_EVENT_STATUS with *operation as
+ * id (it and `options` may be NULL), the method, and the object as data. Errors: CLOUDS_EINVAL (no name, or one that is too
+ * long), CLOUDS_EHANDLE, CLOUDS_ECLOSED, CLOUDS_ELIMIT, CLOUDS_ENOMEM. Thread: by mode. Since 0.3. */
+CLOUDS_API int clouds_node_explain(clouds_node *node, const char *method, size_t method_len,
+                                   const clouds_operation_options *options, uint64_t *operation);
 
 /* ---- Channels: what is published at a topic reaches everybody who has subscribed to it -------------------------- */
 

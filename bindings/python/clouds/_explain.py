@@ -1,0 +1,34 @@
+"""Who would be called, and why: explain() of the nodes of both APIs."""
+from typing import Any, Awaitable, Dict, Optional, cast
+
+from clouds._library import lib
+from clouds._options import method_name, with_options
+
+
+def _begin(node: Any, method: str, timeout: Optional[float]) -> Any:
+    name = method_name(method)
+    return node._begin(lib.clouds_node_explain, name, len(name), timeout=timeout)
+
+
+@with_options
+class SyncExplaining:
+    """What of a node of the sync API explains."""
+
+    def explain(self: Any, method: str, *, timeout: Optional[float] = None) -> Dict[str, Any]:
+        """Who would be called for a method now, and why; nothing is called.
+
+        ``{"method", "bus", "balance", "choice": {"server", "rule", "among"}, "servers": [{"id", "state", ...}]}``.
+        """
+        return cast("Dict[str, Any]", _begin(self, method, timeout).result())
+
+
+@with_options
+class AsyncExplaining:
+    """What of a node of the asyncio API explains."""
+
+    def explain(self: Any, method: str, *, timeout: Optional[float] = None) -> "Awaitable[Dict[str, Any]]":
+        """Who would be called for a method now, and why; nothing is called.
+
+        ``{"method", "bus", "balance", "choice": {"server", "rule", "among"}, "servers": [{"id", "state", ...}]}``.
+        """
+        return cast("Awaitable[Dict[str, Any]]", _begin(self, method, timeout))
