@@ -42,6 +42,7 @@ test('the functions of the other examples', async () => {
     careful: [client],
     talk: [server, client],
     channels: [server, client],
+    images: [server, client],
     choose: [client, [server.id]],
   };
   const seen = [];

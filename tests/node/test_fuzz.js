@@ -86,19 +86,23 @@ test('orders of any kind with any numbers and texts are refused or carried out',
       dispatch(count, texts) {
         JSON.parse(texts);
         const numbers = addon.numbers();
-        for (let i = 0; i < count; i++) if (numbers[i * 8] === 11) resolve();
+        for (let i = 0; i < count; i++)
+          if (numbers[i * addon.shape.EVENT_NUMBERS] === addon.shape.events.CONTEXT_CLOSED) resolve();
       },
     };
     const port = addon.open(receiver, ['url', 'inproc:orders', 'log_level', 'debug'], ['type', 'server']);
-    const orders = new Float64Array(1024 * 7);
+    const each = addon.shape.ORDER_NUMBERS,
+      kinds = Object.keys(addon.shape.orders).length;
+    const orders = new Float64Array(1024 * each);
+    const areas = [Buffer.alloc(0), Buffer.alloc(3), Buffer.alloc(100000)];
     const numbers = [0, 1, 2, 3, -1, 1e-9, 0.001, 1e18, 2 ** 53, NaN, Infinity, -Infinity, 4294967296, 9223372036854775807];
     const words = ['m', '[]', '{}', '[1]', 'null', '{"message":"x"}', '[', '', 'x'.repeat(200), addon.id(port)];
     const end = Date.now() + TIME / 3;
     const some = () => {
       const count = random(20);
-      for (let i = 0; i < count * 7; i++) orders[i] = i % 7 === 0 ? random(13) : pick(numbers);
+      for (let i = 0; i < count * each; i++) orders[i] = i % each === 0 ? random(kinds + 2) : pick(numbers);
       const all = Array.from({ length: random(50) }, () => (random(4) ? pick(words) : text())).join('\0');
-      const problems = addon.submit(port, orders, count, all, all.length);
+      const problems = addon.submit(port, orders, count, all, all.length, random(9) ? areas : pick([undefined, null, 5, [], [{}]]));
       if (problems) for (let i = 1; i < problems.length; i += 2) assert.ok(JSON.parse(problems[i]).message);
       if (Date.now() < end) setImmediate(some);
       else addon.close(port, 0);

@@ -69,7 +69,6 @@ const VALUES = [
   [[], {}, [[]], [{}]],
   [{ a: undefined, b: null, 0: 1, '': 2 }],
   [new Date(0)],
-  [Buffer.from('ab')],
   [[undefined, () => {}]],
   [new Error('value')],
   [JSON.parse('{"__proto__":1}')],
@@ -258,6 +257,24 @@ test('what kills the original does not kill ours', async () => {
     ['zz', 'x', [1], 'string']
   );
   await Promise.all([server.exitP(), client.exitP()]);
+});
+
+// The original has no bytes: a Buffer reaches it as what JSON makes of one, if the program says so.
+test('bytes do not go to the original', async (t) => {
+  const bytes = Buffer.from('ab');
+  const toNpm = await pair(t, clouds, npm);
+  await register(toNpm.server, 'echo', (value, callback) => callback(null, value));
+  const [error] = await toNpm.call('echo', bytes);
+  assert.deepStrictEqual([error.code, error.outcome, error.retryable], ['CLOUDS_NOT_SUPPORTED', 'NOT_DONE', true]);
+  assert.match(error.message, /npm clouds 0\.1/);
+  const [none, back] = await toNpm.call('echo', bytes.toJSON());
+  assert.deepStrictEqual([none, back], [null, bytes.toJSON()]);
+  const fromNpm = await pair(t, npm, clouds);
+  await register(fromNpm.server, 'give', (callback) => callback(null, bytes));
+  const [problem] = await fromNpm.call('give');
+  assert.match(problem.message, /npm clouds 0\.1/);
+  await register(fromNpm.server, 'plain', (callback) => callback(null, 1));
+  assert.deepStrictEqual(await fromNpm.call('plain'), [null, 1]);
 });
 
 test('the envelopes of the protocol helper are those of the original', () => {

@@ -5,7 +5,7 @@
 
 const addon = require('./native');
 const { failure, closed, adopt, codeOf } = require('./errors');
-const { encode } = require('./json');
+const { encodeAlong, along } = require('./bytes');
 const { checkName } = require('./names');
 const { guarded } = require('./util');
 const { nextTick, setImmediate, setTimeout } = require('./clock');
@@ -14,7 +14,7 @@ const { warnNow } = require('./log');
 const { CALL, REPLY, FAIL, SEND, PUBLISH, SUBSCRIBE, REGISTER, UNREGISTER } = addon.shape.orders;
 const { PAUSE, RESUME, EXPLAIN, STATUS, CANCEL, CHOOSE, ATTEMPT } = addon.shape.orders;
 const { CALL_ASK, CALL_NOTIFY, SEND_CONFIRM } = addon.shape;
-// Kind, id (of a call first its parent's), timeout (then the code), deadline, retries, slot, flags.
+// Kind, id (of a call first its parent's), timeout (then the code), deadline, retries, slot, flags, number of its bytes.
 const NUMBERS = addon.shape.ORDER_NUMBERS;
 const MAX_ORDERS = 1024;
 const MAX_TEXT = 16 << 20; // characters that are given to the addon at once: texts have an end, and are copied
@@ -23,7 +23,8 @@ const RETRY_DELAY = 10; // ms until answers that found no room are tried again
 const MAX_DEFERRED = 64 << 20; // characters of such answers
 const LIMIT = codeOf('CLOUDS_LIMIT_REACHED'),
   STALE = codeOf('CLOUDS_STALE_ID'),
-  CLOSED = codeOf('CLOUDS_CLOSED');
+  CLOSED = codeOf('CLOUDS_CLOSED'),
+  NO_MEMORY = codeOf('CLOUDS_OUT_OF_MEMORY');
 const UNSENDABLE = 'the answer could not be sent';
 
 // The texts of each order, as they were appended.
@@ -35,6 +36,10 @@ function textsOf(orders, count, text) {
     all.push(text.slice(start, from));
   }
   return all;
+}
+
+function sizeOf({ text, area }) {
+  return text.length + (area ? area.length : 0);
 }
 
 function flush(bridge) {
@@ -74,13 +79,15 @@ class Bridge {
     this.orders = new Float64Array(MAX_ORDERS * NUMBERS);
     this.count = 0;
     this.text = '';
+    this.areas = []; // the bytes of the orders that have some
+    this.areasSize = 0;
     this.due = false;
     this.closing = false;
     this.closed = false;
     this.whenClosed = [];
     this.unanswered = 0;
     this.open = 0; // requests that were not answered
-    this.deferred = []; // answers that found no room
+    this.deferred = []; // answers, and what else has to reach the library, that found no room
     this.deferredSize = 0;
     this.lost = 0; // answers for which there was none either
     this.expired = 0; // requests that were not started, for their callers had given up
@@ -126,7 +133,7 @@ class Bridge {
   // ---- orders
 
   order(kind, id) {
-    if (this.count === MAX_ORDERS || this.text.length > MAX_TEXT) this.flush();
+    if (this.count === MAX_ORDERS || this.text.length > MAX_TEXT || this.areasSize > MAX_TEXT) this.flush();
     if (!this.due) {
       this.due = true;
       nextTick(flush, this);
@@ -134,18 +141,28 @@ class Bridge {
     const at = this.count++ * NUMBERS;
     this.orders[at] = kind;
     this.orders[at + 1] = id;
+    this.orders[at + 7] = 0;
     return at;
+  }
+
+  // Bytes of the order at `at`.
+  carry(at, area) {
+    if (area === null) return;
+    this.orders[at + 7] = this.areas.push(area);
+    this.areasSize += area.length;
   }
 
   /** entry.finish(error, values) is called exactly once; `how` has the options of this call. A node that leaves
    * still calls on behalf of what it serves. */
   call(method, args, how, entry) {
     checkName(method, 'the name of a method');
-    const text = encode(args);
+    const text = encodeAlong(args),
+      { area } = along;
     const parent = how ? how.parent : 0;
     if (this.closed || (this.closing && !parent)) return this.refuse(entry);
     const at = this.order(CALL, parent),
       orders = this.orders;
+    if (area) this.carry(at, area);
     entry.slot = orders[at + 5] = this.addSlot(entry);
     if (how) {
       orders[at + 2] = how.timeout;
@@ -178,9 +195,12 @@ class Bridge {
     let gone = false;
     const go = (...own) => {
       if (gone || this.slots[slot] !== entry) return;
-      const text = encode(own);
+      const text = encodeAlong(own),
+        { area } = along;
       gone = true;
-      this.orders[this.order(ATTEMPT, id) + 5] = slot;
+      const at = this.order(ATTEMPT, id);
+      this.orders[at + 5] = slot;
+      this.carry(at, area);
       this.text += text + '\0';
     };
     try {
@@ -237,9 +257,13 @@ class Bridge {
   }
 
   reply(request, values) {
+    const text = encodeAlong(values),
+      { area } = along;
     if (this.closed) return;
-    this.orders[this.order(REPLY, request) + 6] = 0;
-    this.text += values + '\0';
+    const at = this.order(REPLY, request);
+    this.orders[at + 6] = 0;
+    if (area) this.carry(at, area);
+    this.text += text + '\0';
   }
 
   fail(request, error, values, isLast) {
@@ -251,9 +275,11 @@ class Bridge {
 
   send(receiver, value, done, seconds = 0) {
     checkName(receiver, 'the receiver');
-    const text = value === undefined ? '' : encode(value);
+    const text = value === undefined ? '' : encodeAlong(value),
+      area = value === undefined ? null : along.area;
     if (this.closing) return done && this.refuse({ finish: done });
     const at = this.order(SEND, 0);
+    this.carry(at, area);
     this.orders[at + 2] = seconds;
     this.orders[at + 5] = done ? this.addSlot({ finish: done }) : 0;
     this.orders[at + 6] = done ? SEND_CONFIRM : 0;
@@ -323,16 +349,18 @@ class Bridge {
   // ---- the one call a turn
 
   flush() {
-    const count = this.count,
-      text = this.text,
-      orders = this.orders;
+    const { count, text, orders, areas } = this;
     if (count === 0) return;
     this.count = 0;
     this.text = '';
+    if (areas.length) {
+      this.areas = [];
+      this.areasSize = 0;
+    }
     if (this.closed) return; // ended() has ended all that waited
     let problems;
     try {
-      problems = addon.submit(this.handle, orders, count, text, text.length);
+      problems = addon.submit(this.handle, orders, count, text, text.length, areas);
     } catch (error) {
       problems = [];
       for (let i = 0; i < count; i++) {
@@ -346,44 +374,49 @@ class Bridge {
       if (orders[at] === CALL) this.slots[slot].id = orders[at + 1];
       else if (orders[at] >= SEND && orders[at] <= STATUS && slot) this.operations.set(orders[at + 1], slot);
     }
-    if (problems) this.settleProblems(problems, textsOf(orders, count, text));
+    if (problems) this.settleProblems(problems, textsOf(orders, count, text), areas);
   }
 
-  settleProblems(problems, texts) {
+  settleProblems(problems, texts, areas) {
     for (let i = 0; i < problems.length; i += 2) {
       const at = problems[i] * NUMBERS,
         words = JSON.parse(problems[i + 1] || 'null');
-      const [kind, id, code, , , slot, flags] = this.orders.subarray(at, at + NUMBERS);
+      const [kind, id, code, , , slot, flags, number] = this.orders.subarray(at, at + NUMBERS);
+      const again = { kind, id, text: texts[problems[i]], area: number ? areas[number - 1] : null };
       if (kind === CALL || (kind >= SEND && kind <= STATUS)) this.orderFailed(kind, id, slot, code, words);
       else if (kind === ATTEMPT) this.attemptFailed(slot, id, code, words);
-      else if ((kind === REPLY || kind === FAIL) && !flags && code !== STALE && code !== CLOSED)
-        this.replyFailed(id, kind, code, words, texts[problems[i]]);
+      else if (code === STALE || code === CLOSED) continue;
+      else if (kind !== REPLY && kind !== FAIL) this.defer(again);
+      else if (!flags) this.replyFailed(again, code, words);
     }
   }
 
   // For an answer that cannot be sent its caller gets an error. One for which there is no room stays, with its
   // request open, and is tried again until there is, or its caller has given up.
-  replyFailed(id, kind, code, words, text) {
-    if (code !== LIMIT) {
+  replyFailed(answer, code, words) {
+    const size = sizeOf(answer);
+    if (code !== LIMIT && code !== NO_MEMORY) {
       const message = words ? words.message : UNSENDABLE;
-      this.fail(id, JSON.stringify({ message }), '', true);
-    } else if (this.deferredSize + text.length > MAX_DEFERRED) {
+      this.fail(answer.id, JSON.stringify({ message }), '', true);
+    } else if (this.deferredSize + size > MAX_DEFERRED) {
       this.lost++;
       warnNow(`${this.id}: an answer was lost: ${words.message}`);
-    } else this.deferReply(kind, id, text);
+    } else this.defer(answer);
   }
 
-  deferReply(kind, id, text) {
-    this.deferredSize += text.length;
-    if (this.deferred.push({ kind, id, text }) === 1) setTimeout(() => this.retryDeferred(), RETRY_DELAY);
+  // An order for which there is no room: an answer, a cancel, the end of a subscription, a choice.
+  defer(order) {
+    this.deferredSize += sizeOf(order);
+    if (this.deferred.push(order) === 1) setTimeout(() => this.retryDeferred(), RETRY_DELAY);
   }
 
   retryDeferred() {
     this.deferredSize = 0;
-    for (const { kind, id, text } of this.deferred.splice(0)) {
+    for (const { kind, id, text, area } of this.deferred.splice(0)) {
       if (this.closed) return;
       const at = this.order(kind, id);
       this.orders[at + 5] = this.orders[at + 6] = 0;
+      this.carry(at, area);
       this.text += text;
     }
   }

@@ -4,6 +4,7 @@
 const addon = require('./native');
 const Bridge = require('./bridge');
 const { encode } = require('./json');
+const { encodeAlong, along } = require('./bytes');
 const { checkName } = require('./names');
 const { extend } = require('./util');
 
@@ -13,9 +14,12 @@ const { SEND_CONFIRM } = addon.shape;
 extend(Bridge.prototype, {
   publish(topic, value, meta, done, seconds) {
     checkName(topic, 'the topic');
-    const texts = (encode(value) ?? 'null') + '\0' + (meta ? encode(meta) : '') + '\0';
+    const text = encodeAlong(value) ?? 'null',
+      { area } = along;
+    const texts = text + '\0' + (meta ? encode(meta) : '') + '\0';
     if (this.closing) return done && this.refuse({ finish: done });
     const at = this.order(PUBLISH, 0);
+    this.carry(at, area);
     this.orders[at + 2] = seconds;
     this.orders[at + 5] = done ? this.addSlot({ finish: done }) : 0;
     this.orders[at + 6] = done ? SEND_CONFIRM : 0;

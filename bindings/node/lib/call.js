@@ -6,6 +6,7 @@ const { failure, located, trace, traced } = require('./errors');
 const { nextTick } = require('./clock');
 const { checkNames } = require('./names');
 const { encode } = require('./json');
+const { checkMeta } = require('./bytes');
 
 const NOTHING = [];
 
@@ -148,6 +149,7 @@ function howOf(transport, options) {
 function metaOf({ meta }) {
   if (meta === undefined || meta === null) return '';
   if (typeof meta !== 'object' || Array.isArray(meta)) throw new TypeError('clouds: meta is an object');
+  checkMeta(meta);
   return encode([meta]).slice(1, -1);
 }
 

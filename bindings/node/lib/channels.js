@@ -3,6 +3,7 @@
 
 const addon = require('./native');
 const { checkNames } = require('./names');
+const { checkMeta } = require('./bytes');
 const { bound, promised } = require('./util');
 const { split, limitOf } = require('./timeouts');
 
@@ -144,6 +145,7 @@ function publish(node, topic, value, options, done) {
   checkNames(all, PUBLISH_OPTIONS, 'publish');
   const { meta, timeout } = all;
   if (meta !== undefined && (meta === null || typeof meta !== 'object')) throw new TypeError('clouds: meta is an object');
+  if (meta !== undefined) checkMeta(meta);
   node._transport.publish(topic, value, meta, done, limitOf(node, { timeout }, 'publish'));
 }
 

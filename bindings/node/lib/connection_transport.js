@@ -299,7 +299,7 @@ class ConnectionTransport {
   }
 
   reply(request, values) {
-    this.answer(request, 'null', values);
+    this.answer(request, 'null', encode(values));
   }
 
   fail(request, error, values) {

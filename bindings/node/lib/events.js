@@ -8,13 +8,15 @@ const { received, failure, hide, codeOf } = require('./errors');
 const { Request } = require('./request');
 const { uncaught } = require('./util');
 const { ahead } = require('./clock');
+const { restore } = require('./bytes');
 
 const { READY, RESULT, REQUEST, MESSAGE, UNKNOWN, REGISTERED, UNREGISTERED, SENT, STATUS, PAUSED } = addon.shape.events;
 const { NODE_CLOSED, CONTEXT_CLOSED, BUS_UP, BUS_DOWN, ATTEMPT, LOG, CANCELED } = addon.shape.events;
 const { SUBSCRIBED, UNSUBSCRIBED, PUBLISHED } = addon.shape.events;
 const { FIND_SERVER, SAVE_SERVERS, REMOVE_SERVER, CLEAR_SERVERS } = addon.shape.events;
 
-const NUMBERS = addon.shape.EVENT_NUMBERS; // type, code, outcome (flags), id, slot (sequence), number, whether it has data
+// Type, code, outcome (flags), id, slot (sequence), number, whether it has data, number of its bytes.
+const NUMBERS = addon.shape.EVENT_NUMBERS;
 const NONE = [];
 const SERVICE_ERROR = codeOf('CLOUDS_SERVICE_ERROR');
 const AS_BEFORE = 0; // the method or the caller of the request before
@@ -109,20 +111,25 @@ function onEvent(bridge, at, peer, method, data, words) {
 }
 
 // A batch happens within the asynchronous context of the node.
-Bridge.prototype.dispatch = function (count, text) {
+Bridge.prototype.dispatch = function (count, text, areas) {
   const node = this.owner || this.weak.deref();
-  if (node) node._scope.runInAsyncScope(dispatch, this, count, text);
-  else dispatch.call(this, count, text);
+  if (node) node._scope.runInAsyncScope(dispatch, this, count, text, areas);
+  else dispatch.call(this, count, text, areas);
 };
 
-function dispatch(count, text) {
+// A value of the event at `at`, which may have come with bytes.
+function whole(at, value, areas) {
+  return numbers[at + 7] ? restore(value, areas[numbers[at + 7] - 1]) : value;
+}
+
+function dispatch(count, text, areas) {
   const values = JSON.parse(text);
   let method, peer; // of the request before
   for (let i = 0, at = 0, v = 0; i < count; i++, at += NUMBERS) {
     const type = numbers[at],
       code = numbers[at + 1];
     if (type === RESULT) {
-      const data = values[v++],
+      const data = whole(at, values[v++], areas),
         failed = code !== 0;
       settle(
         this,
@@ -143,10 +150,11 @@ function dispatch(count, text) {
         if (values[v + 1] !== AS_BEFORE) peer = values[v + 1];
         v += 4;
         const due = numbers[at + 5] ? numbers[at + 5] - ahead : null;
-        this.begin(new Request(this, numbers[at + 3], method, peer, due, values[v - 1]), values[v - 2]);
+        const request = new Request(this, numbers[at + 3], method, peer, due, values[v - 1]);
+        this.begin(request, whole(at, values[v - 2], areas));
       } else {
         v += 4;
-        onEvent(this, at, values[v - 4], values[v - 3], values[v - 2], values[v - 1]);
+        onEvent(this, at, values[v - 4], values[v - 3], whole(at, values[v - 2], areas), values[v - 1]);
       }
     } catch (problem) {
       uncaught(problem);

@@ -54,13 +54,17 @@ function encodeFew(list) {
   return text + ']';
 }
 
+/** As JSON.stringify, of what may have a -0. */
+function encodeMarked(value) {
+  return JSON.stringify(value, mark).replace(MARKED, '-0');
+}
+
 /** As JSON.stringify, which comes first: what it accepts has an end. */
 function encode(value) {
   const few = encodeFew(value);
   if (few !== '') return few;
   const text = JSON.stringify(value);
-  if (!mayHave(value)) return text;
-  return JSON.stringify(value, mark).replace(MARKED, '-0');
+  return mayHave(value) ? encodeMarked(value) : text;
 }
 
-module.exports = { encode };
+module.exports = { encode, encodeFew, encodeMarked };

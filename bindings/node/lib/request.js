@@ -47,7 +47,7 @@ class Request {
       return;
     }
     try {
-      this.transport.reply(this.id, encode(values));
+      this.transport.reply(this.id, values);
     } catch (problem) {
       this.transport.fail(this.id, pack(new Error('the result cannot be sent: ' + problem.message)), '');
     }

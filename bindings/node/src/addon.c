@@ -86,6 +86,7 @@ static napi_value export_all(napi_env env, napi_value exports)
                {"configure", addon_configure},
                {"counters", addon_counters},
                {"submit", addon_submit},
+               {"bytesMark", addon_bytes_mark},
                {"requestOpen", addon_request_is_open},
                {"finish", addon_finish}};
     napi_value value;

@@ -56,7 +56,8 @@ static bool add_texts(addon_text *out, const clouds_event *e, const clouds_event
     return e->code == 0 ? addon_text_quote(out, e->error, e->error_len) : add_json(out, e->error, e->error_len);
 }
 
-static void add_numbers(double *to, const clouds_event *e)
+/* `areas`: how many have bytes, before it and then with it. */
+static void add_numbers(double *to, const clouds_event *e, uint32_t *areas)
 {
     bool is_message = e->type == CLOUDS_EVENT_PUBLISHED;
     to[0] = e->type;
@@ -66,6 +67,7 @@ static void add_numbers(double *to, const clouds_event *e)
     to[4] = (double)(is_message ? e->sequence : e->user_data);
     to[5] = (double)e->number;
     to[6] = e->data_len > 0;
+    to[7] = e->bytes_len > 0 ? ++*areas : 0;
 }
 
 /* The numbers and the texts of up to n events, the latter as one JSON array; how many they are, or 0 without memory. */
@@ -73,9 +75,12 @@ static int describe(addon_state *state, const clouds_event *events, int n)
 {
     addon_text *out = &state->out;
     bool ok = addon_text_add(out, "[", 1);
+    size_t bytes = 0;
+    uint32_t areas = 0;
     int i = 0;
-    for (; ok && i < n && out->len < MAX_TEXT; i++) {
-        add_numbers(state->numbers + i * ADDON_EVENT_NUMBERS, &events[i]);
+    for (; ok && i < n && out->len + bytes < MAX_TEXT; i++) {
+        add_numbers(state->numbers + i * ADDON_EVENT_NUMBERS, &events[i], &areas);
+        bytes += events[i].bytes_len;
         ok = (i == 0 || comma(out)) && add_texts(out, &events[i], i ? &events[i - 1] : NULL);
     }
     return ok && addon_text_add(out, "]", 1) ? i : 0;
@@ -90,18 +95,33 @@ static void rethrow(napi_env env)
     if (pending && napi_get_and_clear_last_exception(env, &error) == napi_ok) napi_fatal_exception(env, error);
 }
 
+/* The list of the bytes of the events; undefined where there are none, as nearly always. */
+static bool list_areas(napi_env env, const clouds_event *events, int count, napi_value *areas)
+{
+    uint32_t number = 0;
+    napi_value area;
+    bool ok = napi_get_undefined(env, areas) == napi_ok;
+    for (int i = 0; ok && i < count; i++) {
+        if (events[i].bytes_len == 0) continue;
+        ok = (number || napi_create_array(env, areas) == napi_ok) &&
+             napi_create_buffer_copy(env, events[i].bytes_len, events[i].bytes, NULL, &area) == napi_ok &&
+             napi_set_element(env, *areas, number++, area) == napi_ok;
+    }
+    return ok;
+}
+
 /* Calls the receiver's dispatch. An environment that is ending, as a worker that was terminated, cannot be called. */
-static void call_dispatch(addon_bridge *bridge, int count)
+static void call_dispatch(addon_bridge *bridge, const clouds_event *events, int count)
 {
     addon_state *state = bridge->state;
     napi_env env = state->env;
-    napi_value receiver, dispatch, arguments[2];
+    napi_value receiver, dispatch, arguments[3];
     bool ok = napi_create_int32(env, count, &arguments[0]) == napi_ok &&
               napi_create_string_utf8(env, state->out.p, state->out.len, &arguments[1]) == napi_ok &&
-              napi_get_reference_value(env, bridge->receiver, &receiver) == napi_ok &&
+              list_areas(env, events, count, &arguments[2]) && napi_get_reference_value(env, bridge->receiver, &receiver) == napi_ok &&
               napi_get_named_property(env, receiver, "dispatch", &dispatch) == napi_ok;
     addon_text_trim(&state->out);
-    if (!ok || napi_make_callback(env, NULL, receiver, dispatch, 2, arguments, NULL) != napi_ok) rethrow(env);
+    if (!ok || napi_make_callback(env, NULL, receiver, dispatch, 3, arguments, NULL) != napi_ok) rethrow(env);
 }
 
 /* Calls JavaScript with the first of the events, as many as one call may have; how many. */
@@ -112,7 +132,7 @@ static int deliver(addon_bridge *bridge, const clouds_event *events, int n)
     int count = describe(bridge->state, events, n);
     if (count == 0) napi_fatal_error("clouds", NAPI_AUTO_LENGTH, "out of memory", NAPI_AUTO_LENGTH);
     if (napi_open_handle_scope(env, &scope) != napi_ok) return n;
-    call_dispatch(bridge, count);
+    call_dispatch(bridge, events, count);
     napi_close_handle_scope(env, scope);
     return count;
 }

@@ -7,7 +7,8 @@
  *
  * There is one call a batch in each direction. Events: their numbers lie in one Float64Array that both
  * sides keep, their texts are the elements of one JSON array, read by one JSON.parse. Orders:
- * submit() gets numbers in a Float64Array and all texts in one string, each ended by NUL.
+ * submit() gets numbers in a Float64Array and all texts in one string, each ended by NUL. Bytes, which few have, are
+ * Buffers in a list beside that, in both directions.
  *
  * A bridge has two owners: the external that JavaScript holds, and the watcher of its descriptor. The last to release
  * it frees it. While it is open it references its receiver (the JavaScript object whose dispatch is called); that
@@ -23,12 +24,13 @@
 #include <uv.h>
 
 /* Of one record in the array of events: type, code, outcome (of a PUBLISHED its flags), id, user data (of a PUBLISHED
- * its sequence), number, whether it has data. */
-enum { ADDON_BATCH = 1024, ADDON_EVENT_NUMBERS = 7 };
+ * its sequence), number, whether it has data, the number of its bytes in the list of those, from 1 (0: none). */
+enum { ADDON_BATCH = 1024, ADDON_EVENT_NUMBERS = 8 };
 
 /* Of one order: kind, id (of a call its parent's at first), timeout (then the code), deadline, retries, user data,
- * flags. Of SUBSCRIBE messages and bytes that may wait are in the places of deadline and retries. */
-enum { ADDON_ORDER_NUMBERS = 7 };
+ * flags, the number of its bytes in the list of those, from 1 (0: none). Of SUBSCRIBE messages and bytes that may wait
+ * are in the places of deadline and retries. */
+enum { ADDON_ORDER_NUMBERS = 8 };
 
 /* The orders, and how many texts each has. shape.c gives their numbers, from 1, to JavaScript. */
 #define ADDON_ORDERS(X)                                                                                                \
@@ -88,6 +90,15 @@ void addon_bridge_close(addon_bridge *bridge);                  /* stops watchin
 
 /* deliver.c: polls, and calls JavaScript with the events. Afterwards bridge->ended says whether that was the last. */
 void addon_deliver(addon_bridge *bridge);
+
+/* bytes.c */
+typedef struct addon_area {
+    const void *p;
+    size_t n;
+} addon_area;
+
+addon_area addon_area_at(napi_env env, napi_value areas, double number); /* of a list, from 1; 0: none */
+napi_value addon_bytes_mark(napi_env env, napi_callback_info info);
 
 /* submit.c */
 napi_value addon_submit(napi_env env, napi_callback_info info);

@@ -12,9 +12,11 @@ typedef struct piece {
     size_t n;
 } piece;
 
-/* The texts still to be read. */
+/* The texts still to be read, and the bytes of the orders that have some. */
 typedef struct reader {
     const char *p, *end;
+    napi_env env;
+    napi_value areas;
 } reader;
 
 static piece next(reader *r)
@@ -26,9 +28,26 @@ static piece next(reader *r)
     return text;
 }
 
+static addon_area bytes_of(const reader *r, const double *order)
+{
+    return addon_area_at(r->env, r->areas, order[7]);
+}
+
+static clouds_payload payload_of(piece value, piece meta, addon_area bytes)
+{
+    return (clouds_payload){.size = sizeof(clouds_payload),
+                            .json = value.n ? value.p : NULL,
+                            .json_len = value.n,
+                            .bytes = bytes.n ? bytes.p : NULL,
+                            .bytes_len = bytes.n,
+                            .meta = meta.n ? meta.p : NULL,
+                            .meta_len = meta.n};
+}
+
 static int call(addon_bridge *bridge, const double *order, reader *r, uint64_t *id)
 {
     piece method = next(r), server = next(r), arguments = next(r), meta = next(r);
+    addon_area bytes = bytes_of(r, order);
     uint64_t parent = *id;
     clouds_call_options options = {.size = sizeof options,
                                    .timeout = order[2],
@@ -40,6 +59,8 @@ static int call(addon_bridge *bridge, const double *order, reader *r, uint64_t *
                                    .server_len = server.n,
                                    .meta = meta.p,
                                    .meta_len = meta.n,
+                                   .bytes = bytes.n ? bytes.p : NULL,
+                                   .bytes_len = bytes.n,
                                    .parent = parent};
     *id = 0;
     return clouds_node_call(bridge->node, method.p, method.n, arguments.p, arguments.n, &options, id);
@@ -60,18 +81,17 @@ static int send_message(addon_bridge *bridge, const double *order, reader *r, ui
 {
     piece receiver = next(r), value = next(r);
     clouds_operation_options options = limits(order);
-    return clouds_node_send(bridge->node, receiver.p, receiver.n, value.p, value.n, (uint32_t)order[6], &options, id);
+    clouds_payload payload = payload_of(value, (piece){0}, bytes_of(r, order));
+    if (!payload.bytes_len)
+        return clouds_node_send(bridge->node, receiver.p, receiver.n, value.p, value.n, (uint32_t)order[6], &options, id);
+    return clouds_node_send_payload(bridge->node, receiver.p, receiver.n, &payload, (uint32_t)order[6], &options, id);
 }
 
 static int publish(addon_bridge *bridge, const double *order, reader *r, uint64_t *id)
 {
     piece topic = next(r), value = next(r), meta = next(r);
     clouds_operation_options options = limits(order);
-    clouds_payload payload = {.size = sizeof payload,
-                              .json = value.n ? value.p : NULL,
-                              .json_len = value.n,
-                              .meta = meta.n ? meta.p : NULL,
-                              .meta_len = meta.n};
+    clouds_payload payload = payload_of(value, meta, bytes_of(r, order));
     return clouds_node_publish(bridge->node, topic.p, topic.n, &payload, (uint32_t)order[6], &options, id);
 }
 
@@ -123,6 +143,20 @@ static int offer(addon_bridge *bridge, const clouds_operation_options *options, 
     return clouds_node_offer(bridge->node, method.p, method.n, &record, options, id);
 }
 
+static int reply(addon_bridge *bridge, const double *order, reader *r, uint64_t request)
+{
+    piece values = next(r);
+    clouds_payload payload = payload_of(values, (piece){0}, bytes_of(r, order));
+    if (!payload.bytes_len) return clouds_reply(bridge->context, request, values.p, values.n);
+    return clouds_reply_payload(bridge->context, request, &payload);
+}
+
+static int attempt(addon_bridge *bridge, const double *order, reader *r, uint64_t id)
+{
+    clouds_payload payload = payload_of(next(r), (piece){0}, bytes_of(r, order));
+    return clouds_attempt_payload(bridge->context, id, &payload);
+}
+
 static int execute(addon_bridge *bridge, const double *order, reader *r, uint64_t *id)
 {
     piece text;
@@ -131,8 +165,7 @@ static int execute(addon_bridge *bridge, const double *order, reader *r, uint64_
     case CALL:
         return call(bridge, order, r, id);
     case REPLY:
-        text = next(r);
-        return clouds_reply(bridge->context, *id, text.p, text.n);
+        return reply(bridge, order, r, *id);
     case FAIL:
         return fail(bridge, *id, r);
     case SEND:
@@ -163,8 +196,7 @@ static int execute(addon_bridge *bridge, const double *order, reader *r, uint64_
         text = next(r);
         return clouds_choose(bridge->context, *id, text.p, text.n);
     case ATTEMPT:
-        text = next(r);
-        return clouds_attempt(bridge->context, *id, text.p, text.n);
+        return attempt(bridge, order, r, *id);
     default:
         return CLOUDS_EINVAL;
     }
@@ -193,10 +225,10 @@ static bool read_text(napi_env env, addon_text *in, napi_value text, uint32_t ch
     return false;
 }
 
-static napi_value execute_all(napi_env env, addon_bridge *bridge, double *orders, uint32_t count)
+static napi_value execute_all(napi_env env, addon_bridge *bridge, double *orders, uint32_t count, napi_value areas)
 {
     const addon_text *in = &bridge->state->in;
-    reader r = {in->p, in->p + in->len};
+    reader r = {in->p, in->p + in->len, env, areas};
     napi_value problems = NULL;
     for (uint32_t i = 0; i < count; i++) {
         double *order = orders + i * ADDON_ORDER_NUMBERS;
@@ -209,12 +241,12 @@ static napi_value execute_all(napi_env env, addon_bridge *bridge, double *orders
     return problems;
 }
 
-/* submit(bridge, orders, count, text, characters): undefined, or [index, error as JSON, ...] of the orders that were
+/* submit(bridge, orders, count, text, characters, list of Buffers): undefined, or [index, error as JSON, ...] of the orders that were
  * refused. */
 napi_value addon_submit(napi_env env, napi_callback_info info)
 {
-    size_t argc = 5, length = 0;
-    napi_value a[5], problems;
+    size_t argc = 6, length = 0;
+    napi_value a[6], problems;
     uint32_t count = 0, characters = 0;
     double *orders = NULL;
     napi_get_cb_info(env, info, &argc, a, NULL, NULL);
@@ -225,7 +257,7 @@ napi_value addon_submit(napi_env env, napi_callback_info info)
     napi_get_value_uint32(env, a[4], &characters);
     if (!orders || count > length / ADDON_ORDER_NUMBERS) return addon_refuse(env, CLOUDS_EINVAL);
     if (!read_text(env, &bridge->state->in, a[3], characters)) return NULL;
-    problems = execute_all(env, bridge, orders, count);
+    problems = execute_all(env, bridge, orders, count, a[5]);
     addon_text_trim(&bridge->state->in);
     return problems;
 }
