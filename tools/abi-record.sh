@@ -9,6 +9,7 @@ library=${1:?usage: tools/abi-record.sh LIBRARY [FILE] | --released}
 here=$(dirname "$0")
 abi=$here/../capi/abi
 header=$here/../capi/include/clouds.h
+extended=$here/../capi/include/clouds_extend.h
 version=$(sed -n 's/^#define CLOUDS_VERSION "\(.*\)"$/\1/p' "$header")
 released=$abi/released
 
@@ -43,7 +44,8 @@ esac
 if [ "$library" = --released ]; then
   is_released && refuse "$version is released already"
   cmp -s "$header" "$abi/$version/clouds.h" || refuse "record $version first: its clouds.h is not today's"
-  echo "$version $(sum "$abi/$version/clouds.h") $(sum "$abi/$version/libclouds.abi")" >>"$released"
+  cmp -s "$extended" "$abi/$version/clouds_extend.h" || refuse "record $version first: its clouds_extend.h is not today's"
+  echo "$version $(sum "$abi/$version/clouds.h") $(sum "$abi/$version/libclouds.abi") $(sum "$abi/$version/clouds_extend.h")" >>"$released"
 elif [ $# -ge 2 ]; then
   record "$2"
 else
@@ -51,4 +53,5 @@ else
   mkdir -p "$abi/$version"
   record "$abi/$version/libclouds.abi"
   cp "$header" "$abi/$version/clouds.h"
+  cp "$extended" "$abi/$version/clouds_extend.h"
 fi

@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/mem.h"
 #include "base/rand.h"
+#include "bus/own.h"
 
 enum { OTHER_FILES = 128, LEAST_LINKS = 16 };
 
@@ -69,8 +70,10 @@ static int read_ca_file(cl_context *context, const char *path)
 
 static int read_url(cl_context *context, const cl_options *options)
 {
-    int code = cl_url_parse(cl_str_z(cl_options_text(options, CL_OPTION_url)), &context->config.url);
-    if (code != 0) return code;
+    const cl_str text = cl_str_z(cl_options_text(options, CL_OPTION_url));
+    int code = cl_bus_own_url(text, &context->config.url);
+    if (code == 0) code = cl_url_parse(text, &context->config.url);
+    if (code < 0) return code;
     const char *file = cl_options_text(options, CL_OPTION_password_file);
     if (*file) {
         code = read_secret(file, &context->config.password);

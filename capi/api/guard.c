@@ -13,6 +13,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "net/plugin.h"
 
 static atomic_uint fork_generation;
 static atomic_long kept;
@@ -21,6 +22,7 @@ static atomic_int hooked;
 int cl_guard_hooks(void)
 {
     if (!atomic_load_explicit(&hooked, memory_order_relaxed)) return 0;
+    if (cl_plugin_is_inside()) return cl_error(CLOUDS_EBUSY, "called from inside a directory or a transport");
     if (!cl_mem_in_hook() && !cl_log_in_hook()) return 0;
     return cl_error(CLOUDS_EBUSY, "called from inside a log or allocator hook");
 }

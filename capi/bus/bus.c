@@ -447,6 +447,8 @@ static int compose(cl_composed *bus, const cl_url *url, const cl_limits *limits)
         return compose_inproc(bus, url, limits);
     case CL_URL_LOCAL:
         return compose_local(bus, url, limits);
+    case CL_URL_OWN:
+        return cl_bus_compose_own(bus, url, limits);
     case CL_URL_ETCD:
     case CL_URL_ETCDS:
         return compose_etcd(bus, url, limits);

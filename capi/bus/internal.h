@@ -65,6 +65,9 @@ cl_directory_sink cl_bus_directory_sink(cl_composed *bus);
 cl_transport_sink cl_bus_transport_sink(cl_composed *bus, unsigned number);
 int cl_bus_start(cl_composed *bus);
 
+/* ---- own.c: with a directory or a transport that the program has registered */
+int cl_bus_compose_own(cl_composed *bus, const cl_url *url, const cl_limits *limits);
+
 /* ---- node.c: the life of a node */
 int cl_bus_node_open(cl_bus *base, void *handle, cl_str id, double heartbeat);
 void cl_bus_node_describe(cl_bus *base, void *handle, const cl_traits *traits);

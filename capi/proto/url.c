@@ -353,6 +353,17 @@ static int parse(cl_str text, cl_url *out)
     return code;
 }
 
+int cl_url_of_own(cl_str text, cl_url *out)
+{
+    char *p = cl_malloc(text.n + 2);
+    if (!p) return cl_error(CLOUDS_ENOMEM, NULL);
+    memcpy(p, text.p, text.n);
+    p[text.n] = p[text.n + 1] = '\0';
+    *out = (cl_url){.kind = CL_URL_OWN, .memory = p, .path = p};
+    out->user = out->password = out->host = out->prefix = out->name = p + text.n;
+    return 0;
+}
+
 int cl_url_parse(cl_str text, cl_url *out)
 {
     int code = parse(text, out);
@@ -364,7 +375,8 @@ int cl_url_parse(cl_str text, cl_url *out)
 
 void cl_url_free(cl_url *url)
 {
-    if (url->memory && url->password) explicit_bzero(url->password, strlen(url->password));
+    if (url->memory && url->kind == CL_URL_OWN) explicit_bzero(url->path, strlen(url->path));
+    else if (url->memory && url->password) explicit_bzero(url->password, strlen(url->password));
     cl_free(url->memory);
     *url = (cl_url){0};
 }
@@ -392,6 +404,16 @@ static void describe_etcd(const cl_url *url, char *out, size_t cap)
     if (strcmp(url->prefix, "clouds") != 0) snprintf(out + n, cap - n, "/%s", url->prefix);
 }
 
+/* What may be a user and a password is left out. */
+static void describe_own(const cl_url *url, char *out, size_t cap)
+{
+    const char *slashes = strstr(url->path, "//"), *begin = slashes ? slashes + 2 : url->path;
+    cl_str authority = cl_str_of(begin, strcspn(begin, "/?"));
+    const char *at = slashes ? find_last(authority, '@') : NULL;
+    if (at) snprintf(out, cap, "%.*s***%s", (int)(begin - url->path), url->path, at);
+    else snprintf(out, cap, "%s", url->path);
+}
+
 static void describe_options(const cl_url *url, char *out, size_t cap)
 {
     size_t n = strlen(out);
@@ -408,6 +430,9 @@ void cl_url_describe(const cl_url *url, char *out, size_t cap)
 {
     if (cap == 0) return;
     switch (url->kind) {
+    case CL_URL_OWN:
+        describe_own(url, out, cap);
+        return;
     case CL_URL_REDIS:
         describe_redis(url, out, cap);
         break;

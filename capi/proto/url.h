@@ -4,7 +4,7 @@
 
 #include "base/str.h"
 
-enum cl_url_kind { CL_URL_REDIS, CL_URL_REDIS_UNIX, CL_URL_LOCAL, CL_URL_INPROC, CL_URL_ETCD, CL_URL_ETCDS };
+enum cl_url_kind { CL_URL_REDIS, CL_URL_REDIS_UNIX, CL_URL_LOCAL, CL_URL_INPROC, CL_URL_ETCD, CL_URL_ETCDS, CL_URL_OWN };
 
 enum { CL_URL_HOSTS = 16 };
 
@@ -30,6 +30,9 @@ typedef struct cl_url {
  * [A-Za-z0-9_.-]*. */
 int cl_url_parse(cl_str text, cl_url *out);
 void cl_url_free(cl_url *url);
+
+/* An address that somebody else reads: all of it is the path. 0 or CLOUDS_ENOMEM. */
+int cl_url_of_own(cl_str text, cl_url *out);
 
 /* Writes the address without the password to out (for status and messages). */
 void cl_url_describe(const cl_url *url, char *out, size_t cap);

@@ -3,6 +3,8 @@
 #include "base/error.h"
 #include "base/mem.h"
 #include "directory/directory.h"
+#include "directory/own/own.h"
+#include "../../examples/extend/extend.h"
 #include "local/folder.h"
 #include "net/loop.h"
 #include "redis/client.h"
@@ -27,6 +29,9 @@ static const struct kind {
     const char *name;
     int (*create)(side *s, const cl_directory_sink *sink);
 } * kind;
+
+/* The example of a directory of one's own, as it is registered. */
+static cl_own_directory_kind own;
 
 static test_redis server;
 static test_etcd etcd_server;
@@ -246,11 +251,18 @@ static int create_etcd(side *s, const cl_directory_sink *sink)
     return code;
 }
 
+static int create_own(side *s, const cl_directory_sink *sink)
+{
+    const cl_limits l = limits();
+    return cl_own_directory_create(s->loop, &own, cl_str_z(folder), 1, &l, sink, &s->d);
+}
+
 static const struct kind kinds[] = {
     {"memory", create_memory},
     {"folder", create_folder},
     {"redis", create_redis},
     {"etcd", create_etcd},
+    {"one's own", create_own},
 };
 
 /* ---- life of a side */
@@ -616,9 +628,17 @@ static void who_subscribed_is_known_to_who_publishes(void)
     end(&b);
 }
 
+/* In place of the library's, which registers. */
+int clouds_directory_register(const char *scheme, const clouds_directory_ops *ops)
+{
+    own.theirs = *ops;
+    return cl_own_directory_prepare(&own);
+}
+
 int main(void)
 {
     folder_begin();
+    if (board_register()) return EXIT_FAILURE;
     if (test_redis_start(&server, NULL) || test_etcd_start(&etcd_server)) return EXIT_FAILURE;
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
         kind = &kinds[i];

@@ -2,7 +2,7 @@
 """The ABI is still that of every recorded version: functions, constants, and members at the end of a record may have been
 added, anything else fails. After a deliberate change of a version that is not released: tools/abi-record.sh. Every bit of
 what abidiff says counts. That it notices what it must: mutants.py.
-Usage: abi.py [debug] [recorded] [functions] [constants] [records]: these checks only."""
+Usage: abi.py [debug] [recorded] [functions] [constants] [records] [extended]: these checks only."""
 import hashlib
 import os
 import re
@@ -39,7 +39,7 @@ def recorded():
     current = re.search(r'^#define CLOUDS_VERSION "(.*)"$', open(source + "/capi/include/clouds.h").read(), re.M).group(1)
     lines = [line.split() for line in open(folder + "released") if not line.startswith("#")]
     for version, *sums in lines:
-        for name, wanted in zip(("clouds.h", "libclouds.abi"), sums):
+        for name, wanted in zip(("clouds.h", "libclouds.abi", "clouds_extend.h"), sums):
             with open(folder + version + "/" + name, "rb") as file:
                 if hashlib.sha256(file.read()).hexdigest() != wanted:
                     yield f"capi/abi/{version}/{name} has changed, and {version} is released"
@@ -90,7 +90,27 @@ def records():
                     break
 
 
-CHECKS = {"debug": debug, "recorded": recorded, "functions": functions, "constants": constants, "records": records}
+def extended():
+    """Programs were built with the tables and records of a recorded clouds_extend.h: they grow at their end only."""
+    today = Shapes(source + "/capi/include/clouds_extend.h")
+    for version in versions():
+        path = f"{folder}{version}/clouds_extend.h"
+        if not os.path.exists(path):
+            continue
+        then = Shapes(path)
+        for record, members in then.records.items():
+            if today.records.get(record, [])[:len(members)] != members:
+                yield f"{record} of clouds_extend.h is not what it was in {version}, with more at its end"
+        for name, value in then.constants.items():
+            if today.constants.get(name) != value:
+                yield f"a constant of clouds_extend.h of {version} is gone, or has another value: {name} {value}"
+        for name, kind in then.functions.items():
+            if today.functions.get(name) != kind:
+                yield f"{name} of {version} was {kind}, and is {today.functions.get(name, 'gone')}"
+
+
+CHECKS = {"debug": debug, "recorded": recorded, "functions": functions, "constants": constants, "records": records,
+          "extended": extended}
 
 
 if __name__ == "__main__":

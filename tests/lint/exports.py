@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The functions of clouds.h, the list in clouds.map and what the library exports are the same; and each function is in the
+"""The functions of clouds.h and clouds_extend.h, the list in clouds.map and what the library exports are the same; and each function is in the
 version node of the version that brought it, so that a program never starts with a library that lacks one."""
 import os
 import re
@@ -52,7 +52,7 @@ def read_library():
 def check_nodes(nodes, listed):
     """What is newer than the first node is in the one that its comment names; what a released version does not have is in
     a later one."""
-    functions, _ = reference.read(source + "/capi/include/clouds.h")
+    functions = [one for name in ("clouds.h", "clouds_extend.h") for one in reference.read(f"{source}/capi/include/{name}")[0]]
     first = number(nodes[0][len("CLOUDS_"):])
     for one in functions:
         since = re.match(r"\d+\.\d+", one.fields.get("Since", ""))
@@ -68,7 +68,7 @@ def check_nodes(nodes, listed):
                 complain(f"{name} is in the node {listed[name]} of clouds.map, and {version} does not have it")
 
 
-declared = functions_of(source + "/capi/include/clouds.h")
+declared = functions_of(source + "/capi/include/clouds.h") | functions_of(source + "/capi/include/clouds_extend.h")
 nodes, listed = read_map()
 exported = read_library()
 found = set(exported) - set(nodes)

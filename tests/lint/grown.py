@@ -3,6 +3,7 @@ import concurrent.futures
 import os
 import re
 import shlex
+import shutil
 import subprocess
 
 source = os.environ["CLOUDS_SOURCE"]
@@ -27,6 +28,7 @@ def header(folder):
     """The grown clouds.h, in `folder`/include."""
     write(folder + "/include/clouds.h", changed(r"^(?=\} clouds_\w+;$)", f"    uint64_t {MEMBER};\n",
                                                 "/capi/include/clouds.h"))
+    shutil.copy(source + "/capi/include/clouds_extend.h", folder + "/include")
     return folder + "/include"
 
 

@@ -11,6 +11,7 @@ from preprocess import header
 
 source = os.environ["CLOUDS_SOURCE"]
 include = "-I" + source + "/capi/include"
+extended = '#include "clouds_extend.h"\nint main(void) { return CLOUDS_PENDING == 1 && sizeof(clouds_directory_ops) > 0; }\n'
 program = '#include "clouds.h"\nint main(void) { return CLOUDS_VERSION_NUMBER > 0 && sizeof(clouds_event) > 0; }\n'
 
 
@@ -20,8 +21,9 @@ def run(command, **more):
 
 def compiles(compiler, language, *standards):
     for standard in standards:
-        run([compiler, "-std=" + standard, "-x", language, "-pedantic", "-Wall", "-Wextra", "-Werror", "-fsyntax-only",
-             include, "-"], input=program)
+        for one in (program, extended):
+            run([compiler, "-std=" + standard, "-x", language, "-pedantic", "-Wall", "-Wextra", "-Werror", "-fsyntax-only",
+                 include, "-"], input=one)
         print(standard, "compiles")
 
 

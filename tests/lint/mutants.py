@@ -18,7 +18,7 @@ sys.path.insert(0, SOURCE + "/tools")
 sys.dont_write_bytecode = True
 import reference  # noqa: E402
 
-HEADER, MAP = "capi/include/clouds.h", "capi/clouds.map"
+HEADER, EXTEND, MAP = "capi/include/clouds.h", "capi/include/clouds_extend.h", "capi/clouds.map"
 VERSION = re.search(r'^#define CLOUDS_VERSION "(.*)"$', pathlib.Path(SOURCE, HEADER).read_text(), re.M).group(1)
 LAST_NODE = re.findall(r"^(CLOUDS_\S+) \{", pathlib.Path(SOURCE, MAP).read_text(), re.M)[-1]
 
@@ -47,10 +47,10 @@ class Copy(unittest.TestCase):
 
     def build(self, more="", left_out=(), flags=("-g",)):
         """Makes the library of the header: its functions without those left out, and more."""
-        functions, _ = reference.read(f"{self.source}/{HEADER}")
+        functions = [one for name in (HEADER, EXTEND) for one in reference.read(f"{self.source}/{name}")[0]]
         bodies = [f"{f.declaration} {{ {'' if f.result == 'void' else 'return 0;'} }}\n"
                   for f in functions if f.name not in left_out]
-        pathlib.Path(self.folder, "stub.c").write_text('#include "clouds.h"\n' + "".join(bodies) + more + "\n")
+        pathlib.Path(self.folder, "stub.c").write_text('#include "clouds_extend.h"\n' + "".join(bodies) + more + "\n")
         subprocess.run(["cc", "-shared", "-fPIC", "-fvisibility=hidden", "-DCLOUDS_BUILD",
                         f"-I{self.source}/capi/include", f"-Wl,--version-script={self.source}/{MAP}",
                         "-Wl,-soname,libclouds.so.0", self.folder + "/stub.c", *flags, "-o", self.library],
@@ -59,7 +59,8 @@ class Copy(unittest.TestCase):
 
     def release(self):
         """The version of the copy is released."""
-        shutil.copy(f"{self.source}/{HEADER}", f"{self.source}/capi/abi/{VERSION}/clouds.h")
+        for name in (HEADER, EXTEND):
+            shutil.copy(f"{self.source}/{name}", f"{self.source}/capi/abi/{VERSION}/{os.path.basename(name)}")
         subprocess.run([self.source + "/tools/abi-record.sh", "--released"], check=True)
 
     def guard(self, name, *arguments, library=None, **more):

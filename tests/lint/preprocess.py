@@ -11,7 +11,7 @@ def header(path=None):
     for line in text.split("\n"):
         marker = re.match(r'# \d+ "([^"]*)"', line)
         if marker:
-            ours = marker.group(1).endswith("/clouds.h")
+            ours = marker.group(1).endswith(("/clouds.h", "/clouds_extend.h"))
         elif ours:
             kept.append(line)
     return "\n".join(kept)

@@ -2,6 +2,7 @@
  * over unix sockets and TCP), pubsub. A further transport is one more row in `kinds`. */
 #include "base/error.h"
 #include "base/mem.h"
+#include "../../examples/extend/extend.h"
 #include "directory/directory.h"
 #include "local/folder.h"
 #include "net/loop.h"
@@ -9,6 +10,7 @@
 #include "redis/client.h"
 #include "support/redis.h"
 #include "support/until.h"
+#include "transport/own/own.h"
 #include "transport/transport.h"
 
 enum { MANY = 200, AGAIN = 1000 };
@@ -52,6 +54,9 @@ static void announce(const char *id, const cl_address *addresses, size_t n)
     snprintf(announced[i].id, sizeof announced[i].id, "%s", id);
     cl_address_join(addresses, n, &announced[i].at);
 }
+
+/* The example of a transport of one's own, as it is registered. */
+static cl_own_transport_kind own;
 
 static test_redis server;
 
@@ -190,6 +195,11 @@ static int create_pubsub(side *s, const cl_transport_sink *sink, const cl_limits
     return code ? code : cl_pubsub_transport_create(&s->client, sink, &s->t);
 }
 
+static int create_own(side *s, const cl_transport_sink *sink, const cl_limits *limits)
+{
+    return cl_own_transport_create(s->loop, &own, cl_str_z(folder), limits, sink, &s->t);
+}
+
 static const struct kind kinds[] = {
     {"mailbox", create_mailbox, 1, NULL},
     {"link", create_link, 1, NULL},
@@ -197,6 +207,7 @@ static const struct kind kinds[] = {
     {"link over TCP", create_context, 1, "tcp://127.0.0.1:0"},
     {"link over TCP of IPv6", create_context, 1, "tcp://[::1]:0"},
     {"pubsub", create_pubsub, 0, NULL},
+    {"one's own", create_own, 0, NULL},
 };
 
 /* ---- life of a side */
@@ -502,9 +513,17 @@ static void what_reached_nobody_is_not_lost(void)
     end(&a);
 }
 
+/* In place of the library's, which registers. */
+int clouds_transport_register(const char *name, const clouds_transport_ops *ops)
+{
+    own.theirs = *ops;
+    return cl_own_transport_prepare(&own);
+}
+
 int main(void)
 {
     folder_begin();
+    if (box_register()) return EXIT_FAILURE;
     if (test_redis_start(&server, NULL)) return EXIT_FAILURE;
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
         kind = &kinds[i];
