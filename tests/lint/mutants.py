@@ -399,7 +399,7 @@ class References(unittest.TestCase):
     def refers(self, comment, page="# Title\n\n## 5. A\n\n### 5.2 B\n\nSee `capi/a.c`.\n"):
         """What the guard says of a file with this comment beside docs/WIRE.md."""
         with tempfile.TemporaryDirectory() as folder:
-            for name, text in (("capi/a.c", comment), ("docs/WIRE.md", page)):
+            for name, text in (("capi/a.c", comment), ("docs/WIRE.md", page), ("tests/a.c", "static void it_is_there(void)\n")):
                 os.makedirs(os.path.dirname(f"{folder}/{name}"))
                 pathlib.Path(folder, name).write_text(text)
             done = subprocess.run([sys.executable, SOURCE + "/tests/lint/references.py", folder], capture_output=True, text=True)
@@ -420,6 +420,11 @@ class References(unittest.TestCase):
     def test_a_path_in_a_page(self):
         code, said = self.refers("/* WIRE.md */", "`capi/b.c` and `capi/*.c`\n")
         self.assertEqual((code, "capi/b.c is not there" in said, "capi/*.c" in said), (1, True, False), said)
+
+    def test_a_test_in_a_page(self):
+        code, said = self.refers("/* WIRE.md */", "`tests/a.c:it_is_there` `tests/a.c:is_there` `tests/b.c:x`\n")
+        self.assertEqual((code, "has no it_is_there" in said, "has no is_there" in said, "tests/b.c is not there" in said),
+                         (1, False, True, True), said)
 
 
 class Generated(Copy):

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""What code and documentation refer to is there: pages (docs/WIRE.md), their sections (WIRE.md 5.2), and, in the pages, paths of the sources.
+"""What code and documentation refer to is there: pages (docs/WIRE.md), their sections (WIRE.md 5.2), and, in the pages, paths of the
+sources and tests by their names (docs/PROMISES.md).
 Usage: references.py [FOLDER]: FOLDER in the place of the sources, for the test of this program."""
 import glob
 import os
@@ -17,6 +18,7 @@ TOP = ("capi", "lua", "host", "bindings", "docs", "examples", "tests", "tools", 
 PAGE = re.compile(r"(?<![\w/*}.-])((?:\.\./|[\w-]+/)*[A-Z][A-Z_]+\.md)\b(?:,?(?: sections?)? (\d+(?:\.\d+)*(?: and \d+(?:\.\d+)*)?)(?![\w.]*\w))?")
 BREAK = re.compile(r"\s*\n\s*(?:(?:\*|//|#|--|;)(?=\s))?\s*")
 QUOTED = re.compile(r"`(\.?/?(?:%s)/[\w./*{},-]+)`" % "|".join(TOP))
+TEST = re.compile(r"`(tests/[\w./-]+):(\w+)`")
 bad = count = 0
 
 
@@ -88,6 +90,19 @@ def check_paths(path, text):
                 complain(path, f"{pattern} is not there")
 
 
+def check_tests(path, text):
+    """`tests/core/test_call.c:cancel_completes` is a function of that file."""
+    global count
+    for name, test in TEST.findall(text):
+        count += 1
+        if not os.path.isfile(os.path.join(source, name)):
+            complain(path, f"{name} is not there")
+            continue
+        with open(os.path.join(source, name), encoding="utf-8") as file:
+            if not re.search(rf"^(?:static .*\b| *(?:async )?def ){test}\(", file.read(), re.M):
+                complain(path, f"{name} has no {test}")
+
+
 for path in texts():
     if path.endswith("/tests/lint/mutants.py"):  # it has wrong ones on purpose
         continue
@@ -96,5 +111,6 @@ for path in texts():
     check_pages(path, text)
     if path.endswith(".md") and os.path.basename(path) != "CHANGELOG.md":  # that one speaks of what was
         check_paths(path, text)
+        check_tests(path, text)
 print(f"{count} references, {bad} bad")
 sys.exit(1 if bad or count < (1 if len(sys.argv) > 1 else 150) else 0)

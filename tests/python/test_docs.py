@@ -5,6 +5,7 @@ import io
 import os
 import re
 import signal
+import subprocess
 import sys
 import unittest
 
@@ -52,8 +53,8 @@ class Docs(PythonCase):
         self.assertIn("E_USER no such user {'number': 7}\n", said.getvalue())
         self.assertIn("sum ['s.mine']\n", said.getvalue())
 
-    def example(self, name):
-        process = Process([sys.executable, f"{SOURCE}/examples/python/{name}.py"], self.env)
+    def example(self, name, *arguments, stdin=subprocess.DEVNULL):
+        process = Process([sys.executable, f"{SOURCE}/examples/python/{name}.py", *arguments], self.env, stdin)
         self.addCleanup(process.discard)
         return process
 
@@ -67,9 +68,37 @@ class Docs(PythonCase):
             self.assertIn(said, process.out.text())
         self.assertEqual(service.stop(), 0, service.err.text())
 
+    def say(self, person, line):
+        person.popen.stdin.write(line.encode() + b"\n")
+        person.popen.stdin.flush()
+
+    def test_the_chat(self):
+        """Rooms in Lua, people in Python."""
+        for room in "lobby", "attic":
+            self.start("run", SOURCE + "/examples/lua/chat.lua", "room", room).out.wait_for("is open")
+        ann, bob, cid = [self.example("chat", *words, stdin=subprocess.PIPE)
+                         for words in (("ann", "lobby"), ("bob", "lobby"), ("cid", "attic"))]
+        for person, name in (ann, "ann"), (bob, "bob"), (cid, "cid"):
+            person.out.wait_for(f"* {name} joined\n")
+        for line in "hello", "", "again":
+            self.say(bob, line)
+        self.say(cid, "alone")
+        for person in ann, bob:
+            person.out.wait_for("bob: hello\nbob: again\n" if person is ann else "bob: again\n")
+        bob.out.wait_for("* nothing to say\n")
+        cid.out.wait_for("cid: alone\n")
+        for person in ann, bob, cid:
+            person.popen.stdin.close()
+            person.popen.stdin = None
+            self.assertEqual(person.wait(), 0, person.err.text())
+        self.assertNotIn("alone", ann.out.text() + bob.out.text())
+        dan = self.example("chat", "dan", "cellar")
+        self.assertEqual(dan.wait(), 0, dan.err.text())
+        self.assertIn("* no available server for chat.cellar.join", dan.out.text())
+
     def test_no_example_is_missing(self):
         there = {name[:-3] for name in os.listdir(SOURCE + "/examples/python") if name.endswith(".py")}
-        self.assertEqual(there, {"hello_server", "hello_client", "later", "many", "monitor"})
+        self.assertEqual(there, {"hello_server", "hello_client", "later", "many", "monitor", "chat"})
 
 
 class Documented(PythonCase):

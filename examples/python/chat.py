@@ -1,0 +1,36 @@
+"""One person in the chat of examples/lua/chat.lua, beside those at its gateway: says in a room what comes from standard
+input, and prints what is said there.
+
+    clouds run chat.lua room lobby &
+    python3 chat.py NAME ROOM [ADDRESS]
+"""
+import sys
+
+import clouds
+
+
+def chat(name, room, *address):
+    with clouds.Client(*address, timeout=2) as client:
+
+        @client.subscribe(f"chat.{room}.said", f"chat.{room}.joined")
+        def heard(value, message):
+            if message.missed:
+                print(f"* {message.missed} lines are missing", flush=True)
+            joined = message.topic.endswith(".joined")
+            print(f"* {value['who']} joined" if joined else f"{value['who']}: {value['text']}", flush=True)
+
+        def ask(what, *words):
+            try:
+                client.call(f"chat.{room}.{what}", name, *words)
+            except clouds.Error as error:
+                print(f"* {error.message}", flush=True)
+
+        client.ready()
+        ask("join")
+        for line in sys.stdin:
+            ask("say", line.rstrip("\n"))
+
+
+if len(sys.argv) < 3:
+    sys.exit(f"usage: {sys.argv[0]} NAME ROOM [ADDRESS]")
+chat(*sys.argv[1:])
