@@ -36,6 +36,7 @@ COUNTERS = {
     "delivered": "published messages handed to subscriptions",
     "gaps": "published messages that are missing, by their numbers",
     "lagged": "published messages dropped because a subscription did not keep up",
+    "once_hits": "calls that repeated another, by their idempotency key, and were not executed again",
     "link_opens": "direct links that were opened from here and worked",
     "link_losses": "of those, the ones that broke",
     "link_refused": "direct links that were dialled and never worked",

@@ -11,17 +11,22 @@
 /* What has its place in the record, and cannot be done yet. */
 CL_RARE static int refuse_later(const clouds_call_options *o)
 {
-    const char *what = o->once_len          ? "once"
-                       : o->reply_to_len    ? "reply_to"
-                       : o->correlation_len ? "correlation"
-                                            : "hedge";
+    const char *what = o->reply_to_len ? "reply_to" : o->correlation_len ? "correlation" : "hedge";
     return cl_error(CLOUDS_ENOTSUP, "this version cannot do '%s' of clouds_call_options", what);
 }
 
 static int check_later(const clouds_call_options *o)
 {
-    size_t texts = o->once_len | o->reply_to_len | o->correlation_len;
+    size_t texts = o->reply_to_len | o->correlation_len;
     return texts || o->hedge != 0 ? refuse_later(o) : 0;
+}
+
+static int check_once(const clouds_call_options *o)
+{
+    int code = cl_check_text(o->once, o->once_len, "the idempotency key");
+    if (code || o->once_len <= CL_ONCE_MAX) return code;
+    return cl_error_limit(CLOUDS_ETOOBIG, o->once_len, CL_ONCE_MAX,
+                          "the idempotency key has %zu bytes, at most %d are possible", o->once_len, CL_ONCE_MAX);
 }
 
 static int check_options(const clouds_call_options *o)
@@ -36,6 +41,7 @@ static int check_options(const clouds_call_options *o)
     if (code == 0) code = cl_check_period(o->deadline, "the deadline");
     if (code == 0) code = cl_check_text(o->server, o->server_len, "the server");
     if (code == 0) code = cl_check_text(o->key, o->key_len, "the key");
+    if (code == 0) code = check_once(o);
     if (code == 0 && o->server_len) code = cl_check_name(cl_str_of(o->server, o->server_len), 65535, "server");
     return code;
 }
@@ -172,7 +178,8 @@ static int call_method(clouds_node *handle, const char *method, size_t method_le
                                  .ask = (o->flags & CLOUDS_CALL_ASK) != 0,
                                  .notify = (o->flags & CLOUDS_CALL_NOTIFY) != 0,
                                  .meta = cl_str_of(o->meta, o->meta_len),
-                                 .bytes = cl_str_of(o->bytes, o->bytes_len)}};
+                                 .bytes = cl_str_of(o->bytes, o->bytes_len),
+                                 .once = cl_str_of(o->once, o->once_len)}};
         if (o->key_len) c.call.has_key = 1, c.call.key = cl_balance_key(cl_str_of(o->key, o->key_len));
         code = check_call(node, &c.call);
         c.id = cl_context_id(node->context, (o->flags & CLOUDS_CALL_WAIT) != 0);

@@ -175,6 +175,9 @@ void cl_config_core(const cl_context *context, const cl_options *options, cl_cor
     *out = (cl_core_config){.limits = context->config.limits,
                             .max_in_flight = (uint32_t)context->config.max_in_flight,
                             .max_in_flight_bytes = size_of(options, CL_OPTION_max_in_flight_bytes),
+                            .once_window = (int64_t)(cl_options_number(options, CL_OPTION_once_window) * 1000),
+                            .once_keys = size_of(options, CL_OPTION_once_keys),
+                            .once_bytes = size_of(options, CL_OPTION_once_bytes),
                             .max_deadline = cl_options_number(options, CL_OPTION_max_deadline),
                             .cluster = context->config.url_text};
 }

@@ -101,9 +101,18 @@ static void forget_call(cl_context *context, uint64_t id)
     context->inbox.calls_open--;
 }
 
+/* One with an idempotency key can be answered beyond its deadline. */
+static int remember_request(cl_context *context, const clouds_event *event)
+{
+    int64_t until = event->number;
+    if (!context->threaded) return 0;
+    cl_core_request(context->engine.core, event->id, &until);
+    return remember(context, CL_OPEN_REQUEST, event->id, until);
+}
+
 static void deliver_request(cl_context *context, const clouds_event *event, clouds_node *node)
 {
-    if (remember(context, CL_OPEN_REQUEST, event->id, event->number) != 0 ||
+    if (remember_request(context, event) != 0 ||
         cl_events_add(&context->inbox.events, event, node) != 0) {
         if (refuse_request(context, event)) return;
         cl_events_complete(&context->inbox.events, event, node);

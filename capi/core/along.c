@@ -2,20 +2,12 @@
 
 #include "proto/meta.h"
 
-/* What goes along with a call: meta and bytes. Few have it, so it lies in a block of its own. */
-
-static cl_str keep(char **to, cl_str text)
-{
-    if (text.n) memcpy(*to, text.p, text.n);
-    cl_str kept = cl_str_of(*to, text.n);
-    *to += text.n;
-    return kept;
-}
+/* What goes along with a call: meta, bytes, an idempotency key. Few have it, so it lies in a block of its own. */
 
 /* Takes the place of what it had. */
-static int keep_block(cl_core *core, cl_call *call, cl_str meta, cl_str bytes)
+static int keep_block(cl_core *core, cl_call *call, const cl_extension *source)
 {
-    size_t size = meta.n + bytes.n;
+    size_t size = cl_extension_texts(source);
     if (core->call_bytes && core->call_bytes + size > core->config.max_in_flight_bytes)
         return cl_error_limit(CLOUDS_ELIMIT, core->call_bytes + size, core->config.max_in_flight_bytes,
                               "the arguments of the calls outstanding take %zu bytes already (max_in_flight_bytes)",
@@ -23,9 +15,7 @@ static int keep_block(cl_core *core, cl_call *call, cl_str meta, cl_str bytes)
     cl_extension *x = cl_malloc(sizeof *x + size);
     if (!x) return CLOUDS_ENOMEM;
     char *to = (char *)(x + 1);
-    *x = CL_EXTENSION_NONE;
-    x->meta = keep(&to, meta);
-    x->bytes = keep(&to, bytes);
+    *x = cl_extension_copy(source, &to);
     if (call->along) cl_along_drop(core, call);
     call->along = x;
     core->call_bytes += size;
@@ -46,22 +36,27 @@ int cl_along_keep(cl_core *core, cl_call *call, const cl_call_spec *spec, const 
             CLOUDS_ETOOBIG, meta.n, CL_META_MAX,
             "the meta, with what the call on whose behalf it is made has, takes %zu bytes: at most %d are possible",
             meta.n, CL_META_MAX);
-    if (code == 0 && (meta.n | spec->bytes.n)) code = keep_block(core, call, meta, spec->bytes);
+    cl_extension x = CL_EXTENSION_NONE;
+    x.meta = meta;
+    x.bytes = spec->bytes;
+    x.key = spec->once;
+    if (code == 0 && cl_extension_texts(&x)) code = keep_block(core, call, &x);
     cl_buf_free(&merged);
     return code;
 }
 
 CL_RARE int cl_along_set_bytes(cl_core *core, cl_call *call, cl_str bytes)
 {
-    cl_str meta = call->along ? call->along->meta : CL_STR_NONE;
-    if (meta.n | bytes.n) return keep_block(core, call, meta, bytes);
+    cl_extension x = call->along ? *call->along : CL_EXTENSION_NONE;
+    x.bytes = bytes;
+    if (cl_extension_texts(&x)) return keep_block(core, call, &x);
     if (call->along) cl_along_drop(core, call);
     return 0;
 }
 
 void cl_along_drop(cl_core *core, cl_call *call)
 {
-    core->call_bytes -= call->along->meta.n + call->along->bytes.n;
+    core->call_bytes -= cl_extension_texts(call->along);
     cl_free(call->along);
     call->along = NULL;
 }

@@ -1,5 +1,4 @@
 #include "base/error.h"
-#include "base/log.h"
 #include "core/internal.h"
 
 /* The state machine of a call. An attempt is what `timeout` limits: it begins (with a retry that the caller allowed, or
@@ -11,7 +10,6 @@ enum {
     BACKOFF_MS = 50,
     LOOK_FIRST_MS = 1000, /* how soon, and how seldom, a call in a pause asks for the list again */
     LOOK_LONGEST_MS = 10000,
-    NOT_SENT_MAX = 4,  /* sends after which a server that nothing can be sent to counts as tried */
     FULL_MAX = 3,      /* further servers that are tried when the queue towards one is full */
     UNRECEIVED_MAX = 8 /* servers that an attempt may find gone for nothing: where all are, Redis would pay for each */
 };
@@ -157,7 +155,7 @@ CL_RARE static void go_by_link(cl_call *call, int64_t now)
 }
 
 /* The bus refused it although it seems to be up. */
-CL_RARE static void retry_soon(cl_call *call, int64_t now)
+CL_RARE void cl_attempt_retry_soon(cl_call *call, int64_t now)
 {
     await_bus(call);
     cl_core_retry_soon(call->node->core, now);
@@ -198,6 +196,25 @@ static int servers_seem_gone(const cl_call *call)
     return many && call->failing == CL_FAILING_UNRECEIVED && !call->looked_up && !call->pinned;
 }
 
+static int has_once(const cl_call *call)
+{
+    return call->along && call->along->key.n;
+}
+
+static int is_listed(const cl_method *m, const cl_peer *peer)
+{
+    for (uint32_t i = 0; i < m->n; i++)
+        if (m->servers[i] == peer) return 1;
+    return 0;
+}
+
+/* With a key the server that may have run it is asked again, since it knows the answer. */
+static int wants_same_server(const cl_call *call)
+{
+    return call->ended && has_once(call) && !call->failing && !call->pinned &&
+           clouds_err_outcome(call->ended) == CLOUDS_OUTCOME_UNKNOWN;
+}
+
 void cl_attempt_dispatch(cl_call *call, int64_t now)
 {
     cl_core *core = call->node->core;
@@ -214,11 +231,13 @@ void cl_attempt_dispatch(cl_call *call, int64_t now)
         else cl_choose_ask(call, now);
         return;
     }
-    if (servers_seem_gone(call)) {
+    int misses_server = !call->looked_up && wants_same_server(call) && !is_listed(call->method, call->peer);
+    if (misses_server || servers_seem_gone(call)) {
         lookup_method(call, now);
         return;
     }
-    cl_peer *peer = call->pinned ? call->peer : cl_balance_pick(call->method, call, !call->failing, now);
+    int same = call->pinned || (wants_same_server(call) && is_listed(call->method, call->peer));
+    cl_peer *peer = same ? call->peer : cl_balance_pick(call->method, call, !call->failing, now);
     if (!peer) {
         no_server(call, now);
         return;
@@ -253,7 +272,7 @@ static int send_attempt(cl_call *call)
     e.flags = call->as_frames ? CL_NATIVE | CL_FRAMES : call->as_native ? CL_NATIVE : 0;
     e.method = call->method->name;
     e.args = call->args;
-    e.deadline = call->until;
+    e.deadline = has_once(call) ? call->deadline : call->until; /* the next attempt may get the answer to this one */
     e.extension = call->along;
     if (call->notify) e.flags |= CL_NOTIFY;
     int code = core->bus->ops->send(core->bus, call->node, &e, token);
@@ -326,7 +345,7 @@ void cl_attempt_send(cl_call *call, cl_peer *peer, int64_t now)
     if (code == CLOUDS_ELIMIT) code = send_where_room_is(call, now);
     if (code && paid) cl_budget_give_back(&core->budget);
     if (code == CLOUDS_EUNREACHABLE) {
-        retry_soon(call, now);
+        cl_attempt_retry_soon(call, now);
         return;
     }
     if (code == CLOUDS_ELIMIT) {
@@ -431,59 +450,4 @@ void cl_attempt_unpark(cl_core *core, int64_t now)
     cl_list_node woken;
     cl_list_move(&core->parked, &woken);
     for (cl_call *call; (call = cl_attempt_next(&woken));) cl_attempt_dispatch(call, now);
-}
-
-static void untry(cl_call *call)
-{
-    for (unsigned i = 0; i < call->tried_n; i++) {
-        if (call->tried[i] != call->peer) continue;
-        call->tried[i] = call->tried[--call->tried_n];
-        cl_peer_release(call->node->core, call->peer);
-        return;
-    }
-}
-
-/* Each of them may execute it. Logged once for each peer. */
-static void reached_several(const cl_call *call, int64_t number)
-{
-    cl_peer *peer = call->peer;
-    if (peer->several) return;
-    peer->several = 1;
-    const cl_log_facts facts = {.method = call->method->name, .caller = call->node->id, .node = peer->id};
-    cl_log_about(CLOUDS_LOG_WARN, &facts,
-                 "a call reached %lld receivers: several nodes have this id, or Redis holds a dead connection",
-                 (long long)number);
-}
-
-void cl_core_delivery(cl_core *core, uint64_t token, enum cl_delivery delivery, int64_t number)
-{
-    uint64_t id = cl_token_call(token);
-    cl_op *op = id == token ? cl_op_find(core, id) : NULL;
-    if (op) {
-        cl_message_delivery(core, op, delivery, number);
-        return;
-    }
-    cl_call *call = cl_call_find(core, id);
-    if (!call || call->state != CL_CALL_SENT || cl_token_of(id, call->sends) != token) return;
-    if (delivery == CL_DELIVERY_WRITTEN) {
-        if (number > 1) reached_several(call, number);
-        if (call->notify) cl_call_complete(call, 0, CL_STR_NONE, CL_STR_NONE);
-        return;
-    }
-    int64_t now = cl_core_now(core);
-    if (delivery == CL_DELIVERY_NOBODY || delivery == CL_DELIVERY_UNPROVEN) cl_directory_drop_all(core, call->peer);
-    if (delivery == CL_DELIVERY_LOST || delivery == CL_DELIVERY_UNPROVEN) {
-        cl_breaker_failed(call, now);
-        cl_attempt_lost(call, now);
-        return;
-    }
-    if (delivery == CL_DELIVERY_NOT_SENT && number < 0) {
-        cl_attempt_fail_with_text(call, (int)number, 1);
-        return;
-    }
-    /* That it did not go out says nothing about the server; the bus may be about to report that it is down. */
-    int again = delivery == CL_DELIVERY_NOT_SENT && call->sends < NOT_SENT_MAX;
-    if (again) untry(call);
-    if (again && call->pinned) retry_soon(call, now);
-    else cl_attempt_fail_over(call, CL_FAILING_UNRECEIVED, CLOUDS_ENOSERVER, CL_STR_NONE, now);
 }

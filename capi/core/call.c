@@ -104,7 +104,7 @@ static void free_texts(cl_core *core, cl_call *call)
 static int prepare(cl_core *core, cl_call *call, const cl_call_spec *spec)
 {
     int code = keep_args(core, call, spec->args);
-    if (code == 0 && (spec->meta.n | spec->bytes.n | spec->parent))
+    if (code == 0 && (spec->meta.n | spec->bytes.n | spec->once.n | spec->parent))
         code = cl_along_keep(core, call, spec, cl_request_find(core, spec->parent));
     if (code) return code;
     if ((code = cl_directory_method(core, spec->method, &call->method)) != 0) return code;
@@ -156,9 +156,10 @@ static void set_times(cl_call *call, const cl_call_spec *spec, int64_t start)
     if (!parent && spec->parent && cl_request_is_overdue(core, spec->parent)) call->deadline = call->latest = start;
     if (!parent) return;
     set_parent(call, parent);
-    if (!parent->deadline) return;
-    if (parent->deadline < call->deadline) call->deadline = parent->deadline;
-    if (parent->deadline < call->latest) call->latest = parent->deadline;
+    int64_t limit = cl_request_ends(parent);
+    if (!limit) return;
+    if (limit < call->deadline) call->deadline = limit;
+    if (limit < call->latest) call->latest = limit;
 }
 
 CL_RARE static int too_many(const cl_core *core)

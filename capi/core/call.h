@@ -44,7 +44,7 @@ typedef struct cl_call {
     uint32_t sends; /* envelopes on the wire so far */
     uint32_t attempts;
     int32_t ended;       /* why the last attempt ended; 0: this is the first */
-    cl_extension *along; /* meta and bytes; owned; NULL: none */
+    cl_extension *along; /* meta, bytes, idempotency key; owned; NULL: none */
     cl_method *method;
     struct cl_request *parent; /* the request on whose behalf it is made, while that is open */
     cl_peer *peer;             /* the pinned, or the one asked last; counted */
@@ -96,6 +96,8 @@ void cl_attempt_look_in_pause(cl_call *call, int64_t now); /* servers may have c
 /* It was provably not executed: another server, if there is one. `error` is kept. */
 void cl_attempt_fail_over(cl_call *call, enum cl_failing how, int code, cl_str error, int64_t now);
 void cl_attempt_lost(cl_call *call, int64_t now);
+/* The bus refused it although it seems to be up. */
+void cl_attempt_retry_soon(cl_call *call, int64_t now);
 void cl_attempt_unpark(cl_core *core, int64_t now);
 /* Those that wait for room towards a peer which is gone look for another. */
 void cl_attempt_redirect_blocked(cl_peer *peer, int64_t now);

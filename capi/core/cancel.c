@@ -65,6 +65,10 @@ static void cancel_calls_of(cl_request *r)
 
 void cl_cancel_request(cl_core *core, cl_request *r)
 {
+    if (r->once) {
+        r->is_unwanted = 1;
+        return;
+    }
     cl_node *node = r->node;
     int told = r->is_canceled;
     r->is_canceled = 1;
@@ -77,8 +81,12 @@ void cl_cancel_request(cl_core *core, cl_request *r)
 
 static void cancel_open(cl_core *core, cl_node *node, cl_request *r)
 {
-    if (r->is_canceled) return;
+    if (r->is_canceled || r->is_unwanted) return;
     core->counters[CL_COUNT_CANCELED_REQUESTS]++;
+    if (r->once && cl_once_is_repeated(r->once)) {
+        r->is_unwanted = 1;
+        return;
+    }
     if (!core->port.withdraw_request(core->port.self, r->id)) {
         cl_cancel_request(core, r);
         return;

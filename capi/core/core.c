@@ -38,6 +38,7 @@ const char *const cl_counter_names[CL_COUNTERS] = {
     "delivered",
     "gaps",
     "lagged",
+    "once_hits",
     "link_opens",
     "link_losses",
     "link_refused",
@@ -80,7 +81,8 @@ int cl_core_create(const cl_core_config *config, const cl_port *port, cl_core **
     cl_list_init(&core->nodes);
     cl_list_init(&core->blocked_peers);
     if (cl_buf_reserve(&core->scratch, SCRATCH) != 0 || cl_buf_reserve(&core->message, SCRATCH) != 0 ||
-        cl_timers_adopt(core, &core->retry, retry_due) != 0 || cl_timers_adopt(core, &core->room, room_due) != 0) {
+        cl_timers_adopt(core, &core->retry, retry_due) != 0 || cl_timers_adopt(core, &core->room, room_due) != 0 ||
+        cl_once_open(core) != 0) {
         cl_heap_free(&core->timers);
         cl_buf_free(&core->scratch);
         cl_buf_free(&core->message);
@@ -104,6 +106,7 @@ void cl_core_destroy(cl_core *core)
     cl_idmap_free(&core->subscriptions);
     cl_strmap_free(&core->methods);
     cl_strmap_free(&core->peers);
+    cl_once_close(core);
     cl_heap_free(&core->timers);
     cl_buf_free(&core->scratch);
     cl_buf_free(&core->message);

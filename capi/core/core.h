@@ -47,6 +47,8 @@ typedef struct cl_core_config {
     uint32_t max_in_flight;     /* calls out, and requests in, each */
     size_t max_in_flight_bytes; /* of their arguments, each */
     double max_deadline;        /* seconds */
+    int64_t once_window;        /* ms for which the answer of a call with an idempotency key is kept */
+    size_t once_keys, once_bytes;
     uint64_t secret[2];         /* key for the ids of attempts */
     const char *cluster;        /* its address, for errors; lives as long as the core; NULL: not said */
 } cl_core_config;
@@ -82,6 +84,7 @@ enum cl_counter {
     CL_COUNT_DELIVERED,     /* published messages handed to subscriptions */
     CL_COUNT_GAPS,          /* published messages that are missing */
     CL_COUNT_LAGGED,        /* dropped here, since a subscription did not keep up */
+    CL_COUNT_ONCE_HITS,     /* calls that repeated another, by their idempotency key */
     CL_COUNT_LINKS,         /* from here on those of the bus, in its order */
     CL_COUNTERS = CL_COUNT_LINKS + CL_BUS_COUNTS
 };
@@ -151,6 +154,7 @@ typedef struct cl_call_spec {
     int ask;            /* CLOUDS_EVENT_ATTEMPT before every attempt */
     int notify;         /* no answer is wanted: it ends when a server has it */
     cl_str meta, bytes; /* go along; meta: a valid JSON object, or empty */
+    cl_str once;        /* idempotency key; empty: none */
     int has_key;
     uint64_t key; /* calls of one key go to the same server (cl_balance_key) */
 } cl_call_spec;

@@ -30,6 +30,7 @@
 #include "core/error_text.h"
 #include "core/method.h"
 #include "core/node.h"
+#include "core/once.h"
 #include "core/operation.h"
 #include "core/peer.h"
 #include "core/request.h"
@@ -62,6 +63,7 @@ struct cl_core {
     size_t queued;                /* requests that wait for their turn */
     uint64_t overdue[CL_OVERDUE]; /* requests that were begun and ended at their deadline, the latest */
     unsigned overdue_at;
+    cl_once_table once;
     cl_budget budget;
     int bus_up, was_up, bus_code;
     int bus_sends;      /* it is up, or blind */

@@ -224,6 +224,7 @@ void cl_node_free(cl_node *node)
     while (!cl_list_empty(&node->ops)) cl_op_discard(core, CL_OWNER(node->ops.next, cl_op, of_node));
     cl_message_drop_all(node, 0);
     cl_request_discard_all(node);
+    cl_once_free_of_node(node);
     cl_channels_free(node);
     size_t at = 0;
     for (void *service; (service = cl_strmap_next(&node->services, &at));) cl_free(service);

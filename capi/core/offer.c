@@ -244,7 +244,7 @@ static cl_str keep(char **to, cl_str text)
 static size_t bytes_of(const cl_envelope *e)
 {
     const cl_extension *x = e->extension;
-    return e->args.n + (x ? x->meta.n + x->bytes.n : 0);
+    return e->args.n + (x ? cl_extension_texts(x) : 0);
 }
 
 static waiter *create_waiter(cl_offer *offer, const cl_envelope *e)
@@ -263,9 +263,7 @@ static waiter *create_waiter(cl_offer *offer, const cl_envelope *e)
     w->call.deadline = e->deadline;
     w->call.link = e->link;
     if (x) {
-        w->along = CL_EXTENSION_NONE;
-        w->along.meta = keep(&to, x->meta);
-        w->along.bytes = keep(&to, x->bytes);
+        w->along = cl_extension_copy(x, &to);
         w->call.extension = &w->along;
     }
     w->bytes = bytes_of(e);
@@ -325,6 +323,7 @@ int cl_offer_cancel(cl_node *node, cl_str caller, cl_str name)
         note_new(offer);
         waiter *w = cl_strmap_get(&offer->cancelable, name);
         if (!w || w->call.from.n != caller.n) continue;
+        if (cl_once_has_key(&w->call) && cl_once_is_wanted(node, &w->call)) return 1;
         int64_t now = cl_core_now(node->core);
         drop(w, now);
         go_on(offer, now);

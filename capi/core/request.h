@@ -4,12 +4,20 @@
 
 #include "core/timers.h"
 
+struct cl_once;
 typedef struct cl_offer cl_offer;
 typedef struct cl_offer_key cl_offer_key;
 
 enum {
     CL_REQUEST_INLINE = 96,
 };
+
+/* Who waits for an answer. */
+typedef struct cl_caller {
+    cl_str id, wire_id;
+    uint64_t link;
+    unsigned flags; /* CL_NATIVE, CL_FRAMES and CL_NOTIFY of its call */
+} cl_caller;
 
 typedef struct cl_request {
     cl_timed timed; /* its deadline */
@@ -22,6 +30,8 @@ typedef struct cl_request {
     unsigned native;        /* CL_NATIVE, CL_FRAMES and CL_NOTIFY of its call */
     uint8_t is_cancelable;  /* the node's map of those has it */
     uint8_t is_canceled;    /* its caller waits for no answer */
+    uint8_t is_unwanted;    /* the same, and with an idempotency key: another may wait for it, or come */
+    struct cl_once *once;   /* what remembers it by its idempotency key; NULL: it has none */
     cl_list_node calls;     /* made on its behalf */
     cl_offer *offer;        /* of a method with limits; NULL: there are none */
     cl_offer_key *key;      /* free again when it ends; or NULL */
@@ -37,9 +47,14 @@ int cl_request_begin(cl_node *node, const cl_envelope *e, cl_offer *offer, cl_of
 /* Is there room for one more that waits? */
 int cl_request_has_room(const cl_core *core, size_t bytes);
 void cl_request_refuse(cl_node *node, const cl_envelope *e, int code);
+void cl_request_refuse_with(cl_node *node, const cl_envelope *e, unsigned flags, cl_str error);
+/* 0, or what the bus refused it with. */
+int cl_caller_answer(cl_node *node, const cl_caller *to, cl_str error, cl_str result, const cl_extension *x);
 /* Busy: with the last words of this thread. */
 void cl_request_refuse_busy(cl_node *node, const cl_envelope *e);
 cl_request *cl_request_find(const cl_core *core, uint64_t id);
+/* How long what is called on its behalf may take; 0: not known. */
+int64_t cl_request_ends(const cl_request *r);
 /* The time of a handler that still runs is over: what it calls is, too. */
 int cl_request_is_overdue(const cl_core *core, uint64_t id);
 /* The node stops to serve: those not begun are refused. */

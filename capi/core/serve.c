@@ -14,13 +14,20 @@ cl_request *cl_request_find(const cl_core *core, uint64_t id)
 
 static int is_over(const cl_core *core, const cl_request *r)
 {
-    return r->deadline && core->port.now_about(core->port.self) >= r->deadline;
+    return r->deadline && !r->once && core->port.now_about(core->port.self) >= r->deadline;
+}
+
+int64_t cl_request_ends(const cl_request *r)
+{
+    const cl_core *core = r->node->core;
+    int is_late = r->once && r->deadline && cl_core_now(core) >= r->deadline;
+    return is_late ? r->deadline + core->config.once_window : r->deadline;
 }
 
 int cl_core_request(const cl_core *core, uint64_t request, int64_t *deadline)
 {
     const cl_request *r = cl_request_find(core, request);
-    if (r) *deadline = r->deadline;
+    if (r) *deadline = r->once ? 0 : r->deadline; /* that of a key is looked after here */
     return r != NULL;
 }
 
@@ -58,6 +65,7 @@ CL_RARE static void leave_calls(cl_request *r)
 static inline void drop(cl_core *core, cl_request *r)
 {
     if (r->is_cancelable) cl_cancel_forget(r);
+    if (r->once) cl_once_dropped(r);
     if (!cl_list_empty(&r->calls)) leave_calls(r);
     cl_timers_abandon(core, &r->timed);
     core->request_bytes -= r->bytes;
@@ -111,10 +119,11 @@ static cl_request *admit(cl_core *core, cl_node *node, const cl_envelope *e)
     r->meta = NULL;
     r->meta_len = 0;
     r->offer = NULL;
+    r->once = NULL;
     r->link = e->link;
     r->deadline = e->deadline;
     r->native = e->flags & (CL_NATIVE | CL_FRAMES | CL_NOTIFY);
-    r->is_cancelable = r->is_canceled = 0;
+    r->is_cancelable = r->is_canceled = r->is_unwanted = 0;
     cl_list_init(&r->calls);
     cl_list_init(&r->of_node);
     if (keep_texts(r, e) != 0 || (e->extension && keep_along(r, e->extension) != 0) ||
@@ -122,10 +131,11 @@ static cl_request *admit(cl_core *core, cl_node *node, const cl_envelope *e)
         return drop(core, r), NULL;
     cl_list_append(&node->requests, &r->of_node);
     if (r->deadline) cl_timers_start_next(core, &r->timed, r->deadline);
+    if (cl_once_has_key(e)) cl_once_admitted(node, e, r);
     return r;
 }
 
-CL_RARE static void refuse_with(cl_core *core, cl_node *node, const cl_envelope *e, unsigned flags, cl_str error)
+CL_RARE static void tell_refused(cl_core *core, cl_node *node, const cl_envelope *e, unsigned flags, cl_str error)
 {
     cl_envelope answer = cl_envelope_of(CL_RESULT, node->id, e->from, e->id);
     if (e->flags & CL_NOTIFY) return;
@@ -136,16 +146,22 @@ CL_RARE static void refuse_with(cl_core *core, cl_node *node, const cl_envelope 
     if (core->bus->ops->send(core->bus, node, &answer, 0) != 0) core->counters[CL_COUNT_LOST_ANSWERS]++;
 }
 
+CL_RARE void cl_request_refuse_with(cl_node *node, const cl_envelope *e, unsigned flags, cl_str error)
+{
+    tell_refused(node->core, node, e, flags, error);
+    if (cl_once_has_key(e)) cl_once_refused(node, e, flags, error);
+}
+
 CL_RARE static void refuse(cl_core *core, cl_node *node, const cl_envelope *e, int code)
 {
     int native = (e->flags & CL_NATIVE) != 0;
     core->counters[code == CLOUDS_EEXPIRED ? CL_COUNT_EXPIRED_REQUESTS : CL_COUNT_REFUSED_REQUESTS]++;
     if (code == CLOUDS_ENOMETHOD && !native) {
-        refuse_with(core, node, e, 0, CL_STR("{\"message\":\"service handler not found\"}"));
+        cl_request_refuse_with(node, e, 0, CL_STR("{\"message\":\"service handler not found\"}"));
         return;
     }
     cl_str late = CL_STR("{\"message\":\"the deadline passed before the server began\",\"code\":\"CLOUDS_EXPIRED\"}");
-    refuse_with(core, node, e, native ? CL_REFUSED : 0,
+    cl_request_refuse_with(node, e, native ? CL_REFUSED : 0,
                 code == CLOUDS_EEXPIRED ? late : cl_error_text_of_code(core, code));
 }
 
@@ -159,7 +175,7 @@ CL_RARE static void refuse_too_big(cl_core *core, cl_node *node, const cl_envelo
                  "the call is nested deeper than max_depth (%u) or has more values than max_values (%u)",
                  limits->json.depth, limits->json.values);
     core->counters[CL_COUNT_REFUSED_REQUESTS]++;
-    refuse_with(core, node, e, e->flags & CL_NATIVE ? CL_REFUSED : 0, cl_error_text_last(core, CLOUDS_ETOOBIG));
+    cl_request_refuse_with(node, e, e->flags & CL_NATIVE ? CL_REFUSED : 0, cl_error_text_last(core, CLOUDS_ETOOBIG));
 }
 
 CL_RARE static void refuse_unreadable(cl_core *core, cl_node *node, const cl_envelope *e)
@@ -170,8 +186,8 @@ CL_RARE static void refuse_unreadable(cl_core *core, cl_node *node, const cl_env
         refuse(core, node, e, CLOUDS_ENOTSUP);
     } else {
         core->counters[CL_COUNT_REFUSED_REQUESTS]++;
-        refuse_with(
-            core, node, e, 0,
+        cl_request_refuse_with(
+            node, e, 0,
             CL_STR("{\"message\":\"the arguments of a call must be an array\",\"code\":\"CLOUDS_INVALID_ARGUMENT\"}"));
     }
 }
@@ -207,7 +223,7 @@ CL_RARE void cl_request_refuse_busy(cl_node *node, const cl_envelope *e)
 {
     cl_core *core = node->core;
     core->counters[CL_COUNT_REFUSED_REQUESTS]++;
-    refuse_with(core, node, e, e->flags & CL_NATIVE ? CL_REFUSED : 0, cl_error_text_last(core, CLOUDS_EOVERLOAD));
+    cl_request_refuse_with(node, e, e->flags & CL_NATIVE ? CL_REFUSED : 0, cl_error_text_last(core, CLOUDS_EOVERLOAD));
 }
 
 int cl_request_begin(cl_node *node, const cl_envelope *e, cl_offer *offer, cl_offer_key *key, int64_t now)
@@ -250,6 +266,8 @@ CL_RARE static void refuse_or_begin(cl_core *core, cl_node *node, const cl_envel
 {
     if (e->deadline && now >= e->deadline) {
         refuse(core, node, e, CLOUDS_EEXPIRED);
+    } else if (cl_once_has_key(e) && cl_once_repeats(node, e, now)) {
+        /* It has its answer, or waits for it. */
     } else if (node->draining && (e->flags & CL_NATIVE)) {
         refuse(core, node, e, CLOUDS_EDRAINING);
     } else if (serves_nothing(node)) {
@@ -260,6 +278,8 @@ CL_RARE static void refuse_or_begin(cl_core *core, cl_node *node, const cl_envel
         refuse_paused(core, node, e);
     } else if (e->flags & (CL_TOO_BIG | CL_UNSUPPORTED | CL_NO_ARRAY)) {
         refuse_unreadable(core, node, e);
+    } else if (cl_once_has_key(e) && cl_once_begin(node, e) != 0) {
+        /* It was refused. */
     } else if (node->last_service->offer) {
         cl_offer_call(node->last_service->offer, e, now);
     } else {
@@ -273,20 +293,27 @@ void cl_serve_call(cl_core *core, cl_node *node, const cl_envelope *e)
     int known = serves(node, e->method);
     int in_time = !e->deadline || now < e->deadline;
     int readable = !(e->flags & (CL_TOO_BIG | CL_UNSUPPORTED | CL_NO_ARRAY));
-    if (known && in_time && readable && !node->draining && node->last_service->is_plain)
+    if (known && in_time && readable && !node->draining && node->last_service->is_plain && !cl_once_has_key(e))
         cl_request_begin(node, e, NULL, NULL, now);
     else refuse_or_begin(core, node, e, now, known);
 }
 
-static int send_answer(cl_core *core, const cl_request *r, cl_str error, cl_str result, const cl_extension *x)
+int cl_caller_answer(cl_node *node, const cl_caller *to, cl_str error, cl_str result, const cl_extension *x)
 {
-    cl_envelope answer = cl_envelope_of(CL_RESULT, r->node->id, r->caller, r->wire_id);
-    answer.flags = r->native;
-    answer.link = r->link;
+    cl_bus *bus = node->core->bus;
+    cl_envelope answer = cl_envelope_of(CL_RESULT, node->id, to->id, to->wire_id);
+    answer.flags = to->flags;
+    answer.link = to->link;
     answer.error = error;
     answer.result = result.n ? result : CL_STR("[]");
     answer.extension = x;
-    return core->bus->ops->send(core->bus, r->node, &answer, 0);
+    return bus->ops->send(bus, node, &answer, 0);
+}
+
+static int send_answer(const cl_request *r, cl_str error, cl_str result, const cl_extension *x)
+{
+    const cl_caller to = {r->caller, r->wire_id, r->link, r->native};
+    return cl_caller_answer(r->node, &to, error, result, x);
 }
 
 /* There may be room for it later. */
@@ -299,7 +326,7 @@ CL_RARE static int not_sent(cl_core *core, const cl_request *r, int code)
 {
     /* The caller need not wait for what cannot be sent. */
     int tell = code == CLOUDS_ETOOBIG || code == CLOUDS_ENOTSUP;
-    int sent = tell ? send_answer(core, r, cl_error_text_last(core, code), CL_STR_NONE, NULL) : 0;
+    int sent = tell ? send_answer(r, cl_error_text_last(core, code), CL_STR_NONE, NULL) : 0;
     if (code == CLOUDS_ETOOBIG || code == CLOUDS_ELIMIT) core->counters[CL_COUNT_LIMIT_HITS]++;
     return may_wait(sent) ? sent : code;
 }
@@ -311,17 +338,26 @@ CL_RARE static int cannot_take(const cl_request *r)
                     r->caller.n < 150 ? (int)r->caller.n : 150, r->caller.p);
 }
 
+/* For those that repeat the call: what its caller was told. */
+CL_RARE static void keep_answer(cl_core *core, cl_request *r, int code, cl_str error, cl_str result,
+                                const cl_extension *x)
+{
+    if (code == CLOUDS_ETOOBIG) cl_once_answered(r, cl_error_text_last(core, code), CL_STR_NONE, NULL);
+    else cl_once_answered(r, error, result, x);
+}
+
 static int answer(cl_core *core, uint64_t request, cl_str error, cl_str result, const cl_extension *x)
 {
     cl_request *r = open_request(core, request);
     if (!r) return CLOUDS_ESTALE;
     int code = 0;
-    if (!r->is_canceled && !(r->native & CL_NOTIFY)) {
-        code = x && !(r->native & CL_FRAMES) ? cannot_take(r) : send_answer(core, r, error, result, x);
+    if (!r->is_canceled && !r->is_unwanted && !(r->native & CL_NOTIFY)) {
+        code = x && !(r->native & CL_FRAMES) ? cannot_take(r) : send_answer(r, error, result, x);
         if (code != 0) code = not_sent(core, r, code);
         if (may_wait(code)) return code;
         core->counters[code == 0 ? CL_COUNT_REPLIES : CL_COUNT_LOST_ANSWERS]++;
     }
+    if (r->once) keep_answer(core, r, code, error, result, x);
     cl_node *node = r->node;
     drop(core, r);
     cl_node_check_drained(node);
@@ -348,13 +384,21 @@ static cl_envelope call_of(const cl_request *r)
     return (cl_envelope){.flags = r->native, .from = r->caller, .id = r->wire_id, .link = r->link};
 }
 
+/* It was admitted, and not handed out. */
+static void refuse_begun(cl_request *r, int code)
+{
+    const cl_envelope e = call_of(r);
+    cl_core *core = r->node->core;
+    refuse(core, r->node, &e, code);
+    if (r->once) cl_once_request_refused(r, CL_REFUSED, cl_error_text_of_code(core, code));
+}
+
 int cl_core_refuse(cl_core *core, uint64_t request, int code)
 {
     cl_request *r = cl_request_find(core, request);
     if (!r) return CLOUDS_ESTALE;
-    const cl_envelope e = call_of(r);
     cl_node *node = r->node;
-    refuse(core, node, &e, code);
+    refuse_begun(r, code);
     drop(core, r);
     cl_node_check_drained(node);
     return 0;
@@ -372,6 +416,11 @@ CL_RARE static void request_due(cl_core *core, cl_timed *timed, int64_t now)
     cl_node *node = r->node;
     if (core->port.withdraw_request(core->port.self, r->id)) {
         cl_core_expire(core, r->id);
+        return;
+    }
+    if (r->once && now < r->deadline + core->config.once_window) {
+        r->is_unwanted = 1;
+        cl_timers_set(core, timed, r->deadline + core->config.once_window);
         return;
     }
     const cl_log_facts facts = {.caller = r->caller, .node = node->id, .request = r->id};
@@ -399,8 +448,7 @@ void cl_request_refuse_waiting(cl_node *node)
     {
         cl_request *r = CL_OWNER(it, cl_request, of_node);
         if (!core->port.withdraw_request(core->port.self, r->id)) continue;
-        const cl_envelope e = call_of(r);
-        refuse(core, node, &e, CLOUDS_EDRAINING);
+        refuse_begun(r, CLOUDS_EDRAINING);
         drop(core, r);
         node->unanswered++;
     }
@@ -414,7 +462,8 @@ void cl_request_end_all(cl_node *node)
         cl_request *r = CL_OWNER(node->requests.next, cl_request, of_node);
         const cl_envelope e = call_of(r);
         core->port.forget_request(core->port.self, r->id);
-        refuse_with(core, node, &e, r->native ? CL_LOST : 0, cl_error_text_of_code(core, CLOUDS_ELOST));
+        tell_refused(core, node, &e, r->native ? CL_LOST : 0, cl_error_text_of_code(core, CLOUDS_ELOST));
+        if (r->once) cl_once_request_refused(r, CL_LOST, cl_error_text_of_code(core, CLOUDS_ELOST));
         drop(core, r);
         node->unanswered++;
     }

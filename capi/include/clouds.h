@@ -123,7 +123,8 @@ enum clouds_outcome {
     X(CLOUDS_EPROTO, -26, CLOUDS_OUTCOME_UNKNOWN, "CLOUDS_PROTOCOL_ERROR", "the peer broke the protocol") \
     X(CLOUDS_ESYSTEM, -27, CLOUDS_OUTCOME_NOT_DONE, "CLOUDS_SYSTEM_ERROR", "a system call failed") \
     X(CLOUDS_ENOTSUP, -28, CLOUDS_OUTCOME_NOT_DONE, "CLOUDS_NOT_SUPPORTED", "not supported here") \
-    X(CLOUDS_EEXIST, -29, CLOUDS_OUTCOME_NOT_DONE, "CLOUDS_EXISTS", "exists already")
+    X(CLOUDS_EEXIST, -29, CLOUDS_OUTCOME_NOT_DONE, "CLOUDS_EXISTS", "exists already") \
+    X(CLOUDS_EKEY, -30, CLOUDS_OUTCOME_NOT_DONE, "CLOUDS_KEY_CONFLICT", "the idempotency key was used with other content")
 
 #define CLOUDS_ERROR_ENUM_(symbol, number, outcome, name, text) symbol = number,
 enum clouds_error { CLOUDS_ERRORS(CLOUDS_ERROR_ENUM_) CLOUDS_OK = 0 };
@@ -591,7 +592,12 @@ typedef struct clouds_call_options {
     const char *key;     /* calls with the same key (any bytes) go to the same server, from every process, while it takes
                             calls; who comes or goes moves as few keys as can be. Since 0.3 */
     size_t key_len;
-    const char *once;    /* later: an idempotency key */
+    const char *once;    /* an idempotency key, 1 to 255 bytes: a server runs a call with it once at most, from when it comes
+                            to the end of the option `once_window` after its answer (as far as once_keys and once_bytes
+                            allow). A call with the same key, method, arguments and bytes, from whomever, gets the same
+                            answer, or waits for it; one with other content ends with CLOUDS_EKEY. So the retries of such a
+                            call are safe; they prefer the server that may have run it. A handler that has begun is not
+                            told that its caller gave up. A node that cannot take it is as with `meta`. Since 0.3 */
     size_t once_len;
     const char *reply_to; /* later: the topic to which the answer is published */
     size_t reply_to_len;

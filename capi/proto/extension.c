@@ -95,6 +95,31 @@ char *cl_extension_put_block(const cl_extension *x, char *p)
     return put_item(p, CL_TAG_NODE, x->node);
 }
 
+/* ---- copying */
+
+size_t cl_extension_texts(const cl_extension *x)
+{
+    return x->meta.n + x->bytes.n + x->key.n + x->reply_to.n + x->correlation.n;
+}
+
+static cl_str copy_text(cl_str s, char **to)
+{
+    char *p = *to;
+    *to = put_text(p, s);
+    return cl_str_of(p, s.n);
+}
+
+cl_extension cl_extension_copy(const cl_extension *x, char **to)
+{
+    cl_extension copy = CL_EXTENSION_NONE;
+    copy.meta = copy_text(x->meta, to);
+    copy.bytes = copy_text(x->bytes, to);
+    copy.key = copy_text(x->key, to);
+    copy.reply_to = copy_text(x->reply_to, to);
+    copy.correlation = copy_text(x->correlation, to);
+    return copy;
+}
+
 /* ---- reading */
 
 static int read_bytes_length(cl_str s, cl_extension *out)

@@ -22,7 +22,10 @@ enum cl_extension_tag {
     CL_TAG_NODE = 'd'       /* hello: the node that envelopes without a name are from */
 };
 
-enum { CL_META_MAX = 8192 }; /* bytes of meta */
+enum {
+    CL_META_MAX = 8192, /* bytes of meta */
+    CL_ONCE_MAX = 255   /* of an idempotency key */
+};
 
 /* What is empty or 0 is absent. */
 typedef struct cl_extension {
@@ -44,6 +47,9 @@ typedef struct cl_extension {
 size_t cl_extension_size(const cl_extension *x);
 /* The length of the block; SIZE_MAX when one of the items is longer than can be said. */
 size_t cl_extension_block_length(const cl_extension *x);
+/* A copy of what goes along with a call, in cl_extension_texts bytes at *to, which is then behind them. */
+size_t cl_extension_texts(const cl_extension *x);
+cl_extension cl_extension_copy(const cl_extension *x, char **to);
 /* Writes the block; where it ends. */
 char *cl_extension_put_block(const cl_extension *x, char *p);
 /* Reads a block; *out->bytes has a length and no address yet. 0; CLOUDS_EPROTO: it is none; CLOUDS_ENOTSUP: it has

@@ -237,7 +237,7 @@ CL_RARE static int check_extension(const cl_extension *x, cl_json_limits limits)
 {
     if (!is_text(x->reply_to) || !is_text(x->correlation) || !is_text(x->group) || !is_text(x->node))
         return CLOUDS_EPROTO;
-    if (x->meta.n > CL_META_MAX) return CLOUDS_ETOOBIG;
+    if (x->meta.n > CL_META_MAX || x->key.n > CL_ONCE_MAX) return CLOUDS_ETOOBIG;
     return x->meta.n ? cl_json_check(x->meta, '{', limits) : 0;
 }
 

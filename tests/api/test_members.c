@@ -133,7 +133,6 @@ static void for_later(void)
 {
     open_node();
     CHECK_INT(call_with((clouds_call_options){.key = NULL, .key_len = 1}), CLOUDS_EINVAL);
-    CHECK_INT(call_with((clouds_call_options){.once = "x", .once_len = 1}), CLOUDS_ENOTSUP);
     CHECK_INT(call_with((clouds_call_options){.reply_to = "x", .reply_to_len = 1}), CLOUDS_ENOTSUP);
     CHECK_INT(call_with((clouds_call_options){.correlation = "x", .correlation_len = 1}), CLOUDS_ENOTSUP);
     CHECK_INT(call_with((clouds_call_options){.hedge = 1}), CLOUDS_ENOTSUP);

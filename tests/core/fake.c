@@ -52,6 +52,7 @@ static int bus_send(cl_bus *bus, void *node, const cl_envelope *e, uint64_t toke
                      .id_n = e->id.n,
                      .tag = cl_node_tag(node)};
     KEEP(s->from, e->from), KEEP(s->to, e->to), KEEP(s->id, e->id), KEEP(s->method, e->method);
+    KEEP(s->once, e->extension ? e->extension->key : CL_STR_NONE);
     KEEP(s->args, e->args), KEEP(s->error, e->error), KEEP(s->result, e->result), KEEP(s->data, e->data);
     return 0;
 }
@@ -246,6 +247,9 @@ cl_core_config fake_core_config(void)
         .max_in_flight = 1000,
         .max_in_flight_bytes = 64 << 20,
         .max_deadline = 86400,
+        .once_window = 60000,
+        .once_keys = 10000,
+        .once_bytes = 16 << 20,
         .secret = {1, 2},
     };
 }
@@ -422,6 +426,8 @@ uint64_t fake_inbound_args(fake *f, cl_node *node, const char *from, const char 
                      .raw = CL_STR("raw"),
                      .deadline = deadline,
                      .link = 77};
+    cl_extension x = CL_EXTENSION_NONE;
+    if (f->once) x.key = cl_str_z(f->once), e.extension = &x;
     cl_core_envelope(f->core, node, &e);
     if (f->n_events == before || f->events[f->n_events - 1].e.type != CLOUDS_EVENT_REQUEST) return 0;
     return f->events[f->n_events - 1].e.id;

@@ -14,7 +14,7 @@ enum { FAKE_MAX = 4096 };
 typedef struct fake_sent {
     int type;
     unsigned flags;
-    char from[48], to[48], id[64], method[64], args[256], error[256], result[256], data[256];
+    char from[48], to[48], id[64], method[64], once[16], args[256], error[256], result[256], data[256];
     int64_t deadline, at;
     size_t id_n; /* an id may hold any byte */
     uint64_t token, link;
@@ -47,6 +47,7 @@ typedef struct fake {
     int recalls;      /* what was sent last has not left */
     const char *full; /* the queue to this server is full */
     const char *linked; /* this server is reached although the bus is down */
+    const char *once; /* the idempotency key of calls from outside */
     fake_sent *sent;
     fake_sent canceled; /* the last cancel that was sent; they are not among the others */
     int n_canceled;

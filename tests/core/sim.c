@@ -33,6 +33,7 @@ sim_call *sim_call_new(sim *w, int node)
     }
     sim_call *call = &w->calls[w->n_calls++];
     *call = (sim_call){.id = ++w->next_id, .node = node, .life = w->nodes[node].life, .outcome = -1};
+    call->content = w->n_calls - 1;
     return call;
 }
 
@@ -51,6 +52,19 @@ static void check_not_done(sim *w, const sim_call *call)
         sim_fail(w, "call %llu ended as NOT_DONE and was executed", (unsigned long long)call->id);
 }
 
+static void check_once(sim *w, const sim_node *n, sim_call *call)
+{
+    int life = n->index * 1000 + n->life;
+    for (int i = 0; i < SIM_RAN; i++) {
+        if (call->ran[i] == 0) {
+            call->ran[i] = life;
+            return;
+        }
+        if (call->ran[i] == life)
+            sim_fail(w, "call %llu was executed again at %s, in spite of its key", (unsigned long long)call->id, n->id);
+    }
+}
+
 void sim_started(sim *w, sim_node *n, const clouds_event *e)
 {
     w->starts++;
@@ -61,9 +75,10 @@ void sim_started(sim *w, sim_node *n, const clouds_event *e)
     }
     call->started++;
     check_not_done(w, call);
-    if (n->native && w->now >= call->deadline)
+    if (call->once) check_once(w, n, call);
+    if (n->native && w->now >= call->latest)
         sim_fail(w, "call %llu was started at %s %lld ms after its deadline", (unsigned long long)call->id, n->id,
-                 (long long)(w->now - call->deadline));
+                 (long long)(w->now - call->latest));
 }
 
 static sim_call *by_id(sim *w, uint64_t id)
@@ -80,7 +95,7 @@ static sim_call *by_id(sim *w, uint64_t id)
 static void check_content(sim *w, const sim_call *call, const clouds_event *e)
 {
     char want[32];
-    snprintf(want, sizeof want, "[%zu]", (size_t)(call - w->calls));
+    snprintf(want, sizeof want, "[%zu]", call->content);
     /* a server that is overloaded, or ends, can tell a caller it takes for npm only in words */
     if (e->code == CLOUDS_EAPP && memmem(e->error, e->error_len, "CLOUDS_OVERLOADED", 17)) return;
     if (e->code == CLOUDS_EAPP && memmem(e->error, e->error_len, "CLOUDS_CONNECTION_LOST", 22)) return;
@@ -215,7 +230,8 @@ static void a_seed_replays(void)
 static void each_break_is_noticed(void)
 {
     static const char *const words[SIM_BREAKS] = {
-        "", "another", "after its deadline", "twice", "never completed", "was executed", "after its deadline"};
+        "", "another", "after its deadline", "twice", "never completed", "was executed", "after its deadline",
+        "executed again"};
     for (int broken = SIM_SOUND + 1; broken < SIM_BREAKS; broken++) {
         int noticed = 0;
         for (uint64_t seed = 1; seed <= 20 && !noticed; seed++) {

@@ -3,7 +3,8 @@
  * event.
  *
  * Checked: exactly one completion for each accepted call, in time; its answer belongs to it; what ended as NOT_DONE was
- * not executed; no handler starts after the deadline towards nodes of ours. */
+ * not executed; no handler starts after the deadline towards nodes of ours; what has an idempotency key runs once at
+ * most at each server. */
 #ifndef SIM_H
 #define SIM_H
 
@@ -14,7 +15,7 @@
 #include "base/rand.h"
 #include "core/core.h"
 
-enum { SIM_NODES = 100, SIM_METHODS = 8, SIM_TEXT = 160, SIM_ENTRIES = 4096 };
+enum { SIM_NODES = 100, SIM_METHODS = 8, SIM_TEXT = 160, SIM_ENTRIES = 4096, SIM_RAN = 8 };
 
 /* Deliberate breaks: the checker must notice each. */
 enum sim_break {
@@ -25,6 +26,7 @@ enum sim_break {
     SIM_SILENT, /* a completion is not told */
     SIM_LIAR,   /* the network says "nobody there" of what it delivers */
     SIM_SLOW,   /* timers fire half a second late */
+    SIM_NO_KEY, /* the network drops idempotency keys */
     SIM_BREAKS
 };
 
@@ -63,7 +65,7 @@ typedef struct sim_item {
     int type, duplicate;
     unsigned flags;
     int64_t deadline;
-    char from[24], to[24], wire_id[40], name[8], text[SIM_TEXT], error[SIM_TEXT];
+    char from[24], to[24], wire_id[40], name[8], text[SIM_TEXT], error[SIM_TEXT], once[16];
 } sim_item;
 
 typedef struct sim_node {
@@ -78,12 +80,16 @@ typedef struct sim_node {
     sim_item *tick; /* the one that is armed */
 } sim_node;
 
-/* A call some node made; its number is its argument. */
+/* A call some node made; its number is its argument. One that repeats another has that one's number and key. */
 typedef struct sim_call {
     uint64_t id;
     int node, life;
     int64_t deadline;
     int completions, duplicated, outcome, started;
+    int once, method;
+    size_t content;         /* the number that is its argument */
+    int64_t latest;         /* the deadline of the last that repeats it */
+    int ran[SIM_RAN];       /* with a key: lives of nodes in which it ran */
 } sim_call;
 
 typedef struct sim_entry {

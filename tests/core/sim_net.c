@@ -46,6 +46,7 @@ static void fill(sim_item *p, const cl_envelope *e)
     keep(p->name, sizeof p->name, e->method);
     keep(p->text, sizeof p->text, e->type == CL_CALL ? e->args : e->result);
     keep(p->error, sizeof p->error, e->error);
+    if (e->extension) keep(p->once, sizeof p->once, e->extension->key);
 }
 
 static void mark_duplicated(sim *w, const sim_item *p)
@@ -58,6 +59,7 @@ int sim_send(cl_bus *bus, void *node, const cl_envelope *e, uint64_t token)
 {
     sim_node *n = CL_OWNER(bus, sim_node, bus);
     sim *w = n->world;
+    if (e->extension && !(e->flags & CL_FRAMES)) return CLOUDS_ENOTSUP;
     if (!n->bus_up && e->type == CL_CALL) return CLOUDS_EUNREACHABLE;
     if (sim_chance(w, 0.0005)) return CLOUDS_ELIMIT;
     if (e->type == CL_CALL && sim_chance(w, w->loss / 4)) {
@@ -138,5 +140,8 @@ void sim_deliver(sim *w, sim_item *p)
         .deadline = knows_deadline ? p->deadline : 0,
         .link = 1,
     };
+    cl_extension x = CL_EXTENSION_NONE;
+    x.key = cl_str_z(p->once);
+    if (x.key.n && w->broken != SIM_NO_KEY) e.extension = &x;
     cl_core_envelope(to->core, to->node, &e);
 }

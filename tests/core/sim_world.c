@@ -148,7 +148,10 @@ static cl_core_config core_config(sim *w)
     cl_core_config c = {.limits = {.message = 1 << 20, .method = 128, .json = {64, 10000}, .write_soft = 1 << 20},
                         .max_in_flight = 50,
                         .max_in_flight_bytes = 1 << 20,
-                        .max_deadline = 10};
+                        .max_deadline = 10,
+                        .once_window = 60000,
+                        .once_keys = 1000,
+                        .once_bytes = 1 << 20};
     c.secret[0] = cl_rand_next(&w->state);
     c.secret[1] = cl_rand_next(&w->state);
     return c;
@@ -252,23 +255,41 @@ static int64_t length_of(const sim_node *n, const cl_call_spec *spec)
     return length < 10 ? (int64_t)(length * 1000) + 1 : 10000;
 }
 
+/* Makes it one that repeats an earlier one with a key. */
+static void repeat_one(sim *w, sim_call *call)
+{
+    sim_call *other = &w->calls[sim_random(w, w->n_calls)];
+    if (!other->once || other == call) return;
+    call->content = other->content;
+    call->method = other->method;
+    call->duplicated = 1;
+    w->calls[other->content].duplicated = 1; /* executed for either */
+}
+
 static void make_call(sim *w, sim_node *n, uint64_t parent)
 {
-    char args[32], method[8], server[24] = "";
+    char args[32], method[8], server[24] = "", once[16] = "";
     sim_call *call = sim_call_new(w, n->index);
-    snprintf(args, sizeof args, "[%zu]", (size_t)(call - w->calls));
-    snprintf(method, sizeof method, "m%d", (int)sim_random(w, SIM_METHODS));
+    call->method = (int)sim_random(w, SIM_METHODS);
+    call->once = sim_chance(w, 0.2);
+    if (call->once && sim_chance(w, 0.5)) repeat_one(w, call);
+    snprintf(args, sizeof args, "[%zu]", call->content);
+    snprintf(method, sizeof method, "m%d", call->method);
+    if (call->once) snprintf(once, sizeof once, "k%zu", call->content);
     if (sim_chance(w, 0.02)) snprintf(server, sizeof server, "%s", w->nodes[sim_random(w, SIM_NODES)].id);
     cl_call_spec spec = {.id = call->id,
                          .method = cl_str_z(method),
                          .args = cl_str_z(args),
                          .server = cl_str_z(server),
+                         .once = cl_str_z(once),
                          .timeout = sim_chance(w, 0.3) ? 0.05 + (double)sim_random(w, 1000) / 1000 : 0,
                          .deadline = sim_chance(w, 0.3) ? 0.05 + (double)sim_random(w, 2000) / 1000 : 0,
                          .retries = (int32_t)sim_random(w, 4) - 1,
                          .parent = parent,
                          .made_at = w->now};
     call->deadline = w->now + length_of(n, &spec);
+    sim_call *content = &w->calls[call->content];
+    if (content->latest < call->deadline) content->latest = call->deadline;
     size_t number = (size_t)(call - w->calls);
     int code = cl_node_call(n->node, &spec);
     if (code) w->calls[number].completions = w->calls[number].completions ? -100 : -1; /* refused: none may come */

@@ -76,6 +76,16 @@ static void serve_some(fake *f)
     if (second) CHECK_INT(cl_core_answer(f->core, second, CL_STR_NONE, CL_STR("[]")), 0);
 }
 
+static void serve_once(fake *f)
+{
+    f->once = "key";
+    uint64_t first = fake_inbound(f, f->node, "c.9", "first", "up", CL_NATIVE | CL_FRAMES, 0);
+    fake_inbound(f, f->node, "c.9", "again", "up", CL_NATIVE | CL_FRAMES, 0);
+    if (first) CHECK_INT(cl_core_answer(f->core, first, CL_STR_NONE, CL_STR("[]")), 0);
+    fake_inbound(f, f->node, "c.9", "late", "up", CL_NATIVE | CL_FRAMES, 0);
+    f->once = NULL;
+}
+
 static void serve_with_limits(fake *f)
 {
     const cl_offer_spec limits = {.concurrency = 2,
@@ -112,6 +122,7 @@ static void live(fake *f)
     note_operation(cl_node_status(f->node, &(cl_op_spec){.id = 10}), 10);
     let_others_act(f);
     serve_some(f);
+    serve_once(f);
     serve_with_limits(f);
     note_operation(cl_node_unregister(f->node, CL_STR("up"), &(cl_op_spec){.id = 11}), 11);
     fake_advance(f, 3000);

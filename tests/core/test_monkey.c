@@ -56,6 +56,7 @@ static void call(monkey *m, cl_node *node)
                          .deadline = (double)any(m, 50) / 10,
                          .parent = any_id(m)};
     spec.server = any(m, 6) ? CL_STR_NONE : any_peer(m);
+    spec.once = any(m, 3) ? CL_STR_NONE : CL_STR("k");
     note(m, fake_call_code(&m->f, node, spec), spec.id);
 }
 
@@ -195,6 +196,7 @@ static void suffer(monkey *m, cl_node *node)
         cl_core_bus(f->core, any(m, 4) != 0, CLOUDS_EUNREACHABLE, "");
         break;
     case 6:
+        f->once = any(m, 2) ? "k" : NULL;
         fake_inbound(f, node, "c.9", "id", any(m, 2) ? "up" : "a", (unsigned)any(m, 8), any(m, 2) ? f->now + 50 : 0);
         break;
     case 7:

@@ -35,6 +35,7 @@ __all__ = [
     "SystemCallError",
     "NotSupported",
     "Exists",
+    "KeyConflict",
 ]
 
 
@@ -299,6 +300,15 @@ class Exists(Error):
     default_message = "exists already"
 
 
+class KeyConflict(Error):
+    """CLOUDS_KEY_CONFLICT: the idempotency key was used with other content."""
+
+    number = -30
+    default_code = "CLOUDS_KEY_CONFLICT"
+    default_outcome = "NOT_DONE"
+    default_message = "the idempotency key was used with other content"
+
+
 BY_NUMBER: Dict[int, Type[Error]] = {
     -1: InvalidArgument,
     -2: OutOfMemory,
@@ -329,4 +339,5 @@ BY_NUMBER: Dict[int, Type[Error]] = {
     -27: SystemCallError,
     -28: NotSupported,
     -29: Exists,
+    -30: KeyConflict,
 }
