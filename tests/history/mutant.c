@@ -43,8 +43,8 @@ static void make_late(clouds_event *e)
     if (e->time_left < 0) return;
     double rest = e->time_left + 2; /* the deadline of a call is later than that of its attempt */
     struct timespec nap = {(time_t)rest + 1, 0};
-    nanosleep(&nap, NULL);
-    e->number += 1000 * (nap.tv_sec + 1); /* or the program would see by itself that it is late */
+    for (struct timespec left = nap; nanosleep(&left, &left) != 0;) continue; /* a SIGTERM does not shorten it */
+    e->number += 1000 * (nap.tv_sec + 1);                                     /* or the program would see by itself that it is late */
 }
 
 int clouds_poll(clouds_context *context, clouds_event *events, size_t event_size, size_t capacity, double timeout)
