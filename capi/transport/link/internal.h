@@ -58,6 +58,8 @@ typedef struct cl_peer_link {
     int64_t incoming_since;
     size_t tail_counted; /* the memory of both, as the transport counts it */
     size_t out_counted;  /* what waits to be written, as the transport counts it: never less than it is */
+    uint64_t stuck_at;   /* output is full, and so much of it was handed to the kernel */
+    int64_t stuck_since; /* the first time that it was found so; 0: never */
     cl_buf queue;        /* frames that wait for the link, each behind a cl_waiting */
     cl_idmap places;     /* of the calls among them: token -> where it stands in the queue, from 1 on */
     size_t waiting;
@@ -295,6 +297,7 @@ void cl_link_lose_carried(cl_link_transport *t, cl_idmap *carried);
 
 /* keepalive.c: what time does to links and ends. */
 int64_t cl_link_ping_after(const cl_peer_link *link);
+int64_t cl_link_answers_within(const cl_peer_link *link);
 void cl_links_due(void *transport);
 void cl_links_due_by(cl_link_transport *t, int64_t when);
 

@@ -16,7 +16,7 @@ int64_t cl_link_ping_after(const cl_peer_link *link)
     return cl_ms(link->is_context ? link->t->direct.ping : link->t->limits.ping_interval);
 }
 
-static int64_t answers_within(const cl_peer_link *link)
+int64_t cl_link_answers_within(const cl_peer_link *link)
 {
     return cl_ms(link->is_context ? link->t->direct.timeout : link->t->limits.ping_timeout);
 }
@@ -24,7 +24,7 @@ static int64_t answers_within(const cl_peer_link *link)
 static void keepalive(cl_peer_link *link, int64_t now)
 {
     if (link->pinged > link->heard) {
-        if (now < link->pinged + answers_within(link)) cl_links_due_by(link->t, link->pinged + answers_within(link));
+        if (now < link->pinged + cl_link_answers_within(link)) cl_links_due_by(link->t, link->pinged + cl_link_answers_within(link));
         else cl_link_cut(link);
         return;
     }
@@ -35,7 +35,7 @@ static void keepalive(cl_peer_link *link, int64_t now)
     }
     link->pinged = now > link->heard ? now : link->heard + 1;
     if (cl_link_send_control(link, CL_FRAME_PING, CL_STR_NONE) != 0) cl_link_cut(link);
-    cl_links_due_by(link->t, link->pinged + answers_within(link));
+    cl_links_due_by(link->t, link->pinged + cl_link_answers_within(link));
 }
 
 /* A process on the same machine that ends closes its sockets; one that is only busy is not dead. */
