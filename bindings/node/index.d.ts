@@ -181,6 +181,23 @@ export interface Status {
   servers: { [id: string]: string[] };
   /** By method: the ids of its servers. */
   methods: { [method: string]: string[] };
+  /** Of servers that say something of themselves: their paused methods, weight and tags. */
+  states?: { [id: string]: { paused: string[]; weight: number; tags: { [name: string]: string } } };
+  /** By method: servers that are not well, as calls from here have found. */
+  seen?: { [method: string]: { [id: string]: 'avoided' | 'busy' | 'open' | 'probing' } };
+  /** The nodes of this context that are paused, drain or have limits. */
+  own?: { [id: string]: { state: 'ready' | 'paused' | 'draining'; methods: { [method: string]: OwnMethod } } };
+}
+
+export interface OwnMethod {
+  paused: boolean;
+  running?: number;
+  waiting?: number;
+  concurrency?: number;
+  queue?: number;
+  rate?: number;
+  burst?: number;
+  tokens?: number;
 }
 
 /** Who would be called for a method, and why. */

@@ -24,16 +24,6 @@ static int put_text(cl_buf *out, const char *name, cl_str text)
     return code ? code : cl_json_quote(text, out);
 }
 
-/* {"zone":"a"}; names and values stand in JSON as they are */
-static int put_tags(cl_buf *out, cl_str tags)
-{
-    cl_str name, value;
-    int n = 0, code = cl_buf_put_str(out, CL_STR(",\"tags\":{"));
-    for (size_t at = 0; code == 0 && cl_tags_next(tags, &at, &name, &value);)
-        code = cl_buf_printf(out, "%s\"%.*s\":\"%.*s\"", n++ ? "," : "", (int)name.n, name.p, (int)value.n, value.p);
-    return code ? code : cl_buf_put_char(out, '}');
-}
-
 static int put_way(cl_core *core, cl_buf *out, cl_str id)
 {
     cl_address at = {""};
@@ -56,7 +46,8 @@ static int put_row(cl_core *core, cl_buf *out, const row *r, int64_t now)
     if (code == 0) code = cl_buf_printf(out, ",\"strikes\":%u", r->peer ? r->peer->strikes : 0);
     if (code == 0 && r->failed != INT64_MIN) code = put_seconds(out, "last_failure", (double)(now - r->failed));
     if (code == 0) code = cl_buf_printf(out, ",\"weight\":%u", cl_traits_weight(&r->traits));
-    if (code == 0) code = put_tags(out, cl_traits_tags(&r->traits));
+    if (code == 0) code = cl_buf_put_str(out, CL_STR(",\"tags\":"));
+    if (code == 0) code = cl_tags_put(cl_traits_tags(&r->traits), out);
     if (code == 0) code = cl_buf_printf(out, ",\"near\":%s}", r->is_near ? "true" : "false");
     return code;
 }
@@ -67,11 +58,7 @@ static row row_of(const cl_node *node, const cl_method *m, uint32_t at, int64_t 
     row r = {.id = peer->id, .peer = peer, .breaker = "closed", .latency = m->shares[at].latency};
     const cl_breaker *b = cl_breaker_find(peer, m);
     if (b && b->state != CL_BREAKER_CLOSED) r.breaker = b->state == CL_BREAKER_OPEN ? "open" : "probing";
-    int counts = node->config.breaker && b && b->state != CL_BREAKER_CLOSED;
-    r.until = counts ? b->until : INT64_MIN;
-    r.state = counts ? r.breaker : "well";
-    if (b && b->busy_until > now) r.state = "busy", r.until = b->busy_until;
-    if (!cl_peer_is_well(peer, now)) r.state = "avoided", r.until = peer->avoid_until;
+    r.state = cl_state_of_server(peer, m, node->config.breaker, now, &r.until);
     r.failed = peer->failed_at;
     r.traits = (cl_traits){peer->weight, cl_str_z(peer->tags ? peer->tags : "")};
     r.is_near = cl_balance_is_near(node, peer);

@@ -63,6 +63,9 @@ typedef struct cl_choice {
 } cl_choice;
 
 void cl_balance_explain(cl_method *m, const struct cl_call *call, int64_t now, cl_choice *out);
+/* state.c: "well", "avoided", "busy", "open" or "probing", and until when (INT64_MIN: it is well). counts: its breaker
+ * does. */
+const char *cl_state_of_server(const cl_peer *peer, const cl_method *m, int counts, int64_t now, int64_t *until);
 /* Has it the tag that the node prefers? */
 int cl_balance_is_near(const cl_node *node, const cl_peer *peer);
 int cl_call_has_tried(const struct cl_call *call, const cl_peer *peer);

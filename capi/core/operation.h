@@ -28,7 +28,7 @@ typedef struct cl_op {
     int failure;          /* status: no memory or too much */
     int parts, uncertain; /* publish: deliveries to come, and whether one of them is not known */
     int64_t receivers;    /* publish: so far */
-    cl_buf rows;          /* status: (length, method, length, server)* */
+    cl_buf rows;          /* status: (length, method, length, server, length, its state)* */
     cl_str text;          /* method, receiver or topics, in `room` */
     char room[];
 } cl_op;
@@ -68,6 +68,9 @@ int cl_message_queue(cl_node *node, int type, cl_str to, const cl_payload *paylo
 
 /* status.c */
 void cl_status_ask_all(cl_core *core);
+
+/* state.c: what is known here of the nodes of this context and of servers, as members of a JSON object. */
+int cl_state_put(cl_core *core, cl_buf *out);
 
 /* explain.c: the bus is up; and a list has come, or could not be had. */
 void cl_explain_ask_all(cl_core *core);

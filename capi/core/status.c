@@ -2,12 +2,13 @@
 
 #include <stdlib.h>
 
-/* Who serves what: rows of (method, server) are gathered, then written twice, grouped by either. */
+/* Who serves what: rows of (method, server) are gathered, then written twice, grouped by either. What a server says of
+ * itself, and which of its methods are paused, is written where there is any; so is what is known here (state.c). */
 
 enum { ROWS_FACTOR = 16 }; /* bytes of rows: this many times the largest envelope */
 
 typedef struct row {
-    cl_str group, member;
+    cl_str group, member, about; /* about: "p" for paused or "-", and the traits */
 } row;
 
 static void ask(cl_core *core, cl_op *op)
@@ -91,21 +92,61 @@ static int put_groups(row *rows, size_t n, cl_buf *out)
 static size_t count_rows(const cl_buf *text)
 {
     size_t n = 0;
-    for (size_t at = 0; at < text->len; n++) take_text(text, &at), take_text(text, &at);
+    for (size_t at = 0; at < text->len; n++) take_text(text, &at), take_text(text, &at), take_text(text, &at);
     return n;
 }
 
-static int put_status(const cl_buf *text, cl_buf *out)
+/* One server: {"paused":["m"],"weight":3,"tags":{..}}, if there is anything to say. */
+static int put_state(const row *rows, size_t n, int *count, cl_buf *out)
+{
+    cl_traits traits = cl_traits_read(cl_str_of(rows->about.p + 1, rows->about.n - 1));
+    int paused = 0, code = 0;
+    for (size_t i = 0; i < n; i++) paused += rows[i].about.p[0] == 'p';
+    if (!paused && cl_traits_weight(&traits) == 1 && !traits.tags.n) return 0;
+    code = cl_buf_put_str(out, (*count)++ ? CL_STR(",") : CL_STR(",\"states\":{"));
+    if (code == 0) code = cl_json_quote(rows->group, out);
+    if (code == 0) code = cl_buf_put_str(out, CL_STR(":{\"paused\":["));
+    for (size_t i = 0, k = 0; code == 0 && i < n; i++) {
+        if (rows[i].about.p[0] != 'p' || (i && cl_str_eq(rows[i].member, rows[i - 1].member))) continue;
+        if (k++) code = cl_buf_put_char(out, ',');
+        if (code == 0) code = cl_json_quote(rows[i].member, out);
+    }
+    if (code == 0) code = cl_buf_printf(out, "],\"weight\":%u,\"tags\":", cl_traits_weight(&traits));
+    if (code == 0) code = cl_tags_put(cl_traits_tags(&traits), out);
+    return code ? code : cl_buf_put_char(out, '}');
+}
+
+/* Of rows sorted by server. */
+static int put_states(const row *rows, size_t n, cl_buf *out)
+{
+    int count = 0, code = 0;
+    for (size_t i = 0, end; i < n && code == 0; i = end) {
+        for (end = i + 1; end < n && cl_str_eq(rows[end].group, rows[i].group);) end++;
+        code = put_state(rows + i, end - i, &count, out);
+    }
+    return code || !count ? code : cl_buf_put_char(out, '}');
+}
+
+static int put_status(cl_core *core, const cl_buf *text, cl_buf *out)
 {
     size_t n = count_rows(text), at = 0;
+    cl_buf states = {0};
     row *rows = cl_malloc((n + 1) * sizeof *rows);
     if (!rows) return CLOUDS_ENOMEM;
-    for (size_t i = 0; i < n; i++) rows[i].member = take_text(text, &at), rows[i].group = take_text(text, &at);
+    for (size_t i = 0; i < n; i++) {
+        rows[i].member = take_text(text, &at);
+        rows[i].group = take_text(text, &at);
+        rows[i].about = take_text(text, &at);
+    }
     int code = cl_buf_put_str(out, CL_STR("{\"servers\":"));
     if (code == 0) code = put_groups(rows, n, out);
-    for (size_t i = 0; i < n; i++) rows[i] = (row){rows[i].member, rows[i].group};
+    if (code == 0) code = put_states(rows, n, &states);
+    for (size_t i = 0; i < n; i++) rows[i] = (row){rows[i].member, rows[i].group, rows[i].about};
     if (code == 0) code = cl_buf_put_str(out, CL_STR(",\"methods\":"));
     if (code == 0) code = put_groups(rows, n, out);
+    if (code == 0 && states.len) code = cl_buf_put_str(out, cl_buf_str(&states));
+    if (code == 0) code = cl_state_put(core, out);
+    cl_buf_free(&states);
     cl_free(rows);
     return code ? code : cl_buf_put_char(out, '}');
 }
@@ -113,7 +154,7 @@ static int put_status(const cl_buf *text, cl_buf *out)
 static void finish(cl_op *op)
 {
     cl_buf out = {0};
-    int code = op->failure ? op->failure : put_status(&op->rows, &out);
+    int code = op->failure ? op->failure : put_status(op->node->core, &op->rows, &out);
     cl_op_end(op, code, NULL, 0, code ? CL_STR_NONE : cl_buf_str(&out));
     cl_buf_free(&out);
 }
@@ -125,6 +166,9 @@ static void gather(cl_core *core, cl_op *op, const cl_str *methods, const cl_ser
         if (op->rows.len > most) op->failure = CLOUDS_ETOOBIG;
         if (!op->failure) op->failure = put_text(&op->rows, methods[i]);
         if (!op->failure) op->failure = put_text(&op->rows, servers[i].id);
+        char about[CL_TRAITS_TEXT + 1] = {servers[i].paused ? 'p' : '-'};
+        cl_traits_write(&servers[i].traits, about + 1);
+        if (!op->failure) op->failure = put_text(&op->rows, cl_str_z(about));
     }
 }
 

@@ -99,6 +99,15 @@ int cl_traits_put(const cl_traits *traits, cl_buf *out)
     return code;
 }
 
+int cl_tags_put(cl_str tags, cl_buf *out)
+{
+    cl_str name, value;
+    int n = 0, code = cl_buf_put_char(out, '{');
+    for (size_t at = 0; code == 0 && cl_tags_next(tags, &at, &name, &value);)
+        code = cl_buf_printf(out, "%s\"%.*s\":\"%.*s\"", n++ ? "," : "", (int)name.n, name.p, (int)value.n, value.p);
+    return code ? code : cl_buf_put_char(out, '}');
+}
+
 void cl_traits_take(cl_traits *traits, cl_str key, cl_str value)
 {
     uint32_t weight;

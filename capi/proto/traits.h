@@ -42,6 +42,8 @@ cl_traits cl_traits_read(cl_str text);
 /* As members of a JSON object, each with a comma before it: ,"weight":3,"tags":"zone=a". None where nothing is said. 0
  * or CLOUDS_ENOMEM. */
 int cl_traits_put(const cl_traits *traits, cl_buf *out);
+/* Tags as a JSON object: {"zone":"a"}. */
+int cl_tags_put(cl_str tags, cl_buf *out);
 /* Takes what such a member says, its value being JSON; any other, and what is not valid, is left alone. */
 void cl_traits_take(cl_traits *traits, cl_str key, cl_str value);
 /* All of an object that is valid JSON, into which the tags point. */

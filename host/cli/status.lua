@@ -9,7 +9,7 @@ M.command = {
   usage = "status [options]",
   summary = "Show which servers serve which methods.",
   options = {
-    { long = "json", help = "print {\"servers\":{id:[methods]},\"methods\":{name:[ids]}}, one line each time" },
+    { long = "json", help = "print {\"servers\":{id:[methods]},\"methods\":{name:[ids]},\"states\":{id:{...}}}, one line each time" },
     { long = "watch", short = "w", value = "[SECONDS]", optional = "1", kind = "number", least = 0.1,
       help = "again every SECONDS (default 1), until stopped" },
     { long = "timeout", short = "t", value = "SECONDS", kind = "number", least = 0.001,
@@ -26,13 +26,25 @@ end
 
 local plain = output.plain
 
-local function table_of(methods)
+-- The id of a server, with its weight when that is not 1, and whether it is paused for the method.
+local function shown_server(id, method, states)
+  local state = states and states[id]
+  local text = plain(id)
+  if not state then return text end
+  if state.weight ~= 1 then text = ("%s*%d"):format(text, state.weight) end
+  for _, name in ipairs(state.paused) do
+    if name == method then text = text .. "(paused)" end
+  end
+  return text
+end
+
+local function table_of(methods, states)
   local names, width = sorted_keys(methods), #"METHOD"
   for _, name in ipairs(names) do width = math.max(width, #plain(name)) end
   local lines = { ("%s  %s  %s"):format("METHOD" .. (" "):rep(width - 6), "SERVERS", "IDS") }
   for _, name in ipairs(names) do
     local ids = {}
-    for i, id in ipairs(methods[name]) do ids[i] = plain(id) end
+    for i, id in ipairs(methods[name]) do ids[i] = shown_server(id, name, states) end
     table.sort(ids)
     local shown = plain(name)
     shown = shown .. (" "):rep(width - #shown)
@@ -43,7 +55,7 @@ end
 
 local function show(status, options)
   if options.json then return output.write(output.json(status), "\n") end
-  local text = next(status.methods) and table_of(status.methods) or "no services\n"
+  local text = next(status.methods) and table_of(status.methods, status.states) or "no services\n"
   if not options.watch then return output.write(text) end
   return output.write(host.is_terminal(1) and "\27[H\27[2J" or "", os.date("%H:%M:%S"), "\n", text)
 end

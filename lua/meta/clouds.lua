@@ -333,7 +333,7 @@ function Node:set(name, fn) end
 
 ---Who serves what.
 ---@param options? { timeout: number? } Seconds.
----@return { servers: table<string, string[]>, methods: table<string, string[]> }?
+---@return { servers: table<string, string[]>, methods: table<string, string[]>, states: table?, seen: table?, own: table? }?
 ---@return clouds.Error?
 function Node:status(options) end
 

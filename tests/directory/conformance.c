@@ -148,8 +148,8 @@ static void on_status(void *self, uint64_t operation, const cl_str *methods, con
         size_t at = strlen(s->rows);
         char about[CL_TRAITS_TEXT];
         cl_traits_write(&servers[i].traits, about);
-        snprintf(s->rows + at, sizeof s->rows - at, "%.*s@%.*s%s%s ", (int)methods[i].n, methods[i].p,
-                 (int)servers[i].id.n, servers[i].id.p, *about ? "*" : "", about);
+        snprintf(s->rows + at, sizeof s->rows - at, "%.*s@%.*s%s%s%s ", (int)methods[i].n, methods[i].p,
+                 (int)servers[i].id.n, servers[i].id.p, servers[i].paused ? "!" : "", *about ? "*" : "", about);
     }
     s->status_ends += end;
     if (end) s->status_code = code;
@@ -571,6 +571,14 @@ static void everything_is_listed(void)
     UNTIL2(&a, &b, b.status_ends == 1);
     CHECK_INT(b.status_code, 0);
     CHECK_STR(b.rows, strlen(b.rows), "m@s.1 ");
+    describe(&a, &node_a, 3, "zone=a"); /* and what it says of itself */
+    a.d->ops->pause(a.d, &node_a, CL_STR("m"), 1);
+    for (int i = 2; i < 100 && strcmp(b.rows, "m@s.1!*3 zone=a ") != 0; i++) {
+        b.rows[0] = '\0';
+        b.d->ops->status(b.d, 9);
+        UNTIL2(&a, &b, b.status_ends == i);
+    }
+    CHECK_STR(b.rows, strlen(b.rows), "m@s.1!*3 zone=a ");
     leave(&a, &node_a);
     end(&a);
     end(&b);

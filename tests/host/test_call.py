@@ -158,6 +158,19 @@ class Commands:
         self.assertEqual([line.split()[0] for line in lines[1:]], methods)
         self.assertEqual({line.index(" 2 ") for line in lines[1:]}, {lines[1].index(" 2 ")})
 
+    def test_states(self):
+        script = self.file("paused.lua", """
+            local server = require("clouds").server({ id = "s.p", weight = 3, tags = "zone=a" })
+            server:register("one", print)
+            server:register("two", print)
+            server:pause("two")
+            print("ready")""")
+        self.start("run", script).out.wait_for("ready")
+        states = {"s.p": {"paused": ["two"], "weight": 3, "tags": {"zone": "a"}}}
+        wait_until(lambda: self.status().get("states") == states, "its states are listed")
+        self.assertEqual(self.run_clouds("status").stdout,
+                         "METHOD  SERVERS  IDS\none           1  s.p*3\ntwo           1  s.p*3(paused)\n")
+
     def test_explain(self):
         result = self.run_clouds("explain", "echo")
         self.assertEqual((result.returncode, result.stdout), (3, "nobody would be called: there is no server\n"))

@@ -59,6 +59,24 @@ class Choosing(PythonCase):
         self.assertEqual(self.shares(client, 50), {"near": 50})
 
 
+    def test_status(self):
+        heavy = self.serve("heavy", weight=3, tags="zone=a")
+        self.serve("light")
+        server = self.node("Server", id="s.limits")
+        server.register("limited", lambda: 1, concurrency=2, rate=100, burst=10)
+        server.ready()
+        heavy.pause("who")
+        monitor = self.node("Monitor")
+        expected = {"s.heavy": {"paused": ["who"], "weight": 3, "tags": {"zone": "a"}}}
+        found = wait_until(lambda: (lambda f: f.get("states") == expected and f)(monitor.status()))
+        self.assertEqual(sorted(found["methods"]["who"]), ["s.heavy", "s.light"])
+        self.assertNotIn("own", found)
+        own = server.status()["own"]
+        self.assertEqual(own, {"s.limits": {"state": "ready", "methods": {"limited": {
+            "paused": False, "running": 0, "waiting": 0, "concurrency": 2, "queue": 1000, "rate": 100, "burst": 10,
+            "tokens": 10}}}})
+        self.assertEqual(heavy.status()["own"]["s.heavy"]["methods"], {"who": {"paused": True}})
+
     def test_explain(self):
         self.serve("near", tags="zone=a,host=x", weight=2)
         far = self.serve("far")

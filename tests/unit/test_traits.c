@@ -107,6 +107,18 @@ static void as_json(void)
     }
 }
 
+static void tags_as_json(void)
+{
+    static const char *const rows[][2] = {
+        {"", "{}"}, {"zone=a", "{\"zone\":\"a\"}"}, {"zone=a,host=b:1", "{\"zone\":\"a\",\"host\":\"b:1\"}"}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        cl_buf out = {0};
+        CHECK_INT(cl_tags_put(cl_str_z(rows[i][0]), &out), 0);
+        CHECK_STR(out.data, out.len, rows[i][1]);
+        cl_buf_free(&out);
+    }
+}
+
 /* Whatever another process wrote there. */
 static void bad_json_says_nothing(void)
 {
@@ -130,6 +142,7 @@ int main(void)
     RUN(a_tag_is_found);
     RUN(as_a_text);
     RUN(as_json);
+    RUN(tags_as_json);
     RUN(bad_json_says_nothing);
     return tap_end();
 }

@@ -249,6 +249,12 @@ async function send(open, given, [receiver, word]) {
   return given.strict ? UNREACHABLE : OK;
 }
 
+// The id of a server, with its weight when that is not 1, and whether it is paused for the method.
+function shownServer(id, method, states) {
+  const state = states[id] || { weight: 1, paused: [] };
+  return printable(id) + (state.weight === 1 ? '' : `*${state.weight}`) + (state.paused.includes(method) ? '(paused)' : '');
+}
+
 async function status(open, given) {
   const found = await open('monitor').status({ timeout: given.timeout || 10 });
   const names = Object.keys(found.methods).sort();
@@ -257,7 +263,7 @@ async function status(open, given) {
   else {
     const width = Math.max(6, ...names.map((name) => printable(name).length));
     const row = (name) => {
-      const ids = found.methods[name].slice().sort().map((id) => printable(id));
+      const ids = found.methods[name].map((id) => shownServer(id, name, found.states || {})).sort();
       return `${printable(name).padEnd(width)}  ${String(ids.length).padStart(7)}  ${ids.join(' ')}`;
     };
     write([`${'METHOD'.padEnd(width)}  SERVERS  IDS`, ...names.map(row)].join('\n'));

@@ -26,6 +26,7 @@ from clouds._readable import LoopReader
 from clouds._request import Request, call_record, detached_context, serve, serving as _serving
 from clouds._retry import Hooked, HookedCall, begin_attempt
 from clouds._signals import begin_signals, end_signals
+from clouds._status import Status
 from clouds._values import encode_list, results, results_at, with_bytes
 from clouds.errors import AfterFork
 
@@ -433,9 +434,9 @@ class Node(_Keywords, AsyncPublishing, AsyncExplaining, NodeBase):
             future.set_result(None)
         return cast("Awaitable[Optional[int]]", future)
 
-    def status(self, timeout: Optional[float] = None) -> "Awaitable[Dict[str, Dict[str, List[str]]]]":
-        """Who serves what: ``{"servers": {id: [methods]}, "methods": {name: [ids]}}``."""
-        return cast("Awaitable[Dict[str, Dict[str, List[str]]]]", self._begin(lib.clouds_node_status, timeout=timeout))
+    def status(self, timeout: Optional[float] = None) -> "Awaitable[Status]":
+        """Who serves what: ``{"servers": {id: [methods]}, "methods": {name: [ids]}}``, and states, seen and own."""
+        return cast("Awaitable[Status]", self._begin(lib.clouds_node_status, timeout=timeout))
 
     async def ping(self, timeout: Optional[float] = None) -> float:
         """Goes to the bus and back, and gives the seconds that it took; raises why it could not."""

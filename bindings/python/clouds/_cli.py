@@ -132,6 +132,13 @@ async def send(node: Any, given: argparse.Namespace) -> int:
     return UNREACHABLE if given.strict else OK
 
 
+def _shown_server(server: str, method: str, states: Dict[str, Any]) -> str:
+    """The id of a server, with its weight when that is not 1, and whether it is paused for the method."""
+    state = states.get(server, {"weight": 1, "paused": ()})
+    weight = "" if state["weight"] == 1 else f"*{state['weight']}"
+    return escaped(server) + weight + ("(paused)" if method in state["paused"] else "")
+
+
 async def status(node: Any, given: argparse.Namespace) -> int:
     """Shows which servers serve which methods."""
     found = await node.status(given.timeout)
@@ -145,8 +152,9 @@ async def status(node: Any, given: argparse.Namespace) -> int:
     shown = {name: escaped(name) for name in names}
     width = max(map(len, ("METHOD", *shown.values())))
     lines = [f"{'METHOD':{width}}  SERVERS  IDS"]
+    states = found.get("states", {})
     lines += [f"{shown[name]:{width}}  {len(found['methods'][name]):7}  "
-              f"{' '.join(escaped(one) for one in sorted(found['methods'][name]))}" for name in names]
+              f"{' '.join(sorted(_shown_server(one, name, states) for one in found['methods'][name]))}" for name in names]
     write("\n".join(lines))
     return OK
 

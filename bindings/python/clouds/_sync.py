@@ -24,6 +24,7 @@ from clouds._node import NodeBase, Serving
 from clouds._options import CallOptions, Meta, Number, drain_seconds, method_name, with_options
 from clouds._request import Request, call_record, serve, serving as _serving
 from clouds._retry import HookedCall, Hooked, begin_attempt
+from clouds._status import Status
 from clouds._threads import SPARE, Limits, Pool, at_exit, check_real, cancel_at_exit, start
 from clouds._values import encode_list, with_bytes
 from clouds.errors import AfterFork, Overloaded
@@ -277,10 +278,10 @@ class Node(_Keywords, SyncPublishing, SyncExplaining, NodeBase):
         future = self._begin_send(receiver, value, confirm, timeout)
         return None if future is None else future.result()
 
-    def status(self, timeout: Optional[float] = None) -> Dict[str, Dict[str, List[str]]]:
-        """Who serves what: ``{"servers": {id: [methods]}, "methods": {name: [ids]}}``."""
+    def status(self, timeout: Optional[float] = None) -> Status:
+        """Who serves what: ``{"servers": {id: [methods]}, "methods": {name: [ids]}}``, and states, seen and own."""
         future = self._begin(lib.clouds_node_status, timeout=timeout)
-        result: Dict[str, Dict[str, List[str]]] = future.result()
+        result: Status = future.result()
         return result
 
     def ping(self, timeout: Optional[float] = None) -> float:

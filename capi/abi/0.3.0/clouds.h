@@ -724,7 +724,12 @@ CLOUDS_API int clouds_node_send_payload(clouds_node *node, const char *receiver,
                                         const clouds_operation_options *options, uint64_t *operation);
 
 /* Requests the list of servers and their methods. Completed by: CLOUDS_EVENT_STATUS with *operation as id (it and
- * `options` may be NULL); its data is {"servers":{id:[methods]},"methods":{name:[ids]}}. Errors: CLOUDS_EHANDLE,
+ * `options` may be NULL); its data is {"servers":{id:[methods]},"methods":{name:[ids]}}, and, where there is anything
+ * to say: "states":{id:{"paused":[methods],"weight":1,"tags":{}}} of servers, as they say themselves;
+ * "seen":{method:{id:state}} of servers that are not well, as calls from here have found ("avoided", "busy", "open",
+ * "probing"); "own":{id:{"state":"draining","methods":{name:{"paused":false,"running":0,"waiting":0,"concurrency":8,
+ * "queue":1000,"rate":100,"burst":10,"tokens":9.5}}}} of the nodes of this context that are paused, drain or have limits
+ * ("state": "ready", "paused" or "draining"; the last three of a method with a rate). Errors: CLOUDS_EHANDLE,
  * CLOUDS_ECLOSED, CLOUDS_ELIMIT, CLOUDS_ENOMEM. Thread: by mode. Since 0.1. */
 CLOUDS_API int clouds_node_status(clouds_node *node, const clouds_operation_options *options, uint64_t *operation);
 
