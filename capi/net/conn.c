@@ -156,6 +156,19 @@ void cl_conn_commit(cl_conn *conn)
     if (++conn->commits >= FLUSH_COMMITS || cl_conn_pending(conn) >= FLUSH_BYTES) cl_conn_flush(conn);
 }
 
+static void watch(cl_conn *conn)
+{
+    int reads = conn->state == CL_CONN_OPEN && !conn->deaf;
+    cl_loop_poll(conn->loop, &conn->poll, (reads ? UV_READABLE : 0) | (conn->blocked ? UV_WRITABLE : 0), on_io);
+}
+
+void cl_conn_set_reading(cl_conn *conn, int on)
+{
+    if (conn->state != CL_CONN_OPEN || conn->deaf == !on) return;
+    conn->deaf = !on;
+    watch(conn);
+}
+
 void cl_conn_blocked(cl_conn *conn)
 {
     conn->blocked = 1;
@@ -163,7 +176,7 @@ void cl_conn_blocked(cl_conn *conn)
         cl_buf_consume(&conn->out, conn->at);
         conn->at = 0;
     }
-    cl_loop_poll(conn->loop, &conn->poll, conn->state == CL_CONN_OPEN ? UV_READABLE | UV_WRITABLE : UV_WRITABLE, on_io);
+    watch(conn);
 }
 
 void cl_conn_written(cl_conn *conn)
@@ -296,7 +309,7 @@ static void on_room(cl_conn *conn)
     conn->blocked = 0;
     cl_conn_flush(conn);
     if (conn->blocked || conn->broken || !is_live(conn)) return;
-    if (conn->state == CL_CONN_OPEN) cl_loop_poll(conn->loop, &conn->poll, UV_READABLE, on_io);
+    if (conn->state == CL_CONN_OPEN) watch(conn);
     cl_list_remove(&conn->dirty);
     tell_drained(conn);
 }
@@ -310,7 +323,7 @@ static void on_io(uv_poll_t *poll, int status, int events)
     }
     if (conn->blocked && (events & UV_WRITABLE)) on_room(conn);
     if (!(events & UV_READABLE)) return;
-    for (int i = 0; i < READS_PER_EVENT && conn->state == CL_CONN_OPEN; i++)
+    for (int i = 0; i < READS_PER_EVENT && conn->state == CL_CONN_OPEN && !conn->deaf; i++)
         if (read_once(conn) < CL_INPUT_BYTES) break;
 }
 

@@ -44,6 +44,9 @@ size_t cl_conn_pending(const cl_conn *conn);
  * conn ends has provably not left this process; what broken connections were given afterwards has neither. */
 uint64_t cl_conn_handed(const cl_conn *conn);
 
+/* 0: nothing is read until 1, nor the end of the peer seen but by writing. It is read from the beginning on. */
+void cl_conn_set_reading(cl_conn *conn, int on);
+
 int cl_conn_is_tcp(const cl_conn *conn);
 
 /* The uid of the process at the other end of a unix socket, or -1. */

@@ -7,7 +7,8 @@ M.command = {
   name = "explain",
   usage = "explain [options] METHOD",
   summary = "Show which server a call of METHOD would go to, and why; nothing is called.",
-  text = "What a caller has learned of servers from its calls (latencies, breakers) is its own: this program has just begun.",
+  text = "What a caller has learned of servers from its calls (latencies, breakers) is its own: this program has "
+    .. "just begun.",
   options = {
     { long = "balance", value = "WAY", help = "choose as a caller with this option: rr, least, random or hash" },
     { long = "tags", value = "TAGS", help = "the caller's own tags, such as zone=a" },
@@ -32,7 +33,8 @@ local function choice_of(found)
   local choice = found.choice
   if choice.rule == "none" then return "nobody would be called: there is no server" end
   local among = rules[choice.rule]:format(choice.among, found.prefer or "")
-  return ("%s would be called: %s, %s"):format(choice.server and plain(choice.server) or "one of them", found.balance, among)
+  local server = choice.server and plain(choice.server) or "one of them"
+  return ("%s would be called: %s, %s"):format(server, found.balance, among)
 end
 
 local function tags_of(server)
@@ -79,7 +81,8 @@ end
 function M.main(options, operands)
   common.command("explain", options, function()
     local method = require("clouds.cli.call").text("explain", operands[1])
-    local client = common.open("explain", "client", { balance = options.balance, tags = options.tags, prefer = options.prefer })
+    local how = { balance = options.balance, tags = options.tags, prefer = options.prefer }
+    local client = common.open("explain", "client", how)
     common.fail_fast(client)
     local stop_limit = common.limit(options.timeout or 10, client)
     local found, err = client:explain(method)

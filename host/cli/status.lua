@@ -9,7 +9,9 @@ M.command = {
   usage = "status [options]",
   summary = "Show which servers serve which methods.",
   options = {
-    { long = "json", help = "print {\"servers\":{id:[methods]},\"methods\":{name:[ids]},\"states\":{id:{...}}}, one line each time" },
+    { long = "json",
+      help = "print {\"servers\":{id:[methods]},\"methods\":{name:[ids]},\"states\":{id:{...}}}, "
+        .. "one line each time" },
     { long = "watch", short = "w", value = "[SECONDS]", optional = "1", kind = "number", least = 0.1,
       help = "again every SECONDS (default 1), until stopped" },
     { long = "timeout", short = "t", value = "SECONDS", kind = "number", least = 0.001,

@@ -59,6 +59,9 @@ local clouds = {}
 ---@field max_values? number Most values in one JSON text. Default: 1000000.
 ---@field max_in_flight? number Most calls outstanding, and most requests accepted and not answered. Default: 10000.
 ---@field max_in_flight_bytes? number The same for the bytes of their arguments: one more call is refused, and one more request is answered busy. In bytes. Default: 268435456.
+---@field once_window? number How long a server keeps the answer of a call with an idempotency key. In seconds. Default: 60.
+---@field once_keys? number Most idempotency keys that are kept; of those that were answered the oldest go first. Default: 10000.
+---@field once_bytes? number The same for the bytes of keys and answers. An answer that has no room is not kept, and who repeats its call gets an error. In bytes. Default: 16777216.
 ---@field max_links? number Most direct links to other processes; never more than the limit of open files leaves, less 128. Default: 10000.
 ---@field direct? boolean Redis: calls go over direct links to the processes that are reached by one, and by Redis to all others. Default: true.
 ---@field listen? string Where direct links of others arrive: "unix", tcp://ADDRESS:PORT or tcp://ADDRESS:FIRST-LAST, both with a comma between them, or "none". Default: unix.
@@ -71,7 +74,7 @@ local clouds = {}
 ---@field max_events? number Events waiting for poll: past it messages are dropped and requests are refused; completions are always kept. Default: 20000.
 ---@field max_event_bytes? number The same for the bytes of their texts, and in thread mode of what waits for the library's thread. With `max_in_flight_bytes` together: bytes of results that wait; past them a result is lost. In bytes. Default: 67108864.
 ---@field write_soft? number Unwritten bytes of a connection past which calls wait for room, and other sends but answers are refused. In bytes. Default: 1048576.
----@field write_hard? number Unwritten bytes of a connection past which answers are refused too, and past which a link is cut. All links of local: together hold eight times that. In bytes. Default: 8388608.
+---@field write_hard? number Unwritten bytes of a connection past which answers wait for room, too, and over a link nothing more is read from who does not take them; whoever takes none for as long as it may take to answer a ping is cut off. All links of local: together hold eight times that. In bytes. Default: 8388608.
 ---@field resp_line? number Redis: longest line that is no payload. In bytes. Default: 65536.
 ---@field resp_buffered? number Redis: most bytes read and not yet understood. In bytes. Default: 16777216.
 ---@field log_level? string Log lines of this level and above arrive as CLOUDS_EVENT_LOG: "debug", "info", "warn", "error" or "off". Default: off.

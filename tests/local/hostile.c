@@ -249,7 +249,8 @@ static void turned_bits(void)
     still_serves();
 }
 
-/* A peer that floods and takes no answers for ping_timeout is cut; what waits for it is bounded by write_hard. */
+/* A peer that floods and takes no answers is read from no more, and cut after ping_timeout; what waits for it is bounded
+ * by write_hard. */
 static void a_peer_that_never_reads(void)
 {
     char bytes[3000], args[2000] = "[\"";

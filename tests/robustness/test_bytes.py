@@ -211,7 +211,7 @@ class Link(Bytes):
         self.still_serves()
 
     def test_a_reader_that_does_not_read(self):
-        """Calls pour in and nobody takes the answers: the link is cut at a limit, the process stays small."""
+        """Calls pour in and nobody takes the answers: no more are read at a limit, the process stays small."""
         with self.connect() as link:
             link.sendall(self.hello())
             call = self.frame("c", id="a", method="test.echo", first=b'["' + b"x" * 100000 + b'"]')

@@ -58,8 +58,8 @@ typedef struct cl_peer_link {
     int64_t incoming_since;
     size_t tail_counted; /* the memory of both, as the transport counts it */
     size_t out_counted;  /* what waits to be written, as the transport counts it: never less than it is */
-    uint64_t stuck_at;   /* output is full, and so much of it was handed to the kernel */
-    int64_t stuck_since; /* the first time that it was found so; 0: never */
+    int64_t held_up;     /* since when nothing is read, for the output is full; 0: it is not */
+    uint64_t held_up_at; /* how much the kernel had taken then */
     cl_buf queue;        /* frames that wait for the link, each behind a cl_waiting */
     cl_idmap places;     /* of the calls among them: token -> where it stands in the queue, from 1 on */
     size_t waiting;

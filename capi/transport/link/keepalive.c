@@ -54,6 +54,19 @@ static void check_idle(cl_peer_link *link, int64_t now)
     else cl_links_due_by(link->t, due);
 }
 
+/* Nothing is read from it, so it need not say anything; but it has to take what waits for it. */
+static void check_held_up(cl_peer_link *link, int64_t now)
+{
+    uint64_t handed = cl_conn_handed(link->conn);
+    if (handed != link->held_up_at) {
+        link->held_up_at = handed;
+        link->held_up = now;
+    }
+    int64_t due = link->held_up + cl_link_answers_within(link);
+    if (now >= due) cl_link_cut(link);
+    else cl_links_due_by(link->t, due);
+}
+
 static void tick_link(cl_peer_link *link, int64_t now)
 {
     if (link->waiting && (link->state == CL_LINK_DIALING || link->state == CL_LINK_HELLO)) {
@@ -67,6 +80,7 @@ static void tick_link(cl_peer_link *link, int64_t now)
         if (link->calls > 0 && is_pinged(link)) keepalive(link, now);
         else link->watched = 0;
     }
+    if (link->held_up && link->state == CL_LINK_OPEN) check_held_up(link, now);
     if (link->way && link->state == CL_LINK_OPEN) check_idle(link, now);
 }
 

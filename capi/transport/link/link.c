@@ -174,6 +174,10 @@ static void on_opened(void *self)
 static void on_drained(void *self)
 {
     cl_peer_link *link = self;
+    if (link->held_up) {
+        link->held_up = 0;
+        cl_conn_set_reading(link->conn, 1);
+    }
     if (cl_list_empty(&link->large)) cl_link_count_out(link);
     else cl_large_go_on(link);
     if (link->t->ending) cl_loop_defer(link->t->loop);

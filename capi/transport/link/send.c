@@ -82,16 +82,14 @@ void cl_link_count_out(cl_peer_link *link)
     link->out_counted = now;
 }
 
-/* The output is full. A peer that takes nothing of it for as long as it may take to answer a ping is cut: many answers of
- * one turn are no reason. */
-CL_RARE static void cut_when_stuck(cl_peer_link *link)
+/* The output is full of answers: nothing more is read from who does not read them, until that has taken what waits. */
+CL_RARE static void hold_up(cl_peer_link *link)
 {
-    int64_t now = cl_loop_now();
-    uint64_t handed = cl_conn_handed(link->conn);
-    if (!link->stuck_since || handed != link->stuck_at) {
-        link->stuck_at = handed;
-        link->stuck_since = now;
-    } else if (now - link->stuck_since >= cl_link_answers_within(link)) cl_link_cut(link);
+    if (link->held_up) return;
+    link->held_up = cl_loop_now();
+    link->held_up_at = cl_conn_handed(link->conn);
+    cl_conn_set_reading(link->conn, 0);
+    cl_links_due_by(link->t, link->held_up + cl_link_answers_within(link));
 }
 
 /* Nothing can flow off before the link is open: as many calls as may be outstanding should find room until then. What
@@ -107,7 +105,7 @@ static int room_for(cl_peer_link *link, const cl_envelope *e, size_t size, int i
     if (unwritten <= limits->write_soft) return 0;
     if (e->type != CL_RESULT && is_open && !is_held) return full(e, unwritten, "write_soft", limits->write_soft);
     if (unwritten + size <= limits->write_hard) return 0;
-    if (is_open && e->type == CL_RESULT) cut_when_stuck(link);
+    if (is_open && e->type == CL_RESULT) hold_up(link);
     return full(e, unwritten, "write_hard", limits->write_hard);
 }
 
