@@ -175,6 +175,27 @@ export interface BindOptions extends CallOptions {
 /** Gets null or the error, then the values. Values may come beside an error. */
 export type Callback = (error: CloudsError | null, ...values: any[]) => void;
 
+/** A direct link to another process. */
+export interface Link {
+  /** The name of the context at the other end; over local: the id of a node. */
+  peer: string;
+  /** Calls go from here to there; else they come by it. */
+  ours: boolean;
+  state: 'dialling' | 'open' | 'ending' | 'resting';
+  /** Who is known to live there. */
+  nodes?: string[];
+  address?: string;
+  security?: 'tls' | 'user' | 'none';
+  /** Calls by it that were not answered yet. */
+  in_flight?: number;
+  /** Bytes that wait to be written. */
+  unwritten?: number;
+  /** Seconds since it opened, or is dialled. */
+  age?: number;
+  /** Seconds for which one that failed is not dialled again. */
+  for?: number;
+}
+
 /** Who serves what. */
 export interface Status {
   /** By the id of a server: its methods. */
@@ -423,6 +444,9 @@ export class Base extends EventEmitter {
 
   /** Who would be called for a method now, and why; nothing is called. */
   explain(method: string, options?: WaitOptions): Promise<Explanation>;
+
+  /** The direct links of this process's connection to other processes. */
+  links(options?: WaitOptions): Promise<Link[]>;
 
   /** Resolves when the node listens, at once and not 200 ms later as by the event `listen`. Nothing has to wait for
    * it. */

@@ -25,6 +25,7 @@ enum cl_command_kind {
     CL_DO_PAUSE,
     CL_DO_STATUS,
     CL_DO_EXPLAIN,
+    CL_DO_LINKS,
     CL_DO_PUBLISH,
     CL_DO_SUBSCRIBE,
     CL_DO_UNSUBSCRIBE,

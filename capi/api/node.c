@@ -270,20 +270,25 @@ int clouds_node_pause(clouds_node *node, const char *method, size_t method_len, 
     return cl_report_operation_error(options, pause_method(node, method, method_len, paused, options, operation));
 }
 
-static int ask_status(clouds_node *handle, const clouds_operation_options *options, uint64_t *operation)
+static int ask_status(clouds_node *handle, enum cl_command_kind kind, const clouds_operation_options *options,
+                      uint64_t *operation)
 {
     cl_api_node *node;
     int code = cl_guard_node(handle, &node);
     if (code != 0) return code;
-    code = about(node, CL_STR_NONE, CL_STR_NONE,
-                 start(&(cl_command){.kind = CL_DO_STATUS, .node = node}, options, operation));
+    code = about(node, CL_STR_NONE, CL_STR_NONE, start(&(cl_command){.kind = kind, .node = node}, options, operation));
     cl_guard_leave_node(node);
     return code;
 }
 
 int clouds_node_status(clouds_node *node, const clouds_operation_options *options, uint64_t *operation)
 {
-    return cl_report_operation_error(options, ask_status(node, options, operation));
+    return cl_report_operation_error(options, ask_status(node, CL_DO_STATUS, options, operation));
+}
+
+int clouds_node_links(clouds_node *node, const clouds_operation_options *options, uint64_t *operation)
+{
+    return cl_report_operation_error(options, ask_status(node, CL_DO_LINKS, options, operation));
 }
 
 static int explain(clouds_node *handle, const char *method, size_t len, const clouds_operation_options *options,

@@ -383,6 +383,7 @@ static const cl_bus_ops ops = {
     .unwatch = unwatch,
     .forget = forget,
     .status = status,
+    .put_links = cl_bus_put_links,
     .flush = flush,
     .close = close_bus,
     .destroy = destroy,

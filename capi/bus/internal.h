@@ -129,8 +129,10 @@ void cl_bus_held_free(cl_composed *bus);
 cl_transport *cl_bus_route(cl_composed *bus, cl_str to);
 /* A bus that has_links: calls over an open link, results the way their call came, everything else by the other. */
 int cl_bus_send_beside(cl_composed *bus, void *node, const cl_envelope *e, uint64_t token);
+/* Parts of the bus' operations. */
 int cl_bus_is_linked(cl_bus *base, cl_str id);
 int cl_bus_find_way(cl_bus *base, cl_str id, cl_address *at);
+int cl_bus_put_links(cl_bus *base, cl_buf *out);
 /* Something happened that may change a way. */
 void cl_bus_route_forget(cl_composed *bus);
 

@@ -195,6 +195,7 @@ int cl_node_send(cl_node *node, cl_str receiver, cl_str value, const cl_op_spec 
 int cl_node_status(cl_node *node, const cl_op_spec *spec);
 /* Who would be called for a method now, and why; ends with CLOUDS_EVENT_STATUS. */
 int cl_node_explain(cl_node *node, cl_str method, const cl_op_spec *spec);
+int cl_node_links(cl_node *node, const cl_op_spec *spec);  /* CLOUDS_EVENT_STATUS */
 
 /* What is published: JSON, and what goes along. */
 typedef struct cl_payload {

@@ -30,6 +30,26 @@ int cl_node_status(cl_node *node, const cl_op_spec *spec)
     return 0;
 }
 
+/* What this process has itself is told at once, whether the bus is there or not. */
+int cl_node_links(cl_node *node, const cl_op_spec *spec)
+{
+    cl_op *op;
+    if (node->state == CL_NODE_CLOSING) return CLOUDS_ECLOSED;
+    int code = cl_op_create(node, CL_OP_STATUS, spec, CL_STR_NONE, &op);
+    if (code) return code;
+    cl_buf out = {0};
+    code = cl_links_put_all(node->core, &out);
+    cl_op_end(op, code, NULL, 0, code ? CL_STR_NONE : cl_buf_str(&out));
+    cl_buf_free(&out);
+    return 0;
+}
+
+int cl_links_put_all(cl_core *core, cl_buf *out)
+{
+    const cl_bus_ops *ops = core->bus->ops;
+    return ops->put_links ? ops->put_links(core->bus, out) : cl_buf_put_str(out, CL_STR("[]"));
+}
+
 void cl_status_ask_all(cl_core *core)
 {
     CL_LIST_EACH(of_core, &core->nodes)

@@ -68,5 +68,7 @@ void cl_listener_close(cl_listener *listener); /* NULL is fine; does not unlink 
 /* The address of this end of a TCP connection, without the port: where others that came the same way reach this machine.
  * 0, or -1 when it is none. */
 int cl_conn_own_address(const cl_conn *conn, char *out, size_t cap);
+/* "tcp:<host>:<port>" of the other end. */
+int cl_conn_peer_address(const cl_conn *conn, char *out, size_t cap);
 
 #endif

@@ -253,6 +253,12 @@ function Node:explain(method, options)
   return self.core:explain(method, settings.timeout(options, 2))
 end
 
+--- The direct links of this process's connection to other processes: a list of { peer =, ours =, state =, nodes =,
+-- address =, security =, in_flight =, unwritten =, age = }.
+function Node:links(options)
+  return self.core:links(settings.timeout(options, 2))
+end
+
 --- The library's counters, and how many messages to this node were dropped, its listeners being at work with too many.
 function Node:counters()
   local counters = self.context.core:counters()

@@ -298,8 +298,8 @@ static int node_send(lua_State *L)
     return 1;
 }
 
-/* node:status(timeout) -> { servers =, methods = }, or nil and an error */
-static int node_status(lua_State *L)
+/* What `begin` asks for, with the limit at place 2. */
+static int ask(lua_State *L, int (*begin)(clouds_node *, const clouds_operation_options *, uint64_t *))
 {
     lc_state *s = lc_state_of(L);
     lc_node *node = lc_check_node(L, 1);
@@ -309,7 +309,7 @@ static int node_status(lua_State *L)
     uint64_t operation;
     node->ctx->dirty = true;
     lc_handle slot = slot_for(L, s, true, &options);
-    int code = clouds_node_status(node->node, &options, &operation);
+    int code = begin(node->node, &options, &operation);
     if (code != 0) return refused(L, s, slot, code);
     return wait_operation(L, node, slot, operation);
 }
@@ -330,6 +330,18 @@ static int node_explain(lua_State *L)
     int code = clouds_node_explain(node->node, method, len, &options, &operation);
     if (code != 0) return refused(L, s, slot, code);
     return wait_operation(L, node, slot, operation);
+}
+
+/* node:status(timeout) -> { servers =, methods = }, or nil and an error */
+static int node_status(lua_State *L)
+{
+    return ask(L, clouds_node_status);
+}
+
+/* node:links(timeout) -> a list of tables, or nil and an error */
+static int node_links(lua_State *L)
+{
+    return ask(L, clouds_node_links);
 }
 
 /* node:listen(yes): keeps the loop running for its messages, or not */
@@ -442,6 +454,7 @@ void lc_node_add(lua_State *L, lc_state *s)
                                        {"unsubscribe", lc_node_unsubscribe},
                                        {"status", node_status},
                                        {"explain", node_explain},
+                                       {"links", node_links},
                                        {"listen", node_listen},
                                        {"failed", node_failed},
                                        {"configure", node_configure},

@@ -340,28 +340,18 @@ function Node:set(name, fn) end
 ---@return clouds.Error?
 function Node:status(options) end
 
----A server of a method, as `explain` tells of it.
----@class clouds.Explained
----@field id string
----@field state "well"|"avoided"|"busy"|"open"|"probing"|"paused"
----@field for? number Seconds until it is asked again by itself.
----@field route "link"|"bus" How a call would go there now.
----@field address string Where it is; "": not known.
----@field breaker "closed"|"open"|"probing"
----@field in_flight integer Calls from here under way.
----@field latency? number Seconds that the method took there lately.
----@field strikes integer Timeouts in a row.
----@field last_failure? number How many seconds ago a call timed out or was lost there.
----@field weight integer
----@field tags table<string, string>
----@field near boolean It has the tag that the node prefers.
-
 ---Who would be called for a method now, and why.
 ---@param method string
 ---@param options? { timeout: number? } Seconds.
 ---@return { method: string, bus: string, balance: string, prefer: string?, choice: { server: string?, rule: string, among: integer }, servers: clouds.Explained[] }?
 ---@return clouds.Error?
 function Node:explain(method, options) end
+
+---The direct links of this process's connection.
+---@param options? { timeout: number? } Seconds.
+---@return clouds.Link[]?
+---@return clouds.Error?
+function Node:links(options) end
 
 ---The counters of the connection, and dropped_messages of this node.
 ---@return table<string, integer>

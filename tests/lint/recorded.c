@@ -202,6 +202,8 @@ static void protect(void)
     CHECK(next(CLOUDS_EVENT_PAUSED).number == 0);
     CHECK(clouds_node_explain(client, "old", 3, NULL, &operation) == 0);
     CHECK(next(CLOUDS_EVENT_STATUS).id == operation);
+    CHECK(clouds_node_links(client, NULL, &operation) == 0);
+    CHECK(next(CLOUDS_EVENT_STATUS).id == operation);
 }
 
 static void publish(void)

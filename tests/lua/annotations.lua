@@ -17,7 +17,7 @@ end
 local function read()
   local found = { functions = {}, fields = {}, parents = {} }
   local class, block = nil, {}
-  for line in (contents() .. "\n"):gmatch("(.-)\n") do
+  for line in (contents() .. "\n" .. contents(source .. "/lua/meta/told.lua") .. "\n"):gmatch("(.-)\n") do
     local name, parent = line:match("^%-%-%-@class ([%w_.]+):? ?([%w_.]*)")
     local field, kind = line:match("^%-%-%-@field ([%w_%[%]]+%??) (.+)$")
     local method, params = line:match("^function ([%w_.:]+)%((.-)%) end$")

@@ -136,6 +136,26 @@ t.test("status", function()
   monitor:close(0)
 end)
 
+t.test("links", function()
+  local server, client = clouds.server({ url = t.url }), clouds.client({ url = t.url })
+  assert(server:register("linked", print))
+  t.is({ client:call("linked") }, {})
+  local links, ours = assert(client:links()), {}
+  for _, link in ipairs(links) do
+    if link.ours and link.peer == server.id then ours[#ours + 1] = link end
+  end
+  -- Within a process there are links over local: only.
+  t.is(#ours, t.url:match("^local") and 1 or 0)
+  if ours[1] then
+    t.is({ ours[1].state, ours[1].security, ours[1].in_flight, ours[1].unwritten }, { "open", "user", 0, 0 })
+    t.ok(ours[1].age >= 0 and ours[1].address:match("^unix:/"))
+  end
+  server:close(0)
+  client:close(0)
+  local nothing, err = client:links()
+  t.is({ nothing, err.code }, { nil, "CLOUDS_CLOSED" })
+end)
+
 t.test("wrong options say what was meant", function()
   local function refuses(options, words)
     t.raises(function()

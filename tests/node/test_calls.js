@@ -690,6 +690,7 @@ const WITH_OPTIONS = {
   status: [],
   explain: ['walked'],
   statusP: [],
+  links: [],
   ready: [],
   readyP: [],
   exit: [],

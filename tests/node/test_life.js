@@ -229,6 +229,8 @@ test('local: and inproc:', async () => {
     await server.registerP('add', (a, b) => a + b);
     assert.strictEqual(await client.call('add', [1, 2]), 3, url);
     assert.deepStrictEqual(await client.status(), { servers: { [server.id]: ['add'] }, methods: { add: [server.id] } });
+    for (const { state, ours, unwritten } of await client.links())
+      assert.deepStrictEqual([['open', 'dialling'].includes(state), typeof ours, unwritten], [true, 'boolean', 0]);
     await Promise.all([server.exitP(), client.exitP()]);
   }
 });

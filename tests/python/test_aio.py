@@ -181,6 +181,7 @@ class Calls(Serving):
         server, client = await self.nodes()
         status = await client.status()
         self.assertEqual(status["methods"]["add"], [server.id])
+        self.assertEqual({link["state"] for link in await client.links()} - {"open", "dialling"}, set())
         got = []
         client.on_message(lambda sender, value: got.append((sender, value)))
 

@@ -75,6 +75,17 @@ class Nodes(PythonCase):
         server.close()
         wait_until(lambda: not monitor.status()["servers"])
 
+    def test_links(self):
+        server, client = self.node("Server"), self.node("Client")
+        server.register("linked", lambda: 1)
+        server.ready(BOUND)
+        self.assertEqual(client.call("linked"), 1)
+        ours = [link for link in client.links(timeout=BOUND) if link["ours"] and link["peer"] == server.id]
+        self.assertEqual(len(ours), self.url.startswith("local"))  # within a process there are links over local: only
+        for link in ours:
+            self.assertEqual((link["state"], link["security"], link["in_flight"], link["unwritten"]), ("open", "user", 0, 0))
+            self.assertTrue(link["age"] >= 0 and link["address"].startswith("unix:/"), link)
+
     def test_ready(self):
         node, told = self.node("Base"), []
         node.on("ready", lambda: told.append("before"))

@@ -146,6 +146,46 @@ static void an_open_link_carries_calls_and_their_answers(void)
     close_both();
 }
 
+static int has(const cl_buf *text, const char *part)
+{
+    cl_str s = cl_buf_str(text);
+    return memmem(s.p, s.n, part, strlen(part)) != NULL;
+}
+
+static void links_are_told(void)
+{
+    cl_buf at_b = {0}, at_a = {0};
+    REQUIRE(open_both() == 0);
+    CHECK_INT(b.bus->ops->put_links(b.bus, &at_b), 0);
+    CHECK_STR(at_b.data, at_b.len, "[]");
+    link_up();
+    cl_buf_clear(&at_b);
+    CHECK_INT(b.bus->ops->put_links(b.bus, &at_b), 0);
+    CHECK_INT(a.bus->ops->put_links(a.bus, &at_a), 0);
+    printf("# %.*s\n# %.*s\n", (int)at_b.len, at_b.data, (int)at_a.len, at_a.data);
+    int is_unix = strncmp(listen_at, "unix", 4) == 0;
+    const char *security = is_unix ? "\"security\":\"user\"" : keys ? "\"security\":\"tls\"" : "\"security\":\"none\"";
+    const char *address = is_unix                  ? "\"address\":\"unix:"
+                          : strchr(listen_at, '[') ? "\"address\":\"tcp:[::1]:"
+                                                   : "\"address\":\"tcp:127.0.0.1:";
+    CHECK(has(&at_b, "\"nodes\":[\"" ID_A "\"],\"ours\":true,\"state\":\"open\"") &&
+          has(&at_b, "\"in_flight\":0,\"unwritten\":0,\"age\":"));
+    CHECK(has(&at_b, security) && has(&at_a, security) && has(&at_b, address) && has(&at_a, address));
+    CHECK(has(&at_a, "\"ours\":false,\"state\":\"open\"") && !has(&at_a, "\"nodes\"") && !has(&at_a, "in_flight"));
+    cl_limits limits;
+    kit_limits(&limits);
+    CHECK_INT(cl_json_check(cl_buf_str(&at_b), '[', limits.json), 0);
+    CHECK_INT(cl_json_check(cl_buf_str(&at_a), '[', limits.json), 0);
+    kit_close(&a, 1);
+    WAIT_FOR(count(&b, CL_BUS_LINK_LOSSES) == 1);
+    cl_buf_clear(&at_b);
+    CHECK_INT(b.bus->ops->put_links(b.bus, &at_b), 0);
+    CHECK(has(&at_b, "\"nodes\":[\"" ID_A "\"],\"ours\":true,\"state\":\"resting\",\"for\":"));
+    kit_close(&b, 0);
+    cl_buf_free(&at_b);
+    cl_buf_free(&at_a);
+}
+
 static void messages_go_by_redis(void)
 {
     REQUIRE(open_both() == 0);
@@ -620,6 +660,7 @@ static void run_for(const char *listen)
     printf("# %s%s\n", listen_at, keys ? " with a key" : "");
     RUN(no_call_waits_for_a_link);
     RUN(an_open_link_carries_calls_and_their_answers);
+    RUN(links_are_told);
     RUN(messages_go_by_redis);
     RUN(redis_gone_breaks_no_open_link);
     RUN(the_end_of_a_link_loses_what_it_carried);

@@ -10,6 +10,7 @@ const Protocol = require('./protocol');
 const ConnectionTransport = require('./connection_transport');
 require('./events');
 require('./bridge_channels');
+require('./bridge_told');
 const calls = require('./call');
 const channels = require('./channels');
 const { complete, forLibrary, debugName, DEFAULTS } = require('./options');
@@ -294,6 +295,11 @@ extend(Base.prototype, {
   // Who would be called for a method now, and why.
   explain(method, options) {
     return promised((done) => this._transport.explain(method, done, limitOf(this, options, 'explain')));
+  },
+
+  // The direct links of this process's connection to other processes.
+  links(options) {
+    return promised((done) => this._transport.links(done, limitOf(this, options, 'links')));
   },
 
   // The calls that are outstanding, as npm clouds 0.1 has them: an object with a member for each.

@@ -12,7 +12,7 @@ const { nextTick, setImmediate, setTimeout } = require('./clock');
 const { warnNow } = require('./log');
 
 const { CALL, REPLY, FAIL, SEND, PUBLISH, SUBSCRIBE, REGISTER, UNREGISTER } = addon.shape.orders;
-const { PAUSE, RESUME, EXPLAIN, STATUS, CANCEL, CHOOSE, ATTEMPT } = addon.shape.orders;
+const { PAUSE, RESUME, STATUS, CANCEL, CHOOSE, ATTEMPT } = addon.shape.orders;
 const { CALL_ASK, CALL_NOTIFY, SEND_CONFIRM } = addon.shape;
 // Kind, id (of a call first its parent's), timeout (then the code), deadline, retries, slot, flags, number of its bytes.
 const NUMBERS = addon.shape.ORDER_NUMBERS;
@@ -308,11 +308,6 @@ class Bridge {
   pause(method, isPause, done, seconds) {
     if (method !== '') checkName(method, 'the name of a method');
     this.operate(isPause ? PAUSE : RESUME, method, done, seconds);
-  }
-
-  explain(method, done, seconds) {
-    checkName(method, 'the name of a method');
-    this.operate(EXPLAIN, method, done, seconds);
   }
 
   status(done, seconds) {

@@ -333,6 +333,11 @@ class ConnectionTransport {
     throw failure('CLOUDS_NOT_SUPPORTED', 'over a connection of the program nothing is explained');
   }
 
+  // There are none beside a connection of the program.
+  links(report) {
+    clock.nextTick(() => report(null, []));
+  }
+
   status(report, seconds) {
     const done = within(this.owner, 'the status', seconds, report);
     this.connection.keys('S:*', (error, keys) => {

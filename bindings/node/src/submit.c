@@ -186,6 +186,8 @@ static int execute(addon_bridge *bridge, const double *order, reader *r, uint64_
         return clouds_node_explain(bridge->node, text.p, text.n, &options, id);
     case STATUS:
         return clouds_node_status(bridge->node, &options, id);
+    case LINKS:
+        return clouds_node_links(bridge->node, &options, id);
     case CANCEL:
         return clouds_cancel(bridge->context, *id);
     case PAUSE:

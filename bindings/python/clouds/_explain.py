@@ -1,5 +1,5 @@
-"""Who would be called, and why: explain() of the nodes of both APIs."""
-from typing import Any, Awaitable, Dict, Optional, cast
+"""Who would be called, and why; what links there are: explain() and links() of the nodes of both APIs."""
+from typing import Any, Awaitable, Dict, List, Optional, cast
 
 from clouds._library import lib
 from clouds._options import method_name, with_options
@@ -21,6 +21,10 @@ class SyncExplaining:
         """
         return cast("Dict[str, Any]", _begin(self, method, timeout).result())
 
+    def links(self: Any, timeout: Optional[float] = None) -> List[Dict[str, Any]]:
+        """The direct links to other processes: ``[{"peer", "ours", "state", "address", "security", ...}]``."""
+        return cast("List[Dict[str, Any]]", self._begin(lib.clouds_node_links, timeout=timeout).result())
+
 
 @with_options
 class AsyncExplaining:
@@ -32,3 +36,7 @@ class AsyncExplaining:
         ``{"method", "bus", "balance", "choice": {"server", "rule", "among"}, "servers": [{"id", "state", ...}]}``.
         """
         return cast("Awaitable[Dict[str, Any]]", _begin(self, method, timeout))
+
+    def links(self: Any, timeout: Optional[float] = None) -> "Awaitable[List[Dict[str, Any]]]":
+        """The direct links to other processes: ``[{"peer", "ours", "state", "address", "security", ...}]``."""
+        return cast("Awaitable[List[Dict[str, Any]]]", self._begin(lib.clouds_node_links, timeout=timeout))

@@ -325,7 +325,7 @@ enum clouds_event_type {
     CLOUDS_EVENT_UNREGISTERED = 7,/* clouds_node_unregister ended: id, code, method */
     CLOUDS_EVENT_SENT = 8,        /* clouds_node_send ended, with CLOUDS_SEND_CONFIRM: id, code, number (receivers;
                                      -1: not known) */
-    CLOUDS_EVENT_STATUS = 9,      /* clouds_node_status or clouds_node_explain ended: id, code, data (JSON object) */
+    CLOUDS_EVENT_STATUS = 9,      /* clouds_node_status, clouds_node_explain or clouds_node_links ended: id, code, data (JSON) */
     CLOUDS_EVENT_NODE_CLOSED = 10,/* clouds_node_close ended: node; number: requests left unanswered at the drain limit.
                                      code 0, also of a node that never opened; CLOUDS_ECLOSED, and error: a
                                      clouds_context_close of another thread was first, and an event of its own has
@@ -748,6 +748,21 @@ CLOUDS_API int clouds_node_status(clouds_node *node, const clouds_operation_opti
  * long), CLOUDS_EHANDLE, CLOUDS_ECLOSED, CLOUDS_ELIMIT, CLOUDS_ENOMEM. Thread: by mode. Since 0.3. */
 CLOUDS_API int clouds_node_explain(clouds_node *node, const char *method, size_t method_len,
                                    const clouds_operation_options *options, uint64_t *operation);
+
+/* Asks for the direct links of the node's context to other processes, whether the bus is there or not. It is an array, empty
+ * where there are none (inproc:), of objects:
+ *   "peer"       the other end: the name of its context, over local: the id of a node; "" until it has said who it is
+ *   "ours"       true: calls go from here to there; false: the other end has opened it, and its calls come by it
+ *   "state"      "dialling", "open", "ending" (no further calls), or "resting": it failed, and is not dialled "for" seconds
+ *   "nodes"      who is known to live there (not over local:, and not where it was opened by the other end)
+ *   "address"    "unix:..." or "tcp:HOST:PORT"
+ *   "security"   "tls", "user" (a unix socket, and a process of this user) or "none"
+ *   "in_flight"  calls by it that were not answered yet (if ours); "unwritten": bytes that wait to be written
+ *   "age"        seconds since it opened, or since it is dialled
+ * One that rests has only the first four and "for"; members may be added. Completed by: CLOUDS_EVENT_STATUS with *operation
+ * as id (it and `options` may be NULL) and the array as data. Errors: CLOUDS_EHANDLE, CLOUDS_ECLOSED, CLOUDS_ELIMIT,
+ * CLOUDS_ENOMEM. Thread: by mode. Since 0.3. */
+CLOUDS_API int clouds_node_links(clouds_node *node, const clouds_operation_options *options, uint64_t *operation);
 
 /* ---- Channels: what is published at a topic reaches everybody who has subscribed to it -------------------------- */
 

@@ -78,6 +78,8 @@ typedef struct cl_peer_link {
     int watched;     /* keepalive looks at it */
     int was_open;
     int64_t pinged, hello_by, heard;
+    int64_t since; /* when it began, then when it opened */
+    char *address; /* that was dialled, if there was memory for it */
 } cl_peer_link;
 
 typedef struct cl_waiting {
@@ -248,6 +250,9 @@ void cl_link_send_waiting(cl_peer_link *link);
 void cl_link_fail_waiting(cl_peer_link *link, int nobody);
 /* Counts what waits to be written anew. */
 void cl_link_count_out(cl_peer_link *link);
+/* report.c: as transport.put_links. */
+int cl_links_put(cl_transport *base, cl_buf *out);
+
 /* What becomes of an envelope whose sender has asked. */
 void cl_link_tell(cl_link_transport *t, uint64_t token, enum cl_delivery delivery);
 /* The delivery that is deferred. */

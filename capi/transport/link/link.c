@@ -45,6 +45,7 @@ void cl_link_release(cl_peer_link *link)
     cl_buf_free(&link->unsent);
     cl_idmap_free(&link->carried);
     cl_free(link->left);
+    cl_free(link->address);
     cl_free(link->peer);
     cl_free(link);
 }
@@ -78,6 +79,7 @@ int cl_link_make(cl_link_transport *t, cl_peer_link **out)
     link->id = ++t->next_link;
     link->peer_id = CL_STR_NONE;
     link->give_back = INT64_MAX;
+    link->since = cl_loop_now();
     cl_list_init(&link->large);
     cl_list_append(&t->links, &link->place);
     t->link_count++;
@@ -248,6 +250,7 @@ int cl_link_open(cl_link_transport *t, cl_str to, cl_peer_link **out)
     cl_conn_hooks hooks = cl_link_hooks(link);
     code = name_peer(link, to);
     if (code == 0) code = cl_strmap_put(&t->link_by_peer, link->peer_id, link);
+    link->address = cl_str_dup(cl_str_z(address.text));
     if (code == 0) code = cl_endpoint_unix_dial(t, &address, &hooks, &link->conn);
     if (code != 0) {
         cl_link_release(link);
@@ -360,6 +363,7 @@ void cl_link_hello_came(cl_peer_link *link, cl_envelope *hello)
     }
     link->state = CL_LINK_OPEN;
     link->was_open = 1;
+    link->since = cl_loop_now();
     if (link->way) cl_way_opened(link);
     if (link->suspended) cl_link_suspend(link, 0);
     link->suspended = 0;

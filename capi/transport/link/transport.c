@@ -119,6 +119,7 @@ static void destroy(cl_transport *base)
 }
 
 static const cl_transport_ops ops = {
+    .put_links = cl_links_put,
     .open = cl_endpoint_open,
     .reaches = reaches,
     .send = cl_link_send,

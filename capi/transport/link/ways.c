@@ -195,6 +195,8 @@ static int dial_at(cl_peer_link *link, cl_str address, int is_secured)
     cl_link_transport *t = link->t;
     cl_conn_hooks hooks = cl_link_hooks(link);
     link->is_tcp = cl_str_starts(address, CL_STR("tcp:"));
+    cl_free(link->address);
+    link->address = cl_str_dup(address);
     if (link->is_tcp) return cl_endpoint_tcp_dial(t, address, is_secured, &hooks, &link->conn);
     if (cl_str_starts(address, CL_STR("unix:"))) return cl_endpoint_unix_dial_context(t, address, &hooks, &link->conn);
     return cl_error(CLOUDS_EUNREACHABLE, "not understood: %.*s", (int)address.n, address.p);

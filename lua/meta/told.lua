@@ -1,0 +1,31 @@
+---@meta
+-- What nodes tell, in tables: the part of clouds.lua beside this that is only types.
+
+---A server of a method, as `explain` tells of it.
+---@class clouds.Explained
+---@field id string
+---@field state "well"|"avoided"|"busy"|"open"|"probing"|"paused"
+---@field for? number Seconds until it is asked again by itself.
+---@field route "link"|"bus" How a call would go there now.
+---@field address string Where it is; "": not known.
+---@field breaker "closed"|"open"|"probing"
+---@field in_flight integer Calls from here under way.
+---@field latency? number Seconds that the method took there lately.
+---@field strikes integer Timeouts in a row.
+---@field last_failure? number How many seconds ago a call timed out or was lost there.
+---@field weight integer
+---@field tags table<string, string>
+---@field near boolean It has the tag that the node prefers.
+
+---A direct link to another process.
+---@class clouds.Link
+---@field peer string The name of the context at the other end, over local: the id of a node.
+---@field ours boolean Calls go from here to there; else they come by it.
+---@field state "dialling"|"open"|"ending"|"resting"
+---@field nodes? string[] Who is known to live there.
+---@field address? string
+---@field security? "tls"|"user"|"none"
+---@field in_flight? integer Calls by it that were not answered yet.
+---@field unwritten? integer Bytes that wait to be written.
+---@field age? number Seconds since it opened, or is dialled.
+---@field for? number Seconds for which one that failed is not dialled again.
