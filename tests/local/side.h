@@ -179,7 +179,7 @@ static cl_limits side_limits(void)
                        .reconnect_max = 2};
 }
 
-static int side_start(side *s, int kind, const char *name, const cl_limits *limits)
+static int side_start_at(side *s, const cl_url *url, const cl_limits *limits)
 {
     const cl_bus_sink sink = {.self = s,
                               .state = side_state,
@@ -198,10 +198,15 @@ static int side_start(side *s, int kind, const char *name, const cl_limits *limi
                               .closed = side_closed};
     const cl_loop_hooks hooks = {.self = s, .turn = side_turn};
     const cl_limits standard = side_limits();
-    cl_url url = {.kind = kind, .name = (char *)(size_t)name};
     *s = (side){0};
     if (cl_loop_create(&hooks, &s->loop) != 0) exit(97);
-    return cl_bus_create(s->loop, &url, limits ? limits : &standard, &sink, &s->bus);
+    return cl_bus_create(s->loop, url, limits ? limits : &standard, &sink, &s->bus);
+}
+
+static inline int side_start(side *s, int kind, const char *name, const cl_limits *limits)
+{
+    const cl_url url = {.kind = (enum cl_url_kind)kind, .name = (char *)(size_t)name};
+    return side_start_at(s, &url, limits);
 }
 
 static void side_end(side *s)
