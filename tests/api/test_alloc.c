@@ -73,7 +73,7 @@ static void say(const char *what, uint32_t type)
 static int see(const clouds_event *e, uint32_t type, uint64_t id)
 {
     if (e->type == CLOUDS_EVENT_REQUEST && e->method_len == 4) clouds_reply(context, e->id, "[1]", 3);
-    int operation = e->type == CLOUDS_EVENT_RESULT ||
+    int operation = e->type == CLOUDS_EVENT_RESULT || e->type == CLOUDS_EVENT_SUBSCRIBED ||
                     (e->type >= CLOUDS_EVENT_REGISTERED && e->type <= CLOUDS_EVENT_CONTEXT_CLOSED);
     if (!operation) return 0;
     failures += e->code != 0;
@@ -86,20 +86,21 @@ static int see(const clouds_event *e, uint32_t type, uint64_t id)
     return 0;
 }
 
-/* Something was accepted: waits for its completion. Without any memory a bus may not be reached, and then a
- * registration waits - until the node is closed, which ends everything. */
+/* Something was accepted: waits for its completion. Without any memory a bus may not be reached, and then what is kept,
+ * a registration or a subscription, waits - until the node is closed, which ends everything. */
 static int completion(uint32_t type, uint64_t id)
 {
+    int is_kept = type == CLOUDS_EVENT_REGISTERED || type == CLOUDS_EVENT_SUBSCRIBED;
     clouds_event e;
     pending[pendings].type = type;
     pending[pendings++].id = id;
-    double until = kit_now() + (for_ever && type == CLOUDS_EVENT_REGISTERED ? 0.05 : KIT_PATIENCE);
+    double until = kit_now() + (for_ever && is_kept ? 0.05 : KIT_PATIENCE);
     while (kit_now() < until) {
         int n = kit_next(context, &e, for_ever ? 0.05 : 0.5);
         if (n < 0) break;
         if (n == 1 && see(&e, type, id)) return 1;
     }
-    if (!(for_ever && type == CLOUDS_EVENT_REGISTERED)) say("no event of type", type);
+    if (!(for_ever && is_kept)) say("no event of type", type);
     return 0;
 }
 
@@ -147,6 +148,21 @@ static void operations(clouds_node *server, clouds_node *client)
         completion(CLOUDS_EVENT_UNREGISTERED, id);
 }
 
+static void channels(clouds_node *subscriber, clouds_node *publisher)
+{
+    static const char topics[] = "[\"a.b\",\"a.*\"]";
+    const clouds_subscribe_options in_group = {.size = sizeof in_group, .group = "g", .group_len = 1};
+    const clouds_payload payload = {.size = sizeof payload, .json = "[1]", .json_len = 3};
+    uint64_t id;
+    if (ok(clouds_node_subscribe(subscriber, topics, sizeof topics - 1, NULL, NULL, &id), "subscribe"))
+        completion(CLOUDS_EVENT_SUBSCRIBED, id);
+    if (ok(clouds_node_subscribe(subscriber, "[\"a.b\"]", 7, &in_group, NULL, &id), "subscribe"))
+        completion(CLOUDS_EVENT_SUBSCRIBED, id);
+    for (int i = 0; i < 2; i++)
+        if (ok(clouds_node_publish(publisher, "a.b", 3, &payload, CLOUDS_SEND_CONFIRM, NULL, &id), "publish"))
+            completion(CLOUDS_EVENT_SENT, id);
+}
+
 static void live_once(const char *url)
 {
     clouds_options *options = NULL;
@@ -161,6 +177,7 @@ static void live_once(const char *url)
     if (!context) return;
     clouds_node *server = node_of("server"), *client = node_of("client");
     if (server && client) operations(server, client);
+    if (server && client) channels(server, client);
     uint64_t id = 0;
     if (server && ok(clouds_node_close(server, 0.01, NULL, &id), "node_close"))
         completion(CLOUDS_EVENT_NODE_CLOSED, id);

@@ -293,6 +293,12 @@ static cl_str next_line(cl_str *rest)
     return line;
 }
 
+/* What is not asked now would never be: all is asked anew on the next connection. */
+static void out_of_memory(redis_directory *d)
+{
+    cl_session_cut(d->client->commands, CLOUDS_ENOMEM, "out of memory");
+}
+
 /* MGET of the keys of all ids of a question. */
 static int ask_keys(redis_directory *d, const question *q)
 {
@@ -323,6 +329,7 @@ static void ask_about(redis_directory *d, question *q)
     if (ask_keys(d, q) == 0) return;
     if (q->is_all) d->asks_subscribers = 0;
     question_free(q);
+    out_of_memory(d);
 }
 
 static void whole(redis_directory *d)
@@ -383,15 +390,21 @@ static void on_members(void *self, const cl_pending *pending, const cl_reply *re
 {
     redis_directory *d = redis_directory_of(self);
     question *q = question_new();
-    int is_bad = cl_redis_client_is_bad(d->client, reply, CL_REPLY_ARRAY, "SMEMBERS");
-    for (size_t i = 1; q && !is_bad && i < reply->len; i++)
-        if (cl_reply_is_text(reply, i) && add_id(q, cl_reply_text(reply, i)) != 0) break;
-    if (q && q->n && !is_bad) {
+    int is_bad = cl_redis_client_is_bad(d->client, reply, CL_REPLY_ARRAY, "SMEMBERS"), code = q ? 0 : CLOUDS_ENOMEM;
+    for (size_t i = 1; !code && !is_bad && i < reply->len; i++)
+        if (cl_reply_is_text(reply, i)) code = add_id(q, cl_reply_text(reply, i));
+    if (code) {
+        if (q) question_free(q);
+        d->asks_subscribers = 0;
+        out_of_memory(d);
+        return;
+    }
+    if (q->n && !is_bad) {
         q->is_all = 1;
         ask_about(d, q);
         return;
     }
-    cl_free(q);
+    question_free(q);
     if (!is_bad) d->sink.subscriptions(d->sink.self, 1);
     whole(d); /* refused: then nothing of that is known */
 }
@@ -410,14 +423,17 @@ void cl_redis_subscribers_ask(redis_directory *d)
     if (!d->follows || !d->hears_subscribers || d->asks_subscribers) return;
     cl_str smembers[] = {CL_STR("SMEMBERS"), set_name(d, &room)};
     d->asks_subscribers = smembers[1].n && cl_redis_client_send(d->client, &members_handler, NULL, 2, smembers) == 0;
+    if (!d->asks_subscribers && cl_session_is_ready(d->client->commands)) out_of_memory(d);
     cl_buf_free(&room);
 }
 
 void cl_redis_subscriber_changed(redis_directory *d, cl_str id)
 {
     question *q = question_new();
-    if (q && add_id(q, id) == 0 && q->n) ask_about(d, q);
-    else cl_free(q);
+    int code = q ? add_id(q, id) : CLOUDS_ENOMEM;
+    if (code) out_of_memory(d);
+    if (!code && q->n) ask_about(d, q);
+    else if (q) question_free(q);
 }
 
 static void on_subscribed(void *self, const cl_pending *pending, const cl_reply *reply)
