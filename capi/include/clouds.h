@@ -259,6 +259,8 @@ typedef struct clouds_node clouds_node;
  * and goes on by itself after any loss; nothing has to wait for it. Option `url`:
  *   redis://[user:password@]host[:port][/db][?prefix=...]   a Redis server (Valkey and others alike)
  *   redis+unix:///path/to/socket[?db=..&prefix=..]          the same over a unix socket
+ *   redis+sentinel://[user:password@]host[:port][,...]/master[/db][?prefix=...]
+ *                                                           the Redis that these sentinels name, and the next one after it
  *   etcd://[user:password@]host[:port][,...][/prefix]       a cluster of etcd 3.4 or later, which needs libcurl here
  *   etcds://...                                             the same over TLS (option `ca_file`)
  *   local:[name]                                            all processes of this user on this machine (the default)

@@ -12,7 +12,7 @@
 /* Design note. Messages quote the address without what may be the password, whatever is wrong with it. Texts are
  * unescaped into one block, which is large enough because nothing grows but by the defaults and the ending NULs. */
 
-enum { PATH_LONGEST = 107, HOST_LONGEST = 255, NAME_LONGEST = 64, ETCD_PORT = 2379 };
+enum { PATH_LONGEST = 107, HOST_LONGEST = 255, NAME_LONGEST = 64, ETCD_PORT = 2379, SENTINEL_PORT = 26379 };
 
 enum { SEEN_DB = 1, SEEN_PREFIX = 2 };
 
@@ -185,7 +185,7 @@ static int is_host(const char *name)
 }
 
 /* h1[:port],h2[:port]...; nothing at all is the default. */
-static int read_hosts(parser *p, cl_str text)
+static int read_hosts(parser *p, cl_str text, int port)
 {
     char *standard = p->url.host;
     do {
@@ -195,7 +195,7 @@ static int read_hosts(parser *p, cl_str text)
         if (p->url.hosts_n == CL_URL_HOSTS) return refuse("expected at most 16 hosts");
         if (comma && !(one.n && text.n)) return refuse("expected a host name before and after ','");
         p->url.host = standard;
-        p->url.port = ETCD_PORT;
+        p->url.port = port;
         int code = read_host_and_port(p, one);
         if (code != 0) return code;
         if (!is_host(p->url.host)) return refuse("expected a host name of letters, digits, '.', '_' and '-'");
@@ -222,7 +222,7 @@ static int read_etcd(parser *p, cl_str text)
     const char *at = find_last(address, '@');
     int code = at ? read_user(p, cut(&address, at)) : 0;
     cl_str hosts = cut(&address, find_char(address, '/'));
-    if (code == 0) code = read_hosts(p, hosts);
+    if (code == 0) code = read_hosts(p, hosts, ETCD_PORT);
     if (code == 0) code = read_etcd_prefix(p, address);
     if (code == 0 && text.n) code = refuse("expected no '?' in the address of an etcd");
     return code;
@@ -262,6 +262,28 @@ static int read_inproc(parser *p, cl_str text)
     return read_name(p, CL_URL_INPROC, text);
 }
 
+/* [user:password@]h1[:port],h2[:port].../master[/db] */
+static int read_sentinel(parser *p, cl_str text)
+{
+    static const char expected[] = "expected redis+sentinel://[user:password@]host[:port][,...]/master-name[/db]";
+    p->url.host = default_host(p);
+    cl_str address = cut(&text, find_char(text, '?'));
+    const char *at = find_last(address, '@');
+    int code = at ? read_user(p, cut(&address, at)) : 0;
+    cl_str hosts = cut(&address, find_char(address, '/'));
+    if (code == 0) code = read_hosts(p, hosts, SENTINEL_PORT);
+    cl_str name = cut(&address, find_char(address, '/'));
+    if (code == 0 && !name.n) code = refuse(expected);
+    if (code == 0 && (name.n > NAME_LONGEST || name.p[0] == '.'))
+        code = refuse("expected a master name of at most 64 characters that does not begin with '.'");
+    for (size_t i = 0; code == 0 && i < name.n; i++)
+        if (!is_name_char(name.p[i])) code = refuse("expected a master name of letters, digits, '_', '.' and '-'");
+    if (code == 0) code = unescape(p, name, &p->url.name);
+    if (code == 0 && address.n) code = read_db(p, address);
+    p->url.kind = CL_URL_REDIS_SENTINEL;
+    return code == 0 ? read_query(p, text) : code;
+}
+
 typedef int read_kind(parser *p, cl_str text);
 
 static read_kind *find_kind(cl_str text, size_t *length)
@@ -270,7 +292,7 @@ static read_kind *find_kind(cl_str text, size_t *length)
         const char *scheme;
         read_kind *read;
     } kinds[] = {
-        {"redis://", read_redis}, {"redis+unix://", read_redis_unix}, {"local:", read_local},
+        {"redis://", read_redis}, {"redis+unix://", read_redis_unix}, {"redis+sentinel://", read_sentinel}, {"local:", read_local},
         {"inproc:", read_inproc}, {"etcd://", read_etcd},             {"etcds://", read_etcds}};
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
         *length = strlen(kinds[i].scheme);
@@ -326,8 +348,8 @@ static int refuse_scheme(cl_str text)
 {
     if (text.n >= 9 && strncasecmp(text.p, "rediss://", 9) == 0) return refuse("TLS (rediss://) is not supported");
     return refuse(
-        "expected redis://[user:password@]host[:port][/db], redis+unix:///path, etcd://[user:password@]host[:port][/prefix], "
-        "local:[name] or inproc:[name]");
+        "expected redis://[user:password@]host[:port][/db], redis+unix:///path, "
+        "redis+sentinel://[user:password@]host[:port][,...]/master, etcd://[user:password@]host[:port][/prefix], local:[name] or inproc:[name]");
 }
 
 static int parse(cl_str text, cl_url *out)
@@ -381,74 +403,29 @@ void cl_url_free(cl_url *url)
     *url = (cl_url){0};
 }
 
-/* ---- describing */
-
-static void describe_redis(const cl_url *url, char *out, size_t cap)
+/* Some of the texts may be elsewhere than in its memory. */
+static char *put_text(char **to, const char *text)
 {
-    int is_ipv6 = strchr(url->host, ':') != NULL;
-    snprintf(out, cap, "redis://%s%s%s%s%s:%d/%d", url->user, *url->user ? "@" : "", is_ipv6 ? "[" : "", url->host,
-             is_ipv6 ? "]" : "", url->port, url->db);
+    char *begin = *to;
+    size_t n = strlen(text) + 1;
+    memcpy(begin, text, n);
+    *to += n;
+    return begin;
 }
 
-static void describe_etcd(const cl_url *url, char *out, size_t cap)
+int cl_url_copy(const cl_url *url, cl_url *out)
 {
-    snprintf(out, cap, "%s://%s%s", url->kind == CL_URL_ETCD ? "etcd" : "etcds", url->user, *url->user ? "@" : "");
-    for (size_t i = 0; i < url->hosts_n; i++) {
-        const cl_url_host *host = &url->hosts[i];
-        size_t n = strlen(out);
-        int is_ipv6 = strchr(host->name, ':') != NULL;
-        snprintf(out + n, cap - n, "%s%s%s%s:%d", i ? "," : "", is_ipv6 ? "[" : "", host->name, is_ipv6 ? "]" : "",
-                 host->port);
-    }
-    size_t n = strlen(out);
-    if (strcmp(url->prefix, "clouds") != 0) snprintf(out + n, cap - n, "/%s", url->prefix);
-}
-
-/* What may be a user and a password is left out. */
-static void describe_own(const cl_url *url, char *out, size_t cap)
-{
-    const char *slashes = strstr(url->path, "//"), *begin = slashes ? slashes + 2 : url->path;
-    cl_str authority = cl_str_of(begin, strcspn(begin, "/?"));
-    const char *at = slashes ? find_last(authority, '@') : NULL;
-    if (at) snprintf(out, cap, "%.*s***%s", (int)(begin - url->path), url->path, at);
-    else snprintf(out, cap, "%s", url->path);
-}
-
-static void describe_options(const cl_url *url, char *out, size_t cap)
-{
-    size_t n = strlen(out);
-    const char *mark = "?";
-    if (url->kind == CL_URL_REDIS_UNIX && url->db) {
-        snprintf(out + n, cap - n, "?db=%d", url->db);
-        n = strlen(out);
-        mark = "&";
-    }
-    if (strcmp(url->prefix, "clouds") != 0) snprintf(out + n, cap - n, "%sprefix=%s", mark, url->prefix);
-}
-
-void cl_url_describe(const cl_url *url, char *out, size_t cap)
-{
-    if (cap == 0) return;
-    switch (url->kind) {
-    case CL_URL_OWN:
-        describe_own(url, out, cap);
-        return;
-    case CL_URL_REDIS:
-        describe_redis(url, out, cap);
-        break;
-    case CL_URL_REDIS_UNIX:
-        snprintf(out, cap, "redis+unix://%s", url->path);
-        break;
-    case CL_URL_LOCAL:
-        snprintf(out, cap, "local:%s", url->name);
-        return;
-    case CL_URL_INPROC:
-        snprintf(out, cap, "inproc:%s", url->name);
-        return;
-    case CL_URL_ETCD:
-    case CL_URL_ETCDS:
-        describe_etcd(url, out, cap);
-        return;
-    }
-    describe_options(url, out, cap);
+    char *const from[] = {url->user, url->password, url->host, url->path, url->prefix, url->name};
+    char **const to[] = {&out->user, &out->password, &out->host, &out->path, &out->prefix, &out->name};
+    size_t size = 0, texts = sizeof from / sizeof *from;
+    for (size_t i = 0; i < texts; i++) size += strlen(from[i]) + 1;
+    for (size_t i = 0; i < url->hosts_n; i++) size += strlen(url->hosts[i].name) + 1;
+    char *p = cl_malloc(size);
+    *out = p ? *url : (cl_url){0};
+    if (!p) return CLOUDS_ENOMEM;
+    out->memory = p;
+    out->ca_file = NULL;
+    for (size_t i = 0; i < texts; i++) *to[i] = put_text(&p, from[i]);
+    for (size_t i = 0; i < url->hosts_n; i++) out->hosts[i].name = put_text(&p, url->hosts[i].name);
+    return 0;
 }

@@ -4,7 +4,16 @@
 
 #include "base/str.h"
 
-enum cl_url_kind { CL_URL_REDIS, CL_URL_REDIS_UNIX, CL_URL_LOCAL, CL_URL_INPROC, CL_URL_ETCD, CL_URL_ETCDS, CL_URL_OWN };
+enum cl_url_kind {
+    CL_URL_REDIS,
+    CL_URL_REDIS_UNIX,
+    CL_URL_REDIS_SENTINEL,
+    CL_URL_LOCAL,
+    CL_URL_INPROC,
+    CL_URL_ETCD,
+    CL_URL_ETCDS,
+    CL_URL_OWN
+};
 
 enum { CL_URL_HOSTS = 16 };
 
@@ -15,12 +24,12 @@ typedef struct cl_url_host {
 
 typedef struct cl_url {
     enum cl_url_kind kind;
-    int port; /* redis: 6379 by default, etcd: 2379 */
+    int port; /* redis: 6379 by default, sentinels: 26379, etcd: 2379 */
     int db;
     /* Each ends with NUL and points into `memory`; "" when absent. Percent-escapes are resolved. */
-    char *user, *password, *host, *path, *prefix, *name;
+    char *user, *password, *host, *path, *prefix, *name; /* sentinels: `name` is that of the master */
     char *memory;
-    cl_url_host hosts[CL_URL_HOSTS]; /* etcd: the members of the cluster; the first is host and port, too */
+    cl_url_host hosts[CL_URL_HOSTS]; /* the members of an etcd, or sentinels; the first is host and port, too */
     size_t hosts_n;
     const char *ca_file; /* etcds: whom to trust; never in the text. NULL or "": the system's authorities */
 } cl_url;
@@ -30,6 +39,8 @@ typedef struct cl_url {
  * [A-Za-z0-9_.-]*. */
 int cl_url_parse(cl_str text, cl_url *out);
 void cl_url_free(cl_url *url);
+/* Without ca_file. 0 or CLOUDS_ENOMEM; free with cl_url_free. */
+int cl_url_copy(const cl_url *url, cl_url *out);
 
 /* An address that somebody else reads: all of it is the path. 0 or CLOUDS_ENOMEM. */
 int cl_url_of_own(cl_str text, cl_url *out);

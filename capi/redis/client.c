@@ -28,6 +28,22 @@ static int is_ambiguous(const char *prefix)
     return 0;
 }
 
+static void on_moved(void *self, const char *words)
+{
+    cl_redis_client *client = self;
+    if (client->commands) cl_session_hurry(client->commands);
+    if (client->subscriber) cl_session_hurry(client->subscriber);
+    cl_redis_client_reconnect(client, CLOUDS_EREDIS, words);
+}
+
+static int find_master(cl_redis_client *client, cl_loop *loop, const cl_url *url)
+{
+    const cl_sentinel_hooks hooks = {client, on_moved};
+    if (url->kind != CL_URL_REDIS_SENTINEL) return 0;
+    int code = cl_sentinel_create(loop, url, &client->limits, &hooks, &client->address.sentinel);
+    return code ? cl_error(code, NULL) : 0;
+}
+
 int cl_redis_client_init(cl_redis_client *client, cl_loop *loop, const cl_url *url, const cl_limits *limits)
 {
     const char *prefix = url->prefix[0] ? url->prefix : "clouds";
@@ -71,13 +87,14 @@ int cl_redis_client_init(cl_redis_client *client, cl_loop *loop, const cl_url *u
     a->probe = client->announce_channel;
     cl_url_describe(url, client->display_url, sizeof client->display_url);
     a->display_url = client->display_url;
-    return 0;
+    return find_master(client, loop, url);
 }
 
 void cl_redis_client_free(cl_redis_client *client)
 {
     cl_session_destroy(client->commands);
     cl_session_destroy(client->subscriber);
+    cl_sentinel_destroy(client->address.sentinel);
     cl_free(client->memory);
 }
 
@@ -85,8 +102,8 @@ void cl_redis_client_free(cl_redis_client *client)
 
 void cl_redis_client_reconnect(cl_redis_client *client, int code, const char *words)
 {
-    cl_session_cut(client->subscriber, code, words);
-    cl_session_cut(client->commands, code, words);
+    if (client->subscriber) cl_session_cut(client->subscriber, code, words);
+    if (client->commands) cl_session_cut(client->commands, code, words);
 }
 
 int cl_redis_client_is_ready(cl_redis_client *client)

@@ -25,6 +25,7 @@ struct cl_session {
     int was_ready, closing;
     int reports_accepted;
     cl_conn *conn;
+    cl_sentinel_question question; /* where to? */
     cl_loop_timer *timer; /* the next attempt, or the next check of the peer */
     cl_resp *resp;
     cl_pending_queue pending;

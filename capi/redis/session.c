@@ -95,6 +95,7 @@ static void end_pending(cl_session *s, uint64_t handed)
 static void finish_close(cl_session *s)
 {
     s->phase = SESSION_CLOSED;
+    cl_sentinel_forget(&s->question);
     cl_loop_timer_stop(s->timer);
     s->hooks.closed(s->hooks.self);
 }
@@ -131,6 +132,14 @@ static void on_closed(void *self, int code, const char *words)
     else ended(s, code ? code : CLOUDS_ELOST, words);
 }
 
+static int dial_tcp(cl_session *s, const cl_conn_hooks *hooks)
+{
+    const cl_redis_address *a = s->address;
+    int port = a->port;
+    const char *host = a->sentinel ? cl_sentinel_master(a->sentinel, &port) : a->host;
+    return cl_conn_tcp(s->loop, host, port, s->limits->connect_timeout, hooks, &s->conn);
+}
+
 static int dial(cl_session *s)
 {
     const cl_redis_address *a = s->address;
@@ -140,7 +149,7 @@ static int dial(cl_session *s)
     int code = cl_resp_create(&parts, limits, s->pushes, &s->resp);
     if (code) return code;
     if (a->path) code = cl_conn_unix(s->loop, a->path, s->limits->connect_timeout, &hooks, &s->conn);
-    else code = cl_conn_tcp(s->loop, a->host, a->port, s->limits->connect_timeout, &hooks, &s->conn);
+    else code = dial_tcp(s, &hooks);
     if (!code) return 0;
     cl_resp_destroy(s->resp);
     s->resp = NULL;
@@ -154,8 +163,26 @@ static void attempt(cl_session *s)
     s->code = 0;
     s->probe = s->clock_refused = s->cluster = 0;
     s->role = (cl_redis_role){0};
+    if (s->address->sentinel) {
+        cl_sentinel_ask(s->address->sentinel, &s->question);
+        return;
+    }
     int code = dial(s);
     if (code) ended(s, code, clouds_strerror(code));
+}
+
+/* The end of the question where Redis is. */
+static void on_told(void *self, int code, const char *words)
+{
+    cl_session *s = self;
+    if (code == 0) code = dial(s), words = clouds_strerror(code);
+    if (code) ended(s, code, words);
+}
+
+void cl_session_hurry(cl_session *s)
+{
+    s->attempts = 0;
+    if (s->phase == SESSION_WAITING && !s->closing) cl_loop_timer_set(s->timer, cl_loop_now());
 }
 
 void cl_session_became_ready(cl_session *s)
@@ -235,6 +262,8 @@ int cl_session_create(cl_loop *loop, const cl_redis_address *address, const cl_l
     s->pushes = pushes;
     s->hooks = *hooks;
     s->phase = SESSION_WAITING;
+    s->question.self = s;
+    s->question.told = on_told;
     int code = cl_loop_timer_create(loop, on_timer, s, &s->timer);
     if (!code && cl_random_bytes(&s->random, sizeof s->random)) code = CLOUDS_ESYSTEM;
     if (code) {
@@ -250,6 +279,7 @@ void cl_session_close(cl_session *s)
 {
     if (s->closing) return;
     s->closing = 1;
+    if (s->address->sentinel) cl_sentinel_close(s->address->sentinel);
     cl_loop_timer_set(s->timer, cl_loop_now() + (s->conn ? CLOSE_GRACE_MS : 0));
     if (s->resp) cl_resp_stop(s->resp);
     if (s->conn) cl_conn_close(s->conn, 1);
@@ -258,6 +288,7 @@ void cl_session_close(cl_session *s)
 void cl_session_destroy(cl_session *s)
 {
     if (!s) return;
+    cl_sentinel_forget(&s->question);
     cl_loop_timer_destroy(s->timer);
     cl_resp_destroy(s->resp);
     cl_pending_free(&s->pending);

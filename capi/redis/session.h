@@ -7,11 +7,13 @@
 #include "net/loop.h"
 #include "proto/limits.h"
 #include "redis/pending.h"
+#include "redis/sentinel.h"
 
 typedef struct cl_session cl_session;
 
 /* Where Redis is. The texts live as long as the session. */
 typedef struct cl_redis_address {
+    cl_sentinel *sentinel; /* says where; NULL: it is known */
     const char *path; /* of a unix socket; NULL: host and port */
     const char *host;
     int port, db;
@@ -84,6 +86,8 @@ void cl_session_flush(cl_session *session);
 
 void cl_session_report_accepted(cl_session *session, int on);
 
+/* Where Redis is has changed: the next attempt is soon. */
+void cl_session_hurry(cl_session *session);
 /* Drops the connection for this reason; it is tried again. */
 void cl_session_cut(cl_session *session, int code, const char *words);
 

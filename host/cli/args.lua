@@ -23,6 +23,7 @@ end
 M.common = {
   { long = "url", value = "URL", kind = "url",
     help = "the cluster: redis://host[:port][/db], redis+unix:///path,\n"
+    .. "redis+sentinel://host[:port][,...]/master[/db],\n"
     .. "etcd://host[:port][,...][/prefix], local:[name]\n"
     .. "(default: the environment's CLOUDS_URL, else local:)" },
   { long = "url-file", value = "FILE", help = "read the URL from FILE, so that a password is not in the process list" },
@@ -71,7 +72,7 @@ local function check(command, option, text)
   end
   if kind == "url" and not text:match("^[%a+]+:") then
     M.fail(command.name, "--%s: expected %s, got '%s'", option.long,
-      "redis://host[:port][/db], redis+unix:///path, etcd://host[:port][/prefix], local:[name] or inproc:[name]",
+      "redis://host[:port][/db], redis+unix:///path, redis+sentinel://host[:port][,...]/master, etcd://host[:port][/prefix], local:[name] or inproc:[name]",
       (text:gsub("//[^@/]*@", "//***@")))
   end
   return text

@@ -29,7 +29,7 @@ local clouds = {}
 
 ---Options of a node. Nodes with the same options of the connection share one connection.
 ---@class clouds.Options
----@field url? string `redis://...`, `redis+unix://...`, `etcd://...`, `local:[name]`, `inproc:[name]`. Else clouds.defaults.url, else CLOUDS_URL, else `local:`.
+---@field url? string `redis://...`, `redis+unix://...`, `redis+sentinel://...`, `etcd://...`, `local:[name]`, `inproc:[name]`. Else clouds.defaults.url, else CLOUDS_URL, else `local:`.
 ---@field timeout? number Seconds for one attempt of a call. Default: 60.
 ---@field deadline? number Seconds for a whole call; 0: what its attempts and the waits between them can take.
 ---@field retry? integer Further attempts after a timeout, or when no server is there.

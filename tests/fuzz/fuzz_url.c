@@ -7,15 +7,15 @@ static void fields_are_sound(const cl_url *u)
 {
     HOLDS(u->user && u->password && u->host && u->path && u->prefix && u->name);
     HOLDS(u->db >= 0 && *u->prefix);
-    int is_etcd = u->kind == CL_URL_ETCD || u->kind == CL_URL_ETCDS;
-    HOLDS((u->kind == CL_URL_REDIS || is_etcd) == (*u->host != '\0'));
+    int has_hosts = u->kind == CL_URL_ETCD || u->kind == CL_URL_ETCDS || u->kind == CL_URL_REDIS_SENTINEL;
+    HOLDS((u->kind == CL_URL_REDIS || has_hosts) == (*u->host != '\0'));
     HOLDS(!*u->host || (u->port >= 1 && u->port <= 65535));
-    HOLDS(is_etcd ? u->hosts_n >= 1 && u->hosts_n <= CL_URL_HOSTS : u->hosts_n == 0);
+    HOLDS(has_hosts ? u->hosts_n >= 1 && u->hosts_n <= CL_URL_HOSTS : u->hosts_n == 0);
     for (size_t i = 0; i < u->hosts_n; i++) {
         HOLDS(*u->hosts[i].name && strpbrk(u->hosts[i].name, ",/@?#[] %") == NULL);
         HOLDS(u->hosts[i].port >= 1 && u->hosts[i].port <= 65535);
     }
-    HOLDS(!is_etcd || (strcmp(u->host, u->hosts[0].name) == 0 && u->port == u->hosts[0].port));
+    HOLDS(!has_hosts || (strcmp(u->host, u->hosts[0].name) == 0 && u->port == u->hosts[0].port));
     HOLDS((u->kind == CL_URL_REDIS_UNIX) == (*u->path == '/'));
     HOLDS(strlen(u->path) <= 107 && strlen(u->name) <= 64 && u->name[0] != '.');
     for (const char *p = u->name; *p; p++) HOLDS(strchr("/\\ %", *p) == NULL);

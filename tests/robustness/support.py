@@ -7,7 +7,7 @@ import sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "support"))
 sys.dont_write_bytecode = True
 
-from harness import BOUND, CLOUDS, SANITIZED, SOURCE, Case, Process, Redis, say, wait_until  # noqa: E402,F401
+from harness import BOUND, CLOUDS, SANITIZED, SOURCE, Case, Process, Redis, free_port, say, wait_until  # noqa: E402,F401
 
 PROGRAMS = os.path.join(os.environ.get("CLOUDS_BUILD_DIR", os.path.join(SOURCE, "build", "dev")), "tests", "robustness")
 LONG = bool(os.environ.get("CLOUDS_LONG"))

@@ -41,12 +41,30 @@ static const row good[] = {
     {"local:", CL_URL_LOCAL, 0, 0, "", "", "", "", "clouds", "", "local:"},
     {"local:a.B_9-", CL_URL_LOCAL, 0, 0, "", "", "", "", "clouds", "a.B_9-", "local:a.B_9-"},
     {"inproc:x", CL_URL_INPROC, 0, 0, "", "", "", "", "clouds", "x", "inproc:x"},
+    {"redis+sentinel:///m", CL_URL_REDIS_SENTINEL, 26379, 0, "", "", "127.0.0.1", "", "clouds", "m", "redis+sentinel://127.0.0.1:26379/m"},
+    {"redis+sentinel://:p%40@a,b:7,[::1]:8/my-master/3?prefix=q", CL_URL_REDIS_SENTINEL, 26379, 3, "", "p@", "a", "", "q", "my-master",
+     "redis+sentinel://a:26379,b:7,[::1]:8/my-master/3?prefix=q"},
     {"etcd://", CL_URL_ETCD, 2379, 0, "", "", "127.0.0.1", "", "clouds", "", "etcd://127.0.0.1:2379"},
     {"etcd://h/", CL_URL_ETCD, 2379, 0, "", "", "h", "", "clouds", "", "etcd://h:2379"},
     {"etcd://:1/a/b/", CL_URL_ETCD, 1, 0, "", "", "127.0.0.1", "", "a/b", "", "etcd://127.0.0.1:1/a/b"},
     {"etcds://u:p%40@h/x%20y", CL_URL_ETCDS, 2379, 0, "u", "p@", "h", "", "x y", "", "etcds://u@h:2379/x y"},
     {"ETCD://a,b:7,[::1]:8/p", CL_URL_ETCD, 2379, 0, "", "", "a", "", "p", "", "etcd://a:2379,b:7,[::1]:8/p"},
 };
+
+static void a_copy_is_whole(void)
+{
+    cl_url u, copy;
+    REQUIRE(cl_url_parse(CL_STR("redis+sentinel://u:p@a,b:7/m/2?prefix=q"), &u) == 0);
+    char password[] = "another", *own = u.password;
+    u.password = password; /* as one of an option */
+    REQUIRE(cl_url_copy(&u, &copy) == 0);
+    u.password = own;
+    cl_url_free(&u);
+    CHECK(strcmp(copy.user, "u") == 0 && strcmp(copy.password, "another") == 0 && strcmp(copy.name, "m") == 0);
+    CHECK(strcmp(copy.prefix, "q") == 0 && copy.db == 2 && strcmp(copy.host, "a") == 0 && *copy.path == '\0');
+    CHECK(copy.hosts_n == 2 && strcmp(copy.hosts[1].name, "b") == 0 && copy.hosts[1].port == 7);
+    cl_url_free(&copy);
+}
 
 static void every_host_of_an_etcd_is_read(void)
 {
@@ -100,6 +118,13 @@ static const struct {
     {"http://h", "redis://"},
     {"127.0.0.1:6379", "redis://"},
     {"rediss://h", "TLS"},
+    {"redis+sentinel://h", "/master-name"},
+    {"redis+sentinel://h/", "/master-name"},
+    {"redis+sentinel://h/a%20b", "a master name of letters"},
+    {"redis+sentinel://h/a/x", "a database number"},
+    {"redis+sentinel://a,/m", "before and after ','"},
+    {"redis+sentinel://h/m?x=1", "db="},
+    {"redis+sentinel://p@h/m", "password"},
     {"etcd://a,", "before and after ','"},
     {"etcd://,a", "before and after ','"},
     {"etcd://a,,b", "before and after ','"},
@@ -218,6 +243,7 @@ int main(void)
 {
     RUN(good_addresses);
     RUN(every_host_of_an_etcd_is_read);
+    RUN(a_copy_is_whole);
     RUN(bad_addresses);
     RUN(the_password_is_never_told);
     RUN(long_ones);

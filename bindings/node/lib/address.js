@@ -5,7 +5,7 @@
 const { failure } = require('./errors');
 
 const DEFAULT_URL = 'redis://127.0.0.1:6379';
-const OWN_SCHEME = /^(redis|redis\+unix|etcds?|local|inproc):/i;
+const OWN_SCHEME = /^(redis|redis\+unix|redis\+sentinel|etcds?|local|inproc):/i;
 
 // Members of `redis` that say where the server is, and those that say what is used there.
 const PLACE = ['url', 'host', 'port', 'path'];
@@ -181,7 +181,7 @@ function textOfUrl(url) {
  * for what it does not say. */
 function addressOf(options) {
   const url = textOfUrl(options.url);
-  if (typeof options.redis === 'string' && /^(local|inproc|etcds?):/i.test(options.redis) && !url) return options.redis;
+  if (typeof options.redis === 'string' && /^(local|inproc|etcds?|redis\+sentinel):/i.test(options.redis) && !url) return options.redis;
   const redis = wordsOfRedis(options.redis);
   const said = PLACE.some((name) => redis[name] !== undefined);
   const base = url || process.env.CLOUDS_URL || DEFAULT_URL;
