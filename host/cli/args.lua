@@ -72,7 +72,8 @@ local function check(command, option, text)
   end
   if kind == "url" and not text:match("^[%a+]+:") then
     M.fail(command.name, "--%s: expected %s, got '%s'", option.long,
-      "redis://host[:port][/db], redis+unix:///path, redis+sentinel://host[:port][,...]/master, etcd://host[:port][/prefix], local:[name] or inproc:[name]",
+      "redis://host[:port][/db], redis+unix:///path, "
+      .. "redis+sentinel://host[:port][,...]/master, etcd://host[:port][/prefix], local:[name] or inproc:[name]",
       (text:gsub("//[^@/]*@", "//***@")))
   end
   return text

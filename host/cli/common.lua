@@ -43,7 +43,8 @@ local function with_password(command, url, password)
   if not scheme then scheme, rest = url:match("^(redis%+sentinel://)(.*)$") end
   if not scheme then scheme, rest = url:match("^(etcds?://)(.*)$") end
   if not scheme then
-    args.fail(command, "--password-file is for redis://, redis+unix://, redis+sentinel:// and etcd://, the URL is '%s'", url)
+    args.fail(command, "--password-file is for redis://, redis+unix://, redis+sentinel:// and etcd://, "
+      .. "the URL is '%s'", url)
   end
   local authority, path = rest:match("^([^/?]*)(.*)$")
   local user, place = authority:match("^(.*)@([^@]*)$")
