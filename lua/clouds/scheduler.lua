@@ -94,14 +94,20 @@ local function check_seconds(seconds, level)
   end
 end
 
+-- What a wait gave, which may have been canceled before its timer: that would keep the program running.
+local function stopped(timer, ...)
+  timer:stop()
+  return ...
+end
+
 function M.sleep(seconds)
   check_seconds(seconds, 2)
   core.check_wait()
   local handle = core.slot(true)
-  loop.timer(seconds, function()
+  local timer = loop.timer(seconds, function()
     core.wake(handle)
   end)
-  return core.wait(handle)
+  return stopped(timer, core.wait(handle))
 end
 
 ---- coroutines ----

@@ -87,6 +87,17 @@ class Scripts(Case):
         result = self.run_clouds("run", "-e", "require('clouds').client{} print('made')")
         self.assertEqual((result.returncode, result.stdout), (0, "made\n"))
 
+    def test_a_sleep_that_was_canceled_does_not_keep_it_running(self):
+        result = self.run_clouds("run", "-e", """
+            local clouds = require "clouds"
+            local server, client = clouds.server(), clouds.client()
+            assert(server:register("slow", function() print(select(2, clouds.sleep(1e6)).code) end))
+            print(select(2, client:call("slow", {}, { timeout = 0.05 })).code)
+            clouds.sleep(0.2)
+            client:close()
+            server:close()""")
+        self.assertEqual((result.returncode, sorted(result.stdout.split())), (0, ["CLOUDS_CALL_SERVICE_TIMEOUT", "CLOUDS_CANCELED"]), result.stderr)
+
     def test_a_service_keeps_it_running(self):
         service = self.serve("require('clouds').server{}:register('m', function() end) print('ready')")
         self.assertIsNone(service.popen.poll())
