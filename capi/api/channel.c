@@ -130,6 +130,7 @@ static int read_options(const clouds_subscribe_options *theirs, clouds_subscribe
     int code = theirs ? cl_record_read(CL_RECORD_clouds_subscribe_options, theirs, o) : 0;
     if (code) return code;
     if (o->reserved) return cl_error(CLOUDS_EINVAL, "reserved is not 0");
+    if (o->group && !o->group_len) return cl_error(CLOUDS_EINVAL, "the name of the group is empty");
     if (o->flags & ~known)
         return cl_error(CLOUDS_ENOTSUP, "this version does not know the flags %u of a subscription", o->flags);
     if (o->queue > QUEUE_MOST)

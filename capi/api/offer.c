@@ -22,6 +22,13 @@ static int check_flags(const clouds_offer_options *o)
     return 0;
 }
 
+static int check_burst(double rate, double burst, const char *whose)
+{
+    if (burst <= 0 || rate > 0) return 0;
+    return cl_error(CLOUDS_EINVAL, "%sburst is %g and %srate is not set: a burst is what a rate allows at once", whose,
+                    burst, whose);
+}
+
 static int check(const clouds_offer_options *o)
 {
     int code = check_flags(o);
@@ -31,6 +38,8 @@ static int check(const clouds_offer_options *o)
     if (code == 0) code = cl_check_amount(o->burst, "burst");
     if (code == 0) code = cl_check_amount(o->caller_rate, "caller_rate");
     if (code == 0) code = cl_check_amount(o->caller_burst, "caller_burst");
+    if (code == 0) code = check_burst(o->rate, o->burst, "");
+    if (code == 0) code = check_burst(o->caller_rate, o->caller_burst, "caller_");
     return code;
 }
 

@@ -198,6 +198,7 @@ end
 
 --- for value, message in node:watch(topics, options) do ... end
 function Node:watch(topics, options)
+  settings.check_names(options or {}, OF_SUBSCRIBE, 2)
   local state = { list = {}, first = 1, last = 0, queue = options and options.queue or DEFAULT_QUEUE }
   local subscription, problem = subscribe(self, topics, function(value, message)
     put(state, value, message)

@@ -169,6 +169,7 @@ static void what_is_wrong_is_said(void)
          {.flags = CLOUDS_SUBSCRIBE_ALL, .group = "g", .group_len = 1},
          CLOUDS_EINVAL,
          "all-of is not possible in a group"},
+        {"[\"a\"]", {.group = ""}, CLOUDS_EINVAL, "the name of the group is empty"},
         {"[\"a\"]", {.flags = 64}, CLOUDS_ENOTSUP, "does not know the flags 64"},
         {"[\"a\"]", {.reserved = 1}, CLOUDS_EINVAL, "reserved is not 0"},
         {"[\"a\"]", {.queue_bytes = -1}, CLOUDS_EINVAL, "a queue of -1 bytes"},

@@ -150,6 +150,8 @@ static void what_no_offer_can_be(void)
         {{.rate = -1}, CLOUDS_EINVAL, "rate is -1"},
         {{.rate = 1, .burst = INFINITY}, CLOUDS_EINVAL, "burst is inf"},
         {{.caller_rate = -2}, CLOUDS_EINVAL, "caller_rate is -2"},
+        {{.burst = 5}, CLOUDS_EINVAL, "burst is 5 and rate is not set"},
+        {{.rate = 1, .caller_burst = 5}, CLOUDS_EINVAL, "caller_burst is 5 and caller_rate is not set"},
         {{.queue_target = -1}, CLOUDS_EINVAL, "queue_target is -1"},
         {{.queue_age = NAN}, CLOUDS_EINVAL, "queue_age is"},
     };

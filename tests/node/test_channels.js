@@ -144,6 +144,7 @@ test('what is wrong is named', async () => {
   await assert.rejects(b.subscribe('a.>.b', () => {}), { code: 'CLOUDS_INVALID_ARGUMENT', message: /a\.>\.b/ });
   await assert.rejects(b.subscribe('a.*', () => {}, { group: 'g' }), { code: 'CLOUDS_INVALID_ARGUMENT', message: /group/ });
   await assert.rejects(b.subscribe([], () => {}), { code: 'CLOUDS_INVALID_ARGUMENT' });
+  await assert.rejects(b.subscribe('a', () => {}, { group: '' }), { name: 'TypeError', message: /group/ });
   await assert.rejects(b.subscribe('a', () => {}, { groupe: 'g' }), { code: 'CLOUDS_INVALID_OPTION', message: /group/ });
   await assert.rejects(b.subscribe('a', () => {}, { queue: 0 }), TypeError);
   await assert.rejects(b.subscribe('a'), TypeError);

@@ -130,13 +130,13 @@ const WATCH_OPTIONS = ['all', 'group', 'queue', 'queueBytes'];
 function complete(options, known, what) {
   const all = options === undefined || options === null ? {} : options;
   checkNames(all, known, what);
-  const { group = '' } = all;
-  if (typeof group !== 'string') throw new TypeError('clouds: group is a text');
+  const { group } = all;
+  if (group !== undefined && (typeof group !== 'string' || group === '')) throw new TypeError('clouds: group is a text, not an empty one');
   return {
     flags: (all.all ? SUBSCRIBE_ALL : 0) | (all.keepOldest ? SUBSCRIBE_DROP_NEWEST : 0),
     queue: countOf('queue', all.queue),
     queueBytes: countOf('queueBytes', all.queueBytes),
-    group,
+    group: group || '',
   };
 }
 
