@@ -235,6 +235,7 @@ static void what_comes_at_a_wrong_time_is_refused(void)
     char error[256];
     snprintf(error, sizeof error, "%.*s", (int)e.error_len, e.error ? e.error : "");
     CHECK(strstr(error, "tattler://***@here/x") && !strstr(error, "secret"));
+    clouds_event_release(&e);
     CHECK_INT(t.inside, CLOUDS_EBUSY);
     CHECK(t.inside_api == CLOUDS_EBUSY || t.inside_api == CLOUDS_ETHREAD);
     CHECK_INT(t.foreign, CLOUDS_EBUSY);
