@@ -10,15 +10,6 @@
 #include <lua.h>
 #include <uv.h>
 
-/* How a command ends. */
-enum host_exit {
-    HOST_EXIT_OK = 0,
-    HOST_EXIT_ERROR = 1,
-    HOST_EXIT_USAGE = 2,
-    HOST_EXIT_UNREACHABLE = 3,
-    HOST_EXIT_UNKNOWN = 4
-};
-
 /* A place in the registry for a Lua value that is looked up by address. */
 typedef struct host_anchor {
     char unused;

@@ -10,6 +10,8 @@
 #include <lauxlib.h>
 
 #include "host/http/http.h"
+#include <clouds.h>
+
 #include "internal.h"
 
 enum { NEEDED_DESCRIPTORS = 8 }; /* the loop's own, and a few to work with */
@@ -79,15 +81,15 @@ int main(int argc, char **argv)
     host_init_fork();
     host_signals_open();
     signal(SIGPIPE, SIG_IGN);
-    if (!has_descriptors()) return HOST_EXIT_ERROR;
+    if (!has_descriptors()) return CLOUDS_EXIT_ERROR;
     host->loop = uv_default_loop();
     host->L = host->loop ? host_lua_open() : NULL;
     if (!host->L) {
         fprintf(stderr, "clouds: out of memory\n");
-        return HOST_EXIT_ERROR;
+        return CLOUDS_EXIT_ERROR;
     }
     if (run_command(host, argc, argv)) host_run();
-    else host->status = HOST_EXIT_ERROR;
+    else host->status = CLOUDS_EXIT_ERROR;
     int status = host_output_status(host->status);
     host_stdin_close();
     host_http_close_all();

@@ -4,6 +4,8 @@
 #include <lauxlib.h>
 #include <luajit.h>
 
+#include <string.h>
+
 #include "internal.h"
 
 static const host_anchor end_function;
@@ -70,17 +72,39 @@ static int l_traceback(lua_State *L)
     return host_traceback(L);
 }
 
+static int number_of_error(const char *name)
+{
+    for (uint32_t i = 0; clouds_error_at(i) != 0; i++)
+        if (strcmp(clouds_err_name(clouds_error_at(i)), name) == 0) return clouds_error_at(i);
+    return 0;
+}
+
+static int number_of_outcome(const char *name)
+{
+    int outcome = CLOUDS_OUTCOME_OK;
+    while (outcome < CLOUDS_OUTCOME_UNKNOWN && strcmp(clouds_outcome_name(outcome), name) != 0) outcome++;
+    return outcome;
+}
+
+/* host.exit_code(the code and the outcome of an error): how a command ends with it */
+static int l_exit_code(lua_State *L)
+{
+    const char *code = lua_type(L, 1) == LUA_TSTRING ? lua_tostring(L, 1) : "";
+    lua_pushinteger(L, clouds_exit_code(number_of_error(code), number_of_outcome(luaL_optstring(L, 2, ""))));
+    return 1;
+}
+
 /* exit: how a command may end, by name */
 static void add_exit_codes(lua_State *L)
 {
     static const struct {
         const char *name;
         int code;
-    } codes[] = {{"OK", HOST_EXIT_OK},
-                 {"ERROR", HOST_EXIT_ERROR},
-                 {"USAGE", HOST_EXIT_USAGE},
-                 {"UNREACHABLE", HOST_EXIT_UNREACHABLE},
-                 {"UNKNOWN", HOST_EXIT_UNKNOWN}};
+    } codes[] = {{"OK", CLOUDS_EXIT_OK},
+                 {"ERROR", CLOUDS_EXIT_ERROR},
+                 {"USAGE", CLOUDS_EXIT_USAGE},
+                 {"UNREACHABLE", CLOUDS_EXIT_UNREACHABLE},
+                 {"UNKNOWN", CLOUDS_EXIT_UNKNOWN}};
     lua_newtable(L);
     for (size_t i = 0; i < sizeof codes / sizeof *codes; i++) {
         lua_pushinteger(L, codes[i].code);
@@ -91,9 +115,9 @@ static void add_exit_codes(lua_State *L)
 
 int host_open_host(lua_State *L)
 {
-    static const luaL_Reg functions[] = {{"finish", l_finish},     {"set_status", l_set_status}, {"at_end", l_at_end},
-                                         {"versions", l_versions}, {"traceback", l_traceback},   {"create_key", l_create_key},
-                                         {NULL, NULL}};
+    static const luaL_Reg functions[] = {
+        {"finish", l_finish},     {"exit_code", l_exit_code}, {"set_status", l_set_status}, {"at_end", l_at_end},
+        {"versions", l_versions}, {"traceback", l_traceback}, {"create_key", l_create_key}, {NULL, NULL}};
     lua_newtable(L);
     luaL_setfuncs(L, functions, 0);
     add_exit_codes(L);

@@ -7,6 +7,8 @@
 #include <lua.h>
 #include <lauxlib.h>
 
+#include <clouds.h>
+
 #include "internal.h"
 
 static int failure; /* errno of the first failed print */
@@ -51,11 +53,11 @@ int host_output_status(int status)
     if (lost && failure == 0) failure = errno;
     if (!lost && !ferror(stdout)) return status;
     if (failure == EPIPE || (failure == 0 && reader_is_gone()))
-        return lost && status == HOST_EXIT_OK ? HOST_EXIT_ERROR : status;
+        return lost && status == CLOUDS_EXIT_OK ? CLOUDS_EXIT_ERROR : status;
     if (!reported)
         fprintf(stderr, "clouds: cannot write the output: %s\n", failure ? strerror(failure) : "a write failed");
     reported = true;
-    return status == HOST_EXIT_OK ? HOST_EXIT_ERROR : status;
+    return status == CLOUDS_EXIT_OK ? CLOUDS_EXIT_ERROR : status;
 }
 
 /* host.output_status(status): flushes; the status to end with, which is not 0 when output was lost. */

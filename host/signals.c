@@ -16,6 +16,8 @@
 #include <lua.h>
 #include <lauxlib.h>
 
+#include <clouds.h>
+
 #include "internal.h"
 
 size_t lc_requests_describe(char *out, size_t size); /* of lua/core */
@@ -119,7 +121,7 @@ static void stop_now(lua_State *L)
     host_anchor_get(L, &stop_function);
     if (asked_drain >= 0) lua_pushnumber(L, asked_drain);
     else lua_pushnil(L);
-    if (!host_call(L, 1, 0, "stopping")) host_end(HOST_EXIT_ERROR);
+    if (!host_call(L, 1, 0, "stopping")) host_end(CLOUDS_EXIT_ERROR);
 }
 
 /* As the first signal does, and a signal that follows is the second. */
@@ -144,7 +146,7 @@ static bool stop_as_by_signal(double drain)
 void host_signals_stop(void)
 {
     if (wakeable) stop_as_by_signal(-1);
-    else host_end(HOST_EXIT_OK);
+    else host_end(CLOUDS_EXIT_OK);
 }
 
 /* host.stop(drain or nil): begins the orderly stop of the first signal; false when it has begun already. */

@@ -195,6 +195,26 @@ int clouds_retry_rule(int code)
     }
 }
 
+static int is_misuse(int code)
+{
+    return code == CLOUDS_EINVAL || code == CLOUDS_EURL || code == CLOUDS_EOPTION || code == CLOUDS_EJSON ||
+           code == CLOUDS_ETOOBIG;
+}
+
+int clouds_exit_code(int code, int outcome)
+{
+    switch (outcome) {
+    case CLOUDS_OUTCOME_OK:
+        return CLOUDS_EXIT_OK;
+    case CLOUDS_OUTCOME_APP_ERROR:
+        return CLOUDS_EXIT_ERROR;
+    case CLOUDS_OUTCOME_NOT_DONE:
+        return is_misuse(code) ? CLOUDS_EXIT_USAGE : CLOUDS_EXIT_UNREACHABLE;
+    default:
+        return CLOUDS_EXIT_UNKNOWN;
+    }
+}
+
 const char *clouds_outcome_name(int outcome)
 {
     static const char *const names[] = {"OK", "APP_ERROR", "NOT_DONE", "UNKNOWN"};

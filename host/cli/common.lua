@@ -7,18 +7,8 @@ local M = {}
 M.OK, M.ERROR, M.USAGE = host.exit.OK, host.exit.ERROR, host.exit.USAGE
 M.UNREACHABLE, M.UNKNOWN = host.exit.UNREACHABLE, host.exit.UNKNOWN
 
-local by_outcome = { APP_ERROR = M.ERROR, NOT_DONE = M.UNREACHABLE, UNKNOWN = M.UNKNOWN }
-local wrong_usage = {
-  CLOUDS_INVALID_ARGUMENT = true,
-  CLOUDS_INVALID_URL = true,
-  CLOUDS_INVALID_OPTION = true,
-  CLOUDS_INVALID_JSON = true,
-  CLOUDS_TOO_BIG = true,
-}
-
 function M.exit_code(err)
-  if wrong_usage[err.code] and err.outcome == "NOT_DONE" then return M.USAGE end
-  return by_outcome[err.outcome] or M.UNKNOWN
+  return host.exit_code(err.code, err.outcome)
 end
 
 local function first_line(command, option, path)
@@ -127,7 +117,7 @@ function M.open(command, kind, settings)
   local ok, node = pcall(require("clouds")[kind], settings)
   if ok then return node end
   local failure = require("clouds.node").failure
-  if failure and not wrong_usage[failure.code] then error(failure, 0) end
+  if failure and M.exit_code(failure) ~= M.USAGE then error(failure, 0) end
   args.fail(command, "%s", (tostring(node):gsub("^%[[%w.]+%]:%d+: ", "")))
 end
 

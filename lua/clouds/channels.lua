@@ -7,7 +7,7 @@ local settings = require("clouds.options")
 local Node = node.Node
 local M = {}
 
-local DEFAULT_QUEUE = 1024
+local DEFAULT_QUEUE = core.QUEUE
 local OF_PUBLISH = { "confirm", "meta", "timeout" }
 local OF_SUBSCRIBE = { "all", "group", "queue", "queue_bytes", "keep_oldest", "timeout" }
 

@@ -18,7 +18,7 @@ local types = {
 local OF_CALL = { "timeout", "deadline", "retry", "server", "meta" }
 local OF_BIND = { "timeout", "deadline", "retry", "on_retry" }
 
-local MAX_RETRIES = 1000000
+local MAX_RETRIES = select(3, core.options()).retries
 
 local function check_value(name, value, level)
   if name == "retry" and (value < 0 or value > MAX_RETRIES or value % 1 ~= 0) then

@@ -13,13 +13,6 @@ local Server = node.class()
 -- Every node can call; a service does so from its handlers.
 Server.call, Server.bind, Server.notify = client.call, client.bind, client.notify
 
--- The library repeats a registration after these by itself.
-local retried_by_library = {
-  CLOUDS_CALL_SERVICE_TIMEOUT = true,
-  CLOUDS_UNREACHABLE = true,
-  CLOUDS_CONNECTION_LOST = true,
-}
-
 local failing = setmetatable({}, { __mode = "k" }) -- node -> method -> why its registration failed
 
 -- A method whose registration failed does not keep the loop running.
@@ -45,8 +38,8 @@ end
 
 local function register(self, name, handler, limits)
   self.served[name] = self.served[name] or { paused = false }
-  local ok, problem = self.core:register(name, handler, limits)
-  note_registration(self, name, not ok and not retried_by_library[problem.code] and problem or nil)
+  local ok, problem, goes_on = self.core:register(name, handler, limits)
+  note_registration(self, name, not ok and not goes_on and problem or nil)
   return ok, problem
 end
 

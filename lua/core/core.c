@@ -96,20 +96,23 @@ static int core_new_error(lua_State *L)
     return 1;
 }
 
-/* options() -> name -> its scope, "context" or "node"; and name -> its default, as text */
+/* options() -> name -> its scope, "context" or "node"; name -> its default, as text; and name -> the most it can be */
 static int core_options(lua_State *L)
 {
     clouds_option_info info = {.size = sizeof info};
     lua_newtable(L);
     lua_newtable(L);
+    lua_newtable(L);
     for (uint32_t i = 0; clouds_option_describe(i, &info) == 0; i++) {
         lua_pushstring(L, info.scope);
-        lua_setfield(L, -3, info.name);
+        lua_setfield(L, -4, info.name);
         lua_pushstring(L, info.default_value);
+        lua_setfield(L, -3, info.name);
+        lua_pushnumber(L, info.maximum);
         lua_setfield(L, -2, info.name);
         info.size = sizeof info;
     }
-    return 2;
+    return 3;
 }
 
 static void add_codes(lua_State *L)
@@ -130,6 +133,8 @@ static void add_values(lua_State *L, lc_state *s)
 {
     lua_pushstring(L, clouds_version());
     lua_setfield(L, -2, "version");
+    lua_pushinteger(L, CLOUDS_SUBSCRIBE_QUEUE);
+    lua_setfield(L, -2, "QUEUE");
     lua_rawgeti(L, LUA_REGISTRYINDEX, s->error_ref);
     lua_setfield(L, -2, "error_type");
     lua_newuserdata(L, 1);

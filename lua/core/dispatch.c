@@ -87,6 +87,10 @@ static void on_operation(lua_State *L, lc_state *s, lc_context *ctx, const cloud
     else push_operation_value(L, s, event);
     lc_slot *slot = lc_slot_of_event(s, ctx, event);
     if (slot) {
+        if (event->type == CLOUDS_EVENT_REGISTERED && event->code != 0) {
+            lua_pushboolean(L, event->number == 1);
+            count++;
+        }
         lc_slot_complete(L, s, slot, count);
     } else if (event->type != CLOUDS_EVENT_SENT && event->type != CLOUDS_EVENT_STATUS &&
                event->type != CLOUDS_EVENT_UNREGISTERED && event->code != 0) {

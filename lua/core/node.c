@@ -202,7 +202,7 @@ static clouds_offer_options limits_of(lua_State *L)
                                   .caller_burst = limit_of(L, "caller_burst")};
 }
 
-/* node:register(method, handler, limits or nil) -> true, or nil and an error */
+/* node:register(method, handler, limits or nil) -> true, or nil, an error, and whether it goes on by itself */
 static int node_register(lua_State *L)
 {
     lc_state *s = lc_state_of(L);

@@ -239,6 +239,7 @@ static void along(void)
     CHECK(event.flags == CLOUDS_FLAG_BYTES && is(event.bytes, event.bytes_len, "b"));
     CHECK(clouds_attempt_payload(context, event.id, what.here) == CLOUDS_ESTALE);
     CHECK(clouds_bytes_mark("$bytes", 6) == 1);
+    CHECK(clouds_exit_code(CLOUDS_ETIMEOUT, CLOUDS_OUTCOME_UNKNOWN) == CLOUDS_EXIT_UNKNOWN);
     CHECK(clouds_node_send_payload(server, to, strlen(to), what.here, CLOUDS_SEND_CONFIRM, NULL, &operation) == 0);
     event = next(CLOUDS_EVENT_MESSAGE);
     CHECK(is(event.data, event.data_len, "[7]") && is(event.bytes, event.bytes_len, "b"));

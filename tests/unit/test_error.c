@@ -69,8 +69,29 @@ static void words_belong_to_a_thread(void)
     CHECK_STR(clouds_last_error(), strlen(clouds_last_error()), "out of memory");
 }
 
+static void how_commands_exit(void)
+{
+    static const struct {
+        int code, outcome, want;
+    } exits[] = {{0, CLOUDS_OUTCOME_OK, CLOUDS_EXIT_OK},
+                 {CLOUDS_EAPP, CLOUDS_OUTCOME_APP_ERROR, CLOUDS_EXIT_ERROR},
+                 {CLOUDS_EINVAL, CLOUDS_OUTCOME_APP_ERROR, CLOUDS_EXIT_ERROR},
+                 {CLOUDS_EINVAL, CLOUDS_OUTCOME_NOT_DONE, CLOUDS_EXIT_USAGE},
+                 {CLOUDS_EURL, CLOUDS_OUTCOME_NOT_DONE, CLOUDS_EXIT_USAGE},
+                 {CLOUDS_EOPTION, CLOUDS_OUTCOME_NOT_DONE, CLOUDS_EXIT_USAGE},
+                 {CLOUDS_EJSON, CLOUDS_OUTCOME_NOT_DONE, CLOUDS_EXIT_USAGE},
+                 {CLOUDS_ETOOBIG, CLOUDS_OUTCOME_NOT_DONE, CLOUDS_EXIT_USAGE},
+                 {CLOUDS_ENOSERVER, CLOUDS_OUTCOME_NOT_DONE, CLOUDS_EXIT_UNREACHABLE},
+                 {CLOUDS_ETIMEOUT, CLOUDS_OUTCOME_UNKNOWN, CLOUDS_EXIT_UNKNOWN},
+                 {CLOUDS_EJSON, CLOUDS_OUTCOME_UNKNOWN, CLOUDS_EXIT_UNKNOWN},
+                 {-1000, 77, CLOUDS_EXIT_UNKNOWN}};
+    for (size_t i = 0; i < sizeof exits / sizeof *exits; i++)
+        CHECK_INT(clouds_exit_code(exits[i].code, exits[i].outcome), exits[i].want);
+}
+
 int main(void)
 {
+    RUN(how_commands_exit);
     RUN(the_table_is_whole);
     RUN(other_numbers_have_words_too);
     RUN(the_codes_of_the_wire);

@@ -7,8 +7,7 @@ const { checkMeta } = require('./bytes');
 const { bound, promised } = require('./util');
 const { split, limitOf } = require('./timeouts');
 
-const { SUBSCRIBE_ALL, SUBSCRIBE_DROP_NEWEST, FLAG_LAGGED } = addon.shape;
-const QUEUE = 1024;
+const { SUBSCRIBE_ALL, SUBSCRIBE_DROP_NEWEST, SUBSCRIBE_QUEUE: QUEUE, FLAG_LAGGED } = addon.shape;
 const UNLIMITED = 2147483; // seconds
 
 /** What a node has subscribed to. */

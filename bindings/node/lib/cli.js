@@ -3,17 +3,13 @@
 
 const fs = require('fs');
 const clouds = require('./index');
+const addon = require('./native');
+const { exitCode } = require('./errors');
 const { encode } = require('./json');
 const { printable } = require('./log');
 const { nearest } = require('./util');
 
-const OK = 0,
-  ERROR = 1,
-  USAGE = 2,
-  UNREACHABLE = 3,
-  UNKNOWN = 4;
-const BY_OUTCOME = { APP_ERROR: ERROR, NOT_DONE: UNREACHABLE, UNKNOWN };
-const WRONG_USAGE = /^CLOUDS_(INVALID_(ARGUMENT|URL|OPTION|JSON)|TOO_BIG)$/;
+const { OK, ERROR, USAGE, UNREACHABLE } = addon.shape.exits;
 const CLOSE_TIME = 250; // ms: a command serves nothing, so nobody misses anything when it ends before all have heard
 const FACTS = ['method', 'server', 'node', 'cluster', 'size', 'limit'];
 
@@ -172,11 +168,6 @@ function write(text) {
 
 function complain(text) {
   process.stderr.write(printable(text) + '\n');
-}
-
-function exitCode(error) {
-  if (WRONG_USAGE.test(error.code) && error.outcome === 'NOT_DONE') return USAGE;
-  return BY_OUTCOME[error.outcome] || UNKNOWN;
 }
 
 // The message of the library, which names what it was about, is the cause where that of npm clouds does not.

@@ -14,7 +14,7 @@ const known = new Map();
   }
 })(addon.errors());
 
-const OUTCOMES = ['OK', 'APP_ERROR', 'NOT_DONE', 'UNKNOWN'];
+const OUTCOMES = addon.shape.outcomes;
 const OURS = new Set(['outcome', 'retryable', 'values', 'members', 'stack', 'message', '__proto__']);
 
 function hide(error, name, value) {
@@ -74,6 +74,11 @@ function traced(call, error) {
   const { stack } = call.trace;
   hide(error, 'stack', `${error.name}: ${error.message}${stack.slice(stack.indexOf('\n'))}`);
   hide(error, TRACED, true);
+}
+
+// How a command ends with an error.
+function exitCode({ code, outcome }) {
+  return addon.exitCode(known.has(code) ? known.get(code).code : 0, OUTCOMES.indexOf(outcome));
 }
 
 function retryRule(name) {
@@ -219,5 +224,6 @@ module.exports = {
   trace,
   traced,
   retryRule,
+  exitCode,
   codeOf: (name) => known.get(name).code,
 };

@@ -87,6 +87,7 @@ static napi_value export_all(napi_env env, napi_value exports)
                {"counters", addon_counters},
                {"submit", addon_submit},
                {"bytesMark", addon_bytes_mark},
+               {"exitCode", addon_exit_code},
                {"requestOpen", addon_request_is_open},
                {"finish", addon_finish}};
     napi_value value;

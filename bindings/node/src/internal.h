@@ -105,6 +105,7 @@ napi_value addon_submit(napi_env env, napi_callback_info info);
 
 /* shape.c */
 napi_value addon_shape(napi_env env);
+napi_value addon_exit_code(napi_env env, napi_callback_info info);
 
 /* values.c */
 void addon_put_text(napi_env env, napi_value list, uint32_t index, const char *text);

@@ -62,8 +62,42 @@ static napi_value log_levels(napi_env env)
     return all;
 }
 
+/* By number. */
+static napi_value outcomes(napi_env env)
+{
+    napi_value all;
+    napi_create_array(env, &all);
+    for (int i = CLOUDS_OUTCOME_OK; i <= CLOUDS_OUTCOME_UNKNOWN; i++)
+        addon_put_text(env, all, (uint32_t)i, clouds_outcome_name(i));
+    return all;
+}
+
+static napi_value exits(napi_env env)
+{
+    napi_value all;
+    napi_create_object(env, &all);
+    put(env, all, "OK", CLOUDS_EXIT_OK);
+    put(env, all, "ERROR", CLOUDS_EXIT_ERROR);
+    put(env, all, "USAGE", CLOUDS_EXIT_USAGE);
+    put(env, all, "UNREACHABLE", CLOUDS_EXIT_UNREACHABLE);
+    return all;
+}
+
+/* exitCode(code, outcome): what clouds_exit_code says of these numbers */
+napi_value addon_exit_code(napi_env env, napi_callback_info info)
+{
+    size_t argc = 2;
+    napi_value a[2], exit_code;
+    int code = 0, outcome = -1;
+    napi_get_cb_info(env, info, &argc, a, NULL, NULL);
+    napi_get_value_int32(env, a[0], &code);
+    napi_get_value_int32(env, a[1], &outcome);
+    napi_create_int32(env, clouds_exit_code(code, outcome), &exit_code);
+    return exit_code;
+}
+
 /* {events, orders: name -> number; orderTexts: how many by kind; how many numbers an event and an order have;
- * constants; the names of the log levels} */
+ * constants; the names of the outcomes and of the log levels, by number; exit codes by name} */
 napi_value addon_shape(napi_env env)
 {
     napi_value shape;
@@ -77,10 +111,13 @@ napi_value addon_shape(napi_env env)
     put(env, shape, "CALL_NOTIFY", CLOUDS_CALL_NOTIFY);
     put(env, shape, "SEND_CONFIRM", CLOUDS_SEND_CONFIRM);
     put(env, shape, "SUBSCRIBE_ALL", CLOUDS_SUBSCRIBE_ALL);
+    put(env, shape, "SUBSCRIBE_QUEUE", CLOUDS_SUBSCRIBE_QUEUE);
     put(env, shape, "SUBSCRIBE_DROP_NEWEST", CLOUDS_SUBSCRIBE_DROP_NEWEST);
     put(env, shape, "FLAG_LAGGED", CLOUDS_FLAG_LAGGED);
     put(env, shape, "RETRY_NOW", CLOUDS_RETRY_NOW);
     put(env, shape, "LOG_WARN", CLOUDS_LOG_WARN);
+    napi_set_named_property(env, shape, "outcomes", outcomes(env));
+    napi_set_named_property(env, shape, "exits", exits(env));
     napi_set_named_property(env, shape, "logLevels", log_levels(env));
     return shape;
 }

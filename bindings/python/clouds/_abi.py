@@ -44,6 +44,11 @@ CLOUDS_OK = 0
 CLOUDS_RETRY_NO = 0
 CLOUDS_RETRY_NOW = 1
 CLOUDS_RETRY_LATER = 2
+CLOUDS_EXIT_OK = 0
+CLOUDS_EXIT_ERROR = 1
+CLOUDS_EXIT_USAGE = 2
+CLOUDS_EXIT_UNREACHABLE = 3
+CLOUDS_EXIT_UNKNOWN = 4
 CLOUDS_LOG_DEBUG = 0
 CLOUDS_LOG_INFO = 1
 CLOUDS_LOG_WARN = 2
@@ -86,6 +91,7 @@ CLOUDS_SEND_CONFIRM = 1
 CLOUDS_SUBSCRIBE_ALL = 1
 CLOUDS_SUBSCRIBE_DROP_NEWEST = 2
 CLOUDS_SUBSCRIBE_TOPICS = 64
+CLOUDS_SUBSCRIBE_QUEUE = 1024
 
 OUTCOMES = ("OK", "APP_ERROR", "NOT_DONE", "UNKNOWN")
 
@@ -257,6 +263,7 @@ FUNCTIONS: Dict[str, Tuple[Any, ...]] = {
         "clouds_error_at": (c_int, c_uint32,),
         "clouds_outcome_name": (c_char_p, c_int,),
         "clouds_retry_rule": (c_int, c_int,),
+        "clouds_exit_code": (c_int, c_int, c_int,),
         "clouds_last_error": (c_char_p,),
         "clouds_last_error_json": (c_char_p,),
         "clouds_set_log": (c_int, clouds_log_fn, c_void_p, c_int,),

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from clouds._node import NodeBase
 
 _Self = TypeVar("_Self", bound="Watch")
-QUEUE = 1024
+QUEUE = _abi.CLOUDS_SUBSCRIBE_QUEUE
 # It goes on until it is there: ready() has the limit.
 _UNLIMITED = _abi.clouds_operation_options(size=ctypes.sizeof(_abi.clouds_operation_options), timeout=2147483.0)
 

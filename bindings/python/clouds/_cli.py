@@ -6,17 +6,15 @@ import os
 import sys
 from typing import Any, Awaitable, Callable, Dict, List, NoReturn, Optional, Tuple
 
-from clouds import aio
+from clouds import _abi, aio
 from clouds._error import FACTS, Error
 from clouds._faults import escaped
-from clouds._library import version
+from clouds._library import lib, version
 from clouds._options import default_url
 from clouds._values import Values, encode, whole
 
-OK, ERROR, USAGE, UNREACHABLE, UNKNOWN = 0, 1, 2, 3, 4
-_BY_OUTCOME = {"APP_ERROR": ERROR, "NOT_DONE": UNREACHABLE, "UNKNOWN": UNKNOWN}
-_WRONG_USAGE = ("CLOUDS_INVALID_ARGUMENT", "CLOUDS_INVALID_URL", "CLOUDS_INVALID_OPTION", "CLOUDS_INVALID_JSON",
-                "CLOUDS_TOO_BIG")
+OK, USAGE, UNREACHABLE = _abi.CLOUDS_EXIT_OK, _abi.CLOUDS_EXIT_USAGE, _abi.CLOUDS_EXIT_UNREACHABLE
+ERROR = _abi.CLOUDS_EXIT_ERROR
 PROGRAM = "python3 -m clouds"
 CLOSE_TIME = 0.25  # seconds: a command serves nothing, so nobody misses anything when it ends before all have heard
 EPILOG = ("exit codes: 0 done; 1 the service answered with an error, or the output could not be written; "
@@ -50,9 +48,7 @@ def json_text(value: Any) -> str:
 
 def exit_code(problem: Error) -> int:
     """What an error means for who started the command."""
-    if problem.code in _WRONG_USAGE and problem.outcome == "NOT_DONE":
-        return USAGE
-    return _BY_OUTCOME.get(problem.outcome, UNKNOWN)
+    return int(lib.clouds_exit_code(problem.number, _abi.OUTCOMES.index(problem.outcome)))
 
 
 def fail(problem: Error, as_json: bool = False) -> int:

@@ -121,13 +121,14 @@ def check(number: int) -> int:
 class Option:
     """One row of the library's table of options."""
 
-    __slots__ = ("name", "type", "scope", "default")
+    __slots__ = ("name", "type", "scope", "default", "maximum")
 
     def __init__(self, info: _abi.clouds_option_info) -> None:
         self.name: str = info.name.decode()
         self.type: str = info.type.decode()
         self.scope: str = info.scope.decode()
         self.default: str = (info.default_value or b"").decode()
+        self.maximum: float = info.maximum
 
 
 def _options() -> List[Option]:

@@ -17,10 +17,10 @@ _Class = TypeVar("_Class", bound=type)
 
 HOOKS = ("find_server", "save_servers", "remove_server", "clear_servers")
 LOG_LEVEL = "info"  # of what the library says; the level of the logger `clouds` decides on what is written
-MAX_RETRIES = 1000000
 _IS_COROUTINE = 0x80  # inspect.CO_COROUTINE
 
 _KNOWN = {option.name: option for option in OPTIONS}
+MAX_RETRIES = int(_KNOWN["retries"].maximum)
 # The API decides on the mode, and options without a use in Python are not accepted.
 _HIDDEN = ("mode", "user_data", "retries", "url")
 _ACCEPTED = sorted({name for name in _KNOWN if name not in _HIDDEN} | {"retry"})

@@ -160,6 +160,19 @@ enum clouds_retry {
  * CLOUDS_RETRY_NO for a number that is no error. Errors: none. Thread: any. Since 0.1. */
 CLOUDS_API int clouds_retry_rule(int code);
 
+/* How a command ends that made a call, for who started it. */
+enum clouds_exit {
+    CLOUDS_EXIT_OK = 0,
+    CLOUDS_EXIT_ERROR = 1,       /* the service answered with an error */
+    CLOUDS_EXIT_USAGE = 2,       /* what was asked for was wrong */
+    CLOUDS_EXIT_UNREACHABLE = 3, /* nothing was executed */
+    CLOUDS_EXIT_UNKNOWN = 4      /* it may have been executed */
+};
+
+/* The exit code (enum clouds_exit) of a command that ended with the error `code` and this `outcome` (enum
+ * clouds_outcome). Errors: none. Thread: any. Since 0.3. */
+CLOUDS_API int clouds_exit_code(int code, int outcome);
+
 /* The words of the last failure on this thread: one line, with the offending value. Valid until the next failing
  * call on this thread; "" before the first. It is the thread of the system: who is moved from one to another (goroutines,
  * virtual threads) stays on one from the call until it has the words, or gives a room for them where there is one (`error`
@@ -793,7 +806,8 @@ enum clouds_subscribe_flags {
 };
 
 enum clouds_subscribe_limits {
-    CLOUDS_SUBSCRIBE_TOPICS = 64 /* topics and patterns of one subscription, at most */
+    CLOUDS_SUBSCRIBE_TOPICS = 64,  /* topics and patterns of one subscription, at most */
+    CLOUDS_SUBSCRIBE_QUEUE = 1024  /* messages of one subscription that wait, if nothing else is said */
 };
 
 /* Options of a subscription; zero means the default. Members are added at the end only. */
