@@ -1,4 +1,5 @@
 """What the rows of the table mean: what a client is told to do, and what must come of it."""
+import json
 import time
 
 import hostile
@@ -127,16 +128,36 @@ class Pair:
         if strange:
             raise Mismatch(f"expected codes of {row['expect']['codes']}, got {strange}")
 
+    def do_notify(self, row):
+        key, asked = self.words(row)["$row"], 0
+        self.client.ask("notify", method=row["method"], args=[key], options={})
+
+        def was_executed():
+            nonlocal asked
+            asked += 1
+            answer = self.client.ask("call", method=row["method"], args=[key], options={})
+            return json.loads(answer["error"]["members"])["count"] == asked + 1
+        wait_until(was_executed, "it is executed")
+
+    def do_notify_nobody(self, row):
+        self.check(row, self.client.ask("notify", method="nobody.has.this", args=[], options={"timeout": 30}))
+
+    def do_given_up(self, row):
+        self.check(row, self.client.finish(self.begin(row, "call")))
+        (key,) = fill(row["args"], self.words(row))
+        wait_until(lambda: self.server.ask("canceled", key=key)["canceled"], "the server hears of it")
+
     # ---- messages and status ----
 
     def send(self, sender, receiver, values):
+        wanted = [canonical(value) for value in values]
         sender.ask("send", to=receiver.id, values=values)
 
-        def arrived():
-            got = receiver.ask("messages", **{"from": sender.id})["values"]
-            return got if len(got) >= len(values) else None
+        def arrived():  # those of other rows come from the same node: no value is in two of them
+            got = [value for value in receiver.ask("messages", **{"from": sender.id})["values"] if value in wanted]
+            return got if len(got) >= len(wanted) else None
 
-        expect_equal("messages", [canonical(value) for value in values], wait_until(arrived, f"{len(values)} messages"))
+        expect_equal("messages", wanted, wait_until(arrived, f"{len(wanted)} messages"))
 
     def do_send(self, row):
         self.send(self.client, self.server, row["values"])

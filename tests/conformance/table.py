@@ -3,7 +3,7 @@
 The canonical text is what every driver can make of a value of its own language, without the JSON of the library under
 test: arrays and objects as in JSON without spaces, the keys of objects sorted by their text; texts with everything but
 printable ASCII, and with '"' and '\\', as \\uXXXX of its UTF-16 units; whole numbers up to 2^53 as digits (-0 is 0),
-others as x and the 16 hex digits of the double.
+others as x and the 16 hex digits of the double; bytes, which the table has as {"$bin": hex}, as bytes(hex).
 """
 import fnmatch
 import json
@@ -23,18 +23,19 @@ def number(text):
 def load():
     with open(os.path.join(HERE, "table.json"), encoding="utf-8") as source:
         whole = expand(json.load(source, parse_int=number))
-    whole["rows"] = rows_of_values(whole["values"]) + whole["rows"]
+    with_bytes = rows_of_values(whole["bytes"], needs=["bytes"], server_needs=["bytes"])
+    whole["rows"] = rows_of_values(whole["values"]) + with_bytes + whole["rows"]
     return whole
 
 
-def rows_of_values(values):
+def rows_of_values(values, **more):
     """Each list comes back from echo, and has been seen by the server as describe tells."""
     rows = []
     for name, args in values.items():
         text = canonical(args)
         for method, wanted in (("echo", text), ("describe", canonical([text]))):
             rows.append({"name": f"{name} ({method})", "do": "call", "method": method, "args": args,
-                         "expect": {"canonical": wanted}})
+                         "expect": {"canonical": wanted}, **more})
     return rows
 
 
@@ -114,6 +115,10 @@ def canonical(value):
         return canonical_text(value)
     if isinstance(value, list):
         return "[" + ",".join(map(canonical, value)) + "]"
+    if isinstance(value, bytes):
+        return f"bytes({value.hex()})"
+    if isinstance(value, dict) and list(value) == ["$bin"]:
+        return f"bytes({value['$bin']})"
     if isinstance(value, dict):
         members = sorted((canonical_text(key), canonical(of)) for key, of in value.items())
         return "{" + ",".join(f"{key}:{of}" for key, of in members) + "}"

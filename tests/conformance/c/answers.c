@@ -32,6 +32,7 @@ typedef struct kept {
     struct kept *next;
     char *key;
     uint64_t request;
+    int canceled; /* its caller has given up */
 } kept;
 
 typedef struct counter {
@@ -73,6 +74,18 @@ int held(span key)
     int there = 0;
     for (kept *k = all_kept; k; k = k->next) there += is_of(k, key);
     return there;
+}
+
+void note_canceled(uint64_t request)
+{
+    for (kept *k = all_kept; k; k = k->next) k->canceled |= k->request == request;
+}
+
+int is_canceled(span key)
+{
+    for (kept *k = all_kept; k; k = k->next)
+        if (is_of(k, key) && k->canceled) return 1;
+    return 0;
 }
 
 int answer_kept(span key, const char *values)

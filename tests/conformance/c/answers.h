@@ -19,6 +19,10 @@ int keep(uint64_t request, span key);
 /* How many of the key are kept. */
 int held(span key);
 
+/* The caller of a request has given up; did one of the key? */
+void note_canceled(uint64_t request);
+int is_canceled(span key);
+
 /* Answers all requests of the key; how many. */
 int answer_kept(span key, const char *values);
 

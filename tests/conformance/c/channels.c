@@ -1,4 +1,5 @@
 /* Subscriptions of the drivers in C. Their events know the command by the user data. */
+#include "bytes.h"
 #include "lines.h"
 
 #include <stdlib.h>
@@ -33,8 +34,10 @@ static void publish_values(clouds_node *node, span line)
     span topic = json_member(line, "topic"), values = json_member(line, "values");
     size_t at = 0;
     for (span value; (value = json_next(values, &at)).p;) {
-        clouds_payload payload = {.size = sizeof payload, .json = value.p, .json_len = value.n};
+        packed what = bytes_pack(value);
+        clouds_payload payload = bytes_payload(&what);
         check(clouds_node_publish(node, topic.p + 1, topic.n - 2, &payload, 0, NULL, NULL), "publish");
+        bytes_drop(&what);
     }
     answer_begin(json_number(json_member(line, "n")));
     answer_end();
@@ -54,7 +57,9 @@ void channel_event(const clouds_event *e)
     for (subscription *s = subscriptions; s; s = s->next) {
         if ((uint64_t)s->n != e->user_data) continue;
         if (e->type == CLOUDS_EVENT_PUBLISHED) {
+            bytes_came(e->bytes, e->bytes_len);
             heard_of(s->key, strlen(s->key), (span){e->data, e->data_len});
+            bytes_came(NULL, 0);
         } else {
             check(e->code, "subscribed");
             answer_begin(s->n);

@@ -1,4 +1,5 @@
 /* The client in C: see README.md for its commands. */
+#include "bytes.h"
 #include "lines.h"
 
 #include <stdlib.h>
@@ -75,7 +76,16 @@ static uint64_t call(clouds_node *from, span line, const char *args, size_t args
         how.server = server.p + 1;
         how.server_len = server.n - 2;
     }
-    check(clouds_node_call(from, method.p + 1, method.n - 2, args, args_len, &how, &id), "call");
+    span meta = json_member(options, "meta");
+    how.meta = meta.p;
+    how.meta_len = meta.n;
+    span what_to_do = json_member(line, "do");
+    if (what_to_do.n == 8 && memcmp(what_to_do.p, "\"notify\"", 8) == 0) how.flags |= CLOUDS_CALL_NOTIFY;
+    packed what = bytes_pack((span){args, args_len});
+    how.bytes = what.bytes_len ? what.bytes : NULL;
+    how.bytes_len = what.bytes_len;
+    check(clouds_node_call(from, method.p + 1, method.n - 2, what.json, what.json_len, &how, &id), "call");
+    bytes_drop(&what);
     return id;
 }
 
@@ -108,7 +118,9 @@ static void say_result(const clouds_event *e)
     static const char *const ours[] = {"message", "code", "originStack", "outcome", NULL};
     FILE *out = answer_begin((double)e->user_data);
     if (e->code == 0) {
+        bytes_came(e->bytes, e->bytes_len);
         put_canonical(out, "values", (span){e->data, e->data_len}, NULL);
+        bytes_came(NULL, 0);
     } else {
         put_error(out, e);
         put_canonical(out, "members", (span){e->error, e->error_len}, ours);

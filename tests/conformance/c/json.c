@@ -1,4 +1,4 @@
-#include "json.h"
+#include "bytes.h"
 
 #include <math.h>
 #include <stdint.h>
@@ -198,7 +198,7 @@ void json_put_canonical(FILE *out, span value)
     static const char *const nothing[] = {NULL};
     size_t at = 0;
     if (*value.p == '{') {
-        json_put_members(out, value, nothing);
+        if (!bytes_put_canonical(out, value)) json_put_members(out, value, nothing);
     } else if (*value.p == '[') {
         fputc('[', out);
         for (span element; (element = json_next(value, &at)).p;) {

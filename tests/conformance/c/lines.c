@@ -1,3 +1,4 @@
+#include "bytes.h"
 #include "lines.h"
 
 #include <poll.h>
@@ -34,6 +35,7 @@ clouds_node *open_node(clouds_context *context, const char *type, double timeout
     check(clouds_options_create(&options), "options");
     check(clouds_options_set_string(options, "type", type), "type");
     if (timeout > 0) check(clouds_options_set_number(options, "timeout", timeout), "timeout");
+    check(clouds_options_set_bool(options, "cancel_events", 1), "cancel_events");
     if (heartbeat > 0) check(clouds_options_set_number(options, "heartbeat", heartbeat), "heartbeat");
     check(clouds_node_create(context, options, &node), "node");
     clouds_options_destroy(options);
@@ -88,7 +90,9 @@ static sender *add_sender(const char *id, size_t length)
 
 void heard(const clouds_event *event)
 {
+    bytes_came(event->bytes, event->bytes_len);
     heard_of(event->peer, event->peer_len, (span){event->data, event->data_len});
+    bytes_came(NULL, 0);
 }
 
 void heard_of(const char *id, size_t id_length, span data)
@@ -121,8 +125,12 @@ static void send_values(clouds_node *node, span line)
 {
     span to = json_member(line, "to"), values = json_member(line, "values");
     size_t at = 0;
-    for (span value; (value = json_next(values, &at)).p;)
-        check(clouds_node_send(node, to.p + 1, to.n - 2, value.p, value.n, 0, NULL, NULL), "send");
+    for (span value; (value = json_next(values, &at)).p;) {
+        packed what = bytes_pack(value);
+        clouds_payload payload = bytes_payload(&what);
+        check(clouds_node_send_payload(node, to.p + 1, to.n - 2, &payload, 0, NULL, NULL), "send");
+        bytes_drop(&what);
+    }
     answer_begin(json_number(json_member(line, "n")));
     answer_end();
 }

@@ -4,6 +4,8 @@
 #include <string.h>
 
 #include "answers.h"
+#include "bytes.h"
+#include "lines.h"
 
 static clouds_context *context;
 
@@ -38,7 +40,10 @@ static void reply_made(uint64_t request)
 
 static void echo(const clouds_event *e, span args)
 {
-    reply_text(e->id, args.p, args.n);
+    const clouds_payload same = {
+        .size = sizeof same, .json = args.p, .json_len = args.n, .bytes = e->bytes, .bytes_len = e->bytes_len};
+    if (e->bytes_len) check(clouds_reply_payload(context, e->id, &same), "reply");
+    else reply_text(e->id, args.p, args.n);
 }
 
 static void describe(const clouds_event *e, span args)
@@ -46,7 +51,9 @@ static void describe(const clouds_event *e, span args)
     char *text;
     size_t length;
     FILE *out = open_memstream(&text, &length);
+    bytes_came(e->bytes, e->bytes_len);
     json_put_canonical(out, args);
+    bytes_came(NULL, 0);
     fclose(out);
     fputc('[', make());
     json_put_text(made, text, length);
@@ -161,6 +168,31 @@ static void attempts(const clouds_event *e, span args)
     reply_made(e->id);
 }
 
+static void meta(const clouds_event *e, span args)
+{
+    fprintf(make(), "[%.*s]", (int)e->meta_len, e->meta);
+    reply_made(e->id);
+}
+
+/* The answer knows the request by the user data: see methods_result. */
+static void pass_on(const clouds_event *e, span args)
+{
+    uint64_t call;
+    clouds_call_options how = {.size = sizeof how, .parent = e->id, .user_data = e->id};
+    check(clouds_node_call(e->node, "meta", 4, "[]", 2, &how, &call), "call");
+}
+
+void methods_result(const clouds_event *e)
+{
+    check(e->code, "the call of a method");
+    reply_text(e->user_data, e->data, e->data_len);
+}
+
+static void watch_caller(const clouds_event *e, span args)
+{
+    keep(e->id, json_element(args, 0));
+}
+
 static void say_second(const clouds_event *e, span args)
 {
     reply(e->id, "[\"second\"]");
@@ -187,6 +219,9 @@ static const struct {
                {"time_left", time_left},
                {"never", never},
                {"attempts", attempts},
+               {"meta", meta},
+               {"pass_on", pass_on},
+               {"watch_caller", watch_caller},
                {"second", say_second}};
 
 enum { COUNT = sizeof methods / sizeof *methods };

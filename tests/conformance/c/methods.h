@@ -9,6 +9,8 @@
 typedef void (*behaviour)(const clouds_event *event, span args);
 
 void methods_begin(clouds_context *context);
+/* A call that a method has made ended. */
+void methods_result(const clouds_event *event);
 
 int methods_count(void);
 const char *method_name(int number);

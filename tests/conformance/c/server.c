@@ -113,6 +113,13 @@ static void say_held(span line)
     answer_end();
 }
 
+static void say_canceled(span line)
+{
+    span key = json_member(line, "key");
+    fprintf(answer_begin(json_number(json_member(line, "n"))), ",\"canceled\":%s", is_canceled(key) ? "true" : "false");
+    answer_end();
+}
+
 static void register_more(span line)
 {
     char *as = json_word(json_member(line, "as"));
@@ -123,6 +130,8 @@ static void register_more(span line)
 static void on_event(const clouds_event *e)
 {
     if (e->type == CLOUDS_EVENT_REQUEST) serve(e);
+    if (e->type == CLOUDS_EVENT_RESULT) methods_result(e);
+    if (e->type == CLOUDS_EVENT_CANCELED) note_canceled(e->id);
     if (e->type == CLOUDS_EVENT_REGISTERED) registered(e);
     if (e->type == CLOUDS_EVENT_MESSAGE) heard(e);
     if (e->type == CLOUDS_EVENT_NODE_CLOSED) left(e);
@@ -132,6 +141,7 @@ static void on_command(const char *what, span line)
 {
     if (common_command(first, what, line)) return;
     if (strcmp(what, "held") == 0) say_held(line);
+    else if (strcmp(what, "canceled") == 0) say_canceled(line);
     else if (strcmp(what, "leave") == 0) leave(line);
     else register_more(line);
 }

@@ -65,7 +65,12 @@ end
 
 function canonical(value)
   local kind = type(value)
-  if value == nil or value == clouds.null then
+  if clouds.is_bytes(value) then
+    local hex = tostring(value):gsub(".", function(byte)
+      return ("%02x"):format(byte:byte())
+    end)
+    return "bytes(" .. hex .. ")"
+  elseif value == nil or value == clouds.null then
     return "null"
   elseif kind == "table" then
     return clouds.json.is_array(value) and list(value, #value) or object(value)

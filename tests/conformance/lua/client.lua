@@ -3,6 +3,7 @@ local clouds = require("clouds")
 local canonical = require("canonical")
 local lines = require("lines")
 local messages = require("messages")
+local real = require("real")
 
 local TIMEOUT = 60
 local OURS = { message = true, code = true, outcome = true, retryable = true, values = true, originStack = true }
@@ -44,7 +45,7 @@ local function arguments(line)
   local args = { n = #line.args }
   for i = 1, args.n do
     if line.args[i] ~= clouds.null then
-      args[i] = line.args[i]
+      args[i] = real(line.args[i])
     end
   end
   return args
@@ -54,6 +55,10 @@ local commands = messages(client)
 
 function commands.call(line)
   return told(pack(client:call(line.method, arguments(line), line.options)))
+end
+
+function commands.notify(line)
+  return told(pack(client:notify(line.method, arguments(line), line.options)))
 end
 
 function commands.bind(line)

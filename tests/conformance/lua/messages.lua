@@ -1,6 +1,7 @@
 --- The commands that both sides know, for a node.
 local clouds = require("clouds")
 local canonical = require("canonical")
+local real = require("real")
 
 return function(node)
   local heard = {}
@@ -15,7 +16,7 @@ return function(node)
     end,
     send = function(line)
       for _, value in ipairs(line.values) do
-        assert(node:send(line.to, value))
+        assert(node:send(line.to, real(value)))
       end
       return {}
     end,
@@ -27,7 +28,7 @@ return function(node)
     end,
     publish = function(line)
       for _, value in ipairs(line.values) do
-        assert(node:publish(line.topic, value))
+        assert(node:publish(line.topic, real(value)))
       end
       return {}
     end,

@@ -12,7 +12,7 @@ local function server(heartbeat)
 end
 
 local nodes = { first = server() }
-local counts, kept = {}, {}
+local counts, kept, given_up = {}, {}, {}
 
 local function count(key)
   counts[key] = (counts[key] or 0) + 1
@@ -109,6 +109,18 @@ local methods = {
   second = function()
     return "second"
   end,
+  meta = function()
+    return clouds.request().meta
+  end,
+  pass_on = function()
+    return nodes.first:call("meta")
+  end,
+  watch_caller = function(key)
+    clouds.request().on_cancel(function()
+      given_up[key] = true
+    end)
+    keep("for ever")
+  end,
 }
 
 local commands = messages(nodes.first)
@@ -122,6 +134,10 @@ end
 
 function commands.held(line)
   return { count = #(kept[line.key] or {}) }
+end
+
+function commands.canceled(line)
+  return { canceled = given_up[line.key] or false }
 end
 
 function commands.leave(line)

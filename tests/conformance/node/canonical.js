@@ -26,6 +26,7 @@ function object(value) {
 
 function canonical(value) {
   if (value === null || value === undefined) return 'null';
+  if (Buffer.isBuffer(value)) return `bytes(${value.toString('hex')})`;
   if (typeof value === 'string') return text(value);
   if (typeof value === 'number') return number(value);
   if (Array.isArray(value)) return '[' + value.map(canonical).join(',') + ']';

@@ -42,6 +42,7 @@ const commands = {
       resolve(Object.assign(told(error, values), { attempts: attempts.count }))));
   },
 
+  notify: (line) => extra.notify(client, line, told),
   cancel: (line) => extra.cancel(client, line, told),
   close: (line) => extra.close(options({ timeout: TIMEOUT }), line),
 

@@ -50,10 +50,16 @@ async function obey(commands, line) {
   say(Object.assign({ n: line.n }, answer));
 }
 
+// What stands for bytes in a command becomes some.
+function revive(key, value) {
+  const isBytes = value !== null && typeof value === 'object' && typeof value.$bin === 'string';
+  return isBytes ? Buffer.from(value.$bin, 'hex') : value;
+}
+
 // Does the commands until the input ends; then ends the process, by itself if it can.
 function serve(commands, end) {
   const lines = readline.createInterface({ input: process.stdin });
-  lines.on('line', (text) => obey(commands, JSON.parse(text)));
+  lines.on('line', (text) => obey(commands, JSON.parse(text, revive)));
   lines.on('close', end);
 }
 

@@ -12,6 +12,15 @@ async function callWith(client, line, told) {
 }
 
 const extra = {
+  async notify(client, line, told) {
+    try {
+      await client.notify(line.method, line.args, line.options);
+    } catch (error) {
+      return told(error, []);
+    }
+    return {};
+  },
+
   bindOptions: (client, { on_retry: unused, ...retry }) => ({ node: client, retry }),
 
   async cancel(client, line, told) {

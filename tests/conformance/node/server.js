@@ -9,6 +9,7 @@ const server = (heartbeat) => clouds.createServer(options({ heartbeat: heartbeat
 const nodes = { first: server() };
 const counts = {};
 const kept = {};
+const givenUp = {};
 
 function count(key) {
   counts[key] = (counts[key] || 0) + 1;
@@ -61,6 +62,15 @@ const methods = {
     const left = this.timeLeft();
     reply(null, left > 0 && left <= 45);
   },
+  meta(reply) {
+    reply(null, this.meta);
+  },
+  async pass_on(reply) {
+    reply(null, await nodes.first.call('meta', [], { parent: this }));
+  },
+  watch_caller(reply, key) {
+    this.signal.addEventListener('abort', () => { givenUp[key] = true; });
+  },
   second: (reply) => reply(null, 'second'),
   attempts(reply, key, silent) {
     const attempt = count(key);
@@ -86,6 +96,8 @@ commands.register = async (line) => {
 };
 
 commands.held = (line) => ({ count: (kept[line.key] || []).length });
+
+commands.canceled = (line) => ({ canceled: givenUp[line.key] === true });
 
 commands.leave = async (line) => {
   await nodes[line.node].exitP({ drain: line.drain });

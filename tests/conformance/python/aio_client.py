@@ -1,12 +1,11 @@
 """The client in Python with asyncio: see README.md for its commands. Each command is a task."""
 import asyncio
-import json
 import traceback
 from typing import Any, Dict
 
 import clouds
 import clouds.aio
-from shared import TIMEOUT, Attempts, Messages, bind, say, told, told_error
+from shared import TIMEOUT, Attempts, Messages, bind, read, say, told, told_error
 from streams import lines
 
 Line = Dict[str, Any]
@@ -23,6 +22,13 @@ class Commands:
             return told(await self.client.call(line["method"], *line["args"], **line["options"]))
         except clouds.Error as error:
             return told_error(error)
+
+    async def notify(self, line: Line) -> Line:
+        try:
+            await self.client.notify(line["method"], *line["args"], **line["options"])
+        except clouds.Error as error:
+            return told_error(error)
+        return {}
 
     async def bind(self, line: Line) -> Line:
         attempts = Attempts()
@@ -86,7 +92,7 @@ async def main() -> None:
     await commands.start()
     say({"ready": commands.client.id})
     async for text in lines():
-        task = asyncio.ensure_future(commands.obey(json.loads(text)))
+        task = asyncio.ensure_future(commands.obey(read(text)))
         tasks.add(task)
         task.add_done_callback(tasks.discard)
     await commands.client.close(0)

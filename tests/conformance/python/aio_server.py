@@ -1,16 +1,22 @@
 """The server in Python with asyncio: see README.md for its methods."""
 import asyncio
-import json
 from typing import Any, Dict
 
 import clouds
 import clouds.aio
 from methods import Methods
-from shared import Messages, say, serving
+from shared import Messages, read, say, serving
 from streams import lines
 
 
 class Waiting(Methods):
+    def __init__(self, nodes: Dict[str, clouds.aio.Server]) -> None:
+        super().__init__()
+        self._nodes = nodes
+
+    async def pass_on(self) -> Any:
+        return await self._nodes["first"].call("meta")
+
     async def slow(self, seconds: float, *values: Any) -> Any:
         await asyncio.sleep(seconds)
         return clouds.Values(*values)
@@ -20,7 +26,8 @@ class Waiting(Methods):
 
 
 async def main() -> None:
-    methods, nodes = Waiting(), {"first": clouds.aio.Server(**serving({}))}
+    nodes = {"first": clouds.aio.Server(**serving({}))}
+    methods = Waiting(nodes)
     first = nodes["first"]
     messages = Messages(first)
 
@@ -53,6 +60,9 @@ async def main() -> None:
     async def held(line: Dict[str, Any]) -> Dict[str, Any]:
         return {"count": methods.held(line["key"])}
 
+    async def canceled(line: Dict[str, Any]) -> Dict[str, Any]:
+        return {"canceled": methods.canceled(line["key"])}
+
     async def leave(line: Dict[str, Any]) -> Dict[str, Any]:
         await nodes[line["node"]].close(line["drain"])
         return {}
@@ -64,11 +74,11 @@ async def main() -> None:
         first.register(name, methods.named(name))
     await first.ready()
     say({"ready": first.id})
-    commands = {"register": register, "send": send, "messages": heard, "held": held, "leave": leave,
+    commands = {"register": register, "send": send, "messages": heard, "held": held, "canceled": canceled, "leave": leave,
                 "subscribe": subscribe, "publish": publish}
     tasks = set()
     async for text in lines():
-        task = asyncio.ensure_future(obey(json.loads(text)))
+        task = asyncio.ensure_future(obey(read(text)))
         tasks.add(task)
         task.add_done_callback(tasks.discard)
     for node in nodes.values():

@@ -8,10 +8,13 @@ from shared import canonical
 
 class Methods:
     def __init__(self) -> None:
-        self._lock, self._counts, self._kept = threading.Lock(), {}, {}
+        self._lock, self._counts, self._kept, self._watched = threading.Lock(), {}, {}, {}
+
+    def canceled(self, key: str) -> bool:
+        return any(request.canceled for request in self._watched.get(key, ()))
 
     def all_names(self) -> List[str]:
-        return [name for name in dir(self) if not name.startswith("_") and name not in ("all_names", "named", "held")]
+        return [name for name in dir(self) if not name.startswith("_") and name not in ("all_names", "named", "held", "canceled")]
 
     def named(self, name: str) -> Callable[..., Any]:
         return getattr(self, name)
@@ -98,6 +101,13 @@ class Methods:
         if attempt <= silent:
             self._keep("for ever")
         return attempt
+
+    def meta(self) -> Dict[str, Any]:
+        return clouds.request().meta
+
+    def watch_caller(self, key: str) -> None:
+        with self._lock:
+            self._watched.setdefault(key, []).append(clouds.request().detach())
 
     def second(self) -> str:
         return "second"

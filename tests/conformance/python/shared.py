@@ -23,6 +23,16 @@ def say(line: Dict[str, Any]) -> None:
         print(json.dumps(line), flush=True)
 
 
+def _bytes_of(found: Dict[str, Any]) -> Any:
+    return bytes.fromhex(found["$bin"]) if list(found) == ["$bin"] else found
+
+
+def read(text: Any) -> Dict[str, Any]:
+    """A command; what stands for bytes in it becomes some."""
+    line: Dict[str, Any] = json.loads(text, object_hook=_bytes_of)
+    return line
+
+
 def told(result: Any) -> Dict[str, Any]:
     """A result as an answer. None stands for no value as well as for a null."""
     return {"values": canonical(list(result) if isinstance(result, clouds.Values) else [result])}

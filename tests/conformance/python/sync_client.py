@@ -1,12 +1,11 @@
 """The client in Python: see README.md for its commands. Each command runs in a thread; they share the client."""
-import json
 import sys
 import traceback
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Dict
 
 import clouds
-from shared import TIMEOUT, Attempts, Messages, bind, say, told, told_error
+from shared import TIMEOUT, Attempts, Messages, bind, read, say, told, told_error
 
 Line = Dict[str, Any]
 
@@ -23,6 +22,13 @@ class Commands:
             return told(self.client.call(line["method"], *line["args"], **line["options"]))
         except clouds.Error as error:
             return told_error(error)
+
+    def notify(self, line: Line) -> Line:
+        try:
+            self.client.notify(line["method"], *line["args"], **line["options"])
+        except clouds.Error as error:
+            return told_error(error)
+        return {}
 
     def bind(self, line: Line) -> Line:
         attempts = Attempts()
@@ -83,7 +89,7 @@ def main() -> None:
     say({"ready": commands.client.id})
     with ThreadPoolExecutor(64) as pool:
         for text in sys.stdin:
-            pool.submit(commands.obey, json.loads(text))
+            pool.submit(commands.obey, read(text))
     commands.client.close(0)
     commands.monitor.close(0)
 

@@ -1,5 +1,4 @@
 """The server in Python: see README.md for its methods."""
-import json
 import sys
 import threading
 import time
@@ -8,10 +7,17 @@ from typing import Any, Dict
 
 import clouds
 from methods import Methods
-from shared import Messages, say, serving
+from shared import Messages, read, say, serving
 
 
 class Waiting(Methods):
+    def __init__(self, nodes: Dict[str, clouds.Server]) -> None:
+        super().__init__()
+        self._nodes = nodes
+
+    def pass_on(self) -> Any:
+        return self._nodes["first"].call("meta")
+
     def slow(self, seconds: float, *values: Any) -> Any:
         time.sleep(seconds)
         return clouds.Values(*values)
@@ -23,7 +29,8 @@ def server(line: Dict[str, Any]) -> clouds.Server:
 
 
 def main() -> None:
-    methods, nodes = Waiting(), {"first": server({})}
+    nodes = {"first": server({})}
+    methods = Waiting(nodes)
     first, making = nodes["first"], threading.Lock()
     messages = Messages(first)
 
@@ -54,6 +61,9 @@ def main() -> None:
     def held(line: Dict[str, Any]) -> Dict[str, Any]:
         return {"count": methods.held(line["key"])}
 
+    def canceled(line: Dict[str, Any]) -> Dict[str, Any]:
+        return {"canceled": methods.canceled(line["key"])}
+
     def leave(line: Dict[str, Any]) -> Dict[str, Any]:
         nodes[line["node"]].close(line["drain"])
         return {}
@@ -65,11 +75,11 @@ def main() -> None:
         first.register(name, methods.named(name))
     first.ready()
     say({"ready": first.id})
-    commands = {"register": register, "send": send, "messages": messages.of, "held": held, "leave": leave,
+    commands = {"register": register, "send": send, "messages": messages.of, "held": held, "canceled": canceled, "leave": leave,
                 "subscribe": subscribe, "publish": publish}
     with ThreadPoolExecutor(16) as pool:
         for text in sys.stdin:
-            pool.submit(obey, json.loads(text))
+            pool.submit(obey, read(text))
     for node in nodes.values():
         node.close(0)
 
