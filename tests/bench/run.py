@@ -280,6 +280,7 @@ def targets(m, widths, rss, client_start, service_start):
     rows.append((f"C to C over TCP over a bare echo, {top} outstanding", ratio("c_tcp", "floor_tcp", top), ">=", 0.1))
     if ("zeromq", top) in m:
         rows.append((f"C to C over TCP over ZeroMQ's DEALER and ROUTER, {top} outstanding", ratio("c_tcp", "zeromq", top), ">=", 0.8))
+    # A11: links beside Redis over local:, over TCP and with TLS.
     rows.append((f"C to C over TCP over unix sockets, {top} outstanding", ratio("c_tcp", "c_direct", top), ">=", 0.9))
     rows.append((f"C to C over TLS over TCP, {top} outstanding", ratio("c_tls", "c_tcp", top), ">=", 0.8))
     rows.append(("publish to 100 subscribers over a loop of bare writes, local", ratio("c_publish", "floor_publish", top), ">=", 0.5))

@@ -252,7 +252,7 @@ static void who_closes_loses_no_call(void)
 }
 
 /* Promise 16: an address that another context has taken over. */
-static void another_context_gets_no_call(void)
+static void A8_another_context_gets_no_call(void)
 {
     REQUIRE(open_both() == 0);
     kit c;
@@ -348,7 +348,7 @@ static void the_idlest_link_makes_room(void)
 /* ---- tests over TCP only */
 
 /* A container has a folder of the same name, and not the same folder. */
-static void the_socket_of_another_machine_is_passed_over(void)
+static void A9_the_socket_of_another_machine_is_passed_over(void)
 {
     const char *before = listen_at;
     listen_at = "unix,tcp://127.0.0.1:0";
@@ -665,7 +665,7 @@ static void run_for(const char *listen)
     RUN(redis_gone_breaks_no_open_link);
     RUN(the_end_of_a_link_loses_what_it_carried);
     RUN(who_closes_loses_no_call);
-    RUN(another_context_gets_no_call);
+    RUN(A8_another_context_gets_no_call);
     RUN(a_node_that_moved_is_found);
     RUN(all_sizes_come_whole);
 }
@@ -687,7 +687,7 @@ int main(void)
     listen_at = "tcp://127.0.0.1:0";
     RUN(a_child_leaves_the_socket);
     RUN(the_idlest_link_makes_room);
-    RUN(the_socket_of_another_machine_is_passed_over);
+    RUN(A9_the_socket_of_another_machine_is_passed_over);
     RUN(a_silent_listener_hinders_nothing);
     RUN(beyond_this_machine_is_not_dialled_without_a_key);
     RUN(records_that_say_nonsense);
