@@ -1,6 +1,7 @@
 -- clouds call
 local args = require "clouds.cli.args"
 local common = require "clouds.cli.common"
+local bytes = require "clouds.cli.bytes"
 local output = require "clouds.cli.output"
 local M = {}
 
@@ -35,7 +36,7 @@ end
 
 local function from_json(command, word)
   local value, problem = require("clouds").json.decode(word)
-  if not problem then return value end
+  if not problem then return bytes.read(value) end
   args.fail(command, "argument '%s' is not JSON (%s); text needs quotes: '\"%s\"', or use --string",
     word, tostring(type(problem) == "table" and problem.message or problem), word)
 end

@@ -1,5 +1,6 @@
 -- Standard output that says so when it fails, and text of others made harmless for a terminal and a log.
 local host = require "clouds.host"
+local bytes = require "clouds.cli.bytes"
 local M = { failed = false }
 
 local EPIPE = 32
@@ -40,7 +41,8 @@ end
 
 -- JSON for standard output; on a terminal, what JSON lets through and a terminal obeys is escaped too.
 function M.json(value)
-  local text = require("clouds").json.encode(value)
+  local json = require("clouds").json
+  local text = json.encode(value) or json.encode(bytes.shown(value))
   if not host.is_terminal(1) then return text end
   text = text:gsub("\127", "\\u007f")
   return (text:gsub("\194([\128-\159])", function(c) return ("\\u%04x"):format(c:byte()) end))

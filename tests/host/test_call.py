@@ -53,6 +53,10 @@ class Commands:
         self.start_service()
         result = self.run_clouds("call", "echo", "1", '"two"', "null", "[]", "null")
         self.assertEqual((result.returncode, result.stdout, result.stderr), (0, '1\n"two"\nnull\n[]\nnull\n', ""))
+        for text in ('{"$base64":"AP8="}', '[{"$base64":""},{"$base64":"YWJj"},{"$base64":"/+8A"}]', '{"$base64":"AP8"}',
+                     '{"$base64":1}'):
+            self.assertEqual(self.run_clouds("call", "echo", text).stdout, text + "\n")
+        self.assertEqual(self.run_clouds("call", "echo", '{"$base64":"AP8="}', "--json").stdout, '[{"$base64":"AP8="}]\n')
         result = self.run_clouds("call", "echo", "null", "null", "--json")
         self.assertEqual(result.stdout, "[null,null]\n")
         result = self.run_clouds("call", "none")

@@ -17,6 +17,7 @@ before(async () => {
   server = clouds.createServer();
   await server.registerP('add', (a, b) => a + b);
   server.register('two', (callback) => callback(null, -0, [null]));
+  await server.registerP('isBytes', (value) => [value, Buffer.isBuffer(value)]);
   server.register('none', (callback) => callback(null));
   await server.registerP('fails', () => {
     throw Object.assign(new Error('no\u001b[31m'), { code: 'E', id: 7 });
@@ -38,6 +39,8 @@ test('call', async () => {
     [['call', '--json', 'two'], [0, '[-0,[null]]\n', '']],
     [['call', 'two'], [0, '-0\n[null]\n', '']],
     [['call', 'none'], [0, '', '']],
+    [['call', 'isBytes', '{"$base64":"AP8="}'], [0, '[{"$base64":"AP8="},true]\n', '']],
+    [['call', '--json', 'isBytes', '{"$base64":"AP8"}'], [0, '[[{"$base64":"AP8"},false]]\n', '']],
     [['call', 'fails'], [1, '', 'E: no\\u001b[31m\n']],
     [['call', 'nobody'], [3, '', 'CLOUDS_NO_AVAILABLE_SERVER: no available server for nobody on local:cli\n']],
     [['call', '--url', 'redis+unix:///nowhere/r.sock', 'add'], [3, '', /^CLOUDS_\w+: .*nowhere.*\n$/]],

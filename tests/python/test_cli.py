@@ -18,6 +18,7 @@ class Cli(PythonCase):
         self.server = self.node("Server", workers=2)
         self.server.register("test.hello", lambda name, msg: f"Hello {name}, {msg}")
         self.server.register("pair", lambda: clouds.Values(1, None))
+        self.server.register("is_bytes", lambda value: clouds.Values(value, isinstance(value, bytes)))
         self.server.register("fail", self.fail_deliberately)
         self.server.ready()
 
@@ -41,6 +42,12 @@ class Cli(PythonCase):
         self.run_it("call", "test.hello", "-s", "Glen", "--json", "-1", "-t5", out='["Hello Glen, -1"]\n')
         self.run_it("--url=" + self.url, "call", "pair", "--server", self.server.id, out="1\nnull\n")
         self.run_it("call", "pair", "--json", "--retry", "2", "--deadline", "9", out="[1,null]\n")
+
+    def test_bytes(self):
+        for text, is_bytes in (('{"$base64":"AP8="}', "true"), ('{"$base64":""}', "true"), ('{"$base64":"AP8"}', "false"),
+                               ('{"$base64":1}', "false")):
+            self.run_it("call", "is_bytes", text, out=f"{text}\n{is_bytes}\n")
+        self.run_it("call", "is_bytes", '{"$base64":"AP8="}', "--json", out='[{"$base64":"AP8="},true]\n')
 
     def test_errors(self):
         self.run_it("call", "fail", code=1, err="E_NO: no\\x1b[2J\\nway")

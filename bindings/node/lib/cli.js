@@ -187,6 +187,23 @@ function failed(error, asJson) {
   return exitCode(error);
 }
 
+// What stands for bytes in JSON, on the way out and in.
+const BASE64 = '$base64';
+
+function shown(value) {
+  if (Buffer.isBuffer(value)) return { [BASE64]: value.toString('base64') };
+  if (Array.isArray(value)) return value.map(shown);
+  if (typeof value !== 'object' || value === null) return value;
+  return Object.fromEntries(Object.keys(value).map((key) => [key, shown(value[key])]));
+}
+
+function revive(key, value) {
+  const isOne = typeof value === 'object' && value !== null && Object.keys(value).join() === BASE64;
+  if (!isOne || typeof value[BASE64] !== 'string') return value;
+  const bytes = Buffer.from(value[BASE64], 'base64');
+  return bytes.toString('base64') === value[BASE64] ? bytes : value;
+}
+
 // ---- input
 
 function firstLine(option, file) {
@@ -205,7 +222,7 @@ function valuesOf(words, asText) {
   return words.map((word) => {
     if (asText) return word;
     try {
-      return JSON.parse(word);
+      return JSON.parse(word, revive);
     } catch (error) {
       const hint = `text needs quotes: '"${word}"', or use --string`;
       throw new Usage(`argument '${word}' is not JSON (${error.message}); ${hint}`);
@@ -227,8 +244,8 @@ async function call(open, given, [method, ...words]) {
   const args = valuesOf(words, given.string);
   const { timeout, deadline, retry, server } = given;
   const values = await open('client').call(method, args, { timeout, deadline, retry, server, all: true });
-  if (given.json) write(encode(values));
-  else if (values.length) write(values.map(encode).join('\n'));
+  if (given.json) write(encode(shown(values)));
+  else if (values.length) write(values.map((value) => encode(shown(value))).join('\n'));
   return OK;
 }
 

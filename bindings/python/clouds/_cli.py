@@ -1,6 +1,7 @@
 """The commands call, send and status of the program `clouds`, with the same words, output and exit codes."""
 import argparse
 import asyncio
+import base64
 import json
 import os
 import sys
@@ -16,6 +17,7 @@ from clouds._values import Values, encode, whole
 OK, USAGE, UNREACHABLE = _abi.CLOUDS_EXIT_OK, _abi.CLOUDS_EXIT_USAGE, _abi.CLOUDS_EXIT_UNREACHABLE
 ERROR = _abi.CLOUDS_EXIT_ERROR
 PROGRAM = "python3 -m clouds"
+_BASE64 = "$base64"
 CLOSE_TIME = 0.25  # seconds: a command serves nothing, so nobody misses anything when it ends before all have heard
 EPILOG = ("exit codes: 0 done; 1 the service answered with an error, or the output could not be written; "
           "2 wrong usage; 3 nothing was executed (no server, not connected); "
@@ -41,9 +43,18 @@ def print_error(text: str) -> None:
     print(escaped(text), file=sys.stderr)
 
 
+def shown(value: Any) -> Any:
+    """A value in which {"$base64": "..."} stands for bytes."""
+    if isinstance(value, bytes):
+        return {_BASE64: base64.b64encode(value).decode()}
+    if isinstance(value, list):
+        return [shown(item) for item in value]
+    return {name: shown(item) for name, item in value.items()} if isinstance(value, dict) else value
+
+
 def json_text(value: Any) -> str:
     """A value as JSON in one line."""
-    return encode(value).decode()
+    return encode(shown(value)).decode()
 
 
 def exit_code(problem: Error) -> int:
@@ -80,13 +91,23 @@ def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is no JSON")
 
 
+def _bytes_of(found: Dict[str, Any]) -> Any:
+    if list(found) == [_BASE64] and isinstance(found[_BASE64], str):
+        try:
+            return base64.b64decode(found[_BASE64], validate=True)
+        except ValueError:
+            pass
+    return found
+
+
 def values_of(words: List[str], as_text: bool) -> List[Any]:
     """The arguments as values."""
     made = []
     for word in words:
         try:
             word.encode()
-            made.append(word if as_text else json.loads(word, parse_int=whole, parse_constant=_no_constant))
+            made.append(word if as_text else json.loads(word, parse_int=whole,
+                                                              parse_constant=_no_constant, object_hook=_bytes_of))
         except UnicodeEncodeError:
             raise Usage(f"argument {word!r} is not UTF-8") from None
         except ValueError as problem:
