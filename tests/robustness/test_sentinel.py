@@ -6,7 +6,7 @@ import subprocess
 import sys
 import unittest
 
-from support import BOUND, RENEWING, SOURCE, Case, Load, free_port, wait_until
+from support import BOUND, RENEWING, SANITIZED, SOURCE, Case, Load, free_port, wait_until
 
 sys.path.insert(0, os.path.join(SOURCE, "tests", "conformance"))
 import peers  # noqa: E402
@@ -57,7 +57,7 @@ class Sentinel(Case):
         self.serve(RENEWING)
         _, python = peers.python("client")
         _, node = peers.node("client")
-        if not peers.LIBRARY or os.environ.get("CLOUDS_SANITIZE"):
+        if SANITIZED:
             self.skipTest("a library with sanitizers is not loaded by interpreters")
         result = subprocess.run([peers.PYTHON, "-c", PYTHON], env={**self.env, **python}, capture_output=True, text=True, timeout=BOUND)
         self.assertEqual(result.stdout.split(), ["python", "aio"], result.stderr)
