@@ -478,6 +478,15 @@ export class Base extends EventEmitter {
   on(event: 'up', listener: () => void): this;
   /** Not connected. It is tried again by itself. */
   on(event: 'down', listener: (error: CloudsError) => void): this;
+  /** With the option `peerEvents`: a server is in another state, for a method, or (undefined) for all of its methods. */
+  on(
+    event: 'peer',
+    listener: (
+      id: string,
+      state: 'well' | 'avoided' | 'open' | 'probing' | 'paused' | 'draining' | 'gone',
+      method: string | undefined
+    ) => void
+  ): this;
   /** A line of the library's log. Without a listener those of level warn and error are warnings of the process. */
   on(event: 'log', listener: (level: 'debug' | 'info' | 'warn' | 'error', line: LogLine) => void): this;
   /** A listener of this event threw, or its promise was rejected. Without a listener it is a warning of the process. */

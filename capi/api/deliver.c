@@ -30,7 +30,7 @@ static int may_drop(uint32_t type)
 {
     return type == CLOUDS_EVENT_MESSAGE || type == CLOUDS_EVENT_UNKNOWN || type == CLOUDS_EVENT_BUS_DOWN ||
            type == CLOUDS_EVENT_BUS_UP || type == CLOUDS_EVENT_SAVE_SERVERS || type == CLOUDS_EVENT_REMOVE_SERVER ||
-           type == CLOUDS_EVENT_CLEAR_SERVERS;
+           type == CLOUDS_EVENT_CLEAR_SERVERS || type == CLOUDS_EVENT_PEER;
 }
 
 static int is_full(const cl_context *context)

@@ -30,6 +30,7 @@ const char *clouds_event_name(uint32_t type)
         NAME(UNSUBSCRIBED);
         NAME(PUBLISHED);
         NAME(PAUSED);
+        NAME(PEER);
     }
 #undef NAME
     return "";

@@ -90,7 +90,8 @@ static void on_peer_gone(void *self, cl_str id)
     const cl_bus_sink *sink = &bus->sink;
     cl_bus_route_forget(self);
     cl_bus_subscription(self, id, CL_STR_NONE, CL_STR_NONE, 0);
-    sink->peer_draining(sink->self, id);
+    if (sink->peer_gone) sink->peer_gone(sink->self, id);
+    else sink->peer_draining(sink->self, id);
     for (unsigned i = 0; i < bus->transports_n; i++)
         if (!bus->transports[i]->knows_losses) sink->way_lost(sink->self, id, i);
 }

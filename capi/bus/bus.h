@@ -61,6 +61,8 @@ typedef struct cl_bus_sink {
     void (*linked)(void *self);
     /* A node is draining: new calls go elsewhere, answers still come. */
     void (*peer_draining)(void *self, cl_str node_id);
+    /* A node is dead: no call goes there any more; those under way are lost by way_lost, or peer_down. NULL: as draining. */
+    void (*peer_gone)(void *self, cl_str node_id);
     /* The answer to status: a row per (method, server). Then once with rows NULL and n 0: the end, with code. */
     void (*status)(void *self, uint64_t operation, const cl_str *methods, const cl_server *servers, size_t n, int end,
                    int code);

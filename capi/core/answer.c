@@ -46,6 +46,7 @@ static void is_paused(cl_core *core, cl_call *call, const cl_remote_error *remot
     cl_str error = CL_STR_NONE; /* that of no server says how many are paused */
     if (call->pinned) error = cl_error_text_of_call(call, CLOUDS_ENOSERVER, keep_message(CLOUDS_ENOSERVER, remote));
     call->paused_n++;
+    cl_peer_tell(core, call->peer->id, call->method, CLOUDS_PEER_PAUSED);
     cl_directory_drop(core, call->method, call->peer);
     cl_attempt_fail_over(call, CL_FAILING_REFUSED, CLOUDS_ENOSERVER, error, cl_core_now(core));
 }
@@ -61,7 +62,7 @@ CL_RARE static void refused(cl_core *core, cl_call *call, int code, const cl_rem
         return;
     }
     if (code == CLOUDS_EOVERLOAD) cl_breaker_busy(call, remote->retry_after, cl_core_now(core));
-    if (code == CLOUDS_EDRAINING) cl_directory_drop_all(core, call->peer);
+    if (code == CLOUDS_EDRAINING) cl_core_peer_draining(core, call->peer->id);
     if (code == CLOUDS_ENOMETHOD) cl_directory_drop(core, call->method, call->peer);
     cl_attempt_fail_over(call, CL_FAILING_REFUSED, code, cl_error_text_of_call(call, code, keep_message(code, remote)),
                          cl_core_now(core));
@@ -70,7 +71,7 @@ CL_RARE static void refused(cl_core *core, cl_call *call, int code, const cl_rem
 /* The server did what it was asked for. */
 static inline void is_well(const cl_call *call)
 {
-    cl_peer_forgive(call->peer);
+    if (call->peer->strikes) cl_peer_well_again(call->node->core, call->peer);
     cl_balance_took(call, cl_core_now(call->node->core));
     if (!cl_list_empty(&call->peer->breakers)) cl_breaker_good(call);
 }

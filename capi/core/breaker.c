@@ -115,11 +115,13 @@ static int64_t pause_of(cl_core *core, const cl_breaker *b)
     return ms * 4 / 5 + (int64_t)(core->port.random(core->port.self) % (uint64_t)(ms * 2 / 5 + 1));
 }
 
-static void open(cl_core *core, cl_breaker *b, int64_t now)
+static void open(const cl_call *call, cl_breaker *b, int64_t now)
 {
+    cl_core *core = call->node->core;
     enter(b, CL_BREAKER_OPEN, now);
     b->until = now + pause_of(core, b);
     core->counters[CL_COUNT_BREAKER_OPENS]++;
+    cl_peer_tell(core, call->peer->id, call->method, CLOUDS_PEER_OPEN);
 }
 
 static void step_down(cl_breaker *b, int64_t now)
@@ -148,7 +150,9 @@ void cl_breaker_good(const cl_call *call)
         return;
     }
     b->until = now; /* for the next probe */
-    if (++b->row >= GOOD_IN_A_ROW) enter(b, CL_BREAKER_CLOSED, now);
+    if (++b->row < GOOD_IN_A_ROW) return;
+    enter(b, CL_BREAKER_CLOSED, now);
+    cl_peer_tell(call->node->core, call->peer->id, call->method, CLOUDS_PEER_WELL);
 }
 
 void cl_breaker_failed(const cl_call *call, int64_t now)
@@ -162,10 +166,10 @@ void cl_breaker_failed(const cl_call *call, int64_t now)
     if (b->state == CL_BREAKER_CLOSED) {
         count(b, 1, now);
         if (++b->row < IN_A_ROW && !half_failed(b)) return;
-        open(call->node->core, b, now);
+        open(call, b, now);
     } else if (b->state == CL_BREAKER_PROBING) {
         if (b->step < STEPS) b->step++;
-        open(call->node->core, b, now);
+        open(call, b, now);
     } else {
         b->row = 0;
     }
@@ -181,7 +185,10 @@ void cl_breaker_sent(const cl_call *call, int64_t now)
 {
     cl_breaker *b = cl_breaker_find(call->peer, call->method);
     if (!b || b->state == CL_BREAKER_CLOSED || b->until > now || call->pinned) return;
-    if (b->state == CL_BREAKER_OPEN) enter(b, CL_BREAKER_PROBING, now);
+    if (b->state == CL_BREAKER_OPEN) {
+        enter(b, CL_BREAKER_PROBING, now);
+        cl_peer_tell(call->node->core, call->peer->id, call->method, CLOUDS_PEER_PROBING);
+    }
     b->until = now + pause_of(call->node->core, b);
     call->node->core->counters[CL_COUNT_PROBES]++;
 }

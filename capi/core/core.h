@@ -127,6 +127,7 @@ typedef struct cl_node_config {
     int shun_silent; /* while the last server is avoided, not even it is asked for a method that it did not answer */
     int find_server, save_servers, remove_server, clear_servers; /* taken over by the user */
     int cancel_events;                                           /* the user is told that a caller gave up */
+    int peer_events;                                             /* and what becomes of servers */
     double drain_timeout, operation_timeout;
     uint64_t user_data;
 } cl_node_config;
@@ -260,6 +261,7 @@ void cl_core_server_down(cl_core *core, cl_str method, cl_str server);
 void cl_core_peer_down(cl_core *core, cl_str id);
 void cl_core_way_lost(cl_core *core, cl_str id, unsigned way);
 void cl_core_peer_draining(cl_core *core, cl_str id);
+void cl_core_peer_gone(cl_core *core, cl_str id);
 void cl_core_linked(cl_core *core);
 /* enum cl_bus_state; raises BUS_UP / BUS_DOWN. */
 void cl_core_bus(cl_core *core, int state, int code, const char *words);

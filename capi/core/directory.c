@@ -30,6 +30,7 @@ void cl_directory_free(cl_core *core, cl_method *m)
     for (uint32_t i = 0; i < m->n; i++) cl_peer_release(core, m->servers[i]);
     cl_free(m->servers);
     cl_free(m->shares);
+    cl_buf_free(&m->departed);
     cl_free(m);
 }
 
@@ -150,6 +151,7 @@ static int add(cl_core *core, cl_method *m, cl_server server)
     m->shares[m->n] = (cl_share){0};
     m->servers[m->n++] = peer;
     m->is_uneven |= peer->weight != 1;
+    if (m->is_known) cl_peer_tell(core, peer->id, m, CLOUDS_PEER_WELL);
     return 0;
 }
 
@@ -168,7 +170,7 @@ static void drop_unlisted(cl_core *core, cl_method *m, const cl_server *servers,
         int stays = peer->listed == round;
         before_turn += stays && i < m->turn;
         if (stays) m->shares[kept] = m->shares[i], m->servers[kept++] = peer;
-        else cl_peer_release(core, peer);
+        else cl_peer_left(core, m, peer->id, servers, n), cl_peer_release(core, peer);
     }
     m->n = kept;
     weigh(m);
@@ -189,12 +191,14 @@ static int learn(cl_core *core, cl_method *m, const cl_server *servers, size_t n
     /* A registry that came back empty fills up within a heartbeat; until then the servers known before are tried. */
     if (n == 0 && m->n && core->up_since + GRACE_MS > now && core->counters[CL_COUNT_RECONNECTS]) return 0;
     drop_unlisted(core, m, servers, n);
+    cl_peers_departed(core, m, servers, n);
     m->paused_n = 0;
     for (size_t i = 0; i < n; i++) {
         m->paused_n += servers[i].paused != 0;
         if (!servers[i].paused && add(core, m, servers[i]) != 0) return CLOUDS_ENOMEM;
     }
     m->learned = now - head_start(core, m, urgent);
+    m->is_known = 1;
     return 0;
 }
 
@@ -261,7 +265,7 @@ void cl_core_servers(cl_core *core, cl_str method, const cl_server *servers, siz
 void cl_core_server_up(cl_core *core, cl_str method, cl_server server)
 {
     cl_peer *known = cl_peer_find(core, server.id);
-    if (known) cl_peer_forgive(known);
+    if (known && known->strikes) cl_peer_well_again(core, known);
     cl_method *m = cl_strmap_get(&core->methods, method);
     if (!m || add(core, m, server) != 0) return;
     int64_t now = cl_core_now(core);
@@ -276,7 +280,12 @@ void cl_core_server_down(cl_core *core, cl_str method, cl_str server)
 {
     cl_method *m = cl_strmap_get(&core->methods, method);
     cl_peer *peer = cl_peer_find(core, server);
-    if (m && peer) cl_directory_drop(core, m, peer);
+    if (!m || !peer) return;
+    uint32_t before = m->n;
+    cl_peer_hold(peer);
+    cl_directory_drop(core, m, peer);
+    if (m->n < before) cl_peer_departed(core, m, peer, cl_core_now(core));
+    cl_peer_release(core, peer);
 }
 
 void cl_directory_lookup_waiting(cl_core *core, int64_t now)

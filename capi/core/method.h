@@ -26,6 +26,8 @@ typedef struct cl_method {
     cl_share *shares; /* of the servers, in their order */
     uint32_t n, cap, turn;
     int is_uneven; /* not all of them weigh 1 */
+    int is_known;  /* a list came once */
+    cl_buf departed; /* peer_events.c: (length, id)* of those of whom is to be told why they left */
     uint32_t paused_n; /* servers that the last list named and that are paused */
     uint32_t refs;   /* calls */
     int64_t learned; /* when the list was complete; INT64_MIN: never, or not since the bus was lost */
@@ -49,6 +51,15 @@ void cl_directory_bus_up(cl_core *core, int64_t now);
 void cl_directory_lookup_waiting(cl_core *core, int64_t now);
 int cl_directory_ids(const cl_method *m, cl_buf *out); /* a JSON array */
 void cl_directory_weigh(cl_core *core);                /* the weight of a server changed */
+
+/* peer_events.c: a CLOUDS_EVENT_PEER for the nodes that want it, of one method or (NULL) of all. */
+int cl_peer_events_wanted(const cl_core *core);
+void cl_peer_tell(cl_core *core, cl_str id, const cl_method *m, int state);
+int cl_peer_is_listed(const cl_core *core, const cl_peer *peer);
+/* It left the list, since a new one does not name it so; or without a word why, which the next list says. */
+void cl_peer_left(cl_core *core, const cl_method *m, cl_str id, const cl_server *servers, size_t n);
+void cl_peer_departed(cl_core *core, cl_method *m, const cl_peer *peer, int64_t now);
+void cl_peers_departed(cl_core *core, cl_method *m, const cl_server *servers, size_t n);
 
 /* balance.c */
 cl_peer *cl_balance_pick(cl_method *m, const struct cl_call *call, int tried_too, int64_t now);

@@ -70,11 +70,18 @@ int cl_peer_in_flight(const cl_peer *peer, int most)
     return n;
 }
 
-void cl_peer_avoid(cl_peer *peer, int64_t now)
+void cl_peer_well_again(cl_core *core, cl_peer *peer)
+{
+    cl_peer_forgive(peer);
+    cl_peer_tell(core, peer->id, NULL, CLOUDS_PEER_WELL);
+}
+
+void cl_peer_avoid(cl_core *core, cl_peer *peer, int64_t now)
 {
     int64_t pause = (int64_t)AVOID_MIN_MS << (peer->strikes < 4 ? peer->strikes : 4);
     peer->avoid_until = now + (pause < AVOID_MAX_MS ? pause : AVOID_MAX_MS);
     peer->strikes++;
+    cl_peer_tell(core, peer->id, NULL, CLOUDS_PEER_AVOIDED);
 }
 
 /* A pinned call may be sent to it again at once: only those that wait now are visited. */
@@ -90,11 +97,26 @@ static void lose_calls(cl_core *core, cl_peer *peer, int is_way, unsigned way)
     cl_attempt_redirect_blocked(peer, now);
 }
 
+static void tell_leaving(cl_core *core, const cl_peer *peer, int state)
+{
+    if (cl_peer_events_wanted(core) && cl_peer_is_listed(core, peer)) cl_peer_tell(core, peer->id, NULL, state);
+}
+
+/* A node that is closed, drained or dead, and what it served. */
+static void leave_all(cl_core *core, cl_str id, int state)
+{
+    cl_peer *peer = cl_peer_find(core, id);
+    if (!peer) return;
+    tell_leaving(core, peer, state);
+    cl_directory_drop_all(core, peer);
+}
+
 void cl_core_peer_down(cl_core *core, cl_str id)
 {
     cl_peer *peer = cl_peer_find(core, id);
     if (!peer) return;
     cl_peer_hold(peer);
+    tell_leaving(core, peer, CLOUDS_PEER_GONE);
     cl_directory_drop_all(core, peer);
     cl_peer_forgive(peer);
     lose_calls(core, peer, 0, 0);
@@ -112,6 +134,10 @@ void cl_core_way_lost(cl_core *core, cl_str id, unsigned way)
 
 void cl_core_peer_draining(cl_core *core, cl_str id)
 {
-    cl_peer *peer = cl_peer_find(core, id);
-    if (peer) cl_directory_drop_all(core, peer);
+    leave_all(core, id, CLOUDS_PEER_DRAINING);
+}
+
+void cl_core_peer_gone(cl_core *core, cl_str id)
+{
+    leave_all(core, id, CLOUDS_PEER_GONE);
 }

@@ -34,12 +34,14 @@ void cl_peer_release(cl_core *core, cl_peer *peer);
 /* What it says of itself. */
 void cl_peer_describe(cl_core *core, cl_peer *peer, const cl_traits *traits);
 int cl_peer_in_flight(const cl_peer *peer, int most); /* attempts that wait for its answer, up to `most` */
-void cl_peer_avoid(cl_peer *peer, int64_t now);
+void cl_peer_avoid(cl_core *core, cl_peer *peer, int64_t now);
 static inline void cl_peer_forgive(cl_peer *peer)
 {
     peer->strikes = 0;
     peer->avoid_until = INT64_MIN;
 }
+/* It was avoided, and is not any more. */
+void cl_peer_well_again(cl_core *core, cl_peer *peer);
 static inline int cl_peer_is_well(const cl_peer *peer, int64_t now)
 {
     return peer->avoid_until <= now;

@@ -99,6 +99,12 @@ static void on_peer_draining(void *self, cl_str id)
     if (!core->muted) cl_core_peer_draining(core, id);
 }
 
+static void on_peer_gone(void *self, cl_str id)
+{
+    cl_core *core = self;
+    if (!core->muted) cl_core_peer_gone(core, id);
+}
+
 static void on_status(void *self, uint64_t operation, const cl_str *methods, const cl_server *servers, size_t n,
                       int end, int code)
 {
@@ -131,6 +137,7 @@ void cl_core_sink(cl_core *core, cl_bus_sink *out)
                          .way_lost = on_way_lost,
                          .linked = on_linked,
                          .peer_draining = on_peer_draining,
+                         .peer_gone = on_peer_gone,
                          .status = on_status,
                          .closed = on_closed};
 }

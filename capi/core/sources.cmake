@@ -3,3 +3,4 @@ set(core_sources along.c answer.c attempt.c blocked.c timeout.c remote_error.c a
 list(APPEND core_sources channel.c publish.c)
 list(APPEND core_sources explain.c)
 list(APPEND core_sources state.c)
+list(APPEND core_sources peer_events.c)

@@ -26,7 +26,7 @@ static void penalize(cl_call *call, int64_t now)
         cl_directory_drop(core, call->method, call->peer);
     } else {
         call->peer->silent_in = call->method;
-        if (call->peer->avoid_until <= now) cl_peer_avoid(call->peer, now);
+        if (call->peer->avoid_until <= now) cl_peer_avoid(call->node->core, call->peer, now);
     }
 }
 
@@ -43,7 +43,7 @@ static int recall_attempt(cl_call *call, int64_t now)
 {
     cl_bus *bus = call->node->core->bus;
     if (!bus->ops->recall || !bus->ops->recall(bus, call->peer->id, cl_token_of(call->id, call->sends))) return 0;
-    if (call->peer->avoid_until <= now) cl_peer_avoid(call->peer, now);
+    if (call->peer->avoid_until <= now) cl_peer_avoid(call->node->core, call->peer, now);
     return 1;
 }
 

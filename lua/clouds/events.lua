@@ -42,6 +42,12 @@ function on_event.exit(self, unanswered)
   self.listeners:emit("exit", unanswered, self.left_open)
 end
 
+local peer_states = { [0] = "well", "avoided", "open", "probing", "paused", "draining", "gone" }
+
+function on_event.peer(self, id, state, method)
+  self.listeners:emit("peer", id, peer_states[state] or tostring(state), method ~= "" and method or nil)
+end
+
 function on_event.find_server(self, id, method, known)
   local hook = self.hooks.find_server
   local ok, server = true, nil

@@ -166,10 +166,11 @@ local names = {
   error = "error",
   up = "up",
   down = "down",
+  peer = "peer",
 }
 
 local function event_name(name)
-  local expected = "message, unknown message, ready, exit, error, up or down"
+  local expected = "message, unknown message, ready, exit, error, up, down or peer"
   return names[name] or error(("no such event: %s; expected %s"):format(tostring(name), expected), 3)
 end
 

@@ -241,6 +241,8 @@ static const char *event_name(uint32_t type)
         return "clear_servers";
     case CLOUDS_EVENT_LOG:
         return "log";
+    case CLOUDS_EVENT_PEER:
+        return "peer";
     case CLOUDS_EVENT_PUBLISHED:
         return "published";
     case CLOUDS_EVENT_UNSUBSCRIBED:
@@ -287,6 +289,11 @@ static void push_event_values(lua_State *L, lc_state *s, const clouds_event *eve
         break;
     case CLOUDS_EVENT_REMOVE_SERVER:
         push_text(L, event->peer, event->peer_len);
+        push_text(L, event->method, event->method_len);
+        break;
+    case CLOUDS_EVENT_PEER:
+        push_text(L, event->peer, event->peer_len);
+        lua_pushnumber(L, (lua_Number)event->number);
         push_text(L, event->method, event->method_len);
         break;
     case CLOUDS_EVENT_NODE_CLOSED:

@@ -87,6 +87,7 @@ local clouds = {}
 ---@field prefer? string The name of a tag, such as "zone": calls go to servers with the value of it that this node has in `tags`, while one of them is well.
 ---@field breaker? boolean A server that fails again and again is left alone for a while, unless no other is left. Default: true.
 ---@field shun_silent? boolean A server that did not answer in time is not asked for that method again for a while, even when no other is left. Default: false.
+---@field peer_events? boolean Raise CLOUDS_EVENT_PEER when a server of a method that was called is avoided, open, probed, paused, draining, gone or well again. Default: false.
 ---@field drain_timeout? number How long a closing node waits for the requests it has accepted. In seconds. Default: 8.
 ---@field operation_timeout? number Longest wait of a registration, its end, a confirmed message and a status; then the last known reason is the error. In seconds. Default: 10.
 ---@field user_data? number A number of 64 bits that the events of the node carry. Default: 0.
@@ -249,7 +250,7 @@ function Node:close(drain, options) end
 ---Calls fn, in a coroutine of its own, each time it happens. Gives the node.
 ---@generic N: clouds.Node
 ---@param self N
----@param name "message"|"unknown message"|"ready"|"listen"|"exit"|"error"|"up"|"down"
+---@param name "message"|"unknown message"|"ready"|"listen"|"exit"|"error"|"up"|"down"|"peer"
 ---@param fn fun(...)
 ---@return N
 function Node:on(name, fn) end
@@ -257,7 +258,7 @@ function Node:on(name, fn) end
 ---Takes a function back; without one, all of the event. Gives the node.
 ---@generic N: clouds.Node
 ---@param self N
----@param name "message"|"unknown message"|"ready"|"listen"|"exit"|"error"|"up"|"down"
+---@param name "message"|"unknown message"|"ready"|"listen"|"exit"|"error"|"up"|"down"|"peer"
 ---@param fn? fun(...)
 ---@return N
 function Node:off(name, fn) end

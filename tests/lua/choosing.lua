@@ -45,6 +45,33 @@ t.test("weights and tags", function()
   end
 end)
 
+t.test("peer events", function()
+  local server = serve("one", {})
+  local client = clouds.client({ url = t.url, timeout = 20, peer_events = true })
+  local told = {}
+  client:on("peer", function(id, state, method)
+    told[#told + 1] = ("%s %s %s"):format(id, state, tostring(method))
+  end)
+  sees(client, "one")
+  told = {} -- that it came
+  assert(server:pause("who"))
+  t.eventually(function()
+    return told[1]
+  end)
+  t.is(told[1], "s.one paused who")
+  assert(server:resume("who"))
+  t.eventually(function()
+    return told[2]
+  end)
+  t.is(told[2], "s.one well who")
+  assert(server:close())
+  t.eventually(function()
+    return told[3]
+  end)
+  t.ok(told[3]:find("^s.one %l+ ") and not told[3]:find("well", 1, true), told[3])
+  assert(client:close())
+end)
+
 t.test("explain", function()
   local near, far = serve("near", { tags = "zone=a", weight = 2 }), serve("far", {})
   local client = clouds.client({ url = t.url, timeout = 20, tags = "zone=a", prefer = "zone" })

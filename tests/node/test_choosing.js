@@ -43,6 +43,25 @@ test('weights and tags', async () => {
   await Promise.all([...servers, client, near].map((node) => node.exitP()));
 });
 
+test('peer events', async () => {
+  const server = await serve('one', {}),
+    client = clouds.createClient({ timeout: 20, peerEvents: true }),
+    told = [];
+  client.on('peer', (...what) => told.push(what));
+  await sees(client, 'one');
+  told.length = 0; // that it came
+  await server.pause('who');
+  await until(() => told.length === 1, 'it is paused');
+  assert.deepStrictEqual(told, [['s.one', 'paused', 'who']]);
+  await server.resume('who');
+  await until(() => told.length === 2, 'it goes on');
+  assert.deepStrictEqual(told[1], ['s.one', 'well', 'who']);
+  await server.exitP();
+  await until(() => told.length >= 3, 'it is gone');
+  assert.deepStrictEqual(told[2], ['s.one', 'draining', undefined]);
+  await client.exitP();
+});
+
 test('explain', async () => {
   const [near, far] = await Promise.all([serve('near', { weight: 2, tags: 'zone=a' }), serve('far', {})]);
   const client = clouds.createClient({ timeout: 20, tags: 'zone=a', prefer: 'zone' });

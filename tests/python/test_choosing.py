@@ -77,6 +77,25 @@ class Choosing(PythonCase):
             "tokens": 10}}}})
         self.assertEqual(heavy.status()["own"]["s.heavy"]["methods"], {"who": {"paused": True}})
 
+    def test_peer_events(self):
+        one, two = self.serve("one"), self.serve("two")
+        told = []
+        client = self.caller("one", "two", peer_events=True)
+        client.on("peer", lambda *what: told.append(what))
+        one.pause("who")
+        wait_until(lambda: ("s.one", "paused", "who") in told)
+        one.resume("who")
+        wait_until(lambda: ("s.one", "well", "who") in told)
+        two.unregister("who")
+        wait_until(lambda: ("s.two", "gone", "who") in told)
+        one.close()
+        wait_until(lambda: told[-1][:2] in (("s.one", "draining"), ("s.one", "gone")))
+        self.assertEqual({state for name, state, method in told if name == "s.two"}, {"gone"})
+        quiet = []
+        other = self.node("Client")
+        other.on("peer", quiet.append)
+        self.assertEqual(quiet, [])
+
     def test_explain(self):
         self.serve("near", tags="zone=a,host=x", weight=2)
         far = self.serve("far")

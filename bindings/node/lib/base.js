@@ -15,6 +15,8 @@ const calls = require('./call');
 const channels = require('./channels');
 const { complete, forLibrary, debugName, DEFAULTS } = require('./options');
 const { failure } = require('./errors');
+
+const PEER_STATES = ['well', 'avoided', 'open', 'probing', 'paused', 'draining', 'gone'];
 const { fault } = require('./faults');
 const { checkNames } = require('./names');
 const { encode } = require('./json');
@@ -162,6 +164,11 @@ extend(Base.prototype, {
     this.connected = false;
     this._reason = error;
     this._emitSafely('down', error);
+  },
+
+  // A server is in another state, for a method or for all.
+  _onPeer(id, state, method) {
+    this._emitSafely('peer', id, PEER_STATES[state] || String(state), method || undefined);
   },
 
   // A line of the library's log: for who listens to 'log'; else warnings are those of the process, once a minute each,

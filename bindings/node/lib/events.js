@@ -11,7 +11,7 @@ const { ahead } = require('./clock');
 const { restore } = require('./bytes');
 
 const { READY, RESULT, REQUEST, MESSAGE, UNKNOWN, REGISTERED, UNREGISTERED, SENT, STATUS, PAUSED } = addon.shape.events;
-const { NODE_CLOSED, CONTEXT_CLOSED, BUS_UP, BUS_DOWN, ATTEMPT, LOG, CANCELED } = addon.shape.events;
+const { NODE_CLOSED, CONTEXT_CLOSED, BUS_UP, BUS_DOWN, ATTEMPT, LOG, CANCELED, PEER } = addon.shape.events;
 const { SUBSCRIBED, UNSUBSCRIBED, PUBLISHED } = addon.shape.events;
 const { FIND_SERVER, SAVE_SERVERS, REMOVE_SERVER, CLEAR_SERVERS } = addon.shape.events;
 
@@ -94,6 +94,8 @@ function onEvent(bridge, at, peer, method, data, words) {
       return node._onMessage(method, peer, numbers[at + 6] ? data : undefined, words);
     case LOG:
       return node._onLog(numbers[at + 5], data);
+    case PEER:
+      return node._onPeer(peer, numbers[at + 5], method);
     case BUS_UP:
       return node._onUp();
     case BUS_DOWN:

@@ -99,6 +99,15 @@ def _log_line(node: "NodeBase", event: Event) -> None:
             extra={"clouds": line})
 
 
+_PEER_STATES = ("well", "avoided", "open", "probing", "paused", "draining", "gone")
+
+
+def _peer(node: "NodeBase", event: Event) -> None:
+    """A server is in another state."""
+    state = _PEER_STATES[event.number] if event.number < len(_PEER_STATES) else str(event.number)
+    node._emit("peer", lambda: (event.peer, state, event.method or None), size_of(event))
+
+
 def _attempt(node: "NodeBase", event: Event) -> None:
     node._on_attempt(event)
 
@@ -155,6 +164,7 @@ _HANDLERS: Dict[int, Callable[["NodeBase", Event], None]] = {
     _abi.CLOUDS_EVENT_BUS_DOWN: _down,
     _abi.CLOUDS_EVENT_ATTEMPT: _attempt,
     _abi.CLOUDS_EVENT_LOG: _log_line,
+    _abi.CLOUDS_EVENT_PEER: _peer,
     **{kind: _operation for kind in RESULT},
     **{kind: _hook for kind in _HOOKS},
 }

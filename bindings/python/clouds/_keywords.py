@@ -12,7 +12,8 @@ class Live:
                   shun_silent: Optional[bool] = None, find_server: Optional[Callable[..., Any]] = None,
                   save_servers: Optional[Callable[..., Any]] = None, remove_server: Optional[Callable[..., Any]] = None,
                   clear_servers: Optional[Callable[..., Any]] = None, cancel_events: Optional[bool] = None,
-                  drain_timeout: Optional[float] = None, operation_timeout: Optional[float] = None) -> None: ...
+                  peer_events: Optional[bool] = None, drain_timeout: Optional[float] = None,
+                  operation_timeout: Optional[float] = None) -> None: ...
 
 
 class Waiting:
@@ -42,7 +43,8 @@ class Waiting:
                  shun_silent: Optional[bool] = None, find_server: Optional[Callable[..., Any]] = None,
                  save_servers: Optional[Callable[..., Any]] = None, remove_server: Optional[Callable[..., Any]] = None,
                  clear_servers: Optional[Callable[..., Any]] = None, cancel_events: Optional[bool] = None,
-                 drain_timeout: Optional[float] = None, operation_timeout: Optional[float] = None) -> None: ...
+                 peer_events: Optional[bool] = None, drain_timeout: Optional[float] = None,
+                 operation_timeout: Optional[float] = None) -> None: ...
 
 
 class Awaited:
@@ -72,4 +74,5 @@ class Awaited:
                  shun_silent: Optional[bool] = None, find_server: Optional[Callable[..., Any]] = None,
                  save_servers: Optional[Callable[..., Any]] = None, remove_server: Optional[Callable[..., Any]] = None,
                  clear_servers: Optional[Callable[..., Any]] = None, cancel_events: Optional[bool] = None,
-                 drain_timeout: Optional[float] = None, operation_timeout: Optional[float] = None) -> None: ...
+                 peer_events: Optional[bool] = None, drain_timeout: Optional[float] = None,
+                 operation_timeout: Optional[float] = None) -> None: ...

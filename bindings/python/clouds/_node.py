@@ -23,7 +23,7 @@ from clouds._retry import Hooked, check_hook
 from clouds._threads import SPARE, Limits
 from clouds.errors import CallTimeout
 
-EVENTS = ("message", "unknown message", "ready", "exit", "up", "down")
+EVENTS = ("message", "unknown message", "ready", "exit", "up", "down", "peer")
 _MAX_TIMEOUT = 2147483.0
 # A registration goes on until it is there: ready() has the limit, and knows the reason.
 _UNLIMITED = _abi.clouds_operation_options(size=ctypes.sizeof(_abi.clouds_operation_options), timeout=_MAX_TIMEOUT)
@@ -420,7 +420,8 @@ class NodeBase(Publishing, _Live):
         """Calls ``fn`` each time it happens: ``client.on("message", fn)``, or ``@client.on("message")``.
 
         "message": id of the sender, value. "unknown message": type, id of the sender, value, raw text. "ready".
-        "exit": how many requests were left unanswered. "up"; "down": the error. An underscore will do for the blank.
+        "exit": how many requests were left unanswered. "up"; "down": the error.
+        "peer" (option peer_events): id of a server, its state, the method, or None for all. An underscore will do for the blank.
         A listener that is added later still gets "ready" and "up".
         """
         name = listener_name(event)
