@@ -61,7 +61,10 @@ CL_RARE static void refused(cl_core *core, cl_call *call, int code, const cl_rem
         cl_call_complete(call, code, cl_error_text_of_call(call, code, keep_message(code, remote)), CL_STR_NONE);
         return;
     }
-    if (code == CLOUDS_EOVERLOAD) cl_breaker_busy(call, remote->retry_after, cl_core_now(core));
+    if (code == CLOUDS_EOVERLOAD) {
+        cl_breaker_busy(call, remote->retry_after, cl_core_now(core));
+        cl_throttle_ended(call, 0, cl_core_now(core));
+    }
     if (code == CLOUDS_EDRAINING) cl_core_peer_draining(core, call->peer->id);
     if (code == CLOUDS_ENOMETHOD) cl_directory_drop(core, call->method, call->peer);
     cl_attempt_fail_over(call, CL_FAILING_REFUSED, code, cl_error_text_of_call(call, code, keep_message(code, remote)),
@@ -72,7 +75,9 @@ CL_RARE static void refused(cl_core *core, cl_call *call, int code, const cl_rem
 static inline void is_well(const cl_call *call)
 {
     if (call->peer->strikes) cl_peer_well_again(call->node->core, call->peer);
-    cl_balance_took(call, cl_core_now(call->node->core));
+    int64_t now = cl_core_now(call->node->core);
+    cl_balance_took(call, now);
+    cl_throttle_ended(call, 1, now);
     if (!cl_list_empty(&call->peer->breakers)) cl_breaker_good(call);
 }
 

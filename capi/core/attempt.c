@@ -101,7 +101,8 @@ void cl_attempt_begin(cl_call *call, int64_t start, int64_t now)
         return;
     }
     start_attempt(call, start);
-    cl_attempt_dispatch(call, now);
+    if (call->node->config.throttle && cl_throttle_refuses(call, now)) cl_attempt_failed(call, CLOUDS_EOVERLOAD, now);
+    else cl_attempt_dispatch(call, now);
 }
 
 int cl_core_attempt(cl_core *core, uint64_t id, cl_str args, const cl_str *bytes)

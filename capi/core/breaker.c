@@ -158,6 +158,7 @@ void cl_breaker_good(const cl_call *call)
 void cl_breaker_failed(const cl_call *call, int64_t now)
 {
     call->peer->failed_at = now;
+    cl_throttle_ended(call, 0, now);
     if (!call->node->config.breaker) return;
     cl_breaker *b = get(call->peer, call->method);
     if (!b || call->sent_at < b->since) return;

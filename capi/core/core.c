@@ -39,6 +39,7 @@ const char *const cl_counter_names[CL_COUNTERS] = {
     "gaps",
     "lagged",
     "once_hits",
+    "throttled_calls",
     "link_opens",
     "link_losses",
     "link_refused",

@@ -85,6 +85,7 @@ enum cl_counter {
     CL_COUNT_GAPS,          /* published messages that are missing */
     CL_COUNT_LAGGED,        /* dropped here, since a subscription did not keep up */
     CL_COUNT_ONCE_HITS,     /* calls that repeated another, by their idempotency key */
+    CL_COUNT_THROTTLED_CALLS, /* ended here, since the servers refuse most calls */
     CL_COUNT_LINKS,         /* from here on those of the bus, in its order */
     CL_COUNTERS = CL_COUNT_LINKS + CL_BUS_COUNTS
 };
@@ -124,6 +125,7 @@ typedef struct cl_node_config {
     char tags[CL_TAGS_MOST + 1];
     char prefer[40]; /* the name of the tag whose servers of the own value are asked first; "": none */
     int breaker;     /* a server that fails again and again is left alone for a while */
+    int throttle;    /* calls that would most likely be refused end here */
     int shun_silent; /* while the last server is avoided, not even it is asked for a method that it did not answer */
     int find_server, save_servers, remove_server, clear_servers; /* taken over by the user */
     int cancel_events;                                           /* the user is told that a caller gave up */

@@ -4,6 +4,7 @@
 
 #include "base/buf.h"
 #include "core/peer.h"
+#include "core/throttle.h"
 
 enum {
     CL_METHODS_MAX = 10000, /* methods whose lists are kept */
@@ -28,6 +29,7 @@ typedef struct cl_method {
     int is_uneven; /* not all of them weigh 1 */
     int is_known;  /* a list came once */
     cl_buf departed; /* peer_events.c: (length, id)* of those of whom is to be told why they left */
+    cl_throttle throttle;
     uint32_t paused_n; /* servers that the last list named and that are paused */
     uint32_t refs;   /* calls */
     int64_t learned; /* when the list was complete; INT64_MIN: never, or not since the bus was lost */

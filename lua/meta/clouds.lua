@@ -86,6 +86,7 @@ local clouds = {}
 ---@field tags? string What callers are told of this node, as "zone=a,host=b": names of letters, digits and _.- with values of these and :/@+, up to 256 bytes.
 ---@field prefer? string The name of a tag, such as "zone": calls go to servers with the value of it that this node has in `tags`, while one of them is well.
 ---@field breaker? boolean A server that fails again and again is left alone for a while, unless no other is left. Default: true.
+---@field throttle? boolean While servers refuse most calls of a method, some end here already, as CLOUDS_EOVERLOAD. Default: false.
 ---@field shun_silent? boolean A server that did not answer in time is not asked for that method again for a while, even when no other is left. Default: false.
 ---@field peer_events? boolean Raise CLOUDS_EVENT_PEER when a server of a method that was called is avoided, open, probed, paused, draining, gone or well again. Default: false.
 ---@field drain_timeout? number How long a closing node waits for the requests it has accepted. In seconds. Default: 8.

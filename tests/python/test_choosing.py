@@ -96,6 +96,24 @@ class Choosing(PythonCase):
         other.on("peer", quiet.append)
         self.assertEqual(quiet, [])
 
+    def test_throttle(self):
+        server = self.node("Server")
+        server.register("rated", lambda: "done", rate=0.001, burst=1)
+        server.ready()
+        client = self.node("Client", timeout=20, throttle=True)
+        self.assertEqual(wait_until(lambda: client.call("rated", retry=5)), "done")
+        reasons = set()
+
+        def refused():
+            with self.assertRaises(clouds.Overloaded) as caught:
+                client.call("rated")
+            self.assertEqual(caught.exception.outcome, "NOT_DONE")
+            reasons.add(caught.exception.reason)
+            return "throttle" in reasons
+        wait_until(refused)
+        self.assertEqual(reasons, {"rate", "throttle"})
+        wait_until(lambda: client.counters()["throttled_calls"] >= 1)
+
     def test_explain(self):
         self.serve("near", tags="zone=a,host=x", weight=2)
         far = self.serve("far")

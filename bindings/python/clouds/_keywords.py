@@ -9,8 +9,9 @@ class Live:
     def configure(self, *, timeout: Optional[float] = None, deadline: Optional[float] = None,
                   retry: Optional[int] = None, server_max_age: Optional[float] = None,
                   auto_clean: Optional[bool] = None, weight: Optional[int] = None, breaker: Optional[bool] = None,
-                  shun_silent: Optional[bool] = None, find_server: Optional[Callable[..., Any]] = None,
-                  save_servers: Optional[Callable[..., Any]] = None, remove_server: Optional[Callable[..., Any]] = None,
+                  throttle: Optional[bool] = None, shun_silent: Optional[bool] = None,
+                  find_server: Optional[Callable[..., Any]] = None, save_servers: Optional[Callable[..., Any]] = None,
+                  remove_server: Optional[Callable[..., Any]] = None,
                   clear_servers: Optional[Callable[..., Any]] = None, cancel_events: Optional[bool] = None,
                   peer_events: Optional[bool] = None, drain_timeout: Optional[float] = None,
                   operation_timeout: Optional[float] = None) -> None: ...
@@ -40,11 +41,11 @@ class Waiting:
                  deadline: Optional[float] = None, retry: Optional[int] = None, server_max_age: Optional[float] = None,
                  auto_clean: Optional[bool] = None, balance: Optional[str] = None, weight: Optional[int] = None,
                  tags: Optional[str] = None, prefer: Optional[str] = None, breaker: Optional[bool] = None,
-                 shun_silent: Optional[bool] = None, find_server: Optional[Callable[..., Any]] = None,
-                 save_servers: Optional[Callable[..., Any]] = None, remove_server: Optional[Callable[..., Any]] = None,
-                 clear_servers: Optional[Callable[..., Any]] = None, cancel_events: Optional[bool] = None,
-                 peer_events: Optional[bool] = None, drain_timeout: Optional[float] = None,
-                 operation_timeout: Optional[float] = None) -> None: ...
+                 throttle: Optional[bool] = None, shun_silent: Optional[bool] = None,
+                 find_server: Optional[Callable[..., Any]] = None, save_servers: Optional[Callable[..., Any]] = None,
+                 remove_server: Optional[Callable[..., Any]] = None, clear_servers: Optional[Callable[..., Any]] = None,
+                 cancel_events: Optional[bool] = None, peer_events: Optional[bool] = None,
+                 drain_timeout: Optional[float] = None, operation_timeout: Optional[float] = None) -> None: ...
 
 
 class Awaited:
@@ -71,8 +72,8 @@ class Awaited:
                  deadline: Optional[float] = None, retry: Optional[int] = None, server_max_age: Optional[float] = None,
                  auto_clean: Optional[bool] = None, balance: Optional[str] = None, weight: Optional[int] = None,
                  tags: Optional[str] = None, prefer: Optional[str] = None, breaker: Optional[bool] = None,
-                 shun_silent: Optional[bool] = None, find_server: Optional[Callable[..., Any]] = None,
-                 save_servers: Optional[Callable[..., Any]] = None, remove_server: Optional[Callable[..., Any]] = None,
-                 clear_servers: Optional[Callable[..., Any]] = None, cancel_events: Optional[bool] = None,
-                 peer_events: Optional[bool] = None, drain_timeout: Optional[float] = None,
-                 operation_timeout: Optional[float] = None) -> None: ...
+                 throttle: Optional[bool] = None, shun_silent: Optional[bool] = None,
+                 find_server: Optional[Callable[..., Any]] = None, save_servers: Optional[Callable[..., Any]] = None,
+                 remove_server: Optional[Callable[..., Any]] = None, clear_servers: Optional[Callable[..., Any]] = None,
+                 cancel_events: Optional[bool] = None, peer_events: Optional[bool] = None,
+                 drain_timeout: Optional[float] = None, operation_timeout: Optional[float] = None) -> None: ...

@@ -369,7 +369,21 @@ enum clouds_event_type {
     CLOUDS_EVENT_UNSUBSCRIBED = 22, /* a subscription ended: id, code (0: by clouds_unsubscribe, or with its node) */
     CLOUDS_EVENT_PUBLISHED = 23,    /* something was published at a topic: id (of the subscription), peer, method (the
                                  topic), data (JSON), number (messages that are missing before it), sequence, flags */
-    CLOUDS_EVENT_PAUSED = 24 /* clouds_node_pause ended: id, code, method (empty: all), number (1: paused, 0: resumed) */
+    CLOUDS_EVENT_PAUSED = 24, /* clouds_node_pause ended: id, code, method (empty: all), number (1: paused, 0: resumed) */
+    CLOUDS_EVENT_PEER = 25   /* node option peer_events: peer (a server) and method (empty: all of its methods) are in another
+                                 state: number, an enum clouds_peer_state. May be dropped where the program does not keep up
+                                 (counter dropped_events) */
+};
+
+/* What became of a server, as far as the calls of this context go. */
+enum clouds_peer_state {
+    CLOUDS_PEER_WELL = 0,     /* it came, or is called again */
+    CLOUDS_PEER_AVOIDED = 1,  /* it did not answer in time: others are called for a while */
+    CLOUDS_PEER_OPEN = 2,     /* its breaker opened: it failed again and again */
+    CLOUDS_PEER_PROBING = 3,  /* one call at a time tries it */
+    CLOUDS_PEER_PAUSED = 4,   /* it takes no calls */
+    CLOUDS_PEER_DRAINING = 5, /* it stops */
+    CLOUDS_PEER_GONE = 6      /* it serves the method no more, or is dead */
 };
 
 /* Flags of an event. */

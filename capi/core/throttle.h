@@ -1,0 +1,21 @@
+/* How the attempts of a method ended within the last seconds, for callers that hold back by themselves. */
+#ifndef CL_THROTTLE_H
+#define CL_THROTTLE_H
+
+#include <stdint.h>
+
+enum { CL_THROTTLE_SECONDS = 10 };
+
+typedef struct cl_throttle {
+    uint32_t ended[CL_THROTTLE_SECONDS], accepted[CL_THROTTLE_SECONDS];
+    int64_t second; /* the latest of the window */
+} cl_throttle;
+
+struct cl_call;
+
+/* An attempt ended: its server did it (1), or was busy, silent or lost (0). What says nothing of the load does not count. */
+void cl_throttle_ended(const struct cl_call *call, int accepted, int64_t now);
+/* 1: it ends here as one that a busy server refused, which counts too. */
+int cl_throttle_refuses(struct cl_call *call, int64_t now);
+
+#endif
