@@ -284,7 +284,20 @@ export interface Request {
   readonly meta: Record<string, any>;
 }
 
-/** Of register, unregister, send, status and ready. */
+/** What a node answers that is asked; the last ones for `status`. */
+export interface Answer {
+  id: string;
+  version: string;
+  pid: number;
+  state: 'ready' | 'draining';
+  paused: boolean;
+  methods?: { [name: string]: { paused: boolean } };
+  requests?: number;
+  calls?: number;
+  counters?: { [name: string]: number };
+}
+
+/** Of register, unregister, send, status, ask and ready. */
 export interface WaitOptions {
   /** Longest wait, in seconds; then it ends with the last known reason. Default: the node's `operationTimeout`. */
   timeout?: number;
@@ -448,6 +461,11 @@ export class Base extends EventEmitter {
   /** The direct links of this process's connection to other processes. */
   links(options?: WaitOptions): Promise<Link[]>;
 
+  /** Asks another node; its library answers, if the option `admin` there allows it. */
+  ask(peer: string, what: 'ping' | 'status', args?: {} | null, options?: WaitOptions): Promise<Answer>;
+  ask(peer: string, what: 'pause' | 'resume', args?: { method?: string } | null, options?: WaitOptions): Promise<Answer>;
+  ask(peer: string, what: 'stop', args?: { drain?: number } | null, options?: WaitOptions): Promise<Answer>;
+
   /** Resolves when the node listens, at once and not 200 ms later as by the event `listen`. Nothing has to wait for
    * it. */
   ready(callback: (error: CloudsError | null) => void): void;
@@ -487,6 +505,10 @@ export class Base extends EventEmitter {
       method: string | undefined
     ) => void
   ): this;
+  /** Another node asks this one to stop, with so many seconds for what was accepted. Without a listener it leaves, as by `exit`. */
+  on(event: 'stop', listener: (peer: string, drain: number | undefined) => void): this;
+  /** Another node has paused or resumed a method of this one, or all of them (null). */
+  on(event: 'paused', listener: (peer: string, method: string | null, paused: boolean) => void): this;
   /** A line of the library's log. Without a listener those of level warn and error are warnings of the process. */
   on(event: 'log', listener: (level: 'debug' | 'info' | 'warn' | 'error', line: LogLine) => void): this;
   /** A listener of this event threw, or its promise was rejected. Without a listener it is a warning of the process. */

@@ -61,6 +61,7 @@ static int texts_of(cl_command *c, cl_str *texts[TEXTS])
     case CL_DO_EXPLAIN:
         return texts[0] = &c->operation.name, texts[1] = &c->operation.value, 2;
     case CL_DO_SEND:
+    case CL_DO_ASK:
     case CL_DO_PUBLISH:
         texts[0] = &c->operation.name;
         texts[1] = &c->operation.value;
@@ -225,6 +226,7 @@ static void complete_failed(cl_context *context, const cl_command *c, int code)
                                      [CL_DO_STATUS] = CLOUDS_EVENT_STATUS,
                                      [CL_DO_EXPLAIN] = CLOUDS_EVENT_STATUS,
                                      [CL_DO_LINKS] = CLOUDS_EVENT_STATUS,
+                                     [CL_DO_ASK] = CLOUDS_EVENT_STATUS,
                                      [CL_DO_PUBLISH] = CLOUDS_EVENT_SENT,
                                      [CL_DO_SUBSCRIBE] = CLOUDS_EVENT_SUBSCRIBED,
                                      [CL_DO_OPEN] = CLOUDS_EVENT_READY,

@@ -26,6 +26,7 @@ enum cl_command_kind {
     CL_DO_STATUS,
     CL_DO_EXPLAIN,
     CL_DO_LINKS,
+    CL_DO_ASK,
     CL_DO_PUBLISH,
     CL_DO_SUBSCRIBE,
     CL_DO_UNSUBSCRIBE,
@@ -51,8 +52,8 @@ typedef struct cl_command {
         struct {
             cl_op_spec spec;
             cl_str name, value; /* send: the receiver, and what it is sent; register, unregister: the method, and for
-                                   limits a cl_offer_spec; publish: the topic */
-            cl_str meta, bytes; /* publish, send */
+                                   limits a cl_offer_spec; publish: the topic; ask: the peer, and the arguments */
+            cl_str meta, bytes; /* publish, send; ask: meta is what is asked */
             int confirm;        /* send, publish: ends with an event; pause: 1, or 0 to resume */
         } operation;
         struct {

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include "api/check.h"
 #include "api/node_id.h"
@@ -66,6 +67,18 @@ static int read_ca_file(cl_context *context, const char *path)
     context->config.ca_file = cl_str_dup(cl_str_z(path));
     context->config.url.ca_file = context->config.ca_file;
     return context->config.ca_file ? 0 : cl_error(CLOUDS_ENOMEM, NULL);
+}
+
+/* Who may ask the nodes of this context: whoever is in the cluster, where that is this machine's user alone. */
+static int read_admin(cl_context *context, const char *name)
+{
+    enum cl_url_kind kind = context->config.url.kind;
+    int is_local = kind == CL_URL_LOCAL || kind == CL_URL_INPROC;
+    snprintf(context->config.about, sizeof context->config.about, "\"version\":\"%s\",\"pid\":%d", clouds_version(),
+             (int)getpid());
+    context->config.answers_questions = strcmp(name, "on") == 0 || (is_local && strcmp(name, "local") == 0);
+    if (context->config.answers_questions || strcmp(name, "local") == 0 || strcmp(name, "off") == 0) return 0;
+    return cl_options_refuse("admin", name, "\"local\", \"on\" or \"off\"");
 }
 
 static int read_url(cl_context *context, const cl_options *options)
@@ -167,6 +180,7 @@ int cl_config_context(cl_context *context, const cl_options *options)
     if (cl_random_bytes(&context->engine.random_state, sizeof context->engine.random_state) != 0) return CLOUDS_ESYSTEM;
     bound_links(&context->config.limits);
     code = read_url(context, options);
+    if (code == 0) code = read_admin(context, cl_options_text(options, CL_OPTION_admin));
     return code != 0 ? code : read_direct(context, options);
 }
 
@@ -179,7 +193,9 @@ void cl_config_core(const cl_context *context, const cl_options *options, cl_cor
                             .once_keys = size_of(options, CL_OPTION_once_keys),
                             .once_bytes = size_of(options, CL_OPTION_once_bytes),
                             .max_deadline = cl_options_number(options, CL_OPTION_max_deadline),
-                            .cluster = context->config.url_text};
+                            .cluster = context->config.url_text,
+                            .about = context->config.about,
+                            .answers_questions = context->config.answers_questions};
 }
 
 void cl_config_free(cl_context *context)

@@ -15,6 +15,7 @@ static int is_reserved(uint32_t type)
     case CLOUDS_EVENT_SENT:
     case CLOUDS_EVENT_STATUS:
     case CLOUDS_EVENT_PAUSED:
+    case CLOUDS_EVENT_STOP:
     case CLOUDS_EVENT_NODE_CLOSED:
     case CLOUDS_EVENT_CONTEXT_CLOSED:
     case CLOUDS_EVENT_SUBSCRIBED:

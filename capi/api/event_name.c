@@ -31,6 +31,7 @@ const char *clouds_event_name(uint32_t type)
         NAME(PUBLISHED);
         NAME(PAUSED);
         NAME(PEER);
+        NAME(STOP);
     }
 #undef NAME
     return "";

@@ -41,6 +41,8 @@ typedef struct cl_context_config {
     char *password, *prefix; /* instead of those in the url */
     char *ca_file;
     char url_text[256]; /* the url without the password, for errors */
+    char about[64]; /* version and process, as members of a JSON object */
+    int answers_questions;
     cl_limits limits;
     cl_key_ring *keys;
     cl_direct direct; /* what limits.direct points to, if there are such links */

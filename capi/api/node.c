@@ -212,6 +212,8 @@ static int method_operation(clouds_node *handle, enum cl_command_kind kind, cons
         .kind = kind, .node = node, .operation.name = cl_str_of(method, len), .operation.value = limits};
     code = cl_check_text(method, len, "the method");
     if (code == 0) code = cl_check_name(command.operation.name, node->context->config.limits.method, "method");
+    if (code == 0 && kind == CL_DO_REGISTER && cl_ask_is_method(command.operation.name))
+        code = cl_error(CLOUDS_EINVAL, "the method %.*s is the library's", (int)len, method);
     if (code == 0) code = start(&command, options, operation);
     if (code != 0) about(node, cl_str_of(method ? method : "", method ? len : 0), CL_STR_NONE, code);
     cl_guard_leave_node(node);
@@ -310,6 +312,46 @@ int clouds_node_explain(clouds_node *node, const char *method, size_t method_len
                         const clouds_operation_options *options, uint64_t *operation)
 {
     return cl_report_operation_error(options, explain(node, method, method_len, options, operation));
+}
+
+static int check_question(const cl_api_node *node, cl_str peer, cl_str what, cl_str args)
+{
+    int code = cl_check_name(peer, 65535, "node");
+    if (code == 0 && !cl_ask_is_known(what))
+        code = cl_error(CLOUDS_EINVAL, "a node cannot be asked to '%.*s'; expected ping, pause, resume, stop or status",
+                        what.n < 100 ? (int)what.n : 100, what.p);
+    return code == 0 && args.n ? cl_check_json(&node->context->config.limits, args, '{', "the question") : code;
+}
+
+static int ask_node(clouds_node *handle, cl_str peer, const char *what, cl_str args,
+                    const clouds_operation_options *options, uint64_t *operation)
+{
+    const cl_str word = what ? cl_str_z(what) : CL_STR_NONE;
+    cl_api_node *node;
+    int code = cl_guard_node(handle, &node);
+    if (code != 0) return code;
+    cl_command command = {
+        .kind = CL_DO_ASK, .node = node, .operation.name = peer, .operation.meta = word, .operation.value = args};
+    code = check_question(node, peer, word, args);
+    if (code == 0) code = cl_refused(node->context, start(&command, options, operation));
+    if (code != 0) about(node, CL_STR_NONE, peer, code);
+    cl_guard_leave_node(node);
+    return code;
+}
+
+static int check_texts(const char *peer, size_t peer_len, const char *args, size_t args_len)
+{
+    int code = cl_check_text(peer, peer_len, "the node");
+    return code ? code : cl_check_text(args, args_len, "the question");
+}
+
+int clouds_node_ask(clouds_node *node, const char *peer, size_t peer_len, const char *what, const char *args,
+                    size_t args_len, const clouds_operation_options *options, uint64_t *operation)
+{
+    int code = check_texts(peer, peer_len, args, args_len);
+    if (code == 0)
+        code = ask_node(node, cl_str_of(peer, peer_len), what, cl_str_of(args, args_len), options, operation);
+    return cl_report_operation_error(options, code);
 }
 
 /* ---- messages */

@@ -125,6 +125,10 @@ static void answered(cl_core *core, cl_call *call, const cl_envelope *e)
     cl_remote_error remote;
     cl_remote_error_read(core, e->error, &remote);
     int code = refusal(call, e, &remote);
+    if (code && call->question && code != cl_ask_code(code)) {
+        cl_attempt_fail_with_text(call, CLOUDS_ENOTSUP, 1);
+        return;
+    }
     if (code) {
         refused(core, call, code, &remote);
         return;

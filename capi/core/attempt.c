@@ -267,7 +267,7 @@ static int send_attempt(cl_call *call)
     call->as_native = call->peer->native != CL_NATIVE_NOT;
     call->as_linked = call->peer->native == CL_NATIVE_LINKED;
     /* Where it is not known what the peer is, nobody who reads no frames gets them. */
-    call->as_frames = call->peer->native >= CL_NATIVE_LINKED || (call->along && call->pinned);
+    call->as_frames = call->peer->native >= CL_NATIVE_LINKED || ((call->along || call->question) && call->pinned);
     call->wire_id = cl_str_of(call->id_room, cl_attempt_id(core, token, call->as_linked, call->id_room));
     cl_envelope e = cl_envelope_of(CL_CALL, call->node->id, call->peer->id, call->wire_id);
     e.flags = call->as_frames ? CL_NATIVE | CL_FRAMES : call->as_native ? CL_NATIVE : 0;

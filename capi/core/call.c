@@ -217,6 +217,7 @@ int cl_node_call(cl_node *node, const cl_call_spec *spec)
     call->user_data = spec->user_data;
     call->ask = spec->ask != 0;
     call->notify = spec->notify != 0;
+    call->question = spec->question != 0;
     call->balance = (uint8_t)node->config.balance;
     if (spec->has_key || call->balance == CL_BALANCE_HASH) set_key(call, spec);
     cl_list_init(&call->place);
@@ -280,6 +281,7 @@ void cl_call_complete_along(cl_call *call, int code, cl_str error, cl_str data, 
     cl_set_text(&event.data, &event.data_len, data.n && data.p[0] == '[' ? data : CL_STR("[]"));
     cl_set_text(&event.error, &event.error_len, error);
     if (x) cl_along_show(x, &event);
+    if (call->question) cl_ask_complete(core, call, &event, data);
     cl_emit(core, call->node, &event);
     release_record(core, call);
 }

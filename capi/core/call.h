@@ -59,6 +59,7 @@ typedef struct cl_call {
     uint8_t ask;       /* the user is asked before each attempt */
     uint8_t as_native; /* this attempt was sent as one of a native caller */
     uint8_t notify;    /* no answer is wanted */
+    uint8_t question;  /* ask.c */
     uint8_t as_frames; /* to who reads frames */
     uint8_t as_linked; /* only the peer can answer this attempt */
     uint8_t balance;   /* enum cl_balance */
@@ -122,6 +123,12 @@ int cl_along_keep(cl_core *core, cl_call *call, const cl_call_spec *spec, const 
 int cl_along_set_bytes(cl_core *core, cl_call *call, cl_str bytes); /* in the place of those it has */
 void cl_along_drop(cl_core *core, cl_call *call);
 void cl_along_show(const cl_extension *x, clouds_event *event);
+
+/* ask.c: what a question asks for; the code it ends with; its event, with the object in `data`. */
+#define CL_ASK_METHOD "$node"
+cl_str cl_ask_word(const cl_call *call);
+int cl_ask_code(int code);
+void cl_ask_complete(cl_core *core, const cl_call *call, clouds_event *event, cl_str data);
 
 /* cancel.c: what was sent is no longer wanted, which its server hears of if it is native. */
 void cl_cancel_attempt(cl_call *call);

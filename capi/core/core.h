@@ -30,7 +30,8 @@ typedef struct cl_port {
      * SUBSCRIBED and UNSUBSCRIBED (a subscription that ends with the former has no latter, whose promise is void then),
      * before what it completes is accepted; for no other. */
     int (*reserve)(void *self);
-    /* The same for a REQUEST, which may begin while another is answered. */
+    /* The same for a REQUEST, which may begin while another is answered, and for what else comes of a peer: STOP, and PAUSED
+     * without an id. */
     int (*reserve_request)(void *self);
     /* A request ends although the user has not answered it. withdraw: its event is not handed out any more (1), or was
      * handed out before (0). forget: the request cannot be answered any more. */
@@ -51,6 +52,8 @@ typedef struct cl_core_config {
     size_t once_keys, once_bytes;
     uint64_t secret[2];         /* key for the ids of attempts */
     const char *cluster;        /* its address, for errors; lives as long as the core; NULL: not said */
+    const char *about;          /* members of a JSON object that tell of this process; lives as long; NULL: none */
+    int answers_questions;      /* of other nodes */
 } cl_core_config;
 
 enum cl_counter {
@@ -158,6 +161,7 @@ typedef struct cl_call_spec {
     int notify;         /* no answer is wanted: it ends when a server has it */
     cl_str meta, bytes; /* go along; meta: a valid JSON object, or empty */
     cl_str once;        /* idempotency key; empty: none */
+    int question; /* to a node, for its library: ends with CLOUDS_EVENT_STATUS (cl_node_ask) */
     int has_key;
     uint64_t key; /* calls of one key go to the same server (cl_balance_key) */
 } cl_call_spec;
@@ -194,6 +198,11 @@ int cl_node_unregister(cl_node *node, cl_str method, const cl_op_spec *spec);
 /* Callers are told not to choose it for this method, or (empty) for all of its methods, or to do so again; ends at
  * once. */
 int cl_node_pause(cl_node *node, cl_str method, int paused, const cl_op_spec *spec);
+/* Asks the library of another node; `what` is a word that cl_ask_is_known, `args` a valid JSON object, or empty. */
+int cl_node_ask(cl_node *node, cl_str peer, cl_str what, cl_str args, const cl_op_spec *spec);
+int cl_ask_is_known(cl_str what);
+/* No program may offer it. */
+int cl_ask_is_method(cl_str method);
 int cl_node_send(cl_node *node, cl_str receiver, cl_str value, const cl_op_spec *spec, int confirm);
 int cl_node_status(cl_node *node, const cl_op_spec *spec);
 /* Who would be called for a method now, and why; ends with CLOUDS_EVENT_STATUS. */

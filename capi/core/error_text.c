@@ -62,6 +62,18 @@ static void add_paused(cl_buf *message, const cl_call *call)
     if (n) cl_buf_printf(message, ": %u %s paused", n, n == 1 ? "server is" : "servers are");
 }
 
+static int begins_with(cl_str text, cl_str lead)
+{
+    return text.n >= lead.n && cl_str_eq(cl_str_of(text.p, lead.n), lead);
+}
+
+/* Over Redis nobody hears a question who reads no frames. */
+static void add_unasked(cl_buf *message, const cl_facts *facts)
+{
+    if (!begins_with(facts->cluster, CL_STR("redis"))) return;
+    cl_buf_put_str(message, CL_STR(": it is not there, or a node of npm clouds 0.1, which answers no questions"));
+}
+
 static void describe_call(const cl_call *call, int code, const cl_facts *facts)
 {
     cl_core *core = call->node->core;
@@ -81,6 +93,7 @@ static void describe_call(const cl_call *call, int code, const cl_facts *facts)
         if (call->pinned) add(message, " ", facts->server);
         add(message, " for ", facts->method);
         add(message, " on ", facts->cluster);
+        if (call->question) add_unasked(message, facts);
         if (!call->pinned) add_paused(message, call);
         return;
     } else if (no_answer || lost) {
@@ -98,21 +111,16 @@ cl_str cl_error_text_of_call(const cl_call *call, int code, int said)
     cl_core *core = call->node->core;
     cl_facts facts = {0};
     if (said) facts = cl_error_facts();
-    facts.method = call->method->name;
+    facts.method = call->question ? cl_ask_word(call) : call->method->name;
     if (call->peer && (call->sends || call->pinned)) facts.server = call->peer->id;
     facts.cluster = core->cluster;
     if (!said) {
         describe_call(call, code, &facts);
     } else {
-        add(begin(core, call->method->name), ": ", cl_str_z(clouds_last_error()));
+        add(begin(core, facts.method), ": ", cl_str_z(clouds_last_error()));
         add(&core->message, " on ", core->cluster);
     }
     return object(core, code, cl_buf_str(&core->message), &facts);
-}
-
-static int begins_with(cl_str text, cl_str lead)
-{
-    return text.n >= lead.n && cl_str_eq(cl_str_of(text.p, lead.n), lead);
 }
 
 /* Ends the message with the cluster and the reason, which may name the cluster itself. */

@@ -30,6 +30,7 @@ struct cl_node {
     enum cl_node_state state;
     int draining;
     int paused; /* with all its methods */
+    int asked_to_stop;
     size_t unanswered; /* requests that ended without an answer, because the node does */
     int failure;       /* CL_NODE_FAILED: why */
     char failure_text[256];
@@ -51,7 +52,10 @@ static inline void cl_service_changed(const cl_node *node, cl_service *service)
 {
     service->is_plain = !service->offer && !cl_service_is_paused(node, service);
 }
-/* pause.c: it was registered while it is paused, or its node is. */
+/* pause.c: 0, or why it cannot be paused or resumed; and does it. Empty: all methods. */
+int cl_pause_may(const cl_node *node, cl_str method);
+void cl_pause_set(cl_node *node, cl_str method, int paused);
+/* It was registered while it is paused, or its node is. */
 void cl_pause_registered(cl_node *node, const cl_service *service);
 
 void cl_node_check_drained(cl_node *node); /* is the drain over? */

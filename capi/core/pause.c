@@ -31,21 +31,32 @@ void cl_pause_registered(cl_node *node, const cl_service *service)
     if (cl_service_is_paused(node, service)) publish(node, service);
 }
 
-/* The method of a node that is paused as a whole goes on with it, not before. */
-int cl_node_pause(cl_node *node, cl_str method, int paused, const cl_op_spec *spec)
+int cl_pause_may(const cl_node *node, cl_str method)
 {
-    cl_op *op;
-    if (node->draining || node->state == CL_NODE_CLOSING) return CLOUDS_ECLOSED;
+    if (node->draining || node->state == CL_NODE_CLOSING) return cl_error(CLOUDS_ECLOSED, "the node is closed");
+    if (!method.n || cl_strmap_get(&node->services, method)) return 0;
+    return cl_error(CLOUDS_EINVAL, "no method '%.*s' is registered", method.n < 200 ? (int)method.n : 200, method.p);
+}
+
+/* The method of a node that is paused as a whole goes on with it, not before. */
+void cl_pause_set(cl_node *node, cl_str method, int paused)
+{
     cl_service *service = method.n ? cl_strmap_get(&node->services, method) : NULL;
-    if (method.n && !service) return cl_error(CLOUDS_EINVAL, "no method '%.*s' is registered", (int)method.n, method.p);
-    int code = cl_op_create(node, CL_OP_PAUSE, spec, method, &op);
-    if (code) return code;
     if (service) {
         service->paused = paused;
         changed(node, service);
     } else {
         set_all(node, paused);
     }
+}
+
+int cl_node_pause(cl_node *node, cl_str method, int paused, const cl_op_spec *spec)
+{
+    cl_op *op;
+    int code = cl_pause_may(node, method);
+    if (code == 0) code = cl_op_create(node, CL_OP_PAUSE, spec, method, &op);
+    if (code) return code;
+    cl_pause_set(node, method, paused);
     cl_op_end(op, 0, NULL, paused, CL_STR_NONE);
     return 0;
 }

@@ -52,6 +52,10 @@ void cl_request_refuse_with(cl_node *node, const cl_envelope *e, unsigned flags,
 int cl_caller_answer(cl_node *node, const cl_caller *to, cl_str error, cl_str result, const cl_extension *x);
 /* Busy: with the last words of this thread. */
 void cl_request_refuse_busy(cl_node *node, const cl_envelope *e);
+/* Answers at once what is no request of the user's. `flags`: 0, or CL_REFUSED. */
+void cl_request_answer(cl_node *node, const cl_envelope *e, unsigned flags, cl_str error, cl_str result);
+/* question.c */
+void cl_question_arrived(cl_core *core, cl_node *node, const cl_envelope *e);
 cl_request *cl_request_find(const cl_core *core, uint64_t id);
 /* How long what is called on its behalf may take; 0: not known. */
 int64_t cl_request_ends(const cl_request *r);

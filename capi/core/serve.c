@@ -135,20 +135,21 @@ static cl_request *admit(cl_core *core, cl_node *node, const cl_envelope *e)
     return r;
 }
 
-CL_RARE static void tell_refused(cl_core *core, cl_node *node, const cl_envelope *e, unsigned flags, cl_str error)
+CL_RARE void cl_request_answer(cl_node *node, const cl_envelope *e, unsigned flags, cl_str error, cl_str result)
 {
+    cl_core *core = node->core;
     cl_envelope answer = cl_envelope_of(CL_RESULT, node->id, e->from, e->id);
     if (e->flags & CL_NOTIFY) return;
     answer.flags = (e->flags & (CL_NATIVE | CL_FRAMES)) | flags;
     answer.link = e->link;
     answer.error = error;
-    answer.result = CL_STR("[]");
+    answer.result = result.n ? result : CL_STR("[]");
     if (core->bus->ops->send(core->bus, node, &answer, 0) != 0) core->counters[CL_COUNT_LOST_ANSWERS]++;
 }
 
 CL_RARE void cl_request_refuse_with(cl_node *node, const cl_envelope *e, unsigned flags, cl_str error)
 {
-    tell_refused(node->core, node, e, flags, error);
+    cl_request_answer(node, e, flags, error, CL_STR_NONE);
     if (cl_once_has_key(e)) cl_once_refused(node, e, flags, error);
 }
 
@@ -266,6 +267,8 @@ CL_RARE static void refuse_or_begin(cl_core *core, cl_node *node, const cl_envel
 {
     if (e->deadline && now >= e->deadline) {
         refuse(core, node, e, CLOUDS_EEXPIRED);
+    } else if ((e->flags & CL_FRAMES) && cl_ask_is_method(e->method)) {
+        cl_question_arrived(core, node, e);
     } else if (cl_once_has_key(e) && cl_once_repeats(node, e, now)) {
         /* It has its answer, or waits for it. */
     } else if (node->draining && (e->flags & CL_NATIVE)) {
@@ -462,7 +465,7 @@ void cl_request_end_all(cl_node *node)
         cl_request *r = CL_OWNER(node->requests.next, cl_request, of_node);
         const cl_envelope e = call_of(r);
         core->port.forget_request(core->port.self, r->id);
-        tell_refused(core, node, &e, r->native ? CL_LOST : 0, cl_error_text_of_code(core, CLOUDS_ELOST));
+        cl_request_answer(node, &e, r->native ? CL_LOST : 0, cl_error_text_of_code(core, CLOUDS_ELOST), CL_STR_NONE);
         if (r->once) cl_once_request_refused(r, CL_LOST, cl_error_text_of_code(core, CLOUDS_ELOST));
         drop(core, r);
         node->unanswered++;

@@ -9,6 +9,7 @@ static void penalize(cl_call *call, int64_t now)
 {
     cl_core *core = call->node->core;
     int64_t had = now - call->sent_at;
+    if (call->question) return;
     if (had < call->timeout / 2 && had < 1000) return;
     if (!core->bus_sends || call->sent_at < core->up_since) return;
     cl_breaker_failed(call, now);

@@ -48,6 +48,20 @@ function on_event.peer(self, id, state, method)
   self.listeners:emit("peer", id, peer_states[state] or tostring(state), method ~= "" and method or nil)
 end
 
+-- Another node has paused or resumed this one.
+function on_event.paused(self, from, name, paused)
+  node.note_pause(self, name, paused)
+  self.listeners:emit("paused", from, name, paused)
+end
+
+-- Another node asks this one to stop.
+function on_event.stop(self, from, drain)
+  if self.listeners:has("stop") then
+    return self.listeners:emit("stop", from, drain)
+  end
+  return node.stop_asked(self, drain)
+end
+
 function on_event.find_server(self, id, method, known)
   local hook = self.hooks.find_server
   local ok, server = true, nil

@@ -167,10 +167,12 @@ local names = {
   up = "up",
   down = "down",
   peer = "peer",
+  stop = "stop",
+  paused = "paused",
 }
 
 local function event_name(name)
-  local expected = "message, unknown message, ready, exit, error, up, down or peer"
+  local expected = "message, unknown message, ready, exit, error, up, down, peer, stop or paused"
   return names[name] or error(("no such event: %s; expected %s"):format(tostring(name), expected), 3)
 end
 
@@ -258,6 +260,47 @@ end
 -- address =, security =, in_flight =, unwritten =, age = }.
 function Node:links(options)
   return self.core:links(settings.timeout(options, 2))
+end
+
+local takes = {
+  ping = {},
+  status = {},
+  pause = { method = "string" },
+  resume = { method = "string" },
+  stop = { drain = "number" },
+}
+
+local function check_question(what, args, level)
+  local known = takes[what]
+  if not known then
+    local words = "a node cannot be asked to '%s'; expected ping, status, pause, resume or stop"
+    error(words:format(tostring(what)), level + 1)
+  end
+  if args ~= nil and type(args) ~= "table" then
+    error("expected a table of what the question needs, or nil", level + 1)
+  end
+  for name, value in pairs(args or {}) do
+    if type(value) ~= known[name] then
+      local expected = known[name] and ("'%s': expected a %s"):format(name, known[name])
+      error(expected or ("'%s' does not take '%s'"):format(what, tostring(name)), level + 1)
+    end
+  end
+end
+
+--- Asks another node, whose library answers: "ping", "status", "pause" or "resume" ({ method = name }, or nil for all),
+-- "stop" ({ drain = seconds }, or nil). What it answers; or nil and an error.
+function Node:ask(peer, what, args, options)
+  if type(peer) ~= "string" then
+    error("expected the id of a node", 2)
+  end
+  check_question(what, args, 2)
+  local timeout = settings.timeout(options, 2)
+  return self.core:ask(peer, what, args and next(args) and core.encode(args) or nil, timeout)
+end
+
+--- What becomes of a node that another asks to stop, and whose program does not listen for it.
+function M.stop_asked(self, drain)
+  return self:close(drain)
 end
 
 --- The library's counters, and how many messages to this node were dropped, its listeners being at work with too many.

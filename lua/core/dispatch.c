@@ -247,6 +247,10 @@ static const char *event_name(uint32_t type)
         return "published";
     case CLOUDS_EVENT_UNSUBSCRIBED:
         return "unsubscribed";
+    case CLOUDS_EVENT_PAUSED:
+        return "paused";
+    case CLOUDS_EVENT_STOP:
+        return "stop";
     default:
         return NULL;
     }
@@ -263,6 +267,17 @@ static void push_published(lua_State *L, lc_state *s, const clouds_event *event)
     lua_pushnumber(L, (lua_Number)event->sequence);
     if (event->meta_len == 0 || !lc_decode_value(L, &s->codec, event->meta, event->meta_len, (lc_area){0}))
         lua_pushnil(L);
+}
+
+/* What another node wants of this one. */
+static void push_asked(lua_State *L, const clouds_event *event)
+{
+    bool is_stop = event->type == CLOUDS_EVENT_STOP;
+    push_text(L, event->peer, event->peer_len);
+    if (is_stop && event->time_left >= 0) lua_pushnumber(L, event->time_left);
+    else if (event->method_len) push_text(L, event->method, event->method_len);
+    else lua_pushnil(L);
+    if (!is_stop) lua_pushboolean(L, event->number != 0);
 }
 
 static void push_event_values(lua_State *L, lc_state *s, const clouds_event *event)
@@ -298,6 +313,10 @@ static void push_event_values(lua_State *L, lc_state *s, const clouds_event *eve
         break;
     case CLOUDS_EVENT_NODE_CLOSED:
         lua_pushnumber(L, (lua_Number)event->number);
+        break;
+    case CLOUDS_EVENT_PAUSED:
+    case CLOUDS_EVENT_STOP:
+        push_asked(L, event);
         break;
     case CLOUDS_EVENT_PUBLISHED:
         push_published(L, s, event);
@@ -377,9 +396,12 @@ void lc_dispatch(lua_State *L, lc_state *s, lc_context *ctx, const clouds_event 
     case CLOUDS_EVENT_CANCELED:
         lc_request_cancel(L, s, ctx, event->id);
         break;
+    case CLOUDS_EVENT_PAUSED:
+        if (event->id == 0) on_other(L, s, ctx, event);
+        else on_operation(L, s, ctx, event);
+        break;
     case CLOUDS_EVENT_REGISTERED:
     case CLOUDS_EVENT_UNREGISTERED:
-    case CLOUDS_EVENT_PAUSED:
     case CLOUDS_EVENT_SENT:
     case CLOUDS_EVENT_STATUS:
     case CLOUDS_EVENT_SUBSCRIBED:

@@ -241,6 +241,24 @@ static int node_pause(lua_State *L)
     return wait_operation(L, node, slot, operation);
 }
 
+/* node:ask(peer, what, JSON or nil, timeout) -> what it answers, or nil and an error */
+static int node_ask(lua_State *L)
+{
+    lc_state *s = lc_state_of(L);
+    lc_node *node = lc_check_node(L, 1);
+    size_t peer_len, len = 0;
+    const char *peer = luaL_checklstring(L, 2, &peer_len), *what = luaL_checkstring(L, 3);
+    const char *args = luaL_optlstring(L, 4, NULL, &len);
+    if (!node->node) return refused(L, s, 0, CLOUDS_ECLOSED);
+    uint64_t operation;
+    node->ctx->dirty = true;
+    clouds_operation_options options = limit_at(L, 5);
+    lc_handle slot = slot_for(L, s, false, &options);
+    int code = clouds_node_ask(node->node, peer, peer_len, what, args, len, &options, &operation);
+    if (code != 0) return refused(L, s, slot, code);
+    return wait_operation(L, node, slot, operation);
+}
+
 /* node:unregister(method, timeout) -> true, or nil and an error */
 static int node_unregister(lua_State *L)
 {
@@ -447,6 +465,7 @@ void lc_node_add(lua_State *L, lc_state *s)
                                        {"register", node_register},
                                        {"unregister", node_unregister},
                                        {"pause", node_pause},
+                                       {"ask", node_ask},
                                        {"send", node_send},
                                        {"publish", lc_node_publish},
                                        {"subscribe", lc_node_subscribe},

@@ -77,6 +77,7 @@ local clouds = {}
 ---@field write_hard? number Unwritten bytes of a connection past which answers wait for room, too, and over a link nothing more is read from who does not take them; whoever takes none for as long as it may take to answer a ping is cut off. All links of local: together hold eight times that. In bytes. Default: 8388608.
 ---@field resp_line? number Redis: longest line that is no payload. In bytes. Default: 65536.
 ---@field resp_buffered? number Redis: most bytes read and not yet understood. In bytes. Default: 16777216.
+---@field admin? string Whose questions (clouds_node_ask: ping, status, pause, resume, stop) the nodes answer: "local" (over local: and inproc: those of every node, else nobody's), "on" (every node's) or "off". Default: local.
 ---@field log_level? string Log lines of this level and above arrive as CLOUDS_EVENT_LOG: "debug", "info", "warn", "error" or "off". Default: off.
 ---@field type? string "server", "client", "monitor", "base" or another word of up to 15 letters; it gives the id its first letter. Default: base.
 ---@field server_max_age? number A list of servers of this age is forgotten at the next sweep. In seconds. Default: 60.
@@ -251,7 +252,7 @@ function Node:close(drain, options) end
 ---Calls fn, in a coroutine of its own, each time it happens. Gives the node.
 ---@generic N: clouds.Node
 ---@param self N
----@param name "message"|"unknown message"|"ready"|"listen"|"exit"|"error"|"up"|"down"|"peer"
+---@param name "message"|"unknown message"|"ready"|"listen"|"exit"|"error"|"up"|"down"|"peer"|"stop"|"paused"
 ---@param fn fun(...)
 ---@return N
 function Node:on(name, fn) end
@@ -259,10 +260,19 @@ function Node:on(name, fn) end
 ---Takes a function back; without one, all of the event. Gives the node.
 ---@generic N: clouds.Node
 ---@param self N
----@param name "message"|"unknown message"|"ready"|"listen"|"exit"|"error"|"up"|"down"|"peer"
+---@param name "message"|"unknown message"|"ready"|"listen"|"exit"|"error"|"up"|"down"|"peer"|"stop"|"paused"
 ---@param fn? fun(...)
 ---@return N
 function Node:off(name, fn) end
+
+---Asks another node; its library answers, if the option `admin` there allows it: id, version, pid, state, paused, and more.
+---@param peer string The id of a node.
+---@param what "ping"|"status"|"pause"|"resume"|"stop"
+---@param args? { method: string?, drain: number? }
+---@param options? { timeout: number? }
+---@return table?
+---@return clouds.Error?
+function Node:ask(peer, what, args, options) end
 
 ---Sends a value to another node. With confirm it waits, and gives how many nodes got it (true: that cannot be known).
 ---@param receiver string The id of a node.

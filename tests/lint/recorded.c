@@ -204,6 +204,9 @@ static void protect(void)
     CHECK(next(CLOUDS_EVENT_STATUS).id == operation);
     CHECK(clouds_node_links(client, NULL, &operation) == 0);
     CHECK(next(CLOUDS_EVENT_STATUS).id == operation);
+    const char *id = clouds_node_id(server);
+    CHECK(clouds_node_ask(client, id, strlen(id), "ping", NULL, 0, NULL, &operation) == 0);
+    CHECK(next(CLOUDS_EVENT_STATUS).id == operation);
 }
 
 static void publish(void)

@@ -689,6 +689,7 @@ const WITH_OPTIONS = {
   sendP: ['nobody', 1],
   status: [],
   explain: ['walked'],
+  ask: ['nobody', 'ping', null],
   statusP: [],
   links: [],
   ready: [],

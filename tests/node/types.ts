@@ -42,6 +42,7 @@ async function main(): Promise<void> {
   client.bind('add', 5)(1, 2, (error: unknown) => console.log(error, more));
   client.on('message', (sender, data) => console.log(sender.length, data)).once('exit', () => {});
   const status: Status = await clouds.createMonitor().status();
+  console.log((await clouds.createClient().ask('s.x', 'ping')).pid, await clouds.createClient().ask('s.x', 'stop', { drain: 1 }));
   console.log(Object.keys(status.methods), await client.sendP('x', 1), client.counters().calls);
   class Mine extends Server {
     constructor() {
@@ -63,6 +64,7 @@ clouds.createServer({ redis: 6380 }).on('log', (level, line) => console.log(leve
 clouds.createServer().registerP('x', () => 1, { timeout: 1 });
 clouds.createServer({ logLevel: 'loud' }); // WRONG
 clouds.createServer().status({ timeout: 'x' }); // WRONG
+clouds.createServer().ask('s.x', 'dance'); // WRONG
 clouds.createClient(5); // WRONG
 clouds.createClient({ timeout: 'soon' }); // WRONG
 clouds.createClient().call(5); // WRONG

@@ -11,8 +11,10 @@ const ConnectionTransport = require('./connection_transport');
 require('./events');
 require('./bridge_channels');
 require('./bridge_told');
+require('./bridge_asking');
 const calls = require('./call');
 const channels = require('./channels');
+const asking = require('./asking');
 const { complete, forLibrary, debugName, DEFAULTS } = require('./options');
 const { failure } = require('./errors');
 
@@ -316,6 +318,7 @@ extend(Base.prototype, {
 });
 
 extend(Base.prototype, channels);
+extend(Base.prototype, asking);
 
 // ---- life
 

@@ -288,6 +288,10 @@ class ConnectionTransport {
     throw failure('CLOUDS_NOT_SUPPORTED', 'over a connection of the program nothing is paused');
   }
 
+  askNode() {
+    throw failure('CLOUDS_NOT_SUPPORTED', 'over a connection of the program no node is asked');
+  }
+
   renew() {
     this.methods.forEach((method) => this.putKey(method, () => {}));
   }

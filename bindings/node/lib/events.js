@@ -12,7 +12,7 @@ const { restore } = require('./bytes');
 
 const { READY, RESULT, REQUEST, MESSAGE, UNKNOWN, REGISTERED, UNREGISTERED, SENT, STATUS, PAUSED } = addon.shape.events;
 const { NODE_CLOSED, CONTEXT_CLOSED, BUS_UP, BUS_DOWN, ATTEMPT, LOG, CANCELED, PEER } = addon.shape.events;
-const { SUBSCRIBED, UNSUBSCRIBED, PUBLISHED } = addon.shape.events;
+const { SUBSCRIBED, UNSUBSCRIBED, PUBLISHED, STOP } = addon.shape.events;
 const { FIND_SERVER, SAVE_SERVERS, REMOVE_SERVER, CLEAR_SERVERS } = addon.shape.events;
 
 // Type, code, outcome (flags), id, slot (sequence), number, whether it has data, number of its bytes.
@@ -60,7 +60,9 @@ function onEvent(bridge, at, peer, method, data, words) {
   switch (type) {
     case REGISTERED:
     case UNREGISTERED:
+      return operationEnded(bridge, id, code, words, method);
     case PAUSED:
+      if (id === 0) break;
       return operationEnded(bridge, id, code, words, method);
     case SENT:
       return operationEnded(bridge, id, code, words, numbers[at + 5]);
@@ -86,12 +88,20 @@ function onEvent(bridge, at, peer, method, data, words) {
       bridge.release();
       return node ? node._onReady(problem) : undefined;
   }
-  if (!node) return undefined;
-  switch (type) {
+  return node ? onNodeEvent(node, bridge, at, peer, method, data, words) : undefined;
+}
+
+// What nobody hears of when the node is gone.
+function onNodeEvent(node, bridge, at, peer, method, data, words) {
+  switch (numbers[at]) {
     case MESSAGE:
       return node._onMessage('m', peer, numbers[at + 6] ? data : undefined);
     case UNKNOWN:
       return node._onMessage(method, peer, numbers[at + 6] ? data : undefined, words);
+    case PAUSED:
+      return node._emitSafely('paused', peer, method === '' ? null : method, numbers[at + 5] === 1);
+    case STOP:
+      return node._onStop(peer, numbers[at + 5] < 0 ? undefined : numbers[at + 5] / 1000);
     case LOG:
       return node._onLog(numbers[at + 5], data);
     case PEER:
@@ -99,9 +109,9 @@ function onEvent(bridge, at, peer, method, data, words) {
     case BUS_UP:
       return node._onUp();
     case BUS_DOWN:
-      return node._onDown(failure(code, words));
+      return node._onDown(failure(numbers[at + 1], words));
     case FIND_SERVER:
-      return node._onFindServer(id, bridge.slots[numbers[at + 4]], method, data || []);
+      return node._onFindServer(numbers[at + 3], bridge.slots[numbers[at + 4]], method, data || []);
     case SAVE_SERVERS:
       return node._onHook('save_server_list', method, data || []);
     case REMOVE_SERVER:

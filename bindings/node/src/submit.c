@@ -157,6 +157,12 @@ static int attempt(addon_bridge *bridge, const double *order, reader *r, uint64_
     return clouds_attempt_payload(bridge->context, id, &payload);
 }
 
+static int ask(addon_bridge *bridge, const clouds_operation_options *options, reader *r, uint64_t *id)
+{
+    piece peer = next(r), what = next(r), args = next(r); /* each ends with NUL */
+    return clouds_node_ask(bridge->node, peer.p, peer.n, what.p, args.p, args.n, options, id);
+}
+
 static int execute(addon_bridge *bridge, const double *order, reader *r, uint64_t *id)
 {
     piece text;
@@ -188,6 +194,8 @@ static int execute(addon_bridge *bridge, const double *order, reader *r, uint64_
         return clouds_node_status(bridge->node, &options, id);
     case LINKS:
         return clouds_node_links(bridge->node, &options, id);
+    case ASK:
+        return ask(bridge, &options, r, id);
     case CANCEL:
         return clouds_cancel(bridge->context, *id);
     case PAUSE:

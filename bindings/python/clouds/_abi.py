@@ -81,6 +81,7 @@ CLOUDS_EVENT_UNSUBSCRIBED = 22
 CLOUDS_EVENT_PUBLISHED = 23
 CLOUDS_EVENT_PAUSED = 24
 CLOUDS_EVENT_PEER = 25
+CLOUDS_EVENT_STOP = 26
 CLOUDS_PEER_WELL = 0
 CLOUDS_PEER_AVOIDED = 1
 CLOUDS_PEER_OPEN = 2
@@ -334,6 +335,8 @@ FUNCTIONS: Dict[str, Tuple[Any, ...]] = {
         "clouds_node_explain": (c_int, c_void_p, c_char_p, c_size_t, POINTER(clouds_operation_options),
                             POINTER(c_uint64),),
         "clouds_node_links": (c_int, c_void_p, POINTER(clouds_operation_options), POINTER(c_uint64),),
+        "clouds_node_ask": (c_int, c_void_p, c_char_p, c_size_t, c_char_p, c_char_p, c_size_t,
+                        POINTER(clouds_operation_options), POINTER(c_uint64),),
         "clouds_node_publish": (c_int, c_void_p, c_char_p, c_size_t, POINTER(clouds_payload), c_uint32,
                             POINTER(clouds_operation_options), POINTER(c_uint64),),
         "clouds_node_subscribe": (c_int, c_void_p, c_char_p, c_size_t, POINTER(clouds_subscribe_options),

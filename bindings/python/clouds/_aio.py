@@ -10,6 +10,7 @@ from typing import (TYPE_CHECKING, Any, Awaitable, Callable, Deque, Dict, Iterat
                     cast)
 
 from clouds import _abi
+from clouds._asking import AsyncAsking
 from clouds._call import Call, _set_result as set_result
 from clouds._aio_watch import AsyncPublishing
 from clouds._explain import AsyncExplaining
@@ -54,7 +55,7 @@ else:
 
 
 @with_options
-class Node(_Keywords, AsyncPublishing, AsyncExplaining, NodeBase):
+class Node(_Keywords, AsyncPublishing, AsyncExplaining, AsyncAsking, NodeBase):
     """What clients, servers, monitors and bases share."""
 
     _mode = "inline"

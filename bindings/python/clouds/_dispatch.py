@@ -2,7 +2,7 @@
 import logging
 from typing import TYPE_CHECKING, Any, Callable, Dict, List
 
-from clouds import _abi, _channels
+from clouds import _abi, _asking, _channels
 from clouds._events import Event, failure, size_of
 from clouds._faults import escaped, is_interrupt, log, log_failure, text_of
 from clouds._library import lib
@@ -167,6 +167,7 @@ _HANDLERS: Dict[int, Callable[["NodeBase", Event], None]] = {
     _abi.CLOUDS_EVENT_PEER: _peer,
     **{kind: _operation for kind in RESULT},
     **{kind: _hook for kind in _HOOKS},
+    **_asking.HANDLERS,
 }
 
 

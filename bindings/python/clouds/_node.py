@@ -6,6 +6,7 @@ import warnings
 from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Sequence, TypeVar, overload
 
 from clouds import _abi
+from clouds._asking import Asking
 from clouds._channels import Channels, Publishing
 from clouds._error import Error, Timeout
 from clouds._events import Event
@@ -23,7 +24,7 @@ from clouds._retry import Hooked, check_hook
 from clouds._threads import SPARE, Limits
 from clouds.errors import CallTimeout
 
-EVENTS = ("message", "unknown message", "ready", "exit", "up", "down", "peer")
+EVENTS = ("message", "unknown message", "ready", "exit", "up", "down", "peer", "stop", "paused")
 _MAX_TIMEOUT = 2147483.0
 # A registration goes on until it is there: ready() has the limit, and knows the reason.
 _UNLIMITED = _abi.clouds_operation_options(size=ctypes.sizeof(_abi.clouds_operation_options), timeout=_MAX_TIMEOUT)
@@ -83,7 +84,7 @@ else:
 
 
 @with_options
-class NodeBase(Publishing, _Live):
+class NodeBase(Publishing, Asking, _Live):
     """One identity on the bus."""
 
     _kind = "base"
@@ -420,9 +421,8 @@ class NodeBase(Publishing, _Live):
         """Calls ``fn`` each time it happens: ``client.on("message", fn)``, or ``@client.on("message")``.
 
         "message": id of the sender, value. "unknown message": type, id of the sender, value, raw text. "ready".
-        "exit": how many requests were left unanswered. "up"; "down": the error.
-        "peer" (option peer_events): id of a server, its state, the method, or None for all. An underscore will do for the blank.
-        A listener that is added later still gets "ready" and "up".
+        "exit": how many requests were left unanswered. "up"; "down": the error. "peer" (option peer_events): a server's id, its
+        state, the method. "stop": who asks, seconds. "paused": who, the method, whether. A later one still gets "ready", "up".
         """
         name = listener_name(event)
         if fn is None:

@@ -14,6 +14,7 @@ import weakref
 from typing import TYPE_CHECKING, Any, Awaitable, Callable, Dict, Iterator, List, Optional, Type, TypeVar, Union
 
 from clouds import _abi
+from clouds._asking import SyncAsking
 from clouds._channels import SyncPublishing
 from clouds._explain import SyncExplaining
 from clouds._events import Event, Records, size_of
@@ -120,7 +121,7 @@ else:
 
 
 @with_options
-class Node(_Keywords, SyncPublishing, SyncExplaining, NodeBase):
+class Node(_Keywords, SyncPublishing, SyncExplaining, SyncAsking, NodeBase):
     """What clients, servers, monitors and bases share. Any number of threads may use a node at the same time."""
 
     _mode = "thread"

@@ -340,7 +340,8 @@ enum clouds_event_type {
     CLOUDS_EVENT_UNREGISTERED = 7,/* clouds_node_unregister ended: id, code, method */
     CLOUDS_EVENT_SENT = 8,        /* clouds_node_send ended, with CLOUDS_SEND_CONFIRM: id, code, number (receivers;
                                      -1: not known) */
-    CLOUDS_EVENT_STATUS = 9,      /* clouds_node_status, clouds_node_explain or clouds_node_links ended: id, code, data (JSON) */
+    CLOUDS_EVENT_STATUS = 9,      /* clouds_node_status, clouds_node_explain, clouds_node_links or clouds_node_ask ended: id, code,
+                                     data (JSON); of the last also peer, and method (what was asked) */
     CLOUDS_EVENT_NODE_CLOSED = 10,/* clouds_node_close ended: node; number: requests left unanswered at the drain limit.
                                      code 0, also of a node that never opened; CLOUDS_ECLOSED, and error: a
                                      clouds_context_close of another thread was first, and an event of its own has
@@ -369,10 +370,14 @@ enum clouds_event_type {
     CLOUDS_EVENT_UNSUBSCRIBED = 22, /* a subscription ended: id, code (0: by clouds_unsubscribe, or with its node) */
     CLOUDS_EVENT_PUBLISHED = 23,    /* something was published at a topic: id (of the subscription), peer, method (the
                                  topic), data (JSON), number (messages that are missing before it), sequence, flags */
-    CLOUDS_EVENT_PAUSED = 24, /* clouds_node_pause ended: id, code, method (empty: all), number (1: paused, 0: resumed) */
-    CLOUDS_EVENT_PEER = 25   /* node option peer_events: peer (a server) and method (empty: all of its methods) are in another
+    CLOUDS_EVENT_PAUSED = 24, /* clouds_node_pause ended: id, code, method (empty: all), number (1: paused, 0: resumed); or,
+                                 with id 0, another node (peer) asked for it, and it is done */
+    CLOUDS_EVENT_PEER = 25,  /* node option peer_events: peer (a server) and method (empty: all of its methods) are in another
                                  state: number, an enum clouds_peer_state. May be dropped where the program does not keep up
                                  (counter dropped_events) */
+    CLOUDS_EVENT_STOP = 26    /* another node (peer) asks this one to stop: time_left (seconds for what was accepted; < 0: not
+                                 said), number (the same in milliseconds, or -1). Once for each node. Nothing is done: stop as
+                                 your program does, or call clouds_node_close */
 };
 
 /* What became of a server, as far as the calls of this context go. */
@@ -792,6 +797,19 @@ CLOUDS_API int clouds_node_explain(clouds_node *node, const char *method, size_t
  * as id (it and `options` may be NULL) and the array as data. Errors: CLOUDS_EHANDLE, CLOUDS_ECLOSED, CLOUDS_ELIMIT,
  * CLOUDS_ENOMEM. Thread: by mode. Since 0.3. */
 CLOUDS_API int clouds_node_links(clouds_node *node, const clouds_operation_options *options, uint64_t *operation);
+
+/* Asks the node with the id `peer` (`peer_len` bytes) for `what`, a word that ends with NUL: "ping" (is it there), "status" (its
+ * methods, counters and what is open), "pause" and "resume" (`args` {"method":name}, or none for all), "stop" ({"drain":
+ * seconds}, or none: its program gets CLOUDS_EVENT_STOP, and does it). `args` (`args_len` bytes) is a JSON object, or empty.
+ * The library there answers, whatever the program does, if the context option `admin` there allows it: "local", the default,
+ * over local: and inproc: only. `options` and `operation` may be NULL. Completed by: CLOUDS_EVENT_STATUS with *operation as
+ * id: its data has "id", "version", "pid", "state" ("ready", "draining") and "paused"; its code is CLOUDS_ENOTSUP when
+ * that node may not or cannot answer (an older version), CLOUDS_ENOSERVER when it is not there (over local: also when it
+ * drains, over Redis when it is a node of npm clouds 0.1), CLOUDS_EAPP when it cannot be done (no such method). Errors: CLOUDS_EINVAL, CLOUDS_EJSON, CLOUDS_ETOOBIG,
+ * CLOUDS_ELIMIT, CLOUDS_ECLOSED, CLOUDS_EHANDLE, CLOUDS_ENOMEM; in inline mode also why the node never listened. Thread: by
+ * mode. Since 0.3. */
+CLOUDS_API int clouds_node_ask(clouds_node *node, const char *peer, size_t peer_len, const char *what, const char *args,
+                               size_t args_len, const clouds_operation_options *options, uint64_t *operation);
 
 /* ---- Channels: what is published at a topic reaches everybody who has subscribed to it -------------------------- */
 

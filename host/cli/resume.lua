@@ -1,0 +1,18 @@
+-- clouds resume
+local asking = require "clouds.cli.asking"
+local M = {}
+
+M.command = {
+  name = "resume",
+  usage = "resume [options] NODE [METHOD]",
+  summary = "Let a node take calls again for a method, or for all of its methods.",
+  text = asking.text,
+  options = asking.options,
+  operands = { 1, 2 },
+}
+
+function M.main(options, operands)
+  asking.pause("resume", "resumed", options, operands)
+end
+
+return M
