@@ -279,6 +279,8 @@ int cl_etcd_leave(cl_directory *base, void *node);
 etcd_node *cl_etcd_node_by_id(etcd *d, cl_str id);
 etcd_node *cl_etcd_node_of(etcd *d, const void *handle);
 void cl_etcd_node_free(etcd_node *node);
+/* What they were about is gone: their answers concern nobody. */
+void cl_etcd_orphan_requests(etcd *d, const void *of);
 /* The operations up to a generation end. */
 void cl_etcd_operations_end(etcd_node *node, uint64_t up_to, int code, const char *words);
 /* It has left: reported. */

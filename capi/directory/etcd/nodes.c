@@ -217,9 +217,12 @@ void cl_etcd_drain(cl_directory *base, void *handle)
     cl_etcd_defer(d);
 }
 
+/* Its time to leave may be over before etcd has answered what was asked for it. */
 void cl_etcd_node_free(etcd_node *node)
 {
     etcd *d = node->d;
+    if (node->putting) d->puts--;
+    cl_etcd_orphan_requests(d, node);
     if (cl_strmap_get(&d->by_id, node->id) == node) cl_strmap_take(&d->by_id, node->id);
     if (cl_etcd_node_of(d, node->handle) == node) cl_idmap_take(&d->by_handle, (uint64_t)(uintptr_t)node->handle);
     CL_LIST_EACH(it, &node->operations) cl_free(CL_OWNER(it, etcd_operation, place));

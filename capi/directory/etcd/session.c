@@ -43,6 +43,20 @@ static void forget_commands(etcd *d)
     cl_etcd_walk_reset(&d->listing);
 }
 
+static void on_orphan(etcd *d, void *of, const etcd_answer *answer)
+{
+    cl_etcd_work(d);
+}
+
+void cl_etcd_orphan_requests(etcd *d, const void *of)
+{
+    CL_LIST_EACH(it, &d->requests)
+    {
+        etcd_request *r = CL_OWNER(it, etcd_request, place);
+        if (r->of == of) r->done = on_orphan, r->of = NULL;
+    }
+}
+
 static void forget_token(etcd *d)
 {
     if (d->token) explicit_bzero(d->token, strlen(d->token));
