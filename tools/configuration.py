@@ -37,6 +37,8 @@ COUNTERS = {
     "delivered": "published messages handed to subscriptions",
     "gaps": "published messages that are missing, by their numbers",
     "lagged": "published messages dropped because a subscription did not keep up",
+    "hedges": "calls that took long and were sent to a second server, too",
+    "hedge_wins": "those of them that the second server answered first",
     "once_hits": "calls that repeated another, by their idempotency key, and were not executed again",
     "link_opens": "direct links that were opened from here and worked",
     "link_losses": "of those, the ones that broke",

@@ -157,6 +157,19 @@ export interface CallOptions {
   parent?: Request;
   /** Goes along with the call. What its handler calls has it too, but for names that begin with '-'. */
   meta?: Record<string, unknown>;
+  /** Calls with the same key go to the same server. */
+  key?: string;
+  /** An idempotency key, up to 255 bytes: a server runs a call with it once at most, and who repeats it gets the same answer. */
+  once?: string;
+  /** Seconds after which a second server is asked, too; below 0: after what 95 of 100 calls of the method take. Needs `once` or
+   * `idempotent`. */
+  hedge?: number;
+  /** It may be executed twice. */
+  idempotent?: boolean;
+  /** A topic at which the answer is published, `{ result: [...] }` or `{ error: {...} }`; the call ends as a notification does. */
+  replyTo?: string;
+  /** What the answer has as "in-reply-to" in its meta. */
+  correlation?: string;
 }
 
 /** The promise is for the list of all values that the service gave. */

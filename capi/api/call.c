@@ -7,18 +7,20 @@
 #include "api/last_error.h"
 #include "api/record.h"
 #include "base/error.h"
+#include "proto/topic.h"
 
-/* What has its place in the record, and cannot be done yet. */
-CL_RARE static int refuse_later(const clouds_call_options *o)
-{
-    const char *what = o->reply_to_len ? "reply_to" : o->correlation_len ? "correlation" : "hedge";
-    return cl_error(CLOUDS_ENOTSUP, "this version cannot do '%s' of clouds_call_options", what);
-}
+enum { CORRELATION_MAX = 255 };
 
-static int check_later(const clouds_call_options *o)
+/* Two servers may run it. */
+CL_RARE static int check_hedge(const clouds_call_options *o)
 {
-    size_t texts = o->reply_to_len | o->correlation_len;
-    return texts || o->hedge != 0 ? refuse_later(o) : 0;
+    if (!isfinite(o->hedge)) return cl_error(CLOUDS_EINVAL, "hedge is %g, which is no number of seconds", o->hedge);
+    if (o->server_len) return cl_error(CLOUDS_EINVAL, "a call of one server cannot be hedged: there is no second one");
+    if (o->reply_to_len || (o->flags & CLOUDS_CALL_NOTIFY))
+        return cl_error(CLOUDS_EINVAL, "a call that waits for no answer cannot be hedged");
+    if (o->once_len || (o->flags & CLOUDS_CALL_IDEMPOTENT)) return 0;
+    return cl_error(CLOUDS_EINVAL, "a hedged call may run at two servers: it needs an idempotency key (once), or to be "
+                                   "called idempotent");
 }
 
 static int check_once(const clouds_call_options *o)
@@ -29,12 +31,25 @@ static int check_once(const clouds_call_options *o)
                           "the idempotency key has %zu bytes, at most %d are possible", o->once_len, CL_ONCE_MAX);
 }
 
+static int check_reply_to(const clouds_call_options *o)
+{
+    int code = cl_check_text(o->reply_to, o->reply_to_len, "the topic of the answer");
+    if (code == 0) code = cl_check_text(o->correlation, o->correlation_len, "the correlation");
+    if (code) return code;
+    if (o->correlation_len && !o->reply_to_len)
+        return cl_error(CLOUDS_EINVAL, "a correlation needs a topic for the answer (reply_to)");
+    if (o->reply_to_len) code = cl_topic_check(cl_str_of(o->reply_to, o->reply_to_len));
+    if (code == 0 && o->correlation_len)
+        code = cl_check_name(cl_str_of(o->correlation, o->correlation_len), CORRELATION_MAX, "correlation");
+    return code;
+}
+
 static int check_options(const clouds_call_options *o)
 {
-    if (o->flags & ~(uint32_t)(CLOUDS_CALL_WAIT | CLOUDS_CALL_ASK | CLOUDS_CALL_NOTIFY))
+    if (o->flags & ~(uint32_t)(CLOUDS_CALL_WAIT | CLOUDS_CALL_ASK | CLOUDS_CALL_NOTIFY | CLOUDS_CALL_IDEMPOTENT))
         return cl_error(CLOUDS_ENOTSUP, "this version does not know the flags %u of clouds_call_options", o->flags);
     if (o->reserved) return cl_error(CLOUDS_EINVAL, "clouds_call_options.reserved is %u, and must be 0", o->reserved);
-    int code = check_later(o);
+    int code = o->hedge == 0 ? 0 : check_hedge(o);
     if (code == 0) code = cl_check_text(o->meta, o->meta_len, "the meta");
     if (code == 0) code = cl_check_text(o->bytes, o->bytes_len, "the bytes");
     if (code == 0) code = cl_check_period(o->timeout, "the timeout");
@@ -42,6 +57,7 @@ static int check_options(const clouds_call_options *o)
     if (code == 0) code = cl_check_text(o->server, o->server_len, "the server");
     if (code == 0) code = cl_check_text(o->key, o->key_len, "the key");
     if (code == 0) code = check_once(o);
+    if (code == 0) code = check_reply_to(o);
     if (code == 0 && o->server_len) code = cl_check_name(cl_str_of(o->server, o->server_len), 65535, "server");
     return code;
 }
@@ -176,10 +192,13 @@ static int call_method(clouds_node *handle, const char *method, size_t method_le
                                  .parent = o->parent,
                                  .retries = o->retries,
                                  .ask = (o->flags & CLOUDS_CALL_ASK) != 0,
-                                 .notify = (o->flags & CLOUDS_CALL_NOTIFY) != 0,
+                                 .notify = (o->flags & CLOUDS_CALL_NOTIFY) || o->reply_to_len,
                                  .meta = cl_str_of(o->meta, o->meta_len),
                                  .bytes = cl_str_of(o->bytes, o->bytes_len),
-                                 .once = cl_str_of(o->once, o->once_len)}};
+                                 .hedge = o->hedge > 0 ? clamp(o->hedge) : o->hedge,
+                                 .once = cl_str_of(o->once, o->once_len),
+                                 .reply_to = cl_str_of(o->reply_to, o->reply_to_len),
+                                 .correlation = cl_str_of(o->correlation, o->correlation_len)}};
         if (o->key_len) c.call.has_key = 1, c.call.key = cl_balance_key(cl_str_of(o->key, o->key_len));
         code = check_call(node, &c.call);
         c.id = cl_context_id(node->context, (o->flags & CLOUDS_CALL_WAIT) != 0);

@@ -45,16 +45,16 @@ static cl_str keep(char **to, cl_str text)
     return kept;
 }
 
-enum { TEXTS = 6 }; /* that a command has at most */
+enum { TEXTS = 8 }; /* that a command has at most */
 
 static int texts_of(cl_command *c, cl_str *texts[TEXTS])
 {
     switch (c->kind) {
     case CL_DO_CALL:
         texts[0] = &c->call.method, texts[1] = &c->call.args, texts[2] = &c->call.server;
-        if (!(c->call.meta.n | c->call.bytes.n | c->call.once.n)) return 3;
-        texts[3] = &c->call.meta, texts[4] = &c->call.bytes;
-        return texts[5] = &c->call.once, 6;
+        if (!(c->call.meta.n | c->call.bytes.n | c->call.once.n | c->call.reply_to.n)) return 3;
+        texts[3] = &c->call.meta, texts[4] = &c->call.bytes, texts[5] = &c->call.once;
+        return texts[6] = &c->call.reply_to, texts[7] = &c->call.correlation, 8;
     case CL_DO_REGISTER:
     case CL_DO_UNREGISTER:
     case CL_DO_PAUSE:

@@ -40,6 +40,8 @@ int cl_along_keep(cl_core *core, cl_call *call, const cl_call_spec *spec, const 
     x.meta = meta;
     x.bytes = spec->bytes;
     x.key = spec->once;
+    x.reply_to = spec->reply_to;
+    x.correlation = spec->correlation;
     if (code == 0 && cl_extension_texts(&x)) code = keep_block(core, call, &x);
     cl_buf_free(&merged);
     return code;
@@ -52,6 +54,11 @@ CL_RARE int cl_along_set_bytes(cl_core *core, cl_call *call, cl_str bytes)
     if (cl_extension_texts(&x)) return keep_block(core, call, &x);
     if (call->along) cl_along_drop(core, call);
     return 0;
+}
+
+int cl_along_copy(cl_core *core, cl_call *call, const cl_extension *x)
+{
+    return keep_block(core, call, x);
 }
 
 void cl_along_drop(cl_core *core, cl_call *call)

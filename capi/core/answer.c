@@ -78,6 +78,7 @@ static inline void is_well(const cl_call *call)
     int64_t now = cl_core_now(call->node->core);
     cl_balance_took(call, now);
     cl_throttle_ended(call, 1, now);
+    if (call->method->latencies) cl_latencies_note(call->method->latencies, now - call->sent_at);
     if (!cl_list_empty(&call->peer->breakers)) cl_breaker_good(call);
 }
 

@@ -333,6 +333,15 @@ static int costs_budget(const cl_call *call)
            (call->failing == CL_FAILING_UNRECEIVED && call->tried_n > UNRECEIVED_MAX);
 }
 
+static void was_sent(cl_call *call, int64_t now)
+{
+    call->sent_at = now;
+    call->looked_up = 0;
+    if (!cl_list_empty(&call->peer->breakers)) cl_breaker_sent(call, now);
+    cl_attempt_enter(call, CL_CALL_SENT, &call->peer->calls);
+    cl_attempt_wait_until(call, call->hedge ? cl_hedge_when(call) : call->until);
+}
+
 void cl_attempt_send(cl_call *call, cl_peer *peer, int64_t now)
 {
     cl_core *core = call->node->core;
@@ -366,11 +375,14 @@ void cl_attempt_send(cl_call *call, cl_peer *peer, int64_t now)
         return;
     }
     core->counters[CL_COUNT_FAILOVERS] += call->failing != CL_FAILING_NOT;
-    call->sent_at = now;
-    call->looked_up = 0;
-    if (!cl_list_empty(&call->peer->breakers)) cl_breaker_sent(call, now);
-    cl_attempt_enter(call, CL_CALL_SENT, &call->peer->calls);
-    cl_attempt_wait_until(call, call->until);
+    was_sent(call, now);
+}
+
+CL_RARE int cl_attempt_send_once(cl_call *call, cl_peer *peer, int64_t now)
+{
+    int code = try_to_send(call, peer);
+    if (code == 0) was_sent(call, now);
+    return code;
 }
 
 /* A native server that comes is announced, an npm server is not. So in a long pause the list is asked for again, after
@@ -384,6 +396,10 @@ static void pause_on(cl_call *call, int64_t now)
 
 void cl_attempt_failed(cl_call *call, int code, int64_t now)
 {
+    if (cl_hedge_is_twin(call)) {
+        cl_call_fail(call, code);
+        return;
+    }
     int rule = clouds_retry_rule(code);
     /* A notification is executed once at most. */
     if (call->notify && clouds_err_outcome(code) == CLOUDS_OUTCOME_UNKNOWN) rule = CLOUDS_RETRY_NO;
@@ -414,6 +430,10 @@ void cl_attempt_look_in_pause(cl_call *call, int64_t now)
 
 void cl_attempt_fail_over(cl_call *call, enum cl_failing how, int code, cl_str error, int64_t now)
 {
+    if (cl_hedge_is_twin(call)) {
+        cl_call_fail(call, code);
+        return;
+    }
     cl_attempt_keep_reason(call, code, error);
     call->failing = (uint8_t)how;
     cl_attempt_enter(call, CL_CALL_BACKOFF, NULL);

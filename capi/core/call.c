@@ -104,11 +104,12 @@ static void free_texts(cl_core *core, cl_call *call)
 static int prepare(cl_core *core, cl_call *call, const cl_call_spec *spec)
 {
     int code = keep_args(core, call, spec->args);
-    if (code == 0 && (spec->meta.n | spec->bytes.n | spec->once.n | spec->parent))
+    if (code == 0 && (spec->meta.n | spec->bytes.n | spec->once.n | spec->reply_to.n | spec->parent))
         code = cl_along_keep(core, call, spec, cl_request_find(core, spec->parent));
     if (code) return code;
     if ((code = cl_directory_method(core, spec->method, &call->method)) != 0) return code;
     if (spec->server.n && !(call->peer = cl_peer_get(core, spec->server))) return CLOUDS_ENOMEM;
+    if (spec->hedge != 0 && cl_hedge_create(call, spec->hedge) != 0) return CLOUDS_ENOMEM;
     if ((code = cl_timers_adopt(core, &call->timed, cl_attempt_due)) != 0) return code;
     code = cl_idmap_put(&core->calls, call->id, call);
     if (code == 0) {
@@ -121,6 +122,7 @@ static int prepare(cl_core *core, cl_call *call, const cl_call_spec *spec)
 
 static void release_record(cl_core *core, cl_call *call)
 {
+    if (call->hedge) cl_hedge_release(call);
     cl_peer_release(core, call->peer);
     if (call->method) cl_directory_release(core, call->method);
     free_texts(core, call);
@@ -246,6 +248,37 @@ static void detach(cl_core *core, cl_call *call)
     cl_idmap_take(&core->calls, call->id);
 }
 
+CL_RARE cl_call *cl_call_copy(cl_call *call)
+{
+    cl_core *core = call->node->core;
+    cl_call *copy = take_record(core);
+    if (!copy) return NULL;
+    copy->id = core->port.next_id(core->port.self);
+    if (copy->id > core->newest) core->newest = copy->id;
+    copy->node = call->node;
+    copy->tried = copy->tried_few;
+    copy->tried_cap = CL_TRIED_INLINE;
+    copy->balance = call->balance;
+    copy->pinned = 0;
+    copy->user_data = 0;
+    copy->retries = 0;
+    copy->timeout = call->timeout;
+    copy->deadline = copy->latest = copy->until = call->until;
+    copy->attempts = 1;
+    cl_list_init(&copy->place);
+    int code = keep_args(core, copy, call->args);
+    if (code == 0 && call->along) code = cl_along_copy(core, copy, call->along);
+    if (code == 0) code = cl_directory_method(core, call->method->name, &copy->method);
+    if (code == 0) code = cl_timers_adopt(core, &copy->timed, cl_attempt_due);
+    if (code == 0 && cl_idmap_put(&core->calls, copy->id, copy) != 0) {
+        cl_timers_abandon(core, &copy->timed);
+        code = CLOUDS_ENOMEM;
+    }
+    if (code) return release_record(core, copy), NULL;
+    cl_list_append(&copy->node->calls, &copy->of_node);
+    return copy;
+}
+
 void cl_call_discard(cl_core *core, cl_call *call)
 {
     detach(core, call);
@@ -268,6 +301,7 @@ void cl_call_complete(cl_call *call, int code, cl_str error, cl_str data)
 void cl_call_complete_along(cl_call *call, int code, cl_str error, cl_str data, const cl_extension *x)
 {
     cl_core *core = call->node->core;
+    if (call->hedge && cl_hedge_goes_on(call, code, error, data, x)) return;
     detach(core, call);
     core->counters[CL_COUNT_RESULTS]++;
     clouds_event event = {.type = CLOUDS_EVENT_RESULT,

@@ -2,6 +2,7 @@
 #ifndef CL_CORE_CALL_H
 #define CL_CORE_CALL_H
 
+#include "core/hedge.h"
 #include "core/method.h"
 #include "core/timers.h"
 
@@ -19,6 +20,7 @@ enum cl_call_state {
     CL_CALL_SENT,     /* waits for the answer: peer->calls */
     CL_CALL_PAUSED,   /* waits for the next attempt to begin: method->paused, if for a server */
     CL_CALL_ASKED,    /* waits for cl_core_attempt */
+    CL_CALL_HEDGED,   /* its own attempts are over, and it waits for its twin (hedge.c) */
     CL_CALL_BACKOFF,  /* would fail over, and waits for the budget */
     CL_CALL_BLOCKED   /* all queues are full, and it waits for room in one: peer->blocked */
 };
@@ -46,6 +48,7 @@ typedef struct cl_call {
     int32_t ended;       /* why the last attempt ended; 0: this is the first */
     cl_extension *along; /* meta, bytes, idempotency key; owned; NULL: none */
     cl_method *method;
+    cl_hedge *hedge;           /* NULL: it has none */
     struct cl_request *parent; /* the request on whose behalf it is made, while that is open */
     cl_peer *peer;             /* the pinned, or the one asked last; counted */
     char *reason_error;        /* JSON that came with the reason; owned */
@@ -84,6 +87,7 @@ void cl_call_complete(cl_call *call, int code, cl_str error, cl_str data);
 void cl_call_complete_along(cl_call *call, int code, cl_str error, cl_str data, const cl_extension *x);
 void cl_attempt_fail_with_text(cl_call *call, int code, int said); /* said: with the last words of this thread */
 void cl_call_fail(cl_call *call, int code); /* with the text of the code, or the object kept with the reason */
+cl_call *cl_call_copy(cl_call *call); /* the same to be sent elsewhere, without events; NULL: no memory or room */
 void cl_call_close_all(cl_node *node);
 void cl_call_discard(cl_core *core, cl_call *call); /* at the end of all, without an event */
 
@@ -91,6 +95,8 @@ void cl_call_discard(cl_core *core, cl_call *call); /* at the end of all, withou
 void cl_attempt_begin(cl_call *call, int64_t start, int64_t now);
 void cl_attempt_dispatch(cl_call *call, int64_t now);
 void cl_attempt_send(cl_call *call, cl_peer *peer, int64_t now);
+/* To this server, and to no other when that is not possible. 0, or the error of the bus. */
+int cl_attempt_send_once(cl_call *call, cl_peer *peer, int64_t now);
 /* This attempt ended without an answer: the next one, or the end of the call. */
 void cl_attempt_failed(cl_call *call, int code, int64_t now);
 void cl_attempt_look_in_pause(cl_call *call, int64_t now); /* servers may have come that nobody announced */
@@ -121,6 +127,7 @@ void cl_attempt_due(cl_core *core, cl_timed *timed, int64_t now);
  * CLOUDS_ETOOBIG or CLOUDS_ENOMEM. */
 int cl_along_keep(cl_core *core, cl_call *call, const cl_call_spec *spec, const struct cl_request *parent);
 int cl_along_set_bytes(cl_core *core, cl_call *call, cl_str bytes); /* in the place of those it has */
+int cl_along_copy(cl_core *core, cl_call *call, const cl_extension *x);
 void cl_along_drop(cl_core *core, cl_call *call);
 void cl_along_show(const cl_extension *x, clouds_event *event);
 

@@ -40,6 +40,8 @@ const char *const cl_counter_names[CL_COUNTERS] = {
     "lagged",
     "once_hits",
     "throttled_calls",
+    "hedges",
+    "hedge_wins",
     "link_opens",
     "link_losses",
     "link_refused",

@@ -89,6 +89,8 @@ enum cl_counter {
     CL_COUNT_LAGGED,        /* dropped here, since a subscription did not keep up */
     CL_COUNT_ONCE_HITS,     /* calls that repeated another, by their idempotency key */
     CL_COUNT_THROTTLED_CALLS, /* ended here, since the servers refuse most calls */
+    CL_COUNT_HEDGES,        /* calls that were sent to a second server, too */
+    CL_COUNT_HEDGE_WINS,    /* those whose second server answered first */
     CL_COUNT_LINKS,         /* from here on those of the bus, in its order */
     CL_COUNTERS = CL_COUNT_LINKS + CL_BUS_COUNTS
 };
@@ -162,6 +164,8 @@ typedef struct cl_call_spec {
     cl_str meta, bytes; /* go along; meta: a valid JSON object, or empty */
     cl_str once;        /* idempotency key; empty: none */
     int question; /* to a node, for its library: ends with CLOUDS_EVENT_STATUS (cl_node_ask) */
+    double hedge;       /* seconds after which a second server is asked; < 0: by what the method takes; 0: never */
+    cl_str reply_to, correlation; /* with a topic: `notify`, and the answer is published there */
     int has_key;
     uint64_t key; /* calls of one key go to the same server (cl_balance_key) */
 } cl_call_spec;

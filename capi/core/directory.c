@@ -31,6 +31,7 @@ void cl_directory_free(cl_core *core, cl_method *m)
     cl_free(m->servers);
     cl_free(m->shares);
     cl_buf_free(&m->departed);
+    cl_free(m->latencies);
     cl_free(m);
 }
 

@@ -253,9 +253,13 @@ static void refuse_repeats(cl_once *o, unsigned flags, cl_str error)
     CL_LIST_EACH(it, &o->repeats)
     {
         const cl_caller *to = &CL_OWNER(it, repeat, place)->caller;
+        cl_extension x = CL_EXTENSION_NONE;
+        x.reply_to = to->reply_to;
+        x.correlation = to->correlation;
         cl_envelope repeated = cl_envelope_of(CL_CALL, to->id, node->id, to->wire_id);
         repeated.flags = to->flags;
         repeated.link = to->link;
+        repeated.extension = &x;
         cl_request_refuse_with(node, &repeated, flags, error);
     }
     destroy(node->core, o);
@@ -276,13 +280,17 @@ void cl_once_request_refused(cl_request *r, unsigned flags, cl_str error)
 
 static repeat *create_repeat(const cl_envelope *e)
 {
-    repeat *r = cl_malloc(sizeof *r + e->from.n + e->id.n);
+    cl_caller c = cl_caller_of(e);
+    repeat *r = cl_malloc(sizeof *r + c.id.n + c.wire_id.n + c.reply_to.n + c.correlation.n);
     if (!r) return NULL;
-    char *end = put(put(r->text, e->from), e->id);
-    r->caller = (cl_caller){.id = cl_str_of(r->text, e->from.n),
-                            .wire_id = cl_str_of(end - e->id.n, e->id.n),
-                            .link = e->link,
-                            .flags = e->flags & (CL_NATIVE | CL_FRAMES | CL_NOTIFY)};
+    cl_str *const texts[] = {&c.id, &c.wire_id, &c.reply_to, &c.correlation};
+    char *to = r->text;
+    for (int i = 0; i < 4; i++) {
+        char *end = put(to, *texts[i]);
+        *texts[i] = cl_str_of(to, texts[i]->n);
+        to = end;
+    }
+    r->caller = c;
     r->deadline = e->deadline;
     cl_list_init(&r->place);
     return r;
@@ -306,7 +314,8 @@ CL_RARE static void refuse_without_room(cl_node *node, const cl_envelope *e)
 static void wait_for_answer(cl_once *o, const cl_envelope *e, int64_t now)
 {
     cl_core *core = o->node->core;
-    if (e->flags & CL_NOTIFY) return;
+    const cl_caller to = cl_caller_of(e);
+    if (!cl_caller_wants_answer(&to)) return;
     forget_expired(core, o, now);
     repeat *r = cl_request_has_room(core, 0) ? create_repeat(e) : NULL;
     if (!r) {
@@ -334,8 +343,8 @@ int cl_once_repeats(cl_node *node, const cl_envelope *e, int64_t now)
         wait_for_answer(o, e, now);
         return 1;
     }
-    const cl_caller to = {e->from, e->id, e->link, e->flags};
-    if (!(e->flags & CL_NOTIFY)) tell_answer(o, &to);
+    const cl_caller to = cl_caller_of(e);
+    if (cl_caller_wants_answer(&to)) tell_answer(o, &to);
     return 1;
 }
 

@@ -16,8 +16,16 @@ enum {
 typedef struct cl_caller {
     cl_str id, wire_id;
     uint64_t link;
-    unsigned flags; /* CL_NATIVE, CL_FRAMES and CL_NOTIFY of its call */
+    unsigned flags;               /* CL_NATIVE, CL_FRAMES and CL_NOTIFY of its call */
+    cl_str reply_to, correlation; /* where the answer is published; empty: it is sent */
 } cl_caller;
+
+typedef struct cl_reply_to cl_reply_to;
+
+static inline int cl_caller_wants_answer(const cl_caller *c)
+{
+    return !(c->flags & CL_NOTIFY) || c->reply_to.n;
+}
 
 typedef struct cl_request {
     cl_timed timed; /* its deadline */
@@ -31,6 +39,7 @@ typedef struct cl_request {
     uint8_t is_cancelable;  /* the node's map of those has it */
     uint8_t is_canceled;    /* its caller waits for no answer */
     uint8_t is_unwanted;    /* the same, and with an idempotency key: another may wait for it, or come */
+    cl_reply_to *reply_to;  /* owned; NULL: the answer is sent */
     struct cl_once *once;   /* what remembers it by its idempotency key; NULL: it has none */
     cl_list_node calls;     /* made on its behalf */
     cl_offer *offer;        /* of a method with limits; NULL: there are none */
@@ -48,7 +57,10 @@ int cl_request_begin(cl_node *node, const cl_envelope *e, cl_offer *offer, cl_of
 int cl_request_has_room(const cl_core *core, size_t bytes);
 void cl_request_refuse(cl_node *node, const cl_envelope *e, int code);
 void cl_request_refuse_with(cl_node *node, const cl_envelope *e, unsigned flags, cl_str error);
-/* 0, or what the bus refused it with. */
+/* reply.c: 0, or what the bus refused the answer with. */
+cl_caller cl_caller_of(const cl_envelope *e);
+cl_caller cl_request_caller(const cl_request *r);
+int cl_reply_to_keep(cl_request *r, const cl_extension *x);
 int cl_caller_answer(cl_node *node, const cl_caller *to, cl_str error, cl_str result, const cl_extension *x);
 /* Busy: with the last words of this thread. */
 void cl_request_refuse_busy(cl_node *node, const cl_envelope *e);

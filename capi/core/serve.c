@@ -73,6 +73,7 @@ static inline void drop(cl_core *core, cl_request *r)
     cl_list_remove(&r->of_node);
     if (r->big) cl_free(r->big);
     if (r->meta) cl_free(r->meta);
+    if (r->reply_to) cl_free(r->reply_to);
     cl_offer *offer = r->offer;
     cl_offer_key *key = r->key;
     cl_pool_give(&core->spare_requests, r);
@@ -90,9 +91,10 @@ int cl_request_has_room(const cl_core *core, size_t bytes)
            (core->request_bytes + bytes <= core->config.max_in_flight_bytes || core->request_bytes == 0);
 }
 
-/* Of what goes along only the meta is kept, for what is called on behalf of the request. */
+/* Of what goes along the meta is kept, for what is called on behalf of the request, and where the answer is to go. */
 CL_RARE static int keep_along(cl_request *r, const cl_extension *x)
 {
+    if (x->reply_to.n && cl_reply_to_keep(r, x) != 0) return CLOUDS_ENOMEM;
     if (!x->meta.n) return 0;
     r->meta = cl_str_dup(x->meta);
     r->meta_len = x->meta.n;
@@ -120,6 +122,7 @@ static cl_request *admit(cl_core *core, cl_node *node, const cl_envelope *e)
     r->meta_len = 0;
     r->offer = NULL;
     r->once = NULL;
+    r->reply_to = NULL;
     r->link = e->link;
     r->deadline = e->deadline;
     r->native = e->flags & (CL_NATIVE | CL_FRAMES | CL_NOTIFY);
@@ -138,13 +141,10 @@ static cl_request *admit(cl_core *core, cl_node *node, const cl_envelope *e)
 CL_RARE void cl_request_answer(cl_node *node, const cl_envelope *e, unsigned flags, cl_str error, cl_str result)
 {
     cl_core *core = node->core;
-    cl_envelope answer = cl_envelope_of(CL_RESULT, node->id, e->from, e->id);
-    if (e->flags & CL_NOTIFY) return;
-    answer.flags = (e->flags & (CL_NATIVE | CL_FRAMES)) | flags;
-    answer.link = e->link;
-    answer.error = error;
-    answer.result = result.n ? result : CL_STR("[]");
-    if (core->bus->ops->send(core->bus, node, &answer, 0) != 0) core->counters[CL_COUNT_LOST_ANSWERS]++;
+    cl_caller to = cl_caller_of(e);
+    if (!cl_caller_wants_answer(&to)) return;
+    to.flags |= flags;
+    if (cl_caller_answer(node, &to, error, result, NULL) != 0) core->counters[CL_COUNT_LOST_ANSWERS]++;
 }
 
 CL_RARE void cl_request_refuse_with(cl_node *node, const cl_envelope *e, unsigned flags, cl_str error)
@@ -204,7 +204,8 @@ static void emit_request(cl_core *core, cl_node *node, const cl_request *r, cons
     cl_set_text(&event.method, &event.method_len, e->method);
     cl_set_text(&event.data, &event.data_len, e->args);
     if (e->extension) cl_along_show(e->extension, &event);
-    if (e->flags & CL_NOTIFY) event.flags |= CLOUDS_FLAG_NOTIFY;
+    const cl_caller to = cl_caller_of(e);
+    if (!cl_caller_wants_answer(&to)) event.flags |= CLOUDS_FLAG_NOTIFY;
     cl_emit(core, node, &event);
 }
 
@@ -301,21 +302,9 @@ void cl_serve_call(cl_core *core, cl_node *node, const cl_envelope *e)
     else refuse_or_begin(core, node, e, now, known);
 }
 
-int cl_caller_answer(cl_node *node, const cl_caller *to, cl_str error, cl_str result, const cl_extension *x)
-{
-    cl_bus *bus = node->core->bus;
-    cl_envelope answer = cl_envelope_of(CL_RESULT, node->id, to->id, to->wire_id);
-    answer.flags = to->flags;
-    answer.link = to->link;
-    answer.error = error;
-    answer.result = result.n ? result : CL_STR("[]");
-    answer.extension = x;
-    return bus->ops->send(bus, node, &answer, 0);
-}
-
 static int send_answer(const cl_request *r, cl_str error, cl_str result, const cl_extension *x)
 {
-    const cl_caller to = {r->caller, r->wire_id, r->link, r->native};
+    const cl_caller to = cl_request_caller(r);
     return cl_caller_answer(r->node, &to, error, result, x);
 }
 
@@ -354,7 +343,7 @@ static int answer(cl_core *core, uint64_t request, cl_str error, cl_str result, 
     cl_request *r = open_request(core, request);
     if (!r) return CLOUDS_ESTALE;
     int code = 0;
-    if (!r->is_canceled && !r->is_unwanted && !(r->native & CL_NOTIFY)) {
+    if (!r->is_canceled && !r->is_unwanted && (!(r->native & CL_NOTIFY) || r->reply_to)) {
         code = x && !(r->native & CL_FRAMES) ? cannot_take(r) : send_answer(r, error, result, x);
         if (code != 0) code = not_sent(core, r, code);
         if (may_wait(code)) return code;
@@ -382,15 +371,22 @@ int cl_core_answer_along(cl_core *core, uint64_t request, cl_str error, const cl
 
 /* ---- requests that end without an answer of the user's */
 
-static cl_envelope call_of(const cl_request *r)
+/* Its extension is in `room`. */
+static cl_envelope call_of(const cl_request *r, cl_extension *room)
 {
-    return (cl_envelope){.flags = r->native, .from = r->caller, .id = r->wire_id, .link = r->link};
+    const cl_caller to = cl_request_caller(r);
+    *room = CL_EXTENSION_NONE;
+    room->reply_to = to.reply_to;
+    room->correlation = to.correlation;
+    return (cl_envelope){
+        .flags = to.flags, .from = to.id, .id = to.wire_id, .link = to.link, .extension = to.reply_to.n ? room : NULL};
 }
 
 /* It was admitted, and not handed out. */
 static void refuse_begun(cl_request *r, int code)
 {
-    const cl_envelope e = call_of(r);
+    cl_extension room;
+    const cl_envelope e = call_of(r, &room);
     cl_core *core = r->node->core;
     refuse(core, r->node, &e, code);
     if (r->once) cl_once_request_refused(r, CL_REFUSED, cl_error_text_of_code(core, code));
@@ -463,7 +459,8 @@ void cl_request_end_all(cl_node *node)
     cl_request_refuse_waiting(node);
     while (!cl_list_empty(&node->requests)) {
         cl_request *r = CL_OWNER(node->requests.next, cl_request, of_node);
-        const cl_envelope e = call_of(r);
+        cl_extension room;
+        const cl_envelope e = call_of(r, &room);
         core->port.forget_request(core->port.self, r->id);
         cl_request_answer(node, &e, r->native ? CL_LOST : 0, cl_error_text_of_code(core, CLOUDS_ELOST), CL_STR_NONE);
         if (r->once) cl_once_request_refused(r, CL_LOST, cl_error_text_of_code(core, CLOUDS_ELOST));

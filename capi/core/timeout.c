@@ -73,5 +73,6 @@ void cl_attempt_due(cl_core *core, cl_timed *timed, int64_t now)
     if (call->state == CL_CALL_PAUSED && now < call->until) cl_attempt_look_in_pause(call, now);
     else if (call->state == CL_CALL_PAUSED) cl_attempt_begin(call, now, now);
     else if (call->state == CL_CALL_BACKOFF && now < call->until) cl_attempt_dispatch(call, now);
+    else if (call->state == CL_CALL_SENT && now < call->until) cl_hedge_due(call, now);
     else timed_out(call, now);
 }

@@ -23,6 +23,9 @@ M.command = {
       help = "further attempts after a timeout, or, when no server is there,\n"
         .. "when one comes up, or after waiting as long" },
     { long = "server", value = "ID", help = "ask this node and no other" },
+    { long = "once", value = "KEY",
+      help = "idempotency key: who repeats the call with it within a minute\n"
+        .. "gets the same answer, and it is not executed again" },
   },
   operands = { 1, math.huge },
 }
@@ -85,6 +88,7 @@ function M.main(options, operands)
       deadline = options.deadline,
       retry = options.retry,
       server = call.server,
+      once = options.once and M.text("call", options.once),
     }))
   end)
 end

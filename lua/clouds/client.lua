@@ -13,9 +13,18 @@ local types = {
   retry = "number",
   server = "string",
   meta = "table",
+  key = "string",
+  once = "string",
+  reply_to = "string",
+  correlation = "string",
+  hedge = "number",
+  idempotent = "boolean",
   on_retry = "function",
 }
-local OF_CALL = { "timeout", "deadline", "retry", "server", "meta" }
+local OF_CALL = {
+  "timeout", "deadline", "retry", "server", "meta",
+  "key", "once", "hedge", "idempotent", "reply_to", "correlation",
+}
 local OF_BIND = { "timeout", "deadline", "retry", "on_retry" }
 
 local MAX_RETRIES = select(3, core.options()).retries
@@ -114,7 +123,9 @@ function Client:call(name, args, options, callback)
     retries_of(options.retry),
     options.server,
     nil,
-    options.meta
+    options.meta,
+    false,
+    options
   )
 end
 
@@ -137,7 +148,9 @@ function Client:notify(name, args, options)
   options = options or {}
   check_options(options, OF_CALL, 2)
   local timeout, deadline, retries = options.timeout or 0, options.deadline or 0, retries_of(options.retry)
-  return sent(self.core:call(name, args, nil, timeout, deadline, retries, options.server, nil, options.meta, true))
+  return sent(
+    self.core:call(name, args, nil, timeout, deadline, retries, options.server, nil, options.meta, true, options)
+  )
 end
 
 ---- retries with a hook before each attempt ----

@@ -19,6 +19,7 @@ typedef struct target {
     const char *method, *server;
     size_t method_len, server_len;
     bool notify, has_meta; /* the meta is in s->out2 */
+    int more;              /* stack index of the table that has the rarer options, or 0 */
     int hooked;            /* stack index of the first argument of the hook `attempt`, or 0 */
 } target;
 
@@ -66,7 +67,33 @@ static double deadline_of(const lc_request *parent, const lc_context *ctx, doubl
     return deadline > 0 && deadline < left ? deadline : left;
 }
 
-static int send_call(lc_state *s, const target *to, lc_slot *slot, uint64_t *id)
+/* The text lives as long as the table. */
+static void text_option(lua_State *L, int table, const char *name, const char **p, size_t *n)
+{
+    *p = NULL;
+    *n = 0;
+    if (!table) return;
+    lua_getfield(L, table, name);
+    if (lua_type(L, -1) == LUA_TSTRING) *p = lua_tolstring(L, -1, n);
+    lua_pop(L, 1);
+}
+
+static void rarer_options(lua_State *L, int table, clouds_call_options *options)
+{
+    text_option(L, table, "key", &options->key, &options->key_len);
+    text_option(L, table, "once", &options->once, &options->once_len);
+    text_option(L, table, "reply_to", &options->reply_to, &options->reply_to_len);
+    text_option(L, table, "correlation", &options->correlation, &options->correlation_len);
+    options->hedge = 0;
+    if (!table) return;
+    lua_getfield(L, table, "hedge");
+    lua_getfield(L, table, "idempotent");
+    options->hedge = lua_tonumber(L, -2);
+    if (lua_toboolean(L, -1)) options->flags |= CLOUDS_CALL_IDEMPOTENT;
+    lua_pop(L, 2);
+}
+
+static int send_call(lua_State *L, lc_state *s, const target *to, lc_slot *slot, uint64_t *id)
 {
     lc_node *node = to->node;
     if (!node->node) return CLOUDS_ECLOSED;
@@ -74,6 +101,8 @@ static int send_call(lc_state *s, const target *to, lc_slot *slot, uint64_t *id)
     clouds_call_options *options = &s->call_options;
     options->size = sizeof *options;
     options->flags = (to->hooked ? CLOUDS_CALL_ASK : 0) | (to->notify ? CLOUDS_CALL_NOTIFY : 0);
+    if (to->more || options->key || options->once || options->reply_to || options->hedge != 0)
+        rarer_options(L, to->more, options);
     options->meta = to->has_meta ? s->out2.data : NULL;
     options->meta_len = to->has_meta ? s->out2.len : 0;
     options->timeout = to->options->timeout;
@@ -108,7 +137,7 @@ static int start_call(lua_State *L, lc_state *s, const target *to, lc_handle han
         return refused(L, s, to, callback);
     }
     lc_slot_set_scope(s, slot, lc_scope_of(L, s));
-    int code = send_call(s, to, slot, &id);
+    int code = send_call(L, s, to, slot, &id);
     lc_trim_large(s);
     if (code != 0) {
         lc_slot_release(L, s, slot);
@@ -168,7 +197,7 @@ static bool encode_arguments(lua_State *L, lc_state *s, int index)
     return lc_encode_list(L, &s->codec, index, &s->out, &s->bytes);
 }
 
-/* node:call(method, list or nil, callback or nil, timeout, deadline, retries, server, hooked, meta, notify) -> results.
+/* node:call(method, list or nil, callback or nil, timeout, deadline, retries, server, hooked, meta, notify, rarer options) -> results.
  * Before each attempt the hook `attempt` is called with `hooked`, unless that is nil. */
 int lc_node_call(lua_State *L)
 {
@@ -184,6 +213,7 @@ int lc_node_call(lua_State *L)
         if (!lua_isnoneornil(L, 9)) to.hooked = 9;
         to.notify = lua_toboolean(L, 11);
         to.has_meta = lua_istable(L, 10);
+        to.more = lua_istable(L, 12) ? 12 : 0;
     }
     if (!lua_isnil(L, 3)) luaL_checktype(L, 3, LUA_TTABLE);
     lc_handle slot = slot_for(L, s, callback);

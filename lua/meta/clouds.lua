@@ -101,6 +101,12 @@ local clouds = {}
 ---@field retry? integer Further attempts after a timeout, or when no server is there.
 ---@field server? string The id of the only node to ask.
 ---@field meta? table Goes along with the call.
+---@field key? string Calls with the same key go to the same server.
+---@field once? string Idempotency key, up to 255 bytes: a server runs a call with it once at most, and who repeats it gets the same answer.
+---@field hedge? number Seconds after which a second server is asked, too; below 0: after what 95 of 100 calls of the method take. Needs `once` or `idempotent`.
+---@field idempotent? boolean It may be executed twice.
+---@field reply_to? string A topic at which the answer is published; the call ends as a notification does.
+---@field correlation? string What the answer has as "in-reply-to" in its meta.
 
 ---Options of a bound function.
 ---@class clouds.BindOptions

@@ -1,5 +1,6 @@
 /* The records of clouds.h: their layout, what is laid out for later, who owns what they point to, and the words of a
  * failure in a room of the caller's. */
+#include <math.h>
 #include <pthread.h>
 
 #include "api/kit.h"
@@ -133,10 +134,16 @@ static void for_later(void)
 {
     open_node();
     CHECK_INT(call_with((clouds_call_options){.key = NULL, .key_len = 1}), CLOUDS_EINVAL);
-    CHECK_INT(call_with((clouds_call_options){.reply_to = "x", .reply_to_len = 1}), CLOUDS_ENOTSUP);
-    CHECK_INT(call_with((clouds_call_options){.correlation = "x", .correlation_len = 1}), CLOUDS_ENOTSUP);
-    CHECK_INT(call_with((clouds_call_options){.hedge = 1}), CLOUDS_ENOTSUP);
-    CHECK_INT(call_with((clouds_call_options){.hedge = -1}), CLOUDS_ENOTSUP);
+    CHECK_INT(call_with((clouds_call_options){.hedge = 1}), CLOUDS_EINVAL); /* it may run twice */
+    CHECK_INT(call_with((clouds_call_options){.hedge = -1}), CLOUDS_EINVAL);
+    CHECK_INT(call_with((clouds_call_options){.hedge = NAN, .flags = CLOUDS_CALL_IDEMPOTENT}), CLOUDS_EINVAL);
+    CHECK_INT(call_with((clouds_call_options){
+                  .hedge = 1, .flags = CLOUDS_CALL_IDEMPOTENT, .server = "s.1", .server_len = 3}),
+              CLOUDS_EINVAL);
+    CHECK_INT(call_with((clouds_call_options){.hedge = 1, .flags = CLOUDS_CALL_IDEMPOTENT | CLOUDS_CALL_NOTIFY}),
+              CLOUDS_EINVAL);
+    CHECK_INT(call_with((clouds_call_options){.hedge = 1, .flags = CLOUDS_CALL_IDEMPOTENT}), 0);
+    CHECK_INT(call_with((clouds_call_options){.hedge = -1, .once = "x", .once_len = 1}), 0);
     CHECK_INT(call_with((clouds_call_options){.reserved = 1}), CLOUDS_EINVAL);
     CHECK_INT(call_with((clouds_call_options){.flags = 1u << 31}), CLOUDS_ENOTSUP);
     CHECK_INT(call_with((clouds_call_options){.meta = "{}", .once = ""}), 0); /* empty: not asked for */

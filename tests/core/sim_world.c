@@ -282,6 +282,7 @@ static void make_call(sim *w, sim_node *n, uint64_t parent)
                          .args = cl_str_z(args),
                          .server = cl_str_z(server),
                          .once = cl_str_z(once),
+                         .hedge = call->once && sim_chance(w, 0.5) ? 0.03 : 0,
                          .timeout = sim_chance(w, 0.3) ? 0.05 + (double)sim_random(w, 1000) / 1000 : 0,
                          .deadline = sim_chance(w, 0.3) ? 0.05 + (double)sim_random(w, 2000) / 1000 : 0,
                          .retries = (int32_t)sim_random(w, 4) - 1,

@@ -57,6 +57,7 @@ static void call(monkey *m, cl_node *node)
                          .parent = any_id(m)};
     spec.server = any(m, 6) ? CL_STR_NONE : any_peer(m);
     spec.once = any(m, 3) ? CL_STR_NONE : CL_STR("k");
+    spec.hedge = any(m, 3) ? 0 : (double)any(m, 3) / 10 - 0.1;
     note(m, fake_call_code(&m->f, node, spec), spec.id);
 }
 

@@ -12,7 +12,7 @@ const { nextTick, setImmediate, setTimeout } = require('./clock');
 const { warnNow } = require('./log');
 
 const { CALL, REPLY, FAIL, SEND, PUBLISH, SUBSCRIBE, REGISTER, UNREGISTER } = addon.shape.orders;
-const { PAUSE, RESUME, STATUS, CANCEL, CHOOSE, ATTEMPT } = addon.shape.orders;
+const { PAUSE, RESUME, STATUS, CANCEL, CHOOSE, ATTEMPT, CALL_WITH } = addon.shape.orders;
 const { CALL_ASK, CALL_NOTIFY, SEND_CONFIRM } = addon.shape;
 // Kind, id (of a call first its parent's), timeout (then the code), deadline, retries, slot, flags, number of its bytes.
 const NUMBERS = addon.shape.ORDER_NUMBERS;
@@ -160,7 +160,7 @@ class Bridge {
       { area } = along;
     const parent = how ? how.parent : 0;
     if (this.closed || (this.closing && !parent)) return this.refuse(entry);
-    const at = this.order(CALL, parent),
+    const at = this.order(how && how.more ? CALL_WITH : CALL, parent),
       orders = this.orders;
     if (area) this.carry(at, area);
     entry.slot = orders[at + 5] = this.addSlot(entry);
@@ -168,9 +168,9 @@ class Bridge {
       orders[at + 2] = how.timeout;
       orders[at + 3] = how.deadline;
       orders[at + 4] = how.retries;
-      orders[at + 6] = (how.hook ? CALL_ASK : 0) | (how.notify ? CALL_NOTIFY : 0);
+      orders[at + 6] = (how.hook ? CALL_ASK : 0) | (how.notify ? CALL_NOTIFY : 0) | how.flags;
       if (how.hook) Object.assign(entry, { hook: how.hook, args });
-      this.text += method + '\0' + how.server + '\0' + text + '\0' + how.meta + '\0';
+      this.text += method + '\0' + how.server + '\0' + text + '\0' + how.meta + '\0' + how.more;
     } else {
       orders[at + 2] = orders[at + 3] = orders[at + 4] = orders[at + 6] = 0;
       this.text += method + '\0\0' + text + '\0\0';
@@ -366,7 +366,7 @@ class Bridge {
     for (let at = 0; at < count * NUMBERS; at += NUMBERS) {
       const slot = orders[at + 5];
       if (orders[at] === SUBSCRIBE && orders[at + 2] === 0) this.subscribed(orders[at + 1], slot);
-      if (orders[at] === CALL) this.slots[slot].id = orders[at + 1];
+      if (orders[at] === CALL || orders[at] === CALL_WITH) this.slots[slot].id = orders[at + 1];
       else if (orders[at] >= SEND && orders[at] <= STATUS && slot) this.operations.set(orders[at + 1], slot);
     }
     if (problems) this.settleProblems(problems, textsOf(orders, count, text), areas);
@@ -378,7 +378,7 @@ class Bridge {
         words = JSON.parse(problems[i + 1] || 'null');
       const [kind, id, code, , , slot, flags, number] = this.orders.subarray(at, at + NUMBERS);
       const again = { kind, id, text: texts[problems[i]], area: number ? areas[number - 1] : null };
-      if (kind === CALL || (kind >= SEND && kind <= STATUS)) this.orderFailed(kind, id, slot, code, words);
+      if (kind === CALL || kind === CALL_WITH || (kind >= SEND && kind <= STATUS)) this.orderFailed(kind, id, slot, code, words);
       else if (kind === ATTEMPT) this.attemptFailed(slot, id, code, words);
       else if (code === STALE || code === CLOSED) continue;
       else if (kind !== REPLY && kind !== FAIL) this.defer(again);
@@ -425,7 +425,7 @@ class Bridge {
   orderFailed(kind, id, slot, code, words) {
     if (!slot && kind === PUBLISH && code !== CLOSED) warnNow(`nothing was published: ${words ? words.message : code}`);
     if (!slot) return;
-    if (kind !== CALL && this.operations.get(id) === slot) this.operations.delete(id);
+    if (kind !== CALL && kind !== CALL_WITH && this.operations.get(id) === slot) this.operations.delete(id);
     const error = code === CLOSED ? closed() : failure(code, words);
     nextTick(() => {
       if (this.slots[slot]) this.removeSlot(slot).finish(error, []);

@@ -7,6 +7,7 @@ const { nextTick } = require('./clock');
 const { checkNames } = require('./names');
 const { encode } = require('./json');
 const { checkMeta } = require('./bytes');
+const { CALL_IDEMPOTENT } = require('./native').shape;
 
 const NOTHING = [];
 
@@ -125,7 +126,8 @@ function hookOf({ onRetry }) {
   return typeof onRetry === 'function' ? AsyncResource.bind((...all) => onRetry(...all), 'CLOUDS_ATTEMPT') : null;
 }
 
-const OPTIONS = ['timeout', 'deadline', 'retry', 'server', 'signal', 'parent', 'onRetry', 'all', 'meta'];
+const MORE = ['key', 'once', 'replyTo', 'correlation'];
+const OPTIONS = ['timeout', 'deadline', 'retry', 'server', 'signal', 'parent', 'onRetry', 'all', 'meta', 'hedge', 'idempotent', ...MORE];
 
 // The options of a call as a transport takes them, or null when there are none. Its own requests it knows by id, until
 // they are answered.
@@ -142,8 +144,24 @@ function howOf(transport, options) {
     server: options.server === undefined || options.server === null ? '' : nameOf(options.server),
     hook: hookOf(options),
     meta: metaOf(options),
+    more: moreOf(options),
+    flags: options.idempotent ? CALL_IDEMPOTENT : 0,
     notify: false,
   };
+}
+
+// The rarer options, as texts of an order; of hedge the microseconds.
+function moreOf(options) {
+  const { key, once, hedge, replyTo, correlation } = options;
+  if ((key ?? once ?? hedge ?? replyTo ?? correlation ?? null) === null) return '';
+  if (hedge !== undefined && hedge !== null && !Number.isFinite(hedge)) throw new TypeError('clouds: hedge is a number of seconds');
+  let texts = '';
+  for (const name of MORE) {
+    const value = options[name] ?? '';
+    if (typeof value !== 'string' || value.includes('\0')) throw new TypeError(`clouds: ${name} is a string, without NUL`);
+    texts += value + '\0';
+  }
+  return texts + Math.round((hedge ?? 0) * 1e6) + '\0';
 }
 
 function metaOf({ meta }) {

@@ -109,6 +109,7 @@ napi_value addon_shape(napi_env env)
     put(env, shape, "ORDER_NUMBERS", ADDON_ORDER_NUMBERS);
     put(env, shape, "CALL_ASK", CLOUDS_CALL_ASK);
     put(env, shape, "CALL_NOTIFY", CLOUDS_CALL_NOTIFY);
+    put(env, shape, "CALL_IDEMPOTENT", CLOUDS_CALL_IDEMPOTENT);
     put(env, shape, "SEND_CONFIRM", CLOUDS_SEND_CONFIRM);
     put(env, shape, "SUBSCRIBE_ALL", CLOUDS_SUBSCRIBE_ALL);
     put(env, shape, "SUBSCRIBE_QUEUE", CLOUDS_SUBSCRIBE_QUEUE);

@@ -1,6 +1,7 @@
 /* Orders of JavaScript, a batch at a time. */
 #include "internal.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #define NUMBER(name, texts) name,
@@ -44,6 +45,17 @@ static clouds_payload payload_of(piece value, piece meta, addon_area bytes)
                             .meta_len = meta.n};
 }
 
+/* Each is behind the other texts of the call. */
+static void read_more(reader *r, clouds_call_options *options)
+{
+    piece key = next(r), once = next(r), reply_to = next(r), correlation = next(r), hedge = next(r);
+    options->key = key.p, options->key_len = key.n;
+    options->once = once.p, options->once_len = once.n;
+    options->reply_to = reply_to.p, options->reply_to_len = reply_to.n;
+    options->correlation = correlation.p, options->correlation_len = correlation.n;
+    options->hedge = hedge.n ? (double)strtoll(hedge.p, NULL, 10) / 1e6 : 0;
+}
+
 static int call(addon_bridge *bridge, const double *order, reader *r, uint64_t *id)
 {
     piece method = next(r), server = next(r), arguments = next(r), meta = next(r);
@@ -62,6 +74,7 @@ static int call(addon_bridge *bridge, const double *order, reader *r, uint64_t *
                                    .bytes = bytes.n ? bytes.p : NULL,
                                    .bytes_len = bytes.n,
                                    .parent = parent};
+    if ((int)order[0] == CALL_WITH) read_more(r, &options);
     *id = 0;
     return clouds_node_call(bridge->node, method.p, method.n, arguments.p, arguments.n, &options, id);
 }
@@ -169,6 +182,7 @@ static int execute(addon_bridge *bridge, const double *order, reader *r, uint64_
     clouds_operation_options options = limits(order);
     switch ((int)order[0]) {
     case CALL:
+    case CALL_WITH:
         return call(bridge, order, r, id);
     case REPLY:
         return reply(bridge, order, r, *id);

@@ -6,8 +6,7 @@ import math
 import threading
 import types
 import weakref
-from typing import (TYPE_CHECKING, Any, Awaitable, Callable, Deque, Dict, Iterator, List, Optional, Set, Type, TypeVar,
-                    cast)
+from typing import (TYPE_CHECKING, Any, Awaitable, Callable, Deque, Dict, Iterator, List, Optional, Set, Type, TypeVar, cast)
 
 from clouds import _abi
 from clouds._asking import AsyncAsking
@@ -22,7 +21,7 @@ from clouds._library import lib, undeclared
 from clouds._listeners import QueuedEvent, await_listener, run_listeners
 from clouds._node import NodeBase
 from clouds._operations import settle
-from clouds._options import CallOptions, Meta, Number, drain_seconds, method_name, with_options
+from clouds._options import CallOptions, Key, Meta, Number, drain_seconds, method_name, more_of, with_options
 from clouds._readable import LoopReader
 from clouds._request import Request, call_record, detached_context, serve, serving as _serving
 from clouds._retry import Hooked, HookedCall, begin_attempt
@@ -401,14 +400,16 @@ class Node(_Keywords, AsyncPublishing, AsyncExplaining, AsyncAsking, NodeBase):
     # ---- what programs use
 
     def call(self, method: str, *args: Any, timeout: Optional[Number] = None, deadline: Optional[Number] = None,
-             retry: Optional[int] = None, server: Optional[str] = None, meta: Meta = None) -> "Call":
+             retry: Optional[int] = None, server: Optional[str] = None, meta: Meta = None, key: Key = None,
+             once: Key = None, hedge: Optional[Number] = None, idempotent: bool = False, reply_to: Optional[str] = None,
+             correlation: Optional[str] = None) -> "Call":
         """Calls a method: ``await client.call("test.hello", "Glen")`` gives its result, or raises clouds.Error.
 
-        The call begins at once, awaited or not. timeout: seconds for one attempt. deadline: seconds for the whole
-        call. retry: further attempts after a timeout, or when no server is there. server: the id of the only node to
-        ask. meta: a dict that goes along. Several results come as clouds.Values.
+        The call begins at once, awaited or not. timeout: seconds for one attempt, deadline: for the whole call. server:
+        the id of the only node to ask. The others: docs/PYTHON.md. Several results come as clouds.Values.
         """
-        options = self._options(timeout, deadline, retry, server, meta)
+        options = self._options(timeout, deadline, retry, server, meta,
+                                more_of(key, once, hedge, idempotent, reply_to, correlation))
         return self._invoke(method.encode() if type(method) is str else method_name(method), args, options)
 
     def bind(self, method: str, retry: Optional[int] = None, *, timeout: Optional[Number] = None,

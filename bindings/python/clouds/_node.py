@@ -16,8 +16,8 @@ from clouds._faults import log
 from clouds._library import lib
 from clouds._limits import limits_of
 from clouds._operations import Operation, Operations, Registration, settle, take_all
-from clouds._options import (HOOKS, CallOptions, Hooks, Meta, Number, Options, check_wait, choose, limit_of,
-                            method_name, method_text, seconds_of, with_options)
+from clouds._options import (HOOKS, CallOptions, Hooks, Key, Meta, More, Number, Options, check_wait, choose, limit_of,
+                            method_name, method_text, more_of, seconds_of, with_options)
 from clouds._payload import payload_of
 from clouds._request import Canceled, Request, request
 from clouds._retry import Hooked, check_hook
@@ -34,8 +34,8 @@ def _limit(timeout: Optional[float]) -> Any:
     """The limit of an operation, which the library keeps; None: that of the node. There 0 is none of its own."""
     if timeout is None:
         return None
-    return ctypes.byref(_abi.clouds_operation_options(size=ctypes.sizeof(_abi.clouds_operation_options),
-                                                      timeout=min(max(float(timeout), 0.001), _MAX_TIMEOUT)))
+    size, seconds = ctypes.sizeof(_abi.clouds_operation_options), min(max(float(timeout), 0.001), _MAX_TIMEOUT)
+    return ctypes.byref(_abi.clouds_operation_options(size=size, timeout=seconds))
 
 _Handler = Callable[..., Any]
 _Arguments = Callable[[], Sequence[Any]]  # makes them, when it is their turn
@@ -378,19 +378,20 @@ class NodeBase(Publishing, Asking, _Live):
     # ---- calling
 
     def _options(self, timeout: Optional[Number], deadline: Optional[Number], retry: Optional[int],
-                 server: Optional[str], meta: Meta = None) -> CallOptions:
-        if timeout is None and deadline is None and retry is None and server is None and meta is None:
+                 server: Optional[str], meta: Meta = None, more: Optional[More] = None) -> CallOptions:
+        if timeout is None and deadline is None and retry is None and server is None and meta is None and more is None:
             return self._plain
-        return CallOptions(self._flags, timeout, deadline, retry, server, meta)
+        return CallOptions(self._flags, timeout, deadline, retry, server, meta, more)
 
     def notify(self, method: str, *args: Any, timeout: Optional[Number] = None, deadline: Optional[Number] = None,
-               retry: Optional[int] = None, server: Optional[str] = None,
-               meta: Meta = None) -> Any:
+               retry: Optional[int] = None, server: Optional[str] = None, meta: Meta = None, key: Key = None,
+               once: Key = None, reply_to: Optional[str] = None, correlation: Optional[str] = None) -> Any:
         """Calls a method, and wants no answer: it ends (to be awaited, in asyncio) when one server has the call.
 
         It is executed once at most. Raises clouds.Error when no server has it, or that is not known.
         """
-        options = CallOptions(self._flags | _abi.CLOUDS_CALL_NOTIFY, timeout, deadline, retry, server, meta)
+        options = CallOptions(self._flags | _abi.CLOUDS_CALL_NOTIFY, timeout, deadline, retry, server, meta,
+                              more_of(key, once, None, False, reply_to, correlation))
         return self._invoke(method_name(method), args, options)
 
     def _bind(self, method: str, retry: Optional[int], timeout: Optional[Number], deadline: Optional[Number],
@@ -458,8 +459,7 @@ class Serving(NodeBase):
     def register(self, method: str, *, serial: Optional[bool] = None, key: Optional[int] = None,
                  concurrency: Optional[int] = None, queue: Optional[int] = None, queue_age: Optional[Number] = None,
                  queue_target: Optional[Number] = None, rate: Optional[Number] = None, burst: Optional[Number] = None,
-                 caller_rate: Optional[Number] = None,
-                 caller_burst: Optional[Number] = None) -> Callable[[_F], _F]: ...
+                 caller_rate: Optional[Number] = None, caller_burst: Optional[Number] = None) -> Callable[[_F], _F]: ...
 
     @overload
     def register(self, method: str, handler: _F, *, serial: Optional[bool] = None, key: Optional[int] = None,

@@ -4,7 +4,7 @@ import functools
 import math
 import os
 import types
-from typing import Any, Callable, Dict, FrozenSet, NamedTuple, Mapping, Optional, Sequence, TypeVar, Union
+from typing import Any, Callable, Dict, FrozenSet, NamedTuple, Mapping, Optional, Sequence, Tuple, TypeVar, Union
 
 from clouds import _abi
 from clouds._library import OPTIONS, check, lib
@@ -12,6 +12,7 @@ from clouds._values import encode_list
 
 Number = Union[int, float]
 Meta = Optional[Mapping[str, Any]]
+Key = Union[str, bytes, None]
 Hooks = Dict[str, Callable[..., Any]]
 _Class = TypeVar("_Class", bound=type)
 
@@ -190,20 +191,54 @@ def check_retry(retry: Any) -> int:
     return retry
 
 
+class More(NamedTuple):
+    """The rarer options of a call, as the record has them."""
+
+    flags: int
+    hedge: float
+    texts: Tuple[Any, ...]  # pointer and length of key, once, reply_to and correlation
+
+
+_NOTHING_MORE = More(0, 0.0, (None, 0) * 4)
+
+
+def _text_of(name: str, value: Any, types_of: Tuple[type, ...]) -> Tuple[Any, int]:
+    if value is None:
+        return None, 0
+    if not isinstance(value, types_of):
+        raise TypeError(f"{name}: expected {'a str or bytes' if bytes in types_of else 'a str'}, got {value!r}")
+    text = value.encode() if isinstance(value, str) else value
+    return text or None, len(text)
+
+
+def more_of(key: Key, once: Key, hedge: Optional[Number], idempotent: bool, reply_to: Optional[str],
+            correlation: Optional[str]) -> Optional[More]:
+    """None: there are none."""
+    if key is None and once is None and hedge is None and not idempotent and reply_to is None and correlation is None:
+        return None
+    if hedge is not None and (isinstance(hedge, bool) or not isinstance(hedge, (int, float))):
+        raise TypeError(f"hedge: expected a number of seconds, got {hedge!r}")
+    texts = (*_text_of("key", key, (str, bytes)), *_text_of("once", once, (str, bytes)),
+             *_text_of("reply_to", reply_to, (str,)), *_text_of("correlation", correlation, (str,)))
+    return More(_abi.CLOUDS_CALL_IDEMPOTENT if idempotent else 0, float(hedge or 0), texts)
+
+
 class CallOptions:
     """What limits a call, checked; None is the node's default. `flags` are those of the API."""
 
-    __slots__ = ("timeout", "deadline", "retries", "prepared", "_flags", "_server", "_meta")
+    __slots__ = ("timeout", "deadline", "retries", "prepared", "_flags", "_server", "_meta", "_more")
 
     def __init__(self, flags: int, timeout: Optional[Number] = None, deadline: Optional[Number] = None,
                  retry: Optional[int] = None, server: Optional[str] = None,
-                 meta: Meta = None) -> None:
+                 meta: Meta = None, more: Optional[More] = None) -> None:
         if meta is not None and not isinstance(meta, Mapping):
             raise TypeError(f"meta: expected a dict, got {meta!r}")
         self._meta = b"" if not meta else encode_list((dict(meta),))[1:-1]
         if server is not None and not isinstance(server, str):
             raise TypeError(f"server: expected the id of a node, got {server!r}")
         self._flags, self._server = flags, (server or "").encode()
+        self._more = more or _NOTHING_MORE
+        self._flags |= self._more.flags
         self.timeout, self.deadline = _seconds("timeout", timeout), _seconds("deadline", deadline)
         self.retries = 0 if retry is None else check_retry(retry) or -1  # for the library 0 is the node's default
         #: The record for calls that inherit nothing.
@@ -212,9 +247,9 @@ class CallOptions:
     def record(self, parent: int, deadline: float, area: bytes = b"") -> Any:
         """A pointer to the record that the library takes, with a parent, a deadline and bytes of one call."""
         return ctypes.byref(_abi.clouds_call_options(
-            ctypes.sizeof(_abi.clouds_call_options), self._flags, self.retries, 0, self.timeout, deadline, 0, parent, 0,
+            ctypes.sizeof(_abi.clouds_call_options), self._flags, self.retries, 0, self.timeout, deadline, self._more.hedge, parent, 0,
             self._server or None, len(self._server), self._meta or None, len(self._meta),
-            area or None, len(area)))
+            area or None, len(area), *self._more.texts))
 
 
 def method_text(name: Any) -> str:

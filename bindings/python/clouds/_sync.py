@@ -22,7 +22,7 @@ from clouds._handle import Handle, finalize
 from clouds._library import lib, undeclared
 from clouds._faults import log_failure
 from clouds._node import NodeBase, Serving
-from clouds._options import CallOptions, Meta, Number, drain_seconds, method_name, with_options
+from clouds._options import CallOptions, Key, Meta, Number, drain_seconds, method_name, more_of, with_options
 from clouds._request import Request, call_record, serve, serving as _serving
 from clouds._retry import HookedCall, Hooked, begin_attempt
 from clouds._status import Status
@@ -251,14 +251,18 @@ class Node(_Keywords, SyncPublishing, SyncExplaining, SyncAsking, NodeBase):
     # ---- what programs use
 
     def call(self, method: str, *args: Any, timeout: Optional[Number] = None, deadline: Optional[Number] = None,
-             retry: Optional[int] = None, server: Optional[str] = None, meta: Meta = None) -> Any:
+             retry: Optional[int] = None, server: Optional[str] = None, meta: Meta = None,
+             key: Key = None, once: Key = None, hedge: Optional[Number] = None, idempotent: bool = False,
+             reply_to: Optional[str] = None, correlation: Optional[str] = None) -> Any:
         """Calls a method, and gives its result; raises clouds.Error when it failed.
 
         timeout: seconds for one attempt. deadline: seconds for the whole call. retry: further attempts after a
         timeout, or when no server is there. server: the id of the only node to ask. meta: a dict that goes
         along. Several results come as clouds.Values.
+        key, once, hedge, idempotent, reply_to, correlation: as docs/PYTHON.md says.
         """
-        return self._invoke(method_name(method), args, self._options(timeout, deadline, retry, server, meta))
+        more = more_of(key, once, hedge, idempotent, reply_to, correlation)
+        return self._invoke(method_name(method), args, self._options(timeout, deadline, retry, server, meta, more))
 
     def bind(self, method: str, retry: Optional[int] = None, *, timeout: Optional[Number] = None,
              deadline: Optional[Number] = None, server: Optional[str] = None,

@@ -592,14 +592,14 @@ CLOUDS_API int clouds_node_unregister(clouds_node *node, const char *method, siz
 enum clouds_call_flags {
     CLOUDS_CALL_WAIT = 1, /* the completion is kept for clouds_wait */
     CLOUDS_CALL_ASK = 2,  /* CLOUDS_EVENT_ATTEMPT comes before every attempt, the first included */
-    CLOUDS_CALL_NOTIFY = 4 /* no answer is wanted: the call completes, without values, when it is on its way to one server
+    CLOUDS_CALL_NOTIFY = 4, /* no answer is wanted: the call completes, without values, when it is on its way to one server
                               (in what its link writes next; over Redis: received by its connection). It is executed
                               once at most, and what comes of it is not known: no attempt follows one that may have been
                               executed. Since 0.3 */
+    CLOUDS_CALL_IDEMPOTENT = 8 /* it may be executed twice: see `hedge`. Since 0.3 */
 };
 
-/* Per-call options; zero means the node's default. Members are added at the end only. What this version cannot do yet
- * (those that say "later") has its place here, and is CLOUDS_ENOTSUP when it is used. */
+/* Per-call options; zero means the node's default. Members are added at the end only. */
 typedef struct clouds_call_options {
     uint32_t size;       /* sizeof(clouds_call_options) */
     uint32_t flags;      /* enum clouds_call_flags */
@@ -608,7 +608,10 @@ typedef struct clouds_call_options {
     double timeout;      /* seconds for one attempt; 0: the node's */
     double deadline;     /* seconds for the whole call; 0: what the attempts and the waits between them can take (not
                             counting the time in which CLOUDS_EVENT_ATTEMPT was answered) */
-    double hedge;        /* later: seconds after which a second server is called too */
+    double hedge;        /* seconds after which a second server is called too, if there is one; < 0: after what 95 of 100 of
+                            the last 1000 answers of the method took, once there are 20. The first answer counts, and the
+                            other server hears that it is not wanted. At most once a call, and within the budget of failovers
+                            (a tenth of all calls). Needs `once` or CLOUDS_CALL_IDEMPOTENT, and no `server`. Since 0.3 */
     uint64_t parent;     /* the request on whose behalf this call is made: it inherits the time left; 0: none. One that
                             is answered or closed is CLOUDS_ESTALE; one whose deadline has passed leaves no time, and the
                             call ends with CLOUDS_EEXPIRED */
@@ -633,9 +636,14 @@ typedef struct clouds_call_options {
                             call are safe; they prefer the server that may have run it. A handler that has begun is not
                             told that its caller gave up. A node that cannot take it is as with `meta`. Since 0.3 */
     size_t once_len;
-    const char *reply_to; /* later: the topic to which the answer is published */
+    const char *reply_to; /* a topic: the call completes as one with CLOUDS_CALL_NOTIFY, and its server publishes the answer
+                             there, {"result":[...]} or {"error":{...}} (an error may have values beside it), with the meta
+                             and bytes of the answer. A refusal is an answer too; one that comes after the call's `timeout`,
+                             or that cannot be published, is none (counter lost_answers at the server). A node that cannot
+                             take it is as with `meta`. Since 0.3 */
     size_t reply_to_len;
-    const char *correlation; /* later: what it is recognized by */
+    const char *correlation; /* text of up to 255 bytes by which the answer is recognized: its meta has it as "in-reply-to".
+                                Only with reply_to. Since 0.3 */
     size_t correlation_len;
     char *error;         /* room for the words of a failure of clouds_node_call itself, as in clouds_operation_options */
     size_t error_size;
