@@ -193,13 +193,15 @@ static cl_peer *pick_least(cl_method *m, const cl_call *call, enum pass pass, in
     return m->servers[other != one && load(m, other) < load(m, one) ? other : one];
 }
 
-/* A tenth of each further one counts. */
+/* A tenth of each further one counts. Answers come about in the order of the turns, so the server is looked for from
+ * the one on that answered last. */
 void cl_balance_took(const cl_call *call, int64_t now)
 {
     cl_method *m = call->method;
-    uint32_t at = 0;
-    while (at < m->n && m->servers[at] != call->peer) at++;
-    if (at == m->n) return;
+    uint32_t at = m->answered < m->n ? m->answered : 0, left = m->n;
+    for (; left && m->servers[at] != call->peer; left--) at = at + 1 < m->n ? at + 1 : 0;
+    if (!left) return;
+    m->answered = at;
     float ms = now > call->sent_at ? (float)(now - call->sent_at) : LEAST_LATENCY, known = m->shares[at].latency;
     m->shares[at].latency = known > 0 ? known + (ms - known) * 0.1f : ms;
 }
