@@ -32,6 +32,12 @@ void cl_plugin_leave(cl_plugin *plugin, const void *before)
     depth--;
 }
 
+int cl_plugin_ended(int code, int most, const char *whose)
+{
+    if (code > most) return cl_error(CLOUDS_EINVAL, "a function of %s returned %d", whose, code);
+    return code < 0 && cl_error_code() != code ? cl_error(code, NULL) : code;
+}
+
 int cl_plugin_check(const cl_plugin *plugin)
 {
     if (atomic_load_explicit(&plugin->caller, memory_order_relaxed) == &depth && !plugin->ended) return 0;

@@ -35,6 +35,16 @@ void cl_plugin_free(cl_plugin *plugin);
 /* Around each call of one of its functions. takes 1: it may report meanwhile. What `enter` gives is for `leave`. */
 const void *cl_plugin_enter(cl_plugin *plugin, int takes);
 void cl_plugin_leave(cl_plugin *plugin, const void *before);
+/* Calls a function of the program's, in `call`. o: what has the plugin. */
+#define CL_PLUGIN_ASK(o, takes, call)                                                                                  \
+    do {                                                                                                               \
+        const void *before_ = cl_plugin_enter(&(o)->plugin, takes);                                                    \
+        call;                                                                                                          \
+        cl_plugin_leave(&(o)->plugin, before_);                                                                        \
+    } while (0)
+/* What it returned: 0 to `most`, or an error with its text. What is neither is an error of the program's; whose: "the
+ * directory". */
+int cl_plugin_ended(int code, int most, const char *whose);
 void cl_plugin_flush(cl_plugin *plugin);
 
 /* 0, or CLOUDS_EBUSY: it reports at a time when nothing is taken. */

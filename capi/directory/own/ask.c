@@ -8,11 +8,9 @@
 
 /* ---- to the program */
 
-/* What is neither done, nor pending, nor an error, is one of the program's. */
 static int ended(int code)
 {
-    if (code > CL_PENDING) return cl_error(CLOUDS_EINVAL, "a function of the directory returned %d", code);
-    return code < 0 && cl_error_code() != code ? cl_error(code, NULL) : code;
+    return cl_plugin_ended(code, CL_PENDING, "the directory");
 }
 
 static int claim(cl_directory *d, void *node, cl_str id, double heartbeat, cl_address *at)

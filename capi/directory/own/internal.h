@@ -18,13 +18,7 @@ typedef struct own_directory {
 
 #define OWN(d) CL_OWNER(d, own_directory, base)
 
-/* Calls a function of the program's, with `result` for what it returns. */
-#define ASK(o, takes, call)                                                                                            \
-    do {                                                                                                               \
-        const void *before_ = cl_plugin_enter(&(o)->plugin, takes);                                                    \
-        call;                                                                                                          \
-        cl_plugin_leave(&(o)->plugin, before_);                                                                        \
-    } while (0)
+#define ASK CL_PLUGIN_ASK
 
 #define THEIRS(o) (&(o)->kind->theirs)
 #define IT(o) ((o)->plugin.theirs)

@@ -36,20 +36,13 @@ typedef struct own_node {
 #define THEIRS(o) (&(o)->kind->theirs)
 #define IT(o) ((o)->plugin.theirs)
 
-/* Calls a function of the program's. */
-#define ASK(o, takes, call)                                                                                            \
-    do {                                                                                                               \
-        const void *before_ = cl_plugin_enter(&(o)->plugin, takes);                                                    \
-        call;                                                                                                          \
-        cl_plugin_leave(&(o)->plugin, before_);                                                                        \
-    } while (0)
+#define ASK CL_PLUGIN_ASK
 
 /* ---- to the program */
 
 static int ended(int code, int most)
 {
-    if (code > most) return cl_error(CLOUDS_EINVAL, "a function of the transport returned %d", code);
-    return code < 0 && cl_error_code() != code ? cl_error(code, NULL) : code;
+    return cl_plugin_ended(code, most, "the transport");
 }
 
 static own_node *node_of(const own_transport *o, const void *handle)
