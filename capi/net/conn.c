@@ -158,14 +158,14 @@ void cl_conn_commit(cl_conn *conn)
 
 static void watch(cl_conn *conn)
 {
-    int reads = conn->state == CL_CONN_OPEN && !conn->deaf;
+    int reads = conn->state == CL_CONN_OPEN && !conn->reading_off;
     cl_loop_poll(conn->loop, &conn->poll, (reads ? UV_READABLE : 0) | (conn->blocked ? UV_WRITABLE : 0), on_io);
 }
 
 void cl_conn_set_reading(cl_conn *conn, int on)
 {
-    if (conn->state != CL_CONN_OPEN || conn->deaf == !on) return;
-    conn->deaf = !on;
+    if (conn->state != CL_CONN_OPEN || conn->reading_off == !on) return;
+    conn->reading_off = !on;
     watch(conn);
 }
 
@@ -323,7 +323,7 @@ static void on_io(uv_poll_t *poll, int status, int events)
     }
     if (conn->blocked && (events & UV_WRITABLE)) on_room(conn);
     if (!(events & UV_READABLE)) return;
-    for (int i = 0; i < READS_PER_EVENT && conn->state == CL_CONN_OPEN && !conn->deaf; i++)
+    for (int i = 0; i < READS_PER_EVENT && conn->state == CL_CONN_OPEN && !conn->reading_off; i++)
         if (read_once(conn) < CL_INPUT_BYTES) break;
 }
 

@@ -58,7 +58,7 @@ struct cl_conn {
     int handles; /* uv handles that are not closed yet */
     int has_poll;
     int blocked; /* the kernel takes no more for now */
-    int deaf;    /* nothing is read for now */
+    int reading_off; /* cl_conn_set_reading: what comes stays in the kernel */
     int broken;  /* the errno of a write: the kernel takes nothing any more */
     uv_poll_t poll;
     struct cl_dial *dial; /* while it connects */
