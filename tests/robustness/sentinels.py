@@ -1,16 +1,14 @@
 """A master, a replica and sentinels of a test's own, on free ports."""
 import os
-import signal
 import socket
-import subprocess
 
 import support  # noqa: F401 (makes the harness importable)
-from harness import BOUND, free_port, read_answer, redis_command, wait_until
+from harness import BOUND, Redis, free_port, read_answer, redis_command, wait_until
 
 NAME = "my-master"
 
 
-class Server:
+class Server(Redis):
     """One redis-server over TCP, a sentinel or not."""
 
     def __init__(self, folder, password, *options, config=None):
@@ -24,19 +22,9 @@ class Server:
             words += [path, "--sentinel"]
         else:
             words += ["--save", "", "--appendonly", "no", "--repl-diskless-sync-delay", "0"]
-        self._words = [*words, "--port", str(self.port), "--dir", folder, "--logfile", os.path.join(folder, "log"), *options]
+        self._arguments = [*words, "--port", str(self.port), "--dir", folder, "--logfile", os.path.join(folder, "log"), *options]
         self._popen = None
         self.start()
-
-    def start(self):
-        self._popen = subprocess.Popen(self._words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        wait_until(self._answers, "redis-server answers")
-
-    def _answers(self):
-        try:
-            return self.command("PING") == b"PONG"
-        except OSError:
-            return False
 
     def command(self, *words):
         with socket.create_connection(("127.0.0.1", self.port), BOUND) as connection:
@@ -50,18 +38,6 @@ class Server:
     def clients(self):
         """How many connections of clouds it has."""
         return self.command("CLIENT", "LIST").count(b"name=clouds")
-
-    def signal(self, number):
-        self._popen.send_signal(number)
-
-    def kill(self):
-        self._popen.kill()
-        self._popen.wait()
-
-    def stop(self):
-        if self._popen.poll() is None:
-            self.signal(signal.SIGCONT)
-            self.kill()
 
 
 class Sentinels:

@@ -1,7 +1,6 @@
 """redis+sentinel://: the master is found, and followed when it is another; what cannot be found is said by name."""
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import unittest
@@ -99,10 +98,10 @@ class Sentinel(Case):
         load = Load(self, self.set.url(), timeout=20, deadline=30, retries=5)
         load.goes_on()
         before = self.set.master()
-        before.signal(signal.SIGSTOP)
+        before.pause()
         wait_until(lambda: self.set.master() is not before, "the master is another")
         self.is_at(self.set.master(), 4)
-        before.signal(signal.SIGCONT)  # it is a replica from now on
+        before.resume()  # it is a replica from now on
         load.goes_on()
         self.has_failed_none(load)
 
