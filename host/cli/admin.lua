@@ -11,7 +11,7 @@ local M = {}
 
 local TOKEN_BYTES = 22 -- 128 bits in base64
 local LONGEST_DRAIN = 86400
-local LIMITS = { loopback = true, body = 65536, connections = 64, idle_time = 30 }
+local LIMITS = { body = 65536, connections = 64, keepalive = 30 }
 local JSON = "application/json"
 
 ---- answers ----
@@ -30,11 +30,12 @@ end
 
 local function json(status, value) return { status = status, body = encode(value), fields = {} } end
 
-local function send(request, answer)
-  local fields = { "Content-Type", answer.type or JSON, "Cache-Control", "no-store" }
-  with_field({ fields = fields }, "X-Content-Type-Options", "nosniff")
-  for _, text in ipairs(answer.fields) do fields[#fields + 1] = text end
-  request:answer(answer.status, answer.body, fields)
+-- What a handler of clouds.http returns.
+local function results_of(answer)
+  local fields = { ["Content-Type"] = answer.type or JSON, ["Cache-Control"] = "no-store" }
+  fields["X-Content-Type-Options"] = "nosniff"
+  for i = 1, #answer.fields, 2 do fields[answer.fields[i]] = answer.fields[i + 1] end
+  return answer.status, answer.body, fields
 end
 
 ---- what can be asked for ----
@@ -168,8 +169,9 @@ local function read_body(fields, body)
   return value
 end
 
-local function answer_to(token, method, target, fields, body)
-  local path, text = target:match("^([^?]*)%??(.*)$")
+local function answer_to(token, request)
+  local method, fields = request.method, request.headers
+  local path, text = request.target:match("^([^?]*)%??(.*)$")
   local refused = check_source(fields) or check_token(fields, token)
   if refused then return refused end
   local route = routes[path]
@@ -181,7 +183,7 @@ local function answer_to(token, method, target, fields, body)
   if not query then return problem end
   if method == "HEAD" then method = "GET" end
   if method == "GET" then return route.GET(query) end
-  given, problem = read_body(fields, body)
+  given, problem = read_body(fields, request:body())
   if not given then return problem end
   return route[method](query, given)
 end
@@ -204,15 +206,14 @@ local function read_token(path)
 end
 
 local function serve(token)
-  return function(request, ...)
-    require("clouds").spawn(function(...)
-      local ok, answer = xpcall(answer_to, host.traceback, token, ...)
-      if not ok then
-        io.stderr:write("clouds: error in the admin endpoint: ", output.plain_lines(answer), "\n")
-        answer = refusal(500, "internal error")
-      end
-      send(request, answer)
-    end, ...)
+  return function(request)
+    local ok, answer = xpcall(answer_to, host.traceback, token, request)
+    if not ok and request:closed() then return end
+    if not ok then
+      io.stderr:write("clouds: error in the admin endpoint: ", output.plain_lines(answer), "\n")
+      answer = refusal(500, "internal error")
+    end
+    return results_of(answer)
   end
 end
 
@@ -227,10 +228,12 @@ function M.open(options)
     args.fail("run", "--admin %s: a port is open to every user of this machine; expected --admin-token-file FILE too, "
       .. "or unix:PATH", address)
   end
-  local server, problem, is_wrong = host.http_listen(address, LIMITS, serve(token_file and read_token(token_file)))
-  if server then
-    if server:port() ~= 0 and address:match(":0$") then
-      io.stderr:write(("clouds: admin endpoint at port %d\n"):format(server:port()))
+  local server = require("clouds.http").server(LIMITS, serve(token_file and read_token(token_file)))
+  server.limits.loopback, server.limits.holds = true, false
+  local listener, problem, is_wrong = require("clouds.http_listener").open(server, address)
+  if listener then
+    if listener.port ~= 0 and address:match(":0$") then
+      io.stderr:write(("clouds: admin endpoint at port %d\n"):format(listener.port))
     end
     return true
   end

@@ -95,6 +95,7 @@ function M.finish(status, drain)
   local function finish()
     if finished then return end
     finished = true
+    nodes[#nodes + 1] = { left_open = require("clouds.node").left_behind }
     if drain then report_unanswered(nodes, drain) end
     host.finish(status)
   end

@@ -20,6 +20,9 @@ M.command = {
     { long = "library", short = "l", value = "MODULE", many = true,
       help = "require MODULE (before SCRIPT; may be repeated)" },
     { long = "interactive", short = "i", help = "then read and run lines, while services go on" },
+    { long = "listen", value = "ADDRESS", many = true,
+      help = "where http.serve of the script listens: PORT,\n127.0.0.1:PORT, [::1]:PORT or unix:PATH\n"
+      .. "(may be repeated)" },
     { long = "drain", value = "SECONDS", kind = "number",
       help = "how long a stop lets accepted requests finish (default 8)" },
     { long = "admin", value = "ADDRESS",
@@ -126,6 +129,22 @@ local function start_console()
   require("clouds.cli.repl").start(function() common.finish(status) end)
 end
 
+-- The addresses of --listen are for http.serve.
+local function check_listen(options)
+  for _, address in ipairs(options.listen or {}) do
+    local ok, problem = host.http_address(address)
+    if not ok then args.fail("run", "--listen %s: %s", address, problem) end
+  end
+  host.listen_at = options.listen
+end
+
+local function report_unserved()
+  if not host.listen_at or host.is_served then return end
+  report(("nothing listens at %s: the script has not called http.serve (require \"clouds.http\")"):format(
+    table.concat(host.listen_at, ", ")))
+  return true
+end
+
 -- Runs in a coroutine: it may wait.
 local function main_chunk(list, operands, interactive)
   local ok, value = xpcall(run_pieces, require("clouds.error").explain, list, operands)
@@ -134,6 +153,7 @@ local function main_chunk(list, operands, interactive)
   status = ok and exit_status(value) or 1
   if interactive then return start_console() end
   if not ok then return common.finish(status) end
+  if report_unserved() then status = status ~= 0 and status or 1 end
   host.set_status(status)
 end
 
@@ -156,6 +176,7 @@ function M.main(options, operands, argv, first_operand)
     args.fail("run", "expected a script, -e, -l or -i")
   end
   common.set_default_url("run", options)
+  check_listen(options)
   io.stdout:setvbuf("line")
   set_arg(argv, first_operand)
   exit_with_output()

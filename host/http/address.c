@@ -12,12 +12,25 @@ static int refuse(char *why, size_t size, const char *text)
     return -1;
 }
 
+/* The octal digits of ?mode=; -1: these are none. */
+static int read_mode(const char *text)
+{
+    char *end;
+    if (*text < '0' || *text > '7') return -1;
+    long mode = strtol(text, &end, 8);
+    return *end || mode > 0777 ? -1 : (int)mode;
+}
+
 static int read_path(const char *path, host_http_address *out, char *why, size_t why_size)
 {
-    if (!*path) return refuse(why, why_size, "expected a path behind unix:");
-    if (strlen(path) >= sizeof out->path) return refuse(why, why_size, "the path of a socket has at most 107 bytes");
+    const char *mode = strstr(path, "?mode=");
+    size_t n = mode ? (size_t)(mode - path) : strlen(path);
+    out->mode = mode ? read_mode(mode + strlen("?mode=")) : 0600;
+    if (n == 0) return refuse(why, why_size, "expected a path behind unix:");
+    if (n >= sizeof out->path) return refuse(why, why_size, "the path of a socket has at most 107 bytes");
+    if (out->mode < 0) return refuse(why, why_size, "expected octal digits behind ?mode=, as 0660");
     out->is_unix = out->is_loopback = true;
-    snprintf(out->path, sizeof out->path, "%s", path);
+    memcpy(out->path, path, n);
     return 0;
 }
 
@@ -50,10 +63,15 @@ static int read_numbers(const char *host, int port, host_http_address *out)
 
 int host_http_address_read(const char *text, host_http_address *out, char *why, size_t why_size)
 {
-    static const char expected[] = "expected unix:PATH or a numeric ADDRESS:PORT, as 127.0.0.1:7000 or [::1]:7000";
+    static const char expected[] =
+        "expected PORT, a numeric ADDRESS:PORT, as 127.0.0.1:7000 or [::1]:7000, or unix:PATH";
     char host[64];
     memset(out, 0, sizeof *out);
     if (strncmp(text, "unix:", 5) == 0) return read_path(text + 5, out, why, why_size);
+    if (read_port(text) >= 0) {
+        out->is_any = true;
+        return uv_ip6_addr("::", read_port(text), (struct sockaddr_in6 *)&out->socket);
+    }
     const char *colon = strrchr(text, ':');
     if (!colon || (size_t)(colon - text) >= sizeof host) return refuse(why, why_size, expected);
     snprintf(host, sizeof host, "%.*s", (int)(colon - text), text);

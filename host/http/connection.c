@@ -1,46 +1,20 @@
-/* One connection: reads requests one after the other, hands each over, writes its answer.
+/* One connection: reads requests one after the other, and hands each over when its head is there.
  *
- * Design note. `in` begins with the head of the request, which stays where it is until the answer is written; behind it
- * comes what was read of the body and is understood at once, and then what is pipelined. While nothing is in it, an
- * idle connection has none. A refused request is answered, and then what the client still sends is read for a moment:
- * closed with bytes unread, the kernel would answer with a reset, and the client might never see why. */
-#include <errno.h>
+ * Design note. `in` begins with the head of the request, which stays where it is until the answer is complete; behind
+ * it comes what was read of the body and was not asked for, and then what is pipelined. While nothing is in it, an idle
+ * connection has none. A refused request is answered, and then what the client still sends is read for a moment: closed
+ * with bytes unread, the kernel would answer with a reset, and the client might never see why. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "host/http/internal.h"
 
-enum state { READING, ANSWERING, WRITING, LINGERING, CLOSING };
-
-enum { BODY_ROOM = 16384, LINGER_MS = 1000, LINGER_BYTES = 1 << 20 };
-
-struct host_http_connection {
-    union {
-        uv_handle_t handle;
-        uv_stream_t stream;
-        uv_tcp_t tcp;
-        uv_pipe_t pipe;
-    } uv;
-    uv_timer_t timer;
-    int open_handles;
-    host_http_server *server;
-    struct host_http_connection *next, **from;
-    enum state state;
-    bool keep_alive, reads, said_continue;
-    host_http_parser parser;
-    char *in;
-    size_t in_len, parsed; /* parsed: of what is in it */
-    size_t in_head;        /* where the head ends */
-    uint64_t body_since;   /* when its body began */
-    size_t lingered;
-    uv_write_t write;
-    char *out;
-    void *slot;
-};
+enum { BODY_ROOM = 16384, LINGER_MS = 1000, LINGER_BYTES = 1 << 20, DISCARD = 65536 };
 
 static void read_on(host_http_connection *c);
 static void next_request(host_http_connection *c);
+static void on_time(uv_timer_t *timer);
 
 static size_t capacity(const host_http_connection *c)
 {
@@ -59,17 +33,17 @@ static void on_closed(uv_handle_t *handle)
     server->count--;
     host_http_parser_end(&c->parser);
     free(c->in);
-    free(c->out);
     free(c);
     host_http_server_check(server);
 }
 
 void host_http_connection_close(host_http_connection *c)
 {
-    if (c->state == CLOSING) return;
-    c->state = CLOSING;
+    if (c->state == HOST_HTTP_CLOSING) return;
+    c->state = HOST_HTTP_CLOSING;
     uv_close(&c->uv.handle, on_closed);
     uv_close((uv_handle_t *)&c->timer, on_closed);
+    uv_close((uv_handle_t *)&c->write_timer, on_closed);
 }
 
 void host_http_close_connections(host_http_server *server)
@@ -77,28 +51,49 @@ void host_http_close_connections(host_http_server *server)
     for (host_http_connection *c = server->connections; c; c = c->next) host_http_connection_close(c);
 }
 
-/* The client is gone; who works at its request hears of it. */
-static void lost(host_http_connection *c)
+void host_http_lost(host_http_connection *c)
 {
-    bool is_open = c->state == ANSWERING;
-    if (c->state == CLOSING) return;
+    bool is_open = c->state == HOST_HTTP_ANSWERING;
     host_http_connection_close(c);
     if (is_open) c->server->handlers.gone(c->server->handlers.self, c);
 }
 
-/* ---- writing */
-
-static void on_time(uv_timer_t *timer);
+/* ---- time */
 
 static void limit(host_http_connection *c, double seconds)
 {
-    if (c->state == CLOSING) return;
+    if (c->state == HOST_HTTP_CLOSING) return;
     uv_timer_start(&c->timer, on_time, (uint64_t)(seconds * 1000), 0);
     if (!c->server->holds) uv_unref((uv_handle_t *)&c->timer);
 }
 
+/* A body has some seconds, and more as it comes. What its reader takes is no fault of who sends it. */
+static void wait_for_body(host_http_connection *c)
+{
+    const host_http_limits *limits = &c->server->limits;
+    double left = limits->body_time + (double)c->parser.body_total / limits->body_rate - c->waited;
+    c->waits_since = uv_now(c->server->loop);
+    limit(c, left > 0 ? left : 0);
+    read_on(c);
+}
+
+static void body_came(host_http_connection *c)
+{
+    c->waited += (double)(uv_now(c->server->loop) - c->waits_since) / 1000;
+    uv_timer_stop(&c->timer);
+}
+
+void host_http_end_idle(host_http_server *server, double seconds)
+{
+    for (host_http_connection *c = server->connections; c; c = c->next)
+        if (c->state == HOST_HTTP_READING && !c->later && host_http_parser_is_fresh(&c->parser)) limit(c, seconds);
+}
+
+/* ---- refusing, and the end of what is said */
+
 static void on_shut(uv_shutdown_t *request, int status)
 {
+    (void)status;
     free(request);
 }
 
@@ -111,57 +106,65 @@ static void linger(host_http_connection *c)
         host_http_connection_close(c);
         return;
     }
-    c->state = LINGERING;
+    c->state = HOST_HTTP_LINGERING;
+    c->discarded = 0;
     limit(c, LINGER_MS / 1000.0);
     read_on(c);
-}
-
-static void on_written(uv_write_t *request, int status)
-{
-    host_http_connection *c = request->data;
-    free(c->out);
-    c->out = NULL;
-    if (c->state == CLOSING) return;
-    if (status != 0) host_http_connection_close(c);
-    else if (!c->keep_alive) linger(c);
-    else next_request(c);
-}
-
-static void send_text(host_http_connection *c, char *text, size_t size, bool keep_alive)
-{
-    uv_buf_t buf = uv_buf_init(text, (unsigned)size);
-    c->state = WRITING;
-    c->keep_alive = keep_alive;
-    c->out = text;
-    c->write.data = c;
-    limit(c, c->server->limits.write_time);
-    if (!text || uv_write(&c->write, &c->uv.stream, &buf, 1, on_written) != 0) host_http_connection_close(c);
 }
 
 static void refuse(host_http_connection *c, int status, const char *why)
 {
     size_t size = 0;
-    char *text = host_http_format_refusal(status, why, &size);
-    send_text(c, text, size, false);
+    char *text = c->started ? NULL : host_http_format_refusal(status, why, &size);
+    c->state = HOST_HTTP_FLUSHING;
+    c->keep_alive = false;
+    uv_timer_stop(&c->timer);
+    if (host_http_put(c, text, size)) host_http_advance(c);
+    else host_http_connection_close(c);
 }
 
-int host_http_answer(host_http_connection *c, const host_http_response *response)
+static void on_pump(host_http_connection *c);
+
+static void on_time(uv_timer_t *timer)
 {
-    const host_http_request *r = &c->parser.request;
-    size_t size = 0;
-    bool keep_alive = r->keep_alive && !c->server->is_closing;
-    char *text = host_http_format(response, host_http_is(r->method, "HEAD"), keep_alive, &size);
-    if (!text && errno == EINVAL) {
-        refuse(c, 500, "the answer has a header field that cannot be sent");
-        return -1;
+    host_http_connection *c = timer->data;
+    if (c->later) {
+        on_pump(c);
+    } else if (c->state == HOST_HTTP_READING && !host_http_parser_is_fresh(&c->parser)) {
+        refuse(c, 408, "the head took too long");
+    } else if (c->state == HOST_HTTP_ANSWERING) {
+        c->parser.why = "the body took too long";
+        refuse(c, 408, c->parser.why);
+        c->server->handlers.gone(c->server->handlers.self, c);
+    } else if (c->state == HOST_HTTP_FLUSHING) {
+        c->keep_alive = false;
+        host_http_advance(c);
+    } else {
+        host_http_connection_close(c);
     }
-    send_text(c, text, size, keep_alive);
-    return 0;
 }
 
-void **host_http_slot(host_http_connection *c)
+/* ---- the body of a request */
+
+/* What is understood of a body needs no place any more. */
+static void drop_understood(host_http_connection *c)
 {
-    return &c->slot;
+    memmove(c->in + c->in_head, c->in + c->parsed, c->in_len - c->parsed);
+    c->in_len -= c->parsed - c->in_head;
+    c->parsed = c->in_head;
+}
+
+/* Understands what there is of the body, instead of what was taken. */
+static enum host_http_progress parse_body(host_http_connection *c)
+{
+    size_t used = 0;
+    c->parser.body_len = 0;
+    if (c->parser.is_complete) return HOST_HTTP_END;
+    enum host_http_progress progress = host_http_parse(&c->parser, c->in + c->parsed, c->in_len - c->parsed, &used);
+    if (progress == HOST_HTTP_BAD) return progress;
+    c->parsed += used;
+    drop_understood(c);
+    return progress;
 }
 
 /* The other end is told that its body is wanted, as it asked for. What does not go out at once is left out. */
@@ -169,104 +172,173 @@ static void say_continue(host_http_connection *c)
 {
     static const char text[] = "HTTP/1.1 100 Continue\r\n\r\n";
     uv_buf_t buf = uv_buf_init((char *)text, sizeof text - 1);
+    if (!c->parser.request.expects_continue || c->said_continue || c->parser.body_total || c->started) return;
     c->said_continue = true;
     (void)uv_try_write(&c->uv.stream, &buf, 1);
 }
 
-/* ---- time */
-
-static void on_time(uv_timer_t *timer)
+enum host_http_piece host_http_read(host_http_connection *c, host_http_text *piece, const char **why)
 {
-    host_http_connection *c = timer->data;
-    bool has_begun = c->state == READING && !host_http_parser_is_fresh(&c->parser);
-    if (has_begun) refuse(c, 408, c->parser.has_head ? "the body took too long" : "the head took too long");
-    else host_http_connection_close(c);
+    enum host_http_progress progress = parse_body(c);
+    if (progress == HOST_HTTP_BAD) {
+        *why = c->parser.why;
+        refuse(c, c->parser.status, c->parser.why);
+        return HOST_HTTP_FAILED;
+    }
+    *piece = (host_http_text){c->parser.body, c->parser.body_len};
+    if (piece->n) {
+        read_on(c);
+        return HOST_HTTP_PIECE;
+    }
+    if (progress == HOST_HTTP_END) return HOST_HTTP_BODY_END;
+    c->wants_body = true;
+    say_continue(c);
+    wait_for_body(c);
+    return HOST_HTTP_WAIT;
 }
 
-/* A body has some seconds, and more as it comes. */
-static void limit_body(host_http_connection *c)
+void host_http_limit_body(host_http_connection *c, size_t size)
 {
-    const host_http_limits *limits = &c->server->limits;
-    double so_far = (double)(uv_now(c->server->loop) - c->body_since) / 1000;
-    double left = limits->body_time + (double)c->parser.body_len / limits->body_rate - so_far;
-    limit(c, left > 0 ? left : 0);
+    c->parser.body_limit = size;
+}
+
+void host_http_peer(const host_http_connection *c, char *out, size_t size)
+{
+    struct sockaddr_storage address = {0};
+    int length = sizeof address;
+    bool is_known = !c->server->is_unix && uv_tcp_getpeername(&c->uv.tcp, (struct sockaddr *)&address, &length) == 0;
+    snprintf(out, size, "%s", c->server->is_unix ? "unix" : "");
+    if (!is_known) return;
+    const struct sockaddr_in6 *six = (const struct sockaddr_in6 *)&address;
+    bool is_mapped = address.ss_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&six->sin6_addr);
+    if (is_mapped) uv_inet_ntop(AF_INET, &six->sin6_addr.s6_addr[12], out, size);
+    else if (address.ss_family == AF_INET6) uv_ip6_name(six, out, size);
+    else uv_ip4_name((const struct sockaddr_in *)&address, out, size);
+}
+
+/* A short body that nobody read, or that nobody wanted in the end, is read off. */
+static bool may_be_discarded(const host_http_connection *c)
+{
+    const host_http_parser *p = &c->parser;
+    if (p->is_complete) return true;
+    if (p->request.expects_continue && !c->said_continue && p->body_total == 0) return false;
+    return p->is_chunked || p->length - p->body_total <= DISCARD;
+}
+
+bool host_http_can_go_on(host_http_connection *c)
+{
+    return c->parser.request.keep_alive && !c->server->is_stopping && may_be_discarded(c);
+}
+
+static void discard(host_http_connection *c)
+{
+    size_t before = c->in_len;
+    c->parser.body_limit = UINT64_MAX;
+    enum host_http_progress progress = parse_body(c);
+    c->discarded += before - c->in_len;
+    if (progress == HOST_HTTP_BAD || c->discarded > 2 * DISCARD) c->keep_alive = false;
+    if (progress == HOST_HTTP_MORE && c->keep_alive) wait_for_body(c);
+    else host_http_advance(c);
+}
+
+void host_http_answered(host_http_connection *c)
+{
+    c->state = HOST_HTTP_FLUSHING;
+    c->wants_body = c->wants_room = false;
+    c->discarded = 0;
+    uv_timer_stop(&c->timer);
+    if (c->keep_alive && !c->parser.is_complete) discard(c);
+    else host_http_advance(c);
+}
+
+void host_http_advance(host_http_connection *c)
+{
+    if (c->state != HOST_HTTP_FLUSHING || c->writes) return;
+    if (!c->keep_alive) linger(c);
+    else if (c->parser.is_complete) next_request(c);
 }
 
 /* ---- requests */
 
+void **host_http_slot(host_http_connection *c)
+{
+    return &c->slot;
+}
+
 static void begin(host_http_connection *c)
 {
-    c->state = READING;
+    c->state = HOST_HTTP_READING;
     c->slot = NULL;
-    c->said_continue = false;
+    c->said_continue = c->started = c->wants_body = c->wants_room = false;
     c->in_head = c->parsed = 0;
+    c->waited = 0;
     host_http_parser_begin(&c->parser, &c->server->limits);
 }
 
+/* Its head is there, and if it has no body all of it. */
 static void hand_over(host_http_connection *c)
 {
     const host_http_handlers *handlers = &c->server->handlers;
-    c->state = ANSWERING;
+    size_t used = 0;
+    c->in_head = c->parsed;
+    if (!host_http_parser_has_body(&c->parser)) {
+        host_http_parse(&c->parser, c->in + c->parsed, c->in_len - c->parsed, &used);
+        c->parsed += used;
+    }
+    c->state = HOST_HTTP_ANSWERING;
+    c->is_head = host_http_is(c->parser.request.method, "HEAD");
     uv_timer_stop(&c->timer);
     handlers->request(handlers->self, c, &c->parser.request);
 }
 
-static void head_is_there(host_http_connection *c)
+static void parse_head(host_http_connection *c)
 {
-    c->in_head = c->parsed;
-    c->body_since = uv_now(c->server->loop);
-    limit_body(c);
-}
-
-/* What is understood of a body needs no place any more. */
-static void drop_body(host_http_connection *c)
-{
-    memmove(c->in + c->in_head, c->in + c->parsed, c->in_len - c->parsed);
-    c->in_len -= c->parsed - c->in_head;
-    c->parsed = c->in_head;
-}
-
-/* Reads as much as makes a request; the rest stays for the next. */
-static void parse(host_http_connection *c)
-{
-    enum host_http_progress progress;
-    do {
-        size_t used = 0;
-        progress = host_http_parse(&c->parser, c->in + c->parsed, c->in_len - c->parsed, &used);
-        c->parsed += used;
-        if (progress == HOST_HTTP_HEAD) head_is_there(c);
-    } while (progress == HOST_HTTP_HEAD);
-    bool is_long = !c->parser.has_head && c->in_len >= c->server->limits.head;
+    size_t used = 0;
+    enum host_http_progress progress = host_http_parse(&c->parser, c->in + c->parsed, c->in_len - c->parsed, &used);
+    c->parsed += used;
     if (progress == HOST_HTTP_BAD) {
         refuse(c, c->parser.status, c->parser.why);
-    } else if (progress == HOST_HTTP_END) {
+    } else if (progress == HOST_HTTP_HEAD) {
         hand_over(c);
-    } else if (is_long) {
+    } else if (c->in_len >= c->server->limits.head) {
         host_http_refuse_long(&c->parser, c->in, c->in_len);
         refuse(c, c->parser.status, c->parser.why);
-    } else if (c->parser.has_head) {
-        drop_body(c);
-        if (c->parser.request.expects_continue && !c->said_continue && c->parser.body_len == 0) say_continue(c);
-        limit_body(c);
     }
 }
 
-/* A request is over: what came behind it moves to the front, where the next head begins. */
+/* Hands over what is there, one after the other: one that is answered at once is followed by the next. */
+static void pump(host_http_connection *c)
+{
+    c->pumps = true;
+    while (c->state == HOST_HTTP_READING && c->parsed < c->in_len) parse_head(c);
+    c->pumps = false;
+}
+
+static void on_pump(host_http_connection *c)
+{
+    c->later = false;
+    limit(c, c->server->limits.head_time);
+    pump(c);
+    read_on(c);
+}
+
+/* A request is over: what came behind it moves to the front, where the next head begins. Who answers may be called from
+ * anywhere, so the next is handed over by the loop. */
 static void next_request(host_http_connection *c)
 {
+    const host_http_limits *limits = &c->server->limits;
     size_t left = c->in_len - c->parsed;
     if (left) memmove(c->in, c->in + c->parsed, left);
     c->in_len = left;
     host_http_parser_end(&c->parser);
     begin(c);
-    limit(c, left ? c->server->limits.head_time : c->server->limits.idle_time);
-    if (left) {
-        parse(c);
-    } else {
+    c->later = left && !c->pumps;
+    limit(c, c->later ? 0 : left ? limits->head_time : limits->idle_time);
+    if (!left) {
         free(c->in);
         c->in = NULL;
     }
-    if (c->state == READING || c->state == ANSWERING) read_on(c);
+    read_on(c);
 }
 
 /* ---- reading */
@@ -274,13 +346,14 @@ static void next_request(host_http_connection *c)
 static void on_room(uv_handle_t *handle, size_t unused, uv_buf_t *buf)
 {
     host_http_connection *c = handle->data;
+    (void)unused;
     if (!c->in && !(c->in = malloc(capacity(c)))) {
         *buf = uv_buf_init(NULL, 0);
         return;
     }
-    if (c->state == LINGERING) c->in_len = c->parsed = 0;
-    size_t end = c->state == READING && !c->parser.has_head ? c->server->limits.head : capacity(c);
-    *buf = uv_buf_init(c->in + c->in_len, (unsigned)(end - c->in_len));
+    if (c->state == HOST_HTTP_LINGERING) c->in_len = c->parsed = 0;
+    size_t end = c->state == HOST_HTTP_READING && !c->parser.has_head ? c->server->limits.head : capacity(c);
+    *buf = uv_buf_init(c->in + c->in_len, (unsigned)(end > c->in_len ? end - c->in_len : 0));
 }
 
 static void pause_reading(host_http_connection *c)
@@ -291,32 +364,50 @@ static void pause_reading(host_http_connection *c)
 
 static void took(host_http_connection *c, size_t n)
 {
-    bool is_first = c->state == READING && c->in_len == 0 && host_http_parser_is_fresh(&c->parser);
-    if (c->state == LINGERING) {
-        c->lingered += n;
-        if (c->lingered > LINGER_BYTES) host_http_connection_close(c);
+    const host_http_handlers *handlers = &c->server->handlers;
+    bool is_first = c->state == HOST_HTTP_READING && c->in_len == 0;
+    c->in_len += n;
+    if (c->state == HOST_HTTP_LINGERING) {
+        c->discarded += n;
+        if (c->discarded > LINGER_BYTES) host_http_connection_close(c);
         return;
     }
-    c->in_len += n;
     if (is_first) limit(c, c->server->limits.head_time);
-    if (c->state == READING) parse(c);
-    if (c->state != CLOSING && c->in_len == capacity(c)) pause_reading(c);
+    if (c->state == HOST_HTTP_READING && !c->later) {
+        pump(c);
+    } else if (c->state == HOST_HTTP_ANSWERING && c->wants_body) {
+        c->wants_body = false;
+        body_came(c);
+        handlers->body(handlers->self, c);
+    } else if (c->state == HOST_HTTP_FLUSHING && c->keep_alive && !c->parser.is_complete) {
+        body_came(c);
+        discard(c);
+    }
+    if (c->state != HOST_HTTP_CLOSING && c->in_len == capacity(c)) pause_reading(c);
+}
+
+/* The client says nothing more. An answer that is complete still goes out. */
+static void ended(host_http_connection *c)
+{
+    if (c->state == HOST_HTTP_FLUSHING && c->writes) c->keep_alive = false, pause_reading(c);
+    else host_http_lost(c);
 }
 
 static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
 {
     host_http_connection *c = stream->data;
+    (void)buf;
     if (n > 0) took(c, (size_t)n);
     else if (n == UV_ENOBUFS) pause_reading(c);
-    else if (n == UV_EOF && c->state == WRITING) c->keep_alive = false, pause_reading(c);
-    else if (n < 0) lost(c);
+    else if (n == UV_EOF) ended(c);
+    else if (n < 0) host_http_lost(c);
 }
 
 static void read_on(host_http_connection *c)
 {
-    if (c->reads) return;
-    c->reads = true;
-    if (uv_read_start(&c->uv.stream, on_room, on_read) != 0) lost(c);
+    if (c->reads || c->state == HOST_HTTP_CLOSING) return;
+    if (c->in && c->in_len == capacity(c) && c->state != HOST_HTTP_LINGERING) return;
+    c->reads = uv_read_start(&c->uv.stream, on_room, on_read) == 0;
 }
 
 /* ---- its beginning */
@@ -327,8 +418,9 @@ static int open_handles(host_http_connection *c)
     int code = c->server->is_unix ? uv_pipe_init(loop, &c->uv.pipe, 0) : uv_tcp_init(loop, &c->uv.tcp);
     if (code != 0) return code;
     uv_timer_init(loop, &c->timer);
-    c->open_handles = 2;
-    c->uv.handle.data = c->timer.data = c;
+    uv_timer_init(loop, &c->write_timer);
+    c->open_handles = 3;
+    c->uv.handle.data = c->timer.data = c->write_timer.data = c;
     if (!c->server->holds) uv_unref(&c->uv.handle);
     return 0;
 }

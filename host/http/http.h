@@ -7,10 +7,16 @@
  *
  * - The head of a request is read into one piece of memory that does not move, so its texts are spans of that.
  *
+ * - A request is handed over when its head is there. Its body is asked for, and only then understood: so a body that
+ *   nobody wants is not read, one that is read slowly is sent slowly, and a client that asks first (100-continue) is
+ *   told to send when somebody reads.
+ *
  * - A connection has one request at a time. What was pipelined behind it waits in the buffer of the connection, which
  *   is read on only while it has room. So the order of the answers is that of the requests, and the memory is bounded.
  *
- * - Every wait for the other end has a limit: for a head, a body, the next request, and for what is written. */
+ * - Every wait for the other end has a limit: for a head, a body, the next request, and for what is written.
+ *
+ * - Nothing that is called from outside calls back before it returns. */
 #ifndef HOST_HTTP_H
 #define HOST_HTTP_H
 
@@ -34,9 +40,9 @@ typedef struct host_http_request {
     host_http_text method, target;
     int minor; /* of the version: 1.0 or 1.1 */
     bool keep_alive, expects_continue;
+    host_http_text body; /* when all of it was understood at once */
     size_t field_count;
     host_http_field fields[HOST_HTTP_FIELDS];
-    host_http_text body;
 } host_http_request;
 
 typedef struct host_http_response {
@@ -50,7 +56,7 @@ typedef struct host_http_limits {
     size_t head, target, body; /* bytes */
     size_t connections;
     double head_time;  /* seconds from the first byte of a request, or from the connection, to the end of its head */
-    double body_time;  /* seconds for a body, and one more for each `body_rate` bytes of it */
+    double body_time;  /* seconds that a body is waited for, and one more for each `body_rate` bytes of it */
     double body_rate;  /* bytes a second */
     double idle_time;  /* seconds until the next request */
     double write_time; /* seconds without a byte of the answer being taken */
@@ -61,17 +67,22 @@ extern const host_http_limits host_http_default_limits;
 typedef struct host_http_server host_http_server;
 typedef struct host_http_connection host_http_connection;
 
-/* Called in the loop. Each request ends by one host_http_answer, now or later, unless `gone` is called for it before:
- * then there is nobody to answer any more. The request lives until then. */
+/* Called in the loop. Each request ends by host_http_answer, host_http_finish or host_http_abort, now or later; or by
+ * `gone`, or by a call that says so: then there is nobody to answer any more. The request lives until then. */
 typedef struct host_http_handlers {
     void *self;
     void (*request)(void *self, host_http_connection *connection, const host_http_request *request);
+    void (*body)(void *self, host_http_connection *connection); /* there is more, after HOST_HTTP_WAIT */
+    void (*room)(void *self, host_http_connection *connection); /* as host_http_want_room asked for */
     void (*gone)(void *self, host_http_connection *connection);
+    void (*drained)(void *self); /* after host_http_stop: the last connection has ended, and the server with it */
 } host_http_handlers;
 
-/* address.c: where a server listens: unix:PATH, or ADDRESS:PORT with a numeric address, [ADDRESS] for IPv6. */
+/* address.c: where a server listens: unix:PATH or unix:PATH?mode=0660, ADDRESS:PORT with a numeric address, [ADDRESS]
+ * for IPv6, or a PORT alone, at all addresses. */
 typedef struct host_http_address {
-    bool is_unix, is_loopback;
+    bool is_unix, is_loopback, is_any;
+    int mode; /* of the file of a socket */
     char path[108];
     struct sockaddr_storage socket;
 } host_http_address;
@@ -85,15 +96,48 @@ int host_http_address_read(const char *text, host_http_address *out, char *why, 
 host_http_server *host_http_listen(uv_loop_t *loop, const host_http_address *address, const host_http_limits *limits,
                                    const host_http_handlers *handlers, bool holds, char *why, size_t why_size);
 int host_http_port(const host_http_server *server); /* 0: a unix socket */
+/* Takes no connection any more, and no request behind those that are there; connections that wait for one end within
+ * `idle` seconds. `drained` is called when the last has ended. */
+void host_http_stop(host_http_server *server, double idle);
 /* Ends it and all of its connections; what is not answered is not told to be gone. */
 void host_http_close(host_http_server *server);
 /* All of them, at the end of the program. */
 void host_http_close_all(void);
 
-/* connection.c: 0; or -1 when a header field cannot be sent: the client gets 500 then. */
-int host_http_answer(host_http_connection *connection, const host_http_response *response);
+/* connection.c */
+
+enum host_http_piece {
+    HOST_HTTP_PIECE,    /* one more, which stays until the next call */
+    HOST_HTTP_BODY_END, /* there is no more */
+    HOST_HTTP_WAIT,     /* `body` will be called */
+    HOST_HTTP_FAILED    /* it is refused, and the client is told: the request is over */
+};
+
+/* The next piece of the body. */
+enum host_http_piece host_http_read(host_http_connection *connection, host_http_text *piece, const char **why);
+/* The most that the body of this request may have, from here on. */
+void host_http_limit_body(host_http_connection *connection, size_t size);
+/* Where the client is: its address, or "unix". */
+void host_http_peer(const host_http_connection *connection, char *out, size_t size);
 /* What belongs to the request that is not answered yet; NULL at its beginning. */
 void **host_http_slot(host_http_connection *connection);
+
+/* output.c: each gives 0; or -1, with errno EINVAL when a header field cannot be sent, which leaves all as it was, else
+ * because the client is gone, and with it the request. */
+
+int host_http_answer(host_http_connection *connection, const host_http_response *response);
+/* The beginning of an answer whose body follows in pieces: of `length` bytes in all, or (-1) of any. */
+int host_http_start(host_http_connection *connection, const host_http_response *response, int64_t length);
+/* EINVAL: more than was promised. */
+int host_http_write(host_http_connection *connection, host_http_text piece);
+/* Its end. EINVAL: less was written than was promised; then the connection ends. */
+int host_http_finish(host_http_connection *connection);
+/* Ends the connection: nothing else can be said any more. */
+void host_http_abort(host_http_connection *connection);
+/* Bytes that the kernel has not taken yet. */
+size_t host_http_unsent(const host_http_connection *connection);
+/* `room` will be called when there are none. */
+void host_http_want_room(host_http_connection *connection);
 
 /* request.c: the value of the first field of this name, in small letters; or .p NULL. */
 host_http_text host_http_find(const host_http_request *request, const char *name);

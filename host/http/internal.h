@@ -18,15 +18,17 @@ enum host_http_progress {
 typedef struct host_http_parser {
     llhttp_t llhttp;
     const host_http_limits *limits;
-    host_http_request request;
     const char *head; /* where the first bytes of the request lie */
     bool has_head, is_complete, is_chunked;
-    uint64_t length; /* of the body, as far as it says so */
-    char *body;
+    uint64_t length;     /* of the body, as far as it says so */
+    uint64_t body_total; /* what has come of it */
+    uint64_t body_limit;
+    char *body; /* what has come and was not taken */
     size_t body_len, body_cap;
     size_t overhead; /* bytes behind the head that are no body */
     int status;
     const char *why;
+    host_http_request request; /* of its fields only those that are there are set */
 } host_http_parser;
 
 void host_http_parser_begin(host_http_parser *parser, const host_http_limits *limits);
@@ -35,6 +37,7 @@ void host_http_parser_begin(host_http_parser *parser, const host_http_limits *li
 enum host_http_progress host_http_parse(host_http_parser *parser, const char *data, size_t size, size_t *used);
 /* Is there anything of a request yet? */
 bool host_http_parser_is_fresh(const host_http_parser *parser);
+bool host_http_parser_has_body(const host_http_parser *parser);
 void host_http_parser_end(host_http_parser *parser);
 /* The status for a head that does not end within its limit. */
 int host_http_refuse_long(host_http_parser *parser, const char *data, size_t size);
@@ -47,13 +50,63 @@ bool host_http_is_token(host_http_text text);
 
 /* ---- response.c */
 
+enum host_http_framing {
+    HOST_HTTP_COUNTED, /* by Content-Length */
+    HOST_HTTP_CHUNKED,
+    HOST_HTTP_TO_THE_END /* of the connection */
+};
+
 /* The bytes of a response, in memory that the caller frees; NULL: no memory, or (errno EINVAL) a field cannot be sent.
  */
 char *host_http_format(const host_http_response *response, bool is_head, bool keep_alive, size_t *size);
+/* Of its head alone. */
+char *host_http_format_head(const host_http_response *response, enum host_http_framing framing, uint64_t length,
+                            bool keep_alive, size_t *size);
 /* The answer to a request that is refused; ends the connection. */
 char *host_http_format_refusal(int status, const char *why, size_t *size);
+bool host_http_has_no_body(int status);
 
-/* ---- connection.c, server.c */
+/* ---- connection.c, output.c, server.c */
+
+enum host_http_state {
+    HOST_HTTP_READING,   /* a head */
+    HOST_HTTP_ANSWERING, /* who was handed the request has it */
+    HOST_HTTP_FLUSHING,  /* it is answered: the answer goes out, and what is left of the body is read off */
+    HOST_HTTP_LINGERING, /* all is said; the client's end is waited for */
+    HOST_HTTP_CLOSING
+};
+
+struct host_http_connection {
+    union {
+        uv_handle_t handle;
+        uv_stream_t stream;
+        uv_tcp_t tcp;
+        uv_pipe_t pipe;
+    } uv;
+    uv_timer_t timer, write_timer;
+    int open_handles;
+    host_http_server *server;
+    struct host_http_connection *next, **from;
+    enum host_http_state state;
+    host_http_parser parser;
+    /* reading */
+    bool reads, wants_body, said_continue;
+    bool pumps; /* requests are being handed over, one after the other */
+    bool later; /* what is in `in` is looked at in the next turn */
+    char *in;
+    size_t in_len, parsed; /* parsed: of what is in it */
+    size_t in_head;        /* where the head ends */
+    double waited;         /* seconds that the body was waited for, before `waits_since` */
+    uint64_t waits_since;
+    size_t discarded; /* of a body that nobody wanted, or behind the end */
+    /* writing */
+    bool keep_alive, started, wants_room, is_head;
+    enum host_http_framing framing;
+    uint64_t promised; /* bytes of a counted body that are to come */
+    int writes;        /* pieces that the kernel has not taken */
+    size_t stalled_at; /* how many bytes that were */
+    void *slot;
+};
 
 struct host_http_server {
     union {
@@ -65,7 +118,7 @@ struct host_http_server {
     uv_loop_t *loop;
     host_http_limits limits;
     host_http_handlers handlers;
-    bool is_unix, holds, is_closing;
+    bool is_unix, holds, is_stopping, is_closing;
     struct host_http_server *next;
     host_http_connection *connections;
     size_t count;
@@ -75,7 +128,20 @@ struct host_http_server {
 void host_http_accept(host_http_server *server);
 void host_http_connection_close(host_http_connection *connection);
 void host_http_close_connections(host_http_server *server);
+/* Those that wait for a request have so many seconds. */
+void host_http_end_idle(host_http_server *server, double seconds);
 /* A connection has ended: the server may, too. */
 void host_http_server_check(host_http_server *server);
+/* The client is gone; who works at its request hears of it. */
+void host_http_lost(host_http_connection *connection);
+/* The answer is complete, and may have gone out: what comes next. */
+void host_http_answered(host_http_connection *connection);
+void host_http_advance(host_http_connection *connection);
+/* Before an answer is begun: may another request follow? */
+bool host_http_can_go_on(host_http_connection *connection);
+
+/* output.c: takes over `text`. False: the connection is lost. */
+bool host_http_put(host_http_connection *connection, char *text, size_t size);
+void host_http_on_stall(uv_timer_t *timer);
 
 #endif

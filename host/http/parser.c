@@ -6,6 +6,8 @@
 
 enum { OVERHEAD = 16384, OVERHEAD_FACTOR = 8, BODY_FIRST = 4096 };
 
+static const char too_long[] = "the body is too long";
+
 static host_http_parser *of(llhttp_t *llhttp)
 {
     return llhttp->data;
@@ -56,6 +58,12 @@ static int on_header_value(llhttp_t *llhttp, const char *at, size_t n)
     return extend(p, &p->request.fields[p->request.field_count].value, at, n);
 }
 
+/* The next one begins as nothing: the place for all of them is not cleared for each request. */
+static void begin_field(host_http_request *r)
+{
+    if (r->field_count < HOST_HTTP_FIELDS) r->fields[r->field_count] = (host_http_field){{NULL, 0}, {NULL, 0}};
+}
+
 static int on_header_value_complete(llhttp_t *llhttp)
 {
     host_http_request *r = &of(llhttp)->request;
@@ -63,6 +71,7 @@ static int on_header_value_complete(llhttp_t *llhttp)
     if (!value->p) value->p = "";
     while (value->n && (value->p[0] == ' ' || value->p[0] == '\t')) value->p++, value->n--;
     while (value->n && (value->p[value->n - 1] == ' ' || value->p[value->n - 1] == '\t')) value->n--;
+    begin_field(r);
     return 0;
 }
 
@@ -76,7 +85,6 @@ static int on_headers_complete(llhttp_t *llhttp)
     r->expects_continue = r->minor == 1 && host_http_is(host_http_find(r, "expect"), "100-continue");
     p->is_chunked = host_http_find(r, "transfer-encoding").p != NULL;
     p->length = p->is_chunked ? 0 : llhttp->content_length;
-    if (p->length > p->limits->body) return refuse(p, 413, "the body is too long");
     return HPE_PAUSED;
 }
 
@@ -94,7 +102,8 @@ static int grow(host_http_parser *p, size_t need)
 static int on_body(llhttp_t *llhttp, const char *at, size_t n)
 {
     host_http_parser *p = of(llhttp);
-    if (n > p->limits->body - p->body_len) return refuse(p, 413, "the body is too long");
+    p->body_total += n;
+    if (p->body_total > p->body_limit) return refuse(p, 413, too_long);
     if (p->body_len + n > p->body_cap && grow(p, p->body_len + n) != 0) return -1;
     memcpy(p->body + p->body_len, at, n);
     p->body_len += n;
@@ -120,8 +129,10 @@ static const llhttp_settings_t settings = {.on_url = on_url,
 
 void host_http_parser_begin(host_http_parser *p, const host_http_limits *limits)
 {
-    memset(p, 0, sizeof *p);
+    memset(p, 0, offsetof(host_http_parser, request) + offsetof(host_http_request, fields));
+    begin_field(&p->request);
     p->limits = limits;
+    p->body_limit = limits->body;
     llhttp_init(&p->llhttp, HTTP_REQUEST, &settings);
     p->llhttp.data = p;
 }
@@ -135,6 +146,11 @@ void host_http_parser_end(host_http_parser *p)
 bool host_http_parser_is_fresh(const host_http_parser *p)
 {
     return p->head == NULL;
+}
+
+bool host_http_parser_has_body(const host_http_parser *p)
+{
+    return p->is_chunked || p->length > 0;
 }
 
 int host_http_refuse_long(host_http_parser *p, const char *data, size_t size)
@@ -166,16 +182,20 @@ static enum host_http_progress head_ended(host_http_parser *p, const char *end)
 }
 
 /* The sizes and extensions of chunks are bytes, too, of which nothing comes. */
-static bool has_too_much_overhead(host_http_parser *p, size_t used, size_t body_before)
+static bool has_too_much_overhead(host_http_parser *p, size_t used, uint64_t body_before)
 {
-    p->overhead += used - (p->body_len - body_before);
-    return p->overhead > OVERHEAD + OVERHEAD_FACTOR * p->body_len;
+    p->overhead += used - (size_t)(p->body_total - body_before);
+    return p->overhead > OVERHEAD + OVERHEAD_FACTOR * p->body_total;
 }
 
 enum host_http_progress host_http_parse(host_http_parser *p, const char *data, size_t size, size_t *used)
 {
     bool in_body = p->has_head;
-    size_t body_before = p->body_len;
+    uint64_t body_before = p->body_total;
+    if (in_body && p->length > p->body_limit) {
+        refuse(p, 413, too_long);
+        return HOST_HTTP_BAD;
+    }
     if (!p->head) p->head = data;
     if (llhttp_get_errno(&p->llhttp) == HPE_PAUSED) llhttp_resume(&p->llhttp);
     llhttp_errno_t code = llhttp_execute(&p->llhttp, data, size);

@@ -1,5 +1,6 @@
-/* A response as bytes: one piece, written at once. */
+/* A response as bytes: one piece, written at once; or its head alone. */
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +14,12 @@ static const struct {
 } reasons[] = {{200, "OK"},
                {201, "Created"},
                {202, "Accepted"},
+               {206, "Partial Content"},
+               {301, "Moved Permanently"},
+               {302, "Found"},
+               {303, "See Other"},
+               {307, "Temporary Redirect"},
+               {308, "Permanent Redirect"},
                {204, "No Content"},
                {304, "Not Modified"},
                {400, "Bad Request"},
@@ -21,15 +28,22 @@ static const struct {
                {404, "Not Found"},
                {405, "Method Not Allowed"},
                {408, "Request Timeout"},
+               {406, "Not Acceptable"},
                {409, "Conflict"},
+               {410, "Gone"},
+               {412, "Precondition Failed"},
                {413, "Content Too Large"},
                {414, "URI Too Long"},
                {415, "Unsupported Media Type"},
+               {416, "Range Not Satisfiable"},
                {417, "Expectation Failed"},
+               {422, "Unprocessable Content"},
+               {426, "Upgrade Required"},
                {429, "Too Many Requests"},
                {431, "Request Header Fields Too Large"},
                {500, "Internal Server Error"},
                {501, "Not Implemented"},
+               {502, "Bad Gateway"},
                {503, "Service Unavailable"},
                {504, "Gateway Timeout"},
                {505, "HTTP Version Not Supported"}};
@@ -41,17 +55,24 @@ static const char *reason_of(int status)
     return "";
 }
 
-/* The words of the standard, whatever the locale of the process is. */
-static size_t write_date(char *to, size_t room)
+/* The words of the standard, whatever the locale of the process is. Made anew once a second. */
+static host_http_text date_line(void)
 {
     static const char days[][4] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
     static const char months[][4] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
                                      "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
+    static char line[64];
+    static host_http_text made;
+    static time_t made_at;
     time_t now = time(NULL);
     struct tm t;
+    if (made.p && now == made_at) return made;
     gmtime_r(&now, &t);
-    return (size_t)snprintf(to, room, "Date: %s, %02d %s %04d %02d:%02d:%02d GMT\r\n", days[t.tm_wday], t.tm_mday,
-                            months[t.tm_mon], t.tm_year + 1900, t.tm_hour, t.tm_min, t.tm_sec);
+    made.n = (size_t)snprintf(line, sizeof line, "Date: %s, %02d %s %04d %02d:%02d:%02d GMT\r\n", days[t.tm_wday],
+                              t.tm_mday, months[t.tm_mon], t.tm_year + 1900, t.tm_hour, t.tm_min, t.tm_sec);
+    made.p = line;
+    made_at = now;
+    return made;
 }
 
 static bool is_value(host_http_text text)
@@ -84,33 +105,65 @@ static char *put_field(char *to, const host_http_field *field)
     return put(to, (host_http_text){"\r\n", 2});
 }
 
-static bool has_no_body(int status)
+bool host_http_has_no_body(int status)
 {
     return status < 200 || status == 204 || status == 304;
 }
 
-char *host_http_format(const host_http_response *r, bool is_head, bool keep_alive, size_t *size)
+/* The lines that say how the body ends, and what becomes of the connection. */
+static size_t write_end(char *to, size_t room, int status, enum host_http_framing framing, uint64_t length,
+                        bool keep_alive)
 {
-    char date[64], begin[128], end[96];
-    size_t need = r->body.n, date_len = write_date(date, sizeof date), end_len = 0;
+    int n = 0;
+    if (framing == HOST_HTTP_CHUNKED) n = snprintf(to, room, "Transfer-Encoding: chunked\r\n");
+    else if (framing == HOST_HTTP_COUNTED && !host_http_has_no_body(status))
+        n = snprintf(to, room, "Content-Length: %" PRIu64 "\r\n", length);
+    return (size_t)(n +
+                    snprintf(to + n, room - (size_t)n, "Connection: %s\r\n\r\n", keep_alive ? "keep-alive" : "close"));
+}
+
+/* Adds the bytes that the fields take; false, and errno EINVAL, when one cannot be sent. */
+static bool measure(const host_http_response *r, size_t *need)
+{
     for (size_t i = 0; i < r->field_count; i++) {
         const host_http_field *f = &r->fields[i];
-        if (!host_http_is_token(f->name) || !is_value(f->value) || !may_be_set(f->name)) return errno = EINVAL, NULL;
-        need += f->name.n + f->value.n + 4;
+        if (!host_http_is_token(f->name) || !is_value(f->value) || !may_be_set(f->name)) return errno = EINVAL, false;
+        *need += f->name.n + f->value.n + 4;
     }
+    return true;
+}
+
+static char *format(const host_http_response *r, enum host_http_framing framing, uint64_t length, bool keep_alive,
+                    host_http_text body, size_t *size)
+{
+    char begin[128], end[96];
+    size_t need = body.n;
+    host_http_text date = date_line();
+    if (!measure(r, &need)) return NULL;
     size_t begin_len = (size_t)snprintf(begin, sizeof begin, "HTTP/1.1 %d %s\r\n", r->status, reason_of(r->status));
-    if (!has_no_body(r->status)) end_len = (size_t)snprintf(end, sizeof end, "Content-Length: %zu\r\n", r->body.n);
-    end_len += (size_t)snprintf(end + end_len, sizeof end - end_len, "Connection: %s\r\n\r\n",
-                                keep_alive ? "keep-alive" : "close");
-    char *text = malloc(begin_len + date_len + end_len + need + 1), *at = text;
+    size_t end_len = write_end(end, sizeof end, r->status, framing, length, keep_alive);
+    char *text = malloc(begin_len + date.n + end_len + need + 1), *at = text;
     if (!text) return NULL;
     at = put(at, (host_http_text){begin, begin_len});
-    at = put(at, (host_http_text){date, date_len});
+    at = put(at, date);
     for (size_t i = 0; i < r->field_count; i++) at = put_field(at, &r->fields[i]);
     at = put(at, (host_http_text){end, end_len});
-    if (!is_head && !has_no_body(r->status) && r->body.n) at = put(at, r->body);
+    if (body.n) at = put(at, body);
     *size = (size_t)(at - text);
     return text;
+}
+
+char *host_http_format(const host_http_response *r, bool is_head, bool keep_alive, size_t *size)
+{
+    static const host_http_text none = {"", 0};
+    host_http_text body = is_head || host_http_has_no_body(r->status) ? none : r->body;
+    return format(r, HOST_HTTP_COUNTED, r->body.n, keep_alive, body, size);
+}
+
+char *host_http_format_head(const host_http_response *r, enum host_http_framing framing, uint64_t length,
+                            bool keep_alive, size_t *size)
+{
+    return format(r, framing, length, keep_alive, (host_http_text){"", 0}, size);
 }
 
 char *host_http_format_refusal(int status, const char *why, size_t *size)

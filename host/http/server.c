@@ -10,7 +10,7 @@
 
 #include "host/http/internal.h"
 
-enum { BACKLOG = 128 };
+enum { BACKLOG = 1024 };
 
 const host_http_limits host_http_default_limits = {.head = 16384,
                                                    .target = 8192,
@@ -43,14 +43,35 @@ static void remove_left_over(const char *path)
     if (is_dead) unlink(path);
 }
 
-/* Nobody but its owner may connect, from the first moment on. */
-static int bind_unix(host_http_server *server, const char *path)
+/* Nobody but who may connect can, from the first moment on. */
+static int bind_unix(host_http_server *server, const host_http_address *address)
 {
-    remove_left_over(path);
+    remove_left_over(address->path);
     mode_t before = umask(0177);
-    int code = uv_pipe_bind(&server->listener.pipe, path);
+    int code = uv_pipe_bind(&server->listener.pipe, address->path);
     umask(before);
+    if (code == 0 && address->mode != 0600 && chmod(address->path, (mode_t)address->mode) != 0)
+        code = uv_translate_sys_error(errno);
     return code;
+}
+
+static bool has_ipv6(void)
+{
+    struct sockaddr_in6 any = {.sin6_family = AF_INET6};
+    int fd = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    bool has = fd >= 0 && bind(fd, (struct sockaddr *)&any, sizeof any) == 0;
+    if (fd >= 0) close(fd);
+    return has;
+}
+
+/* A machine without IPv6 has all addresses of IPv4. */
+static int bind_tcp(host_http_server *server, const host_http_address *address)
+{
+    struct sockaddr_in four;
+    if (!address->is_any || has_ipv6())
+        return uv_tcp_bind(&server->listener.tcp, (const struct sockaddr *)&address->socket, 0);
+    uv_ip4_addr("0.0.0.0", ntohs(((const struct sockaddr_in6 *)&address->socket)->sin6_port), &four);
+    return uv_tcp_bind(&server->listener.tcp, (const struct sockaddr *)&four, 0);
 }
 
 static int open_listener(host_http_server *server, const host_http_address *address)
@@ -61,8 +82,7 @@ static int open_listener(host_http_server *server, const host_http_address *addr
     server->listener.handle.data = server;
     server->next = servers;
     servers = server;
-    code = server->is_unix ? bind_unix(server, address->path)
-                           : uv_tcp_bind(&server->listener.tcp, (const struct sockaddr *)&address->socket, 0);
+    code = server->is_unix ? bind_unix(server, address) : bind_tcp(server, address);
     if (code == 0) code = uv_listen(&server->listener.stream, BACKLOG, on_connection);
     if (code != 0) host_http_close(server);
     else if (!server->holds) uv_unref(&server->listener.handle);
@@ -97,13 +117,14 @@ int host_http_port(const host_http_server *server)
 
 void host_http_server_check(host_http_server *server)
 {
-    if (!server->is_closing || server->count || server->listener.handle.data) return;
+    if (!(server->is_closing || server->is_stopping) || server->count || server->listener.handle.data) return;
     for (host_http_server **at = &servers; *at; at = &(*at)->next) {
         if (*at != server) continue;
         *at = server->next;
-        free(server);
-        return;
+        break;
     }
+    if (!server->is_closing) server->handlers.drained(server->handlers.self);
+    free(server);
 }
 
 static void on_listener_closed(uv_handle_t *handle)
@@ -113,11 +134,19 @@ static void on_listener_closed(uv_handle_t *handle)
     host_http_server_check(server);
 }
 
+void host_http_stop(host_http_server *server, double idle)
+{
+    if (server->is_stopping || server->is_closing) return;
+    server->is_stopping = true;
+    uv_close(&server->listener.handle, on_listener_closed);
+    host_http_end_idle(server, idle);
+}
+
 void host_http_close(host_http_server *server)
 {
     if (server->is_closing) return;
     server->is_closing = true;
-    uv_close(&server->listener.handle, on_listener_closed);
+    if (!server->is_stopping) uv_close(&server->listener.handle, on_listener_closed);
     host_http_close_connections(server);
 }
 

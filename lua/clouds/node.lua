@@ -316,10 +316,23 @@ function M.class()
   return class
 end
 
+local ending_first = {}
+
+--- fn(drain) is called, and may wait, before the nodes are closed: what still calls through them ends there. It gives
+--- the seconds that are left, as `drain` was. Names of what it left unanswered are in `M.left_behind` then.
+function M.before_shutdown(fn)
+  table.insert(ending_first, fn)
+end
+
+M.left_behind = {}
+
 --- In a coroutine: closes every node.
 function M.shutdown(drain)
   if drain ~= nil then
     scheduler.check_seconds(drain, 2)
+  end
+  for _, fn in ipairs(ending_first) do
+    drain = fn(drain)
   end
   local closing = {}
   for _, node in pairs(nodes) do

@@ -25,6 +25,31 @@ static int core_run(lua_State *L)
     return 1;
 }
 
+/* run_apart(fn, ...) -> the scope that it ran in, which is no request of the cluster: what waits there can be canceled
+ * together; false as run */
+static int core_run_apart(lua_State *L)
+{
+    lc_state *s = lc_state_of(L);
+    int count = lua_gettop(L);
+    luaL_checktype(L, 1, LUA_TFUNCTION);
+    if (s->depth >= MAX_NESTED_RUNS) {
+        lua_pushboolean(L, 0);
+        return 1;
+    }
+    lc_handle scope = ++s->last_scope * LC_HANDLE_SPAN + LC_HANDLE_SPAN - 1; /* no request has this index */
+    lc_task_start(L, s, lc_task_begin(L, s), LC_TASK_PLAIN, scope, count);
+    lua_pushnumber(L, (lua_Number)scope);
+    return 1;
+}
+
+/* cancel(scope, words): what waits there ends with an error */
+static int core_cancel(lua_State *L)
+{
+    lc_handle scope = (lc_handle)luaL_checknumber(L, 1);
+    lc_slot_fail_scope(L, lc_state_of(L), NULL, scope, CLOUDS_ECANCELED, luaL_checkstring(L, 2));
+    return 0;
+}
+
 /* take(): the program has the running coroutine, and may resume it itself */
 static int core_take(lua_State *L)
 {
@@ -147,6 +172,8 @@ static void add_values(lua_State *L, lc_state *s)
 __attribute__((visibility("default"))) int luaopen_clouds_core(lua_State *L)
 {
     static const luaL_Reg functions[] = {{"run", core_run},
+                                         {"run_apart", core_run_apart},
+                                         {"cancel", core_cancel},
                                          {"setup", core_setup},
                                          {"take", core_take},
                                          {"is_unknown", core_is_unknown},

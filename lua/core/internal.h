@@ -139,6 +139,7 @@ struct lc_state {
     lc_cached_handler found[LC_CACHED_HANDLERS]; /* each method has one place */
     lc_context *contexts;
     double last_context;
+    lc_handle last_scope; /* of those that are no requests */
     int last_node;
     bool polling, can_block, closed;
     /* Places in the registry. */
@@ -293,7 +294,8 @@ void lc_request_cancel_open(lua_State *L, lc_state *s);
 void lc_request_cancel(lua_State *L, lc_state *s, const lc_context *ctx, uint64_t id);
 void lc_request_add(lua_State *L, lc_state *s);
 
-/* request_open.c: the names of the methods of open requests, with commas; the bytes of that. The host declares it, too. */
+/* request_open.c: the names of the methods of open requests, with commas; the bytes of that. The host declares it, too.
+ */
 size_t lc_requests_describe(char *out, size_t size);
 void lc_request_open_add(lua_State *L, lc_state *s);
 void lc_request_open_end(const lc_state *s);

@@ -5,7 +5,7 @@ import sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "support"))
 sys.dont_write_bytecode = True
 
-from harness import BOUND, CLOUDS, SANITIZED, Case, Process, free_port, wait_until  # noqa: E402,F401
+from harness import BOUND, CLOUDS, SANITIZED, SOURCE, Case, Process, free_port, wait_until  # noqa: E402,F401
 
 
 def pending(pid, number):

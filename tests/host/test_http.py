@@ -7,18 +7,17 @@ import unittest
 from support import Case, wait_until
 
 SERVER = """
-    local clouds, host = require "clouds", require "clouds.host"
-    server = assert(host.http_listen("unix:%s", { holds = true, body = 1000, connections = 8, %s },
-        function(request, method, target, fields, body)
-            clouds.spawn(function()
-                local seconds = target:match("^/sleep/(.*)$")
-                if seconds then clouds.sleep(tonumber(seconds)) end
-                if target == "/error" then error("told") end
-                local text = target == "/big" and ("x"):rep(2e7) or method .. " " .. target .. " " .. body
-                local alive = request:answer(200, text, { "X-Field", fields["x-field"] or "none" })
-                if target:find("sleep") then print("answered " .. tostring(alive)) end
-            end)
-        end))
+    local clouds, http = require "clouds", require "clouds.http"
+    app = http.server({ body = 1000, connections = 8, %s }, function(request)
+        local seconds = request.target:match("^/sleep/(.*)$")
+        local body = request:body()
+        if seconds then clouds.sleep(tonumber(seconds)) end
+        if request.target == "/error" then error("told") end
+        if seconds then print("answered " .. tostring(not request:closed())) end
+        local text = request.target == "/big" and ("x"):rep(2e7) or request.method .. " " .. request.target .. " " .. body
+        return text, { ["X-Field"] = request.headers["x-field"] or "none" }
+    end)
+    assert(app:listen("unix:%s"))
     print("ready")
 """
 
@@ -26,7 +25,7 @@ SERVER = """
 class Http(Case):
     def open(self, options=""):
         self.path = os.path.join(self.folder, "http.sock")
-        self.service = self.serve(SERVER % (self.path, options))
+        self.service = self.serve(SERVER % (options, self.path))
 
     def connect(self):
         client = socket.socket(socket.AF_UNIX)
@@ -132,7 +131,7 @@ class Requests(Http):
 
 class Refused(Http):
     def test_the_status_is_told_and_the_connection_ends(self):
-        self.open("head = 2000, target = 100")
+        self.open("header = 2000, target = 100")
         for status, data in ((400, b"nonsense\r\n\r\n"), (400, b"GET / HTTP/1.1\r\n\r\n"), (505, b"GET / HTTP/2.0\r\nHost: a\r\n\r\n"),
                              (413, b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1001\r\n\r\n" + b"x" * 100000),
                              (413, b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nfffff\r\n" + b"x" * 100000),
@@ -145,7 +144,7 @@ class Refused(Http):
         self.assertEqual(self.service.err.text(), "")
 
     def test_slow_clients(self):
-        self.open("head_time = 0.2, body_time = 0.2, idle_time = 0.2")
+        self.open("header_timeout = 0.2, body_timeout = 0.2, keepalive = 0.2")
         self.assertEqual(self.status(b"GET / HTT"), 408)
         self.assertEqual(self.status(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\na"), 408)
         self.assertEqual(self.ask(b""), b"")
@@ -153,7 +152,7 @@ class Refused(Http):
         self.assertTrue(data.startswith(b"HTTP/1.1 200 OK") and data.endswith(b"GET / "), data)
 
     def test_a_client_that_sends_its_head_byte_by_byte(self):
-        self.open("head_time = 0.5")
+        self.open("header_timeout = 0.5")
         client = self.connect()
         client.settimeout(0.02)
         data = b""
@@ -166,7 +165,7 @@ class Refused(Http):
         self.assertTrue(data.startswith(b"HTTP/1.1 4"), data)
 
     def test_a_client_that_does_not_read(self):
-        self.open("write_time = 0.2")
+        self.open("write_stall = 0.2")
         client = self.connect()
         client.sendall(self.get("/big"))
         other = self.ask(self.get("/", "Connection: close\r\n"))
@@ -198,15 +197,15 @@ class Listening(Http):
 
     def test_what_is_left_behind_is_replaced_and_nothing_else(self):
         self.open()
-        result = self.run_clouds("run", "-e", f"print(require('clouds.host').http_listen('unix:{self.path}', {{}}, print))")
-        self.assertEqual(result.stdout, f"nil\tunix:{self.path}: address already in use\tfalse\n")
+        result = self.run_clouds("run", "-e", f"print(require('clouds.http').server():listen('unix:{self.path}'))")
+        self.assertEqual(result.stdout, f"nil\tunix:{self.path}: address already in use\n")
         self.service.popen.kill()
         self.service.wait()
         self.assertTrue(os.path.exists(self.path))
         self.open()
         self.assertEqual(self.status(b"GET / HTTP/1.0\r\n\r\n"), 200)
         file = self.file("precious", "text")
-        result = self.run_clouds("run", "-e", f"print(require('clouds.host').http_listen('unix:{file}', {{}}, print))")
+        result = self.run_clouds("run", "-e", f"print(require('clouds.http').server():listen('unix:{file}'))")
         self.assertIn("in use", result.stdout)
         with open(file) as kept:
             self.assertEqual(kept.read(), "text")
@@ -214,7 +213,7 @@ class Listening(Http):
     def test_an_error_in_the_function_is_an_answer(self):
         self.path = os.path.join(self.folder, "http.sock")
         self.service = self.serve(f"""
-            server = require("clouds.host").http_listen("unix:{self.path}", {{ holds = true }}, function() error("told") end)
+            assert(require("clouds.http").server(function() error("told") end):listen("unix:{self.path}"))
             print("ready")""")
         self.assertEqual(self.status(b"GET / HTTP/1.0\r\n\r\n"), 500)
         self.service.err.wait_for("told")

@@ -189,13 +189,16 @@ static int address(const char *text, host_http_address *a)
 
 static void addresses(void)
 {
-    static const char *const bad[] = {"", "7000", "unix:", "127.0.0.1", "127.0.0.1:", "127.0.0.1:x", "127.0.0.1:70000", "127.0.0.1:-1",
+    static const char *const bad[] = {"", "70000", "7000x", "unix:", "unix:?mode=0600", "unix:/tmp/x?mode=", "unix:/tmp/x?mode=8", "unix:/tmp/x?mode=1777", "127.0.0.1", "127.0.0.1:", "127.0.0.1:x", "127.0.0.1:70000", "127.0.0.1:-1",
                                       "host.example:1", "::1:7000", "[::1:7000", "[::1]", "[]:1", "127.0.0.1: 1"};
     host_http_address a;
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
         if (!CHECK(address(bad[i], &a) != 0)) printf("# %s\n", bad[i]);
     CHECK(address("unix:/tmp/x", &a) == 0 && a.is_unix && a.is_loopback);
-    CHECK(address("127.0.0.1:7000", &a) == 0 && !a.is_unix && a.is_loopback);
+    CHECK(a.mode == 0600);
+    CHECK(address("unix:/tmp/x?mode=0660", &a) == 0 && a.mode == 0660 && strcmp(a.path, "/tmp/x") == 0);
+    CHECK(address("7000", &a) == 0 && a.is_any && !a.is_loopback);
+    CHECK(address("127.0.0.1:7000", &a) == 0 && !a.is_unix && a.is_loopback && !a.is_any);
     CHECK(address("127.9.9.9:0", &a) == 0 && a.is_loopback);
     CHECK(address("[::1]:7000", &a) == 0 && a.is_loopback);
     CHECK(address("localhost:7000", &a) == 0 && a.is_loopback);

@@ -5,8 +5,9 @@ tmp=$(mktemp -d)
 chmod 700 "$tmp"
 server=
 rooms=
+hello=
 cleanup() {
-    [ -z "$server$rooms" ] || kill $server $rooms 2>/dev/null || true
+    [ -z "$server$rooms$hello" ] || kill $server $rooms $hello 2>/dev/null || true
     rm -rf "$tmp"
 }
 trap cleanup EXIT
@@ -76,6 +77,40 @@ print(data.decode())
 assert b"CLOUDS_NO_AVAILABLE_SERVER" in data and b"unexpected end" in data
 PYTHON
 echo "ok - gateway"
+stop
+
+start hello_server.lua
+hello=$server
+"$CLOUDS_BIN" run --listen "unix:$tmp/web.sock" web.lua >"$tmp/out" 2>&1 &
+server=$!
+python3 - "$tmp/web.sock" >"$tmp/out" 2>&1 <<'PYTHON' || fail "the web server does not work"
+import http.client, json, os, socket, sys, time
+class Web(http.client.HTTPConnection):
+    def connect(self):
+        end = time.monotonic() + 60
+        while True:
+            self.sock = socket.socket(socket.AF_UNIX)
+            try:
+                return self.sock.connect(sys.argv[1])
+            except OSError:
+                assert time.monotonic() < end
+                time.sleep(0.05)
+def ask(method, path, body=None, kind="application/json"):
+    web = Web("localhost")
+    web.request(method, path, body, {"Content-Type": kind})
+    answer = web.getresponse()
+    return answer.status, answer.read().decode()
+assert "It works" in ask("GET", "/")[1]
+status, text = ask("GET", "/hello/Glen?msg=hey")
+assert status == 200 and "Glen" in text, text
+assert ask("POST", "/sum", "[1,2,3]") == (200, '{"sum":6}')
+assert ask("POST", "/sum", '["x"]')[0] == 400
+assert ask("GET", "/ticks?count=3") == (200, "1\n2\n3\n")
+assert ask("PUT", "/upload", b"x" * 1000000) == (201, '{"bytes":1000000}')
+PYTHON
+echo "ok - web"
+stop
+server=$hello
 stop
 
 for room in lobby attic; do

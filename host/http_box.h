@@ -1,0 +1,29 @@
+/* What host.http_listen and its requests share. */
+#ifndef HOST_HTTP_BOX_H
+#define HOST_HTTP_BOX_H
+
+#include <lua.h>
+#include <lauxlib.h>
+
+#include "host/http/http.h"
+
+/* What Lua holds of a request. */
+typedef struct host_http_box {
+    host_http_connection *connection; /* NULL: there is nobody to answer */
+    const host_http_request *request;
+    int self; /* its reference */
+} host_http_box;
+
+/* http_box.c */
+host_http_box *host_http_push_box(lua_State *L, host_http_connection *connection, const host_http_request *request);
+/* The request is over: whoever holds the box can do nothing with it any more. */
+void host_http_release(lua_State *L, host_http_box *box);
+/* That of the request that is open; NULL: there is none. */
+host_http_box *host_http_box_of(host_http_connection *connection);
+bool host_http_is_answered(host_http_connection *connection);
+void host_http_add_boxes(lua_State *L);
+
+/* http_module.c */
+void host_http_make_type(lua_State *L, const char *name, const luaL_Reg *methods);
+
+#endif

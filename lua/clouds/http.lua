@@ -1,0 +1,262 @@
+--- HTTP: a server on the loop of the program `clouds`. See docs/HTTP.md.
+--
+-- A request runs in a pooled coroutine from the moment its head is there. What that waits for ends when its client
+-- goes. The sockets, the grammar and the limits are the host's (host/http).
+local answers = require("clouds.http_answer")
+local core = require("clouds.core")
+local exchange = require("clouds.http_request")
+local listener = require("clouds.http_listener")
+local routes = require("clouds.http_route")
+local scheduler = require("clouds.scheduler")
+local suggest = require("clouds.suggest")
+
+local M = { raise = exchange.raise }
+
+local App = {}
+App.__index = App
+App.__name = "clouds.http.server"
+
+---- options ----
+
+-- name -> { what the host calls it, least }; without a name for the host it is ours.
+local known = {
+  header = { "head", 256 },
+  target = { "target", 16 },
+  body = { "body", 0 },
+  connections = { "connections", 1 },
+  header_timeout = { "head_time", 0.001 },
+  body_timeout = { "body_time", 0.001 },
+  body_rate = { "body_rate", 1 },
+  keepalive = { "idle_time", 0.001 },
+  write_stall = { "write_time", 0.001 },
+  response_buffer = { nil, 0 },
+  server = {},
+  forwarded = {},
+}
+
+local function unknown(name, level)
+  local names = {}
+  for one in pairs(known) do
+    names[#names + 1] = one
+  end
+  table.sort(names)
+  local near = suggest(tostring(name), names)
+  local hint = near and ("did you mean '%s'?"):format(near) or "expected one of " .. table.concat(names, ", ")
+  error(("unknown option '%s'; %s"):format(tostring(name), hint), level + 1)
+end
+
+local function read_numbers(options, level)
+  local limits = { holds = true }
+  for name, value in pairs(options) do
+    local row = known[name] or unknown(name, level + 1)
+    if row[2] then
+      if type(value) ~= "number" or value ~= value or value < row[2] or value > 1e15 then
+        error(("'%s': expected a number of %g or more"):format(name, row[2]), level + 1)
+      end
+      limits[row[1] or false] = value
+    end
+  end
+  limits[false] = nil
+  return limits
+end
+
+local function read_trusted(list, level)
+  local set = {}
+  if list ~= nil and type(list) ~= "table" then
+    error("'forwarded': expected a list of addresses of proxies", level + 1)
+  end
+  for _, address in ipairs(list or {}) do
+    set[address] = true
+  end
+  return set
+end
+
+--- A server: options, and a function for what has no route; both may be left out.
+function M.server(options, fn)
+  if type(options) == "function" and fn == nil then
+    options, fn = {}, options
+  end
+  options = options or {}
+  if type(options) ~= "table" then
+    error("expected a table of options", 2)
+  elseif fn ~= nil and type(fn) ~= "function" then
+    error("expected a function as the handler", 2)
+  elseif options.server ~= nil and type(options.server) ~= "string" then
+    error("'server': expected a text", 2)
+  end
+  return setmetatable({
+    limits = read_numbers(options, 2),
+    response_buffer = options.response_buffer or 65536,
+    server_name = options.server,
+    forwarded = read_trusted(options.forwarded, 2),
+    router = routes.new(),
+    fallback = fn and { fn = fn, names = {} },
+    around = {},
+    listeners = {},
+  }, App)
+end
+
+---- routes ----
+
+local of_route = { body = true }
+
+local function check_route(options, level)
+  for name, value in pairs(options or {}) do
+    if not of_route[name] then
+      error(("unknown option '%s'; expected body"):format(tostring(name)), level + 1)
+    elseif type(value) ~= "number" or value ~= value or value < 0 then
+      error(("'%s': expected a number of bytes"):format(name), level + 1)
+    end
+  end
+  return options or {}
+end
+
+local function add(self, method, pattern, fn, options, level)
+  if type(method) ~= "string" or not method:find("^[%u%-*]+$") then
+    error("expected a method in capital letters, or * for all", level)
+  elseif type(fn) ~= "function" then
+    error("expected a function as the handler", level)
+  end
+  options = check_route(options, level)
+  self.router:add(method, pattern, { fn = fn, body = options.body }, level)
+  return self
+end
+
+--- A handler for a method ("*": all of them) and a pattern: words, :name for a part, *name for the rest.
+function App:route(method, pattern, fn, options)
+  return add(self, method, pattern, fn, options, 2)
+end
+
+for _, method in ipairs({ "get", "post", "put", "patch", "delete", "head", "options" }) do
+  App[method] = function(self, pattern, fn, options)
+    return add(self, method:upper(), pattern, fn, options, 2)
+  end
+end
+
+--- A function around all handlers: fn(request, response, next). What it returns is the answer, often what next()
+-- returns. Those that are added first are outermost.
+function App:use(fn)
+  if type(fn) ~= "function" then
+    error("expected a function", 2)
+  end
+  table.insert(self.around, fn)
+  return self
+end
+
+---- from a request to its handler ----
+
+local function not_found(request)
+  exchange.raise(404, "there is nothing at this path")
+end
+
+local function not_encoded()
+  exchange.raise(400, "the path is not encoded as it should be")
+end
+
+local function other_methods(methods)
+  return function(request)
+    local allow = { Allow = routes.allowed(methods) }
+    if request.method == "OPTIONS" then
+      return 204, nil, allow
+    end
+    exchange.raise(405, "expected " .. allow.Allow, allow)
+  end
+end
+
+-- The route of a request, whose params are set.
+local function route_of(app, request)
+  local path = request.target:match("^[^?]*")
+  local methods, values = app.router:find(path)
+  local route = methods and routes.handler(methods, request.method)
+  if not route then
+    return app.fallback or { fn = methods and other_methods(methods) or methods == false and not_encoded or not_found }
+  end
+  if values and values[1] then
+    local params = {}
+    for i, name in ipairs(route.names) do
+      params[name] = values[i]
+    end
+    request.params = params
+  end
+  return route
+end
+
+local function call_around(app, fn, request, response, at)
+  local around = app.around[at]
+  if not around then
+    return fn(request, response)
+  end
+  return around(request, response, function()
+    return call_around(app, fn, request, response, at + 1)
+  end)
+end
+
+function App.handle(app, request, response)
+  local route = route_of(app, request)
+  if route.body then
+    request.box:limit(route.body)
+  end
+  if app.server_name then
+    response.fields = { "Server", app.server_name }
+  end
+  if app.around[1] then
+    return answers.answer(request, response, call_around(app, route.fn, request, response, 1))
+  end
+  answers.answer(request, response, route.fn(request, response))
+end
+
+---- listening ----
+
+--- Listens at PORT, ADDRESS:PORT, [ADDRESS]:PORT or unix:PATH: the port, 0 for a socket; or nil and why not.
+function App:listen(address)
+  if type(address) == "number" then
+    address = tostring(address)
+  elseif type(address) ~= "string" then
+    error("expected an address to listen at, as 8080, 127.0.0.1:8080 or unix:PATH", 2)
+  end
+  local opened, why, is_wrong = listener.open(self, address)
+  if is_wrong then
+    error(why, 2)
+  end
+  return opened and opened.port, why
+end
+
+--- Stops listening. Waits until what was asked for is answered, and ends what is not within `seconds`.
+function App:close(seconds)
+  if seconds ~= nil then
+    scheduler.check_seconds(seconds, 2)
+  end
+  core.check_wait()
+  listener.close(self.listeners, seconds)
+  return true
+end
+
+local function app_of(what, level)
+  if type(what) == "function" then
+    return M.server(nil, what)
+  elseif getmetatable(what) ~= App then
+    error("expected a server (http.server) or a function as the handler", level + 1)
+  end
+  return what
+end
+
+--- Serves at these addresses, without any at those that --listen names. Raises when it cannot listen. Gives the server.
+function M.serve(what, ...)
+  local app = app_of(what, 2)
+  local addresses = select("#", ...) > 0 and { ... } or listener.host.listen_at
+  if not addresses then
+    error("nowhere to listen: start it with clouds run --listen 8080, or name an address", 2)
+  end
+  listener.host.is_served = true
+  for _, address in ipairs(addresses) do
+    local port, why = app:listen(address)
+    if not port then
+      error("cannot listen at " .. why, 2)
+    elseif port ~= 0 and tostring(address):match("(%d+)$") == "0" then
+      io.stderr:write(("clouds: listening at port %d\n"):format(port))
+    end
+  end
+  return app
+end
+
+return M

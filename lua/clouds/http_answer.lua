@@ -1,0 +1,106 @@
+--- What comes of what a handler returns or raises: the answer.
+local core = require("clouds.core")
+local errors = require("clouds.error")
+local exchange = require("clouds.http_request")
+local scheduler = require("clouds.scheduler")
+
+local M = {}
+
+local PLAIN, JSON = "text/plain; charset=utf-8", "application/json"
+local plain_fields, json_fields = { "Content-Type", PLAIN }, { "Content-Type", JSON }
+
+-- The bytes of a body, and its type.
+local function encode(body)
+  if body == nil then
+    return "", nil
+  elseif type(body) == "string" then
+    return body, PLAIN
+  elseif type(body) == "table" or body == core.null then
+    local text, problem = core.encode(body)
+    return text or error("the result cannot be sent: " .. errors.describe(problem), 0), JSON
+  end
+  error(("a handler returned a %s as the body; expected a text, or a table that is sent as JSON"):format(type(body)), 0)
+end
+
+local function send(request, response, status, body, headers)
+  exchange.check_status(status, 0)
+  local text, kind = encode(body)
+  local fields
+  if response.fields or headers then
+    fields = exchange.fields(response, headers, kind, 0)
+  else
+    fields = kind == PLAIN and plain_fields or kind == JSON and json_fields or nil
+  end
+  request.box:answer(status, text, fields)
+end
+
+local function send_error(request, response, status, message, headers)
+  send(request, response, status, { error = { message = message } }, headers)
+end
+
+-- What a call gave that the handler hands on: nil and an error of clouds. The details stay here.
+local function status_of(err)
+  if err.outcome == "NOT_DONE" and err.code ~= "CLOUDS_CANCELED" then
+    return 503, "the service is not available"
+  elseif err.outcome == "UNKNOWN" then
+    return 504, "the service did not answer"
+  end
+  return 500, "internal error"
+end
+
+--- Where of clouds it was noticed is no news to who wrote the handler.
+function M.report(request, err, traceback)
+  err = type(err) == "string" and err:gsub("^%[clouds[%w_.]*%]:%d+: ", "") or err
+  scheduler.report(err, traceback, ("handler of %s %s"):format(request.method, request.target:match("^[^?]*")))
+end
+
+-- A handler failed. Who has begun an answer can only break it off.
+function M.fail(request, response, err, traceback)
+  if request.gone and errors.is_error(err) and err.code == "CLOUDS_CANCELED" then
+    return
+  end
+  local told = exchange.is_http_error(err)
+  if not told or response.started then
+    M.report(request, err, traceback)
+  end
+  if request.gone or request.ended then
+    return
+  elseif response.started then
+    return request.box:abort()
+  elseif told then
+    local ok, problem = pcall(send_error, request, response, err.status, err.message, err.headers)
+    if ok then
+      return
+    end
+    M.report(request, problem)
+  end
+  local status, message = 500, "internal error"
+  if errors.is_error(err) then
+    status, message = status_of(err)
+  end
+  response.fields = nil
+  send_error(request, response, status, message)
+end
+
+-- What a handler returned: nothing, a body, a status and more; or nil and an error.
+function M.answer(request, response, first, second, third)
+  if response.started then
+    if first ~= nil then
+      error("the handler returned something although it has begun an answer itself", 0)
+    elseif not request.ended then
+      response:finish()
+    end
+  elseif request.gone then
+    return
+  elseif first == nil and second ~= nil then
+    error(second, 0)
+  elseif first == nil then
+    send(request, response, 204)
+  elseif type(first) == "number" then
+    send(request, response, first, second, third)
+  else
+    send(request, response, 200, first, second)
+  end
+end
+
+return M

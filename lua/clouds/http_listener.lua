@@ -1,0 +1,169 @@
+--- Listeners of HTTP, the requests that come by them, and their end.
+local answers = require("clouds.http_answer")
+local core = require("clouds.core")
+local exchange = require("clouds.http_request")
+local nodes = require("clouds.node")
+local scheduler = require("clouds.scheduler")
+
+local found, host = pcall(require, "clouds.host")
+if not found then
+  error("clouds.http is part of the program clouds: clouds run SCRIPT", 0)
+end
+
+local M = { host = host }
+
+local Request, Response = exchange.Request, exchange.Response
+
+local open = {} -- box -> request: those that are not answered yet, and were not at once
+
+local function serve(app, request)
+  local response = setmetatable({ request = request }, Response)
+  local ok, err, traceback = scheduler.protected(app.handle, app, request, response)
+  if not ok then
+    local sent, problem = pcall(answers.fail, request, response, err, traceback)
+    if not sent then
+      answers.report(request, problem)
+      request.box:abort()
+    end
+  end
+  request.ended = true
+  open[request.box] = nil
+end
+
+local function begin(app, listener)
+  return function(box, method, target)
+    local request = { box = box, method = method, target = target, app = app, listener = listener }
+    setmetatable(request, Request)
+    request.scope = core.run_apart(serve, app, request)
+    if not request.scope then
+      error("too much runs inside of each other", 0)
+    end
+    if not request.ended then
+      open[box] = request
+    end
+  end
+end
+
+---- listening ----
+
+local listeners = {} -- all that are open and keep the program running: listener -> true
+
+local function told(fn)
+  return function(box)
+    if open[box] then
+      fn(open[box])
+    end
+  end
+end
+
+local on_body, on_room = told(exchange.body_came), told(exchange.room_came)
+local on_gone = told(function(request)
+  open[request.box] = nil
+  exchange.client_gone(request, "the client is gone")
+end)
+
+local function ended(listener)
+  local waiting = listener.waiting or {}
+  listeners[listener], listener.app.listeners[listener] = nil, nil
+  listener.waiting = nil
+  for _, fn in ipairs(waiting) do
+    fn()
+  end
+end
+
+--- A listener of a server at an address; or nil, why not, and whether the address is wrong.
+function M.open(app, address)
+  local listener = { app = app, address = address }
+  local box, why, is_wrong = host.http_listen(address, app.limits, {
+    request = begin(app, listener),
+    body = on_body,
+    room = on_room,
+    gone = on_gone,
+    drained = function()
+      ended(listener)
+    end,
+  })
+  if not box then
+    return nil, why, is_wrong
+  end
+  listener.box, listener.port = box, box:port()
+  listeners[listener], app.listeners[listener] = app.limits.holds or nil, true
+  return listener
+end
+
+---- the end ----
+
+-- Ends what is still open of these; the names of the requests that get no answer, and how many each.
+local function cut(list)
+  local names = {}
+  for box, request in pairs(open) do
+    if list[request.listener] then
+      local name = request.method .. " " .. request.target:match("^[^?]*")
+      names[name] = (names[name] or 0) + 1
+      open[box] = nil
+      exchange.client_gone(request, "the server stops")
+      box:abort()
+    end
+  end
+  for listener in pairs(list) do
+    if listener.app.listeners[listener] then
+      listener.box:close()
+      ended(listener)
+    end
+  end
+  return names
+end
+
+local IDLE = 2 -- seconds for who keeps a connection and may be about to use it
+
+-- Stops listening, and waits until what was asked for is answered, for so many seconds at most.
+local function drain(list, seconds)
+  local count, handle, mine = 0, core.slot(), {}
+  local function one_less()
+    count = count - 1
+    if count == 0 then
+      core.wake(handle)
+    end
+  end
+  for listener in pairs(list) do
+    mine[listener] = true
+    count = count + 1
+    listener.waiting = listener.waiting or {}
+    table.insert(listener.waiting, one_less)
+    listener.box:stop(math.min(IDLE, seconds))
+  end
+  if count == 0 then
+    core.drop(handle)
+    return {}
+  end
+  local timer = scheduler.loop.timer(seconds, function()
+    core.wake(handle)
+  end)
+  core.wait(handle)
+  timer:stop()
+  return cut(mine)
+end
+
+local DRAIN = 8
+
+--- Of these listeners, or of all: see App:close.
+function M.close(list, seconds)
+  return drain(list, seconds or DRAIN)
+end
+
+-- With the nodes of the program: those serve nobody any more, but can be called with until the handlers are done.
+nodes.before_shutdown(function(seconds)
+  if not next(listeners) then
+    return seconds
+  end
+  local begun = scheduler.loop.now()
+  for _, node in pairs(nodes.nodes) do
+    for name in pairs(node.closing and {} or node.served) do
+      scheduler.spawn(node.unregister, node, name)
+    end
+  end
+  nodes.left_behind = drain(listeners, seconds or DRAIN)
+  return seconds and math.max(0, seconds - (scheduler.loop.now() - begun))
+end)
+
+return M
