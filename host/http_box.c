@@ -11,8 +11,6 @@
 
 #define REQUEST_TYPE "clouds.http.request"
 
-enum { MAX_FIELDS = 100 };
-
 /* In the place of a box that is not needed any more. */
 static char answered;
 
@@ -97,18 +95,18 @@ static host_http_text check_text(lua_State *L, int index)
     return text;
 }
 
-static host_http_box *check_request(lua_State *L)
+host_http_box *host_http_check_box(lua_State *L)
 {
     return luaL_checkudata(L, 1, REQUEST_TYPE);
 }
 
 /* The list at `index`: name, value, name, value ... Its texts stay on the stack. */
-static size_t read_fields(lua_State *L, int index, host_http_field *fields)
+size_t host_http_read_fields(lua_State *L, int index, host_http_field *fields)
 {
     if (lua_isnoneornil(L, index)) return 0;
     luaL_checktype(L, index, LUA_TTABLE);
     int count = (int)lua_objlen(L, index), first = lua_gettop(L) + 1;
-    if (count % 2 || count / 2 > MAX_FIELDS) luaL_error(L, "expected up to %d header fields", MAX_FIELDS);
+    if (count % 2 || count / 2 > HOST_HTTP_FIELDS) luaL_error(L, "expected up to %d header fields", HOST_HTTP_FIELDS);
     luaL_checkstack(L, count, "fields");
     for (int i = 1; i <= count; i++) lua_rawgeti(L, index, i);
     for (int i = 0; i < count; i += 2)
@@ -117,7 +115,7 @@ static size_t read_fields(lua_State *L, int index, host_http_field *fields)
 }
 
 /* What could not be done is as if it had not been tried. The box is at index 1. */
-static int refuse_to_send(lua_State *L, host_http_box *box, host_http_connection *connection, const char *why)
+int host_http_refuse_to_send(lua_State *L, host_http_box *box, host_http_connection *connection, const char *why)
 {
     box->connection = connection;
     lua_pushvalue(L, 1);
@@ -135,21 +133,21 @@ static int said(lua_State *L, host_http_box *box, int code, const char *why)
     return 1;
 }
 
-static const char bad_field[] = "a header field cannot be sent: its name or value has characters that may not be "
-                                "there, or it is Date, Connection, Content-Length or Transfer-Encoding";
+const char host_http_bad_field[] = "a header field cannot be sent: its name or value has characters that may not be "
+                                   "there, or it is Date, Connection, Content-Length or Transfer-Encoding";
 
 /* request:answer(status, body, fields): all of an answer. */
 static int request_answer(lua_State *L)
 {
-    host_http_box *box = check_request(L);
-    host_http_field fields[MAX_FIELDS];
+    host_http_box *box = host_http_check_box(L);
+    host_http_field fields[HOST_HTTP_FIELDS];
     host_http_response response = {.status = (int)luaL_checkinteger(L, 2), .body = check_text(L, 3), .fields = fields};
-    response.field_count = read_fields(L, 4, fields);
+    response.field_count = host_http_read_fields(L, 4, fields);
     if (!box->connection) return lua_pushboolean(L, 0), 1;
     host_http_connection *connection = box->connection;
     host_http_release(L, box); /* what is answered may be followed by the next request at once */
     int code = host_http_answer(connection, &response);
-    if (code != 0 && errno == EINVAL) return refuse_to_send(L, box, connection, bad_field);
+    if (code != 0 && errno == EINVAL) return host_http_refuse_to_send(L, box, connection, host_http_bad_field);
     lua_pushboolean(L, code == 0);
     return 1;
 }
@@ -157,19 +155,19 @@ static int request_answer(lua_State *L)
 /* request:start(status, fields, length or nil): its beginning. */
 static int request_start(lua_State *L)
 {
-    host_http_box *box = check_request(L);
-    host_http_field fields[MAX_FIELDS];
+    host_http_box *box = host_http_check_box(L);
+    host_http_field fields[HOST_HTTP_FIELDS];
     host_http_response response = {.status = (int)luaL_checkinteger(L, 2), .fields = fields};
     double length = luaL_optnumber(L, 4, -1);
-    response.field_count = read_fields(L, 3, fields);
+    response.field_count = host_http_read_fields(L, 3, fields);
     if (!box->connection) return lua_pushboolean(L, 0), 1;
-    return said(L, box, host_http_start(box->connection, &response, (int64_t)length), bad_field);
+    return said(L, box, host_http_start(box->connection, &response, (int64_t)length), host_http_bad_field);
 }
 
 /* request:write(text): true, or false; and the bytes that the kernel has not taken. */
 static int request_write(lua_State *L)
 {
-    host_http_box *box = check_request(L);
+    host_http_box *box = host_http_check_box(L);
     host_http_text text = check_text(L, 2);
     if (!box->connection) return lua_pushboolean(L, 0), 1;
     int code = host_http_write(box->connection, text);
@@ -181,7 +179,7 @@ static int request_write(lua_State *L)
 /* request:finish(): its end. */
 static int request_finish(lua_State *L)
 {
-    host_http_box *box = check_request(L);
+    host_http_box *box = host_http_check_box(L);
     host_http_connection *connection = box->connection;
     if (!connection) return lua_pushboolean(L, 0), 1;
     host_http_release(L, box);
@@ -194,7 +192,7 @@ static int request_finish(lua_State *L)
 /* request:abort(): the connection ends. */
 static int request_abort(lua_State *L)
 {
-    host_http_box *box = check_request(L);
+    host_http_box *box = host_http_check_box(L);
     host_http_connection *connection = box->connection;
     if (!connection) return 0;
     host_http_release(L, box);
@@ -205,7 +203,7 @@ static int request_abort(lua_State *L)
 /* request:want_room(): the function `room` is called when the kernel has taken everything. */
 static int request_want_room(lua_State *L)
 {
-    host_http_box *box = check_request(L);
+    host_http_box *box = host_http_check_box(L);
     if (box->connection) host_http_want_room(box->connection);
     return 0;
 }
@@ -214,7 +212,7 @@ static int request_want_room(lua_State *L)
  * refused, which the client has been told: the request is over. */
 static int request_read(lua_State *L)
 {
-    host_http_box *box = check_request(L);
+    host_http_box *box = host_http_check_box(L);
     host_http_text piece;
     const char *why = "the client is gone";
     enum host_http_piece got = HOST_HTTP_FAILED;
@@ -240,7 +238,7 @@ static int request_read(lua_State *L)
 /* request:limit(bytes): the longest body that this request may have. */
 static int request_limit(lua_State *L)
 {
-    host_http_box *box = check_request(L);
+    host_http_box *box = host_http_check_box(L);
     if (box->connection) host_http_limit_body(box->connection, (size_t)luaL_checknumber(L, 2));
     return 0;
 }
@@ -249,7 +247,7 @@ static int request_limit(lua_State *L)
  * nil when the request is over. */
 static int request_fields(lua_State *L)
 {
-    host_http_box *box = check_request(L);
+    host_http_box *box = host_http_check_box(L);
     if (!box->connection) return 0;
     push_fields(L, box->request);
     return 1;
@@ -257,7 +255,7 @@ static int request_fields(lua_State *L)
 
 static int request_version(lua_State *L)
 {
-    host_http_box *box = check_request(L);
+    host_http_box *box = host_http_check_box(L);
     if (!box->connection) return 0;
     lua_pushstring(L, box->request->minor ? "1.1" : "1.0");
     return 1;
@@ -265,7 +263,7 @@ static int request_version(lua_State *L)
 
 static int request_peer(lua_State *L)
 {
-    host_http_box *box = check_request(L);
+    host_http_box *box = host_http_check_box(L);
     char text[64];
     if (!box->connection) return 0;
     host_http_peer(box->connection, text, sizeof text);
@@ -275,10 +273,18 @@ static int request_peer(lua_State *L)
 
 void host_http_add_boxes(lua_State *L)
 {
-    static const luaL_Reg of_request[] = {
-        {"answer", request_answer},   {"start", request_start}, {"write", request_write},
-        {"finish", request_finish},   {"abort", request_abort}, {"want_room", request_want_room},
-        {"read", request_read},       {"limit", request_limit}, {"fields", request_fields},
-        {"version", request_version}, {"peer", request_peer},   {NULL, NULL}};
+    static const luaL_Reg of_request[] = {{"answer", request_answer},
+                                          {"start", request_start},
+                                          {"write", request_write},
+                                          {"finish", request_finish},
+                                          {"abort", request_abort},
+                                          {"want_room", request_want_room},
+                                          {"read", request_read},
+                                          {"limit", request_limit},
+                                          {"fields", request_fields},
+                                          {"version", request_version},
+                                          {"peer", request_peer},
+                                          {"send_file", host_http_send_file},
+                                          {NULL, NULL}};
     host_http_make_type(L, REQUEST_TYPE, of_request);
 }

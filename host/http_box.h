@@ -22,6 +22,17 @@ void host_http_release(lua_State *L, host_http_box *box);
 host_http_box *host_http_box_of(host_http_connection *connection);
 bool host_http_is_answered(host_http_connection *connection);
 void host_http_add_boxes(lua_State *L);
+/* The box that is the first argument. */
+host_http_box *host_http_check_box(lua_State *L);
+/* The list at `index`: name, value, name, value ...; how many. Its texts stay on the stack. */
+size_t host_http_read_fields(lua_State *L, int index, host_http_field *fields);
+/* Raises: what could not be done is as if it had not been tried. The box is at index 1. */
+int host_http_refuse_to_send(lua_State *L, host_http_box *box, host_http_connection *connection, const char *why);
+extern const char host_http_bad_field[];
+
+/* http_files.c */
+int host_http_send_file(lua_State *L); /* of requests */
+void host_http_add_files(lua_State *L);
 
 /* http_module.c */
 void host_http_make_type(lua_State *L, const char *name, const luaL_Reg *methods);

@@ -253,4 +253,5 @@ void host_http_add(lua_State *L)
     host_http_add_boxes(L);
     host_http_make_type(L, SERVER_TYPE, of_server);
     luaL_setfuncs(L, functions, 0);
+    host_http_add_files(L);
 }

@@ -32,6 +32,7 @@ static void on_closed(uv_handle_t *handle)
     if (c->next) c->next->from = c->from;
     server->count--;
     host_http_parser_end(&c->parser);
+    host_http_end_file(c);
     free(c->in);
     free(c);
     host_http_server_check(server);
@@ -238,7 +239,6 @@ static void discard(host_http_connection *c)
     c->discarded += before - c->in_len;
     if (progress == HOST_HTTP_BAD || c->discarded > 2 * DISCARD) c->keep_alive = false;
     if (progress == HOST_HTTP_MORE && c->keep_alive) wait_for_body(c);
-    else host_http_advance(c);
 }
 
 void host_http_answered(host_http_connection *c)
@@ -248,13 +248,14 @@ void host_http_answered(host_http_connection *c)
     c->discarded = 0;
     uv_timer_stop(&c->timer);
     if (c->keep_alive && !c->parser.is_complete) discard(c);
-    else host_http_advance(c);
+    host_http_advance(c);
 }
 
 void host_http_advance(host_http_connection *c)
 {
     if (c->state != HOST_HTTP_FLUSHING || c->writes) return;
-    if (!c->keep_alive) linger(c);
+    if (c->file.left) host_http_send_on(c);
+    else if (!c->keep_alive) linger(c);
     else if (c->parser.is_complete) next_request(c);
 }
 
@@ -382,6 +383,7 @@ static void took(host_http_connection *c, size_t n)
     } else if (c->state == HOST_HTTP_FLUSHING && c->keep_alive && !c->parser.is_complete) {
         body_came(c);
         discard(c);
+        host_http_advance(c);
     }
     if (c->state != HOST_HTTP_CLOSING && c->in_len == capacity(c)) pause_reading(c);
 }
@@ -389,7 +391,7 @@ static void took(host_http_connection *c, size_t n)
 /* The client says nothing more. An answer that is complete still goes out. */
 static void ended(host_http_connection *c)
 {
-    if (c->state == HOST_HTTP_FLUSHING && c->writes) c->keep_alive = false, pause_reading(c);
+    if (c->state == HOST_HTTP_FLUSHING && (c->writes || c->file.left)) c->keep_alive = false, pause_reading(c);
     else host_http_lost(c);
 }
 

@@ -139,6 +139,14 @@ size_t host_http_unsent(const host_http_connection *connection);
 /* `room` will be called when there are none. */
 void host_http_want_room(host_http_connection *connection);
 
+/* file.c */
+
+/* A file or a folder below a folder (an open one), whatever the path or its links say; or -1 and errno. */
+int host_http_open_beneath(int folder, const char *path);
+/* As host_http_answer, with so many bytes of an open file as the body. */
+int host_http_answer_file(host_http_connection *connection, const host_http_response *response, int fd, uint64_t at,
+                          uint64_t length);
+
 /* request.c: the value of the first field of this name, in small letters; or .p NULL. */
 host_http_text host_http_find(const host_http_request *request, const char *name);
 bool host_http_is(host_http_text text, const char *word); /* without regard to case */

@@ -105,6 +105,10 @@ struct host_http_connection {
     uint64_t promised; /* bytes of a counted body that are to come */
     int writes;        /* pieces that the kernel has not taken */
     size_t stalled_at; /* how many bytes that were */
+    struct {
+        int fd; /* 0: none */
+        uint64_t at, left;
+    } file; /* goes out behind the head */
     void *slot;
 };
 
@@ -142,6 +146,12 @@ bool host_http_can_go_on(host_http_connection *connection);
 
 /* output.c: takes over `text`. False: the connection is lost. */
 bool host_http_put(host_http_connection *connection, char *text, size_t size);
+/* The same, and it is left with the loop in any case, which goes on with it in its next turn. */
+bool host_http_queue(host_http_connection *connection, char *text, size_t size);
 void host_http_on_stall(uv_timer_t *timer);
+
+/* file.c: more of the file goes out; it does no longer. */
+void host_http_send_on(host_http_connection *connection);
+void host_http_end_file(host_http_connection *connection);
 
 #endif

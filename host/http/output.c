@@ -63,7 +63,7 @@ static void on_written(uv_write_t *request, int status)
     }
 }
 
-static bool queue(host_http_connection *c, char *text, size_t size, size_t done)
+static bool queue_rest(host_http_connection *c, char *text, size_t size, size_t done)
 {
     piece *p = malloc(sizeof *p);
     uv_buf_t rest = uv_buf_init(text + done, (unsigned)(size - done));
@@ -90,7 +90,12 @@ bool host_http_put(host_http_connection *c, char *text, size_t size)
         free(text);
         return n >= 0;
     }
-    return queue(c, text, size, n > 0 ? (size_t)n : 0);
+    return queue_rest(c, text, size, n > 0 ? (size_t)n : 0);
+}
+
+bool host_http_queue(host_http_connection *c, char *text, size_t size)
+{
+    return queue_rest(c, text, size, 0);
 }
 
 /* ---- answers */

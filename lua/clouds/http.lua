@@ -5,6 +5,7 @@
 local answers = require("clouds.http_answer")
 local core = require("clouds.core")
 local exchange = require("clouds.http_request")
+local files = require("clouds.http_static")
 local listener = require("clouds.http_listener")
 local routes = require("clouds.http_route")
 local scheduler = require("clouds.scheduler")
@@ -131,6 +132,23 @@ for _, method in ipairs({ "get", "post", "put", "patch", "delete", "head", "opti
   App[method] = function(self, pattern, fn, options)
     return add(self, method:upper(), pattern, fn, options, 2)
   end
+end
+
+--- The files of a folder, below a path. Options: index, max_age, dotfiles, types.
+function App:static(prefix, folder, options)
+  if type(prefix) ~= "string" or not prefix:find("^/[%w%-._~/]*$") then
+    error("expected a path that begins with /, of letters, digits and -._~", 2)
+  elseif type(folder) ~= "string" then
+    error("expected the path of a folder", 2)
+  elseif options ~= nil and type(options) ~= "table" then
+    error("expected a table of options", 2)
+  end
+  local below = prefix:gsub("/*$", "") .. "/"
+  self.router:add("GET", below .. "*path", { fn = files.handler(below, folder, options or {}, 2) }, 2)
+  if below ~= "/" then
+    self.router:add("GET", below:sub(1, -2), { fn = files.moved }, 2)
+  end
+  return self
 end
 
 --- A function around all handlers: fn(request, response, next). What it returns is the answer, often what next()

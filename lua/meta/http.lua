@@ -96,6 +96,13 @@ function Server:head(pattern, fn, options) end
 ---@return clouds.http.Server
 function Server:options(pattern, fn, options) end
 
+---The files of a folder, below a path.
+---@param prefix string
+---@param folder string
+---@param options? { index: string?, max_age: number?, dotfiles: boolean?, types: table<string, string>? }
+---@return clouds.http.Server
+function Server:static(prefix, folder, options) end
+
 ---A function around all handlers; next() gives what the next one returned.
 ---@param fn fun(request: clouds.http.Request, response: clouds.http.Response, next: fun(): ...): ...
 ---@return clouds.http.Server

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -24,7 +25,7 @@ static uv_loop_t *loop;
 static host_http_server *server;
 static char path[64];
 static waiting open_request; /* of the one connection there is */
-static int requests;
+static int requests, file;
 
 static void finish_stream(host_http_connection *c, int64_t length)
 {
@@ -87,6 +88,11 @@ static void on_request(void *self, host_http_connection *c, const host_http_requ
         open_request.connection = NULL;
         finish_stream(c, request->target.n > 2 ? 30 : -1);
         break;
+    case 'f': /* a part of a file, small or large */
+        open_request.connection = NULL;
+        HOLDS(host_http_answer_file(c, &(host_http_response){.status = 200}, file, 10, request->target.n > 2 ? 200000 : 100) == 0 ||
+              errno != EINVAL);
+        break;
     case 'x': /* breaks off */
         open_request.connection = NULL;
         host_http_abort(c);
@@ -142,7 +148,8 @@ static void open_server(void)
     snprintf(text, sizeof text, "unix:%s", path);
     HOLDS(host_http_address_read(text, &address, why, sizeof why) == 0);
     server = host_http_listen(loop, &address, &limits, &handlers, true, why, sizeof why);
-    HOLDS(server != NULL);
+    file = memfd_create("file", MFD_CLOEXEC);
+    HOLDS(server != NULL && file >= 0 && ftruncate(file, 300000) == 0);
     atexit(remove_socket);
 }
 
