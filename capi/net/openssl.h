@@ -35,10 +35,16 @@
     X(SSL_CIPHER_find)                                                                                                 \
     X(BIO_new)                                                                                                         \
     X(BIO_free)                                                                                                        \
-    X(BIO_s_mem)                                                                                                       \
-    X(BIO_read)                                                                                                        \
-    X(BIO_write)                                                                                                       \
-    X(BIO_ctrl_pending)                                                                                                \
+    X(BIO_meth_new)                                                                                                    \
+    X(BIO_meth_free)                                                                                                   \
+    X(BIO_meth_set_read)                                                                                               \
+    X(BIO_meth_set_write)                                                                                              \
+    X(BIO_meth_set_ctrl)                                                                                               \
+    X(BIO_get_data)                                                                                                    \
+    X(BIO_set_data)                                                                                                    \
+    X(BIO_set_init)                                                                                                    \
+    X(BIO_set_flags)                                                                                                   \
+    X(BIO_clear_flags)                                                                                                 \
     X(ERR_get_error)                                                                                                   \
     X(ERR_reason_error_string)                                                                                         \
     X(ERR_clear_error)                                                                                                 \

@@ -1,9 +1,13 @@
 /* Design notes
  *
- * OpenSSL works on memory: what came is written to one BIO, what is to go is read from the other. The conn's output is
- * encrypted when it is flushed, a piece of PIECE bytes at a time, and only when the piece before is with the kernel;
- * until then it stays in the conn's output. So what counts as handed over is what has left completely: a record of
- * which the other end lacks a part cannot be read there.
+ * OpenSSL reads and writes through a BIO of ours, both ways the same one. It takes what came from the loop's input,
+ * where it lies, and OpenSSL has all of it before the conn is read again. A record that is written goes to the kernel at
+ * once, from OpenSSL's memory; what the kernel does not take is kept in `cipher`.
+ *
+ * The conn's output is encrypted when it is flushed, a piece of PIECE bytes (one record) at a time, and only when the
+ * piece before is with the kernel; until then it stays in the conn's output. So what counts as handed over is what has
+ * left completely: a record of which the other end lacks a part cannot be read there. What is decrypted is collected,
+ * so that few frames are cut in two by the end of a record.
  *
  * One suite, one group of messages: TLS 1.3, external keys with (EC)DHE, no certificate, no tickets, no early data. */
 #include "net/tls.h"
@@ -18,7 +22,7 @@
 #include "net/internal.h"
 #include "net/openssl.h"
 
-enum { PIECE = 16 * 1024, IDENTITY = 32 };
+enum { PIECE = 16 * 1024, PLAIN = 64 * 1024, IDENTITY = 32 };
 
 static const char identity_head[] = "clouds:1:";
 
@@ -26,6 +30,8 @@ struct cl_tls_context {
     const cl_openssl *ssl;
     const cl_key_ring *ring;
     SSL_CTX *ctx;
+    BIO_METHOD *method;
+    char plain[PLAIN]; /* what is being decrypted */
 };
 
 struct cl_tls {
@@ -33,7 +39,7 @@ struct cl_tls {
     cl_tls_context *context;
     const cl_key *key; /* NULL: we were dialled */
     SSL *session;
-    BIO *in, *out;  /* the session's */
+    cl_str in;      /* what came and OpenSSL has not taken yet */
     int is_open;    /* the handshake is over */
     int is_trusted; /* the other end has shown a key */
     cl_buf cipher;  /* on its way to the kernel */
@@ -79,6 +85,55 @@ static int find_key(SSL *s, const unsigned char *id, size_t id_len, SSL_SESSION 
     return !key || *session; /* without a key the handshake fails, since there is no certificate */
 }
 
+/* ---- the BIO */
+
+/* Only one system call is worth it here: what it leaves is for the flush, and so is what it meets. */
+static size_t send_at_once(const cl_conn *conn, const char *p, size_t n)
+{
+    const struct cl_tls *tls = conn->tls;
+    if (conn->blocked || conn->broken || conn->fd < 0 || tls->at < tls->cipher.len) return 0;
+    ssize_t sent = send(conn->fd, p, n, MSG_NOSIGNAL | MSG_DONTWAIT);
+    return sent > 0 ? (size_t)sent : 0;
+}
+
+static int write_cipher(BIO *bio, const char *p, int n)
+{
+    cl_conn *conn = cl_openssl_get()->BIO_get_data(bio);
+    size_t sent = send_at_once(conn, p, (size_t)n);
+    return cl_buf_put(&conn->tls->cipher, p + sent, (size_t)n - sent) == 0 ? n : -1;
+}
+
+static int read_cipher(BIO *bio, char *p, int n)
+{
+    const cl_openssl *ssl = cl_openssl_get();
+    const cl_conn *conn = ssl->BIO_get_data(bio);
+    cl_str *in = &conn->tls->in;
+    size_t took = (size_t)n < in->n ? (size_t)n : in->n;
+    ssl->BIO_clear_flags(bio, BIO_FLAGS_RWS | BIO_FLAGS_SHOULD_RETRY);
+    if (!took) {
+        ssl->BIO_set_flags(bio, BIO_FLAGS_READ | BIO_FLAGS_SHOULD_RETRY);
+        return -1;
+    }
+    memcpy(p, in->p, took);
+    *in = (cl_str){in->p + took, in->n - took};
+    return (int)took;
+}
+
+static long control(BIO *bio, int what, long number, void *p)
+{
+    return what == BIO_CTRL_FLUSH;
+}
+
+static BIO_METHOD *make_method(const cl_openssl *ssl)
+{
+    BIO_METHOD *method = ssl->BIO_meth_new(BIO_TYPE_SOURCE_SINK, "clouds");
+    int good = method && ssl->BIO_meth_set_write(method, write_cipher) == 1 &&
+               ssl->BIO_meth_set_read(method, read_cipher) == 1 && ssl->BIO_meth_set_ctrl(method, control) == 1;
+    if (good) return method;
+    if (method) ssl->BIO_meth_free(method);
+    return NULL;
+}
+
 /* ---- what is shared */
 
 int cl_tls_context_create(const cl_key_ring *ring, cl_tls_context **out)
@@ -88,8 +143,11 @@ int cl_tls_context_create(const cl_key_ring *ring, cl_tls_context **out)
     cl_tls_context *context = cl_calloc(1, sizeof *context);
     if (!context) return cl_error(CLOUDS_ENOMEM, NULL);
     SSL_CTX *ctx = ssl->SSL_CTX_new(ssl->TLS_method());
-    *context = (cl_tls_context){ssl, ring, ctx};
-    int good = ctx && ssl->SSL_CTX_ctrl(ctx, SSL_CTRL_SET_MIN_PROTO_VERSION, TLS1_3_VERSION, NULL) == 1 &&
+    context->ssl = ssl;
+    context->ring = ring;
+    context->ctx = ctx;
+    context->method = make_method(ssl);
+    int good = ctx && context->method && ssl->SSL_CTX_ctrl(ctx, SSL_CTRL_SET_MIN_PROTO_VERSION, TLS1_3_VERSION, NULL) == 1 &&
                ssl->SSL_CTX_ctrl(ctx, SSL_CTRL_SET_MAX_PROTO_VERSION, TLS1_3_VERSION, NULL) == 1 &&
                ssl->SSL_CTX_set_ciphersuites(ctx, "TLS_AES_128_GCM_SHA256") == 1 &&
                ssl->SSL_CTX_set_num_tickets(ctx, 0) == 1;
@@ -109,6 +167,7 @@ void cl_tls_context_free(cl_tls_context *context)
 {
     if (!context) return;
     if (context->ctx) context->ssl->SSL_CTX_free(context->ctx);
+    if (context->method) context->ssl->BIO_meth_free(context->method);
     cl_free(context);
 }
 
@@ -124,45 +183,42 @@ void cl_tls_free(cl_conn *conn)
     cl_free(tls);
 }
 
-static int make_session(struct cl_tls *tls)
+static int make_session(cl_conn *conn)
 {
+    struct cl_tls *tls = conn->tls;
     const cl_openssl *ssl = tls->ssl;
     tls->session = ssl->SSL_new(tls->context->ctx);
-    tls->in = ssl->BIO_new(ssl->BIO_s_mem());
-    tls->out = ssl->BIO_new(ssl->BIO_s_mem());
-    if (!tls->session || !tls->in || !tls->out) {
-        if (tls->in) ssl->BIO_free(tls->in);
-        if (tls->out) ssl->BIO_free(tls->out);
+    BIO *bio = ssl->BIO_new(tls->context->method);
+    if (!tls->session || !bio) {
+        if (bio) ssl->BIO_free(bio);
         return CLOUDS_ENOMEM;
     }
-    ssl->SSL_set_bio(tls->session, tls->in, tls->out);
+    ssl->BIO_set_data(bio, conn);
+    ssl->BIO_set_init(bio, 1);
+    ssl->SSL_set_bio(tls->session, bio, bio);
     if (tls->key) ssl->SSL_set_connect_state(tls->session);
     else ssl->SSL_set_accept_state(tls->session);
     return ssl->SSL_set_ex_data(tls->session, 0, tls) == 1 ? 0 : CLOUDS_ENOMEM;
 }
 
-/* OpenSSL's own word for it; its queue of errors is the thread's, so it is emptied. */
-static void fail(cl_conn *conn)
+/* OpenSSL's own word for what happened last, or NULL; its queue of errors is the thread's, so it is emptied. */
+static const char *reason(const cl_openssl *ssl)
 {
-    struct cl_tls *tls = conn->tls;
-    unsigned long error = tls->ssl->ERR_get_error();
-    const char *reason = error ? tls->ssl->ERR_reason_error_string(error) : NULL;
-    tls->ssl->ERR_clear_error();
-    if (tls->is_open) cl_conn_fail(conn, CLOUDS_ELOST, "TLS: %s", reason ? reason : "broken");
-    else
-        cl_conn_fail(conn, CLOUDS_EAUTH, "TLS: the other end has no key of ours (%s)",
-                     reason ? reason : "no handshake");
+    unsigned long error = ssl->ERR_get_error();
+    const char *words = error ? ssl->ERR_reason_error_string(error) : NULL;
+    ssl->ERR_clear_error();
+    return words;
 }
 
-/* What OpenSSL has to send; the words of a handshake that fails, too. */
-static int take_cipher(struct cl_tls *tls)
+static void fail(cl_conn *conn, const char *why)
 {
-    size_t n = tls->ssl->BIO_ctrl_pending(tls->out);
-    if (!n) return 0;
-    if (cl_buf_reserve(&tls->cipher, n) != 0) return CLOUDS_ENOMEM;
-    int got = tls->ssl->BIO_read(tls->out, tls->cipher.data + tls->cipher.len, (int)n);
-    if (got > 0) tls->cipher.len += (size_t)got;
-    return 0;
+    if (conn->tls->is_open) cl_conn_fail(conn, CLOUDS_ELOST, "TLS: %s", why ? why : "broken");
+    else cl_conn_fail(conn, CLOUDS_EAUTH, "TLS: the other end has no key of ours (%s)", why ? why : "no handshake");
+}
+
+static int is_going_on(int error)
+{
+    return error == SSL_ERROR_NONE || error == SSL_ERROR_WANT_READ || error == SSL_ERROR_WANT_WRITE;
 }
 
 /* 1: all is with the kernel. */
@@ -193,11 +249,11 @@ static int shake_hands(cl_conn *conn)
     tls->ssl->ERR_clear_error();
     int done = tls->ssl->SSL_do_handshake(tls->session);
     int error = done == 1 ? SSL_ERROR_NONE : tls->ssl->SSL_get_error(tls->session, done);
-    int code = take_cipher(tls);
     if (done == 1) tls->is_open = 1;
-    if (code == 0 && error != SSL_ERROR_SSL && error != SSL_ERROR_SYSCALL) return done == 1;
-    if (code == 0) send_cipher(conn); /* why, if it still can be said */
-    fail(conn);
+    if (error != SSL_ERROR_SSL && error != SSL_ERROR_SYSCALL) return done == 1;
+    const char *why = reason(tls->ssl);
+    send_cipher(conn); /* why, if it still can be said */
+    fail(conn, why);
     return 0;
 }
 
@@ -208,8 +264,8 @@ static int encrypt(cl_conn *conn)
     if (n > PIECE) n = PIECE;
     tls->ssl->ERR_clear_error();
     int wrote = tls->ssl->SSL_write(tls->session, conn->out.data + conn->at, (int)n);
-    if (wrote != (int)n || take_cipher(tls) != 0) {
-        fail(conn);
+    if (wrote != (int)n) {
+        fail(conn, reason(tls->ssl));
         return -1;
     }
     tls->piece = n;
@@ -235,39 +291,35 @@ int cl_tls_has_output(const cl_conn *conn)
     return conn->tls->at < conn->tls->cipher.len || (conn->tls->is_open && conn->at < conn->out.len);
 }
 
-static void read_plain(cl_conn *conn)
+/* Decrypts what came, or as much as there is room for. A record is given whole, so nothing is left of one when all that
+ * came is taken. What is said before an end is told before it. */
+static void read_some(cl_conn *conn)
 {
     struct cl_tls *tls = conn->tls;
-    char plain[PIECE];
-    while (conn->state == CL_CONN_OPEN) {
-        tls->ssl->ERR_clear_error();
-        int n = tls->ssl->SSL_read(tls->session, plain, sizeof plain);
-        if (n > 0) {
-            conn->hooks.data(conn->hooks.self, plain, (size_t)n);
-            continue;
-        }
-        int error = tls->ssl->SSL_get_error(tls->session, n);
-        if (error == SSL_ERROR_ZERO_RETURN) cl_conn_fail(conn, CLOUDS_ELOST, "closed by the peer");
-        else if (error != SSL_ERROR_WANT_READ && error != SSL_ERROR_WANT_WRITE) fail(conn);
-        return;
-    }
+    const cl_openssl *ssl = tls->ssl;
+    char *plain = tls->context->plain;
+    size_t n = 0;
+    int error;
+    do {
+        ssl->ERR_clear_error();
+        int got = ssl->SSL_read(tls->session, plain + n, PIECE);
+        error = got > 0 ? SSL_ERROR_NONE : ssl->SSL_get_error(tls->session, got);
+        if (got > 0) n += (size_t)got;
+    } while (tls->in.n && is_going_on(error) && n + PIECE <= PLAIN);
+    const char *why = is_going_on(error) ? NULL : reason(ssl);
+    if (n) conn->hooks.data(conn->hooks.self, plain, n);
+    if (error == SSL_ERROR_ZERO_RETURN) cl_conn_fail(conn, CLOUDS_ELOST, "closed by the peer");
+    else if (!is_going_on(error)) fail(conn, why);
 }
 
 void cl_tls_read(cl_conn *conn, const char *p, size_t n)
 {
     struct cl_tls *tls = conn->tls;
-    if (tls->ssl->BIO_write(tls->in, p, (int)n) != (int)n) {
-        cl_conn_fail(conn, CLOUDS_ENOMEM, "out of memory");
-        return;
-    }
-    if (!tls->is_open && !shake_hands(conn)) {
-        if (conn->state == CL_CONN_OPEN) cl_conn_flush(conn);
-        return;
-    }
-    read_plain(conn);
-    if (conn->state != CL_CONN_OPEN) return;
-    if (take_cipher(tls) != 0) cl_conn_fail(conn, CLOUDS_ENOMEM, "out of memory");
-    else cl_conn_flush(conn);
+    tls->in = cl_str_of(p, n);
+    if (tls->is_open || shake_hands(conn))
+        while (tls->in.n && conn->state == CL_CONN_OPEN) read_some(conn);
+    tls->in = CL_STR_NONE;
+    if (conn->state == CL_CONN_OPEN) cl_conn_flush(conn);
 }
 
 int cl_conn_secure(cl_conn *conn, cl_tls_context *context, const cl_key *key)
@@ -278,7 +330,7 @@ int cl_conn_secure(cl_conn *conn, cl_tls_context *context, const cl_key *key)
     tls->context = context;
     tls->key = key;
     conn->tls = tls;
-    if (make_session(tls) != 0) {
+    if (make_session(conn) != 0) {
         cl_tls_free(conn);
         return cl_error(CLOUDS_ENOMEM, NULL);
     }
