@@ -290,13 +290,20 @@ void cl_attempt_set_peer(cl_call *call, cl_peer *peer)
     call->peer = peer;
 }
 
+/* Does nobody wait for room whom it must not overtake? */
+static inline int is_next(const cl_call *call, cl_peer *peer)
+{
+    if (!cl_peer_is_blocked(peer)) return 1; /* as most often */
+    return cl_list_empty(cl_attempt_blocked_place(call, peer)) || (call->state == CL_CALL_BLOCKED && call->peer == peer);
+}
+
 /* 0: it left. CLOUDS_ELIMIT: the queue towards this server is full, or others wait for room in it already; it counts
  * as tried then. */
 static int try_to_send(cl_call *call, cl_peer *peer)
 {
     int code = call->tried_n < call->tried_cap ? 0 : make_room_for_tried(call);
     if (code) return code;
-    int may = cl_list_empty(&peer->blocked) || (call->state == CL_CALL_BLOCKED && call->peer == peer);
+    int may = is_next(call, peer);
     cl_attempt_set_peer(call, peer);
     code = may ? send_attempt(call) : CLOUDS_ELIMIT;
     if ((code == 0 || code == CLOUDS_ELIMIT || code == CLOUDS_ENOTSUP) && !cl_call_has_tried(call, peer)) {

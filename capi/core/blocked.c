@@ -1,11 +1,26 @@
 #include "core/internal.h"
+#include "proto/fragment.h"
 
 /* Calls that wait for room: all queues towards servers that they may ask are full. They wait in their order, in a list
- * of the peer whose queue they chose. */
+ * of the peer whose queue they chose. Large ones have a list of their own: over a link they go in fragments, which
+ * leave room for others, so no small call waits for the room that a large one needs. */
 
 CL_RARE static void forget_tried(cl_call *call, unsigned from)
 {
     while (call->tried_n > from) cl_peer_release(call->node->core, call->tried[--call->tried_n]);
+}
+
+/* The bytes of its envelope, or a few more: what a link sends in fragments is large here, too. */
+CL_RARE static int is_large(const cl_call *call, const cl_peer *peer)
+{
+    size_t n = call->node->id.n + peer->id.n + CL_WIRE_ID + call->method->name.n + call->args.n;
+    if (call->along) n += cl_extension_size(call->along);
+    return n > CL_FRAGMENT_ABOVE;
+}
+
+CL_RARE cl_list_node *cl_attempt_blocked_place(const cl_call *call, cl_peer *peer)
+{
+    return is_large(call, peer) ? &peer->blocked_large : &peer->blocked;
 }
 
 /* All queues are full: it waits for room in that of `peer`, behind those that came before. `from`: the servers that
@@ -22,8 +37,9 @@ CL_RARE void cl_attempt_block(cl_call *call, cl_peer *peer, unsigned from, int h
     cl_attempt_set_peer(call, peer);
     forget_tried(call, from);
     cl_attempt_enter(call, CL_CALL_BLOCKED, NULL);
-    if (was_next) cl_list_insert_first(&peer->blocked, &call->place);
-    else cl_list_append(&peer->blocked, &call->place);
+    cl_list_node *blocked = cl_attempt_blocked_place(call, peer);
+    if (was_next) cl_list_insert_first(blocked, &call->place);
+    else cl_list_append(blocked, &call->place);
     if (cl_list_empty(&peer->blocked_place)) cl_list_append(&core->blocked_peers, &peer->blocked_place);
     cl_attempt_wait_until(call, call->until);
     cl_core_check_room_soon(core);
@@ -35,12 +51,12 @@ static cl_call *first_of(const cl_list_node *places)
 }
 
 /* In their order, as long as there is room. */
-static size_t send_blocked(cl_peer *peer, int64_t now)
+static size_t send_blocked(cl_peer *peer, cl_list_node *blocked, int64_t now)
 {
     size_t n = 0;
-    for (cl_call *call; (call = first_of(&peer->blocked)); n++) {
-        cl_attempt_send(call, call->peer, now);
-        if (first_of(&peer->blocked) == call) break;
+    for (cl_call *call; (call = first_of(blocked)); n++) {
+        cl_attempt_send(call, peer, now);
+        if (first_of(blocked) == call) break;
     }
     return n;
 }
@@ -55,8 +71,9 @@ CL_RARE static size_t resume_blocked(cl_core *core)
         cl_peer *peer = CL_OWNER(blocked_peers.next, cl_peer, blocked_place);
         cl_list_remove(&peer->blocked_place);
         cl_peer_hold(peer);
-        n += send_blocked(peer, now);
-        if (!cl_list_empty(&peer->blocked) && cl_list_empty(&peer->blocked_place))
+        n += send_blocked(peer, &peer->blocked_large, now); /* first: in one queue the small would leave them no room */
+        n += send_blocked(peer, &peer->blocked, now);
+        if (cl_peer_is_blocked(peer) && cl_list_empty(&peer->blocked_place))
             cl_list_append(&core->blocked_peers, &peer->blocked_place);
         cl_peer_release(core, peer);
     }
@@ -69,12 +86,18 @@ size_t cl_core_check_room(cl_core *core)
     return cl_list_empty(&core->blocked_peers) ? 0 : resume_blocked(core);
 }
 
-void cl_attempt_redirect_blocked(cl_peer *peer, int64_t now)
+static void redirect(cl_list_node *blocked, int64_t now)
 {
     cl_list_node woken;
-    cl_list_move(&peer->blocked, &woken);
+    cl_list_move(blocked, &woken);
     for (cl_call *call; (call = cl_attempt_next(&woken));) {
         cl_attempt_enter(call, CL_CALL_BACKOFF, NULL);
         cl_attempt_dispatch(call, now);
     }
+}
+
+void cl_attempt_redirect_blocked(cl_peer *peer, int64_t now)
+{
+    redirect(&peer->blocked, now);
+    redirect(&peer->blocked_large, now);
 }

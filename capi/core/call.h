@@ -22,7 +22,7 @@ enum cl_call_state {
     CL_CALL_ASKED,    /* waits for cl_core_attempt */
     CL_CALL_HEDGED,   /* its own attempts are over, and it waits for its twin (hedge.c) */
     CL_CALL_BACKOFF,  /* would fail over, and waits for the budget */
-    CL_CALL_BLOCKED   /* all queues are full, and it waits for room in one: peer->blocked */
+    CL_CALL_BLOCKED   /* all queues are full, and it waits for room in one: peer->blocked, or blocked_large */
 };
 
 /* Why an attempt looks for another server by itself. */
@@ -140,8 +140,10 @@ void cl_ask_complete(cl_core *core, const cl_call *call, clouds_event *event, cl
 /* cancel.c: what was sent is no longer wanted, which its server hears of if it is native. */
 void cl_cancel_attempt(cl_call *call);
 
-/* blocked.c: waits for room in the queue towards `peer`, behind those that came before. `from`: the servers that were
- * tried before this. */
+/* blocked.c: where it would wait for room. */
+cl_list_node *cl_attempt_blocked_place(const cl_call *call, cl_peer *peer);
+/* It waits for room in the queue towards `peer`, behind those that came before. `from`: the servers that were tried
+ * before this. */
 void cl_attempt_block(cl_call *call, cl_peer *peer, unsigned from, int has_text);
 
 /* answer.c */

@@ -19,6 +19,7 @@ static cl_peer *create(cl_core *core, cl_str id)
     cl_list_init(&peer->breakers);
     cl_list_init(&peer->calls);
     cl_list_init(&peer->blocked);
+    cl_list_init(&peer->blocked_large);
     cl_list_init(&peer->blocked_place);
     if (cl_strmap_put(&core->peers, peer->id, peer) == 0) return peer;
     cl_free(peer);

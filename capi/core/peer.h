@@ -11,6 +11,7 @@ typedef struct cl_peer {
     cl_list_node breakers;      /* those of its methods */
     cl_list_node calls;         /* attempts that wait for its answer */
     cl_list_node blocked;       /* calls that wait for room in the queue towards it, in their order */
+    cl_list_node blocked_large; /* the same, of those that a link would send in fragments */
     cl_list_node blocked_place; /* in core->blocked_peers while there are such */
     uint32_t refs;              /* entries of lists, and calls that point here */
     uint32_t strikes;           /* timeouts in a row */
@@ -33,6 +34,11 @@ void cl_peer_hold(cl_peer *peer);
 void cl_peer_release(cl_core *core, cl_peer *peer);
 /* What it says of itself. */
 void cl_peer_describe(cl_core *core, cl_peer *peer, const cl_traits *traits);
+/* Do calls wait for room in the queue towards it? */
+static inline int cl_peer_is_blocked(const cl_peer *peer)
+{
+    return !cl_list_empty(&peer->blocked) || !cl_list_empty(&peer->blocked_large);
+}
 int cl_peer_in_flight(const cl_peer *peer, int most); /* attempts that wait for its answer, up to `most` */
 void cl_peer_avoid(cl_core *core, cl_peer *peer, int64_t now);
 static inline void cl_peer_forgive(cl_peer *peer)

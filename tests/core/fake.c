@@ -40,7 +40,7 @@ static int bus_send(cl_bus *bus, void *node, const cl_envelope *e, uint64_t toke
     }
     if (e->extension && !(e->flags & CL_FRAMES)) return CLOUDS_ENOTSUP;
     if (f->send_code) return f->send_code;
-    if (f->full && cl_str_eq(e->to, cl_str_z(f->full))) return CLOUDS_ELIMIT;
+    if (f->full && cl_str_eq(e->to, cl_str_z(f->full)) && e->args.n >= f->full_above) return CLOUDS_ELIMIT;
     if (f->n_sent == FAKE_MAX) return 0;
     fake_sent *s = &f->sent[f->n_sent++];
     *s = (fake_sent){.type = e->type,

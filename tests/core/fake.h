@@ -46,6 +46,7 @@ typedef struct fake {
     int send_code, reserve_code, question_code, register_code;
     int recalls;      /* what was sent last has not left */
     const char *full; /* the queue to this server is full */
+    size_t full_above; /* for arguments of so many bytes or more */
     const char *linked; /* this server is reached although the bus is down */
     const char *once; /* the idempotency key of calls from outside */
     fake_sent *sent;

@@ -467,6 +467,43 @@ static void full_queues_are_waited_for(void)
     fake_end(&f);
 }
 
+/* What a link sends in fragments waits for room of its own: no small call waits behind it, and it keeps its order. */
+static void large_calls_that_wait_hinder_no_small_one(void)
+{
+    enum { SIZE = 300000 };
+    fake f = {0};
+    fake_start(&f);
+    fake_call(&f, "m");
+    fake_servers(&f, "m", "s.1");
+    char *large = malloc(SIZE);
+    REQUIRE(large != NULL);
+    memset(large, ' ', SIZE);
+    large[0] = '[', large[SIZE - 1] = ']';
+    f.full = "s.1", f.full_above = 1000;
+    uint64_t ids[4];
+    for (int i = 0; i < 2; i++) ids[i] = fake_call_spec(&f, (cl_call_spec){.args = cl_str_of(large, SIZE)});
+    CHECK_INT(f.n_sent, 1);
+    ids[2] = fake_call(&f, "m");
+    CHECK_INT(f.n_sent, 2);
+    CHECK_INT(f.sent[1].token & 0xffffffff, ids[2]);
+    f.full_above = 0; /* neither finds room, and each waits among its own */
+    ids[3] = fake_call(&f, "m");
+    fake_advance(&f, 100);
+    CHECK_INT(f.n_sent, 2);
+    f.full_above = 1000;
+    CHECK_INT(cl_core_check_room(f.core), 1);
+    REQUIRE(f.n_sent == 3);
+    CHECK_INT(f.sent[2].token & 0xffffffff, ids[3]);
+    f.full = NULL;
+    CHECK_INT(cl_core_check_room(f.core), 2);
+    REQUIRE(f.n_sent == 5);
+    for (int i = 0; i < 2; i++) CHECK_INT(f.sent[3 + i].token & 0xffffffff, ids[i]);
+    for (int i = 1; i < 5; i++) fake_answer(&f, i, "", "[]");
+    for (int i = 0; i < 4; i++) CHECK_INT(fake_result(&f, ids[i])->e.code, 0);
+    free(large);
+    fake_end(&f);
+}
+
 /* Room that does not come is an error at the end of the call's own time, and a retry begins the wait anew. */
 static void a_queue_that_stays_full(void)
 {
@@ -567,6 +604,7 @@ int main(void)
     RUN(a_link_that_opens_takes_what_waits);
     RUN(a_full_queue_to_one_server);
     RUN(full_queues_are_waited_for);
+    RUN(large_calls_that_wait_hinder_no_small_one);
     RUN(a_queue_that_stays_full);
     RUN(a_crowd_disperses);
     return tap_end();

@@ -101,6 +101,73 @@ static void not_more_than_may_wait(void)
     end_at(&args);
 }
 
+/* Far more than write_hard in one: calls of that kind wait for room, and small ones do not. */
+static void small_calls_beside_more_than_may_wait(void)
+{
+    char *args = padded("[1]", LARGE);
+    side poor;
+    int node;
+    cl_limits limits = side_limits();
+    limits.message = MOST;
+    limits.write_soft = limits.write_hard = MEGA;
+    CHECK_INT(side_start(&poor, CL_URL_LOCAL, "t", &limits), 0);
+    side_node(&poor, &node, "c.3");
+    CHECK_INT(side_call(&poor, &node, "c.3", "s.1", "[0]", 1), 0);
+    UNTIL2(&victim, &poor, poor.envelopes == 1);
+    CHECK_INT(side_call(&poor, &node, "c.3", "s.1", args, 2), 0);
+    CHECK_INT(side_call(&poor, &node, "c.3", "s.1", args, 3), CLOUDS_ELIMIT);
+    for (uint64_t i = 0; i < 8; i++) CHECK_INT(side_call(&poor, &node, "c.3", "s.1", "[2]", 4 + i), 0);
+    UNTIL2(&victim, &poor, poor.envelopes == 9);
+    CHECK(!is_large(&poor.last)); /* the small ones came before */
+    UNTIL2(&victim, &poor, poor.envelopes == 10);
+    CHECK(is_large(&poor.last));
+    CHECK_INT(links_of(poor.bus)->large_bytes, 0);
+    side_end(&poor);
+    end_at(&args);
+}
+
+static int answer_with(side *s, void *node, const char *to, const char *result)
+{
+    const cl_envelope e = {.type = CL_RESULT,
+                           .from = CL_STR("s.3"),
+                           .to = cl_str_z(to),
+                           .id = CL_STR("1"),
+                           .result = cl_str_z(result),
+                           .link = s->last_link};
+    return s->bus->ops->send(s->bus, node, &e, 0);
+}
+
+/* A server whose large answers wait for each other, and are tried again all the time, reads what else it is asked. */
+static void questions_beside_answers_that_may_not_wait(void)
+{
+    char *args = padded("[1]", LARGE);
+    side rich;
+    int node, turns = 0;
+    cl_limits limits = side_limits();
+    limits.message = MOST;
+    limits.write_soft = limits.write_hard = MEGA;
+    CHECK_INT(side_start(&rich, CL_URL_LOCAL, "t", &limits), 0);
+    side_node(&rich, &node, "s.3");
+    CHECK_INT(side_call(&friend_, &friend_node, "c.1", "s.3", "[0]", 1), 0);
+    UNTIL2(&rich, &friend_, rich.envelopes == 1);
+    int before = friend_.envelopes;
+    CHECK_INT(answer_with(&rich, &node, "c.1", args), 0);
+    CHECK_INT(side_call(&friend_, &friend_node, "c.1", "s.3", "[2]", 2), 0);
+    for (; rich.envelopes == 1 && turns < 1000; turns++) {
+        CHECK_INT(answer_with(&rich, &node, "c.1", args), CLOUDS_ELIMIT);
+        cl_loop_run(rich.loop, 0);
+        cl_loop_run(friend_.loop, 0);
+    }
+    CHECK(turns <= 20);
+    CHECK_INT(friend_.envelopes, before);
+    UNTIL2(&rich, &friend_, friend_.envelopes == before + 1);
+    CHECK(is_large(&friend_.last));
+    side_end(&rich);
+    UNTIL(&friend_, friend_.peer_downs == 1);
+    friend_.peer_downs = 0;
+    end_at(&args);
+}
+
 /* A call that has not begun can be taken back; one that has is canceled behind its end. */
 static void taken_back(void)
 {
@@ -383,6 +450,8 @@ int main(void)
     RUN(A10_small_calls_beside_a_large_one);
     RUN(several_large_calls);
     RUN(not_more_than_may_wait);
+    RUN(small_calls_beside_more_than_may_wait);
+    RUN(questions_beside_answers_that_may_not_wait);
     RUN(taken_back);
     RUN(what_is_too_long_for_the_other_end);
     RUN(the_end_of_a_link);

@@ -158,6 +158,7 @@ typedef struct cl_link_transport {
     uint64_t next_link;
     size_t link_count;
     size_t tail_bytes, out_bytes; /* of all links together */
+    size_t large_bytes;           /* of out_bytes, what goes in fragments */
     int ending;                   /* somebody waits for an end */
     int closing, links_finishing, told_closed;
     int64_t close_by;

@@ -66,6 +66,7 @@ static void take_out(cl_peer_link *link, cl_large *large)
 {
     cl_list_remove(&large->place);
     link->large_bytes -= large->frame.len;
+    link->t->large_bytes -= large->frame.len;
     link->large_in_order -= (size_t)keeps_order(large->type);
 }
 
@@ -125,6 +126,7 @@ void cl_large_put(cl_peer_link *link, cl_large *large)
 {
     cl_list_append(&link->large, &large->place);
     link->large_bytes += large->frame.len;
+    link->t->large_bytes += large->frame.len;
     link->large_in_order += (size_t)keeps_order(large->type);
     cl_large_go_on(link);
 }

@@ -82,13 +82,14 @@ void cl_link_count_out(cl_peer_link *link)
     link->out_counted = now;
 }
 
-/* The output is full of answers: nothing more is read from who does not read them, until that has taken what waits. */
-CL_RARE static void hold_up(cl_peer_link *link)
+/* The output is full of answers: who does not take them is cut off. Nothing more is read from it, until it has taken what
+ * waits; but large answers that wait for each other are no reason not to hear what else it asks. */
+CL_RARE static void hold_up(cl_peer_link *link, int is_held)
 {
+    if (!is_held) cl_conn_set_reading(link->conn, 0);
     if (link->held_up) return;
     link->held_up = cl_loop_now();
     link->held_up_at = cl_conn_handed(link->conn);
-    cl_conn_set_reading(link->conn, 0);
     cl_links_due_by(link->t, link->held_up + cl_link_answers_within(link));
 }
 
@@ -99,13 +100,14 @@ static int room_for(cl_peer_link *link, const cl_envelope *e, size_t size, int i
     const cl_limits *limits = &link->t->limits;
     int is_open = link->state == CL_LINK_OPEN;
     size_t unwritten = !is_open ? link->queue.len : is_held ? cl_link_unwritten(link) : cl_conn_pending(link->conn);
-    if (unwritten && link->t->out_bytes > FULL_LINKS * limits->write_hard)
-        return cl_error(CLOUDS_ELIMIT, "%zu bytes wait for all nodes together already (%d times write_hard)",
-                        link->t->out_bytes, FULL_LINKS);
+    size_t all = is_held ? link->t->out_bytes : link->t->out_bytes - link->t->large_bytes;
+    if (unwritten && all > FULL_LINKS * limits->write_hard)
+        return cl_error(CLOUDS_ELIMIT, "%zu bytes wait for all nodes together already (%d times write_hard)", all,
+                        FULL_LINKS);
     if (unwritten <= limits->write_soft) return 0;
     if (e->type != CL_RESULT && is_open && !is_held) return full(e, unwritten, "write_soft", limits->write_soft);
     if (unwritten + size <= limits->write_hard) return 0;
-    if (is_open && e->type == CL_RESULT) hold_up(link);
+    if (is_open && e->type == CL_RESULT) hold_up(link, is_held);
     return full(e, unwritten, "write_hard", limits->write_hard);
 }
 
