@@ -113,7 +113,8 @@ typedef struct cl_bus_ops {
     /* Takes an envelope back that was sent to `to`. 1: it had not left, never will, and no delivery of it is reported;
      * 0: it may have left. NULL: what was sent cannot be taken back. */
     int (*recall)(cl_bus *bus, cl_str to, uint64_t token);
-    /* Can a call go to the node now although the bus is down? NULL: never. */
+    /* Does a link to the node stand open, beside another way? By that a call goes although the bus is down, and one with
+     * CL_BY_LINK goes by that alone: refused with CLOUDS_EUNREACHABLE when it is not there any more. NULL: never. */
     int (*is_linked)(cl_bus *bus, cl_str id);
     /* How a call would go to the node now: 1: by a link, 0: otherwise; and its address, as far as it is known. NULL: it
      * is not known. */

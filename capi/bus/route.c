@@ -54,9 +54,18 @@ static int send_by(cl_composed *bus, unsigned way, void *node, const cl_envelope
     return t->ops->send(t, node, e, token);
 }
 
+/* What only a link may carry. */
+static int send_by_link(cl_composed *bus, void *node, const cl_envelope *e, uint64_t token)
+{
+    int code = send_by(bus, LINKS, node, e, token);
+    bus->base.counts[CL_BUS_LINK_CALLS] += e->type == CL_CALL && code == 0;
+    return code;
+}
+
 int cl_bus_send_beside(cl_composed *bus, void *node, const cl_envelope *e, uint64_t token)
 {
     cl_transport *links = bus->transports[LINKS];
+    if (e->flags & CL_BY_LINK) return send_by_link(bus, node, e, token);
     if (e->type == CL_RESULT) return send_by(bus, e->link ? LINKS : OTHERS, node, e, token);
     if (e->type == CL_CANCEL) return send_by(bus, links->ops->is_open(links, e->to) ? LINKS : OTHERS, node, e, token);
     if (e->type != CL_CALL) return send_by(bus, OTHERS, node, e, token);

@@ -138,11 +138,12 @@ static void answered(cl_core *core, cl_call *call, const cl_envelope *e)
     cl_call_complete_along(call, CLOUDS_EAPP, cl_remote_error_normal(core, e->error, &remote), e->result, e->extension);
 }
 
-/* The answer to the attempt that runs. A short id is no proof, so it counts from the peer alone. */
+/* The answer to the attempt that runs. A short id is no proof, so it counts from the peer alone; and where others could
+ * write in its name, over a link alone. */
 static int is_expected(const cl_call *call, const cl_node *node, const cl_envelope *e)
 {
     if (call->state != CL_CALL_SENT || call->node != node || !cl_str_eq(e->id, call->wire_id)) return 0;
-    return !call->as_linked || cl_str_eq(e->from, call->peer->id);
+    return !call->as_linked || (cl_str_eq(e->from, call->peer->id) && (e->link || !call->by_link));
 }
 
 void cl_answer_arrived(cl_core *core, cl_node *node, const cl_envelope *e)

@@ -35,6 +35,7 @@ cl_call *cl_attempt_next(cl_list_node *places)
 void cl_attempt_enter(cl_call *call, enum cl_call_state state, cl_list_node *list)
 {
     call->state = (uint8_t)state;
+    if (state != CL_CALL_SENT) cl_list_remove(&call->carried.place);
     cl_attempt_leave(call);
     if (list) cl_list_append(list, &call->place);
 }
@@ -260,12 +261,13 @@ CL_RARE static int make_room_for_tried(cl_call *call)
     return 0;
 }
 
-static int send_attempt(cl_call *call)
+static int send_attempt_by(cl_call *call, int by_link)
 {
     cl_core *core = call->node->core;
     uint64_t token = cl_token_of(call->id, ++call->sends);
     call->as_native = call->peer->native != CL_NATIVE_NOT;
-    call->as_linked = call->peer->native == CL_NATIVE_LINKED;
+    call->by_link = (uint8_t)by_link;
+    call->as_linked = by_link || call->peer->native == CL_NATIVE_LINKED;
     /* Where it is not known what the peer is, nobody who reads no frames gets them. */
     call->as_frames = call->peer->native >= CL_NATIVE_LINKED || ((call->along || call->question) && call->pinned);
     call->wire_id = cl_str_of(call->id_room, cl_attempt_id(core, token, call->as_linked, call->id_room));
@@ -276,10 +278,23 @@ static int send_attempt(cl_call *call)
     e.deadline = has_once(call) ? call->deadline : call->until; /* the next attempt may get the answer to this one */
     e.extension = call->along;
     if (call->notify) e.flags |= CL_NOTIFY;
+    if (by_link) e.flags |= CL_BY_LINK;
+    e.carried = &call->carried;
+    cl_list_remove(&call->carried.place);
     int code = core->bus->ops->send(core->bus, call->node, &e, token);
     if (code) call->sends--; /* the token was not used */
     call->way = (uint8_t)core->bus->way;
     return code;
+}
+
+/* Where a link stands open beside another way, the answer has to come over it: then the id need not be a secret. */
+static int send_attempt(cl_call *call)
+{
+    cl_bus *bus = call->node->core->bus;
+    int may = call->peer->native == CL_NATIVE_FRAMES && bus->ops->is_linked;
+    int by_link = may && bus->ops->is_linked(bus, call->peer->id);
+    int code = send_attempt_by(call, by_link);
+    return by_link && code == CLOUDS_EUNREACHABLE ? send_attempt_by(call, 0) : code;
 }
 
 void cl_attempt_set_peer(cl_call *call, cl_peer *peer)

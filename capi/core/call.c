@@ -18,6 +18,7 @@ static cl_call *take_record(cl_core *core)
 {
     cl_call *call = cl_pool_take(&core->spare_calls, sizeof *call);
     if (call) memset(&call->sends, 0, offsetof(cl_call, tried) - offsetof(cl_call, sends));
+    if (call) cl_list_init(&call->carried.place);
     return call;
 }
 
@@ -242,6 +243,7 @@ int cl_node_call(cl_node *node, const cl_call_spec *spec)
 static void detach(cl_core *core, cl_call *call)
 {
     cl_attempt_leave(call);
+    cl_list_remove(&call->carried.place);
     if (call->parent) cl_list_remove(&call->of_parent);
     cl_list_remove(&call->of_node);
     cl_timers_abandon(core, &call->timed);

@@ -36,6 +36,7 @@ typedef struct cl_call {
     cl_timed timed;
     cl_list_node of_node, place;
     cl_list_node of_parent; /* only with `parent` */
+    cl_carried carried;     /* this attempt, by a link */
     cl_node *node;
     uint64_t id, user_data;
     int64_t timeout, deadline; /* ms: length of an attempt; end of the call */
@@ -65,6 +66,7 @@ typedef struct cl_call {
     uint8_t question;  /* ask.c */
     uint8_t as_frames; /* to who reads frames */
     uint8_t as_linked; /* only the peer can answer this attempt */
+    uint8_t by_link;   /* the same, for its answer has to come over a link, beside another way */
     uint8_t balance;   /* enum cl_balance */
     uint8_t way;       /* what carried this attempt: cl_bus.way */
     uint16_t tried_n, tried_cap;

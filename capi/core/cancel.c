@@ -17,7 +17,7 @@ void cl_cancel_attempt(cl_call *call)
     if (call->state != CL_CALL_SENT || !call->as_frames) return;
     if (bus->ops->recall && bus->ops->recall(bus, call->peer->id, cl_token_of(call->id, call->sends))) return;
     cl_envelope e = cl_envelope_of(CL_CANCEL, call->node->id, call->peer->id, call->wire_id);
-    e.flags = CL_NATIVE | CL_FRAMES;
+    e.flags = CL_NATIVE | CL_FRAMES | (call->by_link ? CL_BY_LINK : 0);
     bus->ops->send(bus, call->node, &e, 0);
 }
 

@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include "base/buf.h"
+#include "base/list.h"
 #include "base/str.h"
 #include "proto/extension.h"
 #include "proto/json.h"
@@ -32,9 +33,18 @@ enum cl_envelope_flags {
     /* These are never sent. */
     CL_NO_ARRAY = 0x100,   /* call: `a` was no array (`args` is then empty): answer with an error, do not run */
     CL_TOO_BIG = 0x200,    /* a call or result that exceeds the limits: its payload is left out */
+    CL_BY_LINK = 0x1000,   /* call, cancel: it goes over the link that stands open beside another way, or not at all */
     CL_FRAMES = 0x800,     /* receiver and sender read frames, whatever carries them */
     CL_UNSUPPORTED = 0x400 /* a call or result that says something which this library does not know */
 };
+
+/* The place of a call among those that a link carries, which it puts there when it takes the call: what is there when it
+ * ends is told as lost. The place is the sender's, who takes it out (cl_list_remove) before the call is sent anew, and
+ * once it waits for no answer any more: when that, or a delivery, has come, or it has given up. */
+typedef struct cl_carried {
+    cl_list_node place;
+    uint64_t token;
+} cl_carried;
 
 typedef struct cl_envelope {
     int type;        /* enum cl_envelope_type */
@@ -54,6 +64,7 @@ typedef struct cl_envelope {
     int64_t deadline; /* call: when it expires, ms of the clock of whoever handles the envelope; 0: not known */
     int64_t arrived;  /* when it was read, on the same clock; 0: not known, so as good as now */
     size_t size;      /* with CL_TOO_BIG: the bytes of all of it */
+    cl_carried *carried; /* call: NULL: nobody asks what becomes of it once it is written */
     uint64_t link;    /* bus's own: where it came from; a result carries that of its call back. 0: by name */
 } cl_envelope;
 

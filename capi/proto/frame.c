@@ -127,6 +127,7 @@ static inline void read_frame(const char *frame, size_t length, cl_envelope *out
     out->raw = cl_str_of(frame, CL_FRAME_PREFIX + length);
     out->home = CL_STR_NONE;
     out->extension = NULL;
+    out->carried = NULL;
     out->arrived = 0;
     out->link = 0;
 }

@@ -121,7 +121,7 @@ int cl_pubsub_transport_create(struct cl_redis_client *client, const cl_transpor
 int cl_link_transport_create(struct cl_loop *loop, const struct cl_limits *limits, const cl_transport_sink *sink,
                              cl_transport **out);
 /* The same beside another transport: calls go over links that are open, and none waits for one. A link that ends is no
- * end of its peer: what it carried is reported as lost, each by its token. */
+ * end of its peer: what it carried (cl_carried) is reported as lost, each by its token. */
 int cl_link_transport_create_beside(struct cl_loop *loop, const struct cl_limits *limits, const cl_transport_sink *sink,
                                     cl_transport **out);
 

@@ -40,6 +40,7 @@ static int bus_send(cl_bus *bus, void *node, const cl_envelope *e, uint64_t toke
     }
     if (e->extension && !(e->flags & CL_FRAMES)) return CLOUDS_ENOTSUP;
     if (f->send_code) return f->send_code;
+    if (f->link_code && (e->flags & CL_BY_LINK)) return f->link_code;
     if (f->full && cl_str_eq(e->to, cl_str_z(f->full)) && e->args.n >= f->full_above) return CLOUDS_ELIMIT;
     if (f->n_sent == FAKE_MAX) return 0;
     fake_sent *s = &f->sent[f->n_sent++];
@@ -364,6 +365,7 @@ static void answer(fake *f, int i, unsigned flags, const char *error, const char
                      .from = cl_str_z(s->to),
                      .to = cl_str_z(s->from),
                      .id = cl_str_of(s->id, s->id_n),
+                     .link = f->answer_link,
                      .method = CL_STR_NONE,
                      .args = CL_STR_NONE,
                      .error = cl_str_z(error),

@@ -48,6 +48,8 @@ typedef struct fake {
     const char *full; /* the queue to this server is full */
     size_t full_above; /* for arguments of so many bytes or more */
     const char *linked; /* this server is reached although the bus is down */
+    int link_code;      /* of what only a link may carry */
+    uint64_t answer_link; /* by which answers come */
     const char *once; /* the idempotency key of calls from outside */
     fake_sent *sent;
     fake_sent canceled; /* the last cancel that was sent; they are not among the others */

@@ -580,6 +580,40 @@ static void a_link_that_opens_takes_what_waits(void)
     fake_end(&f);
 }
 
+/* Beside another way by which anybody could answer: then a short id counts over a link alone, as does its cancel. */
+static void over_an_open_link_ids_are_short(void)
+{
+    fake f = {0};
+    fake_start(&f);
+    f.linked = "f.1";
+    uint64_t first = fake_call(&f, "m");
+    fake_servers(&f, "m", "f.1");
+    REQUIRE(f.n_sent == 1);
+    CHECK_INT(f.sent[0].id_n, 8);
+    CHECK(f.sent[0].flags & CL_BY_LINK);
+    fake_answer(&f, 0, "", "[\"evil\"]"); /* the right id and name, by the other way */
+    CHECK_INT(fake_results(&f, first), 0);
+    f.answer_link = 7;
+    fake_answer(&f, 0, "", "[1]");
+    CHECK_STR(fake_result(&f, first)->data, 3, "[1]");
+    uint64_t second = fake_call(&f, "m");
+    CHECK_INT(cl_core_cancel(f.core, second), 0);
+    CHECK_INT(f.canceled.id_n, 8);
+    CHECK(f.canceled.flags & CL_BY_LINK);
+    f.link_code = CLOUDS_EUNREACHABLE; /* it closed just now: the call goes the other way, where its id is a secret */
+    f.answer_link = 0;
+    uint64_t third = fake_call(&f, "m");
+    REQUIRE(f.n_sent == 3);
+    CHECK_INT(f.sent[2].id_n, 33);
+    CHECK(!(f.sent[2].flags & CL_BY_LINK));
+    fake_answer(&f, 2, "", "[3]");
+    CHECK_STR(fake_result(&f, third)->data, 3, "[3]");
+    uint64_t fourth = fake_call(&f, "m");
+    CHECK_INT(cl_core_cancel(f.core, fourth), 0);
+    CHECK(!(f.canceled.flags & CL_BY_LINK));
+    fake_end(&f);
+}
+
 int main(void)
 {
     RUN(a_draining_server_is_left);
@@ -602,6 +636,7 @@ int main(void)
     RUN(many_servers_can_be_tried);
     RUN(a_loss_of_the_bus_is_not_the_servers_fault);
     RUN(a_link_that_opens_takes_what_waits);
+    RUN(over_an_open_link_ids_are_short);
     RUN(a_full_queue_to_one_server);
     RUN(full_queues_are_waited_for);
     RUN(large_calls_that_wait_hinder_no_small_one);

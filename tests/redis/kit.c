@@ -67,9 +67,29 @@ static void on_enrolled(void *self, uint64_t operation, int code, const char *wo
 
 #define PART(s) (int)(s).n, (s).p
 
+/* What a link carries is told by the token, for calls that wait for an answer; the id is the token, where that counts.
+ */
+enum { CARRIED = 4096 };
+
+static cl_carried *carried_by(uint64_t token)
+{
+    static cl_carried all[CARRIED];
+    cl_carried *c = &all[token % CARRIED];
+    if (!c->place.next) cl_list_init(&c->place);
+    return c;
+}
+
+static void is_over(uint64_t token)
+{
+    cl_list_remove(&carried_by(token)->place);
+}
+
 static void on_envelope(void *self, void *node, const cl_envelope *e)
 {
     kit *k = self;
+    char id[24] = "";
+    if (e->type == CL_RESULT) snprintf(id, sizeof id, "%.*s", (int)(e->id.n < 20 ? e->id.n : 20), e->id.p);
+    if (id[0]) is_over(strtoull(id, NULL, 10));
     k->envelopes++;
     if (k->on_envelope) k->on_envelope(k, node, e);
     if (k->quiet) return;
@@ -92,6 +112,7 @@ static void on_delivery(void *self, uint64_t token, enum cl_delivery delivery, i
 {
     kit *k = self;
     k->deliveries++;
+    is_over(token);
     if (k->quiet) return;
     kit_note *n = note(k, "delivery");
     n->id = token;
@@ -306,7 +327,9 @@ int kit_call(kit *k, const char *from, const char *to, const char *method, const
                      .to = cl_str_z(to),
                      .id = cl_str_z(id),
                      .method = cl_str_z(method),
-                     .args = cl_str_z(args)};
+                     .args = cl_str_z(args),
+                     .carried = carried_by(token)};
+    is_over(token);
     return k->bus->ops->send(k->bus, NULL, &e, token);
 }
 

@@ -13,7 +13,7 @@
 #include "transport/own/own.h"
 #include "transport/transport.h"
 
-enum { MANY = 200, AGAIN = 1000 };
+enum { MANY = 200, AGAIN = 1000, CARRIED = 1024 };
 
 /* One context: a loop, a transport, and what its sink was told. */
 typedef struct side {
@@ -29,6 +29,7 @@ typedef struct side {
     int in_order; /* messages came in the order of their numbers */
     int deliveries[8];
     int64_t number;
+    cl_carried carried[CARRIED]; /* by token */
     char args[64], from[64], lost_id[64];
 } side;
 
@@ -87,6 +88,7 @@ static void answer(side *s, void *node, const cl_envelope *e)
 }
 
 static int call(side *s, const char *from, const char *to, const char *args, uint64_t token);
+static cl_carried *carried_by(side *s, uint64_t token);
 
 static void on_envelope(void *self, void *node, const cl_envelope *e)
 {
@@ -116,6 +118,7 @@ static void on_dropped(void *self, int code)
 static void on_delivery(void *self, uint64_t token, enum cl_delivery delivery, int64_t number)
 {
     side *s = self;
+    cl_list_remove(&carried_by(s, token)->place);
     s->deliveries[delivery]++;
     s->number = number;
     if (token == AGAIN && delivery != CL_DELIVERY_LOST) s->lost_before = s->lost;
@@ -278,8 +281,16 @@ static void end(side *s)
     if (s->client.memory) cl_redis_client_free(&s->client);
 }
 
+static cl_carried *carried_by(side *s, uint64_t token)
+{
+    cl_carried *c = &s->carried[token % CARRIED];
+    if (!c->place.next) cl_list_init(&c->place);
+    return c;
+}
+
 static int call(side *s, const char *from, const char *to, const char *args, uint64_t token)
 {
+    cl_carried *carried = carried_by(s, token);
     const cl_envelope e = {.type = CL_CALL,
                            .flags = CL_NATIVE,
                            .from = cl_str_z(from),
@@ -287,7 +298,9 @@ static int call(side *s, const char *from, const char *to, const char *args, uin
                            .id = CL_STR("1"),
                            .method = CL_STR("m"),
                            .args = cl_str_z(args),
-                           .deadline = cl_loop_now() + 10000};
+                           .deadline = cl_loop_now() + 10000,
+                           .carried = carried};
+    cl_list_remove(&carried->place);
     return s->t->ops->send(s->t, s->node, &e, token);
 }
 

@@ -51,7 +51,7 @@ typedef struct cl_peer_link {
     int is_tcp;            /* the other end may have another clock */
     struct cl_far *way;    /* to the context; NULL: accepted, or of a node */
     char *left;            /* the name of the key at the other end, and addresses that are left to try */
-    cl_idmap carried;      /* is_context, ours: calls that it has carried: key of their id -> token */
+    cl_list_node carried;  /* cl_carried: is_context, ours: the calls that it has taken and that wait for their answers */
     uint64_t skip;         /* bytes to come of a frame that was too large */
     cl_buf tail;           /* the beginning of a frame whose end has not come */
     cl_fragments incoming; /* a frame that comes in pieces */
@@ -293,13 +293,12 @@ static inline uint64_t cl_call_key(cl_str id)
     return key;
 }
 /* A call over a link of ours needs no answer any more. */
-static inline void cl_link_forget_call(cl_peer_link *link, cl_str id)
+static inline void cl_link_forget_call(cl_peer_link *link)
 {
     if (link->calls > 0) link->calls--;
-    if (link->is_context) cl_idmap_take(&link->carried, cl_call_key(id));
 }
 /* The link has ended: what it carried is lost. */
-void cl_link_lose_carried(cl_link_transport *t, cl_idmap *carried);
+void cl_link_lose_carried(cl_peer_link *link);
 
 /* keepalive.c: what time does to links and ends. */
 int64_t cl_link_ping_after(const cl_peer_link *link);

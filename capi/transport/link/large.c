@@ -139,7 +139,6 @@ int cl_large_recall(cl_peer_link *link, uint64_t token)
         cl_large *large = CL_OWNER(it, cl_large, place);
         if (large->type != CL_CALL || large->token != token || large->at) continue;
         take_out(link, large);
-        if (link->is_context) cl_idmap_take(&link->carried, large->key);
         link->calls -= large->is_counted && link->calls > 0;
         cl_large_free(large);
         cl_link_count_out(link);

@@ -43,7 +43,7 @@ void cl_link_release(cl_peer_link *link)
     cl_buf_free(&link->queue);
     cl_idmap_free(&link->places);
     cl_buf_free(&link->unsent);
-    cl_idmap_free(&link->carried);
+    while (!cl_list_empty(&link->carried)) cl_list_remove(link->carried.next);
     cl_free(link->left);
     cl_free(link->address);
     cl_free(link->peer);
@@ -81,6 +81,7 @@ int cl_link_make(cl_link_transport *t, cl_peer_link **out)
     link->give_back = INT64_MAX;
     link->since = cl_loop_now();
     cl_list_init(&link->large);
+    cl_list_init(&link->carried);
     cl_list_append(&t->links, &link->place);
     t->link_count++;
     *out = link;
@@ -217,9 +218,7 @@ static void on_closed(void *self, int code, const char *words)
     if (lost && cl_way_goes_on(link)) return;
     if (lost) cl_link_suspend(link, 1);
     cl_link_fail_waiting(link, code == CLOUDS_EUNREACHABLE);
-    cl_idmap carried = link->carried;
-    link->carried = (cl_idmap){0};
-    cl_link_lose_carried(t, &carried);
+    cl_link_lose_carried(link);
     if (link->way) cl_way_ended(link, lost);
     char *memory = link->is_context ? NULL : link->peer;
     cl_str id = {memory ? memory : "", memory ? link->peer_id.n : 0};

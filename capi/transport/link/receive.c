@@ -77,7 +77,7 @@ static inline void on_envelope(cl_peer_link *link, cl_envelope *e)
     if (code != 0 && !is_tolerable(link, e, code)) return;
     if (!e->from.n) e->from = link->peer_id;
     const cl_endpoint *node = receiver(link, e->to);
-    if (e->type == CL_RESULT && !link->accepted) cl_link_forget_call(link, e->id);
+    if (e->type == CL_RESULT && !link->accepted) cl_link_forget_call(link);
     if (!node && link->is_context && link->accepted && e->type == CL_CALL) {
         refuse(link, e);
         return;

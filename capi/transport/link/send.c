@@ -210,36 +210,28 @@ int64_t cl_link_time_left(int64_t deadline)
     return left > 0 ? left : 1;
 }
 
-/* What a link between contexts carries is remembered until its result comes: when the link ends, that is lost, and
- * nothing else. */
-static int remember_carried(cl_peer_link *link, uint64_t key, uint64_t token)
+/* What is told may send more, but not over this link. */
+void cl_link_lose_carried(cl_peer_link *link)
 {
-    return key && token ? cl_idmap_put(&link->carried, key, (void *)(uintptr_t)token) : 0;
+    while (!cl_list_empty(&link->carried)) {
+        cl_carried *call = CL_OWNER(link->carried.next, cl_carried, place);
+        cl_list_remove(&call->place);
+        cl_link_tell(link->t, call->token, CL_DELIVERY_LOST);
+    }
 }
 
-void cl_link_lose_carried(cl_link_transport *t, cl_idmap *carried)
+static int write_between(cl_peer_link *link, const cl_envelope *e, cl_buf *out)
 {
-    size_t at = 0;
-    for (void *token; (token = cl_idmap_next(carried, &at));)
-        cl_link_tell(t, (uint64_t)(uintptr_t)token, CL_DELIVERY_LOST);
-    cl_idmap_free(carried);
-}
-
-static int write_between(cl_peer_link *link, const cl_envelope *e, uint64_t token, cl_buf *out)
-{
-    uint64_t key = e->type == CL_CALL ? cl_call_key(e->id) : 0;
-    int code = remember_carried(link, key, token);
-    if (code != 0) return code;
-    cl_envelope timed = *e;
-    if (link->is_tcp && e->deadline) timed.deadline = cl_link_time_left(e->deadline);
-    code = cl_frame_encode(&timed, out);
-    if (code != 0) cl_idmap_take(&link->carried, key);
+    size_t before = out->len;
+    int code = cl_frame_encode(e, out);
+    if (code == 0 && link->is_tcp && e->deadline)
+        cl_frame_set_deadline(out->data + before, cl_link_time_left(e->deadline));
     return code;
 }
 
-static int write_frame(cl_peer_link *link, const void *node, const cl_envelope *e, uint64_t token, cl_buf *out)
+static int write_frame(cl_peer_link *link, const void *node, const cl_envelope *e, cl_buf *out)
 {
-    if (link->is_context) return write_between(link, e, token, out);
+    if (link->is_context) return write_between(link, e, out);
     cl_str from = link->named && link->named->node == node ? e->from : CL_STR_NONE;
     cl_str to = link->accepted ? link->peer_id : e->to; /* one of ours was found by the name of its peer */
     return cl_frame_encode_between(e, from, to, out);
@@ -249,13 +241,13 @@ static int write_frame(cl_peer_link *link, const void *node, const cl_envelope *
 static void is_under_way(cl_peer_link *link, const cl_envelope *e)
 {
     if (e->type == CL_CALL && !(e->flags & CL_NOTIFY)) count_call(link);
-    if (e->type == CL_CANCEL) cl_link_forget_call(link, e->id); /* it has no answer */
+    if (e->type == CL_CANCEL) cl_link_forget_call(link); /* it has no answer */
 }
 
 CL_RARE static int write_held(cl_peer_link *link, const void *node, const cl_envelope *e, uint64_t token)
 {
     cl_large *large = cl_large_make(link, e, token);
-    int code = large ? write_frame(link, node, e, token, &large->frame) : CLOUDS_ENOMEM;
+    int code = large ? write_frame(link, node, e, &large->frame) : CLOUDS_ENOMEM;
     if (code != 0) {
         cl_large_free(large);
         return code;
@@ -276,7 +268,7 @@ static int write_to(cl_peer_link *link, const void *node, const cl_envelope *e, 
         if (!report) return CLOUDS_ENOMEM;
     }
     size_t before = cl_conn_pending(link->conn);
-    int code = write_frame(link, node, e, token, cl_conn_out(link->conn));
+    int code = write_frame(link, node, e, cl_conn_out(link->conn));
     if (code != 0) {
         cl_deferred_discard(report);
         return code;
@@ -314,6 +306,13 @@ static inline int holds(const cl_peer_link *link, const cl_envelope *e, size_t s
     return cl_large_holds(link, e->type, e->type == CL_CANCEL ? cl_call_key(e->id) : 0, size);
 }
 
+/* Also while it waits: what is not sent is told before what is lost. */
+static inline void carry(cl_peer_link *link, cl_carried *call, uint64_t token)
+{
+    call->token = token;
+    cl_list_append(&link->carried, &call->place);
+}
+
 int cl_link_send(cl_transport *base, void *node, const cl_envelope *e, uint64_t token)
 {
     cl_link_transport *t = cl_links_of(base);
@@ -334,6 +333,7 @@ int cl_link_send(cl_transport *base, void *node, const cl_envelope *e, uint64_t 
     code = link->state != CL_LINK_OPEN ? wait_for(link, e, token)
            : is_held                   ? write_held(link, node, e, token)
                                        : write_to(link, node, e, token);
+    if (code == 0 && e->carried && link->is_context) carry(link, e->carried, token);
     cl_link_count_out(link);
     return code;
 }
@@ -359,11 +359,7 @@ static void clear_queue(cl_peer_link *link)
 
 static int put_waiting(cl_peer_link *link, const cl_waiting *w, const char *frame, cl_buf *out)
 {
-    if (link->is_context && remember_carried(link, w->key, w->token) != 0) return CLOUDS_ENOMEM;
-    if (cl_buf_put(out, frame, w->length) != 0) {
-        if (link->is_context) cl_idmap_take(&link->carried, w->key);
-        return CLOUDS_ENOMEM;
-    }
+    if (cl_buf_put(out, frame, w->length) != 0) return CLOUDS_ENOMEM;
     if (link->is_tcp && w->deadline)
         cl_frame_set_deadline(out->data + out->len - w->length, cl_link_time_left(w->deadline));
     return 0;
