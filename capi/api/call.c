@@ -44,7 +44,20 @@ static int check_reply_to(const clouds_call_options *o)
     return code;
 }
 
-static int check_options(const clouds_call_options *o)
+/* As most calls: times, and nothing besides. */
+static inline int is_plain(const clouds_call_options *o)
+{
+    size_t more = o->server_len | o->meta_len | o->bytes_len | o->key_len | o->once_len | o->reply_to_len;
+    return !(more | o->correlation_len | o->flags | o->reserved) && o->hedge == 0;
+}
+
+static inline int check_periods(const clouds_call_options *o)
+{
+    int code = cl_check_period(o->timeout, "the timeout");
+    return code ? code : cl_check_period(o->deadline, "the deadline");
+}
+
+CL_RARE static int check_more(const clouds_call_options *o)
 {
     if (o->flags & ~(uint32_t)(CLOUDS_CALL_WAIT | CLOUDS_CALL_ASK | CLOUDS_CALL_NOTIFY | CLOUDS_CALL_IDEMPOTENT))
         return cl_error(CLOUDS_ENOTSUP, "this version does not know the flags %u of clouds_call_options", o->flags);
@@ -52,8 +65,7 @@ static int check_options(const clouds_call_options *o)
     int code = o->hedge == 0 ? 0 : check_hedge(o);
     if (code == 0) code = cl_check_text(o->meta, o->meta_len, "the meta");
     if (code == 0) code = cl_check_text(o->bytes, o->bytes_len, "the bytes");
-    if (code == 0) code = cl_check_period(o->timeout, "the timeout");
-    if (code == 0) code = cl_check_period(o->deadline, "the deadline");
+    if (code == 0) code = check_periods(o);
     if (code == 0) code = cl_check_text(o->server, o->server_len, "the server");
     if (code == 0) code = cl_check_text(o->key, o->key_len, "the key");
     if (code == 0) code = check_once(o);
@@ -167,6 +179,20 @@ static int read_options(const clouds_call_options *theirs, clouds_call_options *
     return code;
 }
 
+CL_RARE static void set_more(cl_call_spec *spec, const clouds_call_options *o)
+{
+    spec->server = cl_str_of(o->server, o->server_len);
+    spec->ask = (o->flags & CLOUDS_CALL_ASK) != 0;
+    spec->notify = (o->flags & CLOUDS_CALL_NOTIFY) || o->reply_to_len;
+    spec->meta = cl_str_of(o->meta, o->meta_len);
+    spec->bytes = cl_str_of(o->bytes, o->bytes_len);
+    spec->hedge = o->hedge > 0 ? clamp(o->hedge) : o->hedge;
+    spec->once = cl_str_of(o->once, o->once_len);
+    spec->reply_to = cl_str_of(o->reply_to, o->reply_to_len);
+    spec->correlation = cl_str_of(o->correlation, o->correlation_len);
+    if (o->key_len) spec->has_key = 1, spec->key = cl_balance_key(cl_str_of(o->key, o->key_len));
+}
+
 static int call_method(clouds_node *handle, const char *method, size_t method_len, const char *args, size_t args_len,
                        const clouds_call_options *options, uint64_t *call)
 {
@@ -176,7 +202,8 @@ static int call_method(clouds_node *handle, const char *method, size_t method_le
     clouds_call_options room;
     const clouds_call_options *o;
     code = read_options(options, &room, &o);
-    if (code == 0) code = check_options(o);
+    int plain = is_plain(o);
+    if (code == 0) code = plain ? check_periods(o) : check_more(o);
     if (code == 0) code = cl_check_text(method, method_len, "the method");
     if (code == 0) code = cl_check_text(args, args_len, "the list of arguments");
     if (code == 0 && !call) code = cl_error(CLOUDS_EINVAL, "the pointer for the call's id is NULL");
@@ -186,20 +213,17 @@ static int call_method(clouds_node *handle, const char *method, size_t method_le
                         .call = {.user_data = o->user_data,
                                  .method = cl_str_of(method, method_len),
                                  .args = cl_str_of(args, args_len),
-                                 .server = cl_str_of(o->server, o->server_len),
+                                 .server = CL_STR_NONE,
                                  .timeout = clamp(o->timeout),
                                  .deadline = clamp(o->deadline),
                                  .parent = o->parent,
                                  .retries = o->retries,
-                                 .ask = (o->flags & CLOUDS_CALL_ASK) != 0,
-                                 .notify = (o->flags & CLOUDS_CALL_NOTIFY) || o->reply_to_len,
-                                 .meta = cl_str_of(o->meta, o->meta_len),
-                                 .bytes = cl_str_of(o->bytes, o->bytes_len),
-                                 .hedge = o->hedge > 0 ? clamp(o->hedge) : o->hedge,
-                                 .once = cl_str_of(o->once, o->once_len),
-                                 .reply_to = cl_str_of(o->reply_to, o->reply_to_len),
-                                 .correlation = cl_str_of(o->correlation, o->correlation_len)}};
-        if (o->key_len) c.call.has_key = 1, c.call.key = cl_balance_key(cl_str_of(o->key, o->key_len));
+                                 .meta = CL_STR_NONE,
+                                 .bytes = CL_STR_NONE,
+                                 .once = CL_STR_NONE,
+                                 .reply_to = CL_STR_NONE,
+                                 .correlation = CL_STR_NONE}};
+        if (!plain) set_more(&c.call, o);
         code = check_call(node, &c.call);
         c.id = cl_context_id(node->context, (o->flags & CLOUDS_CALL_WAIT) != 0);
         if (code == 0) code = cl_refused(node->context, start_call(node->context, &c));

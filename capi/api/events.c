@@ -39,6 +39,11 @@ static void place(clouds_event *e, char *to, const char *none)
     to = place_one(&e->peer, e->peer_len, to, none);
     to = place_one(&e->method, e->method_len, to, none);
     to = place_one(&e->data, e->data_len, to, none);
+    if (!(e->error_len | e->meta_len | e->bytes_len)) { /* as most */
+        e->error = e->meta = none;
+        e->bytes = none;
+        return;
+    }
     to = place_one(&e->error, e->error_len, to, none);
     to = place_one(&e->meta, e->meta_len, to, none);
     if (e->bytes_len) memcpy(to, e->bytes, e->bytes_len);
