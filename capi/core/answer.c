@@ -72,10 +72,10 @@ CL_RARE static void refused(cl_core *core, cl_call *call, int code, const cl_rem
 }
 
 /* The server did what it was asked for. */
-static inline void is_well(const cl_call *call)
+static inline void is_well(const cl_call *call, const cl_envelope *e)
 {
     if (call->peer->strikes) cl_peer_well_again(call->node->core, call->peer);
-    int64_t now = cl_core_now(call->node->core);
+    int64_t now = e->at > call->sent_at ? e->at : cl_core_now(call->node->core);
     cl_balance_took(call, now);
     cl_throttle_ended(call, 1, now);
     if (call->method->latencies) cl_latencies_note(call->method->latencies, now - call->sent_at);
@@ -83,39 +83,39 @@ static inline void is_well(const cl_call *call)
 }
 
 /* It was executed, but its answer exceeds the limits. */
-CL_RARE static void answer_too_big(cl_call *call, size_t size)
+CL_RARE static void answer_too_big(cl_call *call, const cl_envelope *e)
 {
     const cl_limits *limits = &call->node->core->config.limits;
-    if (size > limits->message) cl_error_too_big("the answer", size, limits->message);
+    if (e->size > limits->message) cl_error_too_big("the answer", e->size, limits->message);
     else
         cl_error(CLOUDS_ETOOBIG,
                  "the answer is nested deeper than max_depth (%u) or has more values than max_values (%u)",
                  limits->json.depth, limits->json.values);
     call->maybe = 1;
-    is_well(call);
+    is_well(call, e);
     cl_call_complete(call, CLOUDS_ETOOBIG, cl_error_text_of_call(call, CLOUDS_ETOOBIG, 1), CL_STR_NONE);
 }
 
 /* It was executed, and its answer says what this library does not know. */
-CL_RARE static void answer_unsupported(cl_call *call)
+CL_RARE static void answer_unsupported(cl_call *call, const cl_envelope *e)
 {
     call->maybe = 1;
-    is_well(call);
+    is_well(call, e);
     cl_call_fail(call, CLOUDS_EPROTO);
 }
 
 static void answered(cl_core *core, cl_call *call, const cl_envelope *e)
 {
     if (e->flags & CL_TOO_BIG) {
-        answer_too_big(call, e->size);
+        answer_too_big(call, e);
         return;
     }
     if (e->flags & CL_UNSUPPORTED) {
-        answer_unsupported(call);
+        answer_unsupported(call, e);
         return;
     }
     if (!e->error.n || cl_json_is_falsy(e->error)) {
-        is_well(call);
+        is_well(call, e);
         cl_call_complete_along(call, 0, CL_STR_NONE, e->result, e->extension);
         return;
     }
@@ -134,7 +134,7 @@ static void answered(cl_core *core, cl_call *call, const cl_envelope *e)
         refused(core, call, code, &remote);
         return;
     }
-    is_well(call);
+    is_well(call, e);
     cl_call_complete_along(call, CLOUDS_EAPP, cl_remote_error_normal(core, e->error, &remote), e->result, e->extension);
 }
 

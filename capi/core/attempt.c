@@ -261,7 +261,7 @@ CL_RARE static int make_room_for_tried(cl_call *call)
     return 0;
 }
 
-static int send_attempt_by(cl_call *call, int by_link)
+static int send_attempt_by(cl_call *call, int by_link, int64_t now)
 {
     cl_core *core = call->node->core;
     uint64_t token = cl_token_of(call->id, ++call->sends);
@@ -280,6 +280,7 @@ static int send_attempt_by(cl_call *call, int by_link)
     if (call->notify) e.flags |= CL_NOTIFY;
     if (by_link) e.flags |= CL_BY_LINK;
     e.carried = &call->carried;
+    e.at = now;
     cl_list_remove(&call->carried.place);
     int code = core->bus->ops->send(core->bus, call->node, &e, token);
     if (code) call->sends--; /* the token was not used */
@@ -288,13 +289,13 @@ static int send_attempt_by(cl_call *call, int by_link)
 }
 
 /* Where a link stands open beside another way, the answer has to come over it: then the id need not be a secret. */
-static int send_attempt(cl_call *call)
+static int send_attempt(cl_call *call, int64_t now)
 {
     cl_bus *bus = call->node->core->bus;
     int may = call->peer->native == CL_NATIVE_FRAMES && bus->ops->is_linked;
     int by_link = may && bus->ops->is_linked(bus, call->peer->id);
-    int code = send_attempt_by(call, by_link);
-    return by_link && code == CLOUDS_EUNREACHABLE ? send_attempt_by(call, 0) : code;
+    int code = send_attempt_by(call, by_link, now);
+    return by_link && code == CLOUDS_EUNREACHABLE ? send_attempt_by(call, 0, now) : code;
 }
 
 void cl_attempt_set_peer(cl_call *call, cl_peer *peer)
@@ -309,18 +310,19 @@ void cl_attempt_set_peer(cl_call *call, cl_peer *peer)
 static inline int is_next(const cl_call *call, cl_peer *peer)
 {
     if (!cl_peer_is_blocked(peer)) return 1; /* as most often */
-    return cl_list_empty(cl_attempt_blocked_place(call, peer)) || (call->state == CL_CALL_BLOCKED && call->peer == peer);
+    return cl_list_empty(cl_attempt_blocked_place(call, peer)) ||
+           (call->state == CL_CALL_BLOCKED && call->peer == peer);
 }
 
 /* 0: it left. CLOUDS_ELIMIT: the queue towards this server is full, or others wait for room in it already; it counts
  * as tried then. */
-static int try_to_send(cl_call *call, cl_peer *peer)
+static int try_to_send(cl_call *call, cl_peer *peer, int64_t now)
 {
     int code = call->tried_n < call->tried_cap ? 0 : make_room_for_tried(call);
     if (code) return code;
     int may = is_next(call, peer);
     cl_attempt_set_peer(call, peer);
-    code = may ? send_attempt(call) : CLOUDS_ELIMIT;
+    code = may ? send_attempt(call, now) : CLOUDS_ELIMIT;
     if ((code == 0 || code == CLOUDS_ELIMIT || code == CLOUDS_ENOTSUP) && !cl_call_has_tried(call, peer)) {
         cl_peer_hold(peer);
         call->tried[call->tried_n++] = peer;
@@ -336,7 +338,7 @@ CL_RARE static int send_where_room_is(cl_call *call, int64_t now)
     for (int left = FULL_MAX; code == CLOUDS_ELIMIT && left > 0; left--) {
         cl_peer *peer = cl_balance_pick(call->method, call, 0, now);
         if (!peer) break;
-        code = try_to_send(call, peer);
+        code = try_to_send(call, peer, now);
     }
     return code;
 }
@@ -373,7 +375,7 @@ void cl_attempt_send(cl_call *call, cl_peer *peer, int64_t now)
         back_off(call, now);
         return;
     }
-    int code = try_to_send(call, peer);
+    int code = try_to_send(call, peer, now);
     if (code == CLOUDS_ELIMIT) code = send_where_room_is(call, now);
     if (code && paid) cl_budget_give_back(&core->budget);
     if (code == CLOUDS_EUNREACHABLE) {
@@ -402,7 +404,7 @@ void cl_attempt_send(cl_call *call, cl_peer *peer, int64_t now)
 
 CL_RARE int cl_attempt_send_once(cl_call *call, cl_peer *peer, int64_t now)
 {
-    int code = try_to_send(call, peer);
+    int code = try_to_send(call, peer, now);
     if (code == 0) was_sent(call, now);
     return code;
 }

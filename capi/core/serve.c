@@ -293,7 +293,7 @@ CL_RARE static void refuse_or_begin(cl_core *core, cl_node *node, const cl_envel
 
 void cl_serve_call(cl_core *core, cl_node *node, const cl_envelope *e)
 {
-    int64_t now = e->arrived ? e->arrived : cl_core_now(core); /* the user's poll looks at the deadline once more */
+    int64_t now = e->at ? e->at : cl_core_now(core); /* the user's poll looks at the deadline once more */
     int known = serves(node, e->method);
     int in_time = !e->deadline || now < e->deadline;
     int readable = !(e->flags & (CL_TOO_BIG | CL_UNSUPPORTED | CL_NO_ARRAY));

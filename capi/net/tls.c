@@ -1,8 +1,8 @@
 /* Design notes
  *
  * OpenSSL reads and writes through a BIO of ours, both ways the same one. It takes what came from the loop's input,
- * where it lies, and OpenSSL has all of it before the conn is read again. A record that is written goes to the kernel at
- * once, from OpenSSL's memory; what the kernel does not take is kept in `cipher`.
+ * where it lies, and OpenSSL has all of it before the conn is read again. A record that is written goes to the kernel
+ * at once, from OpenSSL's memory; what the kernel does not take is kept in `cipher`.
  *
  * The conn's output is encrypted when it is flushed, a piece of PIECE bytes (one record) at a time, and only when the
  * piece before is with the kernel; until then it stays in the conn's output. So what counts as handed over is what has
@@ -147,10 +147,10 @@ int cl_tls_context_create(const cl_key_ring *ring, cl_tls_context **out)
     context->ring = ring;
     context->ctx = ctx;
     context->method = make_method(ssl);
-    int good = ctx && context->method && ssl->SSL_CTX_ctrl(ctx, SSL_CTRL_SET_MIN_PROTO_VERSION, TLS1_3_VERSION, NULL) == 1 &&
-               ssl->SSL_CTX_ctrl(ctx, SSL_CTRL_SET_MAX_PROTO_VERSION, TLS1_3_VERSION, NULL) == 1 &&
-               ssl->SSL_CTX_set_ciphersuites(ctx, "TLS_AES_128_GCM_SHA256") == 1 &&
-               ssl->SSL_CTX_set_num_tickets(ctx, 0) == 1;
+    int good =
+        ctx && context->method && ssl->SSL_CTX_ctrl(ctx, SSL_CTRL_SET_MIN_PROTO_VERSION, TLS1_3_VERSION, NULL) == 1 &&
+        ssl->SSL_CTX_ctrl(ctx, SSL_CTRL_SET_MAX_PROTO_VERSION, TLS1_3_VERSION, NULL) == 1 &&
+        ssl->SSL_CTX_set_ciphersuites(ctx, "TLS_AES_128_GCM_SHA256") == 1 && ssl->SSL_CTX_set_num_tickets(ctx, 0) == 1;
     if (!good) {
         cl_tls_context_free(context);
         return cl_error(CLOUDS_ESYSTEM, "OpenSSL does not take what TLS is to be");

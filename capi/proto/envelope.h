@@ -38,9 +38,9 @@ enum cl_envelope_flags {
     CL_UNSUPPORTED = 0x400 /* a call or result that says something which this library does not know */
 };
 
-/* The place of a call among those that a link carries, which it puts there when it takes the call: what is there when it
- * ends is told as lost. The place is the sender's, who takes it out (cl_list_remove) before the call is sent anew, and
- * once it waits for no answer any more: when that, or a delivery, has come, or it has given up. */
+/* The place of a call among those that a link carries, which it puts there when it takes the call: what is there when
+ * it ends is told as lost. The place is the sender's, who takes it out (cl_list_remove) before the call is sent anew,
+ * and once it waits for no answer any more: when that, or a delivery, has come, or it has given up. */
 typedef struct cl_carried {
     cl_list_node place;
     uint64_t token;
@@ -61,11 +61,11 @@ typedef struct cl_envelope {
     cl_str home;   /* call: what names the Redis that it was published at; empty: not known, or not over Redis */
     /* What there is besides; NULL: nothing. It lives as long as the texts. */
     const cl_extension *extension;
-    int64_t deadline; /* call: when it expires, ms of the clock of whoever handles the envelope; 0: not known */
-    int64_t arrived;  /* when it was read, on the same clock; 0: not known, so as good as now */
-    size_t size;      /* with CL_TOO_BIG: the bytes of all of it */
+    int64_t deadline;    /* call: when it expires, ms of the clock of whoever handles the envelope; 0: not known */
+    int64_t at;          /* when it was read, or is sent, on the same clock; 0: not known, so as good as now */
+    size_t size;         /* with CL_TOO_BIG: the bytes of all of it */
     cl_carried *carried; /* call: NULL: nobody asks what becomes of it once it is written */
-    uint64_t link;    /* bus's own: where it came from; a result carries that of its call back. 0: by name */
+    uint64_t link;       /* bus's own: where it came from; a result carries that of its call back. 0: by name */
 } cl_envelope;
 
 /* An envelope of this type between two nodes, whose other texts are empty. */

@@ -128,7 +128,7 @@ static inline void read_frame(const char *frame, size_t length, cl_envelope *out
     out->home = CL_STR_NONE;
     out->extension = NULL;
     out->carried = NULL;
-    out->arrived = 0;
+    out->at = 0;
     out->link = 0;
 }
 

@@ -260,8 +260,8 @@ void cl_link_tell(cl_link_transport *t, uint64_t token, enum cl_delivery deliver
 void cl_link_delivered(void *transport, const cl_deferred *d);
 /* A call stands in the output, which had so many bytes before. */
 void cl_link_remember_unsent(cl_peer_link *link, uint64_t token, size_t pending_before);
-/* What is left until then. */
-int64_t cl_link_time_left(int64_t deadline);
+/* What is left until then; now 0: the clock is read. */
+int64_t cl_link_time_left(int64_t deadline, int64_t now);
 /* Calls that waited for long enough go elsewhere. */
 void cl_link_give_back(cl_peer_link *link, int64_t now);
 

@@ -83,7 +83,8 @@ static void is_through(cl_peer_link *link, cl_large *large, size_t pending_befor
 static void begin(cl_peer_link *link, cl_large *large)
 {
     link->stream++;
-    if (link->is_tcp && large->deadline) cl_frame_set_deadline(large->frame.data, cl_link_time_left(large->deadline));
+    if (link->is_tcp && large->deadline)
+        cl_frame_set_deadline(large->frame.data, cl_link_time_left(large->deadline, 0));
 }
 
 /* 0; else the link ends for want of memory. */

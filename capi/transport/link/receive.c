@@ -88,7 +88,7 @@ static inline void on_envelope(cl_peer_link *link, cl_envelope *e)
     }
     if (link->is_tcp && e->deadline) e->deadline = e->deadline < INT64_MAX / 2 ? e->deadline + link->heard : 0;
     e->link = link->id;
-    e->arrived = link->heard;
+    e->at = link->heard;
     if (e->type == CL_CALL) e->flags |= CL_NATIVE | CL_FRAMES;
     t->sink.envelope(t->sink.receiver, node->node, e);
 }

@@ -204,9 +204,9 @@ void cl_link_delivered(void *owner, const cl_deferred *d)
 }
 
 /* The clock of another machine is another one, so the time that is left is said instead; 0 would be none. */
-int64_t cl_link_time_left(int64_t deadline)
+int64_t cl_link_time_left(int64_t deadline, int64_t now)
 {
-    int64_t left = deadline - cl_loop_now();
+    int64_t left = deadline - (now ? now : cl_loop_now());
     return left > 0 ? left : 1;
 }
 
@@ -225,7 +225,7 @@ static int write_between(cl_peer_link *link, const cl_envelope *e, cl_buf *out)
     size_t before = out->len;
     int code = cl_frame_encode(e, out);
     if (code == 0 && link->is_tcp && e->deadline)
-        cl_frame_set_deadline(out->data + before, cl_link_time_left(e->deadline));
+        cl_frame_set_deadline(out->data + before, cl_link_time_left(e->deadline, e->at));
     return code;
 }
 
@@ -361,7 +361,7 @@ static int put_waiting(cl_peer_link *link, const cl_waiting *w, const char *fram
 {
     if (cl_buf_put(out, frame, w->length) != 0) return CLOUDS_ENOMEM;
     if (link->is_tcp && w->deadline)
-        cl_frame_set_deadline(out->data + out->len - w->length, cl_link_time_left(w->deadline));
+        cl_frame_set_deadline(out->data + out->len - w->length, cl_link_time_left(w->deadline, 0));
     return 0;
 }
 

@@ -199,8 +199,8 @@ static int hand_on(own_transport *o, cl_envelope *e)
     if (!node) return cl_error(CLOUDS_ENOSERVER, "no such node is open here");
     if (!(e->flags & CL_TOO_BIG) && check_frame(o, e, &room)) return 0;
     e->flags = (e->flags & ~(unsigned)CL_REDIS_CLOCK) | CL_FRAMES | (e->type == CL_CALL ? CL_NATIVE : 0);
-    e->arrived = cl_loop_now();
-    if (e->deadline) e->deadline += e->arrived;
+    e->at = cl_loop_now();
+    if (e->deadline) e->deadline += e->at;
     e->link = 0;
     o->sink.envelope(o->sink.receiver, node->handle, e);
     return 0;

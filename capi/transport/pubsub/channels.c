@@ -261,7 +261,7 @@ void cl_pubsub_channel_message(cl_pubsub *p, const pubsub_channel *c, cl_str pay
         code = took < 0 ? (int)took : took == 0 ? CLOUDS_EPROTO : check(p, c, &e, &room);
         if (code) break;
         e.home = home;
-        e.arrived = cl_loop_now();
+        e.at = cl_loop_now();
         hand_on(p, c, &e);
         frames = (cl_str){frames.p + took, frames.n - (size_t)took};
     }

@@ -176,7 +176,7 @@ static void hand_on(cl_pubsub *p, const pubsub_node *node, cl_envelope *e)
 {
     if (is_astray(p, e)) return;
     if (e->deadline) e->deadline = to_loop_time(p, e->deadline);
-    e->arrived = p->read_at;
+    e->at = p->read_at;
     e->to = node->id;
     e->link = 0;
     if (e->flags & CL_REFUSED)
