@@ -123,22 +123,76 @@ static int greet(void)
     return fd;
 }
 
+/* The next frame; its texts are in `back`. */
+static int next_frame(int fd, char *back, size_t room, cl_envelope *e)
+{
+    int64_t end = cl_loop_now() + 10000, whole = 0;
+    size_t got = 0;
+    while (whole == 0 && cl_loop_now() < end) {
+        kit_turn_all(1);
+        ssize_t n = recv(fd, back + got, room - got, 0);
+        if (n > 0) got += (size_t)n;
+        whole = cl_frame_decode(cl_str_of(back, got), room, e);
+    }
+    return whole > 0;
+}
+
 static void it_still_serves(void)
 {
     char bytes[512], back[512];
     cl_envelope e;
     int fd = greet();
     put(fd, bytes, frame(bytes, CL_CALL, "c.1", ID_A, "12345678", "echo", "[7]"));
-    int64_t end = cl_loop_now() + 10000, whole = 0;
-    size_t got = 0;
-    while (whole == 0 && cl_loop_now() < end) {
-        kit_turn_all(1);
-        ssize_t n = recv(fd, back + got, sizeof back - got, 0);
-        if (n > 0) got += (size_t)n;
-        whole = cl_frame_decode(cl_str_of(back, got), sizeof back, &e);
-    }
-    CHECK(whole > 0 && e.type == CL_RESULT && cl_str_eq(e.result, CL_STR("[7]")));
+    CHECK(next_frame(fd, back, sizeof back, &e) && e.type == CL_RESULT && cl_str_eq(e.result, CL_STR("[7]")));
     close(fd);
+    kit_turn_all(1);
+    kit_forget(&a);
+}
+
+static int greet_as(const char *abilities, const char *node)
+{
+    char back[512];
+    cl_buf b = {0};
+    cl_extension x = CL_EXTENSION_NONE, room = CL_EXTENSION_NONE;
+    cl_envelope e = cl_envelope_of(CL_FRAME_HELLO, CL_STR(US), cl_str_z(context), CL_STR_NONE);
+    int fd = attack();
+    x.abilities = cl_str_z(abilities);
+    x.node = cl_str_z(node);
+    e.method = CL_STR("3");
+    e.extension = &x;
+    if (cl_frame_encode(&e, &b) != 0) exit(92);
+    put(fd, b.data, b.len);
+    cl_buf_free(&b);
+    CHECK(next_frame(fd, back, sizeof back, &e) && e.type == CL_FRAME_HELLO && cl_frame_extend(&e, &room) == 0);
+    CHECK(cl_str_eq(room.node, CL_STR(ID_A)));
+    CHECK(memmem(room.abilities.p, room.abilities.n, "names", 5) != NULL);
+    return fd;
+}
+
+/* A version that does not know of it says its names, and is told ours. */
+static void names_that_both_know_are_left_out(void)
+{
+    static const struct {
+        const char *abilities, *node, *from, *to;
+        int is_left_out;
+    } links[] = {{"", "", "c.1", ID_A, 0},    {"fragments", "c.1", "c.1", ID_A, 0}, {"names", "", "c.1", ID_A, 0},
+                 {"names", "c.1", "", "", 1}, {"names", "c.1", "c.1", ID_A, 1},     {"x,names", "c.1", "", ID_A, 1}};
+    for (size_t i = 0; i < sizeof links / sizeof *links; i++) {
+        char bytes[512], back[512];
+        cl_envelope e;
+        int fd = greet_as(links[i].abilities, links[i].node);
+        kit_forget(&a);
+        put(fd, bytes, frame(bytes, CL_CALL, links[i].from, links[i].to, "12345678", "echo", "[7]"));
+        CHECK(next_frame(fd, back, sizeof back, &e) && cl_str_eq(e.result, CL_STR("[7]")));
+        CHECK(cl_str_eq(e.from, links[i].is_left_out ? CL_STR_NONE : CL_STR(ID_A)));
+        CHECK(cl_str_eq(e.to, links[i].is_left_out ? CL_STR_NONE : CL_STR("c.1")));
+        const kit_note *n = kit_find(&a, "envelope");
+        CHECK(n && strstr(n->text, "from=c.1 to=" ID_A " id=12345678"));
+        put(fd, bytes, frame(bytes, CL_CALL, "c.2", links[i].to, "12345678", "echo", "[8]")); /* of another node */
+        CHECK(next_frame(fd, back, sizeof back, &e) && cl_str_eq(e.result, CL_STR("[8]")));
+        CHECK(cl_str_eq(e.to, CL_STR("c.2")));
+        close(fd);
+    }
     kit_turn_all(1);
     kit_forget(&a);
 }
@@ -264,6 +318,7 @@ int main(void)
     if (test_redis_start(&server, NULL) || open_victim() != 0) return EXIT_FAILURE;
     it_still_serves();
     RUN(what_is_no_hello);
+    RUN(names_that_both_know_are_left_out);
     RUN(hellos_that_name_another);
     RUN(calls_for_who_is_not_here);
     RUN(random_bytes);

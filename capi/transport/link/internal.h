@@ -47,11 +47,13 @@ typedef struct cl_peer_link {
     cl_endpoint *named; /* ours, as our hello named it, while it lives */
     char *peer;         /* the node at the other end, or the context (is_context); NULL while not known */
     cl_str peer_id;
-    int is_context;        /* it serves all nodes of the two contexts, and every envelope says whom it is for */
-    int is_tcp;            /* the other end may have another clock */
-    struct cl_far *way;    /* to the context; NULL: accepted, or of a node */
-    char *left;            /* the name of the key at the other end, and addresses that are left to try */
-    cl_list_node carried;  /* cl_carried: is_context, ours: the calls that it has taken and that wait for their answers */
+    cl_str own_node, peer_node; /* is_context: whom an envelope is for, or from, that does not say it; empty: it says */
+    char *own_text, *peer_text; /* where these stand */
+    int is_context;             /* it serves all nodes of the two contexts, and an envelope says whom it is for */
+    int is_tcp;                 /* the other end may have another clock */
+    struct cl_far *way;         /* to the context; NULL: accepted, or of a node */
+    char *left;                 /* the name of the key at the other end, and addresses that are left to try */
+    cl_list_node carried;  /* cl_carried: is_context, ours: the calls that it has taken and that wait for answers */
     uint64_t skip;         /* bytes to come of a frame that was too large */
     cl_buf tail;           /* the beginning of a frame whose end has not come */
     cl_fragments incoming; /* a frame that comes in pieces */

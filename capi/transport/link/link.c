@@ -19,8 +19,10 @@
 #include "base/mem.h"
 #include "base/rare.h"
 
-#define VERSION "3"           /* the highest that we speak */
-#define FRAGMENTS "fragments" /* our abilities, with commas between */
+#define VERSION "3" /* the highest that we speak */
+#define FRAGMENTS "fragments"
+#define NAMES "names"
+#define ABILITIES FRAGMENTS "," NAMES
 enum {
     LOWEST = 2,         /* that we speak */
     LOWEST_CONTEXTS = 3 /* the same, between contexts */
@@ -45,6 +47,8 @@ void cl_link_release(cl_peer_link *link)
     cl_buf_free(&link->unsent);
     while (!cl_list_empty(&link->carried)) cl_list_remove(link->carried.next);
     cl_free(link->left);
+    cl_free(link->own_text);
+    cl_free(link->peer_text);
     cl_free(link->address);
     cl_free(link->peer);
     cl_free(link);
@@ -78,6 +82,7 @@ int cl_link_make(cl_link_transport *t, cl_peer_link **out)
     link->t = t;
     link->id = ++t->next_link;
     link->peer_id = CL_STR_NONE;
+    link->own_node = link->peer_node = CL_STR_NONE;
     link->give_back = INT64_MAX;
     link->since = cl_loop_now();
     cl_list_init(&link->large);
@@ -108,6 +113,12 @@ static int name_peer(cl_peer_link *link, cl_str id)
     return link->peer ? 0 : CLOUDS_ENOMEM;
 }
 
+/* Any living node of ours may stand for a link to a node: it only names where it comes from. */
+static cl_endpoint *any_endpoint(cl_link_transport *t)
+{
+    return cl_list_empty(&t->endpoints) ? NULL : CL_OWNER(t->endpoints.next, cl_endpoint, place);
+}
+
 static void await_hello(cl_peer_link *link)
 {
     link->state = CL_LINK_HELLO;
@@ -115,14 +126,26 @@ static void await_hello(cl_peer_link *link)
     cl_links_due_by(link->t, link->hello_by);
 }
 
+/* Most contexts have one node. Without memory none is named. */
+static cl_endpoint *name_own_node(cl_peer_link *link, cl_endpoint *first)
+{
+    cl_free(link->own_text); /* of an address before this */
+    link->own_node = CL_STR_NONE;
+    link->own_text = first ? cl_str_dup(first->id) : NULL;
+    if (!link->own_text) return NULL;
+    link->own_node = cl_str_of(link->own_text, first->id.n);
+    return first;
+}
+
 static int say_hello(cl_peer_link *link, cl_endpoint *as)
 {
     cl_str from = link->is_context ? cl_str_of(link->t->context, CL_CONTEXT_ID) : as->id;
     cl_extension x = CL_EXTENSION_NONE;
     cl_envelope e = cl_envelope_of(CL_FRAME_HELLO, from, link->peer_id, CL_STR_NONE);
-    link->named = as;
-    x.abilities = CL_STR(FRAGMENTS);
+    link->named = link->is_context ? name_own_node(link, as) : as;
+    x.abilities = CL_STR(ABILITIES);
     x.longest = link->t->limits.message;
+    x.node = link->own_node;
     e.method = CL_STR(VERSION);
     e.extension = &x;
     return send_control(link, &e);
@@ -145,12 +168,6 @@ void cl_link_finish(cl_peer_link *link)
 
 /* ---- the conn's hooks */
 
-/* Any living node of ours may stand for a link to a node: it only names where it comes from. */
-static cl_endpoint *any_endpoint(cl_link_transport *t)
-{
-    return cl_list_empty(&t->endpoints) ? NULL : CL_OWNER(t->endpoints.next, cl_endpoint, place);
-}
-
 static int is_trusted(const cl_peer_link *link)
 {
     return link->is_tcp || cl_endpoint_unix_is_trusted(link->conn);
@@ -165,7 +182,7 @@ static int prepare_tcp(cl_peer_link *link)
 static void on_opened(void *self)
 {
     cl_peer_link *link = self;
-    cl_endpoint *as = link->is_context ? NULL : any_endpoint(link->t);
+    cl_endpoint *as = any_endpoint(link->t);
     if (!is_trusted(link) || (!as && !link->is_context)) {
         cl_link_cut(link);
         return;
@@ -311,7 +328,7 @@ static int accept_hello(cl_peer_link *link, const cl_envelope *hello)
         int is_wanted = cl_str_eq(hello->to, cl_str_of(link->t->context, CL_CONTEXT_ID));
         if (!is_wanted || hello->from.n != CL_CONTEXT_ID || link->t->closing) return CLOUDS_EPROTO;
         int named = name_peer(link, hello->from);
-        return named == 0 ? say_hello(link, NULL) : named;
+        return named == 0 ? say_hello(link, any_endpoint(link->t)) : named;
     }
     if (!link->endpoint || !cl_str_eq(hello->to, link->endpoint->id) || hello->from.n == 0) return CLOUDS_EPROTO;
     int code = name_peer(link, hello->from);
@@ -346,7 +363,11 @@ static int check_hello(cl_peer_link *link, cl_envelope *hello)
     if (code != 0 || !is_spoken(link, hello->method)) return code ? code : CLOUDS_EPROTO;
     link->takes_fragments = has_word(room.abilities, CL_STR(FRAGMENTS));
     link->takes = room.longest;
-    return 0;
+    if (!link->is_context || !room.node.n || !has_word(room.abilities, CL_STR(NAMES))) return 0;
+    cl_free(link->peer_text);
+    link->peer_text = cl_str_dup(room.node);
+    link->peer_node = cl_str_of(link->peer_text, room.node.n);
+    return link->peer_text ? 0 : CLOUDS_ENOMEM;
 }
 
 void cl_link_hello_came(cl_peer_link *link, cl_envelope *hello)

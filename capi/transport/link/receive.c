@@ -75,7 +75,8 @@ static inline void on_envelope(cl_peer_link *link, cl_envelope *e)
                : e->flags & CL_UNSUPPORTED ? 0
                                            : cl_frame_check(e, t->limits.json);
     if (code != 0 && !is_tolerable(link, e, code)) return;
-    if (!e->from.n) e->from = link->peer_id;
+    if (!e->from.n) e->from = link->peer_node.n ? link->peer_node : link->peer_id;
+    if (!e->to.n && link->is_context) e->to = link->own_node;
     const cl_endpoint *node = receiver(link, e->to);
     if (e->type == CL_RESULT && !link->accepted) cl_link_forget_call(link);
     if (!node && link->is_context && link->accepted && e->type == CL_CALL) {

@@ -82,8 +82,8 @@ void cl_link_count_out(cl_peer_link *link)
     link->out_counted = now;
 }
 
-/* The output is full of answers: who does not take them is cut off. Nothing more is read from it, until it has taken what
- * waits; but large answers that wait for each other are no reason not to hear what else it asks. */
+/* The output is full of answers: who does not take them is cut off. Nothing more is read from it, until it has taken
+ * what waits; but large answers that wait for each other are no reason not to hear what else it asks. */
 CL_RARE static void hold_up(cl_peer_link *link, int is_held)
 {
     if (!is_held) cl_conn_set_reading(link->conn, 0);
@@ -220,10 +220,11 @@ void cl_link_lose_carried(cl_peer_link *link)
     }
 }
 
-static int write_between(cl_peer_link *link, const cl_envelope *e, cl_buf *out)
+/* Between contexts a node that its end's hello has named is not said. */
+static int write_between(cl_peer_link *link, const cl_envelope *e, cl_str from, cl_buf *out)
 {
     size_t before = out->len;
-    int code = cl_frame_encode(e, out);
+    int code = cl_frame_encode_between(e, link->peer_node.n ? from : CL_STR_NONE, link->peer_node, out);
     if (code == 0 && link->is_tcp && e->deadline)
         cl_frame_set_deadline(out->data + before, cl_link_time_left(e->deadline, e->at));
     return code;
@@ -231,8 +232,8 @@ static int write_between(cl_peer_link *link, const cl_envelope *e, cl_buf *out)
 
 static int write_frame(cl_peer_link *link, const void *node, const cl_envelope *e, cl_buf *out)
 {
-    if (link->is_context) return write_between(link, e, out);
     cl_str from = link->named && link->named->node == node ? e->from : CL_STR_NONE;
+    if (link->is_context) return write_between(link, e, from, out);
     cl_str to = link->accepted ? link->peer_id : e->to; /* one of ours was found by the name of its peer */
     return cl_frame_encode_between(e, from, to, out);
 }
