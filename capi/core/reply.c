@@ -15,12 +15,13 @@ cl_caller cl_caller_of(const cl_envelope *e)
 
 static int put_value(cl_buf *out, cl_str error, cl_str result)
 {
+    int has_values = result.n && !cl_str_eq(result, CL_STR("[]"));
     int code = cl_buf_put_char(out, '{');
     if (code == 0 && error.n) code = cl_buf_put_str(out, CL_STR("\"error\":"));
     if (code == 0 && error.n) code = cl_buf_put_str(out, error);
-    if (code == 0 && error.n && result.n) code = cl_buf_put_char(out, ',');
-    if (code == 0 && (result.n || !error.n)) code = cl_buf_put_str(out, CL_STR("\"result\":"));
-    if (code == 0 && (result.n || !error.n)) code = cl_buf_put_str(out, result.n ? result : CL_STR("[]"));
+    if (code == 0 && error.n && has_values) code = cl_buf_put_char(out, ',');
+    if (code == 0 && (has_values || !error.n)) code = cl_buf_put_str(out, CL_STR("\"result\":"));
+    if (code == 0 && (has_values || !error.n)) code = cl_buf_put_str(out, has_values ? result : CL_STR("[]"));
     return code ? code : cl_buf_put_char(out, '}');
 }
 

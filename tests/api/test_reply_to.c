@@ -111,7 +111,7 @@ static void errors_and_refusals_are_answers(void)
     CHECK(memmem(e.data, e.data_len, "CLOUDS_OVERLOADED", 17) != NULL);
     CHECK_STR(e.meta, e.meta_len, "{\"in-reply-to\":\"2\"}");
     static const char error[] = "{\"message\":\"no\"}";
-    CHECK_INT(clouds_fail(p.server, request, error, sizeof error - 1, NULL, 0), 0);
+    CHECK_INT(clouds_fail(p.server, request, error, sizeof error - 1, "[]", 2), 0);
     e = next_answer(&p);
     CHECK_STR(e.data, e.data_len, "{\"error\":{\"message\":\"no\"}}");
     CHECK_STR(e.meta, e.meta_len, "{\"in-reply-to\":\"1\"}");
@@ -170,6 +170,7 @@ static void what_is_wrong_is_said(void)
     } rows[] = {{"a..b", NULL, 4, 0, "topic"},
                 {"a.*", NULL, 3, 0, "topic"},
                 {NULL, NULL, 3, 0, "topic"},
+                {"", NULL, 0, 0, "empty"},
                 {NULL, "x", 0, 1, "reply_to"},
                 {"a", "\xff", 1, 1, "UTF-8"},
                 {"a", long_text, 1, 256, "255"}};

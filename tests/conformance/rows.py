@@ -45,8 +45,9 @@ class Pair:
     # ---- what goes before a call ----
 
     def words(self, row):
-        return {"$row": f"{self.client.kind}.{row['number']}", "$server": self.server.id, "$client": self.client.id,
-                "$server with NUL": self.server.id + "\0more"}
+        own = f"{self.client.kind}.{row['number']}"
+        return {"$row": own, "$other": f"{own} \u00e9\U0001f600\"", "$topic": f"{own}.answers", "$server": self.server.id,
+                "$client": self.client.id, "$server with NUL": self.server.id + "\0more"}
 
     def method(self, row):
         """The method to call; a row that is alone has its own, so that its timeouts disturb no other."""
@@ -85,6 +86,28 @@ class Pair:
             raise Mismatch(f"it ended after {took:.2f} s already")
 
     do_bind = do_cancel = do_call
+
+    def do_calls(self, row):
+        """One after the other, each a row of its own but for what they share; `until` it ends as expected."""
+        for step in row["steps"]:
+            one = {**row, **step}
+            if not step.get("until"):
+                self.check(one, self.client.finish(self.begin(one, step.get("do", "call"))))
+                continue
+            wanted = canonical(step["expect"]["values"])
+            wait_until(lambda: self.client.finish(self.begin(one, "call")).get("values") == wanted, f"the answer {wanted}")
+
+    def do_repeat(self, row):
+        """Calls with a key that repeat one which runs: they get its answer, and nothing runs beside it."""
+        (key,) = fill(row["args"], self.words(row))
+        if "first" in row:
+            self.check(row["first"], self.client.finish(self.begin({**row, **row["first"]}, "call")))
+        begun = [self.begin(row, "call") for _ in range(row["times"])]
+        wait_until(lambda: self.server.ask("held", key=key)["count"], "the call runs")
+        self.client.ask("call", method="release", args=[key, *row["expect"]["values"]], options={})
+        for one in begun:
+            self.check(row, self.client.finish(one))
+        expect_equal("how many ran beside it", 0, self.server.ask("held", key=key)["count"])
 
     def do_pair(self, row):
         words = self.words(row)
@@ -195,7 +218,8 @@ class Pair:
             return all(sides[side].ask("messages", **{"from": f"{prefix}last.{side}"})["values"] for side in used)
 
         wait_until(known, "who publishes knows of the subscriptions")
-        for topic, values in row["publish"]:
+        self.do_calls({"steps": [], **row})
+        for topic, values in row.get("publish", ()):
             publish(topic, values)
         for group in row["expect"]["lists"]:
             numbers, wanted = group["of"], sorted(canonical(value) for value in group["values"])
@@ -265,6 +289,8 @@ class Pair:
         expect = row["expect"]
         if "error" in expect:
             self.check_error(expect["error"], answer.get("error"), answer)
+        elif expect.get("nothing"):
+            expect_equal("the error", None, answer.get("error"))
         else:
             wanted = expect.get("canonical") or canonical(expect["values"])
             if wanted == "[]" and "no value" in self.table.lacks[self.client.kind]:

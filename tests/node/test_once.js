@@ -37,6 +37,8 @@ test('a key runs once', async () => {
   assert.strictEqual(await client.call('count', ['z'], { once: 'order 9' }), 3);
   await assert.rejects(client.call('count', [], { once: 7 }), TypeError);
   await assert.rejects(client.call('count', [], { once: 'a\0b' }), TypeError);
+  await assert.rejects(client.call('count', [], { once: '' }), { name: 'TypeError', message: /once is .* not an empty one/ });
+  await assert.rejects(client.call('count', [], { replyTo: '' }), { name: 'TypeError', message: /replyTo is .* not an empty one/ });
   await assert.rejects(client.call('count', [], { once: 'x'.repeat(256) }), { code: 'CLOUDS_TOO_BIG' });
   await close(server, client);
 });

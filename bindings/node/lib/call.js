@@ -126,7 +126,8 @@ function hookOf({ onRetry }) {
   return typeof onRetry === 'function' ? AsyncResource.bind((...all) => onRetry(...all), 'CLOUDS_ATTEMPT') : null;
 }
 
-const MORE = ['key', 'once', 'replyTo', 'correlation'];
+const MORE = ['key', 'once', 'replyTo', 'correlation'],
+  FILLED = ['once', 'replyTo'];
 const OPTIONS = ['timeout', 'deadline', 'retry', 'server', 'signal', 'parent', 'onRetry', 'all', 'meta', 'hedge', 'idempotent', ...MORE];
 
 // The options of a call as a transport takes them, or null when there are none. Its own requests it knows by id, until
@@ -159,6 +160,7 @@ function moreOf(options) {
   for (const name of MORE) {
     const value = options[name] ?? '';
     if (typeof value !== 'string' || value.includes('\0')) throw new TypeError(`clouds: ${name} is a string, without NUL`);
+    if (options[name] === '' && FILLED.includes(name)) throw new TypeError(`clouds: ${name} is a string, and not an empty one`);
     texts += value + '\0';
   }
   return texts + Math.round((hedge ?? 0) * 1e6) + '\0';

@@ -208,7 +208,7 @@ def _text_of(name: str, value: Any, types_of: Tuple[type, ...]) -> Tuple[Any, in
     if not isinstance(value, types_of):
         raise TypeError(f"{name}: expected {'a str or bytes' if bytes in types_of else 'a str'}, got {value!r}")
     text = value.encode() if isinstance(value, str) else value
-    return text or None, len(text)
+    return text, len(text)
 
 
 def more_of(key: Key, once: Key, hedge: Optional[Number], idempotent: bool, reply_to: Optional[str],

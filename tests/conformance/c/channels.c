@@ -8,6 +8,7 @@
 typedef struct subscription {
     struct subscription *next;
     double n; /* the command */
+    int meta; /* what is heard is [value, meta] */
     char *key;
 } subscription;
 
@@ -19,6 +20,7 @@ static void subscribe(clouds_node *node, span line)
     subscription *s = calloc(1, sizeof *s);
     *s = (subscription){
         .next = subscriptions, .n = json_number(json_member(line, "n")), .key = json_word(json_member(line, "key"))};
+    s->meta = json_member(line, "meta").p != NULL;
     subscriptions = s;
     clouds_subscribe_options options = {.size = sizeof options,
                                         .flags = all.p ? CLOUDS_SUBSCRIBE_ALL : 0,
@@ -51,15 +53,25 @@ int channel_command(clouds_node *node, const char *what, span line)
     return 1;
 }
 
+static void published(const subscription *s, const clouds_event *e)
+{
+    char *both;
+    const char *meta = e->meta_len ? e->meta : "null";
+    size_t meta_len = e->meta_len ? e->meta_len : 4;
+    int n = asprintf(&both, "[%.*s,%.*s]", (int)e->data_len, e->data, (int)meta_len, meta);
+    bytes_came(e->bytes, e->bytes_len);
+    heard_of(s->key, strlen(s->key), s->meta ? (span){both, (size_t)n} : (span){e->data, e->data_len});
+    bytes_came(NULL, 0);
+    free(both);
+}
+
 void channel_event(const clouds_event *e)
 {
     if (e->type != CLOUDS_EVENT_SUBSCRIBED && e->type != CLOUDS_EVENT_PUBLISHED) return;
     for (subscription *s = subscriptions; s; s = s->next) {
         if ((uint64_t)s->n != e->user_data) continue;
         if (e->type == CLOUDS_EVENT_PUBLISHED) {
-            bytes_came(e->bytes, e->bytes_len);
-            heard_of(s->key, strlen(s->key), (span){e->data, e->data_len});
-            bytes_came(NULL, 0);
+            published(s, e);
         } else {
             check(e->code, "subscribed");
             answer_begin(s->n);

@@ -59,6 +59,16 @@ static void put_attempts(FILE *out, uint64_t tag)
 
 /* ---- calls: the event of a call carries the number of its command */
 
+/* A text of the options; the caller frees it. */
+static char *text_option(span options, const char *name, const char **text, size_t *length)
+{
+    span value = json_member(options, name);
+    char *word = value.p ? json_word(value) : NULL;
+    *text = word;
+    *length = word ? strlen(word) : 0;
+    return word;
+}
+
 static uint64_t call(clouds_node *from, span line, const char *args, size_t args_len, uint64_t tag)
 {
     span method = json_member(line, "method"), options = json_member(line, "options");
@@ -79,6 +89,9 @@ static uint64_t call(clouds_node *from, span line, const char *args, size_t args
     span meta = json_member(options, "meta");
     how.meta = meta.p;
     how.meta_len = meta.n;
+    char *texts[] = {text_option(options, "once", &how.once, &how.once_len),
+                     text_option(options, "reply_to", &how.reply_to, &how.reply_to_len),
+                     text_option(options, "correlation", &how.correlation, &how.correlation_len)};
     span what_to_do = json_member(line, "do");
     if (what_to_do.n == 8 && memcmp(what_to_do.p, "\"notify\"", 8) == 0) how.flags |= CLOUDS_CALL_NOTIFY;
     packed what = bytes_pack((span){args, args_len});
@@ -86,6 +99,7 @@ static uint64_t call(clouds_node *from, span line, const char *args, size_t args
     how.bytes_len = what.bytes_len;
     check(clouds_node_call(from, method.p + 1, method.n - 2, what.json, what.json_len, &how, &id), "call");
     bytes_drop(&what);
+    for (int i = 0; i < 3; i++) free(texts[i]);
     return id;
 }
 

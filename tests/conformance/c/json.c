@@ -82,9 +82,50 @@ void json_put_rest(FILE *out, span array, int count)
     fputc(']', out);
 }
 
+static unsigned hex4(const char *p)
+{
+    char digits[5] = {p[0], p[1], p[2], p[3], 0};
+    return (unsigned)strtoul(digits, NULL, 16);
+}
+
+static void put_code(FILE *out, unsigned code)
+{
+    static const unsigned char firsts[] = {0, 0xc0, 0xe0, 0xf0};
+    int more = (code >= 0x80) + (code >= 0x800) + (code >= 0x10000);
+    fputc((int)(firsts[more] | code >> 6 * more), out);
+    while (more-- > 0) fputc((int)(0x80 | (code >> 6 * more & 0x3f)), out);
+}
+
+static int unescaped(char c)
+{
+    static const char names[] = "bfnrt", codes[] = "\b\f\n\r\t";
+    const char *name = strchr(names, c);
+    return (unsigned char)(name ? codes[name - names] : c);
+}
+
 char *json_word(span text)
 {
-    return strndup(text.p + 1, text.n - 2);
+    char *word;
+    size_t length;
+    FILE *out = open_memstream(&word, &length);
+    for (const char *p = text.p + 1, *end = text.p + text.n - 1; p < end;) {
+        if (*p != '\\') {
+            fputc(*p++, out);
+        } else if (p[1] != 'u') {
+            fputc(unescaped(p[1]), out);
+            p += 2;
+        } else {
+            unsigned code = hex4(p + 2);
+            p += 6;
+            if ((code & 0xfc00) == 0xd800 && end - p >= 6 && *p == '\\') {
+                code = 0x10000 + ((code & 0x3ff) << 10) + (hex4(p + 2) & 0x3ff);
+                p += 6;
+            }
+            put_code(out, code);
+        }
+    }
+    fclose(out);
+    return word;
 }
 
 double json_number(span value)
@@ -104,14 +145,11 @@ static void put_unit(FILE *out, unsigned unit)
 
 static const char *put_escape(FILE *out, const char *p)
 {
-    static const char names[] = "bfnrt", codes[] = "\b\f\n\r\t";
     if (*p == 'u') {
-        char digits[5] = {p[1], p[2], p[3], p[4], 0};
-        put_unit(out, (unsigned)strtoul(digits, NULL, 16));
+        put_unit(out, hex4(p + 1));
         return p + 5;
     }
-    const char *name = strchr(names, *p);
-    put_unit(out, (unsigned char)(name ? codes[name - names] : *p));
+    put_unit(out, (unsigned)unescaped(*p));
     return p + 1;
 }
 

@@ -25,7 +25,7 @@ span json_element(span array, int number);
 /* The array without its first `count` elements, as JSON text. */
 void json_put_rest(FILE *out, span array, int count);
 
-/* A text value without its quotes, copied; it has no escapes. The caller frees it. */
+/* The text that a value stands for, copied; no NUL is in it. The caller frees it. */
 char *json_word(span text);
 
 double json_number(span value);

@@ -21,8 +21,8 @@ return function(node)
       return {}
     end,
     subscribe = function(line)
-      assert(node:subscribe(line.topics, function(value)
-        hear(line.key, value)
+      assert(node:subscribe(line.topics, function(value, message)
+        hear(line.key, line.meta and clouds.array({ value, message.meta or clouds.null }) or value)
       end, { all = line.all, group = line.group }))
       return {}
     end,

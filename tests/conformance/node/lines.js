@@ -29,8 +29,8 @@ function messages(node) {
       line.values.forEach((value) => node.send(line.to, value));
       return {};
     },
-    async subscribe({ topics, key, all, group }) {
-      await node.subscribe(topics, (value) => hear(key, value), { all, group });
+    async subscribe({ topics, key, all, group, meta }) {
+      await node.subscribe(topics, (value, message) => hear(key, meta ? [value, message.meta] : value), { all, group });
       return {};
     },
     publish(line) {

@@ -3,9 +3,14 @@
 
 const { clouds } = require('./lines.js');
 
+// The options of a call, as they are named here.
+function named({ reply_to: replyTo, ...options }) {
+  return { ...options, replyTo };
+}
+
 async function callWith(client, line, told) {
   try {
-    return told(null, await client.call(line.method, line.args, Object.assign({ all: true }, line.options)));
+    return told(null, await client.call(line.method, line.args, { all: true, ...named(line.options) }));
   } catch (error) {
     return told(error, error.values || []);
   }
@@ -14,7 +19,7 @@ async function callWith(client, line, told) {
 const extra = {
   async notify(client, line, told) {
     try {
-      await client.notify(line.method, line.args, line.options);
+      await client.notify(line.method, line.args, named(line.options));
     } catch (error) {
       return told(error, []);
     }

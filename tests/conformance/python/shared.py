@@ -82,7 +82,10 @@ class Messages:
 
     def subscribe(self, line: Dict[str, Any]) -> None:
         """Has to be followed by ready()."""
-        self._node.subscribe(*line["topics"], handler=lambda value, _: self._hear(line["key"], value),
+        def hear(value: Any, message: clouds.Message) -> None:
+            self._hear(line["key"], [value, message.meta] if line.get("meta") else value)
+
+        self._node.subscribe(*line["topics"], handler=hear,
                              all=line.get("all", False), group=line.get("group"))
 
     def of(self, line: Dict[str, Any]) -> Dict[str, Any]:
