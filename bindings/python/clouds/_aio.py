@@ -9,6 +9,7 @@ import weakref
 from typing import (TYPE_CHECKING, Any, Awaitable, Callable, Deque, Dict, Iterator, List, Optional, Set, Type, TypeVar, cast)
 
 from clouds import _abi
+from clouds._again import hand_in, hand_in_on
 from clouds._asking import AsyncAsking
 from clouds._call import Call, _set_result as set_result
 from clouds._aio_watch import AsyncPublishing
@@ -313,10 +314,8 @@ class Node(_Keywords, AsyncPublishing, AsyncExplaining, AsyncAsking, NodeBase):
         self._schedule_flush()
 
     def _cancel_call(self, call: int) -> None:
-        if self._calls.pop(call, None) is not None and self._loop is not None and not self._loop.is_closed():
-            lib.clouds_cancel(self._context, call)
-            if self._loop.is_running():
-                self._schedule_flush()
+        if self._calls.pop(call, None) is not None:
+            hand_in_on(self._loop, self, lib.clouds_cancel, call)
 
     def _invoke(self, method: bytes, arguments: Any, options: CallOptions) -> Call:
         loop = self._loop
@@ -392,8 +391,7 @@ class Node(_Keywords, AsyncPublishing, AsyncExplaining, AsyncAsking, NodeBase):
         """What the hook raised ends the call."""
         future = self._calls.pop(call, None)
         if future is not None:
-            lib.clouds_cancel(self._context, call)
-            self._schedule_flush()
+            hand_in(self, lib.clouds_cancel, call)
             if not future.done():
                 future.set_exception(problem)
 

@@ -6,6 +6,7 @@ import threading
 from typing import TYPE_CHECKING, Any, Callable, Deque, Dict, NamedTuple, Optional, Tuple, TypeVar
 
 from clouds import _abi
+from clouds._again import hand_in
 from clouds._error import Error
 from clouds._events import Event, failure, size_of
 from clouds._faults import escaped, log
@@ -245,7 +246,7 @@ class Publishing:
     def _unsubscribe(self: Any, number: int) -> None:
         """Ends a subscription. That it has ended meanwhile, or with its node, is fine."""
         if not self.closed:
-            self._answer(lib.clouds_unsubscribe, self._context, number)
+            hand_in(self, lib.clouds_unsubscribe, number)
 
     def subscribe(self: Any, *topics: str, handler: Optional[Callable[..., Any]] = None, all: bool = False,
                   group: Optional[str] = None, queue: Optional[int] = None, queue_bytes: Optional[int] = None,

@@ -3,6 +3,7 @@ import logging
 from typing import TYPE_CHECKING, Any, Callable, Dict, List
 
 from clouds import _abi, _asking, _channels
+from clouds._again import hand_in
 from clouds._events import Event, failure, size_of
 from clouds._faults import escaped, is_interrupt, log, log_failure, text_of
 from clouds._library import lib
@@ -130,7 +131,7 @@ def _hook(node: "NodeBase", event: Event) -> None:
 
     def choose_server(answer: Any) -> None:
         server = _server(answer)
-        code = node._answer(lib.clouds_choose, node._context, hook_id, server, len(server))
+        code = hand_in(node, lib.clouds_choose, hook_id, server, len(server))
         if code < 0 and code != _abi.CLOUDS_ESTALE:
             log.error("find_server gave %r: %s", answer, node._problem(code))
 

@@ -14,6 +14,7 @@ import weakref
 from typing import TYPE_CHECKING, Any, Awaitable, Callable, Dict, Iterator, List, Optional, Type, TypeVar, Union
 
 from clouds import _abi
+from clouds._again import hand_in
 from clouds._asking import SyncAsking
 from clouds._channels import SyncPublishing
 from clouds._explain import SyncExplaining
@@ -164,6 +165,10 @@ class Node(_Keywords, SyncPublishing, SyncExplaining, SyncAsking, NodeBase):
         return self._threads.handlers.submit(_serve, self, request, handler, event, size=size_of(event),
                                              given_up=request._over)
 
+    def _finish_later(self, rest: Iterator[float]) -> None:
+        from clouds._delayed import finish_later, in_background
+        in_background(finish_later(rest))
+
     def _invoke(self, method: bytes, arguments: Any, options: CallOptions) -> Any:
         return self._begin_call(method, encode_list(arguments, with_bytes), options, None)
 
@@ -189,8 +194,8 @@ class Node(_Keywords, SyncPublishing, SyncExplaining, SyncAsking, NodeBase):
             return self._wait(buffer, hooked)
         except BaseException:
             if buffer.call.value:  # Ctrl-C, or what a signal's handler raised: nobody will take the result
-                lib.clouds_cancel(self._context, buffer.call.value)
-                lib.clouds_cancel(self._context, buffer.call.value)  # so it is dropped
+                hand_in(self, lib.clouds_cancel, buffer.call.value)
+                hand_in(self, lib.clouds_cancel, buffer.call.value)  # so it is dropped
             raise
         finally:
             _result_buffers.append(buffer)
@@ -226,7 +231,7 @@ class Node(_Keywords, SyncPublishing, SyncExplaining, SyncAsking, NodeBase):
             begin_attempt(self, call, hooked.answer_of(future))
         except BaseException as problem:
             hooked.problem = problem
-            lib.clouds_cancel(self._context, call)
+            hand_in(self, lib.clouds_cancel, call)
 
     def _await_result(self, request: Request, result: Awaitable[Any]) -> None:
         """Awaits what an async handler gives, in the loop for these."""
