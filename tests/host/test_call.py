@@ -14,6 +14,8 @@ SERVICE = """
     local server = clouds.server{}
     server:register("echo", function(...) return ... end)
     server:register("none", function() end)
+    local runs = 0
+    server:register("count", function() runs = runs + 1 return runs end)
     server:register("fail", function() error{ message = "it broke", code = "E_BROKEN", detail = { 1, 2 } } end)
     server:register("raise", function() error("plain words", 0) end)
     server:register("inner", function() return server:call("no.such.inner", {}, { deadline = 5 }) end)
@@ -104,6 +106,16 @@ class Commands:
         self.assertIn(result.returncode, (3, 4))
         self.assertIn("s.nobody", result.stderr)
 
+    def test_a_key_runs_once(self):
+        self.start_service()
+        for words, wanted in ((("order 7", "1"), "1\n"), (("order 7", "1"), "1\n"), (("order 8", "1"), "2\n")):
+            self.assertEqual(self.run_clouds("call", "count", "--once", *words).stdout, wanted)
+        for words, code, said in ((("order 7", "2"), 3, "CLOUDS_KEY_CONFLICT: "), (("x" * 256,), 2, "CLOUDS_TOO_BIG: "),
+                                  (("",), 2, "the idempotency key is empty")):
+            result = self.run_clouds("call", "count", "--once", *words)
+            self.assertEqual((result.returncode, result.stdout), (code, ""), result.stderr)
+            self.assertIn(said, result.stderr)
+
     def test_an_inner_failure_names_the_inner_method(self):
         self.start_service()
         result = self.run_clouds("call", "inner")
@@ -151,7 +163,7 @@ class Commands:
         self.assertEqual(self.status(), {"servers": {}, "methods": {}})
         self.assertEqual(self.run_clouds("status").stdout, "no services\n")
         first, second = self.start_service(), self.start_service()
-        methods = ["echo", "escape", "fail", "hang", "inner", "none", "raise"]
+        methods = ["count", "echo", "escape", "fail", "hang", "inner", "none", "raise"]
         status = wait_until(lambda: (lambda s: len(s["servers"]) == 2 and s)(self.status()), "both are listed")
         self.assertEqual({id: sorted(names) for id, names in status["servers"].items()},
                          {first.id: methods, second.id: methods})

@@ -70,6 +70,24 @@ test('call', async () => {
   assert.deepStrictEqual([code, JSON.parse(out)], [1, { error }]);
 });
 
+test('a key of a call', async () => {
+  let runs = 0;
+  await server.registerP('count', () => ++runs);
+  const once = (key, ...args) => npx('call', '--once', key, 'count', ...args);
+  for (const [key, value] of [['order 7', '1'], ['order 7', '1'], ['order 8', '2']])
+    assert.deepStrictEqual(await once(key, '1'), [0, `${value}\n`, '']);
+  const refused = [
+    [await once('order 7', '2'), 3, /^CLOUDS_KEY_CONFLICT: /],
+    [await once('x'.repeat(256)), 2, /^CLOUDS_TOO_BIG: /],
+    [await once(''), 2, /once is a string, and not an empty one/],
+  ];
+  for (const [[code, out, said], wanted, words] of refused) {
+    assert.deepStrictEqual([code, out], [wanted, '']);
+    assert.match(said, words);
+  }
+  assert.strictEqual(runs, 2);
+});
+
 test('a Redis that does not answer ends a command at its limit', async () => {
   const socket = path.join(fs.mkdtempSync(path.join(os.tmpdir(), 'clouds-cli-')), 'redis.sock');
   const silent = net.createServer((link) => link.on('error', () => {}));

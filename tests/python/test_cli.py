@@ -43,6 +43,18 @@ class Cli(PythonCase):
         self.run_it("--url=" + self.url, "call", "pair", "--server", self.server.id, out="1\nnull\n")
         self.run_it("call", "pair", "--json", "--retry", "2", "--deadline", "9", out="[1,null]\n")
 
+    def test_once(self):
+        runs = []
+        self.server.register("count", lambda *args: runs.append(args) or len(runs))
+        self.server.ready()
+        for _ in range(2):
+            self.run_it("call", "--once", "order 7", "count", "1", out="1\n")
+        self.run_it("call", "--once=order 8", "count", "1", out="2\n")
+        self.run_it("call", "--once", "order 7", "count", "2", code=3, err="CLOUDS_KEY_CONFLICT: ")
+        self.run_it("call", "--once", "x" * 256, "count", code=2, err="CLOUDS_TOO_BIG: ")
+        self.run_it("call", "--once", "", "count", code=2, err="the idempotency key is empty")
+        self.assertEqual(runs, [(1,), (1,)])
+
     def test_bytes(self):
         for text, is_bytes in (('{"$base64":"AP8="}', "true"), ('{"$base64":""}', "true"), ('{"$base64":"AP8"}', "false"),
                                ('{"$base64":1}', "false")):

@@ -34,6 +34,7 @@ const COMMANDS = {
       deadline: { short: 'd', value: 'SECONDS', number: true, help: 'longest wait for everything' },
       retry: { short: 'r', value: 'COUNT', number: true, whole: true, help: 'further attempts' },
       server: { value: 'ID', help: 'ask this node and no other' },
+      once: { value: 'KEY', help: 'idempotency key: who repeats the call gets the same answer' },
     },
     run: call,
   },
@@ -242,8 +243,8 @@ function optionsOf(given) {
 
 async function call(open, given, [method, ...words]) {
   const args = valuesOf(words, given.string);
-  const { timeout, deadline, retry, server } = given;
-  const values = await open('client').call(method, args, { timeout, deadline, retry, server, all: true });
+  const { timeout, deadline, retry, server, once } = given;
+  const values = await open('client').call(method, args, { timeout, deadline, retry, server, once, all: true });
   if (given.json) write(encode(shown(values)));
   else if (values.length) write(values.map((value) => encode(shown(value))).join('\n'));
   return OK;

@@ -130,8 +130,8 @@ def node_options(given: argparse.Namespace) -> Tuple[str, Dict[str, Any]]:
 async def call(node: Any, given: argparse.Namespace) -> int:
     """Calls a method and prints the values that it returns."""
     values = values_of(given.JSON, given.string)
-    limits = {"timeout": given.timeout, "deadline": given.deadline, "retry": given.retry, "server": given.server}
-    result = await node.call(given.METHOD, *values, **limits)
+    options = {name: getattr(given, name) for name in ("timeout", "deadline", "retry", "server", "once")}
+    result = await node.call(given.METHOD, *values, **options)
     several = list(result) if isinstance(result, Values) else [result]
     if given.json:
         write(json_text(several))
@@ -237,6 +237,8 @@ def parser_of(name: str) -> argparse.ArgumentParser:
         one.add_argument("-r", "--retry", type=int, metavar="COUNT",
                          help="further attempts after a timeout, or when no server is there")
         one.add_argument("--server", metavar="ID", help="ask this node and no other")
+        one.add_argument("--once", metavar="KEY", help="idempotency key: who repeats the call with it within "
+                         "a minute gets the same answer, and it is not executed again")
         one.add_argument("METHOD")
         one.add_argument("JSON", nargs="*")
     elif name == "send":
