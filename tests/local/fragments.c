@@ -7,9 +7,6 @@
 
 enum { MEGA = 1 << 20, LARGE = 20 * MEGA, MOST = 32 * MEGA };
 
-static side friend_;
-static int friend_node;
-
 /* JSON of so many bytes that begins like `text`. */
 static char *padded(const char *text, size_t n)
 {
@@ -27,22 +24,9 @@ static void end_at(char **text)
     *text = NULL;
 }
 
-/* A call's arguments: so long that its answer is, too. */
-static void call(const char *args, uint64_t token)
-{
-    CHECK_INT(side_call(&friend_, &friend_node, "c.1", "s.1", args, token), 0);
-}
-
 static int is_large(const cl_envelope *e)
 {
     return e->type == CL_RESULT && e->result.n > MEGA;
-}
-
-static void open_link(void)
-{
-    int before = friend_.envelopes;
-    call("[0]", 1);
-    UNTIL2(&victim, &friend_, friend_.envelopes == before + 1);
 }
 
 /* ---- between two of ours */
@@ -51,7 +35,7 @@ static void open_link(void)
 static void A10_small_calls_beside_a_large_one(void)
 {
     char *args = padded("[1]", LARGE);
-    open_link();
+    still_serves(); /* the link is open then */
     friend_.last.result.n = 0;
     call(args, 2);
     int small = 0, longest = 0, first = friend_.envelopes, sent = 1;
@@ -328,13 +312,6 @@ static void put_fragment(int fd, uint32_t stream, unsigned flags, cl_str piece)
     cl_buf_free(&b);
 }
 
-static void still_serves(void)
-{
-    int before = friend_.envelopes;
-    call("[1]", 0);
-    UNTIL2(&victim, &friend_, friend_.envelopes == before + 1);
-}
-
 /* The sum of them is known at the first: it is told, and the rest is passed over. */
 static void more_than_is_taken(void)
 {
@@ -436,17 +413,10 @@ static void beginnings_without_ends(void)
 
 int main(void)
 {
-    folder_begin();
     cl_limits limits = side_limits();
     limits.message = MOST;
     limits.write_hard = 64 * MEGA;
-    if (side_start(&victim, CL_URL_LOCAL, "t", &limits) != 0 || side_start(&friend_, CL_URL_LOCAL, "t", &limits) != 0)
-        return 98;
-    side_node(&victim, &victim_node, "s.1");
-    if (!socket_path(victim_path, sizeof victim_path, 0)) return 97;
-    side_register(&victim, &victim_node, "m");
-    side_node(&friend_, &friend_node, "c.1");
-    victim.answer = 1;
+    victim_begin(&limits);
     RUN(A10_small_calls_beside_a_large_one);
     RUN(several_large_calls);
     RUN(not_more_than_may_wait);
@@ -460,7 +430,5 @@ int main(void)
     RUN(fragments_that_do_not_fit);
     RUN(no_frames_about_the_link);
     RUN(beginnings_without_ends);
-    side_end(&friend_);
-    side_end(&victim);
-    return folder_end();
+    return victim_end();
 }

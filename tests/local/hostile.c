@@ -5,19 +5,9 @@
 #include "local/inside.h"
 #include "local/raw.h"
 
-static side friend_;
-static int friend_node;
-
 static size_t hello(char *out)
 {
     return frame(out, CL_FRAME_HELLO, "x.1", "s.1", "", "2", "");
-}
-
-static void still_serves(void)
-{
-    int before = friend_.envelopes;
-    CHECK_INT(side_call(&friend_, &friend_node, "c.1", "s.1", "[1]", 0), 0);
-    UNTIL2(&victim, &friend_, friend_.envelopes == before + 1);
 }
 
 static void wrong_hello(void)
@@ -358,16 +348,9 @@ static void rubbish_in_the_folder(void)
 
 int main(void)
 {
-    folder_begin();
     cl_limits limits = side_limits();
     limits.hello_timeout = 1;
-    if (side_start(&victim, CL_URL_LOCAL, "t", &limits) != 0 || side_start(&friend_, CL_URL_LOCAL, "t", NULL) != 0)
-        return 98;
-    side_node(&victim, &victim_node, "s.1");
-    if (!socket_path(victim_path, sizeof victim_path, 0)) return 97;
-    side_register(&victim, &victim_node, "m");
-    side_node(&friend_, &friend_node, "c.1");
-    victim.answer = 1;
+    victim_begin(&limits);
     RUN(wrong_hello);
     RUN(no_hello);
     RUN(a_huge_hello);
@@ -385,7 +368,5 @@ int main(void)
     RUN(beginnings_without_ends);
     RUN(too_many_links);
     RUN(rubbish_in_the_folder);
-    side_end(&friend_);
-    side_end(&victim);
-    return folder_end();
+    return victim_end();
 }

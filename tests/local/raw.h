@@ -1,4 +1,4 @@
-/* A node, and somebody who speaks to its socket as he likes. */
+/* A node, its friend whom it has to serve whatever comes, and somebody who speaks to its socket as he likes. */
 #ifndef RAW_H
 #define RAW_H
 
@@ -13,8 +13,8 @@
 #include "local/side.h"
 #include "proto/frame.h"
 
-static side victim;
-static int victim_node;
+static side victim, friend_;
+static int victim_node, friend_node;
 
 static inline int socket_path(char *out, size_t cap, int nth)
 {
@@ -29,6 +29,40 @@ static inline int socket_path(char *out, size_t cap, int nth)
 }
 
 static char victim_path[256];
+
+/* The beginning of main: the node answers the calls of `m` with their arguments. */
+static inline void victim_begin(const cl_limits *limits)
+{
+    folder_begin();
+    if (side_start(&victim, CL_URL_LOCAL, "t", limits) != 0) exit(98);
+    side_node(&victim, &victim_node, "s.1");
+    if (!socket_path(victim_path, sizeof victim_path, 0)) exit(97);
+    side_register(&victim, &victim_node, "m");
+    if (side_start(&friend_, CL_URL_LOCAL, "t", limits) != 0) exit(96);
+    side_node(&friend_, &friend_node, "c.1");
+    victim.answer = 1;
+}
+
+/* The end of main. */
+static inline int victim_end(void)
+{
+    side_end(&friend_);
+    side_end(&victim);
+    return folder_end();
+}
+
+/* A call of the friend's. */
+static inline void call(const char *args, uint64_t token)
+{
+    CHECK_INT(side_call(&friend_, &friend_node, "c.1", "s.1", args, token), 0);
+}
+
+static inline void still_serves(void)
+{
+    int before = friend_.envelopes;
+    call("[1]", 0);
+    UNTIL2(&victim, &friend_, friend_.envelopes == before + 1);
+}
 
 static inline int attack(void)
 {
