@@ -2,7 +2,8 @@
  *
  * Design note. One lock guards the mailboxes of a name and is held for the time of a copy. Nothing is called under it
  * but cl_waker_wake and, on the transport's own thread, cl_loop_defer. That a node is gone is a frame too, so it keeps
- * its order with what the node has sent: what was asked of it and not answered until then is lost.
+ * its order with what the node has sent: what was asked of it and not answered until then is lost. Who never sent it
+ * anything has nothing to lose, and is not woken.
  *
  * When the process was forked, the locks may be held by threads that the child does not have: it touches none. */
 #include <pthread.h>
@@ -40,6 +41,10 @@ typedef struct endpoint {
     mailbox *box;
     cl_str id;
     int64_t ends_before; /* how many nodes had gone when it began to listen; under the lock */
+    /* Who has sent it something; under the lock. Once it has stopped to listen one of them may be gone. */
+    const mailbox *last_sender;
+    cl_idmap senders;
+    int may_be_known; /* there was no memory for one of them */
     int listens;
     int closing;
     char text[];
@@ -73,6 +78,27 @@ static cl_list_node exchanges = {&exchanges, &exchanges};
 static mailbox *of(cl_transport *base)
 {
     return CL_OWNER(base, mailbox, base);
+}
+
+/* ---- who has sent something to a node, under the lock */
+
+static void remember_sender(endpoint *there, const mailbox *m)
+{
+    uint64_t key = (uint64_t)(uintptr_t)m;
+    if (there->last_sender == m) return;
+    there->last_sender = m;
+    if (!cl_idmap_get(&there->senders, key) && cl_idmap_put(&there->senders, key, there) != 0) there->may_be_known = 1;
+}
+
+static void forget_sender(endpoint *there, const mailbox *m)
+{
+    if (there->last_sender == m) there->last_sender = NULL;
+    cl_idmap_take(&there->senders, (uint64_t)(uintptr_t)m);
+}
+
+static int has_sent(const endpoint *there, const mailbox *m)
+{
+    return there->may_be_known || cl_idmap_get(&there->senders, (uint64_t)(uintptr_t)m);
 }
 
 /* ---- exchanges */
@@ -115,9 +141,11 @@ static int join(mailbox *m, const char *name)
 static void part(mailbox *m)
 {
     exchange *x = m->exchange;
+    size_t at = 0;
     pthread_mutex_lock(&exchanges_lock);
     pthread_mutex_lock(&x->lock);
     cl_list_remove(&m->place);
+    for (endpoint *e; (e = cl_strmap_next(&x->nodes, &at));) forget_sender(e, m);
     pthread_mutex_unlock(&x->lock);
     if (--x->members_n == 0) {
         cl_list_remove(&x->place);
@@ -160,8 +188,9 @@ static int post(mailbox *m, const cl_envelope *e, size_t *most)
 {
     exchange *x = m->exchange;
     pthread_mutex_lock(&x->lock);
-    const endpoint *there = cl_strmap_get(&x->nodes, e->to);
+    endpoint *there = cl_strmap_get(&x->nodes, e->to);
     int code = CLOUDS_ENOSERVER;
+    if (there) remember_sender(there, m);
     if (there && e->type == CL_CALL && may_follow_another(m, there)) {
         code = CLOUDS_EUNREACHABLE;
     } else if (there) {
@@ -177,15 +206,16 @@ static int post(mailbox *m, const cl_envelope *e, size_t *most)
 }
 
 /* Behind a full mailbox that nobody reads, a context learns it late: by its calls' timeouts. */
-static void post_gone(mailbox *m, cl_str id)
+static void post_gone(mailbox *m, const endpoint *gone)
 {
-    cl_envelope e = {.type = FRAME_GONE, .from = id};
+    cl_envelope e = {.type = FRAME_GONE, .from = gone->id};
     pthread_mutex_lock(&m->exchange->lock);
     e.deadline = ++m->exchange->ends;
     CL_LIST_EACH(it, &m->exchange->members)
     {
         mailbox *to = CL_OWNER(it, mailbox, place);
-        if (to->box.len <= to->limits.write_hard && put(to, m, &e) == 0) to->gone_n++;
+        if (!has_sent(gone, to) || to->box.len > to->limits.write_hard || put(to, m, &e) != 0) continue;
+        if (to->gone_n++ == 0) to->ends = e.deadline - 1; /* it is told of none of those before */
     }
     pthread_mutex_unlock(&m->exchange->lock);
 }
@@ -217,6 +247,7 @@ static void free_endpoint(mailbox *m, endpoint *e)
     m->closing_n -= (size_t)e->closing;
     if (cl_strmap_get(&m->by_id, e->id) == e) cl_strmap_take(&m->by_id, e->id);
     cl_list_remove(&e->mine);
+    cl_idmap_free(&e->senders);
     cl_free(e);
 }
 
@@ -358,7 +389,7 @@ static void end_closing(mailbox *m)
         endpoint *e = CL_OWNER(it, endpoint, mine);
         if (!e->closing) continue;
         read_box(m);
-        post_gone(m, e->id);
+        post_gone(m, e);
         void *node = e->node;
         free_endpoint(m, e);
         m->sink.node_closed(m->sink.self, node);
@@ -402,7 +433,7 @@ static void destroy(cl_transport *base)
         endpoint *e = CL_OWNER(it, endpoint, mine);
         if (!is_child) {
             stop_listening(m, e);
-            post_gone(m, e->id);
+            post_gone(m, e);
         }
         free_endpoint(m, e);
     }

@@ -1,4 +1,5 @@
 /* inproc: buses of one process, on one thread and on several. */
+#include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <sys/wait.h>
@@ -50,6 +51,69 @@ static void a_call_and_its_answer(void)
     CHECK_INT(b.node_closed, 1);
     side_end(&a);
     side_end(&b);
+}
+
+/* Does it have anything to read? */
+static int is_woken(side *s)
+{
+    struct pollfd fd = {.fd = cl_loop_fd(s->loop), .events = POLLIN};
+    return poll(&fd, 1, 0) > 0;
+}
+
+static void lets_rest(side *s)
+{
+    UNTIL(s, !is_woken(s));
+}
+
+static void end_of(side *server, int *node)
+{
+    server->bus->ops->node_drain(server->bus, node);
+    cl_loop_run(server->loop, 0);
+    server->bus->ops->node_close(server->bus, node);
+    UNTIL(server, server->node_closed == 1);
+}
+
+/* Of an end hears who asked for one of the methods, and who has sent something; nobody else is woken. */
+static void an_end_wakes_only_whom_it_concerns(void)
+{
+    side server, asked, sent, neither;
+    int node, node_sent, node_neither;
+    START(&server);
+    START(&asked);
+    START(&sent);
+    START(&neither);
+    side_node(&server, &node, "s.1");
+    side_node(&sent, &node_sent, "c.1");
+    side_node(&neither, &node_neither, "c.2");
+    side_register(&server, &node, "one");
+    side_register(&server, &node, "two");
+    asked.bus->ops->lookup(asked.bus, CL_STR("one"), 0);
+    asked.bus->ops->lookup(asked.bus, CL_STR("two"), 0);
+    neither.bus->ops->lookup(neither.bus, CL_STR("one"), 0);
+    neither.bus->ops->lookup(neither.bus, CL_STR("three"), 0);
+    UNTIL(&asked, asked.lists == 2);
+    UNTIL(&neither, neither.lists == 2);
+    neither.bus->ops->unwatch(neither.bus, CL_STR("one"));
+    CHECK_INT(side_call(&sent, &node_sent, "c.1", "s.1", "[1]", 1), 0);
+    UNTIL(&server, server.envelopes == 1);
+    lets_rest(&asked);
+    lets_rest(&sent);
+    lets_rest(&neither);
+    end_of(&server, &node);
+    CHECK(is_woken(&asked) && is_woken(&sent) && !is_woken(&neither));
+    UNTIL(&asked, asked.server_downs == 2);
+    CHECK_INT(asked.drainings, 1);
+    UNTIL(&sent, sent.peer_downs == 1);
+    CHECK_STR(sent.peer, strlen(sent.peer), "s.1");
+    lets_rest(&asked);
+    lets_rest(&sent);
+    cl_loop_run(neither.loop, 0);
+    CHECK(asked.peer_downs == 0 && sent.drainings == 0 && sent.server_downs == 0);
+    CHECK(neither.drainings == 0 && neither.server_downs == 0 && neither.peer_downs == 0);
+    side_end(&server);
+    side_end(&asked);
+    side_end(&sent);
+    side_end(&neither);
 }
 
 static void an_id_in_use(void)
@@ -231,6 +295,7 @@ static void a_forked_child_harms_nobody(void)
 int main(void)
 {
     RUN(a_call_and_its_answer);
+    RUN(an_end_wakes_only_whom_it_concerns);
     RUN(an_id_in_use);
     RUN(names_are_apart);
     RUN(a_full_mailbox);

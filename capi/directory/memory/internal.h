@@ -24,6 +24,7 @@ typedef struct registry {
     cl_strmap ids; /* to entry */
     cl_list_node subscriptions;
     atomic_ullong subscribed; /* counts what changes of them */
+    unsigned long long drains; /* counts nodes that drained */
     cl_strmap methods;        /* to method */
     char name[];
 } registry;
@@ -80,6 +81,7 @@ typedef struct memory {
     cl_buf box;       /* announcements; under the lock */
     atomic_int woken; /* it was woken for what lies in the box; set under the lock */
     int detached;     /* its loop is gone; under the lock */
+    unsigned long long told; /* registry->drains, when it was told of such a node last; under the lock */
     size_t most;      /* bytes of announcements that may wait */
     cl_strmap asked;  /* method -> interest; under the lock */
     cl_list_node interests;
@@ -110,13 +112,15 @@ void cl_registry_unsubscribe(memory *m, entry *e, cl_str topic, cl_str group);
 /* Appends a frame (from: the id, method: the topic, id: the group) for each subscription; m->followed is their state.
  */
 int cl_registry_subscriptions(memory *m, cl_buf *out);
-/* Unregisters all and announces that the node drains. */
+/* Unregisters all and announces that the node drains to who asked for any of it. */
 void cl_registry_drain(memory *m, entry *e);
 /* Unregisters all and gives the id up. */
 void cl_registry_leave(memory *m, entry *e);
 /* Appends a frame (ANNOUNCE_UP or ROW_PAUSED; method, from, id: the traits) for each server of a method, which is announced from now
  * on, or (NULL) of all. */
 int cl_registry_list(memory *m, const cl_str *method, cl_buf *out);
+/* The method is announced to this member no more. */
+void cl_registry_unwatch(memory *m, cl_str method);
 /* Exchanges the contents of the box for an empty buffer. */
 void cl_registry_fetch(memory *m);
 

@@ -211,6 +211,11 @@ static void lookup(cl_directory *base, cl_str name, int known)
     cl_defer_once(&of(base)->deferred, lookup_now, name);
 }
 
+static void unwatch(cl_directory *base, cl_str name)
+{
+    cl_registry_unwatch(of(base), name);
+}
+
 static void status(cl_directory *base, uint64_t operation)
 {
     cl_defer(&of(base)->deferred, status_now, NULL, operation, 0, CL_STR_NONE);
@@ -305,6 +310,7 @@ static const cl_directory_ops ops = {
     .drain = drain,
     .leave = leave,
     .lookup = lookup,
+    .unwatch = unwatch,
     .locate = locate,
     .status = status,
     .flush = flush,

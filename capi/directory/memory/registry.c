@@ -100,11 +100,19 @@ static void announce_method(const method *of, const entry *from, int what)
     CL_LIST_EACH(it, &of->interests) announce_to(CL_OWNER(it, interest, in_method)->member, from->member, &e);
 }
 
-/* That a node drains concerns whoever has asked it something. */
-static void announce_draining(registry *r, const memory *from, cl_str id)
+/* That a node drains concerns whoever asked for a method of it: told once, and before it serves none any more. */
+static void announce_draining(registry *r, const entry *from)
 {
-    const cl_envelope e = {.type = ANNOUNCE_DRAINING, .from = id};
-    CL_LIST_EACH(it, &r->members) announce_to(CL_OWNER(it, memory, place), from, &e);
+    const cl_envelope e = {.type = ANNOUNCE_DRAINING, .from = from->id};
+    const registration *g;
+    r->drains++;
+    for (size_t at = 0; (g = cl_strmap_next(&from->registrations, &at));)
+        CL_LIST_EACH(it, &g->method->interests)
+        {
+            memory *to = CL_OWNER(it, interest, in_method)->member;
+            if (to->told != r->drains) announce_to(to, from->member, &e);
+            to->told = r->drains;
+        }
 }
 
 /* ---- methods, under the lock */
@@ -331,9 +339,9 @@ int cl_registry_subscriptions(memory *m, cl_buf *out)
 void cl_registry_drain(memory *m, entry *e)
 {
     pthread_mutex_lock(&m->registry->lock);
+    announce_draining(m->registry, e);
     unregister_all(m->registry, e);
     unsubscribe_all(m->registry, e);
-    announce_draining(m->registry, m, e->id);
     pthread_mutex_unlock(&m->registry->lock);
 }
 
@@ -360,6 +368,14 @@ int cl_registry_list(memory *m, const cl_str *name, cl_buf *out)
     }
     pthread_mutex_unlock(&r->lock);
     return code;
+}
+
+void cl_registry_unwatch(memory *m, cl_str name)
+{
+    pthread_mutex_lock(&m->registry->lock);
+    interest *i = cl_strmap_get(&m->asked, name);
+    if (i) end_interest(m->registry, i);
+    pthread_mutex_unlock(&m->registry->lock);
 }
 
 void cl_registry_fetch(memory *m)
