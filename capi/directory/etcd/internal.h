@@ -191,6 +191,7 @@ typedef struct etcd {
     int revoking;
     cl_list_node left; /* etcd_left: keys to be deleted when etcd is there again */
     int deleting_left;
+    unsigned orphans; /* requests under way for nodes that have gone meanwhile */
     cl_etcd_record_writer writer;
     char context[17];
     cl_buf host;
@@ -287,6 +288,8 @@ void cl_etcd_operations_end(etcd_node *node, uint64_t up_to, int code, const cha
 void cl_etcd_node_left(etcd_node *node);
 /* Nobody answers: those that leave have left, and their keys are deleted later. */
 void cl_etcd_leavers_end(etcd *d);
+/* Its time to leave is over: it has left, and if its key may be there that is deleted later. */
+void cl_etcd_leaves_late(etcd_node *node);
 void cl_etcd_left_work(etcd *d);
 void cl_etcd_left_free(etcd *d);
 

@@ -292,6 +292,12 @@ void cl_etcd_leavers_end(etcd *d)
     }
 }
 
+void cl_etcd_leaves_late(etcd_node *node)
+{
+    if (may_have_key(node) && !node->deleting) remember(node->d, node);
+    cl_etcd_node_left(node);
+}
+
 static void on_left_deleted(etcd *d, void *of, const etcd_answer *answer)
 {
     etcd_left *left = of;
@@ -303,9 +309,10 @@ static void on_left_deleted(etcd *d, void *of, const etcd_answer *answer)
     cl_etcd_work(d);
 }
 
+/* A put that is still under way would bring back what is deleted before it. */
 void cl_etcd_left_work(etcd *d)
 {
-    if (cl_list_empty(&d->left) || d->deleting_left) return;
+    if (cl_list_empty(&d->left) || d->deleting_left || d->orphans) return;
     etcd_left *left = CL_OWNER(d->left.next, etcd_left, place);
     cl_buf_clear(&d->body);
     if (cl_etcd_ask_delete(&d->body, (cl_etcd_condition){CL_ETCD_LEASED, left->lease},

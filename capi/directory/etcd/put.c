@@ -312,7 +312,7 @@ void cl_etcd_put_due(etcd *d, int64_t now)
     CL_LIST_EACH(it, &d->nodes)
     {
         etcd_node *node = CL_OWNER(it, etcd_node, place);
-        if (node->leaving && now >= node->leave_by) cl_etcd_node_left(node);
+        if (node->leaving && now >= node->leave_by) cl_etcd_leaves_late(node);
         else if (node->leaving) cl_etcd_due_by(d, node->leave_by);
     }
     if (d->state == ETCD_READY) cl_etcd_work(d);

@@ -36,6 +36,7 @@ static void forget_commands(etcd *d)
         cl_list_remove(&r->place);
         cl_free(r);
     }
+    d->orphans = 0;
     cl_etcd_lease_reset(d);
     cl_etcd_put_reset(d);
     cl_etcd_doubt_reset(d);
@@ -45,6 +46,7 @@ static void forget_commands(etcd *d)
 
 static void on_orphan(etcd *d, void *of, const etcd_answer *answer)
 {
+    d->orphans--;
     cl_etcd_work(d);
 }
 
@@ -53,7 +55,10 @@ void cl_etcd_orphan_requests(etcd *d, const void *of)
     CL_LIST_EACH(it, &d->requests)
     {
         etcd_request *r = CL_OWNER(it, etcd_request, place);
-        if (r->of == of) r->done = on_orphan, r->of = NULL;
+        if (r->of != of) continue;
+        r->done = on_orphan;
+        r->of = NULL;
+        d->orphans++;
     }
 }
 
