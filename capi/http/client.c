@@ -7,6 +7,10 @@
  * In a child after fork the connections are the parent's: to end one in TLS would speak on it. So a child closes its
  * copies of the descriptors and leaves libcurl's memory alone.
  *
+ * What costs is the beginning and the end of a request, not its bytes: so a descriptor stays watched for reading when
+ * libcurl waits for nothing of it, until something comes that nobody waits for; and the handle of a request that went
+ * well is kept for the next.
+ *
  * A connection in TLS that its peer has closed raises SIGPIPE when it is written to; libcurl would change the handling of
  * that signal for the whole process, so instead it is held back in this thread. */
 #include <errno.h>
@@ -121,8 +125,30 @@ static void run(cl_http *http, int fd, int events)
 
 /* ---- libcurl's callbacks */
 
+static cl_http_socket *socket_of(cl_http *http, int fd)
+{
+    CL_LIST_EACH(it, &http->sockets)
+    {
+        cl_http_socket *s = CL_OWNER(it, cl_http_socket, place);
+        if (s->fd == fd) return s;
+    }
+    return NULL;
+}
+
+static void watch(cl_http_socket *s, int events)
+{
+    if (s->watched == events) return;
+    cl_fd_watch_set(s->watch, events);
+    s->watched = events;
+}
+
 static void on_events(void *self, int fd, int events)
 {
+    cl_http_socket *s = socket_of(self, fd);
+    if (s && !s->wanted) {
+        watch(s, 0); /* its end, most likely, which libcurl finds when it wants to use it */
+        return;
+    }
     run(self, fd, (events & CL_FD_READABLE ? CURL_CSELECT_IN : 0) | (events & CL_FD_WRITABLE ? CURL_CSELECT_OUT : 0));
 }
 
@@ -134,19 +160,9 @@ static void on_due(void *self)
 static int on_timer(CURLM *multi, long ms, void *self)
 {
     cl_http *http = self;
-    if (ms < 0) cl_loop_timer_stop(http->timer);
+    if (ms < 0) cl_loop_timer_cancel(http->timer);
     else cl_loop_timer_set(http->timer, cl_loop_now() + ms);
     return 0;
-}
-
-static cl_http_socket *socket_of(cl_http *http, int fd)
-{
-    CL_LIST_EACH(it, &http->sockets)
-    {
-        cl_http_socket *s = CL_OWNER(it, cl_http_socket, place);
-        if (s->fd == fd) return s;
-    }
-    return NULL;
 }
 
 /* One that cannot be watched is found silent, and ends by its timeout. */
@@ -155,13 +171,11 @@ static int on_socket(CURL *easy, curl_socket_t fd, int what, void *self, void *o
     cl_http *http = self;
     cl_http_socket *s = socket_of(http, fd);
     if (!s) return 0;
-    if (what == CURL_POLL_REMOVE) {
-        cl_fd_watch_destroy(s->watch);
-        s->watch = NULL;
-        return 0;
-    }
-    if (!s->watch && cl_fd_watch_create(http->loop, fd, on_events, http, &s->watch) != 0) return 0;
-    cl_fd_watch_set(s->watch, (what & CURL_POLL_IN ? CL_FD_READABLE : 0) | (what & CURL_POLL_OUT ? CL_FD_WRITABLE : 0));
+    s->wanted = what == CURL_POLL_REMOVE
+                    ? 0
+                    : (what & CURL_POLL_IN ? CL_FD_READABLE : 0) | (what & CURL_POLL_OUT ? CL_FD_WRITABLE : 0);
+    if (!s->watch && (!s->wanted || cl_fd_watch_create(http->loop, fd, on_events, http, &s->watch) != 0)) return 0;
+    watch(s, s->wanted ? s->wanted : s->watched & CL_FD_READABLE);
     return 0;
 }
 
@@ -201,6 +215,7 @@ static void free_client(cl_http *http)
     cl_http_guard guard;
     int is_child = http->owner != getpid();
     CL_LIST_EACH(it, &http->requests) cl_http_cancel(CL_OWNER(it, cl_http_request, place));
+    cl_http_spare_free(http);
     if (http->multi && !is_child) {
         cl_http_enter(http, &guard);
         http->curl->multi_cleanup(http->multi);

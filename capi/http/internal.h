@@ -14,7 +14,8 @@
 typedef struct cl_http_socket {
     cl_list_node place;
     int fd;
-    cl_fd_watch *watch; /* NULL: libcurl waits for nothing of it */
+    cl_fd_watch *watch; /* NULL: not needed so far */
+    int wanted, watched; /* what libcurl waits for, and what is watched: CL_FD_READABLE, CL_FD_WRITABLE */
 } cl_http_socket;
 
 struct cl_http {
@@ -29,6 +30,7 @@ struct cl_http {
     cl_list_node requests, sockets;
     cl_list_node fresh;           /* requests with something new for their handler */
     struct cl_http_request *told; /* whose handler runs; NULL: it was canceled meanwhile, or none */
+    struct cl_http_request *spare; /* one that is over, whose handle serves the next question to the same member */
     int telling;
     int destroyed; /* by a handler */
 };
@@ -48,6 +50,7 @@ struct cl_http_request {
     char words[CURL_ERROR_SIZE + 320];
     char from_curl[CURL_ERROR_SIZE];
     char where[300]; /* host and port */
+    cl_buf asked;    /* whom, and in whose name; empty: its handle serves no other */
     char local[64];
 };
 
@@ -69,5 +72,7 @@ int cl_http_close_socket(void *self, curl_socket_t fd);
 /* What libcurl says of its end. */
 void cl_http_over(cl_http_request *request, CURLcode result);
 void cl_http_request_free(cl_http_request *request);
+/* The one that is kept goes, too. */
+void cl_http_spare_free(cl_http *http);
 
 #endif

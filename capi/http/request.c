@@ -8,7 +8,7 @@
 #include "base/seconds.h"
 #include "http/internal.h"
 
-enum { HEAD_MOST = 64 * 1024, KEEPALIVE_S = 5 };
+enum { HEAD_MOST = 64 * 1024, KEEPALIVE_S = 5, KEPT_MOST = 4096 };
 
 /* ---- what comes */
 
@@ -95,22 +95,47 @@ void cl_http_over(cl_http_request *request, CURLcode result)
 }
 
 /* In a child after fork libcurl's part of it stays. */
-void cl_http_request_free(cl_http_request *request)
+static void destroy(cl_http_request *request)
 {
     cl_http *http = request->http;
     cl_http_guard guard;
     if (request->easy && http->owner == getpid()) {
         cl_http_enter(http, &guard);
-        http->curl->multi_remove_handle(http->multi, request->easy);
         http->curl->easy_cleanup(request->easy);
         cl_http_leave(http, &guard);
         http->curl->slist_free_all(request->headers);
         http->curl->slist_free_all(request->resolve);
     }
-    cl_list_remove(&request->place);
-    cl_list_remove(&request->fresh);
+    cl_buf_free(&request->asked);
     cl_buf_free(&request->in);
     cl_free(request);
+}
+
+void cl_http_spare_free(cl_http *http)
+{
+    if (http->spare) destroy(http->spare);
+    http->spare = NULL;
+}
+
+void cl_http_request_free(cl_http_request *request)
+{
+    cl_http *http = request->http;
+    cl_http_guard guard;
+    int is_child = http->owner != getpid();
+    cl_list_remove(&request->place);
+    cl_list_remove(&request->fresh);
+    if (request->easy && !is_child) {
+        cl_http_enter(http, &guard);
+        http->curl->multi_remove_handle(http->multi, request->easy);
+        cl_http_leave(http, &guard);
+    }
+    int went_well = request->over && request->end.code == 0 && request->asked.len;
+    if (!went_well || is_child || http->spare || http->destroyed) {
+        destroy(request);
+        return;
+    }
+    if (request->in.cap > KEPT_MOST) cl_buf_free(&request->in);
+    http->spare = request;
 }
 
 void cl_http_cancel(cl_http_request *request)
@@ -153,17 +178,13 @@ static int make_lists(cl_http_request *request, const cl_http_question *q)
         if (curl->easy_setopt(easy, CURLOPT_##option, value) != CURLE_OK) return CLOUDS_ENOMEM;                        \
     } while (0)
 
-static int set_address(cl_http_request *request, const cl_http_question *q)
+static int set_member(cl_http_request *request, const cl_http_question *q)
 {
     const cl_curl *curl = request->http->curl;
     CURL *easy = request->easy;
-    char url[512];
     int is_ipv6 = strchr(q->host, ':') != NULL;
-    snprintf(url, sizeof url, "%s://%s%.255s%s:%d%s", request->http->tls ? "https" : "http", is_ipv6 ? "[" : "",
-             q->host, is_ipv6 ? "]" : "", q->port, q->path);
     snprintf(request->where, sizeof request->where, "%s%.255s%s:%d", is_ipv6 ? "[" : "", q->host, is_ipv6 ? "]" : "",
              q->port);
-    SET(URL, url);
     SET(RESOLVE, request->resolve);
     SET(PROXY, "");
     SET(PROTOCOLS, (long)(request->http->tls ? CURLPROTO_HTTPS : CURLPROTO_HTTP));
@@ -186,11 +207,10 @@ static int set_connection(cl_http_request *request, const cl_http_question *q)
     SET(TCP_KEEPIDLE, (long)KEEPALIVE_S);
     SET(TCP_KEEPINTVL, (long)KEEPALIVE_S);
     SET(CONNECTTIMEOUT_MS, (long)cl_ms(request->http->connect_timeout));
-    SET(TIMEOUT_MS, (long)cl_ms(q->timeout));
     return 0;
 }
 
-static int set_rest(cl_http_request *request, const cl_http_question *q)
+static int set_handlers(cl_http_request *request)
 {
     const cl_curl *curl = request->http->curl;
     CURL *easy = request->easy;
@@ -202,28 +222,87 @@ static int set_rest(cl_http_request *request, const cl_http_question *q)
     SET(HEADERDATA, request);
     SET(WRITEFUNCTION, on_body);
     SET(WRITEDATA, request);
+    return 0;
+}
+
+/* What is another with each question. */
+static int set_question(cl_http_request *request, const cl_http_question *q)
+{
+    const cl_curl *curl = request->http->curl;
+    CURL *easy = request->easy;
+    char url[700];
+    snprintf(url, sizeof url, "%s://%s%s", request->http->tls ? "https" : "http", request->where, q->path);
+    SET(URL, url);
+    SET(TIMEOUT_MS, (long)cl_ms(q->timeout));
     SET(POSTFIELDSIZE_LARGE, (curl_off_t)q->body.n);
     SET(COPYPOSTFIELDS, q->body.p);
     return 0;
+}
+
+/* Whom a question is for, and in whose name. */
+static int put_key(cl_buf *out, const cl_http_question *q)
+{
+    return cl_buf_printf(out, "%s\n%d\n%s\n%s", q->host, q->port, q->addresses->text, q->authorization);
+}
+
+static cl_http_request *make(cl_http *http, const cl_http_question *q, cl_buf *key)
+{
+    cl_http_request *request = cl_calloc(1, sizeof *request);
+    if (!request) return NULL;
+    request->http = http;
+    request->easy = http->curl->easy_init();
+    int code = request->easy ? make_lists(request, q) : CLOUDS_ENOMEM;
+    if (code == 0) code = set_member(request, q);
+    if (code == 0) code = set_connection(request, q);
+    if (code == 0) code = set_handlers(request);
+    if (code == 0) {
+        request->asked = *key;
+        *key = (cl_buf){0};
+        return request;
+    }
+    destroy(request);
+    return NULL;
+}
+
+/* One that is over begins anew: what libcurl knows of it stays. */
+static cl_http_request *take_spare(cl_http *http)
+{
+    cl_http_request *request = http->spare;
+    http->spare = NULL;
+    cl_buf_clear(&request->in);
+    request->head = 0;
+    request->status = request->failure = request->over = 0;
+    *request->from_curl = '\0';
+    return request;
+}
+
+static cl_http_request *get(cl_http *http, const cl_http_question *q)
+{
+    cl_buf key = {0};
+    cl_http_request *request = NULL;
+    int code = put_key(&key, q);
+    int fits = code == 0 && http->spare && cl_str_eq(cl_buf_str(&http->spare->asked), cl_buf_str(&key));
+    if (http->spare && !fits) cl_http_spare_free(http);
+    if (code == 0) request = fits ? take_spare(http) : make(http, q, &key);
+    cl_buf_free(&key);
+    return request;
 }
 
 int cl_http_post(cl_http *http, const cl_http_question *question, const cl_http_handler *handler,
                  cl_http_request **out)
 {
     cl_http_guard guard;
-    cl_http_request *request = cl_calloc(1, sizeof *request);
-    if (!request) return cl_error(CLOUDS_ENOMEM, NULL);
-    request->http = http;
+    cl_http_enter(http, &guard);
+    cl_http_request *request = get(http, question);
+    if (!request) {
+        cl_http_leave(http, &guard);
+        return cl_error(CLOUDS_ENOMEM, NULL);
+    }
     request->handler = *handler;
     request->most = question->most;
     cl_list_init(&request->fresh);
     cl_list_append(&http->requests, &request->place);
-    cl_http_enter(http, &guard);
-    request->easy = http->curl->easy_init();
-    int code = request->easy ? make_lists(request, question) : CLOUDS_ENOMEM;
-    if (code == 0) code = set_address(request, question);
-    if (code == 0) code = set_connection(request, question);
-    if (code == 0) code = set_rest(request, question);
+    int code = set_question(request, question);
     if (code == 0 && http->curl->multi_add_handle(http->multi, request->easy) != CURLM_OK) code = CLOUDS_ENOMEM;
     cl_http_leave(http, &guard);
     if (code == 0) {

@@ -31,6 +31,7 @@ struct cl_loop {
     /* The one descriptor, see cl_loop_fd. */
     int fd, event_fd, timer_fd;
     int readable;     /* event_fd is readable */
+    int canceled;     /* a timer was: timer_fd is set to the next one */
     int64_t timer_at; /* what timer_fd is set to, 0: nothing */
     char input[CL_INPUT_BYTES];
 };

@@ -139,10 +139,12 @@ void cl_loop_set_readable(cl_loop *loop)
 
 static void set_timer(cl_loop *loop, int64_t when)
 {
+    int canceled = loop->canceled;
+    loop->canceled = 0;
     if (when == loop->timer_at) return;
     /* One that is set for earlier and still to come only wakes once too often. */
     int64_t now = (int64_t)uv_now(&loop->uv);
-    if (loop->timer_at > now && (when == 0 || when > loop->timer_at)) return;
+    if (!canceled && loop->timer_at > now && (when == 0 || when > loop->timer_at)) return;
     struct itimerspec spec = {.it_value = {.tv_sec = when / 1000, .tv_nsec = when % 1000 * 1000000}};
     if (timerfd_settime(loop->timer_fd, TFD_TIMER_ABSTIME, &spec, NULL) == 0) loop->timer_at = when;
 }

@@ -48,6 +48,9 @@ void cl_loop_close(cl_loop *loop);
 int cl_loop_timer_create(cl_loop *loop, void (*fn)(void *self), void *self, cl_loop_timer **out);
 void cl_loop_timer_set(cl_loop_timer *timer, int64_t when_ms); /* absolute; replaces */
 void cl_loop_timer_stop(cl_loop_timer *timer);
+/* The same for one that is seldom set: nothing wakes for it any more. After a stop the loop wakes for it once if
+ * it was the next to come, since that is cheaper where timers are stopped all the time. */
+void cl_loop_timer_cancel(cl_loop_timer *timer);
 void cl_loop_timer_destroy(cl_loop_timer *timer); /* NULL is fine; inside its own callback too */
 
 /* ---- wakers: a call into the loop's thread from any other. Waking is safe until the waker is destroyed, even when the

@@ -64,6 +64,12 @@ void cl_loop_timer_stop(cl_loop_timer *timer)
     if (timer->open) uv_timer_stop(&timer->uv);
 }
 
+void cl_loop_timer_cancel(cl_loop_timer *timer)
+{
+    if (timer->open) timer->loop->canceled = 1;
+    cl_loop_timer_stop(timer);
+}
+
 void cl_loop_timer_destroy(cl_loop_timer *timer)
 {
     if (!timer) return;

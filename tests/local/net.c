@@ -554,6 +554,31 @@ static void settle(cl_loop *loop, int fd)
     CHECK(!is_readable(fd, 0));
 }
 
+/* A loop that is watched by its descriptor wakes once for a timer that was stopped, and not for one that was canceled. */
+static void alarms_that_are_canceled(void)
+{
+    cl_loop *loop = make_loop();
+    cl_loop_timer *a = NULL;
+    int fd = cl_loop_fd(loop);
+    rung = 0;
+    cl_loop_timer_create(loop, ring, NULL, &a);
+    settle(loop, fd);
+    cl_loop_timer_set(a, cl_loop_now() + 50);
+    cl_loop_run(loop, 0);
+    cl_loop_timer_stop(a);
+    cl_loop_run(loop, 0);
+    CHECK(is_readable(fd, 2000));
+    settle(loop, fd);
+    cl_loop_timer_set(a, cl_loop_now() + 50);
+    cl_loop_run(loop, 0);
+    cl_loop_timer_cancel(a);
+    cl_loop_run(loop, 0);
+    CHECK(!is_readable(fd, 200));
+    CHECK_INT(rung, 0);
+    cl_loop_timer_destroy(a);
+    cl_loop_close(loop);
+}
+
 static void the_descriptor(void)
 {
     cl_loop *loop = make_loop();
@@ -743,6 +768,7 @@ int main(void)
     RUN(a_loop_that_cannot_begin_leaves_nothing);
     RUN(closing_the_loop_ends_everything);
     RUN(alarms);
+    RUN(alarms_that_are_canceled);
     RUN(the_descriptor);
     RUN(the_descriptor_tells_of_io);
     RUN(wakes_from_another_thread);
