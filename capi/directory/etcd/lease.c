@@ -9,7 +9,7 @@
 #include "base/seconds.h"
 #include "directory/etcd/internal.h"
 
-enum { LEAST_TTL = 2, TICKS_UNTIL_COUNT = 3, LEAST_PATIENCE_MS = 1000 };
+enum { LEAST_TTL = 2, TICKS_UNTIL_COUNT = 6, LEAST_PATIENCE_MS = 1000 };
 
 static int64_t a_third(const etcd *d)
 {
@@ -37,10 +37,18 @@ static int64_t shortest_heartbeat(const etcd *d)
     return shortest;
 }
 
+/* Each heartbeat, which is half of the time it lives; sooner, where one more try would not fit behind an answer that is
+ * missing. */
+static int64_t renewal(const etcd *d)
+{
+    int64_t half = d->ttl * 1000 / 2, most = d->ttl * 1000 * 5 / 6 - cl_etcd_patience(d);
+    return half < most ? half : most;
+}
+
 static void tick_later(etcd *d)
 {
-    int64_t period = d->lease ? a_third(d) : cl_ms(d->limits.ping_interval), spread = period / 5 + 1;
-    d->tick_at = cl_loop_now() + period - spread / 2 + (int64_t)(cl_rand_next(&d->random) % (uint64_t)spread);
+    int64_t period = d->lease ? renewal(d) : cl_ms(d->limits.ping_interval), spread = period / 10 + 1;
+    d->tick_at = cl_loop_now() + period - (int64_t)(cl_rand_next(&d->random) % (uint64_t)spread);
     cl_etcd_due_by(d, d->tick_at);
 }
 
