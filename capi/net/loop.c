@@ -196,6 +196,13 @@ void cl_loop_wake(cl_loop *loop)
     uv_async_send(&loop->wake);
 }
 
+int64_t cl_loop_together(cl_loop *loop, int64_t when, int64_t every)
+{
+    if (!loop->began) loop->began = cl_loop_now();
+    int64_t since = when - loop->began;
+    return since < 0 || every < 1 ? when : when - since % every;
+}
+
 void cl_loop_defer(cl_loop *loop)
 {
     loop->deferred = 1;

@@ -45,6 +45,9 @@ void cl_loop_defer(cl_loop *loop);
 void cl_loop_close(cl_loop *loop);
 
 /* ---- timers, one-shot. They live in the caller's memory no longer than between create and destroy. */
+/* The last moment up to when_ms that is a multiple of every_ms behind one that all of the loop count from: what is done
+ * every so often is done together with what else is, so a context that idles wakes once for all of it. */
+int64_t cl_loop_together(cl_loop *loop, int64_t when_ms, int64_t every_ms);
 int cl_loop_timer_create(cl_loop *loop, void (*fn)(void *self), void *self, cl_loop_timer **out);
 void cl_loop_timer_set(cl_loop_timer *timer, int64_t when_ms); /* absolute; replaces */
 void cl_loop_timer_stop(cl_loop_timer *timer);

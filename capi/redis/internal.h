@@ -43,6 +43,8 @@ struct cl_session {
     unsigned clock_again; /* questions in a row whose answers came too late to be exact */
     cl_redis_role role;
     int64_t role_asked, wrote_at;
+    int writing; /* an answer to a write of the owner is to come, or did not tell the role */
+    int asked;   /* answers are to come, and then nothing is due until the next question */
     int code; /* why we cut it, 0: we did not */
     cl_redis_error_text words;
 };

@@ -21,6 +21,35 @@ enum { CONTROL_BYTES = 256 * 1024 };
 
 enum { CLOSE_GRACE_MS = 1000, PROBE_MS = 50, ROLE_MS = 5000, DOUBT_MS = 1000 };
 
+static int64_t at_least(double seconds)
+{
+    int64_t ms = cl_ms(seconds);
+    return ms < 1 ? 1 : ms;
+}
+
+/* How often there is something to ask. */
+static int64_t pace_of(const cl_session *s)
+{
+    int64_t interval = at_least(s->limits->ping_interval);
+    return !s->pushes && interval > ROLE_MS ? ROLE_MS : interval;
+}
+
+/* A connection that only listens is pinged then, if nothing comes meanwhile. */
+static int64_t ping_at(const cl_session *s)
+{
+    int64_t interval = at_least(s->limits->ping_interval);
+    return cl_loop_together(s->loop, s->complete + interval, interval / 4);
+}
+
+/* Nothing is due until the next question. */
+static void rest(cl_session *s)
+{
+    int64_t pace = pace_of(s);
+    s->asked = 0;
+    if (s->phase != SESSION_READY || s->closing) return;
+    cl_loop_timer_set(s->timer, s->pushes ? ping_at(s) : cl_loop_together(s->loop, cl_loop_now() + pace, pace));
+}
+
 static void on_reply(void *self, const cl_reply *reply)
 {
     cl_session *s = self;
@@ -35,6 +64,7 @@ static void on_reply(void *self, const cl_reply *reply)
     s->waiting_since = s->complete = s->heard;
     if (s->reports_accepted && reply->items[0].type != CL_REPLY_ERROR) s->hooks.accepted(s->hooks.self, &pending);
     pending.handler->on_reply(pending.handler->is_internal ? s : s->hooks.self, &pending, reply);
+    if (s->asked && s->pending.len == 0) rest(s);
 }
 
 static void on_channel(void *self, cl_str channel)
@@ -161,7 +191,7 @@ static void attempt(cl_session *s)
     s->phase = SESSION_CONNECTING;
     s->queued = 0;
     s->code = 0;
-    s->probe = s->clock_refused = s->cluster = 0;
+    s->probe = s->clock_refused = s->cluster = s->asked = s->writing = 0;
     s->role = (cl_redis_role){0};
     if (s->address->sentinel) {
         cl_sentinel_ask(s->address->sentinel, &s->question);
@@ -209,16 +239,16 @@ static void probe(cl_session *s, int64_t now)
 static void ask_on_schedule(cl_session *s, int64_t now, int64_t interval)
 {
     int64_t sure = s->wrote_at > s->role_asked ? s->wrote_at : s->role_asked;
-    if (now - s->clock_asked >= interval) cl_session_ping(s);
-    if (s->role.known && now - sure >= (interval < ROLE_MS ? interval : ROLE_MS)) cl_session_ask_role(s);
+    int64_t pace = pace_of(s), late = pace / 2; /* the last time it may have been late */
+    int64_t most = s->writing ? 2 * pace : pace;
+    if (now - s->clock_asked >= interval - late) cl_session_ping(s);
+    if (s->role.known && now - sure >= most - late) cl_session_ask_role(s);
 }
 
 static void watch(cl_session *s, int64_t now)
 {
-    int64_t interval = cl_ms(s->limits->ping_interval), patience = cl_ms(s->limits->ping_timeout);
-    int64_t pace = !s->pushes && interval > ROLE_MS ? ROLE_MS : interval;
-    if (interval < 1) interval = 1;
-    if (patience < 1) patience = 1;
+    int64_t interval = at_least(s->limits->ping_interval), patience = at_least(s->limits->ping_timeout);
+    int64_t pace = pace_of(s);
     if (s->pending.len > 0) {
         int64_t last = s->heard > s->waiting_since ? s->heard : s->waiting_since;
         int stalled = now - s->waiting_since >= patience * (s->phase == SESSION_READY ? 4 : 2);
@@ -227,13 +257,15 @@ static void watch(cl_session *s, int64_t now)
             return;
         }
         if (s->phase == SESSION_READY && !s->pushes) ask_on_schedule(s, now, interval);
+        s->asked = 1;
         cl_loop_timer_set(s->timer, last + patience < now + pace ? last + patience : now + pace);
         return;
     }
     if (!s->pushes) ask_on_schedule(s, now, interval);
-    else if (now - s->complete >= interval) cl_session_ping(s);
-    int64_t next = s->pushes ? s->complete + interval : now + pace;
-    cl_loop_timer_set(s->timer, s->pending.len ? now + (patience < pace ? patience : pace) : next);
+    else if (now >= ping_at(s)) cl_session_ping(s);
+    s->asked = s->pending.len > 0;
+    if (s->asked) cl_loop_timer_set(s->timer, now + (patience < pace ? patience : pace));
+    else rest(s);
 }
 
 static void on_timer(void *self)
@@ -342,9 +374,15 @@ int64_t cl_session_since(const cl_session *s)
     return s->ready_at;
 }
 
+void cl_session_writes(cl_session *s)
+{
+    s->writing = 1;
+}
+
 void cl_session_wrote(cl_session *s)
 {
     s->wrote_at = cl_loop_now();
+    s->writing = 0;
 }
 
 void cl_session_report_accepted(cl_session *s, int on)

@@ -67,6 +67,8 @@ const cl_redis_role *cl_session_role(const cl_session *session);
 int cl_session_own_address(const cl_session *session, char *out, size_t cap);
 /* When this connection became ready. */
 int64_t cl_session_since(const cl_session *session);
+/* The owner writes something: the answer may tell whether this is a replica, so that is not asked at the same time. */
+void cl_session_writes(cl_session *session);
 /* The owner's write was taken, so this is no replica. */
 void cl_session_wrote(cl_session *session);
 

@@ -554,6 +554,25 @@ static void settle(cl_loop *loop, int fd)
     CHECK(!is_readable(fd, 0));
 }
 
+/* What is done as often, or a multiple as often, is done at the same time, and never later than it would be. */
+static void what_is_done_together(void)
+{
+    cl_loop *loop = make_loop(), *other = make_loop();
+    int64_t from = cl_loop_now(), first = cl_loop_together(loop, from + 5000, 5000);
+    CHECK(first <= from + 5000 && first >= from + 4000); /* the first counts from itself */
+    CHECK(cl_loop_together(loop, first + 5000, 5000) == first + 5000);
+    CHECK(cl_loop_together(loop, first + 1234, 5000) == first);
+    CHECK(cl_loop_together(loop, first + 9999, 5000) == first + 5000);
+    CHECK(cl_loop_together(loop, first + 10007, 10000) == first + 5000);
+    CHECK(cl_loop_together(loop, first - 100000, 5000) == first - 100000);
+    CHECK(cl_loop_together(loop, first + 7, 0) == first + 7);
+    while (cl_loop_now() < from + 3) continue;
+    int64_t begun = cl_loop_now();
+    CHECK(cl_loop_together(other, begun + 5000, 5000) > first); /* each loop has its own */
+    cl_loop_close(loop);
+    cl_loop_close(other);
+}
+
 /* A loop that is watched by its descriptor wakes once for a timer that was stopped, and not for one that was canceled. */
 static void alarms_that_are_canceled(void)
 {
@@ -768,6 +787,7 @@ int main(void)
     RUN(a_loop_that_cannot_begin_leaves_nothing);
     RUN(closing_the_loop_ends_everything);
     RUN(alarms);
+    RUN(what_is_done_together);
     RUN(alarms_that_are_canceled);
     RUN(the_descriptor);
     RUN(the_descriptor_tells_of_io);

@@ -250,20 +250,31 @@ static void pursue(redis_directory *d, redis_node *node);
 static void on_due(void *self)
 {
     redis_node *node = self;
+    redis_directory *d = node->d;
     if (node->leaving) return;
     if (!node->listening) {
-        pursue(node->d, node);
+        pursue(d, node);
         return;
     }
-    cl_redis_renew(node->d, node);
-    if (cl_redis_has_heartbeat(node)) cl_redis_node_set_timer(node->d, node, node->period);
+    cl_redis_renew(d, node);
+    if (cl_redis_has_heartbeat(node)) cl_redis_node_beat_later(d, node);
+}
+
+static int set_timer(redis_directory *d, redis_node *node, int64_t when)
+{
+    int code = node->timer ? 0 : cl_loop_timer_create(d->loop, on_due, node, &node->timer);
+    if (!code) cl_loop_timer_set(node->timer, when);
+    return code;
 }
 
 int cl_redis_node_set_timer(redis_directory *d, redis_node *node, int64_t delay)
 {
-    int code = node->timer ? 0 : cl_loop_timer_create(d->loop, on_due, node, &node->timer);
-    if (!code) cl_loop_timer_set(node->timer, cl_loop_now() + delay);
-    return code;
+    return set_timer(d, node, cl_loop_now() + delay);
+}
+
+int cl_redis_node_beat_later(redis_directory *d, redis_node *node)
+{
+    return set_timer(d, node, cl_loop_together(d->loop, cl_loop_now() + node->period, node->period));
 }
 
 void cl_redis_node_listens(redis_directory *d, redis_node *node)
@@ -274,7 +285,7 @@ void cl_redis_node_listens(redis_directory *d, redis_node *node)
     node->listening = node->owned = node->announced = 1;
     node->refused_code = 0;
     node->tries = 0;
-    if (cl_redis_has_heartbeat(node)) cl_redis_node_set_timer(d, node, node->period);
+    if (cl_redis_has_heartbeat(node)) cl_redis_node_beat_later(d, node);
     cl_redis_restore(d, node);
     d->sink.announced(d->sink.self, node->handle, 0, "");
 }

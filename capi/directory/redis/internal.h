@@ -185,6 +185,8 @@ void cl_redis_node_listens(redis_directory *d, redis_node *node);
 void cl_redis_node_refused(redis_directory *d, redis_node *node, int code, const char *words);
 /* Sets the timer of a node. 0 or CLOUDS_ENOMEM. */
 int cl_redis_node_set_timer(redis_directory *d, redis_node *node, int64_t delay);
+/* The same for the next heartbeat: together with those of other nodes, and with what is asked of the connections. */
+int cl_redis_node_beat_later(redis_directory *d, redis_node *node);
 void cl_redis_node_unref(redis_directory *d, redis_node *node);
 
 /* ---- claim.c */

@@ -91,7 +91,9 @@ static void send_index(redis_directory *d, redis_reg *reg)
 static void send_renewal(redis_directory *d, redis_reg *reg)
 {
     cl_str expire[] = {CL_STR("EXPIRE"), reg->key, cl_str_z(reg->node->ttl)};
-    if (!reg_command(d, reg, &renew_handler, 3, expire)) reg->node->renewing++;
+    if (reg_command(d, reg, &renew_handler, 3, expire)) return;
+    reg->node->renewing++;
+    cl_session_writes(d->client->commands);
 }
 
 static int is_anothers(const redis_node *node)
@@ -264,7 +266,7 @@ int cl_redis_register(cl_directory *base, void *handle, cl_str method, uint64_t 
     redis_node *node = cl_redis_node_of(d, handle);
     if (!node || node->draining) return cl_error(CLOUDS_ECLOSED, NULL);
     if (node->refused_code && !node->owned) return cl_error(node->refused_code, "Redis does not let this node listen");
-    if (!node->was_registered && cl_redis_node_set_timer(d, node, node->period)) return cl_error(CLOUDS_ENOMEM, NULL);
+    if (!node->was_registered && cl_redis_node_beat_later(d, node)) return cl_error(CLOUDS_ENOMEM, NULL);
     redis_reg *reg = cl_strmap_get(&node->regs, method);
     int is_first = !wants_any(node);
     if (!reg) reg = reg_make(d, node, method);

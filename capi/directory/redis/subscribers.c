@@ -121,7 +121,7 @@ int cl_redis_subscribe(cl_directory *base, void *handle, cl_str topic, cl_str gr
     redis_subscription *s = find(node, topic, group);
     if (s) return s->told ? 0 : CL_PENDING;
     int is_first = cl_list_empty(&node->subscriptions) && !cl_redis_has_heartbeat(node);
-    if (is_first && cl_redis_node_set_timer(d, node, node->period)) return cl_error(CLOUDS_ENOMEM, NULL);
+    if (is_first && cl_redis_node_beat_later(d, node)) return cl_error(CLOUDS_ENOMEM, NULL);
     s = cl_calloc(1, sizeof *s + topic.n + group.n);
     if (!s) return cl_error(CLOUDS_ENOMEM, NULL);
     memcpy(s->text, topic.p, topic.n);
