@@ -1,6 +1,7 @@
 /* Many contexts in one process, each with a server of two methods, on one directory: many URL COUNT CALLERS ROUNDS SECONDS
- * [PID]. Some of them call once what all serve, and hear from then on who comes and goes; an observer that does nothing
- * else takes the time. PID is that of the directory's own process. many.py runs it and makes a table. */
+ * [PID]. Some of them call once what all serve, and hear from then on who comes and goes; as many call once what one of them
+ * serves, whom that does not concern; an observer that does nothing else takes the time. PID is that of the directory's own
+ * process. many.py runs it and makes a table. */
 #include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,15 +16,19 @@
 
 enum { MOST = 4096, EVENTS = 256, OBSERVER = MOST, BOUND_MS = 120000, SETTLE_MS = 1500, AFTER_MS = 30 };
 
+enum kind { CALLS_IT, CALLS_ANOTHER, CALLS_NOTHING, KINDS };
+
 typedef struct member {
     clouds_context *context;
     clouds_node *node;
-    int registered, answered, closed, was_woken;
+    int registered, closed, was_woken;
 } member;
 
 static member members[MOST];
 static side observer;
-static int epoll_fd, count, callers, members_n, registered, answered, failed, woken;
+static int epoll_fd, count, callers, members_n, registered, answered, failed;
+static int woken[KINDS]; /* members that were woken, at least once each */
+static long polls;
 
 static void die(const char *what)
 {
@@ -92,12 +97,18 @@ static void on_event(member *m, const clouds_event *e)
     if (e->type == CLOUDS_EVENT_CONTEXT_CLOSED) m->closed = 1;
 }
 
+static enum kind kind_of(const member *m)
+{
+    return m < members + callers ? CALLS_IT : m < members + 2 * callers ? CALLS_ANOTHER : CALLS_NOTHING;
+}
+
 static void poll_member(member *m)
 {
     clouds_event events[16];
     if (!m->context) return;
-    woken += !m->was_woken;
+    woken[kind_of(m)] += !m->was_woken;
     m->was_woken = 1;
+    polls++;
     int n = clouds_poll(m->context, events, sizeof *events, 16, 0);
     for (int i = 0; i < n; i++) on_event(m, &events[i]);
     if (!m->closed) return;
@@ -176,12 +187,14 @@ static void call_once(void)
     uint64_t id;
     for (int i = 0; i < callers; i++)
         if (clouds_node_call(members[i].node, "all", 3, "[]", 2, NULL, &id)) die("a call");
-    UNTIL_ALL(answered == callers);
+    for (int i = callers; i < 2 * callers; i++)
+        if (clouds_node_call(members[i].node, "own.0", 5, "[]", 2, NULL, &id)) die("a call");
+    UNTIL_ALL(answered == 2 * callers);
 }
 
 static void forget_woken(void)
 {
-    woken = 0;
+    memset(woken, 0, sizeof woken);
     for (int i = 0; i < members_n; i++) members[i].was_woken = 0;
 }
 
@@ -191,16 +204,35 @@ static int by_size(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static void say(const char *what, double *times, int n, double woken_each)
+/* What was seen of one kind of change, in all rounds. */
+typedef struct seen {
+    double ms[64];
+    int n, woken[KINDS];
+} seen;
+
+static void take(seen *s, double from_ms)
 {
-    qsort(times, (size_t)n, sizeof *times, by_size);
-    printf("\"%s\": {\"median_ms\": %.2f, \"worst_ms\": %.2f, \"woken\": %.1f}, ", what, times[n / 2], times[n - 1], woken_each);
+    s->ms[s->n++] = now_ms() - from_ms;
+}
+
+/* The one that came or went is no other. */
+static void take_woken(seen *s)
+{
+    for (int i = 0; i < KINDS; i++) s->woken[i] += woken[i] - (i == CALLS_NOTHING);
+}
+
+static void say(const char *what, seen *s)
+{
+    qsort(s->ms, (size_t)s->n, sizeof *s->ms, by_size);
+    printf("\"%s\": {\"median_ms\": %.2f, \"worst_ms\": %.2f, ", what, s->ms[s->n / 2], s->ms[s->n - 1]);
+    printf("\"woken_callers\": %.1f, \"woken_callers_of_another\": %.1f, \"woken_others\": %.1f}, ",
+           (double)s->woken[CALLS_IT] / s->n, (double)s->woken[CALLS_ANOTHER] / s->n, (double)s->woken[CALLS_NOTHING] / s->n);
 }
 
 /* One comes, and its like goes; who else is woken is counted a little longer. */
 static void come_and_go(const char *url, int rounds)
 {
-    double up[64], down[64], woken_up = 0, woken_down = 0;
+    static seen up, down;
     if (rounds > 64) rounds = 64;
     for (int i = 0; i < rounds; i++) {
         int before = observer.server_ups, was = members_n;
@@ -208,30 +240,32 @@ static void come_and_go(const char *url, int rounds)
         double from = now_ms();
         join(url);
         UNTIL_ALL(observer.server_ups > before);
-        up[i] = now_ms() - from;
+        take(&up, from);
         run_for(AFTER_MS);
         UNTIL_ALL(members[was].registered == 2);
-        woken_up += woken - 1;
+        take_woken(&up);
         forget_woken();
         before = observer.server_downs;
         from = now_ms();
         leave(&members[was]);
         UNTIL_ALL(observer.server_downs > before);
-        down[i] = now_ms() - from;
+        take(&down, from);
         run_for(AFTER_MS);
-        woken_down += woken - 1;
+        take_woken(&down);
         UNTIL_ALL(!members[was].context);
     }
-    say("join", up, rounds, woken_up / rounds);
-    say("leave", down, rounds, woken_down / rounds);
+    say("join", &up);
+    say("leave", &down);
 }
 
 static void idle(double seconds, const char *pid)
 {
     run_for(SETTLE_MS);
     double own = own_seconds(), theirs = seconds_of(pid), from = now_ms();
+    polls = 0;
     run_for(seconds * 1000);
     double took = (now_ms() - from) / 1000;
+    printf("\"idle_wakes_each_second\": %.1f, ", (double)polls / took);
     printf("\"idle_percent\": %.2f, \"server_idle_percent\": %.2f, ", 100 * (own_seconds() - own) / took,
            100 * (seconds_of(pid) - theirs) / took);
 }
@@ -267,7 +301,7 @@ int main(int argc, char **argv)
     if (argc < 6) return fprintf(stderr, "usage: many URL COUNT CALLERS ROUNDS SECONDS [PID]\n"), 2;
     count = atoi(argv[2]), callers = atoi(argv[3]);
     int rounds = atoi(argv[4]);
-    if (count < 1 || count + rounds > MOST || callers > count) return 2;
+    if (count < 1 || count + rounds > MOST || 2 * callers > count) return 2;
     getrlimit(RLIMIT_NOFILE, &files);
     files.rlim_cur = files.rlim_max;
     setrlimit(RLIMIT_NOFILE, &files);
@@ -280,8 +314,7 @@ int main(int argc, char **argv)
     printf("\"descriptors_of_calls\": %d, ", descriptors() - fds);
     idle(atof(argv[5]), argc > 6 ? argv[6] : NULL);
     come_and_go(argv[1], rounds);
-    printf("\"failed\": %d, ", failed);
     end();
-    printf("}\n");
+    printf(", \"failed\": %d}\n", failed);
     return failed != 0;
 }

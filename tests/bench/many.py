@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """Many contexts in one process over each directory, and a table of what they cost: starting, idling, memory, descriptors, and the
-time until a join and a leave are seen by who calls the method.
+time until a join and a leave are seen by who calls the method, and who is woken by them.
 
 Usage: many.py [--build DIR] [--count N] [--callers N] [--rounds N] [--seconds S] [--json] [DIRECTORY...]
 
-DIRECTORY is inproc, local, redis or etcd; all without. The times are of this machine; what must hold everywhere is that a join
-wakes those who call the method and no other, and that idle nodes have no descriptors but their own."""
+DIRECTORY is inproc, local, redis or etcd; all without. The times are of this machine; what must hold everywhere is whom a join and a
+leave wake, and that idle nodes have no descriptors but their own. Woken are, of those who call the method / who call another / who call
+nothing, so many at least once. Wakes are those of all contexts while they idle."""
 import argparse
 import json
 import os
@@ -23,11 +24,15 @@ from harness import Etcd, Redis  # noqa: E402
 DIRECTORIES = ("inproc", "local", "redis", "etcd")
 COLUMNS = (("start ms", lambda r: r["start_ms"]), ("CPU each", lambda r: r["start_cpu_ms_each"]),
            ("kB each", lambda r: r["kilobytes_each"]), ("fds each", lambda r: r["descriptors_each"]),
-           ("fds of calls", lambda r: r["descriptors_of_calls"]), ("idle %", lambda r: r["idle_percent"]),
+           ("fds of calls", lambda r: r["descriptors_of_calls"]), ("wakes a s", lambda r: r["idle_wakes_each_second"]), ("idle %", lambda r: r["idle_percent"]),
            ("server %", lambda r: r["server_idle_percent"]), ("join ms", lambda r: r["join"]["median_ms"]),
-           ("worst", lambda r: r["join"]["worst_ms"]), ("woken", lambda r: r["join"]["woken"]),
+           ("worst", lambda r: r["join"]["worst_ms"]), ("woken", lambda r: woken(r["join"])),
            ("leave ms", lambda r: r["leave"]["median_ms"]), ("worst", lambda r: r["leave"]["worst_ms"]),
-           ("woken", lambda r: r["leave"]["woken"]), ("end ms", lambda r: r["end_ms"]))
+           ("woken", lambda r: woken(r["leave"])), ("end ms", lambda r: r["end_ms"]))
+
+
+def woken(change):
+    return " / ".join(f"{change['woken_' + who]:g}" for who in ("callers", "callers_of_another", "others"))
 
 
 def measure(directory, folder, arguments):
@@ -53,6 +58,10 @@ def measure(directory, folder, arguments):
             server.stop()
 
 
+def cell(value):
+    return value if isinstance(value, str) else f"{value:g}"
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--build", default=os.path.join(SOURCE, "build", "release"))
@@ -73,10 +82,10 @@ def main():
     if arguments.json:
         print(json.dumps(results, indent=1))
         return
-    print(f"{arguments.count} contexts, {arguments.callers} of them call")
+    print(f"{arguments.count} contexts, {arguments.callers} of them call the method, {arguments.callers} another")
     print(f"{'':8}" + "".join(f"{name:>13}" for name, _ in COLUMNS))
     for directory, result in results.items():
-        print(f"{directory:8}" + "".join(f"{value(result):13g}" for _, value in COLUMNS))
+        print(f"{directory:8}" + "".join(f"{cell(value(result)):>13}" for _, value in COLUMNS))
 
 
 if __name__ == "__main__":
