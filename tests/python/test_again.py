@@ -1,4 +1,4 @@
-"""What ends something and finds no room in the library is handed in again, and never lost."""
+"""What ends something and finds no room in the library is handed in again, and not lost."""
 import asyncio
 import threading
 import unittest
@@ -57,6 +57,26 @@ class Again(AsyncCase):
     async def answered(self, client, calls):
         self.assertEqual([len(text) for text in await asyncio.gather(*calls)], [200000] * len(calls))
         await client.close()
+
+    async def test_an_error_that_a_handler_raises(self):
+        server, client, calls, fill = await self.full()
+        begun, fail = threading.Event(), threading.Event()
+
+        @server.register("broken")
+        def broken():
+            begun.set()
+            fail.wait(BOUND)
+            raise clouds.ServiceError("it broke", code="E_BROKEN")
+        server.ready(BOUND)
+        call = client.call("broken")
+        await self.eventually(begun.is_set)
+        refused = self.refusals(server)
+        fill()
+        fail.set()
+        wait_until(lambda: refused)
+        error = await self.raises_in(clouds.ServiceError, "it broke", call)
+        self.assertEqual(error.code, "E_BROKEN")
+        await self.answered(client, calls)
 
     async def test_the_end_of_a_subscription(self):
         server, client, calls, fill = await self.full()

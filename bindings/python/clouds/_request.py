@@ -172,11 +172,9 @@ class Request:
         return True
 
     def _refuse(self, problem: BaseException) -> None:
-        """Answers what was never started. Whether the caller still waits is not known."""
-        try:
-            self.fail(problem)
-        except Error:
-            pass
+        """Answers with an error, as soon as there is room for it. Whether the caller still waits is not known."""
+        if not self._try_fail(problem, True):
+            self._owner._finish_later(self._retry(lambda again: self._try_fail(problem, again)))
 
     def _finish(self, result: Any) -> Optional[Iterator[float]]:
         """Answers with what the handler returned.
@@ -198,7 +196,7 @@ class Request:
             pass
         except LimitReached:
             if self._open:
-                return self._retry_reply(text)
+                return self._retry(lambda again: self._try(text, again))
         except Exception as problem:
             self._finish_failed(problem)
         return None
@@ -215,11 +213,22 @@ class Request:
             self._finish_failed(problem)
         return True
 
-    def _retry_reply(self, text: bytes) -> Iterator[float]:
+    def _try_fail(self, problem: BaseException, again: bool) -> bool:
+        """The same with an error."""
+        try:
+            self.fail(problem)
+        except LimitReached:
+            return not (again and self._open)
+        except Error:
+            pass
+        return True
+
+    def _retry(self, attempt: Callable[[bool], bool]) -> Iterator[float]:
+        """The seconds to wait before each attempt, which is told whether there may be another and says whether it is done."""
         until, pause = self._until or time.monotonic() + MAX_REPLY_WAIT, 0.001
         while True:
             yield pause
-            if self._try(text, time.monotonic() < until):
+            if attempt(time.monotonic() < until):
                 return
             pause = min(2 * pause, 0.1)
 
