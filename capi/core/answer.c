@@ -142,8 +142,8 @@ static void answered(cl_core *core, cl_call *call, const cl_envelope *e)
  * write in its name, over a link alone. */
 static int is_expected(const cl_call *call, const cl_node *node, const cl_envelope *e)
 {
-    if (call->state != CL_CALL_SENT || call->node != node || !cl_str_eq(e->id, call->wire_id)) return 0;
-    return !call->as_linked || (cl_str_eq(e->from, call->peer->id) && (e->link || !call->by_link));
+    if (call->state != CL_CALL_SENT || call->node != node || !cl_str_is(e->id, call->wire_id)) return 0;
+    return !call->as_linked || (cl_str_is(e->from, call->peer->id) && (e->link || !call->by_link));
 }
 
 void cl_answer_arrived(cl_core *core, cl_node *node, const cl_envelope *e)

@@ -51,7 +51,7 @@ static int make_room(cl_core *core)
 int cl_directory_method(cl_core *core, cl_str name, cl_method **out)
 {
     cl_method *m = core->last_method;
-    if (!m || !cl_str_eq(m->name, name)) m = cl_strmap_get(&core->methods, name);
+    if (!m || !cl_str_is(m->name, name)) m = cl_strmap_get(&core->methods, name);
     if (!m && core->methods.len >= CL_METHODS_MAX && make_room(core) != 0)
         return cl_error_limit(CLOUDS_ELIMIT, core->methods.len, CL_METHODS_MAX, "calls to %zu methods are outstanding",
                               (size_t)core->methods.len);

@@ -255,7 +255,7 @@ CL_RARE static void refuse_paused(cl_core *core, cl_node *node, const cl_envelop
 static int serves(cl_node *node, cl_str method)
 {
     const cl_service *service = node->last_service;
-    if (service && cl_str_eq(service->name, method)) return 1;
+    if (service && cl_str_is(service->name, method)) return 1;
     return (node->last_service = cl_strmap_get(&node->services, method)) != NULL;
 }
 

@@ -58,10 +58,15 @@ CL_RARE static int encode_extended(const cl_envelope *e, cl_str from, cl_str to,
     return encode(e, from, to, e->extension, out);
 }
 
+static inline int is_known(cl_str name, cl_str known)
+{
+    return name.p == known.p || cl_str_is(name, known);
+}
+
 int cl_frame_encode_between(const cl_envelope *e, cl_str known_from, cl_str known_to, cl_buf *out)
 {
-    cl_str from = known_from.n && cl_str_eq(e->from, known_from) ? CL_STR_NONE : e->from;
-    cl_str to = known_to.n && cl_str_eq(e->to, known_to) ? CL_STR_NONE : e->to;
+    cl_str from = known_from.n && is_known(e->from, known_from) ? CL_STR_NONE : e->from;
+    cl_str to = known_to.n && is_known(e->to, known_to) ? CL_STR_NONE : e->to;
     return e->extension ? encode_extended(e, from, to, out) : encode(e, from, to, NULL, out);
 }
 

@@ -120,8 +120,25 @@ static void strings(void)
     cl_free(copy);
 }
 
+/* Whatever the length, and wherever they differ. */
+static void texts_are_compared(void)
+{
+    char a[48], b[48];
+    for (size_t n = 0; n < sizeof a; n++) {
+        for (size_t i = 0; i < n; i++) a[i] = b[i] = (char)(i * 7 + n);
+        CHECK(cl_str_is(cl_str_of(a, n), cl_str_of(b, n)) && cl_str_eq(cl_str_of(a, n), cl_str_of(b, n)));
+        if (n) CHECK(!cl_str_is(cl_str_of(a, n), cl_str_of(b, n - 1)));
+        for (size_t i = 0; i < n; i++) {
+            b[i] ^= 64;
+            CHECK(!cl_str_is(cl_str_of(a, n), cl_str_of(b, n)) && !cl_str_eq(cl_str_of(a, n), cl_str_of(b, n)));
+            b[i] ^= 64;
+        }
+    }
+}
+
 int main(void)
 {
+    RUN(texts_are_compared);
     RUN(appends_and_grows);
     RUN(reserve_keeps_the_content);
     RUN(a_size_beyond_memory_is_refused);

@@ -30,7 +30,7 @@ static const cl_endpoint *receiver(cl_peer_link *link, cl_str to)
     cl_link_transport *t = link->t;
     if (!to.n) return link->named;
     if (link->accepted && !link->is_context) return link->named && cl_str_eq(to, link->named->id) ? link->named : NULL;
-    if (!t->last_endpoint || !cl_str_eq(to, t->last_endpoint->id))
+    if (!t->last_endpoint || !cl_str_is(to, t->last_endpoint->id))
         t->last_endpoint = cl_strmap_get(&t->endpoint_by_id, to);
     return t->last_endpoint;
 }
@@ -65,7 +65,7 @@ CL_RARE static void refuse(cl_peer_link *link, const cl_envelope *call)
 /* Does what we opened a link to speak for itself only? */
 static inline int is_its_own(cl_peer_link *link, cl_str from)
 {
-    return link->way ? cl_way_has(link->t, link, from) : cl_str_eq(from, link->peer_id);
+    return link->way ? cl_way_has(link->t, link, from) : cl_str_is(from, link->peer_id);
 }
 
 static inline void on_envelope(cl_peer_link *link, cl_envelope *e)

@@ -32,7 +32,7 @@ static cl_peer_link *way_back(cl_link_transport *t, const cl_envelope *e)
 static int by_name(cl_link_transport *t, cl_str to, cl_peer_link **out)
 {
     cl_peer_link *link = t->last;
-    if (!link || link->accepted || !cl_str_eq(link->peer_id, to)) link = cl_strmap_get(&t->link_by_peer, to);
+    if (!link || link->accepted || !cl_str_is(link->peer_id, to)) link = cl_strmap_get(&t->link_by_peer, to);
     if (!link) return cl_link_open(t, to, out);
     if (link->state == CL_LINK_ENDING)
         return cl_error(CLOUDS_EUNREACHABLE, "the link to %.*s is ending", (int)to.n, to.p);

@@ -147,7 +147,7 @@ static cl_far_node *learn(cl_link_transport *t, cl_str id, int *code)
 static inline cl_far_node *find(cl_link_transport *t, cl_str id)
 {
     cl_far_node *last = t->last_node;
-    if (last && cl_str_eq(last->id, id)) return last;
+    if (last && cl_str_is(last->id, id)) return last;
     cl_far_node *node = cl_strmap_get(&t->way_nodes, id);
     if (node) t->last_node = node;
     return node;
