@@ -209,6 +209,31 @@ export interface Link {
   for?: number;
 }
 
+/** Calls, or requests, of one method. */
+export interface Tally {
+  /** How many have not ended. */
+  open: number;
+  /** Requests that wait for their turn, which are not among them. */
+  waiting?: number;
+  ok: number;
+  app_error: number;
+  /** Of requests also those that were refused at once. */
+  not_done: number;
+  unknown: number;
+  /** How many took no longer than each of the bounds, and longer than the one before; at the end: longer than all. */
+  took: number[];
+  /** What these took together. */
+  seconds: number;
+}
+
+/** What was counted by method. */
+export interface Stats {
+  /** Seconds, rising. */
+  bounds: number[];
+  /** Past 500 methods all others are the one called "other". */
+  methods: { [method: string]: { calls?: Tally; requests?: Tally } };
+}
+
 /** Who serves what. */
 export interface Status {
   /** By the id of a server: its methods. */
@@ -473,6 +498,10 @@ export class Base extends EventEmitter {
 
   /** The direct links of this process's connection to other processes. */
   links(options?: WaitOptions): Promise<Link[]>;
+
+  /** How many calls and requests of each method this node has had, how they ended, and how long they took, where its
+   * option `stats` is on. */
+  stats(options?: WaitOptions): Promise<Stats>;
 
   /** Asks another node; its library answers, if the option `admin` there allows it. */
   ask(peer: string, what: 'ping' | 'status', args?: {} | null, options?: WaitOptions): Promise<Answer>;

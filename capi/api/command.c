@@ -226,6 +226,7 @@ static void complete_failed(cl_context *context, const cl_command *c, int code)
                                      [CL_DO_STATUS] = CLOUDS_EVENT_STATUS,
                                      [CL_DO_EXPLAIN] = CLOUDS_EVENT_STATUS,
                                      [CL_DO_LINKS] = CLOUDS_EVENT_STATUS,
+                                     [CL_DO_STATS] = CLOUDS_EVENT_STATUS,
                                      [CL_DO_ASK] = CLOUDS_EVENT_STATUS,
                                      [CL_DO_PUBLISH] = CLOUDS_EVENT_SENT,
                                      [CL_DO_SUBSCRIBE] = CLOUDS_EVENT_SUBSCRIBED,

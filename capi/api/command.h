@@ -26,6 +26,7 @@ enum cl_command_kind {
     CL_DO_STATUS,
     CL_DO_EXPLAIN,
     CL_DO_LINKS,
+    CL_DO_STATS,
     CL_DO_ASK,
     CL_DO_PUBLISH,
     CL_DO_SUBSCRIBE,

@@ -195,7 +195,8 @@ void cl_config_core(const cl_context *context, const cl_options *options, cl_cor
                             .max_deadline = cl_options_number(options, CL_OPTION_max_deadline),
                             .cluster = context->config.url_text,
                             .about = context->config.about,
-                            .answers_questions = context->config.answers_questions};
+                            .answers_questions = context->config.answers_questions,
+                            .stats = cl_options_number(options, CL_OPTION_stats) != 0};
 }
 
 void cl_config_free(cl_context *context)

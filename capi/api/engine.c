@@ -18,6 +18,11 @@ static int64_t port_now_about(void *self)
     return cl_loop_now_about();
 }
 
+static int64_t port_micros(void *self)
+{
+    return cl_clock_micros();
+}
+
 static uint64_t port_random(void *self)
 {
     return cl_rand_next(&((cl_context *)self)->engine.random_state);
@@ -94,7 +99,8 @@ void cl_engine_port(cl_context *context, cl_port *port)
                       .withdraw_request = port_withdraw_request,
                       .forget_request = port_forget_request,
                       .next_id = port_next_id,
-                      .closed = port_closed};
+                      .closed = port_closed,
+                      .micros = port_micros};
 }
 
 /* ---- the turn */

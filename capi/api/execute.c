@@ -127,6 +127,8 @@ static int with_node(cl_context *context, const cl_command *c)
         return cl_node_pause(node->core, c->operation.name, c->operation.confirm, spec);
     case CL_DO_LINKS:
         return cl_node_links(node->core, spec);
+    case CL_DO_STATS:
+        return cl_node_stats(node->core, spec);
     case CL_DO_UNREGISTER:
         return cl_node_unregister(node->core, c->operation.name, spec);
     case CL_DO_PUBLISH:

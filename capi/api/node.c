@@ -293,6 +293,11 @@ int clouds_node_links(clouds_node *node, const clouds_operation_options *options
     return cl_report_operation_error(options, ask_status(node, CL_DO_LINKS, options, operation));
 }
 
+int clouds_node_stats(clouds_node *node, const clouds_operation_options *options, uint64_t *operation)
+{
+    return cl_report_operation_error(options, ask_status(node, CL_DO_STATS, options, operation));
+}
+
 static int explain(clouds_node *handle, const char *method, size_t len, const clouds_operation_options *options,
                    uint64_t *operation)
 {

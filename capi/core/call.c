@@ -235,6 +235,7 @@ int cl_node_call(cl_node *node, const cl_call_spec *spec)
     cl_list_append(&node->calls, &call->of_node);
     core->counters[CL_COUNT_CALLS]++;
     cl_budget_call(&core->budget, now);
+    if (core->stats && !call->question) cl_stats_call(core, call);
     if (call->parent && call->parent->is_canceled && node->config.cancel_events) cl_call_fail(call, CLOUDS_ECANCELED);
     else cl_attempt_begin(call, start, now);
     return 0;
@@ -319,6 +320,7 @@ void cl_call_complete_along(cl_call *call, int code, cl_str error, cl_str data, 
     cl_set_text(&event.error, &event.error_len, error);
     if (x) cl_along_show(x, &event);
     if (call->question) cl_ask_complete(core, call, &event, data);
+    if (call->stats) cl_stats_called(core, call, event.outcome);
     cl_emit(core, call->node, &event);
     release_record(core, call);
 }

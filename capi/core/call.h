@@ -49,6 +49,8 @@ typedef struct cl_call {
     int32_t ended;       /* why the last attempt ended; 0: this is the first */
     cl_extension *along; /* meta, bytes, idempotency key; owned; NULL: none */
     cl_method *method;
+    struct cl_stats *stats; /* NULL: it is not counted */
+    int64_t began;          /* in microseconds, if it is */
     cl_hedge *hedge;           /* NULL: it has none */
     struct cl_request *parent; /* the request on whose behalf it is made, while that is open */
     cl_peer *peer;             /* the pinned, or the one asked last; counted */

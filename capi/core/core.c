@@ -85,7 +85,8 @@ int cl_core_create(const cl_core_config *config, const cl_port *port, cl_core **
     cl_list_init(&core->blocked_peers);
     if (cl_buf_reserve(&core->scratch, SCRATCH) != 0 || cl_buf_reserve(&core->message, SCRATCH) != 0 ||
         cl_timers_adopt(core, &core->retry, retry_due) != 0 || cl_timers_adopt(core, &core->room, room_due) != 0 ||
-        cl_once_open(core) != 0) {
+        cl_stats_open(core) != 0 || cl_once_open(core) != 0) {
+        cl_stats_close(core);
         cl_heap_free(&core->timers);
         cl_buf_free(&core->scratch);
         cl_buf_free(&core->message);
@@ -110,6 +111,7 @@ void cl_core_destroy(cl_core *core)
     cl_strmap_free(&core->methods);
     cl_strmap_free(&core->peers);
     cl_once_close(core);
+    cl_stats_close(core);
     cl_heap_free(&core->timers);
     cl_buf_free(&core->scratch);
     cl_buf_free(&core->message);

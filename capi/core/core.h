@@ -41,6 +41,8 @@ typedef struct cl_port {
     uint64_t (*next_id)(void *self);
     /* The node is gone, after its CLOUDS_EVENT_NODE_CLOSED; tag NULL: the bus is closed. May be NULL. */
     void (*closed)(void *self, void *tag);
+    /* now, in microseconds, for what is measured. NULL: now is fine enough. */
+    int64_t (*micros)(void *self);
 } cl_port;
 
 typedef struct cl_core_config {
@@ -54,6 +56,7 @@ typedef struct cl_core_config {
     const char *cluster;        /* its address, for errors; lives as long as the core; NULL: not said */
     const char *about;          /* members of a JSON object that tell of this process; lives as long; NULL: none */
     int answers_questions;      /* of other nodes */
+    int stats;                  /* calls and requests are counted and timed by method */
 } cl_core_config;
 
 enum cl_counter {
@@ -212,6 +215,7 @@ int cl_node_status(cl_node *node, const cl_op_spec *spec);
 /* Who would be called for a method now, and why; ends with CLOUDS_EVENT_STATUS. */
 int cl_node_explain(cl_node *node, cl_str method, const cl_op_spec *spec);
 int cl_node_links(cl_node *node, const cl_op_spec *spec);  /* CLOUDS_EVENT_STATUS */
+int cl_node_stats(cl_node *node, const cl_op_spec *spec);  /* the same; CLOUDS_ENOTSUP: nothing is counted */
 
 /* What is published: JSON, and what goes along. */
 typedef struct cl_payload {

@@ -34,6 +34,7 @@
 #include "core/operation.h"
 #include "core/peer.h"
 #include "core/request.h"
+#include "core/stats.h"
 #include "core/timers.h"
 
 enum { CL_OVERDUE = 256 };
@@ -65,6 +66,7 @@ struct cl_core {
     unsigned overdue_at;
     cl_once_table once;
     cl_budget budget;
+    struct cl_stats_table *stats; /* NULL: nothing is counted by method */
     int bus_up, was_up, bus_code;
     int bus_sends;      /* it is up, or blind */
     int down_logged;    /* since the bus was there last */

@@ -32,6 +32,7 @@ typedef struct cl_method {
     cl_buf departed; /* peer_events.c: (length, id)* of those of whom is to be told why they left */
     cl_throttle throttle;
     struct cl_latencies *latencies; /* NULL: nobody asks for them */
+    struct cl_stats *stats;         /* NULL: not called yet, or nothing is counted */
     uint32_t paused_n; /* servers that the last list named and that are paused */
     uint32_t refs;   /* calls */
     int64_t learned; /* when the list was complete; INT64_MIN: never, or not since the bus was lost */

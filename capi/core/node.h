@@ -11,6 +11,7 @@ struct cl_offer;
 typedef struct cl_service {
     cl_str name;
     struct cl_offer *offer; /* its limits; NULL: none */
+    struct cl_stats *stats; /* NULL: nothing is counted */
     int paused;
     int is_plain; /* without limits and not paused, as most are; kept by cl_service_changed */
     char text[];

@@ -393,6 +393,7 @@ static cl_offer *create(cl_node *node, cl_str method)
     memcpy(offer->text, method.p, method.n);
     offer->method = cl_str_of(offer->text, method.n);
     offer->node = node;
+    offer->stats = cl_stats_of(node->core, offer->method);
     cl_list_init(&offer->waiting);
     cl_list_init(&offer->ready);
     cl_list_init(&offer->recent_callers);

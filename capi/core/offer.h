@@ -36,6 +36,7 @@ struct cl_offer {
     cl_strmap keys;
     cl_strmap cancelable; /* by caller and id: those that waited when something was canceled last */
     uint64_t last_number, cancelable_to;
+    struct cl_stats *stats; /* NULL: nothing is counted */
     cl_bucket bucket;
     cl_strmap callers;
     cl_list_node recent_callers; /* least recently used first */

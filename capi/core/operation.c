@@ -143,6 +143,7 @@ static int add_service(cl_node *node, cl_str method)
     cl_service_changed(node, service);
     memcpy(service->text, method.p, method.n);
     service->name = cl_str_of(service->text, method.n);
+    service->stats = cl_stats_of_service(node->core, service->name);
     if (cl_strmap_put(&node->services, service->name, service) == 0) return 0;
     cl_free(service);
     return CLOUDS_ENOMEM;

@@ -40,6 +40,9 @@ typedef struct cl_request {
     uint8_t is_canceled;    /* its caller waits for no answer */
     uint8_t is_unwanted;    /* the same, and with an idempotency key: another may wait for it, or come */
     cl_reply_to *reply_to;  /* owned; NULL: the answer is sent */
+    uint8_t outcome;        /* enum clouds_outcome, once it is known */
+    struct cl_stats *stats; /* NULL: it is not counted */
+    int64_t began;          /* in microseconds, if it is */
     struct cl_once *once;   /* what remembers it by its idempotency key; NULL: it has none */
     cl_list_node calls;     /* made on its behalf */
     cl_offer *offer;        /* of a method with limits; NULL: there are none */

@@ -64,6 +64,7 @@ CL_RARE static void leave_calls(cl_request *r)
 
 static inline void drop(cl_core *core, cl_request *r)
 {
+    if (r->stats) cl_stats_served(core, r);
     if (r->is_cancelable) cl_cancel_forget(r);
     if (r->once) cl_once_dropped(r);
     if (!cl_list_empty(&r->calls)) leave_calls(r);
@@ -82,6 +83,7 @@ static inline void drop(cl_core *core, cl_request *r)
 
 void cl_request_drop(cl_core *core, cl_request *r)
 {
+    r->outcome = CLOUDS_OUTCOME_NOT_DONE;
     drop(core, r);
 }
 
@@ -122,6 +124,8 @@ static cl_request *admit(cl_core *core, cl_node *node, const cl_envelope *e)
     r->meta_len = 0;
     r->offer = NULL;
     r->once = NULL;
+    r->stats = NULL;
+    r->outcome = CLOUDS_OUTCOME_UNKNOWN;
     r->reply_to = NULL;
     r->link = e->link;
     r->deadline = e->deadline;
@@ -150,6 +154,7 @@ CL_RARE void cl_request_answer(cl_node *node, const cl_envelope *e, unsigned fla
 CL_RARE void cl_request_refuse_with(cl_node *node, const cl_envelope *e, unsigned flags, cl_str error)
 {
     cl_request_answer(node, e, flags, error, CL_STR_NONE);
+    if (node->core->stats) cl_stats_refused(node, e->method);
     if (cl_once_has_key(e)) cl_once_refused(node, e, flags, error);
 }
 
@@ -239,6 +244,7 @@ int cl_request_begin(cl_node *node, const cl_envelope *e, cl_offer *offer, cl_of
     }
     r->offer = offer;
     r->key = key;
+    if (core->stats) cl_stats_request(core, r, offer ? offer->stats : node->last_service->stats);
     core->counters[CL_COUNT_REQUESTS]++;
     emit_request(core, node, r, e, now);
     return 0;
@@ -351,6 +357,7 @@ static int answer(cl_core *core, uint64_t request, cl_str error, cl_str result, 
     }
     if (r->once) keep_answer(core, r, code, error, result, x);
     cl_node *node = r->node;
+    r->outcome = error.n ? CLOUDS_OUTCOME_APP_ERROR : CLOUDS_OUTCOME_OK;
     drop(core, r);
     cl_node_check_drained(node);
     return code;
@@ -388,6 +395,7 @@ static void refuse_begun(cl_request *r, int code)
     cl_extension room;
     const cl_envelope e = call_of(r, &room);
     cl_core *core = r->node->core;
+    r->outcome = CLOUDS_OUTCOME_NOT_DONE;
     refuse(core, r->node, &e, code);
     if (r->once) cl_once_request_refused(r, CL_REFUSED, cl_error_text_of_code(core, code));
 }

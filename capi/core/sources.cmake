@@ -2,7 +2,7 @@ set(core_sources along.c answer.c attempt.c blocked.c timeout.c remote_error.c a
     operation.c peer.c serve.c sink.c status.c timers.c error_text.c)
 list(APPEND core_sources channel.c publish.c)
 list(APPEND core_sources explain.c)
-list(APPEND core_sources state.c)
+list(APPEND core_sources state.c stats.c)
 list(APPEND core_sources peer_events.c)
 list(APPEND core_sources throttle.c)
 list(APPEND core_sources ask.c question.c)

@@ -340,8 +340,9 @@ enum clouds_event_type {
     CLOUDS_EVENT_UNREGISTERED = 7,/* clouds_node_unregister ended: id, code, method */
     CLOUDS_EVENT_SENT = 8,        /* clouds_node_send ended, with CLOUDS_SEND_CONFIRM: id, code, number (receivers;
                                      -1: not known) */
-    CLOUDS_EVENT_STATUS = 9,      /* clouds_node_status, clouds_node_explain, clouds_node_links or clouds_node_ask ended: id, code,
-                                     data (JSON); of the last also peer, and method (what was asked) */
+    CLOUDS_EVENT_STATUS = 9,      /* clouds_node_status, clouds_node_explain, clouds_node_links, clouds_node_stats or
+                                     clouds_node_ask ended: id, code, data (JSON); of the last also peer, and method (what
+                                     was asked) */
     CLOUDS_EVENT_NODE_CLOSED = 10,/* clouds_node_close ended: node; number: requests left unanswered at the drain limit.
                                      code 0, also of a node that never opened; CLOUDS_ECLOSED, and error: a
                                      clouds_context_close of another thread was first, and an event of its own has
@@ -805,6 +806,23 @@ CLOUDS_API int clouds_node_explain(clouds_node *node, const char *method, size_t
  * as id (it and `options` may be NULL) and the array as data. Errors: CLOUDS_EHANDLE, CLOUDS_ECLOSED, CLOUDS_ELIMIT,
  * CLOUDS_ENOMEM. Thread: by mode. Since 0.3. */
 CLOUDS_API int clouds_node_links(clouds_node *node, const clouds_operation_options *options, uint64_t *operation);
+
+/* Asks how many calls and requests of each method the node's context has had, how they ended, and how long they took; the
+ * context option `stats` must be on. It is an object, known at once, whether the bus is there or not:
+ *   "bounds"     an array of seconds, rising
+ *   "methods"    by name, objects of "calls" (that this context made) and "requests" (that it was sent, of a method that was
+ *                offered), left out where there was neither. Past 500 methods all others are the one called "other"
+ * and in both of these:
+ *   "open"       how many have not ended; "waiting": of requests, those that wait for their turn, which are not among them
+ *   "ok", "app_error", "not_done", "unknown": how many have ended so, of requests also those that were refused at once
+ *   "took"       of those that began, how many took no longer than each of the bounds, and longer than the one before it; one
+ *                more at the end: longer than all. A call begins when it is accepted, a request when it is handed out
+ *   "seconds"    what all of these took together
+ * All of them but "open" and "waiting" only grow; members may be added. Completed by: CLOUDS_EVENT_STATUS with *operation
+ * as id (it and `options` may be NULL) and the object as data. Errors: CLOUDS_EHANDLE, CLOUDS_ECLOSED, CLOUDS_ELIMIT,
+ * CLOUDS_ENOMEM; in inline mode also CLOUDS_ENOTSUP (the option is off), which thread mode tells by the event. Thread: by
+ * mode. Since 0.3. */
+CLOUDS_API int clouds_node_stats(clouds_node *node, const clouds_operation_options *options, uint64_t *operation);
 
 /* Asks the node with the id `peer` (`peer_len` bytes) for `what`, a word that ends with NUL: "ping" (is it there), "status" (its
  * methods, counters and what is open), "pause" and "resume" (`args` {"method":name}, or none for all), "stop" ({"drain":

@@ -43,6 +43,13 @@ void cl_clock_init(cl_clock *clock)
     *clock = (cl_clock){.is_steady = is_steady()};
 }
 
+int64_t cl_clock_micros(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
+}
+
 int64_t cl_clock_read(cl_clock *clock)
 {
     struct timespec t;

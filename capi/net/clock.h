@@ -15,6 +15,9 @@ typedef struct cl_clock {
 void cl_clock_init(cl_clock *clock);
 int64_t cl_clock_read(cl_clock *clock);
 
+/* In microseconds, always read anew. */
+int64_t cl_clock_micros(void);
+
 /* What cl_loop_now gives. */
 static inline int64_t cl_clock_now(cl_clock *clock)
 {

@@ -6,6 +6,7 @@
 local host = require "clouds.host"
 local args = require "clouds.cli.args"
 local about = require "clouds.cli.admin_about"
+local metrics_of = require "clouds.cli.admin_metrics"
 local output = require "clouds.cli.output"
 local M = {}
 
@@ -50,7 +51,7 @@ end
 local function status() return json(200, about.status()) end
 
 local function metrics()
-  return { status = 200, body = about.metrics(), type = "text/plain; version=0.0.4", fields = {} }
+  return { status = 200, body = metrics_of.text(), type = "text/plain; version=0.0.4", fields = {} }
 end
 
 local function stop(query)
@@ -232,6 +233,7 @@ function M.open(options)
   server.limits.loopback, server.limits.holds = true, false
   local listener, problem, is_wrong = require("clouds.http_listener").open(server, address)
   if listener then
+    require("clouds").defaults.stats = true -- for GET /metrics
     if listener.port ~= 0 and address:match(":0$") then
       io.stderr:write(("clouds: admin endpoint at port %d\n"):format(listener.port))
     end

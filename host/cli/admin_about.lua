@@ -56,17 +56,26 @@ local function about_node(node)
   }
 end
 
--- Of all contexts together.
-local function counters()
-  local sums, seen = {}, {}
+-- One node of each context.
+function M.context_nodes()
+  local list, seen = {}, {}
   for _, node in ipairs(M.nodes()) do
-    if not seen[node.context] then
-      seen[node.context] = true
-      for name, value in pairs(node.context.core:counters()) do sums[name] = (sums[name] or 0) + value end
-    end
+    if not seen[node.context] then list[#list + 1] = node end
+    seen[node.context] = true
+  end
+  return list
+end
+
+-- Of all contexts together.
+function M.counters()
+  local sums = {}
+  for _, node in ipairs(M.context_nodes()) do
+    for name, value in pairs(node.context.core:counters()) do sums[name] = (sums[name] or 0) + value end
   end
   return sums
 end
+
+function M.uptime() return host.clock() - started end
 
 function M.status()
   local clouds, nodes = require "clouds", {}
@@ -74,43 +83,12 @@ function M.status()
   return {
     version = clouds.version,
     pid = host.pid(),
-    uptime = math.floor((host.clock() - started) * 1000) / 1000,
+    uptime = math.floor(M.uptime() * 1000) / 1000,
     ready = not M.reasons()[1],
     draining = common.is_ending(),
     nodes = clouds.array(nodes),
-    counters = counters(),
+    counters = M.counters(),
   }
-end
-
----- the text that Prometheus reads ----
-
-local function add(lines, name, kind, help, value, labels)
-  lines[#lines + 1] = ("# HELP clouds_%s %s\n# TYPE clouds_%s %s\n"):format(name, help, name, kind)
-  lines[#lines + 1] = ("clouds_%s%s %.17g\n"):format(name, labels or "", value)
-end
-
-local function is_up()
-  for _, node in ipairs(M.nodes()) do
-    if node.context.reason then return 0 end
-  end
-  return 1
-end
-
-function M.metrics()
-  local versions, lines, names = host.versions(), {}, {}
-  add(lines, "build_info", "gauge", "Versions.", 1,
-    ('{version="%s",luajit="%s"}'):format(versions.clouds, versions.luajit))
-  add(lines, "bus_up", "gauge", "1 when every cluster of this process is connected.", is_up())
-  add(lines, "ready", "gauge", "1 when /readyz says so.", M.reasons()[1] and 0 or 1)
-  add(lines, "uptime_seconds", "gauge", "Since the program was started.", host.clock() - started)
-  add(lines, "lua_memory_bytes", "gauge", "Of the Lua state.", collectgarbage("count") * 1024)
-  local sums = counters()
-  for name in pairs(sums) do names[#names + 1] = name end
-  table.sort(names)
-  for _, name in ipairs(names) do
-    add(lines, name .. "_total", "counter", ("The counter %s of the library."):format(name), sums[name])
-  end
-  return table.concat(lines)
 end
 
 return M

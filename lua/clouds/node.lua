@@ -262,6 +262,12 @@ function Node:links(options)
   return self.core:links(settings.timeout(options, 2))
 end
 
+--- How many calls and requests of each method this process's connection has had, how they ended, and how long they
+-- took, where its option `stats` is on: { bounds = { seconds }, methods = { name = { calls =, requests = } } }.
+function Node:stats(options)
+  return self.core:stats(settings.timeout(options, 2))
+end
+
 local takes = {
   ping = {},
   status = {},

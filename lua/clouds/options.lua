@@ -72,6 +72,9 @@ function M.split(kind, options, level)
     end
   end
   of_context.url = of_context.url or M.default_url()
+  if of_context.stats == nil then
+    of_context.stats = M.defaults.stats
+  end
   return of_context, of_node
 end
 

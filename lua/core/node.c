@@ -362,6 +362,12 @@ static int node_links(lua_State *L)
     return ask(L, clouds_node_links);
 }
 
+/* node:stats(timeout) -> { bounds =, methods = }, or nil and an error */
+static int node_stats(lua_State *L)
+{
+    return ask(L, clouds_node_stats);
+}
+
 /* node:listen(yes): keeps the loop running for its messages, or not */
 static int node_listen(lua_State *L)
 {
@@ -474,6 +480,7 @@ void lc_node_add(lua_State *L, lc_state *s)
                                        {"status", node_status},
                                        {"explain", node_explain},
                                        {"links", node_links},
+                                       {"stats", node_stats},
                                        {"listen", node_listen},
                                        {"failed", node_failed},
                                        {"configure", node_configure},

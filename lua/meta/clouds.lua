@@ -17,6 +17,7 @@ local clouds = {}
 
 ---@class clouds.Defaults
 ---@field url? string The address of nodes that name none (the host's --url).
+---@field stats? boolean Whether calls are counted by method, for `stats` (`clouds run --admin`: true).
 
 ---A value that travels as JSON: text, number, boolean, table, clouds.null.
 ---@alias clouds.Value any
@@ -78,6 +79,7 @@ local clouds = {}
 ---@field resp_line? number Redis: longest line that is no payload. In bytes. Default: 65536.
 ---@field resp_buffered? number Redis: most bytes read and not yet understood. In bytes. Default: 16777216.
 ---@field admin? string Whose questions (clouds_node_ask: ping, status, pause, resume, stop) the nodes answer: "local" (over local: and inproc: those of every node, else nobody's), "on" (every node's) or "off". Default: local.
+---@field stats? boolean Calls and requests are counted and timed by method, for clouds_node_stats; it costs each of them some 0.1 us. Default: false.
 ---@field log_level? string Log lines of this level and above arrive as CLOUDS_EVENT_LOG: "debug", "info", "warn", "error" or "off". Default: off.
 ---@field type? string "server", "client", "monitor", "base" or another word of up to 15 letters; it gives the id its first letter. Default: base.
 ---@field server_max_age? number A list of servers of this age is forgotten at the next sweep. In seconds. Default: 60.
@@ -370,6 +372,12 @@ function Node:explain(method, options) end
 ---@return clouds.Link[]?
 ---@return clouds.Error?
 function Node:links(options) end
+
+---How many calls and requests of each method this process's connection has had, where its option `stats` is on.
+---@param options? { timeout: number? } Seconds.
+---@return clouds.Stats?
+---@return clouds.Error?
+function Node:stats(options) end
 
 ---The counters of the connection, and dropped_messages of this node.
 ---@return table<string, integer>

@@ -29,3 +29,19 @@
 ---@field unwritten? integer Bytes that wait to be written.
 ---@field age? number Seconds since it opened, or is dialled.
 ---@field for? number Seconds for which one that failed is not dialled again.
+
+---Calls, or requests, of one method.
+---@class clouds.Tally
+---@field open integer How many have not ended.
+---@field waiting? integer Requests that wait for their turn, which are not among them.
+---@field ok integer
+---@field app_error integer
+---@field not_done integer Of requests also those that were refused at once.
+---@field unknown integer
+---@field took integer[] How many took up to each of the bounds, and more than the one before; one more: longer than it.
+---@field seconds number What these took together.
+
+---What was counted by method.
+---@class clouds.Stats
+---@field bounds number[] Seconds, rising.
+---@field methods table<string, { calls?: clouds.Tally, requests?: clouds.Tally }> Past 500 the others are "other".

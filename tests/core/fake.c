@@ -282,6 +282,7 @@ int fake_open(fake *f, const cl_core_config *config)
                         port_withdraw_request,
                         port_forget_request,
                         port_next_id,
+                        NULL,
                         NULL};
     f->bus.ops = &bus_ops;
     int code = cl_core_create(config, &f->port, &f->core);

@@ -176,13 +176,13 @@ class Commands:
 
     def test_states(self):
         script = self.file("paused.lua", """
-            local server = require("clouds").server({ id = "s.p", weight = 3, tags = "zone=a" })
+            local server = require("clouds").server({ id = "s.p", weight = 3, tags = "zone=a,host=x" })
             server:register("one", print)
             server:register("two", print)
             server:pause("two")
             print("ready")""")
         self.start("run", script).out.wait_for("ready")
-        states = {"s.p": {"paused": ["two"], "weight": 3, "tags": {"zone": "a"}}}
+        states = {"s.p": {"paused": ["two"], "weight": 3, "tags": {"zone": "a", "host": "x"}}}
         wait_until(lambda: self.status().get("states") == states, "its states are listed")
         self.assertEqual(self.run_clouds("status").stdout,
                          "METHOD  SERVERS  IDS\none           1  s.p*3\ntwo           1  s.p*3(paused)\n")

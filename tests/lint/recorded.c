@@ -204,6 +204,8 @@ static void protect(void)
     CHECK(next(CLOUDS_EVENT_STATUS).id == operation);
     CHECK(clouds_node_links(client, NULL, &operation) == 0);
     CHECK(next(CLOUDS_EVENT_STATUS).id == operation);
+    int code = clouds_node_stats(client, NULL, &operation); /* in thread mode the event says so */
+    CHECK((code ? code : next(CLOUDS_EVENT_STATUS).code) == CLOUDS_ENOTSUP);
     const char *id = clouds_node_id(server);
     CHECK(clouds_node_ask(client, id, strlen(id), "ping", NULL, 0, NULL, &operation) == 0);
     CHECK(next(CLOUDS_EVENT_STATUS).id == operation);

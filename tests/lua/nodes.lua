@@ -156,6 +156,35 @@ t.test("links", function()
   t.is({ nothing, err.code }, { nil, "CLOUDS_CLOSED" })
 end)
 
+t.test("stats", function()
+  local server, client = clouds.server({ url = t.url, stats = true }), clouds.client({ url = t.url, stats = true })
+  assert(server:register("counted", function(what)
+    if what == "fail" then
+      error("no")
+    end
+    return what
+  end))
+  t.is({ client:call("counted", { 1 }) }, { 1 })
+  t.is(select(2, client:call("counted", { "fail" })).outcome, "APP_ERROR")
+  local stats = assert(client:stats())
+  t.is({ #stats.bounds, stats.bounds[1], stats.bounds[14] }, { 14, 0.0005, 10 })
+  for kind, about in pairs({ calls = assert(client:stats()), requests = assert(server:stats()) }) do
+    local tally, took = about.methods.counted[kind], 0
+    t.is({ tally.open, tally.ok, tally.app_error, tally.not_done, tally.unknown }, { 0, 1, 1, 0, 0 })
+    for i = 1, 15 do
+      took = took + tally.took[i]
+    end
+    t.is(took, 2)
+    t.ok(tally.seconds > 0)
+  end
+  server:close(0)
+  client:close(0)
+  t.is(select(2, client:stats()).code, "CLOUDS_CLOSED")
+  local plain = clouds.client({ url = t.url })
+  t.is(select(2, plain:stats()).code, "CLOUDS_NOT_SUPPORTED")
+  plain:close(0)
+end)
+
 t.test("wrong options say what was meant", function()
   local function refuses(options, words)
     t.raises(function()

@@ -692,6 +692,7 @@ const WITH_OPTIONS = {
   ask: ['nobody', 'ping', null],
   statusP: [],
   links: [],
+  stats: [],
   ready: [],
   readyP: [],
   exit: [],

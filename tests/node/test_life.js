@@ -231,7 +231,14 @@ test('local: and inproc:', async () => {
     assert.deepStrictEqual(await client.status(), { servers: { [server.id]: ['add'] }, methods: { add: [server.id] } });
     for (const { state, ours, unwritten } of await client.links())
       assert.deepStrictEqual([['open', 'dialling'].includes(state), typeof ours, unwritten], [true, 'boolean', 0]);
-    await Promise.all([server.exitP(), client.exitP()]);
+    await assert.rejects(client.stats(), { code: 'CLOUDS_NOT_SUPPORTED', message: /context option stats/ });
+    const counting = clouds.createClient({ url, stats: true });
+    assert.strictEqual(await counting.call('add', [1, 2]), 3);
+    const { bounds, methods } = await counting.stats();
+    const { ok, app_error, not_done, unknown, open, took } = methods.add.calls;
+    assert.deepStrictEqual([ok, app_error, not_done, unknown, open], [1, 0, 0, 0, 0]);
+    assert.deepStrictEqual([bounds.length, took.length, took.reduce((sum, n) => sum + n)], [14, 15, 1]);
+    await Promise.all([server.exitP(), client.exitP(), counting.exitP()]);
   }
 });
 

@@ -182,6 +182,12 @@ class Calls(Serving):
         status = await client.status()
         self.assertEqual(status["methods"]["add"], [server.id])
         self.assertEqual({link["state"] for link in await client.links()} - {"open", "dialling"}, set())
+        with self.assertRaisesRegex(clouds.NotSupported, "context option stats"):
+            await client.stats()
+        counting = clouds.aio.Client(self.url, stats=True)
+        self.assertEqual(await counting.call("add", 1, 2), 3)
+        self.assertEqual((await counting.stats())["methods"]["add"]["calls"]["ok"], 1)
+        await counting.close()
         got = []
         client.on_message(lambda sender, value: got.append((sender, value)))
 

@@ -86,6 +86,24 @@ class Nodes(PythonCase):
             self.assertEqual((link["state"], link["security"], link["in_flight"], link["unwritten"]), ("open", "user", 0, 0))
             self.assertTrue(link["age"] >= 0 and link["address"].startswith("unix:/"), link)
 
+    def test_stats(self):
+        server, client = self.node("Server", stats=True), self.node("Client", stats=True)
+        server.register("counted", lambda: 1)
+        server.ready(BOUND)
+        self.assertEqual(client.call("counted"), 1)
+        with self.assertRaises(clouds.NoAvailableServer):
+            client.call("nobody.has.this")
+        stats = client.stats(timeout=BOUND)
+        self.assertEqual((stats["bounds"][0], stats["bounds"][-1], len(stats["bounds"])), (0.0005, 10, 14))
+        ended = {name: {kind: tally[kind] for kind in ("open", "ok", "app_error", "not_done", "unknown")}
+                 for name, tally in ((name, found["calls"]) for name, found in stats["methods"].items())}
+        nothing = {"open": 0, "ok": 0, "app_error": 0, "not_done": 0, "unknown": 0}
+        self.assertEqual(ended, {"counted": {**nothing, "ok": 1}, "nobody.has.this": {**nothing, "not_done": 1}})
+        wait_until(lambda: server.stats()["methods"]["counted"]["requests"]["ok"] == 1)
+        self.assertEqual(sum(server.stats()["methods"]["counted"]["requests"]["took"]), 1)
+        with self.assertRaisesRegex(clouds.NotSupported, "context option stats"):
+            self.node("Client").stats()
+
     def test_ready(self):
         node, told = self.node("Base"), []
         node.on("ready", lambda: told.append("before"))

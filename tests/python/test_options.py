@@ -61,7 +61,7 @@ class Options(PythonCase):
                     self.raises(TypeError, f"unknown option '{option}s'; did you mean '{option}'?", use,
                                 node, name, ["x"] * len(needed), {option + "s": 1})
                 self.raises(TypeError, "unknown option 'zzzz'; expected", use, node, name, ["x"] * len(needed), {"zzzz": 1})
-        self.assertEqual(walked, {"call", "bind", "notify", "send", "publish", "subscribe", "watch", "status", "links",
+        self.assertEqual(walked, {"call", "bind", "notify", "send", "publish", "subscribe", "watch", "status", "links", "stats",
                                   "explain", "ask", "ping", "ready", "close", "register", "unregister", "pause", "resume"})
         self.raises(TypeError, "unknown option 'worker'; did you mean 'workers'?", clouds.Client, self.url, worker=1)
         loop.run_until_complete(nodes[1].close())

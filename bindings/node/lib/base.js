@@ -311,6 +311,11 @@ extend(Base.prototype, {
     return promised((done) => this._transport.links(done, limitOf(this, options, 'links')));
   },
 
+  // How many calls and requests of each method there were, how they ended, and how long they took.
+  stats(options) {
+    return promised((done) => this._transport.stats(done, limitOf(this, options, 'stats')));
+  },
+
   // The calls that are outstanding, as npm clouds 0.1 has them: an object with a member for each.
   get _messages() {
     return Object.fromEntries(this._transport.calls.map((call, i) => [call.id || `queued ${i}`, call]));

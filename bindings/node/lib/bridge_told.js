@@ -1,4 +1,5 @@
-// What a bridge asks the library about itself: why a server would be called, and what links there are.
+// What a bridge asks the library about itself: why a server would be called, what links there are, and what was
+// counted by method.
 'use strict';
 
 const addon = require('./native');
@@ -6,7 +7,7 @@ const Bridge = require('./bridge');
 const { checkName } = require('./names');
 const { extend } = require('./util');
 
-const { EXPLAIN, LINKS } = addon.shape.orders;
+const { EXPLAIN, LINKS, STATS } = addon.shape.orders;
 
 extend(Bridge.prototype, {
   explain(method, done, seconds) {
@@ -16,5 +17,9 @@ extend(Bridge.prototype, {
 
   links(done, seconds) {
     this.operate(LINKS, null, done, seconds);
+  },
+
+  stats(done, seconds) {
+    this.operate(STATS, null, done, seconds);
   },
 });

@@ -337,6 +337,10 @@ class ConnectionTransport {
     throw failure('CLOUDS_NOT_SUPPORTED', 'over a connection of the program nothing is explained');
   }
 
+  stats() {
+    throw failure('CLOUDS_NOT_SUPPORTED', 'over a connection of the program nothing is counted by method');
+  }
+
   // There are none beside a connection of the program.
   links(report) {
     clock.nextTick(() => report(null, []));

@@ -208,6 +208,8 @@ static int execute(addon_bridge *bridge, const double *order, reader *r, uint64_
         return clouds_node_status(bridge->node, &options, id);
     case LINKS:
         return clouds_node_links(bridge->node, &options, id);
+    case STATS:
+        return clouds_node_stats(bridge->node, &options, id);
     case ASK:
         return ask(bridge, &options, r, id);
     case CANCEL:

@@ -336,6 +336,7 @@ FUNCTIONS: Dict[str, Tuple[Any, ...]] = {
         "clouds_node_explain": (c_int, c_void_p, c_char_p, c_size_t, POINTER(clouds_operation_options),
                             POINTER(c_uint64),),
         "clouds_node_links": (c_int, c_void_p, POINTER(clouds_operation_options), POINTER(c_uint64),),
+        "clouds_node_stats": (c_int, c_void_p, POINTER(clouds_operation_options), POINTER(c_uint64),),
         "clouds_node_ask": (c_int, c_void_p, c_char_p, c_size_t, c_char_p, c_char_p, c_size_t,
                         POINTER(clouds_operation_options), POINTER(c_uint64),),
         "clouds_node_publish": (c_int, c_void_p, c_char_p, c_size_t, POINTER(clouds_payload), c_uint32,

@@ -1,4 +1,5 @@
-"""Who would be called, and why; what links there are: explain() and links() of the nodes of both APIs."""
+"""Who would be called, and why; what links there are; what was counted: explain(), links() and stats() of the nodes of
+both APIs."""
 from typing import Any, Awaitable, Dict, List, Optional, cast
 
 from clouds._library import lib
@@ -25,6 +26,12 @@ class SyncExplaining:
         """The direct links to other processes: ``[{"peer", "ours", "state", "address", "security", ...}]``."""
         return cast("List[Dict[str, Any]]", self._begin(lib.clouds_node_links, timeout=timeout).result())
 
+    def stats(self: Any, timeout: Optional[float] = None) -> Dict[str, Any]:
+        """What was counted by method, where the option ``stats`` is on:
+        ``{"bounds": [seconds], "methods": {name: {"calls", "requests"}}}``, with ``{"open", "ok", "app_error",
+        "not_done", "unknown", "took", "seconds"}`` in each of the last."""
+        return cast("Dict[str, Any]", self._begin(lib.clouds_node_stats, timeout=timeout).result())
+
 
 @with_options
 class AsyncExplaining:
@@ -40,3 +47,9 @@ class AsyncExplaining:
     def links(self: Any, timeout: Optional[float] = None) -> "Awaitable[List[Dict[str, Any]]]":
         """The direct links to other processes: ``[{"peer", "ours", "state", "address", "security", ...}]``."""
         return cast("Awaitable[List[Dict[str, Any]]]", self._begin(lib.clouds_node_links, timeout=timeout))
+
+    def stats(self: Any, timeout: Optional[float] = None) -> "Awaitable[Dict[str, Any]]":
+        """What was counted by method, where the option ``stats`` is on:
+        ``{"bounds": [seconds], "methods": {name: {"calls", "requests"}}}``, with ``{"open", "ok", "app_error",
+        "not_done", "unknown", "took", "seconds"}`` in each of the last."""
+        return cast("Awaitable[Dict[str, Any]]", self._begin(lib.clouds_node_stats, timeout=timeout))

@@ -1,0 +1,208 @@
+/* Design note. An entry stays for the life of its core, since what is counted only grows: so who calls names that it makes
+ * up must not make entries without end, and past the bound all further methods are one. */
+#include "core/stats.h"
+
+#include "base/error.h"
+#include "core/internal.h"
+#include "core/offer.h"
+
+struct cl_stats_table {
+    cl_strmap methods;
+    cl_stats *other;
+};
+
+static const int64_t bounds[CL_STATS_BOUNDS] = {500,    1000,   2500,   5000,    10000,   25000,   50000,
+                                                100000, 250000, 500000, 1000000, 2500000, 5000000, 10000000};
+
+static int64_t micros(const cl_core *core)
+{
+    const cl_port *port = &core->port;
+    return port->micros ? port->micros(port->self) : port->now(port->self) * 1000;
+}
+
+/* ---- entries */
+
+static cl_stats *create(cl_str name)
+{
+    cl_stats *s = cl_calloc(1, sizeof *s + name.n + 1);
+    if (!s) return NULL;
+    cl_str_copy(s->text, name);
+    s->name = cl_str_of(s->text, name.n);
+    return s;
+}
+
+int cl_stats_open(cl_core *core)
+{
+    if (!core->config.stats) return 0;
+    core->stats = cl_calloc(1, sizeof *core->stats);
+    if (core->stats && (core->stats->other = create(CL_STR("other")))) return 0;
+    cl_free(core->stats);
+    return CLOUDS_ENOMEM;
+}
+
+void cl_stats_close(cl_core *core)
+{
+    struct cl_stats_table *table = core->stats;
+    size_t at = 0;
+    if (!table) return;
+    for (void *s; (s = cl_strmap_next(&table->methods, &at));) cl_free(s);
+    cl_strmap_free(&table->methods);
+    cl_free(table->other);
+    cl_free(table);
+}
+
+cl_stats *cl_stats_of(cl_core *core, cl_str method)
+{
+    struct cl_stats_table *table = core->stats;
+    if (!table) return NULL;
+    cl_stats *s = cl_strmap_get(&table->methods, method);
+    if (s) return s;
+    if (table->methods.len >= CL_STATS_METHODS || cl_str_eq(method, table->other->name)) return table->other;
+    if (!(s = create(method))) return table->other;
+    if (cl_strmap_put(&table->methods, s->name, s) == 0) return s;
+    cl_free(s);
+    return table->other;
+}
+
+cl_stats *cl_stats_of_service(cl_core *core, cl_str method)
+{
+    cl_stats *s = cl_stats_of(core, method);
+    if (s) s->requests.is_used = 1;
+    return s;
+}
+
+/* ---- counting */
+
+static int64_t begins(const cl_core *core, cl_tally *tally)
+{
+    tally->open++;
+    tally->is_used = 1;
+    return micros(core);
+}
+
+static void ended(const cl_core *core, cl_tally *tally, int64_t began, uint32_t outcome)
+{
+    int64_t took = micros(core) - began;
+    int i = 0;
+    while (i < CL_STATS_BOUNDS && took > bounds[i]) i++;
+    tally->open--;
+    tally->ended[outcome]++;
+    tally->took[i]++;
+    tally->micros += (uint64_t)(took > 0 ? took : 0);
+}
+
+void cl_stats_call(cl_core *core, cl_call *call)
+{
+    cl_method *m = call->method;
+    if (!m->stats) m->stats = cl_stats_of(core, m->name);
+    call->stats = m->stats;
+    call->began = begins(core, &call->stats->calls);
+}
+
+void cl_stats_called(cl_core *core, const cl_call *call, uint32_t outcome)
+{
+    ended(core, &call->stats->calls, call->began, outcome);
+}
+
+void cl_stats_request(cl_core *core, cl_request *r, cl_stats *stats)
+{
+    r->stats = stats;
+    r->began = begins(core, &stats->requests);
+}
+
+void cl_stats_served(cl_core *core, const cl_request *r)
+{
+    ended(core, &r->stats->requests, r->began, r->outcome);
+}
+
+CL_RARE void cl_stats_refused(cl_node *node, cl_str method)
+{
+    const cl_service *service = method.n ? cl_strmap_get(&node->services, method) : NULL;
+    if (service && service->stats) service->stats->requests.ended[CLOUDS_OUTCOME_NOT_DONE]++;
+}
+
+/* ---- telling */
+
+/* Not as a double, whose text would be that of the locale of the process. */
+static int put_seconds(cl_buf *out, uint64_t us)
+{
+    return cl_buf_printf(out, "%llu.%06llu", (unsigned long long)(us / 1000000), (unsigned long long)(us % 1000000));
+}
+
+static int put_tally(const char *before, const cl_tally *t, cl_buf *out)
+{
+    const uint64_t *n = t->ended;
+    int code = cl_buf_printf(out, "%s{\"open\":%u,\"ok\":%llu,\"app_error\":%llu,\"not_done\":%llu,\"unknown\":%llu,"
+                                  "\"seconds\":", before, t->open, (unsigned long long)n[CLOUDS_OUTCOME_OK],
+                             (unsigned long long)n[CLOUDS_OUTCOME_APP_ERROR],
+                             (unsigned long long)n[CLOUDS_OUTCOME_NOT_DONE],
+                             (unsigned long long)n[CLOUDS_OUTCOME_UNKNOWN]);
+    if (code == 0) code = put_seconds(out, t->micros);
+    for (int i = 0; i <= CL_STATS_BOUNDS && code == 0; i++)
+        code = cl_buf_printf(out, "%s%llu", i ? "," : ",\"took\":[", (unsigned long long)t->took[i]);
+    return code ? code : cl_buf_put_char(out, ']');
+}
+
+static int put_method(const cl_stats *s, int *count, cl_buf *out)
+{
+    if (!s->calls.is_used && !s->requests.is_used) return 0;
+    int code = cl_buf_put_str(out, (*count)++ ? CL_STR(",") : CL_STR(""));
+    if (code == 0) code = cl_json_quote(s->name, out);
+    if (code == 0) code = cl_buf_put_str(out, CL_STR(":{"));
+    if (code == 0 && s->calls.is_used) {
+        code = put_tally("\"calls\":", &s->calls, out);
+        if (code == 0) code = cl_buf_put_char(out, '}');
+    }
+    if (code == 0 && s->requests.is_used) {
+        code = put_tally(s->calls.is_used ? ",\"requests\":" : "\"requests\":", &s->requests, out);
+        if (code == 0) code = cl_buf_printf(out, ",\"waiting\":%u}", s->waiting);
+    }
+    return code ? code : cl_buf_put_char(out, '}');
+}
+
+static void count_waiting(cl_core *core)
+{
+    struct cl_stats_table *table = core->stats;
+    size_t at = 0;
+    table->other->waiting = 0;
+    for (cl_stats *s; (s = cl_strmap_next(&table->methods, &at));) s->waiting = 0;
+    CL_LIST_EACH(of_core, &core->nodes)
+    CL_LIST_EACH(it, &CL_OWNER(of_core, cl_node, of_core)->offers)
+    {
+        const cl_offer *offer = CL_OWNER(it, cl_offer, of_node);
+        if (offer->stats) offer->stats->waiting += offer->queued;
+    }
+}
+
+static int put_stats(cl_core *core, cl_buf *out)
+{
+    int count = 0;
+    size_t at = 0;
+    count_waiting(core);
+    int code = cl_buf_put_str(out, CL_STR("{\"bounds\":["));
+    for (int i = 0; i < CL_STATS_BOUNDS && code == 0; i++) {
+        if (i) code = cl_buf_put_char(out, ',');
+        if (code == 0) code = put_seconds(out, (uint64_t)bounds[i]);
+    }
+    if (code == 0) code = cl_buf_put_str(out, CL_STR("],\"methods\":{"));
+    for (const cl_stats *s; code == 0 && (s = cl_strmap_next(&core->stats->methods, &at));)
+        code = put_method(s, &count, out);
+    if (code == 0) code = put_method(core->stats->other, &count, out);
+    return code ? code : cl_buf_put_str(out, CL_STR("}}"));
+}
+
+/* It is known here, so it is told at once, whether the bus is there or not. */
+int cl_node_stats(cl_node *node, const cl_op_spec *spec)
+{
+    cl_core *core = node->core;
+    cl_op *op;
+    cl_buf out = {0};
+    if (node->state == CL_NODE_CLOSING) return CLOUDS_ECLOSED;
+    if (!core->stats) return cl_error(CLOUDS_ENOTSUP, "calls are not counted by method here (context option stats)");
+    int code = cl_op_create(node, CL_OP_STATUS, spec, CL_STR_NONE, &op);
+    if (code) return code;
+    code = put_stats(core, &out);
+    cl_op_end(op, code, NULL, 0, code ? CL_STR_NONE : cl_buf_str(&out));
+    cl_buf_free(&out);
+    return 0;
+}
