@@ -106,6 +106,12 @@ function M.finish(status, drain)
   end)
 end
 
+-- How long a stop lets accepted requests finish, where nothing else is said: the node option drain_timeout.
+function M.default_drain()
+  local _, default_of = require("clouds.core").options()
+  return tonumber(default_of.drain_timeout)
+end
+
 -- The first SIGINT, SIGTERM or SIGHUP, or host.stop, closes the nodes in order, and then the program ends with 0. A
 -- script that keeps the loop from its turn is ended by force.
 function M.stop_on_signal(drain)

@@ -6,8 +6,8 @@ M.command = {
   name = "pause",
   usage = "pause [options] NODE [METHOD]",
   summary = "Let a node take no calls for a method, or for all of its methods.",
-  text = asking.text,
-  options = asking.options,
+  text = asking.text .. "\nWaits until that is seen in the cluster.",
+  options = asking.waiting_options(),
   operands = { 1, 2 },
 }
 

@@ -13,12 +13,12 @@ M.command = {
 }
 
 function M.main(options, operands)
-  asking.main("ping", options, operands[1], nil, function(answer, seconds)
+  asking.main("ping", options, operands[1], nil, { describe = function(answer, seconds)
     local state = answer.paused and answer.state .. ", paused" or answer.state
     local line = "%s: %s, %.3f ms, process %s, version %s"
     return line:format(output.plain(answer.id), output.plain(state), seconds * 1e3, output.plain(answer.pid),
       output.plain(answer.version))
-  end)
+  end })
 end
 
 return M

@@ -6,8 +6,8 @@ M.command = {
   name = "resume",
   usage = "resume [options] NODE [METHOD]",
   summary = "Let a node take calls again for a method, or for all of its methods.",
-  text = asking.text,
-  options = asking.options,
+  text = asking.text .. "\nWaits until that is seen in the cluster.",
+  options = asking.waiting_options(),
   operands = { 1, 2 },
 }
 

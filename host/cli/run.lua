@@ -186,7 +186,7 @@ function M.main(options, operands, argv, first_operand)
   end
   local list = pieces(options, operands)
   if not list then return host.finish(host.exit.ERROR) end
-  common.stop_on_signal(options.drain or 8)
+  common.stop_on_signal(options.drain or common.default_drain())
   require("clouds.node").stop_asked = function(_, drain) host.stop(drain) end
   if not admin.open(options) then return host.finish(host.exit.ERROR) end
   host.at_end(at_end)

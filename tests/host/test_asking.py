@@ -43,10 +43,13 @@ class Asking(Case):
         for more in self.each_cluster():
             service = self.open(more)
             self.assertEqual(self.ask("pause", "s.asked", "fast"), "fast of s.asked is paused\n")
+            self.assertEqual(json.loads(self.ask("status", "--json"))["states"]["s.asked"]["paused"], ["fast"])
             self.assertIn("1 server is paused", self.ask("call", "fast", status=3))
             self.assertEqual(self.ask("resume", "s.asked", "fast"), "fast of s.asked is resumed\n")
             self.assertEqual(self.ask("call", "fast", "--json"), '["here"]\n')
+            self.assertNotIn("states", json.loads(self.ask("status", "--json")))
             self.assertTrue(json.loads(self.ask("pause", "s.asked", "--json"))["paused"])
+            self.assertEqual(json.loads(self.ask("status", "--json"))["states"]["s.asked"]["paused"], ["fast", "slow"])
             self.assertIn("paused", self.ask("ping", "s.asked"))
             self.ask("call", "fast", status=3)
             self.assertEqual(self.ask("resume", "s.asked"), "s.asked is resumed\n")
@@ -58,10 +61,37 @@ class Asking(Case):
             service = self.open(more)
             call = self.start("call", "slow", "0.5", "--json")
             service.err.wait_for("accepted")
-            self.assertEqual(self.ask("stop", "s.asked"), "s.asked is asked to stop\n")
-            self.assertEqual(service.wait(), 0)
+            self.assertEqual(self.ask("stop", "s.asked"), "s.asked has stopped\n")
+            # It had left: what it had accepted is answered, and nobody has its id.
             self.assertEqual((call.wait(), call.out.text()), (0, '["finished"]\n'))
+            self.assertIn("no available server", self.ask("ping", "s.asked", status=3))
+            self.assertEqual(service.wait(), 0)
             self.assertEqual(json.loads(self.ask("status", "--json"))["methods"], {})
+
+    def test_a_stop_that_is_not_waited_for(self):
+        for more in self.each_cluster():
+            service = self.open(more)
+            call = self.start("call", "slow", "1000", "--json")
+            service.err.wait_for("accepted")
+            self.assertEqual(self.ask("stop", "s.asked", "--no-wait", "--drain", "1000"), "s.asked is asked to stop\n")
+            said = self.ask("stop", "s.asked", "-t", "0.5", status=4) if more else ""
+            self.assertEqual(said, "CLOUDS_CALL_SERVICE_TIMEOUT: s.asked is asked to stop, and has not left within 0.5 s\n" if more else "")
+            self.assertIsNone(service.popen.poll())
+            service.popen.kill()
+            call.wait()
+
+    def test_a_stop_that_takes_too_long(self):
+        for more in self.each_cluster():
+            service = self.open(more)
+            call = self.start("call", "slow", "1000")
+            service.err.wait_for("accepted")
+            said = self.run_clouds("stop", "s.asked", "--drain", "1000", "-t", "1", "--json")
+            words = "s.asked is asked to stop, and has not left within 1 s"
+            self.assertEqual((said.returncode, said.stderr), (4, f"CLOUDS_CALL_SERVICE_TIMEOUT: {words}\n"))
+            error = json.loads(said.stdout)["error"]
+            self.assertEqual((error["message"], error["outcome"]), (words, "UNKNOWN"))
+            service.popen.kill()
+            call.wait()
 
     def test_a_stop_has_the_time_that_is_given(self):
         service = self.open()
@@ -75,7 +105,7 @@ class Asking(Case):
         service = self.serve(SERVICE % "" + """
             server:on("stop", function(from, drain) print("asked", from:sub(1, 2), drain) end)
             server:on("paused", function(from, method, paused) print("paused", method, paused) end)""")
-        self.ask("stop", "s.asked", "--drain", "5")
+        self.ask("stop", "s.asked", "--drain", "5", "--no-wait")
         service.out.wait_for("asked\tc.\t5\n")
         self.ask("pause", "s.asked", "fast")
         service.out.wait_for("paused\tfast\ttrue\n")
