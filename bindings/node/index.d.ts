@@ -135,6 +135,19 @@ export interface NodeOptions {
   [option: string]: unknown;
 }
 
+/** Options that can change while a node lives. Those that docs/CONFIGURATION.md marks as such are taken, too, written like
+ * `drainTimeout`. */
+export interface LiveOptions {
+  timeout?: number;
+  deadline?: number;
+  retry?: number;
+  serverMaxAge?: number;
+  operationTimeout?: number;
+  /** How many calls the node takes as a server, beside those of weight 1. */
+  weight?: number;
+  [option: string]: string | number | boolean | undefined;
+}
+
 export interface BaseOptions extends NodeOptions {
   /** A word whose first letter begins the id. Default: base. */
   type?: string;
@@ -492,6 +505,9 @@ export class Base extends EventEmitter {
   status(options: WaitOptions | undefined, callback: (error: CloudsError | null, status?: Status) => void): void;
   status(options?: WaitOptions): Promise<Status>;
   statusP(options?: WaitOptions): Promise<Status>;
+
+  /** Changes options while the node lives, for what begins from then on. Throws for others than those that can change. */
+  configure(options: LiveOptions): this;
 
   /** Who would be called for a method now, and why; nothing is called. */
   explain(method: string, options?: WaitOptions): Promise<Explanation>;

@@ -242,6 +242,27 @@ function Node:set(name, fn)
   return self
 end
 
+--- Changes options while the node lives, such as weight, timeout or retry, for what begins from then on. The node; or
+-- nil and an error. Raises for others than those that can change.
+function Node:configure(changes)
+  local values = settings.live(changes, 2)
+  if self.closed or self.closing then
+    return nil, errors.new(core.ECLOSED)
+  end
+  local ok, done, problem = pcall(self.core.configure, self.core, values)
+  local wrong = not ok and done or (problem and problem.code == "CLOUDS_INVALID_OPTION" and problem.message)
+  if wrong then
+    error((tostring(wrong):gsub("'retries'", "'retry'")), 2)
+  elseif not done then
+    return nil, problem
+  end
+  for name, value in pairs(values) do
+    self.options[name] = value
+  end
+  self.operation_timeout = settings.operation_timeout(self.options)
+  return self
+end
+
 --- Who serves what: { servers = { id = { methods } }, methods = { name = { ids } } }.
 function Node:status(options)
   return self.core:status(settings.timeout(options, 2))

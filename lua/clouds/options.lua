@@ -78,6 +78,25 @@ function M.split(kind, options, level)
   return of_context, of_node
 end
 
+--- Of a node that lives. Whether they can change is for the library to say.
+function M.live(options, level)
+  if type(options) ~= "table" then
+    error("expected a table of options", level + 1)
+  end
+  local values = {}
+  for name, value in pairs(options) do
+    if name == "retry" then
+      name = "retries"
+    end
+    check_name(name, scopes, level + 1)
+    if M.hook_names[name] then
+      error(("option '%s' is a function: expected node:set('%s', fn)"):format(name, name), level + 1)
+    end
+    values[name] = value
+  end
+  return values
+end
+
 --- The longest wait of operations without a limit of their own, in seconds.
 function M.operation_timeout(options)
   return tonumber(options.operation_timeout) or tonumber(default_of.operation_timeout)

@@ -354,6 +354,15 @@ function Node:watch(topics, options) end
 ---@return clouds.Error?
 function Node:set(name, fn) end
 
+---Changes options while the node lives, such as weight, timeout or retry, for what begins from then on. Raises for others
+---than those that can change.
+---@generic N: clouds.Node
+---@param self N
+---@param changes clouds.Options
+---@return N?
+---@return clouds.Error?
+function Node:configure(changes) end
+
 ---Who serves what.
 ---@param options? { timeout: number? } Seconds.
 ---@return { servers: table<string, string[]>, methods: table<string, string[]>, states: table?, seen: table?, own: table? }?

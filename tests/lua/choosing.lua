@@ -37,12 +37,46 @@ t.test("weights and tags", function()
   local found = shares(client, 200)
   t.is(found.heavy, 150)
   t.is(found.light, 50)
+  t.is(heavy:configure({ weight = 9 }), heavy)
+  t.eventually(function()
+    found = shares(client, 10)
+    return found.heavy == 9 and found.light == 1
+  end)
   local near = clouds.client({ url = t.url, timeout = 20, tags = "zone=b", prefer = "zone" })
   sees(near, "light")
   t.is(shares(near, 40).light, 40)
   for _, node in ipairs({ heavy, light, client, near }) do
     assert(node:close())
   end
+end)
+
+t.test("options of a node that lives", function()
+  local server, node = serve("one", {}), clouds.client({ url = t.url, timeout = 20 })
+  assert(server:register("never", function()
+    clouds.sleep(1000)
+  end))
+  sees(node, "one")
+  t.is(node:configure({ timeout = 0.05, retry = 0, operation_timeout = 1 }), node)
+  local code = select(2, node:call("never")).code -- the second where the server got it too late
+  t.ok(code == "CLOUDS_CALL_SERVICE_TIMEOUT" or code == "CLOUDS_EXPIRED", code)
+  assert(server:close(0))
+  local wrong = {
+    { { weight = 0 }, "option 'weight'" },
+    { { retry = -1 }, "option 'retry'" },
+    { { tags = "zone=a" }, "tags" },
+    { { url = "local:" }, "url" },
+    { { wieght = 3 }, "did you mean 'weight'" },
+    { { find_server = print }, "node:set('find_server', fn)" },
+    { 7, "expected a table of options" },
+  }
+  for _, case in ipairs(wrong) do
+    t.raises(function()
+      node:configure(case[1])
+    end, case[2])
+  end
+  assert(node:close())
+  local none, err = node:configure({ timeout = 1 })
+  t.is({ none, err.code }, { nil, "CLOUDS_CLOSED" })
 end)
 
 t.test("peer events", function()
@@ -70,6 +104,22 @@ t.test("peer events", function()
   end)
   t.ok(told[3]:find("^s.one %l+ ") and not told[3]:find("well", 1, true), told[3])
   assert(client:close())
+end)
+
+t.test("on the same machine, with nothing configured", function()
+  local here, there = serve("here", {}), serve("there", { tags = "host=another" })
+  local client = clouds.client({ url = t.url, timeout = 20, prefer = "host" })
+  sees(client, "here")
+  if t.url:match("^redis") then
+    t.is(shares(client, 20).here, 20)
+  else
+    sees(client, "there")
+  end
+  assert(here:close())
+  sees(client, "there")
+  for _, node in ipairs({ there, client }) do
+    assert(node:close())
+  end
 end)
 
 t.test("explain", function()

@@ -38,9 +38,37 @@ test('weights and tags', async () => {
     near = clouds.createClient({ timeout: 20, tags: 'zone=b', prefer: 'zone' });
   await sees(client, 'heavy', 'light');
   assert.deepStrictEqual(await shares(client, 200), { heavy: 150, light: 50 });
+  assert.strictEqual(servers[0].configure({ weight: 9 }), servers[0]);
+  await until(async () => (await shares(client, 10)).heavy === 9, 'its weight is known');
+  assert.deepStrictEqual(await shares(client, 20), { heavy: 18, light: 2 });
   await sees(near, 'light');
   assert.deepStrictEqual(await shares(near, 40), { light: 40 });
   await Promise.all([...servers, client, near].map((node) => node.exitP()));
+});
+
+test('options of a node that lives', async () => {
+  const server = await serve('one', {}),
+    client = clouds.createClient({ timeout: 20 });
+  await server.registerP('never', () => new Promise(() => {}));
+  await sees(client, 'one');
+  assert.strictEqual(client.configure({ timeout: 0.05, retry: 0, operationTimeout: 1, weight: undefined }), client);
+  // The second where the server got it too late.
+  await assert.rejects(client.call('never'), ({ code }) => ['CLOUDS_CALL_SERVICE_TIMEOUT', 'CLOUDS_EXPIRED'].includes(code));
+  await server.exitP({ drain: 0 });
+  const wrong = [
+    [{ weight: 0 }, /'weight'/],
+    [{ retry: -1 }, /'retries'/],
+    [{ tags: 'zone=a' }, /tags/],
+    [{ maxMessage: 2048 }, /max_message/],
+    [{ url: 'local:' }, /url/],
+    [{ find_server: true }, /find_server/],
+    [{ wieght: 3 }, /did you mean 'weight'/],
+    [{ weight: {} }, /object or a function/],
+  ];
+  for (const [options, message] of wrong) assert.throws(() => client.configure(options), { code: 'CLOUDS_INVALID_OPTION', message });
+  assert.throws(() => client.configure(7), TypeError);
+  await client.exitP();
+  assert.throws(() => client.configure({ timeout: 1 }), { code: 'CLOUDS_CLOSED' });
 });
 
 test('peer events', async () => {
@@ -60,6 +88,16 @@ test('peer events', async () => {
   await until(() => told.length >= 3, 'it is gone');
   assert.deepStrictEqual(told[2], ['s.one', 'draining', undefined]);
   await client.exitP();
+});
+
+test('on the same machine, with nothing configured', async () => {
+  const servers = await Promise.all([serve('here', {}), serve('there', { tags: 'host=another' })]);
+  const client = clouds.createClient({ timeout: 20, prefer: 'host' });
+  await sees(client, 'here');
+  assert.deepStrictEqual(await shares(client, 20), { here: 20 });
+  await servers[0].exitP();
+  await sees(client, 'there');
+  await Promise.all([servers[1], client].map((node) => node.exitP()));
 });
 
 test('explain', async () => {

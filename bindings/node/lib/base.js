@@ -15,7 +15,7 @@ require('./bridge_asking');
 const calls = require('./call');
 const channels = require('./channels');
 const asking = require('./asking');
-const { complete, forLibrary, debugName, DEFAULTS } = require('./options');
+const { complete, live, forLibrary, debugName, DEFAULTS } = require('./options');
 const { failure } = require('./errors');
 
 const PEER_STATES = ['well', 'avoided', 'open', 'probing', 'paused', 'draining', 'gone'];
@@ -217,7 +217,7 @@ extend(Base.prototype, {
   _setHandler(name, handler) {
     this._handlers[name] = handler;
     const taken = typeof handler === 'function' && handler !== this._defaults[name];
-    if (HOOKS[name]) this._transport.configure(HOOKS[name], taken);
+    if (HOOKS[name]) this._transport.configure([HOOKS[name], String(taken)]);
     if (String(name).startsWith('message.')) this._keepAlive();
   },
 
@@ -299,6 +299,17 @@ extend(Base.prototype, {
 
   statusP(options) {
     return promised((done) => this._transport.status(done, limitOf(this, options, 'status')));
+  },
+
+  // Changes options while the node lives, such as weight or timeout, for what begins from then on.
+  configure(options) {
+    const list = live(options);
+    if (this._transport instanceof ConnectionTransport)
+      throw failure('CLOUDS_NOT_SUPPORTED', 'over a connection of the program no option changes');
+    if (this._transport.closing) throw failure('CLOUDS_CLOSED', `${this.id} is closed`);
+    this._transport.configure(list);
+    if (options.operationTimeout > 0) this._operationTimeout = options.operationTimeout;
+    return this;
   },
 
   // Who would be called for a method now, and why.

@@ -479,8 +479,8 @@ class Bridge {
     if (!this.closed) addon.hold(this.handle, yes);
   }
 
-  configure(name, value) {
-    if (!this.closing) addon.configure(this.handle, [name, String(value)]);
+  configure(options) {
+    if (!this.closing) addon.configure(this.handle, options);
   }
 
   counters() {

@@ -66,6 +66,7 @@ class ConnectionTransport {
 
   release() {}
 
+  // The library makes no choice here.
   configure() {}
 
   counters() {

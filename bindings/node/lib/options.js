@@ -147,4 +147,21 @@ function forLibrary(all) {
   return { ofContext, ofNode };
 }
 
-module.exports = { complete, forLibrary, debugName, DEFAULTS };
+// Those of a node that lives. Whether they can change is for the library to say.
+function live(options) {
+  if (typeof options !== 'object' || options === null) throw new TypeError('clouds: the options are an object');
+  const list = [];
+  for (const name of Object.keys(options)) {
+    const option = name === 'retry' ? 'retries' : snake(name),
+      value = options[name];
+    if (value === undefined) continue;
+    if (!scopes.has(option) || (TAKEN.has(option) && name !== 'retry'))
+      throw failure('CLOUDS_INVALID_OPTION', `the option ${log.printable(name)}: ${hint(name, NAMES, 'docs/CONFIGURATION.md lists them')}`);
+    if (!['string', 'number', 'boolean'].includes(typeof value))
+      throw failure('CLOUDS_INVALID_OPTION', `the option ${name}: it cannot be an object or a function`);
+    push(list, option, value);
+  }
+  return list;
+}
+
+module.exports = { complete, live, forLibrary, debugName, DEFAULTS };
