@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "api/check.h"
+#include "api/machine.h"
 #include "api/node_id.h"
 #include "base/error.h"
 #include "base/mem.h"
@@ -240,16 +241,40 @@ static int read_balance(cl_node_config *config, const cl_options *options)
     return cl_options_refuse("balance", name, "\"rr\", \"least\", \"random\" or \"hash\"");
 }
 
-static int read_tags(cl_node_config *config, const cl_options *options)
+/* Where all nodes are on this machine, there is no need to say so. */
+static int is_on_one_machine(const cl_context *context)
+{
+    return context->config.url.kind == CL_URL_LOCAL || context->config.url.kind == CL_URL_INPROC;
+}
+
+/* Those that are chosen, and on which machine the node is, unless these say it. */
+static void set_tags(const cl_context *context, cl_node_config *config, const char *chosen)
+{
+    char machine[CL_MACHINE_DIGITS + 1];
+    snprintf(config->tags, sizeof config->tags, "%s", chosen);
+    if (is_on_one_machine(context) || cl_tags_value(cl_str_z(chosen), CL_STR(CL_TAG_HOST)).n) return;
+    cl_machine(machine);
+    snprintf(config->tags, sizeof config->tags, "%s%s" CL_TAG_HOST "=%s", chosen, *chosen ? "," : "", machine);
+}
+
+/* That of the machine can be, although all are near then. */
+static int may_prefer(const cl_context *context, const cl_node_config *config, cl_str name)
+{
+    if (cl_tag_check_name(name) != 0) return 0;
+    return cl_tags_value(cl_str_z(config->tags), name).n ||
+           (is_on_one_machine(context) && cl_str_eq(name, CL_STR(CL_TAG_HOST)));
+}
+
+static int read_tags(const cl_context *context, cl_node_config *config, const cl_options *options)
 {
     const char *tags = cl_options_text(options, CL_OPTION_tags), *prefer = cl_options_text(options, CL_OPTION_prefer);
-    if (cl_tags_check(cl_str_z(tags)) != 0)
+    if (strlen(tags) > CL_TAGS_CHOSEN || cl_tags_check(cl_str_z(tags)) != 0)
         return cl_options_refuse("tags", tags,
                                  "name=value, with commas between several: names of up to 32 letters, digits and _.-, "
                                  "none twice, values of up to 64 of these and :/@+, up to 256 bytes together");
-    if (*prefer && (cl_tag_check_name(cl_str_z(prefer)) != 0 || !cl_tags_value(cl_str_z(tags), cl_str_z(prefer)).n))
-        return cl_options_refuse("prefer", prefer, "the name of a tag that is among the node's own tags");
-    memcpy(config->tags, tags, strlen(tags) + 1);
+    set_tags(context, config, tags);
+    if (*prefer && !may_prefer(context, config, cl_str_z(prefer)))
+        return cl_options_refuse("prefer", prefer, "the name of a tag that is among the node's own tags, or host");
     memcpy(config->prefer, prefer, strlen(prefer) + 1);
     return 0;
 }
@@ -311,6 +336,6 @@ int cl_config_node(cl_api_node *node, const cl_options *o)
     node->heartbeat = cl_options_number(o, CL_OPTION_heartbeat);
     int code = read_type(&node->config, o);
     if (code == 0) code = read_balance(&node->config, o);
-    if (code == 0) code = read_tags(&node->config, o);
+    if (code == 0) code = read_tags(node->context, &node->config, o);
     return code != 0 ? code : read_id(node, o);
 }

@@ -122,7 +122,7 @@ static int put_state(const row *rows, size_t n, int *count, cl_buf *out)
     cl_traits traits = cl_traits_read(cl_str_of(rows->about.p + 1, rows->about.n - 1));
     int paused = 0, code = 0;
     for (size_t i = 0; i < n; i++) paused += rows[i].about.p[0] == 'p';
-    if (!paused && cl_traits_weight(&traits) == 1 && !traits.tags.n) return 0;
+    if (!paused && cl_traits_weight(&traits) == 1 && !cl_tags_are_news(traits.tags)) return 0;
     code = cl_buf_put_str(out, (*count)++ ? CL_STR(",") : CL_STR(",\"states\":{"));
     if (code == 0) code = cl_json_quote(rows->group, out);
     if (code == 0) code = cl_buf_put_str(out, CL_STR(":{\"paused\":["));

@@ -47,6 +47,14 @@ cl_str cl_tags_value(cl_str tags, cl_str wanted)
     return CL_STR_NONE;
 }
 
+int cl_tags_are_news(cl_str tags)
+{
+    cl_str name, value;
+    for (size_t at = 0; cl_tags_next(tags, &at, &name, &value);)
+        if (!cl_str_eq(name, CL_STR(CL_TAG_HOST))) return 1;
+    return 0;
+}
+
 int cl_tags_check(cl_str tags)
 {
     cl_str name, value;

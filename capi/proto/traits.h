@@ -9,7 +9,10 @@
 #include "base/buf.h"
 #include "base/str.h"
 
-enum { CL_WEIGHT_MOST = 1000, CL_TAGS_MOST = 256, CL_TRAITS_TEXT = CL_TAGS_MOST + 8 };
+enum { CL_WEIGHT_MOST = 1000, CL_TAGS_CHOSEN = 256, CL_TAGS_MOST = CL_TAGS_CHOSEN + 24, CL_TRAITS_TEXT = CL_TAGS_MOST + 8 };
+
+/* The tag that a node has by itself, beside those that its program chooses (CL_TAGS_CHOSEN bytes). */
+#define CL_TAG_HOST "host"
 
 typedef struct cl_traits {
     uint32_t weight; /* 1 to 1000; 0: not said, which is 1 */
@@ -33,6 +36,8 @@ int cl_tag_check_name(cl_str name);
 int cl_tags_next(cl_str tags, size_t *at, cl_str *name, cl_str *value);
 /* The value of a tag; empty: there is none of that name. */
 cl_str cl_tags_value(cl_str tags, cl_str name);
+/* Is there one beside the machine, which most nodes say? */
+int cl_tags_are_news(cl_str tags);
 
 /* As one text, "3 zone=a", which is empty for a node that says nothing; its length. */
 size_t cl_traits_write(const cl_traits *traits, char out[CL_TRAITS_TEXT]);

@@ -86,8 +86,8 @@ local clouds = {}
 ---@field auto_clean? boolean A call that timed out deletes the registration of the server (of clouds 0.1.14 servers only). Default: true.
 ---@field balance? string How a server is chosen: "rr" (one after the other), "least" (of two the one with fewer calls under way from here and shorter ones), "random" or "hash" (calls with equal arguments, or with one `key`, go to the same server). Default: rr.
 ---@field weight? number How many calls this node takes as a server, beside those of weight 1: callers choose it so much more often. Default: 1.
----@field tags? string What callers are told of this node, as "zone=a,host=b": names of letters, digits and _.- with values of these and :/@+, up to 256 bytes.
----@field prefer? string The name of a tag, such as "zone": calls go to servers with the value of it that this node has in `tags`, while one of them is well.
+---@field tags? string What callers are told of this node, as "zone=a,host=b": names of letters, digits and _.- with values of these and :/@+, up to 256 bytes. Of other buses than local: and inproc: callers are told `host`, too, the machine that the node is on, unless it is given here.
+---@field prefer? string The name of a tag, such as "zone": calls go to servers with the value of it that this node has in `tags`, while one of them is well. "host" needs no tag: those on the same machine.
 ---@field breaker? boolean A server that fails again and again is left alone for a while, unless no other is left. Default: true.
 ---@field throttle? boolean While servers refuse most calls of a method, some end here already, as CLOUDS_EOVERLOAD. Default: false.
 ---@field shun_silent? boolean A server that did not answer in time is not asked for that method again for a while, even when no other is left. Default: false.

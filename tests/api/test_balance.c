@@ -122,6 +122,70 @@ static int says(const clouds_event *e, const char *text)
     return memmem(e->data, e->data_len, text, strlen(text)) != NULL;
 }
 
+/* Where all are on one machine anyway, nobody says on which. */
+static int says_host(void)
+{
+    return strcmp(kind, "inproc:") != 0 && strcmp(kind, "local:") != 0;
+}
+
+/* With nothing configured but that it is preferred. */
+static void who_is_on_the_same_machine(void)
+{
+    const char *url = kit_url(kind);
+    clouds_context *server = kit_context(url, mode), *other = kit_context(url, mode), *client = kit_context(url, mode);
+    clouds_node *here = kit_node_of(server, KIT_OPTIONS("type", "server", "id", "s.here"));
+    clouds_node *there = kit_node_of(other, KIT_OPTIONS("type", "server", "id", "s.there", "tags", "host=another"));
+    clouds_node *caller = kit_node_of(client, KIT_OPTIONS("type", "client", "prefer", "host"));
+    clouds_event e = {0};
+    CHECK_INT(kit_register(server, here, "echo"), 0);
+    CHECK_INT(kit_register(other, there, "echo"), 0);
+    double until = kit_now() + KIT_PATIENCE;
+    do explained(client, caller, &e);
+    while (!(says(&e, "s.here") && says(&e, "another")) && kit_now() < until);
+    CHECK(says(&e, "\"tags\":{\"host\":\"another\"},\"near\":false}"));
+    if (says_host()) {
+        CHECK(says(&e, "\"choice\":{\"rule\":\"near\",\"among\":1,\"server\":\"s.here\"}"));
+        CHECK(says(&e, "\"prefer\":\"host="));
+    } else {
+        CHECK(says(&e, "\"choice\":{\"rule\":\"well\",\"among\":2,"));
+        CHECK(!says(&e, "\"prefer\""));
+    }
+    clouds_context_destroy(client);
+    clouds_context_destroy(other);
+    clouds_context_destroy(server);
+}
+
+static int create_code(clouds_context *context, const char *tags, const char *prefer)
+{
+    clouds_node *node = NULL;
+    clouds_options *options = KIT_OPTIONS("type", "client", "tags", tags, "prefer", prefer);
+    int code = clouds_node_create(context, options, &node);
+    clouds_options_destroy(options);
+    return code;
+}
+
+/* A program has all of its 256 bytes. */
+static void how_many_tags_there_may_be(void)
+{
+    clouds_context *context = kit_context(kit_url(kind), mode);
+    char tags[300] = "a0=";
+    for (int i = 1; i < 4; i++) {
+        memset(tags + strlen(tags), 'v', 61);
+        snprintf(tags + strlen(tags), 8, ",a%d=", i);
+    }
+    memset(tags + strlen(tags), 'v', 256 - strlen(tags));
+    CHECK_INT(strlen(tags), 256);
+    CHECK_INT(create_code(context, tags, ""), 0);
+    CHECK_INT(create_code(context, tags, "a3"), 0);
+    tags[256] = 'v';
+    CHECK_INT(create_code(context, tags, ""), CLOUDS_EOPTION);
+    CHECK_INT(create_code(context, "", "host"), 0);
+    CHECK_INT(create_code(context, "zone=a", "host"), 0);
+    CHECK_INT(create_code(context, "", "hosts"), CLOUDS_EOPTION);
+    CHECK_INT(create_code(context, "host=", "host"), CLOUDS_EOPTION);
+    clouds_context_destroy(context);
+}
+
 static void who_would_be_called(void)
 {
     const char *url = kit_url(kind);
@@ -138,7 +202,8 @@ static void who_would_be_called(void)
     while (!(says(&e, "\"near\":true") && says(&e, "s.heavy")) && kit_now() < until); /* what it says of itself, too */
     CHECK(says(&e, "\"method\":\"echo\",\"bus\":\"up\",\"balance\":\"least\",\"prefer\":\"zone=b\","
                    "\"choice\":{\"rule\":\"near\",\"among\":1,\"server\":\"s.light\"}"));
-    CHECK(says(&e, "\"weight\":3,\"tags\":{\"zone\":\"a\"},\"near\":false}"));
+    CHECK(says(&e, says_host() ? "\"weight\":3,\"tags\":{\"zone\":\"a\",\"host\":\""
+                               : "\"weight\":3,\"tags\":{\"zone\":\"a\"},\"near\":false}"));
     CHECK(says(&e, "\"weight\":1,\"tags\":{\"zone\":\"b\",\"host\":\"x\"},\"near\":true}"));
     CHECK(says(&e, strcmp(kind, "local:") == 0 ? "\"route\":\"link\",\"address\":\"unix:/" : "\"route\":\"bus\""));
     uint64_t operation;
@@ -171,6 +236,8 @@ static void what_cannot_be_asked(void)
 static void all(void)
 {
     RUN(who_would_be_called);
+    RUN(who_is_on_the_same_machine);
+    RUN(how_many_tags_there_may_be);
     RUN(what_cannot_be_asked);
     RUN(calls_of_a_key_go_to_one_server);
     RUN(equal_arguments_go_to_one_server);

@@ -137,6 +137,10 @@ t.test("explain", function()
   t.is(found.prefer, "zone=a")
   t.is(found.servers[1].weight, 2)
   t.is(found.servers[1].tags.zone, "a")
+  -- Where all are on one machine anyway, nobody says on which.
+  local host = found.servers[2].tags.host
+  t.is(host ~= nil, t.url:match("^redis") ~= nil)
+  t.is(found.servers[1].tags.host, host)
   t.is(found.servers[1].latency, nil)
   t.is(found.servers[2].id, "s.far")
   t.is(client:explain("nobody", { timeout = 5 }).choice.rule, "none")

@@ -110,8 +110,10 @@ test('explain', async () => {
   });
   assert.deepStrictEqual(found.choice, { rule: 'near', among: 1, server: 's.near' });
   assert.deepStrictEqual([found.method, found.bus, found.balance, found.prefer], ['who', 'up', 'rr', 'zone=a']);
-  assert.deepStrictEqual([found.servers[0].weight, found.servers[0].tags, found.servers[0].near], [2, { zone: 'a' }, true]);
-  assert.strictEqual(found.servers[1].id, 's.far');
+  const host = found.servers[0].tags.host;
+  assert.match(host, /^[0-9a-f]{12}$/);
+  assert.deepStrictEqual([found.servers[0].weight, found.servers[0].tags, found.servers[0].near], [2, { zone: 'a', host }, true]);
+  assert.deepStrictEqual([found.servers[1].id, found.servers[1].tags], ['s.far', { host }]);
   assert.deepStrictEqual((await client.explain('nobody')).choice, { rule: 'none', among: 0 });
   await assert.rejects(client.explain(''), { code: 'CLOUDS_INVALID_ARGUMENT' });
   await assert.rejects(client.explain(7), TypeError);

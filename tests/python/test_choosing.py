@@ -59,15 +59,34 @@ class Choosing(PythonCase):
         self.assertEqual(self.shares(client, 50), {"near": 50})
 
 
+    def says_host(self):
+        """Where all are on one machine anyway, nobody says on which."""
+        return not self.url.startswith(("inproc", "local"))
+
+    def test_who_is_on_the_same_machine(self):
+        here = self.serve("here")
+        self.serve("there", tags="host=another")
+        client = self.caller("here", prefer="host") if self.says_host() else self.caller("here", "there", prefer="host")
+        tags = {one["id"]: one["tags"] for one in client.explain("who")["servers"]}
+        self.assertEqual(tags["s.there"], {"host": "another"})
+        if self.says_host():
+            self.assertRegex(tags["s.here"]["host"], "^[0-9a-f]{12}$")
+            self.assertEqual(self.shares(client, 20), {"here": 20})
+            self.assertNotIn("states", client.status())
+        else:
+            self.assertEqual(tags["s.here"], {})
+        here.close()
+        wait_until(lambda: self.shares(client, 1) == {"there": 1})
+
     def test_status(self):
-        heavy = self.serve("heavy", weight=3, tags="zone=a")
+        heavy = self.serve("heavy", weight=3, tags="zone=a,host=x")
         self.serve("light")
         server = self.node("Server", id="s.limits")
         server.register("limited", lambda: 1, concurrency=2, rate=100, burst=10)
         server.ready()
         heavy.pause("who")
         monitor = self.node("Monitor")
-        expected = {"s.heavy": {"paused": ["who"], "weight": 3, "tags": {"zone": "a"}}}
+        expected = {"s.heavy": {"paused": ["who"], "weight": 3, "tags": {"zone": "a", "host": "x"}}}
         found = wait_until(lambda: (lambda f: f.get("states") == expected and f)(monitor.status()))
         self.assertEqual(sorted(found["methods"]["who"]), ["s.heavy", "s.light"])
         self.assertNotIn("own", found)
@@ -128,8 +147,8 @@ class Choosing(PythonCase):
                           near["tags"], near["near"]),
                          ("s.near", "well", "closed", 0, 0, 2, {"zone": "a", "host": "x"}, True))
         self.assertGreater(near["latency"], 0)
-        self.assertEqual((other["id"], other["state"], other["weight"], other["tags"], other["near"]),
-                         ("s.far", "paused", 1, {}, False))
+        self.assertEqual((other["id"], other["state"], other["weight"], sorted(other["tags"]), other["near"]),
+                         ("s.far", "paused", 1, ["host"] if self.says_host() else [], False))
         self.assertEqual(client.explain("nobody")["choice"], {"rule": "none", "among": 0})
 
 

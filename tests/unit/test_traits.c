@@ -36,12 +36,21 @@ static void tags_have_bounds(void)
         snprintf(text, sizeof text, "n=%s", repeat('v', n));
         CHECK_INT(cl_tags_check(cl_str_z(text)), n <= 64 ? 0 : CLOUDS_EINVAL);
     }
-    for (int last = 51; last < 55; last++) { /* 204 bytes, and the rest in the last */
+    for (int last = CL_TAGS_MOST - 224 - 2; last < CL_TAGS_MOST - 224 + 3; last++) { /* 224 bytes, and the rest in the last */
         char all[600] = "";
-        for (int i = 0; i < 4; i++) snprintf(all + strlen(all), sizeof all - strlen(all), "n%d=%s,", i, repeat('v', 47));
+        for (int i = 0; i < 4; i++) snprintf(all + strlen(all), sizeof all - strlen(all), "n%d=%s,", i, repeat('v', 52));
         snprintf(all + strlen(all), sizeof all - strlen(all), "n4=%s", repeat('v', (size_t)last - 2));
         CHECK_INT(cl_tags_check(cl_str_z(all)), strlen(all) <= CL_TAGS_MOST ? 0 : CLOUDS_EINVAL);
     }
+}
+
+static void what_is_news(void)
+{
+    CHECK(!cl_tags_are_news(CL_STR_NONE));
+    CHECK(!cl_tags_are_news(CL_STR("host=a")));
+    CHECK(cl_tags_are_news(CL_STR("host=a,zone=b")));
+    CHECK(cl_tags_are_news(CL_STR("zone=b,host=a")));
+    CHECK(cl_tags_are_news(CL_STR("hosts=a")));
 }
 
 static void a_tag_is_found(void)
@@ -140,6 +149,7 @@ int main(void)
     RUN(tags_are_checked);
     RUN(tags_have_bounds);
     RUN(a_tag_is_found);
+    RUN(what_is_news);
     RUN(as_a_text);
     RUN(as_json);
     RUN(tags_as_json);
