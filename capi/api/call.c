@@ -7,6 +7,7 @@
 #include "api/last_error.h"
 #include "api/record.h"
 #include "base/error.h"
+#include "base/seconds.h"
 #include "proto/topic.h"
 
 enum { CORRELATION_MAX = 255 };
@@ -77,11 +78,6 @@ CL_RARE static int check_more(const clouds_call_options *o)
     return code;
 }
 
-/* What a caller's period may be at most: the longest that timers can hold. */
-static double clamp(double seconds)
-{
-    return seconds > 2147483 ? 2147483 : seconds;
-}
 
 /* While it drains a node may still call on behalf of what it serves: the core knows what that is, and in thread mode
  * `open`. */
@@ -189,7 +185,7 @@ CL_RARE static void set_more(cl_call_spec *spec, const clouds_call_options *o)
     spec->notify = (o->flags & CLOUDS_CALL_NOTIFY) || o->reply_to_len;
     spec->meta = cl_str_of(o->meta, o->meta_len);
     spec->bytes = cl_str_of(o->bytes, o->bytes_len);
-    spec->hedge = o->hedge > 0 ? clamp(o->hedge) : o->hedge;
+    spec->hedge = o->hedge > 0 ? cl_at_most(o->hedge) : o->hedge;
     spec->once = cl_str_of(o->once, o->once_len);
     spec->reply_to = cl_str_of(o->reply_to, o->reply_to_len);
     spec->correlation = cl_str_of(o->correlation, o->correlation_len);
@@ -217,8 +213,8 @@ static int call_method(clouds_node *handle, const char *method, size_t method_le
                                  .method = cl_str_of(method, method_len),
                                  .args = cl_str_of(args, args_len),
                                  .server = CL_STR_NONE,
-                                 .timeout = clamp(o->timeout),
-                                 .deadline = clamp(o->deadline),
+                                 .timeout = cl_at_most(o->timeout),
+                                 .deadline = cl_at_most(o->deadline),
                                  .parent = o->parent,
                                  .retries = o->retries,
                                  .meta = CL_STR_NONE,

@@ -3,6 +3,7 @@
 #include "api/internal.h"
 #include "api/record.h"
 #include "base/error.h"
+#include "base/seconds.h"
 
 int cl_operation_read(const clouds_operation_options *theirs, const uint64_t *operation, int is_close,
                       clouds_operation_options *o)
@@ -15,6 +16,7 @@ int cl_operation_read(const clouds_operation_options *theirs, const uint64_t *op
     if (o->flags && !operation) return cl_error(CLOUDS_EINVAL, "the pointer for the operation's id is NULL");
     if (is_close && o->timeout != 0)
         return cl_error(CLOUDS_EINVAL, "a close is limited by its drain, not by a timeout");
+    o->timeout = cl_at_most(o->timeout);
     return cl_check_period(o->timeout, "the timeout");
 }
 

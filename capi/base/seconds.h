@@ -4,6 +4,14 @@
 
 #include <stdint.h>
 
+#include "clouds.h"
+
+/* What somebody else's period may be at most: the longest that timers can hold. */
+static inline double cl_at_most(double seconds)
+{
+    return seconds > CLOUDS_LONGEST_SECONDS ? CLOUDS_LONGEST_SECONDS : seconds;
+}
+
 /* Rounded up, so that nothing is due early; 0 for what is not above 0. */
 static inline int64_t cl_ms(double seconds)
 {

@@ -43,12 +43,11 @@ static double seconds_of(cl_str text)
 
 static int read_drain(cl_json *j, question *q)
 {
-    static const double longest = 2147483;
     cl_str value;
     int code = cl_json_value(j, &value);
     if (code != 0) return code;
     q->drain = seconds_of(value);
-    if (q->drain >= 0 && q->drain <= longest) return 0;
+    if (q->drain >= 0 && q->drain <= CLOUDS_LONGEST_SECONDS) return 0;
     return cl_error(CLOUDS_EINVAL, "'drain' must be a number of seconds, 0 or more, without an exponent");
 }
 

@@ -1,16 +1,6 @@
 /* Publishing and subscribing. What is published comes as the event "published" (dispatch.c). */
 #include "internal.h"
 
-enum { MAX_TIMEOUT = 2147483 }; /* seconds */
-
-static clouds_operation_options limit_at(lua_State *L, int index)
-{
-    clouds_operation_options options = {.size = sizeof options, .timeout = luaL_optnumber(L, index, 0)};
-    if (!lua_isnoneornil(L, index) && options.timeout < 0.001) options.timeout = 0.001; /* 0 is no limit of its own */
-    if (options.timeout > MAX_TIMEOUT) options.timeout = MAX_TIMEOUT;
-    return options;
-}
-
 static int refused(lua_State *L, lc_state *s, int code)
 {
     lc_fail(L, s, code);
@@ -52,7 +42,7 @@ int lc_node_publish(lua_State *L)
     if (confirm) lc_slot_check_wait(L, s);
     if (!node->node) return closed(L, s);
     clouds_payload payload = {.size = sizeof payload};
-    clouds_operation_options options = limit_at(L, 6);
+    clouds_operation_options options = lc_limit_at(L, 6);
     options.user_data = lc_slot_handle(s, lc_slot_new(L, s));
     if (!encode(L, s, 3, &payload)) {
         lc_slot_release(L, s, lc_slot_find(s, options.user_data));
@@ -134,7 +124,7 @@ int lc_node_subscribe(lua_State *L)
     options.group = lua_tolstring(L, 4, &options.group_len);
     double timeout = number_of(L, "timeout");
     const clouds_operation_options limit = {
-        .size = sizeof limit, .timeout = timeout > 0 ? timeout : MAX_TIMEOUT, .user_data = slot};
+        .size = sizeof limit, .timeout = timeout > 0 ? timeout : CLOUDS_LONGEST_SECONDS, .user_data = slot};
     uint64_t id = 0;
     node->ctx->dirty = true;
     int code = clouds_node_subscribe(node->node, s->out.data, s->out.len, &options, &limit, &id);

@@ -305,6 +305,8 @@ void lc_request_drop_all(lc_state *s, const lc_context *ctx);
 void lc_context_add(lua_State *L, lc_state *s);
 lc_context *lc_check_context(lua_State *L, int index);
 clouds_options *lc_options_from(lua_State *L, int index); /* raises */
+/* The options of an operation with the limit at `index`, in seconds; none: the node option operation_timeout counts. */
+clouds_operation_options lc_limit_at(lua_State *L, int index);
 void lc_context_destroy(lua_State *L, lc_state *s, lc_context *ctx);
 void lc_context_unref(lc_context *ctx);
 /* Handlers were set, or are gone. */

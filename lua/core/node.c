@@ -1,8 +1,6 @@
 /* Nodes as userdata. The objects that users see are made over them in Lua (clouds.node). */
 #include "internal.h"
 
-enum { MAX_TIMEOUT = 2147483 }; /* seconds */
-
 /* In a function of ours. luaL_checkudata would look the type up by its name each time. */
 lc_node *lc_check_node(lua_State *L, int index)
 {
@@ -157,17 +155,15 @@ static void drop_handler(lua_State *L, lc_state *s, lc_node *node)
     lc_node_update_anchor(L, s, node, 1);
 }
 
-/* The options of an operation with the limit at `index`, in seconds; none: the node option operation_timeout counts. */
-static clouds_operation_options limit_at(lua_State *L, int index)
+clouds_operation_options lc_limit_at(lua_State *L, int index)
 {
     clouds_operation_options options = {.size = sizeof options, .timeout = luaL_optnumber(L, index, 0)};
     if (!lua_isnoneornil(L, index) && options.timeout < 0.001) options.timeout = 0.001; /* 0 is no limit of its own */
-    if (options.timeout > MAX_TIMEOUT) options.timeout = MAX_TIMEOUT;
     return options;
 }
 
 /* A registration has no limit, and its failure is reported whenever it comes; the wait for it has a limit in Lua. */
-static const clouds_operation_options without_limit = {.size = sizeof without_limit, .timeout = MAX_TIMEOUT};
+static const clouds_operation_options without_limit = {.size = sizeof without_limit, .timeout = CLOUDS_LONGEST_SECONDS};
 
 /* A member of the table at index 4. */
 static double limit_of(lua_State *L, const char *name)
@@ -234,7 +230,7 @@ static int node_pause(lua_State *L)
     if (!node->node) return refused(L, s, 0, CLOUDS_ECLOSED);
     uint64_t operation;
     node->ctx->dirty = true;
-    clouds_operation_options options = limit_at(L, 4);
+    clouds_operation_options options = lc_limit_at(L, 4);
     lc_handle slot = slot_for(L, s, false, &options);
     int code = clouds_node_pause(node->node, method, len, lua_toboolean(L, 3), &options, &operation);
     if (code != 0) return refused(L, s, slot, code);
@@ -252,7 +248,7 @@ static int node_ask(lua_State *L)
     if (!node->node) return refused(L, s, 0, CLOUDS_ECLOSED);
     uint64_t operation;
     node->ctx->dirty = true;
-    clouds_operation_options options = limit_at(L, 5);
+    clouds_operation_options options = lc_limit_at(L, 5);
     lc_handle slot = slot_for(L, s, false, &options);
     int code = clouds_node_ask(node->node, peer, peer_len, what, args, len, &options, &operation);
     if (code != 0) return refused(L, s, slot, code);
@@ -269,7 +265,7 @@ static int node_unregister(lua_State *L)
     if (!node->node) return refused(L, s, 0, CLOUDS_ECLOSED);
     uint64_t operation;
     node->ctx->dirty = true;
-    clouds_operation_options options = limit_at(L, 3);
+    clouds_operation_options options = lc_limit_at(L, 3);
     lc_handle slot = slot_for(L, s, false, &options);
     int code = clouds_node_unregister(node->node, method, len, &options, &operation);
     if (code == 0 || code == CLOUDS_EINVAL) drop_handler(L, s, node); /* EINVAL: its registration had failed */
@@ -288,7 +284,7 @@ static int node_send(lua_State *L)
     bool confirm = lua_toboolean(L, 4);
     if (!node->node) return closed(L, s);
     if (confirm) lc_slot_check_wait(L, s);
-    clouds_operation_options options = limit_at(L, 5);
+    clouds_operation_options options = lc_limit_at(L, 5);
     lc_handle handle = slot_for(L, s, true, &options);
     s->out.len = 0;
     if (!lc_encode_value(L, &s->codec, 3, &s->out, &s->bytes)) {
@@ -323,7 +319,7 @@ static int ask(lua_State *L, int (*begin)(clouds_node *, const clouds_operation_
     lc_node *node = lc_check_node(L, 1);
     lc_slot_check_wait(L, s);
     if (!node->node) return refused(L, s, 0, CLOUDS_ECLOSED);
-    clouds_operation_options options = limit_at(L, 2);
+    clouds_operation_options options = lc_limit_at(L, 2);
     uint64_t operation;
     node->ctx->dirty = true;
     lc_handle slot = slot_for(L, s, true, &options);
@@ -341,7 +337,7 @@ static int node_explain(lua_State *L)
     const char *method = luaL_checklstring(L, 2, &len);
     lc_slot_check_wait(L, s);
     if (!node->node) return refused(L, s, 0, CLOUDS_ECLOSED);
-    clouds_operation_options options = limit_at(L, 3);
+    clouds_operation_options options = lc_limit_at(L, 3);
     uint64_t operation;
     node->ctx->dirty = true;
     lc_handle slot = slot_for(L, s, true, &options);

@@ -22,6 +22,7 @@ static void table(void)
         CHECK(strcmp(info.type, "string") == 0 || strcmp(info.type, "number") == 0 || strcmp(info.type, "bool") == 0);
         contexts += strcmp(info.scope, "context") == 0;
         CHECK(strcmp(info.scope, "context") == 0 || strcmp(info.scope, "node") == 0);
+        if (strcmp(info.unit, "seconds") == 0) CHECK(info.maximum == CLOUDS_LONGEST_SECONDS);
         /* Its default must be a value that it takes. */
         if (!CHECK(clouds_options_set_string(set, info.name, info.default_value) == 0))
             printf("# %s\n", clouds_last_error());

@@ -16,6 +16,7 @@ COPIES = (
     (r"(?i)\bUNREACHABLE *= *3\b", "exit codes", "enum clouds_exit"),
     (r"CLOUDS_CONNECTION_LOST\W+true", "what a registration is repeated after", "the number of REGISTERED"),
     (r"(?i)\bqueue *= *1024\b", "how many messages wait", "CLOUDS_SUBSCRIBE_QUEUE"),
+    (r"\b2147483(\.0)?\b", "the longest period", "CLOUDS_LONGEST_SECONDS"),
     (r"[\"']\\?\$\$", "escaped names of bytes", "clouds_bytes_mark"),
 )
 

@@ -7,8 +7,7 @@ const { checkMeta } = require('./bytes');
 const { bound, promised } = require('./util');
 const { split, limitOf } = require('./timeouts');
 
-const { SUBSCRIBE_ALL, SUBSCRIBE_DROP_NEWEST, SUBSCRIBE_QUEUE: QUEUE, FLAG_LAGGED } = addon.shape;
-const UNLIMITED = 2147483; // seconds
+const { SUBSCRIBE_ALL, SUBSCRIBE_DROP_NEWEST, SUBSCRIBE_QUEUE: QUEUE, FLAG_LAGGED, LONGEST_SECONDS } = addon.shape;
 
 /** What a node has subscribed to. */
 class Subscription {
@@ -180,7 +179,7 @@ module.exports = {
     const watch = new Watch(this, topicsOf(topics), all.queue || QUEUE);
     const wasExiting = this._exiting; // else it ends with its node, complete or not
     const ended = (error) => error && watch._end(this._exiting && !wasExiting ? null : error);
-    this._transport.subscribe(watch, all, ended, UNLIMITED);
+    this._transport.subscribe(watch, all, ended, LONGEST_SECONDS);
     return watch;
   },
 };

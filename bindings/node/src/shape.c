@@ -112,6 +112,7 @@ napi_value addon_shape(napi_env env)
     put(env, shape, "CALL_IDEMPOTENT", CLOUDS_CALL_IDEMPOTENT);
     put(env, shape, "SEND_CONFIRM", CLOUDS_SEND_CONFIRM);
     put(env, shape, "SUBSCRIBE_ALL", CLOUDS_SUBSCRIBE_ALL);
+    put(env, shape, "LONGEST_SECONDS", CLOUDS_LONGEST_SECONDS);
     put(env, shape, "SUBSCRIBE_QUEUE", CLOUDS_SUBSCRIBE_QUEUE);
     put(env, shape, "SUBSCRIBE_DROP_NEWEST", CLOUDS_SUBSCRIBE_DROP_NEWEST);
     put(env, shape, "FLAG_LAGGED", CLOUDS_FLAG_LAGGED);

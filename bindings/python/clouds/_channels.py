@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _Self = TypeVar("_Self", bound="Watch")
 QUEUE = _abi.CLOUDS_SUBSCRIBE_QUEUE
 # It goes on until it is there: ready() has the limit.
-_UNLIMITED = _abi.clouds_operation_options(size=ctypes.sizeof(_abi.clouds_operation_options), timeout=2147483.0)
+_UNLIMITED = _abi.clouds_operation_options(size=ctypes.sizeof(_abi.clouds_operation_options), timeout=_abi.CLOUDS_LONGEST_SECONDS)
 
 
 class Message(NamedTuple):

@@ -25,16 +25,15 @@ from clouds._threads import SPARE, Limits
 from clouds.errors import CallTimeout
 
 EVENTS = ("message", "unknown message", "ready", "exit", "up", "down", "peer", "stop", "paused")
-_MAX_TIMEOUT = 2147483.0
 # A registration goes on until it is there: ready() has the limit, and knows the reason.
-_UNLIMITED = _abi.clouds_operation_options(size=ctypes.sizeof(_abi.clouds_operation_options), timeout=_MAX_TIMEOUT)
+_UNLIMITED = _abi.clouds_operation_options(size=ctypes.sizeof(_abi.clouds_operation_options), timeout=_abi.CLOUDS_LONGEST_SECONDS)
 
 
 def _limit(timeout: Optional[float]) -> Any:
     """The limit of an operation, which the library keeps; None: that of the node. There 0 is none of its own."""
     if timeout is None:
         return None
-    size, seconds = ctypes.sizeof(_abi.clouds_operation_options), min(max(float(timeout), 0.001), _MAX_TIMEOUT)
+    size, seconds = ctypes.sizeof(_abi.clouds_operation_options), max(float(timeout), 0.001)
     return ctypes.byref(_abi.clouds_operation_options(size=size, timeout=seconds))
 
 _Handler = Callable[..., Any]

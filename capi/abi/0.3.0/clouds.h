@@ -16,7 +16,8 @@
  *   Ownership  What you pass in is borrowed for the time of the call, and copied if it is kept. What an event points to
  *              lives until the next poll on that context, or lies in memory of yours (clouds_poll_into, clouds_wait_into,
  *              clouds_wait_any_into). Handles have a named destructor that takes NULL.
- *   Time       Seconds, as double. A negative timeout of clouds_poll and clouds_wait means "for ever".
+ *   Time       Seconds, as double. A negative timeout of clouds_poll and clouds_wait means "for ever"; all others are at
+ *              most CLOUDS_LONGEST_SECONDS.
  *   Ids        A call, a request, a question and an operation are uint64_t, never 0, below 2^53 and never reused in the
  *              life of a context. A stale id is CLOUDS_ESTALE, never a crash.
  *   Records    Structs that grow, at their end only. Every member has the same offset on all machines of one word size, and
@@ -235,6 +236,10 @@ CLOUDS_API int clouds_options_set_integer(clouds_options *options, const char *n
 /* Sets the boolean option `name`; `value` is 0 or 1. Errors: CLOUDS_EOPTION, CLOUDS_EINVAL, CLOUDS_EHANDLE,
  * CLOUDS_EBUSY. Thread: any, one at a time for each set. Since 0.1. */
 CLOUDS_API int clouds_options_set_bool(clouds_options *options, const char *name, int value);
+
+enum clouds_periods {
+    CLOUDS_LONGEST_SECONDS = 2147483 /* what an option, a timeout or a deadline is at most: a longer one is that long */
+};
 
 enum clouds_option_flags {
     CLOUDS_OPTION_LIVE = 1,   /* clouds_node_configure can change it */

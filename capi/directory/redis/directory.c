@@ -18,6 +18,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/seconds.h"
 #include "clouds.h"
 
 redis_node *cl_redis_node_of(redis_directory *d, void *handle)
@@ -164,7 +165,7 @@ static int name_node(redis_directory *d, redis_node *node, cl_str id)
 static void set_heartbeat(redis_node *node, double heartbeat)
 {
     if (!(heartbeat > 0)) heartbeat = 5;
-    if (heartbeat > 2147483) heartbeat = 2147483;
+    heartbeat = cl_at_most(heartbeat);
     uint64_t ttl = (uint64_t)(heartbeat * 2);
     if ((double)ttl < heartbeat * 2) ttl++;
     node->ttl[cl_digits(node->ttl, ttl > 0 ? ttl : 1)] = '\0';
