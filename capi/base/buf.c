@@ -47,6 +47,26 @@ int cl_buf_put_int(cl_buf *b, int64_t value)
     return 0;
 }
 
+void cl_number_plain(char *text)
+{
+    char *to = text;
+    for (const char *from = text; *from;) {
+        size_t n = strcspn(from, "0123456789+-e");
+        if (n) *to++ = '.';
+        from += n;
+        if (*from) *to++ = *from++;
+    }
+    *to = '\0';
+}
+
+int cl_buf_put_real(cl_buf *b, double value, int digits)
+{
+    char text[64];
+    snprintf(text, sizeof text, "%.*g", digits, value);
+    cl_number_plain(text);
+    return cl_buf_put_str(b, cl_str_z(text));
+}
+
 int cl_buf_printf(cl_buf *b, const char *format, ...)
 {
     va_list args, again;

@@ -44,6 +44,9 @@ int cl_buf_put(cl_buf *b, const void *p, size_t n);
 int cl_buf_put_str(cl_buf *b, cl_str s);
 int cl_buf_put_char(cl_buf *b, char c);
 int cl_buf_put_int(cl_buf *b, int64_t value);
+/* A finite number as JSON has it, whatever the locale of the process says. */
+int cl_buf_put_real(cl_buf *b, double value, int digits);
+/* Text only and whole numbers: printf would write another number as the locale says. */
 int cl_buf_printf(cl_buf *b, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* Drops the first n bytes. */
@@ -61,6 +64,9 @@ static inline void cl_buf_clear(cl_buf *b)
 
 /* Frees the memory; the buffer is empty and usable again. */
 void cl_buf_free(cl_buf *b);
+
+/* A number as printf writes it gets a point for whatever the locale has between its digits. */
+void cl_number_plain(char *text);
 
 /* Writes the decimal digits of v to out (at least 20 bytes) and returns their number. */
 size_t cl_digits(char *out, uint64_t v);

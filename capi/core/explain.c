@@ -15,7 +15,8 @@ typedef struct row {
 
 static int put_seconds(cl_buf *out, const char *name, double ms)
 {
-    return cl_buf_printf(out, ",\"%s\":%.6g", name, ms > 0 ? ms / 1000 : 0.0);
+    int code = cl_buf_printf(out, ",\"%s\":", name);
+    return code ? code : cl_buf_put_real(out, ms > 0 ? ms / 1000 : 0.0, 6);
 }
 
 static int put_text(cl_buf *out, const char *name, cl_str text)

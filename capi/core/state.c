@@ -48,6 +48,12 @@ static int put_seen(cl_core *core, int64_t now, cl_buf *out)
 
 /* ---- nodes of this context: ,"own":{"id":{"state":"draining","methods":{..}}} */
 
+static int put_number(cl_buf *out, const char *name, double value)
+{
+    int code = cl_buf_printf(out, ",\"%s\":", name);
+    return code ? code : cl_buf_put_real(out, value, 6);
+}
+
 static int put_limits(const cl_offer *offer, int64_t now, cl_buf *out)
 {
     const cl_offer_spec *s = &offer->spec;
@@ -56,7 +62,9 @@ static int put_limits(const cl_offer *offer, int64_t now, cl_buf *out)
                              offer->queued, s->concurrency, s->queue);
     if (code || !(s->rate > 0)) return code;
     cl_bucket_wait(&bucket, s->rate, s->burst, now);
-    return cl_buf_printf(out, ",\"rate\":%g,\"burst\":%g,\"tokens\":%.6g", s->rate, s->burst, bucket.tokens);
+    code = put_number(out, "rate", s->rate);
+    if (code == 0) code = put_number(out, "burst", s->burst);
+    return code ? code : put_number(out, "tokens", bucket.tokens);
 }
 
 static int put_service(const cl_node *node, const cl_service *service, int *count, int64_t now, cl_buf *out)

@@ -106,6 +106,22 @@ static void printf_appends(void)
     cl_buf_free(&b);
 }
 
+static void real_numbers(void)
+{
+    char texts[][2][24] = {{"1", "1"}, {"1.5", "1.5"}, {"1,5", "1.5"}, {"-0,25", "-0.25"}, {"1,5e-07", "1.5e-07"},
+                           {"1\xd9\xab" "5", "1.5"}, {"1e+20", "1e+20"}};
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        cl_number_plain(texts[i][0]);
+        CHECK_STR(texts[i][0], strlen(texts[i][0]), texts[i][1]);
+    }
+    cl_buf b = {0};
+    CHECK_INT(cl_buf_put_real(&b, 0.1, 6), 0);
+    CHECK_INT(cl_buf_put_char(&b, ' '), 0);
+    CHECK_INT(cl_buf_put_real(&b, 1234567.125, 15), 0);
+    CHECK_STR(b.data, b.len, "0.1 1234567.125");
+    cl_buf_free(&b);
+}
+
 static void strings(void)
 {
     CHECK(cl_str_eq(CL_STR("ab"), cl_str_of("abc", 2)));
@@ -146,6 +162,7 @@ int main(void)
     RUN(consume_drops_the_head);
     RUN(numbers);
     RUN(printf_appends);
+    RUN(real_numbers);
     RUN(strings);
     return tap_end();
 }

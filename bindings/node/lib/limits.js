@@ -1,10 +1,11 @@
 // The limits of a method: the options of register, checked, as the addon takes them.
 'use strict';
 
+const addon = require('./native');
 const { checkNames } = require('./names');
 
 const MAX_COUNT = 2147483647;
-const SERIAL = 1;
+const SERIAL = addon.shape.OFFER_SERIAL;
 
 const isNumber = (value) => typeof value === 'number' && !Number.isNaN(value);
 const isCount = (least) => (value) => Number.isInteger(value) && value >= least && value <= MAX_COUNT;

@@ -117,6 +117,7 @@ napi_value addon_shape(napi_env env)
     put(env, shape, "SUBSCRIBE_DROP_NEWEST", CLOUDS_SUBSCRIBE_DROP_NEWEST);
     put(env, shape, "FLAG_LAGGED", CLOUDS_FLAG_LAGGED);
     put(env, shape, "RETRY_NOW", CLOUDS_RETRY_NOW);
+    put(env, shape, "OFFER_SERIAL", CLOUDS_OFFER_SERIAL);
     put(env, shape, "LOG_WARN", CLOUDS_LOG_WARN);
     napi_set_named_property(env, shape, "outcomes", outcomes(env));
     napi_set_named_property(env, shape, "exits", exits(env));

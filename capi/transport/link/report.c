@@ -45,6 +45,12 @@ static int put_address(cl_buf *out, const cl_peer_link *link)
     return put_name(out, "address", cl_str_z(text));
 }
 
+static int put_seconds(cl_buf *out, const char *name, int64_t ms)
+{
+    int code = cl_buf_printf(out, ",\"%s\":", name);
+    return code ? code : cl_buf_put_real(out, (double)ms / 1000, 15);
+}
+
 static int put_link(cl_buf *out, const cl_peer_link *link, int64_t now)
 {
     const char *security = !link->is_tcp ? "user" : link->t->tls ? "tls" : "none";
@@ -56,19 +62,18 @@ static int put_link(cl_buf *out, const cl_peer_link *link, int64_t now)
     if (code == 0) code = cl_buf_printf(out, ",\"security\":\"%s\"", security);
     if (code == 0 && !link->accepted) code = cl_buf_printf(out, ",\"in_flight\":%lld", (long long)link->calls);
     size_t unwritten = link->queue.len + (link->conn && link->state != CL_LINK_ENDING ? cl_link_unwritten(link) : 0);
-    if (code == 0)
-        code = cl_buf_printf(out, ",\"unwritten\":%zu,\"age\":%.3f}", unwritten, (double)(now - link->since) / 1000);
-    return code;
+    if (code == 0) code = cl_buf_printf(out, ",\"unwritten\":%zu", unwritten);
+    if (code == 0) code = put_seconds(out, "age", now - link->since);
+    return code ? code : cl_buf_put_char(out, '}');
 }
 
 static int put_resting(cl_buf *out, const cl_far *way, int64_t now)
 {
     int code = begin(out, way->context);
     if (code == 0) code = put_nodes(out, way);
-    if (code == 0)
-        code = cl_buf_printf(out, ",\"ours\":true,\"state\":\"resting\",\"for\":%.3f}",
-                             (double)(way->rest_until - now) / 1000);
-    return code;
+    if (code == 0) code = cl_buf_put_str(out, CL_STR(",\"ours\":true,\"state\":\"resting\""));
+    if (code == 0) code = put_seconds(out, "for", way->rest_until - now);
+    return code ? code : cl_buf_put_char(out, '}');
 }
 
 int cl_links_put(cl_transport *base, cl_buf *out)
