@@ -248,7 +248,7 @@ static int request_limit(lua_State *L)
 static int request_fields(lua_State *L)
 {
     host_http_box *box = host_http_check_box(L);
-    if (!box->connection) return 0;
+    if (!box->connection || !box->request) return 0;
     push_fields(L, box->request);
     return 1;
 }
@@ -256,7 +256,7 @@ static int request_fields(lua_State *L)
 static int request_version(lua_State *L)
 {
     host_http_box *box = host_http_check_box(L);
-    if (!box->connection) return 0;
+    if (!box->connection || !box->request) return 0;
     lua_pushstring(L, box->request->minor ? "1.1" : "1.0");
     return 1;
 }
@@ -287,4 +287,7 @@ void host_http_add_boxes(lua_State *L)
                                           {"send_file", host_http_send_file},
                                           {NULL, NULL}};
     host_http_make_type(L, REQUEST_TYPE, of_request);
+    luaL_getmetatable(L, REQUEST_TYPE);
+    host_http_add_websocket(L);
+    lua_pop(L, 1);
 }

@@ -10,8 +10,8 @@
 /* What Lua holds of a request. */
 typedef struct host_http_box {
     host_http_connection *connection; /* NULL: there is nobody to answer */
-    const host_http_request *request;
-    int self; /* its reference */
+    const host_http_request *request; /* NULL: it was upgraded */
+    int self;                         /* its reference */
 } host_http_box;
 
 /* http_box.c */
@@ -29,6 +29,9 @@ size_t host_http_read_fields(lua_State *L, int index, host_http_field *fields);
 /* Raises: what could not be done is as if it had not been tried. The box is at index 1. */
 int host_http_refuse_to_send(lua_State *L, host_http_box *box, host_http_connection *connection, const char *why);
 extern const char host_http_bad_field[];
+
+/* http_websocket.c: adds methods to the table at the top. */
+void host_http_add_websocket(lua_State *L);
 
 /* http_files.c */
 int host_http_send_file(lua_State *L); /* of requests */

@@ -11,7 +11,7 @@
 typedef struct server_box {
     host_http_server *server; /* NULL: it has ended */
     int self;
-    int request, body, room, gone, drained; /* references to functions */
+    int request, body, room, gone, message, drained; /* references to functions */
 } server_box;
 
 /* ---- what happens */
@@ -74,6 +74,19 @@ static void on_gone(void *self, host_http_connection *connection)
     tell(((server_box *)self)->gone, connection);
     host_http_box *box = host_http_box_of(connection);
     if (box) host_http_release(host_get()->L, box);
+}
+
+/* fn(box, text, whether it is binary) */
+static void on_message(void *self, host_http_connection *connection, bool is_binary, host_http_text text)
+{
+    lua_State *L = host_get()->L;
+    const host_http_box *box = host_http_box_of(connection);
+    if (!box) return;
+    lua_rawgeti(L, LUA_REGISTRYINDEX, ((server_box *)self)->message);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, box->self);
+    lua_pushlstring(L, text.p, text.n);
+    lua_pushboolean(L, is_binary);
+    host_call(L, 3, 0, "error in a server of HTTP");
 }
 
 static void on_drained(void *self)
@@ -151,6 +164,7 @@ static server_box *push_server(lua_State *L)
     box->body = function_of(L, "body");
     box->room = function_of(L, "room");
     box->gone = function_of(L, "gone");
+    box->message = function_of(L, "message");
     box->drained = function_of(L, "drained");
     lua_pushvalue(L, -1);
     box->self = luaL_ref(L, LUA_REGISTRYINDEX); /* for good: connections that are open lead to it */
@@ -158,8 +172,9 @@ static server_box *push_server(lua_State *L)
 }
 
 /* host.http_listen(address, options, functions): a server; or nil, why not, and whether the address is wrong. The
- * functions: request(box, method, target) when a head is there, body(box), room(box), gone(box), drained(). Options:
- * the limits, `loopback` (no other address is taken) and `holds` (the loop goes on because of it). */
+ * functions: request(box, method, target) when a head is there, body(box), room(box), gone(box), message(box, text,
+ * is_binary), drained(). Options: the limits, `loopback` (no other address is taken) and `holds` (the loop goes on
+ * because of it). */
 static int l_listen(lua_State *L)
 {
     const char *text = luaL_checkstring(L, 1);
@@ -174,7 +189,7 @@ static int l_listen(lua_State *L)
         return refuse(L, text, "expected a socket (unix:PATH) or an address of this machine alone, as 127.0.0.1:7000",
                       true);
     server_box *box = push_server(L);
-    const host_http_handlers handlers = {box, on_request, on_body, on_room, on_gone, on_drained};
+    const host_http_handlers handlers = {box, on_request, on_body, on_room, on_gone, on_message, on_drained};
     box->server = host_http_listen(host_get()->loop, &address, &limits, &handlers, is_set(L, "holds"), why, sizeof why);
     return box->server ? 1 : refuse(L, text, why, false);
 }

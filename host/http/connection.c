@@ -33,6 +33,7 @@ static void on_closed(uv_handle_t *handle)
     server->count--;
     host_http_parser_end(&c->parser);
     host_http_end_file(c);
+    host_http_websocket_free(c);
     free(c->in);
     free(c);
     host_http_server_check(server);
@@ -54,14 +55,14 @@ void host_http_close_connections(host_http_server *server)
 
 void host_http_lost(host_http_connection *c)
 {
-    bool is_open = c->state == HOST_HTTP_ANSWERING;
+    bool is_open = c->state == HOST_HTTP_ANSWERING || c->state == HOST_HTTP_WEBSOCKET;
     host_http_connection_close(c);
     if (is_open) c->server->handlers.gone(c->server->handlers.self, c);
 }
 
 /* ---- time */
 
-static void limit(host_http_connection *c, double seconds)
+void host_http_limit(host_http_connection *c, double seconds)
 {
     if (c->state == HOST_HTTP_CLOSING) return;
     uv_timer_start(&c->timer, on_time, (uint64_t)(seconds * 1000), 0);
@@ -74,7 +75,7 @@ static void wait_for_body(host_http_connection *c)
     const host_http_limits *limits = &c->server->limits;
     double left = limits->body_time + (double)c->parser.body_total / limits->body_rate - c->waited;
     c->waits_since = uv_now(c->server->loop);
-    limit(c, left > 0 ? left : 0);
+    host_http_limit(c, left > 0 ? left : 0);
     read_on(c);
 }
 
@@ -87,7 +88,9 @@ static void body_came(host_http_connection *c)
 void host_http_end_idle(host_http_server *server, double seconds)
 {
     for (host_http_connection *c = server->connections; c; c = c->next)
-        if (c->state == HOST_HTTP_READING && !c->later && host_http_parser_is_fresh(&c->parser)) limit(c, seconds);
+        if (c->state == HOST_HTTP_WEBSOCKET) host_http_websocket_stop(c, seconds);
+        else if (c->state == HOST_HTTP_READING && !c->later && host_http_parser_is_fresh(&c->parser))
+            host_http_limit(c, seconds);
 }
 
 /* ---- refusing, and the end of what is said */
@@ -109,7 +112,7 @@ static void linger(host_http_connection *c)
     }
     c->state = HOST_HTTP_LINGERING;
     c->discarded = 0;
-    limit(c, LINGER_MS / 1000.0);
+    host_http_limit(c, LINGER_MS / 1000.0);
     read_on(c);
 }
 
@@ -131,6 +134,8 @@ static void on_time(uv_timer_t *timer)
     host_http_connection *c = timer->data;
     if (c->later) {
         on_pump(c);
+    } else if (c->state == HOST_HTTP_WEBSOCKET) {
+        host_http_websocket_time(c);
     } else if (c->state == HOST_HTTP_READING && !host_http_parser_is_fresh(&c->parser)) {
         refuse(c, 408, "the head took too long");
     } else if (c->state == HOST_HTTP_ANSWERING) {
@@ -318,7 +323,11 @@ static void pump(host_http_connection *c)
 static void on_pump(host_http_connection *c)
 {
     c->later = false;
-    limit(c, c->server->limits.head_time);
+    if (c->state == HOST_HTTP_WEBSOCKET) {
+        host_http_websocket_begin(c);
+        return;
+    }
+    host_http_limit(c, c->server->limits.head_time);
     pump(c);
     read_on(c);
 }
@@ -334,7 +343,7 @@ static void next_request(host_http_connection *c)
     host_http_parser_end(&c->parser);
     begin(c);
     c->later = left && !c->pumps;
-    limit(c, c->later ? 0 : left ? limits->head_time : limits->idle_time);
+    host_http_limit(c, c->later ? 0 : left ? limits->head_time : limits->idle_time);
     if (!left) {
         free(c->in);
         c->in = NULL;
@@ -373,7 +382,11 @@ static void took(host_http_connection *c, size_t n)
         if (c->discarded > LINGER_BYTES) host_http_connection_close(c);
         return;
     }
-    if (is_first) limit(c, c->server->limits.head_time);
+    if (c->state == HOST_HTTP_WEBSOCKET) {
+        if (!c->later) host_http_websocket_took(c);
+        return;
+    }
+    if (is_first) host_http_limit(c, c->server->limits.head_time);
     if (c->state == HOST_HTTP_READING && !c->later) {
         pump(c);
     } else if (c->state == HOST_HTTP_ANSWERING && c->wants_body) {
@@ -410,6 +423,12 @@ static void read_on(host_http_connection *c)
     if (c->reads || c->state == HOST_HTTP_CLOSING) return;
     if (c->in && c->in_len == capacity(c) && c->state != HOST_HTTP_LINGERING) return;
     c->reads = uv_read_start(&c->uv.stream, on_room, on_read) == 0;
+}
+
+void host_http_pause(host_http_connection *c, bool pauses)
+{
+    if (!pauses) read_on(c);
+    else if (c->reads) pause_reading(c);
 }
 
 /* ---- its beginning */
@@ -455,6 +474,6 @@ void host_http_accept(host_http_server *server)
         return;
     }
     if (!server->is_unix) uv_tcp_nodelay(&c->uv.tcp, 1);
-    limit(c, server->limits.head_time);
+    host_http_limit(c, server->limits.head_time);
     read_on(c);
 }

@@ -75,6 +75,7 @@ typedef struct host_http_handlers {
     void (*body)(void *self, host_http_connection *connection); /* there is more, after HOST_HTTP_WAIT */
     void (*room)(void *self, host_http_connection *connection); /* as host_http_want_room asked for */
     void (*gone)(void *self, host_http_connection *connection);
+    void (*message)(void *self, host_http_connection *connection, bool is_binary, host_http_text text); /* WebSocket */
     void (*drained)(void *self); /* after host_http_stop: the last connection has ended, and the server with it */
 } host_http_handlers;
 
@@ -146,6 +147,18 @@ int host_http_open_beneath(int folder, const char *path);
 /* As host_http_answer, with so many bytes of an open file as the body. */
 int host_http_answer_file(host_http_connection *connection, const host_http_response *response, int fd, uint64_t at,
                           uint64_t length);
+
+/* websocket.c: after host_http_upgrade messages come, until `gone`. Each gives 0, or -1: errno EINVAL for what cannot
+ * be (a key that is none, a code that may not be sent), EPIPE when it is being closed, else the connection is lost. */
+
+/* `longest`: the bytes of a message; `ping`: seconds after which the client is asked whether it is there. */
+int host_http_upgrade(host_http_connection *connection, host_http_text protocol, size_t longest, double ping);
+int host_http_websocket_send(host_http_connection *connection, bool is_binary, host_http_text text);
+int host_http_websocket_close(host_http_connection *connection, int code, host_http_text reason);
+/* How it ended, in `gone`: 1006 without a word. */
+void host_http_websocket_status(const host_http_connection *connection, int *code, host_http_text *reason);
+/* Nothing is read meanwhile. */
+void host_http_pause(host_http_connection *connection, bool pauses);
 
 /* request.c: the value of the first field of this name, in small letters; or .p NULL. */
 host_http_text host_http_find(const host_http_request *request, const char *name);

@@ -71,6 +71,7 @@ bool host_http_has_no_body(int status);
 enum host_http_state {
     HOST_HTTP_READING,   /* a head */
     HOST_HTTP_ANSWERING, /* who was handed the request has it */
+    HOST_HTTP_WEBSOCKET, /* it was upgraded */
     HOST_HTTP_FLUSHING,  /* it is answered: the answer goes out, and what is left of the body is read off */
     HOST_HTTP_LINGERING, /* all is said; the client's end is waited for */
     HOST_HTTP_CLOSING
@@ -109,6 +110,7 @@ struct host_http_connection {
         int fd; /* 0: none */
         uint64_t at, left;
     } file; /* goes out behind the head */
+    struct host_http_websocket *websocket;
     void *slot;
 };
 
@@ -153,5 +155,21 @@ void host_http_on_stall(uv_timer_t *timer);
 /* file.c: more of the file goes out; it does no longer. */
 void host_http_send_on(host_http_connection *connection);
 void host_http_end_file(host_http_connection *connection);
+
+/* Calls on_time of connection.c in so many seconds. */
+void host_http_limit(host_http_connection *connection, double seconds);
+
+/* accept.c: the answer to a key of WebSocket, which has to be one. */
+enum { HOST_HTTP_KEY = 24, HOST_HTTP_ACCEPT = 29 };
+
+void host_http_accept_key(host_http_text key, char out[HOST_HTTP_ACCEPT]);
+bool host_http_is_key(host_http_text key);
+
+/* websocket.c: there are bytes in `in`; its time is over; it is to end within so many seconds. */
+void host_http_websocket_begin(host_http_connection *connection); /* in the turn behind the upgrade */
+void host_http_websocket_took(host_http_connection *connection);
+void host_http_websocket_time(host_http_connection *connection);
+void host_http_websocket_stop(host_http_connection *connection, double within);
+void host_http_websocket_free(host_http_connection *connection);
 
 #endif

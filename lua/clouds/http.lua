@@ -10,6 +10,7 @@ local listener = require("clouds.http_listener")
 local routes = require("clouds.http_route")
 local scheduler = require("clouds.scheduler")
 local suggest = require("clouds.suggest")
+local websocket = require("clouds.http_websocket")
 
 local M = { raise = exchange.raise }
 
@@ -31,6 +32,8 @@ local known = {
   keepalive = { "idle_time", 0.001 },
   write_stall = { "write_time", 0.001 },
   response_buffer = { nil, 0 },
+  message = { nil, 1 },
+  ping = { nil, 0.001 },
   server = {},
   forwarded = {},
 }
@@ -88,6 +91,8 @@ function M.server(options, fn)
   return setmetatable({
     limits = read_numbers(options, 2),
     response_buffer = options.response_buffer or 65536,
+    message = options.message or 1e6,
+    ping = options.ping or 30,
     server_name = options.server,
     forwarded = read_trusted(options.forwarded, 2),
     router = routes.new(),
@@ -148,6 +153,18 @@ function App:static(prefix, folder, options)
   if below ~= "/" then
     self.router:add("GET", below:sub(1, -2), { fn = files.moved }, 2)
   end
+  return self
+end
+
+--- WebSocket at a path: fn(websocket, request) runs for each connection, which is closed when it returns. Options:
+-- origins, protocols.
+function App:websocket(pattern, fn, options)
+  if type(fn) ~= "function" then
+    error("expected a function as the handler", 2)
+  elseif options ~= nil and type(options) ~= "table" then
+    error("expected a table of options", 2)
+  end
+  self.router:add("GET", pattern, { fn = websocket.handler(fn, options or {}, 2) }, 2)
   return self
 end
 

@@ -4,6 +4,7 @@ local core = require("clouds.core")
 local exchange = require("clouds.http_request")
 local nodes = require("clouds.node")
 local scheduler = require("clouds.scheduler")
+local websocket = require("clouds.http_websocket")
 
 local found, host = pcall(require, "clouds.host")
 if not found then
@@ -49,17 +50,32 @@ end
 local listeners = {} -- all that are open and keep the program running: listener -> true
 
 local function told(fn)
-  return function(box)
+  return function(box, ...)
     if open[box] then
-      fn(open[box])
+      fn(open[box], ...)
     end
   end
 end
 
-local on_body, on_room = told(exchange.body_came), told(exchange.room_came)
-local on_gone = told(function(request)
+local function end_of(request, words)
   open[request.box] = nil
-  exchange.client_gone(request, "the client is gone")
+  if request.websocket then
+    websocket.ended(request, words)
+  else
+    exchange.client_gone(request, words)
+  end
+end
+
+local on_body, on_message = told(exchange.body_came), told(websocket.came)
+local on_room = told(function(request)
+  if request.websocket then
+    websocket.room_came(request.websocket)
+  else
+    exchange.room_came(request)
+  end
+end)
+local on_gone = told(function(request)
+  end_of(request, "the client is gone")
 end)
 
 local function ended(listener)
@@ -79,6 +95,7 @@ function M.open(app, address)
     body = on_body,
     room = on_room,
     gone = on_gone,
+    message = on_message,
     drained = function()
       ended(listener)
     end,
@@ -100,8 +117,7 @@ local function cut(list)
     if list[request.listener] then
       local name = request.method .. " " .. request.target:match("^[^?]*")
       names[name] = (names[name] or 0) + 1
-      open[box] = nil
-      exchange.client_gone(request, "the server stops")
+      end_of(request, "the server stops")
       box:abort()
     end
   end

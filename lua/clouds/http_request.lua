@@ -398,5 +398,6 @@ function M.send_file(response, status, headers, file, at, length)
 end
 
 M.check_status = check_status
+M.keep_facts = keep_facts
 
 return M

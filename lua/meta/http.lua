@@ -18,6 +18,8 @@ local http = {}
 ---@field keepalive? number Seconds that a connection waits for the next request. Default: 75.
 ---@field write_stall? number Seconds in which a client takes nothing of its answer. Default: 30.
 ---@field response_buffer? integer Bytes that may be unsent before a write waits. Default: 65536.
+---@field message? integer WebSocket: bytes of a message. Default: 1000000.
+---@field ping? number WebSocket: seconds after which a client is asked whether it is there. Default: 30.
 ---@field server? string What the field Server says.
 ---@field forwarded? string[] Addresses of proxies whose X-Forwarded-For and -Proto count; "unix": those of sockets.
 
@@ -103,6 +105,13 @@ function Server:options(pattern, fn, options) end
 ---@return clouds.http.Server
 function Server:static(prefix, folder, options) end
 
+---WebSocket at a path: the handler runs for each connection, which is closed when it returns.
+---@param pattern string
+---@param fn fun(ws: clouds.http.WebSocket, request: clouds.http.Request)
+---@param options? { origins: string[]?, protocols: string[]? }
+---@return clouds.http.Server
+function Server:websocket(pattern, fn, options) end
+
 ---A function around all handlers; next() gives what the next one returned.
 ---@param fn fun(request: clouds.http.Request, response: clouds.http.Response, next: fun(): ...): ...
 ---@return clouds.http.Server
@@ -181,5 +190,36 @@ function Response:write(text) end
 ---@return true?
 ---@return clouds.Error?
 function Response:finish(text) end
+
+---@class clouds.http.WebSocket
+---@field protocol? string The subprotocol that was chosen.
+---@field code? integer When it has ended: the code of the client's close; 1005: none; 1006: it went without a word.
+---@field reason? string
+local WebSocket = {}
+
+---Waits for the next message, and whether it is text or binary; nil when there will be none.
+---@return string?
+---@return "text"|"binary"|clouds.Error|nil
+function WebSocket:receive() end
+
+---For a loop over all messages.
+---@return fun(): string?, "text"|"binary"|nil
+function WebSocket:messages() end
+
+---Sends a message. Waits while the client has much to take.
+---@param text string
+---@param kind? "text"|"binary"
+---@return true?
+---@return clouds.Error?
+function WebSocket:send(text, kind) end
+
+---@param code? integer Default: 1000.
+---@param reason? string Up to 123 bytes.
+---@return true?
+---@return clouds.Error?
+function WebSocket:close(code, reason) end
+
+---@return boolean
+function WebSocket:closed() end
 
 return http

@@ -559,6 +559,7 @@ class Annotations(Web):
             names("Server:", getmetatable(http.server()))
             names("Request:", exchange.Request)
             names("Response:", exchange.Response)
+            names("WebSocket:", require("clouds.http_websocket").Socket)
         """)
         self.assertEqual(sorted(result.stdout.split()), said, result.stderr)
         options = re.search(r"@class clouds.http.Options\n(.*?)\n\n", text, re.S).group(1)

@@ -99,6 +99,11 @@ static void on_request(void *self, host_http_connection *c, const host_http_requ
         break;
     case 'l': /* later */
         break;
+    case 'w':
+        if (host_http_upgrade(c, (host_http_text){"chat", request->target.n > 2 ? 4 : 0}, limits.body, 60) == 0) break;
+        if (errno == EINVAL) answer(c, 400);
+        else open_request.connection = NULL;
+        break;
     case 'n':
         answer(c, 204);
         break;
@@ -128,6 +133,15 @@ static void on_gone(void *self, host_http_connection *c)
     open_request.connection = NULL;
 }
 
+/* Comes back; a certain one ends it. */
+static void on_message(void *self, host_http_connection *c, bool is_binary, host_http_text text)
+{
+    (void)self;
+    HOLDS(open_request.connection == c && open_request.way == 'w' && text.n <= limits.body);
+    int code = text.n == 1 ? host_http_websocket_close(c, 1001, text) : host_http_websocket_send(c, is_binary, text);
+    if (code != 0 && errno == ECONNRESET) open_request.connection = NULL;
+}
+
 static void on_drained(void *self)
 {
     (void)self;
@@ -140,7 +154,7 @@ static void remove_socket(void)
 
 static void open_server(void)
 {
-    static const host_http_handlers handlers = {NULL, on_request, on_body, on_room, on_gone, on_drained};
+    static const host_http_handlers handlers = {NULL, on_request, on_body, on_room, on_gone, on_message, on_drained};
     host_http_address address;
     char text[80], why[200];
     loop = uv_default_loop();
@@ -177,6 +191,7 @@ static void answers_are_sound(const char *said, size_t n)
     for (size_t at = 0; at < n;) {
         HOLDS(n - at >= 12 && memcmp(said + at, "HTTP/1.1 ", 9) == 0);
         int status = atoi(said + at + 9);
+        if (status == 101) return; /* frames follow */
         HOLDS(status == 100 || (status >= 200 && status < 600));
         const char *end = memmem(said + at, n - at, "\r\n\r\n", 4);
         HOLDS(end != NULL);

@@ -65,7 +65,7 @@ class Debian(Tried):
     def test_dependencies(self):
         exact = f"libclouds0 (= {project_version()})"
         expected = {"libclouds0": ["libc6 (>= ", "libhiredis", "libuv1 (>= "], "libclouds-dev": [exact],
-                    "clouds": [exact, "libluajit-5.1-2", "libuv1", "libc6"], "lua-clouds": [exact, "luajit", "libc6"],
+                    "clouds": [exact, "libluajit-5.1-2", "libuv1", "libwslay1", "libc6"], "lua-clouds": [exact, "luajit", "libc6"],
                     "python3-clouds": [exact, "python3 (>= 3.9)"], "clouds-doc": []}
         for name, words in expected.items():
             depends = self.control[name].get("Depends", "")
