@@ -303,6 +303,53 @@ static void a_node_that_moved_is_found(void)
     close_both();
 }
 
+static struct {
+    char text[32];
+    size_t n;
+} asked[5];
+static size_t asked_n;
+static uint64_t asked_by;
+
+static void keep(kit *k, void *node, const cl_envelope *e)
+{
+    if (e->type != CL_CALL || asked_n == 5) return;
+    if (e->id.n > sizeof asked->text) exit(96);
+    memcpy(asked[asked_n].text, e->id.p, e->id.n);
+    asked[asked_n++].n = e->id.n;
+    asked_by = e->link;
+}
+
+/* A Redis that has forgotten where a node is ends none of its answers. */
+static void an_answer_counts_though_the_record_is_gone(void)
+{
+    REQUIRE(open_both() == 0);
+    REQUIRE(kit_register(&a, &node_a, "echo") == 0);
+    uint64_t token = link_up(), answers = b.envelopes;
+    asked_n = 0;
+    a.on_envelope = keep;
+    for (int i = 0; i < 5; i++) CHECK_INT(call(ID_A, token++), 0);
+    WAIT_FOR(asked_n == 5);
+    test_redis_command(&server, "DEL clouds:N:" ID_A);
+    b.bus->ops->lookup(b.bus, CL_STR("echo"), 0);
+    WAIT_FOR(!b.bus->ops->is_linked(b.bus, CL_STR(ID_A)));
+    for (int i = 0; i < 5; i++) {
+        const cl_envelope r = {.type = CL_RESULT,
+                               .flags = CL_NATIVE,
+                               .from = CL_STR(ID_A),
+                               .to = CL_STR(ID_B),
+                               .id = cl_str_of(asked[i].text, asked[i].n),
+                               .result = CL_STR("[1]"),
+                               .link = asked_by};
+        CHECK_INT(a.bus->ops->send(a.bus, &node_a, &r, 0), 0);
+    }
+    WAIT_FOR(b.envelopes == answers + 5);
+    CHECK(kit_find(&b, "dropped") == NULL);
+    a.on_envelope = answer;
+    WAIT_FOR(b.bus->ops->is_linked(b.bus, CL_STR(ID_A)) || (b.bus->ops->lookup(b.bus, CL_STR("echo"), 0), 0));
+    CHECK_INT(count(&b, CL_BUS_LINK_OPENS), 1); /* and it is the same link when it is known again */
+    close_both();
+}
+
 /* What a child does away with after a fork is its own copy. */
 static void a_child_leaves_the_socket(void)
 {
@@ -667,6 +714,7 @@ static void run_for(const char *listen)
     RUN(who_closes_loses_no_call);
     RUN(A8_another_context_gets_no_call);
     RUN(a_node_that_moved_is_found);
+    RUN(an_answer_counts_though_the_record_is_gone);
     RUN(all_sizes_come_whole);
 }
 

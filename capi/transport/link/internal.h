@@ -125,6 +125,7 @@ typedef struct cl_far {
 typedef struct cl_far_node {
     cl_list_node place;
     cl_far *way; /* NULL: it is a node of this context */
+    int is_old;  /* where it is has to be learned anew before anything is sent to it */
     cl_str id;
     char text[];
 } cl_far_node;

@@ -106,6 +106,7 @@ static cl_far_node *node_make(cl_link_transport *t, cl_str id, cl_far *way)
     node->text[id.n] = '\0';
     node->id = cl_str_of(node->text, id.n);
     node->way = way;
+    node->is_old = 0;
     cl_list_init(&node->place);
     if (cl_strmap_put(&t->way_nodes, node->id, node) != 0) {
         cl_free(node);
@@ -144,6 +145,25 @@ static cl_far_node *learn(cl_link_transport *t, cl_str id, int *code)
     return NULL;
 }
 
+/* The node, or one in its place, and where it is; or itself and why that is not known; or NULL, CLOUDS_ENOMEM. */
+static cl_far_node *learn_again(cl_link_transport *t, cl_far_node *node, place *at, int *code)
+{
+    *code = look_up(t, node->id, at);
+    if (*code != 0) return node;
+    cl_far *way = node->way;
+    if (cl_str_eq(at->context, way->context)) {
+        node->is_old = 0;
+        return node;
+    }
+    char text[256];
+    cl_str copy = {text, node->id.n < sizeof text ? node->id.n : 0};
+    memcpy(text, node->id.p, copy.n);
+    node_free(t, node);
+    drop_if_idle(way);
+    *code = CLOUDS_ENOMEM;
+    return copy.n ? learn(t, copy, code) : NULL;
+}
+
 static inline cl_far_node *find(cl_link_transport *t, cl_str id)
 {
     cl_far_node *last = t->last_node;
@@ -153,12 +173,29 @@ static inline cl_far_node *find(cl_link_transport *t, cl_str id)
     return node;
 }
 
+/* For who sends: NULL when no link leads there, as far as is known now. */
+static inline cl_far_node *find_to_send(cl_link_transport *t, cl_str id, int *code)
+{
+    place at;
+    cl_far_node *node = find(t, id);
+    if (!node) return learn(t, id, code);
+    if (!node->is_old) return node;
+    node = learn_again(t, node, &at, code);
+    return *code == 0 ? node : NULL;
+}
+
+/* It may be elsewhere, or nowhere as far as the directory knows, and still answer what was sent to it: what comes from
+ * there counts as long as the link is open. */
 void cl_way_forget(cl_transport *base, cl_str id)
 {
     cl_link_transport *t = cl_links_of(base);
     cl_far_node *node = cl_strmap_get(&t->way_nodes, id);
     if (!node) return;
     cl_far *way = node->way;
+    if (way && way->link) {
+        node->is_old = 1;
+        return;
+    }
     node_free(t, node);
     if (way) drop_if_idle(way);
 }
@@ -266,18 +303,10 @@ static int dial(cl_far *way, const place *at)
 static cl_far *begin(cl_link_transport *t, cl_far_node *node, int64_t now, int *code)
 {
     place at;
-    cl_far *way = node->way;
-    *code = look_up(t, node->id, &at);
-    if (*code == 0 && !cl_str_eq(at.context, way->context)) {
-        cl_str id = node->id;
-        char text[256];
-        cl_str copy = {text, id.n < sizeof text ? id.n : 0};
-        memcpy(text, id.p, copy.n);
-        cl_way_forget(&t->base, id);
-        node = copy.n ? learn(t, copy, code) : NULL;
-        way = node ? node->way : NULL;
-        if (!way || way->link || now < way->rest_until) return way;
-    }
+    const cl_far *before = node->way;
+    node = learn_again(t, node, &at, code);
+    cl_far *way = node ? node->way : NULL;
+    if (way != before && (!way || way->link || now < way->rest_until)) return way;
     if (*code == 0) *code = dial(way, &at);
     if (*code != 0 && *code != CL_PENDING) rest(way, now);
     return way;
@@ -292,8 +321,7 @@ int cl_way_is_open(cl_transport *base, cl_str to)
 {
     cl_link_transport *t = cl_links_of(base);
     int code;
-    cl_far_node *node = find(t, to);
-    if (!node) node = learn(t, to, &code);
+    cl_far_node *node = find_to_send(t, to, &code);
     if (!node || !node->way) return 0;
     cl_far *way = node->way;
     if (is_usable(way->link)) return 1;
@@ -313,8 +341,7 @@ int cl_way_rests(cl_link_transport *t, cl_str to)
 int cl_way_find(cl_link_transport *t, cl_str to, cl_peer_link **out)
 {
     int code = 0;
-    cl_far_node *node = find(t, to);
-    if (!node) node = learn(t, to, &code);
+    cl_far_node *node = find_to_send(t, to, &code);
     cl_far *way = node ? node->way : NULL;
     if (way && !way->link && !t->is_beside) way = begin(t, node, cl_loop_now(), &code);
     if (code == CLOUDS_ENOMEM) return cl_error(code, NULL);
