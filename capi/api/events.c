@@ -4,7 +4,8 @@
  * the front that have none. A chunk never moves, so the user may read one end while the other is being filled.
  *
  * An empty ring begins at its beginning again: however large it once had to be, only as much of it is touched as is in
- * use at a time, and that stays in the cache. */
+ * use at a time, and that stays in the cache. What comes during a poll that found nothing need not pass through it: the
+ * first `placed` of the events stand in the records of who polls, and the ring goes on behind them. */
 #include "api/events.h"
 
 #include <string.h>
@@ -91,7 +92,7 @@ static int grow_ring(cl_events *q, size_t need)
     while (cap < need) cap *= 2;
     clouds_event *ring = cl_malloc(cap * sizeof *ring);
     if (!ring) return CLOUDS_ENOMEM;
-    for (size_t i = 0; i < q->len; i++) ring[i] = q->ring[(q->head + i) & (q->cap - 1)];
+    for (size_t i = 0; i < q->len - q->placed; i++) ring[i] = q->ring[(q->head + i) & (q->cap - 1)];
     cl_free(q->ring);
     q->ring = ring;
     q->cap = cap;
@@ -112,9 +113,27 @@ void cl_events_unreserve(cl_events *q, size_t n)
     q->reserved -= n < q->reserved ? n : q->reserved;
 }
 
-static clouds_event *append(cl_events *q)
+void cl_events_begin_target(cl_events *q, clouds_event *records, size_t capacity)
 {
-    return &q->ring[(q->head + q->len++) & (q->cap - 1)];
+    q->records = records;
+    q->room = capacity;
+}
+
+void cl_events_end_target(cl_events *q)
+{
+    q->room = 0;
+}
+
+/* Is there still a place in the records of who polls? */
+static inline int has_target(const cl_events *q)
+{
+    return q->placed < q->room && q->placed == q->len;
+}
+
+static inline clouds_event *append(cl_events *q)
+{
+    if (has_target(q)) return q->len++, &q->records[q->placed++];
+    return &q->ring[(q->head + q->len++ - q->placed) & (q->cap - 1)];
 }
 
 /* ---- the texts */
@@ -148,8 +167,9 @@ static char *text_room(cl_events *q, size_t bytes)
     }
     char *to = chunk->bytes + chunk->used;
     chunk->used += bytes;
-    chunk->waiting++;
     q->bytes += bytes;
+    if (has_target(q)) q->placed_bytes += bytes;
+    else chunk->waiting++;
     return to;
 }
 
@@ -216,6 +236,16 @@ int cl_events_add(cl_events *q, const clouds_event *event, clouds_node *node)
     return 0;
 }
 
+/* Those that are in the records already; how many. */
+static size_t take_placed(cl_events *q)
+{
+    size_t n = q->placed;
+    q->len -= n;
+    q->bytes -= q->placed_bytes;
+    q->placed = q->placed_bytes = 0;
+    return n;
+}
+
 /* Takes the event that is next out of the ring. */
 static void take_one(cl_events *q, const clouds_event *event, char *record, size_t size)
 {
@@ -229,7 +259,7 @@ static void take_one(cl_events *q, const clouds_event *event, char *record, size
 size_t cl_events_take(cl_events *q, void *records, size_t size, size_t capacity)
 {
     size_t n = q->len < capacity ? q->len : capacity;
-    for (size_t i = 0; i < n; i++) take_one(q, &q->ring[q->head], (char *)records + i * size, size);
+    for (size_t i = take_placed(q); i < n; i++) take_one(q, &q->ring[q->head], (char *)records + i * size, size);
     return n;
 }
 

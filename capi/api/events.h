@@ -15,7 +15,11 @@ typedef struct cl_events {
     size_t reserved;       /* completions that are still to come: their records have room */
     cl_text_chunk *oldest, *newest, *reading, *spare;
     size_t spares;
-    size_t bytes; /* of the texts of the events in the ring */
+    size_t bytes; /* of the texts of the events that wait */
+    /* Of who polls just now, with room for so many; 0: nobody does. What comes while nothing waits in the ring is put
+     * there at once. */
+    clouds_event *records;
+    size_t room, placed, placed_bytes;
 } cl_events;
 
 /* Promises room for n completions. 0 or CLOUDS_ENOMEM. */
@@ -26,6 +30,11 @@ void cl_events_unreserve(cl_events *q, size_t n);
  * the event is CLOUDS_ENOMEM. cl_events_add: 0 or CLOUDS_ENOMEM. */
 void cl_events_complete(cl_events *q, const clouds_event *event, clouds_node *node);
 int cl_events_add(cl_events *q, const clouds_event *event, clouds_node *node);
+
+/* What comes from now on may be put into the records of a cl_events_take that follows, which has as many; until
+ * cl_events_end_target. */
+void cl_events_begin_target(cl_events *q, clouds_event *records, size_t capacity);
+void cl_events_end_target(cl_events *q);
 
 /* Moves up to `capacity` events to records of `size` bytes; their texts live until the next cl_events_release. */
 size_t cl_events_take(cl_events *q, void *records, size_t size, size_t capacity);

@@ -125,12 +125,23 @@ static void turn_now_and_then(cl_context *context)
     }
 }
 
+/* Events that come while this runs are put into the records of who polls, if those are of this version: nothing that
+ * was published is to be handed out beside them. */
+static void begin_target(cl_context *context, const poll_target *to)
+{
+    const cl_subscriptions *set = &context->inbox.subscriptions;
+    if (to->room || to->size != sizeof(clouds_event) || set->by_id.len || set->waiting) return;
+    cl_events_begin_target(&context->inbox.events, to->records, to->capacity);
+}
+
 /* What travels within this process comes by the turn alone, without asking the kernel whether anything has happened;
  * that is asked all the same now and then. A descriptor in use is kept right by whole runs only. */
 static int take_without_run(cl_context *context, const poll_target *to)
 {
     if (context->descriptor.used || cl_loop_now_about() - context->engine.turned >= TURN_MS) return 0;
+    begin_target(context, to);
     cl_loop_turn(context->engine.loop);
+    cl_events_end_target(&context->inbox.events);
     return take(context, to);
 }
 
@@ -141,7 +152,9 @@ static int run_until(cl_context *context, const poll_target *to, double timeout)
     for (;;) {
         int last = atomic_load_explicit(&context->woken, memory_order_relaxed) && atomic_exchange(&context->woken, 0);
         int64_t wait = last ? 0 : cl_deadline_left(until);
+        begin_target(context, to);
         cl_loop_run(context->engine.loop, wait);
+        cl_events_end_target(&context->inbox.events);
         context->engine.turned = cl_loop_now_about();
         int n = take(context, to);
         if (n) return n;

@@ -48,6 +48,49 @@ static void order_and_texts(void)
     cl_events_free(&q);
 }
 
+static void complete(cl_events *q, uint64_t id)
+{
+    char text[16];
+    int n = snprintf(text, sizeof text, "[%d]", (int)id);
+    clouds_event e = event_of(id, text, (size_t)n);
+    CHECK_INT(cl_events_reserve(q, 1), 0);
+    cl_events_complete(q, &e, NULL);
+}
+
+/* While somebody polls, the first go to the records, and what is more, or what finds something waiting, to the ring. */
+static void records_of_who_polls(void)
+{
+    enum { ROOM = 4, MOST = 300 };
+    cl_events q = {0};
+    clouds_event got[ROOM];
+    uint64_t in = 0, out = 0;
+    for (int round = 0; round < MOST; round++) {
+        int during = round % 5 ? round % 9 : round; /* now and then so many that the ring has to grow meanwhile */
+        cl_events_release(&q);
+        cl_events_begin_target(&q, got, ROOM);
+        for (int i = 0; i < during; i++) complete(&q, in++);
+        cl_events_end_target(&q);
+        CHECK_INT(q.len, in - out);
+        size_t n = cl_events_take(&q, got, sizeof *got, ROOM);
+        CHECK_INT(n, in - out < ROOM ? in - out : ROOM);
+        complete(&q, in++); /* between two polls: what the first gave is still read */
+        for (size_t i = 0; i < n; i++, out++) {
+            char want[16];
+            snprintf(want, sizeof want, "[%d]", (int)out);
+            CHECK_INT(got[i].id, out);
+            CHECK_STR(got[i].data, got[i].data_len, want);
+            CHECK_STR(got[i].peer, got[i].peer_len, "peer");
+        }
+        while (round % 3 && q.len) out += cl_events_take(&q, got, sizeof *got, ROOM);
+        if (tap_bad) break;
+    }
+    while (q.len) out += cl_events_take(&q, got, sizeof *got, ROOM);
+    CHECK_INT(out, in);
+    CHECK_INT(q.bytes, 0);
+    CHECK_INT(q.reserved, 0);
+    cl_events_free(&q);
+}
+
 static void big_text(void)
 {
     cl_events q = {0};
@@ -113,6 +156,7 @@ static void no_memory(void)
 int main(void)
 {
     RUN(order_and_texts);
+    RUN(records_of_who_polls);
     RUN(big_text);
     RUN(larger_records);
     RUN(no_memory);
