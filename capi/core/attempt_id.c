@@ -17,7 +17,8 @@ static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwx
 
 uint64_t cl_token_of(uint64_t call, uint32_t send)
 {
-    return call | (uint64_t)((send - 1) % SENDS + 1) << CALL_BITS;
+    if (send > SENDS) send = (send - 1) % SENDS + 1;
+    return call | (uint64_t)send << CALL_BITS;
 }
 
 uint64_t cl_token_call(uint64_t token)

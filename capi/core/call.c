@@ -152,8 +152,7 @@ static void set_times(cl_call *call, const cl_call_spec *spec, int64_t start)
     if (call->retries < 0) call->retries = 0;
     call->timeout = clamp(spec->timeout > 0 ? cl_ms(spec->timeout) : node->timeout, max);
     int64_t length = spec->deadline > 0 ? cl_ms(spec->deadline) : node->deadline;
-    if (length == 0 && call->retries == 0) length = call->timeout; /* as most often */
-    if (length == 0) length = call->retries > max / call->timeout ? max : ((int64_t)call->retries + 1) * call->timeout;
+    if (length == 0 && __builtin_mul_overflow((int64_t)call->retries + 1, call->timeout, &length)) length = max;
     call->deadline = start + clamp(length, max);
     call->latest = spec->deadline > 0 || node->deadline ? call->deadline : start + max;
     cl_request *parent = cl_request_find(core, spec->parent);
