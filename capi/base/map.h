@@ -18,11 +18,12 @@ typedef struct cl_idmap {
 } cl_idmap;
 
 /* Ids that follow each other, two apart, share a line of the cache; where each line of them is, is as good as random:
- * a long row of them in one place would be in the way of all that come later. */
+ * a long row of them in one place would be in the way of all that come later. The first of a line stands last in it:
+ * most ids go in the order in which they came, and so nothing behind one that goes has to be looked at. */
 static inline uint64_t cl_idmap_hash(uint64_t key)
 {
     uint64_t line = (key >> 3) * 0x9E3779B97F4A7C15u;
-    return (line ^ line >> 32) << 2 | (key >> 1 & 3);
+    return (line ^ line >> 32) << 2 | (~key >> 1 & 3);
 }
 
 /* Where a key is, or would be; the map must have slots. */

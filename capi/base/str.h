@@ -53,30 +53,31 @@ static inline int cl_str_is(cl_str a, cl_str b)
 static inline char *cl_str_copy(char *to, cl_str s)
 {
     char *end = to + s.n;
-    if (s.n > 32) {
-        memcpy(to, s.p, s.n);
-    } else if (s.n >= 16) {
-        uint64_t head[2], tail[2];
-        memcpy(head, s.p, 16);
-        memcpy(tail, s.p + s.n - 16, 16);
-        memcpy(to, head, 16);
-        memcpy(end - 16, tail, 16);
-    } else if (s.n >= 8) {
-        uint64_t head, tail;
-        memcpy(&head, s.p, 8);
-        memcpy(&tail, s.p + s.n - 8, 8);
-        memcpy(to, &head, 8);
-        memcpy(end - 8, &tail, 8);
-    } else if (s.n >= 4) {
+    if (s.n < 4) {
+        if (s.n == 0) return end;
+        to[0] = s.p[0];
+        to[s.n / 2] = s.p[s.n / 2];
+        end[-1] = s.p[s.n - 1];
+    } else if (s.n < 8) {
         uint32_t head, tail;
         memcpy(&head, s.p, 4);
         memcpy(&tail, s.p + s.n - 4, 4);
         memcpy(to, &head, 4);
         memcpy(end - 4, &tail, 4);
-    } else if (s.n) {
-        to[0] = s.p[0];
-        to[s.n / 2] = s.p[s.n / 2];
-        end[-1] = s.p[s.n - 1];
+    } else if (s.n < 16) {
+        uint64_t head, tail;
+        memcpy(&head, s.p, 8);
+        memcpy(&tail, s.p + s.n - 8, 8);
+        memcpy(to, &head, 8);
+        memcpy(end - 8, &tail, 8);
+    } else if (s.n <= 32) {
+        uint64_t head[2], tail[2];
+        memcpy(head, s.p, 16);
+        memcpy(tail, s.p + s.n - 16, 16);
+        memcpy(to, head, 16);
+        memcpy(end - 16, tail, 16);
+    } else {
+        memcpy(to, s.p, s.n);
     }
     return end;
 }
