@@ -76,6 +76,7 @@ local function measure(client, method, list, concurrency, seconds)
   local counts = { errors = 0, by_code = {}, latency = histogram.new() }
   local latency, running, going, calls = counts.latency, concurrency, true, 0
   local every, untimed = 1, 0
+  local ended
 
   local function slot()
     local sent, meant, issue
@@ -88,6 +89,7 @@ local function measure(client, method, list, concurrency, seconds)
       end
       if going then return issue() end
       running = running - 1
+      if running == 0 then ended = clock() end
     end
     function issue()
       untimed = untimed + 1
@@ -110,7 +112,7 @@ local function measure(client, method, list, concurrency, seconds)
     every = math.max(1, math.floor((calls - calls_before) / (now - before) / TIMED))
     going = now < started + seconds
   end
-  counts.calls, counts.elapsed = calls, clock() - started
+  counts.calls, counts.elapsed = calls, ended - started
   return counts
 end
 

@@ -123,6 +123,7 @@ struct lc_state {
     lc_codec codec;
     lc_text out, out2, bytes;         /* what is being encoded */
     clouds_call_options call_options; /* of these a call sets what it needs: the rest stays 0 */
+    bool had_rarer_options;           /* the call before set some that most calls leave alone */
     lc_slot *slots;
     uint32_t slot_count, slot_room, slot_free, left_over;
     lc_request *requests;
