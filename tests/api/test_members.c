@@ -146,7 +146,8 @@ static void for_later(void)
     CHECK_INT(call_with((clouds_call_options){.hedge = -1, .once = "x", .once_len = 1}), 0);
     CHECK_INT(call_with((clouds_call_options){.reserved = 1}), CLOUDS_EINVAL);
     CHECK_INT(call_with((clouds_call_options){.flags = 1u << 31}), CLOUDS_ENOTSUP);
-    CHECK_INT(call_with((clouds_call_options){.meta = "{}", .once = ""}), 0); /* empty: not asked for */
+    CHECK_INT(call_with((clouds_call_options){.meta = "{}"}), 0); /* empty: not asked for */
+    CHECK_INT(call_with((clouds_call_options){.once = ""}), CLOUDS_EINVAL); /* a key that was lost on the way */
     clouds_context_destroy(context);
 }
 
