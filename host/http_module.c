@@ -189,7 +189,13 @@ static int l_listen(lua_State *L)
         return refuse(L, text, "expected a socket (unix:PATH) or an address of this machine alone, as 127.0.0.1:7000",
                       true);
     server_box *box = push_server(L);
-    const host_http_handlers handlers = {box, on_request, on_body, on_room, on_gone, on_message, on_drained};
+    const host_http_handlers handlers = {.self = box,
+                                         .request = on_request,
+                                         .body = on_body,
+                                         .room = on_room,
+                                         .gone = on_gone,
+                                         .message = on_message,
+                                         .drained = on_drained};
     box->server = host_http_listen(host_get()->loop, &address, &limits, &handlers, is_set(L, "holds"), why, sizeof why);
     return box->server ? 1 : refuse(L, text, why, false);
 }

@@ -64,6 +64,9 @@ int host_output_status(int status);
 /* signals.c: stops as SIGTERM would, or ends at once when nothing is set up for that. */
 void host_signals_stop(void);
 
+/* stream.c: ends all sockets, at the end of the program. */
+void host_stream_close_all(void);
+
 /* loop.c: what clouds wants to do before the loop waits, or ends. */
 void host_loop_before_sleep(lua_State *L);
 
@@ -88,5 +91,6 @@ void host_luv_add(lua_State *L);     /* luv.c */
 void host_process_add(lua_State *L); /* process.c */
 void host_output_add(lua_State *L);  /* output.c; also the global print */
 void host_http_add(lua_State *L);    /* http_module.c */
+void host_stream_add(lua_State *L);  /* stream_open.c */
 
 #endif

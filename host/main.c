@@ -93,6 +93,7 @@ int main(int argc, char **argv)
     int status = host_output_status(host->status);
     host_stdin_close();
     host_http_close_all();
+    host_stream_close_all();
     host_close_handles();
     lua_close(host->L);
     uv_loop_close(host->loop);

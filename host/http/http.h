@@ -76,6 +76,8 @@ typedef struct host_http_handlers {
     void (*room)(void *self, host_http_connection *connection); /* as host_http_want_room asked for */
     void (*gone)(void *self, host_http_connection *connection);
     void (*message)(void *self, host_http_connection *connection, bool is_binary, host_http_text text); /* WebSocket */
+    /* If it is there, connections are its: it accepts what waits there, and nothing else here is done. */
+    void (*connection)(void *self, uv_stream_t *listener);
     void (*drained)(void *self); /* after host_http_stop: the last connection has ended, and the server with it */
 } host_http_handlers;
 

@@ -26,7 +26,10 @@ static host_http_server *servers;
 
 static void on_connection(uv_stream_t *stream, int status)
 {
-    if (status == 0) host_http_accept(stream->data);
+    host_http_server *server = stream->data;
+    if (status != 0) return;
+    if (server->handlers.connection) server->handlers.connection(server->handlers.self, stream);
+    else host_http_accept(server);
 }
 
 /* A socket that a process left behind. A file of another kind is not ours to remove. */

@@ -358,8 +358,14 @@ function M.shutdown(drain)
   if drain ~= nil then
     scheduler.check_seconds(drain, 2)
   end
-  for _, fn in ipairs(ending_first) do
-    drain = fn(drain)
+  local ends = {}
+  for i, fn in ipairs(ending_first) do
+    ends[i] = function()
+      return fn(drain)
+    end
+  end
+  for _, results in ipairs(scheduler.wait_all(ends)) do
+    drain = drain and results[1] and math.min(drain, results[1])
   end
   local closing = {}
   for _, node in pairs(nodes) do

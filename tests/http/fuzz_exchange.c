@@ -154,7 +154,7 @@ static void remove_socket(void)
 
 static void open_server(void)
 {
-    static const host_http_handlers handlers = {NULL, on_request, on_body, on_room, on_gone, on_message, on_drained};
+    static const host_http_handlers handlers = {.request = on_request, .body = on_body, .room = on_room, .gone = on_gone, .message = on_message, .drained = on_drained};
     host_http_address address;
     char text[80], why[200];
     loop = uv_default_loop();
