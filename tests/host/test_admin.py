@@ -138,6 +138,20 @@ class Questions(Admin):
             self.assertEqual(told["clouds_request_duration_seconds_sum",] > 0, count > 0)
         self.assertEqual(samples["clouds_request_duration_seconds_bucket", ("le", "0.0005"), ("method", "fast")][0], "histogram")
 
+    def test_metrics_of_more_methods_than_there_may_be(self):
+        self.open("""
+            local clouds = require "clouds"
+            local server, client = clouds.server("inproc:many"), clouds.client("inproc:many")
+            for i = 1, 600 do assert(server:register("m" .. i, function() return i end)) end
+            for i = 1, 600 do assert(client:call("m" .. i) == i) end
+            print("ready")
+        """)
+        samples = self.metrics()
+        served = {dict(labels)["method"]: value for (name, *labels), (_, value) in samples.items()
+                  if name == "clouds_requests_total" and ("outcome", "ok") in labels}
+        self.assertEqual((len(served), served["other"], sum(served.values())), (501, 100, 600))
+        self.assertEqual(samples["clouds_call_duration_seconds_count", ("method", "other")], ("histogram", 100))
+
     def test_metrics_of_a_program_that_counts_nothing(self):
         self.open(SERVICE.replace("server{}", "server{ stats = false }"))
         self.assertEqual(self.json(self.run_clouds("call", "fast", "--json")), ["here"])
