@@ -321,6 +321,7 @@ static int try_to_send(cl_call *call, cl_peer *peer, int64_t now)
     int code = call->tried_n < call->tried_cap ? 0 : make_room_for_tried(call);
     if (code) return code;
     int may = is_next(call, peer);
+    if (call->peer != peer) call->at = call->method->picked;
     cl_attempt_set_peer(call, peer);
     code = may ? send_attempt(call, now) : CLOUDS_ELIMIT;
     if ((code == 0 || code == CLOUDS_ELIMIT || code == CLOUDS_ENOTSUP) && !cl_call_has_tried(call, peer)) {

@@ -75,6 +75,13 @@ static int may_pick_in(const cl_method *m, const cl_call *call, uint32_t at, enu
     return may_pick(m, call, at, pass, now);
 }
 
+/* The call notes where it stands (attempt.c). */
+static inline cl_peer *take(cl_method *m, uint32_t at)
+{
+    m->picked = at;
+    return m->servers[at];
+}
+
 /* ---- by turns */
 
 static inline cl_peer *scan(cl_method *m, const cl_call *call, enum pass pass, int64_t now)
@@ -83,7 +90,7 @@ static inline cl_peer *scan(cl_method *m, const cl_call *call, enum pass pass, i
     for (uint32_t step = 0, at = m->turn; step < m->n; step++, at = at + 1 < m->n ? at + 1 : 0) {
         if (!may_pick(m, call, at, pass, now)) continue;
         m->turn = at + 1;
-        return m->servers[at];
+        return take(m, at);
     }
     return NULL;
 }
@@ -98,7 +105,7 @@ static cl_peer *pick_in_turn(cl_method *m, const cl_call *call, enum pass pass, 
     EACH_CANDIDATE(m, call, pass, now, m->turn < m->n ? m->turn : 0, at)
     {
         m->turn = at + 1;
-        return m->servers[at];
+        return take(m, at);
     }
     return NULL;
 }
@@ -128,7 +135,7 @@ static cl_peer *pick_by_weight(cl_method *m, const cl_call *call, enum pass pass
         m->shares[at].credit += m->servers[at]->weight;
     }
     m->shares[best].credit -= sum;
-    return m->servers[best];
+    return take(m, best);
 }
 
 /* ---- by chance */
@@ -190,18 +197,30 @@ static cl_peer *pick_least(cl_method *m, const cl_call *call, enum pass pass, in
     uint32_t one = pick_any(m, call, pass, now);
     if (one == UINT32_MAX) return NULL;
     uint32_t other = pick_any(m, call, pass, now);
-    return m->servers[other != one && load(m, other) < load(m, one) ? other : one];
+    return take(m, other != one && load(m, other) < load(m, one) ? other : one);
 }
 
-/* A tenth of each further one counts. Answers come about in the order of the turns, so the server is looked for from
- * the one on that answered last. */
+/* The list has changed since, or the server was not chosen here: from where it seemed to stand in both directions, since
+ * others that left moved it by a few, and programs that name one server after the other do so in order. */
+CL_RARE static uint32_t look_around(cl_method *m, const cl_peer *peer, uint32_t at)
+{
+    uint32_t up = at < m->n ? at : 0, down = up;
+    for (uint32_t step = 0; step <= m->n / 2 && m->n; step++) {
+        if (m->servers[up] == peer) return m->picked = up;
+        if (m->servers[down] == peer) return m->picked = down;
+        up = up + 1 < m->n ? up + 1 : 0;
+        down = down ? down - 1 : m->n - 1;
+    }
+    return UINT32_MAX;
+}
+
+/* A tenth of each further one counts. */
 void cl_balance_took(const cl_call *call, int64_t now)
 {
     cl_method *m = call->method;
-    uint32_t at = m->answered < m->n ? m->answered : 0, left = m->n;
-    for (; left && m->servers[at] != call->peer; left--) at = at + 1 < m->n ? at + 1 : 0;
-    if (!left) return;
-    m->answered = at;
+    uint32_t at = call->pinned ? m->picked : call->at;
+    if (at >= m->n || m->servers[at] != call->peer) at = look_around(m, call->peer, at);
+    if (at == UINT32_MAX) return;
     float ms = now > call->sent_at ? (float)(now - call->sent_at) : LEAST_LATENCY, known = m->shares[at].latency;
     m->shares[at].latency = known > 0 ? known + (ms - known) * 0.1f : ms;
 }
@@ -236,15 +255,14 @@ static int wins(const cl_method *m, uint64_t key, const cl_peer *a, const cl_pee
     return score(key, a->hash) > score(key, b->hash);
 }
 
-static cl_peer *pick_by_key(const cl_method *m, const cl_call *call, enum pass pass, int64_t now)
+static cl_peer *pick_by_key(cl_method *m, const cl_call *call, enum pass pass, int64_t now)
 {
-    cl_peer *best = NULL;
+    uint32_t best = UINT32_MAX;
     for (uint32_t at = 0; at < m->n; at++) {
-        cl_peer *peer = m->servers[at];
-        if (best && !wins(m, call->key, peer, best)) continue;
-        if (may_pick_in(m, call, at, pass, now)) best = peer;
+        if (best != UINT32_MAX && !wins(m, call->key, m->servers[at], m->servers[best])) continue;
+        if (may_pick_in(m, call, at, pass, now)) best = at;
     }
-    return best;
+    return best == UINT32_MAX ? NULL : take(m, best);
 }
 
 /* ---- whichever way the call asks for */
@@ -259,7 +277,7 @@ static cl_peer *pick_in(cl_method *m, const cl_call *call, enum pass pass, int64
         return pick_least(m, call, pass, now);
     case CL_BALANCE_RANDOM:
         at = pick_any(m, call, pass, now);
-        return at == UINT32_MAX ? NULL : m->servers[at];
+        return at == UINT32_MAX ? NULL : take(m, at);
     default:
         return m->is_uneven ? pick_by_weight(m, call, pass, now) : pick_in_turn(m, call, pass, now);
     }
@@ -335,7 +353,7 @@ CL_RARE cl_peer *cl_balance_pick_linked(cl_method *m, const cl_call *call)
     for (uint32_t step = 0, at = m->turn; step < m->n; step++, at = at + 1 < m->n ? at + 1 : 0) {
         if (cl_call_has_tried(call, m->servers[at]) || !bus->ops->is_linked(bus, m->servers[at]->id)) continue;
         m->turn = at + 1;
-        return m->servers[at];
+        return take(m, at);
     }
     return NULL;
 }

@@ -73,6 +73,7 @@ typedef struct cl_call {
     uint8_t way;       /* what carried this attempt: cl_bus.way */
     uint16_t tried_n, tried_cap;
     uint32_t paused_n; /* servers that said so themselves */
+    uint32_t at;       /* where its server stood in the list of the method; only a guess when it was not chosen there */
     uint64_t key;    /* CL_BALANCE_HASH */
     cl_peer **tried; /* counted; in tried_few, or in memory of its own */
     cl_peer *tried_few[CL_TRIED_INLINE];

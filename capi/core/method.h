@@ -26,7 +26,7 @@ typedef struct cl_method {
     cl_peer **servers;
     cl_share *shares; /* of the servers, in their order */
     uint32_t n, cap, turn;
-    uint32_t answered; /* where the server stood whose answer came last */
+    uint32_t picked; /* where the server stands that was chosen, or looked for, last */
     int is_uneven; /* not all of them weigh 1 */
     int is_known;  /* a list came once */
     cl_buf departed; /* peer_events.c: (length, id)* of those of whom is to be told why they left */

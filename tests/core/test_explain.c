@@ -232,6 +232,74 @@ static void it_ends(void)
     fake_end(&f);
 }
 
+/* ---- whose latency it is */
+
+enum { MANY = 6 };
+
+static const char ids[MANY][4] = {"s.0", "s.1", "s.2", "s.3", "s.4", "s.5"};
+
+/* Each takes as many milliseconds as its number says, and a hundred. Calls that are under way are answered in the order
+ * of their servers, so that lists may change in between. */
+static void answer_all(fake *f)
+{
+    int64_t ms = 0;
+    for (int server = 0; server < MANY; server++) {
+        fake_advance(f, 100 + server - ms);
+        ms = 100 + server;
+        for (int i = 0; i < f->n_sent; i++)
+            if (strcmp(f->sent[i].to, ids[server]) == 0) fake_answer(f, i, "", "[]");
+    }
+    f->n_sent = f->n_events = 0;
+}
+
+static void list(fake *f, cl_server *out, unsigned without)
+{
+    size_t n = 0;
+    for (int i = 0; i < MANY; i++)
+        if (!(without & 1u << i)) out[n++] = (cl_server){.id = cl_str_z(ids[i]), .native = CL_NATIVE_OURS, .traits = {1, {"", 0}}};
+    cl_core_servers(f->core, CL_STR("m"), out, n, 0);
+}
+
+static void check_latencies(fake *f, unsigned without)
+{
+    cl_server room[MANY];
+    char want[32];
+    ask(f);
+    list(f, room, without);
+    const char *at = fake_last_event(f)->data;
+    for (int i = 0; i < MANY; i++) {
+        if (without & 1u << i) continue;
+        snprintf(want, sizeof want, "\"id\":\"%s\"", ids[i]);
+        at = strstr(at, want);
+        if (!CHECK(at)) return;
+        snprintf(want, sizeof want, "\"latency\":%g,", (100 + i) / 1000.0);
+        HAS(at, want);
+        CHECK(strstr(at, "latency") == strstr(at, want) + 1);
+    }
+}
+
+/* However it was chosen, and though the list changes while its answer is awaited. */
+static void a_latency_is_that_of_who_answered(void)
+{
+    for (int balance = CL_BALANCE_TURNS; balance <= CL_BALANCE_RANDOM; balance++) {
+        fake f = {0};
+        cl_server room[MANY];
+        start(&f, balance);
+        fake_call(&f, "m");
+        list(&f, room, 0);
+        for (int i = 0; i < 60; i++) fake_call(&f, "m");
+        for (int i = 0; i < MANY; i++) fake_call_spec(&f, (cl_call_spec){.server = cl_str_z(ids[i])});
+        answer_all(&f);
+        check_latencies(&f, 0);
+        for (int i = 0; i < 60; i++) fake_call(&f, "m");
+        cl_core_server_down(f.core, CL_STR("m"), CL_STR("s.2"));
+        list(&f, room, 1 | 4);
+        answer_all(&f);
+        check_latencies(&f, 1 | 4);
+        fake_end(&f);
+    }
+}
+
 int main(void)
 {
     RUN(a_server_is_told_of);
@@ -245,5 +313,6 @@ int main(void)
     RUN(nobody_is_there);
     RUN(without_the_bus);
     RUN(it_ends);
+    RUN(a_latency_is_that_of_who_answered);
     return tap_end();
 }
