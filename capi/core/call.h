@@ -127,6 +127,7 @@ void cl_attempt_set_peer(cl_call *call, cl_peer *peer);
 
 /* timeout.c */
 void cl_attempt_due(cl_core *core, cl_timed *timed, int64_t now);
+void cl_attempt_blame(cl_call *call, int64_t now); /* its server was silent until now */
 
 /* along.c: copies what goes along, with what it has from the request on whose behalf it is made. 0, CLOUDS_ELIMIT,
  * CLOUDS_ETOOBIG or CLOUDS_ENOMEM. */

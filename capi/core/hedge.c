@@ -3,7 +3,8 @@
  * Design note. The call at the second server is a call of its own, the twin: it has one attempt, with the time that is
  * left to that of the call, and no event. Its answer ends the call; if it has none, it goes, and nobody notices. A call
  * whose own attempts are over while its twin waits for an answer waits with it. There is one twin a call, and it is paid
- * from the budget. */
+ * from the budget. Servers see two calls, so for a caller that holds back (throttle.c) the twin is one more in all that
+ * counts: before it is sent, and when it ends. */
 #include "core/hedge.h"
 
 #include <stdlib.h>
@@ -84,9 +85,12 @@ static void drop_twin(cl_hedge *h)
     cl_call_discard(twin->node->core, twin);
 }
 
-/* The answer of the other counts. */
-static void cancel_twin(cl_hedge *h)
+/* The answer of the other counts, or there is none: then its server was silent as well, unless it had time yet. */
+static void cancel_twin(cl_hedge *h, int code)
 {
+    int64_t now = cl_core_now(h->twin->node->core);
+    int is_silent = code == CLOUDS_ETIMEOUT && h->twin->state == CL_CALL_SENT && now >= h->twin->until;
+    if (is_silent) cl_attempt_blame(h->twin, now);
     cl_cancel_attempt(h->twin);
     drop_twin(h);
 }
@@ -100,7 +104,8 @@ void cl_hedge_due(cl_call *call, int64_t now)
     if (call->pinned || call->notify || call->node->config.find_server) return;
     if (core->calls.len >= core->config.max_in_flight) return;
     cl_peer *peer = cl_balance_pick(call->method, call, 0, now);
-    if (!peer || !cl_budget_take(&core->budget, now)) return;
+    if (!peer || (call->node->config.throttle && cl_throttle_holds_back(call, now))) return;
+    if (!cl_budget_take(&core->budget, now)) return;
     h->twin = cl_call_copy(call);
     if (h->twin) h->twin->hedge = h;
     if (h->twin && cl_attempt_send_once(h->twin, peer, now) == 0) {
@@ -166,7 +171,7 @@ int cl_hedge_goes_on(cl_call *call, int code, cl_str error, cl_str data, const c
         if (waits_for_twin(h, code, error)) return 1;
         call->maybe = 1;
     }
-    cancel_twin(h);
+    cancel_twin(h, code);
     return 0;
 }
 

@@ -44,15 +44,21 @@ static double chance(cl_throttle *t, int64_t now)
     return (n - 2 * a) / (n + 1);
 }
 
+int cl_throttle_holds_back(const cl_call *call, int64_t now)
+{
+    if (call->pinned) return 0;
+    const cl_port *port = &call->node->core->port;
+    cl_throttle *t = &call->method->throttle;
+    double p = chance(t, now);
+    if (!(p > 0) || (double)(port->random(port->self) >> 11) * 0x1p-53 >= p) return 0;
+    count(t, 0, now);
+    return 1;
+}
+
 int cl_throttle_refuses(cl_call *call, int64_t now)
 {
-    cl_core *core = call->node->core;
-    double p = call->pinned ? 0 : chance(&call->method->throttle, now);
-    if (!(p > 0)) return 0;
-    double random = (double)(core->port.random(core->port.self) >> 11) * 0x1p-53;
-    if (random >= p) return 0;
-    count(&call->method->throttle, 0, now);
-    core->counters[CL_COUNT_THROTTLED_CALLS]++;
+    if (!cl_throttle_holds_back(call, now)) return 0;
+    call->node->core->counters[CL_COUNT_THROTTLED_CALLS]++;
     cl_error(CLOUDS_EOVERLOAD, "it was not sent: the servers refuse most calls (throttle)");
     cl_error_busy(CL_STR("throttle"), RETRY_MS);
     cl_attempt_keep_reason(call, CLOUDS_EOVERLOAD, cl_error_text_of_call(call, CLOUDS_EOVERLOAD, 1));

@@ -5,7 +5,7 @@
 /* A server had its time and did not answer. The registration of an npm server is deleted, as npm clouds 0.1 does; a
  * native server is only avoided for a while. A call whose deadline cut the time short deletes nothing. Nothing is done
  * when the connection was lost meanwhile, since the answer may have been lost with it. */
-static void penalize(cl_call *call, int64_t now)
+void cl_attempt_blame(cl_call *call, int64_t now)
 {
     cl_core *core = call->node->core;
     int64_t had = now - call->sent_at;
@@ -53,7 +53,7 @@ static void timed_out(cl_call *call, int64_t now)
     if (call->state == CL_CALL_SENT && !recall_attempt(call, now)) {
         call->node->core->counters[CL_COUNT_TIMEOUTS]++;
         call->maybe = 1;
-        if (!call->notify) penalize(call, now);
+        if (!call->notify) cl_attempt_blame(call, now);
         cl_cancel_attempt(call);
         cl_attempt_leave(call);
         cl_attempt_failed(call, CLOUDS_ETIMEOUT, now);

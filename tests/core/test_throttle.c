@@ -133,6 +133,78 @@ static void without_the_option(void)
     fake_end(&f);
 }
 
+/* A call that is sent to a second server is two for the servers: the second is held back as often, and its end counts. */
+
+static uint64_t call_hedged(fake *f)
+{
+    f->n_events = f->n_sent = 0;
+    return fake_call_spec(f, (cl_call_spec){.method = CL_STR("m"), .once = CL_STR("k"), .hedge = 0.05});
+}
+
+static void start_hedging(fake *f)
+{
+    start(f, 1);
+    fake_servers(f, "m", "f.1,f.2");
+    fake_advance(f, 11000);
+}
+
+static void a_second_server_is_asked_where_all_is_well(void)
+{
+    fake f = {0};
+    start_hedging(&f);
+    for (int i = 0; i < 20; i++) {
+        uint64_t id = call_hedged(&f);
+        fake_advance(&f, 60);
+        CHECK_INT(f.n_sent, 2);
+        fake_answer(&f, 1, "", "[]");
+        CHECK_INT(fake_result(&f, id)->e.code, 0);
+    }
+    CHECK_INT(cl_core_counters(f.core)[CL_COUNT_THROTTLED_CALLS], 0);
+    fake_end(&f);
+}
+
+/* Calls that are under way when servers begin to refuse others. */
+static void a_second_server_is_not_asked_where_most_is_refused(void)
+{
+    enum { CALLS = 50 };
+    fake f = {0};
+    uint64_t ids[CALLS];
+    start_hedging(&f);
+    for (int i = 0; i < CALLS; i++)
+        ids[i] = fake_call_spec(&f, (cl_call_spec){.method = CL_STR("m"), .once = CL_STR("k"), .hedge = 0.5});
+    CHECK_INT(f.n_sent, CALLS);
+    uint64_t hedges = cl_core_counters(f.core)[CL_COUNT_HEDGES];
+    for (int i = 0; i < 400; i++) {
+        f.n_events = f.n_sent = 0;
+        fake_call(&f, "m");
+        for (int k = 0; k < f.n_sent; k++) fake_refuse(&f, k, CLOUDS_EOVERLOAD); /* and the other one, too */
+    }
+    uint64_t throttled = cl_core_counters(f.core)[CL_COUNT_THROTTLED_CALLS];
+    fake_advance(&f, 600);
+    CHECK(cl_core_counters(f.core)[CL_COUNT_HEDGES] - hedges < 5);
+    CHECK_INT(cl_core_counters(f.core)[CL_COUNT_THROTTLED_CALLS], throttled); /* no call has ended by it */
+    for (int i = 0; i < CALLS; i++) CHECK_INT(fake_results(&f, ids[i]), 0);
+    fake_end(&f);
+}
+
+/* After 40 calls that were done, 30 that nobody answered are few enough; 60 are not. */
+static void the_end_of_a_second_counts(void)
+{
+    for (int hedged = 0; hedged < 2; hedged++) {
+        fake f = {0};
+        start_hedging(&f);
+        CHECK_INT(sent_of(&f, 40, 1), 40);
+        f.n_sent = f.n_events = 0;
+        const cl_call_spec spec = {.method = CL_STR("m"), .once = CL_STR("k"), .hedge = hedged ? 0.05 : 0};
+        for (int i = 0; i < 30; i++) fake_call_spec(&f, spec);
+        fake_advance(&f, 2000);
+        CHECK_INT(f.n_sent, hedged ? 60 : 30);
+        int sent = sent_of(&f, 100, 1);
+        if (!CHECK(hedged ? sent < 100 : sent == 100)) printf("# %d\n", sent);
+        fake_end(&f);
+    }
+}
+
 int main(void)
 {
     RUN(all_well);
@@ -143,5 +215,8 @@ int main(void)
     RUN(timeouts_count);
     RUN(who_names_its_server_is_not_held_back);
     RUN(without_the_option);
+    RUN(a_second_server_is_asked_where_all_is_well);
+    RUN(a_second_server_is_not_asked_where_most_is_refused);
+    RUN(the_end_of_a_second_counts);
     return tap_end();
 }
