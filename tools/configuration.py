@@ -27,6 +27,7 @@ COUNTERS = {
     "canceled_requests": "requests whose caller gave up before they were answered, and said so",
     "lost_answers": "answers and refusals that could not be sent",
     "breaker_opens": "servers left alone for a while, since their calls for a method failed again and again",
+    "limit_changes": "a `concurrency` that the server finds became another",
     "throttled_calls": "calls that ended here, since the servers refuse most calls (`throttle`)",
     "probes": "calls by which such a server was tried again",
     "queued_requests": "requests that waited for their turn, since a limit of their method let no more run",

@@ -228,6 +228,8 @@ export interface Tally {
   open: number;
   /** Requests that wait for their turn, which are not among them. */
   waiting?: number;
+  /** How many requests may be open at a time now, where there is such a limit. */
+  limit?: number;
   ok: number;
   app_error: number;
   /** Of requests also those that were refused at once. */
@@ -265,8 +267,13 @@ export interface OwnMethod {
   paused: boolean;
   running?: number;
   waiting?: number;
+  /** The one of now, where it is found (`adaptive`). */
   concurrency?: number;
   queue?: number;
+  adaptive?: true;
+  /** Seconds that requests take, and that they take where they do not wait for each other. */
+  latency?: number;
+  unqueued?: number;
   rate?: number;
   burst?: number;
   tokens?: number;
@@ -360,8 +367,8 @@ export interface RegisterOptions extends WaitOptions {
   serial?: boolean;
   /** Requests with the same value of this argument, from 0 on, one at a time and in order. */
   key?: number;
-  /** Requests that run at a time. */
-  concurrency?: number;
+  /** Requests that run at a time; 'auto': as many as the server finds to be of use. */
+  concurrency?: number | 'auto';
   /** Requests that may wait. Default: 1000. */
   queue?: number;
   /** Seconds that a request waits at most. Default: 0.1 with a concurrency, else no limit (Infinity). */

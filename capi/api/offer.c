@@ -5,7 +5,7 @@
 #include "base/error.h"
 #include "base/seconds.h"
 
-enum { QUEUE = 1000 };
+enum { QUEUE = 1000, ADAPTIVE = -1 /* the concurrency that is found */ };
 
 #define QUEUE_AGE 0.1
 #define QUEUE_TARGET 0.005
@@ -15,8 +15,10 @@ static int check_flags(const clouds_offer_options *o)
     if (o->flags & ~(uint32_t)CLOUDS_OFFER_SERIAL)
         return cl_error(CLOUDS_ENOTSUP, "this version does not know the flags %u of clouds_offer_options", o->flags);
     if (o->reserved) return cl_error(CLOUDS_EINVAL, "clouds_offer_options.reserved is %u, and must be 0", o->reserved);
-    if (o->concurrency < 0)
+    if (o->concurrency < ADAPTIVE)
         return cl_error(CLOUDS_ENOTSUP, "this version cannot do a concurrency of %d", o->concurrency);
+    if (o->flags & CLOUDS_OFFER_SERIAL && o->concurrency == ADAPTIVE)
+        return cl_error(CLOUDS_EINVAL, "serial is a concurrency of 1, and not one that is found");
     if (o->flags & CLOUDS_OFFER_SERIAL && o->concurrency > 1)
         return cl_error(CLOUDS_EINVAL, "serial is a concurrency of 1, not of %d", o->concurrency);
     return 0;
@@ -48,7 +50,7 @@ static int64_t age_of(const clouds_offer_options *o)
 {
     if (o->queue_age < 0) return 0;
     if (o->queue_age > 0) return cl_ms(o->queue_age);
-    return o->concurrency > 0 && !(o->flags & CLOUDS_OFFER_SERIAL) ? cl_ms(QUEUE_AGE) : 0;
+    return o->concurrency != 0 && !(o->flags & CLOUDS_OFFER_SERIAL) ? cl_ms(QUEUE_AGE) : 0;
 }
 
 static double burst_of(double burst, double rate)
@@ -63,7 +65,9 @@ int cl_offer_read(const clouds_offer_options *theirs, cl_offer_spec *out)
     int code = cl_record_read(CL_RECORD_clouds_offer_options, theirs, &o);
     if (code == 0) code = check(&o);
     if (code != 0) return code;
-    *out = (cl_offer_spec){.concurrency = o.flags & CLOUDS_OFFER_SERIAL ? 1 : (uint32_t)o.concurrency,
+    int is_adaptive = o.concurrency == ADAPTIVE;
+    *out = (cl_offer_spec){.concurrency = o.flags & CLOUDS_OFFER_SERIAL ? 1 : is_adaptive ? 0 : (uint32_t)o.concurrency,
+                           .is_adaptive = (uint32_t)is_adaptive,
                            .key_arg = o.key_arg,
                            .queue = o.queue < 0 ? 0
                                     : o.queue   ? (uint32_t)o.queue

@@ -42,6 +42,7 @@ const char *const cl_counter_names[CL_COUNTERS] = {
     "throttled_calls",
     "hedges",
     "hedge_wins",
+    "limit_changes",
     "link_opens",
     "link_losses",
     "link_refused",

@@ -94,6 +94,7 @@ enum cl_counter {
     CL_COUNT_THROTTLED_CALLS, /* ended here, since the servers refuse most calls */
     CL_COUNT_HEDGES,        /* calls that were sent to a second server, too */
     CL_COUNT_HEDGE_WINS,    /* those whose second server answered first */
+    CL_COUNT_LIMIT_CHANGES, /* a limit that is found (adaptive.c) became another */
     CL_COUNT_LINKS,         /* from here on those of the bus, in its order */
     CL_COUNTERS = CL_COUNT_LINKS + CL_BUS_COUNTS
 };
@@ -188,10 +189,10 @@ typedef struct cl_op_spec {
 
 /* The limits of a method. */
 typedef struct cl_offer_spec {
-    uint32_t concurrency; /* requests that run at a time; 0: no limit */
+    uint32_t concurrency; /* requests that run at a time; 0: no limit, or it is found (adaptive.c) */
     uint32_t key_arg;     /* the argument by which requests wait for each other, from 1 on; 0: none */
     uint32_t queue;       /* requests that wait */
-    uint32_t reserved;
+    uint32_t is_adaptive; /* the limit is found */
     int64_t age,
         target;         /* ms: the longest wait, and the longest while some have waited all the time; age 0: no limit */
     double rate, burst; /* requests a second, and at once; rate 0: no limit */

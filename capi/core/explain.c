@@ -1,4 +1,5 @@
 #include "core/internal.h"
+#include "core/offer.h"
 
 /* Who would be called now, and why: all that the choice goes by, of each server. The list is asked for anew, so that
  * servers that take no calls are named, too; while the bus is away what is known is told at once. */
@@ -11,6 +12,7 @@ typedef struct row {
     float latency;
     cl_traits traits;
     int is_near;
+    const cl_offer *limits; /* of a server of this context; NULL: none, or not known */
 } row;
 
 static int put_seconds(cl_buf *out, const char *name, double ms)
@@ -34,6 +36,13 @@ static int put_way(cl_core *core, cl_buf *out, cl_str id)
     return code ? code : put_text(out, "address", cl_str_z(at.text));
 }
 
+static int put_limits(cl_buf *out, const cl_offer *offer, int64_t now)
+{
+    int code = cl_buf_put_str(out, CL_STR(",\"limits\":{"));
+    if (code == 0) code = cl_state_put_limits(offer, now, out);
+    return code ? code : cl_buf_put_char(out, '}');
+}
+
 static int put_row(cl_core *core, cl_buf *out, const row *r, int64_t now)
 {
     int code = cl_buf_put_str(out, CL_STR("{\"id\":"));
@@ -49,8 +58,20 @@ static int put_row(cl_core *core, cl_buf *out, const row *r, int64_t now)
     if (code == 0) code = cl_buf_printf(out, ",\"weight\":%u", cl_traits_weight(&r->traits));
     if (code == 0) code = cl_buf_put_str(out, CL_STR(",\"tags\":"));
     if (code == 0) code = cl_tags_put(cl_traits_tags(&r->traits), out);
-    if (code == 0) code = cl_buf_printf(out, ",\"near\":%s}", r->is_near ? "true" : "false");
-    return code;
+    if (code == 0) code = cl_buf_printf(out, ",\"near\":%s", r->is_near ? "true" : "false");
+    if (code == 0 && r->limits) code = put_limits(out, r->limits, now);
+    return code ? code : cl_buf_put_char(out, '}');
+}
+
+static const cl_offer *own_limits(const cl_core *core, cl_str id, cl_str method)
+{
+    CL_LIST_EACH(it, &core->nodes)
+    {
+        const cl_node *node = CL_OWNER(it, cl_node, of_core);
+        const cl_service *service = cl_str_eq(node->id, id) ? cl_strmap_get(&node->services, method) : NULL;
+        if (service) return service->offer;
+    }
+    return NULL;
 }
 
 static row row_of(const cl_node *node, const cl_method *m, uint32_t at, int64_t now)
@@ -63,6 +84,7 @@ static row row_of(const cl_node *node, const cl_method *m, uint32_t at, int64_t 
     r.failed = peer->failed_at;
     r.traits = (cl_traits){peer->weight, cl_str_z(peer->tags ? peer->tags : "")};
     r.is_near = cl_balance_is_near(node, peer);
+    r.limits = own_limits(node->core, r.id, m->name);
     return r;
 }
 
@@ -79,7 +101,8 @@ static int put_servers(cl_core *core, cl_buf *out, const cl_node *node, const cl
         if (!servers[i].paused) continue;
         const cl_peer *peer = cl_peer_find(core, servers[i].id);
         const row r = {.id = servers[i].id, .state = "paused", .breaker = "closed", .peer = peer, .until = INT64_MIN,
-                       .failed = peer ? peer->failed_at : INT64_MIN, .traits = servers[i].traits};
+                       .failed = peer ? peer->failed_at : INT64_MIN, .traits = servers[i].traits,
+                       .limits = own_limits(core, servers[i].id, m->name)};
         if (count++) code = cl_buf_put_char(out, ',');
         if (code == 0) code = put_row(core, out, &r, now);
     }

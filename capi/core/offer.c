@@ -32,9 +32,15 @@ static waiter *first_of(const cl_list_node *arrivals)
     return cl_list_empty(arrivals) ? NULL : CL_OWNER(arrivals->next, waiter, arrival);
 }
 
+uint32_t cl_offer_limit(const cl_offer *offer)
+{
+    return offer->adaptive ? cl_adaptive_limit(offer->adaptive) : offer->spec.concurrency;
+}
+
 static int has_slot(const cl_offer *offer)
 {
-    return !offer->spec.concurrency || offer->running < offer->spec.concurrency;
+    uint32_t limit = cl_offer_limit(offer);
+    return !limit || offer->running < limit;
 }
 
 /* ---- keys */
@@ -147,6 +153,7 @@ static void drop(waiter *w, int64_t now)
 
 static int run(cl_offer *offer, const cl_envelope *e, cl_offer_key *key, int64_t now)
 {
+    if (offer->adaptive) cl_adaptive_began(offer->adaptive, offer->running, now);
     offer->running++;
     if (cl_request_begin(offer->node, e, offer, key, now) == 0) return 0;
     offer->running--;
@@ -206,6 +213,7 @@ static void destroy(cl_offer *offer)
     cl_offer_forget_callers(offer);
     cl_strmap_free(&offer->keys);
     cl_strmap_free(&offer->cancelable);
+    cl_free(offer->adaptive);
     cl_free(offer);
 }
 
@@ -368,9 +376,12 @@ void cl_offer_call(cl_offer *offer, const cl_envelope *e, int64_t now)
 
 void cl_offer_ended(cl_offer *offer, cl_offer_key *key)
 {
+    int64_t now = cl_core_now(offer->node->core);
+    if (offer->adaptive && cl_adaptive_ended(offer->adaptive, offer->running, now))
+        offer->node->core->counters[CL_COUNT_LIMIT_CHANGES]++;
     offer->running--;
     pass_key(offer, key);
-    go_on(offer, cl_core_now(offer->node->core));
+    go_on(offer, now);
 }
 
 /* ---- the life of an offer */
@@ -401,12 +412,29 @@ static cl_offer *create(cl_node *node, cl_str method)
     return offer;
 }
 
+/* One that is found already goes on as it is. 0 or CLOUDS_ENOMEM. */
+static int set_adaptive(cl_offer *offer, int is_adaptive, int64_t now)
+{
+    const cl_port *port = &offer->node->core->port;
+    if (is_adaptive == (offer->adaptive != NULL)) return 0;
+    cl_free(offer->adaptive);
+    offer->adaptive = NULL;
+    if (!is_adaptive) return 0;
+    if (!(offer->adaptive = cl_malloc(sizeof *offer->adaptive))) return CLOUDS_ENOMEM;
+    cl_adaptive_start(offer->adaptive, now, port->random(port->self));
+    return 0;
+}
+
 cl_offer *cl_offer_set(cl_node *node, cl_str method, const cl_offer_spec *spec)
 {
     cl_offer *offer = find(node, method);
     int is_new = !offer;
     if (is_new && !(offer = create(node, method))) return NULL;
     int64_t now = cl_core_now(node->core);
+    if (set_adaptive(offer, spec->is_adaptive, now) != 0) {
+        if (is_new) destroy(offer);
+        return NULL;
+    }
     if (is_new || offer->spec.rate <= 0) offer->bucket = (cl_bucket){spec->burst, now};
     offer->spec = *spec;
     offer->offered = 1;

@@ -4,6 +4,7 @@
 #define CL_OFFER_H
 
 #include "base/map.h"
+#include "core/adaptive.h"
 #include "core/request.h"
 #include "core/timers.h"
 
@@ -27,6 +28,7 @@ struct cl_offer {
     cl_list_node of_node;
     cl_node *node;
     cl_offer_spec spec;
+    cl_adaptive *adaptive; /* NULL: the limit is that of `spec` */
     int offered;
     uint32_t running, queued;
     cl_list_node waiting; /* those that wait, in the order in which they came */
@@ -51,7 +53,9 @@ double cl_offer_rate_wait(cl_offer *offer, int64_t now);
 cl_bucket *cl_offer_caller(cl_offer *offer, cl_str id, int64_t now);
 void cl_offer_forget_callers(cl_offer *offer);
 
-/* offer.c: the offer of a method, made or changed. NULL: no memory. */
+/* offer.c: how many may run at a time now; 0: no limit. */
+uint32_t cl_offer_limit(const cl_offer *offer);
+/* The offer of a method, made or changed. NULL: no memory. */
 cl_offer *cl_offer_set(cl_node *node, cl_str method, const cl_offer_spec *spec);
 /* It is offered no more, or without limits; what waits goes on. */
 void cl_offer_withdraw(cl_offer *offer);
@@ -64,5 +68,8 @@ int cl_offer_cancel(cl_node *node, cl_str caller, cl_str name);
 /* The node stops to serve: those that wait are refused. */
 void cl_offer_refuse_waiting(cl_node *node);
 void cl_offer_discard_all(cl_node *node);
+
+/* state.c: the members of an object that tell of its limits. */
+int cl_state_put_limits(const cl_offer *offer, int64_t now, cl_buf *out);
 
 #endif

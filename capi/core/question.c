@@ -1,5 +1,6 @@
 #include "base/error.h"
 #include "core/internal.h"
+#include "core/offer.h"
 #include "proto/error_object.h"
 
 /* Questions of other nodes to one of ours: answered here, and the program hears of what concerns it, a pause and a
@@ -109,7 +110,10 @@ static int put_methods(cl_node *node, cl_buf *out)
         code = cl_buf_put_str(out, cl_str_z(lead));
         if (code == 0) code = cl_json_quote(s->name, out);
         const char *paused = cl_service_is_paused(node, s) ? "true" : "false";
-        if (code == 0) code = cl_buf_printf(out, ":{\"paused\":%s}", paused);
+        if (code == 0) code = cl_buf_printf(out, ":{\"paused\":%s", paused);
+        if (code == 0 && s->offer) code = cl_buf_put_char(out, ',');
+        if (code == 0 && s->offer) code = cl_state_put_limits(s->offer, cl_core_now(node->core), out);
+        if (code == 0) code = cl_buf_put_char(out, '}');
     }
     return code ? code : cl_buf_put_char(out, '}');
 }

@@ -54,12 +54,22 @@ static int put_number(cl_buf *out, const char *name, double value)
     return code ? code : cl_buf_put_real(out, value, 6);
 }
 
-static int put_limits(const cl_offer *offer, int64_t now, cl_buf *out)
+/* Seconds that a request takes now, and without others that it waits for; left out until they are known. */
+static int put_adaptive(const cl_adaptive *a, cl_buf *out)
+{
+    int code = cl_buf_put_str(out, CL_STR(",\"adaptive\":true"));
+    if (code || !(a->unqueued > 0)) return code;
+    code = put_number(out, "latency", a->latest / 1000);
+    return code ? code : put_number(out, "unqueued", a->unqueued / 1000);
+}
+
+int cl_state_put_limits(const cl_offer *offer, int64_t now, cl_buf *out)
 {
     const cl_offer_spec *s = &offer->spec;
     cl_bucket bucket = offer->bucket;
-    int code = cl_buf_printf(out, ",\"running\":%u,\"waiting\":%u,\"concurrency\":%u,\"queue\":%u", offer->running,
-                             offer->queued, s->concurrency, s->queue);
+    int code = cl_buf_printf(out, "\"running\":%u,\"waiting\":%u,\"concurrency\":%u,\"queue\":%u", offer->running,
+                             offer->queued, cl_offer_limit(offer), s->queue);
+    if (code == 0 && offer->adaptive) code = put_adaptive(offer->adaptive, out);
     if (code || !(s->rate > 0)) return code;
     cl_bucket_wait(&bucket, s->rate, s->burst, now);
     code = put_number(out, "rate", s->rate);
@@ -73,7 +83,8 @@ static int put_service(const cl_node *node, const cl_service *service, int *coun
     if (!paused && !service->offer) return 0;
     int code = put_member(out, (*count)++ ? "," : "", service->name);
     if (code == 0) code = cl_buf_printf(out, "{\"paused\":%s", paused ? "true" : "false");
-    if (code == 0 && service->offer) code = put_limits(service->offer, now, out);
+    if (code == 0 && service->offer) code = cl_buf_put_char(out, ',');
+    if (code == 0 && service->offer) code = cl_state_put_limits(service->offer, now, out);
     return code ? code : cl_buf_put_char(out, '}');
 }
 

@@ -155,22 +155,26 @@ static int put_method(const cl_stats *s, int *count, cl_buf *out)
     }
     if (code == 0 && s->requests.is_used) {
         code = put_tally(s->calls.is_used ? ",\"requests\":" : "\"requests\":", &s->requests, out);
-        if (code == 0) code = cl_buf_printf(out, ",\"waiting\":%u}", s->waiting);
+        if (code == 0) code = cl_buf_printf(out, ",\"waiting\":%u", s->waiting);
+        if (code == 0 && s->limit) code = cl_buf_printf(out, ",\"limit\":%u", s->limit);
+        if (code == 0) code = cl_buf_put_char(out, '}');
     }
     return code ? code : cl_buf_put_char(out, '}');
 }
 
-static void count_waiting(cl_core *core)
+static void look_at_offers(cl_core *core)
 {
     struct cl_stats_table *table = core->stats;
     size_t at = 0;
-    table->other->waiting = 0;
-    for (cl_stats *s; (s = cl_strmap_next(&table->methods, &at));) s->waiting = 0;
+    table->other->waiting = table->other->limit = 0;
+    for (cl_stats *s; (s = cl_strmap_next(&table->methods, &at));) s->waiting = s->limit = 0;
     CL_LIST_EACH(of_core, &core->nodes)
     CL_LIST_EACH(it, &CL_OWNER(of_core, cl_node, of_core)->offers)
     {
         const cl_offer *offer = CL_OWNER(it, cl_offer, of_node);
-        if (offer->stats) offer->stats->waiting += offer->queued;
+        if (!offer->stats) continue;
+        offer->stats->waiting += offer->queued;
+        offer->stats->limit += cl_offer_limit(offer);
     }
 }
 
@@ -178,7 +182,7 @@ static int put_stats(cl_core *core, cl_buf *out)
 {
     int count = 0;
     size_t at = 0;
-    count_waiting(core);
+    look_at_offers(core);
     int code = cl_buf_put_str(out, CL_STR("{\"bounds\":["));
     for (int i = 0; i < CL_STATS_BOUNDS && code == 0; i++) {
         if (i) code = cl_buf_put_char(out, ',');

@@ -27,7 +27,8 @@ typedef struct cl_tally {
 
 typedef struct cl_stats {
     cl_tally calls, requests;
-    uint32_t waiting; /* requests that wait for their turn; while it is written */
+    uint32_t waiting; /* requests that wait for their turn, and how many may run (0: no limit); while it is written */
+    uint32_t limit;
     cl_str name;      /* in `text`, or static */
     char text[];
 } cl_stats;

@@ -82,7 +82,8 @@ end
 local function add_gauge(lines, name, help, methods, member)
   put_head(lines, name, "gauge", help)
   for _, method in ipairs(sorted_names(methods)) do
-    put(lines, name, ('{method="%s"}'):format(escape(method)), methods[method][member])
+    local value = methods[method][member]
+    if value then put(lines, name, ('{method="%s"}'):format(escape(method)), value) end
   end
 end
 
@@ -129,6 +130,7 @@ function M.text()
     add_methods(lines, "call", sums.calls, bounds)
     add_methods(lines, "request", sums.requests, bounds)
     add_gauge(lines, "requests_waiting", "The requests that wait for their turn.", sums.requests, "waiting")
+    add_gauge(lines, "requests_limit", "How many requests may run at a time.", sums.requests, "limit")
   end
   return table.concat(lines)
 end

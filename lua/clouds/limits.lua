@@ -6,7 +6,7 @@ local kinds = {
   timeout = "seconds",
   serial = "boolean",
   key = "argument",
-  concurrency = "count",
+  concurrency = "concurrency",
   queue = "queue",
   queue_age = "seconds",
   queue_target = "seconds",
@@ -45,11 +45,11 @@ local checks = {
     end,
     "the number of an argument, from 1 on",
   },
-  count = {
+  concurrency = {
     function(value)
-      return is_count(value, 1)
+      return value == "auto" or is_count(value, 1)
     end,
-    "a whole number above 0",
+    "a whole number above 0, or 'auto'",
   },
   queue = {
     function(value)
@@ -93,6 +93,7 @@ return function(options, level)
   if limits then -- for the library 0 is the default, and below 0 is none
     limits.queue = limits.queue == 0 and -1 or limits.queue
     limits.queue_age = limits.queue_age == math.huge and -1 or limits.queue_age
+    limits.concurrency = limits.concurrency == "auto" and -1 or limits.concurrency
   end
   return options.timeout, limits
 end

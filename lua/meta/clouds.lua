@@ -422,7 +422,7 @@ function Client:bind(name, options) end
 ---@field timeout? number Seconds to wait; it is tried on after that.
 ---@field serial? boolean One request at a time, in the order in which they come.
 ---@field key? integer Requests with the same value of this argument, from 1 on, one at a time and in order.
----@field concurrency? integer Requests that run at a time.
+---@field concurrency? integer|"auto" Requests that run at a time; "auto": as many as the server finds to be of use.
 ---@field queue? integer Requests that may wait (1000).
 ---@field queue_age? number Seconds that a request waits at most (0.1 with concurrency, else no limit; math.huge: no limit).
 ---@field queue_target? number The same, once the queue was not empty for queue_age (0.005).

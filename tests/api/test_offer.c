@@ -144,7 +144,8 @@ static void what_no_offer_can_be(void)
         const char *words;
     } wrong[] = {
         {{.flags = 2}, CLOUDS_ENOTSUP, "the flags 2"},
-        {{.concurrency = -1}, CLOUDS_ENOTSUP, "a concurrency of -1"},
+        {{.concurrency = -2}, CLOUDS_ENOTSUP, "a concurrency of -2"},
+        {{.flags = CLOUDS_OFFER_SERIAL, .concurrency = -1}, CLOUDS_EINVAL, "serial is a concurrency of 1, and not one"},
         {{.flags = CLOUDS_OFFER_SERIAL, .concurrency = 2}, CLOUDS_EINVAL, "serial is a concurrency of 1"},
         {{.reserved = 1}, CLOUDS_EINVAL, "reserved"},
         {{.rate = -1}, CLOUDS_EINVAL, "rate is -1"},

@@ -111,13 +111,13 @@ static void requests_that_wait(void)
     CHECK(come(&f, "m", "3", 0) == 0); /* the queue is full */
     fake_advance(&f, 40);
     is(&f, "{\"m\":{\"requests\":{\"open\":1,\"ok\":0,\"app_error\":0,\"not_done\":1,\"unknown\":0,\"seconds\":0.000000,"
-           "\"took\":[0,0,0,0,0,0,0,0,0,0,0,0,0,0,0],\"waiting\":1}}}");
+           "\"took\":[0,0,0,0,0,0,0,0,0,0,0,0,0,0,0],\"waiting\":1,\"limit\":1}}}");
     CHECK_INT(cl_core_answer(f.core, first, CL_STR_NONE, CL_STR("[]")), 0);
     fake_event *second = fake_find(&f, CLOUDS_EVENT_REQUEST);
     CHECK(second && second->e.id != first);
     CHECK_INT(cl_core_answer(f.core, second->e.id, CL_STR_NONE, CL_STR("[]")), 0);
     is(&f, "{\"m\":{\"requests\":{\"open\":0,\"ok\":2,\"app_error\":0,\"not_done\":1,\"unknown\":0,\"seconds\":0.040000,"
-           "\"took\":[1,0,0,0,0,0,1,0,0,0,0,0,0,0,0],\"waiting\":0}}}");
+           "\"took\":[1,0,0,0,0,0,1,0,0,0,0,0,0,0,0],\"waiting\":0,\"limit\":1}}}");
     fake_end(&f);
 }
 

@@ -117,6 +117,8 @@ class Questions(Admin):
         for _ in range(2):
             self.start("call", "one")
         wait_until(lambda: self.of_method("one").get(("clouds_requests_waiting",)) == 1, "one runs, one waits")
+        self.assertEqual(self.of_method("one")["clouds_requests_limit",], 1)
+        self.assertNotIn(("clouds_requests_limit",), self.of_method("fast"), "it has none")
         samples = self.metrics()
         self.assertEqual(samples["clouds_bus_up",], ("gauge", 1))
         self.assertNotIn(("clouds_requests_total",), samples)

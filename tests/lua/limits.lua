@@ -89,6 +89,46 @@ t.test("no queue", function()
   t.is(first:wait(), 7)
 end)
 
+local function own(method)
+  for _, node in pairs(server:status().own) do
+    if node.methods[method] then
+      return node.methods[method]
+    end
+  end
+end
+
+t.test("a concurrency that is found", function()
+  local running, most = 0, 0
+  assert(server:register("found", function()
+    running = running + 1
+    most = math.max(most, running)
+    clouds.sleep(0.01)
+    running = running - 1
+    return true
+  end, { concurrency = "auto", queue_age = math.huge }))
+  local first = own("found")
+  t.is({ first.concurrency, first.adaptive, first.latency, first.queue }, { 4, true, nil, 1000 })
+  local going, callers = true, {}
+  for i = 1, 40 do
+    callers[i] = clouds.spawn(function()
+      while going do
+        assert(client:call("found"))
+      end
+    end)
+  end
+  repeat -- a handler that only waits does as many as there are
+    clouds.sleep(0.01)
+  until most > 16
+  local later = own("found")
+  going = false
+  for i = 1, 40 do
+    callers[i]:wait()
+  end
+  t.ok(later.concurrency > 16 / 2 and later.adaptive, "concurrency: " .. later.concurrency)
+  t.ok(later.latency >= 0.005 and later.unqueued >= 0.005, "latency: " .. later.latency)
+  t.ok(server:counters().limit_changes >= 2)
+end)
+
 t.test("what no option can be", function()
   local function handler() end
   local wrong = {
@@ -96,7 +136,9 @@ t.test("what no option can be", function()
     [{ [1] = true }] = "unknown option '1'; expected burst, caller_burst,",
     [{ serial = 1 }] = "option 'serial': expected true or false",
     [{ key = 0 }] = "option 'key': expected the number of an argument, from 1 on",
-    [{ concurrency = 1.5 }] = "option 'concurrency': expected a whole number above 0",
+    [{ concurrency = 1.5 }] = "option 'concurrency': expected a whole number above 0, or 'auto'",
+    [{ concurrency = "many" }] = "option 'concurrency': expected a whole number above 0, or 'auto'",
+    [{ concurrency = -1 }] = "option 'concurrency': expected a whole number above 0, or 'auto'",
     [{ queue = -1 }] = "option 'queue': expected a whole number, 0 or more",
     [{ rate = 0 }] = "option 'rate': expected a number above 0",
     [{ burst = math.huge }] = "option 'burst': expected a number above 0",
@@ -107,6 +149,8 @@ t.test("what no option can be", function()
     t.ok(not ok and tostring(err):find(words, 1, true), tostring(err))
   end
   local done, err = server:register("m", handler, { serial = true, concurrency = 2 })
+  t.is({ done, err.code }, { nil, "CLOUDS_INVALID_ARGUMENT" })
+  done, err = server:register("m", handler, { serial = true, concurrency = "auto" })
   t.is({ done, err.code }, { nil, "CLOUDS_INVALID_ARGUMENT" })
   t.ok(server:register("m", handler, { concurrency = 2, queue_age = math.huge, queue_target = 0.01, timeout = 5 }))
 end)

@@ -81,6 +81,30 @@ test('no queue, and a handler with a callback', async () => {
   assert.strictEqual(await first, 7);
 });
 
+test('a concurrency that is found', async () => {
+  let running = 0;
+  let most = 0;
+  const own = async () => Object.values((await server.status()).own).find((node) => node.methods.found).methods.found;
+  const found = async () => {
+    most = Math.max(most, ++running);
+    await new Promise((done) => setTimeout(done, 10));
+    running--;
+  };
+  await server.registerP('found', found, { concurrency: 'auto', queueAge: Infinity });
+  const first = await own();
+  assert.deepStrictEqual([first.concurrency, first.adaptive, first.latency, first.queue], [4, true, undefined, 1000]);
+  let going = true;
+  const callers = Array.from({ length: 40 }, async () => {
+    while (going) await client.call('found');
+  });
+  await until(() => most > 16); // a handler that only waits does as many as there are
+  const later = await own();
+  going = false;
+  await Promise.all(callers);
+  assert.ok(later.concurrency > 16 / 2 && later.adaptive && later.latency >= 0.005 && later.unqueued >= 0.005, later);
+  assert.ok(server.counters().limit_changes >= 2);
+});
+
 test('paused: as if it were not there, and back', async () => {
   await server.registerP('paused', () => 'here');
   assert.strictEqual(await client.call('paused'), 'here');
@@ -107,7 +131,9 @@ test('what no option can be', async () => {
     [{ seriall: true }, /the option 'seriall' of register: there is none; did you mean 'serial'\?/],
     [{ serial: 1 }, /serial is true or false/],
     [{ key: -1 }, /key is the number of an argument/],
-    [{ concurrency: 1.5 }, /concurrency is a whole number above 0/],
+    [{ concurrency: 1.5 }, /concurrency is a whole number above 0, or 'auto'/],
+    [{ concurrency: -1 }, /concurrency is a whole number above 0, or 'auto'/],
+    [{ concurrency: 'many' }, /concurrency is a whole number above 0, or 'auto'/],
     [{ queue: -1 }, /queue is a whole number, 0 or more/],
     [{ rate: 0 }, /rate is a number above 0/],
     [{ burst: Infinity }, /burst is a number above 0/],
@@ -118,6 +144,9 @@ test('what no option can be', async () => {
     await assert.rejects(server.registerP('m', () => {}, options), words);
   }
   await assert.rejects(server.registerP('m', () => {}, { serial: true, concurrency: 2 }), {
+    code: 'CLOUDS_INVALID_ARGUMENT',
+  });
+  await assert.rejects(server.registerP('m', () => {}, { serial: true, concurrency: 'auto' }), {
     code: 'CLOUDS_INVALID_ARGUMENT',
   });
   await server.registerP('m', () => {}, { concurrency: 2, queueAge: Infinity, queueTarget: 0.01, timeout: 5 });

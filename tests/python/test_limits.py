@@ -99,13 +99,16 @@ class Sync(PythonCase):
     def test_what_no_option_can_be(self):
         for options, words in (({"seriall": True}, "seriall"), ({"serial": 1}, "serial: expected True or False"),
                                ({"key": -1}, "key: expected the number of an argument"), ({"key": True}, "key"),
-                               ({"concurrency": 0}, "concurrency: expected a whole number above 0"),
+                               ({"concurrency": 0}, "concurrency: expected a whole number above 0, or 'auto'"),
+                               ({"concurrency": -1}, "concurrency: expected a whole number above 0, or 'auto'"),
+                               ({"concurrency": "many"}, "concurrency: expected a whole number above 0, or 'auto'"),
                                ({"queue": -1}, "queue: expected a whole number, 0 or more"),
                                ({"rate": 0}, "rate: expected a number above 0"), ({"burst": math.inf}, "burst"),
                                ({"queue_age": 0}, "queue_age: expected a number of seconds above 0")):
             with self.subTest(options), self.assertRaisesRegex((TypeError, ValueError), words):
                 self.server.register("m", print, **options)
         self.assertRaises(clouds.InvalidArgument, self.server.register, "m", print, serial=True, concurrency=2)
+        self.assertRaises(clouds.InvalidArgument, self.server.register, "m", print, serial=True, concurrency="auto")
         self.server.register("m", print, concurrency=2, queue_age=math.inf, queue_target=0.01)
         self.server.ready()
 
@@ -162,6 +165,35 @@ class Aio(AsyncCase):
         await server.resume()
         await server.resume("serial")
         self.assertEqual(await client.bind("serial", retry=5)(1), 1)
+
+    async def test_a_concurrency_that_is_found(self):
+        async with aio.Server(self.url) as server, aio.Client(self.url, timeout=20) as client:
+            await self.a_concurrency_that_is_found(server, client)
+
+    async def a_concurrency_that_is_found(self, server, client):
+        running, most = [], [0]
+
+        @server.register("found", concurrency="auto", queue_age=math.inf)
+        async def found():
+            running.append(1)
+            most[0] = max(most[0], len(running))
+            await asyncio.sleep(0.01)
+            running.pop()
+        await server.ready()
+
+        async def own():
+            return next(node["methods"]["found"] for node in (await server.status())["own"].values() if "found" in node["methods"])
+        self.assertEqual(await own(), {"paused": False, "running": 0, "waiting": 0, "concurrency": 4, "queue": 1000, "adaptive": True})
+
+        async def call_on():
+            while most[0] <= 16:  # a handler that only waits does as many as there are
+                await client.call("found")
+        callers = [asyncio.ensure_future(call_on()) for _ in range(40)]
+        await asyncio.wait(callers)
+        later = await own()
+        self.assertGreater(later["concurrency"], 16 / 2)
+        self.assertGreaterEqual(min(later["latency"], later["unqueued"]), 0.005)
+        self.assertGreaterEqual(server.counters()["limit_changes"], 2)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ const amount = { fits: (value) => isNumber(value) && value > 0 && value < Infini
 const KINDS = {
   serial: { fits: (value) => typeof value === 'boolean', expected: 'true or false' },
   key: { fits: isCount(0), expected: 'the number of an argument, from 0 on' },
-  concurrency: { fits: isCount(1), expected: 'a whole number above 0' },
+  concurrency: { fits: (value) => value === 'auto' || isCount(1)(value), expected: "a whole number above 0, or 'auto'" },
   queue: { fits: isCount(0), expected: 'a whole number, 0 or more' },
   queueAge: seconds,
   queueTarget: seconds,
@@ -36,7 +36,8 @@ function pack(all) {
   const queue = all.queue === 0 ? -1 : all.queue || 0; // for the library 0 is the default, and below 0 is none
   const queueAge = all.queueAge === Infinity ? -1 : all.queueAge || 0;
   const key = all.key === undefined ? 0 : all.key + 1;
-  const numbers = [all.serial ? SERIAL : 0, all.concurrency || 0, key, queue, queueAge];
+  const concurrency = all.concurrency === 'auto' ? -1 : all.concurrency || 0;
+  const numbers = [all.serial ? SERIAL : 0, concurrency, key, queue, queueAge];
   for (const name of ['queueTarget', 'rate', 'burst', 'callerRate', 'callerBurst']) numbers.push(all[name] || 0);
   return Buffer.from(new Float64Array(numbers).buffer).toString('hex');
 }

@@ -1,9 +1,11 @@
 """The limits of a method: the keyword arguments of register, checked, as the library takes them."""
 import ctypes
 import math
-from typing import Any, Callable, Dict, NamedTuple
+from typing import Any, Callable, Dict, Literal, NamedTuple, Union
 
 from clouds import _abi
+
+Count = Union[int, Literal["auto"]]
 
 _MAX_COUNT = 2147483647
 
@@ -26,7 +28,7 @@ _AMOUNT = _Kind(lambda value: _is_number(value) and 0 < value < math.inf, "a num
 _KINDS = {
     "serial": _Kind(lambda value: isinstance(value, bool), "True or False"),
     "key": _Kind(lambda value: _is_count(value, 0), "the number of an argument, from 0 on"),
-    "concurrency": _Kind(lambda value: _is_count(value, 1), "a whole number above 0"),
+    "concurrency": _Kind(lambda value: value == "auto" or _is_count(value, 1), "a whole number above 0, or 'auto'"),
     "queue": _Kind(lambda value: _is_count(value, 0), "a whole number, 0 or more"),
     "queue_age": _SECONDS,
     "queue_target": _SECONDS,
@@ -51,6 +53,8 @@ def limits_of(given: Dict[str, Any]) -> Any:
     record.key_arg = limits.pop("key", -1) + 1
     if limits.get("queue") == 0:
         limits["queue"] = -1
+    if limits.get("concurrency") == "auto":
+        limits["concurrency"] = -1
     for name, value in limits.items():
         setattr(record, name, -1 if value == math.inf else value)
     return ctypes.byref(record)

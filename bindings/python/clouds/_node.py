@@ -14,7 +14,7 @@ from clouds._handle import Handle
 from clouds._dispatch import dispatch
 from clouds._faults import log
 from clouds._library import lib
-from clouds._limits import limits_of
+from clouds._limits import Count, limits_of
 from clouds._operations import Operation, Operations, Registration, settle, take_all
 from clouds._options import (HOOKS, CallOptions, Hooks, Key, Meta, More, Number, Options, check_wait, choose, limit_of,
                             method_name, method_text, more_of, seconds_of, with_options)
@@ -456,18 +456,18 @@ class Serving(NodeBase):
 
     @overload
     def register(self, method: str, *, serial: Optional[bool] = None, key: Optional[int] = None,
-                 concurrency: Optional[int] = None, queue: Optional[int] = None, queue_age: Optional[Number] = None,
+                 concurrency: Optional[Count] = None, queue: Optional[int] = None, queue_age: Optional[Number] = None,
                  queue_target: Optional[Number] = None, rate: Optional[Number] = None, burst: Optional[Number] = None,
                  caller_rate: Optional[Number] = None, caller_burst: Optional[Number] = None) -> Callable[[_F], _F]: ...
 
     @overload
     def register(self, method: str, handler: _F, *, serial: Optional[bool] = None, key: Optional[int] = None,
-                 concurrency: Optional[int] = None, queue: Optional[int] = None, queue_age: Optional[Number] = None,
+                 concurrency: Optional[Count] = None, queue: Optional[int] = None, queue_age: Optional[Number] = None,
                  queue_target: Optional[Number] = None, rate: Optional[Number] = None, burst: Optional[Number] = None,
                  caller_rate: Optional[Number] = None, caller_burst: Optional[Number] = None) -> _F: ...
 
     def register(self, method: str, handler: Optional[_Handler] = None, *, serial: Optional[bool] = None,
-                 key: Optional[int] = None, concurrency: Optional[int] = None, queue: Optional[int] = None,
+                 key: Optional[int] = None, concurrency: Optional[Count] = None, queue: Optional[int] = None,
                  queue_age: Optional[Number] = None, queue_target: Optional[Number] = None,
                  rate: Optional[Number] = None, burst: Optional[Number] = None, caller_rate: Optional[Number] = None,
                  caller_burst: Optional[Number] = None) -> Any:
@@ -479,11 +479,11 @@ class Serving(NodeBase):
         ready() waits for the registration; nothing has to. Registering again replaces the handler and the limits.
 
         Limits: `serial`, one request at a time, in order. `key`, requests with the same value of this argument (0 is
-        the first) one at a time and in order, beside those of other values. `concurrency`, requests that run at a time;
-        `queue` (1000) wait, for `queue_age` seconds at most (0.1 with a concurrency, else for as long as their callers;
-        math.inf: so), and for `queue_target` (0.005) once the queue was not empty for `queue_age`. `rate` a second,
-        `burst` (`rate`) at once; `caller_rate` and `caller_burst` for each caller. What they refuse ends as Overloaded,
-        and was not begun.
+        the first) one at a time and in order, beside those of other values. `concurrency`, requests that run at a time
+        ("auto": the server finds it); `queue` (1000) wait, for `queue_age` seconds at most (0.1 with a concurrency,
+        else for as long as their callers; math.inf: so), and for `queue_target` (0.005) once the queue was not empty
+        for `queue_age`. `rate` a second, `burst` (`rate`) at once; `caller_rate` and `caller_burst` for each caller.
+        What they refuse ends as Overloaded, and was not begun.
         """
         limits = limits_of({"serial": serial, "key": key, "concurrency": concurrency, "queue": queue,
                             "queue_age": queue_age, "queue_target": queue_target, "rate": rate, "burst": burst,

@@ -15,12 +15,16 @@ class _Paused(TypedDict):
 
 
 class OwnMethod(_Paused, total=False):
-    """A method of a node of this process; rate, burst and tokens of one with a rate."""
+    """A method of a node of this process; adaptive, latency and unqueued (seconds) of one whose concurrency is found; rate,
+    burst and tokens of one with a rate."""
 
     running: int
     waiting: int
     concurrency: int
     queue: int
+    adaptive: bool
+    latency: float
+    unqueued: float
     rate: float
     burst: float
     tokens: float

@@ -564,8 +564,8 @@ enum clouds_offer_flags {
 typedef struct clouds_offer_options {
     uint32_t size;       /* sizeof(clouds_offer_options) */
     uint32_t flags;      /* enum clouds_offer_flags; others are CLOUDS_ENOTSUP */
-    int32_t concurrency; /* requests that run (were handed out and are not answered) at a time; 0: no limit; < 0:
-                            later */
+    int32_t concurrency; /* requests that run (were handed out and are not answered) at a time; 0: no limit; -1: it is
+                            found, from 4 to 1000, by how long they take */
     uint32_t key_arg;    /* requests with equal JSON text of this argument run one at a time, in the order in which they
                             come, beside those of other keys; 1: the first argument; 0: none. One that is left out is
                             null */
@@ -582,7 +582,7 @@ typedef struct clouds_offer_options {
 /* As clouds_node_register (see there for `method`, `method_len`, `options` and `operation`), with the limits in `offer`;
  * NULL: none. Again: they are changed, for what comes from then on, and clouds_node_register ends them; the method stays
  * registered. Completed by: CLOUDS_EVENT_REGISTERED with *operation as id. Errors: CLOUDS_EINVAL, CLOUDS_ENOTSUP (a flag
- * that this version does not know, or a concurrency below 0), CLOUDS_EHANDLE, CLOUDS_ECLOSED, CLOUDS_ELIMIT,
+ * that this version does not know, or a concurrency below -1), CLOUDS_EHANDLE, CLOUDS_ECLOSED, CLOUDS_ELIMIT,
  * CLOUDS_ENOMEM. Thread: by mode. Since 0.3. */
 CLOUDS_API int clouds_node_offer(clouds_node *node, const char *method, size_t method_len,
                                  const clouds_offer_options *offer, const clouds_operation_options *options,
@@ -776,9 +776,11 @@ CLOUDS_API int clouds_node_send_payload(clouds_node *node, const char *receiver,
  * to say: "states":{id:{"paused":[methods],"weight":1,"tags":{}}} of servers, as they say themselves;
  * "seen":{method:{id:state}} of servers that are not well, as calls from here have found ("avoided", "busy", "open",
  * "probing"); "own":{id:{"state":"draining","methods":{name:{"paused":false,"running":0,"waiting":0,"concurrency":8,
- * "queue":1000,"rate":100,"burst":10,"tokens":9.5}}}} of the nodes of this context that are paused, drain or have limits
- * ("state": "ready", "paused" or "draining"; the last three of a method with a rate). Errors: CLOUDS_EHANDLE,
- * CLOUDS_ECLOSED, CLOUDS_ELIMIT, CLOUDS_ENOMEM. Thread: by mode. Since 0.1. */
+ * "queue":1000,"adaptive":true,"latency":0.06,"unqueued":0.04,"rate":100,"burst":10,"tokens":9.5}}}} of the nodes of this
+ * context that are paused, drain or have limits ("state": "ready", "paused" or "draining"; the last three of a method with
+ * a rate; those before of one whose concurrency is found, which is the one of now: the seconds that its requests take,
+ * and those that they take where they do not wait for each other, once known). Errors: CLOUDS_EHANDLE, CLOUDS_ECLOSED,
+ * CLOUDS_ELIMIT, CLOUDS_ENOMEM. Thread: by mode. Since 0.1. */
 CLOUDS_API int clouds_node_status(clouds_node *node, const clouds_operation_options *options, uint64_t *operation);
 
 /* Asks who would be called for `method` (`method_len` bytes) by this node now, and why, without a call. The list of
@@ -790,7 +792,8 @@ CLOUDS_API int clouds_node_status(clouds_node *node, const clouds_operation_opti
  *   "servers"  an array, in the order of their turns, of "id", "state" ("well", "avoided", "busy", "open", "probing",
  *              "paused"), "for" (seconds until it is asked again by itself), "route" ("link" or "bus"), "address" ("": not
  *              known), "breaker" ("closed", "open", "probing"), "in_flight", "latency" (seconds), "strikes" (timeouts in a
- *              row), "last_failure" (seconds ago), "weight", "tags" (an object), "near" (it has the tag that is preferred)
+ *              row), "last_failure" (seconds ago), "weight", "tags" (an object), "near" (it has the tag that is preferred),
+ *              "limits" (of a server of this context that has any: as in "own" of clouds_node_status)
  * Seconds that are not known are left out, and members may be added. Completed by: CLOUDS_EVENT_STATUS with *operation as
  * id (it and `options` may be NULL), the method, and the object as data. Errors: CLOUDS_EINVAL (no name, or one that is too
  * long), CLOUDS_EHANDLE, CLOUDS_ECLOSED, CLOUDS_ELIMIT, CLOUDS_ENOMEM. Thread: by mode. Since 0.3. */
@@ -819,11 +822,12 @@ CLOUDS_API int clouds_node_links(clouds_node *node, const clouds_operation_optio
  *                offered), left out where there was neither. Past 500 methods all others are the one called "other"
  * and in both of these:
  *   "open"       how many have not ended; "waiting": of requests, those that wait for their turn, which are not among them
+ *   "limit"      of requests, how many may be open at a time now; left out where there is no such limit
  *   "ok", "app_error", "not_done", "unknown": how many have ended so, of requests also those that were refused at once
  *   "took"       of those that began, how many took no longer than each of the bounds, and longer than the one before it; one
  *                more at the end: longer than all. A call begins when it is accepted, a request when it is handed out
  *   "seconds"    what all of these took together
- * All of them but "open" and "waiting" only grow; members may be added. Completed by: CLOUDS_EVENT_STATUS with *operation
+ * All of them but "open", "waiting" and "limit" only grow; members may be added. Completed by: CLOUDS_EVENT_STATUS with *operation
  * as id (it and `options` may be NULL) and the object as data. Errors: CLOUDS_EHANDLE, CLOUDS_ECLOSED, CLOUDS_ELIMIT,
  * CLOUDS_ENOMEM; in inline mode also CLOUDS_ENOTSUP (the option is off), which thread mode tells by the event. Thread: by
  * mode. Since 0.3. */
