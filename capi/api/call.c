@@ -26,7 +26,6 @@ CL_RARE static int check_hedge(const clouds_call_options *o)
 
 static int check_once(const clouds_call_options *o)
 {
-    if (o->once && !o->once_len) return cl_error(CLOUDS_EINVAL, "the idempotency key is empty");
     int code = cl_check_text(o->once, o->once_len, "the idempotency key");
     if (code || o->once_len <= CL_ONCE_MAX) return code;
     return cl_error_limit(CLOUDS_ETOOBIG, o->once_len, CL_ONCE_MAX,
@@ -35,7 +34,6 @@ static int check_once(const clouds_call_options *o)
 
 static int check_reply_to(const clouds_call_options *o)
 {
-    if (o->reply_to && !o->reply_to_len) return cl_error(CLOUDS_EINVAL, "the topic of the answer is empty");
     int code = cl_check_text(o->reply_to, o->reply_to_len, "the topic of the answer");
     if (code == 0) code = cl_check_text(o->correlation, o->correlation_len, "the correlation");
     if (code) return code;
@@ -47,11 +45,10 @@ static int check_reply_to(const clouds_call_options *o)
     return code;
 }
 
-/* As most calls: times, and nothing besides. An empty key or topic is something: it is refused. */
+/* As most calls: times, and nothing besides. */
 static inline int is_plain(const clouds_call_options *o)
 {
     size_t more = o->server_len | o->meta_len | o->bytes_len | o->key_len | o->once_len | o->reply_to_len;
-    more |= (uintptr_t)o->once | (uintptr_t)o->reply_to;
     return !(more | o->correlation_len | o->flags | o->reserved) && o->hedge == 0;
 }
 

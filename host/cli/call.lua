@@ -80,6 +80,7 @@ end
 function M.main(options, operands)
   common.command("call", options, function()
     local list = M.arguments("call", operands, 2, options.string)
+    if options.once == "" then args.fail("call", "--once: expected a key, and not an empty text") end
     local call = { method = M.text("call", operands[1]), server = options.server and M.text("call", options.server) }
     local client = common.open("call", "client", {})
     common.fail_fast(client, options.json)

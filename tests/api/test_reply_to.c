@@ -170,7 +170,6 @@ static void what_is_wrong_is_said(void)
     } rows[] = {{"a..b", NULL, 4, 0, "topic"},
                 {"a.*", NULL, 3, 0, "topic"},
                 {NULL, NULL, 3, 0, "topic"},
-                {"", NULL, 0, 0, "empty"},
                 {NULL, "x", 0, 1, "reply_to"},
                 {"a", "\xff", 1, 1, "UTF-8"},
                 {"a", long_text, 1, 256, "255"}};

@@ -111,7 +111,7 @@ class Commands:
         for words, wanted in ((("order 7", "1"), "1\n"), (("order 7", "1"), "1\n"), (("order 8", "1"), "2\n")):
             self.assertEqual(self.run_clouds("call", "count", "--once", *words).stdout, wanted)
         for words, code, said in ((("order 7", "2"), 3, "CLOUDS_KEY_CONFLICT: "), (("x" * 256,), 2, "CLOUDS_TOO_BIG: "),
-                                  (("",), 2, "the idempotency key is empty")):
+                                  (("",), 2, "--once: expected a key, and not an empty text")):
             result = self.run_clouds("call", "count", "--once", *words)
             self.assertEqual((result.returncode, result.stdout), (code, ""), result.stderr)
             self.assertIn(said, result.stderr)

@@ -52,7 +52,7 @@ class Cli(PythonCase):
         self.run_it("call", "--once=order 8", "count", "1", out="2\n")
         self.run_it("call", "--once", "order 7", "count", "2", code=3, err="CLOUDS_KEY_CONFLICT: ")
         self.run_it("call", "--once", "x" * 256, "count", code=2, err="CLOUDS_TOO_BIG: ")
-        self.run_it("call", "--once", "", "count", code=2, err="the idempotency key is empty")
+        self.run_it("call", "--once", "", "count", code=2, err="once: expected a text, and not an empty one")
         self.assertEqual(runs, [(1,), (1,)])
 
     def test_bytes(self):

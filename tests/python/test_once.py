@@ -34,7 +34,7 @@ class Once(PythonCase):
         client.notify("count", "z", once="order 9")
         self.assertEqual(client.call("count", "z", once="order 9"), 3)
         self.raises(TypeError, "once: expected a str or bytes", client.call, "count", once=7)
-        self.raises(clouds.InvalidArgument, "the idempotency key is empty", client.call, "count", once="")
+        self.raises(ValueError, "once: expected a text, and not an empty one", client.call, "count", once=b"")
         self.raises(clouds.TooBig, "idempotency key", client.call, "count", once="x" * 256)
 
     def test_late_answers_are_kept(self):
@@ -87,7 +87,7 @@ class Once(PythonCase):
         client.call("count", "x", reply_to="answers", correlation="2")
         self.assertEqual(wait_until(lambda: came.get("2")), {"result": [2]})
         self.raises(clouds.InvalidArgument, "reply_to", client.notify, "count", correlation="3")
-        self.raises(clouds.InvalidArgument, "the topic of the answer is empty", client.call, "count", reply_to="")
+        self.raises(ValueError, "reply_to: expected a text, and not an empty one", client.call, "count", reply_to="")
 
     def test_versions_are_names(self):
         server, client, _ = self.open()

@@ -50,8 +50,8 @@ static void read_more(reader *r, clouds_call_options *options)
 {
     piece key = next(r), once = next(r), reply_to = next(r), correlation = next(r), hedge = next(r);
     options->key = key.p, options->key_len = key.n;
-    options->once = once.n ? once.p : NULL, options->once_len = once.n;
-    options->reply_to = reply_to.n ? reply_to.p : NULL, options->reply_to_len = reply_to.n;
+    options->once = once.p, options->once_len = once.n;
+    options->reply_to = reply_to.p, options->reply_to_len = reply_to.n;
     options->correlation = correlation.p, options->correlation_len = correlation.n;
     options->hedge = hedge.n ? (double)strtoll(hedge.p, NULL, 10) / 1e6 : 0;
 }

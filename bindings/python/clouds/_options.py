@@ -202,13 +202,18 @@ class More(NamedTuple):
 _NOTHING_MORE = More(0, 0.0, (None, 0) * 4)
 
 
+_FILLED = ("once", "reply_to")  # an empty one would be taken for none
+
+
 def _text_of(name: str, value: Any, types_of: Tuple[type, ...]) -> Tuple[Any, int]:
     if value is None:
         return None, 0
     if not isinstance(value, types_of):
         raise TypeError(f"{name}: expected {'a str or bytes' if bytes in types_of else 'a str'}, got {value!r}")
     text = value.encode() if isinstance(value, str) else value
-    return text, len(text)
+    if not text and name in _FILLED:
+        raise ValueError(f"{name}: expected a text, and not an empty one")
+    return text or None, len(text)
 
 
 def more_of(key: Key, once: Key, hedge: Optional[Number], idempotent: bool, reply_to: Optional[str],
