@@ -1,0 +1,82 @@
+/* The page that a worker shares with its master. It is sealed: a worker that cut it short would end the master by SIGBUS
+ * otherwise. */
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "host/cluster/cluster.h"
+
+static host_board nobody_reads;
+static host_board *mine = &nobody_reads;
+static uv_prepare_t before_waiting;
+static uv_check_t after_waiting;
+
+static host_board *map(int fd)
+{
+    void *page = mmap(NULL, sizeof(host_board), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    return page == MAP_FAILED ? NULL : page;
+}
+
+int host_board_create(host_board **out)
+{
+    int fd = memfd_create("clouds-board", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    if (fd < 0) return -1;
+    if (ftruncate(fd, sizeof(host_board)) == 0 &&
+        fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) == 0 && (*out = map(fd)) != NULL) {
+        (*out)->version = HOST_BOARD_VERSION;
+        return fd;
+    }
+    int problem = errno;
+    close(fd);
+    return errno = problem, -1;
+}
+
+void host_board_free(host_board *board)
+{
+    munmap(board, sizeof *board);
+}
+
+int host_board_take(int fd)
+{
+    struct stat found;
+    if (fstat(fd, &found) != 0 || found.st_size < (off_t)sizeof(host_board)) return -1;
+    host_board *board = map(fd);
+    if (!board) return -1;
+    if (board->version != HOST_BOARD_VERSION) return host_board_free(board), -1;
+    board->pid = getpid();
+    mine = board;
+    return 0;
+}
+
+static void on_before_waiting(uv_prepare_t *handle)
+{
+    (void)handle;
+    uint64_t lag = uv_hrtime() - mine->busy_since;
+    if (lag > mine->lag_most) host_board_write(&mine->lag_most, lag);
+    host_board_write(&mine->busy_since, 0);
+}
+
+static void on_after_waiting(uv_check_t *handle)
+{
+    (void)handle;
+    host_board_write(&mine->busy_since, uv_hrtime());
+    host_board_add(&mine->turns, 1);
+}
+
+void host_board_watch(uv_loop_t *loop)
+{
+    host_board_write(&mine->busy_since, uv_hrtime());
+    uv_prepare_init(loop, &before_waiting);
+    uv_check_init(loop, &after_waiting);
+    uv_prepare_start(&before_waiting, on_before_waiting);
+    uv_check_start(&after_waiting, on_after_waiting);
+    uv_unref((uv_handle_t *)&before_waiting);
+    uv_unref((uv_handle_t *)&after_waiting);
+}
+
+host_board *host_board_mine(void)
+{
+    return mine;
+}

@@ -1,0 +1,215 @@
+/* Processes below a master: how they are started, spoken with, watched and given connections.
+ *
+ * Design notes
+ *
+ * - All of it runs on one loop, that of the master; of a worker only board.c and channel.c do. What to do when something
+ *   happens (start again, give up, reload) is decided in Lua, by the hooks; this is what has to be exact, or fast.
+ *
+ * - A connection is accepted by the master and given to the worker that has the fewest, over a channel. The master keeps
+ *   its copy of the descriptor until the worker says that it has it: what was under way to a worker that dies is given
+ *   to another, and no client notices.
+ *
+ * - A worker writes what it does into a page that it shares with the master, the board. So nothing is sent while nothing
+ *   happens, and a worker that hangs is seen by what it does not write. It can lie about itself, and nothing else. */
+#ifndef HOST_CLUSTER_H
+#define HOST_CLUSTER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <uv.h>
+
+/* ---- channel.c: messages between two processes, with descriptors */
+
+enum {
+    HOST_CHANNEL_FDS = 8,       /* descriptors of a message, at most */
+    HOST_CHANNEL_BYTES = 65000, /* of a body */
+};
+
+typedef struct host_channel host_channel;
+
+typedef struct host_channel_message {
+    char type;
+    const char *body;
+    size_t size;
+    int fd_count, fds[HOST_CHANNEL_FDS]; /* who takes one puts -1 in its place; the others are closed */
+} host_channel_message;
+
+typedef struct host_channel_hooks {
+    void *self;
+    void (*message)(void *self, host_channel_message *message);
+    void (*ended)(void *self); /* the other end is gone: once, and nothing after it */
+} host_channel_hooks;
+
+/* Two ends that are closed by exec. 0 or -1, errno. */
+int host_channel_pair(int ends[2]);
+
+/* Takes `fd` over; `holds`: the loop goes on as long as it is open. NULL: no memory, and `fd` is still the caller's. */
+host_channel *host_channel_open(uv_loop_t *loop, int fd, bool holds, const host_channel_hooks *hooks);
+
+/* Sends in order; what the other end does not take yet waits. The descriptors stay the caller's. 0; or -1, errno: EPIPE
+ * when the other end is gone, ENOBUFS when too much waits, EMSGSIZE, ENOMEM, EMFILE. */
+int host_channel_send(host_channel *channel, char type, const void *body, size_t size, const int *fds, int fd_count);
+
+/* What has come already, as after the end of the child. */
+void host_channel_read_now(host_channel *channel);
+
+/* Ends it; no hook is called any more. May be called in a hook. */
+void host_channel_close(host_channel *channel);
+
+/* ---- board.c: what a worker says of itself */
+
+enum { HOST_BOARD_VERSION = 1, HOST_BOARD_DOING = 64 };
+
+/* Written by the worker, read by the master at any time: single words, each true by itself. */
+typedef struct host_board {
+    uint32_t version, generation;
+    int32_t pid;
+    uint32_t uses_remain; /* the script counts what is under way by itself */
+    uint64_t busy_since;  /* nanoseconds of the steady clock; 0: the loop waits */
+    uint64_t turns, lag_most;
+    uint64_t open; /* connections */
+    uint64_t in_flight, remain;
+    uint64_t accepted, requests, errors, lua_bytes;
+    char doing[HOST_BOARD_DOING]; /* the method or path being run */
+} host_board;
+
+/* A page that keeps its size: its descriptor, and where it is mapped. -1: errno. */
+int host_board_create(host_board **out);
+void host_board_free(host_board *board);
+
+/* In a worker: maps the page of the master. -1: it is no board. */
+int host_board_take(int fd);
+
+/* In a worker: notes when the loop is busy, from now on. */
+void host_board_watch(uv_loop_t *loop);
+
+/* That of this process; before host_board_take one that nobody reads. */
+host_board *host_board_mine(void);
+
+static inline uint64_t host_board_read(const uint64_t *field)
+{
+    return __atomic_load_n(field, __ATOMIC_RELAXED);
+}
+
+static inline void host_board_write(uint64_t *field, uint64_t value)
+{
+    __atomic_store_n(field, value, __ATOMIC_RELAXED);
+}
+
+static inline void host_board_add(uint64_t *field, int64_t change)
+{
+    host_board_write(field, *field + (uint64_t)change);
+}
+
+/* ---- spawn.c: one child, as its specification says */
+
+enum { HOST_SPAWN_FDS = 32 };
+
+typedef struct host_spawn {
+    const char *program; /* found by PATH unless it has a slash */
+    char *const *arguments, *const *environment;
+    const char *folder;        /* NULL: where the master is */
+    int output, errors;        /* -1: those of the master */
+    int fd_count;              /* become 3, 4, 5 ... */
+    int fds[HOST_SPAWN_FDS];
+    bool has_user, has_group;
+    uid_t user;
+    gid_t group;
+    const gid_t *groups; /* supplementary, set when has_user or has_group */
+    int group_count;
+    int nice;             /* added to that of the master */
+    int cpu;              /* -1: any */
+    int mask;             /* umask; -1: that of the master */
+    int64_t files, core, memory; /* RLIMIT_NOFILE, _CORE, _AS; -1: those of the master */
+} host_spawn;
+
+/* Nothing but the program, its folder and its arguments. */
+void host_spawn_plain(host_spawn *spawn);
+
+/* The pid, when the program runs; it leads its own process group, keeps no right it had beyond its user, and gets
+ * SIGTERM when the master ends. Or -1, and in `why` which step failed, and why. */
+pid_t host_spawn_process(const host_spawn *spawn, char *why, size_t why_size);
+
+/* ---- listener.c: sockets that listen */
+
+/* Where: an address as host_http_address_read takes it. The descriptor, which exec closes;
+ * or -1, errno (EINVAL: the text is no address), and in `why` what is wrong. */
+int host_listener_open(const char *text, int backlog, char *why, size_t why_size);
+/* The port, 0 for a unix socket. */
+int host_listener_port(int fd);
+
+/* ---- dispatch.c: connections of some listeners for some workers */
+
+typedef struct host_dispatch host_dispatch;
+typedef struct host_target host_target; /* a worker that is given connections */
+
+enum {
+    HOST_DISPATCH_WINDOW = 8, /* connections given to a worker that it has not acknowledged */
+    HOST_CONNECTION_BACK = 1, /* flag: it was with a worker before, and has no request half read */
+};
+
+/* The body of a message 'C', one descriptor beside it; and of 'H', with which a worker gives it back. */
+typedef struct host_connection_message {
+    uint16_t listener;
+    uint16_t flags;
+} host_connection_message;
+
+typedef struct host_dispatch_options {
+    double hold;          /* seconds that connections wait while no worker is ready */
+    const char *gone;     /* what they are sent then */
+    size_t gone_size;
+    uint64_t connections; /* of a worker, at most */
+} host_dispatch_options;
+
+typedef struct host_dispatch_counts {
+    uint64_t given, given_again, gone, without_descriptor, held; /* held: now */
+} host_dispatch_counts;
+
+/* The text `gone` is copied. NULL: no memory. */
+host_dispatch *host_dispatch_create(uv_loop_t *loop, const host_dispatch_options *options);
+/* Closes the listeners and everything that waits; the targets are gone with it. */
+void host_dispatch_close(host_dispatch *dispatch);
+
+/* Takes `fd` over. 0, or -1: no memory. */
+int host_dispatch_listen(host_dispatch *dispatch, int fd, unsigned listener);
+/* Accepts what waits there already, then closes it. */
+void host_dispatch_unlisten(host_dispatch *dispatch, unsigned listener);
+/* Connections wait in the kernel, without a limit of ours. */
+void host_dispatch_pause(host_dispatch *dispatch, bool paused);
+/* Gives a connection that a worker gave back to another; takes `fd` over. */
+void host_dispatch_give(host_dispatch *dispatch, int fd, host_connection_message about);
+host_dispatch_counts host_dispatch_count(const host_dispatch *dispatch);
+
+/* Channel and board stay the caller's, and live as long as the target. It is given nothing before it is ready. */
+host_target *host_target_create(host_dispatch *dispatch, host_channel *channel, const host_board *board);
+void host_target_ready(host_target *target, bool is_ready);
+void host_target_acknowledge(host_target *target, unsigned count);
+/* What it has not acknowledged is given to others. */
+void host_target_remove(host_target *target);
+
+/* ---- lines.c: what a child writes */
+
+enum { HOST_LINES_LONGEST = 16384 }; /* bytes of a line; what is behind is left out */
+
+typedef struct host_lines host_lines;
+typedef void (*host_lines_hook)(void *self, const char *text, size_t size); /* without its end */
+
+/* Takes `fd` over, one end of a pipe. NULL: no memory, and `fd` is still the caller's. */
+host_lines *host_lines_open(uv_loop_t *loop, int fd, host_lines_hook hook, void *self);
+/* What is there already, as after the end of the child. */
+void host_lines_read_now(host_lines *lines);
+void host_lines_close(host_lines *lines);
+
+/* ---- reap.c: the end of children */
+
+typedef void (*host_reap_hook)(void *self, pid_t pid, int status); /* status as waitpid gives it */
+
+/* Calls the hook, in the loop, when `pid` has ended. 0 or -1: no memory. */
+int host_reap(uv_loop_t *loop, pid_t pid, host_reap_hook hook, void *self);
+/* Nobody is told any more; the process is collected all the same. */
+void host_reap_forget(pid_t pid);
+void host_reap_close(void);
+
+#endif

@@ -1,0 +1,180 @@
+/* Children: what they are given, what they are not, and how their end is told. */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "host/cluster/cluster.h"
+#include "support/tap.h"
+
+static uv_loop_t *loop;
+static char output[4096], why[256];
+static int ended, last_status;
+
+static void on_end(void *self, pid_t pid, int status)
+{
+    *(pid_t *)self = pid;
+    ended++;
+    last_status = status;
+}
+
+/* Runs a line of the shell in a child until it ends; what it wrote is in `output`. */
+static pid_t run(host_spawn *spawn, const char *line)
+{
+    char *arguments[] = {"sh", "-c", (char *)line, NULL}, *environment[] = {"A=b", "PATH=/usr/bin:/bin", NULL};
+    int ends[2];
+    pid_t told = 0;
+    if (pipe2(ends, O_CLOEXEC) != 0) exit(99);
+    spawn->program = "sh";
+    spawn->arguments = arguments;
+    spawn->environment = environment;
+    spawn->output = ends[1];
+    pid_t pid = host_spawn_process(spawn, why, sizeof why);
+    close(ends[1]);
+    size_t size = 0;
+    for (ssize_t n; (n = read(ends[0], output + size, sizeof output - 1 - size)) > 0;) size += (size_t)n;
+    output[size] = 0;
+    close(ends[0]);
+    if (pid < 0) return pid;
+    ended = 0;
+    if (host_reap(loop, pid, on_end, &told) != 0) exit(99);
+    while (!ended) uv_run(loop, UV_RUN_ONCE);
+    CHECK_INT(told, pid);
+    return pid;
+}
+
+static void what_a_child_has(void)
+{
+    host_spawn spawn;
+    host_spawn_plain(&spawn);
+    int held = open("/dev/null", O_RDONLY); /* one that the master forgot to mark */
+    spawn.fds[spawn.fd_count++] = open("/dev/zero", O_RDONLY | O_CLOEXEC);
+    spawn.folder = "/usr";
+    spawn.mask = 027;
+    pid_t pid = run(&spawn, "echo $A; pwd; umask; ps -o pgid= -p $$ | tr -d ' '; readlink /proc/$$/fd/0 /proc/$$/fd/3;"
+                            "ls /proc/$$/fd | tr '\\n' ' '; grep -E '^(NoNewPrivs|SigIgn):' /proc/$$/status");
+    char expected[256];
+    snprintf(expected, sizeof expected, "b\n/usr\n0027\n%d\n/dev/null\n/dev/zero\n0 1 2 3 ", (int)pid);
+    CHECK(strncmp(output, expected, strlen(expected)) == 0);
+    if (strncmp(output, expected, strlen(expected)) != 0) printf("# %s\n", output);
+    CHECK(strstr(output, "NoNewPrivs:\t1") != NULL);
+    CHECK(strstr(output, "SigIgn:\t0000000000000000") != NULL);
+    CHECK(WIFEXITED(last_status) && WEXITSTATUS(last_status) == 0);
+    close(held);
+    close(spawn.fds[0]);
+}
+
+static void how_it_ends(void)
+{
+    host_spawn spawn;
+    host_spawn_plain(&spawn);
+    run(&spawn, "exit 7");
+    CHECK(WIFEXITED(last_status) && WEXITSTATUS(last_status) == 7);
+    run(&spawn, "kill -KILL $$");
+    CHECK(WIFSIGNALED(last_status) && WTERMSIG(last_status) == SIGKILL);
+}
+
+static void what_fails_is_named(void)
+{
+    host_spawn spawn;
+    char *arguments[] = {"x", NULL}, *environment[] = {NULL};
+    host_spawn_plain(&spawn);
+    spawn.arguments = arguments;
+    spawn.environment = environment;
+    spawn.program = "/no/such/program";
+    CHECK_INT(host_spawn_process(&spawn, why, sizeof why), -1);
+    CHECK_INT(errno, ENOENT);
+    CHECK_STR(why, strlen(why), "cannot start the program: No such file or directory");
+    spawn.folder = "/no/such/folder";
+    CHECK_INT(host_spawn_process(&spawn, why, sizeof why), -1);
+    CHECK_STR(why, strlen(why), "cannot enter the folder: No such file or directory");
+    spawn.files = 1; /* fewer than it has */
+    spawn.cpu = 100000;
+    CHECK_INT(host_spawn_process(&spawn, why, sizeof why), -1);
+    CHECK(strncmp(why, "cannot choose a processor: ", 27) == 0);
+    CHECK_INT(waitpid(-1, NULL, WNOHANG), -1); /* nothing is left */
+}
+
+static void limits_and_priority(void)
+{
+    host_spawn spawn;
+    host_spawn_plain(&spawn);
+    spawn.files = 100;
+    spawn.core = 0;
+    spawn.nice = 3;
+    int own = nice(0);
+    char expected[64];
+    snprintf(expected, sizeof expected, "100\n0\n%d\n", own + 3 > 19 ? 19 : own + 3);
+    run(&spawn, "ulimit -n; ulimit -c; nice");
+    CHECK_STR(output, strlen(output), expected);
+}
+
+/* As root only: who can not become another user is told so. */
+static void another_user(void)
+{
+    host_spawn spawn;
+    gid_t groups[] = {12345, 12346, 12347};
+    host_spawn_plain(&spawn);
+    spawn.has_user = spawn.has_group = true;
+    spawn.user = 65534;
+    spawn.group = 65534;
+    spawn.groups = groups;
+    spawn.group_count = 3;
+    pid_t pid = run(&spawn, "grep -E '^(Uid|Gid|Groups|CapEff|CapPrm):' /proc/$$/status; setpriv --reuid 0 true 2>&1 | wc -l");
+    if (geteuid() != 0) {
+        CHECK_INT(pid, -1);
+        CHECK_STR(why, strlen(why), "cannot set the supplementary groups: Operation not permitted");
+        return;
+    }
+    CHECK(strstr(output, "Uid:\t65534\t65534\t65534\t65534\n") != NULL);
+    CHECK(strstr(output, "Gid:\t65534\t65534\t65534\t65534\n") != NULL);
+    CHECK(strstr(output, "Groups:\t12345 12346 12347") != NULL);
+    CHECK(strstr(output, "CapEff:\t0000000000000000\n") != NULL);
+    CHECK(strstr(output, "CapPrm:\t0000000000000000\n") != NULL);
+    CHECK(strstr(output, "\n1\n") != NULL);
+}
+
+/* SIGTERM when the master ends, whatever became of its user. */
+static void it_follows_the_master(void)
+{
+    int ends[2];
+    char c;
+    if (pipe(ends) != 0) exit(99);
+    pid_t master = fork();
+    if (master == 0) {
+        char *arguments[] = {"sh", "-c", "trap 'printf t; exit' TERM; printf r; while :; do sleep 0.05; done", NULL};
+        char *environment[] = {"PATH=/usr/bin:/bin", NULL};
+        host_spawn spawn;
+        host_spawn_plain(&spawn);
+        spawn.program = "sh";
+        spawn.arguments = arguments;
+        spawn.environment = environment;
+        spawn.output = ends[1];
+        if (geteuid() == 0) spawn.has_user = true, spawn.user = 65534;
+        if (host_spawn_process(&spawn, why, sizeof why) < 0) _exit(1);
+        pause();
+    }
+    close(ends[1]);
+    CHECK_INT((int)read(ends[0], &c, 1), 1);
+    CHECK_INT(c, 'r');
+    kill(master, SIGKILL);
+    CHECK_INT((int)read(ends[0], &c, 1), 1);
+    CHECK_INT(c, 't');
+    waitpid(master, NULL, 0);
+    close(ends[0]);
+}
+
+int main(void)
+{
+    loop = uv_default_loop();
+    RUN(what_a_child_has);
+    RUN(how_it_ends);
+    RUN(what_fails_is_named);
+    RUN(limits_and_priority);
+    RUN(another_user);
+    RUN(it_follows_the_master);
+    host_reap_close();
+    uv_run(loop, UV_RUN_DEFAULT);
+    return tap_end();
+}
