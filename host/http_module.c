@@ -171,6 +171,28 @@ static server_box *push_server(lua_State *L)
     return box;
 }
 
+static host_http_handlers handlers_of(server_box *box)
+{
+    return (host_http_handlers){.self = box,
+                                .request = on_request,
+                                .body = on_body,
+                                .room = on_room,
+                                .gone = on_gone,
+                                .message = on_message,
+                                .drained = on_drained};
+}
+
+/* In a worker connections come from the master. */
+static int open_for_worker(lua_State *L, const host_http_limits *limits)
+{
+    server_box *box = push_server(L);
+    const host_http_handlers handlers = handlers_of(box);
+    box->server = host_http_open(host_get()->loop, limits, &handlers, is_set(L, "holds"));
+    if (!box->server) return luaL_error(L, "not enough memory");
+    host_cluster_serve(box->server);
+    return 1;
+}
+
 /* host.http_listen(address, options, functions): a server; or nil, why not, and whether the address is wrong. The
  * functions: request(box, method, target) when a head is there, body(box), room(box), gone(box), message(box, text,
  * is_binary), drained(). Options: the limits, `loopback` (no other address is taken) and `holds` (the loop goes on
@@ -184,18 +206,13 @@ static int l_listen(lua_State *L)
     host_http_limits limits = read_limits(L);
     host_http_address address;
     char why[200];
+    if (strcmp(text, "worker:") == 0 && host_cluster_is_worker()) return open_for_worker(L, &limits);
     if (host_http_address_read(text, &address, why, sizeof why) != 0) return refuse(L, text, why, true);
     if (is_set(L, "loopback") && !address.is_loopback)
         return refuse(L, text, "expected a socket (unix:PATH) or an address of this machine alone, as 127.0.0.1:7000",
                       true);
     server_box *box = push_server(L);
-    const host_http_handlers handlers = {.self = box,
-                                         .request = on_request,
-                                         .body = on_body,
-                                         .room = on_room,
-                                         .gone = on_gone,
-                                         .message = on_message,
-                                         .drained = on_drained};
+    const host_http_handlers handlers = handlers_of(box);
     box->server = host_http_listen(host_get()->loop, &address, &limits, &handlers, is_set(L, "holds"), why, sizeof why);
     return box->server ? 1 : refuse(L, text, why, false);
 }

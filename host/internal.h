@@ -77,6 +77,11 @@ void host_stdin_restore_terminal(void);
 /* module.c: the loop ran dry: lets the command say so, or start its last work. */
 void host_at_end(lua_State *L);
 
+/* cluster_module.c: whether a master gives this process its connections, and which server takes them. */
+struct host_http_server;
+bool host_cluster_is_worker(void);
+void host_cluster_serve(struct host_http_server *server);
+
 /* A Lua value kept under the address of `slot`. host_anchor_set takes the value on the top of the stack. */
 void host_anchor_set(lua_State *L, const host_anchor *slot);
 void host_anchor_get(lua_State *L, const host_anchor *slot);
@@ -90,6 +95,7 @@ void host_signals_add(lua_State *L); /* signals.c */
 void host_luv_add(lua_State *L);     /* luv.c */
 void host_process_add(lua_State *L); /* process.c */
 void host_output_add(lua_State *L);  /* output.c; also the global print */
+void host_cluster_add(lua_State *L); /* cluster_module.c */
 void host_http_add(lua_State *L);    /* http_module.c */
 void host_stream_add(lua_State *L);  /* stream_open.c */
 

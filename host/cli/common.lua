@@ -114,8 +114,11 @@ end
 
 -- The first SIGINT, SIGTERM or SIGHUP, or host.stop, closes the nodes in order, and then the program ends with 0. A
 -- script that keeps the loop from its turn is ended by force.
-function M.stop_on_signal(drain)
-  host.on_stop(function(asked) M.finish(M.OK, asked or drain) end, drain, CLOSE_TIME + 0.5)
+function M.stop_on_signal(drain, begin)
+  host.on_stop(function(asked)
+    if begin then begin() end
+    M.finish(M.OK, asked or drain)
+  end, drain, CLOSE_TIME + 0.5)
 end
 
 -- A new node of the given type. A URL or an option that it cannot take is wrong usage, anything else the library's

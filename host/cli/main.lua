@@ -6,6 +6,7 @@ local output = require "clouds.cli.output"
 
 local commands = {
   { "run", "run a Lua script, with services and clients on one loop" },
+  { "start", "run a Lua script in several processes, watched and reloaded" },
   { "call", "call a method and print what it returns" },
   { "send", "send a message to a node" },
   { "publish", "publish a value at a topic" },

@@ -35,7 +35,7 @@ M.command = {
   stop_at_operand = true,
 }
 
-local main_ended, status = false, 0
+local main_ended, status, is_worker = false, 0, false
 
 local function report(problem)
   io.stdout:flush()
@@ -140,8 +140,8 @@ end
 
 local function report_unserved()
   if not host.listen_at or host.is_served then return end
-  report(("nothing listens at %s: the script has not called http.serve (require \"clouds.http\")"):format(
-    table.concat(host.listen_at, ", ")))
+  local where = is_worker and "the address of --listen" or table.concat(host.listen_at, ", ")
+  report(("nothing listens at %s: the script has not called http.serve (require \"clouds.http\")"):format(where))
   return true
 end
 
@@ -154,6 +154,8 @@ local function main_chunk(list, operands, interactive)
   if interactive then return start_console() end
   if not ok then return common.finish(status) end
   if report_unserved() then status = status ~= 0 and status or 1 end
+  if is_worker and status ~= 0 then return common.finish(status) end
+  if is_worker then host.cluster.tell("R") end
   host.set_status(status)
 end
 
@@ -171,12 +173,32 @@ local function at_end()
   common.finish(status)
 end
 
+-- The kernel sends SIGTERM when the master ends, which is to be the first signal and not the second.
+local SIGNAL_TIME = 1
+
+-- Under `clouds start` this is a worker: the master gives it connections, and says when to stop; the end of the master
+-- is such a word, too. Programs that it starts itself are none.
+local function follow_master()
+  if os.getenv("CLOUDS_CHANNEL") ~= "3" then return false end
+  local function on_message(kind, text)
+    if kind == "D" then host.stop(tonumber(text)) end
+  end
+  local function on_end()
+    require("clouds.loop").timer(SIGNAL_TIME, function() host.stop() end)
+  end
+  local follows = host.cluster.follow(on_message, on_end)
+  host.setenv("CLOUDS_CHANNEL", "")
+  if follows and os.getenv("CLOUDS_LISTEN") == "1" then host.listen_at = { "worker:" } end
+  return follows
+end
+
 function M.main(options, operands, argv, first_operand)
   if not operands[1] and not options.execute and not options.library and not options.interactive then
     args.fail("run", "expected a script, -e, -l or -i")
   end
   common.set_default_url("run", options)
   check_listen(options)
+  is_worker = follow_master()
   io.stdout:setvbuf("line")
   set_arg(argv, first_operand)
   exit_with_output()
@@ -186,7 +208,9 @@ function M.main(options, operands, argv, first_operand)
   end
   local list = pieces(options, operands)
   if not list then return host.finish(host.exit.ERROR) end
-  common.stop_on_signal(options.drain or common.default_drain())
+  common.stop_on_signal(options.drain or common.default_drain(), function()
+    if is_worker then host.cluster.tell("E") end
+  end)
   require("clouds.node").stop_asked = function(_, drain) host.stop(drain) end
   if not admin.open(options) then return host.finish(host.exit.ERROR) end
   host.at_end(at_end)

@@ -7,12 +7,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "host/http/internal.h"
 
 enum { BODY_ROOM = 16384, LINGER_MS = 1000, LINGER_BYTES = 1 << 20, DISCARD = 65536 };
 
-static void read_on(host_http_connection *c);
+void host_http_read_on(host_http_connection *c);
 static void next_request(host_http_connection *c);
 static void on_time(uv_timer_t *timer);
 
@@ -76,7 +78,7 @@ static void wait_for_body(host_http_connection *c)
     double left = limits->body_time + (double)c->parser.body_total / limits->body_rate - c->waited;
     c->waits_since = uv_now(c->server->loop);
     host_http_limit(c, left > 0 ? left : 0);
-    read_on(c);
+    host_http_read_on(c);
 }
 
 static void body_came(host_http_connection *c)
@@ -113,7 +115,7 @@ static void linger(host_http_connection *c)
     c->state = HOST_HTTP_LINGERING;
     c->discarded = 0;
     host_http_limit(c, LINGER_MS / 1000.0);
-    read_on(c);
+    host_http_read_on(c);
 }
 
 static void refuse(host_http_connection *c, int status, const char *why)
@@ -193,7 +195,7 @@ enum host_http_piece host_http_read(host_http_connection *c, host_http_text *pie
     }
     *piece = (host_http_text){c->parser.body, c->parser.body_len};
     if (piece->n) {
-        read_on(c);
+        host_http_read_on(c);
         return HOST_HTTP_PIECE;
     }
     if (progress == HOST_HTTP_END) return HOST_HTTP_BODY_END;
@@ -212,8 +214,8 @@ void host_http_peer(const host_http_connection *c, char *out, size_t size)
 {
     struct sockaddr_storage address = {0};
     int length = sizeof address;
-    bool is_known = !c->server->is_unix && uv_tcp_getpeername(&c->uv.tcp, (struct sockaddr *)&address, &length) == 0;
-    snprintf(out, size, "%s", c->server->is_unix ? "unix" : "");
+    bool is_known = !c->is_unix && uv_tcp_getpeername(&c->uv.tcp, (struct sockaddr *)&address, &length) == 0;
+    snprintf(out, size, "%s", c->is_unix ? "unix" : "");
     if (!is_known) return;
     const struct sockaddr_in6 *six = (const struct sockaddr_in6 *)&address;
     bool is_mapped = address.ss_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&six->sin6_addr);
@@ -271,7 +273,7 @@ void **host_http_slot(host_http_connection *c)
     return &c->slot;
 }
 
-static void begin(host_http_connection *c)
+void host_http_begin(host_http_connection *c)
 {
     c->state = HOST_HTTP_READING;
     c->slot = NULL;
@@ -329,7 +331,7 @@ static void on_pump(host_http_connection *c)
     }
     host_http_limit(c, c->server->limits.head_time);
     pump(c);
-    read_on(c);
+    host_http_read_on(c);
 }
 
 /* A request is over: what came behind it moves to the front, where the next head begins. Who answers may be called from
@@ -341,14 +343,14 @@ static void next_request(host_http_connection *c)
     if (left) memmove(c->in, c->in + c->parsed, left);
     c->in_len = left;
     host_http_parser_end(&c->parser);
-    begin(c);
+    host_http_begin(c);
     c->later = left && !c->pumps;
     host_http_limit(c, c->later ? 0 : left ? limits->head_time : limits->idle_time);
     if (!left) {
         free(c->in);
         c->in = NULL;
     }
-    read_on(c);
+    host_http_read_on(c);
 }
 
 /* ---- reading */
@@ -418,7 +420,7 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
     else if (n < 0) host_http_lost(c);
 }
 
-static void read_on(host_http_connection *c)
+void host_http_read_on(host_http_connection *c)
 {
     if (c->reads || c->state == HOST_HTTP_CLOSING) return;
     if (c->in && c->in_len == capacity(c) && c->state != HOST_HTTP_LINGERING) return;
@@ -427,53 +429,6 @@ static void read_on(host_http_connection *c)
 
 void host_http_pause(host_http_connection *c, bool pauses)
 {
-    if (!pauses) read_on(c);
+    if (!pauses) host_http_read_on(c);
     else if (c->reads) pause_reading(c);
-}
-
-/* ---- its beginning */
-
-static int open_handles(host_http_connection *c)
-{
-    uv_loop_t *loop = c->server->loop;
-    int code = c->server->is_unix ? uv_pipe_init(loop, &c->uv.pipe, 0) : uv_tcp_init(loop, &c->uv.tcp);
-    if (code != 0) return code;
-    uv_timer_init(loop, &c->timer);
-    uv_timer_init(loop, &c->write_timer);
-    c->open_handles = 3;
-    c->uv.handle.data = c->timer.data = c->write_timer.data = c;
-    if (!c->server->holds) uv_unref(&c->uv.handle);
-    return 0;
-}
-
-static void link_to(host_http_connection *c, host_http_server *server)
-{
-    c->server = server;
-    c->next = server->connections;
-    c->from = &server->connections;
-    if (c->next) c->next->from = &c->next;
-    server->connections = c;
-    server->count++;
-}
-
-void host_http_accept(host_http_server *server)
-{
-    host_http_connection *c = calloc(1, sizeof *c);
-    if (!c) return;
-    link_to(c, server);
-    if (open_handles(c) != 0) {
-        server->connections = c->next;
-        if (c->next) c->next->from = &server->connections;
-        server->count--;
-        free(c);
-        return;
-    }
-    begin(c);
-    if (uv_accept(&server->listener.stream, &c->uv.stream) != 0 || server->count > server->limits.connections) {
-        host_http_connection_close(c);
-        return;
-    }
-    if (!server->is_unix) uv_tcp_nodelay(&c->uv.tcp, 1);
-    host_http_limit(c, server->limits.head_time);
-    read_on(c);
 }

@@ -98,6 +98,14 @@ int host_http_address_read(const char *text, host_http_address *out, char *why, 
 /* Listens; `holds`: the loop goes on as long as it does. NULL, and why not. */
 host_http_server *host_http_listen(uv_loop_t *loop, const host_http_address *address, const host_http_limits *limits,
                                    const host_http_handlers *handlers, bool holds, char *why, size_t why_size);
+/* The same without an address: connections are brought to it by host_http_adopt. */
+host_http_server *host_http_open(uv_loop_t *loop, const host_http_limits *limits, const host_http_handlers *handlers,
+                                 bool holds);
+/* A connection that another process has accepted. False: the server stops, and `fd` is still the caller's; else it is
+ * taken over. */
+bool host_http_adopt(host_http_server *server, int fd);
+/* Connections of all servers that are open. */
+size_t host_http_connections(void);
 int host_http_port(const host_http_server *server); /* 0: a unix socket */
 /* Takes no connection any more, and no request behind those that are there; connections that wait for one end within
  * `idle` seconds. `drained` is called when the last has ended. */

@@ -89,6 +89,7 @@ struct host_http_connection {
     host_http_server *server;
     struct host_http_connection *next, **from;
     enum host_http_state state;
+    bool is_unix;
     host_http_parser parser;
     /* reading */
     bool reads, wants_body, said_continue;
@@ -130,8 +131,11 @@ struct host_http_server {
     size_t count;
 };
 
-/* Takes one that waits at the listener. */
+/* arrival.c: takes one that waits at the listener. */
 void host_http_accept(host_http_server *server);
+/* It waits for a request from now on; reads, unless there is no room. */
+void host_http_begin(host_http_connection *connection);
+void host_http_read_on(host_http_connection *connection);
 void host_http_connection_close(host_http_connection *connection);
 void host_http_close_connections(host_http_server *server);
 /* Those that wait for a request have so many seconds. */

@@ -77,6 +77,7 @@ static int bind_tcp(host_http_server *server, const host_http_address *address)
     return uv_tcp_bind(&server->listener.tcp, (const struct sockaddr *)&four, 0);
 }
 
+/* Without an address the handle only stands for the listener that there is not. */
 static int open_listener(host_http_server *server, const host_http_address *address)
 {
     int code = server->is_unix ? uv_pipe_init(server->loop, &server->listener.pipe, 0)
@@ -85,6 +86,7 @@ static int open_listener(host_http_server *server, const host_http_address *addr
     server->listener.handle.data = server;
     server->next = servers;
     servers = server;
+    if (!address) return 0;
     code = server->is_unix ? bind_unix(server, address) : bind_tcp(server, address);
     if (code == 0) code = uv_listen(&server->listener.stream, BACKLOG, on_connection);
     if (code != 0) host_http_close(server);
@@ -92,21 +94,42 @@ static int open_listener(host_http_server *server, const host_http_address *addr
     return code;
 }
 
+static host_http_server *open_server(uv_loop_t *loop, const host_http_address *address, const host_http_limits *limits,
+                                     const host_http_handlers *handlers, bool holds, int *code)
+{
+    host_http_server *server = calloc(1, sizeof *server);
+    *code = UV_ENOMEM;
+    if (!server) return NULL;
+    server->loop = loop;
+    server->limits = *limits;
+    server->handlers = *handlers;
+    server->is_unix = address && address->is_unix;
+    server->holds = holds;
+    *code = open_listener(server, address);
+    return *code == 0 ? server : NULL;
+}
+
 host_http_server *host_http_listen(uv_loop_t *loop, const host_http_address *address, const host_http_limits *limits,
                                    const host_http_handlers *handlers, bool holds, char *why, size_t why_size)
 {
-    host_http_server *server = calloc(1, sizeof *server);
-    int code = UV_ENOMEM;
-    if (server) {
-        server->loop = loop;
-        server->limits = *limits;
-        server->handlers = *handlers;
-        server->is_unix = address->is_unix;
-        server->holds = holds;
-        code = open_listener(server, address);
-    }
-    if (code != 0) snprintf(why, why_size, "%s", uv_strerror(code));
-    return code == 0 ? server : NULL;
+    int code;
+    host_http_server *server = open_server(loop, address, limits, handlers, holds, &code);
+    if (!server) snprintf(why, why_size, "%s", uv_strerror(code));
+    return server;
+}
+
+host_http_server *host_http_open(uv_loop_t *loop, const host_http_limits *limits, const host_http_handlers *handlers,
+                                 bool holds)
+{
+    int code;
+    return open_server(loop, NULL, limits, handlers, holds, &code);
+}
+
+size_t host_http_connections(void)
+{
+    size_t count = 0;
+    for (const host_http_server *server = servers; server; server = server->next) count += server->count;
+    return count;
 }
 
 int host_http_port(const host_http_server *server)

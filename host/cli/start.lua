@@ -1,0 +1,118 @@
+-- clouds start: a script in several processes, which are watched, replaced by a reload, and stopped in order.
+local host = require "clouds.host"
+local args = require "clouds.cli.args"
+local common = require "clouds.cli.common"
+local M = {}
+
+local BACKLOG, HOLD, CONNECTIONS, READY_TIMEOUT = 1024, 2, 10000, 30
+local MARGIN = 5 -- seconds beyond the drain that a stop may take
+local BUSY = 3 -- exit code: the address is in use
+
+M.command = {
+  name = "start",
+  usage = "start [options] SCRIPT [arguments]",
+  summary = "Run a script in several processes, on all processors.",
+  text = "A master accepts connections and gives each to the worker that has the fewest; a worker that ends is\n"
+    .. "started again. SIGHUP starts new workers, and lets the old finish once all of the new are ready; when one of\n"
+    .. "them fails, the old go on. SIGTERM or SIGINT stops in order, a second one at once.\n"
+    .. "Exit codes: 0 stopped in order, 1 a worker failed to start, 2 wrong usage, 3 the address is in use,\n"
+    .. "4 stopped, but a worker had to be killed.",
+  options = {
+    { long = "listen", value = "ADDRESS", many = true,
+      help = "where http.serve of the script listens: PORT,\n127.0.0.1:PORT, [::1]:PORT or unix:PATH\n"
+      .. "(may be repeated)" },
+    { long = "workers", short = "w", value = "COUNT", kind = "count", least = 1,
+      help = "how many processes (default: one for each processor)" },
+    { long = "name", value = "NAME", help = "of the application (default: of the script)" },
+    { long = "drain", value = "SECONDS", kind = "number",
+      help = "how long a stop lets accepted requests finish (default 8)" },
+  },
+  operands = { 1, math.huge },
+  stop_at_operand = true,
+}
+
+local GONE = "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+
+local function name_of(script)
+  return script:match("([^/]+)$"):gsub("%.lua$", "")
+end
+
+-- The descriptors of all listeners, or nil when one cannot be opened, which has been said.
+local function listen(addresses)
+  local list = {}
+  for i, address in ipairs(addresses) do
+    local fd, problem, is_wrong = host.cluster.listen(address, BACKLOG)
+    if not fd then
+      if is_wrong then args.fail("start", "--listen %s", problem) end
+      io.stderr:write(("clouds start: cannot listen at %s\n"):format(problem))
+      return nil
+    end
+    if address:match("(%d+)$") == "0" then io.stderr:write(("clouds: listening at port %d\n"):format(problem)) end
+    list[i] = fd
+  end
+  return list
+end
+
+local function dispatch_for(addresses)
+  if not addresses then return nil, true end
+  local listeners = listen(addresses)
+  if not listeners then return nil, false end
+  local dispatch = host.cluster.dispatch(HOLD, GONE, CONNECTIONS)
+  for i, fd in ipairs(listeners) do dispatch:listen(fd, i) end
+  return dispatch, true
+end
+
+local function reload(group, app)
+  if group:is_renewing() then app.again = true return end
+  group:renew(function(problem)
+    if problem then
+      app.log:own(("reload failed, generation %d goes on: %s"):format(group.generation, problem))
+    else
+      app.log:own(("%s reloaded: %d workers, generation %d"):format(app.name, group:ready_count(), group.generation))
+    end
+    if app.again then
+      app.again = nil
+      reload(group, app)
+    end
+  end)
+end
+
+local function stop(group, app, addresses)
+  app.log:own(("%s stops"):format(app.name))
+  if group.dispatch then
+    for i in ipairs(addresses) do group.dispatch:unlisten(i) end
+  end
+  group:stop(function()
+    if group.dispatch then group.dispatch:close() end
+    host.finish(group.had_to_kill and host.exit.UNKNOWN or host.exit.OK)
+  end)
+end
+
+function M.main(options, operands)
+  local script = operands[1]
+  if not host.is_file(script) then args.fail("start", "cannot read the script %s; expected: clouds %s", script,
+    M.command.usage) end
+  common.set_default_url("start", options)
+  local app = { name = options.name or name_of(script), url = require("clouds.options").default_url(),
+    log = require("clouds.master.log").new() }
+  local dispatch, ok = dispatch_for(options.listen)
+  if not ok then return host.finish(BUSY) end
+  local drain = options.drain or common.default_drain()
+  local group = require("clouds.master.group").new({ app = app, name = name_of(script), script = script,
+    arguments = { unpack(operands, 2) }, count = options.workers or host.cluster.processors(), drain = drain,
+    ready_timeout = READY_TIMEOUT, dispatch = dispatch })
+  local begun = require("clouds.loop").now()
+  host.on_stop(function() stop(group, app, options.listen or {}) end, drain, MARGIN)
+  host.cluster.on_reload(function() reload(group, app) end)
+  group:renew(function(problem)
+    if not problem then
+      return app.log:own(("%s ready: %d workers (%d ms)"):format(app.name, group.count,
+        (require("clouds.loop").now() - begun) * 1000))
+    end
+    if group.is_stopping then return end
+    app.log:own(("%s does not start: %s"):format(app.name, problem))
+    group:stop(function() host.finish(host.exit.ERROR) end)
+  end)
+end
+
+return M

@@ -1,0 +1,115 @@
+-- One process of a group, from its start to its end.
+local host = require "clouds.host"
+local loop = require "clouds.loop"
+local cluster = host.cluster
+
+local Worker = {}
+Worker.__index = Worker
+
+local SIGKILL = 9
+local KILL_AFTER = 2 -- seconds beyond the drain
+
+local signal_names = { [2] = "SIGINT", [4] = "SIGILL", [6] = "SIGABRT", [7] = "SIGBUS", [8] = "SIGFPE",
+  [SIGKILL] = "SIGKILL", [11] = "SIGSEGV", [13] = "SIGPIPE", [14] = "SIGALRM", [15] = "SIGTERM", [24] = "SIGXCPU",
+  [25] = "SIGXFSZ" }
+
+-- The variables of its own stand before those of the master.
+local function environment_of(worker)
+  local group = worker.group
+  local mine = {
+    CLOUDS_APP = group.app.name, CLOUDS_GROUP = group.name, CLOUDS_WORKER = tostring(worker.index),
+    CLOUDS_WORKERS = tostring(group.count), CLOUDS_GENERATION = tostring(worker.generation), CLOUDS_CHANNEL = "3",
+    CLOUDS_LISTEN = group.dispatch and "1" or "", CLOUDS_URL = group.app.url,
+  }
+  local list = {}
+  for name, value in pairs(mine) do list[#list + 1] = name .. "=" .. value end
+  for _, pair in ipairs(cluster.environment()) do
+    if mine[pair:match("^[^=]*")] == nil then list[#list + 1] = pair end
+  end
+  return list
+end
+
+local function arguments_of(worker)
+  local group = worker.group
+  local list = { "clouds", "run", "--drain", ("%.14g"):format(group.drain), "--", group.script }
+  for _, word in ipairs(group.arguments) do list[#list + 1] = word end
+  return list
+end
+
+function Worker:stop_timer()
+  if self.timer then self.timer:stop() end
+  self.timer = nil
+end
+
+function Worker:after(seconds, fn)
+  self:stop_timer()
+  self.timer = loop.timer(seconds, fn)
+end
+
+local function on_message(self, kind)
+  if kind == "E" and self.state == "ready" then return self:take(false) end
+  if kind ~= "R" or self.state ~= "starting" then return end
+  self:stop_timer()
+  self.state, self.ready_at = "ready", loop.now()
+  self.group:is_ready(self)
+end
+
+-- "exit 1", "SIGSEGV"
+local function text_of(code, signal)
+  if code then return ("exit %d"):format(code) end
+  return signal_names[signal] or ("signal %d"):format(signal)
+end
+
+local function on_exit(self, code, signal)
+  local before = self.state
+  self:stop_timer()
+  self.state, self.exit = "gone", text_of(code, signal)
+  if self.last_words then self.exit = self.exit .. ": " .. self.last_words end
+  self.group:has_ended(self, before, code)
+end
+
+--- A new worker; or nil and why there is none.
+function Worker.start(group, index, generation)
+  local self = setmetatable({ group = group, index = index, generation = generation, state = "starting",
+    name = ("%s.%d"):format(group.name, index), begun = loop.now() }, Worker)
+  local process, problem = cluster.start({
+    arguments = arguments_of(self), environment = environment_of(self),
+    on_message = function(kind, text) on_message(self, kind, text) end,
+    on_line = function(stream, text)
+      if stream == 2 then self.last_words = text end
+      group.app.log:line(self, stream, text)
+    end,
+    on_exit = function(code, signal) on_exit(self, code, signal) end,
+  })
+  if not process then return nil, problem end
+  self.process, self.pid = process, process:pid()
+  self:after(group.ready_timeout, function()
+    self.last_words = ("not ready within %g s"):format(group.ready_timeout)
+    self:kill()
+  end)
+  return self
+end
+
+--- Whether it is given connections.
+function Worker:take(yes)
+  if self.group.dispatch then self.process:take(self.group.dispatch, yes) end
+end
+
+--- It finishes what it has accepted, and ends; by force when that takes longer than it may.
+function Worker:drain()
+  if self.state == "draining" or self.state == "gone" then return end
+  self.state = "draining"
+  self:take(false)
+  self.process:send("D", ("%.14g"):format(self.group.drain))
+  self:after(self.group.drain + KILL_AFTER, function()
+    self.group.app.log:own(("worker %s did not end within %g s: killed"):format(self.name, self.group.drain))
+    self:kill()
+  end)
+end
+
+function Worker:kill()
+  self.was_killed = true
+  self.process:kill(SIGKILL)
+end
+
+return Worker

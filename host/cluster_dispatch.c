@@ -1,0 +1,112 @@
+/* host.cluster of the master: listeners, and who gets their connections. */
+#include <errno.h>
+#include <lua.h>
+#include <lauxlib.h>
+
+#include "cluster_module.h"
+#include "http_box.h"
+#include "internal.h"
+
+#define DISPATCH_TYPE "clouds.cluster.dispatch"
+
+enum { WORDS = 256 };
+
+/* ---- listeners */
+
+/* cluster.listen(address, backlog): a descriptor; or nil, why not, and whether the address is wrong. */
+static int l_listen(lua_State *L)
+{
+    char why[WORDS];
+    const char *address = luaL_checkstring(L, 1);
+    int fd = host_listener_open(address, (int)luaL_checkinteger(L, 2), why, sizeof why);
+    if (fd >= 0) {
+        lua_pushinteger(L, fd);
+        lua_pushinteger(L, host_listener_port(fd));
+        return 2;
+    }
+    lua_pushnil(L);
+    lua_pushfstring(L, "%s: %s", address, why);
+    lua_pushboolean(L, errno == EINVAL);
+    return 3;
+}
+
+/* ---- the dispatch */
+
+typedef struct dispatch_box {
+    host_dispatch *dispatch;
+} dispatch_box;
+
+host_dispatch *host_cluster_check_dispatch(lua_State *L, int index)
+{
+    dispatch_box *box = luaL_checkudata(L, index, DISPATCH_TYPE);
+    if (!box->dispatch) luaL_error(L, "the dispatch is closed");
+    return box->dispatch;
+}
+
+/* cluster.dispatch(hold, gone, connections) */
+static int l_dispatch(lua_State *L)
+{
+    host_dispatch_options options = {.hold = luaL_checknumber(L, 1), .connections = (uint64_t)luaL_checknumber(L, 3)};
+    options.gone = luaL_checklstring(L, 2, &options.gone_size);
+    dispatch_box *box = lua_newuserdata(L, sizeof *box);
+    luaL_getmetatable(L, DISPATCH_TYPE);
+    lua_setmetatable(L, -2);
+    box->dispatch = host_dispatch_create(host_get()->loop, &options);
+    return box->dispatch ? 1 : luaL_error(L, "not enough memory");
+}
+
+/* dispatch:listen(descriptor, number) */
+static int dispatch_listen(lua_State *L)
+{
+    if (host_dispatch_listen(host_cluster_check_dispatch(L, 1), (int)luaL_checkinteger(L, 2), (unsigned)luaL_checkinteger(L, 3)) != 0)
+        return luaL_error(L, "not enough memory");
+    return 0;
+}
+
+static int dispatch_unlisten(lua_State *L)
+{
+    host_dispatch_unlisten(host_cluster_check_dispatch(L, 1), (unsigned)luaL_checkinteger(L, 2));
+    return 0;
+}
+
+static int dispatch_pause(lua_State *L)
+{
+    host_dispatch_pause(host_cluster_check_dispatch(L, 1), lua_toboolean(L, 2));
+    return 0;
+}
+
+static int dispatch_counts(lua_State *L)
+{
+    host_dispatch_counts counts = host_dispatch_count(host_cluster_check_dispatch(L, 1));
+    lua_createtable(L, 0, 5);
+    host_cluster_put_number(L, "given", (double)counts.given);
+    host_cluster_put_number(L, "given_again", (double)counts.given_again);
+    host_cluster_put_number(L, "gone", (double)counts.gone);
+    host_cluster_put_number(L, "without_descriptor", (double)counts.without_descriptor);
+    host_cluster_put_number(L, "held", (double)counts.held);
+    return 1;
+}
+
+static int dispatch_close(lua_State *L)
+{
+    dispatch_box *box = luaL_checkudata(L, 1, DISPATCH_TYPE);
+    if (box->dispatch) host_dispatch_close(box->dispatch);
+    box->dispatch = NULL;
+    return 0;
+}
+
+void host_cluster_put_number(lua_State *L, const char *name, double value)
+{
+    lua_pushnumber(L, value);
+    lua_setfield(L, -2, name);
+}
+
+void host_cluster_add_dispatch(lua_State *L)
+{
+    static const luaL_Reg of_dispatch[] = {
+        {"listen", dispatch_listen}, {"unlisten", dispatch_unlisten}, {"pause", dispatch_pause},
+        {"counts", dispatch_counts}, {"close", dispatch_close},       {NULL, NULL}};
+    static const luaL_Reg functions[] = {{"listen", l_listen}, {"dispatch", l_dispatch}, {NULL, NULL}};
+    host_http_make_type(L, DISPATCH_TYPE, of_dispatch);
+    luaL_setfuncs(L, functions, 0);
+}

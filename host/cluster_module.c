@@ -1,0 +1,344 @@
+/* host.cluster of the master: the children.
+ *
+ * Design note. A process lies in the registry from its start until it has ended, has been collected, and all that it had
+ * said has been read; on_exit is the last that is called for it. */
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <lua.h>
+#include <lauxlib.h>
+
+#include "cluster_module.h"
+#include "http_box.h"
+#include "internal.h"
+
+#define PROCESS_TYPE "clouds.cluster.process"
+
+enum { WORDS = 256, MAX_WORDS = 1024, STREAMS = 2 };
+
+/* ---- a process */
+
+typedef struct process {
+    pid_t pid; /* 0: it has ended */
+    host_channel *channel;
+    host_dispatch *dispatch; /* NULL: it was never given a connection */
+    host_target *target;
+    host_board *board;
+    struct stream {
+        struct process *process;
+        host_lines *lines;
+    } streams[STREAMS];
+    int self, on_message, on_line, on_exit; /* references */
+} process;
+
+static process *check_process(lua_State *L)
+{
+    return luaL_checkudata(L, 1, PROCESS_TYPE);
+}
+
+static void on_acknowledged(process *p, const host_channel_message *m)
+{
+    uint32_t count;
+    if (m->size != sizeof count || !p->target) return;
+    memcpy(&count, m->body, sizeof count);
+    host_target_acknowledge(p->target, count);
+}
+
+static void on_given_back(process *p, host_channel_message *m)
+{
+    host_connection_message about;
+    if (m->size != sizeof about || m->fd_count != 1 || !p->dispatch) return;
+    memcpy(&about, m->body, sizeof about);
+    host_dispatch_give(p->dispatch, m->fds[0], about);
+    m->fds[0] = -1;
+}
+
+/* What concerns connections stays here; the rest is for Lua: on_message(type, text). */
+static void on_message(void *self, host_channel_message *m)
+{
+    process *p = self;
+    lua_State *L = host_get()->L;
+    if (m->type == 'A' || m->type == 'H') {
+        if (m->type == 'A') on_acknowledged(p, m);
+        else on_given_back(p, m);
+        return;
+    }
+    lua_rawgeti(L, LUA_REGISTRYINDEX, p->on_message);
+    lua_pushlstring(L, &m->type, 1);
+    lua_pushlstring(L, m->body, m->size);
+    host_call(L, 2, 0, "error in the master");
+}
+
+static void on_ended(void *self)
+{
+    (void)self; /* the end of the process tells */
+}
+
+static void on_line(void *self, const char *text, size_t size)
+{
+    struct stream *stream = self;
+    lua_State *L = host_get()->L;
+    lua_rawgeti(L, LUA_REGISTRYINDEX, stream->process->on_line);
+    lua_pushinteger(L, 1 + (stream - stream->process->streams));
+    lua_pushlstring(L, text, size);
+    host_call(L, 2, 0, "error in the master");
+}
+
+/* on_exit(code or nil, signal or nil) */
+static void on_exit_of(void *self, pid_t pid, int status)
+{
+    process *p = self;
+    lua_State *L = host_get()->L;
+    (void)pid;
+    p->pid = 0;
+    host_channel_read_now(p->channel);
+    for (int i = 0; i < STREAMS; i++) {
+        host_lines_read_now(p->streams[i].lines);
+        host_lines_close(p->streams[i].lines);
+    }
+    if (p->target) host_target_remove(p->target);
+    p->target = NULL;
+    host_channel_close(p->channel);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, p->on_exit);
+    if (WIFEXITED(status)) lua_pushinteger(L, WEXITSTATUS(status));
+    else lua_pushnil(L);
+    if (WIFSIGNALED(status)) lua_pushinteger(L, WTERMSIG(status));
+    else lua_pushnil(L);
+    host_call(L, 2, 0, "error in the master");
+    luaL_unref(L, LUA_REGISTRYINDEX, p->on_message);
+    luaL_unref(L, LUA_REGISTRYINDEX, p->on_line);
+    luaL_unref(L, LUA_REGISTRYINDEX, p->on_exit);
+    luaL_unref(L, LUA_REGISTRYINDEX, p->self);
+}
+
+static int function_of(lua_State *L, const char *name)
+{
+    lua_getfield(L, 1, name);
+    if (!lua_isfunction(L, -1)) luaL_error(L, "expected a function '%s'", name);
+    return luaL_ref(L, LUA_REGISTRYINDEX);
+}
+
+/* The texts of a list, in memory of Lua's; they live as long as the list. */
+static char **words_of(lua_State *L, const char *name)
+{
+    lua_getfield(L, 1, name);
+    luaL_checktype(L, -1, LUA_TTABLE);
+    int count = (int)lua_objlen(L, -1);
+    if (count > MAX_WORDS) luaL_error(L, "%s: at most %d", name, MAX_WORDS);
+    char **words = lua_newuserdata(L, sizeof *words * ((size_t)count + 1));
+    for (int i = 0; i < count; i++) {
+        lua_rawgeti(L, -2, i + 1);
+        words[i] = (char *)luaL_checkstring(L, -1);
+        lua_pop(L, 1);
+    }
+    words[count] = NULL;
+    return words; /* the list and the memory stay on the stack */
+}
+
+/* Everything that a child is given; the ends of the master are in `ours`. False: errno. */
+static bool open_ends(host_spawn *spawn, process *p, int ours[1 + STREAMS], int theirs[2 + STREAMS])
+{
+    int pair[2];
+    for (int i = 0; i < 1 + STREAMS; i++) ours[i] = -1;
+    for (int i = 0; i < 2 + STREAMS; i++) theirs[i] = -1;
+    if (host_channel_pair(pair) != 0) return false;
+    ours[0] = pair[0], theirs[0] = pair[1];
+    if ((theirs[1] = host_board_create(&p->board)) < 0) return false;
+    for (int i = 0; i < STREAMS; i++) {
+        if (pipe2(pair, O_CLOEXEC) != 0) return false;
+        ours[1 + i] = pair[0], theirs[2 + i] = pair[1];
+    }
+    spawn->fds[spawn->fd_count++] = theirs[0];
+    spawn->fds[spawn->fd_count++] = theirs[1];
+    spawn->output = theirs[2];
+    spawn->errors = theirs[3];
+    return true;
+}
+
+static void close_ends(const int *ends, int count)
+{
+    for (int i = 0; i < count; i++)
+        if (ends[i] >= 0) close(ends[i]);
+}
+
+static void watch(lua_State *L, process *p, const int ours[1 + STREAMS])
+{
+    const host_channel_hooks hooks = {p, on_message, on_ended};
+    p->channel = host_channel_open(host_get()->loop, ours[0], true, &hooks);
+    for (int i = 0; i < STREAMS; i++) {
+        p->streams[i].process = p;
+        p->streams[i].lines = host_lines_open(host_get()->loop, ours[1 + i], on_line, &p->streams[i]);
+    }
+    bool is_watched = p->channel && p->streams[0].lines && p->streams[1].lines &&
+                      host_reap(host_get()->loop, p->pid, on_exit_of, p) == 0;
+    if (is_watched) return;
+    kill(p->pid, SIGKILL);
+    luaL_error(L, "not enough memory");
+}
+
+/* cluster.start{ arguments =, environment =, folder =, on_message =, on_line =, on_exit = }: a process of this program,
+ * with a channel as descriptor 3 and a board as 4; or nil and why not. */
+static int l_start(lua_State *L)
+{
+    host_spawn spawn;
+    char why[WORDS];
+    int ours[1 + STREAMS], theirs[2 + STREAMS];
+    luaL_checktype(L, 1, LUA_TTABLE);
+    lua_settop(L, 1);
+    host_spawn_plain(&spawn);
+    spawn.program = "/proc/self/exe";
+    spawn.arguments = words_of(L, "arguments");
+    spawn.environment = words_of(L, "environment");
+    process *p = lua_newuserdata(L, sizeof *p);
+    memset(p, 0, sizeof *p);
+    luaL_getmetatable(L, PROCESS_TYPE);
+    lua_setmetatable(L, -2);
+    p->on_message = function_of(L, "on_message");
+    p->on_line = function_of(L, "on_line");
+    p->on_exit = function_of(L, "on_exit");
+    bool opened = open_ends(&spawn, p, ours, theirs);
+    if (!opened) snprintf(why, sizeof why, "%s", strerror(errno));
+    else p->pid = host_spawn_process(&spawn, why, sizeof why);
+    close_ends(theirs, 2 + STREAMS);
+    if (!opened || p->pid < 0) {
+        close_ends(ours, 1 + STREAMS);
+        p->pid = 0;
+        lua_pushnil(L);
+        lua_pushstring(L, why);
+        return 2;
+    }
+    watch(L, p, ours);
+    lua_pushvalue(L, -1);
+    p->self = luaL_ref(L, LUA_REGISTRYINDEX);
+    return 1;
+}
+
+static int process_gc(lua_State *L)
+{
+    process *p = check_process(L);
+    if (p->board) host_board_free(p->board);
+    p->board = NULL;
+    return 0;
+}
+
+static int process_pid(lua_State *L)
+{
+    lua_pushinteger(L, check_process(L)->pid);
+    return 1;
+}
+
+/* process:send(type, text): false when it cannot be told any more. */
+static int process_send(lua_State *L)
+{
+    process *p = check_process(L);
+    size_t size;
+    const char *type = luaL_checkstring(L, 2), *text = luaL_optlstring(L, 3, "", &size);
+    lua_pushboolean(L, p->pid && host_channel_send(p->channel, *type, text, size, NULL, 0) == 0);
+    return 1;
+}
+
+/* process:kill(signal): it, and what it has started. */
+static int process_kill(lua_State *L)
+{
+    process *p = check_process(L);
+    if (p->pid) kill(-p->pid, (int)luaL_checkinteger(L, 2));
+    return 0;
+}
+
+/* process:take(dispatch, yes): whether it is given connections of it. */
+static int process_take(lua_State *L)
+{
+    process *p = check_process(L);
+    host_dispatch *dispatch = host_cluster_check_dispatch(L, 2);
+    if (!p->pid) return 0;
+    p->dispatch = dispatch;
+    if (!p->target) p->target = host_target_create(dispatch, p->channel, p->board);
+    if (!p->target) return luaL_error(L, "not enough memory");
+    host_target_ready(p->target, lua_toboolean(L, 3));
+    return 0;
+}
+
+static int process_board(lua_State *L)
+{
+    const process *p = check_process(L);
+    const host_board *b = p->board;
+    uint64_t since = host_board_read(&b->busy_since), now = uv_hrtime();
+    lua_createtable(L, 0, 6);
+    host_cluster_put_number(L, "open", (double)host_board_read(&b->open));
+    host_cluster_put_number(L, "accepted", (double)host_board_read(&b->accepted));
+    host_cluster_put_number(L, "turns", (double)host_board_read(&b->turns));
+    host_cluster_put_number(L, "busy", since && since < now ? (double)(now - since) / 1e9 : 0);
+    host_cluster_put_number(L, "lag", (double)host_board_read(&b->lag_most) / 1e9);
+    return 1;
+}
+
+/* ---- the machine */
+
+/* cluster.processors(): of those that this process may use. */
+static int l_processors(lua_State *L)
+{
+    cpu_set_t set;
+    int count = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
+    lua_pushinteger(L, count > 0 ? count : 1);
+    return 1;
+}
+
+extern char **environ;
+
+/* cluster.environment(): a list of NAME=value. */
+static int l_environment(lua_State *L)
+{
+    lua_newtable(L);
+    for (int i = 0; environ && environ[i]; i++) {
+        lua_pushstring(L, environ[i]);
+        lua_rawseti(L, -2, i + 1);
+    }
+    return 1;
+}
+
+static const host_anchor again_function;
+static uv_signal_t again;
+
+static void on_again(uv_signal_t *handle, int number)
+{
+    lua_State *L = host_get()->L;
+    (void)handle;
+    (void)number;
+    host_anchor_get(L, &again_function);
+    host_call(L, 0, 0, "error in the master");
+}
+
+/* cluster.on_reload(fn): fn() after each SIGHUP. */
+static int l_on_reload(lua_State *L)
+{
+    luaL_checktype(L, 1, LUA_TFUNCTION);
+    lua_settop(L, 1);
+    host_anchor_set(L, &again_function);
+    if (uv_signal_init(host_get()->loop, &again) != 0 || uv_signal_start(&again, on_again, SIGHUP) != 0)
+        return luaL_error(L, "cannot watch for signals");
+    uv_unref((uv_handle_t *)&again);
+    return 0;
+}
+
+void host_cluster_add(lua_State *L)
+{
+    static const luaL_Reg of_process[] = {{"pid", process_pid},   {"send", process_send},   {"kill", process_kill},
+                                          {"take", process_take}, {"board", process_board}, {"__gc", process_gc},
+                                          {NULL, NULL}};
+    static const luaL_Reg functions[] = {{"start", l_start},
+                                         {"processors", l_processors},
+                                         {"environment", l_environment},
+                                         {"on_reload", l_on_reload},
+                                         {NULL, NULL}};
+    host_http_make_type(L, PROCESS_TYPE, of_process);
+    lua_newtable(L);
+    luaL_setfuncs(L, functions, 0);
+    host_cluster_add_dispatch(L);
+    host_cluster_add_worker(L);
+    lua_setfield(L, -2, "cluster");
+}

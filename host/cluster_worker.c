@@ -1,0 +1,107 @@
+/* host.cluster of a worker: the end of the channel that its master holds the other of, and the connections that come by it. */
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+#include <lua.h>
+#include <lauxlib.h>
+
+#include "host/http/http.h"
+#include "cluster_module.h"
+#include "internal.h"
+
+static struct {
+    host_channel *channel;
+    host_http_server *server;
+    uv_prepare_t before_waiting;
+    int on_message, on_end;
+} self;
+
+static void tell_open(uv_prepare_t *handle)
+{
+    (void)handle;
+    host_board_write(&host_board_mine()->open, host_http_connections());
+}
+
+/* It counts as open before the master hears that it is here. Who takes none any more gives it back. */
+static void take_connection(host_channel_message *m)
+{
+    static const uint32_t one = 1;
+    if (m->fd_count == 1 && self.server && host_http_adopt(self.server, m->fds[0])) m->fds[0] = -1;
+    else if (m->fd_count == 1) host_channel_send(self.channel, 'H', m->body, m->size, m->fds, 1);
+    host_board_add(&host_board_mine()->accepted, 1);
+    tell_open(NULL);
+    host_channel_send(self.channel, 'A', &one, sizeof one, NULL, 0);
+}
+
+static void on_master(void *unused, host_channel_message *m)
+{
+    lua_State *L = host_get()->L;
+    (void)unused;
+    if (m->type == 'C') {
+        take_connection(m);
+        return;
+    }
+    lua_rawgeti(L, LUA_REGISTRYINDEX, self.on_message);
+    lua_pushlstring(L, &m->type, 1);
+    lua_pushlstring(L, m->body, m->size);
+    host_call(L, 2, 0, "error in a worker");
+}
+
+static void on_master_gone(void *unused)
+{
+    lua_State *L = host_get()->L;
+    (void)unused;
+    lua_rawgeti(L, LUA_REGISTRYINDEX, self.on_end);
+    host_call(L, 0, 0, "error in a worker");
+}
+
+/* cluster.follow(on_message, on_end): takes the place of a worker that the descriptors 3 and 4 were made for; false when
+ * they are nothing of the kind. */
+static int l_follow(lua_State *L)
+{
+    static const host_channel_hooks hooks = {NULL, on_master, on_master_gone};
+    enum { CHANNEL = 3, BOARD = 4 };
+    luaL_checktype(L, 1, LUA_TFUNCTION);
+    luaL_checktype(L, 2, LUA_TFUNCTION);
+    lua_settop(L, 2);
+    bool is_ours = !self.channel && host_board_take(BOARD) == 0;
+    if (is_ours) close(BOARD);
+    if (is_ours) self.channel = host_channel_open(host_get()->loop, CHANNEL, true, &hooks);
+    lua_pushboolean(L, self.channel != NULL && is_ours);
+    if (!lua_toboolean(L, -1)) return 1;
+    fcntl(CHANNEL, F_SETFD, FD_CLOEXEC);
+    lua_pushvalue(L, 2);
+    self.on_end = luaL_ref(L, LUA_REGISTRYINDEX);
+    lua_pushvalue(L, 1);
+    self.on_message = luaL_ref(L, LUA_REGISTRYINDEX);
+    host_board_watch(host_get()->loop);
+    uv_prepare_init(host_get()->loop, &self.before_waiting);
+    uv_prepare_start(&self.before_waiting, tell_open);
+    uv_unref((uv_handle_t *)&self.before_waiting);
+    return 1;
+}
+
+/* cluster.tell(type, text) */
+static int l_tell(lua_State *L)
+{
+    size_t size;
+    const char *type = luaL_checkstring(L, 1), *text = luaL_optlstring(L, 2, "", &size);
+    lua_pushboolean(L, self.channel && host_channel_send(self.channel, *type, text, size, NULL, 0) == 0);
+    return 1;
+}
+
+bool host_cluster_is_worker(void)
+{
+    return self.channel != NULL;
+}
+
+void host_cluster_serve(host_http_server *server)
+{
+    self.server = server;
+}
+
+void host_cluster_add_worker(lua_State *L)
+{
+    static const luaL_Reg functions[] = {{"follow", l_follow}, {"tell", l_tell}, {NULL, NULL}};
+    luaL_setfuncs(L, functions, 0);
+}

@@ -1,0 +1,329 @@
+"""clouds start: a script in several processes, from outside: who gets what, reloads, failures, the end."""
+import http.client
+import os
+import re
+import signal
+import socket
+import threading
+import time
+import unittest
+
+from support import Case, Process, CLOUDS, wait_until
+
+WEB = """
+local clouds, http = require "clouds", require "clouds.http"
+local me = os.getenv "CLOUDS_WORKER" .. "/" .. os.getenv "CLOUDS_GENERATION"
+http.serve(function(request)
+  local seconds = request.path:match("^/slow/(.*)$")
+  if seconds then clouds.sleep(tonumber(seconds)) end
+  if request.path == "/exit" then os.exit(7) end
+  return me .. " " .. table.concat(arg, ",")
+end)
+"""
+
+
+def gone(pid):
+    return not os.path.exists(f"/proc/{pid}")
+
+
+class Start(Case):
+    def open(self, code=WEB, workers=3, listen=True, options=(), arguments=()):
+        self.script = self.file("web.lua", code)
+        where = ("--listen", "127.0.0.1:0") if listen else ()
+        self.master = self.start("start", *where, "--workers", str(workers), *options, self.script, *arguments)
+        return self.master
+
+    def ready(self, *rest, **words):
+        self.open(*rest, **words)
+        self.master.err.wait_for("web ready: ")
+        found = re.search(r"listening at port (\d+)", self.master.err.text())
+        self.port = int(found.group(1)) if found else 0
+
+    def connect(self):
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        self.addCleanup(connection.close)
+        return connection
+
+    def ask(self, target="/", connection=None):
+        connection = connection or self.connect()
+        connection.request("GET", target)
+        answer = connection.getresponse()
+        return answer.read().decode()
+
+    def pids(self):
+        """index -> pid of the workers of the last generation that were said to be ready."""
+        return {int(index): int(pid) for index, pid in re.findall(r"web\.(\d+) (\d+) \| pid", self.master.out.text())}
+
+    def end(self, code=0, number=signal.SIGTERM):
+        self.master.signal(number)
+        self.assertEqual(self.master.wait(), code, self.master.err.text())
+
+
+TELLS_PID = WEB + 'print("pid")\n'
+
+
+class Serving(Start):
+    def test_connections_go_round(self):
+        """65 connections that stay, on four workers: 16, 16, 16 and 17."""
+        self.ready(workers=4)
+        counts = {}
+        for _ in range(65):
+            who = self.ask(connection=self.connect()).split("/")[0]
+            counts[who] = counts.get(who, 0) + 1
+        self.assertEqual(sorted(counts.values()), [16, 16, 16, 17])
+        self.end()
+
+    def test_arguments_and_several_listeners(self):
+        path = os.path.join(self.folder, "web.sock")
+        self.ready(options=("--listen", f"unix:{path}"), arguments=("a", "b"))
+        self.assertIn("/1 a,b", self.ask())
+        client = socket.socket(socket.AF_UNIX)
+        client.connect(path)
+        client.sendall(b"GET / HTTP/1.0\r\n\r\n")
+        data = b""
+        while piece := client.recv(4096):
+            data += piece
+        client.close()
+        self.assertIn(b"/1 a,b", data)
+        self.end()
+
+    def test_services(self):
+        """Without a listener: calls go on over reloads."""
+        code = """
+            local clouds = require "clouds"
+            local server = clouds.server {}
+            server:register("pid", function() return os.getenv "CLOUDS_WORKER" end)
+        """
+        self.ready(code, listen=False)
+        client = """
+            local clouds = require "clouds"
+            local client, bad, count = clouds.client { timeout = 20 }, 0, 0
+            print("begins")
+            local stop = false
+            client:on("message", function() stop = true end)
+            print("id " .. client.id)
+            while not stop do
+              local ok, err = client:call("pid")
+              count = count + 1
+              if err then bad = bad + 1; print(err) end
+            end
+            print("bad " .. bad .. " many " .. tostring(count > 100))
+            client:close(0)
+        """
+        caller = self.start("run", "-e", client)
+        caller.out.wait_for("id ")
+        for generation in (2, 3, 4):
+            self.master.signal(signal.SIGHUP)
+            self.master.err.wait_for(f"3 workers, generation {generation}")
+        node = re.search(r"id (\S+)", caller.out.text()).group(1)
+        self.assertEqual(self.run_clouds("send", node, "1")[0], 0)
+        caller.out.wait_for("bad 0 many true")
+        self.end()
+
+    def run_clouds(self, *words):
+        process = self.start(*words)
+        return process.wait(), process.out.text(), process.err.text()
+
+
+class Load:
+    """Asks again and again in threads, each request by a connection of its own."""
+
+    def __init__(self, case, threads=4):
+        self.case, self.stopping, self.count, self.failed = case, False, 0, []
+        self.threads = [threading.Thread(target=self.run, daemon=True) for _ in range(threads)]
+        for thread in self.threads:
+            thread.start()
+
+    def run(self):
+        while not self.stopping:
+            try:
+                connection = http.client.HTTPConnection("127.0.0.1", self.case.port, timeout=60)
+                connection.request("GET", "/slow/0.002")
+                answer = connection.getresponse()
+                answer.read()
+                if answer.status != 200:
+                    self.failed.append(answer.status)
+                connection.close()
+            except OSError as problem:
+                self.failed.append(repr(problem))
+            self.count += 1
+
+    def goes_on(self, more=30):
+        begin = self.count
+        wait_until(lambda: self.count >= begin + more, "requests are answered")
+
+    def finish(self):
+        self.stopping = True
+        for thread in self.threads:
+            thread.join(60)
+        self.case.assertEqual(self.failed, [])
+
+
+class Reloads(Start):
+    def test_no_request_is_lost(self):
+        self.ready()
+        load = Load(self)
+        for generation in range(2, 7):
+            load.goes_on()
+            self.master.signal(signal.SIGHUP)
+            self.master.err.wait_for(f"3 workers, generation {generation}")
+        load.goes_on()
+        load.finish()
+        self.assertIn("/6", self.ask())
+        self.end()
+
+    def test_what_is_slow_is_finished_by_the_old(self):
+        self.ready()
+        connection = self.connect()
+        connection.request("GET", "/slow/1")
+        wait_until(lambda: self.ask("/"), "it is under way")
+        self.master.signal(signal.SIGHUP)
+        self.master.err.wait_for("generation 2")
+        self.assertIn("/1", connection.getresponse().read().decode())
+        self.end()
+
+    def test_something_broken(self):
+        """The old go on, with the same processes, and it is said why; the mended script is taken."""
+        self.ready(TELLS_PID)
+        self.master.out.wait_for("web.3 ")
+        wait_until(lambda: len(self.pids()) == 3, "three pids")
+        before = self.pids()
+        for code, why in (("this is no Lua", "web.lua:1:"), ("error 'boom'", "boom"), ("os.exit(3)", "exit 3"),
+                          ("x = 1", "has not called http.serve")):
+            self.file("web.lua", code)
+            begin = len(self.master.err.text())
+            self.master.signal(signal.SIGHUP)
+            wait_until(lambda: "reload failed, generation 1 goes on: " in self.master.err.text()[begin:], "the failure")
+            self.assertIn(why, self.master.err.text()[begin:])
+            self.assertIn("/1", self.ask())
+        for pid in before.values():
+            self.assertFalse(gone(pid))
+        self.file("web.lua", WEB)
+        self.master.signal(signal.SIGHUP)
+        self.master.err.wait_for("3 workers, generation 2")
+        wait_until(lambda: all(gone(pid) for pid in before.values()), "the old are gone")
+        self.assertIn("/2", self.ask())
+        self.end()
+
+
+class Failures(Start):
+    def test_one_that_is_killed(self):
+        """Replaced, in the same place; nobody who connects meanwhile notices."""
+        self.ready(TELLS_PID)
+        wait_until(lambda: len(self.pids()) == 3, "three pids")
+        load = Load(self)
+        for _ in range(3):
+            load.goes_on()
+            victim = self.pids()[2]
+            os.kill(victim, signal.SIGSTOP)  # it accepts what it is given no more
+            load.goes_on()
+            os.kill(victim, signal.SIGKILL)
+            wait_until(lambda: self.pids()[2] != victim, "another in its place")
+        load.stopping = True
+        for thread in load.threads:
+            thread.join(60)
+        # What it had acknowledged when it was stopped is lost with it, never what it had not.
+        self.assertLessEqual(len(load.failed), 3 * len(load.threads), load.failed)
+        self.assertIn("worker web.2 ended: SIGKILL", self.master.err.text())
+        self.end()
+
+    def test_one_that_is_stopped_by_hand(self):
+        self.ready(TELLS_PID)
+        wait_until(lambda: len(self.pids()) == 3, "three pids")
+        load = Load(self)
+        load.goes_on()
+        victim = self.pids()[1]
+        os.kill(victim, signal.SIGTERM)
+        wait_until(lambda: self.pids()[1] != victim, "another in its place")
+        load.goes_on()
+        load.finish()
+        self.end()
+
+    def test_one_that_ends_at_once_each_time(self):
+        """Pauses that grow, then it is left alone for long; the others serve."""
+        code = 'if os.getenv "CLOUDS_WORKER" == "1" and io.open("%s/broken") then error "boom" end\n' + WEB
+        self.ready(code % self.folder, workers=2)
+        self.file("broken", "")
+        begin = time.monotonic()
+        connections = [self.connect() for _ in range(2)]
+        for connection in connections:
+            if self.ask(connection=connection).startswith("1/"):
+                connection.request("GET", "/exit")
+        self.master.err.wait_for("group web: 11 failures within 60 s, the last: exit 1: ", bound=120)
+        self.assertGreater(time.monotonic() - begin, 5)
+        self.assertIn("boom", self.master.err.text())
+        self.assertIn("2/1", self.ask())
+        self.end()
+
+    def test_it_does_not_start(self):
+        for code, why in (("no Lua", "web.lua:1:"), ("error 'boom'", "boom"), ("x = 1", "has not called http.serve")):
+            self.open(code)
+            self.assertEqual(self.master.wait(), 1)
+            self.assertIn("web does not start: worker web.", self.master.err.text())
+            self.assertIn(why, self.master.err.text())
+
+    def test_wrong_use(self):
+        script = self.file("web.lua", WEB)
+        taken = socket.socket()
+        self.addCleanup(taken.close)
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        for words, code, text in (((), 2, "nothing given; expected: clouds start"),
+                                  (("nowhere.lua",), 2, "cannot read the script nowhere.lua"),
+                                  (("--workers", "0", script), 2, "--workers: expected a whole number of 1 or more"),
+                                  (("--worker", "1", script), 2, "did you mean --workers?"),
+                                  (("--listen", "here", script), 2, "--listen here: expected PORT"),
+                                  (("--listen", f"127.0.0.1:{port}", script), 3, "address already in use")):
+            process = self.start("start", *words)
+            self.assertEqual(process.wait(), code, words)
+            self.assertIn(text.lower(), process.err.text().lower())
+
+
+class TheEnd(Start):
+    def test_requests_are_finished(self):
+        self.ready()
+        connection = self.connect()
+        connection.request("GET", "/slow/0.5")
+        wait_until(lambda: self.ask("/"), "it is under way")
+        self.end()
+        self.assertIn("/1", connection.getresponse().read().decode())
+
+    def test_one_that_does_not_end(self):
+        self.ready('while_ = true\n' + WEB.replace("clouds.sleep(tonumber(seconds))", "while while_ do end"),
+                   workers=2, options=("--drain", "0.5"))
+        connection = self.connect()
+        connection.request("GET", "/slow/1")
+        wait_until(lambda: self.ask("/"), "it is under way")
+        self.end(code=4)
+        self.assertIn("did not end within 0.5 s", self.master.err.text())
+
+    def test_the_second_signal(self):
+        self.ready(TELLS_PID)
+        wait_until(lambda: len(self.pids()) == 3, "three pids")
+        connection = self.connect()
+        connection.request("GET", "/slow/60")
+        wait_until(lambda: self.ask("/"), "it is under way")
+        self.master.signal(signal.SIGTERM)
+        self.master.err.wait_for("web stops")
+        self.end(code=-signal.SIGTERM)
+        wait_until(lambda: all(gone(pid) for pid in self.pids().values()), "all are gone")
+
+    def test_the_master_is_killed(self):
+        """Nothing of it is left, and it can be started again at once."""
+        self.ready(TELLS_PID, options=("--drain", "1"))
+        wait_until(lambda: len(self.pids()) == 3, "three pids")
+        connection = self.connect()
+        connection.request("GET", "/slow/0.3")
+        wait_until(lambda: self.ask("/"), "it is under way")
+        self.end(code=-signal.SIGKILL, number=signal.SIGKILL)
+        again = Process([CLOUDS, "start", "--listen", f"127.0.0.1:{self.port}", "-w", "1", self.script], self.env)
+        self.addCleanup(again.discard)
+        again.err.wait_for("web ready: ")
+        self.assertIn("/1", connection.getresponse().read().decode())
+        wait_until(lambda: all(gone(pid) for pid in self.pids().values()), "all are gone")
+        again.stop()
+
+
+if __name__ == "__main__":
+    unittest.main()
