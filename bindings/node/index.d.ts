@@ -211,6 +211,8 @@ export interface Link {
   /** Who is known to live there. */
   nodes?: string[];
   address?: string;
+  /** Our end, named in the same way. */
+  here: string;
   security?: 'tls' | 'user' | 'none';
   /** Calls by it that were not answered yet. */
   in_flight?: number;
@@ -253,6 +255,10 @@ export interface Stats {
 export interface Status {
   /** By the id of a server: its methods. */
   servers: { [id: string]: string[] };
+  /** Why the last one of ours that went there failed or broke. */
+  error?: string;
+  /** The question came by it: of what another node was asked. */
+  asked?: boolean;
   /** By method: the ids of its servers. */
   methods: { [method: string]: string[] };
   /** Of servers that say something of themselves: their paused methods, weight and tags. */
@@ -342,7 +348,7 @@ export interface Request {
   readonly meta: Record<string, any>;
 }
 
-/** What a node answers that is asked; the last ones for `status`. */
+/** What a node answers that is asked; the last ones for `status` and `links`. */
 export interface Answer {
   id: string;
   version: string;
@@ -359,6 +365,7 @@ export interface Answer {
 export interface WaitOptions {
   /** Longest wait, in seconds; then it ends with the last known reason. Default: the node's `operationTimeout`. */
   timeout?: number;
+  links?: Link[];
 }
 
 /** Of register: the limits of a method. What they refuse was not begun, and its caller's error is CLOUDS_OVERLOADED. */
@@ -527,7 +534,7 @@ export class Base extends EventEmitter {
   stats(options?: WaitOptions): Promise<Stats>;
 
   /** Asks another node; its library answers, if the option `admin` there allows it. */
-  ask(peer: string, what: 'ping' | 'status', args?: {} | null, options?: WaitOptions): Promise<Answer>;
+  ask(peer: string, what: 'ping' | 'status' | 'links', args?: {} | null, options?: WaitOptions): Promise<Answer>;
   ask(peer: string, what: 'pause' | 'resume', args?: { method?: string } | null, options?: WaitOptions): Promise<Answer>;
   ask(peer: string, what: 'stop', args?: { drain?: number } | null, options?: WaitOptions): Promise<Answer>;
 

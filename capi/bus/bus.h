@@ -129,8 +129,9 @@ typedef struct cl_bus_ops {
     /* Deletes the registration of a server that did not answer in time (npm nodes only, as npm clouds does). */
     void (*forget)(cl_bus *bus, cl_str method, cl_str server);
     void (*status)(cl_bus *bus, uint64_t operation);
-    /* Appends a JSON array of the links there are (clouds_node_links). 0 or CLOUDS_ENOMEM. */
-    int (*put_links)(cl_bus *bus, cl_buf *out);
+    /* Appends a JSON array of the links there are (clouds_node_links). `asked_by`: the link of the envelope that asks for
+     * it, 0 for none. 0 or CLOUDS_ENOMEM. */
+    int (*put_links)(cl_bus *bus, uint64_t asked_by, cl_buf *out);
     /* Hands to the kernel what was queued in this turn. */
     void (*flush)(cl_bus *bus);
     /* Closes all; ends with `closed`. Then destroy frees. destroy without close is allowed only after the loop was

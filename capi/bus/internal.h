@@ -132,7 +132,7 @@ int cl_bus_send_beside(cl_composed *bus, void *node, const cl_envelope *e, uint6
 /* Parts of the bus' operations. */
 int cl_bus_is_linked(cl_bus *base, cl_str id);
 int cl_bus_find_way(cl_bus *base, cl_str id, cl_address *at);
-int cl_bus_put_links(cl_bus *base, cl_buf *out);
+int cl_bus_put_links(cl_bus *base, uint64_t asked_by, cl_buf *out);
 /* Something happened that may change a way. */
 void cl_bus_route_forget(cl_composed *bus);
 

@@ -93,13 +93,13 @@ int cl_bus_find_way(cl_bus *base, cl_str id, cl_address *at)
     return bus->has_links ? cl_bus_is_linked(base, id) : bus->transports[0]->ops->is_open != NULL;
 }
 
-int cl_bus_put_links(cl_bus *base, cl_buf *out)
+int cl_bus_put_links(cl_bus *base, uint64_t asked_by, cl_buf *out)
 {
     cl_composed *bus = CL_OWNER(base, cl_composed, base);
     int code = cl_buf_put_char(out, '[');
     for (size_t i = 0; code == 0 && i < bus->transports_n; i++) {
         cl_transport *t = bus->transports[i];
-        if (t->ops->put_links) code = t->ops->put_links(t, out);
+        if (t->ops->put_links) code = t->ops->put_links(t, asked_by, out);
     }
     return code ? code : cl_buf_put_char(out, ']');
 }

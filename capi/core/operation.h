@@ -68,8 +68,8 @@ int cl_message_queue(cl_node *node, int type, cl_str to, const cl_payload *paylo
 
 /* status.c */
 void cl_status_ask_all(cl_core *core);
-/* Appends a JSON array, as clouds_node_links gives it. 0 or CLOUDS_ENOMEM. */
-int cl_links_put_all(cl_core *core, cl_buf *out);
+/* Appends a JSON array, as clouds_node_links gives it, for who has asked by this link (0: none). 0 or CLOUDS_ENOMEM. */
+int cl_links_put_all(cl_core *core, uint64_t asked_by, cl_buf *out);
 
 /* state.c: what is known here of the nodes of this context and of servers, as members of a JSON object. */
 int cl_state_put(cl_core *core, cl_buf *out);

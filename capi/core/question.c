@@ -137,15 +137,25 @@ static int put_status(cl_node *node, cl_buf *out)
     return code ? code : cl_buf_put_char(out, '}');
 }
 
-static void answer(cl_node *node, const cl_envelope *e, int is_status)
+static int put_links(cl_node *node, const cl_envelope *e, cl_buf *out)
+{
+    int code = cl_buf_put_str(out, CL_STR(",\"links\":"));
+    return code ? code : cl_links_put_all(node->core, e->link, out);
+}
+
+static void answer(cl_node *node, const cl_envelope *e, cl_str what)
 {
     cl_buf out = {0};
     int code = cl_buf_put_char(&out, '[');
     if (code == 0) code = put_about(node, &out);
-    if (code == 0 && is_status) code = put_status(node, &out);
+    if (code == 0 && cl_str_eq(what, CL_STR("status"))) code = put_status(node, &out);
+    if (code == 0 && cl_str_eq(what, CL_STR("links"))) code = put_links(node, e, &out);
     if (code == 0) code = cl_buf_put_str(&out, CL_STR("}]"));
+    size_t most = node->core->config.limits.message;
+    if (code) cl_error(code, NULL);
+    else if (out.len > most) code = cl_error_too_big("the answer", out.len, most);
     if (code == 0) cl_request_answer(node, e, 0, CL_STR_NONE, cl_buf_str(&out));
-    else refuse(node, e, cl_error(code, NULL), CL_REFUSED);
+    else refuse(node, e, code, CL_REFUSED);
     cl_buf_free(&out);
 }
 
@@ -179,7 +189,7 @@ static void pause_or_resume(cl_node *node, const cl_envelope *e, const question 
     cl_pause_set(node, q->method, paused);
     cl_set_text(&event.method, &event.method_len, q->method);
     tell(node, e, &event);
-    answer(node, e, 0);
+    answer(node, e, q->what);
 }
 
 /* Once for each node: how it stops is the program's to do. */
@@ -196,7 +206,7 @@ static void stop(cl_node *node, const cl_envelope *e, const question *q)
         node->asked_to_stop = 1;
         tell(node, e, &event);
     }
-    answer(node, e, 0);
+    answer(node, e, q->what);
 }
 
 void cl_question_arrived(cl_core *core, cl_node *node, const cl_envelope *e)
@@ -211,9 +221,8 @@ void cl_question_arrived(cl_core *core, cl_node *node, const cl_envelope *e)
                    ? cl_error(CLOUDS_EINVAL, "expected what is asked for")
                    : read_question(core, e->args, &q);
     if (code) refuse(node, e, code, code == CLOUDS_ENOTSUP ? CL_REFUSED : 0);
-    else if (cl_str_eq(q.what, CL_STR("ping"))) answer(node, e, 0);
-    else if (cl_str_eq(q.what, CL_STR("status"))) answer(node, e, 1);
     else if (cl_str_eq(q.what, CL_STR("stop"))) stop(node, e, &q);
-    else pause_or_resume(node, e, &q);
+    else if (cl_str_eq(q.what, CL_STR("pause")) || cl_str_eq(q.what, CL_STR("resume"))) pause_or_resume(node, e, &q);
+    else answer(node, e, q.what);
     cl_buf_free(&q.text);
 }

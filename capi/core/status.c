@@ -38,16 +38,16 @@ int cl_node_links(cl_node *node, const cl_op_spec *spec)
     int code = cl_op_create(node, CL_OP_STATUS, spec, CL_STR_NONE, &op);
     if (code) return code;
     cl_buf out = {0};
-    code = cl_links_put_all(node->core, &out);
+    code = cl_links_put_all(node->core, 0, &out);
     cl_op_end(op, code, NULL, 0, code ? CL_STR_NONE : cl_buf_str(&out));
     cl_buf_free(&out);
     return 0;
 }
 
-int cl_links_put_all(cl_core *core, cl_buf *out)
+int cl_links_put_all(cl_core *core, uint64_t asked_by, cl_buf *out)
 {
     const cl_bus_ops *ops = core->bus->ops;
-    return ops->put_links ? ops->put_links(core->bus, out) : cl_buf_put_str(out, CL_STR("[]"));
+    return ops->put_links ? ops->put_links(core->bus, asked_by, out) : cl_buf_put_str(out, CL_STR("[]"));
 }
 
 void cl_status_ask_all(cl_core *core)

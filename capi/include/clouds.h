@@ -803,6 +803,7 @@ CLOUDS_API int clouds_node_explain(clouds_node *node, const char *method, size_t
 /* Asks for the direct links of the node's context to other processes, whether the bus is there or not. It is an array, empty
  * where there are none (inproc:), of objects:
  *   "peer"       the other end: the name of its context, over local: the id of a node; "" until it has said who it is
+ *   "here"       our end, named in the same way
  *   "ours"       true: calls go from here to there; false: the other end has opened it, and its calls come by it
  *   "state"      "dialling", "open", "ending" (no further calls), or "resting": it failed, and is not dialled "for" seconds
  *   "nodes"      who is known to live there (not over local:, and not where it was opened by the other end)
@@ -810,9 +811,10 @@ CLOUDS_API int clouds_node_explain(clouds_node *node, const char *method, size_t
  *   "security"   "tls", "user" (a unix socket, and a process of this user) or "none"
  *   "in_flight"  calls by it that were not answered yet (if ours); "unwritten": bytes that wait to be written
  *   "age"        seconds since it opened, or since it is dialled
- * One that rests has only the first four and "for"; members may be added. Completed by: CLOUDS_EVENT_STATUS with *operation
- * as id (it and `options` may be NULL) and the array as data. Errors: CLOUDS_EHANDLE, CLOUDS_ECLOSED, CLOUDS_ELIMIT,
- * CLOUDS_ENOMEM. Thread: by mode. Since 0.3. */
+ *   "error"      why the last one that went there failed or broke; missing if none has, or if it is not "ours"
+ * One that rests has only "peer", "here", "ours", "state", "nodes", "for" and "error"; members may be added. Completed by:
+ * CLOUDS_EVENT_STATUS with *operation as id (it and `options` may be NULL) and the array as data. Errors: CLOUDS_EHANDLE,
+ * CLOUDS_ECLOSED, CLOUDS_ELIMIT, CLOUDS_ENOMEM. Thread: by mode. Since 0.3. */
 CLOUDS_API int clouds_node_links(clouds_node *node, const clouds_operation_options *options, uint64_t *operation);
 
 /* Asks how many calls and requests of each method the node's context has had, how they ended, and how long they took; the
@@ -834,8 +836,9 @@ CLOUDS_API int clouds_node_links(clouds_node *node, const clouds_operation_optio
 CLOUDS_API int clouds_node_stats(clouds_node *node, const clouds_operation_options *options, uint64_t *operation);
 
 /* Asks the node with the id `peer` (`peer_len` bytes) for `what`, a word that ends with NUL: "ping" (is it there), "status" (its
- * methods, counters and what is open), "pause" and "resume" (`args` {"method":name}, or none for all), "stop" ({"drain":
- * seconds}, or none: its program gets CLOUDS_EVENT_STOP, and does it). `args` (`args_len` bytes) is a JSON object, or empty.
+ * methods, counters and what is open), "links" (as clouds_node_links there, where "asked" is true of the one by which the
+ * question came), "pause" and "resume" (`args` {"method":name}, or none for all), "stop" ({"drain": seconds}, or none: its
+ * program gets CLOUDS_EVENT_STOP, and does it). `args` (`args_len` bytes) is a JSON object, or empty.
  * The library there answers, whatever the program does, if the context option `admin` there allows it: "local", the default,
  * over local: and inproc: only. `options` and `operation` may be NULL. Completed by: CLOUDS_EVENT_STATUS with *operation as
  * id: its data has "id", "version", "pid", "state" ("ready", "draining") and "paused"; its code is CLOUDS_ENOTSUP when

@@ -85,8 +85,8 @@ typedef struct cl_transport_ops {
     void (*unsubscribe)(cl_transport *t, void *node, cl_str topic);
     int (*publish)(cl_transport *t, void *node, cl_str topic, const cl_envelope *e, uint64_t token);
     /* Appends a JSON object for each way there is, with commas between, also behind what ends with one. NULL: it has
-     * none. 0 or CLOUDS_ENOMEM. */
-    int (*put_links)(cl_transport *t, cl_buf *out);
+     * none. The one with the id `asked_by` (0: none) is marked as such. 0 or CLOUDS_ENOMEM. */
+    int (*put_links)(cl_transport *t, uint64_t asked_by, cl_buf *out);
     /* Tells everybody who has a way to the node that it drains; envelopes still arrive and go out. */
     void (*drain)(cl_transport *t, void *node);
     /* Nothing more for this node. Ends with node_closed, soon, but never before what was accepted is written. served:

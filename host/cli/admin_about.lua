@@ -77,6 +77,18 @@ end
 
 function M.uptime() return host.clock() - started end
 
+-- The links of all contexts.
+local function links()
+  local all, seen = {}, {}
+  for _, node in ipairs(M.nodes()) do
+    if not seen[node.context] then
+      seen[node.context] = true
+      for _, link in ipairs(node:links() or {}) do all[#all + 1] = link end
+    end
+  end
+  return all
+end
+
 function M.status()
   local clouds, nodes = require "clouds", {}
   for i, node in ipairs(M.nodes()) do nodes[i] = about_node(node) end
@@ -87,6 +99,7 @@ function M.status()
     ready = not M.reasons()[1],
     draining = common.is_ending(),
     nodes = clouds.array(nodes),
+    links = clouds.array(links()),
     counters = M.counters(),
   }
 end

@@ -6,9 +6,14 @@ local M = {}
 
 M.command = {
   name = "status",
-  usage = "status [options]",
-  summary = "Show which servers serve which methods.",
+  usage = "status [options] | status --links [options] [NODE...]",
+  summary = "Show which servers serve which methods, or which links nodes have.",
+  text = "For links the nodes themselves are asked: those that serve, or the given ones. Each answers where its\n"
+    .. "option admin allows it: \"local\", the default, over local: only, \"on\" also over Redis and etcd.",
   options = {
+    { long = "links",
+      help = "the links of nodes to other processes; with --json {\"nodes\":{id:{\"links\":[...]}}}\n"
+        .. "with {\"error\":{...}} in the place of one that does not answer" },
     { long = "json",
       help = "print {\"servers\":{id:[methods]},\"methods\":{name:[ids]},\"states\":{id:{...}}}, "
         .. "one line each time" },
@@ -17,6 +22,7 @@ M.command = {
     { long = "timeout", short = "t", value = "SECONDS", kind = "number", least = 0.001,
       help = "longest wait for everything (default 10); with --watch, for the first answer" },
   },
+  operands = { 0, math.huge },
 }
 
 local function sorted_keys(map)
@@ -55,37 +61,97 @@ local function table_of(methods, states)
   return table.concat(lines, "\n") .. "\n"
 end
 
-local function show(status, options)
-  if options.json then return output.write(output.json(status), "\n") end
-  local text = next(status.methods) and table_of(status.methods, status.states) or "no services\n"
-  if not options.watch then return output.write(text) end
+local function show(text, options)
+  if not options.watch or options.json then return output.write(text) end
   return output.write(host.is_terminal(1) and "\27[H\27[2J" or "", os.date("%H:%M:%S"), "\n", text)
 end
 
-local function watch(monitor, options)
+---- who serves what ----
+
+local function show_services(monitor, options, limit)
+  local stop_limit = limit()
+  local status, err = monitor:status()
+  stop_limit()
+  if not status then return nil, err end
+  local text = options.json and output.json(status) .. "\n" or next(status.methods)
+    and table_of(status.methods, status.states) or "no services\n"
+  return show(text, options) and common.OK or common.ERROR
+end
+
+---- links ----
+
+-- The nodes that are asked: the given ones, or all that serve.
+local function nodes_to_ask(monitor, ids)
+  if ids[1] then return ids end
+  local status, err = monitor:status()
+  return status and sorted_keys(status.servers), err
+end
+
+-- Those that did not answer are told on standard error; the exit code is that of the first of them.
+local function tell_failures(failures)
+  for _, failure in ipairs(failures) do
+    local id, problem = failure[1], failure[2]
+    io.stderr:write(("%s: %s: %s\n"):format(plain(id), plain(problem.code), plain(problem.message)))
+  end
+  return failures[1] and common.exit_code(failures[1][2]) or common.OK
+end
+
+local function show_links(monitor, options, limit, ids)
+  local links, now = require "clouds.cli.links", require("clouds.loop").now
+  local stop_limit, begun = limit(), now()
+  local asked, err = nodes_to_ask(monitor, ids)
+  stop_limit()
+  if not asked then return nil, err end
+  local left = (options.timeout or 10) - (now() - begun)
+  local answers = links.gather(monitor, asked, math.max(left, 0.001))
+  local text = options.json and output.json(links.to_json(answers)) .. "\n" or asked[1] and links.to_text(answers)
+    or "no services\n"
+  if not show(text, options) then return common.ERROR end
+  return tell_failures(links.failures(answers))
+end
+
+---- the command ----
+
+local function no_limit() return function() end end
+
+local function watch(once, options)
   local clouds = require "clouds"
   while true do
     clouds.sleep(options.watch)
-    local status, err = monitor:status()
-    if status then
-      if not show(status, options) then return common.ERROR end
-    else
-      io.stderr:write(("clouds status: %s\n"):format(output.plain(err.message)))
-    end
+    local code, err = once(no_limit)
+    if not code then io.stderr:write(("clouds status: %s\n"):format(plain(err.message))) end
+    if output.failed then return common.ERROR end
   end
 end
 
-function M.main(options)
+-- The ids that are given, if links are asked for.
+local function check(options, operands)
+  local fail, text = require("clouds.cli.args").fail, require("clouds.cli.call").text
+  if operands[1] and not options.links then
+    fail("status", "unexpected argument '%s'; nodes are named for --links", operands[1])
+  end
+  if options.links and require("clouds.options").default_url():match("^inproc:") then
+    fail("status", "--links: over inproc: there are none, since all nodes are in one process")
+  end
+  local ids = {}
+  for i, id in ipairs(operands) do ids[i] = text("status", id) end
+  return ids
+end
+
+function M.main(options, operands)
   common.command("status", options, function()
-    local monitor = common.open("status", "monitor", {})
+    local ids = check(options, operands)
+    -- Over Redis no link comes up only because links are asked for.
+    local monitor = common.open("status", "monitor", options.links and { direct = false } or {})
     common.fail_fast(monitor)
     if options.watch then common.stop_on_signal(0) end
-    local stop_limit = common.limit(options.timeout or 10, monitor)
-    local status, err = monitor:status()
-    stop_limit()
-    if not status then return common.fail(err) end
-    if not show(status, options) then return common.ERROR end
-    return options.watch and watch(monitor, options) or common.OK
+    local function once(limit)
+      if options.links then return show_links(monitor, options, limit, ids) end
+      return show_services(monitor, options, limit)
+    end
+    local code, err = once(function() return common.limit(options.timeout or 10, monitor) end)
+    if not code then return common.fail(err) end
+    return options.watch and watch(once, options) or code
   end)
 end
 

@@ -277,8 +277,8 @@ function Node:explain(method, options)
   return self.core:explain(method, settings.timeout(options, 2))
 end
 
---- The direct links of this process's connection to other processes: a list of { peer =, ours =, state =, nodes =,
--- address =, security =, in_flight =, unwritten =, age = }.
+--- The direct links of this process's connection to other processes: a list of { peer =, here =, ours =, state =,
+-- nodes =, address =, security =, in_flight =, unwritten =, age =, error = }.
 function Node:links(options)
   return self.core:links(settings.timeout(options, 2))
 end
@@ -292,6 +292,7 @@ end
 local takes = {
   ping = {},
   status = {},
+  links = {},
   pause = { method = "string" },
   resume = { method = "string" },
   stop = { drain = "number" },
@@ -300,7 +301,7 @@ local takes = {
 local function check_question(what, args, level)
   local known = takes[what]
   if not known then
-    local words = "a node cannot be asked to '%s'; expected ping, status, pause, resume or stop"
+    local words = "a node cannot be asked to '%s'; expected ping, status, links, pause, resume or stop"
     error(words:format(tostring(what)), level + 1)
   end
   if args ~= nil and type(args) ~= "table" then
@@ -314,8 +315,8 @@ local function check_question(what, args, level)
   end
 end
 
---- Asks another node, whose library answers: "ping", "status", "pause" or "resume" ({ method = name }, or nil for all),
--- "stop" ({ drain = seconds }, or nil). What it answers; or nil and an error.
+--- Asks another node, whose library answers: "ping", "status", "links", "pause" or "resume" ({ method = name }, or nil
+-- for all), "stop" ({ drain = seconds }, or nil). What it answers; or nil and an error.
 function Node:ask(peer, what, args, options)
   if type(peer) ~= "string" then
     error("expected the id of a node", 2)

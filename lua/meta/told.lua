@@ -20,6 +20,7 @@
 ---A direct link to another process.
 ---@class clouds.Link
 ---@field peer string The name of the context at the other end, over local: the id of a node.
+---@field here string Our end, named in the same way.
 ---@field ours boolean Calls go from here to there; else they come by it.
 ---@field state "dialling"|"open"|"ending"|"resting"
 ---@field nodes? string[] Who is known to live there.
@@ -29,6 +30,8 @@
 ---@field unwritten? integer Bytes that wait to be written.
 ---@field age? number Seconds since it opened, or is dialled.
 ---@field for? number Seconds for which one that failed is not dialled again.
+---@field error? string Why the last one of ours that went there failed or broke.
+---@field asked? boolean The question came by it: of what another node was asked.
 
 ---Calls, or requests, of one method.
 ---@class clouds.Tally

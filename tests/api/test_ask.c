@@ -110,6 +110,41 @@ static void ping_and_status(void)
     kit_close(&p);
 }
 
+static void refused(kit_pair *p, const char *what, const char *args, const char *why)
+{
+    clouds_event e = ask(p, what, args, NULL);
+    CHECK_INT(e.code, CLOUDS_EAPP);
+    CHECK(says(e.error, e.error_len, why));
+}
+
+static size_t count(const char *text, size_t n, const char *part)
+{
+    size_t found = 0;
+    for (const char *p = text; (p = memmem(p, n - (size_t)(p - text), part, strlen(part))) != NULL; p++) found++;
+    return found;
+}
+
+/* What it has itself: the link by which it is asked among them, if it is asked by one. */
+static void its_links(void)
+{
+    kit_pair p = open_pair("on");
+    clouds_event e = ask(&p, "links", "", NULL);
+    char expected[128];
+    snprintf(expected, sizeof expected, "{\"id\":\"%s\",\"version\":\"", clouds_node_id(p.server_node));
+    CHECK_INT(e.code, 0);
+    CHECK(says(e.data, e.data_len, expected) && says(e.data, e.data_len, "\"paused\":false,\"links\":["));
+    if (strcmp(kind, "inproc:") == 0) CHECK(says(e.data, e.data_len, "\"links\":[]}"));
+    if (strcmp(kind, "local:") == 0) {
+        snprintf(expected, sizeof expected, "{\"peer\":\"%s\",\"here\":\"%s\",\"ours\":false,\"state\":\"open\"",
+                 clouds_node_id(p.client_node), clouds_node_id(p.server_node));
+        CHECK(says(e.data, e.data_len, expected));
+        CHECK_INT(count(e.data, e.data_len, "\"asked\":true"), 1);
+    }
+    CHECK(count(e.data, e.data_len, "\"asked\":true") <= 1);
+    refused(&p, "links", "{\"method\":\"echo\"}", "'links' does not take 'method'");
+    kit_close(&p);
+}
+
 /* A node that offers nothing is asked as well as another; over Redis it is known by what it offers. */
 static void a_client(void)
 {
@@ -199,13 +234,6 @@ static void one_that_drains(void)
     kit_close(&p);
 }
 
-static void refused(kit_pair *p, const char *what, const char *args, const char *why)
-{
-    clouds_event e = ask(p, what, args, NULL);
-    CHECK_INT(e.code, CLOUDS_EAPP);
-    CHECK(says(e.error, e.error_len, why));
-}
-
 static void what_is_refused_there(void)
 {
     kit_pair p = open_pair("on");
@@ -227,7 +255,7 @@ static void what_is_refused_here(void)
     uint64_t operation = 99;
     CHECK_INT(clouds_node_ask(p.client_node, "x", 1, "dance", NULL, 0, NULL, &operation), CLOUDS_EINVAL);
     CHECK_STR(clouds_last_error(), strlen(clouds_last_error()),
-              "a node cannot be asked to 'dance'; expected ping, pause, resume, stop or status");
+              "a node cannot be asked to 'dance'; expected ping, status, links, pause, resume or stop");
     CHECK_INT(clouds_node_ask(p.client_node, "x", 1, NULL, NULL, 0, NULL, &operation), CLOUDS_EINVAL);
     CHECK_INT(clouds_node_ask(p.client_node, NULL, 1, "ping", NULL, 0, NULL, &operation), CLOUDS_EINVAL);
     CHECK_INT(clouds_node_ask(p.client_node, "", 0, "ping", NULL, 0, NULL, &operation), CLOUDS_EINVAL);
@@ -313,6 +341,7 @@ static void all(void)
 {
     printf("# %s asks %s\n", client_mode, server_mode);
     RUN(ping_and_status);
+    RUN(its_links);
     RUN(a_client);
     RUN(pause_and_resume);
     RUN(stop);

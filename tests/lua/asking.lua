@@ -19,6 +19,14 @@ t.test("ping and status", function()
   t.is(type(answer.counters.requests), "number")
 end)
 
+t.test("its links", function()
+  local answer = assert(client:ask("s.asked", "links"))
+  t.is({ answer.id, type(answer.links) }, { "s.asked", "table" })
+  for _, link in ipairs(answer.links) do
+    t.is({ type(link.peer), type(link.here), type(link.ours) }, { "string", "string", "boolean" })
+  end
+end)
+
 t.test("pause and resume, and what the program hears of it", function()
   local heard = {}
   local function listener(...)
@@ -46,7 +54,7 @@ t.test("what cannot be asked", function()
   t.is({ answer, err.code, err.message }, { nil, "CLOUDS_INVALID_ARGUMENT", "no method 'nobody' is registered" })
   local wrong = {
     { { 7, "ping" }, "expected the id of a node" },
-    { { "s.asked", "dance" }, "a node cannot be asked to 'dance'; expected ping, status, pause, resume or stop" },
+    { { "s.asked", "dance" }, "cannot be asked to 'dance'; expected ping, status, links, pause, resume or stop" },
     { { "s.asked", "ping", 7 }, "expected a table of what the question needs, or nil" },
     { { "s.asked", "ping", { drain = 1 } }, "'ping' does not take 'drain'" },
     { { "s.asked", "stop", { drain = "1" } }, "'drain': expected a number" },

@@ -28,6 +28,12 @@ test('ping and status', async () => {
   assert.deepStrictEqual([status.methods, status.requests], [{ echo: { paused: false } }, 0]);
 });
 
+test('its links', async () => {
+  const { id, links } = await client.ask('s.asked', 'links');
+  assert.ok(id === 's.asked' && Array.isArray(links), JSON.stringify(links));
+  for (const { peer, here, ours } of links) assert.ok(typeof peer === 'string' && here && typeof ours === 'boolean', JSON.stringify(links));
+});
+
 test('pause and resume', async () => {
   const paused = once(server, 'paused');
   await client.ask('s.asked', 'pause', { method: 'echo' });
@@ -44,7 +50,7 @@ test('what cannot be asked', async () => {
   await assert.rejects(client.ask('s.asked', 'pause', { method: 'nobody' }), { message: "no method 'nobody' is registered" });
   const wrong = [
     [[7, 'ping'], /the id of a node is a text/],
-    [['s.asked', 'dance'], /cannot be asked to "dance"; expected one of ping, status, pause, resume, stop/],
+    [['s.asked', 'dance'], /cannot be asked to "dance"; expected one of ping, status, links, pause, resume, stop/],
     [['s.asked', 'ping', []], /expected an object/],
     [['s.asked', 'ping', { drain: 1 }], /'ping' does not take "drain"/],
     [['s.asked', 'stop', { drain: '1' }], /drain is a number/],

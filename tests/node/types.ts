@@ -42,7 +42,8 @@ async function main(): Promise<void> {
   client.bind('add', 5)(1, 2, (error: unknown) => console.log(error, more));
   client.on('message', (sender, data) => console.log(sender.length, data)).once('exit', () => {});
   const status: Status = await clouds.createMonitor().status();
-  console.log((await clouds.createClient().ask('s.x', 'ping')).pid, await clouds.createClient().ask('s.x', 'stop', { drain: 1 }));
+  console.log((await clouds.createClient().ask('s.x', 'ping')).pid, await clouds.createClient().ask('s.x', 'stop', { drain: 1 }),
+    (await clouds.createClient().ask('s.x', 'links')).links?.[0].here);
   console.log(Object.keys(status.methods), await client.sendP('x', 1), client.counters().calls);
   class Mine extends Server {
     constructor() {

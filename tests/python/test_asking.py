@@ -31,6 +31,16 @@ class Sync(PythonCase):
         answer = self.client.ask("s.asked", "status", timeout=10)
         self.assertEqual((answer["methods"], answer["requests"]), ({"echo": {"paused": False}}, 0))
 
+    def test_its_links(self):
+        self.assertEqual(self.client.ask("s.asked", "links")["links"], [])  # it is a node of this process
+        server, client = self.node("Server", id="s.far", url="local:links"), self.node("Client", url="local:links")
+        server.register("echo", lambda value: value)
+        server.ready()
+        answer = client.ask("s.far", "links")
+        by = [link for link in answer["links"] if link.get("asked")]
+        self.assertEqual([(answer["id"], link["peer"], link["here"], link["ours"], link["state"]) for link in by],
+                         [("s.far", client.id, "s.far", False, "open")])
+
     def test_pause_and_resume(self):
         heard = queue.Queue()
         self.server.on("paused", lambda *arguments: heard.put(arguments))
@@ -76,6 +86,7 @@ class Aio(AsyncCase):
         server.on("paused", lambda *arguments: heard.put_nowait(arguments))
         self.assertEqual((await client.ask("s.asked", "ping"))["state"], "ready")
         self.assertEqual((await client.ask("s.asked", "status"))["methods"], {"echo": {"paused": False}})
+        self.assertIsInstance((await client.ask("s.asked", "links"))["links"], list)
         await client.ask("s.asked", "pause", {"method": "echo"})
         self.assertEqual(await heard.get(), (client.id, "echo", True))
         await client.ask("s.asked", "resume")

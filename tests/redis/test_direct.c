@@ -155,13 +155,14 @@ static int has(const cl_buf *text, const char *part)
 static void links_are_told(void)
 {
     cl_buf at_b = {0}, at_a = {0};
+    char expected[128];
     REQUIRE(open_both() == 0);
-    CHECK_INT(b.bus->ops->put_links(b.bus, &at_b), 0);
+    CHECK_INT(b.bus->ops->put_links(b.bus, 0, &at_b), 0);
     CHECK_STR(at_b.data, at_b.len, "[]");
     link_up();
     cl_buf_clear(&at_b);
-    CHECK_INT(b.bus->ops->put_links(b.bus, &at_b), 0);
-    CHECK_INT(a.bus->ops->put_links(a.bus, &at_a), 0);
+    CHECK_INT(b.bus->ops->put_links(b.bus, 0, &at_b), 0);
+    CHECK_INT(a.bus->ops->put_links(a.bus, 0, &at_a), 0);
     printf("# %.*s\n# %.*s\n", (int)at_b.len, at_b.data, (int)at_a.len, at_a.data);
     int is_unix = strncmp(listen_at, "unix", 4) == 0;
     const char *security = is_unix ? "\"security\":\"user\"" : keys ? "\"security\":\"tls\"" : "\"security\":\"none\"";
@@ -171,6 +172,11 @@ static void links_are_told(void)
     CHECK(has(&at_b, "\"nodes\":[\"" ID_A "\"],\"ours\":true,\"state\":\"open\"") &&
           has(&at_b, "\"in_flight\":0,\"unwritten\":0,\"age\":"));
     CHECK(has(&at_b, security) && has(&at_a, security) && has(&at_b, address) && has(&at_a, address));
+    CHECK(!has(&at_b, "\"error\"") && !has(&at_b, "\"asked\""));
+    char ends[2][17]; /* each says how the other is called */
+    sscanf(at_b.data, "[{\"peer\":\"%16[0-9a-f]\",\"here\":\"%16[0-9a-f]\"", ends[0], ends[1]);
+    snprintf(expected, sizeof expected, "[{\"peer\":\"%s\",\"here\":\"%s\",", ends[1], ends[0]);
+    CHECK(has(&at_a, expected));
     CHECK(has(&at_a, "\"ours\":false,\"state\":\"open\"") && !has(&at_a, "\"nodes\"") && !has(&at_a, "in_flight"));
     cl_limits limits;
     kit_limits(&limits);
@@ -179,8 +185,9 @@ static void links_are_told(void)
     kit_close(&a, 1);
     WAIT_FOR(count(&b, CL_BUS_LINK_LOSSES) == 1);
     cl_buf_clear(&at_b);
-    CHECK_INT(b.bus->ops->put_links(b.bus, &at_b), 0);
+    CHECK_INT(b.bus->ops->put_links(b.bus, 0, &at_b), 0);
     CHECK(has(&at_b, "\"nodes\":[\"" ID_A "\"],\"ours\":true,\"state\":\"resting\",\"for\":"));
+    CHECK(has(&at_b, ",\"error\":\"") && !has(&at_b, ",\"error\":\"\""));
     kit_close(&b, 0);
     cl_buf_free(&at_b);
     cl_buf_free(&at_a);

@@ -5,7 +5,7 @@ const { encode } = require('./json');
 const { promised } = require('./util');
 const { limitOf } = require('./timeouts');
 
-const TAKES = { ping: [], status: [], pause: ['method'], resume: ['method'], stop: ['drain'] };
+const TAKES = { ping: [], status: [], links: [], pause: ['method'], resume: ['method'], stop: ['drain'] };
 const KINDS = { method: 'string', drain: 'number' };
 
 // What the question needs, as JSON; '' for nothing.

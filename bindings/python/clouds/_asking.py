@@ -1,4 +1,4 @@
-"""What a node asks another, and is asked: ping, status, pause, resume, stop."""
+"""What a node asks another, and is asked: ping, status, links, pause, resume, stop."""
 from typing import TYPE_CHECKING, Any, Awaitable, Dict, Optional, Tuple
 
 from clouds import _abi
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from clouds._node import NodeBase
 
 # What each takes.
-_TAKES: Dict[str, Tuple[str, ...]] = {"ping": (), "status": (), "pause": ("method",), "resume": ("method",),
+_TAKES: Dict[str, Tuple[str, ...]] = {"ping": (), "status": (), "links": (), "pause": ("method",), "resume": ("method",),
                                       "stop": ("drain",)}
 
 
@@ -57,7 +57,8 @@ class SyncAsking(Asking):
             timeout: Optional[float] = None) -> Dict[str, Any]:
         """Asks another node, whose library answers if its option `admin` allows that, and gives what it answers.
 
-        "ping", "status", "pause" and "resume" (``{"method": name}``, or none for all), "stop" (``{"drain": seconds}``).
+        "ping", "status", "links", "pause" and "resume" (``{"method": name}``, or none for all), "stop"
+        (``{"drain": seconds}``).
         """
         answer: Dict[str, Any] = self._begin_ask(peer, what, args, timeout).result()
         return answer
@@ -74,7 +75,8 @@ class AsyncAsking(Asking):
             timeout: Optional[float] = None) -> "Awaitable[Dict[str, Any]]":
         """Asks another node, whose library answers if its option `admin` allows that, and gives what it answers.
 
-        "ping", "status", "pause" and "resume" (``{"method": name}``, or none for all), "stop" (``{"drain": seconds}``).
+        "ping", "status", "links", "pause" and "resume" (``{"method": name}``, or none for all), "stop"
+        (``{"drain": seconds}``).
         """
         future: "Awaitable[Dict[str, Any]]" = self._begin_ask(peer, what, args, timeout)
         return future

@@ -76,6 +76,7 @@ typedef struct cl_peer_link {
     cl_buf unsent;   /* cl_unsent of the calls that the kernel may not have taken yet */
     int64_t calls;   /* sent and not answered */
     int cut;         /* ended by us because of its peer */
+    const char *why; /* the same in words */
     int half_closed; /* ours: the node drains, no further call goes; accepted: nothing more comes */
     int watched;     /* keepalive looks at it */
     int was_open;
@@ -117,6 +118,7 @@ typedef struct cl_far {
     cl_list_node nodes; /* cl_far_node: who lives there, as far as anybody asked */
     int64_t rest_until; /* no link is dialled before */
     unsigned failures;  /* in a row */
+    char *error;        /* why the last one failed or broke, if there was memory for it; NULL: none has */
     char text[CL_CONTEXT_ID + 1];
     cl_str context;
 } cl_far;
@@ -212,7 +214,8 @@ void cl_way_opened(cl_peer_link *link);
 /* As the sink's, for each node that lives there. */
 void cl_way_suspend(cl_peer_link *link, int on);
 int cl_way_has_other(cl_peer_link *link);
-void cl_way_ended(cl_peer_link *link, int was_lost);
+/* why: it failed or broke; NULL: its end was our wish. */
+void cl_way_ended(cl_peer_link *link, const char *why);
 /* Is it a node of the context at the other end of a link of ours? */
 int cl_way_has(cl_link_transport *t, const cl_peer_link *link, cl_str id);
 void cl_ways_free(cl_link_transport *t);
@@ -236,7 +239,7 @@ void cl_link_accepted(void *endpoint, cl_conn *conn);
 /* As the sink's, of the node, or of all that live at the other end. */
 void cl_link_suspend(cl_peer_link *link, int on);
 void cl_link_report_lost(cl_link_transport *t, cl_str id, int was_open);
-void cl_link_cut(cl_peer_link *link);
+void cl_link_cut(cl_peer_link *link, const char *why); /* `why` lives on */
 void cl_link_finish(cl_peer_link *link);
 void cl_link_hello_came(cl_peer_link *link, cl_envelope *hello);
 int cl_link_send_control(cl_peer_link *link, int type, cl_str from);
@@ -255,7 +258,7 @@ void cl_link_fail_waiting(cl_peer_link *link, int nobody);
 /* Counts what waits to be written anew. */
 void cl_link_count_out(cl_peer_link *link);
 /* report.c: as transport.put_links. */
-int cl_links_put(cl_transport *base, cl_buf *out);
+int cl_links_put(cl_transport *base, uint64_t asked_by, cl_buf *out);
 
 /* What becomes of an envelope whose sender has asked. */
 void cl_link_tell(cl_link_transport *t, uint64_t token, enum cl_delivery delivery);

@@ -24,8 +24,9 @@ int64_t cl_link_answers_within(const cl_peer_link *link)
 static void keepalive(cl_peer_link *link, int64_t now)
 {
     if (link->pinged > link->heard) {
-        if (now < link->pinged + cl_link_answers_within(link)) cl_links_due_by(link->t, link->pinged + cl_link_answers_within(link));
-        else cl_link_cut(link);
+        int64_t answered_by = link->pinged + cl_link_answers_within(link);
+        if (now < answered_by) cl_links_due_by(link->t, answered_by);
+        else cl_link_cut(link, "a ping was not answered in time");
         return;
     }
     int64_t due = link->heard + cl_link_ping_after(link);
@@ -34,7 +35,7 @@ static void keepalive(cl_peer_link *link, int64_t now)
         return;
     }
     link->pinged = now > link->heard ? now : link->heard + 1;
-    if (cl_link_send_control(link, CL_FRAME_PING, CL_STR_NONE) != 0) cl_link_cut(link);
+    if (cl_link_send_control(link, CL_FRAME_PING, CL_STR_NONE) != 0) cl_link_cut(link, "out of memory");
     cl_links_due_by(link->t, link->pinged + cl_link_answers_within(link));
 }
 
@@ -63,7 +64,7 @@ static void check_held_up(cl_peer_link *link, int64_t now)
         link->held_up = now;
     }
     int64_t due = link->held_up + cl_link_answers_within(link);
-    if (now >= due) cl_link_cut(link);
+    if (now >= due) cl_link_cut(link, "it takes nothing of what waits for it");
     else cl_links_due_by(link->t, due);
 }
 
@@ -75,7 +76,7 @@ static void tick_link(cl_peer_link *link, int64_t now)
     }
     if (link->state == CL_LINK_HELLO) {
         if (now < link->hello_by) cl_links_due_by(link->t, link->hello_by);
-        else cl_link_cut(link);
+        else cl_link_cut(link, "no hello came in time");
     } else if (link->state == CL_LINK_OPEN && link->watched) {
         if (link->calls > 0 && is_pinged(link)) keepalive(link, now);
         else link->watched = 0;

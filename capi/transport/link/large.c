@@ -102,7 +102,7 @@ static int put_next(cl_peer_link *link)
         large->at = large->frame.len;
     }
     if (code != 0) {
-        cl_link_cut(link);
+        cl_link_cut(link, "out of memory");
         return code;
     }
     if (large->at == large->frame.len) is_through(link, large, before);

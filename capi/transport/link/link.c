@@ -151,9 +151,10 @@ static int say_hello(cl_peer_link *link, cl_endpoint *as)
     return send_control(link, &e);
 }
 
-void cl_link_cut(cl_peer_link *link)
+void cl_link_cut(cl_peer_link *link, const char *why)
 {
     link->cut = 1;
+    link->why = why;
     link->state = CL_LINK_ENDING;
     cl_conn_close(link->conn, 0);
 }
@@ -173,6 +174,8 @@ static int is_trusted(const cl_peer_link *link)
     return link->is_tcp || cl_endpoint_unix_is_trusted(link->conn);
 }
 
+static const char another_user[] = "it is a process of another user", out_of_memory[] = "out of memory";
+
 static int prepare_tcp(cl_peer_link *link)
 {
     cl_conn_expect_peer(link->conn, link->t->direct.ping + link->t->direct.timeout);
@@ -184,11 +187,11 @@ static void on_opened(void *self)
     cl_peer_link *link = self;
     cl_endpoint *as = any_endpoint(link->t);
     if (!is_trusted(link) || (!as && !link->is_context)) {
-        cl_link_cut(link);
+        cl_link_cut(link, is_trusted(link) ? "no node of ours is open" : another_user);
         return;
     }
     await_hello(link);
-    if ((link->is_tcp && prepare_tcp(link) != 0) || say_hello(link, as) != 0) cl_link_cut(link);
+    if ((link->is_tcp && prepare_tcp(link) != 0) || say_hello(link, as) != 0) cl_link_cut(link, out_of_memory);
 }
 
 static void on_drained(void *self)
@@ -229,6 +232,7 @@ static void on_closed(void *self, int code, const char *words)
     cl_peer_link *link = self;
     cl_link_transport *t = link->t;
     int lost = !link->accepted && (code != 0 || link->cut);
+    if (link->cut && link->why) words = link->why;
     link->state = CL_LINK_ENDING;
     if (lost) log_end(link, words);
     if (code == CLOUDS_EAUTH) cl_endpoint_tcp_untrusted(t, words);
@@ -236,7 +240,7 @@ static void on_closed(void *self, int code, const char *words)
     if (lost) cl_link_suspend(link, 1);
     cl_link_fail_waiting(link, code == CLOUDS_EUNREACHABLE);
     cl_link_lose_carried(link);
-    if (link->way) cl_way_ended(link, lost);
+    if (link->way) cl_way_ended(link, lost ? words : NULL);
     char *memory = link->is_context ? NULL : link->peer;
     cl_str id = {memory ? memory : "", memory ? link->peer_id.n : 0};
     int was_open = link->was_open, is_node = !link->is_context;
@@ -309,7 +313,7 @@ void cl_link_accepted(void *self, cl_conn *conn)
     if (!link) return;
     link->endpoint = endpoint;
     endpoint->links++;
-    if (!is_trusted(link)) cl_link_cut(link);
+    if (!is_trusted(link)) cl_link_cut(link, another_user);
 }
 
 void cl_link_accepted_by_context(void *self, cl_conn *conn)
@@ -319,7 +323,8 @@ void cl_link_accepted_by_context(void *self, cl_conn *conn)
     if (!link) return;
     link->is_context = 1;
     link->is_tcp = cl_conn_is_tcp(conn);
-    if ((link->is_tcp && prepare_tcp(link) != 0) || !is_trusted(link)) cl_link_cut(link);
+    if (link->is_tcp && prepare_tcp(link) != 0) cl_link_cut(link, out_of_memory);
+    else if (!is_trusted(link)) cl_link_cut(link, another_user);
 }
 
 static int accept_hello(cl_peer_link *link, const cl_envelope *hello)
@@ -378,7 +383,8 @@ void cl_link_hello_came(cl_peer_link *link, cl_envelope *hello)
     else if (code == 0 && !cl_str_eq(hello->from, link->peer_id)) code = CLOUDS_EPROTO;
     if (code != 0) {
         if (code == CLOUDS_EPROTO) t->sink.dropped(t->sink.receiver, code);
-        cl_link_cut(link);
+        cl_link_cut(link, code == CLOUDS_EPROTO ? "another one answers there, or of another version"
+                                                : clouds_strerror(code));
         return;
     }
     link->state = CL_LINK_OPEN;

@@ -21,7 +21,7 @@ static size_t longest(const cl_peer_link *link)
 CL_RARE static void break_up(cl_peer_link *link, int code)
 {
     link->t->sink.dropped(link->t->sink.receiver, code);
-    cl_link_cut(link);
+    cl_link_cut(link, clouds_strerror(code));
 }
 
 /* The node of ours that an envelope is for. An accepted link serves the node that its hello named, and no other. */
@@ -121,7 +121,7 @@ CL_RARE static void on_draining(cl_peer_link *link, const cl_envelope *e)
     }
     if (!link->is_context) t->sink.peer_draining(t->sink.self, link->peer_id);
     if (first) cl_large_put_all(link);
-    if (first && cl_link_send_control(link, CL_FRAME_DRAINING, CL_STR_NONE) != 0) cl_link_cut(link);
+    if (first && cl_link_send_control(link, CL_FRAME_DRAINING, CL_STR_NONE) != 0) cl_link_cut(link, "out of memory");
 }
 
 void cl_link_count_tail(cl_peer_link *link)
@@ -220,7 +220,7 @@ static void on_frame(cl_peer_link *link, cl_envelope *e)
     case CL_FRAME_PING:
         if (cl_link_send_control(link, CL_FRAME_PONG, CL_STR_NONE) != 0 ||
             cl_conn_pending(link->conn) > link->t->limits.write_hard)
-            cl_link_cut(link);
+            cl_link_cut(link, "it takes none of the answers to its pings");
         break;
     case CL_FRAME_DRAINING:
         on_draining(link, e);

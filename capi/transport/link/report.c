@@ -9,12 +9,13 @@ static int put_name(cl_buf *out, const char *name, cl_str text)
     return code ? code : cl_json_quote(text, out);
 }
 
-/* {"peer":"..." and no end. */
-static int begin(cl_buf *out, cl_str peer)
+/* {"peer":"...","here":"..." and no end. */
+static int begin(cl_buf *out, cl_str peer, cl_str here)
 {
     const char *lead = out->len && out->data[out->len - 1] == '}' ? "," : "";
     int code = cl_buf_printf(out, "%s{\"peer\":", lead);
-    return code ? code : cl_json_quote(peer, out);
+    if (code == 0) code = cl_json_quote(peer, out);
+    return code ? code : put_name(out, "here", here);
 }
 
 static int put_nodes(cl_buf *out, const cl_far *way)
@@ -51,10 +52,18 @@ static int put_seconds(cl_buf *out, const char *name, int64_t ms)
     return code ? code : cl_buf_put_real(out, (double)ms / 1000, 15);
 }
 
-static int put_link(cl_buf *out, const cl_peer_link *link, int64_t now)
+/* The end of ours: the context, or the node that it belongs to. */
+static cl_str here(const cl_peer_link *link)
+{
+    if (link->is_context) return cl_str_z(link->t->context);
+    const cl_endpoint *node = link->accepted ? link->endpoint : link->named;
+    return node ? node->id : CL_STR_NONE;
+}
+
+static int put_link(cl_buf *out, const cl_peer_link *link, uint64_t asked_by, int64_t now)
 {
     const char *security = !link->is_tcp ? "user" : link->t->tls ? "tls" : "none";
-    int code = begin(out, link->peer ? link->peer_id : CL_STR_NONE);
+    int code = begin(out, link->peer ? link->peer_id : CL_STR_NONE, here(link));
     if (code == 0 && link->way) code = put_nodes(out, link->way);
     if (code == 0)
         code = cl_buf_printf(out, ",\"ours\":%s,\"state\":\"%s\"", link->accepted ? "false" : "true", state_of(link));
@@ -64,25 +73,28 @@ static int put_link(cl_buf *out, const cl_peer_link *link, int64_t now)
     size_t unwritten = link->queue.len + (link->conn && link->state != CL_LINK_ENDING ? cl_link_unwritten(link) : 0);
     if (code == 0) code = cl_buf_printf(out, ",\"unwritten\":%zu", unwritten);
     if (code == 0) code = put_seconds(out, "age", now - link->since);
+    if (code == 0 && link->way && link->way->error) code = put_name(out, "error", cl_str_z(link->way->error));
+    if (code == 0 && asked_by && link->id == asked_by) code = cl_buf_put_str(out, CL_STR(",\"asked\":true"));
     return code ? code : cl_buf_put_char(out, '}');
 }
 
 static int put_resting(cl_buf *out, const cl_far *way, int64_t now)
 {
-    int code = begin(out, way->context);
+    int code = begin(out, way->context, cl_str_z(way->t->context));
     if (code == 0) code = put_nodes(out, way);
     if (code == 0) code = cl_buf_put_str(out, CL_STR(",\"ours\":true,\"state\":\"resting\""));
     if (code == 0) code = put_seconds(out, "for", way->rest_until - now);
+    if (code == 0 && way->error) code = put_name(out, "error", cl_str_z(way->error));
     return code ? code : cl_buf_put_char(out, '}');
 }
 
-int cl_links_put(cl_transport *base, cl_buf *out)
+int cl_links_put(cl_transport *base, uint64_t asked_by, cl_buf *out)
 {
     const cl_link_transport *t = cl_links_of(base);
     int64_t now = cl_loop_now();
     int code = 0;
     for (const cl_list_node *it = t->links.next; code == 0 && it != &t->links; it = it->next)
-        code = put_link(out, CL_OWNER(it, const cl_peer_link, place), now);
+        code = put_link(out, CL_OWNER(it, const cl_peer_link, place), asked_by, now);
     for (const cl_list_node *it = t->ways.next; code == 0 && it != &t->ways; it = it->next) {
         const cl_far *way = CL_OWNER(it, const cl_far, place);
         if (!way->link && way->rest_until > now) code = put_resting(out, way, now);

@@ -64,6 +64,7 @@ static void way_free(cl_far *way)
 {
     cl_strmap_take(&way->t->way_by_context, way->context);
     cl_list_remove(&way->place);
+    cl_free(way->error);
     cl_free(way);
 }
 
@@ -210,15 +211,22 @@ void cl_ways_free(cl_link_transport *t)
 {
     size_t at = 0;
     for (cl_far_node *node; (node = cl_strmap_next(&t->way_nodes, &at));) cl_free(node);
-    CL_LIST_EACH(it, &t->ways) cl_free(CL_OWNER(it, cl_far, place));
+    CL_LIST_EACH(it, &t->ways)
+    {
+        cl_far *way = CL_OWNER(it, cl_far, place);
+        cl_free(way->error);
+        cl_free(way);
+    }
     cl_strmap_free(&t->way_nodes);
     cl_strmap_free(&t->way_by_context);
 }
 
 /* ---- dialling */
 
-static void rest(cl_far *way, int64_t now)
+static void rest(cl_far *way, int64_t now, const char *why)
 {
+    cl_free(way->error);
+    way->error = cl_str_dup(cl_str_z(why));
     int64_t pause = REST_MS;
     for (unsigned i = 0; i < way->failures && pause < REST_LONGEST_MS; i++) pause *= 2;
     if (pause > REST_LONGEST_MS) pause = REST_LONGEST_MS;
@@ -307,8 +315,9 @@ static cl_far *begin(cl_link_transport *t, cl_far_node *node, int64_t now, int *
     node = learn_again(t, node, &at, code);
     cl_far *way = node ? node->way : NULL;
     if (way != before && (!way || way->link || now < way->rest_until)) return way;
-    if (*code == 0) *code = dial(way, &at);
-    if (*code != 0 && *code != CL_PENDING) rest(way, now);
+    const char *why = *code && *code != CL_PENDING ? clouds_strerror(*code) : NULL;
+    if (*code == 0 && (*code = dial(way, &at)) != 0) why = clouds_last_error();
+    if (why) rest(way, now, why);
     return way;
 }
 
@@ -365,6 +374,7 @@ int cl_way_goes_on(cl_peer_link *link)
     if (!link->way || link->was_open || link->t->closing || !link->left || !link->left[CL_KEY_NAME]) return 0;
     link->state = CL_LINK_DIALING;
     link->cut = 0;
+    link->why = NULL;
     return dial_next(link) == 0;
 }
 
@@ -404,15 +414,15 @@ void cl_way_suspend(cl_peer_link *link, int on)
     if (!link->t->is_beside) report_each(link->way, report_suspended, on);
 }
 
-void cl_way_ended(cl_peer_link *link, int was_lost)
+void cl_way_ended(cl_peer_link *link, const char *why)
 {
     cl_link_transport *t = link->t;
     cl_far *way = link->way;
     link->way = NULL;
     way->link = NULL;
-    if (was_lost) rest(way, cl_loop_now());
-    if (was_lost && t->sink.count) t->sink.count(t->sink.self, link->was_open ? CL_LINK_LOST : CL_LINK_REFUSED);
-    if (was_lost && !t->is_beside) report_each(way, cl_link_report_lost, link->was_open);
+    if (why) rest(way, cl_loop_now(), why);
+    if (why && t->sink.count) t->sink.count(t->sink.self, link->was_open ? CL_LINK_LOST : CL_LINK_REFUSED);
+    if (why && !t->is_beside) report_each(way, cl_link_report_lost, link->was_open);
     if (cl_strmap_get(&t->way_by_context, link->peer_id) == way) drop_if_idle(way);
 }
 

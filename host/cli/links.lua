@@ -1,0 +1,159 @@
+-- What `clouds status --links` does: asks nodes for their links, and shows them.
+local output = require "clouds.cli.output"
+local M = {}
+
+local plain = output.plain
+
+---- asking ----
+
+-- What each of the nodes answers, by its id: a table with its links, or an error. They are asked at once.
+local function ask_all(node, ids, seconds)
+  local clouds, asking, answers = require "clouds", {}, {}
+  for i, id in ipairs(ids) do
+    asking[i] = function()
+      local answer, problem = node:ask(id, "links", nil, { timeout = seconds })
+      answers[id] = answer or problem
+    end
+  end
+  clouds.wait_all(asking)
+  return answers
+end
+
+-- The links that are there only because we ask go. A question that came by a link says who is at its other end.
+local function leave_us_out(answers)
+  local us = {}
+  for _, answer in pairs(answers) do
+    for _, link in ipairs(answer.links or {}) do
+      if link.asked then us[link.peer] = true end
+    end
+  end
+  for _, answer in pairs(answers) do
+    local others = {}
+    for _, link in ipairs(answer.links or {}) do
+      if link.ours or not us[link.peer] then others[#others + 1] = link end
+    end
+    if answer.links then answer.links = require("clouds").array(others) end
+  end
+end
+
+-- By the id of each node: what it answers, { links = ... }, or an error.
+function M.gather(node, ids, seconds)
+  local answers = ask_all(node, ids, seconds)
+  leave_us_out(answers)
+  return answers
+end
+
+---- as JSON ----
+
+function M.to_json(answers)
+  local common, clouds = require "clouds.cli.common", require "clouds"
+  local nodes = {}
+  for id, answer in pairs(answers) do
+    nodes[id] = clouds.is_error(answer) and { error = common.error_table(answer) } or answer
+  end
+  return { nodes = nodes }
+end
+
+---- as a table ----
+
+local function sorted(set)
+  local list = {}
+  for key in pairs(set) do list[#list + 1] = key end
+  table.sort(list)
+  return list
+end
+
+-- The nodes that have answered, by the name of their context, as far as a link of theirs has it.
+local function by_context(answers)
+  local names = {}
+  for id, answer in pairs(answers) do
+    for _, link in ipairs(answer.links or {}) do
+      names[link.here] = names[link.here] or {}
+      names[link.here][id] = true
+    end
+  end
+  for context, ids in pairs(names) do names[context] = table.concat(sorted(ids), ",") end
+  return names
+end
+
+local function is_context(name)
+  return #name == 16 and not name:find("%X")
+end
+
+-- Who is at an end: nodes where they are known, else the context.
+local function name_of(name, names, nodes)
+  if nodes and nodes[1] then return table.concat(nodes, ",") end
+  if name == "" then return "?" end
+  return is_context(name) and names[name] or name
+end
+
+local function kind_of(link)
+  if not link.address then return "-" end
+  if link.security == "tls" then return "tls" end
+  return link.address:match("^(%a+):") or "-"
+end
+
+local function state_of(link)
+  return link.state == "resting" and ("resting %.0fs"):format(link["for"]) or link.state
+end
+
+local columns = { "NODE", "", "PEER", "KIND", "STATE", "AGE", "CALLS", "QUEUED", "ADDRESS", "ERROR" }
+
+local function row_of(link, names)
+  return {
+    name_of(link.here, names), link.ours and "->" or "<-", name_of(link.peer, names, link.nodes), kind_of(link),
+    state_of(link), link.age and ("%.0fs"):format(link.age) or "-", link.in_flight or "-", link.unwritten or "-",
+    link.address or "-", link.error or "-",
+  }
+end
+
+-- A process answers for all of its nodes, so what one has told already is left out for the next.
+local function rows_of(answers)
+  local names, told, rows = by_context(answers), {}, {}
+  for _, id in ipairs(sorted(answers)) do
+    local links = answers[id].links
+    for _, link in ipairs(links or {}) do
+      told[link.here] = told[link.here] or id
+      if told[link.here] == id then rows[#rows + 1] = row_of(link, names) end
+    end
+    if links and not links[1] then rows[#rows + 1] = { id, "", "no links" } end
+  end
+  return rows
+end
+
+-- The columns of the rows below each other, each as wide as its longest text.
+local function aligned(rows)
+  local widths = {}
+  for _, row in ipairs(rows) do
+    for i, cell in ipairs(row) do
+      row[i] = plain(cell)
+      widths[i] = math.max(widths[i] or 0, #row[i])
+    end
+  end
+  local lines = {}
+  for i, row in ipairs(rows) do
+    local cells = {}
+    for k, cell in ipairs(row) do cells[k] = cell .. (" "):rep(k < #row and widths[k] - #cell or 0) end
+    lines[i] = table.concat(cells, "  ") .. "\n"
+  end
+  return table.concat(lines)
+end
+
+function M.to_text(answers)
+  local rows = rows_of(answers)
+  table.insert(rows, 1, { unpack(columns) })
+  return rows[2] and aligned(rows) or ""
+end
+
+---- what went wrong ----
+
+-- The errors, as lines of { id, error } in the order of the ids.
+function M.failures(answers)
+  local list = {}
+  for _, id in ipairs(sorted(answers)) do
+    if require("clouds").is_error(answers[id]) then list[#list + 1] = { id, answers[id] } end
+  end
+  return list
+end
+
+return M
