@@ -1,5 +1,6 @@
 #include "base/log.h"
 #include "core/internal.h"
+#include "proto/url.h"
 
 #include <stdio.h>
 
@@ -74,9 +75,10 @@ int cl_core_create(const cl_core_config *config, const cl_port *port, cl_core **
     core->config = *config;
     core->port = *port;
     core->cluster = config->cluster ? cl_str_z(config->cluster) : CL_STR_NONE;
+    cl_str shown = cl_url_before_colon(core->cluster);
     cl_attempt_set_keys(core);
     core->armed = INT64_MAX;
-    snprintf(core->bus_text, sizeof core->bus_text, "%s%snot connected yet", config->cluster ? config->cluster : "",
+    snprintf(core->bus_text, sizeof core->bus_text, "%.*s%snot connected yet", (int)shown.n, shown.p,
              config->cluster ? ": " : "");
     core->max_deadline = cl_ms(config->max_deadline) > 0 ? cl_ms(config->max_deadline) : 1;
     cl_list_init(&core->row);
@@ -187,8 +189,9 @@ static void log_up(cl_core *core)
 {
     int again = core->was_up || core->down_logged;
     core->down_logged = 0;
-    if (again) cl_log(CLOUDS_LOG_WARN, "%.*s: connected again", (int)core->cluster.n, core->cluster.p);
-    else cl_log(CLOUDS_LOG_INFO, "%.*s: connected", (int)core->cluster.n, core->cluster.p);
+    cl_str shown = cl_url_before_colon(core->cluster);
+    if (again) cl_log(CLOUDS_LOG_WARN, "%.*s: connected again", (int)shown.n, shown.p);
+    else cl_log(CLOUDS_LOG_INFO, "%.*s: connected", (int)shown.n, shown.p);
 }
 
 static void bus_came(cl_core *core)

@@ -1,5 +1,8 @@
 #include "core/internal.h"
 #include "proto/error_object.h"
+#include "proto/url.h"
+
+#include <stdio.h>
 
 /* The error objects of the library: what each says of a call, an operation, a node, the bus. */
 
@@ -40,6 +43,13 @@ static void add(cl_buf *message, const char *lead, cl_str text)
     if (text.n && cl_buf_put_str(message, cl_str_z(lead)) == 0) cl_buf_put_str(message, text);
 }
 
+/* Why it is so, behind what may end with the cluster. */
+static void add_why(cl_buf *message, cl_str text)
+{
+    message->len = cl_url_before_colon(cl_buf_str(message)).n;
+    add(message, ": ", text);
+}
+
 static cl_str bus_text(const cl_core *core)
 {
     return core->bus_up ? CL_STR_NONE : cl_str_z(core->bus_text);
@@ -59,7 +69,9 @@ static void add_expired(cl_buf *message, const cl_core *core, const cl_facts *fa
 static void add_paused(cl_buf *message, const cl_call *call)
 {
     uint32_t listed = call->method->paused_n, n = call->paused_n > listed ? call->paused_n : listed;
-    if (n) cl_buf_printf(message, ": %u %s paused", n, n == 1 ? "server is" : "servers are");
+    char why[40];
+    snprintf(why, sizeof why, "%u %s paused", n, n == 1 ? "server is" : "servers are");
+    if (n) add_why(message, cl_str_z(why));
 }
 
 static int begins_with(cl_str text, cl_str lead)
@@ -130,7 +142,7 @@ static void add_reason(cl_core *core, int code, const char *why)
     cl_str known = away ? bus_text(core) : CL_STR_NONE;
     cl_str reason = why && *why ? cl_str_z(why) : known.n ? known : text_of(code);
     if (!begins_with(reason, core->cluster)) add(&core->message, " on ", core->cluster);
-    add(&core->message, ": ", reason);
+    add_why(&core->message, reason);
 }
 
 cl_str cl_error_text_of_op(const cl_op *op, int code, const char *why)

@@ -49,3 +49,5 @@ int cl_url_of_own(cl_str text, cl_url *out);
 void cl_url_describe(const cl_url *url, char *out, size_t cap);
 
 #endif
+/* Such a text, or one that ends with it, for a place before a colon: without one at its end, as "local:" has. */
+cl_str cl_url_before_colon(cl_str described);

@@ -59,6 +59,12 @@ static void describe_options(const cl_url *url, char *out, size_t cap)
     if (strcmp(url->prefix, "clouds") != 0) snprintf(out + n, cap - n, "%sprefix=%s", mark, url->prefix);
 }
 
+cl_str cl_url_before_colon(cl_str described)
+{
+    int ends_with_one = described.n && described.p[described.n - 1] == ':';
+    return cl_str_of(described.p, described.n - (size_t)ends_with_one);
+}
+
 void cl_url_describe(const cl_url *url, char *out, size_t cap)
 {
     if (cap == 0) return;

@@ -219,6 +219,11 @@ static void long_ones(void)
     char described[20];
     cl_url_describe(&u, described, sizeof described);
     CHECK_INT(strlen(described), 19);
+    CHECK_INT(cl_url_before_colon(CL_STR("local:")).n, 5);
+    CHECK_INT(cl_url_before_colon(CL_STR("on inproc:")).n, 9);
+    CHECK_INT(cl_url_before_colon(CL_STR("local:name")).n, 10);
+    CHECK_INT(cl_url_before_colon(CL_STR("redis://127.0.0.1:6379/0")).n, 24);
+    CHECK_INT(cl_url_before_colon(CL_STR("")).n, 0);
     cl_url_free(&u);
     CHECK_INT(cl_url_parse(cl_str_of(text, 8 + 256), &u), CLOUDS_EURL);
     CHECK_INT(cl_url_parse(cl_str_of("redis://a\0b", 11), &u), CLOUDS_EURL);
