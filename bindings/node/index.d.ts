@@ -89,6 +89,12 @@ export interface RedisOptions {
   password?: string;
   /** The same as `password`. */
   auth_pass?: string;
+  /** Instead of a host: who knows where the master is that is called `name`. Default: 127.0.0.1, port 26379. */
+  sentinels?: { host?: string; port?: number | string }[];
+  name?: string;
+  /** Who we are for the sentinels, if not who we are for Redis. */
+  sentinelUsername?: string;
+  sentinelPassword?: string;
 }
 
 /** A transport of your own in the place of Redis. The keys it is given have no prefix. */
@@ -205,14 +211,14 @@ export type Callback = (error: CloudsError | null, ...values: any[]) => void;
 export interface Link {
   /** The name of the context at the other end; over local: the id of a node. */
   peer: string;
+  /** Our end, named in the same way. */
+  here: string;
   /** Calls go from here to there; else they come by it. */
   ours: boolean;
   state: 'dialling' | 'open' | 'ending' | 'resting';
   /** Who is known to live there. */
   nodes?: string[];
   address?: string;
-  /** Our end, named in the same way. */
-  here: string;
   security?: 'tls' | 'user' | 'none';
   /** Calls by it that were not answered yet. */
   in_flight?: number;
@@ -222,6 +228,10 @@ export interface Link {
   age?: number;
   /** Seconds for which one that failed is not dialled again. */
   for?: number;
+  /** Why the last one of ours that went there failed or broke. */
+  error?: string;
+  /** The question came by it: of what another node was asked. */
+  asked?: boolean;
 }
 
 /** Calls, or requests, of one method. */
@@ -255,10 +265,6 @@ export interface Stats {
 export interface Status {
   /** By the id of a server: its methods. */
   servers: { [id: string]: string[] };
-  /** Why the last one of ours that went there failed or broke. */
-  error?: string;
-  /** The question came by it: of what another node was asked. */
-  asked?: boolean;
   /** By method: the ids of its servers. */
   methods: { [method: string]: string[] };
   /** Of servers that say something of themselves: their paused methods, weight and tags. */
@@ -359,13 +365,13 @@ export interface Answer {
   requests?: number;
   calls?: number;
   counters?: { [name: string]: number };
+  links?: Link[];
 }
 
 /** Of register, unregister, send, status, ask and ready. */
 export interface WaitOptions {
   /** Longest wait, in seconds; then it ends with the last known reason. Default: the node's `operationTimeout`. */
   timeout?: number;
-  links?: Link[];
 }
 
 /** Of register: the limits of a method. What they refuse was not begun, and its caller's error is CLOUDS_OVERLOADED. */

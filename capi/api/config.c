@@ -43,19 +43,47 @@ static void read_limits(const cl_options *o, cl_limits *l)
     if (l->write_hard < l->write_soft) l->write_hard = l->write_soft;
 }
 
-/* The first line of a file that holds a secret. */
-static int read_secret(const char *path, char **out)
+/* The first line of the file with a secret that an option names. */
+static int read_secret(const char *option, const char *path, char **out)
 {
     char line[4096];
     FILE *file = fopen(path, "re");
-    if (!file) return cl_error(CLOUDS_EOPTION, "option 'password_file': %.80s: %s", path, strerror(errno));
+    if (!file) return cl_error(CLOUDS_EOPTION, "option '%s': %.80s: %s", option, path, strerror(errno));
     char *got = fgets(line, sizeof line, file);
     fclose(file);
     size_t n = got ? strcspn(line, "\r\n") : 0;
-    if (n == 0) return cl_options_refuse("password_file", path, "a file whose first line is the password");
+    if (n == 0) return cl_options_refuse(option, path, "a file whose first line is the password");
     *out = cl_str_dup(cl_str_of(line, n));
     explicit_bzero(line, sizeof line);
     return *out ? 0 : cl_error(CLOUDS_ENOMEM, NULL);
+}
+
+static int keep_text(const char *text, char **out)
+{
+    *out = *text ? cl_str_dup(cl_str_z(text)) : NULL;
+    return *text && !*out ? cl_error(CLOUDS_ENOMEM, NULL) : 0;
+}
+
+/* Who we are for sentinels, where that is not who we are for Redis. */
+static int read_sentinel_login(cl_context *context, const cl_options *options)
+{
+    cl_context_config *config = &context->config;
+    const char *user = cl_options_text(options, CL_OPTION_sentinel_user);
+    const char *password = cl_options_text(options, CL_OPTION_sentinel_password);
+    const char *file = cl_options_text(options, CL_OPTION_sentinel_password_file);
+    const char *given = *file ? "sentinel_password_file" : *password ? "sentinel_password" : "sentinel_user";
+    if (!*file && !*password && !*user) return 0;
+    if (config->url.kind != CL_URL_REDIS_SENTINEL)
+        return cl_error(CLOUDS_EOPTION, "option '%s': only redis+sentinel:// has sentinels", given);
+    if (!*file && !*password)
+        return cl_error(CLOUDS_EOPTION, "option 'sentinel_user': a user has a password, too: expected "
+                                        "sentinel_password_file or sentinel_password");
+    int code = keep_text(user, &config->sentinel_user);
+    if (code == 0 && *file) code = read_secret(given, file, &config->sentinel_password);
+    else if (code == 0) code = keep_text(password, &config->sentinel_password);
+    config->url.sentinel_user = config->sentinel_user;
+    config->url.sentinel_password = config->sentinel_password;
+    return code;
 }
 
 /* Whether it can be read is seen now, and not when somebody is to be trusted. */
@@ -90,7 +118,7 @@ static int read_url(cl_context *context, const cl_options *options)
     if (code < 0) return code;
     const char *file = cl_options_text(options, CL_OPTION_password_file);
     if (*file) {
-        code = read_secret(file, &context->config.password);
+        code = read_secret("password_file", file, &context->config.password);
         if (code != 0) return code;
         context->config.url.password = context->config.password;
     }
@@ -100,7 +128,8 @@ static int read_url(cl_context *context, const cl_options *options)
         if (!context->config.prefix) return cl_error(CLOUDS_ENOMEM, NULL);
         context->config.url.prefix = context->config.prefix;
     }
-    code = read_ca_file(context, cl_options_text(options, CL_OPTION_ca_file));
+    code = read_sentinel_login(context, options);
+    if (code == 0) code = read_ca_file(context, cl_options_text(options, CL_OPTION_ca_file));
     if (code != 0) return code;
     cl_url_describe(&context->config.url, context->config.url_text, sizeof context->config.url_text);
     return 0;
@@ -200,11 +229,18 @@ void cl_config_core(const cl_context *context, const cl_options *options, cl_cor
                             .stats = cl_options_number(options, CL_OPTION_stats) != 0};
 }
 
+static void free_secret(char *text)
+{
+    if (text) explicit_bzero(text, strlen(text));
+    cl_free(text);
+}
+
 void cl_config_free(cl_context *context)
 {
     cl_url_free(&context->config.url);
-    if (context->config.password) explicit_bzero(context->config.password, strlen(context->config.password));
-    cl_free(context->config.password);
+    free_secret(context->config.password);
+    free_secret(context->config.sentinel_password);
+    cl_free(context->config.sentinel_user);
     cl_free(context->config.prefix);
     cl_free(context->config.ca_file);
 }

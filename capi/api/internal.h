@@ -40,6 +40,7 @@ typedef struct cl_context_config {
     cl_url url;
     char *password, *prefix; /* instead of those in the url */
     char *ca_file;
+    char *sentinel_user, *sentinel_password;
     char url_text[256]; /* the url without the password, for errors */
     char about[64]; /* version and process, as members of a JSON object */
     int answers_questions;

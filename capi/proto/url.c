@@ -347,6 +347,8 @@ static int quote(cl_str text, const char *expected)
 static int refuse_scheme(cl_str text)
 {
     if (text.n >= 9 && strncasecmp(text.p, "rediss://", 9) == 0) return refuse("TLS (rediss://) is not supported");
+    if (text.n >= 18 && strncasecmp(text.p, "rediss+sentinel://", 18) == 0)
+        return refuse("TLS (rediss+sentinel://) is not supported");
     return refuse(
         "expected redis://[user:password@]host[:port][/db], redis+unix:///path, "
         "redis+sentinel://[user:password@]host[:port][,...]/master, etcd://[user:password@]host[:port][/prefix], local:[name] or inproc:[name]");
@@ -424,7 +426,7 @@ int cl_url_copy(const cl_url *url, cl_url *out)
     *out = p ? *url : (cl_url){0};
     if (!p) return CLOUDS_ENOMEM;
     out->memory = p;
-    out->ca_file = NULL;
+    out->ca_file = out->sentinel_user = out->sentinel_password = NULL;
     for (size_t i = 0; i < texts; i++) *to[i] = put_text(&p, from[i]);
     for (size_t i = 0; i < url->hosts_n; i++) out->hosts[i].name = put_text(&p, url->hosts[i].name);
     return 0;

@@ -32,6 +32,8 @@ typedef struct cl_url {
     cl_url_host hosts[CL_URL_HOSTS]; /* the members of an etcd, or sentinels; the first is host and port, too */
     size_t hosts_n;
     const char *ca_file; /* etcds: whom to trust; never in the text. NULL or "": the system's authorities */
+    /* Sentinels: who we are for them, if not who we are for Redis; never in the text. NULL: the same, or no user. */
+    const char *sentinel_user, *sentinel_password;
 } cl_url;
 
 /* Parses; free with cl_url_free. 0, CLOUDS_ENOMEM or CLOUDS_EURL; then clouds_last_error says what was expected (never
@@ -39,7 +41,7 @@ typedef struct cl_url {
  * [A-Za-z0-9_.-]*. */
 int cl_url_parse(cl_str text, cl_url *out);
 void cl_url_free(cl_url *url);
-/* Without ca_file. 0 or CLOUDS_ENOMEM; free with cl_url_free. */
+/* Without ca_file, and what is never in the text of sentinels. 0 or CLOUDS_ENOMEM; free with cl_url_free. */
 int cl_url_copy(const cl_url *url, cl_url *out);
 
 /* An address that somebody else reads: all of it is the path. 0 or CLOUDS_ENOMEM. */
@@ -47,7 +49,7 @@ int cl_url_of_own(cl_str text, cl_url *out);
 
 /* Writes the address without the password to out (for status and messages). */
 void cl_url_describe(const cl_url *url, char *out, size_t cap);
-
-#endif
 /* Such a text, or one that ends with it, for a place before a colon: without one at its end, as "local:" has. */
 cl_str cl_url_before_colon(cl_str described);
+
+#endif

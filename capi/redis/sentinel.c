@@ -24,7 +24,8 @@ struct cl_sentinel {
     cl_loop *loop;
     const cl_limits *limits;
     cl_sentinel_hooks hooks;
-    cl_url url; /* its own */
+    cl_url url;            /* its own */
+    char *user, *password; /* who we are; its own */
     cl_conn *conn;
     cl_resp *resp;
     cl_loop_timer *timer;
@@ -148,9 +149,9 @@ static void ask(cl_sentinel *s)
 
 static void log_in(cl_sentinel *s)
 {
-    const cl_str command[] = {CL_STR("AUTH"), cl_str_z(s->url.user), cl_str_z(s->url.password)};
+    const cl_str command[] = {CL_STR("AUTH"), cl_str_z(s->user), cl_str_z(s->password)};
     const cl_str without[] = {command[0], command[2]};
-    int has_user = s->url.user[0] != '\0';
+    int has_user = s->user[0] != '\0';
     s->has_logged_in = 1;
     say(s, LOGGED_IN, has_user ? 3 : 2, has_user ? command : without);
 }
@@ -174,7 +175,7 @@ static void refused(cl_sentinel *s, cl_str error)
 {
     char why[sizeof s->why];
     int wants_login = cl_str_starts(error, CL_STR("NOAUTH")) || cl_str_starts(error, CL_STR("NOPERM"));
-    if (wants_login && !s->has_logged_in && s->url.password[0]) {
+    if (wants_login && !s->has_logged_in && s->password[0]) {
         log_in(s);
         return;
     }
@@ -338,6 +339,15 @@ const char *cl_sentinel_master(const cl_sentinel *s, int *port)
     return s->host;
 }
 
+/* User and password of Redis, unless the sentinels have others. */
+static int keep_login(cl_sentinel *s, const cl_url *url)
+{
+    int is_own = url->sentinel_password != NULL;
+    s->user = cl_str_dup(cl_str_z(!is_own ? url->user : url->sentinel_user ? url->sentinel_user : ""));
+    s->password = cl_str_dup(cl_str_z(is_own ? url->sentinel_password : url->password));
+    return s->user && s->password ? 0 : CLOUDS_ENOMEM;
+}
+
 int cl_sentinel_create(cl_loop *loop, const cl_url *url, const cl_limits *limits, const cl_sentinel_hooks *hooks,
                        cl_sentinel **out)
 {
@@ -348,6 +358,7 @@ int cl_sentinel_create(cl_loop *loop, const cl_url *url, const cl_limits *limits
     s->hooks = *hooks;
     cl_list_init(&s->questions);
     int code = cl_url_copy(url, &s->url);
+    if (!code) code = keep_login(s, url);
     if (!code) code = cl_loop_timer_create(loop, on_timer, s, &s->timer);
     if (code) cl_sentinel_destroy(s);
     else *out = s;
@@ -385,5 +396,8 @@ void cl_sentinel_destroy(cl_sentinel *s)
     cl_resp_destroy(s->resp);
     cl_loop_timer_destroy(s->timer);
     cl_url_free(&s->url);
+    if (s->password) explicit_bzero(s->password, strlen(s->password));
+    cl_free(s->password);
+    cl_free(s->user);
     cl_free(s);
 }

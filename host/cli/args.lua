@@ -28,6 +28,8 @@ M.common = {
     .. "(default: the environment's CLOUDS_URL, else local:)" },
   { long = "url-file", value = "FILE", help = "read the URL from FILE, so that a password is not in the process list" },
   { long = "password-file", value = "FILE", help = "read the password for Redis or etcd from FILE" },
+  { long = "sentinel-user", value = "NAME", help = "the user at the sentinels, if they have one of their own" },
+  { long = "sentinel-password-file", value = "FILE", help = "read the password for the sentinels from FILE" },
   { long = "help", short = "h", help = "show this help" },
 }
 

@@ -42,6 +42,20 @@ local function with_password(command, url, password)
   return ("%s%s:%s@%s%s"):format(scheme, name, escape(password), place or authority, path)
 end
 
+-- Where --sentinel-user and --sentinel-password-file go: to the nodes that take the default address.
+local function set_sentinel_login(command, options)
+  local user, file, settings = options.sentinel_user, options.sentinel_password_file, require "clouds.options"
+  if not user and not file then return end
+  local address = settings.default_url()
+  if not address:lower():match("^redis%+sentinel://") then
+    args.fail(command, "--%s is for redis+sentinel://, the URL is '%s'",
+      user and "sentinel-user" or "sentinel-password-file", (address:gsub("//[^/]*@", "//***@")))
+  end
+  if not file then args.fail(command, "--sentinel-user: expected --sentinel-password-file FILE, too") end
+  settings.defaults.sentinel_user = user
+  settings.defaults.sentinel_password = first_line(command, "sentinel-password-file", file)
+end
+
 -- Makes --url and the other common options the default of the module clouds.
 function M.set_default_url(command, options)
   local url = options.url or (options.url_file and first_line(command, "url-file", options.url_file))
@@ -51,6 +65,7 @@ function M.set_default_url(command, options)
   end
   local clouds = require "clouds"
   if url then clouds.defaults.url = url end
+  set_sentinel_login(command, options)
   host.luv_spawn(clouds.spawn)
 end
 

@@ -51,6 +51,9 @@ local function check_name(name, known, level)
   unknown(name, names, "docs/CONFIGURATION.md lists them", level + 1)
 end
 
+-- Who a program is at the default address, besides what stands in it.
+local GO_WITH_URL = { "sentinel_user", "sentinel_password" }
+
 --- Those of the context and those of the node. Functions among them are hooks.
 function M.split(kind, options, level)
   -- A handler hears that its caller has given up, unless the program wants otherwise.
@@ -71,7 +74,14 @@ function M.split(kind, options, level)
       of_node[name] = value
     end
   end
-  of_context.url = of_context.url or M.default_url()
+  if not of_context.url then
+    of_context.url = M.default_url()
+    for _, name in ipairs(GO_WITH_URL) do
+      if of_context[name] == nil then
+        of_context[name] = M.defaults[name]
+      end
+    end
+  end
   if of_context.stats == nil then
     of_context.stats = M.defaults.stats
   end

@@ -17,6 +17,8 @@ local clouds = {}
 
 ---@class clouds.Defaults
 ---@field url? string The address of nodes that name none (the host's --url).
+---@field sentinel_user? string The same options of nodes that name no url (the host's --sentinel-user).
+---@field sentinel_password? string
 ---@field stats? boolean Whether calls are counted by method, for `stats` (`clouds run --admin`: true).
 
 ---A value that travels as JSON: text, number, boolean, table, clouds.null.
@@ -45,6 +47,9 @@ local clouds = {}
 ---@field mode? string Who does the I/O: "inline" (the caller, in poll and wait) or "thread" (a thread of the library). Default: inline.
 ---@field prefix? string Redis, etcd: what the names of keys and channels begin with; overrides the one in the url (clouds).
 ---@field password_file? string Redis, etcd: a file whose first line is the password; overrides the one in the url.
+---@field sentinel_user? string redis+sentinel: the user at the sentinels, with a password of its own; empty: the default user.
+---@field sentinel_password? string redis+sentinel: the password at the sentinels; empty: they get the user and the password of Redis.
+---@field sentinel_password_file? string redis+sentinel: a file whose first line is the password at the sentinels; overrides sentinel_password.
 ---@field ca_file? string etcds: a file with the certificates (PEM) of whom to trust; empty: the authorities of the system.
 ---@field connect_timeout? number Longest time to resolve a name and connect. In seconds. Default: 5.
 ---@field hello_timeout? number Longest time for a new link to say which node it is. In seconds. Default: 2.

@@ -259,6 +259,32 @@ static void password_files(void)
     CHECK(strstr(clouds_last_error(), "password_file") && !strstr(clouds_last_error(), "second"));
 }
 
+static int with_sentinels(const char *url, const char *user, const char *password, const char *file)
+{
+    clouds_options *options = KIT_OPTIONS("url", url, "sentinel_user", user, "sentinel_password", password, "sentinel_password_file", file);
+    clouds_context *context = NULL;
+    int code = clouds_context_create(options, &context);
+    clouds_options_destroy(options);
+    clouds_context_destroy(context);
+    return code;
+}
+
+static void sentinel_logins(void)
+{
+    static const char url[] = "redis+sentinel://127.0.0.1:1/m";
+    CHECK_INT(with_sentinels(url, "", "", ""), 0);
+    CHECK_INT(with_sentinels(url, "", "p", ""), 0);
+    CHECK_INT(with_sentinels(url, "u", "p", ""), 0);
+    CHECK_INT(with_sentinels(url, "u", "", ""), CLOUDS_EOPTION);
+    CHECK(strstr(clouds_last_error(), "option 'sentinel_user': a user has a password, too"));
+    CHECK_INT(with_sentinels(url, "", "", "/nowhere/file"), CLOUDS_EOPTION);
+    CHECK(strstr(clouds_last_error(), "option 'sentinel_password_file': /nowhere/file: "));
+    CHECK_INT(with_sentinels("redis://127.0.0.1:1", "", "hidden", ""), CLOUDS_EOPTION);
+    CHECK(strstr(clouds_last_error(), "option 'sentinel_password': only redis+sentinel:// has sentinels"));
+    CHECK(!strstr(clouds_last_error(), "hidden"));
+    CHECK_INT(with_sentinels("local:", "u", "", ""), CLOUDS_EOPTION);
+}
+
 /* What waited in vain for the cluster says why: here its name has no one behind it. */
 static void expired_says_why(void)
 {
@@ -296,5 +322,6 @@ int main(void)
     kit_modes(&mode, in_each_mode);
     RUN(log_lines);
     RUN(password_files);
+    RUN(sentinel_logins);
     return kit_end();
 }

@@ -162,7 +162,7 @@ t.test("the module", function()
   real.on_error, real.on_log = true, true
   t.is(sorted(names_of("clouds", "clouds")), sorted(real))
   t.is(sorted(names_of("json", "clouds.Json")), sorted(keys(clouds.json)))
-  t.is(sorted(said.fields["clouds.Defaults"]), "stats url")
+  t.is(sorted(said.fields["clouds.Defaults"]), "sentinel_password sentinel_user stats url")
 end)
 
 t.test("the classes", function()

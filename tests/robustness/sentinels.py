@@ -41,14 +41,14 @@ class Server(Redis):
 
 
 class Sentinels:
-    """`count` sentinels of a master with one replica."""
+    """`count` sentinels of a master with one replica, with the password of Redis or an own one, and further lines of theirs."""
 
-    def __init__(self, case, count=1, password=""):
+    def __init__(self, case, count=1, password="", own="", lines=""):
         folder, self.password = os.path.join(case.folder, "sentinels"), password
         secret = ["--requirepass", password, "--masterauth", password] if password else []
 
         def server(name, *options, config=None):
-            made = Server(os.path.join(folder, name), password, *options, config=config)
+            made = Server(os.path.join(folder, name), own or password if config else password, *options, config=config)
             case.addCleanup(made.stop)
             return made
 
@@ -57,7 +57,10 @@ class Sentinels:
         config = f"sentinel monitor {NAME} 127.0.0.1 {self.servers[0].port} {(count + 1) // 2}\n" \
                  f"sentinel down-after-milliseconds {NAME} 500\nsentinel failover-timeout {NAME} 3000\n"
         if password:
-            config += f"sentinel auth-pass {NAME} {password}\nrequirepass {password}\nsentinel sentinel-pass {password}\n"
+            config += f"sentinel auth-pass {NAME} {password}\n"
+        if own or password:
+            config += f"requirepass {own or password}\nsentinel sentinel-pass {own or password}\n"
+        config += lines
         self.sentinels = [server(f"s{i}", config=config) for i in range(count)]
         for sentinel in self.sentinels:
             wait_until(lambda sentinel=sentinel: self._knows(sentinel, count), "the sentinel knows all")

@@ -29,8 +29,8 @@ client.call('test.echo', ['node']).then(value => { console.log(value); return cl
 
 
 class Sentinel(Case):
-    def begin(self, *before, count=1, password="", rest=""):
-        self.set = Sentinels(self, count, password)
+    def begin(self, *before, count=1, password="", rest="", **more):
+        self.set = Sentinels(self, count, password, **more)
         self.env["CLOUDS_URL"] = self.set.url(*before, rest=rest)
 
     def is_at(self, server, least):
@@ -131,8 +131,69 @@ class Sentinel(Case):
         result = self.run_clouds("run", self.file("ask.lua", script))
         self.assertEqual(result.stdout, "by a file\n", result.stderr)
 
-    def refusal(self, url):
-        result = self.run_clouds("status", "--url", url)
+    def test_sentinels_with_a_login_of_their_own(self):
+        self.begin(password="secret", own="hidden", lines="user watcher on >watching -@all &+switch-master +ping +subscribe "
+                                                          "+sentinel|get-master-addr-by-name\n")
+        refused = self.refusal(self.set.url())
+        self.assertIn("CLOUDS_AUTH_FAILED", refused)
+        self.assertIn(f"127.0.0.1:{self.set.sentinels[0].port}: ", refused)
+        own = self.file("own", "hidden\n")
+        self.serve(f"""
+            local clouds = require "clouds"
+            server = clouds.server{{ sentinel_password = "hidden" }}
+            server:register("test.echo", function(...) return ... end)
+            server:ready()
+            print("ready")""")
+        watcher = self.file("watcher", "watching\n")
+        for login in (("--sentinel-password-file", own), ("--sentinel-user", "watcher", "--sentinel-password-file", watcher)):
+            self.assertEqual(self.run_clouds("call", *login, "test.echo", "1").stdout, "1\n")
+            script = self.file("ask.lua", "print(require 'clouds'.client{}:call('test.echo', { 'by the default' }))")
+            self.assertEqual(self.run_clouds("run", *login, script).stdout, "by the default\n")
+        self.is_at(self.set.fail_over(), 2)
+        refused = self.refusal(self.set.url(), "--sentinel-password-file", self.file("wrong", "wrong\n"))
+        self.assertIn("CLOUDS_AUTH_FAILED", refused)
+        self.assertIn("WRONGPASS", refused)
+        refused = self.refusal(self.set.url(), "--sentinel-user", "watcher", "--sentinel-password-file", own)
+        self.assertIn("WRONGPASS", refused)
+
+    def test_sentinels_with_a_password_and_a_redis_without(self):
+        self.begin(own="hidden")
+        self.serve(RENEWING.replace("clouds.server {", 'clouds.server { sentinel_password = "hidden",', 1))
+        self.in_each_language("hidden")
+
+    def in_each_language(self, password):
+        if SANITIZED:
+            return
+        _, python = peers.python("client")
+        _, node = peers.node("client")
+        code = PYTHON.replace("Client()", f"Client(sentinel_password='{password}')")
+        result = subprocess.run([peers.PYTHON, "-c", code], env={**self.env, **python}, capture_output=True, text=True, timeout=BOUND)
+        self.assertEqual(result.stdout.split(), ["python", "aio"], result.stderr)
+        own = self.file("own", password + "\n")
+        command = [peers.PYTHON, "-m", "clouds", "call", "--sentinel-password-file", own, "test.echo", "7"]
+        result = subprocess.run(command, env={**self.env, **python}, capture_output=True, text=True, timeout=BOUND)
+        self.assertEqual(result.stdout, "7\n", result.stderr)
+        if not shutil.which("node") or not os.path.exists(node["CONFORMANCE_CLOUDS"]):
+            return
+        port = self.set.sentinels[0].port
+        redis = f"{{ redis: {{ sentinels: [{{ host: '127.0.0.1', port: {port} }}], name: 'my-master', sentinelPassword: '{password}' }} }}"
+        for options in (f"{{ sentinelPassword: '{password}' }}", redis):
+            code = NODE.replace("new Client()", f"new Client({options})")
+            result = subprocess.run(["node", "-e", code], env={**self.env, **node}, capture_output=True, text=True, timeout=BOUND)
+            self.assertEqual(result.stdout.split(), ["node"], result.stderr)
+
+    def test_a_login_that_cannot_be_meant(self):
+        own, url = self.file("own", "hidden\n"), "redis+sentinel://127.0.0.1:1/my-master"
+        for words, text in (((url, "--sentinel-user", "watcher"), "expected --sentinel-password-file FILE, too"),
+                            (("redis://:secret@127.0.0.1:1", "--sentinel-password-file", own), "--sentinel-password-file is for redis+sentinel://"),
+                            ((url, "--sentinel-password-file", self.folder + "/none"), "--sentinel-password-file: ")):
+            result = self.run_clouds("status", "--url", *words)
+            self.assertEqual(result.returncode, 2, result.stderr)
+            self.assertIn(text, result.stderr)
+            self.assertNotIn("secret", result.stderr)
+
+    def refusal(self, url, *words):
+        result = self.run_clouds("status", "--url", url, *words)
         self.assertNotEqual(result.returncode, 0)
         return result.stderr
 
@@ -153,7 +214,7 @@ class Sentinel(Case):
 
     def test_the_address_is_wrong(self):
         for url, text in (("redis+sentinel://h:1", "/master-name"), ("redis+sentinel://h/a*b", "a master name of letters"),
-                          ("redis+sentinel://h/a/b", "a database number"), ("redis+sentinel://h,/a", "before and after ','")):
+                          ("redis+sentinel://h/a/b", "a database number"), ("redis+sentinel://h,/a", "before and after ','"), ("rediss+sentinel://h/a", "TLS (rediss+sentinel://) is not supported")):
             self.assertIn(text, self.refusal(url))
 
 

@@ -8,8 +8,12 @@ const DEFAULT_URL = 'redis://127.0.0.1:6379';
 const OWN_SCHEME = /^(redis|redis\+unix|redis\+sentinel|etcds?|local|inproc):/i;
 
 // Members of `redis` that say where the server is, and those that say what is used there.
-const PLACE = ['url', 'host', 'port', 'path'];
-const WORDS = [...PLACE, 'db', 'prefix', 'username', 'password', 'auth_pass'];
+const IN_URL = ['url', 'host', 'port', 'path'];
+const PLACE = [...IN_URL, 'sentinels'];
+const OF_SENTINELS = ['name', 'sentinelUsername', 'sentinelPassword'];
+const IN_QUERY = [...IN_URL, 'db', 'prefix', 'username', 'password', 'auth_pass'];
+const WORDS = [...IN_QUERY, 'sentinels', ...OF_SENTINELS];
+const MOST_SENTINELS = 16;
 
 // Members with which ioredis and node_redis tune their client. The library connects by itself, so they change nothing.
 const TUNING = new Set(
@@ -18,15 +22,18 @@ const TUNING = new Set(
     'reconnectOnError enableReadyCheck enableOfflineQueue enable_offline_queue autoResubscribe lazyConnect parser ' +
     'autoResendUnfulfilledCommands showFriendlyErrorStack maxRetriesPerRequest dropBufferSupport stringNumbers ' +
     'enableAutoPipelining autoPipeliningIgnoredCommands maxLoadingRetryTime readOnly role return_buffers detect_buffers ' +
-    'socket_keepalive socket_initialdelay no_ready_check retry_max_delay connect_timeout max_attempts retry_unfulfilled_commands'
+    'socket_keepalive socket_initialdelay no_ready_check retry_max_delay connect_timeout max_attempts retry_unfulfilled_commands ' +
+    'sentinelRetryStrategy sentinelReconnectStrategy sentinelMaxConnections sentinelCommandTimeout updateSentinels failoverDetector'
   ).split(' ')
 );
 
 // What would need another client.
 const IMPOSSIBLE = {
   tls: 'TLS is not supported',
-  sentinels: 'Sentinel is not supported',
-  name: 'Sentinel is not supported',
+  sentinelTLS: 'TLS is not supported',
+  enableTLSForSentinelMode: 'TLS is not supported',
+  natMap: 'addresses are taken as the sentinels say them',
+  preferredSlaves: 'only the master is used',
   keyPrefix: 'keys and channels have the prefix that the member prefix says',
 };
 
@@ -74,7 +81,14 @@ function hostOf(host) {
   return host.includes(':') ? `[${host}]` : host;
 }
 
+function urlOfSentinels(redis) {
+  const hosts = redis.sentinels.map(({ host, port }) => `${hostOf(host || '127.0.0.1')}:${port || 26379}`).join(',');
+  const { db, ...rest } = redis;
+  return `redis+sentinel://${userOf(redis)}${hosts}/${escape(redis.name)}${isNothing(db) ? '' : '/' + escape(db)}${queryOf(rest)}`;
+}
+
 function urlOfRedis(redis) {
+  if (redis.sentinels) return urlOfSentinels(redis);
   if (redis.path) {
     const path = String(redis.path).split('/').map(escape).join('/');
     return `redis+unix://${userOf(redis)}${path}${queryOf(redis)}`;
@@ -98,8 +112,8 @@ function readQuery(query, where) {
   const words = {};
   for (const [name, value] of new URLSearchParams(query || '')) {
     if (IMPOSSIBLE[name]) throw refuse(where, `${name}: ${IMPOSSIBLE[name]}`);
-    if (!WORDS.includes(name) && !TUNING.has(name)) throw refuse(where, `it knows no ${JSON.stringify(name)}`);
-    if (WORDS.includes(name)) words[name] = value;
+    if (!IN_QUERY.includes(name) && !TUNING.has(name)) throw refuse(where, `it knows no ${JSON.stringify(name)}`);
+    if (IN_QUERY.includes(name)) words[name] = value;
   }
   return words;
 }
@@ -135,10 +149,14 @@ function wordsOfText(text, where) {
 
 // ---- the option `redis`
 
+const isHost = (value) => typeof value === 'string' && !/[/@?#\s,]/.test(value);
+const isPort = (value) => /^\d{1,5}$/.test(value) && Number(value) <= 65535;
+
 const CHECKS = {
   url: (value) => typeof value === 'string' || value instanceof URL,
-  host: (value) => typeof value === 'string' && !/[/@?#\s]/.test(value),
-  port: (value) => /^\d{1,5}$/.test(value) && Number(value) <= 65535,
+  host: isHost,
+  port: isPort,
+  sentinels: (value) => Array.isArray(value) && value.length > 0 && value.length <= MOST_SENTINELS,
   path: (value) => typeof value === 'string',
   db: (value) => /^\d+$/.test(value),
 };
@@ -152,11 +170,29 @@ function checkMember(name, value) {
   if (!(CHECKS[name] || IS_TEXT)(value)) throw refuse('redis.' + name, `it cannot be ${show(value)}`);
 }
 
+// A list of { host, port }, with the name of the master beside it.
+function checkSentinels(words) {
+  const lone = OF_SENTINELS.find((name) => words[name] !== undefined);
+  if (!words.sentinels && lone) throw refuse('redis.' + lone, 'it belongs to sentinels, and there are none');
+  if (!words.sentinels) return;
+  words.sentinels.forEach((one, i) => {
+    const where = `redis.sentinels[${i}]`;
+    if (typeof one !== 'object' || one === null) throw refuse(where, `expected { host, port }, not ${show(one)}`);
+    if (!isNothing(one.host) && !isHost(one.host)) throw refuse(where + '.host', `it cannot be ${show(one.host)}`);
+    if (!isNothing(one.port) && !isPort(one.port)) throw refuse(where + '.port', `it cannot be ${show(one.port)}`);
+  });
+  const other = IN_URL.find((name) => words[name] !== undefined);
+  if (other) throw refuse('redis.' + other, 'it names a server, and so do sentinels');
+  if (words.name === undefined) throw refuse('redis.name', 'expected the name of the master that the sentinels watch');
+  if (words.sentinelUsername && !words.sentinelPassword) throw refuse('redis.sentinelUsername', 'expected sentinelPassword, too');
+}
+
 // The words of `redis`. That of its url are taken where it does not say otherwise.
 function wordsOfObject(redis) {
   for (const name of Object.keys(redis)) checkMember(name, redis[name]);
   const words = given(Object.fromEntries(WORDS.map((name) => [name, redis[name]])));
   if (Number(words.port) === 0) delete words.port;
+  checkSentinels(words);
   if (!words.url) return words;
   const { url } = words;
   delete words.url;
@@ -192,4 +228,11 @@ function addressOf(options) {
   return around ? urlOfRedis(Object.assign(around, redis)) : base;
 }
 
-module.exports = { addressOf };
+/** Who a node is for sentinels, as the option `redis` says: options of the library. */
+function sentinelLoginOf({ redis }) {
+  if (!redis || !redis.sentinels || isNothing(redis.sentinelPassword)) return {};
+  const user = isNothing(redis.sentinelUsername) ? {} : { sentinel_user: redis.sentinelUsername };
+  return { ...user, sentinel_password: redis.sentinelPassword };
+}
+
+module.exports = { addressOf, sentinelLoginOf };

@@ -17,6 +17,8 @@ const COMMON = {
   url: { value: 'URL', help: "the cluster (default: the environment's CLOUDS_URL, else local:)" },
   'url-file': { value: 'FILE', help: 'the first line of FILE is the URL' },
   'password-file': { value: 'FILE', help: 'the first line of FILE is the password for Redis' },
+  'sentinel-user': { value: 'NAME', help: 'the user at the sentinels, if they have one of their own' },
+  'sentinel-password-file': { value: 'FILE', help: 'the first line of FILE is the password for the sentinels' },
   help: { short: 'h', help: 'show this help' },
 };
 const STRING = { short: 's', help: 'take the arguments as plain text instead of JSON' };
@@ -234,9 +236,11 @@ function valuesOf(words, asText) {
 function optionsOf(given) {
   const file = given['url-file'],
     url = given.url || (file && firstLine('url-file', file)) || process.env.CLOUDS_URL || 'local:';
-  const password = given['password-file'];
+  const passwordFile = given['password-file'],
+    sentinelUser = given['sentinel-user'],
+    sentinelPasswordFile = given['sentinel-password-file'];
   if (given.url && !/^[a-z+]+:/i.test(given.url)) throw new Usage(`--url: expected a URL, got '${given.url}'`);
-  return Object.assign({ url, logLevel: 'off' }, password ? { passwordFile: password } : {});
+  return { url, logLevel: 'off', passwordFile, sentinelUser, sentinelPasswordFile };
 }
 
 // ---- the commands

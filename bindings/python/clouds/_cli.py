@@ -122,7 +122,8 @@ def node_options(given: argparse.Namespace) -> Tuple[str, Dict[str, Any]]:
     if url is None and given.url_file is not None:
         url = first_line("url-file", given.url_file)
     # The log is off since this program prints what fails.
-    return url or default_url(), {"log_level": "off", "password_file": given.password_file}
+    return url or default_url(), {"log_level": "off", "password_file": given.password_file, "sentinel_user": given.sentinel_user,
+                                  "sentinel_password_file": given.sentinel_password_file}
 
 
 # ---- the commands
@@ -214,6 +215,8 @@ def _common() -> argparse.ArgumentParser:
     common.add_argument("--url", help="the cluster (default: the environment's CLOUDS_URL, else local:)")
     common.add_argument("--url-file", metavar="FILE", help="read the URL from FILE")
     common.add_argument("--password-file", metavar="FILE", help="read the password for Redis from FILE")
+    common.add_argument("--sentinel-user", metavar="NAME", help="the user at the sentinels, if they have one of their own")
+    common.add_argument("--sentinel-password-file", metavar="FILE", help="read the password for the sentinels from FILE")
     return common
 
 
@@ -262,7 +265,7 @@ def parse(words: Optional[List[str]]) -> argparse.Namespace:
     """Reads a command line. Options may stand before and after the name of the command, and between its operands."""
     first = parser().parse_args(words)
     given = parser_of(first.COMMAND).parse_intermixed_args(first.REST)
-    for name in ("url", "url_file", "password_file"):
+    for name in ("url", "url_file", "password_file", "sentinel_user", "sentinel_password_file"):
         if getattr(given, name) is None:
             setattr(given, name, getattr(first, name))
     given.command = first.COMMAND

@@ -21,7 +21,9 @@ class Waiting:
     """How nodes that wait are made."""
 
     def __init__(self, url: Optional[str] = None, *, workers: Optional[int] = None, prefix: Optional[str] = None,
-                 password_file: Optional[Union[str, os.PathLike[str]]] = None,
+                 password_file: Optional[Union[str, os.PathLike[str]]] = None, sentinel_user: Optional[str] = None,
+                 sentinel_password: Optional[str] = None,
+                 sentinel_password_file: Optional[Union[str, os.PathLike[str]]] = None,
                  ca_file: Optional[Union[str, os.PathLike[str]]] = None, connect_timeout: Optional[float] = None,
                  hello_timeout: Optional[float] = None, ping_interval: Optional[float] = None,
                  ping_timeout: Optional[float] = None, reconnect_min: Optional[float] = None,
@@ -53,7 +55,9 @@ class Awaited:
     """How nodes of asyncio are made."""
 
     def __init__(self, url: Optional[str] = None, *, prefix: Optional[str] = None,
-                 password_file: Optional[Union[str, os.PathLike[str]]] = None,
+                 password_file: Optional[Union[str, os.PathLike[str]]] = None, sentinel_user: Optional[str] = None,
+                 sentinel_password: Optional[str] = None,
+                 sentinel_password_file: Optional[Union[str, os.PathLike[str]]] = None,
                  ca_file: Optional[Union[str, os.PathLike[str]]] = None, connect_timeout: Optional[float] = None,
                  hello_timeout: Optional[float] = None, ping_interval: Optional[float] = None,
                  ping_timeout: Optional[float] = None, reconnect_min: Optional[float] = None,
