@@ -75,7 +75,6 @@ CL_RARE static int check_more(const clouds_call_options *o)
     return code;
 }
 
-
 /* While it drains a node may still call on behalf of what it serves: the core knows what that is, and in thread mode
  * `open`. */
 static int is_closed(cl_api_node *node, uint64_t parent)

@@ -72,27 +72,29 @@ class Asking(Case):
     def test_a_stop_that_is_not_waited_for(self):
         for more in self.each_cluster():
             service = self.open(more)
-            call = self.start("call", "slow", "1000", "--json")
+            self.start("call", "slow", "1000", "--json")
             service.err.wait_for("accepted")
             self.assertEqual(self.ask("stop", "s.asked", "--no-wait", "--drain", "1000"), "s.asked is asked to stop\n")
-            said = self.ask("stop", "s.asked", "-t", "0.5", status=4) if more else ""
-            self.assertEqual(said, "CLOUDS_CALL_SERVICE_TIMEOUT: s.asked is asked to stop, and has not left within 0.5 s\n" if more else "")
+            if more:  # over local: a node that drains takes no questions
+                self.assertIn("s.asked: draining", wait_until(lambda: (lambda said: "draining" in said and said)(self.ask("ping", "s.asked")),
+                                                              "it drains"))
             self.assertIsNone(service.popen.poll())
             service.popen.kill()
-            call.wait()
 
     def test_a_stop_that_takes_too_long(self):
         for more in self.each_cluster():
             service = self.open(more)
-            call = self.start("call", "slow", "1000")
+            self.start("call", "slow", "1000")
             service.err.wait_for("accepted")
-            said = self.run_clouds("stop", "s.asked", "--drain", "1000", "-t", "1", "--json")
-            words = "s.asked is asked to stop, and has not left within 1 s"
+            for seconds in (1, 10, 60):  # for the connection and the question, too
+                said = self.run_clouds("stop", "s.asked", "--drain", "1000", "-t", str(seconds), "--json", bound=120)
+                if "left" in said.stderr:
+                    break
+            words = f"s.asked is asked to stop, and has not left within {seconds} s"
             self.assertEqual((said.returncode, said.stderr), (4, f"CLOUDS_CALL_SERVICE_TIMEOUT: {words}\n"))
             error = json.loads(said.stdout)["error"]
             self.assertEqual((error["message"], error["outcome"]), (words, "UNKNOWN"))
             service.popen.kill()
-            call.wait()
 
     def test_a_stop_has_the_time_that_is_given(self):
         service = self.open()
