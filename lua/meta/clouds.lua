@@ -80,7 +80,7 @@ local clouds = {}
 ---@field max_events? number Events waiting for poll: past it messages are dropped and requests are refused; completions are always kept. Default: 20000.
 ---@field max_event_bytes? number The same for the bytes of their texts, and in thread mode of what waits for the library's thread. With `max_in_flight_bytes` together: bytes of results that wait; past them a result is lost. In bytes. Default: 67108864.
 ---@field write_soft? number Unwritten bytes of a connection past which calls wait for room, and other sends but answers are refused. In bytes. Default: 1048576.
----@field write_hard? number Unwritten bytes of a connection past which answers wait for room, too, and over a link nothing more is read from who does not take them; whoever takes none for as long as it may take to answer a ping is cut off. All links of local: together hold eight times that. In bytes. Default: 8388608.
+---@field write_hard? number Unwritten bytes of a connection past which answers wait for room, too, and over a link nothing more is read from who does not take them; whoever takes none for as long as it may take to answer a ping is cut off. All links together hold eight times that; for small messages what is large does not count. In bytes. Default: 8388608.
 ---@field resp_line? number Redis: longest line that is no payload. In bytes. Default: 65536.
 ---@field resp_buffered? number Redis: most bytes read and not yet understood. In bytes. Default: 16777216.
 ---@field admin? string Whose questions (clouds_node_ask: ping, status, links, pause, resume, stop) the nodes answer: "local" (over local: and inproc: those of every node, else nobody's), "on" (every node's) or "off". Default: local.
