@@ -60,7 +60,8 @@ static const char *word_of(int problem)
     }
 }
 
-/* folder:open(path): an open file and "file"; or nil and "folder", "forbidden", "nothing", or "failed" and why. */
+/* folder:open(path): an open file, "file", its size, and the seconds and nanoseconds of its last change; or nil and
+ * "folder", "forbidden", "nothing", or "failed" and why. */
 static int folder_open(lua_State *L)
 {
     const int *folder = luaL_checkudata(L, 1, FOLDER_TYPE);
@@ -79,20 +80,14 @@ static int folder_open(lua_State *L)
     }
     if (*fd < 0) lua_pushnil(L);
     lua_pushstring(L, word);
+    if (*fd >= 0) {
+        lua_pushnumber(L, (lua_Number)about.st_size);
+        lua_pushnumber(L, (lua_Number)about.st_mtim.tv_sec);
+        lua_pushnumber(L, (lua_Number)about.st_mtim.tv_nsec);
+        return 5;
+    }
     if (is_open || strcmp(word, "failed") != 0) return 2;
     lua_pushstring(L, strerror(errno));
-    return 3;
-}
-
-/* file:stat(): its size, and the seconds and nanoseconds of its last change. */
-static int file_stat(lua_State *L)
-{
-    const int *fd = luaL_checkudata(L, 1, FILE_TYPE);
-    struct stat about;
-    if (fstat(*fd, &about) != 0) return luaL_error(L, "cannot look at a file: %s", strerror(errno));
-    lua_pushnumber(L, (lua_Number)about.st_size);
-    lua_pushnumber(L, (lua_Number)about.st_mtim.tv_sec);
-    lua_pushnumber(L, (lua_Number)about.st_mtim.tv_nsec);
     return 3;
 }
 
@@ -168,7 +163,7 @@ static void add_type(lua_State *L, const char *name, const luaL_Reg *methods)
 void host_http_add_files(lua_State *L)
 {
     static const luaL_Reg of_folder[] = {{"open", folder_open}, {NULL, NULL}};
-    static const luaL_Reg of_file[] = {{"stat", file_stat}, {"close", close_descriptor}, {NULL, NULL}};
+    static const luaL_Reg of_file[] = {{"close", close_descriptor}, {NULL, NULL}};
     static const luaL_Reg functions[] = {
         {"http_folder", l_folder}, {"http_date", l_date}, {"http_time", l_time}, {NULL, NULL}};
     add_type(L, FOLDER_TYPE, of_folder);

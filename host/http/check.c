@@ -32,6 +32,7 @@ static int check_bytes(host_http_text raw, const char **why)
 {
     for (size_t i = 0; i < raw.n; i++) {
         unsigned char c = (unsigned char)raw.p[i];
+        if (c >= ' ' && c != 127) continue; /* nearly all */
         char next = i + 1 < raw.n ? raw.p[i + 1] : '\0';
         if (c == '\r' && next != '\n') return refuse(400, "a CR without LF", why);
         if (c == '\n' && (i == 0 || raw.p[i - 1] != '\r')) return refuse(400, "an LF without CR", why);

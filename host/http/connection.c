@@ -131,6 +131,8 @@ static void refuse(host_http_connection *c, int status, const char *why)
 
 static void on_pump(host_http_connection *c);
 
+/* A timer that nobody waits for any more is left as it is: the next wait starts it anew, and most requests are answered
+ * before it matters. */
 static void on_time(uv_timer_t *timer)
 {
     host_http_connection *c = timer->data;
@@ -141,10 +143,12 @@ static void on_time(uv_timer_t *timer)
     } else if (c->state == HOST_HTTP_READING && !host_http_parser_is_fresh(&c->parser)) {
         refuse(c, 408, "the head took too long");
     } else if (c->state == HOST_HTTP_ANSWERING) {
+        if (!c->wants_body) return;
         c->parser.why = "the body took too long";
         refuse(c, 408, c->parser.why);
         c->server->handlers.gone(c->server->handlers.self, c);
     } else if (c->state == HOST_HTTP_FLUSHING) {
+        if (c->parser.is_complete) return;
         c->keep_alive = false;
         host_http_advance(c);
     } else {
@@ -253,7 +257,6 @@ void host_http_answered(host_http_connection *c)
     c->state = HOST_HTTP_FLUSHING;
     c->wants_body = c->wants_room = false;
     c->discarded = 0;
-    uv_timer_stop(&c->timer);
     if (c->keep_alive && !c->parser.is_complete) discard(c);
     host_http_advance(c);
 }
@@ -295,7 +298,6 @@ static void hand_over(host_http_connection *c)
     }
     c->state = HOST_HTTP_ANSWERING;
     c->is_head = host_http_is(c->parser.request.method, "HEAD");
-    uv_timer_stop(&c->timer);
     handlers->request(handlers->self, c, &c->parser.request);
 }
 
@@ -388,9 +390,9 @@ static void took(host_http_connection *c, size_t n)
         if (!c->later) host_http_websocket_took(c);
         return;
     }
-    if (is_first) host_http_limit(c, c->server->limits.head_time);
     if (c->state == HOST_HTTP_READING && !c->later) {
         pump(c);
+        if (is_first && c->state == HOST_HTTP_READING && c->in_len) host_http_limit(c, c->server->limits.head_time);
     } else if (c->state == HOST_HTTP_ANSWERING && c->wants_body) {
         c->wants_body = false;
         body_came(c);

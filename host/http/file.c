@@ -15,7 +15,7 @@
 
 #include "host/http/internal.h"
 
-enum { SMALL = 65536, PIECE = 65536, AT_A_TIME = 1 << 20 };
+enum { SMALL = 16384, PIECE = 65536, AT_A_TIME = 1 << 20 };
 
 static const int flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
 

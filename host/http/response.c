@@ -1,6 +1,5 @@
 /* A response as bytes: one piece, written at once; or its head alone. */
 #include <errno.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -50,6 +49,7 @@ static const struct {
 
 static const char *reason_of(int status)
 {
+    if (status == 200) return "OK";
     for (size_t i = 0; i < sizeof reasons / sizeof *reasons; i++)
         if (reasons[i].status == status) return reasons[i].text;
     return "";
@@ -110,16 +110,33 @@ bool host_http_has_no_body(int status)
     return status < 200 || status == 204 || status == 304;
 }
 
-/* The lines that say how the body ends, and what becomes of the connection. */
-static size_t write_end(char *to, size_t room, int status, enum host_http_framing framing, uint64_t length,
-                        bool keep_alive)
+static char *put_word(char *to, const char *word)
 {
-    int n = 0;
-    if (framing == HOST_HTTP_CHUNKED) n = snprintf(to, room, "Transfer-Encoding: chunked\r\n");
+    return put(to, (host_http_text){word, strlen(word)});
+}
+
+static char *put_number(char *to, uint64_t number)
+{
+    char digits[20];
+    size_t n = sizeof digits;
+    do digits[--n] = (char)('0' + number % 10);
+    while (number /= 10);
+    return put(to, (host_http_text){digits + n, sizeof digits - n});
+}
+
+static char *put_status(char *to, int status)
+{
+    to = put_number(put_word(to, "HTTP/1.1 "), (uint64_t)status);
+    return put_word(put_word(put_word(to, " "), reason_of(status)), "\r\n");
+}
+
+/* The lines that say how the body ends, and what becomes of the connection. */
+static char *put_end(char *to, int status, enum host_http_framing framing, uint64_t length, bool keep_alive)
+{
+    if (framing == HOST_HTTP_CHUNKED) to = put_word(to, "Transfer-Encoding: chunked\r\n");
     else if (framing == HOST_HTTP_COUNTED && !host_http_has_no_body(status))
-        n = snprintf(to, room, "Content-Length: %" PRIu64 "\r\n", length);
-    return (size_t)(n +
-                    snprintf(to + n, room - (size_t)n, "Connection: %s\r\n\r\n", keep_alive ? "keep-alive" : "close"));
+        to = put_word(put_number(put_word(to, "Content-Length: "), length), "\r\n");
+    return put_word(to, keep_alive ? "Connection: keep-alive\r\n\r\n" : "Connection: close\r\n\r\n");
 }
 
 /* Adds the bytes that the fields take; false, and errno EINVAL, when one cannot be sent. */
@@ -133,21 +150,20 @@ static bool measure(const host_http_response *r, size_t *need)
     return true;
 }
 
+/* The first line and those of put_end take no more. */
+enum { LINES = 192 };
+
 static char *format(const host_http_response *r, enum host_http_framing framing, uint64_t length, bool keep_alive,
                     host_http_text body, size_t *size)
 {
-    char begin[128], end[96];
     size_t need = body.n;
     host_http_text date = date_line();
     if (!measure(r, &need)) return NULL;
-    size_t begin_len = (size_t)snprintf(begin, sizeof begin, "HTTP/1.1 %d %s\r\n", r->status, reason_of(r->status));
-    size_t end_len = write_end(end, sizeof end, r->status, framing, length, keep_alive);
-    char *text = malloc(begin_len + date.n + end_len + need + 1), *at = text;
+    char *text = malloc(LINES + date.n + need), *at = text;
     if (!text) return NULL;
-    at = put(at, (host_http_text){begin, begin_len});
-    at = put(at, date);
+    at = put(put_status(at, r->status), date);
     for (size_t i = 0; i < r->field_count; i++) at = put_field(at, &r->fields[i]);
-    at = put(at, (host_http_text){end, end_len});
+    at = put_end(at, r->status, framing, length, keep_alive);
     if (body.n) at = put(at, body);
     *size = (size_t)(at - text);
     return text;

@@ -22,8 +22,17 @@ local function encode(body)
   error(("a handler returned a %s as the body; expected a text, or a table that is sent as JSON"):format(type(body)), 0)
 end
 
+local function send_file(request, response, status, body, headers)
+  local fields = exchange.fields(response, headers, nil, 0)
+  request.box:send_file(status, fields, body.file, body.at, body.length)
+  body.file:close()
+end
+
 local function send(request, response, status, body, headers)
   exchange.check_status(status, 0)
+  if exchange.is_file(body) then
+    return send_file(request, response, status, body, headers)
+  end
   local text, kind = encode(body)
   local fields
   if response.fields or headers then

@@ -385,16 +385,15 @@ function Response:finish(text)
   return true
 end
 
---- All of an answer: so many bytes of an open file, from `at` on.
-function M.send_file(response, status, headers, file, at, length)
-  local request = response.request
-  if response.started then
-    error("the answer has begun already", 0)
-  end
-  local fields = M.fields(response, headers, nil, 0)
-  keep_facts(request)
-  request.box:send_file(status, fields, file, at, length)
-  response.started, request.ended = true, true
+local FileBody = {}
+
+--- A body: so many bytes of an open file, from `at` on.
+function M.file_body(file, at, length)
+  return setmetatable({ file = file, at = at, length = length }, FileBody)
+end
+
+function M.is_file(body)
+  return getmetatable(body) == FileBody
 end
 
 M.check_status = check_status

@@ -147,8 +147,7 @@ local function fields_of(options, path, tag, modified)
   return fields
 end
 
-local function send_file(request, response, options, path, file)
-  local size, seconds, nanoseconds = file:stat()
+local function answer_with(request, options, path, file, size, seconds, nanoseconds)
   local tag = ('"%x-%x-%x"'):format(seconds, nanoseconds, size)
   local fields = fields_of(options, path, tag, seconds)
   if not is_as_expected(request.headers, tag, seconds) then
@@ -170,34 +169,44 @@ local function send_file(request, response, options, path, file)
     first, last = 0, size - 1
   end
   local status = fields["Content-Range"] and 206 or 200
-  exchange.send_file(response, status, fields, file, first, last - first + 1)
+  return status, exchange.file_body(file, first, last - first + 1), fields
 end
 
--- An open file, and its path; or nil and "folder" for one that is named without its slash. What is not there raises.
+-- The path of a file, and that open; or nil for a folder that is named without its slash. What is not there raises.
 local function open(root, path, is_folder, index)
-  local file, kind, why = root:open(path)
+  local file, kind, size, seconds, nanoseconds = root:open(path)
   if kind == "folder" and is_folder then
     path = path == "" and index or path .. "/" .. index
-    file, kind, why = root:open(path)
+    file, kind, size, seconds, nanoseconds = root:open(path)
   elseif kind == "file" and is_folder then
     file:close()
     nothing_there()
   elseif kind == "folder" then
-    return nil, kind
+    return nil
   end
   if kind == "forbidden" then
     exchange.raise(403, "this may not be read")
   elseif kind == "failed" then
-    error(("cannot open %s: %s"):format(path, why), 0)
+    error(("cannot open %s: %s"):format(path, size), 0) -- in its place is why
   elseif kind ~= "file" then
     nothing_there()
   end
-  return file, path
+  return path, file, size, seconds, nanoseconds
 end
 
-local function closing(file, ...)
-  file:close()
-  return ...
+-- What goes out is closed behind that.
+local function closing(file, status, body, fields)
+  if not body then
+    file:close()
+  end
+  return status, body, fields
+end
+
+local function answer(request, options, path, file, ...)
+  if not path then
+    return M.moved(request)
+  end
+  return closing(file, answer_with(request, options, path, file, ...))
 end
 
 --- A folder that is named without its slash is at the path with it.
@@ -237,13 +246,9 @@ function M.handler(prefix, folder, options, level)
   end
   local index = options.index or "index.html"
   local _, parts = prefix:gsub("/", "")
-  return function(request, response)
+  return function(request)
     local path, is_folder = path_below(behind(request.target:match("^[^?]*"), parts), options.dotfiles)
-    local file, found = open(root, path, is_folder, index)
-    if not file then
-      return M.moved(request)
-    end
-    return closing(file, send_file(request, response, options, found, file))
+    return answer(request, options, open(root, path, is_folder, index))
   end
 end
 
