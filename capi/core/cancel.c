@@ -47,11 +47,16 @@ static void note_new(cl_node *node)
     node->cancelable_to = CL_OWNER(node->requests.prev, cl_request, of_node)->id;
 }
 
-static cl_request *find(cl_node *node, cl_str caller, cl_str name)
+int cl_cancel_is_meant(const cl_envelope *cancel, uint64_t link)
+{
+    return cancel->id.n != CL_LINK_ID || cancel->link == link;
+}
+
+static cl_request *find(cl_node *node, const cl_envelope *e, cl_str name)
 {
     note_new(node);
     cl_request *r = cl_strmap_get(&node->cancelable, name);
-    return r && r->caller.n == caller.n ? r : NULL;
+    return r && r->caller.n == e->from.n && cl_cancel_is_meant(e, r->link) ? r : NULL;
 }
 
 static void cancel_calls_of(cl_request *r)
@@ -101,7 +106,7 @@ void cl_cancel_arrived(cl_core *core, cl_node *node, const cl_envelope *e)
     if (e->from.n + e->id.n > sizeof room) return;
     cl_str_copy(cl_str_copy(room, e->from), e->id);
     cl_str name = cl_str_of(room, e->from.n + e->id.n);
-    cl_request *r = find(node, e->from, name);
+    cl_request *r = find(node, e, name);
     if (r) cancel_open(core, node, r);
-    else if (cl_offer_cancel(node, e->from, name)) core->counters[CL_COUNT_CANCELED_REQUESTS]++;
+    else if (cl_offer_cancel(node, e, name)) core->counters[CL_COUNT_CANCELED_REQUESTS]++;
 }

@@ -322,7 +322,7 @@ static void note_new(cl_offer *offer)
     offer->cancelable_to = offer->last_number;
 }
 
-int cl_offer_cancel(cl_node *node, cl_str caller, cl_str name)
+int cl_offer_cancel(cl_node *node, const cl_envelope *e, cl_str name)
 {
     CL_LIST_EACH(it, &node->offers)
     {
@@ -330,7 +330,7 @@ int cl_offer_cancel(cl_node *node, cl_str caller, cl_str name)
         if (!offer->queued) continue;
         note_new(offer);
         waiter *w = cl_strmap_get(&offer->cancelable, name);
-        if (!w || w->call.from.n != caller.n) continue;
+        if (!w || w->call.from.n != e->from.n || !cl_cancel_is_meant(e, w->call.link)) continue;
         if (cl_once_has_key(&w->call) && cl_once_is_wanted(node, &w->call)) return 1;
         int64_t now = cl_core_now(node->core);
         drop(w, now);

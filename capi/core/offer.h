@@ -64,7 +64,7 @@ void cl_offer_call(cl_offer *offer, const cl_envelope *e, int64_t now);
 /* A request of it has ended. */
 void cl_offer_ended(cl_offer *offer, cl_offer_key *key);
 /* Its caller has given up. `name`: the caller, and behind it the id that it gave. 1: it waited for its turn. */
-int cl_offer_cancel(cl_node *node, cl_str caller, cl_str name);
+int cl_offer_cancel(cl_node *node, const cl_envelope *cancel, cl_str name);
 /* The node stops to serve: those that wait are refused. */
 void cl_offer_refuse_waiting(cl_node *node);
 void cl_offer_discard_all(cl_node *node);

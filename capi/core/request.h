@@ -83,6 +83,9 @@ void cl_request_end_all(cl_node *node);
 void cl_request_discard_all(cl_node *node);
 void cl_request_drop(cl_core *core, cl_request *r); /* it ends, and no answer is sent */
 
+/* Whether what came by this link may be canceled by it: an id of a link is no secret to its other end, so one that came
+ * another way was guessed. */
+int cl_cancel_is_meant(const cl_envelope *cancel, uint64_t link);
 /* cancel.c */
 void cl_cancel_arrived(cl_core *core, cl_node *node, const cl_envelope *e);
 /* Its caller has given up, and it is begun: its handler hears of it, and the calls made on its behalf end. */

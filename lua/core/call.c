@@ -101,8 +101,9 @@ static int send_call(lua_State *L, lc_state *s, const target *to, lc_slot *slot,
     clouds_call_options *options = &s->call_options;
     options->size = sizeof *options;
     options->flags = (to->hooked ? CLOUDS_CALL_ASK : 0) | (to->notify ? CLOUDS_CALL_NOTIFY : 0);
-    if (to->more || s->had_rarer_options) rarer_options(L, to->more, options);
-    s->had_rarer_options = to->more != 0;
+    bool are_there = to->more || s->had_rarer_options;
+    s->had_rarer_options = to->more != 0; /* first: what reads them may raise */
+    if (are_there) rarer_options(L, to->more, options);
     options->meta = to->has_meta ? s->out2.data : NULL;
     options->meta_len = to->has_meta ? s->out2.len : 0;
     options->timeout = to->options->timeout;

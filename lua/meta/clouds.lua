@@ -84,7 +84,7 @@ local clouds = {}
 ---@field resp_line? number Redis: longest line that is no payload. In bytes. Default: 65536.
 ---@field resp_buffered? number Redis: most bytes read and not yet understood. In bytes. Default: 16777216.
 ---@field admin? string Whose questions (clouds_node_ask: ping, status, links, pause, resume, stop) the nodes answer: "local" (over local: and inproc: those of every node, else nobody's), "on" (every node's) or "off". Default: local.
----@field stats? boolean Calls and requests are counted and timed by method, for clouds_node_stats; it costs each of them some 0.1 us. Default: false.
+---@field stats? boolean Calls and requests are counted and timed by method, for clouds_node_stats; it costs each of them two looks at the clock. Default: false.
 ---@field log_level? string Log lines of this level and above arrive as CLOUDS_EVENT_LOG: "debug", "info", "warn", "error" or "off". Default: off.
 ---@field type? string "server", "client", "monitor", "base" or another word of up to 15 letters; it gives the id its first letter. Default: base.
 ---@field server_max_age? number A list of servers of this age is forgotten at the next sweep. In seconds. Default: 60.

@@ -151,6 +151,31 @@ static void only_the_caller_can_cancel(void)
     fake_end(&f);
 }
 
+static void cancel_by(fake *f, uint64_t link, const char *id)
+{
+    cl_envelope e = cl_envelope_of(CL_CANCEL, CL_STR("c.9"), cl_node_id(f->node), cl_str_z(id));
+    e.link = link;
+    cl_core_envelope(f->core, f->node, &e);
+}
+
+/* The ids of a link are known to its other end, and so are easy to guess: what comes another way does not mean them. */
+static void a_short_id_counts_by_its_link_only(void)
+{
+    fake f = {0};
+    start_server(&f, 1);
+    uint64_t request = fake_inbound(&f, f.node, "c.9", "12345678", "up", CL_NATIVE, 0); /* by the link 77 */
+    cancel_by(&f, 0, "12345678");
+    cancel_by(&f, 78, "12345678");
+    CHECK_INT(fake_count(&f, CLOUDS_EVENT_CANCELED), 0);
+    cancel_by(&f, 77, "12345678");
+    REQUIRE(fake_count(&f, CLOUDS_EVENT_CANCELED) == 1);
+    CHECK_INT(fake_find(&f, CLOUDS_EVENT_CANCELED)->e.id, request);
+    fake_inbound(&f, f.node, "c.9", "0123456789abcdef", "up", CL_NATIVE, 0); /* a secret one goes any way */
+    cancel_by(&f, 0, "0123456789abcdef");
+    CHECK_INT(fake_count(&f, CLOUDS_EVENT_CANCELED), 2);
+    fake_end(&f);
+}
+
 static void what_was_not_begun_is_not(void)
 {
     fake f = {0};
@@ -354,6 +379,7 @@ int main(void)
     RUN(a_node_that_closes_cancels_its_calls);
     RUN(a_handler_hears_of_it_once);
     RUN(only_the_caller_can_cancel);
+    RUN(a_short_id_counts_by_its_link_only);
     RUN(what_was_not_begun_is_not);
     RUN(what_waits_for_its_turn_does_not_any_more);
     RUN(the_key_goes_on_to_the_next);

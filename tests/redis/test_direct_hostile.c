@@ -197,6 +197,23 @@ static void names_that_both_know_are_left_out(void)
     kit_forget(&a);
 }
 
+/* Who opened a link to us is asked nothing over it: what comes as an answer is a forged one. */
+static void answers_that_nobody_asked_for(void)
+{
+    static const char *const from[] = {"c.1", ID_A, "s.686c821a.7.7"};
+    for (size_t i = 0; i < 3; i++) {
+        char bytes[512];
+        int fd = greet();
+        kit_forget(&a);
+        put(fd, bytes, frame(bytes, CL_RESULT, from[i], ID_A, "12345678", "", "[7]"));
+        WAIT_FOR(kit_find(&a, "dropped") != NULL);
+        CHECK(kit_find(&a, "envelope") == NULL);
+        close(fd);
+    }
+    kit_turn_all(1);
+    kit_forget(&a);
+}
+
 static void hellos_that_name_another(void)
 {
     char bytes[512];
@@ -319,6 +336,7 @@ int main(void)
     it_still_serves();
     RUN(what_is_no_hello);
     RUN(names_that_both_know_are_left_out);
+    RUN(answers_that_nobody_asked_for);
     RUN(hellos_that_name_another);
     RUN(calls_for_who_is_not_here);
     RUN(random_bytes);

@@ -9,7 +9,7 @@
 #include "base/seconds.h"
 #include "directory/etcd/internal.h"
 
-enum { LEAST_TTL = 2, TICKS_UNTIL_COUNT = 6, LEAST_PATIENCE_MS = 1000 };
+enum { LEAST_TTL = 2, TICKS_UNTIL_COUNT = 6, LEAST_PATIENCE_MS = 1000, SOONEST_MS = 100 };
 
 static int64_t a_third(const etcd *d)
 {
@@ -42,7 +42,8 @@ static int64_t shortest_heartbeat(const etcd *d)
 static int64_t renewal(const etcd *d)
 {
     int64_t half = d->ttl * 1000 / 2, most = d->ttl * 1000 * 5 / 6 - cl_etcd_patience(d);
-    return half < most ? half : most;
+    int64_t period = half < most ? half : most;
+    return period > SOONEST_MS ? period : SOONEST_MS; /* whatever the server grants */
 }
 
 static void tick_later(etcd *d)

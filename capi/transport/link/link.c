@@ -368,6 +368,7 @@ static int check_hello(cl_peer_link *link, cl_envelope *hello)
     if (code != 0 || !is_spoken(link, hello->method)) return code ? code : CLOUDS_EPROTO;
     link->takes_fragments = has_word(room.abilities, CL_STR(FRAGMENTS));
     link->takes = room.longest;
+    link->peer_node = CL_STR_NONE; /* of another address that was tried before */
     if (!link->is_context || !room.node.n || !has_word(room.abilities, CL_STR(NAMES))) return 0;
     cl_free(link->peer_text);
     link->peer_text = cl_str_dup(room.node);

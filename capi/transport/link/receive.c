@@ -62,9 +62,12 @@ CL_RARE static void refuse(cl_peer_link *link, const cl_envelope *call)
     if (cl_link_send(&t->base, NULL, &answer, 0) != 0) t->sink.dropped(t->sink.receiver, CLOUDS_EPROTO);
 }
 
-/* Does what we opened a link to speak for itself only? */
-static inline int is_its_own(cl_peer_link *link, cl_str from)
+/* Does what we opened a link to speak for itself only? And who opened one to us has nothing to answer: what we ask goes
+ * over links of ours, and so do the answers. */
+static inline int may_say(cl_peer_link *link, const cl_envelope *e)
 {
+    if (link->accepted) return !link->is_context || e->type != CL_RESULT;
+    cl_str from = e->from;
     return link->way ? cl_way_has(link->t, link, from) : cl_str_is(from, link->peer_id);
 }
 
@@ -83,7 +86,7 @@ static inline void on_envelope(cl_peer_link *link, cl_envelope *e)
         refuse(link, e);
         return;
     }
-    if (!node || (!link->accepted && !is_its_own(link, e->from))) {
+    if (!node || !may_say(link, e)) {
         t->sink.dropped(t->sink.receiver, CLOUDS_EPROTO);
         return;
     }

@@ -22,9 +22,12 @@ static int put_nodes(cl_buf *out, const cl_far *way)
 {
     const char *lead = "";
     int code = cl_buf_put_str(out, CL_STR(",\"nodes\":["));
-    for (const cl_list_node *it = way->nodes.next; code == 0 && it != &way->nodes; it = it->next, lead = ",") {
+    for (const cl_list_node *it = way->nodes.next; code == 0 && it != &way->nodes; it = it->next) {
+        const cl_far_node *node = CL_OWNER(it, cl_far_node, place);
+        if (node->is_old) continue;
         code = cl_buf_put_str(out, cl_str_z(lead));
-        if (code == 0) code = cl_json_quote(CL_OWNER(it, cl_far_node, place)->id, out);
+        if (code == 0) code = cl_json_quote(node->id, out);
+        lead = ",";
     }
     return code ? code : cl_buf_put_char(out, ']');
 }

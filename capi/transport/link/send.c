@@ -51,7 +51,9 @@ static int by_way(cl_link_transport *t, const cl_envelope *e, cl_peer_link **out
 {
     if (e->type == CL_RESULT && e->link) return no_way_back(e);
     if (e->type == CL_PUBLISH && cl_way_rests(t, e->to)) return cl_error(CLOUDS_EUNREACHABLE, NULL);
-    return cl_way_find(t, e->to, out);
+    if (e->type != CL_CANCEL) return cl_way_find(t, e->to, out);
+    *out = cl_way_link(t, e->to); /* it follows its call, wherever the directory has the node by now */
+    return *out ? 0 : cl_error(CLOUDS_EUNREACHABLE, NULL);
 }
 
 static int find(cl_link_transport *t, const cl_envelope *e, cl_peer_link **out)

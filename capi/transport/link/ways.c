@@ -398,6 +398,7 @@ static void report_each(cl_far *way, void (*report)(cl_link_transport *t, cl_str
     CL_LIST_EACH(it, &way->nodes)
     {
         const cl_far_node *node = CL_OWNER(it, cl_far_node, place);
+        if (node->is_old) continue; /* it may live elsewhere by now */
         if (cl_buf_put(&ids, node->text, node->id.n + 1) != 0) break;
     }
     for (size_t at = 0; at < ids.len; at += strlen(ids.data + at) + 1) report(t, cl_str_z(ids.data + at), what);
