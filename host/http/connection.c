@@ -370,7 +370,7 @@ static void on_room(uv_handle_t *handle, size_t unused, uv_buf_t *buf)
     *buf = uv_buf_init(c->in + c->in_len, (unsigned)(end > c->in_len ? end - c->in_len : 0));
 }
 
-static void pause_reading(host_http_connection *c)
+void host_http_stop_reading(host_http_connection *c)
 {
     c->reads = false;
     uv_read_stop(&c->uv.stream);
@@ -402,13 +402,13 @@ static void took(host_http_connection *c, size_t n)
         discard(c);
         host_http_advance(c);
     }
-    if (c->state != HOST_HTTP_CLOSING && c->in_len == capacity(c)) pause_reading(c);
+    if (c->state != HOST_HTTP_CLOSING && c->in_len == capacity(c)) host_http_stop_reading(c);
 }
 
 /* The client says nothing more. An answer that is complete still goes out. */
 static void ended(host_http_connection *c)
 {
-    if (c->state == HOST_HTTP_FLUSHING && (c->writes || c->file.left)) c->keep_alive = false, pause_reading(c);
+    if (c->state == HOST_HTTP_FLUSHING && (c->writes || c->file.left)) c->keep_alive = false, host_http_stop_reading(c);
     else host_http_lost(c);
 }
 
@@ -417,7 +417,7 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
     host_http_connection *c = stream->data;
     (void)buf;
     if (n > 0) took(c, (size_t)n);
-    else if (n == UV_ENOBUFS) pause_reading(c);
+    else if (n == UV_ENOBUFS) host_http_stop_reading(c);
     else if (n == UV_EOF) ended(c);
     else if (n < 0) host_http_lost(c);
 }
@@ -427,10 +427,4 @@ void host_http_read_on(host_http_connection *c)
     if (c->reads || c->state == HOST_HTTP_CLOSING) return;
     if (c->in && c->in_len == capacity(c) && c->state != HOST_HTTP_LINGERING) return;
     c->reads = uv_read_start(&c->uv.stream, on_room, on_read) == 0;
-}
-
-void host_http_pause(host_http_connection *c, bool pauses)
-{
-    if (!pauses) host_http_read_on(c);
-    else if (c->reads) pause_reading(c);
 }

@@ -136,6 +136,7 @@ void host_http_accept(host_http_server *server);
 /* It waits for a request from now on; reads, unless there is no room. */
 void host_http_begin(host_http_connection *connection);
 void host_http_read_on(host_http_connection *connection);
+void host_http_stop_reading(host_http_connection *connection);
 void host_http_connection_close(host_http_connection *connection);
 void host_http_close_connections(host_http_server *server);
 /* Those that wait for a request have so many seconds. */
@@ -169,9 +170,10 @@ enum { HOST_HTTP_KEY = 24, HOST_HTTP_ACCEPT = 29 };
 void host_http_accept_key(host_http_text key, char out[HOST_HTTP_ACCEPT]);
 bool host_http_is_key(host_http_text key);
 
-/* websocket.c: there are bytes in `in`; its time is over; it is to end within so many seconds. */
+/* websocket.c: there are bytes in `in`; all is written; its time is over; it is to end within so many seconds. */
 void host_http_websocket_begin(host_http_connection *connection); /* in the turn behind the upgrade */
 void host_http_websocket_took(host_http_connection *connection);
+void host_http_websocket_wrote(host_http_connection *connection);
 void host_http_websocket_time(host_http_connection *connection);
 void host_http_websocket_stop(host_http_connection *connection, double within);
 void host_http_websocket_free(host_http_connection *connection);

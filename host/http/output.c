@@ -55,6 +55,7 @@ static void on_written(uv_write_t *request, int status)
     }
     if (c->writes) return;
     uv_timer_stop(&c->write_timer);
+    if (c->state == HOST_HTTP_WEBSOCKET) host_http_websocket_wrote(c);
     if (c->wants_room) {
         c->wants_room = false;
         handlers->room(handlers->self, c);

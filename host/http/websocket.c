@@ -2,7 +2,10 @@
  *
  * Design note. wslay asks for bytes and gives bytes by callbacks; what it gives is gathered and goes out at once. It
  * answers pings and the client's close itself, and ends what is no WebSocket with the code that says why. Whoever sends
- * is not called back, so what a send finds out is told in the next turn. */
+ * is not called back, so what a send finds out is told in the next turn.
+ *
+ * Nobody waits before a ping is answered, so a client that sends pings and takes no answer is not read any more when
+ * these have become many, until it has taken all. It is known to be there as long as it takes anything. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,7 +14,14 @@
 
 #include "host/http/internal.h"
 
-enum { CLOSE_TIME = 2, SERVICE_RESTART = 1012, ABNORMAL = 1006, NO_CODE = 1005, OUT_FIRST = 1024 };
+enum {
+    CLOSE_TIME = 2,
+    SERVICE_RESTART = 1012,
+    ABNORMAL = 1006,
+    NO_CODE = 1005,
+    OUT_FIRST = 1024,
+    MOST_OWED = 256 * 1024
+};
 
 struct host_http_websocket {
     wslay_event_context_ptr context;
@@ -20,10 +30,12 @@ struct host_http_websocket {
     char *out;
     size_t out_len, out_cap;
     double ping;
-    bool receives;       /* wslay is reading: what is sent meanwhile goes out behind that */
-    bool heard;          /* something came since the last ping */
-    bool stops, closing; /* it is to be closed; it waits for the client's close */
-    int code;            /* of the client's close, or ours; 0: none */
+    bool receives;        /* wslay is reading: what is sent meanwhile goes out behind that */
+    bool heard;           /* something came since the last ping */
+    bool pauses, is_full; /* nothing is read: as the handler wants; as too much is owed */
+    size_t owed;          /* what answers to pings take that were queued since all was written, about */
+    bool stops, closing;  /* it is to be closed; it waits for the client's close */
+    int code;             /* of the client's close, or ours; 0: none */
     char reason[125];
     size_t reason_len;
 };
@@ -86,6 +98,8 @@ static void on_message(wslay_event_context_ptr context, const struct wslay_event
     if (arg->opcode == WSLAY_CONNECTION_CLOSE) {
         size_t skipped = arg->msg_length >= 2 ? 2 : 0;
         keep_close(c->websocket, arg->status_code, (const char *)arg->msg + skipped, arg->msg_length - skipped);
+    } else if (arg->opcode == WSLAY_PING) {
+        c->websocket->owed += arg->msg_length + 2;
     } else if (!wslay_is_ctrl_frame(arg->opcode)) {
         handlers->message(handlers->self, c, arg->opcode == WSLAY_BINARY_FRAME,
                           (host_http_text){arg->msg_length ? (const char *)arg->msg : "", arg->msg_length});
@@ -145,14 +159,50 @@ static void refuse(host_http_connection *c)
     else host_http_lost(c);
 }
 
+/* ---- reading */
+
+static void read_on(host_http_connection *c)
+{
+    if (!c->websocket->pauses && !c->websocket->is_full) host_http_read_on(c);
+}
+
+void host_http_pause(host_http_connection *c, bool pauses)
+{
+    c->websocket->pauses = pauses;
+    if (pauses) host_http_stop_reading(c);
+    else read_on(c);
+}
+
+void host_http_websocket_wrote(host_http_connection *c)
+{
+    struct host_http_websocket *w = c->websocket;
+    w->owed = 0;
+    if (!w->is_full) return;
+    w->is_full = false;
+    read_on(c);
+}
+
+static void look_at_owed(host_http_connection *c)
+{
+    struct host_http_websocket *w = c->websocket;
+    if (c->writes == 0) {
+        w->owed = 0;
+    } else if (w->owed > MOST_OWED) {
+        w->is_full = true;
+        host_http_stop_reading(c);
+    }
+}
+
 void host_http_websocket_took(host_http_connection *c)
 {
     struct host_http_websocket *w = c->websocket;
+    size_t owed = w->owed;
     w->in = c->in + c->parsed;
     w->in_left = c->in_len - c->parsed;
     w->heard = w->receives = true;
     bool ok = wslay_event_recv(w->context) == 0;
     w->receives = false;
+    if (w->owed > owed) w->owed += OUT_FIRST; /* as little as they are, they take that */
     c->in_len = c->parsed = c->in_head = 0;
     free(c->in);
     c->in = NULL;
@@ -160,6 +210,7 @@ void host_http_websocket_took(host_http_connection *c)
     if (!ok) refuse(c);
     else if (!gather(c) || !flush(c)) host_http_lost(c);
     else if (is_over(w)) end(c);
+    else look_at_owed(c);
 }
 
 void host_http_websocket_begin(host_http_connection *c)
@@ -167,13 +218,15 @@ void host_http_websocket_begin(host_http_connection *c)
     const struct host_http_websocket *w = c->websocket;
     host_http_limit(c, w->closing ? CLOSE_TIME : w->stops ? 0 : w->ping);
     if (c->in_len > c->parsed) host_http_websocket_took(c);
-    if (c->state == HOST_HTTP_WEBSOCKET) host_http_pause(c, false);
+    if (c->state == HOST_HTTP_WEBSOCKET) read_on(c);
 }
+
+/* ---- time */
 
 void host_http_websocket_time(host_http_connection *c)
 {
     struct host_http_websocket *w = c->websocket;
-    bool ok = !w->closing && (w->heard || w->stops);
+    bool ok = !w->closing && (w->heard || w->is_full || w->stops);
     if (ok && w->stops) {
         ok = wslay_event_queue_close(w->context, SERVICE_RESTART, NULL, 0) == 0 && gather(c) && flush(c);
     } else if (ok) {

@@ -7,7 +7,7 @@ import struct
 import subprocess
 import unittest
 
-from support import Case, free_port, wait_until
+from support import SANITIZED, Case, free_port, wait_until
 
 SCRIPT = """
     local clouds, http = require "clouds", require "clouds.http"
@@ -52,6 +52,7 @@ SCRIPT = """
     http.serve(app)
     print("ready")
 """
+MB = 1 << 20
 KEY = "dGhlIHNhbXBsZSBub25jZQ=="
 
 
@@ -278,6 +279,48 @@ class Waiting(WebSocket):
             client.send(frame(1, b"y" * 100))
         client.send(frame(1, b"last"))
         self.assertEqual(client.frame(), (1, b"got 20001"))
+
+    def sends_until_it_blocks(self, client, data, most, others):
+        """How many bytes were taken until `others` is served again and again while no more are; or `most`."""
+        sent, turns = 0, 0
+        client.socket.setblocking(False)
+        while sent < most and turns < 50:
+            try:
+                sent += client.socket.send(data[sent % len(data):])
+                turns = 0
+            except BlockingIOError:
+                others.send(frame(1, b"other"))
+                self.assertEqual(others.frame(), (1, b"other"))
+                turns += 1
+        client.socket.settimeout(60)
+        return sent
+
+    def test_who_sends_pings_and_takes_no_pong_is_not_read(self):
+        self.open()
+        for size in (125, 0):
+            client, others = self.client("/echo"), self.client("/echo")
+            before, pings = self.service.resident_kb(), [frame(9, b"%0125d" % i if size else b"") for i in range(4000)]
+            data, length = b"".join(pings), len(pings[0])
+            sent = self.sends_until_it_blocks(client, data, 48 * MB, others)
+            if not SANITIZED:
+                self.assertLess(self.service.resident_kb() - before, 8 * 1024, size)
+            self.assertLess(sent, 8 * MB)
+            for i in range(sent // length):
+                self.assertEqual(client.frame(), (10, pings[i % len(pings)][6:] and b"%0125d" % (i % len(pings))))
+            at = sent % len(data)
+            client.send(data[at:at - at % length + length] + frame(1, b"behind"))
+            frames = [client.frame()]
+            while frames[-1][0] != 1:
+                frames.append(client.frame())
+            self.assertEqual((len(frames), frames[-1]), (2, (1, b"behind")))
+
+    def test_messages_right_behind_the_head_are_no_more_than_others(self):
+        self.open()
+        client, others = self.client(), self.client("/echo")
+        head = f"GET /sleep HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {KEY}\r\n\r\n"
+        client.send(head.encode() + frame(1, b"x") * 200)
+        self.service.out.wait_for("begun")
+        self.assertLess(self.sends_until_it_blocks(client, frame(1, b"x" * 1000) * 100, 48 * MB, others), 8 * MB)
 
     def test_a_stop_closes_with_1012(self):
         self.open()
