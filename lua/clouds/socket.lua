@@ -13,6 +13,7 @@ local M = {}
 
 local UNSENT = 65536 -- bytes that may be unsent before a write waits
 local LONGEST = 1e6 -- bytes of a line, and of all, unless told
+local CR = 13
 
 local Socket = {}
 Socket.__index = Socket
@@ -138,33 +139,59 @@ function wanted.bytes(self, n)
   return self.size >= n and n or nil
 end
 
+-- Each piece is looked through once, when it has come: `next_piece` is the first that was not, behind `passed` bytes.
 function wanted.line(self)
-  local text = joined(self)
-  local at = text:find("\n", self.at + self.searched, true)
-  self.searched = self.size
-  return at and at - self.at + 1
+  if self.next_piece == 0 then
+    local at = self.text:find("\n", self.at, true)
+    if at then
+      return at - self.at + 1
+    end
+    self.next_piece, self.passed = 1, #self.text - self.at + 1
+  end
+  for i = self.next_piece, #self.more do
+    local at = self.more[i]:find("\n", 1, true)
+    if at then
+      return self.passed + at
+    end
+    self.next_piece, self.passed = i + 1, self.passed + #self.more[i]
+  end
 end
 
 function wanted.all()
   return nil
 end
 
+-- Is a line that has `count` bytes with its end, or what there is of it or of all, longer than it may be? How it came
+-- makes no difference: so a byte more may be the beginning of the end of a line.
+local function is_too_long(self, how, count, longest)
+  local length = count and count - 1 or self.size
+  if length <= longest then
+    return false
+  elseif how == "all" or length > longest + 1 or (self.at_end and not count) then
+    return true
+  end
+  local text = joined(self)
+  self.next_piece = 1
+  return text:byte(self.at + length - 1) ~= CR
+end
+
 local function read(self, how, n, longest)
   if self.reader then
     error("the socket is being read already", 3)
   end
-  self.searched = 0
+  self.next_piece = 0
   while true do
     local count = wanted[how](self, n)
-    if count then
+    local too_long = longest and is_too_long(self, how, count, longest)
+    if count and not too_long then
       return take(self, count)
     elseif self.problem or not self.box then
       return nil, failure(self.problem or "the socket is closed")
+    elseif too_long then
+      return nil, errors.new(core.ELIMIT, ("more than %d bytes came"):format(longest))
     elseif self.at_end then
       local rest = how ~= "bytes" and self.size > 0 and take(self, self.size) or nil
       return rest or nil, not rest and "end" or nil
-    elseif longest and self.size > longest then
-      return nil, errors.new(core.ELIMIT, ("more than %d bytes came"):format(longest))
     end
     local reads, why = self.box:read(true)
     if not reads then

@@ -15,6 +15,17 @@ SERVER = """
         bytes = function(s) while true do local text, err = s:read(4) if not text then return s:write(tostring(err), " ", s:read() or "nothing") end s:write("[", text, "]") end end,
         all = function(s) local text, err = s:read("all", 100000) s:write(tostring(text and #text), " ", tostring(err)) end,
         longline = function(s) s:write(tostring(select(2, s:read("line", 1000)))) end,
+        cost = function(s) local begun = os.clock() local text = s:read("line") s:write(#text, " ", os.clock() - begun) end,
+        limit = function(s)
+            for _ = 1, 2 do local text, err = s:read("line", 5) s:write("[", tostring(text or err), "]") end
+            s:write(tostring(s:read("all")))
+        end,
+        left = function(s)
+            s:read(100) -- until the end
+            for _, how in ipairs { "all", "line" } do s:write("[", tostring(select(2, s:read(how, 5))), "]") end
+            s:write(s:read("all", 6))
+        end,
+        limits = function(s) for line in s:lines(5) do s:write("<", line, ">") end end,
         timeout = function(s) s:timeout(0.1) s:write(tostring(select(2, s:read()))) end,
         much = function(s) local n = 0 while n < 300 and s:write(("x"):rep(100000)) do n = n + 1 end print("wrote " .. n) end,
         fail = function(s) s:write("before") error("told") end,
@@ -74,6 +85,39 @@ class Serving(Sockets):
         lines = b"".join(b"%d\n" % i for i in range(20000))
         self.assertEqual(self.ask(b"lines\n" + lines), lines.replace(b"\n", b"><")[:-1].join([b"<", b""]))
         self.assertEqual(self.service.err.text(), "")
+
+    def test_a_line_that_is_too_long_is_an_error_however_it_comes(self):
+        self.open()
+        problem = b"CLOUDS_LIMIT_REACHED: more than 5 bytes came"
+        for data, said in ((b"12345\n12345\r\nx", b"[12345][12345]x"), (b"123456\n", b"[%b][%b]123456\n" % (problem, problem)), (b"123456", b"[%b][%b]123456" % (problem, problem)),
+                           (b"123456\r\n", b"[%b][%b]123456\r\n" % (problem, problem)), (b"1\n123456\nx", b"[1][%b]123456\nx" % problem),
+                           (b"1\n12345\r", b"[1][%b]12345\r" % problem), (b"12345\rx\n", b"[%b][%b]12345\rx\n" % (problem, problem)), (b"12345", b"[12345][end]")):
+            self.assertEqual(self.ask(b"limit\n" + data), said, data)
+            client, others = self.connect(b"limit\n"), self.connect(b"echo\n")
+            for byte in data:
+                client.send(bytes([byte]))
+                others.send(b"x")
+                self.assertEqual(others.recv(1), b"x")
+            client.shutdown(socket.SHUT_WR)
+            self.assertEqual(self.read(client), said, data)
+        self.assertEqual(self.ask(b"limits\na\n123456\nb\n"), b"<a>")
+        self.assertEqual(self.ask(b"left\n123456"), b"[%b][%b]123456" % (problem, problem))
+
+    def test_what_a_line_costs_does_not_depend_on_what_came_of_it(self):
+        self.open()
+        others = self.connect(b"echo\n")
+        def cost(begin):
+            client = self.connect(b"cost\n" + begin)
+            for _ in range(2000):  # each is read alone: one more turn of the loop
+                client.send(b"y")
+                others.send(b"x")
+                self.assertEqual(others.recv(1), b"x")
+            client.send(b"\n")
+            size, seconds = self.read(client).split()
+            self.assertEqual(int(size), len(begin) + 2000)
+            return float(seconds)
+        short, long = cost(b""), cost(b"x" * 900000)
+        self.assertLess(long, 4 * short + 0.1)
 
     def test_a_wait_that_takes_too_long(self):
         self.open()
