@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <lua.h>
@@ -54,6 +55,8 @@ static void on_given_back(process *p, host_channel_message *m)
     host_connection_message about;
     if (m->size != sizeof about || m->fd_count != 1 || !p->dispatch) return;
     memcpy(&about, m->body, sizeof about);
+    if (p->target) host_target_ready(p->target, false);
+    if (p->target) host_target_acknowledge(p->target, 1);
     host_dispatch_give(p->dispatch, m->fds[0], about);
     m->fds[0] = -1;
 }
@@ -63,9 +66,10 @@ static void on_message(void *self, host_channel_message *m)
 {
     process *p = self;
     lua_State *L = host_get()->L;
-    if (m->type == 'A' || m->type == 'H') {
+    if (m->type == 'A' || m->type == 'H' || m->type == 'N') {
         if (m->type == 'A') on_acknowledged(p, m);
-        else on_given_back(p, m);
+        else if (m->type == 'H') on_given_back(p, m);
+        else if (p->target) host_target_refuse(p->target);
         return;
     }
     lua_rawgeti(L, LUA_REGISTRYINDEX, p->on_message);
@@ -279,6 +283,18 @@ static int process_board(lua_State *L)
 
 /* ---- the machine */
 
+/* cluster.descriptors(): how many a process may have, after raising that as far as it may be. */
+static int l_descriptors(lua_State *L)
+{
+    struct rlimit limit = {1024, 1024};
+    getrlimit(RLIMIT_NOFILE, &limit);
+    rlim_t before = limit.rlim_cur;
+    limit.rlim_cur = limit.rlim_max;
+    if (setrlimit(RLIMIT_NOFILE, &limit) != 0) limit.rlim_cur = before;
+    lua_pushnumber(L, (lua_Number)limit.rlim_cur);
+    return 1;
+}
+
 /* cluster.processors(): of those that this process may use. */
 static int l_processors(lua_State *L)
 {
@@ -332,6 +348,7 @@ void host_cluster_add(lua_State *L)
                                           {NULL, NULL}};
     static const luaL_Reg functions[] = {{"start", l_start},
                                          {"processors", l_processors},
+                                         {"descriptors", l_descriptors},
                                          {"environment", l_environment},
                                          {"on_reload", l_on_reload},
                                          {NULL, NULL}};

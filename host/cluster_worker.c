@@ -22,12 +22,20 @@ static void tell_open(uv_prepare_t *handle)
     host_board_write(&host_board_mine()->open, host_http_connections());
 }
 
-/* It counts as open before the master hears that it is here. Who takes none any more gives it back. */
+/* It counts as open before the master hears that it is here. Who takes none any more gives it back, and says so when it
+ * came without its descriptor, for which there was none left. */
 static void take_connection(host_channel_message *m)
 {
     static const uint32_t one = 1;
-    if (m->fd_count == 1 && self.server && host_http_adopt(self.server, m->fds[0])) m->fds[0] = -1;
-    else if (m->fd_count == 1) host_channel_send(self.channel, 'H', m->body, m->size, m->fds, 1);
+    if (m->fd_count != 1) {
+        host_channel_send(self.channel, 'N', NULL, 0, NULL, 0);
+        return;
+    }
+    if (!self.server || !host_http_adopt(self.server, m->fds[0])) {
+        host_channel_send(self.channel, 'H', m->body, m->size, m->fds, 1);
+        return;
+    }
+    m->fds[0] = -1;
     host_board_add(&host_board_mine()->accepted, 1);
     tell_open(NULL);
     host_channel_send(self.channel, 'A', &one, sizeof one, NULL, 0);
@@ -95,9 +103,18 @@ bool host_cluster_is_worker(void)
     return self.channel != NULL;
 }
 
-void host_cluster_serve(host_http_server *server)
+bool host_cluster_serve(host_http_server *server)
 {
+    if (self.server) return false;
     self.server = server;
+    return true;
+}
+
+void host_cluster_unserve(const host_http_server *server)
+{
+    if (!server || self.server != server) return;
+    self.server = NULL;
+    host_channel_send(self.channel, 'E', NULL, 0, NULL, 0);
 }
 
 void host_cluster_add_worker(lua_State *L)

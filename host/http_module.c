@@ -93,6 +93,7 @@ static void on_drained(void *self)
 {
     lua_State *L = host_get()->L;
     server_box *box = self;
+    host_cluster_unserve(box->server);
     box->server = NULL;
     lua_rawgeti(L, LUA_REGISTRYINDEX, box->drained);
     host_call(L, 0, 0, "error in a server of HTTP");
@@ -189,8 +190,10 @@ static int open_for_worker(lua_State *L, const host_http_limits *limits)
     const host_http_handlers handlers = handlers_of(box);
     box->server = host_http_open(host_get()->loop, limits, &handlers, is_set(L, "holds"));
     if (!box->server) return luaL_error(L, "not enough memory");
-    host_cluster_serve(box->server);
-    return 1;
+    if (host_cluster_serve(box->server)) return 1;
+    host_http_close(box->server);
+    box->server = NULL;
+    return refuse(L, "--listen", "another server has its connections", false);
 }
 
 /* host.http_listen(address, options, functions): a server; or nil, why not, and whether the address is wrong. The
@@ -247,6 +250,7 @@ static int server_port(lua_State *L)
 static int server_stop(lua_State *L)
 {
     server_box *box = check_server(L);
+    host_cluster_unserve(box->server);
     if (box->server) host_http_stop(box->server, luaL_checknumber(L, 2));
     return 0;
 }
@@ -256,6 +260,7 @@ static int server_close(lua_State *L)
 {
     server_box *box = check_server(L);
     host_http_server *server = box->server;
+    host_cluster_unserve(server);
     box->server = NULL;
     if (server) host_http_close(server);
     return 0;

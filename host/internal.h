@@ -77,10 +77,12 @@ void host_stdin_restore_terminal(void);
 /* module.c: the loop ran dry: lets the command say so, or start its last work. */
 void host_at_end(lua_State *L);
 
-/* cluster_module.c: whether a master gives this process its connections, and which server takes them. */
+/* cluster_worker.c: whether a master gives this process its connections; which server takes them, false when another
+ * does already; and that it takes none any more. */
 struct host_http_server;
 bool host_cluster_is_worker(void);
-void host_cluster_serve(struct host_http_server *server);
+bool host_cluster_serve(struct host_http_server *server);
+void host_cluster_unserve(const struct host_http_server *server);
 
 /* A Lua value kept under the address of `slot`. host_anchor_set takes the value on the top of the stack. */
 void host_anchor_set(lua_State *L, const host_anchor *slot);

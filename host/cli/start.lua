@@ -5,7 +5,8 @@ local common = require "clouds.cli.common"
 local M = {}
 
 local BACKLOG, HOLD, CONNECTIONS, READY_TIMEOUT = 1024, 2, 10000, 30
-local MARGIN = 5 -- seconds beyond the drain that a stop may take
+local OTHER_DESCRIPTORS = 64 -- of a worker, that are no connections
+local MARGIN = 8 -- seconds beyond the drain that a stop may take: to give what waits, and to kill who does not end
 local BUSY = 3 -- exit code: the address is in use
 
 M.command = {
@@ -57,12 +58,16 @@ local function dispatch_for(addresses)
   if not addresses then return nil, true end
   local listeners = listen(addresses)
   if not listeners then return nil, false end
-  local dispatch = host.cluster.dispatch(HOLD, GONE, CONNECTIONS)
+  local most = math.max(1, host.cluster.descriptors() - OTHER_DESCRIPTORS)
+  local dispatch = host.cluster.dispatch(HOLD, GONE, math.min(CONNECTIONS, most))
   for i, fd in ipairs(listeners) do dispatch:listen(fd, i) end
   return dispatch, true
 end
 
+local reload_again
+
 local function reload(group, app)
+  if app.stops then return end
   if group:is_renewing() then app.again = true return end
   group:renew(function(problem)
     if problem then
@@ -70,17 +75,24 @@ local function reload(group, app)
     else
       app.log:own(("%s reloaded: %d workers, generation %d"):format(app.name, group:ready_count(), group.generation))
     end
-    if app.again then
-      app.again = nil
-      reload(group, app)
-    end
+    reload_again(group, app)
   end)
 end
 
-local function stop(group, app, addresses)
-  app.log:own(("%s stops"):format(app.name))
-  if group.dispatch then
-    for i in ipairs(addresses) do group.dispatch:unlisten(i) end
+-- What was asked for while another was under way.
+reload_again = function(group, app)
+  if not app.again then return end
+  app.again = nil
+  reload(group, app)
+end
+
+local LOOK = 0.02 -- seconds
+
+-- Connections that were made before the stop are served: the workers drain when the last of them has been given.
+local function stop_when_given(group, until_)
+  local loop = require "clouds.loop"
+  if group.dispatch and group.dispatch:counts().held > 0 and loop.now() < until_ then
+    return loop.timer(LOOK, function() stop_when_given(group, until_) end)
   end
   group:stop(function()
     if group.dispatch then group.dispatch:close() end
@@ -88,28 +100,40 @@ local function stop(group, app, addresses)
   end)
 end
 
+local function stop(group, app, addresses)
+  app.log:own(("%s stops"):format(app.name))
+  app.stops = true
+  if group.dispatch then
+    for i in ipairs(addresses) do group.dispatch:unlisten(i) end
+  end
+  stop_when_given(group, require("clouds.loop").now() + math.min(group.drain, HOLD))
+end
+
 function M.main(options, operands)
   local script = operands[1]
   if not host.is_file(script) then args.fail("start", "cannot read the script %s; expected: clouds %s", script,
     M.command.usage) end
   common.set_default_url("start", options)
+  local loop = require "clouds.loop"
   local app = { name = options.name or name_of(script), url = require("clouds.options").default_url(),
     log = require("clouds.master.log").new() }
-  local dispatch, ok = dispatch_for(options.listen)
-  if not ok then return host.finish(BUSY) end
   local drain = options.drain or common.default_drain()
   local group = require("clouds.master.group").new({ app = app, name = name_of(script), script = script,
     arguments = { unpack(operands, 2) }, count = options.workers or host.cluster.processors(), drain = drain,
-    ready_timeout = READY_TIMEOUT, dispatch = dispatch })
-  local begun = require("clouds.loop").now()
+    ready_timeout = READY_TIMEOUT })
   host.on_stop(function() stop(group, app, options.listen or {}) end, drain, MARGIN)
   host.cluster.on_reload(function() reload(group, app) end)
+  local begun = loop.now()
+  local dispatch, is_open = dispatch_for(options.listen)
+  if not is_open then return host.finish(BUSY) end
+  group.dispatch = dispatch
   group:renew(function(problem)
     if not problem then
-      return app.log:own(("%s ready: %d workers (%d ms)"):format(app.name, group.count,
-        (require("clouds.loop").now() - begun) * 1000))
+      app.log:own(("%s ready: %d workers (%d ms)"):format(app.name, group.count,
+        (loop.now() - begun) * 1000))
+      return reload_again(group, app)
     end
-    if group.is_stopping then return end
+    if app.stops then return end
     app.log:own(("%s does not start: %s"):format(app.name, problem))
     group:stop(function() host.finish(host.exit.ERROR) end)
   end)

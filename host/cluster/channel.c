@@ -24,7 +24,7 @@ typedef struct waiting {
 struct host_channel {
     uv_poll_t poll;
     int fd;
-    bool closing;
+    bool closing, ended;
     host_channel_hooks hooks;
     waiting *first, **last;
     size_t waiting_bytes;
@@ -108,7 +108,7 @@ int host_channel_send(host_channel *channel, char type, const void *body, size_t
 {
     char bytes[1 + HOST_CHANNEL_BYTES];
     if (size > HOST_CHANNEL_BYTES || fd_count > HOST_CHANNEL_FDS) return errno = EMSGSIZE, -1;
-    if (channel->closing) return errno = EPIPE, -1;
+    if (channel->closing || channel->ended) return errno = EPIPE, -1;
     bytes[0] = type;
     if (size) memcpy(bytes + 1, body, size);
     if (!channel->first) {
@@ -148,7 +148,9 @@ static void take_descriptors(struct msghdr *from, host_channel_message *message)
     }
 }
 
-/* 1: a message; 0: nothing now; -1: the end. What was longer than agreed has the size 0 and is passed over. */
+/* 1: a message; 0: nothing now; -1: the end. What was longer than agreed has the size 0 and is passed over. One whose
+ * descriptors found no place here comes without them. The end of a peer that had not read everything is an error first,
+ * and what it has said comes behind that. */
 static int read_message(host_channel *channel, host_channel_message *message, ssize_t *size)
 {
     union {
@@ -158,18 +160,25 @@ static int read_message(host_channel *channel, host_channel_message *message, ss
     struct iovec part = {incoming, sizeof incoming};
     struct msghdr header = {
         .msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
-    do *size = recvmsg(channel->fd, &header, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
-    while (*size < 0 && errno == EINTR);
+    for (int resets = 0;;) {
+        *size = recvmsg(channel->fd, &header, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
+        if (*size >= 0 || !(errno == EINTR || (errno == ECONNRESET && resets++ == 0))) break;
+    }
     if (*size < 0) return errno == EAGAIN || errno == EWOULDBLOCK ? 0 : -1;
     message->fd_count = 0;
     take_descriptors(&header, message);
     if (*size == 0) return close_all(message->fds, message->fd_count), -1;
-    if (header.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) *size = 0;
+    if (header.msg_flags & MSG_CTRUNC) {
+        close_all(message->fds, message->fd_count);
+        message->fd_count = 0;
+    }
+    if (header.msg_flags & MSG_TRUNC) *size = 0;
     return 1;
 }
 
 static void end(host_channel *channel)
 {
+    channel->ended = true;
     uv_poll_stop(&channel->poll);
     while (channel->first) drop_first(channel);
     channel->hooks.ended(channel->hooks.self);
@@ -195,12 +204,13 @@ static void on_ready(uv_poll_t *poll, int status, int events)
 {
     host_channel *channel = (host_channel *)poll;
     if (status == 0 && events & UV_WRITABLE) send_waiting(channel);
-    if (status != 0 || events & UV_READABLE) read_messages(channel, MESSAGES_A_TURN);
+    if (status != 0) host_channel_read_now(channel); /* the loop watches no longer */
+    else if (events & UV_READABLE) read_messages(channel, MESSAGES_A_TURN);
 }
 
 void host_channel_read_now(host_channel *channel)
 {
-    if (!channel->closing && uv_is_active((uv_handle_t *)&channel->poll)) read_messages(channel, INT_MAX);
+    if (!channel->closing && !channel->ended) read_messages(channel, INT_MAX);
 }
 
 host_channel *host_channel_open(uv_loop_t *loop, int fd, bool holds, const host_channel_hooks *hooks)

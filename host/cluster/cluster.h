@@ -150,7 +150,8 @@ enum {
     HOST_CONNECTION_BACK = 1, /* flag: it was with a worker before, and has no request half read */
 };
 
-/* The body of a message 'C', one descriptor beside it; and of 'H', with which a worker gives it back. */
+/* The body of a message 'C', one descriptor beside it; and of 'H', with which a worker gives it back. A worker answers
+ * each 'C' in order: 'A' when it has the connection, 'H' when it takes none any more, 'N' when it came without. */
 typedef struct host_connection_message {
     uint16_t listener;
     uint16_t flags;
@@ -186,6 +187,8 @@ host_dispatch_counts host_dispatch_count(const host_dispatch *dispatch);
 host_target *host_target_create(host_dispatch *dispatch, host_channel *channel, const host_board *board);
 void host_target_ready(host_target *target, bool is_ready);
 void host_target_acknowledge(host_target *target, unsigned count);
+/* It could not take the oldest of those: that is given to another, and it gets none for a moment. */
+void host_target_refuse(host_target *target);
 /* What it has not acknowledged is given to others. */
 void host_target_remove(host_target *target);
 
@@ -202,7 +205,7 @@ host_lines *host_lines_open(uv_loop_t *loop, int fd, host_lines_hook hook, void 
 void host_lines_read_now(host_lines *lines);
 void host_lines_close(host_lines *lines);
 
-/* ---- reap.c: the end of children */
+/* ---- reap.c: the end of children, each the leader of a process group, which ends with it */
 
 typedef void (*host_reap_hook)(void *self, pid_t pid, int status); /* status as waitpid gives it */
 

@@ -15,7 +15,7 @@
 
 enum {
     ACCEPTS_A_TURN = 64,
-    DESCRIPTOR_PAUSE = 100,          /* milliseconds without accepting when there are no descriptors */
+    PAUSE = 100,                     /* milliseconds until it is tried again what could not be done */
     LATE = 100000000,                /* nanoseconds: who is busy for so long is not chosen if others are not */
 };
 
@@ -23,7 +23,7 @@ enum {
 
 static bool can_take(const host_target *t)
 {
-    return t->is_ready && t->copy_count < HOST_DISPATCH_WINDOW &&
+    return t->is_ready && !t->is_short && t->copy_count < HOST_DISPATCH_WINDOW &&
            host_board_read(&t->board->open) + t->copy_count < t->dispatch->options.connections;
 }
 
@@ -93,11 +93,20 @@ static held_connection take_held(host_dispatch *d)
     return result;
 }
 
+static void on_pause_over(uv_timer_t *timer);
+
+/* Where something was missing that will be there again. */
+static void pause_for(host_dispatch *d)
+{
+    uv_timer_start(&d->pause_timer, on_pause_over, PAUSE, 0);
+}
+
 /* A worker whose channel takes nothing more will be told to be gone; until then it is given nothing. */
 static bool give(host_target *t, int fd, host_connection_message about)
 {
     if (host_channel_send(t->channel, 'C', &about, sizeof about, &fd, 1) != 0) {
-        t->is_ready = false;
+        t->is_short = true;
+        pause_for(t->dispatch);
         return false;
     }
     unsigned at = (t->first_copy + t->copy_count++) % HOST_DISPATCH_WINDOW;
@@ -144,6 +153,7 @@ static void on_pause_over(uv_timer_t *timer)
 {
     host_dispatch *d = timer->data;
     d->is_short = false;
+    for (host_target *t = d->targets; t; t = t->next) t->is_short = false;
     host_dispatch_update(d);
 }
 
@@ -157,7 +167,7 @@ static void refuse_one(host_dispatch *d, int listening)
     d->reserve = open("/dev/null", O_RDONLY | O_CLOEXEC);
     d->counts.without_descriptor++;
     d->is_short = true;
-    uv_timer_start(&d->pause_timer, on_pause_over, DESCRIPTOR_PAUSE, 0);
+    pause_for(d);
     host_dispatch_update(d);
 }
 
@@ -204,7 +214,9 @@ void host_dispatch_update(host_dispatch *d)
     } else if (!d->is_gone && !d->is_paused && !uv_is_active((uv_handle_t *)&d->hold_timer)) {
         uv_timer_start(&d->hold_timer, on_hold_over, (uint64_t)(d->options.hold * 1e3), 0);
     }
-    bool reads = !d->is_paused && !d->is_short && (d->is_gone || (!d->held && has_taker(d)));
+    bool takes = has_taker(d), reads = !d->is_paused && !d->is_short && (d->is_gone || (!d->held && takes));
+    /* That a worker has closed some of too many connections is told by nobody. */
+    if (has_ready(d) && !takes && !uv_is_active((uv_handle_t *)&d->pause_timer)) pause_for(d);
     for (listener *l = d->listeners; l; l = l->next) {
         if (reads == l->reads) continue;
         l->reads = reads;
@@ -298,6 +310,16 @@ static held_connection take_copy(host_target *t)
 void host_target_acknowledge(host_target *t, unsigned count)
 {
     for (; count && t->copy_count; count--) close(take_copy(t).fd);
+    host_dispatch_update(t->dispatch);
+}
+
+void host_target_refuse(host_target *t)
+{
+    if (!t->copy_count) return;
+    t->is_short = true;
+    pause_for(t->dispatch);
+    keep_held(t->dispatch, take_copy(t));
+    t->dispatch->counts.given_again++;
     host_dispatch_update(t->dispatch);
 }
 

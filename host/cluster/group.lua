@@ -145,7 +145,7 @@ end
 
 function Group:has_ended(worker, before, code)
   self.workers[worker] = nil
-  if worker.was_killed then self.had_to_kill = true end
+  if worker.was_killed and self.is_stopping then self.had_to_kill = true end
   local new, slot = self.coming, self.slots[worker.index]
   if new and new.workers[worker.index] == worker then
     roll_back(self, ("worker %s: %s"):format(worker.name, worker.exit))
@@ -159,6 +159,7 @@ end
 
 --- Drains all workers; done() when the last has ended.
 function Group:stop(done)
+  if self.is_stopping then return end
   self.is_stopping = done
   if self.coming then roll_back(self, "stopped") end
   for _, slot in pairs(self.slots) do

@@ -15,7 +15,7 @@ struct host_target {
     host_dispatch *dispatch;
     host_channel *channel;
     const host_board *board;
-    bool is_ready;
+    bool is_ready, is_short; /* is_short: it gets none until the pause is over */
     unsigned first_copy, copy_count;
     held_connection copies[HOST_DISPATCH_WINDOW]; /* of what it has not acknowledged, a ring */
 };

@@ -83,7 +83,9 @@ host_lines *host_lines_open(uv_loop_t *loop, int fd, host_lines_hook hook, void 
 
 void host_lines_read_now(host_lines *l)
 {
-    while (!l->closing && !l->ended && read_some(l)) continue;
+    /* More than a pipe holds would be another's that has it too, and goes on writing. */
+    for (int i = 0; i < READS_A_TURN && !l->closing && !l->ended; i++)
+        if (!read_some(l)) return;
 }
 
 static void on_closed(uv_handle_t *handle)

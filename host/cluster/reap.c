@@ -17,12 +17,22 @@ static child *children;
 static uv_signal_t watch;
 static bool watches;
 
-/* A hook may add children and forget them, so it is called when the list is whole again; then the list is begun anew. */
+static bool has_ended(pid_t pid)
+{
+    siginfo_t info = {0};
+    return waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid == pid;
+}
+
+/* What it has started and left behind, in its process group, ends with it. While it is not collected, nobody else can have
+ * that number. A hook may add children and forget them, so it is called when the list is whole again; then the list is
+ * begun anew. */
 static bool collect_one(void)
 {
     for (child **at = &children; *at; at = &(*at)->next) {
         child ended = **at;
         int status;
+        if (!has_ended(ended.pid)) continue;
+        kill(-ended.pid, SIGKILL);
         if (waitpid(ended.pid, &status, WNOHANG) != ended.pid) continue;
         free(*at);
         *at = ended.next;

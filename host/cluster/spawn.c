@@ -51,7 +51,7 @@ static void fail(int pipe_end, int step)
     _exit(127);
 }
 
-enum { ABOVE = 256 }; /* where descriptors wait for their place */
+enum { ABOVE = 64 }; /* where descriptors wait for their place */
 
 /* Copies them out of the way first: the place of one may be where another is now. */
 static int place_descriptors(const host_spawn *spawn, int *pipe_end)

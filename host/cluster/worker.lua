@@ -7,7 +7,7 @@ local Worker = {}
 Worker.__index = Worker
 
 local SIGKILL = 9
-local KILL_AFTER = 2 -- seconds beyond the drain
+local KILL_AFTER = 4 -- seconds beyond the drain: the worker ends itself before
 
 local signal_names = { [2] = "SIGINT", [4] = "SIGILL", [6] = "SIGABRT", [7] = "SIGBUS", [8] = "SIGFPE",
   [SIGKILL] = "SIGKILL", [11] = "SIGSEGV", [13] = "SIGPIPE", [14] = "SIGALRM", [15] = "SIGTERM", [24] = "SIGXCPU",
@@ -47,7 +47,10 @@ function Worker:after(seconds, fn)
 end
 
 local function on_message(self, kind)
-  if kind == "E" and self.state == "ready" then return self:take(false) end
+  if kind == "E" then
+    self.takes_none = true
+    return self:take(false)
+  end
   if kind ~= "R" or self.state ~= "starting" then return end
   self:stop_timer()
   self.state, self.ready_at = "ready", loop.now()
@@ -92,7 +95,7 @@ end
 
 --- Whether it is given connections.
 function Worker:take(yes)
-  if self.group.dispatch then self.process:take(self.group.dispatch, yes) end
+  if self.group.dispatch then self.process:take(self.group.dispatch, yes and not self.takes_none) end
 end
 
 --- It finishes what it has accepted, and ends; by force when that takes longer than it may.

@@ -17,6 +17,7 @@ http.serve(function(request)
   local seconds = request.path:match("^/slow/(.*)$")
   if seconds then clouds.sleep(tonumber(seconds)) end
   if request.path == "/exit" then os.exit(7) end
+  if request.path == "/block" then os.execute("sleep 0.5") end
   return me .. " " .. table.concat(arg, ",")
 end)
 """
@@ -45,10 +46,13 @@ class Start(Case):
         return connection
 
     def ask(self, target="/", connection=None):
-        connection = connection or self.connect()
-        connection.request("GET", target)
-        answer = connection.getresponse()
-        return answer.read().decode()
+        """What is answered; without a connection over one that is closed then."""
+        mine = connection or self.connect()
+        mine.request("GET", target)
+        text = mine.getresponse().read().decode()
+        if not connection:
+            mine.close()
+        return text
 
     def pids(self):
         """index -> pid of the workers of the last generation that were said to be ready."""
@@ -280,7 +284,106 @@ class Failures(Start):
             self.assertIn(text.lower(), process.err.text().lower())
 
 
+    def test_descriptors(self):
+        """Who has none left takes no more, for as long; afterwards all is as before."""
+        script = self.file("web.lua", WEB)
+        self.master = Process(["sh", "-c", 'ulimit -n 90; exec "$0" "$@"', CLOUDS, "start", "--listen", "127.0.0.1:0",
+                               "--workers", "2", script], self.env)
+        self.addCleanup(self.master.discard)
+        self.master.err.wait_for("web ready: ")
+        self.port = int(re.search(r"listening at port (\d+)", self.master.err.text()).group(1))
+        for _ in range(3):
+            clients = [socket.create_connection(("127.0.0.1", self.port)) for _ in range(200)]
+            for client in clients:
+                client.close()
+            for _ in range(20):
+                self.assertIn("/1", self.ask())
+        self.end()
+
+    def test_what_a_worker_leaves_behind(self):
+        """It ends with the worker, also when it writes without end."""
+        self.ready(WEB + 'os.execute("yes y & sleep 1000 & true")\nprint("pid")\n', workers=1)
+        self.master.out.wait_for("| y")
+        self.master.out.wait_for("| pid")
+        victim = self.pids()[1]
+        os.kill(victim, signal.SIGKILL)
+        wait_until(lambda: self.pids()[1] != victim, "another in its place")
+        self.assertIn("/1", self.ask())
+
+        def group():
+            found = []
+            for pid in filter(str.isdigit, os.listdir("/proc")):
+                try:
+                    with open(f"/proc/{pid}/stat") as stat:
+                        fields = stat.read().rpartition(")")[2].split()
+                except (FileNotFoundError, ProcessLookupError):
+                    continue
+                if int(fields[2]) == victim and fields[0] != "Z":
+                    found.append(pid)
+            return found
+        wait_until(lambda: not group(), "the rest of its group is gone")
+        self.end()
+
+    def test_a_server_that_is_closed(self):
+        """Its worker goes on, and gets no connections any more."""
+        code = """
+            local clouds, http = require "clouds", require "clouds.http"
+            local me = os.getenv "CLOUDS_WORKER"
+            local app
+            app = http.serve(function(request)
+              if request.path == "/close" then clouds.spawn(function() app:close(0) print("closed " .. me) end) end
+              return me
+            end)
+            local keep = clouds.server {}
+            keep:register("me" .. me, function() return me end)
+        """
+        self.ready(code, workers=2)
+        first = self.ask("/close")
+        self.master.out.wait_for("closed " + first)
+        others = {self.ask() for _ in range(20)}
+        self.assertEqual(others, {"1", "2"} - {first})
+        process = self.start("call", "me" + first)
+        self.assertEqual((process.wait(), process.out.text().strip()), (0, f'"{first}"'))
+        self.end()
+
+
 class TheEnd(Start):
+    def test_what_waits_is_served(self):
+        """Connections that were made before the stop, more than are given to a worker at a time."""
+        self.ready(workers=1)
+        block = self.connect()
+        block.request("GET", "/block")
+        clients = []
+        for _ in range(40):
+            connection = self.connect()
+            connection.request("GET", "/")
+            clients.append(connection)
+        self.master.signal(signal.SIGTERM)
+        for connection in [block, *clients]:
+            self.assertIn("/1", connection.getresponse().read().decode())
+        self.assertEqual(self.master.wait(), 0)
+
+    def test_a_reload_while_it_stops(self):
+        self.ready()
+        connection = self.connect()
+        connection.request("GET", "/slow/1")
+        wait_until(lambda: self.ask("/"), "it is under way")
+        self.master.signal(signal.SIGHUP)
+        self.master.signal(signal.SIGHUP)
+        self.master.signal(signal.SIGTERM)
+        self.master.err.wait_for("web stops")
+        self.master.signal(signal.SIGHUP)
+        self.assertEqual(self.master.wait(), 0, self.master.err.text())
+        self.assertIn("/1", connection.getresponse().read().decode())
+
+    def test_a_reload_while_it_starts(self):
+        """It is made behind the start."""
+        self.open('require("clouds").sleep(0.5)\n' + WEB)
+        self.master.err.wait_for("listening")
+        self.master.signal(signal.SIGHUP)
+        self.master.err.wait_for("3 workers, generation 2")
+        self.end()
+
     def test_requests_are_finished(self):
         self.ready()
         connection = self.connect()
