@@ -171,7 +171,7 @@ class Endpoint(Case):
             return said
         self.assertEqual(status()["links"], [])
         self.start("run", self.file("c.lua", 'client = require("clouds").client{ id = "c.far" } client:call("one", { 1000 })'))
-        links = wait_until(lambda: status()["links"], "a link is shown")
+        links = wait_until(lambda: [link for link in status()["links"] if link["peer"]], "a link is shown, and whose")
         self.assertEqual([(link["peer"], link["here"], link["ours"]) for link in links], [("c.far", "s.a", False)])
 
 

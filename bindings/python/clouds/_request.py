@@ -121,10 +121,12 @@ class Request:
     @property
     def open(self) -> bool:
         """Can it still be answered? False when it was, and when its caller has given up."""
-        if not self._open or (self._until is not None and time.monotonic() >= self._until):
+        if not self._open:
             return False
-        # On another thread than that of the loop only the time can be checked.
-        return bool(lib.clouds_request_open(self._context, self.id) in (1, _abi.CLOUDS_ETHREAD))
+        code = lib.clouds_request_open(self._context, self.id)
+        if code == _abi.CLOUDS_ETHREAD:  # another thread than that of the loop, where only the time can be checked
+            return self._until is None or time.monotonic() < self._until
+        return bool(code == 1)
 
     def detach(self) -> "Request":
         """What the handler returns will be no answer: reply() or fail() will, later and from anywhere."""
