@@ -211,8 +211,6 @@ typedef void (*host_reap_hook)(void *self, pid_t pid, int status); /* status as 
 
 /* Calls the hook, in the loop, when `pid` has ended. 0 or -1: no memory. */
 int host_reap(uv_loop_t *loop, pid_t pid, host_reap_hook hook, void *self);
-/* Nobody is told any more; the process is collected all the same. */
-void host_reap_forget(pid_t pid);
 void host_reap_close(void);
 
 #endif

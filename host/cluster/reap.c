@@ -9,7 +9,7 @@
 typedef struct child {
     struct child *next;
     pid_t pid;
-    host_reap_hook hook; /* NULL: nobody is told */
+    host_reap_hook hook;
     void *self;
 } child;
 
@@ -24,8 +24,7 @@ static bool has_ended(pid_t pid)
 }
 
 /* What it has started and left behind, in its process group, ends with it. While it is not collected, nobody else can have
- * that number. A hook may add children and forget them, so it is called when the list is whole again; then the list is
- * begun anew. */
+ * that number. A hook may add children, so it is called when the list is whole again; then the list is begun anew. */
 static bool collect_one(void)
 {
     for (child **at = &children; *at; at = &(*at)->next) {
@@ -37,7 +36,7 @@ static bool collect_one(void)
         free(*at);
         *at = ended.next;
         if (!children) uv_unref((uv_handle_t *)&watch);
-        if (ended.hook) ended.hook(ended.self, ended.pid, status);
+        ended.hook(ended.self, ended.pid, status);
         return true;
     }
     return false;
@@ -64,12 +63,6 @@ int host_reap(uv_loop_t *loop, pid_t pid, host_reap_hook hook, void *self)
     uv_ref((uv_handle_t *)&watch); /* the loop goes on as long as there are any */
     if (is_first) raise(SIGCHLD); /* it may have ended before anybody watched */
     return 0;
-}
-
-void host_reap_forget(pid_t pid)
-{
-    for (child *c = children; c; c = c->next)
-        if (c->pid == pid) c->hook = NULL;
 }
 
 void host_reap_close(void)
