@@ -1,6 +1,7 @@
 -- What the admin endpoint tells of this process to Prometheus: its text format 0.0.4.
 local host = require "clouds.host"
 local about = require "clouds.cli.admin_about"
+local common = require "clouds.cli.common"
 local M = {}
 
 -- The counters of which there are samples by method.
@@ -62,13 +63,6 @@ local function tallies()
   return bounds and sums, bounds
 end
 
-local function sorted_names(map)
-  local names = {}
-  for name in pairs(map) do names[#names + 1] = name end
-  table.sort(names)
-  return names
-end
-
 local function add_histogram(lines, name, label, tally, bounds)
   local count = 0
   for i, n in ipairs(tally.took) do
@@ -81,7 +75,7 @@ end
 
 local function add_gauge(lines, name, help, methods, member)
   put_head(lines, name, "gauge", help)
-  for _, method in ipairs(sorted_names(methods)) do
+  for _, method in ipairs(common.sorted_keys(methods)) do
     local value = methods[method][member]
     if value then put(lines, name, ('{method="%s"}'):format(escape(method)), value) end
   end
@@ -89,7 +83,7 @@ end
 
 -- `one`: "call" or "request".
 local function add_methods(lines, one, methods, bounds)
-  local names, many = sorted_names(methods), one .. "s"
+  local names, many = common.sorted_keys(methods), one .. "s"
   put_head(lines, many .. "_total", "counter", ("The %s that ended, by method and outcome."):format(many))
   for _, method in ipairs(names) do
     for _, outcome in ipairs(OUTCOMES) do
@@ -108,7 +102,7 @@ end
 
 local function add_counters(lines, is_by_method)
   local sums = about.counters()
-  for _, name in ipairs(sorted_names(sums)) do
+  for _, name in ipairs(common.sorted_keys(sums)) do
     if not (is_by_method and by_method[name]) then
       add(lines, name .. "_total", "counter", ("The counter %s of the library."):format(name), sums[name])
     end

@@ -69,6 +69,13 @@ function M.set_default_url(command, options)
   host.luv_spawn(clouds.spawn)
 end
 
+function M.sorted_keys(map)
+  local keys = {}
+  for key in pairs(map) do keys[#keys + 1] = key end
+  table.sort(keys)
+  return keys
+end
+
 -- Runs fn in a coroutine that may wait.
 function M.spawn(fn, ...)
   return require("clouds").spawn(fn, ...)

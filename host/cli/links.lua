@@ -1,4 +1,5 @@
 -- What `clouds status --links` does: asks nodes for their links, and shows them.
+local common = require "clouds.cli.common"
 local output = require "clouds.cli.output"
 local M = {}
 
@@ -46,7 +47,7 @@ end
 ---- as JSON ----
 
 function M.to_json(answers)
-  local common, clouds = require "clouds.cli.common", require "clouds"
+  local clouds = require "clouds"
   local nodes = {}
   for id, answer in pairs(answers) do
     nodes[id] = clouds.is_error(answer) and { error = common.error_table(answer) } or answer
@@ -55,13 +56,6 @@ function M.to_json(answers)
 end
 
 ---- as a table ----
-
-local function sorted(set)
-  local list = {}
-  for key in pairs(set) do list[#list + 1] = key end
-  table.sort(list)
-  return list
-end
 
 -- The nodes that have answered, by the name of their context, as far as a link of theirs has it.
 local function by_context(answers)
@@ -72,7 +66,7 @@ local function by_context(answers)
       names[link.here][id] = true
     end
   end
-  for context, ids in pairs(names) do names[context] = table.concat(sorted(ids), ",") end
+  for context, ids in pairs(names) do names[context] = table.concat(common.sorted_keys(ids), ",") end
   return names
 end
 
@@ -110,7 +104,7 @@ end
 -- A process answers for all of its nodes, so what one has told already is left out for the next.
 local function rows_of(answers)
   local names, told, rows = by_context(answers), {}, {}
-  for _, id in ipairs(sorted(answers)) do
+  for _, id in ipairs(common.sorted_keys(answers)) do
     local links = answers[id].links
     for _, link in ipairs(links or {}) do
       told[link.here] = told[link.here] or id
@@ -150,7 +144,7 @@ end
 -- The errors, as lines of { id, error } in the order of the ids.
 function M.failures(answers)
   local list = {}
-  for _, id in ipairs(sorted(answers)) do
+  for _, id in ipairs(common.sorted_keys(answers)) do
     if require("clouds").is_error(answers[id]) then list[#list + 1] = { id, answers[id] } end
   end
   return list

@@ -25,13 +25,6 @@ M.command = {
   operands = { 0, math.huge },
 }
 
-local function sorted_keys(map)
-  local keys = {}
-  for key in pairs(map) do keys[#keys + 1] = key end
-  table.sort(keys)
-  return keys
-end
-
 local plain = output.plain
 
 -- The id of a server, with its weight when that is not 1, and whether it is paused for the method.
@@ -47,7 +40,7 @@ local function shown_server(id, method, states)
 end
 
 local function table_of(methods, states)
-  local names, width = sorted_keys(methods), #"METHOD"
+  local names, width = common.sorted_keys(methods), #"METHOD"
   for _, name in ipairs(names) do width = math.max(width, #plain(name)) end
   local lines = { ("%s  %s  %s"):format("METHOD" .. (" "):rep(width - 6), "SERVERS", "IDS") }
   for _, name in ipairs(names) do
@@ -84,7 +77,7 @@ end
 local function nodes_to_ask(monitor, ids)
   if ids[1] then return ids end
   local status, err = monitor:status()
-  return status and sorted_keys(status.servers), err
+  return status and common.sorted_keys(status.servers), err
 end
 
 -- Those that did not answer are told on standard error; the exit code is that of the first of them.
