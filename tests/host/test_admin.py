@@ -3,11 +3,10 @@ import http.client
 import json
 import os
 import signal
-import socket
 import unittest
 
 from prometheus_client.parser import text_string_to_metric_families
-from support import Case, free_port, wait_until
+from support import Case, Unix, free_port, wait_until
 
 SERVICE = """
     local clouds = require "clouds"
@@ -17,17 +16,6 @@ SERVICE = """
     print("ready")
 """
 TOKEN = "0123456789abcdef0123456789abcdef"
-
-
-class Unix(http.client.HTTPConnection):
-    def __init__(self, path):
-        super().__init__("localhost", timeout=60)
-        self.path = path
-
-    def connect(self):
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(60)
-        self.sock.connect(self.path)
 
 
 class Admin(Case):

@@ -4,7 +4,7 @@ import socket
 import stat
 import unittest
 
-from support import Case, wait_until
+from support import Case, OnSocket, wait_until
 
 SERVER = """
     local clouds, http = require "clouds", require "clouds.http"
@@ -22,30 +22,10 @@ SERVER = """
 """
 
 
-class Http(Case):
+class Http(OnSocket):
     def open(self, options=""):
         self.path = os.path.join(self.folder, "http.sock")
         self.service = self.serve(SERVER % (options, self.path))
-
-    def connect(self):
-        client = socket.socket(socket.AF_UNIX)
-        self.addCleanup(client.close)
-        client.settimeout(60)
-        client.connect(self.path)
-        return client
-
-    def read(self, client, until=None):
-        """All that comes until the end, or until `until` was seen."""
-        data = b""
-        while until is None or until not in data:
-            try:
-                piece = client.recv(65536)
-            except ConnectionResetError:
-                break
-            if not piece:
-                break
-            data += piece
-        return data
 
     def ask(self, data):
         client = self.connect()

@@ -7,7 +7,7 @@ import signal
 import socket
 import unittest
 
-from support import Case, SOURCE, free_port, wait_until
+from support import Case, OnSocket, SOURCE, Unix, free_port, wait_until
 
 BEGIN = """
     local clouds, http = require "clouds", require "clouds.http"
@@ -18,18 +18,7 @@ END = """
 """
 
 
-class Unix(http.client.HTTPConnection):
-    def __init__(self, path):
-        super().__init__("localhost", timeout=60)
-        self.path = path
-
-    def connect(self):
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(60)
-        self.sock.connect(self.path)
-
-
-class Web(Case):
+class Web(OnSocket):
     def open(self, code, *options):
         self.path = os.path.join(self.folder, "web.sock")
         script = self.file("web.lua", BEGIN + code + END)
@@ -45,26 +34,6 @@ class Web(Case):
         text = answer.read().decode()
         connection.close()
         return answer.status, text, answer.headers
-
-    def connect(self):
-        client = socket.socket(socket.AF_UNIX)
-        self.addCleanup(client.close)
-        client.settimeout(60)
-        client.connect(self.path)
-        return client
-
-    def read(self, client, until=None):
-        """All that comes until the end, or until `until` was seen."""
-        data = b""
-        while until is None or until not in data:
-            try:
-                piece = client.recv(65536)
-            except ConnectionResetError:
-                break
-            if not piece:
-                break
-            data += piece
-        return data
 
     def raw(self, data):
         client = self.connect()
