@@ -143,9 +143,19 @@ local function ended_in_slot(self, slot, worker, before, code)
   failed(self, slot, worker)
 end
 
+-- Killed by us, or by its own limit, or by whatever else: requests it had accepted may be unanswered.
+local function note_end(self, worker, before, code)
+  local in_order = code == 0 and not worker.was_killed
+  if in_order or not (self.is_stopping or before == "draining") then return end
+  if not worker.was_killed then
+    self.app.log:own(("worker %s did not end in order: %s"):format(worker.name, worker.exit))
+  end
+  if self.is_stopping then self.had_to_kill = true end
+end
+
 function Group:has_ended(worker, before, code)
   self.workers[worker] = nil
-  if worker.was_killed and self.is_stopping then self.had_to_kill = true end
+  note_end(self, worker, before, code)
   local new, slot = self.coming, self.slots[worker.index]
   if new and new.workers[worker.index] == worker then
     roll_back(self, ("worker %s: %s"):format(worker.name, worker.exit))

@@ -393,13 +393,22 @@ class TheEnd(Start):
         self.assertIn("/1", connection.getresponse().read().decode())
 
     def test_one_that_does_not_end(self):
-        self.ready('while_ = true\n' + WEB.replace("clouds.sleep(tonumber(seconds))", "while while_ do end"),
+        """It hears nothing of the stop, so it is killed."""
+        self.ready(WEB.replace("clouds.sleep(tonumber(seconds))", 'print("begins") while seconds do end'),
                    workers=2, options=("--drain", "0.5"))
-        connection = self.connect()
-        connection.request("GET", "/slow/1")
-        wait_until(lambda: self.ask("/"), "it is under way")
+        self.connect().request("GET", "/slow/1")
+        self.master.out.wait_for("begins")
         self.end(code=4)
-        self.assertIn("did not end within 0.5 s", self.master.err.text())
+        self.assertIn("did not end within 0.5 s: killed", self.master.err.text())
+
+    def test_one_that_ends_itself(self):
+        """It hears of the stop and hangs then: the limit of the worker itself comes first."""
+        code = WEB.replace("clouds.sleep(tonumber(seconds))", 'print("begins") clouds.sleep(0.8) while seconds do end')
+        self.ready(code, workers=2, options=("--drain", "1"))
+        self.connect().request("GET", "/slow/1")
+        self.master.out.wait_for("begins")
+        self.end(code=4)
+        self.assertRegex(self.master.err.text(), r"worker web\.\d did not end in order: exit \d+: clouds: the script went on")
 
     def test_the_second_signal(self):
         self.ready(TELLS_PID)
