@@ -356,6 +356,7 @@ void host_cluster_add(lua_State *L)
     lua_newtable(L);
     luaL_setfuncs(L, functions, 0);
     host_cluster_add_dispatch(L);
+    host_cluster_add_sink(L);
     host_cluster_add_worker(L);
     lua_setfield(L, -2, "cluster");
 }

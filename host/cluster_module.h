@@ -8,6 +8,7 @@
 
 /* Each adds to the table of host.cluster at the top. */
 void host_cluster_add_dispatch(lua_State *L);
+void host_cluster_add_sink(lua_State *L);
 void host_cluster_add_worker(lua_State *L);
 
 host_dispatch *host_cluster_check_dispatch(lua_State *L, int index);

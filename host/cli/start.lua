@@ -89,13 +89,14 @@ end
 local LOOK = 0.02 -- seconds
 
 -- Connections that were made before the stop are served: the workers drain when the last of them has been given.
-local function stop_when_given(group, until_)
+local function stop_when_given(group, app, until_)
   local loop = require "clouds.loop"
   if group.dispatch and group.dispatch:counts().held > 0 and loop.now() < until_ then
-    return loop.timer(LOOK, function() stop_when_given(group, until_) end)
+    return loop.timer(LOOK, function() stop_when_given(group, app, until_) end)
   end
   group:stop(function()
     if group.dispatch then group.dispatch:close() end
+    app.log:close()
     host.finish(group.had_to_kill and host.exit.UNKNOWN or host.exit.OK)
   end)
 end
@@ -106,7 +107,7 @@ local function stop(group, app, addresses)
   if group.dispatch then
     for i in ipairs(addresses) do group.dispatch:unlisten(i) end
   end
-  stop_when_given(group, require("clouds.loop").now() + math.min(group.drain, HOLD))
+  stop_when_given(group, app, require("clouds.loop").now() + math.min(group.drain, HOLD))
 end
 
 function M.main(options, operands)
@@ -135,7 +136,10 @@ function M.main(options, operands)
     end
     if app.stops then return end
     app.log:own(("%s does not start: %s"):format(app.name, problem))
-    group:stop(function() host.finish(host.exit.ERROR) end)
+    group:stop(function()
+      app.log:close()
+      host.finish(host.exit.ERROR)
+    end)
   end)
 end
 

@@ -205,6 +205,20 @@ host_lines *host_lines_open(uv_loop_t *loop, int fd, host_lines_hook hook, void 
 void host_lines_read_now(host_lines *lines);
 void host_lines_close(host_lines *lines);
 
+/* ---- sink.c: what the master writes, by a thread of its own */
+
+enum { HOST_SINK_BYTES = 1 << 20 }; /* that wait to be written; what does not fit is lost, and counted */
+
+typedef struct host_sink host_sink;
+
+host_sink *host_sink_open(void); /* NULL: no memory, or no thread */
+/* One record, whole lines, to `fd`, which stays open longer than the sink. Never waits; false: lost. */
+bool host_sink_put(host_sink *sink, int fd, const char *text, size_t size);
+/* How many records were lost since it was asked last, those with them that the system refused to write. */
+uint64_t host_sink_lost(host_sink *sink);
+/* Gives what waits `seconds` to be written. */
+void host_sink_close(host_sink *sink, double seconds);
+
 /* ---- reap.c: the end of children, each the leader of a process group, which ends with it */
 
 typedef void (*host_reap_hook)(void *self, pid_t pid, int status); /* status as waitpid gives it */

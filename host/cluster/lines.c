@@ -7,7 +7,7 @@
 
 #include "host/cluster/cluster.h"
 
-enum { READS_A_TURN = 16 };
+enum { READS_AT_THE_END = 16 }; /* more than a pipe holds would be another's that has it too, and goes on writing */
 
 struct host_lines {
     uv_poll_t poll;
@@ -63,8 +63,7 @@ static void on_readable(uv_poll_t *poll, int status, int events)
     host_lines *l = (host_lines *)poll;
     (void)status;
     (void)events;
-    for (int i = 0; i < READS_A_TURN && !l->closing && !l->ended; i++)
-        if (!read_some(l)) return;
+    read_some(l); /* once a turn: who writes without end keeps nothing else waiting */
 }
 
 host_lines *host_lines_open(uv_loop_t *loop, int fd, host_lines_hook hook, void *self)
@@ -83,8 +82,7 @@ host_lines *host_lines_open(uv_loop_t *loop, int fd, host_lines_hook hook, void 
 
 void host_lines_read_now(host_lines *l)
 {
-    /* More than a pipe holds would be another's that has it too, and goes on writing. */
-    for (int i = 0; i < READS_A_TURN && !l->closing && !l->ended; i++)
+    for (int i = 0; i < READS_AT_THE_END && !l->closing && !l->ended; i++)
         if (!read_some(l)) return;
 }
 

@@ -5,11 +5,12 @@ local output = require "clouds.cli.output"
 local Log = {}
 Log.__index = Log
 
-function Log.new()
-  return setmetatable({ is_terminal = { host.is_terminal(1), host.is_terminal(2) } }, Log)
-end
+local STDERR = 2
+local LAST = 2 -- seconds that what waits at the end is given to be written
 
-local files = { io.stdout, io.stderr }
+function Log.new()
+  return setmetatable({ is_terminal = { host.is_terminal(1), host.is_terminal(2) }, sink = host.cluster.sink() }, Log)
+end
 
 local function put(self, stream, name, pid, text)
   local words
@@ -18,16 +19,30 @@ local function put(self, stream, name, pid, text)
   else
     words = ("%s %s %d | %s\n"):format(os.date("!%Y-%m-%dT%H:%M:%SZ"), name, pid, output.plain(text))
   end
-  files[stream]:write(words)
-  files[stream]:flush()
+  return self.sink:put(stream, words)
+end
+
+-- What was lost is said when something can be written again.
+local function tell_lost(self)
+  local lost = self.sink:lost() + (self.lost or 0)
+  self.lost = lost
+  if lost > 0 and put(self, STDERR, "master", host.pid(), ("%d lines were lost: they could not be written"):format(lost)) then
+    self.lost = 0
+    self.sink:lost()
+  end
 end
 
 function Log:line(worker, stream, text)
-  put(self, stream, worker.name, worker.pid or 0, text)
+  if put(self, stream, worker.name, worker.pid or 0, text) then return tell_lost(self) end
 end
 
 function Log:own(text)
-  put(self, 2, "master", host.pid(), text)
+  put(self, STDERR, "master", host.pid(), text)
+end
+
+function Log:close()
+  tell_lost(self)
+  self.sink:close(LAST)
 end
 
 return Log
