@@ -1,5 +1,6 @@
 /* host.cluster of the master: listeners, and who gets their connections. */
 #include <errno.h>
+#include <unistd.h>
 #include <lua.h>
 #include <lauxlib.h>
 
@@ -28,6 +29,13 @@ static int l_listen(lua_State *L)
     lua_pushfstring(L, "%s: %s", address, why);
     lua_pushboolean(L, errno == EINVAL);
     return 3;
+}
+
+/* cluster.close_listener(descriptor): of one that no dispatch has. */
+static int l_close_listener(lua_State *L)
+{
+    close((int)luaL_checkinteger(L, 1));
+    return 0;
 }
 
 /* ---- the dispatch */
@@ -106,7 +114,7 @@ void host_cluster_add_dispatch(lua_State *L)
     static const luaL_Reg of_dispatch[] = {
         {"listen", dispatch_listen}, {"unlisten", dispatch_unlisten}, {"pause", dispatch_pause},
         {"counts", dispatch_counts}, {"close", dispatch_close},       {NULL, NULL}};
-    static const luaL_Reg functions[] = {{"listen", l_listen}, {"dispatch", l_dispatch}, {NULL, NULL}};
+    static const luaL_Reg functions[] = {{"listen", l_listen}, {"close_listener", l_close_listener}, {"dispatch", l_dispatch}, {NULL, NULL}};
     host_http_make_type(L, DISPATCH_TYPE, of_dispatch);
     luaL_setfuncs(L, functions, 0);
 }

@@ -176,12 +176,22 @@ end
 -- The kernel sends SIGTERM when the master ends, which is to be the first signal and not the second.
 local SIGNAL_TIME = 1
 
+-- Callers choose others, or this one again.
+local function be_quiet(yes)
+  for _, node in pairs(require("clouds.node").nodes) do
+    if next(node.served) and not node.closing and not node.closed then
+      if yes then node:pause() else node:resume() end
+    end
+  end
+end
+
 -- Under `clouds start` this is a worker: the master gives it connections, and says when to stop; the end of the master
 -- is such a word, too. Programs that it starts itself are none.
 local function follow_master()
   if os.getenv("CLOUDS_CHANNEL") ~= "3" then return false end
   local function on_message(kind, text)
     if kind == "D" then host.stop(tonumber(text)) end
+    if kind == "Q" or kind == "U" then be_quiet(kind == "Q") end
   end
   local function on_end()
     require("clouds.loop").timer(SIGNAL_TIME, function() host.stop() end)

@@ -4,10 +4,8 @@ local args = require "clouds.cli.args"
 local common = require "clouds.cli.common"
 local M = {}
 
-local BACKLOG, HOLD, CONNECTIONS, READY_TIMEOUT = 1024, 2, 10000, 30
-local OTHER_DESCRIPTORS = 64 -- of a worker, that are no connections
+local READY_TIMEOUT = 30 -- seconds
 local MARGIN = 8 -- seconds beyond the drain that a stop may take: to give what waits, and to kill who does not end
-local BUSY = 3 -- exit code: the address is in use
 
 M.command = {
   name = "start",
@@ -32,82 +30,17 @@ M.command = {
   stop_at_operand = true,
 }
 
-local GONE = "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
-
 local function name_of(script)
   return script:match("([^/]+)$"):gsub("%.lua$", "")
 end
 
--- The descriptors of all listeners, or nil when one cannot be opened, which has been said.
-local function listen(addresses)
-  local list = {}
-  for i, address in ipairs(addresses) do
-    local fd, problem, is_wrong = host.cluster.listen(address, BACKLOG)
-    if not fd then
-      if is_wrong then args.fail("start", "--listen %s", problem) end
-      io.stderr:write(("clouds start: cannot listen at %s\n"):format(problem))
-      return nil
-    end
-    if address:match("(%d+)$") == "0" then io.stderr:write(("clouds: listening at port %d\n"):format(problem)) end
-    list[i] = fd
-  end
-  return list
-end
-
-local function dispatch_for(addresses)
-  if not addresses then return nil, true end
-  local listeners = listen(addresses)
-  if not listeners then return nil, false end
-  local most = math.max(1, host.cluster.descriptors() - OTHER_DESCRIPTORS)
-  local dispatch = host.cluster.dispatch(HOLD, GONE, math.min(CONNECTIONS, most))
-  for i, fd in ipairs(listeners) do dispatch:listen(fd, i) end
-  return dispatch, true
-end
-
-local reload_again
-
-local function reload(group, app)
-  if app.stops then return end
-  if group:is_renewing() then app.again = true return end
-  group:renew(function(problem)
-    if problem then
-      app.log:own(("reload failed, generation %d goes on: %s"):format(group.generation, problem))
-    else
-      app.log:own(("%s reloaded: %d workers, generation %d"):format(app.name, group:ready_count(), group.generation))
-    end
-    reload_again(group, app)
-  end)
-end
-
--- What was asked for while another was under way.
-reload_again = function(group, app)
-  if not app.again then return end
-  app.again = nil
-  reload(group, app)
-end
-
-local LOOK = 0.02 -- seconds
-
--- Connections that were made before the stop are served: the workers drain when the last of them has been given.
-local function stop_when_given(group, app, until_)
-  local loop = require "clouds.loop"
-  if group.dispatch and group.dispatch:counts().held > 0 and loop.now() < until_ then
-    return loop.timer(LOOK, function() stop_when_given(group, app, until_) end)
-  end
-  group:stop(function()
-    if group.dispatch then group.dispatch:close() end
-    app.log:close()
-    host.finish(group.had_to_kill and host.exit.UNKNOWN or host.exit.OK)
-  end)
-end
-
-local function stop(group, app, addresses)
-  app.log:own(("%s stops"):format(app.name))
-  app.stops = true
-  if group.dispatch then
-    for i in ipairs(addresses) do group.dispatch:unlisten(i) end
-  end
-  stop_when_given(group, app, require("clouds.loop").now() + math.min(group.drain, HOLD))
+-- The plan of one script.
+local function plan_of(options, operands)
+  local name = name_of(operands[1])
+  local group = { name = name, listen = options.listen, script = operands[1], arguments = { unpack(operands, 2) },
+    workers = options.workers or host.cluster.processors(), drain = options.drain or common.default_drain(),
+    ready_timeout = READY_TIMEOUT }
+  return { name = options.name or name, url = require("clouds.options").default_url(), groups = { group } }
 end
 
 function M.main(options, operands)
@@ -115,31 +48,20 @@ function M.main(options, operands)
   if not host.is_file(script) then args.fail("start", "cannot read the script %s; expected: clouds %s", script,
     M.command.usage) end
   common.set_default_url("start", options)
-  local loop = require "clouds.loop"
-  local app = { name = options.name or name_of(script), url = require("clouds.options").default_url(),
-    log = require("clouds.master.log").new() }
-  local drain = options.drain or common.default_drain()
-  local group = require("clouds.master.group").new({ app = app, name = name_of(script), script = script,
-    arguments = { unpack(operands, 2) }, count = options.workers or host.cluster.processors(), drain = drain,
-    ready_timeout = READY_TIMEOUT })
-  host.on_stop(function() stop(group, app, options.listen or {}) end, drain, MARGIN)
-  host.cluster.on_reload(function() reload(group, app) end)
-  local begun = loop.now()
-  local dispatch, is_open = dispatch_for(options.listen)
-  if not is_open then return host.finish(BUSY) end
-  group.dispatch = dispatch
-  group:renew(function(problem)
-    if not problem then
-      app.log:own(("%s ready: %d workers (%d ms)"):format(app.name, group.count,
-        (loop.now() - begun) * 1000))
-      return reload_again(group, app)
-    end
-    if app.stops then return end
-    app.log:own(("%s does not start: %s"):format(app.name, problem))
-    group:stop(function()
-      app.log:close()
-      host.finish(host.exit.ERROR)
-    end)
+  local log = require("clouds.master.log").new()
+  local app = require("clouds.master.app").new(plan_of(options, operands), log)
+  local function finish(code)
+    log:close()
+    host.finish(code)
+  end
+  host.on_stop(function() app:stop(finish) end, app:longest_stop(), MARGIN)
+  host.cluster.on_reload(function() app:reload(nil, function() end) end)
+  app:start(function(problem, code)
+    if not problem then return end
+    if code == host.exit.USAGE then args.fail("start", "%s", problem) end
+    if code == host.exit.UNREACHABLE then log:plain("clouds start: " .. problem)
+    else log:own(("%s does not start: %s"):format(app.name, problem)) end
+    finish(code)
   end)
 end
 

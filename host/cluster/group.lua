@@ -1,7 +1,8 @@
 -- The workers that run one script: as many as there should be, started again when they end, replaced by a reload.
 --
 -- A slot is a place for a worker. What starts new workers beside those that serve is a generation: all of it has to be
--- ready before any of the old drains, and if one is not, the new ones end and nothing has changed.
+-- ready before any of the old drains, and if one is not, the new ones end and nothing has changed. When that is so is
+-- decided by the application, which may renew several groups at once.
 local loop = require "clouds.loop"
 local Worker = require "clouds.master.worker"
 
@@ -13,10 +14,11 @@ local WELL = 10 -- seconds of service after which the delay is the first again
 local WINDOW, MOST, PAUSE = 60, 5, 60 -- more failures than MOST for each worker in WINDOW: none is started for PAUSE
 local AGAIN = 1 -- seconds between the ends of a worker that ends by itself, at least
 
---- settings: app, name, script, arguments, count, drain, ready_timeout, dispatch
-function Group.new(settings)
-  settings.slots, settings.workers, settings.generation, settings.failures = {}, {}, 0, {}
-  return setmetatable(settings, Group)
+--- settings: of the group in the plan of the application.
+function Group.new(app, settings)
+  return setmetatable({ app = app, settings = settings, name = settings.name, script = settings.script,
+    arguments = settings.arguments, count = settings.workers, drain = settings.drain,
+    ready_timeout = settings.ready_timeout, slots = {}, workers = {}, generation = 0, failures = {} }, Group)
 end
 
 local function count_of(set)
@@ -34,8 +36,20 @@ end
 
 ---- a generation ----
 
--- Every new worker is ready: it takes the place of the old.
-local function switch(self)
+--- Starts a whole generation beside what serves. ready(problem or nil) is called when all of it is ready, or will not be
+-- and has been ended; also when it was ready and one of it ends before the switch.
+function Group:renew(ready)
+  local new = { generation = self.generation + 1, workers = {}, ready = ready }
+  self.coming = new
+  for index = 1, self.count do
+    local worker, problem = start_worker(self, index, new.generation)
+    if not worker then return self:roll_back(("worker %s.%d: %s"):format(self.name, index, problem)) end
+    new.workers[index] = worker
+  end
+end
+
+--- Every new worker is ready: it takes the place of the old.
+function Group:switch()
   local new = self.coming
   self.coming, self.generation = nil, new.generation
   for index, worker in pairs(new.workers) do
@@ -51,27 +65,17 @@ local function switch(self)
     end
   end
   self.failures = {}
-  new.done(nil)
 end
 
-local function roll_back(self, problem)
+--- Ends what is new; nothing else has changed.
+function Group:roll_back(problem)
   local new = self.coming
+  if not new then return end
   self.coming = nil
   for _, worker in pairs(new.workers) do
     if worker.state ~= "gone" then worker:drain() end
   end
-  new.done(problem)
-end
-
---- Starts a whole generation; done(problem or nil) when it serves, or will not.
-function Group:renew(done)
-  local new = { generation = self.generation + 1, workers = {}, done = done }
-  self.coming = new
-  for index = 1, self.count do
-    local worker, problem = start_worker(self, index, new.generation)
-    if not worker then return roll_back(self, ("worker %s.%d: %s"):format(self.name, index, problem)) end
-    new.workers[index] = worker
-  end
+  new.ready(problem)
 end
 
 function Group:is_renewing()
@@ -83,12 +87,13 @@ end
 function Group:is_ready(worker)
   self.app.log:own(("worker %s ready in %d ms, generation %d"):format(worker.name, (loop.now() - worker.begun) * 1000,
     worker.generation))
+  if self.is_quiet then worker:be_quiet(true) end
   local new = self.coming
   if not new or new.workers[worker.index] ~= worker then return worker:take(true) end
   for _, other in pairs(new.workers) do
     if other.state ~= "ready" then return end
   end
-  switch(self)
+  new.ready(nil)
 end
 
 -- How many failures there were in the window, this one with them.
@@ -150,7 +155,7 @@ local function note_end(self, worker, before, code)
   if not worker.was_killed then
     self.app.log:own(("worker %s did not end in order: %s"):format(worker.name, worker.exit))
   end
-  if self.is_stopping then self.had_to_kill = true end
+  if self.is_stopping then self.app.had_to_kill = true end
 end
 
 function Group:has_ended(worker, before, code)
@@ -158,7 +163,7 @@ function Group:has_ended(worker, before, code)
   note_end(self, worker, before, code)
   local new, slot = self.coming, self.slots[worker.index]
   if new and new.workers[worker.index] == worker then
-    roll_back(self, ("worker %s: %s"):format(worker.name, worker.exit))
+    self:roll_back(("worker %s: %s"):format(worker.name, worker.exit))
   elseif slot and slot.worker == worker then
     ended_in_slot(self, slot, worker, before, code)
   end
@@ -171,7 +176,7 @@ end
 function Group:stop(done)
   if self.is_stopping then return end
   self.is_stopping = done
-  if self.coming then roll_back(self, "stopped") end
+  self:roll_back("stopped")
   for _, slot in pairs(self.slots) do
     if slot.timer then slot.timer:stop() end
   end
@@ -181,6 +186,13 @@ end
 
 function Group:kill()
   for worker in pairs(self.workers) do worker:kill() end
+end
+
+--- Its workers take nothing new; or begin again.
+function Group:be_quiet(yes)
+  self.is_quiet = yes
+  if self.dispatch then self.dispatch:pause(yes) end
+  for worker in pairs(self.workers) do worker:be_quiet(yes) end
 end
 
 function Group:ready_count()

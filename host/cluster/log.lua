@@ -40,6 +40,11 @@ function Log:own(text)
   put(self, STDERR, "master", host.pid(), text)
 end
 
+--- A line as it is.
+function Log:plain(text)
+  self.sink:put(STDERR, text .. "\n")
+end
+
 function Log:close()
   tell_lost(self)
   self.sink:close(LAST)

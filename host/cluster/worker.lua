@@ -46,15 +46,30 @@ function Worker:after(seconds, fn)
   self.timer = loop.timer(seconds, fn)
 end
 
-local function on_message(self, kind)
-  if kind == "E" then
-    self.takes_none = true
-    return self:take(false)
-  end
-  if kind ~= "R" or self.state ~= "starting" then return end
+-- What a worker tells: by the kind of its message, the worker and the text.
+local handlers = {}
+Worker.handlers = handlers
+
+-- It takes no connections.
+function handlers.E(self)
+  self.takes_none = true
+  self:take(false)
+end
+
+-- It is ready.
+function handlers.R(self)
+  if self.state ~= "starting" then return end
   self:stop_timer()
   self.state, self.ready_at = "ready", loop.now()
   self.group:is_ready(self)
+end
+
+local function on_message(self, kind, text)
+  local handler = handlers[kind]
+  if handler then return handler(self, text) end
+  if self.told_unknown then return end
+  self.told_unknown = true
+  self.group.app.log:own(("worker %s sent a message of an unknown type, %q"):format(self.name, kind))
 end
 
 -- "exit 1", "SIGSEGV"
@@ -96,6 +111,11 @@ end
 --- Whether it is given connections.
 function Worker:take(yes)
   if self.group.dispatch then self.process:take(self.group.dispatch, yes and not self.takes_none) end
+end
+
+--- It is asked for nothing new by callers; or begins again.
+function Worker:be_quiet(yes)
+  self.process:send(yes and "Q" or "U")
 end
 
 --- It finishes what it has accepted, and ends; by force when that takes longer than it may.

@@ -118,7 +118,7 @@ class Serving(Start):
         caller.out.wait_for("id ")
         for generation in (2, 3, 4):
             self.master.signal(signal.SIGHUP)
-            self.master.err.wait_for(f"3 workers, generation {generation}")
+            self.master.err.wait_for(f"web reloaded: web 3, generation {generation}")
         node = re.search(r"id (\S+)", caller.out.text()).group(1)
         self.assertEqual(self.run_clouds("send", node, "1")[0], 0)
         caller.out.wait_for("bad 0 many true")
@@ -170,7 +170,7 @@ class Reloads(Start):
         for generation in range(2, 7):
             load.goes_on()
             self.master.signal(signal.SIGHUP)
-            self.master.err.wait_for(f"3 workers, generation {generation}")
+            self.master.err.wait_for(f"web reloaded: web 3, generation {generation}")
         load.goes_on()
         load.finish()
         self.assertIn("/6", self.ask())
@@ -197,14 +197,14 @@ class Reloads(Start):
             self.file("web.lua", code)
             begin = len(self.master.err.text())
             self.master.signal(signal.SIGHUP)
-            wait_until(lambda: "reload failed, generation 1 goes on: " in self.master.err.text()[begin:], "the failure")
+            wait_until(lambda: "reload failed, what served before goes on: " in self.master.err.text()[begin:], "the failure")
             self.assertIn(why, self.master.err.text()[begin:])
             self.assertIn("/1", self.ask())
         for pid in before.values():
             self.assertFalse(gone(pid))
         self.file("web.lua", WEB)
         self.master.signal(signal.SIGHUP)
-        self.master.err.wait_for("3 workers, generation 2")
+        self.master.err.wait_for("web reloaded: web 3, generation 2")
         wait_until(lambda: all(gone(pid) for pid in before.values()), "the old are gone")
         self.assertIn("/2", self.ask())
         self.end()
@@ -277,7 +277,7 @@ class Failures(Start):
                                   (("nowhere.lua",), 2, "cannot read the script nowhere.lua"),
                                   (("--workers", "0", script), 2, "--workers: expected a whole number of 1 or more"),
                                   (("--worker", "1", script), 2, "did you mean --workers?"),
-                                  (("--listen", "here", script), 2, "--listen here: expected PORT"),
+                                  (("--listen", "here", script), 2, "cannot listen at here: expected PORT"),
                                   (("--listen", f"127.0.0.1:{port}", script), 3, "address already in use")):
             process = self.start("start", *words)
             self.assertEqual(process.wait(), code, words)
@@ -381,7 +381,7 @@ class TheEnd(Start):
         self.open('require("clouds").sleep(0.5)\n' + WEB)
         self.master.err.wait_for("listening")
         self.master.signal(signal.SIGHUP)
-        self.master.err.wait_for("3 workers, generation 2")
+        self.master.err.wait_for("web reloaded: web 3, generation 2")
         self.end()
 
     def test_requests_are_finished(self):

@@ -1,0 +1,234 @@
+-- The application of `clouds start`: its groups, and what is done with all of them together.
+local host = require "clouds.host"
+local loop = require "clouds.loop"
+local listeners = require "clouds.master.listeners"
+local Group = require "clouds.master.group"
+
+local App = {}
+App.__index = App
+
+local LOOK = 0.02 -- seconds between two looks whether all connections have been given
+
+--- Of a plan: { name =, url =, groups = list of settings }. log: where its lines go.
+function App.new(plan, log)
+  local self = setmetatable({ name = plan.name, url = plan.url, plan = plan, log = log, state = "starting",
+    begun = loop.now(), groups = {}, listeners = {}, hooks = {} }, App)
+  for i, settings in ipairs(plan.groups) do self.groups[i] = Group.new(self, settings) end
+  return self
+end
+
+function App:group(name)
+  for _, group in ipairs(self.groups) do
+    if group.name == name then return group end
+  end
+end
+
+---- events ----
+
+--- fn(event, ...) is called for each: docs/HOST.md has the list. Gives a function that ends that.
+function App:on_event(fn)
+  local hook = { fn = fn }
+  self.hooks[hook] = true
+  return function() self.hooks[hook] = nil end
+end
+
+function App:emit(event, ...)
+  for hook in pairs(self.hooks) do hook.fn(event, ...) end
+end
+
+---- a generation of several groups ----
+
+-- All of them or none. done(problem or nil) once.
+local function renew(self, groups, done)
+  local waiting, problem = #groups, nil
+  local function ended(group, why)
+    if problem then return end
+    if why then
+      problem = why
+      for _, other in ipairs(groups) do
+        if other ~= group then other:roll_back(why) end
+      end
+      return done(why)
+    end
+    waiting = waiting - 1
+    if waiting > 0 then return end
+    for _, each in ipairs(groups) do each:switch() end
+    done(nil)
+  end
+  for _, group in ipairs(groups) do
+    if problem then return end
+    group:renew(function(why) ended(group, why) end)
+  end
+end
+
+local function counts_text(groups, form)
+  local list = {}
+  for i, group in ipairs(groups) do list[i] = form:format(group.name, group:ready_count(), group.generation) end
+  return table.concat(list, ", ")
+end
+
+---- start ----
+
+-- Whether they are open; otherwise why not, and the code of the program.
+local function open_listeners(self)
+  local by_group, problem, is_wrong = listeners.open(self.plan.groups)
+  if not by_group then
+    return false, "cannot listen at " .. problem, is_wrong and host.exit.USAGE or host.exit.UNREACHABLE
+  end
+  self.listeners = by_group
+  for _, group in ipairs(self.groups) do
+    local list = by_group[group.name]
+    if list then group.dispatch = listeners.dispatch(group.settings, list) end
+    for _, listener in ipairs(list or {}) do
+      if listener.address:match("(%d+)$") == "0" then
+        self.log:plain(("clouds: listening at port %d"):format(listener.port))
+      end
+    end
+  end
+  return true
+end
+
+--- done(problem, code) when it serves, or does not: then nothing of it is left.
+function App:start(done)
+  local is_open, why, code = open_listeners(self)
+  if not is_open then return done(why, code) end
+  renew(self, self.groups, function(problem)
+    if self.state == "stopping" then return end
+    if problem then
+      return self:stop(function() done(problem, host.exit.ERROR) end)
+    end
+    self.state = "ready"
+    self.log:own(("%s ready: %s (%d ms)"):format(self.name, counts_text(self.groups, "%s %d"), (loop.now() - self.begun) * 1000))
+    self:emit("ready")
+    done(nil)
+    self:reload_again()
+  end)
+end
+
+---- reload ----
+
+local function groups_of(self, name)
+  if name then return { self:group(name) } end
+  local list = {}
+  for _, group in ipairs(self.groups) do
+    if group.settings.reload ~= false then list[#list + 1] = group end
+  end
+  return list
+end
+
+-- Who waits for a reload: of everything, or of these groups.
+local function wait_for_reload(self, name, done)
+  local again = self.again or { dones = {}, names = {} }
+  self.again = again
+  if name then again.names[name] = true else again.everything = true end
+  table.insert(again.dones, done)
+end
+
+--- Workers of a new generation take the place of the old, of one group or of all; done(problem or nil). One at a time:
+-- what is asked for meanwhile is one more, after it.
+function App:reload(name, done)
+  if self.state == "stopping" then return done("the application stops") end
+  wait_for_reload(self, name, done)
+  if self.state == "starting" or self.is_reloading then return end
+  self:reload_again()
+end
+
+function App:reload_again()
+  local again = self.again
+  if not again or self.state == "stopping" then return end
+  self.again, self.is_reloading = nil, true
+  local groups = {}
+  for _, group in ipairs(groups_of(self)) do
+    if again.everything or again.names[group.name] then groups[#groups + 1] = group end
+  end
+  for name in pairs(again.names) do
+    local group = self:group(name)
+    if group and group.settings.reload == false then groups[#groups + 1] = group end
+  end
+  local function ended(problem)
+    self.is_reloading = false
+    if problem then
+      self.log:own(("reload failed, what served before goes on: %s"):format(problem))
+    else
+      self.log:own(("%s reloaded: %s"):format(self.name,
+        counts_text(groups, "%s %d, generation %d")))
+    end
+    self:emit("reload", problem)
+    for _, done in ipairs(again.dones) do done(problem) end
+    self:reload_again()
+  end
+  if not groups[1] then return ended(nil) end
+  renew(self, groups, ended)
+end
+
+---- quiet ----
+
+--- Takes no connections and no requests of callers any more, and serves what is open; or begins again.
+function App:be_quiet(yes)
+  if self.state ~= "ready" and self.state ~= "quiet" then return false end
+  self.state = yes and "quiet" or "ready"
+  for _, group in ipairs(self.groups) do group:be_quiet(yes) end
+  self.log:own(("%s is %s"):format(self.name, self.state))
+  return true
+end
+
+---- the end ----
+
+-- Connections that were made before the stop are served: the workers drain when the last of them has been given.
+local function when_given(group, until_, fn)
+  if group.dispatch and group.dispatch:counts().held > 0 and loop.now() < until_ then
+    return loop.timer(LOOK, function() when_given(group, until_, fn) end)
+  end
+  fn()
+end
+
+local function stop_group(group, done)
+  when_given(group, loop.now() + math.min(group.drain, listeners.hold_of(group.settings)), function()
+    group:stop(function()
+      if group.dispatch then group.dispatch:close() end
+      group.dispatch = nil
+      done()
+    end)
+  end)
+end
+
+-- In the order against that of the start.
+local function stop_groups(self, index, done)
+  if index == 0 then return done() end
+  stop_group(self.groups[index], function() stop_groups(self, index - 1, done) end)
+end
+
+--- Ends everything in order; done(code) for everybody who asked.
+function App:stop(done)
+  self.stop_dones = self.stop_dones or {}
+  table.insert(self.stop_dones, done)
+  if self.state == "stopping" then return end
+  local before = self.state
+  self.state = "stopping"
+  if before ~= "starting" then self.log:own(("%s stops"):format(self.name)) end
+  self:emit("stop")
+  for _, waiting in ipairs(self.again and self.again.dones or {}) do waiting("the application stops") end
+  for _, group in ipairs(self.groups) do
+    for number in ipairs(self.listeners[group.name] or {}) do
+      if group.dispatch then group.dispatch:unlisten(number) end
+    end
+  end
+  stop_groups(self, #self.groups, function()
+    local code = self.had_to_kill and host.exit.UNKNOWN or host.exit.OK
+    for _, waiting in ipairs(self.stop_dones) do waiting(code) end
+  end)
+end
+
+--- Ends everything at once.
+function App:kill()
+  for _, group in ipairs(self.groups) do group:kill() end
+end
+
+--- How long a stop in order may take, in seconds.
+function App:longest_stop()
+  local seconds = 0
+  for _, group in ipairs(self.groups) do seconds = seconds + group.drain end
+  return seconds
+end
+
+return App
