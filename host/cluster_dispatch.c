@@ -66,7 +66,8 @@ static int l_dispatch(lua_State *L)
 /* dispatch:listen(descriptor, number) */
 static int dispatch_listen(lua_State *L)
 {
-    if (host_dispatch_listen(host_cluster_check_dispatch(L, 1), (int)luaL_checkinteger(L, 2), (unsigned)luaL_checkinteger(L, 3)) != 0)
+    if (host_dispatch_listen(host_cluster_check_dispatch(L, 1), (int)luaL_checkinteger(L, 2),
+                             (unsigned)luaL_checkinteger(L, 3)) != 0)
         return luaL_error(L, "not enough memory");
     return 0;
 }
@@ -111,10 +112,11 @@ void host_cluster_put_number(lua_State *L, const char *name, double value)
 
 void host_cluster_add_dispatch(lua_State *L)
 {
-    static const luaL_Reg of_dispatch[] = {
-        {"listen", dispatch_listen}, {"unlisten", dispatch_unlisten}, {"pause", dispatch_pause},
-        {"counts", dispatch_counts}, {"close", dispatch_close},       {NULL, NULL}};
-    static const luaL_Reg functions[] = {{"listen", l_listen}, {"close_listener", l_close_listener}, {"dispatch", l_dispatch}, {NULL, NULL}};
+    static const luaL_Reg of_dispatch[] = {{"listen", dispatch_listen}, {"unlisten", dispatch_unlisten},
+                                           {"pause", dispatch_pause},   {"counts", dispatch_counts},
+                                           {"close", dispatch_close},   {NULL, NULL}};
+    static const luaL_Reg functions[] = {
+        {"listen", l_listen}, {"close_listener", l_close_listener}, {"dispatch", l_dispatch}, {NULL, NULL}};
     host_http_make_type(L, DISPATCH_TYPE, of_dispatch);
     luaL_setfuncs(L, functions, 0);
 }

@@ -4,6 +4,7 @@
 #include <lauxlib.h>
 #include <luajit.h>
 
+#include <limits.h>
 #include <string.h>
 
 #include "internal.h"
@@ -94,6 +95,19 @@ static int l_exit_code(lua_State *L)
     return 1;
 }
 
+/* host.runtime_folder(name): its path; or nil and why not. */
+static int l_runtime_folder(lua_State *L)
+{
+    char path[PATH_MAX];
+    if (clouds_runtime_folder(luaL_checkstring(L, 1), path, sizeof path) == 0) {
+        lua_pushstring(L, path);
+        return 1;
+    }
+    lua_pushnil(L);
+    lua_pushstring(L, clouds_last_error());
+    return 2;
+}
+
 /* exit: how a command may end, by name */
 static void add_exit_codes(lua_State *L)
 {
@@ -116,8 +130,9 @@ static void add_exit_codes(lua_State *L)
 int host_open_host(lua_State *L)
 {
     static const luaL_Reg functions[] = {
-        {"finish", l_finish},     {"exit_code", l_exit_code}, {"set_status", l_set_status}, {"at_end", l_at_end},
-        {"versions", l_versions}, {"traceback", l_traceback}, {"create_key", l_create_key}, {NULL, NULL}};
+        {"finish", l_finish},         {"exit_code", l_exit_code},   {"runtime_folder", l_runtime_folder},
+        {"set_status", l_set_status}, {"at_end", l_at_end},         {"versions", l_versions},
+        {"traceback", l_traceback},   {"create_key", l_create_key}, {NULL, NULL}};
     lua_newtable(L);
     luaL_setfuncs(L, functions, 0);
     add_exit_codes(L);

@@ -58,7 +58,10 @@ function M.main(options, operands)
   host.cluster.on_reload(function() app:reload(nil, function() end) end)
   app:start(function(problem, code)
     if not problem then return end
-    if code == host.exit.USAGE then args.fail("start", "%s", problem) end
+    if code == host.exit.USAGE then
+      log:close()
+      args.fail("start", "%s", problem)
+    end
     if code == host.exit.UNREACHABLE then log:plain("clouds start: " .. problem)
     else log:own(("%s does not start: %s"):format(app.name, problem)) end
     finish(code)

@@ -98,7 +98,8 @@ function App:start(done)
       return self:stop(function() done(problem, host.exit.ERROR) end)
     end
     self.state = "ready"
-    self.log:own(("%s ready: %s (%d ms)"):format(self.name, counts_text(self.groups, "%s %d"), (loop.now() - self.begun) * 1000))
+    local counts, seconds = counts_text(self.groups, "%s %d"), loop.now() - self.begun
+    self.log:own(("%s ready: %s (%d ms)"):format(self.name, counts, seconds * 1000))
     self:emit("ready")
     done(nil)
     self:reload_again()

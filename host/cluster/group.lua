@@ -36,7 +36,7 @@ end
 
 ---- a generation ----
 
---- Starts a whole generation beside what serves. ready(problem or nil) is called when all of it is ready, or will not be
+--- Starts a whole generation beside what serves. ready(problem or nil) is called when it is all ready, or will not be
 -- and has been ended; also when it was ready and one of it ends before the switch.
 function Group:renew(ready)
   local new = { generation = self.generation + 1, workers = {}, ready = ready }

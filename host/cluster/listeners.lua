@@ -11,8 +11,8 @@ function M.hold_of(settings)
   return settings.hold or HOLD
 end
 
--- The listeners of one group: a list of { address =, descriptor =, port = }; or nil, why not, and whether the address is
--- wrong or cannot be had.
+-- The listeners of one group: a list of { address =, descriptor =, port = }; or nil, why not, and whether the address
+-- is wrong or cannot be had.
 local function open_one(settings)
   local list = {}
   for i, address in ipairs(settings.listen) do

@@ -26,7 +26,9 @@ end
 local function tell_lost(self)
   local lost = self.sink:lost() + (self.lost or 0)
   self.lost = lost
-  if lost > 0 and put(self, STDERR, "master", host.pid(), ("%d lines were lost: they could not be written"):format(lost)) then
+  if lost == 0 then return end
+  local text = ("%d lines were lost: they could not be written"):format(lost)
+  if put(self, STDERR, "master", host.pid(), text) then
     self.lost = 0
     self.sink:lost()
   end

@@ -1,5 +1,5 @@
-/* What the master writes to its standard output and error: by a thread of its own, so that a terminal which was stopped, a
- * pipe that nobody reads or a slow disk never keeps the master from its work. */
+/* What the master writes to its standard output and error: by a thread of its own, so that a terminal which was
+ * stopped, a pipe that nobody reads or a slow disk never keeps the master from its work. */
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>

@@ -3,6 +3,8 @@
 A history is a list of calls, each with when it began, its deadline, its completions and its executions. Times are seconds of
 CLOCK_MONOTONIC, which all processes of a machine share.
 """
+import os
+
 FAILS, NEVER = 97, 499  # as in server.c: numbers that fail, and those that no server answers
 
 OK, APP_ERROR, NOT_DONE, UNKNOWN = range(4)
@@ -55,6 +57,9 @@ class History:
             call.lag = lag or 0.0
 
     def _read_server(self, path):
+        """A server that was killed before it began has written nothing."""
+        if not os.path.exists(path):
+            return
         with open(path) as log:
             for kind, number, at, pid in (line.split() for line in log):
                 call = self.calls.get(int(number))

@@ -184,6 +184,7 @@ static void protect(void)
 {
     uint64_t operation = 0;
     CHECK(clouds_key_create("/") == CLOUDS_EEXIST);
+    CHECK(clouds_runtime_folder("a/b", NULL, 0) == CLOUDS_EINVAL);
     BOXED(clouds_offer_options, 1) how = {.here = {{.size = sizeof *how.here, .flags = CLOUDS_OFFER_SERIAL, .queue = 1}}};
     CLOSE(how);
     CHECK(clouds_node_offer(server, "old", 3, how.here, NULL, &operation) == 0);

@@ -287,6 +287,7 @@ FUNCTIONS: Dict[str, Tuple[Any, ...]] = {
         "clouds_options_set_bool": (c_int, c_void_p, c_char_p, c_int,),
         "clouds_option_describe": (c_int, c_uint32, POINTER(clouds_option_info),),
         "clouds_key_create": (c_int, c_char_p,),
+        "clouds_runtime_folder": (c_int, c_char_p, c_void_p, c_size_t,),
         "clouds_context_create": (c_int, c_void_p, POINTER(c_void_p),),
         "clouds_open": (c_int, c_char_p, c_char_p, POINTER(c_void_p), POINTER(c_void_p),),
         "clouds_context_close": (c_int, c_void_p, c_double, POINTER(clouds_operation_options), POINTER(c_uint64),),

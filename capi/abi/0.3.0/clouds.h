@@ -268,6 +268,12 @@ CLOUDS_API int clouds_option_describe(uint32_t index, clouds_option_info *out);
  * is left alone. Errors: CLOUDS_EINVAL, CLOUDS_EEXIST, CLOUDS_ESYSTEM. Thread: any. Since 0.3. */
 CLOUDS_API int clouds_key_create(const char *file);
 
+/* Makes the folder `name` among those of this user's processes (below the environment variable for it, or /tmp), for files
+ * and sockets of the program; only this user can enter it. One that is there already is taken. Its path goes to `out`, of `size`
+ * bytes. Errors: CLOUDS_EINVAL (a name with a slash, or of more than 64 bytes), CLOUDS_ELIMIT (the path is longer than
+ * `size`), CLOUDS_ESYSTEM. Thread: any. Since 0.3. */
+CLOUDS_API int clouds_runtime_folder(const char *name, char *out, size_t size);
+
 /* ---- Context: one connection to one cluster -------------------------------------------------------------------- */
 
 typedef struct clouds_context clouds_context;
