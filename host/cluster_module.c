@@ -267,17 +267,37 @@ static int process_take(lua_State *L)
     return 0;
 }
 
+/* process:signal(number): it alone. */
+static int process_signal(lua_State *L)
+{
+    process *p = check_process(L);
+    if (p->pid) kill(p->pid, (int)luaL_checkinteger(L, 2));
+    return 0;
+}
+
+/* process:most_requests(count): it says so when it has begun so many. */
+static int process_most_requests(lua_State *L)
+{
+    host_board_write(&check_process(L)->board->most_requests, (uint64_t)luaL_checknumber(L, 2));
+    return 0;
+}
+
+/* process:board(): what it says of itself, and `silent`: seconds since it took a connection while it has some to take. */
 static int process_board(lua_State *L)
 {
     const process *p = check_process(L);
-    const host_board *b = p->board;
-    uint64_t since = host_board_read(&b->busy_since), now = uv_hrtime();
-    lua_createtable(L, 0, 6);
-    host_cluster_put_number(L, "open", (double)host_board_read(&b->open));
-    host_cluster_put_number(L, "accepted", (double)host_board_read(&b->accepted));
-    host_cluster_put_number(L, "turns", (double)host_board_read(&b->turns));
-    host_cluster_put_number(L, "busy", since && since < now ? (double)(now - since) / 1e9 : 0);
-    host_cluster_put_number(L, "lag", (double)host_board_read(&b->lag_most) / 1e9);
+    host_cluster_push_board(L, p->board);
+    host_cluster_put_number(L, "silent", p->target ? host_target_silent(p->target) : 0);
+    return 1;
+}
+
+/* process:memory(): its resident memory in bytes; nil when it has ended. */
+static int process_memory(lua_State *L)
+{
+    const process *p = check_process(L);
+    double bytes = p->pid ? host_cluster_memory(p->pid) : -1;
+    if (bytes < 0) return 0;
+    lua_pushnumber(L, bytes);
     return 1;
 }
 
@@ -343,8 +363,15 @@ static int l_on_reload(lua_State *L)
 
 void host_cluster_add(lua_State *L)
 {
-    static const luaL_Reg of_process[] = {{"pid", process_pid},   {"send", process_send},   {"kill", process_kill},
-                                          {"take", process_take}, {"board", process_board}, {"__gc", process_gc},
+    static const luaL_Reg of_process[] = {{"pid", process_pid},
+                                          {"send", process_send},
+                                          {"kill", process_kill},
+                                          {"signal", process_signal},
+                                          {"take", process_take},
+                                          {"board", process_board},
+                                          {"memory", process_memory},
+                                          {"most_requests", process_most_requests},
+                                          {"__gc", process_gc},
                                           {NULL, NULL}};
     static const luaL_Reg functions[] = {{"start", l_start},
                                          {"processors", l_processors},

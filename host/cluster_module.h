@@ -12,6 +12,10 @@ void host_cluster_add_sink(lua_State *L);
 void host_cluster_add_worker(lua_State *L);
 
 host_dispatch *host_cluster_check_dispatch(lua_State *L, int index);
+/* cluster_board.c: pushes a table of what the board says. */
+void host_cluster_push_board(lua_State *L, const host_board *board);
+/* Resident memory of a process, in bytes; -1: there is no such process. */
+double host_cluster_memory(pid_t pid);
 /* Into the table at the top. */
 void host_cluster_put_number(lua_State *L, const char *name, double value);
 

@@ -7,19 +7,39 @@
 
 #include "host/http/http.h"
 #include "cluster_module.h"
+#include "http_box.h"
 #include "internal.h"
+
+/* Of lua/core. */
+void lc_requests_count(uint64_t *begun, uint64_t *open);
+void lc_requests_watch(void (*hook)(const char *method, size_t size));
 
 static struct {
     host_channel *channel;
     host_http_server *server;
     uv_prepare_t before_waiting;
     int on_message, on_end;
+    bool told_most;
 } self;
 
-static void tell_open(uv_prepare_t *handle)
+static void tell_open(void)
 {
-    (void)handle;
     host_board_write(&host_board_mine()->open, host_http_connections());
+}
+
+/* Before the loop waits. That it has begun as many requests as it may is said once. */
+static void tell_counts(uv_prepare_t *handle)
+{
+    host_board *board = host_board_mine();
+    uint64_t http, http_open, calls, calls_open, most = host_board_read(&board->most_requests);
+    (void)handle;
+    host_http_count(&http, &http_open);
+    lc_requests_count(&calls, &calls_open);
+    tell_open();
+    host_board_write(&board->requests, http + calls);
+    host_board_write(&board->in_flight, http_open + calls_open);
+    if (most && http + calls >= most && !self.told_most)
+        self.told_most = host_channel_send(self.channel, 'L', NULL, 0, NULL, 0) == 0;
 }
 
 /* It counts as open before the master hears that it is here. Who takes none any more gives it back, and says so when it
@@ -37,7 +57,7 @@ static void take_connection(host_channel_message *m)
     }
     m->fds[0] = -1;
     host_board_add(&host_board_mine()->accepted, 1);
-    tell_open(NULL);
+    tell_open();
     host_channel_send(self.channel, 'A', &one, sizeof one, NULL, 0);
 }
 
@@ -84,8 +104,9 @@ static int l_follow(lua_State *L)
     self.on_message = luaL_ref(L, LUA_REGISTRYINDEX);
     host_board_watch(host_get()->loop);
     uv_prepare_init(host_get()->loop, &self.before_waiting);
-    uv_prepare_start(&self.before_waiting, tell_open);
+    uv_prepare_start(&self.before_waiting, tell_counts);
     uv_unref((uv_handle_t *)&self.before_waiting);
+    lc_requests_watch(host_board_doing);
     return 1;
 }
 

@@ -14,10 +14,19 @@
 /* In the place of a box that is not needed any more. */
 static char answered;
 
+static uint64_t begun_count, open_count;
+
+void host_http_count(uint64_t *begun, uint64_t *open)
+{
+    *begun = begun_count;
+    *open = open_count;
+}
+
 void host_http_release(lua_State *L, host_http_box *box)
 {
     *host_http_slot(box->connection) = &answered;
     box->connection = NULL;
+    open_count--;
     luaL_unref(L, LUA_REGISTRYINDEX, box->self);
     box->self = LUA_NOREF;
 }
@@ -74,6 +83,8 @@ host_http_box *host_http_push_box(lua_State *L, host_http_connection *connection
     lua_pushvalue(L, -1);
     box->self = luaL_ref(L, LUA_REGISTRYINDEX);
     *host_http_slot(connection) = box;
+    begun_count++;
+    open_count++;
     return box;
 }
 
@@ -121,6 +132,7 @@ int host_http_refuse_to_send(lua_State *L, host_http_box *box, host_http_connect
     lua_pushvalue(L, 1);
     box->self = luaL_ref(L, LUA_REGISTRYINDEX);
     *host_http_slot(connection) = box;
+    open_count++;
     return luaL_error(L, "%s", why);
 }
 

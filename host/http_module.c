@@ -3,6 +3,7 @@
 #include <lua.h>
 #include <lauxlib.h>
 
+#include "host/cluster/cluster.h"
 #include "http_box.h"
 #include "internal.h"
 
@@ -15,6 +16,13 @@ typedef struct server_box {
 } server_box;
 
 /* ---- what happens */
+
+/* Of the target only the path: what is behind it may be nobody's business. */
+static void note(const host_http_request *r)
+{
+    const char *query = memchr(r->target.p, '?', r->target.n);
+    host_board_doing(r->target.p, query ? (size_t)(query - r->target.p) : r->target.n);
+}
 
 /* In protected mode, for there may be no memory: fn, box of the server, connection, request. */
 static int begin_request(lua_State *L)
@@ -41,6 +49,7 @@ static void fail(lua_State *L, host_http_connection *connection)
 static void on_request(void *self, host_http_connection *connection, const host_http_request *request)
 {
     lua_State *L = host_get()->L;
+    note(request);
     lua_pushcfunction(L, begin_request);
     lua_pushlightuserdata(L, self);
     lua_pushlightuserdata(L, connection);

@@ -219,7 +219,7 @@ function M.main(options, operands, argv, first_operand)
   local list = pieces(options, operands)
   if not list then return host.finish(host.exit.ERROR) end
   common.stop_on_signal(options.drain or common.default_drain(), function()
-    if is_worker then host.cluster.tell("E") end
+    if is_worker then host.cluster.tell("S") end
   end)
   require("clouds.node").stop_asked = function(_, drain) host.stop(drain) end
   if not admin.open(options) then return host.finish(host.exit.ERROR) end

@@ -25,6 +25,17 @@ M.command = {
     { long = "name", value = "NAME", help = "of the application (default: of the script)" },
     { long = "drain", value = "SECONDS", kind = "number",
       help = "how long a stop lets accepted requests finish (default 8)" },
+    { long = "max-requests", value = "COUNT", kind = "count",
+      help = "a worker that has begun so many is replaced (default 0: none)" },
+    { long = "max-age", value = "SECONDS", kind = "number", help = "one that has served so long is (default 0: none)" },
+    { long = "max-memory", value = "BYTES", kind = "count",
+      help = "one that takes more for 5 s is; one that takes twice as\nmuch is killed (default 0: none)" },
+    { long = "max-restarts", value = "COUNT", kind = "count",
+      help = "failures of each worker in the window until they are\ngiven up (default 5)" },
+    { long = "restart-window", value = "SECONDS", kind = "number", help = "what failures are counted in (default 60)" },
+    { long = "giveup-pause", value = "SECONDS", kind = "number",
+      help = "until one that was given up is tried again\n(default 60; 0: at a reload)" },
+    { long = "no-restart", help = "a worker that ends is not started again" },
   },
   operands = { 1, math.huge },
   stop_at_operand = true,
@@ -34,13 +45,22 @@ local function name_of(script)
   return script:match("([^/]+)$"):gsub("%.lua$", "")
 end
 
+-- Options that are settings of the group as they are.
+local function add_settings(group, options)
+  for _, name in ipairs { "max_requests", "max_age", "max_memory", "max_restarts", "restart_window",
+    "giveup_pause" } do group[name] = options[name] end
+  if options.no_restart then group.restart = false end
+  return group
+end
+
 -- The plan of one script.
 local function plan_of(options, operands)
   local name = name_of(operands[1])
   local group = { name = name, listen = options.listen, script = operands[1], arguments = { unpack(operands, 2) },
     workers = options.workers or host.cluster.processors(), drain = options.drain or common.default_drain(),
     ready_timeout = READY_TIMEOUT }
-  return { name = options.name or name, url = require("clouds.options").default_url(), groups = { group } }
+  return { name = options.name or name, url = require("clouds.options").default_url(),
+    groups = { add_settings(group, options) } }
 end
 
 function M.main(options, operands)

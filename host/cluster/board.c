@@ -2,6 +2,7 @@
  * otherwise. */
 #include <errno.h>
 #include <fcntl.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -61,8 +62,17 @@ static void on_before_waiting(uv_prepare_t *handle)
 static void on_after_waiting(uv_check_t *handle)
 {
     (void)handle;
+    mine->doing[0] = 0;
     host_board_write(&mine->busy_since, uv_hrtime());
     host_board_add(&mine->turns, 1);
+}
+
+/* The last byte stays 0, so that who reads while this is written finds an end. */
+void host_board_doing(const char *text, size_t size)
+{
+    size_t n = size < HOST_BOARD_DOING - 1 ? size : HOST_BOARD_DOING - 1;
+    memcpy(mine->doing, text, n);
+    mine->doing[n] = 0;
 }
 
 void host_board_watch(uv_loop_t *loop)

@@ -60,9 +60,9 @@ void host_channel_close(host_channel *channel);
 
 /* ---- board.c: what a worker says of itself */
 
-enum { HOST_BOARD_VERSION = 1, HOST_BOARD_DOING = 64 };
+enum { HOST_BOARD_VERSION = 2, HOST_BOARD_DOING = 64 };
 
-/* Written by the worker, read by the master at any time: single words, each true by itself. */
+/* Written by the worker, but for what it is told; read by the master at any time: single words, each true by itself. */
 typedef struct host_board {
     uint32_t version, generation;
     int32_t pid;
@@ -72,7 +72,8 @@ typedef struct host_board {
     uint64_t open; /* connections */
     uint64_t in_flight, remain;
     uint64_t accepted, requests, errors, lua_bytes;
-    char doing[HOST_BOARD_DOING]; /* the method or path being run */
+    uint64_t most_requests; /* by the master: when it has begun so many, the worker says so; 0: never */
+    char doing[HOST_BOARD_DOING]; /* the method or path that this turn of the loop began last; empty: none */
 } host_board;
 
 /* A page that keeps its size: its descriptor, and where it is mapped. -1: errno. */
@@ -84,6 +85,9 @@ int host_board_take(int fd);
 
 /* In a worker: notes when the loop is busy, from now on. */
 void host_board_watch(uv_loop_t *loop);
+
+/* Notes what is begun: a method, or a path. */
+void host_board_doing(const char *text, size_t size);
 
 /* That of this process; before host_board_take one that nobody reads. */
 host_board *host_board_mine(void);
@@ -187,6 +191,8 @@ host_dispatch_counts host_dispatch_count(const host_dispatch *dispatch);
 host_target *host_target_create(host_dispatch *dispatch, host_channel *channel, const host_board *board);
 void host_target_ready(host_target *target, bool is_ready);
 void host_target_acknowledge(host_target *target, unsigned count);
+/* Seconds since it acknowledged something, while there is more to acknowledge; else 0. */
+double host_target_silent(const host_target *target);
 /* It could not take the oldest of those: that is given to another, and it gets none for a moment. */
 void host_target_refuse(host_target *target);
 /* What it has not acknowledged is given to others. */

@@ -109,6 +109,7 @@ static bool give(host_target *t, int fd, host_connection_message about)
         pause_for(t->dispatch);
         return false;
     }
+    if (t->copy_count == 0) t->silent_since = uv_hrtime();
     unsigned at = (t->first_copy + t->copy_count++) % HOST_DISPATCH_WINDOW;
     t->copies[at] = (held_connection){.fd = fd, .about = about};
     t->dispatch->counts.given++;
@@ -309,8 +310,15 @@ static held_connection take_copy(host_target *t)
 
 void host_target_acknowledge(host_target *t, unsigned count)
 {
+    t->silent_since = uv_hrtime();
     for (; count && t->copy_count; count--) close(take_copy(t).fd);
     host_dispatch_update(t->dispatch);
+}
+
+double host_target_silent(const host_target *t)
+{
+    uint64_t now = uv_hrtime();
+    return t->copy_count && now > t->silent_since ? (double)(now - t->silent_since) / 1e9 : 0;
 }
 
 void host_target_refuse(host_target *t)

@@ -1,18 +1,21 @@
 -- The workers that run one script: as many as there should be, started again when they end, replaced by a reload.
 --
--- A slot is a place for a worker. What starts new workers beside those that serve is a generation: all of it has to be
+-- A slot (slot.lua) is a place for a worker. What starts new workers beside those that serve is a generation: all of it has to be
 -- ready before any of the old drains, and if one is not, the new ones end and nothing has changed. When that is so is
 -- decided by the application, which may renew several groups at once.
 local loop = require "clouds.loop"
+local Slot = require "clouds.master.slot"
 local Worker = require "clouds.master.worker"
+local watch = require "clouds.master.watch"
 
 local Group = {}
 Group.__index = Group
 
-local FIRST_DELAY, LONGEST_DELAY = 0.1, 5 -- seconds until a worker that failed is started again
-local WELL = 10 -- seconds of service after which the delay is the first again
-local WINDOW, MOST, PAUSE = 60, 5, 60 -- more failures than MOST for each worker in WINDOW: none is started for PAUSE
-local AGAIN = 1 -- seconds between the ends of a worker that ends by itself, at least
+-- What a plan need not say. Seconds, bytes; 0: never.
+local usual = { max_requests = 0, jitter = 0.1, max_age = 0, max_memory = 0, max_memory_hard = 0, max_restarts = 5,
+  restart_window = 60, giveup_pause = 60, restart = true }
+
+local RETIRING = 8 -- workers for each that may be replaced at a time
 
 --- settings: of the group in the plan of the application.
 function Group.new(app, settings)
@@ -27,8 +30,15 @@ local function count_of(set)
   return n
 end
 
--- A worker in its slot, or nil and why not.
-local function start_worker(self, index, generation)
+--- The value of a setting, or what is usual.
+function Group:setting(name)
+  local value = self.settings[name]
+  if value == nil then return usual[name] end
+  return value
+end
+
+--- A new worker, or nil and why not.
+function Group:start_worker(index, generation)
   local worker, problem = Worker.start(self, index, generation)
   if worker then self.workers[worker] = true end
   return worker, problem
@@ -40,9 +50,10 @@ end
 -- and has been ended; also when it was ready and one of it ends before the switch.
 function Group:renew(ready)
   local new = { generation = self.generation + 1, workers = {}, ready = ready }
+  if not self.watch then watch.begin(self) end
   self.coming = new
   for index = 1, self.count do
-    local worker, problem = start_worker(self, index, new.generation)
+    local worker, problem = self:start_worker(index, new.generation)
     if not worker then return self:roll_back(("worker %s.%d: %s"):format(self.name, index, problem)) end
     new.workers[index] = worker
   end
@@ -53,18 +64,21 @@ function Group:switch()
   local new = self.coming
   self.coming, self.generation = nil, new.generation
   for index, worker in pairs(new.workers) do
-    local old = self.slots[index] and self.slots[index].worker
-    self.slots[index] = { worker = worker, delay = FIRST_DELAY }
-    worker:take(true)
-    if old then old:drain() end
+    self.slots[index] = self.slots[index] or Slot.new(self, index)
+    self.slots[index]:renew(worker)
   end
+  self:drop_slots()
+  self.failures = {}
+end
+
+-- Those that are too many.
+function Group:drop_slots()
   for index, slot in pairs(self.slots) do
     if index > self.count then
-      if slot.worker then slot.worker:drain() end
+      slot:close()
       self.slots[index] = nil
     end
   end
-  self.failures = {}
 end
 
 --- Ends what is new; nothing else has changed.
@@ -88,64 +102,52 @@ function Group:is_ready(worker)
   self.app.log:own(("worker %s ready in %d ms, generation %d"):format(worker.name, (loop.now() - worker.begun) * 1000,
     worker.generation))
   if self.is_quiet then worker:be_quiet(true) end
-  local new = self.coming
-  if not new or new.workers[worker.index] ~= worker then return worker:take(true) end
+  self.app:emit("worker_ready", self.name, worker.index, worker.pid, worker.generation)
+  local new, slot = self.coming, self.slots[worker.index]
+  if slot and slot.coming == worker then
+    slot:is_ready(worker)
+    return self:retire_waiting()
+  end
+  if not new or new.workers[worker.index] ~= worker then return end
   for _, other in pairs(new.workers) do
     if other.state ~= "ready" then return end
   end
   new.ready(nil)
 end
 
--- How many failures there were in the window, this one with them.
-local function note_failure(self)
-  local now, kept = loop.now(), {}
-  for _, at in ipairs(self.failures) do
-    if now - at < WINDOW then kept[#kept + 1] = at end
+--- A worker of this slot has failed: whether that was once too often, and the slot is given up. The failures of a slot
+-- that was given up count no longer, so that the others have as many as before.
+function Group:note_failure(slot, worker)
+  local now, window, kept, others = loop.now(), self:setting("restart_window"), {}, {}
+  table.insert(self.failures, { at = now, slot = slot })
+  for _, failure in ipairs(self.failures) do
+    if now - failure.at < window then
+      kept[#kept + 1] = failure
+      if failure.slot ~= slot then others[#others + 1] = failure end
+    end
   end
-  kept[#kept + 1] = now
   self.failures = kept
-  return #kept
+  if #kept <= self:setting("max_restarts") * self.count then return false end
+  self.failures = others
+  self:give_up(("%d failures in %g s: %s"):format(#kept, window, worker.exit))
+  return true
 end
 
-local function restart(self, slot, index, delay)
-  slot.timer = loop.timer(delay, function()
-    slot.timer = nil
-    if self.is_stopping or self.slots[index] ~= slot then return end
-    local worker, problem = start_worker(self, index, self.generation)
-    slot.worker = worker
-    if worker then return end
-    self.app.log:own(("worker %s.%d cannot be started: %s"):format(self.name, index, problem))
-    restart(self, slot, index, LONGEST_DELAY)
-  end)
+-- It is told once, until all that were given up serve again.
+function Group:give_up(text)
+  local pause, had = self:setting("giveup_pause"), self:given_up() > 0
+  self.app.log:own(("group %s: given up: %s; %s"):format(self.name, text,
+    pause > 0 and ("the next try is in %g s"):format(pause) or "a reload tries again"))
+  if not had then self.app:emit("giveup", self.name, text) end
 end
 
--- A fifth more or less, so that many that failed at once do not come back at once.
-local function about(seconds)
-  return seconds * (0.8 + 0.4 * math.random())
-end
-
-local function failed(self, slot, worker)
-  local served = worker.ready_at and loop.now() - worker.ready_at or 0
-  if served > WELL then slot.delay = FIRST_DELAY end
-  local count = note_failure(self)
-  if count > MOST * self.count then
-    self.app.log:own(("group %s: %d failures within %d s, the last: %s; the next try is in %d s"):format(self.name,
-      count, WINDOW, worker.exit, PAUSE))
-    self.failures = {}
-    return restart(self, slot, worker.index, PAUSE)
+--- How many of its slots have been given up.
+function Group:given_up()
+  local count = 0
+  for _, slot in pairs(self.slots) do
+    if slot.given_up then count = count + 1 end
   end
-  local delay = about(slot.delay)
-  slot.delay = math.min(slot.delay * 2, LONGEST_DELAY)
-  restart(self, slot, worker.index, delay)
-end
-
--- Of a worker that serves, or did until just now.
-local function ended_in_slot(self, slot, worker, before, code)
-  slot.worker = nil
-  if self.is_stopping then return end
-  self.app.log:own(("worker %s ended: %s"):format(worker.name, worker.exit))
-  if code == 0 and before ~= "starting" then return restart(self, slot, worker.index, AGAIN) end
-  failed(self, slot, worker)
+  return count
 end
 
 -- Killed by us, or by its own limit, or by whatever else: requests it had accepted may be unanswered.
@@ -164,10 +166,62 @@ function Group:has_ended(worker, before, code)
   local new, slot = self.coming, self.slots[worker.index]
   if new and new.workers[worker.index] == worker then
     self:roll_back(("worker %s: %s"):format(worker.name, worker.exit))
-  elseif slot and slot.worker == worker then
-    ended_in_slot(self, slot, worker, before, code)
+  elseif slot and (slot.worker == worker or slot.coming == worker) then
+    slot:has_ended(worker, before, code)
   end
-  if self.is_stopping and not next(self.workers) then self.is_stopping() end
+  if self.is_stopping and not next(self.workers) then return self.is_stopping() end
+  self:retire_waiting()
+end
+
+---- replacing ----
+
+-- Whether one more may be replaced now: few at a time, and not while those before still drain without end.
+local function may_retire(self)
+  local retiring = 0
+  for worker in pairs(self.workers) do
+    if worker.state == "retiring" then retiring = retiring + 1 end
+  end
+  return not self.coming and not self.is_stopping and retiring < math.max(1, math.floor(self.count / RETIRING))
+    and count_of(self.workers) < 2 * self.count
+end
+
+--- A worker that has served enough is replaced: by one that is started first, when it may be. It serves until then.
+function Group:retire(worker, reason)
+  worker.retires_for = worker.retires_for or reason
+  local slot = self.slots[worker.index]
+  if worker.state ~= "ready" or not slot or slot.worker ~= worker or not may_retire(self) then return end
+  worker.state = "retiring"
+  self.app.log:own(("worker %s is replaced: %s"):format(worker.name, worker.retires_for))
+  self.app:emit("retire", self.name, worker.index, worker.pid, worker.retires_for)
+  slot:replace(worker)
+end
+
+--- Those that could not be replaced before.
+function Group:retire_waiting()
+  for worker in pairs(self.workers) do
+    if worker.retires_for and worker.state == "ready" then self:retire(worker) end
+  end
+end
+
+--- A worker has been told to stop by somebody else, and drains: another is started at once.
+function Group:is_told_to_stop(worker)
+  local slot = self.slots[worker.index]
+  if not slot or slot.worker ~= worker or self.is_stopping then return end
+  self.app.log:own(("worker %s stops: it was told to, by a signal or by itself"):format(worker.name))
+  if self:setting("restart") then slot:replace(worker) else slot.is_final = true end
+end
+
+--- There are to be `count` workers: more are started, or those that are too many drain.
+function Group:scale(count)
+  self.count = count
+  if self.coming or self.is_stopping then return end -- a new generation, or none, is made of so many
+  for index = 1, count do
+    if not self.slots[index] then
+      self.slots[index] = Slot.new(self, index)
+      self.slots[index]:start_in(0)
+    end
+  end
+  self:drop_slots()
 end
 
 ---- the end ----
@@ -177,9 +231,8 @@ function Group:stop(done)
   if self.is_stopping then return end
   self.is_stopping = done
   self:roll_back("stopped")
-  for _, slot in pairs(self.slots) do
-    if slot.timer then slot.timer:stop() end
-  end
+  for _, slot in pairs(self.slots) do slot:stop() end
+  if self.watch then self.watch:stop() end
   for worker in pairs(self.workers) do worker:drain() end
   if not next(self.workers) then done() end
 end
@@ -198,9 +251,25 @@ end
 function Group:ready_count()
   local ready = {}
   for index, slot in pairs(self.slots) do
-    if slot.worker and slot.worker.state == "ready" then ready[index] = true end
+    if slot.worker and (slot.worker.state == "ready" or slot.worker.state == "retiring") then ready[index] = true end
   end
   return count_of(ready)
+end
+
+--- What `clouds ps` shows: a row for each slot, and for each worker that has none, or not yet.
+function Group:describe()
+  local rows, shown = {}, {}
+  for index = 1, self.count do
+    local slot = self.slots[index]
+    if slot then
+      rows[#rows + 1] = slot:describe()
+      shown[slot.worker or slot.coming or slot] = true
+    end
+  end
+  for worker in pairs(self.workers) do
+    if not shown[worker] then rows[#rows + 1] = worker:describe() end
+  end
+  return rows
 end
 
 return Group

@@ -17,6 +17,7 @@ struct host_target {
     const host_board *board;
     bool is_ready, is_short; /* is_short: it gets none until the pause is over */
     unsigned first_copy, copy_count;
+    uint64_t silent_since; /* nanoseconds of the steady clock: it has something to acknowledge, and has not */
     held_connection copies[HOST_DISPATCH_WINDOW]; /* of what it has not acknowledged, a ring */
 };
 

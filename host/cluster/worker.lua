@@ -1,6 +1,7 @@
 -- One process of a group, from its start to its end.
 local host = require "clouds.host"
 local loop = require "clouds.loop"
+local watch = require "clouds.master.watch"
 local cluster = host.cluster
 
 local Worker = {}
@@ -56,6 +57,18 @@ function handlers.E(self)
   self:take(false)
 end
 
+-- It has begun as many requests as it may.
+function handlers.L(self)
+  self.group:retire(self, ("it has begun %d requests"):format(self.process:board().requests))
+end
+
+-- It stops, and not because we have told it to.
+function handlers.S(self)
+  if self.state ~= "ready" and self.state ~= "retiring" then return self:take(false) end
+  self:is_draining()
+  self.group:is_told_to_stop(self)
+end
+
 -- It is ready.
 function handlers.R(self)
   if self.state ~= "starting" then return end
@@ -78,11 +91,18 @@ local function text_of(code, signal)
   return signal_names[signal] or ("signal %d"):format(signal)
 end
 
+-- The last that it says of itself; a traceback says less than the line before it.
+local function note_words(self, text)
+  if text:match("^%s") or text == "" or text == "stack traceback:" then return end
+  self.last_words = text:gsub("^clouds: ", "")
+end
+
 local function on_exit(self, code, signal)
   local before = self.state
   self:stop_timer()
   self.state, self.exit = "gone", text_of(code, signal)
   if self.last_words then self.exit = self.exit .. ": " .. self.last_words end
+  self.group.app:emit("exit", self.group.name, self.index, self.pid, code, signal, self.exit)
   self.group:has_ended(self, before, code)
 end
 
@@ -94,13 +114,16 @@ function Worker.start(group, index, generation)
     arguments = arguments_of(self), environment = environment_of(self),
     on_message = function(kind, text) on_message(self, kind, text) end,
     on_line = function(stream, text)
-      if stream == 2 then self.last_words = text end
+      if stream == 2 then note_words(self, text) end
       group.app.log:line(self, stream, text)
     end,
     on_exit = function(code, signal) on_exit(self, code, signal) end,
   })
   if not process then return nil, problem end
   self.process, self.pid = process, process:pid()
+  self.most_age = watch.about(group, "max_age")
+  process:most_requests(math.ceil(watch.about(group, "max_requests")))
+  group.app:emit("fork", group.name, index, self.pid, generation)
   self:after(group.ready_timeout, function()
     self.last_words = ("not ready within %g s"):format(group.ready_timeout)
     self:kill()
@@ -120,14 +143,26 @@ end
 
 --- It finishes what it has accepted, and ends; by force when that takes longer than it may.
 function Worker:drain()
-  if self.state == "draining" or self.state == "gone" then return end
+  if self.state == "draining" or self.state == "hung" or self.state == "gone" then return end
+  self:is_draining()
+  self.process:send("D", ("%.14g"):format(self.group.drain))
+end
+
+--- It gets no connections any more, and has so long to end.
+function Worker:is_draining()
   self.state = "draining"
   self:take(false)
-  self.process:send("D", ("%.14g"):format(self.group.drain))
+  self.group.app:emit("drain", self.group.name, self.index, self.pid)
   self:after(self.group.drain + KILL_AFTER, function()
     self.group.app.log:own(("worker %s did not end within %g s: killed"):format(self.name, self.group.drain))
     self:kill()
   end)
+end
+
+--- Its row for `clouds ps`. `board`: what it says of itself.
+function Worker:describe()
+  return { worker = self.name, index = self.index, pid = self.pid, generation = self.generation, state = self.state,
+    uptime = loop.now() - self.begun, memory = self.process:memory(), board = self.process:board() }
 end
 
 function Worker:kill()

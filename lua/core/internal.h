@@ -128,6 +128,7 @@ struct lc_state {
     uint32_t slot_count, slot_room, slot_free, left_over;
     lc_request *requests;
     uint32_t request_count, request_room, request_free;
+    uint64_t requests_begun, requests_open;
     uint32_t owing;   /* requests with an answer that found no room */
     bool resending;   /* the module in Lua will call core.resend */
     lc_task *current; /* the task that runs now, if we resumed it */
@@ -298,6 +299,12 @@ void lc_request_add(lua_State *L, lc_state *s);
 /* request_open.c: the names of the methods of open requests, with commas; the bytes of that. The host declares it, too.
  */
 size_t lc_requests_describe(char *out, size_t size);
+/* How many there were, and how many are open; the hook is called with the method of each request that code is about to
+ * run for. The host declares these, too. */
+void lc_requests_count(uint64_t *begun, uint64_t *open);
+void lc_requests_watch(void (*hook)(const char *method, size_t size));
+/* Code is about to run for the request of this scope, if it is one. */
+void lc_request_works(lc_state *s, lc_handle scope);
 void lc_request_open_add(lua_State *L, lc_state *s);
 void lc_request_open_end(const lc_state *s);
 void lc_request_drop_all(lc_state *s, const lc_context *ctx);

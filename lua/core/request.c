@@ -41,6 +41,8 @@ lc_request *lc_request_new(lua_State *L, lc_state *s, lc_context *ctx, const clo
     lc_request *request = new_place(L, s);
     if (++request->generation == 0) request->generation = 1;
     request->used = true;
+    s->requests_begun++;
+    s->requests_open++;
     request->detached = request->canceled = request->owes = false;
     request->holders = 0;
     request->ctx = ctx;
@@ -66,6 +68,7 @@ void lc_request_release(lc_state *s, lc_request *request)
         request->room = request->method_len = request->peer_len = request->meta_len = 0;
     }
     request->used = false;
+    s->requests_open--;
     request->next_free = s->request_free;
     s->request_free = (uint32_t)(request - s->requests);
 }

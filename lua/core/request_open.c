@@ -7,6 +7,7 @@
 enum { SHOWN = 255 }; /* bytes of a name */
 
 static const lc_state *the_state; /* of the process that has one */
+static void (*work_hook)(const char *method, size_t size);
 
 static bool is_open(const lc_request *request)
 {
@@ -33,6 +34,24 @@ size_t lc_requests_describe(char *out, size_t size)
         for (size_t k = 0; k < n; k++) out[at++] = (char)(name[k] < ' ' && name[k] >= 0 ? '?' : name[k]);
     }
     return at;
+}
+
+void lc_requests_count(uint64_t *begun, uint64_t *open)
+{
+    *begun = the_state ? the_state->requests_begun : 0;
+    *open = the_state ? the_state->requests_open : 0;
+}
+
+void lc_requests_watch(void (*hook)(const char *method, size_t size))
+{
+    work_hook = hook;
+}
+
+void lc_request_works(lc_state *s, lc_handle scope)
+{
+    if (!work_hook || !scope) return;
+    const lc_request *request = lc_request_find(s, scope);
+    if (request) work_hook(request->text, request->method_len);
 }
 
 /* open_requests(number or nil) -> { method = how many } of the node of that number, or of all. A name is copied first,

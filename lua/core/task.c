@@ -104,8 +104,9 @@ static void end(lua_State *L, lc_state *s, lc_task *task)
     leave_scope(s, task);
 }
 
-static void begin(lc_task *task, enum lc_task_kind kind, lc_handle scope)
+static void begin(lc_state *s, lc_task *task, enum lc_task_kind kind, lc_handle scope)
 {
+    lc_request_works(s, scope);
     task->kind = kind;
     task->scope = scope;
     task->finished = task->waits = task->taken = false;
@@ -129,7 +130,7 @@ static int finish(lua_State *L)
         lua_settop(L, 0); /* there is room for as many beside those of this function */
     lc_work next = lc_dispatch_next(L, s, s->polled);
     if (next.values == 0) return 0;
-    begin(task, next.kind, next.scope);
+    begin(s, task, next.kind, next.scope);
     s->scope = next.scope;
     return next.values;
 }
@@ -253,13 +254,14 @@ void lc_resume(lua_State *L, lc_state *s, lua_State *co, int values, lc_handle s
 {
     lc_task *task = lc_task_of(co, s);
     if (task) task->waits = false;
+    lc_request_works(s, scope);
     resume(L, s, co, task, values, scope);
 }
 
 void lc_task_start(lua_State *L, lc_state *s, lc_task *task, enum lc_task_kind kind, lc_handle scope, int values)
 {
     lua_State *co = task->co;
-    begin(task, kind, scope);
+    begin(s, task, kind, scope);
     if (values > FEW_VALUES) luaL_checkstack(co, values + 8, "too many values");
     lua_xmove(L, co, values);
     resume(L, s, co, task, lua_gettop(co) - 1, scope);

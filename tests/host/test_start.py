@@ -253,7 +253,7 @@ class Failures(Start):
         for connection in connections:
             if self.ask(connection=connection).startswith("1/"):
                 connection.request("GET", "/exit")
-        self.master.err.wait_for("group web: 11 failures within 60 s, the last: exit 1: ", bound=120)
+        self.master.err.wait_for("group web: given up: 11 failures in 60 s: exit 1: ", bound=120)
         self.assertGreater(time.monotonic() - begin, 5)
         self.assertIn("boom", self.master.err.text())
         self.assertIn("2/1", self.ask())
@@ -408,7 +408,7 @@ class TheEnd(Start):
         self.connect().request("GET", "/slow/1")
         self.master.out.wait_for("begins")
         self.end(code=4)
-        self.assertRegex(self.master.err.text(), r"worker web\.\d did not end in order: exit \d+: clouds: the script went on")
+        self.assertRegex(self.master.err.text(), r"worker web\.\d did not end in order: exit \d+: the script went on")
 
     def test_the_second_signal(self):
         self.ready(TELLS_PID)
@@ -423,11 +423,11 @@ class TheEnd(Start):
 
     def test_the_master_is_killed(self):
         """Nothing of it is left, and it can be started again at once."""
-        self.ready(TELLS_PID, options=("--drain", "1"))
+        self.ready(TELLS_PID.replace("clouds.sleep(", 'print("begins") clouds.sleep('), options=("--drain", "1"))
         wait_until(lambda: len(self.pids()) == 3, "three pids")
         connection = self.connect()
         connection.request("GET", "/slow/0.3")
-        wait_until(lambda: self.ask("/"), "it is under way")
+        self.master.out.wait_for("begins")
         self.end(code=-signal.SIGKILL, number=signal.SIGKILL)
         again = Process([CLOUDS, "start", "--listen", f"127.0.0.1:{self.port}", "-w", "1", self.script], self.env)
         self.addCleanup(again.discard)

@@ -1,0 +1,61 @@
+-- What the master looks at once a second while all goes well: whether a worker has served long enough, or takes too much
+-- memory.
+local loop = require "clouds.loop"
+local M = {}
+
+M.PERIOD = 1 -- seconds
+local TOLERATED = 5 -- seconds that a worker may need more memory than it should
+
+--- The number of a setting for one worker: a part more or less, so that workers of one age do not end at one time.
+function M.about(group, name)
+  local jitter = group:setting("jitter")
+  return group:setting(name) * (1 - jitter + 2 * jitter * math.random())
+end
+
+local function megabytes(bytes)
+  return ("%.1f MB"):format(bytes / 1e6)
+end
+
+local function look_at_memory(group, worker, soft, hard)
+  local used = worker.process:memory()
+  if not used then return end
+  if hard > 0 and used > hard then
+    worker.last_words = ("killed: it used %s of memory, at most %s are allowed"):format(megabytes(used), megabytes(hard))
+    return worker:kill()
+  end
+  if soft == 0 or used <= soft or worker.state ~= "ready" then
+    worker.too_large_since = nil
+    return
+  end
+  worker.too_large_since = worker.too_large_since or loop.now()
+  if loop.now() - worker.too_large_since < TOLERATED then return end
+  group:retire(worker, ("it uses %s of memory"):format(megabytes(used)))
+end
+
+local function look_at(group, worker, soft, hard)
+  if soft > 0 or hard > 0 then look_at_memory(group, worker, soft, hard) end
+  if worker.state ~= "ready" then return end
+  local age = loop.now() - worker.ready_at
+  if worker.most_age > 0 and age > worker.most_age then
+    group:retire(worker, ("it has served for %d s"):format(age))
+  end
+end
+
+local function look(group)
+  local soft, hard = group:setting("max_memory"), group:setting("max_memory_hard")
+  if hard == 0 then hard = 2 * soft end
+  for worker in pairs(group.workers) do
+    look_at(group, worker, soft, hard)
+  end
+  group:retire_waiting()
+end
+
+--- Looks until the group has ended.
+function M.begin(group)
+  group.watch = loop.timer(M.PERIOD, function()
+    look(group)
+    M.begin(group)
+  end)
+end
+
+return M
