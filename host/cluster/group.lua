@@ -1,8 +1,8 @@
 -- The workers that run one script: as many as there should be, started again when they end, replaced by a reload.
 --
--- A slot (slot.lua) is a place for a worker. What starts new workers beside those that serve is a generation: all of it has to be
--- ready before any of the old drains, and if one is not, the new ones end and nothing has changed. When that is so is
--- decided by the application, which may renew several groups at once.
+-- A slot (slot.lua) is a place for a worker. What starts new workers beside those that serve is a generation: all of it
+-- has to be ready before any of the old drains, and if one is not, the new ones end and nothing has changed. When that
+-- is so is decided by the application, which may renew several groups at once.
 local loop = require "clouds.loop"
 local Slot = require "clouds.master.slot"
 local Worker = require "clouds.master.worker"

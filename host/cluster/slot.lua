@@ -1,8 +1,8 @@
 -- The place of one worker in its group: it starts the worker, and another one when that ends, or is to be replaced.
 --
 -- `worker` is ready, or was; `coming` starts, and takes its place when it is ready; `timer`: one is started then. Of
--- `coming` and `timer` there is one at most. A worker that failed is followed by another after a pause, which grows with
--- each failure in a row; when the group has failed too often, the slot is given up, and tried once in a while.
+-- `coming` and `timer` there is one at most. A worker that failed is followed by another after a pause, which grows
+-- with each failure in a row; when the group has failed too often, the slot is given up, and tried once in a while.
 local loop = require "clouds.loop"
 
 local Slot = {}

@@ -1,5 +1,5 @@
--- What the master looks at once a second while all goes well: whether a worker has served long enough, or takes too much
--- memory.
+-- What the master looks at once a second while all goes well: whether a worker has served long enough, or takes too
+-- much memory.
 local loop = require "clouds.loop"
 local M = {}
 
@@ -20,7 +20,8 @@ local function look_at_memory(group, worker, soft, hard)
   local used = worker.process:memory()
   if not used then return end
   if hard > 0 and used > hard then
-    worker.last_words = ("killed: it used %s of memory, at most %s are allowed"):format(megabytes(used), megabytes(hard))
+    worker.last_words = ("killed: it used %s of memory, at most %s are allowed"):format(megabytes(used),
+      megabytes(hard))
     return worker:kill()
   end
   if soft == 0 or used <= soft or worker.state ~= "ready" then
