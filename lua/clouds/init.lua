@@ -48,6 +48,12 @@ function M.base(options)
   return node.create(Server, options and type(options) == "table" and options.type or "base", options, 2)
 end
 
+--- Runs fn in one process of an application of `clouds start`, its library: timers that would run in each worker
+-- otherwise. Whether it runs here.
+function M.once(name, fn)
+  return require("clouds.once")(name, fn)
+end
+
 --- Without a host around the script: runs until nothing is left to wait for. In the host the loop runs anyway.
 function M.run()
   if scheduler.loop.run then

@@ -354,6 +354,19 @@ end
 
 M.left_behind = {}
 
+-- Nodes that handlers of others call through close last.
+local function close_all(drain, last)
+  local closing = {}
+  for _, node in pairs(nodes) do
+    if (node.closes_last or false) == last then
+      closing[#closing + 1] = function()
+        return node:close(drain)
+      end
+    end
+  end
+  scheduler.wait_all(closing)
+end
+
 --- In a coroutine: closes every node.
 function M.shutdown(drain)
   if drain ~= nil then
@@ -368,13 +381,8 @@ function M.shutdown(drain)
   for _, results in ipairs(scheduler.wait_all(ends)) do
     drain = drain and results[1] and math.min(drain, results[1])
   end
-  local closing = {}
-  for _, node in pairs(nodes) do
-    closing[#closing + 1] = function()
-      return node:close(drain)
-    end
-  end
-  scheduler.wait_all(closing)
+  close_all(drain, false)
+  close_all(drain, true)
   return true
 end
 

@@ -196,6 +196,13 @@ function clouds.now() end
 ---@return true
 function clouds.shutdown(drain) end
 
+---Runs a function in one process of an application of `clouds start`, its library; without an application right here.
+---What was begun under a name is not begun again. Raises in an application without a library.
+---@param name string
+---@param fn fun()
+---@return boolean begins Whether it runs here.
+function clouds.once(name, fn) end
+
 ---In plain LuaJIT: runs until nothing is left to wait for. In the host it does nothing, since the loop runs anyway.
 function clouds.run() end
 
