@@ -2,6 +2,7 @@
 local host = require "clouds.host"
 local args = require "clouds.cli.args"
 local common = require "clouds.cli.common"
+local library_bus = require "clouds.library_bus"
 local output = require "clouds.cli.output"
 local admin = require "clouds.cli.admin"
 local M = {}
@@ -145,6 +146,13 @@ local function report_unserved()
   return true
 end
 
+local function report_no_library()
+  local library = package.loaded["clouds.library"]
+  if not is_worker or os.getenv("CLOUDS_GROUP") ~= library_bus.GROUP or (library and library.is_serving) then return end
+  report("the script has not called library.serve (require \"clouds.library\"): there is nothing to share")
+  return true
+end
+
 -- Runs in a coroutine: it may wait.
 local function main_chunk(list, operands, interactive)
   local ok, value = xpcall(run_pieces, require("clouds.error").explain, list, operands)
@@ -153,7 +161,7 @@ local function main_chunk(list, operands, interactive)
   status = ok and exit_status(value) or 1
   if interactive then return start_console() end
   if not ok then return common.finish(status) end
-  if report_unserved() then status = status ~= 0 and status or 1 end
+  if report_unserved() or report_no_library() then status = status ~= 0 and status or 1 end
   if is_worker and status ~= 0 then return common.finish(status) end
   if is_worker then host.cluster.tell("R") end
   host.set_status(status)

@@ -2,6 +2,7 @@
 local host = require "clouds.host"
 local args = require "clouds.cli.args"
 local common = require "clouds.cli.common"
+local library = require "clouds.master.library"
 local M = {}
 
 local READY_TIMEOUT = 30 -- seconds
@@ -22,6 +23,8 @@ M.command = {
       .. "(may be repeated)" },
     { long = "workers", short = "w", value = "COUNT", kind = "count", least = 1,
       help = "how many processes (default: one for each processor)" },
+    { long = "library", value = "FILE",
+      help = "a script that runs in one more process, and has what\nthe workers share (require \"clouds.library\")" },
     { long = "name", value = "NAME", help = "of the application (default: of the script)" },
     { long = "drain", value = "SECONDS", kind = "number",
       help = "how long a stop lets accepted requests finish (default 8)" },
@@ -59,14 +62,20 @@ local function plan_of(options, operands)
   local group = { name = name, listen = options.listen, script = operands[1], arguments = { unpack(operands, 2) },
     workers = options.workers or host.cluster.processors(), drain = options.drain or common.default_drain(),
     ready_timeout = READY_TIMEOUT }
-  return { name = options.name or name, url = require("clouds.options").default_url(),
+  local plan = { name = options.name or name, url = require("clouds.options").default_url(),
     groups = { add_settings(group, options) } }
+  if options.library then
+    if name == library.NAME then group.name = "workers" end
+    table.insert(plan.groups, 1, library.settings(options.library, group.drain, READY_TIMEOUT))
+  end
+  return plan
 end
 
 function M.main(options, operands)
-  local script = operands[1]
-  if not host.is_file(script) then args.fail("start", "cannot read the script %s; expected: clouds %s", script,
-    M.command.usage) end
+  for _, script in ipairs { operands[1], options.library } do
+    if not host.is_file(script) then args.fail("start", "cannot read the script %s; expected: clouds %s", script,
+      M.command.usage) end
+  end
   common.set_default_url("start", options)
   local log = require("clouds.master.log").new()
   local app = require("clouds.master.app").new(plan_of(options, operands), log)

@@ -1,6 +1,7 @@
 -- The application of `clouds start`: its groups, and what is done with all of them together.
 local host = require "clouds.host"
 local loop = require "clouds.loop"
+local library = require "clouds.master.library"
 local listeners = require "clouds.master.listeners"
 local Group = require "clouds.master.group"
 
@@ -61,6 +62,21 @@ local function renew(self, groups, done)
   end
 end
 
+-- The library comes before the others, which may need it while they start.
+local function renew_in_order(self, groups, done)
+  local others, had_library = library.without(groups)
+  if not had_library then return renew(self, others, done) end
+  local group = library.of(self)
+  local function renew_others(problem)
+    if not problem and self.state == "stopping" then problem = "the application stops" end
+    if problem or not others[1] then return done(problem) end
+    renew(self, others, done)
+  end
+  if group.generation == 0 then return renew(self, { group }, renew_others) end
+  if library.overlaps(group) then return renew(self, groups, done) end
+  library.replace(group, renew_others)
+end
+
 local function counts_text(groups, form)
   local list = {}
   for i, group in ipairs(groups) do list[i] = form:format(group.name, group:ready_count(), group.generation) end
@@ -90,9 +106,11 @@ end
 
 --- done(problem, code) when it serves, or does not: then nothing of it is left.
 function App:start(done)
+  local wrong = library.problem(self.plan)
+  if wrong then return done(wrong, host.exit.USAGE) end
   local is_open, why, code = open_listeners(self)
   if not is_open then return done(why, code) end
-  renew(self, self.groups, function(problem)
+  renew_in_order(self, self.groups, function(problem)
     if self.state == "stopping" then return end
     if problem then
       return self:stop(function() done(problem, host.exit.ERROR) end)
@@ -159,7 +177,7 @@ function App:reload_again()
     self:reload_again()
   end
   if not groups[1] then return ended(nil) end
-  renew(self, groups, ended)
+  renew_in_order(self, groups, ended)
 end
 
 ---- quiet ----
@@ -168,7 +186,7 @@ end
 function App:be_quiet(yes)
   if self.state ~= "ready" and self.state ~= "quiet" then return false end
   self.state = yes and "quiet" or "ready"
-  for _, group in ipairs(self.groups) do group:be_quiet(yes) end
+  for _, group in ipairs((library.without(self.groups))) do group:be_quiet(yes) end
   self.log:own(("%s is %s"):format(self.name, self.state))
   return true
 end

@@ -1,6 +1,7 @@
 -- One process of a group, from its start to its end.
 local host = require "clouds.host"
 local loop = require "clouds.loop"
+local library = require "clouds.master.library"
 local watch = require "clouds.master.watch"
 local cluster = host.cluster
 
@@ -22,6 +23,7 @@ local function environment_of(worker)
     CLOUDS_WORKERS = tostring(group.count), CLOUDS_GENERATION = tostring(worker.generation), CLOUDS_CHANNEL = "3",
     CLOUDS_LISTEN = group.dispatch and "1" or "", CLOUDS_URL = group.app.url,
   }
+  library.add_environment(group.app, mine)
   local list = {}
   for name, value in pairs(mine) do list[#list + 1] = name .. "=" .. value end
   for _, pair in ipairs(cluster.environment()) do
