@@ -59,6 +59,7 @@ class Resources(Case):
     def ready(self, **words):
         self.open(**words)
         self.master.err.wait_for("web ready: ")
+        wait_until(lambda: len(self.pids("worker")) == words.get("workers", 2) and self.pids("library"), "all have said it")
         self.port = int(re.search(r"listening at port (\d+)", self.master.err.text()).group(1))
 
     def ask(self, target):
