@@ -4,7 +4,6 @@
  * said has been read; on_exit is the last that is called for it. */
 #include <errno.h>
 #include <fcntl.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -185,8 +184,8 @@ static void watch(lua_State *L, process *p, const int ours[1 + STREAMS])
     luaL_error(L, "not enough memory");
 }
 
-/* cluster.start{ arguments =, environment =, folder =, on_message =, on_line =, on_exit = }: a process of this program,
- * with a channel as descriptor 3 and a board as 4; or nil and why not. */
+/* cluster.start{ arguments =, environment =, on_message =, on_line =, on_exit =, and what cluster_spawn.c reads }: a
+ * process of this program, with a channel as descriptor 3 and a board as 4; or nil and why not. */
 static int l_start(lua_State *L)
 {
     host_spawn spawn;
@@ -194,7 +193,7 @@ static int l_start(lua_State *L)
     int ours[1 + STREAMS], theirs[2 + STREAMS];
     luaL_checktype(L, 1, LUA_TTABLE);
     lua_settop(L, 1);
-    host_spawn_plain(&spawn);
+    host_cluster_read_spawn(L, &spawn);
     spawn.program = "/proc/self/exe";
     spawn.arguments = words_of(L, "arguments");
     spawn.environment = words_of(L, "environment");
@@ -315,15 +314,6 @@ static int l_descriptors(lua_State *L)
     return 1;
 }
 
-/* cluster.processors(): of those that this process may use. */
-static int l_processors(lua_State *L)
-{
-    cpu_set_t set;
-    int count = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
-    lua_pushinteger(L, count > 0 ? count : 1);
-    return 1;
-}
-
 extern char **environ;
 
 /* cluster.environment(): a list of NAME=value. */
@@ -374,7 +364,6 @@ void host_cluster_add(lua_State *L)
                                           {"__gc", process_gc},
                                           {NULL, NULL}};
     static const luaL_Reg functions[] = {{"start", l_start},
-                                         {"processors", l_processors},
                                          {"descriptors", l_descriptors},
                                          {"environment", l_environment},
                                          {"on_reload", l_on_reload},
@@ -383,7 +372,9 @@ void host_cluster_add(lua_State *L)
     lua_newtable(L);
     luaL_setfuncs(L, functions, 0);
     host_cluster_add_dispatch(L);
+    host_cluster_add_notify(L);
     host_cluster_add_sink(L);
+    host_cluster_add_spawn(L);
     host_cluster_add_worker(L);
     lua_setfield(L, -2, "cluster");
 }

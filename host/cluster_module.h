@@ -8,8 +8,14 @@
 
 /* Each adds to the table of host.cluster at the top. */
 void host_cluster_add_dispatch(lua_State *L);
+void host_cluster_add_notify(lua_State *L);
 void host_cluster_add_sink(lua_State *L);
+void host_cluster_add_spawn(lua_State *L);
 void host_cluster_add_worker(lua_State *L);
+
+/* What the table at index 1 says of who a child is, where it runs, and what it may use. Its texts and lists stay on the
+ * stack, and have to as long as *spawn is used. */
+void host_cluster_read_spawn(lua_State *L, host_spawn *spawn);
 
 host_dispatch *host_cluster_check_dispatch(lua_State *L, int index);
 /* cluster_board.c: pushes a table of what the board says. */

@@ -5,6 +5,9 @@
  * status away from who waits. So process 1 is this loop and nothing else, and the program runs as an ordinary child.
  * Both are in one process group: what the terminal sends, both get; what was sent to process 1 alone is passed on. */
 #include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -28,6 +31,16 @@ static void forward(pid_t program, const sigset_t *signals)
     }
 }
 
+/* What was said to process 1 of its sockets and its watchdog is for the program. */
+static void take_over(const char *variable)
+{
+    char own[24];
+    const char *pid = getenv(variable);
+    if (!pid || strcmp(pid, "1") != 0) return;
+    snprintf(own, sizeof own, "%ld", (long)getpid());
+    setenv(variable, own, 1);
+}
+
 void host_init_fork(void)
 {
     sigset_t all, before;
@@ -37,4 +50,6 @@ void host_init_fork(void)
     pid_t program = fork();
     if (program > 0) forward(program, &all);
     sigprocmask(SIG_SETMASK, &before, NULL); /* the child; or process 1 itself, when there can be no other */
+    take_over("LISTEN_PID");
+    take_over("WATCHDOG_PID");
 }

@@ -39,6 +39,8 @@ M.command = {
     { long = "giveup-pause", value = "SECONDS", kind = "number",
       help = "until one that was given up is tried again\n(default 60; 0: at a reload)" },
     { long = "no-restart", help = "a worker that ends is not started again" },
+    { long = "user", value = "NAME", help = "who the workers are; needs root (default: as the master)" },
+    { long = "group", value = "NAME", help = "their group in the operating system\n(default: that of the user)" },
   },
   operands = { 1, math.huge },
   stop_at_operand = true,
@@ -61,12 +63,14 @@ local function plan_of(options, operands)
   local name = name_of(operands[1])
   local group = { name = name, listen = options.listen, script = operands[1], arguments = { unpack(operands, 2) },
     workers = options.workers or host.cluster.processors(), drain = options.drain or common.default_drain(),
-    ready_timeout = READY_TIMEOUT }
+    ready_timeout = READY_TIMEOUT, user = options.user, group = options.group }
   local plan = { name = options.name or name, url = require("clouds.options").default_url(),
     groups = { add_settings(group, options) } }
   if options.library then
     if name == library.NAME then group.name = "workers" end
-    table.insert(plan.groups, 1, library.settings(options.library, group.drain, READY_TIMEOUT))
+    local shared = library.settings(options.library, group.drain, READY_TIMEOUT)
+    shared.user, shared.group = options.user, options.group
+    table.insert(plan.groups, 1, shared)
   end
   return plan
 end
@@ -79,6 +83,7 @@ function M.main(options, operands)
   common.set_default_url("start", options)
   local log = require("clouds.master.log").new()
   local app = require("clouds.master.app").new(plan_of(options, operands), log)
+  require("clouds.master.systemd").follow(app)
   local function finish(code)
     log:close()
     host.finish(code)

@@ -4,6 +4,7 @@ local loop = require "clouds.loop"
 local library = require "clouds.master.library"
 local listeners = require "clouds.master.listeners"
 local Group = require "clouds.master.group"
+local spawn = require "clouds.master.spawn"
 
 local App = {}
 App.__index = App
@@ -92,6 +93,7 @@ local function open_listeners(self)
     return false, "cannot listen at " .. problem, is_wrong and host.exit.USAGE or host.exit.UNREACHABLE
   end
   self.listeners = by_group
+  for _, text in ipairs(listeners.close_unused()) do self.log:own(text) end
   for _, group in ipairs(self.groups) do
     local list = by_group[group.name]
     if list then group.dispatch = listeners.dispatch(group.settings, list) end
@@ -104,9 +106,18 @@ local function open_listeners(self)
   return true
 end
 
+-- Who the workers are, and what they may use; or what is wrong with that.
+local function prepare(self)
+  for _, group in ipairs(self.groups) do
+    local prepared, problem = spawn.prepare(group.settings)
+    if not prepared then return ("group %s: %s"):format(group.name, problem) end
+    group.spawn = prepared
+  end
+end
+
 --- done(problem, code) when it serves, or does not: then nothing of it is left.
 function App:start(done)
-  local wrong = library.problem(self.plan)
+  local wrong = library.problem(self.plan) or prepare(self)
   if wrong then return done(wrong, host.exit.USAGE) end
   local is_open, why, code = open_listeners(self)
   if not is_open then return done(why, code) end
@@ -156,6 +167,7 @@ function App:reload_again()
   local again = self.again
   if not again or self.state == "stopping" then return end
   self.again, self.is_reloading = nil, true
+  self:emit "reloading"
   local groups = {}
   for _, group in ipairs(groups_of(self)) do
     if again.everything or again.names[group.name] then groups[#groups + 1] = group end

@@ -136,6 +136,17 @@ void host_spawn_plain(host_spawn *spawn);
  * SIGTERM when the master ends. Or -1, and in `why` which step failed, and why. */
 pid_t host_spawn_process(const host_spawn *spawn, char *why, size_t why_size);
 
+/* ---- processors.c: what of the machine this process may use */
+
+/* How many processors: those of its affinity mask, and no more than its cgroups (v1 or v2) have a quota of time for, a
+ * part of one counted as one. At least 1. */
+int host_processors(void);
+/* The number of the `index`th of its affinity mask, from 0, again from the first behind the last; -1: unknown. */
+int host_processor(int index);
+/* The processors that the quota is worth; 0: there is none. `root` stands before each path that is read: "", or a folder of a
+ * test. */
+double host_processors_of_quota(const char *root);
+
 /* ---- listener.c: sockets that listen */
 
 /* Where: an address as host_http_address_read takes it. The descriptor, which exec closes;
@@ -143,6 +154,20 @@ pid_t host_spawn_process(const host_spawn *spawn, char *why, size_t why_size);
 int host_listener_open(const char *text, int backlog, char *why, size_t why_size);
 /* The port, 0 for a unix socket. */
 int host_listener_port(int fd);
+/* Whether `fd` is a stream socket that listens, and whether it does at the address of this text. */
+bool host_listener_is_one(int fd);
+bool host_listener_is_at(int fd, const char *text);
+
+/* ---- notify.c: systemd, by NOTIFY_SOCKET, WATCHDOG_* and LISTEN_* of the environment */
+
+/* One datagram, as "READY=1\nSTATUS=..."; never waits. 1: sent; 0: nobody wants to be told; -1: errno. */
+int host_notify(const char *text);
+/* Seconds within which WATCHDOG=1 has to be told again and again; 0: none are wanted from this process. */
+double host_notify_watchdog(void);
+/* How many descriptors this process was given, from 3 on; afterwards exec closes them. */
+int host_notify_listeners(void);
+/* The descriptor of one, from 0, and its name in `name`, "" without. */
+int host_notify_listener(int index, char *name, size_t size);
 
 /* ---- dispatch.c: connections of some listeners for some workers */
 

@@ -161,6 +161,7 @@ local function note_end(self, worker, before, code)
 end
 
 function Group:has_ended(worker, before, code)
+  local is_stopping = self.is_stopping -- a stop that begins in here looks by itself whether all have ended
   self.workers[worker] = nil
   note_end(self, worker, before, code)
   local new, slot = self.coming, self.slots[worker.index]
@@ -169,7 +170,7 @@ function Group:has_ended(worker, before, code)
   elseif slot and (slot.worker == worker or slot.coming == worker) then
     slot:has_ended(worker, before, code)
   end
-  if self.is_stopping and not next(self.workers) then return self.is_stopping() end
+  if is_stopping and not next(self.workers) then return is_stopping() end
   self:retire_waiting()
 end
 

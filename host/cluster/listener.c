@@ -1,5 +1,6 @@
 /* A socket that listens, from the text of its address. */
 #include <errno.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -88,4 +89,60 @@ int host_listener_port(int fd)
     if (getsockname(fd, (struct sockaddr *)&address, &size) != 0) return 0;
     if (address.ss_family == AF_INET) return ntohs(((struct sockaddr_in *)&address)->sin_port);
     return address.ss_family == AF_INET6 ? ntohs(((struct sockaddr_in6 *)&address)->sin6_port) : 0;
+}
+
+/* ---- those that are there already */
+
+static bool has_flag(int fd, int option, int wanted)
+{
+    int value = -1;
+    socklen_t size = sizeof value;
+    return getsockopt(fd, SOL_SOCKET, option, &value, &size) == 0 && value == wanted;
+}
+
+bool host_listener_is_one(int fd)
+{
+    return has_flag(fd, SO_ACCEPTCONN, 1) && has_flag(fd, SO_TYPE, SOCK_STREAM);
+}
+
+static bool is_at_unix(const struct sockaddr_un *address, socklen_t size, const host_http_address *wanted)
+{
+    return size > offsetof(struct sockaddr_un, sun_path) && strcmp(address->sun_path, wanted->path) == 0;
+}
+
+static bool is_at_four(const struct sockaddr_in *address, const host_http_address *wanted)
+{
+    const struct sockaddr_in *four = (const struct sockaddr_in *)&wanted->socket;
+    const struct sockaddr_in6 *six = (const struct sockaddr_in6 *)&wanted->socket;
+    if (wanted->is_any) return address->sin_addr.s_addr == htonl(INADDR_ANY) && address->sin_port == six->sin6_port;
+    return wanted->socket.ss_family == AF_INET && address->sin_port == four->sin_port &&
+           address->sin_addr.s_addr == four->sin_addr.s_addr;
+}
+
+static bool is_at_six(const struct sockaddr_in6 *address, const host_http_address *wanted)
+{
+    const struct sockaddr_in6 *six = (const struct sockaddr_in6 *)&wanted->socket;
+    return wanted->socket.ss_family == AF_INET6 && address->sin6_port == six->sin6_port &&
+           memcmp(&address->sin6_addr, &six->sin6_addr, sizeof six->sin6_addr) == 0;
+}
+
+bool host_listener_is_at(int fd, const char *text)
+{
+    union {
+        struct sockaddr any;
+        struct sockaddr_un path;
+        struct sockaddr_in four;
+        struct sockaddr_in6 six;
+        struct sockaddr_storage room;
+    } there;
+    host_http_address wanted;
+    char why[128];
+    socklen_t size = sizeof there.room - 1; /* the path of a unix socket may come without its end */
+    memset(&there, 0, sizeof there);
+    if (host_http_address_read(text, &wanted, why, sizeof why) != 0) return false;
+    if (getsockname(fd, &there.any, &size) != 0) return false;
+    if (there.any.sa_family == AF_UNIX) return wanted.is_unix && is_at_unix(&there.path, size, &wanted);
+    if (wanted.is_unix) return false;
+    if (there.any.sa_family == AF_INET) return is_at_four(&there.four, &wanted);
+    return there.any.sa_family == AF_INET6 && is_at_six(&there.six, &wanted);
 }

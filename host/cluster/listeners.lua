@@ -11,19 +11,50 @@ function M.hold_of(settings)
   return settings.hold or HOLD
 end
 
+-- Those that systemd has opened for this process and nobody has taken; nil: it was not asked.
+local waiting
+
+local function is_for(socket, settings)
+  return socket.name == settings.name or socket.name == settings.name .. ".socket"
+end
+
+-- The first that fits, which is not there for others any more.
+local function take(fits)
+  waiting = waiting or cluster.inherited()
+  for i, socket in ipairs(waiting) do
+    if socket.listens and fits(socket) then return table.remove(waiting, i) end
+  end
+end
+
+-- Opened by systemd at this address, or else by us.
+local function open_at(address, backlog)
+  local socket = take(function(socket) return cluster.is_at(socket.descriptor, address) end)
+  if socket then return socket.descriptor, socket.port end
+  return cluster.listen(address, backlog)
+end
+
+-- What systemd has named after the group, wherever it listens.
+local function add_named(settings, list)
+  local function fits(socket) return is_for(socket, settings) end
+  for socket in function() return take(fits) end do
+    list[#list + 1] = { address = "systemd:" .. socket.name, descriptor = socket.descriptor, port = socket.port }
+  end
+  return list
+end
+
 -- The listeners of one group: a list of { address =, descriptor =, port = }; or nil, why not, and whether the address
 -- is wrong or cannot be had.
 local function open_one(settings)
   local list = {}
-  for i, address in ipairs(settings.listen) do
-    local descriptor, port, is_wrong = cluster.listen(address, settings.backlog or BACKLOG)
+  for i, address in ipairs(settings.listen or {}) do
+    local descriptor, port, is_wrong = open_at(address, settings.backlog or BACKLOG)
     if not descriptor then
       M.close(list)
       return nil, port, is_wrong
     end
     list[i] = { address = address, descriptor = descriptor, port = port }
   end
-  return list
+  return add_named(settings, list)
 end
 
 --- Those of all groups that listen: by the name of the group. Or nil, why not, and whether an address is wrong; then
@@ -31,16 +62,26 @@ end
 function M.open(groups)
   local by_group = {}
   for _, settings in ipairs(groups) do
-    if settings.listen and settings.listen[1] then
-      local list, problem, is_wrong = open_one(settings)
-      if not list then
-        for _, opened in pairs(by_group) do M.close(opened) end
-        return nil, problem, is_wrong
-      end
-      by_group[settings.name] = list
+    local list, problem, is_wrong = open_one(settings)
+    if not list then
+      for _, opened in pairs(by_group) do M.close(opened) end
+      return nil, problem, is_wrong
     end
+    if list[1] then by_group[settings.name] = list end
   end
   return by_group
+end
+
+--- Closes what systemd has opened and no group listens at; a list of what to say of each.
+function M.close_unused()
+  local words = {}
+  for i, socket in ipairs(waiting or {}) do
+    cluster.close_listener(socket.descriptor)
+    local what = socket.listens and "no group listens at it, or has its name" or "it is no stream socket that listens"
+    words[i] = ("the socket '%s' of systemd is not used: %s"):format(socket.name, what)
+  end
+  waiting = {}
+  return words
 end
 
 function M.close(list)

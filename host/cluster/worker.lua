@@ -2,6 +2,7 @@
 local host = require "clouds.host"
 local loop = require "clouds.loop"
 local library = require "clouds.master.library"
+local spawn = require "clouds.master.spawn"
 local watch = require "clouds.master.watch"
 local cluster = host.cluster
 
@@ -15,7 +16,6 @@ local signal_names = { [2] = "SIGINT", [4] = "SIGILL", [6] = "SIGABRT", [7] = "S
   [SIGKILL] = "SIGKILL", [11] = "SIGSEGV", [13] = "SIGPIPE", [14] = "SIGALRM", [15] = "SIGTERM", [24] = "SIGXCPU",
   [25] = "SIGXFSZ" }
 
--- The variables of its own stand before those of the master.
 local function environment_of(worker)
   local group = worker.group
   local mine = {
@@ -24,12 +24,7 @@ local function environment_of(worker)
     CLOUDS_LISTEN = group.dispatch and "1" or "", CLOUDS_URL = group.app.url,
   }
   library.add_environment(group.app, mine)
-  local list = {}
-  for name, value in pairs(mine) do list[#list + 1] = name .. "=" .. value end
-  for _, pair in ipairs(cluster.environment()) do
-    if mine[pair:match("^[^=]*")] == nil then list[#list + 1] = pair end
-  end
-  return list
+  return spawn.environment(group.spawn, mine)
 end
 
 local function arguments_of(worker)
@@ -112,7 +107,10 @@ end
 function Worker.start(group, index, generation)
   local self = setmetatable({ group = group, index = index, generation = generation, state = "starting",
     name = ("%s.%d"):format(group.name, index), begun = loop.now() }, Worker)
+  local prepared = group.spawn
   local process, problem = cluster.start({
+    user = prepared.user, group = prepared.group, groups = prepared.groups, umask = prepared.umask,
+    nice = prepared.nice, limits = prepared.limits, folder = prepared.folder, cpu = spawn.processor_of(prepared, index),
     arguments = arguments_of(self), environment = environment_of(self),
     on_message = function(kind, text) on_message(self, kind, text) end,
     on_line = function(stream, text)

@@ -1,7 +1,12 @@
 /* Children: what they are given, what they are not, and how their end is told. */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <signal.h>
+#include <stddef.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -63,6 +68,38 @@ static void what_a_child_has(void)
     CHECK(WIFEXITED(last_status) && WEXITSTATUS(last_status) == 0);
     close(held);
     close(spawn.fds[0]);
+}
+
+/* As on Linux before 5.9. */
+static bool forbid_close_range(void)
+{
+    struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_close_range, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog program = {sizeof code / sizeof *code, code};
+    return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
+}
+
+/* More of them than one reading of the folder gives, and none is left. */
+static void descriptors_without_close_range(void)
+{
+    int status;
+    pid_t child = fork();
+    if (child == 0) {
+        host_spawn spawn;
+        host_spawn_plain(&spawn);
+        for (int i = 0; i < 300; i++)
+            if (dup(STDERR_FILENO) < 0) _exit(2);
+        if (!forbid_close_range()) _exit(3);
+        run(&spawn, "ls /proc/$$/fd | tr '\\n' ' '");
+        _exit(strcmp(output, "0 1 2 ") == 0 ? 0 : 4);
+    }
+    CHECK_INT(waitpid(child, &status, 0), child);
+    CHECK(WIFEXITED(status));
+    CHECK_INT(WEXITSTATUS(status), 0);
 }
 
 static void how_it_ends(void)
@@ -169,6 +206,7 @@ int main(void)
 {
     loop = uv_default_loop();
     RUN(what_a_child_has);
+    RUN(descriptors_without_close_range);
     RUN(how_it_ends);
     RUN(what_fails_is_named);
     RUN(limits_and_priority);

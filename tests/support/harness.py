@@ -74,9 +74,9 @@ class Output:
 class Process:
     """A running program with collected output."""
 
-    def __init__(self, arguments, env, stdin=subprocess.DEVNULL, cwd=None):
+    def __init__(self, arguments, env, stdin=subprocess.DEVNULL, cwd=None, pass_fds=()):
         self.popen = subprocess.Popen(arguments, env=env, stdin=stdin, cwd=cwd, stdout=subprocess.PIPE,
-                                      stderr=subprocess.PIPE, start_new_session=True)
+                                      stderr=subprocess.PIPE, start_new_session=True, pass_fds=pass_fds)
         self.out, self.err = Output(self.popen.stdout), Output(self.popen.stderr)
 
     @property
