@@ -74,7 +74,7 @@ local function renew_in_order(self, groups, done)
     renew(self, others, done)
   end
   if group.generation == 0 then return renew(self, { group }, renew_others) end
-  if library.overlaps(group) then return renew(self, groups, done) end
+  if not library.is_alone(group) then return renew(self, groups, done) end
   library.replace(group, renew_others)
 end
 

@@ -4,6 +4,7 @@
 -- has to be ready before any of the old drains, and if one is not, the new ones end and nothing has changed. When that
 -- is so is decided by the application, which may renew several groups at once.
 local loop = require "clouds.loop"
+local library = require "clouds.master.library"
 local Slot = require "clouds.master.slot"
 local Worker = require "clouds.master.worker"
 local watch = require "clouds.master.watch"
@@ -209,7 +210,11 @@ function Group:is_told_to_stop(worker)
   local slot = self.slots[worker.index]
   if not slot or slot.worker ~= worker or self.is_stopping then return end
   self.app.log:own(("worker %s stops: it was told to, by a signal or by itself"):format(worker.name))
-  if self:setting("restart") then slot:replace(worker) else slot.is_final = true end
+  if not self:setting("restart") then
+    slot.is_final = true
+  elseif not library.is_alone(self) then -- otherwise it is followed when it has ended
+    slot:replace(worker)
+  end
 end
 
 --- There are to be `count` workers: more are started, or those that are too many drain.

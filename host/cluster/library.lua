@@ -53,9 +53,9 @@ function M.problem(plan)
   end
 end
 
---- Whether the new library of a reload starts while the old one serves.
-function M.overlaps(group)
-  return group.settings.overlap == true
+--- Whether a group is a library of which there must not be two at a time.
+function M.is_alone(group)
+  return group.name == M.NAME and group.settings.overlap ~= true
 end
 
 -- done(problem or nil) once: the next process of the group is ready, or has ended.
