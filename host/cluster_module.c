@@ -373,6 +373,7 @@ void host_cluster_add(lua_State *L)
     luaL_setfuncs(L, functions, 0);
     host_cluster_add_dispatch(L);
     host_cluster_add_notify(L);
+    host_cluster_add_lock(L);
     host_cluster_add_sink(L);
     host_cluster_add_spawn(L);
     host_cluster_add_worker(L);

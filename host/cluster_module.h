@@ -9,6 +9,7 @@
 /* Each adds to the table of host.cluster at the top. */
 void host_cluster_add_dispatch(lua_State *L);
 void host_cluster_add_notify(lua_State *L);
+void host_cluster_add_lock(lua_State *L);
 void host_cluster_add_sink(lua_State *L);
 void host_cluster_add_spawn(lua_State *L);
 void host_cluster_add_worker(lua_State *L);

@@ -25,14 +25,14 @@ static int l_sink(lua_State *L)
     return *box ? 1 : luaL_error(L, "not enough memory");
 }
 
-/* sink:put(descriptor, text): false when it was lost. */
+/* sink:put(descriptor, text, is_own): false when it was lost. */
 static int sink_put(lua_State *L)
 {
     size_t size;
     host_sink *sink = check_sink(L);
     int fd = (int)luaL_checkinteger(L, 2);
     const char *text = luaL_checklstring(L, 3, &size);
-    lua_pushboolean(L, host_sink_put(sink, fd, text, size));
+    lua_pushboolean(L, host_sink_put(sink, fd, text, size, lua_toboolean(L, 4)));
     return 1;
 }
 

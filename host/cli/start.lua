@@ -6,6 +6,7 @@ local library = require "clouds.master.library"
 local M = {}
 
 local READY_TIMEOUT = 30 -- seconds
+local LONGEST_NAME = 64
 local MARGIN = 8 -- seconds beyond the drain that a stop may take: to give what waits, and to kill who does not end
 
 M.command = {
@@ -47,7 +48,8 @@ M.command = {
 }
 
 local function name_of(script)
-  return script:match("([^/]+)$"):gsub("%.lua$", "")
+  local name = script:match("([^/]+)$"):gsub("%.lua$", ""):gsub("[^%w_.-]", "-")
+  return name:match("^[%w_]") and name:sub(1, LONGEST_NAME) or "app"
 end
 
 -- Options that are settings of the group as they are.
@@ -58,13 +60,20 @@ local function add_settings(group, options)
   return group
 end
 
+-- It names files, too.
+local function check_name(name)
+  if #name <= LONGEST_NAME and name:match("^[%w_][%w_.-]*$") then return name end
+  args.fail("start", "--name: expected 1 to %d letters, digits, '_', '.' or '-', got '%s'",
+    LONGEST_NAME, name)
+end
+
 -- The plan of one script.
 local function plan_of(options, operands)
   local name = name_of(operands[1])
   local group = { name = name, listen = options.listen, script = operands[1], arguments = { unpack(operands, 2) },
     workers = options.workers or host.cluster.processors(), drain = options.drain or common.default_drain(),
     ready_timeout = READY_TIMEOUT, user = options.user, group = options.group }
-  local plan = { name = options.name or name, url = require("clouds.options").default_url(),
+  local plan = { name = check_name(options.name or name), url = require("clouds.options").default_url(),
     groups = { add_settings(group, options) } }
   if options.library then
     if name == library.NAME then group.name = "workers" end
@@ -81,23 +90,26 @@ function M.main(options, operands)
       M.command.usage) end
   end
   common.set_default_url("start", options)
-  local log = require("clouds.master.log").new()
-  local app = require("clouds.master.app").new(plan_of(options, operands), log)
-  require("clouds.master.systemd").follow(app)
+  local log, control = require("clouds.master.log").new(), nil
   local function finish(code)
+    if control then control.close() end
     log:close()
     host.finish(code)
   end
-  host.on_stop(function() app:stop(finish) end, app:longest_stop(), MARGIN)
+  local app = require("clouds.master.app").new(plan_of(options, operands), log, finish)
+  require("clouds.master.systemd").follow(app)
+  local failure, runs
+  control, failure, runs = require("clouds.master.control").open(app)
+  if not control then
+    log:plain("clouds start: " .. failure)
+    return finish(runs and host.exit.UNREACHABLE or host.exit.ERROR)
+  end
+  host.on_stop(function() app:stop() end, app:longest_stop(), MARGIN)
   host.cluster.on_reload(function() app:reload(nil, function() end) end)
   app:start(function(problem, code)
     if not problem then return end
-    if code == host.exit.USAGE then
-      log:close()
-      args.fail("start", "%s", problem)
-    end
-    if code == host.exit.UNREACHABLE then log:plain("clouds start: " .. problem)
-    else log:own(("%s does not start: %s"):format(app.name, problem)) end
+    if not code then return log:own(("%s does not start: %s"):format(app.name, problem)) end
+    log:plain("clouds start: " .. problem)
     finish(code)
   end)
 end

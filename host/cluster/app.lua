@@ -11,10 +11,12 @@ App.__index = App
 
 local LOOK = 0.02 -- seconds between two looks whether all connections have been given
 
---- Of a plan: { name =, url =, groups = list of settings }. log: where its lines go.
-function App.new(plan, log)
+--- Of a plan: { name =, url =, groups = list of settings }. log: where its lines go. on_end(code): it has stopped, and
+-- who asked for that has been told.
+function App.new(plan, log, on_end)
   local self = setmetatable({ name = plan.name, url = plan.url, plan = plan, log = log, state = "starting",
-    begun = loop.now(), groups = {}, listeners = {}, hooks = {} }, App)
+    begun = loop.now(), groups = {}, listeners = {}, hooks = {},
+    on_end = on_end }, App)
   for i, settings in ipairs(plan.groups) do self.groups[i] = Group.new(self, settings) end
   return self
 end
@@ -115,7 +117,8 @@ local function prepare(self)
   end
 end
 
---- done(problem, code) when it serves, or does not: then nothing of it is left.
+--- done(problem or nil, code) when it serves, or does not. With a code nothing has been started; without one everything
+-- that was is being ended.
 function App:start(done)
   local wrong = library.problem(self.plan) or prepare(self)
   if wrong then return done(wrong, host.exit.USAGE) end
@@ -124,7 +127,9 @@ function App:start(done)
   renew_in_order(self, self.groups, function(problem)
     if self.state == "stopping" then return end
     if problem then
-      return self:stop(function() done(problem, host.exit.ERROR) end)
+      done(problem)
+      self.code = host.exit.ERROR
+      return self:stop()
     end
     self.state = "ready"
     local counts, seconds = counts_text(self.groups, "%s %d"), loop.now() - self.begun
@@ -203,6 +208,14 @@ function App:be_quiet(yes)
   return true
 end
 
+---- scale ----
+
+--- A group is to have so many workers, until the next plan.
+function App:scale(group, count)
+  self.log:own(("group %s: %d workers, from %d"):format(group.name, count, group.count))
+  group:scale(count)
+end
+
 ---- the end ----
 
 -- Connections that were made before the stop are served: the workers drain when the last of them has been given.
@@ -229,13 +242,15 @@ local function stop_groups(self, index, done)
   stop_group(self.groups[index], function() stop_groups(self, index - 1, done) end)
 end
 
---- Ends everything in order; done(code) for everybody who asked.
-function App:stop(done)
+--- Ends everything in order; done(code), if any, for everybody who asked. drain: seconds, instead of those of each
+-- group.
+function App:stop(done, drain)
   self.stop_dones = self.stop_dones or {}
-  table.insert(self.stop_dones, done)
+  if done then table.insert(self.stop_dones, done) end
   if self.state == "stopping" then return end
   local before = self.state
   self.state = "stopping"
+  for _, group in ipairs(self.groups) do group.drain = drain or group.drain end
   if before ~= "starting" then self.log:own(("%s stops"):format(self.name)) end
   self:emit("stop")
   for _, waiting in ipairs(self.again and self.again.dones or {}) do waiting("the application stops") end
@@ -245,13 +260,16 @@ function App:stop(done)
     end
   end
   stop_groups(self, #self.groups, function()
-    local code = self.had_to_kill and host.exit.UNKNOWN or host.exit.OK
+    local code = self.code or (self.had_to_kill and host.exit.UNKNOWN or host.exit.OK)
     for _, waiting in ipairs(self.stop_dones) do waiting(code) end
+    loop.timer(LOOK, function() self.on_end(code) end)
   end)
 end
 
---- Ends everything at once.
-function App:kill()
+--- Ends everything at once; done(code).
+function App:kill(done)
+  self:stop(done, 0)
+  self.had_to_kill = true
   for _, group in ipairs(self.groups) do group:kill() end
 end
 

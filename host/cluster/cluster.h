@@ -238,17 +238,27 @@ void host_lines_close(host_lines *lines);
 
 /* ---- sink.c: what the master writes, by a thread of its own */
 
-enum { HOST_SINK_BYTES = 1 << 20 }; /* that wait to be written; what does not fit is lost, and counted */
+enum {
+    HOST_SINK_BYTES = 1 << 20,    /* that wait to be written; what does not fit is lost, and counted */
+    HOST_SINK_OWN_BYTES = 1 << 16 /* of these, for what the master says itself: no worker can take its place */
+};
 
 typedef struct host_sink host_sink;
 
 host_sink *host_sink_open(void); /* NULL: no memory, or no thread */
 /* One record, whole lines, to `fd`, which stays open longer than the sink. Never waits; false: lost. */
-bool host_sink_put(host_sink *sink, int fd, const char *text, size_t size);
+bool host_sink_put(host_sink *sink, int fd, const char *text, size_t size, bool is_own);
 /* How many records were lost since it was asked last, those with them that the system refused to write. */
 uint64_t host_sink_lost(host_sink *sink);
 /* Gives what waits `seconds` to be written. */
 void host_sink_close(host_sink *sink, double seconds);
+
+/* ---- lock.c: a file that one process holds */
+
+/* Makes the file when it is missing, never follows a link, and writes the pid of this process into it. A descriptor; or
+ * -1, errno: EWOULDBLOCK when another holds it, whose pid is `holder` then (0: it says none), EINVAL when it is no file. */
+int host_lock_take(const char *path, int mode, long *holder);
+void host_lock_free(const char *path, int fd);
 
 /* ---- reap.c: the end of children, each the leader of a process group, which ends with it */
 

@@ -154,7 +154,7 @@ end
 -- Killed by us, or by its own limit, or by whatever else: requests it had accepted may be unanswered.
 local function note_end(self, worker, before, code)
   local in_order = code == 0 and not worker.was_killed
-  if in_order or not (self.is_stopping or before == "draining") then return end
+  if in_order or not worker.ready_at or not (self.is_stopping or before == "draining") then return end
   if not worker.was_killed then
     self.app.log:own(("worker %s did not end in order: %s"):format(worker.name, worker.exit))
   end

@@ -12,14 +12,14 @@ function Log.new()
   return setmetatable({ is_terminal = { host.is_terminal(1), host.is_terminal(2) }, sink = host.cluster.sink() }, Log)
 end
 
-local function put(self, stream, name, pid, text)
+local function put(self, stream, name, pid, text, is_own)
   local words
   if self.is_terminal[stream] then
     words = ("%s %s | %s\n"):format(os.date("%H:%M:%S"), name, output.plain(text))
   else
     words = ("%s %s %d | %s\n"):format(os.date("!%Y-%m-%dT%H:%M:%SZ"), name, pid, output.plain(text))
   end
-  return self.sink:put(stream, words)
+  return self.sink:put(stream, words, is_own)
 end
 
 -- What was lost is said when something can be written again.
@@ -28,7 +28,7 @@ local function tell_lost(self)
   self.lost = lost
   if lost == 0 then return end
   local text = ("%d lines were lost: they could not be written"):format(lost)
-  if put(self, STDERR, "master", host.pid(), text) then
+  if put(self, STDERR, "master", host.pid(), text, true) then
     self.lost = 0
     self.sink:lost()
   end
@@ -39,12 +39,12 @@ function Log:line(worker, stream, text)
 end
 
 function Log:own(text)
-  put(self, STDERR, "master", host.pid(), text)
+  put(self, STDERR, "master", host.pid(), text, true)
 end
 
 --- A line as it is.
 function Log:plain(text)
-  self.sink:put(STDERR, text .. "\n")
+  self.sink:put(STDERR, text .. "\n", true)
 end
 
 function Log:close()

@@ -141,12 +141,13 @@ host_sink *host_sink_open(void)
     return free_sink(s), NULL;
 }
 
-bool host_sink_put(host_sink *s, int fd, const char *text, size_t size)
+bool host_sink_put(host_sink *s, int fd, const char *text, size_t size, bool is_own)
 {
     record r = {fd, (uint32_t)size};
+    size_t room = HOST_SINK_BYTES - (is_own ? 0 : HOST_SINK_OWN_BYTES);
     uv_mutex_lock(&s->mutex);
     buffer *b = s->filling;
-    bool fits = size <= sizeof b->bytes - sizeof r && b->len <= sizeof b->bytes - sizeof r - size;
+    bool fits = size + sizeof r <= room && b->len <= room - sizeof r - size;
     if (fits) {
         memcpy(b->bytes + b->len, &r, sizeof r);
         memcpy(b->bytes + b->len + sizeof r, text, size);

@@ -20,9 +20,9 @@ static void in_order(void)
     char text[64];
     host_sink *s = host_sink_open();
     if (pipe(one) != 0 || pipe(two) != 0) return;
-    CHECK(host_sink_put(s, one[1], "a\n", 2));
-    CHECK(host_sink_put(s, two[1], "b\n", 2));
-    CHECK(host_sink_put(s, one[1], "c\n", 2));
+    CHECK(host_sink_put(s, one[1], "a\n", 2, false));
+    CHECK(host_sink_put(s, two[1], "b\n", 2, false));
+    CHECK(host_sink_put(s, one[1], "c\n", 2, false));
     host_sink_close(s, 30);
     close(one[1]);
     close(two[1]);
@@ -36,15 +36,17 @@ static void in_order(void)
 static void nobody_reads_of(bool without_waiting)
 {
     enum { LINE = 1000, COUNT = 4000 };
-    static char line[LINE], got[LINE * COUNT];
+    static char line[LINE], got[LINE * (COUNT + 1)];
     int ends[2], kept = 0;
     host_sink *s = host_sink_open();
     if (pipe2(ends, without_waiting ? O_NONBLOCK : 0) != 0) return;
     memset(line, 'x', LINE - 1);
     line[LINE - 1] = '\n';
-    for (int i = 0; i < COUNT; i++) kept += host_sink_put(s, ends[1], line, LINE);
+    for (int i = 0; i < COUNT; i++) kept += host_sink_put(s, ends[1], line, LINE, false);
+    CHECK(host_sink_put(s, ends[1], line, LINE, true));
+    kept++;
     uint64_t lost = host_sink_lost(s);
-    CHECK(lost > 0 && kept + (int)lost == COUNT && host_sink_lost(s) == 0);
+    CHECK(lost > 0 && kept + (int)lost == COUNT + 1 && host_sink_lost(s) == 0);
     fcntl(ends[0], F_SETFL, 0);
     size_t len = 0;
     while (len < (size_t)kept * LINE) {
@@ -62,7 +64,7 @@ static void refused(void)
 {
     int full = open("/dev/full", O_WRONLY);
     host_sink *s = host_sink_open();
-    for (int i = 0; i < 10; i++) host_sink_put(s, full, "line\n", 5);
+    for (int i = 0; i < 10; i++) host_sink_put(s, full, "line\n", 5, false);
     uint64_t lost = 0;
     while (lost < 10) lost += host_sink_lost(s);
     CHECK(lost == 10);

@@ -302,12 +302,11 @@ class Failures(Start):
 
     def test_what_a_worker_leaves_behind(self):
         """It ends with the worker, also when it writes without end."""
-        self.ready(WEB + 'os.execute("yes y & sleep 1000 & true")\nprint("pid")\n', workers=1)
+        self.ready(WEB + 'print("pid")\nos.execute("yes y & sleep 1000 & true")\n', workers=1)
         self.master.out.wait_for("| y")
-        self.master.out.wait_for("| pid")
         victim = self.pids()[1]
         os.kill(victim, signal.SIGKILL)
-        wait_until(lambda: self.pids()[1] != victim, "another in its place")
+        wait_until(lambda: self.master.err.text().count("worker web.1 ready") == 2, "another in its place")
         self.assertIn("/1", self.ask())
 
         def group():

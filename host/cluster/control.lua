@@ -1,0 +1,210 @@
+-- The control socket of an application: one JSON object a line, docs/HOST.md has the protocol. It lies in a folder that
+-- only the user of the master can enter.
+local host = require "clouds.host"
+local core = require "clouds.core"
+local report = require "clouds.master.report"
+local M = {}
+
+local LONGEST = 65536 -- bytes of a line
+local AT_ONCE = 32 -- requests of one connection
+local MODE = 384 -- 0600
+
+local json
+
+---- requests, by what they do ----
+
+-- fn(app, request, connection) -> what is answered; or nil, a code and a message. It runs in a coroutine.
+local requests = {}
+M.requests = requests
+
+-- Waits for what begin(done) calls done with.
+local function wait_for(begin)
+  local slot, result
+  begin(function(value)
+    result = { value }
+    if slot then core.wake(slot, true) end
+  end)
+  if not result then
+    slot = core.slot(true)
+    core.wait(slot)
+  end
+  return result[1]
+end
+
+-- The group that is meant, or nil, which is all; false when there is none of that name.
+local function group_of(app, request)
+  local name = request.group
+  if name == nil then return nil end
+  local group = type(name) == "string" and app:group(name)
+  if group then return group end
+  local names = {}
+  for i, each in ipairs(app.groups) do names[i] = each.name end
+  return false, "NO_GROUP", ("no group '%s'; there is %s"):format(tostring(name), table.concat(names, ", "))
+end
+
+function requests.version()
+  return { version = host.versions().clouds, pid = host.pid() }
+end
+
+function requests.status(app)
+  return { status = report.of(app) }
+end
+
+function requests.plan(app)
+  return { plan = app.plan }
+end
+
+function requests.reload(app, request)
+  local group, code, message = group_of(app, request)
+  if group == false then return nil, code, message end
+  local problem = wait_for(function(done) app:reload(group and group.name, done) end)
+  if problem then return nil, "RELOAD_FAILED", problem end
+  local generations = {}
+  for _, each in ipairs(app.groups) do generations[each.name] = each.generation end
+  return { generations = generations }
+end
+
+-- The answer comes before the end: the socket goes with the master.
+function requests.stop(app, request, connection)
+  local drain = request.drain
+  if drain ~= nil and (type(drain) ~= "number" or drain < 0) then
+    return nil, "WRONG_USE", "drain: expected a number of seconds"
+  end
+  local code = wait_for(function(done)
+    if request.now then return app:kill(done) end
+    app:stop(done, drain)
+  end)
+  connection.answers_code = code
+  return { code = code }
+end
+
+local function be_quiet(app, yes)
+  if app:be_quiet(yes) then return { state = app.state } end
+  return nil, "WRONG_STATE", ("%s is %s"):format(app.name, app.state)
+end
+
+function requests.quiet(app) return be_quiet(app, true) end
+function requests.resume(app) return be_quiet(app, false) end
+
+-- workers: a number, or a text with how many more or fewer, "+1".
+function requests.scale(app, request)
+  local group, code, message = group_of(app, request)
+  if group == false then return nil, code, message end
+  group = group or (not app.groups[2] and app.groups[1])
+  if not group then return nil, "WRONG_USE", "group: expected one, there are several" end
+  local count = request.workers
+  if type(count) == "string" and count:match("^[+-]%d+$") then count = group.count + tonumber(count) end
+  if type(count) ~= "number" or count ~= math.floor(count) or count < 1 or count > M.MOST_WORKERS then
+    return nil, "WRONG_USE", ("workers: expected a whole number from 1 to %d, or how many more or fewer as \"+1\"")
+      :format(M.MOST_WORKERS)
+  end
+  app:scale(group, count)
+  return { group = group.name, workers = count }
+end
+M.MOST_WORKERS = 1024
+
+-- Every event from now on is a line of its own, until the connection ends.
+function requests.events(app, request, connection)
+  local off = app:on_event(function(event, ...)
+    connection:send({ id = request.id, event = event, arguments = require("clouds").array({ ... }) })
+  end)
+  connection.on_end[#connection.on_end + 1] = off
+  return {}
+end
+
+---- connections ----
+
+local Connection = {}
+Connection.__index = Connection
+
+function Connection:send(message)
+  self.socket:write(json.encode(message), "\n")
+end
+
+local function refuse(self, id, code, message)
+  self:send({ id = id, error = { code = code, message = message } })
+end
+
+local function names_of(map)
+  local names = {}
+  for name in pairs(map) do names[#names + 1] = name end
+  table.sort(names)
+  return table.concat(names, ", ")
+end
+
+local function answer(self, app, request)
+  local fn = requests[request["do"]]
+  local ok, result, code, message = pcall(fn, app, request, self)
+  self.open = self.open - 1
+  if not ok then
+    app.log:own(("the control request '%s' failed: %s"):format(request["do"], tostring(result)))
+    return refuse(self, request.id, "FAILED", tostring(result))
+  end
+  if not result then return refuse(self, request.id, code, message) end
+  result.id, result.ok = request.id, true
+  self:send(result)
+end
+
+local function take_line(self, app, line)
+  local request = json.decode(line)
+  if type(request) ~= "table" or json.is_array(request) then
+    return refuse(self, nil, "WRONG_USE", 'expected a JSON object a line, as {"id":1,"do":"status"}')
+  end
+  local id, what = request.id, request["do"]
+  if type(what) ~= "string" or not requests[what] then
+    return refuse(self, id, "WRONG_USE", ("do: expected one of %s"):format(names_of(requests)))
+  end
+  if self.open >= AT_ONCE then return refuse(self, id, "LIMIT_REACHED", "too many requests at once") end
+  self.open = self.open + 1
+  require("clouds").spawn(answer, self, app, request)
+end
+
+local function serve(app, socket)
+  local self = setmetatable({ socket = socket, open = 0, on_end = {} }, Connection)
+  while true do
+    local line, err = socket:read("line", LONGEST)
+    if not line then
+      if err ~= "end" and type(err) == "table" and err.code == "CLOUDS_LIMIT_REACHED" then
+        refuse(self, nil, "WRONG_USE", ("a line has at most %d bytes"):format(LONGEST))
+      end
+      break
+    end
+    if line ~= "" then take_line(self, app, line) end
+  end
+  for _, fn in ipairs(self.on_end) do fn() end
+end
+
+---- the socket ----
+
+--- Where the control sockets of this user's applications lie; or nil and why not.
+function M.folder()
+  return host.runtime_folder("apps")
+end
+
+--- Holds the name of the application, and opens its socket; or nil, why not, and whether it runs already.
+function M.open(app)
+  json = require("clouds").json
+  local folder, problem = M.folder()
+  if not folder then return nil, problem end
+  local base = folder .. "/" .. app.name
+  local lock, why, holder = host.cluster.lock(base .. ".lock", MODE)
+  if not lock then
+    if holder then return nil, ("%s runs already, as process %d"):format(app.name, holder), true end
+    return nil, ("cannot hold %s.lock: %s"):format(base, why)
+  end
+  os.remove(base .. ".ctl") -- of one that was killed: the lock was free
+  local listener, failed = require("clouds.socket").listen(("unix:%s.ctl?mode=0600"):format(base), function(socket)
+    serve(app, socket)
+  end)
+  if not listener then
+    host.cluster.unlock(base .. ".lock", lock)
+    return nil, ("cannot listen at %s.ctl: %s"):format(base, failed)
+  end
+  return { close = function()
+    listener:close()
+    os.remove(base .. ".ctl")
+    host.cluster.unlock(base .. ".lock", lock)
+  end }
+end
+
+return M

@@ -1,0 +1,57 @@
+/* A file that one process holds: who finds it held does not start. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "host/cluster/cluster.h"
+
+/* Who ends may remove it between our open and our lock: then what we hold is no longer the file of that name. */
+static bool is_still(const char *path, int fd)
+{
+    struct stat ours, there;
+    return fstat(fd, &ours) == 0 && lstat(path, &there) == 0 && ours.st_ino == there.st_ino && ours.st_dev == there.st_dev;
+}
+
+static long read_pid(int fd)
+{
+    char text[24] = "";
+    return pread(fd, text, sizeof text - 1, 0) > 0 ? strtol(text, NULL, 10) : 0;
+}
+
+static int hold(int fd)
+{
+    char text[24];
+    struct stat found;
+    if (fstat(fd, &found) != 0) return -1;
+    if (!S_ISREG(found.st_mode)) return errno = EINVAL, -1;
+    if (flock(fd, LOCK_EX | LOCK_NB) != 0) return -1;
+    int n = snprintf(text, sizeof text, "%ld\n", (long)getpid());
+    if (ftruncate(fd, 0) != 0 || pwrite(fd, text, (size_t)n, 0) != n) return -1;
+    return 0;
+}
+
+int host_lock_take(const char *path, int mode, long *holder)
+{
+    for (;;) {
+        int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, (mode_t)mode);
+        if (fd < 0) return -1;
+        if (hold(fd) != 0) {
+            int problem = errno;
+            *holder = problem == EWOULDBLOCK ? read_pid(fd) : 0;
+            close(fd);
+            return errno = problem, -1;
+        }
+        if (is_still(path, fd)) return fd;
+        close(fd);
+    }
+}
+
+void host_lock_free(const char *path, int fd)
+{
+    if (is_still(path, fd)) unlink(path);
+    close(fd);
+}
