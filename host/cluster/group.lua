@@ -235,12 +235,18 @@ end
 --- Drains all workers; done() when the last has ended.
 function Group:stop(done)
   if self.is_stopping then return end
-  self.is_stopping = done
+  -- Once: the last worker may be ending right now, which is why the application stops.
+  self.is_stopping = function()
+    if not self.has_stopped then
+      self.has_stopped = true
+      done()
+    end
+  end
   self:roll_back("stopped")
   for _, slot in pairs(self.slots) do slot:stop() end
   if self.watch then self.watch:stop() end
   for worker in pairs(self.workers) do worker:drain() end
-  if not next(self.workers) then done() end
+  if not next(self.workers) then self.is_stopping() end
 end
 
 function Group:kill()

@@ -143,18 +143,27 @@ class Commands(Control):
 
     def test_one_of_a_name(self):
         """Of many that start at once one runs; and again when it was killed."""
-        script = self.file("web.lua", WEB)
+        script = self.file("web.lua", 'require("clouds").server {}:register("pid", function() return 1 end)')
         masters = [self.start("start", "-w", "1", script) for _ in range(8)]
         wait_until(lambda: sum(each.popen.poll() is None for each in masters) == 1, "one of them runs")
         running = next(each for each in masters if each.popen.poll() is None)
         for each in masters:
             if each is not running:
-                self.assertEqual(each.wait(), 3)
+                self.assertEqual(each.wait(), 3, each.err.text())
                 self.assertIn(f"web runs already, as process {running.popen.pid}", each.err.text())
         running.signal(signal.SIGKILL)
         running.wait()
         self.open(workers=1)
         self.says("ps", "--check")
+
+    def test_a_start_that_fails(self):
+        """It says so once, and leaves nothing."""
+        script = self.file("web.lua", "error 'not today'")
+        process = self.start("start", "-w", "1", script)
+        self.assertEqual(process.wait(), 1)
+        self.assertEqual(process.err.text().count("web does not start"), 1, process.err.text())
+        self.assertNotIn("error in", process.err.text())
+        self.assertFalse(os.path.exists(self.path()))
 
     def test_names(self):
         script = self.file("web.lua", WEB)
