@@ -125,17 +125,16 @@ local host = require "clouds.host"
 local log = require("clouds.master.log").new()
 local group = { name = "web", script = %(script)s, arguments = {}, workers = 2, drain = 8, ready_timeout = 30 }
 for name, value in pairs(%(settings)s) do group[name] = value end
-local app = require("clouds.master.app").new({ name = "web", url = "inproc:a", groups = { group } }, log)
 local function finish(code)
   log:close()
   os.exit(code)
 end
+local plan = { name = "web", url = "inproc:a", groups = { group } }
+local app = require("clouds.master.app").new(plan, log, finish)
 app:start(function(problem, code)
-  if problem then
-    log:plain(problem)
-    return finish(code)
-  end
-  app:stop(finish)
+  if not problem then return app:stop() end
+  log:plain(problem)
+  if code then finish(code) end
 end)
 """
 
