@@ -266,11 +266,11 @@ static int process_take(lua_State *L)
     return 0;
 }
 
-/* process:signal(number): it alone. */
-static int process_signal(lua_State *L)
+/* process:tell_where(): it writes where its script is, and goes on. */
+static int process_tell_where(lua_State *L)
 {
     process *p = check_process(L);
-    if (p->pid) kill(p->pid, (int)luaL_checkinteger(L, 2));
+    if (p->pid) kill(p->pid, SIGUSR2);
     return 0;
 }
 
@@ -356,7 +356,7 @@ void host_cluster_add(lua_State *L)
     static const luaL_Reg of_process[] = {{"pid", process_pid},
                                           {"send", process_send},
                                           {"kill", process_kill},
-                                          {"signal", process_signal},
+                                          {"tell_where", process_tell_where},
                                           {"take", process_take},
                                           {"board", process_board},
                                           {"memory", process_memory},

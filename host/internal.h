@@ -58,6 +58,10 @@ void host_init_fork(void);
 /* signals.c: from here on SIGINT, SIGTERM and SIGHUP end the process, also where they have no default action. */
 void host_signals_open(void);
 
+/* where.c: for the handler of a signal: does the work in a child, which has a second for it, and waits for that; whether
+ * it could. */
+bool host_in_child(void (*work)(void));
+
 /* output.c: flushes standard output; the status to end with when all was written, or not. Reports why, once. */
 int host_output_status(int status);
 
@@ -94,6 +98,7 @@ int host_open_luv(lua_State *L);     /* luv on our loop */
 int host_open_loop(lua_State *L);    /* clouds.loop.host: our loop for the module clouds */
 void host_stdin_add(lua_State *L);   /* stdin_lines.c */
 void host_signals_add(lua_State *L); /* signals.c */
+void host_where_add(lua_State *L);   /* where.c */
 void host_luv_add(lua_State *L);     /* luv.c */
 void host_process_add(lua_State *L); /* process.c */
 void host_output_add(lua_State *L);  /* output.c; also the global print */

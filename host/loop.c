@@ -9,6 +9,7 @@
 #include <lua.h>
 #include <lauxlib.h>
 
+#include "host/cluster/cluster.h"
 #include "internal.h"
 
 #define TIMER_TYPE "clouds.loop.timer"
@@ -260,6 +261,7 @@ static void on_prepare(uv_prepare_t *handle)
 {
     (void)handle;
     host_loop_before_sleep(host_get()->L);
+    host_board_idle();
 }
 
 static int loop_before_sleep(lua_State *L)

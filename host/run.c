@@ -3,6 +3,7 @@
 #include <lua.h>
 #include <lauxlib.h>
 
+#include "host/cluster/cluster.h"
 #include "internal.h"
 
 static host_program the_host;
@@ -35,6 +36,7 @@ int host_traceback(lua_State *L)
 bool host_call(lua_State *L, int arguments, int results, const char *what)
 {
     int function = lua_gettop(L) - arguments;
+    host_board_busy();
     lua_pushcfunction(L, host_traceback);
     lua_insert(L, function);
     int code = lua_pcall(L, arguments, results, function);

@@ -11,7 +11,6 @@
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 #include <lua.h>
 #include <lauxlib.h>
@@ -53,22 +52,14 @@ static void end_by(int number)
     _exit(128 + number);
 }
 
-/* What was open is read in a child: this handler may have interrupted whoever was changing it. */
+/* In a child: the handler may have interrupted whoever was changing what is read. */
 static void name_open_requests(void)
 {
     char text[1024];
-    pid_t child = _Fork();
-    if (child == 0) {
-        signal(SIGALRM, SIG_DFL);
-        signal(SIGSEGV, SIG_DFL);
-        alarm(1);
-        size_t n = lc_requests_describe(text, sizeof text - 1);
-        text[n] = '\n';
-        ssize_t ignored = n ? write(STDERR_FILENO, "clouds: unanswered: ", 20) + write(STDERR_FILENO, text, n + 1) : 0;
-        (void)ignored;
-        _exit(0);
-    }
-    if (child > 0) waitpid(child, NULL, 0);
+    size_t n = lc_requests_describe(text, sizeof text - 1);
+    text[n] = '\n';
+    ssize_t ignored = n ? write(STDERR_FILENO, "clouds: unanswered: ", 20) + write(STDERR_FILENO, text, n + 1) : 0;
+    (void)ignored;
 }
 
 static void on_limit(int number)
@@ -78,7 +69,7 @@ static void on_limit(int number)
     host_stdin_restore_terminal();
     ssize_t ignored = write(STDERR_FILENO, text, sizeof text - 1);
     (void)ignored;
-    name_open_requests();
+    host_in_child(name_open_requests);
     _exit(128 + caught);
 }
 

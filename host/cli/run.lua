@@ -231,6 +231,7 @@ function M.main(options, operands, argv, first_operand)
   end)
   require("clouds.node").stop_asked = function(_, drain) host.stop(drain) end
   if not admin.open(options) then return host.finish(host.exit.ERROR) end
+  host.tell_where()
   host.at_end(at_end)
   common.spawn(main_chunk, list, operands, options.interactive)
 end

@@ -39,6 +39,8 @@ M.command = {
     { long = "restart-window", value = "SECONDS", kind = "number", help = "what failures are counted in (default 60)" },
     { long = "giveup-pause", value = "SECONDS", kind = "number",
       help = "until one that was given up is tried again\n(default 60; 0: at a reload)" },
+    { long = "hang-timeout", value = "SECONDS", kind = "number",
+      help = "a worker that is busy for so long writes where, and is\nkilled (default 30; 0: never)" },
     { long = "no-restart", help = "a worker that ends is not started again" },
     { long = "user", value = "NAME", help = "who the workers are; needs root (default: as the master)" },
     { long = "group", value = "NAME", help = "their group in the operating system\n(default: that of the user)" },
@@ -55,7 +57,7 @@ end
 -- Options that are settings of the group as they are.
 local function add_settings(group, options)
   for _, name in ipairs { "max_requests", "max_age", "max_memory", "max_restarts", "restart_window",
-    "giveup_pause" } do group[name] = options[name] end
+    "giveup_pause", "hang_timeout" } do group[name] = options[name] end
   if options.no_restart then group.restart = false end
   return group
 end

@@ -51,19 +51,30 @@ int host_board_take(int fd)
     return 0;
 }
 
+void host_board_idle(void)
+{
+    if (mine == &nobody_reads) return;
+    uint64_t lag = mine->busy_since ? uv_hrtime() - mine->busy_since : 0;
+    if (lag > mine->lag_most) host_board_write(&mine->lag_most, lag);
+    mine->doing[0] = 0;
+    host_board_write(&mine->busy_since, 0);
+}
+
 static void on_before_waiting(uv_prepare_t *handle)
 {
     (void)handle;
-    uint64_t lag = uv_hrtime() - mine->busy_since;
-    if (lag > mine->lag_most) host_board_write(&mine->lag_most, lag);
-    host_board_write(&mine->busy_since, 0);
+    host_board_idle();
+}
+
+void host_board_busy(void)
+{
+    if (!mine->busy_since) host_board_write(&mine->busy_since, uv_hrtime());
 }
 
 static void on_after_waiting(uv_check_t *handle)
 {
     (void)handle;
-    mine->doing[0] = 0;
-    host_board_write(&mine->busy_since, uv_hrtime());
+    host_board_busy();
     host_board_add(&mine->turns, 1);
 }
 

@@ -85,6 +85,10 @@ int host_board_take(int fd);
 
 /* In a worker: notes when the loop is busy, from now on. */
 void host_board_watch(uv_loop_t *loop);
+/* Code is about to run. libuv has no word for the time between the end of its wait and the first callback. */
+void host_board_busy(void);
+/* No more will run in this turn: for who runs code when the loop is about to wait. */
+void host_board_idle(void);
 
 /* Notes what is begun: a method, or a path. */
 void host_board_doing(const char *text, size_t size);

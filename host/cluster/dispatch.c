@@ -324,6 +324,7 @@ double host_target_silent(const host_target *t)
 void host_target_refuse(host_target *t)
 {
     if (!t->copy_count) return;
+    t->silent_since = uv_hrtime();
     t->is_short = true;
     pause_for(t->dispatch);
     keep_held(t->dispatch, take_copy(t));

@@ -14,7 +14,7 @@ Group.__index = Group
 
 -- What a plan need not say. Seconds, bytes; 0: never.
 local usual = { max_requests = 0, jitter = 0.1, max_age = 0, max_memory = 0, max_memory_hard = 0, max_restarts = 5,
-  restart_window = 60, giveup_pause = 60, restart = true }
+  restart_window = 60, giveup_pause = 60, restart = true, hang_timeout = 30 }
 
 local RETIRING = 8 -- workers for each that may be replaced at a time
 
@@ -154,6 +154,7 @@ end
 -- Killed by us, or by its own limit, or by whatever else: requests it had accepted may be unanswered.
 local function note_end(self, worker, before, code)
   local in_order = code == 0 and not worker.was_killed
+  if before == "hung" then self.app.log:own(("worker %s ended: %s"):format(worker.name, worker.exit)) end
   if in_order or not worker.ready_at or not (self.is_stopping or before == "draining") then return end
   if not worker.was_killed then
     self.app.log:own(("worker %s did not end in order: %s"):format(worker.name, worker.exit))
@@ -215,6 +216,15 @@ function Group:is_told_to_stop(worker)
   elseif not library.is_alone(self) then -- otherwise it is followed when it has ended
     slot:replace(worker)
   end
+end
+
+--- A worker does not come back: it says where it is, another is started, and it is killed.
+function Group:hangs(worker, text)
+  self.app.log:own(("worker %s hangs: %s"):format(worker.name, text))
+  self.app:emit("hang", self.name, worker.index, worker.pid, text)
+  worker:end_hung(text)
+  local slot = self.slots[worker.index]
+  if slot and slot.worker == worker then slot:hangs(worker) end
 end
 
 --- There are to be `count` workers: more are started, or those that are too many drain.

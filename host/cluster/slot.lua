@@ -120,12 +120,19 @@ local function ended_by_itself(self, worker, code)
   end
 end
 
+--- Its worker will be killed: another takes the place before.
+function Slot:hangs(worker)
+  worker.exit = worker.last_words
+  if self.coming or self.timer then return end
+  if self.group:setting("restart") then self:failed(worker) else self.is_final = true end
+end
+
 --- A worker of this slot has ended; before: its state until then.
 function Slot:has_ended(worker, before, code)
   self.last_exit = worker.exit
   if self.coming == worker then self.coming = nil else self.worker = nil end
   if self.group.is_stopping then return end
-  self.group.app.log:own(("worker %s ended: %s"):format(worker.name, worker.exit))
+  if before ~= "hung" then self.group.app.log:own(("worker %s ended: %s"):format(worker.name, worker.exit)) end
   if before == "starting" and (self.worker or self.group:setting("restart")) then return self:failed(worker) end
   if before == "starting" then self.is_final = true end
   if before == "ready" then return ended_by_itself(self, worker, code) end

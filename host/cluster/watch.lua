@@ -1,9 +1,9 @@
--- What the master looks at once a second while all goes well: whether a worker has served long enough, or takes too
--- much memory.
+-- What the master looks at once a second: whether a worker has served long enough, takes too much memory, or hangs.
 local loop = require "clouds.loop"
 local M = {}
 
-M.PERIOD = 1 -- seconds
+local PERIOD = 1 -- seconds
+local LATE, TELL_AGAIN = 1, 60 -- seconds that a worker may be busy until that is told, and until it is told again
 local TOLERATED = 5 -- seconds that a worker may need more memory than it should
 
 --- The number of a setting for one worker: a part more or less, so that workers of one age do not end at one time.
@@ -33,8 +33,29 @@ local function look_at_memory(group, worker, soft, hard)
   group:retire(worker, ("it uses %s of memory"):format(megabytes(used)))
 end
 
+local function tell_late(group, worker, board)
+  local now = loop.now()
+  if worker.told_late_at and now - worker.told_late_at < TELL_AGAIN then return end
+  worker.told_late_at = now
+  group.app.log:own(("worker %s is busy for %.1f s%s"):format(worker.name, board.busy,
+    board.doing and ": " .. board.doing or ""))
+end
+
+-- Busy without end; or it takes no connection that it was given: it is stopped, or waits for something in C.
+local function look_whether_it_hangs(group, worker)
+  local board, limit = worker.process:board(), group:setting("hang_timeout")
+  if board.busy > LATE then tell_late(group, worker, board) end
+  if limit <= 0 then return end
+  if board.busy > limit then
+    group:hangs(worker, ("busy for %.1f s%s"):format(board.busy, board.doing and ": " .. board.doing or ""))
+  elseif board.silent > limit then
+    group:hangs(worker, ("it took no connection for %.1f s"):format(board.silent))
+  end
+end
+
 local function look_at(group, worker, soft, hard)
   if soft > 0 or hard > 0 then look_at_memory(group, worker, soft, hard) end
+  if worker.state == "ready" or worker.state == "retiring" then look_whether_it_hangs(group, worker) end
   if worker.state ~= "ready" then return end
   local age = loop.now() - worker.ready_at
   if worker.most_age > 0 and age > worker.most_age then
@@ -51,9 +72,15 @@ local function look(group)
   group:retire_waiting()
 end
 
+-- More often where little is allowed.
+local function period_of(group)
+  local limit = group:setting("hang_timeout")
+  return limit > 0 and math.max(0.05, math.min(PERIOD, limit / 4)) or PERIOD
+end
+
 --- Looks until the group has ended.
 function M.begin(group)
-  group.watch = loop.timer(M.PERIOD, function()
+  group.watch = loop.timer(period_of(group), function()
     look(group)
     M.begin(group)
   end)

@@ -10,6 +10,7 @@ local Worker = {}
 Worker.__index = Worker
 
 local SIGKILL = 9
+local TRACEBACK = 1 -- seconds that a worker that hangs has to say where
 local KILL_AFTER = 4 -- seconds beyond the drain: the worker ends itself before
 
 local signal_names = { [2] = "SIGINT", [4] = "SIGILL", [6] = "SIGABRT", [7] = "SIGBUS", [8] = "SIGFPE",
@@ -90,7 +91,7 @@ end
 
 -- The last that it says of itself; a traceback says less than the line before it.
 local function note_words(self, text)
-  if text:match("^%s") or text == "" or text == "stack traceback:" then return end
+  if self.state == "hung" or text:match("^%s") or text == "" or text == "stack traceback:" then return end
   self.last_words = text:gsub("^clouds: ", "")
 end
 
@@ -157,6 +158,14 @@ function Worker:is_draining()
     self.group.app.log:own(("worker %s did not end within %g s: killed"):format(self.name, self.group.drain))
     self:kill()
   end)
+end
+
+--- It hangs: it writes where, and is killed.
+function Worker:end_hung(text)
+  self.state, self.last_words = "hung", "it hung, " .. text
+  self:take(false)
+  self.process:tell_where()
+  self:after(TRACEBACK, function() self:kill() end)
 end
 
 --- Its row for `clouds ps`. `board`: what it says of itself.

@@ -132,6 +132,7 @@ struct lc_state {
     uint32_t owing;   /* requests with an answer that found no room */
     bool resending;   /* the module in Lua will call core.resend */
     lc_task *current; /* the task that runs now, if we resumed it */
+    lua_State *running; /* the coroutine that we resumed last and that runs, whose ever it is */
     lc_handle scope;
     int depth;          /* of resumes inside of resumes */
     int poll_depth;     /* what that was when the poll began */
@@ -303,6 +304,8 @@ size_t lc_requests_describe(char *out, size_t size);
  * run for. The host declares these, too. */
 void lc_requests_count(uint64_t *begun, uint64_t *open);
 void lc_requests_watch(void (*hook)(const char *method, size_t size));
+/* The coroutine that was resumed last and runs; NULL: none. */
+lua_State *lc_running(void);
 /* Code is about to run for the request of this scope, if it is one. */
 void lc_request_works(lc_state *s, lc_handle scope);
 void lc_request_open_add(lua_State *L, lc_state *s);

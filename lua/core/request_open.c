@@ -42,6 +42,11 @@ void lc_requests_count(uint64_t *begun, uint64_t *open)
     *open = the_state ? the_state->requests_open : 0;
 }
 
+lua_State *lc_running(void)
+{
+    return the_state ? the_state->running : NULL;
+}
+
 void lc_requests_watch(void (*hook)(const char *method, size_t size))
 {
     work_hook = hook;

@@ -232,13 +232,16 @@ static void failed_abnormally(lua_State *L, lc_state *s, lua_State *co, lc_task 
 static void resume(lua_State *L, lc_state *s, lua_State *co, lc_task *task, int values, lc_handle scope)
 {
     lc_task *before = s->current;
+    lua_State *running_before = s->running;
     lc_handle scope_before = s->scope;
     s->current = task;
+    s->running = co;
     s->scope = scope;
     s->depth++;
     int status = lua_resume(co, values);
     s->depth--;
     s->current = before;
+    s->running = running_before;
     s->scope = scope_before;
     if (status == 0 && task && task->finished) {
         recycle(L, s, task);

@@ -144,7 +144,10 @@ class GivenUp(Life):
                 self.end()
 
     def kill_first(self):
-        """Ends the worker in the first place."""
+        os.kill(self.first(), signal.SIGKILL)
+
+    def first(self):
+        """The process in the first place."""
         for pid in map(int, filter(str.isdigit, os.listdir("/proc"))):
             try:
                 with open(f"/proc/{pid}/environ", "rb") as file:
@@ -154,7 +157,8 @@ class GivenUp(Life):
             except OSError:
                 continue
             if parent == self.master.pid and b"CLOUDS_WORKER=1" in words:
-                os.kill(pid, signal.SIGKILL)
+                return pid
+        raise AssertionError("there is none")
 
     def test_it_is_not_started_again(self):
         self.ready(workers=2, options=("--no-restart",))
@@ -167,6 +171,88 @@ class GivenUp(Life):
         self.master.signal(signal.SIGHUP)
         self.master.err.wait_for("web reloaded: web 2, generation 2")
         self.end()
+
+
+class Hangs(Life):
+    HANGS = """
+        local function spin(n) local s = 0 while true do s = s + n % 7 end end
+        local function outer() spin(3) end
+        function hang(how)
+          if how == "loop" then outer() end
+          if how == "nested" then coroutine.wrap(function() coroutine.resume(coroutine.create(function() outer() end)) end)() end
+          if how == "blocked" then os.execute "sleep 60" end
+        end
+    """ + TELLS_PID.replace('if request.path == "/exit"', 'hang(request.path:match("^/hang/(.*)$"))\n  if request.path == "/exit"')
+
+    def test_H10_without_end(self):
+        """It is said where; another serves in its place before it is killed; the others serve on."""
+        for how, where in (("loop", r"web.lua:2: in function 'spin'.*web.lua:3: in function 'outer'"),
+                           ("nested", r"web.lua:2: in function 'spin'.*web.lua:3: in function 'outer'"),
+                           ("blocked", r"web.lua:[78]: in function 'hang'")):
+            with self.subTest(how):
+                self.ready(self.HANGS, workers=2, options=("--hang-timeout", "1.5"))
+                wait_until(lambda: len(self.pids()) == 2, "two pids")
+                before = self.pids()
+                connection = self.connect()
+                connection.request("GET", f"/hang/{how}?secret")
+                self.master.err.wait_for(f" hangs: busy for 1.")
+                load = Load(self, threads=2)
+                text = self.master.err.wait_for(": SIGKILL: it hung, busy for ")
+                load.finish()
+                name = re.search(r"worker (\S+) hangs: busy for [\d.]+ s: /hang/", text).group(1)
+                self.assertIn(f"worker {name} is busy for 1.", text)
+                self.assertNotIn("secret", text)
+                self.assertRegex(re.sub(r"\n\S+ \S+ \d+ \|", "", text), rf"(?s)where it is:.*{where}")
+                self.assertRegex(text, rf"(?s)worker {name} hangs: .*worker {name} ready in .*worker {name} ended: SIGKILL: it hung")
+                victim = before[int(name[4:])]
+                wait_until(lambda: gone(victim), "it is gone")
+                self.end()
+
+    def test_H7_one_that_is_stopped(self):
+        """It takes no connections that it was given: it is killed, and others serve them."""
+        self.ready(TELLS_PID, workers=2, options=("--hang-timeout", "1"))
+        wait_until(lambda: len(self.pids()) == 2, "two pids")
+        victim = self.pids()[1]
+        os.kill(victim, signal.SIGSTOP)
+        load = Load(self, threads=12)
+        self.master.err.wait_for("worker web.1 hangs: it took no connection for ")
+        self.master.err.wait_for("worker web.1 ended: SIGKILL: it hung")
+        load.goes_on()
+        load.finish()
+        self.assertTrue(gone(victim))
+        self.end()
+
+    def test_H13_the_master_is_killed(self):
+        """Also a worker that hangs ends, not much later than a stop may take."""
+        self.ready(self.HANGS, workers=2, options=("--hang-timeout", "0", "--drain", "1"))
+        wait_until(lambda: len(self.pids()) == 2, "two pids")
+        pids = self.pids()
+        self.connect().request("GET", "/hang/loop")
+        self.master.err.wait_for(" is busy for ")
+        self.end(code=-signal.SIGKILL, number=signal.SIGKILL)
+        wait_until(lambda: all(gone(pid) for pid in pids.values()), "all are gone", bound=20)
+
+    def test_by_hand(self):
+        """SIGUSR2 to a script says where it is, and changes nothing."""
+        script = self.file("wait.lua", """
+            local function spin() local s = 0 while not io.open(arg[1]) do for i = 1, 1e6 do s = s + i % 3 end end end
+            print "spins"
+            spin()
+            print "waits"
+            require "clouds".sleep(60)
+        """)
+        process = self.start("run", script, os.path.join(self.folder, "go"))
+        process.out.wait_for("spins")
+        process.signal(signal.SIGUSR2)
+        process.err.wait_for("wait.lua:2: in function 'spin'")
+        self.file("go", "")
+        process.out.wait_for("waits")
+
+        def waits():
+            process.signal(signal.SIGUSR2)
+            return "where it is: nothing runs, the loop waits" in process.err.text()
+        wait_until(waits, "it says that it waits")
+        self.assertEqual(process.stop(), 0)
 
 
 if __name__ == "__main__":
