@@ -68,12 +68,18 @@ function Group:switch()
     self.slots[index] = self.slots[index] or Slot.new(self, index)
     self.slots[index]:renew(worker)
   end
-  self:drop_slots()
+  self:fit_slots()
   self.failures = {}
 end
 
--- Those that are too many.
-function Group:drop_slots()
+-- As many as there are to be: more are started, those that are too many drain.
+function Group:fit_slots()
+  for index = 1, self.count do
+    if not self.slots[index] then
+      self.slots[index] = Slot.new(self, index)
+      self.slots[index]:start_in(0)
+    end
+  end
   for index, slot in pairs(self.slots) do
     if index > self.count then
       slot:close()
@@ -90,6 +96,7 @@ function Group:roll_back(problem)
   for _, worker in pairs(new.workers) do
     if worker.state ~= "gone" then worker:drain() end
   end
+  if self.generation > 0 and not self.is_stopping then self:fit_slots() end
   new.ready(problem)
 end
 
@@ -224,20 +231,14 @@ function Group:hangs(worker, text)
   self.app:emit("hang", self.name, worker.index, worker.pid, text)
   worker:end_hung(text)
   local slot = self.slots[worker.index]
-  if slot and slot.worker == worker then slot:hangs(worker) end
+  if slot and slot.worker == worker and not library.is_alone(self) then slot:hangs(worker) end
 end
 
 --- There are to be `count` workers: more are started, or those that are too many drain.
 function Group:scale(count)
   self.count = count
-  if self.coming or self.is_stopping then return end -- a new generation, or none, is made of so many
-  for index = 1, count do
-    if not self.slots[index] then
-      self.slots[index] = Slot.new(self, index)
-      self.slots[index]:start_in(0)
-    end
-  end
-  self:drop_slots()
+  if self.coming or self.is_stopping then return end -- seen to when that is over
+  self:fit_slots()
 end
 
 ---- the end ----
