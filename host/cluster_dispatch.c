@@ -1,5 +1,7 @@
 /* host.cluster of the master: listeners, and who gets their connections. */
 #include <errno.h>
+#include <fcntl.h>
+#include <string.h>
 #include <unistd.h>
 #include <lua.h>
 #include <lauxlib.h>
@@ -38,6 +40,15 @@ static int l_close_listener(lua_State *L)
     return 0;
 }
 
+/* cluster.copy_listener(descriptor): another descriptor of the same socket. */
+static int l_copy_listener(lua_State *L)
+{
+    int fd = fcntl((int)luaL_checkinteger(L, 1), F_DUPFD_CLOEXEC, 0);
+    if (fd < 0) return luaL_error(L, "cannot copy a listener: %s", strerror(errno));
+    lua_pushinteger(L, fd);
+    return 1;
+}
+
 /* ---- the dispatch */
 
 typedef struct dispatch_box {
@@ -51,11 +62,18 @@ host_dispatch *host_cluster_check_dispatch(lua_State *L, int index)
     return box->dispatch;
 }
 
+static host_dispatch_options options_at(lua_State *L, int index)
+{
+    host_dispatch_options options = {.hold = luaL_checknumber(L, index),
+                                     .connections = (uint64_t)luaL_checknumber(L, index + 2)};
+    options.gone = luaL_checklstring(L, index + 1, &options.gone_size);
+    return options;
+}
+
 /* cluster.dispatch(hold, gone, connections) */
 static int l_dispatch(lua_State *L)
 {
-    host_dispatch_options options = {.hold = luaL_checknumber(L, 1), .connections = (uint64_t)luaL_checknumber(L, 3)};
-    options.gone = luaL_checklstring(L, 2, &options.gone_size);
+    host_dispatch_options options = options_at(L, 1);
     dispatch_box *box = lua_newuserdata(L, sizeof *box);
     luaL_getmetatable(L, DISPATCH_TYPE);
     lua_setmetatable(L, -2);
@@ -69,6 +87,14 @@ static int dispatch_listen(lua_State *L)
     if (host_dispatch_listen(host_cluster_check_dispatch(L, 1), (int)luaL_checkinteger(L, 2),
                              (unsigned)luaL_checkinteger(L, 3)) != 0)
         return luaL_error(L, "not enough memory");
+    return 0;
+}
+
+/* dispatch:change(hold, gone, connections) */
+static int dispatch_change(lua_State *L)
+{
+    host_dispatch_options options = options_at(L, 2);
+    if (host_dispatch_change(host_cluster_check_dispatch(L, 1), &options) != 0) return luaL_error(L, "not enough memory");
     return 0;
 }
 
@@ -112,11 +138,11 @@ void host_cluster_put_number(lua_State *L, const char *name, double value)
 
 void host_cluster_add_dispatch(lua_State *L)
 {
-    static const luaL_Reg of_dispatch[] = {{"listen", dispatch_listen}, {"unlisten", dispatch_unlisten},
-                                           {"pause", dispatch_pause},   {"counts", dispatch_counts},
-                                           {"close", dispatch_close},   {NULL, NULL}};
-    static const luaL_Reg functions[] = {
-        {"listen", l_listen}, {"close_listener", l_close_listener}, {"dispatch", l_dispatch}, {NULL, NULL}};
+    static const luaL_Reg of_dispatch[] = {
+        {"listen", dispatch_listen}, {"change", dispatch_change}, {"unlisten", dispatch_unlisten}, {"pause", dispatch_pause},
+        {"counts", dispatch_counts}, {"close", dispatch_close},       {NULL, NULL}};
+    static const luaL_Reg functions[] = {{"listen", l_listen}, {"close_listener", l_close_listener},
+                                         {"copy_listener", l_copy_listener}, {"dispatch", l_dispatch}, {NULL, NULL}};
     host_http_make_type(L, DISPATCH_TYPE, of_dispatch);
     luaL_setfuncs(L, functions, 0);
 }

@@ -128,6 +128,25 @@ static int l_folder_of(lua_State *L)
     return 1;
 }
 
+/* host.real_path(path): without symbolic links; nil when there is nothing. */
+static int l_real_path(lua_State *L)
+{
+    char *real = realpath(luaL_checkstring(L, 1), NULL);
+    if (!real) return 0;
+    lua_pushstring(L, real);
+    free(real);
+    return 1;
+}
+
+/* host.is_unsafe(path): whether this is root, who should not run a file that everybody may write. */
+static int l_is_unsafe(lua_State *L)
+{
+    struct stat found;
+    bool is_open = stat(luaL_checkstring(L, 1), &found) == 0 && (found.st_mode & S_IWOTH) != 0;
+    lua_pushboolean(L, is_open && geteuid() == 0);
+    return 1;
+}
+
 /* host.clock(): seconds of a steady clock, read now (not the loop's cached time). */
 static int l_clock(lua_State *L)
 {
@@ -145,7 +164,9 @@ void host_process_add(lua_State *L)
                                          {"is_terminal", l_is_terminal},
                                          {"is_file", l_is_file},
                                          {"folder_of", l_folder_of},
+                                         {"real_path", l_real_path},
                                          {"is_private", l_is_private},
+                                         {"is_unsafe", l_is_unsafe},
                                          {"clock", l_clock},
                                          {NULL, NULL}};
     luaL_setfuncs(L, functions, 0);

@@ -23,6 +23,8 @@ local commands = {
   { "stop", "stop an application, or a node, in order" },
   { "bench", "measure calls per second and latency" },
   { "key", "make a key for links over TCP" },
+  { "check", "check a cluster.lua, and show what it comes to" },
+  { "manager", nil }, -- for clouds start
   { "version", "show versions" },
   { "help", "show help for a command" },
 }
@@ -35,7 +37,7 @@ end
 
 local function command_names()
   local names = {}
-  for i, row in ipairs(commands) do names[i] = row[1] end
+  for _, row in ipairs(commands) do names[#names + 1] = row[2] and row[1] end
   return names
 end
 
@@ -57,7 +59,7 @@ exit codes
 
 local function general_help()
   local lines = { args.help(general), "\ncommands\n" }
-  for _, row in ipairs(commands) do lines[#lines + 1] = ("  %-10s %s\n"):format(row[1], row[2]) end
+  for _, row in ipairs(commands) do lines[#lines + 1] = row[2] and ("  %-10s %s\n"):format(row[1], row[2]) end
   lines[#lines + 1] = "\n'clouds SCRIPT', for a first line #!/usr/bin/env clouds, is 'clouds run SCRIPT'.\n"
     .. "'clouds -e', '-l' and '-i' are as 'clouds run' with that option.\n"
     .. "'clouds COMMAND --help' says more.\n" .. exit_text

@@ -72,7 +72,7 @@ end
 
 -- Modules beside the script are found wherever it is started from, before those of the current folder. A folder that
 -- package.path cannot express is left out.
-local function add_folder_of(script)
+function M.add_folder_of(script)
   local folder = host.folder_of(script)
   if not folder or folder:find("[?;]") then return end
   folder = folder:gsub("/?$", "/", 1)
@@ -221,7 +221,7 @@ function M.main(options, operands, argv, first_operand)
   set_arg(argv, first_operand)
   exit_with_output()
   if operands[1] and operands[1] ~= "-" then
-    add_folder_of(operands[1])
+    M.add_folder_of(operands[1])
     warn_of_scripts(options, operands)
   end
   local list = pieces(options, operands)

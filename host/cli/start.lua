@@ -2,16 +2,16 @@
 local host = require "clouds.host"
 local args = require "clouds.cli.args"
 local common = require "clouds.cli.common"
+local keys = require "clouds.master.keys"
 local library = require "clouds.master.library"
+local Plan = require "clouds.master.plan"
 local M = {}
 
-local READY_TIMEOUT = 30 -- seconds
-local LONGEST_NAME = 64
 local MARGIN = 8 -- seconds beyond the drain that a stop may take: to give what waits, and to kill who does not end
 
 M.command = {
   name = "start",
-  usage = "start [options] SCRIPT [arguments]",
+  usage = "start [options] SCRIPT [arguments]\n   or: clouds start [options] -c FILE",
   summary = "Run a script in several processes, on all processors.",
   text = "A master accepts connections and gives each to the worker that has the fewest; a worker that ends is\n"
     .. "started again. SIGHUP starts new workers, and lets the old finish once all of the new are ready; when one of\n"
@@ -19,86 +19,84 @@ M.command = {
     .. "Exit codes: 0 stopped in order, 1 a worker failed to start, 2 wrong usage, 3 the address is in use,\n"
     .. "4 stopped, but a worker had to be killed.",
   options = {
+    { long = "library", value = "FILE",
+      help = "a script that runs in one more process, and has what\nthe workers share (require \"clouds.library\")" },
+    { long = "config", short = "c", value = "FILE",
+      help = "start what a cluster.lua describes (docs/HOST.md)" },
     { long = "listen", value = "ADDRESS", many = true,
       help = "where http.serve of the script listens: PORT,\n127.0.0.1:PORT, [::1]:PORT or unix:PATH\n"
       .. "(may be repeated)" },
-    { long = "workers", short = "w", value = "COUNT", kind = "count", least = 1,
-      help = "how many processes (default: one for each processor)" },
-    { long = "library", value = "FILE",
-      help = "a script that runs in one more process, and has what\nthe workers share (require \"clouds.library\")" },
-    { long = "name", value = "NAME", help = "of the application (default: of the script)" },
-    { long = "drain", value = "SECONDS", kind = "number",
-      help = "how long a stop lets accepted requests finish (default 8)" },
-    { long = "max-requests", value = "COUNT", kind = "count",
-      help = "a worker that has begun so many is replaced (default 0: none)" },
-    { long = "max-age", value = "SECONDS", kind = "number", help = "one that has served so long is (default 0: none)" },
-    { long = "max-memory", value = "BYTES", kind = "count",
-      help = "one that takes more for 5 s is; one that takes twice as\nmuch is killed (default 0: none)" },
-    { long = "max-restarts", value = "COUNT", kind = "count",
-      help = "failures of each worker in the window until they are\ngiven up (default 5)" },
-    { long = "restart-window", value = "SECONDS", kind = "number", help = "what failures are counted in (default 60)" },
-    { long = "giveup-pause", value = "SECONDS", kind = "number",
-      help = "until one that was given up is tried again\n(default 60; 0: at a reload)" },
-    { long = "hang-timeout", value = "SECONDS", kind = "number",
-      help = "a worker that is busy for so long writes where, and is\nkilled (default 30; 0: never)" },
-    { long = "no-restart", help = "a worker that ends is not started again" },
-    { long = "user", value = "NAME", help = "who the workers are; needs root (default: as the master)" },
-    { long = "group", value = "NAME", help = "their group in the operating system\n(default: that of the user)" },
   },
-  operands = { 1, math.huge },
+  operands = { 0, math.huge },
   stop_at_operand = true,
 }
 
-local function name_of(script)
-  local name = script:match("([^/]+)$"):gsub("%.lua$", ""):gsub("[^%w_.-]", "-")
-  return name:match("^[%w_]") and name:sub(1, LONGEST_NAME) or "app"
+for _, option in ipairs(keys.command_options()) do table.insert(M.command.options, option) end
+
+-- Of the settings on the command line those for the keys of this list.
+local function settings_of(options, list)
+  local settings = {}
+  for _, key in ipairs(list) do
+    local value = options[key[1]]
+    if key.option == true and options["no_" .. key[1]] then value = false end
+    if key.option then settings[key[1]] = value end
+  end
+  return settings
 end
 
--- Options that are settings of the group as they are.
-local function add_settings(group, options)
-  for _, name in ipairs { "max_requests", "max_age", "max_memory", "max_restarts", "restart_window",
-    "giveup_pause", "hang_timeout" } do group[name] = options[name] end
-  if options.no_restart then group.restart = false end
-  return group
-end
-
--- It names files, too.
-local function check_name(name)
-  if #name <= LONGEST_NAME and name:match("^[%w_][%w_.-]*$") then return name end
-  args.fail("start", "--name: expected 1 to %d letters, digits, '_', '.' or '-', got '%s'",
-    LONGEST_NAME, name)
-end
-
--- The plan of one script.
+-- The plan of one script; what cannot be one is wrong usage.
 local function plan_of(options, operands)
-  local name = name_of(operands[1])
-  local group = { name = name, listen = options.listen, script = operands[1], arguments = { unpack(operands, 2) },
-    workers = options.workers or host.cluster.processors(), drain = options.drain or common.default_drain(),
-    ready_timeout = READY_TIMEOUT, user = options.user, group = options.group }
-  local plan = { name = check_name(options.name or name), url = require("clouds.options").default_url(),
-    groups = { add_settings(group, options) } }
-  if options.library then
-    if name == library.NAME then group.name = "workers" end
-    local shared = library.settings(options.library, group.drain, READY_TIMEOUT)
-    shared.user, shared.group = options.user, options.group
-    table.insert(plan.groups, 1, shared)
-  end
-  return plan
+  local plan = Plan.new { name = Plan.name_of(operands[1]), url = require("clouds.options").default_url() }
+  local settings = settings_of(options, keys.group)
+  settings.args, settings.listen = { unpack(operands, 2) }, options.listen
+  if Plan.name_of(operands[1]) == library.NAME then settings.name = "workers" end
+  local is_right, problem = plan:master(settings_of(options, keys.master))
+  if is_right and options.library then is_right, problem = plan:library(options.library, { drain = options.drain }) end
+  if is_right then is_right, problem = plan:register(nil, operands[1], settings) end
+  if not is_right then args.fail("start", "%s", problem) end
+  return plan:finish()
 end
 
-function M.main(options, operands)
-  for _, script in ipairs { operands[1], options.library } do
-    if not host.is_file(script) then args.fail("start", "cannot read the script %s; expected: clouds %s", script,
-      M.command.usage) end
+-- What is said on the command line of an application that a file describes.
+local function check_file_options(options, operands)
+  if operands[1] then args.fail("start", "unexpected argument '%s' behind -c FILE", operands[1]) end
+  for _, pair in ipairs(options.order) do
+    local name = pair[1]
+    local is_setting = keys.find(keys.group, name) or keys.find(keys.group, (name:gsub("^no_", "")))
+      or name == "name" or name == "library"
+    if is_setting then args.fail("start", "--%s is for a script; with -c FILE say it there", (name:gsub("_", "-"))) end
   end
-  common.set_default_url("start", options)
-  local log, control = require("clouds.master.log").new(), nil
+end
+
+-- How long a stop may take is what the plan says, which a reload may change.
+local function watch_signals(app)
+  local function watch_stop()
+    host.on_stop(function()
+      app:emit("signal", "stop")
+      app:stop()
+    end, app:longest_stop(), MARGIN)
+  end
+  watch_stop()
+  app:on_event(function(event)
+    if event == "reload" then watch_stop() end
+  end)
+  host.cluster.on_reload(function()
+    app:emit("signal", "reload")
+    app:reload(nil, function() end)
+  end)
+end
+
+-- Runs what the plan says; of is { path =, url =, manager = } when a file said it.
+local function serve(plan, log, of)
+  local control
+  local unfollow = of and function() of.manager:close() end or function() end
   local function finish(code)
+    unfollow()
     if control then control.close() end
     log:close()
     host.finish(code)
   end
-  local app = require("clouds.master.app").new(plan_of(options, operands), log, finish)
+  local app = require("clouds.master.app").new(plan, log, finish)
   require("clouds.master.systemd").follow(app)
   local failure, runs
   control, failure, runs = require("clouds.master.control").open(app)
@@ -106,14 +104,45 @@ function M.main(options, operands)
     log:plain("clouds start: " .. failure)
     return finish(runs and host.exit.UNREACHABLE or host.exit.ERROR)
   end
-  host.on_stop(function() app:stop() end, app:longest_stop(), MARGIN)
-  host.cluster.on_reload(function() app:reload(nil, function() end) end)
+  watch_signals(app)
+  if of then unfollow = require("clouds.master.file").follow(app, of.path, of.url, of.manager) end
   app:start(function(problem, code)
     if not problem then return end
+    app:emit("error", problem)
     if not code then return log:own(("%s does not start: %s"):format(app.name, problem)) end
     log:plain("clouds start: " .. problem)
     finish(code)
   end)
+end
+
+local function start_file(options, operands)
+  local file = require "clouds.master.file"
+  check_file_options(options, operands)
+  local path, wrong = file.path(options.config)
+  if not path then args.fail("start", "-c: %s", wrong) end
+  local log, url = require("clouds.master.log").new(), require("clouds.options").default_url()
+  file.run(path, url, log, function(plan, problem, manager)
+    if plan then return serve(plan, log, { path = path, url = url, manager = manager }) end
+    if manager then manager:close() end
+    log:plain("clouds start: " .. problem)
+    log:close()
+    host.finish(host.exit.USAGE)
+  end)
+end
+
+function M.main(options, operands)
+  local script = operands[1]
+  if not script and not options.config then
+    args.fail("start", "nothing given; expected: clouds %s", M.command.usage)
+  end
+  common.set_default_url("start", options)
+  if options.config then return start_file(options, operands) end
+  for _, file in ipairs { script, options.library } do
+    if not host.is_file(file) then
+      args.fail("start", "cannot read the script %s; expected: clouds %s", file, M.command.usage)
+    end
+  end
+  serve(plan_of(options, operands), require("clouds.master.log").new())
 end
 
 return M

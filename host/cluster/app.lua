@@ -3,6 +3,7 @@ local host = require "clouds.host"
 local loop = require "clouds.loop"
 local library = require "clouds.master.library"
 local listeners = require "clouds.master.listeners"
+local Change = require "clouds.master.replan"
 local Group = require "clouds.master.group"
 local spawn = require "clouds.master.spawn"
 
@@ -16,14 +17,16 @@ local LOOK = 0.02 -- seconds between two looks whether all connections have been
 function App.new(plan, log, on_end)
   local self = setmetatable({ name = plan.name, url = plan.url, plan = plan, log = log, state = "starting",
     begun = loop.now(), groups = {}, listeners = {}, hooks = {},
-    on_end = on_end }, App)
+    leaving = {}, on_end = on_end }, App)
   for i, settings in ipairs(plan.groups) do self.groups[i] = Group.new(self, settings) end
   return self
 end
 
 function App:group(name)
-  for _, group in ipairs(self.groups) do
-    if group.name == name then return group end
+  for _, groups in ipairs { self.groups, self.change and self.change.groups } do
+    for _, group in ipairs(groups) do
+      if group.name == name then return group end
+    end
   end
 end
 
@@ -45,6 +48,7 @@ end
 -- All of them or none. done(problem or nil) once.
 local function renew(self, groups, done)
   local waiting, problem = #groups, nil
+  if waiting == 0 then return done(nil) end
   local function ended(group, why)
     if problem then return end
     if why then
@@ -69,7 +73,7 @@ end
 local function renew_in_order(self, groups, done)
   local others, had_library = library.without(groups)
   if not had_library then return renew(self, others, done) end
-  local group = library.of(self)
+  local group = self:group(library.NAME)
   local function renew_others(problem)
     if not problem and self.state == "stopping" then problem = "the application stops" end
     if problem or not others[1] then return done(problem) end
@@ -142,8 +146,8 @@ end
 
 ---- reload ----
 
-local function groups_of(self, name)
-  if name then return { self:group(name) } end
+-- Those that a reload of everything renews.
+local function groups_of(self)
   local list = {}
   for _, group in ipairs(self.groups) do
     if group.settings.reload ~= false then list[#list + 1] = group end
@@ -168,11 +172,7 @@ function App:reload(name, done)
   self:reload_again()
 end
 
-function App:reload_again()
-  local again = self.again
-  if not again or self.state == "stopping" then return end
-  self.again, self.is_reloading = nil, true
-  self:emit "reloading"
+local function groups_to_renew(self, again)
   local groups = {}
   for _, group in ipairs(groups_of(self)) do
     if again.everything or again.names[group.name] then groups[#groups + 1] = group end
@@ -181,7 +181,36 @@ function App:reload_again()
     local group = self:group(name)
     if group and group.settings.reload == false then groups[#groups + 1] = group end
   end
-  local function ended(problem)
+  return groups
+end
+
+-- done(problem, groups) after a reload of everything by a new plan.
+local function reload_plan(self, done)
+  self.planner(function(plan, problem, keep)
+    local change
+    if self.state == "stopping" then problem = "the application stops" end
+    if not problem then change, problem = Change.prepare(self, plan) end
+    if problem then
+      keep(false)
+      return done(problem)
+    end
+    self.change = change
+    renew_in_order(self, change.groups, function(why)
+      self.change = nil
+      if why then change:roll_back() else change:commit() end
+      keep(not why)
+      done(why, change.groups)
+    end)
+  end)
+end
+
+--- The next one that somebody waits for.
+function App:reload_again()
+  local again = self.again
+  if not again or self.state == "stopping" then return end
+  self.again, self.is_reloading = nil, true
+  self:emit "reloading"
+  local function ended(problem, groups)
     self.is_reloading = false
     if problem then
       self.log:own(("reload failed, what served before goes on: %s"):format(problem))
@@ -193,8 +222,9 @@ function App:reload_again()
     for _, done in ipairs(again.dones) do done(problem) end
     self:reload_again()
   end
-  if not groups[1] then return ended(nil) end
-  renew_in_order(self, groups, ended)
+  if again.everything and self.planner then return reload_plan(self, ended) end
+  local groups = groups_to_renew(self, again)
+  renew_in_order(self, groups, function(problem) ended(problem, groups) end)
 end
 
 ---- quiet ----
@@ -242,6 +272,33 @@ local function stop_groups(self, index, done)
   stop_group(self.groups[index], function() stop_groups(self, index - 1, done) end)
 end
 
+-- The connections that were made before are still given to workers.
+local function close_listeners(self, group)
+  for _, listener in ipairs(self.listeners[group.name] or {}) do
+    if group.dispatch then group.dispatch:unlisten(listener.number) end
+  end
+  self.listeners[group.name] = nil
+end
+
+--- A group that is in the plan no longer ends in order.
+function App:remove(group)
+  self.log:own(("group %s is in the plan no longer: it ends"):format(group.name))
+  close_listeners(self, group)
+  self.leaving[group] = true
+  stop_group(group, function()
+    self.leaving[group] = nil
+    if self.on_left then self.on_left() end
+  end)
+end
+
+-- fn() when no group is on its way out any more.
+local function when_left(self, fn)
+  if not next(self.leaving) then return fn() end
+  self.on_left = function()
+    if not next(self.leaving) then fn() end
+  end
+end
+
 --- Ends everything in order; done(code), if any, for everybody who asked. drain: seconds, instead of those of each
 -- group.
 function App:stop(done, drain)
@@ -255,15 +312,14 @@ function App:stop(done, drain)
   self:emit("stop")
   for _, waiting in ipairs(self.again and self.again.dones or {}) do waiting("the application stops") end
   for _, group in ipairs(self.groups) do
-    for number in ipairs(self.listeners[group.name] or {}) do
-      if group.dispatch then group.dispatch:unlisten(number) end
-    end
+    close_listeners(self, group)
   end
-  stop_groups(self, #self.groups, function()
+  if self.change then self.change:abort() end
+  stop_groups(self, #self.groups, function() when_left(self, function()
     local code = self.code or (self.had_to_kill and host.exit.UNKNOWN or host.exit.OK)
     for _, waiting in ipairs(self.stop_dones) do waiting(code) end
     loop.timer(LOOK, function() self.on_end(code) end)
-  end)
+  end) end)
 end
 
 --- Ends everything at once; done(code).
@@ -271,6 +327,7 @@ function App:kill(done)
   self:stop(done, 0)
   self.had_to_kill = true
   for _, group in ipairs(self.groups) do group:kill() end
+  for group in pairs(self.leaving) do group:kill() end
 end
 
 --- How long a stop in order may take, in seconds.

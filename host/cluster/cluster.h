@@ -203,6 +203,8 @@ typedef struct host_dispatch_counts {
 
 /* The text `gone` is copied. NULL: no memory. */
 host_dispatch *host_dispatch_create(uv_loop_t *loop, const host_dispatch_options *options);
+/* From now on. 0, or -1: no memory, and nothing has changed. */
+int host_dispatch_change(host_dispatch *dispatch, const host_dispatch_options *options);
 /* Closes the listeners and everything that waits; the targets are gone with it. */
 void host_dispatch_close(host_dispatch *dispatch);
 

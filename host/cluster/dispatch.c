@@ -369,6 +369,18 @@ host_dispatch *host_dispatch_create(uv_loop_t *loop, const host_dispatch_options
     return d;
 }
 
+int host_dispatch_change(host_dispatch *d, const host_dispatch_options *options)
+{
+    char *gone = malloc(options->gone_size + 1);
+    if (!gone) return -1;
+    memcpy(gone, options->gone, options->gone_size);
+    free((char *)d->options.gone);
+    d->options = *options;
+    d->options.gone = gone;
+    host_dispatch_update(d);
+    return 0;
+}
+
 static void on_timer_closed(uv_handle_t *handle)
 {
     host_dispatch *d = handle->data;

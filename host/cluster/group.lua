@@ -20,9 +20,22 @@ local RETIRING = 8 -- workers for each that may be replaced at a time
 
 --- settings: of the group in the plan of the application.
 function Group.new(app, settings)
-  return setmetatable({ app = app, settings = settings, name = settings.name, script = settings.script,
-    arguments = settings.arguments, count = settings.workers, drain = settings.drain,
-    ready_timeout = settings.ready_timeout, slots = {}, workers = {}, generation = 0, failures = {} }, Group)
+  local self = setmetatable({ app = app, name = settings.name, slots = {}, workers = {}, generation = 0, failures = {} },
+    Group)
+  self:apply(settings)
+  return self
+end
+
+--- Workers that are started from now on are so.
+function Group:apply(settings)
+  self.settings, self.script, self.arguments = settings, settings.script, settings.arguments
+  self.count, self.drain, self.ready_timeout = settings.workers, settings.drain, settings.ready_timeout
+end
+
+--- Whether its workers are given connections, or will be.
+function Group:listens()
+  local list = self.app.listeners[self.name]
+  return self.settings.listen and self.settings.listen[1] ~= nil or list ~= nil and list[1] ~= nil
 end
 
 local function count_of(set)

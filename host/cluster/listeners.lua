@@ -1,6 +1,6 @@
 -- Where the groups of an application listen.
 local cluster = require("clouds.host").cluster
-local M = {}
+local M = { NAMED = "systemd:" } -- begins the address of a listener that systemd has named
 
 local BACKLOG, HOLD, CONNECTIONS = 1024, 2, 10000
 local OTHER_DESCRIPTORS = 64 -- of a worker, that are no connections
@@ -37,22 +37,30 @@ end
 local function add_named(settings, list)
   local function fits(socket) return is_for(socket, settings) end
   for socket in function() return take(fits) end do
-    list[#list + 1] = { address = "systemd:" .. socket.name, descriptor = socket.descriptor, port = socket.port }
+    list[#list + 1] = { address = M.NAMED .. socket.name, descriptor = socket.descriptor, port = socket.port,
+      number = #list + 1 }
   end
   return list
 end
 
--- The listeners of one group: a list of { address =, descriptor =, port = }; or nil, why not, and whether the address
--- is wrong or cannot be had.
-local function open_one(settings)
+--- A listener of a group, { address =, descriptor =, port =, number = }, by whose number its workers know it; or nil,
+--- why not, and whether the address is wrong or cannot be had.
+function M.open_one(address, settings, number)
+  local descriptor, port, is_wrong = open_at(address, settings.backlog or BACKLOG)
+  if not descriptor then return nil, port, is_wrong end
+  return { address = address, descriptor = descriptor, port = port, number = number }
+end
+
+-- Those of one group: a list; or nil, why not, and whether an address is wrong.
+local function open_group(settings)
   local list = {}
-  for i, address in ipairs(settings.listen or {}) do
-    local descriptor, port, is_wrong = open_at(address, settings.backlog or BACKLOG)
-    if not descriptor then
+  for number, address in ipairs(settings.listen or {}) do
+    local listener, problem, is_wrong = M.open_one(address, settings, number)
+    if not listener then
       M.close(list)
-      return nil, port, is_wrong
+      return nil, problem, is_wrong
     end
-    list[i] = { address = address, descriptor = descriptor, port = port }
+    list[number] = listener
   end
   return add_named(settings, list)
 end
@@ -62,7 +70,7 @@ end
 function M.open(groups)
   local by_group = {}
   for _, settings in ipairs(groups) do
-    local list, problem, is_wrong = open_one(settings)
+    local list, problem, is_wrong = open_group(settings)
     if not list then
       for _, opened in pairs(by_group) do M.close(opened) end
       return nil, problem, is_wrong
@@ -88,13 +96,21 @@ function M.close(list)
   for _, listener in ipairs(list) do cluster.close_listener(listener.descriptor) end
 end
 
---- What gives the connections of these listeners to the workers of a group; it owns the listeners then.
-function M.dispatch(settings, list)
+local function options_of(settings)
   local most = math.max(1, cluster.descriptors() - OTHER_DESCRIPTORS)
-  local dispatch = cluster.dispatch(M.hold_of(settings), settings.gone or GONE,
-    math.min(settings.max_connections or CONNECTIONS, most))
-  for number, listener in ipairs(list) do dispatch:listen(listener.descriptor, number) end
+  return M.hold_of(settings), settings.gone or GONE, math.min(settings.max_connections or CONNECTIONS, most)
+end
+
+--- What gives the connections of these listeners (nil: of none as yet) to the workers of a group; it owns them then.
+function M.dispatch(settings, list)
+  local dispatch = cluster.dispatch(options_of(settings))
+  for _, listener in ipairs(list or {}) do dispatch:listen(listener.descriptor, listener.number) end
   return dispatch
+end
+
+--- The same dispatch by other settings.
+function M.change(dispatch, settings)
+  dispatch:change(options_of(settings))
 end
 
 return M

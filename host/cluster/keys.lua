@@ -1,0 +1,148 @@
+-- What can be said of an application and of its groups: every key, with its type, its default and its meaning. The plan
+-- is checked by it; the options of `clouds start` are made of it, and the tables in docs/HOST.md (tools/host_keys.py).
+--
+-- A key is { name, kind, default =, least =, most =, choices =, shown =, help =, option =, later = }. `kind` is how its
+-- value is read (plan_values.lua); `shown` the default as documentation says it, where it is no plain value; `option`
+-- makes it an option of `clouds start`, with that word for its value; true: an option --no-..., which `without`
+-- explains. `later`: nothing follows from it in this version, so that it is refused.
+local M = {}
+
+M.master = {
+  { "name", "name", shown = "the name of the file", option = "NAME", help = "of the application" },
+  { "base", "text", shown = "the folder of the file",
+    help = "what relative paths begin at, and where workers run; a symbolic link in it "
+    .. "is followed anew by each reload" },
+  { "pidfile", "text", option = "FILE", later = true, help = "where the process id of the master is written" },
+  { "user", "text", shown = "that of the master", option = "NAME",
+    help = "who the workers are, if their group does not say; needs root" },
+  { "group", "text", shown = "that of the user", option = "NAME", help = "their group in the operating system" },
+  { "ready_timeout", "number", default = 30, least = 0.01, help = "seconds until a worker has to be ready" },
+  { "reload_timeout", "number", default = 120, least = 1, later = true, help = "seconds that a reload may take" },
+  { "log", "log", later = true, help = "{ file =, format =, max_size =, keep =, lines =, capture = }" },
+  { "admin", "text", later = true, help = "where the state of the application is answered by HTTP" },
+  { "url", "text", shown = "`--url`", help = "of the cluster, for the scripts" },
+}
+
+M.group = {
+  { "name", "name", shown = "the name of the script", help = "of the group, in the log and for commands" },
+  { "listen", "listen", shown = "none", help = "where it listens: a port, `\"127.0.0.1:8080\"`, `\"[::1]:8080\"`, "
+    .. "`\"unix:PATH?mode=0660\"`, or a list of them; the first argument of `register`" },
+  { "workers", "workers", shown = "one for each processor", option = "COUNT",
+    help = "how many processes: a number, a text as `\"50%\"` of the processors, or a table by the environment's "
+    .. "CLOUDS_ENV, as `{ production = 8, default = 1 }`" },
+  { "args", "texts", shown = "none", help = "the arguments of the script, a list" },
+  { "env", "texts_by_name", shown = "none", help = "environment beside that of the master" },
+  { "cwd", "text", shown = "`base`", help = "the folder that the workers run in" },
+  { "user", "text", shown = "that of the master", help = "who the workers are; needs root" },
+  { "group", "text", shown = "that of the user", help = "their group in the operating system" },
+  { "groups", "texts", shown = "those of the user", help = "their further groups" },
+  { "umask", "text", shown = "that of the master", help = "octal digits" },
+  { "dispatch", "choice", default = "least", choices = { "least", "shared" }, later = true,
+    help = "`least`: a connection goes to the worker with the fewest; `shared`: whoever accepts it first" },
+  { "backlog", "count", default = 1024, least = 1, most = 65535, help = "connections that wait to be accepted" },
+  { "hold", "number", default = 2, least = 0, most = 3600,
+    help = "seconds that connections wait while no worker is ready" },
+  { "gone", "text", shown = "an HTTP 503", help = "what they are sent then" },
+  { "max_connections", "count", default = 10000, least = 1, help = "of a worker; past it, it is given none" },
+  { "drain", "number", default = 8, least = 0, most = 86400, option = "SECONDS",
+    help = "how long a stop lets accepted requests finish" },
+  { "ready_timeout", "number", shown = "that of the master", least = 0.01,
+    help = "seconds until a worker has to be ready" },
+  { "max_requests", "count", default = 0, least = 0, option = "COUNT",
+    help = "a worker that has begun so many is replaced; 0: none" },
+  { "jitter", "number", default = 0.1, least = 0, most = 1,
+    help = "the part by which `max_requests` of a worker is more or less" },
+  { "max_age", "number", default = 0, least = 0, option = "SECONDS",
+    help = "a worker that has served so long is replaced; 0: none" },
+  { "max_memory", "count", default = 0, least = 0, option = "BYTES",
+    help = "a worker that takes more for 5 s is replaced; 0: none" },
+  { "max_memory_hard", "count", shown = "twice `max_memory`", least = 0,
+    help = "one that takes more is killed" },
+  { "max_restarts", "count", default = 5, least = 0, option = "COUNT",
+    help = "failures of each worker in the window until they are given up" },
+  { "restart_window", "number", default = 60, least = 0.01, option = "SECONDS",
+    help = "seconds that failures are counted in" },
+  { "giveup_pause", "number", default = 60, least = 0, option = "SECONDS",
+    help = "seconds until one that was given up is tried again; 0: at a reload" },
+  { "restart", "boolean", default = true, option = true, without = "a worker that ends is not started again",
+    help = "whether a worker that ends is started again" },
+  { "hang_timeout", "number", default = 30, least = 0, later = true,
+    help = "seconds until a worker that does not come back to its loop is killed; 0: never" },
+  { "watchdog", "choice", default = "kill", choices = { "kill", "interrupt" }, later = true,
+    help = "how such a worker ends" },
+  { "nice", "count", default = 0, least = -20, most = 19, help = "added to the priority of the master" },
+  { "affinity", "boolean", default = false, help = "worker i runs on processor i" },
+  { "limits", "limits", shown = "those of the master", help = "`{ nofile =, core =, as = }`" },
+  { "reload", "boolean", default = true, help = "false: a reload leaves this group alone" },
+}
+
+M.library = {
+  { "args", "texts", shown = "none", help = "the arguments of the script, a list" },
+  { "env", "texts_by_name", shown = "none", help = "environment beside that of the master" },
+  { "drain", "number", default = 8, least = 0, most = 86400, help = "how long a stop lets accepted requests finish" },
+  { "ready_timeout", "number", shown = "that of the master", least = 0.01, help = "seconds until it has to be ready" },
+  { "overlap", "boolean", default = false, help = "true: a reload starts the new one while the old one serves" },
+  { "reload", "boolean", default = true, help = "false: a reload leaves it alone" },
+}
+
+--- The key of this name in a list of them; nil: there is none.
+function M.find(keys, name)
+  for _, key in ipairs(keys) do
+    if key[1] == name then return key end
+  end
+end
+
+--- The options of `clouds start` for the keys of the master and of a group, as clouds.cli.args takes them.
+function M.command_options()
+  local options = {}
+  for _, keys in ipairs { M.master, M.group } do
+    for _, key in ipairs(keys) do
+      if key.option and not key.later then
+        local is_count = key[2] == "count" or key[2] == "number"
+        local default = key.default ~= nil and ("%g"):format(tonumber(key.default) or 0) or key.shown
+        local help = key.help:gsub("[:;].*", ""):gsub("`", "")
+        options[#options + 1] = key.option == true and { long = "no-" .. key[1], help = key.without }
+          or { long = key[1]:gsub("_", "-"), value = key.option, kind = is_count and key[2] or nil, least = key.least,
+            short = key[1] == "workers" and "w" or nil,
+            help = default and ("%s\n(default: %s)"):format(help, default) or help }
+      end
+    end
+  end
+  return options
+end
+
+local function default_of(key)
+  if key.shown then return key.shown end
+  if key.default == nil then return "none" end
+  return type(key.default) == "string" and ("`%q`"):format(key.default) or ("`%s`"):format(tostring(key.default))
+end
+
+local function range_of(key)
+  if key.choices then return ": `\"" .. table.concat(key.choices, '"`, `"') .. '"`' end
+  if key.least and key.most then return (", %g to %g"):format(key.least, key.most) end
+  return key.least and (", %g or more"):format(key.least) or ""
+end
+
+local kinds = { count = "whole number", name = "text", texts = "list of texts", texts_by_name = "texts by name",
+  choice = "one of", listen = "text, number, list", workers = "number, text, table", log = "table", limits = "table" }
+
+--- The keys as tables of Markdown, for docs/HOST.md.
+function M.markdown()
+  local lines = {}
+  local function put(title, keys)
+    lines[#lines + 1] = ("| key of %s | type | default | meaning |\n|---|---|---|---|"):format(title)
+    for _, key in ipairs(keys) do
+      if not key.later then
+        local type_text = (kinds[key[2]] or key[2]) .. range_of(key)
+        lines[#lines + 1] = ("| `%s` | %s | %s | %s |"):format(key[1], type_text, default_of(key), key.help)
+      end
+    end
+    lines[#lines + 1] = ""
+  end
+  put("`cluster.master`", M.master)
+  put("`app:register`", M.group)
+  put("`app:library`", M.library)
+  return table.concat(lines, "\n")
+end
+
+return M
