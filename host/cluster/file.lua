@@ -41,7 +41,8 @@ local function on_command_of(app, command)
   end
   if command["do"] == "reload" then return app:reload(group and group.name, function() end) end
   local count = command["do"] == "scale" and tonumber(command.count)
-  if group and count and count >= 1 and count <= MOST_WORKERS then app:scale(group, count) end
+  local is_right = group and count and count >= 1 and count <= MOST_WORKERS and count % 1 == 0
+  if is_right then app:scale(group, count) end
 end
 
 -- What the functions of a cluster.lua get: of an exit a table, of the others what the application says.
