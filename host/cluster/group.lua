@@ -20,8 +20,8 @@ local RETIRING = 8 -- workers for each that may be replaced at a time
 
 --- settings: of the group in the plan of the application.
 function Group.new(app, settings)
-  local self = setmetatable({ app = app, name = settings.name, slots = {}, workers = {}, generation = 0, failures = {} },
-    Group)
+  local self = setmetatable({ app = app, name = settings.name, slots = {}, workers = {}, generation = 0,
+    failures = {} }, Group)
   self:apply(settings)
   return self
 end

@@ -12,8 +12,8 @@ Plan.__index = Plan
 
 local LIBRARY = "library" -- the name of its group
 
---- of: { file =, folder =, url = } of a cluster.lua, which `base` and `name` come from; or { name =, url = } of a script
---- of the command line, whose paths stay as they are.
+--- of: { file =, folder =, url = } of a cluster.lua, which `base` and `name` come from; or { name =, url = } of a
+--- script of the command line, whose paths stay as they are.
 function Plan.new(of)
   return setmetatable({ is_command = not of.file, folder = of.folder, groups = {}, listeners = {},
     settings = { name = of.name or Plan.name_of(of.file), base = of.folder, url = of.url }, file = of.file }, Plan)

@@ -51,9 +51,10 @@ local function listen(self, name, settings)
   local old = self.app.listeners[name]
   local had, where, number = by_address(old), { list = {}, added = {}, removed = {} }, highest_number(old)
   for _, address in ipairs(settings.listen) do
-    local listener, problem = had[address], nil
+    local listener = had[address]
     had[address] = nil
     if not listener then
+      local problem
       number = number + 1
       listener, problem = open(self.app, address, settings, number)
       if not listener then

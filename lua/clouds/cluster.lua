@@ -1,7 +1,7 @@
 --- What a cluster.lua says: which scripts run, in how many processes, and where they listen.
 --
--- It is run by `clouds start -c FILE` and `clouds check FILE` in a process of its own, the manager. What is said here is
--- checked at once, so that an error has the line that said it, and recorded; the master makes its plan of the record.
+-- It is run by `clouds start -c FILE` and `clouds check FILE` in a process of its own, the manager. What is said here
+-- is checked at once, so that an error has the line that said it, and recorded; the master makes its plan of the record.
 local suggest = require "clouds.suggest"
 
 local M = {}
@@ -58,8 +58,8 @@ local function check_self(self)
   end
 end
 
---- A group of workers that run `script`. listen: a port, an address, a list of them, or the name of a group that listens
---- nowhere.
+--- A group of workers that run `script`. listen: a port, an address, a list of them, or the name of a group that
+--- listens nowhere.
 function App:register(listen, script, settings)
   check_self(self)
   if listen == nil then
