@@ -1,7 +1,8 @@
 --- What a cluster.lua says: which scripts run, in how many processes, and where they listen.
 --
 -- It is run by `clouds start -c FILE` and `clouds check FILE` in a process of its own, the manager. What is said here
--- is checked at once, so that an error has the line that said it, and recorded; the master makes its plan of the record.
+-- is checked at once, so that an error has the line that said it, and recorded; the master makes its plan of the
+-- record.
 local suggest = require "clouds.suggest"
 
 local M = {}
