@@ -38,6 +38,24 @@ function Group:listens()
   return self.settings.listen and self.settings.listen[1] ~= nil or list ~= nil and list[1] ~= nil
 end
 
+--- The same, until it is taken back by the end of a generation that fails.
+function Group:try(settings, prepared)
+  local before, count, spawned = self.settings, self.count, self.spawn
+  self.undo = function()
+    self:apply(before)
+    self.count, self.spawn = count, spawned
+  end
+  self:apply(settings)
+  self.spawn = prepared
+end
+
+--- What was tried counts no longer.
+function Group:take_back()
+  local undo = self.undo
+  self.undo = nil
+  if undo then undo() end
+end
+
 local function count_of(set)
   local n = 0
   for _ in pairs(set) do n = n + 1 end
@@ -109,6 +127,7 @@ function Group:roll_back(problem)
   for _, worker in pairs(new.workers) do
     if worker.state ~= "gone" then worker:drain() end
   end
+  self:take_back()
   if self.generation > 0 and not self.is_stopping then self:fit_slots() end
   new.ready(problem)
 end

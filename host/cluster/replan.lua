@@ -84,10 +84,8 @@ local function prepare(self, settings)
   if not prepared then return nil, ("%s: group %s: %s"):format(settings.where, settings.name, problem) end
   where, problem = listen(self, settings.name, settings)
   if not where then return nil, problem end
-  local part = { group = group or Group.new(self.app, settings), is_new = not group, before = group and group.settings,
-    count = group and group.count, spawn = group and group.spawn, where = where }
-  if group then group:apply(settings) end
-  part.group.spawn = prepared
+  local part = { group = group or Group.new(self.app, settings), is_new = not group, where = where }
+  if group then group:try(settings, prepared) else part.group.spawn = prepared end
   if where.list[1] and not part.group.dispatch then part.group.dispatch = listeners.dispatch(settings) end
   table.insert(self.parts, part)
   table.insert(self.order, part.group)
@@ -128,6 +126,7 @@ function Change:commit()
   app.groups, app.plan = self.order, self.plan
   for _, part in ipairs(self.parts) do
     local group, where = part.group, part.where
+    group.undo = nil
     if group.dispatch then listeners.change(group.dispatch, group.settings) end
     for _, listener in ipairs(where.added) do group.dispatch:listen(listener.descriptor, listener.number) end
   end
@@ -151,10 +150,8 @@ function Change:roll_back()
   for _, part in ipairs(self.parts) do
     local group = part.group
     listeners.close(part.where.added)
-    if part.before then
-      group:apply(part.before)
-      group.count, group.spawn = part.count, part.spawn
-    else
+    group:take_back()
+    if part.is_new then
       group:stop(function()
         if group.dispatch then group.dispatch:close() end
       end)

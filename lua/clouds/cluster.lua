@@ -9,7 +9,7 @@ local M = {}
 local App = {}
 App.__index = App
 
-M.events = { "ready", "fork", "worker_ready", "exit", "giveup", "retire", "drain", "signal", "reload", "stop", "error",
+M.events = { "ready", "fork", "worker_ready", "exit", "giveup", "retire", "hang", "drain", "signal", "reload", "stop", "error",
   "missed" }
 
 local other_names = { restartgiveup = "giveup" } -- of node-cluster

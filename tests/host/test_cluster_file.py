@@ -257,12 +257,12 @@ class Running(Served):
             taken.bind(("127.0.0.1", 0))
             taken.listen()
             port = taken.getsockname()[1]
-            good = 'app:register("unix:web.sock", "web.lua", { workers = 1 })\n'
+            good = 'app:register("unix:web.sock", "web.lua", { workers = 2 })\n'
             self.file("web.lua", 'io.stderr:write("pid\\n")' + WEB)
             self.open(good)
             path = os.path.join(self.folder, "web.sock")
-            self.master.err.wait_for("| pid")
-            worker = self.worker()
+            workers = re.findall(r"web\.\d (\d+) \| pid", self.master.err.text())
+            self.assertEqual(len(workers), 2)
             self.file("syntax.lua", "local = 1")
             self.file("throws.lua", 'error "boom"')
             self.file("never.lua", 'require("clouds").sleep(100)')
@@ -275,13 +275,16 @@ class Running(Served):
                     (good + f'app:register("127.0.0.1:{port}", "web.lua", {{ name = "b" }})', "Address already in use"),
                     (good + 'app:register("a", "throws.lua", { workers = 1 })', "worker a.1: exit 1: "),
                     (good + 'app:register("a", "never.lua", { workers = 1, ready_timeout = 0.5 })', "not ready within"),
+                    (good.replace("workers = 2", "workers = 1") + 'app:register("a", "throws.lua", { workers = 1 })', "a.1"),
                     (good.replace("web.sock", "other.sock") + 'app:register("a", "throws.lua", { workers = 1 })', "a.1")):
                 said = self.reload(text, "reload failed, what served before goes on: ")
                 self.assertIn(expected, said)
                 self.assertEqual(self.ask(path), "web GREETING")
-                os.kill(worker, 0)
+                for worker in workers:
+                    os.kill(int(worker), 0)
+            self.assertNotIn("is in the plan no longer", self.master.err.text())
             self.assertFalse(self.takes(os.path.join(self.folder, "other.sock")))
-            self.reload(good, "shop reloaded: web 1, generation 2")
+            self.reload(good, "shop reloaded: web 2, generation 2")
             self.assertEqual(self.ask(path), "web GREETING")
             self.end()
 
