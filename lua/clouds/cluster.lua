@@ -9,8 +9,8 @@ local M = {}
 local App = {}
 App.__index = App
 
-M.events = { "ready", "fork", "worker_ready", "exit", "giveup", "retire", "hang", "drain", "signal", "reload", "stop", "error",
-  "missed" }
+M.events = { "ready", "fork", "worker_ready", "exit", "giveup", "retire", "hang", "drain", "signal", "reload", "stop",
+  "error", "missed" }
 
 local other_names = { restartgiveup = "giveup" } -- of node-cluster
 

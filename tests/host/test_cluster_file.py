@@ -191,7 +191,11 @@ class Served(File):
 
     def worker(self):
         """The process id of the first worker of a script that tells "pid"."""
-        return int(re.search(r"web\.1 (\d+) \| pid", self.master.err.text()).group(1))
+        self.master.err.wait_for("| pid")
+        return self.workers()[0]
+
+    def workers(self):
+        return [int(pid) for pid in re.findall(r"web\.\d (\d+) \| pid", self.master.err.text())]
 
     def reload(self, text, seen):
         """A reload by what is written now; what the master says from then on, when `seen` is in it."""
@@ -261,8 +265,8 @@ class Running(Served):
             self.file("web.lua", 'io.stderr:write("pid\\n")' + WEB)
             self.open(good)
             path = os.path.join(self.folder, "web.sock")
-            workers = re.findall(r"web\.\d (\d+) \| pid", self.master.err.text())
-            self.assertEqual(len(workers), 2)
+            wait_until(lambda: len(self.workers()) == 2, "both have told who they are")
+            workers = self.workers()
             self.file("syntax.lua", "local = 1")
             self.file("throws.lua", 'error "boom"')
             self.file("never.lua", 'require("clouds").sleep(100)')
@@ -281,7 +285,7 @@ class Running(Served):
                 self.assertIn(expected, said)
                 self.assertEqual(self.ask(path), "web GREETING")
                 for worker in workers:
-                    os.kill(int(worker), 0)
+                    os.kill(worker, 0)
             self.assertNotIn("is in the plan no longer", self.master.err.text())
             self.assertFalse(self.takes(os.path.join(self.folder, "other.sock")))
             self.reload(good, "shop reloaded: web 2, generation 2")
