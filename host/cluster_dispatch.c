@@ -65,12 +65,13 @@ host_dispatch *host_cluster_check_dispatch(lua_State *L, int index)
 static host_dispatch_options options_at(lua_State *L, int index)
 {
     host_dispatch_options options = {.hold = luaL_checknumber(L, index),
-                                     .connections = (uint64_t)luaL_checknumber(L, index + 2)};
+                                     .connections = (uint64_t)luaL_checknumber(L, index + 2),
+                                     .is_shared = lua_toboolean(L, index + 3)};
     options.gone = luaL_checklstring(L, index + 1, &options.gone_size);
     return options;
 }
 
-/* cluster.dispatch(hold, gone, connections) */
+/* cluster.dispatch(hold, gone, connections, is_shared) */
 static int l_dispatch(lua_State *L)
 {
     host_dispatch_options options = options_at(L, 1);

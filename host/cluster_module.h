@@ -14,6 +14,16 @@ void host_cluster_add_sink(lua_State *L);
 void host_cluster_add_spawn(lua_State *L);
 void host_cluster_add_worker(lua_State *L);
 
+/* cluster_shared.c, of a worker. Connections of all listeners go to `adopt`, which takes the descriptor over or gives
+ * false; without it, and after host_shared_close, none is accepted. */
+void host_shared_open(bool (*adopt)(int fd));
+void host_shared_close(void);
+/* Takes `fd` over, in the place of an earlier one of the same number; false: no memory, and it is still the caller's. */
+bool host_shared_take(const host_shared_message *about, int fd);
+void host_shared_drop(unsigned number);
+/* After a change of how many connections are open. */
+void host_shared_update(void);
+
 /* What the table at index 1 says of who a child is, where it runs, and what it may use. Its texts and lists stay on the
  * stack, and have to as long as *spawn is used. */
 void host_cluster_read_spawn(lua_State *L, host_spawn *spawn);

@@ -36,10 +36,19 @@ static void tell_counts(uv_prepare_t *handle)
     host_http_count(&http, &http_open);
     lc_requests_count(&calls, &calls_open);
     tell_open();
+    host_shared_update();
     host_board_write(&board->requests, http + calls);
     host_board_write(&board->in_flight, http_open + calls_open);
     if (most && http + calls >= most && !self.told_most)
         self.told_most = host_channel_send(self.channel, 'L', NULL, 0, NULL, 0) == 0;
+}
+
+static bool adopt(int fd)
+{
+    if (!self.server || !host_http_adopt(self.server, fd)) return false;
+    host_board_add(&host_board_mine()->accepted, 1);
+    tell_open();
+    return true;
 }
 
 /* It counts as open before the master hears that it is here. Who takes none any more gives it back, and says so when it
@@ -51,14 +60,22 @@ static void take_connection(host_channel_message *m)
         host_channel_send(self.channel, 'N', NULL, 0, NULL, 0);
         return;
     }
-    if (!self.server || !host_http_adopt(self.server, m->fds[0])) {
+    if (!adopt(m->fds[0])) {
         host_channel_send(self.channel, 'H', m->body, m->size, m->fds, 1);
         return;
     }
     m->fds[0] = -1;
-    host_board_add(&host_board_mine()->accepted, 1);
-    tell_open();
     host_channel_send(self.channel, 'A', &one, sizeof one, NULL, 0);
+}
+
+/* 'O': accept of this listener; 'K': of this one no more. */
+static void take_listener(host_channel_message *m)
+{
+    host_shared_message about;
+    if (m->size != sizeof about) return;
+    memcpy(&about, m->body, sizeof about);
+    if (m->type == 'K') host_shared_drop(about.listener);
+    else if (m->fd_count == 1 && host_shared_take(&about, m->fds[0])) m->fds[0] = -1;
 }
 
 static void on_master(void *unused, host_channel_message *m)
@@ -67,6 +84,10 @@ static void on_master(void *unused, host_channel_message *m)
     (void)unused;
     if (m->type == 'C') {
         take_connection(m);
+        return;
+    }
+    if (m->type == 'O' || m->type == 'K') {
+        take_listener(m);
         return;
     }
     lua_rawgeti(L, LUA_REGISTRYINDEX, self.on_message);
@@ -128,6 +149,7 @@ bool host_cluster_serve(host_http_server *server)
 {
     if (self.server) return false;
     self.server = server;
+    host_shared_open(adopt);
     return true;
 }
 
@@ -135,6 +157,7 @@ void host_cluster_unserve(const host_http_server *server)
 {
     if (!server || self.server != server) return;
     self.server = NULL;
+    host_shared_close();
     host_channel_send(self.channel, 'E', NULL, 0, NULL, 0);
 }
 

@@ -190,11 +190,19 @@ typedef struct host_connection_message {
     uint16_t flags;
 } host_connection_message;
 
+/* The body of 'O', a listener beside it, of which the worker accepts itself, and of 'K', by which it closes it again. */
+typedef struct host_shared_message {
+    uint16_t listener;
+    uint16_t unused;
+    uint32_t connections; /* at most, open at once */
+} host_shared_message;
+
 typedef struct host_dispatch_options {
     double hold;          /* seconds that connections wait while no worker is ready */
     const char *gone;     /* what they are sent then */
     size_t gone_size;
     uint64_t connections; /* of a worker, at most */
+    bool is_shared;       /* workers accept by themselves; here only what nobody else can take is accepted */
 } host_dispatch_options;
 
 typedef struct host_dispatch_counts {

@@ -205,6 +205,34 @@ static void on_hold_over(uv_timer_t *timer)
     host_dispatch_update(d);
 }
 
+/* ---- sharing */
+
+static bool send_listener(host_target *t, char type, const listener *l)
+{
+    uint64_t most = t->dispatch->options.connections;
+    host_shared_message about = {.listener = (uint16_t)l->number};
+    about.connections = most < UINT32_MAX ? (uint32_t)most : UINT32_MAX;
+    return host_channel_send(t->channel, type, &about, sizeof about, &l->fd, type == 'O') == 0;
+}
+
+/* A worker that cannot be told yet is told after a pause; to get a listener twice does no harm. */
+static void share(host_target *t, bool yes)
+{
+    bool is_told = true;
+    for (const listener *l = t->dispatch->listeners; l; l = l->next)
+        if (!send_listener(t, yes ? 'O' : 'K', l)) is_told = false;
+    t->shares = yes && is_told;
+    if (yes && !is_told) pause_for(t->dispatch);
+}
+
+static void share_with_all(host_dispatch *d)
+{
+    for (host_target *t = d->targets; t; t = t->next) {
+        bool yes = d->options.is_shared && t->is_ready && !d->is_paused;
+        if (yes != t->shares) share(t, yes);
+    }
+}
+
 /* After each change: gives what waits, and reads the listeners or not. */
 void host_dispatch_update(host_dispatch *d)
 {
@@ -215,7 +243,9 @@ void host_dispatch_update(host_dispatch *d)
     } else if (!d->is_gone && !d->is_paused && !uv_is_active((uv_handle_t *)&d->hold_timer)) {
         uv_timer_start(&d->hold_timer, on_hold_over, (uint64_t)(d->options.hold * 1e3), 0);
     }
-    bool takes = has_taker(d), reads = !d->is_paused && !d->is_short && (d->is_gone || (!d->held && takes));
+    share_with_all(d);
+    bool takes = has_taker(d), is_ours = !d->options.is_shared && !d->held && takes;
+    bool reads = !d->is_paused && !d->is_short && (d->is_gone || is_ours);
     /* That a worker has closed some of too many connections is told by nobody. */
     if (has_ready(d) && !takes && !uv_is_active((uv_handle_t *)&d->pause_timer)) pause_for(d);
     for (listener *l = d->listeners; l; l = l->next) {
@@ -256,6 +286,7 @@ int host_dispatch_listen(host_dispatch *d, int fd, unsigned number)
     l->number = number;
     l->next = d->listeners;
     d->listeners = l;
+    for (host_target *t = d->targets; t; t = t->next) t->shares = false;
     host_dispatch_update(d);
     return 0;
 }
@@ -276,6 +307,8 @@ void host_dispatch_unlisten(host_dispatch *d, unsigned number)
     for (listener **at = &d->listeners; *at; at = &(*at)->next) {
         listener *l = *at;
         if (l->number != number) continue;
+        for (host_target *t = d->targets; t; t = t->next)
+            if (t->shares) send_listener(t, 'K', l);
         while (accept_one(l)) continue;
         *at = l->next;
         close_listener(l);

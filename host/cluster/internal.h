@@ -15,6 +15,7 @@ struct host_target {
     host_dispatch *dispatch;
     host_channel *channel;
     const host_board *board;
+    bool shares; /* it has the listeners */
     bool is_ready, is_short; /* is_short: it gets none until the pause is over */
     unsigned first_copy, copy_count;
     uint64_t silent_since; /* nanoseconds of the steady clock: it has something to acknowledge, and has not */

@@ -37,8 +37,8 @@ M.group = {
   { "group", "text", shown = "that of the user", help = "their group in the operating system" },
   { "groups", "texts", shown = "those of the user", help = "their further groups" },
   { "umask", "text", shown = "that of the master", help = "octal digits" },
-  { "dispatch", "choice", default = "least", choices = { "least", "shared" }, later = true,
-    help = "`least`: a connection goes to the worker with the fewest; `shared`: whoever accepts it first" },
+  { "dispatch", "choice", default = "least", choices = { "least", "shared" }, option = "WAY",
+    help = "how connections find a worker; `least`: a connection goes to the worker with the fewest; `shared`: whoever accepts it first" },
   { "backlog", "count", default = 1024, least = 1, most = 65535, help = "connections that wait to be accepted" },
   { "hold", "number", default = 2, least = 0, most = 3600,
     help = "seconds that connections wait while no worker is ready" },
@@ -99,7 +99,8 @@ function M.command_options()
     for _, key in ipairs(keys) do
       if key.option and not key.later then
         local is_count = key[2] == "count" or key[2] == "number"
-        local default = key.default ~= nil and ("%g"):format(tonumber(key.default) or 0) or key.shown
+        local default = type(key.default) == "string" and key.default
+          or key.default ~= nil and ("%g"):format(tonumber(key.default) or 0) or key.shown
         local help = key.help:gsub("[:;].*", ""):gsub("`", "")
         options[#options + 1] = key.option == true and { long = "no-" .. key[1], help = key.without }
           or { long = key[1]:gsub("_", "-"), value = key.option, kind = is_count and key[2] or nil, least = key.least,

@@ -98,7 +98,8 @@ end
 
 local function options_of(settings)
   local most = math.max(1, cluster.descriptors() - OTHER_DESCRIPTORS)
-  return M.hold_of(settings), settings.gone or GONE, math.min(settings.max_connections or CONNECTIONS, most)
+  return M.hold_of(settings), settings.gone or GONE, math.min(settings.max_connections or CONNECTIONS, most),
+    settings.dispatch == "shared"
 end
 
 --- What gives the connections of these listeners (nil: of none as yet) to the workers of a group; it owns them then.

@@ -16,6 +16,8 @@ typedef struct worker {
     host_board *board;
     int got, sockets[CLIENTS], last_listener, last_flags;
     bool silent; /* takes and says nothing */
+    int shared;  /* a listener that it was given, 0: none */
+    uint32_t most;
 } worker;
 
 static uv_loop_t *loop;
@@ -31,11 +33,27 @@ static void turn(void)
     for (int i = 0; i < 50; i++) uv_run(loop, UV_RUN_NOWAIT);
 }
 
+static void on_shared(worker *w, host_channel_message *m)
+{
+    host_shared_message about;
+    if (m->size != sizeof about || m->fd_count != (m->type == 'O')) exit(96);
+    memcpy(&about, m->body, sizeof about);
+    w->last_listener = about.listener;
+    w->most = about.connections;
+    if (w->shared) close(w->shared);
+    w->shared = m->type == 'O' ? m->fds[0] : 0;
+    if (w->shared) m->fds[0] = -1;
+}
+
 static void on_connection(void *self, host_channel_message *m)
 {
     worker *w = self;
     host_connection_message about;
     uint32_t one = 1;
+    if (m->type == 'O' || m->type == 'K') {
+        on_shared(w, m);
+        return;
+    }
     if (m->type != 'C' || m->fd_count != 1 || m->size != sizeof about) exit(98);
     memcpy(&about, m->body, sizeof about);
     w->last_listener = about.listener;
@@ -79,6 +97,7 @@ static void end_worker(worker *w)
 {
     if (!w->mine) return;
     for (int i = 0; i < w->got; i++) close(w->sockets[i]);
+    if (w->shared) close(w->shared);
     host_target *target = w->target;
     w->target = NULL;
     if (target) host_target_remove(target);
@@ -88,11 +107,13 @@ static void end_worker(worker *w)
     w->mine = NULL;
 }
 
+static bool is_shared;
+
 static void begin(double hold, uint64_t connections)
 {
     static const char gone[] = "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n";
     char why[200];
-    host_dispatch_options options = {hold, gone, sizeof gone - 1, connections};
+    host_dispatch_options options = {hold, gone, sizeof gone - 1, connections, is_shared};
     dispatch = host_dispatch_create(loop, &options);
     int fd = host_listener_open("127.0.0.1:0", 1024, why, sizeof why);
     if (fd < 0) exit(99);
@@ -311,6 +332,49 @@ static void addresses(void)
     CHECK_INT(unlink(path + 5), 0);
 }
 
+/* Workers accept by themselves, of a listener that each has a copy of; the master only what nobody is there for. */
+static void shared_listeners(void)
+{
+    is_shared = true;
+    begin(0.05, 7);
+    start_worker(&workers[0], true);
+    start_worker(&workers[1], false);
+    UNTIL(workers[0].shared);
+    CHECK_INT(workers[0].last_listener, 3);
+    CHECK_INT(workers[0].most, 7);
+    connect_one();
+    turn();
+    CHECK_INT(workers[0].got, 0);
+    int fd = accept4(workers[0].shared, NULL, NULL, SOCK_NONBLOCK);
+    CHECK(fd >= 0);
+    close(fd);
+    host_target_ready(workers[1].target, true);
+    UNTIL(workers[1].shared);
+    host_target_ready(workers[0].target, false); /* it drains: its copy is closed, the backlog is the other's */
+    UNTIL(!workers[0].shared);
+    connect_one();
+    fd = accept4(workers[1].shared, NULL, NULL, SOCK_NONBLOCK);
+    CHECK(fd >= 0);
+    close(fd);
+    host_dispatch_pause(dispatch, true);
+    UNTIL(!workers[1].shared);
+    host_dispatch_pause(dispatch, false);
+    UNTIL(workers[1].shared);
+    end_worker(&workers[1]);
+    int late = connect_one(); /* nobody is left */
+    char c = 0;
+    UNTIL(recv(late, &c, 1, MSG_DONTWAIT) == 1);
+    CHECK_INT(c, 'H');
+    start_worker(&workers[1], true);
+    UNTIL(workers[1].shared);
+    connect_one(); /* in the backlog when the listener ends: it is given */
+    host_dispatch_unlisten(dispatch, 3);
+    UNTIL(workers[1].got == 1 && !workers[1].shared);
+    CHECK_INT(workers[1].got, 1);
+    finish();
+    is_shared = false;
+}
+
 int main(void)
 {
     loop = uv_default_loop();
@@ -323,5 +387,6 @@ int main(void)
     RUN(one_that_is_given_back);
     RUN(the_backlog_is_taken_before_the_end);
     RUN(addresses);
+    RUN(shared_listeners);
     return tap_end();
 }
