@@ -126,11 +126,10 @@ static int function_of(lua_State *L, const char *name)
     return luaL_ref(L, LUA_REGISTRYINDEX);
 }
 
-/* The texts of a list, in memory of Lua's; they live as long as the list. */
-static char **words_of(lua_State *L, const char *name)
+char **host_cluster_words(lua_State *L, int index, const char *name)
 {
-    lua_getfield(L, 1, name);
-    luaL_checktype(L, -1, LUA_TTABLE);
+    luaL_checktype(L, index, LUA_TTABLE);
+    lua_pushvalue(L, index);
     int count = (int)lua_objlen(L, -1);
     if (count > MAX_WORDS) luaL_error(L, "%s: at most %d", name, MAX_WORDS);
     char **words = lua_newuserdata(L, sizeof *words * ((size_t)count + 1));
@@ -140,7 +139,13 @@ static char **words_of(lua_State *L, const char *name)
         lua_pop(L, 1);
     }
     words[count] = NULL;
-    return words; /* the list and the memory stay on the stack */
+    return words;
+}
+
+static char **words_of(lua_State *L, const char *name)
+{
+    lua_getfield(L, 1, name);
+    return host_cluster_words(L, lua_gettop(L), name);
 }
 
 /* Everything that a child is given; the ends of the master are in `ours`. False: errno. */

@@ -24,6 +24,9 @@ void host_shared_drop(unsigned number);
 /* After a change of how many connections are open. */
 void host_shared_update(void);
 
+/* The texts of the list at `index`, and NULL; in memory of Lua's that stays on the stack, as the list does. */
+char **host_cluster_words(lua_State *L, int index, const char *name);
+
 /* What the table at index 1 says of who a child is, where it runs, and what it may use. Its texts and lists stay on the
  * stack, and have to as long as *spawn is used. */
 void host_cluster_read_spawn(lua_State *L, host_spawn *spawn);

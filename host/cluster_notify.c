@@ -1,4 +1,4 @@
-/* host.cluster of the master: what systemd is told, and the sockets that it has opened. */
+/* host.cluster of the master: what systemd is told, the sockets that it has opened, and a master in the background. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -71,9 +71,32 @@ static int l_is_at(lua_State *L)
     return 1;
 }
 
+/* cluster.daemonize(arguments, environment): this program in the background, 0 when it serves, else the code that it
+ * ended with; or nil and why it was not started. */
+static int l_daemonize(lua_State *L)
+{
+    char **arguments = host_cluster_words(L, 1, "arguments"), **environment = host_cluster_words(L, 2, "environment");
+    int code = host_daemon_start("/proc/self/exe", arguments, environment);
+    if (code >= 0) {
+        lua_pushinteger(L, code);
+        return 1;
+    }
+    lua_pushnil(L);
+    lua_pushstring(L, strerror(errno));
+    return 2;
+}
+
+/* cluster.daemon_ready(): see host_daemon_ready; false when nobody waits. */
+static int l_daemon_ready(lua_State *L)
+{
+    lua_pushboolean(L, host_daemon_ready() == 0);
+    return 1;
+}
+
 void host_cluster_add_notify(lua_State *L)
 {
     static const luaL_Reg functions[] = {{"notify", l_notify},       {"watchdog", l_watchdog}, {"monotonic", l_monotonic},
-                                         {"inherited", l_inherited}, {"is_at", l_is_at},       {NULL, NULL}};
+                                         {"inherited", l_inherited}, {"is_at", l_is_at},       {"daemonize", l_daemonize},
+                                         {"daemon_ready", l_daemon_ready}, {NULL, NULL}};
     luaL_setfuncs(L, functions, 0);
 }

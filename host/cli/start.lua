@@ -2,6 +2,7 @@
 local host = require "clouds.host"
 local args = require "clouds.cli.args"
 local common = require "clouds.cli.common"
+local daemon = require "clouds.master.daemon"
 local keys = require "clouds.master.keys"
 local library = require "clouds.master.library"
 local Plan = require "clouds.master.plan"
@@ -26,6 +27,7 @@ M.command = {
     { long = "listen", value = "ADDRESS", many = true,
       help = "where http.serve of the script listens: PORT,\n127.0.0.1:PORT, [::1]:PORT or unix:PATH\n"
       .. "(may be repeated)" },
+    { long = "daemon", help = "go into the background, and return when it serves" },
   },
   operands = { 0, math.huge },
   stop_at_operand = true,
@@ -86,23 +88,43 @@ local function watch_signals(app)
   end)
 end
 
+-- What a master holds as long as it runs: its pidfile, and its name with the control socket. Or nil, why not, and the
+-- code of the program.
+local function hold(app, pidfile)
+  local file, problem, code, control, runs
+  if pidfile then
+    file, problem, code = require("clouds.master.pidfile").take(pidfile)
+    if not file then return nil, problem, code end
+  end
+  control, problem, runs = require("clouds.master.control").open(app)
+  if control then
+    return function()
+      control.close()
+      if file then file.close() end
+    end
+  end
+  if file then file.close() end
+  return nil, problem, runs and host.exit.UNREACHABLE or host.exit.ERROR
+end
+
 -- Runs what the plan says; of is { path =, url =, manager = } when a file said it.
-local function serve(plan, log, of)
-  local control
+local function serve(plan, log, options, of)
+  local release
   local unfollow = of and function() of.manager:close() end or function() end
   local function finish(code)
     unfollow()
-    if control then control.close() end
+    if release then release() end
     log:close()
     host.finish(code)
   end
   local app = require("clouds.master.app").new(plan, log, finish)
   require("clouds.master.systemd").follow(app)
-  local failure, runs
-  control, failure, runs = require("clouds.master.control").open(app)
-  if not control then
+  if options.daemon then daemon.follow(app) end
+  local failure, wrong
+  release, failure, wrong = hold(app, options.pidfile or plan.pidfile)
+  if not release then
     log:plain("clouds start: " .. failure)
-    return finish(runs and host.exit.UNREACHABLE or host.exit.ERROR)
+    return finish(wrong)
   end
   watch_signals(app)
   if of then unfollow = require("clouds.master.file").follow(app, of.path, of.url, of.manager) end
@@ -122,7 +144,7 @@ local function start_file(options, operands)
   if not path then args.fail("start", "-c: %s", wrong) end
   local log, url = require("clouds.master.log").new(), require("clouds.options").default_url()
   file.run(path, url, log, function(plan, problem, manager)
-    if plan then return serve(plan, log, { path = path, url = url, manager = manager }) end
+    if plan then return serve(plan, log, options, { path = path, url = url, manager = manager }) end
     if manager then manager:close() end
     log:plain("clouds start: " .. problem)
     log:close()
@@ -130,19 +152,20 @@ local function start_file(options, operands)
   end)
 end
 
-function M.main(options, operands)
+function M.main(options, operands, argv)
   local script = operands[1]
   if not script and not options.config then
     args.fail("start", "nothing given; expected: clouds %s", M.command.usage)
   end
   common.set_default_url("start", options)
+  if options.daemon and not daemon.is_one() then return host.finish(daemon.start(argv)) end
   if options.config then return start_file(options, operands) end
   for _, file in ipairs { script, options.library } do
     if not host.is_file(file) then
       args.fail("start", "cannot read the script %s; expected: clouds %s", file, M.command.usage)
     end
   end
-  serve(plan_of(options, operands), require("clouds.master.log").new())
+  serve(plan_of(options, operands), require("clouds.master.log").new(), options)
 end
 
 return M

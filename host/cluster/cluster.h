@@ -151,6 +151,16 @@ int host_processor(int index);
  * test. */
 double host_processors_of_quota(const char *root);
 
+/* ---- daemon.c: a master in the background */
+
+enum { HOST_DAEMON_FD = 3 }; /* in the process in the background, until it serves */
+
+/* Starts a program in a session of its own, with this output, and waits: 0 when it has called host_daemon_ready, else
+ * the code that it ended with (128 and the number of a signal). -1: errno. */
+int host_daemon_start(const char *program, char *const *arguments, char *const *environment);
+/* In that process: it serves. From now on its input and output are /dev/null. -1: nobody waits any more. */
+int host_daemon_ready(void);
+
 /* ---- listener.c: sockets that listen */
 
 /* Where: an address as host_http_address_read takes it. The descriptor, which exec closes;

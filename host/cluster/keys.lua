@@ -12,7 +12,8 @@ M.master = {
   { "base", "text", shown = "the folder of the file",
     help = "what relative paths begin at, and where workers run; a symbolic link in it "
     .. "is followed anew by each reload" },
-  { "pidfile", "text", option = "FILE", later = true, help = "where the process id of the master is written" },
+  { "pidfile", "text", option = "FILE",
+    help = "where the process id of the master is written; who finds it held exits with 3" },
   { "user", "text", shown = "that of the master", option = "NAME",
     help = "who the workers are, if their group does not say; needs root" },
   { "group", "text", shown = "that of the user", option = "NAME", help = "their group in the operating system" },
@@ -38,7 +39,8 @@ M.group = {
   { "groups", "texts", shown = "those of the user", help = "their further groups" },
   { "umask", "text", shown = "that of the master", help = "octal digits" },
   { "dispatch", "choice", default = "least", choices = { "least", "shared" }, option = "WAY",
-    help = "how connections find a worker; `least`: a connection goes to the worker with the fewest; `shared`: whoever accepts it first" },
+    help = "how connections find a worker; `least`: a connection goes to the worker with the fewest; "
+      .. "`shared`: to whoever accepts it first" },
   { "backlog", "count", default = 1024, least = 1, most = 65535, help = "connections that wait to be accepted" },
   { "hold", "number", default = 2, least = 0, most = 3600,
     help = "seconds that connections wait while no worker is ready" },

@@ -105,6 +105,7 @@ function Plan:master(settings, where)
     given.base = host.real_path(base)
     if not given.base then return at(where, "'base': there is no folder %s", base) end
   end
+  if given.pidfile then given.pidfile = absolute(given.pidfile, given.base or self.folder) end
   for name, value in pairs(given) do self.settings[name] = value end
   self.has_master = where or "the command line"
   return true

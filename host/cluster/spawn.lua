@@ -5,8 +5,9 @@ local M = {}
 
 local UMASK_MOST = 511 -- 0777
 
--- What systemd tells the master: a worker that took it for its own would speak in its name.
-local of_the_master = { "NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES" }
+-- What is said to the master, by systemd above all: a worker that took it for its own would speak in its name.
+local of_the_master = { "NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES",
+  "CLOUDS_DAEMON" }
 
 -- The ids that the names stand for; or nil and what is wrong.
 local function ids_of(settings)
