@@ -127,7 +127,7 @@ local group = { name = "web", script = %(script)s, arguments = {}, workers = 2, 
 for name, value in pairs(%(settings)s) do group[name] = value end
 local function finish(code)
   log:close()
-  os.exit(code)
+  require("clouds.loop").timer(0, function() host.finish(code) end) -- behind the end of this script
 end
 local plan = { name = "web", url = "inproc:a", groups = { group } }
 local app = require("clouds.master.app").new(plan, log, finish)
