@@ -3,7 +3,7 @@
  * A conn is a descriptor with a uv_poll; it reads and writes itself, because uv's streams write without MSG_NOSIGNAL
  * and a library must not ask its program to ignore SIGPIPE.
  *
- * Output gathers in `out`. It is written at 16 kB, at 256 commits, and at the end of the turn (the loop's dirty list).
+ * Output gathers in `out`. It is written at 64 kB, at 256 commits, and at the end of the turn (the loop's dirty list).
  * What the kernel does not take stays there, `blocked` is set, and the poll asks for room. `drained` is called from the
  * turn or from the poll, never from inside commit or flush. When a write fails, what the peer said before is read by
  * the turn, and then the conn ends.
@@ -24,7 +24,7 @@
 #include "base/mem.h"
 
 enum {
-    FLUSH_BYTES = 16 * 1024,
+    FLUSH_BYTES = 64 * 1024,
     FLUSH_COMMITS = 256,
     READS_PER_EVENT = 8,
     READS_AT_END = 128,
@@ -150,10 +150,12 @@ static void mark_dirty(cl_conn *conn)
     if (!conn->loop->running) cl_loop_set_readable(conn->loop);
 }
 
+static void flush(cl_conn *conn, int all);
+
 void cl_conn_commit(cl_conn *conn)
 {
     mark_dirty(conn);
-    if (++conn->commits >= FLUSH_COMMITS || cl_conn_pending(conn) >= FLUSH_BYTES) cl_conn_flush(conn);
+    if (++conn->commits >= FLUSH_COMMITS || cl_conn_pending(conn) >= FLUSH_BYTES) flush(conn, 0);
 }
 
 static void watch(cl_conn *conn)
@@ -223,7 +225,8 @@ static int has_output(const cl_conn *conn)
     return conn->at != conn->out.len;
 }
 
-void cl_conn_flush(cl_conn *conn)
+/* all 0: within a turn, at whose end the rest goes. */
+static void flush(cl_conn *conn, int all)
 {
     conn->commits = 0;
     if (conn->broken) drop_output(conn);
@@ -233,7 +236,7 @@ void cl_conn_flush(cl_conn *conn)
         return;
     }
     if (conn->tls) {
-        cl_tls_flush(conn);
+        cl_tls_flush(conn, all);
         return;
     }
     while (conn->at < conn->out.len) {
@@ -250,6 +253,11 @@ void cl_conn_flush(cl_conn *conn)
         }
     }
     cl_conn_written(conn);
+}
+
+void cl_conn_flush(cl_conn *conn)
+{
+    flush(conn, 1);
 }
 
 static void tell_drained(cl_conn *conn)

@@ -33,7 +33,7 @@ void cl_conn_set_hooks(cl_conn *conn, const cl_conn_hooks *hooks);
  * it is silent and answers no probe. Nothing for a unix socket. */
 void cl_conn_expect_peer(cl_conn *conn, double seconds);
 
-/* The output buffer: append to it, then call cl_conn_commit. It is flushed when it holds 16 kB or 256 commits, and else
+/* The output buffer: append to it, then call cl_conn_commit. It is flushed when it holds 64 kB or 256 commits, and else
  * by cl_conn_flush, which the loop calls for every conn with output once per turn (before `turn` returns to sleep). */
 cl_buf *cl_conn_out(cl_conn *conn);
 void cl_conn_commit(cl_conn *conn);

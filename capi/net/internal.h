@@ -93,8 +93,8 @@ void cl_conn_blocked(cl_conn *conn);
 void cl_conn_broken(cl_conn *conn, int error);
 void cl_conn_written(cl_conn *conn);
 
-/* tls.c, for conn.c: a conn with `tls`. */
-void cl_tls_flush(cl_conn *conn);
+/* tls.c, for conn.c: a conn with `tls`. all 0: only full records, the rest goes at the end of the turn. */
+void cl_tls_flush(cl_conn *conn, int all);
 int cl_tls_has_output(const cl_conn *conn);
 void cl_tls_read(cl_conn *conn, const char *p, size_t n);
 void cl_tls_free(cl_conn *conn); /* without is fine */

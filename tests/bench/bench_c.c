@@ -1,17 +1,21 @@
 /* The product itself, through its public header: a client and a server in C, two processes, every answer checked.
- * Usage: bench_c URL OUTSTANDING SECONDS [OPTION=VALUE ...]: options of both contexts, such as direct=false */
+ * Usage: bench_c URL OUTSTANDING SECONDS [bytes=N] [OPTION=VALUE ...]: options of both contexts, such as direct=false.
+ * With bytes=N the arguments are N bytes of JSON, which are the answer, too. */
 #include <clouds.h>
 #include <malloc.h>
 
 #include "bench.h"
 
-enum { EVENTS = 512 };
+enum { EVENTS = 512, MAX_BYTES = 1 << 20 };
 
 static clouds_event events[EVENTS];
 static clouds_context *served;
 static volatile sig_atomic_t told; /* to end in order, which leaves no registration to those who come next */
 
 static char **more_options; /* ends with NULL */
+
+static char text[MAX_BYTES]; /* of `bytes` bytes */
+static size_t bytes;         /* 0: two numbers, whose sum is the answer */
 
 static void must(int code, const char *what)
 {
@@ -62,6 +66,16 @@ static void add(clouds_context *context, const clouds_event *e)
     clouds_reply(context, e->id, out + n, (size_t)(32 - n));
 }
 
+/* An array of one text. */
+static void fill_text(const char *count)
+{
+    bytes = (size_t)strtoul(count, NULL, 10);
+    if (bytes < 4 || bytes > MAX_BYTES) fprintf(stderr, "bytes is 4 to %d\n", MAX_BYTES), exit(2);
+    memset(text, 'x', bytes);
+    memcpy(text, "[\"", 2);
+    memcpy(text + bytes - 2, "\"]", 2);
+}
+
 static void on_signal(int number)
 {
     (void)number;
@@ -72,7 +86,8 @@ static void on_signal(int number)
 /* 1 when the context has closed. */
 static int handle(const clouds_event *e, int ready)
 {
-    if (e->type == CLOUDS_EVENT_REQUEST) add(served, e);
+    if (e->type == CLOUDS_EVENT_REQUEST && bytes) clouds_reply(served, e->id, e->data, e->data_len);
+    else if (e->type == CLOUDS_EVENT_REQUEST) add(served, e);
     else if (e->type == CLOUDS_EVENT_REGISTERED) must(e->code, "registered"), bench_ready(ready);
     return e->type == CLOUDS_EVENT_CONTEXT_CLOSED;
 }
@@ -107,13 +122,20 @@ static void ask(client *c)
 {
     uint64_t call;
     c->how.user_data = (uint64_t)c->now; /* comes back with the result */
-    must(clouds_node_call(c->node, "bench.add", 9, "[1,2]", 5, &c->how, &call), "call");
+    must(clouds_node_call(c->node, "bench.add", 9, bytes ? text : "[1,2]", bytes ? bytes : 5, &c->how, &call), "call");
     c->outstanding++;
+}
+
+static int is_right(const clouds_event *e)
+{
+    if (e->code != 0) return 0;
+    if (bytes) return e->data_len == bytes && memcmp(e->data, text, bytes) == 0;
+    return e->data_len == 3 && memcmp(e->data, "[3]", 3) == 0;
 }
 
 static void answered(client *c, const clouds_event *e)
 {
-    if (e->code != 0 || e->data_len != 3 || memcmp(e->data, "[3]", 3) != 0) c->bad++;
+    if (!is_right(e)) c->bad++;
     bench_count(&c->b, (int64_t)e->user_data, c->now);
     c->outstanding--;
 }
@@ -147,6 +169,7 @@ int main(int argc, char **argv)
     char more[64];
     if (argc < 2) return fprintf(stderr, "usage: %s URL OUTSTANDING SECONDS\n", argv[0]), 2;
     more_options = argv + (argc > 4 ? 4 : argc);
+    if (*more_options && strncmp(*more_options, "bytes=", 6) == 0) fill_text(*more_options++ + 6);
     bench_arguments(argc > 4 ? 4 : argc, argv, 2, &outstanding, &seconds);
     pid_t server = bench_fork(serve, argv[1]);
     client *c = calloc(1, sizeof *c);

@@ -15,6 +15,7 @@ import sys
 import run
 
 POINTS = [(point, w) for point in ("c_redis", "c_local", "lua_redis", "lua_local") for w in (1, 100, 1000)]
+POINTS += [(point, 1000) for point in ("c_tcp", "c_tls", "c_tcp_1k", "c_tls_1k")]
 POINTS += [("python_redis", 1), ("python_redis", 1000), ("node_redis", 1000)]
 
 

@@ -97,11 +97,18 @@ class Bench:
     def c_tcp(self, w):
         return self.program("bench_c", self.redis_url, w, self.seconds, "listen=tcp://127.0.0.1:0")
 
-    def c_tls(self, w):
+    def c_tls(self, w, *more):
         key = os.path.join(self.folder, "key")
         if not os.path.exists(key):
             subprocess.run([self.clouds, "key", key], check=True)
-        return self.program("bench_c", self.redis_url, w, self.seconds, "listen=tcp://127.0.0.1:0", f"key_file={key}")
+        return self.program("bench_c", self.redis_url, w, self.seconds, *more, "listen=tcp://127.0.0.1:0", f"key_file={key}")
+
+    def c_tcp_1k(self, w):
+        """With arguments of 1 kB, which are the answer."""
+        return self.program("bench_c", self.redis_url, w, self.seconds, "bytes=1024", "listen=tcp://127.0.0.1:0")
+
+    def c_tls_1k(self, w):
+        return self.c_tls(w, "bytes=1024")
 
     def floor_tcp(self, w):
         return self.program("baseline_echo", w, self.seconds, "tcp")
@@ -231,7 +238,7 @@ WAYS = ["floor_publish", "c_publish", "floor_notify", "c_notify", "floor_burst",
 
 
 # Links beside Redis, and what they are compared with.
-LINKED = ["c_direct", "floor_tcp", "zeromq", "c_tcp", "c_tls"]
+LINKED = ["c_direct", "floor_tcp", "zeromq", "c_tcp", "c_tls", "c_tcp_1k", "c_tls_1k"]
 
 
 def points(bench, w, widths):
