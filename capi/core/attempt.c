@@ -310,8 +310,7 @@ void cl_attempt_set_peer(cl_call *call, cl_peer *peer)
 static inline int is_next(const cl_call *call, cl_peer *peer)
 {
     if (!cl_peer_is_blocked(peer)) return 1; /* as most often */
-    return cl_list_empty(cl_attempt_blocked_place(call, peer)) ||
-           (call->state == CL_CALL_BLOCKED && call->peer == peer);
+    return (call->state == CL_CALL_BLOCKED && call->peer == peer) || cl_attempt_may_overtake(call, peer);
 }
 
 /* 0: it left. CLOUDS_ELIMIT: the queue towards this server is full, or others wait for room in it already; it counts

@@ -146,8 +146,8 @@ void cl_ask_complete(cl_core *core, const cl_call *call, clouds_event *event, cl
 /* cancel.c: what was sent is no longer wanted, which its server hears of if it is native. */
 void cl_cancel_attempt(cl_call *call);
 
-/* blocked.c: where it would wait for room. */
-cl_list_node *cl_attempt_blocked_place(const cl_call *call, cl_peer *peer);
+/* blocked.c: while others wait for room in the queue towards `peer`, may it be sent before them? */
+int cl_attempt_may_overtake(const cl_call *call, cl_peer *peer);
 /* It waits for room in the queue towards `peer`, behind those that came before. `from`: the servers that were tried
  * before this. */
 void cl_attempt_block(cl_call *call, cl_peer *peer, unsigned from, int has_text);

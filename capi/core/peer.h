@@ -12,6 +12,7 @@ typedef struct cl_peer {
     cl_list_node calls;         /* attempts that wait for its answer */
     cl_list_node blocked;       /* calls that wait for room in the queue towards it, in their order */
     cl_list_node blocked_large; /* the same, of those that a link would send in fragments */
+    int64_t small_left; /* bytes of small ones before it is a large one's turn, where both wait for the same room */
     cl_list_node blocked_place; /* in core->blocked_peers while there are such */
     uint32_t refs;              /* entries of lists, and calls that point here */
     uint32_t strikes;           /* timeouts in a row */

@@ -42,6 +42,8 @@ static int bus_send(cl_bus *bus, void *node, const cl_envelope *e, uint64_t toke
     if (f->send_code) return f->send_code;
     if (f->link_code && (e->flags & CL_BY_LINK)) return f->link_code;
     if (f->full && cl_str_eq(e->to, cl_str_z(f->full)) && e->args.n >= f->full_above) return CLOUDS_ELIMIT;
+    if (f->room_most && (f->waits > f->room_most || f->waits + e->args.n > f->room_hard)) return CLOUDS_ELIMIT;
+    f->waits += e->args.n;
     if (f->n_sent == FAKE_MAX) return 0;
     fake_sent *s = &f->sent[f->n_sent++];
     *s = (fake_sent){.type = e->type,
@@ -51,6 +53,7 @@ static int bus_send(cl_bus *bus, void *node, const cl_envelope *e, uint64_t toke
                      .token = token,
                      .link = e->link,
                      .id_n = e->id.n,
+                     .args_n = e->args.n,
                      .tag = cl_node_tag(node)};
     KEEP(s->from, e->from), KEEP(s->to, e->to), KEEP(s->id, e->id), KEEP(s->method, e->method);
     KEEP(s->once, e->extension ? e->extension->key : CL_STR_NONE);

@@ -15,6 +15,7 @@ typedef struct fake_sent {
     int type;
     unsigned flags;
     char from[48], to[48], id[64], method[64], once[16], args[256], error[256], result[256], data[256];
+    size_t args_n;
     int64_t deadline, at;
     size_t id_n; /* an id may hold any byte */
     uint64_t token, link;
@@ -47,6 +48,8 @@ typedef struct fake {
     int recalls;      /* what was sent last has not left */
     const char *full; /* the queue to this server is full */
     size_t full_above; /* for arguments of so many bytes or more */
+    size_t room_most, room_hard, waits; /* room_most not 0: one queue for all, which takes more while no more waits than
+                                           that, and never more than room_hard */
     const char *linked; /* this server is reached although the bus is down */
     int link_code;      /* of what only a link may carry */
     uint64_t answer_link; /* by which answers come */
