@@ -251,6 +251,10 @@ export interface Tally {
   took: number[];
   /** What these took together. */
   seconds: number;
+  /** How long requests had waited that began, where a method has limits. */
+  queue?: { seconds: number; took: number[] };
+  /** Requests that were refused, by reason; those that there were. */
+  refused?: { [reason: string]: number };
 }
 
 /** What was counted by method. */

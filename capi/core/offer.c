@@ -96,7 +96,7 @@ CL_RARE static void refuse_at_rate(cl_offer *offer, const cl_envelope *e, const 
     offer->node->core->counters[CL_COUNT_RATE_REFUSALS]++;
     cl_error(CLOUDS_EOVERLOAD, "the server is busy: it takes %g calls a second%s", rate, whose);
     cl_error_busy(CL_STR("rate"), (uint64_t)cl_ms(wait));
-    cl_request_refuse_busy(offer->node, e);
+    cl_request_refuse_busy(offer->node, e, CL_REFUSAL_RATE);
 }
 
 CL_RARE static void refuse_full(cl_offer *offer, const cl_envelope *e)
@@ -105,7 +105,7 @@ CL_RARE static void refuse_full(cl_offer *offer, const cl_envelope *e)
     if (no_queue) cl_error(CLOUDS_EOVERLOAD, "the server is busy: no more of its calls may run at a time");
     else cl_error(CLOUDS_EOVERLOAD, "the server is busy: %u calls wait there already", offer->queued);
     cl_error_busy(no_queue ? CL_STR("concurrency") : CL_STR("queue"), retry_after(offer));
-    cl_request_refuse_busy(offer->node, e);
+    cl_request_refuse_busy(offer->node, e, no_queue ? CL_REFUSAL_CONCURRENCY : CL_REFUSAL_QUEUE);
 }
 
 CL_RARE static void refuse_aged(cl_offer *offer, const cl_envelope *e)
@@ -113,7 +113,7 @@ CL_RARE static void refuse_aged(cl_offer *offer, const cl_envelope *e)
     offer->node->core->counters[CL_COUNT_SHED_REQUESTS]++;
     cl_error(CLOUDS_EOVERLOAD, "the server is busy: the call waited there for too long");
     cl_error_busy(CL_STR("age"), retry_after(offer));
-    cl_request_refuse_busy(offer->node, e);
+    cl_request_refuse_busy(offer->node, e, CL_REFUSAL_AGE);
 }
 
 /* ---- waiting */
@@ -151,11 +151,12 @@ static void drop(waiter *w, int64_t now)
     cl_free(w);
 }
 
-static int run(cl_offer *offer, const cl_envelope *e, cl_offer_key *key, int64_t now)
+/* `since`: when it came. */
+static int run(cl_offer *offer, const cl_envelope *e, cl_offer_key *key, int64_t since, int64_t now)
 {
     if (offer->adaptive) cl_adaptive_began(offer->adaptive, offer->running, now);
     offer->running++;
-    if (cl_request_begin(offer->node, e, offer, key, now) == 0) return 0;
+    if (cl_request_begin(offer->node, e, offer, key, now) == 0) return cl_stats_waited(offer->stats, now - since), 0;
     offer->running--;
     pass_key(offer, key);
     return -1;
@@ -173,7 +174,7 @@ static void begin(waiter *w, int64_t now)
         cl_request_refuse(w->offer->node, &w->call, CLOUDS_EEXPIRED);
         pass_key(w->offer, w->key);
     } else {
-        run(w->offer, &w->call, w->key, now);
+        run(w->offer, &w->call, w->key, w->since, now);
     }
     cl_free(w);
 }
@@ -370,7 +371,7 @@ void cl_offer_call(cl_offer *offer, const cl_envelope *e, int64_t now)
             return;
         }
     }
-    if (is_free && has_slot(offer)) run(offer, e, key, now);
+    if (is_free && has_slot(offer)) run(offer, e, key, now, now);
     else if (wait_for_turn(offer, e, key, is_free, now) != 0 && is_free) pass_key(offer, key);
 }
 

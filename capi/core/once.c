@@ -260,7 +260,7 @@ static void refuse_repeats(cl_once *o, unsigned flags, cl_str error)
         repeated.flags = to->flags;
         repeated.link = to->link;
         repeated.extension = &x;
-        cl_request_refuse_with(node, &repeated, flags, error);
+        cl_request_refuse_with(node, &repeated, flags, CL_REFUSAL_LIMIT, error); /* no method: it is not counted */
     }
     destroy(node->core, o);
 }

@@ -2,6 +2,7 @@
 #ifndef CL_CORE_REQUEST_H
 #define CL_CORE_REQUEST_H
 
+#include "core/stats.h"
 #include "core/timers.h"
 
 struct cl_once;
@@ -59,14 +60,14 @@ int cl_request_begin(cl_node *node, const cl_envelope *e, cl_offer *offer, cl_of
 /* Is there room for one more that waits? */
 int cl_request_has_room(const cl_core *core, size_t bytes);
 void cl_request_refuse(cl_node *node, const cl_envelope *e, int code);
-void cl_request_refuse_with(cl_node *node, const cl_envelope *e, unsigned flags, cl_str error);
+void cl_request_refuse_with(cl_node *node, const cl_envelope *e, unsigned flags, enum cl_refusal why, cl_str error);
 /* reply.c: 0, or what the bus refused the answer with. */
 cl_caller cl_caller_of(const cl_envelope *e);
 cl_caller cl_request_caller(const cl_request *r);
 int cl_reply_to_keep(cl_request *r, const cl_extension *x);
 int cl_caller_answer(cl_node *node, const cl_caller *to, cl_str error, cl_str result, const cl_extension *x);
 /* Busy: with the last words of this thread. */
-void cl_request_refuse_busy(cl_node *node, const cl_envelope *e);
+void cl_request_refuse_busy(cl_node *node, const cl_envelope *e, enum cl_refusal why);
 /* Answers at once what is no request of the user's. `flags`: 0, or CL_REFUSED. */
 void cl_request_answer(cl_node *node, const cl_envelope *e, unsigned flags, cl_str error, cl_str result);
 /* question.c */

@@ -151,11 +151,20 @@ CL_RARE void cl_request_answer(cl_node *node, const cl_envelope *e, unsigned fla
     if (cl_caller_answer(node, &to, error, result, NULL) != 0) core->counters[CL_COUNT_LOST_ANSWERS]++;
 }
 
-CL_RARE void cl_request_refuse_with(cl_node *node, const cl_envelope *e, unsigned flags, cl_str error)
+CL_RARE void cl_request_refuse_with(cl_node *node, const cl_envelope *e, unsigned flags, enum cl_refusal why,
+                                    cl_str error)
 {
     cl_request_answer(node, e, flags, error, CL_STR_NONE);
-    if (node->core->stats) cl_stats_refused(node, e->method);
+    if (node->core->stats) cl_stats_refused(node, e->method, why);
     if (cl_once_has_key(e)) cl_once_refused(node, e, flags, error);
+}
+
+static enum cl_refusal refusal_of(int code)
+{
+    return code == CLOUDS_EEXPIRED    ? CL_REFUSAL_EXPIRED
+           : code == CLOUDS_EDRAINING ? CL_REFUSAL_DRAINING
+           : code == CLOUDS_EOVERLOAD ? CL_REFUSAL_LIMIT
+                                      : CL_REFUSAL_INVALID;
 }
 
 CL_RARE static void refuse(cl_core *core, cl_node *node, const cl_envelope *e, int code)
@@ -163,11 +172,11 @@ CL_RARE static void refuse(cl_core *core, cl_node *node, const cl_envelope *e, i
     int native = (e->flags & CL_NATIVE) != 0;
     core->counters[code == CLOUDS_EEXPIRED ? CL_COUNT_EXPIRED_REQUESTS : CL_COUNT_REFUSED_REQUESTS]++;
     if (code == CLOUDS_ENOMETHOD && !native) {
-        cl_request_refuse_with(node, e, 0, CL_STR("{\"message\":\"service handler not found\"}"));
+        cl_request_refuse_with(node, e, 0, refusal_of(code), CL_STR("{\"message\":\"service handler not found\"}"));
         return;
     }
     cl_str late = CL_STR("{\"message\":\"the deadline passed before the server began\",\"code\":\"CLOUDS_EXPIRED\"}");
-    cl_request_refuse_with(node, e, native ? CL_REFUSED : 0,
+    cl_request_refuse_with(node, e, native ? CL_REFUSED : 0, refusal_of(code),
                 code == CLOUDS_EEXPIRED ? late : cl_error_text_of_code(core, code));
 }
 
@@ -181,7 +190,8 @@ CL_RARE static void refuse_too_big(cl_core *core, cl_node *node, const cl_envelo
                  "the call is nested deeper than max_depth (%u) or has more values than max_values (%u)",
                  limits->json.depth, limits->json.values);
     core->counters[CL_COUNT_REFUSED_REQUESTS]++;
-    cl_request_refuse_with(node, e, e->flags & CL_NATIVE ? CL_REFUSED : 0, cl_error_text_last(core, CLOUDS_ETOOBIG));
+    cl_request_refuse_with(node, e, e->flags & CL_NATIVE ? CL_REFUSED : 0, CL_REFUSAL_INVALID,
+                           cl_error_text_last(core, CLOUDS_ETOOBIG));
 }
 
 CL_RARE static void refuse_unreadable(cl_core *core, cl_node *node, const cl_envelope *e)
@@ -193,7 +203,7 @@ CL_RARE static void refuse_unreadable(cl_core *core, cl_node *node, const cl_env
     } else {
         core->counters[CL_COUNT_REFUSED_REQUESTS]++;
         cl_request_refuse_with(
-            node, e, 0,
+            node, e, 0, CL_REFUSAL_INVALID,
             CL_STR("{\"message\":\"the arguments of a call must be an array\",\"code\":\"CLOUDS_INVALID_ARGUMENT\"}"));
     }
 }
@@ -226,11 +236,12 @@ void cl_request_refuse(cl_node *node, const cl_envelope *e, int code)
     refuse(node->core, node, e, code);
 }
 
-CL_RARE void cl_request_refuse_busy(cl_node *node, const cl_envelope *e)
+CL_RARE void cl_request_refuse_busy(cl_node *node, const cl_envelope *e, enum cl_refusal why)
 {
     cl_core *core = node->core;
     core->counters[CL_COUNT_REFUSED_REQUESTS]++;
-    cl_request_refuse_with(node, e, e->flags & CL_NATIVE ? CL_REFUSED : 0, cl_error_text_last(core, CLOUDS_EOVERLOAD));
+    cl_request_refuse_with(node, e, e->flags & CL_NATIVE ? CL_REFUSED : 0, why,
+                           cl_error_text_last(core, CLOUDS_EOVERLOAD));
 }
 
 int cl_request_begin(cl_node *node, const cl_envelope *e, cl_offer *offer, cl_offer_key *key, int64_t now)
@@ -255,7 +266,7 @@ CL_RARE static void refuse_paused(cl_core *core, cl_node *node, const cl_envelop
 {
     cl_error(CLOUDS_EOVERLOAD, "the method is paused there");
     cl_error_busy(CL_STR("paused"), 0);
-    cl_request_refuse_busy(node, e);
+    cl_request_refuse_busy(node, e, CL_REFUSAL_PAUSED);
 }
 
 static int serves(cl_node *node, cl_str method)
@@ -396,6 +407,7 @@ static void refuse_begun(cl_request *r, int code)
     const cl_envelope e = call_of(r, &room);
     cl_core *core = r->node->core;
     r->outcome = CLOUDS_OUTCOME_NOT_DONE;
+    if (r->stats) cl_stats_taken_back(r->stats, refusal_of(code));
     refuse(core, r->node, &e, code);
     if (r->once) cl_once_request_refused(r, CL_REFUSED, cl_error_text_of_code(core, code));
 }

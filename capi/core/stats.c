@@ -80,14 +80,19 @@ static int64_t begins(const cl_core *core, cl_tally *tally)
     return micros(core);
 }
 
+static int bound_of(int64_t took)
+{
+    int i = 0;
+    while (i < CL_STATS_BOUNDS && took > bounds[i]) i++;
+    return i;
+}
+
 static void ended(const cl_core *core, cl_tally *tally, int64_t began, uint32_t outcome)
 {
     int64_t took = micros(core) - began;
-    int i = 0;
-    while (i < CL_STATS_BOUNDS && took > bounds[i]) i++;
     tally->open--;
     tally->ended[outcome]++;
-    tally->took[i]++;
+    tally->took[bound_of(took)]++;
     tally->micros += (uint64_t)(took > 0 ? took : 0);
 }
 
@@ -115,10 +120,25 @@ void cl_stats_served(cl_core *core, const cl_request *r)
     ended(core, &r->stats->requests, r->began, r->outcome);
 }
 
-CL_RARE void cl_stats_refused(cl_node *node, cl_str method)
+CL_RARE void cl_stats_refused(cl_node *node, cl_str method, enum cl_refusal why)
 {
     const cl_service *service = method.n ? cl_strmap_get(&node->services, method) : NULL;
-    if (service && service->stats) service->stats->requests.ended[CLOUDS_OUTCOME_NOT_DONE]++;
+    if (!service || !service->stats) return;
+    service->stats->requests.ended[CLOUDS_OUTCOME_NOT_DONE]++;
+    service->stats->refused[why]++;
+}
+
+CL_RARE void cl_stats_taken_back(cl_stats *stats, enum cl_refusal why)
+{
+    stats->refused[why]++;
+}
+
+void cl_stats_waited(cl_stats *stats, int64_t ms)
+{
+    if (!stats) return;
+    stats->waits.is_used = 1;
+    stats->waits.took[bound_of(ms * 1000)]++;
+    stats->waits.micros += (uint64_t)(ms > 0 ? ms * 1000 : 0);
 }
 
 /* ---- telling */
@@ -127,6 +147,14 @@ CL_RARE void cl_stats_refused(cl_node *node, cl_str method)
 static int put_seconds(cl_buf *out, uint64_t us)
 {
     return cl_buf_printf(out, "%llu.%06llu", (unsigned long long)(us / 1000000), (unsigned long long)(us % 1000000));
+}
+
+static int put_took(const uint64_t *took, cl_buf *out)
+{
+    int code = 0;
+    for (int i = 0; i <= CL_STATS_BOUNDS && code == 0; i++)
+        code = cl_buf_printf(out, "%s%llu", i ? "," : ",\"took\":[", (unsigned long long)took[i]);
+    return code ? code : cl_buf_put_char(out, ']');
 }
 
 static int put_tally(const char *before, const cl_tally *t, cl_buf *out)
@@ -138,9 +166,30 @@ static int put_tally(const char *before, const cl_tally *t, cl_buf *out)
                              (unsigned long long)n[CLOUDS_OUTCOME_NOT_DONE],
                              (unsigned long long)n[CLOUDS_OUTCOME_UNKNOWN]);
     if (code == 0) code = put_seconds(out, t->micros);
-    for (int i = 0; i <= CL_STATS_BOUNDS && code == 0; i++)
-        code = cl_buf_printf(out, "%s%llu", i ? "," : ",\"took\":[", (unsigned long long)t->took[i]);
-    return code ? code : cl_buf_put_char(out, ']');
+    return code ? code : put_took(t->took, out);
+}
+
+static int put_waits(const cl_waits *w, cl_buf *out)
+{
+    int code = cl_buf_put_str(out, CL_STR(",\"queue\":{\"seconds\":"));
+    if (code == 0) code = put_seconds(out, w->micros);
+    if (code == 0) code = put_took(w->took, out);
+    return code ? code : cl_buf_put_char(out, '}');
+}
+
+/* Those that there were. */
+static int put_refused(const uint64_t *refused, cl_buf *out)
+{
+    static const char *const names[CL_REFUSALS] = {
+        [CL_REFUSAL_RATE] = "rate",         [CL_REFUSAL_QUEUE] = "queue",     [CL_REFUSAL_AGE] = "age",
+        [CL_REFUSAL_CONCURRENCY] = "concurrency", [CL_REFUSAL_LIMIT] = "limit",     [CL_REFUSAL_PAUSED] = "paused",
+        [CL_REFUSAL_DRAINING] = "draining", [CL_REFUSAL_EXPIRED] = "expired", [CL_REFUSAL_INVALID] = "invalid"};
+    int code = 0, count = 0;
+    for (int i = 0; i < CL_REFUSALS && code == 0; i++)
+        if (refused[i])
+            code = cl_buf_printf(out, "%s\"%s\":%llu", count++ ? "," : ",\"refused\":{", names[i],
+                                 (unsigned long long)refused[i]);
+    return code || !count ? code : cl_buf_put_char(out, '}');
 }
 
 static int put_method(const cl_stats *s, int *count, cl_buf *out)
@@ -157,6 +206,8 @@ static int put_method(const cl_stats *s, int *count, cl_buf *out)
         code = put_tally(s->calls.is_used ? ",\"requests\":" : "\"requests\":", &s->requests, out);
         if (code == 0) code = cl_buf_printf(out, ",\"waiting\":%u", s->waiting);
         if (code == 0 && s->limit) code = cl_buf_printf(out, ",\"limit\":%u", s->limit);
+        if (code == 0 && s->waits.is_used) code = put_waits(&s->waits, out);
+        if (code == 0) code = put_refused(s->refused, out);
         if (code == 0) code = cl_buf_put_char(out, '}');
     }
     return code ? code : cl_buf_put_char(out, '}');

@@ -16,6 +16,20 @@ struct cl_call;
 struct cl_node;
 struct cl_request;
 
+/* Why a request was not begun. */
+enum cl_refusal {
+    CL_REFUSAL_RATE,
+    CL_REFUSAL_QUEUE,       /* it is full */
+    CL_REFUSAL_AGE,         /* it waited there too long */
+    CL_REFUSAL_CONCURRENCY, /* and there is no queue */
+    CL_REFUSAL_LIMIT,       /* of all requests together */
+    CL_REFUSAL_PAUSED,
+    CL_REFUSAL_DRAINING,
+    CL_REFUSAL_EXPIRED,
+    CL_REFUSAL_INVALID, /* what cannot be read, or is too large */
+    CL_REFUSALS
+};
+
 /* Of calls, or of requests. */
 typedef struct cl_tally {
     uint64_t ended[4];                  /* by enum clouds_outcome */
@@ -25,8 +39,17 @@ typedef struct cl_tally {
     int is_used;
 } cl_tally;
 
+/* How long what began had waited for its turn; of methods with limits. */
+typedef struct cl_waits {
+    uint64_t took[CL_STATS_BOUNDS + 1];
+    uint64_t micros;
+    int is_used;
+} cl_waits;
+
 typedef struct cl_stats {
     cl_tally calls, requests;
+    cl_waits waits;
+    uint64_t refused[CL_REFUSALS];
     uint32_t waiting; /* requests that wait for their turn, and how many may run (0: no limit); while it is written */
     uint32_t limit;
     cl_str name;      /* in `text`, or static */
@@ -46,6 +69,10 @@ void cl_stats_called(struct cl_core *core, const struct cl_call *call, uint32_t 
 /* A request was handed to the program; it ended (its outcome is in it); one was refused without having begun. */
 void cl_stats_request(struct cl_core *core, struct cl_request *r, cl_stats *stats);
 void cl_stats_served(struct cl_core *core, const struct cl_request *r);
-void cl_stats_refused(struct cl_node *node, cl_str method);
+void cl_stats_refused(struct cl_node *node, cl_str method, enum cl_refusal why);
+/* The same for one that was handed to the program, which had not looked at it; it ends by cl_stats_served. */
+void cl_stats_taken_back(cl_stats *stats, enum cl_refusal why);
+/* One of a method with limits began, `ms` milliseconds after it came. `stats` NULL: nothing is counted. */
+void cl_stats_waited(cl_stats *stats, int64_t ms);
 
 #endif

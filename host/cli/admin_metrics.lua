@@ -34,11 +34,16 @@ local escapes = { ["\\"] = "\\\\", ['"'] = '\\"', ["\n"] = "\\n" }
 
 local function escape(text) return (text:gsub('[\\"\n]', escapes)) end
 
+-- Numbers are added, in tables as well: buckets, reasons.
 local function add_tally(sum, tally)
   for name, value in pairs(tally) do
-    if type(value) == "number" then sum[name] = (sum[name] or 0) + value end
+    if type(value) == "table" then
+      sum[name] = sum[name] or {}
+      add_tally(sum[name], value)
+    else
+      sum[name] = (sum[name] or 0) + value
+    end
   end
-  for i, count in ipairs(tally.took) do sum.took[i] = (sum.took[i] or 0) + count end
 end
 
 local latest = setmetatable({}, { __mode = "k" }) -- context -> what it told last, for when its nodes are closing
@@ -54,7 +59,7 @@ local function tallies()
     for name, found in pairs(stats and stats.methods or {}) do
       for kind, sum in pairs(sums) do
         if found[kind] then
-          sum[name] = sum[name] or { took = {} }
+          sum[name] = sum[name] or {}
           add_tally(sum[name], found[kind])
         end
       end
@@ -98,6 +103,25 @@ local function add_methods(lines, one, methods, bounds)
   end
 end
 
+local function add_refused(lines, methods)
+  put_head(lines, "refused_total", "counter", "The requests that were refused, by method and reason.")
+  for _, method in ipairs(common.sorted_keys(methods)) do
+    local refused = methods[method].refused or {}
+    for _, reason in ipairs(common.sorted_keys(refused)) do
+      put(lines, "refused_total", ('{method="%s",reason="%s"}'):format(escape(method), reason), refused[reason])
+    end
+  end
+end
+
+local function add_waits(lines, methods, bounds)
+  put_head(lines, "queue_seconds", "histogram",
+    "How long the requests had waited that began, of methods with limits.")
+  for _, method in ipairs(common.sorted_keys(methods)) do
+    local queue = methods[method].queue
+    if queue then add_histogram(lines, "queue_seconds", escape(method), queue, bounds) end
+  end
+end
+
 ---- all ----
 
 local function add_counters(lines, is_by_method)
@@ -125,6 +149,8 @@ function M.text()
     add_methods(lines, "request", sums.requests, bounds)
     add_gauge(lines, "requests_waiting", "The requests that wait for their turn.", sums.requests, "waiting")
     add_gauge(lines, "requests_limit", "How many requests may run at a time.", sums.requests, "limit")
+    add_refused(lines, sums.requests)
+    add_waits(lines, sums.requests, bounds)
   end
   return table.concat(lines)
 end

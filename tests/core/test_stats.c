@@ -96,7 +96,7 @@ static void requests(void)
     f.waiting = 0;
     CHECK(come(&f, "m", "7", 0) != 0);
     is(&f, "{\"m\":{\"requests\":{\"open\":1,\"ok\":1,\"app_error\":1,\"not_done\":2,\"unknown\":1,\"seconds\":0.064000,"
-           "\"took\":[1,1,0,1,0,0,0,1,0,0,0,0,0,0,0],\"waiting\":0}}}");
+           "\"took\":[1,1,0,1,0,0,0,1,0,0,0,0,0,0,0],\"waiting\":0,\"refused\":{\"expired\":1}}}}");
     fake_end(&f);
 }
 
@@ -111,13 +111,36 @@ static void requests_that_wait(void)
     CHECK(come(&f, "m", "3", 0) == 0); /* the queue is full */
     fake_advance(&f, 40);
     is(&f, "{\"m\":{\"requests\":{\"open\":1,\"ok\":0,\"app_error\":0,\"not_done\":1,\"unknown\":0,\"seconds\":0.000000,"
-           "\"took\":[0,0,0,0,0,0,0,0,0,0,0,0,0,0,0],\"waiting\":1,\"limit\":1}}}");
+           "\"took\":[0,0,0,0,0,0,0,0,0,0,0,0,0,0,0],\"waiting\":1,\"limit\":1,"
+           "\"queue\":{\"seconds\":0.000000,\"took\":[1,0,0,0,0,0,0,0,0,0,0,0,0,0,0]},"
+           "\"refused\":{\"queue\":1}}}}");
     CHECK_INT(cl_core_answer(f.core, first, CL_STR_NONE, CL_STR("[]")), 0);
     fake_event *second = fake_find(&f, CLOUDS_EVENT_REQUEST);
     CHECK(second && second->e.id != first);
     CHECK_INT(cl_core_answer(f.core, second->e.id, CL_STR_NONE, CL_STR("[]")), 0);
     is(&f, "{\"m\":{\"requests\":{\"open\":0,\"ok\":2,\"app_error\":0,\"not_done\":1,\"unknown\":0,\"seconds\":0.040000,"
-           "\"took\":[1,0,0,0,0,0,1,0,0,0,0,0,0,0,0],\"waiting\":0,\"limit\":1}}}");
+           "\"took\":[1,0,0,0,0,0,1,0,0,0,0,0,0,0,0],\"waiting\":0,\"limit\":1,"
+           "\"queue\":{\"seconds\":0.040000,\"took\":[1,0,0,0,0,0,1,0,0,0,0,0,0,0,0]},"
+           "\"refused\":{\"queue\":1}}}}");
+    fake_end(&f);
+}
+
+static void refusals(void)
+{
+    fake f = {0};
+    start(&f, "server");
+    offer(&f, "rate", &(cl_offer_spec){.rate = 1, .burst = 1, .queue = 1});
+    offer(&f, "one", &(cl_offer_spec){.concurrency = 1});
+    offer(&f, "aged", &(cl_offer_spec){.concurrency = 1, .queue = 2, .age = 10, .target = 5});
+    for (int i = 0; i < 3; i++) come(&f, "rate", "r", 0);
+    for (int i = 0; i < 2; i++) come(&f, "one", "o", 0);
+    for (int i = 0; i < 2; i++) come(&f, "aged", "a", 0);
+    fake_advance(&f, 20);
+    come(&f, "aged", "late", f.now - 1);
+    const char *all = stats(&f);
+    CHECK(strstr(all, "\"refused\":{\"rate\":2}"));
+    CHECK(strstr(all, "\"refused\":{\"concurrency\":1}"));
+    CHECK(strstr(all, "\"refused\":{\"age\":1,\"expired\":1}"));
     fake_end(&f);
 }
 
@@ -155,6 +178,7 @@ int main(void)
     RUN(calls);
     RUN(requests);
     RUN(requests_that_wait);
+    RUN(refusals);
     RUN(too_many_methods);
     RUN(when_nothing_is_counted);
     return tap_end();

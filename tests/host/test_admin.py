@@ -128,6 +128,22 @@ class Questions(Admin):
             self.assertEqual(told["clouds_request_duration_seconds_sum",] > 0, count > 0)
         self.assertEqual(samples["clouds_request_duration_seconds_bucket", ("le", "0.0005"), ("method", "fast")][0], "histogram")
 
+    def test_queue_and_refusals_by_method(self):
+        self.open(SERVICE + """
+            server:register("one", function() clouds.sleep(0.2) end, { concurrency = 1, queue = 1, queue_age = 1000 })
+            server:register("rare", function() end, { rate = 0.001, burst = 1 })
+        """)
+        for _ in range(2):
+            self.start("call", "one")
+        wait_until(lambda: self.of_method("one").get(("clouds_request_duration_seconds_count",)) == 2, "both ran")
+        told = self.of_method("one")
+        self.assertEqual(told["clouds_queue_seconds_count",], 2)
+        self.assertEqual(told["clouds_queue_seconds_bucket", "+Inf"], 2)
+        self.assertEqual(self.run_clouds("call", "rare").returncode, 0)
+        self.assertNotEqual(self.run_clouds("call", "rare", "--timeout", "0.2").returncode, 0)
+        self.assertGreaterEqual(self.of_method("rare")["clouds_refused_total", "rate"], 1)
+        self.assertEqual(self.metrics()["clouds_queue_seconds_count", ("method", "one")][0], "histogram")
+
     def test_metrics_of_more_methods_than_there_may_be(self):
         self.open("""
             local clouds = require "clouds"

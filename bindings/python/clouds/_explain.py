@@ -29,7 +29,8 @@ class SyncExplaining:
     def stats(self: Any, timeout: Optional[float] = None) -> Dict[str, Any]:
         """What was counted by method, where the option ``stats`` is on:
         ``{"bounds": [seconds], "methods": {name: {"calls", "requests"}}}``, with ``{"open", "ok", "app_error",
-        "not_done", "unknown", "took", "seconds"}`` in each of the last."""
+        "not_done", "unknown", "took", "seconds"}`` in each of the last, and "waiting", "limit", "queue" and "refused" of
+        requests that have limits."""
         return cast("Dict[str, Any]", self._begin(lib.clouds_node_stats, timeout=timeout).result())
 
 
@@ -51,5 +52,6 @@ class AsyncExplaining:
     def stats(self: Any, timeout: Optional[float] = None) -> "Awaitable[Dict[str, Any]]":
         """What was counted by method, where the option ``stats`` is on:
         ``{"bounds": [seconds], "methods": {name: {"calls", "requests"}}}``, with ``{"open", "ok", "app_error",
-        "not_done", "unknown", "took", "seconds"}`` in each of the last."""
+        "not_done", "unknown", "took", "seconds"}`` in each of the last, and "waiting", "limit", "queue" and "refused" of
+        requests that have limits."""
         return cast("Awaitable[Dict[str, Any]]", self._begin(lib.clouds_node_stats, timeout=timeout))
