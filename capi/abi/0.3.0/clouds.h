@@ -835,6 +835,10 @@ CLOUDS_API int clouds_node_links(clouds_node *node, const clouds_operation_optio
  *   "took"       of those that began, how many took no longer than each of the bounds, and longer than the one before it; one
  *                more at the end: longer than all. A call begins when it is accepted, a request when it is handed out
  *   "seconds"    what all of these took together
+ *   "queue"      of requests of a method with limits, an object of "took" and "seconds": how long those that began had waited
+ *   "refused"    of requests, an object of how many were refused, by reason, of those that there were: "rate", "queue" (it was
+ *                full), "age" (too long in it), "concurrency" (and there is no queue), "limit" (of the context), "paused",
+ *                "draining", "expired", "invalid"
  * All of them but "open", "waiting" and "limit" only grow; members may be added. Completed by: CLOUDS_EVENT_STATUS with *operation
  * as id (it and `options` may be NULL) and the object as data. Errors: CLOUDS_EHANDLE, CLOUDS_ECLOSED, CLOUDS_ELIMIT,
  * CLOUDS_ENOMEM; in inline mode also CLOUDS_ENOTSUP (the option is off), which thread mode tells by the event. Thread: by
