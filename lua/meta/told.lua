@@ -43,7 +43,7 @@
 ---@field unknown integer
 ---@field took integer[] How many took up to each of the bounds, and more than the one before; one more: longer than it.
 ---@field seconds number What these took together.
----@field queue? { seconds: number, took: integer[] } How long requests had waited that began, where a method has limits.
+---@field queue? { seconds: number, took: integer[] } How long requests that began had waited, with limits.
 ---@field refused? table<string, integer> Requests that were refused, by reason; those that there were.
 
 ---What was counted by method.
