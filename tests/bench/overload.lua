@@ -9,7 +9,7 @@ local clouds = require("clouds")
 local cost, limits = tonumber(arg[1]), {}
 for i = 3, #arg do
   local name, value = arg[i]:match("^([%w_]+)=(.+)$")
-  limits[name] = value == "true" or tonumber(value)
+  limits[name] = value == "true" or tonumber(value) or value
 end
 
 local server = clouds.server({ direct = arg[2] == "true" })
