@@ -88,6 +88,7 @@ int cl_core_create(const cl_core_config *config, const cl_port *port, cl_core **
     cl_list_init(&core->blocked_peers);
     if (cl_buf_reserve(&core->scratch, SCRATCH) != 0 || cl_buf_reserve(&core->message, SCRATCH) != 0 ||
         cl_timers_adopt(core, &core->retry, retry_due) != 0 || cl_timers_adopt(core, &core->room, room_due) != 0 ||
+        cl_timers_adopt(core, &core->forget, cl_directory_forget_due) != 0 ||
         cl_stats_open(core) != 0 || cl_once_open(core) != 0) {
         cl_stats_close(core);
         cl_heap_free(&core->timers);

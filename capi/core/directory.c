@@ -1,9 +1,10 @@
 #include "core/internal.h"
 
 /* Who serves what, as far as calls of this process asked. The last good list serves until a newer one is there: age
- * only causes a refresh in the background. The cache of methods is bounded; what calls use is never dropped. */
+ * only causes a refresh in the background. The cache of methods is bounded; what calls use is never dropped, and what
+ * nobody has called for FORGET_MS to twice as long is, with what the bus watches for it. */
 
-enum { LOOKUP_PATIENCE_MS = 5000, GRACE_MS = 10000, FIRST_REFRESH_MS = 1000 };
+enum { LOOKUP_PATIENCE_MS = 5000, GRACE_MS = 10000, FIRST_REFRESH_MS = 1000, FORGET_MS = 30 * 60 * 1000 };
 
 static cl_method *create(cl_core *core, cl_str name)
 {
@@ -16,9 +17,9 @@ static cl_method *create(cl_core *core, cl_str name)
     cl_list_init(&m->waiting);
     cl_list_init(&m->paused);
     cl_list_init(&m->breakers);
-    if (cl_strmap_put(&core->methods, m->name, m) == 0) return m;
-    cl_free(m);
-    return NULL;
+    if (cl_strmap_put(&core->methods, m->name, m) != 0) return cl_free(m), NULL;
+    if (!cl_timers_is_set(&core->forget)) cl_timers_set(core, &core->forget, cl_core_now(core) + FORGET_MS);
+    return m;
 }
 
 void cl_directory_free(cl_core *core, cl_method *m)
@@ -35,17 +36,35 @@ void cl_directory_free(cl_core *core, cl_method *m)
     cl_free(m);
 }
 
+static void forget(cl_core *core, cl_method *m)
+{
+    if (core->bus->ops->unwatch) core->bus->ops->unwatch(core->bus, m->name);
+    cl_directory_free(core, m);
+}
+
 static int make_room(cl_core *core)
 {
     CL_LIST_EACH(it, &core->recent)
     {
         cl_method *m = CL_OWNER(it, cl_method, recent);
         if (m->refs) continue;
-        if (core->bus->ops->unwatch) core->bus->ops->unwatch(core->bus, m->name);
-        cl_directory_free(core, m);
+        forget(core, m);
         return 0;
     }
     return CLOUDS_ELIMIT;
+}
+
+/* While the bus is away nothing is forgotten, since it could not be asked for again. */
+void cl_directory_forget_due(cl_core *core, cl_timed *timed, int64_t now)
+{
+    CL_LIST_EACH(it, &core->recent)
+    {
+        cl_method *m = CL_OWNER(it, cl_method, recent);
+        if (m->is_unused && !m->refs && core->bus_up) forget(core, m);
+        else m->is_unused = 1;
+    }
+    if (core->methods.len) cl_timers_set(core, timed, now + FORGET_MS);
+    else cl_timers_stop(core, timed);
 }
 
 int cl_directory_method(cl_core *core, cl_str name, cl_method **out)
@@ -62,6 +81,7 @@ int cl_directory_method(cl_core *core, cl_str name, cl_method **out)
         cl_list_append(&core->recent, &m->recent);
     }
     m->refs++;
+    m->is_unused = 0;
     core->last_method = m;
     *out = m;
     return 0;

@@ -67,6 +67,7 @@ struct cl_core {
     cl_once_table once;
     cl_budget budget;
     struct cl_stats_table *stats; /* NULL: nothing is counted by method */
+    cl_timed forget; /* set while methods are known */
     int bus_up, was_up, bus_code;
     int bus_sends;      /* it is up, or blind */
     int down_logged;    /* since the bus was there last */

@@ -5,6 +5,7 @@
 #include "base/buf.h"
 #include "core/peer.h"
 #include "core/throttle.h"
+#include "core/timers.h"
 
 enum {
     CL_METHODS_MAX = 10000, /* methods whose lists are kept */
@@ -29,6 +30,7 @@ typedef struct cl_method {
     uint32_t picked; /* where the server stands that was chosen, or looked for, last */
     int is_uneven; /* not all of them weigh 1 */
     int is_known;  /* a list came once */
+    int is_unused; /* since forget_unused looked last */
     cl_buf departed; /* peer_events.c: (length, id)* of those of whom is to be told why they left */
     cl_throttle throttle;
     struct cl_latencies *latencies; /* NULL: nobody asks for them */
@@ -48,6 +50,7 @@ struct cl_call;
 int cl_directory_method(cl_core *core, cl_str name, cl_method **out); /* counted for a call */
 void cl_directory_release(cl_core *core, cl_method *m);
 void cl_directory_free(cl_core *core, cl_method *m);
+void cl_directory_forget_due(cl_core *core, cl_timed *timed, int64_t now); /* of core->forget */
 void cl_directory_lookup(cl_core *core, cl_method *m, int known, int64_t now);
 void cl_directory_refresh(cl_core *core, cl_method *m, int64_t now); /* when it is old */
 void cl_directory_drop(cl_core *core, cl_method *m, cl_peer *peer);

@@ -1,3 +1,4 @@
+#include "core/internal.h"
 #include "fake.h"
 #include "core/method.h"
 
@@ -378,6 +379,45 @@ static void the_bus_is_told_of_a_method_that_is_forgotten(void)
     fake_end(&f);
 }
 
+/* Half an hour without a call, and up to as long again. */
+static void what_nobody_calls_is_forgotten(void)
+{
+    enum { PERIOD = 30 * 60 * 1000 };
+    fake f = {0};
+    fake_start(&f);
+    fake_call(&f, "once");
+    fake_servers(&f, "once", "s.1");
+    fake_answer(&f, 0, "", "[]");
+    fake_call(&f, "often");
+    fake_servers(&f, "often", "s.1");
+    fake_answer(&f, 1, "", "[]");
+    int looks = f.n_looks;
+    fake_advance(&f, PERIOD);
+    fake_call(&f, "often");
+    fake_answer(&f, 2, "", "[]");
+    CHECK_INT(f.n_unwatched, 0);
+    cl_core_bus(f.core, 0, CLOUDS_EUNREACHABLE, ""); /* it could not be found again */
+    fake_advance(&f, PERIOD);
+    CHECK_INT(f.n_unwatched, 0);
+    cl_core_bus(f.core, 1, 0, NULL);
+    fake_call(&f, "often");
+    fake_advance(&f, PERIOD);
+    CHECK_INT(f.n_unwatched, 1);
+    CHECK_STR(f.unwatched, strlen(f.unwatched), "once");
+    CHECK_INT(f.core->methods.len, 1);
+    CHECK(f.n_looks >= looks);
+    fake_advance(&f, 2 * PERIOD); /* the calls have ended */
+    CHECK_INT(f.n_unwatched, 2);
+    CHECK_INT(f.core->methods.len, 0);
+    CHECK_INT(f.core->peers.len, 0);
+    looks = f.n_looks;
+    fake_call(&f, "once"); /* looked for anew */
+    CHECK_INT(f.n_looks, looks + 1);
+    fake_servers(&f, "once", "s.1");
+    CHECK_INT(f.core->methods.len, 1);
+    fake_end(&f);
+}
+
 int main(void)
 {
     RUN(round_robin_is_per_method);
@@ -399,5 +439,6 @@ int main(void)
     RUN(the_round_goes_on_with_a_new_list);
     RUN(a_list_has_a_limit);
     RUN(the_bus_is_told_of_a_method_that_is_forgotten);
+    RUN(what_nobody_calls_is_forgotten);
     return tap_end();
 }
