@@ -64,13 +64,15 @@ function M.main(options, operands)
   local path, wrong = file.path(operands[1])
   if not path then args.fail("check", "%s", wrong) end
   file.run(path, require("clouds.options").default_url(), log, function(plan, problem, manager)
-    if manager then manager:close() end
-    if not plan then
-      io.stderr:write(("clouds check: %s\n"):format(output.plain_lines(problem)))
-      return host.finish(host.exit.USAGE)
+    local function finish()
+      if not plan then
+        io.stderr:write(("clouds check: %s\n"):format(output.plain_lines(problem)))
+        return host.finish(host.exit.USAGE)
+      end
+      if options.json then output.write(output.json(with_arrays(plan)), "\n") else show(plan) end
+      host.finish(output.failed and host.exit.ERROR or host.exit.OK)
     end
-    if options.json then output.write(output.json(with_arrays(plan)), "\n") else show(plan) end
-    host.finish(output.failed and host.exit.ERROR or host.exit.OK)
+    if manager then manager:close(finish) else finish() end
   end)
 end
 

@@ -110,12 +110,13 @@ end
 -- Runs what the plan says; of is { path =, url =, manager = } when a file said it.
 local function serve(plan, log, options, of)
   local release
-  local unfollow = of and function() of.manager:close() end or function() end
+  local unfollow = of and function(done) of.manager:close(done) end or function(done) done() end
   local function finish(code)
-    unfollow()
-    if release then release() end
-    log:close()
-    host.finish(code)
+    unfollow(function()
+      if release then release() end
+      log:close()
+      host.finish(code)
+    end)
   end
   local app = require("clouds.master.app").new(plan, log, finish)
   require("clouds.master.systemd").follow(app)
@@ -145,10 +146,12 @@ local function start_file(options, operands)
   local log, url = require("clouds.master.log").new(), require("clouds.options").default_url()
   file.run(path, url, log, function(plan, problem, manager)
     if plan then return serve(plan, log, options, { path = path, url = url, manager = manager }) end
-    if manager then manager:close() end
-    log:plain("clouds start: " .. problem)
-    log:close()
-    host.finish(host.exit.USAGE)
+    local function finish()
+      log:plain("clouds start: " .. problem)
+      log:close()
+      host.finish(host.exit.USAGE)
+    end
+    if manager then manager:close(finish) else finish() end
   end)
 end
 

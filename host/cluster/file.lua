@@ -67,7 +67,7 @@ function M.follow(app, path, url, manager)
       end)
     end, on_command)
   end
-  return function() manager:close() end
+  return function(done) manager:close(done) end
 end
 
 return M

@@ -15,6 +15,7 @@ Manager.__index = Manager
 local PLAN_TIME = 5 -- seconds until it has to have said everything
 local MOST_BUSY = 10 -- seconds that it may keep its loop from its turn
 local LOOK = 1 -- seconds between two looks at that
+local CLOSE_TIME = 1 -- seconds until it ends by force
 local AGAIN, AGAIN_FAILED = 1, 5 -- seconds until one that has ended is started again, and one that fails
 local SIGTERM, SIGKILL = 15, 9
 local TEXT = 4000 -- bytes of a text in an event
@@ -78,7 +79,7 @@ local function on_exit(self, code, signal)
   local why = self.killed_for or text_of(code, signal)
   if self.last_words and not self.killed_for then why = why .. ": " .. self.last_words end
   if self.on_plan then return finish_plan(self, nil, ("%s: no plan: %s"):format(self.file, why)) end
-  if self.is_closed then return end
+  if self.is_closed then return self.on_end and self.on_end() end
   self.log:own(("the manager ended: %s"):format(why))
   self.timer = loop.timer(self.delay or AGAIN, function()
     self.timer = nil
@@ -169,12 +170,18 @@ function Manager:kill(why)
   if self.process then self.process:kill(SIGKILL) end
 end
 
---- It hears of nothing more, and ends.
-function Manager:close()
+--- It hears of nothing more, and ends: in order, or by force. done(), if any, is called then.
+function Manager:close(done)
   self.is_closed = true
   if self.timer then self.timer:stop() end
   if self.watch then self.watch:stop() end
-  if self.process then self.process:kill(SIGTERM) end
+  if not self.process then return done and done() end
+  local timer = loop.timer(CLOSE_TIME, function() self:kill() end)
+  self.on_end = function()
+    timer:stop()
+    if done then done() end
+  end
+  self.process:kill(SIGTERM)
 end
 
 return Manager
