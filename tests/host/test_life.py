@@ -6,7 +6,7 @@ import re
 import signal
 import unittest
 
-from support import wait_until
+from support import SANITIZED, wait_until
 from test_start import WEB, TELLS_PID, Load, Start, gone
 
 
@@ -97,6 +97,7 @@ class Replaced(Life):
         self.assertNotIn("given up", self.log())
         self.end()
 
+    @unittest.skipIf(SANITIZED, "a sanitizer takes memory of its own")
     def test_H12_memory(self):
         """Too much for a while: it is replaced, and nobody notices. Far too much: it is killed."""
         code = WEB.replace("  return me", """
@@ -121,6 +122,7 @@ class Replaced(Life):
 class GivenUp(Life):
     CODE = 'if os.getenv "CLOUDS_WORKER" == "1" and io.open("%s/broken") then dofile("%s/broken") end\n' + WEB
 
+    @unittest.skipIf(SANITIZED, "a sanitizer has exit codes of its own")
     def test_H8_each_kind_of_failure(self):
         """The others serve; it is told once, with the reason; it is tried after each pause; mended, it serves again."""
         for broken, why in (("os.exit(7)", "exit 7"),
@@ -163,6 +165,7 @@ class GivenUp(Life):
                 return pid
         raise AssertionError("there is none")
 
+    @unittest.skipIf(SANITIZED, "a sanitizer has exit codes of its own")
     def test_it_is_not_started_again(self):
         self.ready(workers=2, options=("--no-restart",))
         connection = self.connect()
