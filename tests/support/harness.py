@@ -465,10 +465,11 @@ class Case(unittest.TestCase):
         return server
 
     def file(self, name, text):
-        """Writes a file into the test's folder; its path."""
+        """Writes a file into the test's folder, whole at once: a process that starts from it meanwhile reads no half of it; its path."""
         path = os.path.join(self.folder, name)
-        with open(path, "wb") as out:
+        with open(path + ".new", "wb") as out:
             out.write(text if isinstance(text, bytes) else text.encode())
+        os.replace(path + ".new", path)
         return path
 
     def start(self, *arguments, stdin=subprocess.DEVNULL, env=None, cwd=None):
