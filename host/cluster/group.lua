@@ -4,6 +4,7 @@
 -- has to be ready before any of the old drains, and if one is not, the new ones end and nothing has changed. When that
 -- is so is decided by the application, which may renew several groups at once.
 local loop = require "clouds.loop"
+local keys = require "clouds.master.keys"
 local library = require "clouds.master.library"
 local Slot = require "clouds.master.slot"
 local Worker = require "clouds.master.worker"
@@ -11,10 +12,6 @@ local watch = require "clouds.master.watch"
 
 local Group = {}
 Group.__index = Group
-
--- What a plan need not say. Seconds, bytes; 0: never.
-local usual = { max_requests = 0, jitter = 0.1, max_age = 0, max_memory = 0, max_memory_hard = 0, max_restarts = 5,
-  restart_window = 60, giveup_pause = 60, restart = true, hang_timeout = 30 }
 
 local RETIRING = 8 -- workers for each that may be replaced at a time
 
@@ -62,11 +59,9 @@ local function count_of(set)
   return n
 end
 
---- The value of a setting, or what is usual.
+--- The value of a setting, or its default.
 function Group:setting(name)
-  local value = self.settings[name]
-  if value == nil then return usual[name] end
-  return value
+  return keys.value(self.settings, name)
 end
 
 --- A new worker, or nil and why not.

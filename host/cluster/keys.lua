@@ -94,6 +94,13 @@ function M.find(keys, name)
   end
 end
 
+--- The value of this setting of a group, or its default.
+function M.value(settings, name)
+  local value = settings[name]
+  if value == nil then return M.find(M.group, name).default end
+  return value
+end
+
 --- The options of `clouds start` for the keys of the master and of a group, as clouds.cli.args takes them.
 function M.command_options()
   local options = {}

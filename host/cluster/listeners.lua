@@ -1,14 +1,14 @@
 -- Where the groups of an application listen.
 local cluster = require("clouds.host").cluster
+local keys = require "clouds.master.keys"
 local M = { NAMED = "systemd:" } -- begins the address of a listener that systemd has named
 
-local BACKLOG, HOLD, CONNECTIONS = 1024, 2, 10000
 local OTHER_DESCRIPTORS = 64 -- of a worker, that are no connections
 local GONE = "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
 --- How long a connection that nobody takes waits until it is told so, in seconds.
 function M.hold_of(settings)
-  return settings.hold or HOLD
+  return keys.value(settings, "hold")
 end
 
 -- Those that systemd has opened for this process and nobody has taken; nil: it was not asked.
@@ -46,7 +46,7 @@ end
 --- A listener of a group, { address =, descriptor =, port =, number = }, by whose number its workers know it; or nil,
 --- why not, and whether the address is wrong or cannot be had.
 function M.open_one(address, settings, number)
-  local descriptor, port, is_wrong = open_at(address, settings.backlog or BACKLOG)
+  local descriptor, port, is_wrong = open_at(address, keys.value(settings, "backlog"))
   if not descriptor then return nil, port, is_wrong end
   return { address = address, descriptor = descriptor, port = port, number = number }
 end
@@ -98,8 +98,8 @@ end
 
 local function options_of(settings)
   local most = math.max(1, cluster.descriptors() - OTHER_DESCRIPTORS)
-  return M.hold_of(settings), settings.gone or GONE, math.min(settings.max_connections or CONNECTIONS, most),
-    settings.dispatch == "shared"
+  local most_connections = math.min(keys.value(settings, "max_connections"), most)
+  return M.hold_of(settings), settings.gone or GONE, most_connections, settings.dispatch == "shared"
 end
 
 --- What gives the connections of these listeners (nil: of none as yet) to the workers of a group; it owns them then.

@@ -64,7 +64,7 @@ local function look_at(group, worker, soft, hard)
 end
 
 local function look(group)
-  local soft, hard = group:setting("max_memory"), group:setting("max_memory_hard")
+  local soft, hard = group:setting("max_memory"), group:setting("max_memory_hard") or 0
   if hard == 0 then hard = 2 * soft end
   for worker in pairs(group.workers) do
     look_at(group, worker, soft, hard)
