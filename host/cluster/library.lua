@@ -11,12 +11,6 @@ function M.of(app)
   return app:group(M.NAME)
 end
 
---- The settings of a library, for a plan.
-function M.settings(script, drain, ready_timeout)
-  return { name = M.NAME, script = script, arguments = {}, workers = 1, drain = drain,
-    ready_timeout = ready_timeout }
-end
-
 -- The folder of `local:` belongs to the user that the workers are, and is closed to others. Behind the '#': this
 -- application, and no other of the same name.
 local function address_of(app)

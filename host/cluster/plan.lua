@@ -4,13 +4,12 @@
 -- absolute path when there is a base), `arguments` (the key args) and `where`, the line that registered it.
 local host = require "clouds.host"
 local keys = require "clouds.master.keys"
+local library = require "clouds.master.library"
 local values = require "clouds.master.plan_values"
 local suggest = require "clouds.suggest"
 
 local Plan = {}
 Plan.__index = Plan
-
-local LIBRARY = "library" -- the name of its group
 
 --- of: { file =, folder =, url = } of a cluster.lua, which `base` and `name` come from; or { name =, url = } of a
 --- script of the command line, whose paths stay as they are.
@@ -158,7 +157,7 @@ local function add_group(self, group, where)
   local is_added, problem = add_listeners(self, group, where)
   if not is_added then return nil, problem end
   group.where = where
-  table.insert(self.groups, group.name == LIBRARY and 1 or #self.groups + 1, group) -- it is to be ready first
+  table.insert(self.groups, group.name == library.NAME and 1 or #self.groups + 1, group) -- it is to be ready first
   return true
 end
 
@@ -182,7 +181,7 @@ function Plan:register(listen, script, settings, where)
     group.listen = list
   end
   group.name, group.listen = group.name or Plan.name_of(path), group.listen or {}
-  if group.name == LIBRARY then return at(where, 'the name "%s" is that of app:library', LIBRARY) end
+  if group.name == library.NAME then return at(where, 'the name "%s" is that of app:library', library.NAME) end
   group.script, group.arguments, group.args = path, group.args or {}, nil
   group.workers = group.workers or host.cluster.processors()
   group.cwd = group.cwd and absolute(group.cwd, self.settings.base) or self.settings.base
@@ -197,7 +196,7 @@ function Plan:library(script, settings, where)
   if not path then return nil, problem end
   group, problem = read(self, settings or {}, keys.library, "the library", where)
   if not group then return nil, problem end
-  group.name, group.listen, group.script, group.workers = LIBRARY, {}, path, 1
+  group.name, group.listen, group.script, group.workers = library.NAME, {}, path, 1
   group.arguments, group.args, group.cwd = group.args or {}, nil, self.settings.base
   add_defaults(group, keys.library)
   return add_group(self, group, where)
