@@ -1,9 +1,9 @@
 -- What the commands for an application of `clouds start` have in common: which one is meant, and a question to its
 -- master.
-local host = require "clouds.host"
 local args = require "clouds.cli.args"
 local common = require "clouds.cli.common"
 local output = require "clouds.cli.output"
+local control = require "clouds.master.control"
 local M = {}
 
 M.text = "NAME is that of an application that this user has started on this machine; it may be left out when one runs."
@@ -18,14 +18,10 @@ function M.timeout(seconds)
     help = ("longest wait for the answer (default %g)"):format(seconds) }
 end
 
-local function folder()
-  local path, problem = host.runtime_folder("apps")
-  if not path then error(problem, 0) end
-  return path
-end
-
 local function connect(name)
-  return require("clouds.socket").connect(("unix:%s/%s.ctl"):format(folder(), name), { timeout = 5 })
+  local path, problem = control.path(name)
+  if not path then error(problem, 0) end
+  return require("clouds.socket").connect("unix:" .. path, { timeout = 5 })
 end
 
 --- Whether an application of that name runs.
@@ -38,12 +34,12 @@ end
 
 --- The names of those that run.
 function M.names()
+  local names, problem = control.names()
+  if not names then error(problem, 0) end
   local list = {}
-  for _, file in ipairs(host.cluster.files(folder())) do
-    local name = file:match("^(.+)%.ctl$")
-    if name and M.runs(name) then list[#list + 1] = name end
+  for _, name in ipairs(names) do
+    if M.runs(name) then list[#list + 1] = name end
   end
-  table.sort(list)
   return list
 end
 

@@ -2,6 +2,7 @@
 -- only the user of the master can enter.
 local host = require "clouds.host"
 local core = require "clouds.core"
+local values = require "clouds.master.plan_values"
 local report = require "clouds.master.report"
 local M = {}
 
@@ -15,7 +16,6 @@ local json
 
 -- fn(app, request, connection) -> what is answered; or nil, a code and a message. It runs in a coroutine.
 local requests = {}
-M.requests = requests
 
 -- Waits for what begin(done) calls done with.
 local function wait_for(begin)
@@ -94,14 +94,13 @@ function requests.scale(app, request)
   if not group then return nil, "WRONG_USE", "group: expected one, there are several" end
   local count = request.workers
   if type(count) == "string" and count:match("^[+-]%d+$") then count = group.count + tonumber(count) end
-  if type(count) ~= "number" or count ~= math.floor(count) or count < 1 or count > M.MOST_WORKERS then
+  if not values.is_worker_count(count) then
     return nil, "WRONG_USE", ("workers: expected a whole number from 1 to %d, or how many more or fewer as \"+1\"")
-      :format(M.MOST_WORKERS)
+      :format(values.MOST_WORKERS)
   end
   app:scale(group, count)
   return { group = group.name, workers = count }
 end
-M.MOST_WORKERS = 1024
 
 -- Every event from now on is a line of its own, until the connection ends.
 function requests.events(app, request, connection)
@@ -176,34 +175,46 @@ end
 
 ---- the socket ----
 
---- Where the control sockets of this user's applications lie; or nil and why not.
-function M.folder()
-  return host.runtime_folder("apps")
+--- Where the control socket of this user's application of that name lies; or nil and why not.
+function M.path(name)
+  local folder, problem = host.runtime_folder("apps")
+  if not folder then return nil, problem end
+  return ("%s/%s.ctl"):format(folder, name)
+end
+
+--- The names of the applications whose control sockets are there; or nil and why not. Some may have been killed.
+function M.names()
+  local folder, problem = host.runtime_folder("apps")
+  if not folder then return nil, problem end
+  local list = {}
+  for _, file in ipairs(host.cluster.files(folder)) do list[#list + 1] = file:match("^(.+)%.ctl$") end
+  table.sort(list)
+  return list
 end
 
 --- Holds the name of the application, and opens its socket; or nil, why not, and whether it runs already.
 function M.open(app)
   json = require("clouds").json
-  local folder, problem = M.folder()
-  if not folder then return nil, problem end
-  local base = folder .. "/" .. app.name
-  local lock, why, holder = host.cluster.lock(base .. ".lock", MODE)
+  local path, problem = M.path(app.name)
+  if not path then return nil, problem end
+  local lock_path = path:gsub("%.ctl$", ".lock")
+  local lock, why, holder = host.cluster.lock(lock_path, MODE)
   if not lock then
     if holder then return nil, ("%s runs already, as process %d"):format(app.name, holder), true end
-    return nil, ("cannot hold %s.lock: %s"):format(base, why)
+    return nil, ("cannot hold %s: %s"):format(lock_path, why)
   end
-  os.remove(base .. ".ctl") -- of one that was killed: the lock was free
-  local listener, failed = require("clouds.socket").listen(("unix:%s.ctl?mode=0600"):format(base), function(socket)
+  os.remove(path) -- of one that was killed: the lock was free
+  local listener, failed = require("clouds.socket").listen(("unix:%s?mode=0600"):format(path), function(socket)
     serve(app, socket)
   end)
   if not listener then
-    host.cluster.unlock(base .. ".lock", lock)
-    return nil, ("cannot listen at %s.ctl: %s"):format(base, failed)
+    host.cluster.unlock(lock_path, lock)
+    return nil, ("cannot listen at %s: %s"):format(path, failed)
   end
   return { close = function()
     listener:close()
-    os.remove(base .. ".ctl")
-    host.cluster.unlock(base .. ".lock", lock)
+    os.remove(path)
+    host.cluster.unlock(lock_path, lock)
   end }
 end
 

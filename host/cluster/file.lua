@@ -1,9 +1,8 @@
 -- A cluster.lua as the program is given it: where it is, whether it may be run, and the managers that run it.
 local host = require "clouds.host"
 local Manager = require "clouds.master.manager"
+local values = require "clouds.master.plan_values"
 local M = {}
-
-local MOST_WORKERS = 1024
 
 -- The folder that this program was started in, by the name it was entered by: what a symbolic link in that leads to may
 -- be another one at the next reload.
@@ -41,8 +40,7 @@ local function on_command_of(app, command)
   end
   if command["do"] == "reload" then return app:reload(group and group.name, function() end) end
   local count = command["do"] == "scale" and tonumber(command.count)
-  local is_right = group and count and count >= 1 and count <= MOST_WORKERS and count % 1 == 0
-  if is_right then app:scale(group, count) end
+  if group and values.is_worker_count(count) then app:scale(group, count) end
 end
 
 -- What the functions of a cluster.lua get: of an exit a table, of the others what the application says.

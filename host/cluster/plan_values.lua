@@ -97,12 +97,20 @@ function readers.texts_by_name(value)
   return texts
 end
 
-local WORKERS = 'a whole number from 1 to 1024, a text as "50%", or a table by CLOUDS_ENV, '
+--- How many workers a group may have.
+M.MOST_WORKERS = 1024
+
+--- Whether it is a number that says how many workers a group has.
+function M.is_worker_count(value)
+  return is_number(value) and value % 1 == 0 and value >= 1 and value <= M.MOST_WORKERS
+end
+
+local WORKERS = ('a whole number from 1 to %d, a text as "50%%", or a table by CLOUDS_ENV, '):format(M.MOST_WORKERS)
   .. "as { production = 8, default = 1 }"
 
 local function worker_count(value)
   if type(value) == "string" and value:match("^%d+$") then value = tonumber(value) end
-  if is_number(value) and value % 1 == 0 and value >= 1 and value <= 1024 then return value end
+  if M.is_worker_count(value) then return value end
   local percent = type(value) == "string" and tonumber(value:match("^(%d+)%%$"))
   if not percent or percent < 1 or percent > 10000 then return nil, WORKERS end
   return math.max(1, math.floor(host.cluster.processors() * percent / 100))
