@@ -146,15 +146,6 @@ end
 
 ---- reload ----
 
--- Those that a reload of everything renews.
-local function groups_of(self)
-  local list = {}
-  for _, group in ipairs(self.groups) do
-    if group.settings.reload ~= false then list[#list + 1] = group end
-  end
-  return list
-end
-
 -- Who waits for a reload: of everything, or of these groups.
 local function wait_for_reload(self, name, done)
   local again = self.again or { dones = {}, names = {} }
@@ -174,12 +165,9 @@ end
 
 local function groups_to_renew(self, again)
   local groups = {}
-  for _, group in ipairs(groups_of(self)) do
-    if again.everything or again.names[group.name] then groups[#groups + 1] = group end
-  end
-  for name in pairs(again.names) do
-    local group = self:group(name)
-    if group and group.settings.reload == false then groups[#groups + 1] = group end
+  for _, group in ipairs(self.groups) do
+    local is_meant = again.names[group.name] or again.everything and group.settings.reload ~= false
+    if is_meant then groups[#groups + 1] = group end
   end
   return groups
 end
