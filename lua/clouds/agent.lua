@@ -1,5 +1,4 @@
 --- The access of a worker to the library of its application: agent.db.get("k") calls the function there.
-local errors = require("clouds.error")
 local events = require("clouds.agent_events")
 local library_bus = require("clouds.library_bus")
 local link = require("clouds.agent_link")
@@ -110,7 +109,7 @@ end
 
 local function read(place, name)
   local results = link.call("read", { path_to(place, name) }, scheduler.loop.now() + place.view.timeout)
-  if results[1] == nil and errors.is_error(results[2]) then
+  if link.is_failure(results) then
     error(results[2], 0)
   end
   return results[1]

@@ -3,7 +3,6 @@
 -- While there are subscriptions one request is open at the library: its answers are the messages, and its failure is
 -- the news that this library is gone. Then all subscriptions are made again at the next one.
 local core = require("clouds.core")
-local errors = require("clouds.error")
 local link = require("clouds.agent_link")
 local scheduler = require("clouds.scheduler")
 
@@ -146,10 +145,6 @@ local function arguments_of(sub)
   return args
 end
 
-local function is_failure(results)
-  return results[1] == nil and errors.is_error(results[2])
-end
-
 local function ended_with(sub, err)
   forget(sub)
   if not emit(sub, "error", err) then
@@ -161,7 +156,7 @@ end
 local function make_again(sub, signature)
   sub.next_number = 1
   local results = scheduler.pack(link.call_at(signature, "subscribe", arguments_of(sub), link.DEADLINE))
-  local failed = is_failure(results)
+  local failed = link.is_failure(results)
   sub.is_opening = nil
   if failed and results[2].outcome ~= "APP_ERROR" then
     return
@@ -258,7 +253,7 @@ function M.subscribe(path, is_method, args, fn, until_)
     forget(sub)
     error(results, 0)
   end
-  if is_failure(results) then
+  if link.is_failure(results) then
     forget(sub)
     if results[2].outcome == "UNKNOWN" then
       tell_closed(sub)

@@ -53,6 +53,11 @@ function M.client(level)
   return client
 end
 
+--- Whether the results of a call are nil and an error.
+function M.is_failure(results)
+  return results[1] == nil and errors.is_error(results[2])
+end
+
 ---- the signature ----
 
 -- Not on behalf of a request that is served: others wait for it, too.
