@@ -21,6 +21,7 @@
 #include <lua.h>
 #include <lauxlib.h>
 
+#include "host/cluster/cluster.h"
 #include "internal.h"
 
 enum {
@@ -150,8 +151,8 @@ static void be_alone(void)
     report = fcntl(STDERR_FILENO, F_DUPFD, 3);
     if (null < 0 || report < 0) _exit(1);
     for (int fd = 0; fd <= STDERR_FILENO; fd++) dup2(null, fd);
-    if (report > 3) close_range(3, (unsigned)report - 1, 0);
-    close_range((unsigned)report + 1, ~0U, 0);
+    if (host_descriptors_close(3, (unsigned)report - 1, false) != 0) _exit(1);
+    if (host_descriptors_close((unsigned)report + 1, ~0U, false) != 0) _exit(1);
     setitimer(ITIMER_PROF, &times, NULL);
 }
 

@@ -111,6 +111,12 @@ static inline void host_board_add(uint64_t *field, int64_t change)
     host_board_write(field, *field + (uint64_t)change);
 }
 
+/* ---- descriptors.c */
+
+/* Closes those from `first` to `last`, or has exec close them. 0 or -1, errno. Linux before 5.9 cannot close a range, and
+ * before 5.11 not by exec: then it is done for each that /proc has. */
+int host_descriptors_close(unsigned first, unsigned last, bool by_exec);
+
 /* ---- spawn.c: one child, as its specification says */
 
 enum { HOST_SPAWN_FDS = 32 };

@@ -13,7 +13,6 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -53,47 +52,6 @@ static void fail(int pipe_end, int step)
 
 enum { ABOVE = 64 }; /* where descriptors wait for their place */
 
-/* What getdents64 writes. */
-struct entry {
-    uint64_t inode;
-    int64_t next;
-    unsigned short size;
-    unsigned char type;
-    char name[];
-};
-
-static unsigned number_of(const char *name)
-{
-    unsigned number = 0;
-    for (; *name >= '0' && *name <= '9'; name++) number = number * 10 + (unsigned)(*name - '0');
-    return *name ? 0 : number;
-}
-
-/* As close_range below. What opendir does takes memory, which the child of a program with threads must not. */
-static int mark_each(unsigned first)
-{
-    _Alignas(struct entry) char names[4096];
-    long size;
-    int folder = open("/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (folder < 0) return -1;
-    while ((size = syscall(SYS_getdents64, folder, names, sizeof names)) > 0)
-        for (long at = 0; at < size;) {
-            const struct entry *e = (const struct entry *)(names + at);
-            unsigned fd = number_of(e->name);
-            if (fd >= first && fcntl((int)fd, F_SETFD, FD_CLOEXEC) != 0) return -1;
-            at += e->size;
-        }
-    close(folder);
-    return size == 0 ? 0 : -1;
-}
-
-/* From this one on exec closes them all. Linux before 5.11 cannot mark a range. */
-static int mark_rest(unsigned first)
-{
-    if (close_range(first, ~0U, CLOSE_RANGE_CLOEXEC) == 0) return 0;
-    return errno == ENOSYS || errno == EINVAL ? mark_each(first) : -1;
-}
-
 /* Copies them out of the way first: the place of one may be where another is now. */
 static int place_descriptors(const host_spawn *spawn, int *pipe_end)
 {
@@ -109,7 +67,7 @@ static int place_descriptors(const host_spawn *spawn, int *pipe_end)
         if ((from[i] = fcntl(from[i], F_DUPFD_CLOEXEC, ABOVE)) < 0) return -1;
     for (int i = 0; i < count; i++)
         if (dup2(from[i], i) < 0) return -1;
-    return mark_rest((unsigned)count);
+    return host_descriptors_close((unsigned)count, ~0U, true);
 }
 
 static int set_limit(int which, int64_t value)

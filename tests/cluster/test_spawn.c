@@ -58,9 +58,9 @@ static void what_a_child_has(void)
     spawn.folder = "/usr";
     spawn.mask = 027;
     pid_t pid = run(&spawn, "echo $A; pwd; umask; ps -o pgid= -p $$ | tr -d ' '; readlink /proc/$$/fd/0 /proc/$$/fd/3;"
-                            "ls /proc/$$/fd | tr '\\n' ' '; grep -E '^(NoNewPrivs|SigIgn):' /proc/$$/status");
+                            "ls -m /proc/$$/fd; grep -E '^(NoNewPrivs|SigIgn):' /proc/$$/status");
     char expected[256];
-    snprintf(expected, sizeof expected, "b\n/usr\n0027\n%d\n/dev/null\n/dev/zero\n0 1 2 3 ", (int)pid);
+    snprintf(expected, sizeof expected, "b\n/usr\n0027\n%d\n/dev/null\n/dev/zero\n0, 1, 2, 3\n", (int)pid);
     CHECK(strncmp(output, expected, strlen(expected)) == 0);
     if (strncmp(output, expected, strlen(expected)) != 0) printf("# %s\n", output);
     CHECK(strstr(output, "NoNewPrivs:\t1") != NULL);
@@ -94,12 +94,42 @@ static void descriptors_without_close_range(void)
         for (int i = 0; i < 300; i++)
             if (dup(STDERR_FILENO) < 0) _exit(2);
         if (!forbid_close_range()) _exit(3);
-        run(&spawn, "ls /proc/$$/fd | tr '\\n' ' '");
-        _exit(strcmp(output, "0 1 2 ") == 0 ? 0 : 4);
+        run(&spawn, "ls -m /proc/$$/fd; true");
+        _exit(strcmp(output, "0, 1, 2\n") == 0 ? 0 : 4);
     }
     CHECK_INT(waitpid(child, &status, 0), child);
     CHECK(WIFEXITED(status));
     CHECK_INT(WEXITSTATUS(status), 0);
+}
+
+static bool is_open(int fd)
+{
+    return fcntl(fd, F_GETFD) >= 0;
+}
+
+/* A range is closed, and nothing beside it. */
+static void close_a_range(bool without_close_range)
+{
+    int status;
+    pid_t child = fork();
+    if (child == 0) {
+        for (int fd = 20; fd < 400; fd++)
+            if (dup2(STDERR_FILENO, fd) < 0) _exit(2);
+        if (without_close_range && !forbid_close_range()) _exit(3);
+        if (host_descriptors_close(21, 398, false) != 0 || host_descriptors_close(9, 8, false) != 0) _exit(4);
+        for (int fd = 21; fd < 399; fd++)
+            if (is_open(fd)) _exit(5);
+        _exit(is_open(20) && is_open(399) ? 0 : 6);
+    }
+    CHECK_INT(waitpid(child, &status, 0), child);
+    CHECK(WIFEXITED(status));
+    CHECK_INT(WEXITSTATUS(status), 0);
+}
+
+static void descriptors_of_a_range(void)
+{
+    close_a_range(false);
+    close_a_range(true);
 }
 
 static void how_it_ends(void)
@@ -207,6 +237,7 @@ int main(void)
     loop = uv_default_loop();
     RUN(what_a_child_has);
     RUN(descriptors_without_close_range);
+    RUN(descriptors_of_a_range);
     RUN(how_it_ends);
     RUN(what_fails_is_named);
     RUN(limits_and_priority);
