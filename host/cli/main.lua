@@ -11,6 +11,7 @@ local commands = {
   { "reload", "replace the workers of an application" },
   { "scale", "change how many workers it has" },
   { "quiet", "let it take nothing new, until resume" },
+  { "gateway", "let programs and browsers call, by HTTP and WebSocket" },
   { "call", "call a method and print what it returns" },
   { "send", "send a message to a node" },
   { "publish", "publish a value at a topic" },

@@ -131,10 +131,10 @@ local function start_console()
 end
 
 -- The addresses of --listen are for http.serve.
-local function check_listen(options)
+local function check_listen(command, options)
   for _, address in ipairs(options.listen or {}) do
     local ok, problem = host.http_address(address)
-    if not ok then args.fail("run", "--listen %s: %s", address, problem) end
+    if not ok then args.fail(command, "--listen %s: %s", address, problem) end
   end
   host.listen_at = options.listen
 end
@@ -207,24 +207,18 @@ local function follow_master()
   local follows = host.cluster.follow(on_message, on_end)
   host.setenv("CLOUDS_CHANNEL", "")
   if follows and os.getenv("CLOUDS_LISTEN") == "1" then host.listen_at = { "worker:" } end
+  host.master_listens_at = follows and os.getenv("CLOUDS_LISTEN_AT") or nil
   return follows
 end
 
-function M.main(options, operands, argv, first_operand)
-  if not operands[1] and not options.execute and not options.library and not options.interactive then
-    args.fail("run", "expected a script, -e, -l or -i")
-  end
-  common.set_default_url("run", options)
-  check_listen(options)
+--- Runs the pieces that make() gives, with these arguments, as a command that goes on until it is stopped.
+function M.start(command, options, operands, argv, make, first_operand)
+  check_listen(command, options)
   is_worker = follow_master()
   io.stdout:setvbuf("line")
   set_arg(argv, first_operand)
   exit_with_output()
-  if operands[1] and operands[1] ~= "-" then
-    M.add_folder_of(operands[1])
-    warn_of_scripts(options, operands)
-  end
-  local list = pieces(options, operands)
+  local list = make()
   if not list then return host.finish(host.exit.ERROR) end
   common.stop_on_signal(options.drain or common.default_drain(), function()
     if is_worker then host.cluster.tell("S") end
@@ -234,6 +228,20 @@ function M.main(options, operands, argv, first_operand)
   host.tell_where()
   host.at_end(at_end)
   common.spawn(main_chunk, list, operands, options.interactive)
+end
+
+function M.main(options, operands, argv, first_operand)
+  if not operands[1] and not options.execute and not options.library and not options.interactive then
+    args.fail("run", "expected a script, -e, -l or -i")
+  end
+  common.set_default_url("run", options)
+  M.start("run", options, operands, argv, function()
+    if operands[1] and operands[1] ~= "-" then
+      M.add_folder_of(operands[1])
+      warn_of_scripts(options, operands)
+    end
+    return pieces(options, operands)
+  end, first_operand)
 end
 
 return M

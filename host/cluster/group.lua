@@ -35,6 +35,13 @@ function Group:listens()
   return self.settings.listen and self.settings.listen[1] ~= nil or list ~= nil and list[1] ~= nil
 end
 
+--- Where that is, with blanks between.
+function Group:addresses()
+  local list = { unpack(self.settings.listen or {}) }
+  for _, listener in ipairs(self.app.listeners[self.name] or {}) do list[#list + 1] = listener.address end
+  return table.concat(list, " ")
+end
+
 --- The same, until it is taken back by the end of a generation that fails.
 function Group:try(settings, prepared)
   local before, count, spawned = self.settings, self.count, self.spawn

@@ -22,7 +22,7 @@ local function environment_of(worker)
   local mine = {
     CLOUDS_APP = group.app.name, CLOUDS_GROUP = group.name, CLOUDS_WORKER = tostring(worker.index),
     CLOUDS_WORKERS = tostring(group.count), CLOUDS_GENERATION = tostring(worker.generation), CLOUDS_CHANNEL = "3",
-    CLOUDS_LISTEN = group:listens() and "1" or "", CLOUDS_URL = group.app.url,
+    CLOUDS_LISTEN = group:listens() and "1" or "", CLOUDS_LISTEN_AT = group:addresses(), CLOUDS_URL = group.app.url,
   }
   library.add_environment(group.app, mine)
   return spawn.environment(group.spawn, mine)

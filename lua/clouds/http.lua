@@ -36,6 +36,7 @@ local known = {
   ping = { nil, 0.001 },
   server = {},
   forwarded = {},
+  errors = {},
 }
 
 local function unknown(name, level)
@@ -87,6 +88,8 @@ function M.server(options, fn)
     error("expected a function as the handler", 2)
   elseif options.server ~= nil and type(options.server) ~= "string" then
     error("'server': expected a text", 2)
+  elseif options.errors ~= nil and type(options.errors) ~= "function" then
+    error("'errors': expected a function", 2)
   end
   return setmetatable({
     limits = read_numbers(options, 2),
@@ -94,6 +97,7 @@ function M.server(options, fn)
     message = options.message or 1e6,
     ping = options.ping or 30,
     server_name = options.server,
+    errors = options.errors,
     forwarded = read_trusted(options.forwarded, 2),
     router = routes.new(),
     fallback = fn and { fn = fn, names = {} },

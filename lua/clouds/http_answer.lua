@@ -44,7 +44,9 @@ local function send(request, response, status, body, headers)
 end
 
 local function send_error(request, response, status, message, headers)
-  send(request, response, status, { error = { message = message } }, headers)
+  local make = request.app.errors
+  local body = make and make(status, message, headers) or { error = { message = message } }
+  send(request, response, status, body, headers)
 end
 
 -- What a call gave that the handler hands on: nil and an error of clouds. The details stay here.

@@ -21,6 +21,7 @@ local http = {}
 ---@field message? integer WebSocket: bytes of a message. Default: 1000000.
 ---@field ping? number WebSocket: seconds after which a client is asked whether it is there. Default: 30.
 ---@field server? string What the field Server says.
+---@field errors? fun(status: integer, message: string, headers: table?): any The body of what is refused.
 ---@field forwarded? string[] Addresses of proxies whose X-Forwarded-For and -Proto count; "unix": those of sockets.
 
 ---What it returns is the answer: a text; a table (JSON); a status, a body and header fields; nothing (204); nil and an error.

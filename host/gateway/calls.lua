@@ -1,0 +1,91 @@
+-- One call for somebody outside: what it may be, what goes along with it, and what comes of it.
+local accounts = require "clouds.gateway.accounts"
+local digest = require "clouds.gateway.digest"
+local status = require "clouds.gateway.status"
+local who_asks = require "clouds.gateway.who"
+local M = {}
+
+local LONGEST_METHOD = 255
+local LONGEST_KEY = 128
+local LONGEST_STATE = 512
+local LONGEST_TIME = 86400
+local MOST_KNOWN = 10000
+
+local prefix = digest.random(6):gsub(".", function(c) return ("%02x"):format(c:byte()) end)
+local count = 0
+
+--- An id for a request, which no other has.
+function M.new_id()
+  count = count + 1
+  return ("%s-%x"):format(prefix, count)
+end
+
+-- W3C Trace Context, level 1: version, trace, parent, flags.
+local TRACEPARENT = ("^%s%%-%s%%-%s%%-%s$"):format(("%x"):rep(2), ("%x"):rep(32), ("%x"):rep(16), ("%x"):rep(2))
+
+local function trace_of(meta, given)
+  local parent, state = given.traceparent, given.tracestate
+  if type(parent) ~= "string" or not parent:find(TRACEPARENT) then return end
+  meta.traceparent = parent:lower()
+  if type(state) == "string" and #state <= LONGEST_STATE and not state:find("[^\32-\126]") then
+    meta.tracestate = state
+  end
+end
+
+--- The options of a call; or nil and what is wrong. given: { timeout =, key =, traceparent =, tracestate = }. A key is
+-- one of who asks: others with the same key do not get the answer.
+function M.options(gateway, who, given, id)
+  local timeout, key = given.timeout, given.key
+  if timeout ~= nil and not (type(timeout) == "number" and timeout > 0 and timeout <= LONGEST_TIME) then
+    return nil, ("the timeout: expected a number of seconds above 0, up to %d"):format(LONGEST_TIME)
+  elseif key ~= nil and not (type(key) == "string" and key ~= "" and #key <= LONGEST_KEY) then
+    return nil, ("the idempotency key: expected a text of up to %d bytes"):format(LONGEST_KEY)
+  end
+  timeout = timeout or gateway.timeout
+  local meta = { request = id, caller = who.name }
+  trace_of(meta, given)
+  return { timeout = timeout, deadline = timeout, once = key and (who.name or "") .. ":" .. key, meta = meta }
+end
+
+-- Methods that were there once: when they are not, that is for now. So many at most.
+local function note_known(gateway, method)
+  local known = gateway.known
+  if known.names[method] then return end
+  if known.count >= MOST_KNOWN then known.names, known.count = {}, 0 end
+  known.names[method], known.count = true, known.count + 1
+end
+
+local function finish(gateway, method, n, first, err, ...)
+  local clouds = require "clouds"
+  if not (first == nil and clouds.is_error(err)) then
+    note_known(gateway, method)
+    return true, clouds.array({ first, err, ... }, n)
+  elseif err.code == "CLOUDS_NO_SUCH_METHOD" or (err.code == "CLOUDS_NO_AVAILABLE_SERVER"
+    and not gateway.known.names[method]) then
+    return false, status.unknown_method(), 404
+  elseif err.code ~= "CLOUDS_NO_AVAILABLE_SERVER" then
+    note_known(gateway, method)
+  end
+  return false, status.describe(err), status.of(err)
+end
+
+local function count_and_finish(gateway, method, ...)
+  return finish(gateway, method, select("#", ...), ...)
+end
+
+--- Calls, and waits: true and the results; or false, an error as a table for JSON, and its status.
+function M.make(gateway, who, method, args, options)
+  if #method > LONGEST_METHOD or not who_asks.may(gateway, who, "call", method) then
+    return false, status.unknown_method(), 404
+  elseif not accounts.begin(who.account, "in_flight") then
+    return false, status.refusal(429, "too many calls at a time", 1), 429
+  end
+  local account = who.account
+  local function done(...)
+    accounts.finish(account, "in_flight")
+    return ...
+  end
+  return done(count_and_finish(gateway, method, gateway.client:call(method, args, options)))
+end
+
+return M
