@@ -1,4 +1,5 @@
-/* SIGINT, SIGTERM and SIGHUP: the first asks for an orderly stop, the second ends the process; so does the time limit.
+/* SIGINT, SIGTERM and SIGHUP: the first asks for an orderly stop, the second ends the process; so does the time limit. Who
+ * has more to end than itself is asked by the second, too, and the third ends it.
  *
  * Design note. uv's own signal handles are no use here: they need a turn of the loop, so a script caught in an endless
  * loop would swallow everything. Our handler decides itself what a signal means. It ends the process by the signal's
@@ -21,18 +22,18 @@
 
 size_t lc_requests_describe(char *out, size_t size); /* of lua/core */
 
-enum stage { AT_ONCE, ORDERLY, STOPPING };
+enum stage { AT_ONCE, ORDERLY, STOPPING, HURRYING };
 
 static const int stop_signals[] = {SIGINT, SIGTERM, SIGHUP};
 enum { STOP_SIGNALS = sizeof stop_signals / sizeof *stop_signals };
 
-static const host_anchor stop_function, interrupt_function;
+static const host_anchor stop_function, hurry_function, interrupt_function;
 static uv_async_t wake;
 static bool wakeable;
 static unsigned limit;          /* seconds from the first signal to the end */
 static double margin;           /* of these, what is not for requests */
 static double asked_drain = -1; /* of who asked for a stop; < 0: the usual */
-static volatile sig_atomic_t stage, caught, interruptible, interrupts;
+static volatile sig_atomic_t stage, caught, can_hurry, interruptible, interrupts;
 static lua_State *statement; /* the coroutine that SIGINT ends */
 
 /* ---- In the handlers: only what is safe there ---- */
@@ -96,10 +97,12 @@ static void on_signal(int number)
         interrupts++;
         hook(host_get()->L);
     } else {
-        if (stage != ORDERLY) end_by(number);
-        stage = STOPPING;
-        caught = number;
-        alarm(limit);
+        if (stage != ORDERLY && !(stage == STOPPING && can_hurry)) end_by(number);
+        if (stage == ORDERLY) {
+            caught = number;
+            alarm(limit);
+        }
+        stage++;
     }
     uv_async_send(&wake);
     errno = before;
@@ -113,6 +116,12 @@ static void stop_now(lua_State *L)
     if (asked_drain >= 0) lua_pushnumber(L, asked_drain);
     else lua_pushnil(L);
     if (!host_call(L, 1, 0, "stopping")) host_end(CLOUDS_EXIT_ERROR);
+}
+
+static void hurry(lua_State *L)
+{
+    host_anchor_get(L, &hurry_function);
+    if (!host_call(L, 0, 0, "stopping")) host_end(CLOUDS_EXIT_ERROR);
 }
 
 /* As the first signal does, and a signal that follows is the second. */
@@ -156,10 +165,15 @@ static void on_wake(uv_async_t *handle)
         host_anchor_get(L, &interrupt_function);
         host_call(L, 0, 0, "console");
     }
-    if (stage == STOPPING && caught != 0 && !host_get()->ended) {
+    if (stage >= STOPPING && caught != 0 && !host_get()->ended) {
         static bool stopped;
         if (!stopped) stop_now(L);
         stopped = true;
+    }
+    if (stage == HURRYING && !host_get()->ended) {
+        static bool hurried;
+        if (!hurried) hurry(L);
+        hurried = true;
     }
 }
 
@@ -207,14 +221,21 @@ static void allow_alarm(void)
     sigprocmask(SIG_UNBLOCK, &set, NULL);
 }
 
-/* host.on_stop(fn, drain, margin): fn(drain or nil) is called in the loop after the first SIGINT, SIGTERM or SIGHUP, or
- * host.stop. The process ends not much later than `drain` and `margin` seconds after it, whatever it does. */
+/* host.on_stop(fn, drain, margin[, hurry]): fn(drain or nil) is called in the loop after the first SIGINT, SIGTERM or SIGHUP,
+ * or host.stop. The process ends not much later than `drain` and `margin` seconds after it, whatever it does; at once by
+ * a second signal, or when there is `hurry`, a function that is called in the loop then, by a third. */
 static int l_on_stop(lua_State *L)
 {
     static const double longest = 1e6;
     luaL_checktype(L, 1, LUA_TFUNCTION);
     double seconds = luaL_checknumber(L, 2) + luaL_checknumber(L, 3);
     margin = lua_tonumber(L, 3);
+    if (!lua_isnoneornil(L, 4)) {
+        luaL_checktype(L, 4, LUA_TFUNCTION);
+        lua_settop(L, 4);
+        host_anchor_set(L, &hurry_function);
+        can_hurry = 1;
+    }
     lua_settop(L, 1);
     host_anchor_set(L, &stop_function);
     limit = seconds < longest ? (unsigned)seconds + 1 : 0;

@@ -76,7 +76,7 @@ local function watch_signals(app)
     host.on_stop(function()
       app:emit("signal", "stop")
       app:stop()
-    end, app:longest_stop(), MARGIN)
+    end, app:longest_stop(), MARGIN, function() app:kill() end)
   end
   watch_stop()
   app:on_event(function(event)

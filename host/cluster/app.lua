@@ -238,7 +238,8 @@ end
 
 -- Connections that were made before the stop are served: the workers drain when the last of them has been given.
 local function when_given(group, until_, fn)
-  if group.dispatch and group.dispatch:counts().held > 0 and loop.now() < until_ then
+  local waits = group.dispatch and group.dispatch:counts().held > 0 and not group.is_killed
+  if waits and loop.now() < until_ then
     return loop.timer(LOOK, function() when_given(group, until_, fn) end)
   end
   fn()
@@ -310,9 +311,10 @@ function App:stop(done, drain)
   end) end)
 end
 
---- Ends everything at once; done(code).
+--- Ends everything at once, also when it stops already; done(code), if any.
 function App:kill(done)
   self:stop(done, 0)
+  self.log:own(("%s is ended at once"):format(self.name))
   self.had_to_kill = true
   for _, group in ipairs(self.groups) do group:kill() end
   for group in pairs(self.leaving) do group:kill() end

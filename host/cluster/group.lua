@@ -294,7 +294,10 @@ function Group:stop(done)
   if not next(self.workers) then self.is_stopping() end
 end
 
+--- Ends all workers by force; none is started any more.
 function Group:kill()
+  self.is_killed = true
+  for _, slot in pairs(self.slots) do slot:stop() end
   for worker in pairs(self.workers) do worker:kill() end
 end
 

@@ -28,7 +28,7 @@ end
 
 --- A worker is started in so many seconds, unless one is under way.
 function Slot:start_in(seconds)
-  if self.coming or self.timer or self.group.is_stopping then return end
+  if self.coming or self.timer or self.group.is_stopping or self.group.is_killed then return end
   self.timer = loop.timer(seconds, function()
     self.timer = nil
     start(self)

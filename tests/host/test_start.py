@@ -409,16 +409,45 @@ class TheEnd(Start):
         self.end(code=4)
         self.assertRegex(self.master.err.text(), r"worker web\.\d did not end in order: exit \d+: the script went on")
 
-    def test_the_second_signal(self):
-        self.ready(TELLS_PID)
-        wait_until(lambda: len(self.pids()) == 3, "three pids")
+    def test_H14_the_second_signal(self):
+        """Both groups end at once, the one whose turn had not come, too; nothing is left."""
+        self.file("web.lua", TELLS_PID)
+        self.file("other.lua", 'require("clouds").server {}:register("x", function() end) print("pid")')
+        pidfile = os.path.join(self.folder, "web.pid")
+        self.file("cluster.lua", f"""
+            local app = require("clouds.cluster").master {{ name = "web", pidfile = "{pidfile}" }}
+            app:register("127.0.0.1:0", "web.lua", {{ workers = 2 }})
+            app:register("other", "other.lua", {{ workers = 2 }})
+        """)
+        self.master = self.start("start", "-c", os.path.join(self.folder, "cluster.lua"))
+        self.master.err.wait_for("web ready: ")
+        self.port = int(re.search(r"listening at port (\d+)", self.master.err.text()).group(1))
+        wait_until(lambda: self.master.out.text().count("| pid") == 4, "four pids")
+        pids = [int(pid) for pid in re.findall(r" (\d+) \| pid", self.master.out.text())]
+        other = int(re.search(r"other\.1 (\d+) \| pid", self.master.out.text()).group(1))
+        os.kill(other, signal.SIGSTOP)  # so that its group does not end in order
         connection = self.connect()
         connection.request("GET", "/slow/60")
         wait_until(lambda: self.ask("/"), "it is under way")
         self.master.signal(signal.SIGTERM)
         self.master.err.wait_for("web stops")
-        self.end(code=-signal.SIGTERM)
-        wait_until(lambda: all(gone(pid) for pid in self.pids().values()), "all are gone")
+        self.end(code=4)
+        self.assertEqual([pid for pid in pids if not gone(pid)], [])
+        self.assertEqual(self.master.err.text().count(" ready in "), 4)
+        self.assertFalse(os.path.exists(pidfile))
+        self.assertEqual(os.listdir(os.path.join(self.env["CLOUDS_RUNTIME_DIR"], "apps")), [])
+
+    def test_the_third_signal(self):
+        """When the master itself does not come to it."""
+        self.ready(TELLS_PID, workers=1)
+        wait_until(lambda: len(self.pids()) == 1, "a pid")
+        os.kill(self.master.pid, signal.SIGSTOP)
+        for _ in range(2):
+            self.master.signal(signal.SIGTERM)
+            self.master.signal(signal.SIGINT)
+        os.kill(self.master.pid, signal.SIGCONT)
+        self.assertIn(self.master.wait(), (4, -signal.SIGTERM, -signal.SIGINT))
+        wait_until(lambda: gone(self.pids()[1]), "the worker is gone")
 
     def test_the_master_is_killed(self):
         """Nothing of it is left, and it can be started again at once."""
