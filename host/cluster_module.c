@@ -332,30 +332,6 @@ static int l_environment(lua_State *L)
     return 1;
 }
 
-static const host_anchor again_function;
-static uv_signal_t again;
-
-static void on_again(uv_signal_t *handle, int number)
-{
-    lua_State *L = host_get()->L;
-    (void)handle;
-    (void)number;
-    host_anchor_get(L, &again_function);
-    host_call(L, 0, 0, "error in the master");
-}
-
-/* cluster.on_reload(fn): fn() after each SIGHUP. */
-static int l_on_reload(lua_State *L)
-{
-    luaL_checktype(L, 1, LUA_TFUNCTION);
-    lua_settop(L, 1);
-    host_anchor_set(L, &again_function);
-    if (uv_signal_init(host_get()->loop, &again) != 0 || uv_signal_start(&again, on_again, SIGHUP) != 0)
-        return luaL_error(L, "cannot watch for signals");
-    uv_unref((uv_handle_t *)&again);
-    return 0;
-}
-
 void host_cluster_add(lua_State *L)
 {
     static const luaL_Reg of_process[] = {{"pid", process_pid},
@@ -371,7 +347,6 @@ void host_cluster_add(lua_State *L)
     static const luaL_Reg functions[] = {{"start", l_start},
                                          {"descriptors", l_descriptors},
                                          {"environment", l_environment},
-                                         {"on_reload", l_on_reload},
                                          {NULL, NULL}};
     host_http_make_type(L, PROCESS_TYPE, of_process);
     lua_newtable(L);
@@ -379,6 +354,7 @@ void host_cluster_add(lua_State *L)
     host_cluster_add_dispatch(L);
     host_cluster_add_notify(L);
     host_cluster_add_lock(L);
+    host_cluster_add_signals(L);
     host_cluster_add_sink(L);
     host_cluster_add_spawn(L);
     host_cluster_add_worker(L);

@@ -10,6 +10,7 @@
 void host_cluster_add_dispatch(lua_State *L);
 void host_cluster_add_notify(lua_State *L);
 void host_cluster_add_lock(lua_State *L);
+void host_cluster_add_signals(lua_State *L);
 void host_cluster_add_sink(lua_State *L);
 void host_cluster_add_spawn(lua_State *L);
 void host_cluster_add_worker(lua_State *L);

@@ -119,6 +119,7 @@ static int l_follow(lua_State *L)
     lua_pushboolean(L, self.channel != NULL && is_ours);
     if (!lua_toboolean(L, -1)) return 1;
     fcntl(CHANNEL, F_SETFD, FD_CLOEXEC);
+    host_signals_of_worker();
     lua_pushvalue(L, 2);
     self.on_end = luaL_ref(L, LUA_REGISTRYINDEX);
     lua_pushvalue(L, 1);

@@ -202,6 +202,17 @@ void host_signals_open(void)
         if (!is_ignored(stop_signals[i])) handle(stop_signals[i], on_signal);
 }
 
+static void do_nothing(int number)
+{
+    (void)number;
+}
+
+void host_signals_of_worker(void)
+{
+    handle(SIGHUP, do_nothing);
+    handle(SIGUSR1, do_nothing);
+}
+
 static void be_wakeable(lua_State *L)
 {
     host_program *host = host_get();

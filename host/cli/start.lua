@@ -8,8 +8,6 @@ local library = require "clouds.master.library"
 local Plan = require "clouds.master.plan"
 local M = {}
 
-local MARGIN = 8 -- seconds beyond the drain that a stop may take: to give what waits, and to kill who does not end
-
 M.command = {
   name = "start",
   usage = "start [options] SCRIPT [arguments]\n   or: clouds start [options] -c FILE",
@@ -70,24 +68,6 @@ local function check_file_options(options, operands)
   end
 end
 
--- How long a stop may take is what the plan says, which a reload may change.
-local function watch_signals(app)
-  local function watch_stop()
-    host.on_stop(function()
-      app:emit("signal", "stop")
-      app:stop()
-    end, app:longest_stop(), MARGIN, function() app:kill() end)
-  end
-  watch_stop()
-  app:on_event(function(event)
-    if event == "reload" then watch_stop() end
-  end)
-  host.cluster.on_reload(function()
-    app:emit("signal", "reload")
-    app:reload(nil, function() end)
-  end)
-end
-
 -- What a master holds as long as it runs: its pidfile, and its name with the control socket. Or nil, why not, and the
 -- code of the program.
 local function hold(app, pidfile)
@@ -127,7 +107,7 @@ local function serve(plan, log, options, of)
     log:plain("clouds start: " .. failure)
     return finish(wrong)
   end
-  watch_signals(app)
+  require("clouds.master.signals").follow(app)
   if of then unfollow = require("clouds.master.file").follow(app, of.path, of.url, of.manager) end
   app:start(function(problem, code)
     if not problem then return end

@@ -104,12 +104,18 @@ static bool is_still_root(const host_spawn *spawn)
     return spawn->has_user && spawn->user != 0 && (setuid(0) == 0 || geteuid() == 0);
 }
 
-/* What the master ignores or blocks is the master's. */
+static bool is_for_masters(int number)
+{
+    return number == SIGHUP || number == SIGUSR1 || number == SIGTTIN || number == SIGTTOU;
+}
+
+/* What the master ignores or blocks is the master's. What only a master is told, a child that was meant by chance, as one
+ * of a process group, shall not end by, nor stop. */
 static void reset_signals(void)
 {
     sigset_t none;
     for (int number = 1; number < 32; number++)
-        if (number != SIGKILL && number != SIGSTOP) signal(number, SIG_DFL);
+        if (number != SIGKILL && number != SIGSTOP) signal(number, is_for_masters(number) ? SIG_IGN : SIG_DFL);
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
 }
