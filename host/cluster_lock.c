@@ -32,6 +32,13 @@ static int l_unlock(lua_State *L)
     return 0;
 }
 
+/* cluster.make_folders_of(path): those that the file is to be in. */
+static int l_make_folders_of(lua_State *L)
+{
+    host_lock_folders(luaL_checkstring(L, 1));
+    return 0;
+}
+
 /* cluster.files(folder): the names of what is in it; none when it cannot be read. */
 static int l_files(lua_State *L)
 {
@@ -49,6 +56,10 @@ static int l_files(lua_State *L)
 
 void host_cluster_add_lock(lua_State *L)
 {
-    static const luaL_Reg functions[] = {{"lock", l_lock}, {"unlock", l_unlock}, {"files", l_files}, {NULL, NULL}};
+    static const luaL_Reg functions[] = {{"lock", l_lock},
+                                         {"unlock", l_unlock},
+                                         {"make_folders_of", l_make_folders_of},
+                                         {"files", l_files},
+                                         {NULL, NULL}};
     luaL_setfuncs(L, functions, 0);
 }

@@ -10,8 +10,8 @@
 static const struct {
     const char *name;
     int number;
-} known[] = {{"HUP", SIGHUP},   {"USR1", SIGUSR1}, {"USR2", SIGUSR2}, {"TTIN", SIGTTIN},
-             {"TTOU", SIGTTOU}, {"TSTP", SIGTSTP}, {"CONT", SIGCONT}};
+} known[] = {{"HUP", SIGHUP},   {"QUIT", SIGQUIT}, {"USR1", SIGUSR1}, {"USR2", SIGUSR2},
+             {"TTIN", SIGTTIN}, {"TTOU", SIGTTOU}, {"TSTP", SIGTSTP}, {"CONT", SIGCONT}};
 
 enum { KNOWN = sizeof known / sizeof *known };
 

@@ -211,6 +211,7 @@ void host_signals_of_worker(void)
 {
     handle(SIGHUP, do_nothing);
     handle(SIGUSR1, do_nothing);
+    handle(SIGQUIT, on_signal);
 }
 
 static void be_wakeable(lua_State *L)

@@ -289,6 +289,8 @@ void host_sink_close(host_sink *sink, double seconds);
  * -1, errno: EWOULDBLOCK when another holds it, whose pid is `holder` then (0: it says none), EINVAL when it is no file. */
 int host_lock_take(const char *path, int mode, long *holder);
 void host_lock_free(const char *path, int fd);
+/* Makes the folders that the file is to be in, mode 0755. */
+void host_lock_folders(const char *path);
 
 /* ---- reap.c: the end of children, each the leader of a process group, which ends with it */
 

@@ -1,8 +1,10 @@
 /* A file that one process holds: who finds it held does not start. */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -47,6 +49,19 @@ int host_lock_take(const char *path, int mode, long *holder)
         }
         if (is_still(path, fd)) return fd;
         close(fd);
+    }
+}
+
+/* Each folder on the way that is missing; what is in the way is told by who opens the file. */
+void host_lock_folders(const char *path)
+{
+    char folder[PATH_MAX];
+    size_t size = strlen(path);
+    if (size >= sizeof folder) return;
+    memcpy(folder, path, size + 1);
+    for (char *slash = folder; (slash = strchr(slash + 1, '/')); *slash = '/') {
+        *slash = 0;
+        mkdir(folder, 0755);
     }
 }
 

@@ -5,9 +5,10 @@ local M = {}
 
 local MODE = 420 -- 0644
 
---- Takes it for this process: an object with close(), which removes the file if it is still ours. Or nil, why not, and
--- the code of the program.
+--- Takes it for this process, in folders that are made when they are missing: an object with close(), which removes
+-- the file if it is still ours. Or nil, why not, and the code of the program.
 function M.take(path)
+  host.cluster.make_folders_of(path)
   local descriptor, problem, holder = host.cluster.lock(path, MODE)
   if descriptor then
     return { close = function() host.cluster.unlock(path, descriptor) end }

@@ -31,6 +31,11 @@ end
 function handlers.TTIN(app) scale(app, 1, "more") end
 function handlers.TTOU(app) scale(app, -1, "fewer") end
 
+-- As TERM does.
+function handlers.QUIT(app)
+  if not host.stop() then app:kill() end
+end
+
 local on_no_terminal = {}
 
 function on_no_terminal.TSTP(app)

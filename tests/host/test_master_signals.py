@@ -25,7 +25,7 @@ class Signals(Case):
         return self.json(self.run_clouds("ps", "--json", "web"))
 
     def workers(self):
-        return {row["pid"] for row in self.status()["groups"][0]["workers"]}
+        return {row.get("pid") for row in self.status()["groups"][0]["workers"]}
 
     def end(self):
         self.assertEqual(self.master.stop(), 0, self.master.err.text())
@@ -47,6 +47,13 @@ class OfTheMaster(Signals):
         self.master.signal(signal.SIGTTOU)
         self.master.err.wait_for("group web stays at 1 workers")
         self.end()
+
+    def test_C28_each_stops(self):
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
+            self.open(workers=1)
+            self.master.signal(number)
+            self.assertEqual(self.master.wait(), 0)
+            self.assertIn("web stops", self.master.err.text())
 
     def test_quiet(self):
         self.open()
@@ -80,6 +87,14 @@ class OfWorkers(Signals):
         self.assertEqual(self.run_clouds("call", "x").returncode, 0)
         self.assertEqual(self.workers(), before)
         self.assertEqual({row["state"] for row in self.status()["groups"][0]["workers"]}, {"ready"})
+        self.end()
+
+    def test_quit(self):
+        self.open(workers=1)
+        pid = self.workers().pop()
+        os.kill(pid, signal.SIGQUIT)
+        self.master.err.wait_for("worker web.1 stops: it was told to")
+        wait_until(lambda: self.workers() - {pid, None}, "another in its place")
         self.end()
 
     def test_while_it_starts(self):

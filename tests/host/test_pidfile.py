@@ -62,10 +62,20 @@ class Pidfile(OfMaster):
         os.mkdir(self.path)
         self.refuses()
 
-    def refuses(self):
+    def refuses(self, why=""):
         master = self.master("--pidfile", self.path)
         self.assertEqual(master.wait(), 2, master.err.text())
-        self.assertIn(f"cannot take the pidfile {self.path}: ", master.err.text())
+        self.assertIn(f"cannot take the pidfile {self.path}: {why}", master.err.text())
+
+    def test_its_folders_are_made(self):
+        self.path = os.path.join(self.folder, "a", "b", "web.pid")
+        master = self.master("--pidfile", self.path)
+        master.err.wait_for("web ready: ")
+        self.assertEqual(self.read(), master.pid)
+        self.assertEqual(master.stop(), 0)
+        self.assertEqual(os.listdir(os.path.dirname(self.path)), [])
+        self.path = os.path.join(self.file("other", ""), "b", "web.pid")
+        self.refuses("Not a directory")
 
     def test_that_of_another_is_kept(self):
         master = self.master("--pidfile", self.path)
