@@ -206,7 +206,7 @@ local function follow_master()
   end
   local follows = host.cluster.follow(on_message, on_end)
   host.setenv("CLOUDS_CHANNEL", "")
-  if follows and os.getenv("CLOUDS_LISTEN") == "1" then host.listen_at = { "worker:" } end
+  if follows and (os.getenv("CLOUDS_LISTEN") or "") ~= "" then host.listen_at = { "worker:" } end
   host.master_listens_at = follows and os.getenv("CLOUDS_LISTEN_AT") or nil
   return follows
 end

@@ -7,6 +7,7 @@ local loop = require "clouds.loop"
 local keys = require "clouds.master.keys"
 local library = require "clouds.master.library"
 local Slot = require "clouds.master.slot"
+local Token = require "clouds.master.token"
 local Worker = require "clouds.master.worker"
 local watch = require "clouds.master.watch"
 
@@ -19,6 +20,7 @@ local RETIRING = 8 -- workers for each that may be replaced at a time
 function Group.new(app, settings)
   local self = setmetatable({ app = app, name = settings.name, slots = {}, workers = {}, generation = 0,
     failures = {} }, Group)
+  self.token = Token.new(function(worker) worker.process:send("T") end)
   self:apply(settings)
   return self
 end
@@ -29,10 +31,9 @@ function Group:apply(settings)
   self.count, self.drain, self.ready_timeout = settings.workers, settings.drain, settings.ready_timeout
 end
 
---- Whether its workers are given connections, or will be.
-function Group:listens()
-  local list = self.app.listeners[self.name]
-  return self.settings.listen and self.settings.listen[1] ~= nil or list ~= nil and list[1] ~= nil
+--- Where its workers are given connections from, those that start during a reload included.
+function Group:listeners()
+  return self.next_listeners or self.app.listeners[self.name] or {}
 end
 
 --- Where that is, with blanks between.
@@ -206,6 +207,7 @@ end
 function Group:has_ended(worker, before, code)
   local is_stopping = self.is_stopping -- a stop that begins in here looks by itself whether all have ended
   self.workers[worker] = nil
+  self.token:forget(worker)
   note_end(self, worker, before, code)
   local new, slot = self.coming, self.slots[worker.index]
   if new and new.workers[worker.index] == worker then

@@ -43,6 +43,12 @@ local function add_named(settings, list)
   return list
 end
 
+--- What its connections are told apart by in a script: the port, or the address of a unix socket.
+function M.port_of(listener)
+  if listener.port ~= 0 then return listener.port end
+  return (listener.address:gsub("%?mode=%d+$", ""))
+end
+
 --- A listener of a group, { address =, descriptor =, port =, number = }, by whose number its workers know it; or nil,
 --- why not, and whether the address is wrong or cannot be had.
 function M.open_one(address, settings, number)

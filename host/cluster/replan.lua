@@ -86,6 +86,7 @@ local function prepare(self, settings)
   if not where then return nil, problem end
   local part = { group = group or Group.new(self.app, settings), is_new = not group, where = where }
   if group then group:try(settings, prepared) else part.group.spawn = prepared end
+  part.group.next_listeners = where.list
   if where.list[1] and not part.group.dispatch then part.group.dispatch = listeners.dispatch(settings) end
   table.insert(self.parts, part)
   table.insert(self.order, part.group)
@@ -126,7 +127,7 @@ function Change:commit()
   app.groups, app.plan = self.order, self.plan
   for _, part in ipairs(self.parts) do
     local group, where = part.group, part.where
-    group.undo = nil
+    group.undo, group.next_listeners = nil, nil
     if group.dispatch then listeners.change(group.dispatch, group.settings) end
     for _, listener in ipairs(where.added) do group.dispatch:listen(listener.descriptor, listener.number) end
   end
@@ -150,6 +151,7 @@ function Change:roll_back()
   for _, part in ipairs(self.parts) do
     local group = part.group
     listeners.close(part.where.added)
+    group.next_listeners = nil
     group:take_back()
     if part.is_new then
       group:stop(function()

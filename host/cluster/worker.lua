@@ -2,6 +2,8 @@
 local host = require "clouds.host"
 local loop = require "clouds.loop"
 local library = require "clouds.master.library"
+local listeners = require "clouds.master.listeners"
+local messages = require "clouds.master.worker_messages"
 local spawn = require "clouds.master.spawn"
 local watch = require "clouds.master.watch"
 local cluster = host.cluster
@@ -17,12 +19,19 @@ local signal_names = { [2] = "SIGINT", [4] = "SIGILL", [6] = "SIGABRT", [7] = "S
   [SIGKILL] = "SIGKILL", [11] = "SIGSEGV", [13] = "SIGPIPE", [14] = "SIGALRM", [15] = "SIGTERM", [24] = "SIGXCPU",
   [25] = "SIGXFSZ" }
 
+-- Its listeners, as CLOUDS_LISTEN has them: by their numbers the ports, or the addresses of unix sockets.
+local function listen_text(group)
+  local ports = {}
+  for _, listener in ipairs(group:listeners()) do ports[tostring(listener.number)] = listeners.port_of(listener) end
+  return next(ports) and require("clouds").json.encode(ports) or ""
+end
+
 local function environment_of(worker)
   local group = worker.group
   local mine = {
     CLOUDS_APP = group.app.name, CLOUDS_GROUP = group.name, CLOUDS_WORKER = tostring(worker.index),
     CLOUDS_WORKERS = tostring(group.count), CLOUDS_GENERATION = tostring(worker.generation), CLOUDS_CHANNEL = "3",
-    CLOUDS_LISTEN = group:listens() and "1" or "", CLOUDS_LISTEN_AT = group:addresses(), CLOUDS_URL = group.app.url,
+    CLOUDS_LISTEN = listen_text(group), CLOUDS_LISTEN_AT = group:addresses(), CLOUDS_URL = group.app.url,
   }
   library.add_environment(group.app, mine)
   return spawn.environment(group.spawn, mine)
@@ -45,38 +54,8 @@ function Worker:after(seconds, fn)
   self.timer = loop.timer(seconds, fn)
 end
 
--- What a worker tells: by the kind of its message, the worker and the text.
-local handlers = {}
-Worker.handlers = handlers
-
--- It takes no connections.
-function handlers.E(self)
-  self.takes_none = true
-  self:take(false)
-end
-
--- It has begun as many requests as it may.
-function handlers.L(self)
-  self.group:retire(self, ("it has begun %d requests"):format(self.process:board().requests))
-end
-
--- It stops, and not because we have told it to.
-function handlers.S(self)
-  if self.state ~= "ready" and self.state ~= "retiring" then return self:take(false) end
-  self:is_draining()
-  self.group:is_told_to_stop(self)
-end
-
--- It is ready.
-function handlers.R(self)
-  if self.state ~= "starting" then return end
-  self:stop_timer()
-  self.state, self.ready_at = "ready", loop.now()
-  self.group:is_ready(self)
-end
-
 local function on_message(self, kind, text)
-  local handler = handlers[kind]
+  local handler = messages[kind]
   if handler then return handler(self, text) end
   if self.told_unknown then return end
   self.told_unknown = true
@@ -132,6 +111,14 @@ function Worker.start(group, index, generation)
   return self
 end
 
+--- It says that it is ready.
+function Worker:is_ready()
+  if self.state ~= "starting" then return end
+  self:stop_timer()
+  self.state, self.ready_at = "ready", loop.now()
+  self.group:is_ready(self)
+end
+
 --- Whether it is given connections.
 function Worker:take(yes)
   if self.group.dispatch then self.process:take(self.group.dispatch, yes and not self.takes_none) end
@@ -171,7 +158,8 @@ end
 --- Its row for `clouds ps`. `board`: what it says of itself.
 function Worker:describe()
   return { worker = self.name, index = self.index, pid = self.pid, generation = self.generation, state = self.state,
-    uptime = loop.now() - self.begun, memory = self.process:memory(), board = self.process:board() }
+    uptime = loop.now() - self.begun, memory = self.process:memory(), board = self.process:board(),
+    variables = self.variables, variables_at = self.variables_at, messages_lost = self.messages_lost }
 end
 
 function Worker:kill()
