@@ -358,7 +358,7 @@ export interface Request {
   readonly meta: Record<string, any>;
 }
 
-/** What a node answers that is asked; the last ones for `status` and `links`. */
+/** What a node answers that is asked; from `methods` on by what was asked. */
 export interface Answer {
   id: string;
   version: string;
@@ -370,6 +370,12 @@ export interface Answer {
   calls?: number;
   counters?: { [name: string]: number };
   links?: Link[];
+  host?: string;
+  uptime?: number;
+  counts?: boolean;
+  type?: string;
+  weight?: number;
+  tags?: { [name: string]: string };
 }
 
 /** Of register, unregister, send, status, ask and ready. */
@@ -544,7 +550,7 @@ export class Base extends EventEmitter {
   stats(options?: WaitOptions): Promise<Stats>;
 
   /** Asks another node; its library answers, if the option `admin` there allows it. */
-  ask(peer: string, what: 'ping' | 'status' | 'links', args?: {} | null, options?: WaitOptions): Promise<Answer>;
+  ask(peer: string, what: 'ping' | 'info' | 'status' | 'stats' | 'methods' | 'links', args?: {} | null, options?: WaitOptions): Promise<Answer>;
   ask(peer: string, what: 'pause' | 'resume', args?: { method?: string } | null, options?: WaitOptions): Promise<Answer>;
   ask(peer: string, what: 'stop', args?: { drain?: number } | null, options?: WaitOptions): Promise<Answer>;
 

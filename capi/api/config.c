@@ -105,6 +105,7 @@ static int read_admin(cl_context *context, const char *name)
     int is_local = kind == CL_URL_LOCAL || kind == CL_URL_INPROC;
     snprintf(context->config.about, sizeof context->config.about, "\"version\":\"%s\",\"pid\":%d", clouds_version(),
              (int)getpid());
+    if (gethostname(context->config.host, sizeof context->config.host - 1) != 0) *context->config.host = '\0';
     context->config.answers_questions = strcmp(name, "on") == 0 || (is_local && strcmp(name, "local") == 0);
     if (context->config.answers_questions || strcmp(name, "local") == 0 || strcmp(name, "off") == 0) return 0;
     return cl_options_refuse("admin", name, "\"local\", \"on\" or \"off\"");
@@ -225,6 +226,7 @@ void cl_config_core(const cl_context *context, const cl_options *options, cl_cor
                             .max_deadline = cl_options_number(options, CL_OPTION_max_deadline),
                             .cluster = context->config.url_text,
                             .about = context->config.about,
+                            .host = context->config.host,
                             .answers_questions = context->config.answers_questions,
                             .stats = cl_options_number(options, CL_OPTION_stats) != 0};
 }

@@ -43,6 +43,7 @@ typedef struct cl_context_config {
     char *sentinel_user, *sentinel_password;
     char url_text[256]; /* the url without the password, for errors */
     char about[64]; /* version and process, as members of a JSON object */
+    char host[256]; /* the name of this machine; "": it has none */
     int answers_questions;
     cl_limits limits;
     cl_key_ring *keys;

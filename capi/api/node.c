@@ -323,7 +323,7 @@ static int check_question(const cl_api_node *node, cl_str peer, cl_str what, cl_
 {
     int code = cl_check_name(peer, 65535, "node");
     if (code == 0 && !cl_ask_is_known(what))
-        code = cl_error(CLOUDS_EINVAL, "a node cannot be asked to '%.*s'; expected ping, status, links, pause, resume or stop",
+        code = cl_error(CLOUDS_EINVAL, "a node cannot be asked to '%.*s'; expected ping, info, status, stats, methods, links, pause, resume or stop",
                         what.n < 100 ? (int)what.n : 100, what.p);
     return code == 0 && args.n ? cl_check_json(&node->context->config.limits, args, '{', "the question") : code;
 }

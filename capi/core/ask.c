@@ -1,11 +1,12 @@
 #include "base/error.h"
 #include "core/internal.h"
 
-/* Questions of a node to another, which its library answers: is it there, how is it, what links has it; pause, resume, stop. A question is
- * a call for a method that no program can offer, pinned to the node that is asked, and only nodes that read frames get
- * it. It ends as an operation does, by CLOUDS_EVENT_STATUS. */
+/* Questions of a node to another, which its library answers: is it there, what is it, what has it counted, what does it
+ * serve, what links has it; pause, resume, stop. A question is a call for a method that no program can offer, pinned to
+ * the node that is asked, and only nodes that read frames get it. It ends as an operation does, by CLOUDS_EVENT_STATUS. */
 
-static const char *const questions[] = {"ping", "status", "links", "pause", "resume", "stop"};
+static const char *const questions[] = {"ping",    "info",  "status", "stats", "methods",
+                                        "links", "pause", "resume", "stop"};
 
 int cl_ask_is_method(cl_str method)
 {

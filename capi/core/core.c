@@ -74,6 +74,7 @@ int cl_core_create(const cl_core_config *config, const cl_port *port, cl_core **
     if (!core) return CLOUDS_ENOMEM;
     core->config = *config;
     core->port = *port;
+    core->began = cl_core_now(core);
     core->cluster = config->cluster ? cl_str_z(config->cluster) : CL_STR_NONE;
     cl_str shown = cl_url_before_colon(core->cluster);
     cl_attempt_set_keys(core);

@@ -55,6 +55,7 @@ typedef struct cl_core_config {
     uint64_t secret[2];         /* key for the ids of attempts */
     const char *cluster;        /* its address, for errors; lives as long as the core; NULL: not said */
     const char *about;          /* members of a JSON object that tell of this process; lives as long; NULL: none */
+    const char *host;           /* the name of its machine; lives as long; NULL: not said */
     int answers_questions;      /* of other nodes */
     int stats;                  /* calls and requests are counted and timed by method */
 } cl_core_config;

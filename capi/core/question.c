@@ -137,10 +137,45 @@ static int put_status(cl_node *node, cl_buf *out)
     return code ? code : cl_buf_put_char(out, '}');
 }
 
+/* The process and its machine. */
+static int put_process(const cl_core *core, cl_buf *out)
+{
+    int code = cl_buf_put_str(out, CL_STR(",\"host\":"));
+    if (code == 0) code = cl_json_quote(cl_str_z(core->config.host ? core->config.host : ""), out);
+    if (code == 0) code = cl_buf_put_str(out, CL_STR(",\"uptime\":"));
+    if (code == 0) code = cl_buf_put_real(out, (double)(cl_core_now(core) - core->began) / 1000, 3);
+    return code ? code : cl_buf_printf(out, ",\"counts\":%s", core->stats ? "true" : "false");
+}
+
+static int put_info(const cl_node *node, cl_buf *out)
+{
+    const cl_traits traits = {(uint32_t)node->config.weight, cl_str_z(node->config.tags)};
+    int code = put_process(node->core, out);
+    if (code == 0)
+        code = cl_buf_printf(out, ",\"type\":\"%s\",\"weight\":%u,\"tags\":", node->config.type,
+                             cl_traits_weight(&traits));
+    return code ? code : cl_tags_put(cl_traits_tags(&traits), out);
+}
+
+static int put_stats(cl_node *node, cl_buf *out)
+{
+    int code = cl_buf_put_char(out, ',');
+    return code ? code : cl_stats_put(node->core, out);
+}
+
 static int put_links(cl_node *node, const cl_envelope *e, cl_buf *out)
 {
     int code = cl_buf_put_str(out, CL_STR(",\"links\":"));
     return code ? code : cl_links_put_all(node->core, e->link, out);
+}
+
+static int put_answer(cl_node *node, const cl_envelope *e, cl_str what, cl_buf *out)
+{
+    if (cl_str_eq(what, CL_STR("info"))) return put_info(node, out);
+    if (cl_str_eq(what, CL_STR("status"))) return put_status(node, out);
+    if (cl_str_eq(what, CL_STR("stats"))) return put_stats(node, out);
+    if (cl_str_eq(what, CL_STR("methods"))) return put_methods(node, out);
+    return cl_str_eq(what, CL_STR("links")) ? put_links(node, e, out) : 0;
 }
 
 static void answer(cl_node *node, const cl_envelope *e, cl_str what)
@@ -148,8 +183,7 @@ static void answer(cl_node *node, const cl_envelope *e, cl_str what)
     cl_buf out = {0};
     int code = cl_buf_put_char(&out, '[');
     if (code == 0) code = put_about(node, &out);
-    if (code == 0 && cl_str_eq(what, CL_STR("status"))) code = put_status(node, &out);
-    if (code == 0 && cl_str_eq(what, CL_STR("links"))) code = put_links(node, e, &out);
+    if (code == 0) code = put_answer(node, e, what, &out);
     if (code == 0) code = cl_buf_put_str(&out, CL_STR("}]"));
     size_t most = node->core->config.limits.message;
     if (code) cl_error(code, NULL);
@@ -223,6 +257,7 @@ void cl_question_arrived(cl_core *core, cl_node *node, const cl_envelope *e)
     if (code) refuse(node, e, code, code == CLOUDS_ENOTSUP ? CL_REFUSED : 0);
     else if (cl_str_eq(q.what, CL_STR("stop"))) stop(node, e, &q);
     else if (cl_str_eq(q.what, CL_STR("pause")) || cl_str_eq(q.what, CL_STR("resume"))) pause_or_resume(node, e, &q);
+    else if (cl_str_eq(q.what, CL_STR("stats")) && !core->stats) refuse(node, e, cl_stats_missing(), CL_REFUSED);
     else answer(node, e, q.what);
     cl_buf_free(&q.text);
 }

@@ -229,12 +229,12 @@ static void look_at_offers(cl_core *core)
     }
 }
 
-static int put_stats(cl_core *core, cl_buf *out)
+int cl_stats_put(cl_core *core, cl_buf *out)
 {
     int count = 0;
     size_t at = 0;
     look_at_offers(core);
-    int code = cl_buf_put_str(out, CL_STR("{\"bounds\":["));
+    int code = cl_buf_put_str(out, CL_STR("\"bounds\":["));
     for (int i = 0; i < CL_STATS_BOUNDS && code == 0; i++) {
         if (i) code = cl_buf_put_char(out, ',');
         if (code == 0) code = put_seconds(out, (uint64_t)bounds[i]);
@@ -243,7 +243,12 @@ static int put_stats(cl_core *core, cl_buf *out)
     for (const cl_stats *s; code == 0 && (s = cl_strmap_next(&core->stats->methods, &at));)
         code = put_method(s, &count, out);
     if (code == 0) code = put_method(core->stats->other, &count, out);
-    return code ? code : cl_buf_put_str(out, CL_STR("}}"));
+    return code ? code : cl_buf_put_char(out, '}');
+}
+
+CL_RARE int cl_stats_missing(void)
+{
+    return cl_error(CLOUDS_ENOTSUP, "calls are not counted by method there (context option stats)");
 }
 
 /* It is known here, so it is told at once, whether the bus is there or not. */
@@ -256,7 +261,9 @@ int cl_node_stats(cl_node *node, const cl_op_spec *spec)
     if (!core->stats) return cl_error(CLOUDS_ENOTSUP, "calls are not counted by method here (context option stats)");
     int code = cl_op_create(node, CL_OP_STATUS, spec, CL_STR_NONE, &op);
     if (code) return code;
-    code = put_stats(core, &out);
+    code = cl_buf_put_char(&out, '{');
+    if (code == 0) code = cl_stats_put(core, &out);
+    if (code == 0) code = cl_buf_put_char(&out, '}');
     cl_op_end(op, code, NULL, 0, code ? CL_STR_NONE : cl_buf_str(&out));
     cl_buf_free(&out);
     return 0;

@@ -75,4 +75,9 @@ void cl_stats_taken_back(cl_stats *stats, enum cl_refusal why);
 /* One of a method with limits began, `ms` milliseconds after it came. `stats` NULL: nothing is counted. */
 void cl_stats_waited(cl_stats *stats, int64_t ms);
 
+/* All of it, as members of an object; where it is counted. */
+int cl_stats_put(struct cl_core *core, cl_buf *out);
+/* CLOUDS_ENOTSUP, for another node: it is not. */
+int cl_stats_missing(void);
+
 #endif

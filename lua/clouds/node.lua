@@ -291,7 +291,10 @@ end
 
 local takes = {
   ping = {},
+  info = {},
   status = {},
+  stats = {},
+  methods = {},
   links = {},
   pause = { method = "string" },
   resume = { method = "string" },
@@ -301,7 +304,8 @@ local takes = {
 local function check_question(what, args, level)
   local known = takes[what]
   if not known then
-    local words = "a node cannot be asked to '%s'; expected ping, status, links, pause, resume or stop"
+    local words = "a node cannot be asked to '%s'; expected ping, info, status, stats, methods, links, pause, resume "
+      .. "or stop"
     error(words:format(tostring(what)), level + 1)
   end
   if args ~= nil and type(args) ~= "table" then
@@ -315,8 +319,9 @@ local function check_question(what, args, level)
   end
 end
 
---- Asks another node, whose library answers: "ping", "status", "links", "pause" or "resume" ({ method = name }, or nil
--- for all), "stop" ({ drain = seconds }, or nil). What it answers; or nil and an error.
+--- Asks another node, whose library answers: "ping", "info", "status", "stats" (as node:stats() there), "methods",
+-- "links", "pause" or "resume" ({ method = name }, or nil for all), "stop" ({ drain = seconds }, or nil). What it
+-- answers; or nil and an error.
 function Node:ask(peer, what, args, options)
   if type(peer) ~= "string" then
     error("expected the id of a node", 2)

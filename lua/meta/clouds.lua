@@ -83,7 +83,7 @@ local clouds = {}
 ---@field write_hard? number Unwritten bytes of a connection past which answers wait for room, too, and over a link nothing more is read from who does not take them; whoever takes none for as long as it may take to answer a ping is cut off. All links together hold eight times that; for small messages what is large does not count. In bytes. Default: 8388608.
 ---@field resp_line? number Redis: longest line that is no payload. In bytes. Default: 65536.
 ---@field resp_buffered? number Redis: most bytes read and not yet understood. In bytes. Default: 16777216.
----@field admin? string Whose questions (clouds_node_ask: ping, status, links, pause, resume, stop) the nodes answer: "local" (over local: and inproc: those of every node, else nobody's), "on" (every node's) or "off". Default: local.
+---@field admin? string Whose questions (clouds_node_ask) the nodes answer: "local" (over local: and inproc: those of every node, else nobody's), "on" (every node's) or "off". Default: local.
 ---@field stats? boolean Calls and requests are counted and timed by method, for clouds_node_stats; it costs each of them two looks at the clock. Default: false.
 ---@field log_level? string Log lines of this level and above arrive as CLOUDS_EVENT_LOG: "debug", "info", "warn", "error" or "off". Default: off.
 ---@field type? string "server", "client", "monitor", "base" or another word of up to 15 letters; it gives the id its first letter. Default: base.
@@ -287,7 +287,7 @@ function Node:off(name, fn) end
 
 ---Asks another node; its library answers, if the option `admin` there allows it: id, version, pid, state, paused, and more.
 ---@param peer string The id of a node.
----@param what "ping"|"status"|"links"|"pause"|"resume"|"stop"
+---@param what "ping"|"info"|"status"|"stats"|"methods"|"links"|"pause"|"resume"|"stop"
 ---@param args? { method: string?, drain: number? }
 ---@param options? { timeout: number? }
 ---@return table?

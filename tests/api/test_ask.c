@@ -110,6 +110,47 @@ static void ping_and_status(void)
     kit_close(&p);
 }
 
+/* What it is, what it serves, and what it has counted. */
+static void info_and_methods(void)
+{
+    kit_pair p = open_pair("on");
+    char host[256] = "";
+    CHECK_INT(gethostname(host, sizeof host - 1), 0);
+    clouds_event e = ask(&p, "info", "", NULL);
+    CHECK_INT(e.code, 0);
+    char expected[300];
+    snprintf(expected, sizeof expected, "\"paused\":false,\"host\":\"%s\",\"uptime\":", host);
+    CHECK(says(e.data, e.data_len, expected));
+    CHECK(says(e.data, e.data_len, ",\"counts\":false,\"type\":\"server\",\"weight\":1,\"tags\":{"));
+    e = ask(&p, "methods", "", NULL);
+    CHECK_INT(e.code, 0);
+    CHECK(says(e.data, e.data_len, "\"paused\":false,\"methods\":{\"echo\":{\"paused\":false}}}"));
+    e = ask(&p, "stats", "", NULL);
+    CHECK_INT(e.code, CLOUDS_ENOTSUP);
+    CHECK(says(e.error, e.error_len, "not counted by method there (context option stats)"));
+    kit_close(&p);
+}
+
+static int call(kit_pair *p);
+
+static void its_statistics(void)
+{
+    const char *url = kit_url(kind);
+    kit_pair p = {.client = kit_context(url, client_mode)};
+    clouds_options *options = KIT_OPTIONS("url", url, "mode", server_mode, "admin", "on", "stats", "true");
+    CHECK_INT(clouds_context_create(options, &p.server), 0);
+    clouds_options_destroy(options);
+    p.server_node = kit_node(p.server, "server");
+    p.client_node = kit_node(p.client, "client");
+    CHECK_INT(kit_register(p.server, p.server_node, "echo"), 0);
+    CHECK(kit_find(&p) && call(&p) == 0);
+    clouds_event e = ask(&p, "stats", "", NULL);
+    CHECK_INT(e.code, 0);
+    CHECK(says(e.data, e.data_len, "\"paused\":false,\"bounds\":[0.000500,"));
+    CHECK(says(e.data, e.data_len, "],\"methods\":{\"echo\":{\"requests\":{\"open\":0,\"ok\":"));
+    kit_close(&p);
+}
+
 static void refused(kit_pair *p, const char *what, const char *args, const char *why)
 {
     clouds_event e = ask(p, what, args, NULL);
@@ -255,7 +296,7 @@ static void what_is_refused_here(void)
     uint64_t operation = 99;
     CHECK_INT(clouds_node_ask(p.client_node, "x", 1, "dance", NULL, 0, NULL, &operation), CLOUDS_EINVAL);
     CHECK_STR(clouds_last_error(), strlen(clouds_last_error()),
-              "a node cannot be asked to 'dance'; expected ping, status, links, pause, resume or stop");
+              "a node cannot be asked to 'dance'; expected ping, info, status, stats, methods, links, pause, resume or stop");
     CHECK_INT(clouds_node_ask(p.client_node, "x", 1, NULL, NULL, 0, NULL, &operation), CLOUDS_EINVAL);
     CHECK_INT(clouds_node_ask(p.client_node, NULL, 1, "ping", NULL, 0, NULL, &operation), CLOUDS_EINVAL);
     CHECK_INT(clouds_node_ask(p.client_node, "", 0, "ping", NULL, 0, NULL, &operation), CLOUDS_EINVAL);
@@ -341,6 +382,8 @@ static void all(void)
 {
     printf("# %s asks %s\n", client_mode, server_mode);
     RUN(ping_and_status);
+    RUN(info_and_methods);
+    RUN(its_statistics);
     RUN(its_links);
     RUN(a_client);
     RUN(pause_and_resume);

@@ -19,6 +19,14 @@ t.test("ping and status", function()
   t.is(type(answer.counters.requests), "number")
 end)
 
+t.test("info, methods and stats", function()
+  local answer = assert(client:ask("s.asked", "info"))
+  t.is({ answer.type, answer.weight, answer.counts }, { "server", 1, false })
+  t.ok(answer.uptime >= 0 and answer.host ~= "")
+  t.is(client:ask("s.asked", "methods").methods, { echo = { paused = false } })
+  t.is(select(2, client:ask("s.asked", "stats")).code, "CLOUDS_NOT_SUPPORTED")
+end)
+
 t.test("its links", function()
   local answer = assert(client:ask("s.asked", "links"))
   t.is({ answer.id, type(answer.links) }, { "s.asked", "table" })
@@ -54,7 +62,7 @@ t.test("what cannot be asked", function()
   t.is({ answer, err.code, err.message }, { nil, "CLOUDS_INVALID_ARGUMENT", "no method 'nobody' is registered" })
   local wrong = {
     { { 7, "ping" }, "expected the id of a node" },
-    { { "s.asked", "dance" }, "cannot be asked to 'dance'; expected ping, status, links, pause, resume or stop" },
+    { { "s.asked", "dance" }, "cannot be asked to 'dance'; expected ping, info, status, stats, methods, links, pause" },
     { { "s.asked", "ping", 7 }, "expected a table of what the question needs, or nil" },
     { { "s.asked", "ping", { drain = 1 } }, "'ping' does not take 'drain'" },
     { { "s.asked", "stop", { drain = "1" } }, "'drain': expected a number" },

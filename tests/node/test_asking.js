@@ -28,6 +28,13 @@ test('ping and status', async () => {
   assert.deepStrictEqual([status.methods, status.requests], [{ echo: { paused: false } }, 0]);
 });
 
+test('info and methods', async () => {
+  const answer = await client.ask('s.asked', 'info');
+  assert.deepStrictEqual([answer.type, answer.weight, answer.counts], ['server', 1, false]);
+  assert.deepStrictEqual((await client.ask('s.asked', 'methods')).methods, { echo: { paused: false } });
+  await assert.rejects(client.ask('s.asked', 'stats'), { code: 'CLOUDS_NOT_SUPPORTED' });
+});
+
 test('its links', async () => {
   const { id, links } = await client.ask('s.asked', 'links');
   assert.ok(id === 's.asked' && Array.isArray(links), JSON.stringify(links));
@@ -50,7 +57,7 @@ test('what cannot be asked', async () => {
   await assert.rejects(client.ask('s.asked', 'pause', { method: 'nobody' }), { message: "no method 'nobody' is registered" });
   const wrong = [
     [[7, 'ping'], /the id of a node is a text/],
-    [['s.asked', 'dance'], /cannot be asked to "dance"; expected one of ping, status, links, pause, resume, stop/],
+    [['s.asked', 'dance'], /cannot be asked to "dance"; expected one of ping, info, status, stats, methods, links, pause, resume, stop/],
     [['s.asked', 'ping', []], /expected an object/],
     [['s.asked', 'ping', { drain: 1 }], /'ping' does not take "drain"/],
     [['s.asked', 'stop', { drain: '1' }], /drain is a number/],

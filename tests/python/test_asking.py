@@ -9,7 +9,7 @@ from support import AsyncCase, PythonCase
 import clouds
 from clouds import aio
 
-WRONG = (((7, "ping"), TypeError, "expected the id of a node"), (("s.asked", "dance"), ValueError, "expected one of ping, status"),
+WRONG = (((7, "ping"), TypeError, "expected the id of a node"), (("s.asked", "dance"), ValueError, "expected one of ping, info, status"),
          (("s.asked", "ping", []), TypeError, "expected a dict"), (("s.asked", "ping", {"drain": 1}), ValueError, "does not take 'drain'"),
          (("s.asked", "stop", {"drain": "1"}), TypeError, "drain: expected a number"),
          (("s.asked", "pause", {"method": 1}), TypeError, "method: expected a text"))
@@ -30,6 +30,12 @@ class Sync(PythonCase):
         self.assertEqual(answer, {"id": "s.asked", "pid": os.getpid(), "state": "ready", "paused": False})
         answer = self.client.ask("s.asked", "status", timeout=10)
         self.assertEqual((answer["methods"], answer["requests"]), ({"echo": {"paused": False}}, 0))
+
+    def test_info_and_methods(self):
+        answer = self.client.ask("s.asked", "info")
+        self.assertEqual((answer["type"], answer["weight"], answer["counts"]), ("server", 1, False))
+        self.assertEqual(self.client.ask("s.asked", "methods")["methods"], {"echo": {"paused": False}})
+        self.raises(clouds.NotSupported, "not counted by method", self.client.ask, "s.asked", "stats")
 
     def test_its_links(self):
         self.assertEqual(self.client.ask("s.asked", "links")["links"], [])  # it is a node of this process

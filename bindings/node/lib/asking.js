@@ -5,7 +5,9 @@ const { encode } = require('./json');
 const { promised } = require('./util');
 const { limitOf } = require('./timeouts');
 
-const TAKES = { ping: [], status: [], links: [], pause: ['method'], resume: ['method'], stop: ['drain'] };
+const TAKES = {
+  ping: [], info: [], status: [], stats: [], methods: [], links: [], pause: ['method'], resume: ['method'], stop: ['drain'],
+};
 const KINDS = { method: 'string', drain: 'number' };
 
 // What the question needs, as JSON; '' for nothing.

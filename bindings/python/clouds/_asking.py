@@ -1,4 +1,4 @@
-"""What a node asks another, and is asked: ping, status, links, pause, resume, stop."""
+"""What a node asks another, and is asked: ping, info, status, stats, methods, links, pause, resume, stop."""
 from typing import TYPE_CHECKING, Any, Awaitable, Dict, Optional, Tuple
 
 from clouds import _abi
@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from clouds._node import NodeBase
 
 # What each takes.
-_TAKES: Dict[str, Tuple[str, ...]] = {"ping": (), "status": (), "links": (), "pause": ("method",), "resume": ("method",),
-                                      "stop": ("drain",)}
+_TAKES: Dict[str, Tuple[str, ...]] = {"ping": (), "info": (), "status": (), "stats": (), "methods": (), "links": (),
+                                      "pause": ("method",), "resume": ("method",), "stop": ("drain",)}
 
 
 def _check(peer: Any, what: Any, args: Optional[Dict[str, Any]]) -> bytes:
@@ -57,8 +57,8 @@ class SyncAsking(Asking):
             timeout: Optional[float] = None) -> Dict[str, Any]:
         """Asks another node, whose library answers if its option `admin` allows that, and gives what it answers.
 
-        "ping", "status", "links", "pause" and "resume" (``{"method": name}``, or none for all), "stop"
-        (``{"drain": seconds}``).
+        "ping", "info", "status", "stats", "methods", "links", "pause" and "resume" (``{"method": name}``, or none for
+        all), "stop" (``{"drain": seconds}``).
         """
         answer: Dict[str, Any] = self._begin_ask(peer, what, args, timeout).result()
         return answer
@@ -75,8 +75,8 @@ class AsyncAsking(Asking):
             timeout: Optional[float] = None) -> "Awaitable[Dict[str, Any]]":
         """Asks another node, whose library answers if its option `admin` allows that, and gives what it answers.
 
-        "ping", "status", "links", "pause" and "resume" (``{"method": name}``, or none for all), "stop"
-        (``{"drain": seconds}``).
+        "ping", "info", "status", "stats", "methods", "links", "pause" and "resume" (``{"method": name}``, or none for
+        all), "stop" (``{"drain": seconds}``).
         """
         future: "Awaitable[Dict[str, Any]]" = self._begin_ask(peer, what, args, timeout)
         return future

@@ -845,14 +845,16 @@ CLOUDS_API int clouds_node_links(clouds_node *node, const clouds_operation_optio
  * mode. Since 0.3. */
 CLOUDS_API int clouds_node_stats(clouds_node *node, const clouds_operation_options *options, uint64_t *operation);
 
-/* Asks the node with the id `peer` (`peer_len` bytes) for `what`, a word that ends with NUL: "ping" (is it there), "status" (its
- * methods, counters and what is open), "links" (as clouds_node_links there, where "asked" is true of the one by which the
- * question came), "pause" and "resume" (`args` {"method":name}, or none for all), "stop" ({"drain": seconds}, or none: its
+/* Asks the node with the id `peer` (`peer_len` bytes) for `what`, a word that ends with NUL: "ping" (is it there), "info" ("host",
+ * "uptime" of its context in seconds, "counts": whether the option `stats` is on, "type", "weight", "tags"),
+ * "status" (its methods, counters and what is open), "stats" (as clouds_node_stats there), "methods" (by name, objects of
+ * "paused" and of their limits), "links" (as clouds_node_links there, where "asked" is true of the one by which the question
+ * came), "pause" and "resume" (`args` {"method":name}, or none for all), "stop" ({"drain": seconds}, or none: its
  * program gets CLOUDS_EVENT_STOP, and does it). `args` (`args_len` bytes) is a JSON object, or empty.
  * The library there answers, whatever the program does, if the context option `admin` there allows it: "local", the default,
  * over local: and inproc: only. `options` and `operation` may be NULL. Completed by: CLOUDS_EVENT_STATUS with *operation as
  * id: its data has "id", "version", "pid", "state" ("ready", "draining") and "paused"; its code is CLOUDS_ENOTSUP when
- * that node may not or cannot answer (an older version), CLOUDS_ENOSERVER when it is not there (over local: also when it
+ * that node may not or cannot answer (an older version; stats: the option is off there), CLOUDS_ENOSERVER when it is not there (over local: also when it
  * drains, over Redis when it is a node of npm clouds 0.1), CLOUDS_EAPP when it cannot be done (no such method). Errors: CLOUDS_EINVAL, CLOUDS_EJSON, CLOUDS_ETOOBIG,
  * CLOUDS_ELIMIT, CLOUDS_ECLOSED, CLOUDS_EHANDLE, CLOUDS_ENOMEM; in inline mode also why the node never listened. Thread: by
  * mode. Since 0.3. */
