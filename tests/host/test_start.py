@@ -451,7 +451,7 @@ class TheEnd(Start):
 
     def test_the_master_is_killed(self):
         """Nothing of it is left, and it can be started again at once."""
-        self.ready(TELLS_PID.replace("clouds.sleep(", 'print("begins") clouds.sleep('), options=("--drain", "1"))
+        self.ready(TELLS_PID.replace("clouds.sleep(", 'print("begins") clouds.sleep('))
         wait_until(lambda: len(self.pids()) == 3, "three pids")
         connection = self.connect()
         connection.request("GET", "/slow/0.3")

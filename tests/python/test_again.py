@@ -1,6 +1,7 @@
 """What ends something and finds no room in the library is handed in again, and not lost."""
 import asyncio
 import threading
+import time
 import unittest
 from concurrent.futures import ThreadPoolExecutor
 
@@ -11,6 +12,13 @@ from clouds import _abi, aio
 from clouds._again import hand_in
 
 LONG_TIME = 600  # seconds: longer than the test may take
+
+
+def pauses(count):
+    """That many, of 10 ms each, and something to do before each."""
+    for number in range(count):
+        yield number
+        time.sleep(0.01)
 
 
 class Again(AsyncCase):
@@ -40,8 +48,9 @@ class Again(AsyncCase):
             return False
 
         def fill():
+            """Longer than the longest pause between two tries: no answer that is tried again makes room any more."""
             answer.set()
-            wait_until(refused)
+            wait_until(lambda: all(refused() for _ in pauses(30)))
         return server, client, calls, fill
 
     def refusals(self, node):
@@ -94,14 +103,16 @@ class Again(AsyncCase):
 
     async def test_the_end_of_a_call(self):
         server, client, calls, fill = await self.full()
-        fail = threading.Event()
+        asked, fail = threading.Event(), threading.Event()
 
         async def hook(*_):
+            asked.set()
             await asyncio.to_thread(fail.wait, BOUND)
             raise ValueError("no attempt")
         refused = self.refusals(server)
         with ThreadPoolExecutor(1) as pool:
             call = pool.submit(server.bind("large", deadline=LONG_TIME, on_retry=hook), 0)
+            await self.eventually(asked.is_set)
             fill()
             fail.set()
             wait_until(lambda: refused)
@@ -109,17 +120,19 @@ class Again(AsyncCase):
             self.assertEqual(str(await asyncio.to_thread(call.exception, BOUND)), "no attempt")
 
     async def test_a_choice(self):
-        choose, other = threading.Event(), self.node("Server")
+        asked, choose, other = threading.Event(), threading.Event(), self.node("Server")
         other.register("who", lambda: "other")
         other.ready(BOUND)
 
         def find_server(method, servers):
+            asked.set()
             choose.wait(BOUND)
             return other.id
         server, client, calls, fill = await self.full(find_server=find_server)
         refused = self.refusals(server)
         with ThreadPoolExecutor(1) as pool:
             call = pool.submit(server.call, "who", timeout=LONG_TIME)
+            await self.eventually(asked.is_set)
             fill()
             choose.set()
             wait_until(lambda: refused)
