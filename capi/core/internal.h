@@ -72,6 +72,7 @@ struct cl_core {
     int bus_sends;      /* it is up, or blind */
     int down_logged;    /* since the bus was there last */
     char bus_text[200]; /* why the bus is not there */
+    uint64_t number; /* by which others know that it is the same; 0: not drawn yet */
     int64_t began, up_since;
     int64_t max_age;
     int64_t max_deadline;

@@ -157,10 +157,13 @@ static int put_info(const cl_node *node, cl_buf *out)
     return code ? code : cl_tags_put(cl_traits_tags(&traits), out);
 }
 
+/* Nodes of one context have the same: who adds them up must know. */
 static int put_stats(cl_node *node, cl_buf *out)
 {
-    int code = cl_buf_put_char(out, ',');
-    return code ? code : cl_stats_put(node->core, out);
+    cl_core *core = node->core;
+    while (!core->number) core->number = core->port.random(core->port.self);
+    int code = cl_buf_printf(out, ",\"context\":\"%016llx\",", (unsigned long long)core->number);
+    return code ? code : cl_stats_put(core, out);
 }
 
 static int put_links(cl_node *node, const cl_envelope *e, cl_buf *out)

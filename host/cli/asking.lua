@@ -1,4 +1,5 @@
--- What `clouds ping`, `pause`, `resume` and `stop` have in common: a question to one node, and what it answers.
+-- Questions to nodes, and what they answer: one node for `clouds ping`, `pause`, `resume` and `stop`, all of a list for
+-- others.
 local common = require "clouds.cli.common"
 local call = require "clouds.cli.call"
 local output = require "clouds.cli.output"
@@ -58,6 +59,19 @@ function M.main(command, options, id, args, how)
     local line = options.json and output.json(answer) or how.describe(answer, took)
     return output.write(line, "\n") and common.OK or common.ERROR
   end)
+end
+
+-- What each of the nodes answers, by its id: a table, or an error. They are asked at once.
+function M.all(node, ids, what, seconds)
+  local questions, answers = {}, {}
+  for i, id in ipairs(ids) do
+    questions[i] = function()
+      local answer, problem = node:ask(id, what, nil, { timeout = seconds })
+      answers[id] = answer or problem
+    end
+  end
+  require("clouds").wait_all(questions)
+  return answers
 end
 
 ---- clouds pause and clouds resume ----

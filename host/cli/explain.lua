@@ -61,16 +61,7 @@ local function table_of(servers)
     for i, column in ipairs(columns) do row[i] = column[2](server) end
     rows[#rows + 1] = row
   end
-  local lines = {}
-  for _, row in ipairs(rows) do
-    for i = 1, #columns - 1 do
-      local width = 0
-      for _, other in ipairs(rows) do width = math.max(width, #other[i]) end
-      row[i] = row[i] .. (" "):rep(width - #row[i])
-    end
-  end
-  for i, row in ipairs(rows) do lines[i] = table.concat(row, "  ") end
-  return table.concat(lines, "\n") .. "\n"
+  return require("clouds.cli.columns").text(rows)
 end
 
 local function show(found, options)

@@ -1,24 +1,10 @@
 -- What `clouds status --links` does: asks nodes for their links, and shows them.
+local asking = require "clouds.cli.asking"
+local columns = require "clouds.cli.columns"
 local common = require "clouds.cli.common"
-local output = require "clouds.cli.output"
 local M = {}
 
-local plain = output.plain
-
 ---- asking ----
-
--- What each of the nodes answers, by its id: a table with its links, or an error. They are asked at once.
-local function ask_all(node, ids, seconds)
-  local clouds, asking, answers = require "clouds", {}, {}
-  for i, id in ipairs(ids) do
-    asking[i] = function()
-      local answer, problem = node:ask(id, "links", nil, { timeout = seconds })
-      answers[id] = answer or problem
-    end
-  end
-  clouds.wait_all(asking)
-  return answers
-end
 
 -- The links that are there only because we ask go. A question that came by a link says who is at its other end.
 local function leave_us_out(answers)
@@ -39,7 +25,7 @@ end
 
 -- By the id of each node: what it answers, { links = ... }, or an error.
 function M.gather(node, ids, seconds)
-  local answers = ask_all(node, ids, seconds)
+  local answers = asking.all(node, ids, "links", seconds)
   leave_us_out(answers)
   return answers
 end
@@ -91,7 +77,7 @@ local function state_of(link)
   return link.state == "resting" and ("resting %.0fs"):format(link["for"]) or link.state
 end
 
-local columns = { "NODE", "", "PEER", "KIND", "STATE", "AGE", "CALLS", "QUEUED", "ADDRESS", "ERROR" }
+local head = { "NODE", "", "PEER", "KIND", "STATE", "AGE", "CALLS", "QUEUED", "ADDRESS", "ERROR" }
 
 local function row_of(link, names)
   return {
@@ -115,28 +101,10 @@ local function rows_of(answers)
   return rows
 end
 
--- The columns of the rows below each other, each as wide as its longest text.
-local function aligned(rows)
-  local widths = {}
-  for _, row in ipairs(rows) do
-    for i, cell in ipairs(row) do
-      row[i] = plain(cell)
-      widths[i] = math.max(widths[i] or 0, #row[i])
-    end
-  end
-  local lines = {}
-  for i, row in ipairs(rows) do
-    local cells = {}
-    for k, cell in ipairs(row) do cells[k] = cell .. (" "):rep(k < #row and widths[k] - #cell or 0) end
-    lines[i] = table.concat(cells, "  ") .. "\n"
-  end
-  return table.concat(lines)
-end
-
 function M.to_text(answers)
   local rows = rows_of(answers)
-  table.insert(rows, 1, { unpack(columns) })
-  return rows[2] and aligned(rows) or ""
+  table.insert(rows, 1, head)
+  return rows[2] and columns.text(rows) or ""
 end
 
 ---- what went wrong ----

@@ -18,6 +18,8 @@ local commands = {
   { "subscribe", "print what is published at topics" },
   { "status", "show who serves what" },
   { "explain", "show who would be called, and why" },
+  { "top", "show which methods are called, how often and how fast" },
+  { "doctor", "look for what is wrong with the cluster or this machine" },
   { "ping", "ask a node whether it is there" },
   { "pause", "let a node take no calls" },
   { "resume", "let a node or an application take calls again" },

@@ -847,7 +847,7 @@ CLOUDS_API int clouds_node_stats(clouds_node *node, const clouds_operation_optio
 
 /* Asks the node with the id `peer` (`peer_len` bytes) for `what`, a word that ends with NUL: "ping" (is it there), "info" ("host",
  * "uptime" of its context in seconds, "counts": whether the option `stats` is on, "type", "weight", "tags"),
- * "status" (its methods, counters and what is open), "stats" (as clouds_node_stats there), "methods" (by name, objects of
+ * "status" (its methods, counters and what is open), "stats" (as clouds_node_stats there, and "context", which is the same for nodes of one context), "methods" (by name, objects of
  * "paused" and of their limits), "links" (as clouds_node_links there, where "asked" is true of the one by which the question
  * came), "pause" and "resume" (`args` {"method":name}, or none for all), "stop" ({"drain": seconds}, or none: its
  * program gets CLOUDS_EVENT_STOP, and does it). `args` (`args_len` bytes) is a JSON object, or empty.
