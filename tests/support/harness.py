@@ -17,6 +17,7 @@ import time
 import unittest
 import urllib.error
 import urllib.request
+import weakref
 
 BOUND = float(os.environ.get("CLOUDS_TEST_BOUND", "60"))  # seconds until a test says that something will not come
 CLOUDS = os.environ.get("CLOUDS_BIN", "clouds")
@@ -293,12 +294,19 @@ class Redis:
                 return read_answer(answer)
 
 
+MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+
+
 class Etcd:
-    """An etcd of the test's own, on free loopback ports, with its data in a folder of its own."""
+    """An etcd of the test's own, on free loopback ports, with its data in a folder of its own.
+
+    The folder is in memory: etcd waits for the disk at each write, and a busy disk takes seconds, which is no answer.
+    """
 
     def __init__(self, folder, *options):
         self._folder, self._popen = folder, None
-        self.data = os.path.join(folder, "etcd")
+        self.data = tempfile.mkdtemp(prefix="clouds-etcd-", dir=MEMORY)
+        weakref.finalize(self, shutil.rmtree, self.data, True)
         self.client, peer = free_port(), free_port()
         tls = "s" if "--auto-tls" in options else ""
         self.url = f"etcd{tls}://127.0.0.1:{self.client}"
