@@ -8,14 +8,16 @@ M.command = {
   name = "gateway",
   usage = "gateway [options] --allow PATTERN",
   summary = "Let programs and browsers call methods by HTTP and WebSocket.",
-  text = "POST /call/METHOD with JSON calls a method. Nothing is allowed without --allow. To listen where others\n"
-    .. "than this machine come, it needs --token-file, or --open, which lets everybody in.",
+  text = "POST /call/METHOD with JSON calls a method, GET /ws is WebSocket, GET /events?subscribe=TOPIC a stream.\n"
+    .. "Nothing is allowed without --allow. To listen where others than this machine come, it needs --token-file,\n"
+    .. "or --open, which lets everybody in.",
   options = {
     { long = "listen", value = "ADDRESS", many = true,
       help = "where: PORT (all addresses), 127.0.0.1:PORT, [::1]:PORT or\nunix:PATH (may be repeated; default: "
       .. DEFAULT_ADDRESS .. ")" },
     { long = "allow", value = "PATTERN", many = true,
-      help = "methods that may be called: shop.add, shop.* (one part\nmore), shop.> (any number); may be repeated" },
+      help = "methods that may be called: shop.add, shop.* (one part\nmore), shop.> (any number); subscribe:PATTERN,\n"
+      .. "publish:PATTERN and send:PATTERN (may be repeated)" },
     { long = "token-file", value = "FILE", help = "who may ask: a line NAME SHA256-OF-TOKEN for each" },
     { long = "open", help = "everybody who reaches it may ask, also without a token" },
     { long = "static", value = "DIR", help = "GET answers with the files of this folder" },

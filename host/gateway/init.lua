@@ -3,16 +3,20 @@
 local access = require "clouds.gateway.access"
 local accounts = require "clouds.gateway.accounts"
 local call_route = require "clouds.gateway.call_route"
+local events_route = require "clouds.gateway.events_route"
 local http = require "clouds.http"
+local hub = require "clouds.gateway.hub"
+local live = require "clouds.gateway.live"
 local settings_of = require "clouds.gateway.settings"
 local source = require "clouds.gateway.source"
 local status = require "clouds.gateway.status"
 local tokens = require "clouds.gateway.tokens"
+local websocket_route = require "clouds.gateway.websocket_route"
 
 local M = {}
 
 local DEFAULTS = { rate = 100, in_flight = 64, subscriptions = 100, body = 1e6, message = 1e6, connections = 10000,
-  unsent = 1e6, stall = 10 }
+  unsent = 1e6, stall = 10, auth_timeout = 5 }
 
 local function set_of(list)
   local set = {}
@@ -26,12 +30,12 @@ local function gateway_of(settings)
   local gateway = {
     access = access.read(settings.allow or {}),
     accounts = accounts.new(),
+    auth_timeout = value "auth_timeout",
     authorize = settings.authorize,
     client = require("clouds").client(),
     known = { names = {}, count = 0 },
     limits = { rate = value "rate", burst = settings.burst or 2 * value "rate", in_flight = value "in_flight",
       subscriptions = value "subscriptions" },
-    message = value "message",
     open = settings.open,
     origins = set_of(settings.origins),
     stall = value "stall",
@@ -43,6 +47,7 @@ local function gateway_of(settings)
     gateway.tokens, problem = tokens.open(settings.token_file)
     if not gateway.tokens then error("the token file: " .. problem, 0) end
   end
+  gateway.hub, gateway.live = hub.new(gateway.client), live.new(gateway.tokens)
   return gateway
 end
 
@@ -64,11 +69,13 @@ end
 function M.server(settings)
   check(settings)
   local gateway = gateway_of(settings)
-  local app = http.server { body = settings.body or DEFAULTS.body, message = gateway.message,
-    connections = settings.connections or DEFAULTS.connections, forwarded = settings.forwarded,
-    errors = status.body }
+  local options = { response_buffer = gateway.unsent, forwarded = settings.forwarded, errors = status.body }
+  for _, name in ipairs { "body", "message", "connections" } do options[name] = settings[name] or DEFAULTS[name] end
+  local app = http.server(options)
   add_checks(app, gateway, source.names(settings.hosts or {}, settings_of.addresses(settings)))
   app:post("/call/*method", call_route.handler(gateway))
+  app:get("/ws", websocket_route.handler(gateway))
+  app:get("/events", events_route.handler(gateway))
   if settings.static then app:static("/", settings.static) end
   return app
 end

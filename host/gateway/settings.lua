@@ -29,6 +29,7 @@ local keys = {
   authorize = { is_function, "a function of the request and the token" },
   rate = AMOUNT, burst = AMOUNT, in_flight = AMOUNT, subscriptions = AMOUNT,
   timeout = AMOUNT, body = AMOUNT, message = AMOUNT, connections = AMOUNT, unsent = AMOUNT, stall = AMOUNT,
+  auth_timeout = AMOUNT,
 }
 
 local function names()

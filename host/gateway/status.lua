@@ -22,6 +22,8 @@ local codes = { [401] = "CLOUDS_AUTH_FAILED", [403] = "CLOUDS_AUTH_FAILED", [404
 local words = { NOT_DONE = "the method cannot be called now; it was not executed",
   UNKNOWN = "there is no answer; it may have been executed" }
 
+local by_name = { CLOUDS_CANCELED = "the call was canceled; it may have been executed" }
+
 local concerns_caller = { "method", "reason", "retry_after", "size", "limit" }
 
 local function own_status(err)
@@ -39,7 +41,8 @@ end
 --- An error of a call as a table for JSON.
 function M.describe(err)
   if err.outcome == "APP_ERROR" then return common.error_table(err) end
-  local told = { code = err.code, outcome = err.outcome, retryable = err.retryable, message = words[err.outcome] }
+  local told = { code = err.code, outcome = err.outcome, retryable = err.retryable,
+    message = by_name[err.code] or words[err.outcome] }
   if by_code[err.code] then told.message = err.message end
   for _, name in ipairs(concerns_caller) do told[name] = rawget(err, name) end
   return told

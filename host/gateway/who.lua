@@ -26,6 +26,9 @@ local function anonymous(gateway, request)
   return with_account(gateway, {}, accounts.key_of_address(request.remote))
 end
 
+--- Everybody at the address of the request, whoever that is.
+M.stranger = anonymous
+
 local function of_token(gateway, identity)
   return with_account(gateway, { name = identity.name, access = identity.access, limits = identity.limits,
     digest = identity.digest }, "name " .. identity.name)

@@ -164,6 +164,7 @@ void host_http_stop(host_http_server *server, double idle)
 {
     if (server->is_stopping || server->is_closing) return;
     server->is_stopping = true;
+    if (idle < server->limits.idle_time) server->limits.idle_time = idle; /* of who ends an answer after this */
     uv_close(&server->listener.handle, on_listener_closed);
     host_http_end_idle(server, idle);
 }

@@ -219,6 +219,7 @@ function M.client_gone(self, words)
     scheduler.spawn(fn)
   end
   core.cancel(self.scope, words)
+  wake(self, "writer") -- one that is not of the handler
 end
 
 ---- the answer ----
@@ -329,12 +330,11 @@ function Response:start(status, headers)
   return true
 end
 
---- One more piece of the body. Waits while the client has not taken much of what was written before. true; or nil and
--- an error when the client has gone.
-function Response:write(text)
+-- Bytes that are unsent then; or nil and an error.
+local function put(self, text)
   local request = self.request
   if type(text) ~= "string" then
-    error("expected a text", 2)
+    error("expected a text", 3)
   elseif not self.started then
     local ok, err = self:start(200)
     if not ok then
@@ -349,12 +349,53 @@ function Response:write(text)
     request.gone = request.gone or "the client is gone"
     return over(self)
   end
+  return unsent
+end
+
+--- One more piece of the body, without waiting, however much the client has to take: true; or nil and an error when it
+-- has gone.
+function Response:post(text)
+  local unsent, err = put(self, text)
+  if not unsent then
+    return nil, err
+  end
+  return true
+end
+
+--- The same. Waits while the client has not taken much of what was written before.
+function Response:write(text)
+  local request = self.request
+  local unsent, failure = put(self, text)
+  if not unsent then
+    return nil, failure
+  end
   if unsent > request.app.response_buffer and core.may_wait() and not request.writer then
     request.box:want_room()
     local woken, err = wait_for(request, "writer")
     if not woken then
       return nil, err
     end
+  end
+  return true
+end
+
+--- Bytes that the client has not taken yet.
+function Response:unsent()
+  return self.request.box:unsent()
+end
+
+--- Waits until no more than `response_buffer` of the server are unsent: true; or nil and an error.
+function Response:wait_room()
+  local request = self.request
+  while not (request.gone or request.ended) and request.box:unsent() > request.app.response_buffer do
+    request.box:want_room()
+    local ok, err = wait_for(request, "writer")
+    if not ok then
+      return nil, err
+    end
+  end
+  if request.gone or request.ended then
+    return over(self)
   end
   return true
 end
@@ -378,6 +419,7 @@ function Response:finish(text)
   end
   keep_facts(request)
   request.ended = true
+  wake(request, "writer")
   if not request.box:finish() then
     request.gone = "the client is gone"
     return over(self)

@@ -135,23 +135,50 @@ local function make_room(self)
   return true
 end
 
---- Sends a message: a text, or with "binary" any bytes. Waits while the client has much to take. true; or nil and an
--- error when the connection is closed.
-function Socket:send(text, kind)
-  if type(text) ~= "string" then
-    error("expected a text", 2)
-  elseif kind ~= nil and kind ~= "text" and kind ~= "binary" then
-    error("expected 'text' or 'binary'", 2)
-  elseif self.code then
-    return over(self)
-  end
-  local ok, err = make_room(self)
-  if not ok then
-    return nil, err
-  elseif not self.code and self.request.box:ws_send(text, kind == "binary") then
+local function put(self, text, kind)
+  if not self.code and self.request.box:ws_send(text, kind == "binary") then
     return true
   end
   return over(self)
+end
+
+local function check_message(text, kind)
+  if type(text) ~= "string" then
+    error("expected a text", 3)
+  elseif kind ~= nil and kind ~= "text" and kind ~= "binary" then
+    error("expected 'text' or 'binary'", 3)
+  end
+end
+
+--- Bytes that the client has not taken yet.
+function Socket:unsent()
+  return self.code and 0 or self.request.box:unsent()
+end
+
+--- Waits until no more than `response_buffer` of the server are unsent: true; or nil and an error.
+function Socket:wait_room()
+  local ok, err = make_room(self)
+  if not ok or not self.code then
+    return ok, err
+  end
+  return over(self)
+end
+
+--- Sends a message: a text, or with "binary" any bytes. Waits while the client has much to take. true; or nil and an
+-- error when the connection is closed.
+function Socket:send(text, kind)
+  check_message(text, kind)
+  local ok, err = make_room(self)
+  if not ok then
+    return nil, err
+  end
+  return put(self, text, kind)
+end
+
+--- The same without waiting, however much the client has to take.
+function Socket:post(text, kind)
+  check_message(text, kind)
+  return put(self, text, kind)
 end
 
 local never_sent = { [1004] = true, [1005] = true, [1006] = true }

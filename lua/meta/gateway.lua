@@ -19,6 +19,11 @@ local gateway = {}
 ---@field rate? number Requests a second. Default: 100.
 ---@field burst? number At once. Default: twice rate.
 ---@field in_flight? number Calls at a time. Default: 64.
+---@field subscriptions? number At a time. Default: 100.
+---@field unsent? integer Bytes that may wait for a client until it misses what is published. Default: 1000000.
+---@field stall? number Seconds that it may then take nothing. Default: 10.
+---@field auth_timeout? number Seconds for the first message of a WebSocket without a token. Default: 5.
+---@field message? integer Bytes of a message of WebSocket. Default: 1000000.
 ---@field timeout? number Seconds for a call that says none.
 ---@field body? integer Bytes of a body. Default: 1000000.
 ---@field connections? integer Default: 10000.

@@ -186,6 +186,21 @@ function Response:start(status, headers) end
 ---@return clouds.Error?
 function Response:write(text) end
 
+---The same without waiting, however much is unsent.
+---@param text string
+---@return true?
+---@return clouds.Error?
+function Response:post(text) end
+
+---Bytes that the client has not taken.
+---@return integer
+function Response:unsent() end
+
+---Waits until they are no more than response_buffer.
+---@return true?
+---@return clouds.Error?
+function Response:wait_room() end
+
 ---The end, with one more piece if you like.
 ---@param text? string
 ---@return true?
@@ -213,6 +228,22 @@ function WebSocket:messages() end
 ---@return true?
 ---@return clouds.Error?
 function WebSocket:send(text, kind) end
+
+---The same without waiting, however much is unsent.
+---@param text string
+---@param kind? "text"|"binary"
+---@return true?
+---@return clouds.Error?
+function WebSocket:post(text, kind) end
+
+---Bytes that the client has not taken.
+---@return integer
+function WebSocket:unsent() end
+
+---Waits until they are no more than response_buffer.
+---@return true?
+---@return clouds.Error?
+function WebSocket:wait_room() end
 
 ---@param code? integer Default: 1000.
 ---@param reason? string Up to 123 bytes.

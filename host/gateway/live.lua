@@ -1,0 +1,39 @@
+-- Clients that stay, by WebSocket or as event streams: each has check_again(), and may have stop().
+local nodes = require "clouds.node"
+
+local Live = {}
+Live.__index = Live
+
+local M = {}
+
+--- For a gateway with these tokens, or nil.
+function M.new(tokens)
+  local self = setmetatable({ tokens = tokens, clients = {}, count = 0 }, Live)
+  nodes.before_shutdown(function(seconds)
+    for client in pairs(self.clients) do
+      if client.stop then client:stop() end
+    end
+    return seconds
+  end)
+  return self
+end
+
+-- A copy: whoever is let go leaves meanwhile.
+local function check_all(self)
+  local clients = {}
+  for client in pairs(self.clients) do clients[#clients + 1] = client end
+  for _, client in ipairs(clients) do client:check_again() end
+end
+
+--- While there are any, the token file is watched, so that who is not in it any more does not stay.
+function Live:add(client)
+  self.clients[client], self.count = true, self.count + 1
+  if not self.tokens then return end
+  self.tokens:watch(function() return self.count > 0 end, function() check_all(self) end)
+end
+
+function Live:remove(client)
+  self.clients[client], self.count = nil, self.count - 1
+end
+
+return M
