@@ -22,7 +22,8 @@ typedef struct host_program {
     bool ended; /* the command said it is over */
 } host_program;
 
-/* One Lua source that is compiled into the program (made by embed.cmake). */
+/* One text that is compiled into the program (made by embed.cmake): a Lua source, or, with a slash in its name, another
+ * file. */
 typedef struct host_embedded {
     const char *name;
     const unsigned char *text;
@@ -37,6 +38,9 @@ host_program *host_get(void);
 
 /* state.c: the Lua state with everything in package.preload. NULL when there is no memory. */
 lua_State *host_lua_open(void);
+
+/* state.c: the embedded text of this name; NULL: there is none. */
+const host_embedded *host_find_embedded(const char *name);
 
 /* run.c: calls the function below `arguments` values; on failure reports the error, with a traceback, and leaves
  * nothing. Returns whether it worked. `what` says in the report what failed; NULL: nothing. */

@@ -54,6 +54,15 @@ static int l_versions(lua_State *L)
     return 1;
 }
 
+/* host.embedded(name): the text of a file that is part of the program; nil: there is none. */
+static int l_embedded(lua_State *L)
+{
+    const host_embedded *found = host_find_embedded(luaL_checkstring(L, 1));
+    if (!found) return 0;
+    lua_pushlstring(L, (const char *)found->text, found->size);
+    return 1;
+}
+
 /* host.create_key(file): true, or nil and why not */
 static int l_create_key(lua_State *L)
 {
@@ -132,7 +141,8 @@ int host_open_host(lua_State *L)
     static const luaL_Reg functions[] = {
         {"finish", l_finish},         {"exit_code", l_exit_code},   {"runtime_folder", l_runtime_folder},
         {"set_status", l_set_status}, {"at_end", l_at_end},         {"versions", l_versions},
-        {"traceback", l_traceback},   {"create_key", l_create_key}, {NULL, NULL}};
+        {"traceback", l_traceback},   {"create_key", l_create_key},
+        {"embedded", l_embedded},     {NULL, NULL}};
     lua_newtable(L);
     luaL_setfuncs(L, functions, 0);
     add_exit_codes(L);

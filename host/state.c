@@ -2,6 +2,7 @@
 #include <lua.h>
 #include <lauxlib.h>
 #include <lualib.h>
+#include <string.h>
 
 #include "internal.h"
 
@@ -31,6 +32,13 @@ static int load_embedded(lua_State *L)
     return 1;
 }
 
+const host_embedded *host_find_embedded(const char *name)
+{
+    for (unsigned i = 0; i < host_embedded_count; i++)
+        if (strcmp(host_embedded_modules[i].name, name) == 0) return &host_embedded_modules[i];
+    return NULL;
+}
+
 static void preload_c(lua_State *L, const char *name, lua_CFunction open)
 {
     lua_pushcfunction(L, open);
@@ -42,6 +50,7 @@ static void fill_preload(lua_State *L)
     lua_getglobal(L, "package");
     lua_getfield(L, -1, "preload");
     for (unsigned i = 0; i < host_embedded_count; i++) {
+        if (strchr(host_embedded_modules[i].name, '/')) continue;
         lua_pushinteger(L, (lua_Integer)i);
         lua_pushcclosure(L, load_embedded, 1);
         lua_setfield(L, -2, host_embedded_modules[i].name);

@@ -3,6 +3,7 @@
 local access = require "clouds.gateway.access"
 local accounts = require "clouds.gateway.accounts"
 local call_route = require "clouds.gateway.call_route"
+local client_module = require "clouds.gateway.client_module"
 local events_route = require "clouds.gateway.events_route"
 local http = require "clouds.http"
 local hub = require "clouds.gateway.hub"
@@ -76,6 +77,7 @@ function M.server(settings)
   app:post("/call/*method", call_route.handler(gateway))
   app:get("/ws", websocket_route.handler(gateway))
   app:get("/events", events_route.handler(gateway))
+  app:get("/clouds.js", client_module.handler)
   if settings.static then app:static("/", settings.static) end
   return app
 end
