@@ -55,7 +55,8 @@ class Pair:
         return f"{row['method']}.{self.client.kind}.{row['number']}" if own else row["method"]
 
     def register(self, row, **how):
-        own = {of: row[of] for of in ("node", "heartbeat") if of in row}
+        # A short heartbeat is against clients of npm, which are on Redis; on etcd all that a busy process has would end by it.
+        own = {of: row[of] for of in ("node", "heartbeat") if of in row and (of == "node" or self.redis)}
         self.server.ask("register", method=self.method(row), **{**own, **how})
 
     def prepare(self, row):
