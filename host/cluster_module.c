@@ -82,14 +82,15 @@ static void on_ended(void *self)
     (void)self; /* the end of the process tells */
 }
 
-static void on_line(void *self, const char *text, size_t size)
+static void on_line(void *self, const char *text, size_t size, bool is_cut)
 {
     struct stream *stream = self;
     lua_State *L = host_get()->L;
     lua_rawgeti(L, LUA_REGISTRYINDEX, stream->process->on_line);
     lua_pushinteger(L, 1 + (stream - stream->process->streams));
     lua_pushlstring(L, text, size);
-    host_call(L, 2, 0, "error in the master");
+    lua_pushboolean(L, is_cut);
+    host_call(L, 3, 0, "error in the master");
 }
 
 /* on_exit(code or nil, signal or nil) */
@@ -100,7 +101,7 @@ static void on_exit_of(void *self, pid_t pid, int status)
     (void)pid;
     p->pid = 0;
     host_channel_read_now(p->channel);
-    for (int i = 0; i < STREAMS; i++) {
+    for (int i = 0; i < STREAMS && p->streams[i].lines; i++) {
         host_lines_read_now(p->streams[i].lines);
         host_lines_close(p->streams[i].lines);
     }
@@ -148,8 +149,9 @@ static char **words_of(lua_State *L, const char *name)
     return host_cluster_words(L, lua_gettop(L), name);
 }
 
-/* Everything that a child is given; the ends of the master are in `ours`. False: errno. */
-static bool open_ends(host_spawn *spawn, process *p, int ours[1 + STREAMS], int theirs[2 + STREAMS])
+/* Everything that a child is given; the ends of the master are in `ours`. captures: what it writes comes to the master,
+ * instead of to where that writes. False: errno. */
+static bool open_ends(host_spawn *spawn, process *p, bool captures, int ours[1 + STREAMS], int theirs[2 + STREAMS])
 {
     int pair[2];
     for (int i = 0; i < 1 + STREAMS; i++) ours[i] = -1;
@@ -157,7 +159,7 @@ static bool open_ends(host_spawn *spawn, process *p, int ours[1 + STREAMS], int 
     if (host_channel_pair(pair) != 0) return false;
     ours[0] = pair[0], theirs[0] = pair[1];
     if ((theirs[1] = host_board_create(&p->board)) < 0) return false;
-    for (int i = 0; i < STREAMS; i++) {
+    for (int i = 0; captures && i < STREAMS; i++) {
         if (pipe2(pair, O_CLOEXEC) != 0) return false;
         ours[1 + i] = pair[0], theirs[2 + i] = pair[1];
     }
@@ -178,18 +180,19 @@ static void watch(lua_State *L, process *p, const int ours[1 + STREAMS])
 {
     const host_channel_hooks hooks = {p, on_message, on_ended};
     p->channel = host_channel_open(host_get()->loop, ours[0], true, &hooks);
-    for (int i = 0; i < STREAMS; i++) {
+    bool is_watched = p->channel != NULL;
+    for (int i = 0; i < STREAMS && ours[1 + i] >= 0; i++) {
         p->streams[i].process = p;
         p->streams[i].lines = host_lines_open(host_get()->loop, ours[1 + i], on_line, &p->streams[i]);
+        is_watched = is_watched && p->streams[i].lines;
     }
-    bool is_watched = p->channel && p->streams[0].lines && p->streams[1].lines &&
-                      host_reap(host_get()->loop, p->pid, on_exit_of, p) == 0;
+    is_watched = is_watched && host_reap(host_get()->loop, p->pid, on_exit_of, p) == 0;
     if (is_watched) return;
     kill(p->pid, SIGKILL);
     luaL_error(L, "not enough memory");
 }
 
-/* cluster.start{ arguments =, environment =, on_message =, on_line =, on_exit =, and what cluster_spawn.c reads }: a
+/* cluster.start{ arguments =, environment =, captures =, on_message =, on_line =, on_exit =, and what cluster_spawn.c reads }: a
  * process of this program, with a channel as descriptor 3 and a board as 4; or nil and why not. */
 static int l_start(lua_State *L)
 {
@@ -209,7 +212,10 @@ static int l_start(lua_State *L)
     p->on_message = function_of(L, "on_message");
     p->on_line = function_of(L, "on_line");
     p->on_exit = function_of(L, "on_exit");
-    bool opened = open_ends(&spawn, p, ours, theirs);
+    lua_getfield(L, 1, "captures");
+    bool captures = lua_isnil(L, -1) || lua_toboolean(L, -1);
+    lua_pop(L, 1);
+    bool opened = open_ends(&spawn, p, captures, ours, theirs);
     if (!opened) snprintf(why, sizeof why, "%s", strerror(errno));
     else p->pid = host_spawn_process(&spawn, why, sizeof why);
     close_ends(theirs, 2 + STREAMS);

@@ -1,4 +1,10 @@
 /* host.cluster of the master: what it writes. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
 #include <lua.h>
 #include <lauxlib.h>
 
@@ -14,23 +20,37 @@ static host_sink *check_sink(lua_State *L)
     return *box;
 }
 
-/* cluster.sink(): see host_sink_open */
+static int push_problem(lua_State *L, const char *text)
+{
+    lua_pushnil(L);
+    lua_pushstring(L, text);
+    return 2;
+}
+
+/* cluster.sink([path, most, keep]): see host_sink_open and host_log_file_open; or nil and why not. */
 static int l_sink(lua_State *L)
 {
+    const char *path = luaL_optstring(L, 1, NULL);
+    double most = luaL_optnumber(L, 2, 0);
+    int keep = (int)luaL_optinteger(L, 3, 0);
     host_sink **box = lua_newuserdata(L, sizeof *box);
     *box = NULL;
     luaL_getmetatable(L, SINK_TYPE);
     lua_setmetatable(L, -2);
-    *box = host_sink_open();
-    return *box ? 1 : luaL_error(L, "not enough memory");
+    host_log_file *file = path ? host_log_file_open(path, (uint64_t)most, (unsigned)keep) : NULL;
+    if (path && !file) return push_problem(L, strerror(errno));
+    *box = host_sink_open(file);
+    if (*box) return 1;
+    if (file) host_log_file_close(file);
+    return push_problem(L, strerror(ENOMEM));
 }
 
-/* sink:put(descriptor, text, is_own): false when it was lost. */
+/* sink:put(descriptor, text, is_own): false when it was lost. A sink with a file needs no descriptor. */
 static int sink_put(lua_State *L)
 {
     size_t size;
     host_sink *sink = check_sink(L);
-    int fd = (int)luaL_checkinteger(L, 2);
+    int fd = (int)luaL_optinteger(L, 2, -1);
     const char *text = luaL_checklstring(L, 3, &size);
     lua_pushboolean(L, host_sink_put(sink, fd, text, size, lua_toboolean(L, 4)));
     return 1;
@@ -43,6 +63,21 @@ static int sink_lost(lua_State *L)
     return 1;
 }
 
+/* sink:problem(): what went wrong last, since it was asked last; nil: nothing. */
+static int sink_problem(lua_State *L)
+{
+    host_log_problem problem = host_sink_problem(check_sink(L));
+    if (!problem.what) return 0;
+    lua_pushfstring(L, "%s: %s", problem.what, strerror(problem.number));
+    return 1;
+}
+
+static int sink_reopen(lua_State *L)
+{
+    host_sink_reopen(check_sink(L));
+    return 0;
+}
+
 /* sink:close(seconds): what waits is given so long to be written. */
 static int sink_close(lua_State *L)
 {
@@ -52,11 +87,34 @@ static int sink_close(lua_State *L)
     return 0;
 }
 
+/* cluster.is_journal(descriptor): whether systemd reads there, and takes a level before each line. */
+static int l_is_journal(lua_State *L)
+{
+    struct stat found;
+    unsigned long long device, inode;
+    const char *said = getenv("JOURNAL_STREAM");
+    bool is_one = said && sscanf(said, "%llu:%llu", &device, &inode) == 2 &&
+                  fstat((int)luaL_checkinteger(L, 1), &found) == 0 && found.st_dev == device && found.st_ino == inode;
+    lua_pushboolean(L, is_one);
+    return 1;
+}
+
+/* cluster.time(): seconds since 1970, to the millisecond. */
+static int l_time(lua_State *L)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    lua_pushnumber(L, (lua_Number)now.tv_sec + (lua_Number)(now.tv_nsec / 1000000) / 1000);
+    return 1;
+}
+
 void host_cluster_add_sink(lua_State *L)
 {
-    static const luaL_Reg of_sink[] = {
-        {"put", sink_put}, {"lost", sink_lost}, {"close", sink_close}, {"__gc", sink_close}, {NULL, NULL}};
-    static const luaL_Reg functions[] = {{"sink", l_sink}, {NULL, NULL}};
+    static const luaL_Reg of_sink[] = {{"put", sink_put},         {"lost", sink_lost},   {"problem", sink_problem},
+                                       {"reopen", sink_reopen},   {"close", sink_close}, {"__gc", sink_close},
+                                       {NULL, NULL}};
+    static const luaL_Reg functions[] = {
+        {"sink", l_sink}, {"is_journal", l_is_journal}, {"time", l_time}, {NULL, NULL}};
     host_http_make_type(L, SINK_TYPE, of_sink);
     luaL_setfuncs(L, functions, 0);
 }

@@ -61,19 +61,30 @@ function M.find(command, name)
   return nil
 end
 
+local function next_message(socket)
+  local line, err = socket:read("line", 16e6)
+  if not line then return nil, err end
+  return require("clouds").json.decode(line)
+end
+
 -- The line that answers request 1, past the events before it, each of which goes to on_event.
 local function read_answer(socket, on_event)
   while true do
-    local line, err = socket:read("line", 16e6)
-    if not line then return nil, err end
-    local message = require("clouds").json.decode(line)
+    local message, err = next_message(socket)
+    if not message then return nil, err end
     if not message.event then return message end
     if on_event then on_event(message) end
   end
 end
 
+local function follow(socket, on_event)
+  socket:timeout(nil)
+  repeat local message = next_message(socket)
+  until not message or (on_event and on_event(message) == false)
+end
+
 --- Asks the master: its answer; or nil and the exit code, after this was said. on_event(message): for those that come
--- before the answer.
+-- before the answer, and with options.follow for those behind it, until it ends or on_event gives false.
 function M.ask(command, name, request, options, on_event)
   local socket, err = connect(name)
   if not socket then
@@ -84,6 +95,7 @@ function M.ask(command, name, request, options, on_event)
   socket:timeout(options.timeout)
   socket:write(require("clouds").json.encode(request), "\n")
   local answer, problem = read_answer(socket, on_event)
+  if answer and answer.ok and options.follow then follow(socket, on_event) end
   socket:close()
   if not answer then
     local why = problem == "end" and "it has ended" or problem.message
@@ -96,7 +108,8 @@ function M.ask(command, name, request, options, on_event)
   return nil, exit_of[answer.error.code] or common.ERROR
 end
 
---- The whole of a command that asks one thing: describe(answer, name) gives the line that is printed.
+--- The whole of a command that asks one thing: describe(answer, name) gives the line that is printed. options.follow:
+-- it waits for the end of the application, too.
 function M.main(command, options, name, request, describe)
   common.command(command, options, function()
     local found = M.find(command, name)

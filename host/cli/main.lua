@@ -10,6 +10,7 @@ local commands = {
   { "ps", "show the workers of what was started" },
   { "reload", "replace the workers of an application" },
   { "scale", "change how many workers it has" },
+  { "logs", "show what the workers of an application have written last" },
   { "quiet", "let it take nothing new, until resume" },
   { "gateway", "let programs and browsers call, by HTTP and WebSocket" },
   { "call", "call a method and print what it returns" },

@@ -39,13 +39,17 @@ function M.plain_lines(text)
   return (text:gsub("[^\n\t]+", M.plain))
 end
 
+-- JSON, with what it lets through and a terminal obeys escaped, too.
+function M.harmless_json(text)
+  text = text:gsub("\127", "\\u007f")
+  return (text:gsub("\194([\128-\159])", function(c) return ("\\u%04x"):format(c:byte()) end))
+end
+
 -- JSON for standard output; on a terminal, what JSON lets through and a terminal obeys is escaped too.
 function M.json(value)
   local json = require("clouds").json
   local text = json.encode(value) or json.encode(bytes.shown(value))
-  if not host.is_terminal(1) then return text end
-  text = text:gsub("\127", "\\u007f")
-  return (text:gsub("\194([\128-\159])", function(c) return ("\\u%04x"):format(c:byte()) end))
+  return host.is_terminal(1) and M.harmless_json(text) or text
 end
 
 return M

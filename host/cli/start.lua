@@ -33,12 +33,13 @@ M.command = {
 
 for _, option in ipairs(keys.command_options()) do table.insert(M.command.options, option) end
 
--- Of the settings on the command line those for the keys of this list.
-local function settings_of(options, list)
+-- Of the settings on the command line those for the keys of this list; prefix: of the options for them.
+local function settings_of(options, list, prefix)
   local settings = {}
   for _, key in ipairs(list) do
-    local value = options[key[1]]
-    if key.option == true and options["no_" .. key[1]] then value = false end
+    local name = (prefix or "") .. key[1]
+    local value = options[name]
+    if key.option == true and options["no_" .. name] then value = false end
     if key.option then settings[key[1]] = value end
   end
   return settings
@@ -50,7 +51,9 @@ local function plan_of(options, operands)
   local settings = settings_of(options, keys.group)
   settings.args, settings.listen = { unpack(operands, 2) }, options.listen
   if Plan.name_of(operands[1]) == library.NAME then settings.name = "workers" end
-  local is_right, problem = plan:master(settings_of(options, keys.master))
+  local of_master = settings_of(options, keys.master)
+  of_master.log = settings_of(options, keys.log, keys.LOG_OPTION)
+  local is_right, problem = plan:master(of_master)
   if is_right and options.library then is_right, problem = plan:library(options.library, { drain = options.drain }) end
   if is_right then is_right, problem = plan:register(nil, operands[1], settings) end
   if not is_right then args.fail("start", "%s", problem) end
@@ -63,7 +66,7 @@ local function check_file_options(options, operands)
   for _, pair in ipairs(options.order) do
     local name = pair[1]
     local is_setting = keys.find(keys.group, name) or keys.find(keys.group, (name:gsub("^no_", "")))
-      or name == "name" or name == "library"
+      or name == "name" or name == "library" or name:sub(1, #keys.LOG_OPTION) == keys.LOG_OPTION
     if is_setting then args.fail("start", "--%s is for a script; with -c FILE say it there", (name:gsub("_", "-"))) end
   end
 end
@@ -101,20 +104,23 @@ local function serve(plan, log, options, of)
   local app = require("clouds.master.app").new(plan, log, finish)
   require("clouds.master.systemd").follow(app)
   if options.daemon then daemon.follow(app) end
-  local failure, wrong
-  release, failure, wrong = hold(app, options.pidfile or plan.pidfile)
-  if not release then
-    log:plain("clouds start: " .. failure)
-    return finish(wrong)
+  local function fail(problem, code)
+    log:plain("clouds start: " .. problem)
+    finish(code)
   end
+  local failure, wrong, files
+  release, failure, wrong = hold(app, options.pidfile or plan.pidfile)
+  if not release then return fail(failure, wrong) end
+  files, failure = log:prepare(plan)
+  if not files then return fail(failure, host.exit.USAGE) end
+  files.commit()
   require("clouds.master.signals").follow(app)
   if of then unfollow = require("clouds.master.file").follow(app, of.path, of.url, of.manager) end
   app:start(function(problem, code)
     if not problem then return end
     app:emit("error", problem)
     if not code then return log:own(("%s does not start: %s"):format(app.name, problem)) end
-    log:plain("clouds start: " .. problem)
-    finish(code)
+    fail(problem, code)
   end)
 end
 

@@ -52,7 +52,7 @@ end
 local LONGEST = 3600 -- seconds: an application ends by its own limit
 
 local function stop_application(given, name)
-  given.timeout = given.timeout or LONGEST
+  given.timeout, given.follow = given.timeout or LONGEST, true
   local request = { ["do"] = "stop", now = given.now, drain = given.drain }
   application.main("stop", given, name, request, function(answer, found)
     return ("%s has stopped%s"):format(output.plain(found), answer.code == 0 and "" or ", but not in order")

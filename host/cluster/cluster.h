@@ -18,6 +18,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
+#include <sys/uio.h>
 #include <uv.h>
 
 /* ---- channel.c: messages between two processes, with descriptors */
@@ -258,13 +259,37 @@ void host_target_remove(host_target *target);
 enum { HOST_LINES_LONGEST = 16384 }; /* bytes of a line; what is behind is left out */
 
 typedef struct host_lines host_lines;
-typedef void (*host_lines_hook)(void *self, const char *text, size_t size); /* without its end */
+/* Without its end; is_cut: the line was longer. */
+typedef void (*host_lines_hook)(void *self, const char *text, size_t size, bool is_cut);
 
 /* Takes `fd` over, one end of a pipe. NULL: no memory, and `fd` is still the caller's. */
 host_lines *host_lines_open(uv_loop_t *loop, int fd, host_lines_hook hook, void *self);
 /* What is there already, as after the end of the child. */
 void host_lines_read_now(host_lines *lines);
 void host_lines_close(host_lines *lines);
+
+/* ---- log_file.c: a file for lines, which is put aside when it is large. All of it may wait for the disk */
+
+typedef struct host_log_file host_log_file;
+
+typedef struct host_log_problem {
+    const char *what; /* NULL: there is none */
+    int number;       /* errno */
+} host_log_problem;
+
+/* Opens it to append, or makes it. When it would be larger than `most` bytes (0: never) it becomes PATH.1, that PATH.2 ...
+ * PATH.`keep`, and another is begun. NULL: errno. */
+host_log_file *host_log_file_open(const char *path, uint64_t most, unsigned keep);
+void host_log_file_close(host_log_file *file);
+/* Writes what is at its path now: somebody else has put it aside. */
+void host_log_file_reopen(host_log_file *file);
+/* How many lines were written, which the vectors are; they are used up. Less than all: errno. */
+int host_log_file_write(host_log_file *file, struct iovec *lines, int count);
+/* The last since it was asked last. */
+host_log_problem host_log_file_problem(host_log_file *file);
+
+/* The same for a descriptor; *part: how many bytes of the next line were written. */
+int host_log_write(int fd, struct iovec *lines, int count, size_t *part);
 
 /* ---- sink.c: what the master writes, by a thread of its own */
 
@@ -275,12 +300,18 @@ enum {
 
 typedef struct host_sink host_sink;
 
-host_sink *host_sink_open(void); /* NULL: no memory, or no thread */
-/* One record, whole lines, to `fd`, which stays open longer than the sink. Never waits; false: lost. */
+/* Takes the file over, to which everything goes then. NULL: no memory, or no thread, and the file is still the caller's. */
+host_sink *host_sink_open(host_log_file *file);
+/* One record, whole lines, to the file, or without one to `fd`, which stays open longer than the sink. Never waits; false:
+ * lost. */
 bool host_sink_put(host_sink *sink, int fd, const char *text, size_t size, bool is_own);
 /* How many records were lost since it was asked last, those with them that the system refused to write. */
 uint64_t host_sink_lost(host_sink *sink);
-/* Gives what waits `seconds` to be written. */
+/* What went wrong last, since it was asked last. */
+host_log_problem host_sink_problem(host_sink *sink);
+/* Opens the file again, some time later. */
+void host_sink_reopen(host_sink *sink);
+/* Gives what waits `seconds` to be written; what takes longer is still tried as long as the process runs. */
 void host_sink_close(host_sink *sink, double seconds);
 
 /* ---- lock.c: a file that one process holds */

@@ -3,6 +3,7 @@
 local host = require "clouds.host"
 local core = require "clouds.core"
 local values = require "clouds.master.plan_values"
+local log_format = require "clouds.master.log_format"
 local report = require "clouds.master.report"
 local M = {}
 
@@ -14,7 +15,8 @@ local json
 
 ---- requests, by what they do ----
 
--- fn(app, request, connection) -> what is answered; or nil, a code and a message. It runs in a coroutine.
+-- fn(app, request, connection) -> what is answered; true: it has been; or nil, a code and a message.
+-- It runs in a coroutine.
 local requests = {}
 
 -- Waits for what begin(done) calls done with.
@@ -102,6 +104,54 @@ function requests.scale(app, request)
   return { group = group.name, workers = count }
 end
 
+function requests.reopen(app)
+  app.log:reopen()
+  return { files = require("clouds").array(app.log:paths()) }
+end
+
+-- The lines that are meant: of a group, or of a worker, such as "web.1". Or nil, a code and a message.
+local function lines_of(app, name)
+  if name == nil then return {} end
+  if name == "master" or name == "manager" then return { group = name } end
+  local of_worker = type(name) == "string" and not app:group(name) and name:match("^(.*)%.%d+$")
+  local group, code, message = group_of(app, { group = of_worker or name })
+  if group == false then return nil, code, message .. ", master, manager" end
+  return { group = group.name, worker = of_worker and name or nil }
+end
+
+local function send_line(app, request, connection, entry, missed)
+  return connection:send({ id = request.id, event = "line", missed = missed ~= 0 and missed or nil,
+    line = log_format.members(entry, app.name) })
+end
+
+-- Waits with each for who reads them.
+local function send_lines_that_come(app, request, connection, follower)
+  connection.on_end[#connection.on_end + 1] = function() follower:close() end
+  connection:send({ id = request.id, ok = true })
+  while true do
+    local entry, missed = follower:next()
+    if not entry or not send_line(app, request, connection, entry, missed) then break end
+  end
+  follower:close()
+end
+
+-- The last lines, each of its own; then the answer, and when it is to follow, what comes.
+function requests.logs(app, request, connection)
+  local filter, code, message = lines_of(app, request.group)
+  if not filter then return nil, code, message end
+  local count = request.lines
+  if count ~= nil and (type(count) ~= "number" or count < 0 or count % 1 ~= 0) then
+    return nil, "WRONG_USE", "lines: expected a whole number of 0 or more"
+  end
+  local follower = request.follow and app.log.kept:follow(filter)
+  for _, entry in ipairs(app.log.kept:lines(filter, count or math.huge)) do
+    send_line(app, request, connection, entry)
+  end
+  if not follower then return {} end
+  send_lines_that_come(app, request, connection, follower)
+  return true
+end
+
 -- Every event from now on is a line of its own, until the connection ends.
 function requests.events(app, request, connection)
   local off = app:on_event(function(event, ...)
@@ -117,7 +167,7 @@ local Connection = {}
 Connection.__index = Connection
 
 function Connection:send(message)
-  self.socket:write(json.encode(message), "\n")
+  return self.socket:write(json.encode(message), "\n")
 end
 
 local function refuse(self, id, code, message)
@@ -140,6 +190,7 @@ local function answer(self, app, request)
     return refuse(self, request.id, "FAILED", tostring(result))
   end
   if not result then return refuse(self, request.id, code, message) end
+  if result == true then return end -- it has answered
   result.id, result.ok = request.id, true
   self:send(result)
 end

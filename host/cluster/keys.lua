@@ -19,9 +19,21 @@ M.master = {
   { "group", "text", shown = "that of the user", option = "NAME", help = "their group in the operating system" },
   { "ready_timeout", "number", default = 30, least = 0.01, help = "seconds until a worker has to be ready" },
   { "reload_timeout", "number", default = 120, least = 1, later = true, help = "seconds that a reload may take" },
-  { "log", "log", later = true, help = "{ file =, format =, max_size =, keep =, lines =, capture = }" },
+  { "log", "settings", shown = "see below", help = "what becomes of the lines of the workers: a table" },
   { "admin", "text", later = true, help = "where the state of the application is answered by HTTP" },
   { "url", "text", shown = "`--url`", help = "of the cluster, for the scripts" },
+}
+
+-- Of `log` of cluster.master; as options --log-...
+M.log = {
+  { "file", "text", option = "FILE", help = "where the lines go, instead of to the output of the master" },
+  { "format", "choice", default = "text", choices = { "text", "json" }, option = "FORM", help = "of the lines" },
+  { "max_size", "count", default = 100e6, least = 0, option = "BYTES",
+    help = "a file that would become larger is put aside, as FILE.1, FILE.2 ...; 0: never" },
+  { "keep", "count", default = 5, least = 0, most = 10000, option = "COUNT", help = "so many of these stay" },
+  { "lines", "count", default = 1000, least = 0, most = 100000, help = "of each group, that `clouds logs` can show" },
+  { "capture", "boolean", default = true,
+    help = "false: workers write to the output of the master themselves, and wait for it" },
 }
 
 M.group = {
@@ -38,6 +50,7 @@ M.group = {
   { "group", "text", shown = "that of the user", help = "their group in the operating system" },
   { "groups", "texts", shown = "those of the user", help = "their further groups" },
   { "umask", "text", shown = "that of the master", help = "octal digits" },
+  { "log_file", "text", shown = "that of the master", help = "where the lines of its workers go" },
   { "dispatch", "choice", default = "least", choices = { "least", "shared" }, option = "WAY",
     help = "how connections find a worker; `least`: a connection goes to the worker with the fewest; "
       .. "`shared`: to whoever accepts it first" },
@@ -83,6 +96,7 @@ M.library = {
   { "env", "texts_by_name", shown = "none", help = "environment beside that of the master" },
   { "drain", "number", default = 8, least = 0, most = 86400, help = "how long a stop lets accepted requests finish" },
   { "ready_timeout", "number", shown = "that of the master", least = 0.01, help = "seconds until it has to be ready" },
+  { "log_file", "text", shown = "that of the master", help = "where its lines go" },
   { "overlap", "boolean", default = false, help = "true: a reload starts the new one while the old one serves" },
   { "reload", "boolean", default = true, help = "false: a reload leaves it alone" },
 }
@@ -101,18 +115,29 @@ function M.value(settings, name)
   return value
 end
 
+--- Adds the defaults of what these settings do not say; gives them.
+function M.with_defaults(settings, keys)
+  for _, key in ipairs(keys) do
+    if settings[key[1]] == nil and not key.later then settings[key[1]] = key.default end
+  end
+  return settings
+end
+
+M.LOG_OPTION = "log_" -- before the names of the keys of `log`
+
 --- The options of `clouds start` for the keys of the master and of a group, as clouds.cli.args takes them.
 function M.command_options()
   local options = {}
-  for _, keys in ipairs { M.master, M.group } do
+  for _, keys in ipairs { M.master, M.log, M.group } do
     for _, key in ipairs(keys) do
       if key.option and not key.later then
         local is_count = key[2] == "count" or key[2] == "number"
         local default = type(key.default) == "string" and key.default
-          or key.default ~= nil and ("%g"):format(tonumber(key.default) or 0) or key.shown
+          or key.default ~= nil and ("%.14g"):format(tonumber(key.default) or 0) or key.shown
         local help = key.help:gsub("[:;].*", ""):gsub("`", "")
-        options[#options + 1] = key.option == true and { long = "no-" .. key[1], help = key.without }
-          or { long = key[1]:gsub("_", "-"), value = key.option, kind = is_count and key[2] or nil, least = key.least,
+        local name = keys == M.log and M.LOG_OPTION .. key[1] or key[1]
+        options[#options + 1] = key.option == true and { long = "no-" .. name, help = key.without }
+          or { long = name:gsub("_", "-"), value = key.option, kind = is_count and key[2] or nil, least = key.least,
             short = key[1] == "workers" and "w" or nil,
             help = default and ("%s\n(default: %s)"):format(help, default) or help }
       end
@@ -134,7 +159,8 @@ local function range_of(key)
 end
 
 local kinds = { count = "whole number", name = "text", texts = "list of texts", texts_by_name = "texts by name",
-  choice = "one of", listen = "text, number, list", workers = "number, text, table", log = "table", limits = "table" }
+  choice = "one of", listen = "text, number, list", workers = "number, text, table", settings = "table",
+  limits = "table" }
 
 --- The keys as tables of Markdown, for docs/HOST.md.
 function M.markdown()
@@ -150,6 +176,7 @@ function M.markdown()
     lines[#lines + 1] = ""
   end
   put("`cluster.master`", M.master)
+  put("`log` of `cluster.master`", M.log)
   put("`app:register`", M.group)
   put("`app:library`", M.library)
   return table.concat(lines, "\n")

@@ -19,23 +19,22 @@ struct host_lines {
     char text[HOST_LINES_LONGEST];
 };
 
-static void tell(host_lines *l, const char *text, size_t size)
+static void tell(host_lines *l, const char *text, size_t size, bool is_cut)
 {
-    if (!l->skips) l->hook(l->self, text, size);
-    l->skips = false;
+    if (!l->skips) l->hook(l->self, text, size, is_cut);
+    l->skips = is_cut;
 }
 
 static void split(host_lines *l)
 {
     size_t at = 0;
     for (char *end; !l->closing && (end = memchr(l->text + at, '\n', l->len - at)); at = (size_t)(end - l->text) + 1)
-        tell(l, l->text + at, (size_t)(end - l->text) - at);
+        tell(l, l->text + at, (size_t)(end - l->text) - at, false);
     if (l->closing) return;
     memmove(l->text, l->text + at, l->len - at);
     l->len -= at;
     if (l->len < sizeof l->text) return;
-    tell(l, l->text, l->len);
-    l->skips = true;
+    tell(l, l->text, l->len, true);
     l->len = 0;
 }
 
@@ -53,7 +52,7 @@ static bool read_some(host_lines *l)
     if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return false;
     l->ended = true;
     uv_poll_stop(&l->poll);
-    if (l->len) tell(l, l->text, l->len); /* the last, without an end */
+    if (l->len) tell(l, l->text, l->len, false); /* the last, without an end */
     l->len = 0;
     return false;
 }

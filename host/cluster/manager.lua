@@ -106,9 +106,9 @@ function Manager:start()
     on_message = function(kind, text)
       if handlers[kind] then handlers[kind](self, text) end
     end,
-    on_line = function(stream, text)
+    on_line = function(stream, text, is_cut)
       if stream == 2 then self.last_words = text end
-      self.log:line(self, stream, text)
+      self.log:line(self, stream, text, is_cut)
     end,
     on_exit = function(code, signal) on_exit(self, code, signal) end,
   })

@@ -67,18 +67,25 @@ local function sorted(settings)
   return names
 end
 
--- The settings as the plan has them; or nil and what is wrong.
-local function read(self, settings, list, what, where)
+-- The settings as the plan has them; or nil and what is wrong. prefix: of their options.
+local function read(self, settings, list, what, where, prefix)
   local result = {}
   if type(settings) ~= "table" then
     return at(where, "expected a table of the keys of %s, got %s", what, values.shown(settings))
   end
   for _, name in ipairs(sorted(settings)) do
     local key = keys.find(list, name)
-    local shown = self.is_command and "--" .. tostring(name):gsub("_", "-") or ("'%s'"):format(tostring(name))
+    local full = (prefix or "") .. tostring(name)
+    local shown = self.is_command and "--" .. full:gsub("[._]", "-") or ("'%s'"):format(full)
     if not key then return unknown(where, name, list, what) end
     if key.later then return at(where, "%s of %s is not in this version", shown, what) end
-    local value, expected, part = values.read(key, settings[name])
+    local value, expected, part
+    if key[2] == "settings" then
+      value, expected = read(self, settings[name], keys[name], ("'%s'"):format(name), where, name .. ".")
+      if not value then return nil, expected end
+    else
+      value, expected, part = values.read(key, settings[name])
+    end
     if value == nil then
       return at(where, "%s: expected %s, got %s", shown, expected, values.shown(part or settings[name]))
     end
@@ -88,7 +95,7 @@ local function read(self, settings, list, what, where)
 end
 
 local function absolute(path, base)
-  if not base or path:sub(1, 1) == "/" then return path end
+  if not path or not base or path:sub(1, 1) == "/" then return path end
   return base .. "/" .. path
 end
 
@@ -104,7 +111,8 @@ function Plan:master(settings, where)
     given.base = host.real_path(base)
     if not given.base then return at(where, "'base': there is no folder %s", base) end
   end
-  if given.pidfile then given.pidfile = absolute(given.pidfile, given.base or self.folder) end
+  given.pidfile = absolute(given.pidfile, given.base or self.folder)
+  if given.log then given.log.file = absolute(given.log.file, given.base or self.folder) end
   for name, value in pairs(given) do self.settings[name] = value end
   self.has_master = where or "the command line"
   return true
@@ -138,13 +146,6 @@ local function add_listeners(self, group, where)
   end
   for plain, line in pairs(new) do self.listeners[plain] = line end
   return true
-end
-
--- Everything that was not said.
-local function add_defaults(group, list)
-  for _, key in ipairs(list) do
-    if group[key[1]] == nil and not key.later then group[key[1]] = key.default end
-  end
 end
 
 local function add_group(self, group, where)
@@ -185,7 +186,8 @@ function Plan:register(listen, script, settings, where)
   group.script, group.arguments, group.args = path, group.args or {}, nil
   group.workers = group.workers or host.cluster.processors()
   group.cwd = group.cwd and absolute(group.cwd, self.settings.base) or self.settings.base
-  add_defaults(group, keys.group)
+  group.log_file = absolute(group.log_file, self.settings.base)
+  keys.with_defaults(group, keys.group)
   return add_group(self, group, where)
 end
 
@@ -198,7 +200,8 @@ function Plan:library(script, settings, where)
   if not group then return nil, problem end
   group.name, group.listen, group.script, group.workers = library.NAME, {}, path, 1
   group.arguments, group.args, group.cwd = group.args or {}, nil, self.settings.base
-  add_defaults(group, keys.library)
+  group.log_file = absolute(group.log_file, self.settings.base)
+  keys.with_defaults(group, keys.library)
   return add_group(self, group, where)
 end
 
@@ -220,6 +223,7 @@ function Plan:finish()
     group.ready_timeout = group.ready_timeout or timeout
     if not group.user and not group.group then group.user, group.group = settings.user, settings.group end
   end
+  settings.log = keys.with_defaults(settings.log or {}, keys.log)
   settings.groups, settings.file = self.groups, self.file
   return settings
 end

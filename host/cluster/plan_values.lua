@@ -166,20 +166,6 @@ function readers.limits(value)
   return value
 end
 
-local log_kinds = { file = "string", format = "string", max_size = "number", keep = "number", lines = "number",
-  capture = "boolean" }
-
-function readers.log(value)
-  local expected = "a table of file, format, max_size, keep, lines, capture"
-  if type(value) ~= "table" then return nil, expected end
-  for name, each in pairs(value) do
-    if type(each) ~= log_kinds[name] then return nil, expected end
-    if type(each) == "number" and (not is_number(each) or each < 0 or each % 1 ~= 0) then return nil, expected end
-  end
-  if value.format and value.format ~= "text" and value.format ~= "json" then return nil, 'format = "text" or "json"' end
-  return value
-end
-
 --- What the plan holds for the value of a key; or nil, what was expected, and in the place of which part, if of one.
 function M.read(key, value)
   return readers[key[2]](value, key)

@@ -111,7 +111,11 @@ function Change.prepare(app, plan)
       return nil, problem
     end
   end
-  return self
+  local problem
+  self.files, problem = app.log:prepare(plan)
+  if self.files then return self end
+  self:roll_back()
+  return nil, problem
 end
 
 local function is_in(list, group)
@@ -125,6 +129,7 @@ end
 function Change:commit()
   local app, before = self.app, self.app.groups
   app.groups, app.plan = self.order, self.plan
+  self.files.commit()
   for _, part in ipairs(self.parts) do
     local group, where = part.group, part.where
     group.undo, group.next_listeners = nil, nil
@@ -148,6 +153,7 @@ end
 --- It is not done.
 function Change:roll_back()
   self.app.url = self.url
+  if self.files then self.files.abort() end
   for _, part in ipairs(self.parts) do
     local group = part.group
     listeners.close(part.where.added)

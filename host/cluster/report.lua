@@ -33,6 +33,7 @@ function M.of(app)
   local groups = {}
   for i, group in ipairs(app.groups) do groups[i] = group_of(app, group) end
   return { name = app.name, pid = host.pid(), version = host.versions().clouds,
+    log = { files = require("clouds").array(app.log:paths()), lost_lines = app.log:lost_lines() },
     state = M.state(app), reloading = app.is_reloading or false, uptime = loop.now() - app.begun, groups = groups }
 end
 

@@ -10,6 +10,7 @@ local handlers = {}
 
 function handlers.HUP(app)
   app:emit("signal", "reload")
+  app.log:reopen()
   app:reload(nil, function() end)
 end
 handlers.USR1 = handlers.HUP -- as node-cluster has it

@@ -1,7 +1,6 @@
-/* What the master writes to its standard output and error: by a thread of its own, so that a terminal which was
- * stopped, a pipe that nobody reads or a slow disk never keeps the master from its work. */
+/* What the master writes to its standard output and error, or to a file: by a thread of its own, so that a terminal which
+ * was stopped, a pipe that nobody reads or a slow disk never keeps the master from its work. */
 #include <errno.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,7 +10,11 @@
 
 #include "host/cluster/cluster.h"
 
-enum { PIECES = 64 }; /* records of one writev */
+enum {
+    PIECES = 64,        /* records of one writev */
+    ENOUGH = 1 << 15,   /* bytes for which the thread is woken at once */
+    PATIENCE = 3000000, /* nanoseconds that it waits for so many: a line at a time would cost more than all the rest */
+};
 
 typedef struct record {
     int fd;
@@ -29,39 +32,27 @@ struct host_sink {
     uv_mutex_t mutex;
     uv_cond_t filled, written;
     buffer *filling, *writing;
-    uint64_t lost; /* records, since it was asked last */
-    bool closing, ended;
+    host_log_file *file; /* the thread's; NULL: each record says its descriptor */
+    uint64_t lost;       /* records, since it was asked last */
+    host_log_problem problem;
+    bool reopens, closing, abandoned, ended;
 };
 
 /* ---- the thread ---- */
 
-static bool wait_writable(int fd)
-{
-    struct pollfd p = {fd, POLLOUT, 0};
-    return poll(&p, 1, -1) > 0 || errno == EINTR;
-}
-
 /* How many of the pieces were written as a whole. */
-static int write_pieces(int fd, struct iovec *pieces, int count)
+static int write_pieces(host_sink *s, int fd, struct iovec *pieces, int count)
 {
-    int done = 0;
-    while (done < count) {
-        ssize_t n = writev(fd, pieces + done, count - done);
-        if (n < 0 && (errno == EINTR || (errno == EAGAIN && wait_writable(fd)))) continue;
-        if (n < 0) return done;
-        while (done < count && (size_t)n >= pieces[done].iov_len) n -= (ssize_t)pieces[done++].iov_len;
-        if (done == count) return done;
-        pieces[done].iov_base = (char *)pieces[done].iov_base + n;
-        pieces[done].iov_len -= (size_t)n;
-    }
-    return done;
+    size_t part;
+    return s->file ? host_log_file_write(s->file, pieces, count) : host_log_write(fd, pieces, count, &part);
 }
 
-/* How many records were lost. */
-static uint32_t write_buffer(buffer *b)
+/* How many records were lost; then errno. */
+static uint32_t write_buffer(host_sink *s, buffer *b)
 {
     uint32_t lost = 0;
     size_t at = 0;
+    int problem = 0;
     while (at < b->len) {
         struct iovec pieces[PIECES];
         record first, next;
@@ -73,10 +64,12 @@ static uint32_t write_buffer(buffer *b)
             pieces[count] = (struct iovec){b->bytes + at + sizeof next, next.size};
             at += sizeof next + next.size;
         }
-        lost += (uint32_t)(count - write_pieces(first.fd, pieces, count));
+        uint32_t unwritten = (uint32_t)(count - write_pieces(s, first.fd, pieces, count));
+        if (unwritten) problem = errno;
+        lost += unwritten;
     }
     b->len = 0;
-    return lost;
+    return errno = problem, lost;
 }
 
 static void swap(host_sink *s)
@@ -86,32 +79,58 @@ static void swap(host_sink *s)
     s->writing = b;
 }
 
+static void free_sink(host_sink *s)
+{
+    if (s->file) host_log_file_close(s->file);
+    uv_cond_destroy(&s->written);
+    uv_cond_destroy(&s->filled);
+    uv_mutex_destroy(&s->mutex);
+    free(s->filling);
+    free(s->writing);
+    free(s);
+}
+
+/* What is to be done next, without the mutex. */
+static void work(host_sink *s, bool reopens)
+{
+    if (reopens && s->file) host_log_file_reopen(s->file);
+    uint32_t lost = write_buffer(s, s->writing);
+    host_log_problem problem = {lost ? "cannot write it" : NULL, errno};
+    if (s->file) problem = host_log_file_problem(s->file);
+    uv_mutex_lock(&s->mutex);
+    s->lost += lost;
+    if (problem.what) s->problem = problem;
+}
+
+static void wait_for_work(host_sink *s)
+{
+    while (s->filling->len == 0 && !s->reopens && !s->closing) uv_cond_wait(&s->filled, &s->mutex);
+    uint64_t until = uv_hrtime() + PATIENCE;
+    for (uint64_t now = uv_hrtime(); s->filling->len < ENOUGH && !s->reopens && !s->closing && now < until; now = uv_hrtime())
+        uv_cond_timedwait(&s->filled, &s->mutex, until - now);
+}
+
 static void run(void *self)
 {
     host_sink *s = self;
     uv_mutex_lock(&s->mutex);
     for (;;) {
-        while (s->filling->len == 0 && !s->closing) uv_cond_wait(&s->filled, &s->mutex);
-        if (s->filling->len == 0) break;
+        wait_for_work(s);
+        if (s->filling->len == 0 && !s->reopens) break;
+        bool reopens = s->reopens;
+        s->reopens = false;
         swap(s);
         uv_mutex_unlock(&s->mutex);
-        uint32_t lost = write_buffer(s->writing);
-        uv_mutex_lock(&s->mutex);
-        s->lost += lost;
+        work(s, reopens);
     }
     s->ended = true;
+    bool is_mine = s->abandoned;
     uv_cond_signal(&s->written);
     uv_mutex_unlock(&s->mutex);
+    if (is_mine) free_sink(s);
 }
 
 /* ---- the loop ---- */
-
-static void free_sink(host_sink *s)
-{
-    free(s->filling);
-    free(s->writing);
-    free(s);
-}
 
 /* Signals are for the main thread. */
 static int start_thread(host_sink *s)
@@ -124,21 +143,18 @@ static int start_thread(host_sink *s)
     return code;
 }
 
-host_sink *host_sink_open(void)
+host_sink *host_sink_open(host_log_file *file)
 {
     host_sink *s = calloc(1, sizeof *s);
     if (!s) return NULL;
     s->filling = calloc(1, sizeof *s->filling);
     s->writing = calloc(1, sizeof *s->writing);
-    if (!s->filling || !s->writing) return free_sink(s), NULL;
     uv_mutex_init(&s->mutex);
     uv_cond_init(&s->filled);
     uv_cond_init(&s->written);
-    if (start_thread(s) == 0) return s;
-    uv_cond_destroy(&s->written);
-    uv_cond_destroy(&s->filled);
-    uv_mutex_destroy(&s->mutex);
-    return free_sink(s), NULL;
+    if (!s->filling || !s->writing || start_thread(s) != 0) return free_sink(s), NULL;
+    s->file = file;
+    return s;
 }
 
 bool host_sink_put(host_sink *s, int fd, const char *text, size_t size, bool is_own)
@@ -151,8 +167,8 @@ bool host_sink_put(host_sink *s, int fd, const char *text, size_t size, bool is_
     if (fits) {
         memcpy(b->bytes + b->len, &r, sizeof r);
         memcpy(b->bytes + b->len + sizeof r, text, size);
+        if (b->len == 0 || (b->len < ENOUGH && b->len + sizeof r + size >= ENOUGH)) uv_cond_signal(&s->filled);
         b->len += sizeof r + size;
-        uv_cond_signal(&s->filled);
     } else {
         s->lost++;
     }
@@ -169,6 +185,23 @@ uint64_t host_sink_lost(host_sink *s)
     return lost;
 }
 
+host_log_problem host_sink_problem(host_sink *s)
+{
+    uv_mutex_lock(&s->mutex);
+    host_log_problem problem = s->problem;
+    s->problem = (host_log_problem){NULL, 0};
+    uv_mutex_unlock(&s->mutex);
+    return problem;
+}
+
+void host_sink_reopen(host_sink *s)
+{
+    uv_mutex_lock(&s->mutex);
+    s->reopens = true;
+    uv_cond_signal(&s->filled);
+    uv_mutex_unlock(&s->mutex);
+}
+
 void host_sink_close(host_sink *s, double seconds)
 {
     uint64_t until = uv_hrtime() + (uint64_t)(seconds * 1e9);
@@ -178,11 +211,13 @@ void host_sink_close(host_sink *s, double seconds)
     for (uint64_t now = uv_hrtime(); !s->ended && now < until; now = uv_hrtime())
         uv_cond_timedwait(&s->written, &s->mutex, until - now);
     bool ended = s->ended;
+    pthread_t thread = s->thread;
+    s->abandoned = !ended;
     uv_mutex_unlock(&s->mutex);
-    if (!ended) return; /* it hangs in a write, and ends with the process */
-    uv_thread_join(&s->thread);
-    uv_cond_destroy(&s->written);
-    uv_cond_destroy(&s->filled);
-    uv_mutex_destroy(&s->mutex);
+    if (!ended) {
+        pthread_detach(thread); /* it may hang in a write: who has abandoned it frees nothing */
+        return;
+    }
+    uv_thread_join(&thread);
     free_sink(s);
 }

@@ -93,9 +93,10 @@ function Worker.start(group, index, generation)
     nice = prepared.nice, limits = prepared.limits, folder = prepared.folder, cpu = spawn.processor_of(prepared, index),
     arguments = arguments_of(self), environment = environment_of(self),
     on_message = function(kind, text) on_message(self, kind, text) end,
-    on_line = function(stream, text)
+    captures = group.app.plan.log.capture,
+    on_line = function(stream, text, is_cut)
       if stream == 2 then note_words(self, text) end
-      group.app.log:line(self, stream, text)
+      group.app.log:line(self, stream, text, is_cut)
     end,
     on_exit = function(code, signal) on_exit(self, code, signal) end,
   })

@@ -7,9 +7,17 @@
 local cluster = {}
 
 ---The application; to be called once. Raises what is wrong with the settings, as the functions of the application do.
----@param settings? { name: string?, base: string?, ready_timeout: number?, url: string? }
+---@param settings? { name: string?, base: string?, pidfile: string?, user: string?, group: string?, ready_timeout: number?, url: string?, log: clouds.cluster.Log? }
 ---@return clouds.cluster.App
 function cluster.master(settings) end
+
+---@class clouds.cluster.Log
+---@field file? string
+---@field format? "text"|"json"
+---@field max_size? integer bytes
+---@field keep? integer
+---@field lines? integer
+---@field capture? boolean
 
 ---@class clouds.cluster.App
 local App = {}

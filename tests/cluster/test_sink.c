@@ -18,7 +18,7 @@ static void in_order(void)
 {
     int one[2], two[2];
     char text[64];
-    host_sink *s = host_sink_open();
+    host_sink *s = host_sink_open(NULL);
     if (pipe(one) != 0 || pipe(two) != 0) return;
     CHECK(host_sink_put(s, one[1], "a\n", 2, false));
     CHECK(host_sink_put(s, two[1], "b\n", 2, false));
@@ -38,7 +38,7 @@ static void nobody_reads_of(bool without_waiting)
     enum { LINE = 1000, COUNT = 4000 };
     static char line[LINE], got[LINE * (COUNT + 1)];
     int ends[2], kept = 0;
-    host_sink *s = host_sink_open();
+    host_sink *s = host_sink_open(NULL);
     if (pipe2(ends, without_waiting ? O_NONBLOCK : 0) != 0) return;
     memset(line, 'x', LINE - 1);
     line[LINE - 1] = '\n';
@@ -63,7 +63,7 @@ static void nobody_reads_of(bool without_waiting)
 static void refused(void)
 {
     int full = open("/dev/full", O_WRONLY);
-    host_sink *s = host_sink_open();
+    host_sink *s = host_sink_open(NULL);
     for (int i = 0; i < 10; i++) host_sink_put(s, full, "line\n", 5, false);
     uint64_t lost = 0;
     while (lost < 10) lost += host_sink_lost(s);

@@ -1,0 +1,165 @@
+-- A line of the log in each of its forms.
+--
+-- An entry is { time = seconds since 1970, group =, worker =, pid =, stream =, text =, is_cut = } and a line of a
+-- worker, or of the manager or the master, whose group and worker are "manager" and "master". stream: 1 or 2; what the
+-- master says itself has none.
+local host = require "clouds.host"
+local output = require "clouds.cli.output"
+local M = {}
+
+local STDERR = 2
+local CUT = "..."
+
+---- the text ----
+
+local function hex(bytes)
+  return (bytes:gsub(".", function(c) return ("\\x%02x"):format(c:byte()) end))
+end
+
+-- What may begin a run of bytes that are no ASCII: the sequences of UTF-8, none too long, no surrogates.
+local sequences = { "^[\194-\223][\128-\191]", "^\224[\160-\191][\128-\191]",
+  "^[\225-\236\238\239][\128-\191][\128-\191]", "^\237[\128-\159][\128-\191]", "^\240[\144-\191][\128-\191][\128-\191]",
+  "^[\241-\243][\128-\191][\128-\191][\128-\191]", "^\244[\128-\143][\128-\191][\128-\191]" }
+
+local function mend_run(run)
+  local pieces, at = {}, 1
+  while at <= #run do
+    local found
+    for _, sequence in ipairs(sequences) do
+      found = found or run:match(sequence, at)
+    end
+    pieces[#pieces + 1] = found or hex(run:sub(at, at))
+    at = at + (found and #found or 1)
+  end
+  return table.concat(pieces)
+end
+
+-- Bytes that are no UTF-8 as \xNN.
+local function mended(text)
+  if not text:find("[\128-\255]") then return text end
+  return (text:gsub("[\128-\255]+", mend_run))
+end
+
+local function end_of(entry)
+  return entry.is_cut and CUT or ""
+end
+
+-- In one line that no terminal obeys.
+local function shown(entry)
+  local text = entry.text
+  if text:find("[%c\128-\255]") then text = output.plain(mended(text)) end
+  return text .. end_of(entry)
+end
+
+---- the time ----
+
+local last_time, last_text
+
+--- "2026-11-28T06:48:01.123Z"
+function M.time(seconds)
+  if seconds ~= last_time then
+    local whole = math.floor(seconds)
+    last_time = seconds
+    last_text = ("%s.%03dZ"):format(os.date("!%Y-%m-%dT%H:%M:%S", whole), (seconds - whole) * 1000 + 0.5)
+  end
+  return last_text
+end
+
+local last_second, last_clock
+
+-- "06:48:01", where we are.
+local function clock(seconds)
+  local whole = math.floor(seconds)
+  if whole ~= last_second then last_second, last_clock = whole, os.date("%H:%M:%S", whole) end
+  return last_clock
+end
+
+---- the forms ----
+
+--- For a file, a pipe, whoever reads it later.
+function M.text(entry)
+  return ("%s %s %d | %s\n"):format(M.time(entry.time), entry.worker, entry.pid, shown(entry))
+end
+
+local PLAIN, RED, FIRST_COLOUR, COLOURS = "\27[0m", "\27[31m", 32, 5
+local colour_of = {}
+
+local function colour(name)
+  if not colour_of[name] then
+    local sum = 0
+    for i = 1, #name do sum = sum + name:byte(i) end
+    colour_of[name] = ("\27[%dm"):format(FIRST_COLOUR + sum % COLOURS)
+  end
+  return colour_of[name]
+end
+
+--- For a terminal, in colours unless the environment has NO_COLOR.
+function M.terminal(entry)
+  local head, text = clock(entry.time) .. " " .. entry.worker .. " |", shown(entry)
+  if (os.getenv "NO_COLOR" or "") ~= "" then return head .. " " .. text .. "\n" end
+  local bar = entry.stream == STDERR and RED or colour(entry.worker)
+  return colour(entry.worker) .. head:sub(1, -2) .. bar .. "|" .. PLAIN .. " " .. text .. "\n"
+end
+
+local function level_of(entry)
+  return entry.stream == STDERR and "warning" or "info"
+end
+
+local priority_of = { info = 6, warning = 4 }
+
+--- For systemd, which has time and pid itself.
+function M.journal(entry)
+  return ("<%d>%s | %s\n"):format(priority_of[level_of(entry)], entry.worker, shown(entry))
+end
+
+--- What of a line goes into JSON.
+function M.members(entry, app)
+  return { time = M.time(entry.time), app = app, group = entry.group, worker = entry.worker, pid = entry.pid,
+    stream = entry.stream and (entry.stream == STDERR and "stderr" or "stdout") or nil, level = level_of(entry),
+    message = mended(entry.text) .. end_of(entry) }
+end
+
+local names = { "time", "app", "group", "worker", "pid", "stream", "level", "missed", "message" }
+
+--- What M.members gave as a JSON object, always in one order; a terminal obeys nothing in it.
+function M.json_of(members)
+  local encode, list = require("clouds").json.encode, {}
+  for _, name in ipairs(names) do
+    local value = members[name]
+    if value ~= nil then list[#list + 1] = ('"%s":%s'):format(name, encode(value)) end
+  end
+  return "{" .. output.harmless_json(table.concat(list, ",")) .. "}\n"
+end
+
+--- For programs: a JSON object.
+function M.json(entry, app)
+  return M.json_of(M.members(entry, app))
+end
+
+---- back again ----
+
+-- Seconds since 1970 of a time that M.time has written.
+local function seconds_of(text)
+  local year, month, day, hour, minute, second = text:match("^(%d+)-(%d+)-(%d+)T(%d+):(%d+):([%d.]+)Z$")
+  if not year then return 0 end
+  local here = os.time { year = year, month = month, day = day, hour = hour, min = minute, sec = 0, isdst = false }
+  local there = os.date("!*t", here)
+  there.isdst = false
+  return here + os.difftime(here, os.time(there)) + tonumber(second)
+end
+
+--- The entry of what M.members gave, as far as another program says something that makes sense.
+function M.entry(members)
+  local stream = members.stream == "stderr" and STDERR or members.stream == "stdout" and 1 or nil
+  return { time = seconds_of(tostring(members.time)), group = tostring(members.group), pid = tonumber(members.pid) or 0,
+    worker = output.plain(members.worker), stream = stream, text = tostring(members.message) }
+end
+
+--- The form for a descriptor of this process.
+function M.of_descriptor(fd, format)
+  if format == "json" then return M.json end
+  if host.is_terminal(fd) then return M.terminal end
+  return host.cluster.is_journal(fd) and M.journal or M.text
+end
+
+return M
