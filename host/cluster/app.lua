@@ -177,6 +177,7 @@ local function reload_plan(self, done)
   self.planner(function(plan, problem, keep)
     local change
     if self.state == "stopping" then problem = "the application stops" end
+    problem = problem or self.late
     if not problem then change, problem = Change.prepare(self, plan) end
     if problem then
       keep(false)
@@ -192,14 +193,25 @@ local function reload_plan(self, done)
   end)
 end
 
+-- It has taken too long: what it waits for has failed. With that the next one may have begun.
+local function end_late(self)
+  self.late = ("it took more than %g s"):format(self.plan.reload_timeout)
+  for _, group in ipairs(self.change and self.change.groups or self.groups) do
+    if group:is_renewing() then return group:roll_back(self.late) end
+  end
+  self:emit("reload_late", self.late)
+end
+
 --- The next one that somebody waits for.
 function App:reload_again()
   local again = self.again
   if not again or self.state == "stopping" then return end
   self.again, self.is_reloading = nil, true
   self:emit "reloading"
+  local timer = loop.timer(self.plan.reload_timeout, function() end_late(self) end)
   local function ended(problem, groups)
-    self.is_reloading = false
+    timer:stop()
+    self.is_reloading, self.late = false, nil
     if problem then
       self.log:own(("reload failed, what served before goes on: %s"):format(problem))
     else

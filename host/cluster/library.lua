@@ -61,6 +61,7 @@ local function when_started(group, done)
   end
   forget = group.app:on_event(function(event, name, _, of_pid, _, _, text)
     if event == "stop" then return ended("the application stops") end
+    if event == "reload_late" then return ended(name) end -- the text of that
     if name ~= group.name then return end
     if event == "fork" then pid = pid or of_pid end
     if event == "worker_ready" and of_pid == pid then return ended(nil) end

@@ -217,10 +217,9 @@ function Plan:finish()
   if not self.groups[1] then
     return nil, ("%s: it registers nothing; expected app:register(...)"):format(self.file or "the command line")
   end
-  local settings = self.settings
-  local timeout = settings.ready_timeout or keys.find(keys.master, "ready_timeout").default
+  local settings = keys.with_defaults(self.settings, keys.master)
   for _, group in ipairs(self.groups) do
-    group.ready_timeout = group.ready_timeout or timeout
+    group.ready_timeout = group.ready_timeout or settings.ready_timeout
     if not group.user and not group.group then group.user, group.group = settings.user, settings.group end
   end
   settings.log = keys.with_defaults(settings.log or {}, keys.log)

@@ -7,7 +7,7 @@
 local cluster = {}
 
 ---The application; to be called once. Raises what is wrong with the settings, as the functions of the application do.
----@param settings? { name: string?, base: string?, pidfile: string?, user: string?, group: string?, ready_timeout: number?, url: string?, log: clouds.cluster.Log? }
+---@param settings? { name: string?, base: string?, pidfile: string?, user: string?, group: string?, ready_timeout: number?, reload_timeout: number?, url: string?, log: clouds.cluster.Log? }
 ---@return clouds.cluster.App
 function cluster.master(settings) end
 

@@ -22,8 +22,8 @@ class File(Case):
         super().setUp()
         self.file("web.lua", WEB)
 
-    def write(self, text, name="cluster.lua"):
-        return self.file(name, HEAD + text)
+    def write(self, text, name="cluster.lua", head=HEAD):
+        return self.file(name, head + text)
 
     def check(self, text, *options, env=None):
         return self.run_clouds("check", self.write(text), *options, env=env)
@@ -173,8 +173,8 @@ class Check(File):
 
 
 class Served(File):
-    def open(self, text, **words):
-        self.path = self.write(text)
+    def open(self, text, head=HEAD, **words):
+        self.path = self.write(text, head=head)
         self.master = self.start("start", "-c", self.path, **words)
         self.master.err.wait_for("shop ready: ")
 
@@ -291,6 +291,27 @@ class Running(Served):
             self.reload(good, "shop reloaded: web 2, generation 2")
             self.assertEqual(self.ask(path), "web GREETING")
             self.end()
+
+    def test_a_reload_that_takes_too_long(self):
+        """Of a worker, or of the library, that is never ready: what served goes on, and the next reload is taken."""
+        self.file("library.lua", 'require("clouds.library").serve { x = {} }')
+        self.file("never.lua", 'require("clouds").sleep(1000)')
+        good = 'app:register("unix:web.sock", "web.lua", { workers = 1 })\n'
+        library = 'app:library("%s", { ready_timeout = 1000 })\n'
+        head = HEAD.replace("master {", "master { reload_timeout = 1.5, ")
+        self.open(library % "library.lua" + good, head=head)
+        path = os.path.join(self.folder, "web.sock")
+        for n, text in enumerate((library % "library.lua" + good + 'app:register("a", "never.lua", { ready_timeout = 1000 })',
+                                  library % "never.lua" + good), 1):
+            self.write(text, head=head)
+            self.master.signal(signal.SIGHUP)
+            wait_until(lambda: self.master.err.text().count("what served before goes on: it took more than 1.5 s") == n,
+                       "it is given up")
+            self.assertEqual(self.ask(path), "web GREETING")
+        self.write(library % "library.lua" + good)
+        self.master.signal(signal.SIGHUP)
+        self.master.err.wait_for("shop reloaded: ")
+        self.end()
 
     def test_a_deployed_link_is_followed_again(self):
         path = os.path.join(self.folder, "sock")
