@@ -55,9 +55,9 @@ function M.handler(gateway)
       timeout = seconds_of(headers["clouds-timeout"]), key = key_of(headers["idempotency-key"]),
       traceparent = headers.traceparent, tracestate = headers.tracestate }, id)
     if not options then status.refuse(400, problem) end
-    local ok, result, failed = calls.make(gateway, who, request.params.method, args, options)
-    if ok then return answer(nil, result, id) end
-    return answer(failed, { error = result }, id)
+    return calls.make(gateway, who, request.params.method, args, options, function(ok, result, failed)
+      return answer(failed, ok and result or { error = result }, id)
+    end)
   end
 end
 

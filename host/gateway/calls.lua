@@ -73,19 +73,28 @@ local function count_and_finish(gateway, method, ...)
   return finish(gateway, method, select("#", ...), ...)
 end
 
---- Calls, and waits: true and the results; or false, an error as a table for JSON, and its status.
-function M.make(gateway, who, method, args, options)
+local function call(gateway, who, method, args, options)
   if #method > LONGEST_METHOD or not who_asks.may(gateway, who, "call", method) then
     return false, status.unknown_method(), 404
-  elseif not accounts.begin(who.account, "in_flight") then
-    return false, status.refusal(429, "too many calls at a time", 1), 429
   end
+  return count_and_finish(gateway, method, gateway.client:call(method, args, options))
+end
+
+-- What a call and its answer came to; an error of either goes on.
+local function done(account, ok, ...)
+  accounts.finish(account, "in_flight")
+  if not ok then error((...), 0) end
+  return ...
+end
+
+--- Calls, waits, and gives what answer(...) returns, which may wait, too: the call is over when that has ended. Its
+-- arguments: true and the results; or false, an error as a table for JSON, and its status.
+function M.make(gateway, who, method, args, options, answer)
   local account = who.account
-  local function done(...)
-    accounts.finish(account, "in_flight")
-    return ...
+  if not accounts.begin(account, "in_flight") then
+    return answer(false, status.refusal(429, "too many calls at a time", 1), 429)
   end
-  return done(count_and_finish(gateway, method, gateway.client:call(method, args, options)))
+  return done(account, pcall(function() return answer(call(gateway, who, method, args, options)) end))
 end
 
 return M

@@ -41,8 +41,9 @@ end
 ---- calls ----
 
 local function call(self, id, method, args, options)
-  local ok, result = calls.make(self.gateway, self.who, method, args, options)
-  self:answer(id, ok and { results = result } or { error = result })
+  calls.make(self.gateway, self.who, method, args, options, function(ok, result)
+    self:answer(id, ok and { results = result } or { error = result })
+  end)
 end
 
 local function run_call(self, id, method, message)

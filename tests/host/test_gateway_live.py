@@ -358,6 +358,23 @@ class Slow(Live):
         wait_until(lambda: asyncio.run(code()) == 1013, "the code")  # it has two seconds to read as far as that
 
 
+    def test_results_that_nobody_takes_are_calls_at_a_time(self):
+        self.open(*ALLOW, *self.config("return { unsent = 20000, stall = 60, in_flight = 4, rate = 1e6 }"))
+
+        async def body():
+            async with self.slow() as slow:
+                for i in range(200):
+                    await slow.say(id=i, call="shop.echo", args=["x" * 100000])
+                before = self.executed()
+                answers = [await slow.hear() for _ in range(200)]
+                refused = [answer for answer in answers if "error" in answer]
+                self.assertEqual({answer["error"]["code"] for answer in refused}, {"CLOUDS_OVERLOADED"})  # and there are some
+                self.assertEqual({len(answer["results"][0]) for answer in answers if "results" in answer}, {100000})
+                self.assertEqual(sorted(answer["id"] for answer in answers), list(range(200)))
+                self.assertLessEqual(before, 200 - len(refused))
+        self.run_async(body)
+
+
 class Streams(Live):
     def stream(self, target, **headers):
         """A stream of events: its answer, of which lines can be read."""
