@@ -74,7 +74,7 @@ export class CloudsError extends Error {
 /** A Redis server, in the words of the original and of ioredis. Members with which ioredis tunes its client are taken and
  * change nothing; all others are refused. */
 export interface RedisOptions {
-  /** redis://..., redis+unix://... */
+  /** redis://..., rediss://..., redis+unix://... */
   url?: string | URL;
   /** Default: 127.0.0.1. */
   host?: string;
@@ -95,6 +95,11 @@ export interface RedisOptions {
   /** Who we are for the sentinels, if not who we are for Redis. */
   sentinelUsername?: string;
   sentinelPassword?: string;
+  /** TLS, as `rediss://` in an address. Certificates and keys are files: the options `caFile`, `certFile`, `certKeyFile` of the node. */
+  tls?: boolean | { servername?: string; rejectUnauthorized?: boolean };
+  /** With sentinels both, beside `tls`: TLS is for the sentinels and for Redis. */
+  sentinelTLS?: RedisOptions['tls'];
+  enableTLSForSentinelMode?: boolean;
 }
 
 /** A transport of your own in the place of Redis. The keys it is given have no prefix. */
@@ -113,7 +118,7 @@ export interface Connection {
 
 /** Options of every node. Those of docs/CONFIGURATION.md are taken, too, written like `maxMessage`. */
 export interface NodeOptions {
-  /** Where to: `redis://...`, `redis+unix://...`, `etcd://...`, `local:[name]`, `inproc:[name]`. Default: what `redis` says, else
+  /** Where to: `redis://...`, `rediss://...`, `redis+unix://...`, `etcd://...`, `local:[name]`, `inproc:[name]`. Default: what `redis` says, else
    * the environment's CLOUDS_URL, else `redis://127.0.0.1:6379`. */
   url?: string | URL;
   /** Or, as ioredis takes it: an address, a port, the path of a socket. */

@@ -64,6 +64,11 @@ static int keep_text(const char *text, char **out)
     return *text && !*out ? cl_error(CLOUDS_ENOMEM, NULL) : 0;
 }
 
+static int is_given(const char *text)
+{
+    return text && *text;
+}
+
 /* Who we are for sentinels, where that is not who we are for Redis. */
 static int read_sentinel_login(cl_context *context, const cl_options *options)
 {
@@ -87,15 +92,50 @@ static int read_sentinel_login(cl_context *context, const cl_options *options)
 }
 
 /* Whether it can be read is seen now, and not when somebody is to be trusted. */
-static int read_ca_file(cl_context *context, const char *path)
+static int check_file(const char *option, const char *path)
 {
-    if (!*path) return 0;
-    FILE *file = fopen(path, "re");
-    if (!file) return cl_error(CLOUDS_EOPTION, "option 'ca_file': %.80s: %s", path, strerror(errno));
-    fclose(file);
-    context->config.ca_file = cl_str_dup(cl_str_z(path));
-    context->config.url.ca_file = context->config.ca_file;
-    return context->config.ca_file ? 0 : cl_error(CLOUDS_ENOMEM, NULL);
+    FILE *file = is_given(path) ? fopen(path, "re") : NULL;
+    if (is_given(path) && !file)
+        return cl_error(CLOUDS_EOPTION, "option '%s': %.80s: %s", option, path, strerror(errno));
+    if (file) fclose(file);
+    return 0;
+}
+
+/* That a server is known, and what it is shown, means nothing where all is said in clear. */
+static int check_tls(const cl_context *context, const char *given)
+{
+    const cl_url *url = &context->config.url;
+    int is_clear = !url->is_tls && (url->kind == CL_URL_REDIS || url->kind == CL_URL_REDIS_SENTINEL ||
+                                    url->kind == CL_URL_REDIS_UNIX || url->kind == CL_URL_ETCD);
+    if (given && is_clear)
+        return cl_error(CLOUDS_EOPTION,
+                        "option '%s': the address is without TLS: expected rediss://, rediss+sentinel:// "
+                        "or etcds://",
+                        given);
+    if (is_given(url->tls.cert_key_file) && !is_given(url->tls.cert_file))
+        return cl_error(CLOUDS_EOPTION, "option 'cert_key_file': expected cert_file, too");
+    int code = check_file("ca_file", url->tls.ca_file);
+    if (code == 0) code = check_file("cert_file", url->tls.cert_file);
+    return code == 0 ? check_file("cert_key_file", url->tls.cert_key_file) : code;
+}
+
+static int read_tls(cl_context *context, const cl_options *options)
+{
+    static const enum cl_option_index texts[] = {CL_OPTION_ca_file, CL_OPTION_cert_file, CL_OPTION_cert_key_file,
+                                                 CL_OPTION_server_name};
+    static const char *const names[] = {"ca_file", "cert_file", "cert_key_file", "server_name"};
+    cl_context_config *config = &context->config;
+    const char *given = cl_options_number(options, CL_OPTION_verify) ? NULL : "verify";
+    int code = 0;
+    for (int i = 3; i >= 0 && code == 0; i--) {
+        const char *text = cl_options_text(options, texts[i]);
+        if (*text) given = names[i];
+        code = keep_text(text, &config->tls[i]);
+    }
+    const cl_url_tls said = {config->tls[0], config->tls[1], config->tls[2], config->tls[3],
+                             !cl_options_number(options, CL_OPTION_verify)};
+    cl_url_tls_override(&config->url.tls, &said);
+    return code == 0 ? check_tls(context, given) : code;
 }
 
 /* Who may ask the nodes of this context: whoever is in the cluster, where that is this machine's user alone. */
@@ -130,7 +170,7 @@ static int read_url(cl_context *context, const cl_options *options)
         context->config.url.prefix = context->config.prefix;
     }
     code = read_sentinel_login(context, options);
-    if (code == 0) code = read_ca_file(context, cl_options_text(options, CL_OPTION_ca_file));
+    if (code == 0) code = read_tls(context, options);
     if (code != 0) return code;
     cl_url_describe(&context->config.url, context->config.url_text, sizeof context->config.url_text);
     return 0;
@@ -244,7 +284,7 @@ void cl_config_free(cl_context *context)
     free_secret(context->config.sentinel_password);
     cl_free(context->config.sentinel_user);
     cl_free(context->config.prefix);
-    cl_free(context->config.ca_file);
+    for (int i = 0; i < 4; i++) cl_free(context->config.tls[i]);
 }
 
 /* ---- nodes */

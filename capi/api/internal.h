@@ -39,7 +39,7 @@ enum { CL_REFUSALS = 256 };
 typedef struct cl_context_config {
     cl_url url;
     char *password, *prefix; /* instead of those in the url */
-    char *ca_file;
+    char *tls[4];            /* the texts of url.tls that are options */
     char *sentinel_user, *sentinel_password;
     char url_text[256]; /* the url without the password, for errors */
     char about[64]; /* version and process, as members of a JSON object */

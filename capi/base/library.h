@@ -6,6 +6,9 @@
 #include <stddef.h>
 
 typedef struct cl_library {
+    /* What it needs it takes from its own libraries, although the program has functions of the same names: Node brings
+     * an OpenSSL of its own. Set before it is opened. */
+    int is_apart;
     void *handle;
     char why[256]; /* it cannot be had; empty: it can */
 } cl_library;

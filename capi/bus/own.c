@@ -47,9 +47,10 @@ static int check_name(const char *name, const char *what)
     size_t n = name ? strlen(name) : 0;
     size_t good = n ? strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789.-") : 0;
     if (n && n < CLOUDS_SCHEME_SIZE && good == n && name[0] >= 'a' && name[0] <= 'z') return 0;
-    return cl_error(CLOUDS_EINVAL,
-                    "the name of a %s is \"%.40s\": expected a small letter, then at most %d small letters, digits, '.' and '-'",
-                    what, name ? name : "", CLOUDS_SCHEME_SIZE - 2);
+    return cl_error(
+        CLOUDS_EINVAL,
+        "the name of a %s is \"%.40s\": expected a small letter, then at most %d small letters, digits, '.' and '-'",
+        what, name ? name : "", CLOUDS_SCHEME_SIZE - 2);
 }
 
 static int is_the_librarys(const char *name)
@@ -139,11 +140,13 @@ int cl_bus_own_url(cl_str text, cl_url *out)
     const row *transport = p.transport.n ? find(1, p.transport) : NULL, *directory = find(0, p.directory);
     if (!transport && !directory) return 0;
     if (!transport && p.transport.n)
-        return cl_error(CLOUDS_EURL, "no transport is registered as \"%.*s\"", (int)(p.transport.n < 64 ? p.transport.n : 64), p.transport.p);
+        return cl_error(CLOUDS_EURL, "no transport is registered as \"%.*s\"",
+                        (int)(p.transport.n < 64 ? p.transport.n : 64), p.transport.p);
     if (!directory && cl_str_starts(p.directory, CL_STR("redis")))
         return cl_error(CLOUDS_ENOTSUP, "the directory on Redis goes with its own transports only");
     if (!directory && !is_named(p.directory, with_a_transport))
-        return cl_error(CLOUDS_EURL, "no directory is registered as \"%.*s\"", (int)(p.directory.n < 64 ? p.directory.n : 64), p.directory.p);
+        return cl_error(CLOUDS_EURL, "no directory is registered as \"%.*s\"",
+                        (int)(p.directory.n < 64 ? p.directory.n : 64), p.directory.p);
     int code = cl_url_of_own(text, out);
     return code ? code : 1;
 }
@@ -159,8 +162,9 @@ static int make_known_directory(cl_composed *bus, const cl_url *url, cl_str text
     const char *own_prefix = inner.prefix, *own_password = inner.password;
     if (url->prefix[0]) inner.prefix = url->prefix;
     if (url->password[0]) inner.password = url->password;
-    inner.ca_file = url->ca_file;
-    code = inner.kind == CL_URL_INPROC ? cl_memory_directory_create(bus->loop, inner.name, limits, sink, &bus->directory)
+    cl_url_tls_override(&inner.tls, &url->tls);
+    code = inner.kind == CL_URL_INPROC
+               ? cl_memory_directory_create(bus->loop, inner.name, limits, sink, &bus->directory)
            : inner.kind == CL_URL_LOCAL ? cl_folder_directory_create(bus->loop, inner.name, sink, &bus->directory)
                                         : cl_etcd_directory_create(bus->loop, &inner, limits, sink, &bus->directory);
     inner.prefix = (char *)own_prefix;

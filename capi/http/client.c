@@ -11,8 +11,8 @@
  * libcurl waits for nothing of it, until something comes that nobody waits for; and the handle of a request that went
  * well is kept for the next.
  *
- * A connection in TLS that its peer has closed raises SIGPIPE when it is written to; libcurl would change the handling of
- * that signal for the whole process, so instead it is held back in this thread. */
+ * A connection in TLS that its peer has closed raises SIGPIPE when it is written to; libcurl would change the handling
+ * of that signal for the whole process, so instead it is held back in this thread. */
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
@@ -224,6 +224,9 @@ static void free_client(cl_http *http)
     CL_LIST_EACH(it, &http->sockets) close_socket(CL_OWNER(it, cl_http_socket, place));
     cl_loop_timer_destroy(http->timer);
     cl_free(http->ca_file);
+    cl_free(http->cert_file);
+    cl_free(http->cert_key_file);
+    cl_free(http->server_name);
     cl_free(http);
 }
 
@@ -248,6 +251,22 @@ static int make_multi(cl_http *http)
     return 0;
 }
 
+static char *keep(const char *text)
+{
+    return cl_str_dup(cl_str_z(text ? text : ""));
+}
+
+static int keep_trust(cl_http *http, const cl_http_trust *trust)
+{
+    http->takes_any_server = trust->takes_any_server;
+    http->ca_file = keep(trust->ca_file);
+    http->cert_file = keep(trust->cert_file);
+    http->cert_key_file = keep(trust->cert_key_file);
+    http->server_name = keep(trust->server_name);
+    int has_all = http->ca_file && http->cert_file && http->cert_key_file && http->server_name;
+    return has_all ? 0 : cl_error(CLOUDS_ENOMEM, NULL);
+}
+
 int cl_http_create(cl_loop *loop, const cl_http_options *options, cl_http **out)
 {
     const cl_curl *curl = cl_curl_get();
@@ -259,11 +278,11 @@ int cl_http_create(cl_loop *loop, const cl_http_options *options, cl_http **out)
     http->owner = getpid();
     http->tls = options->tls;
     http->connect_timeout = options->connect_timeout;
-    http->ca_file = cl_str_dup(cl_str_z(options->ca_file));
     cl_list_init(&http->requests);
     cl_list_init(&http->sockets);
     cl_list_init(&http->fresh);
-    int code = http->ca_file ? cl_loop_timer_create(loop, on_due, http, &http->timer) : cl_error(CLOUDS_ENOMEM, NULL);
+    int code = keep_trust(http, &options->trust);
+    if (code == 0) code = cl_loop_timer_create(loop, on_due, http, &http->timer);
     if (code == 0) code = make_multi(http);
     if (code == 0) *out = http;
     else free_client(http);

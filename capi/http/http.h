@@ -13,9 +13,17 @@
 typedef struct cl_http cl_http;
 typedef struct cl_http_request cl_http_request;
 
+/* How the server is known, and what it is shown. Each text NULL or "": not given. */
+typedef struct cl_http_trust {
+    const char *ca_file; /* whom to trust; not given: the system's authorities */
+    const char *cert_file, *cert_key_file;
+    const char *server_name; /* in its certificate; not given: the host */
+    int takes_any_server;
+} cl_http_trust;
+
 typedef struct cl_http_options {
     int tls;
-    const char *ca_file; /* whom to trust; "": the system's authorities */
+    cl_http_trust trust; /* copied */
     double connect_timeout;
 } cl_http_options;
 
@@ -26,7 +34,7 @@ typedef struct cl_http_end {
     int broken; /* the server closed a connection without an answer */
     const char *words;
     const char *local; /* the address of our end of the connection; "": there was none */
-    cl_str body; /* what was not taken by `data` */
+    cl_str body;       /* what was not taken by `data` */
 } cl_http_end;
 
 typedef struct cl_http_handler {

@@ -14,7 +14,7 @@
 typedef struct cl_http_socket {
     cl_list_node place;
     int fd;
-    cl_fd_watch *watch; /* NULL: not needed so far */
+    cl_fd_watch *watch;  /* NULL: not needed so far */
     int wanted, watched; /* what libcurl waits for, and what is watched: CL_FD_READABLE, CL_FD_WRITABLE */
 } cl_http_socket;
 
@@ -26,10 +26,11 @@ struct cl_http {
     pid_t owner;
     int tls;
     double connect_timeout;
-    char *ca_file;
+    char *ca_file, *cert_file, *cert_key_file, *server_name; /* "": not given */
+    int takes_any_server;
     cl_list_node requests, sockets;
-    cl_list_node fresh;           /* requests with something new for their handler */
-    struct cl_http_request *told; /* whose handler runs; NULL: it was canceled meanwhile, or none */
+    cl_list_node fresh;            /* requests with something new for their handler */
+    struct cl_http_request *told;  /* whose handler runs; NULL: it was canceled meanwhile, or none */
     struct cl_http_request *spare; /* one that is over, whose handle serves the next question to the same member */
     int telling;
     int destroyed; /* by a handler */
@@ -39,7 +40,7 @@ struct cl_http_request {
     cl_list_node place, fresh;
     cl_http *http;
     CURL *easy;
-    struct curl_slist *headers, *resolve;
+    struct curl_slist *headers, *resolve, *connect_to;
     cl_http_handler handler;
     cl_buf in;
     size_t most, head; /* bytes of the head so far */

@@ -53,6 +53,7 @@ static int code_of(CURLcode result)
     case CURLE_PEER_FAILED_VERIFICATION:
         return CLOUDS_EAUTH;
     case CURLE_SSL_CACERT_BADFILE:
+    case CURLE_SSL_CERTPROBLEM:
         return CLOUDS_EOPTION;
     case CURLE_UNSUPPORTED_PROTOCOL:
     case CURLE_WEIRD_SERVER_REPLY:
@@ -105,6 +106,7 @@ static void destroy(cl_http_request *request)
         cl_http_leave(http, &guard);
         http->curl->slist_free_all(request->headers);
         http->curl->slist_free_all(request->resolve);
+        http->curl->slist_free_all(request->connect_to);
     }
     cl_buf_free(&request->asked);
     cl_buf_free(&request->in);
@@ -155,6 +157,15 @@ static int add(cl_http *http, struct curl_slist **list, const char *text)
     return 0;
 }
 
+/* Who has another name than its host is asked by that name, and the connection goes to the host. */
+static int add_way(cl_http_request *request, const cl_http_question *q, cl_buf *text)
+{
+    int is_ipv6 = strchr(q->host, ':') != NULL;
+    cl_buf_clear(text);
+    int code = cl_buf_printf(text, "::%s%s%s:%d%c", is_ipv6 ? "[" : "", q->host, is_ipv6 ? "]" : "", q->port, '\0');
+    return code == 0 ? add(request->http, &request->connect_to, text->data) : code;
+}
+
 static int make_lists(cl_http_request *request, const cl_http_question *q)
 {
     cl_http *http = request->http;
@@ -169,6 +180,7 @@ static int make_lists(cl_http_request *request, const cl_http_question *q)
         code = cl_buf_printf(&text, "%s:%d:%s%c", q->host, q->port, q->addresses->text, '\0');
         if (code == 0) code = add(http, &request->resolve, text.data);
     }
+    if (code == 0 && *http->server_name) code = add_way(request, q, &text);
     cl_buf_free(&text);
     return code;
 }
@@ -190,7 +202,22 @@ static int set_member(cl_http_request *request, const cl_http_question *q)
     SET(PROTOCOLS, (long)(request->http->tls ? CURLPROTO_HTTPS : CURLPROTO_HTTP));
     SET(HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
     SET(SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
-    if (*request->http->ca_file) SET(CAINFO, request->http->ca_file);
+    return 0;
+}
+
+/* A key of which the file is not said is in that of the certificate. */
+static int set_trust(cl_http_request *request)
+{
+    const cl_http *http = request->http;
+    const cl_curl *curl = http->curl;
+    CURL *easy = request->easy;
+    if (*http->ca_file) SET(CAINFO, http->ca_file);
+    if (*http->cert_file) SET(SSLCERT, http->cert_file);
+    if (*http->cert_file) SET(SSLKEY, *http->cert_key_file ? http->cert_key_file : http->cert_file);
+    if (request->connect_to) SET(CONNECT_TO, request->connect_to);
+    if (!http->takes_any_server) return 0;
+    SET(SSL_VERIFYPEER, 0L);
+    SET(SSL_VERIFYHOST, 0L);
     return 0;
 }
 
@@ -230,8 +257,10 @@ static int set_question(cl_http_request *request, const cl_http_question *q)
 {
     const cl_curl *curl = request->http->curl;
     CURL *easy = request->easy;
+    const char *name = request->http->server_name, *scheme = request->http->tls ? "https" : "http";
     char url[700];
-    snprintf(url, sizeof url, "%s://%s%s", request->http->tls ? "https" : "http", request->where, q->path);
+    if (*name) snprintf(url, sizeof url, "%s://%.255s:%d%s", scheme, name, q->port, q->path);
+    else snprintf(url, sizeof url, "%s://%s%s", scheme, request->where, q->path);
     SET(URL, url);
     SET(TIMEOUT_MS, (long)cl_ms(q->timeout));
     SET(POSTFIELDSIZE_LARGE, (curl_off_t)q->body.n);
@@ -253,6 +282,7 @@ static cl_http_request *make(cl_http *http, const cl_http_question *q, cl_buf *k
     request->easy = http->curl->easy_init();
     int code = request->easy ? make_lists(request, q) : CLOUDS_ENOMEM;
     if (code == 0) code = set_member(request, q);
+    if (code == 0) code = set_trust(request);
     if (code == 0) code = set_connection(request, q);
     if (code == 0) code = set_handlers(request);
     if (code == 0) {
@@ -288,8 +318,7 @@ static cl_http_request *get(cl_http *http, const cl_http_question *q)
     return request;
 }
 
-int cl_http_post(cl_http *http, const cl_http_question *question, const cl_http_handler *handler,
-                 cl_http_request **out)
+int cl_http_post(cl_http *http, const cl_http_question *question, const cl_http_handler *handler, cl_http_request **out)
 {
     cl_http_guard guard;
     cl_http_enter(http, &guard);

@@ -10,7 +10,7 @@
 static const char *const names[] = {"libssl.so.3"};
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
-static cl_library library;
+static cl_library library = {.is_apart = 1};
 static cl_openssl loaded;
 static int is_loaded;
 

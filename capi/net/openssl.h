@@ -5,6 +5,7 @@
 
 #include <openssl/err.h>
 #include <openssl/ssl.h>
+#include <openssl/x509v3.h>
 
 #define CL_OPENSSL_FUNCTIONS(X)                                                                                        \
     X(TLS_method)                                                                                                      \
@@ -16,11 +17,21 @@
     X(SSL_CTX_set_options)                                                                                             \
     X(SSL_CTX_set_psk_use_session_callback)                                                                            \
     X(SSL_CTX_set_psk_find_session_callback)                                                                           \
+    X(SSL_CTX_set_verify)                                                                                              \
+    X(SSL_CTX_load_verify_file)                                                                                        \
+    X(SSL_CTX_set_default_verify_paths)                                                                                \
+    X(SSL_CTX_use_certificate_chain_file)                                                                              \
+    X(SSL_CTX_use_PrivateKey_file)                                                                                     \
+    X(SSL_CTX_set_default_passwd_cb)                                                                                   \
     X(SSL_new)                                                                                                         \
     X(SSL_free)                                                                                                        \
     X(SSL_set_bio)                                                                                                     \
     X(SSL_set_connect_state)                                                                                           \
     X(SSL_set_accept_state)                                                                                            \
+    X(SSL_set1_host)                                                                                                   \
+    X(SSL_set_hostflags)                                                                                               \
+    X(SSL_ctrl)                                                                                                        \
+    X(SSL_get_verify_result)                                                                                           \
     X(SSL_set_ex_data)                                                                                                 \
     X(SSL_get_ex_data)                                                                                                 \
     X(SSL_do_handshake)                                                                                                \
@@ -45,6 +56,7 @@
     X(BIO_set_init)                                                                                                    \
     X(BIO_set_flags)                                                                                                   \
     X(BIO_clear_flags)                                                                                                 \
+    X(X509_verify_cert_error_string)                                                                                   \
     X(ERR_get_error)                                                                                                   \
     X(ERR_reason_error_string)                                                                                         \
     X(ERR_clear_error)                                                                                                 \

@@ -11,9 +11,10 @@
  * other end for several together. What is decrypted is collected, so that few frames are cut in two by the end of a
  * record.
  *
- * One suite, one group of messages: TLS 1.3, external keys with (EC)DHE, no certificate, no tickets, no early data. */
+ * How the ends know each other is said by the context: tls_keys.c, tls_trust.c. */
 #include "net/tls.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -21,71 +22,9 @@
 
 #include "base/error.h"
 #include "base/mem.h"
-#include "net/internal.h"
-#include "net/openssl.h"
+#include "net/tls_internal.h"
 
-enum { PIECE = 16 * 1024, PLAIN = 64 * 1024, IDENTITY = 32 };
-
-static const char identity_head[] = "clouds:1:";
-
-struct cl_tls_context {
-    const cl_openssl *ssl;
-    const cl_key_ring *ring;
-    SSL_CTX *ctx;
-    BIO_METHOD *method;
-    char plain[PLAIN]; /* what is being decrypted */
-};
-
-struct cl_tls {
-    const cl_openssl *ssl;
-    cl_tls_context *context;
-    const cl_key *key; /* NULL: we were dialled */
-    SSL *session;
-    cl_str in;      /* what came and OpenSSL has not taken yet */
-    int is_open;    /* the handshake is over */
-    int is_trusted; /* the other end has shown a key */
-    cl_buf cipher;  /* on its way to the kernel */
-    size_t at;      /* of it, what the kernel has */
-    size_t piece;   /* bytes of the conn's output that `cipher` stands for */
-    char identity[IDENTITY];
-};
-
-/* ---- keys */
-
-static SSL_SESSION *session_of(const cl_openssl *ssl, SSL *s, const cl_key *key)
-{
-    static const unsigned char suite[] = {0x13, 0x01}; /* TLS_AES_128_GCM_SHA256 */
-    SSL_SESSION *session = ssl->SSL_SESSION_new();
-    const SSL_CIPHER *cipher = ssl->SSL_CIPHER_find(s, suite);
-    if (session && cipher && ssl->SSL_SESSION_set1_master_key(session, key->bytes, sizeof key->bytes) == 1 &&
-        ssl->SSL_SESSION_set_cipher(session, cipher) == 1 &&
-        ssl->SSL_SESSION_set_protocol_version(session, TLS1_3_VERSION) == 1)
-        return session;
-    if (session) ssl->SSL_SESSION_free(session);
-    return NULL;
-}
-
-/* The end that dials says which key it is. */
-static int use_key(SSL *s, const EVP_MD *md, const unsigned char **id, size_t *id_len, SSL_SESSION **session)
-{
-    struct cl_tls *tls = cl_openssl_get()->SSL_get_ex_data(s, 0);
-    snprintf(tls->identity, sizeof tls->identity, "%s%s", identity_head, tls->key->name);
-    *session = session_of(tls->ssl, s, tls->key);
-    *id = (const unsigned char *)tls->identity;
-    *id_len = strlen(tls->identity);
-    return *session != NULL;
-}
-
-static int find_key(SSL *s, const unsigned char *id, size_t id_len, SSL_SESSION **session)
-{
-    struct cl_tls *tls = cl_openssl_get()->SSL_get_ex_data(s, 0);
-    size_t head = sizeof identity_head - 1;
-    const cl_key *key = NULL;
-    if (id_len > head && memcmp(id, identity_head, head) == 0)
-        key = cl_key_find(tls->context->ring, (const char *)id + head, id_len - head);
-    *session = key ? session_of(tls->ssl, s, key) : NULL;
-    return !key || *session; /* without a key the handshake fails, since there is no certificate */
-}
+enum { PIECE = 16 * 1024 };
 
 /* ---- the BIO */
 
@@ -139,36 +78,26 @@ static BIO_METHOD *make_method(const cl_openssl *ssl)
 
 /* ---- what is shared */
 
-int cl_tls_context_create(const cl_key_ring *ring, cl_tls_context **out)
+cl_tls_context *cl_tls_context_new(const cl_openssl *ssl)
 {
-    const cl_openssl *ssl = cl_openssl_get();
-    if (!ssl) return CLOUDS_ENOTSUP;
     cl_tls_context *context = cl_calloc(1, sizeof *context);
-    if (!context) return cl_error(CLOUDS_ENOMEM, NULL);
-    SSL_CTX *ctx = ssl->SSL_CTX_new(ssl->TLS_method());
+    if (!context) return NULL;
     context->ssl = ssl;
-    context->ring = ring;
-    context->ctx = ctx;
+    context->refs = 1;
+    context->ctx = ssl->SSL_CTX_new(ssl->TLS_method());
     context->method = make_method(ssl);
-    int good =
-        ctx && context->method && ssl->SSL_CTX_ctrl(ctx, SSL_CTRL_SET_MIN_PROTO_VERSION, TLS1_3_VERSION, NULL) == 1 &&
-        ssl->SSL_CTX_ctrl(ctx, SSL_CTRL_SET_MAX_PROTO_VERSION, TLS1_3_VERSION, NULL) == 1 &&
-        ssl->SSL_CTX_set_ciphersuites(ctx, "TLS_AES_128_GCM_SHA256") == 1 && ssl->SSL_CTX_set_num_tickets(ctx, 0) == 1;
-    if (!good) {
+    if (!context->ctx || !context->method) {
         cl_tls_context_free(context);
-        return cl_error(CLOUDS_ESYSTEM, "OpenSSL does not take what TLS is to be");
+        return NULL;
     }
-    ssl->SSL_CTX_ctrl(ctx, SSL_CTRL_MODE, SSL_MODE_RELEASE_BUFFERS, NULL);
-    ssl->SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_TICKET);
-    ssl->SSL_CTX_set_psk_use_session_callback(ctx, use_key);
-    ssl->SSL_CTX_set_psk_find_session_callback(ctx, find_key);
-    *out = context;
-    return 0;
+    ssl->SSL_CTX_ctrl(context->ctx, SSL_CTRL_MODE, SSL_MODE_RELEASE_BUFFERS, NULL);
+    ssl->SSL_CTX_set_options(context->ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_TICKET);
+    return context;
 }
 
 void cl_tls_context_free(cl_tls_context *context)
 {
-    if (!context) return;
+    if (!context || --context->refs > 0) return;
     if (context->ctx) context->ssl->SSL_CTX_free(context->ctx);
     if (context->method) context->ssl->BIO_meth_free(context->method);
     cl_free(context);
@@ -182,7 +111,9 @@ void cl_tls_free(cl_conn *conn)
     if (!tls) return;
     conn->tls = NULL;
     if (tls->session) tls->ssl->SSL_free(tls->session);
+    cl_tls_context_free(tls->context);
     cl_buf_free(&tls->cipher);
+    cl_free(tls->server);
     cl_free(tls);
 }
 
@@ -199,24 +130,35 @@ static int make_session(cl_conn *conn)
     ssl->BIO_set_data(bio, conn);
     ssl->BIO_set_init(bio, 1);
     ssl->SSL_set_bio(tls->session, bio, bio);
-    if (tls->key) ssl->SSL_set_connect_state(tls->session);
+    if (tls->key || tls->server) ssl->SSL_set_connect_state(tls->session);
     else ssl->SSL_set_accept_state(tls->session);
     return ssl->SSL_set_ex_data(tls->session, 0, tls) == 1 ? 0 : CLOUDS_ENOMEM;
 }
 
-/* OpenSSL's own word for what happened last, or NULL; its queue of errors is the thread's, so it is emptied. */
-static const char *reason(const cl_openssl *ssl)
+const char *cl_tls_reason(const cl_openssl *ssl, unsigned long error, const char *otherwise)
 {
-    unsigned long error = ssl->ERR_get_error();
     const char *words = error ? ssl->ERR_reason_error_string(error) : NULL;
-    ssl->ERR_clear_error();
-    return words;
+    return words ? words : otherwise;
 }
 
-static void fail(cl_conn *conn, const char *why)
+/* What happened last; OpenSSL's queue of errors is the thread's, so it is emptied. */
+static unsigned long take_error(const cl_openssl *ssl)
 {
-    if (conn->tls->is_open) cl_conn_fail(conn, CLOUDS_ELOST, "TLS: %s", why ? why : "broken");
-    else cl_conn_fail(conn, CLOUDS_EAUTH, "TLS: the other end has no key of ours (%s)", why ? why : "no handshake");
+    unsigned long error = ssl->ERR_get_error();
+    ssl->ERR_clear_error();
+    return error;
+}
+
+/* What the other end refuses before it has said anything is refused by the handshake, whoever ended that first. */
+static void fail(cl_conn *conn, unsigned long error)
+{
+    const struct cl_tls *tls = conn->tls;
+    char words[sizeof conn->words - 8];
+    int was_open = tls->is_open && (tls->is_heard || !tls->server);
+    int code = CLOUDS_ELOST;
+    if (was_open) snprintf(words, sizeof words, "%s", cl_tls_reason(tls->ssl, error, "broken"));
+    else code = tls->context->explain(tls, error, words, sizeof words);
+    cl_conn_fail(conn, code, "TLS: %s", words);
 }
 
 static int is_going_on(int error)
@@ -254,7 +196,7 @@ static int shake_hands(cl_conn *conn)
     int error = done == 1 ? SSL_ERROR_NONE : tls->ssl->SSL_get_error(tls->session, done);
     if (done == 1) tls->is_open = 1;
     if (error != SSL_ERROR_SSL && error != SSL_ERROR_SYSCALL) return done == 1;
-    const char *why = reason(tls->ssl);
+    unsigned long why = take_error(tls->ssl);
     send_cipher(conn); /* why, if it still can be said */
     fail(conn, why);
     return 0;
@@ -268,7 +210,7 @@ static int encrypt(cl_conn *conn)
     tls->ssl->ERR_clear_error();
     int wrote = tls->ssl->SSL_write(tls->session, conn->out.data + conn->at, (int)n);
     if (wrote != (int)n) {
-        fail(conn, reason(tls->ssl));
+        fail(conn, take_error(tls->ssl));
         return -1;
     }
     tls->piece = n;
@@ -309,8 +251,9 @@ static void read_some(cl_conn *conn)
         int got = ssl->SSL_read(tls->session, plain + n, PIECE);
         error = got > 0 ? SSL_ERROR_NONE : ssl->SSL_get_error(tls->session, got);
         if (got > 0) n += (size_t)got;
-    } while (tls->in.n && is_going_on(error) && n + PIECE <= PLAIN);
-    const char *why = is_going_on(error) ? NULL : reason(ssl);
+    } while (tls->in.n && is_going_on(error) && n + PIECE <= CL_TLS_PLAIN);
+    unsigned long why = is_going_on(error) ? 0 : take_error(ssl);
+    if (n) tls->is_heard = 1;
     if (n) conn->hooks.data(conn->hooks.self, plain, n);
     if (error == SSL_ERROR_ZERO_RETURN) cl_conn_fail(conn, CLOUDS_ELOST, "closed by the peer");
     else if (!is_going_on(error)) fail(conn, why);
@@ -320,25 +263,75 @@ void cl_tls_read(cl_conn *conn, const char *p, size_t n)
 {
     struct cl_tls *tls = conn->tls;
     tls->in = cl_str_of(p, n);
+    if (tls->first < 0) tls->first = (unsigned char)*p;
     if (tls->is_open || shake_hands(conn))
         while (tls->in.n && conn->state == CL_CONN_OPEN) read_some(conn);
     tls->in = CL_STR_NONE;
     if (conn->state == CL_CONN_OPEN) cl_conn_flush(conn);
 }
 
-int cl_conn_secure(cl_conn *conn, cl_tls_context *context, const cl_key *key)
+static struct cl_tls *attach(cl_conn *conn, cl_tls_context *context)
 {
     struct cl_tls *tls = cl_calloc(1, sizeof *tls);
-    if (!tls) return cl_error(CLOUDS_ENOMEM, NULL);
+    if (!tls) return NULL;
     tls->ssl = context->ssl;
     tls->context = context;
-    tls->key = key;
+    tls->first = -1;
+    context->refs++;
     conn->tls = tls;
-    if (make_session(conn) != 0) {
-        cl_tls_free(conn);
-        return cl_error(CLOUDS_ENOMEM, NULL);
-    }
-    if (key) shake_hands(conn);
+    return tls;
+}
+
+static int give_up(cl_conn *conn, int code)
+{
+    cl_tls_free(conn);
+    return cl_error(code, NULL);
+}
+
+static void start(cl_conn *conn, int dials)
+{
+    if (dials) shake_hands(conn);
     if (conn->state == CL_CONN_OPEN) cl_conn_flush(conn);
+}
+
+int cl_conn_secure(cl_conn *conn, cl_tls_context *context, const cl_key *key)
+{
+    struct cl_tls *tls = attach(conn, context);
+    if (!tls) return cl_error(CLOUDS_ENOMEM, NULL);
+    tls->key = key;
+    int code = make_session(conn);
+    if (code != 0) return give_up(conn, code);
+    start(conn, key != NULL);
     return 0;
+}
+
+/* The name that is asked for, which an address cannot be, and the one that the certificate must have. */
+static int set_server(const struct cl_tls *tls)
+{
+    const cl_openssl *ssl = tls->ssl;
+    unsigned char address[sizeof(struct in6_addr)];
+    int is_address = inet_pton(AF_INET, tls->server, address) == 1 || inet_pton(AF_INET6, tls->server, address) == 1;
+    if (!is_address &&
+        ssl->SSL_ctrl(tls->session, SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_host_name, tls->server) != 1)
+        return CLOUDS_ENOMEM;
+    if (tls->context->takes_any_server) return 0;
+    ssl->SSL_set_hostflags(tls->session, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+    return ssl->SSL_set1_host(tls->session, tls->server) == 1 ? 0 : CLOUDS_ENOMEM;
+}
+
+int cl_conn_secure_to(cl_conn *conn, cl_tls_context *context, const char *server)
+{
+    struct cl_tls *tls = attach(conn, context);
+    if (!tls) return cl_error(CLOUDS_ENOMEM, NULL);
+    tls->server = cl_str_dup(cl_str_z(server));
+    int code = tls->server ? make_session(conn) : CLOUDS_ENOMEM;
+    if (code == 0) code = set_server(tls);
+    if (code != 0) return give_up(conn, code);
+    start(conn, 1);
+    return 0;
+}
+
+int cl_conn_is_secured(const cl_conn *conn)
+{
+    return conn->tls && conn->tls->is_open;
 }

@@ -87,16 +87,38 @@ static int read_prefix(parser *p, cl_str text)
     return text.n ? unescape(p, text, &p->url.prefix) : 0; /* an empty one means the default */
 }
 
+static int read_tls_word(parser *p, const char **out, cl_str text)
+{
+    char *word;
+    if (*out) return refuse("expected ca_file, cert_file, cert_key_file and server_name once each");
+    if (!text.n) return refuse("expected a text after '='");
+    int code = unescape(p, text, &word);
+    if (code == 0) *out = word;
+    return code;
+}
+
+static int unknown_word(const parser *p)
+{
+    const char *of_redis = "expected db=NUMBER or prefix=TEXT after '?'";
+    const char *of_tls =
+        "expected ca_file=, cert_file=, cert_key_file= or server_name= after '?' (of Redis db= and prefix=, too)";
+    return refuse(p->url.is_tls ? of_tls : of_redis);
+}
+
+/* name=value&name=value...; of an etcd only what concerns TLS. */
 static int read_query(parser *p, cl_str query)
 {
+    int is_redis = p->url.kind != CL_URL_ETCDS;
     while (query.n) {
         cl_str value = cut(&query, find_char(query, '&'));
         const char *equals = find_char(value, '=');
-        if (!equals) return refuse("expected db=NUMBER or prefix=TEXT after '?'");
+        if (!equals) return unknown_word(p);
         cl_str name = cut(&value, equals);
-        int code = cl_str_eq(name, CL_STR("db"))       ? read_db(p, value)
-                   : cl_str_eq(name, CL_STR("prefix")) ? read_prefix(p, value)
-                                                       : refuse("expected db=NUMBER or prefix=TEXT after '?'");
+        const char **word = p->url.is_tls ? cl_url_tls_word(&p->url.tls, name) : NULL;
+        int code = word                                            ? read_tls_word(p, word, value)
+                   : is_redis && cl_str_eq(name, CL_STR("db"))     ? read_db(p, value)
+                   : is_redis && cl_str_eq(name, CL_STR("prefix")) ? read_prefix(p, value)
+                                                                   : unknown_word(p);
         if (code != 0) return code;
     }
     return 0;
@@ -163,6 +185,12 @@ static int read_redis(parser *p, cl_str text)
     return code == 0 ? read_query(p, text) : code;
 }
 
+static int read_rediss(parser *p, cl_str text)
+{
+    p->url.is_tls = 1;
+    return read_redis(p, text);
+}
+
 static int read_redis_unix(parser *p, cl_str text)
 {
     p->url.kind = CL_URL_REDIS_UNIX;
@@ -216,7 +244,7 @@ static int read_etcd_prefix(parser *p, cl_str path)
 
 static int read_etcd(parser *p, cl_str text)
 {
-    p->url.kind = CL_URL_ETCD;
+    p->url.kind = p->url.is_tls ? CL_URL_ETCDS : CL_URL_ETCD;
     p->url.host = default_host(p);
     cl_str address = cut(&text, find_char(text, '?'));
     const char *at = find_last(address, '@');
@@ -224,15 +252,14 @@ static int read_etcd(parser *p, cl_str text)
     cl_str hosts = cut(&address, find_char(address, '/'));
     if (code == 0) code = read_hosts(p, hosts, ETCD_PORT);
     if (code == 0) code = read_etcd_prefix(p, address);
-    if (code == 0 && text.n) code = refuse("expected no '?' in the address of an etcd");
-    return code;
+    if (code == 0 && text.n && !p->url.is_tls) code = refuse("expected no '?' in the address of an etcd");
+    return code == 0 ? read_query(p, text) : code;
 }
 
 static int read_etcds(parser *p, cl_str text)
 {
-    int code = read_etcd(p, text);
-    p->url.kind = CL_URL_ETCDS;
-    return code;
+    p->url.is_tls = 1;
+    return read_etcd(p, text);
 }
 
 static int is_name_char(char c)
@@ -284,6 +311,12 @@ static int read_sentinel(parser *p, cl_str text)
     return code == 0 ? read_query(p, text) : code;
 }
 
+static int read_sentinel_tls(parser *p, cl_str text)
+{
+    p->url.is_tls = 1;
+    return read_sentinel(p, text);
+}
+
 typedef int read_kind(parser *p, cl_str text);
 
 static read_kind *find_kind(cl_str text, size_t *length)
@@ -291,9 +324,15 @@ static read_kind *find_kind(cl_str text, size_t *length)
     static const struct {
         const char *scheme;
         read_kind *read;
-    } kinds[] = {
-        {"redis://", read_redis}, {"redis+unix://", read_redis_unix}, {"redis+sentinel://", read_sentinel}, {"local:", read_local},
-        {"inproc:", read_inproc}, {"etcd://", read_etcd},             {"etcds://", read_etcds}};
+    } kinds[] = {{"redis://", read_redis},
+                 {"rediss://", read_rediss},
+                 {"redis+unix://", read_redis_unix},
+                 {"redis+sentinel://", read_sentinel},
+                 {"rediss+sentinel://", read_sentinel_tls},
+                 {"local:", read_local},
+                 {"inproc:", read_inproc},
+                 {"etcd://", read_etcd},
+                 {"etcds://", read_etcds}};
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
         *length = strlen(kinds[i].scheme);
         if (text.n >= *length && strncasecmp(text.p, kinds[i].scheme, *length) == 0) return kinds[i].read;
@@ -346,12 +385,11 @@ static int quote(cl_str text, const char *expected)
 
 static int refuse_scheme(cl_str text)
 {
-    if (text.n >= 9 && strncasecmp(text.p, "rediss://", 9) == 0) return refuse("TLS (rediss://) is not supported");
-    if (text.n >= 18 && strncasecmp(text.p, "rediss+sentinel://", 18) == 0)
-        return refuse("TLS (rediss+sentinel://) is not supported");
-    return refuse(
-        "expected redis://[user:password@]host[:port][/db], redis+unix:///path, "
-        "redis+sentinel://[user:password@]host[:port][,...]/master, etcd://[user:password@]host[:port][/prefix], local:[name] or inproc:[name]");
+    if (text.n >= 12 && strncasecmp(text.p, "rediss+unix:", 12) == 0)
+        return refuse("there is no TLS over a unix socket: expected redis+unix:///path");
+    return refuse("expected redis://[user:password@]host[:port][/db] (rediss:// over TLS), redis+unix:///path, "
+                  "redis+sentinel://[user:password@]host[:port][,...]/master, "
+                  "etcd://[user:password@]host[:port][/prefix], local:[name] or inproc:[name]");
 }
 
 static int parse(cl_str text, cl_url *out)
@@ -392,7 +430,7 @@ int cl_url_parse(cl_str text, cl_url *out)
 {
     int code = parse(text, out);
     if (code != CLOUDS_EURL) return code;
-    char expected[256];
+    char expected[320];
     snprintf(expected, sizeof expected, "%s", clouds_last_error());
     return quote(text, expected);
 }
@@ -426,7 +464,8 @@ int cl_url_copy(const cl_url *url, cl_url *out)
     *out = p ? *url : (cl_url){0};
     if (!p) return CLOUDS_ENOMEM;
     out->memory = p;
-    out->ca_file = out->sentinel_user = out->sentinel_password = NULL;
+    out->tls = (cl_url_tls){0};
+    out->sentinel_user = out->sentinel_password = NULL;
     for (size_t i = 0; i < texts; i++) *to[i] = put_text(&p, from[i]);
     for (size_t i = 0; i < url->hosts_n; i++) out->hosts[i].name = put_text(&p, url->hosts[i].name);
     return 0;

@@ -7,8 +7,8 @@
 static void describe_redis(const cl_url *url, char *out, size_t cap)
 {
     int is_ipv6 = strchr(url->host, ':') != NULL;
-    snprintf(out, cap, "redis://%s%s%s%s%s:%d/%d", url->user, *url->user ? "@" : "", is_ipv6 ? "[" : "", url->host,
-             is_ipv6 ? "]" : "", url->port, url->db);
+    snprintf(out, cap, "redis%s://%s%s%s%s%s:%d/%d", url->is_tls ? "s" : "", url->user, *url->user ? "@" : "",
+             is_ipv6 ? "[" : "", url->host, is_ipv6 ? "]" : "", url->port, url->db);
 }
 
 static void describe_hosts(const cl_url *url, const char *scheme, char *out, size_t cap)
@@ -25,7 +25,7 @@ static void describe_hosts(const cl_url *url, const char *scheme, char *out, siz
 
 static void describe_sentinels(const cl_url *url, char *out, size_t cap)
 {
-    describe_hosts(url, "redis+sentinel", out, cap);
+    describe_hosts(url, url->is_tls ? "rediss+sentinel" : "redis+sentinel", out, cap);
     size_t n = strlen(out);
     snprintf(out + n, cap - n, url->db ? "/%s/%d" : "/%s", url->name, url->db);
 }

@@ -40,7 +40,7 @@ static int find_master(cl_redis_client *client, cl_loop *loop, const cl_url *url
 {
     const cl_sentinel_hooks hooks = {client, on_moved};
     if (url->kind != CL_URL_REDIS_SENTINEL) return 0;
-    int code = cl_sentinel_create(loop, url, &client->limits, &hooks, &client->address.sentinel);
+    int code = cl_sentinel_create(loop, url, &client->limits, &client->address.tls, &hooks, &client->address.sentinel);
     return code ? cl_error(code, NULL) : 0;
 }
 
@@ -87,7 +87,8 @@ int cl_redis_client_init(cl_redis_client *client, cl_loop *loop, const cl_url *u
     a->probe = client->announce_channel;
     cl_url_describe(url, client->display_url, sizeof client->display_url);
     a->display_url = client->display_url;
-    return find_master(client, loop, url);
+    int code = cl_redis_tls_init(&a->tls, url);
+    return code ? code : find_master(client, loop, url);
 }
 
 void cl_redis_client_free(cl_redis_client *client)
@@ -95,6 +96,7 @@ void cl_redis_client_free(cl_redis_client *client)
     cl_session_destroy(client->commands);
     cl_session_destroy(client->subscriber);
     cl_sentinel_destroy(client->address.sentinel);
+    cl_redis_tls_free(&client->address.tls);
     cl_free(client->memory);
 }
 

@@ -23,10 +23,11 @@ struct cl_session {
     cl_session_hooks hooks;
     enum session_phase phase;
     int was_ready, closing;
+    int is_silent; /* it is open, and nothing has come */
     int reports_accepted;
     cl_conn *conn;
     cl_sentinel_question question; /* where to? */
-    cl_loop_timer *timer; /* the next attempt, or the next check of the peer */
+    cl_loop_timer *timer;          /* the next attempt, or the next check of the peer */
     cl_resp *resp;
     cl_pending_queue pending;
     uint64_t queued;       /* bytes ever put into the output of this connection */
@@ -45,7 +46,7 @@ struct cl_session {
     int64_t role_asked, wrote_at;
     int writing; /* an answer to a write of the owner is to come, or did not tell the role */
     int asked;   /* answers are to come, and then nothing is due until the next question */
-    int code; /* why we cut it, 0: we did not */
+    int code;    /* why we cut it, 0: we did not */
     cl_redis_error_text words;
 };
 

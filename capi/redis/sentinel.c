@@ -23,6 +23,7 @@ enum step { RESTING, CONNECTING, ASKED, LOGGED_IN, SUBSCRIBED, LISTENING };
 struct cl_sentinel {
     cl_loop *loop;
     const cl_limits *limits;
+    const cl_redis_tls *tls;
     cl_sentinel_hooks hooks;
     cl_url url;            /* its own */
     char *user, *password; /* who we are; its own */
@@ -33,7 +34,7 @@ struct cl_sentinel {
     enum step step;
     size_t current, tried; /* who is asked; how many were, in this round */
     int closing, has_logged_in, is_pinged;
-    int is_refused; /* why no sentinel has answered: an error, or 0 */
+    int is_refused;  /* why no sentinel has answered: an error, or 0 */
     uint64_t answer; /* its number */
     int64_t answered_at;
     char host[HOST_MOST];
@@ -109,8 +110,12 @@ static void on_closed(void *self, int code, const char *words)
 {
     cl_sentinel *s = self;
     char why[sizeof s->why];
-    int was_listening = s->step == LISTENING;
-    snprintf(why, sizeof why, "%s", *s->why ? s->why : *words ? words : "it closed the connection");
+    int was_listening = s->step == LISTENING, is_silent = s->step == ASKED && code == CLOUDS_ELOST && !*s->why;
+    snprintf(why, sizeof why, "%.120s%s",
+             *s->why  ? s->why
+             : *words ? words
+                      : "it closed the connection",
+             is_silent ? cl_redis_tls_hint(s->tls, s->conn) : "");
     s->conn = NULL;
     cl_resp_destroy(s->resp);
     s->resp = NULL;
@@ -249,13 +254,18 @@ static void on_message(void *self, cl_str payload)
 static void on_opened(void *self)
 {
     cl_sentinel *s = self;
-    if (s->step == CONNECTING) ask(s);
+    if (s->step != CONNECTING) return;
+    int code = cl_redis_tls_secure(s->tls, s->conn, who(s)->name);
+    if (code) leave(s, clouds_strerror(code));
+    else ask(s);
 }
 
 static void on_data(void *self, const char *p, size_t n)
 {
     cl_sentinel *s = self;
-    if (s->resp && !*s->why && s->step > CONNECTING && cl_resp_feed(s->resp, p, n) != 0) leave(s, cl_resp_words(s->resp));
+    if (!s->resp || *s->why || s->step <= CONNECTING) return;
+    if (s->step == ASKED && cl_redis_tls_is_spoken(p, n)) leave(s, "it speaks TLS there: rediss+sentinel://");
+    else if (cl_resp_feed(s->resp, p, n) != 0) leave(s, cl_resp_words(s->resp));
 }
 
 static int64_t patience(const cl_sentinel *s)
@@ -273,8 +283,7 @@ static void connect_next(cl_sentinel *s)
     s->has_logged_in = s->is_pinged = 0;
     s->why[0] = '\0';
     int code = cl_resp_create(&parts, limits, 1, &s->resp);
-    if (!code)
-        code = cl_conn_tcp(s->loop, who(s)->name, who(s)->port, (double)patience(s) / 1000, &hooks, &s->conn);
+    if (!code) code = cl_conn_tcp(s->loop, who(s)->name, who(s)->port, (double)patience(s) / 1000, &hooks, &s->conn);
     cl_loop_timer_set(s->timer, cl_loop_now() + 2 * patience(s));
     if (!code) return;
     cl_resp_destroy(s->resp);
@@ -304,10 +313,10 @@ static void on_timer(void *self)
     else if (s->step == LISTENING && !s->is_pinged) {
         ping(s);
         cl_loop_timer_set(s->timer, cl_loop_now() + cl_ms(s->limits->ping_timeout));
-    } else if (s->step == LISTENING) {
-        leave(s, "it does not answer");
     } else if (s->conn) {
-        leave(s, "it does not answer");
+        char why[80];
+        snprintf(why, sizeof why, "it does not answer%s", s->step == ASKED ? cl_redis_tls_hint(s->tls, s->conn) : "");
+        leave(s, why);
     }
 }
 
@@ -348,13 +357,14 @@ static int keep_login(cl_sentinel *s, const cl_url *url)
     return s->user && s->password ? 0 : CLOUDS_ENOMEM;
 }
 
-int cl_sentinel_create(cl_loop *loop, const cl_url *url, const cl_limits *limits, const cl_sentinel_hooks *hooks,
-                       cl_sentinel **out)
+int cl_sentinel_create(cl_loop *loop, const cl_url *url, const cl_limits *limits, const cl_redis_tls *tls,
+                       const cl_sentinel_hooks *hooks, cl_sentinel **out)
 {
     cl_sentinel *s = cl_calloc(1, sizeof *s);
     if (!s) return CLOUDS_ENOMEM;
     s->loop = loop;
     s->limits = limits;
+    s->tls = tls;
     s->hooks = *hooks;
     cl_list_init(&s->questions);
     int code = cl_url_copy(url, &s->url);

@@ -7,6 +7,7 @@
 #include "net/loop.h"
 #include "proto/limits.h"
 #include "proto/url.h"
+#include "redis/tls.h"
 
 typedef struct cl_sentinel cl_sentinel;
 
@@ -26,9 +27,9 @@ typedef struct cl_sentinel_question {
     void (*told)(void *self, int code, const char *words);
 } cl_sentinel_question;
 
-/* Copies what the address says. `limits` is borrowed. */
-int cl_sentinel_create(cl_loop *loop, const cl_url *url, const cl_limits *limits, const cl_sentinel_hooks *hooks,
-                       cl_sentinel **out);
+/* Copies what the address says. `limits` and `tls` are borrowed. */
+int cl_sentinel_create(cl_loop *loop, const cl_url *url, const cl_limits *limits, const cl_redis_tls *tls,
+                       const cl_sentinel_hooks *hooks, cl_sentinel **out);
 /* Whoever asks again has found the answer to be of no use, so another sentinel is asked. */
 void cl_sentinel_ask(cl_sentinel *sentinel, cl_sentinel_question *question);
 void cl_sentinel_forget(cl_sentinel_question *question);

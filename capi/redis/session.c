@@ -80,13 +80,22 @@ static void on_message(void *self, cl_str payload)
     s->hooks.message(s->hooks.self, payload);
 }
 
+static const char *host_of(const cl_session *s, int *port)
+{
+    const cl_redis_address *a = s->address;
+    *port = a->port;
+    return a->sentinel ? cl_sentinel_master(a->sentinel, port) : a->host;
+}
+
 static void on_opened(void *self)
 {
     cl_session *s = self;
     if (s->phase != SESSION_CONNECTING) return;
     s->phase = SESSION_HANDSHAKE;
+    s->is_silent = 1;
     s->heard = s->complete = s->waiting_since = cl_loop_now();
-    int code = cl_session_handshake(s);
+    int port, code = cl_redis_tls_secure(&s->address->tls, s->conn, host_of(s, &port));
+    if (!code) code = cl_session_handshake(s);
     if (code) cl_session_cut(s, code, clouds_strerror(code));
     else cl_loop_timer_set(s->timer, s->heard + cl_ms(s->limits->ping_timeout));
 }
@@ -97,6 +106,11 @@ static void on_data(void *self, const char *p, size_t n)
     if (s->phase != SESSION_HANDSHAKE && s->phase != SESSION_READY) return;
     s->heard = cl_loop_now();
     s->probe = 0;
+    if (s->is_silent && cl_redis_tls_is_spoken(p, n)) {
+        cl_session_cut(s, CLOUDS_EPROTO, "it speaks TLS there: rediss://");
+        return;
+    }
+    s->is_silent = 0;
     int code = cl_resp_feed(s->resp, p, n);
     if (code) cl_session_cut(s, code, cl_resp_words(s->resp));
 }
@@ -148,25 +162,35 @@ static void ended(cl_session *s, int code, const char *words)
     s->hooks.down(s->hooks.self, was_ready, code, full.text);
 }
 
+/* What may be the reason where nothing has come at all. */
+static const char *hint_of(const cl_session *s)
+{
+    return s->is_silent && !s->address->path ? cl_redis_tls_hint(&s->address->tls, s->conn) : "";
+}
+
 static void on_closed(void *self, int code, const char *words)
 {
     cl_session *s = self;
     uint64_t handed = cl_conn_handed(s->conn);
+    const char *hint = code == CLOUDS_ELOST ? hint_of(s) : "";
+    s->is_silent = 0;
     s->conn = NULL;
     s->phase = SESSION_CUT;
     cl_resp_destroy(s->resp);
     s->resp = NULL;
     end_pending(s, handed);
     cl_redis_error_text why = s->words;
-    if (s->code) ended(s, s->code, why.text);
-    else ended(s, code ? code : CLOUDS_ELOST, words);
+    if (!s->code) {
+        snprintf(why.text, sizeof why.text, "%.200s%s", words, hint);
+        s->code = code ? code : CLOUDS_ELOST;
+    }
+    ended(s, s->code, why.text);
 }
 
 static int dial_tcp(cl_session *s, const cl_conn_hooks *hooks)
 {
-    const cl_redis_address *a = s->address;
-    int port = a->port;
-    const char *host = a->sentinel ? cl_sentinel_master(a->sentinel, &port) : a->host;
+    int port;
+    const char *host = host_of(s, &port);
     return cl_conn_tcp(s->loop, host, port, s->limits->connect_timeout, hooks, &s->conn);
 }
 
@@ -230,8 +254,13 @@ void cl_session_became_ready(cl_session *s)
  * again. */
 static void probe(cl_session *s, int64_t now)
 {
-    if (s->probe++ == 0) cl_loop_timer_set(s->timer, now + PROBE_MS);
-    else cl_session_cut(s, CLOUDS_ELOST, "Redis does not answer");
+    char words[80];
+    if (s->probe++ == 0) {
+        cl_loop_timer_set(s->timer, now + PROBE_MS);
+        return;
+    }
+    snprintf(words, sizeof words, "Redis does not answer%s", hint_of(s));
+    cl_session_cut(s, CLOUDS_ELOST, words);
 }
 
 /* Whether or not the connection is busy: a clock steps and a primary is demoted without a word. Who writes hears of the

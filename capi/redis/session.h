@@ -8,15 +8,17 @@
 #include "proto/limits.h"
 #include "redis/pending.h"
 #include "redis/sentinel.h"
+#include "redis/tls.h"
 
 typedef struct cl_session cl_session;
 
 /* Where Redis is. The texts live as long as the session. */
 typedef struct cl_redis_address {
     cl_sentinel *sentinel; /* says where; NULL: it is known */
-    const char *path; /* of a unix socket; NULL: host and port */
+    const char *path;      /* of a unix socket; NULL: host and port */
     const char *host;
     int port, db;
+    cl_redis_tls tls;
     cl_str user, password;
     cl_str probe;            /* a key of ours that is never there */
     const char *display_url; /* for messages, without the password */

@@ -24,6 +24,7 @@ M.common = {
   { long = "url", value = "URL", kind = "url",
     help = "the cluster: redis://host[:port][/db], redis+unix:///path,\n"
     .. "redis+sentinel://host[:port][,...]/master[/db],\n"
+    .. "rediss:// and rediss+sentinel:// over TLS,\n"
     .. "etcd://host[:port][,...][/prefix], local:[name]\n"
     .. "(default: the environment's CLOUDS_URL, else local:)" },
   { long = "url-file", value = "FILE", help = "read the URL from FILE, so that a password is not in the process list" },

@@ -28,9 +28,9 @@ end
 
 -- The URL with this password in the place of any it has.
 local function with_password(command, url, password)
-  local scheme, rest = url:match("^(redis://)(.*)$")
+  local scheme, rest = url:match("^(rediss?://)(.*)$")
   if not scheme then scheme, rest = url:match("^(redis%+unix://)(.*)$") end
-  if not scheme then scheme, rest = url:match("^(redis%+sentinel://)(.*)$") end
+  if not scheme then scheme, rest = url:match("^(rediss?%+sentinel://)(.*)$") end
   if not scheme then scheme, rest = url:match("^(etcds?://)(.*)$") end
   if not scheme then
     args.fail(command, "--password-file is for redis://, redis+unix://, redis+sentinel:// and etcd://, "
@@ -47,7 +47,7 @@ local function set_sentinel_login(command, options)
   local user, file, settings = options.sentinel_user, options.sentinel_password_file, require "clouds.options"
   if not user and not file then return end
   local address = settings.default_url()
-  if not address:lower():match("^redis%+sentinel://") then
+  if not address:lower():match("^rediss?%+sentinel://") then
     args.fail(command, "--%s is for redis+sentinel://, the URL is '%s'",
       user and "sentinel-user" or "sentinel-password-file", (address:gsub("//[^/]*@", "//***@")))
   end

@@ -32,7 +32,7 @@ local clouds = {}
 
 ---Options of a node. Nodes with the same options of the connection share one connection.
 ---@class clouds.Options
----@field url? string `redis://...`, `redis+unix://...`, `redis+sentinel://...`, `etcd://...`, `local:[name]`, `inproc:[name]`. Else clouds.defaults.url, else CLOUDS_URL, else `local:`.
+---@field url? string `redis://...`, `rediss://...`, `redis+unix://...`, `redis+sentinel://...`, `etcd://...`, `local:[name]`, `inproc:[name]`. Else clouds.defaults.url, else CLOUDS_URL, else `local:`.
 ---@field timeout? number Seconds for one attempt of a call. Default: 60.
 ---@field deadline? number Seconds for a whole call; 0: what its attempts and the waits between them can take.
 ---@field retry? integer Further attempts after a timeout, or when no server is there.
@@ -50,7 +50,11 @@ local clouds = {}
 ---@field sentinel_user? string redis+sentinel: the user at the sentinels, with a password of its own; empty: the default user.
 ---@field sentinel_password? string redis+sentinel: the password at the sentinels; empty: they get the user and the password of Redis.
 ---@field sentinel_password_file? string redis+sentinel: a file whose first line is the password at the sentinels; overrides sentinel_password.
----@field ca_file? string etcds: a file with the certificates (PEM) of whom to trust; empty: the authorities of the system.
+---@field ca_file? string rediss, etcds: a file with the certificates (PEM) of whom to trust; empty: the authorities of the system.
+---@field cert_file? string rediss, etcds: a file with the certificate (PEM) that a server is shown which wants one, and with those between it and its authority.
+---@field cert_key_file? string rediss, etcds: a file with the key (PEM, without a password) of cert_file; empty: it is in cert_file, too.
+---@field server_name? string rediss, etcds: the name that the certificates of all servers have; empty: that of the host in the address.
+---@field verify? boolean rediss, etcds: a server must have a certificate of somebody who is trusted, with its name. false: whoever answers is taken for it.
 ---@field connect_timeout? number Longest time to resolve a name and connect. In seconds. Default: 5.
 ---@field hello_timeout? number Longest time for a new link to say which node it is. In seconds. Default: 2.
 ---@field ping_interval? number A connection that was silent for so long is pinged. In seconds. Default: 10.

@@ -3,6 +3,7 @@ import os
 import unittest
 
 import etcd_support as support
+from certificates import Authority
 from etcd_support import Case, Load, RENEWING, wait_until
 
 NAMED = RENEWING.replace("clouds.server {", "clouds.server { id = \"s.named\",")
@@ -276,6 +277,27 @@ class Faults(Case):
         self.assertEqual(result.stdout, "hello\n", result.stderr)
         result = self.run_clouds("run", self.file("ask2.lua", ask), env={"CA": "/nowhere/ca.pem"})
         self.assertIn("option 'ca_file'", result.stderr)
+
+
+    def test_with_a_certificate_of_ours(self):
+        ca = Authority(self.folder)
+        cert, key = ca.issue("etcd.example")
+        ours, our_key = ca.issue("client")
+        server = self.etcd("--cert-file", cert, "--key-file", key, "--trusted-ca-file", ca.file, "--client-cert-auth")
+        words = f"?ca_file={ca.file}&server_name=etcd.example&cert_file={ours}"
+        self.env["CLOUDS_URL"] = f"{server.url},localhost:{server.client}{words}&cert_key_file={our_key}"
+        self.serve(RENEWING)
+        self.assertEqual(self.run_clouds("call", "test.echo", "1").stdout, "1\n")
+        for url, text in ((f"{server.url}?ca_file={ca.file}", "CLOUDS_AUTH_FAILED"),  # it has no address
+                          (server.url + words, "CLOUDS_INVALID_OPTION"),
+                          (f"{server.url}?ca_file={ca.file}&server_name=etcd.example", "alert")):
+            result = self.run_clouds("status", "--url", url)
+            self.assertNotEqual(result.returncode, 0, result.stdout)
+            self.assertIn(text, result.stderr)
+        script = self.file("any.lua", f"local options = {{ verify = false, cert_file = '{ours}', cert_key_file = '{our_key}', url = '{server.url}' }} "
+                           "print(require 'clouds'.client(options):call('test.echo', { 'hello' }))")
+        result = self.run_clouds("run", script)
+        self.assertEqual(result.stdout, "hello\n", result.stderr)
 
 
 if __name__ == "__main__":

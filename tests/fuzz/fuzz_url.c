@@ -17,6 +17,9 @@ static void fields_are_sound(const cl_url *u)
     }
     HOLDS(!has_hosts || (strcmp(u->host, u->hosts[0].name) == 0 && u->port == u->hosts[0].port));
     HOLDS((u->kind == CL_URL_REDIS_UNIX) == (*u->path == '/'));
+    const char *const of_tls[] = {u->tls.ca_file, u->tls.cert_file, u->tls.cert_key_file, u->tls.server_name};
+    for (size_t i = 0; i < 4; i++) HOLDS(!of_tls[i] || (u->is_tls && *of_tls[i]));
+    HOLDS(u->is_tls == (u->kind == CL_URL_ETCDS) || u->kind == CL_URL_REDIS || u->kind == CL_URL_REDIS_SENTINEL);
     HOLDS(strlen(u->path) <= 107 && strlen(u->name) <= 64 && u->name[0] != '.');
     for (const char *p = u->name; *p; p++) HOLDS(strchr("/\\ %", *p) == NULL);
 }

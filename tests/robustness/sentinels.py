@@ -1,6 +1,7 @@
 """A master, a replica and sentinels of a test's own, on free ports."""
 import os
 import socket
+import ssl
 
 import support  # noqa: F401 (makes the harness importable)
 from harness import BOUND, Redis, free_port, read_answer, redis_command, wait_until
@@ -9,10 +10,11 @@ NAME = "my-master"
 
 
 class Server(Redis):
-    """One redis-server over TCP, a sentinel or not."""
+    """One redis-server over TCP, a sentinel or not; over TLS with the words of `tls`, which the authority in `ca` vouches for."""
 
-    def __init__(self, folder, password, *options, config=None):
+    def __init__(self, folder, password, *options, config=None, tls=(), ca=None):
         self.port, self.password = free_port(), password
+        self._trust = ssl.create_default_context(cafile=ca) if ca else None
         os.makedirs(folder)
         words = ["redis-server"]
         if config is not None:
@@ -22,12 +24,17 @@ class Server(Redis):
             words += [path, "--sentinel"]
         else:
             words += ["--save", "", "--appendonly", "no", "--repl-diskless-sync-delay", "0"]
-        self._arguments = [*words, "--port", str(self.port), "--dir", folder, "--logfile", os.path.join(folder, "log"), *options]
+        place = ["--port", "0", "--tls-port", str(self.port), *tls] if ca else ["--port", str(self.port)]
+        self._arguments = [*words, *place, "--dir", folder, "--logfile", os.path.join(folder, "log"), *options]
         self._popen = None
         self.start()
 
+    def _connect(self):
+        plain = socket.create_connection(("127.0.0.1", self.port), BOUND)
+        return self._trust.wrap_socket(plain, server_hostname="127.0.0.1") if self._trust else plain
+
     def command(self, *words):
-        with socket.create_connection(("127.0.0.1", self.port), BOUND) as connection:
+        with self._connect() as connection:
             with connection.makefile("rb") as answer:
                 if self.password:
                     connection.sendall(redis_command("AUTH", self.password))
@@ -41,14 +48,21 @@ class Server(Redis):
 
 
 class Sentinels:
-    """`count` sentinels of a master with one replica, with the password of Redis or an own one, and further lines of theirs."""
+    """`count` sentinels of a master with one replica, with the password of Redis or an own one, and further lines of theirs. All
+    of it over TLS if an authority is given."""
 
-    def __init__(self, case, count=1, password="", own="", lines=""):
+    def __init__(self, case, count=1, password="", own="", lines="", authority=None):
+        self._scheme = "rediss" if authority else "redis"
+        over = {}
+        if authority:
+            cert, key = authority.issue("127.0.0.1")
+            over = {"ca": authority.file, "tls": ["--tls-cert-file", cert, "--tls-key-file", key, "--tls-ca-cert-file", authority.file,
+                                                  "--tls-replication", "yes", "--tls-auth-clients", "no"]}
         folder, self.password = os.path.join(case.folder, "sentinels"), password
         secret = ["--requirepass", password, "--masterauth", password] if password else []
 
         def server(name, *options, config=None):
-            made = Server(os.path.join(folder, name), own or password if config else password, *options, config=config)
+            made = Server(os.path.join(folder, name), own or password if config else password, *options, config=config, **over)
             case.addCleanup(made.stop)
             return made
 
@@ -76,7 +90,7 @@ class Sentinels:
         """The address, with further ports first."""
         user = f":{self.password}@" if self.password else ""
         hosts = ",".join(f"127.0.0.1:{port}" for port in [*before, *(one.port for one in self.sentinels)])
-        return f"redis+sentinel://{user}{hosts}/{name}{rest}"
+        return f"{self._scheme}+sentinel://{user}{hosts}/{name}{rest}"
 
     def master(self, sentinel=-1):
         port = int(self.sentinels[sentinel].command("SENTINEL", "get-master-addr-by-name", NAME)[1])

@@ -308,10 +308,11 @@ class Etcd:
         self.data = tempfile.mkdtemp(prefix="clouds-etcd-", dir=MEMORY)
         weakref.finalize(self, shutil.rmtree, self.data, True)
         self.client, peer = free_port(), free_port()
-        tls = "s" if "--auto-tls" in options else ""
+        tls = "s" if "--auto-tls" in options or "--cert-file" in options else ""
         self.url = f"etcd{tls}://127.0.0.1:{self.client}"
         here, there = f"http{tls}://127.0.0.1:{self.client}", f"http://127.0.0.1:{peer}"
         self._here, self._trust = here, ssl._create_unverified_context() if tls else None
+        self._wants_certificate = "--client-cert-auth" in options
         self._arguments = ["etcd", "--data-dir", self.data, "--listen-client-urls", here,
                            "--advertise-client-urls", here, "--listen-peer-urls", there,
                            "--initial-advertise-peer-urls", there, "--initial-cluster", "default=" + there,
@@ -331,8 +332,8 @@ class Etcd:
             return True
         except urllib.error.HTTPError:
             return True  # it wants to know who asks
-        except OSError:
-            return False
+        except OSError as error:
+            return self._wants_certificate and "alert" in str(error)
 
     @staticmethod
     def b64(text):

@@ -41,9 +41,16 @@ static const row good[] = {
     {"local:", CL_URL_LOCAL, 0, 0, "", "", "", "", "clouds", "", "local:"},
     {"local:a.B_9-", CL_URL_LOCAL, 0, 0, "", "", "", "", "clouds", "a.B_9-", "local:a.B_9-"},
     {"inproc:x", CL_URL_INPROC, 0, 0, "", "", "", "", "clouds", "x", "inproc:x"},
-    {"redis+sentinel:///m", CL_URL_REDIS_SENTINEL, 26379, 0, "", "", "127.0.0.1", "", "clouds", "m", "redis+sentinel://127.0.0.1:26379/m"},
-    {"redis+sentinel://:p%40@a,b:7,[::1]:8/my-master/3?prefix=q", CL_URL_REDIS_SENTINEL, 26379, 3, "", "p@", "a", "", "q", "my-master",
-     "redis+sentinel://a:26379,b:7,[::1]:8/my-master/3?prefix=q"},
+    {"redis+sentinel:///m", CL_URL_REDIS_SENTINEL, 26379, 0, "", "", "127.0.0.1", "", "clouds", "m",
+     "redis+sentinel://127.0.0.1:26379/m"},
+    {"redis+sentinel://:p%40@a,b:7,[::1]:8/my-master/3?prefix=q", CL_URL_REDIS_SENTINEL, 26379, 3, "", "p@", "a", "",
+     "q", "my-master", "redis+sentinel://a:26379,b:7,[::1]:8/my-master/3?prefix=q"},
+    {"rediss://", CL_URL_REDIS, 6379, 0, "", "", "127.0.0.1", "", "clouds", "", "rediss://127.0.0.1:6379/0"},
+    {"REDISS://u:p@h:1/2?prefix=q&ca_file=/a", CL_URL_REDIS, 1, 2, "u", "p", "h", "", "q", "",
+     "rediss://u@h:1/2?prefix=q"},
+    {"rediss+sentinel://a,b:7/m/1", CL_URL_REDIS_SENTINEL, 26379, 1, "", "", "a", "", "clouds", "m",
+     "rediss+sentinel://a:26379,b:7/m/1"},
+    {"etcds://h?ca_file=/a", CL_URL_ETCDS, 2379, 0, "", "", "h", "", "clouds", "", "etcds://h:2379"},
     {"etcd://", CL_URL_ETCD, 2379, 0, "", "", "127.0.0.1", "", "clouds", "", "etcd://127.0.0.1:2379"},
     {"etcd://h/", CL_URL_ETCD, 2379, 0, "", "", "h", "", "clouds", "", "etcd://h:2379"},
     {"etcd://:1/a/b/", CL_URL_ETCD, 1, 0, "", "", "127.0.0.1", "", "a/b", "", "etcd://127.0.0.1:1/a/b"},
@@ -64,6 +71,28 @@ static void a_copy_is_whole(void)
     CHECK(strcmp(copy.prefix, "q") == 0 && copy.db == 2 && strcmp(copy.host, "a") == 0 && *copy.path == '\0');
     CHECK(copy.hosts_n == 2 && strcmp(copy.hosts[1].name, "b") == 0 && copy.hosts[1].port == 7);
     cl_url_free(&copy);
+}
+
+static void what_is_said_of_tls_is_read(void)
+{
+    cl_url u;
+    REQUIRE(cl_url_parse(CL_STR("rediss://h/3?cert_file=/c%20d&ca_file=/a&server_name=n&cert_key_file=k&db="), &u) ==
+            CLOUDS_EURL);
+    REQUIRE(cl_url_parse(CL_STR("rediss://h/3?cert_file=/c%20d&ca_file=/a&server_name=n&cert_key_file=k"), &u) == 0);
+    CHECK(u.is_tls && u.db == 3 && !u.tls.takes_any_server);
+    CHECK_Z(u.tls.ca_file, "/a");
+    CHECK_Z(u.tls.cert_file, "/c d");
+    CHECK_Z(u.tls.cert_key_file, "k");
+    CHECK_Z(u.tls.server_name, "n");
+    const cl_url_tls said = {.ca_file = "/b", .cert_file = "", .takes_any_server = 1};
+    cl_url_tls_override(&u.tls, &said);
+    CHECK_Z(u.tls.ca_file, "/b");
+    CHECK_Z(u.tls.cert_file, "/c d");
+    CHECK(u.tls.takes_any_server);
+    cl_url_free(&u);
+    REQUIRE(cl_url_parse(CL_STR("redis://h"), &u) == 0);
+    CHECK(!u.is_tls && !u.tls.ca_file);
+    cl_url_free(&u);
 }
 
 static void every_host_of_an_etcd_is_read(void)
@@ -117,7 +146,13 @@ static const struct {
     {"redis:", "redis://"},
     {"http://h", "redis://"},
     {"127.0.0.1:6379", "redis://"},
-    {"rediss://h", "TLS"},
+    {"rediss+unix:///a", "no TLS over a unix socket"},
+    {"redis://h?ca_file=/a", "db=NUMBER"},
+    {"rediss://h?ca_file=", "a text after '='"},
+    {"rediss://h?ca_file=a&ca_file=b", "once each"},
+    {"rediss://h?verify=false", "server_name="},
+    {"etcds://h?db=1", "server_name="},
+    {"etcd://h?ca_file=a", "no '?'"},
     {"redis+sentinel://h", "/master-name"},
     {"redis+sentinel://h/", "/master-name"},
     {"redis+sentinel://h/a%20b", "a master name of letters"},
@@ -247,6 +282,7 @@ static void no_memory_is_an_error(void)
 int main(void)
 {
     RUN(good_addresses);
+    RUN(what_is_said_of_tls_is_read);
     RUN(every_host_of_an_etcd_is_read);
     RUN(a_copy_is_whole);
     RUN(bad_addresses);

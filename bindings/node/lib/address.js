@@ -5,14 +5,16 @@
 const { failure } = require('./errors');
 
 const DEFAULT_URL = 'redis://127.0.0.1:6379';
-const OWN_SCHEME = /^(redis|redis\+unix|redis\+sentinel|etcds?|local|inproc):/i;
+const OWN_SCHEME = /^(rediss?|redis\+unix|rediss?\+sentinel|etcds?|local|inproc):/i;
 
 // Members of `redis` that say where the server is, and those that say what is used there.
 const IN_URL = ['url', 'host', 'port', 'path'];
 const PLACE = [...IN_URL, 'sentinels'];
 const OF_SENTINELS = ['name', 'sentinelUsername', 'sentinelPassword'];
 const IN_QUERY = [...IN_URL, 'db', 'prefix', 'username', 'password', 'auth_pass'];
-const WORDS = [...IN_QUERY, 'sentinels', ...OF_SENTINELS];
+const OF_TLS = ['ca_file', 'cert_file', 'cert_key_file', 'server_name']; // in the query of an address
+const TLS_FOR_ALL = ['tls', 'sentinelTLS', 'enableTLSForSentinelMode'];
+const WORDS = [...IN_QUERY, 'sentinels', ...OF_SENTINELS, ...TLS_FOR_ALL];
 const MOST_SENTINELS = 16;
 
 // Members with which ioredis and node_redis tune their client. The library connects by itself, so they change nothing.
@@ -29,9 +31,6 @@ const TUNING = new Set(
 
 // What would need another client.
 const IMPOSSIBLE = {
-  tls: 'TLS is not supported',
-  sentinelTLS: 'TLS is not supported',
-  enableTLSForSentinelMode: 'TLS is not supported',
   natMap: 'addresses are taken as the sentinels say them',
   preferredSlaves: 'only the master is used',
   keyPrefix: 'keys and channels have the prefix that the member prefix says',
@@ -68,6 +67,7 @@ function queryOf(redis) {
   const words = [];
   if (!isNothing(redis.db)) words.push('db=' + escape(redis.db));
   if (redis.prefix) words.push('prefix=' + escape(redis.prefix));
+  for (const name of OF_TLS) if (redis[name]) words.push(`${name}=${escape(redis[name])}`);
   return words.length ? '?' + words.join('&') : '';
 }
 
@@ -81,10 +81,12 @@ function hostOf(host) {
   return host.includes(':') ? `[${host}]` : host;
 }
 
+const schemeOf = (redis) => (redis.tls ? 'rediss' : 'redis');
+
 function urlOfSentinels(redis) {
   const hosts = redis.sentinels.map(({ host, port }) => `${hostOf(host || '127.0.0.1')}:${port || 26379}`).join(',');
   const { db, ...rest } = redis;
-  return `redis+sentinel://${userOf(redis)}${hosts}/${escape(redis.name)}${isNothing(db) ? '' : '/' + escape(db)}${queryOf(rest)}`;
+  return `${schemeOf(redis)}+sentinel://${userOf(redis)}${hosts}/${escape(redis.name)}${isNothing(db) ? '' : '/' + escape(db)}${queryOf(rest)}`;
 }
 
 function urlOfRedis(redis) {
@@ -93,7 +95,7 @@ function urlOfRedis(redis) {
     const path = String(redis.path).split('/').map(escape).join('/');
     return `redis+unix://${userOf(redis)}${path}${queryOf(redis)}`;
   }
-  return `redis://${userOf(redis)}${hostOf(redis.host || '127.0.0.1')}:${redis.port || 6379}${queryOf(redis)}`;
+  return `${schemeOf(redis)}://${userOf(redis)}${hostOf(redis.host || '127.0.0.1')}:${redis.port || 6379}${queryOf(redis)}`;
 }
 
 // ---- texts
@@ -108,12 +110,13 @@ function splitUser(text, where) {
   return { username: unescape(text.slice(0, at), where), password: unescape(text.slice(at + 1), where) };
 }
 
-function readQuery(query, where) {
-  const words = {};
+function readQuery(query, where, isTls) {
+  const words = {},
+    known = isTls ? [...IN_QUERY, ...OF_TLS] : IN_QUERY;
   for (const [name, value] of new URLSearchParams(query || '')) {
     if (IMPOSSIBLE[name]) throw refuse(where, `${name}: ${IMPOSSIBLE[name]}`);
-    if (!IN_QUERY.includes(name) && !TUNING.has(name)) throw refuse(where, `it knows no ${JSON.stringify(name)}`);
-    if (IN_QUERY.includes(name)) words[name] = value;
+    if (!known.includes(name) && !TUNING.has(name)) throw refuse(where, `it knows no ${JSON.stringify(name)}`);
+    if (known.includes(name)) words[name] = value;
   }
   return words;
 }
@@ -121,13 +124,14 @@ function readQuery(query, where) {
 // The words of the address of a Redis server; undefined when it is none.
 function wordsOfUrl(url, where) {
   const unix = /^redis\+unix:\/\/(?:([^/]*)@)?(\/[^?]*)(?:\?(.*))?$/i.exec(url);
-  const tcp = /^redis:\/\/(?:([^/?]*)@)?(\[[^\]]*\]|[^:/?@]*)(?::(\d+))?(?:\/([^?]*))?(?:\?(.*))?$/i.exec(url);
+  const tcp = /^redis(s?):\/\/(?:([^/?]*)@)?(\[[^\]]*\]|[^:/?@]*)(?::(\d+))?(?:\/([^?]*))?(?:\?(.*))?$/i.exec(url);
   if (!unix && !tcp) return undefined;
-  const user = splitUser((unix ? unix[1] : tcp[1]) || ':', where);
-  const query = readQuery(unix ? unix[3] : tcp[5], where);
+  const tls = Boolean(tcp && tcp[1]);
+  const user = splitUser((unix ? unix[1] : tcp[2]) || ':', where);
+  const query = readQuery(unix ? unix[3] : tcp[6], where, tls);
   const place = unix
     ? { path: unescape(unix[2], where) }
-    : { host: unescape(tcp[2], where).replace(/[[\]]/g, ''), port: tcp[3], db: tcp[4] };
+    : { host: unescape(tcp[3], where).replace(/[[\]]/g, ''), port: tcp[4], db: tcp[5], tls };
   return Object.assign(given(query), given(user), given(place));
 }
 
@@ -143,7 +147,6 @@ function wordsOfText(text, where) {
   const url = text.startsWith('//') ? 'redis:' + text : plain && !OWN_SCHEME.test(text) ? 'redis://' + text : text;
   const words = wordsOfUrl(url, where);
   if (words && (words.host || words.path)) return words;
-  if (/^rediss:/i.test(text)) throw refuse(where, `${show(text)}: ${IMPOSSIBLE.tls}`);
   throw refuse(where, `${show(text)} is no address of a Redis server`);
 }
 
@@ -152,6 +155,18 @@ function wordsOfText(text, where) {
 const isHost = (value) => typeof value === 'string' && !/[/@?#\s,]/.test(value);
 const isPort = (value) => /^\d{1,5}$/.test(value) && Number(value) <= 65535;
 
+// What ioredis hands to Node's own TLS. The library reads files, so what is in them cannot be taken here.
+function isTls(value) {
+  if (value === true) return true;
+  if (typeof value !== 'object') return false;
+  for (const name of Object.keys(given(value))) {
+    if (['ca', 'cert', 'key', 'pfx'].includes(name))
+      throw refuse('redis.tls.' + name, 'expected the file of it in the option caFile, certFile or certKeyFile of the node');
+    if (!['servername', 'rejectUnauthorized'].includes(name)) throw refuse('redis.tls.' + name, 'there is none');
+  }
+  return true;
+}
+
 const CHECKS = {
   url: (value) => typeof value === 'string' || value instanceof URL,
   host: isHost,
@@ -159,6 +174,9 @@ const CHECKS = {
   sentinels: (value) => Array.isArray(value) && value.length > 0 && value.length <= MOST_SENTINELS,
   path: (value) => typeof value === 'string',
   db: (value) => /^\d+$/.test(value),
+  tls: isTls,
+  sentinelTLS: isTls,
+  enableTLSForSentinelMode: (value) => value === true,
 };
 const IS_TEXT = (value) => typeof value === 'string' || typeof value === 'number';
 
@@ -168,6 +186,15 @@ function checkMember(name, value) {
   if (TUNING.has(name)) return;
   if (!WORDS.includes(name)) throw refuse('redis.' + name, 'there is none');
   if (!(CHECKS[name] || IS_TEXT)(value)) throw refuse('redis.' + name, `it cannot be ${show(value)}`);
+}
+
+// The sentinels and Redis have it, or neither.
+function checkTls(words) {
+  const said = TLS_FOR_ALL.filter((name) => words[name] !== undefined);
+  if (!words.sentinels && said.some((name) => name !== 'tls')) throw refuse('redis.' + said.find((name) => name !== 'tls'), 'there are no sentinels');
+  const lacking = words.sentinels && said.length ? TLS_FOR_ALL.find((name) => words[name] === undefined) : undefined;
+  if (lacking) throw refuse('redis.' + said[0], `TLS is for the sentinels and for Redis: expected ${lacking}, too`);
+  if (words.tls && words.path) throw refuse('redis.tls', 'there is no TLS over a unix socket');
 }
 
 // A list of { host, port }, with the name of the master beside it.
@@ -193,6 +220,8 @@ function wordsOfObject(redis) {
   const words = given(Object.fromEntries(WORDS.map((name) => [name, redis[name]])));
   if (Number(words.port) === 0) delete words.port;
   checkSentinels(words);
+  checkTls(words);
+  if (words.tls && words.tls.servername) words.server_name = words.tls.servername;
   if (!words.url) return words;
   const { url } = words;
   delete words.url;
@@ -217,7 +246,7 @@ function textOfUrl(url) {
  * for what it does not say. */
 function addressOf(options) {
   const url = textOfUrl(options.url);
-  if (typeof options.redis === 'string' && /^(local|inproc|etcds?|redis\+sentinel):/i.test(options.redis) && !url) return options.redis;
+  if (typeof options.redis === 'string' && /^(local|inproc|etcds?|rediss?\+sentinel):/i.test(options.redis) && !url) return options.redis;
   const redis = wordsOfRedis(options.redis);
   const said = PLACE.some((name) => redis[name] !== undefined);
   const base = url || process.env.CLOUDS_URL || DEFAULT_URL;
@@ -228,11 +257,13 @@ function addressOf(options) {
   return around ? urlOfRedis(Object.assign(around, redis)) : base;
 }
 
-/** Who a node is for sentinels, as the option `redis` says: options of the library. */
-function sentinelLoginOf({ redis }) {
-  if (!redis || !redis.sentinels || isNothing(redis.sentinelPassword)) return {};
+/** Who a node is for sentinels, and whether a server must be known, as the option `redis` says: options of the library. */
+function loginOf({ redis }) {
+  if (!redis) return {};
+  const verify = redis.tls && redis.tls.rejectUnauthorized === false ? { verify: false } : {};
+  if (!redis.sentinels || isNothing(redis.sentinelPassword)) return verify;
   const user = isNothing(redis.sentinelUsername) ? {} : { sentinel_user: redis.sentinelUsername };
-  return { ...user, sentinel_password: redis.sentinelPassword };
+  return { ...verify, ...user, sentinel_password: redis.sentinelPassword };
 }
 
-module.exports = { addressOf, sentinelLoginOf };
+module.exports = { addressOf, loginOf };

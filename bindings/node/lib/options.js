@@ -3,7 +3,7 @@
 
 const addon = require('./native');
 const { failure } = require('./errors');
-const { addressOf, sentinelLoginOf } = require('./address');
+const { addressOf, loginOf } = require('./address');
 const log = require('./log');
 const { hint } = require('./util');
 
@@ -134,7 +134,7 @@ function forLibrary(all) {
     ofNode = [];
   checkNames(all);
   push(ofContext, 'url', addressOf(all));
-  for (const [name, value] of Object.entries(sentinelLoginOf(all))) push(ofContext, name, value);
+  for (const [name, value] of Object.entries(loginOf(all))) push(ofContext, name, value);
   for (const name of Object.keys(LIMITS)) push(ofContext, name, LIMITS[name]);
   push(ofNode, 'cancel_events', true); // a handler hears of it, unless the program wants otherwise
   passOn(all, ofContext, ofNode);

@@ -285,8 +285,11 @@ typedef struct clouds_node clouds_node;
  *   redis+unix:///path/to/socket[?db=..&prefix=..]          the same over a unix socket
  *   redis+sentinel://[user:password@]host[:port][,...]/master[/db][?prefix=...]
  *                                                           the Redis that these sentinels name, and the next one after it
+ *   rediss://..., rediss+sentinel://...                     the same over TLS, which needs OpenSSL 3 here: options `ca_file`,
+ *                                                           `cert_file`, `cert_key_file`, `server_name` and `verify`, or all
+ *                                                           but the last in the address, as in rediss://host?ca_file=FILE
  *   etcd://[user:password@]host[:port][,...][/prefix]       a cluster of etcd 3.4 or later, which needs libcurl here
- *   etcds://...                                             the same over TLS (option `ca_file`)
+ *   etcds://...                                             the same over TLS, with these options
  *   local:[name]                                            all processes of this user on this machine (the default)
  *   inproc:[name]                                           nodes of this process
  * Option `mode`: "inline" (I/O inside clouds_poll and clouds_wait) or "thread" (I/O in a thread of the library).

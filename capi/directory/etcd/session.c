@@ -126,7 +126,8 @@ static int is_about_the_token(const cl_etcd_refusal *refusal)
 
 static int code_of(const cl_etcd_refusal *refusal)
 {
-    static const char user[] = "user name", login[] = "authentication failed", big[] = "too large", denied[] = "permission";
+    static const char user[] = "user name", login[] = "authentication failed", big[] = "too large",
+                      denied[] = "permission";
     const char *p = refusal->message.p;
     size_t n = refusal->message.n;
     switch (refusal->code) {
@@ -415,9 +416,11 @@ void cl_etcd_work(etcd *d)
 
 int cl_etcd_session_init(etcd *d, const cl_url *url)
 {
-    const cl_http_options options = {.tls = url->kind == CL_URL_ETCDS,
-                                     .ca_file = url->ca_file ? url->ca_file : "",
-                                     .connect_timeout = d->limits.connect_timeout};
+    const cl_url_tls *said = &url->tls;
+    const cl_http_options options = {
+        .tls = url->is_tls,
+        .trust = {said->ca_file, said->cert_file, said->cert_key_file, said->server_name, said->takes_any_server},
+        .connect_timeout = d->limits.connect_timeout};
     d->tls = options.tls;
     d->user = cl_str_dup(cl_str_z(url->user));
     d->password = cl_str_dup(cl_str_z(url->password));
