@@ -12,7 +12,7 @@
  * silent in, even when no other is left. A node that prefers servers near to it asks a healthy one of those before all
  * others. */
 
-enum { LEAST_MOST = 1000 /* calls under way that are counted at most */, MEDIAN_OF = 101 };
+enum { LEAST_MOST = 1000 /* calls under way that are counted at most */, MEDIAN_OF = 101, DRAWS = 8 };
 
 #define LEAST_LATENCY 0.001f /* what is shorter than the clock can tell */
 
@@ -110,52 +110,48 @@ static cl_peer *pick_in_turn(cl_method *m, const cl_call *call, enum pass pass, 
     return NULL;
 }
 
-/* Each has a credit that grows by its weight with every turn, and who has the most is asked and pays for all: so the
- * heavy ones come more often, and not several times in a row. */
-static uint32_t next_by_weight(const cl_method *m, const cl_call *call, enum pass pass, int64_t now)
-{
-    uint32_t best = UINT32_MAX;
-    int64_t most = 0;
-    EACH_CANDIDATE(m, call, pass, now, 0, at)
-    {
-        int64_t credit = m->shares[at].credit + m->servers[at]->weight;
-        if (best == UINT32_MAX || credit > most) best = at, most = credit;
-    }
-    return best;
-}
-
 static cl_peer *pick_by_weight(cl_method *m, const cl_call *call, enum pass pass, int64_t now)
 {
-    int64_t sum = 0;
-    uint32_t best = next_by_weight(m, call, pass, now);
-    if (best == UINT32_MAX) return NULL;
-    EACH_CANDIDATE(m, call, pass, now, 0, at)
-    {
-        sum += m->servers[at]->weight;
-        m->shares[at].credit += m->servers[at]->weight;
+    for (uint32_t at = cl_turns_first(m); at != UINT32_MAX; at = cl_turns_next(m)) {
+        if (!may_pick_in(m, call, at, pass, now)) continue;
+        cl_turns_take(m);
+        return take(m, at);
     }
-    m->shares[best].credit -= sum;
-    return take(m, best);
+    cl_turns_leave(m);
+    return NULL;
 }
 
 /* ---- by chance */
 
-static uint32_t pick_any(const cl_method *m, const cl_call *call, enum pass pass, int64_t now)
+static uint64_t draw(const cl_call *call)
 {
     const cl_port *port = &call->node->core->port;
-    uint64_t random = port->random(port->self), sum = 0;
-    if (!m->is_uneven) {
-        EACH_CANDIDATE(m, call, pass, now, m->n ? (uint32_t)(random % m->n) : 0, at) return at;
-        return UINT32_MAX;
+    return port->random(port->self);
+}
+
+/* While most may be asked one of them is drawn soon; else they are counted. */
+static uint32_t pick_any_by_weight(cl_method *m, const cl_call *call, enum pass pass, int64_t now)
+{
+    uint64_t sum = 0;
+    for (int i = 0; i < DRAWS && m->n; i++) {
+        uint32_t at = cl_turns_draw(m, draw(call));
+        if (may_pick_in(m, call, at, pass, now)) return at;
     }
     EACH_CANDIDATE(m, call, pass, now, 0, at) sum += m->servers[at]->weight;
     if (!sum) return UINT32_MAX;
-    random %= sum;
+    uint64_t wanted = draw(call) % sum;
     EACH_CANDIDATE(m, call, pass, now, 0, at)
     {
-        if (random < m->servers[at]->weight) return at;
-        random -= m->servers[at]->weight;
+        if (wanted < m->servers[at]->weight) return at;
+        wanted -= m->servers[at]->weight;
     }
+    return UINT32_MAX;
+}
+
+static uint32_t pick_any(cl_method *m, const cl_call *call, enum pass pass, int64_t now)
+{
+    if (m->is_uneven) return pick_any_by_weight(m, call, pass, now);
+    EACH_CANDIDATE(m, call, pass, now, m->n ? (uint32_t)(draw(call) % m->n) : 0, at) return at;
     return UINT32_MAX;
 }
 
@@ -316,6 +312,14 @@ static uint32_t least_loaded(cl_method *m, const cl_call *call, enum pass pass, 
     EACH_CANDIDATE(m, call, pass, now, 0, at)
     if (best == UINT32_MAX || load(m, at) < load(m, best)) best = at;
     return best;
+}
+
+static uint32_t next_by_weight(cl_method *m, const cl_call *call, enum pass pass, int64_t now)
+{
+    uint32_t at = cl_turns_first(m);
+    while (at != UINT32_MAX && !may_pick_in(m, call, at, pass, now)) at = cl_turns_next(m);
+    cl_turns_leave(m);
+    return at;
 }
 
 /* By load it is the one that wins whenever it is drawn; by chance and by key there is no telling. */

@@ -31,6 +31,7 @@ void cl_directory_free(cl_core *core, cl_method *m)
     for (uint32_t i = 0; i < m->n; i++) cl_peer_release(core, m->servers[i]);
     cl_free(m->servers);
     cl_free(m->shares);
+    cl_free(m->turns);
     cl_buf_free(&m->departed);
     cl_free(m->latencies);
     cl_free(m);
@@ -115,6 +116,7 @@ static void drop_at(cl_core *core, cl_method *m, uint32_t at)
     memmove(m->servers + at, m->servers + at + 1, (m->n - at) * sizeof *m->servers);
     memmove(m->shares + at, m->shares + at + 1, (m->n - at) * sizeof *m->shares);
     if (m->turn > at) m->turn--;
+    m->is_ordered = 0;
     cl_peer_release(core, peer);
 }
 
@@ -136,7 +138,7 @@ void cl_directory_drop_all(cl_core *core, cl_peer *peer)
 
 static void weigh(cl_method *m)
 {
-    m->is_uneven = 0;
+    m->is_uneven = m->is_ordered = 0;
     for (uint32_t i = 0; i < m->n; i++) m->is_uneven |= m->servers[i]->weight != 1;
 }
 
@@ -154,6 +156,9 @@ static int make_room_for_servers(cl_method *m)
     cl_share *shares = cl_realloc(m->shares, cap * sizeof *shares);
     if (!shares) return CLOUDS_ENOMEM;
     m->shares = shares;
+    uint32_t *turns = cl_realloc(m->turns, cap * sizeof *turns);
+    if (!turns) return CLOUDS_ENOMEM;
+    m->turns = turns;
     m->cap = cap;
     return 0;
 }
@@ -170,6 +175,7 @@ static int add(cl_core *core, cl_method *m, cl_server server)
     if (m->n >= CL_SERVERS_MAX) return core->counters[CL_COUNT_LIMIT_HITS]++, cl_peer_release(core, peer), 0;
     if (m->n == m->cap && make_room_for_servers(m) != 0) return cl_peer_release(core, peer), CLOUDS_ENOMEM;
     m->shares[m->n] = (cl_share){0};
+    m->is_ordered = 0;
     m->servers[m->n++] = peer;
     m->is_uneven |= peer->weight != 1;
     if (m->is_known) cl_peer_tell(core, peer->id, m, CLOUDS_PEER_WELL);

@@ -14,7 +14,9 @@ enum {
 
 /* What is known of a server as one of a method. */
 typedef struct cl_share {
-    int64_t credit; /* its claim to be next, where turns are by weight */
+    uint64_t due;   /* when its turn comes, where turns are by weight (turns.c) */
+    uint32_t up_to; /* the weights of all before it, and its own */
+    int has_turn;   /* 0: it is new */
     float latency;  /* milliseconds from a call to its answer, the latest counting most; 0: not known */
 } cl_share;
 
@@ -26,6 +28,10 @@ typedef struct cl_method {
     cl_list_node breakers;
     cl_peer **servers;
     cl_share *shares; /* of the servers, in their order */
+    uint32_t *turns; /* places in `servers`: a heap by when their turns come, and behind it those that are set aside */
+    uint64_t time;   /* when the turn came that was taken last */
+    uint32_t aside;
+    int is_ordered; /* 0: the list or a weight has changed since */
     uint32_t n, cap, turn;
     uint32_t picked; /* where the server stands that was chosen, or looked for, last */
     int is_uneven; /* not all of them weigh 1 */
@@ -68,6 +74,15 @@ int cl_peer_is_listed(const cl_core *core, const cl_peer *peer);
 void cl_peer_left(cl_core *core, const cl_method *m, cl_str id, const cl_server *servers, size_t n);
 void cl_peer_departed(cl_core *core, cl_method *m, const cl_peer *peer, int64_t now);
 void cl_peers_departed(cl_core *core, cl_method *m, const cl_server *servers, size_t n);
+
+/* turns.c: by weight. First whose turn it is, then, as long as that one may not be asked, who comes next (UINT32_MAX: nobody);
+ * in the end the turn is taken, or left. O(log n) each. */
+uint32_t cl_turns_first(cl_method *m);
+uint32_t cl_turns_next(cl_method *m);
+void cl_turns_take(cl_method *m);
+void cl_turns_leave(cl_method *m);
+/* One of the servers, of which there is one at least, by chance; O(log n). */
+uint32_t cl_turns_draw(cl_method *m, uint64_t random);
 
 /* balance.c */
 cl_peer *cl_balance_pick(cl_method *m, const struct cl_call *call, int tried_too, int64_t now);

@@ -192,6 +192,14 @@ class Bench:
         """20 clients, 1000 calls each at once."""
         return self.ways("bench_ways", "burst")
 
+    # What choosing among 1000 servers costs: calls a second of a core over a bus that only remembers.
+
+    def choose_by_turns(self, w):
+        return self.program("bench_choose", "turns", 1000, self.seconds)
+
+    def choose_by_weight(self, w):
+        return self.program("bench_choose", "weight", 1000, self.seconds)
+
     def c_redis_patterns(self, w):
         """The calls of c_redis, while somebody has subscribed to 1000 patterns: C10."""
         script = os.path.join(SOURCE, "tests", "bench", "patterns.lua")
@@ -234,7 +242,7 @@ SCRIPTED = ["npm_redis", "node_redis"]
 
 
 # Those of one width only, their own.
-WAYS = ["floor_publish", "c_publish", "floor_notify", "c_notify", "floor_burst", "c_burst", "c_redis_patterns"]
+WAYS = ["floor_publish", "c_publish", "floor_notify", "c_notify", "floor_burst", "c_burst", "choose_by_turns", "choose_by_weight", "c_redis_patterns"]
 
 
 # Links beside Redis, and what they are compared with.
@@ -294,6 +302,7 @@ def targets(m, widths, rss, client_start, service_start):
     rows.append((f"notify one way, 12 bytes, over calls, local, {top} outstanding", ratio("c_notify", "c_local", top), ">=", 0.9))
     rows.append((f"bursts of 20 clients x 1000 calls over calls, local, {top} outstanding", ratio("c_burst", "c_local", top), ">=", 0.3))
     rows.append((f"calls beside 1000 patterns over calls without, redis, {top} outstanding", ratio("c_redis_patterns", "c_redis", top), ">=", 0.95))
+    rows.append(("calls by weight over calls by turns, among 1000 servers", ratio("choose_by_weight", "choose_by_turns", top), ">=", 0.7))
     # An echo that looks at nothing is far from what a call has to do: docs/ARCHITECTURE.md says where the rest goes.
     for w, target in ((100, 0.25), (1000, 0.1)):
         if w in widths:

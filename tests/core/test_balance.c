@@ -203,6 +203,47 @@ static void weights_of_those_that_are_left(void)
     fake_end(&f);
 }
 
+/* Many of every weight, some of which come, go, and weigh something else: whoever was there all the time has its part in each
+ * round, but for a call. */
+static void many_turns_while_the_list_changes(void)
+{
+    enum { MANY = 300, ROUNDS = 40 };
+    static char ids[MANY][8];
+    static cl_server list[MANY];
+    static int share[MANY];
+    fake f = {0};
+    uint32_t sum = 0;
+    f.config = fake_node_config("client");
+    fake_start(&f);
+    fake_call(&f, "m");
+    for (int i = 0; i < MANY; i++) {
+        snprintf(ids[i], sizeof ids[i], "s.%d", i);
+        list[i] = (cl_server){cl_str_z(ids[i]), CL_NATIVE_OURS, 0, {(uint32_t)(1 + i % 7), CL_STR_NONE}};
+        sum += list[i].traits.weight;
+    }
+    cl_core_servers(f.core, CL_STR("m"), list, MANY, 0);
+    fake_answer(&f, 0, "", "[]");
+    for (int round = 0; round < ROUNDS; round++) {
+        memset(share, 0, sizeof share);
+        for (uint32_t i = 0; i < sum; i++) {
+            f.n_sent = f.n_events = 0;
+            fake_call(&f, "m");
+            share[atoi(fake_last_sent(&f)->to + 2)]++;
+            fake_answer(&f, 0, "", "[]");
+        }
+        for (int i = 0; i < MANY; i++)
+            CHECK(abs(share[i] - (int)list[i].traits.weight) <= 1 || i == MANY - 1 || i == MANY - 2);
+        /* The last leaves and comes again, and the one before it has another weight. */
+        uint32_t *weight = &list[MANY - 2].traits.weight;
+        cl_core_server_down(f.core, CL_STR("m"), list[MANY - 1].id);
+        cl_core_server_up(f.core, CL_STR("m"), list[MANY - 1]);
+        sum -= *weight;
+        sum += *weight = round % 2 ? 1 : 100;
+        cl_core_server_up(f.core, CL_STR("m"), list[MANY - 2]);
+    }
+    fake_end(&f);
+}
+
 static void chance_goes_by_weight(int balance)
 {
     fake f = {0};
@@ -416,6 +457,7 @@ int main(void)
     RUN(fewer_calls_under_way);
     RUN(turns_go_by_weight);
     RUN(weights_of_those_that_are_left);
+    RUN(many_turns_while_the_list_changes);
     RUN(random_goes_by_weight);
     RUN(least_goes_by_weight);
     RUN(least_fills_by_weight);
