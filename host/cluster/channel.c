@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -137,6 +138,17 @@ static void send_waiting(host_channel *channel)
         drop_first(channel);
     }
     watch(channel);
+}
+
+void host_channel_finish(host_channel *channel, double seconds)
+{
+    uint64_t now = uv_hrtime(), until = now + (uint64_t)(seconds * 1e9);
+    while (!channel->closing && channel->first && now < until) {
+        struct pollfd one = {.fd = channel->fd, .events = POLLOUT};
+        poll(&one, 1, (int)((until - now) / 1000000) + 1);
+        send_waiting(channel);
+        now = uv_hrtime();
+    }
 }
 
 static void take_descriptors(struct msghdr *from, host_channel_message *message)

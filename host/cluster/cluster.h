@@ -53,6 +53,9 @@ host_channel *host_channel_open(uv_loop_t *loop, int fd, bool holds, const host_
  * when the other end is gone, ENOBUFS when too much waits, EMSGSIZE, ENOMEM, EMFILE. */
 int host_channel_send(host_channel *channel, char type, const void *body, size_t size, const int *fds, int fd_count);
 
+/* Gives what waits to be sent so many seconds to go; nothing else happens meanwhile. */
+void host_channel_finish(host_channel *channel, double seconds);
+
 /* What has come already, as after the end of the child. */
 void host_channel_read_now(host_channel *channel);
 

@@ -1,6 +1,8 @@
 /* Messages between two processes, and the page that one writes and the other reads. */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -131,6 +133,38 @@ static void what_waits_has_a_limit(void)
     close_pair(&a, &b);
 }
 
+static void *count_messages(void *fd)
+{
+    static char body[1 + HOST_CHANNEL_BYTES];
+    intptr_t count = 0;
+    struct pollfd one = {.fd = *(int *)fd, .events = POLLIN};
+    while (poll(&one, 1, -1) == 1 && recv(one.fd, body, sizeof body, 0) > 0) count++;
+    return (void *)count;
+}
+
+/* Without a turn of the loop: what waits goes as soon as the other end reads, and no longer than it is given. */
+static void what_waits_is_sent_before_the_end(void)
+{
+    enum { COUNT = 50 };
+    static char body[HOST_CHANNEL_BYTES];
+    int ends[2];
+    pthread_t reader;
+    void *count = NULL;
+    end a = {0};
+    host_channel_hooks hooks = {&a, on_message, on_ended};
+    if (host_channel_pair(ends) != 0) exit(99);
+    a.channel = host_channel_open(loop, ends[0], true, &hooks);
+    for (int i = 0; i < COUNT; i++) CHECK_INT(host_channel_send(a.channel, 'M', body, sizeof body, NULL, 0), 0);
+    host_channel_finish(a.channel, 0.01); /* nobody reads */
+    CHECK_INT(pthread_create(&reader, NULL, count_messages, &ends[1]), 0);
+    host_channel_finish(a.channel, 60);
+    host_channel_close(a.channel);
+    pthread_join(reader, &count);
+    CHECK_INT((int)(intptr_t)count, COUNT);
+    close(ends[1]);
+    uv_run(loop, UV_RUN_DEFAULT);
+}
+
 static void the_other_end_is_gone(void)
 {
     end a, b;
@@ -246,6 +280,7 @@ int main(void)
     RUN(a_descriptor_travels);
     RUN(what_is_not_taken_waits);
     RUN(what_waits_has_a_limit);
+    RUN(what_waits_is_sent_before_the_end);
     RUN(the_other_end_is_gone);
     RUN(closing_in_a_hook);
     RUN(hostile_bytes);
