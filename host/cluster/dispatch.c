@@ -197,11 +197,18 @@ static void on_waiting(uv_poll_t *poll, int status, int events)
     host_dispatch_update(l->dispatch);
 }
 
+/* A client between two requests would take what it is told for the answer to the next. */
+static void end_held(host_dispatch *d, held_connection held)
+{
+    if (held.about.flags & HOST_CONNECTION_BACK) close(held.fd);
+    else host_dispatch_say_gone(d, held.fd);
+}
+
 static void on_hold_over(uv_timer_t *timer)
 {
     host_dispatch *d = timer->data;
     d->is_gone = true;
-    while (d->held) host_dispatch_say_gone(d, take_held(d).fd);
+    while (d->held) end_held(d, take_held(d));
     host_dispatch_update(d);
 }
 

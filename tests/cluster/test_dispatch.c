@@ -255,6 +255,24 @@ static void nobody_is_ready(void)
     finish();
 }
 
+/* Between two requests nothing is said, which would be the answer to the next. */
+static void nobody_is_ready_for_one_that_is_given_back(void)
+{
+    begin(0.05, 100);
+    start_worker(&workers[0], true);
+    int fd = connect_one();
+    UNTIL(workers[0].got == 1);
+    host_target_ready(workers[0].target, false);
+    host_dispatch_give(dispatch, workers[0].sockets[0],
+                       (host_connection_message){.listener = 3, .flags = HOST_CONNECTION_BACK});
+    workers[0].got = 0;
+    CHECK_INT((int)host_dispatch_count(dispatch).held, 1);
+    UNTIL(host_dispatch_count(dispatch).held == 0);
+    CHECK_INT(first_byte(fd), 0);
+    CHECK_INT((int)host_dispatch_count(dispatch).gone, 0);
+    finish();
+}
+
 static void a_pause_keeps_them_in_the_kernel(void)
 {
     begin(0.01, 100);
@@ -383,6 +401,7 @@ int main(void)
     RUN(what_was_not_acknowledged_goes_to_another);
     RUN(a_worker_has_a_number_of_connections);
     RUN(nobody_is_ready);
+    RUN(nobody_is_ready_for_one_that_is_given_back);
     RUN(a_pause_keeps_them_in_the_kernel);
     RUN(one_that_is_given_back);
     RUN(the_backlog_is_taken_before_the_end);
