@@ -55,7 +55,8 @@ static void on_given_back(process *p, host_channel_message *m)
     if (m->size != sizeof about || m->fd_count != 1 || !p->dispatch) return;
     memcpy(&about, m->body, sizeof about);
     if (p->target) host_target_ready(p->target, false);
-    if (p->target) host_target_acknowledge(p->target, 1);
+    if (!(about.flags & HOST_CONNECTION_KEPT) && p->target) host_target_acknowledge(p->target, 1);
+    about.flags &= HOST_CONNECTION_BACK;
     host_dispatch_give(p->dispatch, m->fds[0], about);
     m->fds[0] = -1;
 }

@@ -17,7 +17,7 @@ void host_cluster_add_worker(lua_State *L);
 
 /* cluster_shared.c, of a worker. Connections of all listeners go to `adopt`, which takes the descriptor over or gives
  * false; without it, and after host_shared_close, none is accepted. */
-void host_shared_open(bool (*adopt)(int fd));
+void host_shared_open(bool (*adopt)(int fd, unsigned listener));
 void host_shared_close(void);
 /* Takes `fd` over, in the place of an earlier one of the same number; false: no memory, and it is still the caller's. */
 bool host_shared_take(const host_shared_message *about, int fd);

@@ -22,7 +22,7 @@ typedef struct shared {
 
 static struct {
     shared *first;
-    bool (*adopt)(int fd);
+    bool (*adopt)(int fd, unsigned listener);
     bool is_open, is_short, has_timer;
     uv_timer_t timer;
 } all;
@@ -53,7 +53,7 @@ static void on_waiting(uv_poll_t *poll, int status, int events)
     int fd = status == 0 ? accept4(s->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC) : -1;
     if (fd < 0) {
         if (status != 0 || errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) pause_all();
-    } else if (!all.adopt(fd)) {
+    } else if (!all.adopt(fd, s->number)) {
         close(fd);
     }
     host_shared_update();
@@ -113,7 +113,7 @@ bool host_shared_take(const host_shared_message *about, int fd)
     return true;
 }
 
-void host_shared_open(bool (*adopt)(int fd))
+void host_shared_open(bool (*adopt)(int fd, unsigned listener))
 {
     all.adopt = adopt;
     all.is_open = true;

@@ -1,4 +1,5 @@
-/* host.cluster of a worker: the end of the channel that its master holds the other of, and the connections that come by it. */
+/* host.cluster of a worker: the end of the channel that its master holds the other of, and the connections that come by
+ * it. */
 #include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
@@ -43,12 +44,17 @@ static void tell_counts(uv_prepare_t *handle)
         self.told_most = host_channel_send(self.channel, 'L', NULL, 0, NULL, 0) == 0;
 }
 
-static bool adopt(int fd)
+static bool adopt(int fd, unsigned listener, bool is_idle)
 {
-    if (!self.server || !host_http_adopt(self.server, fd)) return false;
+    if (!self.server || !host_http_adopt(self.server, fd, listener, is_idle)) return false;
     host_board_add(&host_board_mine()->accepted, 1);
     tell_open();
     return true;
+}
+
+static bool adopt_new(int fd, unsigned listener)
+{
+    return adopt(fd, listener, false);
 }
 
 /* It counts as open before the master hears that it is here. Who takes none any more gives it back, and says so when it
@@ -60,7 +66,9 @@ static void take_connection(host_channel_message *m)
         host_channel_send(self.channel, 'N', NULL, 0, NULL, 0);
         return;
     }
-    if (!adopt(m->fds[0])) {
+    host_connection_message about = {0};
+    if (m->size == sizeof about) memcpy(&about, m->body, sizeof about);
+    if (!adopt(m->fds[0], about.listener, about.flags & HOST_CONNECTION_BACK)) {
         host_channel_send(self.channel, 'H', m->body, m->size, m->fds, 1);
         return;
     }
@@ -104,8 +112,8 @@ static void on_master_gone(void *unused)
     host_call(L, 0, 0, "error in a worker");
 }
 
-/* cluster.follow(on_message, on_end): takes the place of a worker that the descriptors 3 and 4 were made for; false when
- * they are nothing of the kind. */
+/* cluster.follow(on_message, on_end): takes the place of a worker that the descriptors 3 and 4 were made for; false
+ * when they are nothing of the kind. */
 static int l_follow(lua_State *L)
 {
     static const host_channel_hooks hooks = {NULL, on_master, on_master_gone};
@@ -141,6 +149,14 @@ static int l_tell(lua_State *L)
     return 1;
 }
 
+/* cluster.keep_connections(): none is given back any more, as nobody goes on with it. */
+static int l_keep_connections(lua_State *L)
+{
+    (void)L;
+    host_http_stay_all();
+    return 0;
+}
+
 bool host_cluster_is_worker(void)
 {
     return self.channel != NULL;
@@ -150,20 +166,34 @@ bool host_cluster_serve(host_http_server *server)
 {
     if (self.server) return false;
     self.server = server;
-    host_shared_open(adopt);
+    host_shared_open(adopt_new);
     return true;
 }
 
-void host_cluster_unserve(const host_http_server *server)
+bool host_cluster_unserve(const host_http_server *server)
 {
-    if (!server || self.server != server) return;
+    if (!server || self.server != server) return false;
     self.server = NULL;
     host_shared_close();
     host_channel_send(self.channel, 'E', NULL, 0, NULL, 0);
+    return true;
+}
+
+bool host_cluster_give_back(int fd, unsigned listener)
+{
+    const host_connection_message about = {(uint16_t)listener, HOST_CONNECTION_BACK | HOST_CONNECTION_KEPT};
+    return host_channel_send(self.channel, 'H', &about, sizeof about, &fd, 1) == 0;
+}
+
+void host_cluster_finish(void)
+{
+    static const double seconds = 1; /* the master reads at once, unless it does not read at all */
+    if (self.channel) host_channel_finish(self.channel, seconds);
 }
 
 void host_cluster_add_worker(lua_State *L)
 {
-    static const luaL_Reg functions[] = {{"follow", l_follow}, {"tell", l_tell}, {NULL, NULL}};
+    static const luaL_Reg functions[] = {
+        {"follow", l_follow}, {"tell", l_tell}, {"keep_connections", l_keep_connections}, {NULL, NULL}};
     luaL_setfuncs(L, functions, 0);
 }

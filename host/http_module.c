@@ -255,12 +255,15 @@ static int server_port(lua_State *L)
     return 1;
 }
 
-/* server:stop(seconds): no new connections; idle ones end in that time, others with their answer. */
+/* server:stop(idle, patience, hands_over): no new connections; idle ones end within `idle` seconds, others with their
+ * answer, WebSockets within `patience`. hands_over: in a worker other workers go on with those that are idle. */
 static int server_stop(lua_State *L)
 {
     server_box *box = check_server(L);
-    host_cluster_unserve(box->server);
-    if (box->server) host_http_stop(box->server, luaL_checknumber(L, 2));
+    host_http_end end = {.idle = luaL_checknumber(L, 2), .patience = luaL_checknumber(L, 3)};
+    bool is_from_master = host_cluster_unserve(box->server);
+    if (is_from_master && lua_toboolean(L, 4)) end.leave = host_cluster_give_back;
+    if (box->server) host_http_stop(box->server, &end);
     return 0;
 }
 

@@ -88,11 +88,15 @@ void host_stdin_restore_terminal(void);
 void host_at_end(lua_State *L);
 
 /* cluster_worker.c: whether a master gives this process its connections; which server takes them, false when another
- * does already; and that it takes none any more. */
+ * does already; and that it takes none any more, false when it has taken none. */
 struct host_http_server;
 bool host_cluster_is_worker(void);
 bool host_cluster_serve(struct host_http_server *server);
-void host_cluster_unserve(const struct host_http_server *server);
+bool host_cluster_unserve(const struct host_http_server *server);
+/* Gives the master a connection of its listener of this number for another worker. The descriptor stays the caller's. */
+bool host_cluster_give_back(int fd, unsigned listener);
+/* At the end of the program: what the master was sent arrives. */
+void host_cluster_finish(void);
 
 /* A Lua value kept under the address of `slot`. host_anchor_set takes the value on the top of the stack. */
 void host_anchor_set(lua_State *L, const host_anchor *slot);

@@ -92,6 +92,7 @@ int main(int argc, char **argv)
     else host->status = CLOUDS_EXIT_ERROR;
     int status = host_output_status(host->status);
     host_stdin_close();
+    host_cluster_finish();
     host_http_close_all();
     host_stream_close_all();
     host_close_handles();

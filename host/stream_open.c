@@ -199,7 +199,7 @@ static int l_listen(lua_State *L)
 static int listener_close(lua_State *L)
 {
     listener_box *box = luaL_checkudata(L, 1, LISTENER_TYPE);
-    if (box->server) host_http_stop(box->server, 0);
+    if (box->server) host_http_stop(box->server, &(host_http_end){0});
     return 0;
 }
 

@@ -198,7 +198,11 @@ end
 local function follow_master()
   if os.getenv("CLOUDS_CHANNEL") ~= "3" then return false end
   local function on_message(kind, text)
-    if kind == "D" then host.stop(tonumber(text)) end
+    if kind == "D" then
+      local seconds, reason = text:match("^(%S+) ?(.*)$")
+      host.has_successor = reason ~= "stop"
+      if not host.stop(tonumber(seconds)) and reason == "stop" then host.cluster.keep_connections() end
+    end
     if kind == "Q" or kind == "U" then be_quiet(kind == "Q") end
   end
   local function on_end()

@@ -200,11 +200,13 @@ typedef struct host_target host_target; /* a worker that is given connections */
 
 enum {
     HOST_DISPATCH_WINDOW = 8, /* connections given to a worker that it has not acknowledged */
-    HOST_CONNECTION_BACK = 1, /* flag: it was with a worker before, and has no request half read */
+    HOST_CONNECTION_BACK = 1, /* flag: it was with a worker before, which has read nothing that it has not answered */
+    HOST_CONNECTION_KEPT = 2, /* flag, of 'H' alone: the worker had acknowledged it */
 };
 
 /* The body of a message 'C', one descriptor beside it; and of 'H', with which a worker gives it back. A worker answers
- * each 'C' in order: 'A' when it has the connection, 'H' when it takes none any more, 'N' when it came without. */
+ * each 'C' in order: 'A' when it has the connection, 'H' when it takes none any more, 'N' when it came without. Later it
+ * may give one back by 'H' when it drains. */
 typedef struct host_connection_message {
     uint16_t listener;
     uint16_t flags;

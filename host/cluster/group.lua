@@ -116,7 +116,7 @@ function Group:fit_slots()
   end
   for index, slot in pairs(self.slots) do
     if index > self.count then
-      slot:close()
+      slot:close("scale")
       self.slots[index] = nil
     end
   end
@@ -128,7 +128,7 @@ function Group:roll_back(problem)
   if not new then return end
   self.coming = nil
   for _, worker in pairs(new.workers) do
-    if worker.state ~= "gone" then worker:drain() end
+    if worker.state ~= "gone" then worker:drain("stop") end
   end
   self:take_back()
   if self.generation > 0 and not self.is_stopping then self:fit_slots() end
@@ -292,7 +292,7 @@ function Group:stop(done)
   self:roll_back("stopped")
   for _, slot in pairs(self.slots) do slot:stop() end
   if self.watch then self.watch:stop() end
-  for worker in pairs(self.workers) do worker:drain() end
+  for worker in pairs(self.workers) do worker:drain("stop") end
   if not next(self.workers) then self.is_stopping() end
 end
 

@@ -79,7 +79,7 @@ function M.replace(group, done)
   group.generation = group.generation + 1
   slot.given_up = false
   when_started(group, done)
-  if worker then return worker:drain() end
+  if worker then return worker:drain("stop") end
   slot:stop()
   slot:start_in(0)
 end

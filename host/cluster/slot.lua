@@ -46,11 +46,11 @@ function Slot:stop()
   self.timer = nil
 end
 
---- Everything here drains; the slot is over.
-function Slot:close()
+--- Everything here drains, for this reason; the slot is over.
+function Slot:close(reason)
   self:stop()
-  if self.worker then self.worker:drain() end
-  if self.coming then self.coming:drain() end
+  if self.worker then self.worker:drain(reason) end
+  if self.coming then self.coming:drain(reason) end
   self.worker, self.coming = nil, nil
 end
 
@@ -60,7 +60,7 @@ end
 
 --- A ready worker of a new generation takes the place.
 function Slot:renew(worker)
-  self:close()
+  self:close("reload")
   is_well(self)
   self.worker = worker
   worker:take(true)
@@ -72,7 +72,7 @@ function Slot:is_ready(worker)
   if self.given_up then is_well(self) end
   self.coming, self.worker = nil, worker
   worker:take(true)
-  if old then old:drain() end
+  if old then old:drain("retire") end
 end
 
 ---- ends ----

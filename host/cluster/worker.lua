@@ -130,11 +130,13 @@ function Worker:be_quiet(yes)
   self.process:send(yes and "Q" or "U")
 end
 
---- It finishes what it has accepted, and ends; by force when that takes longer than it may.
-function Worker:drain()
-  if self.state == "draining" or self.state == "hung" or self.state == "gone" then return end
-  self:is_draining()
-  self.process:send("D", ("%.14g"):format(self.group.drain))
+--- It finishes what it has accepted, and ends; by force when that takes longer than it may. reason: "reload", "retire"
+-- or "scale", others serve on and get its idle connections; or "stop", which may follow these.
+function Worker:drain(reason)
+  if self.state == "hung" or self.state == "gone" then return end
+  if self.state == "draining" and reason ~= "stop" then return end
+  if self.state ~= "draining" then self:is_draining() end
+  self.process:send("D", ("%.14g %s"):format(self.group.drain, reason))
 end
 
 --- It gets no connections any more, and has so long to end.

@@ -45,8 +45,8 @@ static host_http_connection *make(host_http_server *server, bool is_unix)
     return NULL;
 }
 
-/* `code`: of what gave it its socket. */
-static void start(host_http_connection *c, int code)
+/* `code`: of what gave it its socket. `seconds`: until it has to have a request. */
+static void start(host_http_connection *c, int code, double seconds)
 {
     host_http_server *server = c->server;
     if (code != 0 || server->count > server->limits.connections) {
@@ -54,17 +54,17 @@ static void start(host_http_connection *c, int code)
         return;
     }
     if (!c->is_unix) uv_tcp_nodelay(&c->uv.tcp, 1);
-    host_http_limit(c, server->limits.head_time);
+    host_http_limit(c, seconds);
     host_http_read_on(c);
 }
 
 void host_http_accept(host_http_server *server)
 {
     host_http_connection *c = make(server, server->is_unix);
-    if (c) start(c, uv_accept(&server->listener.stream, &c->uv.stream));
+    if (c) start(c, uv_accept(&server->listener.stream, &c->uv.stream), server->limits.head_time);
 }
 
-bool host_http_adopt(host_http_server *server, int fd)
+bool host_http_adopt(host_http_server *server, int fd, unsigned listener, bool is_idle)
 {
     if (server->is_stopping || server->is_closing) return false;
     struct sockaddr_storage own;
@@ -73,6 +73,8 @@ bool host_http_adopt(host_http_server *server, int fd)
     host_http_connection *c = make(server, is_unix);
     int code = !c ? -1 : is_unix ? uv_pipe_open(&c->uv.pipe, fd) : uv_tcp_open(&c->uv.tcp, fd);
     if (code != 0) close(fd);
-    if (c) start(c, code);
+    if (!c) return true;
+    c->listener = listener;
+    start(c, code, is_idle ? server->limits.idle_time : server->limits.head_time);
     return true;
 }

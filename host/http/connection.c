@@ -87,14 +87,6 @@ static void body_came(host_http_connection *c)
     uv_timer_stop(&c->timer);
 }
 
-void host_http_end_idle(host_http_server *server, double seconds)
-{
-    for (host_http_connection *c = server->connections; c; c = c->next)
-        if (c->state == HOST_HTTP_WEBSOCKET) host_http_websocket_stop(c, seconds);
-        else if (c->state == HOST_HTTP_READING && !c->later && host_http_parser_is_fresh(&c->parser))
-            host_http_limit(c, seconds);
-}
-
 /* ---- refusing, and the end of what is said */
 
 static void on_shut(uv_shutdown_t *request, int status)
@@ -239,7 +231,7 @@ static bool may_be_discarded(const host_http_connection *c)
 
 bool host_http_can_go_on(host_http_connection *c)
 {
-    return c->parser.request.keep_alive && !c->server->is_stopping && may_be_discarded(c);
+    return c->parser.request.keep_alive && host_http_may_follow(c->server) && may_be_discarded(c);
 }
 
 static void discard(host_http_connection *c)
@@ -340,19 +332,18 @@ static void on_pump(host_http_connection *c)
  * anywhere, so the next is handed over by the loop. */
 static void next_request(host_http_connection *c)
 {
-    const host_http_limits *limits = &c->server->limits;
     size_t left = c->in_len - c->parsed;
     if (left) memmove(c->in, c->in + c->parsed, left);
     c->in_len = left;
     host_http_parser_end(&c->parser);
     host_http_begin(c);
     c->later = left && !c->pumps;
-    host_http_limit(c, c->later ? 0 : left ? limits->head_time : limits->idle_time);
+    host_http_limit(c, c->later ? 0 : left ? c->server->limits.head_time : host_http_idle_time(c->server));
     if (!left) {
         free(c->in);
         c->in = NULL;
     }
-    host_http_read_on(c);
+    if (!host_http_leave(c)) host_http_read_on(c);
 }
 
 /* ---- reading */

@@ -101,15 +101,26 @@ host_http_server *host_http_listen(uv_loop_t *loop, const host_http_address *add
 /* The same without an address: connections are brought to it by host_http_adopt. */
 host_http_server *host_http_open(uv_loop_t *loop, const host_http_limits *limits, const host_http_handlers *handlers,
                                  bool holds);
-/* A connection that another process has accepted. False: the server stops, and `fd` is still the caller's; else it is
- * taken over. */
-bool host_http_adopt(host_http_server *server, int fd);
+/* A connection that another process has accepted, from its listener of this number; `is_idle`: it has had requests, and
+ * waits for the next. False: the server stops, and `fd` is still the caller's; else it is taken over. */
+bool host_http_adopt(host_http_server *server, int fd, unsigned listener, bool is_idle);
 /* Connections of all servers that are open. */
 size_t host_http_connections(void);
 int host_http_port(const host_http_server *server); /* 0: a unix socket */
-/* Takes no connection any more, and no request behind those that are there; connections that wait for one end within
- * `idle` seconds. `drained` is called when the last has ended. */
-void host_http_stop(host_http_server *server, double idle);
+
+typedef struct host_http_end {
+    double idle;     /* seconds until connections end that wait for a request */
+    double patience; /* seconds over which WebSockets are closed, and how long the next request is waited for with `leave` */
+    /* NULL; or who takes connections that wait for a request, and have nothing of it: now, or after their answer. True:
+     * it has a copy of the descriptor, and the connection ends here without its client noticing. */
+    bool (*leave)(int fd, unsigned listener);
+} host_http_end;
+
+/* Takes no connection any more, and without `leave` no request behind those that are there. `drained` is called when
+ * the last connection has ended. */
+void host_http_stop(host_http_server *server, const host_http_end *end);
+/* Of all servers that stop: `leave` is called no more, since nobody is there who would go on. */
+void host_http_stay_all(void);
 /* Ends it and all of its connections; what is not answered is not told to be gone. */
 void host_http_close(host_http_server *server);
 /* All of them, at the end of the program. */

@@ -90,6 +90,7 @@ struct host_http_connection {
     struct host_http_connection *next, **from;
     enum host_http_state state;
     bool is_unix;
+    unsigned listener; /* of the process that accepted it */
     host_http_parser parser;
     /* reading */
     bool reads, wants_body, said_continue;
@@ -126,6 +127,8 @@ struct host_http_server {
     host_http_limits limits;
     host_http_handlers handlers;
     bool is_unix, holds, is_stopping, is_closing;
+    host_http_end end;      /* while it stops */
+    uint64_t patient_until; /* of the loop's clock */
     struct host_http_server *next;
     host_http_connection *connections;
     size_t count;
@@ -139,8 +142,6 @@ void host_http_read_on(host_http_connection *connection);
 void host_http_stop_reading(host_http_connection *connection);
 void host_http_connection_close(host_http_connection *connection);
 void host_http_close_connections(host_http_server *server);
-/* Those that wait for a request have so many seconds. */
-void host_http_end_idle(host_http_server *server, double seconds);
 /* A connection has ended: the server may, too. */
 void host_http_server_check(host_http_server *server);
 /* The client is gone; who works at its request hears of it. */
@@ -150,6 +151,15 @@ void host_http_answered(host_http_connection *connection);
 void host_http_advance(host_http_connection *connection);
 /* Before an answer is begun: may another request follow? */
 bool host_http_can_go_on(host_http_connection *connection);
+
+/* leave.c: a server has begun to stop: what that means for its connections. */
+void host_http_end_idle(host_http_server *server);
+/* Whether a connection may have a request behind the one that it has. */
+bool host_http_may_follow(const host_http_server *server);
+/* Seconds that the next request is waited for. */
+double host_http_idle_time(const host_http_server *server);
+/* Gives the connection away, when it may be; true: it has ended here. */
+bool host_http_leave(host_http_connection *connection);
 
 /* output.c: takes over `text`. False: the connection is lost. */
 bool host_http_put(host_http_connection *connection, char *text, size_t size);

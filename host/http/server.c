@@ -160,13 +160,18 @@ static void on_listener_closed(uv_handle_t *handle)
     host_http_server_check(server);
 }
 
-void host_http_stop(host_http_server *server, double idle)
+void host_http_stop(host_http_server *server, const host_http_end *end)
 {
     if (server->is_stopping || server->is_closing) return;
     server->is_stopping = true;
-    if (idle < server->limits.idle_time) server->limits.idle_time = idle; /* of who ends an answer after this */
+    server->end = *end;
     uv_close(&server->listener.handle, on_listener_closed);
-    host_http_end_idle(server, idle);
+    host_http_end_idle(server);
+}
+
+void host_http_stay_all(void)
+{
+    for (host_http_server *server = servers; server; server = server->next) server->end.leave = NULL;
 }
 
 void host_http_close(host_http_server *server)

@@ -37,6 +37,7 @@ local known = {
   server = {},
   forwarded = {},
   errors = {},
+  handover = {},
 }
 
 local function unknown(name, level)
@@ -90,6 +91,8 @@ function M.server(options, fn)
     error("'server': expected a text", 2)
   elseif options.errors ~= nil and type(options.errors) ~= "function" then
     error("'errors': expected a function", 2)
+  elseif options.handover ~= nil and type(options.handover) ~= "boolean" then
+    error("'handover': expected true or false", 2)
   end
   return setmetatable({
     limits = read_numbers(options, 2),
@@ -98,6 +101,7 @@ function M.server(options, fn)
     ping = options.ping or 30,
     server_name = options.server,
     errors = options.errors,
+    handover = options.handover ~= false,
     forwarded = read_trusted(options.forwarded, 2),
     router = routes.new(),
     fallback = fn and { fn = fn, names = {} },

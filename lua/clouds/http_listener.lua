@@ -132,8 +132,9 @@ end
 
 local IDLE = 2 -- seconds for who keeps a connection and may be about to use it
 
--- Stops listening, and waits until what was asked for is answered, for so many seconds at most.
-local function drain(list, seconds)
+-- Stops listening, and waits until what was asked for is answered, for so many seconds at most. has_successor: another
+-- process goes on with connections that wait for a request.
+local function drain(list, seconds, has_successor)
   local count, handle, mine = 0, core.slot(), {}
   local function one_less()
     count = count - 1
@@ -146,7 +147,7 @@ local function drain(list, seconds)
     count = count + 1
     listener.waiting = listener.waiting or {}
     table.insert(listener.waiting, one_less)
-    listener.box:stop(math.min(IDLE, seconds))
+    listener.box:stop(math.min(IDLE, seconds), seconds / 2, has_successor and listener.app.handover)
   end
   if count == 0 then
     core.drop(handle)
@@ -178,7 +179,7 @@ nodes.before_shutdown(function(seconds)
       scheduler.spawn(node.unregister, node, name)
     end
   end
-  nodes.left_behind = drain(listeners, seconds or DRAIN)
+  nodes.left_behind = drain(listeners, seconds or DRAIN, host.has_successor)
   return seconds and math.max(0, seconds - (scheduler.loop.now() - begun))
 end)
 

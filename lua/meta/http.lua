@@ -23,6 +23,7 @@ local http = {}
 ---@field server? string What the field Server says.
 ---@field errors? fun(status: integer, message: string, headers: table?): any The body of what is refused.
 ---@field forwarded? string[] Addresses of proxies whose X-Forwarded-For and -Proto count; "unix": those of sockets.
+---@field handover? boolean Whether a worker that is replaced gives its idle connections to another. Default: true.
 
 ---What it returns is the answer: a text; a table (JSON); a status, a body and header fields; nothing (204); nil and an error.
 ---@alias clouds.http.Handler fun(request: clouds.http.Request, response: clouds.http.Response): ...

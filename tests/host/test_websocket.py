@@ -1,4 +1,5 @@
 """WebSocket of clouds.http: a client of another maker, and bytes that no good client sends."""
+import concurrent.futures
 import os
 import random
 import signal
@@ -131,9 +132,9 @@ class Client:
 
 
 class WebSocket(Case):
-    def open(self, ping=60):
+    def open(self, *options, ping=60):
         self.path = os.path.join(self.folder, "web.sock")
-        self.service = self.start("run", "--listen", f"unix:{self.path}", self.file("ws.lua", SCRIPT % ping))
+        self.service = self.start("run", "--listen", f"unix:{self.path}", *options, self.file("ws.lua", SCRIPT % ping))
         self.service.out.wait_for("ready")
 
     def client(self, target=None, **options):
@@ -323,13 +324,17 @@ class Waiting(WebSocket):
         self.assertLess(self.sends_until_it_blocks(client, frame(1, b"x" * 1000) * 100, 48 * MB, others), 8 * MB)
 
     def test_a_stop_closes_with_1012(self):
-        self.open()
+        """Each at a moment of its own in the first half of the drain."""
+        self.open("--drain", "2")
         clients = [self.client("/echo") for _ in range(10)]
         self.service.signal(signal.SIGTERM)
-        for client in clients:
-            self.assertEqual(client.close_code(), 1012)
+
+        def closes(client):
+            code = client.close_code()
             client.send(frame(8, struct.pack(">H", 1012)))
-            self.assertTrue(client.ends())
+            return code, client.ends()
+        with concurrent.futures.ThreadPoolExecutor(len(clients)) as each:
+            self.assertEqual(list(each.map(closes, clients)), [(1012, True)] * 10)
         self.assertEqual(self.service.wait(), 0)
 
 
