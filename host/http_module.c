@@ -146,6 +146,7 @@ static host_http_limits read_limits(lua_State *L)
     limits.body_rate = seconds_of(L, "body_rate", limits.body_rate);
     limits.idle_time = seconds_of(L, "idle_time", limits.idle_time);
     limits.write_time = seconds_of(L, "write_time", limits.write_time);
+    limits.half_close = is_set(L, "half_close");
     return limits;
 }
 

@@ -195,6 +195,11 @@ enum host_http_piece host_http_read(host_http_connection *c, host_http_text *pie
         return HOST_HTTP_PIECE;
     }
     if (progress == HOST_HTTP_END) return HOST_HTTP_BODY_END;
+    if (c->ended) {
+        *why = "the body is not whole";
+        refuse(c, 400, *why);
+        return HOST_HTTP_FAILED;
+    }
     c->wants_body = true;
     say_continue(c);
     wait_for_body(c);
@@ -225,6 +230,7 @@ static bool may_be_discarded(const host_http_connection *c)
 {
     const host_http_parser *p = &c->parser;
     if (p->is_complete) return true;
+    if (c->ended) return false;
     if (p->request.expects_continue && !c->said_continue && p->body_total == 0) return false;
     return p->is_chunked || p->length - p->body_total <= DISCARD;
 }
@@ -314,6 +320,7 @@ static void pump(host_http_connection *c)
     c->pumps = true;
     while (c->state == HOST_HTTP_READING && c->parsed < c->in_len) parse_head(c);
     c->pumps = false;
+    if (c->state == HOST_HTTP_READING && c->ended) host_http_connection_close(c);
 }
 
 static void on_pump(host_http_connection *c)
@@ -333,6 +340,10 @@ static void on_pump(host_http_connection *c)
 static void next_request(host_http_connection *c)
 {
     size_t left = c->in_len - c->parsed;
+    if (!left && c->ended) {
+        host_http_connection_close(c);
+        return;
+    }
     if (left) memmove(c->in, c->in + c->parsed, left);
     c->in_len = left;
     host_http_parser_end(&c->parser);
@@ -396,11 +407,25 @@ static void took(host_http_connection *c, size_t n)
     if (c->state != HOST_HTTP_CLOSING && c->in_len == capacity(c)) host_http_stop_reading(c);
 }
 
-/* The client says nothing more. An answer that is complete still goes out. */
+/* Whether a client that says nothing more can still be given something. */
+static bool is_owed(const host_http_connection *c)
+{
+    if (c->state == HOST_HTTP_FLUSHING) return c->writes || c->file.left;
+    if (!c->server->limits.half_close) return false;
+    return c->state == HOST_HTTP_ANSWERING ? !c->wants_body : c->state == HOST_HTTP_READING && c->later;
+}
+
+/* The client says nothing more. An answer that is complete still goes out; others do where that is no sign that it is
+ * gone. */
 static void ended(host_http_connection *c)
 {
-    if (c->state == HOST_HTTP_FLUSHING && (c->writes || c->file.left)) c->keep_alive = false, host_http_stop_reading(c);
-    else host_http_lost(c);
+    if (!is_owed(c)) {
+        host_http_lost(c);
+        return;
+    }
+    host_http_stop_reading(c);
+    c->ended = true;
+    if (!c->server->limits.half_close) c->keep_alive = false;
 }
 
 static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
@@ -416,6 +441,7 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
 void host_http_read_on(host_http_connection *c)
 {
     if (c->reads || c->state == HOST_HTTP_CLOSING) return;
+    if (c->ended && c->state != HOST_HTTP_LINGERING) return;
     if (c->in && c->in_len == capacity(c) && c->state != HOST_HTTP_LINGERING) return;
     c->reads = uv_read_start(&c->uv.stream, on_room, on_read) == 0;
 }

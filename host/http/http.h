@@ -60,6 +60,7 @@ typedef struct host_http_limits {
     double body_rate;  /* bytes a second */
     double idle_time;  /* seconds until the next request */
     double write_time; /* seconds without a byte of the answer being taken */
+    bool half_close;   /* a client that says nothing more may still wait for what it has asked for */
 } host_http_limits;
 
 extern const host_http_limits host_http_default_limits;
@@ -110,7 +111,8 @@ int host_http_port(const host_http_server *server); /* 0: a unix socket */
 
 typedef struct host_http_end {
     double idle;     /* seconds until connections end that wait for a request */
-    double patience; /* seconds over which WebSockets are closed, and how long the next request is waited for with `leave` */
+    double patience; /* seconds over which WebSockets are closed, and how long the next request is waited for with
+                        `leave` */
     /* NULL; or who takes connections that wait for a request, and have nothing of it: now, or after their answer. True:
      * it has a copy of the descriptor, and the connection ends here without its client noticing. */
     bool (*leave)(int fd, unsigned listener);

@@ -96,6 +96,7 @@ struct host_http_connection {
     bool reads, wants_body, said_continue;
     bool pumps; /* requests are being handed over, one after the other */
     bool later; /* what is in `in` is looked at in the next turn */
+    bool ended; /* nothing more will come */
     char *in;
     size_t in_len, parsed; /* parsed: of what is in it */
     size_t in_head;        /* where the head ends */

@@ -5,7 +5,8 @@
  * is not called back, so what a send finds out is told in the next turn.
  *
  * Nobody waits before a ping is answered, so a client that sends pings and takes no answer is not read any more when
- * these have become many, until it has taken all. It is known to be there as long as it takes anything. */
+ * these have become many, until it has taken all. It is known to be there as long as it takes anything. While the
+ * handler does not take its messages nothing is read, so the answers to our pings are not asked for. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -169,6 +170,7 @@ static void read_on(host_http_connection *c)
 void host_http_pause(host_http_connection *c, bool pauses)
 {
     c->websocket->pauses = pauses;
+    c->websocket->heard = true; /* it has until the next ping from now on */
     if (pauses) host_http_stop_reading(c);
     else read_on(c);
 }
@@ -226,7 +228,7 @@ void host_http_websocket_begin(host_http_connection *c)
 void host_http_websocket_time(host_http_connection *c)
 {
     struct host_http_websocket *w = c->websocket;
-    bool ok = !w->closing && (w->heard || w->is_full || w->stops);
+    bool ok = !w->closing && (w->heard || w->is_full || w->pauses || w->stops);
     if (ok && w->stops) {
         ok = wslay_event_queue_close(w->context, SERVICE_RESTART, NULL, 0) == 0 && gather(c) && flush(c);
     } else if (ok) {

@@ -38,6 +38,15 @@ local known = {
   forwarded = {},
   errors = {},
   handover = {},
+  half_close = {},
+}
+
+-- Of those that are no number: what they are, and how that is said.
+local kinds = {
+  server = { "string", "a text" },
+  errors = { "function", "a function" },
+  handover = { "boolean", "true or false" },
+  half_close = { "boolean", "true or false" },
 }
 
 local function unknown(name, level)
@@ -66,6 +75,14 @@ local function read_numbers(options, level)
   return limits
 end
 
+local function check_kinds(options, level)
+  for name, kind in pairs(kinds) do
+    if options[name] ~= nil and type(options[name]) ~= kind[1] then
+      error(("'%s': expected %s"):format(name, kind[2]), level + 1)
+    end
+  end
+end
+
 local function read_trusted(list, level)
   local set = {}
   if list ~= nil and type(list) ~= "table" then
@@ -87,15 +104,12 @@ function M.server(options, fn)
     error("expected a table of options", 2)
   elseif fn ~= nil and type(fn) ~= "function" then
     error("expected a function as the handler", 2)
-  elseif options.server ~= nil and type(options.server) ~= "string" then
-    error("'server': expected a text", 2)
-  elseif options.errors ~= nil and type(options.errors) ~= "function" then
-    error("'errors': expected a function", 2)
-  elseif options.handover ~= nil and type(options.handover) ~= "boolean" then
-    error("'handover': expected true or false", 2)
   end
+  check_kinds(options, 2)
+  local limits = read_numbers(options, 2)
+  limits.half_close = options.half_close
   return setmetatable({
-    limits = read_numbers(options, 2),
+    limits = limits,
     response_buffer = options.response_buffer or 65536,
     message = options.message or 1e6,
     ping = options.ping or 30,

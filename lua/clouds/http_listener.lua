@@ -130,6 +130,18 @@ local function cut(list)
   return names
 end
 
+local function tell_websockets(list, seconds)
+  local sockets = {}
+  for _, request in pairs(open) do
+    if request.websocket and list[request.listener] then
+      sockets[#sockets + 1] = request.websocket
+    end
+  end
+  for _, socket in ipairs(sockets) do
+    websocket.drains(socket, seconds)
+  end
+end
+
 local IDLE = 2 -- seconds for who keeps a connection and may be about to use it
 
 -- Stops listening, and waits until what was asked for is answered, for so many seconds at most. has_successor: another
@@ -153,6 +165,7 @@ local function drain(list, seconds, has_successor)
     core.drop(handle)
     return {}
   end
+  tell_websockets(mine, seconds / 2)
   local timer = scheduler.loop.timer(seconds, function()
     core.wake(handle)
   end)

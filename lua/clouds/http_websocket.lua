@@ -209,6 +209,16 @@ function Socket:closed()
   return self.code ~= nil
 end
 
+--- Calls fn(seconds), in a coroutine, when the program or the server begins to stop, which closes the connection within
+--- so many seconds. More than one is called, too.
+function Socket:on_drain(fn)
+  if type(fn) ~= "function" then
+    error("expected a function", 2)
+  end
+  self.drainers = self.drainers or {}
+  table.insert(self.drainers, fn)
+end
+
 ---- what the connection tells ----
 
 function M.came(request, text, is_binary)
@@ -225,6 +235,13 @@ end
 
 function M.room_came(self)
   wake_all(self, "writers")
+end
+
+--- It will be closed within so many seconds.
+function M.drains(self, seconds)
+  for _, fn in ipairs(self.drainers or {}) do
+    scheduler.spawn(fn, seconds)
+  end
 end
 
 --- It has ended. Without a word from the client it is as with any request: what is done for it ends.

@@ -23,6 +23,7 @@ local http = {}
 ---@field server? string What the field Server says.
 ---@field errors? fun(status: integer, message: string, headers: table?): any The body of what is refused.
 ---@field forwarded? string[] Addresses of proxies whose X-Forwarded-For and -Proto count; "unix": those of sockets.
+---@field half_close? boolean Whether a client that has said all may still wait for its answer. Default: false.
 ---@field handover? boolean Whether a worker that is replaced gives its idle connections to another. Default: true.
 
 ---What it returns is the answer: a text; a table (JSON); a status, a body and header fields; nothing (204); nil and an error.
@@ -254,5 +255,9 @@ function WebSocket:close(code, reason) end
 
 ---@return boolean
 function WebSocket:closed() end
+
+---Calls a function, with the seconds within which the connection will be closed, when the program begins to stop.
+---@param fn fun(seconds: number)
+function WebSocket:on_drain(fn) end
 
 return http

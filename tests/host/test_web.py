@@ -435,6 +435,43 @@ class Leaving(Web):
         self.assertNotIn("CANCELED", self.service.err.text())
 
 
+class HalfClosed(Web):
+    CODE = """
+        local app = http.server { half_close = %s, body_timeout = 300 }
+        app:get("/:word", function(request) print("begun") clouds.sleep(0.1) return request.params.word end)
+        app:post("/body", function(request) return request:body() end)
+    """
+
+    def said_to(self, data):
+        client = self.connect()
+        client.sendall(data)
+        client.shutdown(socket.SHUT_WR)
+        return self.read(client).decode()
+
+    def test_who_has_said_all_gets_the_answers(self):
+        self.open(self.CODE % "true")
+        get, host = "GET /%s HTTP/1.1\r\n", "Host: a\r\n\r\n"
+        said = self.said_to((get % "first" + host + get % "second" + host).encode())
+        self.assertEqual(re.findall("first|second", said), ["first", "second"])
+        said = self.said_to((get % "first" + host + get % "second").encode())
+        self.assertEqual((said.count("HTTP/1.1"), re.findall("first|second", said)), (1, ["first"]))
+        self.assertIn("whole", self.said_to(b"POST /body HTTP/1.1\r\nContent-Length: 5\r\n" + host.encode() + b"whole"))
+        said = self.said_to(b"POST /body HTTP/1.1\r\nContent-Length: 9\r\n" + host.encode() + b"a part")
+        self.assertEqual(said.count("HTTP/1.1 200"), 0)
+        self.assertIn("first", self.said_to((get % "first").encode() + b"Content-Length: 9\r\n" + host.encode() + b"a part"))
+        self.assertEqual(self.service.err.text(), "")
+
+    def test_otherwise_it_is_gone(self):
+        self.open(self.CODE % "false")
+        self.assertEqual(self.said_to(b"GET /first HTTP/1.1\r\nHost: a\r\n\r\n"), "")
+        self.service.stop()
+
+    def test_a_wrong_option(self):
+        result = self.run_clouds("run", self.file("wrong.lua", BEGIN + "http.server { half_close = 1 }"))
+        self.assertEqual(result.returncode, 1)
+        self.assertIn("'half_close': expected true or false", result.stderr)
+
+
 class Stopping(Web):
     CODE = """
         local app = http.server()

@@ -44,6 +44,17 @@ SCRIPT = """
         for text in ws:messages() do n = n + 1 if text == "last" then break end end
         ws:send("got " .. n)
     end)
+    app:websocket("/until", function(ws, request)
+        repeat clouds.sleep(0.01) until io.open(request.query.file)
+        local n = 0
+        for text in ws:messages() do n = n + 1 if text == "last" then break end end
+        ws:send("got " .. n)
+    end)
+    app:websocket("/last", function(ws)
+        ws:on_drain(function(seconds) ws:send("closes within " .. seconds) end)
+        print("wrong " .. tostring(select(2, pcall(ws.on_drain, ws, 7))))
+        ws:receive()
+    end)
     app:websocket("/wrong", function(ws)
         for _, fn in ipairs { function() ws:send(7) end, function() ws:send("a", "b") end, function() ws:send("\\255") end,
                 function() ws:close(1005) end, function() ws:close(1000, ("x"):rep(124)) end } do
@@ -256,6 +267,21 @@ class Waiting(WebSocket):
         self.service.out.wait_for("end 1006")
         self.assertTrue(client.ends())
 
+    def test_who_is_not_read_is_not_lost(self):
+        """It cannot answer pings while its messages are not taken."""
+        self.open(ping=0.2)
+        now = os.path.join(self.folder, "now")
+        client = self.client(f"/until?file={now}")
+        for _ in range(99):
+            client.send(frame(1, b"x"))
+        client.send(frame(1, b"last"))
+        for _ in range(5):
+            self.assertEqual(client.frame(), (9, b""))
+        self.file("now", "")
+        while (came := client.frame()) == (9, b""):
+            client.send(frame(10, b""))
+        self.assertEqual(came, (1, b"got 100"))
+
     def test_what_a_handler_waits_for_ends_when_its_client_is_lost(self):
         self.open()
         client = self.client("/sleep")
@@ -322,6 +348,16 @@ class Waiting(WebSocket):
         client.send(head.encode() + frame(1, b"x") * 200)
         self.service.out.wait_for("begun")
         self.assertLess(self.sends_until_it_blocks(client, frame(1, b"x" * 1000) * 100, 48 * MB, others), 8 * MB)
+
+    def test_the_last_word_before_a_stop(self):
+        self.open("--drain", "1")
+        client = self.client("/last")
+        self.service.out.wait_for("wrong expected a function")
+        self.service.signal(signal.SIGTERM)
+        self.assertEqual(client.frame(), (1, b"closes within 0.5"))
+        self.assertEqual(client.close_code(), 1012)
+        client.send(frame(8, struct.pack(">H", 1012)))
+        self.assertEqual(self.service.wait(), 0)
 
     def test_a_stop_closes_with_1012(self):
         """Each at a moment of its own in the first half of the drain."""
