@@ -286,6 +286,14 @@ static int process_tell_where(lua_State *L)
     return 0;
 }
 
+/* process:interrupt(): what runs in it gets an error, when its script runs for too long. */
+static int process_interrupt(lua_State *L)
+{
+    process *p = check_process(L);
+    if (p->pid) kill(p->pid, SIGPROF);
+    return 0;
+}
+
 /* process:most_requests(count): it says so when it has begun so many. */
 static int process_most_requests(lua_State *L)
 {
@@ -345,6 +353,7 @@ void host_cluster_add(lua_State *L)
                                           {"send", process_send},
                                           {"kill", process_kill},
                                           {"tell_where", process_tell_where},
+                                          {"interrupt", process_interrupt},
                                           {"take", process_take},
                                           {"board", process_board},
                                           {"memory", process_memory},

@@ -109,6 +109,7 @@ int host_open_loop(lua_State *L);    /* clouds.loop.host: our loop for the modul
 void host_stdin_add(lua_State *L);   /* stdin_lines.c */
 void host_signals_add(lua_State *L); /* signals.c */
 void host_where_add(lua_State *L);   /* where.c */
+void host_watchdog_add(lua_State *L); /* watchdog.c */
 void host_luv_add(lua_State *L);     /* luv.c */
 void host_process_add(lua_State *L); /* process.c */
 void host_output_add(lua_State *L);  /* output.c; also the global print */

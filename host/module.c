@@ -152,6 +152,7 @@ int host_open_host(lua_State *L)
     host_stdin_add(L);
     host_signals_add(L);
     host_where_add(L);
+    host_watchdog_add(L);
     host_http_add(L);
     host_cluster_add(L);
     host_stream_add(L);

@@ -230,6 +230,8 @@ function M.start(command, options, operands, argv, make, first_operand)
   require("clouds.node").stop_asked = function(_, drain) host.stop(drain) end
   if not admin.open(options) then return host.finish(host.exit.ERROR) end
   host.tell_where()
+  local limit = is_worker and tonumber(os.getenv "CLOUDS_WATCHDOG" or "")
+  if limit then host.interrupt_after(limit) end
   host.at_end(at_end)
   common.spawn(main_chunk, list, operands, options.interactive)
 end

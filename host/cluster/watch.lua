@@ -4,6 +4,7 @@ local M = {}
 
 local PERIOD = 1 -- seconds
 local LATE, TELL_AGAIN = 1, 60 -- seconds that a worker may be busy until that is told, and until it is told again
+local INTERRUPT = 1 -- seconds that a worker that was interrupted has to come back
 local TOLERATED = 5 -- seconds that a worker may need more memory than it should
 
 --- The number of a setting for one worker: a part more or less, so that workers of one age do not end at one time.
@@ -41,13 +42,35 @@ local function tell_late(group, worker, board)
     board.doing and ": " .. board.doing or ""))
 end
 
+--- Whether its workers get an error in what runs for too long.
+function M.interrupts(group)
+  return group:setting("watchdog") == "interrupt" and group:setting("hang_timeout") > 0
+end
+
+local function what_it_does(board)
+  return ("busy for %.1f s%s"):format(board.busy, board.doing and ": " .. board.doing or "")
+end
+
+-- True when it is given time to come back by an error in what runs.
+local function is_interrupted(group, worker, board)
+  if not M.interrupts(group) then return false end
+  if not worker.interrupted_at then
+    worker.interrupted_at = loop.now()
+    group.app.log:own(("worker %s is interrupted: %s"):format(worker.name, what_it_does(board)))
+    worker.process:interrupt()
+  end
+  return loop.now() - worker.interrupted_at < INTERRUPT
+end
+
 -- Busy without end; or it takes no connection that it was given: it is stopped, or waits for something in C.
 local function look_whether_it_hangs(group, worker)
   local board, limit = worker.process:board(), group:setting("hang_timeout")
   if board.busy > LATE then tell_late(group, worker, board) end
   if limit <= 0 then return end
   if board.busy > limit then
-    group:hangs(worker, ("busy for %.1f s%s"):format(board.busy, board.doing and ": " .. board.doing or ""))
+    if not is_interrupted(group, worker, board) then group:hangs(worker, what_it_does(board)) end
+  elseif worker.interrupted_at and not worker.retires_for then
+    group:retire(worker, "it was interrupted")
   elseif board.silent > limit then
     group:hangs(worker, ("it took no connection for %.1f s"):format(board.silent))
   end

@@ -32,6 +32,7 @@ local function environment_of(worker)
     CLOUDS_APP = group.app.name, CLOUDS_GROUP = group.name, CLOUDS_WORKER = tostring(worker.index),
     CLOUDS_WORKERS = tostring(group.count), CLOUDS_GENERATION = tostring(worker.generation), CLOUDS_CHANNEL = "3",
     CLOUDS_LISTEN = listen_text(group), CLOUDS_LISTEN_AT = group:addresses(), CLOUDS_URL = group.app.url,
+    CLOUDS_WATCHDOG = watch.interrupts(group) and ("%.14g"):format(group:setting("hang_timeout")),
   }
   library.add_environment(group.app, mine)
   return spawn.environment(group.spawn, mine)

@@ -214,6 +214,40 @@ class Hangs(Life):
                 wait_until(lambda: gone(victim), "it is gone")
                 self.end()
 
+    def test_H10_interrupted(self):
+        """Who asked gets an error, what else is under way is finished, and the worker is replaced in order."""
+        for how in ("loop", "nested"):
+            with self.subTest(how):
+                self.ready(self.HANGS, workers=1, options=("--hang-timeout", "1", "--watchdog", "interrupt"))
+                wait_until(lambda: len(self.pids()) == 1, "a pid")
+                slow = [self.connect() for _ in range(20)]
+                for connection in slow:
+                    connection.request("GET", "/slow/0.3")
+                wait_until(lambda: self.ask("/"), "they are under way")
+                hanging = self.connect()
+                hanging.request("GET", f"/hang/{how}")
+                if how == "loop":
+                    self.assertEqual(hanging.getresponse().status, 500)
+                    self.assertIn("the worker ran longer than 1 s", self.master.err.wait_for("the worker ran longer than"))
+                self.assertEqual([connection.getresponse().status for connection in slow], [200] * 20)
+                for connection in slow + [hanging]:
+                    connection.close()
+                self.master.err.wait_for("worker web.1 is replaced: it was interrupted")
+                wait_until(lambda: gone(self.pids()[1]) or len(re.findall("pid", self.master.out.text())) == 2, "replaced")
+                self.assertNotIn("SIGKILL", self.log())
+                self.end()
+
+    def test_H10_what_takes_the_error(self):
+        """A loop that goes on after the error is killed."""
+        code = self.HANGS.replace("function hang(how)", 'function hang(how)\n if how == "stubborn" then while true do pcall(outer) end end')
+        self.ready(code, workers=1, options=("--hang-timeout", "0.5", "--watchdog", "interrupt"))
+        connection = self.connect()
+        connection.request("GET", "/hang/stubborn")
+        self.master.err.wait_for(" is interrupted: busy for ")
+        self.master.err.wait_for(": SIGKILL: it hung, busy for ")
+        connection.close()
+        self.end()
+
     def test_H7_one_that_is_stopped(self):
         """It takes no connections that it was given: it is killed, and others serve them."""
         self.ready(TELLS_PID, workers=2, options=("--hang-timeout", "1"))
