@@ -1,8 +1,7 @@
 -- clouds gateway: what is allowed of the cluster by HTTP and WebSocket, for who does not reach it.
 local args = require "clouds.cli.args"
-local M = {}
+local M = { DEFAULT_ADDRESS = "127.0.0.1:8080" }
 
-local DEFAULT_ADDRESS = "127.0.0.1:8080"
 
 M.command = {
   name = "gateway",
@@ -14,7 +13,7 @@ M.command = {
   options = {
     { long = "listen", value = "ADDRESS", many = true,
       help = "where: PORT (all addresses), 127.0.0.1:PORT, [::1]:PORT or\nunix:PATH (may be repeated; default: "
-      .. DEFAULT_ADDRESS .. ")" },
+      .. M.DEFAULT_ADDRESS .. ")" },
     { long = "allow", value = "PATTERN", many = true,
       help = "methods that may be called: shop.add, shop.* (one part\nmore), shop.> (any number); subscribe:PATTERN,\n"
       .. "publish:PATTERN and send:PATTERN (may be repeated)" },
@@ -61,6 +60,9 @@ function M.settings(options)
   if not settings.allow and not settings.static then
     args.fail("gateway", "expected --allow PATTERN (or --static DIR), as nothing is allowed without")
   end
+  settings.listen = options.listen or settings.listen or { M.DEFAULT_ADDRESS }
+  problem = require("clouds.gateway.settings").problem_of_addresses(settings)
+  if problem then args.fail("gateway", "--listen %s", problem) end
   return settings
 end
 
@@ -68,11 +70,8 @@ function M.main(options, operands, argv)
   local run = require "clouds.cli.run"
   require("clouds.cli.common").set_default_url("gateway", options)
   local settings = M.settings(options)
-  options.listen = options.listen or settings.listen or { DEFAULT_ADDRESS }
-  settings.listen = nil
+  options.listen, settings.listen = settings.listen, nil -- or in a worker what its master says
   run.start("gateway", options, {}, argv, function()
-    local problem = require("clouds.gateway.settings").problem_of_addresses(settings)
-    if problem then args.fail("gateway", "--listen %s", problem) end
     return { function() require("clouds.gateway").serve(settings) end }
   end)
 end

@@ -10,7 +10,8 @@ local M = {}
 
 M.command = {
   name = "start",
-  usage = "start [options] SCRIPT [arguments]\n   or: clouds start [options] -c FILE",
+  usage = "start [options] SCRIPT [arguments]\n   or: clouds start [options] -c FILE\n"
+    .. "   or: clouds start [options] --gateway -- GATEWAY-OPTIONS",
   summary = "Run a script in several processes, on all processors.",
   text = "A master accepts connections and gives each to the worker that has the fewest; a worker that ends is\n"
     .. "started again. SIGHUP starts new workers, and lets the old finish once all of the new are ready; when one of\n"
@@ -25,6 +26,8 @@ M.command = {
     { long = "listen", value = "ADDRESS", many = true,
       help = "where http.serve of the script listens: PORT,\n127.0.0.1:PORT, [::1]:PORT or unix:PATH\n"
       .. "(may be repeated)" },
+    { long = "gateway",
+      help = "the workers are gateways; behind a -- follow the options\nof clouds gateway" },
     { long = "daemon", help = "go into the background, and return when it serves" },
   },
   operands = { 0, math.huge },
@@ -45,12 +48,25 @@ local function settings_of(options, list, prefix)
   return settings
 end
 
+-- Of gateways the words of the command line are options, and they listen as one does by itself.
+local function as_gateways(options, operands)
+  local gateway = require "clouds.cli.gateway"
+  local given = args.parse(gateway.command, operands, 1)
+  if given.help then args.fail("start", "clouds gateway --help says what follows the --") end
+  if given.listen then args.fail("start", "--listen is for clouds start: expected it before the --") end
+  options.listen = options.listen or { gateway.DEFAULT_ADDRESS }
+  given.listen = options.listen
+  if not given.config then gateway.settings(given) end -- a file is code, which only the workers run
+  return { Plan.GATEWAY, unpack(operands) }
+end
+
 -- The plan of one script; what cannot be one is wrong usage.
 local function plan_of(options, operands)
-  local plan = Plan.new { name = Plan.name_of(operands[1]), url = require("clouds.options").default_url() }
+  local name = options.gateway and "gateway" or Plan.name_of(operands[1])
+  local plan = Plan.new { name = name, url = require("clouds.options").default_url() }
   local settings = settings_of(options, keys.group)
+  settings.name = options.gateway and name or name == library.NAME and "workers" or nil
   settings.args, settings.listen = { unpack(operands, 2) }, options.listen
-  if Plan.name_of(operands[1]) == library.NAME then settings.name = "workers" end
   local of_master = settings_of(options, keys.master)
   of_master.log = settings_of(options, keys.log, keys.LOG_OPTION)
   local is_right, problem = plan:master(of_master)
@@ -66,7 +82,7 @@ local function check_file_options(options, operands)
   for _, pair in ipairs(options.order) do
     local name = pair[1]
     local is_setting = keys.find(keys.group, name) or keys.find(keys.group, (name:gsub("^no_", "")))
-      or name == "name" or name == "library" or name:sub(1, #keys.LOG_OPTION) == keys.LOG_OPTION
+      or name == "name" or name == "library" or name == "gateway" or name:sub(1, #keys.LOG_OPTION) == keys.LOG_OPTION
     if is_setting then args.fail("start", "--%s is for a script; with -c FILE say it there", (name:gsub("_", "-"))) end
   end
 end
@@ -141,19 +157,21 @@ local function start_file(options, operands)
   end)
 end
 
+local function check_file(file)
+  if not file or host.is_file(file) then return end
+  args.fail("start", "cannot read the script %s; expected: clouds %s", file, M.command.usage)
+end
+
 function M.main(options, operands, argv)
   local script = operands[1]
-  if not script and not options.config then
+  if not script and not options.config and not options.gateway then
     args.fail("start", "nothing given; expected: clouds %s", M.command.usage)
   end
   common.set_default_url("start", options)
   if options.daemon and not daemon.is_one() then return host.finish(daemon.start(argv)) end
   if options.config then return start_file(options, operands) end
-  for _, file in ipairs { script, options.library } do
-    if not host.is_file(file) then
-      args.fail("start", "cannot read the script %s; expected: clouds %s", file, M.command.usage)
-    end
-  end
+  check_file(options.library)
+  if options.gateway then operands = as_gateways(options, operands) else check_file(script) end
   serve(plan_of(options, operands), require("clouds.master.log").new(), options)
 end
 

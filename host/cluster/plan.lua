@@ -8,7 +8,7 @@ local library = require "clouds.master.library"
 local values = require "clouds.master.plan_values"
 local suggest = require "clouds.suggest"
 
-local Plan = {}
+local Plan = { GATEWAY = "clouds:gateway" } -- in the place of a script: the workers run clouds gateway
 Plan.__index = Plan
 
 --- of: { file =, folder =, url = } of a cluster.lua, which `base` and `name` come from; or { name =, url = } of a
@@ -123,6 +123,7 @@ local function check_script(self, script, where)
   if type(script) ~= "string" or script == "" then
     return at(where, "expected the file of a script, got %s", values.shown(script))
   end
+  if script == Plan.GATEWAY then return script end
   local path = absolute(script, self.settings.base)
   if not host.is_file(path) then return at(where, "there is no script %s", path) end
   return path

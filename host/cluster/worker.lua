@@ -4,6 +4,7 @@ local loop = require "clouds.loop"
 local library = require "clouds.master.library"
 local listeners = require "clouds.master.listeners"
 local messages = require "clouds.master.worker_messages"
+local Plan = require "clouds.master.plan"
 local spawn = require "clouds.master.spawn"
 local watch = require "clouds.master.watch"
 local cluster = host.cluster
@@ -41,6 +42,7 @@ end
 local function arguments_of(worker)
   local group = worker.group
   local list = { "clouds", "run", "--drain", ("%.14g"):format(group.drain), "--", group.script }
+  if group.script == Plan.GATEWAY then list = { "clouds", "gateway", list[3], list[4] } end
   for _, word in ipairs(group.arguments) do list[#list + 1] = word end
   return list
 end

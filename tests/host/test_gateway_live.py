@@ -5,13 +5,14 @@ import json
 import os
 import signal
 import socket
+import threading
 import time
 import unittest
 
 import websockets
 
-from gateway_support import Gateway, digest
-from support import SANITIZED, wait_until
+from gateway_support import JSON, SERVICES, Gateway, digest
+from support import SANITIZED, free_port, wait_until
 
 LONG = bool(os.environ.get("CLOUDS_LONG"))
 ALLOW = ("--allow", "shop.*", "--allow", "subscribe:chat.>", "--allow", "publish:chat.*", "--allow", "send:s.known")
@@ -442,6 +443,84 @@ class Streams(Live):
             return status == b"200"
         for _ in range(3):
             wait_until(is_taken, "the place of the one before")
+
+
+class Cluster(Live):
+    def open_workers(self, *options):
+        self.service = self.serve(SERVICES)
+        self.port = free_port()
+        self.gateway = self.start("start", "--gateway", "--listen", f"127.0.0.1:{self.port}", "--workers", "2", "--", *options)
+        self.wait_for_port()
+
+    def test_workers_are_gateways(self):
+        self.open_workers(*ALLOW)
+        self.assertEqual({str(self.post("shop.add", 1, i)[:2]) for i in range(10)}, {f"(200, [{1 + i}])" for i in range(10)})
+        self.assertEqual(self.post("secret.add", 1, 2)[0], 404)
+        self.assertIn("clouds:gateway", self.run_clouds("ps", "--json").stdout)
+        self.assertEqual(self.gateway.stop(), 0, self.gateway.err.text())
+
+    def test_a_reload_loses_no_request_and_sockets_come_back(self):
+        self.open_workers(*ALLOW, *self.config("return { rate = 1e6 }"))
+        sockets_count, stop, failures, asked = 100, threading.Event(), [], []
+
+        def ask_on():
+            client = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+            while not stop.is_set():
+                try:
+                    client.request("POST", "/call/shop.add", "[1,2]", JSON)
+                    answer = client.getresponse()
+                    body = answer.read()
+                    asked.append(answer.status)
+                    if (answer.status, body) != (200, b"[3]\n"):
+                        failures.append((answer.status, body))
+                except http.client.RemoteDisconnected:  # between two requests: that one was not begun
+                    client.close()
+            client.close()
+
+        async def body():
+            sockets = [Socket(self.port) for _ in range(sockets_count)]
+            for client in sockets:
+                await client.__aenter__()
+                self.assertEqual((await client.ask(id=1, call="shop.add", args=[1, 2]))["results"], [3])
+            threads = [threading.Thread(target=ask_on) for _ in range(4)]
+            for thread in threads:
+                thread.start()
+            await asyncio.get_running_loop().run_in_executor(None, wait_until, lambda: len(asked) > 100)
+            reload = await asyncio.get_running_loop().run_in_executor(None, self.run_clouds, "reload")
+            self.assertEqual(reload.returncode, 0, reload.stderr)
+            codes = [(await client.closed())[0] for client in sockets]
+            stop.set()
+            for thread in threads:
+                thread.join()
+            self.assertEqual(set(codes), {1012})
+            async with Socket(self.port) as client:
+                self.assertEqual((await client.ask(id=1, call="shop.add", args=[1, 2]))["results"], [3])
+        self.run_async(body)
+        self.assertEqual(failures, [])
+
+    def test_what_cannot_start(self):
+        for options, words in ((("--",), "--allow"), (("--", "--allow", "a", "--listen", "1"), "before the --"),
+                               (("--listen", "0", "--", "--allow", "a"), "others than this machine"), (("--", "--alow", "a"), "--allow"),
+                               (("-c", "x.lua"), "--gateway")):
+            ended = self.run_clouds("start", "--gateway", *options)
+            self.assertEqual(ended.returncode, 2, ended.stderr)
+            self.assertIn(words, ended.stderr)
+        ended = self.run_clouds("start", "--gateway", "--listen", "0.0.0.0:0", "--workers", "1", "--", *self.config("return { allow = { 'a' } }"))
+        self.assertEqual(ended.returncode, 1)
+        self.assertIn("others than this machine", ended.stderr)
+
+    def test_in_a_cluster_lua(self):
+        self.service = self.serve(SERVICES)
+        self.port = free_port()
+        file = self.file("cluster.lua", f"""
+            local cluster = require "clouds.cluster"
+            local app = cluster.master {{ name = "shop" }}
+            app:register("127.0.0.1:{self.port}", "clouds:gateway", {{ workers = 1, args = {{ "--allow", "shop.*" }} }})
+        """)
+        self.gateway = self.start("start", "-c", file)
+        self.wait_for_port()
+        self.assertEqual(self.post("shop.add", 1, 2)[:2], (200, [3]))
+        self.assertEqual(self.gateway.stop(), 0, self.gateway.err.text())
 
 
 if __name__ == "__main__":
