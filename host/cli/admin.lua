@@ -191,16 +191,25 @@ end
 
 ---- opening ----
 
-local function read_token(path)
+--- The options that ask for it.
+M.options = {
+  { long = "admin", value = "ADDRESS",
+    help = "answer GET /healthz /readyz /status /metrics and POST /stop\n"
+    .. "/pause /resume by HTTP at unix:PATH or 127.0.0.1:PORT" },
+  { long = "admin-token-file", value = "FILE",
+    help = "the token that is asked for there, in the first line of\nFILE; a port must have one" },
+}
+
+local function read_token(command, path)
   local file, problem = io.open(path, "r")
-  if not file then args.fail("run", "--admin-token-file: %s", problem) end
+  if not file then args.fail(command, "--admin-token-file: %s", problem) end
   local line = (file:read("*l") or ""):gsub("%s+$", "")
   file:close()
   if not host.is_private(path) then
-    args.fail("run", "--admin-token-file: others may read %s; expected a file for its owner alone (chmod 600)", path)
+    args.fail(command, "--admin-token-file: others may read %s; expected a file for its owner alone (chmod 600)", path)
   end
   if #line < TOKEN_BYTES or line:find("[^%w%p]") then
-    args.fail("run", "--admin-token-file: expected %d or more letters and digits in the first line of %s, as from "
+    args.fail(command, "--admin-token-file: expected %d or more letters and digits in the first line of %s, as from "
       .. "openssl rand -hex 32", TOKEN_BYTES, path)
   end
   return line
@@ -219,17 +228,17 @@ local function serve(token)
 end
 
 -- Opens the endpoint if one is asked for; false, and said why, when it cannot be.
-function M.open(options)
+function M.open(command, options)
   local address, token_file = options.admin, options.admin_token_file
   if not address then
-    if token_file then args.fail("run", "--admin-token-file is for --admin, which is not given") end
+    if token_file then args.fail(command, "--admin-token-file is for --admin, which is not given") end
     return true
   end
   if not address:match("^unix:") and not token_file then
-    args.fail("run", "--admin %s: a port is open to every user of this machine; expected --admin-token-file FILE too, "
-      .. "or unix:PATH", address)
+    args.fail(command, "--admin %s: a port is open to every user of this machine; expected --admin-token-file FILE "
+      .. "too, or unix:PATH", address)
   end
-  local server = require("clouds.http").server(LIMITS, serve(token_file and read_token(token_file)))
+  local server = require("clouds.http").server(LIMITS, serve(token_file and read_token(command, token_file)))
   server.limits.loopback, server.limits.holds = true, false
   local listener, problem, is_wrong = require("clouds.http_listener").open(server, address)
   if listener then
@@ -239,8 +248,8 @@ function M.open(options)
     end
     return true
   end
-  if is_wrong then args.fail("run", "--admin %s", problem) end
-  io.stderr:write("clouds run: --admin ", output.plain(problem), "\n")
+  if is_wrong then args.fail(command, "--admin %s", problem) end
+  io.stderr:write(("clouds %s: --admin %s\n"):format(command, output.plain(problem)))
   return false
 end
 

@@ -1,4 +1,5 @@
 -- clouds gateway: what is allowed of the cluster by HTTP and WebSocket, for who does not reach it.
+local admin = require "clouds.cli.admin"
 local args = require "clouds.cli.args"
 local M = { DEFAULT_ADDRESS = "127.0.0.1:8080" }
 
@@ -27,6 +28,7 @@ M.command = {
     { long = "config", value = "FILE", help = "a Lua file that returns a table of settings\n(docs/GATEWAY.md)" },
     { long = "drain", value = "SECONDS", kind = "number",
       help = "how long a stop lets accepted requests finish (default 8)" },
+    admin.options[1], admin.options[2],
   },
 }
 

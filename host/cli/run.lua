@@ -26,11 +26,7 @@ M.command = {
       .. "(may be repeated)" },
     { long = "drain", value = "SECONDS", kind = "number",
       help = "how long a stop lets accepted requests finish (default 8)" },
-    { long = "admin", value = "ADDRESS",
-      help = "answer GET /healthz /readyz /status /metrics and POST /stop\n"
-      .. "/pause /resume by HTTP at unix:PATH or 127.0.0.1:PORT" },
-    { long = "admin-token-file", value = "FILE",
-      help = "the token that is asked for there, in the first line of\nFILE; a port must have one" },
+    admin.options[1], admin.options[2],
   },
   operands = { 0, math.huge },
   stop_at_operand = true,
@@ -228,7 +224,7 @@ function M.start(command, options, operands, argv, make, first_operand)
     if is_worker then host.cluster.tell("S") end
   end)
   require("clouds.node").stop_asked = function(_, drain) host.stop(drain) end
-  if not admin.open(options) then return host.finish(host.exit.ERROR) end
+  if not admin.open(command, options) then return host.finish(host.exit.ERROR) end
   host.tell_where()
   local limit = is_worker and tonumber(os.getenv "CLOUDS_WATCHDOG" or "")
   if limit then host.interrupt_after(limit) end

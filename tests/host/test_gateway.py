@@ -7,7 +7,7 @@ import subprocess
 import unittest
 
 from gateway_support import Gateway, JSON, SERVICES, digest
-from support import wait_until
+from support import Unix, wait_until
 
 
 class Calls(Gateway):
@@ -273,6 +273,30 @@ class Files(Gateway):
             self.assertEqual(self.ask("GET", path)[0], 404, path)
         self.assertEqual(self.ask("GET", "/call/shop.add")[0], 405)
         self.assertEqual(self.post("shop.add", 1, 2)[1], [3])
+
+
+class Supervised(Gateway):
+    def test_a_supervisor_asks_at_an_address_of_its_own(self):
+        path = self.folder + "/admin.sock"
+        self.open("--allow", "shop.*", "--admin", "unix:" + path)
+        self.assertEqual(self.post("shop.add", 1, 2)[0], 200)
+        self.assertEqual(self.post("shop.fail")[0], 500)
+
+        def ask(target):
+            client = Unix(path)
+            client.request("GET", target)
+            answer = client.getresponse()
+            text = answer.read().decode()
+            client.close()
+            return answer.status, text
+        self.assertEqual(ask("/readyz")[0], 200)
+        metrics = ask("/metrics")[1]
+        self.assertIn('clouds_calls_total{method="shop.add",outcome="ok"} 1', metrics)
+        self.assertIn('clouds_calls_total{method="shop.fail",outcome="app_error"} 1', metrics)
+        self.assertEqual(self.ask("GET", "/metrics")[0], 404)
+        wrong = self.run_clouds("gateway", "--allow", "a", "--admin", "0")
+        self.assertEqual(wrong.returncode, 2)
+        self.assertIn("clouds gateway: --admin 0", wrong.stderr)
 
 
 class InAScript(Gateway):
