@@ -1,4 +1,6 @@
 /* Reading and writing of sockets, and their end. */
+#include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -292,6 +294,18 @@ static int stream_fd(lua_State *L)
     return 1;
 }
 
+/* stream:copy(): a descriptor of the same connection, which is the caller's; or nil and why not. */
+static int stream_copy(lua_State *L)
+{
+    const host_stream *s = check_box(L)->stream;
+    uv_os_fd_t fd;
+    if (!s || uv_fileno(&s->uv.handle, &fd) != 0) return fail(L, UV_ENOTCONN);
+    int copy = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+    if (copy < 0) return fail(L, uv_translate_sys_error(errno));
+    lua_pushinteger(L, copy);
+    return 1;
+}
+
 void host_stream_close_all(void)
 {
     for (host_stream *s = streams; s; s = s->next_one) {
@@ -302,9 +316,9 @@ void host_stream_close_all(void)
 
 void host_stream_add_methods(lua_State *L)
 {
-    static const luaL_Reg methods[] = {
-        {"read", stream_read}, {"write", stream_write}, {"shutdown", stream_shutdown}, {"close", stream_close},
-        {"peer", stream_peer}, {"fd", stream_fd},       {"__gc", box_collect},         {NULL, NULL}};
+    static const luaL_Reg methods[] = {{"read", stream_read},   {"write", stream_write}, {"shutdown", stream_shutdown},
+                                       {"close", stream_close}, {"peer", stream_peer},   {"fd", stream_fd},
+                                       {"copy", stream_copy},   {"__gc", box_collect},   {NULL, NULL}};
     luaL_newmetatable(L, STREAM_TYPE);
     luaL_setfuncs(L, methods, 0);
     lua_pushvalue(L, -1);

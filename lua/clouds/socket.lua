@@ -3,6 +3,7 @@ local core = require("clouds.core")
 local errors = require("clouds.error")
 local nodes = require("clouds.node")
 local scheduler = require("clouds.scheduler")
+local luv_handle = require("clouds.socket_luv")
 
 local found, host = pcall(require, "clouds.host")
 if not found then
@@ -307,6 +308,21 @@ function Socket:timeout(seconds)
   end
   self.seconds = seconds
   return self
+end
+
+--- The connection as a handle of luv, which is the caller's to close, and the bytes that had come and were not read.
+--- The socket is closed thereby, after what it has written has gone out. Or nil and an error.
+function Socket:luv()
+  if self.reader or self.writer then
+    error("the socket is being used", 2)
+  end
+  local handle, err = luv_handle(self, wait_for)
+  if not handle then
+    return nil, err
+  end
+  local rest = take(self, self.size)
+  self:close()
+  return handle, rest
 end
 
 --- The address and the port of the other end; "unix" for a unix socket.

@@ -69,6 +69,11 @@ function Socket:close() end
 ---@return integer?
 function Socket:peer() end
 
+---The connection as a handle of luv, and the bytes that had come and were not read. The socket is closed thereby.
+---@return userdata? handle A uv_tcp_t or uv_pipe_t, to be closed by who has it.
+---@return string|clouds.Error
+function Socket:luv() end
+
 ---The number of its descriptor, which stays the socket's.
 ---@return integer?
 function Socket:fd() end

@@ -32,6 +32,15 @@ SERVER = """
         sleep = function(s) print("begun") clouds.sleep(50) print("slept") end,
         peer = function(s) s:write(table.concat({ s:peer() }, " "), " ", type(s:fd())) end,
         gone = function(s) s:read() print("write " .. tostring(select(2, s:write(("x"):rep(1e7))))) print("again " .. tostring(select(2, s:write("x")))) end,
+        luv = function(s)
+            s:write(("z"):rep(3e6))
+            print(pcall(s.luv, { reader = 1 }))
+            local handle, rest = s:luv()
+            print("closed " .. tostring(select(2, s:luv())))
+            local function answer(text) handle:write("<" .. text .. ">") end
+            if rest ~= "" then answer(rest) end
+            handle:read_start(function(err, text) if text then answer(text) else handle:close() end end)
+        end,
         close = function(s) s:write(("y"):rep(2e5)) s:close() print(tostring(s:write("x")), tostring(select(2, s:read())), s:peer()) end,
     }
     listener = assert(socket.listen("%s", function(s)
@@ -138,6 +147,20 @@ class Serving(Sockets):
         said = self.service.out.wait_for("again ")
         self.assertRegex(said, "write CLOUDS_CLOSED: ")
         self.service.out.wait_for("CLOUDS_CLOSED")
+
+    def test_a_handle_of_luv(self):
+        """It takes over behind what was written, and with what was read ahead."""
+        self.open()
+        client = self.connect(b"luv\nahead")
+        data = b""
+        while not data.endswith(b"<ahead>"):
+            data += client.recv(65536)
+        self.assertEqual(data, b"z" * 3000000 + b"<ahead>")
+        client.sendall(b"behind")
+        client.shutdown(socket.SHUT_WR)
+        self.assertEqual(self.read(client), b"<behind>")
+        self.service.out.wait_for("the socket is being used")
+        self.service.out.wait_for("closed CLOUDS_CLOSED: the socket is closed")
 
     def test_what_was_written_goes_out_behind_the_close(self):
         self.open()
