@@ -15,6 +15,9 @@ void host_cluster_add_sink(lua_State *L);
 void host_cluster_add_spawn(lua_State *L);
 void host_cluster_add_worker(lua_State *L);
 
+/* cluster_worker.c: connections that this worker has. */
+size_t host_cluster_open(void);
+
 /* cluster_shared.c, of a worker. Connections of all listeners go to `adopt`, which takes the descriptor over or gives
  * false; without it, and after host_shared_close, none is accepted. */
 void host_shared_open(bool (*adopt)(int fd, unsigned listener));

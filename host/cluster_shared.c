@@ -62,7 +62,7 @@ static void on_waiting(uv_poll_t *poll, int status, int events)
 /* Each is read while somebody here takes its connections, and not too many are open. */
 void host_shared_update(void)
 {
-    size_t open = host_http_connections();
+    size_t open = host_cluster_open();
     for (shared *s = all.first; s; s = s->next) {
         bool reads = all.is_open && !all.is_short && open < s->most;
         if (reads == s->reads) continue;

@@ -10,6 +10,7 @@
 #include "cluster_module.h"
 #include "http_box.h"
 #include "internal.h"
+#include "stream.h"
 
 /* Of lua/core. */
 void lc_requests_count(uint64_t *begun, uint64_t *open);
@@ -17,15 +18,23 @@ void lc_requests_watch(void (*hook)(const char *method, size_t size));
 
 static struct {
     host_channel *channel;
+    /* who takes connections: a server, or a function for sockets, or nobody who keeps them; else none are taken */
     host_http_server *server;
+    bool takes_sockets;
+    int on_socket, socket_events; /* LUA_NOREF: they are closed */
     uv_prepare_t before_waiting;
     int on_message, on_end;
-    bool told_most;
+    bool told_most, told_none;
 } self;
+
+size_t host_cluster_open(void)
+{
+    return host_http_connections() + host_stream_accepted();
+}
 
 static void tell_open(void)
 {
-    host_board_write(&host_board_mine()->open, host_http_connections());
+    host_board_write(&host_board_mine()->open, host_cluster_open());
 }
 
 /* Before the loop waits. That it has begun as many requests as it may is said once. */
@@ -46,7 +55,8 @@ static void tell_counts(uv_prepare_t *handle)
 
 static bool adopt(int fd, unsigned listener, bool is_idle)
 {
-    if (!self.server || !host_http_adopt(self.server, fd, listener, is_idle)) return false;
+    if (self.takes_sockets) host_stream_adopt(fd, listener, self.socket_events, self.on_socket);
+    else if (!self.server || !host_http_adopt(self.server, fd, listener, is_idle)) return false;
     host_board_add(&host_board_mine()->accepted, 1);
     tell_open();
     return true;
@@ -162,21 +172,83 @@ bool host_cluster_is_worker(void)
     return self.channel != NULL;
 }
 
+static void begin_to_take(void)
+{
+    host_shared_open(adopt_new);
+    if (self.told_none) host_channel_send(self.channel, 'B', NULL, 0, NULL, 0);
+    self.told_none = false;
+}
+
+/* Who takes connections does so no longer. */
+static void free_taker(void)
+{
+    self.server = NULL;
+    if (!self.takes_sockets) return;
+    luaL_unref(host_get()->L, LUA_REGISTRYINDEX, self.on_socket);
+    self.takes_sockets = false;
+}
+
+static void take_none(void)
+{
+    free_taker();
+    host_shared_close();
+    self.told_none = host_channel_send(self.channel, 'E', NULL, 0, NULL, 0) == 0;
+}
+
 bool host_cluster_serve(host_http_server *server)
 {
-    if (self.server) return false;
+    if (self.server || self.takes_sockets) return false;
     self.server = server;
-    host_shared_open(adopt_new);
+    begin_to_take();
     return true;
 }
 
 bool host_cluster_unserve(const host_http_server *server)
 {
     if (!server || self.server != server) return false;
-    self.server = NULL;
-    host_shared_close();
-    host_channel_send(self.channel, 'E', NULL, 0, NULL, 0);
+    take_none();
     return true;
+}
+
+/* cluster.take_sockets(events, fn or nil): connections are sockets for fn(stream, number of the listener) from now on;
+ * or are closed. */
+static int l_take_sockets(lua_State *L)
+{
+    int events = (int)luaL_checkinteger(L, 1);
+    if (!lua_isnoneornil(L, 2)) luaL_checktype(L, 2, LUA_TFUNCTION);
+    lua_settop(L, 2);
+    if (!self.channel) return 0;
+    free_taker();
+    self.socket_events = events;
+    self.on_socket = lua_isnil(L, 2) ? LUA_NOREF : luaL_ref(L, LUA_REGISTRYINDEX);
+    self.takes_sockets = true;
+    begin_to_take();
+    return 0;
+}
+
+/* cluster.free_connections(): somebody else is about to take them. */
+static int l_free_connections(lua_State *L)
+{
+    (void)L;
+    free_taker();
+    return 0;
+}
+
+/* cluster.take_no_sockets(): it takes none any more, if it took sockets. */
+static int l_take_no_sockets(lua_State *L)
+{
+    (void)L;
+    if (self.takes_sockets) take_none();
+    return 0;
+}
+
+/* cluster.remain(count): what the script counts as under way, in the place of open connections. */
+static int l_remain(lua_State *L)
+{
+    host_board *board = host_board_mine();
+    host_board_write(&board->remain, (uint64_t)luaL_checknumber(L, 1));
+    __atomic_store_n(&board->uses_remain, 1, __ATOMIC_RELEASE);
+    return 0;
 }
 
 bool host_cluster_give_back(int fd, unsigned listener)
@@ -193,7 +265,13 @@ void host_cluster_finish(void)
 
 void host_cluster_add_worker(lua_State *L)
 {
-    static const luaL_Reg functions[] = {
-        {"follow", l_follow}, {"tell", l_tell}, {"keep_connections", l_keep_connections}, {NULL, NULL}};
+    static const luaL_Reg functions[] = {{"follow", l_follow},
+                                         {"tell", l_tell},
+                                         {"keep_connections", l_keep_connections},
+                                         {"take_sockets", l_take_sockets},
+                                         {"take_no_sockets", l_take_no_sockets},
+                                         {"free_connections", l_free_connections},
+                                         {"remain", l_remain},
+                                         {NULL, NULL}};
     luaL_setfuncs(L, functions, 0);
 }

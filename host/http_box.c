@@ -255,8 +255,8 @@ static int request_limit(lua_State *L)
     return 0;
 }
 
-/* request:fields(): the header fields, request:version(): "1.0" or "1.1", request:peer(): the address of the client;
- * nil when the request is over. */
+/* request:fields(): the header fields, request:version(): "1.0" or "1.1", request:peer(): the address of the client,
+ * request:listener(): the number of the listener that it came by; nil when the request is over. */
 static int request_fields(lua_State *L)
 {
     host_http_box *box = host_http_check_box(L);
@@ -283,6 +283,14 @@ static int request_peer(lua_State *L)
     return 1;
 }
 
+static int request_listener(lua_State *L)
+{
+    host_http_box *box = host_http_check_box(L);
+    if (!box->connection) return 0;
+    lua_pushinteger(L, (lua_Integer)host_http_listener(box->connection));
+    return 1;
+}
+
 void host_http_add_boxes(lua_State *L)
 {
     static const luaL_Reg of_request[] = {{"answer", request_answer},
@@ -296,6 +304,7 @@ void host_http_add_boxes(lua_State *L)
                                           {"fields", request_fields},
                                           {"version", request_version},
                                           {"peer", request_peer},
+                                          {"listener", request_listener},
                                           {"send_file", host_http_send_file},
                                           {NULL, NULL}};
     host_http_make_type(L, REQUEST_TYPE, of_request);

@@ -1,5 +1,7 @@
 /* host.http_listen: the server of host/http for Lua. */
+#include <fcntl.h>
 #include <string.h>
+#include <unistd.h>
 #include <lua.h>
 #include <lauxlib.h>
 
@@ -11,6 +13,7 @@
 
 typedef struct server_box {
     host_http_server *server; /* NULL: it has ended */
+    bool is_from_master;      /* some of its connections are from listeners of the master */
     int self;
     int request, body, room, gone, message, drained; /* references to functions */
 } server_box;
@@ -230,6 +233,21 @@ static int l_listen(lua_State *L)
     return box->server ? 1 : refuse(L, text, why, false);
 }
 
+/* host.http_open(limits, functions): a server that connections are brought to, by server:adopt. */
+static int l_open(lua_State *L)
+{
+    luaL_checktype(L, 1, LUA_TTABLE);
+    luaL_checktype(L, 2, LUA_TTABLE);
+    lua_settop(L, 2);
+    lua_pushnil(L);
+    lua_insert(L, 1);
+    host_http_limits limits = read_limits(L);
+    server_box *box = push_server(L);
+    const host_http_handlers handlers = handlers_of(box);
+    box->server = host_http_open(host_get()->loop, &limits, &handlers, is_set(L, "holds"));
+    return box->server ? 1 : luaL_error(L, "not enough memory");
+}
+
 /* host.http_address(text): true, or nil and why it is none to listen at. */
 static int l_address(lua_State *L)
 {
@@ -262,10 +280,25 @@ static int server_stop(lua_State *L)
 {
     server_box *box = check_server(L);
     host_http_end end = {.idle = luaL_checknumber(L, 2), .patience = luaL_checknumber(L, 3)};
-    bool is_from_master = host_cluster_unserve(box->server);
+    bool is_from_master = host_cluster_unserve(box->server) || box->is_from_master;
     if (is_from_master && lua_toboolean(L, 4)) end.leave = host_cluster_give_back;
     if (box->server) host_http_stop(box->server, &end);
     return 0;
+}
+
+/* server:adopt(descriptor, number, is_from_master): a copy of it, from the listener of this number: which is one of the
+ * master, for other workers to go on with, or what request:listener says. false: the server stops; or there is no
+ * descriptor. */
+static int server_adopt(lua_State *L)
+{
+    server_box *box = check_server(L);
+    int fd = fcntl((int)luaL_checkinteger(L, 2), F_DUPFD_CLOEXEC, 3);
+    bool is_taken =
+        box->server && fd >= 0 && host_http_adopt(box->server, fd, (unsigned)luaL_checkinteger(L, 3), false);
+    if (!is_taken && fd >= 0) close(fd);
+    box->is_from_master |= lua_toboolean(L, 4);
+    lua_pushboolean(L, is_taken);
+    return 1;
 }
 
 /* server:close(): who holds requests has ended them. */
@@ -303,9 +336,12 @@ void host_http_make_type(lua_State *L, const char *name, const luaL_Reg *methods
 void host_http_add(lua_State *L)
 {
     static const luaL_Reg of_server[] = {
-        {"port", server_port}, {"stop", server_stop}, {"close", server_close}, {NULL, NULL}};
-    static const luaL_Reg functions[] = {
-        {"http_listen", l_listen}, {"http_address", l_address}, {"equal", l_equal}, {NULL, NULL}};
+        {"port", server_port}, {"stop", server_stop}, {"adopt", server_adopt}, {"close", server_close}, {NULL, NULL}};
+    static const luaL_Reg functions[] = {{"http_listen", l_listen},
+                                         {"http_open", l_open},
+                                         {"http_address", l_address},
+                                         {"equal", l_equal},
+                                         {NULL, NULL}};
     host_http_add_boxes(L);
     host_http_make_type(L, SERVER_TYPE, of_server);
     luaL_setfuncs(L, functions, 0);

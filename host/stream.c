@@ -18,6 +18,7 @@ typedef struct write {
 } write_request;
 
 static host_stream *streams;
+static size_t accepted;
 
 /* ---- boxes */
 
@@ -54,7 +55,19 @@ void host_stream_over(host_stream *s)
     *s->from = s->next_one;
     if (s->next_one) s->next_one->from = s->from;
     if (s->found) uv_freeaddrinfo(s->found);
+    accepted -= s->is_counted;
     free(s);
+}
+
+void host_stream_count(host_stream *s)
+{
+    s->is_counted = true;
+    accepted++;
+}
+
+size_t host_stream_accepted(void)
+{
+    return accepted;
 }
 
 static void on_closed(uv_handle_t *handle)

@@ -29,6 +29,7 @@ typedef struct host_stream {
     int handles;                          /* what has to end before it can go */
     int writes;
     bool is_unix, reads, resolves, is_timed, closing;
+    bool is_counted; /* among those of host_stream_accepted */
 } host_stream;
 
 struct host_stream_box {
@@ -42,6 +43,8 @@ struct host_stream_box {
 
 /* A new one, at the top of L; raises. `events`: what host.stream_events gave. */
 host_stream_box *host_stream_push(lua_State *L, bool is_unix, int events);
+/* It came from another process, and counts until it has ended. */
+void host_stream_count(host_stream *s);
 /* Something is waited for by the box at `index`; it is no longer. */
 void host_stream_hold(lua_State *L, host_stream_box *box, int index);
 void host_stream_let_go(host_stream_box *box);
@@ -53,5 +56,11 @@ void host_stream_end(host_stream *s);
 /* One of its handles, or what it asked for, is over: the last frees it. */
 void host_stream_over(host_stream *s);
 void host_stream_add_methods(lua_State *L);
+/* Those that are counted. */
+size_t host_stream_accepted(void);
+
+/* stream_open.c: a connection that another process has accepted from its listener of this number: the function, a
+ * reference, is called with its box and the number; LUA_NOREF: it is closed. Takes `fd` over. */
+void host_stream_adopt(int fd, unsigned listener, int events, int function);
 
 #endif

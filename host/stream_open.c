@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "host/http/http.h"
 #include "internal.h"
@@ -201,6 +202,47 @@ static int listener_close(lua_State *L)
     listener_box *box = luaL_checkudata(L, 1, LISTENER_TYPE);
     if (box->server) host_http_stop(box->server, &(host_http_end){0});
     return 0;
+}
+
+/* ---- connections that another process has accepted */
+
+typedef struct arrival {
+    int fd, events, function; /* fd: -1 when it has been taken over */
+    unsigned listener;
+} arrival;
+
+/* In protected mode: there may be no memory. */
+static int adopt_one(lua_State *L)
+{
+    arrival *a = lua_touserdata(L, 1);
+    struct sockaddr_storage own;
+    socklen_t n = sizeof own;
+    bool is_unix = getsockname(a->fd, (struct sockaddr *)&own, &n) == 0 && own.ss_family == AF_UNIX;
+    lua_rawgeti(L, LUA_REGISTRYINDEX, a->function);
+    host_stream_box *box = host_stream_push(L, is_unix, a->events);
+    host_stream *s = box->stream;
+    if ((is_unix ? uv_pipe_open(&s->uv.pipe, a->fd) : uv_tcp_open(&s->uv.tcp, a->fd)) != 0) {
+        host_stream_close(box);
+        return 0;
+    }
+    a->fd = -1;
+    if (!is_unix) uv_tcp_nodelay(&s->uv.tcp, 1);
+    host_stream_count(s);
+    lua_pushinteger(L, (lua_Integer)a->listener);
+    lua_call(L, 2, 0);
+    return 0;
+}
+
+void host_stream_adopt(int fd, unsigned listener, int events, int function)
+{
+    lua_State *L = host_get()->L;
+    arrival a = {fd, events, function, listener};
+    if (function != LUA_NOREF) {
+        lua_pushcfunction(L, adopt_one);
+        lua_pushlightuserdata(L, &a);
+        host_call(L, 1, 0, "error in a listener");
+    }
+    if (a.fd >= 0) close(a.fd);
 }
 
 void host_stream_add(lua_State *L)

@@ -138,7 +138,8 @@ end
 local function report_unserved()
   if not host.listen_at or host.is_served then return end
   local where = is_worker and "the address of --listen" or table.concat(host.listen_at, ", ")
-  report(("nothing listens at %s: the script has not called http.serve (require \"clouds.http\")"):format(where))
+  report(("nothing listens at %s: the script has not called http.serve (require \"clouds.http\") "
+    .. "or worker.ready (require \"clouds.worker\")"):format(where))
   return true
 end
 
@@ -159,7 +160,7 @@ local function main_chunk(list, operands, interactive)
   if not ok then return common.finish(status) end
   if report_unserved() or report_no_library() then status = status ~= 0 and status or 1 end
   if is_worker and status ~= 0 then return common.finish(status) end
-  if is_worker then host.cluster.tell("R") end
+  require("clouds.worker_link").say_ready()
   host.set_status(status)
 end
 
@@ -196,15 +197,20 @@ local function follow_master()
   local function on_message(kind, text)
     if kind == "D" then
       local seconds, reason = text:match("^(%S+) ?(.*)$")
-      host.has_successor = reason ~= "stop"
+      host.has_successor, host.stop_reason = reason ~= "stop", host.stop_reason or reason
       if not host.stop(tonumber(seconds)) and reason == "stop" then host.cluster.keep_connections() end
     end
-    if kind == "Q" or kind == "U" then be_quiet(kind == "Q") end
+    if kind == "Q" or kind == "U" then return be_quiet(kind == "Q") end
+    require("clouds.worker_link").deliver(kind, text)
   end
   local function on_end()
-    require("clouds.loop").timer(SIGNAL_TIME, function() host.stop() end)
+    require("clouds.loop").timer(SIGNAL_TIME, function()
+      host.stop_reason = host.stop_reason or "stop"
+      host.stop()
+    end)
   end
   local follows = host.cluster.follow(on_message, on_end)
+  host.is_worker = follows
   host.setenv("CLOUDS_CHANNEL", "")
   if follows and (os.getenv("CLOUDS_LISTEN") or "") ~= "" then host.listen_at = { "worker:" } end
   host.master_listens_at = follows and os.getenv("CLOUDS_LISTEN_AT") or nil
@@ -221,6 +227,7 @@ function M.start(command, options, operands, argv, make, first_operand)
   local list = make()
   if not list then return host.finish(host.exit.ERROR) end
   common.stop_on_signal(options.drain or common.default_drain(), function()
+    host.stop_reason = host.stop_reason or (is_worker and "signal" or "stop")
     if is_worker then host.cluster.tell("S") end
   end)
   require("clouds.node").stop_asked = function(_, drain) host.stop(drain) end

@@ -65,8 +65,8 @@ end
 
 -- One in the place of this index: the one that serves, or else the one that starts.
 local function worker_at(group, index)
-  local slot = group.slots[index]
-  return slot and (slot.worker or slot.coming)
+  local slot, generation = group.slots[index], group.coming
+  return slot and (slot.worker or slot.coming) or generation and generation.workers[index]
 end
 
 local function deliver(from, to, text)

@@ -211,6 +211,11 @@ void host_http_limit_body(host_http_connection *c, size_t size)
     c->parser.body_limit = size;
 }
 
+unsigned host_http_listener(const host_http_connection *c)
+{
+    return c->listener;
+}
+
 void host_http_peer(const host_http_connection *c, char *out, size_t size)
 {
     struct sockaddr_storage address = {0};

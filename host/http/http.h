@@ -143,6 +143,8 @@ enum host_http_piece host_http_read(host_http_connection *connection, host_http_
 void host_http_limit_body(host_http_connection *connection, size_t size);
 /* Where the client is: its address, or "unix". */
 void host_http_peer(const host_http_connection *connection, char *out, size_t size);
+/* As host_http_adopt was told; else 0. */
+unsigned host_http_listener(const host_http_connection *connection);
 /* What belongs to the request that is not answered yet; NULL at its beginning. */
 void **host_http_slot(host_http_connection *connection);
 

@@ -9,6 +9,7 @@ local files = require("clouds.http_static")
 local listener = require("clouds.http_listener")
 local routes = require("clouds.http_route")
 local scheduler = require("clouds.scheduler")
+local sockets = require("clouds.socket_inner")
 local suggest = require("clouds.suggest")
 local websocket = require("clouds.http_websocket")
 
@@ -276,6 +277,19 @@ function App:listen(address)
     error(why, 2)
   end
   return opened and opened.port, why
+end
+
+--- Serves a socket (clouds.socket) that was accepted, and of which nothing has been read or written; the socket ends
+--- thereby. port: what `request.port` says of it. Whether it is served: a server that stops takes none.
+function App:serve(socket, port)
+  if not sockets.is_socket(socket) then
+    error("expected a socket that was accepted", 2)
+  elseif not sockets.is_fresh(socket) then
+    error("the socket was read or written already, or is closed", 2)
+  end
+  return sockets.pass(socket, function(descriptor, number)
+    return listener.adopt(self, descriptor, port or socket.port or number or "socket", number)
+  end)
 end
 
 --- Stops listening. Waits until what was asked for is answered, and ends what is not within `seconds`.

@@ -34,6 +34,9 @@ end
 local function begin(app, listener)
   return function(box, method, target)
     local request = { box = box, method = method, target = target, app = app, listener = listener }
+    if listener.ports then
+      request.port = listener.ports[box:listener()]
+    end
     setmetatable(request, Request)
     request.scope = core.run_apart(serve, app, request)
     if not request.scope then
@@ -87,10 +90,8 @@ local function ended(listener)
   end
 end
 
---- A listener of a server at an address; or nil, why not, and whether the address is wrong.
-function M.open(app, address)
-  local listener = { app = app, address = address }
-  local box, why, is_wrong = host.http_listen(address, app.limits, {
+local function functions_of(app, listener)
+  return {
     request = begin(app, listener),
     body = on_body,
     room = on_room,
@@ -99,13 +100,54 @@ function M.open(app, address)
     drained = function()
       ended(listener)
     end,
-  })
+  }
+end
+
+local function add(listener, box)
+  listener.box, listener.port = box, listener.port or box:port()
+  listeners[listener], listener.app.listeners[listener] = listener.app.limits.holds or nil, true
+  return listener
+end
+
+-- In a worker: what its listeners are told apart by. Of one it is known without asking.
+local function add_ports(listener)
+  local ports = require("clouds.worker_link").listeners()
+  local number, port = next(ports)
+  if number and next(ports, number) then
+    listener.ports = ports
+  else
+    listener.port = port
+  end
+end
+
+--- A listener of a server at an address; or nil, why not, and whether the address is wrong.
+function M.open(app, address)
+  local listener = { app = app, address = address }
+  if address == "worker:" then
+    add_ports(listener)
+  end
+  local box, why, is_wrong = host.http_listen(address, app.limits, functions_of(app, listener))
   if not box then
     return nil, why, is_wrong
   end
-  listener.box, listener.port = box, box:port()
-  listeners[listener], app.listeners[listener] = app.limits.holds or nil, true
-  return listener
+  return add(listener, box)
+end
+
+--- A connection that the program has accepted, by its descriptor: a copy of it is served. port: what its requests say.
+--- number: of the listener of the master that it came by, if that is so. Whether it is taken: the server may stop.
+function M.adopt(app, descriptor, port, number)
+  local listener = app.adopting
+  if not listener then
+    listener = { app = app, address = "socket", ports = {}, numbers = {} }
+    app.adopting = add(listener, host.http_open(app.limits, functions_of(app, listener)))
+  end
+  local own = number or listener.numbers[port]
+  if not own then
+    own = #listener.ports + 1
+    listener.numbers[port] = own
+  end
+  listener.ports[own] = port
+  return listener.box:adopt(descriptor, own, number ~= nil)
 end
 
 ---- the end ----

@@ -349,7 +349,12 @@ function M.class()
   return class
 end
 
-local ending_first = {}
+local ending_before, ending_first, ending_last = {}, {}, {}
+
+--- fn(drain) is called, and may wait, before everything else of a shutdown: nothing has been taken back yet.
+function M.at_shutdown(fn)
+  table.insert(ending_before, fn)
+end
 
 --- fn(drain) is called, and may wait, before the nodes are closed: what still calls through them ends there. It gives
 --- the seconds that are left, as `drain` was. Names of what it left unanswered are in `M.left_behind` then.
@@ -357,19 +362,46 @@ function M.before_shutdown(fn)
   table.insert(ending_first, fn)
 end
 
+--- fn(drain) is called, and may wait, when nobody is served any more; nodes that serve nothing are still open then.
+function M.after_shutdown(fn)
+  table.insert(ending_last, fn)
+end
+
 M.left_behind = {}
 
--- Nodes that handlers of others call through close last.
-local function close_all(drain, last)
-  local closing = {}
+-- The nodes in the order in which they close: those that handlers of others call through come last, and those that
+-- serve nothing behind those that do when there are functions that run in between.
+local function in_turns()
+  local turns = { {}, {}, {} }
   for _, node in pairs(nodes) do
-    if (node.closes_last or false) == last then
-      closing[#closing + 1] = function()
-        return node:close(drain)
-      end
+    local waits = ending_last[1] and not next(node.served)
+    table.insert(turns[node.closes_last and 3 or waits and 2 or 1], node)
+  end
+  return turns
+end
+
+local function close_all(list, drain)
+  local closing = {}
+  for i, node in ipairs(list) do
+    closing[i] = function()
+      return node:close(drain)
     end
   end
   scheduler.wait_all(closing)
+end
+
+-- All of a list; what is left of `drain`, as they say.
+local function run_all(list, drain)
+  local runs = {}
+  for i, fn in ipairs(list) do
+    runs[i] = function()
+      return fn(drain)
+    end
+  end
+  for _, results in ipairs(scheduler.wait_all(runs)) do
+    drain = drain and results[1] and math.min(drain, results[1]) or drain
+  end
+  return drain
 end
 
 --- In a coroutine: closes every node.
@@ -377,17 +409,14 @@ function M.shutdown(drain)
   if drain ~= nil then
     scheduler.check_seconds(drain, 2)
   end
-  local ends = {}
-  for i, fn in ipairs(ending_first) do
-    ends[i] = function()
-      return fn(drain)
-    end
-  end
-  for _, results in ipairs(scheduler.wait_all(ends)) do
-    drain = drain and results[1] and math.min(drain, results[1])
-  end
-  close_all(drain, false)
-  close_all(drain, true)
+  drain = run_all(ending_before, drain)
+  local turns = in_turns()
+  drain = run_all(ending_first, drain)
+  local begun = scheduler.loop.now()
+  close_all(turns[1], drain)
+  run_all(ending_last, drain and math.max(0, drain - (scheduler.loop.now() - begun)))
+  close_all(turns[2], drain)
+  close_all(turns[3], drain)
   return true
 end
 

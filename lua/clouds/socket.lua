@@ -1,6 +1,7 @@
 --- Sockets over TCP and unix, for coroutines: what reads waits for input, what writes for who reads. docs/SOCKET.md.
 local core = require("clouds.core")
 local errors = require("clouds.error")
+local inner = require("clouds.socket_inner")
 local nodes = require("clouds.node")
 local scheduler = require("clouds.scheduler")
 local luv_handle = require("clouds.socket_luv")
@@ -121,7 +122,7 @@ end
 local function take(self, n)
   local text = joined(self)
   local from = self.at
-  self.at, self.size = from + n, self.size - n
+  self.at, self.size, self.used = from + n, self.size - n, true
   local taken = text:sub(from, self.at - 1)
   if self.size == 0 then
     self.text, self.at = "", 1
@@ -254,6 +255,7 @@ function Socket:write(...)
   if self.problem or not self.box then
     return nil, failure(self.problem or "the socket is closed")
   end
+  self.used = true
   local unsent, why = self.box:write(table.concat({ ... }))
   if not unsent then
     self.problem = why
@@ -337,7 +339,7 @@ function Socket:fd()
   return self.box and self.box:fd()
 end
 
----- connecting and listening ----
+---- connecting ----
 
 --- Connects to HOST:PORT, [ADDRESS]:PORT or unix:PATH: a socket; or nil and an error. Options: timeout (10 seconds).
 function M.connect(address, options)
@@ -369,6 +371,27 @@ function M.connect(address, options)
   return nil, err or failure(("cannot connect to %s: %s"):format(address, problem))
 end
 
+---- for HTTP ----
+
+function inner.is_socket(value)
+  return getmetatable(value) == Socket
+end
+
+--- Whether nothing was read or written.
+function inner.is_fresh(socket)
+  return socket.box ~= nil and socket.size == 0 and not (socket.reader or socket.at_end or socket.used)
+end
+
+--- Gives its descriptor, and the number of the listener of the master that it came by, to fn, which makes a copy; the
+--- socket ends. What fn gives.
+function inner.pass(socket, fn)
+  local is_taken = fn(socket.box:fd(), socket.number)
+  socket:close()
+  return is_taken
+end
+
+---- listening ----
+
 local listeners = {} -- those that are open
 
 local Listener = {}
@@ -390,6 +413,22 @@ local function serve(fn, socket)
   socket:close()
 end
 
+local function accept(stream, fn, number)
+  local socket = new(stream)
+  socket.number = number
+  accepted[socket] = true
+  if not core.run(serve, fn, socket) then
+    scheduler.defer(serve, fn, socket)
+  end
+end
+
+--- In a worker of `clouds start`: fn(socket) for each connection that the master gives; nil: they are closed.
+function inner.receive(fn)
+  host.cluster.take_sockets(kept, fn and function(stream, number)
+    accept(stream, fn, number)
+  end)
+end
+
 --- Listens at PORT, ADDRESS:PORT, [ADDRESS]:PORT or unix:PATH. fn(socket) runs in a coroutine for each connection,
 -- which is closed when it returns. A listener, whose `port` is the port; or nil and why not.
 function M.listen(address, fn)
@@ -402,11 +441,7 @@ function M.listen(address, fn)
     error("expected a function", 2)
   end
   local box, port, is_wrong = host.stream_listen(address, kept, function(stream)
-    local socket = new(stream)
-    accepted[socket] = true
-    if not core.run(serve, fn, socket) then
-      scheduler.defer(serve, fn, socket)
-    end
+    accept(stream, fn)
   end)
   if is_wrong then
     error(port, 2)
@@ -422,28 +457,35 @@ end
 
 local draining -- a slot
 
+-- A worker may say that nothing is under way although sockets are open.
+local function is_done()
+  return not next(accepted) or (inner.is_released ~= nil and inner.is_released())
+end
+
 function on_accepted_end()
-  if draining and not next(accepted) then
+  if draining and is_done() then
     core.wake(draining)
   end
 end
+
+inner.check_end = on_accepted_end
 
 -- Handlers of connections that were accepted have the time of the stop; then these are closed.
 nodes.before_shutdown(function(seconds)
   for listener in pairs(listeners) do
     listener:close()
   end
-  if not next(accepted) then
-    return seconds
-  end
+  host.cluster.take_no_sockets()
   local begun = scheduler.loop.now()
-  draining = core.slot()
-  local timer = scheduler.loop.timer(seconds or 8, function()
-    core.wake(draining)
-  end)
-  core.wait(draining)
-  draining = nil
-  timer:stop()
+  if not is_done() then
+    draining = core.slot()
+    local timer = scheduler.loop.timer(seconds or 8, function()
+      core.wake(draining)
+    end)
+    core.wait(draining)
+    draining = nil
+    timer:stop()
+  end
   for socket in pairs(accepted) do
     socket:close()
   end

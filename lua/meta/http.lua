@@ -126,6 +126,12 @@ function Server:use(fn) end
 ---@return string?
 function Server:listen(address) end
 
+---Serves a socket that was accepted, and of which nothing was read or written; the socket ends. False: the server stops.
+---@param socket clouds.socket.Socket
+---@param port? integer|string What `request.port` is.
+---@return boolean
+function Server:serve(socket, port) end
+
 ---Stops listening, and waits until what was asked for is answered; what is not within the time is cut off.
 ---@param seconds? number Default: 8.
 ---@return true
