@@ -56,8 +56,8 @@ static void read_limits(lua_State *L, host_spawn *spawn)
     lua_pop(L, 1);
 }
 
-/* { user =, group =, groups = list, umask =, nice =, cpu =, folder =, limits = { nofile =, core =, as = } }, all of them
- * numbers except the folder, and each as that of the master when it is not there. */
+/* { user =, group =, groups = list, umask =, nice =, cpu =, folder =, limits = { nofile =, core =, as = } }, all of
+ * them numbers except the folder, and each as that of the master when it is not there. */
 void host_cluster_read_spawn(lua_State *L, host_spawn *spawn)
 {
     host_spawn_plain(spawn);
@@ -104,8 +104,8 @@ static void push_groups(lua_State *L, const struct passwd *user)
     lua_remove(L, -2);
 }
 
-/* cluster.user(name or digits): { id =, group =, groups =, name =, home = } as the system has it; of digits that it does
- * not know only the id; nil: there is no such user. */
+/* cluster.user(name or digits): { id =, group =, groups =, name =, home = } as the system has it; of digits that it
+ * does not know only the id; nil: there is no such user. */
 static int l_user(lua_State *L)
 {
     const char *name = luaL_checkstring(L, 1);
@@ -165,10 +165,23 @@ static int l_processor(lua_State *L)
     return 1;
 }
 
+/* cluster.signal_name(number): as "SIGKILL"; nil: it has none. */
+static int l_signal_name(lua_State *L)
+{
+    const char *name = sigabbrev_np((int)luaL_checkinteger(L, 1));
+    if (!name) return 0;
+    lua_pushfstring(L, "SIG%s", name);
+    return 1;
+}
+
 void host_cluster_add_spawn(lua_State *L)
 {
-    static const luaL_Reg functions[] = {{"user", l_user},           {"group", l_group},
-                                         {"is_root", l_is_root},     {"processors", l_processors},
-                                         {"processor", l_processor}, {NULL, NULL}};
+    static const luaL_Reg functions[] = {{"user", l_user},
+                                         {"group", l_group},
+                                         {"is_root", l_is_root},
+                                         {"processors", l_processors},
+                                         {"processor", l_processor},
+                                         {"signal_name", l_signal_name},
+                                         {NULL, NULL}};
     luaL_setfuncs(L, functions, 0);
 }

@@ -13,7 +13,7 @@
 #include "stream.h"
 
 /* Of lua/core. */
-void lc_requests_count(uint64_t *begun, uint64_t *open);
+void lc_requests_count(uint64_t *begun, uint64_t *open, uint64_t *failed);
 void lc_requests_watch(void (*hook)(const char *method, size_t size));
 
 static struct {
@@ -41,14 +41,19 @@ static void tell_open(void)
 static void tell_counts(uv_prepare_t *handle)
 {
     host_board *board = host_board_mine();
-    uint64_t http, http_open, calls, calls_open, most = host_board_read(&board->most_requests);
+    lua_State *L = host_get()->L;
+    uint64_t http, http_open, http_failed, calls, calls_open, calls_failed;
+    uint64_t most = host_board_read(&board->most_requests);
     (void)handle;
-    host_http_count(&http, &http_open);
-    lc_requests_count(&calls, &calls_open);
+    host_http_count(&http, &http_open, &http_failed);
+    lc_requests_count(&calls, &calls_open, &calls_failed);
     tell_open();
     host_shared_update();
     host_board_write(&board->requests, http + calls);
     host_board_write(&board->in_flight, http_open + calls_open);
+    host_board_write(&board->errors, http_failed + calls_failed);
+    host_board_write(&board->lua_bytes,
+                     (uint64_t)lua_gc(L, LUA_GCCOUNT, 0) * 1024 + (uint64_t)lua_gc(L, LUA_GCCOUNTB, 0));
     if (most && http + calls >= most && !self.told_most)
         self.told_most = host_channel_send(self.channel, 'L', NULL, 0, NULL, 0) == 0;
 }

@@ -14,12 +14,19 @@
 /* In the place of a box that is not needed any more. */
 static char answered;
 
-static uint64_t begun_count, open_count;
+static uint64_t begun_count, open_count, failed_count;
 
-void host_http_count(uint64_t *begun, uint64_t *open)
+void host_http_count(uint64_t *begun, uint64_t *open, uint64_t *failed)
 {
     *begun = begun_count;
     *open = open_count;
+    *failed = failed_count;
+}
+
+void host_http_count_status(int status)
+{
+    static const int first_of_faults = 500;
+    failed_count += status == 0 || status >= first_of_faults;
 }
 
 void host_http_release(lua_State *L, host_http_box *box)
@@ -160,6 +167,7 @@ static int request_answer(lua_State *L)
     host_http_release(L, box); /* what is answered may be followed by the next request at once */
     int code = host_http_answer(connection, &response);
     if (code != 0 && errno == EINVAL) return host_http_refuse_to_send(L, box, connection, host_http_bad_field);
+    if (code == 0) host_http_count_status(response.status);
     lua_pushboolean(L, code == 0);
     return 1;
 }
@@ -173,7 +181,9 @@ static int request_start(lua_State *L)
     double length = luaL_optnumber(L, 4, -1);
     response.field_count = host_http_read_fields(L, 3, fields);
     if (!box->connection) return lua_pushboolean(L, 0), 1;
-    return said(L, box, host_http_start(box->connection, &response, (int64_t)length), host_http_bad_field);
+    int code = host_http_start(box->connection, &response, (int64_t)length);
+    if (code == 0) host_http_count_status(response.status);
+    return said(L, box, code, host_http_bad_field);
 }
 
 /* request:write(text): true, or false; and the bytes that the kernel has not taken. */
@@ -207,6 +217,7 @@ static int request_abort(lua_State *L)
     host_http_box *box = host_http_check_box(L);
     host_http_connection *connection = box->connection;
     if (!connection) return 0;
+    host_http_count_status(0);
     host_http_release(L, box);
     host_http_abort(connection);
     return 0;

@@ -16,8 +16,10 @@ typedef struct host_http_box {
 
 /* http_box.c */
 host_http_box *host_http_push_box(lua_State *L, host_http_connection *connection, const host_http_request *request);
-/* Requests that there were, and those that are open. */
-void host_http_count(uint64_t *begun, uint64_t *open);
+/* Requests that there were, those that are open, and those that were answered by 500 and above, or broken off. */
+void host_http_count(uint64_t *begun, uint64_t *open, uint64_t *failed);
+/* A request is answered by this status; 0: it is broken off. */
+void host_http_count_status(int status);
 /* The request is over: whoever holds the box can do nothing with it any more. */
 void host_http_release(lua_State *L, host_http_box *box);
 /* That of the request that is open; NULL: there is none. */

@@ -46,6 +46,7 @@ static void fail(lua_State *L, host_http_connection *connection)
     static const host_http_response response = {500, NULL, 0, {"", 0}};
     host_http_box *box = host_http_box_of(connection);
     if (box) host_http_release(L, box);
+    host_http_count_status(response.status);
     host_http_answer(connection, &response);
 }
 

@@ -70,13 +70,9 @@ function handlers.v(self)
   self.asked_at = self.unanswered > 0 and loop.now() or nil
 end
 
-local function text_of(code, signal)
-  return code and ("exit %d"):format(code) or ("signal %d"):format(signal)
-end
-
 local function on_exit(self, code, signal)
   self.process, self.hears = nil, false
-  local why = self.killed_for or text_of(code, signal)
+  local why = self.killed_for or spawn.end_text(code, signal)
   if self.last_words and not self.killed_for then why = why .. ": " .. self.last_words end
   if self.on_plan then return finish_plan(self, nil, ("%s: no plan: %s"):format(self.file, why)) end
   if self.is_closed then return self.on_end and self.on_end() end

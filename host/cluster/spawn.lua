@@ -92,4 +92,10 @@ function M.environment(prepared, mine)
   return list
 end
 
+--- How a process has ended, as "exit 1" or "SIGSEGV".
+function M.end_text(code, signal)
+  if code then return ("exit %d"):format(code) end
+  return cluster.signal_name(signal) or ("signal %d"):format(signal)
+end
+
 return M

@@ -16,10 +16,6 @@ local SIGKILL = 9
 local TRACEBACK = 1 -- seconds that a worker that hangs has to say where
 local KILL_AFTER = 4 -- seconds beyond the drain: the worker ends itself before
 
-local signal_names = { [2] = "SIGINT", [4] = "SIGILL", [6] = "SIGABRT", [7] = "SIGBUS", [8] = "SIGFPE",
-  [SIGKILL] = "SIGKILL", [11] = "SIGSEGV", [13] = "SIGPIPE", [14] = "SIGALRM", [15] = "SIGTERM", [24] = "SIGXCPU",
-  [25] = "SIGXFSZ" }
-
 -- Its listeners, as CLOUDS_LISTEN has them: by their numbers the ports, or the addresses of unix sockets.
 local function listen_text(group)
   local ports = {}
@@ -65,12 +61,6 @@ local function on_message(self, kind, text)
   self.group.app.log:own(("worker %s sent a message of an unknown type, %q"):format(self.name, kind))
 end
 
--- "exit 1", "SIGSEGV"
-local function text_of(code, signal)
-  if code then return ("exit %d"):format(code) end
-  return signal_names[signal] or ("signal %d"):format(signal)
-end
-
 -- The last that it says of itself; a traceback says less than the line before it.
 local function note_words(self, text)
   if self.state == "hung" or text:match("^%s") or text == "" or text == "stack traceback:" then return end
@@ -80,7 +70,7 @@ end
 local function on_exit(self, code, signal)
   local before = self.state
   self:stop_timer()
-  self.state, self.exit = "gone", text_of(code, signal)
+  self.state, self.exit = "gone", spawn.end_text(code, signal)
   if self.last_words then self.exit = self.exit .. ": " .. self.last_words end
   self.group.app:emit("exit", self.group.name, self.index, self.pid, code, signal, self.exit)
   self.group:has_ended(self, before, code)

@@ -300,9 +300,10 @@ void lc_request_add(lua_State *L, lc_state *s);
 /* request_open.c: the names of the methods of open requests, with commas; the bytes of that. The host declares it, too.
  */
 size_t lc_requests_describe(char *out, size_t size);
-/* How many there were, and how many are open; the hook is called with the method of each request that code is about to
+/* How many there were, how many are open, and how many were answered by an error; the hook is called with the method of each request that code is about to
  * run for. The host declares these, too. */
-void lc_requests_count(uint64_t *begun, uint64_t *open);
+void lc_requests_count(uint64_t *begun, uint64_t *open, uint64_t *failed);
+void lc_request_failed(void); /* one more was */
 void lc_requests_watch(void (*hook)(const char *method, size_t size));
 /* The coroutine that was resumed last and runs; NULL: none. */
 lua_State *lc_running(void);

@@ -96,13 +96,18 @@ static int send_answer(const lc_request *request, bool is_error, const lc_text *
     static const char stopped[] = "{\"message\":\"the handler stopped without an answer\"}";
     static const char forgotten[] = "{\"message\":\"the request was forgotten\"}";
     clouds_context *context = request->ctx->context;
+    int code;
     request->ctx->dirty = true;
     if (text->len == 0) {
         const char *words = request->detached ? forgotten : stopped;
-        return clouds_fail(context, request->id, words, strlen(words), NULL, 0);
+        code = clouds_fail(context, request->id, words, strlen(words), NULL, 0);
+    } else if (is_error) {
+        code = clouds_fail(context, request->id, text->data, text->len, more->len ? more->data : NULL, more->len);
+    } else {
+        return send_values(request, text, more);
     }
-    if (!is_error) return send_values(request, text, more);
-    return clouds_fail(context, request->id, text->data, text->len, more->len ? more->data : NULL, more->len);
+    if (code == 0) lc_request_failed();
+    return code;
 }
 
 /* Not through s->out: whoever allocates while encoding may run the finaliser that comes here. */

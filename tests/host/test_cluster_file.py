@@ -370,7 +370,7 @@ class Events(Served):
         self.master.out.wait_for("event ready")
         first, worker = self.manager(), self.worker()
         os.kill(first, signal.SIGKILL)
-        self.master.err.wait_for("the manager ended: signal 9")
+        self.master.err.wait_for("the manager ended: SIGKILL")
         os.kill(worker, signal.SIGKILL)
         wait_until(lambda: self.manager() != first, "another")
         self.master.out.wait_for("event missed ")

@@ -374,6 +374,32 @@ class Life(Below):
         self.assertRegex(self.ask(), "[12]/1")
         self.end()
 
+    def test_errors_and_memory_are_on_the_board(self):
+        """Answers of 500, those that are broken off, and errors of calls; not what was asked for wrongly."""
+        self.begin("""
+            local server, client = clouds.server {}, clouds.client {}
+            server:register("fails", function() error "no" end)
+            server:register("works", function() return 1 end)
+            local app = http.server()
+            app:get("/raises", function() error("it raises", 0) end)
+            app:get("/breaks", function(_, response) response:write("a") error("it breaks", 0) end)
+            app:get("/says", function() return 500, "as it is" end)
+            app:get("/calls", function() client:call("fails") client:call("works") return "" end)
+            worker.ready(app)
+        """, workers=1)
+        for path in ("/raises", "/says", "/calls", "/nothing"):
+            self.ask(path)
+        with self.assertRaises(http.client.IncompleteRead):
+            self.ask("/breaks")
+        wait_until(lambda: self.status()[0]["board"]["errors"] == 4)
+        board = self.status()[0]["board"]
+        self.assertEqual(board["requests"], 7)
+        self.assertGreater(board["lua_bytes"], 100000)
+        head, row = self.run_clouds("ps", "web").stdout.splitlines()[1:]
+        cells = dict(zip(head.split(), row.split()))
+        self.assertEqual((cells["ERRORS"], cells["LUA"][-1]), ("4", "M"))
+        self.end()
+
     def test_wrong_use(self):
         self.begin("""
             for i, fn in ipairs {
