@@ -12,7 +12,7 @@
 #include "cluster_module.h"
 #include "internal.h"
 
-enum { MAX_GROUPS = 1024, FIRST_GROUPS = 64 };
+enum { WORDS = 256, MAX_GROUPS = 1024, FIRST_GROUPS = 64 };
 
 /* ---- for cluster.start */
 
@@ -147,6 +147,21 @@ static int l_is_root(lua_State *L)
     return 1;
 }
 
+/* cluster.become{ user =, group =, groups = }: what this process, which root has started, is from now on. true; or nil
+ * and why not: then it has to end. */
+static int l_become(lua_State *L)
+{
+    host_spawn spawn;
+    char why[WORDS];
+    luaL_checktype(L, 1, LUA_TTABLE);
+    lua_settop(L, 1);
+    host_cluster_read_spawn(L, &spawn);
+    if (host_spawn_become(&spawn, why, sizeof why) == 0) return lua_pushboolean(L, 1), 1;
+    lua_pushnil(L);
+    lua_pushstring(L, why);
+    return 2;
+}
+
 /* ---- processors */
 
 /* cluster.processors(): how many this process may use. */
@@ -179,6 +194,7 @@ void host_cluster_add_spawn(lua_State *L)
     static const luaL_Reg functions[] = {{"user", l_user},
                                          {"group", l_group},
                                          {"is_root", l_is_root},
+                                         {"become", l_become},
                                          {"processors", l_processors},
                                          {"processor", l_processor},
                                          {"signal_name", l_signal_name},

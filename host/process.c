@@ -88,9 +88,10 @@ static int l_pid(lua_State *L)
     return 1;
 }
 
-/* host.setenv(name, value): for this process and its children. */
+/* host.setenv(name, value or nil): for this process and its children. */
 static int l_setenv(lua_State *L)
 {
+    if (lua_isnoneornil(L, 2)) return unsetenv(luaL_checkstring(L, 1)), 0;
     if (setenv(luaL_checkstring(L, 1), luaL_checkstring(L, 2), 1) != 0) return luaL_error(L, "%s", strerror(errno));
     return 0;
 }

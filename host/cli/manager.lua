@@ -66,6 +66,20 @@ local function on_message(kind, text)
   require("clouds.cluster").emit(event.event, unpack(event.values, 1, event.count))
 end
 
+-- Who the application is: the file runs as root no longer than root has to read it.
+local function become(settings)
+  if not (settings.user or settings.group) or not cluster.is_root() then return true end
+  local spawn = require "clouds.master.spawn"
+  local prepared, problem = spawn.prepare { user = settings.user, group = settings.group }
+  if not prepared then return nil, problem end
+  local is_right, why = cluster.become(prepared)
+  if not is_right then return nil, why end
+  for name, value in pairs(prepared.account and spawn.account_variables(prepared.account) or {}) do
+    host.setenv(name, value or nil)
+  end
+  return true
+end
+
 function M.main(options, operands)
   local file = operands[1]
   if os.getenv "CLOUDS_CHANNEL" ~= "3" or not cluster.follow(on_message, function() common.finish(common.OK) end) then
@@ -79,7 +93,7 @@ function M.main(options, operands)
   local plan = require("clouds.master.plan").of_file(file)
   local record = require("clouds.cluster").record(plan, function(command)
     cluster.tell("c", require("clouds").json.encode(command))
-  end)
+  end, become)
   common.spawn(evaluate, file, plan, record)
 end
 

@@ -150,6 +150,10 @@ void host_spawn_plain(host_spawn *spawn);
  * SIGTERM when the master ends. Or -1, and in `why` which step failed, and why. */
 pid_t host_spawn_process(const host_spawn *spawn, char *why, size_t why_size);
 
+/* Makes this process, a child of a master, what the user and the groups of *spawn say, for good. 0; or -1, errno, and in
+ * `why` which step failed, after which the process has to end. */
+int host_spawn_become(const host_spawn *spawn, char *why, size_t why_size);
+
 /* ---- processors.c: what of the machine this process may use */
 
 /* How many processors: those of its affinity mask, and no more than its cgroups (v1 or v2) have a quota of time for, a

@@ -1,8 +1,8 @@
 /* A child: fork, everything that makes it what it should be, exec.
  *
  * Design note. What can fail in the child is told through a pipe that exec closes: a byte for the step and errno. The
- * order of the steps matters: the group before the user (a user may not change it any more), the signal for the death of
- * the parent after the user (the kernel takes it away there), and then a look whether the parent still lives. */
+ * order of the steps matters: the group before the user (a user may not change it any more), the signal for the death
+ * of the parent after the user (the kernel takes it away there), and then a look whether the parent still lives. */
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
@@ -18,7 +18,22 @@
 
 #include "host/cluster/cluster.h"
 
-enum step { COPY, GROUP_OF_PROCESSES, LIMITS, NICE, CPU, FOLDER, GROUPS, GROUP, USER, STILL_ROOT, PRIVILEGES, PARENT, EXEC };
+enum step {
+    NO_STEP = -1,
+    COPY,
+    GROUP_OF_PROCESSES,
+    LIMITS,
+    NICE,
+    CPU,
+    FOLDER,
+    GROUPS,
+    GROUP,
+    USER,
+    STILL_ROOT,
+    PRIVILEGES,
+    PARENT,
+    EXEC
+};
 
 static const char *const step_names[] = {
     [COPY] = "copy descriptors",
@@ -109,8 +124,8 @@ static bool is_for_masters(int number)
     return number == SIGHUP || number == SIGUSR1 || number == SIGTTIN || number == SIGTTOU;
 }
 
-/* What the master ignores or blocks is the master's. What only a master is told, a child that was meant by chance, as one
- * of a process group, shall not end by, nor stop. */
+/* What the master ignores or blocks is the master's. What only a master is told, a child that was meant by chance, as
+ * one of a process group, shall not end by, nor stop. */
 static void reset_signals(void)
 {
     sigset_t none;
@@ -120,15 +135,23 @@ static void reset_signals(void)
     sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
-static void change_user(const host_spawn *spawn, int pipe_end)
+/* The step that has failed, errno. */
+static enum step change_user(const host_spawn *spawn)
 {
     if ((spawn->has_user || spawn->has_group) && setgroups((size_t)spawn->group_count, spawn->groups) != 0)
-        fail(pipe_end, GROUPS);
-    if (spawn->has_group && setresgid(spawn->group, spawn->group, spawn->group) != 0) fail(pipe_end, GROUP);
-    if (spawn->has_user && setresuid(spawn->user, spawn->user, spawn->user) != 0) fail(pipe_end, USER);
+        return GROUPS;
+    if (spawn->has_group && setresgid(spawn->group, spawn->group, spawn->group) != 0) return GROUP;
+    if (spawn->has_user && setresuid(spawn->user, spawn->user, spawn->user) != 0) return USER;
     errno = EPERM;
-    if (is_still_root(spawn)) fail(pipe_end, STILL_ROOT);
-    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) fail(pipe_end, PRIVILEGES);
+    if (is_still_root(spawn)) return STILL_ROOT;
+    return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ? PRIVILEGES : NO_STEP;
+}
+
+static enum step follow(pid_t parent)
+{
+    if (prctl(PR_SET_PDEATHSIG, SIGTERM) != 0) return PARENT;
+    errno = ESRCH;
+    return getppid() != parent ? PARENT : NO_STEP;
 }
 
 static void be_child(const host_spawn *spawn, pid_t parent, int pipe_end)
@@ -139,11 +162,10 @@ static void be_child(const host_spawn *spawn, pid_t parent, int pipe_end)
     if (set_nice(spawn->nice) != 0) fail(pipe_end, NICE);
     if (choose_cpu(spawn->cpu) != 0) fail(pipe_end, CPU);
     if (spawn->mask >= 0) umask((mode_t)spawn->mask);
-    change_user(spawn, pipe_end);
+    enum step failed = change_user(spawn);
+    if (failed != NO_STEP) fail(pipe_end, failed);
     if (spawn->folder && chdir(spawn->folder) != 0) fail(pipe_end, FOLDER); /* as who will work in it */
-    if (prctl(PR_SET_PDEATHSIG, SIGTERM) != 0) fail(pipe_end, PARENT);
-    errno = ESRCH;
-    if (getppid() != parent) fail(pipe_end, PARENT);
+    if ((failed = follow(parent)) != NO_STEP) fail(pipe_end, failed);
     reset_signals();
     execvpe(spawn->program, spawn->arguments, spawn->environment);
     fail(pipe_end, EXEC);
@@ -160,6 +182,14 @@ static pid_t give_up(char *why, size_t why_size, const char *step, int problem)
 {
     snprintf(why, why_size, "cannot %s: %s", step, strerror(problem));
     return errno = problem, -1;
+}
+
+int host_spawn_become(const host_spawn *spawn, char *why, size_t why_size)
+{
+    pid_t parent = getppid();
+    enum step failed = change_user(spawn);
+    if (failed == NO_STEP) failed = follow(parent);
+    return failed == NO_STEP ? 0 : give_up(why, why_size, step_names[failed], errno);
 }
 
 /* Waits until exec has closed the pipe, or the child has said why not. */

@@ -70,7 +70,7 @@ function M.processor_of(prepared, index)
 end
 
 -- What says who somebody is, when that is not who the master is; false: not said.
-local function account_variables(account)
+function M.account_variables(account)
   return { USER = account.name or false, LOGNAME = account.name or false, HOME = account.home or "/",
     XDG_RUNTIME_DIR = false }
 end
@@ -80,7 +80,7 @@ end
 function M.environment(prepared, mine)
   local set, list = {}, {}
   for _, name in ipairs(of_the_master) do set[name] = false end
-  for _, variables in ipairs { prepared.account and account_variables(prepared.account) or {}, prepared.env, mine } do
+  for _, variables in ipairs { prepared.account and M.account_variables(prepared.account) or {}, prepared.env, mine } do
     for name, value in pairs(variables) do set[name] = value end
   end
   for name, value in pairs(set) do

@@ -128,15 +128,15 @@ end
 function Worker:drain(reason)
   if self.state == "hung" or self.state == "gone" then return end
   if self.state == "draining" and reason ~= "stop" then return end
-  if self.state ~= "draining" then self:is_draining() end
+  if self.state ~= "draining" then self:is_draining(reason) end
   self.process:send("D", ("%.14g %s"):format(self.group.drain, reason))
 end
 
---- It gets no connections any more, and has so long to end.
-function Worker:is_draining()
+--- It gets no connections any more, and has so long to end. reason: as of drain, or "signal".
+function Worker:is_draining(reason)
   self.state = "draining"
   self:take(false)
-  self.group.app:emit("drain", self.group.name, self.index, self.pid)
+  self.group.app:emit("drain", self.group.name, self.index, self.pid, reason)
   self:after(self.group.drain + KILL_AFTER, function()
     self.group.app.log:own(("worker %s did not end within %g s: killed"):format(self.name, self.group.drain))
     self:kill()

@@ -43,7 +43,7 @@ end
 -- It stops, and not because it was told to.
 function M.S(worker)
   if worker.state ~= "ready" and worker.state ~= "retiring" then return worker:take(false) end
-  worker:is_draining()
+  worker:is_draining("signal")
   worker.group:is_told_to_stop(worker)
 end
 

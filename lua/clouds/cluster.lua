@@ -9,8 +9,8 @@ local M = {}
 local App = {}
 App.__index = App
 
-M.events = { "ready", "fork", "worker_ready", "exit", "giveup", "retire", "hang", "drain", "signal", "reload", "stop",
-  "error", "missed" }
+M.events = { "ready", "fork", "worker_ready", "exit", "giveup", "retire", "hang", "drain", "signal",
+  "reloading", "reload", "stop", "error", "missed" }
 
 local other_names = { restartgiveup = "giveup" } -- of node-cluster
 
@@ -18,9 +18,10 @@ local recorder -- { plan =, said =, tell =, problem = } of the manager; nil: thi
 local the_app
 
 --- For the manager: what is said goes to `plan` (clouds.master.plan), and commands to tell(command). What it gives has
---- the calls in `said`, and in `problem` the last error that was raised about one.
-function M.record(plan, tell)
-  recorder = { plan = plan, said = {}, tell = tell }
+--- the calls in `said`, and in `problem` the last error that was raised about one. become(settings) makes the process
+--- who the settings of the application say; nil and why it cannot.
+function M.record(plan, tell, become)
+  recorder = { plan = plan, said = {}, tell = tell, become = become }
   return recorder
 end
 
@@ -30,12 +31,15 @@ local function caller()
   return ("%s:%d"):format(info.source:gsub("^[@=]", ""), info.currentline)
 end
 
-local function say(call, where)
-  local is_right, problem = recorder.plan:say(call, where)
+local function check(is_right, problem)
   if not is_right then
     recorder.problem = problem
     error(problem, 0)
   end
+end
+
+local function say(call, where)
+  check(recorder.plan:say(call, where))
   call.where = where
   table.insert(recorder.said, call)
 end
@@ -48,7 +52,10 @@ function M.master(settings)
   if not recorder then
     error("cluster.master is for a file that `clouds start -c FILE` or `clouds check FILE` runs", 2)
   end
-  say({ say = "master", settings = settings or {} }, caller())
+  local where = caller()
+  say({ say = "master", settings = settings or {} }, where)
+  local is_right, problem = recorder.become(settings or {})
+  check(is_right, ("%s: %s"):format(where, problem))
   the_app = setmetatable({ handlers = {} }, App)
   return the_app
 end

@@ -7,7 +7,7 @@ import re
 import signal
 import unittest
 
-from support import CLOUDS, Case, Process
+from support import CLOUDS, Case, Process, wait_until
 
 IS_ROOT = os.geteuid() == 0
 AS_ROOT = unittest.skipUnless(IS_ROOT, "needs root: workers become another user")
@@ -99,6 +99,42 @@ class Users(Told):
                           and not fd.startswith("/proc/")], [])
         self.assertEqual(len([fd for fd in fds if fd.startswith("socket:")]), 1, fds)
 
+    def manage(self, settings, words=""):
+        """A cluster.lua of the application `shop` with these settings, that tells what its process is."""
+        os.chmod(self.file("idle.lua", ""), 0o644)
+        tells = TELLS.rsplit("require(", 1)[0]
+        file = self.file("cluster.lua", f'local app = require "clouds.cluster".master {{ name = "shop", {settings} }}\n'
+                         f'{tells}\napp:register("idle", "idle.lua", {{ workers = 1 }})\n{words}')
+        os.chmod(file, 0o644)
+        return file
+
+    def test_the_manager(self):
+        """Root until it says who it is to be, then that for good; also one that takes the place of another."""
+        nobody = pwd.getpwnam("nobody")
+        file = self.manage('user = "nobody"', 'app:on("ready", function() print "heard ready" end)')
+        master = self.start("start", "-c", file)
+        master.out.wait_for("heard ready")
+        os.kill(int(re.search(r"manager (\d+) \| heard ready", master.out.text()).group(1)), signal.SIGKILL)
+        master.err.wait_for("the manager ended: SIGKILL")
+        wait_until(lambda: master.out.text().count(" end\n") == 2)
+        master.signal(signal.SIGTERM)
+        self.assertEqual(master.wait(), 0, master.err.text())
+        managers = facts(master.out.text())
+        self.assertEqual(len(managers), 2, master.out.text())
+        for told in managers:
+            self.assertEqual(told["Uid"], " ".join([str(nobody.pw_uid)] * 4))
+            self.assertEqual(told["Gid"], " ".join([str(nobody.pw_gid)] * 4))
+            self.assertEqual(told["Groups"].split(), [str(id) for id in os.getgrouplist("nobody", nobody.pw_gid)])
+            self.assertEqual((int(told["CapEff"], 16), told["NoNewPrivs"], told["again"]), (0, "1", "-1 -1"))
+            self.assertEqual(environment(told), {"USER": "nobody", "LOGNAME": "nobody", "HOME": nobody.pw_dir})
+
+    def test_a_manager_that_cannot_be_who_it_should(self):
+        for settings, why in (('user = "no-such-user"', "there is no user 'no-such-user'"),
+                              ('group = "no-such-group"', "there is no group 'no-such-group'")):
+            result = self.run_clouds("check", self.manage(settings))
+            self.assertEqual(result.returncode, 2, result.stderr)
+            self.assertRegex(result.stderr, rf"cluster.lua:1: {why}")
+
     def test_a_group(self):
         group = grp.getgrnam("daemon")
         told = self.told("--user", "nobody", "--group", "daemon", "--url", "inproc:a")
@@ -129,7 +165,7 @@ local function finish(code)
   log:close()
   require("clouds.loop").timer(0, function() host.finish(code) end) -- behind the end of this script
 end
-local plan = { name = "web", url = "inproc:a", groups = { group } }
+local plan = { name = "web", url = "inproc:a", groups = { group }, log = { capture = true } }
 local app = require("clouds.master.app").new(plan, log, finish)
 app:start(function(problem, code)
   if not problem then return app:stop() end
