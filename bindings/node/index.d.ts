@@ -15,6 +15,7 @@ export type ErrorCode =
   | 'CLOUDS_OUT_OF_MEMORY'
   | 'CLOUDS_CLOSED'
   | 'CLOUDS_STALE_ID'
+  | 'CLOUDS_BAD_ARGUMENT'
   | 'CLOUDS_BAD_HANDLE'
   | 'CLOUDS_WRONG_THREAD'
   | 'CLOUDS_REENTERED'
@@ -410,6 +411,13 @@ export interface RegisterOptions extends WaitOptions {
   /** The same for each node that calls. */
   callerRate?: number;
   callerBurst?: number;
+  /** What the method is for. */
+  doc?: string;
+  /** What it takes: 'name: type', ['name', type] or ['name', type, 'what it is'] for each argument, or JSON Schema of the
+   * array. Calls with other arguments end with CLOUDS_BAD_ARGUMENT. */
+  args?: readonly (string | readonly unknown[])[] | { [keyword: string]: unknown };
+  /** What it gives: a type, a type for each result, or JSON Schema of the array. */
+  returns?: string | readonly unknown[] | { [keyword: string]: unknown };
 }
 
 /** What was published, and what goes with it. */

@@ -56,6 +56,8 @@ static int texts_of(cl_command *c, cl_str *texts[TEXTS])
         texts[3] = &c->call.meta, texts[4] = &c->call.bytes, texts[5] = &c->call.once;
         return texts[6] = &c->call.reply_to, texts[7] = &c->call.correlation, 8;
     case CL_DO_REGISTER:
+        texts[0] = &c->operation.name, texts[1] = &c->operation.value;
+        return texts[2] = &c->operation.meta, 3;
     case CL_DO_UNREGISTER:
     case CL_DO_PAUSE:
     case CL_DO_EXPLAIN:

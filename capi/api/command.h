@@ -54,7 +54,7 @@ typedef struct cl_command {
             cl_op_spec spec;
             cl_str name, value; /* send: the receiver, and what it is sent; register, unregister: the method, and for
                                    limits a cl_offer_spec; publish: the topic; ask: the peer, and the arguments */
-            cl_str meta, bytes; /* publish, send; ask: meta is what is asked */
+            cl_str meta, bytes; /* publish, send; ask: meta is what is asked; register: its schema */
             int confirm;        /* send, publish: ends with an event; pause: 1, or 0 to resume */
         } operation;
         struct {

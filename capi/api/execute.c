@@ -106,7 +106,7 @@ static int do_register(cl_node *node, const cl_command *c)
     cl_offer_spec limits;
     cl_str bytes = c->operation.value;
     if (bytes.n) memcpy(&limits, bytes.p, sizeof limits);
-    return cl_node_offer(node, c->operation.name, bytes.n ? &limits : NULL, &c->operation.spec);
+    return cl_node_offer_schema(node, c->operation.name, bytes.n ? &limits : NULL, c->operation.meta, &c->operation.spec);
 }
 
 static int with_node(cl_context *context, const cl_command *c)

@@ -203,17 +203,19 @@ static int start(cl_command *command, const clouds_operation_options *options, u
 
 /* `limits`: of an offer, as bytes. */
 static int method_operation(clouds_node *handle, enum cl_command_kind kind, const char *method, size_t len,
-                            cl_str limits, const clouds_operation_options *options, uint64_t *operation)
+                            cl_str limits, cl_str schema, const clouds_operation_options *options, uint64_t *operation)
 {
     cl_api_node *node;
     int code = cl_guard_node(handle, &node);
     if (code != 0) return code;
     cl_command command = {
-        .kind = kind, .node = node, .operation.name = cl_str_of(method, len), .operation.value = limits};
+        .kind = kind, .node = node, .operation.name = cl_str_of(method, len), .operation.value = limits,
+        .operation.meta = schema};
     code = cl_check_text(method, len, "the method");
     if (code == 0) code = cl_check_name(command.operation.name, node->context->config.limits.method, "method");
     if (code == 0 && kind == CL_DO_REGISTER && cl_ask_is_method(command.operation.name))
         code = cl_error(CLOUDS_EINVAL, "the method %.*s is the library's", (int)len, method);
+    if (code == 0) code = cl_offer_check_schema(&node->context->config.limits, schema);
     if (code == 0) code = start(&command, options, operation);
     if (code != 0) about(node, cl_str_of(method ? method : "", method ? len : 0), CL_STR_NONE, code);
     cl_guard_leave_node(node);
@@ -224,17 +226,18 @@ int clouds_node_register(clouds_node *node, const char *method, size_t method_le
                          const clouds_operation_options *options, uint64_t *operation)
 {
     return cl_report_operation_error(
-        options, method_operation(node, CL_DO_REGISTER, method, method_len, CL_STR_NONE, options, operation));
+        options, method_operation(node, CL_DO_REGISTER, method, method_len, CL_STR_NONE, CL_STR_NONE, options, operation));
 }
 
 static int offer_method(clouds_node *node, const char *method, size_t len, const clouds_offer_options *offer,
                         const clouds_operation_options *options, uint64_t *operation)
 {
     cl_offer_spec limits = {0};
-    int code = offer ? cl_offer_read(offer, &limits) : 0;
-    if (code != 0) return code;
-    cl_str bytes = cl_str_of((const char *)&limits, offer ? sizeof limits : 0);
-    return method_operation(node, CL_DO_REGISTER, method, len, bytes, options, operation);
+    cl_str schema = CL_STR_NONE;
+    int code = offer ? cl_offer_read(offer, &limits, &schema) : 1;
+    if (code < 0) return code;
+    cl_str bytes = cl_str_of((const char *)&limits, code == 1 ? 0 : sizeof limits);
+    return method_operation(node, CL_DO_REGISTER, method, len, bytes, schema, options, operation);
 }
 
 int clouds_node_offer(clouds_node *node, const char *method, size_t method_len, const clouds_offer_options *offer,
@@ -247,7 +250,7 @@ int clouds_node_unregister(clouds_node *node, const char *method, size_t method_
                            const clouds_operation_options *options, uint64_t *operation)
 {
     return cl_report_operation_error(
-        options, method_operation(node, CL_DO_UNREGISTER, method, method_len, CL_STR_NONE, options, operation));
+        options, method_operation(node, CL_DO_UNREGISTER, method, method_len, CL_STR_NONE, CL_STR_NONE, options, operation));
 }
 
 static int pause_method(clouds_node *handle, const char *method, size_t len, int paused,

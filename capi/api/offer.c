@@ -4,6 +4,7 @@
 #include "api/record.h"
 #include "base/error.h"
 #include "base/seconds.h"
+#include "proto/schema.h"
 
 enum { QUEUE = 1000, ADAPTIVE = -1 /* the concurrency that is found */ };
 
@@ -59,12 +60,30 @@ static double burst_of(double burst, double rate)
     return given > 1 ? given : 1;
 }
 
-int cl_offer_read(const clouds_offer_options *theirs, cl_offer_spec *out)
+static int has_limits(const clouds_offer_options *o)
+{
+    return o->flags || o->concurrency || o->key_arg || o->queue || o->queue_age || o->queue_target || o->rate > 0 ||
+           o->caller_rate > 0;
+}
+
+int cl_offer_check_schema(const cl_limits *limits, cl_str schema)
+{
+    cl_schema *known = NULL;
+    int code = schema.n ? cl_check_json(limits, schema, '{', "the schema") : 0;
+    if (code == 0 && schema.n) code = cl_schema_create(schema, &known);
+    cl_schema_destroy(known);
+    return code;
+}
+
+int cl_offer_read(const clouds_offer_options *theirs, cl_offer_spec *out, cl_str *schema)
 {
     clouds_offer_options o;
     int code = cl_record_read(CL_RECORD_clouds_offer_options, theirs, &o);
     if (code == 0) code = check(&o);
+    if (code == 0) code = cl_check_text(o.schema, o.schema_len, "the schema");
     if (code != 0) return code;
+    *schema = cl_str_of(o.schema_len ? o.schema : "", o.schema_len);
+    if (schema->n && !has_limits(&o)) return 1;
     int is_adaptive = o.concurrency == ADAPTIVE;
     *out = (cl_offer_spec){.concurrency = o.flags & CLOUDS_OFFER_SERIAL ? 1 : is_adaptive ? 0 : (uint32_t)o.concurrency,
                            .is_adaptive = (uint32_t)is_adaptive,

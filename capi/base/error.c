@@ -198,7 +198,7 @@ int clouds_retry_rule(int code)
 static int is_misuse(int code)
 {
     return code == CLOUDS_EINVAL || code == CLOUDS_EURL || code == CLOUDS_EOPTION || code == CLOUDS_EJSON ||
-           code == CLOUDS_ETOOBIG;
+           code == CLOUDS_ETOOBIG || code == CLOUDS_EBADARG;
 }
 
 int clouds_exit_code(int code, int outcome)

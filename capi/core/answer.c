@@ -16,7 +16,7 @@ static int is_empty_array(cl_str text)
 static int refusal(const cl_call *call, const cl_envelope *e, const cl_remote_error *remote)
 {
     static const int codes[] = {CLOUDS_EDRAINING, CLOUDS_EOVERLOAD, CLOUDS_ENOMETHOD,
-                                CLOUDS_EEXPIRED,  CLOUDS_ETOOBIG,   CLOUDS_ENOTSUP,   CLOUDS_EKEY};
+                                CLOUDS_EEXPIRED,  CLOUDS_ETOOBIG,   CLOUDS_ENOTSUP,   CLOUDS_EKEY, CLOUDS_EBADARG};
     if (e->flags & CL_REFUSED) {
         for (size_t i = 0; i < sizeof codes / sizeof *codes; i++)
             if (cl_str_eq(remote->code, cl_str_z(clouds_err_name(codes[i])))) return codes[i];
@@ -57,7 +57,7 @@ CL_RARE static void refused(cl_core *core, cl_call *call, int code, const cl_rem
         is_paused(core, call, remote);
         return;
     }
-    if (code == CLOUDS_ETOOBIG || code == CLOUDS_EKEY) {
+    if (code == CLOUDS_ETOOBIG || code == CLOUDS_EKEY || code == CLOUDS_EBADARG) {
         cl_call_complete(call, code, cl_error_text_of_call(call, code, keep_message(code, remote)), CL_STR_NONE);
         return;
     }

@@ -203,6 +203,8 @@ typedef struct cl_offer_spec {
 int cl_node_register(cl_node *node, cl_str method, const cl_op_spec *spec);
 /* The same with limits, which are changed when it was offered before; NULL: none. */
 int cl_node_offer(cl_node *node, cl_str method, const cl_offer_spec *limits, const cl_op_spec *spec);
+/* The same, with what the method says of itself, as clouds_offer_options.schema; empty: nothing. */
+int cl_node_offer_schema(cl_node *node, cl_str method, const cl_offer_spec *limits, cl_str schema, const cl_op_spec *spec);
 int cl_node_unregister(cl_node *node, cl_str method, const cl_op_spec *spec);
 /* Callers are told not to choose it for this method, or (empty) for all of its methods, or to do so again; ends at
  * once. */

@@ -227,7 +227,7 @@ void cl_node_free(cl_node *node)
     cl_once_free_of_node(node);
     cl_channels_free(node);
     size_t at = 0;
-    for (void *service; (service = cl_strmap_next(&node->services, &at));) cl_free(service);
+    for (void *service; (service = cl_strmap_next(&node->services, &at));) cl_service_free(service);
     cl_strmap_free(&node->services);
     cl_strmap_free(&node->cancelable);
     cl_timers_abandon(core, &node->drain);

@@ -12,8 +12,9 @@ typedef struct cl_service {
     cl_str name;
     struct cl_offer *offer; /* its limits; NULL: none */
     struct cl_stats *stats; /* NULL: nothing is counted */
+    struct cl_schema *schema; /* what it says of itself; NULL: nothing */
     int paused;
-    int is_plain; /* without limits and not paused, as most are; kept by cl_service_changed */
+    int is_plain; /* without limits and a schema, and not paused, as most are; kept by cl_service_changed */
     char text[];
 } cl_service;
 
@@ -51,8 +52,9 @@ static inline int cl_service_is_paused(const cl_node *node, const cl_service *se
 }
 static inline void cl_service_changed(const cl_node *node, cl_service *service)
 {
-    service->is_plain = !service->offer && !cl_service_is_paused(node, service);
+    service->is_plain = !service->offer && !service->schema && !cl_service_is_paused(node, service);
 }
+void cl_service_free(cl_service *service);
 /* pause.c: 0, or why it cannot be paused or resumed; and does it. Empty: all methods. */
 int cl_pause_may(const cl_node *node, cl_str method);
 void cl_pause_set(cl_node *node, cl_str method, int paused);

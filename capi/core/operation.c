@@ -1,6 +1,7 @@
 #include "base/error.h"
 #include "core/internal.h"
 #include "core/offer.h"
+#include "proto/schema.h"
 
 /* Operations: register, unregister, a confirmed message, status. Each ends with one event. */
 
@@ -139,6 +140,7 @@ static int add_service(cl_node *node, cl_str method)
     cl_service *service = cl_malloc(sizeof *service + method.n + 1);
     if (!service) return CLOUDS_ENOMEM;
     service->offer = NULL;
+    service->schema = NULL;
     service->paused = 0;
     cl_service_changed(node, service);
     memcpy(service->text, method.p, method.n);
@@ -149,17 +151,26 @@ static int add_service(cl_node *node, cl_str method)
     return CLOUDS_ENOMEM;
 }
 
+void cl_service_free(cl_service *service)
+{
+    if (service) cl_schema_destroy(service->schema);
+    cl_free(service);
+}
+
 static void remove_service(cl_node *node, cl_str method)
 {
     node->last_service = NULL;
     cl_service *service = cl_strmap_take(&node->services, method);
     if (service && service->offer) cl_offer_withdraw(service->offer);
-    cl_free(service);
+    cl_service_free(service);
 }
 
-static int set_limits(cl_node *node, cl_str method, const cl_offer_spec *limits)
+/* `schema` is the service's then, or freed. */
+static int set_offer(cl_node *node, cl_str method, const cl_offer_spec *limits, cl_schema *schema)
 {
     cl_service *service = cl_strmap_get(&node->services, method);
+    cl_schema_destroy(service->schema);
+    service->schema = schema;
     if (!limits && service->offer) cl_offer_withdraw(service->offer);
     service->offer = limits ? cl_offer_set(node, service->name, limits) : NULL;
     cl_service_changed(node, service);
@@ -173,24 +184,33 @@ static int is_open(const cl_node *node)
 
 int cl_node_register(cl_node *node, cl_str method, const cl_op_spec *spec)
 {
-    return cl_node_offer(node, method, NULL, spec);
+    return cl_node_offer_schema(node, method, NULL, CL_STR_NONE, spec);
 }
 
 int cl_node_offer(cl_node *node, cl_str method, const cl_offer_spec *limits, const cl_op_spec *spec)
+{
+    return cl_node_offer_schema(node, method, limits, CL_STR_NONE, spec);
+}
+
+int cl_node_offer_schema(cl_node *node, cl_str method, const cl_offer_spec *limits, cl_str declaration,
+                         const cl_op_spec *spec)
 {
     if (!is_open(node)) return CLOUDS_ECLOSED;
     if (node->state == CL_NODE_FAILED) return cl_error(node->failure, "%s", node->failure_text);
     if (!method.n) return CLOUDS_EINVAL;
     cl_op *op;
+    cl_schema *schema = NULL;
     int new = cl_strmap_get(&node->services, method) == NULL;
-    int code = add_service(node, method);
+    int code = declaration.n ? cl_schema_create(declaration, &schema) : 0;
     if (code) return code;
-    code = cl_op_create(node, CL_OP_REGISTER, spec, method, &op);
+    code = add_service(node, method);
+    if (code == 0) code = cl_op_create(node, CL_OP_REGISTER, spec, method, &op);
     if (code) {
         if (new) remove_service(node, method);
+        cl_schema_destroy(schema);
         return code;
     }
-    code = set_limits(node, method, limits);
+    code = set_offer(node, method, limits, schema);
     if (code == 0) code = node->core->bus->ops->register_method(node->core->bus, node, method, spec->id);
     if (code == 0) cl_pause_registered(node, cl_strmap_get(&node->services, method));
     if (code == 0) return 0;

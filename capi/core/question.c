@@ -2,6 +2,7 @@
 #include "core/internal.h"
 #include "core/offer.h"
 #include "proto/error_object.h"
+#include "proto/schema.h"
 
 /* Questions of other nodes to one of ours: answered here, and the program hears of what concerns it, a pause and a
  * stop. */
@@ -101,7 +102,13 @@ static int put_about(const cl_node *node, cl_buf *out)
     return code ? code : cl_buf_printf(out, ",\"state\":\"%s\",\"paused\":%s", state, node->paused ? "true" : "false");
 }
 
-static int put_methods(cl_node *node, cl_buf *out)
+static int put_schema(const cl_service *s, cl_buf *out)
+{
+    int code = cl_buf_put_str(out, CL_STR(",\"schema\":"));
+    return code ? code : cl_buf_put_str(out, cl_buf_str(&s->schema->text));
+}
+
+static int put_methods(cl_node *node, int with_schemas, cl_buf *out)
 {
     size_t at = 0;
     const char *lead = "";
@@ -113,6 +120,7 @@ static int put_methods(cl_node *node, cl_buf *out)
         if (code == 0) code = cl_buf_printf(out, ":{\"paused\":%s", paused);
         if (code == 0 && s->offer) code = cl_buf_put_char(out, ',');
         if (code == 0 && s->offer) code = cl_state_put_limits(s->offer, cl_core_now(node->core), out);
+        if (code == 0 && with_schemas && s->schema) code = put_schema(s, out);
         if (code == 0) code = cl_buf_put_char(out, '}');
     }
     return code ? code : cl_buf_put_char(out, '}');
@@ -128,7 +136,7 @@ static size_t length_of(const cl_list_node *list)
 static int put_status(cl_node *node, cl_buf *out)
 {
     const uint64_t *counters = cl_core_counters(node->core);
-    int code = put_methods(node, out);
+    int code = put_methods(node, 0, out);
     if (code == 0)
         code = cl_buf_printf(out, ",\"requests\":%zu,\"calls\":%zu,\"counters\":{", length_of(&node->requests),
                              length_of(&node->calls));
@@ -177,7 +185,7 @@ static int put_answer(cl_node *node, const cl_envelope *e, cl_str what, cl_buf *
     if (cl_str_eq(what, CL_STR("info"))) return put_info(node, out);
     if (cl_str_eq(what, CL_STR("status"))) return put_status(node, out);
     if (cl_str_eq(what, CL_STR("stats"))) return put_stats(node, out);
-    if (cl_str_eq(what, CL_STR("methods"))) return put_methods(node, out);
+    if (cl_str_eq(what, CL_STR("methods"))) return put_methods(node, 1, out);
     return cl_str_eq(what, CL_STR("links")) ? put_links(node, e, out) : 0;
 }
 

@@ -71,6 +71,8 @@ void cl_request_refuse_busy(cl_node *node, const cl_envelope *e, enum cl_refusal
 /* Answers at once what is no request of the user's. `flags`: 0, or CL_REFUSED. */
 void cl_request_answer(cl_node *node, const cl_envelope *e, unsigned flags, cl_str error, cl_str result);
 /* question.c */
+/* arguments.c: 1: its arguments are not what the method takes, and it was refused. */
+int cl_arguments_refused(cl_node *node, const cl_envelope *e);
 void cl_question_arrived(cl_core *core, cl_node *node, const cl_envelope *e);
 cl_request *cl_request_find(const cl_core *core, uint64_t id);
 /* How long what is called on its behalf may take; 0: not known. */

@@ -299,6 +299,8 @@ CL_RARE static void refuse_or_begin(cl_core *core, cl_node *node, const cl_envel
         refuse_paused(core, node, e);
     } else if (e->flags & (CL_TOO_BIG | CL_UNSUPPORTED | CL_NO_ARRAY)) {
         refuse_unreadable(core, node, e);
+    } else if (cl_arguments_refused(node, e)) {
+        /* They are not what the method takes. */
     } else if (cl_once_has_key(e) && cl_once_begin(node, e) != 0) {
         /* It was refused. */
     } else if (node->last_service->offer) {

@@ -93,7 +93,7 @@ static int is_remarkable(const cl_node *node)
     size_t at = 0;
     if (node->paused || node->draining) return 1;
     for (const cl_service *service; (service = cl_strmap_next(&node->services, &at));)
-        if (!service->is_plain) return 1;
+        if (service->offer || cl_service_is_paused(node, service)) return 1;
     return 0;
 }
 

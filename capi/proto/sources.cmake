@@ -3,3 +3,4 @@ set(proto_sources json.c json_string.c error_object.c utf8.c envelope_decode.c e
 list(APPEND proto_sources bytes.c topic.c)
 list(APPEND proto_sources traits.c)
 list(APPEND proto_sources fragment.c)
+list(APPEND proto_sources type_text.c shape.c shape_check.c schema.c)

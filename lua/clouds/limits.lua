@@ -1,4 +1,5 @@
---- The limits of a method: the options of register, checked, as the library takes them.
+--- What a method is offered with, its limits and its schema: the options of register, as the library takes them.
+local core = require("clouds.core")
 local scheduler = require("clouds.scheduler")
 local settings = require("clouds.options")
 
@@ -15,6 +16,9 @@ local kinds = {
   caller_rate = "amount",
   caller_burst = "amount",
 }
+
+-- What the method says of itself. That it is right is for the library to say.
+local of_schema = { "doc", "args", "returns" }
 
 local MAX_COUNT = 2147483647
 
@@ -64,7 +68,27 @@ local names = {}
 for name in pairs(kinds) do
   names[#names + 1] = name
 end
+for _, name in ipairs(of_schema) do
+  names[#names + 1] = name
+end
 table.sort(names)
+
+-- As JSON text; nil without any. An empty table is a list of none.
+local function schema_of(options, level)
+  local schema
+  for _, name in ipairs(of_schema) do
+    local value = options[name]
+    if value ~= nil then
+      schema = schema or {}
+      schema[name] = type(value) == "table" and next(value) == nil and core.array(value) or value
+    end
+  end
+  if not schema then
+    return nil
+  end
+  local text, problem = core.encode(schema)
+  return text or error(("the schema cannot be written as JSON: %s"):format(tostring(problem)), level + 1)
+end
 
 local function check(name, value, level)
   local is_right, expected = unpack(checks[kinds[name]])
@@ -80,9 +104,12 @@ return function(options, level)
   end
   settings.check_names(options, names, level + 1)
   local limits
+  local schema = schema_of(options, level + 1)
   for name, value in pairs(options) do
-    check(name, value, level + 1)
-    if name ~= "timeout" then
+    if kinds[name] then
+      check(name, value, level + 1)
+    end
+    if kinds[name] and name ~= "timeout" then
       limits = limits or {}
       limits[name] = value
     end
@@ -94,6 +121,10 @@ return function(options, level)
     limits.queue = limits.queue == 0 and -1 or limits.queue
     limits.queue_age = limits.queue_age == math.huge and -1 or limits.queue_age
     limits.concurrency = limits.concurrency == "auto" and -1 or limits.concurrency
+  end
+  if schema then
+    limits = limits or {}
+    limits.schema = schema
   end
   return options.timeout, limits
 end

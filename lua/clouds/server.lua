@@ -81,8 +81,12 @@ local function register_within(self, name, handler, limits, timeout)
 end
 
 --- Registers a method. true; or nil and an error. Waits for the registration where that is possible; after
--- { timeout = seconds } it is tried on. The other options are limits of the method.
+-- { timeout = seconds } it is tried on. The other options are limits of the method, and what it says of itself: doc,
+-- args and returns. They may stand before the handler.
 function Server:register(name, handler, options)
+  if type(handler) == "table" and type(options) == "function" then
+    handler, options = options, handler
+  end
   if type(name) ~= "string" then
     error("expected the name of a method", 2)
   end

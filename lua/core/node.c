@@ -182,9 +182,13 @@ static bool has_limit(lua_State *L, const char *name)
     return has;
 }
 
-/* The limits of a method in the table at index 4, which Lua has checked. */
+/* The limits of a method, and its schema, in the table at index 4, which Lua has checked and which keeps the text. */
 static clouds_offer_options limits_of(lua_State *L)
 {
+    size_t len = 0;
+    lua_getfield(L, 4, "schema");
+    const char *schema = lua_tolstring(L, -1, &len);
+    lua_pop(L, 1);
     return (clouds_offer_options){.size = sizeof(clouds_offer_options),
                                   .flags = has_limit(L, "serial") ? CLOUDS_OFFER_SERIAL : 0,
                                   .concurrency = (int32_t)limit_of(L, "concurrency"),
@@ -195,7 +199,9 @@ static clouds_offer_options limits_of(lua_State *L)
                                   .rate = limit_of(L, "rate"),
                                   .burst = limit_of(L, "burst"),
                                   .caller_rate = limit_of(L, "caller_rate"),
-                                  .caller_burst = limit_of(L, "caller_burst")};
+                                  .caller_burst = limit_of(L, "caller_burst"),
+                                  .schema = schema,
+                                  .schema_len = len};
 }
 
 /* node:register(method, handler, limits or nil) -> true, or nil, an error, and whether it goes on by itself */
@@ -209,9 +215,8 @@ static int node_register(lua_State *L)
     if (!node->node) return refused(L, s, 0, CLOUDS_ECLOSED);
     uint64_t operation;
     node->ctx->dirty = true;
-    clouds_offer_options limits = {0};
     bool limited = !lua_isnoneornil(L, 4);
-    if (limited) limits = limits_of(L);
+    clouds_offer_options limits = limited ? limits_of(L) : (clouds_offer_options){0};
     clouds_operation_options options = without_limit;
     lc_handle slot = slot_for(L, s, false, &options);
     int code = clouds_node_offer(node->node, method, len, limited ? &limits : NULL, &options, &operation);

@@ -433,7 +433,7 @@ function Client:notify(name, args, options) end
 ---@return fun(...: clouds.Value): ...
 function Client:bind(name, options) end
 
----The limits of a method. What they refuse was not begun: its caller's error is CLOUDS_OVERLOADED.
+---The limits of a method, and what it says of itself. What limits refuse was not begun: its caller's error is CLOUDS_OVERLOADED.
 ---@class clouds.RegisterOptions
 ---@field timeout? number Seconds to wait; it is tried on after that.
 ---@field serial? boolean One request at a time, in the order in which they come.
@@ -446,6 +446,9 @@ function Client:bind(name, options) end
 ---@field burst? number How many may come at once (the rate).
 ---@field caller_rate? number The same for each node that calls.
 ---@field caller_burst? number
+---@field doc? string What the method is for.
+---@field args? table What it takes: "name: type", { "name", type } or { "name", type, "what it is" } for each argument.
+---@field returns? string|table What it gives: a type, or a list of types.
 
 ---@class clouds.Server: clouds.Client
 local Server = {}

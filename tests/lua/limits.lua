@@ -133,7 +133,7 @@ t.test("what no option can be", function()
   local function handler() end
   local wrong = {
     [{ seriall = true }] = "unknown option 'seriall'; did you mean 'serial'?",
-    [{ [1] = true }] = "unknown option '1'; expected burst, caller_burst,",
+    [{ [1] = true }] = "unknown option '1'; expected args, burst, caller_burst,",
     [{ serial = 1 }] = "option 'serial': expected true or false",
     [{ key = 0 }] = "option 'key': expected the number of an argument, from 1 on",
     [{ concurrency = 1.5 }] = "option 'concurrency': expected a whole number above 0, or 'auto'",

@@ -272,7 +272,7 @@ class ConnectionTransport {
   }
 
   register(method, report, seconds, limits) {
-    if (limits) throw failure('CLOUDS_NOT_SUPPORTED', 'over a connection of the program a method has no limits');
+    if (limits) throw failure('CLOUDS_NOT_SUPPORTED', 'over a connection of the program a method has no limits and no schema');
     const done = within(this.owner, `register ${method}`, seconds, report);
     if (typeof method !== 'string') throw new TypeError('clouds: the name of a method is a text');
     this.methods.add(method);

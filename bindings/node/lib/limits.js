@@ -1,7 +1,8 @@
-// The limits of a method: the options of register, checked, as the addon takes them.
+// What a method is offered with: its limits and its schema, the options of register, checked, as the addon takes them.
 'use strict';
 
 const addon = require('./native');
+const { encode } = require('./json');
 const { checkNames } = require('./names');
 
 const MAX_COUNT = 2147483647;
@@ -24,7 +25,8 @@ const KINDS = {
   callerRate: amount,
   callerBurst: amount,
 };
-const NAMES = ['timeout', ...Object.keys(KINDS)];
+const OF_SCHEMA = ['doc', 'args', 'returns']; // that it is right is for the library to say
+const NAMES = ['timeout', ...OF_SCHEMA, ...Object.keys(KINDS)];
 
 function check(name, value) {
   const { fits, expected } = KINDS[name];
@@ -42,15 +44,23 @@ function pack(all) {
   return Buffer.from(new Float64Array(numbers).buffer).toString('hex');
 }
 
-/** [the options without the limits, the limits for the addon: '' for none]. */
+// What the method says of itself, as JSON; '' for nothing.
+function schemaOf(options) {
+  const given = OF_SCHEMA.filter((name) => options[name] !== undefined && options[name] !== null);
+  return given.length ? encode(Object.fromEntries(given.map((name) => [name, options[name]]))) : '';
+}
+
+/** [the options without these, limits and schema for the addon: '' for none]. */
 function splitLimits(options) {
   if (options === undefined || options === null) return [options, ''];
   checkNames(options, NAMES, 'register');
   const { timeout, ...rest } = options;
-  const given = Object.keys(rest).filter((name) => rest[name] !== undefined && rest[name] !== null);
+  const schema = schemaOf(options);
+  const given = Object.keys(KINDS).filter((name) => rest[name] !== undefined && rest[name] !== null);
   for (const name of given) check(name, rest[name]);
   const all = Object.fromEntries(given.map((name) => [name, rest[name]]));
-  return [{ timeout }, given.length ? pack(all) : ''];
+  const limits = given.length ? pack(all) : '';
+  return [{ timeout }, schema ? limits + '\0' + schema : limits];
 }
 
 module.exports = { splitLimits };

@@ -138,9 +138,9 @@ static int read_numbers(piece text, double *out, size_t count)
 
 static int offer(addon_bridge *bridge, const clouds_operation_options *options, reader *r, uint64_t *id)
 {
-    piece method = next(r), limits = next(r);
-    double n[10];
-    if (!read_numbers(limits, n, sizeof n / sizeof *n))
+    piece method = next(r), limits = next(r), schema = next(r);
+    double n[10] = {0};
+    if (!read_numbers(limits, n, sizeof n / sizeof *n) && !schema.n)
         return clouds_node_offer(bridge->node, method.p, method.n, NULL, options, id);
     const clouds_offer_options record = {.size = sizeof record,
                                          .flags = (uint32_t)n[0],
@@ -152,7 +152,9 @@ static int offer(addon_bridge *bridge, const clouds_operation_options *options, 
                                          .rate = n[6],
                                          .burst = n[7],
                                          .caller_rate = n[8],
-                                         .caller_burst = n[9]};
+                                         .caller_burst = n[9],
+                                         .schema = schema.n ? schema.p : NULL,
+                                         .schema_len = schema.n};
     return clouds_node_offer(bridge->node, method.p, method.n, &record, options, id);
 }
 

@@ -40,6 +40,7 @@ CLOUDS_ESYSTEM = -27
 CLOUDS_ENOTSUP = -28
 CLOUDS_EEXIST = -29
 CLOUDS_EKEY = -30
+CLOUDS_EBADARG = -31
 CLOUDS_OK = 0
 CLOUDS_RETRY_NO = 0
 CLOUDS_RETRY_NOW = 1
@@ -192,6 +193,8 @@ class clouds_offer_options(Structure):
         ("burst", c_double),
         ("caller_rate", c_double),
         ("caller_burst", c_double),
+        ("schema", c_char_p),
+        ("schema_len", c_size_t),
     ]
 
 

@@ -40,7 +40,7 @@ _KINDS = {
 
 
 def limits_of(given: Dict[str, Any]) -> Any:
-    """A reference to the record, or None without limits. For the library 0 is the default, and below 0 is none."""
+    """The record, or None without limits. For the library 0 is the default, and below 0 is none."""
     limits = {name: value for name, value in given.items() if value is not None}
     if not limits:
         return None
@@ -57,4 +57,4 @@ def limits_of(given: Dict[str, Any]) -> Any:
         limits["concurrency"] = -1
     for name, value in limits.items():
         setattr(record, name, -1 if value == math.inf else value)
-    return ctypes.byref(record)
+    return record

@@ -14,7 +14,7 @@ from clouds._handle import Handle
 from clouds._dispatch import dispatch
 from clouds._faults import log
 from clouds._library import lib
-from clouds._limits import Count, limits_of
+from clouds._schema import offer_of
 from clouds._operations import Operation, Operations, Registration, settle, take_all
 from clouds._options import (HOOKS, CallOptions, Hooks, Key, Meta, More, Number, Options, check_wait, choose, limit_of,
                             method_name, method_text, more_of, seconds_of, with_options)
@@ -37,8 +37,8 @@ def _limit(timeout: Optional[float]) -> Any:
     return ctypes.byref(_abi.clouds_operation_options(size=size, timeout=seconds))
 
 _Handler = Callable[..., Any]
-_Arguments = Callable[[], Sequence[Any]]  # makes them, when it is their turn
 _F = TypeVar("_F", bound=_Handler)
+_Arguments = Callable[[], Sequence[Any]]  # makes them, when it is their turn
 
 
 def listener_name(event: str) -> str:
@@ -296,14 +296,15 @@ class NodeBase(Publishing, Asking, _Live):
         if found is not None and found is not entry:
             self._methods.setdefault(method, found)
 
-    def _begin_register(self, method: str, handler: _Handler, limits: Any) -> None:
+    def _begin_register(self, method: str, handler: _Handler, limits: Any, schema: Any) -> None:
         """Registers a method. It goes on by itself; ready() waits for it."""
         method = method_text(method)
         name, number = method.encode(), ctypes.c_uint64()
         self._check_usable()
+        offer = offer_of(limits, schema, check_function(handler))
         before = self._methods.get(method)
-        self._methods[method] = MethodEntry(check_function(handler))
-        code = lib.clouds_node_offer(self._node, name, len(name), limits, ctypes.byref(_UNLIMITED), ctypes.byref(number))
+        self._methods[method] = MethodEntry(handler)
+        code = lib.clouds_node_offer(self._node, name, len(name), offer, ctypes.byref(_UNLIMITED), ctypes.byref(number))
         if code < 0:
             if before is None:
                 del self._methods[method]
@@ -448,52 +449,3 @@ class NodeBase(Publishing, Asking, _Live):
 
     def _event(self, event: Event) -> None:
         dispatch(self, event)
-
-
-@with_options
-class Serving(NodeBase):
-    """What nodes that serve have besides."""
-
-    @overload
-    def register(self, method: str, *, serial: Optional[bool] = None, key: Optional[int] = None,
-                 concurrency: Optional[Count] = None, queue: Optional[int] = None, queue_age: Optional[Number] = None,
-                 queue_target: Optional[Number] = None, rate: Optional[Number] = None, burst: Optional[Number] = None,
-                 caller_rate: Optional[Number] = None, caller_burst: Optional[Number] = None) -> Callable[[_F], _F]: ...
-
-    @overload
-    def register(self, method: str, handler: _F, *, serial: Optional[bool] = None, key: Optional[int] = None,
-                 concurrency: Optional[Count] = None, queue: Optional[int] = None, queue_age: Optional[Number] = None,
-                 queue_target: Optional[Number] = None, rate: Optional[Number] = None, burst: Optional[Number] = None,
-                 caller_rate: Optional[Number] = None, caller_burst: Optional[Number] = None) -> _F: ...
-
-    def register(self, method: str, handler: Optional[_Handler] = None, *, serial: Optional[bool] = None,
-                 key: Optional[int] = None, concurrency: Optional[Count] = None, queue: Optional[int] = None,
-                 queue_age: Optional[Number] = None, queue_target: Optional[Number] = None,
-                 rate: Optional[Number] = None, burst: Optional[Number] = None, caller_rate: Optional[Number] = None,
-                 caller_burst: Optional[Number] = None) -> Any:
-        """Offers a method: ``server.register("name", fn)``, or as a decorator ``@server.register("name")``.
-
-        The handler gets the arguments as they were sent, and what it returns is the result. In the sync API it runs
-        in a thread of a pool, an ``async def`` in an event loop of its own thread; with asyncio an ``async def`` runs
-        as a task, any other function at once, so it should not wait. What it raises answers the caller with an error.
-        ready() waits for the registration; nothing has to. Registering again replaces the handler and the limits.
-
-        Limits: `serial`, one request at a time, in order. `key`, requests with the same value of this argument (0 is
-        the first) one at a time and in order, beside those of other values. `concurrency`, requests that run at a time
-        ("auto": the server finds it); `queue` (1000) wait, for `queue_age` seconds at most (0.1 with a concurrency,
-        else for as long as their callers; math.inf: so), and for `queue_target` (0.005) once the queue was not empty
-        for `queue_age`. `rate` a second, `burst` (`rate`) at once; `caller_rate` and `caller_burst` for each caller.
-        What they refuse ends as Overloaded, and was not begun.
-        """
-        limits = limits_of({"serial": serial, "key": key, "concurrency": concurrency, "queue": queue,
-                            "queue_age": queue_age, "queue_target": queue_target, "rate": rate, "burst": burst,
-                            "caller_rate": caller_rate, "caller_burst": caller_burst})
-        if handler is None:
-            method_name(method)
-
-            def decorate(decorated: _Handler) -> _Handler:
-                self._begin_register(method, decorated, limits)
-                return decorated
-            return decorate
-        self._begin_register(method, handler, limits)
-        return handler

@@ -22,10 +22,11 @@ from clouds._events import Event, Records, size_of
 from clouds._handle import Handle, finalize
 from clouds._library import lib, undeclared
 from clouds._faults import log_failure
-from clouds._node import NodeBase, Serving
+from clouds._node import NodeBase
 from clouds._options import CallOptions, Key, Meta, Number, drain_seconds, method_name, more_of, with_options
 from clouds._request import Request, call_record, serve, serving as _serving
 from clouds._retry import HookedCall, Hooked, begin_attempt
+from clouds._serving import Serving
 from clouds._status import Status
 from clouds._threads import SPARE, Limits, Pool, at_exit, check_real, cancel_at_exit, start
 from clouds._values import encode_list, with_bytes

@@ -7,8 +7,8 @@ from typing import Awaitable, Optional
 
 from clouds._aio import Node
 from clouds._call import Call
-from clouds._node import Serving
 from clouds._options import with_options
+from clouds._serving import Serving
 
 __all__ = ["Client", "Server", "Monitor", "Base", "Call"]
 

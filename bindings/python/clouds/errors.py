@@ -36,6 +36,7 @@ __all__ = [
     "NotSupported",
     "Exists",
     "KeyConflict",
+    "BadArgument",
 ]
 
 
@@ -309,6 +310,15 @@ class KeyConflict(Error):
     default_message = "the idempotency key was used with other content"
 
 
+class BadArgument(Error):
+    """CLOUDS_BAD_ARGUMENT: an argument is not what the method takes."""
+
+    number = -31
+    default_code = "CLOUDS_BAD_ARGUMENT"
+    default_outcome = "NOT_DONE"
+    default_message = "an argument is not what the method takes"
+
+
 BY_NUMBER: Dict[int, Type[Error]] = {
     -1: InvalidArgument,
     -2: OutOfMemory,
@@ -340,4 +350,5 @@ BY_NUMBER: Dict[int, Type[Error]] = {
     -28: NotSupported,
     -29: Exists,
     -30: KeyConflict,
+    -31: BadArgument,
 }

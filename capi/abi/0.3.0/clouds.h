@@ -125,7 +125,8 @@ enum clouds_outcome {
     X(CLOUDS_ESYSTEM, -27, CLOUDS_OUTCOME_NOT_DONE, "CLOUDS_SYSTEM_ERROR", "a system call failed") \
     X(CLOUDS_ENOTSUP, -28, CLOUDS_OUTCOME_NOT_DONE, "CLOUDS_NOT_SUPPORTED", "not supported here") \
     X(CLOUDS_EEXIST, -29, CLOUDS_OUTCOME_NOT_DONE, "CLOUDS_EXISTS", "exists already") \
-    X(CLOUDS_EKEY, -30, CLOUDS_OUTCOME_NOT_DONE, "CLOUDS_KEY_CONFLICT", "the idempotency key was used with other content")
+    X(CLOUDS_EKEY, -30, CLOUDS_OUTCOME_NOT_DONE, "CLOUDS_KEY_CONFLICT", "the idempotency key was used with other content") \
+    X(CLOUDS_EBADARG, -31, CLOUDS_OUTCOME_NOT_DONE, "CLOUDS_BAD_ARGUMENT", "an argument is not what the method takes")
 
 #define CLOUDS_ERROR_ENUM_(symbol, number, outcome, name, text) symbol = number,
 enum clouds_error { CLOUDS_ERRORS(CLOUDS_ERROR_ENUM_) CLOUDS_OK = 0 };
@@ -586,12 +587,19 @@ typedef struct clouds_offer_options {
     double burst;        /* how many may come at once; 0: `rate`, at least 1 */
     double caller_rate;  /* the same for each node that calls (10000 of them are remembered) */
     double caller_burst;
+    const char *schema; /* what the method says of itself, a JSON object of "doc" (a text), "args" and "returns"; NULL: nothing.
+                           `args` is an array with one for each argument: "name: type", ["name", type] or
+                           ["name", type, "doc"], "...name" being all further ones; or JSON Schema of the whole array.
+                           `returns`: a type, an array of types, or JSON Schema of the array. A type is a text ("integer?",
+                           "{name: string, tags: string[]}": docs/SCHEMAS.md) or JSON Schema. A call whose arguments are not
+                           what `args` says is refused with CLOUDS_EBADARG, whose words begin with the place */
+    size_t schema_len;
 } clouds_offer_options;
 
 /* As clouds_node_register (see there for `method`, `method_len`, `options` and `operation`), with the limits in `offer`;
  * NULL: none. Again: they are changed, for what comes from then on, and clouds_node_register ends them; the method stays
- * registered. Completed by: CLOUDS_EVENT_REGISTERED with *operation as id. Errors: CLOUDS_EINVAL, CLOUDS_ENOTSUP (a flag
- * that this version does not know, or a concurrency below -1), CLOUDS_EHANDLE, CLOUDS_ECLOSED, CLOUDS_ELIMIT,
+ * registered. Completed by: CLOUDS_EVENT_REGISTERED with *operation as id. Errors: CLOUDS_EINVAL (a schema that is none, too),
+ * CLOUDS_EJSON, CLOUDS_ETOOBIG, CLOUDS_ENOTSUP (a flag that this version does not know, or a concurrency below -1), CLOUDS_EHANDLE, CLOUDS_ECLOSED, CLOUDS_ELIMIT,
  * CLOUDS_ENOMEM. Thread: by mode. Since 0.3. */
 CLOUDS_API int clouds_node_offer(clouds_node *node, const char *method, size_t method_len,
                                  const clouds_offer_options *offer, const clouds_operation_options *options,
@@ -851,7 +859,7 @@ CLOUDS_API int clouds_node_stats(clouds_node *node, const clouds_operation_optio
 /* Asks the node with the id `peer` (`peer_len` bytes) for `what`, a word that ends with NUL: "ping" (is it there), "info" ("host",
  * "uptime" of its context in seconds, "counts": whether the option `stats` is on, "type", "weight", "tags"),
  * "status" (its methods, counters and what is open), "stats" (as clouds_node_stats there, and "context", which is the same for nodes of one context), "methods" (by name, objects of
- * "paused" and of their limits), "links" (as clouds_node_links there, where "asked" is true of the one by which the question
+ * "paused", of their limits, and of "schema": what the method says of itself, with JSON Schema for its types), "links" (as clouds_node_links there, where "asked" is true of the one by which the question
  * came), "pause" and "resume" (`args` {"method":name}, or none for all), "stop" ({"drain": seconds}, or none: its
  * program gets CLOUDS_EVENT_STOP, and does it). `args` (`args_len` bytes) is a JSON object, or empty.
  * The library there answers, whatever the program does, if the context option `admin` there allows it: "local", the default,
