@@ -18,6 +18,8 @@ local commands = {
   { "publish", "publish a value at a topic" },
   { "subscribe", "print what is published at topics" },
   { "status", "show who serves what" },
+  { "list", "list the methods, with what they take" },
+  { "describe", "show what methods take and give, for people or as code" },
   { "explain", "show who would be called, and why" },
   { "top", "show which methods are called, how often and how fast" },
   { "doctor", "look for what is wrong with the cluster or this machine" },

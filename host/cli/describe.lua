@@ -1,0 +1,87 @@
+-- clouds describe
+local args = require "clouds.cli.args"
+local columns = require "clouds.cli.columns"
+local common = require "clouds.cli.common"
+local methods_of = require "clouds.cli.methods"
+local output = require "clouds.cli.output"
+local stubs = require "clouds.cli.stubs"
+local words = require "clouds.cli.type_words"
+local M = {}
+
+local forms = { "text", "lua", "python", "typescript", "json-schema", "openapi" }
+
+M.command = {
+  name = "describe",
+  usage = "describe [options] [METHOD...]",
+  summary = "Show what methods take and give, for people or as code; without METHOD of all.",
+  text = "Servers are asked for what they say of their methods, where their option admin allows it: \"local\", the\n"
+    .. "default, over local: only, \"on\" also over Redis and etcd.",
+  options = {
+    { long = "as", value = "FORM", help = "text (default); lua, python or typescript: functions that call them;\n"
+      .. "json-schema; openapi: as POST /call/METHOD of a gateway" },
+    { long = "timeout", short = "t", value = "SECONDS", kind = "number", least = 0.001,
+      help = "longest wait for everything (default 10)" },
+  },
+  operands = { 0, math.huge },
+}
+
+local function arguments_of(schema)
+  local rows = {}
+  for i, p in ipairs(words.parameters(schema.args, "clouds")) do
+    local name = ("  %s%s%s"):format(p.rest and "..." or "", p.name, p.optional and "?" or "")
+    rows[i] = { name, p.type, p.doc or "" }
+  end
+  return rows[1] and columns.text(rows):gsub(" +\n", "\n") or ""
+end
+
+local function text_of(method)
+  local schema = method.schema
+  local lines = { output.plain(words.signature(method.name, schema)), "\n" }
+  local doc = schema and schema.doc
+  if doc then lines[#lines + 1] = "  " .. output.plain_lines(doc):gsub("\n", "\n  ") .. "\n" end
+  if schema and schema.args then lines[#lines + 1] = arguments_of(schema) end
+  if not method.answered then
+    lines[#lines + 1] = "  not known: no server of it answers questions (option admin)\n"
+  elseif not schema then
+    lines[#lines + 1] = "  it says nothing of itself\n"
+  elseif method.schemas > 1 then
+    lines[#lines + 1] = "  its servers do not agree; this is what the first one says\n"
+  end
+  lines[#lines + 1] = "  served by " .. output.plain(table.concat(method.servers, " ")) .. "\n"
+  return table.concat(lines)
+end
+
+local function shown(methods, form)
+  if form ~= "text" then return stubs[form](methods) end
+  local parts = {}
+  for i, method in ipairs(methods) do parts[i] = text_of(method) end
+  return parts[1] and table.concat(parts, "\n") or "no services\n"
+end
+
+local function check_form(options)
+  local form = options.as or "text"
+  for _, known in ipairs(forms) do
+    if form == known then return form end
+  end
+  args.fail("describe", "--as: expected one of %s, got '%s'", table.concat(forms, ", "), form)
+end
+
+function M.main(options, operands)
+  common.command("describe", options, function()
+    local form, limit, names = check_form(options), options.timeout or 10, {}
+    for i, word in ipairs(operands) do names[i] = require("clouds.cli.call").text("describe", word) end
+    local monitor = common.open("describe", "monitor", { direct = false })
+    common.fail_fast(monitor)
+    local stop_limit = common.limit(limit, monitor)
+    local methods, problem = methods_of.gather(monitor, names, limit)
+    stop_limit()
+    if not methods then return common.fail(problem) end
+    if problem then
+      io.stderr:write(("clouds describe: nobody serves '%s'\n"):format(output.plain(problem)))
+      return common.UNREACHABLE
+    end
+    return output.write(shown(methods, form)) and common.OK or common.ERROR
+  end)
+end
+
+return M
