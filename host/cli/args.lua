@@ -34,7 +34,8 @@ M.common = {
   { long = "help", short = "h", help = "show this help" },
 }
 
-local function all_options(command)
+--- Its own options, and those of all.
+function M.options_of(command)
   local list = {}
   for _, option in ipairs(command.options or {}) do list[#list + 1] = option end
   if not command.without_common then
@@ -46,14 +47,14 @@ local function all_options(command)
 end
 
 local function find_option(command, key, name)
-  for _, option in ipairs(all_options(command)) do
+  for _, option in ipairs(M.options_of(command)) do
     if option[key] == name then return option end
   end
 end
 
 local function unknown(command, shown, name)
   local words = {}
-  for _, option in ipairs(all_options(command)) do
+  for _, option in ipairs(M.options_of(command)) do
     if not option.hidden then words[#words + 1] = option.long end
   end
   local near = name and suggest(name, words)
@@ -193,7 +194,7 @@ function M.help(command)
   local lines = { ("usage: clouds %s"):format(command.usage), "", command.summary }
   if command.text then lines[#lines + 1] = "\n" .. command.text end
   lines[#lines + 1] = "\noptions"
-  for _, option in ipairs(all_options(command)) do
+  for _, option in ipairs(M.options_of(command)) do
     lines[#lines + 1] = not option.hidden and option_line(option) or nil
   end
   return table.concat(lines, "\n") .. "\n"

@@ -1,51 +1,9 @@
 -- The command line: picks the command, loads only that one, and reports wrong usage.
 local host = require "clouds.host"
 local args = require "clouds.cli.args"
+local commands = require "clouds.cli.commands"
 local suggest = require "clouds.suggest"
 local output = require "clouds.cli.output"
-
-local commands = {
-  { "run", "run a Lua script, with services and clients on one loop" },
-  { "start", "run a Lua script in several processes, watched and reloaded" },
-  { "ps", "show the workers of what was started" },
-  { "reload", "replace the workers of an application" },
-  { "scale", "change how many workers it has" },
-  { "logs", "show what the workers of an application have written last" },
-  { "quiet", "let it take nothing new, until resume" },
-  { "gateway", "let programs and browsers call, by HTTP and WebSocket" },
-  { "call", "call a method and print what it returns" },
-  { "send", "send a message to a node" },
-  { "publish", "publish a value at a topic" },
-  { "subscribe", "print what is published at topics" },
-  { "status", "show who serves what" },
-  { "list", "list the methods, with what they take" },
-  { "describe", "show what methods take and give, for people or as code" },
-  { "explain", "show who would be called, and why" },
-  { "top", "show which methods are called, how often and how fast" },
-  { "doctor", "look for what is wrong with the cluster or this machine" },
-  { "ping", "ask a node whether it is there" },
-  { "pause", "let a node take no calls" },
-  { "resume", "let a node or an application take calls again" },
-  { "stop", "stop an application, or a node, in order" },
-  { "bench", "measure calls per second and latency" },
-  { "key", "make a key for links over TCP" },
-  { "check", "check a cluster.lua, and show what it comes to" },
-  { "manager", nil }, -- for clouds start
-  { "version", "show versions" },
-  { "help", "show help for a command" },
-}
-
-local function is_command(name)
-  for _, row in ipairs(commands) do
-    if row[1] == name then return true end
-  end
-end
-
-local function command_names()
-  local names = {}
-  for _, row in ipairs(commands) do names[#names + 1] = row[2] and row[1] end
-  return names
-end
 
 local general = {
   name = "",
@@ -56,26 +14,19 @@ local general = {
   stop_at_operand = true,
 }
 
-local exit_text = [[
-
-exit codes
- 0 ok    1 the service's or the script's own error    2 wrong usage    3 unreachable: not done
- 4 timeout or connection lost: it may have been done
-]]
-
 local function general_help()
   local lines = { args.help(general), "\ncommands\n" }
-  for _, row in ipairs(commands) do lines[#lines + 1] = row[2] and ("  %-10s %s\n"):format(row[1], row[2]) end
+  for _, row in ipairs(commands.shown()) do lines[#lines + 1] = ("  %-10s %s\n"):format(row[1], row[2]) end
   lines[#lines + 1] = "\n'clouds SCRIPT', for a first line #!/usr/bin/env clouds, is 'clouds run SCRIPT'.\n"
     .. "'clouds -e', '-l' and '-i' are as 'clouds run' with that option.\n"
-    .. "'clouds COMMAND --help' says more.\n" .. exit_text
+    .. "'clouds COMMAND --help' says more.\n\nexit codes\n" .. commands.exit_text
   return table.concat(lines)
 end
 
 local function check_command(name)
-  if is_command(name) then return end
-  local near = suggest(name, command_names())
-  local hint = near and ("did you mean %s?"):format(near) or "expected one of " .. table.concat(command_names(), ", ")
+  if commands.is_known(name) then return end
+  local near = suggest(name, commands.names())
+  local hint = near and ("did you mean %s?"):format(near) or "expected one of " .. table.concat(commands.names(), ", ")
   args.fail(nil, "unknown command '%s', and no file of that name; %s", name, hint)
 end
 
@@ -125,7 +76,7 @@ local function dispatch(argv)
     return host.finish(host.exit.USAGE)
   end
   local name = operands[1]
-  if not is_command(name) and is_script(name) then return run_command("run", argv, at, global, true) end
+  if not commands.is_known(name) and is_script(name) then return run_command("run", argv, at, global, true) end
   check_command(name)
   run_command(name, argv, at + 1, global)
 end

@@ -1,5 +1,6 @@
 """`cmake --install`: what it brings is enough to build and run with, from a prefix and from DESTDIR; uninstall."""
 import glob
+import gzip
 import os
 import re
 import shutil
@@ -68,6 +69,14 @@ class Install(Tried):
         script = write(self.env["HOME"] + "/script.lua", 'arg = { "x" }\nprint(require("clouds").version, arg[1])\n')
         run("luacheck", "-q", script, env=self.env, cwd=self.env["HOME"])
         self.assertTrue(os.path.exists(self.prefix + "/share/clouds/lua/meta/clouds.lua"))
+
+    def test_manual_and_completion(self):
+        share = self.prefix + "/share/"
+        for name in ("clouds", "clouds-call", "clouds-start"):
+            with gzip.open(f"{share}man/man1/{name}.1.gz", "rt") as page:
+                self.assertTrue(page.read().startswith(".TH " + name.upper().replace("-", "\\-")))
+        for name in ("bash-completion/completions/clouds", "zsh/vendor-completions/_clouds", "fish/vendor_completions.d/clouds.fish"):
+            self.assertTrue(os.path.exists(share + name), name)
 
     def test_documents(self):
         doc = self.prefix + "/share/doc/clouds/"
