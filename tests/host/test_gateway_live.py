@@ -287,6 +287,7 @@ class Slow(Live):
             end
         """)
         flood.out.wait_for("flooded")
+        return flood
 
     def slow(self):
         """A client with little room for what it does not read."""
@@ -349,13 +350,15 @@ class Slow(Live):
         async def code():
             async with self.slow() as slow:
                 await slow.ask(id=1, subscribe="chat.slow")
-                self.flood("chat.slow", 1000)
+                flood = self.flood("chat.slow", 1000)
                 await asyncio.sleep(0.5)
                 try:
                     while not isinstance((await slow.hear()).get("value"), int):
                         pass
                 except websockets.ConnectionClosed:
                     return (await slow.closed())[0]
+                finally:
+                    flood.discard()
         wait_until(lambda: asyncio.run(code()) == 1013, "the code")  # it has two seconds to read as far as that
 
 
