@@ -145,6 +145,16 @@ class Reloads(Kept):
         self.wait_until_moved(connections, 2)
         self.end()
 
+    def test_servers_that_are_given_sockets(self):
+        self.ready(WEB.replace("http.serve(", "local app = (") % "true"
+                   + 'require("clouds.worker").ready(function(socket, port) app:serve(socket, port) end)')
+        connections = [self.connect() for _ in range(6)]
+        for connection in connections:
+            self.ask(connection=connection)
+        self.reload(2)
+        self.wait_until_moved(connections, 2)
+        self.end()
+
     def test_what_has_begun_is_answered_first(self):
         """Half of a head, a request that takes long, and one that was sent behind such: the old worker answers them."""
         self.ready()
