@@ -253,8 +253,9 @@ static uint64_t busy_in_a_timer, started;
 
 static void on_timer(uv_timer_t *timer)
 {
+    uint64_t begun = uv_hrtime();
     busy_in_a_timer = host_board_read(&host_board_mine()->busy_since);
-    while (uv_hrtime() - started < 20000000) continue;
+    while (uv_hrtime() - begun < 20000000) continue;
     uv_close((uv_handle_t *)timer, NULL);
 }
 
