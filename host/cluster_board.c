@@ -10,7 +10,7 @@
 /* The worker may be writing it: a copy, which ends in any case. */
 static void put_doing(lua_State *L, const host_board *board)
 {
-    char text[HOST_BOARD_DOING];
+    char text[CLOUDS_BOARD_DOING];
     memcpy(text, board->doing, sizeof text - 1);
     text[sizeof text - 1] = 0;
     if (!text[0]) return;

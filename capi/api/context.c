@@ -162,6 +162,7 @@ int clouds_context_close(clouds_context *context, double drain, const clouds_ope
 static void free_context(cl_context *context)
 {
     atomic_store(&context->ending, 2);
+    cl_worker_publish(&context->engine.share, context->engine.share.requests, 0);
     if (context->engine.core) cl_core_mute(context->engine.core);
     cl_loop_timer_destroy(context->engine.timer);
     cl_loop_close(context->engine.loop);

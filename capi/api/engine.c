@@ -118,6 +118,12 @@ static int is_ended(const cl_context *context)
     return !context->engine.core || atomic_load_explicit(&context->ending, memory_order_relaxed) == 2;
 }
 
+CL_RARE static void publish_requests(cl_context *context)
+{
+    cl_core *core = context->engine.core;
+    cl_worker_publish(&context->engine.share, *cl_core_counter(core, CL_COUNT_REQUESTS), cl_core_open_requests(core));
+}
+
 /* The loop's turn: what became due in callbacks, then the output. */
 void cl_engine_turn(void *self)
 {
@@ -134,6 +140,7 @@ void cl_engine_turn(void *self)
     }
     context->engine.unflushed = 0;
     context->descriptor.readable = 0;
+    if (cl_worker_is_open()) publish_requests(context);
     /* What could not be written may have ended a call: no thread may sleep before its event is delivered. */
     if (context->engine.signal_due) cl_loop_defer(context->engine.loop);
 }

@@ -22,6 +22,7 @@
 #include "net/keys.h"
 #include "net/loop.h"
 #include "proto/direct.h"
+#include "worker/worker.h"
 
 /* Counters of this layer, after those of the core. */
 enum cl_api_counter {
@@ -72,6 +73,7 @@ typedef struct cl_engine {
     size_t nodes;                       /* that the core has */
     uint64_t refusals[CL_REFUSALS];
     size_t refusal_count;
+    cl_worker_share share; /* what the master was told of this context */
 } cl_engine;
 
 /* What lies between the engine and the user; in thread mode under `lock`. */

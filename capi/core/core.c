@@ -134,6 +134,11 @@ uint64_t *cl_core_counter(cl_core *core, enum cl_counter which)
     return &core->counters[which];
 }
 
+size_t cl_core_open_requests(const cl_core *core)
+{
+    return core->requests.len;
+}
+
 static void no_null(const char **p)
 {
     if (!*p) *p = "";

@@ -258,6 +258,7 @@ int cl_core_expire(cl_core *core, uint64_t request);
 int cl_core_refuse(cl_core *core, uint64_t request, int code);
 /* 1 and its deadline (0: none), or 0: it has ended. */
 int cl_core_request(const cl_core *core, uint64_t request, int64_t *deadline);
+size_t cl_core_open_requests(const cl_core *core);
 int cl_core_choose(cl_core *core, uint64_t question, cl_str server);
 /* Answers CLOUDS_EVENT_ATTEMPT; args empty: those it has; bytes NULL: those it has. 0 (also when there is no room for
  * them, and the call ends by that) or CLOUDS_ESTALE. */

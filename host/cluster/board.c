@@ -26,7 +26,7 @@ int host_board_create(host_board **out)
     if (fd < 0) return -1;
     if (ftruncate(fd, sizeof(host_board)) == 0 &&
         fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) == 0 && (*out = map(fd)) != NULL) {
-        (*out)->version = HOST_BOARD_VERSION;
+        (*out)->version = CLOUDS_BOARD_VERSION;
         return fd;
     }
     int problem = errno;
@@ -45,7 +45,7 @@ int host_board_take(int fd)
     if (fstat(fd, &found) != 0 || found.st_size < (off_t)sizeof(host_board)) return -1;
     host_board *board = map(fd);
     if (!board) return -1;
-    if (board->version != HOST_BOARD_VERSION) return host_board_free(board), -1;
+    if (board->version != CLOUDS_BOARD_VERSION) return host_board_free(board), -1;
     board->pid = getpid();
     mine = board;
     return 0;
@@ -81,7 +81,7 @@ static void on_after_waiting(uv_check_t *handle)
 /* The last byte stays 0, so that who reads while this is written finds an end. */
 void host_board_doing(const char *text, size_t size)
 {
-    size_t n = size < HOST_BOARD_DOING - 1 ? size : HOST_BOARD_DOING - 1;
+    size_t n = size < CLOUDS_BOARD_DOING - 1 ? size : CLOUDS_BOARD_DOING - 1;
     memcpy(mine->doing, text, n);
     mine->doing[n] = 0;
 }

@@ -21,11 +21,13 @@
 #include <sys/uio.h>
 #include <uv.h>
 
+#include <clouds_worker.h>
+
 /* ---- channel.c: messages between two processes, with descriptors */
 
 enum {
-    HOST_CHANNEL_FDS = 8,       /* descriptors of a message, at most */
-    HOST_CHANNEL_BYTES = 65000, /* of a body */
+    HOST_CHANNEL_FDS = CLOUDS_CHANNEL_FDS,     /* descriptors of a message, at most */
+    HOST_CHANNEL_BYTES = CLOUDS_CHANNEL_BYTES, /* of a body */
 };
 
 typedef struct host_channel host_channel;
@@ -64,21 +66,8 @@ void host_channel_close(host_channel *channel);
 
 /* ---- board.c: what a worker says of itself */
 
-enum { HOST_BOARD_VERSION = 2, HOST_BOARD_DOING = 64 };
-
-/* Written by the worker, but for what it is told; read by the master at any time: single words, each true by itself. */
-typedef struct host_board {
-    uint32_t version, generation;
-    int32_t pid;
-    uint32_t uses_remain; /* the script counts what is under way by itself */
-    uint64_t busy_since;  /* nanoseconds of the steady clock; 0: the loop waits */
-    uint64_t turns, lag_most;
-    uint64_t open; /* connections */
-    uint64_t in_flight, remain;
-    uint64_t accepted, requests, errors, lua_bytes;
-    uint64_t most_requests; /* by the master: when it has begun so many, the worker says so; 0: never */
-    char doing[HOST_BOARD_DOING]; /* the method or path that this turn of the loop began last; empty: none */
-} host_board;
+/* Written by the worker, but for what it is told; read by the master at any time. */
+typedef clouds_board host_board;
 
 /* A page that keeps its size: its descriptor, and where it is mapped. -1: errno. */
 int host_board_create(host_board **out);

@@ -12,6 +12,7 @@ from preprocess import header
 source = os.environ["CLOUDS_SOURCE"]
 include = "-I" + source + "/capi/include"
 extended = '#include "clouds_extend.h"\nint main(void) { return CLOUDS_PENDING == 1 && sizeof(clouds_directory_ops) > 0; }\n'
+worker = '#include "clouds_worker.h"\nint main(void) { return sizeof(clouds_board) > CLOUDS_CHANNEL_READY; }\n'
 program = '#include "clouds.h"\nint main(void) { return CLOUDS_VERSION_NUMBER > 0 && sizeof(clouds_event) > 0; }\n'
 
 
@@ -21,7 +22,7 @@ def run(command, **more):
 
 def compiles(compiler, language, *standards):
     for standard in standards:
-        for one in (program, extended):
+        for one in (program, extended, worker):
             run([compiler, "-std=" + standard, "-x", language, "-pedantic", "-Wall", "-Wextra", "-Werror", "-fsyntax-only",
                  include, "-"], input=one)
         print(standard, "compiles")

@@ -7,6 +7,7 @@ import sys
 source = os.environ["CLOUDS_SOURCE"]
 below = {
     "base": {"base"},
+    "worker": {"worker", "base"},
     "proto": {"proto", "base"},
     "net": {"net", "base"},
     "core": {"core", "proto", "base"},
@@ -15,7 +16,7 @@ below = {
     "directory": {"directory", "redis", "http", "net", "proto", "base"},
     "transport": {"transport", "redis", "net", "proto", "base"},
     "bus": {"bus", "directory", "transport", "redis", "net", "proto", "base"},
-    "api": {"api", "core", "bus", "net", "proto", "base"},
+    "api": {"api", "core", "bus", "worker", "net", "proto", "base"},
 }
 REDIS_USERS = (["directory", "redis"], ["transport", "pubsub"], ["bus", "bus.c"], ["bus", "internal.h"])
 JOIN_A_LOOP = ("host/", "bindings/node/", "examples/c/uv.c")  # of those who use the library, these know libuv
@@ -78,7 +79,7 @@ def check_user(path):
     for line, name in includes(path):
         target = name.split("/")[0] if "/" in name else None
         if target in below or target == "capi":
-            complain(path, line, "outside of the library only <clouds.h> is used")
+            complain(path, line, "outside of the library only its headers are used")
         if is_uv(name) and not uv:
             complain(path, line, "only what joins a loop uses libuv")
 

@@ -104,6 +104,12 @@ CLOUDS_SUBSCRIBE_ALL = 1
 CLOUDS_SUBSCRIBE_DROP_NEWEST = 2
 CLOUDS_SUBSCRIBE_TOPICS = 64
 CLOUDS_SUBSCRIBE_QUEUE = 1024
+CLOUDS_WORKER_DRAIN = 1
+CLOUDS_WORKER_QUIET = 2
+CLOUDS_WORKER_ASK = 3
+CLOUDS_WORKER_READY = 1
+CLOUDS_WORKER_STOPPING = 2
+CLOUDS_WORKER_ALIVE = 3
 
 OUTCOMES = ("OK", "APP_ERROR", "NOT_DONE", "UNKNOWN")
 
@@ -254,6 +260,15 @@ class clouds_subscribe_options(Structure):
     ]
 
 
+class clouds_worker_event(Structure):
+    _fields_ = [
+        ("type", c_uint32),
+        ("flags", c_uint32),
+        ("number", c_int64),
+        ("seconds", c_double),
+    ]
+
+
 RECORDS: Tuple[Any, ...] = (
     clouds_layout_info,
     clouds_option_info,
@@ -263,6 +278,7 @@ RECORDS: Tuple[Any, ...] = (
     clouds_call_options,
     clouds_payload,
     clouds_subscribe_options,
+    clouds_worker_event,
 )
 
 # Name: type of the result, types of the arguments.
@@ -349,4 +365,7 @@ FUNCTIONS: Dict[str, Tuple[Any, ...]] = {
         "clouds_node_subscribe": (c_int, c_void_p, c_char_p, c_size_t, POINTER(clouds_subscribe_options),
                               POINTER(clouds_operation_options), POINTER(c_uint64),),
         "clouds_unsubscribe": (c_int, c_void_p, c_uint64,),
+        "clouds_worker_open": (c_int,),
+        "clouds_worker_next": (c_int, POINTER(clouds_worker_event), c_size_t, c_double,),
+        "clouds_worker_tell": (c_int, c_uint32,),
 }

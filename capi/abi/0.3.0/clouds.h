@@ -935,6 +935,46 @@ CLOUDS_API int clouds_node_subscribe(clouds_node *node, const char *topics, size
  * Since 0.3. */
 CLOUDS_API int clouds_unsubscribe(clouds_context *context, uint64_t subscription);
 
+/* ---- Worker: a process of an application that `clouds start` runs ------------------------------------------------- */
+
+enum clouds_worker_event_type {
+    CLOUDS_WORKER_DRAIN = 1, /* finish what was accepted within `seconds`, and end the process with 0. number 1: the master
+                                is gone, and CLOUDS_ECLOSED follows */
+    CLOUDS_WORKER_QUIET = 2, /* number 1: take no calls (clouds_node_pause), but stay; 0: take them again */
+    CLOUDS_WORKER_ASK = 3    /* tell CLOUDS_WORKER_ALIVE from where your program does its work: who does not for too long
+                                is taken for one that hangs, and killed */
+};
+
+/* What a worker was told. New members are added at the end only. */
+typedef struct clouds_worker_event {
+    uint32_t type; /* enum clouds_worker_event_type: leave alone what you do not know */
+    uint32_t flags;
+    int64_t number;
+    double seconds;
+} clouds_worker_event;
+
+enum clouds_worker_word {
+    CLOUDS_WORKER_READY = 1,    /* it serves; before it, whoever is replaced by it goes on */
+    CLOUDS_WORKER_STOPPING = 2, /* it ends in order, and was not told to: another is started at once */
+    CLOUDS_WORKER_ALIVE = 3     /* the answer to CLOUDS_WORKER_ASK */
+};
+
+/* Makes this process, which `clouds start` has started, its worker, and gives the descriptor by which it is told things:
+ * readable when clouds_worker_next has something. Never read it or close it. From now on the requests of all contexts of this
+ * process count as its own. Once for a process. Errors: CLOUDS_ENOTSUP (it is no worker), CLOUDS_EEXIST, CLOUDS_EBUSY. Thread:
+ * any. Since 0.3. */
+CLOUDS_API int clouds_worker_open(void);
+
+/* Waits up to `timeout` seconds (0: not at all, < 0: for ever) for what the master tells, and fills `event`, a record of
+ * `event_size` bytes (sizeof(clouds_worker_event)). Returns 1, or 0 when nothing came. Errors: CLOUDS_ECLOSED (the master is
+ * gone, and that was told), CLOUDS_ETHREAD (another thread waits), CLOUDS_ENOTSUP (it was not opened), CLOUDS_EFORK,
+ * CLOUDS_EINVAL, CLOUDS_EBUSY. Thread: any. Since 0.3. */
+CLOUDS_API int clouds_worker_next(clouds_worker_event *event, size_t event_size, double timeout);
+
+/* Tells the master `word`, an enum clouds_worker_word. Never waits. Errors: CLOUDS_EINVAL (no such word), CLOUDS_ELIMIT (it does
+ * not read), CLOUDS_ECLOSED, CLOUDS_ENOTSUP, CLOUDS_EFORK, CLOUDS_EBUSY. Thread: any. Since 0.3. */
+CLOUDS_API int clouds_worker_tell(uint32_t word);
+
 #ifdef __cplusplus
 }
 #endif

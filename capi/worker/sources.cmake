@@ -1,0 +1,1 @@
+set(worker_sources worker.c)
