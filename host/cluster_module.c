@@ -193,8 +193,8 @@ static void watch(lua_State *L, process *p, const int ours[1 + STREAMS])
     luaL_error(L, "not enough memory");
 }
 
-/* cluster.start{ arguments =, environment =, captures =, on_message =, on_line =, on_exit =, and what cluster_spawn.c reads }: a
- * process of this program, with a channel as descriptor 3 and a board as 4; or nil and why not. */
+/* cluster.start{ program =, arguments =, environment =, captures =, on_message =, on_line =, on_exit =, and what cluster_spawn.c
+ * reads }: a process of the program, by default this one, with a channel as descriptor 3 and a board as 4; or nil and why not. */
 static int l_start(lua_State *L)
 {
     host_spawn spawn;
@@ -203,7 +203,8 @@ static int l_start(lua_State *L)
     luaL_checktype(L, 1, LUA_TTABLE);
     lua_settop(L, 1);
     host_cluster_read_spawn(L, &spawn);
-    spawn.program = "/proc/self/exe";
+    lua_getfield(L, 1, "program");
+    spawn.program = luaL_optstring(L, -1, "/proc/self/exe");
     spawn.arguments = words_of(L, "arguments");
     spawn.environment = words_of(L, "environment");
     process *p = lua_newuserdata(L, sizeof *p);

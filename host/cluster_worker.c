@@ -113,6 +113,10 @@ static void on_master(void *unused, host_channel_message *m)
         take_listener(m);
         return;
     }
+    if (m->type == CLOUDS_CHANNEL_ASK) {
+        host_channel_send(self.channel, CLOUDS_CHANNEL_ALIVE, NULL, 0, NULL, 0);
+        return;
+    }
     lua_rawgeti(L, LUA_REGISTRYINDEX, self.on_message);
     lua_pushlstring(L, &m->type, 1);
     lua_pushlstring(L, m->body, m->size);

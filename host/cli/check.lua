@@ -4,6 +4,7 @@ local args = require "clouds.cli.args"
 local common = require "clouds.cli.common"
 local output = require "clouds.cli.output"
 local keys = require "clouds.master.keys"
+local program = require "clouds.master.program"
 local values = require "clouds.master.plan_values"
 local M = {}
 
@@ -37,7 +38,7 @@ local function show(plan)
   for _, group in ipairs(plan.groups) do
     local where = group.listen[1] and "at " .. table.concat(group.listen, ", ") or "listens nowhere"
     local line = ("%s: %d worker%s of %s, %s  %s"):format(group.name, group.workers, group.workers > 1 and "s" or "",
-      table.concat({ group.script, unpack(group.arguments) }, " "), where, rest_of(group))
+      table.concat(program.append_to({}, group), " "), where, rest_of(group))
     output.write("  ", output.plain(line:match("^(.-)%s*$")), "\n")
   end
 end

@@ -31,7 +31,7 @@ end
 -- What the master would only find out when it starts the workers.
 local function check_scripts(plan)
   for _, group in ipairs(plan.groups) do
-    if group.script:match("%.lua$") then
+    if not group.command and group.script:match("%.lua$") then
       local chunk, problem = loadfile(group.script, "t")
       if not chunk then return ("%s: the script is no Lua: %s"):format(group.where, problem) end
     end

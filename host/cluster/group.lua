@@ -28,6 +28,7 @@ end
 --- Workers that are started from now on are so.
 function Group:apply(settings)
   self.settings, self.script, self.arguments = settings, settings.script, settings.arguments
+  self.command = settings.command
   self.count, self.drain, self.ready_timeout = settings.workers, settings.drain, settings.ready_timeout
 end
 

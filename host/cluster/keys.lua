@@ -45,6 +45,8 @@ M.group = {
     help = "how many processes: a number, a text as `\"50%\"` of the processors, or a table by the environment's "
     .. "CLOUDS_ENV, as `{ production = 8, default = 1 }`" },
   { "args", "texts", shown = "none", help = "the arguments of the script, a list" },
+  { "command", "texts", shown = "`clouds run`; `python3` for `.py`, `node` for `.js`, `.mjs`, `.cjs`",
+    help = "what runs the script, or is a worker without one: a program and its first arguments, a list" },
   { "env", "texts_by_name", shown = "none", help = "environment beside that of the master" },
   { "cwd", "text", shown = "`base`", help = "the folder that the workers run in" },
   { "user", "text", shown = "that of the master", help = "who the workers are; needs root" },

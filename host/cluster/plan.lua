@@ -1,14 +1,16 @@
 -- The plan of an application: what was said of it and of its groups, checked key by key (keys.lua), with every default.
 --
 -- It is a table { name =, url =, base =, file =, groups = list }. Of each group it has all keys, with `script` (an
--- absolute path when there is a base), `arguments` (the key args) and `where`, the line that registered it.
+-- absolute path when there is a base), `command` (nil: it is Lua), `arguments` (the key args) and `where`, the line that
+-- registered it.
 local host = require "clouds.host"
 local keys = require "clouds.master.keys"
+local program = require "clouds.master.program"
 local library = require "clouds.master.library"
 local values = require "clouds.master.plan_values"
 local suggest = require "clouds.suggest"
 
-local Plan = { GATEWAY = "clouds:gateway" } -- in the place of a script: the workers run clouds gateway
+local Plan = { GATEWAY = program.GATEWAY }
 Plan.__index = Plan
 
 --- of: { file =, folder =, url = } of a cluster.lua, which `base` and `name` come from; or { name =, url = } of a
@@ -18,9 +20,9 @@ function Plan.new(of)
     settings = { name = of.name or Plan.name_of(of.file), base = of.folder, url = of.url }, file = of.file }, Plan)
 end
 
---- "web" of "/srv/web.lua".
+--- "web" of "/srv/web.lua", "/srv/web.py".
 function Plan.name_of(path)
-  local name = path:match("([^/]*)$"):gsub("%.lua$", ""):gsub("[^%w_.-]", "-")
+  local name = program.without_suffix(path:match("([^/]*)$")):gsub("[^%w_.-]", "-")
   return name:match("^[%w_]") and name:sub(1, values.LONGEST_NAME) or "app"
 end
 
@@ -168,13 +170,28 @@ local function is_name(listen)
   return type(listen) == "string" and listen:match("^[%a_][%w_-]*$") ~= nil
 end
 
---- A group of workers. listen: where, nil or a name: nowhere. True; or nil and what is wrong.
+-- What runs it, and what that is named after; or nil and what is wrong.
+local function add_program(self, group, script, where)
+  local problem
+  if group.command and not group.command[1] then return at(where, "'command': expected a program") end
+  if script ~= nil or not group.command then
+    group.script, problem = check_script(self, script, where)
+    if not group.script then return nil, problem end
+  end
+  local command = group.command or program.of_script(group.script)
+  if command and command[1]:find("/", 1, true) then command[1] = absolute(command[1], self.settings.base) end
+  group.command = command
+  return group.script or command[1]
+end
+
+--- A group of workers. listen: where, nil or a name: nowhere. script: nil where a command is one without. True; or nil and
+--- what is wrong.
 function Plan:register(listen, script, settings, where)
   local path, problem, group
-  path, problem = check_script(self, script, where)
-  if not path then return nil, problem end
   group, problem = read(self, settings or {}, keys.group, "a group", where)
   if not group then return nil, problem end
+  path, problem = add_program(self, group, script, where)
+  if not path then return nil, problem end
   if is_name(listen) then group.name, listen = group.name or listen, nil end
   if listen ~= nil and group.listen then return at(where, "'listen' is said twice, by the first argument, too") end
   if listen ~= nil then
@@ -183,8 +200,11 @@ function Plan:register(listen, script, settings, where)
     group.listen = list
   end
   group.name, group.listen = group.name or Plan.name_of(path), group.listen or {}
+  if group.command and group.listen[1] then
+    return at(where, "%s: a program in another language takes no connections from the master; it listens by itself", path)
+  end
   if group.name == library.NAME then return at(where, 'the name "%s" is that of app:library', library.NAME) end
-  group.script, group.arguments, group.args = path, group.args or {}, nil
+  group.arguments, group.args = group.args or {}, nil
   group.workers = group.workers or host.cluster.processors()
   group.cwd = group.cwd and absolute(group.cwd, self.settings.base) or self.settings.base
   group.log_file = absolute(group.log_file, self.settings.base)
@@ -197,6 +217,7 @@ function Plan:library(script, settings, where)
   local path, problem, group
   path, problem = check_script(self, script, where)
   if not path then return nil, problem end
+  if program.of_script(path) then return at(where, "the library is a script in Lua, and %s is none", path) end
   group, problem = read(self, settings or {}, keys.library, "the library", where)
   if not group then return nil, problem end
   group.name, group.listen, group.script, group.workers = library.NAME, {}, path, 1

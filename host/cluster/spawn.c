@@ -48,7 +48,6 @@ static const char *const step_names[] = {
     [STILL_ROOT] = "give up the rights of root",
     [PRIVILEGES] = "give up new privileges",
     [PARENT] = "follow the master",
-    [EXEC] = "start the program",
 };
 
 typedef struct failure {
@@ -217,5 +216,7 @@ pid_t host_spawn_process(const host_spawn *spawn, char *why, size_t why_size)
     if (pid < 0) return give_up(why, why_size, "make a process", problem);
     if (!failed) return pid;
     waitpid(pid, NULL, 0);
-    return give_up(why, why_size, step_names[f.step], f.problem);
+    if (f.step != EXEC) return give_up(why, why_size, step_names[f.step], f.problem);
+    snprintf(why, why_size, "cannot start %s: %s", spawn->program, strerror(f.problem));
+    return errno = f.problem, -1;
 }

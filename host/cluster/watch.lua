@@ -34,29 +34,28 @@ local function look_at_memory(group, worker, soft, hard)
   group:retire(worker, ("it uses %s of memory"):format(megabytes(used)))
 end
 
-local function tell_late(group, worker, board)
+local function what_it_does(busy, doing)
+  return ("busy for %.1f s%s"):format(busy, doing and ": " .. doing or "")
+end
+
+local function tell_late(group, worker, busy, doing)
   local now = loop.now()
   if worker.told_late_at and now - worker.told_late_at < TELL_AGAIN then return end
   worker.told_late_at = now
-  group.app.log:own(("worker %s is busy for %.1f s%s"):format(worker.name, board.busy,
-    board.doing and ": " .. board.doing or ""))
+  group.app.log:own(("worker %s is %s"):format(worker.name, what_it_does(busy, doing)))
 end
 
---- Whether its workers get an error in what runs for too long.
+--- Whether its workers get an error in what runs for too long; those that are not Lua cannot.
 function M.interrupts(group)
-  return group:setting("watchdog") == "interrupt" and group:setting("hang_timeout") > 0
-end
-
-local function what_it_does(board)
-  return ("busy for %.1f s%s"):format(board.busy, board.doing and ": " .. board.doing or "")
+  return not group.command and group:setting("watchdog") == "interrupt" and group:setting("hang_timeout") > 0
 end
 
 -- True when it is given time to come back by an error in what runs.
-local function is_interrupted(group, worker, board)
+local function is_interrupted(group, worker, busy, doing)
   if not M.interrupts(group) then return false end
   if not worker.interrupted_at then
     worker.interrupted_at = loop.now()
-    group.app.log:own(("worker %s is interrupted: %s"):format(worker.name, what_it_does(board)))
+    group.app.log:own(("worker %s is interrupted: %s"):format(worker.name, what_it_does(busy, doing)))
     worker.process:interrupt()
   end
   return loop.now() - worker.interrupted_at < INTERRUPT
@@ -65,14 +64,17 @@ end
 -- Busy without end; or it takes no connection that it was given: it is stopped, or waits for something in C.
 local function look_whether_it_hangs(group, worker)
   local board, limit = worker.process:board(), group:setting("hang_timeout")
-  if board.busy > LATE then tell_late(group, worker, board) end
+  local busy = math.max(board.busy, worker:unanswered())
+  if busy > LATE then tell_late(group, worker, busy, board.doing) end
   if limit <= 0 then return end
-  if board.busy > limit then
-    if not is_interrupted(group, worker, board) then group:hangs(worker, what_it_does(board)) end
+  if busy > limit then
+    if not is_interrupted(group, worker, busy, board.doing) then group:hangs(worker, what_it_does(busy, board.doing)) end
   elseif worker.interrupted_at and not worker.retires_for then
     group:retire(worker, "it was interrupted")
   elseif board.silent > limit then
     group:hangs(worker, ("it took no connection for %.1f s"):format(board.silent))
+  else
+    worker:ask()
   end
 end
 

@@ -1,10 +1,10 @@
 -- One process of a group, from its start to its end.
 local host = require "clouds.host"
 local loop = require "clouds.loop"
+local program = require "clouds.master.program"
 local library = require "clouds.master.library"
 local listeners = require "clouds.master.listeners"
 local messages = require "clouds.master.worker_messages"
-local Plan = require "clouds.master.plan"
 local spawn = require "clouds.master.spawn"
 local watch = require "clouds.master.watch"
 local cluster = host.cluster
@@ -30,17 +30,10 @@ local function environment_of(worker)
     CLOUDS_WORKERS = tostring(group.count), CLOUDS_GENERATION = tostring(worker.generation), CLOUDS_CHANNEL = "3",
     CLOUDS_LISTEN = listen_text(group), CLOUDS_LISTEN_AT = group:addresses(), CLOUDS_URL = group.app.url,
     CLOUDS_WATCHDOG = watch.interrupts(group) and ("%.14g"):format(group:setting("hang_timeout")),
+    CLOUDS_DRAIN = ("%.14g"):format(group.drain),
   }
   library.add_environment(group.app, mine)
   return spawn.environment(group.spawn, mine)
-end
-
-local function arguments_of(worker)
-  local group = worker.group
-  local list = { "clouds", "run", "--drain", ("%.14g"):format(group.drain), "--", group.script }
-  if group.script == Plan.GATEWAY then list = { "clouds", "gateway", list[3], list[4] } end
-  for _, word in ipairs(group.arguments) do list[#list + 1] = word end
-  return list
 end
 
 function Worker:stop_timer()
@@ -61,9 +54,10 @@ local function on_message(self, kind, text)
   self.group.app.log:own(("worker %s sent a message of an unknown type, %q"):format(self.name, kind))
 end
 
--- The last that it says of itself; a traceback says less than the line before it.
+-- The last that it says of itself; a traceback, and what Node writes behind one, say less than the line before.
 local function note_words(self, text)
-  if self.state == "hung" or text:match("^%s") or text == "" or text == "stack traceback:" then return end
+  local says_less = text:match("^%s") or text == "" or text == "stack traceback:" or text:match("^Node%.js v%d")
+  if self.state == "hung" or says_less then return end
   self.last_words = text:gsub("^clouds: ", "")
 end
 
@@ -81,10 +75,11 @@ function Worker.start(group, index, generation)
   local self = setmetatable({ group = group, index = index, generation = generation, state = "starting",
     name = ("%s.%d"):format(group.name, index), begun = loop.now() }, Worker)
   local prepared = group.spawn
+  local name, words = program.words_of(group)
   local process, problem = cluster.start({
+    program = name, arguments = words, environment = environment_of(self),
     user = prepared.user, group = prepared.group, groups = prepared.groups, umask = prepared.umask,
     nice = prepared.nice, limits = prepared.limits, folder = prepared.folder, cpu = spawn.processor_of(prepared, index),
-    arguments = arguments_of(self), environment = environment_of(self),
     on_message = function(kind, text) on_message(self, kind, text) end,
     captures = group.app.plan.log.capture,
     on_line = function(stream, text, is_cut)
@@ -149,6 +144,17 @@ function Worker:end_hung(text)
   self:take(false)
   self.process:tell_where()
   self:after(TRACEBACK, function() self:kill() end)
+end
+
+--- Whether its loop still turns is asked of one whose board does not tell.
+function Worker:ask()
+  if not self.group.command or self.asked_at or not self.process:send("I") then return end
+  self.asked_at = loop.now()
+end
+
+--- Seconds since it was asked, while it has not answered.
+function Worker:unanswered()
+  return self.asked_at and loop.now() - self.asked_at or 0
 end
 
 --- Its row for `clouds ps`. `board`: what it says of itself.

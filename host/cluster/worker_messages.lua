@@ -52,6 +52,11 @@ function M.R(worker)
   worker:is_ready()
 end
 
+-- It answers: its loop turns.
+function M.I(worker)
+  worker.asked_at = nil
+end
+
 ---- what it says of itself, and to others ----
 
 -- Its variables, a JSON object.

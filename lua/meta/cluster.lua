@@ -22,9 +22,9 @@ function cluster.master(settings) end
 ---@class clouds.cluster.App
 local App = {}
 
----A group of workers that run a script.
+---A group of workers that run a script: Lua, Python (`.py`), JavaScript (`.js`, `.mjs`, `.cjs`), or what the key `command` runs.
 ---@param listen string|integer|(string|integer)[] A port, `127.0.0.1:8080`, `unix:PATH?mode=0660`, a list of them; or the name of a group that listens nowhere.
----@param script string
+---@param script? string
 ---@param settings? table The keys of a group.
 ---@return clouds.cluster.App
 function App:register(listen, script, settings) end
