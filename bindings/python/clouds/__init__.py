@@ -16,6 +16,7 @@ from clouds._library import version as __version__
 from clouds._request import Request, request
 from clouds._sync import Base, Client, Monitor, Server
 from clouds._values import Values
+from clouds._worker import worker
 from clouds.errors import *  # noqa: F401,F403  the exceptions, one for each error of the library
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 version = __version__
 
 __all__ = ["Base", "Client", "Message", "Monitor", "Request", "Server", "Subscription", "Values", "aio", "errors", "request", "version",
-           *errors.__all__]
+           "worker", *errors.__all__]
 
 
 def __getattr__(name: str) -> Any:

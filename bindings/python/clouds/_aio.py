@@ -490,7 +490,7 @@ class Node(_Keywords, AsyncPublishing, AsyncExplaining, AsyncAsking, NodeBase):
         if self._handle.forked():
             raise AfterFork()
         loop, stop, over = self._own_loop(), self._new_future(), self._wait_over()
-        begin_signals(loop, stop)
+        begin_signals(loop, stop, self)
         try:
             await asyncio.wait([stop, over], return_when=asyncio.FIRST_COMPLETED)
         finally:

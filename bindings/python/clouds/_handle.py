@@ -3,7 +3,8 @@ import ctypes
 import os
 import threading
 import time
-from typing import Any
+import weakref
+from typing import TYPE_CHECKING, Any, List
 
 from clouds import _abi
 from clouds._error import Error
@@ -12,7 +13,27 @@ from clouds._library import check, error, lib
 from clouds._options import Options, SortedOptions
 from clouds.errors import AfterFork, Closed
 
+if TYPE_CHECKING:
+    from clouds._node import NodeBase
+
 FINALIZE_TIMEOUT = 0.5  # the longest that a node which nobody closed may take to unregister its methods, in seconds
+
+
+_nodes: "weakref.WeakSet[NodeBase]" = weakref.WeakSet()
+
+
+def note_node(node: "NodeBase") -> None:
+    """It is one of the nodes of this process."""
+    _nodes.add(node)
+
+
+def nodes() -> "List[NodeBase]":
+    """All nodes of this process that are in use, or were."""
+    while True:
+        try:
+            return list(_nodes)
+        except RuntimeError:
+            pass  # a thread has made one meanwhile
 
 
 class Handle:

@@ -10,7 +10,7 @@ from clouds._asking import Asking
 from clouds._channels import Channels, Publishing
 from clouds._error import Error, Timeout
 from clouds._events import Event
-from clouds._handle import Handle
+from clouds._handle import Handle, note_node
 from clouds._dispatch import dispatch
 from clouds._faults import log
 from clouds._library import lib
@@ -114,6 +114,7 @@ class NodeBase(Publishing, Asking, _Live):
         self._plain = CallOptions(self._flags)
         self._handle = Handle(chosen)
         self._context, self._node = self._handle.context, self._handle.node
+        note_node(self)
 
     # ---- what each API does in its own way
 

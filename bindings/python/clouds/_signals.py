@@ -2,9 +2,13 @@
 import asyncio
 import signal
 import threading
-from typing import Any, Dict, List
+from typing import TYPE_CHECKING, Any, Dict, List
 
 from clouds._operations import settle
+from clouds._worker import worker
+
+if TYPE_CHECKING:
+    from clouds._node import NodeBase
 
 
 class _Signals:
@@ -22,6 +26,8 @@ class _Signals:
         return None if before == signal.getsignal(number) else before
 
     def _stop_all(self) -> None:
+        if worker._signaled():
+            return  # which closes the nodes
         for stop in self.stops:
             settle(stop)
 
@@ -36,8 +42,9 @@ class _Signals:
 _running_in: "Dict[asyncio.AbstractEventLoop, _Signals]" = {}
 
 
-def begin_signals(loop: asyncio.AbstractEventLoop, stop: "asyncio.Future[Any]") -> None:
+def begin_signals(loop: asyncio.AbstractEventLoop, stop: "asyncio.Future[Any]", node: "NodeBase") -> None:
     """From here on a signal ends this future, if this is the main thread: no other hears of signals."""
+    worker._runs(node)
     if threading.current_thread() is not threading.main_thread():
         return
     if loop not in _running_in:

@@ -30,6 +30,7 @@ from clouds._serving import Serving
 from clouds._status import Status
 from clouds._threads import SPARE, Limits, Pool, at_exit, check_real, cancel_at_exit, start
 from clouds._values import encode_list, with_bytes
+from clouds._worker import worker
 from clouds.errors import AfterFork, Overloaded
 
 _Self = TypeVar("_Self", bound="Node")
@@ -352,16 +353,17 @@ class Node(_Keywords, SyncPublishing, SyncExplaining, SyncAsking, NodeBase):
             raise AfterFork()
         main = threading.current_thread() is threading.main_thread()
         before = signal.getsignal(signal.SIGTERM) if main else None
+        worker._runs(self)
         try:
             if main:  # here, since from now on it may come at any moment
                 signal.signal(signal.SIGTERM, signal.default_int_handler)
             self._handle.over.wait()
         except KeyboardInterrupt:
-            pass
+            worker._signaled()
         finally:
             if main:
                 signal.signal(signal.SIGTERM, signal.SIG_DFL if before is None else before)
-            self.close()
+            self.close(worker._seconds)
 
 
 class Client(Node):
