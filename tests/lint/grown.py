@@ -28,7 +28,8 @@ def header(folder):
     """The grown clouds.h, in `folder`/include."""
     write(folder + "/include/clouds.h", changed(r"^(?=\} clouds_\w+;$)", f"    uint64_t {MEMBER};\n",
                                                 "/capi/include/clouds.h"))
-    shutil.copy(source + "/capi/include/clouds_extend.h", folder + "/include")
+    for name in ("clouds_extend.h", "clouds_worker.h"):
+        shutil.copy(f"{source}/capi/include/{name}", folder + "/include")
     return folder + "/include"
 
 

@@ -180,11 +180,22 @@ static void serve(void)
 }
 
 #if CLOUDS_VERSION_NUMBER >= 3000
+/* It has no master. */
+static void check_worker(void)
+{
+    BOXED(clouds_worker_event, 1) told = {0};
+    CLOSE(told);
+    CHECK(clouds_worker_open() == CLOUDS_ENOTSUP && clouds_worker_tell(CLOUDS_WORKER_READY) == CLOUDS_ENOTSUP);
+    CHECK(clouds_worker_next(told.here, sizeof *told.here, 0) == CLOUDS_ENOTSUP);
+    CHECK_BOX(told);
+}
+
 static void protect(void)
 {
     uint64_t operation = 0;
     CHECK(clouds_key_create("/") == CLOUDS_EEXIST);
     CHECK(clouds_runtime_folder("a/b", NULL, 0) == CLOUDS_EINVAL);
+    check_worker();
     BOXED(clouds_offer_options, 1) how = {.here = {{.size = sizeof *how.here, .flags = CLOUDS_OFFER_SERIAL, .queue = 1}}};
     CLOSE(how);
     CHECK(clouds_node_offer(server, "old", 3, how.here, NULL, &operation) == 0);
