@@ -492,4 +492,7 @@ class Bridge {
   }
 }
 
+/** The nodes of this process that are open. */
+Bridge.nodes = () => [...opened].map((bridge) => bridge.owner || bridge.weak.deref()).filter(Boolean);
+
 module.exports = Bridge;

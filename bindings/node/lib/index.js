@@ -8,6 +8,7 @@ const Monitor = require('./monitor');
 const Protocol = require('./protocol');
 const Server = require('./server');
 const { CloudsError } = require('./errors');
+const worker = require('./worker');
 
 const createBase = (options) => new Base(options);
 const createClient = (options) => new Client(options);
@@ -24,6 +25,7 @@ module.exports = {
   Monitor,
   Protocol,
   CloudsError,
+  worker,
   createBase,
   createClient,
   createServer,

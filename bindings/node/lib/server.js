@@ -8,6 +8,7 @@ const { failure } = require('./errors');
 const { bound, promised, extend, inherit } = require('./util');
 const { split, limitOf } = require('./timeouts');
 const { splitLimits } = require('./limits');
+const worker = require('./worker');
 
 function checkHandler(handler) {
   if (typeof handler !== 'function') throw new TypeError('clouds: the handler of a method is a function');
@@ -86,9 +87,15 @@ extend(Server.prototype, {
   _register(method, handler, done, seconds, limits) {
     const replaced = this._services.get(method);
     this._services.set(method, handler);
+    const registered = worker._registers();
+    const ended = (error) => {
+      registered(error);
+      done(error);
+    };
     try {
-      this._transport.register(method, done, seconds, limits);
+      this._transport.register(method, ended, seconds, limits);
     } catch (error) {
+      registered(error);
       if (replaced) this._services.set(method, replaced);
       else this._services.delete(method);
       throw error;

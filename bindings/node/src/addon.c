@@ -89,7 +89,10 @@ static napi_value export_all(napi_env env, napi_value exports)
                {"bytesMark", addon_bytes_mark},
                {"exitCode", addon_exit_code},
                {"requestOpen", addon_request_is_open},
-               {"finish", addon_finish}};
+               {"finish", addon_finish},
+               {"workerOpen", addon_worker_open},
+               {"workerHold", addon_worker_hold},
+               {"workerTell", addon_worker_tell}};
     napi_value value;
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
         napi_create_function(env, all[i].name, NAPI_AUTO_LENGTH, all[i].fn, NULL, &value);

@@ -109,6 +109,11 @@ napi_value addon_submit(napi_env env, napi_callback_info info);
 napi_value addon_shape(napi_env env);
 napi_value addon_exit_code(napi_env env, napi_callback_info info);
 
+/* worker.c */
+napi_value addon_worker_open(napi_env env, napi_callback_info info);
+napi_value addon_worker_hold(napi_env env, napi_callback_info info);
+napi_value addon_worker_tell(napi_env env, napi_callback_info info);
+
 /* values.c */
 void addon_put_text(napi_env env, napi_value list, uint32_t index, const char *text);
 napi_value addon_throw(napi_env env, int code);  /* an Error with the code and the message of the last error; NULL */

@@ -80,6 +80,21 @@ static napi_value exits(napi_env env)
     put(env, all, "ERROR", CLOUDS_EXIT_ERROR);
     put(env, all, "USAGE", CLOUDS_EXIT_USAGE);
     put(env, all, "UNREACHABLE", CLOUDS_EXIT_UNREACHABLE);
+    put(env, all, "UNKNOWN", CLOUDS_EXIT_UNKNOWN);
+    return all;
+}
+
+/* What a worker of clouds start is told, and what it says. */
+static napi_value worker(napi_env env)
+{
+    napi_value all;
+    napi_create_object(env, &all);
+    put(env, all, "DRAIN", CLOUDS_WORKER_DRAIN);
+    put(env, all, "QUIET", CLOUDS_WORKER_QUIET);
+    put(env, all, "ASK", CLOUDS_WORKER_ASK);
+    put(env, all, "READY", CLOUDS_WORKER_READY);
+    put(env, all, "STOPPING", CLOUDS_WORKER_STOPPING);
+    put(env, all, "ALIVE", CLOUDS_WORKER_ALIVE);
     return all;
 }
 
@@ -97,7 +112,8 @@ napi_value addon_exit_code(napi_env env, napi_callback_info info)
 }
 
 /* {events, orders: name -> number; orderTexts: how many by kind; how many numbers an event and an order have;
- * constants; the names of the outcomes and of the log levels, by number; exit codes by name} */
+ * constants; the names of the outcomes and of the log levels, by number; exit codes by name; the events and words of a
+ * worker by name} */
 napi_value addon_shape(napi_env env)
 {
     napi_value shape;
@@ -121,6 +137,7 @@ napi_value addon_shape(napi_env env)
     put(env, shape, "LOG_WARN", CLOUDS_LOG_WARN);
     napi_set_named_property(env, shape, "outcomes", outcomes(env));
     napi_set_named_property(env, shape, "exits", exits(env));
+    napi_set_named_property(env, shape, "worker", worker(env));
     napi_set_named_property(env, shape, "logLevels", log_levels(env));
     return shape;
 }

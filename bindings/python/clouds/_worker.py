@@ -3,6 +3,7 @@
 A thread waits for what the master tells. Where the program is in asyncio its loops answer for it, since a loop that does
 not come to its turn is what hangs.
 """
+import atexit
 import ctypes
 import os
 import signal
@@ -174,6 +175,7 @@ class Worker:
         if hasattr(sys.stdout, "reconfigure"):
             sys.stdout.reconfigure(line_buffering=True)  # its lines are those of a log
         self._take_signals()
+        atexit.register(self._exits)
         _start("clouds-worker", self._listen)
 
     def _take_signals(self) -> None:
@@ -183,6 +185,12 @@ class Worker:
         if signal.getsignal(signal.SIGUSR2) == signal.SIG_DFL and sys.__stderr__ is not None:
             import faulthandler
             faulthandler.register(signal.SIGUSR2, file=sys.__stderr__)
+
+    def _exits(self) -> None:
+        """The program ends. What was raised says more."""
+        if not self._told_ready and not self.draining and not hasattr(sys, "last_type"):
+            print("the worker has ended before it was ready: no node runs, and it does not call clouds.worker.ready()",
+                  file=sys.stderr)
 
     def _tell(self, word: int) -> None:
         code = lib.clouds_worker_tell(word)

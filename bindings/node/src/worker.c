@@ -1,0 +1,119 @@
+/* This process as a worker of `clouds start`: what the master tells it reaches a function of JavaScript. A process has
+ * one place below a master, and the environment that opens it keeps it: that of the main thread. */
+#include "internal.h"
+
+#include <stdlib.h>
+
+typedef struct place {
+    uv_poll_t poll;
+    napi_env env;
+    napi_ref fn;
+    napi_async_cleanup_hook_handle hook;
+} place;
+
+static place *the_place;
+
+static void on_closed(uv_handle_t *handle)
+{
+    place *p = handle->data;
+    if (p->hook) napi_remove_async_cleanup_hook(p->hook);
+    free(p);
+}
+
+static void close_place(place *p)
+{
+    if (the_place != p) return;
+    the_place = NULL;
+    uv_poll_stop(&p->poll);
+    if (p->fn) napi_delete_reference(p->env, p->fn);
+    uv_close((uv_handle_t *)&p->poll, on_closed);
+}
+
+static void on_cleanup(napi_async_cleanup_hook_handle hook, void *data)
+{
+    close_place(data);
+}
+
+/* An exception that the function let out ends the process, as one of a timer's callback would. */
+static void tell(place *p, const clouds_worker_event *event)
+{
+    napi_value receiver, fn, arguments[3], error;
+    bool pending = false;
+    bool ok = napi_get_global(p->env, &receiver) == napi_ok &&
+              napi_get_reference_value(p->env, p->fn, &fn) == napi_ok &&
+              napi_create_uint32(p->env, event->type, &arguments[0]) == napi_ok &&
+              napi_create_double(p->env, (double)event->number, &arguments[1]) == napi_ok &&
+              napi_create_double(p->env, event->seconds, &arguments[2]) == napi_ok;
+    if (ok && napi_make_callback(p->env, NULL, receiver, fn, 3, arguments, NULL) == napi_ok) return;
+    napi_is_exception_pending(p->env, &pending);
+    if (pending && napi_get_and_clear_last_exception(p->env, &error) == napi_ok) napi_fatal_exception(p->env, error);
+}
+
+static void on_readable(uv_poll_t *handle, int status, int events)
+{
+    place *p = handle->data;
+    clouds_worker_event event;
+    napi_handle_scope scope;
+    int n = 1;
+    while (p == the_place && (n = clouds_worker_next(&event, sizeof event, 0)) > 0) {
+        if (napi_open_handle_scope(p->env, &scope) != napi_ok) return;
+        tell(p, &event);
+        napi_close_handle_scope(p->env, scope);
+    }
+    if (n < 0 && p == the_place) uv_poll_stop(handle); /* the master is gone, and that was told */
+}
+
+static napi_value truth(napi_env env, bool yes)
+{
+    napi_value value = NULL;
+    napi_get_boolean(env, yes, &value);
+    return value;
+}
+
+/* workerOpen(fn): whether this process is a worker; fn(type, number, seconds) is called with each event. The watch of
+ * them does not keep the process alive. */
+napi_value addon_worker_open(napi_env env, napi_callback_info info)
+{
+    size_t argc = 1;
+    napi_value fn;
+    uv_loop_t *loop;
+    napi_get_cb_info(env, info, &argc, &fn, NULL, NULL);
+    int fd = clouds_worker_open();
+    if (fd < 0) return truth(env, false);
+    place *p = calloc(1, sizeof *p);
+    if (!p) return addon_refuse(env, CLOUDS_ENOMEM);
+    p->env = env;
+    p->poll.data = p;
+    if (napi_get_uv_event_loop(env, &loop) != napi_ok || uv_poll_init(loop, &p->poll, fd) != 0) {
+        free(p);
+        return addon_refuse(env, CLOUDS_ESYSTEM);
+    }
+    the_place = p;
+    uv_unref((uv_handle_t *)&p->poll);
+    if (napi_create_reference(env, fn, 1, &p->fn) != napi_ok ||
+        napi_add_async_cleanup_hook(env, on_cleanup, p, &p->hook) != napi_ok) {
+        close_place(p);
+        return addon_refuse(env, CLOUDS_ENOMEM);
+    }
+    uv_poll_start(&p->poll, UV_READABLE, on_readable);
+    return truth(env, true);
+}
+
+/* workerHold(): from now on it does keep it alive. */
+napi_value addon_worker_hold(napi_env env, napi_callback_info info)
+{
+    if (the_place) uv_ref((uv_handle_t *)&the_place->poll);
+    return NULL;
+}
+
+/* workerTell(word) */
+napi_value addon_worker_tell(napi_env env, napi_callback_info info)
+{
+    size_t argc = 1;
+    napi_value word;
+    uint32_t number = 0;
+    napi_get_cb_info(env, info, &argc, &word, NULL, NULL);
+    napi_get_value_uint32(env, word, &number);
+    int code = clouds_worker_tell(number);
+    return code == 0 || code == CLOUDS_ECLOSED ? NULL : addon_throw(env, code);
+}
