@@ -12,6 +12,7 @@ const { printable, warnNow } = require('./log');
 const { READY, STOPPING, ALIVE, DRAIN, QUIET, ASK } = addon.shape.worker;
 const CUT = addon.shape.exits.UNKNOWN; // of one that had to be cut
 const USUAL_DRAIN = 8; // seconds
+const ONE_SIGNAL = 1000; // ms; the kernel sends one for each thread of a master that is killed
 const MARGIN = 1; // seconds beyond the drain that the end of the process may take
 
 function numberOf(name, otherwise) {
@@ -33,7 +34,7 @@ class Worker extends EventEmitter {
     this.draining = false;
     this._isReady = this._isHeld = false;
     this._registering = 0;
-    this._signals = 0;
+    this._signaledAt = 0;
     this._seconds = USUAL_DRAIN;
   }
 
@@ -84,6 +85,7 @@ class Worker extends EventEmitter {
     this.solo = false;
     delete process.env.CLOUDS_CHANNEL;
     this._seconds = numberOf('CLOUDS_DRAIN', USUAL_DRAIN);
+    for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {}); // the master may be gone
     process.on('SIGTERM', () => this._signaled());
     process.on('SIGUSR2', () => {}); // by which the master asks who hangs for a traceback, which Node does not have
     process.on('exit', (code) => this._exits(code));
@@ -101,7 +103,8 @@ class Worker extends EventEmitter {
 
   // The second one ends it at once.
   _signaled() {
-    if (++this._signals > 1) process.exit(CUT);
+    this._signaledAt = this._signaledAt || now();
+    if (now() - this._signaledAt > ONE_SIGNAL) process.exit(CUT);
     this.stop();
   }
 

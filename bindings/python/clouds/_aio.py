@@ -26,7 +26,7 @@ from clouds._options import CallOptions, Key, Meta, Number, drain_seconds, metho
 from clouds._readable import LoopReader
 from clouds._request import Request, call_record, detached_context, serve, serving as _serving
 from clouds._retry import Hooked, HookedCall, begin_attempt
-from clouds._signals import begin_signals, end_signals
+from clouds._signals import begin_signals, end_signals, has_run
 from clouds._status import Status
 from clouds._values import encode_list, results, results_at, with_bytes
 from clouds.errors import AfterFork
@@ -496,3 +496,4 @@ class Node(_Keywords, AsyncPublishing, AsyncExplaining, AsyncAsking, NodeBase):
         finally:
             end_signals(loop, stop)
             await self.close()
+            await has_run(loop)

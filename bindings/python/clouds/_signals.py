@@ -52,6 +52,12 @@ def begin_signals(loop: asyncio.AbstractEventLoop, stop: "asyncio.Future[Any]", 
     _running_in[loop].stops.append(stop)
 
 
+async def has_run(loop: asyncio.AbstractEventLoop) -> None:
+    """run() of a node is over."""
+    if worker.draining:  # otherwise no thread is needed
+        await loop.run_in_executor(None, worker._has_run)
+
+
 def end_signals(loop: asyncio.AbstractEventLoop, stop: "asyncio.Future[Any]") -> None:
     """Gives the signals back when this was the last future."""
     signals = _running_in.get(loop)

@@ -364,6 +364,7 @@ class Node(_Keywords, SyncPublishing, SyncExplaining, SyncAsking, NodeBase):
             if main:
                 signal.signal(signal.SIGTERM, signal.SIG_DFL if before is None else before)
             self.close(worker._seconds)
+            worker._has_run()
 
 
 class Client(Node):

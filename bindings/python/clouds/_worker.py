@@ -30,6 +30,7 @@ _EVENTS = ("drain", "stop")
 _USUAL_DRAIN = 8.0
 _MARGIN = 1.0    # seconds beyond the drain that the end of the process may take
 _LOOK = 1.0      # seconds after which a loop that has not answered may be one that has ended
+_ONE_SIGNAL = 1.0  # seconds; the kernel sends one for each thread of a master that is killed
 _CUT = 4         # the exit code of one that had to be cut
 
 
@@ -80,8 +81,9 @@ class Worker:
         self.app = os.environ.get("CLOUDS_APP", "")
         self.draining = False
         self._lock = threading.RLock()
-        self._told_ready = self._drained = False
-        self._signals = 0
+        self._told_ready = False
+        self._over = threading.Event()  # it has drained, and the listeners have been told
+        self._signaled_at = 0.0
         self._seconds: Optional[float] = None  # of a drain that nobody said how long of
         self._listeners: Dict[str, List[Tuple[_Listener, "Optional[_Loop]"]]] = {name: [] for name in _EVENTS}
         self._loops: "weakref.WeakSet[_Loop]" = weakref.WeakSet()  # of programs that use this without a node
@@ -139,6 +141,11 @@ class Worker:
             self._unready.add(node)
         node._begin_ready().add_done_callback(lambda future: self._node_is_ready(node, future))
 
+    def _has_run(self) -> None:
+        """run() of a node is over. Where this worker ends, that is told first."""
+        if self.draining:
+            self._over.wait()
+
     def _node_is_ready(self, node: "NodeBase", future: Any) -> None:
         problem = None if future.cancelled() else future.exception()
         with self._lock:
@@ -155,9 +162,11 @@ class Worker:
         """A signal that ends the program in order; a second one ends it at once. False where there is no master."""
         if self.solo:
             return False
-        self._signals += 1
-        if self._drained or self._signals > 1:
-            raise SystemExit(0 if self._drained else _CUT)
+        if self._over.is_set():
+            raise SystemExit(0)
+        first = self._signaled_at = self._signaled_at or time.monotonic()
+        if time.monotonic() - first > _ONE_SIGNAL:
+            raise SystemExit(_CUT)
         self.stop()
         return True
 
@@ -274,7 +283,7 @@ class Worker:
             node._handle.over.wait(max(0.0, until - time.monotonic()) + _MARGIN)
         del ending
         self._emit("stop", until)
-        self._drained = True
+        self._over.set()
         if not ends_by_itself:
             os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(max(0.0, until - time.monotonic()) + _MARGIN)

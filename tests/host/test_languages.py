@@ -1,0 +1,367 @@
+"""clouds start with workers in Python and in Node, from outside: what they serve survives reloads, failures and the end."""
+import os
+import re
+import signal
+import unittest
+
+from support import Case, SOURCE, wait_until
+
+BUILD = os.environ.get("CLOUDS_BUILD_DIR", os.path.join(SOURCE, "build", "dev"))
+NODE = os.path.join(BUILD, "bindings", "node")
+
+# Each serves `where`; `wait`, which prints and answers when a file is there; and `loop`, which never comes back.
+SYNC = """
+import os, time, clouds
+server, worker = clouds.Server(), clouds.worker
+
+@server.register("where")
+def where():
+    return f"{worker.group}.{worker.index} of {worker.count}, {worker.generation}"
+
+@server.register("wait")
+def wait(path):
+    print("waits")
+    while not os.path.exists(path):
+        time.sleep(0.01)
+    return "waited"
+
+worker.on("drain", lambda seconds: print("drain", seconds))
+worker.on("stop", lambda: print("stop"))
+print("pid", os.getpid())
+server.run()
+print("ran")
+"""
+
+ASYNC = """
+import asyncio, os, clouds
+from clouds import aio, worker
+
+async def main():
+    server = aio.Server()
+
+    @server.register("where")
+    async def where():
+        return f"{worker.group}.{worker.index} of {worker.count}, {worker.generation}"
+
+    @server.register("wait")
+    async def wait(path):
+        print("waits")
+        while not os.path.exists(path):
+            await asyncio.sleep(0.01)
+        return "waited"
+
+    @server.register("loop")
+    def endless():
+        while True:
+            pass
+
+    @worker.on("drain")
+    async def drain(seconds):
+        await asyncio.sleep(0)
+        print("drain", seconds)
+    worker.on("stop", lambda: print("stop"))
+    print("pid", os.getpid())
+    await server.run()
+    print("ran")
+
+asyncio.run(main())
+"""
+
+JAVASCRIPT = """
+const fs = require('fs');
+const clouds = require(process.env.CLOUDS_TEST_PACKAGE);
+const { worker } = clouds;
+const server = clouds.createServer();
+server.registerP('where', () => `${worker.group}.${worker.index} of ${worker.count}, ${worker.generation}`);
+server.registerP('wait', async (path) => {
+  console.log('waits');
+  while (!fs.existsSync(path)) await new Promise((resolve) => setTimeout(resolve, 10));
+  return 'waited';
+});
+server.registerP('loop', () => {
+  for (;;);
+});
+worker.on('drain', async (seconds) => console.log(`drain ${seconds.toFixed(1)}`));
+worker.on('stop', () => console.log('stop'));
+console.log('pid', process.pid);
+"""
+
+CALLER = """
+local clouds = require "clouds"
+local client, bad, count, stop = clouds.client { timeout = 20 }, 0, 0, false
+client:on("message", function() stop = true end)
+print("id " .. client.id)
+while not stop do
+  local ok, err = client:call("where")
+  count = count + 1
+  if err then bad = bad + 1; print(err) end
+end
+print("bad " .. bad .. " many " .. tostring(count > 100))
+client:close(0)
+"""
+
+
+def gone(pid):
+    return not os.path.exists(f"/proc/{pid}")
+
+
+class Languages(Case):
+    def setUp(self):
+        super().setUp()
+        self.env.update(PYTHONPATH=os.path.join(SOURCE, "bindings", "python"), PYTHONDONTWRITEBYTECODE="1",
+                        CLOUDS_LIBRARY=os.path.join(BUILD, "capi", "libclouds.so"), CLOUDS_TEST_PACKAGE=NODE)
+
+    def open(self, name, code, *options, workers=1):
+        self.file(name, code)
+        self.master = self.start("start", "--workers", str(workers), *options, name, cwd=self.folder)
+        return self.master
+
+    def ready(self, *rest, **words):
+        self.open(*rest, **words)
+        self.master.err.wait_for(" ready: ")
+
+    def call(self, *words):
+        """The words that a call printed."""
+        found = self.run_clouds("call", *words)
+        self.assertEqual(found.returncode, 0, found.stderr)
+        return found.stdout.strip()
+
+    def pid(self):
+        """That of the first worker that has said it."""
+        self.master.out.wait_for("| pid ")
+        return int(re.search(r"\| pid (\d+)", self.master.out.text()).group(1))
+
+    def lines(self, count, text):
+        wait_until(lambda: self.master.err.text().count(text) >= count, f"{count} times {text!r} in {self.master.err.text()}")
+
+    def end(self, code=0):
+        self.assertEqual(self.master.stop(), code, self.master.err.text())
+
+
+class Workers:
+    """What is so in each language: `script` is its name, `code` what it has."""
+
+    def begin(self, *options, workers=1):
+        self.ready(self.script, self.code, *options, workers=workers)
+
+    def test_calls_over_reloads(self):
+        """No call is lost, and who leaves ends in order."""
+        self.begin(workers=2)
+        caller = self.start("run", "-e", CALLER)
+        caller.out.wait_for("id ")
+        for generation in (2, 3):
+            self.assertEqual(self.run_clouds("reload").returncode, 0, self.master.err.text())
+            self.assertRegex(self.call("where"), rf"svc\.[12] of 2, {generation}")
+        node = re.search(r"id (\S+)", caller.out.text()).group(1)
+        self.assertEqual(self.run_clouds("send", node, "1").returncode, 0)
+        caller.out.wait_for("bad 0 many true")
+        self.end()
+        self.assertEqual(self.master.out.text().count("drain 8"), 6)
+        self.assertEqual(self.master.out.text().count("stop"), 6)
+        self.assertNotIn("did not end", self.master.err.text())
+
+    def test_a_stop_waits_for_what_was_accepted(self):
+        self.begin()
+        path = os.path.join(self.folder, "go")
+        caller = self.start("call", "--string", "wait", path)
+        self.master.out.wait_for("waits")
+        self.master.signal(signal.SIGTERM)
+        self.master.out.wait_for("drain 8")
+        self.file("go", "")
+        self.assertEqual((caller.wait(), caller.out.text()), (0, '"waited"\n'), caller.err.text())
+        self.assertEqual(self.master.wait(), 0, self.master.err.text())
+
+    def test_a_stop_ends(self):
+        """Who does not come to an end is cut when the drain is over, and that is told."""
+        self.begin("--drain", "0.3")
+        caller = self.start("call", "--string", "wait", os.path.join(self.folder, "never"))
+        self.master.out.wait_for("waits")
+        self.end(code=self.cut)
+        self.assertNotEqual(caller.wait(), 0)
+
+    def test_one_that_is_killed_is_followed(self):
+        self.begin(workers=2)
+        victim = self.pid()
+        os.kill(victim, signal.SIGKILL)
+        self.lines(3, " ready in ")
+        self.assertIn(": SIGKILL", self.master.err.text())
+        self.assertIn("of 2, 1", self.call("where"))
+        self.end()
+
+    def test_a_signal_to_one(self):
+        """It ends in order, and another takes its place."""
+        self.begin()
+        os.kill(self.pid(), signal.SIGTERM)
+        self.lines(2, " ready in ")
+        self.assertIn("worker svc.1 stops: it was told to", self.master.err.text())
+        wait_until(lambda: gone(self.pid()), "it ends")
+        self.assertIn("of 1, 1", self.call("where"))
+        self.end()
+        self.assertNotIn("did not end", self.master.err.text())
+
+    def test_the_end_of_the_master(self):
+        """Workers finish what they have accepted, and end."""
+        self.begin()
+        path = os.path.join(self.folder, "go")
+        caller = self.start("call", "--string", "wait", path)
+        self.master.out.wait_for("waits")
+        self.master.popen.kill()
+        self.file("go", "")
+        self.assertEqual((caller.wait(), caller.out.text()), (0, '"waited"\n'), caller.err.text())
+        wait_until(lambda: gone(self.pid()), "the worker ends")
+
+    def test_enough_requests(self):
+        self.begin("--max-requests", "5")
+        for _ in range(6):
+            self.call("where")
+        self.lines(2, " ready in ")
+        self.assertRegex(self.master.err.text(), r"worker svc\.1 is replaced: it has begun \d requests")
+        self.end()
+
+    def test_quiet(self):
+        self.begin()
+        self.assertEqual(self.run_clouds("quiet").returncode, 0)
+        wait_until(lambda: "(paused)" in self.run_clouds("status").stdout, "it is paused")
+        self.assertEqual(self.run_clouds("call", "-t", "1", "where").returncode, 3)
+        self.assertEqual(self.run_clouds("resume").returncode, 0)
+        self.assertIn("of 1, 1", self.call("--retry", "5", "where"))
+        self.end()
+
+
+class Hanging:
+    def test_one_that_hangs_is_killed(self):
+        self.ready(self.script, self.code, "--hang-timeout", "1")
+        caller = self.start("call", "loop")
+        self.master.err.wait_for("worker svc.1 hangs: busy for ")
+        self.lines(2, " ready in ")
+        self.master.err.wait_for("worker svc.1 ended: SIGKILL: it hung, busy for ")
+        self.assertEqual(caller.wait(), 4)
+        self.assertIn("of 1, 1", self.call("where"))
+        self.end()
+        if self.says_where:
+            self.assertIn(self.says_where, self.master.err.text())
+
+
+class Python(Workers, Languages):
+    script, code, cut = "svc.py", SYNC, 0
+
+    def test_one_that_is_stopped_hangs(self):
+        self.begin("--hang-timeout", "1")
+        os.kill(self.pid(), signal.SIGSTOP)
+        self.master.err.wait_for("ended: SIGKILL: it hung, busy for ")
+        self.lines(2, " ready in ")
+        self.end()
+
+    def test_ready_by_its_own_word(self):
+        """A program without a node; nothing of it looks for the end, and it ends by SystemExit in its main thread."""
+        self.ready("svc.py", """
+            import threading, clouds
+            print("solo", clouds.worker.solo, clouds.worker)
+            clouds.worker.ready()
+            try:
+                threading.Event().wait()
+            finally:
+                print("cleaned up")
+        """.replace("\n            ", "\n"))
+        self.master.out.wait_for("solo False <clouds.worker svc.1>")
+        self.end()
+        self.assertIn("cleaned up", self.master.out.text())
+        self.assertNotIn("did not end", self.master.err.text())
+
+    def test_what_fails(self):
+        for code, words in ((b"raise ValueError('boom')", "exit 1: ValueError: boom"),
+                            (b"import clouds", "exit 0: the worker has ended before it was ready: no node runs"),
+                            (b"import sys; sys.exit('no')", "exit 1: no"),
+                            (b"import clouds\nserver = clouds.Server(id='a')\nother = clouds.Server(id='a')\n"
+                             b"server.register('x', print)\nother.register('x', print)\nserver.ready()\nother.run()",
+                             "exit 1: the worker cannot serve: CLOUDS_EXISTS: ")):
+            with self.subTest(code=code):
+                self.assertEqual(self.open("svc.py", code).wait(), 1)
+                self.assertIn(f"svc does not start: worker svc.1: {words}", self.master.err.text())
+
+
+class Asyncio(Hanging, Workers, Languages):
+    script, code, cut, says_where = "svc.py", ASYNC, 0, "in endless"
+
+
+@unittest.skipUnless(os.path.exists(os.path.join(NODE, "clouds.node")), "the Node package was not built")
+class Node(Hanging, Workers, Languages):
+    script, code, cut, says_where = "svc.js", JAVASCRIPT, 0, None
+
+    def test_ready_by_its_own_word(self):
+        self.open("svc.js", """
+            const { worker, createServer } = require(process.env.CLOUDS_TEST_PACKAGE);
+            worker.hold();
+            createServer().registerP('where', () => 1).then(() => {
+              console.log('registered');
+              setInterval(() => require('fs').existsSync('go') && worker.ready(), 10);
+            });
+        """)
+        self.master.out.wait_for("registered")
+        self.assertNotIn(" ready in ", self.master.err.text())
+        self.file("go", "")
+        self.master.err.wait_for("svc ready: ")
+        self.end()
+
+    def test_what_fails(self):
+        package = "require(process.env.CLOUDS_TEST_PACKAGE)"
+        for code, words in (("throw new Error('boom')", "exit 1: Error: boom"),
+                            (package, "exit 1: the worker has ended before it was ready: it registers nothing"),
+                            (f"const {{ createServer }} = {package};\n"
+                             "createServer({ id: 'a' }).registerP('x', () => 1)\n"
+                             ".then(() => createServer({ id: 'a' }).register('x', () => 1));",
+                             "exit 1: the worker cannot serve: CLOUDS_EXISTS: ")):
+            with self.subTest(code=code):
+                self.assertEqual(self.open("svc.js", code).wait(), 1)
+                self.assertIn(f"svc does not start: worker svc.1: {words}", self.master.err.text())
+
+
+class Plans(Languages):
+    def check(self, text, *options):
+        self.file("svc.py", SYNC)
+        return self.run_clouds("check", self.file("cluster.lua", text), *options)
+
+    def test_a_file(self):
+        """Groups in several languages, one by a command of its own, that one reload renews."""
+        self.file("svc.py", SYNC)
+        self.file("other.lua", 'require("clouds").server {}:register("lua", function() return "Lua" end)')
+        path = self.file("cluster.lua", """
+            local app = require("clouds.cluster").master {}
+            app:register("python", "svc.py", { workers = 1, command = { "python3", "-X", "dev" }, args = { "a" } })
+            app:register("lua", "other.lua", { workers = 1 })
+            app:register("bare", nil, { workers = 1, command = { "python3", "-c",
+              "import sys, clouds; print(sys.flags.dev_mode, sys.argv); s = clouds.Server();"
+              .. "s.register('bare', lambda: sys.argv[1]); s.run()" }, args = { "word" } })
+        """)
+        self.master = self.start("start", "-c", path)
+        self.master.err.wait_for("cluster ready: python 1, lua 1, bare 1")
+        self.assertIn("python.1 of 1, 1", self.call("where"))
+        self.assertEqual((self.call("lua"), self.call("bare")), ('"Lua"', '"word"'))
+        self.assertEqual(self.run_clouds("reload").returncode, 0)
+        self.assertIn("python.1 of 1, 2", self.call("where"))
+        self.end()
+
+    def test_a_check(self):
+        found = self.check('require("clouds.cluster").master {}:register("web", "svc.py", { workers = 1 })')
+        self.assertIn("web: 1 worker of python3 ", found.stdout)
+        for register, words in (
+                ('(8080, "svc.py")', "svc.py: a program in another language takes no connections from the master"),
+                ('("web", "svc.py", { command = {} })', "'command': expected a program"),
+                ('("web", "svc.py", { command = "python3" })', "'command': expected a list of texts"),
+                ('("web", "none.py")', "there is no script "),
+                ('("web")', "expected the file of a script, got a nil")):
+            found = self.check(f'require("clouds.cluster").master {{}}:register{register}')
+            self.assertEqual(found.returncode, 2, register)
+            self.assertIn(words, found.stderr)
+        found = self.check('require("clouds.cluster").master {}:library("svc.py")')
+        self.assertIn("svc.py is none", found.stderr)
+
+    def test_no_such_program(self):
+        path = self.file("cluster.lua", 'require("clouds.cluster").master {}:register("web", nil, { command = { "./none" } })')
+        master = self.start("start", "-c", path)
+        self.assertEqual(master.wait(), 1)
+        self.assertRegex(master.err.text(), r"cluster does not start: worker web\.\d+: cannot start /.*/none: No such file")
+
+
+if __name__ == "__main__":
+    unittest.main()
