@@ -690,6 +690,40 @@ export interface Packed {
   raw: string;
 }
 
+/** This process as a worker of `clouds start`. In any other process `solo` is true, and nothing is ever told. */
+export class Worker extends EventEmitter {
+  readonly solo: boolean;
+  /** Its place in its group, from 1, and how many there are. */
+  readonly index: number;
+  readonly count: number;
+  readonly generation: number;
+  readonly group: string;
+  readonly app: string;
+  readonly draining: boolean;
+  /** Says that this worker serves. Without it that is said when what was registered is. */
+  ready(): void;
+  /** It is not ready before `ready()`. */
+  hold(): void;
+  /** Sends a value to the worker of a group with this index, or to all of it. */
+  send(group: string, value: unknown, index?: number): void;
+  /** Says something of this worker, by name, for `clouds ps --json`; null takes it back. */
+  set(name: string, value: unknown): void;
+  /** Asks to be replaced: when another worker is ready, this one ends in order. */
+  retire(): void;
+  /** Asks for a reload of a group, or of everything. */
+  reload(group?: string): void;
+  /** Ends this worker in order; the master starts another at once. */
+  stop(): void;
+  /** It begins to end, and has so many seconds; what a listener promises is waited for. */
+  on(event: 'drain', listener: (seconds: number) => unknown): this;
+  /** Its nodes have ended. */
+  on(event: 'stop', listener: () => unknown): this;
+  on(event: 'message', listener: (value: any, group: string, index: number) => void): this;
+  on(event: string | symbol, listener: (...args: any[]) => void): this;
+}
+
+export const worker: Worker;
+
 export function createBase(options?: BaseOptions | string): Base;
 export function createClient(options?: NodeOptions | string): Client;
 export function createServer(options?: NodeOptions | string): Server;

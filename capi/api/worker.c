@@ -1,8 +1,12 @@
-/* clouds_worker_open, clouds_worker_next, clouds_worker_tell: what the messages of a channel mean. */
+/* clouds_worker_open, _next, _tell, _send: what the messages of a channel mean. */
 #include <math.h>
 #include <stdatomic.h>
+#include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
+#include "api/check.h"
 #include "api/deadline.h"
 #include "api/guard.h"
 #include "api/record.h"
@@ -10,7 +14,11 @@
 #include "clouds_worker.h"
 #include "worker/worker.h"
 
-enum { USUAL_DRAIN = 8 }; /* seconds, where the master has not said how many */
+enum {
+    USUAL_DRAIN = 8, /* seconds, where the master has not said how many */
+    NAME_BYTES = 64, /* of a group */
+    DATA_BYTES = 64000,
+};
 
 static atomic_bool told_of_end;
 
@@ -20,11 +28,37 @@ int clouds_worker_open(void)
     return code != 0 ? code : cl_worker_open();
 }
 
-static double seconds_of(const char *text)
+/* What a text begins with; `rest`, if it is wanted, is what is behind that and a blank. */
+static double seconds_of(const char *text, const char **rest)
 {
-    char *end;
+    char *end = NULL;
     double seconds = text && *text ? strtod(text, &end) : -1;
-    return seconds >= 0 && !*end ? cl_at_most(seconds) : USUAL_DRAIN;
+    bool is_number = end && end != text && (!*end || *end == ' ') && seconds >= 0;
+    if (rest) *rest = is_number && *end ? end + 1 : "";
+    return is_number ? cl_at_most(seconds) : USUAL_DRAIN;
+}
+
+static int read_drain(const cl_worker_message *m, clouds_worker_event *event)
+{
+    const char *reason;
+    *event = (clouds_worker_event){.type = CLOUDS_WORKER_DRAIN, .seconds = seconds_of(m->body, &reason)};
+    event->data = reason;
+    event->data_len = strlen(reason);
+    return 1;
+}
+
+static int read_words(const cl_worker_message *m, clouds_worker_event *event)
+{
+    const char *line = memchr(m->body, '\n', m->size);
+    const char *blank = line ? memchr(m->body, ' ', (size_t)(line - m->body)) : NULL;
+    if (!blank) return 0;
+    *event = (clouds_worker_event){.type = CLOUDS_WORKER_MESSAGE,
+                                   .number = strtol(blank, NULL, 10),
+                                   .group = m->body,
+                                   .group_len = (size_t)(blank - m->body),
+                                   .data = line + 1,
+                                   .data_len = m->size - (size_t)(line + 1 - m->body)};
+    return 1;
 }
 
 /* 1: the event is one for the program. What this version does not know is none. */
@@ -32,8 +66,9 @@ static int read_message(const cl_worker_message *m, clouds_worker_event *event)
 {
     switch (m->type) {
     case CLOUDS_CHANNEL_DRAIN:
-        *event = (clouds_worker_event){.type = CLOUDS_WORKER_DRAIN, .seconds = seconds_of(m->body)};
-        return 1;
+        return read_drain(m, event);
+    case CLOUDS_CHANNEL_MESSAGE:
+        return read_words(m, event);
     case CLOUDS_CHANNEL_QUIET:
     case CLOUDS_CHANNEL_RESUME:
         *event = (clouds_worker_event){.type = CLOUDS_WORKER_QUIET, .number = m->type == CLOUDS_CHANNEL_QUIET};
@@ -50,8 +85,8 @@ static int read_message(const cl_worker_message *m, clouds_worker_event *event)
 static int end(clouds_worker_event *event)
 {
     if (atomic_exchange(&told_of_end, true)) return CLOUDS_ECLOSED;
-    *event =
-        (clouds_worker_event){.type = CLOUDS_WORKER_DRAIN, .number = 1, .seconds = seconds_of(getenv("CLOUDS_DRAIN"))};
+    *event = (clouds_worker_event){
+        .type = CLOUDS_WORKER_DRAIN, .number = 1, .seconds = seconds_of(getenv("CLOUDS_DRAIN"), NULL)};
     return 1;
 }
 
@@ -81,18 +116,48 @@ int clouds_worker_next(clouds_worker_event *event, size_t event_size, double tim
         code = cl_error(CLOUDS_EINVAL, "clouds_worker_next: expected an event and a number of seconds");
     if (code == 0) code = cl_record_check(CL_RECORD_clouds_worker_event, event_size);
     if (code == 0) code = next(&own, timeout);
+    if (!own.group) own.group = "";
+    if (!own.data) own.data = "";
     if (code > 0) cl_record_write(event, event_size, &own, sizeof own);
     return code;
 }
 
-int clouds_worker_tell(uint32_t word)
+int clouds_worker_tell(uint32_t word, const char *text, size_t text_len)
 {
-    static const char types[] = {[CLOUDS_WORKER_READY] = CLOUDS_CHANNEL_READY,
-                                 [CLOUDS_WORKER_STOPPING] = CLOUDS_CHANNEL_STOPPING,
-                                 [CLOUDS_WORKER_ALIVE] = CLOUDS_CHANNEL_ALIVE};
+    static const char types[] = {
+        [CLOUDS_WORKER_READY] = CLOUDS_CHANNEL_READY,   [CLOUDS_WORKER_STOPPING] = CLOUDS_CHANNEL_STOPPING,
+        [CLOUDS_WORKER_ALIVE] = CLOUDS_CHANNEL_ALIVE,   [CLOUDS_WORKER_RETIRE] = CLOUDS_CHANNEL_RETIRE,
+        [CLOUDS_WORKER_RELOAD] = CLOUDS_CHANNEL_RELOAD, [CLOUDS_WORKER_VARIABLES] = CLOUDS_CHANNEL_VARIABLES};
     int code = cl_guard_hooks();
     if (code != 0) return code;
     if (word >= sizeof types || !types[word])
         return cl_error(CLOUDS_EINVAL, "clouds_worker_tell: there is no word %u", (unsigned)word);
-    return cl_worker_send(types[word], NULL, 0);
+    code = cl_check_text(text, text_len, "the text");
+    return code != 0 ? code : cl_worker_send(types[word], text, text_len);
+}
+
+/* A name as the master knows it: what ends it on its line must not be in it. */
+static int check_group(const char *group, size_t len)
+{
+    int code = cl_check_text(group, len, "the group");
+    if (code != 0) return code;
+    if (len == 0 || len > NAME_BYTES || memchr(group, ' ', len) || memchr(group, '\n', len))
+        return cl_error(CLOUDS_EINVAL, "expected the name of a group, 1 to %d bytes", NAME_BYTES);
+    return 0;
+}
+
+int clouds_worker_send(const char *group, size_t group_len, uint32_t index, const char *data, size_t data_len)
+{
+    char body[NAME_BYTES + 16 + DATA_BYTES], number[16] = "";
+    int code = cl_guard_hooks();
+    if (code == 0) code = check_group(group, group_len);
+    if (code == 0) code = cl_check_text(data, data_len, "the value");
+    if (code == 0 && data_len > DATA_BYTES)
+        code = cl_error_limit(CLOUDS_ETOOBIG, data_len, DATA_BYTES, "the value has %zu bytes, at most %d are possible",
+                              data_len, DATA_BYTES);
+    if (code != 0) return code;
+    if (index) snprintf(number, sizeof number, " %u", (unsigned)index);
+    int head = snprintf(body, sizeof body, "%.*s%s\n", (int)group_len, group, number);
+    memcpy(body + head, data, data_len);
+    return cl_worker_send(CLOUDS_CHANNEL_MESSAGE, body, (size_t)head + data_len);
 }

@@ -938,25 +938,33 @@ CLOUDS_API int clouds_unsubscribe(clouds_context *context, uint64_t subscription
 /* ---- Worker: a process of an application that `clouds start` runs ------------------------------------------------- */
 
 enum clouds_worker_event_type {
-    CLOUDS_WORKER_DRAIN = 1, /* finish what was accepted within `seconds`, and end the process with 0. number 1: the master
-                                is gone, and CLOUDS_ECLOSED follows */
+    CLOUDS_WORKER_DRAIN = 1, /* finish what was accepted within `seconds`, and end the process with 0; data: why, "reload",
+                                "retire", "scale" or "stop". number 1: the master is gone, and CLOUDS_ECLOSED follows */
     CLOUDS_WORKER_QUIET = 2, /* number 1: take no calls (clouds_node_pause), but stay; 0: take them again */
-    CLOUDS_WORKER_ASK = 3    /* tell CLOUDS_WORKER_ALIVE from where your program does its work: who does not for too long
+    CLOUDS_WORKER_ASK = 3,   /* tell CLOUDS_WORKER_ALIVE from where your program does its work: who does not for too long
                                 is taken for one that hangs, and killed */
+    CLOUDS_WORKER_MESSAGE = 4 /* of another worker: group, number (its index in that), data (JSON) */
 };
 
-/* What a worker was told. New members are added at the end only. */
+/* What a worker was told. Texts are valid until the next clouds_worker_next. New members are added at the end only. */
 typedef struct clouds_worker_event {
     uint32_t type; /* enum clouds_worker_event_type: leave alone what you do not know */
     uint32_t flags;
     int64_t number;
     double seconds;
+    const char *group;
+    size_t group_len;
+    const char *data;
+    size_t data_len;
 } clouds_worker_event;
 
 enum clouds_worker_word {
-    CLOUDS_WORKER_READY = 1,    /* it serves; before it, whoever is replaced by it goes on */
-    CLOUDS_WORKER_STOPPING = 2, /* it ends in order, and was not told to: another is started at once */
-    CLOUDS_WORKER_ALIVE = 3     /* the answer to CLOUDS_WORKER_ASK */
+    CLOUDS_WORKER_READY = 1,     /* it serves; before it, whoever is replaced by it goes on */
+    CLOUDS_WORKER_STOPPING = 2,  /* it ends in order, and was not told to: another is started at once */
+    CLOUDS_WORKER_ALIVE = 3,     /* the answer to CLOUDS_WORKER_ASK */
+    CLOUDS_WORKER_RETIRE = 4,    /* it wants to be replaced: when another is ready, it is told CLOUDS_WORKER_DRAIN */
+    CLOUDS_WORKER_RELOAD = 5,    /* text: the name of a group; empty: everything */
+    CLOUDS_WORKER_VARIABLES = 6  /* text: a JSON object, for `clouds ps --json`; once a second at most */
 };
 
 /* Makes this process, which `clouds start` has started, its worker, and gives the descriptor by which it is told things:
@@ -971,9 +979,16 @@ CLOUDS_API int clouds_worker_open(void);
  * CLOUDS_EINVAL, CLOUDS_EBUSY. Thread: any. Since 0.3. */
 CLOUDS_API int clouds_worker_next(clouds_worker_event *event, size_t event_size, double timeout);
 
-/* Tells the master `word`, an enum clouds_worker_word. Never waits. Errors: CLOUDS_EINVAL (no such word), CLOUDS_ELIMIT (it does
- * not read), CLOUDS_ECLOSED, CLOUDS_ENOTSUP, CLOUDS_EFORK, CLOUDS_EBUSY. Thread: any. Since 0.3. */
-CLOUDS_API int clouds_worker_tell(uint32_t word);
+/* Tells the master `word`, an enum clouds_worker_word, with `text`, `text_len` bytes, where it says so. Never waits. Errors:
+ * CLOUDS_EINVAL (no such word), CLOUDS_ETOOBIG, CLOUDS_ELIMIT (the master does not read), CLOUDS_ECLOSED, CLOUDS_ENOTSUP,
+ * CLOUDS_EFORK, CLOUDS_EBUSY. Thread: any. Since 0.3. */
+CLOUDS_API int clouds_worker_tell(uint32_t word, const char *text, size_t text_len);
+
+/* Sends `data` (`data_len` bytes, JSON) to the worker with the number `index` in `group` (`group_len` bytes), or with 0 to all of
+ * that group, this one too if it is of it. It is not known whether it comes. Never waits. Errors: CLOUDS_EINVAL,
+ * CLOUDS_ETOOBIG (more than 64000 bytes), CLOUDS_ELIMIT (the master does not read), CLOUDS_ECLOSED, CLOUDS_ENOTSUP, CLOUDS_EFORK,
+ * CLOUDS_EBUSY. Thread: any. Since 0.3. */
+CLOUDS_API int clouds_worker_send(const char *group, size_t group_len, uint32_t index, const char *data, size_t data_len);
 
 #ifdef __cplusplus
 }

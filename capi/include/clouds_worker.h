@@ -18,12 +18,13 @@ enum {
     CLOUDS_CHANNEL_FDS = 8        /* descriptors beside a message, at most */
 };
 
-/* Messages to a worker. Those of connections: host/cluster/cluster.h. */
+/* Messages to a worker. Those of connections, and what else there is: docs/CHANNEL.md. */
 enum clouds_channel_to_worker {
-    CLOUDS_CHANNEL_DRAIN = 'D',  /* seconds, as text: finish what was accepted, and end */
+    CLOUDS_CHANNEL_DRAIN = 'D',  /* "SECONDS REASON": finish what was accepted, and end */
     CLOUDS_CHANNEL_QUIET = 'Q',  /* take no requests of callers */
     CLOUDS_CHANNEL_RESUME = 'U', /* take them again */
-    CLOUDS_CHANNEL_ASK = 'I'     /* answer with the same, from where the work is done */
+    CLOUDS_CHANNEL_ASK = 'I',    /* answer with the same, from where the work is done */
+    CLOUDS_CHANNEL_MESSAGE = 'M' /* "GROUP INDEX\nJSON": of that worker; from a worker "GROUP[ INDEX]\nJSON": for it */
 };
 
 /* Messages of a worker. */
@@ -31,7 +32,10 @@ enum clouds_channel_of_worker {
     CLOUDS_CHANNEL_READY = 'R',
     CLOUDS_CHANNEL_STOPPING = 'S', /* it stops, and not because it was told to */
     CLOUDS_CHANNEL_ALIVE = 'I',    /* the answer */
-    CLOUDS_CHANNEL_ENOUGH = 'L'    /* it has begun most_requests */
+    CLOUDS_CHANNEL_ENOUGH = 'L',   /* it has begun most_requests */
+    CLOUDS_CHANNEL_RETIRE = 'W',   /* it wants to be replaced */
+    CLOUDS_CHANNEL_RELOAD = 'P',   /* "GROUP", or nothing: everything */
+    CLOUDS_CHANNEL_VARIABLES = 'V' /* a JSON object */
 };
 
 enum { CLOUDS_BOARD_VERSION = 2, CLOUDS_BOARD_DOING = 64 };

@@ -290,6 +290,54 @@ class Node(Failing, Workers, Languages):
                 self.assertIn(f"svc does not start: worker svc.1: {words}", self.master.err.text())
 
 
+@unittest.skipUnless(os.path.exists(os.path.join(NODE, "clouds.node")), "the Node package was not built")
+class Messages(Languages):
+    def test_words(self):
+        """Workers of two languages send each other values, and say of themselves what `clouds ps` shows."""
+        self.file("py.py", """
+            import asyncio, clouds
+            from clouds import aio, worker
+            async def main():
+                server, heard = aio.Server(), []
+                worker.on("message", lambda value, group, index: heard.append([value, group, index]))
+                server.register("heard", lambda: heard)
+                server.register("retire", worker.retire)
+                server.register("reload", lambda: worker.reload("js"))
+                server.register("say", lambda: worker.send("js", {"a": [1, None]}, 1))
+                worker.set(color="red", size=1)
+                worker.set(size=None)
+                await server.run()
+            asyncio.run(main())
+        """.replace("\n            ", "\n"))
+        self.file("js.js", """
+            const { worker, createServer } = require(process.env.CLOUDS_TEST_PACKAGE);
+            worker.on('message', (value, group, index) => worker.send(group, { back: value, from: worker.index }));
+            worker.set('shape', { round: true });
+            createServer().registerP('wrong', () => worker.send('no name', 1));
+        """)
+        path = self.file("cluster.lua", """
+            local app = require("clouds.cluster").master {}
+            app:register("py", "py.py", { workers = 1 })
+            app:register("js", "js.js", { workers = 1 })
+        """)
+        self.master = self.start("start", "-c", path)
+        self.master.err.wait_for("cluster ready: ")
+        self.call("say")
+        wait_until(lambda: self.call("heard") == '[[{"back":{"a":[1,null]},"from":1},"js",1]]', "it hears an answer")
+        wait_until(lambda: self.variables() == [{"color": "red"}, {"shape": {"round": True}}], "their variables are shown")
+        self.assertIn("expected the name of a group", self.run_clouds("call", "wrong").stderr)
+        self.call("retire")
+        self.master.err.wait_for("worker py.1 is replaced: its script asks for that")
+        self.lines(3, " ready in ")
+        self.call("reload")
+        self.master.err.wait_for("cluster reloaded: js 1, generation 2")
+        self.end()
+
+    def variables(self):
+        groups = self.json(self.run_clouds("ps", "--json"))["groups"]
+        return [row.get("variables") for group in groups for row in group["workers"]]
+
+
 class Plans(Languages):
     def check(self, text, *options):
         self.file("svc.py", SYNC)

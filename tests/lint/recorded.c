@@ -185,7 +185,8 @@ static void check_worker(void)
 {
     BOXED(clouds_worker_event, 1) told = {0};
     CLOSE(told);
-    CHECK(clouds_worker_open() == CLOUDS_ENOTSUP && clouds_worker_tell(CLOUDS_WORKER_READY) == CLOUDS_ENOTSUP);
+    CHECK(clouds_worker_open() == CLOUDS_ENOTSUP && clouds_worker_tell(CLOUDS_WORKER_READY, NULL, 0) == CLOUDS_ENOTSUP);
+    CHECK(clouds_worker_send("web", 3, 0, "1", 1) == CLOUDS_ENOTSUP);
     CHECK(clouds_worker_next(told.here, sizeof *told.here, 0) == CLOUDS_ENOTSUP);
     CHECK_BOX(told);
 }

@@ -7,17 +7,30 @@ const { isMainThread } = require('worker_threads');
 const addon = require('./native');
 const { nodes } = require('./bridge');
 const { clearTimeout, now, setImmediate, setTimeout } = require('./clock');
+const { adopt } = require('./errors');
+const { encode } = require('./json');
 const { printable, warnNow } = require('./log');
 
-const { READY, STOPPING, ALIVE, DRAIN, QUIET, ASK } = addon.shape.worker;
+const { READY, STOPPING, ALIVE, RETIRE, RELOAD, VARIABLES, DRAIN, QUIET, ASK, MESSAGE } = addon.shape.worker;
 const CUT = addon.shape.exits.UNKNOWN; // of one that had to be cut
 const USUAL_DRAIN = 8; // seconds
+const SECOND = 1000; // ms between two times that variables are told
+const MOST = 0xffffffff; // of an index
 const ONE_SIGNAL = 1000; // ms; the kernel sends one for each thread of a master that is killed
 const MARGIN = 1; // seconds beyond the drain that the end of the process may take
 
 function numberOf(name, otherwise) {
   const text = process.env[name];
   return text && Number.isFinite(Number(text)) ? Number(text) : otherwise;
+}
+
+// What the library refuses is an error of the package.
+function within(fn) {
+  try {
+    fn();
+  } catch (error) {
+    throw adopt(error);
+  }
 }
 
 const serves = (node) => Boolean(node && node._services && node._services.size > 0 && !node._exiting);
@@ -36,6 +49,9 @@ class Worker extends EventEmitter {
     this._registering = 0;
     this._signaledAt = 0;
     this._seconds = USUAL_DRAIN;
+    this._variables = {};
+    this._telling = null;
+    this._toldAt = -SECOND;
   }
 
   /** Says that this worker serves. Without it that is said when what was registered is. */
@@ -44,7 +60,7 @@ class Worker extends EventEmitter {
     this._isReady = true;
     if (this.solo) return;
     addon.workerHold();
-    addon.workerTell(READY);
+    addon.workerTell(READY, '');
   }
 
   /** It is not ready before ready(). */
@@ -52,10 +68,41 @@ class Worker extends EventEmitter {
     this._isHeld = true;
   }
 
+  /** Sends a value to the worker of a group with this index, or to all of it: each hears of it as 'message'. */
+  send(group, value, index = 0) {
+    if (typeof group !== 'string' || !Number.isInteger(index) || index < 0 || index > MOST)
+      throw new TypeError('clouds: expected the name of a group, a value, and the index of a worker in it');
+    const data = encode(value);
+    if (!this.solo) within(() => addon.workerSend(group, index, data));
+  }
+
+  /** Says something of this worker, by name, for `clouds ps --json`. null takes a name back. */
+  set(name, value) {
+    if (value === null || value === undefined) delete this._variables[name];
+    else this._variables[String(name)] = JSON.parse(encode(value));
+    if (this.solo || this._telling) return;
+    this._telling = setTimeout(() => {
+      this._telling = null;
+      this._toldAt = now();
+      within(() => addon.workerTell(VARIABLES, encode(this._variables)));
+    }, Math.max(0, this._toldAt + SECOND - now()));
+    this._telling.unref();
+  }
+
+  /** Asks to be replaced: when another worker is ready, this one ends in order. */
+  retire() {
+    if (!this.solo) addon.workerTell(RETIRE, '');
+  }
+
+  /** Asks for a reload of a group, or of everything. */
+  reload(group = '') {
+    if (!this.solo) within(() => addon.workerTell(RELOAD, String(group)));
+  }
+
   /** Ends this worker in order; the master starts another at once. */
   stop() {
     if (this.solo || this.draining) return;
-    addon.workerTell(STOPPING);
+    addon.workerTell(STOPPING, '');
     this._drain(this._seconds);
   }
 
@@ -81,7 +128,7 @@ class Worker extends EventEmitter {
   // ---- the channel
 
   _open() {
-    if (!addon.workerOpen((type, number, seconds) => this._told(type, number, seconds))) return;
+    if (!addon.workerOpen((...told) => this._told(...told))) return;
     this.solo = false;
     delete process.env.CLOUDS_CHANNEL;
     this._seconds = numberOf('CLOUDS_DRAIN', USUAL_DRAIN);
@@ -91,10 +138,11 @@ class Worker extends EventEmitter {
     process.on('exit', (code) => this._exits(code));
   }
 
-  _told(type, number, seconds) {
+  _told(type, number, seconds, group, data) {
     if (type === DRAIN) this._drain(seconds);
     else if (type === QUIET) this._beQuiet(number === 1);
-    else if (type === ASK) addon.workerTell(ALIVE);
+    else if (type === ASK) addon.workerTell(ALIVE, '');
+    else if (type === MESSAGE) this.emit('message', JSON.parse(data), group, number);
   }
 
   _beQuiet(yes) {

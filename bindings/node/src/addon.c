@@ -92,7 +92,8 @@ static napi_value export_all(napi_env env, napi_value exports)
                {"finish", addon_finish},
                {"workerOpen", addon_worker_open},
                {"workerHold", addon_worker_hold},
-               {"workerTell", addon_worker_tell}};
+               {"workerTell", addon_worker_tell},
+               {"workerSend", addon_worker_send}};
     napi_value value;
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
         napi_create_function(env, all[i].name, NAPI_AUTO_LENGTH, all[i].fn, NULL, &value);

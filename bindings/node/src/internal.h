@@ -113,6 +113,7 @@ napi_value addon_exit_code(napi_env env, napi_callback_info info);
 napi_value addon_worker_open(napi_env env, napi_callback_info info);
 napi_value addon_worker_hold(napi_env env, napi_callback_info info);
 napi_value addon_worker_tell(napi_env env, napi_callback_info info);
+napi_value addon_worker_send(napi_env env, napi_callback_info info);
 
 /* values.c */
 void addon_put_text(napi_env env, napi_value list, uint32_t index, const char *text);

@@ -92,9 +92,13 @@ static napi_value worker(napi_env env)
     put(env, all, "DRAIN", CLOUDS_WORKER_DRAIN);
     put(env, all, "QUIET", CLOUDS_WORKER_QUIET);
     put(env, all, "ASK", CLOUDS_WORKER_ASK);
+    put(env, all, "MESSAGE", CLOUDS_WORKER_MESSAGE);
     put(env, all, "READY", CLOUDS_WORKER_READY);
     put(env, all, "STOPPING", CLOUDS_WORKER_STOPPING);
     put(env, all, "ALIVE", CLOUDS_WORKER_ALIVE);
+    put(env, all, "RETIRE", CLOUDS_WORKER_RETIRE);
+    put(env, all, "RELOAD", CLOUDS_WORKER_RELOAD);
+    put(env, all, "VARIABLES", CLOUDS_WORKER_VARIABLES);
     return all;
 }
 

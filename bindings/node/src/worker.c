@@ -4,6 +4,8 @@
 
 #include <stdlib.h>
 
+enum { TEXT = 65536, NAME = 256 }; /* more than the library takes */
+
 typedef struct place {
     uv_poll_t poll;
     napi_env env;
@@ -37,14 +39,16 @@ static void on_cleanup(napi_async_cleanup_hook_handle hook, void *data)
 /* An exception that the function let out ends the process, as one of a timer's callback would. */
 static void tell(place *p, const clouds_worker_event *event)
 {
-    napi_value receiver, fn, arguments[3], error;
+    napi_value receiver, fn, arguments[5], error;
     bool pending = false;
     bool ok = napi_get_global(p->env, &receiver) == napi_ok &&
               napi_get_reference_value(p->env, p->fn, &fn) == napi_ok &&
               napi_create_uint32(p->env, event->type, &arguments[0]) == napi_ok &&
               napi_create_double(p->env, (double)event->number, &arguments[1]) == napi_ok &&
-              napi_create_double(p->env, event->seconds, &arguments[2]) == napi_ok;
-    if (ok && napi_make_callback(p->env, NULL, receiver, fn, 3, arguments, NULL) == napi_ok) return;
+              napi_create_double(p->env, event->seconds, &arguments[2]) == napi_ok &&
+              napi_create_string_utf8(p->env, event->group, event->group_len, &arguments[3]) == napi_ok &&
+              napi_create_string_utf8(p->env, event->data, event->data_len, &arguments[4]) == napi_ok;
+    if (ok && napi_make_callback(p->env, NULL, receiver, fn, 5, arguments, NULL) == napi_ok) return;
     napi_is_exception_pending(p->env, &pending);
     if (pending && napi_get_and_clear_last_exception(p->env, &error) == napi_ok) napi_fatal_exception(p->env, error);
 }
@@ -70,8 +74,8 @@ static napi_value truth(napi_env env, bool yes)
     return value;
 }
 
-/* workerOpen(fn): whether this process is a worker; fn(type, number, seconds) is called with each event. The watch of
- * them does not keep the process alive. */
+/* workerOpen(fn): whether this process is a worker; fn(type, number, seconds, group, data) is called with each event.
+ * The watch of them does not keep the process alive. */
 napi_value addon_worker_open(napi_env env, napi_callback_info info)
 {
     size_t argc = 1;
@@ -106,14 +110,34 @@ napi_value addon_worker_hold(napi_env env, napi_callback_info info)
     return NULL;
 }
 
-/* workerTell(word) */
+static napi_value result(napi_env env, int code)
+{
+    return code == 0 || code == CLOUDS_ECLOSED ? NULL : addon_throw(env, code);
+}
+
+/* workerTell(word, text). What is cut here is longer than can be told, and refused. */
 napi_value addon_worker_tell(napi_env env, napi_callback_info info)
 {
-    size_t argc = 1;
-    napi_value word;
-    uint32_t number = 0;
-    napi_get_cb_info(env, info, &argc, &word, NULL, NULL);
-    napi_get_value_uint32(env, word, &number);
-    int code = clouds_worker_tell(number);
-    return code == 0 || code == CLOUDS_ECLOSED ? NULL : addon_throw(env, code);
+    size_t argc = 2, length = 0;
+    napi_value a[2];
+    uint32_t word = 0;
+    char text[TEXT];
+    napi_get_cb_info(env, info, &argc, a, NULL, NULL);
+    napi_get_value_uint32(env, a[0], &word);
+    napi_get_value_string_utf8(env, a[1], text, sizeof text, &length);
+    return result(env, clouds_worker_tell(word, text, length));
+}
+
+/* workerSend(group, index, data). The same. */
+napi_value addon_worker_send(napi_env env, napi_callback_info info)
+{
+    size_t argc = 3, group_length = 0, length = 0;
+    napi_value a[3];
+    uint32_t index = 0;
+    char group[NAME], data[TEXT];
+    napi_get_cb_info(env, info, &argc, a, NULL, NULL);
+    napi_get_value_string_utf8(env, a[0], group, sizeof group, &group_length);
+    napi_get_value_uint32(env, a[1], &index);
+    napi_get_value_string_utf8(env, a[2], data, sizeof data, &length);
+    return result(env, clouds_worker_send(group, group_length, index, data, length));
 }

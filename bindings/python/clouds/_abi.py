@@ -107,9 +107,13 @@ CLOUDS_SUBSCRIBE_QUEUE = 1024
 CLOUDS_WORKER_DRAIN = 1
 CLOUDS_WORKER_QUIET = 2
 CLOUDS_WORKER_ASK = 3
+CLOUDS_WORKER_MESSAGE = 4
 CLOUDS_WORKER_READY = 1
 CLOUDS_WORKER_STOPPING = 2
 CLOUDS_WORKER_ALIVE = 3
+CLOUDS_WORKER_RETIRE = 4
+CLOUDS_WORKER_RELOAD = 5
+CLOUDS_WORKER_VARIABLES = 6
 
 OUTCOMES = ("OK", "APP_ERROR", "NOT_DONE", "UNKNOWN")
 
@@ -266,6 +270,10 @@ class clouds_worker_event(Structure):
         ("flags", c_uint32),
         ("number", c_int64),
         ("seconds", c_double),
+        ("group", c_char_p),
+        ("group_len", c_size_t),
+        ("data", c_char_p),
+        ("data_len", c_size_t),
     ]
 
 
@@ -367,5 +375,6 @@ FUNCTIONS: Dict[str, Tuple[Any, ...]] = {
         "clouds_unsubscribe": (c_int, c_void_p, c_uint64,),
         "clouds_worker_open": (c_int,),
         "clouds_worker_next": (c_int, POINTER(clouds_worker_event), c_size_t, c_double,),
-        "clouds_worker_tell": (c_int, c_uint32,),
+        "clouds_worker_tell": (c_int, c_uint32, c_char_p, c_size_t,),
+        "clouds_worker_send": (c_int, c_char_p, c_size_t, c_uint32, c_char_p, c_size_t,),
 }

@@ -5,6 +5,7 @@ not come to its turn is what hangs.
 """
 import atexit
 import ctypes
+import math
 import os
 import signal
 import sys
@@ -17,7 +18,9 @@ from clouds import _abi
 from clouds._error import Error
 from clouds._faults import escaped, log, log_failure
 from clouds._handle import nodes
-from clouds._library import lib
+from clouds._library import error, lib
+from clouds._threads import SimpleQueue
+from clouds._values import decode, encode
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop as _Loop
@@ -26,10 +29,11 @@ if TYPE_CHECKING:
 _Listener = Callable[..., Any]
 _F = TypeVar("_F", bound=_Listener)
 
-_EVENTS = ("drain", "stop")
+_EVENTS = ("drain", "stop", "message")
 _USUAL_DRAIN = 8.0
 _MARGIN = 1.0    # seconds beyond the drain that the end of the process may take
 _LOOK = 1.0      # seconds after which a loop that has not answered may be one that has ended
+_VARIABLES = 1.0  # seconds between two times that variables are told
 _ONE_SIGNAL = 1.0  # seconds; the kernel sends one for each thread of a master that is killed
 _CUT = 4         # the exit code of one that had to be cut
 
@@ -90,6 +94,9 @@ class Worker:
         self._running: "weakref.WeakSet[NodeBase]" = weakref.WeakSet()  # whose run() the main thread is in
         self._unready: "Set[NodeBase]" = set()
         self._asked: "Optional[Set[_Loop]]" = None  # loops that have not answered yet
+        self._messages: Any = SimpleQueue()
+        self._variables: Dict[str, Any] = {}
+        self._tells_variables, self._told_variables_at = False, 0.0
 
     # ---- what programs use
 
@@ -109,7 +116,7 @@ class Worker:
 
     def on(self, event: str, fn: Optional[_Listener] = None) -> Any:
         """Calls ``fn``, which may be async: "drain" with the seconds that are left when this worker begins to end, before its
-        nodes do; "stop" when they have ended."""
+        nodes do; "stop" when they have ended; "message" with the value, the group and the index of who sent it."""
         if event not in _EVENTS:
             raise ValueError(f"no such event: {event!r}; expected one of {', '.join(_EVENTS)}")
         if fn is None:
@@ -118,6 +125,39 @@ class Worker:
             raise TypeError(f"expected a function, got {fn!r}")
         self._listeners[event].append((fn, self._note_loop()))
         return fn
+
+    def send(self, group: str, value: Any, index: int = 0) -> None:
+        """Sends a value to the worker of a group with this index, or to all of it; each hears of it as "message". It is not known
+        whether it comes."""
+        if not isinstance(group, str) or isinstance(index, bool) or not isinstance(index, int) or not 0 <= index < 1 << 32:
+            raise TypeError(f"expected the name of a group, and the index of a worker in it, got {group!r}, {index!r}")
+        name, data = group.encode(), encode(value)
+        if not self.solo:
+            self._check(lib.clouds_worker_send(name, len(name), index, data, len(data)))
+
+    def set(self, **variables: Any) -> None:
+        """Says something of this worker, by name, for `clouds ps --json`. None takes a name back."""
+        with self._lock:
+            self._variables.update(variables)
+            for name in [name for name, value in variables.items() if value is None]:
+                del self._variables[name]
+            if self.solo or self._tells_variables:
+                return
+            self._tells_variables = True
+        wait = max(0.0, self._told_variables_at + _VARIABLES - time.monotonic())
+        timer = threading.Timer(wait, self._tell_variables)
+        timer.daemon = True
+        timer.start()
+
+    def retire(self) -> None:
+        """Asks to be replaced: when another worker is ready, this one ends in order."""
+        if not self.solo:
+            self._tell(_abi.CLOUDS_WORKER_RETIRE)
+
+    def reload(self, group: str = "") -> None:
+        """Asks for a reload of a group, or of everything."""
+        if not self.solo:
+            self._check(lib.clouds_worker_tell(_abi.CLOUDS_WORKER_RELOAD, group.encode(), len(group.encode())))
 
     def stop(self) -> None:
         """Ends this worker in order; the master starts another at once. Not under `clouds start` it does nothing."""
@@ -186,6 +226,7 @@ class Worker:
         self._take_signals()
         atexit.register(self._exits)
         _start("clouds-worker", self._listen)
+        _start("clouds-messages", self._hand_out)
 
     def _take_signals(self) -> None:
         """Those that the program has not taken: SIGTERM ends it in order, SIGUSR2 says where it is."""
@@ -201,10 +242,31 @@ class Worker:
             print("the worker has ended before it was ready: no node runs, and it does not call clouds.worker.ready()",
                   file=sys.stderr)
 
-    def _tell(self, word: int) -> None:
-        code = lib.clouds_worker_tell(word)
+    def _tell(self, word: int, text: bytes = b"") -> None:
+        code = lib.clouds_worker_tell(word, text, len(text))
         if code < 0 and code != _abi.CLOUDS_ECLOSED:
             log.error("the master could not be told: %s", lib.clouds_last_error().decode("utf-8", "replace"))
+
+    @staticmethod
+    def _check(code: int) -> None:
+        if code < 0 and code != _abi.CLOUDS_ECLOSED:
+            raise error(code)
+
+    def _tell_variables(self) -> None:
+        with self._lock:
+            self._tells_variables, self._told_variables_at = False, time.monotonic()
+            try:
+                text = encode(self._variables)
+            except (TypeError, ValueError) as problem:
+                log_failure("the variables of the worker are no JSON", problem)
+                return
+        self._tell(_abi.CLOUDS_WORKER_VARIABLES, text)
+
+    def _hand_out(self) -> None:
+        """The thread of the listeners of messages."""
+        while True:
+            text, group, index = self._messages.get()
+            self._emit("message", math.inf, decode(text), group, index)
 
     def _listen(self) -> None:
         event = _abi.clouds_worker_event()
@@ -213,13 +275,20 @@ class Worker:
             code = lib.clouds_worker_next(where, size, -1.0 if self._asked is None else _LOOK)
             if code < 0:
                 return
-            if code > 0 and event.type == _abi.CLOUDS_WORKER_DRAIN:
-                self._drain_in(event.seconds)
-            elif code > 0 and event.type == _abi.CLOUDS_WORKER_QUIET:
-                self._be_quiet(event.number == 1)
-            elif code > 0 and event.type == _abi.CLOUDS_WORKER_ASK:
-                self._ask_loops()
+            if code > 0:
+                self._told(event)
             self._answer_for_ended_loops()
+
+    def _told(self, event: Any) -> None:
+        if event.type == _abi.CLOUDS_WORKER_DRAIN:
+            self._drain_in(event.seconds)
+        elif event.type == _abi.CLOUDS_WORKER_QUIET:
+            self._be_quiet(event.number == 1)
+        elif event.type == _abi.CLOUDS_WORKER_ASK:
+            self._ask_loops()
+        elif event.type == _abi.CLOUDS_WORKER_MESSAGE:
+            text, group = event.data[:event.data_len], event.group[:event.group_len]
+            self._messages.put((text.decode("utf-8", "replace"), group.decode("utf-8", "replace"), event.number))
 
     def _be_quiet(self, yes: bool) -> None:
         for node in nodes():
@@ -301,7 +370,7 @@ class Worker:
                         continue
                     from clouds._delayed import in_background
                     going = in_background(_awaited(lambda result=result: result, ()))
-                going.result(max(0.0, until - time.monotonic()) + _MARGIN)
+                going.result(None if until == math.inf else max(0.0, until - time.monotonic()) + _MARGIN)
             except BaseException as problem:
                 log_failure("a listener failed", problem)
 
