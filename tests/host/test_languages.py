@@ -333,6 +333,19 @@ class Messages(Languages):
         self.master.err.wait_for("cluster reloaded: js 1, generation 2")
         self.end()
 
+    def test_the_example(self):
+        modules = os.path.join(self.folder, "modules")
+        os.mkdir(modules)
+        os.symlink(NODE, os.path.join(modules, "clouds"))
+        self.env["NODE_PATH"] = modules
+        self.env["HTTP_LISTEN"] = "127.0.0.1:0"
+        self.master = self.start("start", "-c", os.path.join(SOURCE, "examples", "cluster", "languages.lua"))
+        self.master.err.wait_for("languages ready: http 1, python 2, node 2")
+        self.assertRegex(self.call("hello.python", '"Glen"'), r"Hello Glen, from python\.[12]")
+        self.assertRegex(self.call("hello.node", '"Glen"'), r"Hello Glen, from node\.[12]")
+        self.end()
+        self.assertEqual(self.master.out.text().count("no further calls; 8 s"), 4)
+
     def variables(self):
         groups = self.json(self.run_clouds("ps", "--json"))["groups"]
         return [row.get("variables") for group in groups for row in group["workers"]]

@@ -1,0 +1,8 @@
+// A worker of languages.lua in JavaScript: it is ready when what it registers is, and ends in order.
+'use strict';
+
+const { createServer, worker } = require('clouds');
+
+createServer().registerP('hello.node', (name) => `Hello ${name}, from ${worker.group}.${worker.index}`);
+
+worker.on('drain', (seconds) => console.log(`no further calls; ${seconds} s for those that are here`));
