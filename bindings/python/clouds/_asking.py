@@ -41,6 +41,9 @@ class Asking:
         to = peer.encode()
         return self._begin(lib.clouds_node_ask, to, len(to), what.encode(), question, len(question), timeout=timeout)
 
+    def _stop(self, drain: Optional[float]) -> None:
+        raise NotImplementedError
+
     def _asked_to_stop(self: Any, event: Event) -> None:
         drain = event.number / 1000 if event.number >= 0 else None
         if self._listeners.get("stop"):

@@ -5,6 +5,7 @@ not come to its turn is what hangs.
 """
 import atexit
 import ctypes
+import functools
 import math
 import os
 import signal
@@ -65,6 +66,10 @@ def _take(future: Any) -> None:
     """Takes the exception of a future that nobody waits for."""
     if not future.cancelled():
         future.exception()
+
+
+def _pause(node: "NodeBase", yes: bool) -> None:
+    node._begin_pause(None, yes, None).add_done_callback(_take)
 
 
 async def _awaited(fn: _Listener, arguments: Tuple[Any, ...]) -> None:
@@ -275,8 +280,11 @@ class Worker:
             code = lib.clouds_worker_next(where, size, -1.0 if self._asked is None else _LOOK)
             if code < 0:
                 return
-            if code > 0:
-                self._told(event)
+            try:
+                if code > 0:
+                    self._told(event)
+            except Exception as problem:  # a node that was closed meanwhile
+                log_failure("what the master told could not be done", problem)
             self._answer_for_ended_loops()
 
     def _told(self, event: Any) -> None:
@@ -293,13 +301,13 @@ class Worker:
     def _be_quiet(self, yes: bool) -> None:
         for node in nodes():
             if node._handle.serves and not node.closed:
-                _where_it_lives(node, lambda node=node: node._begin_pause(None, yes, None).add_done_callback(_take))
+                _where_it_lives(node, functools.partial(_pause, node, yes))
 
     # ---- whether the program comes to its turn
 
     def _note_loop(self) -> "Optional[_Loop]":
         """The loop that this is called in, if it is one."""
-        loop = sys.modules["asyncio"]._get_running_loop() if "asyncio" in sys.modules else None
+        loop: "Optional[_Loop]" = sys.modules["asyncio"]._get_running_loop() if "asyncio" in sys.modules else None
         if loop is not None:
             self._loops.add(loop)
         return loop
@@ -347,7 +355,7 @@ class Worker:
         ending = [node for node in nodes() if not node.closed and (node._handle.serves or node in self._running)]
         for node in ending:
             left = max(0.0, until - time.monotonic())
-            _where_it_lives(node, lambda node=node, left=left: node._stop(left))
+            _where_it_lives(node, functools.partial(node._stop, left))
         for node in ending:
             node._handle.over.wait(max(0.0, until - time.monotonic()) + _MARGIN)
         del ending
