@@ -1,8 +1,8 @@
 -- The plan of an application: what was said of it and of its groups, checked key by key (keys.lua), with every default.
 --
 -- It is a table { name =, url =, base =, file =, groups = list }. Of each group it has all keys, with `script` (an
--- absolute path when there is a base), `command` (nil: it is Lua), `arguments` (the key args) and `where`, the line that
--- registered it.
+-- absolute path when there is a base), `command` (nil: it is Lua), `arguments` (the key args) and `where`, the line
+-- that registered it.
 local host = require "clouds.host"
 local keys = require "clouds.master.keys"
 local program = require "clouds.master.program"
@@ -184,8 +184,8 @@ local function add_program(self, group, script, where)
   return group.script or command[1]
 end
 
---- A group of workers. listen: where, nil or a name: nowhere. script: nil where a command is one without. True; or nil and
---- what is wrong.
+--- A group of workers. listen: where, nil or a name: nowhere. script: nil where a command is one without. True; or nil
+--- and what is wrong.
 function Plan:register(listen, script, settings, where)
   local path, problem, group
   group, problem = read(self, settings or {}, keys.group, "a group", where)
@@ -201,7 +201,8 @@ function Plan:register(listen, script, settings, where)
   end
   group.name, group.listen = group.name or Plan.name_of(path), group.listen or {}
   if group.command and group.listen[1] then
-    return at(where, "%s: a program in another language takes no connections from the master; it listens by itself", path)
+    return at(where, "%s: a program in another language takes no connections from the master; it listens by itself",
+      path)
   end
   if group.name == library.NAME then return at(where, 'the name "%s" is that of app:library', library.NAME) end
   group.arguments, group.args = group.args or {}, nil
