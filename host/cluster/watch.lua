@@ -68,7 +68,8 @@ local function look_whether_it_hangs(group, worker)
   if busy > LATE then tell_late(group, worker, busy, board.doing) end
   if limit <= 0 then return end
   if busy > limit then
-    if not is_interrupted(group, worker, busy, board.doing) then group:hangs(worker, what_it_does(busy, board.doing)) end
+    if is_interrupted(group, worker, busy, board.doing) then return end
+    group:hangs(worker, what_it_does(busy, board.doing))
   elseif worker.interrupted_at and not worker.retires_for then
     group:retire(worker, "it was interrupted")
   elseif board.silent > limit then

@@ -66,8 +66,8 @@ local function check_self(self)
   end
 end
 
---- A group of workers that run `script`, or what the setting `command` says. listen: a port, an address, a list of them, or the name of a group that
---- listens nowhere.
+--- A group of workers that run `script`, or what the setting `command` says. listen: a port, an address, a list of
+--- them, or the name of a group that listens nowhere.
 function App:register(listen, script, settings)
   check_self(self)
   if listen == nil then

@@ -152,7 +152,7 @@ static void what_fails_is_named(void)
     spawn.program = "/no/such/program";
     CHECK_INT(host_spawn_process(&spawn, why, sizeof why), -1);
     CHECK_INT(errno, ENOENT);
-    CHECK_STR(why, strlen(why), "cannot start the program: No such file or directory");
+    CHECK_STR(why, strlen(why), "cannot start /no/such/program: No such file or directory");
     spawn.folder = "/no/such/folder";
     CHECK_INT(host_spawn_process(&spawn, why, sizeof why), -1);
     CHECK_STR(why, strlen(why), "cannot enter the folder: No such file or directory");
