@@ -31,6 +31,16 @@ test('arguments are checked', async () => {
   assert.deepStrictEqual([schema.doc, schema.args.prefixItems[1].description, schema.args.minItems], ['Cuts.', 'how large', 2]);
 });
 
+test('registered in one turn, some with a schema and some without', async () => {
+  const all = [{}, { args: ['n: integer'] }, { serial: true }, { serial: true, args: ['n: integer'] }, {}];
+  await Promise.all(all.map((options, i) => server.registerP(`m${i}`, (n) => n, options)));
+  for (const [i, { args }] of all.entries()) {
+    assert.strictEqual(await client.call(`m${i}`, [i]), i);
+    if (args) await assert.rejects(client.call(`m${i}`, ['x']), { code: 'CLOUDS_BAD_ARGUMENT' });
+    else assert.strictEqual(await client.call(`m${i}`, ['x']), 'x');
+  }
+});
+
 test('what is no schema', async () => {
   await assert.rejects(server.registerP('bad', () => null, { args: ['a'] }), { code: 'CLOUDS_INVALID_ARGUMENT', message: /expected "name: type"/ });
   await assert.rejects(server.registerP('bad', () => null, { args: 'a: string' }), { message: /'args': expected an array/ });

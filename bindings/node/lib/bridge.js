@@ -297,7 +297,7 @@ class Bridge {
 
   register(method, done, seconds, limits) {
     checkName(method, 'the name of a method');
-    this.operate(REGISTER, method + '\0' + limits, done, seconds);
+    this.operate(REGISTER, method + '\0' + (limits || '\0'), done, seconds); // limits, and a schema
   }
 
   unregister(method, done, seconds) {

@@ -60,7 +60,7 @@ function splitLimits(options) {
   for (const name of given) check(name, rest[name]);
   const all = Object.fromEntries(given.map((name) => [name, rest[name]]));
   const limits = given.length ? pack(all) : '';
-  return [{ timeout }, schema ? limits + '\0' + schema : limits];
+  return [{ timeout }, limits || schema ? limits + '\0' + schema : ''];
 }
 
 module.exports = { splitLimits };
