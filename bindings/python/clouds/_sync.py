@@ -356,7 +356,7 @@ class Node(_Keywords, SyncPublishing, SyncExplaining, SyncAsking, NodeBase):
         worker._runs(self)
         try:
             if main:  # here, since from now on it may come at any moment
-                signal.signal(signal.SIGTERM, signal.default_int_handler)
+                signal.signal(signal.SIGTERM, signal.default_int_handler if worker.solo else worker._on_term)
             self._handle.over.wait()
         except KeyboardInterrupt:
             worker._signaled()

@@ -203,6 +203,9 @@ class Worker:
         if left == 0:
             self.ready()
 
+    def _on_term(self, *_: Any) -> None:
+        self._signaled()
+
     def _signaled(self) -> bool:
         """A signal that ends the program in order; a second one ends it at once. False where there is no master."""
         if self.solo:
@@ -236,7 +239,7 @@ class Worker:
     def _take_signals(self) -> None:
         """Those that the program has not taken: SIGTERM ends it in order, SIGUSR2 says where it is."""
         if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
-            signal.signal(signal.SIGTERM, lambda *_: self._signaled())
+            signal.signal(signal.SIGTERM, self._on_term)
         if signal.getsignal(signal.SIGUSR2) == signal.SIG_DFL and sys.__stderr__ is not None:
             import faulthandler
             faulthandler.register(signal.SIGUSR2, file=sys.__stderr__)
