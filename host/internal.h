@@ -71,7 +71,9 @@ int host_output_status(int status);
 
 /* signals.c: stops as SIGTERM would, or ends at once when nothing is set up for that. */
 void host_signals_stop(void);
-/* What is meant for a master does nothing here, and programs that are started from here know nothing of that. */
+/* This process gets SIGTERM when its parent ends, maybe several times. */
+void host_signals_follow(void);
+/* It is a worker, and follows. What is meant for a master does nothing here, and programs that are started from here know nothing of that. */
 void host_signals_of_worker(void);
 
 /* stream.c: ends all sockets, at the end of the program. */

@@ -78,6 +78,7 @@ static int l_follow(lua_State *L)
 {
     pid_t parent = (pid_t)luaL_checkinteger(L, 1);
     prctl(PR_SET_PDEATHSIG, SIGTERM);
+    host_signals_follow();
     lua_pushboolean(L, getppid() == parent);
     return 1;
 }

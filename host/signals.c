@@ -1,5 +1,6 @@
-/* SIGINT, SIGTERM and SIGHUP: the first asks for an orderly stop, the second ends the process; so does the time limit. Who
- * has more to end than itself is asked by the second, too, and the third ends it.
+/* SIGINT, SIGTERM and SIGHUP: the first asks for an orderly stop, the second ends the process; so does the time limit.
+ * Who has more to end than itself is asked by the second, too, and the third ends it. What follows its parent takes the
+ * SIGTERMs of one second as one.
  *
  * Design note. uv's own signal handles are no use here: they need a turn of the loop, so a script caught in an endless
  * loop would swallow everything. Our handler decides itself what a signal means. It ends the process by the signal's
@@ -12,6 +13,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 #include <lua.h>
 #include <lauxlib.h>
@@ -34,6 +36,8 @@ static unsigned limit;          /* seconds from the first signal to the end */
 static double margin;           /* of these, what is not for requests */
 static double asked_drain = -1; /* of who asked for a stop; < 0: the usual */
 static volatile sig_atomic_t stage, caught, can_hurry, interruptible, interrupts;
+static bool follows;         /* it gets SIGTERM when its parent ends */
+static time_t told_to_end;   /* when that came first, in seconds of the monotonic clock */
 static lua_State *statement; /* the coroutine that SIGINT ends */
 
 /* ---- In the handlers: only what is safe there ---- */
@@ -90,9 +94,21 @@ static void hook(lua_State *L)
     lua_sethook(L, on_hook, LUA_MASKCALL | LUA_MASKRET | LUA_MASKCOUNT, 1);
 }
 
+/* The kernel sends one for each thread of a parent that is killed, also to who stops already: no second word of anyone.
+ */
+static bool is_of_one_end(int number)
+{
+    struct timespec now;
+    if (!follows || number != SIGTERM || clock_gettime(CLOCK_MONOTONIC, &now) != 0) return false;
+    if (told_to_end) return now.tv_sec - told_to_end <= 1;
+    told_to_end = now.tv_sec;
+    return stage > ORDERLY;
+}
+
 static void on_signal(int number)
 {
     int before = errno; /* of what was interrupted */
+    if (is_of_one_end(number)) return;
     if (number == SIGINT && interruptible && stage == ORDERLY) {
         interrupts++;
         hook(host_get()->L);
@@ -207,8 +223,14 @@ static void do_nothing(int number)
     (void)number;
 }
 
+void host_signals_follow(void)
+{
+    follows = true;
+}
+
 void host_signals_of_worker(void)
 {
+    host_signals_follow();
     handle(SIGHUP, do_nothing);
     handle(SIGUSR1, do_nothing);
     handle(SIGQUIT, on_signal);
@@ -233,9 +255,9 @@ static void allow_alarm(void)
     sigprocmask(SIG_UNBLOCK, &set, NULL);
 }
 
-/* host.on_stop(fn, drain, margin[, hurry]): fn(drain or nil) is called in the loop after the first SIGINT, SIGTERM or SIGHUP,
- * or host.stop. The process ends not much later than `drain` and `margin` seconds after it, whatever it does; at once by
- * a second signal, or when there is `hurry`, a function that is called in the loop then, by a third. */
+/* host.on_stop(fn, drain, margin[, hurry]): fn(drain or nil) is called in the loop after the first SIGINT, SIGTERM or
+ * SIGHUP, or host.stop. The process ends not much later than `drain` and `margin` seconds after it, whatever it does;
+ * at once by a second signal, or when there is `hurry`, a function that is called in the loop then, by a third. */
 static int l_on_stop(lua_State *L)
 {
     static const double longest = 1e6;

@@ -449,6 +449,18 @@ class TheEnd(Start):
         self.assertIn(self.master.wait(), (4, -signal.SIGTERM, -signal.SIGINT))
         wait_until(lambda: gone(self.pids()[1]), "the worker is gone")
 
+    def test_a_worker_is_told_twice(self):
+        """As by the kernel, which sends one for each thread of a master that is killed: what was begun is served all the same."""
+        self.ready(TELLS_PID.replace("clouds.sleep(", 'print("begins") clouds.sleep('), workers=1)
+        connection = self.connect()
+        connection.request("GET", "/slow/0.3")
+        self.master.out.wait_for("begins")
+        pid = self.pids()[1]
+        os.kill(pid, signal.SIGTERM)
+        self.master.err.wait_for("it was told to")
+        os.kill(pid, signal.SIGTERM)
+        self.assertIn("/1", connection.getresponse().read().decode())
+
     def test_the_master_is_killed(self):
         """Nothing of it is left, and it can be started again at once."""
         self.ready(TELLS_PID.replace("clouds.sleep(", 'print("begins") clouds.sleep('))
