@@ -54,7 +54,7 @@ local clouds = {}
 ---@field cert_file? string rediss, etcds: a file with the certificate (PEM) that a server is shown which wants one, and with those between it and its authority.
 ---@field cert_key_file? string rediss, etcds: a file with the key (PEM, without a password) of cert_file; empty: it is in cert_file, too.
 ---@field server_name? string rediss, etcds: the name that the certificates of all servers have; empty: that of the host in the address.
----@field verify? boolean rediss, etcds: a server must have a certificate of somebody who is trusted, with its name. false: whoever answers is taken for it.
+---@field verify? boolean rediss, etcds: a server must have a certificate of somebody who is trusted, with its name. false: whoever answers is taken for it. Default: true.
 ---@field connect_timeout? number Longest time to resolve a name and connect. In seconds. Default: 5.
 ---@field hello_timeout? number Longest time for a new link to say which node it is. In seconds. Default: 2.
 ---@field ping_interval? number A connection that was silent for so long is pinged. In seconds. Default: 10.
