@@ -43,6 +43,7 @@ test('the functions of the other examples', async () => {
     talk: [server, client],
     channels: [server, client],
     images: [server, client],
+    tell: [],
     choose: [client, [server.id]],
   };
   const seen = [];
