@@ -57,7 +57,7 @@ local function unknown(command, shown, name)
   for _, option in ipairs(M.options_of(command)) do
     if not option.hidden then words[#words + 1] = option.long end
   end
-  local near = name and suggest(name, words)
+  local near = name and suggest.nearest(name, words)
   local hint = near and ("; did you mean --%s?"):format(near)
     or ("; expected one of --%s"):format(table.concat(words, ", --"))
   M.fail(command.name, "unknown option %s%s", shown, hint)

@@ -25,7 +25,7 @@ end
 
 local function check_command(name)
   if commands.is_known(name) then return end
-  local near = suggest(name, commands.names())
+  local near = suggest.nearest(name, commands.names())
   local hint = near and ("did you mean %s?"):format(near) or "expected one of " .. table.concat(commands.names(), ", ")
   args.fail(nil, "unknown command '%s', and no file of that name; %s", name, hint)
 end

@@ -55,10 +55,8 @@ local function names_of(list)
 end
 
 local function unknown(where, name, list, what)
-  local near = type(name) == "string" and suggest(name, names_of(list))
-  local hint = near and ("did you mean '%s'?"):format(near) or "expected one of " .. table.concat(names_of(list), ", ")
   local shown = type(name) == "string" and "'" .. name .. "'" or values.shown(name)
-  return at(where, "unknown key %s of %s; %s", shown, what, hint)
+  return at(where, "unknown key %s of %s; %s", shown, what, suggest.hint(name, names_of(list)))
 end
 
 -- In the order of the names, so that of several mistakes always the same is told.

@@ -40,9 +40,7 @@ local function names()
 end
 
 local function unknown(name)
-  local near = type(name) == "string" and suggest(name, names())
-  local hint = near and ("did you mean '%s'?"):format(near) or "expected one of " .. table.concat(names(), ", ")
-  return ("unknown setting '%s'; %s"):format(tostring(name), hint)
+  return ("unknown setting '%s'; %s"):format(tostring(name), suggest.hint(name, names()))
 end
 
 -- Where only this machine reaches it.

@@ -103,7 +103,7 @@ local function fail_unknown(place, names, name, level)
   for known in pairs(names) do
     list[#list + 1] = known
   end
-  local near = suggest(name, list)
+  local near = suggest.nearest(name, list)
   error(("the library has no '%s'%s"):format(path, near and ("; did you mean '%s'?"):format(near) or ""), level + 1)
 end
 

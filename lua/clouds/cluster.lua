@@ -96,9 +96,7 @@ local function add(self, event, fn)
       return
     end
   end
-  local near = type(event) == "string" and suggest(event, M.events)
-  local hint = near and ("did you mean '%s'?"):format(near) or "expected one of " .. table.concat(M.events, ", ")
-  error(("app:on: unknown event '%s'; %s"):format(tostring(event), hint), 3)
+  error(("app:on: unknown event '%s'; %s"):format(tostring(event), suggest.hint(event, M.events)), 3)
 end
 
 --- fn is called with each event of this name, in a coroutine that may wait; or app:on { event = fn, ... }.

@@ -56,9 +56,7 @@ local function unknown(name, level)
     names[#names + 1] = one
   end
   table.sort(names)
-  local near = suggest(tostring(name), names)
-  local hint = near and ("did you mean '%s'?"):format(near) or "expected one of " .. table.concat(names, ", ")
-  error(("unknown option '%s'; %s"):format(tostring(name), hint), level + 1)
+  error(("unknown option '%s'; %s"):format(tostring(name), suggest.hint(tostring(name), names)), level + 1)
 end
 
 local function read_numbers(options, level)

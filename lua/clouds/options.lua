@@ -32,9 +32,7 @@ function M.default_url()
 end
 
 local function unknown(name, names, otherwise, level)
-  local near = suggest(tostring(name), names)
-  local hint = near and ("did you mean '%s'?"):format(near) or otherwise
-  error(("unknown option '%s'; %s"):format(tostring(name), hint), level + 1)
+  error(("unknown option '%s'; %s"):format(tostring(name), suggest.hint(tostring(name), names, otherwise)), level + 1)
 end
 
 local function check_name(name, known, level)

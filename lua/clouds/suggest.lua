@@ -1,4 +1,5 @@
 --- "Did you mean ...?"
+local M = {}
 
 -- How many single-character edits apart two words are; small words only.
 local function distance(a, b)
@@ -20,7 +21,7 @@ local function distance(a, b)
 end
 
 --- The word of the list `words` nearest to `word`, when it is near enough to be what was meant.
-return function(word, words)
+function M.nearest(word, words)
   local best, least = nil, 3
   for _, candidate in ipairs(words) do
     local far = distance(word:sub(1, 40), candidate)
@@ -30,3 +31,11 @@ return function(word, words)
   end
   return best
 end
+
+--- What to say of a word that is none of these: the one that was meant, or else what is expected, all of them.
+function M.hint(word, words, expected)
+  local near = type(word) == "string" and M.nearest(word, words)
+  return near and ("did you mean '%s'?"):format(near) or expected or "expected one of " .. table.concat(words, ", ")
+end
+
+return M

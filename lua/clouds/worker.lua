@@ -66,8 +66,7 @@ end
 M.on = either(function(event, fn)
   local known = event == "drain" or event == "message" or event == "stop"
   if not known then
-    local near = type(event) == "string" and suggest(event, EVENTS)
-    local hint = near and ("did you mean '%s'?"):format(near) or "expected drain, message or stop"
+    local hint = suggest.hint(event, EVENTS, "expected drain, message or stop")
     error(("unknown event '%s'; %s"):format(tostring(event), hint), 2)
   end
   check_function(fn, 2)
