@@ -1,8 +1,9 @@
 -- Command lines: options by a table that also makes the --help text.
 --
 -- A command describes itself: { name, usage, summary, text, options, operands = {min, max}, stop_at_operand }.
--- An option is { long, short, value, kind, least, optional, many, hidden, help }: without `value` it is a switch;
--- `kind` is "number", "count" or "url"; `optional` is the value it has without one (numbers only).
+-- An option is { long, short, value, kind, least, choices, optional, many, hidden, help }: without `value` it is a
+-- switch; `kind` is "number", "count" or "url"; `choices` a list of its values; `optional` is the value it has without
+-- one (numbers only).
 local suggest = require "clouds.suggest"
 local M = {}
 
@@ -63,8 +64,16 @@ local function unknown(command, shown, name)
   M.fail(command.name, "unknown option %s%s", shown, hint)
 end
 
+local function check_choice(command, option, text)
+  for _, choice in ipairs(option.choices) do
+    if text == choice then return end
+  end
+  M.fail(command.name, "--%s: expected one of %s, got '%s'", option.long, table.concat(option.choices, ", "), text)
+end
+
 local function check(command, option, text)
   local kind = option.kind
+  if option.choices then check_choice(command, option, text) end
   if kind == "number" or kind == "count" then
     local number = text:match("^[%d.]+$") and tonumber(text)
     local least = option.least or 0

@@ -1,5 +1,4 @@
 -- clouds describe
-local args = require "clouds.cli.args"
 local columns = require "clouds.cli.columns"
 local common = require "clouds.cli.common"
 local methods_of = require "clouds.cli.methods"
@@ -8,8 +7,6 @@ local stubs = require "clouds.cli.stubs"
 local words = require "clouds.cli.type_words"
 local M = {}
 
-local forms = { "text", "lua", "python", "typescript", "json-schema", "openapi" }
-
 M.command = {
   name = "describe",
   usage = "describe [options] [METHOD...]",
@@ -17,7 +14,8 @@ M.command = {
   text = "Servers are asked for what they say of their methods, where their option admin allows it: \"local\", the\n"
     .. "default, over local: only, \"on\" also over Redis and etcd.",
   options = {
-    { long = "as", value = "FORM", help = "text (default); lua, python or typescript: functions that call them;\n"
+    { long = "as", value = "FORM", choices = { "text", "lua", "python", "typescript", "json-schema", "openapi" },
+      help = "text (default); lua, python or typescript: functions that call them;\n"
       .. "json-schema; openapi: as POST /call/METHOD of a gateway" },
     { long = "timeout", short = "t", value = "SECONDS", kind = "number", least = 0.001,
       help = "longest wait for everything (default 10)" },
@@ -58,17 +56,9 @@ local function shown(methods, form)
   return parts[1] and table.concat(parts, "\n") or "no services\n"
 end
 
-local function check_form(options)
-  local form = options.as or "text"
-  for _, known in ipairs(forms) do
-    if form == known then return form end
-  end
-  args.fail("describe", "--as: expected one of %s, got '%s'", table.concat(forms, ", "), form)
-end
-
 function M.main(options, operands)
   common.command("describe", options, function()
-    local form, limit, names = check_form(options), options.timeout or 10, {}
+    local form, limit, names = options.as or "text", options.timeout or 10, {}
     for i, word in ipairs(operands) do names[i] = require("clouds.cli.call").text("describe", word) end
     local monitor = common.open("describe", "monitor", { direct = false })
     common.fail_fast(monitor)
