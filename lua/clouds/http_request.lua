@@ -362,19 +362,20 @@ function Response:post(text)
   return true
 end
 
+-- Until the client has taken much of what is unsent: true, or nil and an error.
+local function wait_for_room(request)
+  request.box:want_room()
+  return wait_for(request, "writer")
+end
+
 --- The same. Waits while the client has not taken much of what was written before.
 function Response:write(text)
   local request = self.request
-  local unsent, failure = put(self, text)
+  local unsent, err = put(self, text)
   if not unsent then
-    return nil, failure
-  end
-  if unsent > request.app.response_buffer and core.may_wait() and not request.writer then
-    request.box:want_room()
-    local woken, err = wait_for(request, "writer")
-    if not woken then
-      return nil, err
-    end
+    return nil, err
+  elseif unsent > request.app.response_buffer and core.may_wait() and not request.writer then
+    return wait_for_room(request)
   end
   return true
 end
@@ -388,8 +389,7 @@ end
 function Response:wait_room()
   local request = self.request
   while not (request.gone or request.ended) and request.box:unsent() > request.app.response_buffer do
-    request.box:want_room()
-    local ok, err = wait_for(request, "writer")
+    local ok, err = wait_for_room(request)
     if not ok then
       return nil, err
     end
