@@ -131,7 +131,9 @@ local function show(found, view)
   if options.once then return output.write(text) end
   local head = ("%s  %d methods, %d nodes, by %s\n"):format(os.date("%H:%M:%S"), #found.methods, #found.nodes, view.by)
   if not view.is_screen then return output.write(head, text) end
-  return output.write("\27[H\27[2J", cut(head .. text, view.uv and size_of(view.uv)))
+  local height, width
+  if view.uv then height, width = size_of(view.uv) end
+  return output.write("\27[H\27[2J", cut(head .. text, height, width))
 end
 
 local function watch(monitor, view, first, limit)

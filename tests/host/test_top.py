@@ -1,8 +1,11 @@
 """clouds top and clouds doctor: what is called and how it goes, and what is wrong with the cluster or this machine."""
+import fcntl
 import json
 import os
 import pty
+import struct
 import subprocess
+import termios
 import unittest
 
 from support import CLOUDS, Case, free_port, wait_until
@@ -55,9 +58,11 @@ class Top(Case):
         self.assertEqual(self.run_clouds("--url", "redis://127.0.0.1:1", "top", "--once").returncode, 3)
 
     def test_keys(self):
-        """On a terminal it goes on until q, and orders anew; then the terminal is as it was."""
+        """On a terminal it goes on until q, orders anew, and shows what there is room for; then it is as it was."""
         self.serve(SERVICE)
         ours, theirs = pty.openpty()
+        lines, columns = 4, 40
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
         self.addCleanup(os.close, ours)
         program = subprocess.Popen([CLOUDS, "top", "-d", "0.1"], env=self.env, stdin=theirs, stdout=theirs, stderr=theirs)
         self.addCleanup(program.wait)
@@ -74,6 +79,10 @@ class Top(Case):
         self.assertIn("-icanon", before)
         os.write(ours, b"n")
         read_until(b"by name")
+        read_until(b"\x1b[H\x1b[2J")
+        screens = shown.decode().replace("\r", "").split("\x1b[H\x1b[2J")[1:-1]
+        self.assertEqual({len(screen.splitlines()) for screen in screens}, {lines - 1})
+        self.assertLess(max(len(line) for screen in screens for line in screen.splitlines()), columns)
         os.write(ours, b"q")
         drained = os.dup(ours)
         self.addCleanup(os.close, drained)
