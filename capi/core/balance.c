@@ -100,6 +100,12 @@ static inline cl_peer *scan(cl_method *m, const cl_call *call, enum pass pass, i
     for (uint32_t step_ = 0, at = (first); step_ < (m)->n; step_++, at = at + 1 < (m)->n ? at + 1 : 0)                 \
         if (may_pick_in(m, call, at, pass, now))
 
+static uint32_t first_from(const cl_method *m, const cl_call *call, enum pass pass, int64_t now, uint32_t first)
+{
+    EACH_CANDIDATE(m, call, pass, now, first, at) return at;
+    return UINT32_MAX;
+}
+
 static cl_peer *pick_in_turn(cl_method *m, const cl_call *call, enum pass pass, int64_t now)
 {
     EACH_CANDIDATE(m, call, pass, now, m->turn < m->n ? m->turn : 0, at)
@@ -110,15 +116,23 @@ static cl_peer *pick_in_turn(cl_method *m, const cl_call *call, enum pass pass, 
     return NULL;
 }
 
+/* By weight, whose turn it is of those that may be asked; the turn is then to be taken or left. */
+static uint32_t find_turn(cl_method *m, const cl_call *call, enum pass pass, int64_t now)
+{
+    uint32_t at = cl_turns_first(m);
+    while (at != UINT32_MAX && !may_pick_in(m, call, at, pass, now)) at = cl_turns_next(m);
+    return at;
+}
+
 static cl_peer *pick_by_weight(cl_method *m, const cl_call *call, enum pass pass, int64_t now)
 {
-    for (uint32_t at = cl_turns_first(m); at != UINT32_MAX; at = cl_turns_next(m)) {
-        if (!may_pick_in(m, call, at, pass, now)) continue;
-        cl_turns_take(m);
-        return take(m, at);
+    uint32_t at = find_turn(m, call, pass, now);
+    if (at == UINT32_MAX) {
+        cl_turns_leave(m);
+        return NULL;
     }
-    cl_turns_leave(m);
-    return NULL;
+    cl_turns_take(m);
+    return take(m, at);
 }
 
 /* ---- by chance */
@@ -151,8 +165,7 @@ static uint32_t pick_any_by_weight(cl_method *m, const cl_call *call, enum pass 
 static uint32_t pick_any(cl_method *m, const cl_call *call, enum pass pass, int64_t now)
 {
     if (m->is_uneven) return pick_any_by_weight(m, call, pass, now);
-    EACH_CANDIDATE(m, call, pass, now, m->n ? (uint32_t)(draw(call) % m->n) : 0, at) return at;
-    return UINT32_MAX;
+    return first_from(m, call, pass, now, m->n ? (uint32_t)(draw(call) % m->n) : 0);
 }
 
 /* ---- by load: of two that are drawn the one with the lower (calls under way + 1) x latency */
@@ -300,12 +313,6 @@ cl_peer *cl_balance_pick(cl_method *m, const cl_call *call, int tried_too, int64
 
 /* ---- without choosing */
 
-static uint32_t first_from(const cl_method *m, const cl_call *call, enum pass pass, int64_t now, uint32_t first)
-{
-    EACH_CANDIDATE(m, call, pass, now, first, at) return at;
-    return UINT32_MAX;
-}
-
 static uint32_t least_loaded(cl_method *m, const cl_call *call, enum pass pass, int64_t now)
 {
     uint32_t best = UINT32_MAX;
@@ -316,8 +323,7 @@ static uint32_t least_loaded(cl_method *m, const cl_call *call, enum pass pass, 
 
 static uint32_t next_by_weight(cl_method *m, const cl_call *call, enum pass pass, int64_t now)
 {
-    uint32_t at = cl_turns_first(m);
-    while (at != UINT32_MAX && !may_pick_in(m, call, at, pass, now)) at = cl_turns_next(m);
+    uint32_t at = find_turn(m, call, pass, now);
     cl_turns_leave(m);
     return at;
 }

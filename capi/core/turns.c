@@ -87,7 +87,8 @@ uint32_t cl_turns_next(cl_method *m)
     return left ? m->turns[0] : UINT32_MAX;
 }
 
-static void put_back(cl_method *m)
+/* Who was set aside is put back. */
+void cl_turns_leave(cl_method *m)
 {
     for (; m->aside; m->aside--) sift_up(m, m->n - m->aside);
 }
@@ -100,12 +101,7 @@ void cl_turns_take(cl_method *m)
     sift_down(m, 0, m->n - m->aside);
     for (uint32_t i = m->n - m->aside; i < m->n; i++)
         m->shares[m->turns[i]].due = m->time + (uint64_t)stride(m, m->turns[i]);
-    put_back(m);
-}
-
-void cl_turns_leave(cl_method *m)
-{
-    put_back(m);
+    cl_turns_leave(m);
 }
 
 uint32_t cl_turns_draw(cl_method *m, uint64_t random)
