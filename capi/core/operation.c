@@ -165,7 +165,7 @@ static void remove_service(cl_node *node, cl_str method)
     cl_service_free(service);
 }
 
-/* `schema` is the service's then, or freed. */
+/* `schema` is the service's from then on, also when there is no memory for the limits. */
 static int set_offer(cl_node *node, cl_str method, const cl_offer_spec *limits, cl_schema *schema)
 {
     cl_service *service = cl_strmap_get(&node->services, method);

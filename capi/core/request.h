@@ -61,19 +61,10 @@ int cl_request_begin(cl_node *node, const cl_envelope *e, cl_offer *offer, cl_of
 int cl_request_has_room(const cl_core *core, size_t bytes);
 void cl_request_refuse(cl_node *node, const cl_envelope *e, int code);
 void cl_request_refuse_with(cl_node *node, const cl_envelope *e, unsigned flags, enum cl_refusal why, cl_str error);
-/* reply.c: 0, or what the bus refused the answer with. */
-cl_caller cl_caller_of(const cl_envelope *e);
-cl_caller cl_request_caller(const cl_request *r);
-int cl_reply_to_keep(cl_request *r, const cl_extension *x);
-int cl_caller_answer(cl_node *node, const cl_caller *to, cl_str error, cl_str result, const cl_extension *x);
 /* Busy: with the last words of this thread. */
 void cl_request_refuse_busy(cl_node *node, const cl_envelope *e, enum cl_refusal why);
 /* Answers at once what is no request of the user's. `flags`: 0, or CL_REFUSED. */
 void cl_request_answer(cl_node *node, const cl_envelope *e, unsigned flags, cl_str error, cl_str result);
-/* question.c */
-/* arguments.c: 1: its arguments are not what the method takes, and it was refused. */
-int cl_arguments_refused(cl_node *node, const cl_envelope *e);
-void cl_question_arrived(cl_core *core, cl_node *node, const cl_envelope *e);
 cl_request *cl_request_find(const cl_core *core, uint64_t id);
 /* How long what is called on its behalf may take; 0: not known. */
 int64_t cl_request_ends(const cl_request *r);
@@ -86,10 +77,20 @@ void cl_request_end_all(cl_node *node);
 void cl_request_discard_all(cl_node *node);
 void cl_request_drop(cl_core *core, cl_request *r); /* it ends, and no answer is sent */
 
-/* Whether what came by this link may be canceled by it: an id of a link is no secret to its other end, so one that came
- * another way was guessed. */
+/* reply.c */
+cl_caller cl_caller_of(const cl_envelope *e);
+cl_caller cl_request_caller(const cl_request *r);
+int cl_reply_to_keep(cl_request *r, const cl_extension *x);
+/* 0, or what the bus refused the answer with. */
+int cl_caller_answer(cl_node *node, const cl_caller *to, cl_str error, cl_str result, const cl_extension *x);
+/* arguments.c: 1: its arguments are not what the method takes, and it was refused. */
+int cl_arguments_refused(cl_node *node, const cl_envelope *e);
+/* question.c */
+void cl_question_arrived(cl_core *core, cl_node *node, const cl_envelope *e);
+
+/* cancel.c: whether what came by this link may be canceled by it: an id of a link is no secret to its other end, so one
+ * that came another way was guessed. */
 int cl_cancel_is_meant(const cl_envelope *cancel, uint64_t link);
-/* cancel.c */
 void cl_cancel_arrived(cl_core *core, cl_node *node, const cl_envelope *e);
 /* Its caller has given up, and it is begun: its handler hears of it, and the calls made on its behalf end. */
 void cl_cancel_request(cl_core *core, cl_request *r);

@@ -10,7 +10,7 @@
 #include "base/str.h"
 #include "proto/json.h"
 
-enum { CL_SHAPE_MEMBERS = 256 /* that an object may require */, CL_SHAPE_DEEPEST = 64 };
+enum { CL_SHAPE_MEMBERS = 256 /* that are named of an object */, CL_SHAPE_DEEPEST = 64 };
 
 enum cl_shape_type {
     CL_SHAPE_NULL = 1,
