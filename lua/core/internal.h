@@ -128,10 +128,10 @@ struct lc_state {
     uint32_t slot_count, slot_room, slot_free, left_over;
     lc_request *requests;
     uint32_t request_count, request_room, request_free;
-    uint64_t requests_begun, requests_open;
-    uint32_t owing;   /* requests with an answer that found no room */
-    bool resending;   /* the module in Lua will call core.resend */
-    lc_task *current; /* the task that runs now, if we resumed it */
+    uint64_t requests_begun, requests_open, requests_failed; /* failed: answered by an error */
+    uint32_t owing;                                          /* requests with an answer that found no room */
+    bool resending;                                          /* the module in Lua will call core.resend */
+    lc_task *current;                                        /* the task that runs now, if we resumed it */
     lua_State *running; /* the coroutine that we resumed last and that runs, whose ever it is */
     lc_handle scope;
     int depth;          /* of resumes inside of resumes */
@@ -300,10 +300,9 @@ void lc_request_add(lua_State *L, lc_state *s);
 /* request_open.c: the names of the methods of open requests, with commas; the bytes of that. The host declares it, too.
  */
 size_t lc_requests_describe(char *out, size_t size);
-/* How many there were, how many are open, and how many were answered by an error; the hook is called with the method of each request that code is about to
- * run for. The host declares these, too. */
+/* How many there were, how many are open, and how many were answered by an error; the hook is called with the method of
+ * each request that code is about to run for. The host declares these, too. */
 void lc_requests_count(uint64_t *begun, uint64_t *open, uint64_t *failed);
-void lc_request_failed(void); /* one more was */
 void lc_requests_watch(void (*hook)(const char *method, size_t size));
 /* The coroutine that was resumed last and runs; NULL: none. */
 lua_State *lc_running(void);

@@ -91,7 +91,7 @@ static int send_values(const lc_request *request, const lc_text *text, const lc_
 }
 
 /* Sends an answer, or what is said where there is none. `more`: the values of an error, the bytes of a result. */
-static int send_answer(const lc_request *request, bool is_error, const lc_text *text, const lc_text *more)
+static int send_answer(lc_state *s, const lc_request *request, bool is_error, const lc_text *text, const lc_text *more)
 {
     static const char stopped[] = "{\"message\":\"the handler stopped without an answer\"}";
     static const char forgotten[] = "{\"message\":\"the request was forgotten\"}";
@@ -106,7 +106,7 @@ static int send_answer(const lc_request *request, bool is_error, const lc_text *
     } else {
         return send_values(request, text, more);
     }
-    if (code == 0) lc_request_failed();
+    if (code == 0) s->requests_failed++;
     return code;
 }
 
@@ -114,7 +114,7 @@ static int send_answer(const lc_request *request, bool is_error, const lc_text *
 static void fail_unanswered(lc_state *s, lc_request *request)
 {
     static const lc_text nothing;
-    if (!is_open_after(send_answer(request, true, &nothing, &nothing))) {
+    if (!is_open_after(send_answer(s, request, true, &nothing, &nothing))) {
         lc_request_release(s, request);
         return;
     }
@@ -194,11 +194,11 @@ static int fail_encoded(lc_state *s, lc_request *request, bool keep)
                 plain[] = "{\"message\":\"the error could not be sent\"}";
     const lc_text none = {0}, short_of_memory = {no_memory, sizeof no_memory - 1, 0},
                   words = {plain, sizeof plain - 1, 0};
-    int code = send_answer(request, true, s->out.len ? &s->out : &short_of_memory, &s->out2);
+    int code = send_answer(s, request, true, s->out.len ? &s->out : &short_of_memory, &s->out2);
     if (code == CLOUDS_EJSON || code == CLOUDS_EINVAL) {
         s->out.len = s->out2.len = 0;
         lc_text_add(&s->out, plain, sizeof plain - 1);
-        code = send_answer(request, true, &words, &none);
+        code = send_answer(s, request, true, &words, &none);
     }
     return sent(s, request, code, true, keep);
 }
@@ -235,7 +235,7 @@ static int reply(lua_State *L, lc_state *s, lc_handle handle, int first, int las
         return fail_unsendable(L, s, handle, s->codec.error, keep);
     } else {
         lc_request *request = lc_request_find(s, handle);
-        code = request ? send_answer(request, false, &s->out, &s->bytes) : CLOUDS_ESTALE;
+        code = request ? send_answer(s, request, false, &s->out, &s->bytes) : CLOUDS_ESTALE;
         if (code == CLOUDS_EJSON) return fail_unsendable(L, s, handle, clouds_last_error(), keep);
         if (request) sent(s, request, code, false, keep);
     }
@@ -253,7 +253,7 @@ static int core_resend(lua_State *L)
         lc_request *request = &s->requests[i];
         if (!request->used || !request->owes) continue;
         const lc_text *more = request->owes_error ? &request->owed_values : &request->owed_bytes;
-        int code = send_answer(request, request->owes_error, &request->owed, more);
+        int code = send_answer(s, request, request->owes_error, &request->owed, more);
         if (!is_open_after(code)) lc_request_release(s, request);
     }
     s->resending = s->owing > 0;

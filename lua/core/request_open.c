@@ -7,7 +7,6 @@
 enum { SHOWN = 255 }; /* bytes of a name */
 
 static const lc_state *the_state; /* of the process that has one */
-static uint64_t failed_count;
 static void (*work_hook)(const char *method, size_t size);
 
 static bool is_open(const lc_request *request)
@@ -41,12 +40,7 @@ void lc_requests_count(uint64_t *begun, uint64_t *open, uint64_t *failed)
 {
     *begun = the_state ? the_state->requests_begun : 0;
     *open = the_state ? the_state->requests_open : 0;
-    *failed = failed_count;
-}
-
-void lc_request_failed(void)
-{
-    failed_count++;
+    *failed = the_state ? the_state->requests_failed : 0;
 }
 
 lua_State *lc_running(void)
