@@ -3,6 +3,7 @@
 'use strict';
 
 const { failure } = require('./errors');
+const { isNothing } = require('./util');
 
 const DEFAULT_URL = 'redis://127.0.0.1:6379';
 const OWN_SCHEME = /^(rediss?|redis\+unix|rediss?\+sentinel|etcds?|local|inproc):/i;
@@ -37,8 +38,8 @@ const IMPOSSIBLE = {
 };
 
 // ioredis' own defaults for the members above, as programs write them out.
-function isNothing(value) {
-  return value === undefined || value === null || value === '' || value === false;
+function isUnset(value) {
+  return isNothing(value) || value === false;
 }
 
 function refuse(where, what) {
@@ -65,7 +66,7 @@ function unescape(text, where) {
 
 function queryOf(redis) {
   const words = [];
-  if (!isNothing(redis.db)) words.push('db=' + escape(redis.db));
+  if (!isUnset(redis.db)) words.push('db=' + escape(redis.db));
   if (redis.prefix) words.push('prefix=' + escape(redis.prefix));
   for (const name of OF_TLS) if (redis[name]) words.push(`${name}=${escape(redis[name])}`);
   return words.length ? '?' + words.join('&') : '';
@@ -86,7 +87,7 @@ const schemeOf = (redis) => (redis.tls ? 'rediss' : 'redis');
 function urlOfSentinels(redis) {
   const hosts = redis.sentinels.map(({ host, port }) => `${hostOf(host || '127.0.0.1')}:${port || 26379}`).join(',');
   const { db, ...rest } = redis;
-  return `${schemeOf(redis)}+sentinel://${userOf(redis)}${hosts}/${escape(redis.name)}${isNothing(db) ? '' : '/' + escape(db)}${queryOf(rest)}`;
+  return `${schemeOf(redis)}+sentinel://${userOf(redis)}${hosts}/${escape(redis.name)}${isUnset(db) ? '' : '/' + escape(db)}${queryOf(rest)}`;
 }
 
 function urlOfRedis(redis) {
@@ -101,7 +102,7 @@ function urlOfRedis(redis) {
 // ---- texts
 
 function given(object) {
-  return Object.fromEntries(Object.entries(object).filter(([, value]) => !isNothing(value)));
+  return Object.fromEntries(Object.entries(object).filter(([, value]) => !isUnset(value)));
 }
 
 function splitUser(text, where) {
@@ -181,7 +182,7 @@ const CHECKS = {
 const IS_TEXT = (value) => typeof value === 'string' || typeof value === 'number';
 
 function checkMember(name, value) {
-  if (isNothing(value)) return;
+  if (isUnset(value)) return;
   if (IMPOSSIBLE[name]) throw refuse('redis.' + name, IMPOSSIBLE[name]);
   if (TUNING.has(name)) return;
   if (!WORDS.includes(name)) throw refuse('redis.' + name, 'there is none');
@@ -205,8 +206,8 @@ function checkSentinels(words) {
   words.sentinels.forEach((one, i) => {
     const where = `redis.sentinels[${i}]`;
     if (typeof one !== 'object' || one === null) throw refuse(where, `expected { host, port }, not ${show(one)}`);
-    if (!isNothing(one.host) && !isHost(one.host)) throw refuse(where + '.host', `it cannot be ${show(one.host)}`);
-    if (!isNothing(one.port) && !isPort(one.port)) throw refuse(where + '.port', `it cannot be ${show(one.port)}`);
+    if (!isUnset(one.host) && !isHost(one.host)) throw refuse(where + '.host', `it cannot be ${show(one.host)}`);
+    if (!isUnset(one.port) && !isPort(one.port)) throw refuse(where + '.port', `it cannot be ${show(one.port)}`);
   });
   const other = IN_URL.find((name) => words[name] !== undefined);
   if (other) throw refuse('redis.' + other, 'it names a server, and so do sentinels');
@@ -237,7 +238,7 @@ function wordsOfRedis(redis) {
 }
 
 function textOfUrl(url) {
-  if (isNothing(url)) return '';
+  if (isUnset(url)) return '';
   if (typeof url !== 'string' && !(url instanceof URL)) throw refuse('url', `it cannot be ${show(url)}`);
   return String(url);
 }
@@ -261,8 +262,8 @@ function addressOf(options) {
 function loginOf({ redis }) {
   if (!redis) return {};
   const verify = redis.tls && redis.tls.rejectUnauthorized === false ? { verify: false } : {};
-  if (!redis.sentinels || isNothing(redis.sentinelPassword)) return verify;
-  const user = isNothing(redis.sentinelUsername) ? {} : { sentinel_user: redis.sentinelUsername };
+  if (!redis.sentinels || isUnset(redis.sentinelPassword)) return verify;
+  const user = isUnset(redis.sentinelUsername) ? {} : { sentinel_user: redis.sentinelUsername };
   return { ...verify, ...user, sentinel_password: redis.sentinelPassword };
 }
 

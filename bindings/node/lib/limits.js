@@ -28,6 +28,11 @@ const KINDS = {
 const OF_SCHEMA = ['doc', 'args', 'returns']; // that it is right is for the library to say
 const NAMES = ['timeout', ...OF_SCHEMA, ...Object.keys(KINDS)];
 
+// Those of some names that have a value.
+function given(options, names) {
+  return Object.fromEntries(names.map((name) => [name, options[name]]).filter(([, value]) => value !== undefined && value !== null));
+}
+
 function check(name, value) {
   const { fits, expected } = KINDS[name];
   if (!fits(value)) throw new TypeError(`clouds: ${name} is ${expected}`);
@@ -46,8 +51,8 @@ function pack(all) {
 
 // What the method says of itself, as JSON; '' for nothing.
 function schemaOf(options) {
-  const given = OF_SCHEMA.filter((name) => options[name] !== undefined && options[name] !== null);
-  return given.length ? encode(Object.fromEntries(given.map((name) => [name, options[name]]))) : '';
+  const schema = given(options, OF_SCHEMA);
+  return Object.keys(schema).length ? encode(schema) : '';
 }
 
 /** [the options without these, limits and schema for the addon: '' for none]. */
@@ -56,10 +61,9 @@ function splitLimits(options) {
   checkNames(options, NAMES, 'register');
   const { timeout, ...rest } = options;
   const schema = schemaOf(options);
-  const given = Object.keys(KINDS).filter((name) => rest[name] !== undefined && rest[name] !== null);
-  for (const name of given) check(name, rest[name]);
-  const all = Object.fromEntries(given.map((name) => [name, rest[name]]));
-  const limits = given.length ? pack(all) : '';
+  const all = given(rest, Object.keys(KINDS));
+  for (const name of Object.keys(all)) check(name, all[name]);
+  const limits = Object.keys(all).length ? pack(all) : '';
   return [{ timeout }, limits || schema ? limits + '\0' + schema : ''];
 }
 

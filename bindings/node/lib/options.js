@@ -5,7 +5,7 @@ const addon = require('./native');
 const { failure } = require('./errors');
 const { addressOf, loginOf } = require('./address');
 const log = require('./log');
-const { hint } = require('./util');
+const { hint, isNothing } = require('./util');
 
 const DEFAULTS = { heartbeat: 5, timeout: 60, serverMaxAge: 60, operationTimeout: 10 };
 
@@ -84,10 +84,6 @@ function checkNames(options) {
     if (looksMisspelled(name) || scopes.has(option)) throw failure('CLOUDS_INVALID_OPTION', `${words}; ${meant}`);
     log.warnOnce(`${words}, and it is ignored; ${meant}`);
   }
-}
-
-function isNothing(value) {
-  return value === undefined || value === null || value === '';
 }
 
 function push(list, name, value) {

@@ -31,6 +31,11 @@ function promised(begin) {
   return new Promise((resolve, reject) => begin((error, value) => (error ? reject(error) : resolve(value))));
 }
 
+// Not given, or given as nothing.
+function isNothing(value) {
+  return value === undefined || value === null || value === '';
+}
+
 // How many single-character edits apart two words are.
 function distance(a, b) {
   let row = Array.from({ length: b.length + 1 }, (_, j) => j);
@@ -76,4 +81,4 @@ function inherit(constructor, parent) {
   Object.setPrototypeOf(constructor, parent);
 }
 
-module.exports = { uncaught, guarded, bound, promised, nearest, hint, extend, inherit };
+module.exports = { uncaught, guarded, bound, promised, isNothing, nearest, hint, extend, inherit };
