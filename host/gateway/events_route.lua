@@ -46,8 +46,7 @@ function Stream:ended() self:close() end
 
 --- Ends it; its client connects again when it likes.
 function Stream:close()
-  if self.is_closed then return end
-  self.is_closed = true
+  if self.outbox.is_closed then return end
   self.outbox:close()
   self.response:finish()
   core.cancel(self.request.scope, "the stream ends")
@@ -65,12 +64,7 @@ end
 local function new_stream(gateway, request, response, who)
   local stream = setmetatable({ gateway = gateway, request = request, response = response, who = who, early = 0 },
     Stream)
-  stream.outbox = outbox.new(gateway, {
-    unsent = function() return response:unsent() end,
-    send = function(text) return response:post(text) end,
-    wait_room = function() return response:wait_room() end,
-    stalled = function() stream:close() end,
-  })
+  stream.outbox = outbox.new(gateway, response, function() stream:close() end)
   return stream
 end
 
@@ -93,7 +87,7 @@ local function serve(stream, request, list, joined)
   response:post(is_back and 'event: gap\ndata: {"missed":null}\n\n' or ": here\n\n")
   stream.is_open = true
   if stream.early > 0 then response:post(stream:gap(stream.early)) end
-  while clouds.sleep(ALIVE) and not stream.is_closed do
+  while clouds.sleep(ALIVE) and not stream.outbox.is_closed do
     if response:unsent() == 0 then response:post(": here\n\n") end
   end
 end

@@ -1,8 +1,8 @@
 -- What goes to one client that may take it slowly: of what is published it misses some then, and is told how many. One
 -- that takes nothing for long is let go.
 --
--- A port is the way to the client: unsent() gives bytes that it has not taken, send(text) sends without waiting,
--- wait_room() waits until it has taken most, and stalled() ends it.
+-- A port is the way to the client, a WebSocket or a response: port:unsent() gives bytes that it has not taken,
+-- port:post(text) sends without waiting, port:wait_room() waits until it has taken most.
 local clouds = require "clouds"
 local loop = require "clouds.loop"
 
@@ -11,24 +11,27 @@ Outbox.__index = Outbox
 
 local M = {}
 
-function M.new(gateway, port)
-  return setmetatable({ port = port, limit = gateway.unsent, stall = gateway.stall, behind = {} }, Outbox)
+--- The outbox of a port; stalled() is to end who takes nothing.
+function M.new(gateway, port, stalled)
+  return setmetatable({ port = port, stalled = stalled, limit = gateway.unsent, stall = gateway.stall, behind = {} },
+    Outbox)
 end
 
 -- Those that have missed something hear of it as soon as there is room.
 local function catch_up(self)
   local behind = self.behind
   self.behind = {}
-  for source, missed in pairs(behind) do self.port.send(source:gap(missed)) end
+  for source, missed in pairs(behind) do self.port:post(source:gap(missed)) end
 end
 
 local function wait_for_room(self)
+  if self.is_full then return end
   self.is_full = true
   local timer = loop.timer(self.stall, function()
-    if not self.is_closed then self.port.stalled() end
+    if not self.is_closed then self.stalled() end
   end)
   clouds.spawn(function()
-    local ok = self.port.wait_room()
+    local ok = self.port:wait_room()
     timer:stop()
     self.is_full = false
     if ok and not self.is_closed then catch_up(self) end
@@ -39,25 +42,22 @@ end
 --- how many of its texts are missing.
 function Outbox:offer(source, text, missed)
   if self.is_closed then return end
-  local is_full = self.is_full or self.port.unsent() > self.limit
+  local is_full = self.is_full or self.port:unsent() > self.limit
   missed = missed + (self.behind[source] or 0) + (is_full and 1 or 0)
   self.behind[source] = is_full and missed or nil
-  if is_full then
-    if not self.is_full then wait_for_room(self) end
-    return
-  end
-  if missed > 0 then self.port.send(source:gap(missed)) end
-  self.port.send(text)
+  if is_full then return wait_for_room(self) end
+  if missed > 0 then self.port:post(source:gap(missed)) end
+  self.port:post(text)
 end
 
 --- Sends what has to arrive, and waits for that as long as the client takes anything: whether it could.
 function Outbox:send(text)
-  if self.port.unsent() > self.limit then
-    if not self.is_full then wait_for_room(self) end
-    self.port.wait_room()
+  if self.port:unsent() > self.limit then
+    wait_for_room(self)
+    self.port:wait_room()
   end
   if self.is_closed then return false end
-  self.port.send(text)
+  self.port:post(text)
   return true
 end
 

@@ -28,12 +28,7 @@ local POLICY, UNSUPPORTED, TRY_LATER, UNAUTHORIZED = 1008, 1003, 1013, 4401
 --- The session of a WebSocket; who asks is nil when that is still to be said.
 function M.new(gateway, ws, request, who)
   local self = setmetatable({ gateway = gateway, ws = ws, request = request, who = who, open = {} }, Session)
-  self.outbox = outbox.new(gateway, {
-    unsent = function() return ws:unsent() end,
-    send = function(text) return ws:post(text) end,
-    wait_room = function() return ws:wait_room() end,
-    stalled = function() self:close(TRY_LATER, "you do not take what you are sent") end,
-  })
+  self.outbox = outbox.new(gateway, ws, function() self:close(TRY_LATER, "you do not take what you are sent") end)
   return self
 end
 
