@@ -1,4 +1,4 @@
--- Rows of cells as lines of text, whose columns are as wide as the longest text in them.
+-- Rows of cells as lines of text, whose columns are as wide as the longest text in them. No line ends in blanks.
 local output = require "clouds.cli.output"
 local M = {}
 
@@ -18,7 +18,7 @@ function M.text(rows, to_right)
       local space = (" "):rep(widths[i] - #cell)
       row[i] = right[i] and space .. cell or i < #row and cell .. space or cell
     end
-    lines[n] = table.concat(row, "  ") .. "\n"
+    lines[n] = table.concat(row, "  "):gsub(" +$", "") .. "\n"
   end
   return table.concat(lines)
 end

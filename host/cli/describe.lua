@@ -29,7 +29,7 @@ local function arguments_of(schema)
     local name = ("  %s%s%s"):format(p.rest and "..." or "", p.name, p.optional and "?" or "")
     rows[i] = { name, p.type, p.doc or "" }
   end
-  return rows[1] and columns.text(rows):gsub(" +\n", "\n") or ""
+  return rows[1] and columns.text(rows) or ""
 end
 
 local function text_of(method)

@@ -34,7 +34,7 @@ local function as_text(methods)
     local doc = method.schema and method.schema.doc and method.schema.doc:match("^[^\n]*")
     rows[#rows + 1] = { words.signature(method.name, method.schema), ("%d"):format(#method.servers), doc or "" }
   end
-  return methods[1] and columns.text(rows, { 2 }):gsub(" +\n", "\n") or "no services\n"
+  return methods[1] and columns.text(rows, { 2 }) or "no services\n"
 end
 
 function M.main(options)

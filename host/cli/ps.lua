@@ -1,6 +1,7 @@
 -- clouds ps
 local host = require "clouds.host"
 local application = require "clouds.cli.application"
+local columns = require "clouds.cli.columns"
 local common = require "clouds.cli.common"
 local output = require "clouds.cli.output"
 local M = {}
@@ -53,8 +54,8 @@ local function rate(row, before)
   return ("%.0f"):format(requests / math.max(seconds, 0.001))
 end
 
-local columns = {
-  { "WORKER", function(row) return output.plain(row.worker) end, left = true },
+local shown = {
+  { "WORKER", function(row) return row.worker end, left = true },
   { "PID", function(row) return whole(row.pid) end },
   { "GEN", function(row) return whole(row.generation) end },
   { "STATE", function(row) return row.state end, left = true },
@@ -68,31 +69,23 @@ local columns = {
   { "LUA", function(row) return megabytes(row.board and row.board.lua_bytes) end },
   { "RESTARTS", function(row) return whole(row.restarts) end },
   { "REPLACED", function(row) return whole(row.recycles) end },
-  { "LAST EXIT", function(row) return output.plain(row.last_exit or "") end, left = true, last = true },
+  { "LAST EXIT", function(row) return row.last_exit or "" end, left = true },
 }
 
 ---- a table ----
 
-local function table_of(rows, before)
-  local cells, widths = { {} }, {}
-  for i, column in ipairs(columns) do cells[1][i], widths[i] = column[1], #column[1] end
-  for _, row in ipairs(rows) do
-    local line = {}
-    for i, column in ipairs(columns) do
-      line[i] = column[2](row, before)
-      widths[i] = math.max(widths[i], #line[i])
-    end
-    cells[#cells + 1] = line
+local function table_of(workers, before)
+  local rows, to_right = { {} }, {}
+  for i, column in ipairs(shown) do
+    rows[1][i] = column[1]
+    if not column.left then to_right[#to_right + 1] = i end
   end
-  local lines = {}
-  for n, line in ipairs(cells) do
-    for i, column in ipairs(columns) do
-      local space = (" "):rep(widths[i] - #line[i])
-      line[i] = column.last and line[i] or column.left and line[i] .. space or space .. line[i]
-    end
-    lines[n] = table.concat(line, "  "):gsub(" +$", "")
+  for _, worker in ipairs(workers) do
+    local row = {}
+    for i, column in ipairs(shown) do row[i] = column[2](worker, before) end
+    rows[#rows + 1] = row
   end
-  return table.concat(lines, "\n") .. "\n"
+  return columns.text(rows, to_right)
 end
 
 local RED, PLAIN = "\27[31m", "\27[0m"

@@ -1,5 +1,6 @@
 -- clouds status
 local host = require "clouds.host"
+local columns = require "clouds.cli.columns"
 local common = require "clouds.cli.common"
 local output = require "clouds.cli.output"
 local M = {}
@@ -40,18 +41,14 @@ local function shown_server(id, method, states)
 end
 
 local function table_of(methods, states)
-  local names, width = common.sorted_keys(methods), #"METHOD"
-  for _, name in ipairs(names) do width = math.max(width, #plain(name)) end
-  local lines = { ("%s  %s  %s"):format("METHOD" .. (" "):rep(width - 6), "SERVERS", "IDS") }
-  for _, name in ipairs(names) do
+  local rows = { { "METHOD", "SERVERS", "IDS" } }
+  for _, name in ipairs(common.sorted_keys(methods)) do
     local ids = {}
     for i, id in ipairs(methods[name]) do ids[i] = shown_server(id, name, states) end
     table.sort(ids)
-    local shown = plain(name)
-    shown = shown .. (" "):rep(width - #shown)
-    lines[#lines + 1] = ("%s  %7d  %s"):format(shown, #ids, table.concat(ids, " "))
+    rows[#rows + 1] = { name, ("%d"):format(#ids), table.concat(ids, " ") }
   end
-  return table.concat(lines, "\n") .. "\n"
+  return columns.text(rows, { 2 })
 end
 
 local function show(text, options)
