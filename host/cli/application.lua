@@ -14,8 +14,7 @@ local exit_of = { WRONG_USE = common.USAGE, NO_GROUP = common.USAGE }
 M.json = { long = "json", help = "print what the master answers, one line" }
 
 function M.timeout(seconds)
-  return { long = "timeout", short = "t", value = "SECONDS", kind = "number", least = 0.001,
-    help = ("longest wait for the answer (default %g)"):format(seconds) }
+  return common.timeout(("longest wait for the answer (default %g)"):format(seconds))
 end
 
 local function connect(name)

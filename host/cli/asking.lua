@@ -13,8 +13,7 @@ local json = { long = "json",
 local no_wait = { long = "no-wait", help = "end with its answer, and do not wait until what was asked for is seen" }
 
 local function limit_of(default)
-  return { long = "timeout", short = "t", value = "SECONDS", kind = "number", least = 0.001,
-    help = ("longest wait for everything (default %s)"):format(default) }
+  return common.timeout(("longest wait for everything (default %s)"):format(default))
 end
 
 -- Of a question that is answered at once, and of one whose effect is waited for.

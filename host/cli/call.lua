@@ -15,8 +15,7 @@ M.command = {
   options = {
     { long = "string", short = "s", help = "take the arguments as plain text instead of JSON" },
     { long = "json", help = "print one JSON array; an error as {\"error\":{...}}" },
-    { long = "timeout", short = "t", value = "SECONDS", kind = "number", least = 0.001,
-      help = "longest wait for one attempt (default 60)" },
+    common.timeout("longest wait for one attempt (default 60)"),
     { long = "deadline", short = "d", value = "SECONDS", kind = "number", least = 0.001,
       help = "longest wait for everything" },
     { long = "retry", short = "r", value = "COUNT", kind = "count",

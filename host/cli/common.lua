@@ -7,6 +7,11 @@ local M = {}
 M.OK, M.ERROR, M.USAGE = host.exit.OK, host.exit.ERROR, host.exit.USAGE
 M.UNREACHABLE, M.UNKNOWN = host.exit.UNREACHABLE, host.exit.UNKNOWN
 
+--- The option --timeout, with these words about it.
+function M.timeout(help)
+  return { long = "timeout", short = "t", value = "SECONDS", kind = "number", least = 0.001, help = help }
+end
+
 function M.exit_code(err)
   return host.exit_code(err.code, err.outcome)
 end

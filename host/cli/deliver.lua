@@ -4,8 +4,7 @@ local call = require "clouds.cli.call"
 local output = require "clouds.cli.output"
 local M = {}
 
-M.timeout = { long = "timeout", short = "t", value = "SECONDS", kind = "number", least = 0.001,
-  help = "longest wait for everything (default 10)" }
+M.timeout = common.timeout("longest wait for everything (default 10)")
 M.strict = { long = "strict", help = "exit 3 when no one received it" }
 
 -- The command is the name of the node's function, too. `nobody`: why no one received it, of the target.

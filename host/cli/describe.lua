@@ -17,8 +17,7 @@ M.command = {
     { long = "as", value = "FORM", choices = { "text", "lua", "python", "typescript", "json-schema", "openapi" },
       help = "text (default); lua, python or typescript: functions that call them;\n"
       .. "json-schema; openapi: as POST /call/METHOD of a gateway" },
-    { long = "timeout", short = "t", value = "SECONDS", kind = "number", least = 0.001,
-      help = "longest wait for everything (default 10)" },
+    common.timeout("longest wait for everything (default 10)"),
   },
   operands = { 0, math.huge },
 }

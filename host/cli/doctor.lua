@@ -17,8 +17,7 @@ M.command = {
     .. "Exit code 1: something is wrong; 3: the cluster cannot be reached. Warnings alone are 0.",
   options = {
     { long = "json", help = "print {\"worst\":,\"checks\":[{\"state\":,\"what\":,\"found\":,\"advice\":}]}" },
-    { long = "timeout", short = "t", value = "SECONDS", kind = "number", least = 0.001,
-      help = "longest wait for each step (default 10)" },
+    common.timeout("longest wait for each step (default 10)"),
   },
   operands = { 0, 0 },
 }

@@ -14,8 +14,7 @@ M.command = {
     { long = "tags", value = "TAGS", help = "the caller's own tags, such as zone=a" },
     { long = "prefer", value = "NAME", help = "prefer servers with the caller's own value of this tag" },
     { long = "json", help = "print an object in one line" },
-    { long = "timeout", short = "t", value = "SECONDS", kind = "number", least = 0.001,
-      help = "longest wait for everything (default 10)" },
+    common.timeout("longest wait for everything (default 10)"),
   },
   operands = { 1, 1 },
 }

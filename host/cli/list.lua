@@ -14,8 +14,7 @@ M.command = {
     .. "default, over local: only, \"on\" also over Redis and etcd.",
   options = {
     { long = "json", help = "print {name:{\"servers\":[ids],\"schema\":{...}}}" },
-    { long = "timeout", short = "t", value = "SECONDS", kind = "number", least = 0.001,
-      help = "longest wait for everything (default 10)" },
+    common.timeout("longest wait for everything (default 10)"),
   },
   operands = { 0, 0 },
 }

@@ -20,8 +20,7 @@ M.command = {
         .. "one line each time" },
     { long = "watch", short = "w", value = "[SECONDS]", optional = "1", kind = "number", least = 0.1,
       help = "again every SECONDS (default 1), until stopped" },
-    { long = "timeout", short = "t", value = "SECONDS", kind = "number", least = 0.001,
-      help = "longest wait for everything (default 10); with --watch, for the first answer" },
+    common.timeout("longest wait for everything (default 10); with --watch, for the first answer"),
   },
   operands = { 0, math.huge },
 }

@@ -15,8 +15,7 @@ M.command = {
     { long = "group", short = "g", value = "NAME", help = "be one of a group: each message goes to one of them" },
     { long = "count", short = "n", value = "COUNT", kind = "number", least = 1, help = "end after so many messages" },
     { long = "json", help = "print {\"topic\":,\"from\":,\"value\":,\"missed\":} for each message" },
-    { long = "timeout", short = "t", value = "SECONDS", kind = "number", least = 0.001,
-      help = "longest wait until it is subscribed (default 10)" },
+    common.timeout("longest wait until it is subscribed (default 10)"),
   },
   operands = { 1, math.huge },
 }

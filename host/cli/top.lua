@@ -20,8 +20,7 @@ M.command = {
       help = "rate (default), p99, errors, open or name" },
     { long = "once", help = "once, without clearing the screen" },
     { long = "json", help = "print {\"seconds\":,\"methods\":[...],\"nodes\":[...]}, one line each time" },
-    { long = "timeout", short = "t", value = "SECONDS", kind = "number", least = 0.001,
-      help = "longest wait for each look (default 10)" },
+    common.timeout("longest wait for each look (default 10)"),
   },
   operands = { 0, 0 },
 }
