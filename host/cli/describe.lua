@@ -11,13 +11,12 @@ M.command = {
   name = "describe",
   usage = "describe [options] [METHOD...]",
   summary = "Show what methods take and give, for people or as code; without METHOD of all.",
-  text = "Servers are asked for what they say of their methods, where their option admin allows it: \"local\", the\n"
-    .. "default, over local: only, \"on\" also over Redis and etcd.",
+  text = methods_of.text,
   options = {
     { long = "as", value = "FORM", choices = { "text", "lua", "python", "typescript", "json-schema", "openapi" },
       help = "text (default); lua, python or typescript: functions that call them;\n"
       .. "json-schema; openapi: as POST /call/METHOD of a gateway" },
-    common.timeout("longest wait for everything (default 10)"),
+    methods_of.timeout,
   },
   operands = { 0, math.huge },
 }
@@ -57,19 +56,14 @@ end
 
 function M.main(options, operands)
   common.command("describe", options, function()
-    local form, limit, names = options.as or "text", options.timeout or 10, {}
+    local names = {}
     for i, word in ipairs(operands) do names[i] = require("clouds.cli.call").text("describe", word) end
-    local monitor = common.open("describe", "monitor", { direct = false })
-    common.fail_fast(monitor)
-    local stop_limit = common.limit(limit, monitor)
-    local methods, problem = methods_of.gather(monitor, names, limit)
-    stop_limit()
-    if not methods then return common.fail(problem) end
-    if problem then
-      io.stderr:write(("clouds describe: nobody serves '%s'\n"):format(output.plain(problem)))
+    local methods, missing = methods_of.gather("describe", names, options.timeout)
+    if missing then
+      io.stderr:write(("clouds describe: nobody serves '%s'\n"):format(output.plain(missing)))
       return common.UNREACHABLE
     end
-    return output.write(shown(methods, form)) and common.OK or common.ERROR
+    return output.write(shown(methods, options.as or "text")) and common.OK or common.ERROR
   end)
 end
 

@@ -10,11 +10,10 @@ M.command = {
   name = "list",
   usage = "list [options]",
   summary = "List the methods, with what they take and what they are for.",
-  text = "Servers are asked for what they say of their methods, where their option admin allows it: \"local\", the\n"
-    .. "default, over local: only, \"on\" also over Redis and etcd.",
+  text = methods_of.text,
   options = {
     { long = "json", help = "print {name:{\"servers\":[ids],\"schema\":{...}}}" },
-    common.timeout("longest wait for everything (default 10)"),
+    methods_of.timeout,
   },
   operands = { 0, 0 },
 }
@@ -38,13 +37,7 @@ end
 
 function M.main(options)
   common.command("list", options, function()
-    local limit = options.timeout or 10
-    local monitor = common.open("list", "monitor", { direct = false })
-    common.fail_fast(monitor)
-    local stop_limit = common.limit(limit, monitor)
-    local methods, problem = methods_of.gather(monitor, {}, limit)
-    stop_limit()
-    if not methods then return common.fail(problem) end
+    local methods = methods_of.gather("list", {}, options.timeout)
     return output.write(options.json and as_json(methods) or as_text(methods)) and common.OK or common.ERROR
   end)
 end

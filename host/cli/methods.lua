@@ -3,6 +3,12 @@ local asking = require "clouds.cli.asking"
 local common = require "clouds.cli.common"
 local M = {}
 
+local LIMIT = 10
+
+M.text = "Servers are asked for what they say of their methods, where their option admin allows it: \"local\", the\n"
+  .. "default, over local: only, \"on\" also over Redis and etcd."
+M.timeout = common.timeout(("longest wait for everything (default %d)"):format(LIMIT))
+
 -- One method of all that `answers` say of it; the servers may not agree while a new version is rolled out.
 local function about(name, ids, answers)
   local method, seen = { name = name, servers = ids, schemas = 0 }, {}
@@ -19,7 +25,7 @@ local function about(name, ids, answers)
 end
 
 -- The methods of these names, or all, in their order; and the first name that nobody serves. Or nil and an error.
-function M.gather(node, names, seconds)
+local function ask(node, names, seconds)
   local status, problem = node:status({ timeout = seconds })
   if not status then return nil, problem end
   local asked, ids, methods, missing = {}, {}, {}, nil
@@ -39,6 +45,17 @@ function M.gather(node, names, seconds)
       methods[#methods + 1] = about(name, servers, answers)
     end
   end
+  return methods, missing
+end
+
+-- The same for a command, within its time; what goes wrong is raised.
+function M.gather(command, names, seconds)
+  local limit, monitor = seconds or LIMIT, common.open(command, "monitor", { direct = false })
+  common.fail_fast(monitor)
+  local stop_limit = common.limit(limit, monitor)
+  local methods, missing = ask(monitor, names, limit)
+  stop_limit()
+  if not methods then error(missing, 0) end
   return methods, missing
 end
 
