@@ -32,7 +32,7 @@ M.command = {
   stop_at_operand = true,
 }
 
-local main_ended, status, is_worker = false, 0, false
+local main_ended, status = false, 0
 
 local function report(problem)
   io.stdout:flush()
@@ -137,7 +137,7 @@ end
 
 local function report_unserved()
   if not host.listen_at or host.is_served then return end
-  local where = is_worker and "the address of --listen" or table.concat(host.listen_at, ", ")
+  local where = host.is_worker and "the address of --listen" or table.concat(host.listen_at, ", ")
   report(("nothing listens at %s: the script has not called http.serve (require \"clouds.http\") "
     .. "or worker.ready (require \"clouds.worker\")"):format(where))
   return true
@@ -145,7 +145,8 @@ end
 
 local function report_no_library()
   local library = package.loaded["clouds.library"]
-  if not is_worker or os.getenv("CLOUDS_GROUP") ~= library_bus.GROUP or (library and library.is_serving) then return end
+  local is_library = host.is_worker and os.getenv("CLOUDS_GROUP") == library_bus.GROUP
+  if not is_library or (library and library.is_serving) then return end
   report("the script has not called library.serve (require \"clouds.library\"): there is nothing to share")
   return true
 end
@@ -159,7 +160,7 @@ local function main_chunk(list, operands, interactive)
   if interactive then return start_console() end
   if not ok then return common.finish(status) end
   if report_unserved() or report_no_library() then status = status ~= 0 and status or 1 end
-  if is_worker and status ~= 0 then return common.finish(status) end
+  if host.is_worker and status ~= 0 then return common.finish(status) end
   require("clouds.worker_link").say_ready()
   host.set_status(status)
 end
@@ -193,7 +194,7 @@ end
 -- Under `clouds start` this is a worker: the master gives it connections, and says when to stop; the end of the master
 -- is such a word, too. Programs that it starts itself are none.
 local function follow_master()
-  if os.getenv("CLOUDS_CHANNEL") ~= "3" then return false end
+  if os.getenv("CLOUDS_CHANNEL") ~= "3" then return end
   local function on_message(kind, text)
     if kind == "D" then
       local seconds, reason = text:match("^(%S+) ?(.*)$")
@@ -209,31 +210,29 @@ local function follow_master()
       host.stop()
     end)
   end
-  local follows = host.cluster.follow(on_message, on_end)
-  host.is_worker = follows
+  host.is_worker = host.cluster.follow(on_message, on_end)
   host.setenv("CLOUDS_CHANNEL", "")
-  if follows and (os.getenv("CLOUDS_LISTEN") or "") ~= "" then host.listen_at = { "worker:" } end
-  host.master_listens_at = follows and os.getenv("CLOUDS_LISTEN_AT") or nil
-  return follows
+  if host.is_worker and (os.getenv("CLOUDS_LISTEN") or "") ~= "" then host.listen_at = { "worker:" } end
+  host.master_listens_at = host.is_worker and os.getenv("CLOUDS_LISTEN_AT") or nil
 end
 
 --- Runs the pieces that make() gives, with these arguments, as a command that goes on until it is stopped.
 function M.start(command, options, operands, argv, make, first_operand)
   check_listen(command, options)
-  is_worker = follow_master()
+  follow_master()
   io.stdout:setvbuf("line")
   set_arg(argv, first_operand)
   exit_with_output()
   local list = make()
   if not list then return host.finish(host.exit.ERROR) end
   common.stop_on_signal(options.drain or common.default_drain(), function()
-    host.stop_reason = host.stop_reason or (is_worker and "signal" or "stop")
-    if is_worker then host.cluster.tell("S") end
+    host.stop_reason = host.stop_reason or (host.is_worker and "signal" or "stop")
+    if host.is_worker then host.cluster.tell("S") end
   end)
   require("clouds.node").stop_asked = function(_, drain) host.stop(drain) end
   if not admin.open(command, options) then return host.finish(host.exit.ERROR) end
   host.tell_where()
-  local limit = is_worker and tonumber(os.getenv "CLOUDS_WATCHDOG" or "")
+  local limit = host.is_worker and tonumber(os.getenv "CLOUDS_WATCHDOG" or "")
   if limit then host.interrupt_after(limit) end
   host.at_end(at_end)
   common.spawn(main_chunk, list, operands, options.interactive)
