@@ -8,6 +8,7 @@ local args = require "clouds.cli.args"
 local about = require "clouds.cli.admin_about"
 local metrics_of = require "clouds.cli.admin_metrics"
 local output = require "clouds.cli.output"
+local private_file = require "clouds.cli.private_file"
 local M = {}
 
 local TOKEN_BYTES = 22 -- 128 bits in base64
@@ -201,13 +202,9 @@ M.options = {
 }
 
 local function read_token(command, path)
-  local file, problem = io.open(path, "r")
-  if not file then args.fail(command, "--admin-token-file: %s", problem) end
-  local line = (file:read("*l") or ""):gsub("%s+$", "")
-  file:close()
-  if not host.is_private(path) then
-    args.fail(command, "--admin-token-file: others may read %s; expected a file for its owner alone (chmod 600)", path)
-  end
+  local text, problem = private_file.read(path)
+  if not text then args.fail(command, "--admin-token-file: %s", problem) end
+  local line = text:match("^[^\n]*"):gsub("%s+$", "")
   if #line < TOKEN_BYTES or line:find("[^%w%p]") then
     args.fail(command, "--admin-token-file: expected %d or more letters and digits in the first line of %s, as from "
       .. "openssl rand -hex 32", TOKEN_BYTES, path)

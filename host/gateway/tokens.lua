@@ -5,6 +5,7 @@
 local host = require "clouds.host"
 local loop = require "clouds.loop"
 local digest = require "clouds.gateway.digest"
+local private_file = require "clouds.cli.private_file"
 local token_file = require "clouds.gateway.token_file"
 
 local Tokens = {}
@@ -14,18 +15,6 @@ local M = {}
 
 local INTERVAL = 0.3 -- seconds between looks at the file
 local KEY_BYTES = 32
-
-local function read_file(path)
-  local file, problem = io.open(path, "r")
-  if not file then return nil, problem end
-  local text, trouble = file:read("*a")
-  file:close()
-  if not text then return nil, ("%s: %s"):format(path, trouble) end
-  if not host.is_private(path) then
-    return nil, ("others may read %s; expected a file for its owner alone (chmod 600)"):format(path)
-  end
-  return text
-end
 
 local function index_of(key, bytes) return digest.of(key .. bytes) end
 
@@ -44,7 +33,7 @@ function M.open(path)
   local ok, text, problem
   ok, problem = digest.load()
   if not ok then return nil, problem end
-  text, problem = read_file(path)
+  text, problem = private_file.read(path)
   if not text then return nil, problem end
   local self = setmetatable({ path = path, key = digest.random(KEY_BYTES), next_look = 0 }, Tokens)
   ok, problem = take(self, text)
@@ -66,7 +55,7 @@ end
 
 -- An empty file is one that is being written.
 local function look(self)
-  local text, problem = read_file(self.path)
+  local text, problem = private_file.read(self.path)
   if text == self.text or text == "" then
     self.told = nil
     return false
