@@ -47,8 +47,7 @@ end
 
 -- JSON for standard output; on a terminal, what JSON lets through and a terminal obeys is escaped too.
 function M.json(value)
-  local json = require("clouds").json
-  local text = json.encode(value) or json.encode(bytes.shown(value))
+  local text = bytes.encode(value)
   return host.is_terminal(1) and M.harmless_json(text) or text
 end
 

@@ -9,9 +9,6 @@ function M.decode(text)
   return value, problem
 end
 
-function M.encode(value)
-  local json = require("clouds").json
-  return json.encode(value) or json.encode(bytes.shown(value))
-end
+M.encode = bytes.encode
 
 return M
