@@ -7,11 +7,7 @@ local websocket = require "clouds.http_websocket"
 local who_asks = require "clouds.gateway.who"
 local M = {}
 
-local function names_protocol(request)
-  for name in (request.headers["sec-websocket-protocol"] or ""):gmatch("[^,%s]+") do
-    if name == session.PROTOCOL then return true end
-  end
-end
+local PROTOCOLS = { session.PROTOCOL }
 
 -- Who asks; nil: that is still to be said.
 local function who_upgrades(gateway, request)
@@ -26,11 +22,11 @@ end
 function M.handler(gateway)
   local upgrade = websocket.handler(function(ws, request)
     session.new(gateway, ws, request, request.who):serve()
-  end, { protocols = { session.PROTOCOL }, origins = { "*" } }, 2)
+  end, { protocols = PROTOCOLS, origins = { "*" } }, 2)
   return function(request, response)
     source.check_origin(gateway.origins, request)
     request.who = who_upgrades(gateway, request)
-    if request.headers.upgrade and not names_protocol(request) then
+    if request.headers.upgrade and not websocket.pick_protocol(request, PROTOCOLS) then
       status.refuse(400, "expected Sec-WebSocket-Protocol: " .. session.PROTOCOL)
     end
     return upgrade(request, response)

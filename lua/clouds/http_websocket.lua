@@ -50,7 +50,8 @@ local function check_origin(request, allowed)
   exchange.raise(403, "not for the pages of " .. origin:gsub("[^%w:/.%-]", "?"))
 end
 
-local function pick_protocol(request, known)
+--- The first protocol that a request names of those which are known; nil: none.
+function M.pick_protocol(request, known)
   for named in (request.headers["sec-websocket-protocol"] or ""):gmatch("[^,%s]+") do
     for _, one in ipairs(known or {}) do
       if one == named then
@@ -279,7 +280,7 @@ function M.handler(fn, options, level)
   return function(request, response)
     check_upgrade(request)
     check_origin(request, options.origins)
-    local protocol = pick_protocol(request, options.protocols)
+    local protocol = M.pick_protocol(request, options.protocols)
     local self = { request = request, protocol = protocol, queue = {}, first = 1, last = 0, bytes = 0 }
     setmetatable(self, Socket)
     exchange.keep_facts(request)
