@@ -11,9 +11,10 @@ function M.token_of(request)
 end
 
 local function limits_of(gateway, own)
+  if not own then return gateway.limits end
   local limits = {}
-  for name, value in pairs(gateway.limits) do limits[name] = own and own[name] or value end
-  if own and own.rate and not own.burst then limits.burst = 2 * own.rate end
+  for name, value in pairs(gateway.limits) do limits[name] = own[name] or value end
+  if own.rate and not own.burst then limits.burst = 2 * own.rate end
   return limits
 end
 
@@ -22,12 +23,10 @@ local function with_account(gateway, who, key)
   return who
 end
 
-local function anonymous(gateway, request)
+--- Everybody at the address of the request, whoever that is.
+function M.stranger(gateway, request)
   return with_account(gateway, {}, accounts.key_of_address(request.remote))
 end
-
---- Everybody at the address of the request, whoever that is.
-M.stranger = anonymous
 
 local function of_token(gateway, identity)
   return with_account(gateway, { name = identity.name, access = identity.access, limits = identity.limits,
@@ -51,11 +50,11 @@ end
 function M.identify(gateway, request, token)
   if gateway.authorize then
     local who = of_program(gateway, request, token)
-    return who or (gateway.open and anonymous(gateway, request)) or nil
+    return who or (gateway.open and M.stranger(gateway, request)) or nil
   elseif not gateway.tokens then
-    return anonymous(gateway, request)
+    return M.stranger(gateway, request)
   elseif not token then
-    return gateway.open and anonymous(gateway, request) or nil
+    return gateway.open and M.stranger(gateway, request) or nil
   end
   local identity = gateway.tokens:find(token)
   return identity and of_token(gateway, identity) or nil
@@ -81,7 +80,7 @@ function M.require(gateway, request)
     M.take(who.account)
     return who
   end
-  M.take(anonymous(gateway, request).account)
+  M.take(M.stranger(gateway, request).account)
   exchange.raise(401, "expected the header Authorization: Bearer TOKEN", { ["WWW-Authenticate"] = "Bearer" })
 end
 
