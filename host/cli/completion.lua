@@ -54,12 +54,6 @@ local function words_of(entry)
   return table.concat(words, " ")
 end
 
-local function names()
-  local list = {}
-  for i, row in ipairs(commands.shown()) do list[i] = row[1] end
-  return table.concat(list, " ")
-end
-
 -- Those of the options of all commands that are followed by a value.
 local function with_value()
   local words = {}
@@ -101,7 +95,8 @@ _clouds() {
   fi
 }
 complete -o filenames -F _clouds clouds
-]==]):format(with_value(), words_of({ options = args.common }), table.concat(cases), names())
+]==]):format(with_value(), words_of({ options = args.common }), table.concat(cases),
+    table.concat(commands.names(), " "))
 end
 
 local function zsh()

@@ -6,10 +6,8 @@ local function json(value) return require("clouds").json.encode(value) end
 
 -- Each line of a text behind `lead`.
 local function lines_of(text, lead)
-  local lines = {}
-  for line in ((text or "") .. "\n"):gmatch("([^\n]*)\n") do lines[#lines + 1] = line end
   if not text then return "" end
-  return lead .. table.concat(lines, "\n" .. lead) .. "\n"
+  return lead .. text:gsub("\n", "\n" .. lead) .. "\n"
 end
 
 local function each(methods, fn)

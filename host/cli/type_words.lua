@@ -1,4 +1,5 @@
 -- JSON Schema as a type of a language, and lists of arguments and results as what a function has.
+local sorted_keys = require("clouds.cli.common").sorted_keys
 local M = {}
 
 local basic = {
@@ -23,17 +24,10 @@ local function is_required(schema, name)
   return false
 end
 
-local function sorted(map)
-  local names = {}
-  for name in pairs(map) do names[#names + 1] = name end
-  table.sort(names)
-  return names
-end
-
 -- An object with named members, where the language can say it in one line.
 local function members_of(schema, language)
   local parts, separator = {}, language == "typescript" and "; " or ", "
-  for _, name in ipairs(sorted(schema.properties)) do
+  for _, name in ipairs(sorted_keys(schema.properties)) do
     local shown = name:match("^[%a_][%w_]*$") and name or json(name)
     parts[#parts + 1] = ("%s%s: %s"):format(shown, is_required(schema, name) and "" or "?",
       type_of(schema.properties[name], language))
@@ -95,8 +89,6 @@ function type_of(schema, language)
   for _, kind in ipairs(schema.anyOf and {} or kinds) do parts[#parts + 1] = named(kind, schema, language) end
   return parts[1] and one_of(parts, language) or basic[language].any
 end
-
-M.of = type_of
 
 -- The parameters: { name, type, doc, optional, rest } of each. Names are those of the schema, or of their place.
 function M.parameters(args, language)
