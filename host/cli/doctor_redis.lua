@@ -11,7 +11,7 @@ local function unescape(text)
   return (text:gsub("%%(%x%x)", function(digits) return string.char(tonumber(digits, 16)) end))
 end
 
--- Where it is and who we are there; nil: it is no address of one Redis.
+-- Where it is and who we are there; nil: sentinels lead to it, or TLS does, which sockets of Lua do not have.
 local function place_of(url)
   local scheme, rest = url:match("^(redis[%w+]*)://(.*)$")
   if scheme ~= "redis" and scheme ~= "redis+unix" then return nil end
@@ -162,15 +162,18 @@ local function check_user(report, socket)
   report("ok", "user", name)
 end
 
--- Looks; false: it is no address of one Redis.
+-- Why nobody looks at the Redis of this address.
+local function reason_of(url)
+  return url:match("^rediss?%+sentinel:") and "since sentinels lead to it; give its own address to --url"
+    or "since it is reached over TLS"
+end
+
+-- Looks, as far as the address is that of one Redis without TLS.
 function M.check(url, seconds, report)
   local place = place_of(url)
-  if not place then return false end
+  if not place then return report("unknown", "Redis", "not looked at, " .. reason_of(url)) end
   local socket, problem = connect(place, seconds)
-  if not socket then
-    report("wrong", "Redis", problem)
-    return true
-  end
+  if not socket then return report("wrong", "Redis", problem) end
   local text, words = ask(socket, "INFO")
   if text then
     local facts = facts_of(text)
@@ -185,7 +188,6 @@ function M.check(url, seconds, report)
   check_clock(report, socket)
   check_user(report, socket)
   socket:close()
-  return true
 end
 
 return M

@@ -129,6 +129,14 @@ class Doctor(Case):
         self.assertEqual((worst, checks["Redis"]["state"], checks["connection"]["state"]), ("wrong",) * 3)
         self.assertEqual(self.run_clouds("doctor", "now").returncode, 2)
 
+    def test_what_is_not_looked_at(self):
+        for scheme, why in (("rediss", "it is reached over TLS"), ("redis+sentinel", "sentinels lead to it"),
+                            ("rediss+sentinel", "sentinels lead to it")):
+            master = "/main" if "sentinel" in scheme else ""
+            worst, checks = self.checks("--url", f"{scheme}://127.0.0.1:{free_port()}{master}", status=3)
+            self.assertEqual((worst, checks["Redis"]["state"], checks["connection"]["state"]), ("wrong", "unknown", "wrong"))
+            self.assertIn(f"not looked at, since {why}", checks["Redis"]["found"])
+
 
 if __name__ == "__main__":
     unittest.main()
