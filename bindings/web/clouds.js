@@ -112,7 +112,7 @@ export class Client extends EventTarget {
   async call(method, args = [], options = {}) {
     const { timeout = this._timeout, signal, once, all, traceparent } = options;
     const message = { call: method, args, key: once, traceparent };
-    const answer = await this._ask(message, { timeout, signal, isRepeatable: once !== undefined, isTimed: true });
+    const answer = await this._ask(message, { timeout, signal, isRepeatable: once !== undefined });
     return all ? answer.results : answer.results[0];
   }
 
@@ -152,11 +152,11 @@ export class Client extends EventTarget {
 
   // ---- what is asked for
 
-  _ask(message, { id = ++this._last, timeout, signal, isRepeatable = false, isTimed = false }) {
+  _ask(message, { id = ++this._last, timeout, signal, isRepeatable = false }) {
     if (this._isClosed) return Promise.reject(this._why);
     if (signal && signal.aborted) return Promise.reject(signal.reason);
     return new Promise((resolve, reject) => {
-      const asked = { id, message, isRepeatable, isTimed, isSent: false, due: Date.now() + timeout * 1000 };
+      const asked = { id, message, isRepeatable, isSent: false, due: Date.now() + timeout * 1000 };
       const abort = () => this._give_up(asked, signal.reason);
       asked.settle = (error, answer) => {
         clearTimeout(asked.timer);
@@ -174,7 +174,7 @@ export class Client extends EventTarget {
 
   _transmit(asked) {
     const message = { id: asked.id, ...asked.message };
-    if (asked.isTimed) message.timeout = Math.max(0.001, (asked.due - Date.now()) / 1000);
+    if (message.call !== undefined) message.timeout = Math.max(0.001, (asked.due - Date.now()) / 1000);
     let text;
     try {
       text = JSON.stringify(message, replace);
