@@ -5,13 +5,13 @@ import json
 import os
 import signal
 import socket
-import threading
 import time
 import unittest
 
 import websockets
 
 from gateway_support import JSON, SERVICES, Gateway, digest
+from load import Load
 from support import SANITIZED, free_port, wait_until
 
 LONG = bool(os.environ.get("CLOUDS_LONG"))
@@ -464,42 +464,25 @@ class Cluster(Live):
 
     def test_a_reload_loses_no_request_and_sockets_come_back(self):
         self.open_workers(*ALLOW, *self.config("return { rate = 1e6 }"))
-        sockets_count, stop, failures, asked = 100, threading.Event(), [], []
-
-        def ask_on():
-            client = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
-            while not stop.is_set():
-                try:
-                    client.request("POST", "/call/shop.add", "[1,2]", JSON)
-                    answer = client.getresponse()
-                    body = answer.read()
-                    asked.append(answer.status)
-                    if (answer.status, body) != (200, b"[3]\n"):
-                        failures.append((answer.status, body))
-                except http.client.RemoteDisconnected:  # between two requests: that one was not begun
-                    client.close()
-            client.close()
+        text = "".join(f"{name}: {value}\r\n" for name, value in {"Host": "localhost", "Content-Length": 5, **JSON}.items())
+        load = Load(self, self.port, 4, request=lambda _: f"POST /call/shop.add HTTP/1.1\r\n{text}\r\n[1,2]".encode(),
+                    check=lambda _, body: body == b"[3]\n")
 
         async def body():
-            sockets = [Socket(self.port) for _ in range(sockets_count)]
+            sockets = [Socket(self.port) for _ in range(100)]
             for client in sockets:
                 await client.__aenter__()
                 self.assertEqual((await client.ask(id=1, call="shop.add", args=[1, 2]))["results"], [3])
-            threads = [threading.Thread(target=ask_on) for _ in range(4)]
-            for thread in threads:
-                thread.start()
-            await asyncio.get_running_loop().run_in_executor(None, wait_until, lambda: len(asked) > 100)
-            reload = await asyncio.get_running_loop().run_in_executor(None, self.run_clouds, "reload")
+            await asyncio.to_thread(load.goes_on, 100)
+            reload = await asyncio.to_thread(self.run_clouds, "reload")
             self.assertEqual(reload.returncode, 0, reload.stderr)
-            codes = [(await client.closed())[0] for client in sockets]
-            stop.set()
-            for thread in threads:
-                thread.join()
-            self.assertEqual(set(codes), {1012})
+            self.assertEqual({(await client.closed())[0] for client in sockets}, {1012})
+            await asyncio.to_thread(load.goes_on, 100)
             async with Socket(self.port) as client:
                 self.assertEqual((await client.ask(id=1, call="shop.add", args=[1, 2]))["results"], [3])
         self.run_async(body)
-        self.assertEqual(failures, [])
+        load.stop()
+        self.assertEqual((load.failed, load.connects), ({}, 4))
 
     def test_what_cannot_start(self):
         for options, words in ((("--",), "--allow"), (("--", "--allow", "a", "--listen", "1"), "before the --"),
