@@ -22,6 +22,19 @@ def pending(pid, number):
     return False
 
 
+def runs(pid):
+    """Whether the process is there and has not ended; who collects it, when its parent is gone, is not ours to say."""
+    try:
+        with open(f"/proc/{pid}/stat") as stat:
+            return stat.read().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def gone(pid):
+    return not runs(pid)
+
+
 class Unix(http.client.HTTPConnection):
     """A client of HTTP over a unix socket."""
 

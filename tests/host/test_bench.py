@@ -3,19 +3,10 @@ import os
 import signal
 import unittest
 
-from support import Case, wait_until
+from support import Case, gone, wait_until
 
 KEYS = {"method", "concurrency", "seconds", "calls", "errors", "error_codes", "rate", "mean", "p50", "p99", "p99.9",
         "max"}
-
-
-def runs(pid):
-    """Whether a process runs; one that ended and was not yet collected does not."""
-    try:
-        with open(f"/proc/{pid}/stat") as stat:
-            return stat.read().rsplit(")", 1)[1].split()[0] != "Z"
-    except (FileNotFoundError, ProcessLookupError):
-        return False
 
 
 class Bench(Case):
@@ -84,7 +75,7 @@ class Bench(Case):
             child = wait_until(lambda: self.children(bench.pid), "the echo service was started")[0]
             bench.signal(number)
             self.assertEqual(bench.wait(), -number)
-            wait_until(lambda: not runs(child), "the echo service ended")
+            wait_until(lambda: gone(child), "the echo service ended")
 
     def test_an_echo_service_that_dies_is_told(self):
         bench = self.start("bench", "-t", "100")

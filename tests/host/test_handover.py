@@ -6,8 +6,8 @@ import signal
 import threading
 import unittest
 
-from support import Unix, wait_until
-from test_start import Start, gone
+from support import Unix, gone, wait_until
+from test_start import Start
 from test_websocket import Client, frame
 
 WEB = """

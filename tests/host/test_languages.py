@@ -4,7 +4,7 @@ import re
 import signal
 import unittest
 
-from support import Case, SOURCE, wait_until
+from support import Case, SOURCE, gone, wait_until
 
 BUILD = os.environ.get("CLOUDS_BUILD_DIR", os.path.join(SOURCE, "build", "dev"))
 NODE = os.path.join(BUILD, "bindings", "node")
@@ -96,15 +96,6 @@ end
 print("bad " .. bad .. " many " .. tostring(count > 100))
 client:close(0)
 """
-
-
-def gone(pid):
-    """Whether it has ended; who collects it, when its master is gone, is not ours to say."""
-    try:
-        with open(f"/proc/{pid}/stat") as stat:
-            return stat.read().rpartition(")")[2].split()[0] == "Z"
-    except (FileNotFoundError, ProcessLookupError):
-        return True
 
 
 class Languages(Case):

@@ -6,8 +6,8 @@ import re
 import signal
 import unittest
 
-from support import SANITIZED, wait_until
-from test_start import WEB, TELLS_PID, Load, Start, gone
+from support import SANITIZED, gone, wait_until
+from test_start import WEB, TELLS_PID, Load, Start
 
 
 class Life(Start):

@@ -3,7 +3,7 @@ import os
 import signal
 import unittest
 
-from support import Case, wait_until
+from support import Case, runs, wait_until
 
 SERVES = 'require("clouds").server {}:register("x", function() end)'
 
@@ -84,15 +84,6 @@ class Pidfile(OfMaster):
         self.file("web.pid", "77\n")
         self.assertEqual(master.stop(), 0)
         self.assertEqual(self.read(), 77)
-
-
-def runs(pid):
-    """Not also a zombie, which nobody here collects."""
-    try:
-        with open(f"/proc/{pid}/stat") as file:
-            return file.read().rsplit(")", 1)[1].split()[0] != "Z"
-    except (FileNotFoundError, ProcessLookupError):
-        return False
 
 
 class Daemon(OfMaster):

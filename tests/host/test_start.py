@@ -8,7 +8,7 @@ import threading
 import time
 import unittest
 
-from support import Case, Process, CLOUDS, wait_until
+from support import Case, Process, CLOUDS, gone, wait_until
 
 WEB = """
 local clouds, http = require "clouds", require "clouds.http"
@@ -21,10 +21,6 @@ http.serve(function(request)
   return me .. " " .. table.concat(arg, ",")
 end)
 """
-
-
-def gone(pid):
-    return not os.path.exists(f"/proc/{pid}")
 
 
 class Start(Case):

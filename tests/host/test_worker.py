@@ -8,7 +8,7 @@ import socket
 import time
 import unittest
 
-from support import SOURCE, Case, Unix, wait_until
+from support import SOURCE, Case, Unix, gone, wait_until
 
 HEAD = """
 local clouds, worker, http = require "clouds", require "clouds.worker", require "clouds.http"
@@ -87,7 +87,7 @@ class Connections(Below):
                 pid = self.pid_of(1)
                 self.master.signal(signal.SIGHUP)
                 self.master.err.wait_for("web reloaded: ")
-                wait_until(lambda: not os.path.exists(f"/proc/{pid}"))
+                wait_until(lambda: gone(pid))
         self.assertIs(kept.sock, first)
         self.end()
 
@@ -316,7 +316,7 @@ class Life(Below):
         self.assertEqual(self.ask("/retire"), "answered by 1/1 true")
         self.master.err.wait_for("worker web.1 is replaced: its script asks for that")
         self.said("drains retire 8")
-        wait_until(lambda: not os.path.exists(f"/proc/{pid}"))
+        wait_until(lambda: gone(pid))
         row, = self.status()
         self.assertEqual((row["index"], row["state"], row["recycles"]), (1, "ready", 1))
         self.assertNotEqual(row["pid"], pid)
