@@ -96,7 +96,7 @@ class Reloads(Kept):
             self.ask(connection=connection)
         before = self.descriptors()
         for number in range(2, 5):
-            old = self.pids()
+            old = self.pids(3 * (number - 1))
             self.reload(number)
             wait_until(lambda: all(gone(pid) for pid in old.values()), "the old are gone")
             for connection in connections:
@@ -158,7 +158,7 @@ class Reloads(Kept):
     def test_what_has_begun_is_answered_first(self):
         """Half of a head, a request that takes long, and one that was sent behind such: the old worker answers them."""
         self.ready()
-        old = self.pids()
+        old = self.pids(3)
         half, slow, ahead = (self.connect() for _ in range(3))
         for connection in (half, slow, ahead):
             self.ask(connection=connection)
@@ -182,7 +182,7 @@ class Reloads(Kept):
     def test_who_always_sends_ahead(self):
         """Its connection never waits for a request: after half of the drain it is told to connect anew."""
         self.ready(options=("--drain", "4"))
-        old = self.pids()
+        old = self.pids(3)
         client = self.connect()
         request = b"GET /slow HTTP/1.1\r\nHost: a\r\n\r\n"
         client.sock.sendall(request * 50)
@@ -217,7 +217,7 @@ class Replaced(Kept):
         """A worker that has had its number of requests gives its connections to others, too."""
         self.ready(workers=2, options=("--max-requests", "30"))
         connections = [self.connect() for _ in range(10)]
-        old = self.pids()
+        old = self.pids(2)
         for _ in range(8):
             for connection in connections:
                 self.ask(connection=connection)
@@ -232,7 +232,7 @@ class Replaced(Kept):
         for connection in connections:
             self.ask(connection=connection)
         self.assertEqual(self.run_clouds("scale", "web", "1").returncode, 0)
-        wait_until(lambda: sum(gone(pid) for pid in self.pids().values()) == 2, "two are gone")
+        wait_until(lambda: sum(gone(pid) for pid in self.pids(3).values()) == 2, "two are gone")
         self.assertEqual({self.ask(connection=connection) for connection in connections}, {"1/1"})
         self.end()
 

@@ -67,8 +67,7 @@ class Replaced(Life):
     def test_its_successor_fails(self):
         """The one that was to be replaced serves on, until there is a successor that does."""
         self.ready(TELLS_PID, workers=1, options=("--max-age", "1"))
-        self.master.out.wait_for("| pid")
-        first = self.pids()[1]
+        first = self.pids(1)[1]
         self.file("web.lua", "error 'boom'")
         self.master.err.wait_for("web.lua:1: boom")
         wait_until(lambda: self.log().count("worker web.1 ended: exit 1: web.lua:1: boom".replace("web.lua", self.script)) > 1, "two failures")
@@ -82,8 +81,7 @@ class Replaced(Life):
     def test_a_signal_by_hand(self):
         """It finishes what it has; meanwhile another serves in its place. That is no failure."""
         self.ready(TELLS_PID, workers=1, options=("--max-restarts", "0"))
-        self.master.out.wait_for("| pid")
-        first = self.pids()[1]
+        first = self.pids(1)[1]
         connection = self.connect()
         connection.request("GET", "/slow/1.5")
         wait_until(lambda: self.ask("/"), "it is under way")
@@ -197,8 +195,7 @@ class Hangs(Life):
                            ("blocked", r"web.lua:[78]: in function 'hang'")):
             with self.subTest(how):
                 self.ready(self.HANGS, workers=2, options=("--hang-timeout", "1.5"))
-                wait_until(lambda: len(self.pids()) == 2, "two pids")
-                before = self.pids()
+                before = self.pids(2)
                 connection = self.connect()
                 connection.request("GET", f"/hang/{how}?secret")
                 self.master.err.wait_for(f" hangs: busy for 1.")
@@ -219,7 +216,7 @@ class Hangs(Life):
         for how in ("loop", "nested"):
             with self.subTest(how):
                 self.ready(self.HANGS, workers=1, options=("--hang-timeout", "1", "--watchdog", "interrupt"))
-                wait_until(lambda: len(self.pids()) == 1, "a pid")
+                first = self.pids(1)[1]
                 slow = [self.connect() for _ in range(20)]
                 for connection in slow:
                     connection.request("GET", "/slow/0.3")
@@ -233,7 +230,7 @@ class Hangs(Life):
                 for connection in slow + [hanging]:
                     connection.close()
                 self.master.err.wait_for("worker web.1 is replaced: it was interrupted")
-                wait_until(lambda: gone(self.pids()[1]) or len(re.findall("pid", self.master.out.text())) == 2, "replaced")
+                wait_until(lambda: gone(first), "replaced")
                 self.assertNotIn("SIGKILL", self.log())
                 self.end()
 
@@ -251,8 +248,7 @@ class Hangs(Life):
     def test_H7_one_that_is_stopped(self):
         """It takes no connections that it was given: it is killed, and others serve them."""
         self.ready(TELLS_PID, workers=2, options=("--hang-timeout", "1"))
-        wait_until(lambda: len(self.pids()) == 2, "two pids")
-        victim = self.pids()[1]
+        victim = self.pids(2)[1]
         os.kill(victim, signal.SIGSTOP)
         load = Load(self, threads=12)
         self.master.err.wait_for("worker web.1 hangs: it took no connection for ")
@@ -265,8 +261,7 @@ class Hangs(Life):
     def test_H13_the_master_is_killed(self):
         """Also a worker that hangs ends, not much later than a stop may take."""
         self.ready(self.HANGS, workers=2, options=("--hang-timeout", "0", "--drain", "1"))
-        wait_until(lambda: len(self.pids()) == 2, "two pids")
-        pids = self.pids()
+        pids = self.pids(2)
         self.connect().request("GET", "/hang/loop")
         self.master.err.wait_for(" is busy for ")
         self.end(code=-signal.SIGKILL, number=signal.SIGKILL)

@@ -50,9 +50,12 @@ class Start(Case):
             mine.close()
         return text
 
-    def pids(self):
-        """index -> pid of the workers of the last generation that were said to be ready."""
-        return {int(index): int(pid) for index, pid in re.findall(r"web\.(\d+) (\d+) \| pid", self.master.out.text())}
+    def pids(self, said=0):
+        """index -> pid of the workers, the last in each place that has said it; so many lines of it are waited for."""
+        def lines():
+            return re.findall(r"web\.(\d+) (\d+) \| pid", self.master.out.text())
+        wait_until(lambda: len(lines()) >= said, f"{said} pids")
+        return {int(index): int(pid) for index, pid in lines()}
 
     def end(self, code=0, number=signal.SIGTERM):
         self.master.signal(number)
@@ -185,9 +188,7 @@ class Reloads(Start):
     def test_something_broken(self):
         """The old go on, with the same processes, and it is said why; the mended script is taken."""
         self.ready(TELLS_PID)
-        self.master.out.wait_for("web.3 ")
-        wait_until(lambda: len(self.pids()) == 3, "three pids")
-        before = self.pids()
+        before = self.pids(3)
         for code, why in (("this is no Lua", "web.lua:1:"), ("error 'boom'", "boom"), ("os.exit(3)", "exit 3"),
                           ("x = 1", "has not called http.serve")):
             self.file("web.lua", code)
@@ -210,7 +211,7 @@ class Failures(Start):
     def test_one_that_is_killed(self):
         """Replaced, in the same place; nobody who connects meanwhile notices."""
         self.ready(TELLS_PID)
-        wait_until(lambda: len(self.pids()) == 3, "three pids")
+        self.pids(3)
         load = Load(self)
         for _ in range(3):
             load.goes_on()
@@ -229,7 +230,7 @@ class Failures(Start):
 
     def test_one_that_is_stopped_by_hand(self):
         self.ready(TELLS_PID)
-        wait_until(lambda: len(self.pids()) == 3, "three pids")
+        self.pids(3)
         load = Load(self)
         load.goes_on()
         victim = self.pids()[1]
@@ -300,7 +301,7 @@ class Failures(Start):
         """It ends with the worker, also when it writes without end."""
         self.ready(WEB + 'print("pid")\nos.execute("yes y & sleep 1000 & true")\n', workers=1)
         self.master.out.wait_for("| y")
-        victim = self.pids()[1]
+        victim = self.pids(1)[1]
         os.kill(victim, signal.SIGKILL)
         wait_until(lambda: self.master.err.text().count("worker web.1 ready") == 2, "another in its place")
         self.assertIn("/1", self.ask())
@@ -436,14 +437,14 @@ class TheEnd(Start):
     def test_the_third_signal(self):
         """When the master itself does not come to it."""
         self.ready(TELLS_PID, workers=1)
-        wait_until(lambda: len(self.pids()) == 1, "a pid")
+        pid = self.pids(1)[1]
         os.kill(self.master.pid, signal.SIGSTOP)
         for _ in range(2):
             self.master.signal(signal.SIGTERM)
             self.master.signal(signal.SIGINT)
         os.kill(self.master.pid, signal.SIGCONT)
         self.assertIn(self.master.wait(), (4, -signal.SIGTERM, -signal.SIGINT))
-        wait_until(lambda: gone(self.pids()[1]), "the worker is gone")
+        wait_until(lambda: gone(pid), "the worker is gone")
 
     def test_a_worker_is_told_twice(self):
         """As by the kernel, which sends one for each thread of a master that is killed: what was begun is served all the same."""
@@ -451,7 +452,7 @@ class TheEnd(Start):
         connection = self.connect()
         connection.request("GET", "/slow/0.3")
         self.master.out.wait_for("begins")
-        pid = self.pids()[1]
+        pid = self.pids(1)[1]
         os.kill(pid, signal.SIGTERM)
         self.master.err.wait_for("it was told to")
         os.kill(pid, signal.SIGTERM)
@@ -460,7 +461,7 @@ class TheEnd(Start):
     def test_the_master_is_killed(self):
         """Nothing of it is left, and it can be started again at once."""
         self.ready(TELLS_PID.replace("clouds.sleep(", 'print("begins") clouds.sleep('))
-        wait_until(lambda: len(self.pids()) == 3, "three pids")
+        pids = self.pids(3)
         connection = self.connect()
         connection.request("GET", "/slow/0.3")
         self.master.out.wait_for("begins")
@@ -469,7 +470,7 @@ class TheEnd(Start):
         self.addCleanup(again.discard)
         again.err.wait_for("web ready: ")
         self.assertIn("/1", connection.getresponse().read().decode())
-        wait_until(lambda: all(gone(pid) for pid in self.pids().values()), "all are gone")
+        wait_until(lambda: all(gone(pid) for pid in pids.values()), "all are gone")
         again.stop()
 
 
