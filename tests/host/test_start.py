@@ -8,7 +8,7 @@ import threading
 import time
 import unittest
 
-from support import Case, Process, CLOUDS, gone, wait_until
+from support import Case, Process, CLOUDS, gone, pending, wait_until
 
 WEB = """
 local clouds, http = require "clouds", require "clouds.http"
@@ -434,17 +434,26 @@ class TheEnd(Start):
         self.assertFalse(os.path.exists(pidfile))
         self.assertEqual(os.listdir(os.path.join(self.env["CLOUDS_RUNTIME_DIR"], "apps")), [])
 
-    def test_the_third_signal(self):
-        """When the master itself does not come to it."""
+    def test_two_signals_at_once(self):
+        """The second comes before the master has done anything about the first."""
         self.ready(TELLS_PID, workers=1)
         pid = self.pids(1)[1]
-        os.kill(self.master.pid, signal.SIGSTOP)
-        for _ in range(2):
-            self.master.signal(signal.SIGTERM)
-            self.master.signal(signal.SIGINT)
-        os.kill(self.master.pid, signal.SIGCONT)
-        self.assertIn(self.master.wait(), (4, -signal.SIGTERM, -signal.SIGINT))
+        self.master.signal(signal.SIGSTOP)
+        self.master.signal(signal.SIGTERM)
+        self.master.signal(signal.SIGINT)
+        self.end(code=4, number=signal.SIGCONT)
         wait_until(lambda: gone(pid), "the worker is gone")
+
+    def test_the_third_signal(self):
+        """Ends what stops as a master does, and whose loop gets no turn."""
+        process = self.start("run", "-e", 'require("clouds.host").on_stop(print, 60, 60, print) print "ready" while true do end')
+        process.out.wait_for("ready")
+        for _ in range(2):
+            process.signal(signal.SIGTERM)
+            wait_until(lambda: not pending(process.pid, signal.SIGTERM), "it was taken")
+        self.assertIsNone(process.popen.poll())
+        process.signal(signal.SIGTERM)
+        self.assertEqual(process.wait(), -signal.SIGTERM)
 
     def test_a_worker_is_told_twice(self):
         """As by the kernel, which sends one for each thread of a master that is killed: what was begun is served all the same."""
