@@ -88,7 +88,7 @@ M.group = {
     help = "a worker that is busy for so long writes where, and is killed; 0: never" },
   { "watchdog", "choice", default = "kill", choices = { "kill", "interrupt" }, option = "WAY",
     help = "what becomes of a worker that hangs; `interrupt`: what runs gets an error first, and the worker is "
-      .. "replaced in order; loops that are compiled are up to 15 times slower with it" },
+      .. "replaced in order; loops that are compiled are slower with it" },
   { "nice", "count", default = 0, least = -20, most = 19, help = "added to the priority of the master" },
   { "affinity", "boolean", default = false, help = "worker i runs on processor i" },
   { "limits", "limits", shown = "those of the master", help = "`{ nofile =, core =, as = }`" },
