@@ -1,8 +1,7 @@
 /* What the choice of a server costs: calls of a core over a bus that only remembers, each answered at once, to a method
- * of few and of many servers. By turns all servers weigh 1; by weight they weigh 1 to 7.
+ * of few and of many servers. By turns all of them weigh 1, by weight and by chance 1 to 7.
  *
- * Usage: bench_choose turns|weight|chance SERVERS SECONDS. Weights are 1 to 7, but by turns; by chance is with weights,
- * too. Prints calls a second, and microseconds a call. */
+ * Usage: bench_choose turns|weight|chance SERVERS SECONDS. Prints calls a second, and microseconds a call. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
