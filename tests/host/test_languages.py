@@ -229,8 +229,8 @@ class Python(Workers, Languages):
         for code, words in ((b"raise ValueError('boom')", "exit 1: ValueError: boom"),
                             (b"import clouds", "exit 0: the worker has ended before it was ready: no node runs"),
                             (b"import sys; sys.exit('no')", "exit 1: no"),
-                            (b"import clouds\nserver = clouds.Server(id='a')\nother = clouds.Server(id='a')\n"
-                             b"server.register('x', print)\nother.register('x', print)\nserver.ready()\nother.run()",
+                            (b"import clouds\nserver = clouds.Server(id='a')\nserver.register('x', print)\nserver.ready()\n"
+                             b"other = clouds.Server(id='a')\nother.register('x', print)\nother.run()",
                              "exit 1: the worker cannot serve: CLOUDS_EXISTS: ")):
             with self.subTest(code=code):
                 self.assertEqual(self.open("svc.py", code).wait(), 1)
