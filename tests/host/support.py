@@ -1,8 +1,17 @@
 """Makes the shared harness importable, whatever the current folder."""
+import codecs
+import fcntl
 import http.client
 import os
+import pty
+import re
+import select
 import socket
+import struct
+import subprocess
 import sys
+import termios
+import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "support"))
 sys.dont_write_bytecode = True
@@ -46,6 +55,71 @@ class Unix(http.client.HTTPConnection):
         self.sock = socket.socket(socket.AF_UNIX)
         self.sock.settimeout(60)
         self.sock.connect(self.path)
+
+
+class Terminal:
+    """A program on a pseudo terminal of its own; `size` is that of the window, in lines and columns.
+
+    `text` is all that was shown, without carriage returns."""
+
+    def __init__(self, case, arguments, env, size=None):
+        self.master, self.slave = pty.openpty()
+        if size:
+            fcntl.ioctl(self.slave, termios.TIOCSWINSZ, struct.pack("HHHH", *size, 0, 0))
+        self.before = termios.tcgetattr(self.slave)
+        self.text, self.seen = "", 0
+        self.decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self.popen = subprocess.Popen(arguments, env={**env, "TERM": "xterm"}, stdin=self.slave, stdout=self.slave, stderr=self.slave,
+                                      start_new_session=True, preexec_fn=lambda: fcntl.ioctl(self.slave, termios.TIOCSCTTY, 0))
+        case.addCleanup(self.discard)
+
+    def type(self, text):
+        os.write(self.master, text.encode())
+
+    def read(self, seconds=0.1):
+        """Takes what is shown within so long; whether anything is."""
+        if not select.select([self.master], [], [], seconds)[0]:
+            return False
+        self.text += self.decoder.decode(os.read(self.master, 65536)).replace("\r", "")
+        return True
+
+    def wait_for(self, pattern):
+        """Waits for a text that matches, after what was matched before."""
+        end = time.monotonic() + BOUND
+        while True:
+            found = re.compile(pattern).search(self.text, self.seen)
+            if found:
+                self.seen = found.end()
+                return found
+            if time.monotonic() > end:
+                raise AssertionError(f"never seen: {pattern!r}; seen: {self.text[self.seen:]!r}")
+            self.read()
+
+    def enter(self, line, answer):
+        self.type(line + "\n")
+        self.wait_for(re.escape(line[-20:]))
+        return self.wait_for(answer)
+
+    def is_as_before(self):
+        return termios.tcgetattr(self.slave) == self.before
+
+    def end(self):
+        """Waits for its end, and reads until then: the exit code, and whether the terminal is as it was."""
+        end = time.monotonic() + BOUND
+        while self.popen.poll() is None:
+            if time.monotonic() > end:
+                raise AssertionError(f"still runs; seen: {self.text[self.seen:]!r}")
+            self.read()
+        while self.read(0):
+            pass
+        return self.popen.returncode, self.is_as_before()
+
+    def discard(self):
+        if self.popen.poll() is None:
+            self.popen.kill()
+            self.popen.wait()
+        os.close(self.master)
+        os.close(self.slave)
 
 
 class OnSocket(Case):

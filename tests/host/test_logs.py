@@ -2,13 +2,12 @@
 import glob
 import json
 import os
-import pty
 import re
 import signal
 import subprocess
 import unittest
 
-from support import CLOUDS, Case, Process, wait_until
+from support import CLOUDS, Case, Process, Terminal, wait_until
 
 SAYS = """
 local clouds = require "clouds"
@@ -115,22 +114,14 @@ class Forms(Log):
         self.assertEqual((stops["worker"], stops["pid"], stops.get("stream")), ("master", self.master.pid, None))
 
     def test_a_terminal(self):
-        for env, expected in (({}, r"\x1b\[3\dm\d\d:\d\d:\d\d web\.1 \x1b\[31m\|\x1b\[0m warned\r\n"),
-                              ({"NO_COLOR": "1"}, r"(?m)^\d\d:\d\d:\d\d web\.1 \| warned\r\n")):
-            ours, theirs = pty.openpty()
-            popen = subprocess.Popen([CLOUDS, "start", "-w", "1", self.script], env={**self.env, **env},
-                                     stdin=subprocess.DEVNULL, stdout=theirs, stderr=theirs)
-            os.close(theirs)
-            text = ""
-            while "web ready: " not in text:
-                text += os.read(ours, 4096).decode()
+        for env, expected in (({}, r"\x1b\[3\dm\d\d:\d\d:\d\d web\.1 \x1b\[31m\|\x1b\[0m warned\n"),
+                              ({"NO_COLOR": "1"}, r"(?m)^\d\d:\d\d:\d\d web\.1 \| warned\n")):
+            terminal = Terminal(self, [CLOUDS, "start", "-w", "1", self.script], {**self.env, **env})
+            terminal.wait_for("web ready: ")
             self.call("warn", '"warned"')
-            while "warned" not in text:
-                text += os.read(ours, 4096).decode()
-            self.assertRegex(text, expected)
-            popen.terminate()
-            self.assertEqual(popen.wait(60), 0)
-            os.close(ours)
+            terminal.wait_for(expected)
+            terminal.popen.terminate()
+            self.assertEqual(terminal.end(), (0, True))
 
     def test_the_journal_of_systemd(self):
         ours, theirs = os.pipe()
@@ -348,33 +339,17 @@ class Unwritable(Log):
 
     def test_H20_a_blocked_terminal(self):
         """Nobody waits for it, and what it did not get is counted."""
-        ours, theirs = pty.openpty()
         self.open_file(False, more='app:register("other", "other.lua", { workers = 1 })')
-        popen = subprocess.Popen([CLOUDS, "start", "-c", self.plan], env={**self.env, "NO_COLOR": "1"},
-                                 stdin=subprocess.DEVNULL, stdout=theirs, stderr=theirs)
-        self.addCleanup(lambda: popen.poll() is None and (popen.kill(), popen.wait()))
-        os.close(theirs)
-        text = b""
-        while b"web ready: " not in text:
-            text += os.read(ours, 4096)
+        terminal = Terminal(self, [CLOUDS, "start", "-c", self.plan], {**self.env, "NO_COLOR": "1"})
+        terminal.wait_for("web ready: ")
         load = self.load()
         self.flood(load)
         lost = wait_until(lambda: self.status()["log"]["lost_lines"], "some are lost")
         self.assertLess(lost, self.LINES)
-        popen.terminate()  # what waits is written when somebody reads, within the time for that
-        while piece := self.read_some(ours):
-            text += piece
-        self.assertEqual(popen.wait(60), 0)
-        got = text.decode()
-        told = sum(map(int, re.findall(r"master \| (\d+) lines were lost: they could not be written in time", got)))
-        self.assertEqual(len(numbers(got.replace("\r\n", "\n"))) + told, self.LINES)
-        os.close(ours)
-
-    def read_some(self, fd):
-        try:
-            return os.read(fd, 65536)
-        except OSError:
-            return b""  # its other end is closed
+        terminal.popen.terminate()  # what waits is written when somebody reads, within the time for that
+        self.assertEqual(terminal.end(), (0, True))
+        told = sum(map(int, re.findall(r"master \| (\d+) lines were lost: they could not be written in time", terminal.text)))
+        self.assertEqual(len(numbers(terminal.text)) + told, self.LINES)
 
     def test_H20_a_full_disk(self):
         self.open_file(log='log = { file = "/dev/full" }', more='app:register("other", "other.lua", { workers = 1 })')

@@ -1,76 +1,20 @@
 """clouds run -i: the console, through a terminal and through a pipe, while services go on."""
 import os
-import pty
 import re
-import select
 import signal
 import subprocess
-import termios
-import time
 import unittest
 
-from support import BOUND, CLOUDS, Case, pending, wait_until
-
-
-class Terminal:
-    """A `clouds run -i` on a pseudo terminal."""
-
-    def __init__(self, env, *arguments):
-        self.master, slave = pty.openpty()
-        self.slave = slave
-        self.before = termios.tcgetattr(slave)
-        self.text = ""
-        self.popen = subprocess.Popen([CLOUDS, "run", "-i", *arguments], env={"XDG_STATE_HOME": env["CLOUDS_RUNTIME_DIR"] + "-state", **env, "TERM": "xterm"}, stdin=slave,
-                                      stdout=slave, stderr=slave, start_new_session=True,
-                                      preexec_fn=lambda: take_terminal(slave))
-
-    def type(self, text):
-        os.write(self.master, text.encode())
-
-    def wait_for(self, pattern):
-        """Waits for a text that matches, after what was matched before."""
-        end = time.monotonic() + BOUND
-        while True:
-            found = re.search(pattern, self.text)
-            if found:
-                self.text = self.text[found.end():]
-                return found
-            if time.monotonic() > end:
-                raise AssertionError(f"never seen: {pattern!r}; seen: {self.text!r}")
-            if select.select([self.master], [], [], 0.1)[0]:
-                self.text += os.read(self.master, 65536).decode("utf-8", "replace").replace("\r", "")
-
-    def enter(self, line, answer):
-        self.type(line + "\n")
-        self.wait_for(re.escape(line[-20:]))
-        return self.wait_for(answer)
-
-    def end(self):
-        code = self.popen.wait(BOUND)
-        after = termios.tcgetattr(self.slave)
-        self.discard()
-        return code, after == self.before
-
-    def discard(self):
-        if self.popen.poll() is None:
-            self.popen.kill()
-            self.popen.wait()
-        for fd in (self.master, self.slave):
-            try:
-                os.close(fd)
-            except OSError:
-                pass
-
-
-def take_terminal(slave):
-    import fcntl
-    fcntl.ioctl(slave, termios.TIOCSCTTY, 0)
+from support import BOUND, CLOUDS, Case, Terminal, pending, wait_until
 
 
 class OnTerminal(Case):
+    def open(self, *arguments):
+        env = {"XDG_STATE_HOME": self.env["CLOUDS_RUNTIME_DIR"] + "-state", **self.env}
+        return Terminal(self, [CLOUDS, "run", "-i", *arguments], env)
+
     def terminal(self, *arguments):
-        terminal = Terminal(self.env, *arguments)
-        self.addCleanup(terminal.discard)
+        terminal = self.open(*arguments)
         terminal.wait_for("> ")
         return terminal
 
@@ -219,8 +163,7 @@ class OnTerminal(Case):
         t.enter("value", r"\n17\n")
 
     def test_after_a_script_that_failed(self):
-        t = Terminal(self.env, self.file("s.lua", "error('at first')"))
-        self.addCleanup(t.discard)
+        t = self.open(self.file("s.lua", "error('at first')"))
         t.wait_for("at first")
         t.wait_for("> ")
         t.enter("1", r"\n1\n")

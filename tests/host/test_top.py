@@ -1,15 +1,11 @@
 """clouds top and clouds doctor: what is called and how it goes, and what is wrong with the cluster or this machine."""
-import fcntl
 import json
-import os
-import pty
-import struct
-import subprocess
-import termios
+import re
 import unittest
 
-from support import CLOUDS, Case, free_port, wait_until
+from support import CLOUDS, Case, Terminal, free_port
 
+CLEAR = "\x1b[H\x1b[2J"
 SERVICE = """
     local clouds = require "clouds"
     local counted = clouds.server{ id = "s.counted", stats = true, admin = "on" }
@@ -60,35 +56,18 @@ class Top(Case):
     def test_keys(self):
         """On a terminal it goes on until q, orders anew, and shows what there is room for; then it is as it was."""
         self.serve(SERVICE)
-        ours, theirs = pty.openpty()
         lines, columns = 4, 40
-        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
-        self.addCleanup(os.close, ours)
-        program = subprocess.Popen([CLOUDS, "top", "-d", "0.1"], env=self.env, stdin=theirs, stdout=theirs, stderr=theirs)
-        self.addCleanup(program.wait)
-        self.addCleanup(program.kill)
-        shown = b""
-
-        def read_until(words):
-            nonlocal shown
-            while words not in shown:
-                shown += os.read(ours, 65536)
-
-        read_until(b"by rate")
-        before = subprocess.run(["stty", "-a"], stdin=theirs, capture_output=True, text=True).stdout
-        self.assertIn("-icanon", before)
-        os.write(ours, b"n")
-        read_until(b"by name")
-        read_until(b"\x1b[H\x1b[2J")
-        screens = shown.decode().replace("\r", "").split("\x1b[H\x1b[2J")[1:-1]
+        terminal = Terminal(self, [CLOUDS, "top", "-d", "0.1"], self.env, (lines, columns))
+        terminal.wait_for("by rate")
+        self.assertFalse(terminal.is_as_before())
+        terminal.type("n")
+        terminal.wait_for("by name")
+        terminal.wait_for(re.escape(CLEAR))
+        screens = terminal.text.split(CLEAR)[1:-1]
         self.assertEqual({len(screen.splitlines()) for screen in screens}, {lines - 1})
         self.assertLess(max(len(line) for screen in screens for line in screen.splitlines()), columns)
-        os.write(ours, b"q")
-        drained = os.dup(ours)
-        self.addCleanup(os.close, drained)
-        self.assertEqual(program.wait(60), 0)
-        self.assertNotIn("-icanon", subprocess.run(["stty", "-a"], stdin=theirs, capture_output=True, text=True).stdout)
-        os.close(theirs)
+        terminal.type("q")
+        self.assertEqual(terminal.end(), (0, True))
 
 
 class Doctor(Case):
