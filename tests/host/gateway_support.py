@@ -35,6 +35,7 @@ SERVICES = """
     server:register("executed", function() return executed end)
     print("ready")
 """
+ALLOW = ("--allow", "shop.*", "--allow", "subscribe:chat.>", "--allow", "publish:chat.*", "--allow", "send:s.known")
 JSON = {"Content-Type": "application/json"}
 
 

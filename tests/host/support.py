@@ -18,6 +18,8 @@ sys.dont_write_bytecode = True
 
 from harness import BOUND, CLOUDS, SANITIZED, SOURCE, Case, Process, free_port, wait_until  # noqa: E402,F401
 
+LONG = bool(os.environ.get("CLOUDS_LONG"))
+
 
 def pending(pid, number):
     """Whether a signal to the process waits to be taken."""
@@ -55,6 +57,41 @@ class Unix(http.client.HTTPConnection):
         self.sock = socket.socket(socket.AF_UNIX)
         self.sock.settimeout(60)
         self.sock.connect(self.path)
+
+    def get(self, target):
+        """The status and the text of an answer; the connection ends with it."""
+        self.request("GET", target)
+        answer = self.getresponse()
+        text = answer.read().decode()
+        self.close()
+        return answer.status, text
+
+
+class Caller:
+    """A client that calls a method again and again, one call after the other, until the end of the test."""
+    CODE = """
+        local clouds = require "clouds"
+        local method, client, bad, count, stop = "%s", clouds.client { timeout = 20 }, 0, 0, false
+        client:on("message", function() stop = true end)
+        print("id " .. client.id)
+        while not stop do
+          local _, err = client:call(method)
+          count = count + 1
+          if err then bad = bad + 1 print(err) end
+        end
+        print("bad " .. bad .. " many " .. tostring(count > 100))
+        client:close(0)
+    """
+
+    def __init__(self, case, method):
+        self.case, self.process = case, case.start("run", "-e", self.CODE % method)
+        self.node = re.search(r"id (\S+)\n", self.process.out.wait_for("\n")).group(1)
+
+    def finish(self):
+        """Calls no more; all calls were answered, and many."""
+        result = self.case.run_clouds("send", self.node, "1")
+        self.case.assertEqual(result.returncode, 0, result.stderr)
+        self.process.out.wait_for("bad 0 many true")
 
 
 class Terminal:

@@ -281,16 +281,8 @@ class Supervised(Gateway):
         self.open("--allow", "shop.*", "--admin", "unix:" + path)
         self.assertEqual(self.post("shop.add", 1, 2)[0], 200)
         self.assertEqual(self.post("shop.fail")[0], 500)
-
-        def ask(target):
-            client = Unix(path)
-            client.request("GET", target)
-            answer = client.getresponse()
-            text = answer.read().decode()
-            client.close()
-            return answer.status, text
-        self.assertEqual(ask("/readyz")[0], 200)
-        metrics = ask("/metrics")[1]
+        self.assertEqual(Unix(path).get("/readyz")[0], 200)
+        metrics = Unix(path).get("/metrics")[1]
         self.assertIn('clouds_calls_total{method="shop.add",outcome="ok"} 1', metrics)
         self.assertIn('clouds_calls_total{method="shop.fail",outcome="app_error"} 1', metrics)
         self.assertEqual(self.ask("GET", "/metrics")[0], 404)

@@ -5,11 +5,10 @@ import signal
 import subprocess
 import unittest
 
-from gateway_support import Gateway, digest
+from gateway_support import ALLOW, Gateway, digest
 from support import SOURCE, Process, wait_until
 
 NODE = shutil.which("node", path="/usr/bin") or shutil.which("node")
-ALLOW = ("--allow", "shop.*", "--allow", "subscribe:chat.>", "--allow", "publish:chat.*", "--allow", "send:s.known")
 PRELUDE = """
 import assert from 'node:assert';
 import { once } from 'node:events';

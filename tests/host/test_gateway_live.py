@@ -2,7 +2,6 @@
 import asyncio
 import http.client
 import json
-import os
 import signal
 import socket
 import time
@@ -10,12 +9,9 @@ import unittest
 
 import websockets
 
-from gateway_support import JSON, SERVICES, Gateway, digest
+from gateway_support import ALLOW, JSON, SERVICES, Gateway, digest
 from load import Load
-from support import SANITIZED, free_port, wait_until
-
-LONG = bool(os.environ.get("CLOUDS_LONG"))
-ALLOW = ("--allow", "shop.*", "--allow", "subscribe:chat.>", "--allow", "publish:chat.*", "--allow", "send:s.known")
+from support import LONG, SANITIZED, free_port, wait_until
 
 
 class Socket:

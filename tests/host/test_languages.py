@@ -4,7 +4,7 @@ import re
 import signal
 import unittest
 
-from support import Case, SOURCE, gone, wait_until
+from support import SOURCE, Caller, Case, gone, wait_until
 
 BUILD = os.environ.get("CLOUDS_BUILD_DIR", os.path.join(SOURCE, "build", "dev"))
 NODE = os.path.join(BUILD, "bindings", "node")
@@ -83,20 +83,6 @@ worker.on('drain', async (seconds) => console.log(`drain ${seconds.toFixed(1)}`)
 worker.on('stop', () => console.log('stop'));
 """
 
-CALLER = """
-local clouds = require "clouds"
-local client, bad, count, stop = clouds.client { timeout = 20 }, 0, 0, false
-client:on("message", function() stop = true end)
-print("id " .. client.id)
-while not stop do
-  local ok, err = client:call("where")
-  count = count + 1
-  if err then bad = bad + 1; print(err) end
-end
-print("bad " .. bad .. " many " .. tostring(count > 100))
-client:close(0)
-"""
-
 
 class Languages(Case):
     def setUp(self):
@@ -160,16 +146,13 @@ class Workers:
         waits for what was accepted. All end in order."""
         self.begin(workers=2)
         self.be_quiet()
-        caller = self.start("run", "-e", CALLER)
-        caller.out.wait_for("id ")
+        caller = Caller(self, "where")
         self.assertEqual(self.run_clouds("reload").returncode, 0, self.master.err.text())
         self.assertRegex(self.call("where"), r"svc\.[12] of 2, 2")
         os.kill(self.worker(1), signal.SIGTERM)
         self.lines(5, " ready in ")
         self.assertIn("worker svc.1 stops: it was told to", self.master.err.text())
-        node = re.search(r"id (\S+)", caller.out.text()).group(1)
-        self.assertEqual(self.run_clouds("send", node, "1").returncode, 0)
-        caller.out.wait_for("bad 0 many true")
+        caller.finish()
         os.kill(self.worker(2), signal.SIGKILL)
         self.lines(6, " ready in ")
         self.assertIn("worker svc.2 ended: SIGKILL", self.master.err.text())

@@ -7,10 +7,9 @@ import signal
 import unittest
 
 from load import Load
-from support import SANITIZED, wait_until
+from support import LONG, SANITIZED, wait_until
 from test_start import TELLS_PID, WEB, Start
 
-LONG = bool(os.environ.get("CLOUDS_LONG"))
 RELOADS, REQUESTS = (20, 100000) if LONG else (3, 600)
 SLOW = """
 local clouds, http = require "clouds", require "clouds.http"

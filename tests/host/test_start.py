@@ -8,7 +8,7 @@ import threading
 import time
 import unittest
 
-from support import Case, Process, CLOUDS, gone, pending, wait_until
+from support import CLOUDS, Caller, Case, Process, gone, pending, wait_until
 
 WEB = """
 local clouds, http = require "clouds", require "clouds.http"
@@ -98,34 +98,12 @@ class Serving(Start):
             server:register("pid", function() return os.getenv "CLOUDS_WORKER" end)
         """
         self.ready(code, listen=False)
-        client = """
-            local clouds = require "clouds"
-            local client, bad, count = clouds.client { timeout = 20 }, 0, 0
-            print("begins")
-            local stop = false
-            client:on("message", function() stop = true end)
-            print("id " .. client.id)
-            while not stop do
-              local ok, err = client:call("pid")
-              count = count + 1
-              if err then bad = bad + 1; print(err) end
-            end
-            print("bad " .. bad .. " many " .. tostring(count > 100))
-            client:close(0)
-        """
-        caller = self.start("run", "-e", client)
-        caller.out.wait_for("id ")
+        caller = Caller(self, "pid")
         for generation in (2, 3, 4):
             self.master.signal(signal.SIGHUP)
             self.master.err.wait_for(f"web reloaded: web 3, generation {generation}")
-        node = re.search(r"id (\S+)", caller.out.text()).group(1)
-        self.assertEqual(self.run_clouds("send", node, "1")[0], 0)
-        caller.out.wait_for("bad 0 many true")
+        caller.finish()
         self.end()
-
-    def run_clouds(self, *words):
-        process = self.start(*words)
-        return process.wait(), process.out.text(), process.err.text()
 
 
 class Load:

@@ -483,15 +483,8 @@ class Alone(Case):
                      "serial in turn"):
             process.out.wait_for(text)
 
-        def ask(target):
-            client = Unix(path)
-            client.request("GET", target)
-            text = client.getresponse().read().decode()
-            client.close()
-            return text
-
-        self.assertEqual(ask("/"), f"unix:{path}")
-        ask("/raw")
+        self.assertEqual(Unix(path).get("/"), (200, f"unix:{path}"))
+        Unix(path).get("/raw")
         client = socket.socket(socket.AF_UNIX)
         self.addCleanup(client.close)
         client.connect(path)
