@@ -5,7 +5,7 @@ import signal
 import socket
 import unittest
 
-from support import Case, CLOUDS, wait_until
+from support import Case, wait_until
 
 WEB = """
 local http = require "clouds.http"

@@ -38,10 +38,7 @@ class Describe(Case):
         return result.stdout if status == 0 else result.stderr
 
     def stub(self, form, name):
-        path = os.path.join(self.folder, name)
-        with open(path, "w") as file:
-            file.write(self.say("describe", "--as", form))
-        return path
+        return self.file(name, self.say("describe", "--as", form))
 
     def test_list(self):
         lines = self.say("list").splitlines()
@@ -82,12 +79,10 @@ class Describe(Case):
     @unittest.skipUnless(os.path.exists(TSC), "no TypeScript here")
     def test_typescript(self):
         path = self.stub("typescript", "methods.ts")
-        with open(os.path.join(self.folder, "use.ts"), "w") as file:
-            file.write('import { methods } from "./methods";\n'
-                       'const m = methods({ call: async (method, args) => [method, args] });\n'
-                       'const text: Promise<string> = m.shop_greet("a"); m.sum(1, 2); m.pick({ kind: "a", size: [1] }); void text;\n')
-        result = subprocess.run(["node", TSC, "--noEmit", "--strict", "--target", "es2020", path, os.path.join(self.folder, "use.ts")],
-                                capture_output=True, text=True)
+        use = self.file("use.ts", 'import { methods } from "./methods";\n'
+                        'const m = methods({ call: async (method, args) => [method, args] });\n'
+                        'const text: Promise<string> = m.shop_greet("a"); m.sum(1, 2); m.pick({ kind: "a", size: [1] }); void text;\n')
+        result = subprocess.run(["node", TSC, "--noEmit", "--strict", "--target", "es2020", path, use], capture_output=True, text=True)
         self.assertEqual((result.returncode, result.stdout), (0, ""))
 
     def test_as_json(self):

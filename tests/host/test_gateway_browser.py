@@ -6,7 +6,7 @@ import subprocess
 import unittest
 
 from gateway_support import ALLOW, Gateway, digest
-from support import SOURCE, Process, wait_until
+from support import SOURCE, Process
 
 NODE = shutil.which("node", path="/usr/bin") or shutil.which("node")
 PRELUDE = """
@@ -14,7 +14,7 @@ import assert from 'node:assert';
 import { once } from 'node:events';
 import { Client, CloudsError } from './clouds.mjs';
 const url = process.argv[2];
-const told = (event) => new Promise((resolve) => process.once('SIGUSR2', resolve)); // the test goes on
+const told = () => new Promise((resolve) => process.once('SIGUSR2', resolve)); // the test goes on
 async function fails(promise) {
   try { await promise; } catch (error) { return error; }
   assert.fail('it did not fail');

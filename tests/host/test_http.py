@@ -4,7 +4,7 @@ import socket
 import stat
 import unittest
 
-from support import Case, OnSocket, wait_until
+from support import OnSocket, wait_until
 
 SERVER = """
     local clouds, http = require "clouds", require "clouds.http"

@@ -7,7 +7,7 @@ import signal
 import socket
 import unittest
 
-from support import Case, OnSocket, SOURCE, Unix, free_port, wait_until
+from support import OnSocket, SOURCE, Unix, free_port, wait_until
 
 BEGIN = """
     local clouds, http = require "clouds", require "clouds.http"
