@@ -6,6 +6,7 @@
 #include "api/internal.h"
 #include "api/last_error.h"
 #include "api/record.h"
+#include "base/buf.h"
 #include "base/error.h"
 #include "proto/topic.h"
 
@@ -126,6 +127,7 @@ static int read_topics(const cl_limits *limits, cl_str json, const clouds_subscr
 static int read_options(const clouds_subscribe_options *theirs, clouds_subscribe_options *o)
 {
     const uint32_t known = CLOUDS_SUBSCRIBE_ALL | CLOUDS_SUBSCRIBE_DROP_NEWEST;
+    char bytes[CL_NUMBER_TEXT];
     *o = (clouds_subscribe_options){0};
     int code = theirs ? cl_record_read(CL_RECORD_clouds_subscribe_options, theirs, o) : 0;
     if (code) return code;
@@ -137,7 +139,8 @@ static int read_options(const clouds_subscribe_options *theirs, clouds_subscribe
         return cl_error_limit(CLOUDS_EINVAL, o->queue, QUEUE_MOST, "a queue of %u messages: at most %d are possible",
                               o->queue, QUEUE_MOST);
     if (!(o->queue_bytes >= 0) || o->queue_bytes > 1e15)
-        return cl_error(CLOUDS_EINVAL, "a queue of %g bytes: expected 0 (the default) to 1e15", o->queue_bytes);
+        return cl_error(CLOUDS_EINVAL, "a queue of %s bytes: expected 0 (the default) to 1e15",
+                        cl_number_text(bytes, o->queue_bytes, 6));
     if (!o->queue) o->queue = QUEUE;
     if (!(o->queue_bytes > 0)) o->queue_bytes = QUEUE_BYTES;
     code = cl_check_text(o->group, o->group_len, "the group");

@@ -11,6 +11,7 @@
 #include "api/guard.h"
 #include "api/handle.h"
 #include "api/record.h"
+#include "base/buf.h"
 #include "base/error.h"
 #include "base/mem.h"
 #include "base/str.h"
@@ -61,7 +62,9 @@ static const char *expected(const option_row *row, char *out, size_t cap)
     if (row->kind == BOOL) return "true or false";
     if (row->kind == WORD) return "a whole number of 64 bits (as a double: up to 2^53 - 1)";
     const char *what = row->kind == COUNT ? "a whole number" : "a number";
-    snprintf(out, cap, "%s from %.15g to %.15g%s%s", what, row->min, row->max, *row->unit ? " " : "", row->unit);
+    char least[CL_NUMBER_TEXT], most[CL_NUMBER_TEXT];
+    snprintf(out, cap, "%s from %s to %s%s%s", what, cl_number_text(least, row->min, 15),
+             cl_number_text(most, row->max, 15), *row->unit ? " " : "", row->unit);
     return out;
 }
 
@@ -73,33 +76,8 @@ static int refuse(const option_row *row, const char *got)
 
 static int refuse_number(const option_row *row, double got)
 {
-    char text[40];
-    snprintf(text, sizeof text, "%.17g", got);
-    return refuse(row, text);
-}
-
-/* Reads a decimal number in the C locale, whatever the program's is. 1, or 0 when it is none. */
-static int parse_number(const char *text, double *out)
-{
-    const char *p = text;
-    int negative = *p == '-', digits = 0, exponent = 0;
-    if (*p == '-' || *p == '+') p++;
-    long double value = 0;
-    for (; *p >= '0' && *p <= '9'; p++, digits++) value = value * 10 + (*p - '0');
-    if (*p == '.')
-        for (p++; *p >= '0' && *p <= '9'; p++, digits++, exponent--) value = value * 10 + (*p - '0');
-    if (!digits || digits > 300) return 0;
-    if (*p == 'e' || *p == 'E') {
-        char *end;
-        long more = strtol(p + 1, &end, 10);
-        if (end == p + 1 || more > 400 || more < -400) return 0;
-        exponent += (int)more;
-        p = end;
-    }
-    if (*p) return 0;
-    value *= powl(10, exponent);
-    *out = (double)(negative ? -value : value);
-    return 1;
+    char text[CL_NUMBER_TEXT];
+    return refuse(row, cl_number_text(text, got, 17));
 }
 
 static int parse_bool(const char *text, double *out)
@@ -114,7 +92,7 @@ static double initial_number(const option_row *row)
 {
     double value = 0;
     if (row->kind == BOOL) parse_bool(row->initial, &value);
-    else parse_number(row->initial, &value);
+    else cl_str_real(cl_str_z(row->initial), &value);
     return value;
 }
 
@@ -179,7 +157,8 @@ static int store_from_text(cl_option_value *to, const option_row *row, const cha
     uint64_t word;
     if (row->kind == WORD && parse_word(value, &word)) return store_word(to, word);
     if (row->kind == TEXT) return store_text(to, value);
-    if (row->kind == BOOL ? !parse_bool(value, &number) : !parse_number(value, &number)) return refuse(row, value);
+    if (row->kind == BOOL ? !parse_bool(value, &number) : !cl_str_real(cl_str_z(value), &number))
+        return refuse(row, value);
     return store_number(to, row, number);
 }
 

@@ -31,10 +31,10 @@ int clouds_worker_open(void)
 /* What a text begins with; `rest`, if it is wanted, is what is behind that and a blank. */
 static double seconds_of(const char *text, const char **rest)
 {
-    char *end = NULL;
-    double seconds = text && *text ? strtod(text, &end) : -1;
-    bool is_number = end && end != text && (!*end || *end == ' ') && seconds >= 0;
-    if (rest) *rest = is_number && *end ? end + 1 : "";
+    size_t n = text ? strcspn(text, " ") : 0;
+    double seconds;
+    bool is_number = cl_str_real(cl_str_of(text, n), &seconds) && seconds >= 0;
+    if (rest) *rest = is_number && text[n] ? text + n + 1 : "";
     return is_number ? cl_at_most(seconds) : USUAL_DRAIN;
 }
 

@@ -1,5 +1,6 @@
 #include "buf.h"
 
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -59,12 +60,17 @@ void cl_number_plain(char *text)
     *to = '\0';
 }
 
+const char *cl_number_text(char out[CL_NUMBER_TEXT], double value, int digits)
+{
+    snprintf(out, CL_NUMBER_TEXT, "%.*g", digits, value);
+    if (isfinite(value)) cl_number_plain(out); /* the others have letters */
+    return out;
+}
+
 int cl_buf_put_real(cl_buf *b, double value, int digits)
 {
-    char text[64];
-    snprintf(text, sizeof text, "%.*g", digits, value);
-    cl_number_plain(text);
-    return cl_buf_put_str(b, cl_str_z(text));
+    char text[CL_NUMBER_TEXT];
+    return cl_buf_put_str(b, cl_str_z(cl_number_text(text, value, digits)));
 }
 
 int cl_buf_printf(cl_buf *b, const char *format, ...)

@@ -67,6 +67,9 @@ void cl_buf_free(cl_buf *b);
 
 /* A number as printf writes it gets a point for whatever the locale has between its digits. */
 void cl_number_plain(char *text);
+/* A number as %.*g writes it, for words: with a point, whatever the locale of the process says. Returns `out`. */
+enum { CL_NUMBER_TEXT = 64 };
+const char *cl_number_text(char out[CL_NUMBER_TEXT], double value, int digits);
 
 /* Writes the decimal digits of v to out (at least 20 bytes) and returns their number. */
 size_t cl_digits(char *out, uint64_t v);

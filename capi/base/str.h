@@ -89,6 +89,9 @@ static inline int cl_str_starts(cl_str s, cl_str head)
 
 /* Whether it is a decimal number, digits only and at most nine, within the bounds; then *out is set. */
 int cl_str_number(cl_str s, int least, int most, int *out);
+/* Whether it is a decimal number, with a point or none and with an exponent or none, whatever the locale of the process
+ * says; then *out is set. */
+int cl_str_real(cl_str s, double *out);
 
 /* An owned copy, ended with a NUL that does not count; free it with cl_free. NULL when out of memory. */
 char *cl_str_dup(cl_str s);

@@ -94,7 +94,9 @@ static uint64_t retry_after(const cl_offer *offer)
 CL_RARE static void refuse_at_rate(cl_offer *offer, const cl_envelope *e, const char *whose, double rate, double wait)
 {
     offer->node->core->counters[CL_COUNT_RATE_REFUSALS]++;
-    cl_error(CLOUDS_EOVERLOAD, "the server is busy: it takes %g calls a second%s", rate, whose);
+    char text[CL_NUMBER_TEXT];
+    cl_error(CLOUDS_EOVERLOAD, "the server is busy: it takes %s calls a second%s", cl_number_text(text, rate, 6),
+             whose);
     cl_error_busy(CL_STR("rate"), (uint64_t)cl_ms(wait));
     cl_request_refuse_busy(offer->node, e, CL_REFUSAL_RATE);
 }

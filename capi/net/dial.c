@@ -14,6 +14,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "base/buf.h"
 #include "base/error.h"
 #include "base/mem.h"
 #include "base/seconds.h"
@@ -64,7 +65,9 @@ static void on_timer(uv_timer_t *timer)
         attempt(dial->conn);
         return;
     }
-    cl_conn_fail(dial->conn, CLOUDS_EUNREACHABLE, "connect %s: no answer within %g s", dial->what, dial->seconds);
+    char seconds[CL_NUMBER_TEXT];
+    cl_conn_fail(dial->conn, CLOUDS_EUNREACHABLE, "connect %s: no answer within %s s", dial->what,
+                 cl_number_text(seconds, dial->seconds, 6));
 }
 
 static void wait_a_little(struct cl_dial *dial)

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/buf.h"
 #include "base/error.h"
 #include "base/mem.h"
 #include "base/seconds.h"
@@ -50,9 +51,10 @@ static void tell(cl_name *name, const cl_addresses *found, const char *words)
 static void on_late(uv_timer_t *timer)
 {
     cl_name *name = CL_OWNER(timer, cl_name, timer);
-    char words[192];
+    char words[192], seconds[CL_NUMBER_TEXT];
     cl_loop_end_wait(name->request.loop);
-    snprintf(words, sizeof words, "resolve %s: no answer within %g s", name->what, name->seconds);
+    snprintf(words, sizeof words, "resolve %s: no answer within %s s", name->what,
+             cl_number_text(seconds, name->seconds, 6));
     tell(name, NULL, words);
 }
 

@@ -5,6 +5,7 @@
 
 #include <stdatomic.h>
 
+#include "base/buf.h"
 #include "base/error.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -107,7 +108,9 @@ static int set_timer(void *self, double seconds)
 {
     cl_plugin *plugin = self;
     if (plugin->ended) return cl_error(CLOUDS_EBUSY, NULL);
-    if (!(seconds <= MOST_SECONDS)) return cl_error(CLOUDS_EINVAL, "timer: %g seconds", seconds);
+    char text[CL_NUMBER_TEXT];
+    if (!(seconds <= MOST_SECONDS))
+        return cl_error(CLOUDS_EINVAL, "timer: %s seconds", cl_number_text(text, seconds, 6));
     if (seconds < 0) {
         cl_loop_timer_stop(plugin->timer);
         return 0;

@@ -147,13 +147,15 @@ static int check_choice(const cl_shape *shape, cl_str value, const place *at)
 static int check_number(const cl_shape *s, cl_str value, const place *at)
 {
     double number = s->has_least || s->has_most ? cl_shape_number(value) : 0;
-    char expected[80];
+    char expected[80], bound[CL_NUMBER_TEXT];
     if (s->has_least && (s->above_least ? number <= s->least : number < s->least)) {
-        snprintf(expected, sizeof expected, "a number %s %g", s->above_least ? "above" : "of at least", s->least);
+        snprintf(expected, sizeof expected, "a number %s %s", s->above_least ? "above" : "of at least",
+                 cl_number_text(bound, s->least, 6));
         return wrong(at, value, expected);
     }
     if (s->has_most && (s->below_most ? number >= s->most : number > s->most)) {
-        snprintf(expected, sizeof expected, "a number %s %g", s->below_most ? "below" : "of at most", s->most);
+        snprintf(expected, sizeof expected, "a number %s %s", s->below_most ? "below" : "of at most",
+                 cl_number_text(bound, s->most, 6));
         return wrong(at, value, expected);
     }
     return 0;

@@ -10,8 +10,10 @@
  * A user without the right to TIME, INFO or CLIENT gets along without. */
 #include "redis/internal.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
+#include "base/buf.h"
 #include "base/log.h"
 #include "clouds.h"
 
@@ -41,6 +43,14 @@ static void step_done(cl_session *s)
     if (s->phase == SESSION_HANDSHAKE && s->pending.len == 0) cl_session_became_ready(s);
 }
 
+static void say_step(const cl_session *s, int64_t step)
+{
+    char seconds[CL_NUMBER_TEXT];
+    snprintf(seconds, sizeof seconds, "%.1f", (double)step / 1000);
+    cl_number_plain(seconds);
+    cl_log(CLOUDS_LOG_WARN, "%s: the clock of Redis stepped by %s s", s->address->display_url, seconds);
+}
+
 /* The offset lies between two bounds; an old one that fits is kept, for a loaded connection gives wide bounds. A new
  * one that is not exact is asked for again. */
 static void learn_clock(cl_session *s, int64_t asked, int64_t redis_ms)
@@ -48,9 +58,7 @@ static void learn_clock(cl_session *s, int64_t asked, int64_t redis_ms)
     int64_t low = redis_ms - s->heard, high = redis_ms + 1 - asked, offset = low + (high - low) / 2;
     if (s->clock_known && s->clock_offset >= low && s->clock_offset <= high) return;
     int64_t step = offset - s->clock_offset;
-    if (s->clock_known && (step > STEP_MS || step < -STEP_MS))
-        cl_log(CLOUDS_LOG_WARN, "%s: the clock of Redis stepped by %.1f s", s->address->display_url,
-               (double)step / 1000);
+    if (s->clock_known && (step > STEP_MS || step < -STEP_MS)) say_step(s, step);
     s->clock_offset = offset;
     s->clock_known = 1;
     if (high - low <= EXACT_MS) s->clock_again = 0;

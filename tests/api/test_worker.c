@@ -8,6 +8,7 @@
 
 #include "api/kit.h"
 #include "clouds_worker.h"
+#include "support/locale.h"
 
 enum { CHANNEL = 40, BOARD = CHANNEL + 1 };
 
@@ -207,6 +208,8 @@ int main(void)
     RUN(no_worker);
     RUN(opening);
     RUN(what_is_told);
+    if (use_comma()) RUN(what_is_told);
+    setlocale(LC_NUMERIC, "C");
     RUN(what_is_no_message);
     RUN(what_it_says);
     RUN(what_is_counted);

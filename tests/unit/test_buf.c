@@ -1,9 +1,11 @@
 #include "base/buf.h"
 
+#include <math.h>
 #include <stdint.h>
 
 #include "base/mem.h"
 #include "clouds.h"
+#include "support/locale.h"
 #include "support/tap.h"
 
 static void appends_and_grows(void)
@@ -108,7 +110,7 @@ static void printf_appends(void)
 
 static void real_numbers(void)
 {
-    char texts[][2][24] = {{"1", "1"}, {"1.5", "1.5"}, {"1,5", "1.5"}, {"-0,25", "-0.25"}, {"1,5e-07", "1.5e-07"},
+    char texts[][2][CL_NUMBER_TEXT] = {{"1", "1"}, {"1.5", "1.5"}, {"1,5", "1.5"}, {"-0,25", "-0.25"}, {"1,5e-07", "1.5e-07"},
                            {"1\xd9\xab" "5", "1.5"}, {"1e+20", "1e+20"}};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         cl_number_plain(texts[i][0]);
@@ -120,6 +122,34 @@ static void real_numbers(void)
     CHECK_INT(cl_buf_put_real(&b, 1234567.125, 15), 0);
     CHECK_STR(b.data, b.len, "0.1 1234567.125");
     cl_buf_free(&b);
+    CHECK(strcmp(cl_number_text(texts[0][0], 0.1, 17), "0.10000000000000001") == 0);
+    CHECK(strcmp(cl_number_text(texts[0][0], HUGE_VAL, 6), "inf") == 0);
+}
+
+static void numbers_are_read(void)
+{
+    static const struct {
+        const char *text;
+        double value;
+    } good[] = {{"0", 0},     {"-0", 0},     {"+1.5", 1.5},    {"8.55", 8.55}, {".5", 0.5},
+                {"2.", 2},    {"1e-05", 1e-5}, {"-1.25E+2", -125}, {"1e308", 1e308}, {"86400", 86400}};
+    static const char *const bad[] = {"", ".", "-", "e1", "1e", "1e+", "1e401", "1,5", "1.5.", " 1", "1 ", "0x1", "inf", "nan"};
+    double value = 7;
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++)
+        CHECK(cl_str_real(cl_str_z(good[i].text), &value) && fabs(value - good[i].value) == 0);
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        if (!CHECK(!cl_str_real(cl_str_z(bad[i]), &value))) printf("# '%s'\n", bad[i]);
+    CHECK(value > 86399);
+    CHECK(cl_str_real(cl_str_of("12.53", 4), &value) && fabs(value - 12.5) == 0);
+}
+
+/* A program may have set one. */
+static void a_locale_changes_no_number(void)
+{
+    if (!use_comma()) return;
+    real_numbers();
+    numbers_are_read();
+    setlocale(LC_NUMERIC, "C");
 }
 
 static void strings(void)
@@ -163,6 +193,8 @@ int main(void)
     RUN(numbers);
     RUN(printf_appends);
     RUN(real_numbers);
+    RUN(numbers_are_read);
+    RUN(a_locale_changes_no_number);
     RUN(strings);
     return tap_end();
 }

@@ -5,9 +5,9 @@
 #include "base/mem.h"
 #include "clouds.h"
 #include "proto/type_text.h"
+#include "support/locale.h"
 #include "support/tap.h"
 
-#include <locale.h>
 #include <string.h>
 
 /* ---- types */
@@ -233,6 +233,8 @@ int main(void)
     RUN(arguments_and_their_number);
     RUN(places_within);
     RUN(texts_and_numbers);
+    if (use_comma()) RUN(texts_and_numbers);
+    setlocale(LC_NUMERIC, "C");
     RUN(without_memory);
     return tap_end();
 }
