@@ -452,7 +452,6 @@ static int compose(cl_composed *bus, const cl_url *url, const cl_limits *limits)
     case CL_URL_OWN:
         return cl_bus_compose_own(bus, url, limits);
     case CL_URL_ETCD:
-    case CL_URL_ETCDS:
         return compose_etcd(bus, url, limits);
     default:
         return compose_redis(bus, url, limits);

@@ -108,7 +108,7 @@ static int unknown_word(const parser *p)
 /* name=value&name=value...; of an etcd only what concerns TLS. */
 static int read_query(parser *p, cl_str query)
 {
-    int is_redis = p->url.kind != CL_URL_ETCDS;
+    int is_redis = p->url.kind != CL_URL_ETCD;
     while (query.n) {
         cl_str value = cut(&query, find_char(query, '&'));
         const char *equals = find_char(value, '=');
@@ -185,12 +185,6 @@ static int read_redis(parser *p, cl_str text)
     return code == 0 ? read_query(p, text) : code;
 }
 
-static int read_rediss(parser *p, cl_str text)
-{
-    p->url.is_tls = 1;
-    return read_redis(p, text);
-}
-
 static int read_redis_unix(parser *p, cl_str text)
 {
     p->url.kind = CL_URL_REDIS_UNIX;
@@ -244,7 +238,7 @@ static int read_etcd_prefix(parser *p, cl_str path)
 
 static int read_etcd(parser *p, cl_str text)
 {
-    p->url.kind = p->url.is_tls ? CL_URL_ETCDS : CL_URL_ETCD;
+    p->url.kind = CL_URL_ETCD;
     p->url.host = default_host(p);
     cl_str address = cut(&text, find_char(text, '?'));
     const char *at = find_last(address, '@');
@@ -254,12 +248,6 @@ static int read_etcd(parser *p, cl_str text)
     if (code == 0) code = read_etcd_prefix(p, address);
     if (code == 0 && text.n && !p->url.is_tls) code = refuse("expected no '?' in the address of an etcd");
     return code == 0 ? read_query(p, text) : code;
-}
-
-static int read_etcds(parser *p, cl_str text)
-{
-    p->url.is_tls = 1;
-    return read_etcd(p, text);
 }
 
 static int is_name_char(char c)
@@ -311,31 +299,26 @@ static int read_sentinel(parser *p, cl_str text)
     return code == 0 ? read_query(p, text) : code;
 }
 
-static int read_sentinel_tls(parser *p, cl_str text)
-{
-    p->url.is_tls = 1;
-    return read_sentinel(p, text);
-}
+typedef struct kind {
+    const char *scheme;
+    int (*read)(parser *p, cl_str text);
+    int is_tls;
+} kind;
 
-typedef int read_kind(parser *p, cl_str text);
-
-static read_kind *find_kind(cl_str text, size_t *length)
+static const kind *find_kind(cl_str text)
 {
-    static const struct {
-        const char *scheme;
-        read_kind *read;
-    } kinds[] = {{"redis://", read_redis},
-                 {"rediss://", read_rediss},
-                 {"redis+unix://", read_redis_unix},
-                 {"redis+sentinel://", read_sentinel},
-                 {"rediss+sentinel://", read_sentinel_tls},
-                 {"local:", read_local},
-                 {"inproc:", read_inproc},
-                 {"etcd://", read_etcd},
-                 {"etcds://", read_etcds}};
+    static const kind kinds[] = {{"redis://", read_redis, 0},
+                                 {"rediss://", read_redis, 1},
+                                 {"redis+unix://", read_redis_unix, 0},
+                                 {"redis+sentinel://", read_sentinel, 0},
+                                 {"rediss+sentinel://", read_sentinel, 1},
+                                 {"local:", read_local, 0},
+                                 {"inproc:", read_inproc, 0},
+                                 {"etcd://", read_etcd, 0},
+                                 {"etcds://", read_etcd, 1}};
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
-        *length = strlen(kinds[i].scheme);
-        if (text.n >= *length && strncasecmp(text.p, kinds[i].scheme, *length) == 0) return kinds[i].read;
+        size_t n = strlen(kinds[i].scheme);
+        if (text.n >= n && strncasecmp(text.p, kinds[i].scheme, n) == 0) return &kinds[i];
     }
     return NULL;
 }
@@ -394,10 +377,9 @@ static int refuse_scheme(cl_str text)
 
 static int parse(cl_str text, cl_url *out)
 {
-    size_t scheme;
-    read_kind *read = find_kind(text, &scheme);
-    if (!read) return refuse_scheme(text);
-    parser p = {0};
+    const kind *found = find_kind(text);
+    if (!found) return refuse_scheme(text);
+    parser p = {.url.is_tls = found->is_tls};
     size_t size = text.n + 64;
     p.url.memory = p.free = cl_malloc(size);
     if (!p.free) return cl_error(CLOUDS_ENOMEM, NULL);
@@ -405,7 +387,8 @@ static int parse(cl_str text, cl_url *out)
     *p.free++ = '\0';
     p.url.prefix = strcpy(p.free, "clouds");
     p.free += sizeof "clouds";
-    int code = read(&p, cl_str_of(text.p + scheme, text.n - scheme));
+    size_t scheme = strlen(found->scheme);
+    int code = found->read(&p, cl_str_of(text.p + scheme, text.n - scheme));
     if (code == 0) {
         *out = p.url;
     } else {

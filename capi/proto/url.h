@@ -11,7 +11,6 @@ enum cl_url_kind {
     CL_URL_LOCAL,
     CL_URL_INPROC,
     CL_URL_ETCD,
-    CL_URL_ETCDS,
     CL_URL_OWN
 };
 

@@ -32,7 +32,7 @@ static void describe_sentinels(const cl_url *url, char *out, size_t cap)
 
 static void describe_etcd(const cl_url *url, char *out, size_t cap)
 {
-    describe_hosts(url, url->kind == CL_URL_ETCD ? "etcd" : "etcds", out, cap);
+    describe_hosts(url, url->is_tls ? "etcds" : "etcd", out, cap);
     size_t n = strlen(out);
     if (strcmp(url->prefix, "clouds") != 0) snprintf(out + n, cap - n, "/%s", url->prefix);
 }
@@ -88,7 +88,6 @@ void cl_url_describe(const cl_url *url, char *out, size_t cap)
         snprintf(out, cap, "inproc:%s", url->name);
         return;
     case CL_URL_ETCD:
-    case CL_URL_ETCDS:
         describe_etcd(url, out, cap);
         return;
     }

@@ -7,7 +7,7 @@ static void fields_are_sound(const cl_url *u)
 {
     HOLDS(u->user && u->password && u->host && u->path && u->prefix && u->name);
     HOLDS(u->db >= 0 && *u->prefix);
-    int has_hosts = u->kind == CL_URL_ETCD || u->kind == CL_URL_ETCDS || u->kind == CL_URL_REDIS_SENTINEL;
+    int has_hosts = u->kind == CL_URL_ETCD || u->kind == CL_URL_REDIS_SENTINEL;
     HOLDS((u->kind == CL_URL_REDIS || has_hosts) == (*u->host != '\0'));
     HOLDS(!*u->host || (u->port >= 1 && u->port <= 65535));
     HOLDS(has_hosts ? u->hosts_n >= 1 && u->hosts_n <= CL_URL_HOSTS : u->hosts_n == 0);
@@ -19,7 +19,7 @@ static void fields_are_sound(const cl_url *u)
     HOLDS((u->kind == CL_URL_REDIS_UNIX) == (*u->path == '/'));
     const char *const of_tls[] = {u->tls.ca_file, u->tls.cert_file, u->tls.cert_key_file, u->tls.server_name};
     for (size_t i = 0; i < 4; i++) HOLDS(!of_tls[i] || (u->is_tls && *of_tls[i]));
-    HOLDS(u->is_tls == (u->kind == CL_URL_ETCDS) || u->kind == CL_URL_REDIS || u->kind == CL_URL_REDIS_SENTINEL);
+    HOLDS(!u->is_tls || u->kind == CL_URL_REDIS || has_hosts);
     HOLDS(strlen(u->path) <= 107 && strlen(u->name) <= 64 && u->name[0] != '.');
     for (const char *p = u->name; *p; p++) HOLDS(strchr("/\\ %", *p) == NULL);
 }
@@ -48,7 +48,7 @@ static void description_is_an_address(const cl_url *u)
     if (strpbrk(u->host, "/:") || strpbrk(u->path, "?")) return;
     if (u->hosts_n && (strstr(text + 8, "//") || text[strlen(text) - 1] == '/')) return;
     HOLDS(cl_url_parse(cl_str_z(text), &back) == 0);
-    HOLDS(back.kind == u->kind && back.port == u->port && back.db == u->db);
+    HOLDS(back.kind == u->kind && back.is_tls == u->is_tls && back.port == u->port && back.db == u->db);
     HOLDS(back.hosts_n == u->hosts_n);
     HOLDS(strcmp(back.host, u->host) == 0 && strcmp(back.path, u->path) == 0 && strcmp(back.name, u->name) == 0);
     cl_url_free(&back);

@@ -50,11 +50,11 @@ static const row good[] = {
      "rediss://u@h:1/2?prefix=q"},
     {"rediss+sentinel://a,b:7/m/1", CL_URL_REDIS_SENTINEL, 26379, 1, "", "", "a", "", "clouds", "m",
      "rediss+sentinel://a:26379,b:7/m/1"},
-    {"etcds://h?ca_file=/a", CL_URL_ETCDS, 2379, 0, "", "", "h", "", "clouds", "", "etcds://h:2379"},
+    {"etcds://h?ca_file=/a", CL_URL_ETCD, 2379, 0, "", "", "h", "", "clouds", "", "etcds://h:2379"},
     {"etcd://", CL_URL_ETCD, 2379, 0, "", "", "127.0.0.1", "", "clouds", "", "etcd://127.0.0.1:2379"},
     {"etcd://h/", CL_URL_ETCD, 2379, 0, "", "", "h", "", "clouds", "", "etcd://h:2379"},
     {"etcd://:1/a/b/", CL_URL_ETCD, 1, 0, "", "", "127.0.0.1", "", "a/b", "", "etcd://127.0.0.1:1/a/b"},
-    {"etcds://u:p%40@h/x%20y", CL_URL_ETCDS, 2379, 0, "u", "p@", "h", "", "x y", "", "etcds://u@h:2379/x y"},
+    {"etcds://u:p%40@h/x%20y", CL_URL_ETCD, 2379, 0, "u", "p@", "h", "", "x y", "", "etcds://u@h:2379/x y"},
     {"ETCD://a,b:7,[::1]:8/p", CL_URL_ETCD, 2379, 0, "", "", "a", "", "p", "", "etcd://a:2379,b:7,[::1]:8/p"},
 };
 
