@@ -3,7 +3,7 @@ local loop = require "clouds.loop"
 local M = {}
 
 local PERIOD = 1 -- seconds
-local LATE, TELL_AGAIN = 1, 60 -- seconds that a worker may be busy until that is told, and until it is told again
+local LATE = 1 -- seconds that a worker may be busy until that is told
 local INTERRUPT = 1 -- seconds that a worker that was interrupted has to come back
 local TOLERATED = 5 -- seconds that a worker may need more memory than it should
 
@@ -38,13 +38,6 @@ local function what_it_does(busy, doing)
   return ("busy for %.1f s%s"):format(busy, doing and ": " .. doing or "")
 end
 
-local function tell_late(group, worker, busy, doing)
-  local now = loop.now()
-  if worker.told_late_at and now - worker.told_late_at < TELL_AGAIN then return end
-  worker.told_late_at = now
-  group.app.log:own(("worker %s is %s"):format(worker.name, what_it_does(busy, doing)))
-end
-
 --- Whether its workers get an error in what runs for too long; those that are not Lua cannot.
 function M.interrupts(group)
   return not group.command and group:setting("watchdog") == "interrupt" and group:setting("hang_timeout") > 0
@@ -65,7 +58,7 @@ end
 local function look_whether_it_hangs(group, worker)
   local board, limit = worker.process:board(), group:setting("hang_timeout")
   local busy = math.max(board.busy, worker:unanswered())
-  if busy > LATE then tell_late(group, worker, busy, board.doing) end
+  if busy > LATE then worker:say("late", "is %s", what_it_does(busy, board.doing)) end
   if limit <= 0 then return end
   if busy > limit then
     if is_interrupted(group, worker, busy, board.doing) then return end

@@ -14,6 +14,7 @@ Worker.__index = Worker
 
 local SIGKILL = 9
 local TRACEBACK = 1 -- seconds that a worker that hangs has to say where
+local SAY_AGAIN = 60 -- seconds until the same is said of a worker again
 local KILL_AFTER = 4 -- seconds beyond the drain: the worker ends itself before
 
 -- Its listeners, as CLOUDS_LISTEN has them: by their numbers the ports, or the addresses of unix sockets.
@@ -73,7 +74,7 @@ end
 --- A new worker; or nil and why there is none.
 function Worker.start(group, index, generation)
   local self = setmetatable({ group = group, index = index, generation = generation, state = "starting",
-    name = ("%s.%d"):format(group.name, index), begun = loop.now() }, Worker)
+    name = ("%s.%d"):format(group.name, index), begun = loop.now(), said = {} }, Worker)
   local prepared = group.spawn
   local name, words = program.words_of(group)
   local process, problem = cluster.start({
@@ -98,6 +99,14 @@ function Worker.start(group, index, generation)
     self:kill()
   end)
   return self
+end
+
+--- Says something of it in the log, of each kind (`what`) once in a while.
+function Worker:say(what, format, ...)
+  local now = loop.now()
+  if self.said[what] and now - self.said[what] < SAY_AGAIN then return end
+  self.said[what] = now
+  self.group.app.log:own(("worker %s "):format(self.name) .. format:format(...))
 end
 
 --- It says that it is ready.

@@ -1,20 +1,8 @@
 -- What workers tell the master and ask of it over their channel, by the type of the message: docs/CHANNEL.md. What is
 -- about connections is seen to in C (cluster_module.c).
-local loop = require "clouds.loop"
 
 -- fn(worker, text)
 local M = {}
-
-local AGAIN = 60 -- seconds until the master says the same of a worker again
-
--- Says it, but not for each of many messages.
-local function say(worker, what, format, ...)
-  local said = worker.said or {}
-  worker.said = said
-  if said[what] and loop.now() - said[what] < AGAIN then return end
-  said[what] = loop.now()
-  worker.group.app.log:own(("worker %s "):format(worker.name) .. format:format(...))
-end
 
 ---- its life ----
 
@@ -63,7 +51,7 @@ end
 function M.V(worker, text)
   local variables = require("clouds").json.decode(text)
   if type(variables) ~= "table" or require("clouds").json.is_array(variables) then
-    return say(worker, "variables", "says variables that are no JSON object")
+    return worker:say("variables", "says variables that are no JSON object")
   end
   worker.variables, worker.variables_at = variables, os.time()
 end
@@ -77,29 +65,29 @@ end
 local function deliver(from, to, text)
   if to.process:send("M", ("%s %d\n%s"):format(from.group.name, from.index, text)) then return end
   to.messages_lost = (to.messages_lost or 0) + 1
-  say(to, "messages", "does not take its messages: %d were lost", to.messages_lost)
+  to:say("messages", "does not take its messages: %d were lost", to.messages_lost)
 end
 
 -- "GROUP\nJSON" for all workers of a group, "GROUP INDEX\nJSON" for one.
 function M.M(worker, text)
   local name, index, value = text:match("^(%S+) ?(%d*)\n(.*)$")
-  if not name then return say(worker, "message", "sends a message to nobody") end
+  if not name then return worker:say("message", "sends a message to nobody") end
   local group = worker.group.app:group(name)
-  if not group then return say(worker, "message", "sends a message to a group '%s', which there is not", name) end
+  if not group then return worker:say("message", "sends a message to a group '%s', which there is not", name) end
   if index == "" then
     for each in pairs(group.workers) do deliver(worker, each, value) end
     return
   end
   local one = worker_at(group, tonumber(index))
   if one then return deliver(worker, one, value) end
-  say(worker, "message", "sends a message to a worker %s.%s, which there is not", name, index)
+  worker:say("message", "sends a message to a worker %s.%s, which there is not", name, index)
 end
 
 -- A reload, of the group of this name or of all.
 function M.P(worker, text)
   local app, name = worker.group.app, text ~= "" and text or nil
   if name and not app:group(name) then
-    return say(worker, "reload", "asks to reload a group '%s', which there is not", name)
+    return worker:say("reload", "asks to reload a group '%s', which there is not", name)
   end
   app.log:own(("worker %s asks for a reload%s"):format(worker.name, name and " of " .. name or ""))
   app:reload(name, function() end)
