@@ -199,7 +199,7 @@ local function end_late(self)
   for _, group in ipairs(self.change and self.change.groups or self.groups) do
     if group:is_renewing() then return group:roll_back(self.late) end
   end
-  self:emit("reload_late", self.late)
+  library.give_up(self, self.late)
 end
 
 --- The next one that somebody waits for.

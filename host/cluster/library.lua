@@ -52,21 +52,28 @@ function M.is_alone(group)
   return group.name == M.NAME and group.settings.overlap ~= true
 end
 
--- done(problem or nil) once: the next process of the group is ready, or has ended.
+-- done(problem or nil) once: the next process of the group is ready, or has ended, or nobody waits for it any more.
 local function when_started(group, done)
   local pid, forget
   local function ended(problem)
     forget()
+    group.give_up = nil
     done(problem)
   end
+  group.give_up = ended
   forget = group.app:on_event(function(event, name, _, of_pid, _, _, text)
     if event == "stop" then return ended("the application stops") end
-    if event == "reload_late" then return ended(name) end -- the text of that
     if name ~= group.name then return end
     if event == "fork" then pid = pid or of_pid end
     if event == "worker_ready" and of_pid == pid then return ended(nil) end
     if event == "exit" and of_pid == pid then return ended(("worker %s.1: %s"):format(group.name, text)) end
   end)
+end
+
+--- Who waits for the next library of an application waits no longer: this is the problem.
+function M.give_up(app, problem)
+  local group = M.of(app)
+  if group and group.give_up then group.give_up(problem) end
 end
 
 --- Ends the old library and starts a new one in its place; done(problem or nil). A script that cannot be compiled
