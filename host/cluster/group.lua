@@ -27,21 +27,7 @@ end
 
 --- Workers that are started from now on are so.
 function Group:apply(settings)
-  self.settings, self.script, self.arguments = settings, settings.script, settings.arguments
-  self.command = settings.command
-  self.count, self.drain, self.ready_timeout = settings.workers, settings.drain, settings.ready_timeout
-end
-
---- Where its workers are given connections from, those that start during a reload included.
-function Group:listeners()
-  return self.next_listeners or self.app.listeners[self.name] or {}
-end
-
---- Where that is, with blanks between.
-function Group:addresses()
-  local list = { unpack(self.settings.listen or {}) }
-  for _, listener in ipairs(self.app.listeners[self.name] or {}) do list[#list + 1] = listener.address end
-  return table.concat(list, " ")
+  self.settings, self.count, self.drain = settings, settings.workers, settings.drain
 end
 
 --- The same, until it is taken back by the end of a generation that fails.
@@ -60,6 +46,18 @@ function Group:take_back()
   local undo = self.undo
   self.undo = nil
   if undo then undo() end
+end
+
+--- Where its workers are given connections from, those that start during a reload included.
+function Group:listeners()
+  return self.next_listeners or self.app.listeners[self.name] or {}
+end
+
+--- Where that is, with blanks between.
+function Group:addresses()
+  local list = { unpack(self.settings.listen or {}) }
+  for _, listener in ipairs(self.app.listeners[self.name] or {}) do list[#list + 1] = listener.address end
+  return table.concat(list, " ")
 end
 
 local function count_of(set)

@@ -79,7 +79,7 @@ end
 --- Ends the old library and starts a new one in its place; done(problem or nil). A script that cannot be compiled
 -- changes nothing. Otherwise the old one is gone when there is a problem, and another is tried again and again.
 function M.replace(group, done)
-  local is_right, problem = loadfile(group.script, "t")
+  local is_right, problem = loadfile(group.settings.script, "t")
   if not is_right then return done(("the library: %s"):format(problem)) end
   local slot = group.slots[1]
   local worker = slot.worker or slot.coming

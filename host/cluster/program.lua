@@ -16,22 +16,22 @@ function M.without_suffix(name)
   return (suffix == "lua" or by_suffix[suffix]) and plain or name
 end
 
---- `words`, and behind them what a group runs and its arguments.
-function M.append_to(words, group)
-  for _, word in ipairs(group.command or {}) do words[#words + 1] = word end
-  if group.script then words[#words + 1] = group.script end
-  for _, word in ipairs(group.arguments) do words[#words + 1] = word end
+--- `words`, and behind them what a group of these settings runs and its arguments.
+function M.append_to(words, settings)
+  for _, word in ipairs(settings.command or {}) do words[#words + 1] = word end
+  if settings.script then words[#words + 1] = settings.script end
+  for _, word in ipairs(settings.arguments) do words[#words + 1] = word end
   return words
 end
 
 --- How a worker of a group is started: the program (nil: this one), and all its words.
 function M.words_of(group)
-  if group.command then return group.command[1], M.append_to({}, group) end
-  local drain = ("%.14g"):format(group.drain)
-  if group.script == M.GATEWAY then
-    return nil, { "clouds", "gateway", "--drain", drain, unpack(group.arguments) }
+  local settings, drain = group.settings, ("%.14g"):format(group.drain)
+  if settings.command then return settings.command[1], M.append_to({}, settings) end
+  if settings.script == M.GATEWAY then
+    return nil, { "clouds", "gateway", "--drain", drain, unpack(settings.arguments) }
   end
-  return nil, M.append_to({ "clouds", "run", "--drain", drain, "--" }, group)
+  return nil, M.append_to({ "clouds", "run", "--drain", drain, "--" }, settings)
 end
 
 return M

@@ -15,7 +15,7 @@ end
 local function group_of(app, group)
   local counts = group.dispatch and group.dispatch:counts()
   local array = require("clouds").array
-  return { name = group.name, script = group.script, generation = group.generation, wanted = group.count,
+  return { name = group.name, script = group.settings.script, generation = group.generation, wanted = group.count,
     ready = group:ready_count(), listen = array(listening(app, group)), connections = counts,
     workers = array(group:describe()) }
 end

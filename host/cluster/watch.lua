@@ -40,7 +40,7 @@ end
 
 --- Whether its workers get an error in what runs for too long; those that are not Lua cannot.
 function M.interrupts(group)
-  return not group.command and group:setting("watchdog") == "interrupt" and group:setting("hang_timeout") > 0
+  return not group.settings.command and group:setting("watchdog") == "interrupt" and group:setting("hang_timeout") > 0
 end
 
 -- True when it is given time to come back by an error in what runs.

@@ -94,8 +94,9 @@ function Worker.start(group, index, generation)
   self.most_age = watch.about(group, "max_age")
   process:most_requests(math.ceil(watch.about(group, "max_requests")))
   group.app:emit("fork", group.name, index, self.pid, generation)
-  self:after(group.ready_timeout, function()
-    self.last_words = ("not ready within %g s"):format(group.ready_timeout)
+  local ready_timeout = group.settings.ready_timeout
+  self:after(ready_timeout, function()
+    self.last_words = ("not ready within %g s"):format(ready_timeout)
     self:kill()
   end)
   return self
@@ -157,7 +158,7 @@ end
 
 --- Whether its loop still turns is asked of one whose board does not tell.
 function Worker:ask()
-  if not self.group.command or self.asked_at or not self.process:send("I") then return end
+  if not self.group.settings.command or self.asked_at or not self.process:send("I") then return end
   self.asked_at = loop.now()
 end
 
