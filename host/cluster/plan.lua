@@ -158,7 +158,7 @@ local function add_group(self, group, where)
   end
   local is_added, problem = add_listeners(self, group, where)
   if not is_added then return nil, problem end
-  group.where = where
+  group.where, group.log_file = where, absolute(group.log_file, self.settings.base)
   table.insert(self.groups, group.name == library.NAME and 1 or #self.groups + 1, group) -- it is to be ready first
   return true
 end
@@ -206,7 +206,6 @@ function Plan:register(listen, script, settings, where)
   group.arguments, group.args = group.args or {}, nil
   group.workers = group.workers or host.cluster.processors()
   group.cwd = group.cwd and absolute(group.cwd, self.settings.base) or self.settings.base
-  group.log_file = absolute(group.log_file, self.settings.base)
   keys.with_defaults(group, keys.group)
   return add_group(self, group, where)
 end
@@ -221,7 +220,6 @@ function Plan:library(script, settings, where)
   if not group then return nil, problem end
   group.name, group.listen, group.script, group.workers = library.NAME, {}, path, 1
   group.arguments, group.args, group.cwd = group.args or {}, nil, self.settings.base
-  group.log_file = absolute(group.log_file, self.settings.base)
   keys.with_defaults(group, keys.library)
   return add_group(self, group, where)
 end
