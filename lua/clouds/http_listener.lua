@@ -216,26 +216,22 @@ local function drain(list, seconds, has_successor)
   return cut(mine)
 end
 
-local DRAIN = 8
-
 --- Of these listeners, or of all: see App:close.
 function M.close(list, seconds)
-  return drain(list, seconds or DRAIN)
+  return drain(list, seconds or nodes.DRAIN)
 end
 
 -- With the nodes of the program: those serve nobody any more, but can be called with until the handlers are done.
 nodes.before_shutdown(function(seconds)
   if not next(listeners) then
-    return seconds
+    return
   end
-  local begun = scheduler.loop.now()
   for _, node in pairs(nodes.nodes) do
     for name in pairs(node.closing and {} or node.served) do
       scheduler.spawn(node.unregister, node, name)
     end
   end
-  nodes.left_behind = drain(listeners, seconds or DRAIN, host.has_successor)
-  return seconds and math.max(0, seconds - (scheduler.loop.now() - begun))
+  nodes.left_behind = drain(listeners, seconds or nodes.DRAIN, host.has_successor)
 end)
 
 return M

@@ -142,10 +142,9 @@ end
 
 -- Agents that wait for messages go to the next library, which this one does not say to be any more.
 local function stop_before(server)
-  node.before_shutdown(function(drain)
+  node.before_shutdown(function()
     server:unregister(library_bus.method("hello"))
     library_events.stop()
-    return drain
   end)
 end
 

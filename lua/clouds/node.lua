@@ -349,6 +349,8 @@ function M.class()
   return class
 end
 
+M.DRAIN = 8 -- seconds for what runs at a shutdown, when nobody has said how many
+
 local ending_before, ending_first, ending_last = {}, {}, {}
 
 --- fn(drain) is called, and may wait, before everything else of a shutdown: nothing has been taken back yet.
@@ -356,8 +358,8 @@ function M.at_shutdown(fn)
   table.insert(ending_before, fn)
 end
 
---- fn(drain) is called, and may wait, before the nodes are closed: what still calls through them ends there. It gives
---- the seconds that are left, as `drain` was. Names of what it left unanswered are in `M.left_behind` then.
+--- fn(drain) is called, and may wait, before the nodes are closed: what still calls through them ends there. Names of
+--- what it left unanswered are in `M.left_behind` then.
 function M.before_shutdown(fn)
   table.insert(ending_first, fn)
 end
@@ -390,18 +392,25 @@ local function close_all(list, drain)
   scheduler.wait_all(closing)
 end
 
--- All of a list; what is left of `drain`, as they say.
+-- What is left of `drain`, if there is one: what took no time leaves it as it was said.
+local function left_of(drain, begun)
+  local milliseconds = math.floor((scheduler.loop.now() - begun) * 1000)
+  return drain and math.max(0, drain - milliseconds / 1000)
+end
+
+-- All of a list; what is left of `drain`.
 local function run_all(list, drain)
-  local runs = {}
+  if not list[1] then
+    return drain
+  end
+  local begun, runs = scheduler.loop.now(), {}
   for i, fn in ipairs(list) do
     runs[i] = function()
       return fn(drain)
     end
   end
-  for _, results in ipairs(scheduler.wait_all(runs)) do
-    drain = drain and results[1] and math.min(drain, results[1]) or drain
-  end
-  return drain
+  scheduler.wait_all(runs)
+  return left_of(drain, begun)
 end
 
 --- In a coroutine: closes every node.
@@ -414,7 +423,7 @@ function M.shutdown(drain)
   drain = run_all(ending_first, drain)
   local begun = scheduler.loop.now()
   close_all(turns[1], drain)
-  run_all(ending_last, drain and math.max(0, drain - (scheduler.loop.now() - begun)))
+  run_all(ending_last, left_of(drain, begun))
   close_all(turns[2], drain)
   close_all(turns[3], drain)
   return true

@@ -476,10 +476,9 @@ nodes.before_shutdown(function(seconds)
     listener:close()
   end
   host.cluster.take_no_sockets()
-  local begun = scheduler.loop.now()
   if not is_done() then
     draining = core.slot()
-    local timer = scheduler.loop.timer(seconds or 8, function()
+    local timer = scheduler.loop.timer(seconds or nodes.DRAIN, function()
       core.wake(draining)
     end)
     core.wait(draining)
@@ -489,7 +488,6 @@ nodes.before_shutdown(function(seconds)
   for socket in pairs(accepted) do
     socket:close()
   end
-  return seconds and math.max(0, seconds - (scheduler.loop.now() - begun))
 end)
 
 return M

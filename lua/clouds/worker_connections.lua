@@ -57,18 +57,17 @@ end
 -- The end of the worker waits for what is under way.
 nodes.before_shutdown(function(drain)
   if (remain or 0) == 0 then
-    return drain
+    return
   end
-  local core, begun = require("clouds.core"), scheduler.loop.now()
+  local core = require("clouds.core")
   local slot = core.slot()
   waiting = function()
     core.wake(slot)
   end
-  local timer = scheduler.loop.timer(drain or 8, waiting)
+  local timer = scheduler.loop.timer(drain or nodes.DRAIN, waiting)
   core.wait(slot)
   timer:stop()
   waiting = nil
-  return drain and math.max(0, drain - (scheduler.loop.now() - begun))
 end)
 
 ---- who takes them ----

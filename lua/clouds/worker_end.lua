@@ -79,15 +79,12 @@ local handlers = { drain = {}, stop = {} }
 
 nodes.at_shutdown(function(drain)
   if M.draining then
-    return drain
+    return
   end
   M.draining = true
-  if not handlers.drain[1] then
-    return drain
+  if handlers.drain[1] then
+    run_all(handlers.drain, "function for 'drain'", drain, link.host.stop_reason or "stop", drain)
   end
-  local begun = scheduler.loop.now()
-  run_all(handlers.drain, "function for 'drain'", drain, link.host.stop_reason or "stop", drain)
-  return drain and math.max(0, drain - (scheduler.loop.now() - begun))
 end)
 
 local function at_last(drain)
