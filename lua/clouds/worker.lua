@@ -53,6 +53,11 @@ end)
 
 local EVENTS = { "drain", "message", "stop" }
 
+local is_event = {}
+for _, event in ipairs(EVENTS) do
+  is_event[event] = true
+end
+
 local message_handlers = {}
 
 local function emit_message(value, group, index)
@@ -64,9 +69,8 @@ end
 --- Calls fn when it happens: "drain" (reason, seconds), "message" (value, group, index of who sent it), "stop". It runs
 --- in a coroutine; the end of the worker waits for those of "drain", and of "stop".
 M.on = either(function(event, fn)
-  local known = event == "drain" or event == "message" or event == "stop"
-  if not known then
-    local hint = suggest.hint(event, EVENTS, "expected drain, message or stop")
+  if not is_event[event] then
+    local hint = suggest.hint(event, EVENTS, ("expected %s, %s or %s"):format(unpack(EVENTS)))
     error(("unknown event '%s'; %s"):format(tostring(event), hint), 2)
   end
   check_function(fn, 2)
