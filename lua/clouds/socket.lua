@@ -459,7 +459,7 @@ local draining -- a slot
 
 -- A worker may say that nothing is under way although sockets are open.
 local function is_done()
-  return not next(accepted) or (inner.is_released ~= nil and inner.is_released())
+  return not next(accepted) or inner.is_released()
 end
 
 function on_accepted_end()

@@ -15,7 +15,7 @@ local remain = nil -- nil: the script does not count
 local of_handler = {} -- coroutine of a handler of a connection -> what it has not released
 local waiting -- function that ends the wait for the last release
 
-local function is_released()
+function inner.is_released()
   return remain == 0
 end
 
@@ -24,7 +24,6 @@ local function set(count)
   if host.is_worker then
     host.cluster.remain(remain)
   end
-  inner.is_released = is_released
   inner.check_end()
   if remain > 0 then
     return
