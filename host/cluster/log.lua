@@ -121,6 +121,10 @@ function Log:reopen()
   for _, file in pairs(self.files) do file.sink:reopen() end
 end
 
+local function close_all(files)
+  for _, file in ipairs(files) do file.sink:close(0) end
+end
+
 -- The files of a plan, those that are open already among them: path -> output, and a list of the new ones. Or nil and
 -- which cannot be opened.
 local function open_files(self, settings, paths)
@@ -131,7 +135,7 @@ local function open_files(self, settings, paths)
     local sink, problem
     if not is_same then sink, problem = host.cluster.sink(path, settings.max_size, settings.keep) end
     if problem then
-      for _, file in ipairs(new) do file.sink:close(0) end
+      close_all(new)
       return nil, ("cannot write the log to %s: %s"):format(path, problem)
     end
     files[path] = is_same and old or { sink = sink, path = path, untold = 0 }
@@ -172,9 +176,8 @@ function Log:prepare(plan)
   local file_of, paths, known = paths_of(plan)
   local files, new = open_files(self, plan.log, paths)
   if not files then return nil, new end
-  return { commit = function() follow_plan(self, plan, files, file_of, known) end, abort = function()
-    for _, file in ipairs(new) do file.sink:close(0) end
-  end }
+  return { commit = function() follow_plan(self, plan, files, file_of, known) end,
+    abort = function() close_all(new) end }
 end
 
 ---- the end ----
