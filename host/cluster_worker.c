@@ -55,7 +55,7 @@ static void tell_counts(uv_prepare_t *handle)
     host_board_write(&board->lua_bytes,
                      (uint64_t)lua_gc(L, LUA_GCCOUNT, 0) * 1024 + (uint64_t)lua_gc(L, LUA_GCCOUNTB, 0));
     if (most && http + calls >= most && !self.told_most)
-        self.told_most = host_channel_send(self.channel, 'L', NULL, 0, NULL, 0) == 0;
+        self.told_most = host_channel_send(self.channel, CLOUDS_CHANNEL_ENOUGH, NULL, 0, NULL, 0) == 0;
 }
 
 static bool adopt(int fd, unsigned listener, bool is_idle)
