@@ -18,7 +18,7 @@ enum {
 typedef struct waiting {
     struct waiting *next;
     size_t size;
-    int fd_count, fds[HOST_CHANNEL_FDS];
+    int fd_count, fds[CLOUDS_CHANNEL_FDS];
     char bytes[]; /* the type and the body */
 } waiting;
 
@@ -32,7 +32,7 @@ struct host_channel {
 };
 
 /* What comes is read here before it is passed on: one loop, one thread. */
-static char incoming[1 + HOST_CHANNEL_BYTES];
+static char incoming[1 + CLOUDS_CHANNEL_BYTES];
 
 int host_channel_pair(int ends[2])
 {
@@ -50,7 +50,7 @@ static int write_message(int fd, const char *bytes, size_t size, const int *fds,
 {
     union {
         struct cmsghdr header;
-        char space[CMSG_SPACE(HOST_CHANNEL_FDS * sizeof(int))];
+        char space[CMSG_SPACE(CLOUDS_CHANNEL_FDS * sizeof(int))];
     } control;
     struct iovec part = {(void *)bytes, size};
     struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
@@ -107,8 +107,8 @@ static int put_off(host_channel *channel, const char *bytes, size_t size, const 
 
 int host_channel_send(host_channel *channel, char type, const void *body, size_t size, const int *fds, int fd_count)
 {
-    char bytes[1 + HOST_CHANNEL_BYTES];
-    if (size > HOST_CHANNEL_BYTES || fd_count > HOST_CHANNEL_FDS) return errno = EMSGSIZE, -1;
+    char bytes[1 + CLOUDS_CHANNEL_BYTES];
+    if (size > CLOUDS_CHANNEL_BYTES || fd_count > CLOUDS_CHANNEL_FDS) return errno = EMSGSIZE, -1;
     if (channel->closing || channel->ended) return errno = EPIPE, -1;
     bytes[0] = type;
     if (size) memcpy(bytes + 1, body, size);
@@ -167,7 +167,7 @@ static int read_message(host_channel *channel, host_channel_message *message, ss
 {
     union {
         struct cmsghdr header;
-        char space[CMSG_SPACE(HOST_CHANNEL_FDS * sizeof(int))];
+        char space[CMSG_SPACE(CLOUDS_CHANNEL_FDS * sizeof(int))];
     } control;
     struct iovec part = {incoming, sizeof incoming};
     struct msghdr header = {

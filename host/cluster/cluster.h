@@ -25,18 +25,13 @@
 
 /* ---- channel.c: messages between two processes, with descriptors */
 
-enum {
-    HOST_CHANNEL_FDS = CLOUDS_CHANNEL_FDS,     /* descriptors of a message, at most */
-    HOST_CHANNEL_BYTES = CLOUDS_CHANNEL_BYTES, /* of a body */
-};
-
 typedef struct host_channel host_channel;
 
 typedef struct host_channel_message {
     char type;
     const char *body;
     size_t size;
-    int fd_count, fds[HOST_CHANNEL_FDS]; /* who takes one puts -1 in its place; the others are closed */
+    int fd_count, fds[CLOUDS_CHANNEL_FDS]; /* who takes one puts -1 in its place; the others are closed */
 } host_channel_message;
 
 typedef struct host_channel_hooks {

@@ -120,10 +120,10 @@ static void what_is_not_taken_waits(void)
 static void what_waits_has_a_limit(void)
 {
     end a, b;
-    static char body[HOST_CHANNEL_BYTES + 1];
+    static char body[CLOUDS_CHANNEL_BYTES + 1];
     make_pair(&a, &b);
     int code = 0, sent = 0;
-    while ((code = host_channel_send(a.channel, 'M', body, HOST_CHANNEL_BYTES, NULL, 0)) == 0 && sent < 1000) sent++;
+    while ((code = host_channel_send(a.channel, 'M', body, CLOUDS_CHANNEL_BYTES, NULL, 0)) == 0 && sent < 1000) sent++;
     CHECK_INT(code, -1);
     CHECK_INT(errno, ENOBUFS);
     CHECK_INT(host_channel_send(a.channel, 'M', body, sizeof body, NULL, 0), -1);
@@ -135,7 +135,7 @@ static void what_waits_has_a_limit(void)
 
 static void *count_messages(void *fd)
 {
-    static char body[1 + HOST_CHANNEL_BYTES];
+    static char body[1 + CLOUDS_CHANNEL_BYTES];
     intptr_t count = 0;
     struct pollfd one = {.fd = *(int *)fd, .events = POLLIN};
     while (poll(&one, 1, -1) == 1 && recv(one.fd, body, sizeof body, 0) > 0) count++;
@@ -146,7 +146,7 @@ static void *count_messages(void *fd)
 static void what_waits_is_sent_before_the_end(void)
 {
     enum { COUNT = 50 };
-    static char body[HOST_CHANNEL_BYTES];
+    static char body[CLOUDS_CHANNEL_BYTES];
     int ends[2];
     pthread_t reader;
     void *count = NULL;
@@ -198,7 +198,7 @@ static void closing_in_a_hook(void)
 static void hostile_bytes(void)
 {
     int ends[2], fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
-    static char large[HOST_CHANNEL_BYTES + 1000];
+    static char large[CLOUDS_CHANNEL_BYTES + 1000];
     end a = {0};
     host_channel_hooks hooks = {&a, on_message, on_ended};
     if (host_channel_pair(ends) != 0) exit(99);
