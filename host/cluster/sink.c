@@ -1,5 +1,5 @@
-/* What the master writes to its standard output and error, or to a file: by a thread of its own, so that a terminal which
- * was stopped, a pipe that nobody reads or a slow disk never keeps the master from its work. */
+/* What the master writes to its standard output and error, or to a file: by a thread of its own, so that a terminal
+ * which was stopped, a pipe that nobody reads or a slow disk never keeps the master from its work. */
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -90,9 +90,10 @@ static void free_sink(host_sink *s)
     free(s);
 }
 
-/* What is to be done next, without the mutex. */
+/* What is to be done next; gives the mutex back meanwhile. */
 static void work(host_sink *s, bool reopens)
 {
+    uv_mutex_unlock(&s->mutex);
     if (reopens && s->file) host_log_file_reopen(s->file);
     uint32_t lost = write_buffer(s, s->writing);
     host_log_problem problem = {lost ? "cannot write it" : NULL, errno};
@@ -102,11 +103,17 @@ static void work(host_sink *s, bool reopens)
     if (problem.what) s->problem = problem;
 }
 
+/* Whether something else is to be done at once, however little there is to write. */
+static bool is_urged(const host_sink *s)
+{
+    return s->reopens || s->closing;
+}
+
 static void wait_for_work(host_sink *s)
 {
-    while (s->filling->len == 0 && !s->reopens && !s->closing) uv_cond_wait(&s->filled, &s->mutex);
+    while (s->filling->len == 0 && !is_urged(s)) uv_cond_wait(&s->filled, &s->mutex);
     uint64_t until = uv_hrtime() + PATIENCE;
-    for (uint64_t now = uv_hrtime(); s->filling->len < ENOUGH && !s->reopens && !s->closing && now < until; now = uv_hrtime())
+    for (uint64_t now = uv_hrtime(); s->filling->len < ENOUGH && !is_urged(s) && now < until; now = uv_hrtime())
         uv_cond_timedwait(&s->filled, &s->mutex, until - now);
 }
 
@@ -120,7 +127,6 @@ static void run(void *self)
         bool reopens = s->reopens;
         s->reopens = false;
         swap(s);
-        uv_mutex_unlock(&s->mutex);
         work(s, reopens);
     }
     s->ended = true;
