@@ -197,13 +197,20 @@ static host_http_handlers handlers_of(server_box *box)
                                 .drained = on_drained};
 }
 
-/* In a worker connections come from the master. */
-static int open_for_worker(lua_State *L, const host_http_limits *limits)
+/* Pushes a server that listens nowhere. */
+static server_box *push_open_server(lua_State *L, const host_http_limits *limits)
 {
     server_box *box = push_server(L);
     const host_http_handlers handlers = handlers_of(box);
     box->server = host_http_open(host_get()->loop, limits, &handlers, is_set(L, "holds"));
-    if (!box->server) return luaL_error(L, "not enough memory");
+    if (!box->server) luaL_error(L, "not enough memory");
+    return box;
+}
+
+/* In a worker connections come from the master. */
+static int open_for_worker(lua_State *L, const host_http_limits *limits)
+{
+    server_box *box = push_open_server(L, limits);
     if (host_cluster_serve(box->server)) return 1;
     host_http_close(box->server);
     box->server = NULL;
@@ -242,11 +249,9 @@ static int l_open(lua_State *L)
     lua_settop(L, 2);
     lua_pushnil(L);
     lua_insert(L, 1);
-    host_http_limits limits = read_limits(L);
-    server_box *box = push_server(L);
-    const host_http_handlers handlers = handlers_of(box);
-    box->server = host_http_open(host_get()->loop, &limits, &handlers, is_set(L, "holds"));
-    return box->server ? 1 : luaL_error(L, "not enough memory");
+    const host_http_limits limits = read_limits(L);
+    push_open_server(L, &limits);
+    return 1;
 }
 
 /* host.http_address(text): true, or nil and why it is none to listen at. */
