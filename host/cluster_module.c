@@ -128,6 +128,13 @@ static int function_of(lua_State *L, const char *name)
     return luaL_ref(L, LUA_REGISTRYINDEX);
 }
 
+int host_cluster_fail(lua_State *L, const char *why)
+{
+    lua_pushnil(L);
+    lua_pushstring(L, why);
+    return 2;
+}
+
 char **host_cluster_words(lua_State *L, int index, const char *name)
 {
     luaL_checktype(L, index, LUA_TTABLE);
@@ -224,9 +231,7 @@ static int l_start(lua_State *L)
     if (!opened || p->pid < 0) {
         close_ends(ours, 1 + STREAMS);
         p->pid = 0;
-        lua_pushnil(L);
-        lua_pushstring(L, why);
-        return 2;
+        return host_cluster_fail(L, why);
     }
     watch(L, p, ours);
     lua_pushvalue(L, -1);

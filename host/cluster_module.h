@@ -28,6 +28,9 @@ void host_shared_drop(unsigned number);
 /* After a change of how many connections are open. */
 void host_shared_update(void);
 
+/* Pushes nil, and why not: what the function returns. */
+int host_cluster_fail(lua_State *L, const char *why);
+
 /* The texts of the list at `index`, and NULL; in memory of Lua's that stays on the stack, as the list does. */
 char **host_cluster_words(lua_State *L, int index, const char *name);
 

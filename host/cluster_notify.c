@@ -15,11 +15,7 @@ enum { NAME = 256 };
 static int l_notify(lua_State *L)
 {
     int result = host_notify(luaL_checkstring(L, 1));
-    if (result < 0) {
-        lua_pushnil(L);
-        lua_pushstring(L, strerror(errno));
-        return 2;
-    }
+    if (result < 0) return host_cluster_fail(L, strerror(errno));
     lua_pushboolean(L, result);
     return 1;
 }
@@ -77,13 +73,9 @@ static int l_daemonize(lua_State *L)
 {
     char **arguments = host_cluster_words(L, 1, "arguments"), **environment = host_cluster_words(L, 2, "environment");
     int code = host_daemon_start("/proc/self/exe", arguments, environment);
-    if (code >= 0) {
-        lua_pushinteger(L, code);
-        return 1;
-    }
-    lua_pushnil(L);
-    lua_pushstring(L, strerror(errno));
-    return 2;
+    if (code < 0) return host_cluster_fail(L, strerror(errno));
+    lua_pushinteger(L, code);
+    return 1;
 }
 
 /* cluster.daemon_ready(): see host_daemon_ready; false when nobody waits. */

@@ -20,13 +20,6 @@ static host_sink *check_sink(lua_State *L)
     return *box;
 }
 
-static int push_problem(lua_State *L, const char *text)
-{
-    lua_pushnil(L);
-    lua_pushstring(L, text);
-    return 2;
-}
-
 /* cluster.sink([path, most, keep]): see host_sink_open and host_log_file_open; or nil and why not. */
 static int l_sink(lua_State *L)
 {
@@ -38,11 +31,11 @@ static int l_sink(lua_State *L)
     luaL_getmetatable(L, SINK_TYPE);
     lua_setmetatable(L, -2);
     host_log_file *file = path ? host_log_file_open(path, (uint64_t)most, (unsigned)keep) : NULL;
-    if (path && !file) return push_problem(L, strerror(errno));
+    if (path && !file) return host_cluster_fail(L, strerror(errno));
     *box = host_sink_open(file);
     if (*box) return 1;
     if (file) host_log_file_close(file);
-    return push_problem(L, strerror(ENOMEM));
+    return host_cluster_fail(L, strerror(ENOMEM));
 }
 
 /* sink:put(descriptor, text, is_own): false when it was lost. A sink with a file needs no descriptor. */

@@ -157,9 +157,7 @@ static int l_become(lua_State *L)
     lua_settop(L, 1);
     host_cluster_read_spawn(L, &spawn);
     if (host_spawn_become(&spawn, why, sizeof why) == 0) return lua_pushboolean(L, 1), 1;
-    lua_pushnil(L);
-    lua_pushstring(L, why);
-    return 2;
+    return host_cluster_fail(L, why);
 }
 
 /* ---- processors */
