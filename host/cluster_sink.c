@@ -10,6 +10,7 @@
 
 #include "cluster_module.h"
 #include "http_box.h"
+#include "utf8.h"
 
 #define SINK_TYPE "clouds.cluster.sink"
 
@@ -101,13 +102,34 @@ static int l_time(lua_State *L)
     return 1;
 }
 
+/* cluster.mended(text): bytes that are no UTF-8 as \xNN. */
+static int l_mended(lua_State *L)
+{
+    size_t size;
+    const char *text = luaL_checklstring(L, 1, &size);
+    const char *end = text + size;
+    luaL_Buffer out;
+    luaL_buffinit(L, &out);
+    for (;;) {
+        char escaped[sizeof "\\xNN"];
+        size_t valid = lc_utf8_valid(text, (size_t)(end - text));
+        luaL_addlstring(&out, text, valid);
+        text += valid;
+        if (text == end) break;
+        snprintf(escaped, sizeof escaped, "\\x%02x", (unsigned char)*text++);
+        luaL_addstring(&out, escaped);
+    }
+    luaL_pushresult(&out);
+    return 1;
+}
+
 void host_cluster_add_sink(lua_State *L)
 {
     static const luaL_Reg of_sink[] = {{"put", sink_put},         {"lost", sink_lost},   {"problem", sink_problem},
                                        {"reopen", sink_reopen},   {"close", sink_close}, {"__gc", sink_close},
                                        {NULL, NULL}};
     static const luaL_Reg functions[] = {
-        {"sink", l_sink}, {"is_journal", l_is_journal}, {"time", l_time}, {NULL, NULL}};
+        {"sink", l_sink}, {"is_journal", l_is_journal}, {"time", l_time}, {"mended", l_mended}, {NULL, NULL}};
     host_http_make_type(L, SINK_TYPE, of_sink);
     luaL_setfuncs(L, functions, 0);
 }

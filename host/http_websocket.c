@@ -8,13 +8,7 @@
 
 static bool is_text(host_http_text text)
 {
-    const unsigned char *s = (const unsigned char *)text.p;
-    for (size_t i = 0; i < text.n;) {
-        int step = s[i] < 0x80 ? 1 : lc_utf8_step(s + i, text.n - i);
-        if (step <= 0) return false;
-        i += (size_t)step;
-    }
-    return true;
+    return lc_utf8_valid(text.p, text.n) == text.n;
 }
 
 static host_http_text text_at(lua_State *L, int index)

@@ -12,32 +12,9 @@ local CUT = "..."
 
 ---- the text ----
 
-local function hex(bytes)
-  return (bytes:gsub(".", function(c) return ("\\x%02x"):format(c:byte()) end))
-end
-
--- What may begin a run of bytes that are no ASCII: the sequences of UTF-8, none too long, no surrogates.
-local sequences = { "^[\194-\223][\128-\191]", "^\224[\160-\191][\128-\191]",
-  "^[\225-\236\238\239][\128-\191][\128-\191]", "^\237[\128-\159][\128-\191]", "^\240[\144-\191][\128-\191][\128-\191]",
-  "^[\241-\243][\128-\191][\128-\191][\128-\191]", "^\244[\128-\143][\128-\191][\128-\191]" }
-
-local function mend_run(run)
-  local pieces, at = {}, 1
-  while at <= #run do
-    local found
-    for _, sequence in ipairs(sequences) do
-      found = found or run:match(sequence, at)
-    end
-    pieces[#pieces + 1] = found or hex(run:sub(at, at))
-    at = at + (found and #found or 1)
-  end
-  return table.concat(pieces)
-end
-
 -- Bytes that are no UTF-8 as \xNN.
 local function mended(text)
-  if not text:find("[\128-\255]") then return text end
-  return (text:gsub("[\128-\255]+", mend_run))
+  return text:find("[\128-\255]") and host.cluster.mended(text) or text
 end
 
 local function end_of(entry)
@@ -81,6 +58,7 @@ function M.text(entry)
   return ("%s %s %d | %s\n"):format(M.time(entry.time), entry.worker, entry.pid, shown(entry))
 end
 
+local has_colours = (os.getenv "NO_COLOR" or "") == ""
 local PLAIN, RED, FIRST_COLOUR, COLOURS = "\27[0m", "\27[31m", 32, 5
 local colour_of = {}
 
@@ -96,7 +74,7 @@ end
 --- For a terminal, in colours unless the environment has NO_COLOR.
 function M.terminal(entry)
   local head, text = clock(entry.time) .. " " .. entry.worker .. " |", shown(entry)
-  if (os.getenv "NO_COLOR" or "") ~= "" then return head .. " " .. text .. "\n" end
+  if not has_colours then return head .. " " .. text .. "\n" end
   local bar = entry.stream == STDERR and RED or colour(entry.worker)
   return colour(entry.worker) .. head:sub(1, -2) .. bar .. "|" .. PLAIN .. " " .. text .. "\n"
 end

@@ -1,4 +1,4 @@
-/* One step through UTF-8 text. */
+/* Steps through UTF-8 text. */
 #ifndef LC_UTF8_H
 #define LC_UTF8_H
 
@@ -22,6 +22,19 @@ static inline int lc_utf8_step(const unsigned char *s, size_t left)
     if (left < 4 || (s[3] & 0xC0) != 0x80) return LC_UTF8_BAD;
     if ((c == 0xF0 && s[1] < 0x90) || (c == 0xF4 && s[1] >= 0x90)) return LC_UTF8_BAD;
     return 4;
+}
+
+/* How many bytes are valid UTF-8, from the first on. */
+static inline size_t lc_utf8_valid(const char *text, size_t n)
+{
+    const unsigned char *s = (const unsigned char *)text;
+    size_t at = 0;
+    while (at < n) {
+        int step = s[at] < 0x80 ? 1 : lc_utf8_step(s + at, n - at);
+        if (step <= 0) break;
+        at += (size_t)step;
+    }
+    return at;
 }
 
 /* Writes `code` (surrogates too) as UTF-8 into `out`, which has room for 4; returns the length. */
