@@ -215,9 +215,7 @@ typedef struct arrival {
 static int adopt_one(lua_State *L)
 {
     arrival *a = lua_touserdata(L, 1);
-    struct sockaddr_storage own;
-    socklen_t n = sizeof own;
-    bool is_unix = getsockname(a->fd, (struct sockaddr *)&own, &n) == 0 && own.ss_family == AF_UNIX;
+    bool is_unix = host_http_is_unix(a->fd);
     lua_rawgeti(L, LUA_REGISTRYINDEX, a->function);
     host_stream_box *box = host_stream_push(L, is_unix, a->events);
     host_stream *s = box->stream;

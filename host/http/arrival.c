@@ -64,12 +64,17 @@ void host_http_accept(host_http_server *server)
     if (c) start(c, uv_accept(&server->listener.stream, &c->uv.stream), server->limits.head_time);
 }
 
+bool host_http_is_unix(int fd)
+{
+    struct sockaddr_storage own;
+    socklen_t size = sizeof own;
+    return getsockname(fd, (struct sockaddr *)&own, &size) == 0 && own.ss_family == AF_UNIX;
+}
+
 bool host_http_adopt(host_http_server *server, int fd, unsigned listener, bool is_idle)
 {
     if (server->is_stopping || server->is_closing) return false;
-    struct sockaddr_storage own;
-    socklen_t size = sizeof own;
-    bool is_unix = getsockname(fd, (struct sockaddr *)&own, &size) == 0 && own.ss_family == AF_UNIX;
+    bool is_unix = host_http_is_unix(fd);
     host_http_connection *c = make(server, is_unix);
     int code = !c ? -1 : is_unix ? uv_pipe_open(&c->uv.pipe, fd) : uv_tcp_open(&c->uv.tcp, fd);
     if (code != 0) close(fd);

@@ -102,6 +102,8 @@ host_http_server *host_http_listen(uv_loop_t *loop, const host_http_address *add
 /* The same without an address: connections are brought to it by host_http_adopt. */
 host_http_server *host_http_open(uv_loop_t *loop, const host_http_limits *limits, const host_http_handlers *handlers,
                                  bool holds);
+/* Whether this is a unix socket. */
+bool host_http_is_unix(int fd);
 /* A connection that another process has accepted, from its listener of this number; `is_idle`: it has had requests, and
  * waits for the next. False: the server stops, and `fd` is still the caller's; else it is taken over. */
 bool host_http_adopt(host_http_server *server, int fd, unsigned listener, bool is_idle);
