@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "base/str.h"
 #include "clouds_worker.h"
 
 #define VARIABLE "CLOUDS_CHANNEL"
@@ -58,17 +59,10 @@ static clouds_board *map_board(int fd)
     return NULL;
 }
 
-static int number_of(const char *text)
-{
-    char *end;
-    long number = text && *text ? strtol(text, &end, 10) : -1;
-    return number < 0 || number >= INT_MAX || *end ? -1 : (int)number;
-}
-
 static int take_place(void)
 {
-    int channel = number_of(getenv(VARIABLE));
-    if (channel < 0 || !is_channel(channel)) return no_worker();
+    int channel;
+    if (!cl_str_number(cl_str_z(getenv(VARIABLE)), 0, INT_MAX, &channel) || !is_channel(channel)) return no_worker();
     clouds_board *board = map_board(channel + 1);
     if (!board) return no_worker();
     close(channel + 1);
