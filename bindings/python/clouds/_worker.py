@@ -36,7 +36,6 @@ _MARGIN = 1.0    # seconds beyond the drain that the end of the process may take
 _LOOK = 1.0      # seconds after which a loop that has not answered may be one that has ended
 _VARIABLES = 1.0  # seconds between two times that variables are told
 _ONE_SIGNAL = 1.0  # seconds; the kernel sends one for each thread of a master that is killed
-_CUT = 4         # the exit code of one that had to be cut
 
 
 def _of_environment(name: str, otherwise: int) -> int:
@@ -214,7 +213,7 @@ class Worker:
             raise SystemExit(0)
         first = self._signaled_at = self._signaled_at or time.monotonic()
         if time.monotonic() - first > _ONE_SIGNAL:
-            raise SystemExit(_CUT)
+            raise SystemExit(_abi.CLOUDS_EXIT_UNKNOWN)
         self.stop()
         return True
 
@@ -367,7 +366,7 @@ class Worker:
         if not ends_by_itself:
             os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(max(0.0, until - time.monotonic()) + _MARGIN)
-        self._exit(_CUT)
+        self._exit(_abi.CLOUDS_EXIT_UNKNOWN)
 
     def _emit(self, event: str, until: float, *arguments: Any) -> None:
         """Runs the listeners one after the other, each where it was added."""
@@ -389,7 +388,7 @@ class Worker:
         """What this worker is for cannot be: it ends, and the master says why."""
         words = f"{problem.code}: {problem}" if isinstance(problem, Error) else f"{type(problem).__name__}: {problem}"
         print(f"the worker cannot serve: {escaped(words)}", file=sys.stderr)
-        self._exit(1)
+        self._exit(_abi.CLOUDS_EXIT_ERROR)
 
     @staticmethod
     def _exit(code: int) -> None:
