@@ -16,8 +16,8 @@ from clouds._aio_watch import AsyncPublishing
 from clouds._explain import AsyncExplaining
 from clouds._error import Error
 from clouds._events import Event, Records, failure
-from clouds._faults import is_interrupt, log_failure
-from clouds._delayed import contained, finish_later, ignore, outcome_of_hook, serve_later
+from clouds._faults import ignore, is_interrupt, log_failure
+from clouds._delayed import contained, finish_later, outcome_of_hook, serve_later
 from clouds._library import lib, undeclared
 from clouds._listeners import QueuedEvent, await_listener, run_listeners
 from clouds._node import NodeBase

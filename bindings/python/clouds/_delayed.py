@@ -63,12 +63,6 @@ def outcome_of_hook(task: "asyncio.Future[Any]") -> Any:
     return value
 
 
-def ignore(task: "asyncio.Future[Any]") -> None:
-    """Takes the exception of a task, which asyncio would report."""
-    if not task.cancelled():
-        task.exception()
-
-
 class _Loop:
     """The event loop for async functions of sync nodes: one for the process, made when it is needed."""
 

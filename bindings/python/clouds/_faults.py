@@ -76,6 +76,12 @@ def is_interrupt(problem: BaseException) -> bool:
     return isinstance(problem, KeyboardInterrupt) and threading.current_thread() is threading.main_thread()
 
 
+def ignore(future: Any) -> None:
+    """Takes the exception of a future or a task that nobody waits for, which asyncio would report."""
+    if not future.cancelled():
+        future.exception()
+
+
 # ---- for the caller
 
 def _sendable(members: Dict[str, Any]) -> Dict[str, Any]:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Set, Tupl
 
 from clouds import _abi
 from clouds._error import Error
-from clouds._faults import escaped, log, log_failure
+from clouds._faults import escaped, ignore, log, log_failure
 from clouds._handle import nodes
 from clouds._library import error, lib
 from clouds._threads import SimpleQueue
@@ -61,14 +61,8 @@ def _where_it_lives(node: "NodeBase", fn: Callable[[], Any]) -> None:
         pass  # it was closed
 
 
-def _take(future: Any) -> None:
-    """Takes the exception of a future that nobody waits for."""
-    if not future.cancelled():
-        future.exception()
-
-
 def _pause(node: "NodeBase", yes: bool) -> None:
-    node._begin_pause(None, yes, None).add_done_callback(_take)
+    node._begin_pause(None, yes, None).add_done_callback(ignore)
 
 
 async def _awaited(fn: _Listener, arguments: Tuple[Any, ...]) -> None:
