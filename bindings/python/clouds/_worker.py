@@ -86,7 +86,7 @@ class Worker:
         self._told_ready = False
         self._over = threading.Event()  # it has drained, and the listeners have been told
         self._signaled_at = 0.0
-        self._seconds: Optional[float] = None  # of a drain that nobody said how long of
+        self._seconds = _USUAL_DRAIN  # of a drain that nobody said how long of
         self._listeners: Dict[str, List[Tuple[_Listener, "Optional[_Loop]"]]] = {name: [] for name in _EVENTS}
         self._loops: "weakref.WeakSet[_Loop]" = weakref.WeakSet()  # of programs that use this without a node
         self._running: "weakref.WeakSet[NodeBase]" = weakref.WeakSet()  # whose run() the main thread is in
@@ -221,7 +221,7 @@ class Worker:
         try:
             self._seconds = float(os.environ.get("CLOUDS_DRAIN", ""))
         except ValueError:
-            self._seconds = _USUAL_DRAIN
+            pass  # the usual one
         if hasattr(sys.stdout, "reconfigure"):
             sys.stdout.reconfigure(line_buffering=True)  # its lines are those of a log
         self._take_signals()
@@ -337,12 +337,12 @@ class Worker:
 
     # ---- the end
 
-    def _drain_in(self, seconds: Optional[float]) -> None:
+    def _drain_in(self, seconds: float) -> None:
         with self._lock:
             if self.draining:
                 return
             self.draining = True
-        _start("clouds-drain", self._drain, _USUAL_DRAIN if seconds is None else seconds)
+        _start("clouds-drain", self._drain, seconds)
 
     def _drain(self, seconds: float) -> None:
         until = time.monotonic() + seconds
