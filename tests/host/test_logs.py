@@ -207,6 +207,7 @@ class Files(Log):
             self.call("say", f'"new {number}"')
             wait_until(lambda: f"| new {number}\n" in read(self.log), "in the new file")
             self.assertNotIn(f"| new {number}\n", read(moved))
+        wait_until(lambda: " reloaded: " in read(self.log), "the end of what SIGHUP asked for")
         os.truncate(self.log, 0)
         self.call("say", '"after"')
         wait_until(lambda: TEXT.fullmatch(read(self.log).rstrip("\n")), "one line, and nothing before it")
