@@ -2,12 +2,14 @@
 -- only the user of the master can enter.
 local host = require "clouds.host"
 local core = require "clouds.core"
+local inner = require "clouds.socket_inner"
 local values = require "clouds.master.plan_values"
 local log_format = require "clouds.master.log_format"
 local report = require "clouds.master.report"
 local M = {}
 
 local LONGEST = 65536 -- bytes of a line
+local UNREAD = 1e6 -- bytes of events that a client may leave unread
 local AT_ONCE = 32 -- requests of one connection
 local MODE = 384 -- 0600
 
@@ -152,10 +154,15 @@ function requests.logs(app, request, connection)
   return true
 end
 
--- Every event from now on is a line of its own, until the connection ends.
+-- Every event from now on is a line of its own, until the connection ends. Nothing waits until it is read: who reads
+-- none is cut off.
 function requests.events(app, request, connection)
   local off = app:on_event(function(event, ...)
-    connection:send({ id = request.id, event = event, arguments = require("clouds").array({ ... }) })
+    local unsent = connection:push({ id = request.id, event = event, arguments = require("clouds").array({ ... }) })
+    if unsent and unsent > UNREAD then
+      connection.socket:close()
+      app.log:own("a client of the control socket is cut off: it does not read its events")
+    end
   end)
   connection.on_end[#connection.on_end + 1] = off
   return {}
@@ -168,6 +175,11 @@ Connection.__index = Connection
 
 function Connection:send(message)
   return self.socket:write(json.encode(message), "\n")
+end
+
+-- The same without waiting: the bytes that are unsent then; or nil.
+function Connection:push(message)
+  return inner.push(self.socket, json.encode(message) .. "\n")
 end
 
 local function refuse(self, id, code, message)

@@ -371,7 +371,12 @@ function M.connect(address, options)
   return nil, err or failure(("cannot connect to %s: %s"):format(address, problem))
 end
 
----- for HTTP ----
+---- for other modules ----
+
+--- Writes without waiting for who reads: how many bytes are unsent then; or nil, it is lost.
+function inner.push(socket, text)
+  return socket.box and (socket.box:write(text)) or nil
+end
 
 function inner.is_socket(value)
   return getmetatable(value) == Socket

@@ -210,6 +210,22 @@ class Protocol(Control):
             seen.append(json.loads(lines.readline())["event"])
         self.assertEqual(seen.count("worker_ready"), 2)
 
+    def test_events_that_nobody_reads(self):
+        """Who does not read them is cut off, and keeps nobody waiting: not who asked for what happens, either."""
+        self.open(workers=1)
+        client, lines = self.connect()
+        for _ in range(200):
+            client.sendall(b'{"do":"events"}\n' * 25)
+            for _ in range(25):
+                self.assertTrue(json.loads(lines.readline())["ok"])
+        for _ in range(2):
+            self.says("reload")
+        self.master.err.wait_for("a client of the control socket is cut off: it does not read its events")
+        for line in lines:
+            pass  # what was sent before
+        self.assertEqual(self.master.err.text().count("is cut off"), 1)
+        self.says("reload")
+
 
 if __name__ == "__main__":
     unittest.main()
