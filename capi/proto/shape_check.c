@@ -98,6 +98,7 @@ static int wrong_kind(const cl_shape *shape, cl_str value, const place *at)
 
 /* ---- values */
 
+/* Of a number what it may be: to know whether it is an integer is to read it. */
 static unsigned types_of(cl_str value)
 {
     switch (value.p[0]) {
@@ -113,18 +114,26 @@ static unsigned types_of(cl_str value)
     case '{':
         return CL_SHAPE_OBJECT;
     default:
-        return CL_SHAPE_NUMBER | (cl_shape_is_integer(value) ? CL_SHAPE_INTEGER : 0u);
+        return CL_SHAPE_NUMBER | CL_SHAPE_INTEGER;
     }
+}
+
+/* Whether its type is one of those that the shape takes. */
+static int is_of_type(const cl_shape *s, cl_str value)
+{
+    unsigned common = s->types & types_of(value);
+    if (s->is_never || !s->types) return !s->is_never;
+    return common == CL_SHAPE_INTEGER ? cl_shape_is_integer(value) : common != 0;
 }
 
 static int is_choice(const cl_shape *shape, cl_str value)
 {
     int is_number = (types_of(value) & CL_SHAPE_NUMBER) != 0;
+    double number = is_number ? cl_shape_number(value) : 0;
     for (size_t i = 0; i < shape->choices_n; i++) {
         cl_str choice = shape->choices[i];
         if (cl_str_eq(choice, value)) return 1;
-        if (is_number && types_of(choice) & CL_SHAPE_NUMBER && cl_shape_number(choice) == cl_shape_number(value))
-            return 1;
+        if (is_number && types_of(choice) & CL_SHAPE_NUMBER && cl_shape_number(choice) == number) return 1;
     }
     return 0;
 }
@@ -255,22 +264,22 @@ static int check_object(const cl_shape *s, cl_str value, const place *at)
 
 static int check_any_of(const cl_shape *s, cl_str value, const place *at)
 {
-    int code = 0;
     for (size_t i = 0; i < s->any_of.n; i++) {
-        code = check(s->any_of.at[i], value, at);
+        if (!is_of_type(s->any_of.at[i], value)) continue;
+        int code = check(s->any_of.at[i], value, at);
         if (code != CLOUDS_EBADARG) return code;
     }
-    /* Where one of them fits by its kind, its words are what is wrong; else what is expected at all. */
+    /* Where one of them takes its type, its words are what is wrong; else what is expected at all. */
     for (size_t i = 0; i < s->any_of.n; i++)
-        if (s->any_of.at[i]->types & types_of(value)) return check(s->any_of.at[i], value, at);
-    return s->any_of.n ? wrong_kind(s, value, at) : 0;
+        if (s->any_of.at[i]->types && is_of_type(s->any_of.at[i], value)) return check(s->any_of.at[i], value, at);
+    return wrong_kind(s, value, at);
 }
 
 static int check(const cl_shape *s, cl_str value, const place *at)
 {
     unsigned types = types_of(value);
     int code = 0;
-    if (s->is_never || (s->types && !(s->types & types))) return wrong_kind(s, value, at);
+    if (!is_of_type(s, value)) return wrong_kind(s, value, at);
     if (s->choices_n) code = check_choice(s, value, at);
     if (code == 0 && types & CL_SHAPE_NUMBER) code = check_number(s, value, at);
     if (code == 0 && types & CL_SHAPE_STRING) code = check_text(s, value, at);
