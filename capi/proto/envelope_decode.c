@@ -256,8 +256,7 @@ void cl_envelope_mark_unsupported(cl_envelope *e)
 
 int cl_envelope_decode_too_big(cl_str text, cl_buf *scratch, cl_envelope *out)
 {
-    const cl_json_limits widest = {CL_JSON_DEEPEST, UINT32_MAX};
-    int code = cl_envelope_decode(text, widest, scratch, out);
+    int code = cl_envelope_decode(text, CL_JSON_ANY, scratch, out);
     if (code != 0 || (out->type != CL_CALL && out->type != CL_RESULT)) return CLOUDS_ETOOBIG;
     cl_envelope_mark_too_big(out, text.n);
     return 0;

@@ -15,6 +15,9 @@ typedef struct cl_json_limits {
     uint32_t values; /* number of values in all */
 } cl_json_limits;
 
+/* As much as there may be. */
+#define CL_JSON_ANY ((cl_json_limits){CL_JSON_DEEPEST, UINT32_MAX})
+
 typedef struct cl_json {
     const char *p, *end; /* what is still to be read */
     uint32_t depth_left, values_left;
@@ -58,6 +61,8 @@ int cl_json_is_falsy(cl_str value);
 /* Appends the text behind a raw string: escapes resolved, lone surrogates as their three bytes (WTF-8). 0 or
  * CLOUDS_ENOMEM. */
 int cl_json_unescape(cl_str raw, cl_buf *out);
+/* The same of a valid value that is a string, with its quotes. */
+int cl_json_unquote(cl_str value, cl_buf *out);
 
 /* Appends a JSON string with its quotes; bytes that are no UTF-8 become U+FFFD, WTF-8 surrogates \udXXX. 0 or
  * CLOUDS_ENOMEM. */

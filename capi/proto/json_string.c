@@ -60,6 +60,11 @@ int cl_json_unescape(cl_str raw, cl_buf *out)
     return 0;
 }
 
+int cl_json_unquote(cl_str value, cl_buf *out)
+{
+    return cl_json_unescape(cl_str_of(value.p + 1, value.n - 2), out);
+}
+
 /* ---- into JSON */
 
 /* How the character at p (special, see cl_text_is_special) is written: the text goes to out (at least 6 bytes), its

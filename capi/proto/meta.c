@@ -3,11 +3,9 @@
 #include "clouds.h"
 #include "proto/json.h"
 
-static const cl_json_limits any = {CL_JSON_DEEPEST, UINT32_MAX};
-
 static void start(cl_json *j, cl_str object)
 {
-    cl_json_start(j, object, any);
+    cl_json_start(j, object, CL_JSON_ANY);
     cl_json_enter(j, '{');
 }
 

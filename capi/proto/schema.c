@@ -6,8 +6,6 @@
 #include "clouds.h"
 #include "proto/type_text.h"
 
-static const cl_json_limits any = {CL_JSON_DEEPEST, UINT32_MAX};
-
 /* A list of arguments, or of results, as it is read. */
 typedef struct list {
     cl_buf first, rest; /* schemas: of those that have a place, and of all further ones */
@@ -42,7 +40,7 @@ static int put_type(const char *member, cl_str value, cl_buf *out, int *optional
     *optional = 0;
     if (value.p[0] == '{') return cl_buf_put_str(out, value);
     if (value.p[0] != '"') return wrong(member, "a type, as a text or as JSON Schema", value);
-    int code = cl_json_unescape(cl_str_of(value.p + 1, value.n - 2), &plain);
+    int code = cl_json_unquote(value, &plain);
     if (code == 0) code = cl_type_text_schema(cl_buf_str(&plain), out, optional);
     cl_buf_free(&plain);
     return code;
@@ -74,7 +72,7 @@ static cl_str trimmed(cl_str text)
 static int add_text(list *l, cl_str value)
 {
     cl_buf plain = {0}, schema = {0};
-    int optional = 0, code = cl_json_unescape(cl_str_of(value.p + 1, value.n - 2), &plain);
+    int optional = 0, code = cl_json_unquote(value, &plain);
     cl_str text = cl_buf_str(&plain);
     const char *colon = text.n ? memchr(text.p, ':', text.n) : NULL;
     cl_str title = trimmed(cl_str_of(text.p, colon ? (size_t)(colon - text.p) : text.n));
@@ -92,7 +90,7 @@ static int add_triple(list *l, cl_str value)
     cl_json j;
     cl_str parts[3] = {CL_STR_NONE, CL_STR_NONE, CL_STR_NONE};
     size_t n = 0;
-    cl_json_start(&j, value, any);
+    cl_json_start(&j, value, CL_JSON_ANY);
     cl_json_enter(&j, '[');
     while (cl_json_element(&j) == 1 && n < 4) {
         cl_str part;
@@ -103,7 +101,7 @@ static int add_triple(list *l, cl_str value)
     if (n < 2 || n > 3 || parts[0].p[0] != '"' || (n == 3 && parts[2].p[0] != '"'))
         return wrong("args", "[\"name\",type] or [\"name\",type,\"what it is\"]", value);
     cl_buf title = {0}, schema = {0};
-    int optional, code = cl_json_unescape(cl_str_of(parts[0].p + 1, parts[0].n - 2), &title);
+    int optional, code = cl_json_unquote(parts[0], &title);
     if (code == 0) code = put_type("args", parts[1], &schema, &optional);
     if (code == 0) code = add(l, cl_buf_str(&title), parts[2], cl_buf_str(&schema), optional);
     cl_buf_free(&title);
@@ -149,7 +147,7 @@ static int read_list(cl_str value, int (*add_one)(list *l, cl_str value), cl_buf
     list l = {.n = 0};
     int code = 0;
     if (value.p[0] == '{') return cl_buf_put_str(out, value);
-    cl_json_start(&j, value, any);
+    cl_json_start(&j, value, CL_JSON_ANY);
     cl_json_enter(&j, '[');
     while (code == 0 && cl_json_element(&j) == 1) {
         code = cl_json_value(&j, &inner);
@@ -216,7 +214,7 @@ static int read_all(cl_schema *schema, cl_str declaration)
     cl_json j;
     cl_str name, value;
     int escaped, code = cl_buf_put_char(&schema->text, '{');
-    cl_json_start(&j, declaration, any);
+    cl_json_start(&j, declaration, CL_JSON_ANY);
     if (cl_json_enter(&j, '{') != 0) return cl_error(CLOUDS_EINVAL, "schema: expected an object");
     while (code == 0 && cl_json_member(&j, &name, &escaped) == 1) {
         code = cl_json_value(&j, &value);

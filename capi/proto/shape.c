@@ -5,8 +5,6 @@
 #include "base/rare.h"
 #include "clouds.h"
 
-static const cl_json_limits any = {CL_JSON_DEEPEST, UINT32_MAX};
-
 static int read_shape(cl_str text, int depth, cl_shape **out);
 
 /* ---- numbers */
@@ -51,16 +49,11 @@ CL_RARE static int wrong(cl_str keyword, const char *expected)
                     expected);
 }
 
-static int read_text(cl_str value, cl_buf *out)
-{
-    return cl_json_unescape(cl_str_of(value.p + 1, value.n - 2), out);
-}
-
 static int read_title(cl_shape *shape, cl_str value)
 {
     cl_buf text = {0};
     if (value.p[0] != '"') return wrong(CL_STR("title"), "a text");
-    int code = read_text(value, &text);
+    int code = cl_json_unquote(value, &text);
     cl_free(shape->title);
     shape->title = code == 0 ? cl_str_dup(cl_buf_str(&text)) : NULL;
     cl_buf_free(&text);
@@ -104,17 +97,25 @@ static int grow(void **list, size_t n, size_t size)
 }
 
 /* A text is kept with the escapes that it must have, so that equal texts have equal bytes. */
+int cl_shape_put_choice(cl_str value, cl_buf *out)
+{
+    cl_buf plain = {0};
+    if (value.p[0] != '"') return cl_buf_put_str(out, value);
+    int code = cl_json_unquote(value, &plain);
+    if (code == 0) code = cl_json_quote(cl_buf_str(&plain), out);
+    cl_buf_free(&plain);
+    return code;
+}
+
 static int read_choice(cl_shape *shape, cl_str value)
 {
-    cl_buf text = {0}, plain = {0};
+    cl_buf text = {0};
     if (value.p[0] == '{' || value.p[0] == '[') return wrong(CL_STR("enum"), "texts, numbers, true, false or null");
-    int code = value.p[0] == '"' ? read_text(value, &plain) : cl_buf_put_str(&text, value);
-    if (code == 0 && value.p[0] == '"') code = cl_json_quote(cl_buf_str(&plain), &text);
+    int code = cl_shape_put_choice(value, &text);
     if (code == 0) code = grow((void **)&shape->choices, shape->choices_n, sizeof *shape->choices);
     char *kept = code == 0 ? cl_str_dup(cl_buf_str(&text)) : NULL;
     if (kept) shape->choices[shape->choices_n++] = cl_str_of(kept, text.len);
     cl_buf_free(&text);
-    cl_buf_free(&plain);
     return kept ? 0 : code ? code : CLOUDS_ENOMEM;
 }
 
@@ -163,7 +164,7 @@ static int read_properties(cl_shape *shape, cl_str value, int depth)
     cl_str name, inner;
     int escaped, code = 0;
     if (value.p[0] != '{') return wrong(CL_STR("properties"), "an object");
-    cl_json_start(&j, value, any);
+    cl_json_start(&j, value, CL_JSON_ANY);
     cl_json_enter(&j, '{');
     while (code == 0 && cl_json_member(&j, &name, &escaped) == 1) {
         code = cl_json_value(&j, &inner);
@@ -189,7 +190,7 @@ static int read_each(cl_shape *shape, cl_str keyword, cl_str value, int (*fn)(cl
     cl_str inner;
     int code = 0;
     if (value.p[0] != '[') return wrong(keyword, "an array");
-    cl_json_start(&j, value, any);
+    cl_json_start(&j, value, CL_JSON_ANY);
     cl_json_enter(&j, '[');
     while (code == 0 && cl_json_element(&j) == 1) {
         code = cl_json_value(&j, &inner);
@@ -204,7 +205,7 @@ static int read_shapes(cl_shape_list *list, cl_str keyword, cl_str value, int de
     cl_str inner;
     int code = 0;
     if (value.p[0] != '[') return wrong(keyword, "an array of schemas");
-    cl_json_start(&j, value, any);
+    cl_json_start(&j, value, CL_JSON_ANY);
     cl_json_enter(&j, '[');
     while (code == 0 && cl_json_element(&j) == 1) {
         code = cl_json_value(&j, &inner);
@@ -262,7 +263,7 @@ static int read_keywords(cl_shape *shape, cl_str text, int depth)
     cl_json j;
     cl_str key, value;
     int escaped, code = 0;
-    cl_json_start(&j, text, any);
+    cl_json_start(&j, text, CL_JSON_ANY);
     cl_json_enter(&j, '{');
     while (code == 0 && cl_json_member(&j, &key, &escaped) == 1) {
         code = cl_json_value(&j, &value);

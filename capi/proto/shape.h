@@ -59,6 +59,8 @@ void cl_shape_destroy(cl_shape *shape); /* NULL is fine */
 /* A double of the text of a JSON number, whatever the locale says: near enough to compare it. */
 double cl_shape_number(cl_str text);
 int cl_shape_is_integer(cl_str number);
+/* What may be a choice, as `choices` has it. 0 or CLOUDS_ENOMEM. */
+int cl_shape_put_choice(cl_str value, cl_buf *out);
 
 /* shape_check.c: arguments, a valid JSON array, of a call. 0, CLOUDS_ENOMEM, or CLOUDS_EBADARG with words that begin with
  * the path of what is wrong. */

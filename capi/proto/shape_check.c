@@ -5,8 +5,6 @@
 #include "clouds.h"
 #include "proto/shape.h"
 
-static const cl_json_limits any = {CL_JSON_DEEPEST, UINT32_MAX};
-
 /* Where a value stands: a member of what is above it, or an element. */
 typedef struct place {
     const struct place *above; /* NULL: these are the arguments */
@@ -138,17 +136,12 @@ static int is_choice(const cl_shape *shape, cl_str value)
     return 0;
 }
 
-/* A text with other escapes than those that it must have is compared without them. */
 static int check_choice(const cl_shape *shape, cl_str value, const place *at)
 {
-    cl_buf plain = {0}, text = {0};
-    int code = 0;
-    if (value.p[0] == '"' && memchr(value.p, '\\', value.n)) {
-        code = cl_json_unescape(cl_str_of(value.p + 1, value.n - 2), &plain);
-        if (code == 0) code = cl_json_quote(cl_buf_str(&plain), &text);
-    }
-    if (code == 0 && !is_choice(shape, text.len ? cl_buf_str(&text) : value)) code = wrong_kind(shape, value, at);
-    cl_buf_free(&plain);
+    cl_buf text = {0};
+    int has_escapes = value.p[0] == '"' && memchr(value.p, '\\', value.n);
+    int code = has_escapes ? cl_shape_put_choice(value, &text) : 0;
+    if (code == 0 && !is_choice(shape, has_escapes ? cl_buf_str(&text) : value)) code = wrong_kind(shape, value, at);
     cl_buf_free(&text);
     return code;
 }
@@ -174,7 +167,7 @@ static int check_text(const cl_shape *s, cl_str value, const place *at)
 {
     cl_buf plain = {0};
     if (!s->least_length && s->most_length == UINT64_MAX) return 0;
-    int code = cl_json_unescape(cl_str_of(value.p + 1, value.n - 2), &plain);
+    int code = cl_json_unquote(value, &plain);
     uint64_t n = 0;
     for (size_t i = 0; i < plain.len; i++) n += ((unsigned char)plain.data[i] & 0xc0) != 0x80;
     cl_buf_free(&plain);
@@ -200,7 +193,7 @@ static int check_array(const cl_shape *s, cl_str value, const place *at)
     cl_str inner;
     size_t n = 0;
     int code = 0;
-    cl_json_start(&j, value, any);
+    cl_json_start(&j, value, CL_JSON_ANY);
     cl_json_enter(&j, '[');
     for (; code == 0 && cl_json_element(&j) == 1; n++) {
         code = cl_json_value(&j, &inner);
@@ -250,7 +243,7 @@ static int check_object(const cl_shape *s, cl_str value, const place *at)
     cl_buf plain = {0};
     int escaped, code = 0;
     if (!s->members_n && !s->others) return 0;
-    cl_json_start(&j, value, any);
+    cl_json_start(&j, value, CL_JSON_ANY);
     cl_json_enter(&j, '{');
     while (code == 0 && cl_json_member(&j, &name, &escaped) == 1) {
         cl_buf_clear(&plain);

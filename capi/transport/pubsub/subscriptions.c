@@ -237,9 +237,8 @@ void cl_pubsub_deliver_held(cl_pubsub *p, pubsub_node *node)
 /* The limits are those of each envelope. */
 static void on_batch(cl_pubsub *p, cl_str payload)
 {
-    const cl_json_limits widest = {CL_JSON_DEEPEST, UINT32_MAX};
     int code = payload.n > p->client->limits.message ? CLOUDS_ETOOBIG : 0;
-    if (!code) code = cl_redis_batch_read(payload, widest, p->client->limits.json, on_envelope, p);
+    if (!code) code = cl_redis_batch_read(payload, CL_JSON_ANY, p->client->limits.json, on_envelope, p);
     if (code) p->sink.dropped(p->sink.receiver, code);
 }
 
