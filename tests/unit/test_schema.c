@@ -178,6 +178,18 @@ static void places_within(void)
                {"[3]", "argument 1 (x): expected an object or a text, got 3"});
 }
 
+static void one_of_several(void)
+{
+    CHECK_ROWS("{\"args\":[[\"n\",{\"anyOf\":[{\"type\":\"integer\",\"minimum\":3},{\"type\":\"number\",\"maximum\":1}]}]]}",
+               {"[4]", NULL}, {"[4.0]", NULL}, {"[0.5]", NULL}, {"[1]", NULL},
+               {"[2]", "argument 1 (n): expected a number of at least 3, got 2"},
+               {"[4.5]", "argument 1 (n): expected a number of at most 1, got 4.5"},
+               {"[\"4\"]", "argument 1 (n): expected an integer or a number, got a text"});
+    CHECK_ROWS("{\"args\":[[\"v\",{\"anyOf\":[false,{\"enum\":[1,\"a\\u002f\"]},{\"anyOf\":[{\"type\":\"boolean\"}]}]}]]}",
+               {"[1e0]", NULL}, {"[\"\\u0061/\"]", NULL}, {"[true]", NULL},
+               {"[2]", "argument 1 (v): expected 1 or \"a/\" or true or false, got 2"});
+}
+
 static void texts_and_numbers(void)
 {
     CHECK_ROWS("{\"args\":[\"k: \\\"a\\\"|\\\"\\u00e4\\\"\"]}", {"[\"a\"]", NULL}, {"[\"\\u0061\"]", NULL}, {"[\"\\u00e4\"]", NULL},
@@ -232,6 +244,7 @@ int main(void)
     RUN(what_is_no_schema);
     RUN(arguments_and_their_number);
     RUN(places_within);
+    RUN(one_of_several);
     RUN(texts_and_numbers);
     if (use_comma()) RUN(texts_and_numbers);
     setlocale(LC_NUMERIC, "C");
