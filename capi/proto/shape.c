@@ -77,12 +77,19 @@ static int read_count(cl_str keyword, cl_str value, uint64_t *out)
     return 0;
 }
 
-static int read_type(cl_shape *shape, cl_str value)
+unsigned cl_shape_type(cl_str name)
 {
     static const char *const names[] = {"null", "boolean", "integer", "number", "string", "array", "object"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        if (value.p[0] == '"' && cl_str_eq(cl_str_of(value.p + 1, value.n - 2), cl_str_z(names[i])))
-            return shape->types |= 1u << i, 0;
+        if (cl_str_eq(name, cl_str_z(names[i]))) return 1u << i;
+    return 0;
+}
+
+static int read_type(cl_shape *shape, cl_str value)
+{
+    unsigned type = value.p[0] == '"' ? cl_shape_type(cl_str_of(value.p + 1, value.n - 2)) : 0;
+    shape->types |= type;
+    if (type) return 0;
     return wrong(CL_STR("type"), "null, boolean, integer, number, string, array, object, or an array of these");
 }
 
@@ -135,10 +142,17 @@ static int add_shape(cl_shape_list *list, cl_str value, int depth)
     return code;
 }
 
-static cl_shape_member *member_of(cl_shape *shape, cl_str name)
+cl_shape_member *cl_shape_find_member(const cl_shape *shape, cl_str name)
 {
     for (size_t i = 0; i < shape->members_n; i++)
         if (cl_str_eq(shape->members[i].name, name)) return &shape->members[i];
+    return NULL;
+}
+
+static cl_shape_member *member_of(cl_shape *shape, cl_str name)
+{
+    cl_shape_member *known = cl_shape_find_member(shape, name);
+    if (known) return known;
     if (shape->members_n == CL_SHAPE_MEMBERS ||
         grow((void **)&shape->members, shape->members_n, sizeof *shape->members))
         return NULL;

@@ -59,6 +59,10 @@ void cl_shape_destroy(cl_shape *shape); /* NULL is fine */
 /* A double of the text of a JSON number, whatever the locale says: near enough to compare it. */
 double cl_shape_number(cl_str text);
 int cl_shape_is_integer(cl_str number);
+/* The type of this name; 0: there is none. */
+unsigned cl_shape_type(cl_str name);
+/* NULL: the shape names no such member. */
+cl_shape_member *cl_shape_find_member(const cl_shape *shape, cl_str name);
 /* What may be a choice, as `choices` has it. 0 or CLOUDS_ENOMEM. */
 int cl_shape_put_choice(cl_str value, cl_buf *out);
 

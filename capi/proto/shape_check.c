@@ -206,17 +206,10 @@ static int check_array(const cl_shape *s, cl_str value, const place *at)
     return code ? code : check_size(s, value, at, n);
 }
 
-static const cl_shape_member *find_member(const cl_shape *s, cl_str name)
-{
-    for (size_t i = 0; i < s->members_n; i++)
-        if (cl_str_eq(s->members[i].name, name)) return &s->members[i];
-    return NULL;
-}
-
 /* One member whose name has no escapes any more. */
 static int check_member(const cl_shape *s, cl_str name, cl_str value, const place *at, uint8_t *seen)
 {
-    const cl_shape_member *member = find_member(s, name);
+    const cl_shape_member *member = cl_shape_find_member(s, name);
     const cl_shape *shape = member ? member->shape : s->others;
     const place here = {at, name, 0, NULL};
     if (member) seen[(member - s->members) / 8] |= (uint8_t)(1u << (member - s->members) % 8);

@@ -1,9 +1,11 @@
 #include "proto/type_text.h"
 
+#include <stdio.h>
+
 #include "base/error.h"
 #include "base/rare.h"
 #include "clouds.h"
-#include "proto/json.h"
+#include "proto/shape.h"
 
 enum { DEEPEST = 32 };
 
@@ -35,10 +37,10 @@ static int add(cl_buf *list, int *n, cl_str text)
     return code ? code : cl_buf_put_str(list, text);
 }
 
-static int add_type(choices *c, const char *name)
+static int add_type(choices *c, cl_str name)
 {
-    char text[16] = "\"";
-    strcat(strcat(text, name), "\"");
+    char text[16];
+    snprintf(text, sizeof text, "\"%.*s\"", (int)name.n, name.p);
     return add(&c->types, &c->types_n, cl_str_z(text));
 }
 
@@ -90,15 +92,13 @@ static cl_str read_name(reader *r)
 /* A text in quotes, as JSON has it; empty: it is none. */
 static cl_str read_quoted(reader *r)
 {
-    const cl_json_limits limits = {1, 4};
-    skip(r);
-    const char *from = r->p, *p = from + 1;
-    while (p < r->end && *p != '"') p += *p == '\\' ? 2 : 1;
-    if (p >= r->end) return CL_STR_NONE;
-    cl_str text = cl_str_of(from, (size_t)(p + 1 - from));
-    if (cl_json_check(text, 0, limits) != 0) return CL_STR_NONE;
-    r->p = p + 1;
-    return text;
+    cl_json j;
+    cl_str raw;
+    int escaped;
+    cl_json_start(&j, cl_str_of(r->p, (size_t)(r->end - r->p)), CL_JSON_ANY);
+    if (cl_json_string(&j, &raw, &escaped) != 0 || j.bad_utf8) return CL_STR_NONE;
+    r->p = j.p;
+    return cl_str_of(raw.p - 1, raw.n + 2);
 }
 
 /* ---- objects */
@@ -183,11 +183,9 @@ static int read_group(reader *r, choices *c)
 /* Bytes are an object in JSON, see clouds_bytes_mark. */
 static int read_word(reader *r, choices *c)
 {
-    static const char *const names[] = {"string", "number", "integer", "boolean", "null", "array", "object"};
     const char *before = r->p;
     cl_str name = read_name(r);
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        if (cl_str_eq(name, cl_str_z(names[i]))) return add_type(c, names[i]);
+    if (cl_shape_type(name)) return add_type(c, name);
     if (cl_str_eq(name, CL_STR("bytes")))
         return add(&c->others, &c->others_n, CL_STR("{\"type\":\"object\",\"required\":[\"$bytes\"]}"));
     if (cl_str_eq(name, CL_STR("any"))) return c->is_any = 1, 0;
@@ -258,7 +256,7 @@ static int read_part(reader *r, choices *c)
     while (code == 0) {
         if (take(r, '?')) {
             c->optional = 1;
-            code = add_type(c, "null");
+            code = add_type(c, CL_STR("null"));
         } else if (take(r, '[')) {
             code = take(r, ']') ? make_array(c) : wrong(r, "']'");
         } else {
