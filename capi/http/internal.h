@@ -51,6 +51,7 @@ struct cl_http_request {
     char words[CURL_ERROR_SIZE + 320];
     char from_curl[CURL_ERROR_SIZE];
     char where[300]; /* host and port */
+    char site[320];  /* where its path begins */
     cl_buf asked;    /* whom, and in whose name; empty: its handle serves no other */
     char local[64];
 };

@@ -157,12 +157,21 @@ static int add(cl_http *http, struct curl_slist **list, const char *text)
     return 0;
 }
 
-/* Who has another name than its host is asked by that name, and the connection goes to the host. */
-static int add_way(cl_http_request *request, const cl_http_question *q, cl_buf *text)
+/* As an address of HTTP has it. */
+static void name_site(cl_http_request *request, const cl_http_question *q)
 {
     int is_ipv6 = strchr(q->host, ':') != NULL;
+    const char *name = request->http->server_name, *scheme = request->http->tls ? "https" : "http";
+    snprintf(request->where, sizeof request->where, is_ipv6 ? "[%.255s]:%d" : "%.255s:%d", q->host, q->port);
+    if (*name) snprintf(request->site, sizeof request->site, "%s://%.255s:%d", scheme, name, q->port);
+    else snprintf(request->site, sizeof request->site, "%s://%s", scheme, request->where);
+}
+
+/* Who has another name than its host is asked by that name, and the connection goes to the host. */
+static int add_way(cl_http_request *request, cl_buf *text)
+{
     cl_buf_clear(text);
-    int code = cl_buf_printf(text, "::%s%s%s:%d%c", is_ipv6 ? "[" : "", q->host, is_ipv6 ? "]" : "", q->port, '\0');
+    int code = cl_buf_printf(text, "::%s%c", request->where, '\0');
     return code == 0 ? add(request->http, &request->connect_to, text->data) : code;
 }
 
@@ -180,7 +189,7 @@ static int make_lists(cl_http_request *request, const cl_http_question *q)
         code = cl_buf_printf(&text, "%s:%d:%s%c", q->host, q->port, q->addresses->text, '\0');
         if (code == 0) code = add(http, &request->resolve, text.data);
     }
-    if (code == 0 && *http->server_name) code = add_way(request, q, &text);
+    if (code == 0 && *http->server_name) code = add_way(request, &text);
     cl_buf_free(&text);
     return code;
 }
@@ -190,13 +199,10 @@ static int make_lists(cl_http_request *request, const cl_http_question *q)
         if (curl->easy_setopt(easy, CURLOPT_##option, value) != CURLE_OK) return CLOUDS_ENOMEM;                        \
     } while (0)
 
-static int set_member(cl_http_request *request, const cl_http_question *q)
+static int set_member(cl_http_request *request)
 {
     const cl_curl *curl = request->http->curl;
     CURL *easy = request->easy;
-    int is_ipv6 = strchr(q->host, ':') != NULL;
-    snprintf(request->where, sizeof request->where, "%s%.255s%s:%d", is_ipv6 ? "[" : "", q->host, is_ipv6 ? "]" : "",
-             q->port);
     SET(RESOLVE, request->resolve);
     SET(PROXY, "");
     SET(PROTOCOLS, (long)(request->http->tls ? CURLPROTO_HTTPS : CURLPROTO_HTTP));
@@ -257,10 +263,8 @@ static int set_question(cl_http_request *request, const cl_http_question *q)
 {
     const cl_curl *curl = request->http->curl;
     CURL *easy = request->easy;
-    const char *name = request->http->server_name, *scheme = request->http->tls ? "https" : "http";
     char url[700];
-    if (*name) snprintf(url, sizeof url, "%s://%.255s:%d%s", scheme, name, q->port, q->path);
-    else snprintf(url, sizeof url, "%s://%s%s", scheme, request->where, q->path);
+    snprintf(url, sizeof url, "%s%s", request->site, q->path);
     SET(URL, url);
     SET(TIMEOUT_MS, (long)cl_ms(q->timeout));
     SET(POSTFIELDSIZE_LARGE, (curl_off_t)q->body.n);
@@ -280,8 +284,9 @@ static cl_http_request *make(cl_http *http, const cl_http_question *q, cl_buf *k
     if (!request) return NULL;
     request->http = http;
     request->easy = http->curl->easy_init();
+    name_site(request, q);
     int code = request->easy ? make_lists(request, q) : CLOUDS_ENOMEM;
-    if (code == 0) code = set_member(request, q);
+    if (code == 0) code = set_member(request);
     if (code == 0) code = set_trust(request);
     if (code == 0) code = set_connection(request, q);
     if (code == 0) code = set_handlers(request);
