@@ -91,6 +91,21 @@ static int read_sentinel_login(cl_context *context, const cl_options *options)
     return code;
 }
 
+/* The options that are texts of url.tls, and words of an address; the files first. */
+enum { TLS_FILES = 3 };
+static const struct {
+    enum cl_option_index index;
+    const char *name;
+} tls_texts[CL_TLS_TEXTS] = {{CL_OPTION_ca_file, "ca_file"},
+                             {CL_OPTION_cert_file, "cert_file"},
+                             {CL_OPTION_cert_key_file, "cert_key_file"},
+                             {CL_OPTION_server_name, "server_name"}};
+
+static const char **tls_text(cl_url_tls *tls, int i)
+{
+    return cl_url_tls_word(tls, cl_str_z(tls_texts[i].name));
+}
+
 /* Whether it can be read is seen now, and not when somebody is to be trusted. */
 static int check_file(const char *option, const char *path)
 {
@@ -102,9 +117,9 @@ static int check_file(const char *option, const char *path)
 }
 
 /* That a server is known, and what it is shown, means nothing where all is said in clear. */
-static int check_tls(const cl_context *context, const char *given)
+static int check_tls(cl_context *context, const char *given)
 {
-    const cl_url *url = &context->config.url;
+    cl_url *url = &context->config.url;
     int is_clear = !url->is_tls && (url->kind == CL_URL_REDIS || url->kind == CL_URL_REDIS_SENTINEL ||
                                     url->kind == CL_URL_REDIS_UNIX || url->kind == CL_URL_ETCD);
     if (given && is_clear)
@@ -114,26 +129,23 @@ static int check_tls(const cl_context *context, const char *given)
                         given);
     if (is_given(url->tls.cert_key_file) && !is_given(url->tls.cert_file))
         return cl_error(CLOUDS_EOPTION, "option 'cert_key_file': expected cert_file, too");
-    int code = check_file("ca_file", url->tls.ca_file);
-    if (code == 0) code = check_file("cert_file", url->tls.cert_file);
-    return code == 0 ? check_file("cert_key_file", url->tls.cert_key_file) : code;
+    int code = 0;
+    for (int i = 0; i < TLS_FILES && code == 0; i++) code = check_file(tls_texts[i].name, *tls_text(&url->tls, i));
+    return code;
 }
 
 static int read_tls(cl_context *context, const cl_options *options)
 {
-    static const enum cl_option_index texts[] = {CL_OPTION_ca_file, CL_OPTION_cert_file, CL_OPTION_cert_key_file,
-                                                 CL_OPTION_server_name};
-    static const char *const names[] = {"ca_file", "cert_file", "cert_key_file", "server_name"};
     cl_context_config *config = &context->config;
-    const char *given = cl_options_number(options, CL_OPTION_verify) ? NULL : "verify";
+    cl_url_tls said = {.takes_any_server = !cl_options_number(options, CL_OPTION_verify)};
+    const char *given = said.takes_any_server ? "verify" : NULL;
     int code = 0;
-    for (int i = 3; i >= 0 && code == 0; i--) {
-        const char *text = cl_options_text(options, texts[i]);
-        if (*text) given = names[i];
+    for (int i = CL_TLS_TEXTS - 1; i >= 0 && code == 0; i--) {
+        const char *text = cl_options_text(options, tls_texts[i].index);
+        if (*text) given = tls_texts[i].name;
         code = keep_text(text, &config->tls[i]);
+        *tls_text(&said, i) = config->tls[i];
     }
-    const cl_url_tls said = {config->tls[0], config->tls[1], config->tls[2], config->tls[3],
-                             !cl_options_number(options, CL_OPTION_verify)};
     cl_url_tls_override(&config->url.tls, &said);
     return code == 0 ? check_tls(context, given) : code;
 }
@@ -284,7 +296,7 @@ void cl_config_free(cl_context *context)
     free_secret(context->config.sentinel_password);
     cl_free(context->config.sentinel_user);
     cl_free(context->config.prefix);
-    for (int i = 0; i < 4; i++) cl_free(context->config.tls[i]);
+    for (int i = 0; i < CL_TLS_TEXTS; i++) cl_free(context->config.tls[i]);
 }
 
 /* ---- nodes */

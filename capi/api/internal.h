@@ -36,11 +36,13 @@ enum cl_api_counter {
 /* Requests that found the event queue full, to be refused at the end of the turn. */
 enum { CL_REFUSALS = 256 };
 
+enum { CL_TLS_TEXTS = 4 };
+
 /* What the options of a context say. */
 typedef struct cl_context_config {
     cl_url url;
     char *password, *prefix; /* instead of those in the url */
-    char *tls[4];            /* the texts of url.tls that are options */
+    char *tls[CL_TLS_TEXTS]; /* the texts of url.tls that are options */
     char *sentinel_user, *sentinel_password;
     char url_text[256]; /* the url without the password, for errors */
     char about[64]; /* version and process, as members of a JSON object */
