@@ -256,13 +256,14 @@ static char *keep(const char *text)
     return cl_str_dup(cl_str_z(text ? text : ""));
 }
 
-static int keep_trust(cl_http *http, const cl_http_trust *trust)
+static int keep_trust(cl_http *http, const cl_http_options *options)
 {
+    const cl_tls_trust *trust = &options->trust;
     http->takes_any_server = trust->takes_any_server;
     http->ca_file = keep(trust->ca_file);
     http->cert_file = keep(trust->cert_file);
     http->cert_key_file = keep(trust->cert_key_file);
-    http->server_name = keep(trust->server_name);
+    http->server_name = keep(options->server_name);
     int has_all = http->ca_file && http->cert_file && http->cert_key_file && http->server_name;
     return has_all ? 0 : cl_error(CLOUDS_ENOMEM, NULL);
 }
@@ -281,7 +282,7 @@ int cl_http_create(cl_loop *loop, const cl_http_options *options, cl_http **out)
     cl_list_init(&http->requests);
     cl_list_init(&http->sockets);
     cl_list_init(&http->fresh);
-    int code = keep_trust(http, &options->trust);
+    int code = keep_trust(http, options);
     if (code == 0) code = cl_loop_timer_create(loop, on_due, http, &http->timer);
     if (code == 0) code = make_multi(http);
     if (code == 0) *out = http;

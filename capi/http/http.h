@@ -9,21 +9,15 @@
 #include "base/buf.h"
 #include "net/loop.h"
 #include "net/name.h"
+#include "net/tls.h"
 
 typedef struct cl_http cl_http;
 typedef struct cl_http_request cl_http_request;
 
-/* How the server is known, and what it is shown. Each text NULL or "": not given. */
-typedef struct cl_http_trust {
-    const char *ca_file; /* whom to trust; not given: the system's authorities */
-    const char *cert_file, *cert_key_file;
-    const char *server_name; /* in its certificate; not given: the host */
-    int takes_any_server;
-} cl_http_trust;
-
 typedef struct cl_http_options {
     int tls;
-    cl_http_trust trust; /* copied */
+    cl_tls_trust trust;      /* copied, as the name is */
+    const char *server_name; /* in its certificate; NULL or "": the host */
     double connect_timeout;
 } cl_http_options;
 

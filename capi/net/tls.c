@@ -282,29 +282,6 @@ static struct cl_tls *attach(cl_conn *conn, cl_tls_context *context)
     return tls;
 }
 
-static int give_up(cl_conn *conn, int code)
-{
-    cl_tls_free(conn);
-    return cl_error(code, NULL);
-}
-
-static void start(cl_conn *conn, int dials)
-{
-    if (dials) shake_hands(conn);
-    if (conn->state == CL_CONN_OPEN) cl_conn_flush(conn);
-}
-
-int cl_conn_secure(cl_conn *conn, cl_tls_context *context, const cl_key *key)
-{
-    struct cl_tls *tls = attach(conn, context);
-    if (!tls) return cl_error(CLOUDS_ENOMEM, NULL);
-    tls->key = key;
-    int code = make_session(conn);
-    if (code != 0) return give_up(conn, code);
-    start(conn, key != NULL);
-    return 0;
-}
-
 /* The name that is asked for, which an address cannot be, and the one that the certificate must have. */
 static int set_server(const struct cl_tls *tls)
 {
@@ -319,16 +296,32 @@ static int set_server(const struct cl_tls *tls)
     return ssl->SSL_set1_host(tls->session, tls->server) == 1 ? 0 : CLOUDS_ENOMEM;
 }
 
-int cl_conn_secure_to(cl_conn *conn, cl_tls_context *context, const char *server)
+/* As the end that dials with a key, or with the name of a server; with neither as the one that is dialled. */
+static int secure(cl_conn *conn, cl_tls_context *context, const cl_key *key, const char *server)
 {
     struct cl_tls *tls = attach(conn, context);
     if (!tls) return cl_error(CLOUDS_ENOMEM, NULL);
-    tls->server = cl_str_dup(cl_str_z(server));
-    int code = tls->server ? make_session(conn) : CLOUDS_ENOMEM;
-    if (code == 0) code = set_server(tls);
-    if (code != 0) return give_up(conn, code);
-    start(conn, 1);
+    tls->key = key;
+    tls->server = server ? cl_str_dup(cl_str_z(server)) : NULL;
+    int code = server && !tls->server ? CLOUDS_ENOMEM : make_session(conn);
+    if (code == 0 && server) code = set_server(tls);
+    if (code != 0) {
+        cl_tls_free(conn);
+        return cl_error(code, NULL);
+    }
+    if (key || server) shake_hands(conn);
+    if (conn->state == CL_CONN_OPEN) cl_conn_flush(conn);
     return 0;
+}
+
+int cl_conn_secure(cl_conn *conn, cl_tls_context *context, const cl_key *key)
+{
+    return secure(conn, context, key, NULL);
+}
+
+int cl_conn_secure_to(cl_conn *conn, cl_tls_context *context, const char *server)
+{
+    return secure(conn, context, NULL, server);
 }
 
 int cl_conn_is_secured(const cl_conn *conn)

@@ -10,6 +10,9 @@
 
 typedef struct cl_tls_context cl_tls_context;
 
+/* The first bytes of records that begin a conversation: their types. */
+enum { CL_TLS_ALERT = 21, CL_TLS_HANDSHAKE = 22 };
+
 /* What all conns of an owner share. The ring must live as long. 0, CLOUDS_ENOTSUP, CLOUDS_ENOMEM or CLOUDS_ESYSTEM. */
 int cl_tls_context_create(const cl_key_ring *ring, cl_tls_context **out);
 

@@ -7,9 +7,6 @@
 #include "base/error.h"
 #include "net/tls_internal.h"
 
-/* The types of records that begin a conversation. */
-enum { RECORD_ALERT = 21, RECORD_HANDSHAKE = 22 };
-
 static int is_given(const char *text)
 {
     return text && *text;
@@ -52,7 +49,7 @@ static int explain(const struct cl_tls *tls, unsigned long error, char *words, s
     const char *why = cl_tls_reason(tls->ssl, error, "no handshake");
     int reason = ERR_GET_REASON(error);
     long verdict = tls->ssl->SSL_get_verify_result(tls->session);
-    if (tls->first >= 0 && tls->first != RECORD_HANDSHAKE && tls->first != RECORD_ALERT) {
+    if (tls->first >= 0 && tls->first != CL_TLS_HANDSHAKE && tls->first != CL_TLS_ALERT) {
         snprintf(words, cap, "%s does not speak TLS there (%s)", tls->server, why);
         return CLOUDS_EPROTO;
     }

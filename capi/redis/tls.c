@@ -27,10 +27,10 @@ int cl_redis_tls_secure(const cl_redis_tls *tls, cl_conn *conn, const char *host
     return cl_conn_secure_to(conn, tls->context, tls->server_name ? tls->server_name : host);
 }
 
-/* An alert: the type of the record, and the version. */
+/* The type of the record, and the version. */
 int cl_redis_tls_is_spoken(const char *p, size_t n)
 {
-    return n >= 2 && p[0] == 21 && p[1] == 3;
+    return n >= 2 && p[0] == CL_TLS_ALERT && p[1] == 3;
 }
 
 const char *cl_redis_tls_hint(const cl_redis_tls *tls, const cl_conn *conn)

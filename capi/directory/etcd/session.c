@@ -419,7 +419,8 @@ int cl_etcd_session_init(etcd *d, const cl_url *url)
     const cl_url_tls *said = &url->tls;
     const cl_http_options options = {
         .tls = url->is_tls,
-        .trust = {said->ca_file, said->cert_file, said->cert_key_file, said->server_name, said->takes_any_server},
+        .trust = {said->ca_file, said->cert_file, said->cert_key_file, said->takes_any_server},
+        .server_name = said->server_name,
         .connect_timeout = d->limits.connect_timeout};
     d->tls = options.tls;
     d->user = cl_str_dup(cl_str_z(url->user));
